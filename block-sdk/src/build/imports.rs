@@ -1,0 +1,32 @@
+//! What a component asks of its host.
+
+use wit_component::DecodedWasm;
+use wit_parser::WorldItem;
+
+use super::Result;
+
+/// The functions that a component imports, as `promoflow:workflow/data@1.0.0#get`. An interface
+/// of which it uses nothing but types is left out: it asks for nothing.
+///
+/// # Errors
+/// The bytes are no component.
+pub fn imports(component: &[u8]) -> Result<Vec<String>> {
+    let decoded = match wit_component::decode(component)? {
+        DecodedWasm::Component(resolve, world) => (resolve, world),
+        DecodedWasm::WitPackage(..) => anyhow::bail!("it is a package of interfaces"),
+    };
+    let (resolve, world) = decoded;
+    let mut functions = Vec::new();
+    for (key, item) in &resolve.worlds[world].imports {
+        let name = resolve.name_world_key(key);
+        match item {
+            WorldItem::Interface { id, .. } => {
+                let names = resolve.interfaces[*id].functions.keys();
+                functions.extend(names.map(|function| format!("{name}#{function}")));
+            }
+            WorldItem::Function(_) => functions.push(name),
+            WorldItem::Type { .. } => {}
+        }
+    }
+    Ok(functions)
+}

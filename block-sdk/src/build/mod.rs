@@ -1,0 +1,78 @@
+//! Makes components of block crates, for build scripts and tools.
+//!
+//! ```no_run
+//! use promoflow_block::build;
+//!
+//! let target = build::shared_target_dir(std::path::Path::new(&std::env::var("OUT_DIR")?));
+//! for component in build::components("Cargo.toml".as_ref(), &["my-block"], &target)? {
+//!     std::fs::write(format!("{}.wasm", component.package), component.bytes)?;
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod compile;
+mod environment;
+mod imports;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use wit_component::ComponentEncoder;
+
+pub use environment::{TARGET, target_is_installed};
+pub use imports::imports;
+
+/// What goes wrong is told in full by the error's `Debug` form.
+pub type Result<T> = anyhow::Result<T>;
+
+/// A block as a component.
+#[derive(Clone, Debug)]
+pub struct Component {
+    /// The package that it was built from.
+    pub package: String,
+    /// The component.
+    pub bytes: Vec<u8>,
+}
+
+/// Builds packages of one workspace and makes a component of each, in the order given.
+///
+/// One nested cargo call compiles them, with a profile of its own that makes them small;
+/// `target_dir` is a target folder for that and nothing else.
+///
+/// # Errors
+/// The target for WebAssembly is not installed, a package does not compile, or what it compiles to
+/// is no block.
+pub fn components(manifest: &Path, packages: &[&str], target_dir: &Path) -> Result<Vec<Component>> {
+    let modules = compile::modules(manifest, packages, target_dir)?;
+    modules
+        .into_iter()
+        .zip(packages)
+        .map(|(module, package)| {
+            let bytes = encode(&module).with_context(|| format!("{package} is no block"))?;
+            let package = (*package).to_owned();
+            Ok(Component { package, bytes })
+        })
+        .collect()
+}
+
+/// The target folder for blocks that all build scripts of a workspace share: `guests` in the
+/// workspace's own, so that check, clippy, doc and build compile them once.
+#[must_use]
+pub fn shared_target_dir(out_dir: &Path) -> PathBuf {
+    // Cargo marks a target folder with this file.
+    let target = out_dir
+        .ancestors()
+        .find(|folder| folder.join("CACHEDIR.TAG").is_file());
+    target.unwrap_or(out_dir).join("guests")
+}
+
+/// Makes a component of a module and checks it.
+fn encode(module: &Path) -> Result<Vec<u8>> {
+    let bytes =
+        std::fs::read(module).with_context(|| format!("{} can't be read", module.display()))?;
+    ComponentEncoder::default()
+        .validate(true)
+        .module(&bytes)
+        .context("it is not built with promoflow-block; is `export!` missing?")?
+        .encode()
+}

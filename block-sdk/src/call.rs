@@ -1,0 +1,152 @@
+//! One call of a block, and its parameters by type.
+
+use crate::bindings::exports::promoflow::workflow::block as contract;
+use crate::{Channel, Choice, Error, Hours, Resumption, Value, hours};
+
+/// One call of a block.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Call {
+    /// What the step gives, checked against the description, with defaults filled in and
+    /// references evaluated.
+    pub params: Params,
+    /// Why the step runs once more after a wait; none: its first call.
+    pub resumed: Option<Resumption>,
+}
+
+impl From<contract::Call> for Call {
+    fn from(call: contract::Call) -> Self {
+        let params = call
+            .params
+            .into_iter()
+            .map(|entry| (entry.name, entry.value));
+        Self {
+            params: Params(params.collect()),
+            resumed: call.resumed,
+        }
+    }
+}
+
+/// A step's parameters.
+///
+/// A getter without `_opt` wants the parameter to be there. Every error is [`Error::Invalid`] and
+/// names the parameter.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Params(Vec<(String, Value)>);
+
+/// Writes the getters of one type: the one that wants the parameter, and the one that does not.
+macro_rules! getters {
+    ($($what:literal $name:ident $name_opt:ident -> $type:ty = $take:expr;)*) => {$(
+        #[doc = concat!("The parameter as ", $what, ".")]
+        ///
+        /// # Errors
+        /// It is missing, or something else.
+        pub fn $name(&self, name: &str) -> Result<$type, Error> {
+            self.$name_opt(name)?.ok_or_else(|| invalid(name, "is missing"))
+        }
+
+        #[doc = concat!("The parameter as ", $what, "; none where the step does not give it.")]
+        ///
+        /// # Errors
+        /// It is something else.
+        pub fn $name_opt(&self, name: &str) -> Result<Option<$type>, Error> {
+            let take: fn(&Value) -> Option<$type> = $take;
+            match self.get(name) {
+                None => Ok(None),
+                Some(value) => match take(value) {
+                    Some(taken) => Ok(Some(taken)),
+                    None => Err(invalid(name, concat!("must be ", $what))),
+                },
+            }
+        }
+    )*};
+}
+
+impl Params {
+    /// The parameter as it came.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        let found = self.0.iter().find(|(given, _)| given == name);
+        found.map(|(_, value)| value)
+    }
+
+    getters! {
+        "a text" text text_opt -> &str = |value| match value {
+            Value::Text(text) => Some(text),
+            _ => None,
+        };
+        "a whole number" integer integer_opt -> i64 = |value| match value {
+            Value::Integer(number) => Some(*number),
+            _ => None,
+        };
+        "a number" decimal decimal_opt -> f64 = |value| match value {
+            Value::Decimal(number) => Some(*number),
+            // Every bound that a description can set is far below 2^53, where this is exact.
+            Value::Integer(number) => Some(*number as f64),
+            _ => None,
+        };
+        "true or false" boolean boolean_opt -> bool = |value| match value {
+            Value::Boolean(yes) => Some(*yes),
+            _ => None,
+        };
+        "a length of time" duration duration_opt -> u64 = |value| match value {
+            Value::Integer(seconds) => u64::try_from(*seconds).ok(),
+            _ => None,
+        };
+        "one of its choices" choice choice_opt -> Choice = Choice::read;
+        "a channel" channel channel_opt -> Channel = |value| match value {
+            Value::Text(name) => Channel::from_name(name),
+            _ => None,
+        };
+        "hours such as 09:00-21:00" hours hours_opt -> Hours = |value| match value {
+            Value::Text(text) => hours::read(text),
+            _ => None,
+        };
+    }
+}
+
+impl<N: Into<String>, V: Into<Value>> FromIterator<(N, V)> for Params {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(given: I) -> Self {
+        let pairs = given.into_iter();
+        Self(
+            pairs
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
+        )
+    }
+}
+
+/// The author's fault in one parameter.
+pub(crate) fn invalid(name: &str, what: &str) -> Error {
+    Error::Invalid(format!("{name} {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_the_parameter_that_is_wrong() {
+        let params = Params::from_iter([("days", "seven")]);
+        assert_eq!(
+            params.integer("days"),
+            Err(Error::Invalid("days must be a whole number".into()))
+        );
+        assert_eq!(
+            params.text("type"),
+            Err(Error::Invalid("type is missing".into()))
+        );
+        assert_eq!(params.text_opt("type"), Ok(None));
+    }
+
+    #[test]
+    fn a_length_of_time_is_not_negative() {
+        let params = Params::from_iter([("for", -1_i64)]);
+        assert!(params.duration("for").is_err());
+    }
+
+    #[test]
+    fn a_whole_number_is_a_number() {
+        let params = Params::from_iter([("share", 2_i64)]);
+        assert_eq!(params.decimal("share"), Ok(2.0));
+    }
+}

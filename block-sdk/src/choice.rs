@@ -1,0 +1,50 @@
+//! The answer to a parameter of the kind `choice`.
+
+use crate::{Value, json};
+
+/// What a step chose, and what stands beside it.
+///
+/// ```
+/// use promoflow_block::{Carried, Params, Value};
+///
+/// let params = Params::from_iter([("reuse", Value::Json(r#"{"contact":2592000}"#.into()))]);
+/// let reuse = params.choice("reuse")?;
+/// assert_eq!(reuse.name, "contact");
+/// assert_eq!(reuse.carried, Carried::Duration(2_592_000));
+/// # Ok::<(), promoflow_block::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// The alternative's name.
+    pub name: String,
+    /// What it carries.
+    pub carried: Carried,
+}
+
+/// What an alternative carries beside its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Carried {
+    /// Nothing.
+    Nothing,
+    /// A text.
+    Text(String),
+    /// A length of time, in seconds.
+    Duration(u64),
+}
+
+impl Choice {
+    /// The name alone, or the JSON text of an object with the name and what it carries.
+    pub(crate) fn read(value: &Value) -> Option<Self> {
+        match value {
+            Value::Text(name) => Some(Self {
+                name: name.clone(),
+                carried: Carried::Nothing,
+            }),
+            Value::Json(text) => {
+                let (name, carried) = json::read_pair(text)?;
+                Some(Self { name, carried })
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! As much JSON as a choice needs: an object with one name and a text or a whole number.
+//!
+//! A general reader would weigh more than all the rest of a small block.
+
+use crate::Carried;
+
+/// Reads `{"name": "text"}` or `{"name": 123}`.
+pub(crate) fn read_pair(text: &str) -> Option<(String, Carried)> {
+    let mut reader = Reader { rest: text };
+    reader.sign('{')?;
+    let name = reader.string()?;
+    reader.sign(':')?;
+    reader.space();
+    let carried = if reader.rest.starts_with('"') {
+        Carried::Text(reader.string()?)
+    } else {
+        Carried::Duration(reader.number()?)
+    };
+    reader.sign('}')?;
+    reader.space();
+    reader.rest.is_empty().then_some((name, carried))
+}
+
+struct Reader<'t> {
+    rest: &'t str,
+}
+
+impl Reader<'_> {
+    fn space(&mut self) {
+        self.rest = self.rest.trim_start_matches([' ', '\t', '\n', '\r']);
+    }
+
+    fn sign(&mut self, sign: char) -> Option<()> {
+        self.space();
+        self.rest = self.rest.strip_prefix(sign)?;
+        Some(())
+    }
+
+    fn next(&mut self) -> Option<char> {
+        let mut signs = self.rest.chars();
+        let next = signs.next()?;
+        self.rest = signs.as_str();
+        Some(next)
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        let end = self.rest.find(|sign: char| !sign.is_ascii_digit())?;
+        let (digits, rest) = self.rest.split_at_checked(end)?;
+        self.rest = rest;
+        digits.parse().ok()
+    }
+
+    fn string(&mut self) -> Option<String> {
+        self.sign('"')?;
+        let mut text = String::new();
+        loop {
+            match self.next()? {
+                '"' => return Some(text),
+                '\\' => text.push(self.escape()?),
+                control if control < ' ' => return None,
+                plain => text.push(plain),
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Option<char> {
+        Some(match self.next()? {
+            'n' => '\n',
+            't' => '\t',
+            'r' => '\r',
+            'b' => '\u{8}',
+            'f' => '\u{c}',
+            'u' => return self.code_point(),
+            same @ ('"' | '\\' | '/') => same,
+            _ => return None,
+        })
+    }
+
+    /// What follows `\u`: four digits, or two times four for what lies beyond U+FFFF.
+    fn code_point(&mut self) -> Option<char> {
+        let first = self.hex()?;
+        if !(0xD800..0xDC00).contains(&first) {
+            return char::from_u32(first);
+        }
+        self.rest = self.rest.strip_prefix("\\u")?;
+        let low = self.hex()?.checked_sub(0xDC00).filter(|low| *low < 0x400)?;
+        char::from_u32(0x1_0000 + ((first - 0xD800) << 10) + low)
+    }
+
+    fn hex(&mut self) -> Option<u32> {
+        (0..4).try_fold(0, |number, _| {
+            Some(number * 16 + self.next()?.to_digit(16)?)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(json: &str) -> Option<String> {
+        match read_pair(json)? {
+            (_, Carried::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn reads_what_a_choice_carries() {
+        let read = read_pair(" { \"contact\" : 2592000 } ");
+        assert_eq!(read, Some(("contact".into(), Carried::Duration(2_592_000))));
+        assert_eq!(text(r#"{"code":"WELCOME"}"#).as_deref(), Some("WELCOME"));
+        assert_eq!(
+            text(r#"{"code":"a\"\\\/\n\u00e9\ud83c\udf82é🎂"}"#).as_deref(),
+            Some("a\"\\/\né🎂é🎂")
+        );
+    }
+
+    #[test]
+    fn refuses_everything_else() {
+        for json in [
+            "",
+            "{}",
+            "[]",
+            "null",
+            r#"{"code"}"#,
+            r#"{"code":}"#,
+            r#"{"code":-1}"#,
+            r#"{"code":1.5}"#,
+            r#"{"code":99999999999999999999}"#,
+            r#"{"code":true}"#,
+            r#"{"code":"A"} x"#,
+            r#"{"code":"A","more":1}"#,
+            r#"{"code":"A"#,
+            r#"{"code":"\x"}"#,
+            r#"{"code":"\ud83c"}"#,
+            r#"{"code":"\ud83c\u0041"}"#,
+            r#"{"code":"\udf82"}"#,
+            r#"{"code":"\u+123"}"#,
+            r#"{"code":"\u12é"}"#,
+            "{\"code\":\"\n\"}",
+        ] {
+            assert_eq!(read_pair(json), None, "{json}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What a Promoflow block is written with.
+//!
+//! A **block** says what it is, in a [`Description`]: a name, [`Parameter`]s, and [`Port`]s, the
+//! named ways out of it. A workflow places it as a **step** with parameters of its own. When a run
+//! comes to the step, the host makes a [`Call`], and the block answers with an [`Outcome`] or with
+//! an [`Error`]. What it does between the two is **staged**: values in [`data`], codes that it
+//! [claims](promocodes), [messages], notes in the [log]. The host commits all of it or none.
+//!
+//! ```
+//! use promoflow_block::{Block, Call, Description, Error, Outcome, Parameter, Port, data, export};
+//!
+//! struct Greet;
+//!
+//! impl Block for Greet {
+//!     fn describe() -> Description {
+//!         Description::new("greet", env!("CARGO_PKG_VERSION"))
+//!             .title("Greet")
+//!             .about("Sets the value `greeting`.")
+//!             .param(Parameter::text("name", 1..=100).title("Name").required())
+//!             .port(Port::new("next").title("Next").follows())
+//!     }
+//!
+//!     fn run(call: Call) -> Result<Outcome, Error> {
+//!         let name = call.params.text("name")?;
+//!         data::set("greeting", format!("Hello, {name}!"))?;
+//!         Ok(Outcome::port("next"))
+//!     }
+//! }
+//!
+//! export!(Greet);
+//!
+//! // A block is tested as any other crate, with a stand-in for the host.
+//! # #[cfg(not(target_arch = "wasm32"))] {
+//! use promoflow_block::testing::Host;
+//!
+//! let mut host = Host::new();
+//! let outcome = host.run::<Greet>([("name", "Ann".into())])?;
+//! assert_eq!(outcome, Outcome::port("next"));
+//! assert_eq!(host.get("greeting"), Some(&"Hello, Ann!".into()));
+//! # }
+//! # Ok::<(), Error>(())
+//! ```
+//!
+//! # Building
+//! A block is a crate of the type `cdylib`. `cargo xtask blocks PATH` makes a component of it, and
+//! so does the module `build`, for build scripts and tools, with the feature of that name. Who
+//! calls cargo alone builds for `wasm32-unknown-unknown` and passes
+//! `-C link-arg=-zstack-size=16384`: with the default, a megabyte of stack is cleared for every
+//! step of every run. The stack lies at the lowest addresses, so one that overflows traps and
+//! overwrites nothing.
+//!
+//! A component imports only the functions that its block calls, and a step is granted only those.
+
+mod block;
+mod call;
+mod choice;
+mod describe;
+#[cfg(any(test, target_arch = "wasm32"))]
+mod heap;
+mod host;
+mod hours;
+mod json;
+mod outcome;
+mod value;
+
+#[doc(hidden)]
+pub mod bindings;
+#[cfg(feature = "build")]
+pub mod build;
+pub mod data;
+pub mod log;
+pub mod messages;
+pub mod promocodes;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod testing;
+
+pub use bindings::exports::promoflow::workflow::block::{
+    Alternative, BlockError as Error, Carries, CodeWait, DecimalBounds, Description, IntegerBounds,
+    Kind, Outcome, Parameter, Port, ReplyWait, Resumption, TextBounds, Timer,
+};
+pub use bindings::promoflow::workflow::data::SetError;
+pub use bindings::promoflow::workflow::messages::{Channel, Hours, Request, SendError};
+pub use bindings::promoflow::workflow::promocodes::{
+    ClaimError, Origin, Promocode, Reuse, Selector, WhenEmpty,
+};
+pub use bindings::promoflow::workflow::types::Value;
+pub use block::Block;
+pub use call::{Call, Params};
+pub use choice::{Carried, Choice};

@@ -1,0 +1,71 @@
+//! A step's parameters as a selector.
+
+use promoflow_block::{Carried, Choice, Error, Params, Reuse, Selector, WhenEmpty};
+
+/// What a step asks for.
+pub(crate) struct Step {
+    pub(crate) selector: Selector,
+    /// The name of the value that it sets.
+    pub(crate) value: String,
+    pub(crate) empty: Empty,
+}
+
+/// What the block does where the host reports that no code matches.
+#[derive(PartialEq)]
+pub(crate) enum Empty {
+    Fails,
+    Port,
+}
+
+impl Step {
+    pub(crate) fn read(params: &Params) -> Result<Self, Error> {
+        let when_empty = params.choice("when-empty")?;
+        let (when_empty, empty) = match (when_empty.name.as_str(), when_empty.carried) {
+            ("port", Carried::Nothing) => (WhenEmpty::Report, Empty::Port),
+            ("fail", Carried::Nothing) => (WhenEmpty::Report, Empty::Fails),
+            ("wait", Carried::Nothing) => (WhenEmpty::Wait, Empty::Port),
+            ("code", Carried::Text(code)) => (WhenEmpty::Substitute(code), Empty::Port),
+            _ => {
+                return Err(invalid(
+                    "when-empty must be port, fail, wait or { code: TEXT }",
+                ));
+            }
+        };
+        let discount = params.integer("discount")?.try_into();
+        let days = params.integer("days")?.try_into();
+        let selector = Selector {
+            type_: params.text("type")?.into(),
+            discount: discount.map_err(|_| invalid("discount must be 0 to 99"))?,
+            days: days.map_err(|_| invalid("days must be 0 to 36500"))?,
+            reuse: reuse(params.choice("reuse")?)?,
+            when_empty,
+        };
+        Ok(Self {
+            selector,
+            value: params.text("as")?.into(),
+            empty,
+        })
+    }
+
+    /// The error of a step that fails when no code matches.
+    pub(crate) fn exhausted(&self) -> Error {
+        let selector = &self.selector;
+        Error::Rejected(format!(
+            "no promo code of the type {} and the discount {} is left that is valid for {} more days",
+            selector.type_, selector.discount, selector.days
+        ))
+    }
+}
+
+fn reuse(choice: Choice) -> Result<Reuse, Error> {
+    match (choice.name.as_str(), choice.carried) {
+        ("never", Carried::Nothing) => Ok(Reuse::Never),
+        ("run", Carried::Nothing) => Ok(Reuse::WithinRun),
+        ("contact", Carried::Duration(seconds)) => Ok(Reuse::ForContact(seconds)),
+        _ => Err(invalid("reuse must be never, run or { contact: 30d }")),
+    }
+}
+
+fn invalid(what: &str) -> Error {
+    Error::Invalid(what.into())
+}

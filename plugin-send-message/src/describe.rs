@@ -1,0 +1,41 @@
+//! What the block says of itself.
+
+use promoflow_block::{Description, Kind, Parameter, Port};
+
+pub(crate) fn description() -> Description {
+    Description::new("send-message", env!("CARGO_PKG_VERSION"))
+        .title("Send message")
+        .about("Sends a prepared message, once the step is committed.")
+        .param(
+            Parameter::new("channel", Kind::Channel)
+                .title("Channel")
+                .about("How the message reaches its address.")
+                .required(),
+        )
+        .param(
+            Parameter::new("message", Kind::Message)
+                .title("Message")
+                .about("The id of a prepared message of that channel.")
+                .required(),
+        )
+        .param(Parameter::text("to", 0..=2000).title("To").about(
+            "The address, or the name of the event's parameter that has it; without it, \
+                 the usual names are tried.",
+        ))
+        .param(
+            Parameter::new("allowed-hours", Kind::Hours)
+                .title("Allowed hours")
+                .about("The message leaves only in these hours: 09:00-21:00."),
+        )
+        .param(
+            Parameter::new("time-zone", Kind::TimeZone)
+                .title("Time zone")
+                .about("The time zone of the allowed hours; without it, the contact's."),
+        )
+        .port(
+            Port::new("next")
+                .title("Next")
+                .about("The message is staged.")
+                .follows(),
+        )
+}

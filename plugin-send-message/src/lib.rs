@@ -1,0 +1,68 @@
+//! The standard block *Send message*: stages a prepared message for an address.
+//!
+//! ```
+//! use plugin_send_message::SendMessage;
+//! use promoflow_block::{Channel, Outcome, Request, testing::Host};
+//!
+//! let mut host = Host::new().value("EmailAddress", "ann@example.com");
+//! let step = [
+//!     ("channel", "email".into()),
+//!     ("message", "birthday-email".into()),
+//! ];
+//! let outcome = host.run::<SendMessage>(step)?;
+//! assert_eq!(outcome, Outcome::port("next"));
+//! let request = Request::new(Channel::Email, "ann@example.com", "birthday-email");
+//! assert_eq!(host.sent, [request]);
+//! # Ok::<(), promoflow_block::Error>(())
+//! ```
+//!
+//! Where the host finds that the address is none, or that the contact has unsubscribed, the step
+//! is *rejected*: the run fails, and a promo code that it took since its last wait goes back to
+//! the pool instead of to nobody.
+
+mod address;
+mod describe;
+
+use promoflow_block::{
+    Block, Call, Description, Error, Hours, Outcome, Params, Request, export, messages,
+};
+
+/// The block.
+#[derive(Clone, Copy, Debug)]
+pub struct SendMessage;
+
+impl Block for SendMessage {
+    fn describe() -> Description {
+        describe::description()
+    }
+
+    fn run(call: Call) -> Result<Outcome, Error> {
+        let params = &call.params;
+        let channel = params.channel("channel")?;
+        let message = params.text("message")?;
+        let hours = hours(params)?;
+        let address = address::find(channel, params.text_opt("to")?)?;
+        let request = Request {
+            hours,
+            ..Request::new(channel, &address, message)
+        };
+        messages::send(&request)?;
+        Ok(Outcome::port("next"))
+    }
+}
+
+fn hours(params: &Params) -> Result<Option<Hours>, Error> {
+    let time_zone = params.text_opt("time-zone")?.map(str::to_owned);
+    match params.hours_opt("allowed-hours")? {
+        Some(hours) => Ok(Some(Hours { time_zone, ..hours })),
+        None if time_zone.is_some() => Err(Error::Invalid(
+            "time-zone is that of allowed-hours, which is missing".into(),
+        )),
+        None => Ok(None),
+    }
+}
+
+export!(SendMessage);
+
+#[cfg(test)]
+mod tests;
