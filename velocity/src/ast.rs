@@ -1,0 +1,179 @@
+//! A parsed template.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::error::Pos;
+use crate::number::Number;
+
+/// A sequence of nodes, printed in order.
+pub(crate) type Block = Vec<Node>;
+
+/// A piece of a template.
+#[derive(Debug)]
+pub(crate) enum Node {
+    Text(Box<str>),
+    Output(Box<Output>),
+    If(Box<If>),
+    Foreach(Box<Foreach>),
+    Set(Box<Set>),
+    Define {
+        name: Arc<str>,
+        body: Arc<Block>,
+    },
+    Evaluate(Box<Expr>, Pos),
+    Call(Box<Call>),
+    /// `#break`, with the loop to end if one is named.
+    Break(Option<Box<Expr>>),
+    Stop,
+}
+
+/// A reference that is printed.
+#[derive(Debug)]
+pub(crate) struct Output {
+    pub(crate) reference: Reference,
+    /// An odd number of backslashes precedes it: its source is printed, not its value.
+    pub(crate) escaped: bool,
+    /// Half of the backslashes before it.
+    pub(crate) slashes: Box<str>,
+    /// `$` and `#` that stand right before it and are text.
+    pub(crate) before: Box<str>,
+    /// What is printed without a value.
+    pub(crate) source: Box<str>,
+}
+
+/// `$name` and what follows.
+#[derive(Debug)]
+pub(crate) struct Reference {
+    pub(crate) name: Arc<str>,
+    /// A word without `$` where a value is expected, or `$\!name`: never has a value.
+    pub(crate) valueless: bool,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) alternate: Option<Expr>,
+    pub(crate) pos: Pos,
+}
+
+/// A step from a value to a part of it.
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub(crate) kind: StepKind,
+    pub(crate) pos: Pos,
+}
+
+/// Kinds of [`Step`].
+#[derive(Debug)]
+pub(crate) enum StepKind {
+    Property(Arc<str>),
+    Method(Arc<str>, Vec<Expr>),
+    Index(Expr),
+}
+
+/// `#if`, its `#elseif`s and `#else`.
+#[derive(Debug)]
+pub(crate) struct If {
+    pub(crate) branches: Vec<(Expr, Block)>,
+    pub(crate) otherwise: Block,
+    pub(crate) pos: Pos,
+}
+
+/// `#foreach`.
+#[derive(Debug)]
+pub(crate) struct Foreach {
+    pub(crate) variable: Arc<str>,
+    pub(crate) items: Expr,
+    pub(crate) body: Block,
+    /// Printed when there is nothing to go through.
+    pub(crate) otherwise: Block,
+    pub(crate) pos: Pos,
+}
+
+/// `#set`.
+#[derive(Debug)]
+pub(crate) struct Set {
+    pub(crate) target: Reference,
+    pub(crate) value: Expr,
+}
+
+/// `#name(...)`, or `#@name(...) ... #end`: a macro, or plain text if there is none.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) name: Arc<str>,
+    pub(crate) arguments: Vec<Expr>,
+    pub(crate) body: Option<Arc<Block>>,
+    /// A bare word is no argument, but only matters if the macro exists.
+    pub(crate) bare_word: Option<Box<str>>,
+    pub(crate) source: Box<str>,
+    /// Text before and after that belongs to the source, for when it is no macro.
+    pub(crate) before: Box<str>,
+    pub(crate) after: Box<str>,
+    pub(crate) pos: Pos,
+}
+
+/// `#macro`.
+#[derive(Debug)]
+pub(crate) struct Macro {
+    pub(crate) parameters: Vec<(Arc<str>, Option<Expr>)>,
+    pub(crate) body: Block,
+}
+
+/// The macros of a template by name.
+pub(crate) type Macros = HashMap<Arc<str>, Arc<Macro>>;
+
+/// Something with a value.
+#[derive(Debug)]
+pub(crate) enum Expr {
+    Text(Arc<str>),
+    /// A text with references in it.
+    Template(Arc<Block>, Pos),
+    Number(Number),
+    Bool(bool),
+    List(Vec<Expr>, Pos),
+    Map(Vec<(Expr, Expr)>, Pos),
+    Range(Box<(Expr, Expr)>, Pos),
+    Reference(Box<Reference>),
+    Not(Box<Expr>),
+    Negate(Box<Expr>),
+    /// Operators of one precedence, from left to right. A list, since a tree of a long sum
+    /// would be as deep as the sum is long.
+    Chain(Box<Chain>),
+}
+
+/// `first op operand op operand ...`
+#[derive(Debug)]
+pub(crate) struct Chain {
+    pub(crate) first: Expr,
+    pub(crate) rest: Vec<Link>,
+    /// The source and where the first operand starts: `+` prints the source of an operand
+    /// without a value.
+    pub(crate) source: Arc<str>,
+    pub(crate) start: usize,
+    pub(crate) first_end: usize,
+    pub(crate) pos: Pos,
+}
+
+/// An operator and its right operand.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) operator: Operator,
+    pub(crate) operand: Expr,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+}
+
+/// Operators between two operands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operator {
+    Or,
+    And,
+    Equal,
+    NotEqual,
+    Less,
+    Greater,
+    LessEqual,
+    GreaterEqual,
+    Plus,
+    Minus,
+    Times,
+    Divide,
+    Modulo,
+}

@@ -1,0 +1,62 @@
+//! The variables of a rendering.
+
+use std::collections::HashMap;
+
+use crate::runtime::Tool;
+use crate::value::Value;
+
+/// What a template may read: top-level variables by name. `$data` is simply one of them.
+///
+/// Rendering reads a context and never changes it. Building one costs a hash map and the values.
+///
+/// ```
+/// use promoflow_velocity::{Context, Map};
+///
+/// let mut data = Map::new();
+/// data.insert("promocode", "SPRING");
+/// let context = Context::new().with("data", data).with("firstName", "Olena");
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Context {
+    variables: HashMap<String, Value>,
+    tools: bool,
+}
+
+impl Context {
+    /// A context without variables.
+    pub fn new() -> Context {
+        Context::default()
+    }
+
+    /// Sets a variable. Its name has no `$`.
+    pub fn set(&mut self, name: impl Into<String>, value: impl Into<Value>) {
+        self.variables.insert(name.into(), value.into());
+    }
+
+    /// Sets a variable and returns the context.
+    #[must_use]
+    pub fn with(mut self, name: impl Into<String>, value: impl Into<Value>) -> Context {
+        self.set(name, value);
+        self
+    }
+
+    /// Offers the tools under their usual names: `$esc`, `$math`, `$mathTool`, `$number`,
+    /// `$numberTool`, `$date` and `$dateTool`. A variable of the same name hides the tool.
+    ///
+    /// Without this a template has no tools, as Velocity has none without its tools library
+    /// (only escaped output brings `$esc` with it, see [`Escape::Html`](crate::Escape::Html)).
+    #[must_use]
+    pub fn with_tools(mut self) -> Context {
+        self.tools = true;
+        self
+    }
+
+    /// The value of a variable.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.variables.get(name)
+    }
+
+    pub(crate) fn tool(&self, name: &str) -> Option<Tool> {
+        self.tools.then(|| Tool::named(name)).flatten()
+    }
+}

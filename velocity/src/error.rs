@@ -1,0 +1,40 @@
+//! What can go wrong, and where.
+
+/// A place in the source of a template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Pos {
+    pub(crate) line: u32,
+    pub(crate) column: u32,
+}
+
+impl Pos {
+    pub(crate) const START: Pos = Pos { line: 1, column: 1 };
+}
+
+/// Why a template could not be parsed or rendered.
+///
+/// Line and column start at 1. The column counts characters (not bytes), a tab is one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message} (line {line}, column {column})")]
+#[non_exhaustive]
+pub struct Error {
+    /// What is wrong and what was expected instead, without the place.
+    pub message: String,
+    /// The line, from 1; a line ends with LF, CR LF or CR.
+    pub line: u32,
+    /// The character in the line, from 1.
+    pub column: u32,
+}
+
+impl Error {
+    pub(crate) fn new(pos: Pos, message: impl Into<String>) -> Error {
+        Error {
+            message: message.into(),
+            line: pos.line,
+            column: pos.column,
+        }
+    }
+}
+
+/// Crate-wide shorthand.
+pub(crate) type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,262 @@
+//! Renders a parsed template.
+
+mod compare;
+pub(crate) use expression::ELEMENT_WORK;
+pub(crate) use print::{MAX_VALUE_DEPTH, VISIT_WORK, push_html, too_deep};
+
+mod directive;
+mod expression;
+mod print;
+mod reference;
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::ast::{Block, Macros, Node, Output};
+use crate::context::Context;
+use crate::error::{Pos, Result};
+use crate::limits::Budget;
+use crate::methods::Patterns;
+use crate::options::{Escape, RenderOptions};
+use crate::parser::Parsed;
+use crate::runtime::{List, Loop, MapObject, Tool, Val};
+
+/// What comes after a node.
+#[derive(Debug, Clone)]
+pub(crate) enum Flow {
+    Next,
+    /// `#break`: ends the innermost loop, macro or evaluation, or the given loop.
+    Break(Option<Rc<Loop>>),
+    /// `#stop`: ends the rendering.
+    Stop,
+}
+
+/// A variable, and when it was set.
+#[derive(Debug, Clone)]
+struct Variable<'c> {
+    value: Val<'c>,
+    stamp: u64,
+}
+
+/// One rendering.
+pub(crate) struct Renderer<'c> {
+    context: &'c Context,
+    variables: HashMap<Arc<str>, Variable<'c>>,
+    stamp: u64,
+    macros: &'c Macros,
+    /// Macros defined by evaluated texts.
+    more_macros: Macros,
+    pub(crate) budget: Budget,
+    pub(crate) patterns: Patterns,
+    out: String,
+    escape: bool,
+    /// Above 0 within a text that is put together to be a value.
+    nested: u32,
+    loops: Vec<Rc<Loop>>,
+    /// Lists and maps that were put into others. They are emptied at the end, as two that hold
+    /// each other would never be freed, and a long chain would be freed by a deep recursion.
+    lists: Vec<Rc<List<'c>>>,
+    maps: Vec<Rc<MapObject<'c>>>,
+}
+
+/// Renders `template` with `context`.
+pub(crate) fn render<'c>(
+    template: &'c Parsed,
+    source_length: usize,
+    context: &'c Context,
+    options: &RenderOptions,
+) -> Result<String> {
+    let mut renderer = Renderer {
+        context,
+        variables: HashMap::new(),
+        stamp: 0,
+        macros: &template.macros,
+        more_macros: Macros::new(),
+        budget: Budget::new(options.limits),
+        patterns: Patterns::default(),
+        // Values make a message longer, directives make it shorter.
+        out: String::with_capacity(source_length + source_length / 8),
+        escape: options.escape == Escape::Html,
+        nested: 0,
+        loops: Vec::new(),
+        lists: Vec::new(),
+        maps: Vec::new(),
+    };
+    let result = renderer.block(&template.block, Pos::START);
+    renderer.free();
+    result.map(|_| renderer.out)
+}
+
+impl<'c> Renderer<'c> {
+    fn free(&mut self) {
+        self.variables.clear();
+        for list in &self.lists {
+            list.change(Vec::clear);
+        }
+        for map in &self.maps {
+            map.clear();
+        }
+    }
+
+    /// Remembers a list that something was put into.
+    pub(crate) fn register_list(&mut self, list: &Rc<List<'c>>) {
+        if !list.register() {
+            self.lists.push(list.clone());
+        }
+    }
+
+    /// Remembers a map that something was put into.
+    pub(crate) fn register_map(&mut self, map: &Rc<MapObject<'c>>) {
+        if !map.register() {
+            self.maps.push(map.clone());
+        }
+    }
+
+    /// Renders a block; `pos` is where it is, for when it is nested too deep.
+    pub(crate) fn block(&mut self, block: &Block, pos: Pos) -> Result<Flow> {
+        self.budget.enter(pos)?;
+        for node in block {
+            match self.node(node, pos)? {
+                Flow::Next => {}
+                flow => {
+                    self.budget.leave();
+                    return Ok(flow);
+                }
+            }
+        }
+        self.budget.leave();
+        Ok(Flow::Next)
+    }
+
+    fn node(&mut self, node: &Node, pos: Pos) -> Result<Flow> {
+        self.budget.work(1, pos)?;
+        match node {
+            Node::Text(text) => {
+                self.write(text, pos)?;
+                Ok(Flow::Next)
+            }
+            Node::Output(output) => self.output(output),
+            Node::If(branches) => {
+                for (condition, body) in &branches.branches {
+                    if self.truth(condition)? {
+                        return self.block(body, branches.pos);
+                    }
+                }
+                self.block(&branches.otherwise, branches.pos)
+            }
+            Node::Foreach(foreach) => self.foreach(foreach),
+            Node::Set(set) => {
+                let value = self.eval(&set.value)?;
+                self.assign(&set.target, value)?;
+                Ok(Flow::Next)
+            }
+            Node::Define { name, body } => {
+                self.set_variable(name.clone(), Val::Block(body.clone()));
+                Ok(Flow::Next)
+            }
+            Node::Evaluate(expr, pos) => self.evaluate(expr, *pos),
+            Node::Call(call) => self.call_macro(call),
+            Node::Break(None) => Ok(Flow::Break(None)),
+            Node::Break(Some(scope)) => Ok(match self.eval(scope)? {
+                Val::Loop(scope) => Flow::Break(Some(scope)),
+                _ => Flow::Break(None),
+            }),
+            Node::Stop => Ok(Flow::Stop),
+        }
+    }
+
+    /// Appends text of the template.
+    fn write(&mut self, text: &str, pos: Pos) -> Result<()> {
+        self.budget.output(self.out.len() + text.len(), pos)?;
+        if self.nested > 0 {
+            self.budget.work(text.len(), pos)?;
+        }
+        self.out.push_str(text);
+        Ok(())
+    }
+
+    /// Prints a reference.
+    fn output(&mut self, output: &Output) -> Result<Flow> {
+        let pos = output.reference.pos;
+        let value = self.reference(&output.reference)?;
+        if output.escaped {
+            self.write(&output.slashes, pos)?;
+            if value.is_null() {
+                self.write("\\", pos)?;
+            }
+            self.write(&output.source, pos)?;
+            return Ok(Flow::Next);
+        }
+        self.write(&output.slashes, pos)?;
+        match value {
+            Val::Null => {
+                self.write(&output.slashes, pos)?;
+                self.write(&output.before, pos)?;
+                self.write(&output.source, pos)?;
+            }
+            Val::Block(block) => {
+                self.write(&output.before, pos)?;
+                return Ok(match self.block(&block, pos)? {
+                    Flow::Break(None) => Flow::Next,
+                    flow => flow,
+                });
+            }
+            value => {
+                self.write(&output.before, pos)?;
+                self.print(&value, pos)?;
+            }
+        }
+        Ok(Flow::Next)
+    }
+
+    /// Renders a block into a text of its own.
+    pub(crate) fn nested(&mut self, block: &Block, pos: Pos) -> Result<(String, Flow)> {
+        let outer = std::mem::take(&mut self.out);
+        self.nested += 1;
+        let flow = self.block(block, pos);
+        self.nested -= 1;
+        let inner = std::mem::replace(&mut self.out, outer);
+        Ok((inner, flow?))
+    }
+
+    /// The value of a variable.
+    pub(crate) fn variable(&mut self, name: &Arc<str>) -> Val<'c> {
+        if let Some(variable) = self.variables.get(name) {
+            return variable.value.clone();
+        }
+        if let Some(value) = self.context.get(name) {
+            let value = Val::borrow(value);
+            if matches!(value, Val::List(_) | Val::Map(_)) {
+                // The template may change it and must see the change the next time.
+                self.set_variable(name.clone(), value.clone());
+            }
+            return value;
+        }
+        self.implied_variable(name)
+    }
+
+    /// Variables that nobody sets: counters of loops as in Velocity 1.7, and tools.
+    fn implied_variable(&self, name: &str) -> Val<'c> {
+        match (name, self.loops.last()) {
+            ("velocityCount", Some(innermost)) => {
+                Val::Number(crate::number::Number::Int(innermost.index.get() + 1))
+            }
+            ("velocityHasNext", Some(innermost)) => Val::Bool(innermost.has_next.get()),
+            ("esc", _) if self.escape => Val::Tool(Tool::Escape),
+            _ => self.context.tool(name).map_or(Val::Null, Val::Tool),
+        }
+    }
+
+    /// Sets a variable and returns a stamp that tells this setting from any other.
+    pub(crate) fn set_variable(&mut self, name: Arc<str>, value: Val<'c>) -> u64 {
+        self.stamp += 1;
+        let stamp = self.stamp;
+        self.variables.insert(name, Variable { value, stamp });
+        stamp
+    }
+
+    fn remove_variable(&mut self, name: &Arc<str>) {
+        self.variables.remove(name);
+    }
+}

@@ -1,0 +1,168 @@
+//! Values as text.
+
+use super::Renderer;
+use crate::error::{Error, Pos, Result};
+use crate::runtime::{Text, Val};
+
+/// Deepest nesting of lists and maps that is printed, compared or made.
+pub(crate) const MAX_VALUE_DEPTH: u32 = 100;
+
+/// Work for looking at a value within others: it may take a dozen nanoseconds.
+pub(crate) const VISIT_WORK: usize = 4;
+
+/// Appends `text` with the characters that mean something in HTML replaced.
+pub(crate) fn push_html(text: &str, out: &mut String) {
+    let mut from = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        let entity = match byte {
+            b'&' => "&amp;",
+            b'<' => "&lt;",
+            b'>' => "&gt;",
+            b'"' => "&quot;",
+            b'\'' => "&#39;",
+            _ => continue,
+        };
+        out.push_str(text.get(from..at).unwrap_or(""));
+        out.push_str(entity);
+        from = at + 1;
+    }
+    out.push_str(text.get(from..).unwrap_or(""));
+}
+
+/// The error for values that are nested too deep.
+pub(crate) fn too_deep(pos: Pos) -> Error {
+    Error::new(
+        pos,
+        format!("lists or maps nested deeper than {MAX_VALUE_DEPTH} levels"),
+    )
+}
+
+impl<'c> Renderer<'c> {
+    /// Prints a value to the output.
+    pub(super) fn print(&mut self, value: &Val<'c>, pos: Pos) -> Result<()> {
+        let escape = self.escape && self.nested == 0 && !matches!(value, Val::Markup(_));
+        match value.as_text() {
+            Some(text) if !escape => self.write(text, pos),
+            _ => {
+                let text = self.text(value, pos)?;
+                if !escape {
+                    return self.write(&text, pos);
+                }
+                self.budget.output(self.out.len() + text.len(), pos)?;
+                push_html(&text, &mut self.out);
+                self.budget.output(self.out.len(), pos)
+            }
+        }
+    }
+
+    /// The text of a value: Java's `toString()`.
+    pub(crate) fn text(&mut self, value: &Val<'c>, pos: Pos) -> Result<Text<'c>> {
+        if let Some(text) = value.as_text() {
+            return Ok(text.clone());
+        }
+        let mut out = String::new();
+        self.push(value, &mut out, 0, pos)?;
+        Ok(out.into())
+    }
+
+    fn push(&mut self, value: &Val<'c>, out: &mut String, depth: u32, pos: Pos) -> Result<()> {
+        if depth > MAX_VALUE_DEPTH {
+            return Err(too_deep(pos));
+        }
+        let before = out.len();
+        match value {
+            Val::Null => out.push_str("null"),
+            Val::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+            Val::Number(number) => number.push_to(out),
+            Val::Char(value) => out.push(*value),
+            Val::Text(text) | Val::Markup(text) => out.push_str(text),
+            Val::List(_) | Val::Range(..) => {
+                out.push('[');
+                let mut index = 0;
+                while let Some(item) = self.element(value, index) {
+                    self.budget.work(VISIT_WORK, pos)?;
+                    if index > 0 {
+                        out.push_str(", ");
+                    }
+                    if same_object(value, &item) {
+                        out.push_str("(this Collection)");
+                    } else {
+                        self.push(&item, out, depth + 1, pos)?;
+                    }
+                    index += 1;
+                }
+                out.push(']');
+            }
+            Val::Map(map) => {
+                out.push('{');
+                let mut index = 0;
+                while let Some((key, item)) = map.at(index) {
+                    self.budget.work(VISIT_WORK, pos)?;
+                    if index > 0 {
+                        out.push_str(", ");
+                    }
+                    self.push(&key, out, depth + 1, pos)?;
+                    out.push('=');
+                    if same_object(value, &item) {
+                        out.push_str("(this Map)");
+                    } else {
+                        self.push(&item, out, depth + 1, pos)?;
+                    }
+                    index += 1;
+                }
+                out.push('}');
+            }
+            Val::Entry(entry) => {
+                self.push(&entry.0, out, depth + 1, pos)?;
+                out.push('=');
+                self.push(&entry.1, out, depth + 1, pos)?;
+            }
+            Val::Block(block) => out.push_str(&self.nested(&block.clone(), pos)?.0),
+            Val::Loop(_) | Val::Tool(_) | Val::Nothing => {}
+        }
+        self.budget.work(out.len().saturating_sub(before), pos)?;
+        self.budget.output(out.len(), pos)
+    }
+
+    /// The element of a list or range at `index`.
+    pub(crate) fn element(&self, value: &Val<'c>, index: usize) -> Option<Val<'c>> {
+        match value {
+            Val::List(list) => list.get(index),
+            Val::Range(from, to) => {
+                let (from, to) = (i64::from(*from), i64::from(*to));
+                let index = i64::try_from(index).ok()?;
+                if index > (to - from).abs() {
+                    return None;
+                }
+                let number = if to > from {
+                    from + index
+                } else {
+                    from - index
+                };
+                Some(Val::Number(crate::number::Number::Int(number)))
+            }
+            _ => None,
+        }
+    }
+
+    /// The number of elements of a list, range or map.
+    pub(crate) fn size(&self, value: &Val<'c>) -> Option<usize> {
+        match value {
+            Val::List(list) => Some(list.len()),
+            Val::Map(map) => Some(map.len()),
+            Val::Range(from, to) => {
+                let distance = (i64::from(*to) - i64::from(*from)).unsigned_abs();
+                usize::try_from(distance + 1).ok()
+            }
+            _ => None,
+        }
+    }
+}
+
+fn same_object<'c>(a: &Val<'c>, b: &Val<'c>) -> bool {
+    match (a, b) {
+        (Val::List(a), Val::List(b)) => std::rc::Rc::ptr_eq(a, b),
+        (Val::Map(a), Val::Map(b)) => std::rc::Rc::ptr_eq(a, b),
+        _ => false,
+    }
+}

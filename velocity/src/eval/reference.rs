@@ -1,0 +1,173 @@
+//! The values of references, and setting them.
+
+use std::sync::Arc;
+
+use super::Renderer;
+use super::expression::ELEMENT_WORK;
+use crate::ast::{Reference, Step, StepKind};
+use crate::error::{Error, Pos, Result};
+use crate::number::Number;
+use crate::runtime::{Key, ListKind, Val};
+
+impl<'c> Renderer<'c> {
+    /// The value of a reference.
+    pub(crate) fn reference(&mut self, reference: &Reference) -> Result<Val<'c>> {
+        if reference.valueless {
+            return Ok(Val::Null);
+        }
+        let mut value = self.variable(&reference.name);
+        for step in &reference.steps {
+            if value.is_null() {
+                break;
+            }
+            value = self.step(&value, step)?;
+        }
+        if let Some(alternate) = &reference.alternate
+            && !self.is_true(&value)?
+        {
+            return self.eval(alternate);
+        }
+        Ok(value)
+    }
+
+    fn step(&mut self, value: &Val<'c>, step: &Step) -> Result<Val<'c>> {
+        self.budget.work(1, step.pos)?;
+        if matches!(value, Val::Nothing) {
+            return Ok(Val::Nothing);
+        }
+        match &step.kind {
+            StepKind::Property(name) => self.property(value, name, step.pos),
+            StepKind::Method(name, arguments) => {
+                self.budget.enter(step.pos)?;
+                let mut values = Vec::with_capacity(arguments.len());
+                for argument in arguments {
+                    values.push(self.eval(argument)?);
+                }
+                self.budget.leave();
+                let result = self.call(value, name, &values, step.pos)?;
+                Ok(result.unwrap_or(Val::Null))
+            }
+            StepKind::Index(index) => {
+                self.budget.enter(step.pos)?;
+                let index = self.eval(index)?;
+                self.budget.leave();
+                let index = self.index_from_end(value, index, step.pos)?;
+                let result = self.call(value, "get", &[index], step.pos)?;
+                Ok(result.unwrap_or(Val::Null))
+            }
+        }
+    }
+
+    /// A negative index counts from the end.
+    fn index_from_end(&mut self, value: &Val<'c>, index: Val<'c>, pos: Pos) -> Result<Val<'c>> {
+        let Val::Number(Number::Int(n)) = index else {
+            return Ok(index);
+        };
+        if n >= 0 {
+            return Ok(index);
+        }
+        match self.size(value) {
+            Some(size) => {
+                let size = i64::try_from(size).unwrap_or(i64::MAX);
+                Ok(Val::Number(Number::Int(size.saturating_add(n))))
+            }
+            None => Err(Error::new(pos, "a negative index needs a list")),
+        }
+    }
+
+    /// `value.name`: a getter, a key of a map, or `isName()`.
+    fn property(&mut self, value: &Val<'c>, name: &Arc<str>, pos: Pos) -> Result<Val<'c>> {
+        if let Val::Map(map) = value {
+            return Ok(map.get_text(name).unwrap_or(Val::Null));
+        }
+        Ok(match (value, &**name) {
+            (_, "class" | "Class") => Val::Nothing,
+            (Val::Entry(entry), "key" | "Key") => entry.0.clone(),
+            (Val::Entry(entry), "value" | "Value") => entry.1.clone(),
+            (Val::Loop(_), name) => self.call(value, name, &[], pos)?.unwrap_or(Val::Null),
+            (Val::Tool(tool), name) => self.tool_property(*tool, name),
+            (Val::Text(_) | Val::Markup(_) | Val::List(_) | Val::Range(..), "empty" | "Empty") => {
+                self.call(value, "isEmpty", &[], pos)?.unwrap_or(Val::Null)
+            }
+            (Val::Text(_) | Val::Markup(_), "blank" | "Blank") => {
+                self.call(value, "isBlank", &[], pos)?.unwrap_or(Val::Null)
+            }
+            (Val::Number(Number::Double(n)), "naN" | "NaN") => Val::Bool(n.is_nan()),
+            (Val::Number(Number::Double(n)), "infinite" | "Infinite") => Val::Bool(n.is_infinite()),
+            _ => Val::Null,
+        })
+    }
+
+    /// A value as the key of a map.
+    pub(crate) fn key(&mut self, value: &Val<'c>, pos: Pos) -> Result<Key<'c>> {
+        match Key::simple(value) {
+            Some(key) => Ok(key),
+            None => Ok(Key::Other(self.text(value, pos)?)),
+        }
+    }
+
+    /// `#set(target = value)`. Where Velocity finds nothing to set it goes on, and so does this.
+    pub(super) fn assign(&mut self, target: &Reference, value: Val<'c>) -> Result<()> {
+        if target.valueless || target.alternate.is_some() {
+            return Ok(());
+        }
+        let Some((last, steps)) = target.steps.split_last() else {
+            self.set_variable(target.name.clone(), value);
+            return Ok(());
+        };
+        let mut object = self.variable(&target.name);
+        for step in steps {
+            if object.is_null() {
+                return Ok(());
+            }
+            object = self.step(&object, step)?;
+        }
+        let pos = last.pos;
+        match (&object, &last.kind) {
+            (Val::Map(_), StepKind::Property(name) | StepKind::Method(name, _)) => {
+                self.put(&object, Val::text(name.clone()), value, pos)?;
+            }
+            (Val::Map(_), StepKind::Index(index)) => {
+                let index = self.eval(index)?;
+                let index = self.index_from_end(&object, index, pos)?;
+                self.put(&object, index, value, pos)?;
+            }
+            (Val::List(_), StepKind::Index(index)) => {
+                let index = self.eval(index)?;
+                let index = self.index_from_end(&object, index, pos)?;
+                self.call(&object, "set", &[index, value], pos)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Puts a value into a map and returns the one before.
+    pub(crate) fn put(
+        &mut self,
+        object: &Val<'c>,
+        key: Val<'c>,
+        value: Val<'c>,
+        pos: Pos,
+    ) -> Result<Val<'c>> {
+        let Val::Map(map) = object else {
+            return Ok(Val::Null);
+        };
+        self.budget.work(ELEMENT_WORK * 2, pos)?;
+        let key = self.key(&key, pos)?;
+        if value.depth() > 0 {
+            self.check_depth(value.clone(), pos)?;
+            self.register_map(map);
+        }
+        Ok(map.insert(key, value).unwrap_or(Val::Null))
+    }
+
+    /// Whether positions mean something in a list.
+    pub(crate) fn has_positions(value: &Val<'c>) -> bool {
+        match value {
+            Val::List(list) => list.kind() != ListKind::View,
+            Val::Range(..) => true,
+            _ => false,
+        }
+    }
+}

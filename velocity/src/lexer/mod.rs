@@ -1,0 +1,264 @@
+//! Splits a template into tokens.
+//!
+//! Velocity has no clear line between text and language: whether `.` goes on with a reference
+//! or ends a sentence depends on what was read before. So the lexer is a machine with a stack of
+//! [`State`]s; in each the longest match wins, and the first rule listed among equally long
+//! ones, which is how the grammar of Velocity 2.3 (`Parser.jjt`) is defined.
+
+mod actions;
+mod hidden;
+mod quotes;
+mod rules;
+mod shapes;
+mod token;
+
+use std::sync::Arc;
+
+pub(crate) use quotes::Quoted;
+pub(crate) use token::{Kind, State, Token};
+
+use crate::error::{Error, Pos, Result};
+
+/// Ends the source, so that a last `$` or `#` has something after it. Velocity puts the same
+/// control character there.
+pub(crate) const END_MARK: char = '\u{1c}';
+
+/// A state to come back to, with its counts of brackets.
+#[derive(Debug, Clone, Copy)]
+struct Saved {
+    state: State,
+    open: u32,
+    closed: u32,
+    curly: i32,
+}
+
+/// What a rule asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rule {
+    Token(Kind),
+    /// `$` or `$!`: the token goes on.
+    Dollar,
+    /// `#`: the token goes on.
+    Hash,
+    RawStart,
+    BlockCommentStart,
+    FormalCommentStart,
+    /// The reference or directive ended before this character.
+    Terminator,
+}
+
+/// Reads the tokens of one source on demand.
+#[derive(Debug)]
+pub(crate) struct Lexer {
+    source: Arc<str>,
+    at: usize,
+    state: State,
+    stack: Vec<Saved>,
+    open: u32,
+    closed: u32,
+    curly: i32,
+    hidden: bool,
+    in_set: bool,
+    /// The last run of backslashes looked at: many of them must not be counted again and again.
+    slashes: (usize, usize),
+    located: (usize, Pos),
+}
+
+impl Lexer {
+    /// A lexer over `source`, whose first character stands at `pos`.
+    pub(crate) fn new(source: &str, pos: Pos) -> Lexer {
+        let mut marked = String::with_capacity(source.len() + 1);
+        marked.push_str(source);
+        marked.push(END_MARK);
+        Lexer {
+            source: marked.into(),
+            at: 0,
+            state: State::Text,
+            stack: Vec::new(),
+            open: 0,
+            closed: 0,
+            curly: 0,
+            hidden: false,
+            in_set: false,
+            slashes: (0, 0),
+            located: (0, pos),
+        }
+    }
+
+    /// The source with the end mark.
+    pub(crate) fn source(&self) -> &Arc<str> {
+        &self.source
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.state
+    }
+
+    pub(crate) fn switch_to(&mut self, state: State) {
+        self.state = state;
+    }
+
+    pub(crate) fn end_set(&mut self) {
+        self.in_set = false;
+    }
+
+    /// The source from where the next token will start.
+    pub(crate) fn rest(&self) -> &str {
+        self.source.get(self.at..).unwrap_or("")
+    }
+
+    /// Where `at` is. Asked for in growing order it costs one walk over the source.
+    fn locate(&mut self, at: usize) -> Pos {
+        let (from, mut pos) = if at >= self.located.0 {
+            self.located
+        } else {
+            return self.located.1;
+        };
+        let mut after_cr = from > 0 && self.source.as_bytes().get(from - 1) == Some(&b'\r');
+        for c in self.source.get(from..at).unwrap_or("").chars() {
+            match c {
+                '\n' if after_cr => {}
+                '\n' | '\r' => {
+                    pos.line += 1;
+                    pos.column = 1;
+                }
+                _ => pos.column += 1,
+            }
+            after_cr = c == '\r';
+        }
+        self.located = (at, pos);
+        pos
+    }
+
+    fn push(&mut self) {
+        self.stack.push(Saved {
+            state: self.state,
+            open: self.open,
+            closed: self.closed,
+            curly: self.curly,
+        });
+        self.open = 0;
+        self.curly = 0;
+    }
+
+    /// Goes back to the state before; `false` if there was none.
+    pub(crate) fn pop(&mut self) -> bool {
+        match self.stack.pop() {
+            Some(saved) => {
+                self.state = saved.state;
+                self.open = saved.open;
+                self.closed = saved.closed;
+                self.curly = saved.curly;
+                true
+            }
+            None => {
+                self.open = 0;
+                self.state = State::Text;
+                false
+            }
+        }
+    }
+
+    fn error(&mut self, at: usize, message: impl Into<String>) -> Error {
+        let pos = self.locate(at);
+        Error::new(pos, message)
+    }
+
+    /// The next token; [`Kind::EndOfFile`] again and again after the last.
+    pub(crate) fn next_token(&mut self) -> Result<Token> {
+        let mut start = self.at;
+        let mut stray = String::new();
+        loop {
+            if self.at >= self.source.len() {
+                let end = self.source.len() - END_MARK.len_utf8();
+                let pos = self.locate(start.min(end));
+                return Ok(self.token(Kind::EndOfFile, self.at, stray, pos));
+            }
+            if self.hidden {
+                match self.skip_hidden(&mut start)? {
+                    Some(kind) => {
+                        let pos = self.locate(start);
+                        return Ok(self.token(kind, start, stray, pos));
+                    }
+                    None => continue,
+                }
+            }
+            let Some((rule, length)) = self.longest_match() else {
+                let found = self.rest().chars().next().unwrap_or(END_MARK);
+                let at = self.at;
+                return Err(self.error(at, self.unexpected(found)));
+            };
+            let from = self.at;
+            self.at += length;
+            match rule {
+                Rule::Token(kind) => {
+                    let pos = self.locate(start);
+                    self.act(kind, from);
+                    return Ok(self.token(kind, start, stray, pos));
+                }
+                Rule::Terminator => {
+                    let text = self.source.get(start..self.at).unwrap_or("");
+                    push_stray(text, &mut stray);
+                    self.at = from;
+                    self.pop();
+                    start = from;
+                }
+                Rule::Dollar => self.on_dollar(),
+                Rule::Hash => self.on_hash(),
+                Rule::RawStart => self.hide(State::Raw),
+                Rule::BlockCommentStart => self.hide(State::BlockComment),
+                Rule::FormalCommentStart => {
+                    // The character after the stars belongs to the comment.
+                    self.at = from + 3;
+                    self.hide(State::FormalComment);
+                }
+            }
+        }
+    }
+
+    fn unexpected(&self, found: char) -> String {
+        let place = match self.state {
+            State::Call => "in the parentheses of a method call",
+            State::Index => "in the brackets of an index",
+            State::Alternate => "in the default value of a reference",
+            State::Directive => "in the arguments of a directive",
+            _ => "here",
+        };
+        match found {
+            END_MARK => format!("unexpected end of the template {place}"),
+            '\'' | '"' => format!("the closing {found} is missing"),
+            _ => format!("unexpected '{found}' {place}"),
+        }
+    }
+
+    fn token(&self, kind: Kind, start: usize, stray: String, pos: Pos) -> Token {
+        Token {
+            kind,
+            start,
+            end: self.at,
+            stray: stray.into_boxed_str(),
+            pos,
+        }
+    }
+}
+
+/// Keeps of a text that looked like language but was none the `$`, `#` and backslashes before
+/// `$`; the character that ended it is read again.
+fn push_stray(text: &str, stray: &mut String) {
+    let mut slashes = 0;
+    for c in text.chars() {
+        match c {
+            '\\' => slashes += 1,
+            '$' => {
+                stray.extend(std::iter::repeat_n('\\', slashes));
+                stray.push('$');
+                slashes = 0;
+            }
+            '#' => {
+                stray.push('#');
+                slashes = 0;
+            }
+            _ => slashes = 0,
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Regular expressions of Java, as `replaceAll`, `replaceFirst`, `matches` and `split` take them.
+//!
+//! The engine behind matches in linear time, so it has no look-around and no back references;
+//! a pattern with them is an error. The rest is translated where the two differ.
+
+use std::collections::HashMap;
+
+use regex::{Regex, RegexBuilder};
+
+use super::pattern_syntax::translate;
+use super::{Error, Pos, Renderer, Result};
+use crate::eval::ELEMENT_WORK;
+
+/// Bytes that a compiled pattern may take. It bounds the time for each byte of the text.
+const MAX_PATTERN_BYTES: usize = 256 << 10;
+
+/// Patterns that one rendering keeps compiled.
+const KEPT: usize = 32;
+
+/// Compiled patterns of one rendering.
+#[derive(Default)]
+pub(crate) struct Patterns(HashMap<String, Regex>);
+
+impl<'c> Renderer<'c> {
+    /// Compiles a pattern and pays for searching `text` with it.
+    ///
+    /// A pattern is compiled `whole` if it must match all of the text.
+    fn pattern(&mut self, pattern: &str, whole: bool, text: &str, pos: Pos) -> Result<Regex> {
+        // The time a byte takes grows with the pattern, and with what its counts multiply.
+        let mut cost = pattern.len();
+        for count in pattern
+            .split(['{', ',', '}'])
+            .filter_map(|n| n.parse::<usize>().ok())
+        {
+            cost = cost.saturating_mul(count.max(1)).min(4096);
+        }
+        self.budget
+            .work(text.len().saturating_mul(1 + cost / 2), pos)?;
+        let translated = translate(pattern);
+        let translated = if whole {
+            format!("^(?:{translated})\\z")
+        } else {
+            translated
+        };
+        if let Some(found) = self.patterns.0.get(&translated) {
+            return Ok(found.clone());
+        }
+        self.budget.work(1000 + cost * 100, pos)?;
+        let compiled = RegexBuilder::new(&translated)
+            .size_limit(MAX_PATTERN_BYTES)
+            .nest_limit(50)
+            .build()
+            .map_err(|_| {
+                Error::new(
+                    pos,
+                    format!("'{pattern}' is no regular expression that works here"),
+                )
+            })?;
+        if self.patterns.0.len() >= KEPT {
+            self.patterns.0.clear();
+        }
+        self.patterns.0.insert(translated, compiled.clone());
+        Ok(compiled)
+    }
+
+    /// `String.matches`: the pattern must match all of the text.
+    pub(super) fn matches(&mut self, pattern: &str, text: &str, pos: Pos) -> Result<bool> {
+        Ok(self.pattern(pattern, true, text, pos)?.is_match(text))
+    }
+
+    /// `String.replaceAll` and `replaceFirst`.
+    pub(super) fn replace_pattern(
+        &mut self,
+        pattern: &str,
+        text: &str,
+        replacement: &str,
+        all: bool,
+        pos: Pos,
+    ) -> Result<String> {
+        let regex = self.pattern(pattern, false, text, pos)?;
+        let mut out = String::new();
+        let mut last = 0;
+        for found in Matches::new(&regex, text) {
+            let Some(whole) = found.get(0) else {
+                continue;
+            };
+            self.built(text.len().min(64) + replacement.len(), pos)?;
+            out.push_str(text.get(last..whole.start()).unwrap_or(""));
+            last = whole.end();
+            let before = out.len();
+            expand(replacement, &found, &mut out).map_err(|message| Error::new(pos, message))?;
+            self.built(out.len() - before, pos)?;
+            self.budget.output(out.len(), pos)?;
+            if !all {
+                break;
+            }
+        }
+        out.push_str(text.get(last..).unwrap_or(""));
+        Ok(out)
+    }
+
+    /// `String.split`: with a limit of 0, empty parts at the end are left out.
+    pub(super) fn split(
+        &mut self,
+        pattern: &str,
+        text: &str,
+        limit: i64,
+        pos: Pos,
+    ) -> Result<Vec<String>> {
+        let regex = self.pattern(pattern, false, text, pos)?;
+        let mut parts = Vec::new();
+        let mut last = 0;
+        for found in Matches::new(&regex, text).filter_map(|found| found.get(0)) {
+            if limit > 0 && i64::try_from(parts.len()).is_ok_and(|count| count + 1 >= limit) {
+                break;
+            }
+            if found.end() == 0 {
+                continue;
+            }
+            self.built(found.start() - last + ELEMENT_WORK, pos)?;
+            parts.push(text.get(last..found.start()).unwrap_or("").to_owned());
+            last = found.end();
+        }
+        if parts.is_empty() {
+            return Ok(vec![text.to_owned()]);
+        }
+        parts.push(text.get(last..).unwrap_or("").to_owned());
+        if limit == 0 {
+            while parts.last().is_some_and(String::is_empty) {
+                parts.pop();
+            }
+        }
+        Ok(parts)
+    }
+}
+
+/// The matches in a text as `Matcher.find` yields them: an empty one may follow right after
+/// another match.
+struct Matches<'r, 't> {
+    regex: &'r Regex,
+    text: &'t str,
+    next: Option<usize>,
+}
+
+impl<'r, 't> Matches<'r, 't> {
+    fn new(regex: &'r Regex, text: &'t str) -> Self {
+        Matches {
+            regex,
+            text,
+            next: Some(0),
+        }
+    }
+}
+
+impl<'t> Iterator for Matches<'_, 't> {
+    type Item = regex::Captures<'t>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let found = self.regex.captures_at(self.text, self.next?)?;
+        let whole = found.get(0)?;
+        self.next = if whole.is_empty() {
+            let skipped = self.text.get(whole.end()..)?.chars().next();
+            skipped.map(|c| whole.end() + c.len_utf8())
+        } else {
+            Some(whole.end())
+        };
+        Some(found)
+    }
+}
+
+/// Appends a replacement: `$1` and `${name}` are groups, a backslash takes the next as it is.
+fn expand(
+    replacement: &str,
+    found: &regex::Captures<'_>,
+    out: &mut String,
+) -> std::result::Result<(), String> {
+    let mut chars = replacement.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => match chars.next() {
+                Some(next) => out.push(next),
+                None => return Err("a replacement ends with a backslash".to_owned()),
+            },
+            '$' if chars.peek() == Some(&'{') => {
+                let name: String = chars.by_ref().take_while(|c| *c != '}').skip(1).collect();
+                match found.name(&name) {
+                    Some(group) => out.push_str(group.as_str()),
+                    None => return Err(format!("there is no group named '{name}'")),
+                }
+            }
+            '$' => {
+                let first = chars.next().and_then(|digit| digit.to_digit(10));
+                let Some(mut group) = first.map(|digit| digit as usize) else {
+                    return Err("expected the number of a group after '$'".to_owned());
+                };
+                if group >= found.len() {
+                    return Err(format!("there is no group {group}"));
+                }
+                // As many digits as still name a group.
+                while let Some(digit) = chars.peek().and_then(|next| next.to_digit(10)) {
+                    let longer = group * 10 + digit as usize;
+                    if longer >= found.len() {
+                        break;
+                    }
+                    group = longer;
+                    chars.next();
+                }
+                out.push_str(found.get(group).map_or("", |group| group.as_str()));
+            }
+            _ => out.push(c),
+        }
+    }
+    Ok(())
+}

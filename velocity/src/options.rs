@@ -1,0 +1,28 @@
+//! How to render.
+
+use crate::limits::Limits;
+
+/// Whether values are escaped when references print them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Escape {
+    /// Values are printed as they are, as Velocity prints them.
+    #[default]
+    None,
+    /// In values, `&`, `<`, `>`, `"` and `'` become `&amp;`, `&lt;`, `&gt;`, `&quot;` and
+    /// `&#39;`. The template's own text stays as it is.
+    ///
+    /// `$esc.raw($value)` and `$esc.none($value)` print a value as it is; `$esc.html($value)` is
+    /// not escaped twice. A text that `#set` puts together from text and references is a value:
+    /// all of it is escaped when it is printed. What `#define` names is a part of the template:
+    /// only the references within are escaped.
+    Html,
+}
+
+/// How to render: the caps, and the escaping of values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RenderOptions {
+    /// The caps on this rendering.
+    pub limits: Limits,
+    /// Whether values are escaped.
+    pub escape: Escape,
+}

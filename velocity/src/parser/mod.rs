@@ -1,0 +1,213 @@
+//! Turns tokens into a tree.
+//!
+//! The productions, and how far each looks ahead, follow the grammar of Velocity 2.3: looking at
+//! a token makes the lexer read it, in the state that it is in then.
+
+mod block;
+mod directive;
+mod expression;
+mod reference;
+mod statement;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::ast::{Block, Macros, Node};
+use crate::error::{Error, Pos, Result};
+use crate::lexer::{Kind, Lexer, Token};
+use crate::limits::{MAX_SOURCE_BYTES, MAX_SOURCE_DEPTH};
+
+/// What parsing yields.
+#[derive(Debug, Default)]
+pub(crate) struct Parsed {
+    pub(crate) block: Block,
+    pub(crate) macros: Macros,
+}
+
+/// Parses `source`, whose first character stands at `pos`, below `depth` levels of nesting.
+pub(crate) fn parse(source: &str, pos: Pos, depth: u32) -> Result<Parsed> {
+    if source.len() > MAX_SOURCE_BYTES {
+        return Err(Error::new(
+            pos,
+            format!("the template is longer than {MAX_SOURCE_BYTES} bytes"),
+        ));
+    }
+    let mut parser = Parser::new(source, pos, depth, Macros::new());
+    let block = parser.template()?;
+    Ok(Parsed {
+        block,
+        macros: parser.macros,
+    })
+}
+
+/// The state of parsing one source.
+pub(crate) struct Parser {
+    lexer: Lexer,
+    ahead: VecDeque<Token>,
+    /// Where the last taken token ended.
+    last_end: usize,
+    depth: u32,
+    macros: Macros,
+}
+
+impl Parser {
+    fn new(source: &str, pos: Pos, depth: u32, macros: Macros) -> Parser {
+        Parser {
+            lexer: Lexer::new(source, pos),
+            ahead: VecDeque::new(),
+            last_end: 0,
+            depth,
+            macros,
+        }
+    }
+
+    /// The whole source.
+    fn template(&mut self) -> Result<Block> {
+        self.enter()?;
+        let mut block = Block::new();
+        let mut line_start = true;
+        while self.peek(1)? != Kind::EndOfFile {
+            line_start = self.statement(&mut block, line_start)?;
+        }
+        self.leave();
+        Ok(block)
+    }
+
+    /// The kind of the token `n` ahead, 1 being the next.
+    fn peek(&mut self, n: usize) -> Result<Kind> {
+        while self.ahead.len() < n {
+            let token = self.lexer.next_token()?;
+            self.ahead.push_back(token);
+        }
+        Ok(self
+            .ahead
+            .get(n - 1)
+            .map_or(Kind::EndOfFile, |token| token.kind))
+    }
+
+    /// Takes the next token.
+    fn take(&mut self) -> Result<Token> {
+        self.peek(1)?;
+        match self.ahead.pop_front() {
+            Some(token) => {
+                self.last_end = token.end;
+                Ok(token)
+            }
+            None => Err(Error::new(Pos::START, "unexpected end of the template")),
+        }
+    }
+
+    /// Takes the next token, which must be of one of `kinds`.
+    fn expect(&mut self, kinds: &[Kind], expected: &str) -> Result<Token> {
+        if kinds.contains(&self.peek(1)?) {
+            self.take()
+        } else {
+            Err(self.wrong(expected))
+        }
+    }
+
+    /// Whether the next token was of `kind` and has been taken.
+    fn accept(&mut self, kind: Kind) -> Result<bool> {
+        let found = self.peek(1)? == kind;
+        if found {
+            self.take()?;
+        }
+        Ok(found)
+    }
+
+    /// The error that the next token is not what was expected.
+    fn wrong(&self, expected: &str) -> Error {
+        match self.ahead.front() {
+            Some(token) => Error::new(
+                token.pos,
+                format!("expected {expected}, found {}", self.describe(token)),
+            ),
+            None => Error::new(Pos::START, format!("expected {expected}")),
+        }
+    }
+
+    fn describe(&self, token: &Token) -> String {
+        let text = self.text(token);
+        let short = text.chars().count() <= 20 && !text.chars().any(char::is_control);
+        let name = token.kind.describe();
+        if short && matches!(name, "a word" | "a number" | "an operator") {
+            format!("'{text}'")
+        } else {
+            name.to_owned()
+        }
+    }
+
+    fn text(&self, token: &Token) -> &str {
+        self.slice(token.start, token.end)
+    }
+
+    fn slice(&self, start: usize, end: usize) -> &str {
+        self.lexer.source().get(start..end).unwrap_or("")
+    }
+
+    fn position(&mut self) -> Result<Pos> {
+        self.peek(1)?;
+        Ok(self.ahead.front().map_or(Pos::START, |token| token.pos))
+    }
+
+    fn skip_blank(&mut self) -> Result<()> {
+        while matches!(self.peek(1)?, Kind::Whitespace | Kind::Newline) {
+            self.take()?;
+        }
+        Ok(())
+    }
+
+    /// Takes the end of the line, with white space before it, and returns it; empty if there is
+    /// other text in the line.
+    fn line_end(&mut self) -> Result<Box<str>> {
+        let start = match self.peek(1)? {
+            Kind::Newline => self.take()?.start,
+            Kind::Whitespace if self.peek(2)? == Kind::Newline => {
+                let start = self.take()?.start;
+                self.take()?;
+                start
+            }
+            _ => return Ok("".into()),
+        };
+        Ok(self.slice(start, self.last_end).into())
+    }
+
+    fn enter(&mut self) -> Result<()> {
+        self.depth += 1;
+        if self.depth > MAX_SOURCE_DEPTH {
+            let pos = self.ahead.front().map_or(Pos::START, |token| token.pos);
+            return Err(Error::new(
+                pos,
+                format!("nested deeper than {MAX_SOURCE_DEPTH} levels"),
+            ));
+        }
+        Ok(())
+    }
+
+    fn leave(&mut self) {
+        self.depth -= 1;
+    }
+
+    /// Parses the content of a quoted text as a template of its own.
+    fn nested(&mut self, source: &str, pos: Pos) -> Result<Arc<Block>> {
+        let macros = std::mem::take(&mut self.macros);
+        let mut parser = Parser::new(source, pos, self.depth, macros);
+        let block = parser.template();
+        self.macros = parser.macros;
+        block.map(Arc::new)
+    }
+}
+
+/// Adds text to a block, to its last node if that is text too.
+fn push_text(block: &mut Block, text: &str) {
+    if text.is_empty() {
+        return;
+    }
+    if let Some(Node::Text(last)) = block.last_mut() {
+        let mut joined = std::mem::take(last).into_string();
+        joined.push_str(text);
+        *last = joined.into_boxed_str();
+    } else {
+        block.push(Node::Text(text.into()));
+    }
+}

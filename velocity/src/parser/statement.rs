@@ -1,0 +1,311 @@
+//! Text, references, comments, `#if` and `#set`.
+
+use super::{Parser, push_text};
+use crate::ast::{Block, Expr, If, Node, Set};
+use crate::error::Result;
+use crate::lexer::{Kind, Token};
+
+/// A `$`, `#` or both right before a directive are text; so is then the white space around.
+#[derive(Debug, Default)]
+pub(super) struct Around {
+    /// The indentation in front.
+    pub(super) indent: Box<str>,
+    /// The symbols in front.
+    pub(super) symbols: Box<str>,
+}
+
+impl Around {
+    /// Prints what stands before the directive. The indentation goes with the line.
+    pub(super) fn before(&self) -> String {
+        if self.symbols.is_empty() {
+            String::new()
+        } else {
+            format!("{}{}", self.indent, self.symbols)
+        }
+    }
+
+    /// Prints the end of the directive's line if the line has other text.
+    pub(super) fn after<'t>(&self, line_end: &'t str) -> &'t str {
+        if self.symbols.is_empty() {
+            ""
+        } else {
+            line_end
+        }
+    }
+}
+
+impl Parser {
+    /// One statement. `line_start` says whether only white space precedes it in its line; the
+    /// answer says the same of what comes next.
+    pub(super) fn statement(&mut self, block: &mut Block, line_start: bool) -> Result<bool> {
+        let first = self.peek(1)?;
+        let indented = line_start && first == Kind::Whitespace;
+        let directive = if indented { self.peek(2)? } else { first };
+        if directive == Kind::If {
+            return self.if_statement(block, line_start);
+        }
+        if self.at_reference(first)? {
+            let output = self.output()?;
+            block.push(Node::Output(Box::new(output)));
+            return Ok(false);
+        }
+        match first {
+            Kind::LineComment => {
+                self.peek(2)?;
+                let token = self.take()?;
+                let text = self.text(&token).to_owned();
+                push_text(block, text.strip_suffix("##").unwrap_or(""));
+                self.accept(Kind::LineCommentEnd)?;
+                return Ok(true);
+            }
+            Kind::BlockComment => {
+                self.take()?;
+                return Ok(false);
+            }
+            Kind::Raw => {
+                let token = self.take()?;
+                let text = self.text(&token);
+                let (before, inner) = text.split_once("#[[").unwrap_or(("", text));
+                let inner = inner.strip_suffix("]]#").unwrap_or(inner);
+                let text = format!("{before}{inner}");
+                push_text(block, &text);
+                return Ok(false);
+            }
+            _ => {}
+        }
+        if directive == Kind::Set {
+            return self.set_statement(block, line_start);
+        }
+        match directive {
+            Kind::Word | Kind::BracedWord => return self.directive(block, line_start),
+            _ => {}
+        }
+        self.text_statement(block, first, line_start)
+    }
+
+    fn text_statement(&mut self, block: &mut Block, first: Kind, line_start: bool) -> Result<bool> {
+        let line_start = match first {
+            Kind::EscapedDirective => {
+                let token = self.take()?;
+                let text = self.unescape_directive(self.text(&token));
+                push_text(block, &text);
+                return Ok(false);
+            }
+            Kind::DoubleEscape => {
+                self.escapes(block)?;
+                return Ok(false);
+            }
+            Kind::LoneSymbol => {
+                let token = self.take()?;
+                let end = token.end - 1;
+                let text = format!("{}{}", token.stray, self.slice(token.start, end));
+                push_text(block, &text);
+                return Ok(false);
+            }
+            Kind::EndMark => {
+                if self.peek(2)? == Kind::EndOfFile {
+                    self.take()?;
+                    return Ok(line_start);
+                }
+                false
+            }
+            Kind::TextLines | Kind::Newline | Kind::SymbolAtLineEnd => true,
+            Kind::OrAfterName => line_start,
+            Kind::InlineText
+            | Kind::Whitespace
+            | Kind::Dot
+            | Kind::ParenOpen
+            | Kind::ParenClose
+            | Kind::Integer
+            | Kind::Float
+            | Kind::Str
+            | Kind::Escape
+            | Kind::CurlyOpen
+            | Kind::CurlyClose
+            | Kind::EmptyIndex
+            | Kind::Pipe => false,
+            Kind::End => return Err(self.wrong("text, as no block is open here")),
+            Kind::Else | Kind::ElseIf => return Err(self.wrong("text, as no #if is open here")),
+            _ => return Err(self.wrong("text or a reference")),
+        };
+        let token = self.take()?;
+        let text = format!("{}{}", token.stray, self.text(&token));
+        push_text(block, &text);
+        Ok(line_start)
+    }
+
+    /// Pairs of backslashes: each is one before a directive, two before anything else.
+    fn escapes(&mut self, block: &mut Block) -> Result<()> {
+        let mut count = 0;
+        while self.peek(1)? == Kind::DoubleEscape {
+            let stray = self.take()?.stray;
+            push_text(block, &stray);
+            count += 1;
+        }
+        let control = match self.peek(1)? {
+            Kind::If | Kind::Else | Kind::ElseIf | Kind::End => true,
+            Kind::Word => {
+                let name = self.ahead.front().map_or("", |token| self.text(token));
+                self.is_directive(name.get(1..).unwrap_or(""))
+            }
+            _ => false,
+        };
+        let slashes = if control { "\\" } else { "\\\\" };
+        push_text(block, &slashes.repeat(count));
+        Ok(())
+    }
+
+    /// `\#if`: the backslash goes if what follows would be a directive.
+    fn unescape_directive(&self, text: &str) -> String {
+        let (slashes, name) = text.split_at(text.rfind('\\').map_or(0, |at| at + 1));
+        let bare = name.trim_start_matches('#');
+        let bare = bare
+            .strip_prefix('{')
+            .and_then(|bare| bare.strip_suffix('}'))
+            .unwrap_or(bare);
+        if self.is_directive(bare) || ["if", "end", "set", "else", "elseif"].contains(&bare) {
+            let kept = (slashes.len() - 1) / 2;
+            format!("{}{name}", "\\".repeat(kept))
+        } else {
+            text.to_owned()
+        }
+    }
+
+    fn is_directive(&self, name: &str) -> bool {
+        const NAMES: [&str; 8] = [
+            "foreach", "include", "parse", "macro", "evaluate", "break", "define", "stop",
+        ];
+        NAMES.contains(&name) || self.macros.contains_key(name)
+    }
+
+    /// The indentation of a directive, if there is one and the line starts with it.
+    pub(super) fn indent(&mut self) -> Result<Box<str>> {
+        if self.peek(1)? != Kind::Whitespace {
+            return Ok("".into());
+        }
+        let token = self.take()?;
+        Ok(self.text(&token).into())
+    }
+
+    /// The symbols before the `#` of `token`.
+    pub(super) fn symbols(&self, token: &Token) -> Box<str> {
+        let text = self.text(token);
+        let end = text.rfind('#').unwrap_or(0);
+        text.get(..end).unwrap_or("").into()
+    }
+
+    fn if_statement(&mut self, block: &mut Block, line_start: bool) -> Result<bool> {
+        let indent = self.indent()?;
+        let token = self.take()?;
+        let pos = token.pos;
+        let around = Around {
+            indent,
+            symbols: self.symbols(&token),
+        };
+        self.enter()?;
+        push_text(block, &around.before());
+        let mut branches = Vec::new();
+        let mut otherwise = Block::new();
+        let condition = self.condition("#if")?;
+        let (mut body, mut at_start) = self.branch(line_start)?;
+        let mut condition = Some(condition);
+        loop {
+            let indent = if at_start { self.indent()? } else { "".into() };
+            let kind = self.peek(1)?;
+            if !matches!(kind, Kind::ElseIf | Kind::Else | Kind::End)
+                || (condition.is_none() && kind != Kind::End)
+            {
+                let open = format!("#end for the #if in line {}", pos.line);
+                return Err(self.wrong(&open));
+            }
+            let token = self.take()?;
+            let symbols = self.symbols(&token);
+            push_text(&mut body, &Around { indent, symbols }.before());
+            match condition.take() {
+                Some(condition) => branches.push((condition, body)),
+                None => otherwise = body,
+            }
+            match kind {
+                Kind::ElseIf => condition = Some(self.condition("#elseif")?),
+                Kind::Else => {}
+                _ => break,
+            }
+            (body, at_start) = self.branch(at_start)?;
+        }
+        let mut ends_line = false;
+        block.push(Node::If(Box::new(If {
+            branches,
+            otherwise,
+            pos,
+        })));
+        if line_start {
+            let line_end = self.line_end()?;
+            ends_line = !line_end.is_empty();
+            push_text(block, around.after(&line_end));
+        }
+        self.leave();
+        Ok(ends_line)
+    }
+
+    /// The parenthesised condition of `#if` and `#elseif`.
+    fn condition(&mut self, name: &str) -> Result<Expr> {
+        self.skip_blank()?;
+        self.expect(&[Kind::ParenOpen], &format!("'(' after {name}"))?;
+        let condition = self.expression()?;
+        let expected = format!("an operator or the ')' of {name}");
+        self.expect(&[Kind::ParenClose], &expected)?;
+        Ok(condition)
+    }
+
+    /// The statements up to `#elseif`, `#else` or `#end`, and whether a new line starts there.
+    fn branch(&mut self, line_start: bool) -> Result<(Block, bool)> {
+        let mut block = Block::new();
+        let mut at_start = line_start;
+        if !self.line_end()?.is_empty() {
+            at_start = true;
+        }
+        loop {
+            let mut kind = self.peek(1)?;
+            if at_start && kind == Kind::Whitespace {
+                kind = self.peek(2)?;
+            }
+            if matches!(kind, Kind::ElseIf | Kind::Else | Kind::End) {
+                return Ok((block, at_start));
+            }
+            if self.peek(1)? == Kind::EndOfFile {
+                return Ok((block, false));
+            }
+            at_start = self.statement(&mut block, at_start)?;
+        }
+    }
+
+    fn set_statement(&mut self, block: &mut Block, line_start: bool) -> Result<bool> {
+        let indent = self.indent()?;
+        let token = self.take()?;
+        let around = Around {
+            indent,
+            symbols: self.symbols(&token),
+        };
+        self.enter()?;
+        push_text(block, &around.before());
+        self.skip_blank()?;
+        let kind = self.peek(1)?;
+        if !matches!(kind, Kind::Name | Kind::CurlyOpen) {
+            return Err(self.wrong("a reference such as $name after '#set('"));
+        }
+        let target = self.reference()?.reference;
+        self.skip_blank()?;
+        self.expect(&[Kind::Assign], "'=' after the reference of #set")?;
+        let value = self.expression()?;
+        self.expect(&[Kind::ParenClose], "an operator or the ')' of #set")?;
+        self.lexer.end_set();
+        self.leave();
+        block.push(Node::Set(Box::new(Set { target, value })));
+        if !line_start {
+            return Ok(false);
+        }
+        let line_end = self.line_end()?;
+        push_text(block, around.after(&line_end));
+        Ok(!line_end.is_empty())
+    }
+}

@@ -1,0 +1,64 @@
+//! Parsed templates.
+
+use crate::context::Context;
+use crate::error::{Error, Pos};
+use crate::eval;
+use crate::options::RenderOptions;
+use crate::parser::{self, Parsed};
+use crate::references::{self, Reference};
+
+/// A template, parsed and ready to be rendered from any thread.
+#[derive(Debug)]
+pub struct Template {
+    parsed: Parsed,
+    length: usize,
+}
+
+impl Template {
+    /// Parses the source of a template.
+    ///
+    /// # Errors
+    ///
+    /// If the source is no template, for instance for a missing `#end` or bracket; if it calls
+    /// `#include` or `#parse`; or if it is longer than [`MAX_SOURCE_BYTES`](crate::MAX_SOURCE_BYTES)
+    /// or nested deeper than [`MAX_SOURCE_DEPTH`](crate::MAX_SOURCE_DEPTH).
+    pub fn parse(source: &str) -> Result<Template, Error> {
+        Ok(Template {
+            parsed: parser::parse(source, Pos::START, 0)?,
+            length: source.len(),
+        })
+    }
+
+    /// Renders with the default [`RenderOptions`]: values as they are, and the default caps.
+    ///
+    /// # Errors
+    ///
+    /// If a method gets what it cannot take, such as an index outside of a list, if an evaluated
+    /// text is no template, or if a cap is reached.
+    pub fn render(&self, context: &Context) -> Result<String, Error> {
+        self.render_with(context, &RenderOptions::default())
+    }
+
+    /// Renders with the given options.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Template::render`].
+    pub fn render_with(&self, context: &Context, options: &RenderOptions) -> Result<String, Error> {
+        eval::render(&self.parsed, self.length, context, options)
+    }
+
+    /// The values that the template reads and does not set itself, in the order of the source:
+    /// each key of `$data` that it names as a constant, and each top-level variable.
+    ///
+    /// Variables that rendering provides, such as `$foreach`, are left out, and so is what an
+    /// evaluated text reads.
+    pub fn references(&self) -> Vec<Reference> {
+        references::references(&self.parsed)
+    }
+}
+
+const _: () = {
+    const fn shared<T: Send + Sync>() {}
+    shared::<Template>();
+};

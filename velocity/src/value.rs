@@ -1,0 +1,143 @@
+//! The values a template is filled with.
+
+use indexmap::IndexMap;
+
+/// A value in a [`Context`](crate::Context).
+///
+/// It is plain data: a template that changes a list or map changes its own copy.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum Value {
+    /// No value: a reference to it prints its own source, or nothing if it is quiet.
+    #[default]
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A whole number, Java's `Integer` or `Long`.
+    Int(i64),
+    /// A whole number that does not fit 64 bits, Java's `BigInteger`.
+    Big(i128),
+    /// A number with a fraction; prints as `Double.toString` does in Java.
+    Double(f64),
+    /// A text.
+    Str(String),
+    /// A list.
+    List(Vec<Value>),
+    /// A map, in order of insertion.
+    Map(Map),
+}
+
+/// A map from texts to values that keeps the order of insertion, as Java's `LinkedHashMap`.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Map(pub(crate) IndexMap<String, Value>);
+
+impl Map {
+    /// An empty map.
+    pub fn new() -> Map {
+        Map::default()
+    }
+
+    /// Sets `key` to `value` and returns the value before.
+    pub fn insert(&mut self, key: impl Into<String>, value: impl Into<Value>) -> Option<Value> {
+        self.0.insert(key.into(), value.into())
+    }
+
+    /// The value of `key`.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.0.get(key)
+    }
+
+    /// The number of entries.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are no entries.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Keys and values in order of insertion.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.0.iter().map(|(key, value)| (key.as_str(), value))
+    }
+}
+
+impl<K: Into<String>, V: Into<Value>> FromIterator<(K, V)> for Map {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Map {
+        Map(entries
+            .into_iter()
+            .map(|(key, value)| (key.into(), value.into()))
+            .collect())
+    }
+}
+
+macro_rules! from {
+    ($($from:ty => $variant:ident),*) => {
+        $(impl From<$from> for Value {
+            fn from(value: $from) -> Value {
+                Value::$variant(value.into())
+            }
+        })*
+    };
+}
+
+from!(bool => Bool, i32 => Int, u32 => Int, i64 => Int, f64 => Double, String => Str, &str => Str,
+    Map => Map);
+
+impl<T: Into<Value>> From<Vec<T>> for Value {
+    fn from(items: Vec<T>) -> Value {
+        Value::List(items.into_iter().map(Into::into).collect())
+    }
+}
+
+impl<T: Into<Value>> From<Option<T>> for Value {
+    fn from(value: Option<T>) -> Value {
+        value.map_or(Value::Null, Into::into)
+    }
+}
+
+#[cfg(feature = "serde_json")]
+impl From<serde_json::Value> for Value {
+    /// A number without fraction or exponent that fits 64 bits becomes a whole number, every
+    /// other one a double; [`Value::from_json`] also keeps longer whole numbers.
+    fn from(json: serde_json::Value) -> Value {
+        match json {
+            serde_json::Value::Null => Value::Null,
+            serde_json::Value::Bool(value) => Value::Bool(value),
+            serde_json::Value::Number(number) => match (number.as_i64(), number.as_u64()) {
+                (Some(value), _) => Value::Int(value),
+                (None, Some(value)) => Value::Big(value.into()),
+                (None, None) => number.as_f64().map_or(Value::Null, Value::Double),
+            },
+            serde_json::Value::String(value) => Value::Str(value),
+            serde_json::Value::Array(items) => items.into(),
+            serde_json::Value::Object(entries) => Value::Map(entries.into()),
+        }
+    }
+}
+
+#[cfg(feature = "serde_json")]
+impl From<serde_json::Map<String, serde_json::Value>> for Map {
+    fn from(entries: serde_json::Map<String, serde_json::Value>) -> Map {
+        entries.into_iter().collect()
+    }
+}
+
+#[cfg(all(test, feature = "serde_json"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_values_keep_order_and_form() {
+        let json = serde_json::json!({ "b": [1, 2.0, u64::MAX], "a": null });
+        let mut expected = Map::new();
+        let numbers = vec![
+            Value::Int(1),
+            Value::Double(2.0),
+            Value::Big(u64::MAX.into()),
+        ];
+        expected.insert("b", Value::List(numbers));
+        expected.insert("a", Value::Null);
+        assert_eq!(Value::from(json), Value::Map(expected));
+    }
+}

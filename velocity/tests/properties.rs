@@ -1,0 +1,159 @@
+//! No template panics, and none gets around the caps.
+
+use std::time::{Duration, Instant};
+
+use promoflow_velocity::{Context, Escape, Limits, Map, RenderOptions, Template, Value};
+use proptest::prelude::*;
+
+/// Pieces that templates are made of, well-formed or not.
+const PIECES: [&str; 75] = [
+    "$data",
+    "$!data",
+    "${data",
+    "$x",
+    "$!{x}",
+    "$y",
+    ".name",
+    ".get('a')",
+    ".get(\"$x\")",
+    "[0]",
+    "[$i]",
+    "['k']",
+    "(",
+    ")",
+    "{",
+    "}",
+    "|",
+    "'d'",
+    "\"",
+    "'",
+    "\\",
+    "#if(",
+    "#if($x)",
+    "#elseif(true)",
+    "#else",
+    "#{else}",
+    "#end",
+    "#foreach($i in $list)",
+    "#foreach($i in [1..9])",
+    "#foreach($i in [1..1000000000])",
+    "#set($x = ",
+    "#set($x = \"$x$x\")",
+    "#set($x = [$x])",
+    "#set($x = $x + 1)",
+    "#macro(m $a)",
+    "#m($x)",
+    "#m(1 2)",
+    "#@m()",
+    "#define($y)",
+    "#evaluate(",
+    "#evaluate($x)",
+    "#break",
+    "#stop",
+    "##",
+    "#*",
+    "*#",
+    "#[[",
+    "]]#",
+    "\n",
+    "\r\n",
+    "  ",
+    " ",
+    "==",
+    "!=",
+    "&&",
+    "||",
+    "<",
+    ">=",
+    "+",
+    "-",
+    "*",
+    "/",
+    "%",
+    "1",
+    "2.5",
+    "..",
+    ",",
+    ":",
+    "$list.add($list)",
+    "$x.substring(1)",
+    "$x.repeat(99)",
+    "$x.replaceAll('(a*)*b', '$1')",
+    "\u{1c}",
+    "‘x’",
+    "Їжак 🎁",
+];
+
+fn context() -> Context {
+    let mut data = Map::new();
+    data.insert("name", "Olena");
+    data.insert("a", 1);
+    Context::new()
+        .with("data", data)
+        .with("x", "aaaa")
+        .with("list", vec![Value::from(1), Value::from("b"), Value::Null])
+}
+
+fn small_limits() -> Limits {
+    Limits {
+        loop_turns: 1_000,
+        output_bytes: 10_000,
+        work: 1_000_000,
+        ..Limits::default()
+    }
+}
+
+fn check(source: &str, escape: Escape) {
+    let Ok(template) = Template::parse(source) else {
+        return;
+    };
+    template.references();
+    let options = RenderOptions {
+        limits: small_limits(),
+        escape,
+    };
+    let started = Instant::now();
+    if let Ok(output) = template.render_with(&context(), &options) {
+        assert!(
+            output.len() <= options.limits.output_bytes,
+            "{} bytes",
+            output.len()
+        );
+    }
+    let spent = started.elapsed();
+    assert!(spent < Duration::from_secs(5), "{spent:?} for {source}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn pieces_never_panic(
+        pieces in prop::collection::vec(prop::sample::select(&PIECES[..]), 0..40),
+        html in any::<bool>(),
+    ) {
+        let escape = if html { Escape::Html } else { Escape::None };
+        check(&pieces.concat(), escape);
+    }
+
+    #[test]
+    fn any_text_never_panics(source in "\\PC{0,60}") {
+        check(&source, Escape::None);
+    }
+
+    #[test]
+    fn symbols_never_panic(source in "[$#{}()\\[\\]!.'\"\\\\|a \n1=@*-]{0,40}") {
+        check(&source, Escape::None);
+    }
+
+    #[test]
+    fn text_without_symbols_is_itself(source in "[^$#\\\\\u{1c}]{0,80}") {
+        let template = Template::parse(&source).expect("plain text");
+        prop_assert_eq!(template.render(&Context::new()).expect("plain text"), source);
+    }
+
+    #[test]
+    fn json_never_panics(source in "[\\[\\]{}:,\"\\\\u0-9a-f.eE+ -]{0,40}") {
+        let _ = Value::from_json(&source);
+    }
+}
