@@ -1,0 +1,80 @@
+//! When something that did not work is tried again.
+
+use std::hash::{BuildHasher, RandomState};
+
+use crate::clock::Timestamp;
+
+/// Exponential back-off with jitter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    /// Milliseconds before the second attempt.
+    pub first: i64,
+    /// The longest wait, in milliseconds.
+    pub longest: i64,
+    /// After so many attempts it is given up.
+    pub attempts: u32,
+}
+
+impl Backoff {
+    /// For blocks that say `unavailable`: half a day in all.
+    pub const UNAVAILABLE: Backoff = Backoff {
+        first: 1_000,
+        longest: 3_600_000,
+        attempts: 24,
+    };
+    /// For blocks that trap. Most would trap for ever; a lack of memory or time may pass.
+    pub const TRAPPED: Backoff = Backoff {
+        first: 1_000,
+        longest: 60_000,
+        attempts: 3,
+    };
+    /// For deliveries that a channel could not take: two days in all.
+    pub const DELIVERY: Backoff = Backoff {
+        first: 2_000,
+        longest: 7_200_000,
+        attempts: 36,
+    };
+
+    /// When to try again after the attempt of that number (from 1); `None`: never.
+    pub fn next(&self, attempt: u32, now: Timestamp) -> Option<Timestamp> {
+        if attempt >= self.attempts {
+            return None;
+        }
+        let doublings = attempt.saturating_sub(1).min(40);
+        let wait = self.first.saturating_mul(1 << doublings).min(self.longest);
+        // Between half and the whole of it, so that those that failed together do not come back
+        // together. The hasher's keys are random, which is random enough here.
+        let random = RandomState::new().hash_one(attempt) % 1024;
+        let jitter = wait / 2 * i64::try_from(random).unwrap_or(0) / 1024;
+        Some(now.plus_millis(wait - jitter))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_the_longest_and_end() {
+        let now = Timestamp(0);
+        let backoff = Backoff {
+            first: 1_000,
+            longest: 60_000,
+            attempts: 20,
+        };
+        for (attempt, longest) in [
+            (1, 1_000),
+            (2, 2_000),
+            (6, 32_000),
+            (7, 60_000),
+            (19, 60_000),
+        ] {
+            let wait = backoff.next(attempt, now).unwrap().0;
+            assert!(
+                (longest / 2..=longest).contains(&wait),
+                "attempt {attempt}: {wait}"
+            );
+        }
+        assert_eq!(backoff.next(20, now), None);
+    }
+}

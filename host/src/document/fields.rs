@@ -1,0 +1,114 @@
+//! Reading a mapping: known keys, and a fault for every other.
+
+use super::diagnostic::{Diagnostics, shown};
+use super::node::{Content, Entry, Node, Position};
+
+/// A mapping whose keys are known.
+#[derive(Debug)]
+pub struct Fields<'n> {
+    at: Position,
+    what: &'static str,
+    entries: Vec<&'n Entry>,
+}
+
+impl<'n> Fields<'n> {
+    /// Reads a mapping. Keys that are not known, or stand twice, are noted as errors. `what`
+    /// names the mapping in messages: `a step`.
+    pub fn read(
+        node: &'n Node,
+        what: &'static str,
+        known: &[&str],
+        out: &mut Diagnostics,
+    ) -> Option<Fields<'n>> {
+        let entries = entries(node, what, out)?
+            .into_iter()
+            .filter(|entry| {
+                let key = entry.key.as_str();
+                let is_known = known.contains(&key);
+                if !is_known {
+                    let hint = out
+                        .did_you_mean(key, known.iter().copied())
+                        .unwrap_or_else(|| format!("known here: {}", known.join(", ")));
+                    let message = format!("unknown key {} in {what}", shown(key));
+                    out.error(entry.key_at, message, Some(hint));
+                }
+                is_known
+            })
+            .collect();
+        Some(Fields {
+            at: node.at,
+            what,
+            entries,
+        })
+    }
+
+    /// The key with its value, if the mapping has it.
+    pub fn entry(&self, key: &str) -> Option<&'n Entry> {
+        self.entries.iter().copied().find(|entry| entry.key == key)
+    }
+
+    /// The value of a key, if the mapping has it.
+    pub fn get(&self, key: &str) -> Option<&'n Node> {
+        self.entry(key).map(|entry| &entry.value)
+    }
+
+    /// The value of a key that must not be missing.
+    pub fn require(&self, key: &str, out: &mut Diagnostics) -> Option<&'n Node> {
+        let found = self.get(key);
+        if found.is_none() {
+            out.error(self.at, format!("{} lacks `{key}`", self.what), None);
+        }
+        found
+    }
+
+    /// Where the mapping begins.
+    pub fn at(&self) -> Position {
+        self.at
+    }
+}
+
+/// The entries of a mapping with any keys. Of a key that stands twice, the first is given and
+/// the second noted as an error.
+pub fn entries<'n>(node: &'n Node, what: &str, out: &mut Diagnostics) -> Option<Vec<&'n Entry>> {
+    let Content::Mapping(all) = &node.content else {
+        let message = format!("expected a mapping for {what}, found {}", node.kind());
+        out.error(node.at, message, Some("write `key: value` lines".into()));
+        return None;
+    };
+    let mut seen = std::collections::HashMap::new();
+    let mut unique = Vec::with_capacity(all.len());
+    for entry in all {
+        match seen.insert(entry.key.as_str(), entry.key_at) {
+            None => unique.push(entry),
+            Some(first) => {
+                let message = format!("the key {} stands twice in {what}", shown(&entry.key));
+                let hint = format!("it stands already at {}:{}", first.line, first.column);
+                out.error(entry.key_at, message, Some(hint));
+                seen.insert(entry.key.as_str(), first);
+            }
+        }
+    }
+    Some(unique)
+}
+
+/// The items of a list.
+pub fn items<'n>(node: &'n Node, key: &str, out: &mut Diagnostics) -> Option<&'n [Node]> {
+    if let Content::List(items) = &node.content {
+        return Some(items);
+    }
+    let message = format!("expected a list for `{key}`, found {}", node.kind());
+    out.error(node.at, message, Some("begin each item with `- `".into()));
+    None
+}
+
+/// The text of a scalar. Numbers and the words `true`, `no` and so on are taken as written.
+pub fn text<'n>(node: &'n Node, key: &str, out: &mut Diagnostics) -> Option<&'n str> {
+    match node.scalar() {
+        Some(scalar) if !scalar.is_null() => Some(scalar.text()),
+        _ => {
+            let message = format!("expected a text for {}, found {}", shown(key), node.kind());
+            out.error(node.at, message, None);
+            None
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Ids: of workflows, steps and messages.
+
+use super::diagnostic::{Diagnostics, shown};
+use super::fields::text;
+use super::node::Node;
+
+/// The longest id, in characters.
+pub const MAX_ID_CHARS: usize = 100;
+
+/// The node's text, if it is an id: letters of the English alphabet, digits, `-`, `_` and `.`.
+/// It begins with none of `-` and `.`, so that neither a command nor a path takes it for
+/// something else.
+pub fn check_id<'n>(node: &'n Node, key: &str, out: &mut Diagnostics) -> Option<&'n str> {
+    let id = text(node, key, out)?;
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let sound = !id.is_empty()
+        && id.len() <= MAX_ID_CHARS
+        && id.chars().all(allowed)
+        && !id.starts_with(['-', '.']);
+    if sound {
+        return Some(id);
+    }
+    out.error(
+        node.at,
+        format!("{} is not an id", shown(id)),
+        Some(format!(
+            "use letters a-z, digits, `-`, `_` and `.`, beginning with a letter, a digit or `_`; at most {MAX_ID_CHARS} characters"
+        )),
+    );
+    None
+}

@@ -1,0 +1,178 @@
+//! Scalars. The text is kept as the author wrote it, and what it means is decided by whoever
+//! reads it: `type: 2026` and `country: no` are texts where a text is expected, and a phone
+//! number keeps its plus and its zeros.
+
+use serde_json::{Number, Value};
+
+use super::node::Position;
+
+/// A text, a number, `true`, `false` or nothing.
+#[derive(Clone, Debug)]
+pub struct Scalar {
+    text: String,
+    plain: bool,
+    origin: Origin,
+}
+
+/// Where the characters of a scalar's text stand in the file.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Origin {
+    /// One after the other from here.
+    Exact(Position),
+    /// A literal block (`|`): line by line from this one, after so many columns.
+    Lines {
+        /// The line of the first line of text.
+        line: u32,
+        /// How far the block is indented.
+        indent: u32,
+    },
+    /// Escapes or folded lines stand between; only the beginning is known.
+    Beginning(Position),
+}
+
+impl Scalar {
+    pub(super) fn new(text: String, plain: bool, origin: Origin) -> Scalar {
+        Scalar {
+            text,
+            plain,
+            origin,
+        }
+    }
+
+    /// Its text: of an unquoted scalar what stands in the file, of others with escapes resolved.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether nothing stands here.
+    pub fn is_null(&self) -> bool {
+        self.plain && matches!(self.text.as_str(), "" | "~" | "null" | "Null" | "NULL")
+    }
+
+    /// `true` or `false`, if it is one of them and not quoted.
+    pub fn boolean(&self) -> Option<bool> {
+        match self.text.as_str() {
+            "true" | "True" | "TRUE" if self.plain => Some(true),
+            "false" | "False" | "FALSE" if self.plain => Some(false),
+            _ => None,
+        }
+    }
+
+    /// As typed JSON. Only what JSON takes for a number is one: `+380…`, `007`, `0x1F` and whole
+    /// numbers beyond 64 bits stay texts, because converting them would lose what was written.
+    pub fn to_json(&self) -> Value {
+        if self.is_null() {
+            return Value::Null;
+        }
+        if let Some(truth) = self.boolean() {
+            return Value::Bool(truth);
+        }
+        match self.number() {
+            Some(number) => Value::Number(number),
+            None => Value::String(self.text.clone()),
+        }
+    }
+
+    /// What it is, for a message.
+    pub fn kind(&self) -> &'static str {
+        if self.is_null() {
+            "nothing"
+        } else if self.boolean().is_some() {
+            "true or false"
+        } else if self.number().is_some() {
+            "a number"
+        } else {
+            "a text"
+        }
+    }
+
+    /// The place in the file of a place in the text; lines and columns count from 1.
+    pub fn locate(&self, line: usize, column: usize) -> Position {
+        let line = u32::try_from(line.max(1) - 1).unwrap_or(u32::MAX);
+        let column = u32::try_from(column.max(1) - 1).unwrap_or(u32::MAX);
+        match self.origin {
+            Origin::Exact(at) if line == 0 => Position {
+                line: at.line,
+                column: at.column.saturating_add(column),
+            },
+            Origin::Lines {
+                line: first,
+                indent,
+            } => Position {
+                line: first.saturating_add(line),
+                column: indent.saturating_add(column).saturating_add(1),
+            },
+            Origin::Exact(at) | Origin::Beginning(at) => at,
+        }
+    }
+
+    fn number(&self) -> Option<Number> {
+        if !self.plain
+            || !self
+                .text
+                .starts_with(|c: char| c == '-' || c.is_ascii_digit())
+        {
+            return None;
+        }
+        let number: Number = serde_json::from_str(&self.text).ok()?;
+        let whole = !self.text.contains(['.', 'e', 'E']);
+        (!whole || number.is_i64()).then_some(number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn scalar(text: &str, plain: bool) -> Scalar {
+        Scalar::new(text.to_owned(), plain, Origin::Beginning(Position::START))
+    }
+
+    #[test]
+    fn only_what_json_takes_for_a_number_is_one() {
+        for (text, value) in [
+            ("10", json!(10)),
+            ("-0.5", json!(-0.5)),
+            ("1e3", json!(1000.0)),
+            ("+380501234567", json!("+380501234567")),
+            ("007", json!("007")),
+            ("0x1F", json!("0x1F")),
+            ("1_000", json!("1_000")),
+            (".5", json!(".5")),
+            ("1e999", json!("1e999")),
+            (
+                "123456789012345678901234567890",
+                json!("123456789012345678901234567890"),
+            ),
+            ("no", json!("no")),
+            ("on", json!("on")),
+            ("true", json!(true)),
+            ("~", json!(null)),
+        ] {
+            assert_eq!(scalar(text, true).to_json(), value, "{text}");
+            assert_eq!(scalar(text, false).to_json(), json!(text), "quoted {text}");
+        }
+    }
+
+    #[test]
+    fn a_place_in_the_text_is_a_place_in_the_file() {
+        let at = Position {
+            line: 4,
+            column: 10,
+        };
+        let exact = Scalar::new("abc".into(), true, Origin::Exact(at));
+        assert_eq!(
+            exact.locate(1, 3),
+            Position {
+                line: 4,
+                column: 12
+            }
+        );
+        let lines = Scalar::new("a\nb\n".into(), false, Origin::Lines { line: 5, indent: 2 });
+        assert_eq!(lines.locate(2, 1), Position { line: 6, column: 3 });
+        let folded = Scalar::new("a b".into(), false, Origin::Beginning(at));
+        assert_eq!(folded.locate(9, 9), at);
+    }
+}

@@ -1,0 +1,82 @@
+//! Addresses: what each channel takes.
+
+use lettre::Address;
+
+use super::ChannelKind;
+
+/// The longest token, in characters; providers' tokens have a few hundred.
+const MAX_TOKEN_CHARS: usize = 4096;
+
+/// The address as the channel takes it, or what is expected instead.
+pub fn check_address(channel: ChannelKind, address: &str) -> Result<String, String> {
+    let address = address.trim();
+    match channel {
+        ChannelKind::Email => address
+            .parse::<Address>()
+            .map(|address| address.to_string())
+            .map_err(|_| "expected an email address, such as ann@example.com".into()),
+        ChannelKind::Sms | ChannelKind::Viber => phone(address),
+        ChannelKind::MobilePush | ChannelKind::WebPush | ChannelKind::Telegram => {
+            let good = (1..=MAX_TOKEN_CHARS).contains(&address.chars().count())
+                && !address.chars().any(|c| c.is_control() || c.is_whitespace());
+            if good {
+                Ok(address.to_owned())
+            } else {
+                Err("expected a token without spaces".into())
+            }
+        }
+    }
+}
+
+/// A phone number without the signs that people put between its digits. ITU-T E.164 allows 15
+/// digits; short numbers have as few as 5 with an area code.
+fn phone(text: &str) -> Result<String, String> {
+    let expected = || "expected a phone number, such as +380501234567".to_owned();
+    let mut number = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '0'..='9' => number.push(c),
+            '+' if number.is_empty() => number.push(c),
+            ' ' | '-' | '(' | ')' | '.' | '\u{a0}' => {}
+            _ => return Err(expected()),
+        }
+    }
+    let digits = number.trim_start_matches('+').len();
+    if (5..=15).contains(&digits) {
+        Ok(number)
+    } else {
+        Err(expected())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn phone_numbers_lose_what_stands_between_digits() {
+        assert_eq!(
+            check_address(ChannelKind::Sms, "+38 (050) 123-45-67").unwrap(),
+            "+380501234567"
+        );
+        for wrong in ["", "12", "call me", "123456789012345678", "1+2345678"] {
+            assert!(check_address(ChannelKind::Viber, wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_email_address_cannot_carry_a_second_header() {
+        assert_eq!(
+            check_address(ChannelKind::Email, " ann@example.com ").unwrap(),
+            "ann@example.com"
+        );
+        for wrong in [
+            "ann",
+            "ann@",
+            "ann@example.com\r\nBcc: eve@example.com",
+            "a b@example.com",
+        ] {
+            assert!(check_address(ChannelKind::Email, wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! A message as it is stored and sent. The names of the fields are a stored format.
+
+use serde::{Deserialize, Serialize};
+
+use super::channel::ChannelKind;
+
+/// One version of a prepared message. Its texts are templates, which are evaluated from the
+/// data of the run that sends it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Message {
+    /// What steps call it by.
+    pub id: String,
+    /// How it reaches an address.
+    pub channel: ChannelKind,
+    /// Whom it comes from: for email a mailbox, `Shop <shop@example.com>`; elsewhere a sender's
+    /// name. `None`: as the channel is set up.
+    pub from: Option<String>,
+    /// The subject; of emails alone, which all have one.
+    pub subject: Option<String>,
+    /// The plain text; an email has this, HTML or both, every other message has this.
+    pub text: Option<String>,
+    /// The HTML; of emails alone.
+    pub html: Option<String>,
+}

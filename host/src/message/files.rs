@@ -1,0 +1,126 @@
+//! The files that a message names.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Component, Path, PathBuf};
+
+/// The largest HTML file, in bytes: mail programs cut a mail off long before.
+pub const MAX_HTML_BYTES: usize = 1024 * 1024;
+
+/// Where a message finds the files that it names. A function of the same shape will do.
+pub trait Files {
+    /// The bytes of a file. The path is relative, leads downwards, and is written with `/`.
+    fn read(&self, path: &str) -> io::Result<Vec<u8>>;
+}
+
+impl<F: Fn(&str) -> io::Result<Vec<u8>>> Files for F {
+    fn read(&self, path: &str) -> io::Result<Vec<u8>> {
+        self(path)
+    }
+}
+
+/// The files in a folder and below it.
+#[derive(Clone, Debug)]
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// The files in this folder and below it.
+    pub fn new(folder: impl Into<PathBuf>) -> Folder {
+        Folder(folder.into())
+    }
+
+    /// The files beside this one.
+    pub fn of(file: &Path) -> Folder {
+        match file.parent() {
+            Some(parent) if parent != Path::new("") => Folder::new(parent),
+            _ => Folder::new("."),
+        }
+    }
+}
+
+impl Files for Folder {
+    fn read(&self, path: &str) -> io::Result<Vec<u8>> {
+        let folder = self.0.canonicalize()?;
+        let file = folder.join(path).canonicalize()?;
+        // A link may lead out of the folder where the path itself does not.
+        if !file.starts_with(&folder) {
+            return Err(io::Error::other("it leads out of the message's folder"));
+        }
+        // Reading a pipe or a device may never end.
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("it is not a file"));
+        }
+        let mut bytes = Vec::new();
+        // One more than is allowed, so that whoever judges the size sees that it is too large.
+        File::open(file)?
+            .take(MAX_HTML_BYTES as u64 + 1)
+            .read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+/// Whether a path is relative and leads downwards, on any system.
+pub(super) fn leads_downwards(path: &str) -> bool {
+    !path.is_empty()
+        && !path.contains(['\\', ':', '\0'])
+        && Path::new(path)
+            .components()
+            .all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_paths_that_lead_downwards_are_taken() {
+        for path in ["a.html", "mail/a.html", "./a.html", "..a.html"] {
+            assert!(leads_downwards(path), "{path}");
+        }
+        for path in [
+            "",
+            "..",
+            "../a.html",
+            "a/../../b",
+            "/etc/passwd",
+            "C:\\a",
+            "\\\\a\\b",
+            "a\0",
+        ] {
+            assert!(!leads_downwards(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_folder_gives_its_files_and_nothing_outside() {
+        let outside = tempfile::tempdir().unwrap();
+        let folder = outside.path().join("messages");
+        std::fs::create_dir_all(folder.join("sub")).unwrap();
+        std::fs::write(folder.join("sub/a.html"), "<p>").unwrap();
+        std::fs::write(outside.path().join("secret"), "x").unwrap();
+        let files = Folder::of(&folder.join("message.yaml"));
+        assert_eq!(files.read("sub/a.html").unwrap(), b"<p>");
+        assert_eq!(
+            files.read("b.html").unwrap_err().kind(),
+            io::ErrorKind::NotFound
+        );
+        assert_eq!(
+            files.read("sub").unwrap_err().to_string(),
+            "it is not a file"
+        );
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(outside.path().join("secret"), folder.join("link")).unwrap();
+            let error = files.read("link").unwrap_err();
+            assert_eq!(error.to_string(), "it leads out of the message's folder");
+        }
+    }
+
+    #[test]
+    fn a_large_file_is_not_read_to_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a"), vec![b'x'; MAX_HTML_BYTES + 100]).unwrap();
+        let bytes = Folder::new(folder.path()).read("a").unwrap();
+        assert_eq!(bytes.len(), MAX_HTML_BYTES + 1);
+    }
+}

@@ -1,0 +1,24 @@
+//! Prepared messages: what a step sends, and over which [`ChannelKind`].
+//!
+//! [`parse`] reads the files that authors write and gives each [`Message`] with its faults;
+//! [`Files`] is where it finds the HTML that a message names.
+
+mod address;
+mod channel;
+mod content;
+mod definition;
+mod files;
+mod mailbox;
+mod parse;
+mod render;
+
+pub use address::check_address;
+pub use channel::{ChannelKind, UnknownChannel};
+pub use content::Content;
+pub use definition::Message;
+pub use files::{Files, Folder, MAX_HTML_BYTES};
+pub use parse::parse;
+pub use render::{Prepared, RenderError, Values, check_template, depends_on_data, render_constant};
+
+/// The JSON Schema of a message file, for editors.
+pub const SCHEMA: &str = include_str!("../../schemas/message.schema.json");

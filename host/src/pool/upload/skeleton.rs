@@ -1,0 +1,260 @@
+//! The brackets and commas of a JSON file: finds where each value begins and ends.
+//!
+//! serde reads a value whole, so a file of a million would be in memory at once, and it does not
+//! say on which line a value stood. Here the file is cut into values; what stands within one is
+//! left to serde, so nothing of JSON is known here but strings, brackets and blanks.
+
+use std::io::Read;
+
+use super::UploadError;
+use super::header::shorten;
+use super::source::{MAX_ROW_BYTES, Source, not_utf8};
+use super::value::Value;
+
+/// Where something begins, both counted from 1, the column in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) line: u64,
+    pub(super) column: u64,
+}
+
+/// A JSON file that is being cut up.
+pub(super) struct Skeleton<R> {
+    source: Source<R>,
+    place: Place,
+    text: Vec<u8>,
+}
+
+impl<R: Read> Skeleton<R> {
+    /// Begins at the beginning.
+    pub(super) fn new(source: Source<R>) -> Skeleton<R> {
+        let place = Place { line: 1, column: 1 };
+        Skeleton {
+            source,
+            place,
+            text: Vec::new(),
+        }
+    }
+
+    /// Skips blanks and looks at what follows; `None` at the end of the file.
+    pub(super) fn peek(&mut self) -> Result<Option<u8>, UploadError> {
+        loop {
+            let bytes = self.fill()?;
+            if bytes.is_empty() {
+                return Ok(None);
+            }
+            let found = bytes.iter().position(|byte| !is_blank(*byte));
+            let (blanks, next) = match found {
+                Some(at) => (at, Some(bytes[at])),
+                None => (bytes.len(), None),
+            };
+            self.advance(blanks);
+            if next.is_some() {
+                return Ok(next);
+            }
+        }
+    }
+
+    /// Takes this byte, which must follow.
+    pub(super) fn expect(&mut self, byte: u8) -> Result<(), UploadError> {
+        if self.peek()? != Some(byte) {
+            return Err(self.unexpected(&format!("`{}`", byte as char)));
+        }
+        self.advance(1);
+        Ok(())
+    }
+
+    /// Goes on to the next item between brackets; false where the closing one is, which it takes.
+    pub(super) fn next_item(&mut self, first: &mut bool, close: u8) -> Result<bool, UploadError> {
+        let closed = self.peek()? == Some(close);
+        if closed {
+            self.advance(1);
+            return Ok(false);
+        }
+        if !std::mem::take(first) {
+            if self.peek()? != Some(b',') {
+                return Err(self.unexpected(&format!("`,` or `{}`", close as char)));
+            }
+            self.advance(1);
+        }
+        Ok(true)
+    }
+
+    /// Takes the value that follows; its text is valid until the next call.
+    pub(super) fn text(&mut self) -> Result<(Place, &str), UploadError> {
+        self.peek()?;
+        let place = self.place;
+        let mut extent = Extent::default();
+        self.text.clear();
+        loop {
+            let line = self.place.line;
+            let bytes = match self.source.fill() {
+                Ok(bytes) => bytes,
+                Err(source) => return Err(UploadError::Unreadable { line, source }),
+            };
+            let (taken, ended) = extent.take(bytes);
+            let is_last = ended || bytes.is_empty();
+            self.text.extend_from_slice(&bytes[..taken]);
+            self.advance(taken);
+            if self.text.len() > MAX_ROW_BYTES {
+                return Err(UploadError::TooLong {
+                    line: place.line,
+                    limit: MAX_ROW_BYTES,
+                });
+            }
+            if is_last {
+                break;
+            }
+        }
+        if self.text.is_empty() {
+            return Err(self.unexpected("a value"));
+        }
+        match std::str::from_utf8(&self.text) {
+            Ok(text) => Ok((place, text)),
+            Err(error) => {
+                let before = &self.text[..error.valid_up_to()];
+                let line = place.line + newlines(before);
+                Err(not_utf8(line, &self.text[before.len()..]))
+            }
+        }
+    }
+
+    /// Takes the text in quotes that follows: a key.
+    pub(super) fn key(&mut self) -> Result<(Place, String), UploadError> {
+        if self.peek()? != Some(b'"') {
+            return Err(self.unexpected("a key in quotes"));
+        }
+        let (place, text) = self.text()?;
+        let key = serde_json::from_str(text).map_err(|error| broken(place, text, &error))?;
+        self.expect(b':')?;
+        Ok((place, key))
+    }
+
+    /// The error for something else standing where this was expected.
+    pub(super) fn unexpected(&mut self, expected: &str) -> UploadError {
+        let found = match self.peek() {
+            Ok(Some(byte)) if byte.is_ascii_graphic() => format!("found `{}`", byte as char),
+            Ok(Some(byte)) if !byte.is_ascii() => {
+                let bytes = self.source.head();
+                let letter = String::from_utf8_lossy(&bytes[..bytes.len().min(8)]);
+                format!("found `{}`", letter.chars().next().unwrap_or_default())
+            }
+            Ok(Some(byte)) => format!("found the byte {byte:#04x}"),
+            Ok(None) => "the file ends".to_owned(),
+            Err(error) => return error,
+        };
+        let Place { line, column } = self.place;
+        UploadError::Json {
+            line,
+            column,
+            message: format!("{found} where {expected} is expected; check the JSON around it"),
+        }
+    }
+
+    /// Where the next byte stands.
+    pub(super) fn place(&self) -> Place {
+        self.place
+    }
+
+    fn fill(&mut self) -> Result<&[u8], UploadError> {
+        let line = self.place.line;
+        let unreadable = |source| UploadError::Unreadable { line, source };
+        self.source.fill().map_err(unreadable)
+    }
+
+    fn advance(&mut self, count: usize) {
+        let bytes = &self.source.head()[..count];
+        match bytes.iter().rposition(|byte| *byte == b'\n') {
+            Some(last) => {
+                self.place.line += newlines(bytes);
+                self.place.column = (count - last) as u64;
+            }
+            None => self.place.column += count as u64,
+        }
+        self.source.consume(count);
+    }
+}
+
+/// Reads a value that [`Skeleton::text`] gave.
+pub(super) fn parse(place: Place, text: &str) -> Result<Value<'_>, UploadError> {
+    serde_json::from_str(text).map_err(|error| broken(place, text, &error))
+}
+
+/// The error for a value that serde refuses, at its place in the file.
+fn broken(place: Place, text: &str, error: &serde_json::Error) -> UploadError {
+    let (line, column) = (error.line() as u64, error.column() as u64);
+    let said = error.to_string();
+    // serde counts within the value and says so at the end of its message.
+    let reason = said
+        .rsplit_once(" at line ")
+        .map_or(said.as_str(), |(reason, _)| reason);
+    UploadError::Json {
+        line: place.line + line.saturating_sub(1),
+        column: match line {
+            0 | 1 => place.column + column.saturating_sub(1),
+            _ => column,
+        },
+        message: format!("`{}` is not JSON: {reason}", shorten(text.trim_end())),
+    }
+}
+
+fn newlines(bytes: &[u8]) -> u64 {
+    bytes.iter().filter(|byte| **byte == b'\n').count() as u64
+}
+
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+}
+
+/// How far a value reaches.
+#[derive(Default)]
+struct Extent {
+    /// Brackets open. Whether they match is for serde to say.
+    depth: usize,
+    in_string: bool,
+    escaped: bool,
+    /// A bracket or a quote opened the value. Otherwise a delimiter ends it: it is a number,
+    /// a word, or nonsense.
+    enclosed: bool,
+}
+
+impl Extent {
+    /// How many of these bytes belong to the value, and whether it ends there.
+    fn take(&mut self, bytes: &[u8]) -> (usize, bool) {
+        for (at, byte) in bytes.iter().enumerate() {
+            if self.in_string {
+                match byte {
+                    _ if self.escaped => self.escaped = false,
+                    b'\\' => self.escaped = true,
+                    b'"' => self.in_string = false,
+                    // No string goes on over a line end: a quote was not closed, and serde
+                    // says so here rather than at the next quote.
+                    b'\n' => return (at + 1, true),
+                    _ => continue,
+                }
+                if self.in_string || self.depth > 0 {
+                    continue;
+                }
+                return (at + 1, true);
+            }
+            match byte {
+                b'"' | b'{' | b'[' if self.enclosed || at == 0 => {
+                    self.enclosed = true;
+                    self.in_string = *byte == b'"';
+                    self.depth += usize::from(!self.in_string);
+                }
+                b'}' | b']' if self.enclosed => {
+                    self.depth -= 1;
+                    if self.depth == 0 {
+                        return (at + 1, true);
+                    }
+                }
+                _ if self.enclosed => {}
+                b'"' | b'{' | b'[' | b'}' | b']' | b',' | b':' => return (at, true),
+                byte if is_blank(*byte) => return (at, true),
+                _ => {}
+            }
+        }
+        (bytes.len(), false)
+    }
+}

@@ -1,0 +1,193 @@
+//! The bytes of an upload as the formats want them: UTF-8 without a byte order mark, lines ended
+//! by `\n` alone, and no more at a time than a row may take.
+
+use std::io::{self, Read};
+
+use super::UploadError;
+
+/// The longest row of CSV and the longest single value of JSON. A real one has a few hundred
+/// bytes; without a bound, a quote that is never closed would take the whole file into memory.
+pub(super) const MAX_ROW_BYTES: usize = 64 * 1024;
+
+/// Large enough that a read call costs nothing beside the parsing, and that the header is in it.
+const BLOCK: usize = 64 * 1024;
+
+/// A reader with the line ends of all systems made one, so that lines can be counted.
+pub(super) struct Source<R> {
+    inner: R,
+    block: Vec<u8>,
+    start: usize,
+    end: usize,
+    /// The block before ended in `\r`: a `\n` at the start of the next belongs to it.
+    after_return: bool,
+    /// The last byte taken in; before the first, as after a line.
+    last: u8,
+    finished: bool,
+    budget: usize,
+}
+
+impl<R: Read> Source<R> {
+    /// Reads the first block, skips a byte order mark and refuses encodings that show there.
+    pub(super) fn open(inner: R) -> Result<Source<R>, UploadError> {
+        let mut source = Source {
+            inner,
+            block: vec![0; BLOCK],
+            start: 0,
+            end: 0,
+            after_return: false,
+            last: b'\n',
+            finished: false,
+            budget: usize::MAX,
+        };
+        let unreadable = |source| UploadError::Unreadable { line: 1, source };
+        let mut filled = 0;
+        // A pipe gives a few bytes at a time, and the header must be seen in one piece.
+        while filled < BLOCK {
+            match read(&mut source.inner, &mut source.block[filled..]).map_err(unreadable)? {
+                0 => break,
+                n => filled += n,
+            }
+        }
+        if let Some(name) = wide_encoding(&source.block[..filled]) {
+            return Err(UploadError::NotUtf8 {
+                line: 1,
+                looks_like: Some(name),
+            });
+        }
+        if source.block[..filled].starts_with(b"\xEF\xBB\xBF") {
+            source.start = 3;
+        }
+        source.take_in(filled);
+        Ok(source)
+    }
+
+    /// What has been read and not yet consumed: at the beginning, the head of the file.
+    pub(super) fn head(&self) -> &[u8] {
+        &self.block[self.start..self.end]
+    }
+
+    /// Lets so many more bytes be read through [`Read`] before that fails.
+    pub(super) fn allow(&mut self, bytes: usize) {
+        self.budget = bytes;
+    }
+
+    /// Whether a read failed for want of allowance.
+    pub(super) fn is_spent(&self) -> bool {
+        self.budget == 0
+    }
+
+    /// The bytes at hand, at least one unless the file is at its end.
+    pub(super) fn fill(&mut self) -> io::Result<&[u8]> {
+        while self.start == self.end && !self.finished {
+            self.start = 0;
+            let n = read(&mut self.inner, &mut self.block)?;
+            self.take_in(n);
+        }
+        Ok(&self.block[self.start..self.end])
+    }
+
+    /// Marks so many of the bytes at hand as done with.
+    pub(super) fn consume(&mut self, bytes: usize) {
+        self.start = self.end.min(self.start + bytes);
+    }
+
+    /// Makes `block[start..filled]`, fresh from the reader, the bytes at hand.
+    fn take_in(&mut self, filled: usize) {
+        if filled == 0 {
+            self.finished = true;
+            self.end = self.start;
+            return;
+        }
+        let fresh = &mut self.block[self.start..filled];
+        let kept = if self.after_return || fresh.contains(&b'\r') {
+            unify_line_ends(fresh, &mut self.after_return)
+        } else {
+            fresh.len()
+        };
+        self.end = self.start + kept;
+        if kept > 0 {
+            self.last = self.block[self.end - 1];
+        }
+    }
+}
+
+/// What CSV is read through: the last line is ended like the others.
+impl<R: Read> Read for Source<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.budget == 0 {
+            return Err(io::Error::other("the row is too long"));
+        }
+        let budget = self.budget;
+        let is_whole_line = self.last == b'\n';
+        let bytes = self.fill()?;
+        if bytes.is_empty() && !is_whole_line && !out.is_empty() {
+            out[0] = b'\n';
+            self.last = b'\n';
+            return Ok(1);
+        }
+        let n = bytes.len().min(out.len()).min(budget);
+        out[..n].copy_from_slice(&bytes[..n]);
+        self.consume(n);
+        self.budget -= n;
+        Ok(n)
+    }
+}
+
+/// Reads, and reads again where a signal came between.
+fn read(reader: &mut impl Read, out: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match reader.read(out) {
+            // A reader that claims more than there was room for must not make slices panic.
+            Ok(n) => return Ok(n.min(out.len())),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Makes `\r\n` and a lone `\r` into `\n`, in place; returns how many bytes are left.
+fn unify_line_ends(bytes: &mut [u8], after_return: &mut bool) -> usize {
+    let mut kept = 0;
+    for at in 0..bytes.len() {
+        let byte = bytes[at];
+        let second_half = *after_return && byte == b'\n';
+        *after_return = byte == b'\r';
+        if !second_half {
+            bytes[kept] = if byte == b'\r' { b'\n' } else { byte };
+            kept += 1;
+        }
+    }
+    kept
+}
+
+/// The encodings of more than one byte a letter: by their mark, or by the zeros that they put
+/// beside Latin letters.
+fn wide_encoding(head: &[u8]) -> Option<&'static str> {
+    if head.starts_with(b"\xFF\xFE\0\0") || head.starts_with(b"\0\0\xFE\xFF") {
+        return Some("UTF-32");
+    }
+    if head.starts_with(b"\xFF\xFE") || head.starts_with(b"\xFE\xFF") {
+        return Some("UTF-16");
+    }
+    let head = &head[..head.len().min(64)];
+    let zeros = |offset: usize| {
+        let halves = head.iter().skip(offset).step_by(2);
+        halves.filter(|byte| **byte == 0).count()
+    };
+    let (even, odd) = (zeros(0), zeros(1));
+    let most = head.len() / 4;
+    (head.len() >= 4 && (even == 0 && odd > most || odd == 0 && even > most)).then_some("UTF-16")
+}
+
+/// The error for bytes that are not UTF-8, with a guess at what they are.
+pub(super) fn not_utf8(line: u64, bytes: &[u8]) -> UploadError {
+    // Cyrillic letters lie at 0xC0 and above, whole words of them side by side; in the
+    // Western encodings such a letter is a rare guest among ASCII ones.
+    let cyrillic = bytes
+        .windows(3)
+        .any(|run| run.iter().all(|byte| *byte >= 0xC0));
+    UploadError::NotUtf8 {
+        line,
+        looks_like: cyrillic.then_some("Windows-1251"),
+    }
+}

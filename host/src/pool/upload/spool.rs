@@ -1,0 +1,90 @@
+//! Rows that wait for attributes which stand after them, as in the documented call:
+//! `{"promocodes": ["A1", …], "expirationDate": "2023-12-15T20:15", "discount": 10}`.
+
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+
+use tempfile::SpooledTempFile;
+
+use super::UploadError;
+use super::skeleton::Place;
+
+/// A call of some ten thousand codes stays in memory; more go to a file without a name, which the
+/// system removes whatever becomes of this process.
+const IN_MEMORY: usize = 512 * 1024;
+
+/// Takes the rows.
+pub(super) struct Spool {
+    file: BufWriter<SpooledTempFile>,
+    rows: u64,
+}
+
+impl Spool {
+    /// An empty one.
+    pub(super) fn new() -> Spool {
+        Spool {
+            file: BufWriter::new(SpooledTempFile::new(IN_MEMORY)),
+            rows: 0,
+        }
+    }
+
+    /// Adds the text of a row.
+    pub(super) fn push(&mut self, place: Place, text: &str) -> Result<(), UploadError> {
+        self.rows += 1;
+        let mut write = || {
+            for number in [place.line, place.column, text.len() as u64] {
+                self.file.write_all(&number.to_le_bytes())?;
+            }
+            self.file.write_all(text.as_bytes())
+        };
+        write().map_err(UploadError::Spool)
+    }
+
+    /// Gives the rows back in the same order.
+    pub(super) fn replay(self) -> Result<Replay, UploadError> {
+        let rewound = || {
+            let mut file = self.file.into_inner().map_err(|error| error.into_error())?;
+            file.seek(SeekFrom::Start(0))?;
+            Ok(file)
+        };
+        Ok(Replay {
+            file: BufReader::new(rewound().map_err(UploadError::Spool)?),
+            left: self.rows,
+            text: String::new(),
+        })
+    }
+}
+
+/// Gives the rows.
+pub(super) struct Replay {
+    file: BufReader<SpooledTempFile>,
+    left: u64,
+    text: String,
+}
+
+impl Replay {
+    /// The next row; its text is valid until the next call.
+    pub(super) fn next(&mut self) -> Result<Option<(Place, &str)>, UploadError> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        self.left -= 1;
+        let place = self.read().map_err(UploadError::Spool)?;
+        Ok(Some((place, &self.text)))
+    }
+
+    fn read(&mut self) -> io::Result<Place> {
+        let [line, column, length] = [self.number()?, self.number()?, self.number()?];
+        self.text.clear();
+        self.file
+            .by_ref()
+            .take(length)
+            .read_to_string(&mut self.text)?;
+        Ok(Place { line, column })
+    }
+
+    fn number(&mut self) -> io::Result<u64> {
+        let mut bytes = [0; 8];
+        self.file.read_exact(&mut bytes)?;
+        Ok(u64::from_le_bytes(bytes))
+    }
+}

@@ -1,0 +1,128 @@
+//! Draws a workflow.
+
+use std::fmt::Write;
+
+use super::definition::{Target, Workflow};
+
+/// A Mermaid flowchart of the workflow: the event, the steps with their blocks, the ports by
+/// name, and the end. It reads on its own, and code hosts draw it.
+pub fn graph(workflow: &Workflow) -> String {
+    let mut text = String::from("flowchart TD\n");
+    line(
+        &mut text,
+        format_args!("start([{}])", label(&workflow.start.event)),
+    );
+    for (number, step) in workflow.steps.iter().enumerate() {
+        let name = label(&format!("{}\n{}", step.id, step.block));
+        line(&mut text, format_args!("s{number}[{name}]"));
+    }
+    let targets = || {
+        workflow
+            .steps
+            .iter()
+            .flat_map(|step| &step.ports)
+            .map(|(_, target)| target)
+    };
+    let ends = workflow.steps.is_empty() || targets().any(|target| *target == Target::End);
+    if ends {
+        line(&mut text, format_args!("finish([{}])", label("end")));
+    }
+    if targets().any(|target| *target == Target::Nowhere) {
+        line(
+            &mut text,
+            format_args!("nowhere([{}])", label("leads nowhere: the run fails")),
+        );
+    }
+    let first = if workflow.steps.is_empty() {
+        "finish"
+    } else {
+        "s0"
+    };
+    line(&mut text, format_args!("start --> {first}"));
+    for (number, step) in workflow.steps.iter().enumerate() {
+        for (port, target) in &step.ports {
+            let port = label(port);
+            match target {
+                Target::Step(to) => line(&mut text, format_args!("s{number} -->|{port}| s{to}")),
+                Target::End => line(&mut text, format_args!("s{number} -->|{port}| finish")),
+                Target::Nowhere => line(&mut text, format_args!("s{number} -.->|{port}| nowhere")),
+            }
+        }
+    }
+    text
+}
+
+fn line(text: &mut String, content: std::fmt::Arguments<'_>) {
+    // Writing to a text cannot fail.
+    let _ = writeln!(text, "    {content}");
+}
+
+/// A quoted label. What Mermaid would take for markup is written as a character's number.
+fn label(text: &str) -> String {
+    let mut label = String::from("\"");
+    for character in text.chars() {
+        match character {
+            '\n' => label.push_str("<br/>"),
+            '"' | '#' | '<' | '>' | '&' | '`' | ';' => {
+                let _ = write!(label, "#{};", u32::from(character));
+            }
+            c if c.is_control() => label.push(' '),
+            c => label.push(c),
+        }
+    }
+    label.push('"');
+    label
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::definition::{Repeat, Start, Step};
+    use super::*;
+
+    fn step(id: &str, ports: &[(&str, Target)]) -> Step {
+        Step {
+            id: id.into(),
+            block: "get-promocode".into(),
+            digest: String::new(),
+            with: Vec::new(),
+            ports: ports
+                .iter()
+                .map(|(port, target)| ((*port).into(), *target))
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn a_workflow_is_drawn_with_its_event_steps_ports_and_end() {
+        let workflow = Workflow {
+            id: "w".into(),
+            name: "W".into(),
+            start: Start {
+                event: "a#b".into(),
+                condition: None,
+                repeat: Repeat::EveryTime,
+                skip_if_running: false,
+            },
+            stop: None,
+            steps: vec![
+                step(
+                    "code",
+                    &[("next", Target::Step(1)), ("exhausted", Target::Nowhere)],
+                ),
+                step("mail", &[("next", Target::End)]),
+            ],
+        };
+        let expected = r#"flowchart TD
+    start(["a#35;b"])
+    s0["code<br/>get-promocode"]
+    s1["mail<br/>get-promocode"]
+    finish(["end"])
+    nowhere(["leads nowhere: the run fails"])
+    start --> s0
+    s0 -->|"next"| s1
+    s0 -.->|"exhausted"| nowhere
+    s1 -->|"next"| finish
+"#;
+        assert_eq!(graph(&workflow), expected);
+    }
+}

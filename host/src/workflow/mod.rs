@@ -1,0 +1,26 @@
+//! Workflows: what starts a run, and the steps that it takes.
+//!
+//! [`parse`] reads the files that authors write and checks them against a [`Catalog`] of the
+//! blocks and messages that there are; what it gives is a [`Workflow`], the form that is stored
+//! and run. [`Condition`] decides whether an event starts a run, [`conform`] what a block gets
+//! for a parameter, and [`graph()`] draws a workflow.
+
+mod catalog;
+mod condition;
+mod definition;
+mod duration;
+mod flow;
+mod graph;
+mod kinds;
+mod parse;
+
+pub use catalog::{Catalog, CatalogBlock, CatalogMessage};
+pub use condition::{Condition, Test};
+pub use definition::{ParamValue, Repeat, Start, Step, Stop, Target, Workflow};
+pub use duration::{ParseDurationError, parse_duration};
+pub use graph::graph;
+pub use kinds::{Unfit, conform, expected};
+pub use parse::{MAX_STEPS, parse};
+
+/// The JSON Schema of a workflow file, for editors.
+pub const SCHEMA: &str = include_str!("../../schemas/workflow.schema.json");

@@ -1,0 +1,10 @@
+//! The keys of a workflow file. The schema lists the same.
+
+pub(super) const WORKFLOW: &[&str] = &["workflow", "name", "start", "stop", "steps"];
+pub(super) const START: &[&str] = &["event", "where", "repeat", "skip-if-running"];
+pub(super) const REPEAT: &[&str] = &["every"];
+pub(super) const STOP: &[&str] = &["event"];
+pub(super) const STEP: &[&str] = &["id", "block", "with", "ports"];
+pub(super) const TEST: &[&str] = &["param", "is", "equals", "contains", "one-of"];
+pub(super) const ALL: &str = "all";
+pub(super) const ANY: &str = "any";
