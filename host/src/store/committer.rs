@@ -1,0 +1,231 @@
+//! The committer: one thread that drains what waits into one transaction (group commit).
+//!
+//! A durable commit costs a write to the disk, and a page that many units change is written once
+//! for all of them; so everything that waits when a commit begins shares it. While more is known
+//! to be on its way it waits a moment for that as well; a single client never waits.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::{Reply, Store, StoreError, Unit};
+use crate::clock::Clock;
+use crate::failpoint::{self, Failpoint};
+
+/// Units that wait before those who hand in more are held up. Enough for a few full commits.
+const WAITING: usize = 4_096;
+/// Units in one transaction. More gains little (the disk is a small part by then) and makes
+/// those at its front wait.
+const LARGEST_BATCH: usize = 1_024;
+/// How long a commit waits for units that are on their way.
+const LINGER: Duration = Duration::from_millis(10);
+/// A pause after a commit that failed as a whole: a full disk is not asked again at once.
+const AFTER_FAILURE: Duration = Duration::from_millis(100);
+
+/// Why a unit was not committed, shared by all units of the batch.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct CommitError(pub Arc<StoreError>);
+
+/// Told what became of a unit, on the committer's thread: it must not block.
+type Done = Box<dyn FnOnce(Result<Reply, CommitError>, Unit) + Send>;
+
+struct Waiting {
+    unit: Unit,
+    done: Done,
+}
+
+/// Commits units together.
+pub struct Committer {
+    desk: Arc<Desk>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Where units are handed in.
+struct Desk {
+    state: Mutex<State>,
+    /// Wakes the committer.
+    filled: Condvar,
+    /// Wakes those who wait for room.
+    drained: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: Vec<Waiting>,
+    /// Units that were announced and are not handed in yet.
+    coming: usize,
+    /// The committer waits for the first unit, or for those that are coming.
+    idle: bool,
+    lingers: bool,
+    closed: bool,
+}
+
+impl State {
+    /// Whether a commit that lingers has what it waits for.
+    fn complete(&self) -> bool {
+        self.coming == 0 || self.waiting.len() >= LARGEST_BATCH || self.closed
+    }
+}
+
+/// That a unit is on its way. Dropped with it, or without it.
+pub struct Announced(Arc<Desk>);
+
+impl Drop for Announced {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.coming -= 1;
+        self.0.wake(&state);
+    }
+}
+
+impl Desk {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake(&self, state: &State) {
+        if (state.idle && !state.waiting.is_empty()) || (state.lingers && state.complete()) {
+            self.filled.notify_one();
+        }
+    }
+
+    /// The next batch; empty once closed and drained.
+    fn next(&self) -> Vec<Waiting> {
+        let mut state = self.state();
+        while state.waiting.is_empty() && !state.closed {
+            state.idle = true;
+            state = self
+                .filled
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        state.idle = false;
+        let until = Instant::now() + LINGER;
+        state.lingers = true;
+        while !state.complete() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            let waited = self.filled.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state.lingers = false;
+        let batch = state.waiting.len().min(LARGEST_BATCH);
+        let rest = state.waiting.split_off(batch);
+        let batch = std::mem::replace(&mut state.waiting, rest);
+        self.drained.notify_all();
+        batch
+    }
+}
+
+impl Committer {
+    /// Starts the thread.
+    pub fn start(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> std::io::Result<Committer> {
+        let desk = Arc::new(Desk {
+            state: Mutex::default(),
+            filled: Condvar::new(),
+            drained: Condvar::new(),
+        });
+        let of_thread = Arc::clone(&desk);
+        let thread = thread::Builder::new()
+            .name("committer".into())
+            .spawn(move || commit_all(&*store, &*clock, &of_thread))?;
+        Ok(Committer {
+            desk,
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// Says that a unit is on its way: a commit that could begin waits for it a moment.
+    pub fn announce(&self) -> Announced {
+        self.desk.state().coming += 1;
+        Announced(Arc::clone(&self.desk))
+    }
+
+    /// Hands in a unit; waits where too many wait already. After the committer was stopped the
+    /// unit is dropped with its `done`.
+    pub fn hand_in(
+        &self,
+        unit: Unit,
+        announced: Option<Announced>,
+        done: impl FnOnce(Result<Reply, CommitError>, Unit) + Send + 'static,
+    ) {
+        let desk = &self.desk;
+        let mut state = desk.state();
+        while state.waiting.len() >= WAITING && !state.closed {
+            state = desk
+                .drained
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        if !state.closed {
+            state.waiting.push(Waiting {
+                unit,
+                done: Box::new(done),
+            });
+            desk.wake(&state);
+        }
+        drop(state);
+        drop(announced);
+    }
+
+    /// Hands in a unit and waits for its commit; `None` after the committer was stopped.
+    pub fn commit(&self, unit: Unit) -> Option<Result<Reply, CommitError>> {
+        let (answer, answered) = std::sync::mpsc::channel();
+        self.hand_in(unit, None, move |reply, _| {
+            // Nobody waits any more: the unit stands all the same.
+            let _gone = answer.send(reply);
+        });
+        answered.recv().ok()
+    }
+
+    /// Commits what waits, then ends the thread.
+    pub fn stop(&self) {
+        self.desk.state().closed = true;
+        self.desk.filled.notify_all();
+        self.desk.drained.notify_all();
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            tracing::error!("the committer ended by a panic");
+        }
+    }
+}
+
+fn commit_all(store: &dyn Store, clock: &dyn Clock, desk: &Desk) {
+    loop {
+        let batch = desk.next();
+        if batch.is_empty() {
+            return;
+        }
+        let (units, dones): (Vec<Unit>, Vec<Done>) = batch
+            .into_iter()
+            .map(|waiting| (waiting.unit, waiting.done))
+            .unzip();
+        let now = clock.now();
+        failpoint::pass(Failpoint::BeforeCommit);
+        match store.commit(&units, now) {
+            Ok(replies) => {
+                failpoint::pass(Failpoint::AfterCommit);
+                for ((unit, done), reply) in units.into_iter().zip(dones).zip(replies) {
+                    done(Ok(reply), unit);
+                }
+            }
+            Err(error) => {
+                tracing::error!(units = units.len(), "nothing was committed: {error}");
+                let error = CommitError(Arc::new(error));
+                for (unit, done) in units.into_iter().zip(dones) {
+                    done(Err(error.clone()), unit);
+                }
+                thread::sleep(AFTER_FAILURE);
+            }
+        }
+    }
+}

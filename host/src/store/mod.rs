@@ -1,0 +1,205 @@
+//! The store: the one trait through which state is read and committed.
+//!
+//! It is shaped by what its callers need, not by tables: commit a batch of [`Unit`]s at once,
+//! lease the next codes of a lane, take an upload, tell what is due. Implementations:
+//! [`sqlite`], embedded. The types in `model` are what crosses the line.
+
+mod committer;
+mod model;
+pub mod sqlite;
+
+pub use committer::{Announced, CommitError, Committer};
+pub use model::*;
+
+use std::collections::HashMap;
+
+use thiserror::Error;
+
+use crate::clock::Timestamp;
+use crate::message::Message;
+use crate::pool::{Calendar, Filter, Lane};
+use crate::workflow::Workflow;
+
+/// Why the store could not do what was asked. Read by operators: the text says what to do where
+/// that is known. Callers only ask whether trying again may help.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The database cannot be opened, or is none of ours; the text says which and what to do.
+    #[error("{0}")]
+    Open(String),
+    /// Another process held the database for too long. Trying again may help.
+    #[error("the database is busy: another process held it for {seconds} seconds")]
+    Busy {
+        /// How long it was waited for.
+        seconds: u64,
+    },
+    /// The disk, the file or the database engine failed.
+    #[error("the database failed: {0}")]
+    Engine(String),
+    /// A stored row does not read as what it must be: the database was damaged or edited.
+    #[error("the database holds {what} that cannot be read: {why}")]
+    Damaged {
+        /// What was read.
+        what: String,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+/// What every method here returns.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// Where all state lives. One store is shared by all threads of a process.
+pub trait Store: Send + Sync {
+    /// The calendar of the installation: UTC unless it was set.
+    fn calendar(&self) -> Result<Calendar>;
+
+    /// Sets the time zone of the installation.
+    fn set_calendar(&self, calendar: Calendar) -> Result<()>;
+
+    /// Stores a message; the version is the old one where nothing changed.
+    fn put_message(&self, message: &Message, at: Timestamp) -> Result<Applied>;
+
+    /// The present version of every message, by id.
+    fn messages(&self) -> Result<Vec<Message>>;
+
+    /// A message as it was at that configuration.
+    fn message_at(&self, id: &str, config: ConfigId) -> Result<Option<(u32, Message)>>;
+
+    /// Stores a block's component under its digest.
+    fn put_block(&self, block: &StoredBlock) -> Result<()>;
+
+    /// The block of that digest.
+    fn block(&self, digest: &str) -> Result<Option<StoredBlock>>;
+
+    /// Stores a workflow; the version is the old one where nothing changed.
+    fn put_workflow(&self, workflow: &Workflow, at: Timestamp) -> Result<Applied>;
+
+    /// The present version of every workflow, by id.
+    fn workflows(&self) -> Result<Vec<StoredWorkflow>>;
+
+    /// A version of a workflow that runs refer to.
+    fn workflow_version(&self, row: WorkflowRow) -> Result<Option<StoredWorkflow>>;
+
+    /// Pauses or resumes a workflow; false where there is none of that id.
+    fn set_workflow_state(&self, id: &str, state: WorkflowState) -> Result<bool>;
+
+    /// The number of the present configuration: it grows with each message and workflow.
+    fn config(&self) -> Result<ConfigId>;
+
+    /// Begins an upload.
+    fn begin_upload<'s>(&'s self, head: UploadHead) -> Result<Box<dyn UploadSession + 's>>;
+
+    /// The free codes of a lane in the order in which they are taken, after that position.
+    fn free_codes(
+        &self,
+        lane: &Lane,
+        after: Option<Position>,
+        limit: usize,
+    ) -> Result<Vec<FreeCode>>;
+
+    /// The latest code of a lane that a run has, if it expires at `needed` or later.
+    fn held_by_run(&self, run: RunId, lane: &Lane, needed: Timestamp) -> Result<Option<HeldClaim>>;
+
+    /// The code of a lane that a contact keeps.
+    fn held_by_contact(&self, contact: &str, lane: &Lane) -> Result<Option<HeldClaim>>;
+
+    /// A number that changes whenever codes were added to, changed in or taken from the pool
+    /// other than by a segment's commit: what was leased before may be out of order.
+    fn pool_generation(&self) -> Result<u64>;
+
+    /// How often this process has changed the pool so. Costs nothing to ask; a change that was
+    /// answered is counted.
+    fn pool_changes(&self) -> u64;
+
+    /// Gives each code that passes to `visit`, in the order of the codes' text. Constant memory.
+    fn codes(
+        &self,
+        filter: &Filter,
+        now: Timestamp,
+        visit: &mut dyn FnMut(CodeRow) -> std::ops::ControlFlow<()>,
+    ) -> Result<()>;
+
+    /// One code, with the deliveries that carry it.
+    fn code(&self, code: &str) -> Result<Option<(CodeRow, Vec<DeliveryId>)>>;
+
+    /// How many codes pass.
+    fn count_codes(&self, filter: &Filter, now: Timestamp) -> Result<PoolCount>;
+
+    /// Sets unused codes aside (`retire`), or brings retired ones back.
+    fn retire(&self, codes: &[String], retire: bool, at: Timestamp) -> Result<Retired>;
+
+    /// Commits all units in one durable transaction, each on its own: a unit that is refused
+    /// leaves nothing behind and does not touch the others. The answers are in the order of the
+    /// units. An error means that nothing was committed.
+    fn commit(&self, units: &[Unit], now: Timestamp) -> Result<Vec<Reply>>;
+
+    /// Runs that may go on at `now`, the longest due first, without those in `but`.
+    fn due_runs(
+        &self,
+        now: Timestamp,
+        limit: usize,
+        but: &dyn Fn(RunId) -> bool,
+    ) -> Result<Vec<DueRun>>;
+
+    /// Deliveries that may be tried at `now`, the longest due first, without those in `but`.
+    fn due_deliveries(
+        &self,
+        now: Timestamp,
+        limit: usize,
+        but: &dyn Fn(DeliveryId) -> bool,
+    ) -> Result<Vec<DueDelivery>>;
+
+    /// When the next run or delivery is due, after `now`.
+    fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>>;
+
+    /// Whether the runs from `first` to `last` rest at `now`: none may go on, and each of their
+    /// deliveries that is due was tried once.
+    fn rested(&self, first: RunId, last: RunId, now: Timestamp) -> Result<bool>;
+
+    /// The launch history, the newest first.
+    fn runs(&self, state: Option<RunState>, limit: usize) -> Result<Vec<RunRow>>;
+
+    /// One run with its steps.
+    fn run(&self, id: RunId) -> Result<Option<(RunRow, Vec<StepRecord>)>>;
+
+    /// Does to a run what a person asks for. A run that is cancelled gives its codes back if
+    /// none of them may have left the host, and its deliveries are called off with that.
+    fn order_run(&self, id: RunId, order: Order, now: Timestamp) -> Result<Ordered>;
+
+    /// Does to a delivery what a person asks for.
+    fn order_delivery(&self, id: DeliveryId, order: Order, now: Timestamp) -> Result<Ordered>;
+
+    /// The deliveries, the oldest first.
+    fn deliveries(
+        &self,
+        state: Option<DeliveryState>,
+        visit: &mut dyn FnMut(DeliveryRow) -> std::ops::ControlFlow<()>,
+    ) -> Result<()>;
+
+    /// One delivery.
+    fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRow>>;
+
+    /// A number that changes when another process or connection has committed.
+    fn change_mark(&self) -> Result<u64>;
+
+    /// Re-derives the promises from the stored rows.
+    fn audit(&self) -> Result<Vec<Audited>>;
+
+    /// Names the configuration's rows by number, for listings.
+    fn workflow_names(&self) -> Result<HashMap<WorkflowRow, (String, u32)>>;
+}
+
+/// An upload on its way: batches go in one after another.
+pub trait UploadSession {
+    /// Takes a batch of rows; the answers are in their order.
+    fn batch(&mut self, rows: &[crate::pool::NewCode]) -> Result<Vec<RowOutcome>>;
+
+    /// Ends the upload and makes what it took durable; `rejected` rows were refused before
+    /// they came here. A session that is dropped instead leaves what its committed batches
+    /// took, or nothing where the upload is atomic.
+    fn finish(self: Box<Self>, rejected: u64) -> Result<()>;
+
+    /// Ends the upload and takes nothing of it; for atomic uploads and rehearsals.
+    fn roll_back(self: Box<Self>) -> Result<()>;
+}

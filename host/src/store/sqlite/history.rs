@@ -1,0 +1,170 @@
+//! Runs: what may go on, and the launch history.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde_json::{Map, Value};
+
+use super::{Result, SqliteStore, damaged};
+use crate::clock::Timestamp;
+use crate::store::{ConfigId, DueRun, RunId, RunRow, RunState, StepRecord, WorkflowRow};
+
+pub(super) fn due(
+    connection: &Connection,
+    now: Timestamp,
+    limit: usize,
+    but: &dyn Fn(RunId) -> bool,
+) -> Result<Vec<DueRun>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT run.id, run.workflow, run.config, run.segment, run.step, run.attempt,
+                coalesce(run.data, event.params), event.key
+         FROM run JOIN event ON event.id = run.event
+         WHERE run.due <= ?1 ORDER BY run.due, run.id",
+    )?;
+    let mut rows = statement.query([now.0])?;
+    let mut due = Vec::new();
+    while due.len() < limit {
+        let Some(row) = rows.next()? else { break };
+        let id = RunId(row.get(0)?);
+        if but(id) {
+            continue;
+        }
+        let data: String = row.get(6)?;
+        let data: Map<String, Value> = serde_json::from_str(&data)
+            .map_err(|error| damaged(format!("the values of run {id}"), error))?;
+        due.push(DueRun {
+            id,
+            workflow: WorkflowRow(row.get(1)?),
+            config: ConfigId(row.get(2)?),
+            segment: row.get(3)?,
+            step: row.get(4)?,
+            attempt: row.get(5)?,
+            data,
+            key: row.get(7)?,
+        });
+    }
+    Ok(due)
+}
+
+/// When the next run or delivery is due after `now`.
+pub(super) fn next_due(connection: &Connection, now: Timestamp) -> Result<Option<Timestamp>> {
+    let next: Option<i64> = connection
+        .prepare_cached(
+            "SELECT min(due) FROM (
+                 SELECT min(due) AS due FROM run WHERE due > ?1
+                 UNION ALL SELECT min(due) FROM delivery WHERE due > ?1)",
+        )?
+        .query_row([now.0], |row| row.get(0))?;
+    Ok(next.map(Timestamp))
+}
+
+pub(super) fn rested(
+    connection: &Connection,
+    first: RunId,
+    last: RunId,
+    now: Timestamp,
+) -> Result<bool> {
+    // `+` keeps the planner on the small index of what is due.
+    let unrested: bool = connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM run WHERE due <= ?3 AND +id BETWEEN ?1 AND ?2)
+                 OR EXISTS (SELECT 1 FROM delivery
+                     WHERE due <= ?3 AND +run BETWEEN ?1 AND ?2 AND attempts = 0)
+                 OR EXISTS (SELECT 1 FROM delivery JOIN attempt
+                         ON attempt.delivery = delivery.id AND attempt.number = delivery.attempts
+                     WHERE due <= ?3 AND +run BETWEEN ?1 AND ?2 AND attempt.ended IS NULL)",
+        )?
+        .query_row(params![first.0, last.0, now.0], |row| row.get(0))?;
+    Ok(!unrested)
+}
+
+const RUN_ROWS: &str = "
+    SELECT run.id, run.workflow, coalesce(event.event_id, event.id), event.key, run.state,
+           run.error, run.started, run.finished
+    FROM run JOIN event ON event.id = run.event";
+
+pub(super) fn list(
+    store: &SqliteStore,
+    state: Option<RunState>,
+    limit: usize,
+) -> Result<Vec<RunRow>> {
+    store.read(|connection| {
+        let sql =
+            format!("{RUN_ROWS} WHERE ?1 IS NULL OR run.state = ?1 ORDER BY run.id DESC LIMIT ?2");
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut statement = connection.prepare_cached(&sql)?;
+        let mut rows = statement.query(params![state.map(state_text), limit])?;
+        let mut runs = Vec::new();
+        while let Some(row) = rows.next()? {
+            runs.push(run_row(row)?);
+        }
+        Ok(runs)
+    })
+}
+
+pub(super) fn one(store: &SqliteStore, id: RunId) -> Result<Option<(RunRow, Vec<StepRecord>)>> {
+    store.read(|connection| {
+        let sql = format!("{RUN_ROWS} WHERE run.id = ?1");
+        let found = connection
+            .prepare_cached(&sql)?
+            .query_row([id.0], |row| Ok(run_row(row)))
+            .optional()?;
+        let Some(run) = found.transpose()? else {
+            return Ok(None);
+        };
+        let mut statement = connection
+            .prepare_cached("SELECT segment, steps FROM journal WHERE run = ?1 ORDER BY segment")?;
+        let mut rows = statement.query([id.0])?;
+        let mut steps = Vec::new();
+        while let Some(row) = rows.next()? {
+            let (segment, text): (i64, String) = (row.get(0)?, row.get(1)?);
+            let segment: Vec<StepRecord> = serde_json::from_str(&text)
+                .map_err(|error| damaged(format!("segment {segment} of run {id}"), error))?;
+            steps.extend(segment);
+        }
+        Ok(Some((run, steps)))
+    })
+}
+
+fn run_row(row: &Row<'_>) -> Result<RunRow> {
+    let id = RunId(row.get(0)?);
+    let state: String = row.get(4)?;
+    let event = match row.get_ref(2)? {
+        rusqlite::types::ValueRef::Integer(row) => row.to_string(),
+        other => other
+            .as_str()
+            .map_err(|error| damaged("an event's id", error))?
+            .to_owned(),
+    };
+    Ok(RunRow {
+        id,
+        workflow: WorkflowRow(row.get(1)?),
+        event,
+        key: row.get(3)?,
+        state: read_state(&state)
+            .ok_or_else(|| damaged(format!("the state of run {id}"), format!("`{state}`")))?,
+        error: row.get(5)?,
+        started: Timestamp(row.get(6)?),
+        finished: row.get::<_, Option<i64>>(7)?.map(Timestamp),
+    })
+}
+
+fn state_text(state: RunState) -> &'static str {
+    match state {
+        RunState::Running => "running",
+        RunState::Waiting => "waiting",
+        RunState::Completed => "completed",
+        RunState::Failed => "failed",
+        RunState::Cancelled => "cancelled",
+    }
+}
+
+fn read_state(text: &str) -> Option<RunState> {
+    [
+        RunState::Running,
+        RunState::Waiting,
+        RunState::Completed,
+        RunState::Failed,
+        RunState::Cancelled,
+    ]
+    .into_iter()
+    .find(|state| state_text(*state) == text)
+}

@@ -1,0 +1,512 @@
+//! The store in one SQLite file.
+//!
+//! One connection writes, behind a lock; a few read. Every commit is durable before it is
+//! answered: write-ahead log with `synchronous=FULL`, because a commit that a power loss takes
+//! back is a code issued twice. The statements stand one module a concern, below.
+
+mod after;
+mod attempts;
+mod audit;
+mod catalog;
+mod codes;
+mod commit;
+mod deliveries;
+mod history;
+mod lanes;
+mod orders;
+mod release;
+mod reuse;
+mod starts;
+#[cfg(test)]
+mod tests;
+mod upload;
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono_tz::Tz;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
+
+use super::*;
+use crate::failpoint::{self, Failpoint};
+
+pub use lanes::LaneIds;
+
+/// Marks our files among SQLite files: `Prom` in ASCII.
+const APPLICATION_ID: i32 = 0x5072_6f6d;
+/// The layout of the tables; raised with every change of it.
+const SCHEMA_VERSION: i32 = 1;
+/// How long a writer waits for another process. A strict upload of millions of rows is one
+/// transaction and holds the others up for that long.
+const BUSY_SECONDS: u64 = 120;
+/// Pages in the log before it is copied into the file: 32 MiB, so that a page that many commits
+/// change is copied once for all of them.
+const CHECKPOINT_PAGES: u32 = 8_192;
+/// Idle readers that are kept open.
+const KEPT_READERS: usize = 4;
+
+/// A store in a SQLite file.
+pub struct SqliteStore {
+    path: PathBuf,
+    writer: Mutex<Writer>,
+    readers: Mutex<Vec<Connection>>,
+    /// Changes of the pool by this process.
+    pool_changes: AtomicU64,
+    /// Watches the file for commits of others; used for nothing else.
+    watcher: Mutex<Connection>,
+}
+
+/// The connection that writes, with what it remembers of the file.
+struct Writer {
+    connection: Connection,
+    lanes: LaneIds,
+}
+
+impl SqliteStore {
+    /// Opens the database, making it where there is none.
+    pub fn open(path: &Path) -> Result<SqliteStore> {
+        Self::open_with(path, true)
+    }
+
+    /// Opens a database that must exist.
+    pub fn open_existing(path: &Path) -> Result<SqliteStore> {
+        Self::open_with(path, false)
+    }
+
+    fn open_with(path: &Path, create: bool) -> Result<SqliteStore> {
+        if !create && !path.exists() {
+            return Err(StoreError::Open(format!(
+                "there is no database at {}; `promoflow codes import` and `promoflow workflow \
+                 apply` make one, --db PATH names another",
+                path.display()
+            )));
+        }
+        let mut connection = connect(path)?;
+        prepare_file(&mut connection, path)?;
+        let watcher = connect(path)?;
+        Ok(SqliteStore {
+            path: path.to_owned(),
+            writer: Mutex::new(Writer {
+                connection,
+                lanes: LaneIds::default(),
+            }),
+            readers: Mutex::new(Vec::new()),
+            pool_changes: AtomicU64::new(0),
+            watcher: Mutex::new(watcher),
+        })
+    }
+
+    /// A connection with the settings that the store writes with, for measurements beside it.
+    pub fn connect(path: &Path) -> Result<Connection> {
+        connect(path)
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        lock(&self.writer)
+    }
+
+    /// Runs one write transaction. `IMMEDIATE`: a transaction that begins by reading and then
+    /// writes would not wait for others, but fail.
+    fn write<T>(&self, work: impl FnOnce(&Connection, &mut LaneIds) -> Result<T>) -> Result<T> {
+        let mut writer = self.writer();
+        let Writer { connection, lanes } = &mut *writer;
+        let done = (|| {
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let value = work(&transaction, lanes)?;
+            transaction.commit()?;
+            Ok(value)
+        })();
+        if done.is_err() {
+            // Lanes that the transaction had added are gone with it.
+            lanes.forget();
+        }
+        done
+    }
+
+    /// A write that may have changed the pool: leases are looked at anew once it stands.
+    fn write_pool<T>(
+        &self,
+        work: impl FnOnce(&Connection, &mut LaneIds) -> Result<T>,
+    ) -> Result<T> {
+        let written = self.write(work);
+        self.pool_changed();
+        written
+    }
+
+    fn pool_changed(&self) {
+        self.pool_changes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Reads on a connection of its own, in one transaction, so that what is read fits together.
+    fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let mut connection = match lock(&self.readers).pop() {
+            Some(connection) => connection,
+            None => connect(&self.path)?,
+        };
+        let value = {
+            let transaction = connection.transaction()?;
+            work(&transaction)?
+        };
+        let mut readers = lock(&self.readers);
+        if readers.len() < KEPT_READERS {
+            readers.push(connection);
+        }
+        Ok(value)
+    }
+}
+
+/// Commits units one after another. What stands is answered so, whatever becomes of the units
+/// after it; an error of the call would deny it.
+fn one_by_one(
+    units: &[Unit],
+    commit: impl Fn(&[Unit]) -> Result<Vec<Reply>>,
+) -> Result<Vec<Reply>> {
+    let mut replies = Vec::with_capacity(units.len());
+    let mut failure = None;
+    for unit in units {
+        let busy = matches!(failure, Some(StoreError::Busy { .. }));
+        match failure.as_ref().filter(|_| busy) {
+            // It was waited for long enough once.
+            Some(error) => replies.push(Reply::Failed(error.to_string())),
+            None => match commit(std::slice::from_ref(unit)) {
+                Ok(reply) => replies.extend(reply),
+                Err(error) => {
+                    replies.push(Reply::Failed(error.to_string()));
+                    failure = Some(error);
+                }
+            },
+        }
+    }
+    match failure {
+        // It is not the units, but the disk: the committer pauses then.
+        Some(error) if replies.iter().all(|one| matches!(one, Reply::Failed(_))) => Err(error),
+        _ => Ok(replies),
+    }
+}
+
+/// A lock that a panic of another thread left behind is still good: transactions roll back when
+/// they are dropped, so no half-done work is seen.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn connect(path: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let open_error = |error: rusqlite::Error| match StoreError::from(error) {
+        StoreError::Engine(text) => StoreError::Open(format!(
+            "cannot open the database {}: {text}",
+            path.display()
+        )),
+        other => other,
+    };
+    let connection = Connection::open_with_flags(path, flags).map_err(open_error)?;
+    connection.busy_timeout(Duration::from_secs(BUSY_SECONDS))?;
+    connection.set_prepared_statement_cache_capacity(128);
+    connection
+        .execute_batch(
+            // 32 MiB of pages: the heads of the lanes and the tails of the ledgers stay in memory.
+            "PRAGMA journal_mode = WAL;
+             PRAGMA synchronous = FULL;
+             PRAGMA cache_size = -32768;
+             PRAGMA temp_store = FILE;
+             PRAGMA trusted_schema = OFF;",
+        )
+        .map_err(open_error)?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    Ok(connection)
+}
+
+/// Makes the tables in an empty file; refuses a file of something else, or of a later version.
+fn prepare_file(connection: &mut Connection, path: &Path) -> Result<()> {
+    // Without a transaction first: a file that is ready opens while somebody else writes it.
+    if layout(connection)? == (APPLICATION_ID, SCHEMA_VERSION) {
+        return Ok(());
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let (application, version) = layout(&transaction)?;
+    if (application, version) == (APPLICATION_ID, SCHEMA_VERSION) {
+        return Ok(());
+    }
+    if application == APPLICATION_ID {
+        return Err(StoreError::Open(format!(
+            "{} was written by a promoflow with layout {version}; this one knows layout \
+             {SCHEMA_VERSION}: use the release that wrote it, or a later one",
+            path.display()
+        )));
+    }
+    let tables: i64 =
+        transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if tables > 0 || application != 0 {
+        return Err(StoreError::Open(format!(
+            "{} is a database of another program; name a file of promoflow's with --db",
+            path.display()
+        )));
+    }
+    transaction.execute_batch(include_str!("schema.sql"))?;
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Whose file it is, and in which layout.
+fn layout(connection: &Connection) -> Result<(i32, i32)> {
+    let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get(0));
+    Ok((pragma("application_id")?, pragma("user_version")?))
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> StoreError {
+        use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked, NotADatabase};
+        match error.sqlite_error_code() {
+            Some(DatabaseBusy | DatabaseLocked) => StoreError::Busy {
+                seconds: BUSY_SECONDS,
+            },
+            Some(NotADatabase) => StoreError::Engine("the file is not a SQLite database".into()),
+            _ => StoreError::Engine(error.to_string()),
+        }
+    }
+}
+
+fn damaged(what: impl Into<String>, why: impl ToString) -> StoreError {
+    StoreError::Damaged {
+        what: what.into(),
+        why: why.to_string(),
+    }
+}
+
+fn setting(connection: &Connection, name: &str) -> Result<String> {
+    connection
+        .prepare_cached("SELECT value FROM setting WHERE name = ?1")?
+        .query_row([name], |row| row.get(0))
+        .optional()?
+        .ok_or_else(|| damaged(format!("no setting `{name}`"), "the row is missing"))
+}
+
+fn number_setting(connection: &Connection, name: &str) -> Result<i64> {
+    let text = setting(connection, name)?;
+    text.parse()
+        .map_err(|error| damaged(format!("the setting `{name}`"), error))
+}
+
+fn set_setting(connection: &Connection, name: &str, value: &str) -> Result<()> {
+    connection
+        .prepare_cached("UPDATE setting SET value = ?2 WHERE name = ?1")?
+        .execute(params![name, value])?;
+    Ok(())
+}
+
+fn raise_setting(connection: &Connection, name: &str) -> Result<i64> {
+    let next = number_setting(connection, name)? + 1;
+    set_setting(connection, name, &next.to_string())?;
+    Ok(next)
+}
+
+fn calendar(connection: &Connection) -> Result<Calendar> {
+    let name = setting(connection, "time-zone")?;
+    let zone: Tz = name
+        .parse()
+        .map_err(|error| damaged("the setting `time-zone`", error))?;
+    Ok(Calendar::new(zone))
+}
+
+impl Store for SqliteStore {
+    fn calendar(&self) -> Result<Calendar> {
+        self.read(calendar)
+    }
+
+    fn set_calendar(&self, calendar: Calendar) -> Result<()> {
+        self.write(|connection, _| set_setting(connection, "time-zone", calendar.zone().name()))
+    }
+
+    fn put_message(&self, message: &Message, at: Timestamp) -> Result<Applied> {
+        self.write(|connection, _| catalog::put_message(connection, message, at))
+    }
+
+    fn messages(&self) -> Result<Vec<Message>> {
+        catalog::messages(self)
+    }
+
+    fn message_at(&self, id: &str, config: ConfigId) -> Result<Option<(u32, Message)>> {
+        catalog::message_at(self, id, config)
+    }
+
+    fn put_block(&self, block: &StoredBlock) -> Result<()> {
+        self.write(|connection, _| catalog::put_block(connection, block))
+    }
+
+    fn block(&self, digest: &str) -> Result<Option<StoredBlock>> {
+        catalog::block(self, digest)
+    }
+
+    fn put_workflow(&self, workflow: &Workflow, at: Timestamp) -> Result<Applied> {
+        self.write(|connection, _| catalog::put_workflow(connection, workflow, at))
+    }
+
+    fn workflows(&self) -> Result<Vec<StoredWorkflow>> {
+        catalog::workflows(self)
+    }
+
+    fn workflow_version(&self, row: WorkflowRow) -> Result<Option<StoredWorkflow>> {
+        catalog::workflow_version(self, row)
+    }
+
+    fn workflow_names(&self) -> Result<HashMap<WorkflowRow, (String, u32)>> {
+        catalog::workflow_names(self)
+    }
+
+    fn set_workflow_state(&self, id: &str, state: WorkflowState) -> Result<bool> {
+        self.write(|connection, _| catalog::set_workflow_state(connection, id, state))
+    }
+
+    fn config(&self) -> Result<ConfigId> {
+        self.read(|connection| number_setting(connection, "config").map(ConfigId))
+    }
+
+    fn begin_upload<'s>(&'s self, head: UploadHead) -> Result<Box<dyn UploadSession + 's>> {
+        upload::begin(self, head)
+    }
+
+    fn free_codes(
+        &self,
+        lane: &Lane,
+        after: Option<Position>,
+        limit: usize,
+    ) -> Result<Vec<FreeCode>> {
+        self.read(|connection| codes::free_codes(connection, lane, after, limit))
+    }
+
+    fn held_by_run(&self, run: RunId, lane: &Lane, needed: Timestamp) -> Result<Option<HeldClaim>> {
+        self.read(|connection| reuse::by_run(connection, run, lane, needed))
+    }
+
+    fn held_by_contact(&self, contact: &str, lane: &Lane) -> Result<Option<HeldClaim>> {
+        self.read(|connection| reuse::by_contact(connection, contact, lane))
+    }
+
+    fn pool_generation(&self) -> Result<u64> {
+        self.read(|connection| number_setting(connection, "pool-generation").map(i64::unsigned_abs))
+    }
+
+    fn pool_changes(&self) -> u64 {
+        self.pool_changes.load(Ordering::SeqCst)
+    }
+
+    fn codes(
+        &self,
+        filter: &Filter,
+        now: Timestamp,
+        visit: &mut dyn FnMut(CodeRow) -> ControlFlow<()>,
+    ) -> Result<()> {
+        codes::list(self, filter, now, visit)
+    }
+
+    fn code(&self, code: &str) -> Result<Option<(CodeRow, Vec<DeliveryId>)>> {
+        codes::one(self, code)
+    }
+
+    fn count_codes(&self, filter: &Filter, now: Timestamp) -> Result<PoolCount> {
+        codes::count(self, filter, now)
+    }
+
+    fn retire(&self, codes: &[String], retire: bool, at: Timestamp) -> Result<Retired> {
+        self.write_pool(|connection, _| codes::retire(connection, codes, retire, at))
+    }
+
+    fn commit(&self, units: &[Unit], now: Timestamp) -> Result<Vec<Reply>> {
+        let commit = |units: &[Unit]| {
+            self.write(|connection, lanes| {
+                let replies = commit::commit(connection, lanes, units, now)?;
+                failpoint::pass(Failpoint::InsideCommit);
+                Ok(replies)
+            })
+        };
+        match commit(units) {
+            Err(error @ (StoreError::Engine(_) | StoreError::Damaged { .. }))
+                if units.len() > 1 =>
+            {
+                // One of them cannot be committed, whatever the reason: alone it fails alone.
+                tracing::warn!("a batch is committed unit by unit: {error}");
+                one_by_one(units, commit)
+            }
+            other => other,
+        }
+    }
+
+    fn due_runs(
+        &self,
+        now: Timestamp,
+        limit: usize,
+        but: &dyn Fn(RunId) -> bool,
+    ) -> Result<Vec<DueRun>> {
+        self.read(|connection| history::due(connection, now, limit, but))
+    }
+
+    fn due_deliveries(
+        &self,
+        now: Timestamp,
+        limit: usize,
+        but: &dyn Fn(DeliveryId) -> bool,
+    ) -> Result<Vec<DueDelivery>> {
+        self.read(|connection| deliveries::due(connection, now, limit, but))
+    }
+
+    fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>> {
+        self.read(|connection| history::next_due(connection, now))
+    }
+
+    fn rested(&self, first: RunId, last: RunId, now: Timestamp) -> Result<bool> {
+        self.read(|connection| history::rested(connection, first, last, now))
+    }
+
+    fn runs(&self, state: Option<RunState>, limit: usize) -> Result<Vec<RunRow>> {
+        history::list(self, state, limit)
+    }
+
+    fn run(&self, id: RunId) -> Result<Option<(RunRow, Vec<StepRecord>)>> {
+        history::one(self, id)
+    }
+
+    fn order_run(&self, id: RunId, order: Order, now: Timestamp) -> Result<Ordered> {
+        self.write_pool(|connection, _| orders::run(connection, id, order, now))
+    }
+
+    fn order_delivery(&self, id: DeliveryId, order: Order, now: Timestamp) -> Result<Ordered> {
+        self.write_pool(|connection, _| orders::delivery(connection, id, order, now))
+    }
+
+    fn deliveries(
+        &self,
+        state: Option<DeliveryState>,
+        visit: &mut dyn FnMut(DeliveryRow) -> ControlFlow<()>,
+    ) -> Result<()> {
+        deliveries::list(self, state, visit)
+    }
+
+    fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRow>> {
+        deliveries::one(self, id)
+    }
+
+    fn change_mark(&self) -> Result<u64> {
+        let watcher = lock(&self.watcher);
+        let mark: i64 = watcher
+            .prepare_cached("PRAGMA data_version")?
+            .query_row([], |row| row.get(0))?;
+        Ok(mark.unsigned_abs())
+    }
+
+    fn audit(&self) -> Result<Vec<Audited>> {
+        self.read(audit::audit)
+    }
+}

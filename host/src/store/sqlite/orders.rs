@@ -1,0 +1,103 @@
+//! What people do to runs and deliveries by hand.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{Result, release};
+use crate::clock::Timestamp;
+use crate::store::{DeliveryId, Order, Ordered, RunId};
+
+/// Nothing went back and nothing was called off.
+const DONE: Ordered = Ordered::Done {
+    released: 0,
+    called_off: 0,
+};
+
+pub(super) fn run(
+    connection: &Connection,
+    id: RunId,
+    order: Order,
+    now: Timestamp,
+) -> Result<Ordered> {
+    let state: Option<String> = connection
+        .prepare_cached("SELECT state FROM run WHERE id = ?1")?
+        .query_row([id.0], |row| row.get(0))
+        .optional()?;
+    let Some(state) = state else {
+        return Ok(Ordered::Unknown);
+    };
+    match (order, state.as_str()) {
+        (_, "completed") => Ok(Ordered::Refused("it is completed")),
+        (_, "cancelled") => Ok(Ordered::Refused("it was cancelled")),
+        (Order::Cancel, _) => release::cancel(connection, id, None, now),
+        (Order::Retry, "waiting") => Ok(Ordered::Refused(
+            "it has not failed: it waits, and goes on by itself",
+        )),
+        (Order::Retry, _) => retry(connection, id, now),
+    }
+}
+
+/// The failed segment is behind the run, with its row in the journal; the same step begins the
+/// next one.
+fn retry(connection: &Connection, id: RunId, now: Timestamp) -> Result<Ordered> {
+    connection
+        .prepare_cached(
+            "UPDATE run SET due = ?2, finished = NULL,
+                 attempt = CASE state WHEN 'failed' THEN 0 ELSE attempt END,
+                 error = CASE state WHEN 'failed' THEN NULL ELSE error END,
+                 state = 'running'
+             WHERE id = ?1 AND state IN ('running', 'failed')",
+        )?
+        .execute(params![id.0, now.0])?;
+    Ok(DONE)
+}
+
+pub(super) fn delivery(
+    connection: &Connection,
+    id: DeliveryId,
+    order: Order,
+    now: Timestamp,
+) -> Result<Ordered> {
+    let found = connection
+        .prepare_cached(
+            "SELECT state, expires, EXISTS (
+                 SELECT 1 FROM attempt WHERE delivery = id AND outcome IS NOT 'refused')
+             FROM delivery WHERE id = ?1",
+        )?
+        .query_row([id.0], |row| {
+            Ok((
+                row.get::<_, String>(0)?,
+                row.get::<_, i64>(1)?,
+                row.get::<_, bool>(2)?,
+            ))
+        })
+        .optional()?;
+    let Some((state, expires, may_have_left)) = found else {
+        return Ok(Ordered::Unknown);
+    };
+    let (to, due, called_off) = match (order, state.as_str()) {
+        (_, "delivered") => return Ok(Ordered::Refused("it is delivered")),
+        (_, "cancelled") => return Ok(Ordered::Refused("it was cancelled")),
+        (Order::Cancel, _) if may_have_left => {
+            let why = "an attempt may have handed it over already";
+            return Ok(Ordered::Refused(why));
+        }
+        (Order::Cancel, _) => ("cancelled", None, 1),
+        (Order::Retry, _) if expires <= now.0 => {
+            return Ok(Ordered::Refused(
+                "the promo code that it carries has expired",
+            ));
+        }
+        (Order::Retry, _) => ("pending", Some(now.0), 0),
+    };
+    connection
+        .prepare_cached(
+            "UPDATE delivery SET state = ?2, due = ?3,
+                 error = CASE ?2 WHEN 'pending' THEN NULL ELSE error END
+             WHERE id = ?1",
+        )?
+        .execute(params![id.0, to, due])?;
+    Ok(Ordered::Done {
+        released: 0,
+        called_off,
+    })
+}

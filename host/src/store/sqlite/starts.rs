@@ -1,0 +1,81 @@
+//! Start and stop conditions: what the runs of a workflow for one event key ask of each other.
+//!
+//! Decided within the commit, where nothing else writes: however many senders race, each sees
+//! what the one before has started.
+
+use rusqlite::{Connection, params};
+
+use super::Result;
+use crate::clock::Timestamp;
+use crate::event::Event;
+use crate::store::{RunId, StartRule};
+use crate::workflow::Repeat;
+
+/// Whether an event may start a run now. Runs that the same event stops do not count as running.
+pub(super) fn allowed(
+    connection: &Connection,
+    event: &Event,
+    rule: &StartRule,
+    now: Timestamp,
+) -> Result<bool> {
+    let (runs, last, going): (i64, Option<i64>, bool) = connection
+        .prepare_cached(
+            "SELECT count(*), max(run.started),
+                    coalesce(max(run.state IN ('running', 'waiting') AND start.stop IS NOT ?3), 0)
+             FROM start JOIN run ON run.id = start.run
+             WHERE start.key = ?1 AND start.workflow = ?2",
+        )?
+        .query_row(params![event.key, rule.workflow, event.event_type], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?;
+    if rule.skip_if_running && going {
+        return Ok(false);
+    }
+    Ok(match rule.repeat {
+        Repeat::EveryTime => true,
+        Repeat::Once => runs == 0,
+        Repeat::Every { seconds } => {
+            let period = i64::try_from(seconds)
+                .unwrap_or(i64::MAX)
+                .saturating_mul(1_000);
+            last.is_none_or(|last| last.saturating_add(period) <= now.0)
+        }
+    })
+}
+
+/// Remembers a run that was started.
+pub(super) fn record(
+    connection: &Connection,
+    key: &str,
+    rule: &StartRule,
+    run: RunId,
+) -> Result<()> {
+    connection
+        .prepare_cached("INSERT INTO start (key, workflow, run, stop) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![key, rule.workflow, run.0, rule.stop])?;
+    Ok(())
+}
+
+/// The runs that an event ends: each by the version that it started with.
+pub(super) fn stopped_by(connection: &Connection, event: &Event) -> Result<Vec<RunId>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT start.run FROM start JOIN run ON run.id = start.run
+         WHERE start.key = ?1 AND start.stop = ?2 AND run.state IN ('running', 'waiting')",
+    )?;
+    let runs = statement.query_map(params![event.key, event.event_type], |row| {
+        row.get(0).map(RunId)
+    })?;
+    Ok(runs.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Remembers what a workflow had started before it asked for anything.
+pub(super) fn backfill(connection: &Connection, workflow: &str) -> Result<()> {
+    connection.execute(
+        "INSERT OR IGNORE INTO start (key, workflow, run, stop)
+         SELECT event.key, workflow.id, run.id, NULL
+         FROM workflow JOIN run ON run.workflow = workflow.row JOIN event ON event.id = run.event
+         WHERE workflow.id = ?1",
+        [workflow],
+    )?;
+    Ok(())
+}
