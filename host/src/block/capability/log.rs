@@ -1,0 +1,46 @@
+//! `log`: notes in the run's history. A guest's text is hostile: it is cut, counted, and its
+//! control characters are replaced before anybody's terminal sees them.
+
+use wasmtime::component::{HasSelf, Linker};
+
+use crate::block::bindings::promoflow::workflow::log::{self, Host, Level};
+use crate::block::host::LogLevel;
+use crate::block::sandbox::StepState;
+
+pub(super) fn link(linker: &mut Linker<StepState>) -> wasmtime::Result<()> {
+    log::add_to_linker::<_, HasSelf<StepState>>(linker, |state| state)
+}
+
+impl Host for StepState {
+    fn write(&mut self, level: Level, text: String) -> wasmtime::Result<()> {
+        let bounds = self.bounds;
+        let used = self.used.notes;
+        let host = self.enter()?;
+        let level = match level {
+            Level::Debug => LogLevel::Debug,
+            Level::Info => LogLevel::Info,
+            Level::Warn => LogLevel::Warn,
+            Level::Error => LogLevel::Error,
+        };
+        if used < bounds.notes {
+            host.log(level, &tame(&text, bounds.note_chars));
+        } else if used == bounds.notes {
+            host.log(LogLevel::Warn, "further notes of this step are dropped");
+        }
+        self.used.notes = used.saturating_add(1);
+        Ok(())
+    }
+}
+
+/// At most `max` characters, none of which moves a cursor.
+pub(in crate::block) fn tame(text: &str, max: usize) -> String {
+    let mut tame: String = text
+        .chars()
+        .take(max)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    if text.chars().nth(max).is_some() {
+        tame.push('…');
+    }
+    tame
+}

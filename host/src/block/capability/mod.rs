@@ -1,0 +1,24 @@
+//! The host interfaces of the contract, a module each: how it is linked, what bounds it has, and
+//! what it hands to the run.
+
+pub(super) mod data;
+pub(super) mod log;
+pub(super) mod messages;
+pub(super) mod promocodes;
+
+use wasmtime::component::Linker;
+
+use super::bindings::promoflow::workflow;
+use super::sandbox::{Interface, StepState};
+
+/// Links what an interface needs.
+pub(super) fn link(linker: &mut Linker<StepState>, interface: Interface) -> wasmtime::Result<()> {
+    match interface {
+        Interface::Data => data::link(linker),
+        Interface::Promocodes => promocodes::link(linker),
+        Interface::Messages => messages::link(linker),
+        Interface::Log => log::link(linker),
+    }
+}
+
+impl workflow::types::Host for StepState {}
