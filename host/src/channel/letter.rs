@@ -1,0 +1,16 @@
+//! A letter: one delivery, as a channel gets it.
+
+use crate::message::{ChannelKind, Content};
+
+/// What is to be handed over.
+#[derive(Clone, Copy, Debug)]
+pub struct Letter<'l> {
+    /// The identity of the delivery, the same in every attempt.
+    pub id: &'l str,
+    /// How.
+    pub kind: ChannelKind,
+    /// To whom.
+    pub address: &'l str,
+    /// What.
+    pub content: &'l Content,
+}

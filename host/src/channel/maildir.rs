@@ -1,0 +1,117 @@
+//! `maildir`: each letter becomes a file in a Maildir, the format of D. J. Bernstein's qmail: it
+//! is written in `tmp`, made durable, and then renamed into `new`, so that nobody sees half a
+//! letter.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use lettre::Message;
+use lettre::message::{Mailbox, MultiPart, SinglePart};
+
+use super::{Channel, Handover, Letter};
+use crate::message::ChannelKind;
+
+/// Whom letters are from that name no sender.
+const DEFAULT_FROM: &str = "Promoflow <promoflow@localhost>";
+
+/// Letters as files.
+#[derive(Debug)]
+pub struct Maildir {
+    folder: PathBuf,
+    made: OnceLock<()>,
+}
+
+impl Maildir {
+    /// Letters go into this folder, which is made with the first of them.
+    pub fn new(folder: impl Into<PathBuf>) -> Maildir {
+        Maildir {
+            folder: folder.into(),
+            made: OnceLock::new(),
+        }
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    fn make(&self) -> io::Result<()> {
+        if self.made.get().is_none() {
+            for part in ["tmp", "new", "cur"] {
+                fs::create_dir_all(self.folder.join(part))?;
+            }
+            // Another thread may have been faster.
+            let _already = self.made.set(());
+        }
+        Ok(())
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.make()?;
+        let unfinished = self.folder.join("tmp").join(name);
+        let mut file = File::create(&unfinished)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&unfinished, self.folder.join("new").join(name))
+    }
+}
+
+impl Channel for Maildir {
+    fn takes(&self, _: ChannelKind) -> bool {
+        true
+    }
+
+    fn deliver(&self, letter: &Letter<'_>) -> Handover {
+        let mail = match mail(letter) {
+            Ok(mail) => mail,
+            Err(error) => return Handover::Refused { error },
+        };
+        match self.write(&format!("{}.promoflow", letter.id), &mail.formatted()) {
+            Ok(()) => Handover::Delivered,
+            Err(error) => Handover::Later {
+                error: format!("cannot write to {}: {error}", self.folder.display()),
+                after: None,
+            },
+        }
+    }
+}
+
+/// A letter as a mail. What is no email goes to the address as a name, with the kind as subject.
+fn mail(letter: &Letter<'_>) -> Result<Message, String> {
+    let content = letter.content;
+    let from = content.from.as_deref().unwrap_or(DEFAULT_FROM);
+    let from: Mailbox = from
+        .parse()
+        .map_err(|error| format!("the sender: {error}"))?;
+    let mut mail = Message::builder()
+        .from(from)
+        .message_id(Some(format!("<{}@promoflow>", letter.id)));
+    let text = content.text.clone().unwrap_or_default();
+    if letter.kind == ChannelKind::Email {
+        let to: Mailbox = letter
+            .address
+            .parse()
+            .map_err(|error| format!("the address: {error}"))?;
+        mail = mail
+            .to(to)
+            .subject(content.subject.clone().unwrap_or_default());
+        return match &content.html {
+            Some(html) if content.text.is_some() => {
+                mail.multipart(MultiPart::alternative_plain_html(text, html.clone()))
+            }
+            Some(html) => mail.singlepart(SinglePart::html(html.clone())),
+            None => mail.singlepart(SinglePart::plain(text)),
+        }
+        .map_err(|error| format!("the mail: {error}"));
+    }
+    let nowhere = format!("{}@promoflow.invalid", letter.kind)
+        .parse()
+        .map_err(|error| format!("the channel: {error}"))?;
+    let to = Mailbox::new(Some(letter.address.to_owned()), nowhere);
+    mail.to(to)
+        .subject(letter.kind.to_string())
+        .singlepart(SinglePart::plain(text))
+        .map_err(|error| format!("the mail: {error}"))
+}

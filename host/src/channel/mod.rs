@@ -1,0 +1,43 @@
+//! Channels: how a message leaves the host.
+//!
+//! A [`Channel`] hands one [`Letter`] to one address and says what came of it. [`Maildir`] is the
+//! embedded default: files that any mail program opens.
+
+mod letter;
+mod maildir;
+
+pub use letter::Letter;
+pub use maildir::Maildir;
+
+use std::time::Duration;
+
+use crate::message::ChannelKind;
+
+/// What came of handing over a letter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Handover {
+    /// The other side took it.
+    Delivered,
+    /// Not now.
+    Later {
+        /// Why, for the operator; holds no address and no promo code.
+        error: String,
+        /// How long the other side asks to be left alone.
+        after: Option<Duration>,
+    },
+    /// Never: this letter to this address will not be taken.
+    Refused {
+        /// Why, for the operator; holds no address and no promo code.
+        error: String,
+    },
+}
+
+/// Hands letters to addresses.
+pub trait Channel: Send + Sync {
+    /// Whether it takes letters of that kind.
+    fn takes(&self, kind: ChannelKind) -> bool;
+
+    /// Hands over one letter. The same letter may come again after a crash; it has the same
+    /// [`id`](Letter::id) then.
+    fn deliver(&self, letter: &Letter<'_>) -> Handover;
+}

@@ -1,0 +1,184 @@
+//! Claims: which code a step gets, and what is staged for that.
+
+use super::leases::Taken;
+use super::step::{Held, Stage};
+use crate::block::{ClaimError, ClaimRequest, CodeOrigin, Promocode, Reuse, WhenEmpty};
+use crate::clock::Timestamp;
+use crate::pool::Lane;
+use crate::store::{
+    ClaimId, Exhausted, FreeCode, HeldClaim, Position, StagedClaim, StagedReuse, Store, StoreError,
+};
+
+pub(super) fn claim(stage: &mut Stage, request: ClaimRequest) -> Result<Promocode, ClaimError> {
+    if request.when_empty == WhenEmpty::Wait {
+        let text = "waiting for a refill is not supported yet";
+        return Err(ClaimError::Denied(text.into()));
+    }
+    let Some(reach) = &stage.reach else {
+        return Err(ClaimError::Unavailable("the run is not here".into()));
+    };
+    let selector = request.selector;
+    let now = reach.clock.now();
+    let needed = reach.calendar.expiry_needed(now, selector.days);
+    let store = std::sync::Arc::clone(&reach.store);
+    let wanted = Wanted {
+        store: &*store,
+        lane: &selector.lane,
+        needed,
+        now,
+    };
+    let unavailable = |error: StoreError| ClaimError::Unavailable(error.to_string());
+    let known = wanted.again(stage, request.reuse).map_err(unavailable)?;
+    let found = match known {
+        Known::Serves(code) => return Ok(promocode(&selector.lane, &code, CodeOrigin::Reused)),
+        Known::Replaced(found) => found,
+    };
+    let own: Vec<Position> = stage
+        .staged
+        .claims
+        .iter()
+        .map(|claim| claim.code.position)
+        .collect();
+    let taken = match &stage.reach {
+        Some(reach) => reach
+            .leases
+            .take(&selector.lane, selector.days, needed, &own)
+            .map_err(unavailable)?,
+        None => return Err(ClaimError::Unavailable("the run is not here".into())),
+    };
+    match taken {
+        Taken::Code(code) => {
+            let claimed = promocode(&selector.lane, &code, CodeOrigin::Claimed);
+            let kept = matches!(request.reuse, Reuse::ForContact(_));
+            if kept {
+                stage.staged.reuses.push(StagedReuse {
+                    contact: stage.key.clone(),
+                    lane: selector.lane.clone(),
+                    found,
+                    replaced_by: Some(stage.staged.claims.len()),
+                });
+            }
+            stage.codes.push(Held {
+                lane: selector.lane.clone(),
+                code: code.clone(),
+                kept,
+            });
+            let step = stage.next_effect();
+            let contact = stage.key.clone();
+            stage.staged.claims.push(StagedClaim {
+                step,
+                lane: selector.lane,
+                code,
+                contact,
+            });
+            Ok(claimed)
+        }
+        Taken::Exhausted => {
+            let lane = selector.lane;
+            stage.staged.exhausted.push(Exhausted {
+                lane: lane.clone(),
+                expires: needed,
+            });
+            if let WhenEmpty::Substitute(code) = request.when_empty {
+                return Ok(Promocode {
+                    code,
+                    code_type: lane.code_type,
+                    discount: lane.discount,
+                    expires: None,
+                    origin: CodeOrigin::Substitute,
+                });
+            }
+            stage.notes.exhausted = Some(format!(
+                "no promo code of type `{}` and discount {} is left that is valid for {} more days",
+                lane.code_type, lane.discount, selector.days
+            ));
+            Err(ClaimError::Exhausted)
+        }
+        Taken::Contended => {
+            stage.contended = true;
+            let text = "other runs hold the last codes";
+            Err(ClaimError::Unavailable(text.into()))
+        }
+    }
+}
+
+fn promocode(lane: &Lane, code: &FreeCode, origin: CodeOrigin) -> Promocode {
+    let expires = code.position.expires;
+    Promocode {
+        code: code.code.clone(),
+        code_type: lane.code_type.clone(),
+        discount: lane.discount,
+        expires: (expires != Timestamp::NEVER).then_some(expires),
+        origin,
+    }
+}
+
+/// What was claimed before.
+enum Known {
+    /// This code serves again.
+    Serves(FreeCode),
+    /// Nothing that does; the claim is that of the code which the contact keeps until now.
+    Replaced(Option<ClaimId>),
+}
+
+/// What is asked for.
+struct Wanted<'w> {
+    store: &'w dyn Store,
+    lane: &'w Lane,
+    needed: Timestamp,
+    now: Timestamp,
+}
+
+impl Wanted<'_> {
+    /// A code that was claimed before and may serve again.
+    fn again(&self, stage: &mut Stage, reuse: Reuse) -> Result<Known, StoreError> {
+        let kept = match reuse {
+            Reuse::Never => return Ok(Known::Replaced(None)),
+            Reuse::WithinRun => false,
+            Reuse::ForContact(_) => true,
+        };
+        let in_segment = stage.codes.iter().rev().find(|held| {
+            held.lane == *self.lane
+                && held.code.position.expires >= self.needed
+                && (held.kept || !kept)
+        });
+        if let Some(held) = in_segment {
+            return Ok(Known::Serves(held.code.clone()));
+        }
+        let held = match (reuse, stage.run) {
+            (Reuse::WithinRun, Some(run)) => self.store.held_by_run(run, self.lane, self.needed)?,
+            (Reuse::ForContact(_), _) => self.store.held_by_contact(&stage.key, self.lane)?,
+            _ => None,
+        };
+        let Some(held) = held else {
+            return Ok(Known::Replaced(None));
+        };
+        if let Reuse::ForContact(seconds) = reuse
+            && !self.lasts(&held, seconds)
+        {
+            return Ok(Known::Replaced(Some(held.id)));
+        }
+        stage.codes.push(Held {
+            lane: self.lane.clone(),
+            code: held.code.clone(),
+            kept,
+        });
+        if kept {
+            stage.staged.reuses.push(StagedReuse {
+                contact: stage.key.clone(),
+                lane: self.lane.clone(),
+                found: Some(held.id),
+                replaced_by: None,
+            });
+        }
+        Ok(Known::Serves(held.code))
+    }
+
+    /// Whether the period since the claim goes on, and the code is valid for long enough.
+    fn lasts(&self, held: &HeldClaim, seconds: u64) -> bool {
+        let period = i64::try_from(seconds)
+            .unwrap_or(i64::MAX)
+            .saturating_mul(1_000);
+        held.at.0.saturating_add(period) > self.now.0 && held.code.position.expires >= self.needed
+    }
+}

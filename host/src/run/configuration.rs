@@ -1,0 +1,176 @@
+//! The configuration in memory: which workflows an event starts, and plans that are ready.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context, Result};
+
+use super::plan::Plan;
+use crate::block::{Block, BlockLibrary, Description, Grants, Sandboxes};
+use crate::event::Event;
+use crate::message::Prepared;
+use crate::store::{ConfigId, Store, StoredWorkflow, WorkflowRow, WorkflowState};
+
+/// Plans that are kept for runs of former configurations.
+const MOST_OLD_PLANS: usize = 256;
+
+/// The active workflows at one moment.
+pub struct Configuration {
+    pub(super) id: ConfigId,
+    /// By event type.
+    starts: HashMap<String, Vec<Arc<Plan>>>,
+}
+
+impl Configuration {
+    /// The plans of the workflows that an event starts.
+    pub(super) fn starts(&self, event: &Event) -> Vec<Arc<Plan>> {
+        let param = |name: &str| event.params.get(name).cloned();
+        let plans = self
+            .starts
+            .get(&event.event_type)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        plans
+            .iter()
+            .filter(|plan| {
+                plan.condition
+                    .as_ref()
+                    .is_none_or(|one| one.matches(&param))
+            })
+            .cloned()
+            .collect()
+    }
+}
+
+/// Reads configurations from the store and keeps what was made of them.
+pub struct Configurations {
+    store: Arc<dyn Store>,
+    sandboxes: Arc<Sandboxes>,
+    grants: Grants,
+    present: Mutex<Option<Arc<Configuration>>>,
+    plans: Mutex<HashMap<(WorkflowRow, ConfigId), Arc<Plan>>>,
+    blocks: Mutex<HashMap<String, (Arc<Block>, Description)>>,
+}
+
+impl Configurations {
+    /// Reads from this store; blocks run in these sandboxes with these grants.
+    pub fn new(store: Arc<dyn Store>, sandboxes: Arc<Sandboxes>, grants: Grants) -> Configurations {
+        Configurations {
+            store,
+            sandboxes,
+            grants,
+            present: Mutex::default(),
+            plans: Mutex::default(),
+            blocks: Mutex::default(),
+        }
+    }
+
+    /// Makes blocks that are compiled already known, so that they are not compiled again.
+    pub fn know(&self, library: &BlockLibrary) {
+        let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, known) in library.iter() {
+            let entry = (Arc::clone(&known.block), known.description.clone());
+            blocks.insert(known.block.digest().to_owned(), entry);
+        }
+    }
+
+    /// The present configuration, as far as is known without asking.
+    pub(super) fn present(&self) -> Result<Arc<Configuration>> {
+        let present = self
+            .present
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        present.map_or_else(|| self.refresh(), Ok)
+    }
+
+    /// The present configuration, read anew where it has changed.
+    pub(super) fn refresh(&self) -> Result<Arc<Configuration>> {
+        let id = self.store.config()?;
+        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(present) = present.as_ref()
+            && present.id == id
+        {
+            return Ok(Arc::clone(present));
+        }
+        let mut starts: HashMap<String, Vec<Arc<Plan>>> = HashMap::new();
+        for stored in self.store.workflows()? {
+            if stored.state == WorkflowState::Active {
+                let plan = self.make_plan(&stored, id)?;
+                starts
+                    .entry(stored.workflow.start.event.clone())
+                    .or_default()
+                    .push(plan);
+            }
+        }
+        let configuration = Arc::new(Configuration { id, starts });
+        *present = Some(Arc::clone(&configuration));
+        Ok(configuration)
+    }
+
+    /// The plan of a run that started with that configuration.
+    pub(super) fn plan(&self, workflow: WorkflowRow, config: ConfigId) -> Result<Arc<Plan>> {
+        let kept = self
+            .plans
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&(workflow, config))
+            .cloned();
+        if let Some(plan) = kept {
+            return Ok(plan);
+        }
+        let stored = self
+            .store
+            .workflow_version(workflow)?
+            .with_context(|| format!("the version {workflow} of its workflow is missing"))?;
+        self.make_plan(&stored, config)
+    }
+
+    fn make_plan(&self, stored: &StoredWorkflow, config: ConfigId) -> Result<Arc<Plan>> {
+        let messages = self.messages(config)?;
+        let plan = Plan::new(stored.row, &stored.workflow, messages, &mut |digest| {
+            self.block(digest)
+        })?;
+        let plan = Arc::new(plan);
+        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        if plans.len() >= MOST_OLD_PLANS {
+            plans.clear();
+        }
+        plans.insert((stored.row, config), Arc::clone(&plan));
+        Ok(plan)
+    }
+
+    fn messages(&self, config: ConfigId) -> Result<HashMap<String, Arc<Prepared>>> {
+        let mut prepared = HashMap::new();
+        for message in self.store.messages()? {
+            let Some((_, message)) = self.store.message_at(&message.id, config)? else {
+                continue;
+            };
+            let id = message.id.clone();
+            let ready = Prepared::new(message).with_context(|| format!("the message `{id}`"))?;
+            prepared.insert(id, Arc::new(ready));
+        }
+        Ok(prepared)
+    }
+
+    fn block(&self, digest: &str) -> Result<(Arc<Block>, Description)> {
+        let known = self
+            .blocks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(digest)
+            .cloned();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let stored = self
+            .store
+            .block(digest)?
+            .with_context(|| format!("the database has no block with digest {digest}"))?;
+        let block = Arc::new(Block::load(&self.sandboxes, &stored.bytes, &self.grants)?);
+        let entry = (block, stored.description);
+        let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        blocks.insert(digest.to_owned(), entry.clone());
+        Ok(entry)
+    }
+}

@@ -1,0 +1,23 @@
+//! Runs: how an event becomes committed effects.
+//!
+//! An [`Engine`] owns the threads of a process. *Workers* execute segments: each step's block is
+//! called in a fresh sandbox and stages what it wants, nothing more. The *committer* drains what
+//! waits into one durable transaction. The *leases* hand out the next codes from memory, so that
+//! a claim does not wait for a commit. The *scout* looks for runs that are due, and the
+//! *executor lock* decides which process of a database executes at all. Once a segment is
+//! committed, the outbox is told ([`crate::outbox`]).
+
+mod claim;
+mod configuration;
+mod engine;
+mod executor;
+mod leases;
+mod plan;
+mod rehearse;
+mod segment;
+mod step;
+
+pub use configuration::{Configuration, Configurations};
+pub use engine::{Engine, EngineParts, Receipt, SendError};
+pub use rehearse::Rehearsed;
+pub(crate) use rehearse::rehearse;

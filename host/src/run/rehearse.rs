@@ -1,0 +1,121 @@
+//! Test runs: a workflow runs through, and nothing of it is committed.
+//!
+//! The codes that it would take are leased from a book of its own, which is dropped at the end:
+//! no other run meets them. Waits are over at once.
+
+use std::sync::Arc;
+
+use super::configuration::Configurations;
+use super::engine::SendError;
+use super::leases::Leases;
+use super::plan::Plan;
+use super::segment::{Beginning, Contended, Surroundings, execute};
+use super::step::Held;
+use crate::clock::Clock;
+use crate::event::Event;
+use crate::store::{
+    CommitError, Segment, SegmentEnd, StagedDelivery, StepRecord, Store, StoreError, WorkflowRow,
+};
+
+/// Segments that a test run may take: a cycle with a wait in it never ends by itself.
+const MOST_SEGMENTS: usize = 100;
+
+/// What a run would have done.
+#[derive(Clone, Debug)]
+pub struct Rehearsed {
+    /// The version of the workflow.
+    pub workflow: WorkflowRow,
+    /// The steps, in order.
+    pub steps: Vec<StepRecord>,
+    /// The codes that it would have taken out of the pool.
+    pub codes: Vec<String>,
+    /// The deliveries that it would have made.
+    pub deliveries: Vec<StagedDelivery>,
+    /// Why it would have failed.
+    pub error: Option<String>,
+}
+
+/// Runs each workflow that an event starts through. Whether other runs of it for the same key
+/// hold it off is not asked.
+pub(crate) fn rehearse(
+    event: Event,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    configurations: &Configurations,
+) -> Result<Vec<Rehearsed>, SendError> {
+    let event = event.checked()?;
+    let failed = |error: StoreError| SendError::Store(CommitError(Arc::new(error)));
+    let calendar = store.calendar().map_err(failed)?;
+    let around = Surroundings {
+        leases: Arc::new(Leases::new(Arc::clone(&store))),
+        store,
+        clock,
+        calendar,
+    };
+    let configuration = configurations.refresh().map_err(SendError::Configuration)?;
+    let plans = configuration.starts(&event);
+    Ok(plans
+        .into_iter()
+        .map(|plan| one(plan, &event, &around))
+        .collect())
+}
+
+fn one(plan: Arc<Plan>, event: &Event, around: &Surroundings) -> Rehearsed {
+    let mut done = Rehearsed {
+        workflow: plan.workflow,
+        steps: Vec::new(),
+        codes: Vec::new(),
+        deliveries: Vec::new(),
+        error: None,
+    };
+    let mut beginning = Beginning {
+        plan,
+        run: None,
+        step: 0,
+        attempt: 0,
+        data: event.params.clone(),
+        key: event.key.clone(),
+        codes: Vec::new(),
+    };
+    for _ in 0..MOST_SEGMENTS {
+        let segment = match execute(&beginning, around) {
+            Ok(segment) => segment,
+            Err(Contended) => {
+                done.error = Some("it would wait for a code that it holds itself".into());
+                return done;
+            }
+        };
+        beginning.codes.extend(held(&segment));
+        let codes = segment.claims.iter().map(|claim| claim.code.code.clone());
+        done.codes.extend(codes);
+        done.steps.extend(segment.steps);
+        done.deliveries.extend(segment.deliveries);
+        match segment.end {
+            SegmentEnd::Completed => return done,
+            SegmentEnd::Failed { error } | SegmentEnd::Retry { error, .. } => {
+                done.error = Some(error);
+                return done;
+            }
+            SegmentEnd::Wait { step, data, .. } => {
+                beginning.step = usize::try_from(step).unwrap_or(usize::MAX);
+                beginning.data = data;
+            }
+        }
+    }
+    done.error = Some(format!("it goes on after {MOST_SEGMENTS} waits"));
+    done
+}
+
+/// The codes that a segment would have left to its run.
+fn held(segment: &Segment) -> Vec<Held> {
+    let claims = segment.claims.iter().enumerate();
+    let held = claims.map(|(number, claim)| Held {
+        lane: claim.lane.clone(),
+        code: claim.code.clone(),
+        kept: segment
+            .reuses
+            .iter()
+            .any(|reuse| reuse.replaced_by == Some(number)),
+    });
+    held.collect()
+}

@@ -1,0 +1,284 @@
+//! Executing a segment: steps, one after another, until the run waits or ends.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value as Json};
+
+use super::leases::Leases;
+use super::plan::{Plan, Planned, PlannedStep};
+use super::step::{Held, Stage};
+use crate::backoff::Backoff;
+use crate::block::{Call, Outcome, StepError, StepHost, Value};
+use crate::clock::{Clock, Timestamp};
+use crate::message::Values;
+use crate::pool::{Calendar, Lane};
+use crate::store::{RunId, Segment, SegmentEnd, StepRecord, Store};
+use crate::workflow::{Target, conform};
+
+/// Steps that a segment may take. A workflow without a wait has no cycle, so it has no more than
+/// this either; the bound is for workflows stored by hand.
+const MOST_STEPS: usize = 1_000;
+
+/// What a segment begins with.
+pub(super) struct Beginning {
+    pub(super) plan: Arc<Plan>,
+    /// The run and the number of its segment; `None` for a run that starts with its event.
+    pub(super) run: Option<(RunId, u32)>,
+    pub(super) step: usize,
+    /// Attempts that the segment took before.
+    pub(super) attempt: u32,
+    pub(super) data: Map<String, Json>,
+    pub(super) key: String,
+    /// Codes that the run has beside those that are stored.
+    pub(super) codes: Vec<Held>,
+}
+
+/// What all segments of an engine share.
+pub(super) struct Surroundings {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) leases: Arc<Leases>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) calendar: Calendar,
+}
+
+/// Other segments hold what a segment needs: it runs again, and this was no attempt.
+#[derive(Debug)]
+pub(super) struct Contended;
+
+/// Executes a segment. What it staged is in the answer; codes of a discarded one are given back.
+pub(super) fn execute(beginning: &Beginning, around: &Surroundings) -> Result<Segment, Contended> {
+    let mut stage = Box::new(Stage::new(beginning, around));
+    let mut records = Vec::new();
+    let end = steps(beginning, around, &mut stage, &mut records);
+    let mut staged = stage.finish();
+    let end = match end {
+        Ok(end) => end,
+        Err(Discarded::Contended) => {
+            around.leases.give_back(&staged.claims);
+            return Err(Contended);
+        }
+        Err(Discarded::Error { error, backoff }) => {
+            let retry =
+                backoff.and_then(|backoff| backoff.next(beginning.attempt + 1, around.clock.now()));
+            match retry {
+                Some(due) => SegmentEnd::Retry { error, due },
+                None => SegmentEnd::Failed { error },
+            }
+        }
+    };
+    let keeps = matches!(end, SegmentEnd::Completed | SegmentEnd::Wait { .. });
+    if !keeps {
+        // What it held itself is there again.
+        let own = |lane: &Lane| staged.claims.iter().any(|claim| claim.lane == *lane);
+        staged.exhausted.retain(|exhausted| !own(&exhausted.lane));
+        around.leases.give_back(&staged.claims);
+    }
+    Ok(Segment {
+        run: beginning.run,
+        attempt: beginning.attempt + 1,
+        steps: records,
+        claims: if keeps { staged.claims } else { Vec::new() },
+        exhausted: staged.exhausted,
+        reuses: if keeps { staged.reuses } else { Vec::new() },
+        deliveries: if keeps { staged.deliveries } else { Vec::new() },
+        end,
+    })
+}
+
+/// Why nothing of a segment is kept.
+enum Discarded {
+    Contended,
+    /// `backoff`: whether it may be tried again.
+    Error {
+        error: String,
+        backoff: Option<Backoff>,
+    },
+}
+
+fn steps(
+    beginning: &Beginning,
+    around: &Surroundings,
+    stage: &mut Box<Stage>,
+    records: &mut Vec<StepRecord>,
+) -> Result<SegmentEnd, Discarded> {
+    let plan = &beginning.plan;
+    let mut next = beginning.step;
+    for _ in 0..MOST_STEPS {
+        if next == plan.steps.len() {
+            // A wait was the last thing that the run had to do.
+            return Ok(SegmentEnd::Completed);
+        }
+        let Some(step) = plan.steps.get(next) else {
+            return Err(failed(format!("the workflow has no step {next}")));
+        };
+        let started_at = around.clock.now();
+        let outcome = one_step(step, stage);
+        let contended = stage.contended();
+        let notes = stage.take_notes();
+        let mut record = StepRecord {
+            step: step.id.clone(),
+            block: step.name.clone(),
+            port: None,
+            started_at,
+            finished_at: around.clock.now(),
+            data: notes.data,
+            log: notes.log,
+            error: None,
+        };
+        if contended {
+            return Err(Discarded::Contended);
+        }
+        let way = outcome.and_then(|outcome| way_out(step, outcome, notes.exhausted.as_deref()));
+        match &way {
+            Ok(Way { port, .. }) => record.port = Some(port.clone()),
+            Err(Discarded::Error { error, .. }) => record.error = Some(error.clone()),
+            Err(Discarded::Contended) => {}
+        }
+        records.push(record);
+        let way = way?;
+        match (way.until, way.target) {
+            (Some(until), target) => {
+                let step = match target {
+                    Target::Step(step) => step,
+                    _ => plan.steps.len(),
+                };
+                return Ok(SegmentEnd::Wait {
+                    step: u32::try_from(step).unwrap_or(u32::MAX),
+                    due: Some(until),
+                    data: stage.data().clone(),
+                });
+            }
+            (None, Target::End) => return Ok(SegmentEnd::Completed),
+            (None, Target::Step(step)) => next = step,
+            (None, Target::Nowhere) => {
+                return Err(failed(format!("port `{}` leads nowhere", way.port)));
+            }
+        }
+    }
+    Err(failed(format!(
+        "more than {MOST_STEPS} steps without a wait"
+    )))
+}
+
+/// Where a run leaves a step.
+struct Way {
+    port: String,
+    target: Target,
+    until: Option<Timestamp>,
+}
+
+fn failed(error: String) -> Discarded {
+    Discarded::Error {
+        error,
+        backoff: None,
+    }
+}
+
+fn one_step(step: &PlannedStep, stage: &mut Box<Stage>) -> Result<Outcome, Discarded> {
+    let params = parameters(step, stage)?;
+    stage.enter(&step.id);
+    // The run's state crosses into the sandbox and comes back.
+    let lent = std::mem::replace(stage, Box::new(Stage::placeholder()));
+    let (outcome, lent) = step.block.run(
+        Call {
+            params,
+            resumed: None,
+        },
+        lent,
+    );
+    let back: Box<dyn std::any::Any> = lent;
+    match back.downcast::<Stage>() {
+        Ok(back) => *stage = back,
+        Err(_) => unreachable!("a sandbox returned another host than it was lent"),
+    }
+    outcome.map_err(|error| {
+        let at = format!("step `{}` ({})", step.id, step.name);
+        match error {
+            StepError::Invalid(why) => failed(format!("{at}: {why}")),
+            StepError::Rejected(why) => failed(format!("{at}: {why}")),
+            StepError::Unavailable(why) => Discarded::Error {
+                error: format!("{at}: {why}"),
+                backoff: Some(Backoff::UNAVAILABLE),
+            },
+            StepError::Trapped(why) => Discarded::Error {
+                error: format!("{at}: the block was stopped: {why}"),
+                backoff: Some(Backoff::TRAPPED),
+            },
+        }
+    })
+}
+
+fn parameters(step: &PlannedStep, stage: &Stage) -> Result<Vec<(String, Value)>, Discarded> {
+    let mut values: Option<Values> = None;
+    let mut params = Vec::with_capacity(step.params.len());
+    for param in &step.params {
+        let value = match &param.value {
+            Planned::Constant(value) => value.clone(),
+            Planned::Evaluated {
+                value,
+                templates,
+                kind,
+            } => {
+                let values = values.get_or_insert_with(|| stage.values());
+                let at = |why: String| {
+                    failed(format!(
+                        "step `{}`, parameter `{}`: {why}",
+                        step.id, param.name
+                    ))
+                };
+                let evaluated = value
+                    .render(&mut |text| match templates.get(text) {
+                        Some(template) => values.render(template).map_err(|e| e.to_string()),
+                        None => Ok(text.to_owned()),
+                    })
+                    .map_err(at)?;
+                conform(kind, &evaluated).map_err(|unfit| at(unfit.to_string()))?
+            }
+        };
+        params.push((param.name.clone(), value));
+    }
+    Ok(params)
+}
+
+fn way_out(
+    step: &PlannedStep,
+    outcome: Outcome,
+    exhausted: Option<&str>,
+) -> Result<Way, Discarded> {
+    let (port, until) = match outcome {
+        Outcome::Port(port) => (port, None),
+        Outcome::WaitUntil { until, port } => (port, Some(until)),
+        Outcome::WaitForCode { .. } | Outcome::WaitForReply { .. } => {
+            let why = "its block waits for a code or a reply, which is not supported yet";
+            return Err(failed(format!("step `{}` ({}): {why}", step.id, step.name)));
+        }
+    };
+    let target = step
+        .ports
+        .iter()
+        .find(|(name, _)| *name == port)
+        .map(|(_, target)| *target);
+    match target {
+        Some(Target::Nowhere) => {
+            let cause = exhausted
+                .map(|text| format!("{text}, and "))
+                .unwrap_or_default();
+            Err(failed(format!(
+                "step `{}` ({}): {cause}the workflow leads its port `{port}` nowhere",
+                step.id, step.name
+            )))
+        }
+        Some(target) => Ok(Way {
+            port,
+            target,
+            until,
+        }),
+        None => Err(failed(format!(
+            "step `{}` ({}): the block left by a port `{port}` that it does not have",
+            step.id, step.name
+        ))),
+    }
+}
+
+// `dyn StepHost` is lent to sandboxes as `Box<Stage>`.
+const _: fn(Box<Stage>) -> Box<dyn StepHost> = |stage| stage;

@@ -1,0 +1,294 @@
+//! The stage: what a segment has staged, and what its blocks may reach.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value as Json};
+
+use super::leases::Leases;
+use super::plan::Plan;
+use super::segment::{Beginning, Surroundings};
+use crate::block::{
+    ClaimError, ClaimRequest, LogLevel, Promocode, Recipient, SendError, SendRequest, SetError,
+    StepHost, Value,
+};
+use crate::clock::{Clock, Timestamp};
+use crate::message::{Values, check_address};
+use crate::pool::{Calendar, Lane};
+use crate::store::{
+    Exhausted, FreeCode, RunId, StagedClaim, StagedDelivery, StagedReuse, StepKey, Store,
+};
+
+/// Values that a run may hold.
+const MOST_VALUES: usize = 200;
+/// Bytes of all values of a run together.
+const MOST_VALUE_BYTES: usize = 256 * 1024;
+/// Characters of a value's name.
+const MOST_NAME_CHARS: usize = 100;
+
+/// What a segment stages. Lent to each block's sandbox in turn.
+pub(super) struct Stage {
+    pub(super) reach: Option<Reach>,
+    data: Map<String, Json>,
+    pub(super) key: String,
+    /// The run, once it is stored.
+    pub(super) run: Option<RunId>,
+    /// The codes that the segment has, its own and those that served again.
+    pub(super) codes: Vec<Held>,
+    /// The steps entered, in order: a step's visits are counted from it.
+    visited: Vec<String>,
+    ordinal: u32,
+    pub(super) staged: Staged,
+    pub(super) notes: Notes,
+    pub(super) contended: bool,
+}
+
+/// A code that the segment has.
+#[derive(Clone)]
+pub(super) struct Held {
+    pub(super) lane: Lane,
+    pub(super) code: FreeCode,
+    /// Whether the contact keeps it.
+    pub(super) kept: bool,
+}
+
+/// What a stage reaches out to.
+pub(super) struct Reach {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) leases: Arc<Leases>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) calendar: Calendar,
+    plan: Arc<Plan>,
+}
+
+/// What becomes true with the commit.
+#[derive(Default)]
+pub(super) struct Staged {
+    pub(super) claims: Vec<StagedClaim>,
+    pub(super) exhausted: Vec<Exhausted>,
+    pub(super) reuses: Vec<StagedReuse>,
+    pub(super) deliveries: Vec<StagedDelivery>,
+}
+
+/// What a step leaves in the history.
+#[derive(Default)]
+pub(super) struct Notes {
+    pub(super) data: Map<String, Json>,
+    pub(super) log: Vec<String>,
+    /// What no code was left for.
+    pub(super) exhausted: Option<String>,
+}
+
+impl Stage {
+    pub(super) fn new(beginning: &Beginning, around: &Surroundings) -> Stage {
+        Stage {
+            reach: Some(Reach {
+                store: Arc::clone(&around.store),
+                leases: Arc::clone(&around.leases),
+                clock: Arc::clone(&around.clock),
+                calendar: around.calendar,
+                plan: Arc::clone(&beginning.plan),
+            }),
+            data: beginning.data.clone(),
+            key: beginning.key.clone(),
+            run: beginning.run.map(|(run, _)| run),
+            codes: beginning.codes.clone(),
+            ..Stage::placeholder()
+        }
+    }
+
+    /// Holds the place of a stage that is lent out.
+    pub(super) fn placeholder() -> Stage {
+        Stage {
+            reach: None,
+            data: Map::new(),
+            key: String::new(),
+            run: None,
+            codes: Vec::new(),
+            visited: Vec::new(),
+            ordinal: 0,
+            staged: Staged::default(),
+            notes: Notes::default(),
+            contended: false,
+        }
+    }
+
+    /// The run comes to a step.
+    pub(super) fn enter(&mut self, step: &str) {
+        self.visited.push(step.to_owned());
+        self.ordinal = 0;
+    }
+
+    pub(super) fn data(&self) -> &Map<String, Json> {
+        &self.data
+    }
+
+    pub(super) fn values(&self) -> Values {
+        Values::new(&self.data, &self.key)
+    }
+
+    pub(super) fn take_notes(&mut self) -> Notes {
+        std::mem::take(&mut self.notes)
+    }
+
+    /// Whether a claim met nothing but what other segments have staged.
+    pub(super) fn contended(&self) -> bool {
+        self.contended
+    }
+
+    pub(super) fn finish(self) -> Staged {
+        self.staged
+    }
+
+    /// The key of the step's next effect.
+    pub(super) fn next_effect(&mut self) -> StepKey {
+        let step = self.visited.last().cloned().unwrap_or_default();
+        let visit = self
+            .visited
+            .iter()
+            .filter(|visited| **visited == step)
+            .count();
+        let key = StepKey {
+            visit: u32::try_from(visit).unwrap_or(u32::MAX),
+            step,
+            ordinal: self.ordinal,
+        };
+        self.ordinal += 1;
+        key
+    }
+
+    /// When the first of the run's codes expires: what may carry it expires then.
+    fn expires(&self) -> Timestamp {
+        let expiries = self.codes.iter().map(|held| held.code.position.expires);
+        expiries.min().unwrap_or(Timestamp::NEVER)
+    }
+}
+
+impl StepHost for Stage {
+    fn get(&self, name: &str) -> Option<Value> {
+        self.data.get(name).map(to_value)
+    }
+
+    fn set(&mut self, name: &str, value: Value) -> Result<(), SetError> {
+        let chars = name.chars().count();
+        if chars == 0 || chars > MOST_NAME_CHARS || name.chars().any(char::is_control) {
+            let text = format!("a value's name has 1 to {MOST_NAME_CHARS} printable characters");
+            return Err(SetError::Invalid(text));
+        }
+        let value = to_json(value)?;
+        let others = self.data.iter().filter(|(other, _)| *other != name);
+        let (count, bytes) = others
+            .fold((1, size(name, &value)), |(count, bytes), (name, value)| {
+                (count + 1, bytes + size(name, value))
+            });
+        if count > MOST_VALUES || bytes > MOST_VALUE_BYTES {
+            return Err(SetError::TooLarge(format!(
+                "a run holds at most {MOST_VALUES} values of {MOST_VALUE_BYTES} bytes in all"
+            )));
+        }
+        self.notes.data.insert(name.to_owned(), value.clone());
+        self.data.insert(name.to_owned(), value);
+        Ok(())
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.data.keys().cloned().collect()
+    }
+
+    fn key(&self) -> &str {
+        &self.key
+    }
+
+    fn claim(&mut self, request: ClaimRequest) -> Result<Promocode, ClaimError> {
+        super::claim::claim(self, request)
+    }
+
+    fn send(&mut self, request: SendRequest) -> Result<u32, SendError> {
+        let not_yet = |what: &str| Err(SendError::Denied(format!("{what} is not supported yet")));
+        let [target] = request.targets.as_slice() else {
+            return not_yet("one from many");
+        };
+        if request.hours.is_some() {
+            return not_yet("sending in allowed hours");
+        }
+        let Recipient::Address(address) = &target.recipient else {
+            return not_yet("sending to a contact's id");
+        };
+        let Some(reach) = &self.reach else {
+            return Err(SendError::Unavailable("the run is not here".into()));
+        };
+        let Some(message) = reach.plan.messages.get(&target.message) else {
+            return Err(SendError::UnknownMessage(format!(
+                "no message `{}`",
+                target.message
+            )));
+        };
+        if message.channel() != target.channel {
+            return Err(SendError::UnknownMessage(format!(
+                "message `{}` is for channel {}, not {}",
+                target.message,
+                message.channel(),
+                target.channel
+            )));
+        }
+        let address = check_address(target.channel, address).map_err(SendError::InvalidAddress)?;
+        let content = message
+            .render(&self.values())
+            .map_err(|error| SendError::Unrenderable(error.to_string()))?;
+        let now = reach.clock.now();
+        let given_up = request.not_after.unwrap_or(Timestamp::NEVER);
+        let delivery = StagedDelivery {
+            channel: target.channel,
+            address,
+            message: target.message.clone(),
+            content,
+            due: request.not_before.unwrap_or(now),
+            expires: self.expires().min(given_up),
+            step: self.next_effect(),
+        };
+        self.staged.deliveries.push(delivery);
+        Ok(u32::try_from(self.staged.deliveries.len() - 1).unwrap_or(u32::MAX))
+    }
+
+    fn log(&mut self, level: LogLevel, text: &str) {
+        let level = match level {
+            LogLevel::Debug => "debug",
+            LogLevel::Info => "info",
+            LogLevel::Warn => "warn",
+            LogLevel::Error => "error",
+        };
+        self.notes.log.push(format!("{level}: {text}"));
+    }
+}
+
+fn size(name: &str, value: &Json) -> usize {
+    let value = match value {
+        Json::String(text) => text.len(),
+        other => other.to_string().len(),
+    };
+    name.len() + value
+}
+
+fn to_value(json: &Json) -> Value {
+    match json {
+        Json::String(text) => Value::Text(text.clone()),
+        Json::Bool(flag) => Value::Boolean(*flag),
+        Json::Number(number) => match number.as_i64() {
+            Some(number) => Value::Integer(number),
+            None => Value::Decimal(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        other => Value::Json(other.to_string()),
+    }
+}
+
+fn to_json(value: Value) -> Result<Json, SetError> {
+    Ok(match value {
+        Value::Text(text) => Json::String(text),
+        Value::Boolean(flag) => Json::Bool(flag),
+        Value::Integer(number) => Json::from(number),
+        Value::Decimal(number) => serde_json::Number::from_f64(number)
+            .map(Json::Number)
+            .ok_or_else(|| SetError::Invalid("a number must be finite".into()))?,
+        Value::Json(text) => serde_json::from_str(&text)
+            .map_err(|error| SetError::Invalid(format!("not JSON: {error}")))?,
+    })
+}
