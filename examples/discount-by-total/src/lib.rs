@@ -1,0 +1,96 @@
+//! The block *Discount by total*: who puts more into the cart gets a higher discount.
+//!
+//! It sets the value `discount`, which the step after it asks for:
+//! `with: { type: cart, discount: $discount, days: 3 }`.
+
+use promoflow_block::{
+    Block, Call, Description, Error, Outcome, Parameter, Port, Value, data, export, log,
+};
+
+/// The block.
+#[derive(Clone, Copy, Debug)]
+pub struct DiscountByTotal;
+
+impl Block for DiscountByTotal {
+    fn describe() -> Description {
+        Description::new("discount-by-total", env!("CARGO_PKG_VERSION"))
+            .title("Discount by total")
+            .about("Chooses the discount by what the cart is worth.")
+            .param(
+                Parameter::decimal("threshold", 0.0..=1e9)
+                    .title("Threshold")
+                    .about("From this total on, the discount is the higher one.")
+                    .required(),
+            )
+            .param(
+                Parameter::integer("below", 0..=99)
+                    .title("Discount below it")
+                    .required(),
+            )
+            .param(
+                Parameter::integer("above", 0..=99)
+                    .title("Discount from it on")
+                    .required(),
+            )
+            .port(Port::new("next").title("Next").follows())
+            .port(
+                Port::new("no-total")
+                    .title("No total")
+                    .about("The event tells no total."),
+            )
+    }
+
+    fn run(call: Call) -> Result<Outcome, Error> {
+        let (below, above) = (call.params.integer("below")?, call.params.integer("above")?);
+        let threshold = call.params.decimal("threshold")?;
+        let Some(total) = data::get("total").and_then(number) else {
+            log::info("The event has no parameter `total` that is a number.");
+            return Ok(Outcome::port("no-total"));
+        };
+        data::set("discount", if total < threshold { below } else { above })?;
+        Ok(Outcome::port("next"))
+    }
+}
+
+export!(DiscountByTotal);
+
+/// Events bring numbers as numbers or as texts.
+fn number(value: Value) -> Option<f64> {
+    match value {
+        Value::Integer(number) => Some(number as f64),
+        Value::Decimal(number) => Some(number),
+        Value::Text(text) => text.trim().parse().ok(),
+        Value::Boolean(_) | Value::Json(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use promoflow_block::testing::Host;
+
+    use super::*;
+
+    fn outcome(total: Value) -> (Outcome, Option<Value>) {
+        let mut host = Host::new().value("total", total);
+        let step = [
+            ("threshold", 50.0.into()),
+            ("below", 5.into()),
+            ("above", 15.into()),
+        ];
+        let outcome = host.run::<DiscountByTotal>(step).unwrap();
+        (outcome, host.get("discount").cloned())
+    }
+
+    #[test]
+    fn the_total_chooses_the_discount() {
+        assert_eq!(
+            outcome(49.99.into()),
+            (Outcome::port("next"), Some(5.into()))
+        );
+        assert_eq!(
+            outcome("50".into()),
+            (Outcome::port("next"), Some(15.into()))
+        );
+        assert_eq!(outcome("much".into()), (Outcome::port("no-total"), None));
+    }
+}

@@ -1,0 +1,85 @@
+//! `event send --test`: what an event would do.
+
+use promoflow::Promoflow;
+use promoflow::event::Event;
+use promoflow::run::Rehearsed;
+use promoflow::store::StagedDelivery;
+use serde_json::{Value, json};
+
+use super::super::failure::{Done, Failure, Status};
+use super::super::message::show_content;
+use super::super::output::{BOLD, ERROR, Out, tame_line};
+use super::super::run::step_json;
+
+pub(super) fn tell(promoflow: &Promoflow, event: Event, out: &mut Out) -> Done {
+    let id = event.id.clone();
+    let would = promoflow
+        .rehearse(event)
+        .map_err(|error| Failure::failed(format_args!("{error}")))?;
+    let names = promoflow.workflow_names()?;
+    let name = |run: &Rehearsed| {
+        let known = names.get(&run.workflow);
+        known.map_or_else(|| "?".to_owned(), |(id, _)| id.clone())
+    };
+    if out.is_json() {
+        let would: Vec<Value> = would
+            .iter()
+            .map(|run| {
+                json!({
+                    "workflow": name(run),
+                    "steps": run.steps.iter().map(step_json).collect::<Vec<_>>(),
+                    "code": run.codes.first(),
+                    "codes": run.codes,
+                    "deliveries": run.deliveries.iter().map(delivery_json).collect::<Vec<_>>(),
+                    "error": run.error,
+                })
+            })
+            .collect();
+        out.json(&json!({
+            "event": id, "status": "test", "runs": [], "error": null, "would": would,
+        }))?;
+        return Ok(Status::Done);
+    }
+    if would.is_empty() {
+        out.line(format_args!("Test: no workflow starts with this event."))?;
+    }
+    for run in &would {
+        tell_run(&name(run), run, out)?;
+    }
+    Ok(Status::Done)
+}
+
+fn tell_run(workflow: &str, run: &Rehearsed, out: &mut Out) -> std::io::Result<()> {
+    let title = out.style(BOLD, format_args!("Test of {workflow}"));
+    out.line(format_args!("{title}: nothing was done"))?;
+    for step in &run.steps {
+        let port = step.port.as_deref().unwrap_or("an error");
+        let (id, block) = (&step.step, &step.block);
+        out.line(format_args!("  {id}: {block}, would leave by {port}"))?;
+    }
+    // Whole: the code stays free, and the author wants to see it.
+    for code in &run.codes {
+        out.line(format_args!("  would take the code {}", tame_line(code)))?;
+    }
+    if let Some(error) = &run.error {
+        let label = out.style(ERROR, "would fail");
+        out.line(format_args!("  {label}: {}", tame_line(error)))?;
+    }
+    for delivery in &run.deliveries {
+        out.line(format_args!("\nWould send by {}:", delivery.channel))?;
+        show_content(&delivery.content, Some(&delivery.address), out)?;
+    }
+    Ok(())
+}
+
+fn delivery_json(delivery: &StagedDelivery) -> Value {
+    json!({
+        "channel": delivery.channel,
+        "address": delivery.address,
+        "message": delivery.message,
+        "subject": delivery.content.subject,
+        "text": delivery.content.text,
+        "html": delivery.content.html,
+        "from": delivery.content.from,
+    })
+}

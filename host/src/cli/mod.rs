@@ -1,0 +1,162 @@
+//! The command line, a module for each group of commands.
+//!
+//! A command is a clap structure with a `run`, which is given the [`Session`] (what the global
+//! options say: which database, which blocks) and [`Out`] (standard output, as JSON lines or for
+//! people). What went wrong is a [`Failure`], which knows the exit status: 2 where the input was
+//! refused, 1 where something failed.
+
+mod args;
+mod audit;
+mod block;
+mod codes;
+mod demo;
+mod event;
+mod failure;
+mod files;
+mod input;
+mod message;
+mod order;
+mod outbox;
+mod output;
+mod run;
+mod session;
+mod settings;
+mod table;
+mod work;
+mod workflow;
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use promoflow::failpoint::Order;
+use tracing_subscriber::EnvFilter;
+
+use failure::{Done, Failure};
+use output::Out;
+use session::{Globals, Session};
+
+/// Sends promo codes from workflows, each code exactly once.
+#[derive(Parser)]
+#[command(
+    name = "promoflow",
+    bin_name = "promoflow",
+    version,
+    disable_help_subcommand = true,
+    max_term_width = 100,
+    after_help = "Exit status: 0 done; 1 it failed; 2 the input was refused.\n\n\
+                  Example, the whole main job in a fresh folder:\n  promoflow demo"
+)]
+struct Cli {
+    #[command(flatten)]
+    globals: Globals,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Demo(demo::Demo),
+    #[command(subcommand)]
+    Codes(codes::Codes),
+    #[command(subcommand)]
+    Message(message::MessageCommand),
+    #[command(subcommand)]
+    Workflow(workflow::WorkflowCommand),
+    #[command(subcommand)]
+    Event(event::EventCommand),
+    #[command(subcommand)]
+    Run(run::RunCommand),
+    #[command(subcommand)]
+    Outbox(outbox::OutboxCommand),
+    Work(work::Work),
+    #[command(subcommand)]
+    Block(block::BlockCommand),
+    #[command(subcommand)]
+    Settings(settings::SettingsCommand),
+    Audit(audit::Audit),
+    /// Contacts: not part of this release yet.
+    #[command(hide = true)]
+    Contact(args::Rest),
+    /// The HTTP service: not part of this release yet.
+    #[command(hide = true)]
+    Serve(args::Rest),
+    /// API keys: not part of this release yet.
+    #[command(hide = true)]
+    Key(args::Rest),
+}
+
+/// Runs the command that the arguments name.
+pub(crate) fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nobody may be reading any more; the status says what there is to say.
+            let _closed = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(1));
+        }
+    };
+    log_to_stderr(cli.globals.verbose);
+    if let Err(failure) = arm_failpoint() {
+        return failure.report();
+    }
+    let mut out = Out::stdout(cli.globals.json);
+    let session = Session::new(cli.globals);
+    let done = dispatch(cli.command, &session, &mut out);
+    let written = out.flush();
+    match done.and_then(|status| Ok(written.map(|()| status)?)) {
+        Ok(status) => status.into(),
+        Err(failure) => failure.report(),
+    }
+}
+
+fn dispatch(command: Command, session: &Session, out: &mut Out) -> Done {
+    match command {
+        Command::Demo(demo) => demo.run(session, out),
+        Command::Codes(codes) => codes.run(session, out),
+        Command::Message(message) => message.run(session, out),
+        Command::Workflow(workflow) => workflow.run(session, out),
+        Command::Event(event) => event.run(session, out),
+        Command::Run(run) => run.run(session, out),
+        Command::Outbox(outbox) => outbox.run(session, out),
+        Command::Work(work) => work.run(session, out),
+        Command::Block(block) => block.run(session, out),
+        Command::Settings(settings) => settings.run(session, out),
+        Command::Audit(audit) => audit.run(session, out),
+        Command::Contact(_) => Err(Failure::not_yet("`promoflow contact`")),
+        Command::Serve(_) => Err(Failure::not_yet("`promoflow serve`")),
+        Command::Key(_) => Err(Failure::not_yet("`promoflow key`")),
+    }
+}
+
+/// A fault test says by `PROMOFLOW_FAILPOINT=name[:n]` where this process is to die. It is here,
+/// since the library reads nothing of the environment.
+fn arm_failpoint() -> Result<(), Failure> {
+    let Some(order) = std::env::var_os("PROMOFLOW_FAILPOINT").filter(|order| !order.is_empty())
+    else {
+        return Ok(());
+    };
+    let order: Order = order
+        .to_string_lossy()
+        .parse()
+        .map_err(|error| Failure::refused(format_args!("PROMOFLOW_FAILPOINT: {error}")))?;
+    order.arm();
+    Ok(())
+}
+
+fn log_to_stderr(verbose: u8) {
+    let filter = match verbose {
+        0 => "warn",
+        1 => "warn,promoflow=info",
+        2 => "warn,promoflow=debug",
+        _ => "trace",
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(filter))
+        .with_writer(std::io::stderr)
+        .with_ansi(output::colours(std::io::stderr().is_terminal()))
+        .with_target(verbose > 1)
+        // With standard error closed it would say so there, and panic.
+        .log_internal_errors(false)
+        .init();
+}

@@ -1,0 +1,88 @@
+//! Tables for people: aligned columns under a header, written as they come.
+
+use std::io;
+
+use super::output::{BOLD, Out, tame_line};
+
+/// Rows that are looked at to find out how wide the columns are. Later ones that are wider stand
+/// out; so a listing of millions needs no memory.
+const LOOK_AT: usize = 500;
+/// The widest that a column but the last is made.
+const WIDEST: usize = 48;
+
+/// A table on its way to the output.
+pub(super) struct Table<const N: usize> {
+    header: [&'static str; N],
+    waiting: Vec<[String; N]>,
+    widths: Option<[usize; N]>,
+}
+
+impl<const N: usize> Table<N> {
+    pub(super) fn new(header: [&'static str; N]) -> Table<N> {
+        Table {
+            header,
+            waiting: Vec::new(),
+            widths: None,
+        }
+    }
+
+    /// Adds a row.
+    pub(super) fn row(&mut self, out: &mut Out, cells: [String; N]) -> io::Result<()> {
+        let cells = cells.map(|cell| tame_line(&cell));
+        match self.widths {
+            Some(widths) => write_row(out, &cells, widths, false),
+            None => {
+                self.waiting.push(cells);
+                if self.waiting.len() >= LOOK_AT {
+                    self.settle(out)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes what waits; without any row, that there is nothing.
+    pub(super) fn finish(mut self, out: &mut Out, nothing: &str) -> io::Result<()> {
+        if self.widths.is_none() && self.waiting.is_empty() {
+            return out.line(format_args!("{nothing}"));
+        }
+        self.settle(out)
+    }
+
+    fn settle(&mut self, out: &mut Out) -> io::Result<()> {
+        if self.widths.is_some() {
+            return Ok(());
+        }
+        let width = |column: usize| {
+            let cells = self.waiting.iter().map(|row| row[column].chars().count());
+            let widest = cells.max().unwrap_or_default().min(WIDEST);
+            widest.max(self.header[column].len())
+        };
+        let widths = std::array::from_fn(width);
+        self.widths = Some(widths);
+        write_row(out, &self.header.map(str::to_owned), widths, true)?;
+        for row in self.waiting.drain(..) {
+            write_row(out, &row, widths, false)?;
+        }
+        Ok(())
+    }
+}
+
+fn write_row<const N: usize>(
+    out: &mut Out,
+    cells: &[String; N],
+    widths: [usize; N],
+    header: bool,
+) -> io::Result<()> {
+    let mut line = String::new();
+    for (cell, width) in cells.iter().zip(widths) {
+        line.push_str(cell);
+        let pad = width.saturating_sub(cell.chars().count());
+        line.extend(std::iter::repeat_n(' ', pad + 2));
+    }
+    let line = line.trim_end();
+    match header {
+        true => out.line(format_args!("{}", out.style(BOLD, line))),
+        false => out.line(format_args!("{line}")),
+    }
+}

@@ -1,0 +1,83 @@
+//! Promo codes sent from a workflow, exactly once.
+//!
+//! A shop uploads its codes; an event ("birthday", "cart abandoned") starts a workflow of blocks;
+//! one block takes the next matching code out of the pool, another sends it in a message. One code
+//! is used once, whatever crashes. [`Promoflow`] is one installation, opened, and the front door
+//! of this crate:
+//!
+//! ```
+//! # fn main() -> anyhow::Result<()> {
+//! # let folder = tempfile::tempdir()?;
+//! use promoflow::{Promoflow, event::Event, message::Folder};
+//!
+//! let promoflow = Promoflow::open(folder.path().join("shop.db"))?;
+//! promoflow.apply_messages(
+//!     "greeting.yaml",
+//!     b"{ message: greeting, channel: sms, text: \"Your code: $!data.get('promocode')\" }",
+//!     &Folder::new("."),
+//! )?;
+//! promoflow.apply_workflows(
+//!     "birthday.yaml",
+//!     b"
+//! workflow: birthday
+//! start: { event: birthday }
+//! steps:
+//!   - { id: code, block: get-promocode, with: { type: birthday, discount: 10, days: 7 } }
+//!   - { id: sms, block: send-message, with: { channel: sms, message: greeting } }
+//! ",
+//! )?;
+//! let codes = "code,expirationDate,discount,type\nSPRING-1,2099-12-31,10,birthday\n";
+//! promoflow.import(codes.as_bytes(), &Default::default(), &mut |_| ())?;
+//!
+//! let running = promoflow.start()?;
+//! let receipt = running.send(Event::new("birthday", "ann").with_param("Phone", "+380501234567"))?;
+//! running.rest(&receipt.runs)?;
+//!
+//! let mut texts = Vec::new();
+//! promoflow.deliveries(None, |delivery| {
+//!     texts.extend(delivery.content.text);
+//!     std::ops::ControlFlow::Continue(())
+//! })?;
+//! assert_eq!(texts, ["Your code: SPRING-1"]);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A file with a mistake is not an error of the call: [`AppliedFile::diagnostics`] tells every
+//! fault with its line and column. `examples/embed` is a program with a channel of its own.
+//!
+//! # The map
+//!
+//! | module | what it is about |
+//! | --- | --- |
+//! | [`pool`] | promo codes: uploads, what a claim asks for, dates |
+//! | [`event`] | what triggers workflows |
+//! | [`workflow`], [`message`] | what authors write: read, checked, drawn, rendered |
+//! | [`document`] | YAML and JSON with the place of every value; diagnostics |
+//! | [`block`] | WebAssembly components in sandboxes, and the host interfaces they reach |
+//! | [`run`] | segments: executed by workers, staged, committed; leases; the executor lock |
+//! | [`outbox`], [`channel`] | committed deliveries, and how they leave the host |
+//! | [`store`] | the one trait through which state is read and committed; SQLite; the committer |
+//! | [`clock`], [`backoff`] | the time, and when to try again |
+//!
+//! Calls go one way: [`Promoflow`] → `run` → `block`, `pool`, `message`, `outbox` → `store`. To
+//! follow an event, begin at [`run::Engine::send`].
+
+pub mod backoff;
+pub mod block;
+pub mod channel;
+pub mod clock;
+pub mod document;
+pub mod event;
+#[doc(hidden)]
+pub mod failpoint;
+pub mod message;
+pub mod outbox;
+pub mod pool;
+mod promoflow;
+mod queue;
+pub mod run;
+pub mod store;
+pub mod workflow;
+
+pub use promoflow::{AppliedFile, Builder, Promoflow, Running, maildir_beside};

@@ -1,0 +1,354 @@
+//! Sessions of a person, or of a script, with the real binary: what is printed, as which JSON,
+//! and with which exit status.
+#![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// A shop's folder with the shipped example in it.
+struct Shop {
+    folder: TempDir,
+}
+
+impl Shop {
+    fn new() -> Shop {
+        let folder = tempfile::tempdir().unwrap();
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/birthday");
+        for file in [
+            "codes.csv",
+            "message.yaml",
+            "birthday.html",
+            "workflow.yaml",
+            "events.jsonl",
+        ] {
+            std::fs::copy(example.join(file), folder.path().join(file)).unwrap();
+        }
+        Shop { folder }
+    }
+
+    /// The same with everything applied and uploaded.
+    fn ready() -> Shop {
+        let shop = Shop::new();
+        shop.done(&["codes", "import", "codes.csv"]);
+        shop.done(&["message", "apply", "message.yaml"]);
+        shop.done(&["workflow", "apply", "workflow.yaml"]);
+        shop
+    }
+
+    fn file(&self, name: &str, content: &str) -> PathBuf {
+        let file = self.folder.path().join(name);
+        std::fs::write(&file, content).unwrap();
+        file
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_promoflow"));
+        command.args(args).current_dir(self.folder.path());
+        for name in ["PROMOFLOW_DB", "PROMOFLOW_BLOCKS", "PROMOFLOW_CACHE"] {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    fn done(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{args:?}: {}",
+            text(&output.stderr)
+        );
+        text(&output.stdout)
+    }
+
+    /// The JSON lines of a command, and its exit status.
+    fn json(&self, args: &[&str]) -> (Vec<Value>, Option<i32>) {
+        let output = self.run(&[args, &["--json"]].concat());
+        let lines = text(&output.stdout);
+        let values = lines
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        (values, output.status.code())
+    }
+
+    fn one(&self, args: &[&str]) -> Value {
+        let (mut values, status) = self.json(args);
+        assert_eq!((values.len(), status), (1, Some(0)), "{args:?}: {values:?}");
+        values.remove(0)
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn the_main_job_gives_each_contact_a_code_of_its_own() {
+    let shop = Shop::ready();
+    let (sent, status) = shop.json(&["event", "send", "--file", "events.jsonl"]);
+    assert_eq!(status, Some(0));
+    assert!(
+        sent.iter().all(|event| event["status"] == "accepted"),
+        "{sent:?}"
+    );
+
+    let (outbox, _) = shop.json(&["outbox", "list"]);
+    let (used, _) = shop.json(&["codes", "list", "--in-use", "true"]);
+    assert_eq!((outbox.len(), used.len()), (6, 6));
+    for code in &used {
+        let code = code["code"].as_str().unwrap();
+        let carry = |letter: &&Value| letter["text"].as_str().unwrap().contains(code);
+        assert_eq!(outbox.iter().filter(carry).count(), 1, "{code}");
+    }
+    let letter = &outbox[0];
+    assert_eq!(letter["state"], "delivered");
+    assert_eq!(letter["attempts"], 1);
+    assert!(letter["html"].as_str().unwrap().contains("<html"));
+
+    let run = shop.one(&["run", "show", letter["run"].as_str().unwrap()]);
+    assert_eq!(run["state"], "completed");
+    let ports: Vec<&Value> = run["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|s| &s["port"])
+        .collect();
+    assert_eq!(ports, ["next", "next"]);
+
+    let shown = shop.one(&["codes", "show", used[0]["code"].as_str().unwrap()]);
+    assert_eq!(shown["usedBy"]["step"], "code");
+    assert_eq!(shown["delivery"]["state"], "delivered");
+
+    let count = shop.one(&["codes", "count", "--type", "birthday"]);
+    let expected = json!({"total": 24, "available": 18, "used": 6, "retired": 0, "expired": 0});
+    assert_eq!(count, expected);
+
+    let (again, _) = shop.json(&["event", "send", "--file", "events.jsonl"]);
+    assert!(
+        again.iter().all(|event| event["status"] == "duplicate"),
+        "{again:?}"
+    );
+    let (audit, status) = shop.json(&["audit"]);
+    assert!(audit.iter().all(|promise| promise["holds"] == true) && status == Some(0));
+}
+
+#[test]
+fn p1_eight_processes_at_once_use_every_code_once() {
+    let shop = Shop::ready();
+    let codes: String = (0..300)
+        .map(|n| format!("EIGHT-{n},2099-12-31,10,birthday\n"))
+        .collect();
+    shop.file(
+        "more.csv",
+        &format!("code,expirationDate,discount,type\n{codes}"),
+    );
+    shop.done(&["codes", "import", "more.csv"]);
+    let senders: Vec<Child> = (0..8)
+        .map(|process| {
+            let events: String = (0..50)
+                .map(|n| {
+                    let who = format!("p{process}-{n}@example.com");
+                    let body = json!({"id": who, "eventTypeKey": "birthday", "keyValue": who,
+                        "params": {"EmailAddress": who, "firstName": "Ann"}});
+                    format!("{body}\n")
+                })
+                .collect();
+            let file = shop.file(&format!("{process}.jsonl"), &events);
+            let args = ["event", "send", "--json", "--file", file.to_str().unwrap()];
+            shop.command(&args).stdout(Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    for sender in senders {
+        let output = sender.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        assert_eq!(text(&output.stdout).matches("\"accepted\"").count(), 50);
+    }
+    let (outbox, _) = shop.json(&["outbox", "list"]);
+    let with_code = |letter: &&Value| letter["message"] == "birthday-email";
+    assert_eq!(outbox.len(), 400);
+    assert_eq!(outbox.iter().filter(with_code).count(), 324);
+    let mut texts: Vec<&str> = outbox
+        .iter()
+        .filter(with_code)
+        .map(|letter| letter["text"].as_str().unwrap())
+        .collect();
+    texts.sort_unstable();
+    texts.dedup();
+    assert_eq!(texts.len(), 324, "two letters carry one code");
+    assert_eq!(
+        shop.one(&["codes", "count", "--type", "birthday"])["available"],
+        0
+    );
+    assert_eq!(shop.json(&["audit"]).1, Some(0));
+}
+
+#[test]
+fn bad_rows_are_told_by_line_and_field_and_good_rows_go_in() {
+    let shop = Shop::new();
+    shop.file(
+        "rows.csv",
+        "\u{feff}Code;Discount;ExpirationDate\r\n GOOD ;10;2030-01-01\r\n\r\nA;100;\r\nB;ten;\r\n;1;\r\nC;1;2017-13-01\r\nD;1\r\nGOOD;20;2030-01-01\r\n",
+    );
+    let (values, status) = shop.json(&["codes", "import", "rows.csv"]);
+    assert_eq!(status, Some(2));
+    assert_eq!(
+        (&values[0]["inserted"], &values[0]["rejected"]),
+        (&json!(1), &json!(6))
+    );
+    let places: Vec<(u64, &str)> = values[0]["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|error| {
+            (
+                error["line"].as_u64().unwrap(),
+                error["field"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    let expected = [
+        (4, "discount"),
+        (5, "discount"),
+        (6, "code"),
+        (7, "expirationDate"),
+        (8, ""),
+        (9, "discount"),
+    ];
+    assert_eq!(places, expected);
+    assert_eq!(shop.one(&["codes", "list"])["code"], "GOOD");
+
+    let (values, status) = shop.json(&["codes", "import", "rows.csv", "--strict"]);
+    assert_eq!((status, &values[0]["inserted"]), (Some(2), &json!(0)));
+    std::fs::write(shop.folder.path().join("latin.csv"), b"code\nCAF\xc9\n").unwrap();
+    let refused = shop.run(&["codes", "import", "latin.csv"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused.stderr).contains("not UTF-8"));
+}
+
+#[test]
+fn what_is_exported_imports_again_and_changes_nothing() {
+    let shop = Shop::ready();
+    shop.done(&["codes", "retire", "BDAY-LH2D-7APP"]);
+    let exported = shop.done(&["codes", "export"]);
+    shop.file("exported.csv", &exported);
+    let again = shop.one(&["codes", "import", "exported.csv"]);
+    assert_eq!(
+        (&again["unchanged"], &again["updated"]),
+        (&json!(40), &json!(0))
+    );
+    assert_eq!(shop.done(&["codes", "export"]), exported);
+}
+
+#[test]
+fn a_workflow_with_mistakes_is_refused_with_places_and_hints() {
+    let shop = Shop::ready();
+    let workflow = std::fs::read_to_string(shop.folder.path().join("workflow.yaml")).unwrap();
+    let wrong = workflow
+        .replace("get-promocode", "get-promcode")
+        .replace(": sorry", ": sory");
+    shop.file("wrong.yaml", &wrong);
+    for command in ["check", "apply"] {
+        let refused = shop.run(&["workflow", command, "wrong.yaml"]);
+        assert_eq!(refused.status.code(), Some(2));
+        let told = text(&refused.stderr);
+        assert!(told.contains("wrong.yaml:9:12:"), "{told}");
+        assert!(told.contains("did you mean `get-promocode`?"), "{told}");
+    }
+    assert_eq!(shop.one(&["workflow", "list"])["version"], 1);
+}
+
+#[test]
+fn what_belongs_to_later_releases_is_refused_by_name() {
+    let shop = Shop::ready();
+    for args in [&["serve"][..], &["contact", "list"], &["key", "list"]] {
+        let refused = shop.run(args);
+        assert_eq!(refused.status.code(), Some(2), "{args:?}");
+        assert!(
+            text(&refused.stderr).contains("not supported yet"),
+            "{args:?}"
+        );
+    }
+}
+
+#[test]
+fn p11_a_test_run_tells_the_code_and_changes_nothing() {
+    let shop = Shop::ready();
+    let before = shop.done(&["codes", "export"]);
+    let event = [
+        "event",
+        "send",
+        "--type",
+        "birthday",
+        "--param",
+        "firstName=Ann",
+    ];
+    let to = ["--param", "EmailAddress=ann@example.com", "--test"];
+    let told = shop.done(&[&event[..], &to[..]].concat());
+    let first = shop.one(&[
+        "event",
+        "send",
+        "--type",
+        "birthday",
+        "--param",
+        "EmailAddress=b@b.org",
+    ]);
+    let run = shop.one(&["run", "show", first["runs"][0].as_str().unwrap()]);
+    let code = run["steps"][0]["data"]["promocode"].as_str().unwrap();
+    assert_eq!(run["run"], "1", "the test run left no run");
+    assert!(told.contains(code), "{told}");
+    assert!(before.contains(code));
+    assert_eq!(shop.json(&["outbox", "list"]).0.len(), 1);
+}
+
+#[test]
+fn a_command_that_reads_does_not_make_a_database() {
+    let shop = Shop::new();
+    let refused = shop.run(&["codes", "list", "--db", "none.db"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused.stderr).contains("none.db"));
+    assert!(!shop.folder.path().join("none.db").exists());
+}
+
+#[test]
+fn bad_events_are_refused_by_line_and_the_others_are_sent() {
+    let shop = Shop::ready();
+    shop.file(
+        "events.jsonl",
+        "{\"eventTypeKey\": \"birthday\", \"keyValue\": \"ann\", \"id\": \"one\"}\n\nnot json\n{\"eventTypeKey\": \"a<b\", \"keyValue\": \"ann\"}\n{\"eventTypeKey\": \"birthday\", \"keyValue\": \"ben\", \"id\": \"one\"}\n",
+    );
+    let (answers, status) = shop.json(&["event", "send", "--file", "events.jsonl"]);
+    assert_eq!(status, Some(2));
+    let statuses: Vec<&str> = answers
+        .iter()
+        .map(|answer| answer["status"].as_str().unwrap())
+        .collect();
+    assert_eq!(statuses, ["accepted", "rejected", "rejected", "rejected"]);
+    assert!(
+        answers[3]["error"]
+            .as_str()
+            .unwrap()
+            .contains("another content")
+    );
+}
+
+#[test]
+fn the_demo_ends_well_and_prints_a_code_for_each() {
+    let shop = Shop::new();
+    let told = shop.done(&["demo", "--dir", "demo"]);
+    let mut codes: Vec<&str> = told
+        .split_whitespace()
+        .filter(|word| word.starts_with("BDAY-"))
+        .collect();
+    assert_eq!(codes.len(), 6);
+    codes.sort_unstable();
+    codes.dedup();
+    assert_eq!(codes.len(), 6, "{told}");
+}
