@@ -1,0 +1,36 @@
+//! Everything that a change is held to beside its tests.
+
+use anyhow::Result;
+use promoflow_block::build::TARGET;
+
+use crate::{EVERYTHING, cargo, wasm_target};
+
+/// What is compiled for WebAssembly as well, and has parts that are compiled for nothing else.
+const GUESTS: [&str; 10] = [
+    "-p",
+    "promoflow-block",
+    "-p",
+    "plugin-get-promocode",
+    "-p",
+    "plugin-send-message",
+    "-p",
+    "test-guest",
+    "-p",
+    "example-discount-by-total",
+];
+
+const NO_WARNINGS: [&str; 3] = ["--", "-D", "warnings"];
+
+pub(crate) fn run() -> Result<()> {
+    wasm_target::ensure()?;
+    cargo::run("fmt", ["--all"], ["--check"])?;
+    let mut host = EVERYTHING.to_vec();
+    host.push("--all-targets");
+    cargo::run("clippy", host, NO_WARNINGS)?;
+    let mut guests = vec!["--release", "--target", TARGET];
+    guests.extend(GUESTS);
+    cargo::run("clippy", guests, NO_WARNINGS)?;
+    let mut doc = cargo::command();
+    doc.env("RUSTDOCFLAGS", "-D warnings");
+    cargo::succeed(doc.arg("doc").args(EVERYTHING).arg("--no-deps"))
+}

@@ -1,0 +1,113 @@
+//! What a person runs in this repository: `cargo xtask help` lists it.
+
+mod blocks;
+mod cargo;
+mod lint;
+mod wasm_target;
+
+use std::env;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+const HELP: &str = "\
+Usage: cargo xtask COMMAND
+
+  demo [ARGS…]            builds promoflow and runs `promoflow demo ARGS…`
+  test [ARGS…]            runs every test; ARGS go to `cargo test`
+  crash [--kills N] [--seed S]
+                          kills processes of the real binary under load, 100 unless told, and
+                          compares what they acknowledged with what is there
+  build                   builds target/release/promoflow
+  bench [GROUP…]          measures the figures beside what they are compared with, and writes
+                          target/bench/report.json; groups: durable latency blocks import start
+                          growth
+  blocks [PATH…] [--out DIR]
+                          makes components of the standard blocks, or of the block crates in
+                          PATH…, in target/blocks or DIR, and prints size and imports
+  lint                    rustfmt, clippy and rustdoc, with every warning an error
+
+Each adds the Rust target for WebAssembly where it is missing. An exit status other than 0 is that
+of the command that failed.";
+
+fn main() -> ExitCode {
+    let mut args = env::args().skip(1);
+    let command = args.next().unwrap_or_default();
+    let rest: Vec<String> = args.collect();
+    let Err(error) = run(&command, &rest) else {
+        return ExitCode::SUCCESS;
+    };
+    eprintln!("xtask: {error:#}");
+    let ended = error.downcast_ref::<cargo::Ended>();
+    ExitCode::from(ended.map_or(1, |ended| ended.status))
+}
+
+fn run(command: &str, args: &[String]) -> Result<()> {
+    match command {
+        "demo" => demo(args),
+        "test" => test(args),
+        "crash" => crash(args),
+        "build" => nothing_more(args).and_then(|()| build()),
+        "bench" => bench(args),
+        "blocks" => blocks::run(args),
+        "lint" => nothing_more(args).and_then(|()| lint::run()),
+        "help" | "--help" | "-h" => {
+            println!("{HELP}");
+            Ok(())
+        }
+        "" => bail!("which command?\n\n{HELP}"),
+        unknown => bail!("there is no command {unknown}\n\n{HELP}"),
+    }
+}
+
+fn nothing_more(args: &[String]) -> Result<()> {
+    match args.first() {
+        Some(more) => bail!("{more} is not understood here: this command takes nothing more"),
+        None => Ok(()),
+    }
+}
+
+/// Features are unified over the packages that a call names: naming the workspace in each of them
+/// has what they share, wasmtime above all, compiled once.
+const EVERYTHING: [&str; 2] = ["--release", "--workspace"];
+
+fn build() -> Result<()> {
+    wasm_target::ensure()?;
+    cargo::run("build", EVERYTHING, ["--bin", "promoflow"])
+}
+
+fn demo(args: &[String]) -> Result<()> {
+    build()?;
+    let promoflow = cargo::target_dir()?.join("release/promoflow");
+    let mut demo = std::process::Command::new(promoflow);
+    cargo::succeed(demo.arg("demo").args(args))
+}
+
+fn bench(groups: &[String]) -> Result<()> {
+    wasm_target::ensure()?;
+    let figures = ["--workspace", "--bench", "figures"];
+    let groups = ["--"].into_iter().chain(groups.iter().map(String::as_str));
+    cargo::run("bench", figures, groups)
+}
+
+fn crash(args: &[String]) -> Result<()> {
+    wasm_target::ensure()?;
+    cargo::run(
+        "build",
+        EVERYTHING,
+        ["--bin", "promoflow", "--bin", "crash"],
+    )?;
+    let release = cargo::target_dir()?.join("release");
+    let mut crash = std::process::Command::new(release.join("crash"));
+    cargo::succeed(crash.arg(release.join("promoflow")).args(args))
+}
+
+fn test(args: &[String]) -> Result<()> {
+    wasm_target::ensure()?;
+    let chosen = |arg: &String| arg.starts_with("-p") || arg.starts_with("--package");
+    let packages = match args.iter().take_while(|arg| *arg != "--").any(chosen) {
+        true => &EVERYTHING[..1],
+        false => &EVERYTHING[..],
+    };
+    cargo::run("test", packages, args)
+}
