@@ -1,0 +1,107 @@
+//! The things that the block does.
+
+use std::hint::black_box;
+
+use promoflow_block::{Error, Outcome, Params, data, log};
+
+use crate::claim;
+
+/// One of them.
+#[derive(Clone, Copy)]
+pub(crate) enum Deed {
+    Next,
+    Aside,
+    Spin,
+    Hoard,
+    Trap,
+    Recurse,
+    FloodLog,
+    FloodClaims,
+    FloodData,
+    Unavailable,
+    Invalid,
+    Rejected,
+    BadPort,
+    ClaimThenTrap,
+    Wait,
+}
+
+impl Deed {
+    /// Every one, by the name that a step gives.
+    pub(crate) const ALL: [(&'static str, Self); 15] = [
+        ("next", Self::Next),
+        ("aside", Self::Aside),
+        ("spin", Self::Spin),
+        ("hoard", Self::Hoard),
+        ("trap", Self::Trap),
+        ("recurse", Self::Recurse),
+        ("flood-log", Self::FloodLog),
+        ("flood-claims", Self::FloodClaims),
+        ("flood-data", Self::FloodData),
+        ("unavailable", Self::Unavailable),
+        ("invalid", Self::Invalid),
+        ("rejected", Self::Rejected),
+        ("bad-port", Self::BadPort),
+        ("claim-then-trap", Self::ClaimThenTrap),
+        ("wait", Self::Wait),
+    ];
+
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        let found = Self::ALL.iter().find(|(known, _)| *known == name);
+        found.map(|(_, deed)| *deed)
+    }
+
+    pub(crate) fn commit(self, params: &Params) -> Result<Outcome, Error> {
+        let n = params.integer("n")?;
+        match self {
+            Self::Next => {}
+            Self::Aside => return Ok(Outcome::port("aside")),
+            Self::Spin => spin(),
+            Self::Hoard => hoard(),
+            Self::Trap | Self::ClaimThenTrap => panic!("as told"),
+            Self::Recurse => {
+                black_box(recurse(1));
+            }
+            Self::FloodLog => (0..n).for_each(|_| log::info(&"flood ".repeat(200))),
+            Self::FloodClaims => (0..n).try_for_each(|_| claim(params))?,
+            Self::FloodData => flood_data(n)?,
+            Self::Unavailable => return Err(Error::Unavailable("as told".into())),
+            Self::Invalid => return Err(Error::Invalid("as told".into())),
+            Self::Rejected => return Err(Error::Rejected("as told".into())),
+            Self::BadPort => return Ok(Outcome::port("no-such-port")),
+            Self::Wait => return Ok(Outcome::wait_until(params.integer("until")?, "next")),
+        }
+        Ok(Outcome::port("next"))
+    }
+}
+
+fn spin() {
+    let mut turns = 0_u64;
+    loop {
+        turns = black_box(turns.wrapping_add(1));
+    }
+}
+
+/// Keeps page after page, and writes to each, so that none is there in name only.
+fn hoard() {
+    let mut kept = Vec::new();
+    loop {
+        kept.push(black_box(vec![1_u8; 64 * 1024]));
+    }
+}
+
+/// Has an end that is never reached; without one, the compiler may do as it likes.
+#[inline(never)]
+fn recurse(depth: u64) -> u64 {
+    let frame = black_box([depth; 16]);
+    if frame[0] == 0 {
+        return 0;
+    }
+    recurse(depth + 1) + frame[15]
+}
+
+/// Sets ten values of so many bytes each.
+fn flood_data(bytes: i64) -> Result<(), Error> {
+    let size = usize::try_from(bytes).unwrap_or(usize::MAX);
+    (0..10).try_for_each(|number| data::set(&format!("flood-{number}"), "x".repeat(size)))
+}

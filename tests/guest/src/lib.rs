@@ -1,0 +1,74 @@
+//! `mischief`, a block that does what its step tells it, most of it bad.
+//!
+//! `do` says what; `claims` codes are claimed before that, so that every way to fail can be had
+//! with something staged; `n` says how often where something is done in a loop.
+
+mod deed;
+
+use deed::Deed;
+use promoflow_block::{
+    Alternative, Block, Call, Description, Error, Outcome, Parameter, Params, Port, Selector, data,
+    export, promocodes,
+};
+
+/// The block.
+#[derive(Clone, Copy, Debug)]
+pub struct Mischief;
+
+impl Block for Mischief {
+    fn describe() -> Description {
+        let deeds = Deed::ALL.map(|(name, _)| Alternative::plain(name, name));
+        Description::new("mischief", env!("CARGO_PKG_VERSION"))
+            .title("Mischief")
+            .about("Does what it is told.")
+            .param(Parameter::choice("do", deeds).required())
+            .param(
+                Parameter::integer("n", 0..=i64::MAX)
+                    .about("How often, in a loop; how many bytes, of a value.")
+                    .default(1_000_000),
+            )
+            .param(
+                Parameter::integer("claims", 0..=1000)
+                    .about("How many codes to claim first.")
+                    .default(0),
+            )
+            .param(Parameter::text("type", 1..=100).default("General"))
+            .param(Parameter::integer("discount", 0..=99).default(0))
+            .param(Parameter::integer("days", 0..=36_500).default(0))
+            .param(
+                Parameter::integer("until", i64::MIN..=i64::MAX)
+                    .about("When a wait ends, in milliseconds since 1970.")
+                    .default(0),
+            )
+            .port(Port::new("next").about("Nothing bad happened.").follows())
+            .port(Port::new("aside").about("Led nowhere unless the workflow does."))
+    }
+
+    fn run(call: Call) -> Result<Outcome, Error> {
+        let params = &call.params;
+        let deed = Deed::from_name(&params.choice("do")?.name)
+            .ok_or_else(|| Error::Invalid("do is none of what this block does".into()))?;
+        let claims = match deed {
+            Deed::ClaimThenTrap => 1,
+            _ => params.integer("claims")?,
+        };
+        for _ in 0..claims {
+            claim(params)?;
+        }
+        deed.commit(params)
+    }
+}
+
+/// Claims a code and sets it as the value `promocode`.
+fn claim(params: &Params) -> Result<(), Error> {
+    let number = |name| {
+        let number = params.integer(name)?;
+        u32::try_from(number).map_err(|_| Error::Invalid(format!("{name} is out of bounds")))
+    };
+    let discount = u8::try_from(number("discount")?).unwrap_or(u8::MAX);
+    let selector = Selector::new(params.text("type")?, discount, number("days")?);
+    let promocode = promocodes::claim(&selector)?;
+    data::set("promocode", promocode.code)
+}
+
+export!(Mischief);

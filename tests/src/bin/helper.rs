@@ -1,0 +1,157 @@
+//! The library in a process of its own, for suites that need several, or one to kill.
+//!
+//! `helper DB send PREFIX COUNT`: sends events `PREFIX-0` and on of the main job, tells each
+//! acknowledgement, waits until everything rests and tells `rested`.
+//! `helper DB once PREFIX COUNT`: the same, of events that are all about one contact.
+//! `helper DB work`: executes until its input ends; tells `working` first.
+//! `helper DB import ROWS`: uploads rows that it makes up, and tells its peak of memory in KiB.
+
+use std::fmt::Write as _;
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use anyhow::{Context, Result, bail};
+use promoflow::event::Event;
+use promoflow::pool::ImportOptions;
+use promoflow::run::Receipt;
+use promoflow::{Promoflow, Running};
+use promoflow_tests::LetterFile;
+
+/// Threads that send.
+const SENDERS: usize = 4;
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (database, orders) = words.split_first().context("no database is named")?;
+    let cache = PathBuf::from(env!("MISCHIEF_WASM")).with_file_name("compiled");
+    let promoflow = Promoflow::builder(*database)
+        .cache(cache)
+        .workers(2)
+        .channel(LetterFile(format!("{database}-letters").into()))
+        .open()?;
+    match orders {
+        ["send", prefix, count] => send(&promoflow, prefix, count.parse()?),
+        ["once", prefix, count] => once(&promoflow, prefix, count.parse()?),
+        ["work"] => work(&promoflow),
+        ["import", rows] => import(&promoflow, rows.parse()?),
+        _ => bail!("{orders:?} are no orders"),
+    }
+}
+
+fn tell(line: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{line}")?;
+    out.flush()
+}
+
+fn send(promoflow: &Promoflow, prefix: &str, count: usize) -> Result<()> {
+    let running = promoflow.start()?;
+    let next = Arc::new(Mutex::new(0..count));
+    std::thread::scope(|scope| {
+        let senders: Vec<_> = (0..SENDERS)
+            .map(|_| scope.spawn(|| send_some(&running, prefix, &next)))
+            .collect();
+        senders
+            .into_iter()
+            .try_for_each(|sender| sender.join().expect("a sender ends"))
+    })?;
+    running.rest_all()?;
+    tell("rested")?;
+    Ok(())
+}
+
+fn send_some(running: &Running, prefix: &str, next: &Mutex<std::ops::Range<usize>>) -> Result<()> {
+    loop {
+        let number = next.lock().expect("no sender panics").next();
+        let Some(number) = number else { return Ok(()) };
+        let id = format!("{prefix}-{number}");
+        let address = format!("{id}@example.com");
+        let event = Event::new("birthday", &address)
+            .with_id(&id)
+            .with_param("EmailAddress", address);
+        acknowledge(&id, &running.send(event)?)?;
+    }
+}
+
+fn once(promoflow: &Promoflow, prefix: &str, count: usize) -> Result<()> {
+    let running = promoflow.start()?;
+    for number in 0..count {
+        let id = format!("{prefix}-{number}");
+        let event = Event::new("birthday", "one@example.com")
+            .with_id(&id)
+            .with_param("EmailAddress", "one@example.com");
+        acknowledge(&id, &running.send(event)?)?;
+    }
+    running.rest_all()?;
+    tell("rested")?;
+    Ok(())
+}
+
+fn acknowledge(id: &str, receipt: &Receipt) -> Result<()> {
+    let mut line = format!("accepted {id} {}", word(receipt.duplicate));
+    for run in &receipt.runs {
+        write!(line, " {run}")?;
+    }
+    Ok(tell(&line)?)
+}
+
+fn word(duplicate: bool) -> &'static str {
+    if duplicate { "again" } else { "new" }
+}
+
+fn work(promoflow: &Promoflow) -> Result<()> {
+    let running = promoflow.start()?;
+    tell("working")?;
+    io::stdin().read_to_end(&mut Vec::new())?;
+    running.rest_all()?;
+    Ok(())
+}
+
+fn import(promoflow: &Promoflow, rows: u64) -> Result<()> {
+    let rows = Rows {
+        next: 0,
+        end: rows,
+        line: Vec::new(),
+    };
+    let report = promoflow.import(rows, &ImportOptions::default(), &mut |_| ())?;
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let peak = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .context("the system tells no peak of memory")?;
+    tell(&format!("inserted {}", report.inserted))?;
+    tell(peak.trim().trim_end_matches(" kB"))?;
+    Ok(())
+}
+
+/// A file of codes that is made as it is read.
+struct Rows {
+    next: u64,
+    end: u64,
+    line: Vec<u8>,
+}
+
+impl Read for Rows {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.line.is_empty() {
+            if self.next == self.end {
+                return Ok(0);
+            }
+            // Out of order, as random codes are.
+            let scattered = self.next.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            self.line = format!("{scattered:016X},2999-12-31,10,birthday\n").into_bytes();
+            if self.next == 0 {
+                let mut header = b"code,expirationDate,discount,type\n".to_vec();
+                header.append(&mut self.line);
+                self.line = header;
+            }
+            self.next += 1;
+        }
+        let count = self.line.len().min(into.len());
+        into[..count].copy_from_slice(&self.line[..count]);
+        self.line.drain(..count);
+        Ok(count)
+    }
+}

@@ -1,0 +1,77 @@
+//! A clock that tests move by hand, also between a claim and its commit.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use promoflow::clock::{Clock, ManualClock, Timestamp};
+
+type Deed = Box<dyn FnOnce() + Send>;
+
+/// A manual clock that several owners share.
+#[derive(Clone)]
+pub struct HandClock {
+    time: Arc<ManualClock>,
+    before_commits: Arc<Mutex<Vec<Deed>>>,
+}
+
+impl HandClock {
+    /// A clock that stands at a moment written as RFC 3339 has it.
+    ///
+    /// # Panics
+    /// Where that is no moment.
+    pub fn at(text: &str) -> HandClock {
+        HandClock {
+            time: Arc::new(ManualClock::at(moment(text))),
+            before_commits: Arc::default(),
+        }
+    }
+
+    /// Moves it to a moment.
+    pub fn set(&self, text: &str) {
+        self.time.set(moment(text));
+    }
+
+    /// Moves it by so many milliseconds.
+    pub fn advance(&self, millis: i64) {
+        self.time.advance(millis);
+    }
+
+    /// Has something done right before the next commit of an engine, when its segments are
+    /// executed and nothing of them is stored: what was staged may then be no longer so. Several
+    /// are done one a commit, in order.
+    pub fn before_commit(&self, deed: impl FnOnce() + Send + 'static) {
+        self.deeds().push(Box::new(deed));
+    }
+
+    /// How many of those commits are still to come.
+    pub fn commits_to_come(&self) -> usize {
+        self.deeds().len()
+    }
+
+    fn deeds(&self) -> std::sync::MutexGuard<'_, Vec<Deed>> {
+        self.before_commits
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Clock for HandClock {
+    fn now(&self) -> Timestamp {
+        // The committer's thread asks for the time once a commit, right before it.
+        if thread::current().name() == Some("committer") {
+            let deed = {
+                let mut deeds = self.deeds();
+                (!deeds.is_empty()).then(|| deeds.remove(0))
+            };
+            if let Some(deed) = deed {
+                deed();
+            }
+        }
+        self.time.now()
+    }
+}
+
+fn moment(text: &str) -> Timestamp {
+    let time = chrono::DateTime::parse_from_rfc3339(text).expect("a moment as RFC 3339 has it");
+    Timestamp(time.timestamp_millis())
+}

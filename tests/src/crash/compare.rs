@@ -1,0 +1,192 @@
+//! The comparison: the ledger beside the database and the messages that left.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use rusqlite::{Connection, OpenFlags};
+
+use super::ledger::Acknowledged;
+use super::letters::Mailbox;
+
+/// A run with what it got.
+struct Run {
+    state: String,
+    event: i64,
+    codes: Vec<String>,
+    deliveries: Vec<i64>,
+}
+
+/// What the database holds, read off its tables.
+struct Stored {
+    /// By the event's id: its number and its address.
+    events: HashMap<String, i64>,
+    runs: HashMap<i64, Run>,
+    of_event: HashMap<i64, Vec<i64>>,
+    /// By the delivery's number: its run, address and state.
+    deliveries: HashMap<i64, (i64, String, String)>,
+    /// Attempts that began and have no end, by the delivery's number.
+    unended: HashMap<i64, u32>,
+    codes: HashSet<String>,
+}
+
+/// Everything that is not as it was acknowledged.
+pub(crate) fn compare(
+    database: &Path,
+    acknowledged: &Acknowledged,
+    mailbox: &Mailbox,
+) -> Result<Vec<String>> {
+    let connection = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let sound: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0))?;
+    let stored = Stored::read(&connection).context("the database is read")?;
+    let mut offences: Vec<String> = acknowledged.offences.iter().cloned().collect();
+    offences.extend(mailbox.offences.iter().cloned());
+    if sound != "ok" {
+        offences.push(format!("the file is damaged: {sound}"));
+    }
+    for (event, runs) in &acknowledged.events {
+        stored.event(event, runs, &mut offences);
+    }
+    for (upload, codes) in &acknowledged.uploads {
+        let lost: Vec<_> = codes
+            .iter()
+            .filter(|code| !stored.codes.contains(*code))
+            .collect();
+        if let Some(first) = lost.first() {
+            offences.push(format!(
+                "{upload} lost {} codes, such as {first}",
+                lost.len()
+            ));
+        }
+    }
+    stored.letters(mailbox, &mut offences);
+    Ok(offences)
+}
+
+impl Stored {
+    fn read(connection: &Connection) -> Result<Stored> {
+        let mut stored = Stored {
+            events: pairs(connection, "SELECT event_id, id FROM event")?,
+            runs: HashMap::new(),
+            of_event: HashMap::new(),
+            deliveries: HashMap::new(),
+            unended: HashMap::new(),
+            codes: HashSet::new(),
+        };
+        let mut runs = connection.prepare("SELECT id, event, state FROM run ORDER BY id")?;
+        let mut runs = runs.query([])?;
+        while let Some(row) = runs.next()? {
+            let (id, event) = (row.get(0)?, row.get(1)?);
+            stored.of_event.entry(event).or_default().push(id);
+            let run = Run {
+                state: row.get(2)?,
+                event,
+                codes: Vec::new(),
+                deliveries: Vec::new(),
+            };
+            stored.runs.insert(id, run);
+        }
+        let mut claims = connection
+            .prepare("SELECT run, code FROM claim WHERE id NOT IN (SELECT claim FROM release)")?;
+        let mut claims = claims.query([])?;
+        while let Some(row) = claims.next()? {
+            if let Some(run) = stored.runs.get_mut(&row.get(0)?) {
+                run.codes.push(row.get(1)?);
+            }
+        }
+        let mut deliveries = connection.prepare("SELECT id, run, address, state FROM delivery")?;
+        let mut deliveries = deliveries.query([])?;
+        while let Some(row) = deliveries.next()? {
+            let (id, run) = (row.get(0)?, row.get(1)?);
+            if let Some(run) = stored.runs.get_mut(&run) {
+                run.deliveries.push(id);
+            }
+            stored
+                .deliveries
+                .insert(id, (run, row.get(2)?, row.get(3)?));
+        }
+        let mut unended = connection.prepare(
+            "SELECT delivery, count(*) FROM attempt WHERE outcome IS NULL GROUP BY delivery",
+        )?;
+        let unended = unended.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        stored.unended = unended.collect::<rusqlite::Result<_>>()?;
+        let mut codes = connection.prepare("SELECT code FROM code")?;
+        let codes = codes.query_map([], |row| row.get(0))?;
+        stored.codes = codes.collect::<rusqlite::Result<_>>()?;
+        Ok(stored)
+    }
+
+    /// An event that was acknowledged: its runs are those, and each has one code and one delivery.
+    fn event(&self, event: &str, runs: &[i64], offences: &mut Vec<String>) {
+        let Some(row) = self.events.get(event) else {
+            offences.push(format!("event {event} was acknowledged, and is lost"));
+            return;
+        };
+        let stored = self.of_event.get(row).map_or(&[][..], Vec::as_slice);
+        if stored != runs || runs.len() != 1 {
+            offences.push(format!(
+                "event {event} was told runs {runs:?}, and has {stored:?}"
+            ));
+        }
+        for number in stored {
+            let Some(run) = self.runs.get(number) else {
+                continue;
+            };
+            let got = (run.codes.len(), run.deliveries.len());
+            if run.state != "completed" || got != (1, 1) || run.event != *row {
+                offences.push(format!(
+                    "run {number} of event {event} is {}, with codes {:?} and deliveries {:?}",
+                    run.state, run.codes, run.deliveries
+                ));
+            }
+        }
+    }
+
+    /// What left is what was committed, and no code left under two identities.
+    fn letters(&self, mailbox: &Mailbox, offences: &mut Vec<String>) {
+        let mut carriers: BTreeMap<&str, i64> = BTreeMap::new();
+        for (&delivery, letter) in &mailbox.letters {
+            if let Some(other) = carriers.insert(&letter.code, delivery) {
+                let code = &letter.code;
+                offences.push(format!("{code} left in deliveries {other} and {delivery}"));
+            }
+            let committed = self
+                .deliveries
+                .get(&delivery)
+                .is_some_and(|(run, address, _)| {
+                    let codes = self.runs.get(run).map(|run| &run.codes[..]);
+                    *address == letter.address && codes == Some(std::slice::from_ref(&letter.code))
+                });
+            let unended = self.unended.get(&delivery).copied().unwrap_or_default();
+            if letter.times > 1 + unended {
+                offences.push(format!(
+                    "delivery {delivery} left {} times, and {unended} attempts have no end",
+                    letter.times
+                ));
+            }
+            if !committed {
+                offences.push(format!(
+                    "delivery {delivery} left as {letter:?}, which is not stored"
+                ));
+            }
+        }
+        for (delivery, (run, address, state)) in &self.deliveries {
+            if state != "delivered" || !mailbox.letters.contains_key(delivery) {
+                offences.push(format!(
+                    "delivery {delivery} of run {run} to {address} is {state}, and {}",
+                    if mailbox.letters.contains_key(delivery) {
+                        "left"
+                    } else {
+                        "never left"
+                    }
+                ));
+            }
+        }
+    }
+}
+
+fn pairs(connection: &Connection, sql: &str) -> Result<HashMap<String, i64>> {
+    let mut statement = connection.prepare(sql)?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}

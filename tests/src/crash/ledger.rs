@@ -1,0 +1,94 @@
+//! The outside ledger: what processes acknowledged, read off their output, in a file of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+/// What was acknowledged.
+#[derive(Default)]
+pub(crate) struct Acknowledged {
+    /// Runs of each event.
+    pub(crate) events: BTreeMap<String, Vec<i64>>,
+    /// Events that were told to be new; where two send one, the other may be told sooner.
+    new: BTreeSet<String>,
+    /// Codes of each upload.
+    pub(crate) uploads: BTreeMap<String, Vec<String>>,
+    /// Acknowledgements of events that were known.
+    pub(crate) duplicates: u64,
+    /// Events and uploads that were answered with an error.
+    pub(crate) errors: u64,
+    /// Acknowledgements that contradict each other.
+    pub(crate) offences: BTreeSet<String>,
+}
+
+/// The ledger, written by the readers of all processes.
+pub(crate) struct Ledger {
+    state: Mutex<(File, Acknowledged)>,
+}
+
+impl Ledger {
+    pub(crate) fn new(file: &Path) -> Result<Ledger> {
+        let file = File::create(file).context("the ledger cannot be made")?;
+        Ok(Ledger {
+            state: Mutex::new((file, Acknowledged::default())),
+        })
+    }
+
+    /// A line that `event send --json` told.
+    pub(crate) fn event(&self, line: &str) -> Result<()> {
+        let told: Value = serde_json::from_str(line).with_context(|| format!("told `{line}`"))?;
+        let runs: Vec<i64> = told["runs"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|run| run.as_str()?.parse().ok())
+            .collect();
+        let mut state = self.state();
+        match (told["event"].as_str(), told["status"].as_str()) {
+            (Some(event), Some(status @ ("accepted" | "duplicate"))) => {
+                writeln!(state.0, "{}", json!({ "event": event, "runs": runs }))?;
+                let known = &mut state.1;
+                known.duplicates += u64::from(status == "duplicate");
+                if status == "accepted" && !known.new.insert(event.to_owned()) {
+                    let offence = format!("event {event} was accepted as new twice");
+                    known.offences.insert(offence);
+                }
+                let before = known.events.entry(event.to_owned()).or_insert(runs.clone());
+                if *before != runs {
+                    let offence = format!("event {event} has runs {before:?}, and then {runs:?}");
+                    known.offences.insert(offence);
+                }
+            }
+            _ => state.1.errors += 1,
+        }
+        Ok(())
+    }
+
+    /// What `codes import --json` told of a file of codes.
+    pub(crate) fn upload(&self, file: &str, codes: &[String], line: &str) -> Result<()> {
+        let told: Value = serde_json::from_str(line).with_context(|| format!("told `{line}`"))?;
+        let count = |field: &str| told[field].as_u64().unwrap_or_default();
+        let mut state = self.state();
+        if count("inserted") + count("updated") + count("unchanged") < codes.len() as u64 {
+            state.1.errors += 1;
+            return Ok(());
+        }
+        writeln!(state.0, "{}", json!({ "upload": file, "codes": codes }))?;
+        state.1.uploads.insert(file.to_owned(), codes.to_owned());
+        Ok(())
+    }
+
+    /// What is in it.
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&Acknowledged) -> T) -> T {
+        read(&self.state().1)
+    }
+
+    fn state(&self) -> MutexGuard<'_, (File, Acknowledged)> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

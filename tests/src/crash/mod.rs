@@ -1,0 +1,293 @@
+//! The crash harness: the real binary under load, killed again and again.
+//!
+//! Several processes send events and upload codes on one database. They are killed by SIGKILL, at
+//! random moments and at every failpoint in turn, and what they had not finished is sent again.
+//! What they acknowledged goes into a ledger outside of the database. At the end, when everything
+//! rests, the ledger is compared with the database and with the messages that left.
+
+mod compare;
+mod ledger;
+mod letters;
+mod load;
+mod process;
+mod random;
+mod summary;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use promoflow::failpoint::Failpoint;
+
+use crate::{CODE_THEN_MAIL, MAIL};
+use ledger::Ledger;
+use letters::Mailbox;
+use load::Load;
+use process::{Ended, Job, Process, Shop};
+use random::Random;
+pub use summary::Summary;
+
+/// How long a process may take for its job, or on its way to a failpoint.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a worker gets new load on its way to a failpoint.
+const FED: Duration = Duration::from_secs(10);
+/// Codes for each kill: more than the events that are sent for it.
+const CODES_A_KILL: u64 = 250;
+
+/// What to do.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The binary.
+    pub program: PathBuf,
+    /// How many processes to kill, at least.
+    pub kills: u64,
+    /// What the choices come from.
+    pub seed: u64,
+}
+
+/// What a round kills.
+#[derive(Clone, Copy)]
+enum Target {
+    /// One process, at a random moment.
+    One,
+    /// All at once, at a random moment.
+    All,
+    /// A process that gets to a failpoint.
+    Failpoint(Failpoint),
+}
+
+struct Harness {
+    shop: Shop,
+    load: Load,
+    random: Random,
+    mailbox: Mailbox,
+    summary: Summary,
+}
+
+/// Kills as planned, and compares. The summary has the offences, if there are any.
+pub fn run(plan: &Plan) -> Result<Summary> {
+    let began = Instant::now();
+    let folder = tempfile::tempdir()?;
+    let database = folder.path().join("shop.db");
+    let shop = Shop {
+        program: plan.program.clone(),
+        ledger: Arc::new(Ledger::new(&folder.path().join("ledger.jsonl"))?),
+        errors: folder.path().join("stderr.txt"),
+        database: database.clone(),
+    };
+    let mut harness = Harness {
+        shop,
+        load: Load::new(folder.path().to_owned()),
+        random: Random::new(plan.seed),
+        mailbox: Mailbox::new(promoflow::maildir_beside(&database)),
+        summary: Summary::new(plan.seed),
+    };
+    harness.set_up(plan.kills)?;
+    let targets: Vec<Target> = [Target::One, Target::All]
+        .into_iter()
+        .chain(Failpoint::ALL.map(Target::Failpoint))
+        .collect();
+    for target in targets.iter().cycle() {
+        if harness.summary.killed() >= plan.kills {
+            break;
+        }
+        harness.round(*target)?;
+        harness.summary.rounds += 1;
+    }
+    harness.rest()?;
+    harness.compare()?;
+    let mut summary = harness.summary;
+    summary.took = began.elapsed();
+    if !summary.holds() {
+        summary.kept = Some(folder.keep());
+    }
+    Ok(summary)
+}
+
+impl Harness {
+    fn set_up(&mut self, kills: u64) -> Result<()> {
+        let folder = self.shop.database.parent().context("a file in a folder")?;
+        for (command, name, text) in [
+            ("message", "mail.yaml", MAIL),
+            ("workflow", "birthday.yaml", CODE_THEN_MAIL),
+        ] {
+            let file = folder.join(name);
+            std::fs::write(&file, text)?;
+            self.shop
+                .succeed(&[command, "apply", &file.to_string_lossy()])?;
+        }
+        let codes = usize::try_from((kills + 20) * CODES_A_KILL)?;
+        let job = self.load.import_of(codes)?;
+        self.finish(job)
+    }
+
+    fn round(&mut self, target: Target) -> Result<()> {
+        match target {
+            Target::One | Target::All => {
+                let mut processes = self.start_some()?;
+                let moment = self.random.below(160);
+                thread::sleep(Duration::from_millis(moment));
+                match target {
+                    Target::One => {
+                        let one = self.random.below(processes.len() as u64);
+                        let victim = processes.swap_remove(usize::try_from(one)?);
+                        self.kill(victim, "random moment")?;
+                    }
+                    _ => {
+                        for victim in processes.drain(..) {
+                            self.kill(victim, "random moment, all")?;
+                        }
+                    }
+                }
+                self.settle(processes)
+            }
+            Target::Failpoint(point) => self.failpoint(point),
+        }
+    }
+
+    fn failpoint(&mut self, point: Failpoint) -> Result<()> {
+        use Failpoint::{AfterAttemptStart, AfterDelivery, AfterUploadBatch, BeforeAttempt};
+        let latest = match point {
+            AfterUploadBatch | Failpoint::UploadBatch => 1,
+            BeforeAttempt | AfterAttemptStart => 3,
+            AfterDelivery => 60,
+            _ => 5,
+        };
+        let order = format!("{}:{}", point.name(), 1 + self.random.below(latest));
+        let delivers = matches!(point, BeforeAttempt | AfterAttemptStart | AfterDelivery);
+        let job = match point {
+            _ if delivers => Job::Work,
+            Failpoint::UploadBatch | AfterUploadBatch => self.load.import(&mut self.random)?,
+            _ => self.load.send(&mut self.random)?,
+        };
+        let mut victim = self.shop.start(job, Some(&order))?;
+        if delivers {
+            // Others that start later leave the execution to it.
+            thread::sleep(Duration::from_millis(60));
+        }
+        let mut others = self.start_some()?;
+        let began = Instant::now();
+        let mut ended = victim.wait(Duration::from_millis(100))?;
+        while delivers && ended.is_none() && began.elapsed() < FED {
+            if others.len() < 6 {
+                let job = self.load.send(&mut self.random)?;
+                others.push(self.shop.start(job, None)?);
+            }
+            ended = victim.wait(Duration::from_millis(100))?;
+        }
+        if ended.is_none() && !delivers {
+            ended = victim.wait(PATIENCE)?;
+        }
+        match ended {
+            Some(ended) => self.account(&victim.job, ended, point.name())?,
+            None if delivers => {
+                self.summary.missed += 1;
+                self.kill(victim, "random moment")?;
+            }
+            None => bail!("{:?} hangs on its way to {order}", victim.job),
+        }
+        self.settle(others)
+    }
+
+    /// Two processes that send, and one that uploads; now and then two send the same file.
+    fn start_some(&mut self) -> Result<Vec<Process>> {
+        let first = self.load.send(&mut self.random)?;
+        let second = match self.random.once_in(4) {
+            true => first.clone(),
+            false => self.load.send(&mut self.random)?,
+        };
+        let upload = self.load.import(&mut self.random)?;
+        let jobs = [first, second, upload];
+        jobs.into_iter()
+            .map(|job| self.shop.start(job, None))
+            .collect()
+    }
+
+    /// Has the rest of a round end, well or by a kill.
+    fn settle(&mut self, processes: Vec<Process>) -> Result<()> {
+        let kills = self.random.once_in(3);
+        for mut process in processes {
+            if kills {
+                self.kill(process, "random moment")?;
+                continue;
+            }
+            match process.wait(PATIENCE)? {
+                Some(ended) => self.account(&process.job, ended, "nothing")?,
+                None => bail!("{:?} hangs", process.job),
+            }
+        }
+        self.mailbox.collect()
+    }
+
+    fn kill(&mut self, process: Process, how: &str) -> Result<()> {
+        let job = process.job.clone();
+        let ended = process.kill()?;
+        self.account(&job, ended, how)
+    }
+
+    fn account(&mut self, job: &Job, ended: Ended, how: &str) -> Result<()> {
+        match ended {
+            Ended::Done => {}
+            Ended::Killed => {
+                self.summary.kill(how);
+                self.load.again(job.clone());
+            }
+            Ended::Failed => {
+                let errors = std::fs::read_to_string(&self.shop.errors).unwrap_or_default();
+                bail!("{job:?} failed by itself: {errors}");
+            }
+        }
+        Ok(())
+    }
+
+    /// Does a job to its end, undisturbed.
+    fn finish(&mut self, job: Job) -> Result<()> {
+        let mut process = self.shop.start(job, None)?;
+        let ended = process.wait(PATIENCE * 10)?;
+        let job = &process.job;
+        ensure!(ended == Some(Ended::Done), "{job:?} ended with {ended:?}");
+        Ok(())
+    }
+
+    /// Sends what is left, and has everything come to rest.
+    fn rest(&mut self) -> Result<()> {
+        for job in self.load.left() {
+            self.finish(job)?;
+        }
+        self.shop.succeed(&["work", "--until-idle"])?;
+        self.mailbox.collect()
+    }
+
+    fn compare(&mut self) -> Result<()> {
+        let (database, mailbox) = (&self.shop.database, &self.mailbox);
+        let summary = &mut self.summary;
+        self.shop.ledger.read(|acknowledged| {
+            summary.offences = compare::compare(database, acknowledged, mailbox)?;
+            summary.events = acknowledged.events.len();
+            summary.uploads = acknowledged.uploads.len();
+            summary.duplicates = acknowledged.duplicates;
+            if acknowledged.errors > 0 {
+                let errors = acknowledged.errors;
+                summary
+                    .offences
+                    .push(format!("{errors} answers were errors"));
+            }
+            if acknowledged.events.len() != self.load.events {
+                let sent = self.load.events;
+                let told = acknowledged.events.len();
+                summary.offences.push(format!(
+                    "{sent} events were sent to their end, {told} acknowledged"
+                ));
+            }
+            anyhow::Ok(())
+        })?;
+        summary.letters = mailbox.letters.len();
+        summary.repeated = mailbox.repeated();
+        if let Err(error) = self.shop.succeed(&["audit"]) {
+            summary.offences.push(format!("the audit: {error:#}"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,78 @@
+//! The crash harness in the ordinary test run: a hundred kills.
+#![cfg(unix)]
+
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use promoflow::failpoint::Failpoint;
+use promoflow_tests::crash::{Plan, run};
+
+/// The binary is of another package: a call for the whole workspace builds it beside the tests.
+fn program() -> PathBuf {
+    let tests = std::env::current_exe().expect("the test is a file");
+    let release = tests.parent().and_then(Path::parent);
+    let program = release.expect("it is in `deps`").join("promoflow");
+    assert!(
+        program.exists(),
+        "build it: cargo build --release --workspace"
+    );
+    program
+}
+
+/// A program that keeps no promise: it acknowledges an event that it does not store, and one
+/// letter leaves once more under another identity.
+const LIAR: &str = r#"#!/bin/sh
+case "$*" in
+*"event send"*) echo '{"event":"ghost","status":"accepted","runs":["1"]}'; exec PROGRAM "$@" ;;
+*until-idle*)
+    PROGRAM "$@" && cp "$2-mail/cur/delivery-1.promoflow" "$2-mail/new/delivery-999999.promoflow" ;;
+*) exec PROGRAM "$@" ;;
+esac
+"#;
+
+#[test]
+fn the_harness_sees_what_is_lost_and_what_left_twice() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let liar = folder.path().join("liar");
+    let script = LIAR.replace("PROGRAM", &format!("'{}'", program().display()));
+    std::fs::write(&liar, script).expect("the script is written");
+    std::fs::set_permissions(&liar, std::fs::Permissions::from_mode(0o755))
+        .expect("the script may be run");
+    let plan = Plan {
+        program: liar,
+        kills: 2,
+        seed: 1,
+    };
+    let summary = run(&plan).expect("the harness comes to its end");
+    let told = |part: &str| summary.offences.iter().any(|one| one.contains(part));
+    assert!(told("event ghost was told runs") || told("event ghost was acknowledged, and is lost"));
+    assert!(told("event ghost was accepted as new twice"), "{summary}");
+    assert!(told("left in deliveries 1 and 999999"), "{summary}");
+    assert!(told("delivery 999999 left as"), "{summary}");
+    if let Some(kept) = summary.kept {
+        std::fs::remove_dir_all(kept).expect("it is removed");
+    }
+}
+
+#[test]
+fn p7_what_was_acknowledged_survives_a_hundred_kills_and_leaves_once() {
+    let seed = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("it is after 1970")
+        .as_secs();
+    println!("--seed {seed}");
+    let plan = Plan {
+        program: program(),
+        kills: 100,
+        seed,
+    };
+    let summary = run(&plan).expect("the harness comes to its end");
+    println!("{summary}");
+    assert!(summary.holds(), "{summary}");
+    assert!(summary.killed() >= 100);
+    for point in Failpoint::ALL {
+        assert!(summary.kills.contains_key(point.name()), "{summary}");
+    }
+}

@@ -1,0 +1,76 @@
+//! P1 and P8 under a clock that jumps by days, back and forth, while codes are handed out.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use promoflow_tests::{Shop, Teach};
+
+use crate::{birthday, column};
+
+const DAY: i64 = 86_400_000;
+
+/// Codes that expire day by day around the day on which the shop's clock stands.
+fn expiring(count: usize) -> String {
+    let mut csv = "code,expirationDate,discount,type\n".to_owned();
+    for number in 0..count {
+        let day = 1 + number % 28;
+        csv.push_str(&format!("D-{number},2026-06-{day:02},10,birthday\n"));
+    }
+    csv
+}
+
+#[test]
+fn p8_a_clock_that_jumps_hands_out_no_expired_code_and_p1_none_twice() {
+    let (shop, promoflow) = Shop::with_codes(0);
+    promoflow.codes_of(&expiring(3_000));
+    let running = promoflow.start().unwrap();
+    let ends = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for jump in [9, -4, 12, -20, 6, 15, -9, -9].into_iter().cycle() {
+                if ends.load(Ordering::SeqCst) {
+                    return;
+                }
+                shop.clock.advance(jump * DAY);
+                thread::sleep(Duration::from_millis(3));
+            }
+        });
+        let senders: Vec<_> = (0..3)
+            .map(|sender| {
+                let running = &running;
+                scope.spawn(move || {
+                    for number in 0..400 {
+                        running
+                            .send(birthday(&format!("e{sender}-{number}")))
+                            .unwrap();
+                    }
+                })
+            })
+            .collect();
+        let all = senders.into_iter().try_for_each(|sender| sender.join());
+        ends.store(true, Ordering::SeqCst);
+        all.unwrap();
+    });
+    shop.clock.set("2026-06-27T00:00:00Z");
+    running.rest_all().unwrap();
+    drop(running);
+
+    let sql = shop.sql();
+    let claims: Vec<i64> = column(&sql, "SELECT count(*) FROM claim");
+    assert!(claims[0] > 100, "{claims:?} codes were handed out");
+    let expired: Vec<String> = column(&sql, "SELECT code FROM claim WHERE expires <= at");
+    assert!(expired.is_empty(), "{expired:?} were handed out expired");
+    let late: Vec<i64> = column(
+        &sql,
+        "SELECT delivery.id FROM delivery JOIN attempt ON attempt.delivery = delivery.id
+         WHERE delivery.expires <= attempt.started",
+    );
+    assert!(late.is_empty(), "{late:?} left with expired codes");
+    let twice: Vec<String> = column(
+        &sql,
+        "SELECT code FROM claim GROUP BY code HAVING count(*) > 1",
+    );
+    assert!(twice.is_empty(), "{twice:?} were handed out twice");
+    promoflow.audited();
+}

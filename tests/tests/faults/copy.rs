@@ -1,0 +1,43 @@
+//! A database that is copied, file and log, while another process writes it.
+
+use promoflow_tests::{Helper, Shop, Teach};
+
+use crate::column;
+
+#[test]
+fn p12_a_copy_made_in_mid_write_opens_elsewhere_and_the_audit_holds() {
+    let (shop, promoflow) = Shop::with_codes(4_000);
+    // Closing the last connection empties the log, and it stays below the size at which it is
+    // copied into the file: a copy that is made while that happens is none of one moment.
+    drop(promoflow);
+    let database = shop.database();
+    let helper = env!("CARGO_BIN_EXE_helper");
+    let mut helper = Helper::start(helper, &database, &["send", "load", "1500"]);
+    let mut events = Vec::new();
+    for copy in 0..8 {
+        for _ in 0..100 {
+            helper.ack().expect("it goes on sending");
+        }
+        let folder = shop.beside(&format!("copy-{copy}"));
+        std::fs::create_dir(&folder).unwrap();
+        let copied = folder.join("shop.db");
+        for suffix in ["", "-wal"] {
+            let name = |path: &std::path::Path| format!("{}{suffix}", path.display());
+            std::fs::copy(name(&database), name(&copied)).unwrap();
+        }
+        let promoflow = shop
+            .builder_at(&copied, &shop.letters)
+            .create(false)
+            .open()
+            .unwrap();
+        promoflow.audited();
+        let sql = rusqlite::Connection::open(&copied).unwrap();
+        let sound: Vec<String> = column(&sql, "PRAGMA integrity_check");
+        assert_eq!(sound, ["ok"]);
+        let count: Vec<i64> = column(&sql, "SELECT count(*) FROM event");
+        assert!(count[0] >= (copy + 1) * 100, "{count:?} after {copy}");
+        events.push(count[0]);
+    }
+    assert!(events.is_sorted() && events[0] < events[7], "{events:?}");
+    helper.kill();
+}

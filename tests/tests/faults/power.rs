@@ -1,0 +1,177 @@
+//! P7: what was acknowledged survives power loss, by `synchronous=FULL` and not without it.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use promoflow::{Promoflow, Running};
+use promoflow_tests::powerloss::{Disk, Survives};
+use promoflow_tests::{Letters, Sent, Shop, Teach};
+
+use crate::{birthday, codes, column, watched};
+
+const CUTS: u64 = 40;
+/// After each so manieth cut it goes on with what is left.
+const GOES_ON: u64 = 10;
+
+/// What was acknowledged up to a moment.
+#[derive(Clone, Default)]
+struct Acknowledged {
+    events: Vec<String>,
+    uploads: Vec<String>,
+}
+
+type Ledger = Arc<Mutex<Acknowledged>>;
+
+/// What a power cut took back.
+#[derive(Debug, Default)]
+struct Lost {
+    acknowledged: usize,
+    /// Letters that left, and of whose attempt nothing is known any more.
+    letters: usize,
+    checked: usize,
+}
+
+#[test]
+fn p7_what_was_acknowledged_survives_power_loss() {
+    let lost = cuts(false);
+    assert_eq!((lost.acknowledged, lost.letters), (0, 0), "{lost:?}");
+    assert!(lost.checked > 1_000, "{lost:?}");
+}
+
+#[test]
+fn p7_with_synchronous_normal_power_loss_takes_back_what_was_acknowledged() {
+    let lost = cuts(true);
+    assert!(lost.acknowledged > 0 && lost.letters > 0, "{lost:?}");
+}
+
+fn cuts(weak: bool) -> Lost {
+    let (shop, disk, builder) = watched(|disk| {
+        if weak {
+            disk.weaken();
+        }
+    });
+    let promoflow = builder.open().unwrap();
+    promoflow.codes_of(&codes("FIRST", 20_000));
+    let running = promoflow.start().unwrap();
+    let (ledger, ends) = (Ledger::default(), AtomicBool::new(false));
+    let mut lost = Lost::default();
+    thread::scope(|scope| {
+        for sender in 0..3 {
+            let (running, ledger, ends) = (&running, &ledger, &ends);
+            scope.spawn(move || send(running, sender, ledger, ends));
+        }
+        scope.spawn(|| upload(&promoflow, &ledger, &ends));
+        // Told to end also where a check below fails, or the scope would wait for ever.
+        let _ending = Ending(&ends);
+        for cut in 0..CUTS {
+            thread::sleep(Duration::from_millis(3 + cut % 17));
+            one_cut(&shop, &disk, cut, weak, &ledger, &mut lost);
+        }
+    });
+    running.rest_all().unwrap();
+    promoflow.audited();
+    lost
+}
+
+struct Ending<'e>(&'e AtomicBool);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+fn send(running: &Running, sender: usize, ledger: &Ledger, ends: &AtomicBool) {
+    for number in 0..4_000 {
+        if ends.load(Ordering::SeqCst) {
+            return;
+        }
+        let id = format!("e{sender}-{number}");
+        running.send(birthday(&id)).unwrap();
+        ledger.lock().unwrap().events.push(id);
+    }
+}
+
+fn upload(promoflow: &Promoflow, ledger: &Ledger, ends: &AtomicBool) {
+    for number in 0..1_000 {
+        if ends.load(Ordering::SeqCst) {
+            return;
+        }
+        let prefix = format!("U{number}");
+        promoflow.codes_of(&codes(&prefix, 20));
+        let mut ledger = ledger.lock().unwrap();
+        ledger
+            .uploads
+            .extend((0..20).map(|code| format!("{prefix}-{code}")));
+        drop(ledger);
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn one_cut(shop: &Shop, disk: &Disk, cut: u64, weak: bool, ledger: &Ledger, lost: &mut Lost) {
+    let acknowledged = ledger.lock().unwrap().clone();
+    let letters = shop.letters.sent();
+    let folder = shop.beside(&format!("cut-{cut}"));
+    std::fs::create_dir(&folder).unwrap();
+    let survives = match cut % 2 {
+        0 => Survives::Nothing,
+        _ => Survives::Some(cut),
+    };
+    disk.after_power_cut(&folder, survives).unwrap();
+    let database = folder.join("shop.db");
+    count_lost(&database, &acknowledged, &letters, lost);
+    let after = Letters::default();
+    let builder = shop.builder_at(&database, &after).create(false);
+    let promoflow = builder.open().unwrap();
+    promoflow.audited();
+    if !weak && cut % GOES_ON == GOES_ON - 1 {
+        go_on(&promoflow, &database, &letters, &after);
+    }
+    drop(promoflow);
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+fn count_lost(database: &PathBuf, told: &Acknowledged, letters: &[Sent], lost: &mut Lost) {
+    let sql = rusqlite::Connection::open(database).unwrap();
+    let sound: Vec<String> = column(&sql, "PRAGMA integrity_check");
+    assert_eq!(sound, ["ok"]);
+    let events: HashSet<String> = set(&sql, "SELECT event_id FROM event");
+    let codes: HashSet<String> = set(&sql, "SELECT code FROM code");
+    let attempts: HashSet<String> = set(&sql, "SELECT 'delivery-' || delivery FROM attempt");
+    let gone = |told: &[String], there: &HashSet<String>| {
+        told.iter().filter(|one| !there.contains(*one)).count()
+    };
+    lost.acknowledged += gone(&told.events, &events) + gone(&told.uploads, &codes);
+    lost.letters += letters
+        .iter()
+        .filter(|one| !attempts.contains(&one.id))
+        .count();
+    lost.checked += told.events.len() + told.uploads.len() + letters.len();
+}
+
+fn set(sql: &rusqlite::Connection, query: &str) -> HashSet<String> {
+    column(sql, query).into_iter().collect()
+}
+
+/// The machine is up again: all that was accepted goes its way, and what left before the cut
+/// leaves at most again under the same identity.
+fn go_on(promoflow: &Promoflow, database: &Path, before: &[Sent], after: &Letters) {
+    let running = promoflow.start().unwrap();
+    running.rest_all().unwrap();
+    drop(running);
+    promoflow.audited();
+    let sql = rusqlite::Connection::open(database).unwrap();
+    let unlike: Vec<i64> = column(&sql, "SELECT id FROM delivery WHERE state <> 'delivered'");
+    assert!(unlike.is_empty(), "{unlike:?} were not delivered");
+    let mut carriers = HashMap::new();
+    for letter in before.iter().chain(&after.sent()) {
+        let first = carriers
+            .entry(letter.text.clone())
+            .or_insert(letter.id.clone());
+        assert_eq!(*first, letter.id, "{} left twice", letter.text);
+    }
+}

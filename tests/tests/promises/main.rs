@@ -1,0 +1,27 @@
+//! A suite a promise: real databases, real components in real sandboxes, real processes.
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of a suite end the test too; clippy knows test functions alone"
+)]
+
+mod p10_sandbox;
+mod p11_test_runs;
+mod p12_audit;
+mod p1_once;
+mod p2_commit;
+mod p2_retry;
+mod p3_outbox;
+mod p4_claims;
+mod p4_release;
+mod p5_events;
+mod p5_starts;
+mod p6_uploads;
+mod p7_durable;
+mod p8_expiry;
+mod p9_retire;
+mod reuse;
+mod selection;
+mod versions;
+
+/// The helper program.
+const HELPER: &str = env!("CARGO_BIN_EXE_helper");

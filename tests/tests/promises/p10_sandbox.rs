@@ -1,0 +1,254 @@
+//! P10: a block gets what it was granted, within bounds; the host and other runs go on.
+
+use std::time::{Duration, Instant};
+
+use promoflow::block::{Bounds, Grants, Interface};
+use promoflow::event::Event;
+use promoflow::store::{RunId, RunState};
+use promoflow::{Promoflow, Running};
+use promoflow_tests::{CODE_THEN_MAIL, MAIL, Shop, Teach, ids, mischief, until};
+use wasm_encoder::{
+    Component, ComponentImportSection, ComponentTypeRef, ComponentTypeSection, PrimitiveValType,
+};
+
+const TIGHT: Bounds = Bounds {
+    time: Duration::from_millis(300),
+    memory: 8 << 20,
+    table_elements: 10_000,
+    host_calls: 10_000,
+    claims: 16,
+    deliveries: 16,
+    notes: 50,
+    note_chars: 1_000,
+    call_bytes: 1 << 20,
+};
+
+/// A shop with twenty codes and with tight bounds.
+fn tight(workers: usize) -> (Shop, Promoflow) {
+    let shop = Shop::new();
+    let promoflow = shop
+        .builder()
+        .bounds(TIGHT)
+        .workers(workers)
+        .open()
+        .unwrap();
+    promoflow.messages_of(MAIL);
+    promoflow.workflows_of(CODE_THEN_MAIL);
+    let codes: String = (0..20).map(|n| format!("C-{n:02},birthday,10\n")).collect();
+    promoflow.codes_of(&format!("code,type,discount\n{codes}"));
+    (shop, promoflow)
+}
+
+#[test]
+fn p10_whatever_a_block_does_its_run_fails_with_the_reason_and_the_host_goes_on() {
+    for (deed, more, state, reason) in [
+        ("spin", "", RunState::Running, "longer than a step may"),
+        ("hoard", "", RunState::Running, "memory ran out"),
+        ("recurse", "", RunState::Running, "out of bounds"),
+        ("trap", "", RunState::Running, "gave up"),
+        ("flood-log", "", RunState::Running, "calls of the host"),
+        (
+            "flood-claims",
+            "",
+            RunState::Failed,
+            "at most 16 promo codes",
+        ),
+        (
+            "flood-data",
+            ", n: 100000",
+            RunState::Failed,
+            "262144 bytes",
+        ),
+        (
+            "flood-data",
+            ", n: 5000000",
+            RunState::Running,
+            "the block was stopped",
+        ),
+        (
+            "bad-port",
+            "",
+            RunState::Failed,
+            "`no-such-port` that it does not have",
+        ),
+        ("invalid", "", RunState::Failed, "as told"),
+        ("rejected", "", RunState::Failed, "as told"),
+        ("unavailable", "", RunState::Running, "as told"),
+    ] {
+        let (_shop, promoflow) = tight(2);
+        promoflow.workflows_of(&mischief(deed, &format!("{more}, claims: 2")));
+        let running = promoflow.start().unwrap();
+        let began = Instant::now();
+        let run = promoflow.one(&running, deed, "ann@example.com");
+        let took = began.elapsed();
+        let (row, steps) = promoflow.run_of(run);
+        let error = row.error.unwrap_or_default();
+        assert_eq!(row.state, state, "{deed}{more}: {error}");
+        assert!(error.contains("step `bad` (mischief)"), "{deed}: {error}");
+        assert!(error.contains(reason), "{deed}{more}: {error}");
+        assert_eq!(steps.len(), usize::from(state == RunState::Failed));
+        assert!(took < Duration::from_secs(10), "{deed} took {took:?}");
+        assert_eq!(promoflow.free().len(), 20, "{deed} kept codes");
+        assert_eq!(
+            promoflow.birthday(&running, "ben@example.com").as_deref(),
+            Some("C-00"),
+            "after {deed}"
+        );
+        promoflow.audited();
+    }
+}
+
+#[test]
+fn p10_notes_are_cut_and_counted() {
+    let (_shop, promoflow) = tight(2);
+    promoflow.workflows_of(&mischief("flood-log", ", n: 500"));
+    let running = promoflow.start().unwrap();
+    let run = promoflow.one(&running, "flood-log", "ann@example.com");
+    let (row, steps) = promoflow.run_of(run);
+    assert_eq!(row.state, RunState::Completed);
+    let log = &steps[0].log;
+    assert_eq!(log.len(), 51);
+    assert!(log[50].contains("dropped"));
+    assert!(log.iter().all(|note| note.chars().count() < 1_020));
+}
+
+fn submit(running: &Running, kind: &str, count: usize) -> Vec<RunId> {
+    let receipts = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..count)
+            .map(|number| {
+                let event = Event::new(kind, format!("{kind}-{number}"));
+                scope.spawn(move || running.send(event).unwrap())
+            })
+            .collect();
+        let joined = threads.into_iter().map(|thread| thread.join().unwrap());
+        joined.collect::<Vec<_>>()
+    });
+    ids(&receipts)
+}
+
+#[test]
+fn p10_while_a_block_spins_other_runs_go_on() {
+    let shop = Shop::new();
+    let bounds = Bounds {
+        time: Duration::from_secs(4),
+        ..TIGHT
+    };
+    let promoflow = shop.builder().bounds(bounds).workers(2).open().unwrap();
+    promoflow.workflows_of(&mischief("spin", ""));
+    promoflow.workflows_of(&mischief("next", ""));
+    let running = promoflow.start().unwrap();
+    let began = Instant::now();
+    let (told, answered) = std::sync::mpsc::channel();
+    running.submit(Event::new("spin", "ann"), move |receipt| {
+        told.send(receipt.unwrap()).unwrap();
+    });
+    let runs = submit(&running, "next", 20);
+    let others = began.elapsed();
+    running.rest(&runs).unwrap();
+    assert!(others < Duration::from_secs(3), "they took {others:?}");
+    assert!(answered.try_recv().is_err(), "it spins no more");
+    let spun = answered.recv().unwrap();
+    let took = began.elapsed();
+    assert!(took >= bounds.time && took < bounds.time * 2, "{took:?}");
+    assert!(promoflow.run_of(spun.runs[0]).0.error.is_some());
+}
+
+#[test]
+fn p10_when_all_sandboxes_are_taken_a_run_waits_longer_than_it_may_take_and_completes() {
+    let (shop, promoflow) = tight(80);
+    promoflow.workflows_of(&mischief("next", ", claims: 1").replace("birthday", "single"));
+    promoflow.workflows_of(&mischief("aside", ""));
+    promoflow.codes_of("code,type,discount\nSINGLE,single,10\n");
+    let running = promoflow.start().unwrap();
+    // The only code is staged, and its commit takes until it is told to go on. All who want it
+    // wait in their sandboxes, as many as there are, for a second each.
+    let (go_on, told) = std::sync::mpsc::channel::<()>();
+    shop.clock.before_commit(move || {
+        let _told = told.recv();
+    });
+    running.submit(Event::new("next", "holder"), |_| ());
+    until(|| shop.clock.commits_to_come() == 0);
+    for number in 0..70 {
+        running.submit(Event::new("next", format!("waits-{number}")), |_| ());
+    }
+    std::thread::sleep(Duration::from_millis(200));
+    std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(1_300));
+        drop(go_on);
+    });
+    let runs = submit(&running, "aside", 5);
+    running.rest(&runs).unwrap();
+    for run in runs {
+        let (row, _) = promoflow.run_of(run);
+        assert_eq!((row.state, row.error), (RunState::Completed, None));
+    }
+}
+
+/// A component that imports an instance of that name with one function.
+fn importing(name: &str) -> Vec<u8> {
+    let mut types = ComponentTypeSection::new();
+    let mut instance = wasm_encoder::InstanceType::new();
+    instance
+        .ty()
+        .function()
+        .params([("path", PrimitiveValType::String)])
+        .result(None);
+    instance.export("open", ComponentTypeRef::Func(0));
+    types.instance(&instance);
+    let mut imports = ComponentImportSection::new();
+    imports.import(name, ComponentTypeRef::Instance(0));
+    let mut component = Component::new();
+    component.section(&types).section(&imports);
+    component.finish()
+}
+
+fn refused(shop: &Shop, bytes: &[u8]) -> String {
+    let folder = shop.beside("blocks");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("foreign.wasm"), bytes).unwrap();
+    let promoflow = shop.builder().blocks(folder).open().unwrap();
+    match promoflow.blocks() {
+        Ok(_) => panic!("the component was taken"),
+        Err(error) => format!("{error:#}"),
+    }
+}
+
+#[test]
+fn p10_a_component_that_imports_what_blocks_cannot_have_is_refused() {
+    for foreign in [
+        "wasi:filesystem/types@0.2.0",
+        "wasi:sockets/tcp@0.2.0",
+        "other:vendor/data@1.0.0",
+        "promoflow:workflow/secrets@1.0.0",
+        "promoflow:workflow/data@2.0.0",
+    ] {
+        let error = refused(&Shop::new(), &importing(foreign));
+        assert!(error.contains(&format!("imports `{foreign}`")), "{error}");
+        assert!(error.contains("foreign.wasm"), "{error}");
+    }
+}
+
+#[test]
+fn p10_what_is_no_block_is_refused() {
+    let known = importing("promoflow:workflow/data@1.0.0");
+    assert!(refused(&Shop::new(), &known).contains("does not export"));
+    assert!(refused(&Shop::new(), &known[..known.len() - 3]).contains("not a WebAssembly"));
+    assert!(refused(&Shop::new(), b"\0asm\x01\0\0\0").contains("not a WebAssembly component"));
+    assert!(refused(&Shop::new(), b"").contains("not a WebAssembly component"));
+    assert!(refused(&Shop::new(), &vec![0; 33 << 20]).contains("at most"));
+}
+
+#[test]
+fn p10_a_block_gets_only_what_it_was_granted() {
+    let shop = Shop::new();
+    let grants = Grants::only(&[Interface::Data, Interface::Log, Interface::Messages]);
+    let promoflow = shop.builder().grants(grants).open().unwrap();
+    let error = match promoflow.blocks() {
+        Ok(_) => panic!("mischief claims promo codes"),
+        Err(error) => format!("{error:#}"),
+    };
+    assert!(
+        error.contains("`promocodes`, which it was not granted"),
+        "{error}"
+    );
+}

@@ -1,0 +1,88 @@
+//! P11: a test run claims nothing, sends nothing, and says what it would have done.
+
+use promoflow::event::Event;
+use promoflow_tests::{Shop, Teach};
+
+/// Rows of everything that a run writes.
+fn rows(shop: &Shop) -> Vec<i64> {
+    [
+        "event", "run", "journal", "claim", "start", "kept", "reused", "delivery", "attempt",
+        "free",
+    ]
+    .map(|table| {
+        let sql = format!("SELECT count(*) FROM {table}");
+        shop.sql().query_row(&sql, [], |row| row.get(0)).unwrap()
+    })
+    .to_vec()
+}
+
+#[test]
+fn p11_a_test_run_says_what_it_would_do_and_does_nothing() {
+    let (shop, promoflow) = Shop::with_codes(2);
+    promoflow.workflows_of(
+        "
+workflow: long
+start: { event: birthday, repeat: once }
+steps:
+  - id: code
+    block: get-promocode
+    with: { type: birthday, discount: 10, days: 0, reuse: { contact: 30d } }
+    ports: { exhausted: end }
+  - id: sleep
+    block: mischief
+    with: { do: wait, until: 1780401600000 }
+    ports: { aside: end }
+  - id: again
+    block: get-promocode
+    with: { type: birthday, discount: 10, days: 0, reuse: run }
+    ports: { exhausted: end }
+  - id: mail
+    block: send-message
+    with: { channel: email, message: mail }
+",
+    );
+    let before = rows(&shop);
+    let event = Event::new("birthday", "ann@example.com")
+        .with_id("e-1")
+        .with_param("EmailAddress", "ann@example.com");
+    for _ in 0..2 {
+        let would = promoflow.rehearse(event.clone()).unwrap();
+        let [main, long] = would.as_slice() else {
+            panic!("{would:#?}")
+        };
+        assert_eq!(main.codes.len(), 1);
+        assert_eq!(main.deliveries[0].address, "ann@example.com");
+        let text = main.deliveries[0].content.text.as_deref().unwrap();
+        assert_eq!(text.trim(), main.codes[0]);
+        assert_eq!(long.steps.len(), 4, "{long:#?}");
+        assert_eq!(long.codes.len(), 1);
+        assert_eq!(long.deliveries.len(), 1);
+        assert_eq!((&main.error, &long.error), (&None, &None));
+    }
+    assert_eq!(rows(&shop), before);
+
+    // The event is as new as before, and so is the pool.
+    let running = promoflow.start().unwrap();
+    let receipt = running.send(event).unwrap();
+    running.rest(&receipt.runs).unwrap();
+    assert!(!receipt.duplicate);
+    assert_eq!(receipt.runs.len(), 2);
+    assert!(promoflow.free().is_empty());
+    promoflow.audited();
+}
+
+#[test]
+fn p11_a_test_run_beside_runs_takes_nothing_from_them() {
+    let (shop, promoflow) = Shop::with_codes(1);
+    let running = promoflow.start().unwrap();
+    let event =
+        Event::new("birthday", "ann@example.com").with_param("EmailAddress", "ann@example.com");
+    let would = promoflow.rehearse(event.clone()).unwrap();
+    assert_eq!(would[0].codes, ["C-0000"]);
+    let code = promoflow.birthday(&running, "ben@example.com");
+    assert_eq!(code.as_deref(), Some("C-0000"));
+    let would = promoflow.rehearse(event).unwrap();
+    assert!(would[0].codes.is_empty());
+    assert_eq!(shop.letters.sent().len(), 1);
+    promoflow.audited();
+}

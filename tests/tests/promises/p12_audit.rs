@@ -1,0 +1,303 @@
+//! P12: the audit re-derives the promises from the rows, and fails loudly where one is broken.
+
+use promoflow::Promoflow;
+use promoflow::store::Audited;
+use promoflow_tests::{Shop, Teach, mischief};
+
+/// A database with some of everything: used, retired, reinstated and unused codes, completed,
+/// failed and waiting runs.
+fn mixed() -> (Shop, Promoflow) {
+    let (shop, promoflow) = Shop::with_codes(12);
+    promoflow.workflows_of(&mischief("rejected", ", claims: 1"));
+    promoflow.workflows_of(&mischief("unavailable", ", claims: 1"));
+    promoflow.workflows_of(&mischief("wait", ", claims: 1, until: 1780401600000"));
+    promoflow.codes_of("code,discount,type\nC-0010,20,birthday\nOTHER,10,birthday\n");
+    promoflow
+        .retire(&["C-0008".into(), "C-0009".into()])
+        .unwrap();
+    promoflow.reinstate(&["C-0009".into()]).unwrap();
+    let running = promoflow.start().unwrap();
+    for kind in ["birthday", "rejected", "unavailable", "wait", "birthday"] {
+        promoflow.one(&running, kind, "ann@example.com");
+    }
+    drop(running);
+    (shop, promoflow)
+}
+
+fn broken(promoflow: &Promoflow) -> Vec<Audited> {
+    let audited = promoflow.audit().unwrap();
+    audited.into_iter().filter(|one| !one.holds).collect()
+}
+
+/// The damage, the promise that is told, and part of what is told.
+const DAMAGES: &[(&str, &str, &str)] = &[
+    // P1
+    (
+        "INSERT INTO claim (run, step, visit, ordinal, lane, expires, code_id, code, contact, at)
+         SELECT run, step, 2, 0, lane, expires, code_id, code, contact, at FROM claim LIMIT 1",
+        "P1",
+        "2 unreleased claims",
+    ),
+    (
+        "INSERT INTO free (lane, expires, id, code) SELECT lane, expires, code_id, code FROM claim LIMIT 1",
+        "P1",
+        "and free as well",
+    ),
+    (
+        "INSERT INTO free (lane, expires, id, code) SELECT lane, expires + 1, id, code FROM free LIMIT 1",
+        "P1",
+        "is free 2 times",
+    ),
+    (
+        "UPDATE free SET code = 'FORGED' WHERE id = (SELECT max(id) FROM free)",
+        "P1",
+        "is not what the pool holds",
+    ),
+    (
+        "UPDATE code SET expires = 0 WHERE code IN (SELECT code FROM free)",
+        "P1",
+        "is not what the pool holds",
+    ),
+    (
+        "INSERT INTO release (claim, at) SELECT id, at FROM claim LIMIT 1",
+        "P1",
+        "was released although a delivery",
+    ),
+    (
+        "INSERT INTO release (claim, at) VALUES (999, 0)",
+        "P1",
+        "which does not exist",
+    ),
+    // P2
+    (
+        "DROP INDEX claim_by_step;
+         INSERT INTO claim (run, step, visit, ordinal, lane, expires, code_id, code, contact, at)
+         SELECT claim.run, claim.step, claim.visit, claim.ordinal, free.lane, free.expires, free.id,
+                free.code, claim.contact, claim.at FROM claim, free LIMIT 1",
+        "P2",
+        "claimed 2 codes for step",
+    ),
+    (
+        "UPDATE claim SET step = 'never' WHERE id = 1",
+        "P2",
+        "belongs to no committed step",
+    ),
+    (
+        "DELETE FROM journal WHERE run = (SELECT run FROM claim LIMIT 1)",
+        "P2",
+        "belongs to no committed step",
+    ),
+    (
+        "DELETE FROM journal WHERE outcome = 'failed'",
+        "P2",
+        "its journal 0",
+    ),
+    (
+        "UPDATE run SET segment = 0 WHERE state = 'completed'",
+        "P2",
+        "counts 0 segments, its journal 1",
+    ),
+    (
+        "INSERT INTO journal SELECT 999, 0, 'completed', '[]', 0",
+        "P2",
+        "steps of run 999, which does not exist",
+    ),
+    (
+        "DELETE FROM run WHERE id = (SELECT run FROM claim LIMIT 1)",
+        "P2",
+        "which does not exist",
+    ),
+    (
+        "DROP INDEX delivery_by_step;
+         INSERT INTO delivery (run, step, visit, ordinal, channel, address, message, content, state,
+                               attempts, due, expires, error, at)
+         SELECT run, step, visit, ordinal, channel, address, message, content, state, attempts, due,
+                expires, error, at FROM delivery LIMIT 1",
+        "P2",
+        "sent 2 messages for step",
+    ),
+    (
+        "UPDATE delivery SET step = 'never' WHERE id = 1",
+        "P2",
+        "belongs to no committed step",
+    ),
+    // P5
+    (
+        "DROP INDEX event_by_id;
+         UPDATE event SET event_id = 'twice'",
+        "P5",
+        "event id 'twice' was accepted",
+    ),
+    (
+        "INSERT INTO run (event, workflow, config, state, segment, step, attempt, started)
+         SELECT event, workflow, config, 'running', 0, 0, 0, started FROM run LIMIT 1",
+        "P5",
+        "2 times",
+    ),
+    (
+        "DELETE FROM event WHERE id = 1",
+        "P5",
+        "which does not exist",
+    ),
+    (
+        "UPDATE run SET workflow = 999 WHERE id = 1",
+        "P5",
+        "workflow that does not exist",
+    ),
+    // P6
+    (
+        "DELETE FROM claim WHERE id = 1",
+        "P6",
+        "lacks 1 rows",
+    ),
+    (
+        "DELETE FROM claim WHERE id = (SELECT max(id) FROM claim)",
+        "P6",
+        "claimed + ",
+    ),
+    (
+        "DELETE FROM upload_batch WHERE id = 1",
+        "P6",
+        "lacks 1 batches",
+    ),
+    (
+        "DELETE FROM upload_batch WHERE id = (SELECT max(id) FROM upload_batch)",
+        "P6",
+        "uploads inserted 12 codes",
+    ),
+    (
+        "UPDATE upload_batch SET inserted = inserted + 1 WHERE id = 1",
+        "P6",
+        "the pool holds 13",
+    ),
+    (
+        "DELETE FROM free WHERE id = (SELECT max(id) FROM free)",
+        "P6",
+        "free + ",
+    ),
+    (
+        "DELETE FROM code WHERE code = 'OTHER'; DELETE FROM free WHERE code = 'OTHER'",
+        "P6",
+        "the pool holds 12",
+    ),
+    (
+        "UPDATE code SET retired = 0 WHERE code = 'C-0008'",
+        "P6",
+        "the ledger says otherwise",
+    ),
+    (
+        "UPDATE code SET retired = 1 WHERE code IN (SELECT code FROM claim)",
+        "P6",
+        "changed or made unused since",
+    ),
+    (
+        "DELETE FROM retirement WHERE code = 'C-0008'",
+        "P6",
+        "the ledger says otherwise",
+    ),
+    (
+        "UPDATE code SET lane = 999 WHERE code IN (SELECT code FROM claim)",
+        "P6",
+        "changed or made unused since",
+    ),
+    (
+        "UPDATE claim SET code = 'FORGED' WHERE id = 1",
+        "P6",
+        "changed or made unused since",
+    ),
+    (
+        "DELETE FROM code WHERE code IN (SELECT code FROM claim)",
+        "P6",
+        "changed or made unused since",
+    ),
+    (
+        "UPDATE claim SET contact = 'somebody-else' WHERE id = 1",
+        "P6",
+        "went to another contact",
+    ),
+    (
+        "UPDATE claim SET run = (SELECT id FROM run WHERE id NOT IN (SELECT run FROM claim) LIMIT 1)
+         WHERE id = 1",
+        "P2",
+        "belongs to no committed step",
+    ),
+];
+
+#[test]
+fn p12_the_audit_holds_after_a_mixed_load_and_looks_at_every_promise() {
+    let (_shop, promoflow) = mixed();
+    let audited = promoflow.audit().unwrap();
+    let promises: Vec<&str> = audited.iter().map(|one| one.promise.as_str()).collect();
+    assert_eq!(promises, ["P1", "P2", "P5", "P6"]);
+    for one in audited {
+        assert!(one.holds && one.violations.is_empty(), "{one:?}");
+        assert!(one.checked > 0, "{one:?}");
+    }
+}
+
+#[test]
+fn p12_the_audit_tells_each_kind_of_damage() {
+    let (shop, promoflow) = mixed();
+    drop(promoflow);
+    let sound = std::fs::read(shop.database()).unwrap();
+    for (number, (damage, promise, told)) in DAMAGES.iter().enumerate() {
+        let file = shop.beside(&format!("damaged-{number}.db"));
+        std::fs::write(&file, &sound).unwrap();
+        let promoflow = Promoflow::open(&file).unwrap();
+        assert!(broken(&promoflow).is_empty(), "sound before {damage}");
+        let sql = rusqlite::Connection::open(&file).unwrap();
+        sql.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
+        let before = sql.total_changes();
+        sql.execute_batch(damage).unwrap();
+        assert!(
+            sql.total_changes() > before,
+            "nothing was damaged by {damage}"
+        );
+        let broken = broken(&promoflow);
+        let found = broken
+            .iter()
+            .filter(|one| one.promise == *promise)
+            .any(|one| one.violations.iter().any(|text| text.contains(told)));
+        assert!(found, "{damage}\nwants {promise}: {told}\ngets {broken:#?}");
+    }
+}
+
+#[test]
+fn p12_an_empty_database_holds() {
+    let shop = Shop::new();
+    let promoflow = shop.open();
+    assert!(broken(&promoflow).is_empty());
+    // Nor is a configuration alone anything to check.
+    promoflow.messages_of(promoflow_tests::MAIL);
+    assert!(broken(&promoflow).is_empty());
+}
+
+#[test]
+fn p12_a_database_with_rows_but_nothing_to_check_fails() {
+    let (shop, promoflow) = mixed();
+    shop.sql()
+        .execute_batch(
+            "DELETE FROM claim; DELETE FROM code; DELETE FROM event; DELETE FROM run;
+             DELETE FROM delivery; DELETE FROM upload_batch; DELETE FROM journal;
+             DELETE FROM release; DELETE FROM retirement; DELETE FROM free
+             WHERE id <> (SELECT max(id) FROM free);",
+        )
+        .unwrap();
+    let broken = broken(&promoflow);
+    assert_eq!(broken.len(), 4, "{broken:#?}");
+    for one in &broken {
+        let nothing = |text: &String| text.contains("none that could be checked");
+        assert!(one.violations.iter().any(nothing), "{one:?}");
+    }
+}
+
+#[test]
+fn p12_at_most_a_hundred_violations_of_a_promise_are_told() {
+    let (shop, promoflow) = Shop::with_codes(300);
+    shop.sql()
+        .execute_batch("UPDATE free SET code = 'FORGED-' || id")
+        .unwrap();
+    let broken = broken(&promoflow);
+    assert_eq!(broken[0].promise, "P1");
+    assert_eq!(broken[0].violations.len(), 100);
+}

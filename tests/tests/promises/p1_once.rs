@@ -1,0 +1,151 @@
+//! P1: a promo code has at most one unreleased claim, ever.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use promoflow::Promoflow;
+use promoflow::event::Event;
+use promoflow::run::Receipt;
+use promoflow::store::RunState;
+use promoflow_tests::{Ack, Helper, LetterFile, Shop, Teach, ids};
+
+use crate::HELPER;
+
+/// Each code went to at most one run, and no code is left while a run went without.
+fn each_code_once(promoflow: &Promoflow, runs: usize, codes: usize) {
+    let rows = promoflow.runs(None, usize::MAX).unwrap();
+    assert_eq!(rows.len(), runs);
+    let mut got = HashSet::new();
+    let mut without = 0;
+    for row in &rows {
+        assert_eq!(row.state, RunState::Completed, "{row:?}");
+        match promoflow.code_of(row.id) {
+            Some(code) => assert!(got.insert(code.clone()), "{code} went to two runs"),
+            None => without += 1,
+        }
+    }
+    assert_eq!(got.len(), codes.min(runs));
+    assert_eq!(without, runs.saturating_sub(codes));
+    for code in promoflow.all_codes() {
+        assert_eq!(code.in_use, got.contains(&code.code), "{code:?}");
+        assert_eq!(code.used_by.is_some(), code.in_use, "{code:?}");
+    }
+    promoflow.audited();
+}
+
+#[test]
+fn p1_eight_threads_get_each_code_once_and_exhausted_exactly_for_the_rest() {
+    let (shop, promoflow) = Shop::with_codes(50);
+    let running = promoflow.start().unwrap();
+    let send_forty = |thread: usize| -> Vec<Receipt> {
+        let send = |number| {
+            let address = format!("t{thread}-{number}@example.com");
+            let event = Event::new("birthday", &address).with_param("EmailAddress", address);
+            running.send(event).unwrap()
+        };
+        (0..40).map(send).collect()
+    };
+    let receipts: Vec<Receipt> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8)
+            .map(|thread| scope.spawn(move || send_forty(thread)))
+            .collect();
+        let joined = threads.into_iter().map(|thread| thread.join().unwrap());
+        joined.flatten().collect()
+    });
+    running.rest(&ids(&receipts)).unwrap();
+    drop(running);
+
+    each_code_once(&promoflow, 320, 50);
+    let told: HashSet<String> = shop.letters.texts().into_iter().collect();
+    assert_eq!(told.len(), 50);
+    assert_eq!(shop.letters.sent().len(), 50);
+}
+
+/// No code stands in letters of two deliveries, and no letter holds a code that nobody claimed.
+fn letters_are_claims(promoflow: &Promoflow, letters: &LetterFile, count: usize) {
+    let sent = letters.sent();
+    let codes: HashSet<String> = sent.iter().map(|letter| letter.text.clone()).collect();
+    let deliveries: HashSet<&String> = sent.iter().map(|letter| &letter.id).collect();
+    assert_eq!((codes.len(), deliveries.len()), (count, count));
+    for letter in &sent {
+        let (code, _) = promoflow.code(&letter.text).unwrap().unwrap();
+        assert_eq!(code.used_by.unwrap().contact, letter.address);
+    }
+}
+
+#[test]
+fn p1_eight_processes_on_one_database_get_each_code_once() {
+    let (shop, promoflow) = Shop::with_codes(50);
+    let letters = LetterFile(shop.beside("shop.db-letters"));
+    let mut helpers: Vec<Helper> = (0..8)
+        .map(|number| {
+            let prefix = format!("p{number}");
+            Helper::start(HELPER, &shop.database(), &["send", &prefix, "30"])
+        })
+        .collect();
+    for helper in &mut helpers {
+        let acks = helper.acks();
+        assert_eq!(acks.len(), 30);
+        assert!(acks.iter().all(|ack| !ack.duplicate && ack.runs.len() == 1));
+    }
+    helpers.into_iter().for_each(Helper::end);
+
+    each_code_once(&promoflow, 240, 50);
+    letters_are_claims(&promoflow, &letters, 50);
+    assert_eq!(letters.sent().len(), 50, "a letter went twice");
+}
+
+#[test]
+fn p1_when_the_executor_is_killed_others_take_over_and_nothing_is_lost_or_doubled() {
+    let (shop, promoflow) = Shop::with_codes(300);
+    let letters = LetterFile(shop.beside("shop.db-letters"));
+    let start = |prefix: &str| Helper::start(HELPER, &shop.database(), &["send", prefix, "150"]);
+    let mut executor = start("first");
+    let mut acks: Vec<Ack> = (0..5).map(|_| executor.ack().unwrap()).collect();
+    let mut others = [start("second"), start("third")];
+    for other in &mut others {
+        acks.push(other.ack().unwrap());
+    }
+    acks.extend(executor.kill());
+    for mut other in others {
+        acks.extend(other.acks());
+        other.end();
+    }
+    // Whatever the killed one left is taken up by whoever comes.
+    let mut last = Helper::start(HELPER, &shop.database(), &["work"]);
+    last.expect("working");
+    last.end();
+
+    let runs: HashSet<_> = acks.iter().flat_map(|ack| &ack.runs).collect();
+    assert_eq!(
+        runs.len(),
+        acks.len(),
+        "each acknowledged event has its run"
+    );
+    let stored = promoflow.runs(None, usize::MAX).unwrap();
+    assert!(
+        runs.iter()
+            .all(|run| stored.iter().any(|row| row.id == **run))
+    );
+    each_code_once(&promoflow, stored.len(), 300);
+    letters_are_claims(&promoflow, &letters, stored.len().min(300));
+}
+
+#[test]
+fn p1_a_process_that_ends_well_hands_over_only_when_it_has_let_go() {
+    let (shop, promoflow) = Shop::with_codes(1);
+    let running = promoflow.start().unwrap();
+    let heir = shop.open();
+    let waiting = heir.start().unwrap();
+    shop.letters
+        .at_delivery(|_| std::thread::sleep(Duration::from_millis(300)));
+    let event = Event::new("birthday", "ann@example.com");
+    let event = event.with_param("EmailAddress", "ann@example.com");
+    running.send(event).unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    // In the middle of handing over the letter.
+    drop(running);
+    waiting.rest_all().unwrap();
+    drop(waiting);
+    assert_eq!(shop.letters.sent().len(), 1, "the letter went twice");
+}

@@ -1,0 +1,201 @@
+//! P2: a committed step is never done again; what did not commit is discarded as a whole.
+
+use promoflow::event::Event;
+use promoflow::store::RunState;
+use promoflow_tests::{Helper, Shop, Teach, mischief};
+
+use crate::HELPER;
+
+/// Rows of everything that a segment may commit beside the run's own: claims, deliveries, journal.
+fn effects(shop: &Shop) -> (i64, i64, i64) {
+    let count = |table: &str| -> i64 {
+        let sql = format!("SELECT count(*) FROM {table}");
+        shop.sql().query_row(&sql, [], |row| row.get(0)).unwrap()
+    };
+    (count("claim"), count("delivery"), count("journal"))
+}
+
+/// What a run that is to be tried again has stored: its attempt, and when it is due.
+fn attempt(shop: &Shop) -> (i64, Option<i64>, Option<String>) {
+    shop.sql()
+        .query_row(
+            "SELECT attempt, due, data FROM run ORDER BY id DESC LIMIT 1",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        )
+        .unwrap()
+}
+
+#[test]
+fn p2_a_trap_after_a_claim_leaves_the_pool_as_it_was_and_is_tried_three_times() {
+    let (shop, promoflow) = Shop::with_codes(3);
+    promoflow.workflows_of(&mischief("claim-then-trap", ""));
+    let running = promoflow.start().unwrap();
+    let run = promoflow.one(&running, "claim-then-trap", "ann@example.com");
+    for tries in 1..=2 {
+        let (row, steps) = promoflow.run_of(run);
+        assert_eq!(row.state, RunState::Running);
+        assert!(steps.is_empty(), "{steps:?}");
+        let (attempts, due, data) = attempt(&shop);
+        assert_eq!((attempts, data), (tries, None));
+        assert!(due.is_some());
+        assert_eq!(promoflow.free().len(), 3);
+        assert_eq!(effects(&shop), (0, 0, 0));
+        shop.clock.advance(60_000);
+        running.rest(&[run]).unwrap();
+    }
+    let (row, steps) = promoflow.run_of(run);
+    assert_eq!(row.state, RunState::Failed);
+    assert!(row.error.unwrap().contains("step `bad`"));
+    assert_eq!(steps.len(), 1);
+    assert!(steps[0].error.is_some());
+    assert_eq!(effects(&shop), (0, 0, 1));
+    assert_eq!(
+        promoflow.birthday(&running, "ben@example.com").as_deref(),
+        Some("C-0000")
+    );
+    promoflow.audited();
+}
+
+#[test]
+fn p2_unavailable_is_tried_later_with_only_attempt_and_due_committed() {
+    let (shop, promoflow) = Shop::with_codes(3);
+    promoflow.workflows_of(&mischief("unavailable", ", claims: 2"));
+    let running = promoflow.start().unwrap();
+    let run = promoflow.one(&running, "unavailable", "ann@example.com");
+    let (_, before, _) = attempt(&shop);
+    assert_eq!(effects(&shop), (0, 0, 0));
+    assert_eq!(promoflow.free().len(), 3);
+    // Not before it is due.
+    running.rest(&[run]).unwrap();
+    assert_eq!(attempt(&shop).0, 1);
+    shop.clock.advance(3_600_000);
+    running.rest(&[run]).unwrap();
+    let (attempts, due, data) = attempt(&shop);
+    assert_eq!((attempts, data), (2, None));
+    assert!(due > before);
+    assert_eq!(effects(&shop), (0, 0, 0));
+    let (row, _) = promoflow.run_of(run);
+    assert_eq!(row.state, RunState::Running);
+    promoflow.audited();
+}
+
+#[test]
+fn p2_a_segment_that_fails_for_good_keeps_its_error_and_none_of_its_effects() {
+    let (shop, promoflow) = Shop::with_codes(3);
+    // The code is claimed and the message staged before the last step says no.
+    promoflow.workflows_of(
+        "
+workflow: late-no
+start: { event: late-no }
+steps:
+  - id: code
+    block: get-promocode
+    with: { type: birthday, discount: 10, days: 0 }
+    ports: { exhausted: end }
+  - id: mail
+    block: send-message
+    with: { channel: email, message: mail }
+  - id: bad
+    block: mischief
+    with: { do: rejected }
+    ports: { aside: end }
+",
+    );
+    let running = promoflow.start().unwrap();
+    let run = promoflow.one(&running, "late-no", "ann@example.com");
+    let (row, steps) = promoflow.run_of(run);
+    assert_eq!(row.state, RunState::Failed);
+    assert_eq!(row.error.as_deref(), Some("step `bad` (mischief): as told"));
+    assert_eq!(steps.len(), 3);
+    assert_eq!(steps[0].port.as_deref(), Some("next"));
+    assert_eq!(effects(&shop), (0, 0, 1));
+    assert_eq!(promoflow.free().len(), 3);
+    assert!(shop.letters.sent().is_empty());
+    promoflow.audited();
+}
+
+#[test]
+fn p2_what_an_earlier_segment_committed_is_not_done_again() {
+    let (shop, promoflow) = Shop::with_codes(3);
+    promoflow.workflows_of(
+        "
+workflow: pause
+start: { event: pause }
+steps:
+  - id: code
+    block: get-promocode
+    with: { type: birthday, discount: 10, days: 0 }
+    ports: { exhausted: end }
+  - id: sleep
+    block: mischief
+    with: { do: wait, until: 1780401600000 }
+    ports: { aside: end }
+  - id: again
+    block: mischief
+    with: { do: unavailable }
+    ports: { aside: end }
+",
+    );
+    let running = promoflow.start().unwrap();
+    let run = promoflow.one(&running, "pause", "ann@example.com");
+    assert_eq!(promoflow.run_of(run).0.state, RunState::Waiting);
+    assert_eq!(promoflow.code_of(run).as_deref(), Some("C-0000"));
+    assert_eq!(effects(&shop), (1, 0, 1));
+    drop(running);
+    drop(promoflow);
+
+    // Another start of the process; the second segment is tried a few times.
+    let promoflow = shop.open();
+    let running = promoflow.start().unwrap();
+    for day in 3..6 {
+        shop.clock.set(&format!("2026-06-0{day}T12:00:00Z"));
+        running.rest(&[run]).unwrap();
+    }
+    assert_eq!(promoflow.run_of(run).0.state, RunState::Running);
+    assert_eq!(attempt(&shop).0, 3);
+    assert_eq!(effects(&shop), (1, 0, 1));
+    assert_eq!(promoflow.code_of(run).as_deref(), Some("C-0000"));
+    promoflow.audited();
+}
+
+#[test]
+fn p2_a_run_whose_process_is_killed_between_acceptance_and_commit_finds_its_code_once() {
+    let (shop, promoflow) = Shop::with_codes(10);
+    // This process executes nothing: it holds the right to, and is stopped in a commit.
+    let running = promoflow.start().unwrap();
+    let mut sender = Helper::start(HELPER, &shop.database(), &["send", "orphan", "4"]);
+    let (held, wait) = std::sync::mpsc::channel::<()>();
+    shop.clock.before_commit(move || {
+        // Ends when the sender is dead.
+        let _dead = wait.recv();
+    });
+    // The first event here keeps the committer in that commit.
+    running.submit(Event::new("nothing", "nobody"), |_| ());
+    while shop.clock.commits_to_come() > 0 {
+        std::thread::yield_now();
+    }
+    let acks: Vec<_> = (0..4).map(|_| sender.ack().unwrap()).collect();
+    assert!(sender.kill().is_empty());
+    let pending: Vec<_> = acks.iter().flat_map(|ack| ack.runs.clone()).collect();
+    for run in &pending {
+        assert_eq!(promoflow.run_of(*run).0.state, RunState::Running);
+    }
+    assert_eq!(effects(&shop), (0, 0, 0));
+    drop(held);
+    // The killed process went by the machine's clock.
+    shop.clock.set("2998-01-01T00:00:00Z");
+    running.rest_all().unwrap();
+
+    assert_eq!(effects(&shop), (4, 4, 4));
+    let receipt = running
+        .send(
+            Event::new("birthday", "orphan-0@example.com")
+                .with_id("orphan-0")
+                .with_param("EmailAddress", "orphan-0@example.com"),
+        )
+        .unwrap();
+    assert!(receipt.duplicate);
+    assert_eq!(effects(&shop), (4, 4, 4));
+    promoflow.audited();
+}

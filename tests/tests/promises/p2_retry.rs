@@ -1,0 +1,140 @@
+//! P2: a run that is tried again by hand does nothing twice.
+
+use promoflow::store::{DeliveryId, DeliveryState, Order, Ordered, RunState};
+use promoflow_tests::{Shop, Teach, mischief};
+
+const DONE: Ordered = Ordered::Done {
+    released: 0,
+    called_off: 0,
+};
+
+/// Takes a code, waits until 2026-06-02, and takes one of another type, which fails without one.
+const TWO_CODES: &str = "
+workflow: two
+start: { event: two }
+steps:
+  - id: first
+    block: get-promocode
+    with: { type: birthday, discount: 10, days: 0 }
+    ports: { exhausted: end }
+  - id: sleep
+    block: mischief
+    with: { do: wait, until: 1780401600000 }
+    ports: { aside: end }
+  - id: second
+    block: get-promocode
+    with: { type: late, discount: 10, days: 0, as: second, when-empty: fail }
+    ports: { exhausted: end }
+  - id: mail
+    block: send-message
+    with: { channel: email, message: mail }
+";
+
+#[test]
+fn p2_a_retried_run_keeps_what_it_committed_and_goes_on_where_it_failed() {
+    let (shop, promoflow) = Shop::with_codes(3);
+    promoflow.workflows_of(TWO_CODES);
+    let running = promoflow.start().unwrap();
+    let run = promoflow.one(&running, "two", "ann@example.com");
+    let refused = promoflow.order_run(run, Order::Retry).unwrap();
+    assert!(matches!(refused, Ordered::Refused(_)), "it waits");
+    shop.clock.set("2026-06-03T12:00:00Z");
+    running.rest(&[run]).unwrap();
+    for _ in 0..2 {
+        let (row, _) = promoflow.run_of(run);
+        assert_eq!(row.state, RunState::Failed, "{row:?}");
+        assert_eq!(promoflow.order_run(run, Order::Retry).unwrap(), DONE);
+        running.rest(&[run]).unwrap();
+        promoflow.audited();
+    }
+    promoflow.codes_of("code,expirationDate,discount,type\nL-1,2999-12-31,10,late\n");
+    assert_eq!(promoflow.order_run(run, Order::Retry).unwrap(), DONE);
+    running.rest(&[run]).unwrap();
+
+    let (row, steps) = promoflow.run_of(run);
+    assert_eq!(row.state, RunState::Completed, "{row:?}");
+    assert_eq!(row.error, None);
+    let steps: Vec<&str> = steps.iter().map(|step| step.step.as_str()).collect();
+    assert_eq!(
+        steps,
+        [
+            "first", "sleep", "second", "second", "second", "second", "mail"
+        ]
+    );
+    assert_eq!(promoflow.free(), ["C-0001", "C-0002"]);
+    assert_eq!(shop.letters.texts(), ["C-0000"]);
+    promoflow.audited();
+}
+
+#[test]
+fn p2_a_run_that_waits_for_its_next_attempt_is_tried_at_once() {
+    let (shop, promoflow) = Shop::with_codes(3);
+    promoflow.workflows_of(&mischief("unavailable", ", claims: 2"));
+    let running = promoflow.start().unwrap();
+    let run = promoflow.one(&running, "unavailable", "ann@example.com");
+    let attempts = || -> i64 {
+        let sql = "SELECT attempt FROM run";
+        shop.sql().query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(attempts(), 1);
+    assert_eq!(promoflow.order_run(run, Order::Retry).unwrap(), DONE);
+    running.rest(&[run]).unwrap();
+    assert_eq!(attempts(), 2);
+    // Cancelled while it waits for the next one: there is none.
+    assert_eq!(promoflow.order_run(run, Order::Cancel).unwrap(), DONE);
+    shop.clock.advance(86_400_000);
+    running.rest_all().unwrap();
+    assert_eq!(attempts(), 2);
+    assert_eq!(promoflow.free().len(), 3);
+    promoflow.audited();
+}
+
+#[test]
+fn p2_a_segment_in_the_commit_of_which_its_run_is_cancelled_leaves_nothing() {
+    let (shop, promoflow) = Shop::with_codes(3);
+    promoflow.codes_of("code,expirationDate,discount,type\nL-1,2999-12-31,10,late\n");
+    promoflow.workflows_of(TWO_CODES);
+    let running = promoflow.start().unwrap();
+    let run = promoflow.one(&running, "two", "ann@example.com");
+    let beside = shop.open();
+    shop.clock.before_commit(move || {
+        beside.order_run(run, Order::Cancel).unwrap();
+    });
+    shop.clock.set("2026-06-03T12:00:00Z");
+    running.rest(&[run]).unwrap();
+    promoflow_tests::until(|| shop.clock.commits_to_come() == 0);
+    running.rest_all().unwrap();
+    assert_eq!(promoflow.run_of(run).0.state, RunState::Cancelled);
+    assert_eq!(promoflow.free().len(), 4);
+    assert!(shop.letters.sent().is_empty());
+    promoflow.audited();
+}
+
+#[test]
+fn p2_a_failed_delivery_is_tried_again_by_hand_unless_its_code_has_expired() {
+    let (shop, promoflow) = Shop::with_codes(0);
+    promoflow.codes_of("code,expirationDate,discount,type\nSOON,2026-06-10,10,birthday\n");
+    let running = promoflow.start().unwrap();
+    let refuses = || {
+        shop.letters
+            .answer(promoflow::channel::Handover::Refused { error: "no".into() });
+    };
+    refuses();
+    promoflow.one(&running, "birthday", "ann@example.com");
+    let delivery = DeliveryId(1);
+    let state = || promoflow.delivery(delivery).unwrap().unwrap().state;
+    assert_eq!(state(), DeliveryState::Failed);
+    refuses();
+    let retry = || promoflow.order_delivery(delivery, Order::Retry).unwrap();
+    assert_eq!(retry(), DONE);
+    promoflow_tests::until(|| shop.letters.sent().len() == 2);
+    promoflow_tests::until(|| state() == DeliveryState::Failed);
+    shop.clock.set("2026-06-11T12:00:00Z");
+    assert!(matches!(retry(), Ordered::Refused(_)));
+    shop.clock.set("2026-06-01T12:00:00Z");
+    assert_eq!(retry(), DONE);
+    promoflow_tests::until(|| state() == DeliveryState::Delivered);
+    assert!(matches!(retry(), Ordered::Refused(_)));
+    assert_eq!(shop.letters.sent().len(), 3);
+    promoflow.audited();
+}

@@ -1,0 +1,97 @@
+//! P3: nothing leaves the host before the commit that records it.
+
+use std::sync::{Arc, Mutex};
+
+use promoflow::channel::Handover;
+use promoflow_tests::{Shop, Teach, until};
+
+/// What the database shows to others at the moment of a delivery.
+#[derive(Clone, Debug, PartialEq)]
+struct Seen {
+    run: String,
+    claims: i64,
+    journal: i64,
+    attempt: Option<(i64, Option<i64>)>,
+}
+
+#[test]
+fn p3_at_each_delivery_the_run_and_the_start_of_the_attempt_are_committed() {
+    let (shop, promoflow) = Shop::with_codes(2);
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let (database, look) = (shop.database(), Arc::clone(&seen));
+    shop.letters.at_delivery(move |letter| {
+        let number: i64 = letter
+            .id
+            .strip_prefix("delivery-")
+            .unwrap()
+            .parse()
+            .unwrap();
+        // A connection that shares nothing with the host's.
+        let other = rusqlite::Connection::open(&database).unwrap();
+        let row = other
+            .query_row(
+                "SELECT run.state, (SELECT count(*) FROM claim WHERE claim.run = run.id),
+                        (SELECT count(*) FROM journal WHERE journal.run = run.id),
+                        attempt.number, attempt.ended
+                 FROM delivery JOIN run ON run.id = delivery.run
+                 LEFT JOIN attempt ON attempt.delivery = delivery.id
+                     AND attempt.number = delivery.attempts
+                 WHERE delivery.id = ?1",
+                [number],
+                |row| {
+                    let number: Option<i64> = row.get(3)?;
+                    let ended = row.get(4)?;
+                    Ok(Seen {
+                        run: row.get(0)?,
+                        claims: row.get(1)?,
+                        journal: row.get(2)?,
+                        attempt: number.map(|number| (number, ended)),
+                    })
+                },
+            )
+            .unwrap();
+        look.lock().unwrap().push(row);
+    });
+    shop.letters.answer(Handover::Later {
+        error: "busy".into(),
+        after: None,
+    });
+    let running = promoflow.start().unwrap();
+    promoflow.one(&running, "birthday", "ann@example.com");
+    shop.clock.advance(60_000);
+    until(|| shop.letters.sent().len() == 2);
+    drop(running);
+
+    let attempt = |number| Seen {
+        run: "completed".into(),
+        claims: 1,
+        journal: 1,
+        attempt: Some((number, None)),
+    };
+    assert_eq!(*seen.lock().unwrap(), [attempt(1), attempt(2)]);
+    let letters = shop.letters.sent();
+    assert_eq!(letters[0], letters[1], "the same letter under the same id");
+}
+
+#[test]
+fn p3_a_delivery_whose_run_never_commits_never_begins() {
+    let (shop, promoflow) = Shop::with_codes(2);
+    promoflow.workflows_of(
+        "
+workflow: no
+start: { event: no }
+steps:
+  - id: mail
+    block: send-message
+    with: { channel: email, message: mail }
+  - id: bad
+    block: mischief
+    with: { do: trap }
+    ports: { aside: end }
+",
+    );
+    let running = promoflow.start().unwrap();
+    promoflow.one(&running, "no", "ann@example.com");
+    drop(running);
+    assert!(shop.letters.sent().is_empty());
+}

@@ -1,0 +1,133 @@
+//! P5: an event id is unique in a database, for ever.
+
+use std::collections::{HashMap, HashSet};
+
+use promoflow::event::Event;
+use promoflow::run::{Receipt, SendError};
+use promoflow::store::RunId;
+use promoflow_tests::{Ack, Helper, Shop, Teach, ids};
+
+use crate::HELPER;
+
+fn event(id: &str) -> Event {
+    Event::new("birthday", "ann@example.com")
+        .with_id(id)
+        .with_param("EmailAddress", "ann@example.com")
+        .with_param("n", 7)
+}
+
+#[test]
+fn p5_the_same_event_again_is_a_duplicate_with_the_same_runs_also_after_a_restart() {
+    let (shop, promoflow) = Shop::with_codes(3);
+    let running = promoflow.start().unwrap();
+    let first = running.send(event("e-1")).unwrap();
+    assert!(!first.duplicate);
+    // The order of parameters is no part of the event.
+    let turned = Event::new("birthday", "ann@example.com")
+        .with_id("e-1")
+        .with_param("n", 7)
+        .with_param("EmailAddress", "ann@example.com");
+    let second = running.send(turned).unwrap();
+    assert!(second.duplicate);
+    assert_eq!(second.runs, first.runs);
+    drop(running);
+    drop(promoflow);
+
+    let promoflow = shop.open();
+    let running = promoflow.start().unwrap();
+    let third = running.send(event("e-1")).unwrap();
+    assert!(third.duplicate);
+    assert_eq!(third.runs, first.runs);
+    running.rest_all().unwrap();
+    drop(running);
+    assert_eq!(promoflow.free().len(), 2);
+    assert_eq!(shop.letters.sent().len(), 1);
+    promoflow.audited();
+}
+
+#[test]
+fn p5_the_same_id_with_another_content_is_refused() {
+    let (_shop, promoflow) = Shop::with_codes(3);
+    let running = promoflow.start().unwrap();
+    running.send(event("e-1")).unwrap();
+    let others = [
+        event("e-1").with_param("n", 8),
+        event("e-1").with_param("n", "7"),
+        event("e-1").with_param("more", true),
+        Event {
+            key: "ben@example.com".into(),
+            ..event("e-1")
+        },
+        Event {
+            event_type: "christmas".into(),
+            ..event("e-1")
+        },
+    ];
+    for other in others {
+        let refused = running.send(other.clone()).unwrap_err();
+        assert!(
+            matches!(&refused, SendError::Conflict(id) if id == "e-1"),
+            "{other:?}: {refused}"
+        );
+    }
+    assert_eq!(promoflow.free().len(), 2);
+    promoflow.audited();
+}
+
+#[test]
+fn p5_events_without_an_id_are_each_their_own() {
+    let (_shop, promoflow) = Shop::with_codes(3);
+    let running = promoflow.start().unwrap();
+    let nameless = Event {
+        id: None,
+        ..event("")
+    };
+    let receipts: Vec<Receipt> = (0..3)
+        .map(|_| running.send(nameless.clone()).unwrap())
+        .collect();
+    assert!(receipts.iter().all(|receipt| !receipt.duplicate));
+    let runs: HashSet<RunId> = ids(&receipts).into_iter().collect();
+    assert_eq!(runs.len(), 3);
+    assert!(promoflow.free().is_empty());
+}
+
+#[test]
+fn p5_threads_that_race_with_one_id_start_one_run() {
+    let (_shop, promoflow) = Shop::with_codes(50);
+    let running = promoflow.start().unwrap();
+    for round in 0..10 {
+        let send = || running.send(event(&format!("race-{round}"))).unwrap();
+        let receipts: Vec<Receipt> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..6).map(|_| scope.spawn(send)).collect();
+            let joined = threads.into_iter().map(|thread| thread.join().unwrap());
+            joined.collect()
+        });
+        let new = receipts.iter().filter(|receipt| !receipt.duplicate).count();
+        assert_eq!(new, 1);
+        let runs: HashSet<RunId> = ids(&receipts).into_iter().collect();
+        assert_eq!(runs.len(), 1);
+    }
+    running.rest_all().unwrap();
+    assert_eq!(promoflow.free().len(), 40);
+    promoflow.audited();
+}
+
+#[test]
+fn p5_processes_that_race_with_the_same_ids_start_one_run_each() {
+    let (shop, promoflow) = Shop::with_codes(50);
+    let mut helpers: Vec<Helper> = (0..4)
+        .map(|_| Helper::start(HELPER, &shop.database(), &["send", "same", "40"]))
+        .collect();
+    let acks: Vec<Ack> = helpers.iter_mut().flat_map(Helper::acks).collect();
+    helpers.into_iter().for_each(Helper::end);
+    assert_eq!(acks.len(), 160);
+    assert_eq!(acks.iter().filter(|ack| !ack.duplicate).count(), 40);
+    let mut runs: HashMap<String, Vec<RunId>> = HashMap::new();
+    for ack in acks {
+        let known = runs.entry(ack.event).or_insert_with(|| ack.runs.clone());
+        assert_eq!(*known, ack.runs);
+    }
+    assert_eq!(runs.len(), 40);
+    assert_eq!(promoflow.free().len(), 10);
+    promoflow.audited();
+}

@@ -1,0 +1,196 @@
+//! P5: for one event key a workflow starts as often as its start condition says.
+
+use promoflow::event::Event;
+use promoflow::store::{Order, RunId, RunState};
+use promoflow::{Promoflow, Running};
+use promoflow_tests::{Helper, Shop, Teach};
+
+use crate::HELPER;
+
+/// The main job with more to its start, and a wait until 2026-06-02 at its end.
+fn workflow(start: &str, stop: &str) -> String {
+    format!(
+        "
+workflow: birthday
+start: {{ event: birthday{start} }}
+{stop}
+steps:
+  - id: code
+    block: get-promocode
+    with: {{ type: birthday, discount: 10, days: 0 }}
+    ports: {{ exhausted: end }}
+  - id: mail
+    block: send-message
+    with: {{ channel: email, message: mail }}
+  - id: sleep
+    block: mischief
+    with: {{ do: wait, until: 1780401600000 }}
+    ports: {{ aside: end }}
+  - id: last
+    block: send-message
+    with: {{ channel: email, message: mail }}
+"
+    )
+}
+
+fn shop(start: &str, stop: &str) -> (Shop, Promoflow) {
+    let (shop, promoflow) = Shop::with_codes(50);
+    promoflow.workflows_of(&workflow(start, stop));
+    (shop, promoflow)
+}
+
+fn send(running: &Running, kind: &str, key: &str) -> Vec<RunId> {
+    let event = Event::new(kind, key).with_param("EmailAddress", key);
+    let receipt = running.send(event).unwrap();
+    running.rest(&receipt.runs).unwrap();
+    receipt.runs
+}
+
+#[test]
+fn p5_once_is_once_for_a_key_and_across_versions() {
+    let (shop, promoflow) = shop(", repeat: once", "");
+    let running = promoflow.start().unwrap();
+    assert_eq!(send(&running, "birthday", "ann@example.com").len(), 1);
+    assert_eq!(send(&running, "birthday", "ann@example.com").len(), 0);
+    assert_eq!(send(&running, "birthday", "ben@example.com").len(), 1);
+    shop.clock.set("2030-06-01T12:00:00Z");
+    promoflow.workflows_of(&workflow(", repeat: once, skip-if-running: true", ""));
+    assert_eq!(send(&running, "birthday", "ann@example.com").len(), 0);
+    // The codes that were taken in case are back.
+    assert_eq!(promoflow.free().len(), 48);
+    assert_eq!(
+        promoflow.birthday(&running, "cem@example.com").as_deref(),
+        Some("C-0002")
+    );
+    promoflow.audited();
+}
+
+#[test]
+fn p5_runs_of_a_version_that_asked_for_nothing_count() {
+    let (_shop, promoflow) = shop("", "");
+    let running = promoflow.start().unwrap();
+    send(&running, "birthday", "ann@example.com");
+    assert_eq!(send(&running, "birthday", "ann@example.com").len(), 1);
+    promoflow.workflows_of(&workflow(", repeat: once", ""));
+    assert_eq!(send(&running, "birthday", "ann@example.com").len(), 0);
+    promoflow.workflows_of(&workflow("", ""));
+    assert_eq!(send(&running, "birthday", "ben@example.com").len(), 1);
+    promoflow.workflows_of(&workflow(", repeat: once", ""));
+    assert_eq!(send(&running, "birthday", "ben@example.com").len(), 0);
+    promoflow.audited();
+}
+
+#[test]
+fn p5_a_period_counts_from_the_last_start() {
+    let (shop, promoflow) = shop(", repeat: { every: 10d }", "");
+    let running = promoflow.start().unwrap();
+    for (day, starts) in [(1, 1), (2, 0), (10, 0), (11, 1), (12, 0), (20, 0), (21, 1)] {
+        shop.clock.set(&format!("2026-06-{day:02}T12:00:00Z"));
+        let runs = send(&running, "birthday", "ann@example.com");
+        assert_eq!(runs.len(), starts, "day {day}");
+    }
+    promoflow.audited();
+}
+
+#[test]
+fn p5_a_workflow_does_not_start_beside_itself() {
+    let (shop, promoflow) = shop(", skip-if-running: true", "");
+    let running = promoflow.start().unwrap();
+    let first = send(&running, "birthday", "ann@example.com")[0];
+    assert_eq!(promoflow.run_of(first).0.state, RunState::Waiting);
+    assert!(send(&running, "birthday", "ann@example.com").is_empty());
+    assert_eq!(send(&running, "birthday", "ben@example.com").len(), 1);
+    shop.clock.set("2026-06-03T12:00:00Z");
+    running.rest_all().unwrap();
+    assert_eq!(send(&running, "birthday", "ann@example.com").len(), 1);
+    promoflow.audited();
+}
+
+#[test]
+fn p5_threads_that_race_for_one_key_start_one_run() {
+    let (_shop, promoflow) = shop(", repeat: once", "");
+    let running = promoflow.start().unwrap();
+    for round in 0..6 {
+        let key = format!("race-{round}@example.com");
+        let started: usize = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..6)
+                .map(|_| scope.spawn(|| send(&running, "birthday", &key).len()))
+                .collect();
+            let joined = threads.into_iter().map(|thread| thread.join().unwrap());
+            joined.sum()
+        });
+        assert_eq!(started, 1);
+    }
+    running.rest_all().unwrap();
+    assert_eq!(promoflow.free().len(), 44);
+    promoflow.audited();
+}
+
+#[test]
+fn p5_processes_that_race_for_one_key_start_one_run() {
+    let (shop, promoflow) = shop(", repeat: once", "");
+    // Each has ids of its own, so that the key alone holds the others off.
+    let mut helpers: Vec<Helper> = (0..3)
+        .map(|number| {
+            let prefix = format!("p{number}");
+            Helper::start(HELPER, &shop.database(), &["once", &prefix, "5"])
+        })
+        .collect();
+    let acks: Vec<_> = helpers.iter_mut().flat_map(Helper::acks).collect();
+    helpers.into_iter().for_each(Helper::end);
+    assert_eq!(acks.len(), 15);
+    let started: usize = acks.iter().map(|ack| ack.runs.len()).sum();
+    assert_eq!(started, 1);
+    assert_eq!(promoflow.free().len(), 49);
+    promoflow.audited();
+}
+
+#[test]
+fn p5_a_stop_event_ends_the_runs_of_its_key() {
+    let (shop, promoflow) = shop("", "stop: { event: left }");
+    let running = promoflow.start().unwrap();
+    let ann = send(&running, "birthday", "ann@example.com")[0];
+    let ben = send(&running, "birthday", "ben@example.com")[0];
+    assert!(send(&running, "left", "ann@example.com").is_empty());
+    let (row, _) = promoflow.run_of(ann);
+    assert_eq!(row.state, RunState::Cancelled);
+    assert!(row.error.unwrap().starts_with("stopped by event "));
+    assert_eq!(promoflow.run_of(ben).0.state, RunState::Waiting);
+    // The next version has no stop; the runs of this one keep theirs.
+    promoflow.workflows_of(&workflow("", ""));
+    assert!(send(&running, "left", "ben@example.com").is_empty());
+    assert_eq!(promoflow.run_of(ben).0.state, RunState::Cancelled);
+    shop.clock.set("2026-06-03T12:00:00Z");
+    running.rest_all().unwrap();
+    // Their codes had left.
+    assert_eq!(promoflow.free().len(), 48);
+    assert_eq!(shop.letters.sent().len(), 2);
+    let refused = promoflow.order_run(ann, Order::Retry).unwrap();
+    assert!(matches!(refused, promoflow::store::Ordered::Refused(_)));
+    promoflow.audited();
+}
+
+#[test]
+fn p5_the_audit_finds_runs_that_should_not_have_started() {
+    for (start, day) in [
+        (", repeat: once", 20),
+        (", repeat: { every: 10d }", 5),
+        (", skip-if-running: true", 1),
+    ] {
+        let (shop, promoflow) = shop("", "");
+        let running = promoflow.start().unwrap();
+        send(&running, "birthday", "ann@example.com");
+        shop.clock.set(&format!("2026-06-{day:02}T12:00:00Z"));
+        send(&running, "birthday", "ann@example.com");
+        promoflow.audited();
+        running.stop();
+        promoflow.workflows_of(&workflow(start, ""));
+        // As if both had been started under the rule.
+        let sql = "UPDATE run SET workflow = (SELECT max(row) FROM workflow)";
+        shop.sql().execute(sql, []).unwrap();
+        let audited = promoflow.audit().unwrap();
+        let p5 = audited.iter().find(|one| one.promise == "P5").unwrap();
+        assert!(!p5.holds, "{start}");
+        assert_eq!(p5.violations.len(), 1, "{:#?}", p5.violations);
+    }
+}

@@ -1,0 +1,136 @@
+//! P6: no upload makes a used code unused, changes whom it went to, or brings a retired one back.
+
+use promoflow::event::Event;
+use promoflow::pool::Filter;
+use promoflow::store::RunId;
+use promoflow_tests::{Helper, Shop, Teach};
+
+use crate::HELPER;
+
+const FILE: &str = "\
+code,expirationDate,discount,type,inUse
+A,2026-12-31,10,birthday,false
+B,2026-12-31,10,birthday,false
+C,2026-12-31,10,birthday,false
+D,2026-12-31,10,birthday,true
+";
+
+#[test]
+fn p6_the_same_file_again_changes_nothing_at_any_time() {
+    let (_shop, promoflow) = Shop::with_codes(0);
+    assert_eq!(promoflow.codes_of(FILE).inserted, 4);
+    let running = promoflow.start().unwrap();
+    promoflow.birthday(&running, "ann@example.com");
+    promoflow.retire(&["B".into()]).unwrap();
+    let before = promoflow.all_codes();
+    let again = promoflow.codes_of(FILE);
+    assert_eq!((again.inserted, again.updated, again.unchanged), (0, 0, 4));
+    assert_eq!(promoflow.all_codes(), before);
+    promoflow.audited();
+}
+
+#[test]
+fn p6_no_upload_brings_a_used_or_a_retired_code_back() {
+    let (_shop, promoflow) = Shop::with_codes(0);
+    promoflow.codes_of(FILE);
+    let running = promoflow.start().unwrap();
+    assert_eq!(
+        promoflow.birthday(&running, "ann@example.com").as_deref(),
+        Some("A")
+    );
+    let used = promoflow.code("A").unwrap();
+    for change in [
+        "code,inUse\nA,false\nD,false\n",
+        "code,expirationDate,discount,type,inUse\nA,2031-01-01,20,other,false\n",
+        "code\nA\n",
+        "code,inUse\nA,true\n",
+    ] {
+        promoflow.codes_of(change);
+        assert_eq!(promoflow.code("A").unwrap(), used, "{change}");
+        let (retired, _) = promoflow.code("D").unwrap().unwrap();
+        assert!(retired.in_use, "{change}");
+    }
+    assert_eq!(promoflow.free(), ["B", "C"]);
+    let moved = "code,discount,type\nD,50,birthday\n";
+    promoflow.codes_of(moved);
+    let (retired, _) = promoflow.code("D").unwrap().unwrap();
+    assert!(
+        retired.in_use,
+        "a retired code that is changed stays retired"
+    );
+    assert_eq!(retired.lane.discount, 50);
+    promoflow.audited();
+}
+
+#[test]
+fn p6_unused_codes_take_what_a_new_upload_says_of_them() {
+    let (_shop, promoflow) = Shop::with_codes(0);
+    promoflow.codes_of(FILE);
+    let report = promoflow.codes_of(
+        "code,expirationDate,discount,type,inUse\n\
+         A,2026-12-31,20,birthday,false\n\
+         B,2026-12-30,10,birthday,false\n\
+         C,2026-12-31,10,birthday,true\n",
+    );
+    assert_eq!(report.updated, 3);
+    let running = promoflow.start().unwrap();
+    assert_eq!(
+        promoflow.birthday(&running, "ann@example.com").as_deref(),
+        Some("B")
+    );
+    assert_eq!(promoflow.birthday(&running, "ben@example.com"), None);
+    assert_eq!(promoflow.free(), ["A"]);
+    promoflow.audited();
+}
+
+#[test]
+fn p6_uploads_in_the_middle_of_running_events_double_and_revive_nothing() {
+    let (_shop, promoflow) = Shop::with_codes(200);
+    let running = promoflow.start().unwrap();
+    let file: String = "code,expirationDate,discount,type,inUse\n".to_owned()
+        + &(0..200)
+            .map(|number| format!("C-{number:04},2999-12-31,10,birthday,false\n"))
+            .collect::<String>();
+    // The same codes with another date: each upload moves those that are unused.
+    let moved = file.replace("2999-12-31", "2999-11-30");
+    let runs: Vec<RunId> = std::thread::scope(|scope| {
+        let uploads = scope.spawn(|| {
+            for _ in 0..6 {
+                promoflow.codes_of(&moved);
+                promoflow.codes_of(&file);
+            }
+        });
+        let mut runs = Vec::new();
+        for number in 0..250 {
+            let address = format!("u{number}@example.com");
+            let event = Event::new("birthday", &address).with_param("EmailAddress", address);
+            runs.extend(running.send(event).unwrap().runs);
+        }
+        uploads.join().unwrap();
+        runs
+    });
+    running.rest(&runs).unwrap();
+    let mut got: Vec<String> = runs
+        .iter()
+        .filter_map(|run| promoflow.code_of(*run))
+        .collect();
+    assert_eq!(got.len(), 200);
+    got.sort();
+    got.dedup();
+    assert_eq!(got.len(), 200, "a code went to two runs");
+    assert!(promoflow.free().is_empty());
+    promoflow.audited();
+}
+
+#[test]
+fn p6_an_upload_of_many_rows_keeps_a_small_memory() {
+    let (shop, promoflow) = Shop::with_codes(0);
+    let mut helper = Helper::start(HELPER, &shop.database(), &["import", "200000"]);
+    helper.expect("inserted 200000");
+    let peak: u64 = helper.line().unwrap().parse().unwrap();
+    helper.end();
+    assert!(peak < 100 * 1024, "{peak} KiB at the peak");
+    let count = promoflow.count(&Filter::default()).unwrap();
+    assert_eq!((count.total, count.available), (200_000, 200_000));
+    promoflow.audited();
+}

@@ -1,0 +1,207 @@
+//! P8: an expired code is never handed out, and a delivery expires with the code it carries.
+
+use chrono_tz::Europe::Kyiv;
+use promoflow::channel::Handover;
+use promoflow::pool::Calendar;
+use promoflow::store::{DeliveryRow, DeliveryState, RunId};
+use promoflow::{Promoflow, Running};
+use promoflow_tests::{Shop, Teach, until};
+
+/// A workflow that asks for codes of its own type that last so many days.
+fn lasting(days: u32) -> String {
+    format!(
+        "
+workflow: d{days}
+start: {{ event: d{days} }}
+steps:
+  - id: code
+    block: get-promocode
+    with: {{ type: birthday, discount: 10, days: {days} }}
+    ports: {{ exhausted: end }}
+"
+    )
+}
+
+fn got(promoflow: &Promoflow, running: &Running, kind: &str) -> Option<String> {
+    promoflow.code_of(promoflow.one(running, kind, "ann@example.com"))
+}
+
+/// Two codes of one expiry, asked for right before a moment and at it.
+fn lasts_until(zone: Option<chrono_tz::Tz>, date: &str, moment: &str) {
+    let (shop, promoflow) = Shop::with_codes(0);
+    if let Some(zone) = zone {
+        promoflow.set_calendar(Calendar::new(zone)).unwrap();
+    }
+    promoflow.codes_of(&format!(
+        "code,expirationDate,discount,type\nA,{date},10,birthday\nB,{date},10,birthday\n"
+    ));
+    let running = promoflow.start().unwrap();
+    shop.clock.set(moment);
+    shop.clock.advance(-1);
+    assert_eq!(
+        got(&promoflow, &running, "birthday").as_deref(),
+        Some("A"),
+        "{date} before {moment}"
+    );
+    shop.clock.advance(1);
+    assert_eq!(
+        got(&promoflow, &running, "birthday"),
+        None,
+        "{date} at {moment}"
+    );
+    assert_eq!(promoflow.free(), ["B"]);
+    promoflow.audited();
+}
+
+#[test]
+fn p8_a_code_is_handed_out_until_its_expiry_and_not_at_it() {
+    lasts_until(None, "2026-06-01", "2026-06-02T00:00:00Z");
+    lasts_until(None, "2026-06-01T12:00", "2026-06-01T12:01:00Z");
+    lasts_until(None, "2026-06-01T12:00:30", "2026-06-01T12:00:30Z");
+}
+
+#[test]
+fn p8_a_date_means_the_end_of_that_day_in_the_time_zone_of_the_database() {
+    lasts_until(Some(Kyiv), "2026-06-01", "2026-06-01T21:00:00Z");
+    lasts_until(Some(Kyiv), "2026-06-01T18:30", "2026-06-01T15:31:00Z");
+    // In winter the zone is an hour nearer.
+    lasts_until(Some(Kyiv), "2026-12-01", "2026-12-01T22:00:00Z");
+}
+
+#[test]
+fn p8_days_are_whole_days_after_today_in_the_time_zone_of_the_database() {
+    let (shop, promoflow) = Shop::with_codes(0);
+    promoflow.set_calendar(Calendar::new(Kyiv)).unwrap();
+    promoflow.workflows_of(&lasting(7));
+    promoflow.codes_of(
+        "code,expirationDate,discount,type\n\
+         SHORT,2026-06-07,10,birthday\n\
+         A,2026-06-08,10,birthday\n\
+         B,2026-06-08,10,birthday\n\
+         C,2026-06-09,10,birthday\n",
+    );
+    let running = promoflow.start().unwrap();
+    // 23:59:59.999 of the first of June there.
+    shop.clock.set("2026-06-01T20:59:59.999Z");
+    assert_eq!(got(&promoflow, &running, "d7").as_deref(), Some("A"));
+    // The second of June there, still the first in UTC: B lasts for six more days now.
+    shop.clock.advance(1);
+    assert_eq!(got(&promoflow, &running, "d7").as_deref(), Some("C"));
+    assert_eq!(got(&promoflow, &running, "d7"), None);
+    assert_eq!(promoflow.free(), ["B", "SHORT"]);
+}
+
+#[test]
+fn p8_a_code_that_expires_between_its_claim_and_the_commit_is_not_handed_out() {
+    let (shop, promoflow) = Shop::with_codes(0);
+    promoflow.codes_of(
+        "code,expirationDate,discount,type\n\
+         A,2026-06-01T12:00,10,birthday\n\
+         B,2026-06-01T13:00,10,birthday\n",
+    );
+    let running = promoflow.start().unwrap();
+    let clock = shop.clock.clone();
+    shop.clock.before_commit(move || clock.advance(60_000));
+    assert_eq!(
+        got(&promoflow, &running, "birthday").as_deref(),
+        Some("B"),
+        "A expired before the commit"
+    );
+    assert_eq!(shop.clock.commits_to_come(), 0);
+    assert_eq!(promoflow.free(), ["A"]);
+    drop(running);
+    assert_eq!(shop.letters.texts(), ["B"]);
+    promoflow.audited();
+}
+
+/// The one delivery.
+fn delivery(promoflow: &Promoflow, run: RunId) -> DeliveryRow {
+    let code = promoflow.code_of(run).unwrap();
+    let (_, deliveries) = promoflow.code(&code).unwrap().unwrap();
+    assert_eq!(deliveries.len(), 1);
+    deliveries[0].clone()
+}
+
+#[test]
+fn p8_a_delivery_is_not_begun_when_its_code_has_expired_and_says_so() {
+    for (late, state, letters) in [
+        (59_999, DeliveryState::Delivered, 1),
+        (60_000, DeliveryState::Failed, 0),
+    ] {
+        let (shop, promoflow) = Shop::with_codes(0);
+        promoflow.codes_of("code,expirationDate,discount,type\nA,2026-06-01T12:00,10,birthday\n");
+        let running = promoflow.start().unwrap();
+        // The first commit is that of the run, the second the start of the attempt.
+        let clock = shop.clock.clone();
+        shop.clock.before_commit(|| ());
+        shop.clock.before_commit(move || clock.advance(late));
+        let run = promoflow.one(&running, "birthday", "ann@example.com");
+        drop(running);
+        let delivery = delivery(&promoflow, run);
+        assert_eq!(delivery.state, state, "{late}");
+        assert_eq!(shop.letters.sent().len(), letters, "{late}");
+        if letters == 0 {
+            assert_eq!(
+                delivery.error.as_deref(),
+                Some("the promo code that it carries has expired")
+            );
+            assert_eq!(delivery.attempts, 0);
+        }
+        promoflow.audited();
+    }
+}
+
+#[test]
+fn p8_a_delivery_that_is_tried_again_expires_with_its_code() {
+    let (shop, promoflow) = Shop::with_codes(0);
+    promoflow.codes_of("code,expirationDate,discount,type\nA,2026-06-01T12:30,10,birthday\n");
+    shop.letters.answer(Handover::Later {
+        error: "busy".into(),
+        after: None,
+    });
+    let running = promoflow.start().unwrap();
+    let run = promoflow.one(&running, "birthday", "ann@example.com");
+    let first = delivery(&promoflow, run);
+    assert_eq!((first.state, first.attempts), (DeliveryState::Pending, 1));
+    shop.clock.advance(3_600_000);
+    drop(running);
+    let running = promoflow.start().unwrap();
+    until(|| delivery(&promoflow, run).state != DeliveryState::Pending);
+    drop(running);
+    let last = delivery(&promoflow, run);
+    assert_eq!((last.state, last.attempts), (DeliveryState::Failed, 1));
+    assert!(last.error.unwrap().contains("expired"));
+    assert_eq!(shop.letters.sent().len(), 1);
+}
+
+#[test]
+fn p8_a_delivery_expires_with_a_code_of_an_earlier_segment_too() {
+    let (shop, promoflow) = Shop::with_codes(0);
+    promoflow.codes_of("code,expirationDate,discount,type\nA,2026-06-02T11:00,10,birthday\n");
+    promoflow.workflows_of(
+        "
+workflow: tomorrow
+start: { event: tomorrow }
+steps:
+  - id: code
+    block: get-promocode
+    with: { type: birthday, discount: 10, days: 0 }
+    ports: { exhausted: end }
+  - id: sleep
+    block: mischief
+    with: { do: wait, until: 1780401600000 }
+    ports: { aside: end }
+  - id: mail
+    block: send-message
+    with: { channel: email, message: mail }
+",
+    );
+    let running = promoflow.start().unwrap();
+    let run = promoflow.one(&running, "tomorrow", "ann@example.com");
+    // 2026-06-02 at noon; the code expired at 11:01.
+    shop.clock.set("2026-06-02T12:00:00Z");
+    running.rest(&[run]).unwrap();
+    drop(running);
+    assert_eq!(delivery(&promoflow, run).state, DeliveryState::Failed);
+    assert!(shop.letters.sent().is_empty());
+}

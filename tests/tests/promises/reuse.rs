@@ -1,0 +1,208 @@
+//! What *Get promo code* does beside taking a new code: P1, P4, P5 and P8 hold for codes that
+//! serve again.
+
+use promoflow::event::Event;
+use promoflow::store::{Order, Ordered, RunId, RunState};
+use promoflow::{Promoflow, Running};
+use promoflow_tests::{Shop, Teach};
+
+/// A workflow that gets a code so and sends it.
+fn workflow(id: &str, event: &str, more: &str) -> String {
+    format!(
+        "
+workflow: {id}
+start: {{ event: {event} }}
+steps:
+  - id: code
+    block: get-promocode
+    with: {{ type: birthday, discount: 10, days: 7{more} }}
+    ports: {{ exhausted: end }}
+  - id: again
+    block: get-promocode
+    with: {{ type: birthday, discount: 10, days: 7, as: second{more} }}
+    ports: {{ exhausted: end }}
+  - id: mail
+    block: send-message
+    with: {{ channel: email, message: mail }}
+"
+    )
+}
+
+fn send(running: &Running, kind: &str, key: &str) -> Vec<RunId> {
+    let event = Event::new(kind, key).with_param("EmailAddress", key);
+    let receipt = running.send(event).unwrap();
+    running.rest(&receipt.runs).unwrap();
+    receipt.runs
+}
+
+/// The two codes of a run.
+fn codes(promoflow: &Promoflow, run: RunId) -> [String; 2] {
+    let (row, steps) = promoflow.run_of(run);
+    assert_eq!(row.state, RunState::Completed, "{row:?}");
+    let value = |step: usize, name: &str| steps[step].data[name].as_str().unwrap().to_owned();
+    [value(0, "promocode"), value(1, "second")]
+}
+
+#[test]
+fn p1_an_empty_pool_gives_the_default_code_to_anybody() {
+    let (shop, promoflow) = Shop::with_codes(1);
+    promoflow.workflows_of(&workflow("w", "e", ", when-empty: { code: WELCOME }"));
+    let running = promoflow.start().unwrap();
+    let ann = promoflow.birthday(&running, "ann@example.com");
+    assert_eq!(ann.as_deref(), Some("C-0000"));
+    let ben = send(&running, "e", "ben@example.com")[0];
+    assert_eq!(codes(&promoflow, ben), ["WELCOME", "WELCOME"]);
+    assert_eq!(shop.letters.texts(), ["C-0000", "WELCOME"]);
+    promoflow.audited();
+}
+
+#[test]
+fn p1_within_a_run_the_same_code_serves_again() {
+    let (_shop, promoflow) = Shop::with_codes(3);
+    promoflow.workflows_of(&workflow("w", "e", ", reuse: run"));
+    let running = promoflow.start().unwrap();
+    for code in ["C-0000", "C-0001"] {
+        let run = send(&running, "e", "ann@example.com")[0];
+        assert_eq!(codes(&promoflow, run), [code, code]);
+    }
+    assert_eq!(promoflow.free(), ["C-0002"]);
+    promoflow.audited();
+}
+
+#[test]
+fn p1_within_a_run_the_same_code_serves_again_after_a_wait() {
+    let (shop, promoflow) = Shop::with_codes(3);
+    promoflow.workflows_of(
+        "
+workflow: w
+start: { event: e }
+steps:
+  - id: code
+    block: get-promocode
+    with: { type: birthday, discount: 10, days: 7 }
+    ports: { exhausted: end }
+  - id: sleep
+    block: mischief
+    with: { do: wait, until: 1780401600000 }
+    ports: { aside: end }
+  - id: again
+    block: get-promocode
+    with: { type: birthday, discount: 10, days: 7, reuse: run }
+    ports: { exhausted: end }
+  - id: mail
+    block: send-message
+    with: { channel: email, message: mail }
+",
+    );
+    let running = promoflow.start().unwrap();
+    let run = send(&running, "e", "ann@example.com")[0];
+    shop.clock.set("2026-06-03T12:00:00Z");
+    running.rest(&[run]).unwrap();
+    assert_eq!(promoflow.free(), ["C-0001", "C-0002"]);
+    assert_eq!(shop.letters.texts(), ["C-0000"]);
+    promoflow.audited();
+}
+
+#[test]
+fn p1_a_contact_keeps_a_code_for_a_period_from_the_claim() {
+    let (shop, promoflow) = Shop::with_codes(5);
+    promoflow.workflows_of(&workflow("w", "e", ", reuse: { contact: 30d }"));
+    promoflow.workflows_of(&workflow("other", "other", ", reuse: { contact: 30d }"));
+    let running = promoflow.start().unwrap();
+    let gets = |kind: &str, key: &str, code: &str| {
+        let run = send(&running, kind, key)[0];
+        assert_eq!(codes(&promoflow, run), [code, code], "{kind} {key}");
+    };
+    gets("e", "ann@example.com", "C-0000");
+    gets("e", "ben@example.com", "C-0001");
+    shop.clock.set("2026-06-20T12:00:00Z");
+    gets("other", "ann@example.com", "C-0000");
+    shop.clock.set("2026-06-30T12:00:00Z");
+    gets("e", "ann@example.com", "C-0000");
+    shop.clock.set("2026-07-01T12:00:00Z");
+    gets("e", "ann@example.com", "C-0002");
+    gets("other", "ann@example.com", "C-0002");
+    // A step that does not reuse takes its own.
+    let own = promoflow.birthday(&running, "ann@example.com");
+    assert_eq!(own.as_deref(), Some("C-0003"));
+    promoflow.audited();
+}
+
+#[test]
+fn p1_workflows_of_one_event_give_a_contact_one_code_and_so_do_senders_that_race() {
+    let (_shop, promoflow) = Shop::with_codes(20);
+    promoflow.workflows_of(&workflow("w", "e", ", reuse: { contact: 30d }"));
+    promoflow.workflows_of(&workflow("other", "e", ", reuse: { contact: 30d }"));
+    let running = promoflow.start().unwrap();
+    let runs: Vec<RunId> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4)
+            .map(|_| scope.spawn(|| send(&running, "e", "ann@example.com")))
+            .collect();
+        let joined = threads.into_iter().map(|thread| thread.join().unwrap());
+        joined.flatten().collect()
+    });
+    running.rest_all().unwrap();
+    assert_eq!(runs.len(), 8);
+    let first = codes(&promoflow, runs[0]);
+    for run in runs {
+        assert_eq!(codes(&promoflow, run), first);
+    }
+    assert_eq!(promoflow.free().len(), 19);
+    promoflow.audited();
+}
+
+#[test]
+fn p8_a_kept_code_that_no_longer_lasts_is_replaced_and_deliveries_expire_with_it() {
+    let (shop, promoflow) = Shop::with_codes(0);
+    promoflow.codes_of(
+        "code,expirationDate,discount,type\nSOON,2026-06-15,10,birthday\n\
+         LATE,2026-12-31,10,birthday\n",
+    );
+    promoflow.workflows_of(&workflow("w", "e", ", reuse: { contact: 300d }"));
+    let running = promoflow.start().unwrap();
+    for (day, code) in [(1, "SOON"), (5, "SOON"), (12, "LATE")] {
+        shop.clock.set(&format!("2026-06-{day:02}T12:00:00Z"));
+        let run = send(&running, "e", "ann@example.com")[0];
+        assert_eq!(codes(&promoflow, run), [code, code]);
+    }
+    let expiries: Vec<i64> = {
+        let sql = shop.sql();
+        let mut rows = sql
+            .prepare("SELECT DISTINCT expires FROM delivery ORDER BY id")
+            .unwrap();
+        let found = rows.query_map([], |row| row.get(0)).unwrap();
+        found.map(Result::unwrap).collect()
+    };
+    assert_eq!(expiries.len(), 2);
+    assert!(expiries[0] < expiries[1]);
+    promoflow.audited();
+}
+
+#[test]
+fn p4_a_code_that_served_another_run_stays_until_that_is_cancelled_too() {
+    let (shop, _) = Shop::with_codes(2);
+    let promoflow = shop.builder().delivers(false).open().unwrap();
+    let waits = "
+  - id: sleep
+    block: mischief
+    with: { do: wait, until: 1780401600000 }
+    ports: { aside: end }
+";
+    let yaml = workflow("w", "e", ", reuse: { contact: 30d }");
+    promoflow.workflows_of(&format!("{}{waits}", yaml.trim_end()));
+    let running = promoflow.start().unwrap();
+    let event = || Event::new("e", "ann@example.com").with_param("EmailAddress", "a@example.com");
+    let first = running.send(event()).unwrap().runs[0];
+    let second = running.send(event()).unwrap().runs[0];
+    assert_eq!(promoflow.free(), ["C-0001"]);
+    let cancelled = |released| Ordered::Done {
+        released,
+        called_off: 1,
+    };
+    let cancel = |run| promoflow.order_run(run, Order::Cancel).unwrap();
+    assert_eq!(cancel(first), cancelled(0));
+    assert_eq!(promoflow.free(), ["C-0001"]);
+    assert_eq!(cancel(second), cancelled(1));
+    assert_eq!(promoflow.free(), ["C-0000", "C-0001"]);
+    promoflow.audited();
+}

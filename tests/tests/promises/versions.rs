@@ -1,0 +1,141 @@
+//! Versions: a run keeps the workflow, the messages and the blocks that it started with.
+
+use promoflow::Promoflow;
+use promoflow::event::Event;
+use promoflow::store::{RunState, WorkflowState};
+use promoflow_tests::{CODE_THEN_MAIL, Shop, Teach};
+
+/// Waits until 2026-06-02 at noon, then sends the message.
+const SLEEP_THEN_MAIL: &str = "
+workflow: slow
+start: { event: slow }
+steps:
+  - id: sleep
+    block: mischief
+    with: { do: wait, until: 1780401600000 }
+    ports: { aside: end }
+  - id: mail
+    block: send-message
+    with: { channel: email, message: note }
+";
+
+fn note(text: &str) -> String {
+    format!("message: note\nchannel: email\nsubject: Note\ntext: {text}\n")
+}
+
+fn slow(text: &str) -> (Shop, Promoflow) {
+    let shop = Shop::new();
+    let promoflow = shop.open();
+    promoflow.messages_of(&note(text));
+    promoflow.workflows_of(SLEEP_THEN_MAIL);
+    (shop, promoflow)
+}
+
+#[test]
+fn a_run_keeps_the_message_that_it_started_with_and_new_runs_use_the_new_one() {
+    let (shop, promoflow) = slow("old");
+    let running = promoflow.start().unwrap();
+    let old = promoflow.one(&running, "slow", "ann@example.com");
+    promoflow.messages_of(&note("new"));
+    let new = promoflow.one(&running, "slow", "ben@example.com");
+    shop.clock.set("2026-06-02T12:00:00Z");
+    running.rest(&[old, new]).unwrap();
+    drop(running);
+    let mut sent: Vec<(String, String)> = shop
+        .letters
+        .sent()
+        .into_iter()
+        .map(|letter| (letter.address, letter.text))
+        .collect();
+    sent.sort();
+    let letter = |address: &str, text: &str| (address.to_owned(), text.to_owned());
+    assert_eq!(
+        sent,
+        [
+            letter("ann@example.com", "old"),
+            letter("ben@example.com", "new")
+        ]
+    );
+}
+
+#[test]
+fn a_run_keeps_its_workflow_message_and_block_in_a_process_that_knows_none_of_them() {
+    let (shop, promoflow) = slow("old");
+    let running = promoflow.start().unwrap();
+    let run = promoflow.one(&running, "slow", "ann@example.com");
+    drop(running);
+    promoflow.messages_of(&note("new"));
+    promoflow.workflows_of(
+        "
+workflow: slow
+start: { event: slow }
+steps:
+  - id: other
+    block: mischief
+    with: { do: trap }
+    ports: { aside: end }
+",
+    );
+    drop(promoflow);
+
+    // No folder of blocks: what the run needs stands in the database.
+    let promoflow = Promoflow::builder(shop.database())
+        .clock(shop.clock.clone())
+        .channel(shop.letters.clone())
+        .cache(shop.beside("compiled"))
+        .open()
+        .unwrap();
+    shop.clock.set("2026-06-02T12:00:00Z");
+    let running = promoflow.start().unwrap();
+    running.rest(&[run]).unwrap();
+    drop(running);
+    let (row, steps) = promoflow.run_of(run);
+    assert_eq!(row.state, RunState::Completed, "{row:?}");
+    let steps: Vec<&str> = steps.iter().map(|step| step.step.as_str()).collect();
+    assert_eq!(steps, ["sleep", "mail"]);
+    assert_eq!(shop.letters.texts(), ["old"]);
+    assert_eq!(promoflow.workflow_names().unwrap()[&row.workflow].1, 1);
+}
+
+#[test]
+fn a_paused_workflow_starts_nothing_and_its_runs_go_on() {
+    let (shop, promoflow) = slow("note");
+    let running = promoflow.start().unwrap();
+    let run = promoflow.one(&running, "slow", "ann@example.com");
+    assert!(
+        promoflow
+            .set_workflow_state("slow", WorkflowState::Paused)
+            .unwrap()
+    );
+    let event = || Event::new("slow", "ben@example.com");
+    assert!(running.send(event()).unwrap().runs.is_empty());
+    shop.clock.set("2026-06-02T12:00:00Z");
+    running.rest(&[run]).unwrap();
+    assert_eq!(promoflow.run_of(run).0.state, RunState::Completed);
+    promoflow
+        .set_workflow_state("slow", WorkflowState::Active)
+        .unwrap();
+    assert_eq!(running.send(event()).unwrap().runs.len(), 1);
+    assert!(
+        !promoflow
+            .set_workflow_state("none", WorkflowState::Paused)
+            .unwrap()
+    );
+}
+
+#[test]
+fn a_workflow_applied_between_an_event_and_its_commit_is_the_one_that_starts() {
+    let (shop, promoflow) = Shop::with_codes(5);
+    let running = promoflow.start().unwrap();
+    let other = shop.open();
+    let without_mail: String = CODE_THEN_MAIL.split("  - id: mail").next().unwrap().into();
+    shop.clock
+        .before_commit(move || other.workflows_of(&without_mail));
+    let run = promoflow.one(&running, "birthday", "ann@example.com");
+    assert_eq!(shop.clock.commits_to_come(), 0);
+    let (row, steps) = promoflow.run_of(run);
+    assert_eq!(promoflow.workflow_names().unwrap()[&row.workflow].1, 2);
+    assert_eq!(steps.len(), 1);
+    assert_eq!(promoflow.code_of(run).as_deref(), Some("C-0000"));
+    promoflow.audited();
+}
