@@ -1,0 +1,178 @@
+//! `block_overhead`: a fresh sandbox, its call and its teardown, beside the same block compiled
+//! natively; and the ceiling of the blocks alone, without any storage, on all cores.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use plugin_get_promocode::GetPromocode;
+use promoflow::block::{
+    Block, BlockLibrary, Bounds, Call, ClaimError, ClaimRequest, CodeOrigin, LogLevel, Outcome,
+    Promocode, Sandboxes, SendError, SendRequest, SetError, StepHost, Value,
+};
+
+use crate::report::{Report, Rounds, median};
+
+const CALLS: u32 = 20_000;
+const ROUNDS: usize = 7;
+
+pub(crate) fn measure(report: &mut Report) -> Result<()> {
+    let sandboxes = Sandboxes::new(Bounds::default(), None)
+        .map_err(|error| anyhow::anyhow!("cannot make sandboxes: {error:#}"))?;
+    let library = BlockLibrary::standard(&sandboxes)?;
+    let block = |name: &str| {
+        let known = library.get(name).context("a standard block")?;
+        anyhow::Ok(Arc::clone(&known.block))
+    };
+    let (code, message) = (block("get-promocode")?, block("send-message")?);
+    sandboxes.prepare_thread();
+
+    let mut rounds = Rounds::default();
+    let mut ceilings = Vec::new();
+    for round in 0..=ROUNDS {
+        let value = per_call(|| in_sandbox(&code, code_call()))?;
+        let baseline = per_call(native)?;
+        let ceiling = ceiling(&sandboxes, &code, &message)?;
+        if round > 0 {
+            rounds.add(value, baseline);
+            ceilings.push(ceiling);
+        }
+    }
+    report.compared(
+        "block_overhead",
+        "us/block",
+        "value <= 10; baseline: native",
+        &rounds,
+    );
+    report.alone(
+        "blocks_alone_runs_per_s",
+        "runs/s",
+        "the ceiling without storage",
+        &ceilings,
+    );
+    ensure!(median(&ceilings) > 0.0, "no block ran");
+    Ok(())
+}
+
+fn per_call(mut call: impl FnMut() -> Result<()>) -> Result<f64> {
+    let begin = Instant::now();
+    for _ in 0..CALLS {
+        call()?;
+    }
+    Ok(begin.elapsed().as_secs_f64() * 1e6 / f64::from(CALLS))
+}
+
+fn code_call() -> Call {
+    Call {
+        params: vec![
+            ("type".into(), Value::Text("birthday".into())),
+            ("discount".into(), Value::Integer(10)),
+            ("days".into(), Value::Integer(7)),
+            ("as".into(), Value::Text("promocode".into())),
+            ("when-empty".into(), Value::Text("port".into())),
+            ("reuse".into(), Value::Text("never".into())),
+        ],
+        resumed: None,
+    }
+}
+
+fn message_call() -> Call {
+    Call {
+        params: vec![
+            ("channel".into(), Value::Text("sms".into())),
+            ("message".into(), Value::Text("greeting".into())),
+        ],
+        resumed: None,
+    }
+}
+
+fn in_sandbox(block: &Block, call: Call) -> Result<()> {
+    let (outcome, _) = block.run(call, Box::new(Still));
+    match outcome {
+        Ok(Outcome::Port(port)) if port == "next" => Ok(()),
+        other => anyhow::bail!("the block answered {other:?}"),
+    }
+}
+
+/// The block compiled for this machine, with the SDK's stand-in for the host.
+fn native() -> Result<()> {
+    let mut host = promoflow_block::testing::Host::new().code("HAPPY-1");
+    let step = [
+        ("type", "birthday".into()),
+        ("discount", 10.into()),
+        ("days", 7.into()),
+        ("as", "promocode".into()),
+        ("when-empty", "port".into()),
+        ("reuse", "never".into()),
+    ];
+    let outcome = host.run::<GetPromocode>(step);
+    ensure!(black_box(outcome).is_ok(), "the block failed");
+    Ok(())
+}
+
+/// Runs of two blocks per second on all cores, with nothing stored.
+fn ceiling(sandboxes: &Sandboxes, code: &Block, message: &Block) -> Result<f64> {
+    let cores = thread::available_parallelism().map_or(2, usize::from);
+    let begin = Instant::now();
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..cores)
+            .map(|_| {
+                scope.spawn(|| {
+                    sandboxes.prepare_thread();
+                    for _ in 0..CALLS / 2 {
+                        in_sandbox(code, code_call())?;
+                        in_sandbox(message, message_call())?;
+                    }
+                    anyhow::Ok(())
+                })
+            })
+            .collect();
+        for thread in threads {
+            thread
+                .join()
+                .map_err(|_| anyhow::anyhow!("a thread panicked"))??;
+        }
+        anyhow::Ok(())
+    })?;
+    let runs = f64::from(CALLS / 2) * cores as f64;
+    Ok(runs / begin.elapsed().as_secs_f64())
+}
+
+/// A run that does nothing.
+struct Still;
+
+impl StepHost for Still {
+    fn get(&self, name: &str) -> Option<Value> {
+        (name == "Phone").then(|| Value::Text("+380501234567".into()))
+    }
+
+    fn set(&mut self, _: &str, _: Value) -> Result<(), SetError> {
+        Ok(())
+    }
+
+    fn names(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn key(&self) -> &str {
+        "ann"
+    }
+
+    fn claim(&mut self, request: ClaimRequest) -> Result<Promocode, ClaimError> {
+        Ok(Promocode {
+            code: "HAPPY-1".into(),
+            code_type: request.selector.lane.code_type,
+            discount: request.selector.lane.discount,
+            expires: None,
+            origin: CodeOrigin::Claimed,
+        })
+    }
+
+    fn send(&mut self, _: SendRequest) -> Result<u32, SendError> {
+        Ok(0)
+    }
+
+    fn log(&mut self, _: LogLevel, _: &str) {}
+}

@@ -1,0 +1,143 @@
+//! `durable_runs_per_s`: from the accepted event to the committed outbox row, beside a bare loop
+//! that writes the same rows with the best batch size, and beside one transaction a run.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use promoflow::store::sqlite::SqliteStore;
+use rusqlite::types::Value;
+use rusqlite::{Connection, params_from_iter};
+
+use crate::fixture::{self, Layout};
+use crate::report::{Report, Rounds};
+
+const CODES: u64 = 1_000_000;
+const RUNS: u64 = 50_000;
+const ROUNDS: usize = 5;
+/// Runs of the loop that commits each on its own: enough to be steady, few enough to end.
+const SINGLE: usize = 4_000;
+const BATCHES: [usize; 4] = [100, 300, 1_000, 3_000];
+
+pub(crate) fn measure(report: &mut Report) -> Result<()> {
+    for layout in [Layout::Ordered, Layout::Scattered] {
+        let folder = fixture::folder()?;
+        let pool = folder.path().join("pool.db");
+        fixture::pool(&pool, &fixture::csv(CODES, layout)?)?;
+        let rows = rows_of(&engine(&pool)?.1)?;
+        let mut best = (BATCHES[0], 0.0);
+        for batch in BATCHES {
+            let rate = replay(&pool, &rows, batch)?;
+            if rate > best.1 {
+                best = (batch, rate);
+            }
+        }
+        let (mut limit, mut single) = (Rounds::default(), Rounds::default());
+        for _ in 0..ROUNDS {
+            let baseline = replay(&pool, &rows, best.0)?;
+            let (rate, _) = engine(&pool)?;
+            limit.add(rate, baseline);
+            single.add(rate, replay(&pool, &rows[..SINGLE], 1)?);
+        }
+        let name = format!("durable_runs_per_s_{}", layout.name());
+        report.compared(
+            &name,
+            "runs/s",
+            "ratio >= 0.5 of sqlite_group_commit_limit",
+            &limit,
+        );
+        if layout == Layout::Ordered {
+            let goal = "ratio >= 5 of a transaction a run";
+            report.compared("durable_runs_vs_commit_per_run", "runs/s", goal, &single);
+        }
+    }
+    Ok(())
+}
+
+/// Runs through the engine on a copy of the pool: their rate, and the copy.
+fn engine(pool: &Path) -> Result<(f64, std::path::PathBuf)> {
+    let copy = fixture::copy(pool, "engine.db")?;
+    let running = fixture::builder(&copy).open()?.start()?;
+    let (done, failed) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let begin = Instant::now();
+    for number in 0..RUNS {
+        let (done, failed) = (Arc::clone(&done), Arc::clone(&failed));
+        running.submit(fixture::event(number), move |receipt| {
+            if receipt.is_err() {
+                failed.fetch_add(1, Ordering::SeqCst);
+            }
+            done.fetch_add(1, Ordering::SeqCst);
+        });
+    }
+    while done.load(Ordering::SeqCst) < RUNS {
+        thread::sleep(Duration::from_micros(200));
+    }
+    let took = begin.elapsed();
+    running.stop();
+    ensure!(failed.load(Ordering::SeqCst) == 0, "events were refused");
+    Ok((RUNS as f64 / took.as_secs_f64(), copy))
+}
+
+/// The tables that a run writes, in the order in which the engine writes them.
+const TABLES: [&str; 5] = ["event", "run", "claim", "delivery", "journal"];
+
+/// What the engine wrote for one run, a row a table.
+type Run = [Vec<Value>; TABLES.len()];
+
+fn rows_of(database: &Path) -> Result<Vec<Run>> {
+    let connection = Connection::open(database)?;
+    let tables = TABLES.map(|table| rows(&connection, table));
+    let mut tables = tables.into_iter().collect::<Result<Vec<_>>>()?.into_iter();
+    let mut next = || tables.next().context("a table").map(Vec::into_iter);
+    let (event, run, claim, delivery, journal) = (next()?, next()?, next()?, next()?, next()?);
+    let runs = event.zip(run).zip(claim).zip(delivery).zip(journal);
+    let runs: Vec<Run> = runs
+        .map(|((((event, run), claim), delivery), journal)| [event, run, claim, delivery, journal])
+        .collect();
+    ensure!(
+        runs.len() == RUNS as usize,
+        "{} of {RUNS} runs wrote a row in each table",
+        runs.len()
+    );
+    Ok(runs)
+}
+
+fn rows(connection: &Connection, table: &str) -> Result<Vec<Vec<Value>>> {
+    let key = if table == "journal" { "run" } else { "id" };
+    let mut statement = connection.prepare(&format!("SELECT * FROM {table} ORDER BY {key}"))?;
+    let columns = statement.column_count();
+    let rows = statement.query_map([], |row| {
+        (0..columns).map(|column| row.get(column)).collect()
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Writes the rows into a copy of the pool, that many runs a transaction: runs per second.
+fn replay(pool: &Path, runs: &[Run], batch: usize) -> Result<f64> {
+    let copy = fixture::copy(pool, "replay.db")?;
+    let connection = SqliteStore::connect(&copy)?;
+    let insert = |table: usize| -> Result<_> {
+        let marks = vec!["?"; runs[0][table].len()].join(", ");
+        Ok(connection.prepare(&format!("INSERT INTO {} VALUES ({marks})", TABLES[table]))?)
+    };
+    let mut inserts = (0..TABLES.len()).map(insert).collect::<Result<Vec<_>>>()?;
+    let mut take =
+        connection.prepare("DELETE FROM free WHERE lane = ? AND expires = ? AND id = ?")?;
+    let begin = Instant::now();
+    for batch in runs.chunks(batch) {
+        connection.execute_batch("BEGIN IMMEDIATE")?;
+        for run in batch {
+            // Lane, expiry and number of the claimed code stand in this order in `claim`.
+            let taken = take.execute(params_from_iter(&run[2][5..8]))?;
+            ensure!(taken == 1, "a code was not there");
+            for (insert, row) in inserts.iter_mut().zip(run) {
+                insert.execute(params_from_iter(row))?;
+            }
+        }
+        connection.execute_batch("COMMIT")?;
+    }
+    Ok(runs.len() as f64 / begin.elapsed().as_secs_f64())
+}

@@ -1,0 +1,66 @@
+//! `trigger_latency`: a single client, from sending the event to the committed outbox row, beside
+//! one bare durable commit of one row.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use promoflow::store::sqlite::SqliteStore;
+
+use crate::fixture::{self, Layout};
+use crate::report::{Report, Rounds};
+
+const CODES: u64 = 100_000;
+const ROUNDS: usize = 7;
+const EVENTS: u64 = 400;
+
+pub(crate) fn measure(report: &mut Report) -> Result<()> {
+    let folder = fixture::folder()?;
+    let pool = folder.path().join("pool.db");
+    fixture::pool(&pool, &fixture::csv(CODES, Layout::Scattered)?)?;
+    let running = fixture::builder(&pool).open()?.start()?;
+    let bare = SqliteStore::connect(&folder.path().join("bare.db"))?;
+    bare.execute_batch("CREATE TABLE row (id INTEGER PRIMARY KEY, text TEXT) STRICT")?;
+    let mut insert = bare.prepare("INSERT INTO row (text) VALUES (?)")?;
+
+    let (mut p50, mut p99) = (Rounds::default(), Rounds::default());
+    for round in 0..ROUNDS {
+        let (mut events, mut commits) = (Vec::new(), Vec::new());
+        // One after the other, so that both meet the same moments of a busy machine.
+        for number in 0..EVENTS {
+            let begin = Instant::now();
+            insert.execute(["a row of about the length that an outbox row has in practice"])?;
+            commits.push(micros(begin));
+            let begin = Instant::now();
+            running.send(fixture::event(number))?;
+            events.push(micros(begin));
+        }
+        if round == 0 {
+            // Caches fill.
+            continue;
+        }
+        p50.add(quantile(&mut events, 0.50), quantile(&mut commits, 0.50));
+        p99.add(quantile(&mut events, 0.99), quantile(&mut commits, 0.99));
+    }
+    report.compared(
+        "trigger_latency_p50",
+        "us",
+        "ratio <= 1.5 of a bare durable commit",
+        &p50,
+    );
+    report.compared(
+        "trigger_latency_p99",
+        "us",
+        "ratio <= 3 of a bare durable commit",
+        &p99,
+    );
+    Ok(())
+}
+
+fn micros(begin: Instant) -> f64 {
+    begin.elapsed().as_secs_f64() * 1e6
+}
+
+fn quantile(values: &mut [f64], share: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[((values.len() - 1) as f64 * share) as usize]
+}
