@@ -98,6 +98,7 @@ impl Prepared {
             subject: render("subject", &self.subject, Escape::None)?.map(one_line),
             text: render("text", &self.text, Escape::None)?,
             html: render("html", &self.html, Escape::Html)?,
+            ..Content::default()
         })
     }
 }

@@ -13,6 +13,7 @@ mod commit;
 mod deliveries;
 mod history;
 mod lanes;
+mod layouts;
 mod orders;
 mod release;
 mod reuse;
@@ -35,10 +36,6 @@ use crate::failpoint::{self, Failpoint};
 
 pub use lanes::LaneIds;
 
-/// Marks our files among SQLite files: `Prom` in ASCII.
-const APPLICATION_ID: i32 = 0x5072_6f6d;
-/// The layout of the tables; raised with every change of it.
-const SCHEMA_VERSION: i32 = 1;
 /// How long a writer waits for another process. A strict upload of millions of rows is one
 /// transaction and holds the others up for that long.
 const BUSY_SECONDS: u64 = 120;
@@ -85,7 +82,7 @@ impl SqliteStore {
             )));
         }
         let mut connection = connect(path)?;
-        prepare_file(&mut connection, path)?;
+        layouts::prepare(&mut connection, path)?;
         let watcher = connect(path)?;
         Ok(SqliteStore {
             path: path.to_owned(),
@@ -225,45 +222,6 @@ fn connect(path: &Path) -> Result<Connection> {
         .map_err(open_error)?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     Ok(connection)
-}
-
-/// Makes the tables in an empty file; refuses a file of something else, or of a later version.
-fn prepare_file(connection: &mut Connection, path: &Path) -> Result<()> {
-    // Without a transaction first: a file that is ready opens while somebody else writes it.
-    if layout(connection)? == (APPLICATION_ID, SCHEMA_VERSION) {
-        return Ok(());
-    }
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let (application, version) = layout(&transaction)?;
-    if (application, version) == (APPLICATION_ID, SCHEMA_VERSION) {
-        return Ok(());
-    }
-    if application == APPLICATION_ID {
-        return Err(StoreError::Open(format!(
-            "{} was written by a promoflow with layout {version}; this one knows layout \
-             {SCHEMA_VERSION}: use the release that wrote it, or a later one",
-            path.display()
-        )));
-    }
-    let tables: i64 =
-        transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    if tables > 0 || application != 0 {
-        return Err(StoreError::Open(format!(
-            "{} is a database of another program; name a file of promoflow's with --db",
-            path.display()
-        )));
-    }
-    transaction.execute_batch(include_str!("schema.sql"))?;
-    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-    transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-    transaction.commit()?;
-    Ok(())
-}
-
-/// Whose file it is, and in which layout.
-fn layout(connection: &Connection) -> Result<(i32, i32)> {
-    let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get(0));
-    Ok((pragma("application_id")?, pragma("user_version")?))
 }
 
 impl From<rusqlite::Error> for StoreError {
