@@ -7,6 +7,7 @@
 //! *executor lock* decides which process of a database executes at all. Once a segment is
 //! committed, the outbox is told ([`crate::outbox`]).
 
+mod bell;
 mod claim;
 mod configuration;
 mod engine;
@@ -14,8 +15,11 @@ mod executor;
 mod leases;
 mod plan;
 mod rehearse;
+mod scout;
 mod segment;
+mod settle;
 mod step;
+mod worker;
 
 pub use configuration::{Configuration, Configurations};
 pub use engine::{Engine, EngineParts, Receipt, SendError};

@@ -1,0 +1,135 @@
+//! What an installation is made of.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use anyhow::Result;
+
+use super::Promoflow;
+use crate::block::{Bounds, Grants};
+use crate::channel::{Channel, Maildir};
+use crate::clock::{Clock, SystemClock};
+use crate::store::sqlite::SqliteStore;
+
+/// Gathers what an installation is made of. Begin with [`Promoflow::builder`].
+pub struct Builder {
+    pub(super) database: PathBuf,
+    pub(super) create: bool,
+    pub(super) blocks: Vec<PathBuf>,
+    pub(super) grants: Grants,
+    pub(super) bounds: Bounds,
+    pub(super) cache: Option<PathBuf>,
+    pub(super) channels: Vec<Arc<dyn Channel>>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) workers: usize,
+    pub(super) delivers: bool,
+}
+
+impl Builder {
+    pub(super) fn new(database: PathBuf) -> Builder {
+        Builder {
+            database,
+            create: true,
+            blocks: Vec::new(),
+            grants: Grants::all(),
+            bounds: Bounds::default(),
+            cache: None,
+            channels: Vec::new(),
+            clock: Arc::new(SystemClock),
+            workers: std::thread::available_parallelism().map_or(2, usize::from),
+            delivers: true,
+        }
+    }
+
+    /// Whether to make the database where there is none. It is made unless this says no.
+    #[must_use]
+    pub fn create(mut self, create: bool) -> Builder {
+        self.create = create;
+        self
+    }
+
+    /// Adds the blocks of a folder, every `*.wasm` of it, to the standard ones.
+    #[must_use]
+    pub fn blocks(mut self, folder: impl Into<PathBuf>) -> Builder {
+        self.blocks.push(folder.into());
+        self
+    }
+
+    /// What blocks may import: everything of the contract unless this narrows it.
+    #[must_use]
+    pub fn grants(mut self, grants: Grants) -> Builder {
+        self.grants = grants;
+        self
+    }
+
+    /// What one call of a block may use.
+    #[must_use]
+    pub fn bounds(mut self, bounds: Bounds) -> Builder {
+        self.bounds = bounds;
+        self
+    }
+
+    /// The folder for compiled blocks; it must belong to the host alone. Without it, the user's
+    /// own cache folder.
+    #[must_use]
+    pub fn cache(mut self, folder: impl Into<PathBuf>) -> Builder {
+        self.cache = Some(folder.into());
+        self
+    }
+
+    /// Adds a channel. A letter goes through the first that takes its kind; without any, letters
+    /// become files in a Maildir beside the database.
+    #[must_use]
+    pub fn channel(mut self, channel: impl Channel + 'static) -> Builder {
+        self.channels.push(Arc::new(channel));
+        self
+    }
+
+    /// The clock to ask: the machine's own unless this says another.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Builder {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Threads that execute blocks: as many as there are cores unless this says otherwise.
+    #[must_use]
+    pub fn workers(mut self, workers: usize) -> Builder {
+        self.workers = workers;
+        self
+    }
+
+    /// Whether this process hands deliveries to channels. It does unless this says no; what it
+    /// commits waits in the outbox then, for a process that does.
+    #[must_use]
+    pub fn delivers(mut self, delivers: bool) -> Builder {
+        self.delivers = delivers;
+        self
+    }
+
+    /// Opens the installation. Nothing is executed before [`Promoflow::start`].
+    pub fn open(mut self) -> Result<Promoflow> {
+        let store = if self.create {
+            SqliteStore::open(&self.database)?
+        } else {
+            SqliteStore::open_existing(&self.database)?
+        };
+        if self.channels.is_empty() {
+            self.channels
+                .push(Arc::new(Maildir::new(maildir_beside(&self.database))));
+        }
+        Ok(Promoflow {
+            store: Arc::new(store),
+            parts: self,
+            sandboxes: OnceLock::new(),
+            library: OnceLock::new(),
+        })
+    }
+}
+
+/// Where letters go that no channel was set up for.
+pub fn maildir_beside(database: &Path) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push("-mail");
+    PathBuf::from(name)
+}

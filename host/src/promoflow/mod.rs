@@ -1,0 +1,234 @@
+//! The front door: a [`Promoflow`] is one installation, opened.
+
+mod authoring;
+mod builder;
+mod running;
+
+use std::io::Read;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use anyhow::Result;
+
+pub use authoring::AppliedFile;
+pub use builder::{Builder, maildir_beside};
+pub use running::Running;
+
+use crate::block::{BlockLibrary, Sandboxes};
+use crate::event::Event;
+use crate::outbox::Dispatcher;
+use crate::pool::{Calendar, Filter, ImportError, ImportOptions, ImportReport, import};
+use crate::run::{self, Configurations, Engine, EngineParts, Rehearsed, SendError};
+use crate::store::sqlite::SqliteStore;
+use crate::store::{
+    Audited, CodeRow, Committer, DeliveryId, DeliveryRow, DeliveryState, Order, Ordered, PoolCount,
+    Retired, RunId, RunRow, RunState, StepRecord, Store,
+};
+
+/// One installation: a pool, its workflows and messages, and their history.
+///
+/// All methods may be called from any thread. What only looks does not execute anything; events
+/// are sent through the [`Running`] that [`start`](Self::start) gives.
+pub struct Promoflow {
+    store: Arc<SqliteStore>,
+    parts: Builder,
+    sandboxes: OnceLock<Arc<Sandboxes>>,
+    library: OnceLock<BlockLibrary>,
+}
+
+impl Promoflow {
+    /// An installation in this database.
+    pub fn builder(database: impl Into<PathBuf>) -> Builder {
+        Builder::new(database.into())
+    }
+
+    /// The installation in this database with everything else as it comes.
+    pub fn open(database: impl Into<PathBuf>) -> Result<Promoflow> {
+        Promoflow::builder(database).open()
+    }
+
+    fn sandboxes(&self) -> Result<&Arc<Sandboxes>> {
+        if let Some(sandboxes) = self.sandboxes.get() {
+            return Ok(sandboxes);
+        }
+        let made = Sandboxes::new(self.parts.bounds, self.parts.cache.clone())
+            .map_err(|error| anyhow::anyhow!("cannot make sandboxes for blocks: {error:#}"))?;
+        Ok(self.sandboxes.get_or_init(|| made))
+    }
+
+    /// The blocks that workflows may place.
+    pub fn blocks(&self) -> Result<&BlockLibrary> {
+        if let Some(library) = self.library.get() {
+            return Ok(library);
+        }
+        let sandboxes = self.sandboxes()?;
+        let mut library = BlockLibrary::standard(sandboxes)?;
+        for folder in &self.parts.blocks {
+            library.add_folder(sandboxes, folder, &self.parts.grants)?;
+        }
+        Ok(self.library.get_or_init(|| library))
+    }
+
+    /// Starts the threads that execute: this process does, or waits until the one that does ends.
+    pub fn start(&self) -> Result<Running> {
+        let store: Arc<dyn Store> = Arc::clone(&self.store) as Arc<dyn Store>;
+        let clock = Arc::clone(&self.parts.clock);
+        let sandboxes = Arc::clone(self.sandboxes()?);
+        let configurations = self.configurations()?;
+        let committer = Arc::new(Committer::start(Arc::clone(&store), Arc::clone(&clock))?);
+        let dispatcher = self.parts.delivers.then(|| {
+            Arc::new(Dispatcher::new(
+                Arc::clone(&store),
+                Arc::clone(&clock),
+                Arc::clone(&committer),
+                self.parts.channels.clone(),
+            ))
+        });
+        let engine = Engine::start(EngineParts {
+            store,
+            clock,
+            sandboxes,
+            configurations: Arc::new(configurations),
+            committer,
+            dispatcher,
+            database: Some(self.store.path().to_owned()),
+            workers: self.parts.workers,
+        })?;
+        Ok(Running { engine })
+    }
+
+    fn configurations(&self) -> Result<Configurations> {
+        let store: Arc<dyn Store> = Arc::clone(&self.store) as Arc<dyn Store>;
+        let sandboxes = Arc::clone(self.sandboxes()?);
+        let configurations = Configurations::new(store, sandboxes, self.parts.grants.clone());
+        if let Some(library) = self.library.get() {
+            configurations.know(library);
+        }
+        Ok(configurations)
+    }
+
+    /// What the workflows would do that an event starts. Nothing of it is done: pool, outbox,
+    /// events and runs stay as they are.
+    pub fn rehearse(&self, event: Event) -> Result<Vec<Rehearsed>, SendError> {
+        let store: Arc<dyn Store> = Arc::clone(&self.store) as Arc<dyn Store>;
+        let clock = Arc::clone(&self.parts.clock);
+        let configurations = self.configurations().map_err(SendError::Configuration)?;
+        run::rehearse(event, store, clock, &configurations)
+    }
+
+    /// The dates of this installation.
+    pub fn calendar(&self) -> Result<Calendar> {
+        Ok(self.store.calendar()?)
+    }
+
+    /// Sets the time zone in which dates are judged from now on.
+    pub fn set_calendar(&self, calendar: Calendar) -> Result<()> {
+        Ok(self.store.set_calendar(calendar)?)
+    }
+
+    /// Uploads codes. `progress` is told how many rows were taken in all.
+    pub fn import(
+        &self,
+        reader: impl Read + Send,
+        options: &ImportOptions,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<ImportReport, ImportError> {
+        let calendar = self.store.calendar()?;
+        import(
+            &*self.store,
+            calendar,
+            self.parts.clock.now(),
+            reader,
+            options,
+            progress,
+        )
+    }
+
+    /// Gives each code that passes to `visit`.
+    pub fn codes(
+        &self,
+        filter: &Filter,
+        mut visit: impl FnMut(CodeRow) -> ControlFlow<()>,
+    ) -> Result<()> {
+        Ok(self
+            .store
+            .codes(filter, self.parts.clock.now(), &mut visit)?)
+    }
+
+    /// How many codes pass.
+    pub fn count(&self, filter: &Filter) -> Result<PoolCount> {
+        Ok(self.store.count_codes(filter, self.parts.clock.now())?)
+    }
+
+    /// One code, with the deliveries that carry it.
+    pub fn code(&self, code: &str) -> Result<Option<(CodeRow, Vec<DeliveryRow>)>> {
+        let Some((row, ids)) = self.store.code(code)? else {
+            return Ok(None);
+        };
+        let mut deliveries = Vec::with_capacity(ids.len());
+        for id in ids {
+            deliveries.extend(self.store.delivery(id)?);
+        }
+        Ok(Some((row, deliveries)))
+    }
+
+    /// Sets unused codes aside.
+    pub fn retire(&self, codes: &[String]) -> Result<Retired> {
+        Ok(self.store.retire(codes, true, self.parts.clock.now())?)
+    }
+
+    /// Brings retired codes back.
+    pub fn reinstate(&self, codes: &[String]) -> Result<Retired> {
+        Ok(self.store.retire(codes, false, self.parts.clock.now())?)
+    }
+
+    /// The launch history, the newest first.
+    pub fn runs(&self, state: Option<RunState>, limit: usize) -> Result<Vec<RunRow>> {
+        Ok(self.store.runs(state, limit)?)
+    }
+
+    /// One run with its steps.
+    pub fn run(&self, id: RunId) -> Result<Option<(RunRow, Vec<StepRecord>)>> {
+        Ok(self.store.run(id)?)
+    }
+
+    /// Ends a run, or puts one that failed back to where it failed, due now.
+    pub fn order_run(&self, id: RunId, order: Order) -> Result<Ordered> {
+        Ok(self.store.order_run(id, order, self.parts.clock.now())?)
+    }
+
+    /// Calls a delivery off, or puts one that failed back into the outbox, due now.
+    pub fn order_delivery(&self, id: DeliveryId, order: Order) -> Result<Ordered> {
+        Ok(self
+            .store
+            .order_delivery(id, order, self.parts.clock.now())?)
+    }
+
+    /// Gives each delivery to `visit`, the oldest first.
+    pub fn deliveries(
+        &self,
+        state: Option<DeliveryState>,
+        mut visit: impl FnMut(DeliveryRow) -> ControlFlow<()>,
+    ) -> Result<()> {
+        Ok(self.store.deliveries(state, &mut visit)?)
+    }
+
+    /// One delivery.
+    pub fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRow>> {
+        Ok(self.store.delivery(id)?)
+    }
+
+    /// Whether nothing of the whole database may go on now: no run is due, and each due delivery
+    /// was tried once.
+    pub fn is_idle(&self) -> Result<bool> {
+        let now = self.parts.clock.now();
+        let all = (RunId(i64::MIN), RunId(i64::MAX));
+        Ok(self.store.rested(all.0, all.1, now)?)
+    }
+
+    /// Re-derives the promises from the stored rows.
+    pub fn audit(&self) -> Result<Vec<Audited>> {
+        Ok(self.store.audit()?)
+    }
+}

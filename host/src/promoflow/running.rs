@@ -1,0 +1,50 @@
+//! An installation that executes.
+
+use anyhow::Result;
+
+use crate::event::Event;
+use crate::run::{Engine, Receipt, SendError};
+use crate::store::RunId;
+
+/// An installation whose threads run. They end when this is dropped; what is under way is
+/// finished first, and what is due later goes on with the next start.
+pub struct Running {
+    pub(super) engine: Engine,
+}
+
+impl Running {
+    /// Sends an event: returns when it is stored durably, with the runs that it started.
+    pub fn send(&self, event: Event) -> Result<Receipt, SendError> {
+        self.engine.send(event)
+    }
+
+    /// Hands in an event and goes on; `answer` is told what became of it, on a thread of the
+    /// engine, and must not block. Waits where too many wait already.
+    pub fn submit(
+        &self,
+        event: Event,
+        answer: impl FnOnce(Result<Receipt, SendError>) + Send + 'static,
+    ) {
+        self.engine.submit(event, answer);
+    }
+
+    /// Waits until these runs rest: none may go on now, and each due delivery was tried once.
+    pub fn rest(&self, runs: &[RunId]) -> Result<()> {
+        Ok(self.engine.rest(runs)?)
+    }
+
+    /// Waits until nothing of the whole database may go on now.
+    pub fn rest_all(&self) -> Result<()> {
+        Ok(self.engine.rest_all()?)
+    }
+
+    /// Whether this process is the one that executes.
+    pub fn executes(&self) -> bool {
+        self.engine.executes()
+    }
+
+    /// Ends the threads after what is under way.
+    pub fn stop(self) {
+        self.engine.stop();
+    }
+}

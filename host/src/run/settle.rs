@@ -1,0 +1,128 @@
+//! What the committer's answers lead to. On the committer's thread: nothing here blocks.
+
+use std::sync::Arc;
+
+use super::engine::{Answer, MOST_TRIES, Receipt, SendError, Shared, lock};
+use super::worker::Task;
+use crate::store::{CommitError, DueRun, EventRow, Reply, Segment, Stale, StoreError, Unit};
+
+impl Shared {
+    /// What became of an event.
+    pub(super) fn accepted(
+        self: &Arc<Self>,
+        reply: Result<Reply, CommitError>,
+        unit: Unit,
+        tries: u32,
+        answer: Answer,
+    ) {
+        let Unit::Accept(accept) = unit else { return };
+        let segments = || accept.starts.iter().flat_map(|start| &start.segment);
+        let leases = &self.around.leases;
+        let id = |row: EventRow| accept.event.id.clone().unwrap_or_else(|| row.to_string());
+        match reply {
+            Ok(Reply::Accepted { event, runs }) => {
+                for (start, run) in accept.starts.iter().zip(&runs) {
+                    match (&start.segment, run) {
+                        (Some(segment), Some(_)) => {
+                            leases.committed(&segment.claims);
+                            self.after_commit(std::iter::once(segment));
+                        }
+                        // It was executed in case it might start.
+                        (Some(segment), None) => leases.give_back(&segment.claims),
+                        (None, _) => {}
+                    }
+                }
+                answer(Ok(Receipt {
+                    event: id(event),
+                    duplicate: false,
+                    runs: runs.into_iter().flatten().collect(),
+                }));
+                self.went_on.ring();
+            }
+            Ok(Reply::Duplicate { event, runs }) => {
+                segments().for_each(|segment| leases.give_back(&segment.claims));
+                answer(Ok(Receipt {
+                    event: id(event),
+                    duplicate: true,
+                    runs,
+                }));
+            }
+            Ok(Reply::Stale(stale)) => {
+                segments().for_each(|segment| self.stale(stale, segment));
+                if stale == Stale::Config {
+                    self.refresh();
+                }
+                let event = Box::new(accept.event);
+                self.bring_back(Task::Event { event, answer }, tries);
+            }
+            Ok(Reply::Conflict) => {
+                segments().for_each(|segment| leases.give_back(&segment.claims));
+                let id = accept.event.id.clone().unwrap_or_default();
+                answer(Err(SendError::Conflict(id)));
+            }
+            Ok(Reply::Failed(error)) => {
+                segments().for_each(|segment| leases.forget(&segment.claims));
+                let error = CommitError(Arc::new(StoreError::Engine(error)));
+                answer(Err(SendError::Store(error)));
+            }
+            Ok(Reply::Done | Reply::Started(_)) => {
+                answer(Err(SendError::Unavailable(
+                    "the store gave an answer to something else",
+                )));
+            }
+            Err(error) => {
+                segments().for_each(|segment| leases.forget(&segment.claims));
+                answer(Err(SendError::Store(error)));
+            }
+        }
+    }
+
+    /// What became of a segment.
+    pub(super) fn gone_on(
+        self: &Arc<Self>,
+        run: DueRun,
+        tries: u32,
+        reply: Result<Reply, CommitError>,
+        unit: Unit,
+    ) {
+        let Unit::Segment(segment) = unit else { return };
+        match reply {
+            Ok(Reply::Stale(stale @ (Stale::Code | Stale::NotExhausted | Stale::Reuse)))
+                if tries < MOST_TRIES =>
+            {
+                self.stale(stale, &segment);
+                return self.bring_back(Task::Run(Box::new(run)), tries);
+            }
+            Ok(Reply::Done) => {
+                self.around.leases.committed(&segment.claims);
+                self.after_commit(std::iter::once(&*segment));
+            }
+            Ok(Reply::Stale(_)) => self.around.leases.give_back(&segment.claims),
+            Ok(_) | Err(_) => self.around.leases.forget(&segment.claims),
+        }
+        // Where nothing was committed the run is still due, and the scout finds it again.
+        lock(&self.in_flight).remove(&run.id);
+        self.went_on.ring();
+    }
+
+    /// Undoes what a segment holds that was refused because the pool has changed.
+    fn stale(&self, stale: Stale, segment: &Segment) {
+        match stale {
+            Stale::Code => self.around.leases.forget(&segment.claims),
+            _ => self.around.leases.give_back(&segment.claims),
+        }
+        if stale == Stale::NotExhausted
+            && let Err(error) = self.around.leases.refresh()
+        {
+            tracing::warn!("cannot look at the pool: {error}");
+        }
+    }
+
+    fn after_commit<'s>(&self, mut segments: impl Iterator<Item = &'s Segment>) {
+        if let Some(dispatcher) = &self.parts.dispatcher
+            && segments.any(|segment| !segment.deliveries.is_empty())
+        {
+            dispatcher.look();
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! Workers: the threads that execute segments and hand them to the committer.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+
+use super::configuration::Configuration;
+use super::engine::{Answer, MOST_TRIES, SendError, Shared};
+use super::segment::{Beginning, Contended, execute};
+use crate::backoff::Backoff;
+use crate::event::Event;
+use crate::pool::Lane;
+use crate::store::{Accept, Announced, DueRun, Segment, SegmentEnd, Start, Unit};
+
+/// Jobs that a worker takes from the queue at once. One: what it took besides would wait behind
+/// a block that uses up its time, while other workers are idle.
+const MOST_TAKEN: usize = 1;
+
+/// Work for a worker.
+pub(super) struct Job {
+    pub(super) task: Task,
+    /// How often something had changed meanwhile.
+    tries: u32,
+    /// Tells the committer that a unit is on its way.
+    announced: Announced,
+}
+
+pub(super) enum Task {
+    Event { event: Box<Event>, answer: Answer },
+    Run(Box<DueRun>),
+}
+
+impl Job {
+    /// Tells whoever waits that the engine was stopped; a run goes on in the next process.
+    pub(super) fn refuse(self) {
+        if let Task::Event { answer, .. } = self.task {
+            answer(Err(SendError::Unavailable("the engine was stopped")));
+        }
+    }
+}
+
+/// Whether a segment takes a code for its contact to keep that a start before it in the same unit
+/// takes as well. It runs once that is committed, and finds it.
+fn clashes(starts: &[Start], segment: &Segment) -> bool {
+    let takes = |segment: &Segment| -> Vec<Lane> {
+        let taken = segment
+            .reuses
+            .iter()
+            .filter(|one| one.replaced_by.is_some());
+        taken.map(|one| one.lane.clone()).collect()
+    };
+    let lanes = takes(segment);
+    let mut others = starts.iter().filter_map(|start| start.segment.as_ref());
+    !lanes.is_empty() && others.any(|other| takes(other).iter().any(|lane| lanes.contains(lane)))
+}
+
+impl Shared {
+    /// Gives work to a worker; waits while too much waits already.
+    pub(super) fn bring(&self, task: Task) {
+        let announced = self.parts.committer.announce();
+        if let Err(refused) = self.jobs.put(Job {
+            task,
+            tries: 0,
+            announced,
+        }) {
+            refused.refuse();
+        }
+    }
+
+    /// Brings work back, from a thread that must not wait for a worker.
+    pub(super) fn bring_back(&self, task: Task, tries: u32) {
+        let announced = self.parts.committer.announce();
+        if let Err(refused) = self.jobs.put_at_once(Job {
+            task,
+            tries: tries + 1,
+            announced,
+        }) {
+            refused.refuse();
+        }
+    }
+
+    pub(super) fn work(self: &Arc<Self>) {
+        self.parts.sandboxes.prepare_thread();
+        loop {
+            let jobs = self.jobs.take(MOST_TAKEN, self.parts.workers * 2);
+            if jobs.is_empty() {
+                return;
+            }
+            for Job {
+                task,
+                tries,
+                announced,
+            } in jobs
+            {
+                if tries > 1 {
+                    // What stood in the way needs a moment to settle.
+                    thread::sleep(Duration::from_millis(1));
+                }
+                match task {
+                    Task::Event { event, answer } => self.event(event, tries, announced, answer),
+                    Task::Run(run) => self.run(*run, tries, announced),
+                }
+            }
+        }
+    }
+
+    fn event(
+        self: &Arc<Self>,
+        event: Box<Event>,
+        tries: u32,
+        announced: Announced,
+        answer: Answer,
+    ) {
+        if tries > MOST_TRIES {
+            return answer(Err(SendError::Unavailable(
+                "the database never comes to rest; try later",
+            )));
+        }
+        let configuration = match self.parts.configurations.present() {
+            Ok(configuration) => configuration,
+            Err(error) => return answer(Err(SendError::Configuration(error))),
+        };
+        let executes = self.executes.load(Ordering::SeqCst);
+        let Some(starts) = self.starts(&event, &configuration, executes) else {
+            return self.bring_back(Task::Event { event, answer }, tries);
+        };
+        let accept = Accept {
+            event: *event,
+            config: configuration.id,
+            starts,
+        };
+        let shared = Arc::clone(self);
+        let unit = Unit::Accept(Box::new(accept));
+        self.parts
+            .committer
+            .hand_in(unit, Some(announced), move |reply, unit| {
+                shared.accepted(reply, unit, tries, answer);
+            });
+    }
+
+    /// The runs of an event; executed as far as they go where this process executes. `None`
+    /// where other runs hold what one of them needs.
+    fn starts(
+        &self,
+        event: &Event,
+        configuration: &Configuration,
+        executes: bool,
+    ) -> Option<Vec<Start>> {
+        let mut starts: Vec<Start> = Vec::new();
+        for plan in configuration.starts(event) {
+            let (workflow, rule) = (plan.workflow, plan.rule.clone());
+            let mut segment = None;
+            if executes {
+                let beginning = Beginning {
+                    plan,
+                    run: None,
+                    step: 0,
+                    attempt: 0,
+                    data: event.params.clone(),
+                    key: event.key.clone(),
+                    codes: Vec::new(),
+                };
+                match execute(&beginning, &self.around) {
+                    Ok(executed) if clashes(&starts, &executed) => {
+                        self.around.leases.give_back(&executed.claims);
+                    }
+                    Ok(executed) => segment = Some(executed),
+                    Err(Contended) => {
+                        for claims in starts.iter().flat_map(|start| &start.segment) {
+                            self.around.leases.give_back(&claims.claims);
+                        }
+                        return None;
+                    }
+                }
+            }
+            starts.push(Start {
+                workflow,
+                rule,
+                segment,
+            });
+        }
+        Some(starts)
+    }
+
+    fn run(self: &Arc<Self>, run: DueRun, tries: u32, announced: Announced) {
+        let plan = match self.parts.configurations.plan(run.workflow, run.config) {
+            Ok(plan) => plan,
+            Err(error) => {
+                // Not the run's fault: an operator may bring back what is missing.
+                tracing::error!(run = run.id.0, "cannot go on: {error:#}");
+                return self.retry_later(run, announced, format!("{error:#}"));
+            }
+        };
+        let beginning = Beginning {
+            plan,
+            run: Some((run.id, run.segment)),
+            step: usize::try_from(run.step).unwrap_or(usize::MAX),
+            attempt: run.attempt,
+            data: run.data.clone(),
+            key: run.key.clone(),
+            codes: Vec::new(),
+        };
+        match execute(&beginning, &self.around) {
+            Ok(segment) => self.hand_in(run, tries, announced, segment),
+            Err(Contended) => {
+                self.bring_back(Task::Run(Box::new(run)), tries);
+            }
+        }
+    }
+
+    fn retry_later(self: &Arc<Self>, run: DueRun, announced: Announced, error: String) {
+        let attempt = run.attempt + 1;
+        let due = Backoff::UNAVAILABLE.next(attempt, self.parts.clock.now());
+        let end = match due {
+            Some(due) => SegmentEnd::Retry { error, due },
+            None => SegmentEnd::Failed { error },
+        };
+        let segment = Segment {
+            run: Some((run.id, run.segment)),
+            attempt,
+            steps: Vec::new(),
+            claims: Vec::new(),
+            exhausted: Vec::new(),
+            reuses: Vec::new(),
+            deliveries: Vec::new(),
+            end,
+        };
+        self.hand_in(run, 0, announced, segment);
+    }
+
+    fn hand_in(self: &Arc<Self>, run: DueRun, tries: u32, announced: Announced, segment: Segment) {
+        let shared = Arc::clone(self);
+        let unit = Unit::Segment(Box::new(segment));
+        self.parts
+            .committer
+            .hand_in(unit, Some(announced), move |reply, unit| {
+                shared.gone_on(run, tries, reply, unit);
+            });
+    }
+}

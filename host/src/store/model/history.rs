@@ -1,0 +1,186 @@
+//! The launch history and the outbox as they are read.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::*;
+use crate::clock::Timestamp;
+use crate::message::{ChannelKind, Content};
+
+/// A step as the launch history shows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StepRecord {
+    /// The step's id.
+    pub step: String,
+    /// The block's name.
+    pub block: String,
+    /// The port that the run left by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<String>,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Timestamp,
+    /// The values that it set.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub data: Map<String, Value>,
+    /// What it noted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub log: Vec<String>,
+    /// Why it has no port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// How a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunState {
+    /// May go on.
+    Running,
+    /// Goes on later.
+    Waiting,
+    /// Done.
+    Completed,
+    /// Ended by an error.
+    Failed,
+    /// Ended by a person.
+    Cancelled,
+}
+
+/// A run that may go on.
+#[derive(Clone, Debug)]
+pub struct DueRun {
+    /// The run.
+    pub id: RunId,
+    /// The version of the workflow.
+    pub workflow: WorkflowRow,
+    /// The configuration that it started with.
+    pub config: ConfigId,
+    /// The number of its next segment.
+    pub segment: u32,
+    /// The step that the segment begins with.
+    pub step: u32,
+    /// Attempts that the segment has taken.
+    pub attempt: u32,
+    /// The run's values; the event's parameters before the first segment.
+    pub data: Map<String, Value>,
+    /// The event's key.
+    pub key: String,
+}
+
+/// A run as listings show it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunRow {
+    /// The run.
+    pub id: RunId,
+    /// The version of the workflow.
+    pub workflow: WorkflowRow,
+    /// The event: its id, or its row where it has none.
+    pub event: String,
+    /// The event's key.
+    pub key: String,
+    /// How it stands.
+    pub state: RunState,
+    /// Why it failed, or what its last attempt met.
+    pub error: Option<String>,
+    /// When it started.
+    pub started: Timestamp,
+    /// When it ended.
+    pub finished: Option<Timestamp>,
+}
+
+/// How a delivery stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeliveryState {
+    /// To be tried, now or later.
+    Pending,
+    /// The channel took it.
+    Delivered,
+    /// Given up.
+    Failed,
+    /// Called off.
+    Cancelled,
+}
+
+/// A delivery that may be tried.
+#[derive(Clone, Debug)]
+pub struct DueDelivery {
+    /// The delivery.
+    pub id: DeliveryId,
+    /// How.
+    pub channel: ChannelKind,
+    /// To whom.
+    pub address: String,
+    /// The message's id.
+    pub message: String,
+    /// What the contact gets.
+    pub content: Content,
+    /// Given up at this moment.
+    pub expires: Timestamp,
+    /// Attempts until now.
+    pub attempts: u32,
+}
+
+/// A delivery as listings show it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeliveryRow {
+    /// The delivery.
+    pub id: DeliveryId,
+    /// The run that staged it.
+    pub run: RunId,
+    /// How.
+    pub channel: ChannelKind,
+    /// To whom.
+    pub address: String,
+    /// The message's id.
+    pub message: String,
+    /// What the contact gets.
+    pub content: Content,
+    /// How it stands.
+    pub state: DeliveryState,
+    /// Attempts until now.
+    pub attempts: u32,
+    /// Why the last attempt did not do.
+    pub error: Option<String>,
+}
+
+/// What a person may do to a run or a delivery by hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// It ends for good.
+    Cancel,
+    /// It is tried again, now.
+    Retry,
+}
+
+/// What became of an [`Order`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ordered {
+    /// It is done.
+    Done {
+        /// Codes that went back to the pool.
+        released: u64,
+        /// Deliveries that were called off.
+        called_off: u64,
+    },
+    /// There is none of that number.
+    Unknown,
+    /// It cannot be done, for this reason; nothing was changed.
+    Refused(&'static str),
+}
+
+/// What an audit found about one promise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Audited {
+    /// `P1`.
+    pub promise: String,
+    /// Whether it holds.
+    pub holds: bool,
+    /// How many rows were looked at.
+    pub checked: u64,
+    /// The offending rows, a text each; at most 100.
+    pub violations: Vec<String>,
+}

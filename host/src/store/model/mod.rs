@@ -1,0 +1,13 @@
+//! What crosses the line between the store and its callers.
+
+mod codes;
+mod configuration;
+mod history;
+mod ids;
+mod unit;
+
+pub use codes::*;
+pub use configuration::*;
+pub use history::*;
+pub use ids::*;
+pub use unit::*;

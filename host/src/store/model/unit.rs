@@ -1,0 +1,273 @@
+//! What is committed, or refused, as a whole.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::*;
+use crate::clock::Timestamp;
+use crate::event::Event;
+use crate::message::{ChannelKind, Content};
+use crate::pool::Lane;
+use crate::workflow::{Repeat, Workflow};
+
+/// One thing that is committed, or refused, as a whole.
+#[derive(Clone, Debug)]
+pub enum Unit {
+    /// An event, with a run for each workflow that it starts.
+    Accept(Box<Accept>),
+    /// The segment of a run that exists.
+    Segment(Box<Segment>),
+    /// Attempts to deliver begin.
+    AttemptsStart(Vec<DeliveryId>),
+    /// Attempts to deliver have ended.
+    AttemptsEnd(Vec<AttemptEnd>),
+}
+
+/// An event to accept.
+#[derive(Clone, Debug)]
+pub struct Accept {
+    /// The event.
+    pub event: Event,
+    /// The configuration that `starts` was made from; another one makes the unit stale.
+    pub config: ConfigId,
+    /// What it starts.
+    pub starts: Vec<Start>,
+}
+
+/// A run to start.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// Of this version of a workflow.
+    pub workflow: WorkflowRow,
+    /// Whether it may start is decided in the commit; `None`: for every event.
+    pub rule: Option<Arc<StartRule>>,
+    /// Its first segment, if it was executed already; it then shares the event's commit.
+    pub segment: Option<Segment>,
+}
+
+/// What a workflow asks of its other runs for the same event key, whatever their versions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartRule {
+    /// The workflow's id.
+    pub workflow: String,
+    /// How often it starts.
+    pub repeat: Repeat,
+    /// Whether it does not start while another of its runs goes on.
+    pub skip_if_running: bool,
+    /// The type of the event that ends its runs.
+    pub stop: Option<String>,
+}
+
+impl StartRule {
+    /// What a workflow asks for; `None`: nothing.
+    pub fn of(workflow: &Workflow) -> Option<StartRule> {
+        let start = &workflow.start;
+        let asks =
+            start.repeat != Repeat::EveryTime || start.skip_if_running || workflow.stop.is_some();
+        asks.then(|| StartRule {
+            workflow: workflow.id.clone(),
+            repeat: start.repeat,
+            skip_if_running: start.skip_if_running,
+            stop: workflow.stop.as_ref().map(|stop| stop.event.clone()),
+        })
+    }
+}
+
+/// What a run did between two waits: all that its commit makes true.
+#[derive(Clone, Debug)]
+pub struct Segment {
+    /// The run and the number of this segment, from 0; `None` for a run that starts in the
+    /// same unit.
+    pub run: Option<(RunId, u32)>,
+    /// Attempts that this segment has taken, this one included.
+    pub attempt: u32,
+    /// The steps, in order.
+    pub steps: Vec<StepRecord>,
+    /// Codes to take.
+    pub claims: Vec<StagedClaim>,
+    /// Claims that were told that nothing is left. Must still be true.
+    pub exhausted: Vec<Exhausted>,
+    /// Codes that the contact keeps: found, or taken now.
+    pub reuses: Vec<StagedReuse>,
+    /// Deliveries to make.
+    pub deliveries: Vec<StagedDelivery>,
+    /// How it ended.
+    pub end: SegmentEnd,
+}
+
+/// How a segment ended.
+#[derive(Clone, Debug)]
+pub enum SegmentEnd {
+    /// The run is done.
+    Completed,
+    /// The run failed for good; nothing that was staged is kept.
+    Failed {
+        /// Why, for the author.
+        error: String,
+    },
+    /// Something was out of reach; nothing that was staged is kept.
+    Retry {
+        /// What.
+        error: String,
+        /// When to try again.
+        due: Timestamp,
+    },
+    /// The run goes on later.
+    Wait {
+        /// The step that follows.
+        step: u32,
+        /// When; `None`: when something else wakes it.
+        due: Option<Timestamp>,
+        /// The run's values until then.
+        data: Map<String, Value>,
+    },
+}
+
+/// A code that a step takes.
+#[derive(Clone, Debug)]
+pub struct StagedClaim {
+    /// The step that claims.
+    pub step: StepKey,
+    /// The lane that the code stands in.
+    pub lane: Lane,
+    /// The code.
+    pub code: FreeCode,
+    /// Who gets it.
+    pub contact: String,
+}
+
+/// That a step went by the code which its contact keeps. A contact keeps one of each lane.
+#[derive(Clone, Debug)]
+pub struct StagedReuse {
+    /// The contact.
+    pub contact: String,
+    /// The lane of the code.
+    pub lane: Lane,
+    /// The claim whose code the contact keeps. Must still be so.
+    pub found: Option<ClaimId>,
+    /// Which of the segment's claims takes its place; `None`: that code serves again.
+    pub replaced_by: Option<usize>,
+}
+
+/// A claim that may serve again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldClaim {
+    /// The claim.
+    pub id: ClaimId,
+    /// Its code.
+    pub code: FreeCode,
+    /// When it was claimed.
+    pub at: Timestamp,
+}
+
+/// A step's effect, named by the host: never by anything that a block chose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepKey {
+    /// The step's id.
+    pub step: String,
+    /// How often the run has come to this step, from 1.
+    pub visit: u32,
+    /// The number of this effect within the visit, from 0.
+    pub ordinal: u32,
+}
+
+/// What a claim found nothing for.
+#[derive(Clone, Debug)]
+pub struct Exhausted {
+    /// The lane.
+    pub lane: Lane,
+    /// The earliest expiry that would have done.
+    pub expires: Timestamp,
+}
+
+/// A delivery that a step stages.
+#[derive(Clone, Debug)]
+pub struct StagedDelivery {
+    /// The step that sends.
+    pub step: StepKey,
+    /// How.
+    pub channel: ChannelKind,
+    /// To whom.
+    pub address: String,
+    /// The message's id.
+    pub message: String,
+    /// What the contact gets.
+    pub content: Content,
+    /// Not before.
+    pub due: Timestamp,
+    /// Given up at this moment: with the first code that it may carry.
+    pub expires: Timestamp,
+}
+
+/// The end of an attempt to deliver.
+#[derive(Clone, Debug)]
+pub struct AttemptEnd {
+    /// The delivery.
+    pub delivery: DeliveryId,
+    /// What came of it.
+    pub outcome: AttemptOutcome,
+}
+
+/// What came of an attempt to deliver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AttemptOutcome {
+    /// The channel took it.
+    Delivered,
+    /// Not now.
+    Later {
+        /// Why.
+        error: String,
+        /// When to try again.
+        due: Timestamp,
+    },
+    /// Never.
+    Refused {
+        /// Why.
+        error: String,
+    },
+}
+
+/// The answer to a [`Unit`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// The event is stored with these runs.
+    Accepted {
+        /// The event's row.
+        event: EventRow,
+        /// A run for each start, in order; `None` where its rule did not allow it.
+        runs: Vec<Option<RunId>>,
+    },
+    /// The event was stored before, with these runs.
+    Duplicate {
+        /// The event's row.
+        event: EventRow,
+        /// Its runs.
+        runs: Vec<RunId>,
+    },
+    /// Another event has that id: refused.
+    Conflict,
+    /// These attempts have begun; the other deliveries were called off or have expired.
+    Started(Vec<DeliveryId>),
+    /// Committed.
+    Done,
+    /// The database refused it; nothing of it is stored.
+    Failed(String),
+    /// Something that the unit was made from is no longer so; make it anew.
+    Stale(Stale),
+}
+
+/// What was no longer so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stale {
+    /// A code was taken, changed or retired, or has expired.
+    Code,
+    /// A code is there where none was.
+    NotExhausted,
+    /// The contact keeps another code.
+    Reuse,
+    /// Workflows or messages were applied.
+    Config,
+    /// The run has gone on, or has ended.
+    Run,
+}
