@@ -43,6 +43,13 @@ pub(super) fn allowed(
     })
 }
 
+/// Whether any run asks something of others.
+pub(super) fn any(connection: &Connection) -> Result<bool> {
+    Ok(connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM start)")?
+        .query_row([], |row| row.get(0))?)
+}
+
 /// Remembers a run that was started.
 pub(super) fn record(
     connection: &Connection,
