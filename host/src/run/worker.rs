@@ -68,6 +68,12 @@ impl Shared {
         }
     }
 
+    /// Does the work of an event on the thread that sends it.
+    pub(super) fn here(self: &Arc<Self>, event: Box<Event>, answer: Answer) {
+        let announced = self.parts.committer.announce();
+        self.event(event, 0, announced, answer);
+    }
+
     /// Brings work back, from a thread that must not wait for a worker.
     pub(super) fn bring_back(&self, task: Task, tries: u32) {
         let announced = self.parts.committer.announce();
