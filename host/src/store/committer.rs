@@ -247,7 +247,7 @@ fn commit_batch(store: &dyn Store, clock: &dyn Clock, batch: Vec<Waiting>) {
         .into_iter()
         .map(|waiting| (waiting.unit, waiting.done))
         .unzip();
-    let now = clock.now();
+    let now = clock.commit_time();
     failpoint::pass(Failpoint::BeforeCommit);
     match store.commit(&units, now) {
         Ok(replies) => {
