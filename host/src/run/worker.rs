@@ -1,5 +1,6 @@
 //! Workers: the threads that execute segments and hand them to the committer.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -166,6 +167,8 @@ impl Shared {
                     data: event.params.clone(),
                     key: event.key.clone(),
                     codes: Vec::new(),
+                    visits: HashMap::new(),
+                    resumed: None,
                 };
                 match execute(&beginning, &self.around) {
                     Ok(executed) if clashes(&starts, &executed) => {
@@ -206,6 +209,8 @@ impl Shared {
             data: run.data.clone(),
             key: run.key.clone(),
             codes: Vec::new(),
+            visits: run.visits.clone(),
+            resumed: run.resumed.clone(),
         };
         match execute(&beginning, &self.around) {
             Ok(segment) => self.hand_in(run, tries, announced, segment),
@@ -230,6 +235,7 @@ impl Shared {
             exhausted: Vec::new(),
             reuses: Vec::new(),
             deliveries: Vec::new(),
+            resumed: run.resumed.clone(),
             end,
         };
         self.hand_in(run, 0, announced, segment);

@@ -9,7 +9,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 use serde_json::{Map, Value};
 
 use super::after::After;
-use super::{LaneIds, Result, attempts, damaged, number_setting, release, reuse, starts};
+use super::{LaneIds, Result, attempts, damaged, number_setting, release, reuse, starts, waiters};
 use crate::clock::Timestamp;
 use crate::event::Event;
 use crate::store::{
@@ -311,6 +311,12 @@ impl Work<'_> {
         let Some((run, number)) = segment.run else {
             return Err(Stop::Stale(Stale::Run));
         };
+        if let Some(found) = &segment.resumed
+            && !matches!(segment.end, SegmentEnd::Retry { .. })
+            && !waiters::unchanged(self.connection, run, found)?
+        {
+            return Err(Stop::Stale(Stale::Run));
+        }
         self.take(std::iter::once(segment))?;
         let after = After::of(Some(segment), self.now)?;
         let changed = self
@@ -360,6 +366,15 @@ impl Work<'_> {
             }
             for delivery in &segment.deliveries {
                 self.deliver(run, number, delivery)?;
+            }
+            if segment.resumed.is_some() {
+                waiters::remove(self.connection, run)?;
+            }
+            if let SegmentEnd::Wait {
+                wait: Some(wait), ..
+            } = &segment.end
+            {
+                waiters::add(self.connection, self.lanes, run, wait, self.now)?;
             }
         }
         let steps = serde_json::to_string(&segment.steps)

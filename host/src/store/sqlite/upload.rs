@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     LaneIds, Result, SqliteStore, Writer, lanes, number_setting, raise_setting, set_setting,
+    waiters,
 };
 use crate::clock::Timestamp;
 use crate::failpoint::{self, Failpoint};
@@ -233,6 +234,7 @@ impl Batch<'_> {
         }
         self.insert_free(free)?;
         self.record(first, rows.len(), &outcomes)?;
+        waiters::serve(self.connection, self.at)?;
         Ok(outcomes)
     }
 
