@@ -55,6 +55,7 @@ pub(super) fn execute(beginning: &Beginning, around: &Surroundings) -> Result<Se
     let mut stage = Box::new(Stage::new(beginning, around));
     let mut records = Vec::new();
     let end = steps(beginning, around, &mut stage, &mut records);
+    let resumed = stage.resumed(beginning);
     let mut staged = stage.finish();
     let end = match end {
         Ok(end) => end,
@@ -86,7 +87,7 @@ pub(super) fn execute(beginning: &Beginning, around: &Surroundings) -> Result<Se
         exhausted: staged.exhausted,
         reuses: if keeps { staged.reuses } else { Vec::new() },
         deliveries: if keeps { staged.deliveries } else { Vec::new() },
-        resumed: beginning.resumed.clone(),
+        resumed,
         end,
     })
 }
@@ -136,7 +137,7 @@ fn steps(
             return Err(Discarded::Contended);
         }
         let wait = match &outcome {
-            Ok(outcome) => stage.wait(outcome, around),
+            Ok(outcome) => stage.wait(outcome),
             Err(_) => None,
         };
         if let Some((wait, due)) = wait {

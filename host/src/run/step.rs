@@ -135,19 +135,9 @@ impl Stage {
     }
 
     /// The wait that a step ends with, and when it is given up; none where it ends otherwise.
-    pub(super) fn wait(
-        &mut self,
-        outcome: &Outcome,
-        around: &Surroundings,
-    ) -> Option<(StagedWait, Option<Timestamp>)> {
+    pub(super) fn wait(&mut self, outcome: &Outcome) -> Option<(StagedWait, Option<Timestamp>)> {
         let (awaited, give_up) = match outcome {
             Outcome::WaitForCode { selector, give_up } => {
-                // Whatever the block asked before: it waits only while there is none.
-                let now = around.clock.now();
-                self.staged.exhausted.push(Exhausted {
-                    lane: selector.lane.clone(),
-                    expires: around.calendar.expiry_needed(now, selector.days),
-                });
                 let awaited = Awaited::Code {
                     lane: selector.lane.clone(),
                     days: selector.days,
@@ -185,6 +175,15 @@ impl Stage {
 
     pub(super) fn finish(self) -> Staged {
         self.staged
+    }
+
+    /// What ended the wait before this segment, without a code that the step did not take.
+    pub(super) fn resumed(&self, beginning: &Beginning) -> Option<Resumed> {
+        let mut resumed = beginning.resumed.clone()?;
+        if self.given.is_some() {
+            resumed.why = Awakened::Code(None);
+        }
+        Some(resumed)
     }
 
     /// The key of the step's next effect.

@@ -2,9 +2,9 @@
 
 use std::hint::black_box;
 
-use promoflow_block::{Error, Outcome, Params, data, log};
+use promoflow_block::{CodeWait, Error, Outcome, Params, ReplyWait, data, log};
 
-use crate::claim;
+use crate::{claim, selector};
 
 /// One of them.
 #[derive(Clone, Copy)]
@@ -24,11 +24,13 @@ pub(crate) enum Deed {
     BadPort,
     ClaimThenTrap,
     Wait,
+    WaitCode,
+    WaitReply,
 }
 
 impl Deed {
     /// Every one, by the name that a step gives.
-    pub(crate) const ALL: [(&'static str, Self); 15] = [
+    pub(crate) const ALL: [(&'static str, Self); 17] = [
         ("next", Self::Next),
         ("aside", Self::Aside),
         ("spin", Self::Spin),
@@ -44,6 +46,8 @@ impl Deed {
         ("bad-port", Self::BadPort),
         ("claim-then-trap", Self::ClaimThenTrap),
         ("wait", Self::Wait),
+        ("wait-code", Self::WaitCode),
+        ("wait-reply", Self::WaitReply),
     ];
 
     pub(crate) fn from_name(name: &str) -> Option<Self> {
@@ -69,6 +73,16 @@ impl Deed {
             Self::Invalid => return Err(Error::Invalid("as told".into())),
             Self::Rejected => return Err(Error::Rejected("as told".into())),
             Self::BadPort => return Ok(Outcome::port("no-such-port")),
+            Self::WaitCode => {
+                let selector = selector(params)?;
+                let give_up = Some(params.integer("until")?);
+                return Ok(Outcome::WaitForCode(CodeWait { selector, give_up }));
+            }
+            Self::WaitReply => {
+                let request = "question".into();
+                let give_up = Some(params.integer("until")?);
+                return Ok(Outcome::WaitForReply(ReplyWait { request, give_up }));
+            }
             Self::Wait => return Ok(Outcome::wait_until(params.integer("until")?, "next")),
         }
         Ok(Outcome::port("next"))

@@ -7,8 +7,8 @@ mod deed;
 
 use deed::Deed;
 use promoflow_block::{
-    Alternative, Block, Call, Description, Error, Outcome, Parameter, Params, Port, Selector, data,
-    export, promocodes,
+    Alternative, Block, Call, Description, Error, Outcome, Parameter, Params, Port, Resumption,
+    Selector, data, export, promocodes,
 };
 
 /// The block.
@@ -48,6 +48,18 @@ impl Block for Mischief {
         let params = &call.params;
         let deed = Deed::from_name(&params.choice("do")?.name)
             .ok_or_else(|| Error::Invalid("do is none of what this block does".into()))?;
+        match call.resumed {
+            Some(Resumption::GaveUp) => return Ok(Outcome::port("aside")),
+            Some(Resumption::Code) => {
+                claim(params)?;
+                return Ok(Outcome::port("next"));
+            }
+            Some(Resumption::Reply(reply)) => {
+                data::set("reply", reply)?;
+                return Ok(Outcome::port("next"));
+            }
+            None => {}
+        }
         let claims = match deed {
             Deed::ClaimThenTrap => 1,
             _ => params.integer("claims")?,
@@ -59,15 +71,23 @@ impl Block for Mischief {
     }
 }
 
-/// Claims a code and sets it as the value `promocode`.
-fn claim(params: &Params) -> Result<(), Error> {
+/// The code that the step's parameters ask for.
+fn selector(params: &Params) -> Result<Selector, Error> {
     let number = |name| {
         let number = params.integer(name)?;
         u32::try_from(number).map_err(|_| Error::Invalid(format!("{name} is out of bounds")))
     };
     let discount = u8::try_from(number("discount")?).unwrap_or(u8::MAX);
-    let selector = Selector::new(params.text("type")?, discount, number("days")?);
-    let promocode = promocodes::claim(&selector)?;
+    Ok(Selector::new(
+        params.text("type")?,
+        discount,
+        number("days")?,
+    ))
+}
+
+/// Claims a code and sets it as the value `promocode`.
+fn claim(params: &Params) -> Result<(), Error> {
+    let promocode = promocodes::claim(&selector(params)?)?;
     data::set("promocode", promocode.code)
 }
 

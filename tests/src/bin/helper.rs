@@ -3,6 +3,7 @@
 //! `helper DB send PREFIX COUNT`: sends events `PREFIX-0` and on of the main job, tells each
 //! acknowledgement, waits until everything rests and tells `rested`.
 //! `helper DB once PREFIX COUNT`: the same, of events that are all about one contact.
+//! `helper DB send-as TYPE PREFIX COUNT`: the same, of events of that type, one after another.
 //! `helper DB work`: executes until its input ends; tells `working` first.
 //! `helper DB import ROWS`: uploads rows that it makes up, and tells its peak of memory in KiB.
 
@@ -34,6 +35,7 @@ fn main() -> Result<()> {
     match orders {
         ["send", prefix, count] => send(&promoflow, prefix, count.parse()?),
         ["once", prefix, count] => once(&promoflow, prefix, count.parse()?),
+        ["send-as", kind, prefix, count] => send_as(&promoflow, kind, prefix, count.parse()?),
         ["work"] => work(&promoflow),
         ["import", rows] => import(&promoflow, rows.parse()?),
         _ => bail!("{orders:?} are no orders"),
@@ -86,6 +88,23 @@ fn once(promoflow: &Promoflow, prefix: &str, count: usize) -> Result<()> {
     }
     running.rest_all()?;
     tell("rested")?;
+    Ok(())
+}
+
+fn send_as(promoflow: &Promoflow, kind: &str, prefix: &str, count: usize) -> Result<()> {
+    let running = promoflow.start()?;
+    for number in 0..count {
+        let id = format!("{prefix}-{number}");
+        let address = format!("{id}@example.com");
+        let event = Event::new(kind, &address)
+            .with_id(&id)
+            .with_param("EmailAddress", address);
+        acknowledge(&id, &running.send(event)?)?;
+    }
+    running.rest_all()?;
+    tell("rested")?;
+    // Goes on holding the database until it is killed or its input ends.
+    io::stdin().read_to_end(&mut Vec::new())?;
     Ok(())
 }
 

@@ -22,6 +22,7 @@ mod p9_retire;
 mod reuse;
 mod selection;
 mod versions;
+mod waits;
 
 /// The helper program.
 const HELPER: &str = env!("CARGO_BIN_EXE_helper");

@@ -154,7 +154,8 @@ pub struct Resumed {
 /// What ends a wait.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Awakened {
-    /// There is a code: this one, or that which the contact keeps.
+    /// There is a code: this one, or that which the contact keeps. In a segment that is to be
+    /// committed, the one that its step took.
     Code(Option<GivenCode>),
     /// The reply.
     Reply(Value),

@@ -313,7 +313,7 @@ impl Work<'_> {
         };
         if let Some(found) = &segment.resumed
             && !matches!(segment.end, SegmentEnd::Retry { .. })
-            && !waiters::unchanged(self.connection, run, found)?
+            && !waiters::unchanged(self.connection, run, found, self.now)?
         {
             return Err(Stop::Stale(Stale::Run));
         }
@@ -357,6 +357,9 @@ impl Work<'_> {
             SegmentEnd::Wait { .. } => "waiting",
         };
         if outcome != "failed" {
+            if let Some(resumed) = &segment.resumed {
+                waiters::settle(self.connection, run, resumed, self.now)?;
+            }
             let mut claims = Vec::with_capacity(segment.claims.len());
             for claim in &segment.claims {
                 claims.push(self.claim(run, claim)?);
@@ -366,9 +369,6 @@ impl Work<'_> {
             }
             for delivery in &segment.deliveries {
                 self.deliver(run, number, delivery)?;
-            }
-            if segment.resumed.is_some() {
-                waiters::remove(self.connection, run)?;
             }
             if let SegmentEnd::Wait {
                 wait: Some(wait), ..
@@ -438,7 +438,8 @@ impl Work<'_> {
                 .connection
                 .prepare_cached(
                     "SELECT min(expires) FROM claim
-                     WHERE run = ?1 OR id IN (SELECT claim FROM reused WHERE run = ?1)",
+                     WHERE (run = ?1 OR id IN (SELECT claim FROM reused WHERE run = ?1))
+                         AND id NOT IN (SELECT claim FROM lapsed)",
                 )?
                 .query_row([run.0], |row| row.get(0))?;
             expires = expires.min(earlier.unwrap_or(i64::MAX));

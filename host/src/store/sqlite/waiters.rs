@@ -13,7 +13,8 @@ use crate::store::{
     Awaited, Awakened, ClaimId, FreeCode, GivenCode, Position, Resumed, RunId, StagedWait,
 };
 
-/// Stores that a run waits.
+/// Stores that a run waits. A code that is there already is given to it: its block need not have
+/// asked, and nobody who waits longer could use it.
 pub(super) fn add(
     connection: &Connection,
     lanes: &mut LaneIds,
@@ -51,15 +52,49 @@ pub(super) fn add(
             request,
             now.0,
         ])?;
-    Ok(())
+    match lane {
+        Some(lane) => serve_lane(connection, lane, Some(run), calendar(connection)?, now),
+        None => Ok(()),
+    }
 }
 
-/// Whether a run still stands as its segment found it: not given anything meanwhile.
-pub(super) fn unchanged(connection: &Connection, run: RunId, found: &Resumed) -> Result<bool> {
+/// Whether a run still stands as its segment found it: it was not given anything meanwhile, and
+/// what it took has not expired.
+pub(super) fn unchanged(
+    connection: &Connection,
+    run: RunId,
+    found: &Resumed,
+    now: Timestamp,
+) -> Result<bool> {
+    if let Awakened::Code(Some(taken)) = &found.why
+        && taken.code.position.expires <= now
+    {
+        return Ok(false);
+    }
     let served = !matches!(found.why, Awakened::GaveUp);
     Ok(connection
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM waiter WHERE run = ?1 AND served = ?2)")?
         .query_row(params![run.0, served], |row| row.get(0))?)
+}
+
+/// The run goes on: it waits no more. A code that expired before its step could take it stays
+/// the run's, and no message of the run carries it.
+pub(super) fn settle(
+    connection: &Connection,
+    run: RunId,
+    resumed: &Resumed,
+    now: Timestamp,
+) -> Result<()> {
+    if resumed.why == Awakened::Code(None) {
+        connection
+            .prepare_cached(
+                "INSERT INTO lapsed (claim, at)
+                 SELECT claim.id, ?2 FROM waiter JOIN claim ON claim.id = waiter.claim
+                 WHERE waiter.run = ?1 AND claim.expires <= ?2",
+            )?
+            .execute(params![run.0, now.0])?;
+    }
+    remove(connection, run)
 }
 
 /// Forgets that a run waited.
@@ -158,7 +193,7 @@ pub(super) fn serve(connection: &Connection, now: Timestamp) -> Result<()> {
     }
     let calendar = calendar(connection)?;
     for lane in lanes {
-        serve_lane(connection, lane, calendar, now)?;
+        serve_lane(connection, lane, None, calendar, now)?;
     }
     Ok(())
 }
@@ -176,18 +211,24 @@ struct Waiter {
     at: i64,
 }
 
+/// Gives the codes of a lane to those who wait for them, or to that run alone.
 fn serve_lane(
     connection: &Connection,
     lane: i64,
+    only: Option<RunId>,
     calendar: Calendar,
     now: Timestamp,
 ) -> Result<()> {
+    if next_free(connection, lane, calendar.expiry_needed(now, 0).0)?.is_none() {
+        return Ok(());
+    }
     let mut waiting = connection.prepare_cached(
-        "SELECT waiter.id, run, step, visit, ordinal, days, contact, keeps, at
+        "SELECT waiter.id, waiter.run, waiter.step, visit, ordinal, days, contact, keeps, at
          FROM waiter JOIN run ON run.id = waiter.run
-         WHERE served = 0 AND lane = ?1 AND run.state = 'waiting' ORDER BY waiter.id",
+         WHERE served = 0 AND lane = ?1 AND run.state = 'waiting' AND coalesce(run.id = ?2, 1)
+         ORDER BY waiter.id",
     )?;
-    let mut rows = waiting.query([lane])?;
+    let mut rows = waiting.query(params![lane, only.map(|run| run.0)])?;
     // Asked in vain for this expiry, and so for every later one.
     let mut none_from = i64::MAX;
     while let Some(row) = rows.next()? {

@@ -17,4 +17,9 @@ CREATE TABLE waiter (
     reply TEXT,
     CHECK ((lane IS NULL) <> (request IS NULL))
 ) STRICT;
+-- Codes that were given to a run that waited, and expired before its step took them.
+CREATE TABLE lapsed (
+    claim INTEGER PRIMARY KEY REFERENCES claim,
+    at INTEGER NOT NULL
+) STRICT;
 CREATE INDEX waiter_by_lane ON waiter (lane, id) WHERE served = 0 AND lane IS NOT NULL;

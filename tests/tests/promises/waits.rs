@@ -1,0 +1,346 @@
+//! Waits: for a code until the pool is filled, and for a reply.
+
+use std::sync::Arc;
+use std::thread;
+
+use promoflow::event::Event;
+use promoflow::store::{Order, Ordered, RunId, RunState};
+use promoflow::{Promoflow, Running};
+use promoflow_tests::{Helper, Shop, Teach, ids, until};
+use serde_json::json;
+
+use crate::HELPER;
+
+/// The main job, for runs that wait where the pool is empty.
+const WAITS: &str = "
+workflow: waits
+start: { event: waits }
+stop: { event: enough }
+steps:
+  - id: code
+    block: get-promocode
+    with: { type: birthday, discount: 10, days: 3, when-empty: wait }
+  - id: mail
+    block: send-message
+    with: { channel: email, message: mail }
+";
+
+/// Takes a code and keeps it until 2026-06-02.
+const HOLDS: &str = "
+workflow: holds
+start: { event: holds }
+steps:
+  - id: code
+    block: get-promocode
+    with: { type: birthday, discount: 10, days: 0 }
+    ports: { exhausted: end }
+  - id: sleep
+    block: mischief
+    with: { do: wait, until: 1780401600000 }
+    ports: { aside: end }
+";
+
+fn shop() -> (Shop, Promoflow) {
+    let (shop, promoflow) = Shop::with_codes(0);
+    promoflow.workflows_of(WAITS);
+    (shop, promoflow)
+}
+
+fn event(kind: &str, name: &str) -> Event {
+    let address = format!("{name}@example.com");
+    Event::new(kind, &address).with_param("EmailAddress", address)
+}
+
+/// So many codes of the type, from that number on, which expire at the end of that day.
+fn codes(first: usize, count: usize, expires: &str) -> String {
+    let mut csv = "code,expirationDate,discount,type\n".to_owned();
+    for number in first..first + count {
+        csv.push_str(&format!("W-{number:03},{expires},10,birthday\n"));
+    }
+    csv
+}
+
+/// Starts a run that waits.
+fn waiting(promoflow: &Promoflow, running: &Running, name: &str) -> RunId {
+    let run = promoflow.one(running, "waits", &format!("{name}@example.com"));
+    let (row, _) = promoflow.run_of(run);
+    assert_eq!(row.state, RunState::Waiting, "{row:?}");
+    let waits_for = row.waits_for.unwrap();
+    assert!(waits_for.contains("type birthday"), "{waits_for}");
+    run
+}
+
+fn waiters(shop: &Shop) -> i64 {
+    let count = "SELECT count(*) FROM waiter";
+    shop.sql().query_row(count, [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn p2_a_run_that_waits_for_a_refill_goes_on_with_its_code_after_a_restart() {
+    let (shop, promoflow) = shop();
+    let running = promoflow.start().unwrap();
+    let run = waiting(&promoflow, &running, "ann");
+    running.stop();
+    drop(promoflow);
+
+    // Whom the code is for is decided with the upload, whether anybody executes or not.
+    let promoflow = shop.open();
+    promoflow.codes_of(&codes(0, 2, "2999-12-31"));
+    assert_eq!(promoflow.free(), ["W-001"]);
+    assert_eq!(promoflow.run_of(run).0.waits_for, None);
+    promoflow.audited();
+    drop(promoflow);
+
+    let promoflow = shop.open();
+    let running = promoflow.start().unwrap();
+    running.rest_all().unwrap();
+    assert_eq!(promoflow.run_of(run).0.state, RunState::Completed);
+    assert_eq!(promoflow.code_of(run).as_deref(), Some("W-000"));
+    assert_eq!(shop.letters.texts(), ["W-000"]);
+    assert_eq!((promoflow.free().len(), waiters(&shop)), (1, 0));
+    promoflow.audited();
+}
+
+#[test]
+fn p2_a_process_killed_while_its_runs_wait_leaves_them_in_the_queue() {
+    let (shop, promoflow) = shop();
+    let mut sender = Helper::start(HELPER, &shop.database(), &["send-as", "waits", "w", "5"]);
+    let acks: Vec<_> = (0..5).map(|_| sender.ack().unwrap()).collect();
+    let _left = sender.kill();
+    let runs: Vec<RunId> = acks.into_iter().flat_map(|ack| ack.runs).collect();
+    promoflow.codes_of(&codes(0, 5, "2999-12-31"));
+    let running = promoflow.start().unwrap();
+    running.rest_all().unwrap();
+    for run in runs {
+        assert_eq!(promoflow.run_of(run).0.state, RunState::Completed);
+    }
+    let mut texts = shop.letters.texts();
+    texts.sort();
+    assert_eq!(texts, ["W-000", "W-001", "W-002", "W-003", "W-004"]);
+    promoflow.audited();
+}
+
+#[test]
+fn p1_waiters_go_before_newcomers_in_the_order_in_which_they_were_stored() {
+    let (shop, promoflow) = shop();
+    let promoflow = Arc::new(promoflow);
+    let running = promoflow.start().unwrap();
+    let first: Vec<RunId> = ["ann", "ben", "cem", "dora"]
+        .map(|name| waiting(&promoflow, &running, name))
+        .to_vec();
+    // Newcomers race with the uploads: those of `birthday` take a port where nothing is left.
+    let uploads = {
+        let promoflow = Arc::clone(&promoflow);
+        thread::spawn(move || {
+            for number in 0..3 {
+                promoflow.codes_of(&codes(number, 1, "2999-12-31"));
+                thread::sleep(std::time::Duration::from_millis(5));
+            }
+        })
+    };
+    let newcomers: Vec<_> = (0..60)
+        .map(|number| {
+            let kind = ["birthday", "waits"][number % 2];
+            running.send(event(kind, &format!("new-{number}"))).unwrap()
+        })
+        .collect();
+    uploads.join().unwrap();
+    running.rest_all().unwrap();
+    for (number, run) in first[..3].iter().enumerate() {
+        let code = promoflow.code_of(*run);
+        assert_eq!(code, Some(format!("W-{number:03}")), "waiter {number}");
+    }
+    assert_eq!(promoflow.run_of(first[3]).0.state, RunState::Waiting);
+    let got = |run: &RunId| promoflow.code_of(*run).is_some();
+    assert!(!ids(&newcomers).iter().any(got));
+
+    // The rest of the queue in its order, then nobody waits and newcomers get what is left.
+    promoflow.codes_of(&codes(3, 40, "2999-12-31"));
+    running.rest_all().unwrap();
+    assert_eq!(promoflow.code_of(first[3]).as_deref(), Some("W-003"));
+    let waited = newcomers.iter().skip(1).step_by(2);
+    let codes: Vec<String> = waited
+        .filter_map(|receipt| promoflow.code_of(receipt.runs[0]))
+        .collect();
+    assert_eq!(codes.len(), 30);
+    assert!(codes.is_sorted(), "{codes:?}");
+    let late = promoflow.birthday(&running, "late@example.com");
+    assert_eq!(late.as_deref(), Some("W-034"));
+    assert_eq!(waiters(&shop), 0);
+    promoflow.audited();
+}
+
+#[test]
+fn p4_a_run_that_is_cancelled_leaves_the_queue_and_its_code_goes_to_the_next() {
+    let (shop, promoflow) = shop();
+    let running = promoflow.start().unwrap();
+    let [ann, ben, cem] = ["ann", "ben", "cem"].map(|name| waiting(&promoflow, &running, name));
+    running.stop();
+    let done = |released| Ordered::Done {
+        released,
+        called_off: 0,
+    };
+    assert_eq!(promoflow.order_run(ann, Order::Cancel).unwrap(), done(0));
+    // Nobody executes: ben has been given the code and has not gone on.
+    promoflow.codes_of(&codes(0, 1, "2999-12-31"));
+    assert_eq!(promoflow.run_of(ben).0.waits_for, None);
+    assert!(promoflow.run_of(cem).0.waits_for.is_some());
+    assert_eq!(promoflow.order_run(ben, Order::Cancel).unwrap(), done(1));
+    assert_eq!(promoflow.run_of(cem).0.waits_for, None);
+    promoflow.audited();
+
+    let running = promoflow.start().unwrap();
+    running.rest_all().unwrap();
+    assert_eq!(promoflow.code_of(cem).as_deref(), Some("W-000"));
+    assert_eq!(shop.letters.texts(), ["W-000"]);
+    promoflow.audited();
+}
+
+#[test]
+fn p4_a_code_that_comes_back_by_release_or_reinstatement_goes_to_who_waits() {
+    let (_shop, promoflow) = shop();
+    promoflow.codes_of(&codes(0, 2, "2999-12-31"));
+    promoflow.retire(&["W-000".to_owned()]).unwrap();
+    promoflow.workflows_of(HOLDS);
+    let running = promoflow.start().unwrap();
+    let holder = promoflow.one(&running, "holds", "holder@example.com");
+    let [ann, ben] = ["ann", "ben"].map(|name| waiting(&promoflow, &running, name));
+    promoflow.order_run(holder, Order::Cancel).unwrap();
+    until(|| promoflow.run_of(ann).0.state == RunState::Completed);
+    assert_eq!(promoflow.code_of(ann).as_deref(), Some("W-001"));
+    promoflow.reinstate(&["W-000".to_owned()]).unwrap();
+    until(|| promoflow.run_of(ben).0.state == RunState::Completed);
+    assert_eq!(promoflow.code_of(ben).as_deref(), Some("W-000"));
+    promoflow.audited();
+}
+
+#[test]
+fn p4_a_stop_event_ends_a_run_that_waits() {
+    let (shop, promoflow) = shop();
+    let running = promoflow.start().unwrap();
+    let run = waiting(&promoflow, &running, "ann");
+    running.send(event("enough", "ann")).unwrap();
+    promoflow.codes_of(&codes(0, 1, "2999-12-31"));
+    running.rest_all().unwrap();
+    assert_eq!(promoflow.run_of(run).0.state, RunState::Cancelled);
+    assert_eq!(promoflow.free(), ["W-000"]);
+    assert!(shop.letters.texts().is_empty());
+    promoflow.audited();
+}
+
+#[test]
+fn p8_days_are_judged_when_the_code_is_given_and_not_when_the_wait_began() {
+    let (shop, promoflow) = shop();
+    let running = promoflow.start().unwrap();
+    let run = waiting(&promoflow, &running, "ann");
+    shop.clock.set("2026-06-10T12:00:00Z");
+    // Enough for three more days when the wait began, and one short now.
+    promoflow.codes_of(&codes(0, 1, "2026-06-12"));
+    running.rest_all().unwrap();
+    assert_eq!(promoflow.run_of(run).0.state, RunState::Waiting);
+    let other = promoflow.birthday(&running, "ben@example.com");
+    assert_eq!(other.as_deref(), Some("W-000"));
+    promoflow.codes_of(&codes(1, 1, "2026-06-13"));
+    running.rest_all().unwrap();
+    assert_eq!(promoflow.code_of(run).as_deref(), Some("W-001"));
+    promoflow.audited();
+}
+
+#[test]
+fn p8_a_code_that_expired_before_its_run_went_on_is_not_sent() {
+    let (shop, promoflow) = shop();
+    let running = promoflow.start().unwrap();
+    let run = waiting(&promoflow, &running, "ann");
+    running.stop();
+    promoflow.codes_of(&codes(0, 1, "2026-06-10"));
+    shop.clock.set("2026-06-20T12:00:00Z");
+    let running = promoflow.start().unwrap();
+    running.rest_all().unwrap();
+    assert_eq!(promoflow.run_of(run).0.state, RunState::Waiting);
+    promoflow.codes_of(&codes(1, 1, "2999-12-31"));
+    running.rest_all().unwrap();
+    assert_eq!(promoflow.run_of(run).0.state, RunState::Completed);
+    assert_eq!(shop.letters.texts(), ["W-001"]);
+    promoflow.audited();
+}
+
+/// Waits for a code or a reply until 2026-06-02.
+fn gives_up(deed: &str) -> String {
+    format!(
+        "
+workflow: {deed}
+start: {{ event: {deed} }}
+steps:
+  - id: wait
+    block: mischief
+    with: {{ do: {deed}, until: 1780401600000, type: birthday, discount: 10 }}
+    ports: {{ next: mail, aside: end }}
+  - id: mail
+    block: send-message
+    with: {{ channel: email, message: mail }}
+"
+    )
+}
+
+#[test]
+fn p2_a_wait_that_is_given_up_takes_no_code_and_one_in_time_takes_one() {
+    let (shop, promoflow) = shop();
+    promoflow.workflows_of(&gives_up("wait-code"));
+    let running = promoflow.start().unwrap();
+    let [late, timely] = ["ann", "ben"].map(|name| {
+        let run = promoflow.one(&running, "wait-code", &format!("{name}@example.com"));
+        assert_eq!(promoflow.run_of(run).0.state, RunState::Waiting);
+        run
+    });
+    promoflow.codes_of(&codes(0, 1, "2999-12-31"));
+    running.rest_all().unwrap();
+    // In their order, whichever this test calls so.
+    let (late, timely) = (timely, late);
+    assert_eq!(promoflow.code_of(timely).as_deref(), Some("W-000"));
+    shop.clock.set("2026-06-03T12:00:00Z");
+    running.rest_all().unwrap();
+    let (row, steps) = promoflow.run_of(late);
+    assert_eq!(row.state, RunState::Completed);
+    assert_eq!(steps.last().unwrap().port.as_deref(), Some("aside"));
+    promoflow.codes_of(&codes(1, 1, "2999-12-31"));
+    running.rest_all().unwrap();
+    assert_eq!(promoflow.free(), ["W-001"]);
+    assert_eq!(waiters(&shop), 0);
+    promoflow.audited();
+}
+
+#[test]
+fn a_block_that_waits_for_a_code_that_is_there_goes_on_at_once() {
+    let (_shop, promoflow) = shop();
+    promoflow.workflows_of(&gives_up("wait-code"));
+    promoflow.codes_of(&codes(0, 1, "2999-12-31"));
+    let running = promoflow.start().unwrap();
+    let run = promoflow.one(&running, "wait-code", "ann@example.com");
+    running.rest_all().unwrap();
+    assert_eq!(promoflow.code_of(run).as_deref(), Some("W-000"));
+    promoflow.audited();
+}
+
+#[test]
+fn p2_a_run_goes_on_with_the_reply_that_it_waits_for_once() {
+    let (shop, promoflow) = shop();
+    promoflow.workflows_of(&gives_up("wait-reply"));
+    let running = promoflow.start().unwrap();
+    let run = promoflow.one(&running, "wait-reply", "ann@example.com");
+    let waits_for = promoflow.run_of(run).0.waits_for.unwrap();
+    assert_eq!(waits_for, "the reply to question");
+    assert!(!promoflow.reply(run, "another", &json!("yes")).unwrap());
+    running.stop();
+    assert!(promoflow.reply(run, "question", &json!("yes")).unwrap());
+    assert!(!promoflow.reply(run, "question", &json!("no")).unwrap());
+    drop(promoflow);
+
+    let promoflow = shop.open();
+    let running = promoflow.start().unwrap();
+    running.rest_all().unwrap();
+    let (row, steps) = promoflow.run_of(run);
+    assert_eq!(row.state, RunState::Completed, "{row:?}");
+    assert_eq!(steps[1].data["reply"], "yes");
+    assert_eq!(waiters(&shop), 0);
+    promoflow.audited();
+}
