@@ -4,6 +4,8 @@ mod answers;
 mod rehearsal;
 mod stream;
 
+use std::ops::ControlFlow;
+
 use clap::{Args, Subcommand};
 use promoflow::event::Event;
 use promoflow::run::SendError;
@@ -72,8 +74,8 @@ pub(super) struct Send {
     #[arg(long, value_name = "FILE")]
     file: Option<String>,
     /// Say what the workflows would do, and which code they would take, without doing it. Waits
-    /// are over at once; whether other runs hold a workflow off is not asked.
-    #[arg(long, conflicts_with = "file")]
+    /// for a time are over at once. Each event is tested alone, against what is stored.
+    #[arg(long)]
     test: bool,
     /// Return as soon as the events are stored, and leave what they start to `promoflow work`.
     #[arg(long)]
@@ -125,6 +127,31 @@ impl Send {
     }
 
     fn rehearse(self, session: &Session, out: &mut Out) -> Done {
+        if let Some(file) = &self.file {
+            let mut answers = Answers::new(Some(input::shown(file)));
+            let input = input::open(file)?;
+            let rehearsal = session.rehearse()?;
+            let mut rejected = false;
+            stream::each(input, |line, event| {
+                match event {
+                    Ok(event) => {
+                        rehearsal::tell(&rehearsal.promoflow, event, Some(line), out)?;
+                    }
+                    Err(answer) => {
+                        rejected = true;
+                        answers.take(answer, out)?;
+                    }
+                }
+                Ok(match out.is_gone() {
+                    true => ControlFlow::Break(()),
+                    false => ControlFlow::Continue(()),
+                })
+            })?;
+            return match rejected {
+                true => answers.finish(None, out),
+                false => Ok(Status::Done),
+            };
+        }
         let mut answers = Answers::new(None);
         let event = match self.event() {
             Ok(event) => event,
@@ -134,7 +161,7 @@ impl Send {
             }
         };
         let rehearsal = session.rehearse()?;
-        rehearsal::tell(&rehearsal.promoflow, event, out)
+        rehearsal::tell(&rehearsal.promoflow, event, None, out)
     }
 
     /// The event that the options describe.

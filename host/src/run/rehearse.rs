@@ -32,14 +32,15 @@ pub struct Rehearsed {
     pub codes: Vec<String>,
     /// The deliveries that it would have made.
     pub deliveries: Vec<StagedDelivery>,
+    /// Why it would not start; nothing else is known then.
+    pub held_off: Option<&'static str>,
     /// What it would wait for, without an end that could be foreseen.
     pub waits_for: Option<String>,
     /// Why it would have failed.
     pub error: Option<String>,
 }
 
-/// Runs each workflow that an event starts through. Whether other runs of it for the same key
-/// hold it off is not asked.
+/// Runs each workflow that an event starts through.
 pub(crate) fn rehearse(
     event: Event,
     store: Arc<dyn Store>,
@@ -57,21 +58,43 @@ pub(crate) fn rehearse(
     };
     let configuration = configurations.refresh().map_err(SendError::Configuration)?;
     let plans = configuration.starts(&event);
-    Ok(plans
+    plans
         .into_iter()
-        .map(|plan| one(plan, &event, &around))
-        .collect())
+        .map(|plan| {
+            let held_off = match &plan.rule {
+                Some(rule) => around
+                    .store
+                    .held_off(&event, rule, around.clock.now())
+                    .map_err(failed)?,
+                None => None,
+            };
+            Ok(match held_off {
+                Some(why) => Rehearsed {
+                    held_off: Some(why),
+                    ..Rehearsed::of(&plan)
+                },
+                None => one(plan, &event, &around),
+            })
+        })
+        .collect()
+}
+
+impl Rehearsed {
+    fn of(plan: &Plan) -> Rehearsed {
+        Rehearsed {
+            workflow: plan.workflow,
+            steps: Vec::new(),
+            codes: Vec::new(),
+            deliveries: Vec::new(),
+            held_off: None,
+            waits_for: None,
+            error: None,
+        }
+    }
 }
 
 fn one(plan: Arc<Plan>, event: &Event, around: &Surroundings) -> Rehearsed {
-    let mut done = Rehearsed {
-        workflow: plan.workflow,
-        steps: Vec::new(),
-        codes: Vec::new(),
-        deliveries: Vec::new(),
-        waits_for: None,
-        error: None,
-    };
+    let mut done = Rehearsed::of(&plan);
     let mut beginning = Beginning {
         plan,
         run: None,

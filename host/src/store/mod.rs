@@ -16,6 +16,7 @@ use std::collections::HashMap;
 use thiserror::Error;
 
 use crate::clock::Timestamp;
+use crate::event::Event;
 use crate::message::Message;
 use crate::pool::{Calendar, Filter, Lane};
 use crate::workflow::Workflow;
@@ -162,6 +163,15 @@ pub trait Store: Send + Sync {
 
     /// One run with its steps.
     fn run(&self, id: RunId) -> Result<Option<(RunRow, Vec<StepRecord>)>>;
+
+    /// Why an event would not start a workflow of that rule at `now`, in words for its author;
+    /// `None` where it would.
+    fn held_off(
+        &self,
+        event: &Event,
+        rule: &StartRule,
+        now: Timestamp,
+    ) -> Result<Option<&'static str>>;
 
     /// Hands a run the reply that it waits for, as JSON; false where it waits for none to that
     /// request.

@@ -7,7 +7,7 @@ use promoflow_tests::{Shop, Teach};
 fn rows(shop: &Shop) -> Vec<i64> {
     [
         "event", "run", "journal", "claim", "start", "kept", "reused", "delivery", "attempt",
-        "free",
+        "free", "waiter",
     ]
     .map(|table| {
         let sql = format!("SELECT count(*) FROM {table}");
@@ -85,4 +85,46 @@ fn p11_a_test_run_beside_runs_takes_nothing_from_them() {
     assert!(would[0].codes.is_empty());
     assert_eq!(shop.letters.sent().len(), 1);
     promoflow.audited();
+}
+
+#[test]
+fn p11_a_test_run_tells_a_wait_and_what_holds_a_workflow_off() {
+    let (shop, promoflow) = Shop::with_codes(0);
+    promoflow.workflows_of(
+        "
+workflow: waits
+start: { event: waits, repeat: once }
+steps:
+  - id: code
+    block: get-promocode
+    with: { type: birthday, discount: 10, days: 0, when-empty: wait }
+  - id: mail
+    block: send-message
+    with: { channel: email, message: mail }
+",
+    );
+    let event =
+        Event::new("waits", "ann@example.com").with_param("EmailAddress", "ann@example.com");
+    let before = rows(&shop);
+    let would = promoflow.rehearse(event.clone()).unwrap();
+    let waits_for = would[0].waits_for.as_deref();
+    assert_eq!(
+        waits_for,
+        Some("a promo code of type birthday and discount 10")
+    );
+    assert_eq!((&would[0].error, would[0].held_off), (&None, None));
+    assert_eq!(rows(&shop), before);
+
+    let running = promoflow.start().unwrap();
+    running.send(event.clone()).unwrap();
+    let before = rows(&shop);
+    let would = promoflow.rehearse(event.clone()).unwrap();
+    assert!(would[0].held_off.unwrap().contains("once"), "{would:#?}");
+    assert!(would[0].steps.is_empty());
+    let other = Event {
+        key: "ben@example.com".into(),
+        ..event
+    };
+    assert_eq!(promoflow.rehearse(other).unwrap()[0].held_off, None);
+    assert_eq!(rows(&shop), before);
 }

@@ -11,7 +11,8 @@ use super::super::message::show_content;
 use super::super::output::{BOLD, ERROR, Out, tame_line};
 use super::super::run::step_json;
 
-pub(super) fn tell(promoflow: &Promoflow, event: Event, out: &mut Out) -> Done {
+/// Tells what an event would do; `line` is where a file has it.
+pub(super) fn tell(promoflow: &Promoflow, event: Event, line: Option<u64>, out: &mut Out) -> Done {
     let id = event.id.clone();
     let would = promoflow
         .rehearse(event)
@@ -31,14 +32,23 @@ pub(super) fn tell(promoflow: &Promoflow, event: Event, out: &mut Out) -> Done {
                     "code": run.codes.first(),
                     "codes": run.codes,
                     "deliveries": run.deliveries.iter().map(delivery_json).collect::<Vec<_>>(),
+                    "waitsFor": run.waits_for,
+                    "heldOff": run.held_off,
                     "error": run.error,
                 })
             })
             .collect();
-        out.json(&json!({
+        let mut told = json!({
             "event": id, "status": "test", "runs": [], "error": null, "would": would,
-        }))?;
+        });
+        if let Some(line) = line {
+            told["line"] = line.into();
+        }
+        out.json(&told)?;
         return Ok(Status::Done);
+    }
+    if let Some(line) = line {
+        out.line(format_args!("Line {line}:"))?;
     }
     if would.is_empty() {
         out.line(format_args!("Test: no workflow starts with this event."))?;
@@ -51,15 +61,22 @@ pub(super) fn tell(promoflow: &Promoflow, event: Event, out: &mut Out) -> Done {
 
 fn tell_run(workflow: &str, run: &Rehearsed, out: &mut Out) -> std::io::Result<()> {
     let title = out.style(BOLD, format_args!("Test of {workflow}"));
+    if let Some(why) = &run.held_off {
+        return out.line(format_args!("{title}: would not start, {why}"));
+    }
     out.line(format_args!("{title}: nothing was done"))?;
     for step in &run.steps {
-        let port = step.port.as_deref().unwrap_or("an error");
+        let waits = run.waits_for.as_ref().map_or("an error", |_| "a wait");
+        let port = step.port.as_deref().unwrap_or(waits);
         let (id, block) = (&step.step, &step.block);
         out.line(format_args!("  {id}: {block}, would leave by {port}"))?;
     }
     // Whole: the code stays free, and the author wants to see it.
     for code in &run.codes {
         out.line(format_args!("  would take the code {}", tame_line(code)))?;
+    }
+    if let Some(waits_for) = &run.waits_for {
+        out.line(format_args!("  would wait for {}", tame_line(waits_for)))?;
     }
     if let Some(error) = &run.error {
         let label = out.style(ERROR, "would fail");

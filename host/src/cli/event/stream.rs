@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::BufReader;
+use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel};
 use std::thread;
 
@@ -48,20 +49,10 @@ fn read_all(
     places: &SyncSender<()>,
     answer: &Sender<Numbered>,
 ) -> Result<(), Failure> {
-    let Input { name, reader, .. } = input;
-    let mut reader = BufReader::with_capacity(1 << 16, reader);
     let mut number = 0;
-    let mut line_number = 0;
-    loop {
-        let line = next_line(&mut reader, MAX_LINE_BYTES)
-            .map_err(|error| Failure::failed(format_args!("cannot read {name}: {error}")))?;
-        let Some(line) = line else { return Ok(()) };
-        line_number += 1;
-        let Some(event) = read_event(line, line_number) else {
-            continue;
-        };
+    each(input, |line_number, event| {
         if places.send(()).is_err() {
-            return Ok(());
+            return Ok(ControlFlow::Break(()));
         }
         let answer = answer.clone();
         let at = number;
@@ -77,6 +68,28 @@ fn read_all(
             Err(rejected) => {
                 let _gone = answer.send((at, rejected));
             }
+        }
+        Ok(ControlFlow::Continue(()))
+    })
+}
+
+/// Gives each event of a file, with the number of its line, or what is wrong with the line.
+pub(super) fn each(
+    input: Input,
+    mut visit: impl FnMut(u64, Result<Event, Answer>) -> Result<ControlFlow<()>, Failure>,
+) -> Result<(), Failure> {
+    let Input { name, reader, .. } = input;
+    let mut reader = BufReader::with_capacity(1 << 16, reader);
+    let mut number = 0;
+    loop {
+        let line = next_line(&mut reader, MAX_LINE_BYTES)
+            .map_err(|error| Failure::failed(format_args!("cannot read {name}: {error}")))?;
+        let Some(line) = line else { return Ok(()) };
+        number += 1;
+        if let Some(event) = read_event(line, number)
+            && visit(number, event)?.is_break()
+        {
+            return Ok(());
         }
     }
 }

@@ -120,7 +120,7 @@ impl Work<'_> {
         let mut allowed = Vec::with_capacity(accept.starts.len());
         for start in &accept.starts {
             allowed.push(match &start.rule {
-                Some(rule) => starts::allowed(self.connection, event, rule, self.now)?,
+                Some(rule) => starts::held_off(self.connection, event, rule, self.now)?.is_none(),
                 None => true,
             });
         }

@@ -437,6 +437,15 @@ impl Store for SqliteStore {
         history::one(self, id)
     }
 
+    fn held_off(
+        &self,
+        event: &Event,
+        rule: &StartRule,
+        now: Timestamp,
+    ) -> Result<Option<&'static str>> {
+        self.read(|connection| starts::held_off(connection, event, rule, now))
+    }
+
     fn reply(&self, run: RunId, request: &str, reply: &str, now: Timestamp) -> Result<bool> {
         self.write(|connection, _| waiters::reply(connection, run, request, reply, now))
     }

@@ -11,13 +11,14 @@ use crate::event::Event;
 use crate::store::{RunId, StartRule};
 use crate::workflow::Repeat;
 
-/// Whether an event may start a run now. Runs that the same event stops do not count as running.
-pub(super) fn allowed(
+/// Why an event may not start a run now; `None` where it may. Runs that the same event stops do
+/// not count as running.
+pub(super) fn held_off(
     connection: &Connection,
     event: &Event,
     rule: &StartRule,
     now: Timestamp,
-) -> Result<bool> {
+) -> Result<Option<&'static str>> {
     let (runs, last, going): (i64, Option<i64>, bool) = connection
         .prepare_cached(
             "SELECT count(*), max(run.started),
@@ -29,16 +30,17 @@ pub(super) fn allowed(
             Ok((row.get(0)?, row.get(1)?, row.get(2)?))
         })?;
     if rule.skip_if_running && going {
-        return Ok(false);
+        return Ok(Some("as another of its runs goes on for this key"));
     }
     Ok(match rule.repeat {
-        Repeat::EveryTime => true,
-        Repeat::Once => runs == 0,
+        Repeat::EveryTime => None,
+        Repeat::Once => (runs > 0).then_some("as it starts once for a key and has"),
         Repeat::Every { seconds } => {
             let period = i64::try_from(seconds)
                 .unwrap_or(i64::MAX)
                 .saturating_mul(1_000);
-            last.is_none_or(|last| last.saturating_add(period) <= now.0)
+            last.is_some_and(|last| last.saturating_add(period) > now.0)
+                .then_some("as its period since the last start for this key goes on")
         }
     })
 }
