@@ -18,7 +18,8 @@ use super::upload::{self, Fill};
 use crate::pool::{Calendar, Filter};
 use crate::store::{CodeRow, PoolCount, Retired};
 
-const PATH: &str = "/api/v1/promocodes";
+/// Where the pool stands.
+pub(super) const PATH: &str = "/api/v1/promocodes";
 /// Codes that one request sets aside.
 const MOST_NAMED: usize = 10_000;
 
@@ -149,6 +150,7 @@ async fn list(State(api): State<Api>, Params(choice): Params<Choice>) -> Result<
             "discount",
             choice.discount.map(|discount| discount.to_string()),
         ),
+        page::asked(limit),
     ];
     let key = |row: &CodeRow| row.code.clone();
     Ok(page::page(PATH, &query, limit, rows, key, |row| {

@@ -15,6 +15,7 @@ use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 use super::problem::{Kind, Problem};
+use super::request::drain;
 use super::{Api, Limits};
 use crate::Promoflow;
 use crate::key::{Key, Scope};
@@ -157,7 +158,13 @@ pub(super) async fn guard(State(gate): State<Gate>, mut request: Request, next: 
             request.extensions_mut().insert(caller);
             next.run(request).await
         }
-        Err(problem) => problem.into_response(),
+        Err(problem) => {
+            // A client that asks first whether to send its body needs no more than the answer.
+            if !request.headers().contains_key(header::EXPECT) {
+                drain(request.body_mut(), gate.api.limits.body_pause).await;
+            }
+            problem.into_response()
+        }
     }
 }
 

@@ -20,21 +20,30 @@
     reason = "utoipa writes paths into the code that it makes"
 )]
 
+mod blocks;
 mod cloudevents;
 mod codes;
 mod events;
+mod files;
 mod gate;
 mod health;
+mod idempotency;
+mod keys;
+mod messages;
 mod openapi;
 mod options;
+mod outbox;
 mod page;
+mod pieces;
 mod problem;
 mod request;
+mod runs;
 mod server;
 mod upload;
 mod uploads;
+mod workflows;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 
@@ -73,6 +82,8 @@ struct Inner {
     uploads: Arc<Semaphore>,
     /// Rows that the uploads on their way have taken.
     progress: Mutex<HashMap<UploadId, Arc<AtomicU64>>>,
+    /// Requests with an Idempotency-Key that are on their way: API key and that key.
+    underway: Mutex<HashSet<(String, String)>>,
     /// The service was told to end.
     draining: AtomicBool,
 }
@@ -98,37 +109,62 @@ impl Api {
             events: Semaphore::new(EVENTS_AT_ONCE),
             uploads: Arc::new(Semaphore::new(limits.uploads.max(1))),
             progress: Mutex::default(),
+            underway: Mutex::default(),
             draining: AtomicBool::new(false),
             limits,
         })))
     }
 }
 
-/// The resources behind the gate: routes, the scope that changes need, and the rate.
-fn resources() -> [(OpenApiRouter<Api>, Scope, Rate); 2] {
+/// Resources behind the gate.
+struct Area {
+    routes: OpenApiRouter<Api>,
+    /// What changes need; see [`Gate`].
+    scope: Scope,
+    rate: Rate,
+    /// Whether answers under an Idempotency-Key are remembered here.
+    remembers: bool,
+}
+
+/// All resources, by what they ask of callers.
+fn areas() -> [Area; 4] {
+    let area = |routes, scope, rate, remembers| Area {
+        routes,
+        scope,
+        rate,
+        remembers,
+    };
+    let events = events::router().merge(cloudevents::router());
+    let codes = codes::router().merge(uploads::router());
+    let workflows = messages::router()
+        .merge(workflows::router())
+        .merge(runs::router())
+        .merge(outbox::router())
+        .merge(blocks::router());
     [
-        (
-            events::router().merge(cloudevents::router()),
-            Scope::Events,
-            Rate::Events,
-        ),
-        (
-            codes::router().merge(uploads::router()),
-            Scope::Codes,
-            Rate::Others,
-        ),
+        // The Idempotency-Key of an event is its id.
+        area(events, Scope::Events, Rate::Events, false),
+        area(codes, Scope::Codes, Rate::Others, true),
+        area(workflows, Scope::Workflows, Rate::Others, true),
+        // A secret is shown once, and not remembered.
+        area(keys::router(), Scope::Admin, Rate::Others, false),
     ]
 }
 
 /// All routes.
 fn router(api: Api) -> Router {
     let mut all = OpenApiRouter::new().merge(health::router());
-    for (routes, scope, rate) in resources() {
+    for area in areas() {
         let gate = Gate {
             api: api.clone(),
-            scope,
-            rate,
+            scope: area.scope,
+            rate: area.rate,
         };
+        let mut routes = area.routes;
+        if area.remembers {
+            routes = routes.route_layer(from_fn_with_state(api.clone(), idempotency::remember));
+        }
+        // The last is the first that a request comes to.
         all = all.merge(routes.route_layer(from_fn_with_state(gate, guard)));
     }
     let (router, _) = all.split_for_parts();

@@ -11,7 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::problem::{Fault, ProblemBody};
-use super::{Api, health, resources};
+use super::{Api, areas, health};
 
 /// Where the document stands.
 const DOCUMENT: &str = "/api/openapi.json";
@@ -33,8 +33,8 @@ struct Described;
 /// The OpenAPI 3.1 document of the service.
 pub fn document() -> Value {
     let mut all = OpenApiRouter::<Api>::with_openapi(Described::openapi()).merge(health::router());
-    for (routes, _, _) in resources() {
-        all = all.merge(routes);
+    for area in areas() {
+        all = all.merge(area.routes);
     }
     let described = all.into_openapi();
     let mut document = serde_json::to_value(&described).unwrap_or_default();

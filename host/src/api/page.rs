@@ -36,7 +36,8 @@ pub(super) fn cursor<T: std::str::FromStr>(after: Option<&str>) -> Result<Option
 }
 
 /// A page of a listing: what was read is one more than `limit` if there is a next page, which
-/// begins after the item that `key` names. `query` is the query without `after`.
+/// begins after the item that `key` names. `query` is the query without `after`, and `limit`
+/// how many items are shown.
 pub(super) fn page<R, T: Serialize>(
     path: &str,
     query: &[(&str, Option<String>)],
@@ -69,6 +70,19 @@ pub(super) fn page<R, T: Serialize>(
     response
 }
 
+/// How many items a query asks for, as its next page asks again.
+pub(super) fn asked(limit: usize) -> (&'static str, Option<String>) {
+    ("limit", Some(limit.to_string()))
+}
+
+/// The name that serde gives to a value, such as a state.
+pub(super) fn name(value: impl Serialize) -> Option<String> {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(name)) => Some(name),
+        _ => None,
+    }
+}
+
 /// The text as it may stand in a query or a path.
 pub(super) fn percent(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
@@ -91,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_page_links_to_the_next_while_there_is_one() {
-        let query = [("type", Some("a&b".to_owned())), ("state", None)];
+        let query = [("type", Some("a&b".to_owned())), ("state", None), asked(2)];
         let link = |rows: Vec<u32>| {
             let response = page("/x", &query, 2, rows, u32::to_string, |row| row);
             let link = response.headers().get(header::LINK)?;

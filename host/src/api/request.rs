@@ -13,6 +13,9 @@ use super::Api;
 use super::problem::{Fault, Kind, Problem};
 use crate::Promoflow;
 
+/// Bytes of a refused body that are read all the same.
+const DRAINED: u64 = 4 << 20;
+
 /// The parameters of a query, each of which must be known.
 pub(super) struct Params<T>(pub(super) T);
 
@@ -84,18 +87,35 @@ pub(super) fn too_large(limit: u64) -> Problem {
     )
 }
 
+/// Reads what is left of a body that is refused, if that is not much: many clients read no
+/// answer before they have sent all, and meet a closed connection instead of the reason.
+pub(super) async fn drain(body: &mut Body, pause: Duration) {
+    let mut left = DRAINED;
+    if body.size_hint().lower() > left {
+        return;
+    }
+    while let Ok(Some(data)) = piece(body, pause).await {
+        match left.checked_sub(data.len() as u64) {
+            Some(rest) => left = rest,
+            None => return,
+        }
+    }
+}
+
 /// A whole body.
 pub(super) async fn whole(
     mut body: Body,
     limit: usize,
     pause: Duration,
 ) -> Result<Vec<u8>, Problem> {
+    let mut bytes = Vec::new();
     if body.size_hint().lower() > limit as u64 {
+        drain(&mut body, pause).await;
         return Err(too_large(limit as u64));
     }
-    let mut bytes = Vec::new();
     while let Some(data) = piece(&mut body, pause).await? {
         if bytes.len() + data.len() > limit {
+            drain(&mut body, pause).await;
             return Err(too_large(limit as u64));
         }
         bytes.extend_from_slice(&data);

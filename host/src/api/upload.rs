@@ -1,15 +1,12 @@
-//! Uploads on their way: from an asynchronous body to the importer, which waits where it must.
-//!
-//! The body is pumped through a short channel into a reader on a thread of its own, so that a
-//! file of any size takes the same memory. A body that breaks off ends the channel without an
-//! end, which the reader tells the importer as an error.
+//! Uploads on their way: JSON as a whole, CSV piece by piece.
 
-use std::io::{self, Read};
+use std::fs::File;
+use std::io::{self, Read, Seek};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 
 use axum::Json;
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -19,8 +16,10 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
 use super::gate::Caller;
+use super::idempotency::{Fingerprint, Ticket};
+use super::pieces::{PieceReader, Pieces, pump};
 use super::problem::{Fault, Kind, Problem};
-use super::request::{media_type, piece, too_large, whole};
+use super::request::{media_type, whole};
 use super::uploads::{UPLOADS, UploadJson};
 use crate::pool::{
     Format, ImportError, ImportOptions, ImportReport, UploadError, UploadOptions, Watch,
@@ -72,14 +71,18 @@ pub(super) async fn take(
             .retry_after(5)
     })?;
     let pause = api.limits.body_pause;
+    let once = Once {
+        ticket: Ticket::begin(&api, &caller, request.headers()).await?,
+        fingerprint: Fingerprint::new(request.method(), request.uri()),
+    };
     match media_type(request.headers()).as_deref() {
         Some("application/json") | None => {
             let body = whole(request.into_body(), api.limits.json_upload_bytes, pause).await?;
-            take_json(api, caller, &fill, body).await
+            take_json(api, caller, &fill, body, once).await
         }
         Some("text/csv" | "text/plain") => {
             let source = Pieces::Body(request.into_body());
-            take_csv(api, caller, fill, source).await
+            take_csv(api, caller, fill, source, once).await
         }
         Some("multipart/form-data") => {
             let mut form = Multipart::from_request(request, &())
@@ -100,7 +103,8 @@ pub(super) async fn take(
                 if field.file_name().is_some() || field.name() == Some("file") {
                     let mut fill = fill;
                     fill.source = fill.source.or(field.file_name().map(str::to_owned));
-                    return take_csv(api, caller, fill, Pieces::Field(field)).await;
+                    let pieces = Pieces::Field(field);
+                    return take_csv(api, caller, fill, pieces, once).await;
                 }
             }
         }
@@ -116,7 +120,15 @@ async fn take_json(
     caller: Caller,
     fill: &Fill,
     body: Vec<u8>,
+    mut once: Once,
 ) -> Result<Response, Problem> {
+    once.fingerprint.update(&body);
+    let fingerprint = once.fingerprint.finish();
+    if let Some(ticket) = &once.ticket
+        && let Some(answer) = ticket.again(fingerprint, Some(&body))?
+    {
+        return Ok(answer);
+    }
     // Echoed below, so it must be JSON as a whole; the importer alone would take lines of it.
     if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&body) {
         return Err(super::request::json::<serde::de::IgnoredAny>(&body)
@@ -142,7 +154,10 @@ async fn take_json(
     let json = HeaderValue::from_static("application/json");
     let mut response = (StatusCode::OK, [(header::CONTENT_TYPE, json)], body).into_response();
     locate(&mut response, upload);
-    Ok(response)
+    match once.ticket {
+        Some(ticket) => ticket.remember(fingerprint, response, true).await,
+        None => Ok(response),
+    }
 }
 
 async fn take_csv(
@@ -150,7 +165,17 @@ async fn take_csv(
     caller: Caller,
     fill: Fill,
     mut pieces: Pieces<'_>,
+    mut once: Once,
 ) -> Result<Response, Problem> {
+    if let Some(ticket) = once.ticket.as_ref().filter(|ticket| ticket.is_known()) {
+        // It is read to its end without taking anything of it: only then is it known whether it
+        // is the same.
+        while let Some(piece) = pieces.next(&api).await? {
+            once.fingerprint.update(&piece);
+        }
+        let answer = ticket.again(once.fingerprint.finish(), None)?;
+        return answer.ok_or_else(|| Problem::internal("an answer has vanished"));
+    }
     let expires = match fill.expiration_date.clone() {
         None => None,
         Some(text) => Some(
@@ -178,7 +203,7 @@ async fn take_csv(
     };
     let (sender, receiver) = mpsc::channel(AHEAD);
     let importing = tokio::spawn(import(api.clone(), PieceReader::new(receiver), options));
-    let pumped = pump(&api, &mut pieces, sender).await;
+    let pumped = pump(&api, &mut pieces, sender, &mut once.fingerprint).await;
     let imported = importing
         .await
         .unwrap_or_else(|error| Err(Problem::internal(error)));
@@ -197,7 +222,19 @@ async fn take_csv(
         .await?;
     let mut response = Json(shown).into_response();
     locate(&mut response, upload);
-    Ok(response)
+    match once.ticket {
+        Some(ticket) => {
+            let fingerprint = once.fingerprint.finish();
+            ticket.remember(fingerprint, response, false).await
+        }
+        None => Ok(response),
+    }
+}
+
+/// What makes a request that is sent again be taken once.
+struct Once {
+    ticket: Option<Ticket>,
+    fingerprint: Fingerprint,
 }
 
 fn source(fill: &Fill) -> String {
@@ -219,10 +256,7 @@ fn rejected(report: &ImportReport, what: &str) -> Problem {
 
 fn file_problem(error: &UploadError) -> Problem {
     match error {
-        UploadError::Unreadable { .. } => Problem::new(
-            Kind::InvalidRequest,
-            "the connection ended before the file did",
-        ),
+        UploadError::Unreadable { .. } => broken_off(),
         UploadError::Spool(cause) => Problem::internal(cause),
         _ => {
             let column = match error {
@@ -244,10 +278,19 @@ fn file_problem(error: &UploadError) -> Problem {
 /// Imports on a thread that may wait.
 async fn import(
     api: Api,
-    reader: impl Read + Send + 'static,
+    mut reader: impl Read + Send + 'static,
     options: ImportOptions,
 ) -> Result<(UploadId, ImportReport), Problem> {
     let importing = tokio::task::spawn_blocking(move || {
+        // All or nothing is one transaction, which holds up every event: it waits for no client.
+        let mut spool = None;
+        if options.strict {
+            spool = Some(spooled(&mut reader)?);
+        }
+        let reader: &mut (dyn Read + Send) = match &mut spool {
+            Some(file) => file,
+            None => &mut reader,
+        };
         let mut progress = Progress {
             api: &api,
             upload: UploadId(0),
@@ -297,83 +340,5 @@ impl Drop for Progress<'_> {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         all.remove(&self.upload);
-    }
-}
-
-/// Where the bytes of a file come from.
-enum Pieces<'f> {
-    Body(Body),
-    Field(axum::extract::multipart::Field<'f>),
-}
-
-impl Pieces<'_> {
-    async fn next(&mut self, api: &Api) -> Result<Option<Bytes>, Problem> {
-        let pause = api.limits.body_pause;
-        match self {
-            Pieces::Body(body) => piece(body, pause).await,
-            Pieces::Field(field) => match tokio::time::timeout(pause, field.chunk()).await {
-                Ok(Ok(piece)) => Ok(piece),
-                Ok(Err(error)) => {
-                    let detail = format!("the form: {}", error.body_text());
-                    Err(Problem::new(Kind::InvalidRequest, detail))
-                }
-                Err(_) => Err(Problem::new(
-                    Kind::BodyTooSlow,
-                    format!("nothing of the body came for {} seconds", pause.as_secs()),
-                )),
-            },
-        }
-    }
-}
-
-/// Moves a body into the channel. Only a body that is whole ends it with an end.
-async fn pump(
-    api: &Api,
-    pieces: &mut Pieces<'_>,
-    sender: mpsc::Sender<Option<Bytes>>,
-) -> Result<(), Problem> {
-    let mut left = api.limits.upload_bytes;
-    while let Some(piece) = pieces.next(api).await? {
-        left = left
-            .checked_sub(piece.len() as u64)
-            .ok_or_else(|| too_large(api.limits.upload_bytes))?;
-        if sender.send(Some(piece)).await.is_err() {
-            // The importer has ended, and tells why.
-            return Ok(());
-        }
-    }
-    let _ended = sender.send(None).await;
-    Ok(())
-}
-
-/// The other end of the channel. Read on a thread that may wait.
-struct PieceReader {
-    receiver: mpsc::Receiver<Option<Bytes>>,
-    piece: Bytes,
-    ended: bool,
-}
-
-impl PieceReader {
-    fn new(receiver: mpsc::Receiver<Option<Bytes>>) -> PieceReader {
-        PieceReader {
-            receiver,
-            piece: Bytes::new(),
-            ended: false,
-        }
-    }
-}
-
-impl Read for PieceReader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.piece.is_empty() && !self.ended {
-            match self.receiver.blocking_recv() {
-                Some(Some(piece)) => self.piece = piece,
-                Some(None) => self.ended = true,
-                None => return Err(io::ErrorKind::ConnectionAborted.into()),
-            }
-        }
-        let length = self.piece.len().min(buffer.len());
-        buffer[..length].copy_from_slice(&self.piece.split_to(length));
-        Ok(length)
     }
 }

@@ -130,10 +130,17 @@ async fn list(State(api): State<Api>, Params(choice): Params<Choice>) -> Result<
         .call(move |promoflow| Ok(promoflow.uploads(before, limit + 1)?))
         .await?;
     let key = |row: &UploadRow| row.id.to_string();
-    Ok(page::page(UPLOADS, &[], limit, rows, key, |row| {
-        let live = api.live(row.id);
-        UploadJson::new(row, None, live)
-    }))
+    Ok(page::page(
+        UPLOADS,
+        &[page::asked(limit)],
+        limit,
+        rows,
+        key,
+        |row| {
+            let live = api.live(row.id);
+            UploadJson::new(row, None, live)
+        },
+    ))
 }
 
 /// Show an upload: how far it is, what it did, and which rows were refused.

@@ -38,6 +38,18 @@ pub(super) struct Serve {
     #[arg(long, value_name = "N", default_value_t = Limits::default().requests_per_second,
           value_parser = clap::value_parser!(u32).range(1..))]
     requests_per_second: u32,
+    /// Seconds that a client may take for the head of a request, and keep an idle connection.
+    #[arg(long, value_name = "SECONDS", default_value_t = Limits::default().header_time.as_secs(),
+          value_parser = clap::value_parser!(u64).range(1..))]
+    header_time: u64,
+    /// Seconds that a client may pause while it sends a body.
+    #[arg(long, value_name = "SECONDS", default_value_t = Limits::default().body_pause.as_secs(),
+          value_parser = clap::value_parser!(u64).range(1..))]
+    body_pause: u64,
+    /// Connections at one time; further ones wait.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().connections as u64,
+          value_parser = clap::value_parser!(u64).range(1..))]
+    connections: u64,
     /// Seconds for requests under way to end, once told to end.
     #[arg(long, value_name = "SECONDS", default_value_t = Options::default().drain.as_secs())]
     drain: u64,
@@ -60,6 +72,9 @@ impl Serve {
             limits: Limits {
                 events_per_second: self.events_per_second,
                 requests_per_second: self.requests_per_second,
+                header_time: Duration::from_secs(self.header_time),
+                body_pause: Duration::from_secs(self.body_pause),
+                connections: usize::try_from(self.connections).unwrap_or(usize::MAX),
                 ..Limits::default()
             },
             drain: Duration::from_secs(self.drain),

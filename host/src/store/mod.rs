@@ -207,7 +207,8 @@ pub trait Store: Send + Sync {
         limit: usize,
     ) -> Result<Vec<RunRow>>;
 
-    /// Up to so many deliveries after that one, the oldest first.
+    /// Up to so many deliveries after that one, the oldest first; fewer where their contents
+    /// reach [`MOST_PAGE_BYTES`].
     fn deliveries_after(
         &self,
         state: Option<DeliveryState>,

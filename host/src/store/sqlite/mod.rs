@@ -481,12 +481,14 @@ impl Store for SqliteStore {
         limit: usize,
     ) -> Result<Vec<DeliveryRow>> {
         let mut rows = Vec::new();
+        let mut bytes = 0;
         if limit == 0 {
             return Ok(rows);
         }
         deliveries::list(self, state, after, &mut |row| {
+            bytes += row.size();
             rows.push(row);
-            match rows.len() < limit {
+            match rows.len() < limit && bytes < MOST_PAGE_BYTES {
                 true => ControlFlow::Continue(()),
                 false => ControlFlow::Break(()),
             }
