@@ -41,6 +41,11 @@ impl fmt::Display for Timestamp {
 pub trait Clock: Send + Sync {
     /// The present moment.
     fn now(&self) -> Timestamp;
+
+    /// The time of a commit. Asked once for each, on the thread that commits, right before.
+    fn commit_time(&self) -> Timestamp {
+        self.now()
+    }
 }
 
 /// The machine's own clock.

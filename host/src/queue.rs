@@ -94,6 +94,12 @@ impl<T> Queue<T> {
         items
     }
 
+    /// Whether a thread waits for an item and there is none: what is put now is taken at once.
+    pub(crate) fn idle(&self) -> bool {
+        let state = self.state();
+        state.items.is_empty() && state.takers > 0 && !state.closed
+    }
+
     /// Refuses what comes from now on. What is in the queue is still taken.
     pub(crate) fn close(&self) {
         self.state().closed = true;

@@ -1,7 +1,6 @@
 //! A clock that tests move by hand, also between a claim and its commit.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 
 use promoflow::clock::{Clock, ManualClock, Timestamp};
 
@@ -57,17 +56,18 @@ impl HandClock {
 
 impl Clock for HandClock {
     fn now(&self) -> Timestamp {
-        // The committer's thread asks for the time once a commit, right before it.
-        if thread::current().name() == Some("committer") {
-            let deed = {
-                let mut deeds = self.deeds();
-                (!deeds.is_empty()).then(|| deeds.remove(0))
-            };
-            if let Some(deed) = deed {
-                deed();
-            }
-        }
         self.time.now()
+    }
+
+    fn commit_time(&self) -> Timestamp {
+        let deed = {
+            let mut deeds = self.deeds();
+            (!deeds.is_empty()).then(|| deeds.remove(0))
+        };
+        if let Some(deed) = deed {
+            deed();
+        }
+        self.now()
     }
 }
 

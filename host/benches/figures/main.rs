@@ -20,6 +20,10 @@ use anyhow::{Result, bail, ensure};
 
 use crate::report::Report;
 
+/// As in the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A group of figures: its name on the command line, and what measures it.
 type Group = (&'static str, fn(&mut Report) -> Result<()>);
 

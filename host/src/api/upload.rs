@@ -299,14 +299,35 @@ async fn import(
         let imported = api
             .promoflow
             .import_watched(reader, &options, &mut progress);
-        (progress.upload, imported)
+        match imported {
+            Ok(report) => Ok((progress.upload, report)),
+            Err(ImportError::File { error, .. }) => Err(file_problem(&error)),
+            Err(ImportError::Store(error)) => Err(error.into()),
+        }
     });
     match importing.await {
-        Ok((upload, Ok(report))) => Ok((upload, report)),
-        Ok((_, Err(ImportError::File { error, .. }))) => Err(file_problem(&error)),
-        Ok((_, Err(ImportError::Store(error)))) => Err(error.into()),
+        Ok(imported) => imported,
         Err(error) => Err(Problem::internal(error)),
     }
+}
+
+/// The whole of a file, on the disk.
+fn spooled(reader: &mut impl Read) -> Result<File, Problem> {
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::ConnectionAborted => broken_off(),
+        _ => Problem::internal(format_args!("a temporary file: {error}")),
+    };
+    let mut file = tempfile::tempfile().map_err(failed)?;
+    io::copy(reader, &mut file).map_err(failed)?;
+    file.rewind().map_err(failed)?;
+    Ok(file)
+}
+
+fn broken_off() -> Problem {
+    Problem::new(
+        Kind::InvalidRequest,
+        "the connection ended before the file did",
+    )
 }
 
 /// Lets others see how far an upload is.

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, InstancePre};
+use wasmtime::component::{Component, ComponentExportIndex, InstancePre, TypedFunc};
 use wasmtime::{Store, Trap};
 
+use super::bindings::FullBlockPre;
 use super::bindings::exports::promoflow::workflow::block as wit;
-use super::bindings::{FullBlock, FullBlockPre};
 use super::capability::data::{from_wit, into_wit};
 use super::capability::log::tame;
 use super::capability::{self, promocodes::read_selector};
@@ -66,7 +66,13 @@ pub struct Block {
     imports: Vec<Interface>,
     sandboxes: Arc<Sandboxes>,
     pre: FullBlockPre<StepState>,
+    /// The exported function `run`. Found once: what is made from the contract looks up and checks
+    /// every export for each sandbox.
+    run: ComponentExportIndex,
 }
+
+/// `run` as the contract has it.
+type Run<'c> = TypedFunc<(&'c wit::Call,), (Result<wit::Outcome, wit::BlockError>,)>;
 
 impl Block {
     /// Compiles a component, or takes it from the compilation cache.
@@ -87,11 +93,14 @@ impl Block {
         let not_a_block = |error: wasmtime::Error| BlockError::NotABlock(format!("{error:#}"));
         let pre = instance_pre(sandboxes, &component, &imports).map_err(not_a_block)?;
         let pre = FullBlockPre::new(pre).map_err(not_a_block)?;
+        let run = find_run(&component, sandboxes)
+            .ok_or_else(|| BlockError::NotABlock("it has no function `run`".into()))?;
         Ok(Block {
             digest: digest(bytes),
             imports,
             sandboxes: Arc::clone(sandboxes),
             pre,
+            run,
         })
     }
 
@@ -130,12 +139,7 @@ impl Block {
         let slot = self.sandboxes.slot();
         let mut store = self.store(Some(host));
         let call = write_call(call);
-        let called = self
-            .pre
-            .instantiate(&mut store)
-            .and_then(|block: FullBlock| {
-                block.promoflow_workflow_block().call_run(&mut store, &call)
-            });
+        let called = self.call_run(&mut store, &call);
         let result = match called {
             Ok(Ok(outcome)) => read_outcome(outcome),
             Ok(Err(error)) => Err(read_error(error)),
@@ -150,6 +154,17 @@ impl Block {
         }
     }
 
+    fn call_run(
+        &self,
+        store: &mut Store<StepState>,
+        call: &wit::Call,
+    ) -> wasmtime::Result<Result<wit::Outcome, wit::BlockError>> {
+        let instance = self.pre.instance_pre().instantiate(&mut *store)?;
+        let run: Run<'_> = instance.get_typed_func(&mut *store, self.run)?;
+        let (outcome,) = run.call(store, (call,))?;
+        Ok(outcome)
+    }
+
     fn store(&self, host: Option<Box<dyn StepHost>>) -> Store<StepState> {
         let state = StepState::new(host, self.sandboxes.bounds);
         let mut store = Store::new(&self.sandboxes.engine, state);
@@ -158,6 +173,16 @@ impl Block {
         store.set_hostcall_fuel(HOST_CALL_FUEL.max(self.sandboxes.bounds.call_bytes));
         store
     }
+}
+
+/// Where a component exports `run`.
+fn find_run(component: &Component, sandboxes: &Sandboxes) -> Option<ComponentExportIndex> {
+    let exports = component.component_type();
+    let (interface, _) = exports
+        .exports(&sandboxes.engine)
+        .find(|(name, _)| name.starts_with("promoflow:workflow/block@1."))?;
+    let block = component.get_export_index(None, interface)?;
+    component.get_export_index(Some(&block), "run")
 }
 
 /// SHA-256 in hexadecimal.

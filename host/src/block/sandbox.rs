@@ -1,14 +1,14 @@
 //! The sandboxes: one engine, its bounds, and the clock that interrupts endless loops.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
 use wasmtime::component::Linker;
 use wasmtime::{
-    Cache, CacheConfig, Config, Enabled, Engine, InstanceAllocationStrategy,
-    PoolingAllocationConfig, StoreLimits, StoreLimitsBuilder,
+    Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
+    StoreLimits, StoreLimitsBuilder,
 };
 
 use super::host::StepHost;
@@ -18,8 +18,8 @@ const TICK: Duration = Duration::from_millis(10);
 /// Sandboxes that exist at once; who wants one more waits. Twice as many as any host of ours has
 /// workers, few enough that reserving their address space takes no time.
 const SANDBOXES: u32 = 64;
-/// Just above what a standard block touches, so that a slot is wiped by writing zeros instead of
-/// by a system call.
+/// Just above the memory that a standard block starts with, so that a slot is wiped by writing
+/// zeros. For so little that takes less time than to ask the kernel which pages were touched.
 const KEPT_RESIDENT: usize = 256 * 1024;
 
 /// What a step may use. Every bound is on one call of a block.
@@ -138,8 +138,7 @@ impl Sandboxes {
             .max_memories_per_component(1)
             .max_unused_warm_slots(SANDBOXES)
             .linear_memory_keep_resident(KEPT_RESIDENT)
-            .table_keep_resident(KEPT_RESIDENT)
-            .pagemap_scan(Enabled::Auto);
+            .table_keep_resident(KEPT_RESIDENT);
         let mut config = Config::new();
         config
             .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
@@ -209,8 +208,14 @@ fn tick(sandboxes: Weak<Sandboxes>) -> wasmtime::Result<()> {
 
 /// How many sandboxes are free. The engine fails when all are taken; this waits.
 struct Slots {
-    free: Mutex<usize>,
+    counts: Mutex<Counts>,
     returned: Condvar,
+}
+
+struct Counts {
+    free: usize,
+    /// Who waits: waking nobody is a system call all the same.
+    waiting: usize,
 }
 
 pub(super) struct Slot<'s>(&'s Slots);
@@ -218,26 +223,40 @@ pub(super) struct Slot<'s>(&'s Slots);
 impl Slots {
     fn new(count: usize) -> Slots {
         Slots {
-            free: Mutex::new(count),
+            counts: Mutex::new(Counts {
+                free: count,
+                waiting: 0,
+            }),
             returned: Condvar::new(),
         }
     }
 
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn take(&self) -> Slot<'_> {
-        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut free = self
-            .returned
-            .wait_while(free, |free| *free == 0)
-            .unwrap_or_else(PoisonError::into_inner);
-        *free -= 1;
+        let mut counts = self.counts();
+        while counts.free == 0 {
+            counts.waiting += 1;
+            counts = self
+                .returned
+                .wait(counts)
+                .unwrap_or_else(PoisonError::into_inner);
+            counts.waiting -= 1;
+        }
+        counts.free -= 1;
         Slot(self)
     }
 }
 
 impl Drop for Slot<'_> {
     fn drop(&mut self) {
-        *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        self.0.returned.notify_one();
+        let mut counts = self.0.counts();
+        counts.free += 1;
+        if counts.waiting > 0 {
+            self.0.returned.notify_one();
+        }
     }
 }
 

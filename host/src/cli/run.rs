@@ -110,6 +110,7 @@ fn json_of(row: &RunRow, names: &Names) -> Value {
         "key": row.key,
         "state": row.state,
         "error": row.error,
+        "waitsFor": row.waits_for,
         "startedAt": row.started.to_string(),
         "finishedAt": row.finished.map(|at| at.to_string()),
     })

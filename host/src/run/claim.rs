@@ -6,20 +6,23 @@ use crate::block::{ClaimError, ClaimRequest, CodeOrigin, Promocode, Reuse, WhenE
 use crate::clock::Timestamp;
 use crate::pool::Lane;
 use crate::store::{
-    ClaimId, Exhausted, FreeCode, HeldClaim, Position, StagedClaim, StagedReuse, Store, StoreError,
+    ClaimId, Exhausted, FreeCode, GivenCode, HeldClaim, Position, StagedClaim, StagedReuse, Store,
+    StoreError,
 };
 
 pub(super) fn claim(stage: &mut Stage, request: ClaimRequest) -> Result<Promocode, ClaimError> {
-    if request.when_empty == WhenEmpty::Wait {
-        let text = "waiting for a refill is not supported yet";
-        return Err(ClaimError::Denied(text.into()));
-    }
     let Some(reach) = &stage.reach else {
         return Err(ClaimError::Unavailable("the run is not here".into()));
     };
     let selector = request.selector;
     let now = reach.clock.now();
     let needed = reach.calendar.expiry_needed(now, selector.days);
+    if let Some(given) = given(stage, &selector.lane, now) {
+        return Ok(given);
+    }
+    let Some(reach) = &stage.reach else {
+        return Err(ClaimError::Unavailable("the run is not here".into()));
+    };
     let store = std::sync::Arc::clone(&reach.store);
     let wanted = Wanted {
         store: &*store,
@@ -88,6 +91,10 @@ pub(super) fn claim(stage: &mut Stage, request: ClaimRequest) -> Result<Promocod
                     origin: CodeOrigin::Substitute,
                 });
             }
+            if request.when_empty == WhenEmpty::Wait {
+                stage.must_wait = Some(matches!(request.reuse, Reuse::ForContact(_)));
+                return Err(ClaimError::MustWait);
+            }
             stage.notes.exhausted = Some(format!(
                 "no promo code of type `{}` and discount {} is left that is valid for {} more days",
                 lane.code_type, lane.discount, selector.days
@@ -100,6 +107,20 @@ pub(super) fn claim(stage: &mut Stage, request: ClaimRequest) -> Result<Promocod
             Err(ClaimError::Unavailable(text.into()))
         }
     }
+}
+
+/// The code that the run was given while it waited. It is the run's already; one that has expired
+/// since is not handed out.
+fn given(stage: &mut Stage, lane: &Lane, now: Timestamp) -> Option<Promocode> {
+    let fits = |given: &mut GivenCode| given.lane == *lane && given.code.position.expires > now;
+    let given = stage.given.take_if(fits)?;
+    let promocode = promocode(lane, &given.code, CodeOrigin::Claimed);
+    stage.codes.push(Held {
+        lane: given.lane,
+        code: given.code,
+        kept: false,
+    });
+    Some(promocode)
 }
 
 fn promocode(lane: &Lane, code: &FreeCode, origin: CodeOrigin) -> Promocode {

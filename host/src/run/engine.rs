@@ -158,10 +158,19 @@ impl Engine {
     /// Accepts an event: returns when it is stored durably, with what it started.
     pub fn send(&self, event: Event) -> Result<Receipt, SendError> {
         let (answer, answered) = channel();
-        self.submit(event, move |receipt| {
+        let answer = move |receipt| {
             // Nobody waits any more: the event stands all the same.
             let _gone = answer.send(receipt);
-        });
+        };
+        if self.shared.jobs.idle() {
+            // This thread would wait for a worker that does nothing else: waking it, and being
+            // woken by it, takes as long as the event itself.
+            self.shared.parts.sandboxes.prepare_thread();
+            let event = Box::new(event.checked()?);
+            self.shared.here(event, Box::new(answer));
+        } else {
+            self.submit(event, answer);
+        }
         answered
             .recv()
             .unwrap_or(Err(SendError::Unavailable("the engine was stopped")))

@@ -3,6 +3,7 @@
 //! The codes that it would take are leased from a book of its own, which is dropped at the end:
 //! no other run meets them. Waits are over at once.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::configuration::Configurations;
@@ -31,6 +32,8 @@ pub struct Rehearsed {
     pub codes: Vec<String>,
     /// The deliveries that it would have made.
     pub deliveries: Vec<StagedDelivery>,
+    /// What it would wait for, without an end that could be foreseen.
+    pub waits_for: Option<String>,
     /// Why it would have failed.
     pub error: Option<String>,
 }
@@ -66,6 +69,7 @@ fn one(plan: Arc<Plan>, event: &Event, around: &Surroundings) -> Rehearsed {
         steps: Vec::new(),
         codes: Vec::new(),
         deliveries: Vec::new(),
+        waits_for: None,
         error: None,
     };
     let mut beginning = Beginning {
@@ -76,6 +80,8 @@ fn one(plan: Arc<Plan>, event: &Event, around: &Surroundings) -> Rehearsed {
         data: event.params.clone(),
         key: event.key.clone(),
         codes: Vec::new(),
+        visits: HashMap::new(),
+        resumed: None,
     };
     for _ in 0..MOST_SEGMENTS {
         let segment = match execute(&beginning, around) {
@@ -88,12 +94,21 @@ fn one(plan: Arc<Plan>, event: &Event, around: &Surroundings) -> Rehearsed {
         beginning.codes.extend(held(&segment));
         let codes = segment.claims.iter().map(|claim| claim.code.code.clone());
         done.codes.extend(codes);
+        for step in segment.steps.iter().filter(|step| step.port.is_some()) {
+            *beginning.visits.entry(step.step.clone()).or_default() += 1;
+        }
         done.steps.extend(segment.steps);
         done.deliveries.extend(segment.deliveries);
         match segment.end {
             SegmentEnd::Completed => return done,
             SegmentEnd::Failed { error } | SegmentEnd::Retry { error, .. } => {
                 done.error = Some(error);
+                return done;
+            }
+            SegmentEnd::Wait {
+                wait: Some(wait), ..
+            } => {
+                done.waits_for = Some(wait.awaited.to_string());
                 return done;
             }
             SegmentEnd::Wait { step, data, .. } => {

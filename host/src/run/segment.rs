@@ -1,18 +1,19 @@
 //! Executing a segment: steps, one after another, until the run waits or ends.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
 use super::leases::Leases;
 use super::plan::{Plan, Planned, PlannedStep};
-use super::step::{Held, Stage};
+use super::step::{Held, Stage, to_value};
 use crate::backoff::Backoff;
-use crate::block::{Call, Outcome, StepError, StepHost, Value};
+use crate::block::{Call, Outcome, Resumption, StepError, StepHost, Value};
 use crate::clock::{Clock, Timestamp};
 use crate::message::Values;
 use crate::pool::{Calendar, Lane};
-use crate::store::{RunId, Segment, SegmentEnd, StepRecord, Store};
+use crate::store::{Awakened, Resumed, RunId, Segment, SegmentEnd, StepRecord, Store};
 use crate::workflow::{Target, conform};
 
 /// Steps that a segment may take. A workflow without a wait has no cycle, so it has no more than
@@ -31,6 +32,10 @@ pub(super) struct Beginning {
     pub(super) key: String,
     /// Codes that the run has beside those that are stored.
     pub(super) codes: Vec<Held>,
+    /// How often the run has left each of its steps.
+    pub(super) visits: HashMap<String, u32>,
+    /// What the run had waited for; its first step goes on with it.
+    pub(super) resumed: Option<Resumed>,
 }
 
 /// What all segments of an engine share.
@@ -81,6 +86,7 @@ pub(super) fn execute(beginning: &Beginning, around: &Surroundings) -> Result<Se
         exhausted: staged.exhausted,
         reuses: if keeps { staged.reuses } else { Vec::new() },
         deliveries: if keeps { staged.deliveries } else { Vec::new() },
+        resumed: beginning.resumed.clone(),
         end,
     })
 }
@@ -103,6 +109,7 @@ fn steps(
 ) -> Result<SegmentEnd, Discarded> {
     let plan = &beginning.plan;
     let mut next = beginning.step;
+    let mut resumed = beginning.resumed.as_ref();
     for _ in 0..MOST_STEPS {
         if next == plan.steps.len() {
             // A wait was the last thing that the run had to do.
@@ -112,7 +119,7 @@ fn steps(
             return Err(failed(format!("the workflow has no step {next}")));
         };
         let started_at = around.clock.now();
-        let outcome = one_step(step, stage);
+        let outcome = one_step(step, stage, resumed.take());
         let contended = stage.contended();
         let notes = stage.take_notes();
         let mut record = StepRecord {
@@ -127,6 +134,19 @@ fn steps(
         };
         if contended {
             return Err(Discarded::Contended);
+        }
+        let wait = match &outcome {
+            Ok(outcome) => stage.wait(outcome, around),
+            Err(_) => None,
+        };
+        if let Some((wait, due)) = wait {
+            records.push(record);
+            return Ok(SegmentEnd::Wait {
+                step: u32::try_from(next).unwrap_or(u32::MAX),
+                due,
+                data: stage.data().clone(),
+                wait: Some(wait),
+            });
         }
         let way = outcome.and_then(|outcome| way_out(step, outcome, notes.exhausted.as_deref()));
         match &way {
@@ -146,6 +166,7 @@ fn steps(
                     step: u32::try_from(step).unwrap_or(u32::MAX),
                     due: Some(until),
                     data: stage.data().clone(),
+                    wait: None,
                 });
             }
             (None, Target::End) => return Ok(SegmentEnd::Completed),
@@ -174,15 +195,19 @@ fn failed(error: String) -> Discarded {
     }
 }
 
-fn one_step(step: &PlannedStep, stage: &mut Box<Stage>) -> Result<Outcome, Discarded> {
+fn one_step(
+    step: &PlannedStep,
+    stage: &mut Box<Stage>,
+    resumed: Option<&Resumed>,
+) -> Result<Outcome, Discarded> {
     let params = parameters(step, stage)?;
-    stage.enter(&step.id);
+    stage.enter(&step.id, resumed);
     // The run's state crosses into the sandbox and comes back.
     let lent = std::mem::replace(stage, Box::new(Stage::placeholder()));
     let (outcome, lent) = step.block.run(
         Call {
             params,
-            resumed: None,
+            resumed: resumed.map(resumption),
         },
         lent,
     );
@@ -206,6 +231,15 @@ fn one_step(step: &PlannedStep, stage: &mut Box<Stage>) -> Result<Outcome, Disca
             },
         }
     })
+}
+
+/// What a block is told of the wait that is behind it.
+fn resumption(resumed: &Resumed) -> Resumption {
+    match &resumed.why {
+        Awakened::Code(_) => Resumption::Code,
+        Awakened::Reply(reply) => Resumption::Reply(to_value(reply)),
+        Awakened::GaveUp => Resumption::GaveUp,
+    }
 }
 
 fn parameters(step: &PlannedStep, stage: &Stage) -> Result<Vec<(String, Value)>, Discarded> {
@@ -249,8 +283,7 @@ fn way_out(
         Outcome::Port(port) => (port, None),
         Outcome::WaitUntil { until, port } => (port, Some(until)),
         Outcome::WaitForCode { .. } | Outcome::WaitForReply { .. } => {
-            let why = "its block waits for a code or a reply, which is not supported yet";
-            return Err(failed(format!("step `{}` ({}): {why}", step.id, step.name)));
+            unreachable!("a step that waits has no way out yet")
         }
     };
     let target = step

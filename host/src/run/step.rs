@@ -1,5 +1,6 @@
 //! The stage: what a segment has staged, and what its blocks may reach.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
@@ -8,14 +9,15 @@ use super::leases::Leases;
 use super::plan::Plan;
 use super::segment::{Beginning, Surroundings};
 use crate::block::{
-    ClaimError, ClaimRequest, LogLevel, Promocode, Recipient, SendError, SendRequest, SetError,
-    StepHost, Value,
+    ClaimError, ClaimRequest, LogLevel, Outcome, Promocode, Recipient, SendError, SendRequest,
+    SetError, StepHost, Value,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::message::{Values, check_address};
 use crate::pool::{Calendar, Lane};
 use crate::store::{
-    Exhausted, FreeCode, RunId, StagedClaim, StagedDelivery, StagedReuse, StepKey, Store,
+    Awaited, Awakened, Exhausted, FreeCode, GivenCode, Resumed, RunId, StagedClaim, StagedDelivery,
+    StagedReuse, StagedWait, StepKey, Store,
 };
 
 /// Values that a run may hold.
@@ -36,6 +38,12 @@ pub(super) struct Stage {
     pub(super) codes: Vec<Held>,
     /// The steps entered, in order: a step's visits are counted from it.
     visited: Vec<String>,
+    /// How often each was left in earlier segments.
+    visits: HashMap<String, u32>,
+    /// The code that the run was given while it waited, until its step claims it.
+    pub(super) given: Option<GivenCode>,
+    /// The last claim that must wait: whether its contact keeps the code.
+    pub(super) must_wait: Option<bool>,
     ordinal: u32,
     pub(super) staged: Staged,
     pub(super) notes: Notes,
@@ -92,6 +100,7 @@ impl Stage {
             key: beginning.key.clone(),
             run: beginning.run.map(|(run, _)| run),
             codes: beginning.codes.clone(),
+            visits: beginning.visits.clone(),
             ..Stage::placeholder()
         }
     }
@@ -105,6 +114,9 @@ impl Stage {
             run: None,
             codes: Vec::new(),
             visited: Vec::new(),
+            visits: HashMap::new(),
+            given: None,
+            must_wait: None,
             ordinal: 0,
             staged: Staged::default(),
             notes: Notes::default(),
@@ -112,10 +124,46 @@ impl Stage {
         }
     }
 
-    /// The run comes to a step.
-    pub(super) fn enter(&mut self, step: &str) {
+    /// The run comes to a step, or back to it after a wait.
+    pub(super) fn enter(&mut self, step: &str, resumed: Option<&Resumed>) {
         self.visited.push(step.to_owned());
-        self.ordinal = 0;
+        // What it staged before the wait, and what ended the wait, have their numbers.
+        self.ordinal = resumed.map_or(0, |resumed| resumed.ordinal + 1);
+        if let Some(Awakened::Code(given)) = resumed.map(|resumed| &resumed.why) {
+            self.given = given.clone();
+        }
+    }
+
+    /// The wait that a step ends with, and when it is given up; none where it ends otherwise.
+    pub(super) fn wait(
+        &mut self,
+        outcome: &Outcome,
+        around: &Surroundings,
+    ) -> Option<(StagedWait, Option<Timestamp>)> {
+        let (awaited, give_up) = match outcome {
+            Outcome::WaitForCode { selector, give_up } => {
+                // Whatever the block asked before: it waits only while there is none.
+                let now = around.clock.now();
+                self.staged.exhausted.push(Exhausted {
+                    lane: selector.lane.clone(),
+                    expires: around.calendar.expiry_needed(now, selector.days),
+                });
+                let awaited = Awaited::Code {
+                    lane: selector.lane.clone(),
+                    days: selector.days,
+                    contact: self.key.clone(),
+                    keeps: self.must_wait.take().unwrap_or(false),
+                };
+                (awaited, *give_up)
+            }
+            Outcome::WaitForReply { request, give_up } => {
+                let request = request.clone();
+                (Awaited::Reply { request }, *give_up)
+            }
+            Outcome::Port(_) | Outcome::WaitUntil { .. } => return None,
+        };
+        let step = self.next_effect();
+        Some((StagedWait { step, awaited }, give_up))
     }
 
     pub(super) fn data(&self) -> &Map<String, Json> {
@@ -147,8 +195,9 @@ impl Stage {
             .iter()
             .filter(|visited| **visited == step)
             .count();
+        let earlier = self.visits.get(&step).copied().unwrap_or(0);
         let key = StepKey {
-            visit: u32::try_from(visit).unwrap_or(u32::MAX),
+            visit: earlier.saturating_add(u32::try_from(visit).unwrap_or(u32::MAX)),
             step,
             ordinal: self.ordinal,
         };
@@ -268,7 +317,7 @@ fn size(name: &str, value: &Json) -> usize {
     name.len() + value
 }
 
-fn to_value(json: &Json) -> Value {
+pub(super) fn to_value(json: &Json) -> Value {
     match json {
         Json::String(text) => Value::Text(text.clone()),
         Json::Bool(flag) => Value::Boolean(*flag),

@@ -1,5 +1,6 @@
 //! Workers: the threads that execute segments and hand them to the committer.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -66,6 +67,12 @@ impl Shared {
         }) {
             refused.refuse();
         }
+    }
+
+    /// Does the work of an event on the thread that sends it.
+    pub(super) fn here(self: &Arc<Self>, event: Box<Event>, answer: Answer) {
+        let announced = self.parts.committer.announce();
+        self.event(event, 0, announced, answer);
     }
 
     /// Brings work back, from a thread that must not wait for a worker.
@@ -160,6 +167,8 @@ impl Shared {
                     data: event.params.clone(),
                     key: event.key.clone(),
                     codes: Vec::new(),
+                    visits: HashMap::new(),
+                    resumed: None,
                 };
                 match execute(&beginning, &self.around) {
                     Ok(executed) if clashes(&starts, &executed) => {
@@ -200,6 +209,8 @@ impl Shared {
             data: run.data.clone(),
             key: run.key.clone(),
             codes: Vec::new(),
+            visits: run.visits.clone(),
+            resumed: run.resumed.clone(),
         };
         match execute(&beginning, &self.around) {
             Ok(segment) => self.hand_in(run, tries, announced, segment),
@@ -224,6 +235,7 @@ impl Shared {
             exhausted: Vec::new(),
             reuses: Vec::new(),
             deliveries: Vec::new(),
+            resumed: run.resumed.clone(),
             end,
         };
         self.hand_in(run, 0, announced, segment);

@@ -2,7 +2,8 @@
 //!
 //! A durable commit costs a write to the disk, and a page that many units change is written once
 //! for all of them; so everything that waits when a commit begins shares it. While more is known
-//! to be on its way it waits a moment for that as well; a single client never waits.
+//! to be on its way it waits a moment for that as well. A unit that is alone is committed by the
+//! thread that hands it in: a single client waits for no other thread.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -27,7 +28,7 @@ const AFTER_FAILURE: Duration = Duration::from_millis(100);
 #[error("{0}")]
 pub struct CommitError(pub Arc<StoreError>);
 
-/// Told what became of a unit, on the committer's thread: it must not block.
+/// Told what became of a unit, on the thread that committed it: it must not block.
 type Done = Box<dyn FnOnce(Result<Reply, CommitError>, Unit) + Send>;
 
 struct Waiting {
@@ -37,6 +38,8 @@ struct Waiting {
 
 /// Commits units together.
 pub struct Committer {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
     desk: Arc<Desk>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -58,6 +61,8 @@ struct State {
     /// The committer waits for the first unit, or for those that are coming.
     idle: bool,
     lingers: bool,
+    /// Somebody commits: the committer, or the thread of a unit that is alone.
+    committing: bool,
     closed: bool,
 }
 
@@ -65,6 +70,11 @@ impl State {
     /// Whether a commit that lingers has what it waits for.
     fn complete(&self) -> bool {
         self.coming == 0 || self.waiting.len() >= LARGEST_BATCH || self.closed
+    }
+
+    /// Whether there is nothing to share a commit with for who has announced so many.
+    fn alone(&self, announced: usize) -> bool {
+        !self.committing && !self.closed && self.waiting.is_empty() && self.coming == announced
     }
 }
 
@@ -85,15 +95,26 @@ impl Desk {
     }
 
     fn wake(&self, state: &State) {
-        if (state.idle && !state.waiting.is_empty()) || (state.lingers && state.complete()) {
+        let begins = state.idle && !state.waiting.is_empty() && !state.committing;
+        if begins || (state.lingers && state.complete()) {
             self.filled.notify_one();
+        }
+    }
+
+    /// Ends the commit of who set `committing`.
+    fn committed(&self) {
+        let mut state = self.state();
+        state.committing = false;
+        self.wake(&state);
+        if state.closed {
+            self.filled.notify_all();
         }
     }
 
     /// The next batch; empty once closed and drained.
     fn next(&self) -> Vec<Waiting> {
         let mut state = self.state();
-        while state.waiting.is_empty() && !state.closed {
+        while state.committing || (state.waiting.is_empty() && !state.closed) {
             state.idle = true;
             state = self
                 .filled
@@ -115,6 +136,7 @@ impl Desk {
         let batch = state.waiting.len().min(LARGEST_BATCH);
         let rest = state.waiting.split_off(batch);
         let batch = std::mem::replace(&mut state.waiting, rest);
+        state.committing = !batch.is_empty();
         self.drained.notify_all();
         batch
     }
@@ -128,11 +150,13 @@ impl Committer {
             filled: Condvar::new(),
             drained: Condvar::new(),
         });
-        let of_thread = Arc::clone(&desk);
+        let of_thread = (Arc::clone(&store), Arc::clone(&clock), Arc::clone(&desk));
         let thread = thread::Builder::new()
             .name("committer".into())
-            .spawn(move || commit_all(&*store, &*clock, &of_thread))?;
+            .spawn(move || commit_all(&*of_thread.0, &*of_thread.1, &of_thread.2))?;
         Ok(Committer {
+            store,
+            clock,
             desk,
             thread: Mutex::new(Some(thread)),
         })
@@ -144,8 +168,8 @@ impl Committer {
         Announced(Arc::clone(&self.desk))
     }
 
-    /// Hands in a unit; waits where too many wait already. After the committer was stopped the
-    /// unit is dropped with its `done`.
+    /// Hands in a unit; waits where too many wait already, and for the commit where nothing else
+    /// is to be committed. After the committer was stopped the unit is dropped with its `done`.
     pub fn hand_in(
         &self,
         unit: Unit,
@@ -154,6 +178,14 @@ impl Committer {
     ) {
         let desk = &self.desk;
         let mut state = desk.state();
+        if state.alone(usize::from(announced.is_some())) {
+            state.committing = true;
+            drop(state);
+            let done = Box::new(done);
+            commit_batch(&*self.store, &*self.clock, vec![Waiting { unit, done }]);
+            desk.committed();
+            return;
+        }
         while state.waiting.len() >= WAITING && !state.closed {
             state = desk
                 .drained
@@ -205,27 +237,32 @@ fn commit_all(store: &dyn Store, clock: &dyn Clock, desk: &Desk) {
         if batch.is_empty() {
             return;
         }
-        let (units, dones): (Vec<Unit>, Vec<Done>) = batch
-            .into_iter()
-            .map(|waiting| (waiting.unit, waiting.done))
-            .unzip();
-        let now = clock.now();
-        failpoint::pass(Failpoint::BeforeCommit);
-        match store.commit(&units, now) {
-            Ok(replies) => {
-                failpoint::pass(Failpoint::AfterCommit);
-                for ((unit, done), reply) in units.into_iter().zip(dones).zip(replies) {
-                    done(Ok(reply), unit);
-                }
+        commit_batch(store, clock, batch);
+        desk.committed();
+    }
+}
+
+fn commit_batch(store: &dyn Store, clock: &dyn Clock, batch: Vec<Waiting>) {
+    let (units, dones): (Vec<Unit>, Vec<Done>) = batch
+        .into_iter()
+        .map(|waiting| (waiting.unit, waiting.done))
+        .unzip();
+    let now = clock.commit_time();
+    failpoint::pass(Failpoint::BeforeCommit);
+    match store.commit(&units, now) {
+        Ok(replies) => {
+            failpoint::pass(Failpoint::AfterCommit);
+            for ((unit, done), reply) in units.into_iter().zip(dones).zip(replies) {
+                done(Ok(reply), unit);
             }
-            Err(error) => {
-                tracing::error!(units = units.len(), "nothing was committed: {error}");
-                let error = CommitError(Arc::new(error));
-                for (unit, done) in units.into_iter().zip(dones) {
-                    done(Err(error.clone()), unit);
-                }
-                thread::sleep(AFTER_FAILURE);
+        }
+        Err(error) => {
+            tracing::error!(units = units.len(), "nothing was committed: {error}");
+            let error = CommitError(Arc::new(error));
+            for (unit, done) in units.into_iter().zip(dones) {
+                done(Err(error.clone()), unit);
             }
+            thread::sleep(AFTER_FAILURE);
         }
     }
 }

@@ -164,6 +164,10 @@ pub trait Store: Send + Sync {
     /// One run with its steps.
     fn run(&self, id: RunId) -> Result<Option<(RunRow, Vec<StepRecord>)>>;
 
+    /// Hands a run the reply that it waits for, as JSON; false where it waits for none to that
+    /// request.
+    fn reply(&self, run: RunId, request: &str, reply: &str, now: Timestamp) -> Result<bool>;
+
     /// Does to a run what a person asks for. A run that is cancelled gives its codes back if
     /// none of them may have left the host, and its deliveries are called off with that.
     fn order_run(&self, id: RunId, order: Order, now: Timestamp) -> Result<Ordered>;

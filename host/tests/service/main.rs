@@ -14,5 +14,6 @@ mod openapi;
 mod pool;
 mod resources;
 mod service;
+mod strict;
 mod tls;
 mod uploads;

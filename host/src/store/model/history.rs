@@ -1,5 +1,7 @@
 //! The launch history and the outbox as they are read.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -68,6 +70,10 @@ pub struct DueRun {
     pub data: Map<String, Value>,
     /// The event's key.
     pub key: String,
+    /// How often it has left each of its steps.
+    pub visits: HashMap<String, u32>,
+    /// What it had waited for, if it had.
+    pub resumed: Option<Resumed>,
 }
 
 /// A run as listings show it.
@@ -89,6 +95,8 @@ pub struct RunRow {
     pub started: Timestamp,
     /// When it ended.
     pub finished: Option<Timestamp>,
+    /// What it waits for beside the time, in words.
+    pub waits_for: Option<String>,
 }
 
 /// How a delivery stands.

@@ -92,8 +92,83 @@ pub struct Segment {
     pub reuses: Vec<StagedReuse>,
     /// Deliveries to make.
     pub deliveries: Vec<StagedDelivery>,
+    /// What its run had waited for; must still be so.
+    pub resumed: Option<Resumed>,
     /// How it ended.
     pub end: SegmentEnd,
+}
+
+/// What a run waits for beside the time. The run is due again when it is there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StagedWait {
+    /// The step that waits, and the number of the effect that ends the wait.
+    pub step: StepKey,
+    /// What for.
+    pub awaited: Awaited,
+}
+
+/// What a run may wait for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// A code that comes into the pool. Those who wait get it in the order in which they were
+    /// stored, before anybody who comes later.
+    Code {
+        /// Its type and discount.
+        lane: Lane,
+        /// It stays valid for at least that many more days when it is given.
+        days: u32,
+        /// Whom it is for.
+        contact: String,
+        /// Whether the contact keeps it.
+        keeps: bool,
+    },
+    /// The reply to a request.
+    Reply {
+        /// Which, as the block called it.
+        request: String,
+    },
+}
+
+impl std::fmt::Display for Awaited {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Awaited::Code { lane, .. } => write!(
+                f,
+                "a promo code of type {} and discount {}",
+                lane.code_type, lane.discount
+            ),
+            Awaited::Reply { request } => write!(f, "the reply to {request}"),
+        }
+    }
+}
+
+/// What ended a wait.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resumed {
+    /// The number of the effect that ended it.
+    pub ordinal: u32,
+    /// What it was.
+    pub why: Awakened,
+}
+
+/// What ends a wait.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Awakened {
+    /// There is a code: this one, or that which the contact keeps.
+    Code(Option<GivenCode>),
+    /// The reply.
+    Reply(Value),
+    /// The wait was given up.
+    GaveUp,
+}
+
+/// A code that a run was given while it waited.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GivenCode {
+    /// Its type and discount.
+    pub lane: Lane,
+    /// The code.
+    pub code: FreeCode,
 }
 
 /// How a segment ended.
@@ -121,6 +196,8 @@ pub enum SegmentEnd {
         due: Option<Timestamp>,
         /// The run's values until then.
         data: Map<String, Value>,
+        /// What else wakes it.
+        wait: Option<StagedWait>,
     },
 }
 

@@ -55,7 +55,9 @@ impl After {
                 error: Some(error.clone()),
                 ..pending
             },
-            SegmentEnd::Wait { step, due, data } => After {
+            SegmentEnd::Wait {
+                step, due, data, ..
+            } => After {
                 state: "waiting",
                 advance: 1,
                 step: Some(*step),

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
-use super::{Result, SqliteStore, calendar, lanes, raise_setting};
+use super::{Result, SqliteStore, calendar, lanes, raise_setting, waiters};
 use crate::clock::Timestamp;
 use crate::pool::{Filter, Lane};
 use crate::store::{CodeRow, DeliveryId, FreeCode, PoolCount, Position, Retired, UsedBy};
@@ -249,6 +249,9 @@ pub(super) fn retire(
     }
     if done.retired > 0 {
         raise_setting(connection, "pool-generation")?;
+        if !retire {
+            waiters::serve(connection, at)?;
+        }
     }
     Ok(done)
 }

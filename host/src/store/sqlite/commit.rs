@@ -5,11 +5,11 @@
 //! codes, which alone can still fail, and writes the rest after that. Codes that were taken in
 //! vain are put back as they were.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 use serde_json::{Map, Value};
 
 use super::after::After;
-use super::{LaneIds, Result, attempts, damaged, number_setting, release, reuse, starts};
+use super::{LaneIds, Result, attempts, damaged, number_setting, release, reuse, starts, waiters};
 use crate::clock::Timestamp;
 use crate::event::Event;
 use crate::store::{
@@ -23,12 +23,13 @@ pub(super) fn commit(
     units: &[Unit],
     now: Timestamp,
 ) -> Result<Vec<Reply>> {
-    let config = number_setting(connection, "config")?;
     let mut work = Work {
         connection,
         lanes,
         now,
-        config,
+        config: number_setting(connection, "config")?,
+        rules: starts::any(connection)?,
+        hot: Hot::default(),
     };
     units.iter().map(|unit| work.unit(unit)).collect()
 }
@@ -38,6 +39,33 @@ struct Work<'w> {
     lanes: &'w mut LaneIds,
     now: Timestamp,
     config: i64,
+    /// Whether a run asks anything of others; where none does, nothing is looked up for that.
+    rules: bool,
+    hot: Hot<'w>,
+}
+
+/// The statements that every run needs, kept at hand throughout a batch: looking each up by its
+/// text takes as long as some of them do.
+#[derive(Default)]
+struct Hot<'w> {
+    event: Option<CachedStatement<'w>>,
+    run: Option<CachedStatement<'w>>,
+    take: Option<CachedStatement<'w>>,
+    claim: Option<CachedStatement<'w>>,
+    delivery: Option<CachedStatement<'w>>,
+    journal: Option<CachedStatement<'w>>,
+}
+
+/// The statement of a slot, prepared where it is not yet.
+fn hot<'s, 'w>(
+    slot: &'s mut Option<CachedStatement<'w>>,
+    connection: &'w Connection,
+    sql: &str,
+) -> Result<&'s mut CachedStatement<'w>> {
+    Ok(match slot {
+        Some(statement) => statement,
+        None => slot.insert(connection.prepare_cached(sql)?),
+    })
 }
 
 /// What stops a unit: it is no longer so, or the database failed.
@@ -85,7 +113,10 @@ impl Work<'_> {
         if accept.config.0 != self.config {
             return Err(Stop::Stale(Stale::Config));
         }
-        let stopped = starts::stopped_by(self.connection, event)?;
+        let stopped = match self.rules {
+            true => starts::stopped_by(self.connection, event)?,
+            false => Vec::new(),
+        };
         let mut allowed = Vec::with_capacity(accept.starts.len());
         for start in &accept.starts {
             allowed.push(match &start.rule {
@@ -104,17 +135,18 @@ impl Work<'_> {
         )?;
         let params = serde_json::to_string(&event.params)
             .map_err(|error| damaged("an event's parameters", error))?;
-        self.connection
-            .prepare_cached(
-                "INSERT INTO event (event_id, type, key, params, at) VALUES (?1, ?2, ?3, ?4, ?5)",
-            )?
-            .execute(params![
-                event.id,
-                event.event_type,
-                event.key,
-                params,
-                self.now.0
-            ])?;
+        hot(
+            &mut self.hot.event,
+            self.connection,
+            "INSERT INTO event (event_id, type, key, params, at) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![
+            event.id,
+            event.event_type,
+            event.key,
+            params,
+            self.now.0
+        ])?;
         let row = EventRow(self.connection.last_insert_rowid());
         for run in stopped {
             let id = event.id.clone().unwrap_or_else(|| row.to_string());
@@ -130,6 +162,7 @@ impl Work<'_> {
             let run = self.start(row, start.workflow, start.segment.as_ref())?;
             if let Some(rule) = &start.rule {
                 starts::record(self.connection, &event.key, rule, run)?;
+                self.rules = true;
             }
             runs.push(Some(run));
         }
@@ -178,10 +211,12 @@ impl Work<'_> {
         let Some(lane) = lane.filter(|_| position.expires > self.now) else {
             return Ok(false);
         };
-        let taken = self
-            .connection
-            .prepare_cached("DELETE FROM free WHERE lane = ?1 AND expires = ?2 AND id = ?3")?
-            .execute(params![lane, position.expires.0, position.id])?;
+        let taken = hot(
+            &mut self.hot.take,
+            self.connection,
+            "DELETE FROM free WHERE lane = ?1 AND expires = ?2 AND id = ?3",
+        )?
+        .execute(params![lane, position.expires.0, position.id])?;
         Ok(taken == 1)
     }
 
@@ -244,26 +279,27 @@ impl Work<'_> {
         segment: Option<&Segment>,
     ) -> Result<RunId, Stop> {
         let after = After::of(segment, self.now)?;
-        self.connection
-            .prepare_cached(
-                "INSERT INTO run (event, workflow, config, state, segment, step, attempt, due,
+        hot(
+            &mut self.hot.run,
+            self.connection,
+            "INSERT INTO run (event, workflow, config, state, segment, step, attempt, due,
                                   data, error, started, finished)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-            )?
-            .execute(params![
-                event.0,
-                workflow.0,
-                self.config,
-                after.state,
-                after.advance,
-                after.step.unwrap_or(0),
-                after.attempt,
-                after.due,
-                after.data,
-                after.error,
-                self.now.0,
-                after.finished,
-            ])?;
+        )?
+        .execute(params![
+            event.0,
+            workflow.0,
+            self.config,
+            after.state,
+            after.advance,
+            after.step.unwrap_or(0),
+            after.attempt,
+            after.due,
+            after.data,
+            after.error,
+            self.now.0,
+            after.finished,
+        ])?;
         let run = RunId(self.connection.last_insert_rowid());
         if let Some(segment) = segment {
             self.segment(run, 0, segment)?;
@@ -275,6 +311,12 @@ impl Work<'_> {
         let Some((run, number)) = segment.run else {
             return Err(Stop::Stale(Stale::Run));
         };
+        if let Some(found) = &segment.resumed
+            && !matches!(segment.end, SegmentEnd::Retry { .. })
+            && !waiters::unchanged(self.connection, run, found)?
+        {
+            return Err(Stop::Stale(Stale::Run));
+        }
         self.take(std::iter::once(segment))?;
         let after = After::of(Some(segment), self.now)?;
         let changed = self
@@ -325,14 +367,24 @@ impl Work<'_> {
             for delivery in &segment.deliveries {
                 self.deliver(run, number, delivery)?;
             }
+            if segment.resumed.is_some() {
+                waiters::remove(self.connection, run)?;
+            }
+            if let SegmentEnd::Wait {
+                wait: Some(wait), ..
+            } = &segment.end
+            {
+                waiters::add(self.connection, self.lanes, run, wait, self.now)?;
+            }
         }
         let steps = serde_json::to_string(&segment.steps)
             .map_err(|error| damaged(format!("the steps of run {run}"), error))?;
-        self.connection
-            .prepare_cached(
-                "INSERT INTO journal (run, segment, outcome, steps, at) VALUES (?1, ?2, ?3, ?4, ?5)",
-            )?
-            .execute(params![run.0, number, outcome, steps, self.now.0])?;
+        hot(
+            &mut self.hot.journal,
+            self.connection,
+            "INSERT INTO journal (run, segment, outcome, steps, at) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![run.0, number, outcome, steps, self.now.0])?;
         Ok(())
     }
 
@@ -356,28 +408,29 @@ impl Work<'_> {
     fn claim(&mut self, run: RunId, claim: &StagedClaim) -> Result<ClaimId, Stop> {
         let position = claim.code.position;
         let lane = self.lanes.find(self.connection, &claim.lane)?;
-        self.connection
-            .prepare_cached(
-                "INSERT INTO claim
+        hot(
+            &mut self.hot.claim,
+            self.connection,
+            "INSERT INTO claim
                      (run, step, visit, ordinal, lane, expires, code_id, code, contact, at)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-            )?
-            .execute(params![
-                run.0,
-                claim.step.step,
-                claim.step.visit,
-                claim.step.ordinal,
-                lane,
-                position.expires.0,
-                position.id,
-                claim.code.code,
-                claim.contact,
-                self.now.0,
-            ])?;
+        )?
+        .execute(params![
+            run.0,
+            claim.step.step,
+            claim.step.visit,
+            claim.step.ordinal,
+            lane,
+            position.expires.0,
+            position.id,
+            claim.code.code,
+            claim.contact,
+            self.now.0,
+        ])?;
         Ok(ClaimId(self.connection.last_insert_rowid()))
     }
 
-    fn deliver(&self, run: RunId, segment: u32, delivery: &StagedDelivery) -> Result<(), Stop> {
+    fn deliver(&mut self, run: RunId, segment: u32, delivery: &StagedDelivery) -> Result<(), Stop> {
         let mut expires = delivery.expires.0;
         if segment > 0 {
             // It may carry a code that an earlier segment claimed.
@@ -392,25 +445,26 @@ impl Work<'_> {
         }
         let content = serde_json::to_string(&delivery.content)
             .map_err(|error| damaged(format!("a message of run {run}"), error))?;
-        self.connection
-            .prepare_cached(
-                "INSERT INTO delivery (run, step, visit, ordinal, channel, address, message,
+        hot(
+            &mut self.hot.delivery,
+            self.connection,
+            "INSERT INTO delivery (run, step, visit, ordinal, channel, address, message,
                                        content, state, attempts, due, expires, at)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'pending', 0, ?9, ?10, ?11)",
-            )?
-            .execute(params![
-                run.0,
-                delivery.step.step,
-                delivery.step.visit,
-                delivery.step.ordinal,
-                delivery.channel.name(),
-                delivery.address,
-                delivery.message,
-                content,
-                delivery.due.0,
-                expires,
-                self.now.0,
-            ])?;
+        )?
+        .execute(params![
+            run.0,
+            delivery.step.step,
+            delivery.step.visit,
+            delivery.step.ordinal,
+            delivery.channel.name(),
+            delivery.address,
+            delivery.message,
+            content,
+            delivery.due.0,
+            expires,
+            self.now.0,
+        ])?;
         Ok(())
     }
 }

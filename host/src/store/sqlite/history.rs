@@ -1,9 +1,11 @@
 //! Runs: what may go on, and the launch history.
 
+use std::collections::HashMap;
+
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::{Map, Value};
 
-use super::{Result, SqliteStore, damaged};
+use super::{Result, SqliteStore, damaged, waiters};
 use crate::clock::Timestamp;
 use crate::store::{ConfigId, DueRun, RunId, RunRow, RunState, StepRecord, WorkflowRow};
 
@@ -39,9 +41,28 @@ pub(super) fn due(
             attempt: row.get(5)?,
             data,
             key: row.get(7)?,
+            visits: visits(connection, id)?,
+            resumed: waiters::resumed(connection, id)?,
         });
     }
     Ok(due)
+}
+
+/// How often a run has left each of its steps; a step that waits is still being visited.
+fn visits(connection: &Connection, run: RunId) -> Result<HashMap<String, u32>> {
+    let mut visits = HashMap::new();
+    let mut statement = connection
+        .prepare_cached("SELECT steps FROM journal WHERE run = ?1 AND outcome <> 'failed'")?;
+    let mut rows = statement.query([run.0])?;
+    while let Some(row) = rows.next()? {
+        let steps: String = row.get(0)?;
+        let steps: Vec<StepRecord> = serde_json::from_str(&steps)
+            .map_err(|error| damaged(format!("the steps of run {run}"), error))?;
+        for step in steps.into_iter().filter(|step| step.port.is_some()) {
+            *visits.entry(step.step).or_default() += 1;
+        }
+    }
+    Ok(visits)
 }
 
 /// When the next run or delivery is due after `now`.
@@ -76,10 +97,14 @@ pub(super) fn rested(
     Ok(!unrested)
 }
 
-const RUN_ROWS: &str = "
-    SELECT run.id, run.workflow, coalesce(event.event_id, event.id), event.key, run.state,
-           run.error, run.started, run.finished
-    FROM run JOIN event ON event.id = run.event";
+fn run_rows() -> String {
+    format!(
+        "SELECT run.id, run.workflow, coalesce(event.event_id, event.id), event.key, run.state,
+                run.error, run.started, run.finished, {}
+         FROM run JOIN event ON event.id = run.event",
+        waiters::WAITS_FOR
+    )
+}
 
 pub(super) fn list(
     store: &SqliteStore,
@@ -89,8 +114,9 @@ pub(super) fn list(
 ) -> Result<Vec<RunRow>> {
     store.read(|connection| {
         let sql = format!(
-            "{RUN_ROWS} WHERE (?1 IS NULL OR run.state = ?1) AND run.id < ?3
-             ORDER BY run.id DESC LIMIT ?2"
+            "{} WHERE (?1 IS NULL OR run.state = ?1) AND run.id < ?3
+             ORDER BY run.id DESC LIMIT ?2",
+            run_rows()
         );
         let before = before.map_or(i64::MAX, |run| run.0);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -106,7 +132,7 @@ pub(super) fn list(
 
 pub(super) fn one(store: &SqliteStore, id: RunId) -> Result<Option<(RunRow, Vec<StepRecord>)>> {
     store.read(|connection| {
-        let sql = format!("{RUN_ROWS} WHERE run.id = ?1");
+        let sql = format!("{} WHERE run.id = ?1", run_rows());
         let found = connection
             .prepare_cached(&sql)?
             .query_row([id.0], |row| Ok(run_row(row)))
@@ -148,6 +174,7 @@ fn run_row(row: &Row<'_>) -> Result<RunRow> {
         error: row.get(5)?,
         started: Timestamp(row.get(6)?),
         finished: row.get::<_, Option<i64>>(7)?.map(Timestamp),
+        waits_for: row.get(8)?,
     })
 }
 

@@ -24,6 +24,7 @@ mod starts;
 mod tests;
 mod upload;
 mod uploads;
+mod waiters;
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -456,6 +457,10 @@ impl Store for SqliteStore {
 
     fn run(&self, id: RunId) -> Result<Option<(RunRow, Vec<StepRecord>)>> {
         history::one(self, id)
+    }
+
+    fn reply(&self, run: RunId, request: &str, reply: &str, now: Timestamp) -> Result<bool> {
+        self.write(|connection, _| waiters::reply(connection, run, request, reply, now))
     }
 
     fn order_run(&self, id: RunId, order: Order, now: Timestamp) -> Result<Ordered> {

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use super::{Result, raise_setting};
+use super::{Result, raise_setting, waiters};
 use crate::clock::Timestamp;
 use crate::store::{Ordered, RunId};
 
@@ -24,6 +24,7 @@ pub(super) fn cancel(
              WHERE id = ?1",
         )?
         .execute(params![run.0, now.0, error])?;
+    waiters::remove(connection, run)?;
     let (mut released, mut called_off) = (0, 0);
     if !may_have_left(connection, run)? {
         called_off = call_off(connection, run)?;
@@ -96,5 +97,6 @@ fn release(connection: &Connection, run: RunId, now: Timestamp) -> Result<u64> {
         ))?
         .execute(params![run.0, now.0])?;
     raise_setting(connection, "pool-generation")?;
+    waiters::serve(connection, now)?;
     Ok(released as u64)
 }

@@ -43,6 +43,13 @@ pub(super) fn allowed(
     })
 }
 
+/// Whether any run asks something of others.
+pub(super) fn any(connection: &Connection) -> Result<bool> {
+    Ok(connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM start)")?
+        .query_row([], |row| row.get(0))?)
+}
+
 /// Remembers a run that was started.
 pub(super) fn record(
     connection: &Connection,
@@ -57,15 +64,24 @@ pub(super) fn record(
 }
 
 /// The runs that an event ends: each by the version that it started with.
+///
+/// Asked for every event, so it reads one table by its key; SQLite would plan a join with `run`
+/// anew for each.
 pub(super) fn stopped_by(connection: &Connection, event: &Event) -> Result<Vec<RunId>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT start.run FROM start JOIN run ON run.id = start.run
-         WHERE start.key = ?1 AND start.stop = ?2 AND run.state IN ('running', 'waiting')",
-    )?;
-    let runs = statement.query_map(params![event.key, event.event_type], |row| {
-        row.get(0).map(RunId)
-    })?;
-    Ok(runs.collect::<rusqlite::Result<_>>()?)
+    let mut statement =
+        connection.prepare_cached("SELECT run FROM start WHERE key = ?1 AND stop = ?2")?;
+    let runs = statement
+        .query_map(params![event.key, event.event_type], |row| row.get(0))?
+        .collect::<rusqlite::Result<Vec<i64>>>()?;
+    let mut going = Vec::new();
+    for run in runs {
+        let mut statement = connection
+            .prepare_cached("SELECT state IN ('running', 'waiting') FROM run WHERE id = ?1")?;
+        if statement.query_row([run], |row| row.get(0))? {
+            going.push(RunId(run));
+        }
+    }
+    Ok(going)
 }
 
 /// Remembers what a workflow had started before it asked for anything.

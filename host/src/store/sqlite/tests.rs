@@ -77,6 +77,7 @@ fn claim(lane: Lane, code: FreeCode) -> StagedClaim {
 /// A segment of one step that claims these codes and completes.
 fn segment(run: Option<(RunId, u32)>, claims: Vec<StagedClaim>) -> Segment {
     Segment {
+        resumed: None,
         run,
         attempt: 1,
         steps: vec![StepRecord {

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     LaneIds, Result, SqliteStore, Writer, lanes, number_setting, raise_setting, set_setting,
-    uploads,
+    uploads, waiters,
 };
 use crate::clock::Timestamp;
 use crate::failpoint::{self, Failpoint};
@@ -238,6 +238,7 @@ impl Batch<'_> {
         }
         self.insert_free(free)?;
         self.record(first, rows.len(), &outcomes)?;
+        waiters::serve(self.connection, self.at)?;
         Ok(outcomes)
     }
 

@@ -5,7 +5,6 @@ use crate::document::{Diagnostics, Entry, Position};
 
 /// The values of a parameter that do not work yet; none: no value does.
 const PARAMETERS: &[(&str, &str, &[&str])] = &[
-    ("get-promocode", "when-empty", &["wait"]),
     ("send-message", "allowed-hours", &[]),
     ("send-message", "time-zone", &[]),
 ];

@@ -15,6 +15,7 @@ const APPLICATION_ID: i32 = 0x5072_6f6d;
 const LAYOUTS: &[&str] = &[
     include_str!("01-first.sql"),
     include_str!("02-installation.sql"),
+    include_str!("03-waiters.sql"),
     include_str!("07-service.sql"),
 ];
 

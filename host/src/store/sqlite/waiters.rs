@@ -1,0 +1,311 @@
+//! Runs that wait for a code or a reply.
+//!
+//! A code that comes into the pool goes to the first waiter that it suffices, in the transaction
+//! that brings it: nobody who comes later can see it. So waiters go before newcomers, in the order
+//! in which they were stored.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{LaneIds, Result, calendar, damaged};
+use crate::clock::Timestamp;
+use crate::pool::{Calendar, Lane};
+use crate::store::{
+    Awaited, Awakened, ClaimId, FreeCode, GivenCode, Position, Resumed, RunId, StagedWait,
+};
+
+/// Stores that a run waits.
+pub(super) fn add(
+    connection: &Connection,
+    lanes: &mut LaneIds,
+    run: RunId,
+    wait: &StagedWait,
+    now: Timestamp,
+) -> Result<()> {
+    let (lane, days, contact, keeps, request) = match &wait.awaited {
+        Awaited::Code {
+            lane,
+            days,
+            contact,
+            keeps,
+        } => {
+            let lane = lanes.find_or_add(connection, &lane.code_type, lane.discount)?;
+            (Some(lane), Some(*days), Some(contact), Some(*keeps), None)
+        }
+        Awaited::Reply { request } => (None, None, None, None, Some(request)),
+    };
+    connection
+        .prepare_cached(
+            "INSERT INTO waiter
+                 (run, step, visit, ordinal, lane, days, contact, keeps, request, at, served)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0)",
+        )?
+        .execute(params![
+            run.0,
+            wait.step.step,
+            wait.step.visit,
+            wait.step.ordinal,
+            lane,
+            days,
+            contact,
+            keeps,
+            request,
+            now.0,
+        ])?;
+    Ok(())
+}
+
+/// Whether a run still stands as its segment found it: not given anything meanwhile.
+pub(super) fn unchanged(connection: &Connection, run: RunId, found: &Resumed) -> Result<bool> {
+    let served = !matches!(found.why, Awakened::GaveUp);
+    Ok(connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM waiter WHERE run = ?1 AND served = ?2)")?
+        .query_row(params![run.0, served], |row| row.get(0))?)
+}
+
+/// Forgets that a run waited.
+pub(super) fn remove(connection: &Connection, run: RunId) -> Result<()> {
+    connection
+        .prepare_cached("DELETE FROM waiter WHERE run = ?1")?
+        .execute([run.0])?;
+    Ok(())
+}
+
+/// What a run that is due has waited for, if it has.
+pub(super) fn resumed(connection: &Connection, run: RunId) -> Result<Option<Resumed>> {
+    let found = connection
+        .prepare_cached(
+            "SELECT waiter.ordinal, waiter.served, waiter.reply, lane.type, lane.discount,
+                    claim.expires, claim.code_id, claim.code
+             FROM waiter LEFT JOIN claim ON claim.id = waiter.claim
+                 LEFT JOIN lane ON lane.id = waiter.lane
+             WHERE waiter.run = ?1",
+        )?
+        .query_row([run.0], |row| {
+            let (served, reply): (bool, Option<String>) = (row.get(1)?, row.get(2)?);
+            let code: Option<String> = row.get(7)?;
+            let given = match code {
+                Some(code) => Some(GivenCode {
+                    lane: Lane {
+                        code_type: row.get(3)?,
+                        discount: row.get(4)?,
+                    },
+                    code: FreeCode {
+                        position: Position {
+                            expires: Timestamp(row.get(5)?),
+                            id: row.get(6)?,
+                        },
+                        code,
+                    },
+                }),
+                None => None,
+            };
+            Ok((row.get(0)?, served, reply, given))
+        })
+        .optional()?;
+    let Some((ordinal, served, reply, given)) = found else {
+        return Ok(None);
+    };
+    let why = match (served, reply) {
+        (false, _) => Awakened::GaveUp,
+        (true, Some(reply)) => Awakened::Reply(
+            serde_json::from_str(&reply)
+                .map_err(|error| damaged(format!("the reply to run {run}"), error))?,
+        ),
+        (true, None) => Awakened::Code(given),
+    };
+    Ok(Some(Resumed { ordinal, why }))
+}
+
+/// What a run waits for, in words.
+pub(super) const WAITS_FOR: &str = "
+    (SELECT CASE WHEN waiter.lane IS NULL THEN 'the reply to ' || waiter.request
+            ELSE 'a promo code of type ' || lane.type || ' and discount ' || lane.discount END
+     FROM waiter LEFT JOIN lane ON lane.id = waiter.lane
+     WHERE waiter.run = run.id AND waiter.served = 0 AND run.state = 'waiting')";
+
+/// Hands a reply to the run that waits for it; false where none does.
+pub(super) fn reply(
+    connection: &Connection,
+    run: RunId,
+    request: &str,
+    reply: &str,
+    now: Timestamp,
+) -> Result<bool> {
+    let taken = connection
+        .prepare_cached(
+            "UPDATE waiter SET served = 1, reply = ?3
+             WHERE run = ?1 AND request = ?2 AND served = 0
+                 AND (SELECT state FROM run WHERE id = ?1) = 'waiting'",
+        )?
+        .execute(params![run.0, request, reply])?;
+    if taken == 1 {
+        wake(connection, run.0, now)?;
+    }
+    Ok(taken == 1)
+}
+
+/// Gives the codes of the pool to those who wait for them. Called wherever codes may have come
+/// into the pool, in the same transaction.
+pub(super) fn serve(connection: &Connection, now: Timestamp) -> Result<()> {
+    let lanes = connection
+        .prepare_cached(
+            "SELECT DISTINCT lane FROM waiter WHERE served = 0 AND lane IS NOT NULL ORDER BY lane",
+        )?
+        .query_map([], |row| row.get(0))?
+        .collect::<rusqlite::Result<Vec<i64>>>()?;
+    if lanes.is_empty() {
+        return Ok(());
+    }
+    let calendar = calendar(connection)?;
+    for lane in lanes {
+        serve_lane(connection, lane, calendar, now)?;
+    }
+    Ok(())
+}
+
+/// A run that waits for a code.
+struct Waiter {
+    id: i64,
+    run: i64,
+    step: String,
+    visit: u32,
+    ordinal: u32,
+    days: u32,
+    contact: String,
+    keeps: bool,
+    at: i64,
+}
+
+fn serve_lane(
+    connection: &Connection,
+    lane: i64,
+    calendar: Calendar,
+    now: Timestamp,
+) -> Result<()> {
+    let mut waiting = connection.prepare_cached(
+        "SELECT waiter.id, run, step, visit, ordinal, days, contact, keeps, at
+         FROM waiter JOIN run ON run.id = waiter.run
+         WHERE served = 0 AND lane = ?1 AND run.state = 'waiting' ORDER BY waiter.id",
+    )?;
+    let mut rows = waiting.query([lane])?;
+    // Asked in vain for this expiry, and so for every later one.
+    let mut none_from = i64::MAX;
+    while let Some(row) = rows.next()? {
+        let waiter = Waiter {
+            id: row.get(0)?,
+            run: row.get(1)?,
+            step: row.get(2)?,
+            visit: row.get(3)?,
+            ordinal: row.get(4)?,
+            days: row.get(5)?,
+            contact: row.get(6)?,
+            keeps: row.get(7)?,
+            at: row.get(8)?,
+        };
+        if waiter.keeps && has_since(connection, &waiter, lane)? {
+            // Its contact got a code in another run, which serves this one too.
+            served(connection, &waiter, None, now)?;
+            continue;
+        }
+        let needed = calendar.expiry_needed(now, waiter.days).0;
+        if needed >= none_from {
+            continue;
+        }
+        match next_free(connection, lane, needed)? {
+            Some(code) => give(connection, &waiter, lane, &code, now)?,
+            None => none_from = needed,
+        }
+        if none_from <= now.0 + 1 {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Whether the contact came to keep a code of the lane since the run waits.
+fn has_since(connection: &Connection, waiter: &Waiter, lane: i64) -> Result<bool> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT EXISTS (
+                 SELECT 1 FROM kept JOIN claim ON claim.id = kept.claim
+                 WHERE kept.contact = ?1 AND kept.lane = ?2 AND claim.at >= ?3)",
+        )?
+        .query_row(params![waiter.contact, lane, waiter.at], |row| row.get(0))?)
+}
+
+fn next_free(connection: &Connection, lane: i64, needed: i64) -> Result<Option<FreeCode>> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT expires, id, code FROM free WHERE lane = ?1 AND expires >= ?2
+             ORDER BY expires, id LIMIT 1",
+        )?
+        .query_row(params![lane, needed], |row| {
+            Ok(FreeCode {
+                position: Position {
+                    expires: Timestamp(row.get(0)?),
+                    id: row.get(1)?,
+                },
+                code: row.get(2)?,
+            })
+        })
+        .optional()?)
+}
+
+fn give(
+    connection: &Connection,
+    waiter: &Waiter,
+    lane: i64,
+    code: &FreeCode,
+    now: Timestamp,
+) -> Result<()> {
+    let (expires, id) = (code.position.expires.0, code.position.id);
+    connection
+        .prepare_cached("DELETE FROM free WHERE lane = ?1 AND expires = ?2 AND id = ?3")?
+        .execute(params![lane, expires, id])?;
+    connection
+        .prepare_cached(
+            "INSERT INTO claim
+                 (run, step, visit, ordinal, lane, expires, code_id, code, contact, at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        )?
+        .execute(params![
+            waiter.run,
+            waiter.step,
+            waiter.visit,
+            waiter.ordinal,
+            lane,
+            expires,
+            id,
+            code.code,
+            waiter.contact,
+            now.0,
+        ])?;
+    let claim = ClaimId(connection.last_insert_rowid());
+    if waiter.keeps {
+        connection
+            .prepare_cached(
+                "INSERT OR REPLACE INTO kept (contact, lane, claim) VALUES (?1, ?2, ?3)",
+            )?
+            .execute(params![waiter.contact, lane, claim.0])?;
+    }
+    served(connection, waiter, Some(claim), now)
+}
+
+fn served(
+    connection: &Connection,
+    waiter: &Waiter,
+    claim: Option<ClaimId>,
+    now: Timestamp,
+) -> Result<()> {
+    connection
+        .prepare_cached("UPDATE waiter SET served = 1, claim = ?2 WHERE id = ?1")?
+        .execute(params![waiter.id, claim.map(|claim| claim.0)])?;
+    wake(connection, waiter.run, now)
+}
+
+fn wake(connection: &Connection, run: i64, now: Timestamp) -> Result<()> {
+    connection
+        .prepare_cached("UPDATE run SET due = ?2 WHERE id = ?1 AND state = 'waiting'")?
+        .execute(params![run, now.0])?;
+    Ok(())
+}
