@@ -55,11 +55,7 @@ pub(super) fn page<R, T: Serialize>(
                 let _infallible = write!(link, "{name}={}&", percent(value));
             }
         }
-        let _infallible = write!(
-            link,
-            "limit={limit}&after={}>; rel=\"next\"",
-            percent(&key(last))
-        );
+        let _infallible = write!(link, "after={}>; rel=\"next\"", percent(&key(last)));
         link
     });
     let items: Vec<T> = rows.into_iter().map(show).collect();
