@@ -18,7 +18,7 @@ pub(super) enum Pieces<'f> {
     /// A body that is the file.
     Body(Body),
     /// A field of a form.
-    Field(axum::extract::multipart::Field<'f>),
+    Field(Box<axum::extract::multipart::Field<'f>>),
 }
 
 impl Pieces<'_> {

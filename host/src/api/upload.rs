@@ -103,7 +103,7 @@ pub(super) async fn take(
                 if field.file_name().is_some() || field.name() == Some("file") {
                     let mut fill = fill;
                     fill.source = fill.source.or(field.file_name().map(str::to_owned));
-                    let pieces = Pieces::Field(field);
+                    let pieces = Pieces::Field(Box::new(field));
                     return take_csv(api, caller, fill, pieces, once).await;
                 }
             }
