@@ -45,6 +45,7 @@ struct Choice {
     /// Only codes that are valid for the next so many days, counted from tomorrow.
     active_due_days: Option<u32>,
     /// Only codes of this discount.
+    #[serde(default, deserialize_with = "super::request::discount")]
     #[param(maximum = 99)]
     discount: Option<u8>,
     /// Codes of a page, 100 unless given.
@@ -65,6 +66,7 @@ struct Counted {
     /// Only codes that are valid for the next so many days, counted from tomorrow.
     active_due_days: Option<u32>,
     /// Only codes of this discount.
+    #[serde(default, deserialize_with = "super::request::discount")]
     #[param(maximum = 99)]
     discount: Option<u8>,
 }

@@ -90,7 +90,6 @@ impl From<&Key> for KeyJson {
 #[serde(deny_unknown_fields)]
 struct NewKeyBody {
     /// What it allows; without it, all but `admin`.
-    #[schema(max_items = 5)]
     scopes: Option<Vec<ScopeName>>,
 }
 

@@ -70,6 +70,7 @@ struct Choice {
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
     /// The delivery after which the page begins, as the `Link` of the page before has it.
+    #[param(pattern = "^[0-9]{1,18}$")]
     after: Option<String>,
 }
 

@@ -8,10 +8,12 @@ use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 
 use super::Api;
 use super::problem::{Fault, Kind, Problem};
 use crate::Promoflow;
+use crate::pool::MAX_DISCOUNT;
 
 /// Bytes of a refused body that are read all the same.
 const DRAINED: u64 = 4 << 20;
@@ -49,6 +51,16 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Place<T
             Err(rejection) => Err(Problem::new(Kind::InvalidRequest, rejection.body_text())),
         }
     }
+}
+
+/// A discount in a query; one that no code may have is a slip.
+pub(super) fn discount<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u8>, D::Error> {
+    let discount = Option::<u8>::deserialize(from)?;
+    if discount.is_some_and(|discount| discount > MAX_DISCOUNT) {
+        let expected = format!("expected a whole number from 0 to {MAX_DISCOUNT}");
+        return Err(serde::de::Error::custom(expected));
+    }
+    Ok(discount)
 }
 
 /// The number in a path; what is no number is the name of nothing.

@@ -38,6 +38,7 @@ pub(super) struct Fill {
     #[serde(rename = "type")]
     code_type: Option<String>,
     /// CSV: the discount of the codes, where the file has no such column.
+    #[serde(default, deserialize_with = "super::request::discount")]
     #[param(maximum = 99)]
     discount: Option<u8>,
     /// CSV: when the codes expire, where the file has no such column.

@@ -162,6 +162,11 @@ fn what_is_wrong_with_a_request_is_told_as_a_problem() {
         "invalid-request",
     );
     problem(
+        told(service.get(&format!("{CODES}?discount=100"))),
+        400,
+        "invalid-request",
+    );
+    problem(
         told(service.get(&format!("{CODES}?limit=0"))),
         400,
         "invalid-request",
