@@ -56,13 +56,15 @@
 //! | [`document`] | YAML and JSON with the place of every value; diagnostics |
 //! | [`block`] | WebAssembly components in sandboxes, and the host interfaces they reach |
 //! | [`run`] | segments: executed by workers, staged, committed; leases; the executor lock |
+//! | [`key`], [`api`] | API keys; the HTTP service |
 //! | [`outbox`], [`channel`] | committed deliveries, and how they leave the host |
 //! | [`store`] | the one trait through which state is read and committed; SQLite; the committer |
 //! | [`clock`], [`backoff`] | the time, and when to try again |
 //!
-//! Calls go one way: [`Promoflow`] → `run` → `block`, `pool`, `message`, `outbox` → `store`. To
+//! Calls go one way: `api` → [`Promoflow`] → `run` → `block`, `pool`, `message`, `outbox` → `store`. To
 //! follow an event, begin at [`run::Engine::send`].
 
+pub mod api;
 pub mod backoff;
 pub mod block;
 pub mod channel;
@@ -71,6 +73,7 @@ pub mod document;
 pub mod event;
 #[doc(hidden)]
 pub mod failpoint;
+pub mod key;
 pub mod message;
 pub mod outbox;
 pub mod pool;

@@ -14,11 +14,13 @@ mod event;
 mod failure;
 mod files;
 mod input;
+mod key;
 mod message;
 mod order;
 mod outbox;
 mod output;
 mod run;
+mod serve;
 mod session;
 mod settings;
 mod table;
@@ -70,6 +72,9 @@ enum Command {
     #[command(subcommand)]
     Outbox(outbox::OutboxCommand),
     Work(work::Work),
+    Serve(serve::Serve),
+    #[command(subcommand)]
+    Key(key::KeyCommand),
     #[command(subcommand)]
     Block(block::BlockCommand),
     #[command(subcommand)]
@@ -78,12 +83,6 @@ enum Command {
     /// Contacts: not part of this release yet.
     #[command(hide = true)]
     Contact(args::Rest),
-    /// The HTTP service: not part of this release yet.
-    #[command(hide = true)]
-    Serve(args::Rest),
-    /// API keys: not part of this release yet.
-    #[command(hide = true)]
-    Key(args::Rest),
 }
 
 /// Runs the command that the arguments name.
@@ -120,12 +119,12 @@ fn dispatch(command: Command, session: &Session, out: &mut Out) -> Done {
         Command::Run(run) => run.run(session, out),
         Command::Outbox(outbox) => outbox.run(session, out),
         Command::Work(work) => work.run(session, out),
+        Command::Serve(serve) => serve.run(session, out),
+        Command::Key(key) => key.run(session, out),
         Command::Block(block) => block.run(session, out),
         Command::Settings(settings) => settings.run(session, out),
         Command::Audit(audit) => audit.run(session, out),
         Command::Contact(_) => Err(Failure::not_yet("`promoflow contact`")),
-        Command::Serve(_) => Err(Failure::not_yet("`promoflow serve`")),
-        Command::Key(_) => Err(Failure::not_yet("`promoflow key`")),
     }
 }
 

@@ -3,13 +3,14 @@
 use std::io::Read;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
+use std::time::Instant;
 
 use serde::Serialize;
 use thiserror::Error;
 
 use super::{Calendar, NewCode, Row, RowError, UploadError, UploadOptions, UploadReader};
 use crate::clock::Timestamp;
-use crate::store::{RowOutcome, Store, StoreError, UploadHead, UploadSession};
+use crate::store::{RowOutcome, Store, StoreError, UploadEnd, UploadHead, UploadId, UploadSession};
 
 /// Rows that are committed at once. Codes are random texts, so each batch touches all of the
 /// pool's pages, and a million rows in batches of ten thousand write them a hundred times. Events
@@ -29,6 +30,8 @@ pub struct ImportOptions {
     pub upload: UploadOptions,
     /// Where it comes from, for the history: a file's name.
     pub source: String,
+    /// The id of the API key that uploads, for the history; `None`: not by the service.
+    pub key: Option<String>,
     /// All or nothing: one bad row, and no row goes in.
     pub strict: bool,
     /// Says what would happen, and changes nothing.
@@ -75,27 +78,45 @@ enum ReadAhead {
     Failed(UploadError),
 }
 
-/// Uploads a file. `progress` is told how many rows were taken in all.
+/// Told how an upload goes on. A function of the rows that were taken in all will do.
+pub trait Watch {
+    /// It has begun, under this number.
+    fn begun(&mut self, _upload: UploadId) {}
+
+    /// So many rows were taken in all.
+    fn taken(&mut self, rows: u64);
+}
+
+impl<F: FnMut(u64)> Watch for F {
+    fn taken(&mut self, rows: u64) {
+        self(rows);
+    }
+}
+
+/// Uploads a file; `watch` is told how it goes on.
 pub fn import(
     store: &dyn Store,
     calendar: Calendar,
     now: Timestamp,
     reader: impl Read + Send,
     options: &ImportOptions,
-    progress: &mut dyn FnMut(u64),
+    watch: &mut dyn Watch,
 ) -> Result<ImportReport, ImportError> {
+    let began = Instant::now();
     let head = UploadHead {
         source: options.source.clone(),
+        key: options.key.clone(),
         at: now,
         atomic: options.strict || options.dry_run,
     };
     let mut session = store.begin_upload(head)?;
+    watch.begun(session.id());
     let mut report = ImportReport::default();
     let taken = thread::scope(|scope| {
         let (batches, read) = sync_channel(AHEAD);
         let upload = options.upload.clone();
         scope.spawn(move || read_all(reader, upload, calendar, &batches));
-        store_all(&mut *session, &read, calendar, &mut report, progress)
+        store_all(&mut *session, &read, calendar, &mut report, watch)
     });
     let failed = match taken {
         Ok(failed) => failed,
@@ -111,7 +132,12 @@ pub fn import(
             (report.inserted, report.updated, report.unchanged) = (0, 0, 0);
         }
     } else {
-        session.finish(report.rejected)?;
+        session.finish(UploadEnd {
+            at: now.plus_millis(i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX)),
+            whole: failed.is_none(),
+            rejected: report.rejected,
+            rejections: report.errors.clone(),
+        })?;
     }
     match failed {
         Some(error) => Err(ImportError::File {
@@ -176,7 +202,7 @@ fn store_all(
     read: &Receiver<ReadAhead>,
     calendar: Calendar,
     report: &mut ImportReport,
-    progress: &mut dyn FnMut(u64),
+    watch: &mut dyn Watch,
 ) -> Result<Option<UploadError>, StoreError> {
     while let Ok(next) = read.recv() {
         let (good, bad) = match next {
@@ -199,7 +225,7 @@ fn store_all(
                 }
             }
         }
-        progress(report.inserted + report.updated + report.unchanged + report.rejected);
+        watch.taken(report.inserted + report.updated + report.unchanged + report.rejected);
     }
     Ok(None)
 }

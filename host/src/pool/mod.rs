@@ -10,7 +10,7 @@ mod upload;
 
 pub use calendar::{Calendar, ParseDateError};
 pub use export::{ExportRow, ExportWriter};
-pub use import::{ImportError, ImportOptions, ImportReport, import};
+pub use import::{ImportError, ImportOptions, ImportReport, Watch, import};
 pub use upload::{Format, Row, UploadError, UploadOptions, UploadReader};
 
 use serde::{Deserialize, Serialize};

@@ -3,6 +3,7 @@
 mod authoring;
 mod builder;
 mod running;
+mod service;
 
 use std::io::Read;
 use std::ops::ControlFlow;
@@ -18,7 +19,7 @@ pub use running::Running;
 use crate::block::{BlockLibrary, Sandboxes};
 use crate::event::Event;
 use crate::outbox::Dispatcher;
-use crate::pool::{Calendar, Filter, ImportError, ImportOptions, ImportReport, import};
+use crate::pool::{Calendar, Filter, ImportError, ImportOptions, ImportReport, Watch, import};
 use crate::run::{self, Configurations, Engine, EngineParts, Rehearsed, SendError};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{
@@ -132,7 +133,17 @@ impl Promoflow {
         &self,
         reader: impl Read + Send,
         options: &ImportOptions,
-        progress: &mut dyn FnMut(u64),
+        mut progress: &mut dyn FnMut(u64),
+    ) -> Result<ImportReport, ImportError> {
+        self.import_watched(reader, options, &mut progress)
+    }
+
+    /// Uploads codes; `watch` is told under which number, and how it goes on.
+    pub fn import_watched(
+        &self,
+        reader: impl Read + Send,
+        options: &ImportOptions,
+        watch: &mut dyn Watch,
     ) -> Result<ImportReport, ImportError> {
         let calendar = self.store.calendar()?;
         import(
@@ -141,7 +152,7 @@ impl Promoflow {
             self.parts.clock.now(),
             reader,
             options,
-            progress,
+            watch,
         )
     }
 

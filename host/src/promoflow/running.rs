@@ -43,6 +43,11 @@ impl Running {
         self.engine.executes()
     }
 
+    /// The same for those who share it: events that come later are refused.
+    pub fn finish(&self) {
+        self.engine.stop();
+    }
+
     /// Ends the threads after what is under way.
     pub fn stop(self) {
         self.engine.stop();

@@ -17,6 +17,7 @@ use thiserror::Error;
 
 use crate::clock::Timestamp;
 use crate::event::Event;
+use crate::key::Key;
 use crate::message::Message;
 use crate::pool::{Calendar, Filter, Lane};
 use crate::workflow::Workflow;
@@ -202,6 +203,69 @@ pub trait Store: Send + Sync {
 
     /// Names the configuration's rows by number, for listings.
     fn workflow_names(&self) -> Result<HashMap<WorkflowRow, (String, u32)>>;
+
+    /// The same as [`codes`](Self::codes), from the code after that one on.
+    fn codes_after(
+        &self,
+        filter: &Filter,
+        after: Option<&str>,
+        now: Timestamp,
+        visit: &mut dyn FnMut(CodeRow) -> std::ops::ControlFlow<()>,
+    ) -> Result<()>;
+
+    /// The launch history before that run, the newest first.
+    fn runs_before(
+        &self,
+        state: Option<RunState>,
+        before: Option<RunId>,
+        limit: usize,
+    ) -> Result<Vec<RunRow>>;
+
+    /// Up to so many deliveries after that one, the oldest first; fewer where their contents
+    /// reach [`MOST_PAGE_BYTES`].
+    fn deliveries_after(
+        &self,
+        state: Option<DeliveryState>,
+        after: Option<DeliveryId>,
+        limit: usize,
+    ) -> Result<Vec<DeliveryRow>>;
+
+    /// The uploads before that one, the newest first.
+    fn uploads(&self, before: Option<UploadId>, limit: usize) -> Result<Vec<UploadRow>>;
+
+    /// One upload, with the first rows of it that were refused.
+    fn upload(&self, id: UploadId) -> Result<Option<(UploadRow, Vec<crate::pool::RowError>)>>;
+
+    /// Up to so many unused codes that an upload was the last to state, after that code.
+    fn unused_of_upload(&self, id: UploadId, after: &str, limit: usize) -> Result<Vec<String>>;
+
+    /// Marks the uploads of API keys that did not end as interrupted: their service has died.
+    fn end_lost_uploads(&self, at: Timestamp) -> Result<()>;
+
+    /// Adds an API key.
+    fn put_key(&self, key: &Key) -> Result<()>;
+
+    /// Every API key, revoked ones as well, the oldest first.
+    fn keys(&self) -> Result<Vec<Key>>;
+
+    /// Revokes an API key, for good; false where there is none of that id.
+    fn revoke_key(&self, id: &str, at: Timestamp) -> Result<bool>;
+
+    /// A number that grows with every key that is made or revoked.
+    fn key_generation(&self) -> Result<u64>;
+
+    /// What was answered under an Idempotency-Key of an API key since that moment.
+    fn answer(&self, key: &str, under: &str, since: Timestamp) -> Result<Option<StoredAnswer>>;
+
+    /// Remembers an answer, and forgets those before `since`.
+    fn put_answer(
+        &self,
+        key: &str,
+        under: &str,
+        answer: &StoredAnswer,
+        at: Timestamp,
+        since: Timestamp,
+    ) -> Result<()>;
 }
 
 /// An upload on its way: batches go in one after another.
@@ -209,10 +273,12 @@ pub trait UploadSession {
     /// Takes a batch of rows; the answers are in their order.
     fn batch(&mut self, rows: &[crate::pool::NewCode]) -> Result<Vec<RowOutcome>>;
 
-    /// Ends the upload and makes what it took durable; `rejected` rows were refused before
-    /// they came here. A session that is dropped instead leaves what its committed batches
-    /// took, or nothing where the upload is atomic.
-    fn finish(self: Box<Self>, rejected: u64) -> Result<()>;
+    /// Its number.
+    fn id(&self) -> UploadId;
+
+    /// Ends the upload and makes what it took durable. A session that is dropped instead leaves
+    /// what its committed batches took, or nothing where the upload is atomic.
+    fn finish(self: Box<Self>, end: UploadEnd) -> Result<()>;
 
     /// Ends the upload and takes nothing of it; for atomic uploads and rehearsals.
     fn roll_back(self: Box<Self>) -> Result<()>;

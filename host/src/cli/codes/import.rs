@@ -119,6 +119,7 @@ impl Import {
                 in_use: self.in_use,
             },
             source: self.file.clone(),
+            key: None,
             strict: self.strict,
             dry_run: self.dry_run,
         })

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::pool::NewCode;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{StepKey, UploadHead};
+use crate::store::{StepKey, UploadEnd, UploadHead};
 
 const DAY: i64 = 86_400_000;
 
@@ -111,12 +111,13 @@ impl Bench {
         self.uploaded += rows.len();
         let head = UploadHead {
             source: String::new(),
+            key: None,
             at: Timestamp(self.now),
             atomic: false,
         };
         let mut session = self.store.begin_upload(head).unwrap();
         session.batch(&rows).unwrap();
-        session.finish(0).unwrap();
+        session.finish(UploadEnd::whole(0, Timestamp(0))).unwrap();
         let all = self.store.free_codes(&lane(), None, usize::MAX).unwrap();
         self.free = all
             .into_iter()

@@ -10,6 +10,8 @@ use crate::pool::Lane;
 pub struct UploadHead {
     /// Where it came from: a file's name, or `-`.
     pub source: String,
+    /// The id of the API key that uploads; `None`: not by the service.
+    pub key: Option<String>,
     /// When.
     pub at: Timestamp,
     /// All or nothing: one transaction, which holds up other writers until it ends.

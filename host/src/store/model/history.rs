@@ -155,6 +155,18 @@ pub struct DeliveryRow {
     pub error: Option<String>,
 }
 
+/// Bytes of contents in a page of deliveries: it ends with the delivery that reaches them.
+pub const MOST_PAGE_BYTES: usize = 8 << 20;
+
+impl DeliveryRow {
+    /// About how many bytes its content has.
+    pub fn size(&self) -> usize {
+        let content = &self.content;
+        let parts = [&content.subject, &content.text, &content.html];
+        parts.into_iter().flatten().map(String::len).sum()
+    }
+}
+
 /// What a person may do to a run or a delivery by hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {

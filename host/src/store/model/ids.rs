@@ -46,3 +46,7 @@ row_id!(
     /// A state of the configuration: all messages and workflows up to it.
     ConfigId
 );
+row_id!(
+    /// An upload.
+    UploadId
+);

@@ -4,10 +4,12 @@ mod codes;
 mod configuration;
 mod history;
 mod ids;
+mod service;
 mod unit;
 
 pub use codes::*;
 pub use configuration::*;
 pub use history::*;
 pub use ids::*;
+pub use service::*;
 pub use unit::*;

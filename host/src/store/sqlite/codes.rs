@@ -23,11 +23,16 @@ const CODE_ROWS: &str = "
 pub(super) fn list(
     store: &SqliteStore,
     filter: &Filter,
+    after: Option<&str>,
     now: Timestamp,
     visit: &mut dyn FnMut(CodeRow) -> ControlFlow<()>,
 ) -> Result<()> {
     store.read(|connection| {
-        let (condition, values) = conditions(connection, filter, now)?;
+        let (mut condition, mut values) = conditions(connection, filter, now)?;
+        if let Some(after) = after {
+            values.push(Box::new(after.to_owned()));
+            condition.push_str(&format!(" AND code.code > ?{}", values.len()));
+        }
         let sql = format!("{CODE_ROWS} WHERE {condition} ORDER BY code.code");
         let mut statement = connection.prepare_cached(&sql)?;
         let values: Vec<&dyn ToSql> = values.iter().map(AsRef::as_ref).collect();

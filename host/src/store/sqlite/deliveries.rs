@@ -46,12 +46,15 @@ const DELIVERY_ROWS: &str = "
 pub(super) fn list(
     store: &SqliteStore,
     state: Option<DeliveryState>,
+    after: Option<DeliveryId>,
     visit: &mut dyn FnMut(DeliveryRow) -> ControlFlow<()>,
 ) -> Result<()> {
     store.read(|connection| {
-        let sql = format!("{DELIVERY_ROWS} WHERE ?1 IS NULL OR state = ?1 ORDER BY id");
+        let sql =
+            format!("{DELIVERY_ROWS} WHERE (?1 IS NULL OR state = ?1) AND id > ?2 ORDER BY id");
+        let after = after.map_or(i64::MIN, |delivery| delivery.0);
         let mut statement = connection.prepare_cached(&sql)?;
-        let mut rows = statement.query(params![state.map(state_text)])?;
+        let mut rows = statement.query(params![state.map(state_text), after])?;
         while let Some(row) = rows.next()? {
             if visit(delivery_row(row)?).is_break() {
                 break;

@@ -109,16 +109,19 @@ fn run_rows() -> String {
 pub(super) fn list(
     store: &SqliteStore,
     state: Option<RunState>,
+    before: Option<RunId>,
     limit: usize,
 ) -> Result<Vec<RunRow>> {
     store.read(|connection| {
         let sql = format!(
-            "{} WHERE ?1 IS NULL OR run.state = ?1 ORDER BY run.id DESC LIMIT ?2",
+            "{} WHERE (?1 IS NULL OR run.state = ?1) AND run.id < ?3
+             ORDER BY run.id DESC LIMIT ?2",
             run_rows()
         );
+        let before = before.map_or(i64::MAX, |run| run.0);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let mut statement = connection.prepare_cached(&sql)?;
-        let mut rows = statement.query(params![state.map(state_text), limit])?;
+        let mut rows = statement.query(params![state.map(state_text), limit, before])?;
         let mut runs = Vec::new();
         while let Some(row) = rows.next()? {
             runs.push(run_row(row)?);

@@ -5,6 +5,7 @@
 //! back is a code issued twice. The statements stand one module a concern, below.
 
 mod after;
+mod answers;
 mod attempts;
 mod audit;
 mod catalog;
@@ -12,6 +13,7 @@ mod codes;
 mod commit;
 mod deliveries;
 mod history;
+mod keys;
 mod lanes;
 mod layouts;
 mod orders;
@@ -21,6 +23,7 @@ mod starts;
 #[cfg(test)]
 mod tests;
 mod upload;
+mod uploads;
 mod waiters;
 
 use std::ops::ControlFlow;
@@ -368,7 +371,17 @@ impl Store for SqliteStore {
         now: Timestamp,
         visit: &mut dyn FnMut(CodeRow) -> ControlFlow<()>,
     ) -> Result<()> {
-        codes::list(self, filter, now, visit)
+        codes::list(self, filter, None, now, visit)
+    }
+
+    fn codes_after(
+        &self,
+        filter: &Filter,
+        after: Option<&str>,
+        now: Timestamp,
+        visit: &mut dyn FnMut(CodeRow) -> ControlFlow<()>,
+    ) -> Result<()> {
+        codes::list(self, filter, after, now, visit)
     }
 
     fn code(&self, code: &str) -> Result<Option<(CodeRow, Vec<DeliveryId>)>> {
@@ -430,7 +443,16 @@ impl Store for SqliteStore {
     }
 
     fn runs(&self, state: Option<RunState>, limit: usize) -> Result<Vec<RunRow>> {
-        history::list(self, state, limit)
+        history::list(self, state, None, limit)
+    }
+
+    fn runs_before(
+        &self,
+        state: Option<RunState>,
+        before: Option<RunId>,
+        limit: usize,
+    ) -> Result<Vec<RunRow>> {
+        history::list(self, state, before, limit)
     }
 
     fn run(&self, id: RunId) -> Result<Option<(RunRow, Vec<StepRecord>)>> {
@@ -463,7 +485,29 @@ impl Store for SqliteStore {
         state: Option<DeliveryState>,
         visit: &mut dyn FnMut(DeliveryRow) -> ControlFlow<()>,
     ) -> Result<()> {
-        deliveries::list(self, state, visit)
+        deliveries::list(self, state, None, visit)
+    }
+
+    fn deliveries_after(
+        &self,
+        state: Option<DeliveryState>,
+        after: Option<DeliveryId>,
+        limit: usize,
+    ) -> Result<Vec<DeliveryRow>> {
+        let mut rows = Vec::new();
+        let mut bytes = 0;
+        if limit == 0 {
+            return Ok(rows);
+        }
+        deliveries::list(self, state, after, &mut |row| {
+            bytes += row.size();
+            rows.push(row);
+            match rows.len() < limit && bytes < MOST_PAGE_BYTES {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        })?;
+        Ok(rows)
     }
 
     fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRow>> {
@@ -480,5 +524,52 @@ impl Store for SqliteStore {
 
     fn audit(&self) -> Result<Vec<Audited>> {
         self.read(audit::audit)
+    }
+
+    fn uploads(&self, before: Option<UploadId>, limit: usize) -> Result<Vec<UploadRow>> {
+        self.read(|connection| uploads::list(connection, before, limit))
+    }
+
+    fn upload(&self, id: UploadId) -> Result<Option<(UploadRow, Vec<crate::pool::RowError>)>> {
+        self.read(|connection| uploads::one(connection, id))
+    }
+
+    fn unused_of_upload(&self, id: UploadId, after: &str, limit: usize) -> Result<Vec<String>> {
+        self.read(|connection| uploads::unused(connection, id, after, limit))
+    }
+
+    fn end_lost_uploads(&self, at: Timestamp) -> Result<()> {
+        self.write(|connection, _| uploads::end_lost(connection, at))
+    }
+
+    fn put_key(&self, key: &Key) -> Result<()> {
+        self.write(|connection, _| keys::put(connection, key))
+    }
+
+    fn keys(&self) -> Result<Vec<Key>> {
+        self.read(keys::all)
+    }
+
+    fn revoke_key(&self, id: &str, at: Timestamp) -> Result<bool> {
+        self.write(|connection, _| keys::revoke(connection, id, at))
+    }
+
+    fn key_generation(&self) -> Result<u64> {
+        self.read(|connection| number_setting(connection, "key-generation").map(i64::unsigned_abs))
+    }
+
+    fn answer(&self, key: &str, under: &str, since: Timestamp) -> Result<Option<StoredAnswer>> {
+        self.read(|connection| answers::find(connection, key, under, since))
+    }
+
+    fn put_answer(
+        &self,
+        key: &str,
+        under: &str,
+        answer: &StoredAnswer,
+        at: Timestamp,
+        since: Timestamp,
+    ) -> Result<()> {
+        self.write(|connection, _| answers::put(connection, key, under, answer, at, since))
     }
 }

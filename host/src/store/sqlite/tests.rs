@@ -48,6 +48,7 @@ fn row(code: &str, expires: Option<i64>) -> NewCode {
 fn upload(store: &SqliteStore, batches: &[Vec<NewCode>], atomic: bool) -> Vec<RowOutcome> {
     let head = UploadHead {
         source: "test".into(),
+        key: None,
         at: NOW,
         atomic,
     };
@@ -56,7 +57,7 @@ fn upload(store: &SqliteStore, batches: &[Vec<NewCode>], atomic: bool) -> Vec<Ro
         .iter()
         .flat_map(|rows| session.batch(rows).unwrap())
         .collect();
-    session.finish(0).unwrap();
+    session.finish(UploadEnd::whole(0, Timestamp(0))).unwrap();
     outcomes
 }
 
@@ -255,6 +256,7 @@ fn an_upload_that_is_rolled_back_or_dropped_leaves_nothing_where_it_is_atomic() 
     let (_folder, store) = store();
     let head = || UploadHead {
         source: "test".into(),
+        key: None,
         at: NOW,
         atomic: true,
     };

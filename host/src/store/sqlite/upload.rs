@@ -9,12 +9,12 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     LaneIds, Result, SqliteStore, Writer, lanes, number_setting, raise_setting, set_setting,
-    waiters,
+    uploads, waiters,
 };
 use crate::clock::Timestamp;
 use crate::failpoint::{self, Failpoint};
 use crate::pool::{DEFAULT_TYPE, NewCode};
-use crate::store::{RowOutcome, StoreError, UploadHead, UploadSession};
+use crate::store::{RowOutcome, StoreError, UploadEnd, UploadHead, UploadId, UploadSession};
 
 /// Pages in the log before it is copied into the file, while an upload goes on: 256 MiB. Each
 /// batch changes most pages of the pool, so copying after each would write them all each time.
@@ -33,8 +33,8 @@ pub(super) fn begin(store: &SqliteStore, head: UploadHead) -> Result<Box<dyn Upl
     let mut writer = store.writer();
     let insert = |connection: &Connection| -> Result<i64> {
         connection.execute(
-            "INSERT INTO upload (at, source) VALUES (?1, ?2)",
-            params![head.at.0, head.source],
+            "INSERT INTO upload (at, source, key) VALUES (?1, ?2, ?3)",
+            params![head.at.0, head.source, head.key],
         )?;
         Ok(connection.last_insert_rowid())
     };
@@ -99,8 +99,12 @@ impl UploadSession for Session<'_> {
         }
     }
 
-    fn finish(mut self: Box<Self>, rejected: u64) -> Result<()> {
-        let upload = self.upload;
+    fn id(&self) -> UploadId {
+        UploadId(self.upload)
+    }
+
+    fn finish(mut self: Box<Self>, ended: UploadEnd) -> Result<()> {
+        let (upload, rejected) = (self.upload, ended.rejected);
         let end = |connection: &Connection| -> Result<()> {
             connection.execute("DELETE FROM temp.seen WHERE upload = ?1", [upload])?;
             if rejected > 0 {
@@ -112,7 +116,7 @@ impl UploadSession for Session<'_> {
                     params![upload, rejected],
                 )?;
             }
-            Ok(())
+            uploads::end(connection, UploadId(upload), &ended)
         };
         match self.open.take() {
             Some(mut writer) => {

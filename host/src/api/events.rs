@@ -1,0 +1,227 @@
+//! Events, as Yespo takes them.
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::HeaderMap;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::sync::oneshot;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Api;
+use super::problem::{Kind, Problem};
+use super::request::{must_be, whole};
+use crate::event::{Event, EventError, MAX_EVENT_BYTES};
+use crate::run::SendError;
+
+pub(super) fn router() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(send_v1))
+        .routes(routes!(send_v2))
+}
+
+/// An event of version 1: values are text.
+#[derive(Deserialize, ToSchema)]
+#[expect(dead_code, reason = "it describes what `Event::from_json` reads")]
+#[serde(rename_all = "camelCase")]
+struct EventV1 {
+    /// What happened. An unknown type is created.
+    #[schema(min_length = 1, max_length = 100, example = "birthday")]
+    event_type_key: String,
+    /// Whom it is about. Without it a parameter tells: a contact's id, an external id, an email
+    /// address, a phone number, a token.
+    #[schema(max_length = 300, example = "ann@example.com")]
+    key_value: Option<String>,
+    /// Values by name; names are unique.
+    params: Option<Vec<ParamV1>>,
+    /// Under which a repeated sending is recognised; so is the header Idempotency-Key.
+    #[schema(min_length = 1, max_length = 300, example = "e-1")]
+    id: Option<String>,
+}
+
+/// A parameter whose value is text.
+#[derive(Deserialize, ToSchema)]
+#[expect(dead_code, reason = "it describes what `Event::from_json` reads")]
+struct ParamV1 {
+    /// Its name.
+    #[schema(min_length = 1, max_length = 100, example = "EmailAddress")]
+    name: String,
+    /// Its value.
+    #[schema(example = "ann@example.com")]
+    value: String,
+}
+
+/// An event of version 2: values are anything.
+#[derive(Deserialize, ToSchema)]
+#[expect(dead_code, reason = "it describes what `Event::from_json` reads")]
+#[serde(rename_all = "camelCase")]
+struct EventV2 {
+    /// What happened. An unknown type is created.
+    #[schema(min_length = 1, max_length = 100, example = "order")]
+    event_type_key: String,
+    /// Whom it is about; see version 1.
+    #[schema(max_length = 300, example = "ann@example.com")]
+    key_value: Option<String>,
+    /// Values by name; names are unique.
+    params: Option<Vec<ParamV2>>,
+    /// Under which a repeated sending is recognised; so is the header Idempotency-Key.
+    #[schema(min_length = 1, max_length = 300, example = "e-2")]
+    id: Option<String>,
+}
+
+/// A parameter whose value is anything.
+#[derive(Deserialize, ToSchema)]
+#[expect(dead_code, reason = "it describes what `Event::from_json` reads")]
+struct ParamV2 {
+    /// Its name.
+    #[schema(min_length = 1, max_length = 100, example = "items")]
+    name: String,
+    /// Its value: text, a number, a list, an object.
+    value: Value,
+}
+
+/// That an event is stored.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Accepted {
+    /// Its id, or its number where it came without one.
+    #[schema(example = "e-1")]
+    event: String,
+    /// `duplicate`: the same event was accepted before.
+    #[schema(example = "accepted", pattern = "^(accepted|duplicate)$")]
+    status: &'static str,
+    /// The runs that it started.
+    #[schema(example = json!(["1"]))]
+    runs: Vec<String>,
+}
+
+/// Send an event; values are text.
+///
+/// Answered once the event is stored for good, with its runs.
+#[utoipa::path(post, path = "/api/v1/event", tag = "events",
+    params(("Idempotency-Key" = Option<String>, Header, description = "The event's id.")),
+    request_body = EventV1,
+    responses((status = 200, description = "The event is stored.", body = Accepted)))]
+async fn send_v1(State(api): State<Api>, request: Request) -> Result<Json<Accepted>, Problem> {
+    let mut event = read(&api, request).await?;
+    for (index, (name, value)) in event.params.iter_mut().enumerate() {
+        match value {
+            Value::String(_) => {}
+            Value::Number(_) | Value::Bool(_) => *value = Value::String(value.to_string()),
+            Value::Null | Value::Array(_) | Value::Object(_) => {
+                let detail = format!(
+                    "params[{index}]: the value of `{name}` must be text; /api/v2/event takes \
+                     lists and objects"
+                );
+                return Err(
+                    Problem::new(Kind::InvalidEvent, detail).field(format!("params[{index}]"))
+                );
+            }
+        }
+    }
+    api.send(event).await.map(Json)
+}
+
+/// Send an event; values are anything.
+///
+/// Answered once the event is stored for good, with its runs.
+#[utoipa::path(post, path = "/api/v2/event", tag = "events",
+    params(("Idempotency-Key" = Option<String>, Header, description = "The event's id.")),
+    request_body = EventV2,
+    responses((status = 200, description = "The event is stored.", body = Accepted)))]
+async fn send_v2(State(api): State<Api>, request: Request) -> Result<Json<Accepted>, Problem> {
+    let event = read(&api, request).await?;
+    api.send(event).await.map(Json)
+}
+
+async fn read(api: &Api, request: Request) -> Result<Event, Problem> {
+    let (parts, body) = request.into_parts();
+    must_be(&parts.headers, &["application/json"])?;
+    let bytes = whole(body, MAX_EVENT_BYTES, api.limits.body_pause).await?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Problem::new(Kind::InvalidEvent, "event: the body is not UTF-8"))?;
+    let mut event = Event::from_json(&text).map_err(invalid)?;
+    if let Some(key) = idempotency_key(&parts.headers)? {
+        if event.id.as_ref().is_some_and(|id| *id != key) {
+            let detail = "id: the body and the header Idempotency-Key give different ids";
+            return Err(Problem::new(Kind::InvalidEvent, detail).field("id"));
+        }
+        event.id = Some(key);
+    }
+    Ok(event)
+}
+
+/// The header under which a repeated request is recognised.
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get("idempotency-key") else {
+        return Ok(None);
+    };
+    let text = value.to_str().unwrap_or_default().trim();
+    // The draft of the header has it in quotes, most clients send it without.
+    let text = text
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'))
+        .unwrap_or(text);
+    if text.is_empty() || text.len() > crate::event::MAX_ID_CHARS {
+        let detail = format!(
+            "the header Idempotency-Key must hold 1 to {} printable ASCII characters",
+            crate::event::MAX_ID_CHARS
+        );
+        return Err(Problem::new(Kind::InvalidRequest, detail).field("Idempotency-Key"));
+    }
+    Ok(Some(text.to_owned()))
+}
+
+pub(super) fn invalid(error: EventError) -> Problem {
+    Problem::new(Kind::InvalidEvent, error.to_string()).field(error.field)
+}
+
+impl Api {
+    /// Hands an event to the engine, and waits until it is committed.
+    pub(super) async fn send(&self, event: Event) -> Result<Accepted, Problem> {
+        let late = || {
+            Problem::unavailable(
+                "the event was not stored in time; send it again under the same id",
+            )
+        };
+        let wait = self.limits.event_time;
+        let Ok(Ok(_permit)) = tokio::time::timeout(wait, self.events.acquire()).await else {
+            return Err(late());
+        };
+        let (answer, answered) = oneshot::channel();
+        self.running.submit(event, move |receipt| {
+            // The client has gone: the event stands all the same.
+            let _gone = answer.send(receipt);
+        });
+        let receipt = match tokio::time::timeout(wait, answered).await {
+            Err(_) => return Err(late()),
+            Ok(Err(_)) => return Err(Problem::unavailable("the service is ending")),
+            Ok(Ok(receipt)) => receipt.map_err(refused)?,
+        };
+        Ok(Accepted {
+            event: receipt.event,
+            status: if receipt.duplicate {
+                "duplicate"
+            } else {
+                "accepted"
+            },
+            runs: receipt.runs.iter().map(ToString::to_string).collect(),
+        })
+    }
+}
+
+fn refused(error: SendError) -> Problem {
+    match error {
+        SendError::Invalid(error) => invalid(error),
+        SendError::Conflict(_) => Problem::new(Kind::EventConflict, error.to_string()).field("id"),
+        SendError::Configuration(cause) => Problem::internal(format_args!("{cause:#}")),
+        SendError::Store(cause) => {
+            tracing::error!("an event was not stored: {cause}");
+            Problem::unavailable("the event was not stored; send it again under the same id")
+        }
+        SendError::Unavailable(why) => {
+            Problem::unavailable(format!("the event was not stored: {why}"))
+        }
+    }
+}

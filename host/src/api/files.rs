@@ -1,0 +1,72 @@
+//! What authors write: the shapes that messages and workflows share.
+
+use axum::extract::Request;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Api;
+use super::problem::{Fault, Kind, Problem, faults};
+use super::request::must_be;
+use crate::AppliedFile;
+use crate::document::{Diagnostic, Severity};
+
+/// The file's name in diagnostics.
+pub(super) const NAME: &str = "body";
+
+/// The media types of YAML and JSON.
+const MEDIA: [&str; 6] = [
+    "application/yaml",
+    "application/json",
+    "application/x-yaml",
+    "text/yaml",
+    "text/x-yaml",
+    "text/plain",
+];
+
+/// The bytes of a file in YAML or JSON.
+pub(super) async fn read(api: &Api, request: Request) -> Result<Vec<u8>, Problem> {
+    let (parts, body) = request.into_parts();
+    must_be(&parts.headers, &MEDIA)?;
+    api.body(body).await
+}
+
+/// Refuses a file with a fault.
+pub(super) fn sound<T>(file: &AppliedFile<T>, what: &str) -> Result<(), Problem> {
+    let faults = faults(&file.diagnostics);
+    if faults.is_empty() && !file.applied.is_empty() {
+        return Ok(());
+    }
+    let detail = match faults.as_slice() {
+        [] => format!("the body holds no {what}"),
+        [one] => one.detail.clone(),
+        _ => "the body has faults, and nothing of it was stored".to_owned(),
+    };
+    Err(Problem::new(Kind::RefusedContent, detail).errors(faults))
+}
+
+/// What a check of a file found.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Checked {
+    /// Whether it would be taken.
+    pub(super) valid: bool,
+    /// What is wrong with it, with line and column.
+    pub(super) errors: Vec<Fault>,
+    /// What is odd.
+    pub(super) warnings: Vec<Fault>,
+}
+
+impl Checked {
+    /// Sorts what was found.
+    pub(super) fn new(diagnostics: &[Diagnostic]) -> Checked {
+        let warnings = diagnostics
+            .iter()
+            .filter(|one| one.severity == Severity::Warning);
+        let warnings = warnings.map(Fault::from).collect();
+        let errors = faults(diagnostics);
+        Checked {
+            valid: errors.is_empty(),
+            errors,
+            warnings,
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Prepared messages.
+
+use std::io;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Api;
+use super::files::{NAME, read, sound};
+use super::problem::{Kind, Problem};
+use super::request::{Place, json, must_be};
+use crate::message::{Message, Prepared, Values};
+
+pub(super) fn router() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(list, apply))
+        .routes(routes!(one))
+        .routes(routes!(render))
+}
+
+/// A prepared message.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Message)]
+struct MessageJson {
+    /// Its id.
+    message: String,
+    /// How it reaches an address.
+    #[schema(example = "email")]
+    channel: String,
+    /// The sender.
+    from: Option<String>,
+    /// The subject, a template.
+    subject: Option<String>,
+    /// The plain text, a template.
+    text: Option<String>,
+    /// The HTML, a template.
+    html: Option<String>,
+    /// What was applied: its version, counted from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<u32>,
+    /// What was applied: whether it differs from the version before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changed: Option<bool>,
+}
+
+impl From<Message> for MessageJson {
+    fn from(message: Message) -> MessageJson {
+        MessageJson {
+            message: message.id,
+            channel: message.channel.to_string(),
+            from: message.from,
+            subject: message.subject,
+            text: message.text,
+            html: message.html,
+            version: None,
+            changed: None,
+        }
+    }
+}
+
+/// List the messages.
+#[utoipa::path(get, path = "/api/v1/messages", tag = "messages",
+    responses((status = 200, description = "The messages.", body = Vec<MessageJson>)))]
+async fn list(State(api): State<Api>) -> Result<Json<Vec<MessageJson>>, Problem> {
+    api.call(|promoflow| {
+        let messages = promoflow.messages()?.into_iter();
+        Ok(Json(messages.map(MessageJson::from).collect()))
+    })
+    .await
+}
+
+/// Check messages and store them.
+///
+/// The body is a message file in YAML or JSON. It cannot name other files: HTML stands in it.
+#[utoipa::path(post, path = "/api/v1/messages", tag = "messages",
+    request_body(content((String = "application/yaml"), (Value = "application/json"))),
+    responses((status = 200, description = "What was stored.", body = Vec<MessageJson>)))]
+async fn apply(
+    State(api): State<Api>,
+    request: Request,
+) -> Result<Json<Vec<MessageJson>>, Problem> {
+    let source = read(&api, request).await?;
+    api.call(move |promoflow| {
+        let no_files = |_: &str| {
+            let why = "a message that is sent here names no files; write `html` instead";
+            Err(io::Error::other(why))
+        };
+        let file = promoflow.apply_messages(NAME, &source, &no_files)?;
+        sound(&file, "message")?;
+        let applied = file
+            .applied
+            .into_iter()
+            .map(|(message, applied)| MessageJson {
+                version: Some(applied.version),
+                changed: Some(applied.changed),
+                ..message.into()
+            });
+        Ok(Json(applied.collect()))
+    })
+    .await
+}
+
+fn find(promoflow: &crate::Promoflow, id: &str) -> Result<Message, Problem> {
+    let mut all = promoflow.messages()?.into_iter();
+    all.find(|message| message.id == id)
+        .ok_or_else(|| Problem::unknown("message", id))
+}
+
+/// Show a message.
+#[utoipa::path(get, path = "/api/v1/messages/{message}", tag = "messages",
+    params(("message" = String, Path, description = "Its id.")),
+    responses((status = 200, description = "The message.", body = MessageJson)))]
+async fn one(
+    State(api): State<Api>,
+    Place(id): Place<String>,
+) -> Result<Json<MessageJson>, Problem> {
+    api.call(move |promoflow| Ok(Json(find(promoflow, &id)?.into())))
+        .await
+}
+
+/// What a contact would get.
+#[derive(Serialize, ToSchema)]
+struct Rendered {
+    /// The message.
+    message: String,
+    /// How it would reach an address.
+    channel: String,
+    /// The sender.
+    from: Option<String>,
+    /// The subject.
+    subject: Option<String>,
+    /// The plain text.
+    text: Option<String>,
+    /// The HTML.
+    html: Option<String>,
+}
+
+/// Show what a contact would get, without sending it.
+///
+/// The body is an object of values; `key` among them is the event's key.
+#[utoipa::path(post, path = "/api/v1/messages/{message}/render", tag = "messages",
+    params(("message" = String, Path, description = "Its id.")),
+    request_body(content_type = "application/json", content = Object),
+    responses((status = 200, description = "What a contact would get.", body = Rendered)))]
+async fn render(
+    State(api): State<Api>,
+    Place(id): Place<String>,
+    request: Request,
+) -> Result<Json<Rendered>, Problem> {
+    let (parts, body) = request.into_parts();
+    must_be(&parts.headers, &["application/json"])?;
+    let values: Map<String, Value> = json(&api.body(body).await?)?;
+    api.call(move |promoflow| {
+        let message = find(promoflow, &id)?;
+        let refused = |error: crate::message::RenderError| {
+            Problem::new(Kind::RefusedContent, error.to_string())
+        };
+        let key = values
+            .get("key")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
+        let prepared = Prepared::new(message).map_err(refused)?;
+        let content = prepared
+            .render(&Values::new(&values, &key))
+            .map_err(refused)?;
+        Ok(Json(Rendered {
+            message: id,
+            channel: prepared.channel().to_string(),
+            from: content.from,
+            subject: content.subject,
+            text: content.text,
+            html: content.html,
+        }))
+    })
+    .await
+}

@@ -1,0 +1,198 @@
+//! The HTTP service: `promoflow serve`.
+//!
+//! The one place that knows HTTP. A module a resource has its routes, its shapes and its
+//! `router`; what they share:
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | `options` | what a service is started with |
+//! | `server` | listening, TLS, ending |
+//! | `gate` | keys, scopes, rates: who may come in |
+//! | `request` | queries, bodies and calls of the database |
+//! | `page` | listings in pages |
+//! | `problem` | what clients are told of errors |
+//! | `idempotency` | answers that are given again |
+//! | `openapi` | the document that describes it all, and its page |
+//!
+//! Nothing of the database is called on a thread of the event loop.
+#![allow(
+    unused_qualifications,
+    reason = "utoipa writes paths into the code that it makes"
+)]
+
+mod blocks;
+mod cloudevents;
+mod codes;
+mod events;
+mod files;
+mod gate;
+mod health;
+mod idempotency;
+mod keys;
+mod messages;
+mod openapi;
+mod options;
+mod outbox;
+mod page;
+mod pieces;
+mod problem;
+mod request;
+mod runs;
+mod server;
+mod upload;
+mod uploads;
+mod workflows;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::{from_fn, from_fn_with_state};
+use tokio::sync::Semaphore;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::router::OpenApiRouter;
+
+pub use openapi::document;
+pub use options::{Limits, Options, Tls};
+pub use server::serve;
+
+use crate::key::Scope;
+use crate::store::UploadId;
+use crate::{Promoflow, Running};
+use gate::{Gate, Keys, Rate, Rates, guard};
+use problem::{Kind, Problem};
+
+/// Events on their way to the engine at one time: fewer than the engine queues, so that handing
+/// one over does not hold up the event loop.
+const EVENTS_AT_ONCE: usize = 192;
+
+/// What all handlers share.
+#[derive(Clone)]
+struct Api(Arc<Inner>);
+
+struct Inner {
+    promoflow: Arc<Promoflow>,
+    running: Running,
+    keys: Keys,
+    rates: Rates,
+    limits: Limits,
+    events: Semaphore,
+    uploads: Arc<Semaphore>,
+    /// Rows that the uploads on their way have taken.
+    progress: Mutex<HashMap<UploadId, Arc<AtomicU64>>>,
+    /// Requests with an Idempotency-Key that are on their way: API key and that key.
+    underway: Mutex<HashSet<(String, String)>>,
+    /// The service was told to end.
+    draining: AtomicBool,
+}
+
+impl std::ops::Deref for Api {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl Api {
+    fn new(promoflow: Promoflow, limits: Limits) -> anyhow::Result<Api> {
+        let running = promoflow.start()?;
+        let keys = Keys::default();
+        keys.refresh(&promoflow)?;
+        Ok(Api(Arc::new(Inner {
+            promoflow: Arc::new(promoflow),
+            running,
+            keys,
+            rates: Rates::new(&limits),
+            events: Semaphore::new(EVENTS_AT_ONCE),
+            uploads: Arc::new(Semaphore::new(limits.uploads.max(1))),
+            progress: Mutex::default(),
+            underway: Mutex::default(),
+            draining: AtomicBool::new(false),
+            limits,
+        })))
+    }
+}
+
+/// Resources behind the gate.
+struct Area {
+    routes: OpenApiRouter<Api>,
+    /// What changes need; see [`Gate`].
+    scope: Scope,
+    rate: Rate,
+    /// Whether answers under an Idempotency-Key are remembered here.
+    remembers: bool,
+}
+
+/// All resources, by what they ask of callers.
+fn areas() -> [Area; 4] {
+    let area = |routes, scope, rate, remembers| Area {
+        routes,
+        scope,
+        rate,
+        remembers,
+    };
+    let events = events::router().merge(cloudevents::router());
+    let codes = codes::router().merge(uploads::router());
+    let workflows = messages::router()
+        .merge(workflows::router())
+        .merge(runs::router())
+        .merge(outbox::router())
+        .merge(blocks::router());
+    [
+        // The Idempotency-Key of an event is its id.
+        area(events, Scope::Events, Rate::Events, false),
+        area(codes, Scope::Codes, Rate::Others, true),
+        area(workflows, Scope::Workflows, Rate::Others, true),
+        // A secret is shown once, and not remembered.
+        area(keys::router(), Scope::Admin, Rate::Others, false),
+    ]
+}
+
+/// All routes.
+fn router(api: Api) -> Router {
+    let mut all = OpenApiRouter::new().merge(health::router());
+    for area in areas() {
+        let gate = Gate {
+            api: api.clone(),
+            scope: area.scope,
+            rate: area.rate,
+        };
+        let mut routes = area.routes;
+        if area.remembers {
+            routes = routes.route_layer(from_fn_with_state(api.clone(), idempotency::remember));
+        }
+        // The last is the first that a request comes to.
+        all = all.merge(routes.route_layer(from_fn_with_state(gate, guard)));
+    }
+    let (router, _) = all.split_for_parts();
+    router
+        .merge(openapi::router())
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(not_allowed)
+        .layer(from_fn(server::log))
+        .layer(CatchPanicLayer::custom(panicked))
+        // Every handler bounds its body itself, and says so as a problem.
+        .layer(DefaultBodyLimit::disable())
+        .with_state(api)
+}
+
+async fn nothing_here() -> Problem {
+    Problem::new(
+        Kind::NotFound,
+        "there is nothing at this path; /docs/ shows what there is",
+    )
+}
+
+async fn not_allowed() -> Problem {
+    Problem::new(
+        Kind::MethodNotAllowed,
+        "this method does not fit this path; the header Allow names those that do",
+    )
+}
+
+fn panicked(_: Box<dyn std::any::Any + Send>) -> axum::response::Response {
+    axum::response::IntoResponse::into_response(Problem::internal("a handler panicked"))
+}

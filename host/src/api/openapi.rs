@@ -1,0 +1,146 @@
+//! The document that describes the service, made from its code, and a page that shows it.
+
+use axum::Router;
+use axum::http::{HeaderValue, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use serde_json::{Value, json};
+use tower_http::set_header::SetResponseHeaderLayer;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use super::problem::{Fault, ProblemBody};
+use super::{Api, areas, health};
+
+/// Where the document stands.
+const DOCUMENT: &str = "/api/openapi.json";
+
+/// What a page of the service may load: nothing from anywhere else.
+const ONLY_FROM_HERE: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; \
+                              script-src 'self'; img-src 'self' data:; frame-ancestors 'none'";
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Promoflow",
+        description = "Promo codes sent from a workflow, each exactly once."
+    ),
+    components(schemas(ProblemBody, Fault))
+)]
+struct Described;
+
+/// The OpenAPI 3.1 document of the service.
+pub fn document() -> Value {
+    let mut all = OpenApiRouter::<Api>::with_openapi(Described::openapi()).merge(health::router());
+    for area in areas() {
+        all = all.merge(area.routes);
+    }
+    let described = all.into_openapi();
+    let mut document = serde_json::to_value(&described).unwrap_or_default();
+    finish(&mut document);
+    document
+}
+
+/// Adds what holds for all operations: keys, and the problems that each may answer.
+fn finish(document: &mut Value) {
+    if let Some(info) = document["info"].as_object_mut() {
+        info.remove("license");
+    }
+    document["components"]["securitySchemes"] = json!({
+        "basic": {
+            "type": "http", "scheme": "basic",
+            "description": "Any user name, and an API key as the password."
+        },
+        "bearer": { "type": "http", "scheme": "bearer", "description": "An API key." }
+    });
+    document["security"] = json!([{ "basic": [] }, { "bearer": [] }]);
+    document["components"]["responses"] = PROBLEMS
+        .iter()
+        .map(|(status, description)| {
+            let mut response = json!({
+                "description": description,
+                "content": { "application/problem+json": {
+                    "schema": { "$ref": "#/components/schemas/Problem" }
+                } }
+            });
+            if matches!(*status, "429" | "503") {
+                response["headers"] = json!({ "Retry-After": {
+                    "description": "Seconds to wait.", "schema": { "type": "integer" }
+                } });
+            }
+            ((*status).to_owned(), response)
+        })
+        .collect::<serde_json::Map<_, _>>()
+        .into();
+    let Some(paths) = document["paths"].as_object_mut() else {
+        return;
+    };
+    for (path, item) in paths {
+        let Some(item) = item.as_object_mut() else {
+            continue;
+        };
+        for (method, operation) in item {
+            // Alone it is the name of a function, which several modules have.
+            if let (Some(tag), Some(id)) = (
+                operation["tags"][0].as_str(),
+                operation["operationId"].as_str(),
+            ) {
+                operation["operationId"] = json!(format!("{tag}-{id}"));
+            }
+            for (status, _) in PROBLEMS {
+                if may_answer(path, method, status) {
+                    let reference = format!("#/components/responses/{status}");
+                    operation["responses"][*status] = json!({ "$ref": reference });
+                }
+            }
+        }
+    }
+}
+
+/// The problems that there are, by status.
+const PROBLEMS: &[(&str, &str)] = &[
+    ("400", "The request is malformed, or the event is refused."),
+    ("401", "A valid API key is needed."),
+    ("403", "The API key does not allow this."),
+    ("404", "There is no such thing."),
+    ("405", "This cannot be done here."),
+    ("408", "The body came too slowly."),
+    ("409", "It conflicts with what is stored."),
+    ("413", "The body is too large."),
+    ("415", "The body is in a format that is not read here."),
+    ("422", "The content is refused."),
+    ("429", "Too many requests with this API key."),
+    ("500", "The service failed."),
+    ("503", "The service cannot do this now."),
+];
+
+fn may_answer(path: &str, method: &str, status: &str) -> bool {
+    let behind_the_gate = path.starts_with("/api/");
+    match status {
+        "500" => true,
+        "503" => behind_the_gate || path == "/readyz",
+        "400" | "401" | "403" | "429" => behind_the_gate,
+        "404" => path.contains('{'),
+        "405" => method == "delete" && path.ends_with("/{code}"),
+        _ => behind_the_gate && method == "post",
+    }
+}
+
+/// The document, and the page that shows it.
+pub(super) fn router() -> Router<Api> {
+    let config = Config::from(DOCUMENT)
+        .validator_url("none")
+        .try_it_out_enabled(true);
+    let page: Router<Api> = SwaggerUi::new("/docs").config(config).into();
+    let security = HeaderValue::from_static(ONLY_FROM_HERE);
+    page.layer(SetResponseHeaderLayer::overriding(
+        header::CONTENT_SECURITY_POLICY,
+        security,
+    ))
+    .route(DOCUMENT, get(document_bytes))
+}
+
+async fn document_bytes() -> impl IntoResponse {
+    axum::Json(document())
+}

@@ -1,0 +1,116 @@
+//! Listings in pages: an array, and a `Link` to the next page (RFC 8288) while there is one.
+
+use std::fmt::Write;
+
+use axum::Json;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use super::problem::{Kind, Problem};
+
+/// Items of a page where nothing else is asked for.
+pub(super) const USUAL: usize = 100;
+/// Items of a page at the most, so that an answer stays small.
+pub(super) const MOST: usize = 1_000;
+
+/// How many items to give.
+pub(super) fn limit(asked: Option<usize>) -> Result<usize, Problem> {
+    match asked {
+        None => Ok(USUAL),
+        Some(limit @ 1..=MOST) => Ok(limit),
+        Some(_) => {
+            let detail = format!("the query: limit: expected a number from 1 to {MOST}");
+            Err(Problem::new(Kind::InvalidRequest, detail).field("limit"))
+        }
+    }
+}
+
+/// The cursor of a query, of numbers.
+pub(super) fn cursor<T: std::str::FromStr>(after: Option<&str>) -> Result<Option<T>, Problem> {
+    let wrong = |_| {
+        let detail = "the query: after: expected what the Link of the page before holds";
+        Problem::new(Kind::InvalidRequest, detail).field("after")
+    };
+    after.map(|text| text.parse().map_err(wrong)).transpose()
+}
+
+/// A page of a listing: what was read is one more than `limit` if there is a next page, which
+/// begins after the item that `key` names. `query` is the query without `after`, and `limit`
+/// how many items are shown.
+pub(super) fn page<R, T: Serialize>(
+    path: &str,
+    query: &[(&str, Option<String>)],
+    limit: usize,
+    mut rows: Vec<R>,
+    key: impl Fn(&R) -> String,
+    show: impl Fn(R) -> T,
+) -> Response {
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let link = rows.last().filter(|_| more).map(|last| {
+        let mut link = format!("<{path}?");
+        for (name, value) in query {
+            if let Some(value) = value {
+                let _infallible = write!(link, "{name}={}&", percent(value));
+            }
+        }
+        let _infallible = write!(link, "after={}>; rel=\"next\"", percent(&key(last)));
+        link
+    });
+    let items: Vec<T> = rows.into_iter().map(show).collect();
+    let mut response = Json(items).into_response();
+    if let Some(link) = link.and_then(|link| link.parse().ok()) {
+        response.headers_mut().insert(header::LINK, link);
+    }
+    response
+}
+
+/// How many items a query asks for, as its next page asks again.
+pub(super) fn asked(limit: usize) -> (&'static str, Option<String>) {
+    ("limit", Some(limit.to_string()))
+}
+
+/// The name that serde gives to a value, such as a state.
+pub(super) fn name(value: impl Serialize) -> Option<String> {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(name)) => Some(name),
+        _ => None,
+    }
+}
+
+/// The text as it may stand in a query or a path.
+pub(super) fn percent(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                encoded.push(char::from(byte));
+            }
+            _ => {
+                let _infallible = write!(encoded, "%{byte:02X}");
+            }
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_links_to_the_next_while_there_is_one() {
+        let query = [("type", Some("a&b".to_owned())), ("state", None), asked(2)];
+        let link = |rows: Vec<u32>| {
+            let response = page("/x", &query, 2, rows, u32::to_string, |row| row);
+            let link = response.headers().get(header::LINK)?;
+            Some(link.to_str().unwrap().to_owned())
+        };
+        assert_eq!(link(vec![1, 2]), None);
+        assert_eq!(
+            link(vec![1, 2, 3]).as_deref(),
+            Some("</x?type=a%26b&limit=2&after=2>; rel=\"next\"")
+        );
+    }
+}

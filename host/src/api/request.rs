@@ -1,0 +1,185 @@
+//! Requests: queries, bodies, and calls of the database.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::{FromRequestParts, Query};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+
+use super::Api;
+use super::problem::{Fault, Kind, Problem};
+use crate::Promoflow;
+use crate::pool::MAX_DISCOUNT;
+
+/// Bytes of a refused body that are read all the same.
+const DRAINED: u64 = 4 << 20;
+
+/// The parameters of a query, each of which must be known.
+pub(super) struct Params<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Params<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Params<T>, Problem> {
+        match Query::try_from_uri(&parts.uri) {
+            Ok(Query(params)) => Ok(Params(params)),
+            Err(rejection) => {
+                let text = rejection.body_text();
+                let why = text.split_once(": ").map_or(text.as_str(), |(_, why)| why);
+                Err(Problem::new(
+                    Kind::InvalidRequest,
+                    format!("the query: {why}"),
+                ))
+            }
+        }
+    }
+}
+
+/// The parameters of a path.
+pub(super) struct Place<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Place<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Place<T>, Problem> {
+        match axum::extract::Path::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(place)) => Ok(Place(place)),
+            Err(rejection) => Err(Problem::new(Kind::InvalidRequest, rejection.body_text())),
+        }
+    }
+}
+
+/// A discount in a query; one that no code may have is a slip.
+pub(super) fn discount<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u8>, D::Error> {
+    let discount = Option::<u8>::deserialize(from)?;
+    if discount.is_some_and(|discount| discount > MAX_DISCOUNT) {
+        let expected = format!("expected a whole number from 0 to {MAX_DISCOUNT}");
+        return Err(serde::de::Error::custom(expected));
+    }
+    Ok(discount)
+}
+
+/// The number in a path; what is no number is the name of nothing.
+pub(super) fn number<T: std::str::FromStr>(what: &str, id: &str) -> Result<T, Problem> {
+    id.parse().map_err(|_| Problem::unknown(what, id))
+}
+
+/// The next piece of a body; `None` at its end.
+pub(super) async fn piece(body: &mut Body, pause: Duration) -> Result<Option<Bytes>, Problem> {
+    loop {
+        let next = std::future::poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx));
+        let frame = match tokio::time::timeout(pause, next).await {
+            Ok(None) => return Ok(None),
+            Ok(Some(Ok(frame))) => frame,
+            Ok(Some(Err(_))) => {
+                let detail = "the connection ended before the body did";
+                return Err(Problem::new(Kind::InvalidRequest, detail));
+            }
+            Err(_) => {
+                let detail = format!("nothing of the body came for {} seconds", pause.as_secs());
+                return Err(Problem::new(Kind::BodyTooSlow, detail));
+            }
+        };
+        // What is no data is a trailer.
+        if let Ok(data) = frame.into_data() {
+            return Ok(Some(data));
+        }
+    }
+}
+
+/// That a body is larger than is allowed here.
+pub(super) fn too_large(limit: u64) -> Problem {
+    Problem::new(
+        Kind::BodyTooLarge,
+        format!("at most {limit} bytes are accepted here"),
+    )
+}
+
+/// Reads what is left of a body that is refused, if that is not much: many clients read no
+/// answer before they have sent all, and meet a closed connection instead of the reason.
+pub(super) async fn drain(body: &mut Body, pause: Duration) {
+    let mut left = DRAINED;
+    if body.size_hint().lower() > left {
+        return;
+    }
+    while let Ok(Some(data)) = piece(body, pause).await {
+        match left.checked_sub(data.len() as u64) {
+            Some(rest) => left = rest,
+            None => return,
+        }
+    }
+}
+
+/// A whole body.
+pub(super) async fn whole(
+    mut body: Body,
+    limit: usize,
+    pause: Duration,
+) -> Result<Vec<u8>, Problem> {
+    let mut bytes = Vec::new();
+    if body.size_hint().lower() > limit as u64 {
+        drain(&mut body, pause).await;
+        return Err(too_large(limit as u64));
+    }
+    while let Some(data) = piece(&mut body, pause).await? {
+        if bytes.len() + data.len() > limit {
+            drain(&mut body, pause).await;
+            return Err(too_large(limit as u64));
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes)
+}
+
+/// The media type of a body, in small letters and without parameters.
+pub(super) fn media_type(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    let media = text.split(';').next().unwrap_or_default();
+    Some(media.trim().to_ascii_lowercase())
+}
+
+/// Refuses a body that says it is something else than these; one that says nothing is tried.
+pub(super) fn must_be(headers: &HeaderMap, accepted: &[&str]) -> Result<(), Problem> {
+    match media_type(headers) {
+        Some(found) if !accepted.contains(&found.as_str()) => Err(Problem::new(
+            Kind::UnsupportedMediaType,
+            format!("the Content-Type must be {}", accepted.join(" or ")),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// A JSON body.
+pub(super) fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        let place = |number: usize| (number > 0).then_some(number as u64);
+        Problem::new(Kind::InvalidRequest, format!("the body: {error}")).errors(vec![Fault {
+            line: place(error.line()),
+            column: place(error.column()),
+            detail: error.to_string(),
+            ..Fault::default()
+        }])
+    })
+}
+
+impl Api {
+    /// Calls the database on a thread that may wait.
+    pub(super) async fn call<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Promoflow) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let api = self.clone();
+        tokio::task::spawn_blocking(move || work(&api.promoflow))
+            .await
+            .unwrap_or_else(|error| Err(Problem::internal(error)))
+    }
+
+    /// A body of the usual size.
+    pub(super) async fn body(&self, body: Body) -> Result<Vec<u8>, Problem> {
+        whole(body, self.limits.body_bytes, self.limits.body_pause).await
+    }
+}

@@ -1,0 +1,213 @@
+//! Listening, and ending well.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use axum::extract::{MatchedPath, Request};
+use axum::middleware::Next;
+use axum::response::Response;
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use axum_server::{AddrListener, Address, Handle, Server};
+use hyper_util::rt::TokioTimer;
+use tokio::net::{TcpListener, TcpStream};
+
+use super::{Api, Options, Tls, gate, router};
+use crate::Promoflow;
+
+/// How soon it is looked again whether there is room for a connection.
+const ROOM: Duration = Duration::from_millis(10);
+
+/// Serves until the process is told to end (SIGTERM, SIGINT): then it stops accepting, finishes
+/// what is under way within [`Options::drain`], and ends the engine. `listens` is told where it
+/// listens once it does.
+pub fn serve(
+    promoflow: Promoflow,
+    options: Options,
+    listens: impl FnOnce(SocketAddr) + Send,
+) -> Result<()> {
+    promoflow.end_lost_uploads()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("http")
+        .build()
+        .context("cannot start the threads of the service")?;
+    let api = Api::new(promoflow, options.limits.clone())?;
+    let served = runtime.block_on(run(&api, &options, listens));
+    // Uploads whose client is still connected have ended with their connections.
+    runtime.shutdown_timeout(options.drain);
+    api.running.finish();
+    served
+}
+
+async fn run(api: &Api, options: &Options, listens: impl FnOnce(SocketAddr)) -> Result<()> {
+    // Before listening, so that nobody who sees it listen can end it unheard.
+    let told = Told::new().context("cannot listen for signals")?;
+    let tls = match &options.tls {
+        Some(tls) => Some(certificate(tls).await?),
+        None => None,
+    };
+    let listener = TcpListener::bind(options.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", options.listen))?;
+    let address = listener.local_addr()?;
+    let handle = Handle::new();
+    let watched = api.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(gate::LOOK).await;
+            let api = watched.clone();
+            let looked = tokio::task::spawn_blocking(move || api.keys.refresh(&api.promoflow));
+            if let Ok(Err(error)) = looked.await {
+                tracing::error!("the API keys cannot be read: {error:#}");
+            }
+        }
+    });
+    let (ending, end, drain) = (api.clone(), handle.clone(), options.drain);
+    tokio::spawn(async move {
+        told.wait().await;
+        tracing::info!("told to end");
+        ending.draining.store(true, Ordering::SeqCst);
+        end.graceful_shutdown(Some(drain));
+    });
+    listens(address);
+    let bounded = Bounded {
+        inner: listener,
+        handle: handle.clone(),
+        most: options.limits.connections,
+    };
+    let mut server = Server::<Place>::from_listener(bounded)
+        .handle(handle)
+        .http1_only();
+    let mut http = server.http_builder().http1();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(options.limits.header_time);
+    let service = router(api.clone()).into_make_service();
+    match tls {
+        Some(config) => {
+            server
+                .acceptor(RustlsAcceptor::new(config))
+                .serve(service)
+                .await
+        }
+        None => server.serve(service).await,
+    }
+    .context("the service ended")
+}
+
+async fn certificate(tls: &Tls) -> Result<RustlsConfig> {
+    // An embedding program may have chosen its own provider before.
+    let _chosen = rustls::crypto::ring::default_provider().install_default();
+    RustlsConfig::from_pem_file(&tls.certificate, &tls.key)
+        .await
+        .with_context(|| {
+            format!(
+                "cannot use the certificate {} with the key {}",
+                tls.certificate.display(),
+                tls.key.display()
+            )
+        })
+}
+
+/// A listener that accepts no more connections than are allowed at one time. Others wait in the
+/// queue of the operating system.
+struct Bounded {
+    inner: TcpListener,
+    handle: Handle<Place>,
+    most: usize,
+}
+
+/// The address of a [`Bounded`] listener's client.
+#[derive(Clone)]
+struct Place(SocketAddr);
+
+impl Address for Place {
+    type Stream = TcpStream;
+    type Listener = Bounded;
+}
+
+impl AddrListener<TcpStream, Place> for Bounded {
+    async fn bind_to(place: Place) -> io::Result<Bounded> {
+        Ok(Bounded {
+            inner: TcpListener::bind(place.0).await?,
+            handle: Handle::new(),
+            most: usize::MAX,
+        })
+    }
+
+    async fn accept_stream(&self) -> io::Result<(TcpStream, Place)> {
+        while self.handle.connection_count() >= self.most {
+            tokio::time::sleep(ROOM).await;
+        }
+        let (stream, address) = self.inner.accept().await?;
+        // Answers are small, and whoever waits for one has nothing more to send.
+        stream.set_nodelay(true)?;
+        Ok((stream, Place(address)))
+    }
+
+    fn get_local_addr(&self) -> io::Result<Place> {
+        self.inner.local_addr().map(Place)
+    }
+}
+
+/// The wish of an operator that the process end.
+#[cfg(unix)]
+struct Told {
+    term: tokio::signal::unix::Signal,
+    int: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Told {
+    fn new() -> io::Result<Told> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Told {
+            term: signal(SignalKind::terminate())?,
+            int: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn wait(mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Told;
+
+#[cfg(not(unix))]
+impl Told {
+    fn new() -> io::Result<Told> {
+        Ok(Told)
+    }
+
+    async fn wait(self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Notes each request. The path as it is routed, for the path itself may hold a promo code.
+pub(super) async fn log(request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let method = request.method().clone();
+    let path = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map(|path| path.as_str().to_owned());
+    let response = next.run(request).await;
+    tracing::info!(
+        %method,
+        path = path.as_deref().unwrap_or("-"),
+        status = response.status().as_u16(),
+        micros = began.elapsed().as_micros(),
+        "request"
+    );
+    response
+}

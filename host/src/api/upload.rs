@@ -1,0 +1,366 @@
+//! Uploads on their way: JSON as a whole, CSV piece by piece.
+
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Multipart, Request};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use tokio::sync::mpsc;
+use utoipa::{IntoParams, ToSchema};
+
+use super::Api;
+use super::gate::Caller;
+use super::idempotency::{Fingerprint, Ticket};
+use super::pieces::{PieceReader, Pieces, pump};
+use super::problem::{Fault, Kind, Problem};
+use super::request::{media_type, whole};
+use super::uploads::{UPLOADS, UploadJson};
+use crate::pool::{
+    Format, ImportError, ImportOptions, ImportReport, UploadError, UploadOptions, Watch,
+};
+use crate::store::UploadId;
+
+/// Pieces of a body between the network and the importer.
+const AHEAD: usize = 16;
+
+/// What fills columns that a file lacks, and how to take it.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Fill {
+    /// CSV: the type of the codes, where the file has no such column.
+    #[serde(rename = "type")]
+    code_type: Option<String>,
+    /// CSV: the discount of the codes, where the file has no such column.
+    #[serde(default, deserialize_with = "super::request::discount")]
+    #[param(maximum = 99)]
+    discount: Option<u8>,
+    /// CSV: when the codes expire, where the file has no such column.
+    expiration_date: Option<String>,
+    /// CSV: true sets the codes aside, where the file has no such column.
+    in_use: Option<bool>,
+    /// CSV: all or nothing: with one bad row, no row goes in.
+    strict: Option<bool>,
+    /// What the history calls the upload, such as the name of the file.
+    source: Option<String>,
+}
+
+/// A form with a file of codes.
+#[derive(Deserialize, ToSchema)]
+#[expect(dead_code, reason = "it describes the form")]
+pub(super) struct UploadForm {
+    /// The CSV file; the last field that is read.
+    #[schema(content_media_type = "text/csv")]
+    file: String,
+}
+
+/// Takes an upload and answers.
+pub(super) async fn take(
+    api: Api,
+    caller: Caller,
+    fill: Fill,
+    request: Request,
+) -> Result<Response, Problem> {
+    let _turn = Arc::clone(&api.uploads).try_acquire_owned().map_err(|_| {
+        Problem::unavailable("as many uploads as this service takes at a time are on their way")
+            .retry_after(5)
+    })?;
+    let pause = api.limits.body_pause;
+    let once = Once {
+        ticket: Ticket::begin(&api, &caller, request.headers()).await?,
+        fingerprint: Fingerprint::new(request.method(), request.uri()),
+    };
+    match media_type(request.headers()).as_deref() {
+        Some("application/json") | None => {
+            let body = whole(request.into_body(), api.limits.json_upload_bytes, pause).await?;
+            take_json(api, caller, &fill, body, once).await
+        }
+        Some("text/csv" | "text/plain") => {
+            let source = Pieces::Body(request.into_body());
+            take_csv(api, caller, fill, source, once).await
+        }
+        Some("multipart/form-data") => {
+            let mut form = Multipart::from_request(request, &())
+                .await
+                .map_err(|error| Problem::new(Kind::InvalidRequest, error.body_text()))?;
+            let broken = |error: axum::extract::multipart::MultipartError| {
+                Problem::new(
+                    Kind::InvalidRequest,
+                    format!("the form: {}", error.body_text()),
+                )
+            };
+            loop {
+                let field = form.next_field().await.map_err(broken)?;
+                let Some(field) = field else {
+                    let detail = "the form has no field `file` with a file of codes";
+                    return Err(Problem::new(Kind::InvalidRequest, detail).field("file"));
+                };
+                if field.file_name().is_some() || field.name() == Some("file") {
+                    let mut fill = fill;
+                    fill.source = fill.source.or(field.file_name().map(str::to_owned));
+                    let pieces = Pieces::Field(Box::new(field));
+                    return take_csv(api, caller, fill, pieces, once).await;
+                }
+            }
+        }
+        Some(_) => Err(Problem::new(
+            Kind::UnsupportedMediaType,
+            "the Content-Type must be application/json, text/csv or multipart/form-data",
+        )),
+    }
+}
+
+async fn take_json(
+    api: Api,
+    caller: Caller,
+    fill: &Fill,
+    body: Vec<u8>,
+    mut once: Once,
+) -> Result<Response, Problem> {
+    once.fingerprint.update(&body);
+    let fingerprint = once.fingerprint.finish();
+    if let Some(ticket) = &once.ticket
+        && let Some(answer) = ticket.again(fingerprint, Some(&body))?
+    {
+        return Ok(answer);
+    }
+    // Echoed below, so it must be JSON as a whole; the importer alone would take lines of it.
+    if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&body) {
+        return Err(super::request::json::<serde::de::IgnoredAny>(&body)
+            .err()
+            .unwrap_or_else(|| Problem::internal(error)));
+    }
+    let body = Bytes::from(body);
+    let options = ImportOptions {
+        upload: UploadOptions {
+            format: Some(Format::Json),
+            ..UploadOptions::default()
+        },
+        source: source(fill),
+        key: Some(caller.0.id.clone()),
+        strict: true,
+        dry_run: false,
+    };
+    let reader = io::Cursor::new(body.clone());
+    let (upload, report) = import(api, reader, options).await?;
+    if report.rejected > 0 {
+        return Err(rejected(&report, "nothing of the call was taken"));
+    }
+    let json = HeaderValue::from_static("application/json");
+    let mut response = (StatusCode::OK, [(header::CONTENT_TYPE, json)], body).into_response();
+    locate(&mut response, upload);
+    match once.ticket {
+        Some(ticket) => ticket.remember(fingerprint, response, true).await,
+        None => Ok(response),
+    }
+}
+
+async fn take_csv(
+    api: Api,
+    caller: Caller,
+    fill: Fill,
+    mut pieces: Pieces<'_>,
+    mut once: Once,
+) -> Result<Response, Problem> {
+    if let Some(ticket) = once.ticket.as_ref().filter(|ticket| ticket.is_known()) {
+        // It is read to its end without taking anything of it: only then is it known whether it
+        // is the same.
+        while let Some(piece) = pieces.next(&api).await? {
+            once.fingerprint.update(&piece);
+        }
+        let answer = ticket.again(once.fingerprint.finish(), None)?;
+        return answer.ok_or_else(|| Problem::internal("an answer has vanished"));
+    }
+    let expires = match fill.expiration_date.clone() {
+        None => None,
+        Some(text) => Some(
+            api.call(move |promoflow| {
+                promoflow.calendar()?.parse_expiry(&text).map_err(|error| {
+                    Problem::new(Kind::InvalidRequest, format!("expirationDate: {error}"))
+                        .field("expirationDate")
+                })
+            })
+            .await?,
+        ),
+    };
+    let options = ImportOptions {
+        upload: UploadOptions {
+            format: Some(Format::Csv),
+            code_type: fill.code_type.clone(),
+            discount: fill.discount,
+            expires,
+            in_use: fill.in_use,
+        },
+        source: source(&fill),
+        key: Some(caller.0.id.clone()),
+        strict: fill.strict.unwrap_or(false),
+        dry_run: false,
+    };
+    let (sender, receiver) = mpsc::channel(AHEAD);
+    let importing = tokio::spawn(import(api.clone(), PieceReader::new(receiver), options));
+    let pumped = pump(&api, &mut pieces, sender, &mut once.fingerprint).await;
+    let imported = importing
+        .await
+        .unwrap_or_else(|error| Err(Problem::internal(error)));
+    // Why the body broke off is more than that it did.
+    pumped?;
+    let (upload, report) = imported?;
+    let taken = report.inserted + report.updated + report.unchanged;
+    if taken == 0 && report.rejected > 0 {
+        return Err(rejected(&report, "no row was taken"));
+    }
+    let shown = api
+        .call(move |promoflow| match promoflow.upload(upload)? {
+            Some((row, errors)) => Ok(UploadJson::new(row, Some(&errors), None)),
+            None => Err(Problem::internal("an upload has vanished")),
+        })
+        .await?;
+    let mut response = Json(shown).into_response();
+    locate(&mut response, upload);
+    match once.ticket {
+        Some(ticket) => {
+            let fingerprint = once.fingerprint.finish();
+            ticket.remember(fingerprint, response, false).await
+        }
+        None => Ok(response),
+    }
+}
+
+/// What makes a request that is sent again be taken once.
+struct Once {
+    ticket: Option<Ticket>,
+    fingerprint: Fingerprint,
+}
+
+fn source(fill: &Fill) -> String {
+    let name = fill.source.as_deref().unwrap_or("api");
+    name.chars().filter(|c| !c.is_control()).take(200).collect()
+}
+
+fn locate(response: &mut Response, upload: UploadId) {
+    if let Ok(location) = format!("{UPLOADS}/{upload}").parse() {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+}
+
+fn rejected(report: &ImportReport, what: &str) -> Problem {
+    let detail = format!("{} rows are refused, and {what}", report.rejected);
+    Problem::new(Kind::RefusedContent, detail)
+        .errors(report.errors.iter().map(Fault::from).collect())
+}
+
+fn file_problem(error: &UploadError) -> Problem {
+    match error {
+        UploadError::Unreadable { .. } => broken_off(),
+        UploadError::Spool(cause) => Problem::internal(cause),
+        _ => {
+            let column = match error {
+                UploadError::Json { column, .. } => Some(*column),
+                _ => None,
+            };
+            let field = error.field().to_owned();
+            Problem::new(Kind::RefusedContent, error.to_string()).errors(vec![Fault {
+                field: (!field.is_empty()).then_some(field),
+                line: error.line(),
+                column,
+                detail: error.to_string(),
+                hint: None,
+            }])
+        }
+    }
+}
+
+/// Imports on a thread that may wait.
+async fn import(
+    api: Api,
+    mut reader: impl Read + Send + 'static,
+    options: ImportOptions,
+) -> Result<(UploadId, ImportReport), Problem> {
+    let importing = tokio::task::spawn_blocking(move || {
+        // All or nothing is one transaction, which holds up every event: it waits for no client.
+        let mut spool = None;
+        if options.strict {
+            spool = Some(spooled(&mut reader)?);
+        }
+        let reader: &mut (dyn Read + Send) = match &mut spool {
+            Some(file) => file,
+            None => &mut reader,
+        };
+        let mut progress = Progress {
+            api: &api,
+            upload: UploadId(0),
+            rows: Arc::default(),
+        };
+        let imported = api
+            .promoflow
+            .import_watched(reader, &options, &mut progress);
+        match imported {
+            Ok(report) => Ok((progress.upload, report)),
+            Err(ImportError::File { error, .. }) => Err(file_problem(&error)),
+            Err(ImportError::Store(error)) => Err(error.into()),
+        }
+    });
+    match importing.await {
+        Ok(imported) => imported,
+        Err(error) => Err(Problem::internal(error)),
+    }
+}
+
+/// The whole of a file, on the disk.
+fn spooled(reader: &mut impl Read) -> Result<File, Problem> {
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::ConnectionAborted => broken_off(),
+        _ => Problem::internal(format_args!("a temporary file: {error}")),
+    };
+    let mut file = tempfile::tempfile().map_err(failed)?;
+    io::copy(reader, &mut file).map_err(failed)?;
+    file.rewind().map_err(failed)?;
+    Ok(file)
+}
+
+fn broken_off() -> Problem {
+    Problem::new(
+        Kind::InvalidRequest,
+        "the connection ended before the file did",
+    )
+}
+
+/// Lets others see how far an upload is.
+struct Progress<'a> {
+    api: &'a Api,
+    upload: UploadId,
+    rows: Arc<AtomicU64>,
+}
+
+impl Watch for Progress<'_> {
+    fn begun(&mut self, upload: UploadId) {
+        self.upload = upload;
+        let mut all = self
+            .api
+            .progress
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        all.insert(upload, Arc::clone(&self.rows));
+    }
+
+    fn taken(&mut self, rows: u64) {
+        self.rows.store(rows, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Progress<'_> {
+    fn drop(&mut self) {
+        let mut all = self
+            .api
+            .progress
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        all.remove(&self.upload);
+    }
+}

@@ -1,0 +1,195 @@
+//! Events over HTTP.
+
+use std::collections::HashSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use serde_json::{Value, json};
+
+use crate::service::{Service, Shop, ok, problem, until};
+
+fn birthday(address: &str) -> Value {
+    json!({ "eventTypeKey": "birthday", "keyValue": address,
+            "params": [{ "name": "EmailAddress", "value": address }] })
+}
+
+fn deliver(service: &Service, address: &str) -> Value {
+    until(|| {
+        let all = service.at("/api/v1/outbox?state=delivered");
+        all.as_array()
+            .unwrap()
+            .iter()
+            .any(|one| one["address"] == address)
+    });
+    let all = service.at("/api/v1/outbox?state=delivered");
+    let mut of_address = all
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|one| one["address"] == address);
+    let found = of_address.next().unwrap().clone();
+    assert_eq!(of_address.next(), None);
+    found
+}
+
+#[test]
+fn an_event_takes_a_code_and_delivers_it() {
+    let shop = Shop::ready();
+    let service = shop.serve();
+    service.codes(3);
+    let answer = ok(service
+        .post_json("/api/v1/event", &birthday("ann@example.com"))
+        .send()
+        .unwrap());
+    assert_eq!(answer["status"], "accepted");
+    let run = service.at(&format!(
+        "/api/v1/runs/{}",
+        answer["runs"][0].as_str().unwrap()
+    ));
+    assert_eq!(run["state"], "completed");
+    assert_eq!(deliver(&service, "ann@example.com")["text"], "C-00000");
+    assert_eq!(
+        service.at("/api/v1/promocodes/count?type=birthday")["count"],
+        2
+    );
+    assert_eq!(
+        service.at("/api/v1/promocodes/C-00000")["usedBy"]["contact"],
+        "ann@example.com"
+    );
+}
+
+#[test]
+fn the_second_version_takes_lists_and_objects_and_the_first_refuses_them() {
+    let shop = Shop::ready();
+    let service = shop.serve();
+    let event = json!({ "eventTypeKey": "never seen", "keyValue": "ann",
+                        "params": [{ "name": "items", "value": [{ "sku": 1 }] }] });
+    ok(service.post_json("/api/v2/event", &event).send().unwrap());
+    let refused = service.post_json("/api/v1/event", &event).send().unwrap();
+    let told = problem(refused, 400, "invalid-event");
+    assert_eq!(told["field"], "params[0]");
+    // Numbers are written as text.
+    let number =
+        json!({ "eventTypeKey": "never seen", "params": [{ "name": "ContactId", "value": 7 }] });
+    ok(service.post_json("/api/v1/event", &number).send().unwrap());
+}
+
+#[test]
+fn what_keeps_no_bounds_is_refused_with_its_field() {
+    let shop = Shop::ready();
+    let service = shop.serve();
+    for (event, field) in [
+        (json!({ "keyValue": "ann" }), "eventTypeKey"),
+        (json!({ "eventTypeKey": "birthday" }), "keyValue"),
+        (
+            json!({ "eventTypeKey": "a;b", "keyValue": "ann" }),
+            "eventTypeKey",
+        ),
+        (
+            json!({ "eventTypeKey": "x".repeat(101), "keyValue": "ann" }),
+            "eventTypeKey",
+        ),
+    ] {
+        let refused = service.post_json("/api/v1/event", &event).send().unwrap();
+        assert_eq!(problem(refused, 400, "invalid-event")["field"], field);
+    }
+    let large = json!({ "eventTypeKey": "a", "keyValue": "k",
+                        "params": [{ "name": "x", "value": "x".repeat(21_000) }] });
+    let refused = service.post_json("/api/v2/event", &large).send().unwrap();
+    problem(refused, 413, "body-too-large");
+    let form = service.post("/api/v1/event").form_body("a=b");
+    problem(form.send().unwrap(), 415, "unsupported-media-type");
+}
+
+trait FormBody {
+    fn form_body(self, body: &'static str) -> Self;
+}
+
+impl FormBody for reqwest::blocking::RequestBuilder {
+    fn form_body(self, body: &'static str) -> Self {
+        self.header("Content-Type", "application/x-www-form-urlencoded")
+            .body(body)
+    }
+}
+
+#[test]
+fn p5_the_idempotency_key_is_the_id_of_the_event() {
+    let shop = Shop::ready();
+    let service = shop.serve();
+    service.codes(3);
+    let send = |key: &str, event: &Value| {
+        let request = service.post_json("/api/v1/event", event);
+        request.header("Idempotency-Key", key).send().unwrap()
+    };
+    let first = ok(send("e-1", &birthday("ann@example.com")));
+    let again = ok(send("e-1", &birthday("ann@example.com")));
+    assert_eq!(
+        (&first["event"], &first["runs"]),
+        (&again["event"], &again["runs"])
+    );
+    assert_eq!(
+        (&first["status"], &again["status"]),
+        (&json!("accepted"), &json!("duplicate"))
+    );
+    problem(
+        send("e-1", &birthday("bob@example.com")),
+        409,
+        "event-conflict",
+    );
+    let mut named = birthday("ann@example.com");
+    named["id"] = json!("e-2");
+    problem(send("e-3", &named), 400, "invalid-event");
+    assert_eq!(service.at("/api/v1/runs").as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn p7_what_was_acknowledged_survives_kills_and_has_one_run() {
+    const KILLS: usize = 4;
+    let shop = Shop::ready();
+    let mut service = shop.serve_with(&["--events-per-second", "100000"]);
+    service.codes(5_000);
+    let acknowledged = Mutex::new(HashSet::new());
+    let sent = AtomicU64::new(0);
+    for _ in 0..KILLS {
+        let ended = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    while !ended.load(Ordering::SeqCst) {
+                        let id = format!("e-{}", sent.fetch_add(1, Ordering::SeqCst));
+                        let event = birthday(&format!("{id}@example.com"));
+                        let request = service.post_json("/api/v1/event", &event);
+                        match request.header("Idempotency-Key", &id).send() {
+                            Ok(answer) if answer.status().is_success() => {
+                                acknowledged.lock().unwrap().insert(id);
+                            }
+                            _ => return,
+                        }
+                    }
+                });
+            }
+            std::thread::sleep(std::time::Duration::from_millis(400));
+            let pid = i32::try_from(service.child.id()).unwrap();
+            nix::sys::signal::kill(
+                nix::unistd::Pid::from_raw(pid),
+                nix::sys::signal::Signal::SIGKILL,
+            )
+            .unwrap();
+            ended.store(true, Ordering::SeqCst);
+        });
+        drop(service);
+        service = shop.serve_with(&["--events-per-second", "100000"]);
+    }
+    assert_eq!(service.end(), Some(0));
+    let runs = shop.done(&["run", "list"]);
+    let mut events = HashSet::new();
+    for run in &runs {
+        let event = run["event"].as_str().unwrap().to_owned();
+        assert!(events.insert(event), "two runs: {run}");
+    }
+    let acknowledged = acknowledged.into_inner().unwrap();
+    assert!(acknowledged.len() > 50, "{}", acknowledged.len());
+    let lost: Vec<_> = acknowledged.difference(&events).collect();
+    assert!(lost.is_empty(), "{lost:?}");
+    shop.audited();
+}

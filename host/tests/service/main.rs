@@ -1,0 +1,19 @@
+//! The service as its clients meet it: the real program, real HTTP.
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of a suite end the test too; clippy knows test functions alone"
+)]
+
+mod cloudevents;
+mod ending;
+mod events;
+mod idempotency;
+mod keys;
+mod limits;
+mod openapi;
+mod pool;
+mod resources;
+mod service;
+mod strict;
+mod tls;
+mod uploads;

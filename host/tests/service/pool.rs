@@ -1,0 +1,200 @@
+//! Promo codes, as Yespo's clients know them.
+
+use serde_json::json;
+
+use crate::service::{Shop, ok, problem};
+
+const CODES: &str = "/api/v1/promocodes";
+
+#[test]
+fn a_call_of_yespo_is_echoed_and_its_codes_are_there() {
+    let shop = Shop::new();
+    let service = shop.serve();
+    let call = r#"{"promocodes": ["A1", "A2"], "expirationDate": "2999-12-15T20:15", "discount": 10, "type": "type1", "inUse": false}"#;
+    let request = service.client.post(format!("{}{CODES}", service.url));
+    let request = request.basic_auth("any user", Some(&service.key));
+    let answer = request
+        .header("Content-Type", "application/json")
+        .body(call)
+        .send()
+        .unwrap();
+    assert_eq!(answer.status(), 200);
+    let location = answer.headers()["location"].to_str().unwrap().to_owned();
+    assert_eq!(answer.text().unwrap(), call);
+
+    let upload = service.at(&location);
+    assert_eq!(upload["inserted"], 2);
+    assert_eq!(upload["state"], "completed");
+    let codes = service.at(&format!(
+        "{CODES}?type=type1&discount=10&inUse=false&activeDueDays=7"
+    ));
+    assert_eq!(codes[0]["code"], "A1");
+    assert_eq!(codes[1]["expirationDate"], "2999-12-15T20:15");
+    assert_eq!(service.at(&format!("{CODES}/count?type=type1"))["count"], 2);
+    assert_eq!(service.at(&format!("{CODES}/count?type=other"))["count"], 0);
+}
+
+#[test]
+fn json_is_all_or_nothing_and_csv_takes_its_good_rows() {
+    let shop = Shop::new();
+    let service = shop.serve();
+    let list = json!([{ "code": "B1", "discount": 5 }, { "code": "B2", "discount": 500 }]);
+    let refused = service.post_json(CODES, &list).send().unwrap();
+    let told = problem(refused, 422, "refused-content");
+    assert_eq!(told["errors"][0]["field"], "discount");
+    assert_eq!(service.at(&format!("{CODES}/count"))["total"], 0);
+    ok(service
+        .post_json(CODES, &json!([{ "code": "B1", "discount": 5 }]))
+        .send()
+        .unwrap());
+
+    let csv = "code,discount\nC1,5\nC2,500\n";
+    let upload = || {
+        service
+            .post(CODES)
+            .header("Content-Type", "text/csv")
+            .body(csv)
+    };
+    let answer = ok(upload().send().unwrap());
+    assert_eq!(answer["inserted"], 1);
+    assert_eq!(answer["rejected"], 1);
+    assert_eq!(answer["errors"][0]["line"], 3);
+    let path = format!("{CODES}?strict=true");
+    let strict = service
+        .post(&path)
+        .header("Content-Type", "text/csv")
+        .body("code,discount\nD1,5\nD2,500\n");
+    problem(strict.send().unwrap(), 422, "refused-content");
+    assert_eq!(service.at(&format!("{CODES}/count"))["total"], 2);
+}
+
+#[test]
+fn a_form_uploads_its_file() {
+    let shop = Shop::new();
+    let service = shop.serve();
+    let boundary = "something";
+    let body = format!(
+        "--{boundary}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"spring.csv\"\r\n\
+         Content-Type: text/csv\r\n\r\nE1\nE2\n\r\n--{boundary}--\r\n"
+    );
+    let path = format!("{CODES}?type=spring&discount=20&expirationDate=2999-12-31");
+    let form = format!("multipart/form-data; boundary={boundary}");
+    let answer = ok(service
+        .post(&path)
+        .header("Content-Type", form)
+        .body(body)
+        .send()
+        .unwrap());
+    assert_eq!(answer["inserted"], 2);
+    assert_eq!(answer["source"], "spring.csv");
+    assert_eq!(service.at(&format!("{CODES}/E1"))["type"], "spring");
+}
+
+#[test]
+fn p9_a_code_is_not_deleted_and_the_answer_says_what_to_do() {
+    let shop = Shop::new();
+    let service = shop.serve();
+    service.codes(1);
+    let url = format!("{}{CODES}/C-00000", service.url);
+    let answer = service
+        .client
+        .delete(url)
+        .bearer_auth(&service.key)
+        .send()
+        .unwrap();
+    assert!(answer.headers()["allow"].to_str().unwrap().contains("GET"));
+    let told = problem(answer, 405, "codes-are-not-deleted");
+    assert!(told["detail"].as_str().unwrap().contains("inUse"));
+
+    let named = json!({ "promocodes": ["C-00000", "none"] });
+    let done = ok(service
+        .post_json(&format!("{CODES}/retire"), &named)
+        .send()
+        .unwrap());
+    assert_eq!(
+        done,
+        json!({ "retired": 1, "unknown": ["none"], "alreadyUsed": [] })
+    );
+    assert_eq!(service.at(&format!("{CODES}/C-00000"))["inUse"], true);
+    ok(service
+        .post_json(&format!("{CODES}/reinstate"), &named)
+        .send()
+        .unwrap());
+    assert_eq!(service.at(&format!("{CODES}/C-00000"))["inUse"], false);
+}
+
+#[test]
+fn pages_follow_each_other_until_the_last() {
+    let shop = Shop::new();
+    let service = shop.serve();
+    service.codes(25);
+    let mut path = format!("{CODES}?type=birthday&limit=10");
+    let mut codes = Vec::new();
+    loop {
+        let answer = service.get(&path).send().unwrap();
+        let link = answer
+            .headers()
+            .get("link")
+            .map(|link| link.to_str().unwrap().to_owned());
+        codes.extend(ok(answer).as_array().unwrap().clone());
+        let Some(link) = link else { break };
+        path = link
+            .strip_prefix('<')
+            .unwrap()
+            .split('>')
+            .next()
+            .unwrap()
+            .to_owned();
+        assert!(path.contains("type=birthday"), "{path}");
+    }
+    assert_eq!(codes.len(), 25);
+    assert_eq!(codes[24]["code"], "C-00024");
+}
+
+#[test]
+fn what_is_wrong_with_a_request_is_told_as_a_problem() {
+    let shop = Shop::new();
+    let service = shop.serve();
+    let told = |request: reqwest::blocking::RequestBuilder| request.send().unwrap();
+    problem(
+        told(service.get(&format!("{CODES}?inUse=maybe"))),
+        400,
+        "invalid-request",
+    );
+    problem(
+        told(service.get(&format!("{CODES}?discount=100"))),
+        400,
+        "invalid-request",
+    );
+    problem(
+        told(service.get(&format!("{CODES}?limit=0"))),
+        400,
+        "invalid-request",
+    );
+    problem(
+        told(service.get(&format!("{CODES}?tpye=x"))),
+        400,
+        "invalid-request",
+    );
+    problem(
+        told(service.get(&format!("{CODES}/none"))),
+        404,
+        "not-found",
+    );
+    problem(told(service.get("/api/v1/none")), 404, "not-found");
+    let put = service.client.put(format!("{}{CODES}", service.url));
+    let put = told(put.bearer_auth(&service.key));
+    assert!(put.headers()["allow"].to_str().unwrap().contains("POST"));
+    problem(put, 405, "method-not-allowed");
+    let xml = service
+        .post(CODES)
+        .header("Content-Type", "text/xml")
+        .body("<a/>");
+    problem(told(xml), 415, "unsupported-media-type");
+    let broken = service
+        .post(CODES)
+        .header("Content-Type", "application/json")
+        .body("{\n\"a\": ]");
+    let broken = problem(told(broken), 400, "invalid-request");
+    assert_eq!(broken["errors"][0]["line"], 2);
+}

@@ -1,0 +1,229 @@
+//! A service that runs, and what tests ask of it.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Once;
+use std::time::{Duration, Instant};
+
+use reqwest::blocking::{Client, RequestBuilder, Response};
+use serde_json::Value;
+
+/// A workflow that gives a code of the type `birthday`, and mails it.
+const MESSAGE: &str = "{ message: mail, channel: email, subject: A code, \
+                       text: \"$!data.get('promocode')\" }";
+const WORKFLOW: &str = "
+workflow: birthday
+start: { event: birthday }
+steps:
+  - id: code
+    block: get-promocode
+    with: { type: birthday, discount: 10, days: 0 }
+    ports: { exhausted: end }
+  - { id: mail, block: send-message, with: { channel: email, message: mail } }
+";
+
+/// A database in a folder of its own.
+pub(crate) struct Shop {
+    folder: tempfile::TempDir,
+}
+
+impl Shop {
+    pub(crate) fn new() -> Shop {
+        Shop {
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    /// With a workflow for the event `birthday`.
+    pub(crate) fn ready() -> Shop {
+        let shop = Shop::new();
+        for (command, name, text) in [
+            ("message", "message.yaml", MESSAGE),
+            ("workflow", "workflow.yaml", WORKFLOW),
+        ] {
+            std::fs::write(shop.path(name), text).unwrap();
+            shop.done(&[command, "apply", shop.path(name).to_str().unwrap()]);
+        }
+        shop
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_promoflow"));
+        command.arg("--json").arg("--db").arg(self.path("shop.db"));
+        command.args(args);
+        command
+    }
+
+    /// Runs a command to its good end: the JSON lines that it wrote.
+    pub(crate) fn done(&self, args: &[&str]) -> Vec<Value> {
+        let output = self.command(args).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{args:?}: {error}");
+        let lines = String::from_utf8(output.stdout).unwrap();
+        lines
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    /// A new key with these scopes.
+    pub(crate) fn key(&self, scopes: &str) -> String {
+        let made = self.done(&["key", "create", "--scopes", scopes]);
+        made[0]["secret"].as_str().unwrap().to_owned()
+    }
+
+    /// The promises must hold.
+    pub(crate) fn audited(&self) {
+        assert!(self.done(&["audit"]).iter().all(|one| one["holds"] == true));
+    }
+
+    pub(crate) fn serve(&self) -> Service {
+        self.serve_with(&[])
+    }
+
+    /// Starts the service on a free port, with a key for everything.
+    pub(crate) fn serve_with(&self, args: &[&str]) -> Service {
+        let key = self.key("admin");
+        let mut command = self.command(&["serve", "--listen", "127.0.0.1:0"]);
+        let mut child = command.args(args).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        let told = child.stdout.as_mut().unwrap();
+        BufReader::new(told).read_line(&mut line).unwrap();
+        let told: Value = serde_json::from_str(&line).unwrap();
+        Service {
+            url: told["url"].as_str().unwrap().to_owned(),
+            key,
+            child,
+            client: client(None),
+        }
+    }
+}
+
+/// A client; with a certificate, one that trusts that alone.
+pub(crate) fn client(certificate: Option<&Path>) -> Client {
+    static PROVIDER: Once = Once::new();
+    PROVIDER.call_once(|| {
+        rustls::crypto::ring::default_provider()
+            .install_default()
+            .unwrap();
+    });
+    let trusted = certificate.map(|file| {
+        let pem = std::fs::read(file).unwrap();
+        reqwest::Certificate::from_pem(&pem).unwrap()
+    });
+    let builder = Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(120));
+    builder.tls_certs_only(trusted).build().unwrap()
+}
+
+/// A service that runs. Killed when dropped.
+pub(crate) struct Service {
+    pub(crate) url: String,
+    pub(crate) key: String,
+    pub(crate) child: Child,
+    pub(crate) client: Client,
+}
+
+impl Service {
+    pub(crate) fn get(&self, path: &str) -> RequestBuilder {
+        let url = format!("{}{path}", self.url);
+        self.client.get(url).bearer_auth(&self.key)
+    }
+
+    pub(crate) fn post(&self, path: &str) -> RequestBuilder {
+        let url = format!("{}{path}", self.url);
+        self.client.post(url).bearer_auth(&self.key)
+    }
+
+    pub(crate) fn post_json(&self, path: &str, body: &Value) -> RequestBuilder {
+        self.post(path).json(body)
+    }
+
+    /// The JSON at a path.
+    pub(crate) fn at(&self, path: &str) -> Value {
+        ok(self.get(path).send().unwrap())
+    }
+
+    /// Uploads so many codes of the type `birthday`.
+    pub(crate) fn codes(&self, count: usize) {
+        let mut csv = "code,expirationDate,discount,type\n".to_owned();
+        for number in 0..count {
+            csv.push_str(&format!("C-{number:05},2999-12-31,10,birthday\n"));
+        }
+        let upload = self
+            .post("/api/v1/promocodes")
+            .header("Content-Type", "text/csv");
+        assert_eq!(ok(upload.body(csv).send().unwrap())["inserted"], count);
+    }
+
+    /// Tells it to end, and gives its exit status.
+    #[cfg(unix)]
+    pub(crate) fn end(&mut self) -> Option<i32> {
+        self.tell_to_end();
+        let until = Instant::now() + Duration::from_secs(60);
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(Instant::now() < until, "it does not end");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    #[cfg(unix)]
+    pub(crate) fn tell_to_end(&self) {
+        use nix::sys::signal::{Signal, kill};
+        use nix::unistd::Pid;
+        let pid = i32::try_from(self.child.id()).unwrap();
+        kill(Pid::from_raw(pid), Signal::SIGTERM).unwrap();
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // It may have ended long ago.
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+/// The body of an answer of success.
+pub(crate) fn ok(response: Response) -> Value {
+    let status = response.status();
+    let text = response.text().unwrap();
+    assert!(status.is_success(), "{status}: {text}");
+    serde_json::from_str(&text).unwrap()
+}
+
+/// The body of a problem, which must be one of that status and kind.
+pub(crate) fn problem(response: Response, status: u16, kind: &str) -> Value {
+    assert_eq!(response.status(), status);
+    let media = response.headers()["content-type"].to_str().unwrap();
+    assert_eq!(media, "application/problem+json");
+    let body: Value = response.json().unwrap();
+    assert_eq!(
+        body["type"],
+        format!("urn:promoflow:problem:{kind}"),
+        "{body}"
+    );
+    assert_eq!(body["status"], status);
+    assert!(body["title"].is_string() && body["detail"].is_string());
+    body
+}
+
+/// Waits until something is so.
+pub(crate) fn until(is_so: impl Fn() -> bool) {
+    for _ in 0..3_000 {
+        if is_so() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("waited in vain");
+}

@@ -1,0 +1,181 @@
+//! Uploads that stream, their history, and those that break off.
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use reqwest::blocking::Body;
+
+use crate::service::{Service, Shop, ok, until};
+
+/// A CSV of so many rows, made while it is read.
+struct Rows {
+    next: u64,
+    end: u64,
+    line: Vec<u8>,
+    pause: Duration,
+}
+
+impl Rows {
+    fn new(end: u64, pause: Duration) -> Rows {
+        Rows {
+            next: 0,
+            end,
+            line: b"code,expirationDate,discount,type,inUse\n".to_vec(),
+            pause,
+        }
+    }
+}
+
+impl Read for Rows {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.line.is_empty() && self.next < self.end {
+            std::thread::sleep(self.pause);
+            while self.line.len() < 64 * 1024 && self.next < self.end {
+                writeln!(
+                    self.line,
+                    "STREAM-{:09},2999-12-31,10,birthday,false",
+                    self.next
+                )?;
+                self.next += 1;
+            }
+        }
+        let length = self.line.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&self.line[..length]);
+        self.line.drain(..length);
+        Ok(length)
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn peak_memory(service: &Service) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", service.child.id())).unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM"))
+        .unwrap();
+    line.split_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse::<u64>()
+        .unwrap()
+        / 1024
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_large_upload_streams_in_bounded_memory_and_tells_how_far_it_is() {
+    const ROWS: u64 = 300_000;
+    let shop = Shop::new();
+    let service = shop.serve();
+    let before = peak_memory(&service);
+    let seen = std::thread::scope(|scope| {
+        let upload = scope.spawn(|| {
+            let request = service
+                .post("/api/v1/promocodes")
+                .header("Content-Type", "text/csv");
+            ok(request
+                .body(Body::new(Rows::new(ROWS, Duration::from_millis(5))))
+                .send()
+                .unwrap())
+        });
+        let mut seen = Vec::new();
+        while !upload.is_finished() {
+            let all = service.at("/api/v1/uploads");
+            if let Some(one) = all.get(0).filter(|one| one["state"] == "running") {
+                seen.push(one["rows"].as_u64().unwrap());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let done = upload.join().unwrap();
+        assert_eq!(done["inserted"], ROWS);
+        assert_eq!(done["rows"], ROWS);
+        seen
+    });
+    assert!(
+        seen.iter().any(|rows| *rows > 0 && *rows < ROWS),
+        "{seen:?}"
+    );
+    let grown = peak_memory(&service) - before;
+    // The file has 15 MiB; a batch of rows and the database's pages are what is held.
+    assert!(grown < 120, "{before} MiB and then {grown} MiB more");
+}
+
+#[test]
+fn the_history_tells_who_uploaded_and_command_lines_as_well() {
+    let shop = Shop::new();
+    std::fs::write(shop.path("codes.csv"), "code\nX1\nX2\n").unwrap();
+    shop.done(&["codes", "import", shop.path("codes.csv").to_str().unwrap()]);
+    let service = shop.serve();
+    service.codes(3);
+    let history = service.at("/api/v1/uploads");
+    let key = promoflow::key::Key::id_of(&service.key).unwrap();
+    assert_eq!(history[0]["key"], key);
+    assert_eq!(history[0]["inserted"], 3);
+    assert!(history[1]["key"].is_null());
+    assert!(
+        history[1]["source"]
+            .as_str()
+            .unwrap()
+            .ends_with("codes.csv")
+    );
+    assert_eq!(history[1]["state"], "completed");
+    assert!(history[1]["finishedAt"].is_string());
+
+    let retired = ok(service.post("/api/v1/uploads/2/retire").send().unwrap());
+    assert_eq!(retired["retired"], 3);
+    assert_eq!(
+        service.at("/api/v1/promocodes/count?type=birthday")["retired"],
+        3
+    );
+    assert_eq!(
+        service.at("/api/v1/promocodes/count?type=General")["available"],
+        2
+    );
+    assert_eq!(
+        service.get("/api/v1/uploads/99").send().unwrap().status(),
+        404
+    );
+    shop.audited();
+}
+
+/// Sends so many rows of a body that is said to be longer, and hangs up.
+fn break_off(service: &Service, path: &str) {
+    let address = service.url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {}\r\n\
+         Content-Type: text/csv\r\nContent-Length: 100000000\r\n\r\n",
+        service.key
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    io::copy(&mut Rows::new(160_000, Duration::ZERO), &mut stream).unwrap();
+    stream.flush().unwrap();
+}
+
+#[test]
+fn a_broken_upload_keeps_what_was_committed_and_says_so() {
+    let shop = Shop::new();
+    let service = shop.serve();
+    break_off(&service, "/api/v1/promocodes");
+    until(|| service.at("/api/v1/uploads")[0]["state"] == "interrupted");
+    let upload = service.at("/api/v1/uploads/1");
+    let taken = upload["inserted"].as_u64().unwrap();
+    assert!(taken >= 75_000, "{upload}");
+    assert_eq!(service.at("/api/v1/promocodes/count")["total"], taken);
+
+    // All or nothing: nothing, and no trace in the history.
+    break_off(&service, "/api/v1/promocodes?strict=true&type=other");
+    std::thread::sleep(Duration::from_millis(500));
+    until(|| {
+        service
+            .get("/api/v1/promocodes/count")
+            .send()
+            .unwrap()
+            .status()
+            == 200
+    });
+    assert_eq!(service.at("/api/v1/promocodes/count")["total"], taken);
+    assert_eq!(service.at("/api/v1/uploads").as_array().unwrap().len(), 1);
+    shop.audited();
+}
