@@ -90,6 +90,30 @@ fn p2_a_run_that_waits_for_its_next_attempt_is_tried_at_once() {
 }
 
 #[test]
+fn p2_a_run_that_ran_out_of_attempts_gets_all_of_them_anew() {
+    let (shop, promoflow) = Shop::with_codes(1);
+    promoflow.workflows_of(&mischief("unavailable", ", claims: 1"));
+    let running = promoflow.start().unwrap();
+    let run = promoflow.one(&running, "unavailable", "ann@example.com");
+    let state = || promoflow.run_of(run).0.state;
+    let mut days = 0;
+    while state() == RunState::Running {
+        shop.clock.advance(86_400_000);
+        running.rest(&[run]).unwrap();
+        days += 1;
+        assert!(days < 100, "it never gives up");
+    }
+    assert_eq!(state(), RunState::Failed);
+    assert_eq!(promoflow.order_run(run, Order::Retry).unwrap(), DONE);
+    running.rest(&[run]).unwrap();
+    assert_eq!(state(), RunState::Running);
+    let sql = "SELECT attempt FROM run";
+    let attempt: i64 = shop.sql().query_row(sql, [], |row| row.get(0)).unwrap();
+    assert_eq!(attempt, 1);
+    assert_eq!(promoflow.free(), ["C-0000"]);
+}
+
+#[test]
 fn p2_a_segment_in_the_commit_of_which_its_run_is_cancelled_leaves_nothing() {
     let (shop, promoflow) = Shop::with_codes(3);
     promoflow.codes_of("code,expirationDate,discount,type\nL-1,2999-12-31,10,late\n");

@@ -3,7 +3,7 @@
 use chrono_tz::Europe::Kyiv;
 use promoflow::channel::Handover;
 use promoflow::pool::Calendar;
-use promoflow::store::{DeliveryRow, DeliveryState, RunId};
+use promoflow::store::{DeliveryRow, DeliveryState, Order, Ordered, RunId};
 use promoflow::{Promoflow, Running};
 use promoflow_tests::{Shop, Teach, until};
 
@@ -172,6 +172,12 @@ fn p8_a_delivery_that_is_tried_again_expires_with_its_code() {
     assert_eq!((last.state, last.attempts), (DeliveryState::Failed, 1));
     assert!(last.error.unwrap().contains("expired"));
     assert_eq!(shop.letters.sent().len(), 1);
+    // Nobody revives it: it would only fail again.
+    let refused = promoflow.order_delivery(last.id, Order::Retry).unwrap();
+    assert!(
+        matches!(refused, Ordered::Refused(why) if why.contains("expired")),
+        "{refused:?}"
+    );
 }
 
 #[test]

@@ -181,6 +181,7 @@ fn p4_a_run_that_is_cancelled_leaves_the_queue_and_its_code_goes_to_the_next() {
         called_off: 0,
     };
     assert_eq!(promoflow.order_run(ann, Order::Cancel).unwrap(), done(0));
+    assert_eq!(waiters(&shop), 2);
     // Nobody executes: ben has been given the code and has not gone on.
     promoflow.codes_of(&codes(0, 1, "2999-12-31"));
     assert_eq!(promoflow.run_of(ben).0.waits_for, None);
