@@ -51,6 +51,7 @@ pub(super) struct Render {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct MessageJson<'m> {
     message: &'m str,
     channel: String,
@@ -58,6 +59,10 @@ struct MessageJson<'m> {
     text: Option<&'m str>,
     html: Option<&'m str>,
     from: Option<&'m str>,
+    reply_to: Option<&'m str>,
+    preheader: Option<&'m str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    headers: &'m [(String, String)],
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -73,6 +78,9 @@ impl<'m> MessageJson<'m> {
             text: message.text.as_deref(),
             html: message.html.as_deref(),
             from: message.from.as_deref(),
+            reply_to: message.reply_to.as_deref(),
+            preheader: message.preheader.as_deref(),
+            headers: &message.headers,
             version: None,
             changed: None,
         }
@@ -173,6 +181,9 @@ impl Render {
                 text: content.text.as_deref(),
                 html: content.html.as_deref(),
                 from: content.from.as_deref(),
+                reply_to: content.reply_to.as_deref(),
+                preheader: content.preheader.as_deref(),
+                headers: &content.headers,
                 ..MessageJson::new(message)
             })?;
         } else {
@@ -214,6 +225,7 @@ pub(super) fn show_content(
     let lines = [
         ("From", content.from.as_deref()),
         ("To", to),
+        ("Reply-To", content.reply_to.as_deref()),
         ("Subject", content.subject.as_deref()),
     ];
     for (label, value) in lines {
@@ -221,6 +233,10 @@ pub(super) fn show_content(
             let label = out.style(BOLD, format_args!("{label}:"));
             out.line(format_args!("{label} {}", tame_line(value)))?;
         }
+    }
+    for (name, value) in &content.headers {
+        let label = out.style(BOLD, format_args!("{name}:"));
+        out.line(format_args!("{label} {}", tame_line(value)))?;
     }
     if let Some(text) = &content.text {
         out.line(format_args!("\n{}", tame(text).trim_end()))?;

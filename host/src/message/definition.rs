@@ -22,4 +22,13 @@ pub struct Message {
     pub text: Option<String>,
     /// The HTML; of emails alone.
     pub html: Option<String>,
+    /// Where answers go, a mailbox; of emails alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<String>,
+    /// What mail programs show beside the subject; of emails with HTML alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preheader: Option<String>,
+    /// Further headers, name and value; of emails alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<(String, String)>,
 }

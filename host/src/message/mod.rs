@@ -10,6 +10,7 @@ mod definition;
 mod files;
 mod mailbox;
 mod parse;
+mod preheader;
 mod render;
 
 pub use address::check_address;

@@ -1,5 +1,7 @@
 //! From a file to messages, with every fault on the way.
 
+mod headers;
+
 use std::path::Path;
 
 use super::channel::ChannelKind;
@@ -16,7 +18,10 @@ const KEYS: &[&str] = &[
     "message",
     "channel",
     "from",
+    "reply-to",
     "subject",
+    "preheader",
+    "headers",
     "text",
     "html",
     "html-file",
@@ -91,9 +96,19 @@ impl Reader<'_> {
         let channel = fields
             .require("channel", out)
             .and_then(|node| channel(node, out));
+        let email = channel == Some(ChannelKind::Email);
         let from = fields
             .get("from")
-            .and_then(|node| self.from(node, channel, out));
+            .and_then(|node| self.mailbox(node, "from", email, out));
+        let reply_to = fields
+            .get("reply-to")
+            .and_then(|node| self.mailbox(node, "reply-to", email, out));
+        let preheader = fields
+            .get("preheader")
+            .and_then(|node| self.line(node, "preheader", out));
+        let headers = fields
+            .get("headers")
+            .map_or_else(|| Some(Vec::new()), |node| headers::read(self, node, out));
         let subject = fields
             .get("subject")
             .and_then(|node| self.line(node, "subject", out));
@@ -126,24 +141,30 @@ impl Reader<'_> {
             subject: subject.map(|(subject, _)| subject),
             text,
             html,
+            reply_to: reply_to.map(|(reply_to, _)| reply_to),
+            preheader: preheader.map(|(preheader, _)| preheader),
+            headers: headers?,
         })
     }
 
-    fn from(
+    /// A template of a mailbox, and whether it depends on the run's data; in other messages than
+    /// emails a sender is any name.
+    fn mailbox(
         self,
         node: &Node,
-        channel: Option<ChannelKind>,
+        key: &str,
+        email: bool,
         out: &mut Diagnostics,
     ) -> Option<(String, bool)> {
-        let (from, depends) = self.line(node, "from", out)?;
+        let (mailbox, depends) = self.line(node, key, out)?;
         // What references give is judged when the message is made.
-        if channel == Some(ChannelKind::Email) && !depends && !looks_like_mailbox(&from) {
-            let fault = format!("{} is not a mailbox", shown(&from));
+        if email && !depends && !looks_like_mailbox(&mailbox) {
+            let fault = format!("{} is not a mailbox", shown(&mailbox));
             let hint = "write `shop@example.com` or `Shop <shop@example.com>`; a name with a comma or a bracket goes in double quotes";
             out.error(node.at, fault, Some(hint.to_owned()));
             return None;
         }
-        Some((from, depends))
+        Some((mailbox, depends))
     }
 
     /// A template of one line, and whether it depends on the run's data.
@@ -249,13 +270,29 @@ fn complete_email(fields: &Fields<'_>, out: &mut Diagnostics) {
         let hint = "add `text`, `html` or `html-file`".to_owned();
         out.error(fields.at(), "the message has no body", Some(hint));
     }
+    if let Some(preheader) = fields.entry("preheader")
+        && ["html", "html-file"]
+            .iter()
+            .all(|key| fields.get(key).is_none())
+    {
+        let hint = "it stands hidden at the beginning of the HTML: add `html` or `html-file`";
+        let fault = "a message without HTML has no `preheader`";
+        out.error(preheader.key_at, fault, Some(hint.to_owned()));
+    }
 }
 
 fn complete_other(channel: ChannelKind, fields: &Fields<'_>, out: &mut Diagnostics) {
     fields.require("text", out);
-    for Entry { key, key_at, .. } in ["subject", "html", "html-file"]
-        .iter()
-        .filter_map(|key| fields.entry(key))
+    for Entry { key, key_at, .. } in [
+        "subject",
+        "html",
+        "html-file",
+        "reply-to",
+        "preheader",
+        "headers",
+    ]
+    .iter()
+    .filter_map(|key| fields.entry(key))
     {
         let fault = format!("a message for {channel} has no `{key}`");
         out.error(*key_at, fault, Some("put all of it in `text`".into()));

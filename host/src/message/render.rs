@@ -6,8 +6,9 @@ use promoflow_velocity::{Context, Error, Escape, Map, RenderOptions, Template, V
 use serde_json::{Map as JsonMap, Value as Json};
 use thiserror::Error as ThisError;
 
-use super::{ChannelKind, Content, Message};
-use crate::document::TemplateFault;
+use super::mailbox::looks_like_mailbox;
+use super::{ChannelKind, Content, Message, preheader};
+use crate::document::{TemplateFault, shown};
 
 /// The name under which the event's key stands in templates.
 const KEY: &str = "key";
@@ -17,7 +18,11 @@ const DATA: &str = "data";
 /// A message whose templates are parsed.
 pub struct Prepared {
     message: Message,
+    from: Option<Template>,
+    reply_to: Option<Template>,
     subject: Option<Template>,
+    preheader: Option<Template>,
+    headers: Vec<(String, Template)>,
     text: Option<Template>,
     html: Option<Template>,
 }
@@ -28,7 +33,7 @@ pub struct Prepared {
 pub struct RenderError {
     /// The message's id.
     pub message: String,
-    /// `subject`, `text` or `html`.
+    /// `subject`, `text`, `html`, … as the message's file calls it.
     pub part: &'static str,
     /// The line within the part, counted from 1.
     pub line: u32,
@@ -48,6 +53,16 @@ impl RenderError {
             why: error.message,
         }
     }
+
+    fn at_start(message: &Message, part: &'static str, why: String) -> RenderError {
+        RenderError {
+            message: message.id.clone(),
+            part,
+            line: 1,
+            column: 1,
+            why,
+        }
+    }
 }
 
 impl Prepared {
@@ -64,8 +79,25 @@ impl Prepared {
         let subject = parse("subject", &message.subject)?;
         let text = parse("text", &message.text)?;
         let html = parse("html", &message.html)?;
+        let from = parse("from", &message.from)?;
+        let reply_to = parse("reply-to", &message.reply_to)?;
+        let preheader = parse("preheader", &message.preheader)?;
+        let header = |(name, value): &(String, String)| {
+            Template::parse(value)
+                .map(|value| (name.clone(), value))
+                .map_err(|error| RenderError::new(&message, "headers", error))
+        };
+        let headers = message
+            .headers
+            .iter()
+            .map(header)
+            .collect::<Result<_, _>>()?;
         Ok(Prepared {
             message,
+            from,
+            reply_to,
+            preheader,
+            headers,
             subject,
             text,
             html,
@@ -93,11 +125,39 @@ impl Prepared {
                 })
                 .transpose()
         };
+        let mailbox = |part, template: &Option<Template>| {
+            let mailbox = render(part, template, Escape::None)?.map(one_line);
+            match mailbox {
+                Some(text)
+                    if self.channel() == ChannelKind::Email && !looks_like_mailbox(&text) =>
+                {
+                    let why = format!("{} is not a mailbox", shown(&text));
+                    Err(RenderError::at_start(&self.message, part, why))
+                }
+                other => Ok(other),
+            }
+        };
+        let mut headers = Vec::with_capacity(self.headers.len());
+        for (name, value) in &self.headers {
+            let value = value
+                .render(&values.0)
+                .map_err(|error| RenderError::new(&self.message, "headers", error))?;
+            headers.push((name.clone(), one_line(value)));
+        }
+        let preheader = render("preheader", &self.preheader, Escape::None)?.map(one_line);
+        let html = render("html", &self.html, Escape::Html)?;
+        let html = match &preheader {
+            Some(preheader) => html.map(|html| preheader::put(html, preheader)),
+            None => html,
+        };
         Ok(Content {
-            from: self.message.from.clone(),
+            from: mailbox("from", &self.from)?,
+            reply_to: mailbox("reply-to", &self.reply_to)?,
+            preheader,
+            headers,
             subject: render("subject", &self.subject, Escape::None)?.map(one_line),
             text: render("text", &self.text, Escape::None)?,
-            html: render("html", &self.html, Escape::Html)?,
+            html,
             ..Content::default()
         })
     }
@@ -173,5 +233,62 @@ pub fn check_template(source: &str) -> Result<bool, TemplateFault> {
             column: place(error.column),
             message: error.message,
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn rendered(data: Json) -> Result<Content, RenderError> {
+        let message = Message {
+            id: "m".into(),
+            channel: ChannelKind::Email,
+            from: Some("$shop <shop@example.com>".into()),
+            subject: Some("Hi $name".into()),
+            text: None,
+            html: Some("<body><p>$name</p></body>".into()),
+            reply_to: Some("$answers".into()),
+            preheader: Some("For $name".into()),
+            headers: vec![("X-Campaign".into(), "$name".into())],
+        };
+        let Json::Object(data) = data else {
+            unreachable!("an object")
+        };
+        Prepared::new(message)
+            .unwrap()
+            .render(&Values::new(&data, "ann"))
+    }
+
+    #[test]
+    fn what_values_bring_makes_no_header_and_no_tag() {
+        let name = "Ann\r\nBcc: eve@example.com <b>";
+        let data = json!({ "shop": "Shop", "name": name, "answers": "help@example.com" });
+        let content = rendered(data).unwrap();
+        let one_line = "Ann Bcc: eve@example.com <b>";
+        assert_eq!(content.from.unwrap(), "Shop <shop@example.com>");
+        assert_eq!(content.subject.unwrap(), format!("Hi {one_line}"));
+        assert_eq!(
+            content.headers,
+            [("X-Campaign".to_owned(), one_line.to_owned())]
+        );
+        let html = content.html.unwrap();
+        assert!(html.starts_with("<body><div"), "{html}");
+        assert!(
+            html.contains(">For Ann Bcc: eve@example.com &lt;b&gt;</div><p>Ann"),
+            "{html}"
+        );
+    }
+
+    #[test]
+    fn a_mailbox_that_values_spoil_is_told_and_not_sent() {
+        let data = json!({ "shop": "Shop", "name": "Ann", "answers": "a@b, c@d" });
+        let error = rendered(data).unwrap_err();
+        assert_eq!(error.part, "reply-to");
+        assert!(error.why.contains("not a mailbox"), "{error}");
     }
 }

@@ -61,11 +61,28 @@ told! {
 mail/m.yaml:1:1: the message lacks `channel`";
 
     unknown_keys_are_refused:
-        email("subjct: s\nsubject: s\ntext: t\nheaders: {}\n")
+        email("subjct: s\nsubject: s\ntext: t\ncolour: red\n")
         => "mail/m.yaml:3:1: unknown key `subjct` in the message
   hint: did you mean `subject`?
-mail/m.yaml:6:1: unknown key `headers` in the message
-  hint: known here: message, channel, from, subject, text, html, html-file";
+mail/m.yaml:6:1: unknown key `colour` in the message
+  hint: known here: message, channel, from, reply-to, subject, preheader, headers, text, html, html-file";
+
+    a_reply_goes_to_a_mailbox:
+        email("subject: s\ntext: t\nreply-to: nobody\n")
+        => "mail/m.yaml:5:11: `nobody` is not a mailbox
+  hint: write `shop@example.com` or `Shop <shop@example.com>`; a name with a comma or a bracket goes in double quotes";
+
+    headers_that_the_host_writes_and_that_are_none_are_refused:
+        email("subject: s\ntext: t\nheaders:\n  Bcc: a@example.com\n  content-type: x\n  X Y: z\n  X-Ok: v\n  X-Two: \"a\\r\\nBcc: b@example.com\"\n")
+        => "mail/m.yaml:6:3: `Bcc` is a header that is written for you
+mail/m.yaml:7:3: `content-type` is a header that is written for you
+mail/m.yaml:8:3: `X Y` is not the name of a header: letters, digits and `-`, at most 76
+mail/m.yaml:10:10: `X-Two` must be one line, without tabs or other control characters";
+
+    a_preheader_needs_html:
+        email("subject: s\ntext: t\npreheader: p\n")
+        => "mail/m.yaml:5:1: a message without HTML has no `preheader`
+  hint: it stands hidden at the beginning of the HTML: add `html` or `html-file`";
 
     an_unknown_channel_is_refused:
         "message: m\nchannel: e-mail\ntext: t\n"
@@ -122,7 +139,7 @@ mail/m.yaml:8:11: unknown directive `#oops`";
     a_fault_of_an_html_file_is_shown_in_that_file:
         email("subject: s\nhtml-file: faulty.html\ncolour: x\n")
         => "mail/m.yaml:5:1: unknown key `colour` in the message
-  hint: known here: message, channel, from, subject, text, html, html-file
+  hint: known here: message, channel, from, reply-to, subject, preheader, headers, text, html, html-file
 mail/faulty.html:2:3: unknown directive `#oops`";
 
     an_html_file_stays_in_the_folder:
@@ -233,6 +250,12 @@ fn schema_and_parser_take_and_refuse_the_same() {
             false,
         ),
         (email("subject: ''\ntext: t\n"), false),
+        (
+            email("subject: s\nhtml: h\npreheader: p\nreply-to: a@b\nheaders: { X-A: b }\n"),
+            true,
+        ),
+        (format!("{sms}reply-to: a@b\n"), false),
+        (format!("{sms}headers: {{ X-A: b }}\n"), false),
     ] {
         let json = read(file.as_bytes(), &mut Diagnostics::new("f"))[0].to_json(true);
         assert_eq!(violation(SCHEMA, &json).is_none(), taken, "{file}");
