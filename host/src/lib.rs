@@ -59,6 +59,7 @@
 //! | [`key`], [`api`] | API keys; the HTTP service |
 //! | [`outbox`], [`channel`] | committed deliveries, and how they leave the host |
 //! | [`store`] | the one trait through which state is read and committed; SQLite; the committer |
+//! | [`config`] | the configuration file |
 //! | [`clock`], [`backoff`] | the time, and when to try again |
 //!
 //! Calls go one way: `api` → [`Promoflow`] → `run` → `block`, `pool`, `message`, `outbox` → `store`. To
@@ -69,6 +70,7 @@ pub mod backoff;
 pub mod block;
 pub mod channel;
 pub mod clock;
+pub mod config;
 pub mod document;
 pub mod event;
 #[doc(hidden)]

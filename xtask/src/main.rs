@@ -3,6 +3,7 @@
 mod blocks;
 mod cargo;
 mod lint;
+mod test_tools;
 mod wasm_target;
 
 use std::env;
@@ -104,6 +105,7 @@ fn crash(args: &[String]) -> Result<()> {
 
 fn test(args: &[String]) -> Result<()> {
     wasm_target::ensure()?;
+    test_tools::ensure()?;
     let chosen = |arg: &String| arg.starts_with("-p") || arg.starts_with("--package");
     let packages = match args.iter().take_while(|arg| *arg != "--").any(chosen) {
         true => &EVERYTHING[..1],

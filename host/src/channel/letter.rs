@@ -7,6 +7,8 @@ use crate::message::{ChannelKind, Content};
 pub struct Letter<'l> {
     /// The identity of the delivery, the same in every attempt.
     pub id: &'l str,
+    /// The installation that sends it: deliveries of another one may have the same identity.
+    pub installation: &'l str,
     /// How.
     pub kind: ChannelKind,
     /// To whom.

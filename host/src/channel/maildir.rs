@@ -7,9 +7,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use lettre::Message;
-use lettre::message::{Mailbox, MultiPart, SinglePart};
-
+use super::mail::mail;
 use super::{Channel, Handover, Letter};
 use crate::message::ChannelKind;
 
@@ -64,7 +62,7 @@ impl Channel for Maildir {
     }
 
     fn deliver(&self, letter: &Letter<'_>) -> Handover {
-        let mail = match mail(letter) {
+        let mail = match mail(letter, DEFAULT_FROM) {
             Ok(mail) => mail,
             Err(error) => return Handover::Refused { error },
         };
@@ -76,42 +74,4 @@ impl Channel for Maildir {
             },
         }
     }
-}
-
-/// A letter as a mail. What is no email goes to the address as a name, with the kind as subject.
-fn mail(letter: &Letter<'_>) -> Result<Message, String> {
-    let content = letter.content;
-    let from = content.from.as_deref().unwrap_or(DEFAULT_FROM);
-    let from: Mailbox = from
-        .parse()
-        .map_err(|error| format!("the sender: {error}"))?;
-    let mut mail = Message::builder()
-        .from(from)
-        .message_id(Some(format!("<{}@promoflow>", letter.id)));
-    let text = content.text.clone().unwrap_or_default();
-    if letter.kind == ChannelKind::Email {
-        let to: Mailbox = letter
-            .address
-            .parse()
-            .map_err(|error| format!("the address: {error}"))?;
-        mail = mail
-            .to(to)
-            .subject(content.subject.clone().unwrap_or_default());
-        return match &content.html {
-            Some(html) if content.text.is_some() => {
-                mail.multipart(MultiPart::alternative_plain_html(text, html.clone()))
-            }
-            Some(html) => mail.singlepart(SinglePart::html(html.clone())),
-            None => mail.singlepart(SinglePart::plain(text)),
-        }
-        .map_err(|error| format!("the mail: {error}"));
-    }
-    let nowhere = format!("{}@promoflow.invalid", letter.kind)
-        .parse()
-        .map_err(|error| format!("the channel: {error}"))?;
-    let to = Mailbox::new(Some(letter.address.to_owned()), nowhere);
-    mail.to(to)
-        .subject(letter.kind.to_string())
-        .singlepart(SinglePart::plain(text))
-        .map_err(|error| format!("the mail: {error}"))
 }

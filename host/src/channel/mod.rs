@@ -1,13 +1,16 @@
 //! Channels: how a message leaves the host.
 //!
 //! A [`Channel`] hands one [`Letter`] to one address and says what came of it. [`Maildir`] is the
-//! embedded default: files that any mail program opens.
+//! embedded default: files that any mail program opens. [`Smtp`] hands emails to a mail server.
 
 mod letter;
+mod mail;
 mod maildir;
+mod smtp;
 
 pub use letter::Letter;
 pub use maildir::Maildir;
+pub use smtp::Smtp;
 
 use std::time::Duration;
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use promoflow::Promoflow;
 use promoflow::block::{BlockLibrary, Bounds, Grants, Sandboxes};
+use promoflow::config::Config;
 
 use super::failure::Failure;
 
@@ -25,6 +26,16 @@ pub(super) struct Globals {
         default_value = DEFAULT_DATABASE
     )]
     db: String,
+    /// The configuration: a TOML file that says how letters leave. Without it, `promoflow.toml` beside
+    /// the database if there is one; without any, letters become files in a Maildir.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "PROMOFLOW_CONFIG",
+        hide_env_values = true
+    )]
+    config: Option<PathBuf>,
     /// Write one JSON object a line to standard output, and nothing else there.
     #[arg(long, global = true)]
     pub(super) json: bool,
@@ -132,7 +143,30 @@ impl Session {
         if let Some(cache) = &self.globals.cache {
             builder = builder.cache(cache);
         }
+        if let Some(config) = self.config(path)? {
+            builder = builder
+                .configure(&config)
+                .map_err(|error| Failure::refused(format_args!("{error:#}")))?;
+        }
         Ok(builder.open()?)
+    }
+
+    /// The configuration of an installation in that database.
+    fn config(&self, database: &Path) -> Result<Option<Config>, Failure> {
+        let file = match &self.globals.config {
+            Some(file) => file.clone(),
+            None => {
+                let beside = database.with_file_name("promoflow.toml");
+                if !beside.exists() {
+                    return Ok(None);
+                }
+                beside
+            }
+        };
+        let config = Config::read(&file);
+        config
+            .map(Some)
+            .map_err(|error| Failure::refused(format_args!("{error:#}")))
     }
 
     /// The blocks that workflows may place; no database is needed for them.

@@ -2,7 +2,7 @@
 
 /// Whether the text looks like `shop@example.com` or `Shop <shop@example.com>`. Whether anybody
 /// reads what is sent there, only sending can tell.
-pub(super) fn looks_like_mailbox(text: &str) -> bool {
+pub(crate) fn looks_like_mailbox(text: &str) -> bool {
     if text.chars().any(char::is_control) {
         return false;
     }

@@ -18,6 +18,7 @@ pub use channel::{ChannelKind, UnknownChannel};
 pub use content::Content;
 pub use definition::Message;
 pub use files::{Files, Folder, MAX_HTML_BYTES};
+pub(crate) use mailbox::looks_like_mailbox;
 pub use parse::parse;
 pub use render::{Prepared, RenderError, Values, check_template, depends_on_data, render_constant};
 

@@ -36,6 +36,7 @@ struct Work {
     clock: Arc<dyn Clock>,
     committer: Arc<Committer>,
     channels: Vec<Arc<dyn Channel>>,
+    installation: String,
     stopping: AtomicBool,
 }
 
@@ -50,19 +51,21 @@ impl Dispatcher {
         clock: Arc<dyn Clock>,
         committer: Arc<Committer>,
         channels: Vec<Arc<dyn Channel>>,
-    ) -> Dispatcher {
+    ) -> Result<Dispatcher, StoreError> {
+        let installation = store.installation()?;
         let work = Arc::new(Work {
             store,
             clock,
             committer,
             channels,
+            installation,
             stopping: AtomicBool::new(false),
         });
-        Dispatcher {
+        Ok(Dispatcher {
             work,
             bell: Mutex::default(),
             thread: Mutex::default(),
-        }
+        })
     }
 
     /// Starts the thread.
@@ -168,6 +171,7 @@ impl Work {
         let id = format!("delivery-{}", delivery.id);
         let letter = Letter {
             id: &id,
+            installation: &self.installation,
             kind: delivery.channel,
             address: &delivery.address,
             content: &delivery.content,

@@ -7,8 +7,9 @@ use anyhow::Result;
 
 use super::Promoflow;
 use crate::block::{Bounds, Grants};
-use crate::channel::{Channel, Maildir};
+use crate::channel::{Channel, Maildir, Smtp};
 use crate::clock::{Clock, SystemClock};
+use crate::config::{ChannelConfig, Config};
 use crate::store::sqlite::SqliteStore;
 
 /// Gathers what an installation is made of. Begin with [`Promoflow::builder`].
@@ -83,6 +84,17 @@ impl Builder {
     pub fn channel(mut self, channel: impl Channel + 'static) -> Builder {
         self.channels.push(Arc::new(channel));
         self
+    }
+
+    /// Adds the channels of a configuration file, in its order.
+    pub fn configure(mut self, config: &Config) -> Result<Builder> {
+        for channel in &config.channels {
+            self = match channel {
+                ChannelConfig::Smtp(smtp) => self.channel(Smtp::new(smtp)?),
+                ChannelConfig::Maildir { folder } => self.channel(Maildir::new(folder)),
+            };
+        }
+        Ok(self)
     }
 
     /// The clock to ask: the machine's own unless this says another.

@@ -78,14 +78,15 @@ impl Promoflow {
         let sandboxes = Arc::clone(self.sandboxes()?);
         let configurations = self.configurations()?;
         let committer = Arc::new(Committer::start(Arc::clone(&store), Arc::clone(&clock))?);
-        let dispatcher = self.parts.delivers.then(|| {
-            Arc::new(Dispatcher::new(
+        let dispatcher = match self.parts.delivers {
+            true => Some(Arc::new(Dispatcher::new(
                 Arc::clone(&store),
                 Arc::clone(&clock),
                 Arc::clone(&committer),
                 self.parts.channels.clone(),
-            ))
-        });
+            )?)),
+            false => None,
+        };
         let engine = Engine::start(EngineParts {
             store,
             clock,

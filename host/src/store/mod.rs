@@ -56,6 +56,9 @@ pub trait Store: Send + Sync {
     /// The calendar of the installation: UTC unless it was set.
     fn calendar(&self) -> Result<Calendar>;
 
+    /// What tells this installation from others.
+    fn installation(&self) -> Result<String>;
+
     /// Sets the time zone of the installation.
     fn set_calendar(&self, calendar: Calendar) -> Result<()>;
 

@@ -288,6 +288,10 @@ impl Store for SqliteStore {
         self.read(calendar)
     }
 
+    fn installation(&self) -> Result<String> {
+        self.read(|connection| setting(connection, "installation"))
+    }
+
     fn set_calendar(&self, calendar: Calendar) -> Result<()> {
         self.write(|connection, _| set_setting(connection, "time-zone", calendar.zone().name()))
     }

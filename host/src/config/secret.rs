@@ -1,0 +1,55 @@
+//! Secrets: named in the configuration, kept elsewhere, printed nowhere.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use serde::Deserialize;
+
+/// Where a secret is kept: `{ env = "NAME" }` or `{ file = "path" }`. A secret itself cannot stand in
+/// the configuration, which is copied and shown.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(
+    try_from = "toml::Value",
+    expecting = "a secret is named as { env = \"NAME\" } or { file = \"path\" }"
+)]
+pub struct Secret(Kept);
+
+#[derive(Clone, Debug)]
+enum Kept {
+    Env(String),
+    File(PathBuf),
+}
+
+impl TryFrom<toml::Value> for Secret {
+    type Error = &'static str;
+
+    fn try_from(value: toml::Value) -> Result<Secret, Self::Error> {
+        let expected = "a secret is named as { env = \"NAME\" } or { file = \"path\" }";
+        let table = value.as_table().filter(|table| table.len() == 1);
+        let text = |name: &str| table?.get(name)?.as_str().map(str::to_owned);
+        match (text("env"), text("file")) {
+            (Some(name), _) => Ok(Secret(Kept::Env(name))),
+            (_, Some(path)) => Ok(Secret(Kept::File(path.into()))),
+            _ => Err(expected),
+        }
+    }
+}
+
+impl Secret {
+    /// The secret, as its place holds it now; a line break at the end of a file is none of it.
+    pub fn read(&self) -> anyhow::Result<String> {
+        let secret = match &self.0 {
+            Kept::Env(name) => std::env::var(name)
+                .with_context(|| format!("the variable {name} holds no secret"))?,
+            Kept::File(path) => {
+                let text = std::fs::read_to_string(path)
+                    .with_context(|| format!("cannot read the secret in {}", path.display()))?;
+                text.trim_end_matches(['\r', '\n']).to_owned()
+            }
+        };
+        if secret.is_empty() {
+            bail!("a secret of the configuration is empty");
+        }
+        Ok(secret)
+    }
+}

@@ -1,0 +1,225 @@
+//! Emails through a mail server that is not ours, read by a parser that is not ours.
+#![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+struct Server {
+    child: Child,
+    told: BufReader<ChildStdout>,
+    port: u16,
+}
+
+impl Server {
+    fn start() -> Server {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let release = Path::new(env!("CARGO_BIN_EXE_promoflow")).parent().unwrap();
+        let python = release.join("../test-tools/bin/python");
+        assert!(
+            python.exists(),
+            "`cargo xtask test` installs what this test talks to"
+        );
+        let mut child = Command::new(python)
+            .arg(root.join("tests/tools/mail_server.py"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut told = BufReader::new(child.stdout.take().unwrap());
+        let mut port = String::new();
+        told.read_line(&mut port).unwrap();
+        let port = port.trim().parse().unwrap();
+        Server { child, told, port }
+    }
+
+    /// The next mail that it took.
+    fn mail(&mut self) -> Value {
+        let mut line = String::new();
+        self.told.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _gone = self.child.kill();
+        let _ended = self.child.wait();
+    }
+}
+
+/// A shop whose emails go to a port.
+struct Shop(TempDir);
+
+const MESSAGE: &str = r#"
+message: mail
+channel: email
+reply-to: Help <help@example.com>
+subject: З днем народження, $!data.get('name')!
+preheader: A present for $!data.get('name')
+headers: { X-Campaign: $!data.get('name') }
+text: "Code: $!data.get('promocode')"
+html: "<body><p>Dear $!data.get('name'), <b>$!data.get('promocode')</b></p></body>"
+"#;
+
+const WORKFLOW: &str = "
+workflow: birthday
+start: { event: birthday }
+steps:
+  - id: code
+    block: get-promocode
+    with: { type: birthday, discount: 10, days: 0 }
+    ports: { exhausted: end }
+  - id: mail
+    block: send-message
+    with: { channel: email, message: mail }
+";
+
+impl Shop {
+    fn new(port: u16) -> Shop {
+        let shop = Shop(tempfile::tempdir().unwrap());
+        shop.file(
+            "promoflow.toml",
+            &format!(
+                "[[channel]]\ntype = \"smtp\"\nhost = \"127.0.0.1\"\nport = {port}\n\
+                 security = \"none\"\nfrom = \"Крамниця <shop@example.com>\"\ntimeout-seconds = 5\n"
+            ),
+        );
+        let mut codes = "code,expirationDate,discount,type\n".to_owned();
+        (0..9).for_each(|n| codes.push_str(&format!("S-{n},2999-12-31,10,birthday\n")));
+        shop.file("codes.csv", &codes);
+        shop.file("message.yaml", MESSAGE);
+        shop.file("workflow.yaml", WORKFLOW);
+        shop.done(&["codes", "import", "codes.csv"]);
+        shop.done(&["message", "apply", "message.yaml"]);
+        shop.done(&["workflow", "apply", "workflow.yaml"]);
+        shop
+    }
+
+    fn file(&self, name: &str, content: &str) {
+        std::fs::write(self.0.path().join(name), content).unwrap();
+    }
+
+    fn done(&self, args: &[&str]) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_promoflow"));
+        command.args(args).current_dir(self.0.path());
+        for name in [
+            "PROMOFLOW_DB",
+            "PROMOFLOW_BLOCKS",
+            "PROMOFLOW_CACHE",
+            "PROMOFLOW_CONFIG",
+        ] {
+            command.env_remove(name);
+        }
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn send(&self, address: &str, name: &str) {
+        let (address, name) = (format!("EmailAddress={address}"), format!("name={name}"));
+        self.done(&[
+            "event", "send", "--type", "birthday", "--param", &address, "--param", &name,
+        ]);
+    }
+
+    /// The last delivery.
+    fn delivery(&self) -> Value {
+        let listed = self.done(&["outbox", "list", "--json"]);
+        serde_json::from_str(listed.lines().last().unwrap()).unwrap()
+    }
+
+    /// Has the last delivery tried again now.
+    fn again(&self) {
+        let delivery = self.delivery();
+        self.done(&["outbox", "retry", delivery["delivery"].as_str().unwrap()]);
+        self.done(&["work", "--until-idle"]);
+    }
+}
+
+fn headers(mail: &Value, name: &str) -> Vec<String> {
+    let all = mail["headers"].as_array().unwrap();
+    let named = all.iter().filter(|header| header[0] == name);
+    named
+        .map(|header| header[1].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn a_mail_reads_as_it_was_written_and_what_values_bring_makes_no_header() {
+    let mut server = Server::start();
+    let shop = Shop::new(server.port);
+    shop.send("ann@example.com", "Ann\r\nBcc: eve@example.com <i>");
+    assert_eq!(shop.delivery()["state"], "delivered");
+    let mail = server.mail();
+    assert_eq!(
+        mail["envelope"],
+        serde_json::json!(["shop@example.com", "ann@example.com"])
+    );
+    assert_eq!(mail["defects"], serde_json::json!([]));
+    let one_line = "Ann Bcc: eve@example.com <i>";
+    assert_eq!(
+        headers(&mail, "subject"),
+        [format!("З днем народження, {one_line}!")]
+    );
+    assert_eq!(headers(&mail, "from"), ["Крамниця <shop@example.com>"]);
+    assert_eq!(headers(&mail, "reply-to"), ["Help <help@example.com>"]);
+    assert_eq!(headers(&mail, "x-campaign"), [one_line]);
+    assert_eq!(headers(&mail, "to"), ["ann@example.com"]);
+    assert!(headers(&mail, "bcc").is_empty(), "{mail}");
+    assert_eq!(headers(&mail, "date").len(), 1);
+    assert_eq!(mail["text"].as_str().unwrap().trim(), "Code: S-0");
+    let html = mail["html"].as_str().unwrap();
+    assert!(html.contains("&lt;i&gt;, <b>S-0</b>"), "{html}");
+    assert!(html.contains("display:none"), "{html}");
+}
+
+#[test]
+fn what_is_refused_for_now_is_tried_again_under_the_same_identity() {
+    let mut server = Server::start();
+    let shop = Shop::new(server.port);
+    let mut identities = Vec::new();
+    for (number, address) in ["busy@example.com", "later@example.com", "drop@example.com"]
+        .into_iter()
+        .enumerate()
+    {
+        shop.send(address, "Ann");
+        let delivery = shop.delivery();
+        assert_eq!(delivery["state"], "pending", "{delivery}");
+        assert_eq!(delivery["attempts"], 1, "{delivery}");
+        let error = delivery["error"].as_str().unwrap();
+        assert!(!error.contains("example.com"), "{error}");
+        shop.again();
+        assert_eq!(shop.delivery()["state"], "delivered", "{address}");
+        let mail = server.mail();
+        assert_eq!(
+            mail["text"].as_str().unwrap().trim(),
+            format!("Code: S-{number}")
+        );
+        let [identity] = headers(&mail, "message-id").try_into().unwrap();
+        assert!(
+            identity.starts_with(&format!("<delivery-{}@", number + 1)),
+            "{identity}"
+        );
+        identities.push(identity);
+    }
+    identities.dedup();
+    assert_eq!(identities.len(), 3);
+}
+
+#[test]
+fn what_is_refused_for_good_fails_and_a_server_that_is_away_refuses_nothing() {
+    let server = Server::start();
+    let shop = Shop::new(server.port);
+    shop.send("never@example.com", "Ann");
+    let delivery = shop.delivery();
+    assert_eq!(delivery["state"], "failed", "{delivery}");
+    assert_eq!(delivery["error"], "the mail server answered 550");
+    drop(server);
+    shop.send("ann@example.com", "Ann");
+    let delivery = shop.delivery();
+    assert_eq!(delivery["state"], "pending", "{delivery}");
+}
