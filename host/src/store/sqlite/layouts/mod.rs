@@ -16,7 +16,7 @@ const LAYOUTS: &[&str] = &[
     include_str!("01-first.sql"),
     include_str!("02-installation.sql"),
     include_str!("03-waiters.sql"),
-    include_str!("07-service.sql"),
+    include_str!("04-service.sql"),
 ];
 
 /// The layout that this program reads and writes: how many there are.
