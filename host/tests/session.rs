@@ -309,6 +309,45 @@ fn p11_a_test_run_tells_the_code_and_changes_nothing() {
 }
 
 #[test]
+fn p11_a_test_run_of_a_file_tells_each_line_and_changes_nothing() {
+    let shop = Shop::ready();
+    let event = |name: &str| {
+        let params = json!({ "EmailAddress": format!("{name}@example.com"), "firstName": name });
+        json!({ "eventTypeKey": "birthday", "params": params }).to_string()
+    };
+    let lines = [event("ann"), "{".to_owned(), event("ben")].join("\n");
+    shop.file("events.jsonl", &lines);
+    let before = shop.done(&["codes", "export"]);
+    let file = ["event", "send", "--test", "--file", "events.jsonl"];
+    let (told, status) = shop.json(&file);
+    assert_eq!(status, Some(2), "{told:?}");
+    let lines: Vec<_> = told
+        .iter()
+        .map(|one| (&one["line"], &one["status"]))
+        .collect();
+    let wanted = [(1, "test"), (2, "rejected"), (3, "test")];
+    let wanted: Vec<_> = wanted
+        .map(|(line, status)| (json!(line), json!(status)))
+        .to_vec();
+    assert_eq!(
+        lines,
+        wanted.iter().map(|(a, b)| (a, b)).collect::<Vec<_>>()
+    );
+    for (at, name) in [(0, "ann"), (2, "ben")] {
+        let would = &told[at]["would"][0];
+        assert_eq!(
+            would["deliveries"][0]["address"],
+            format!("{name}@example.com")
+        );
+        assert_eq!(would["heldOff"], Value::Null);
+    }
+    // Each is tested alone: both would get the first code.
+    assert_eq!(told[0]["would"][0]["code"], told[2]["would"][0]["code"]);
+    assert_eq!(shop.done(&["codes", "export"]), before);
+    assert!(shop.json(&["run", "list"]).0.is_empty());
+}
+
+#[test]
 fn a_command_that_reads_does_not_make_a_database() {
     let shop = Shop::new();
     let refused = shop.run(&["codes", "list", "--db", "none.db"]);
