@@ -348,6 +348,50 @@ fn p11_a_test_run_of_a_file_tells_each_line_and_changes_nothing() {
 }
 
 #[test]
+fn a_backup_is_a_whole_database_of_one_moment_and_overwrites_nothing() {
+    let shop = Shop::ready();
+    let send = |count: usize| {
+        let events: String = (0..count)
+            .map(|n| {
+                let params = json!({ "EmailAddress": format!("c{n}@example.com") });
+                let id = format!("b-{n}");
+                json!({ "id": id, "eventTypeKey": "birthday", "params": params }).to_string() + "\n"
+            })
+            .collect();
+        shop.file("events.jsonl", &events);
+        shop.command(&["event", "send", "--file", "events.jsonl"])
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap()
+    };
+    let mut sender = send(2_000);
+    let mut copies = Vec::new();
+    while sender.try_wait().unwrap().is_none() {
+        let name = format!("copy-{}.db", copies.len());
+        shop.one(&["backup", &name]);
+        copies.push(name);
+    }
+    assert!(sender.wait().unwrap().success());
+    shop.one(&["backup", "last.db"]);
+    copies.push("last.db".to_owned());
+    for copy in &copies {
+        let audit = shop.run(&["audit", "--db", copy]);
+        assert!(audit.status.success(), "{copy}: {}", text(&audit.stdout));
+    }
+    assert_eq!(
+        shop.json(&["run", "list", "--db", "last.db"]).0.len(),
+        2_000
+    );
+    assert_eq!(
+        shop.done(&["codes", "export", "--db", "last.db"]),
+        shop.done(&["codes", "export"])
+    );
+    let refused = shop.run(&["backup", "last.db"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(shop.run(&["audit", "--db", "last.db"]).status.success());
+}
+
+#[test]
 fn a_command_that_reads_does_not_make_a_database() {
     let shop = Shop::new();
     let refused = shop.run(&["codes", "list", "--db", "none.db"]);

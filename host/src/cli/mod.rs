@@ -7,6 +7,7 @@
 
 mod args;
 mod audit;
+mod backup;
 mod block;
 mod codes;
 mod demo;
@@ -80,6 +81,7 @@ enum Command {
     #[command(subcommand)]
     Settings(settings::SettingsCommand),
     Audit(audit::Audit),
+    Backup(backup::Backup),
     /// Contacts: not part of this release yet.
     #[command(hide = true)]
     Contact(args::Rest),
@@ -124,6 +126,7 @@ fn dispatch(command: Command, session: &Session, out: &mut Out) -> Done {
         Command::Block(block) => block.run(session, out),
         Command::Settings(settings) => settings.run(session, out),
         Command::Audit(audit) => audit.run(session, out),
+        Command::Backup(backup) => backup.run(session, out),
         Command::Contact(_) => Err(Failure::not_yet("`promoflow contact`")),
     }
 }

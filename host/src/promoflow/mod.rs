@@ -246,6 +246,12 @@ impl Promoflow {
         Ok(self.store.rested(all.0, all.1, now)?)
     }
 
+    /// Copies the database as it is at one moment into a new file, durably, while others write. A
+    /// file that is there is left alone and an error.
+    pub fn backup(&self, to: &std::path::Path) -> Result<()> {
+        Ok(self.store.backup(to)?)
+    }
+
     /// Re-derives the promises from the stored rows.
     pub fn audit(&self) -> Result<Vec<Audited>> {
         Ok(self.store.audit()?)

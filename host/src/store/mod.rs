@@ -201,6 +201,10 @@ pub trait Store: Send + Sync {
     /// A number that changes when another process or connection has committed.
     fn change_mark(&self) -> Result<u64>;
 
+    /// Copies everything as it is at one moment into a new file, durably, while others write. A file
+    /// that is there is left alone and an error.
+    fn backup(&self, to: &std::path::Path) -> Result<()>;
+
     /// Re-derives the promises from the stored rows.
     fn audit(&self) -> Result<Vec<Audited>>;
 

@@ -8,6 +8,7 @@ mod after;
 mod answers;
 mod attempts;
 mod audit;
+mod backup;
 mod catalog;
 mod codes;
 mod commit;
@@ -145,6 +146,13 @@ impl SqliteStore {
 
     fn pool_changed(&self) {
         self.pool_changes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Writes what the database holds now into a new file of that name.
+    fn snapshot(&self, name: &str) -> Result<()> {
+        // Not within a transaction, which SQLite refuses here.
+        connect(&self.path)?.execute("VACUUM INTO ?1", [name])?;
+        Ok(())
     }
 
     /// Reads on a connection of its own, in one transaction, so that what is read fits together.
@@ -524,6 +532,10 @@ impl Store for SqliteStore {
             .prepare_cached("PRAGMA data_version")?
             .query_row([], |row| row.get(0))?;
         Ok(mark.unsigned_abs())
+    }
+
+    fn backup(&self, to: &Path) -> Result<()> {
+        backup::write(self, to)
     }
 
     fn audit(&self) -> Result<Vec<Audited>> {

@@ -1,0 +1,44 @@
+//! `promoflow backup`: a copy of the database while others write.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use super::failure::{Done, Failure, Status};
+use super::output::Out;
+use super::session::Session;
+
+/// Copy the database into a new file, while others go on writing.
+///
+/// The copy is the database as it was at one moment. To go back to it, end every process that
+/// uses the database, move its files away and put the copy in their place. Whatever happened after
+/// the copy is unknown then: codes that went out since are free in it, so retire those that the
+/// outbox or the mail server tell, before anything runs.
+#[derive(Args)]
+#[command(after_help = "Example:\n  promoflow backup shop-2030-05-01.db --db shop.db")]
+pub(super) struct Backup {
+    /// The file to write. One that is there is refused.
+    file: PathBuf,
+}
+
+impl Backup {
+    pub(super) fn run(&self, session: &Session, out: &mut Out) -> Done {
+        let promoflow = session.open()?;
+        if self.file.exists() {
+            let refused = format_args!("{} is there already", self.file.display());
+            return Err(Failure::refused(refused).hint("name a file that is not"));
+        }
+        promoflow.backup(&self.file)?;
+        let size = std::fs::metadata(&self.file).map_or(0, |file| file.len());
+        if out.is_json() {
+            out.json(&json!({ "file": self.file.display().to_string(), "bytes": size }))?;
+        } else {
+            out.line(format_args!(
+                "Copied to {}, {size} bytes.",
+                self.file.display()
+            ))?;
+        }
+        Ok(Status::Done)
+    }
+}

@@ -1,0 +1,54 @@
+//! A copy of the database while others write.
+
+use std::fs::{self, File, OpenOptions};
+use std::path::{Path, PathBuf};
+
+use super::{Result, SqliteStore, StoreError};
+
+/// Writes the database as it is at one moment into a new file, and makes that durable.
+///
+/// A snapshot of the log is read, so writers go on meanwhile and the copy is never begun anew. It
+/// is made under another name, so that what stands under `to` is whole.
+pub(super) fn write(store: &SqliteStore, to: &Path) -> Result<()> {
+    let failed = |what: &str, path: &Path, error: std::io::Error| {
+        StoreError::Open(format!("cannot {what} {}: {error}", path.display()))
+    };
+    // Taken for good before anything is written: a file that is there is never overwritten.
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(to)
+        .map_err(|error| failed("make", to, error))?;
+    let unfinished = unfinished(to);
+    let done = (|| {
+        let name = unfinished
+            .to_str()
+            .ok_or_else(|| StoreError::Open(format!("{} is not UTF-8", unfinished.display())))?;
+        store.snapshot(name)?;
+        File::open(&unfinished)
+            .and_then(|file| file.sync_all())
+            .map_err(|error| failed("make durable", &unfinished, error))?;
+        fs::rename(&unfinished, to).map_err(|error| failed("write", to, error))?;
+        let folder = to.parent().filter(|folder| *folder != Path::new(""));
+        let folder = folder.unwrap_or(Path::new("."));
+        File::open(folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(|error| failed("make durable", folder, error))
+    })();
+    if done.is_err() {
+        for path in [&unfinished, to] {
+            if let Err(error) = fs::remove_file(path)
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                tracing::warn!("cannot remove {}: {error}", path.display());
+            }
+        }
+    }
+    done
+}
+
+fn unfinished(to: &Path) -> PathBuf {
+    let mut name = to.as_os_str().to_owned();
+    name.push(format!(".{}.unfinished", std::process::id()));
+    PathBuf::from(name)
+}
