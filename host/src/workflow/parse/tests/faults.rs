@@ -302,13 +302,11 @@ stop: { event: left }
 steps:
   - id: code
     block: get-promocode
-    with: { type: a, discount: 1, when-empty: wait, reuse: { contact: 30d } }
+    with: { type: a, discount: 1, when-empty: port, reuse: { contact: 30d } }
   - id: mail
     block: send-message
     with: { message: birthday-email, allowed-hours: 09:00-21:00, time-zone: Europe/Kyiv }
-" => "w.yaml:7:47: `when-empty: wait` is not supported yet
-w.yaml:7:47: expected one of fail, port, { code: … } for `when-empty`, found `wait`
-w.yaml:10:38: `allowed-hours` is not supported yet
+" => "w.yaml:10:38: `allowed-hours` is not supported yet
 w.yaml:10:66: `time-zone` is not supported yet";
 
     a_workflow_stands_once_in_a_file:
