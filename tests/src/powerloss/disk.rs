@@ -14,7 +14,8 @@ pub enum Fault {
     /// Nothing.
     #[default]
     None,
-    /// It has no room: a write fails that makes a file longer.
+    /// It has no room: every write fails, as where a file system writes elsewhere what it
+    /// overwrites. (One that overwrites in place lets a log that begins anew take some more.)
     Full,
     /// The n-th write from now fails, and the later ones do not.
     Write(u64),
@@ -116,12 +117,12 @@ impl Disk {
         self.state().files.remove(path);
     }
 
-    /// Whether a write at that place may be done; `grows`: it makes the file longer.
-    pub(super) fn may_write(&self, grows: bool) -> Result<(), Fault> {
+    /// Whether a write may be done.
+    pub(super) fn may_write(&self) -> Result<(), Fault> {
         let mut state = self.state();
         let fault = state.fault;
         match &mut state.fault {
-            Fault::Full if grows => {}
+            Fault::Full => {}
             Fault::Write(0) => state.fault = Fault::None,
             Fault::Write(left) => {
                 *left -= 1;

@@ -215,11 +215,7 @@ unsafe extern "C" fn write(
         let Some(Watched { path, disk }) = watched(file) else {
             return write_inner(file, from, amount, at);
         };
-        let mut size = 0;
-        if file_size(file, &mut size) != ffi::SQLITE_OK {
-            return ffi::SQLITE_IOERR_WRITE;
-        }
-        match disk.may_write(at + ffi::sqlite3_int64::from(amount) > size) {
+        match disk.may_write() {
             Ok(()) => {}
             Err(Fault::Full) => return ffi::SQLITE_FULL,
             Err(_) => return ffi::SQLITE_IOERR_WRITE,
