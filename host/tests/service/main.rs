@@ -7,6 +7,7 @@
 mod cloudevents;
 mod ending;
 mod events;
+mod examples;
 mod idempotency;
 mod keys;
 mod limits;

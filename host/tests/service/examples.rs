@@ -1,0 +1,131 @@
+//! The commands of README.md and docs/api.md, run by bash as they are written there.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use crate::service::{Service, Shop, client, until};
+
+const README: &str = include_str!("../../../README.md");
+const GUIDE: &str = include_str!("../../../docs/api.md");
+
+/// The fenced blocks of a page, each with its language.
+fn blocks(page: &str) -> Vec<(&str, &str)> {
+    let fenced = page.split("\n```").skip(1).step_by(2);
+    fenced.map(|text| text.split_once('\n').unwrap()).collect()
+}
+
+/// Bash in a folder, with the program at hand.
+fn bash(folder: &Path, script: &str) -> Command {
+    let program = Path::new(env!("CARGO_BIN_EXE_promoflow"));
+    let path = std::env::var("PATH").unwrap();
+    let path = format!("{}:{path}", program.parent().unwrap().display());
+    let mut bash = Command::new("bash");
+    bash.args(["-euo", "pipefail", "-c", script]);
+    bash.current_dir(folder).env("PATH", path);
+    bash
+}
+
+/// What a script says, which must end well.
+fn said(mut bash: Command, script: &str) -> String {
+    let output = bash.output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{script}\n{said}{error}");
+    said
+}
+
+#[test]
+fn every_example_of_the_guide_does_what_it_says() {
+    let shop = Shop::new();
+    let service = shop.serve();
+    let scripts: Vec<_> = blocks(GUIDE)
+        .into_iter()
+        .filter_map(|(language, script)| (language == "sh").then_some(script))
+        .collect();
+    let calls: usize = scripts.iter().map(|one| one.matches("curl").count()).sum();
+    assert!(calls > 30, "{calls} calls in {} blocks", scripts.len());
+    for script in scripts {
+        let mut bash = bash(&shop.path("."), script);
+        bash.env("KEY", &service.key).env("URL", &service.url);
+        said(bash, script);
+    }
+    // The guide's events of the type `spring` take its two codes of that type.
+    until(|| {
+        let sent = service.at("/api/v1/outbox?state=delivered");
+        sent.as_array().unwrap().len() == 2
+    });
+    let spring = service.at("/api/v1/promocodes/count?type=spring");
+    assert_eq!(
+        (&spring["available"], &spring["used"]),
+        (&0.into(), &2.into())
+    );
+    shop.audited();
+}
+
+/// The blocks below a heading of the README.
+fn below(heading: &str) -> Vec<&'static str> {
+    let (_, rest) = README.split_once(heading).unwrap();
+    let section = rest
+        .split_once("\n## ")
+        .map_or(rest, |(section, _)| section);
+    blocks(section)
+        .into_iter()
+        .map(|(_, block)| block)
+        .collect()
+}
+
+/// The service as the README starts it, on another port.
+fn started(folder: &Path, line: &str) -> (Child, String) {
+    let line = line.replace(":8080", ":0");
+    let mut serving = bash(folder, &format!("exec {line}"));
+    let mut child = serving.stdout(Stdio::piped()).spawn().unwrap();
+    let mut told = String::new();
+    let stdout = child.stdout.as_mut().unwrap();
+    BufReader::new(stdout).read_line(&mut told).unwrap();
+    let url = told.strip_prefix("Listening on ").unwrap();
+    let url = url.split(';').next().unwrap().to_owned();
+    (child, url)
+}
+
+#[test]
+fn the_service_of_the_readme_takes_codes_and_sends_them() {
+    let shop = Shop::new();
+    let folder = shop.path(".");
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/birthday");
+    for file in std::fs::read_dir(example).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), folder.join(file.file_name())).unwrap();
+    }
+    let compose = below("\n## You compose workflows\n")[0];
+    let sent = said(bash(&folder, compose), compose);
+    assert!(sent.contains("ann@example.com"), "{sent}");
+
+    let [start, calls] = below("\n## You serve\n")[..] else {
+        panic!("the README starts a service, and calls it");
+    };
+    let (make_key, serve) = start.split_once('\n').unwrap();
+    let key = said(bash(&folder, make_key), make_key);
+    let key = key.split_whitespace().find(|word| word.starts_with("pf_"));
+    let (child, url) = started(&folder, serve);
+    let service = Service {
+        key: key.unwrap().to_owned(),
+        url,
+        child,
+        client: client(None),
+    };
+    let left = || service.at("/api/v1/promocodes/count?type=birthday")["count"].as_u64();
+    let before = left().unwrap();
+    let mut bash = bash(
+        &folder,
+        &calls.replace("http://127.0.0.1:8080", &service.url),
+    );
+    bash.env("KEY", &service.key);
+    let told = said(bash, calls);
+    assert!(told.contains("\"status\":\"accepted\""), "{told}");
+    until(|| {
+        let sent = service.at("/api/v1/outbox?state=delivered");
+        sent.as_array().unwrap().len() == 2
+    });
+    assert_eq!(left().unwrap(), before - 1);
+}
