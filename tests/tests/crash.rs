@@ -2,9 +2,10 @@
 #![cfg(unix)]
 
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use promoflow::failpoint::Failpoint;
+use promoflow_tests::crash::serve::{self, ServePlan};
 use promoflow_tests::crash::{Plan, run};
 
 /// The binary is of another package: a call for the whole workspace builds it beside the tests.
@@ -75,4 +76,32 @@ fn p7_what_was_acknowledged_survives_a_hundred_kills_and_leaves_once() {
     for point in Failpoint::ALL {
         assert!(summary.kills.contains_key(point.name()), "{summary}");
     }
+}
+
+#[test]
+fn p7_what_the_service_acknowledged_survives_kills_and_has_one_run() {
+    let seed = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("it is after 1970")
+        .as_secs();
+    println!("--seed {seed}");
+    let plan = ServePlan {
+        program: program(),
+        time: Duration::from_secs(6),
+        kills: 3,
+        connections: 32,
+        // Each letter is a file that is synced: no more than are written in a moment at the end.
+        pause: Duration::from_millis(30),
+        seed,
+    };
+    let summary = serve::run(&plan).expect("the harness comes to its end");
+    println!("{summary}");
+    assert!(summary.holds(), "{summary}");
+    assert_eq!(summary.kills, 3);
+    assert!(summary.events > 500, "{summary}");
+    assert!(
+        summary.duplicates > 0 && summary.unanswered > 0,
+        "{summary}"
+    );
+    assert!(summary.uploads > 5, "{summary}");
 }

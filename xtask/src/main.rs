@@ -19,6 +19,9 @@ Usage: cargo xtask COMMAND
   crash [--kills N] [--seed S]
                           kills processes of the real binary under load, 100 unless told, and
                           compares what they acknowledged with what is there
+  crash --serve [--seconds N] [--kills N] [--connections N] [--seed S]
+                          the same of the HTTP service: 32 connections send events for 60 seconds,
+                          and it is killed ten times, unless told
   build                   builds target/release/promoflow
   bench [GROUP…]          measures the figures beside what they are compared with, and writes
                           target/bench/report.json; groups: durable latency blocks import start

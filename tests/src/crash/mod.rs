@@ -11,6 +11,7 @@ mod letters;
 mod load;
 mod process;
 mod random;
+pub mod serve;
 mod summary;
 
 use std::path::PathBuf;

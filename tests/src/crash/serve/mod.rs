@@ -1,0 +1,126 @@
+//! The service under fire: clients send events over HTTP and upload codes while `promoflow serve`
+//! is killed by SIGKILL and started again.
+//!
+//! A client that gets no answer sends the same event again, as clients do, until it has one. What
+//! was answered goes into the ledger, which is compared at the end as that of the other harness.
+
+mod clients;
+mod connection;
+mod service;
+mod summary;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use super::compare::compare;
+use super::ledger::Ledger;
+use super::letters::Mailbox;
+use super::process::Shop;
+use super::random::Random;
+use crate::{CODE_THEN_MAIL, MAIL};
+use clients::Clients;
+use service::Service;
+pub use summary::ServeSummary;
+
+/// Codes in the pool for each second and as many events: more than the service takes.
+const EVENTS_A_SECOND: u64 = 10_000;
+
+/// What to do.
+#[derive(Clone, Debug)]
+pub struct ServePlan {
+    /// The binary.
+    pub program: PathBuf,
+    /// How long events are sent.
+    pub time: Duration,
+    /// How often the service is killed in that time.
+    pub kills: u64,
+    /// Clients that send events, each the next when the one before is answered.
+    pub connections: usize,
+    /// How long a client waits after an answer; none: it sends as fast as it can.
+    pub pause: Duration,
+    /// What the choices come from.
+    pub seed: u64,
+}
+
+/// Kills as planned, and compares. The summary has the offences, if there are any.
+pub fn run(plan: &ServePlan) -> Result<ServeSummary> {
+    let folder = tempfile::tempdir()?;
+    let database = folder.path().join("shop.db");
+    let shop = Shop {
+        program: plan.program.clone(),
+        ledger: Arc::new(Ledger::new(&folder.path().join("ledger.jsonl"))?),
+        errors: folder.path().join("stderr.txt"),
+        database: database.clone(),
+    };
+    let most = plan.time.as_secs().max(1) * EVENTS_A_SECOND;
+    let key = set_up(&shop, most)?;
+    let mut random = Random::new(plan.seed);
+    let mut summary = ServeSummary::new(plan);
+
+    let mut service = Service::start(&shop, "127.0.0.1:0")?;
+    let clients = Clients::start(plan, &shop.ledger, &service.address, &key, most);
+    let began = Instant::now();
+    let share = plan.time / u32::try_from(plan.kills + 1)?;
+    for kill in 1..=u32::try_from(plan.kills)? {
+        let later = Duration::from_millis(random.below(u64::try_from(share.as_millis())? / 2));
+        let moment = began + share * kill + later;
+        thread::sleep(moment.saturating_duration_since(Instant::now()));
+        let address = service.address.clone();
+        service.kill()?;
+        summary.kills += 1;
+        service = Service::start(&shop, &address)?;
+        summary.slowest_start = summary.slowest_start.max(service.start);
+    }
+    thread::sleep((began + plan.time).saturating_duration_since(Instant::now()));
+    summary.took = began.elapsed();
+    clients.end(&mut summary)?;
+    service.end().context("told to end, the service")?;
+
+    shop.succeed(&["work", "--until-idle"])?;
+    let mut mailbox = Mailbox::new(promoflow::maildir_beside(&database));
+    mailbox.collect()?;
+    shop.ledger.read(|acknowledged| {
+        summary
+            .offences
+            .extend(compare(&database, acknowledged, &mailbox)?);
+        summary.acknowledged(acknowledged);
+        anyhow::Ok(())
+    })?;
+    summary.letters = mailbox.letters.len();
+    summary.repeated = mailbox.repeated();
+    if let Err(error) = shop.succeed(&["audit"]) {
+        summary.offences.push(format!("the audit: {error:#}"));
+    }
+    if !summary.holds() {
+        summary.kept = Some(folder.keep());
+    }
+    Ok(summary)
+}
+
+/// A pool, a workflow of two blocks, and the key of the clients.
+fn set_up(shop: &Shop, codes: u64) -> Result<String> {
+    let folder = shop.database.parent().context("a file in a folder")?;
+    for (command, name, text) in [
+        ("message", "mail.yaml", MAIL),
+        ("workflow", "birthday.yaml", CODE_THEN_MAIL),
+    ] {
+        let file = folder.join(name);
+        std::fs::write(&file, text)?;
+        shop.succeed(&[command, "apply", &file.to_string_lossy()])?;
+    }
+    let mut csv = "code,expirationDate,discount,type\n".to_owned();
+    for number in 0..codes {
+        csv.push_str(&format!("S{number},2999-12-31,10,birthday\n"));
+    }
+    let file = folder.join("codes.csv");
+    std::fs::write(&file, csv)?;
+    shop.succeed(&["codes", "import", &file.to_string_lossy()])?;
+    let made = shop.succeed(&["key", "create", "--scopes", "codes,events"])?;
+    let made: serde_json::Value = serde_json::from_str(&made)?;
+    let secret = made["secret"].as_str();
+    Ok(secret.context("a key has a secret")?.to_owned())
+}
