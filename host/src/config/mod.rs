@@ -3,108 +3,39 @@
 //! Every key is documented in `docs/configuration.md`. What is unknown or wrong is an error with its
 //! line and column; nothing is guessed.
 
+mod channel;
+mod file;
 mod secret;
+mod smtp;
 
 use std::path::Path;
 
 use anyhow::Context;
-use serde::Deserialize;
 
+pub use channel::{ChannelConfig, MaildirConfig, Transport};
 pub use secret::Secret;
+pub use smtp::{Security, SmtpConfig};
+
+use file::Source;
 
 /// A configuration file.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[derive(Debug, Default)]
 pub struct Config {
     /// The channels. A letter goes through the first that takes its kind.
-    #[serde(default, rename = "channel")]
     pub channels: Vec<ChannelConfig>,
-}
-
-/// A channel of a configuration file.
-#[derive(Debug, Deserialize)]
-#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum ChannelConfig {
-    /// Email through a mail server.
-    Smtp(SmtpConfig),
-    /// Files that mail programs open, of letters of every kind.
-    Maildir {
-        /// The folder.
-        folder: std::path::PathBuf,
-    },
-}
-
-/// How to reach a mail server.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct SmtpConfig {
-    /// The server's name.
-    pub host: String,
-    /// Its port; without it, 587 with STARTTLS, 465 with TLS, 25 without either.
-    pub port: Option<u16>,
-    /// Whether the conversation is encrypted; STARTTLS unless this says otherwise.
-    #[serde(default)]
-    pub security: Security,
-    /// Whom letters are from whose message names nobody.
-    pub from: String,
-    /// Who logs in.
-    pub username: Option<String>,
-    /// With what.
-    pub password: Option<Secret>,
-    /// The name that the host gives itself; without it, the machine's.
-    pub hello: Option<String>,
-    /// Connections that are open at one time.
-    #[serde(default = "connections")]
-    pub connections: u32,
-    /// How long the server may take for an answer.
-    #[serde(default = "timeout_seconds")]
-    pub timeout_seconds: u64,
-}
-
-fn connections() -> u32 {
-    4
-}
-
-fn timeout_seconds() -> u64 {
-    30
-}
-
-impl SmtpConfig {
-    /// The server's port.
-    pub fn port(&self) -> u16 {
-        self.port.unwrap_or(match self.security {
-            Security::None => 25,
-            Security::Starttls => 587,
-            Security::Tls => 465,
-        })
-    }
-}
-
-/// Whether a conversation with a mail server is encrypted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Security {
-    /// It is not: for servers on this machine.
-    None,
-    /// It begins in the clear and goes on encrypted, or not at all.
-    #[default]
-    Starttls,
-    /// From the first byte.
-    Tls,
 }
 
 impl Config {
     /// Reads a configuration; `name` stands in errors.
     pub fn parse(name: &str, text: &str) -> anyhow::Result<Config> {
-        let config: Config = toml::from_str(text).map_err(|error| {
-            let at = error.span().map(|span| place(text, span.start));
-            let at = at.map_or_else(String::new, |(line, column)| format!(":{line}:{column}"));
-            anyhow::anyhow!("{name}{at}: {}", error.message())
-        })?;
-        for channel in &config.channels {
-            channel.check().with_context(|| name.to_owned())?;
-        }
-        Ok(config)
+        let mut file = Source { name, text }.table()?;
+        file.refuse_unknown(&["channel"])?;
+        let channels = file.take_tables("channel")?.into_iter();
+        Ok(Config {
+            channels: channels
+                .map(ChannelConfig::read)
+                .collect::<Result<_, _>>()?,
+        })
     }
 
     /// Reads a configuration file.
@@ -113,55 +44,6 @@ impl Config {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
         Config::parse(&name, &text)
     }
-}
-
-impl ChannelConfig {
-    fn check(&self) -> anyhow::Result<()> {
-        let ChannelConfig::Smtp(smtp) = self else {
-            return Ok(());
-        };
-        let login = (smtp.username.is_some(), smtp.password.is_some());
-        anyhow::ensure!(
-            login.0 == login.1,
-            "the channel for {}: `username` and `password` go together",
-            smtp.host
-        );
-        anyhow::ensure!(
-            smtp.password.is_none() || smtp.security != Security::None || is_here(&smtp.host),
-            "the channel for {}: a password is not sent in the clear; expected `security` starttls or \
-             tls",
-            smtp.host
-        );
-        anyhow::ensure!(
-            (1..=64).contains(&smtp.connections),
-            "the channel for {}: `connections` must be 1 to 64",
-            smtp.host
-        );
-        anyhow::ensure!(
-            (1..=600).contains(&smtp.timeout_seconds),
-            "the channel for {}: `timeout-seconds` must be 1 to 600",
-            smtp.host
-        );
-        anyhow::ensure!(
-            crate::message::looks_like_mailbox(&smtp.from),
-            "the channel for {}: `from` must be a mailbox such as Shop <shop@example.com>",
-            smtp.host
-        );
-        Ok(())
-    }
-}
-
-/// Whether a server is on this machine.
-fn is_here(host: &str) -> bool {
-    matches!(host, "localhost" | "127.0.0.1" | "::1")
-}
-
-/// Line and column of a byte, counted from 1.
-fn place(text: &str, byte: usize) -> (usize, usize) {
-    let before = text.get(..byte).unwrap_or(text);
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
-    (line, column)
 }
 
 #[cfg(test)]
@@ -181,7 +63,7 @@ mod tests {
         let (example, _) = rest.split_once("```").unwrap();
         let config = Config::parse("promoflow.toml", example).unwrap();
         assert_eq!(config.channels.len(), 2);
-        let ChannelConfig::Smtp(smtp) = &config.channels[0] else {
+        let Transport::Smtp(smtp) = &config.channels[0].transport else {
             panic!("{config:?}")
         };
         assert_eq!((smtp.port(), smtp.security), (587, Security::Starttls));
@@ -189,17 +71,33 @@ mod tests {
 
     #[test]
     fn faults_are_told_with_their_place_and_what_is_expected() {
-        let unknown =
-            told("[[channel]]\ntype = \"smtp\"\nhost = \"h\"\nfrom = \"a@b\"\nprot = 1\n");
+        let section = told("[[chanel]]\ntype = \"smtp\"\n");
+        assert_eq!(
+            section,
+            "p.toml:1:3: unknown key `chanel`; did you mean `channel`?"
+        );
+        let smtp = "[[channel]]\ntype = \"smtp\"\nhost = \"mail.example.com\"\nfrom = \"a@b\"\n";
+        let unknown = told(&format!("{smtp}prot = 1\n"));
         assert!(
-            unknown.contains("prot") && unknown.contains("expected"),
+            unknown.starts_with("p.toml:5:1: ") && unknown.contains("expected one of"),
             "{unknown}"
         );
+        let port = told(&format!("{smtp}port = \"25\"\n"));
+        assert!(port.starts_with("p.toml:5:8: "), "{port}");
+        let missing = told("[[channel]]\ntype = \"smtp\"\nfrom = \"a@b\"\n");
+        assert!(
+            missing.starts_with("p.toml:1:1: ") && missing.contains("host"),
+            "{missing}"
+        );
+        let kind = told("[[channel]]\ntype = \"smpt\"\n");
+        assert_eq!(
+            kind,
+            "p.toml:2:8: unknown type `smpt`; did you mean `smtp`?"
+        );
         let kind = told("[[channel]]\ntype = \"pigeon\"\n");
-        assert!(kind.contains("pigeon") && kind.contains("smtp"), "{kind}");
+        assert!(kind.contains("expected one of smtp, "), "{kind}");
         let unclosed = told("[[channel]]\ntype = \"smtp\nhost = 1\n");
         assert!(unclosed.starts_with("p.toml:2:"), "{unclosed}");
-        let smtp = "[[channel]]\ntype = \"smtp\"\nhost = \"mail.example.com\"\nfrom = \"a@b\"\n";
         let clear = told(&format!(
             "{smtp}security = \"none\"\nusername = \"u\"\npassword = {{ env = \"P\" }}\n"
         ));
@@ -210,5 +108,9 @@ mod tests {
         assert!(sender.contains("mailbox"), "{sender}");
         let plain = told(&format!("{smtp}username = \"u\"\npassword = \"letmein\"\n"));
         assert!(!plain.contains("letmein"), "{plain}");
+        assert!(
+            plain.starts_with("p.toml:6:12: a secret is named"),
+            "{plain}"
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! Secrets: named in the configuration, kept elsewhere, printed nowhere.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
@@ -35,6 +36,16 @@ impl TryFrom<toml::Value> for Secret {
     }
 }
 
+/// The place, never the secret.
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kept::Env(name) => write!(f, "the variable {name}"),
+            Kept::File(path) => write!(f, "the file {}", path.display()),
+        }
+    }
+}
+
 impl Secret {
     /// The secret, as its place holds it now; a line break at the end of a file is none of it.
     pub fn read(&self) -> anyhow::Result<String> {
@@ -48,7 +59,7 @@ impl Secret {
             }
         };
         if secret.is_empty() {
-            bail!("a secret of the configuration is empty");
+            bail!("{self} holds an empty secret");
         }
         Ok(secret)
     }

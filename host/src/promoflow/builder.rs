@@ -9,7 +9,7 @@ use super::Promoflow;
 use crate::block::{Bounds, Grants};
 use crate::channel::{Channel, Maildir, Smtp};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{ChannelConfig, Config};
+use crate::config::{Config, Transport};
 use crate::store::sqlite::SqliteStore;
 
 /// Gathers what an installation is made of. Begin with [`Promoflow::builder`].
@@ -89,9 +89,9 @@ impl Builder {
     /// Adds the channels of a configuration file, in its order.
     pub fn configure(mut self, config: &Config) -> Result<Builder> {
         for channel in &config.channels {
-            self = match channel {
-                ChannelConfig::Smtp(smtp) => self.channel(Smtp::new(smtp)?),
-                ChannelConfig::Maildir { folder } => self.channel(Maildir::new(folder)),
+            self = match &channel.transport {
+                Transport::Smtp(smtp) => self.channel(Smtp::new(smtp)?),
+                Transport::Maildir(maildir) => self.channel(Maildir::new(&maildir.folder)),
             };
         }
         Ok(self)

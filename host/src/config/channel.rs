@@ -1,0 +1,70 @@
+//! `[[channel]]`: one way in which letters leave.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::SmtpConfig;
+use super::file::Table;
+use crate::document::{did_you_mean, shown};
+
+/// A channel of a configuration file.
+#[derive(Debug)]
+pub struct ChannelConfig {
+    /// What it is, with the keys of its kind.
+    pub transport: Transport,
+}
+
+/// What a channel is, as its `type` says.
+#[derive(Debug)]
+pub enum Transport {
+    /// Email through a mail server.
+    Smtp(SmtpConfig),
+    /// Files that mail programs open, of letters of every kind.
+    Maildir(MaildirConfig),
+}
+
+/// Where files go that mail programs open.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct MaildirConfig {
+    /// The folder.
+    pub folder: PathBuf,
+}
+
+const TYPES: [&str; 2] = ["smtp", "maildir"];
+
+impl ChannelConfig {
+    pub(super) fn read(mut table: Table<'_>) -> anyhow::Result<ChannelConfig> {
+        let kind: Option<Spanned<String>> = table.take("type")?;
+        let Some(kind) = kind else {
+            let message = format_args!(
+                "this channel has no `type`; expected one of {}",
+                TYPES.join(", ")
+            );
+            return Err(table.fault(message));
+        };
+        let (source, at) = (table.source, table.at.clone());
+        let transport = match kind.get_ref().as_str() {
+            "smtp" => {
+                let smtp: SmtpConfig = table.into()?;
+                smtp.check().map_err(|wrong| source.fault(at, wrong))?;
+                Transport::Smtp(smtp)
+            }
+            "maildir" => Transport::Maildir(table.into()?),
+            other => {
+                let hint = did_you_mean(other, TYPES)
+                    .unwrap_or_else(|| format!("expected one of {}", TYPES.join(", ")));
+                let message = format_args!("unknown type {}; {hint}", shown(other));
+                return Err(source.fault(kind.span(), message));
+            }
+        };
+        Ok(ChannelConfig { transport })
+    }
+}
+
+/// Whether a server is on this machine.
+pub(super) fn is_here(host: &str) -> bool {
+    matches!(host, "localhost" | "127.0.0.1" | "::1")
+}

@@ -1,0 +1,132 @@
+//! The file as text: sections that are taken by name, and the place of what is wrong.
+
+use std::ops::Range;
+
+use serde::de::DeserializeOwned;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, Error, ValueDeserializer};
+
+use crate::document::{did_you_mean, shown};
+
+/// A file's name and text, which say where a fault is.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'t> {
+    pub(super) name: &'t str,
+    pub(super) text: &'t str,
+}
+
+impl<'t> Source<'t> {
+    /// A fault at these bytes of the file.
+    pub(super) fn fault(self, at: Range<usize>, message: impl std::fmt::Display) -> anyhow::Error {
+        let (line, column) = place(self.text, at.start);
+        anyhow::anyhow!("{}:{line}:{column}: {message}", self.name)
+    }
+
+    /// The whole file as a table.
+    pub(super) fn table(self) -> anyhow::Result<Table<'t>> {
+        let table = DeTable::parse(self.text).map_err(|error| self.told(&error))?;
+        Ok(Table {
+            source: self,
+            at: table.span(),
+            entries: table.into_inner(),
+        })
+    }
+
+    /// What a value of the file says.
+    pub(super) fn read<T: DeserializeOwned>(
+        self,
+        value: Spanned<DeValue<'t>>,
+    ) -> anyhow::Result<T> {
+        T::deserialize(ValueDeserializer::from(value)).map_err(|error| self.told(&error))
+    }
+
+    fn told(self, error: &Error) -> anyhow::Error {
+        match error.span() {
+            Some(span) => self.fault(span, error.message()),
+            None => anyhow::anyhow!("{}: {}", self.name, error.message()),
+        }
+    }
+}
+
+/// A table of the file. What is taken out of it is known; what is left is not.
+pub(super) struct Table<'t> {
+    pub(super) source: Source<'t>,
+    pub(super) at: Range<usize>,
+    entries: DeTable<'t>,
+}
+
+impl<'t> Table<'t> {
+    fn new(source: Source<'t>, value: Spanned<DeValue<'t>>) -> anyhow::Result<Table<'t>> {
+        let at = value.span();
+        match value.into_inner() {
+            DeValue::Table(entries) => Ok(Table {
+                source,
+                at,
+                entries,
+            }),
+            other => Err(source.fault(
+                at,
+                format_args!("expected a table, found {}", other.type_str()),
+            )),
+        }
+    }
+
+    /// A fault of the table.
+    pub(super) fn fault(&self, message: impl std::fmt::Display) -> anyhow::Error {
+        self.source.fault(self.at.clone(), message)
+    }
+
+    /// The value of a key, if it is there.
+    pub(super) fn take<T: DeserializeOwned>(&mut self, key: &str) -> anyhow::Result<Option<T>> {
+        let Some(value) = self.entries.remove(key) else {
+            return Ok(None);
+        };
+        self.source.read(value).map(Some)
+    }
+
+    /// The tables of a key, `[[key]]` each, in the order of the file.
+    pub(super) fn take_tables(&mut self, key: &str) -> anyhow::Result<Vec<Table<'t>>> {
+        let Some(value) = self.entries.remove(key) else {
+            return Ok(Vec::new());
+        };
+        let at = value.span();
+        let DeValue::Array(tables) = value.into_inner() else {
+            let message = format!("expected [[{key}]] tables");
+            return Err(self.source.fault(at, message));
+        };
+        tables
+            .into_iter()
+            .map(|table| Table::new(self.source, table))
+            .collect()
+    }
+
+    /// All that is left, as one value.
+    pub(super) fn into<T: DeserializeOwned>(self) -> anyhow::Result<T> {
+        let value = Spanned::new(self.at, DeValue::Table(self.entries));
+        self.source.read(value)
+    }
+
+    /// Refuses keys that are none of these.
+    pub(super) fn refuse_unknown(&self, known: &[&str]) -> anyhow::Result<()> {
+        let unknown = self.entries.keys().filter(|key| {
+            let name: &str = key.get_ref();
+            !known.contains(&name)
+        });
+        let Some(key) = unknown.min_by_key(|key| key.span().start) else {
+            return Ok(());
+        };
+        let name: &str = key.get_ref();
+        let hint = did_you_mean(name, known.iter().copied())
+            .unwrap_or_else(|| format!("expected one of {}", known.join(", ")));
+        let message = format_args!("unknown key {}; {hint}", shown(name));
+        Err(self.source.fault(key.span(), message))
+    }
+}
+
+/// Line and column of a byte, counted from 1.
+fn place(text: &str, byte: usize) -> (usize, usize) {
+    let before = text.get(..byte).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+    (line, column)
+}

@@ -1,0 +1,85 @@
+//! `type = "smtp"`: how to reach a mail server.
+
+use serde::Deserialize;
+
+use super::Secret;
+use super::channel::is_here;
+
+/// How to reach a mail server.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SmtpConfig {
+    /// The server's name.
+    pub host: String,
+    /// Its port; without it, 587 with STARTTLS, 465 with TLS, 25 without either.
+    pub port: Option<u16>,
+    /// Whether the conversation is encrypted; STARTTLS unless this says otherwise.
+    #[serde(default)]
+    pub security: Security,
+    /// Whom letters are from whose message names nobody.
+    pub from: String,
+    /// Who logs in.
+    pub username: Option<String>,
+    /// With what.
+    pub password: Option<Secret>,
+    /// The name that the host gives itself; without it, the machine's.
+    pub hello: Option<String>,
+    /// Connections that are open at one time.
+    #[serde(default = "connections")]
+    pub connections: u32,
+    /// How long the server may take for an answer.
+    #[serde(default = "timeout_seconds")]
+    pub timeout_seconds: u64,
+}
+
+fn connections() -> u32 {
+    4
+}
+
+fn timeout_seconds() -> u64 {
+    30
+}
+
+/// Whether a conversation with a mail server is encrypted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Security {
+    /// It is not: for servers on this machine.
+    None,
+    /// It begins in the clear and goes on encrypted, or not at all.
+    #[default]
+    Starttls,
+    /// From the first byte.
+    Tls,
+}
+
+impl SmtpConfig {
+    /// The server's port.
+    pub fn port(&self) -> u16 {
+        self.port.unwrap_or(match self.security {
+            Security::None => 25,
+            Security::Starttls => 587,
+            Security::Tls => 465,
+        })
+    }
+
+    /// What is wrong beyond the form of each value.
+    pub(super) fn check(&self) -> Result<(), &'static str> {
+        if self.username.is_some() != self.password.is_some() {
+            return Err("`username` and `password` go together");
+        }
+        if self.password.is_some() && self.security == Security::None && !is_here(&self.host) {
+            return Err("a password is not sent in the clear; expected `security` starttls or tls");
+        }
+        if !(1..=64).contains(&self.connections) {
+            return Err("`connections` must be 1 to 64");
+        }
+        if !(1..=600).contains(&self.timeout_seconds) {
+            return Err("`timeout-seconds` must be 1 to 600");
+        }
+        if !crate::message::looks_like_mailbox(&self.from) {
+            return Err("`from` must be a mailbox such as Shop <shop@example.com>");
+        }
+        Ok(())
+    }
+}
