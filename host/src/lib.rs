@@ -60,6 +60,7 @@
 //! | [`outbox`], [`channel`] | committed deliveries, and how they leave the host |
 //! | [`store`] | the one trait through which state is read and committed; SQLite; the committer |
 //! | [`config`] | the configuration file |
+//! | [`metrics`] | what operators watch; any part counts there |
 //! | [`clock`], [`backoff`] | the time, and when to try again |
 //!
 //! Calls go one way: `api` → [`Promoflow`] → `run` → `block`, `pool`, `message`, `outbox` → `store`. To
@@ -77,6 +78,7 @@ pub mod event;
 pub mod failpoint;
 pub mod key;
 pub mod message;
+pub mod metrics;
 pub mod outbox;
 pub mod pool;
 mod promoflow;
@@ -85,4 +87,6 @@ pub mod run;
 pub mod store;
 pub mod workflow;
 
-pub use promoflow::{AppliedFile, Builder, Promoflow, Running, maildir_beside};
+pub use promoflow::{
+    AppliedFile, Builder, EXPIRING_DAYS, LaneOutlook, Promoflow, Running, maildir_beside,
+};

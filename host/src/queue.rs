@@ -100,6 +100,11 @@ impl<T> Queue<T> {
         state.items.is_empty() && state.takers > 0 && !state.closed
     }
 
+    /// How many items wait.
+    pub(crate) fn len(&self) -> usize {
+        self.state().items.len()
+    }
+
     /// Refuses what comes from now on. What is in the queue is still taken.
     pub(crate) fn close(&self) {
         self.state().closed = true;

@@ -30,6 +30,7 @@ mod health;
 mod idempotency;
 mod keys;
 mod messages;
+mod metrics;
 mod openapi;
 mod options;
 mod outbox;
@@ -49,7 +50,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
@@ -127,7 +128,7 @@ struct Area {
 }
 
 /// All resources, by what they ask of callers.
-fn areas() -> [Area; 4] {
+fn areas() -> [Area; 5] {
     let area = |routes, scope, rate, remembers| Area {
         routes,
         scope,
@@ -148,6 +149,7 @@ fn areas() -> [Area; 4] {
         area(workflows, Scope::Workflows, Rate::Others, true),
         // A secret is shown once, and not remembered.
         area(keys::router(), Scope::Admin, Rate::Others, false),
+        area(metrics::router(), Scope::Read, Rate::Others, false),
     ]
 }
 
@@ -172,7 +174,7 @@ fn router(api: Api) -> Router {
         .merge(openapi::router())
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_allowed)
-        .layer(from_fn(server::log))
+        .layer(from_fn_with_state(api.clone(), server::log))
         .layer(CatchPanicLayer::custom(panicked))
         // Every handler bounds its body itself, and says so as a problem.
         .layer(DefaultBodyLimit::disable())

@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::Response;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
@@ -193,8 +194,8 @@ impl Told {
     }
 }
 
-/// Notes each request. The path as it is routed, for the path itself may hold a promo code.
-pub(super) async fn log(request: Request, next: Next) -> Response {
+/// Notes and counts each request. The path as it is routed, for the path itself may hold a promo code.
+pub(super) async fn log(State(api): State<Api>, request: Request, next: Next) -> Response {
     let began = Instant::now();
     let method = request.method().clone();
     let path = request
@@ -202,12 +203,24 @@ pub(super) async fn log(request: Request, next: Next) -> Response {
         .get::<MatchedPath>()
         .map(|path| path.as_str().to_owned());
     let response = next.run(request).await;
+    let (route, status) = (path.as_deref().unwrap_or("-"), response.status().as_u16());
+    let took = began.elapsed();
+    let requests = &api.promoflow.metrics().requests;
+    requests.answered(known(&method), route, status, took);
     tracing::info!(
         %method,
-        path = path.as_deref().unwrap_or("-"),
-        status = response.status().as_u16(),
-        micros = began.elapsed().as_micros(),
+        path = route,
+        status,
+        micros = took.as_micros(),
         "request"
     );
     response
+}
+
+/// The method as it is counted: a client may make up any.
+fn known(method: &Method) -> &str {
+    match *method {
+        Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::DELETE => method.as_str(),
+        _ => "other",
+    }
 }

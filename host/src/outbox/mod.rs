@@ -15,6 +15,7 @@ use crate::channel::{Channel, Handover, Letter};
 use crate::clock::Clock;
 use crate::failpoint::{self, Failpoint};
 use crate::message::ChannelKind;
+use crate::metrics::Metrics;
 use crate::store::{
     AttemptEnd, AttemptOutcome, Committer, DeliveryId, DueDelivery, Reply, Store, StoreError, Unit,
 };
@@ -37,6 +38,7 @@ struct Work {
     committer: Arc<Committer>,
     channels: Vec<Arc<dyn Channel>>,
     installation: String,
+    metrics: Arc<Metrics>,
     stopping: AtomicBool,
 }
 
@@ -51,6 +53,7 @@ impl Dispatcher {
         clock: Arc<dyn Clock>,
         committer: Arc<Committer>,
         channels: Vec<Arc<dyn Channel>>,
+        metrics: Arc<Metrics>,
     ) -> Result<Dispatcher, StoreError> {
         let installation = store.installation()?;
         let work = Arc::new(Work {
@@ -59,6 +62,7 @@ impl Dispatcher {
             committer,
             channels,
             installation,
+            metrics,
             stopping: AtomicBool::new(false),
         });
         Ok(Dispatcher {
@@ -153,9 +157,14 @@ impl Work {
         let ends: Vec<AttemptEnd> = due
             .iter()
             .filter(|delivery| started.contains(&delivery.id))
-            .map(|delivery| AttemptEnd {
-                delivery: delivery.id,
-                outcome: self.attempt(delivery),
+            .map(|delivery| {
+                let outcome = self.attempt(delivery);
+                let channel = delivery.channel.name();
+                self.metrics.deliveries.attempted(channel, outcome.name());
+                AttemptEnd {
+                    delivery: delivery.id,
+                    outcome,
+                }
             })
             .inspect(|_| failpoint::pass(Failpoint::AfterDelivery))
             .collect();

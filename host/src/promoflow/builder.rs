@@ -10,6 +10,7 @@ use crate::block::{Bounds, Grants};
 use crate::channel::{Channel, Maildir, Smtp};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Transport};
+use crate::metrics::Metrics;
 use crate::store::sqlite::SqliteStore;
 
 /// Gathers what an installation is made of. Begin with [`Promoflow::builder`].
@@ -135,6 +136,8 @@ impl Builder {
             parts: self,
             sandboxes: OnceLock::new(),
             library: OnceLock::new(),
+            metrics: Arc::new(Metrics::new()?),
+            outlook: Default::default(),
         })
     }
 }

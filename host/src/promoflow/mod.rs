@@ -2,6 +2,8 @@
 
 mod authoring;
 mod builder;
+mod observe;
+mod outlook;
 mod running;
 mod service;
 
@@ -14,10 +16,12 @@ use anyhow::Result;
 
 pub use authoring::AppliedFile;
 pub use builder::{Builder, maildir_beside};
+pub use outlook::{EXPIRING_DAYS, LaneOutlook};
 pub use running::Running;
 
 use crate::block::{BlockLibrary, Sandboxes};
 use crate::event::Event;
+use crate::metrics::Metrics;
 use crate::outbox::Dispatcher;
 use crate::pool::{Calendar, Filter, ImportError, ImportOptions, ImportReport, Watch, import};
 use crate::run::{self, Configurations, Engine, EngineParts, Rehearsed, SendError};
@@ -36,6 +40,8 @@ pub struct Promoflow {
     parts: Builder,
     sandboxes: OnceLock<Arc<Sandboxes>>,
     library: OnceLock<BlockLibrary>,
+    metrics: Arc<Metrics>,
+    outlook: outlook::Outlook,
 }
 
 impl Promoflow {
@@ -77,13 +83,18 @@ impl Promoflow {
         let clock = Arc::clone(&self.parts.clock);
         let sandboxes = Arc::clone(self.sandboxes()?);
         let configurations = self.configurations()?;
-        let committer = Arc::new(Committer::start(Arc::clone(&store), Arc::clone(&clock))?);
+        let committer = Arc::new(Committer::start(
+            Arc::clone(&store),
+            Arc::clone(&clock),
+            Arc::clone(&self.metrics),
+        )?);
         let dispatcher = match self.parts.delivers {
             true => Some(Arc::new(Dispatcher::new(
                 Arc::clone(&store),
                 Arc::clone(&clock),
                 Arc::clone(&committer),
                 self.parts.channels.clone(),
+                Arc::clone(&self.metrics),
             )?)),
             false => None,
         };
@@ -94,6 +105,7 @@ impl Promoflow {
             configurations: Arc::new(configurations),
             committer,
             dispatcher,
+            metrics: Arc::clone(&self.metrics),
             database: Some(self.store.path().to_owned()),
             workers: self.parts.workers,
         })?;

@@ -17,6 +17,7 @@ use super::worker::{Job, Task};
 use crate::block::Sandboxes;
 use crate::clock::Clock;
 use crate::event::{Event, EventError};
+use crate::metrics::Metrics;
 use crate::outbox::Dispatcher;
 use crate::queue::Queue;
 use crate::store::{CommitError, Committer, RunId, Store, StoreError};
@@ -43,6 +44,8 @@ pub struct EngineParts {
     pub committer: Arc<Committer>,
     /// Who delivers, if this process does.
     pub dispatcher: Option<Arc<Dispatcher>>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
     /// The database's file, beside which the executor lock stands; `None`: this process alone
     /// uses the database.
     pub database: Option<PathBuf>,
@@ -122,6 +125,7 @@ impl Engine {
             leases: Arc::new(Leases::new(Arc::clone(&parts.store))),
             clock: Arc::clone(&parts.clock),
             calendar: parts.store.calendar()?,
+            metrics: Some(Arc::clone(&parts.metrics)),
         };
         let workers = parts.workers.max(1);
         let shared = Arc::new(Shared {
@@ -166,8 +170,10 @@ impl Engine {
             // This thread would wait for a worker that does nothing else: waking it, and being
             // woken by it, takes as long as the event itself.
             self.shared.parts.sandboxes.prepare_thread();
-            let event = Box::new(event.checked()?);
-            self.shared.here(event, Box::new(answer));
+            let event = event
+                .checked()
+                .inspect_err(|_| self.shared.parts.metrics.events.refused.inc())?;
+            self.shared.here(Box::new(event), Box::new(answer));
         } else {
             self.submit(event, answer);
         }
@@ -188,7 +194,10 @@ impl Engine {
                 let (event, answer) = (Box::new(event), Box::new(answer));
                 self.shared.bring(Task::Event { event, answer });
             }
-            Err(error) => answer(Err(error.into())),
+            Err(error) => {
+                self.shared.parts.metrics.events.refused.inc();
+                answer(Err(error.into()));
+            }
         }
     }
 
@@ -216,6 +225,14 @@ impl Engine {
     /// Whether this process is the one that executes.
     pub fn executes(&self) -> bool {
         self.shared.executes.load(Ordering::SeqCst)
+    }
+
+    /// How many jobs wait for a worker, and how many units for a commit.
+    pub fn waiting(&self) -> (usize, usize) {
+        (
+            self.shared.jobs.len(),
+            self.shared.parts.committer.waiting(),
+        )
     }
 
     /// Looks at once for workflows, codes and runs that came into the database another way.

@@ -55,6 +55,7 @@ pub(crate) fn rehearse(
         store,
         clock,
         calendar,
+        metrics: None,
     };
     let configuration = configurations.refresh().map_err(SendError::Configuration)?;
     let plans = configuration.starts(&event);

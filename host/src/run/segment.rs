@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::{Map, Value as Json};
 
@@ -12,6 +13,7 @@ use crate::backoff::Backoff;
 use crate::block::{Call, Outcome, Resumption, StepError, StepHost, Value};
 use crate::clock::{Clock, Timestamp};
 use crate::message::Values;
+use crate::metrics::Metrics;
 use crate::pool::{Calendar, Lane};
 use crate::store::{Awakened, Resumed, RunId, Segment, SegmentEnd, StepRecord, Store};
 use crate::workflow::{Target, conform};
@@ -44,6 +46,8 @@ pub(super) struct Surroundings {
     pub(super) leases: Arc<Leases>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) calendar: Calendar,
+    /// What is counted; not where nothing is done, as in test runs.
+    pub(super) metrics: Option<Arc<Metrics>>,
 }
 
 /// Other segments hold what a segment needs: it runs again, and this was no attempt.
@@ -120,7 +124,7 @@ fn steps(
             return Err(failed(format!("the workflow has no step {next}")));
         };
         let started_at = around.clock.now();
-        let outcome = one_step(step, stage, resumed.take());
+        let outcome = one_step(step, stage, resumed.take(), around.metrics.as_deref());
         let contended = stage.contended();
         let notes = stage.take_notes();
         let mut record = StepRecord {
@@ -200,11 +204,13 @@ fn one_step(
     step: &PlannedStep,
     stage: &mut Box<Stage>,
     resumed: Option<&Resumed>,
+    metrics: Option<&Metrics>,
 ) -> Result<Outcome, Discarded> {
     let params = parameters(step, stage)?;
     stage.enter(&step.id, resumed);
     // The run's state crosses into the sandbox and comes back.
     let lent = std::mem::replace(stage, Box::new(Stage::placeholder()));
+    let began = Instant::now();
     let (outcome, lent) = step.block.run(
         Call {
             params,
@@ -212,6 +218,11 @@ fn one_step(
         },
         lent,
     );
+    if let Some(metrics) = metrics {
+        metrics
+            .blocks
+            .called(&step.name, how(&outcome), began.elapsed());
+    }
     let back: Box<dyn std::any::Any> = lent;
     match back.downcast::<Stage>() {
         Ok(back) => *stage = back,
@@ -273,6 +284,18 @@ fn parameters(step: &PlannedStep, stage: &Stage) -> Result<Vec<(String, Value)>,
         params.push((param.name.clone(), value));
     }
     Ok(params)
+}
+
+/// How a call ended, for who counts.
+fn how(outcome: &Result<Outcome, StepError>) -> &'static str {
+    match outcome {
+        Ok(Outcome::Port(_)) => "port",
+        Ok(_) => "wait",
+        Err(StepError::Invalid(_)) => "invalid",
+        Err(StepError::Rejected(_)) => "rejected",
+        Err(StepError::Unavailable(_)) => "unavailable",
+        Err(StepError::Trapped(_)) => "trapped",
+    }
 }
 
 fn way_out(

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::engine::{Answer, MOST_TRIES, Receipt, SendError, Shared, lock};
 use super::worker::Task;
-use crate::store::{CommitError, DueRun, EventRow, Reply, Segment, Stale, StoreError, Unit};
+use crate::store::{
+    CommitError, DueRun, EventRow, Reply, Segment, SegmentEnd, Stale, StoreError, Unit,
+};
 
 impl Shared {
     /// What became of an event.
@@ -17,10 +19,11 @@ impl Shared {
     ) {
         let Unit::Accept(accept) = unit else { return };
         let segments = || accept.starts.iter().flat_map(|start| &start.segment);
-        let leases = &self.around.leases;
+        let (leases, events) = (&self.around.leases, &self.parts.metrics.events);
         let id = |row: EventRow| accept.event.id.clone().unwrap_or_else(|| row.to_string());
         match reply {
             Ok(Reply::Accepted { event, runs }) => {
+                events.accepted.inc();
                 for (start, run) in accept.starts.iter().zip(&runs) {
                     match (&start.segment, run) {
                         (Some(segment), Some(_)) => {
@@ -40,6 +43,7 @@ impl Shared {
                 self.went_on.ring();
             }
             Ok(Reply::Duplicate { event, runs }) => {
+                events.duplicate.inc();
                 segments().for_each(|segment| leases.give_back(&segment.claims));
                 answer(Ok(Receipt {
                     event: id(event),
@@ -56,11 +60,13 @@ impl Shared {
                 self.bring_back(Task::Event { event, answer }, tries);
             }
             Ok(Reply::Conflict) => {
+                events.refused.inc();
                 segments().for_each(|segment| leases.give_back(&segment.claims));
                 let id = accept.event.id.clone().unwrap_or_default();
                 answer(Err(SendError::Conflict(id)));
             }
             Ok(Reply::Failed(error)) => {
+                events.failed.inc();
                 segments().for_each(|segment| leases.forget(&segment.claims));
                 let error = CommitError(Arc::new(StoreError::Engine(error)));
                 answer(Err(SendError::Store(error)));
@@ -71,6 +77,7 @@ impl Shared {
                 )));
             }
             Err(error) => {
+                events.failed.inc();
                 segments().for_each(|segment| leases.forget(&segment.claims));
                 answer(Err(SendError::Store(error)));
             }
@@ -118,7 +125,16 @@ impl Shared {
         }
     }
 
-    fn after_commit<'s>(&self, mut segments: impl Iterator<Item = &'s Segment>) {
+    fn after_commit<'s>(&self, mut segments: impl Iterator<Item = &'s Segment> + Clone) {
+        let ends = &self.parts.metrics.segments;
+        for segment in segments.clone() {
+            match segment.end {
+                SegmentEnd::Completed => ends.completed.inc(),
+                SegmentEnd::Failed { .. } => ends.failed.inc(),
+                SegmentEnd::Retry { .. } => ends.retried.inc(),
+                SegmentEnd::Wait { .. } => ends.waiting.inc(),
+            }
+        }
         if let Some(dispatcher) = &self.parts.dispatcher
             && segments.any(|segment| !segment.deliveries.is_empty())
         {

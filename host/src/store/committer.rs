@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use super::{Reply, Store, StoreError, Unit};
 use crate::clock::Clock;
 use crate::failpoint::{self, Failpoint};
+use crate::metrics::Metrics;
 
 /// Units that wait before those who hand in more are held up. Enough for a few full commits.
 const WAITING: usize = 4_096;
@@ -40,6 +41,7 @@ struct Waiting {
 pub struct Committer {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
     desk: Arc<Desk>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -144,19 +146,29 @@ impl Desk {
 
 impl Committer {
     /// Starts the thread.
-    pub fn start(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> std::io::Result<Committer> {
+    pub fn start(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+    ) -> std::io::Result<Committer> {
         let desk = Arc::new(Desk {
             state: Mutex::default(),
             filled: Condvar::new(),
             drained: Condvar::new(),
         });
-        let of_thread = (Arc::clone(&store), Arc::clone(&clock), Arc::clone(&desk));
+        let of_thread = (
+            Arc::clone(&store),
+            Arc::clone(&clock),
+            Arc::clone(&metrics),
+            Arc::clone(&desk),
+        );
         let thread = thread::Builder::new()
             .name("committer".into())
-            .spawn(move || commit_all(&*of_thread.0, &*of_thread.1, &of_thread.2))?;
+            .spawn(move || commit_all(&*of_thread.0, &*of_thread.1, &of_thread.2, &of_thread.3))?;
         Ok(Committer {
             store,
             clock,
+            metrics,
             desk,
             thread: Mutex::new(Some(thread)),
         })
@@ -182,7 +194,8 @@ impl Committer {
             state.committing = true;
             drop(state);
             let done = Box::new(done);
-            commit_batch(&*self.store, &*self.clock, vec![Waiting { unit, done }]);
+            let alone = vec![Waiting { unit, done }];
+            commit_batch(&*self.store, &*self.clock, &self.metrics, alone);
             desk.committed();
             return;
         }
@@ -213,6 +226,11 @@ impl Committer {
         answered.recv().ok()
     }
 
+    /// How many units wait.
+    pub fn waiting(&self) -> usize {
+        self.desk.state().waiting.len()
+    }
+
     /// Commits what waits, then ends the thread.
     pub fn stop(&self) {
         self.desk.state().closed = true;
@@ -231,32 +249,35 @@ impl Committer {
     }
 }
 
-fn commit_all(store: &dyn Store, clock: &dyn Clock, desk: &Desk) {
+fn commit_all(store: &dyn Store, clock: &dyn Clock, metrics: &Metrics, desk: &Desk) {
     loop {
         let batch = desk.next();
         if batch.is_empty() {
             return;
         }
-        commit_batch(store, clock, batch);
+        commit_batch(store, clock, metrics, batch);
         desk.committed();
     }
 }
 
-fn commit_batch(store: &dyn Store, clock: &dyn Clock, batch: Vec<Waiting>) {
+fn commit_batch(store: &dyn Store, clock: &dyn Clock, metrics: &Metrics, batch: Vec<Waiting>) {
     let (units, dones): (Vec<Unit>, Vec<Done>) = batch
         .into_iter()
         .map(|waiting| (waiting.unit, waiting.done))
         .unzip();
     let now = clock.commit_time();
     failpoint::pass(Failpoint::BeforeCommit);
+    let began = Instant::now();
     match store.commit(&units, now) {
         Ok(replies) => {
             failpoint::pass(Failpoint::AfterCommit);
+            metrics.commits.committed(units.len(), began.elapsed());
             for ((unit, done), reply) in units.into_iter().zip(dones).zip(replies) {
                 done(Ok(reply), unit);
             }
         }
         Err(error) => {
+            metrics.commits.failed();
             tracing::error!(units = units.len(), "nothing was committed: {error}");
             let error = CommitError(Arc::new(error));
             for (unit, done) in units.into_iter().zip(dones) {

@@ -237,6 +237,19 @@ pub trait Store: Send + Sync {
         limit: usize,
     ) -> Result<Vec<DeliveryRow>>;
 
+    /// How many codes each lane holds at `now`, and how many of those expire until `soon`. Reads
+    /// the whole pool in the order of its indexes: to be asked seldom.
+    fn census(&self, now: Timestamp, soon: Timestamp) -> Result<Census>;
+
+    /// The claims after that one, by lane.
+    fn claimed_after(&self, after: ClaimId) -> Result<Claimed>;
+
+    /// The claims since a moment, by lane; of very many only the last `most`.
+    fn claimed_since(&self, since: Timestamp, most: u64) -> Result<Claimed>;
+
+    /// How many runs and deliveries there are. Costs what is not done yet.
+    fn tally(&self) -> Result<Tally>;
+
     /// The uploads before that one, the newest first.
     fn uploads(&self, before: Option<UploadId>, limit: usize) -> Result<Vec<UploadRow>>;
 

@@ -11,6 +11,7 @@ mod examples;
 mod idempotency;
 mod keys;
 mod limits;
+mod metrics;
 mod openapi;
 mod pool;
 mod resources;

@@ -1,5 +1,6 @@
 //! What crosses the line between the store and its callers.
 
+mod census;
 mod codes;
 mod configuration;
 mod history;
@@ -7,6 +8,7 @@ mod ids;
 mod service;
 mod unit;
 
+pub use census::*;
 pub use codes::*;
 pub use configuration::*;
 pub use history::*;

@@ -306,6 +306,17 @@ pub enum AttemptOutcome {
     },
 }
 
+impl AttemptOutcome {
+    /// In one word.
+    pub fn name(&self) -> &'static str {
+        match self {
+            AttemptOutcome::Delivered => "delivered",
+            AttemptOutcome::Later { .. } => "later",
+            AttemptOutcome::Refused { .. } => "refused",
+        }
+    }
+}
+
 /// The answer to a [`Unit`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {

@@ -10,6 +10,7 @@ mod attempts;
 mod audit;
 mod backup;
 mod catalog;
+mod census;
 mod codes;
 mod commit;
 mod deliveries;
@@ -540,6 +541,22 @@ impl Store for SqliteStore {
 
     fn audit(&self) -> Result<Vec<Audited>> {
         self.read(audit::audit)
+    }
+
+    fn census(&self, now: Timestamp, soon: Timestamp) -> Result<Census> {
+        self.read(|connection| census::count(connection, now, soon))
+    }
+
+    fn claimed_after(&self, after: ClaimId) -> Result<Claimed> {
+        self.read(|connection| census::claimed_after(connection, after))
+    }
+
+    fn claimed_since(&self, since: Timestamp, most: u64) -> Result<Claimed> {
+        self.read(|connection| census::claimed_since(connection, since, most))
+    }
+
+    fn tally(&self) -> Result<Tally> {
+        self.read(census::tally)
     }
 
     fn uploads(&self, before: Option<UploadId>, limit: usize) -> Result<Vec<UploadRow>> {

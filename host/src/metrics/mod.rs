@@ -1,0 +1,146 @@
+//! What operators watch: counters, gauges and histograms, as Prometheus reads them.
+//!
+//! Each part of the host counts in the group that is its own; counting costs atomics and takes no
+//! lock that anybody holds for long. Nothing here knows the rest of the host. What only the
+//! database knows, the state of the pool and of runs, is set by whoever is asked for the text.
+
+mod groups;
+
+pub use groups::{Blocks, Commits, Deliveries, Events, Requests, Segments, State};
+
+use prometheus::core::Collector;
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+
+/// The media type of [`Metrics::text`].
+pub const MEDIA_TYPE: &str = prometheus::TEXT_FORMAT;
+
+/// All that one installation counts in this process.
+pub struct Metrics {
+    registry: Registry,
+    /// Events by what became of them.
+    pub events: Events,
+    /// Commits of the committer.
+    pub commits: Commits,
+    /// Segments of runs by how they ended.
+    pub segments: Segments,
+    /// Calls of blocks.
+    pub blocks: Blocks,
+    /// Attempts to deliver.
+    pub deliveries: Deliveries,
+    /// HTTP requests.
+    pub requests: Requests,
+    /// What the database holds.
+    pub state: State,
+}
+
+impl Metrics {
+    /// Everything at zero. Fails only where two metrics have one name.
+    pub fn new() -> prometheus::Result<Metrics> {
+        let maker = Maker(Registry::new());
+        let build = maker.gauges(
+            "promoflow_build_info",
+            "The version that runs; always 1.",
+            &["version"],
+        )?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        Ok(Metrics {
+            events: Events::new(&maker)?,
+            commits: Commits::new(&maker)?,
+            segments: Segments::new(&maker)?,
+            blocks: Blocks::new(&maker)?,
+            deliveries: Deliveries::new(&maker)?,
+            requests: Requests::new(&maker)?,
+            state: State::new(&maker)?,
+            registry: maker.0,
+        })
+    }
+
+    /// All of it in the text format of Prometheus.
+    pub fn text(&self) -> prometheus::Result<String> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+/// Makes metrics and registers each.
+struct Maker(Registry);
+
+impl Maker {
+    fn register<C: Collector + Clone + 'static>(&self, metric: C) -> prometheus::Result<C> {
+        self.0.register(Box::new(metric.clone()))?;
+        Ok(metric)
+    }
+
+    fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
+        self.register(IntCounter::new(name, help)?)
+    }
+
+    fn counters(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> prometheus::Result<IntCounterVec> {
+        self.register(IntCounterVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
+        self.register(IntGaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn histogram(&self, name: &str, help: &str, bounds: &[f64]) -> prometheus::Result<Histogram> {
+        let options = HistogramOpts::new(name, help).buckets(bounds.to_vec());
+        self.register(Histogram::with_opts(options)?)
+    }
+
+    fn histograms(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+        bounds: &[f64],
+    ) -> prometheus::Result<HistogramVec> {
+        let options = HistogramOpts::new(name, help).buckets(bounds.to_vec());
+        self.register(HistogramVec::new(options, labels)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_is_counted_stands_in_the_text() {
+        let metrics = Metrics::new().unwrap();
+        metrics.events.accepted.inc();
+        metrics.commits.committed(7, Duration::from_millis(3));
+        metrics
+            .blocks
+            .called("get-promocode", "port", Duration::from_micros(15));
+        metrics.deliveries.attempted("email", "delivered");
+        let text = metrics.text().unwrap();
+        for line in [
+            "promoflow_events_total{outcome=\"accepted\"} 1",
+            "promoflow_events_total{outcome=\"duplicate\"} 0",
+            "promoflow_commit_units_sum 7",
+            "promoflow_commit_seconds_bucket{le=\"0.005\"} 1",
+            "promoflow_block_seconds_count{block=\"get-promocode\"} 1",
+            "promoflow_block_calls_total{block=\"get-promocode\",outcome=\"port\"} 1",
+            "promoflow_delivery_attempts_total{channel=\"email\",outcome=\"delivered\"} 1",
+        ] {
+            assert!(text.lines().any(|one| one == line), "{line}\n{text}");
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Metrics, read by a parser that is not ours.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::service::{Service, Shop, ok, problem, until};
+
+/// The metrics of a service.
+struct Metrics(Vec<Value>);
+
+impl Metrics {
+    fn of(service: &Service) -> Metrics {
+        let answer = service.get("/metrics").send().unwrap();
+        assert_eq!(answer.status(), 200);
+        let media = answer.headers()["content-type"].to_str().unwrap();
+        assert!(media.starts_with("text/plain; version=0.0.4"), "{media}");
+        let release = Path::new(env!("CARGO_BIN_EXE_promoflow")).parent().unwrap();
+        let python = release.join("../test-tools/bin/python");
+        assert!(python.exists(), "`cargo xtask test` installs the reader");
+        let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/tools/metrics_reader.py");
+        let mut reader = Command::new(python)
+            .arg(tool)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let text = answer.text().unwrap();
+        let mut input = reader.stdin.take().unwrap();
+        input.write_all(text.as_bytes()).unwrap();
+        drop(input);
+        let output = reader.wait_with_output().unwrap();
+        assert!(output.status.success(), "{text}");
+        Metrics(serde_json::from_slice(&output.stdout).unwrap())
+    }
+
+    /// The value of a sample with these labels, and perhaps others.
+    fn get(&self, name: &str, labels: &Value) -> Option<f64> {
+        let wanted = labels.as_object().unwrap();
+        let fits = |one: &&Value| {
+            let has = |(label, value): (&String, &Value)| one["labels"][label] == *value;
+            one["name"] == name && wanted.iter().all(has)
+        };
+        self.0.iter().find(fits)?["value"].as_f64()
+    }
+}
+
+#[test]
+fn metrics_tell_what_was_done_and_what_is_there() {
+    let shop = Shop::ready();
+    let service = shop.serve();
+    service.codes(5);
+    let odd = json!([{ "code": "ODD-1", "type": "odd \"type\" \\", "discount": 5 }]);
+    ok(service
+        .post_json("/api/v1/promocodes", &odd)
+        .send()
+        .unwrap());
+    let retired = json!({ "promocodes": ["C-00004"] });
+    let retired = service.post_json("/api/v1/promocodes/retire", &retired);
+    ok(retired.send().unwrap());
+    let event = |id: &str, name: &str| {
+        let address = format!("{name}@example.com");
+        json!({ "eventTypeKey": "birthday", "keyValue": address, "id": id,
+                "params": [{ "name": "EmailAddress", "value": address }] })
+    };
+    let send = |event: Value| {
+        let answer = service.post_json("/api/v1/event", &event).send().unwrap();
+        answer.status().as_u16()
+    };
+    assert_eq!(send(event("a", "ann")), 200);
+    assert_eq!(send(event("a", "ann")), 200);
+    assert_eq!(send(event("a", "bob")), 409);
+    assert_eq!(send(event("b", "bob")), 200);
+    // No address: the run fails and keeps no code.
+    let nobody = json!({ "eventTypeKey": "birthday", "keyValue": "joe", "id": "c" });
+    assert_eq!(send(nobody), 200);
+    until(|| {
+        let delivered = service.at("/api/v1/outbox?state=delivered");
+        delivered.as_array().unwrap().len() == 2
+    });
+
+    let metrics = Metrics::of(&service);
+    let birthday = |state: &str| json!({ "type": "birthday", "discount": "10", "state": state });
+    let count = service.at("/api/v1/promocodes/count?type=birthday");
+    for (state, wanted) in [
+        ("available", 2),
+        ("used", 2),
+        ("retired", 1),
+        ("expired", 0),
+    ] {
+        assert_eq!(
+            metrics.get("promoflow_codes", &birthday(state)),
+            Some(f64::from(wanted)),
+            "{state}"
+        );
+        assert_eq!(count[state], wanted, "{state}");
+    }
+    let odd = json!({ "type": "odd \"type\" \\", "discount": "5", "state": "available" });
+    assert_eq!(metrics.get("promoflow_codes", &odd), Some(1.0));
+    let lane = json!({ "type": "birthday", "discount": "10" });
+    assert_eq!(
+        metrics.get("promoflow_codes_claimed_last_day", &lane),
+        Some(2.0)
+    );
+    // Two codes are left at two an hour, the shortest time that tells a rate.
+    let days = metrics.get("promoflow_codes_days_left", &lane).unwrap();
+    assert!((days - 2.0 / 48.0).abs() < 1e-9, "{days}");
+    for (outcome, wanted) in [("accepted", 3.0), ("duplicate", 1.0), ("refused", 1.0)] {
+        let labels = json!({ "outcome": outcome });
+        assert_eq!(metrics.get("promoflow_events_total", &labels), Some(wanted));
+    }
+    for (state, wanted) in [("completed", 2.0), ("failed", 1.0), ("running", 0.0)] {
+        let labels = json!({ "state": state });
+        assert_eq!(metrics.get("promoflow_runs", &labels), Some(wanted));
+    }
+    let delivered = json!({ "channel": "email", "outcome": "delivered" });
+    let attempts = metrics.get("promoflow_delivery_attempts_total", &delivered);
+    assert_eq!(attempts, Some(2.0));
+    let calls = json!({ "block": "get-promocode", "outcome": "port" });
+    let called = metrics.get("promoflow_block_calls_total", &calls);
+    assert_eq!(called, Some(3.0 + 2.0), "five events called it");
+    assert!(metrics.get("promoflow_commit_seconds_count", &json!({})) >= Some(3.0));
+    let route = json!({ "route": "/api/v1/event", "method": "POST", "status": "409" });
+    assert_eq!(
+        metrics.get("promoflow_http_requests_total", &route),
+        Some(1.0)
+    );
+    assert_eq!(metrics.get("promoflow_executes", &json!({})), Some(1.0));
+    // What is claimed later is taken off without counting anew.
+    assert_eq!(send(event("d", "eve")), 200);
+    let metrics = Metrics::of(&service);
+    assert_eq!(
+        metrics.get("promoflow_codes", &birthday("available")),
+        Some(1.0)
+    );
+}
+
+#[test]
+fn metrics_are_for_keys_that_may_read() {
+    let shop = Shop::ready();
+    let mut service = shop.serve();
+    let bare = service.client.get(format!("{}/metrics", service.url));
+    problem(bare.send().unwrap(), 401, "no-valid-key");
+    for (scope, status) in [("read", 200), ("events", 403), ("codes", 403)] {
+        service.key = shop.key(scope);
+        until(|| service.get("/metrics").send().unwrap().status() != 401);
+        let answer = service.get("/metrics").send().unwrap();
+        assert_eq!(answer.status(), status, "{scope}");
+    }
+    let basic = service.client.get(format!("{}/metrics", service.url));
+    let basic = basic.basic_auth("prometheus", Some(shop.key("read")));
+    until(|| basic.try_clone().unwrap().send().unwrap().status() == 200);
+}

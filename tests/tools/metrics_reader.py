@@ -1,0 +1,14 @@
+"""Reads metrics in the text format of Prometheus from standard input, as Prometheus' own Python
+client does, and writes them as JSON: a list of {name, labels, value, type}."""
+
+import json
+import sys
+
+from prometheus_client.parser import text_string_to_metric_families
+
+samples = [
+    {"name": sample.name, "labels": sample.labels, "value": sample.value, "type": family.type}
+    for family in text_string_to_metric_families(sys.stdin.read())
+    for sample in family.samples
+]
+json.dump(samples, sys.stdout)
