@@ -57,6 +57,7 @@
 //! | [`block`] | WebAssembly components in sandboxes, and the host interfaces they reach |
 //! | [`run`] | segments: executed by workers, staged, committed; leases; the executor lock |
 //! | [`key`], [`api`] | API keys; the HTTP service |
+//! | [`alert`] | what of the pool is watched, and told by events |
 //! | [`outbox`], [`channel`] | committed deliveries, and how they leave the host |
 //! | [`store`] | the one trait through which state is read and committed; SQLite; the committer |
 //! | [`config`] | the configuration file |
@@ -66,6 +67,7 @@
 //! Calls go one way: `api` → [`Promoflow`] → `run` → `block`, `pool`, `message`, `outbox` → `store`. To
 //! follow an event, begin at [`run::Engine::send`].
 
+pub mod alert;
 pub mod api;
 pub mod backoff;
 pub mod block;
@@ -88,5 +90,5 @@ pub mod store;
 pub mod workflow;
 
 pub use promoflow::{
-    AppliedFile, Builder, EXPIRING_DAYS, LaneOutlook, Promoflow, Running, maildir_beside,
+    AppliedFile, Builder, EXPIRING_DAYS, LaneOutlook, Promoflow, Running, Watched, maildir_beside,
 };

@@ -20,6 +20,7 @@
     reason = "utoipa writes paths into the code that it makes"
 )]
 
+mod alerts;
 mod blocks;
 mod cloudevents;
 mod codes;
@@ -136,12 +137,15 @@ fn areas() -> [Area; 5] {
         remembers,
     };
     let events = events::router().merge(cloudevents::router());
-    let codes = codes::router().merge(uploads::router());
+    let codes = codes::router()
+        .merge(uploads::router())
+        .merge(alerts::outlook_router());
     let workflows = messages::router()
         .merge(workflows::router())
         .merge(runs::router())
         .merge(outbox::router())
-        .merge(blocks::router());
+        .merge(blocks::router())
+        .merge(alerts::router());
     [
         // The Idempotency-Key of an event is its id.
         area(events, Scope::Events, Rate::Events, false),

@@ -5,6 +5,7 @@
 //! people). What went wrong is a [`Failure`], which knows the exit status: 2 where the input was
 //! refused, 1 where something failed.
 
+mod alert;
 mod args;
 mod audit;
 mod backup;
@@ -72,6 +73,8 @@ enum Command {
     Run(run::RunCommand),
     #[command(subcommand)]
     Outbox(outbox::OutboxCommand),
+    #[command(subcommand)]
+    Alert(alert::AlertCommand),
     Work(work::Work),
     Serve(serve::Serve),
     #[command(subcommand)]
@@ -120,6 +123,7 @@ fn dispatch(command: Command, session: &Session, out: &mut Out) -> Done {
         Command::Event(event) => event.run(session, out),
         Command::Run(run) => run.run(session, out),
         Command::Outbox(outbox) => outbox.run(session, out),
+        Command::Alert(alert) => alert.run(session, out),
         Command::Work(work) => work.run(session, out),
         Command::Serve(serve) => serve.run(session, out),
         Command::Key(key) => key.run(session, out),

@@ -1,8 +1,10 @@
-//! The configuration file, `promoflow.toml`: how letters leave the host.
+//! The configuration file, `promoflow.toml`: how letters leave the host, and what of the pool is
+//! watched.
 //!
 //! Every key is documented in `docs/configuration.md`. What is unknown or wrong is an error with its
 //! line and column; nothing is guessed.
 
+mod alert;
 mod channel;
 mod file;
 mod secret;
@@ -16,6 +18,7 @@ pub use channel::{ChannelConfig, MaildirConfig, Transport};
 pub use secret::Secret;
 pub use smtp::{Security, SmtpConfig};
 
+use crate::alert::Rules;
 use file::Source;
 
 /// A configuration file.
@@ -23,18 +26,25 @@ use file::Source;
 pub struct Config {
     /// The channels. A letter goes through the first that takes its kind.
     pub channels: Vec<ChannelConfig>,
+    /// What of the pool is watched.
+    pub alerts: Rules,
 }
 
 impl Config {
     /// Reads a configuration; `name` stands in errors.
     pub fn parse(name: &str, text: &str) -> anyhow::Result<Config> {
         let mut file = Source { name, text }.table()?;
-        file.refuse_unknown(&["channel"])?;
+        file.refuse_unknown(&["channel", "alert"])?;
         let channels = file.take_tables("channel")?.into_iter();
+        let mut alerts = Vec::new();
+        for table in file.take_tables("alert")? {
+            alerts.push(alert::read(table, &alerts)?);
+        }
         Ok(Config {
             channels: channels
                 .map(ChannelConfig::read)
                 .collect::<Result<_, _>>()?,
+            alerts: Rules::new(alerts),
         })
     }
 
@@ -67,6 +77,42 @@ mod tests {
             panic!("{config:?}")
         };
         assert_eq!((smtp.port(), smtp.security), (587, Security::Starttls));
+    }
+
+    #[test]
+    fn the_documented_alerts_are_taken_and_odd_ones_told() {
+        let guide = include_str!("../../../docs/alerts.md");
+        let (_, rest) = guide.split_once("```toml\n").unwrap();
+        let (example, _) = rest.split_once("```").unwrap();
+        let alerts = Config::parse("p.toml", example).unwrap().alerts;
+        assert_eq!(alerts.iter().count(), 4);
+        let bare = Config::parse("p.toml", "[[alert]]\n").unwrap().alerts;
+        let bare = bare.iter().next().unwrap();
+        assert_eq!((bare.warning, bare.alarm), (500, 50));
+        for (text, wanted) in [
+            (
+                "warning = 50",
+                "`warning` (50) must be greater than `alarm` (50)",
+            ),
+            (
+                "kind = \"expiring\"\nwarning = 0",
+                "must be smaller, and not 0,",
+            ),
+            ("kind = \"dry\"", "unknown variant `dry`"),
+            ("discount = 100", "`discount` must be 0 to 99"),
+            ("type = \"\"", "`type` must have 1 to"),
+            ("within-days = 3", "is for alerts of the kind expiring"),
+            ("kind = \"runs-dry\"\nwarning = 400", "must be 0 to 365"),
+            (
+                "\n[[alert]]\nwarning = 9\nalarm = 3",
+                "the same kind, type and discount",
+            ),
+            ("warnings = 3", "unknown field `warnings`"),
+        ] {
+            let told = told(&format!("[[alert]]\n{text}\n"));
+            assert!(told.contains(wanted), "{text}: {told}");
+            assert!(told.starts_with("p.toml:"), "{told}");
+        }
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub const IDENTIFYING_PARAMS: [&str; 12] = [
 ];
 
 /// Characters that no key may hold.
-const FORBIDDEN_IN_KEYS: &[char] = &[
+pub(crate) const FORBIDDEN_IN_KEYS: &[char] = &[
     '<', ';', '’', '\\', '/', '|', '"', '`', '\'', '^', '?', '!', ',', '>',
 ];
 

@@ -216,6 +216,8 @@ pub struct State {
     pub claimed: IntGaugeVec,
     /// Days until a type and discount runs dry.
     pub dry: GaugeVec,
+    /// Whether an alert is raised, by what it watches, type, discount and level.
+    pub raised: IntGaugeVec,
     /// Runs by state.
     pub runs: IntGaugeVec,
     /// What waits, by queue.
@@ -250,6 +252,11 @@ impl State {
                 ),
                 &lane,
             )?)?,
+            raised: maker.gauges(
+                "promoflow_alerts_raised",
+                "Alerts that were ever raised; 1: now as well.",
+                &["kind", "type", "discount", "level"],
+            )?,
             runs: maker.gauges("promoflow_runs", "Runs by state.", &["state"])?,
             waiting: maker.gauges(
                 "promoflow_queue_depth",

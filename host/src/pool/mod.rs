@@ -6,11 +6,13 @@
 mod calendar;
 mod export;
 mod import;
+mod rates;
 mod upload;
 
 pub use calendar::{Calendar, ParseDateError};
 pub use export::{ExportRow, ExportWriter};
 pub use import::{ImportError, ImportOptions, ImportReport, Watch, import};
+pub use rates::Rates;
 pub use upload::{Format, Row, UploadError, UploadOptions, UploadReader};
 
 use serde::{Deserialize, Serialize};

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use anyhow::Result;
 
 use super::Promoflow;
+use crate::alert::Rules;
 use crate::block::{Bounds, Grants};
 use crate::channel::{Channel, Maildir, Smtp};
 use crate::clock::{Clock, SystemClock};
@@ -25,6 +26,7 @@ pub struct Builder {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) workers: usize,
     pub(super) delivers: bool,
+    pub(super) alerts: Rules,
 }
 
 impl Builder {
@@ -40,6 +42,7 @@ impl Builder {
             clock: Arc::new(SystemClock),
             workers: std::thread::available_parallelism().map_or(2, usize::from),
             delivers: true,
+            alerts: Rules::default(),
         }
     }
 
@@ -87,7 +90,7 @@ impl Builder {
         self
     }
 
-    /// Adds the channels of a configuration file, in its order.
+    /// Adds the channels of a configuration file, in its order, and what it has watched.
     pub fn configure(mut self, config: &Config) -> Result<Builder> {
         for channel in &config.channels {
             self = match &channel.transport {
@@ -95,7 +98,7 @@ impl Builder {
                 Transport::Maildir(maildir) => self.channel(Maildir::new(&maildir.folder)),
             };
         }
-        Ok(self)
+        Ok(self.alerts(config.alerts.clone()))
     }
 
     /// The clock to ask: the machine's own unless this says another.
@@ -117,6 +120,13 @@ impl Builder {
     #[must_use]
     pub fn delivers(mut self, delivers: bool) -> Builder {
         self.delivers = delivers;
+        self
+    }
+
+    /// What of the pool is watched. Nothing is unless this says so.
+    #[must_use]
+    pub fn alerts(mut self, rules: Rules) -> Builder {
+        self.alerts = rules;
         self
     }
 

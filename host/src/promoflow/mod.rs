@@ -1,5 +1,6 @@
 //! The front door: a [`Promoflow`] is one installation, opened.
 
+mod alerts;
 mod authoring;
 mod builder;
 mod observe;
@@ -14,6 +15,7 @@ use std::sync::{Arc, OnceLock};
 
 use anyhow::Result;
 
+pub use alerts::Watched;
 pub use authoring::AppliedFile;
 pub use builder::{Builder, maildir_beside};
 pub use outlook::{EXPIRING_DAYS, LaneOutlook};
@@ -106,6 +108,7 @@ impl Promoflow {
             committer,
             dispatcher,
             metrics: Arc::clone(&self.metrics),
+            alerts: self.parts.alerts.clone(),
             database: Some(self.store.path().to_owned()),
             workers: self.parts.workers,
         })?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use super::{LaneOutlook, Promoflow, Running};
+use crate::alert::Subject;
 use crate::metrics::Metrics;
 use crate::pool::Lane;
 use crate::store::Store;
@@ -49,6 +50,13 @@ impl Promoflow {
                 // A rate that is over says nothing; there may be no such metric anyway.
                 None => drop(state.dry.remove_label_values(&label)),
             }
+        }
+        for alert in self.store.alerts()? {
+            let Subject { kind, lane, level } = alert.subject;
+            let discount = lane.discount.to_string();
+            let label = [kind.name(), &lane.code_type, &discount, level.name()];
+            let raised = state.raised.with_label_values(&label);
+            raised.set(i64::from(alert.raised));
         }
         let tally = self.store.tally()?;
         for (name, count) in [

@@ -1,21 +1,14 @@
 //! How the pool stands and how long it lasts, without counting it anew each time.
 
-use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::clock::Timestamp;
-use crate::pool::Lane;
+use crate::pool::Rates;
 use crate::store::{Census, LaneCount, Result, Store};
 
 /// The days in which codes count as expiring.
 pub const EXPIRING_DAYS: u32 = 7;
-/// The time whose claims tell the present rate.
-const DAY: i64 = 24 * 60 * 60 * 1_000;
-/// A rate is told by no shorter time, so that the first minutes of a shop foretell no drought.
-const SHORTEST: i64 = 60 * 60 * 1_000;
-/// Claims that are read for a rate: beyond that the last of them tell it.
-const MOST_CLAIMS: u64 = 1_000_000;
 /// A count is kept at most for that long: codes expire meanwhile.
 const LONGEST_KEPT: Duration = Duration::from_secs(300);
 /// The pool is counted for no more than this part of the time.
@@ -38,7 +31,7 @@ pub(super) struct Outlook(Mutex<Option<Kept>>);
 
 struct Kept {
     census: Census,
-    rates: HashMap<Lane, (u64, f64)>,
+    rates: Rates,
     counted: Instant,
     took: Duration,
 }
@@ -63,18 +56,9 @@ impl Outlook {
 impl Kept {
     fn count(store: &dyn Store, now: Timestamp) -> Result<Kept> {
         let counted = Instant::now();
-        let soon = store.calendar()?.expiry_needed(now, EXPIRING_DAYS);
-        let census = store.census(now, soon)?;
-        let claimed = store.claimed_since(now.plus_millis(-DAY), MOST_CLAIMS)?;
-        let since = claimed.first.map_or(DAY, |first| now.0 - first.0);
-        #[allow(clippy::cast_precision_loss, reason = "a rate is no exact number")]
-        let days = since.clamp(SHORTEST, DAY) as f64 / DAY as f64;
-        #[allow(clippy::cast_precision_loss, reason = "a rate is no exact number")]
-        let rates = claimed
-            .lanes
-            .into_iter()
-            .map(|(lane, claims)| (lane, (claims, claims as f64 / days)))
-            .collect();
+        let needed = store.calendar()?.expiry_needed(now, EXPIRING_DAYS);
+        let census = store.census(now, needed.plus_millis(-1))?;
+        let rates = Rates::read(store, now)?;
         Ok(Kept {
             census,
             rates,
@@ -105,15 +89,10 @@ impl Kept {
     }
 
     fn lanes(&self) -> Vec<LaneOutlook> {
-        let outlook = |count: &LaneCount| {
-            let rate = self.rates.get(&count.lane);
-            #[allow(clippy::cast_precision_loss, reason = "a rate is no exact number")]
-            let days_left = rate.map(|(_, a_day)| count.available as f64 / a_day);
-            LaneOutlook {
-                count: count.clone(),
-                claimed_last_day: rate.map_or(0, |(claims, _)| *claims),
-                days_left,
-            }
+        let outlook = |count: &LaneCount| LaneOutlook {
+            count: count.clone(),
+            claimed_last_day: self.rates.last_day(&count.lane),
+            days_left: self.rates.days_left(&count.lane, count.available),
         };
         self.census.lanes.iter().map(outlook).collect()
     }

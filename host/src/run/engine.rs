@@ -13,7 +13,9 @@ use super::configuration::Configurations;
 use super::executor::ExecutorLock;
 use super::leases::Leases;
 use super::segment::Surroundings;
+use super::watch::{Watch, WatchEnd};
 use super::worker::{Job, Task};
+use crate::alert::Rules;
 use crate::block::Sandboxes;
 use crate::clock::Clock;
 use crate::event::{Event, EventError};
@@ -49,6 +51,8 @@ pub struct EngineParts {
     /// The database's file, beside which the executor lock stands; `None`: this process alone
     /// uses the database.
     pub database: Option<PathBuf>,
+    /// What of the pool is watched.
+    pub alerts: Rules,
     /// Threads that execute.
     pub workers: usize,
 }
@@ -92,6 +96,7 @@ pub(super) type Answer = Box<dyn FnOnce(Result<Receipt, SendError>) + Send>;
 pub struct Engine {
     shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    watch: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// What the threads of an engine share.
@@ -111,6 +116,7 @@ pub(super) struct Shared {
     /// Wakes those who wait for runs to rest.
     pub(super) went_on: Bell,
     pub(super) stopping: AtomicBool,
+    pub(super) watch_end: WatchEnd,
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -138,10 +144,12 @@ impl Engine {
             look: Bell::default(),
             went_on: Bell::default(),
             stopping: AtomicBool::new(false),
+            watch_end: WatchEnd::default(),
         });
         let engine = Engine {
             shared,
             threads: Mutex::default(),
+            watch: Mutex::default(),
         };
         // Before the first event comes, so that a process that is alone executes it at once.
         engine.shared.try_execute()?;
@@ -151,6 +159,12 @@ impl Engine {
         }
         let shared = Arc::clone(&engine.shared);
         engine.spawn("scout".into(), move || shared.scout())?;
+        if !engine.shared.parts.alerts.is_empty() {
+            let shared = Arc::clone(&engine.shared);
+            let watch = Watch::new(&shared)?;
+            let thread = thread::Builder::new().name("watch".into());
+            *lock(&engine.watch) = Some(thread.spawn(move || watch.run(&shared))?);
+        }
         Ok(engine)
     }
 
@@ -243,6 +257,13 @@ impl Engine {
     /// Finishes what is under way and ends the threads. What is stored and due goes on in the
     /// next process.
     pub fn stop(&self) {
+        // First, while the events of alerts are still taken.
+        if let Some(watch) = lock(&self.watch).take() {
+            self.shared.watch_end.end();
+            if watch.join().is_err() {
+                tracing::error!("the watch ended by a panic");
+            }
+        }
         if self.shared.stopping.swap(true, Ordering::SeqCst) {
             return;
         }

@@ -5,7 +5,7 @@
 //! waits into one durable transaction. The *leases* hand out the next codes from memory, so that
 //! a claim does not wait for a commit. The *scout* looks for runs that are due, and the
 //! *executor lock* decides which process of a database executes at all. Once a segment is
-//! committed, the outbox is told ([`crate::outbox`]).
+//! committed, the outbox is told ([`crate::outbox`]). The *watch* judges the alerts on the pool.
 
 mod bell;
 mod claim;
@@ -19,6 +19,7 @@ mod scout;
 mod segment;
 mod settle;
 mod step;
+mod watch;
 mod worker;
 
 pub use configuration::{Configuration, Configurations};

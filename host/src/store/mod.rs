@@ -15,6 +15,7 @@ use std::collections::HashMap;
 
 use thiserror::Error;
 
+use crate::alert::Alert;
 use crate::clock::Timestamp;
 use crate::event::Event;
 use crate::key::Key;
@@ -240,6 +241,22 @@ pub trait Store: Send + Sync {
     /// How many codes each lane holds at `now`, and how many of those expire until `soon`. Reads
     /// the whole pool in the order of its indexes: to be asked seldom.
     fn census(&self, now: Timestamp, soon: Timestamp) -> Result<Census>;
+
+    /// Every lane that ever had a code.
+    fn lanes(&self) -> Result<Vec<Lane>>;
+
+    /// Free codes of a lane that expire after `from`, and not after `to`. No more than `most` are
+    /// read: where the answer is that many there may be more.
+    fn free_between(&self, lane: &Lane, from: Timestamp, to: Timestamp, most: u64) -> Result<u64>;
+
+    /// Every alert that was ever raised.
+    fn alerts(&self) -> Result<Vec<Alert>>;
+
+    /// Stores an alert in the place of the one before about the same.
+    fn put_alert(&self, alert: &Alert) -> Result<()>;
+
+    /// The last claim; 0 where there is none.
+    fn last_claim(&self) -> Result<ClaimId>;
 
     /// The claims after that one, by lane.
     fn claimed_after(&self, after: ClaimId) -> Result<Claimed>;

@@ -4,6 +4,7 @@
     reason = "helpers of a suite end the test too; clippy knows test functions alone"
 )]
 
+mod alerts;
 mod cloudevents;
 mod ending;
 mod events;

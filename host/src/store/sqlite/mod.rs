@@ -5,6 +5,7 @@
 //! back is a code issued twice. The statements stand one module a concern, below.
 
 mod after;
+mod alerts;
 mod answers;
 mod attempts;
 mod audit;
@@ -545,6 +546,26 @@ impl Store for SqliteStore {
 
     fn census(&self, now: Timestamp, soon: Timestamp) -> Result<Census> {
         self.read(|connection| census::count(connection, now, soon))
+    }
+
+    fn lanes(&self) -> Result<Vec<Lane>> {
+        self.read(alerts::lanes)
+    }
+
+    fn free_between(&self, lane: &Lane, from: Timestamp, to: Timestamp, most: u64) -> Result<u64> {
+        self.read(|connection| alerts::free_between(connection, lane, from, to, most))
+    }
+
+    fn alerts(&self) -> Result<Vec<Alert>> {
+        self.read(alerts::all)
+    }
+
+    fn put_alert(&self, alert: &Alert) -> Result<()> {
+        self.write(|connection, _| alerts::put(connection, alert))
+    }
+
+    fn last_claim(&self) -> Result<ClaimId> {
+        self.read(census::last_claim)
     }
 
     fn claimed_after(&self, after: ClaimId) -> Result<Claimed> {

@@ -18,6 +18,7 @@ const LAYOUTS: &[&str] = &[
     include_str!("03-waiters.sql"),
     include_str!("04-service.sql"),
     include_str!("05-operation.sql"),
+    include_str!("06-alerts.sql"),
 ];
 
 /// The layout that this program reads and writes: how many there are.

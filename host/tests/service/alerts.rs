@@ -1,0 +1,236 @@
+//! Alerts on the pool: told by events, once for each crossing.
+
+use serde_json::{Value, json};
+
+use crate::service::{Service, Shop, ok, until};
+
+const RULES: &str = "
+[[alert]]
+warning = 6
+alarm = 3
+
+[[alert]]
+kind = \"expiring\"
+type = \"birthday\"
+warning = 1
+alarm = 1000
+
+[[alert]]
+kind = \"runs-dry\"
+type = \"dry\"
+warning = 2
+alarm = 1
+";
+
+/// What a workflow for each level's event tells.
+const TOLD: &str = "
+{ message: told, channel: sms,
+  text: \"$!data.get('level') $!data.get('kind') $!data.get('type') $!data.get('discount') \
+          $!data.get('threshold') $!data.get('count')$!data.get('daysLeft')\" }
+";
+
+fn workflow(level: &str) -> String {
+    format!(
+        "
+workflow: on-{level}
+start: {{ event: alertSettings{level}TriggerEvent }}
+steps:
+  - {{ id: sms, block: send-message, with: {{ channel: sms, message: told, to: \"+380501234567\" }} }}
+"
+    )
+    .replace("on-Warning", "on-warning")
+    .replace("on-Alarm", "on-alarm")
+}
+
+/// A shop that watches its pool, and tells what it sees.
+fn watching() -> Shop {
+    let shop = Shop::ready();
+    std::fs::write(shop.path("promoflow.toml"), RULES).unwrap();
+    let files = [
+        ("message", TOLD.to_owned()),
+        ("workflow", workflow("Warning")),
+        ("workflow", workflow("Alarm")),
+    ];
+    for (command, text) in files {
+        let file = shop.path("file.yaml");
+        std::fs::write(&file, text).unwrap();
+        shop.done(&[command, "apply", file.to_str().unwrap()]);
+    }
+    shop
+}
+
+fn codes(shop: &Shop, kind: &str, expires: &str, numbers: std::ops::Range<u32>) {
+    let mut csv = "code,expirationDate,discount,type\n".to_owned();
+    for number in numbers {
+        csv.push_str(&format!("{kind}-{number},{expires},10,{kind}\n"));
+    }
+    let file = shop.path("codes.csv");
+    std::fs::write(&file, csv).unwrap();
+    shop.done(&["codes", "import", file.to_str().unwrap()]);
+}
+
+fn birthdays(shop: &Shop, from: u32, count: u32) {
+    let lines: Vec<String> = (from..from + count)
+        .map(|number| {
+            let address = format!("c{number}@example.com");
+            json!({ "eventTypeKey": "birthday", "keyValue": address,
+                    "params": { "EmailAddress": address } })
+            .to_string()
+        })
+        .collect();
+    let file = shop.path("events.jsonl");
+    std::fs::write(&file, lines.join("\n")).unwrap();
+    shop.done(&["event", "send", "--file", file.to_str().unwrap()]);
+}
+
+/// What was told, in order.
+fn told(shop: &Shop) -> Vec<String> {
+    let deliveries = shop.done(&["outbox", "list"]).into_iter();
+    deliveries
+        .filter(|one| one["channel"] == "sms")
+        .map(|one| one["text"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn each_crossing_is_told_once_by_whatever_process_meets_it() {
+    let shop = watching();
+    codes(&shop, "birthday", "2999-12-31", 0..8);
+    birthdays(&shop, 0, 1);
+    assert_eq!(told(&shop), [""; 0]);
+    birthdays(&shop, 1, 1);
+    assert_eq!(told(&shop), ["warning left birthday 10 6 6"]);
+    birthdays(&shop, 2, 2);
+    assert_eq!(told(&shop).len(), 1, "it is below already");
+    // Both are crossed at once by a file of events; the last of them leaves nothing.
+    birthdays(&shop, 4, 4);
+    assert_eq!(told(&shop)[1..], ["alarm left birthday 10 3 0"]);
+    // A refill that is not clear of the threshold takes nothing back.
+    let state = || shop.done(&["alert", "list"]);
+    let left = |rows: Vec<Value>| rows.into_iter().find(|row| row["kind"] == "left").unwrap();
+    assert_eq!(left(state())["state"], "alarm");
+    codes(&shop, "birthday", "2999-12-31", 8..12);
+    let mut service = shop.serve();
+    std::thread::sleep(std::time::Duration::from_millis(1_500));
+    assert_eq!(left(state())["state"], "alarm");
+    assert_eq!(told(&shop).len(), 2);
+    // One that is does, and the next crossing is told anew.
+    codes(&shop, "birthday", "2999-12-31", 12..20);
+    until(|| left(state())["state"] == "ok");
+    let shown = service.at("/api/v1/alerts");
+    let shown = shown.as_array().unwrap();
+    let shown = shown.iter().find(|row| row["kind"] == "left").unwrap();
+    assert_eq!(
+        (&shown["state"], &shown["count"]),
+        (&json!("ok"), &json!(12))
+    );
+    assert!(shown["daysLeft"].as_f64().unwrap() < 1.0);
+    send(&service, 8, 6);
+    until(|| told(&shop).len() == 3);
+    assert_eq!(told(&shop)[2], "warning left birthday 10 6 6");
+    assert_eq!(
+        service.at("/api/v1/alerts/rules").as_array().unwrap().len(),
+        3
+    );
+    let text = service.get("/metrics").send().unwrap().text().unwrap();
+    let raised = "promoflow_alerts_raised{discount=\"10\",kind=\"left\",level=\"warning\",\
+                  type=\"birthday\"} 1";
+    assert!(text.lines().any(|line| line == raised), "{text}");
+    #[cfg(unix)]
+    assert_eq!(service.end(), Some(0));
+    #[cfg(not(unix))]
+    drop(service.child.kill());
+    shop.audited();
+}
+
+fn send(service: &Service, from: u32, count: u32) {
+    for number in from..from + count {
+        let address = format!("c{number}@example.com");
+        let event = json!({ "eventTypeKey": "birthday", "keyValue": address,
+                            "params": [{ "name": "EmailAddress", "value": address }] });
+        ok(service.post_json("/api/v1/event", &event).send().unwrap());
+    }
+}
+
+#[test]
+fn codes_that_expire_unused_and_a_pool_that_will_run_dry_are_told() {
+    let shop = watching();
+    let day = |days: i64| {
+        let at = chrono::Utc::now() + chrono::TimeDelta::days(days);
+        at.format("%Y-%m-%d").to_string()
+    };
+    codes(&shop, "birthday", &day(300), 0..7);
+    codes(&shop, "dry", "2999-12-31", 0..60);
+    let mut service = shop.serve();
+    let dry = "
+workflow: dry
+start: { event: dry }
+steps:
+  - { id: code, block: get-promocode, with: { type: dry, discount: 10, days: 0 } }
+";
+    let applied = service
+        .post("/api/v1/workflows")
+        .header("Content-Type", "application/yaml");
+    ok(applied.body(dry).send().unwrap());
+    std::thread::sleep(std::time::Duration::from_millis(2_500));
+    assert_eq!(told(&shop), [""; 0]);
+    codes(&shop, "birthday", &day(5), 100..102);
+    until(|| told(&shop) == ["warning expiring birthday 10 1 2"]);
+    // Two in the first hour are 48 a day: 58 last for more than a day and less than two.
+    for number in 0..2 {
+        let event = json!({ "eventTypeKey": "dry", "keyValue": format!("d{number}") });
+        ok(service.post_json("/api/v1/event", &event).send().unwrap());
+    }
+    until(|| told(&shop).len() == 2);
+    assert_eq!(told(&shop)[1], "warning runs-dry dry 10 2 581.2");
+    let outlook = service.at("/api/v1/promocodes/outlook");
+    let lanes = outlook.as_array().unwrap();
+    let of = |kind: &str| lanes.iter().find(|lane| lane["type"] == kind).unwrap();
+    assert_eq!(of("birthday")["expiring"], 2);
+    assert_eq!(of("dry")["claimedLastDay"], 2);
+    #[cfg(unix)]
+    assert_eq!(service.end(), Some(0));
+    #[cfg(not(unix))]
+    drop(service.child.kill());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_crossing_is_told_once_wherever_processes_die() {
+    let shop = watching();
+    codes(&shop, "birthday", "2999-12-31", 0..7);
+    let mut kills = 0;
+    for point in ["before-commit", "inside-commit", "after-commit"] {
+        for time in 1..=4 {
+            let address = format!("{point}-{time}@example.com");
+            let killed = shop
+                .command(&["event", "send", "--type", "birthday", "--id", &address])
+                .args([
+                    "--key",
+                    &address,
+                    "--param",
+                    &format!("EmailAddress={address}"),
+                ])
+                .env("PROMOFLOW_FAILPOINT", format!("{point}:{time}"))
+                .output()
+                .unwrap();
+            kills += u32::from(killed.status.code().is_none());
+        }
+    }
+    assert!(kills >= 6, "{kills} processes were killed");
+    // Whatever is still to be told is.
+    birthdays(&shop, 0, 1);
+    birthdays(&shop, 1, 1);
+    let mut texts = told(&shop);
+    for text in &mut texts {
+        // What was left when it was told depends on who was killed where.
+        let words: Vec<&str> = text.split(' ').collect();
+        *text = words[..words.len() - 1].join(" ");
+    }
+    texts.sort();
+    assert_eq!(
+        texts,
+        ["alarm left birthday 10 3", "warning left birthday 10 6"]
+    );
+    shop.audited();
+}
