@@ -14,7 +14,7 @@ use super::Api;
 use super::files::{NAME, read, sound};
 use super::problem::{Kind, Problem};
 use super::request::{Place, json, must_be};
-use crate::message::{Message, Prepared, Values};
+use crate::message::{Content, Message, Parts, Prepared, Values};
 
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
@@ -32,14 +32,8 @@ struct MessageJson {
     /// How it reaches an address.
     #[schema(example = "email")]
     channel: String,
-    /// The sender.
-    from: Option<String>,
-    /// The subject, a template.
-    subject: Option<String>,
-    /// The plain text, a template.
-    text: Option<String>,
-    /// The HTML, a template.
-    html: Option<String>,
+    #[serde(flatten)]
+    parts: PartsJson,
     /// What was applied: its version, counted from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<u32>,
@@ -48,15 +42,81 @@ struct MessageJson {
     changed: Option<bool>,
 }
 
+/// What a message says: templates, or what they print.
+#[derive(Serialize, ToSchema)]
+#[schema(as = MessageParts)]
+#[serde(rename_all = "camelCase")]
+struct PartsJson {
+    /// The sender.
+    from: Option<String>,
+    /// The subject of an email.
+    subject: Option<String>,
+    /// The plain text.
+    text: Option<String>,
+    /// The HTML of an email.
+    html: Option<String>,
+    /// Where answers to an email go.
+    reply_to: Option<String>,
+    /// What mail programs show beside the subject.
+    preheader: Option<String>,
+    /// The line above the text of a push.
+    title: Option<String>,
+    /// The address of a picture.
+    image: Option<String>,
+    /// Where a tap leads.
+    link: Option<String>,
+    /// What stands on the button.
+    button: Option<String>,
+    /// Further headers of an email, name and value.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    headers: Vec<(String, String)>,
+}
+
+impl From<Parts> for PartsJson {
+    fn from(parts: Parts) -> PartsJson {
+        PartsJson {
+            from: parts.from,
+            subject: parts.subject,
+            text: parts.text,
+            html: parts.html,
+            reply_to: parts.reply_to,
+            preheader: parts.preheader,
+            title: parts.title,
+            image: parts.image,
+            link: parts.link,
+            button: parts.button,
+            headers: Vec::new(),
+        }
+    }
+}
+
+impl From<Content> for PartsJson {
+    fn from(content: Content) -> PartsJson {
+        PartsJson {
+            from: content.from,
+            subject: content.subject,
+            text: content.text,
+            html: content.html,
+            reply_to: content.reply_to,
+            preheader: content.preheader,
+            title: content.title,
+            image: content.image,
+            link: content.link,
+            button: content.button,
+            headers: content.headers,
+        }
+    }
+}
+
 impl From<Message> for MessageJson {
     fn from(message: Message) -> MessageJson {
         MessageJson {
             message: message.id,
             channel: message.channel.to_string(),
-            from: message.from,
-            subject: message.subject,
-            text: message.text,
-            html: message.html,
+            parts: PartsJson {
+                headers: message.headers,
+                ..message.parts.into()
+            },
             version: None,
             changed: None,
         }
@@ -130,14 +190,8 @@ struct Rendered {
     message: String,
     /// How it would reach an address.
     channel: String,
-    /// The sender.
-    from: Option<String>,
-    /// The subject.
-    subject: Option<String>,
-    /// The plain text.
-    text: Option<String>,
-    /// The HTML.
-    html: Option<String>,
+    #[serde(flatten)]
+    parts: PartsJson,
 }
 
 /// Show what a contact would get, without sending it.
@@ -172,10 +226,7 @@ async fn render(
         Ok(Json(Rendered {
             message: id,
             channel: prepared.channel().to_string(),
-            from: content.from,
-            subject: content.subject,
-            text: content.text,
-            html: content.html,
+            parts: content.into(),
         }))
     })
     .await

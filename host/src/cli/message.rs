@@ -61,6 +61,14 @@ struct MessageJson<'m> {
     from: Option<&'m str>,
     reply_to: Option<&'m str>,
     preheader: Option<&'m str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<&'m str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image: Option<&'m str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    link: Option<&'m str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    button: Option<&'m str>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     headers: &'m [(String, String)],
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -71,15 +79,20 @@ struct MessageJson<'m> {
 
 impl<'m> MessageJson<'m> {
     fn new(message: &'m Message) -> MessageJson<'m> {
+        let parts = &message.parts;
         MessageJson {
             message: &message.id,
             channel: message.channel.to_string(),
-            subject: message.subject.as_deref(),
-            text: message.text.as_deref(),
-            html: message.html.as_deref(),
-            from: message.from.as_deref(),
-            reply_to: message.reply_to.as_deref(),
-            preheader: message.preheader.as_deref(),
+            subject: parts.subject.as_deref(),
+            text: parts.text.as_deref(),
+            html: parts.html.as_deref(),
+            from: parts.from.as_deref(),
+            reply_to: parts.reply_to.as_deref(),
+            preheader: parts.preheader.as_deref(),
+            title: parts.title.as_deref(),
+            image: parts.image.as_deref(),
+            link: parts.link.as_deref(),
+            button: parts.button.as_deref(),
             headers: &message.headers,
             version: None,
             changed: None,
@@ -137,7 +150,7 @@ fn list(promoflow: &Promoflow, out: &mut Out) -> Done {
             out.json(&MessageJson::new(&message))?;
             continue;
         }
-        let parts = [("text", &message.text), ("html", &message.html)];
+        let parts = [("text", &message.parts.text), ("html", &message.parts.html)];
         let parts: Vec<&str> = parts
             .into_iter()
             .filter_map(|(name, part)| part.as_ref().map(|_| name))
@@ -146,7 +159,11 @@ fn list(promoflow: &Promoflow, out: &mut Out) -> Done {
             message.id,
             message.channel.to_string(),
             parts.join(", "),
-            message.subject.unwrap_or_default(),
+            message
+                .parts
+                .subject
+                .or(message.parts.title)
+                .unwrap_or_default(),
         ];
         table.row(out, cells)?;
     }
@@ -183,6 +200,10 @@ impl Render {
                 from: content.from.as_deref(),
                 reply_to: content.reply_to.as_deref(),
                 preheader: content.preheader.as_deref(),
+                title: content.title.as_deref(),
+                image: content.image.as_deref(),
+                link: content.link.as_deref(),
+                button: content.button.as_deref(),
                 headers: &content.headers,
                 ..MessageJson::new(message)
             })?;
@@ -227,6 +248,7 @@ pub(super) fn show_content(
         ("To", to),
         ("Reply-To", content.reply_to.as_deref()),
         ("Subject", content.subject.as_deref()),
+        ("Title", content.title.as_deref()),
     ];
     for (label, value) in lines {
         if let Some(value) = value {
@@ -240,6 +262,17 @@ pub(super) fn show_content(
     }
     if let Some(text) = &content.text {
         out.line(format_args!("\n{}", tame(text).trim_end()))?;
+    }
+    let lines = [
+        ("Image", content.image.as_deref()),
+        ("Button", content.button.as_deref()),
+        ("Link", content.link.as_deref()),
+    ];
+    for (label, value) in lines {
+        if let Some(value) = value {
+            let label = out.style(BOLD, format_args!("{label}:"));
+            out.line(format_args!("{label} {}", tame_line(value)))?;
+        }
     }
     if let Some(html) = &content.html {
         let rule = out.style(DIM, "--- HTML ---");

@@ -24,6 +24,18 @@ pub struct Content {
     /// What a mail program shows beside the subject; it stands hidden in the HTML already.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preheader: Option<String>,
+    /// The line above the text; of pushes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// The web address of a picture; of pushes, Viber and Telegram.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// Where a tap on the push, or on the button, leads; of pushes, Viber and Telegram.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
+    /// What stands on the button; of Viber and Telegram, with a `link` always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub button: Option<String>,
     /// Further headers of an email, name and value, each one line.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<(String, String)>,

@@ -13,6 +13,18 @@ pub struct Message {
     pub id: String,
     /// How it reaches an address.
     pub channel: ChannelKind,
+    /// What it says.
+    #[serde(flatten)]
+    pub parts: Parts,
+    /// Further headers, name and value; of emails alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<(String, String)>,
+}
+
+/// What a message says, each a template. Which of them a message has depends on its channel.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Parts {
     /// Whom it comes from: for email a mailbox, `Shop <shop@example.com>`; elsewhere a sender's
     /// name. `None`: as the channel is set up.
     pub from: Option<String>,
@@ -28,7 +40,16 @@ pub struct Message {
     /// What mail programs show beside the subject; of emails with HTML alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preheader: Option<String>,
-    /// Further headers, name and value; of emails alone.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub headers: Vec<(String, String)>,
+    /// The line above the text; of pushes alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// The address of a picture; of pushes, Viber and Telegram.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// Where a tap on the push, or on the button, leads; of pushes, Viber and Telegram.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
+    /// What stands on the button below the text; of Viber and Telegram.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub button: Option<String>,
 }

@@ -12,15 +12,19 @@ mod mailbox;
 mod parse;
 mod preheader;
 mod render;
+mod templates;
+mod values;
+mod web_address;
 
 pub use address::check_address;
 pub use channel::{ChannelKind, UnknownChannel};
 pub use content::Content;
-pub use definition::Message;
+pub use definition::{Message, Parts};
 pub use files::{Files, Folder, MAX_HTML_BYTES};
 pub(crate) use mailbox::looks_like_mailbox;
 pub use parse::parse;
-pub use render::{Prepared, RenderError, Values, check_template, depends_on_data, render_constant};
+pub use render::{Prepared, RenderError};
+pub use values::{Values, check_template, depends_on_data, render_constant};
 
 /// The JSON Schema of a message file, for editors.
 pub const SCHEMA: &str = include_str!("../../schemas/message.schema.json");

@@ -51,8 +51,8 @@ pub(super) fn read(
         } else if OWN.contains(&name.as_str()) || name.starts_with("content-") {
             "is a header that is written for you"
         } else {
-            let value = reader.line(&entry.value, &entry.key, out);
-            headers.extend(value.map(|(value, _)| (entry.key.clone(), value)));
+            let value = reader.header(&entry.value, &entry.key, out);
+            headers.extend(value.map(|value| (entry.key.clone(), value)));
             continue;
         };
         out.error(entry.key_at, format!("{} {fault}", shown(&entry.key)), None);

@@ -3,6 +3,7 @@ use std::io;
 
 use proptest::prelude::*;
 
+use super::super::files::MAX_HTML_BYTES;
 use super::*;
 use crate::document::TemplateFault;
 use crate::document::schema_check::{properties, violation};
@@ -55,6 +56,14 @@ fn email(lines: &str) -> String {
     format!("message: m\nchannel: email\n{lines}")
 }
 
+fn push(lines: &str) -> String {
+    format!("message: m\nchannel: mobile-push\ntext: t\n{lines}")
+}
+
+fn viber(lines: &str) -> String {
+    format!("message: m\nchannel: viber\ntext: t\n{lines}")
+}
+
 told! {
     keys_that_are_missing_are_named:
         "subject: x" => "mail/m.yaml:1:1: the message lacks `message`
@@ -65,7 +74,7 @@ mail/m.yaml:1:1: the message lacks `channel`";
         => "mail/m.yaml:3:1: unknown key `subjct` in the message
   hint: did you mean `subject`?
 mail/m.yaml:6:1: unknown key `colour` in the message
-  hint: known here: message, channel, from, reply-to, subject, preheader, headers, text, html, html-file";
+  hint: known here: message, channel, from, reply-to, subject, preheader, title, text, html, html-file, image, link, button, headers";
 
     a_reply_goes_to_a_mailbox:
         email("subject: s\ntext: t\nreply-to: nobody\n")
@@ -106,6 +115,43 @@ mail/m.yaml:3:1: a message for viber has no `subject`
 mail/m.yaml:4:1: a message for viber has no `html`
   hint: put all of it in `text`";
 
+    each_channel_has_parts_of_its_own:
+        [
+            push("subject: s\nbutton: b\n"),
+            email("subject: s\ntext: t\ntitle: t\nimage: https://a.b/c\n").replace(": m\n", ": e\n"),
+            push("image: https://a.b/c\n").replace("mobile-push", "sms").replace(": m\n", ": s\n"),
+            viber("headers: { X-A: b }\n").replace(": m\n", ": v\n"),
+        ].join("---\n")
+        => "mail/m.yaml:4:1: a message for mobile-push has no `subject`
+  hint: a push has a `title`
+mail/m.yaml:5:1: a message for mobile-push has no `button`
+  hint: leave it out: a tap on the push opens its `link`
+mail/m.yaml:11:1: a message for email has no `title`
+  hint: an email has a `subject`
+mail/m.yaml:12:1: a message for email has no `image`
+  hint: put it in the HTML
+mail/m.yaml:17:1: a message for sms has no `image`
+  hint: put all of it in `text`
+mail/m.yaml:22:1: a message for viber has no `headers`
+  hint: leave it out: it belongs to emails";
+
+    a_button_and_its_link_go_together:
+        [
+            viber("button: To the shop\n"),
+            viber("link: https://a.b/c\n").replace(": m\n", ": v\n"),
+        ].join("---\n")
+        => "mail/m.yaml:4:1: the `button` leads nowhere
+  hint: add `link: https://example.com/sale`
+mail/m.yaml:9:1: no `button` shows the `link`
+  hint: add `button: To the shop`, or put the address in `text`";
+
+    pictures_and_links_are_addresses:
+        push("image: shop://a.png\nlink: javascript:alert(1)\n")
+        => "mail/m.yaml:4:8: `shop://a.png` is no address for `image`
+  hint: expected the address of a picture, such as https://example.com/gift.png
+mail/m.yaml:5:7: `javascript:alert(1)` is no address for `link`
+  hint: expected where it leads, such as https://example.com/sale";
+
     html_comes_from_one_place:
         email("subject: s\nhtml: <p>\nhtml-file: birthday.html\n")
         => "mail/m.yaml:5:1: `html` and `html-file` exclude each other
@@ -139,7 +185,7 @@ mail/m.yaml:8:11: unknown directive `#oops`";
     a_fault_of_an_html_file_is_shown_in_that_file:
         email("subject: s\nhtml-file: faulty.html\ncolour: x\n")
         => "mail/m.yaml:5:1: unknown key `colour` in the message
-  hint: known here: message, channel, from, reply-to, subject, preheader, headers, text, html, html-file
+  hint: known here: message, channel, from, reply-to, subject, preheader, title, text, html, html-file, image, link, button, headers
 mail/faulty.html:2:3: unknown directive `#oops`";
 
     an_html_file_stays_in_the_folder:
@@ -183,13 +229,17 @@ fn the_shipped_example_is_taken() {
     };
     assert_eq!(birthday.id, "birthday-email");
     assert_eq!(birthday.channel, ChannelKind::Email);
-    assert_eq!(birthday.from.as_deref(), Some("Shop <shop@example.com>"));
     assert_eq!(
-        birthday.subject.as_deref(),
+        birthday.parts.from.as_deref(),
+        Some("Shop <shop@example.com>")
+    );
+    assert_eq!(
+        birthday.parts.subject.as_deref(),
         Some("Happy birthday, $!data.get('firstName')!")
     );
     assert!(
         birthday
+            .parts
             .text
             .as_ref()
             .unwrap()
@@ -197,13 +247,14 @@ fn the_shipped_example_is_taken() {
     );
     assert!(
         birthday
+            .parts
             .html
             .as_ref()
             .unwrap()
             .contains("$!data.get('promocode')")
     );
     assert_eq!(sorry.id, "birthday-without-code");
-    assert_eq!(sorry.html, None);
+    assert_eq!(sorry.parts.html, None);
 }
 
 #[test]
@@ -226,7 +277,7 @@ fn a_sender_with_references_is_judged_when_the_message_is_made() {
 fn the_schema_has_the_keys_that_the_parser_has() {
     let in_schema = properties(SCHEMA, "");
     let in_schema: BTreeSet<_> = in_schema.iter().map(String::as_str).collect();
-    assert_eq!(in_schema, KEYS.iter().copied().collect());
+    assert_eq!(in_schema, keys().into_iter().collect());
     let schema: serde_json::Value = serde_json::from_str(SCHEMA).unwrap();
     let channels = serde_json::json!(ChannelKind::ALL.map(ChannelKind::name));
     assert_eq!(schema["properties"]["channel"]["enum"], channels);
@@ -256,6 +307,19 @@ fn schema_and_parser_take_and_refuse_the_same() {
         ),
         (format!("{sms}reply-to: a@b\n"), false),
         (format!("{sms}headers: {{ X-A: b }}\n"), false),
+        (format!("{sms}title: t\n"), false),
+        (email("subject: s\ntext: t\nimage: https://a.b/c\n"), false),
+        (
+            push("title: t\nimage: https://a.b/c\nlink: shop://cart\n"),
+            true,
+        ),
+        (push("button: b\n"), false),
+        (push("subject: s\n"), false),
+        (viber("image: https://a.b/c\n"), true),
+        (viber("link: https://a.b/c\nbutton: b\n"), true),
+        (viber("link: https://a.b/c\n"), false),
+        (viber("button: b\n"), false),
+        (viber("title: t\n"), false),
     ] {
         let json = read(file.as_bytes(), &mut Diagnostics::new("f"))[0].to_json(true);
         assert_eq!(violation(SCHEMA, &json).is_none(), taken, "{file}");

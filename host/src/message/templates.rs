@@ -1,0 +1,183 @@
+//! The templates of a message, parsed, and what they print.
+
+use promoflow_velocity::{Escape, RenderOptions, Template};
+
+use super::mailbox::looks_like_mailbox;
+use super::web_address::{self, Use};
+use super::{ChannelKind, Content, Parts, RenderError, Values, preheader};
+use crate::document::shown;
+
+/// What a message says, as parsed templates.
+pub(super) struct Templates {
+    from: Option<Template>,
+    reply_to: Option<Template>,
+    subject: Option<Template>,
+    preheader: Option<Template>,
+    title: Option<Template>,
+    text: Option<Template>,
+    html: Option<Template>,
+    image: Option<Template>,
+    link: Option<Template>,
+    button: Option<Template>,
+    headers: Vec<(String, Template)>,
+}
+
+impl Templates {
+    /// Parses them; `message` names the message in errors.
+    pub(super) fn new(
+        message: &str,
+        parts: &Parts,
+        headers: &[(String, String)],
+    ) -> Result<Templates, RenderError> {
+        let parse = |part, source: &str| {
+            Template::parse(source).map_err(|error| RenderError::new(message, part, error))
+        };
+        let part = |part, source: &Option<String>| {
+            let source = source.as_deref();
+            source.map(|source| parse(part, source)).transpose()
+        };
+        let header =
+            |(name, value): &(String, String)| Ok((name.clone(), parse("headers", value)?));
+        Ok(Templates {
+            from: part("from", &parts.from)?,
+            reply_to: part("reply-to", &parts.reply_to)?,
+            subject: part("subject", &parts.subject)?,
+            preheader: part("preheader", &parts.preheader)?,
+            title: part("title", &parts.title)?,
+            text: part("text", &parts.text)?,
+            html: part("html", &parts.html)?,
+            image: part("image", &parts.image)?,
+            link: part("link", &parts.link)?,
+            button: part("button", &parts.button)?,
+            headers: headers.iter().map(header).collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// What they print.
+    pub(super) fn render(
+        &self,
+        message: &str,
+        channel: ChannelKind,
+        values: &Values,
+    ) -> Result<Content, RenderError> {
+        let rendering = Rendering {
+            message,
+            channel,
+            values,
+        };
+        let preheader = rendering.line("preheader", &self.preheader)?;
+        let html = rendering.part("html", &self.html, Escape::Html)?;
+        let html = match &preheader {
+            Some(preheader) => html.map(|html| preheader::put(html, preheader)),
+            None => html,
+        };
+        let header = |(name, value): &(String, Template)| {
+            let value = rendering.print("headers", value, Escape::None)?;
+            Ok((name.clone(), one_line(value)))
+        };
+        Ok(Content {
+            from: rendering.mailbox("from", &self.from)?,
+            reply_to: rendering.mailbox("reply-to", &self.reply_to)?,
+            subject: rendering.line("subject", &self.subject)?,
+            preheader,
+            title: rendering.line("title", &self.title)?,
+            text: rendering.part("text", &self.text, Escape::None)?,
+            html,
+            image: rendering.address("image", &self.image, Use::Picture)?,
+            link: rendering.address("link", &self.link, Use::Link)?,
+            button: rendering.line("button", &self.button)?,
+            headers: self.headers.iter().map(header).collect::<Result<_, _>>()?,
+            ..Content::default()
+        })
+    }
+}
+
+/// One rendering of a message.
+struct Rendering<'r> {
+    message: &'r str,
+    channel: ChannelKind,
+    values: &'r Values,
+}
+
+impl Rendering<'_> {
+    fn print(
+        &self,
+        part: &'static str,
+        template: &Template,
+        escape: Escape,
+    ) -> Result<String, RenderError> {
+        let options = RenderOptions {
+            escape,
+            ..RenderOptions::default()
+        };
+        self.values
+            .render_with(template, &options)
+            .map_err(|error| RenderError::new(self.message, part, error))
+    }
+
+    fn part(
+        &self,
+        part: &'static str,
+        template: &Option<Template>,
+        escape: Escape,
+    ) -> Result<Option<String>, RenderError> {
+        let template = template.as_ref();
+        template
+            .map(|template| self.print(part, template, escape))
+            .transpose()
+    }
+
+    fn line(
+        &self,
+        part: &'static str,
+        template: &Option<Template>,
+    ) -> Result<Option<String>, RenderError> {
+        Ok(self.part(part, template, Escape::None)?.map(one_line))
+    }
+
+    fn mailbox(
+        &self,
+        part: &'static str,
+        template: &Option<Template>,
+    ) -> Result<Option<String>, RenderError> {
+        let mailbox = self.line(part, template)?;
+        if let Some(text) = &mailbox
+            && self.channel == ChannelKind::Email
+            && !looks_like_mailbox(text)
+        {
+            let why = format!("{} is not a mailbox", shown(text));
+            return Err(RenderError::at_start(self.message, part, why));
+        }
+        Ok(mailbox)
+    }
+
+    fn address(
+        &self,
+        part: &'static str,
+        template: &Option<Template>,
+        purpose: Use,
+    ) -> Result<Option<String>, RenderError> {
+        let Some(address) = self.part(part, template, Escape::None)? else {
+            return Ok(None);
+        };
+        let address = web_address::encoded(&address);
+        web_address::check(&address, purpose).map_err(|expected| {
+            let why = format!("{} is no address: {expected}", shown(&address));
+            RenderError::at_start(self.message, part, why)
+        })?;
+        Ok(Some(address))
+    }
+}
+
+/// A subject is one line; what a value brings of line breaks must not become a header.
+fn one_line(subject: String) -> String {
+    if subject.contains(char::is_control) {
+        subject
+            .split(char::is_control)
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
+            .join(" ")
+    } else {
+        subject
+    }
+}

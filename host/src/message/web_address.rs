@@ -1,0 +1,104 @@
+//! Addresses of pictures and links.
+
+/// What an address in a message is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Use {
+    /// A picture that a provider fetches.
+    Picture,
+    /// Where a tap leads: the web, or an app of the phone (`shop://cart`).
+    Link,
+}
+
+/// Schemes under which a device executes or shows what a stranger wrote.
+const REFUSED: [&str; 4] = ["javascript", "vbscript", "data", "file"];
+
+/// Whether an address is one; its scheme decides what opens it, so it is never a stranger's to
+/// choose freely.
+pub(super) fn check(address: &str, purpose: Use) -> Result<(), &'static str> {
+    let expected = match purpose {
+        Use::Picture => "expected the address of a picture, such as https://example.com/gift.png",
+        Use::Link => "expected where it leads, such as https://example.com/sale",
+    };
+    let Some((scheme, rest)) = address.split_once(':') else {
+        return Err(expected);
+    };
+    let scheme = scheme.to_ascii_lowercase();
+    let web = matches!(scheme.as_str(), "http" | "https");
+    let sound = if web {
+        let host = rest.strip_prefix("//").unwrap_or_default();
+        !host.is_empty() && !host.starts_with(['/', '?', '#', ':'])
+    } else {
+        purpose == Use::Link
+            && is_scheme(&scheme)
+            && !REFUSED.contains(&scheme.as_str())
+            && !rest.is_empty()
+    };
+    let blank = address.contains(|c: char| c.is_whitespace() || c.is_control());
+    if sound && !blank {
+        Ok(())
+    } else {
+        Err(expected)
+    }
+}
+
+fn is_scheme(scheme: &str) -> bool {
+    scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
+}
+
+/// The address with what values may bring and no address holds written as percent signs.
+pub(super) fn encoded(address: &str) -> String {
+    let mut encoded = String::with_capacity(address.len());
+    for c in address.trim().chars() {
+        if c.is_whitespace() || c.is_control() || "\"<>\\^`{|}".contains(c) {
+            let mut bytes = [0; 4];
+            for byte in c.encode_utf8(&mut bytes).bytes() {
+                encoded.push_str(&format!("%{byte:02X}"));
+            }
+        } else {
+            encoded.push(c);
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_come_from_the_web_and_links_lead_there_or_into_an_app() {
+        for address in ["https://example.com/a.png", "HTTP://example.com"] {
+            assert_eq!(check(address, Use::Picture), Ok(()), "{address}");
+            assert_eq!(check(address, Use::Link), Ok(()), "{address}");
+        }
+        for address in ["shop://cart/1", "tel:+380501234567", "mailto:a@example.com"] {
+            assert_eq!(check(address, Use::Link), Ok(()), "{address}");
+            assert!(check(address, Use::Picture).is_err(), "{address}");
+        }
+        for address in [
+            "",
+            "example.com",
+            "https://",
+            "https:///x",
+            "https:example.com",
+            "javascript:alert(1)",
+            "JavaScript:alert(1)",
+            " javascript:alert(1)",
+            "data:text/html,x",
+            "https://example.com/a b",
+            "https://example.com/a\r\nX: y",
+        ] {
+            assert!(check(address, Use::Link).is_err(), "{address:?}");
+        }
+    }
+
+    #[test]
+    fn what_values_bring_stays_within_the_address() {
+        let address = encoded("https://example.com/?q=Ann\r\n <b>\"&x=1 ");
+        assert_eq!(address, "https://example.com/?q=Ann%0D%0A%20%3Cb%3E%22&x=1");
+        assert_eq!(check(&address, Use::Link), Ok(()));
+    }
+}
