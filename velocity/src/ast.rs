@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::error::Pos;
 use crate::number::Number;
+use crate::tags::Tag;
 
 /// A sequence of nodes, printed in order.
 pub(crate) type Block = Vec<Node>;
@@ -13,6 +14,10 @@ pub(crate) type Block = Vec<Node>;
 #[derive(Debug)]
 pub(crate) enum Node {
     Text(Box<str>),
+    /// What `#[[ ]]#` holds: text, whatever stands in it.
+    Raw(Box<str>),
+    /// A merge tag.
+    Tag(Box<Tag>),
     Output(Box<Output>),
     If(Box<If>),
     Foreach(Box<Foreach>),

@@ -36,6 +36,7 @@ mod options;
 mod parser;
 mod references;
 mod runtime;
+mod tags;
 mod template;
 mod value;
 
@@ -47,5 +48,6 @@ pub use limits::{
 };
 pub use options::{Escape, RenderOptions};
 pub use references::Reference;
+pub use tags::{IsTag, MergeTag, TagValues};
 pub use template::Template;
 pub use value::{Map, Value};

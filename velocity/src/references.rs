@@ -93,7 +93,7 @@ impl Walk {
 
     fn node(&mut self, node: &Node) {
         match node {
-            Node::Text(_) | Node::Stop | Node::Break(None) => {}
+            Node::Text(_) | Node::Raw(_) | Node::Tag(_) | Node::Stop | Node::Break(None) => {}
             // An escaped reference is text; whether there is a value does not matter.
             Node::Output(output) if output.escaped => {}
             Node::Output(output) => self.reference(&output.reference),

@@ -6,12 +6,14 @@ use crate::eval;
 use crate::options::RenderOptions;
 use crate::parser::{self, Parsed};
 use crate::references::{self, Reference};
+use crate::tags::{self, IsTag, MergeTag, TagValues};
 
 /// A template, parsed and ready to be rendered from any thread.
 #[derive(Debug)]
 pub struct Template {
     parsed: Parsed,
     length: usize,
+    tags: Vec<MergeTag>,
 }
 
 impl Template {
@@ -26,7 +28,21 @@ impl Template {
         Ok(Template {
             parsed: parser::parse(source, Pos::START, 0)?,
             length: source.len(),
+            tags: Vec::new(),
         })
+    }
+
+    /// Parses the source of a template with merge tags, such as `%NAME|instead%`, in its text.
+    ///
+    /// `#[[ ]]#` keeps what looks like a tag as it is.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Template::parse`].
+    pub fn parse_with_tags(source: &str, is_tag: &IsTag<'_>) -> Result<Template, Error> {
+        let mut template = Template::parse(source)?;
+        template.tags = tags::compile(&mut template.parsed, source, is_tag);
+        Ok(template)
     }
 
     /// Renders with the default [`RenderOptions`]: values as they are, and the default caps.
@@ -45,7 +61,27 @@ impl Template {
     ///
     /// Those of [`Template::render`].
     pub fn render_with(&self, context: &Context, options: &RenderOptions) -> Result<String, Error> {
-        eval::render(&self.parsed, self.length, context, options)
+        self.render_with_tags(context, options, &|_| None)
+    }
+
+    /// Renders with the given options and values of merge tags. A tag whose value is missing or
+    /// blank prints what the template says instead.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Template::render`].
+    pub fn render_with_tags(
+        &self,
+        context: &Context,
+        options: &RenderOptions,
+        tags: &TagValues<'_>,
+    ) -> Result<String, Error> {
+        eval::render(&self.parsed, self.length, context, options, tags)
+    }
+
+    /// The merge tags of the template, in the order of the source.
+    pub fn tags(&self) -> &[MergeTag] {
+        &self.tags
     }
 
     /// The values that the template reads and does not set itself, in the order of the source:

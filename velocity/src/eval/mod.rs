@@ -21,6 +21,7 @@ use crate::methods::Patterns;
 use crate::options::{Escape, RenderOptions};
 use crate::parser::Parsed;
 use crate::runtime::{List, Loop, MapObject, Tool, Val};
+use crate::tags::{Tag, TagValues};
 
 /// What comes after a node.
 #[derive(Debug, Clone)]
@@ -42,6 +43,7 @@ struct Variable<'c> {
 /// One rendering.
 pub(crate) struct Renderer<'c> {
     context: &'c Context,
+    tags: &'c TagValues<'c>,
     variables: HashMap<Arc<str>, Variable<'c>>,
     stamp: u64,
     macros: &'c Macros,
@@ -66,9 +68,11 @@ pub(crate) fn render<'c>(
     source_length: usize,
     context: &'c Context,
     options: &RenderOptions,
+    tags: &'c TagValues<'c>,
 ) -> Result<String> {
     let mut renderer = Renderer {
         context,
+        tags,
         variables: HashMap::new(),
         stamp: 0,
         macros: &template.macros,
@@ -132,8 +136,12 @@ impl<'c> Renderer<'c> {
     fn node(&mut self, node: &Node, pos: Pos) -> Result<Flow> {
         self.budget.work(1, pos)?;
         match node {
-            Node::Text(text) => {
+            Node::Text(text) | Node::Raw(text) => {
                 self.write(text, pos)?;
+                Ok(Flow::Next)
+            }
+            Node::Tag(tag) => {
+                self.tag(tag)?;
                 Ok(Flow::Next)
             }
             Node::Output(output) => self.output(output),
@@ -163,6 +171,14 @@ impl<'c> Renderer<'c> {
                 _ => Flow::Break(None),
             }),
             Node::Stop => Ok(Flow::Stop),
+        }
+    }
+
+    /// Prints a merge tag: its value, or what the template says instead.
+    fn tag(&mut self, tag: &Tag) -> Result<()> {
+        match (self.tags)(&tag.key).filter(|value| !value.trim().is_empty()) {
+            Some(value) => self.print(&Val::Text(value.into()), tag.pos),
+            None => self.write(&tag.instead, tag.pos),
         }
     }
 

@@ -67,8 +67,8 @@ impl Parser {
                 let text = self.text(&token);
                 let (before, inner) = text.split_once("#[[").unwrap_or(("", text));
                 let inner = inner.strip_suffix("]]#").unwrap_or(inner);
-                let text = format!("{before}{inner}");
-                push_text(block, &text);
+                push_text(block, before);
+                block.push(Node::Raw(inner.into()));
                 return Ok(false);
             }
             _ => {}

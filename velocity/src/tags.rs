@@ -1,0 +1,283 @@
+//! Merge tags: `%NAME%` and `%NAME|instead%` in the text of a template.
+//!
+//! They are no part of Velocity. Whoever parses says which names are tags, as a percent sign is
+//! first of all a percent sign.
+
+use std::sync::Arc;
+
+use crate::ast::{Block, Node};
+use crate::error::Pos;
+use crate::parser::Parsed;
+
+/// The longest tag, in bytes, percent signs included.
+const MAX_TAG_BYTES: usize = 500;
+
+/// Says which names are tags. Gets what stands between the percent signs up to the bar, and what
+/// follows the tag; answers the key under which rendering asks for the value, or `None` if this
+/// is no tag.
+pub type IsTag<'t> = dyn Fn(&str, &str) -> Option<String> + 't;
+
+/// Gives the value of a tag by its key.
+pub type TagValues<'t> = dyn Fn(&str) -> Option<String> + 't;
+
+/// A merge tag of a template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MergeTag {
+    /// The key under which rendering asks for its value.
+    pub key: String,
+    /// What is printed without a value.
+    pub instead: String,
+    /// The line of the tag, from 1.
+    pub line: u32,
+    /// The character in the line at which the tag starts, from 1.
+    pub column: u32,
+}
+
+/// A tag in the tree.
+#[derive(Debug)]
+pub(crate) struct Tag {
+    pub(crate) key: Box<str>,
+    pub(crate) instead: Box<str>,
+    pub(crate) pos: Pos,
+}
+
+/// Makes nodes of the tags in the text of a template, and lists them.
+pub(crate) fn compile(parsed: &mut Parsed, source: &str, is_tag: &IsTag<'_>) -> Vec<MergeTag> {
+    let mut found = Vec::new();
+    let mut compiler = Compiler::new(source, is_tag, &mut found);
+    compiler.block(&mut parsed.block);
+    for defined in parsed.macros.values_mut().filter_map(Arc::get_mut) {
+        Compiler::new(source, is_tag, &mut found).block(&mut defined.body);
+    }
+    found.sort_by_key(|tag| (tag.line, tag.column));
+    found
+}
+
+struct Compiler<'c> {
+    source: &'c str,
+    is_tag: &'c IsTag<'c>,
+    found: &'c mut Vec<MergeTag>,
+    /// Up to where the source was looked through for the place of a tag.
+    at: usize,
+    pos: Pos,
+}
+
+impl<'c> Compiler<'c> {
+    fn new(source: &'c str, is_tag: &'c IsTag<'c>, found: &'c mut Vec<MergeTag>) -> Compiler<'c> {
+        Compiler {
+            source,
+            is_tag,
+            found,
+            at: 0,
+            pos: Pos::START,
+        }
+    }
+
+    fn block(&mut self, block: &mut Block) {
+        for mut node in std::mem::take(block) {
+            match &mut node {
+                Node::Text(text) => {
+                    self.text(text, block);
+                    continue;
+                }
+                Node::If(branches) => {
+                    for (_, body) in &mut branches.branches {
+                        self.block(body);
+                    }
+                    self.block(&mut branches.otherwise);
+                }
+                Node::Foreach(foreach) => {
+                    self.block(&mut foreach.body);
+                    self.block(&mut foreach.otherwise);
+                }
+                Node::Define { body, .. } => self.shared(body),
+                Node::Call(call) => {
+                    if let Some(body) = &mut call.body {
+                        self.shared(body);
+                    }
+                }
+                _ => {}
+            }
+            block.push(node);
+        }
+    }
+
+    /// Nothing holds a block twice before the template is rendered.
+    fn shared(&mut self, block: &mut Arc<Block>) {
+        if let Some(block) = Arc::get_mut(block) {
+            self.block(block);
+        }
+    }
+
+    fn text(&mut self, text: &str, block: &mut Block) {
+        let mut from = 0;
+        let mut look = 0;
+        while let Some(start) = text.get(look..).and_then(|rest| rest.find('%')) {
+            let start = look + start;
+            let after = text.get(start + 1..).unwrap_or("");
+            if after.starts_with('%') {
+                // Two of them are text, and begin nothing.
+                look = start + 2;
+                continue;
+            }
+            let Some((inner, rest)) = inside(after) else {
+                look = start + 1;
+                continue;
+            };
+            let (name, instead) = inner.split_once('|').unwrap_or((inner, ""));
+            let Some(key) = (self.is_tag)(name, rest) else {
+                look = start + 1;
+                continue;
+            };
+            let end = start + inner.len() + 2;
+            push(block, text.get(from..start).unwrap_or(""));
+            let pos = self.place(text.get(start..end).unwrap_or(""));
+            self.found.push(MergeTag {
+                key: key.clone(),
+                instead: instead.to_owned(),
+                line: pos.line,
+                column: pos.column,
+            });
+            block.push(Node::Tag(Box::new(Tag {
+                key: key.into(),
+                instead: instead.into(),
+                pos,
+            })));
+            (from, look) = (end, end);
+        }
+        push(block, text.get(from..).unwrap_or(""));
+    }
+
+    /// Where the next such tag stands. Text nodes do not know their place: white space and
+    /// comments are left out of them.
+    fn place(&mut self, tag: &str) -> Pos {
+        let rest = self.source.get(self.at..).unwrap_or("");
+        let Some(start) = rest.find(tag) else {
+            return self.pos;
+        };
+        let mut before = rest.get(..start).unwrap_or("").chars().peekable();
+        while let Some(c) = before.next() {
+            if c == '\n' || (c == '\r' && before.peek() != Some(&'\n')) {
+                self.pos.line += 1;
+                self.pos.column = 1;
+            } else {
+                self.pos.column += 1;
+            }
+        }
+        let pos = self.pos;
+        self.at += start + tag.len();
+        let columns = u32::try_from(tag.chars().count()).unwrap_or(u32::MAX);
+        self.pos.column = self.pos.column.saturating_add(columns);
+        pos
+    }
+}
+
+/// What stands before the next percent sign of the line, and what follows that.
+fn inside(text: &str) -> Option<(&str, &str)> {
+    let end = text
+        .bytes()
+        .take(MAX_TAG_BYTES)
+        .position(|byte| matches!(byte, b'%' | b'\n' | b'\r'))?;
+    let (inner, rest) = (text.get(..end)?, text.get(end..)?);
+    Some((inner, rest.strip_prefix('%')?))
+}
+
+fn push(block: &mut Block, text: &str) {
+    if !text.is_empty() {
+        block.push(Node::Text(text.into()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Context, Escape, RenderOptions, Template};
+
+    fn is_tag(name: &str, rest: &str) -> Option<String> {
+        let upper = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase());
+        (upper && !rest.starts_with('~')).then(|| name.to_lowercase())
+    }
+
+    fn value(key: &str) -> Option<String> {
+        match key {
+            "name" => Some("Ann & <Co>".into()),
+            "blank" => Some("  ".into()),
+            _ => None,
+        }
+    }
+
+    fn print(source: &str, escape: Escape) -> String {
+        let template = Template::parse_with_tags(source, &is_tag).expect("a template");
+        let options = RenderOptions {
+            escape,
+            ..RenderOptions::default()
+        };
+        template
+            .render_with_tags(&Context::new(), &options, &value)
+            .expect("it renders")
+    }
+
+    #[test]
+    fn tags_print_their_value_or_what_stands_instead() {
+        for (source, printed) in [
+            ("Hi %NAME%!", "Hi Ann & <Co>!"),
+            ("Hi %NAME|friend%!", "Hi Ann & <Co>!"),
+            ("Hi %OTHER|my friend & all%!", "Hi my friend & all!"),
+            ("Hi %BLANK|friend%!", "Hi friend!"),
+            ("Hi %OTHER%!", "Hi !"),
+            ("100%NAME%", "100Ann & <Co>"),
+            ("$%NAME%", "$Ann & <Co>"),
+            ("%x%NAME%", "%xAnn & <Co>"),
+        ] {
+            assert_eq!(print(source, Escape::None), printed, "{source}");
+        }
+        assert_eq!(
+            print("%NAME% %OTHER|<b>you</b>%", Escape::Html),
+            "Ann &amp; &lt;Co&gt; <b>you</b>"
+        );
+    }
+
+    #[test]
+    fn what_is_no_tag_stays_as_it_is() {
+        for source in [
+            "%",
+            "%%",
+            "%%NAME%%",
+            "50% and 20%",
+            "%name%",
+            "%NAME",
+            "%NAME\n%",
+            "%NAME%~",
+            "#[[%NAME%]]#",
+        ] {
+            let printed = source.replace("#[[", "").replace("]]#", "");
+            assert_eq!(print(source, Escape::None), printed, "{source}");
+        }
+    }
+
+    #[test]
+    fn tags_stand_wherever_text_does() {
+        let source = "#if(true)%NAME|a%#else%OTHER|b%#end#foreach($i in [1..2])%OTHER|c%#end\
+                      #define($d)%OTHER|d%#end$d#macro(m)%OTHER|e%#end#m()";
+        assert_eq!(print(source, Escape::None), "Ann & <Co>ccde");
+    }
+
+    #[test]
+    fn tags_are_listed_with_their_places() {
+        let source = "Hi %NAME%\r\n## a comment\n  #set($x = 1)\n é%OTHER|x% %NAME%";
+        let template = Template::parse_with_tags(source, &is_tag).expect("a template");
+        let places: Vec<_> = template
+            .tags()
+            .iter()
+            .map(|tag| (tag.key.as_str(), tag.instead.as_str(), tag.line, tag.column))
+            .collect();
+        assert_eq!(
+            places,
+            [
+                ("name", "", 1, 4),
+                ("other", "x", 4, 3),
+                ("name", "", 4, 13)
+            ]
+        );
+    }
+}
