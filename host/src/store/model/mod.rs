@@ -5,6 +5,7 @@ mod codes;
 mod configuration;
 mod history;
 mod ids;
+mod outbox;
 mod service;
 mod unit;
 
@@ -13,5 +14,6 @@ pub use codes::*;
 pub use configuration::*;
 pub use history::*;
 pub use ids::*;
+pub use outbox::*;
 pub use service::*;
 pub use unit::*;

@@ -7,7 +7,6 @@ use serde_json::{Map, Value};
 use super::*;
 use crate::clock::Timestamp;
 use crate::event::Event;
-use crate::message::{ChannelKind, Content};
 use crate::pool::Lane;
 use crate::workflow::{Repeat, Workflow};
 
@@ -257,64 +256,6 @@ pub struct Exhausted {
     pub lane: Lane,
     /// The earliest expiry that would have done.
     pub expires: Timestamp,
-}
-
-/// A delivery that a step stages.
-#[derive(Clone, Debug)]
-pub struct StagedDelivery {
-    /// The step that sends.
-    pub step: StepKey,
-    /// How.
-    pub channel: ChannelKind,
-    /// To whom.
-    pub address: String,
-    /// The message's id.
-    pub message: String,
-    /// What the contact gets.
-    pub content: Content,
-    /// Not before.
-    pub due: Timestamp,
-    /// Given up at this moment: with the first code that it may carry.
-    pub expires: Timestamp,
-}
-
-/// The end of an attempt to deliver.
-#[derive(Clone, Debug)]
-pub struct AttemptEnd {
-    /// The delivery.
-    pub delivery: DeliveryId,
-    /// What came of it.
-    pub outcome: AttemptOutcome,
-}
-
-/// What came of an attempt to deliver.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AttemptOutcome {
-    /// The channel took it.
-    Delivered,
-    /// Not now.
-    Later {
-        /// Why.
-        error: String,
-        /// When to try again.
-        due: Timestamp,
-    },
-    /// Never.
-    Refused {
-        /// Why.
-        error: String,
-    },
-}
-
-impl AttemptOutcome {
-    /// In one word.
-    pub fn name(&self) -> &'static str {
-        match self {
-            AttemptOutcome::Delivered => "delivered",
-            AttemptOutcome::Later { .. } => "later",
-            AttemptOutcome::Refused { .. } => "refused",
-        }
-    }
 }
 
 /// The answer to a [`Unit`].
