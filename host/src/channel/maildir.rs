@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use super::mail::mail;
-use super::{Channel, Handover, Letter};
+use super::{Channel, Handover, Letter, Limits};
 use crate::message::ChannelKind;
 
 /// Whom letters are from that name no sender.
@@ -59,6 +59,14 @@ impl Maildir {
 impl Channel for Maildir {
     fn takes(&self, _: ChannelKind) -> bool {
         true
+    }
+
+    /// Letters that are made durable together cost the disk little more than one.
+    fn limits(&self) -> Limits {
+        Limits {
+            concurrency: 4,
+            rate: None,
+        }
     }
 
     fn deliver(&self, letter: &Letter<'_>) -> Handover {

@@ -4,11 +4,14 @@
 //! embedded default: files that any mail program opens. [`Smtp`] hands emails to a mail server.
 
 mod letter;
+mod limits;
 mod mail;
 mod maildir;
 mod smtp;
 
 pub use letter::Letter;
+pub(crate) use limits::Paced;
+pub use limits::{Limits, ParseRateError, Rate};
 pub use maildir::Maildir;
 pub use smtp::Smtp;
 
@@ -25,7 +28,7 @@ pub enum Handover {
     Later {
         /// Why, for the operator; holds no address and no promo code.
         error: String,
-        /// How long the other side asks to be left alone.
+        /// How long the other side asks to be left alone: no letter goes to the channel before.
         after: Option<Duration>,
     },
     /// Never: this letter to this address will not be taken.
@@ -40,7 +43,12 @@ pub trait Channel: Send + Sync {
     /// Whether it takes letters of that kind.
     fn takes(&self, kind: ChannelKind) -> bool;
 
+    /// How much it is asked to do at one time: one letter after another unless it says more.
+    fn limits(&self) -> Limits {
+        Limits::ONE
+    }
+
     /// Hands over one letter. The same letter may come again after a crash; it has the same
-    /// [`id`](Letter::id) then.
+    /// [`id`](Letter::id) then. It must come to an end by itself: only that channel waits for it.
     fn deliver(&self, letter: &Letter<'_>) -> Handover;
 }

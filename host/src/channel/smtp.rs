@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
+use anyhow::Context;
 use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Tls, TlsParameters};
+use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
 use lettre::transport::smtp::{Error, PoolConfig};
 use lettre::{SmtpTransport, Transport};
 
 use super::mail::mail;
-use super::{Channel, Handover, Letter};
+use super::{Channel, Handover, Letter, Limits};
 use crate::config::{Security, SmtpConfig};
 use crate::message::ChannelKind;
 
@@ -20,13 +21,14 @@ const LOGIN: [u16; 4] = [530, 534, 535, 538];
 pub struct Smtp {
     transport: SmtpTransport,
     sender: String,
+    limits: Limits,
 }
 
 impl Smtp {
     /// A channel of that configuration. Nothing is connected before the first letter.
     pub fn new(config: &SmtpConfig) -> anyhow::Result<Smtp> {
         let host = &config.host;
-        let parameters = || TlsParameters::new(host.clone());
+        let parameters = || tls_parameters(config);
         let tls = match config.security {
             Security::None => Tls::None,
             Security::Starttls => Tls::Required(parameters()?),
@@ -50,6 +52,10 @@ impl Smtp {
         Ok(Smtp {
             transport: transport.build(),
             sender: config.from.clone(),
+            limits: Limits {
+                concurrency: usize::try_from(config.connections).unwrap_or(1),
+                rate: None,
+            },
         })
     }
 
@@ -66,9 +72,29 @@ impl Smtp {
     }
 }
 
+fn tls_parameters(config: &SmtpConfig) -> anyhow::Result<TlsParameters> {
+    let mut parameters = TlsParameters::builder(config.host.clone());
+    if let Some(file) = &config.ca_file {
+        let name = file.display();
+        let pem = std::fs::read(file).with_context(|| format!("cannot read `ca-file` {name}"))?;
+        let none = || format!("`ca-file` {name} holds no certificate in PEM");
+        let begins = b"-----BEGIN CERTIFICATE-----";
+        // Without any, a file is read as well, and nobody is trusted by it.
+        let has_one = pem.windows(begins.len()).any(|window| window == begins);
+        anyhow::ensure!(has_one, none());
+        let authority = Certificate::from_pem(&pem).with_context(none)?;
+        parameters = parameters.add_root_certificate(authority);
+    }
+    Ok(parameters.build()?)
+}
+
 impl Channel for Smtp {
     fn takes(&self, kind: ChannelKind) -> bool {
         kind == ChannelKind::Email
+    }
+
+    fn limits(&self) -> Limits {
+        self.limits
     }
 
     fn deliver(&self, letter: &Letter<'_>) -> Handover {

@@ -7,6 +7,7 @@ use toml::Spanned;
 
 use super::SmtpConfig;
 use super::file::Table;
+use crate::channel::Rate;
 use crate::document::{did_you_mean, shown};
 
 /// A channel of a configuration file.
@@ -14,6 +15,8 @@ use crate::document::{did_you_mean, shown};
 pub struct ChannelConfig {
     /// What it is, with the keys of its kind.
     pub transport: Transport,
+    /// Letters that begin in a time, whatever it is; without it, as many as there are.
+    pub rate: Option<Rate>,
 }
 
 /// What a channel is, as its `type` says.
@@ -45,6 +48,7 @@ impl ChannelConfig {
             );
             return Err(table.fault(message));
         };
+        let rate = table.take("rate")?;
         let (source, at) = (table.source, table.at.clone());
         let transport = match kind.get_ref().as_str() {
             "smtp" => {
@@ -60,7 +64,7 @@ impl ChannelConfig {
                 return Err(source.fault(kind.span(), message));
             }
         };
-        Ok(ChannelConfig { transport })
+        Ok(ChannelConfig { transport, rate })
     }
 }
 

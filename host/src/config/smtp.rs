@@ -1,5 +1,7 @@
 //! `type = "smtp"`: how to reach a mail server.
 
+use std::path::PathBuf;
+
 use serde::Deserialize;
 
 use super::Secret;
@@ -24,7 +26,9 @@ pub struct SmtpConfig {
     pub password: Option<Secret>,
     /// The name that the host gives itself; without it, the machine's.
     pub hello: Option<String>,
-    /// Connections that are open at one time.
+    /// A file of certificates in PEM that are trusted beside those of the machine.
+    pub ca_file: Option<PathBuf>,
+    /// Connections that are open, and letters that are handed over, at one time.
     #[serde(default = "connections")]
     pub connections: u32,
     /// How long the server may take for an answer.

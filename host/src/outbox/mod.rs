@@ -1,45 +1,60 @@
 //! The outbox: committed deliveries, handed to channels.
 //!
-//! The [`Dispatcher`] commits the start of each attempt before it hands anything over, and what
-//! came of it after. Between the two a crash leaves an attempt without an end: it is made again,
-//! under the same identity.
+//! The [`Dispatcher`] gives each channel a *lane* of its own. In a lane one thread, the *feeder*,
+//! asks for what is due and commits the start of each attempt before it queues the letter, and what
+//! came of it after; the *senders*, as many as the channel takes letters at one time, hand them
+//! over. So a provider that is stuck holds up its own lane and nothing else: no other channel, no
+//! commit, not the end of the process.
+//!
+//! Between the start and the end of an attempt a crash leaves an attempt without an end: it is made
+//! again, under the same identity. What a lane has in hand is bounded, and everything else waits in
+//! the store.
+
+mod feeder;
+mod lane;
+mod pace;
+mod sender;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
-use crate::backoff::Backoff;
-use crate::channel::{Channel, Handover, Letter};
+use crate::channel::Channel;
 use crate::clock::Clock;
-use crate::failpoint::{self, Failpoint};
 use crate::message::ChannelKind;
 use crate::metrics::Metrics;
-use crate::store::{
-    AttemptEnd, AttemptOutcome, Committer, DeliveryId, DueDelivery, Reply, Store, StoreError, Unit,
-};
+use crate::store::{Committer, Store, StoreError};
+use feeder::Feeder;
+use lane::Lane;
 
-/// Deliveries whose attempts begin, and end, in one commit.
-const BATCH: usize = 128;
-/// A pause after the store failed.
-const AFTER_FAILURE: Duration = Duration::from_secs(1);
-
-/// Hands what is due to channels, on a thread of its own.
+/// Hands what is due to channels, on threads of its own.
 pub struct Dispatcher {
-    work: Arc<Work>,
-    bell: Mutex<Option<SyncSender<()>>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    around: Arc<Around>,
+    store: Arc<dyn Store>,
+    committer: Arc<Committer>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
-struct Work {
-    store: Arc<dyn Store>,
+/// What all threads share. Nothing of the store: a sender that is stuck may outlive it.
+struct Around {
     clock: Arc<dyn Clock>,
-    committer: Arc<Committer>,
-    channels: Vec<Arc<dyn Channel>>,
     installation: String,
     metrics: Arc<Metrics>,
+    lanes: Vec<Arc<Lane>>,
     stopping: AtomicBool,
+}
+
+impl Around {
+    fn stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Has every lane look for what is due.
+    fn look(&self) {
+        for lane in &self.lanes {
+            lane.ring();
+        }
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -55,168 +70,70 @@ impl Dispatcher {
         channels: Vec<Arc<dyn Channel>>,
         metrics: Arc<Metrics>,
     ) -> Result<Dispatcher, StoreError> {
-        let installation = store.installation()?;
-        let work = Arc::new(Work {
-            store,
+        let around = Around {
             clock,
-            committer,
-            channels,
-            installation,
+            installation: store.installation()?,
             metrics,
+            lanes: lanes(channels),
             stopping: AtomicBool::new(false),
-        });
+        };
         Ok(Dispatcher {
-            work,
-            bell: Mutex::default(),
-            thread: Mutex::default(),
+            around: Arc::new(around),
+            store,
+            committer,
+            threads: Mutex::default(),
         })
     }
 
-    /// Starts the thread.
+    /// Starts the threads.
     pub fn start(&self) -> std::io::Result<()> {
-        // One place: a ring while it is at work makes it look once more, however many ring.
-        let (bell, rung) = sync_channel(1);
-        *lock(&self.bell) = Some(bell);
-        let work = Arc::clone(&self.work);
-        let thread = thread::Builder::new()
-            .name("dispatcher".into())
-            .spawn(move || work.deliver(&rung))?;
-        *lock(&self.thread) = Some(thread);
+        for lane in &self.around.lanes {
+            let feeder = Feeder::new(
+                Arc::clone(lane),
+                Arc::clone(&self.around),
+                Arc::clone(&self.store),
+                Arc::clone(&self.committer),
+            );
+            let thread = thread::Builder::new()
+                .name(format!("feeder-{}", lane.name()))
+                .spawn(move || feeder.feed())?;
+            lock(&self.threads).push(thread);
+        }
         self.look();
         Ok(())
     }
 
     /// Has it look for what is due.
     pub fn look(&self) {
-        if let Some(bell) = &*lock(&self.bell) {
-            match bell.try_send(()) {
-                Ok(()) | Err(TrySendError::Full(())) => {}
-                Err(TrySendError::Disconnected(())) => tracing::error!("the dispatcher has ended"),
-            }
-        }
+        self.around.look();
     }
 
-    /// Ends the thread after what it has in hand.
+    /// Ends the threads after what is being handed over, which is waited for no longer than
+    /// [`GRACE`](feeder::GRACE): an attempt that goes on then has no end, and is made again.
     pub fn stop(&self) {
         // What is due beside that may be very much: it stays in the outbox.
-        self.work.stopping.store(true, Ordering::SeqCst);
-        drop(lock(&self.bell).take());
-        if let Some(thread) = lock(&self.thread).take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the dispatcher ended by a panic");
+        self.around.stopping.store(true, Ordering::SeqCst);
+        for lane in &self.around.lanes {
+            lane.wake();
+        }
+        for thread in lock(&self.threads).drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the dispatcher ended by a panic");
+            }
         }
     }
 }
 
-/// How a batch went.
-enum Batch {
-    /// Nothing was due.
-    Empty,
-    /// There may be more.
-    Full,
-    /// The committer has stopped.
-    Stopped,
-}
-
-impl Work {
-    fn deliver(&self, rung: &Receiver<()>) {
-        while rung.recv().is_ok() {
-            while !self.stopping.load(Ordering::SeqCst) {
-                match self.batch() {
-                    Ok(Batch::Full) => {}
-                    Ok(Batch::Empty) => break,
-                    Ok(Batch::Stopped) => return,
-                    Err(error) => {
-                        tracing::error!("cannot deliver: {error}");
-                        thread::sleep(AFTER_FAILURE);
-                        break;
-                    }
-                }
-            }
-        }
+/// A lane for each channel with the kinds that it takes first, and one for those that nobody takes.
+fn lanes(channels: Vec<Arc<dyn Channel>>) -> Vec<Arc<Lane>> {
+    let mut left = ChannelKind::ALL.to_vec();
+    let mut lanes = Vec::new();
+    for channel in channels {
+        let (taken, others) = left.into_iter().partition(|kind| channel.takes(*kind));
+        left = others;
+        lanes.push(Lane::new(Some(channel), taken));
     }
-
-    fn batch(&self) -> Result<Batch, StoreError> {
-        let due = self
-            .store
-            .due_deliveries(self.clock.now(), BATCH, &|_| false)?;
-        if due.is_empty() {
-            return Ok(Batch::Empty);
-        }
-        let ids: Vec<DeliveryId> = due.iter().map(|delivery| delivery.id).collect();
-        failpoint::pass(Failpoint::BeforeAttempt);
-        let started = match self.committer.commit(Unit::AttemptsStart(ids)) {
-            None => return Ok(Batch::Stopped),
-            Some(Ok(Reply::Started(started))) => started,
-            Some(Ok(Reply::Failed(error))) => return Err(StoreError::Engine(error)),
-            Some(Ok(_)) => Vec::new(),
-            Some(Err(error)) => return Err(StoreError::Engine(error.to_string())),
-        };
-        failpoint::pass(Failpoint::AfterAttemptStart);
-        let ends: Vec<AttemptEnd> = due
-            .iter()
-            .filter(|delivery| started.contains(&delivery.id))
-            .map(|delivery| {
-                let outcome = self.attempt(delivery);
-                let channel = delivery.channel.name();
-                self.metrics.deliveries.attempted(channel, outcome.name());
-                AttemptEnd {
-                    delivery: delivery.id,
-                    outcome,
-                }
-            })
-            .inspect(|_| failpoint::pass(Failpoint::AfterDelivery))
-            .collect();
-        match self.committer.commit(Unit::AttemptsEnd(ends)) {
-            None => Ok(Batch::Stopped),
-            Some(Ok(Reply::Failed(error))) => Err(StoreError::Engine(error)),
-            Some(Ok(_)) => Ok(Batch::Full),
-            Some(Err(error)) => Err(StoreError::Engine(error.to_string())),
-        }
-    }
-
-    fn attempt(&self, delivery: &DueDelivery) -> AttemptOutcome {
-        let id = format!("delivery-{}", delivery.id);
-        let letter = Letter {
-            id: &id,
-            installation: &self.installation,
-            kind: delivery.channel,
-            address: &delivery.address,
-            content: &delivery.content,
-        };
-        match self.channel(delivery.channel) {
-            Some(channel) => self.outcome(delivery, channel.deliver(&letter)),
-            None => AttemptOutcome::Refused {
-                error: format!("no channel is set up for {}", delivery.channel),
-            },
-        }
-    }
-
-    fn channel(&self, kind: ChannelKind) -> Option<&dyn Channel> {
-        self.channels
-            .iter()
-            .find(|channel| channel.takes(kind))
-            .map(|channel| &**channel)
-    }
-
-    fn outcome(&self, delivery: &DueDelivery, handover: Handover) -> AttemptOutcome {
-        match handover {
-            Handover::Delivered => AttemptOutcome::Delivered,
-            Handover::Refused { error } => AttemptOutcome::Refused { error },
-            Handover::Later { error, after } => {
-                let now = self.clock.now();
-                let Some(due) = Backoff::DELIVERY.next(delivery.attempts + 1, now) else {
-                    let error =
-                        format!("{error}; given up after {} attempts", delivery.attempts + 1);
-                    return AttemptOutcome::Refused { error };
-                };
-                let asked = after.map_or(0, |after| i64::try_from(after.as_millis()).unwrap_or(0));
-                AttemptOutcome::Later {
-                    error,
-                    due: due.max(now.plus_millis(asked)),
-                }
-            }
-        }
-    }
+    lanes.push(Lane::new(None, left));
+    lanes.retain(|lane| !lane.kinds().is_empty());
+    lanes.into_iter().map(Arc::new).collect()
 }

@@ -8,7 +8,7 @@ use anyhow::Result;
 use super::Promoflow;
 use crate::alert::Rules;
 use crate::block::{Bounds, Grants};
-use crate::channel::{Channel, Maildir, Smtp};
+use crate::channel::{Channel, Maildir, Paced, Rate, Smtp};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Transport};
 use crate::metrics::Metrics;
@@ -97,8 +97,18 @@ impl Builder {
                 Transport::Smtp(smtp) => self.channel(Smtp::new(smtp)?),
                 Transport::Maildir(maildir) => self.channel(Maildir::new(&maildir.folder)),
             };
+            if let Some(rate) = channel.rate {
+                self.pace_last(rate);
+            }
         }
         Ok(self.alerts(config.alerts.clone()))
+    }
+
+    /// Holds the channel that was added last to a rate.
+    fn pace_last(&mut self, rate: Rate) {
+        if let Some(channel) = self.channels.pop() {
+            self.channels.push(Arc::new(Paced { channel, rate }));
+        }
     }
 
     /// The clock to ask: the machine's own unless this says another.

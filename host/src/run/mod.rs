@@ -17,6 +17,7 @@ mod plan;
 mod rehearse;
 mod scout;
 mod segment;
+mod send;
 mod settle;
 mod step;
 mod watch;

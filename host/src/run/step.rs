@@ -9,11 +9,11 @@ use super::leases::Leases;
 use super::plan::Plan;
 use super::segment::{Beginning, Surroundings};
 use crate::block::{
-    ClaimError, ClaimRequest, LogLevel, Outcome, Promocode, Recipient, SendError, SendRequest,
-    SetError, StepHost, Value,
+    ClaimError, ClaimRequest, LogLevel, Outcome, Promocode, SendError, SendRequest, SetError,
+    StepHost, Value,
 };
 use crate::clock::{Clock, Timestamp};
-use crate::message::{Values, check_address};
+use crate::message::Values;
 use crate::pool::{Calendar, Lane};
 use crate::store::{
     Awaited, Awakened, Exhausted, FreeCode, GivenCode, Resumed, RunId, StagedClaim, StagedDelivery,
@@ -65,7 +65,7 @@ pub(super) struct Reach {
     pub(super) leases: Arc<Leases>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) calendar: Calendar,
-    plan: Arc<Plan>,
+    pub(super) plan: Arc<Plan>,
 }
 
 /// What becomes true with the commit.
@@ -205,7 +205,7 @@ impl Stage {
     }
 
     /// When the first of the run's codes expires: what may carry it expires then.
-    fn expires(&self) -> Timestamp {
+    pub(super) fn expires(&self) -> Timestamp {
         let expiries = self.codes.iter().map(|held| held.code.position.expires);
         expiries.min().unwrap_or(Timestamp::NEVER)
     }
@@ -251,50 +251,7 @@ impl StepHost for Stage {
     }
 
     fn send(&mut self, request: SendRequest) -> Result<u32, SendError> {
-        let not_yet = |what: &str| Err(SendError::Denied(format!("{what} is not supported yet")));
-        let [target] = request.targets.as_slice() else {
-            return not_yet("one from many");
-        };
-        if request.hours.is_some() {
-            return not_yet("sending in allowed hours");
-        }
-        let Recipient::Address(address) = &target.recipient else {
-            return not_yet("sending to a contact's id");
-        };
-        let Some(reach) = &self.reach else {
-            return Err(SendError::Unavailable("the run is not here".into()));
-        };
-        let Some(message) = reach.plan.messages.get(&target.message) else {
-            return Err(SendError::UnknownMessage(format!(
-                "no message `{}`",
-                target.message
-            )));
-        };
-        if message.channel() != target.channel {
-            return Err(SendError::UnknownMessage(format!(
-                "message `{}` is for channel {}, not {}",
-                target.message,
-                message.channel(),
-                target.channel
-            )));
-        }
-        let address = check_address(target.channel, address).map_err(SendError::InvalidAddress)?;
-        let content = message
-            .render(&self.values())
-            .map_err(|error| SendError::Unrenderable(error.to_string()))?;
-        let now = reach.clock.now();
-        let given_up = request.not_after.unwrap_or(Timestamp::NEVER);
-        let delivery = StagedDelivery {
-            channel: target.channel,
-            address,
-            message: target.message.clone(),
-            content,
-            due: request.not_before.unwrap_or(now),
-            expires: self.expires().min(given_up),
-            step: self.next_effect(),
-        };
-        self.staged.deliveries.push(delivery);
-        Ok(u32::try_from(self.staged.deliveries.len() - 1).unwrap_or(u32::MAX))
+        super::send::send(self, request)
     }
 
     fn log(&mut self, level: LogLevel, text: &str) {

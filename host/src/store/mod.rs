@@ -19,7 +19,7 @@ use crate::alert::Alert;
 use crate::clock::Timestamp;
 use crate::event::Event;
 use crate::key::Key;
-use crate::message::Message;
+use crate::message::{ChannelKind, Message};
 use crate::pool::{Calendar, Filter, Lane};
 use crate::workflow::Workflow;
 
@@ -148,9 +148,11 @@ pub trait Store: Send + Sync {
         but: &dyn Fn(RunId) -> bool,
     ) -> Result<Vec<DueRun>>;
 
-    /// Deliveries that may be tried at `now`, the longest due first, without those in `but`.
+    /// Deliveries by these channels that may be tried at `now`, the longest due first, without
+    /// those in `but`; fewer than `limit` where their contents reach [`MOST_PAGE_BYTES`].
     fn due_deliveries(
         &self,
+        kinds: &[ChannelKind],
         now: Timestamp,
         limit: usize,
         but: &dyn Fn(DeliveryId) -> bool,
@@ -198,6 +200,9 @@ pub trait Store: Send + Sync {
 
     /// One delivery.
     fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRow>>;
+
+    /// What a delivery went through.
+    fn delivery_history(&self, id: DeliveryId) -> Result<Option<DeliveryHistory>>;
 
     /// A number that changes when another process or connection has committed.
     fn change_mark(&self) -> Result<u64>;

@@ -2,6 +2,7 @@
 
 use promoflow::Promoflow;
 use promoflow::event::Event;
+use promoflow::message::{ChannelKind, Content};
 use promoflow::run::Rehearsed;
 use promoflow::store::StagedDelivery;
 use serde_json::{Value, json};
@@ -85,18 +86,42 @@ fn tell_run(workflow: &str, run: &Rehearsed, out: &mut Out) -> std::io::Result<(
     for delivery in &run.deliveries {
         out.line(format_args!("\nWould send by {}:", delivery.channel))?;
         show_content(&delivery.content, Some(&delivery.address), out)?;
+        for other in &delivery.others {
+            out.line(format_args!("\nOr else by {}:", other.channel))?;
+            show_content(&other.content, Some(&other.address), out)?;
+        }
+        if let Some(hours) = &delivery.hours {
+            let due = delivery.due;
+            out.line(format_args!("\nOnly in the hours {hours}: from {due} on"))?;
+        }
     }
     Ok(())
 }
 
 fn delivery_json(delivery: &StagedDelivery) -> Value {
+    let (channel, content) = (delivery.channel, &delivery.content);
+    let mut json = way_json(channel, &delivery.address, &delivery.message, content);
+    if !delivery.others.is_empty() {
+        let others = delivery.others.iter();
+        json["others"] = others
+            .map(|way| way_json(way.channel, &way.address, &way.message, &way.content))
+            .collect();
+    }
+    if let Some(hours) = &delivery.hours {
+        json["hours"] = hours.to_string().into();
+        json["due"] = delivery.due.to_string().into();
+    }
+    json
+}
+
+fn way_json(channel: ChannelKind, address: &str, message: &str, content: &Content) -> Value {
     json!({
-        "channel": delivery.channel,
-        "address": delivery.address,
-        "message": delivery.message,
-        "subject": delivery.content.subject,
-        "text": delivery.content.text,
-        "html": delivery.content.html,
-        "from": delivery.content.from,
+        "channel": channel,
+        "address": address,
+        "message": message,
+        "subject": content.subject,
+        "text": content.text,
+        "html": content.html,
+        "from": content.from,
     })
 }

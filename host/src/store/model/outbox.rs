@@ -4,7 +4,20 @@ use serde::{Deserialize, Serialize};
 
 use super::*;
 use crate::clock::Timestamp;
-use crate::message::{ChannelKind, Content};
+use crate::message::{AllowedHours, ChannelKind, Content};
+
+/// One way in which a delivery may reach its contact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alternative {
+    /// How.
+    pub channel: ChannelKind,
+    /// To whom.
+    pub address: String,
+    /// The message's id.
+    pub message: String,
+    /// What the contact gets.
+    pub content: Content,
+}
 
 /// A delivery that a step stages.
 #[derive(Clone, Debug)]
@@ -19,10 +32,32 @@ pub struct StagedDelivery {
     pub message: String,
     /// What the contact gets.
     pub content: Content,
+    /// The ways that follow, each tried when the one before was refused for good.
+    pub others: Vec<Alternative>,
     /// Not before.
     pub due: Timestamp,
     /// Given up at this moment: with the first code that it may carry.
     pub expires: Timestamp,
+    /// Only in these hours.
+    pub hours: Option<AllowedHours>,
+}
+
+/// What a dispatcher commits at once.
+#[derive(Clone, Debug, Default)]
+pub struct Attempts {
+    /// Attempts that have ended.
+    pub ends: Vec<AttemptEnd>,
+    /// Deliveries that are not tried before that moment.
+    pub postponed: Vec<(DeliveryId, Timestamp)>,
+    /// Deliveries whose next attempt begins.
+    pub starts: Vec<DeliveryId>,
+}
+
+impl Attempts {
+    /// Whether there is nothing to commit.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty() && self.postponed.is_empty() && self.starts.is_empty()
+    }
 }
 
 /// The end of an attempt to deliver.
@@ -46,11 +81,18 @@ pub enum AttemptOutcome {
         /// When to try again.
         due: Timestamp,
     },
-    /// Never.
+    /// Not now, and it was tried often enough. It may have left all the same.
+    GivenUp {
+        /// Why.
+        error: String,
+    },
+    /// Never: the next alternative is tried, or the delivery fails.
     Refused {
         /// Why.
         error: String,
     },
+    /// Nothing was handed over: the start is taken back.
+    Withdrawn,
 }
 
 impl AttemptOutcome {
@@ -58,8 +100,9 @@ impl AttemptOutcome {
     pub fn name(&self) -> &'static str {
         match self {
             AttemptOutcome::Delivered => "delivered",
-            AttemptOutcome::Later { .. } => "later",
+            AttemptOutcome::Later { .. } | AttemptOutcome::GivenUp { .. } => "later",
             AttemptOutcome::Refused { .. } => "refused",
+            AttemptOutcome::Withdrawn => "withdrawn",
         }
     }
 }
@@ -83,18 +126,14 @@ pub enum DeliveryState {
 pub struct DueDelivery {
     /// The delivery.
     pub id: DeliveryId,
-    /// How.
-    pub channel: ChannelKind,
-    /// To whom.
-    pub address: String,
-    /// The message's id.
-    pub message: String,
-    /// What the contact gets.
-    pub content: Content,
+    /// The way that is tried now.
+    pub way: Alternative,
     /// Given up at this moment.
     pub expires: Timestamp,
-    /// Attempts until now.
-    pub attempts: u32,
+    /// Only in these hours.
+    pub hours: Option<AllowedHours>,
+    /// Attempts by this way until now, or since it was revived.
+    pub tries: u32,
 }
 
 /// A delivery as listings show it.
@@ -126,8 +165,52 @@ pub const MOST_PAGE_BYTES: usize = 8 << 20;
 impl DeliveryRow {
     /// About how many bytes its content has.
     pub fn size(&self) -> usize {
-        let content = &self.content;
-        let parts = [&content.subject, &content.text, &content.html];
-        parts.into_iter().flatten().map(String::len).sum()
+        size(&self.content)
     }
+}
+
+impl DueDelivery {
+    /// About how many bytes its content has.
+    pub fn size(&self) -> usize {
+        size(&self.way.content)
+    }
+}
+
+fn size(content: &Content) -> usize {
+    let parts = [&content.subject, &content.text, &content.html];
+    parts.into_iter().flatten().map(String::len).sum()
+}
+
+/// What a delivery went through, for those who look at one.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DeliveryHistory {
+    /// When it is tried next.
+    pub due: Option<Timestamp>,
+    /// When it is given up; `None`: never.
+    pub expires: Option<Timestamp>,
+    /// The hours in which it may begin.
+    pub hours: Option<AllowedHours>,
+    /// Its alternatives, in order.
+    pub alternatives: Vec<Alternative>,
+    /// The number of the one that it has come to, from 0.
+    pub present: u32,
+    /// Its attempts, in order.
+    pub attempts: Vec<AttemptRow>,
+}
+
+/// An attempt to deliver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttemptRow {
+    /// Its number, from 1.
+    pub number: u32,
+    /// The alternative that it used, from 0.
+    pub alternative: u32,
+    /// When it began.
+    pub started: Timestamp,
+    /// When it ended; `None`: it is under way, or its process has died.
+    pub ended: Option<Timestamp>,
+    /// `delivered`, `later` or `refused`, once it has ended.
+    pub outcome: Option<String>,
+    /// Why it did not do.
+    pub error: Option<String>,
 }

@@ -17,10 +17,8 @@ pub enum Unit {
     Accept(Box<Accept>),
     /// The segment of a run that exists.
     Segment(Box<Segment>),
-    /// Attempts to deliver begin.
-    AttemptsStart(Vec<DeliveryId>),
-    /// Attempts to deliver have ended.
-    AttemptsEnd(Vec<AttemptEnd>),
+    /// Attempts to deliver end and begin.
+    Attempts(Box<Attempts>),
 }
 
 /// An event to accept.

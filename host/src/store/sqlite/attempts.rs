@@ -2,64 +2,113 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::Result;
+use super::{Result, alternatives};
 use crate::clock::Timestamp;
-use crate::store::{AttemptEnd, AttemptOutcome, DeliveryId, Reply};
+use crate::store::{AttemptEnd, AttemptOutcome, Attempts, DeliveryId, Reply};
+
+/// Why a delivery fails that would carry an expired code.
+const EXPIRED: &str = "the promo code that it carries has expired";
+/// Why a delivery fails that nobody may begin before its code expires.
+pub(super) const TOO_LATE: &str = "the promo code that it carries expires before it may be sent";
+
+/// Commits what a dispatcher has done and is about to do.
+pub(super) fn commit(connection: &Connection, step: &Attempts, now: Timestamp) -> Result<Reply> {
+    for end in &step.ends {
+        self::end(connection, end, now)?;
+    }
+    for &(delivery, until) in &step.postponed {
+        postpone(connection, delivery, until)?;
+    }
+    start(connection, &step.starts, now)
+}
+
+/// What nobody may begin before it expires fails when it does, and not later.
+fn postpone(connection: &Connection, delivery: DeliveryId, until: Timestamp) -> Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE delivery SET due = min(?2, expires) WHERE id = ?1 AND state = 'pending'",
+        )?
+        .execute(params![delivery.0, until.0])?;
+    Ok(())
+}
 
 /// Commits that attempts begin, of those deliveries that may still be tried.
-pub(super) fn start(
-    connection: &Connection,
-    deliveries: &[DeliveryId],
-    now: Timestamp,
-) -> Result<Reply> {
+fn start(connection: &Connection, deliveries: &[DeliveryId], now: Timestamp) -> Result<Reply> {
     let mut started = Vec::with_capacity(deliveries.len());
     for &delivery in deliveries {
         let expired = connection
             .prepare_cached(
-                "UPDATE delivery SET state = 'failed', due = NULL,
-                     error = 'the promo code that it carries has expired'
+                "UPDATE delivery SET state = 'failed', due = NULL, error = ?3
                  WHERE id = ?1 AND state = 'pending' AND expires <= ?2",
             )?
-            .execute(params![delivery.0, now.0])?;
-        let number: Option<i64> = connection
+            .execute(params![delivery.0, now.0, EXPIRED])?;
+        let begun: Option<(i64, i64)> = connection
             .prepare_cached(
                 "UPDATE delivery SET attempts = attempts + 1
-                 WHERE id = ?1 AND state = 'pending' RETURNING attempts",
+                 WHERE id = ?1 AND state = 'pending' RETURNING attempts, alternative",
             )?
-            .query_row([delivery.0], |row| row.get(0))
+            .query_row([delivery.0], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
-        let Some(number) = number.filter(|_| expired == 0) else {
+        let Some((number, alternative)) = begun.filter(|_| expired == 0) else {
             continue;
         };
         connection
-            .prepare_cached("INSERT INTO attempt (delivery, number, started) VALUES (?1, ?2, ?3)")?
-            .execute(params![delivery.0, number, now.0])?;
+            .prepare_cached(
+                "INSERT INTO attempt (delivery, number, started, alternative)
+                 VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![delivery.0, number, now.0, alternative])?;
         started.push(delivery);
     }
     Ok(Reply::Started(started))
 }
 
-/// Commits what came of attempts.
-pub(super) fn end(connection: &Connection, ends: &[AttemptEnd], now: Timestamp) -> Result<Reply> {
-    for end in ends {
-        let (outcome, state, due, error) = match &end.outcome {
-            AttemptOutcome::Delivered => ("delivered", "delivered", None, None),
-            AttemptOutcome::Later { error, due } => ("later", "pending", Some(due.0), Some(error)),
-            AttemptOutcome::Refused { error } => ("refused", "failed", None, Some(error)),
-        };
-        connection
-            .prepare_cached(
-                "UPDATE attempt SET ended = ?2, outcome = ?3, error = ?4
-                 WHERE delivery = ?1
-                     AND number = (SELECT attempts FROM delivery WHERE id = ?1)",
-            )?
-            .execute(params![end.delivery.0, now.0, outcome, error])?;
-        connection
-            .prepare_cached(
-                "UPDATE delivery SET state = ?2, due = ?3, error = ?4
-                 WHERE id = ?1 AND state = 'pending'",
-            )?
-            .execute(params![end.delivery.0, state, due, error])?;
+/// Commits what came of an attempt.
+fn end(connection: &Connection, end: &AttemptEnd, now: Timestamp) -> Result<()> {
+    let id = end.delivery;
+    let (outcome, state, due, error) = match &end.outcome {
+        AttemptOutcome::Delivered => ("delivered", "delivered", None, None),
+        AttemptOutcome::Later { error, due } => ("later", "pending", Some(due.0), Some(error)),
+        AttemptOutcome::GivenUp { error } => ("later", "failed", None, Some(error)),
+        AttemptOutcome::Refused { error } => ("refused", "failed", None, Some(error)),
+        AttemptOutcome::Withdrawn => return withdraw(connection, id),
+    };
+    connection
+        .prepare_cached(
+            "UPDATE attempt SET ended = ?2, outcome = ?3, error = ?4
+             WHERE delivery = ?1 AND number = (SELECT attempts FROM delivery WHERE id = ?1)",
+        )?
+        .execute(params![id.0, now.0, outcome, error])?;
+    if let AttemptOutcome::Refused { error } = &end.outcome {
+        let present: Option<i64> = connection
+            .prepare_cached("SELECT alternative FROM delivery WHERE id = ?1 AND state = 'pending'")?
+            .query_row([id.0], |row| row.get(0))
+            .optional()?;
+        if let Some(present) = present
+            && alternatives::lead(connection, id, present + 1, Some(error), now)?
+        {
+            return Ok(());
+        }
     }
-    Ok(Reply::Done)
+    connection
+        .prepare_cached(
+            "UPDATE delivery SET state = ?2, due = min(?3, expires), error = ?4
+             WHERE id = ?1 AND state = 'pending'",
+        )?
+        .execute(params![id.0, state, due, error])?;
+    Ok(())
+}
+
+/// Takes the start of an attempt back that handed nothing over.
+fn withdraw(connection: &Connection, id: DeliveryId) -> Result<()> {
+    let taken_back = connection
+        .prepare_cached(
+            "DELETE FROM attempt WHERE delivery = ?1 AND ended IS NULL
+                 AND number = (SELECT attempts FROM delivery WHERE id = ?1)",
+        )?
+        .execute([id.0])?;
+    connection
+        .prepare_cached("UPDATE delivery SET attempts = attempts - ?2 WHERE id = ?1")?
+        .execute(params![id.0, i64::from(taken_back == 1)])?;
+    Ok(())
 }

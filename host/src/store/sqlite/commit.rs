@@ -9,12 +9,15 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 use serde_json::{Map, Value};
 
 use super::after::After;
-use super::{LaneIds, Result, attempts, damaged, number_setting, release, reuse, starts, waiters};
+use super::{
+    LaneIds, Result, alternatives, attempts, damaged, number_setting, release, reuse, starts,
+    waiters,
+};
 use crate::clock::Timestamp;
 use crate::event::Event;
 use crate::store::{
-    Accept, ClaimId, EventRow, Exhausted, Reply, RunId, Segment, SegmentEnd, StagedClaim,
-    StagedDelivery, Stale, Unit, WorkflowRow,
+    Accept, ClaimId, DeliveryId, EventRow, Exhausted, Reply, RunId, Segment, SegmentEnd,
+    StagedClaim, StagedDelivery, Stale, Unit, WorkflowRow,
 };
 
 pub(super) fn commit(
@@ -91,10 +94,7 @@ impl Work<'_> {
         let reply = match unit {
             Unit::Accept(accept) => self.accept(accept),
             Unit::Segment(segment) => self.go_on(segment),
-            Unit::AttemptsStart(deliveries) => {
-                Ok(attempts::start(self.connection, deliveries, self.now)?)
-            }
-            Unit::AttemptsEnd(ends) => Ok(attempts::end(self.connection, ends, self.now)?),
+            Unit::Attempts(step) => Ok(attempts::commit(self.connection, step, self.now)?),
         };
         match reply {
             Ok(reply) => Ok(reply),
@@ -444,14 +444,14 @@ impl Work<'_> {
                 .query_row([run.0], |row| row.get(0))?;
             expires = expires.min(earlier.unwrap_or(i64::MAX));
         }
-        let content = serde_json::to_string(&delivery.content)
-            .map_err(|error| damaged(format!("a message of run {run}"), error))?;
+        // What nobody may begin in time fails now, and not when it would be due.
+        let too_late = (expires <= delivery.due.0).then_some(attempts::TOO_LATE);
         hot(
             &mut self.hot.delivery,
             self.connection,
             "INSERT INTO delivery (run, step, visit, ordinal, channel, address, message,
-                                       content, state, attempts, due, expires, at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'pending', 0, ?9, ?10, ?11)",
+                                       content, state, attempts, due, expires, error, at, hours)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, ?10, ?11, ?12, ?13, ?14)",
         )?
         .execute(params![
             run.0,
@@ -461,11 +461,21 @@ impl Work<'_> {
             delivery.channel.name(),
             delivery.address,
             delivery.message,
-            content,
-            delivery.due.0,
+            alternatives::content(run, &delivery.content)?,
+            match too_late {
+                None => "pending",
+                Some(_) => "failed",
+            },
+            too_late.is_none().then_some(delivery.due.0),
             expires,
+            too_late,
             self.now.0,
+            delivery.hours.map(|hours| hours.to_string()),
         ])?;
+        if !delivery.others.is_empty() {
+            let id = DeliveryId(self.connection.last_insert_rowid());
+            alternatives::add(self.connection, run, id, delivery)?;
+        }
         Ok(())
     }
 }

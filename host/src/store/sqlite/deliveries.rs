@@ -6,38 +6,67 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{Result, SqliteStore, damaged};
 use crate::clock::Timestamp;
-use crate::message::{ChannelKind, Content};
-use crate::store::{DeliveryId, DeliveryRow, DeliveryState, DueDelivery, RunId};
+use crate::message::{AllowedHours, ChannelKind, Content};
+use crate::store::{
+    Alternative, DeliveryId, DeliveryRow, DeliveryState, DueDelivery, MOST_PAGE_BYTES, RunId,
+};
 
+/// Those of each channel, merged by how long they are due.
 pub(super) fn due(
     connection: &Connection,
+    kinds: &[ChannelKind],
     now: Timestamp,
     limit: usize,
     but: &dyn Fn(DeliveryId) -> bool,
 ) -> Result<Vec<DueDelivery>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT id, channel, address, message, content, expires, attempts FROM delivery
-         WHERE due <= ?1 ORDER BY due, id",
-    )?;
-    let mut rows = statement.query([now.0])?;
     let mut due = Vec::new();
-    while due.len() < limit {
+    for kind in kinds {
+        of_channel(connection, *kind, now, limit, but, &mut due)?;
+    }
+    if kinds.len() > 1 {
+        due.sort_by_key(|(since, delivery)| (*since, delivery.id));
+        due.truncate(limit);
+    }
+    Ok(due.into_iter().map(|(_, delivery)| delivery).collect())
+}
+
+fn of_channel(
+    connection: &Connection,
+    kind: ChannelKind,
+    now: Timestamp,
+    limit: usize,
+    but: &dyn Fn(DeliveryId) -> bool,
+    due: &mut Vec<(i64, DueDelivery)>,
+) -> Result<()> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, address, message, content, expires, attempts - attempts_before, hours, due
+         FROM delivery WHERE channel = ?1 AND due <= ?2 ORDER BY due, id",
+    )?;
+    let mut rows = statement.query(params![kind.name(), now.0])?;
+    let (mut count, mut bytes) = (0, 0);
+    while count < limit && bytes < MOST_PAGE_BYTES {
         let Some(row) = rows.next()? else { break };
         let id = DeliveryId(row.get(0)?);
         if but(id) {
             continue;
         }
-        due.push(DueDelivery {
+        let delivery = DueDelivery {
             id,
-            channel: read_channel(id, row.get_ref(1)?.as_str().unwrap_or_default())?,
-            address: row.get(2)?,
-            message: row.get(3)?,
-            content: read_content(id, row.get_ref(4)?.as_str().unwrap_or_default())?,
-            expires: Timestamp(row.get(5)?),
-            attempts: row.get(6)?,
-        });
+            way: Alternative {
+                channel: kind,
+                address: row.get(1)?,
+                message: row.get(2)?,
+                content: read_content(id, row.get_ref(3)?.as_str().unwrap_or_default())?,
+            },
+            expires: Timestamp(row.get(4)?),
+            tries: row.get(5)?,
+            hours: read_hours(id, row.get_ref(6)?.as_str_or_null().unwrap_or_default())?,
+        };
+        count += 1;
+        bytes += delivery.size();
+        due.push((row.get(7)?, delivery));
     }
-    Ok(due)
+    Ok(())
 }
 
 const DELIVERY_ROWS: &str = "
@@ -92,14 +121,19 @@ fn delivery_row(row: &Row<'_>) -> Result<DeliveryRow> {
     })
 }
 
-fn read_channel(id: DeliveryId, text: &str) -> Result<ChannelKind> {
+pub(super) fn read_channel(id: DeliveryId, text: &str) -> Result<ChannelKind> {
     text.parse()
         .map_err(|_| damaged(format!("the channel of delivery {id}"), format!("`{text}`")))
 }
 
-fn read_content(id: DeliveryId, text: &str) -> Result<Content> {
+pub(super) fn read_content(id: DeliveryId, text: &str) -> Result<Content> {
     serde_json::from_str(text)
         .map_err(|error| damaged(format!("the content of delivery {id}"), error))
+}
+
+pub(super) fn read_hours(id: DeliveryId, text: Option<&str>) -> Result<Option<AllowedHours>> {
+    let hours = text.map(str::parse).transpose();
+    hours.map_err(|error| damaged(format!("the hours of delivery {id}"), error))
 }
 
 fn state_text(state: DeliveryState) -> &'static str {

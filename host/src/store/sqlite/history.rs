@@ -1,12 +1,14 @@
 //! Runs: what may go on, and the launch history.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::{Map, Value};
 
 use super::{Result, SqliteStore, damaged, waiters};
 use crate::clock::Timestamp;
+use crate::message::ChannelKind;
 use crate::store::{ConfigId, DueRun, RunId, RunRow, RunState, StepRecord, WorkflowRow};
 
 pub(super) fn due(
@@ -71,10 +73,17 @@ pub(super) fn next_due(connection: &Connection, now: Timestamp) -> Result<Option
         .prepare_cached(
             "SELECT min(due) FROM (
                  SELECT min(due) AS due FROM run WHERE due > ?1
-                 UNION ALL SELECT min(due) FROM delivery WHERE due > ?1)",
+                 UNION ALL SELECT (SELECT min(due) FROM delivery
+                     WHERE channel = kind.value AND due > ?1) FROM json_each(?2) AS kind)",
         )?
-        .query_row([now.0], |row| row.get(0))?;
+        .query_row(params![now.0, channels()], |row| row.get(0))?;
     Ok(next.map(Timestamp))
+}
+
+/// The names of all channels, as a JSON list: what is due is looked up for each.
+fn channels() -> &'static str {
+    static NAMES: OnceLock<String> = OnceLock::new();
+    NAMES.get_or_init(|| serde_json::json!(ChannelKind::ALL).to_string())
 }
 
 pub(super) fn rested(
@@ -83,17 +92,19 @@ pub(super) fn rested(
     last: RunId,
     now: Timestamp,
 ) -> Result<bool> {
-    // `+` keeps the planner on the small index of what is due.
+    // `+` keeps the planner on the small indexes of what is due.
     let unrested: bool = connection
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM run WHERE due <= ?3 AND +id BETWEEN ?1 AND ?2)
-                 OR EXISTS (SELECT 1 FROM delivery
-                     WHERE due <= ?3 AND +run BETWEEN ?1 AND ?2 AND attempts = 0)
-                 OR EXISTS (SELECT 1 FROM delivery JOIN attempt
-                         ON attempt.delivery = delivery.id AND attempt.number = delivery.attempts
-                     WHERE due <= ?3 AND +run BETWEEN ?1 AND ?2 AND attempt.ended IS NULL)",
+                 OR EXISTS (SELECT 1 FROM json_each(?4) AS kind CROSS JOIN delivery
+                     WHERE channel = kind.value AND due <= ?3 AND +run BETWEEN ?1 AND ?2
+                         AND (attempts = attempts_before OR EXISTS (
+                             SELECT 1 FROM attempt WHERE attempt.delivery = delivery.id
+                                 AND number = attempts AND ended IS NULL)))",
         )?
-        .query_row(params![first.0, last.0, now.0], |row| row.get(0))?;
+        .query_row(params![first.0, last.0, now.0, channels()], |row| {
+            row.get(0)
+        })?;
     Ok(!unrested)
 }
 

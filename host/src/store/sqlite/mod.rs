@@ -6,6 +6,7 @@
 
 mod after;
 mod alerts;
+mod alternatives;
 mod answers;
 mod attempts;
 mod audit;
@@ -40,6 +41,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, pa
 
 use super::*;
 use crate::failpoint::{self, Failpoint};
+use crate::message::ChannelKind;
 
 pub use lanes::LaneIds;
 
@@ -441,11 +443,12 @@ impl Store for SqliteStore {
 
     fn due_deliveries(
         &self,
+        kinds: &[ChannelKind],
         now: Timestamp,
         limit: usize,
         but: &dyn Fn(DeliveryId) -> bool,
     ) -> Result<Vec<DueDelivery>> {
-        self.read(|connection| deliveries::due(connection, now, limit, but))
+        self.read(|connection| deliveries::due(connection, kinds, now, limit, but))
     }
 
     fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>> {
@@ -526,6 +529,10 @@ impl Store for SqliteStore {
 
     fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRow>> {
         deliveries::one(self, id)
+    }
+
+    fn delivery_history(&self, id: DeliveryId) -> Result<Option<DeliveryHistory>> {
+        self.read(|connection| alternatives::history(connection, id))
     }
 
     fn change_mark(&self) -> Result<u64> {

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Result, release};
+use super::{Result, alternatives, release};
 use crate::clock::Timestamp;
 use crate::store::{DeliveryId, Order, Ordered, RunId};
 
@@ -74,30 +74,52 @@ pub(super) fn delivery(
     let Some((state, expires, may_have_left)) = found else {
         return Ok(Ordered::Unknown);
     };
-    let (to, due, called_off) = match (order, state.as_str()) {
-        (_, "delivered") => return Ok(Ordered::Refused("it is delivered")),
-        (_, "cancelled") => return Ok(Ordered::Refused("it was cancelled")),
-        (Order::Cancel, _) if may_have_left => {
-            let why = "an attempt may have handed it over already";
-            return Ok(Ordered::Refused(why));
+    match (order, state.as_str()) {
+        (_, "delivered") => Ok(Ordered::Refused("it is delivered")),
+        (_, "cancelled") => Ok(Ordered::Refused("it was cancelled")),
+        (Order::Cancel, _) if may_have_left => Ok(Ordered::Refused(
+            "an attempt may have handed it over already",
+        )),
+        (Order::Cancel, _) => {
+            connection
+                .prepare_cached(
+                    "UPDATE delivery SET state = 'cancelled', due = NULL WHERE id = ?1",
+                )?
+                .execute([id.0])?;
+            Ok(Ordered::Done {
+                released: 0,
+                called_off: 1,
+            })
         }
-        (Order::Cancel, _) => ("cancelled", None, 1),
-        (Order::Retry, _) if expires <= now.0 => {
-            return Ok(Ordered::Refused(
-                "the promo code that it carries has expired",
-            ));
+        (Order::Retry, _) if expires <= now.0 => Ok(Ordered::Refused(
+            "the promo code that it carries has expired",
+        )),
+        (Order::Retry, "failed") => revive(connection, id, may_have_left, now),
+        (Order::Retry, _) => {
+            connection
+                .prepare_cached("UPDATE delivery SET due = ?2, error = NULL WHERE id = ?1")?
+                .execute(params![id.0, now.0])?;
+            Ok(DONE)
         }
-        (Order::Retry, _) => ("pending", Some(now.0), 0),
-    };
-    connection
-        .prepare_cached(
-            "UPDATE delivery SET state = ?2, due = ?3,
-                 error = CASE ?2 WHEN 'pending' THEN NULL ELSE error END
-             WHERE id = ?1",
-        )?
-        .execute(params![id.0, to, due])?;
-    Ok(Ordered::Done {
-        released: 0,
-        called_off,
-    })
+    }
+}
+
+/// Begins a dead letter anew: with its first alternative where each was refused, and else with the
+/// one that may have left, so that nobody gets it twice.
+fn revive(
+    connection: &Connection,
+    id: DeliveryId,
+    may_have_left: bool,
+    now: Timestamp,
+) -> Result<Ordered> {
+    if may_have_left || !alternatives::lead(connection, id, 0, None, now)? {
+        connection
+            .prepare_cached(
+                "UPDATE delivery SET state = 'pending', due = ?2, error = NULL,
+                     attempts_before = attempts
+                 WHERE id = ?1",
+            )?
+            .execute(params![id.0, now.0])?;
+    }
+    Ok(DONE)
 }

@@ -19,6 +19,7 @@ const LAYOUTS: &[&str] = &[
     include_str!("04-service.sql"),
     include_str!("05-operation.sql"),
     include_str!("06-alerts.sql"),
+    include_str!("07-outbox.sql"),
 ];
 
 /// The layout that this program reads and writes: how many there are.

@@ -1,0 +1,91 @@
+//! A sender: hands letters of a lane over, one after another.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use super::Around;
+use super::lane::Lane;
+use crate::backoff::Backoff;
+use crate::channel::{Handover, Letter};
+use crate::clock::Timestamp;
+use crate::failpoint::{self, Failpoint};
+use crate::store::{AttemptEnd, AttemptOutcome, DueDelivery};
+
+/// The longest that a provider is left alone: a header of years is a slip.
+const LONGEST_PAUSE: i64 = 24 * 3_600_000;
+
+/// Hands over what is queued until the lane is closed.
+pub(super) fn send(lane: &Lane, around: &Arc<Around>) {
+    while let Some(letter) = lane.take() {
+        let outcome = attempt(lane, around, &letter);
+        if outcome != AttemptOutcome::Withdrawn {
+            let channel = letter.way.channel.name();
+            around.metrics.deliveries.attempted(channel, outcome.name());
+        }
+        lane.done(AttemptEnd {
+            delivery: letter.id,
+            outcome,
+        });
+    }
+}
+
+fn attempt(lane: &Lane, around: &Around, delivery: &DueDelivery) -> AttemptOutcome {
+    // It may have waited behind others for long.
+    let now = around.clock.now();
+    let closed = delivery.hours.is_some_and(|hours| !hours.are_open(now));
+    if around.stopping() || closed || delivery.expires <= now || lane.is_paused(now) {
+        return AttemptOutcome::Withdrawn;
+    }
+    let Some(channel) = lane.channel() else {
+        let error = format!("no channel is set up for {}", delivery.way.channel);
+        return AttemptOutcome::Refused { error };
+    };
+    let id = format!("delivery-{}", delivery.id);
+    let letter = Letter {
+        id: &id,
+        installation: &around.installation,
+        kind: delivery.way.channel,
+        address: &delivery.way.address,
+        content: &delivery.way.content,
+    };
+    // A channel that panics ends its attempt and not the lane. Whether it handed the letter over
+    // is not known.
+    let handover = catch_unwind(AssertUnwindSafe(|| channel.deliver(&letter)));
+    failpoint::pass(Failpoint::AfterDelivery);
+    let handover = handover.unwrap_or_else(|_| Handover::Later {
+        error: "the channel panicked".into(),
+        after: None,
+    });
+    let now = around.clock.now();
+    if let Handover::Later {
+        after: Some(after), ..
+    } = &handover
+    {
+        lane.pause(now.plus_millis(millis(after)));
+    }
+    outcome(delivery, handover, now)
+}
+
+fn millis(after: &std::time::Duration) -> i64 {
+    i64::try_from(after.as_millis()).map_or(LONGEST_PAUSE, |asked| asked.min(LONGEST_PAUSE))
+}
+
+fn outcome(delivery: &DueDelivery, handover: Handover, now: Timestamp) -> AttemptOutcome {
+    match handover {
+        Handover::Delivered => AttemptOutcome::Delivered,
+        Handover::Refused { error } => AttemptOutcome::Refused { error },
+        Handover::Later { error, after } => {
+            let tries = delivery.tries + 1;
+            let Some(due) = Backoff::DELIVERY.next(tries, now) else {
+                let error = format!("{error}; given up after {tries} attempts");
+                return AttemptOutcome::GivenUp { error };
+            };
+            let asked = after.as_ref().map_or(0, millis);
+            let due = due.max(now.plus_millis(asked));
+            AttemptOutcome::Later {
+                error,
+                due: delivery.hours.map_or(due, |hours| hours.next_open(due)),
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Sending: what a step stages for the outbox.
+//!
+//! Addresses are resolved and messages made here, once and for all: the dispatcher knows no
+//! contacts and no templates.
+
+use chrono_tz::Tz;
+
+use super::step::{Reach, Stage};
+use crate::block::{Hours, LogLevel, Recipient, SendError, SendRequest, StepHost, Target};
+use crate::clock::Timestamp;
+use crate::message::{AllowedHours, Values, check_address};
+use crate::store::{Alternative, StagedDelivery};
+
+/// Stages a delivery, and gives its number within the segment.
+pub(super) fn send(stage: &mut Stage, request: SendRequest) -> Result<u32, SendError> {
+    let Some(reach) = &stage.reach else {
+        return Err(SendError::Unavailable("the run is not here".into()));
+    };
+    let values = stage.values();
+    let mut ways = Vec::with_capacity(request.targets.len());
+    let mut refused = Vec::new();
+    for target in &request.targets {
+        match resolve(reach, &values, target) {
+            Ok(way) => ways.push(way),
+            Err(error) if is_of_this_run(&error) => refused.push((target, error)),
+            Err(error) => return Err(error),
+        }
+    }
+    let mut ways = ways.into_iter();
+    let Some(first) = ways.next() else {
+        return Err(none(refused));
+    };
+    let hours = match &request.hours {
+        Some(hours) => Some(allowed(hours, reach.calendar.zone())?),
+        None => None,
+    };
+    let expires = stage.expires();
+    let expires = expires.min(request.not_after.unwrap_or(Timestamp::NEVER));
+    let begins = request.not_before.unwrap_or(reach.clock.now());
+    let due = hours.map_or(begins, |hours| hours.next_open(begins));
+    if expires <= due {
+        let when = hours.map_or_else(|| due.to_string(), |hours| format!("{due} ({hours})"));
+        return Err(SendError::Unreachable(format!(
+            "it may be sent from {when} on, and is given up at {expires}, with the promo code that \
+             it carries"
+        )));
+    }
+    for (target, error) in refused {
+        let note = format!("not by {}: {}", target.channel, why(&error));
+        stage.log(LogLevel::Info, &note);
+    }
+    let step = stage.next_effect();
+    stage.staged.deliveries.push(StagedDelivery {
+        step,
+        channel: first.channel,
+        address: first.address,
+        message: first.message,
+        content: first.content,
+        others: ways.collect(),
+        due,
+        expires,
+        hours,
+    });
+    Ok(u32::try_from(stage.staged.deliveries.len() - 1).unwrap_or(u32::MAX))
+}
+
+/// One way to reach somebody, with the message as it will be.
+fn resolve(reach: &Reach, values: &Values, target: &Target) -> Result<Alternative, SendError> {
+    let Recipient::Address(address) = &target.recipient else {
+        let text = "sending to a contact's id is not supported yet";
+        return Err(SendError::Denied(text.into()));
+    };
+    let Some(message) = reach.plan.messages.get(&target.message) else {
+        return Err(SendError::UnknownMessage(format!(
+            "no message `{}`",
+            target.message
+        )));
+    };
+    if message.channel() != target.channel {
+        return Err(SendError::UnknownMessage(format!(
+            "message `{}` is for channel {}, not {}",
+            target.message,
+            message.channel(),
+            target.channel
+        )));
+    }
+    Ok(Alternative {
+        channel: target.channel,
+        address: check_address(target.channel, address).map_err(SendError::InvalidAddress)?,
+        message: target.message.clone(),
+        content: message
+            .render(values)
+            .map_err(|error| SendError::Unrenderable(error.to_string()))?,
+    })
+}
+
+/// Whether another way may serve instead: what is wrong is wrong for this run alone.
+fn is_of_this_run(error: &SendError) -> bool {
+    matches!(
+        error,
+        SendError::InvalidAddress(_)
+            | SendError::Unreachable(_)
+            | SendError::NoConsent(_)
+            | SendError::Unrenderable(_)
+    )
+}
+
+/// No way is left: the error of the only one, or what all of them say.
+fn none(mut refused: Vec<(&Target, SendError)>) -> SendError {
+    if refused.len() == 1
+        && let Some((_, error)) = refused.pop()
+    {
+        return error;
+    }
+    let all: Vec<String> = refused
+        .iter()
+        .map(|(target, error)| format!("{}: {}", target.channel, why(error)))
+        .collect();
+    let text = format!("none of its channels will do; {}", all.join("; "));
+    match refused
+        .iter()
+        .all(|(_, error)| matches!(error, SendError::NoConsent(_)))
+    {
+        true => SendError::NoConsent(text),
+        false => SendError::Unreachable(text),
+    }
+}
+
+fn why(error: &SendError) -> &str {
+    match error {
+        SendError::UnknownMessage(text)
+        | SendError::InvalidAddress(text)
+        | SendError::Unreachable(text)
+        | SendError::NoConsent(text)
+        | SendError::Unrenderable(text)
+        | SendError::Invalid(text)
+        | SendError::Denied(text)
+        | SendError::Unavailable(text) => text,
+    }
+}
+
+/// The hours on the clock of a wall: that of the step's time zone, else the installation's.
+fn allowed(hours: &Hours, installation: Tz) -> Result<AllowedHours, SendError> {
+    let zone = match &hours.time_zone {
+        None => installation,
+        Some(name) => name
+            .parse()
+            .map_err(|_| SendError::Invalid(format!("`{name}` is no time zone")))?,
+    };
+    AllowedHours::new(hours.from, hours.until, zone)
+        .ok_or_else(|| SendError::Invalid("the hours are none".into()))
+}
