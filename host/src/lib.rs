@@ -79,6 +79,7 @@ pub mod event;
 #[doc(hidden)]
 pub mod failpoint;
 pub mod key;
+pub mod mask;
 pub mod message;
 pub mod metrics;
 pub mod outbox;

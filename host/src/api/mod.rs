@@ -58,7 +58,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 pub use openapi::document;
 pub use options::{Limits, Options, Tls};
-pub use server::serve;
+pub use server::{check, serve};
 
 use crate::key::Scope;
 use crate::store::UploadId;

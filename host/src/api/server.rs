@@ -43,6 +43,19 @@ pub fn serve(
     served
 }
 
+/// Reads what a service would be started with, its certificate and key, and starts nothing.
+pub fn check(options: &Options) -> Result<()> {
+    let Some(tls) = &options.tls else {
+        return Ok(());
+    };
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start a thread")?
+        .block_on(certificate(tls))
+        .map(drop)
+}
+
 async fn run(api: &Api, options: &Options, listens: impl FnOnce(SocketAddr)) -> Result<()> {
     // Before listening, so that nobody who sees it listen can end it unheard.
     let told = Told::new().context("cannot listen for signals")?;

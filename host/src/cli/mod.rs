@@ -11,12 +11,14 @@ mod audit;
 mod backup;
 mod block;
 mod codes;
+mod config;
 mod demo;
 mod event;
 mod failure;
 mod files;
 mod input;
 mod key;
+mod log;
 mod message;
 mod order;
 mod outbox;
@@ -29,12 +31,10 @@ mod table;
 mod work;
 mod workflow;
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use promoflow::failpoint::Order;
-use tracing_subscriber::EnvFilter;
 
 use failure::{Done, Failure};
 use output::Out;
@@ -82,6 +82,8 @@ enum Command {
     #[command(subcommand)]
     Block(block::BlockCommand),
     #[command(subcommand)]
+    Config(config::ConfigCommand),
+    #[command(subcommand)]
     Settings(settings::SettingsCommand),
     Audit(audit::Audit),
     Backup(backup::Backup),
@@ -100,12 +102,16 @@ pub(crate) fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(1));
         }
     };
-    log_to_stderr(cli.globals.verbose);
+    let (json, verbose) = (cli.globals.json, cli.globals.verbose);
+    let format = cli.globals.log_format.map(Into::into);
+    let session = Session::new(cli.globals);
+    // What is wrong with the configuration is told by whoever needs it.
+    let config = session.own_config().map(|config| config.log);
+    log::start(verbose, format, config.unwrap_or_default());
     if let Err(failure) = arm_failpoint() {
         return failure.report();
     }
-    let mut out = Out::stdout(cli.globals.json);
-    let session = Session::new(cli.globals);
+    let mut out = Out::stdout(json);
     let done = dispatch(cli.command, &session, &mut out);
     let written = out.flush();
     match done.and_then(|status| Ok(written.map(|()| status)?)) {
@@ -128,6 +134,7 @@ fn dispatch(command: Command, session: &Session, out: &mut Out) -> Done {
         Command::Serve(serve) => serve.run(session, out),
         Command::Key(key) => key.run(session, out),
         Command::Block(block) => block.run(session, out),
+        Command::Config(config) => config.run(session, out),
         Command::Settings(settings) => settings.run(session, out),
         Command::Audit(audit) => audit.run(session, out),
         Command::Backup(backup) => backup.run(session, out),
@@ -148,21 +155,4 @@ fn arm_failpoint() -> Result<(), Failure> {
         .map_err(|error| Failure::refused(format_args!("PROMOFLOW_FAILPOINT: {error}")))?;
     order.arm();
     Ok(())
-}
-
-fn log_to_stderr(verbose: u8) {
-    let filter = match verbose {
-        0 => "warn",
-        1 => "warn,promoflow=info",
-        2 => "warn,promoflow=debug",
-        _ => "trace",
-    };
-    tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(filter))
-        .with_writer(std::io::stderr)
-        .with_ansi(output::colours(std::io::stderr().is_terminal()))
-        .with_target(verbose > 1)
-        // With standard error closed it would say so there, and panic.
-        .log_internal_errors(false)
-        .init();
 }

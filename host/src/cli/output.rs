@@ -146,16 +146,6 @@ pub(super) fn tame_line(text: &str) -> String {
     tame(text).replace(['\n', '\t'], " ")
 }
 
-/// A promo code for eyes that need not know it: the last four characters, and fewer of a code
-/// that is short.
-pub(super) fn mask(code: &str) -> String {
-    let chars: Vec<char> = code.chars().collect();
-    let shown = (chars.len() / 2).min(4);
-    let hidden = chars.len() - shown;
-    let tail: String = chars[hidden..].iter().collect();
-    format!("{}{tail}", "•".repeat(hidden.min(8)))
-}
-
 /// A moment for people: to the second, in UTC.
 pub(super) fn moment(at: Timestamp) -> String {
     match at.to_utc() {
@@ -175,15 +165,6 @@ pub(super) fn name(value: &impl Serialize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_masked_code_shows_its_last_four_characters_at_most() {
-        assert_eq!(mask("BDAY-LH2D-7APP"), "••••••••7APP");
-        assert_eq!(mask("ABC123"), "•••123");
-        assert_eq!(mask("A"), "•");
-        assert_eq!(mask("ЗНИЖКА2030"), "••••••2030");
-        assert_eq!(mask(""), "");
-    }
 
     #[test]
     fn a_text_cannot_steer_the_terminal() {

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use clap::{Subcommand, ValueEnum};
 use promoflow::Promoflow;
+use promoflow::mask;
 use promoflow::store::{Order, RunId, RunRow, RunState, StepRecord, WorkflowRow};
 use serde_json::{Value, json};
 
 use super::failure::{Done, Failure, Status, tell_note};
 use super::order;
-use super::output::{BOLD, ERROR, GOOD, Out, WARNING, mask, moment, name, tame_line};
+use super::output::{BOLD, ERROR, GOOD, Out, WARNING, moment, name, tame_line};
 use super::session::Session;
 use super::table::Table;
 
@@ -265,7 +266,7 @@ fn show_step(
     let masked = |text: &str| {
         let mut text = tame_line(text);
         for code in codes {
-            text = text.replace(code.as_str(), &mask(code));
+            text = text.replace(code.as_str(), &mask::code(code));
         }
         text
     };

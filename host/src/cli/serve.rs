@@ -1,11 +1,13 @@
 //! `promoflow serve`: the HTTP service.
 
 use std::net::SocketAddr;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use promoflow::api::{self, Limits, Options, Tls};
+use promoflow::config::ServeConfig;
 use serde_json::json;
 
 use super::failure::{Done, Failure, Status, tell_note};
@@ -15,70 +17,108 @@ use super::session::Session;
 /// Run the HTTP service, with workers and the dispatcher, until Ctrl-C or SIGTERM.
 ///
 /// It refuses everything without an API key, which `promoflow key create` makes. Told to end, it
-/// finishes what is under way and loses nothing.
+/// finishes what is under way and loses nothing. An option goes before its environment variable,
+/// and that before [serve] in the configuration.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  promoflow serve\n  \
                   promoflow serve --listen 0.0.0.0:8443 --tls-certificate cert.pem --tls-key key.pem\n\n\
                   http://127.0.0.1:8080/docs/ shows what it takes.")]
 pub(super) struct Serve {
-    /// Where to listen; port 0 is any that is free.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
-    listen: SocketAddr,
+    /// Where to listen; port 0 is any that is free. 127.0.0.1:8080 unless something says another.
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "PROMOFLOW_LISTEN",
+        hide_env_values = true
+    )]
+    listen: Option<SocketAddr>,
     /// A certificate (PEM) to speak TLS with, those between it and its root below it.
-    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "PROMOFLOW_TLS_CERTIFICATE",
+        hide_env_values = true
+    )]
     tls_certificate: Option<PathBuf>,
     /// The private key (PEM) of the certificate.
-    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "PROMOFLOW_TLS_KEY",
+        hide_env_values = true
+    )]
     tls_key: Option<PathBuf>,
-    /// Events a second that each API key may send.
-    #[arg(long, value_name = "N", default_value_t = Limits::default().events_per_second,
-          value_parser = clap::value_parser!(u32).range(1..))]
-    events_per_second: u32,
-    /// Other requests a second that each API key may make.
-    #[arg(long, value_name = "N", default_value_t = Limits::default().requests_per_second,
-          value_parser = clap::value_parser!(u32).range(1..))]
-    requests_per_second: u32,
-    /// Seconds that a client may take for the head of a request, and keep an idle connection.
-    #[arg(long, value_name = "SECONDS", default_value_t = Limits::default().header_time.as_secs(),
-          value_parser = clap::value_parser!(u64).range(1..))]
-    header_time: u64,
-    /// Seconds that a client may pause while it sends a body.
-    #[arg(long, value_name = "SECONDS", default_value_t = Limits::default().body_pause.as_secs(),
-          value_parser = clap::value_parser!(u64).range(1..))]
-    body_pause: u64,
-    /// Connections at one time; further ones wait.
-    #[arg(long, value_name = "N", default_value_t = Limits::default().connections as u64,
-          value_parser = clap::value_parser!(u64).range(1..))]
-    connections: u64,
-    /// Seconds for requests under way to end, once told to end.
-    #[arg(long, value_name = "SECONDS", default_value_t = Options::default().drain.as_secs())]
-    drain: u64,
+    /// Events a second that each API key may send; 350 unless something says otherwise.
+    #[arg(
+        long,
+        value_name = "N",
+        env = "PROMOFLOW_EVENTS_PER_SECOND",
+        hide_env_values = true
+    )]
+    events_per_second: Option<NonZeroU32>,
+    /// Other requests a second that each API key may make; 200 unless something says otherwise.
+    #[arg(
+        long,
+        value_name = "N",
+        env = "PROMOFLOW_REQUESTS_PER_SECOND",
+        hide_env_values = true
+    )]
+    requests_per_second: Option<NonZeroU32>,
+    /// Seconds that a client may take for the head of a request, and keep an idle connection; 15.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "PROMOFLOW_HEADER_TIME",
+        hide_env_values = true
+    )]
+    header_time: Option<NonZeroU64>,
+    /// Seconds that a client may pause while it sends a body; 30.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "PROMOFLOW_BODY_PAUSE",
+        hide_env_values = true
+    )]
+    body_pause: Option<NonZeroU64>,
+    /// Connections at one time, further ones wait; 1024.
+    #[arg(
+        long,
+        value_name = "N",
+        env = "PROMOFLOW_CONNECTIONS",
+        hide_env_values = true
+    )]
+    connections: Option<NonZeroU64>,
+    /// Seconds for requests under way to end, once told to end; 30.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "PROMOFLOW_DRAIN",
+        hide_env_values = true
+    )]
+    drain: Option<u64>,
+    /// Read everything that it would start with, secrets and certificates included, say whether it
+    /// is fine, and end.
+    #[arg(long)]
+    check: bool,
 }
 
 impl Serve {
     pub(super) fn run(self, session: &Session, out: &mut Out) -> Done {
+        let file = session.own_config()?.serve;
+        let check = self.check;
+        let options = self.over(file)?;
+        let scheme = if options.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        if check {
+            return checked(session, &options, scheme, out);
+        }
         let promoflow = session.open_or_make()?;
         if promoflow.keys()?.iter().all(|key| key.revoked.is_some()) {
             tell_note("there is no API key yet: `promoflow key create` makes one");
         }
-        let tls = match (self.tls_certificate, self.tls_key) {
-            (Some(certificate), Some(key)) => Some(Tls { certificate, key }),
-            _ => None,
-        };
-        let scheme = if tls.is_some() { "https" } else { "http" };
-        let options = Options {
-            listen: self.listen,
-            tls,
-            limits: Limits {
-                events_per_second: self.events_per_second,
-                requests_per_second: self.requests_per_second,
-                header_time: Duration::from_secs(self.header_time),
-                body_pause: Duration::from_secs(self.body_pause),
-                connections: usize::try_from(self.connections).unwrap_or(usize::MAX),
-                ..Limits::default()
-            },
-            drain: Duration::from_secs(self.drain),
-        };
         let mut told = Ok(());
         let served = api::serve(promoflow, options, |address| {
             let url = format!("{scheme}://{address}");
@@ -94,4 +134,105 @@ impl Serve {
         served.map_err(Failure::from)?;
         Ok(Status::Done)
     }
+
+    /// What is to hold: the options and the environment, over the configuration, over what holds
+    /// by itself.
+    fn over(self, file: ServeConfig) -> Result<Options, Failure> {
+        let usual = Options::default();
+        let limits = Limits::default();
+        let certificate = self.tls_certificate.or(file.tls_certificate);
+        let tls = match (certificate, self.tls_key.or(file.tls_key)) {
+            (Some(certificate), Some(key)) => Some(Tls { certificate, key }),
+            (None, None) => None,
+            (Some(_), None) => {
+                return Err(Failure::refused("the TLS certificate has no key").hint(
+                    "--tls-key, PROMOFLOW_TLS_KEY or `tls-key` in the configuration names its file",
+                ));
+            }
+            (None, Some(_)) => {
+                return Err(Failure::refused("the TLS key has no certificate").hint(
+                    "--tls-certificate, PROMOFLOW_TLS_CERTIFICATE or `tls-certificate` in the \
+                     configuration names its file",
+                ));
+            }
+        };
+        let seconds = |given: Option<NonZeroU64>, file: Option<NonZeroU64>, usual: Duration| {
+            let seconds = given.or(file);
+            seconds.map_or(usual, |seconds| Duration::from_secs(seconds.get()))
+        };
+        let number = |given: Option<NonZeroU32>, file: Option<NonZeroU32>, usual: u32| {
+            given.or(file).map_or(usual, NonZeroU32::get)
+        };
+        let connections = self.connections.or(file.connections);
+        Ok(Options {
+            listen: self.listen.or(file.listen).unwrap_or(usual.listen),
+            tls,
+            limits: Limits {
+                events_per_second: number(
+                    self.events_per_second,
+                    file.events_per_second,
+                    limits.events_per_second,
+                ),
+                requests_per_second: number(
+                    self.requests_per_second,
+                    file.requests_per_second,
+                    limits.requests_per_second,
+                ),
+                header_time: seconds(self.header_time, file.header_time, limits.header_time),
+                body_pause: seconds(self.body_pause, file.body_pause, limits.body_pause),
+                connections: connections.map_or(limits.connections, |number| {
+                    usize::try_from(number.get()).unwrap_or(usize::MAX)
+                }),
+                ..limits
+            },
+            drain: self
+                .drain
+                .or(file.drain)
+                .map_or(usual.drain, Duration::from_secs),
+        })
+    }
+}
+
+/// Checks what the configuration says of the service.
+pub(super) fn check(file: &ServeConfig) -> Result<(), Failure> {
+    let nothing = Serve {
+        listen: None,
+        tls_certificate: None,
+        tls_key: None,
+        events_per_second: None,
+        requests_per_second: None,
+        header_time: None,
+        body_pause: None,
+        connections: None,
+        drain: None,
+        check: true,
+    };
+    let options = nothing.over(file.clone())?;
+    api::check(&options).map_err(|error| Failure::refused(format_args!("{error:#}")))
+}
+
+/// Says what it would start with.
+fn checked(session: &Session, options: &Options, scheme: &str, out: &mut Out) -> Done {
+    let database = session.check()?;
+    api::check(options).map_err(|error| Failure::refused(format_args!("{error:#}")))?;
+    let (limits, url) = (&options.limits, format!("{scheme}://{}", options.listen));
+    if out.is_json() {
+        out.json(&json!({
+            "valid": true,
+            "database": database.display().to_string(),
+            "url": url,
+            "eventsPerSecond": limits.events_per_second,
+            "requestsPerSecond": limits.requests_per_second,
+            "headerTime": limits.header_time.as_secs(),
+            "bodyPause": limits.body_pause.as_secs(),
+            "connections": limits.connections,
+            "drain": options.drain.as_secs(),
+        }))?;
+    } else {
+        out.line(format_args!(
+            "It is fine: {} would be served at {url}.",
+            database.display()
+        ))?;
+    }
+    Ok(Status::Done)
 }

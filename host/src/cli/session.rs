@@ -5,29 +5,32 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use promoflow::Promoflow;
 use promoflow::block::{BlockLibrary, Bounds, Grants, Sandboxes};
-use promoflow::config::Config;
+use promoflow::config::{Config, LogFormat};
 
 use super::failure::Failure;
 
 /// The database where none is named.
 const DEFAULT_DATABASE: &str = "promoflow.db";
+/// The configuration where none is named.
+const CONFIG: &str = "promoflow.toml";
 
 /// Options of every command.
 #[derive(Args)]
 #[command(next_help_heading = "Options of every command")]
 pub(super) struct Globals {
-    /// The database: a SQLite file. Commands that write make it where there is none.
+    /// The database: a SQLite file. Commands that write make it where there is none. Without it, the
+    /// one that the configuration names, or promoflow.db in the current folder.
     #[arg(
         long,
         global = true,
         value_name = "PATH",
         env = "PROMOFLOW_DB",
-        hide_env_values = true,
-        default_value = DEFAULT_DATABASE
+        hide_env_values = true
     )]
-    db: String,
-    /// The configuration: a TOML file that says how letters leave. Without it, `promoflow.toml` beside
-    /// the database if there is one; without any, letters become files in a Maildir.
+    db: Option<String>,
+    /// The configuration: a TOML file that says how letters leave, what is watched, and how the
+    /// service runs. Without it, `promoflow.toml` beside the database if there is one; without any,
+    /// letters become files in a Maildir.
     #[arg(
         long,
         global = true,
@@ -39,7 +42,16 @@ pub(super) struct Globals {
     /// Write one JSON object a line to standard output, and nothing else there.
     #[arg(long, global = true)]
     pub(super) json: bool,
-    /// Tell more on standard error; -vv tells everything.
+    /// How lines of the log look on standard error: `text`, or `json` for one object a line.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FORMAT",
+        env = "PROMOFLOW_LOG_FORMAT",
+        hide_env_values = true
+    )]
+    pub(super) log_format: Option<Format>,
+    /// Tell more on standard error: -v each request, -vv each event, -vvv everything.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(super) verbose: u8,
     /// A folder of blocks (*.wasm) beside the standard ones. May be given several times.
@@ -86,25 +98,25 @@ impl Session {
                 .filter(|folder| !folder.as_os_str().is_empty())
                 .collect();
         }
-        if globals.db.is_empty() {
-            // A variable that is set to nothing names nothing.
-            globals.db = DEFAULT_DATABASE.to_owned();
-        }
+        // A variable that is set to nothing names nothing.
+        globals.db = globals.db.filter(|db| !db.is_empty());
+        globals.config = globals.config.filter(|file| !file.as_os_str().is_empty());
         Session { globals }
-    }
-
-    /// The database as it was named.
-    pub(super) fn database(&self) -> &str {
-        &self.globals.db
     }
 
     /// The installation, for a command that only reads: its database must exist.
     pub(super) fn open(&self) -> Result<Promoflow, Failure> {
-        self.open_at(self.path()?, false)
+        self.open_at(&self.path()?, false)
     }
 
     /// The installation, for a command that writes: its database is made where there is none.
     pub(super) fn open_or_make(&self) -> Result<Promoflow, Failure> {
+        let path = self.new_path()?;
+        self.open_at(&path, true)
+    }
+
+    /// The database's path, for a command that may make it: its folder must be there.
+    pub(super) fn new_path(&self) -> Result<PathBuf, Failure> {
         let path = self.path()?;
         if let Some(folder) = path.parent()
             && folder != Path::new("")
@@ -113,7 +125,7 @@ impl Session {
             let message = format!("there is no folder {} for the database", folder.display());
             return Err(Failure::refused(message).hint("make it, or name another path with --db"));
         }
-        self.open_at(path, true)
+        Ok(path)
     }
 
     /// The installation, for a command that changes nothing and needs nothing to be there.
@@ -121,7 +133,7 @@ impl Session {
         let path = self.path()?;
         if path.exists() {
             return Ok(Rehearsal {
-                promoflow: self.open_at(path, false)?,
+                promoflow: self.open_at(&path, false)?,
                 folder: None,
             });
         }
@@ -143,30 +155,78 @@ impl Session {
         if let Some(cache) = &self.globals.cache {
             builder = builder.cache(cache);
         }
-        if let Some(config) = self.config(path)? {
+        if let Some(file) = self.config_for(path)? {
+            let config = read(&file)?;
+            if self.globals.blocks.is_empty() {
+                for folder in folders(&config.blocks)? {
+                    builder = builder.blocks(folder);
+                }
+            }
+            if let Some(cache) = config
+                .cache
+                .as_ref()
+                .filter(|_| self.globals.cache.is_none())
+            {
+                builder = builder.cache(cache);
+            }
             builder = builder
                 .configure(&config)
-                .map_err(|error| Failure::refused(format_args!("{error:#}")))?;
+                .map_err(|error| Failure::refused(format_args!("{}: {error:#}", file.display())))?;
         }
         Ok(builder.open()?)
     }
 
-    /// The configuration of an installation in that database.
-    fn config(&self, database: &Path) -> Result<Option<Config>, Failure> {
-        let file = match &self.globals.config {
-            Some(file) => file.clone(),
-            None => {
-                let beside = database.with_file_name("promoflow.toml");
-                if !beside.exists() {
-                    return Ok(None);
-                }
-                beside
-            }
+    /// The configuration file that holds for this session.
+    pub(super) fn config_file(&self) -> Result<Option<PathBuf>, Failure> {
+        self.config_for(&self.path()?)
+    }
+
+    /// The configuration that holds for this session; an empty one where there is none.
+    pub(super) fn own_config(&self) -> Result<Config, Failure> {
+        match self.config_file()? {
+            Some(file) => read(&file),
+            None => Ok(Config::default()),
+        }
+    }
+
+    /// Reads a configuration file with every secret and folder that it names.
+    pub(super) fn check_config(&self, file: &Path) -> Result<Config, Failure> {
+        let config = read(file)?;
+        folders(&config.blocks)?;
+        Promoflow::builder(DEFAULT_DATABASE)
+            .configure(&config)
+            .map_err(|error| Failure::refused(format_args!("{}: {error:#}", file.display())))?;
+        Ok(config)
+    }
+
+    /// Checks everything that an installation is opened with, and its database where there is one.
+    pub(super) fn check(&self) -> Result<PathBuf, Failure> {
+        let path = self.new_path()?;
+        if let Some(file) = self.config_for(&path)? {
+            self.check_config(&file)?;
+        }
+        if path.exists() {
+            self.open_at(&path, false)?.blocks()?;
+        }
+        Ok(path)
+    }
+
+    /// The configuration file of an installation in that database. Where a configuration names the
+    /// database it goes with it.
+    fn config_for(&self, database: &Path) -> Result<Option<PathBuf>, Failure> {
+        if let Some(file) = &self.globals.config {
+            return Ok(Some(file.clone()));
+        }
+        let here = PathBuf::from(CONFIG);
+        let named = match self.globals.db {
+            None if here.exists() => read(&here)?.database,
+            _ => None,
         };
-        let config = Config::read(&file);
-        config
-            .map(Some)
-            .map_err(|error| Failure::refused(format_args!("{error:#}")))
+        if named.is_some_and(|named| named == database) {
+            return Ok(Some(here));
+        }
+        let beside = database.with_file_name(CONFIG);
+        Ok(beside.exists().then_some(beside))
     }
 
     /// The blocks that workflows may place; no database is needed for them.
@@ -189,18 +249,21 @@ impl Session {
     }
 
     fn blocks(&self) -> Result<&[PathBuf], Failure> {
-        match self.globals.blocks.iter().find(|folder| !folder.is_dir()) {
-            Some(folder) => {
-                let message = format!("there is no folder of blocks at {}", folder.display());
-                Err(Failure::refused(message)
-                    .hint("--blocks and PROMOFLOW_BLOCKS name folders that hold *.wasm files"))
-            }
-            None => Ok(&self.globals.blocks),
-        }
+        folders(&self.globals.blocks)
     }
 
-    fn path(&self) -> Result<&Path, Failure> {
-        let name = self.database();
+    /// The database: as an option or the environment names it, or the configuration.
+    fn path(&self) -> Result<PathBuf, Failure> {
+        let Some(name) = self.globals.db.as_deref() else {
+            let here = PathBuf::from(CONFIG);
+            let file = self.globals.config.clone();
+            let file = file.or_else(|| here.exists().then_some(here));
+            let named = match file {
+                Some(file) => read(&file)?.database,
+                None => None,
+            };
+            return Ok(named.unwrap_or_else(|| PathBuf::from(DEFAULT_DATABASE)));
+        };
         let scheme = name.split_once("://").map(|(scheme, _)| scheme);
         match scheme {
             Some("postgres" | "postgresql") => {
@@ -212,7 +275,41 @@ impl Session {
                 Err(Failure::refused(message)
                     .hint("name a file with --db or PROMOFLOW_DB, such as --db shop.db"))
             }
-            None => Ok(Path::new(name)),
+            None => Ok(PathBuf::from(name)),
         }
+    }
+}
+
+/// How a line of the log looks, as an option says it.
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub(super) enum Format {
+    Text,
+    Json,
+}
+
+impl From<Format> for LogFormat {
+    fn from(format: Format) -> LogFormat {
+        match format {
+            Format::Text => LogFormat::Text,
+            Format::Json => LogFormat::Json,
+        }
+    }
+}
+
+fn read(file: &Path) -> Result<Config, Failure> {
+    Config::read(file).map_err(|error| Failure::refused(format_args!("{error:#}")))
+}
+
+/// The folders of blocks, each of which must be there.
+fn folders(folders: &[PathBuf]) -> Result<&[PathBuf], Failure> {
+    match folders.iter().find(|folder| !folder.is_dir()) {
+        Some(folder) => {
+            let message = format!("there is no folder of blocks at {}", folder.display());
+            Err(Failure::refused(message).hint(
+                "--blocks, PROMOFLOW_BLOCKS and `blocks` in the configuration name folders that hold \
+                 *.wasm files",
+            ))
+        }
+        None => Ok(folders),
     }
 }

@@ -1,5 +1,5 @@
-//! The configuration file, `promoflow.toml`: how letters leave the host, and what of the pool is
-//! watched.
+//! The configuration file, `promoflow.toml`: how letters leave the host, what of the pool is
+//! watched, and how the service runs.
 //!
 //! Every key is documented in `docs/configuration.md`. What is unknown or wrong is an error with its
 //! line and column; nothing is guessed.
@@ -8,14 +8,16 @@ mod alert;
 mod channel;
 mod file;
 mod secret;
+mod serve;
 mod smtp;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
 pub use channel::{ChannelConfig, MaildirConfig, Transport};
 pub use secret::Secret;
+pub use serve::{LogConfig, LogFormat, LogLevel, ServeConfig};
 pub use smtp::{Security, SmtpConfig};
 
 use crate::alert::Rules;
@@ -28,13 +30,28 @@ pub struct Config {
     pub channels: Vec<ChannelConfig>,
     /// What of the pool is watched.
     pub alerts: Rules,
+    /// How the service runs.
+    pub serve: ServeConfig,
+    /// What is told on standard error.
+    pub log: LogConfig,
+    /// The database, where nothing else names it.
+    pub database: Option<PathBuf>,
+    /// Folders of blocks beside the standard ones.
+    pub blocks: Vec<PathBuf>,
+    /// The folder for compiled blocks.
+    pub cache: Option<PathBuf>,
 }
+
+/// The keys and sections that there are.
+const KEYS: [&str; 7] = [
+    "channel", "alert", "serve", "log", "database", "blocks", "cache",
+];
 
 impl Config {
     /// Reads a configuration; `name` stands in errors.
     pub fn parse(name: &str, text: &str) -> anyhow::Result<Config> {
         let mut file = Source { name, text }.table()?;
-        file.refuse_unknown(&["channel", "alert"])?;
+        file.refuse_unknown(&KEYS)?;
         let channels = file.take_tables("channel")?.into_iter();
         let mut alerts = Vec::new();
         for table in file.take_tables("alert")? {
@@ -45,6 +62,11 @@ impl Config {
                 .map(ChannelConfig::read)
                 .collect::<Result<_, _>>()?,
             alerts: Rules::new(alerts),
+            serve: file.take("serve")?.unwrap_or_default(),
+            log: file.take("log")?.unwrap_or_default(),
+            database: file.take("database")?,
+            blocks: file.take("blocks")?.unwrap_or_default(),
+            cache: file.take("cache")?,
         })
     }
 
@@ -69,9 +91,14 @@ mod tests {
     #[test]
     fn the_documented_configuration_is_taken() {
         let guide = include_str!("../../../docs/configuration.md");
-        let (_, rest) = guide.split_once("```toml\n").unwrap();
-        let (example, _) = rest.split_once("```").unwrap();
-        let config = Config::parse("promoflow.toml", example).unwrap();
+        let examples = guide.split("```toml\n").skip(1);
+        let examples: Vec<Config> = examples
+            .map(|rest| Config::parse("promoflow.toml", rest.split_once("```").unwrap().0).unwrap())
+            .collect();
+        let service = examples.last().unwrap();
+        assert_eq!(service.serve.drain, Some(30));
+        assert_eq!(service.log.format, Some(LogFormat::Json));
+        let config = &examples[0];
         assert_eq!(config.channels.len(), 2);
         let Transport::Smtp(smtp) = &config.channels[0].transport else {
             panic!("{config:?}")

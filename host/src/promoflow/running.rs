@@ -43,6 +43,12 @@ impl Running {
         self.engine.executes()
     }
 
+    /// Whether it is known which process executes. It is not where the lock beside the database
+    /// cannot be asked: nobody may be executing then.
+    pub fn knows_executor(&self) -> bool {
+        self.engine.knows_executor()
+    }
+
     /// The same for those who share it: events that come later are refused.
     pub fn finish(&self) {
         self.engine.stop();

@@ -108,6 +108,8 @@ pub(super) struct Shared {
     pub(super) in_flight: Mutex<HashSet<RunId>>,
     /// Whether this process executes.
     pub(super) executes: AtomicBool,
+    /// The executor lock could not be asked.
+    pub(super) lost: AtomicBool,
     /// What it executes by. Given up last of all: whoever gets it takes what is due for idle, also
     /// a letter that is being handed over.
     pub(super) executor: Mutex<Option<ExecutorLock>>,
@@ -140,6 +142,7 @@ impl Engine {
             jobs: Queue::new(WAITING_JOBS),
             in_flight: Mutex::default(),
             executes: AtomicBool::new(false),
+            lost: AtomicBool::new(false),
             executor: Mutex::default(),
             look: Bell::default(),
             went_on: Bell::default(),
@@ -239,6 +242,11 @@ impl Engine {
     /// Whether this process is the one that executes.
     pub fn executes(&self) -> bool {
         self.shared.executes.load(Ordering::SeqCst)
+    }
+
+    /// Whether it is known which process executes.
+    pub fn knows_executor(&self) -> bool {
+        !self.shared.lost.load(Ordering::SeqCst)
     }
 
     /// How many jobs wait for a worker, and how many units for a commit.

@@ -48,7 +48,12 @@ impl Shared {
         while !self.stopping.load(Ordering::SeqCst) {
             self.look.wait(&mut heard, LOOK);
             if !self.executes.load(Ordering::SeqCst) {
-                if let Err(error) = self.try_execute() {
+                let tried = self.try_execute();
+                // Told once: it is tried every few milliseconds.
+                let lost_before = self.lost.swap(tried.is_err(), Ordering::SeqCst);
+                if let Err(error) = tried
+                    && !lost_before
+                {
                     tracing::error!("cannot take over: {error:#}");
                 }
                 self.went_on.ring();

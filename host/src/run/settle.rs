@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::engine::{Answer, MOST_TRIES, Receipt, SendError, Shared, lock};
 use super::worker::Task;
+use crate::mask;
 use crate::store::{
     CommitError, DueRun, EventRow, Reply, Segment, SegmentEnd, Stale, StoreError, Unit,
 };
@@ -24,6 +25,14 @@ impl Shared {
         match reply {
             Ok(Reply::Accepted { event, runs }) => {
                 events.accepted.inc();
+                if tracing::enabled!(tracing::Level::DEBUG) {
+                    let claims = segments().flat_map(|segment| &segment.claims);
+                    let codes: Vec<String> =
+                        claims.map(|claim| mask::code(&claim.code.code)).collect();
+                    let key = mask::address(&accept.event.key);
+                    let kind = &accept.event.event_type;
+                    tracing::debug!(event = event.0, kind, key, ?codes, "event accepted");
+                }
                 for (start, run) in accept.starts.iter().zip(&runs) {
                     match (&start.segment, run) {
                         (Some(segment), Some(_)) => {

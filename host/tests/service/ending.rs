@@ -51,3 +51,57 @@ fn a_client_that_never_ends_is_not_waited_for_without_end() {
     assert_eq!(service.end(), Some(0));
     assert!(began.elapsed() < Duration::from_secs(15));
 }
+
+#[test]
+fn told_to_end_under_load_it_loses_nothing() {
+    let shop = Shop::ready();
+    let mut service = shop.serve_with(&["--events-per-second", "1000000"]);
+    service.codes(20_000);
+    let (url, key) = (service.url.clone(), service.key.clone());
+    let stored: Vec<String> = std::thread::scope(|scope| {
+        let senders: Vec<_> = (0..8)
+            .map(|sender| {
+                let (url, key) = (&url, &key);
+                scope.spawn(move || {
+                    let client = crate::service::client(None);
+                    let mut stored = Vec::new();
+                    for number in 0.. {
+                        let id = format!("{sender}-{number}");
+                        let event = serde_json::json!({ "eventTypeKey": "birthday", "id": id,
+                            "keyValue": format!("{id}@example.com"),
+                            "params": [{ "name": "EmailAddress", "value": format!("{id}@example.com") }] });
+                        let request = client.post(format!("{url}/api/v1/event"));
+                        match request.bearer_auth(key).json(&event).send() {
+                            Ok(answer) if answer.status() == 200 => stored.push(id),
+                            // It refuses, or has gone.
+                            _ => return stored,
+                        }
+                    }
+                    stored
+                })
+            })
+            .collect();
+        std::thread::sleep(Duration::from_millis(1_000));
+        assert_eq!(service.end(), Some(0));
+        let stored = senders.into_iter().map(|sender| sender.join().unwrap());
+        stored.flatten().collect()
+    });
+    assert!(stored.len() > 100, "{} events", stored.len());
+    let mut runs: Vec<String> = shop
+        .done(&["run", "list"])
+        .iter()
+        .map(|run| run["event"].as_str().unwrap().to_owned())
+        .collect();
+    let all = runs.len();
+    runs.sort();
+    runs.dedup();
+    assert_eq!(runs.len(), all, "an event has two runs");
+    for id in &stored {
+        assert!(
+            runs.binary_search(id).is_ok(),
+            "{id} was answered and is not there"
+        );
+    }
+    shop.done(&["work", "--until-idle"]);
+    shop.audited();
+}

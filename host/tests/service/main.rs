@@ -6,12 +6,14 @@
 
 mod alerts;
 mod cloudevents;
+mod configured;
 mod ending;
 mod events;
 mod examples;
 mod idempotency;
 mod keys;
 mod limits;
+mod logs;
 mod metrics;
 mod openapi;
 mod pool;

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use super::{Result, damaged, lanes};
+use super::{Result, damaged, lanes, unreadable};
 use crate::alert::{Alert, Kind, Level, Subject};
 use crate::clock::Timestamp;
 use crate::pool::Lane;
@@ -32,7 +32,7 @@ pub(super) fn all(connection: &Connection) -> Result<Vec<Alert>> {
             crossing: row.get(5)?,
             told: row.get(6)?,
             params: serde_json::from_str(&params)
-                .map_err(|error| damaged("the parameters of an alert", error))?,
+                .map_err(|error| unreadable("the parameters of an alert", &error))?,
             at: Timestamp(row.get(8)?),
         });
     }

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Result, SqliteStore, damaged, raise_setting, starts};
+use super::{Result, SqliteStore, damaged, raise_setting, starts, unreadable};
 use crate::clock::Timestamp;
 use crate::message::Message;
 use crate::store::{
@@ -19,7 +19,7 @@ fn write_json<T: Serialize>(what: &str, value: &T) -> Result<String> {
 }
 
 fn read_json<T: DeserializeOwned>(what: impl FnOnce() -> String, text: &str) -> Result<T> {
-    serde_json::from_str(text).map_err(|error| damaged(what(), error))
+    serde_json::from_str(text).map_err(|error| unreadable(what(), &error))
 }
 
 /// The latest version in a table of versions, with its definition.

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::after::After;
 use super::{
     LaneIds, Result, alternatives, attempts, damaged, number_setting, release, reuse, starts,
-    waiters,
+    unreadable, waiters,
 };
 use crate::clock::Timestamp;
 use crate::event::Event;
@@ -251,7 +251,7 @@ impl Work<'_> {
             return Ok(None);
         };
         let params: Map<String, Value> = serde_json::from_str(&params)
-            .map_err(|error| damaged(format!("the parameters of event {row}"), error))?;
+            .map_err(|error| unreadable(format!("the parameters of event {row}"), &error))?;
         let known = Event {
             id: event.id.clone(),
             event_type: kind,

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Result, SqliteStore, damaged};
+use super::{Result, SqliteStore, damaged, unreadable};
 use crate::clock::Timestamp;
 use crate::message::{AllowedHours, ChannelKind, Content};
 use crate::store::{
@@ -128,7 +128,7 @@ pub(super) fn read_channel(id: DeliveryId, text: &str) -> Result<ChannelKind> {
 
 pub(super) fn read_content(id: DeliveryId, text: &str) -> Result<Content> {
     serde_json::from_str(text)
-        .map_err(|error| damaged(format!("the content of delivery {id}"), error))
+        .map_err(|error| unreadable(format!("the content of delivery {id}"), &error))
 }
 
 pub(super) fn read_hours(id: DeliveryId, text: Option<&str>) -> Result<Option<AllowedHours>> {

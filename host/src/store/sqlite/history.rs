@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::{Map, Value};
 
-use super::{Result, SqliteStore, damaged, waiters};
+use super::{Result, SqliteStore, damaged, unreadable, waiters};
 use crate::clock::Timestamp;
 use crate::message::ChannelKind;
 use crate::store::{ConfigId, DueRun, RunId, RunRow, RunState, StepRecord, WorkflowRow};
@@ -33,7 +33,7 @@ pub(super) fn due(
         }
         let data: String = row.get(6)?;
         let data: Map<String, Value> = serde_json::from_str(&data)
-            .map_err(|error| damaged(format!("the values of run {id}"), error))?;
+            .map_err(|error| unreadable(format!("the values of run {id}"), &error))?;
         due.push(DueRun {
             id,
             workflow: WorkflowRow(row.get(1)?),
@@ -59,7 +59,7 @@ fn visits(connection: &Connection, run: RunId) -> Result<HashMap<String, u32>> {
     while let Some(row) = rows.next()? {
         let steps: String = row.get(0)?;
         let steps: Vec<StepRecord> = serde_json::from_str(&steps)
-            .map_err(|error| damaged(format!("the steps of run {run}"), error))?;
+            .map_err(|error| unreadable(format!("the steps of run {run}"), &error))?;
         for step in steps.into_iter().filter(|step| step.port.is_some()) {
             *visits.entry(step.step).or_default() += 1;
         }
@@ -158,7 +158,7 @@ pub(super) fn one(store: &SqliteStore, id: RunId) -> Result<Option<(RunRow, Vec<
         while let Some(row) = rows.next()? {
             let (segment, text): (i64, String) = (row.get(0)?, row.get(1)?);
             let segment: Vec<StepRecord> = serde_json::from_str(&text)
-                .map_err(|error| damaged(format!("segment {segment} of run {id}"), error))?;
+                .map_err(|error| unreadable(format!("segment {segment} of run {id}"), &error))?;
             steps.extend(segment);
         }
         Ok(Some((run, steps)))

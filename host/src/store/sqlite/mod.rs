@@ -260,6 +260,17 @@ fn damaged(what: impl Into<String>, why: impl ToString) -> StoreError {
     }
 }
 
+/// The same of JSON that was stored. What stands there is not quoted, as the error itself would:
+/// it may hold promo codes and addresses.
+fn unreadable(what: impl Into<String>, error: &serde_json::Error) -> StoreError {
+    let kind = match error.classify() {
+        serde_json::error::Category::Data => "a value of another kind than is expected",
+        _ => "no JSON",
+    };
+    let why = format!("{kind} at line {}, column {}", error.line(), error.column());
+    damaged(what, why)
+}
+
 fn setting(connection: &Connection, name: &str) -> Result<String> {
     connection
         .prepare_cached("SELECT value FROM setting WHERE name = ?1")?

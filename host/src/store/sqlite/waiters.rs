@@ -6,7 +6,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{LaneIds, Result, calendar, damaged};
+use super::{LaneIds, Result, calendar, unreadable};
 use crate::clock::Timestamp;
 use crate::pool::{Calendar, Lane};
 use crate::store::{
@@ -144,7 +144,7 @@ pub(super) fn resumed(connection: &Connection, run: RunId) -> Result<Option<Resu
         (false, _) => Awakened::GaveUp,
         (true, Some(reply)) => Awakened::Reply(
             serde_json::from_str(&reply)
-                .map_err(|error| damaged(format!("the reply to run {run}"), error))?,
+                .map_err(|error| unreadable(format!("the reply to run {run}"), &error))?,
         ),
         (true, None) => Awakened::Code(given),
     };

@@ -1,0 +1,59 @@
+//! `promoflow config`: the configuration file.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use serde_json::json;
+
+use super::failure::{Done, Failure, Status, count};
+use super::output::Out;
+use super::serve;
+use super::session::Session;
+
+/// The configuration file, promoflow.toml.
+#[derive(Subcommand)]
+#[command(after_help = "Example:\n  promoflow config check")]
+pub(super) enum ConfigCommand {
+    /// Check the configuration: read all of it, with every secret and file that it names.
+    ///
+    /// Nothing is changed, nobody is connected to, and no secret is shown.
+    #[command(after_help = "Examples:\n  promoflow config check\n  \
+                      promoflow config check /etc/promoflow/promoflow.toml")]
+    Check {
+        /// The file; without it, the one that every command would read.
+        file: Option<PathBuf>,
+    },
+}
+
+impl ConfigCommand {
+    pub(super) fn run(self, session: &Session, out: &mut Out) -> Done {
+        let ConfigCommand::Check { file } = self;
+        let file = match file {
+            Some(file) => Some(file),
+            None => session.config_file()?,
+        };
+        let Some(file) = file else {
+            return Err(Failure::refused("there is no configuration")
+                .hint("name a file, or write promoflow.toml beside the database"));
+        };
+        let config = session.check_config(&file)?;
+        serve::check(&config.serve)?;
+        let (channels, alerts) = (config.channels.len(), config.alerts.iter().count());
+        if out.is_json() {
+            out.json(&json!({
+                "file": file.display().to_string(),
+                "valid": true,
+                "channels": channels,
+                "alerts": alerts,
+            }))?;
+        } else {
+            out.line(format_args!(
+                "{} is fine: {}, {}.",
+                file.display(),
+                count(channels as u64, "channel", "channels"),
+                count(alerts as u64, "alert", "alerts"),
+            ))?;
+        }
+        Ok(Status::Done)
+    }
+}

@@ -1,0 +1,40 @@
+//! Promo codes and addresses for eyes that need not know them: in logs and listings.
+
+/// A promo code: the last four characters, and fewer of a code that is short.
+pub fn code(code: &str) -> String {
+    let chars: Vec<char> = code.chars().collect();
+    let shown = (chars.len() / 2).min(4);
+    let hidden = chars.len() - shown;
+    let tail: String = chars[hidden..].iter().collect();
+    format!("{}{tail}", "•".repeat(hidden.min(8)))
+}
+
+/// An address: its first character, and what kind of address it is.
+pub fn address(address: &str) -> String {
+    let first: String = address.chars().take(1).collect();
+    match address.contains('@') {
+        true => format!("{first}•••@•••"),
+        false => format!("{first}•••"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_masked_code_shows_its_last_four_characters_at_most() {
+        assert_eq!(code("BDAY-LH2D-7APP"), "••••••••7APP");
+        assert_eq!(code("ABC123"), "•••123");
+        assert_eq!(code("A"), "•");
+        assert_eq!(code("ЗНИЖКА2030"), "••••••2030");
+        assert_eq!(code(""), "");
+    }
+
+    #[test]
+    fn a_masked_address_names_nobody() {
+        assert_eq!(address("ann@example.com"), "a•••@•••");
+        assert_eq!(address("+380501234567"), "+•••");
+        assert_eq!(address(""), "•••");
+    }
+}

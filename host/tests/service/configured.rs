@@ -1,0 +1,132 @@
+//! What a service is started with: options, environment, configuration file.
+
+use std::process::Output;
+
+use serde_json::{Value, json};
+
+use crate::service::{Shop, problem, until};
+
+fn said(output: &Output) -> String {
+    let texts = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+    texts.concat()
+}
+
+#[test]
+fn an_option_goes_before_the_environment_and_that_before_the_file() {
+    let shop = Shop::new();
+    let file = "[serve]\nlisten = \"127.0.0.1:7001\"\ndrain = 1\nconnections = 11\n";
+    std::fs::write(shop.path("promoflow.toml"), file).unwrap();
+    let mut command = shop.command(&["serve", "--check", "--drain", "3"]);
+    let output = command
+        .env("PROMOFLOW_DRAIN", "2")
+        .env("PROMOFLOW_CONNECTIONS", "22")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&found["drain"], &found["connections"], &found["url"]),
+        (&json!(3), &json!(22), &json!("http://127.0.0.1:7001"))
+    );
+    assert_eq!(found["eventsPerSecond"], 350, "what nobody says is as ever");
+    assert!(!shop.path("shop.db").exists(), "nothing is made");
+}
+
+#[test]
+fn a_check_reads_everything_and_shows_no_secret() {
+    let shop = Shop::new();
+    let secret = shop.path("secret");
+    std::fs::write(&secret, "hunter2-of-the-shop\n").unwrap();
+    let good = format!(
+        "[[channel]]\ntype = \"smtp\"\nhost = \"mail.example.com\"\nfrom = \"a@b.example\"\n\
+         username = \"u\"\npassword = {{ file = {:?} }}\n[[alert]]\n",
+        secret.display().to_string()
+    );
+    let check = |text: &str, args: &[&str]| {
+        std::fs::write(shop.path("promoflow.toml"), text).unwrap();
+        let output = shop.command(args).output().unwrap();
+        let said = said(&output);
+        assert!(!said.contains("hunter2"), "{said}");
+        (output.status.code(), said)
+    };
+    let both: [&[&str]; 2] = [&["config", "check"], &["serve", "--check"]];
+    for args in both {
+        let (status, said) = check(&good, args);
+        assert_eq!(status, Some(0), "{args:?}: {said}");
+        for (text, wanted) in [
+            (good.replace("secret", "nowhere"), "cannot read the secret"),
+            (good.replace("{ file = ", "{ env = "), "holds no secret"),
+            (
+                good.replace("type = \"smtp\"", "type = \"smtp\"\nprot = 1"),
+                "prot",
+            ),
+            (
+                format!("blocks = [\"nowhere\"]\n{good}"),
+                "no folder of blocks",
+            ),
+            (
+                format!("[serve]\ntls-key = \"k\"\n{good}"),
+                "no certificate",
+            ),
+            (
+                format!("[serve]\ntls-key = \"k\"\ntls-certificate = \"c\"\n{good}"),
+                "cannot use the certificate",
+            ),
+            (
+                format!("[serve]\nconnections = 0\n{good}"),
+                "promoflow.toml:2:",
+            ),
+            (
+                format!("[log]\nlevel = \"loud\"\n{good}"),
+                "promoflow.toml:2:",
+            ),
+            (format!("[server]\n{good}"), "did you mean `serve`"),
+        ] {
+            let (status, said) = check(&text, args);
+            assert_eq!(status, Some(2), "{args:?}: {text}\n{said}");
+            assert!(said.contains(wanted), "{args:?}: {said}");
+        }
+    }
+    let (status, said) = check(&good, &["config", "check", "other.toml"]);
+    assert_eq!(status, Some(2));
+    assert!(said.contains("other.toml"), "{said}");
+}
+
+#[test]
+fn a_file_in_the_current_folder_may_name_the_database() {
+    let shop = Shop::new();
+    let file = "database = \"named.db\"\n[[channel]]\ntype = \"maildir\"\nfolder = \"letters\"\n";
+    std::fs::write(shop.path("promoflow.toml"), file).unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_promoflow"));
+    let output = command
+        .args(["settings", "time-zone", "Europe/Kyiv"])
+        .current_dir(shop.path(""))
+        .env_remove("PROMOFLOW_DB")
+        .env_remove("PROMOFLOW_CONFIG")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(shop.path("named.db").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_service_is_ready_while_it_is_known_who_executes() {
+    let shop = Shop::new();
+    let first = shop.serve();
+    let second = shop.serve();
+    let ready = |service: &crate::service::Service| service.get("/readyz").send().unwrap();
+    assert_eq!(ready(&first).status(), 200);
+    assert_eq!(
+        ready(&second).status(),
+        200,
+        "the first executes, which is known"
+    );
+    let lock = shop.path("shop.db-executor");
+    std::fs::remove_file(&lock).unwrap();
+    std::fs::create_dir(&lock).unwrap();
+    until(|| ready(&second).status() == 503);
+    problem(ready(&second), 503, "unavailable");
+    assert_eq!(second.get("/healthz").send().unwrap().status(), 200);
+    assert_eq!(ready(&first).status(), 200);
+}
