@@ -11,10 +11,7 @@ use super::session::Session;
 
 /// Copy the database into a new file, while others go on writing.
 ///
-/// The copy is the database as it was at one moment. To go back to it, end every process that
-/// uses the database, move its files away and put the copy in their place. Whatever happened after
-/// the copy is unknown then: codes that went out since are free in it, so retire those that the
-/// outbox or the mail server tell, before anything runs.
+/// The copy is the database as it was at one moment; `promoflow restore` makes a database of it.
 #[derive(Args)]
 #[command(after_help = "Example:\n  promoflow backup shop-2030-05-01.db --db shop.db")]
 pub(super) struct Backup {

@@ -23,6 +23,7 @@ mod message;
 mod order;
 mod outbox;
 mod output;
+mod restore;
 mod run;
 mod serve;
 mod session;
@@ -87,6 +88,7 @@ enum Command {
     Settings(settings::SettingsCommand),
     Audit(audit::Audit),
     Backup(backup::Backup),
+    Restore(restore::Restore),
     /// Contacts: not part of this release yet.
     #[command(hide = true)]
     Contact(args::Rest),
@@ -138,6 +140,7 @@ fn dispatch(command: Command, session: &Session, out: &mut Out) -> Done {
         Command::Settings(settings) => settings.run(session, out),
         Command::Audit(audit) => audit.run(session, out),
         Command::Backup(backup) => backup.run(session, out),
+        Command::Restore(restore) => restore.run(session, out),
         Command::Contact(_) => Err(Failure::not_yet("`promoflow contact`")),
     }
 }

@@ -27,7 +27,7 @@ use crate::metrics::Metrics;
 use crate::outbox::Dispatcher;
 use crate::pool::{Calendar, Filter, ImportError, ImportOptions, ImportReport, Watch, import};
 use crate::run::{self, Configurations, Engine, EngineParts, Rehearsed, SendError};
-use crate::store::sqlite::SqliteStore;
+use crate::store::sqlite::{self, Restored, SqliteStore};
 use crate::store::{
     Audited, CodeRow, Committer, DeliveryId, DeliveryRow, DeliveryState, Order, Ordered, PoolCount,
     Retired, RunId, RunRow, RunState, StepRecord, Store,
@@ -265,6 +265,12 @@ impl Promoflow {
     /// file that is there is left alone and an error.
     pub fn backup(&self, to: &std::path::Path) -> Result<()> {
         Ok(self.store.backup(to)?)
+    }
+
+    /// Makes a database at `to`, where there is none, from a backup: undamaged, of no later release,
+    /// and only if the promises hold in it.
+    pub fn restore(from: &std::path::Path, to: &std::path::Path) -> Result<Restored> {
+        Ok(sqlite::restore(from, to)?)
     }
 
     /// Re-derives the promises from the stored rows.

@@ -18,6 +18,7 @@ mod metrics;
 mod openapi;
 mod pool;
 mod resources;
+mod restore;
 mod service;
 mod strict;
 mod tls;

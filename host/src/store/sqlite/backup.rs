@@ -7,35 +7,43 @@ use super::{Result, SqliteStore, StoreError};
 
 /// Writes the database as it is at one moment into a new file, and makes that durable.
 ///
-/// A snapshot of the log is read, so writers go on meanwhile and the copy is never begun anew. It
-/// is made under another name, so that what stands under `to` is whole.
+/// A snapshot of the log is read, so writers go on meanwhile and the copy is never begun anew.
 pub(super) fn write(store: &SqliteStore, to: &Path) -> Result<()> {
-    let failed = |what: &str, path: &Path, error: std::io::Error| {
-        StoreError::Open(format!("cannot {what} {}: {error}", path.display()))
-    };
+    whole(to, |unfinished| {
+        let name = unfinished
+            .to_str()
+            .ok_or_else(|| StoreError::Open(format!("{} is not UTF-8", unfinished.display())))?;
+        store.snapshot(name).map(|()| true)
+    })
+    .map(drop)
+}
+
+/// Has a new file made under another name, and gives it its own once it is durable, so that what
+/// stands under `to` is whole. Where `make` says that it is not to be, nothing is left of it.
+pub(super) fn whole(to: &Path, make: impl FnOnce(&Path) -> Result<bool>) -> Result<bool> {
     // Taken for good before anything is written: a file that is there is never overwritten.
     OpenOptions::new()
         .write(true)
         .create_new(true)
         .open(to)
-        .map_err(|error| failed("make", to, error))?;
+        .map_err(|error| failed("make", to, &error))?;
     let unfinished = unfinished(to);
     let done = (|| {
-        let name = unfinished
-            .to_str()
-            .ok_or_else(|| StoreError::Open(format!("{} is not UTF-8", unfinished.display())))?;
-        store.snapshot(name)?;
+        if !make(&unfinished)? {
+            return Ok(false);
+        }
         File::open(&unfinished)
             .and_then(|file| file.sync_all())
-            .map_err(|error| failed("make durable", &unfinished, error))?;
-        fs::rename(&unfinished, to).map_err(|error| failed("write", to, error))?;
+            .map_err(|error| failed("make durable", &unfinished, &error))?;
+        fs::rename(&unfinished, to).map_err(|error| failed("write", to, &error))?;
         let folder = to.parent().filter(|folder| *folder != Path::new(""));
         let folder = folder.unwrap_or(Path::new("."));
         File::open(folder)
             .and_then(|folder| folder.sync_all())
-            .map_err(|error| failed("make durable", folder, error))
+            .map_err(|error| failed("make durable", folder, &error))?;
+        Ok(true)
     })();
-    if done.is_err() {
+    if !matches!(done, Ok(true)) {
         for path in [&unfinished, to] {
             if let Err(error) = fs::remove_file(path)
                 && error.kind() != std::io::ErrorKind::NotFound
@@ -47,8 +55,17 @@ pub(super) fn write(store: &SqliteStore, to: &Path) -> Result<()> {
     done
 }
 
+pub(super) fn failed(what: &str, path: &Path, error: &std::io::Error) -> StoreError {
+    StoreError::Open(format!("cannot {what} {}: {error}", path.display()))
+}
+
 fn unfinished(to: &Path) -> PathBuf {
-    let mut name = to.as_os_str().to_owned();
-    name.push(format!(".{}.unfinished", std::process::id()));
+    beside(to, &format!(".{}.unfinished", std::process::id()))
+}
+
+/// The path with something behind its name.
+pub(super) fn beside(path: &Path, behind: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(behind);
     PathBuf::from(name)
 }

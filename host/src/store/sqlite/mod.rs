@@ -22,6 +22,7 @@ mod lanes;
 mod layouts;
 mod orders;
 mod release;
+mod restore;
 mod reuse;
 mod starts;
 #[cfg(test)]
@@ -44,6 +45,7 @@ use crate::failpoint::{self, Failpoint};
 use crate::message::ChannelKind;
 
 pub use lanes::LaneIds;
+pub use restore::{Restored, restore};
 
 /// How long a writer waits for another process. A strict upload of millions of rows is one
 /// transaction and holds the others up for that long.

@@ -74,6 +74,11 @@ pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Whether a file is one of ours, in whichever layout.
+pub(super) fn is_ours(connection: &Connection) -> Result<bool> {
+    Ok(read(connection)?.0 == APPLICATION_ID)
+}
+
 /// Whose file it is, and in which layout.
 fn read(connection: &Connection) -> Result<(i32, i32)> {
     let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get(0));

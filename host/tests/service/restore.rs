@@ -1,0 +1,101 @@
+//! Backups of a service that runs, and databases from them.
+
+use std::path::Path;
+
+use promoflow::store::sqlite::SqliteStore;
+use serde_json::json;
+
+use crate::service::{Shop, ok};
+
+/// How a command ended, and what it said.
+fn restore(shop: &Shop, backup: &Path, to: &str) -> (Option<i32>, String) {
+    let mut command = shop.command(&["restore", backup.to_str().unwrap()]);
+    let output = command.arg("--db").arg(shop.path(to)).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code(), said)
+}
+
+#[test]
+fn a_backup_of_a_running_service_becomes_a_database() {
+    let shop = Shop::ready();
+    let service = shop.serve();
+    service.codes(9);
+    for name in ["ann", "bob"] {
+        let address = format!("{name}@example.com");
+        let event = json!({ "eventTypeKey": "birthday", "keyValue": address, "id": name,
+                            "params": [{ "name": "EmailAddress", "value": address }] });
+        ok(service.post_json("/api/v1/event", &event).send().unwrap());
+    }
+    let backup = shop.path("backup.db");
+    shop.done(&["backup", backup.to_str().unwrap()]);
+    let bytes = std::fs::read(&backup).unwrap();
+
+    assert_eq!(restore(&shop, &backup, "new.db").0, Some(0));
+    let count = |db: &str| {
+        let mut command = shop.command(&["codes", "count", "--type", "birthday"]);
+        let output = command.arg("--db").arg(shop.path(db)).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(count("new.db"), count("shop.db"));
+    assert!(count("new.db").contains("\"used\":2"));
+    assert_eq!(std::fs::read(&backup).unwrap(), bytes, "it is only read");
+
+    // Never in the place of another, nor beside what another left behind.
+    let (status, said) = restore(&shop, &backup, "new.db");
+    assert_eq!(status, Some(2));
+    assert!(said.contains("nothing is overwritten"), "{said}");
+    std::fs::write(shop.path("left.db-wal"), "x").unwrap();
+    let (status, said) = restore(&shop, &backup, "left.db");
+    assert_eq!(status, Some(2), "{said}");
+    assert!(!shop.path("left.db").exists());
+    // What a process writes is no backup.
+    let (status, said) = restore(&shop, &shop.path("shop.db"), "other.db");
+    assert_eq!(status, Some(2));
+    assert!(said.contains("in use"), "{said}");
+}
+
+#[test]
+fn a_backup_that_is_damaged_broken_newer_or_something_else_is_refused() {
+    let shop = Shop::ready();
+    let codes: String = (0..2_000).map(|n| format!("CODE-{n}\n")).collect();
+    std::fs::write(shop.path("codes.csv"), format!("code\n{codes}")).unwrap();
+    shop.done(&["codes", "import", shop.path("codes.csv").to_str().unwrap()]);
+    let backup = shop.path("backup.db");
+    shop.done(&["backup", backup.to_str().unwrap()]);
+    let good = std::fs::read(&backup).unwrap();
+    let refused = |status: i32, wanted: &str| {
+        let (found, said) = restore(&shop, &backup, "new.db");
+        assert_eq!(found, Some(status), "{said}");
+        assert!(said.contains(wanted), "{said}");
+        let files = std::fs::read_dir(shop.path("")).unwrap();
+        let names = files.map(|file| file.unwrap().file_name());
+        let left: Vec<_> = names
+            .filter(|name| name.to_string_lossy().contains("new.db"))
+            .collect();
+        assert!(left.is_empty(), "{left:?}");
+    };
+    let change = |sql: &str| {
+        std::fs::write(&backup, &good).unwrap();
+        let connection = SqliteStore::connect(&backup).unwrap();
+        connection.execute_batch(sql).unwrap();
+    };
+
+    change("PRAGMA user_version = 999");
+    refused(2, "a later one");
+    change("PRAGMA application_id = 7");
+    refused(2, "no backup of a promoflow database");
+    // A code has vanished from the pool: P6 tells.
+    change("DELETE FROM free WHERE code = 'CODE-7'");
+    refused(1, "does not hold");
+    let mut bytes = good.clone();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 20_000].fill(0x5a);
+    std::fs::write(&backup, &bytes).unwrap();
+    refused(2, "damaged");
+    std::fs::write(&backup, &good[..good.len() / 3]).unwrap();
+    refused(2, "malformed");
+    std::fs::write(&backup, "code\nA1\n").unwrap();
+    refused(2, "not a SQLite database");
+    std::fs::write(&backup, &good).unwrap();
+    assert_eq!(restore(&shop, &backup, "new.db").0, Some(0));
+}
