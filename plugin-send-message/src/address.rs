@@ -22,6 +22,15 @@ pub(crate) fn find(channel: Channel, to: Option<&str>) -> Result<String, Error> 
     }
 }
 
+/// What a step gives, or what the value of that name holds; none where that is empty.
+pub(crate) fn named(given: &str) -> Option<String> {
+    let given = given.trim();
+    match data::get(given) {
+        Some(_) => value(given),
+        None => (!given.is_empty()).then(|| given.into()),
+    }
+}
+
 /// The first of the usual names that has a value; for email, the event's key may serve as well.
 fn of_the_event(channel: Channel) -> Result<String, Error> {
     let names = usual_names(channel);

@@ -22,6 +22,10 @@ pub(crate) fn description() -> Description {
             "The address, or the name of the event's parameter that has it; without it, \
                  the usual names are tried.",
         ))
+        .param(Parameter::text("language", 0..=100).title("Language").about(
+            "The language to prefer, such as uk, or the name of the event's parameter that has \
+                 it; without it, the event's or the contact's.",
+        ))
         .param(
             Parameter::new("allowed-hours", Kind::Hours)
                 .title("Allowed hours")

@@ -44,6 +44,7 @@ impl Block for SendMessage {
         let address = address::find(channel, params.text_opt("to")?)?;
         let request = Request {
             hours,
+            language: params.text_opt("language")?.and_then(address::named),
             ..Request::new(channel, &address, message)
         };
         messages::send(&request)?;

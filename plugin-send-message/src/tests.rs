@@ -110,6 +110,28 @@ fn says_which_names_were_tried() {
 }
 
 #[test]
+fn passes_on_the_language_or_the_value_that_the_step_names() {
+    let host = || {
+        Host::new()
+            .key("ann@example.com")
+            .value("Lang", "uk-UA")
+            .value("Blank", " ")
+    };
+    for (given, language) in [
+        (Some("de"), Some("de")),
+        (Some("Lang"), Some("uk-UA")),
+        (Some("Blank"), None),
+        (Some(""), None),
+        (None, None),
+    ] {
+        let param = given.map(|given| ("language", Value::from(given)));
+        let request = sent(host(), step("email", param));
+        let sent = request.map(|request| request.language);
+        assert_eq!(sent, Ok(language.map(str::to_owned)), "{given:?}");
+    }
+}
+
+#[test]
 fn passes_on_the_hours() {
     let host = || Host::new().key("ann@example.com");
     let allowed = ("allowed-hours", Value::from("09:00-21:00"));

@@ -1,19 +1,20 @@
 //! Prepared messages.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use axum::Json;
 use axum::extract::{Request, State};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
 use super::files::{NAME, read, sound};
 use super::problem::{Kind, Problem};
-use super::request::{Place, json, must_be};
+use super::request::{Params, Place, json, must_be};
 use crate::message::{Content, Message, Parts, Prepared, Values};
 
 pub(super) fn router() -> OpenApiRouter<Api> {
@@ -34,6 +35,12 @@ struct MessageJson {
     channel: String,
     #[serde(flatten)]
     parts: PartsJson,
+    /// The language of these parts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    language: Option<String>,
+    /// What it says in other languages, by BCP 47 tag.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    languages: BTreeMap<String, PartsJson>,
     /// What was applied: its version, counted from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<u32>,
@@ -117,6 +124,12 @@ impl From<Message> for MessageJson {
                 headers: message.headers,
                 ..message.parts.into()
             },
+            language: message.language,
+            languages: message
+                .languages
+                .into_iter()
+                .map(|variant| (variant.language, variant.parts.into()))
+                .collect(),
             version: None,
             changed: None,
         }
@@ -192,18 +205,29 @@ struct Rendered {
     channel: String,
     #[serde(flatten)]
     parts: PartsJson,
+    /// The language that was chosen, where the message names it.
+    language: Option<String>,
+}
+
+/// How to show a message.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct RenderQuery {
+    /// The language to show it in, such as `uk`; without it, the one that the values prefer.
+    language: Option<String>,
 }
 
 /// Show what a contact would get, without sending it.
 ///
 /// The body is an object of values; `key` among them is the event's key.
 #[utoipa::path(post, path = "/api/v1/messages/{message}/render", tag = "messages",
-    params(("message" = String, Path, description = "Its id.")),
+    params(("message" = String, Path, description = "Its id."), RenderQuery),
     request_body(content_type = "application/json", content = Object),
     responses((status = 200, description = "What a contact would get.", body = Rendered)))]
 async fn render(
     State(api): State<Api>,
     Place(id): Place<String>,
+    Params(query): Params<RenderQuery>,
     request: Request,
 ) -> Result<Json<Rendered>, Problem> {
     let (parts, body) = request.into_parts();
@@ -221,11 +245,12 @@ async fn render(
             .to_owned();
         let prepared = Prepared::new(message).map_err(refused)?;
         let content = prepared
-            .render(&Values::new(&values, &key))
+            .preview(Values::new(&values, &key), query.language.as_deref())
             .map_err(refused)?;
         Ok(Json(Rendered {
             message: id,
             channel: prepared.channel().to_string(),
+            language: content.language.clone(),
             parts: content.into(),
         }))
     })

@@ -48,6 +48,9 @@ pub(super) struct Render {
     /// A JSON file: an object of values, or the body of an event; `-` is standard input.
     #[arg(long, value_name = "FILE")]
     data: String,
+    /// Show it in this language, such as `uk`; without it, in the one that the values prefer.
+    #[arg(long, value_name = "TAG")]
+    language: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -72,6 +75,11 @@ struct MessageJson<'m> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     headers: &'m [(String, String)],
     #[serde(skip_serializing_if = "Option::is_none")]
+    language: Option<&'m str>,
+    /// The others that it is in.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    languages: Vec<&'m str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     changed: Option<bool>,
@@ -94,6 +102,12 @@ impl<'m> MessageJson<'m> {
             link: parts.link.as_deref(),
             button: parts.button.as_deref(),
             headers: &message.headers,
+            language: message.language.as_deref(),
+            languages: message
+                .languages
+                .iter()
+                .map(|variant| variant.language.as_str())
+                .collect(),
             version: None,
             changed: None,
         }
@@ -190,7 +204,10 @@ impl Render {
                 .maybe_hint(did_you_mean(&self.id, ids)));
         };
         let content = Prepared::new(message.clone())
-            .and_then(|prepared| prepared.render(&Values::new(&values, &key)))
+            .and_then(|prepared| {
+                let values = Values::new(&values, &key);
+                prepared.preview(values, self.language.as_deref())
+            })
             .map_err(Failure::failed)?;
         if out.is_json() {
             out.json(&MessageJson {
@@ -205,6 +222,8 @@ impl Render {
                 link: content.link.as_deref(),
                 button: content.button.as_deref(),
                 headers: &content.headers,
+                language: content.language.as_deref(),
+                languages: Vec::new(),
                 ..MessageJson::new(message)
             })?;
         } else {

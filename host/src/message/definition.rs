@@ -19,6 +19,39 @@ pub struct Message {
     /// Further headers, name and value; of emails alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<(String, String)>,
+    /// The language of these parts, a BCP 47 tag; `None`: the author does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+    /// What it says in other languages.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub languages: Vec<Variant>,
+}
+
+/// A message in another language.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Variant {
+    /// A BCP 47 tag.
+    pub language: String,
+    /// What it says: all that is words, and of the rest what differs.
+    #[serde(flatten)]
+    pub parts: Parts,
+}
+
+impl Message {
+    /// All that it says in that variant: what is no words is that of the message itself, where
+    /// the variant has none of its own.
+    pub fn said(&self, variant: &Variant) -> Parts {
+        let own = &variant.parts;
+        let of = |own: &Option<String>, all: &Option<String>| own.clone().or_else(|| all.clone());
+        Parts {
+            from: of(&own.from, &self.parts.from),
+            reply_to: of(&own.reply_to, &self.parts.reply_to),
+            image: of(&own.image, &self.parts.image),
+            link: of(&own.link, &self.parts.link),
+            ..own.clone()
+        }
+    }
 }
 
 /// What a message says, each a template. Which of them a message has depends on its channel.

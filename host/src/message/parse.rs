@@ -1,10 +1,11 @@
 //! From a file to messages, with every fault on the way.
 //!
 //! [`parts`] reads what a message says, [`html`] the files that it names and [`headers`] its
-//! headers; [`rules`] says which of it a channel has.
+//! headers; [`rules`] says which of it a channel has, and [`languages`] reads it in others.
 
 mod headers;
 mod html;
+mod languages;
 mod parts;
 mod rules;
 
@@ -16,7 +17,7 @@ use crate::document::{
 };
 
 /// The keys of a message file beside those of its [parts]. The schema lists the same.
-const KEYS: [&str; 3] = ["message", "channel", "headers"];
+const KEYS: [&str; 5] = ["message", "channel", "headers", "language", "languages"];
 
 /// Reads the messages of a file, one a document. `file` names the file in diagnostics; `files`
 /// are those that an `html-file` may name; `templates` judges the texts.
@@ -88,6 +89,10 @@ impl Reader<'_> {
         let headers = fields
             .get("headers")
             .map_or_else(|| Some(Vec::new()), |node| headers::read(self, node, out));
+        let language = fields
+            .get("language")
+            .and_then(|node| languages::tag(node, out));
+        let languages = languages::read(self, &fields, channel, language.as_deref(), out);
         if let Some(channel) = channel {
             rules::complete(channel, &fields, out);
             rules::refuse_others(channel, &fields, out);
@@ -97,17 +102,16 @@ impl Reader<'_> {
             channel: channel?,
             parts,
             headers: headers?,
+            language,
+            languages,
         })
     }
 }
 
 /// All keys of a message file, in the order in which people write them.
 fn keys() -> Vec<&'static str> {
-    let [message, channel, headers] = KEYS;
-    let mut keys = vec![message, channel];
-    keys.extend(parts::KEYS);
-    keys.push(headers);
-    keys
+    let (before, after) = KEYS.split_at(2);
+    [before, &parts::KEYS, after].concat()
 }
 
 fn channel(node: &Node, out: &mut Diagnostics) -> Option<ChannelKind> {

@@ -4,13 +4,25 @@ use promoflow_velocity::Error;
 use thiserror::Error as ThisError;
 
 use super::templates::Templates;
-use super::{ChannelKind, Content, Message, Values};
+use super::{ChannelKind, CodeTag, Content, Message, Parts, Values, language};
+use crate::document::TemplateFault;
 
 /// A message whose templates are parsed.
 pub struct Prepared {
     id: String,
     channel: ChannelKind,
+    language: Option<String>,
     templates: Templates,
+    /// In other languages.
+    languages: Vec<(String, Templates)>,
+}
+
+/// A message in the language that was chosen.
+#[derive(Clone, Copy)]
+pub struct Chosen<'m> {
+    message: &'m Prepared,
+    language: Option<&'m str>,
+    templates: &'m Templates,
 }
 
 /// A template of a message that cannot be parsed or rendered.
@@ -40,6 +52,18 @@ impl RenderError {
         }
     }
 
+    /// A fault that was found by parsing.
+    pub(super) fn of(message: &str, part: &'static str, fault: TemplateFault) -> RenderError {
+        let place = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        RenderError {
+            message: message.to_owned(),
+            part,
+            line: place(fault.line),
+            column: place(fault.column),
+            why: fault.message,
+        }
+    }
+
     pub(super) fn at_start(message: &str, part: &'static str, why: String) -> RenderError {
         RenderError {
             message: message.to_owned(),
@@ -54,10 +78,18 @@ impl RenderError {
 impl Prepared {
     /// Parses a message's templates.
     pub fn new(message: Message) -> Result<Prepared, RenderError> {
+        let templates = |parts: &Parts| Templates::new(&message.id, parts, &message.headers);
+        let mut languages = Vec::with_capacity(message.languages.len());
+        for variant in &message.languages {
+            let parts = message.said(variant);
+            languages.push((variant.language.clone(), templates(&parts)?));
+        }
         Ok(Prepared {
-            templates: Templates::new(&message.id, &message.parts, &message.headers)?,
+            templates: templates(&message.parts)?,
+            languages,
             id: message.id,
             channel: message.channel,
+            language: message.language,
         })
     }
 
@@ -66,9 +98,60 @@ impl Prepared {
         self.channel
     }
 
+    /// It in the language that fits the preferred ones best, else as it is.
+    pub fn choose(&self, preferred: &[String]) -> Chosen<'_> {
+        let base = [self.language.as_deref()];
+        let others = self.languages.iter().map(|(tag, _)| Some(tag.as_str()));
+        let number = language::choose(base.into_iter().chain(others), preferred);
+        let other = number.and_then(|number| self.languages.get(number.checked_sub(1)?));
+        let (language, templates) = match other {
+            Some((language, templates)) => (Some(language.as_str()), templates),
+            None => (self.language.as_deref(), &self.templates),
+        };
+        Chosen {
+            message: self,
+            language,
+            templates,
+        }
+    }
+
+    /// What a contact gets, in the language that the values prefer.
+    pub fn render(&self, values: &Values) -> Result<Content, RenderError> {
+        self.choose(&values.languages()).render(values)
+    }
+
+    /// What a contact would get, in that language or the one that the values prefer. No code is
+    /// taken: where one would stand, its tag does.
+    pub fn preview(
+        &self,
+        mut values: Values,
+        language: Option<&str>,
+    ) -> Result<Content, RenderError> {
+        let chosen = match language {
+            Some(language) => self.choose(&[language.to_owned()]),
+            None => self.choose(&values.languages()),
+        };
+        let codes = chosen.codes().iter();
+        let codes = codes.map(|tag| (tag.selector.clone(), format!("%{tag}%")));
+        values.set_codes(codes.collect());
+        chosen.render(&values)
+    }
+}
+
+impl<'m> Chosen<'m> {
+    /// The promo codes that its merge tags take, each once.
+    pub fn codes(&self) -> &'m [CodeTag] {
+        self.templates.codes()
+    }
+
     /// What a contact gets. Values are escaped where they come into HTML.
     pub fn render(&self, values: &Values) -> Result<Content, RenderError> {
-        self.templates.render(&self.id, self.channel, values)
+        let Prepared { id, channel, .. } = self.message;
+        let content = self.templates.render(id, *channel, values)?;
+        Ok(Content {
+            language: self.language.map(str::to_owned),
+            ..content
+        })
     }
 }
 
@@ -79,7 +162,6 @@ mod tests {
     use serde_json::{Value as Json, json};
 
     use super::*;
-    use crate::message::Parts;
 
     fn rendered(data: Json) -> Result<Content, RenderError> {
         let message = Message {
@@ -94,6 +176,8 @@ mod tests {
                 ..Parts::default()
             },
             headers: vec![("X-Campaign".into(), "$name".into())],
+            language: None,
+            languages: Vec::new(),
         };
         let Json::Object(data) = data else {
             unreachable!("an object")
@@ -123,6 +207,81 @@ mod tests {
         );
     }
 
+    fn hello() -> Prepared {
+        let message = json!({
+            "id": "m", "channel": "email", "language": "en",
+            "subject": "Hello %FIRSTNAME|friend%", "text": "A", "from": "shop@example.com",
+            "html": "<p>%firstname|<b>friend</b>% %PC_x_1_7% %PC_x_1_7%</p>",
+            "languages": [{ "language": "uk", "subject": "Вітаю, %FIRSTNAME|друже%", "text": "Б %PC_y_1_7|НІЧОГО%" }]
+        });
+        Prepared::new(serde_json::from_value(message).unwrap()).unwrap()
+    }
+
+    fn values(data: Json) -> Values {
+        Values::new(data.as_object().unwrap(), "ann")
+    }
+
+    #[test]
+    fn a_message_is_in_the_language_of_the_event_or_the_contact_or_as_it_is() {
+        let hello = hello();
+        let subject = |values: Values| hello.render(&values).unwrap().subject.unwrap();
+        assert_eq!(subject(values(json!({}))), "Hello friend");
+        assert_eq!(
+            subject(values(json!({ "language": "uk-UA" }))),
+            "Вітаю, друже"
+        );
+        assert_eq!(
+            subject(values(json!({ "languageCode": "fr" }))),
+            "Hello friend"
+        );
+        let of_contact = |data: Json| {
+            let fields = json!({ "FirstName": "Оля" });
+            let fields = fields.as_object().unwrap().clone();
+            subject(values(data).with_contact(fields, vec!["fr".into(), "uk".into()]))
+        };
+        assert_eq!(of_contact(json!({ "firstName": "Olha" })), "Вітаю, Оля");
+        assert_eq!(of_contact(json!({ "Language": "en" })), "Hello Оля");
+        let content = hello.render(&values(json!({ "language": "uk" }))).unwrap();
+        assert_eq!(content.language.as_deref(), Some("uk"));
+        assert_eq!(content.from.as_deref(), Some("shop@example.com"));
+        assert_eq!(content.html, None);
+    }
+
+    #[test]
+    fn tags_print_values_that_html_does_not_take_for_markup() {
+        let content = hello()
+            .preview(values(json!({ "FIRSTNAME": "A&B <i>" })), None)
+            .unwrap();
+        assert_eq!(content.subject.unwrap(), "Hello A&B <i>");
+        assert_eq!(
+            content.html.unwrap(),
+            "<p>A&amp;B &lt;i&gt; %PC_x_1_7% %PC_x_1_7%</p>"
+        );
+        let nobody = hello()
+            .preview(values(json!({ "firstname": " " })), None)
+            .unwrap();
+        assert!(nobody.html.unwrap().starts_with("<p><b>friend</b> "));
+    }
+
+    #[test]
+    fn what_a_value_brings_is_no_tag() {
+        let data = json!({ "firstName": "%PC_x_1_7% %LASTNAME|x%" });
+        let content = hello().preview(values(data), None).unwrap();
+        assert_eq!(content.subject.unwrap(), "Hello %PC_x_1_7% %LASTNAME|x%");
+    }
+
+    #[test]
+    fn only_the_codes_of_the_chosen_language_are_taken() {
+        let hello = hello();
+        let codes = |language: &str| {
+            let chosen = hello.choose(&[language.to_owned()]);
+            let codes = chosen.codes().iter();
+            codes.map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(codes("en"), ["PC_x_1_7"]);
+        assert_eq!(codes("uk"), ["PC_y_1_7"]);
+    }
+
     fn button(data: Json) -> Result<Content, RenderError> {
         let message = Message {
             id: "m".into(),
@@ -135,6 +294,8 @@ mod tests {
                 ..Parts::default()
             },
             headers: Vec::new(),
+            language: None,
+            languages: Vec::new(),
         };
         let Json::Object(data) = data else {
             unreachable!("an object")

@@ -3,6 +3,7 @@
 use promoflow_velocity::{Escape, RenderOptions, Template};
 
 use super::mailbox::looks_like_mailbox;
+use super::tags::{self, CodeTag};
 use super::web_address::{self, Use};
 use super::{ChannelKind, Content, Parts, RenderError, Values, preheader};
 use crate::document::shown;
@@ -20,6 +21,8 @@ pub(super) struct Templates {
     link: Option<Template>,
     button: Option<Template>,
     headers: Vec<(String, Template)>,
+    /// The codes that they take, each once.
+    codes: Vec<CodeTag>,
 }
 
 impl Templates {
@@ -29,16 +32,20 @@ impl Templates {
         parts: &Parts,
         headers: &[(String, String)],
     ) -> Result<Templates, RenderError> {
-        let parse = |part, source: &str| {
-            Template::parse(source).map_err(|error| RenderError::new(message, part, error))
+        let mut codes = Vec::new();
+        let mut parse = |part, source: &str| {
+            let template =
+                tags::parse(source).map_err(|fault| RenderError::of(message, part, fault))?;
+            for code in tags::codes(&template) {
+                tags::join(&mut codes, code);
+            }
+            Ok(template)
         };
-        let part = |part, source: &Option<String>| {
+        let mut part = |part, source: &Option<String>| {
             let source = source.as_deref();
             source.map(|source| parse(part, source)).transpose()
         };
-        let header =
-            |(name, value): &(String, String)| Ok((name.clone(), parse("headers", value)?));
-        Ok(Templates {
+        let mut templates = Templates {
             from: part("from", &parts.from)?,
             reply_to: part("reply-to", &parts.reply_to)?,
             subject: part("subject", &parts.subject)?,
@@ -49,8 +56,20 @@ impl Templates {
             image: part("image", &parts.image)?,
             link: part("link", &parts.link)?,
             button: part("button", &parts.button)?,
-            headers: headers.iter().map(header).collect::<Result<_, _>>()?,
-        })
+            headers: Vec::new(),
+            codes: Vec::new(),
+        };
+        for (name, value) in headers {
+            let value = parse("headers", value)?;
+            templates.headers.push((name.clone(), value));
+        }
+        templates.codes = codes;
+        Ok(templates)
+    }
+
+    /// The codes that they take, each once.
+    pub(super) fn codes(&self) -> &[CodeTag] {
+        &self.codes
     }
 
     /// What they print.

@@ -5,16 +5,33 @@ use std::sync::LazyLock;
 use promoflow_velocity::{Context, Error, Map, RenderOptions, Template, Value};
 use serde_json::{Map as JsonMap, Value as Json};
 
+use super::tags;
 use crate::document::TemplateFault;
+use crate::pool::Selector;
 
 /// The name under which the event's key stands in templates.
 const KEY: &str = "key";
 /// The name under which all values stand in templates.
 const DATA: &str = "data";
+/// The names under which events bring the language to prefer.
+const LANGUAGE: [&str; 2] = ["language", "languageCode"];
+/// Names under which the same value may stand, as merge tags ask for them.
+const USUAL: [&[&str]; 2] = [
+    &["email", "emailaddress", "useremail", "contactemail"],
+    &["phone", "sms", "phonenumber"],
+];
 
 /// A run's values as templates read them: all in `$data`, each whose name allows it as a
 /// variable, and the event's key as `$key`.
-pub struct Values(Context);
+pub struct Values {
+    context: Context,
+    /// What is known of the contact beside the run's values: merge tags read it.
+    fields: JsonMap<String, Json>,
+    /// The languages of the contact, the best first.
+    languages: Vec<String>,
+    /// The codes of the message's tags.
+    codes: Vec<(Selector, String)>,
+}
 
 impl Values {
     /// The values of a run about that key.
@@ -30,12 +47,69 @@ impl Values {
         }
         context.set(KEY, key);
         context.set(DATA, map);
-        Values(context)
+        Values {
+            context,
+            fields: JsonMap::new(),
+            languages: Vec::new(),
+            codes: Vec::new(),
+        }
+    }
+
+    /// Adds what is known of the contact: its fields, and its languages, the best first.
+    #[must_use]
+    pub fn with_contact(mut self, fields: JsonMap<String, Json>, languages: Vec<String>) -> Values {
+        self.fields = fields;
+        self.languages = languages;
+        self
+    }
+
+    /// Sets the codes that the message's tags print.
+    pub fn set_codes(&mut self, codes: Vec<(Selector, String)>) {
+        self.codes = codes;
+    }
+
+    /// The languages to prefer, the best first: the event's, then the contact's.
+    pub fn languages(&self) -> Vec<String> {
+        let of_event = LANGUAGE.iter().find_map(|name| self.of_event(name));
+        of_event.into_iter().chain(self.languages.clone()).collect()
+    }
+
+    /// The value of a merge tag, by its key: the contact's, else the event's.
+    fn tag(&self, key: &str) -> Option<String> {
+        if let Some((_, code)) = self
+            .codes
+            .iter()
+            .find(|(selector, _)| tags::key(selector) == key)
+        {
+            return Some(code.clone());
+        }
+        let names = USUAL.iter().find(|names| names.contains(&key));
+        let names = names.map_or(&[] as &[&str], |names| names);
+        let named = |find: &dyn Fn(&str) -> Option<String>| {
+            find(key).or_else(|| names.iter().find_map(|name| find(name)))
+        };
+        named(&|name| self.of_contact(name)).or_else(|| named(&|name| self.of_event(name)))
+    }
+
+    fn of_contact(&self, name: &str) -> Option<String> {
+        let mut fields = self.fields.iter();
+        let (_, value) = fields.find(|(field, _)| field.eq_ignore_ascii_case(name))?;
+        text(&Value::from(value.clone()))
+    }
+
+    fn of_event(&self, name: &str) -> Option<String> {
+        let Some(Value::Map(data)) = self.context.get(DATA) else {
+            return None;
+        };
+        let found = data
+            .iter()
+            .find(|(param, value)| param.eq_ignore_ascii_case(name) && text(value).is_some());
+        text(found?.1)
     }
 
     /// What a template prints with them.
     pub fn render(&self, template: &Template) -> Result<String, Error> {
-        template.render(&self.0)
+        template.render(&self.context)
     }
 
     /// The same with options.
@@ -44,8 +118,21 @@ impl Values {
         template: &Template,
         options: &RenderOptions,
     ) -> Result<String, Error> {
-        template.render_with(&self.0, options)
+        template.render_with_tags(&self.context, options, &|key| self.tag(key))
     }
+}
+
+/// A value that fits into a line, as text; blank ones are none.
+fn text(value: &Value) -> Option<String> {
+    let text = match value {
+        Value::Str(text) => text.clone(),
+        Value::Int(number) => number.to_string(),
+        Value::Big(number) => number.to_string(),
+        Value::Double(number) => number.to_string(),
+        Value::Bool(flag) => flag.to_string(),
+        Value::Null | Value::List(_) | Value::Map(_) => return None,
+    };
+    (!text.trim().is_empty()).then_some(text)
 }
 
 /// Whether a value's name can be written behind a `$`.
@@ -68,7 +155,7 @@ pub fn render_constant(template: &Template) -> Result<String, Error> {
     template.render(&NOTHING)
 }
 
-/// Judges a template for the reader of files.
+/// Judges a template for the reader of workflows.
 pub fn check_template(source: &str) -> Result<bool, TemplateFault> {
     let place = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
     match Template::parse(source) {
@@ -79,4 +166,10 @@ pub fn check_template(source: &str) -> Result<bool, TemplateFault> {
             message: error.message,
         }),
     }
+}
+
+/// Judges a template of a message, in which merge tags may stand.
+pub fn check_part(source: &str) -> Result<bool, TemplateFault> {
+    let template = tags::parse(source)?;
+    Ok(depends_on_data(&template) || !template.tags().is_empty())
 }

@@ -29,7 +29,7 @@ impl Promoflow {
         source: &[u8],
         files: &dyn Files,
     ) -> Result<AppliedFile<Message>> {
-        let parsed = message::parse(name, source, files, &message::check_template);
+        let parsed = message::parse(name, source, files, &message::check_part);
         if parsed.has_errors() {
             return Ok(AppliedFile {
                 diagnostics: parsed.diagnostics,
@@ -50,7 +50,7 @@ impl Promoflow {
 
     /// Checks the messages of a file, and stores nothing.
     pub fn check_messages(name: &str, source: &[u8], files: &dyn Files) -> Parsed<Message> {
-        message::parse(name, source, files, &message::check_template)
+        message::parse(name, source, files, &message::check_part)
     }
 
     /// The present version of every message.

@@ -67,12 +67,18 @@ fn instead(channel: ChannelKind, key: &str) -> &'static str {
 /// Demands what the channel cannot do without.
 pub(super) fn complete(channel: ChannelKind, fields: &Fields<'_>, out: &mut Diagnostics) {
     if channel == ChannelKind::Email {
-        complete_email(fields, out);
-        return;
+        fields.require("subject", out);
     }
-    fields.require("text", out);
-    if has(channel).contains(&"button") {
-        complete_button(fields, out);
+    complete_body(channel, fields, out);
+    complete_button(channel, fields, out);
+}
+
+/// Demands text, or in an email text or HTML.
+pub(super) fn complete_body(channel: ChannelKind, fields: &Fields<'_>, out: &mut Diagnostics) {
+    if channel == ChannelKind::Email {
+        complete_email(fields, out);
+    } else {
+        fields.require("text", out);
     }
 }
 
@@ -83,10 +89,9 @@ fn has_html(fields: &Fields<'_>) -> bool {
 }
 
 fn complete_email(fields: &Fields<'_>, out: &mut Diagnostics) {
-    fields.require("subject", out);
     if fields.get("text").is_none() && !has_html(fields) {
         let hint = "add `text`, `html` or `html-file`".to_owned();
-        out.error(fields.at(), "the message has no body", Some(hint));
+        out.error(fields.at(), "there is no body", Some(hint));
     }
     if let Some(preheader) = fields.entry("preheader")
         && !has_html(fields)
@@ -98,7 +103,10 @@ fn complete_email(fields: &Fields<'_>, out: &mut Diagnostics) {
 }
 
 /// A button and its link make sense together alone.
-fn complete_button(fields: &Fields<'_>, out: &mut Diagnostics) {
+pub(super) fn complete_button(channel: ChannelKind, fields: &Fields<'_>, out: &mut Diagnostics) {
+    if !has(channel).contains(&"button") {
+        return;
+    }
     match (fields.entry("button"), fields.entry("link")) {
         (Some(button), None) => {
             let hint = "add `link: https://example.com/sale`".to_owned();

@@ -74,7 +74,7 @@ mail/m.yaml:1:1: the message lacks `channel`";
         => "mail/m.yaml:3:1: unknown key `subjct` in the message
   hint: did you mean `subject`?
 mail/m.yaml:6:1: unknown key `colour` in the message
-  hint: known here: message, channel, from, reply-to, subject, preheader, title, text, html, html-file, image, link, button, headers";
+  hint: known here: message, channel, from, reply-to, subject, preheader, title, text, html, html-file, image, link, button, headers, language, languages";
 
     a_reply_goes_to_a_mailbox:
         email("subject: s\ntext: t\nreply-to: nobody\n")
@@ -104,7 +104,7 @@ mail/m.yaml:10:10: `X-Two` must be one line, without tabs or other control chara
 
     an_email_has_a_subject_and_a_body:
         email("") => "mail/m.yaml:1:1: the message lacks `subject`
-mail/m.yaml:1:1: the message has no body
+mail/m.yaml:1:1: there is no body
   hint: add `text`, `html` or `html-file`";
 
     other_messages_are_text_alone:
@@ -152,6 +152,32 @@ mail/m.yaml:9:1: no `button` shows the `link`
 mail/m.yaml:5:7: `javascript:alert(1)` is no address for `link`
   hint: expected where it leads, such as https://example.com/sale";
 
+    languages_are_tags_and_each_stands_once:
+        viber("language: EN\nlanguages:\n  uk_UA: { text: x }\n  en: { text: x }\n  de: { text: x }\n  DE: { text: y }\n  fr: x\n")
+        => "mail/m.yaml:6:3: `uk_UA` is not a language
+  hint: write a BCP 47 tag such as uk, pt-BR or zh-Hant
+mail/m.yaml:7:3: the message is in `en` already
+  hint: keep one of them; `language` is that of the message itself
+mail/m.yaml:9:3: the message is in `DE` already
+  hint: keep one of them; `language` is that of the message itself
+mail/m.yaml:10:7: expected a mapping for a language, found a text
+  hint: write `key: value` lines";
+
+    a_language_has_all_the_words:
+        [
+            email("subject: s\ntext: t\nlanguages: { uk: { headers: {} } }\n"),
+            viber("link: https://a.b\nbutton: b\nlanguages:\n  uk: { text: x }\n").replace(": m\n", ": v\n"),
+            viber("languages:\n  uk: { text: x, button: b }\n").replace(": m\n", ": w\n"),
+        ].join("---\n")
+        => "mail/m.yaml:5:18: a language lacks `subject`
+mail/m.yaml:5:18: there is no body
+  hint: add `text`, `html` or `html-file`
+mail/m.yaml:5:20: unknown key `headers` in a language
+  hint: known here: from, reply-to, subject, preheader, title, text, html, html-file, image, link, button
+mail/m.yaml:13:7: a language lacks `button`
+mail/m.yaml:19:18: the `button` leads nowhere
+  hint: add `link: https://example.com/sale`";
+
     html_comes_from_one_place:
         email("subject: s\nhtml: <p>\nhtml-file: birthday.html\n")
         => "mail/m.yaml:5:1: `html` and `html-file` exclude each other
@@ -185,7 +211,7 @@ mail/m.yaml:8:11: unknown directive `#oops`";
     a_fault_of_an_html_file_is_shown_in_that_file:
         email("subject: s\nhtml-file: faulty.html\ncolour: x\n")
         => "mail/m.yaml:5:1: unknown key `colour` in the message
-  hint: known here: message, channel, from, reply-to, subject, preheader, title, text, html, html-file, image, link, button, headers
+  hint: known here: message, channel, from, reply-to, subject, preheader, title, text, html, html-file, image, link, button, headers, language, languages
 mail/faulty.html:2:3: unknown directive `#oops`";
 
     an_html_file_stays_in_the_folder:
@@ -320,6 +346,29 @@ fn schema_and_parser_take_and_refuse_the_same() {
         (viber("link: https://a.b/c\n"), false),
         (viber("button: b\n"), false),
         (viber("title: t\n"), false),
+        (
+            viber("language: en\nlanguages: { uk: { text: x } }\n"),
+            true,
+        ),
+        (viber("languages: { uk: { text: x, title: t } }\n"), false),
+        (viber("languages: { uk: {} }\n"), false),
+        (viber("languages: { uk: { text: x, subject: s } }\n"), false),
+        (
+            viber("languages: { uk: { text: x, headers: {} } }\n"),
+            false,
+        ),
+        (
+            email("subject: s\ntext: t\nlanguages: { uk: { subject: x, html: h } }\n"),
+            true,
+        ),
+        (
+            email("subject: s\ntext: t\nlanguages: { uk: { subject: x } }\n"),
+            false,
+        ),
+        (
+            email("subject: s\ntext: t\nlanguages: { uk: { text: x } }\n"),
+            false,
+        ),
     ] {
         let json = read(file.as_bytes(), &mut Diagnostics::new("f"))[0].to_json(true);
         assert_eq!(violation(SCHEMA, &json).is_none(), taken, "{file}");
