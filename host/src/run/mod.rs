@@ -12,6 +12,7 @@ mod claim;
 mod configuration;
 mod engine;
 mod executor;
+mod implied;
 mod leases;
 mod plan;
 mod rehearse;

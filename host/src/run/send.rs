@@ -3,9 +3,12 @@
 //! Addresses are resolved and messages made here, once and for all: the dispatcher knows no
 //! contacts and no templates.
 
+use std::sync::Arc;
+
 use chrono_tz::Tz;
 
-use super::step::{Reach, Stage};
+use super::implied::{self, Codes};
+use super::step::Stage;
 use crate::block::{Hours, LogLevel, Recipient, SendError, SendRequest, StepHost, Target};
 use crate::clock::Timestamp;
 use crate::message::{AllowedHours, Values, check_address};
@@ -13,19 +16,22 @@ use crate::store::{Alternative, StagedDelivery};
 
 /// Stages a delivery, and gives its number within the segment.
 pub(super) fn send(stage: &mut Stage, request: SendRequest) -> Result<u32, SendError> {
-    let Some(reach) = &stage.reach else {
-        return Err(SendError::Unavailable("the run is not here".into()));
-    };
-    let values = stage.values();
+    let mut making = Making::new(stage, request.language.as_deref());
     let mut ways = Vec::with_capacity(request.targets.len());
     let mut refused = Vec::new();
     for target in &request.targets {
-        match resolve(reach, &values, target) {
+        let held = making.codes.len();
+        match resolve(stage, &mut making, target) {
             Ok(way) => ways.push(way),
+            // A code that was taken for this way would go to nobody.
+            Err(error) if making.codes.len() > held => return Err(error),
             Err(error) if is_of_this_run(&error) => refused.push((target, error)),
             Err(error) => return Err(error),
         }
     }
+    let Some(reach) = &stage.reach else {
+        return Err(SendError::Unavailable("the run is not here".into()));
+    };
     let mut ways = ways.into_iter();
     let Some(first) = ways.next() else {
         return Err(none(refused));
@@ -64,8 +70,36 @@ pub(super) fn send(stage: &mut Stage, request: SendRequest) -> Result<u32, SendE
     Ok(u32::try_from(stage.staged.deliveries.len() - 1).unwrap_or(u32::MAX))
 }
 
+/// What the messages of a delivery are made from.
+struct Making {
+    values: Values,
+    /// The languages to prefer, the best first.
+    languages: Vec<String>,
+    /// The codes that the tags of its messages took so far.
+    codes: Codes,
+}
+
+impl Making {
+    fn new(stage: &Stage, language: Option<&str>) -> Making {
+        let values = stage.values();
+        let of_step = language.map(str::to_owned).into_iter();
+        Making {
+            languages: of_step.chain(values.languages()).collect(),
+            values,
+            codes: Codes::new(),
+        }
+    }
+}
+
 /// One way to reach somebody, with the message as it will be.
-fn resolve(reach: &Reach, values: &Values, target: &Target) -> Result<Alternative, SendError> {
+fn resolve(
+    stage: &mut Stage,
+    making: &mut Making,
+    target: &Target,
+) -> Result<Alternative, SendError> {
+    let Some(reach) = &stage.reach else {
+        return Err(SendError::Unavailable("the run is not here".into()));
+    };
     let Recipient::Address(address) = &target.recipient else {
         let text = "sending to a contact's id is not supported yet";
         return Err(SendError::Denied(text.into()));
@@ -84,12 +118,19 @@ fn resolve(reach: &Reach, values: &Values, target: &Target) -> Result<Alternativ
             target.channel
         )));
     }
+    let address = check_address(target.channel, address).map_err(SendError::InvalidAddress)?;
+    let message = Arc::clone(message);
+    let chosen = message.choose(&making.languages);
+    if !chosen.codes().is_empty() {
+        implied::take(stage, &target.message, chosen.codes(), &mut making.codes)?;
+        making.values.set_codes(making.codes.clone());
+    }
     Ok(Alternative {
         channel: target.channel,
-        address: check_address(target.channel, address).map_err(SendError::InvalidAddress)?,
+        address,
         message: target.message.clone(),
-        content: message
-            .render(values)
+        content: chosen
+            .render(&making.values)
             .map_err(|error| SendError::Unrenderable(error.to_string()))?,
     })
 }

@@ -4,6 +4,7 @@
     reason = "helpers of a suite end the test too; clippy knows test functions alone"
 )]
 
+mod implied;
 mod p10_sandbox;
 mod p11_test_runs;
 mod p12_audit;

@@ -1,0 +1,191 @@
+//! Promo codes that the merge tags of a message take: P1, P2, P4 and P11 hold for them as for those
+//! that blocks take.
+
+use std::ops::ControlFlow;
+
+use promoflow::Promoflow;
+use promoflow::event::Event;
+use promoflow::message::Content;
+use promoflow::store::{Order, RunState};
+use promoflow_tests::{Shop, Teach};
+
+const TAGGED: &str = r#"
+message: tagged
+channel: email
+subject: "Your %PC_birthday_0_10%"
+text: "%PC_birthday_0_10% and again %pc_birthday_0_10%"
+html: "<p>%PC_birthday_0_10%</p>"
+languages:
+  uk: { subject: Вітаємо, text: "%PC_ua_0_10|ВІТАЄМО%" }
+"#;
+
+const WORKFLOW: &str = "
+workflow: tagged
+start: { event: tagged }
+steps:
+  - id: mail
+    block: send-message
+    with: { channel: email, message: tagged }
+";
+
+/// Sends a tagged message, and then fails until codes of another type are there.
+const THEN_FAILS: &str = "
+workflow: tagged
+start: { event: tagged }
+steps:
+  - id: mail
+    block: send-message
+    with: { channel: email, message: tagged }
+  - id: more
+    block: get-promocode
+    with: { type: late, discount: 10, days: 0, when-empty: fail }
+    ports: { exhausted: end }
+";
+
+fn shop(codes: usize, workflow: &str) -> (Shop, Promoflow) {
+    let (shop, promoflow) = Shop::with_codes(codes);
+    promoflow.messages_of(TAGGED);
+    promoflow.workflows_of(workflow);
+    (shop, promoflow)
+}
+
+fn contents(promoflow: &Promoflow) -> Vec<Content> {
+    let mut contents = Vec::new();
+    promoflow
+        .deliveries(None, |delivery| {
+            contents.push(delivery.content);
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    contents
+}
+
+#[test]
+fn p1_a_tag_takes_one_code_however_often_it_stands_in_a_message() {
+    let (_shop, promoflow) = shop(3, WORKFLOW);
+    let running = promoflow.start().unwrap();
+    promoflow.one(&running, "tagged", "ann@example.com");
+    promoflow.one(&running, "tagged", "ben@example.com");
+    let contents = contents(&promoflow);
+    for (content, code) in contents.iter().zip(["C-0000", "C-0001"]) {
+        assert_eq!(content.subject.as_deref(), Some(&*format!("Your {code}")));
+        assert_eq!(
+            content.text.as_deref(),
+            Some(&*format!("{code} and again {code}"))
+        );
+        assert_eq!(content.html.as_deref(), Some(&*format!("<p>{code}</p>")));
+    }
+    assert_eq!(contents.len(), 2);
+    assert_eq!(promoflow.free(), ["C-0002"]);
+    let used = promoflow.all_codes().into_iter().find(|code| code.in_use);
+    assert_eq!(used.unwrap().used_by.unwrap().step, "mail");
+    promoflow.audited();
+}
+
+#[test]
+fn p2_a_tag_takes_one_code_however_often_its_step_runs() {
+    let (shop, promoflow) = shop(3, THEN_FAILS);
+    let running = promoflow.start().unwrap();
+    let run = promoflow.one(&running, "tagged", "ann@example.com");
+    for _ in 0..2 {
+        assert_eq!(promoflow.run_of(run).0.state, RunState::Failed);
+        assert_eq!(promoflow.free().len(), 3, "what did not commit is there");
+        promoflow.order_run(run, Order::Retry).unwrap();
+        running.rest(&[run]).unwrap();
+    }
+    promoflow.codes_of("code,expirationDate,discount,type\nL-1,2999-12-31,10,late\n");
+    promoflow.order_run(run, Order::Retry).unwrap();
+    running.rest(&[run]).unwrap();
+    assert_eq!(promoflow.run_of(run).0.state, RunState::Completed);
+    assert_eq!(shop.letters.texts(), ["C-0000 and again C-0000"]);
+    assert_eq!(promoflow.free(), ["C-0001", "C-0002"]);
+    promoflow.audited();
+}
+
+#[test]
+fn p4_a_message_for_which_no_code_is_left_is_not_sent_and_its_run_keeps_nothing() {
+    let (shop, promoflow) = Shop::with_codes(1);
+    let tagged = TAGGED.replace("birthday_0_10", "New_Year_1_7");
+    promoflow.messages_of(&tagged);
+    let code = "steps:
+  - id: code
+    block: get-promocode
+    with: { type: birthday, discount: 10, days: 0 }
+    ports: { exhausted: end }
+";
+    promoflow.workflows_of(&WORKFLOW.replace("steps:\n", code));
+    let running = promoflow.start().unwrap();
+    let run = promoflow.one(&running, "tagged", "ann@example.com");
+    let (row, _) = promoflow.run_of(run);
+    assert_eq!(row.state, RunState::Failed);
+    let error = row.error.unwrap();
+    let told = "step `mail` (send-message): message `tagged`, %PC_New_Year_1_7%: no promo code of \
+                type `New_Year` and discount 7 is left that is valid for 1 more days";
+    assert!(error.contains(told), "{error}");
+    assert!(shop.letters.sent().is_empty());
+    assert_eq!(promoflow.free(), ["C-0000"]);
+
+    promoflow.codes_of("code,expirationDate,discount,type\nN-1,2999-12-31,7,New_Year\n");
+    promoflow.order_run(run, Order::Retry).unwrap();
+    running.rest(&[run]).unwrap();
+    assert_eq!(shop.letters.texts(), ["N-1 and again N-1"]);
+    promoflow.audited();
+}
+
+#[test]
+fn a_tag_may_say_what_stands_instead_and_takes_the_code_of_its_language() {
+    let (shop, promoflow) = shop(1, WORKFLOW);
+    let running = promoflow.start().unwrap();
+    let send = |key: &str| {
+        let event = Event::new("tagged", key)
+            .with_param("EmailAddress", key)
+            .with_param("language", "uk-UA");
+        let receipt = running.send(event).unwrap();
+        running.rest(&receipt.runs).unwrap();
+    };
+    send("ann@example.com");
+    promoflow.codes_of("code,expirationDate,discount,type\nU-1,2999-12-31,10,ua\n");
+    send("ben@example.com");
+    assert_eq!(shop.letters.texts(), ["ВІТАЄМО", "U-1"]);
+    assert_eq!(promoflow.free(), ["C-0000"]);
+    promoflow.audited();
+}
+
+#[test]
+fn p1_senders_that_race_for_tags_get_a_code_each_until_none_is_left() {
+    let (shop, promoflow) = shop(20, WORKFLOW);
+    let running = promoflow.start().unwrap();
+    std::thread::scope(|scope| {
+        for sender in 0..5 {
+            let (promoflow, running) = (&promoflow, &running);
+            scope.spawn(move || {
+                for number in 0..6 {
+                    let key = format!("{sender}-{number}@example.com");
+                    promoflow.one(running, "tagged", &key);
+                }
+            });
+        }
+    });
+    let mut texts = shop.letters.texts();
+    assert_eq!(texts.len(), 20);
+    texts.sort();
+    texts.dedup();
+    assert_eq!(texts.len(), 20);
+    assert!(promoflow.free().is_empty());
+    promoflow.audited();
+}
+
+#[test]
+fn p11_a_test_run_shows_the_code_that_a_tag_would_take() {
+    let (shop, promoflow) = shop(2, WORKFLOW);
+    let event =
+        Event::new("tagged", "ann@example.com").with_param("EmailAddress", "ann@example.com");
+    for _ in 0..2 {
+        let would = promoflow.rehearse(event.clone()).unwrap();
+        assert_eq!(would[0].codes, ["C-0000"]);
+        let subject = would[0].deliveries[0].content.subject.as_deref();
+        assert_eq!(subject, Some("Your C-0000"));
+    }
+    assert_eq!(promoflow.free().len(), 2);
+    assert!(shop.letters.sent().is_empty());
+}
