@@ -1,0 +1,209 @@
+//! What is shipped beside the program: the systemd unit and the Dockerfile.
+#![allow(clippy::unwrap_used, reason = "what cannot be read fails the test")]
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn read(file: &str) -> String {
+    std::fs::read_to_string(root().join(file)).unwrap()
+}
+
+/// The instructions of a Dockerfile, each on one line.
+fn instructions(text: &str) -> Vec<String> {
+    let mut all = Vec::new();
+    let mut open = String::new();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        match line.strip_suffix('\\') {
+            Some(part) => open.push_str(part),
+            None => {
+                open.push_str(line);
+                all.push(std::mem::take(&mut open));
+            }
+        }
+    }
+    all.retain(|line| !line.is_empty());
+    all
+}
+
+fn copy(from: &Path, to: &Path) {
+    if from.is_dir() {
+        std::fs::create_dir_all(to).unwrap();
+        for entry in std::fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_name() != "target" {
+                copy(&entry.path(), &to.join(entry.file_name()));
+            }
+        }
+    } else {
+        std::fs::copy(from, to).unwrap();
+    }
+}
+
+#[test]
+fn the_image_is_built_from_what_the_dockerfile_copies() {
+    let dockerfile = read("packaging/Dockerfile");
+    let all = instructions(&dockerfile);
+    let folder = tempfile::tempdir().unwrap();
+    for line in &all {
+        let Some(args) = line.strip_prefix("COPY ") else {
+            continue;
+        };
+        let words: Vec<&str> = args.split_whitespace().collect();
+        if words[0].starts_with("--from") {
+            assert_eq!(words[1], "/src/target/release/promoflow");
+            continue;
+        }
+        let (to, from) = words.split_last().unwrap();
+        for from in from {
+            let to = match to.ends_with('/') {
+                true => folder.path().join(from),
+                false => folder.path().join(to),
+            };
+            copy(&root().join(from), &to);
+        }
+    }
+    // Every package of the workspace is there, at the place where the others look for it, and the
+    // lock file fits: without that cargo would refuse `--locked`.
+    let tree = Command::new(env!("CARGO"))
+        .args([
+            "tree",
+            "--locked",
+            "--offline",
+            "--workspace",
+            "--depth",
+            "0",
+        ])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&tree.stderr);
+    assert!(tree.status.success(), "{said}");
+    // What the sources include at compile time is there as well.
+    let mut sources = vec![
+        folder.path().join("host"),
+        folder.path().join("velocity/src"),
+    ];
+    while let Some(path) = sources.pop() {
+        if path.is_dir() {
+            sources.extend(
+                std::fs::read_dir(&path)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().path()),
+            );
+        } else if path.extension().is_some_and(|kind| kind == "rs") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            // Tests stand last in a file, and are not built.
+            let code = text.split("#[cfg(test)]").next().unwrap();
+            for part in code.split("include_").skip(1) {
+                let text = part.strip_prefix("str!(\"");
+                let Some(rest) = text.or_else(|| part.strip_prefix("bytes!(\"")) else {
+                    continue;
+                };
+                let name = rest.split('"').next().unwrap();
+                let included = path.parent().unwrap().join(name);
+                let of_tests = path
+                    .components()
+                    .any(|part| part.as_os_str() == "tests" || part.as_os_str() == "benches");
+                assert!(included.exists() || of_tests, "{}: {name}", path.display());
+            }
+        }
+    }
+    // It is built as `cargo xtask build` does.
+    let build = all
+        .iter()
+        .find(|line| line.starts_with("RUN cargo"))
+        .unwrap();
+    assert_eq!(
+        build,
+        "RUN cargo build --release --locked --workspace --bin promoflow"
+    );
+    let rust = read("Cargo.toml");
+    let version = rust.split("rust-version = \"").nth(1).unwrap();
+    let version = version.split('"').next().unwrap();
+    assert!(
+        dockerfile.contains(&format!("FROM rust:{version}-")),
+        "{version}"
+    );
+    assert!(all.iter().any(|line| line == "USER promoflow"));
+    // Everything that the environment sets is an option of the service.
+    let environment = all.iter().find(|line| line.starts_with("ENV ")).unwrap();
+    let variables: HashMap<&str, &str> = environment[4..]
+        .split_whitespace()
+        .map(|pair| pair.split_once('=').unwrap())
+        .collect();
+    let output = Command::new(env!("CARGO_BIN_EXE_promoflow"))
+        .args(["--json", "serve", "--check"])
+        .current_dir(folder.path())
+        .envs(variables)
+        .env("PROMOFLOW_DB", folder.path().join("shop.db"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("http://0.0.0.0:8080"), "{output:?}");
+}
+
+#[test]
+fn the_unit_is_sound_and_starts_what_there_is() {
+    let unit = read("packaging/promoflow.service");
+    let values = |name: &str| -> Vec<&str> {
+        let lines = unit.lines();
+        lines
+            .filter_map(|line| line.strip_prefix(name)?.strip_prefix('='))
+            .collect()
+    };
+    let [start] = values("ExecStart")[..] else {
+        panic!("one ExecStart is expected")
+    };
+    let program = "/usr/bin/promoflow";
+    for line in [start, values("ExecStartPre")[0]] {
+        let mut words = line.split_whitespace();
+        assert_eq!(words.next(), Some(program));
+        let args: Vec<&str> = words.chain(["--help"]).collect();
+        let help = Command::new(env!("CARGO_BIN_EXE_promoflow"))
+            .args(&args)
+            .output();
+        assert!(help.unwrap().status.success(), "{line}");
+    }
+    // More than the service may take to end by itself.
+    let stop: u64 = values("TimeoutStopSec")[0].parse().unwrap();
+    let drain = promoflow::api::Options::default().drain.as_secs();
+    assert!(stop > drain, "{stop} s to stop, {drain} s to drain");
+    for name in [
+        "NoNewPrivileges",
+        "ProtectHome",
+        "PrivateTmp",
+        "RestrictSUIDSGID",
+    ] {
+        assert_eq!(values(name), ["yes"], "{name}");
+    }
+    assert_eq!(values("ProtectSystem"), ["strict"]);
+    assert!(
+        values("MemoryDenyWriteExecute").is_empty(),
+        "blocks are compiled in memory"
+    );
+
+    // systemd's own judgement, where there is systemd.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("promoflow.service");
+    let here = unit.replace(program, env!("CARGO_BIN_EXE_promoflow"));
+    std::fs::write(&file, here).unwrap();
+    let Ok(judged) = Command::new("systemd-analyze")
+        .args(["verify", "--man=no"])
+        .arg(&file)
+        .output()
+    else {
+        eprintln!("systemd-analyze is not here: the unit was read by this test alone");
+        return;
+    };
+    let said = String::from_utf8_lossy(&judged.stderr);
+    let about_it: Vec<&str> = said
+        .lines()
+        .filter(|line| line.contains("promoflow.service"))
+        .collect();
+    assert!(about_it.is_empty() && judged.status.success(), "{said}");
+}
