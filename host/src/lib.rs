@@ -61,6 +61,7 @@
 //! | [`outbox`], [`channel`] | committed deliveries, and how they leave the host |
 //! | [`store`] | the one trait through which state is read and committed; SQLite; the committer |
 //! | [`config`] | the configuration file |
+//! | [`trace`] | the way of an event as OpenTelemetry spans |
 //! | [`metrics`] | what operators watch; any part counts there |
 //! | [`clock`], [`backoff`] | the time, and when to try again |
 //!
@@ -88,6 +89,7 @@ mod promoflow;
 mod queue;
 pub mod run;
 pub mod store;
+pub mod trace;
 pub mod workflow;
 
 pub use promoflow::{

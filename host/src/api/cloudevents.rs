@@ -82,7 +82,8 @@ async fn send(State(api): State<Api>, request: Request) -> Result<Json<Vec<Accep
         .map(|event| event.checked().map_err(invalid))
         .collect::<Result<Vec<_>, _>>()?;
     let mut accepted = Vec::with_capacity(events.len());
-    for event in events {
+    for mut event in events {
+        event.origin = api.origin(&parts.headers);
         accepted.push(api.send(event).await?);
     }
     Ok(Json(accepted))
@@ -160,6 +161,7 @@ fn event(
         event_type: required("type")?,
         key: attribute("subject")?.unwrap_or_default(),
         params,
+        origin: None,
     })
 }
 

@@ -1,5 +1,7 @@
 //! Events, as Yespo takes them.
 
+use std::time::SystemTime;
+
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
@@ -15,6 +17,7 @@ use super::problem::{Kind, Problem};
 use super::request::{must_be, whole};
 use crate::event::{Event, EventError, MAX_EVENT_BYTES};
 use crate::run::SendError;
+use crate::trace::{Origin, TraceParent};
 
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
@@ -142,6 +145,7 @@ async fn read(api: &Api, request: Request) -> Result<Event, Problem> {
     let text = String::from_utf8(bytes)
         .map_err(|_| Problem::new(Kind::InvalidEvent, "event: the body is not UTF-8"))?;
     let mut event = Event::from_json(&text).map_err(invalid)?;
+    event.origin = api.origin(&parts.headers);
     if let Some(key) = idempotency_key(&parts.headers)? {
         if event.id.as_ref().is_some_and(|id| *id != key) {
             let detail = "id: the body and the header Idempotency-Key give different ids";
@@ -178,6 +182,18 @@ pub(super) fn invalid(error: EventError) -> Problem {
 }
 
 impl Api {
+    /// How a request came, where traces are exported: in which trace of its sender's, and when.
+    pub(super) fn origin(&self, headers: &HeaderMap) -> Option<Box<Origin>> {
+        self.promoflow.traces().then(|| {
+            let parent = headers.get("traceparent");
+            let parent = parent.and_then(|value| TraceParent::parse(value.to_str().ok()?));
+            Box::new(Origin {
+                parent,
+                received: SystemTime::now(),
+            })
+        })
+    }
+
     /// Hands an event to the engine, and waits until it is committed.
     pub(super) async fn send(&self, event: Event) -> Result<Accepted, Problem> {
         let late = || {

@@ -179,6 +179,7 @@ impl Send {
             event_type: self.event_type.clone().unwrap_or_default(),
             key: self.key.clone().unwrap_or_default(),
             params,
+            origin: None,
         };
         event.checked().map_err(|error| error.to_string())
     }

@@ -84,6 +84,14 @@ impl<'t> Table<'t> {
         self.source.read(value).map(Some)
     }
 
+    /// The table of a key, `[key]`, if it is there.
+    pub(super) fn take_table(&mut self, key: &str) -> anyhow::Result<Option<Table<'t>>> {
+        let value = self.entries.remove(key);
+        value
+            .map(|value| Table::new(self.source, value))
+            .transpose()
+    }
+
     /// The tables of a key, `[[key]]` each, in the order of the file.
     pub(super) fn take_tables(&mut self, key: &str) -> anyhow::Result<Vec<Table<'t>>> {
         let Some(value) = self.entries.remove(key) else {

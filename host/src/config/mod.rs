@@ -10,6 +10,7 @@ mod file;
 mod secret;
 mod serve;
 mod smtp;
+mod trace;
 
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,7 @@ pub use channel::{ChannelConfig, MaildirConfig, Transport};
 pub use secret::Secret;
 pub use serve::{LogConfig, LogFormat, LogLevel, ServeConfig};
 pub use smtp::{Security, SmtpConfig};
+pub use trace::TraceConfig;
 
 use crate::alert::Rules;
 use file::Source;
@@ -34,6 +36,8 @@ pub struct Config {
     pub serve: ServeConfig,
     /// What is told on standard error.
     pub log: LogConfig,
+    /// Where traces go.
+    pub trace: Option<TraceConfig>,
     /// The database, where nothing else names it.
     pub database: Option<PathBuf>,
     /// Folders of blocks beside the standard ones.
@@ -43,8 +47,8 @@ pub struct Config {
 }
 
 /// The keys and sections that there are.
-const KEYS: [&str; 7] = [
-    "channel", "alert", "serve", "log", "database", "blocks", "cache",
+const KEYS: [&str; 8] = [
+    "channel", "alert", "serve", "log", "trace", "database", "blocks", "cache",
 ];
 
 impl Config {
@@ -64,6 +68,10 @@ impl Config {
             alerts: Rules::new(alerts),
             serve: file.take("serve")?.unwrap_or_default(),
             log: file.take("log")?.unwrap_or_default(),
+            trace: match file.take_table("trace")? {
+                Some(table) => Some(TraceConfig::read(table)?),
+                None => None,
+            },
             database: file.take("database")?,
             blocks: file.take("blocks")?.unwrap_or_default(),
             cache: file.take("cache")?,
@@ -139,6 +147,36 @@ mod tests {
             let told = told(&format!("[[alert]]\n{text}\n"));
             assert!(told.contains(wanted), "{text}: {told}");
             assert!(told.starts_with("p.toml:"), "{told}");
+        }
+    }
+
+    #[test]
+    fn the_documented_traces_are_taken_and_odd_ones_told() {
+        let guide = include_str!("../../../docs/operation.md");
+        let (_, rest) = guide.split_once("```toml\n[trace]").unwrap();
+        let example = format!("[trace]{}", rest.split_once("```").unwrap().0);
+        let trace = Config::parse("p.toml", &example).unwrap().trace.unwrap();
+        assert_eq!(
+            (trace.headers.len(), trace.service_name.as_str()),
+            (1, "promoflow")
+        );
+        for (text, wanted) in [
+            (
+                "endpoint = \"localhost:4318\"",
+                "the address of a collector",
+            ),
+            ("endpoint = \"http://a\"\nsample = 2.0", "`sample` must be"),
+            (
+                "endpoint = \"http://a\"\nheaders = { k = \"v\" }",
+                "a secret is named",
+            ),
+            ("", "missing field `endpoint`"),
+        ] {
+            let told = told(&format!("[trace]\n{text}\n"));
+            assert!(
+                told.contains(wanted) && told.starts_with("p.toml:"),
+                "{told}"
+            );
         }
     }
 

@@ -5,6 +5,8 @@
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use crate::trace::Origin;
+
 /// The longest `eventTypeKey`, in characters.
 pub const MAX_TYPE_CHARS: usize = 100;
 /// The longest `keyValue`, in characters.
@@ -49,6 +51,8 @@ pub struct Event {
     pub key: String,
     /// Values by name, in the order in which they came.
     pub params: Map<String, Value>,
+    /// How it came, where traces are exported; no part of what it says.
+    pub origin: Option<Box<Origin>>,
 }
 
 /// Why an event is refused.
@@ -78,6 +82,7 @@ impl Event {
             event_type: event_type.into(),
             key: key.into(),
             params: Map::new(),
+            origin: None,
         }
     }
 
@@ -134,6 +139,7 @@ impl Event {
             event_type,
             key,
             params,
+            origin: None,
         }
         .checked()
     }

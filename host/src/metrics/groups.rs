@@ -1,5 +1,6 @@
 //! The groups of metrics, one for each part of the host.
 
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use prometheus::{
@@ -57,6 +58,8 @@ pub struct Commits {
     units: Histogram,
     seconds: Histogram,
     failed: IntCounter,
+    /// The last one: how many units, and for how many nanoseconds.
+    last: (AtomicUsize, AtomicU64),
 }
 
 impl Commits {
@@ -76,6 +79,7 @@ impl Commits {
                 "promoflow_commits_failed_total",
                 "Commits that failed as a whole: a full disk, a busy database.",
             )?,
+            last: Default::default(),
         })
     }
 
@@ -84,6 +88,19 @@ impl Commits {
         #[allow(clippy::cast_precision_loss, reason = "a batch is small")]
         self.units.observe(units as f64);
         self.seconds.observe(took.as_secs_f64());
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.last.0.store(units, Ordering::Relaxed);
+        self.last.1.store(nanos, Ordering::Relaxed);
+    }
+
+    /// The last commit: how many units shared it, and how long it took. For those whom it tells
+    /// what became of their units, before the next begins.
+    pub fn last(&self) -> (usize, Duration) {
+        let nanos = self.last.1.load(Ordering::Relaxed);
+        (
+            self.last.0.load(Ordering::Relaxed),
+            Duration::from_nanos(nanos),
+        )
     }
 
     /// A commit failed.

@@ -24,6 +24,7 @@ use crate::clock::Clock;
 use crate::message::ChannelKind;
 use crate::metrics::Metrics;
 use crate::store::{Committer, Store, StoreError};
+use crate::trace::Tracer;
 use feeder::Feeder;
 use lane::Lane;
 
@@ -40,6 +41,7 @@ struct Around {
     clock: Arc<dyn Clock>,
     installation: String,
     metrics: Arc<Metrics>,
+    tracer: Option<Arc<Tracer>>,
     lanes: Vec<Arc<Lane>>,
     stopping: AtomicBool,
 }
@@ -69,11 +71,13 @@ impl Dispatcher {
         committer: Arc<Committer>,
         channels: Vec<Arc<dyn Channel>>,
         metrics: Arc<Metrics>,
+        tracer: Option<Arc<Tracer>>,
     ) -> Result<Dispatcher, StoreError> {
         let around = Around {
             clock,
             installation: store.installation()?,
             metrics,
+            tracer,
             lanes: lanes(channels),
             stopping: AtomicBool::new(false),
         };

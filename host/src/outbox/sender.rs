@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::Around;
 use super::lane::Lane;
@@ -10,6 +11,7 @@ use crate::channel::{Handover, Letter};
 use crate::clock::Timestamp;
 use crate::failpoint::{self, Failpoint};
 use crate::store::{AttemptEnd, AttemptOutcome, DueDelivery};
+use crate::trace::Happened;
 
 /// The longest that a provider is left alone: a header of years is a slip.
 const LONGEST_PAUSE: i64 = 24 * 3_600_000;
@@ -17,10 +19,20 @@ const LONGEST_PAUSE: i64 = 24 * 3_600_000;
 /// Hands over what is queued until the lane is closed.
 pub(super) fn send(lane: &Lane, around: &Arc<Around>) {
     while let Some(letter) = lane.take() {
+        let began = SystemTime::now();
         let outcome = attempt(lane, around, &letter);
         if outcome != AttemptOutcome::Withdrawn {
             let channel = letter.way.channel.name();
             around.metrics.deliveries.attempted(channel, outcome.name());
+            if let Some(tracer) = &around.tracer {
+                tracer.tell(Happened::Attempt {
+                    delivery: letter.id,
+                    channel,
+                    outcome: outcome.name(),
+                    began,
+                    ended: SystemTime::now(),
+                });
+            }
         }
         lane.done(AttemptEnd {
             delivery: letter.id,

@@ -10,7 +10,7 @@ use crate::alert::Rules;
 use crate::block::{Bounds, Grants};
 use crate::channel::{Channel, Maildir, Paced, Rate, Smtp};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, Transport};
+use crate::config::{Config, TraceConfig, Transport};
 use crate::metrics::Metrics;
 use crate::store::sqlite::SqliteStore;
 
@@ -27,6 +27,7 @@ pub struct Builder {
     pub(super) workers: usize,
     pub(super) delivers: bool,
     pub(super) alerts: Rules,
+    pub(super) trace: Option<TraceConfig>,
 }
 
 impl Builder {
@@ -43,6 +44,7 @@ impl Builder {
             workers: std::thread::available_parallelism().map_or(2, usize::from),
             delivers: true,
             alerts: Rules::default(),
+            trace: None,
         }
     }
 
@@ -90,7 +92,8 @@ impl Builder {
         self
     }
 
-    /// Adds the channels of a configuration file, in its order, and what it has watched.
+    /// Adds the channels of a configuration file, in its order, what it has watched, and where
+    /// traces go.
     pub fn configure(mut self, config: &Config) -> Result<Builder> {
         for channel in &config.channels {
             self = match &channel.transport {
@@ -101,6 +104,7 @@ impl Builder {
                 self.pace_last(rate);
             }
         }
+        self.trace.clone_from(&config.trace);
         Ok(self.alerts(config.alerts.clone()))
     }
 

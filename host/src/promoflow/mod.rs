@@ -32,6 +32,7 @@ use crate::store::{
     Audited, CodeRow, Committer, DeliveryId, DeliveryRow, DeliveryState, Order, Ordered, PoolCount,
     Retired, RunId, RunRow, RunState, StepRecord, Store,
 };
+use crate::trace::Tracer;
 
 /// One installation: a pool, its workflows and messages, and their history.
 ///
@@ -90,6 +91,10 @@ impl Promoflow {
             Arc::clone(&clock),
             Arc::clone(&self.metrics),
         )?);
+        let tracer = match &self.parts.trace {
+            Some(config) => Some(Arc::new(Tracer::start(config, Arc::clone(&store))?)),
+            None => None,
+        };
         let dispatcher = match self.parts.delivers {
             true => Some(Arc::new(Dispatcher::new(
                 Arc::clone(&store),
@@ -97,6 +102,7 @@ impl Promoflow {
                 Arc::clone(&committer),
                 self.parts.channels.clone(),
                 Arc::clone(&self.metrics),
+                tracer.clone(),
             )?)),
             false => None,
         };
@@ -108,6 +114,7 @@ impl Promoflow {
             committer,
             dispatcher,
             metrics: Arc::clone(&self.metrics),
+            tracer,
             alerts: self.parts.alerts.clone(),
             database: Some(self.store.path().to_owned()),
             workers: self.parts.workers,
@@ -132,6 +139,11 @@ impl Promoflow {
         let clock = Arc::clone(&self.parts.clock);
         let configurations = self.configurations().map_err(SendError::Configuration)?;
         run::rehearse(event, store, clock, &configurations)
+    }
+
+    /// Whether the way of events is exported as traces.
+    pub fn traces(&self) -> bool {
+        self.parts.trace.is_some()
     }
 
     /// The dates of this installation.

@@ -23,6 +23,7 @@ use crate::metrics::Metrics;
 use crate::outbox::Dispatcher;
 use crate::queue::Queue;
 use crate::store::{CommitError, Committer, RunId, Store, StoreError};
+use crate::trace::Tracer;
 
 /// Jobs that wait for a worker before those who bring more are held up.
 const WAITING_JOBS: usize = 256;
@@ -51,6 +52,8 @@ pub struct EngineParts {
     /// The database's file, beside which the executor lock stands; `None`: this process alone
     /// uses the database.
     pub database: Option<PathBuf>,
+    /// Who makes spans of what happens, where traces are exported.
+    pub tracer: Option<Arc<Tracer>>,
     /// What of the pool is watched.
     pub alerts: Rules,
     /// Threads that execute.
@@ -286,6 +289,9 @@ impl Engine {
             }
         }
         self.shared.parts.committer.stop();
+        if let Some(tracer) = &self.shared.parts.tracer {
+            tracer.stop();
+        }
         drop(lock(&self.shared.executor).take());
     }
 }

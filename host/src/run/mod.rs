@@ -21,6 +21,7 @@ mod segment;
 mod send;
 mod settle;
 mod step;
+mod traced;
 mod watch;
 mod worker;
 

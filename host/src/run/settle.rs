@@ -25,6 +25,7 @@ impl Shared {
         match reply {
             Ok(Reply::Accepted { event, runs }) => {
                 events.accepted.inc();
+                self.trace_event(event, &accept, &runs);
                 if tracing::enabled!(tracing::Level::DEBUG) {
                     let claims = segments().flat_map(|segment| &segment.claims);
                     let codes: Vec<String> =
@@ -111,6 +112,7 @@ impl Shared {
             }
             Ok(Reply::Done) => {
                 self.around.leases.committed(&segment.claims);
+                self.trace_segment(&segment);
                 self.after_commit(std::iter::once(&*segment));
             }
             Ok(Reply::Stale(_)) => self.around.leases.give_back(&segment.claims),

@@ -21,6 +21,7 @@ use crate::event::Event;
 use crate::key::Key;
 use crate::message::{ChannelKind, Message};
 use crate::pool::{Calendar, Filter, Lane};
+use crate::trace::TraceParent;
 use crate::workflow::Workflow;
 
 /// Why the store could not do what was asked. Read by operators: the text says what to do where
@@ -268,6 +269,9 @@ pub trait Store: Send + Sync {
 
     /// The claims since a moment, by lane; of very many only the last `most`.
     fn claimed_since(&self, since: Timestamp, most: u64) -> Result<Claimed>;
+
+    /// The event of a run, with the trace that it came with.
+    fn trace_of_run(&self, run: RunId) -> Result<Option<(EventRow, Option<TraceParent>)>>;
 
     /// How many runs and deliveries there are. Costs what is not done yet.
     fn tally(&self) -> Result<Tally>;

@@ -22,4 +22,5 @@ mod restore;
 mod service;
 mod strict;
 mod tls;
+mod traces;
 mod uploads;

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::after::After;
 use super::{
     LaneIds, Result, alternatives, attempts, damaged, number_setting, release, reuse, starts,
-    unreadable, waiters,
+    traces, unreadable, waiters,
 };
 use crate::clock::Timestamp;
 use crate::event::Event;
@@ -148,6 +148,9 @@ impl Work<'_> {
             self.now.0
         ])?;
         let row = EventRow(self.connection.last_insert_rowid());
+        if let Some(parent) = event.origin.as_ref().and_then(|origin| origin.parent) {
+            traces::put(self.connection, row, parent)?;
+        }
         for run in stopped {
             let id = event.id.clone().unwrap_or_else(|| row.to_string());
             let why = format!("stopped by event {id} ({})", event.event_type);
@@ -257,6 +260,7 @@ impl Work<'_> {
             event_type: kind,
             key,
             params,
+            origin: None,
         };
         if known.fingerprint() != event.fingerprint() {
             return Ok(Some(Reply::Conflict));

@@ -27,6 +27,7 @@ mod reuse;
 mod starts;
 #[cfg(test)]
 mod tests;
+mod traces;
 mod upload;
 mod uploads;
 mod waiters;
@@ -594,6 +595,10 @@ impl Store for SqliteStore {
 
     fn claimed_since(&self, since: Timestamp, most: u64) -> Result<Claimed> {
         self.read(|connection| census::claimed_since(connection, since, most))
+    }
+
+    fn trace_of_run(&self, run: RunId) -> Result<Option<(EventRow, Option<TraceParent>)>> {
+        self.read(|connection| traces::of_run(connection, run))
     }
 
     fn tally(&self) -> Result<Tally> {

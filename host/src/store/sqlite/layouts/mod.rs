@@ -20,6 +20,7 @@ const LAYOUTS: &[&str] = &[
     include_str!("05-operation.sql"),
     include_str!("06-alerts.sql"),
     include_str!("07-outbox.sql"),
+    include_str!("08-traces.sql"),
 ];
 
 /// The layout that this program reads and writes: how many there are.

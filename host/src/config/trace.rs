@@ -1,0 +1,55 @@
+//! `[trace]`: where traces go.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::Secret;
+use super::file::Table;
+
+/// Where traces go, and which.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TraceConfig {
+    /// The collector, which takes OTLP over HTTP; `/v1/traces` is added where it is missing.
+    pub endpoint: String,
+    /// Headers for it, such as an API key.
+    #[serde(default)]
+    pub headers: BTreeMap<String, Secret>,
+    /// What this service is called.
+    #[serde(default = "service_name")]
+    pub service_name: String,
+    /// Which part of the events that come without a trace is recorded.
+    #[serde(default = "sample")]
+    pub sample: f64,
+}
+
+fn service_name() -> String {
+    "promoflow".to_owned()
+}
+
+fn sample() -> f64 {
+    1.0
+}
+
+impl TraceConfig {
+    pub(super) fn read(table: Table<'_>) -> anyhow::Result<TraceConfig> {
+        let (source, at) = (table.source, table.at.clone());
+        let config: TraceConfig = table.into()?;
+        config.check().map_err(|wrong| source.fault(at, wrong))?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), &'static str> {
+        let http = ["http://", "https://"];
+        if !http.iter().any(|scheme| self.endpoint.starts_with(scheme)) {
+            return Err(
+                "`endpoint` must be the address of a collector such as http://127.0.0.1:4318",
+            );
+        }
+        if !(0.0..=1.0).contains(&self.sample) {
+            return Err("`sample` must be 0.0 to 1.0");
+        }
+        Ok(())
+    }
+}
