@@ -14,8 +14,8 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::output;
 
-/// Begins to log. `verbose` is how often -v was given, which goes before the configuration.
-pub(super) fn start(verbose: u8, format: Option<LogFormat>, config: LogConfig) {
+/// Begins to log. `verbose` is how often -v was given, which goes before the level.
+pub(super) fn start(verbose: u8, config: LogConfig) {
     let filter = match (verbose, config.level) {
         (0, Some(LogLevel::Error)) => "error",
         (0, None | Some(LogLevel::Warn)) => "warn",
@@ -29,7 +29,7 @@ pub(super) fn start(verbose: u8, format: Option<LogFormat>, config: LogConfig) {
         .with_target(filter.len() > "warn,promoflow=info".len() || filter == "trace")
         // With standard error closed it would say so there, and panic.
         .log_internal_errors(false);
-    match format.or(config.format).unwrap_or_default() {
+    match config.format.unwrap_or_default() {
         LogFormat::Json => log.json().flatten_event(true).with_target(true).init(),
         LogFormat::Text => log
             .with_ansi(output::colours(io::stderr().is_terminal()))

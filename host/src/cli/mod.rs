@@ -35,6 +35,7 @@ mod workflow;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use promoflow::config::LogConfig;
 use promoflow::failpoint::Order;
 
 use failure::{Done, Failure};
@@ -106,10 +107,18 @@ pub(crate) fn main() -> ExitCode {
     };
     let (json, verbose) = (cli.globals.json, cli.globals.verbose);
     let format = cli.globals.log_format.map(Into::into);
+    let level = cli.globals.log_level.map(Into::into);
     let session = Session::new(cli.globals);
     // What is wrong with the configuration is told by whoever needs it.
     let config = session.own_config().map(|config| config.log);
-    log::start(verbose, format, config.unwrap_or_default());
+    let config = config.unwrap_or_default();
+    log::start(
+        verbose,
+        LogConfig {
+            format: format.or(config.format),
+            level: level.or(config.level),
+        },
+    );
     if let Err(failure) = arm_failpoint() {
         return failure.report();
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use promoflow::Promoflow;
 use promoflow::block::{BlockLibrary, Bounds, Grants, Sandboxes};
-use promoflow::config::{Config, LogFormat};
+use promoflow::config::{Config, LogFormat, LogLevel};
 
 use super::failure::Failure;
 
@@ -51,6 +51,27 @@ pub(super) struct Globals {
         hide_env_values = true
     )]
     pub(super) log_format: Option<Format>,
+    /// How much is told on standard error: error, warn, info, debug or trace. `warn` unless something
+    /// says otherwise.
+    #[arg(
+        long,
+        global = true,
+        value_name = "LEVEL",
+        env = "PROMOFLOW_LOG_LEVEL",
+        hide_env_values = true,
+        hide_possible_values = true
+    )]
+    pub(super) log_level: Option<Level>,
+    /// Where to export traces: a collector that takes OTLP over HTTP, such as
+    /// http://127.0.0.1:4318. Nothing is exported without it.
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "PROMOFLOW_TRACE_ENDPOINT",
+        hide_env_values = true
+    )]
+    trace_endpoint: Option<String>,
     /// Tell more on standard error: -v each request, -vv each event, -vvv everything.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(super) verbose: u8,
@@ -101,6 +122,7 @@ impl Session {
         // A variable that is set to nothing names nothing.
         globals.db = globals.db.filter(|db| !db.is_empty());
         globals.config = globals.config.filter(|file| !file.as_os_str().is_empty());
+        globals.trace_endpoint = globals.trace_endpoint.filter(|url| !url.is_empty());
         Session { globals }
     }
 
@@ -172,6 +194,11 @@ impl Session {
             builder = builder
                 .configure(&config)
                 .map_err(|error| Failure::refused(format_args!("{}: {error:#}", file.display())))?;
+        }
+        if let Some(endpoint) = &self.globals.trace_endpoint {
+            builder = builder
+                .trace_to(endpoint)
+                .map_err(|error| Failure::refused(format_args!("--trace-endpoint: {error:#}")))?;
         }
         Ok(builder.open()?)
     }
@@ -292,6 +319,28 @@ impl From<Format> for LogFormat {
         match format {
             Format::Text => LogFormat::Text,
             Format::Json => LogFormat::Json,
+        }
+    }
+}
+
+/// How much is told, as an option says it.
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub(super) enum Level {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl From<Level> for LogLevel {
+    fn from(level: Level) -> LogLevel {
+        match level {
+            Level::Error => LogLevel::Error,
+            Level::Warn => LogLevel::Warn,
+            Level::Info => LogLevel::Info,
+            Level::Debug => LogLevel::Debug,
+            Level::Trace => LogLevel::Trace,
         }
     }
 }

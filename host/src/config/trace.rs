@@ -33,6 +33,26 @@ fn sample() -> f64 {
 }
 
 impl TraceConfig {
+    /// To that collector, with everything else as it comes.
+    pub fn to(endpoint: &str) -> anyhow::Result<TraceConfig> {
+        let config = TraceConfig {
+            endpoint: endpoint.to_owned(),
+            headers: BTreeMap::new(),
+            service_name: service_name(),
+            sample: sample(),
+        };
+        config.check().map_err(|wrong| anyhow::anyhow!("{wrong}"))?;
+        Ok(config)
+    }
+
+    /// The same to another collector.
+    pub fn with_endpoint(&self, endpoint: &str) -> anyhow::Result<TraceConfig> {
+        Ok(TraceConfig {
+            endpoint: TraceConfig::to(endpoint)?.endpoint,
+            ..self.clone()
+        })
+    }
+
     pub(super) fn read(table: Table<'_>) -> anyhow::Result<TraceConfig> {
         let (source, at) = (table.source, table.at.clone());
         let config: TraceConfig = table.into()?;

@@ -6,7 +6,9 @@
 
 mod groups;
 
-pub use groups::{Blocks, Commits, Deliveries, Events, Requests, Segments, State};
+pub use groups::{
+    BlockMeter, Blocks, CallEnd, Commits, Deliveries, Events, Requests, Segments, State,
+};
 
 use prometheus::core::Collector;
 use prometheus::{
@@ -128,7 +130,8 @@ mod tests {
         metrics.commits.committed(7, Duration::from_millis(3));
         metrics
             .blocks
-            .called("get-promocode", "port", Duration::from_micros(15));
+            .meter("get-promocode")
+            .called(CallEnd::Port, Duration::from_micros(15));
         metrics.deliveries.attempted("email", "delivered");
         let text = metrics.text().unwrap();
         for line in [

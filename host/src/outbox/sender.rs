@@ -10,6 +10,7 @@ use crate::backoff::Backoff;
 use crate::channel::{Handover, Letter};
 use crate::clock::Timestamp;
 use crate::failpoint::{self, Failpoint};
+use crate::mask;
 use crate::store::{AttemptEnd, AttemptOutcome, DueDelivery};
 use crate::trace::Happened;
 
@@ -24,6 +25,13 @@ pub(super) fn send(lane: &Lane, around: &Arc<Around>) {
         if outcome != AttemptOutcome::Withdrawn {
             let channel = letter.way.channel.name();
             around.metrics.deliveries.attempted(channel, outcome.name());
+            tracing::debug!(
+                delivery = letter.id.0,
+                channel,
+                address = mask::address(&letter.way.address),
+                outcome = outcome.name(),
+                "attempt to deliver"
+            );
             if let Some(tracer) = &around.tracer {
                 tracer.tell(Happened::Attempt {
                     delivery: letter.id,

@@ -144,6 +144,15 @@ impl Builder {
         self
     }
 
+    /// Exports traces to that collector; with the rest of what a configuration says of traces.
+    pub fn trace_to(mut self, endpoint: &str) -> Result<Builder> {
+        self.trace = Some(match &self.trace {
+            Some(config) => config.with_endpoint(endpoint)?,
+            None => TraceConfig::to(endpoint)?,
+        });
+        Ok(self)
+    }
+
     /// Opens the installation. Nothing is executed before [`Promoflow::start`].
     pub fn open(mut self) -> Result<Promoflow> {
         let store = if self.create {

@@ -2,13 +2,14 @@
 //! templates parsed.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use promoflow_velocity::Template;
 use serde_json::Value as Json;
 
 use crate::block::{Block, Description, Kind, Value};
 use crate::message::{Prepared, depends_on_data, render_constant};
+use crate::metrics::BlockMeter;
 use crate::store::{StartRule, WorkflowRow};
 use crate::workflow::{Condition, ParamValue, Target, Workflow, conform};
 
@@ -28,6 +29,8 @@ pub(super) struct PlannedStep {
     pub(super) block: Arc<Block>,
     pub(super) params: Vec<PlannedParam>,
     pub(super) ports: Vec<(String, Target)>,
+    /// What counts its calls, looked up by the first.
+    pub(super) meter: OnceLock<BlockMeter>,
 }
 
 /// A parameter of a step.
@@ -100,6 +103,7 @@ impl Plan {
                 block,
                 params,
                 ports: step.ports.clone(),
+                meter: OnceLock::new(),
             });
         }
         let condition = definition.start.condition.clone();

@@ -13,7 +13,7 @@ use crate::backoff::Backoff;
 use crate::block::{Call, Outcome, Resumption, StepError, StepHost, Value};
 use crate::clock::{Clock, Timestamp};
 use crate::message::Values;
-use crate::metrics::Metrics;
+use crate::metrics::{CallEnd, Metrics};
 use crate::pool::{Calendar, Lane};
 use crate::store::{Awakened, Resumed, RunId, Segment, SegmentEnd, StepRecord, Store};
 use crate::workflow::{Target, conform};
@@ -219,9 +219,8 @@ fn one_step(
         lent,
     );
     if let Some(metrics) = metrics {
-        metrics
-            .blocks
-            .called(&step.name, how(&outcome), began.elapsed());
+        let meter = step.meter.get_or_init(|| metrics.blocks.meter(&step.name));
+        meter.called(how(&outcome), began.elapsed());
     }
     let back: Box<dyn std::any::Any> = lent;
     match back.downcast::<Stage>() {
@@ -287,14 +286,14 @@ fn parameters(step: &PlannedStep, stage: &Stage) -> Result<Vec<(String, Value)>,
 }
 
 /// How a call ended, for who counts.
-fn how(outcome: &Result<Outcome, StepError>) -> &'static str {
+fn how(outcome: &Result<Outcome, StepError>) -> CallEnd {
     match outcome {
-        Ok(Outcome::Port(_)) => "port",
-        Ok(_) => "wait",
-        Err(StepError::Invalid(_)) => "invalid",
-        Err(StepError::Rejected(_)) => "rejected",
-        Err(StepError::Unavailable(_)) => "unavailable",
-        Err(StepError::Trapped(_)) => "trapped",
+        Ok(Outcome::Port(_)) => CallEnd::Port,
+        Ok(_) => CallEnd::Wait,
+        Err(StepError::Invalid(_)) => CallEnd::Invalid,
+        Err(StepError::Rejected(_)) => CallEnd::Rejected,
+        Err(StepError::Unavailable(_)) => CallEnd::Unavailable,
+        Err(StepError::Trapped(_)) => CallEnd::Trapped,
     }
 }
 

@@ -49,11 +49,14 @@ fn quoting_server() -> u16 {
     port
 }
 
-fn serve(shop: &Shop, format: &str, log: &Path) -> Service {
+fn serve(shop: &Shop, level: Option<&str>, args: &[&str], log: &Path) -> Service {
     let key = shop.key("admin");
-    let mut command = shop.command(&["serve", "--listen", "127.0.0.1:0", "-vvv"]);
+    let mut command = shop.command(&["serve", "--listen", "127.0.0.1:0"]);
+    if let Some(level) = level {
+        command.env("PROMOFLOW_LOG_LEVEL", level);
+    }
     let mut child = command
-        .args(["--log-format", format])
+        .args(args)
         .stdout(Stdio::piped())
         .stderr(File::create(log).unwrap())
         .spawn()
@@ -173,7 +176,7 @@ fn no_code_and_no_address_reaches_the_log_at_any_level() {
         );
         std::fs::write(shop.path("promoflow.toml"), config).unwrap();
         let log = shop.path("log");
-        let service = serve(&shop, format, &log);
+        let service = serve(&shop, None, &["-vvv", "--log-format", format], &log);
         everything(&service);
         until(|| {
             let failed = service.at("/api/v1/outbox?state=failed");
@@ -196,6 +199,7 @@ fn no_code_and_no_address_reaches_the_log_at_any_level() {
             text.contains("event accepted") && text.contains("•••-1"),
             "{text}"
         );
+        assert!(text.contains("attempt to deliver") && text.contains("l•••@•••"));
         assert!(text.contains("/api/v1/promocodes/{code}"));
         if format == "json" {
             for line in text.lines() {
@@ -228,5 +232,35 @@ fn no_code_and_no_address_reaches_the_log_at_any_level() {
             command.stdout(Stdio::null()).stderr(log).status().unwrap();
         }
         no_marks(&log);
+    }
+}
+
+#[test]
+fn the_log_is_as_loud_as_the_nearest_word_says() {
+    let shop = Shop::new();
+    let file = "[log]\nlevel = \"info\"\nformat = \"json\"\n";
+    std::fs::write(shop.path("promoflow.toml"), file).unwrap();
+    let log = shop.path("log");
+    for (level, args, told, json) in [
+        (None, &[][..], true, true),
+        (Some("warn"), &[], false, true),
+        (Some("warn"), &["--log-level", "debug"], true, true),
+        (Some("error"), &["-v", "--log-format", "text"], true, false),
+    ] {
+        let service = serve(&shop, level, args, &log);
+        assert_eq!(service.get("/healthz").send().unwrap().status(), 200);
+        drop(service);
+        let text = std::fs::read_to_string(&log).unwrap();
+        assert_eq!(
+            text.contains("/healthz"),
+            told,
+            "{level:?} {args:?}: {text}"
+        );
+        let lines = text.lines();
+        let is_json = |line: &str| serde_json::from_str::<Value>(line).is_ok();
+        assert!(
+            lines.map(is_json).all(|is| is == json),
+            "{level:?} {args:?}: {text}"
+        );
     }
 }

@@ -152,8 +152,12 @@ fn a_trace_leads_from_the_request_to_the_delivery_of_another_process() {
 
     // Without a trace of its own an event gets one; nothing is stored for that, and its sender may
     // say that none is wanted.
+    // An option goes before the file, which keeps the rest.
+    configure(&shop, 9, "");
+    let url = format!("http://127.0.0.1:{}", collector.port);
     let event = |key: &str| {
-        shop.done(&["event", "send", "--type", "birthday", "--key", key]);
+        let event = ["event", "send", "--type", "birthday", "--key", key];
+        shop.done(&[&event[..], &["--trace-endpoint", &url]].concat());
     };
     event("bob");
     // Event, commit, run, two steps: without an address nothing is delivered.
