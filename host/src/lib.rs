@@ -51,6 +51,7 @@
 //! | module | what it is about |
 //! | --- | --- |
 //! | [`pool`] | promo codes: uploads, what a claim asks for, dates |
+//! | [`upload`] | files of rows: CSV and JSON in constant memory |
 //! | [`event`] | what triggers workflows |
 //! | [`workflow`], [`message`] | what authors write: read, checked, drawn, rendered |
 //! | [`document`] | YAML and JSON with the place of every value; diagnostics |
@@ -90,6 +91,7 @@ mod queue;
 pub mod run;
 pub mod store;
 pub mod trace;
+pub mod upload;
 pub mod workflow;
 
 pub use promoflow::{

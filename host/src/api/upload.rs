@@ -249,13 +249,15 @@ fn locate(response: &mut Response, upload: UploadId) {
     }
 }
 
-fn rejected(report: &ImportReport, what: &str) -> Problem {
+/// Rows were refused, and nothing was taken.
+pub(super) fn rejected(report: &ImportReport, what: &str) -> Problem {
     let detail = format!("{} rows are refused, and {what}", report.rejected);
     Problem::new(Kind::RefusedContent, detail)
         .errors(report.errors.iter().map(Fault::from).collect())
 }
 
-fn file_problem(error: &UploadError) -> Problem {
+/// What is wrong with a file.
+pub(super) fn file_problem(error: &UploadError) -> Problem {
     match error {
         UploadError::Unreadable { .. } => broken_off(),
         UploadError::Spool(cause) => Problem::internal(cause),

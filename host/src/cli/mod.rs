@@ -29,6 +29,7 @@ mod serve;
 mod session;
 mod settings;
 mod table;
+mod upload;
 mod work;
 mod workflow;
 

@@ -1,16 +1,13 @@
 //! Uploading: rows from a file into the pool.
 
 use std::io::Read;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
 use std::time::Instant;
 
-use serde::Serialize;
-use thiserror::Error;
-
-use super::{Calendar, NewCode, Row, RowError, UploadError, UploadOptions, UploadReader};
+use super::{Calendar, NewCode, RowError, UploadOptions};
 use crate::clock::Timestamp;
+use crate::pool::upload;
 use crate::store::{RowOutcome, Store, StoreError, UploadEnd, UploadHead, UploadId, UploadSession};
+use crate::upload::{Batch, BatchSize, ImportError, ImportReport, in_batches};
 
 /// Rows that are committed at once. Codes are random texts, so each batch touches all of the
 /// pool's pages, and a million rows in batches of ten thousand write them a hundred times. Events
@@ -18,10 +15,6 @@ use crate::store::{RowOutcome, Store, StoreError, UploadEnd, UploadHead, UploadI
 const BATCH: usize = 75_000;
 /// Bytes of codes in a batch at the most: long codes make it smaller, so that memory stays bounded.
 const BATCH_BYTES: usize = 4 << 20;
-/// Batches that wait between the one that is read and the one that is stored.
-const AHEAD: usize = 0;
-/// Errors that a report keeps; the others are counted.
-const MOST_ERRORS: usize = 1_000;
 
 /// How to upload.
 #[derive(Clone, Debug, Default)]
@@ -36,46 +29,6 @@ pub struct ImportOptions {
     pub strict: bool,
     /// Says what would happen, and changes nothing.
     pub dry_run: bool,
-}
-
-/// What became of an upload.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct ImportReport {
-    /// Codes that are new.
-    pub inserted: u64,
-    /// Unused codes of which something changed.
-    pub updated: u64,
-    /// Codes that were as the row says, or that are used.
-    pub unchanged: u64,
-    /// Rows that were refused.
-    pub rejected: u64,
-    /// Why, for the first thousand errors.
-    pub errors: Vec<RowError>,
-}
-
-/// Why an upload was ended.
-#[derive(Debug, Error)]
-pub enum ImportError {
-    /// The file cannot be read on. `report` tells what of it went in before.
-    #[error("{error}")]
-    File {
-        /// What is wrong with the file.
-        error: UploadError,
-        /// What went in.
-        report: Box<ImportReport>,
-    },
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-/// What the reading thread hands over.
-enum ReadAhead {
-    Rows {
-        good: Vec<NewCode>,
-        bad: Vec<Vec<RowError>>,
-    },
-    Failed(UploadError),
 }
 
 /// Told how an upload goes on. A function of the rows that were taken in all will do.
@@ -112,12 +65,17 @@ pub fn import(
     let mut session = store.begin_upload(head)?;
     watch.begun(session.id());
     let mut report = ImportReport::default();
-    let taken = thread::scope(|scope| {
-        let (batches, read) = sync_channel(AHEAD);
-        let upload = options.upload.clone();
-        scope.spawn(move || read_all(reader, upload, calendar, &batches));
-        store_all(&mut *session, &read, calendar, &mut report, watch)
-    });
+    let size = BatchSize {
+        rows: BATCH,
+        bytes: BATCH_BYTES,
+        weigh: |row: &NewCode| row.code.len(),
+    };
+    let upload = options.upload.clone();
+    let taken = in_batches(
+        || upload::open(reader, upload, calendar),
+        size,
+        |batch| store_batch(&mut *session, batch, calendar, &mut report, watch),
+    );
     let failed = match taken {
         Ok(failed) => failed,
         Err(error) => {
@@ -129,7 +87,7 @@ pub fn import(
     if options.dry_run || refused {
         session.roll_back()?;
         if refused && !options.dry_run {
-            (report.inserted, report.updated, report.unchanged) = (0, 0, 0);
+            report.undo();
         }
     } else {
         session.finish(UploadEnd {
@@ -148,94 +106,31 @@ pub fn import(
     }
 }
 
-fn read_all(
-    reader: impl Read,
-    options: UploadOptions,
-    calendar: Calendar,
-    batches: &SyncSender<ReadAhead>,
-) {
-    let mut good = Vec::with_capacity(BATCH);
-    let mut bad = Vec::new();
-    let mut bytes = 0;
-    let mut failed = None;
-    match UploadReader::new(reader, options, calendar) {
-        Ok(mut upload) => loop {
-            match upload.next_row() {
-                Ok(Some(Row::Accepted(code))) => {
-                    bytes += code.code.len();
-                    good.push(code);
-                }
-                Ok(Some(Row::Rejected(errors))) => bad.push(errors),
-                Ok(None) => break,
-                Err(error) => {
-                    failed = Some(error);
-                    break;
-                }
-            }
-            if good.len() + bad.len() >= BATCH || bytes >= BATCH_BYTES {
-                bytes = 0;
-                let rows = ReadAhead::Rows {
-                    good: std::mem::replace(&mut good, Vec::with_capacity(BATCH)),
-                    bad: std::mem::take(&mut bad),
-                };
-                if batches.send(rows).is_err() {
-                    // Whoever stores has given up.
-                    return;
-                }
-            }
-        },
-        Err(error) => failed = Some(error),
-    }
-    let rest = [
-        Some(ReadAhead::Rows { good, bad }),
-        failed.map(ReadAhead::Failed),
-    ];
-    for last in rest.into_iter().flatten() {
-        if batches.send(last).is_err() {
-            return;
-        }
-    }
-}
-
-fn store_all(
+fn store_batch(
     session: &mut dyn UploadSession,
-    read: &Receiver<ReadAhead>,
+    batch: Batch<NewCode>,
     calendar: Calendar,
     report: &mut ImportReport,
     watch: &mut dyn Watch,
-) -> Result<Option<UploadError>, StoreError> {
-    while let Ok(next) = read.recv() {
-        let (good, bad) = match next {
-            ReadAhead::Rows { good, bad } => (good, bad),
-            ReadAhead::Failed(error) => return Ok(Some(error)),
-        };
-        for errors in bad {
-            report.reject(errors);
-        }
-        if good.is_empty() {
-            continue;
-        }
-        for (row, outcome) in good.iter().zip(session.batch(&good)?) {
-            match outcome {
-                RowOutcome::Inserted => report.inserted += 1,
-                RowOutcome::Updated => report.updated += 1,
-                RowOutcome::Unchanged => report.unchanged += 1,
-                RowOutcome::Contradicts { field, earlier } => {
-                    report.reject(vec![contradiction(row, field, &earlier, calendar)]);
-                }
+) -> Result<(), StoreError> {
+    for errors in batch.bad {
+        report.reject(errors);
+    }
+    if batch.good.is_empty() {
+        return Ok(());
+    }
+    for (row, outcome) in batch.good.iter().zip(session.batch(&batch.good)?) {
+        match outcome {
+            RowOutcome::Inserted => report.inserted += 1,
+            RowOutcome::Updated => report.updated += 1,
+            RowOutcome::Unchanged => report.unchanged += 1,
+            RowOutcome::Contradicts { field, earlier } => {
+                report.reject(vec![contradiction(row, field, &earlier, calendar)]);
             }
         }
-        watch.taken(report.inserted + report.updated + report.unchanged + report.rejected);
     }
-    Ok(None)
-}
-
-impl ImportReport {
-    fn reject(&mut self, errors: Vec<RowError>) {
-        self.rejected += 1;
-        let room = MOST_ERRORS.saturating_sub(self.errors.len());
-        self.errors.extend(errors.into_iter().take(room));
-    }
+    watch.taken(report.rows());
+    Ok(())
 }
 
 fn contradiction(row: &NewCode, field: &str, earlier: &str, calendar: Calendar) -> RowError {

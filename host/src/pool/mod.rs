@@ -11,13 +11,17 @@ mod upload;
 
 pub use calendar::{Calendar, ParseDateError};
 pub use export::{ExportRow, ExportWriter};
-pub use import::{ImportError, ImportOptions, ImportReport, Watch, import};
+pub use import::{ImportOptions, Watch, import};
 pub use rates::Rates;
-pub use upload::{Format, Row, UploadError, UploadOptions, UploadReader};
+pub use upload::{UploadOptions, UploadReader};
 
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
+pub use crate::upload::{Format, ImportError, ImportReport, RowError, UploadError};
+
+/// A row of an upload of codes.
+pub type Row = crate::upload::Row<NewCode>;
 
 /// The type of a code whose upload names none.
 pub const DEFAULT_TYPE: &str = "General";
@@ -69,17 +73,6 @@ pub struct NewCode {
     pub expires: Option<Timestamp>,
     /// True sets an unused code aside (retires it). False brings nothing back.
     pub in_use: Option<bool>,
-}
-
-/// Why a row of an upload was refused.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct RowError {
-    /// The line that it stands on, counted from 1; the header is line 1.
-    pub line: u64,
-    /// The field, named as in an upload: `discount`; empty where the row as a whole is at fault.
-    pub field: String,
-    /// What was found and what is expected.
-    pub message: String,
 }
 
 /// Which codes a listing holds. `None` does not narrow it.

@@ -1,22 +1,14 @@
 //! `promoflow codes import`: uploads.
 
-use std::io::{self, IsTerminal, Read};
-use std::time::Duration;
-
-use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use clap::Args;
 use promoflow::Promoflow;
-use promoflow::pool::{
-    Format, ImportError, ImportOptions, ImportReport, RowError, UploadError, UploadOptions,
-};
+use promoflow::pool::{ImportOptions, UploadOptions};
 
-use crate::cli::failure::{Done, Failure, Status, count, tell_error};
+use crate::cli::failure::{Done, Failure};
 use crate::cli::input::{self, Input};
 use crate::cli::output::Out;
 use crate::cli::session::Session;
-
-/// Faulty rows that are told one by one; `--json` lists a thousand.
-const MOST_TOLD: usize = 20;
+use crate::cli::upload::{FormatName, Upload, format_of};
 
 /// Upload codes from a CSV or JSON file.
 ///
@@ -59,14 +51,6 @@ pub(in crate::cli) struct Import {
     in_use: Option<bool>,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum FormatName {
-    /// A table with a header line, or codes alone, one a line.
-    Csv,
-    /// An array, a call `{"promocodes": […], …}`, or objects one after another.
-    Json,
-}
-
 impl Import {
     pub(super) fn run(&self, session: &Session, out: &mut Out) -> Done {
         // Before the database, which a slip in the file's name must not make.
@@ -79,22 +63,13 @@ impl Import {
 
     fn import(&self, promoflow: &Promoflow, input: Input, out: &mut Out) -> Done {
         let options = self.options(promoflow)?;
-        let bar = progress_bar(input.size);
-        // The bytes move the bar of a file, the rows that of a stream.
-        let reader: Box<dyn Read + Send> = match input.size {
-            Some(_) => Box::new(bar.wrap_read(input.reader)),
-            None => input.reader,
+        let upload = Upload {
+            strict: self.strict,
+            dry_run: self.dry_run,
         };
-        let imported = promoflow.import(reader, &options, &mut |rows| {
-            bar.set_message(count(rows, "row", "rows"));
-        });
-        bar.finish_and_clear();
-        let (report, refused) = match imported {
-            Ok(report) => (report, None),
-            Err(ImportError::File { error, report }) => (*report, Some(error)),
-            Err(ImportError::Store(error)) => return Err(error.into()),
-        };
-        self.tell(&input.name, report, refused.as_ref(), out)
+        upload.take(input, out, |reader, progress| {
+            promoflow.import(reader, &options, progress)
+        })
     }
 
     fn options(&self, promoflow: &Promoflow) -> Result<ImportOptions, Failure> {
@@ -105,14 +80,9 @@ impl Import {
             }
             None => None,
         };
-        let format = match self.format {
-            Some(FormatName::Csv) => Some(Format::Csv),
-            Some(FormatName::Json) => Some(Format::Json),
-            None => Format::of_path(self.file.as_ref()),
-        };
         Ok(ImportOptions {
             upload: UploadOptions {
-                format,
+                format: format_of(self.format, &self.file),
                 code_type: self.code_type.clone(),
                 discount: self.discount,
                 expires,
@@ -124,106 +94,4 @@ impl Import {
             dry_run: self.dry_run,
         })
     }
-
-    fn tell(
-        &self,
-        file: &str,
-        mut report: ImportReport,
-        refused: Option<&UploadError>,
-        out: &mut Out,
-    ) -> Done {
-        // Some are found while reading, others while storing.
-        report.errors.sort_by_key(|error| error.line);
-        if out.is_json() {
-            report.errors.extend(refused.map(|error| RowError {
-                line: error.line().unwrap_or_default(),
-                field: error.field().to_owned(),
-                message: error.to_string(),
-            }));
-            out.json(&report)?;
-        } else {
-            self.tell_counts(file, &report, out)?;
-            out.flush()?;
-            tell_rows(file, &report);
-        }
-        if self.strict && (report.rejected > 0 || refused.is_some()) {
-            tell_error(
-                "nothing went in: with --strict every row must be good",
-                Some("correct the rows, or leave --strict out"),
-            );
-        }
-        match refused {
-            Some(error) => {
-                tell_error(format_args!("{file}: {error}"), None);
-                Ok(match error {
-                    UploadError::Unreadable { .. } | UploadError::Spool(_) => Status::Failed,
-                    _ => Status::Refused,
-                })
-            }
-            None if report.rejected > 0 => Ok(Status::Refused),
-            None => Ok(Status::Done),
-        }
-    }
-
-    fn tell_counts(&self, file: &str, report: &ImportReport, out: &mut Out) -> io::Result<()> {
-        let ImportReport {
-            inserted,
-            updated,
-            unchanged,
-            rejected,
-            ..
-        } = report;
-        if inserted + updated + unchanged == 0 {
-            let rows = count(*rejected, "row", "rows");
-            return out.line(format_args!("{file}: nothing imported, {rows} rejected."));
-        }
-        let verb = match self.dry_run {
-            true => "Would import",
-            false => "Imported",
-        };
-        out.line(format_args!(
-            "{verb} {file}: {inserted} inserted, {updated} updated, {unchanged} unchanged, \
-             {rejected} rejected."
-        ))
-    }
-}
-
-fn tell_rows(file: &str, report: &ImportReport) {
-    for error in report.errors.iter().take(MOST_TOLD) {
-        let field = match error.field.as_str() {
-            "" => String::new(),
-            field => format!("{field}: "),
-        };
-        tell_error(
-            format_args!("{file}:{}: {field}{}", error.line, error.message),
-            None,
-        );
-    }
-    if report.errors.len() > MOST_TOLD {
-        let more = report.errors.len() - MOST_TOLD;
-        tell_error(
-            format_args!("and {}", count(more as u64, "error more", "errors more")),
-            Some("--json lists the first thousand"),
-        );
-    }
-}
-
-/// A bar for a file, a counter for a stream; neither where nobody watches.
-fn progress_bar(size: Option<u64>) -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let (bar, template) = match size {
-        Some(size) => (
-            ProgressBar::new(size),
-            "{bar:30} {percent:>3} %  {msg}, {eta} to go",
-        ),
-        None => (ProgressBar::new_spinner(), "{spinner} {msg}"),
-    };
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
-    }
-    bar.set_draw_target(ProgressDrawTarget::stderr());
-    bar.enable_steady_tick(Duration::from_millis(200));
-    bar
 }

@@ -2,12 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::header::{Column, shorten};
-use super::{Row, UploadError, UploadOptions};
+use super::UploadOptions;
+use super::header::{Column, HEADER, hint};
 use crate::clock::Timestamp;
-use crate::pool::{
-    Calendar, DEFAULT_TYPE, MAX_CODE_CHARS, MAX_DISCOUNT, MAX_TYPE_CHARS, NewCode, RowError,
-};
+use crate::pool::{Calendar, DEFAULT_TYPE, MAX_CODE_CHARS, MAX_DISCOUNT, MAX_TYPE_CHARS, NewCode};
+use crate::upload::{Table, UploadError, Value, shorten};
 
 /// Dates repeat from row to row and cost more to read than the rest of the row. So many
 /// different ones are remembered; beyond, the memory is emptied.
@@ -16,109 +15,21 @@ const DATES: usize = 1024;
 /// The longest date that is remembered: to the nanosecond and with an offset.
 const DATE_BYTES: usize = 40;
 
-/// An object may hold any number of keys that are none, and the first few tell enough.
-const MOST_ERRORS: usize = 20;
-
-/// What is stated besides the code: by a row, by the call around it, or by the options.
+/// What is stated: by a row, by the call around it, or by the options.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Stated {
+pub(in crate::pool) struct Stated {
+    code: Option<String>,
     code_type: Option<String>,
     discount: Option<u8>,
     expires: Option<Timestamp>,
     in_use: Option<bool>,
 }
 
-impl Stated {
-    /// Whether nothing is left to state.
-    pub(super) fn is_complete(&self) -> bool {
-        self.code_type.is_some()
-            && self.discount.is_some()
-            && self.expires.is_some()
-            && self.in_use.is_some()
-    }
-
-    /// What this leaves open is taken from the other.
-    pub(super) fn or(self, other: &Stated) -> Stated {
-        Stated {
-            code_type: self.code_type.or_else(|| other.code_type.clone()),
-            discount: self.discount.or(other.discount),
-            expires: self.expires.or(other.expires),
-            in_use: self.in_use.or(other.in_use),
-        }
-    }
-}
-
-/// A row in the making.
-#[derive(Debug)]
-pub(super) struct Draft {
-    line: u64,
-    code: Option<String>,
-    stated: Stated,
-    errors: Vec<RowError>,
-}
-
-impl Draft {
-    /// A row of which nothing is known but its line.
-    pub(super) fn new(line: u64) -> Draft {
-        Draft {
-            line,
-            code: None,
-            stated: Stated::default(),
-            errors: Vec::new(),
-        }
-    }
-
-    /// Notes that a field, or the row where it is empty, is at fault.
-    pub(super) fn reject(&mut self, field: &str, message: String) {
-        if self.errors.len() < MOST_ERRORS {
-            self.errors.push(RowError {
-                line: self.line,
-                field: field.to_owned(),
-                message,
-            });
-        }
-    }
-
-    /// The row, with what it leaves open filled in.
-    pub(super) fn finish(mut self, fill: &Stated) -> Row {
-        if self.code.is_none() && self.errors.is_empty() {
-            self.reject(
-                Column::Code.name(),
-                "there is no code; expected one".to_owned(),
-            );
-        }
-        match self.code {
-            Some(code) if self.errors.is_empty() => {
-                let stated = self.stated.or(fill);
-                Row::Accepted(NewCode {
-                    line: self.line,
-                    code,
-                    code_type: stated.code_type,
-                    discount: stated.discount,
-                    expires: stated.expires,
-                    in_use: stated.in_use,
-                })
-            }
-            _ => Row::Rejected(self.errors),
-        }
-    }
-
-    /// What was stated so far.
-    pub(super) fn stated(&self) -> &Stated {
-        &self.stated
-    }
-
-    /// What is at fault so far.
-    pub(super) fn errors(&self) -> &[RowError] {
-        &self.errors
-    }
-}
-
 /// Reads values, and knows what the options fill in.
-pub(super) struct Judge {
+pub(in crate::pool) struct Judge {
     calendar: Calendar,
     dates: HashMap<String, Timestamp>,
-    pub(super) fill: Stated,
+    fill: Stated,
 }
 
 impl Judge {
@@ -135,6 +46,7 @@ impl Judge {
             read_discount(&discount.to_string()).map_err(fault(Column::Discount))?;
         }
         let fill = Stated {
+            code: None,
             code_type: fill_type.map_err(fault(Column::Type))?,
             discount: options.discount,
             expires: options.expires,
@@ -145,25 +57,6 @@ impl Judge {
             dates: HashMap::new(),
             fill,
         })
-    }
-
-    /// Reads the text of a field into a row; an empty one states the default. The spaces around
-    /// it are already gone.
-    pub(super) fn read(&mut self, draft: &mut Draft, column: Column, text: &str) {
-        let read = match column {
-            Column::Code => read_code(text).map(|code| draft.code = Some(code)),
-            Column::ExpirationDate => self
-                .read_date(text)
-                .map(|date| draft.stated.expires = Some(date)),
-            Column::Discount => {
-                read_discount(text).map(|discount| draft.stated.discount = Some(discount))
-            }
-            Column::Type => read_type(text).map(|name| draft.stated.code_type = Some(name)),
-            Column::InUse => read_in_use(text).map(|in_use| draft.stated.in_use = Some(in_use)),
-        };
-        if let Err(message) = read {
-            draft.reject(column.name(), message);
-        }
     }
 
     fn read_date(&mut self, text: &str) -> Result<Timestamp, String> {
@@ -193,6 +86,137 @@ impl Judge {
             self.dates.insert(text.to_owned(), date);
         }
         Ok(date)
+    }
+}
+
+impl Table for Judge {
+    type Column = Column;
+    type Stated = Stated;
+    type Row = NewCode;
+
+    const ROWS: &'static str = "promocodes";
+    const HEADER: &'static str = HEADER;
+    const OR_ELSE: &'static str = ", or codes alone, one a line";
+    const ITEM: &'static str = "a code; expected a text in quotes or an object";
+
+    fn column(&self, name: &str) -> Option<Column> {
+        Column::named(name)
+    }
+
+    fn heading(&self, text: &str) -> Option<Column> {
+        Column::heading(text)
+    }
+
+    fn hint(&self, name: &str, others: &[&'static str]) -> String {
+        hint(name, others)
+    }
+
+    fn name(column: &Column) -> &str {
+        column.name()
+    }
+
+    /// A lone cell is a code already.
+    fn headless(&self, cells: &[&str]) -> Option<Vec<Option<Column>>> {
+        let mut columns = vec![None; cells.len()];
+        let mut values = (0..cells.len()).filter(|at| !cells[*at].is_empty());
+        let (Some(only), None) = (values.next(), values.next()) else {
+            return None;
+        };
+        columns[only] = Some(Column::Code);
+        Some(columns)
+    }
+
+    fn lacks(&self, columns: &[Option<Column>], header: &str) -> Option<(String, String)> {
+        let message = || {
+            format!("there is no `code` column in `{header}`; expected a header such as {HEADER}")
+        };
+        (!columns.contains(&Some(Column::Code))).then(|| ("code".to_owned(), message()))
+    }
+
+    fn alone(&self) -> Option<Column> {
+        Some(Column::Code)
+    }
+
+    fn is_common(column: &Column) -> bool {
+        *column != Column::Code
+    }
+
+    fn is_complete(stated: &Stated) -> bool {
+        stated.code_type.is_some()
+            && stated.discount.is_some()
+            && stated.expires.is_some()
+            && stated.in_use.is_some()
+    }
+
+    fn fill(&self) -> &Stated {
+        &self.fill
+    }
+
+    fn or(stated: Stated, other: &Stated) -> Stated {
+        Stated {
+            code: stated.code,
+            code_type: stated.code_type.or_else(|| other.code_type.clone()),
+            discount: stated.discount.or(other.discount),
+            expires: stated.expires.or(other.expires),
+            in_use: stated.in_use.or(other.in_use),
+        }
+    }
+
+    /// An empty text states the default.
+    fn read(&mut self, stated: &mut Stated, column: &Column, text: &str) -> Result<(), String> {
+        match column {
+            Column::Code => stated.code = Some(read_code(text)?),
+            Column::ExpirationDate => stated.expires = Some(self.read_date(text)?),
+            Column::Discount => stated.discount = Some(read_discount(text)?),
+            Column::Type => stated.code_type = Some(read_type(text)?),
+            Column::InUse => stated.in_use = Some(read_in_use(text)?),
+        }
+        Ok(())
+    }
+
+    fn read_value(
+        &mut self,
+        stated: &mut Stated,
+        column: &Column,
+        value: &Value<'_>,
+    ) -> Result<(), String> {
+        let is_text = matches!(column, Column::Code | Column::Type);
+        match value {
+            Value::Text(text) => self.read(stated, column, text.trim()),
+            Value::Word(word) if !is_text => self.read(stated, column, word),
+            other => {
+                let found = other.described();
+                let expected = if is_text {
+                    "a text in quotes"
+                } else {
+                    "a single value"
+                };
+                Err(format!("found {found}; expected {expected}"))
+            }
+        }
+    }
+
+    fn finish(
+        &self,
+        line: u64,
+        stated: Stated,
+        fill: &Stated,
+    ) -> Result<NewCode, (&'static str, String)> {
+        let stated = Judge::or(stated, fill);
+        match stated.code {
+            Some(code) => Ok(NewCode {
+                line,
+                code,
+                code_type: stated.code_type,
+                discount: stated.discount,
+                expires: stated.expires,
+                in_use: stated.in_use,
+            }),
+            None => Err((
+                Column::Code.name(),
+                "there is no code; expected one".to_owned(),
+            )),
+        }
     }
 }
 

@@ -6,7 +6,10 @@ mod json;
 mod properties;
 
 use super::*;
-use crate::pool::DEFAULT_TYPE;
+use std::path::Path;
+
+use crate::pool::{DEFAULT_TYPE, NewCode};
+use crate::upload::RowError;
 
 /// Midnight at the end of 2026-12-31 in UTC.
 const NEW_YEAR: Timestamp = Timestamp(1_798_761_600_000);

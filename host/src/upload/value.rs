@@ -4,31 +4,55 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::Value as Json;
 
 /// A value, as far as an upload tells values apart.
 #[derive(Debug)]
-pub(super) enum Value<'a> {
+pub(crate) enum Value<'a> {
     /// Not stated.
     Null,
     /// A text in quotes.
     Text(Cow<'a, str>),
     /// A number, `true` or `false`, as written.
     Word(String),
-    /// A list: never what is asked for within a row.
-    List,
+    /// A list.
+    List(Vec<Value<'a>>),
     /// An object: its keys in the order of the file, repeated ones as well.
     Object(Vec<(Cow<'a, str>, Value<'a>)>),
 }
 
 impl Value<'_> {
+    /// A text in quotes.
+    pub(crate) fn as_text(&self) -> Option<&str> {
+        match self {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The same value for those who keep it.
+    pub(crate) fn to_json(&self) -> Json {
+        match self {
+            Value::Null => Json::Null,
+            Value::Text(text) => Json::from(text.as_ref()),
+            // It was read from a number, `true` or `false`, so it reads as one again.
+            Value::Word(word) => serde_json::from_str(word).unwrap_or(Json::Null),
+            Value::List(items) => items.iter().map(Value::to_json).collect(),
+            Value::Object(members) => members
+                .iter()
+                .map(|(key, value)| (key.as_ref().to_owned(), value.to_json()))
+                .collect(),
+        }
+    }
+
     /// What it is, for messages.
-    pub(super) fn described(&self) -> String {
+    pub(crate) fn described(&self) -> String {
         match self {
             Value::Null => "null".to_owned(),
-            Value::Text(text) => format!("`{}`", super::header::shorten(text)),
-            Value::Word(word) => format!("`{}`", super::header::shorten(word)),
-            Value::List => "a list".to_owned(),
+            Value::Text(text) => format!("`{}`", super::shorten(text)),
+            Value::Word(word) => format!("`{}`", super::shorten(word)),
+            Value::List(_) => "a list".to_owned(),
             Value::Object(_) => "an object".to_owned(),
         }
     }
@@ -83,8 +107,11 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value<'de>, A::Error> {
-        while items.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Value::List)
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Value::List(list))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value<'de>, A::Error> {

@@ -6,10 +6,9 @@
 
 use std::io::Read;
 
-use super::UploadError;
-use super::header::shorten;
 use super::source::{MAX_ROW_BYTES, Source, not_utf8};
 use super::value::Value;
+use super::{UploadError, shorten};
 
 /// Where something begins, both counted from 1, the column in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,27 +5,27 @@ use std::io::Read;
 
 use csv::{ByteRecord, Reader, ReaderBuilder};
 
-use super::fields::{Draft, Judge};
-use super::header::{Column, Layout, delimiter, layout, shorten, trim};
+use super::header::{Layout, delimiter, layout, trim};
 use super::source::{MAX_ROW_BYTES, Source, not_utf8};
-use super::{Row, UploadError};
+use super::table::{Draft, Table};
+use super::{Row, UploadError, shorten};
 
 /// The rows of a CSV file.
-pub(super) struct CsvRows<R: Read> {
+pub(super) struct CsvRows<R: Read, T: Table> {
     reader: Reader<Source<R>>,
     record: ByteRecord,
     /// The record is the first row of a file without a header, and not yet handed out.
     pending: bool,
     line: u64,
-    columns: Vec<Option<Column>>,
-    judge: Judge,
+    columns: Vec<Option<T::Column>>,
+    table: T,
 }
 
-impl<R: Read> CsvRows<R> {
+impl<R: Read, T: Table> CsvRows<R, T> {
     /// Reads the first line.
-    pub(super) fn open(source: Source<R>, judge: Judge) -> Result<CsvRows<R>, UploadError> {
+    pub(super) fn open(source: Source<R>, table: T) -> Result<CsvRows<R, T>, UploadError> {
         let reader = ReaderBuilder::new()
-            .delimiter(delimiter(source.head()))
+            .delimiter(delimiter(&table, source.head()))
             .has_headers(false)
             // A row with too few or too many fields is refused alone, not the file.
             .flexible(true)
@@ -37,14 +37,14 @@ impl<R: Read> CsvRows<R> {
             pending: false,
             line: 0,
             columns: Vec::new(),
-            judge,
+            table,
         };
         if rows.read_record()? {
             let cells = rows.record.iter().map(text);
             let Layout {
                 columns,
                 has_header,
-            } = layout(rows.line, cells)?;
+            } = layout(&rows.table, rows.line, cells)?;
             rows.columns = columns;
             rows.pending = !has_header;
         }
@@ -52,7 +52,7 @@ impl<R: Read> CsvRows<R> {
     }
 
     /// The next row.
-    pub(super) fn next_row(&mut self) -> Result<Option<Row>, UploadError> {
+    pub(super) fn next_row(&mut self) -> Result<Option<Row<T::Row>>, UploadError> {
         if !std::mem::take(&mut self.pending) && !self.read_record()? {
             return Ok(None);
         }
@@ -63,12 +63,12 @@ impl<R: Read> CsvRows<R> {
             let message =
                 format!("found {found} field{s}, expected {expected} as in the first line");
             draft.reject("", message);
-            return Ok(Some(draft.finish(&self.judge.fill)));
+            return Ok(Some(draft.finish(&self.table, self.table.fill())));
         }
         for (column, cell) in self.columns.iter().zip(&self.record) {
             let value = trim(text(cell));
             match column {
-                Some(column) => self.judge.read(&mut draft, *column, value),
+                Some(column) => draft.read(&mut self.table, column, value),
                 None if value.is_empty() => {}
                 None => {
                     let value = shorten(value);
@@ -81,7 +81,7 @@ impl<R: Read> CsvRows<R> {
                 }
             }
         }
-        Ok(Some(draft.finish(&self.judge.fill)))
+        Ok(Some(draft.finish(&self.table, self.table.fill())))
     }
 
     /// Reads the next record that is not blank, and checks that it is UTF-8; false at the end.

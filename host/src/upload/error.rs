@@ -27,7 +27,7 @@ pub enum UploadError {
         /// What is wrong and what is expected.
         message: String,
     },
-    /// The file is not JSON from here on, or holds something else than codes.
+    /// The file is not JSON from here on, or holds something else than rows.
     #[error("line {line}, column {column}: {message}")]
     Json {
         /// The line, counted from 1.
@@ -37,7 +37,7 @@ pub enum UploadError {
         /// What is wrong and what is expected.
         message: String,
     },
-    /// A key of a call `{"promocodes": […], …}`, which would hold for all of its codes.
+    /// A key of a call such as `{"promocodes": […], …}`, which would hold for all of its rows.
     #[error("line {line}: {message}; correct the call and upload it again")]
     Call {
         /// The line that it stands on.
@@ -58,7 +58,7 @@ pub enum UploadError {
         /// How long it may be.
         limit: usize,
     },
-    /// A fill of the [`UploadOptions`](super::UploadOptions) that no code may have.
+    /// A value to fill in that no row may have.
     #[error("the {field} to fill in: {message}")]
     Fill {
         /// The field, named as in an upload.
@@ -74,7 +74,7 @@ pub enum UploadError {
         /// The reader's own error.
         source: io::Error,
     },
-    /// Codes wait in a temporary file for attributes that stand after them, and it failed.
+    /// Rows wait in a temporary file for attributes that stand after them, and it failed.
     #[error(
         "the codes before the attributes could not be kept in a temporary file ({0}); \
          write the attributes before `promocodes`, or make room in the temporary folder"

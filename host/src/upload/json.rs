@@ -1,28 +1,24 @@
-//! Rows out of JSON, in all the shapes that uploads have: an array of codes or of objects, a
-//! call whose attributes hold for all of its codes, and objects one after another.
+//! Rows out of JSON, in all the shapes that uploads have: an array of texts or of objects, a
+//! call whose attributes hold for all of its rows, and objects one after another.
 
 use std::io::Read;
 
-use super::fields::{Draft, Judge, Stated};
-use super::header::{Column, hint, shorten};
 use super::skeleton::{Skeleton, parse};
 use super::source::Source;
 use super::spool::{Replay, Spool};
+use super::table::{Draft, Table};
 use super::value::Value;
-use super::{Row, UploadError};
-
-/// The key of a call's codes.
-const CODES: &str = "promocodes";
+use super::{Row, UploadError, shorten};
 
 /// The rows of a JSON file.
-pub(super) struct JsonRows<R> {
+pub(super) struct JsonRows<R, T: Table> {
     skeleton: Skeleton<R>,
-    judge: Judge,
-    state: State,
+    table: T,
+    state: State<T>,
 }
 
 /// What is read next.
-enum State {
+enum State<T: Table> {
     /// The first value of the file.
     Start,
     /// An object, after another one, or the end.
@@ -30,40 +26,39 @@ enum State {
     /// An item of an array: the file's, or that of a call whose attributes are all known.
     Items {
         first: bool,
-        call: Option<Box<Object>>,
-        fill: Stated,
+        call: Option<Box<Object<T>>>,
+        fill: T::Stated,
     },
     /// A row of a call that was put aside until its attributes were known.
-    Replay(Replay, Stated),
+    Replay(Replay, T::Stated),
     /// Nothing but blanks.
     End,
 }
 
-/// An object of the file that has begun: a row, or a call once its codes are seen.
-struct Object {
-    draft: Draft,
-    seen: Vec<Column>,
+/// An object of the file that has begun: a row, or a call once its rows are seen.
+struct Object<T: Table> {
+    draft: Draft<T>,
     /// A member was seen: a comma stands before the next.
     first: bool,
     is_call: bool,
-    /// The call's codes, where they came before the attributes.
+    /// The call's rows, where they came before the attributes.
     spool: Option<Spool>,
     /// The line of the member that was last read.
     line: u64,
 }
 
-impl<R: Read> JsonRows<R> {
+impl<R: Read, T: Table> JsonRows<R, T> {
     /// Begins at the beginning.
-    pub(super) fn new(source: Source<R>, judge: Judge) -> JsonRows<R> {
+    pub(super) fn new(source: Source<R>, table: T) -> JsonRows<R, T> {
         JsonRows {
             skeleton: Skeleton::new(source),
-            judge,
+            table,
             state: State::Start,
         }
     }
 
     /// The next row.
-    pub(super) fn next_row(&mut self) -> Result<Option<Row>, UploadError> {
+    pub(super) fn next_row(&mut self) -> Result<Option<Row<T::Row>>, UploadError> {
         loop {
             match &mut self.state {
                 State::Start | State::Objects => {
@@ -79,7 +74,7 @@ impl<R: Read> JsonRows<R> {
                         }
                     } else if byte == b'[' && matches!(self.state, State::Start) {
                         self.skeleton.expect(byte)?;
-                        let fill = self.judge.fill.clone();
+                        let fill = self.table.fill().clone();
                         self.state = State::Items {
                             first: true,
                             call: None,
@@ -95,7 +90,7 @@ impl<R: Read> JsonRows<R> {
                     if self.skeleton.next_item(first, b']')? {
                         let (place, text) = self.skeleton.text()?;
                         let value = parse(place, text)?;
-                        return Ok(Some(read_row(&mut self.judge, place.line, &value, fill)));
+                        return Ok(Some(read_row(&mut self.table, place.line, &value, fill)));
                     }
                     match call.take() {
                         // A call whose attributes are known gives no row of its own.
@@ -106,7 +101,7 @@ impl<R: Read> JsonRows<R> {
                 State::Replay(replay, fill) => match replay.next()? {
                     Some((place, text)) => {
                         let value = parse(place, text)?;
-                        return Ok(Some(read_row(&mut self.judge, place.line, &value, fill)));
+                        return Ok(Some(read_row(&mut self.table, place.line, &value, fill)));
                     }
                     None => self.state = State::Objects,
                 },
@@ -120,16 +115,19 @@ impl<R: Read> JsonRows<R> {
         }
     }
 
-    /// Reads an object to its end, or to the codes of a call if they can be handed out at once.
-    fn read_object(&mut self, mut object: Box<Object>) -> Result<Option<Row>, UploadError> {
+    /// Reads an object to its end, or to the rows of a call if they can be handed out at once.
+    fn read_object(
+        &mut self,
+        mut object: Box<Object<T>>,
+    ) -> Result<Option<Row<T::Row>>, UploadError> {
         while self.skeleton.next_item(&mut object.first, b'}')? {
             let (place, key) = self.skeleton.key()?;
             object.line = place.line;
-            if key == CODES {
+            if key == T::ROWS {
                 object.begin_call()?;
                 self.skeleton.expect(b'[')?;
                 let stated = object.draft.stated();
-                if stated.is_complete() {
+                if T::is_complete(stated) {
                     let (fill, call) = (stated.clone(), Some(object));
                     self.state = State::Items {
                         first: true,
@@ -143,24 +141,17 @@ impl<R: Read> JsonRows<R> {
             }
             let (place, text) = self.skeleton.text()?;
             let value = parse(place, text)?;
-            read_member(
-                &mut self.judge,
-                &mut object.draft,
-                &mut object.seen,
-                &key,
-                &value,
-                &[CODES],
-            );
+            read_member(&mut self.table, &mut object.draft, &key, &value, &[T::ROWS]);
             if object.is_call {
                 object.check_call()?;
             }
         }
         self.state = State::Objects;
         if !object.is_call {
-            return Ok(Some(object.draft.finish(&self.judge.fill)));
+            return Ok(Some(object.draft.finish(&self.table, self.table.fill())));
         }
         if let Some(spool) = object.spool {
-            let fill = object.draft.stated().clone().or(&self.judge.fill);
+            let fill = T::or(object.draft.stated().clone(), self.table.fill());
             self.state = State::Replay(spool.replay()?, fill);
         }
         Ok(None)
@@ -178,11 +169,10 @@ impl<R: Read> JsonRows<R> {
     }
 }
 
-impl Object {
-    fn new(line: u64) -> Object {
+impl<T: Table> Object<T> {
+    fn new(line: u64) -> Object<T> {
         Object {
             draft: Draft::new(line),
-            seen: Vec::new(),
             first: true,
             is_call: false,
             spool: None,
@@ -190,26 +180,29 @@ impl Object {
         }
     }
 
-    /// The key of a call's codes was seen: what came before it must suit a call.
+    /// The key of a call's rows was seen: what came before it must suit a call.
     fn begin_call(&mut self) -> Result<(), UploadError> {
         if self.is_call {
-            return Err(self.fault(
-                CODES,
-                "`promocodes` stands twice; make two calls of it".to_owned(),
-            ));
+            let message = format!("`{}` stands twice; make two calls of it", T::ROWS);
+            return Err(self.fault(T::ROWS, message));
         }
         self.is_call = true;
         self.check_call()
     }
 
-    /// An attribute at fault is no row's, and a call has no code of its own.
+    /// An attribute at fault is no row's, and what is one row's cannot be the call's.
     fn check_call(&self) -> Result<(), UploadError> {
         if let Some(error) = self.draft.errors().first() {
             return Err(self.fault(&error.field, error.message.clone()));
         }
-        if self.seen.contains(&Column::Code) {
-            let message = "`code` stands beside `promocodes`; put the code among the others";
-            return Err(self.fault(Column::Code.name(), message.to_owned()));
+        let mut own = self.draft.seen().iter();
+        if let Some(column) = own.find(|column| !T::is_common(column)) {
+            let name = T::name(column);
+            let message = format!(
+                "`{name}` stands beside `{}`; put it among the others",
+                T::ROWS
+            );
+            return Err(self.fault(name, message));
         }
         Ok(())
     }
@@ -223,60 +216,43 @@ impl Object {
     }
 }
 
-/// Judges an item of an array: a code alone, or an object.
-fn read_row(judge: &mut Judge, line: u64, value: &Value<'_>, fill: &Stated) -> Row {
+/// Judges an item of an array: a text alone, or an object.
+fn read_row<T: Table>(
+    table: &mut T,
+    line: u64,
+    value: &Value<'_>,
+    fill: &T::Stated,
+) -> Row<T::Row> {
     let mut draft = Draft::new(line);
-    match value {
-        Value::Text(code) => judge.read(&mut draft, Column::Code, code.trim()),
-        Value::Object(members) => {
-            let mut seen = Vec::with_capacity(members.len().min(8));
+    match (value, table.alone()) {
+        (Value::Text(text), Some(column)) => draft.read(table, &column, text.trim()),
+        (Value::Object(members), _) => {
             for (key, value) in members {
-                read_member(judge, &mut draft, &mut seen, key, value, &[]);
+                read_member(table, &mut draft, key, value, &[]);
             }
         }
-        other => {
+        (other, _) => {
             let found = other.described();
-            draft.reject(
-                "",
-                format!("{found} is not a code; expected a text in quotes or an object"),
-            );
+            draft.reject("", format!("{found} is not {}", T::ITEM));
         }
     }
-    draft.finish(fill)
+    draft.finish(table, fill)
 }
 
-/// Judges a key and its value; null states nothing.
-fn read_member(
-    judge: &mut Judge,
-    draft: &mut Draft,
-    seen: &mut Vec<Column>,
+/// Judges a key and its value.
+fn read_member<T: Table>(
+    table: &mut T,
+    draft: &mut Draft<T>,
     key: &str,
     value: &Value<'_>,
     other_keys: &[&'static str],
 ) {
-    let Some(column) = Column::named(key) else {
-        let short = shorten(key);
-        let message = format!("`{short}` is not a field; {}", hint(key, other_keys));
-        return draft.reject(&short, message);
-    };
-    if seen.contains(&column) {
-        let name = column.name();
-        return draft.reject(name, format!("`{name}` stands twice; keep one of them"));
-    }
-    seen.push(column);
-    let is_text = matches!(column, Column::Code | Column::Type);
-    match value {
-        Value::Null => {}
-        Value::Text(text) => judge.read(draft, column, text.trim()),
-        Value::Word(word) if !is_text => judge.read(draft, column, word),
-        other => {
-            let found = other.described();
-            let expected = if is_text {
-                "a text in quotes"
-            } else {
-                "a single value"
-            };
-            draft.reject(column.name(), format!("found {found}; expected {expected}"));
+    match table.column(key) {
+        Some(column) => draft.read_value(table, column, value),
+        None => {
+            let short = shorten(key);
+            let message = format!("`{short}` is not a field; {}", table.hint(key, other_keys));
+            draft.reject(&short, message);
         }
     }
 }

@@ -1,0 +1,162 @@
+//! Rows on their way into the store: read ahead on a thread of their own, stored in batches.
+
+use std::io::Read;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread;
+
+use serde::Serialize;
+use thiserror::Error;
+
+use super::{Reader, Row, RowError, Table, UploadError};
+use crate::store::StoreError;
+
+/// Batches that wait between the one that is read and the one that is stored.
+const AHEAD: usize = 0;
+/// Errors that a report keeps; the others are counted.
+const MOST_ERRORS: usize = 1_000;
+
+/// How much is stored at once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BatchSize<Row> {
+    /// Rows at the most.
+    pub(crate) rows: usize,
+    /// Bytes at the most, so that memory stays bounded whatever the rows hold.
+    pub(crate) bytes: usize,
+    /// What a row counts.
+    pub(crate) weigh: fn(&Row) -> usize,
+}
+
+/// Rows that are stored at once.
+pub(crate) struct Batch<Row> {
+    /// Those that may be.
+    pub(crate) good: Vec<Row>,
+    /// Why others may not.
+    pub(crate) bad: Vec<Vec<RowError>>,
+}
+
+/// What became of an upload.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ImportReport {
+    /// What is new.
+    pub inserted: u64,
+    /// What was known, and of which something changed.
+    pub updated: u64,
+    /// What was as the row says, or may not be changed.
+    pub unchanged: u64,
+    /// Rows that were refused.
+    pub rejected: u64,
+    /// Why, for the first thousand errors.
+    pub errors: Vec<RowError>,
+}
+
+impl ImportReport {
+    /// Counts a row that is refused.
+    pub(crate) fn reject(&mut self, errors: Vec<RowError>) {
+        self.rejected += 1;
+        let room = MOST_ERRORS.saturating_sub(self.errors.len());
+        self.errors.extend(errors.into_iter().take(room));
+    }
+
+    /// Rows that were taken in all.
+    pub(crate) fn rows(&self) -> u64 {
+        self.inserted + self.updated + self.unchanged + self.rejected
+    }
+
+    /// Nothing of it went in.
+    pub(crate) fn undo(&mut self) {
+        (self.inserted, self.updated, self.unchanged) = (0, 0, 0);
+    }
+}
+
+/// Why an upload was ended.
+#[derive(Debug, Error)]
+pub enum ImportError {
+    /// The file cannot be read on. `report` tells what of it went in before.
+    #[error("{error}")]
+    File {
+        /// What is wrong with the file.
+        error: UploadError,
+        /// What went in.
+        report: Box<ImportReport>,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What the reading thread hands over.
+enum ReadAhead<Row> {
+    Rows(Batch<Row>),
+    Failed(UploadError),
+}
+
+/// Reads an upload and gives its rows to `take`, batch by batch. The answer is what is wrong with
+/// the file, where it could not be read to its end.
+pub(crate) fn in_batches<R: Read, T: Table>(
+    open: impl FnOnce() -> Result<Reader<R, T>, UploadError> + Send,
+    size: BatchSize<T::Row>,
+    mut take: impl FnMut(Batch<T::Row>) -> Result<(), StoreError>,
+) -> Result<Option<UploadError>, StoreError>
+where
+    T::Row: Send,
+{
+    thread::scope(|scope| {
+        let (batches, read) = sync_channel(AHEAD);
+        scope.spawn(move || read_all(open, size, &batches));
+        while let Ok(next) = read.recv() {
+            match next {
+                ReadAhead::Rows(batch) => take(batch)?,
+                ReadAhead::Failed(error) => return Ok(Some(error)),
+            }
+        }
+        Ok(None)
+    })
+}
+
+fn read_all<R: Read, T: Table>(
+    open: impl FnOnce() -> Result<Reader<R, T>, UploadError>,
+    size: BatchSize<T::Row>,
+    batches: &SyncSender<ReadAhead<T::Row>>,
+) {
+    let mut good = Vec::with_capacity(size.rows);
+    let mut bad = Vec::new();
+    let mut bytes = 0;
+    let mut failed = None;
+    match open() {
+        Ok(mut upload) => loop {
+            match upload.next_row() {
+                Ok(Some(Row::Accepted(row))) => {
+                    bytes += (size.weigh)(&row);
+                    good.push(row);
+                }
+                Ok(Some(Row::Rejected(errors))) => bad.push(errors),
+                Ok(None) => break,
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            }
+            if good.len() + bad.len() >= size.rows || bytes >= size.bytes {
+                bytes = 0;
+                let rows = ReadAhead::Rows(Batch {
+                    good: std::mem::replace(&mut good, Vec::with_capacity(size.rows)),
+                    bad: std::mem::take(&mut bad),
+                });
+                if batches.send(rows).is_err() {
+                    // Whoever stores has given up.
+                    return;
+                }
+            }
+        },
+        Err(error) => failed = Some(error),
+    }
+    let rest = [
+        Some(ReadAhead::Rows(Batch { good, bad })),
+        failed.map(ReadAhead::Failed),
+    ];
+    for last in rest.into_iter().flatten() {
+        if batches.send(last).is_err() {
+            return;
+        }
+    }
+}
