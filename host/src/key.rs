@@ -29,6 +29,8 @@ pub enum Scope {
     Codes,
     /// To send events.
     Events,
+    /// To change and look at contacts.
+    Contacts,
     /// To change and look at workflows, messages, runs and deliveries.
     Workflows,
     /// To look at everything but keys.
@@ -39,22 +41,30 @@ pub enum Scope {
 
 impl Scope {
     /// All of them.
-    pub const ALL: [Scope; 5] = [
+    pub const ALL: [Scope; 6] = [
         Scope::Codes,
         Scope::Events,
+        Scope::Contacts,
         Scope::Workflows,
         Scope::Read,
         Scope::Admin,
     ];
 
     /// What a key allows where nothing is said: all but to manage keys.
-    pub const USUAL: [Scope; 4] = [Scope::Codes, Scope::Events, Scope::Workflows, Scope::Read];
+    pub const USUAL: [Scope; 5] = [
+        Scope::Codes,
+        Scope::Events,
+        Scope::Contacts,
+        Scope::Workflows,
+        Scope::Read,
+    ];
 
     /// As people write it.
     pub fn name(self) -> &'static str {
         match self {
             Scope::Codes => "codes",
             Scope::Events => "events",
+            Scope::Contacts => "contacts",
             Scope::Workflows => "workflows",
             Scope::Read => "read",
             Scope::Admin => "admin",
@@ -70,7 +80,7 @@ impl fmt::Display for Scope {
 
 /// A text that names no scope.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a scope; expected codes, events, workflows, read or admin")]
+#[error("`{0}` is not a scope; expected codes, events, contacts, workflows, read or admin")]
 pub struct ParseScopeError(String);
 
 impl FromStr for Scope {

@@ -53,6 +53,7 @@
 //! | [`pool`] | promo codes: uploads, what a claim asks for, dates |
 //! | [`upload`] | files of rows: CSV and JSON in constant memory |
 //! | [`event`] | what triggers workflows |
+//! | [`contact`] | the people that events are about |
 //! | [`workflow`], [`message`] | what authors write: read, checked, drawn, rendered |
 //! | [`document`] | YAML and JSON with the place of every value; diagnostics |
 //! | [`block`] | WebAssembly components in sandboxes, and the host interfaces they reach |
@@ -76,6 +77,7 @@ pub mod block;
 pub mod channel;
 pub mod clock;
 pub mod config;
+pub mod contact;
 pub mod document;
 pub mod event;
 #[doc(hidden)]

@@ -266,9 +266,72 @@ fn a_workflow_with_mistakes_is_refused_with_places_and_hints() {
 }
 
 #[test]
+fn contacts_are_imported_listed_shown_and_unsubscribed() {
+    let shop = Shop::new();
+    let contacts = "contact,externalId,email,phone,pushToken,language,timeZone,consent.sms,firstName\n\
+                    A-1,7,ann@example.com,+38 050 123-45-67,t1,uk,Europe/Kyiv,no,Ann\n\
+                    ,8,bob@example.com,,,,Mars,,Bob\n\
+                    ,,cat@example.com,,,,,,\n";
+    shop.file("contacts.csv", contacts);
+    let (report, status) = shop.json(&["contact", "import", "contacts.csv", "--dry-run"]);
+    assert_eq!((report[0]["inserted"].as_u64(), status), (Some(2), Some(2)));
+    assert!(!shop.folder.path().join("promoflow.db").exists());
+    let (report, status) = shop.json(&["contact", "import", "contacts.csv", "--strict"]);
+    assert_eq!((report[0]["inserted"].as_u64(), status), (Some(0), Some(2)));
+    assert_eq!(shop.json(&["contact", "list"]), (vec![], Some(0)));
+    let (report, status) = shop.json(&["contact", "import", "contacts.csv"]);
+    assert_eq!(status, Some(2));
+    let told = &report[0];
+    assert_eq!(
+        (&told["inserted"], &told["rejected"]),
+        (&json!(2), &json!(1))
+    );
+    let error = &told["errors"][0];
+    assert_eq!(
+        (&error["line"], &error["field"]),
+        (&json!(3), &json!("timeZone"))
+    );
+
+    let ann = json!({
+        "contact": "A-1", "externalId": "7", "email": "ann@example.com",
+        "phone": "+380501234567", "tokens": { "mobile-push": "t1" },
+        "fields": { "firstName": "Ann" }, "languages": ["uk"], "timeZone": "Europe/Kyiv",
+        "consent": { "sms": false },
+    });
+    for name in ["A-1", "7", "Ann@example.com", "380501234567", "t1"] {
+        assert_eq!(shop.one(&["contact", "show", name]), ann, "{name}");
+    }
+    assert_eq!(shop.run(&["contact", "show", "dan"]).status.code(), Some(1));
+
+    let cat = shop.one(&[
+        "contact",
+        "unsubscribe",
+        "cat@example.com",
+        "--channel",
+        "email",
+    ]);
+    assert_eq!(cat["consent"], json!({ "email": false }));
+    let refused = shop.run(&["contact", "unsubscribe", "A-1", "--channel", "e-mail"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused.stderr).contains("did you mean `email`?"));
+
+    // A listing imports again and changes nothing.
+    let listing = shop.done(&["contact", "list", "--json"]);
+    assert_eq!(listing.lines().count(), 2);
+    shop.file("contacts.jsonl", &listing);
+    let again = shop.one(&["contact", "import", "contacts.jsonl"]);
+    assert_eq!(
+        (&again["unchanged"], &again["updated"]),
+        (&json!(2), &json!(0))
+    );
+    let resubscribed = shop.one(&["contact", "subscribe", "A-1", "--channel", "sms"]);
+    assert_eq!(resubscribed["consent"], json!({ "sms": true }));
+}
+
+#[test]
 fn what_belongs_to_later_releases_is_refused_by_name() {
     let shop = Shop::ready();
-    for args in [&["contact", "list"][..], &["contact", "show", "ann"]] {
+    for args in [&["block", "new", "mine"][..], &["block", "test", "mine"]] {
         let refused = shop.run(args);
         assert_eq!(refused.status.code(), Some(2), "{args:?}");
         assert!(

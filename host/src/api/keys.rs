@@ -26,6 +26,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
 enum ScopeName {
     Codes,
     Events,
+    Contacts,
     Workflows,
     Read,
     Admin,
@@ -36,6 +37,7 @@ impl From<Scope> for ScopeName {
         match scope {
             Scope::Codes => ScopeName::Codes,
             Scope::Events => ScopeName::Events,
+            Scope::Contacts => ScopeName::Contacts,
             Scope::Workflows => ScopeName::Workflows,
             Scope::Read => ScopeName::Read,
             Scope::Admin => ScopeName::Admin,
@@ -48,6 +50,7 @@ impl From<ScopeName> for Scope {
         match name {
             ScopeName::Codes => Scope::Codes,
             ScopeName::Events => Scope::Events,
+            ScopeName::Contacts => Scope::Contacts,
             ScopeName::Workflows => Scope::Workflows,
             ScopeName::Read => Scope::Read,
             ScopeName::Admin => Scope::Admin,

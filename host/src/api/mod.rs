@@ -24,6 +24,7 @@ mod alerts;
 mod blocks;
 mod cloudevents;
 mod codes;
+mod contacts;
 mod events;
 mod files;
 mod gate;
@@ -129,7 +130,7 @@ struct Area {
 }
 
 /// All resources, by what they ask of callers.
-fn areas() -> [Area; 5] {
+fn areas() -> [Area; 6] {
     let area = |routes, scope, rate, remembers| Area {
         routes,
         scope,
@@ -150,6 +151,7 @@ fn areas() -> [Area; 5] {
         // The Idempotency-Key of an event is its id.
         area(events, Scope::Events, Rate::Events, false),
         area(codes, Scope::Codes, Rate::Others, true),
+        area(contacts::router(), Scope::Contacts, Rate::Others, true),
         area(workflows, Scope::Workflows, Rate::Others, true),
         // A secret is shown once, and not remembered.
         area(keys::router(), Scope::Admin, Rate::Others, false),

@@ -20,7 +20,7 @@ pub(super) enum KeyCommand {
     #[command(after_help = "Examples:\n  promoflow key create\n  \
                             promoflow key create --scopes events,read")]
     Create {
-        /// What it allows: codes, events, workflows, read, admin. Without it, all but admin.
+        /// What it allows: codes, events, contacts, workflows, read, admin. Without it, all but admin.
         #[arg(long, value_name = "S,…", value_delimiter = ',')]
         scopes: Vec<Scope>,
     },

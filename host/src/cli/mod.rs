@@ -12,6 +12,7 @@ mod backup;
 mod block;
 mod codes;
 mod config;
+mod contact;
 mod demo;
 mod event;
 mod failure;
@@ -73,6 +74,8 @@ enum Command {
     #[command(subcommand)]
     Event(event::EventCommand),
     #[command(subcommand)]
+    Contact(contact::ContactCommand),
+    #[command(subcommand)]
     Run(run::RunCommand),
     #[command(subcommand)]
     Outbox(outbox::OutboxCommand),
@@ -91,9 +94,6 @@ enum Command {
     Audit(audit::Audit),
     Backup(backup::Backup),
     Restore(restore::Restore),
-    /// Contacts: not part of this release yet.
-    #[command(hide = true)]
-    Contact(args::Rest),
 }
 
 /// Runs the command that the arguments name.
@@ -139,6 +139,7 @@ fn dispatch(command: Command, session: &Session, out: &mut Out) -> Done {
         Command::Message(message) => message.run(session, out),
         Command::Workflow(workflow) => workflow.run(session, out),
         Command::Event(event) => event.run(session, out),
+        Command::Contact(contact) => contact.run(session, out),
         Command::Run(run) => run.run(session, out),
         Command::Outbox(outbox) => outbox.run(session, out),
         Command::Alert(alert) => alert.run(session, out),
@@ -151,7 +152,6 @@ fn dispatch(command: Command, session: &Session, out: &mut Out) -> Done {
         Command::Audit(audit) => audit.run(session, out),
         Command::Backup(backup) => backup.run(session, out),
         Command::Restore(restore) => restore.run(session, out),
-        Command::Contact(_) => Err(Failure::not_yet("`promoflow contact`")),
     }
 }
 

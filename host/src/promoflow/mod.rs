@@ -3,6 +3,7 @@
 mod alerts;
 mod authoring;
 mod builder;
+mod contacts;
 mod observe;
 mod outlook;
 mod running;

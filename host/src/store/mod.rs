@@ -5,10 +5,12 @@
 //! [`sqlite`], embedded. The types in `model` are what crosses the line.
 
 mod committer;
+mod contacts;
 mod model;
 pub mod sqlite;
 
 pub use committer::{Announced, CommitError, Committer};
+pub use contacts::{ContactOutcome, ContactSession, ContactStore};
 pub use model::*;
 
 use std::collections::HashMap;
@@ -54,7 +56,7 @@ pub enum StoreError {
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
 /// Where all state lives. One store is shared by all threads of a process.
-pub trait Store: Send + Sync {
+pub trait Store: ContactStore + Send + Sync {
     /// The calendar of the installation: UTC unless it was set.
     fn calendar(&self) -> Result<Calendar>;
 

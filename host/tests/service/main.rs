@@ -7,6 +7,7 @@
 mod alerts;
 mod cloudevents;
 mod configured;
+mod contacts;
 mod ending;
 mod events;
 mod examples;

@@ -15,6 +15,7 @@ mod catalog;
 mod census;
 mod codes;
 mod commit;
+mod contacts;
 mod deliveries;
 mod history;
 mod keys;

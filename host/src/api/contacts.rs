@@ -1,0 +1,315 @@
+//! Contacts.
+
+use std::collections::BTreeMap;
+use std::io::Cursor;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Api;
+use super::page;
+use super::problem::{Fault, Kind, Problem};
+use super::request::{Params, Place, json, media_type, must_be, whole};
+use super::upload::{file_problem, rejected};
+use crate::contact::{AddressKind, Contact, ContactOptions, Name};
+use crate::message::ChannelKind;
+use crate::upload::{Format, ImportError, ImportReport};
+
+/// Where contacts stand.
+const PATH: &str = "/api/v1/contacts";
+
+pub(super) fn router() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(list, import))
+        .routes(routes!(one))
+        .routes(routes!(unsubscribe))
+        .routes(routes!(subscribe))
+}
+
+/// A contact.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Contact)]
+#[serde(rename_all = "camelCase")]
+struct ContactJson {
+    /// Its id.
+    contact: String,
+    /// The id that another system has for it.
+    external_id: Option<String>,
+    /// Its email address.
+    email: Option<String>,
+    /// Its phone number.
+    phone: Option<String>,
+    /// Its tokens, by channel.
+    #[schema(example = json!({ "mobile-push": "f3a1" }))]
+    tokens: BTreeMap<&'static str, String>,
+    /// What else is known, by name.
+    #[schema(value_type = Object, example = json!({ "firstName": "Ann" }))]
+    fields: Map<String, Value>,
+    /// The languages that it reads, the best first.
+    #[schema(example = json!(["uk", "en"]))]
+    languages: Vec<String>,
+    /// Where its clock is.
+    #[schema(example = "Europe/Kyiv")]
+    time_zone: Option<String>,
+    /// Whether it may be written to, by channel; a channel that is missing: nothing was said.
+    #[schema(example = json!({ "email": true }))]
+    consent: BTreeMap<&'static str, bool>,
+}
+
+impl From<Contact> for ContactJson {
+    fn from(contact: Contact) -> ContactJson {
+        let address = |kind| contact.addresses.get(&kind).cloned();
+        let tokens = AddressKind::TOKENS
+            .into_iter()
+            .filter_map(|kind| Some((kind.name(), address(kind)?)));
+        let consent = contact.consent.iter();
+        ContactJson {
+            email: address(AddressKind::Email),
+            phone: address(AddressKind::Phone),
+            tokens: tokens.collect(),
+            consent: consent
+                .map(|(channel, given)| (channel.name(), *given))
+                .collect(),
+            time_zone: contact.time_zone.map(|zone| zone.name().to_owned()),
+            contact: contact.id,
+            external_id: contact.external_id,
+            fields: contact.fields,
+            languages: contact.languages,
+        }
+    }
+}
+
+/// Which contacts.
+#[derive(Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Choice {
+    /// Contacts of a page, 100 unless given.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<usize>,
+    /// The contact after which the page begins, as the `Link` of the page before has it.
+    after: Option<String>,
+}
+
+/// List contacts, in the order in which they came.
+#[utoipa::path(get, path = "/api/v1/contacts", tag = "contacts", params(Choice),
+    responses((status = 200, description = "A page of contacts.", body = Vec<ContactJson>,
+        headers(("Link" = String, description = "The next page, while there is one.")))))]
+async fn list(State(api): State<Api>, Params(choice): Params<Choice>) -> Result<Response, Problem> {
+    let limit = page::limit(choice.limit)?;
+    let rows = api
+        .call(move |promoflow| Ok(promoflow.contacts_after(choice.after.as_deref(), limit + 1)?))
+        .await?;
+    let key = |contact: &Contact| contact.id.clone();
+    let query = [page::asked(limit)];
+    Ok(page::page(
+        PATH,
+        &query,
+        limit,
+        rows,
+        key,
+        ContactJson::from,
+    ))
+}
+
+/// How to take contacts.
+#[derive(Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct How {
+    /// All or nothing: with one bad row, no row goes in.
+    strict: Option<bool>,
+    /// Rows may undo that somebody has unsubscribed; otherwise they leave that as it is.
+    resubscribe: Option<bool>,
+}
+
+/// What became of the rows.
+#[derive(Serialize, ToSchema)]
+struct Imported {
+    /// Contacts that are new.
+    inserted: u64,
+    /// Contacts of which something changed.
+    updated: u64,
+    /// Contacts that were as the row says.
+    unchanged: u64,
+    /// Rows that were refused.
+    rejected: u64,
+    /// Why, for the first thousand of them.
+    errors: Vec<Fault>,
+}
+
+/// Make and change contacts.
+///
+/// The body is a list of objects as a listing has them, `{"contacts": […]}`, or a CSV file. A row
+/// updates the contact that it tells by its id, its external id or an address, and makes one
+/// where there is none; what it leaves out stays. A key that is none of a contact's own is a
+/// field of that name. Good rows go in, and the answer tells the others.
+#[utoipa::path(post, path = "/api/v1/contacts", tag = "contacts", params(How),
+    request_body(content((Value = "application/json"), (String = "text/csv"))),
+    responses((status = 200, description = "What became of the rows.", body = Imported)))]
+async fn import(
+    State(api): State<Api>,
+    Params(how): Params<How>,
+    request: Request,
+) -> Result<Json<Imported>, Problem> {
+    let (parts, body) = request.into_parts();
+    must_be(
+        &parts.headers,
+        &["application/json", "text/csv", "text/plain"],
+    )?;
+    let format = match media_type(&parts.headers).as_deref() {
+        Some("text/csv" | "text/plain") => Format::Csv,
+        _ => Format::Json,
+    };
+    let (limit, pause) = (api.limits.json_upload_bytes, api.limits.body_pause);
+    let body = whole(body, limit, pause).await?;
+    let options = ContactOptions {
+        format: Some(format),
+        strict: how.strict.unwrap_or(false),
+        resubscribe: how.resubscribe.unwrap_or(false),
+        dry_run: false,
+    };
+    let report = api
+        .call(move |promoflow| {
+            let imported = promoflow.import_contacts(Cursor::new(body), options, &mut |_| ());
+            imported.map_err(|error| match error {
+                ImportError::File { error, .. } => file_problem(&error),
+                ImportError::Store(error) => error.into(),
+            })
+        })
+        .await?;
+    let ImportReport {
+        inserted,
+        updated,
+        unchanged,
+        ..
+    } = report;
+    if inserted + updated + unchanged == 0 && report.rejected > 0 {
+        return Err(rejected(&report, "no row was taken"));
+    }
+    Ok(Json(Imported {
+        inserted,
+        updated,
+        unchanged,
+        rejected: report.rejected,
+        errors: report.errors.iter().map(Fault::from).collect(),
+    }))
+}
+
+/// Show a contact.
+#[utoipa::path(get, path = "/api/v1/contacts/{contact}", tag = "contacts",
+    params(("contact" = String, Path,
+        description = "Its id, or else its external id, email address, phone number or token.")),
+    responses((status = 200, description = "The contact.", body = ContactJson)))]
+async fn one(
+    State(api): State<Api>,
+    Place(id): Place<String>,
+) -> Result<Json<ContactJson>, Problem> {
+    api.call(move |promoflow| Ok(Json(find(promoflow, &id)?.into())))
+        .await
+}
+
+fn find(promoflow: &crate::Promoflow, id: &str) -> Result<Contact, Problem> {
+    promoflow
+        .contact(Name::Any(id.to_owned()))?
+        .ok_or_else(|| Problem::unknown("contact", id))
+}
+
+/// Channels.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Channels {
+    /// Their names; all where it is missing.
+    #[schema(example = json!(["email"]))]
+    channels: Option<Vec<ChannelName>>,
+}
+
+/// How a message reaches an address.
+#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+enum ChannelName {
+    Email,
+    Sms,
+    Viber,
+    MobilePush,
+    WebPush,
+    Telegram,
+}
+
+impl From<ChannelName> for ChannelKind {
+    fn from(name: ChannelName) -> ChannelKind {
+        match name {
+            ChannelName::Email => ChannelKind::Email,
+            ChannelName::Sms => ChannelKind::Sms,
+            ChannelName::Viber => ChannelKind::Viber,
+            ChannelName::MobilePush => ChannelKind::MobilePush,
+            ChannelName::WebPush => ChannelKind::WebPush,
+            ChannelName::Telegram => ChannelKind::Telegram,
+        }
+    }
+}
+
+/// Note that a contact is not to be written to.
+///
+/// What waits in the outbox for it is called off when it is due.
+#[utoipa::path(post, path = "/api/v1/contacts/{contact}/unsubscribe", tag = "contacts",
+    params(("contact" = String, Path,
+        description = "Its id, or else its external id, email address, phone number or token.")),
+    request_body = Channels,
+    responses((status = 200, description = "The contact as it is now.", body = ContactJson)))]
+async fn unsubscribe(
+    State(api): State<Api>,
+    Place(id): Place<String>,
+    request: Request,
+) -> Result<Json<ContactJson>, Problem> {
+    consent(api, id, request, false).await
+}
+
+/// Note that a contact wants to be written to.
+#[utoipa::path(post, path = "/api/v1/contacts/{contact}/subscribe", tag = "contacts",
+    params(("contact" = String, Path,
+        description = "Its id, or else its external id, email address, phone number or token.")),
+    request_body = Channels,
+    responses((status = 200, description = "The contact as it is now.", body = ContactJson)))]
+async fn subscribe(
+    State(api): State<Api>,
+    Place(id): Place<String>,
+    request: Request,
+) -> Result<Json<ContactJson>, Problem> {
+    consent(api, id, request, true).await
+}
+
+async fn consent(
+    api: Api,
+    id: String,
+    request: Request,
+    given: bool,
+) -> Result<Json<ContactJson>, Problem> {
+    let (parts, body) = request.into_parts();
+    must_be(&parts.headers, &["application/json"])?;
+    let Channels { channels } = json(&api.body(body).await?)?;
+    let channels: Vec<ChannelKind> = match channels {
+        Some(names) if names.is_empty() => {
+            let detail = "channels: none is named; leave it out for all of them";
+            return Err(Problem::new(Kind::InvalidRequest, detail).field("channels"));
+        }
+        Some(names) => names.into_iter().map(ChannelKind::from).collect(),
+        None => ChannelKind::ALL.to_vec(),
+    };
+    api.call(move |promoflow| {
+        let known = find(promoflow, &id)?.id;
+        let contact = match given {
+            true => promoflow.subscribe(&known, &channels)?,
+            false => promoflow.unsubscribe(&known, &channels)?,
+        };
+        let contact = contact.ok_or_else(|| Problem::unknown("contact", &id))?;
+        Ok(Json(contact.into()))
+    })
+    .await
+}

@@ -1,0 +1,117 @@
+//! Uploading contacts.
+
+use std::io::Read;
+
+use super::{NewContact, rows};
+use crate::clock::Timestamp;
+use crate::store::{ContactOutcome, ContactSession, Store, StoreError};
+use crate::upload::{Batch, BatchSize, Format, ImportError, ImportReport, RowError, in_batches};
+
+/// Contacts that are committed at once. Events wait behind a batch for some tenths of a second.
+const BATCH: usize = 5_000;
+/// Bytes of a batch at the most.
+const BATCH_BYTES: usize = 4 << 20;
+
+/// How to upload contacts.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ContactOptions {
+    /// The file's format; told from its first character where `None`.
+    pub format: Option<Format>,
+    /// All or nothing: one bad row, and no row goes in.
+    pub strict: bool,
+    /// Says what would happen, and changes nothing.
+    pub dry_run: bool,
+    /// Rows may undo that somebody has unsubscribed. Otherwise they leave it so.
+    pub resubscribe: bool,
+}
+
+/// Uploads a file; `watch` is told how many rows were taken in all.
+pub fn import(
+    store: &dyn Store,
+    now: Timestamp,
+    reader: impl Read + Send,
+    options: ContactOptions,
+    watch: &mut dyn FnMut(u64),
+) -> Result<ImportReport, ImportError> {
+    let atomic = options.strict || options.dry_run;
+    let mut session = store.begin_contacts(atomic, options.resubscribe, now)?;
+    let mut report = ImportReport::default();
+    let size = BatchSize {
+        rows: BATCH,
+        bytes: BATCH_BYTES,
+        weigh,
+    };
+    let taken = in_batches(
+        || rows::open(reader, options.format),
+        size,
+        |batch| {
+            store_batch(&mut *session, batch, &mut report)?;
+            watch(report.rows());
+            Ok(())
+        },
+    );
+    let failed = match taken {
+        Ok(failed) => failed,
+        Err(error) => {
+            session.roll_back()?;
+            return Err(error.into());
+        }
+    };
+    let refused = options.strict && (report.rejected > 0 || failed.is_some());
+    if options.dry_run || refused {
+        session.roll_back()?;
+        if refused && !options.dry_run {
+            report.undo();
+        }
+    } else {
+        session.finish()?;
+    }
+    match failed {
+        Some(error) => Err(ImportError::File {
+            error,
+            report: Box::new(report),
+        }),
+        None => Ok(report),
+    }
+}
+
+/// About the bytes that a row takes.
+fn weigh(row: &NewContact) -> usize {
+    let addresses: usize = row.addresses.values().map(String::len).sum();
+    let fields = row.fields.iter().map(|(name, value)| {
+        let value = match value {
+            serde_json::Value::String(text) => text.len(),
+            other => other.to_string().len(),
+        };
+        name.len() + value
+    });
+    100 + addresses + fields.sum::<usize>()
+}
+
+fn store_batch(
+    session: &mut dyn ContactSession,
+    batch: Batch<NewContact>,
+    report: &mut ImportReport,
+) -> Result<(), StoreError> {
+    for errors in batch.bad {
+        report.reject(errors);
+    }
+    if batch.good.is_empty() {
+        return Ok(());
+    }
+    for (row, outcome) in batch.good.iter().zip(session.batch(&batch.good)?) {
+        match outcome {
+            ContactOutcome::Inserted => report.inserted += 1,
+            ContactOutcome::Updated => report.updated += 1,
+            ContactOutcome::Unchanged => report.unchanged += 1,
+            ContactOutcome::Clashes { contact } => report.reject(vec![RowError {
+                line: row.line,
+                field: "externalId".to_owned(),
+                message: format!(
+                    "contact `{contact}` has this external id already; give it to one of the two"
+                ),
+            }]),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! The directory of contacts.
+
+use std::io::Read;
+use std::ops::ControlFlow;
+
+use anyhow::Result;
+
+use super::Promoflow;
+use crate::contact::{self, Contact, ContactOptions, Name};
+use crate::message::ChannelKind;
+use crate::store::ContactStore;
+use crate::upload::{ImportError, ImportReport};
+
+impl Promoflow {
+    /// Uploads contacts. `progress` is told how many rows were taken in all.
+    pub fn import_contacts(
+        &self,
+        reader: impl Read + Send,
+        options: ContactOptions,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<ImportReport, ImportError> {
+        contact::import(&*self.store, self.now(), reader, options, progress)
+    }
+
+    /// Gives each contact to `visit`, in the order in which they came.
+    pub fn contacts(&self, mut visit: impl FnMut(Contact) -> ControlFlow<()>) -> Result<()> {
+        Ok(self.store.contacts(None, &mut visit)?)
+    }
+
+    /// Up to so many contacts after the one of that id, in the same order.
+    pub fn contacts_after(&self, after: Option<&str>, limit: usize) -> Result<Vec<Contact>> {
+        let mut contacts = Vec::new();
+        if limit > 0 {
+            self.store.contacts(after, &mut |contact| {
+                contacts.push(contact);
+                match contacts.len() < limit {
+                    true => ControlFlow::Continue(()),
+                    false => ControlFlow::Break(()),
+                }
+            })?;
+        }
+        Ok(contacts)
+    }
+
+    /// The contact of that name.
+    pub fn contact(&self, name: Name) -> Result<Option<Contact>> {
+        Ok(self.store.contact(name)?)
+    }
+
+    /// Notes that a contact has unsubscribed from channels; the contact as it is then, `None`
+    /// where there is none of that id.
+    pub fn unsubscribe(&self, id: &str, channels: &[ChannelKind]) -> Result<Option<Contact>> {
+        Ok(self.store.set_consent(id, channels, false, self.now())?)
+    }
+
+    /// Notes that a contact wants to be written to over channels.
+    pub fn subscribe(&self, id: &str, channels: &[ChannelKind]) -> Result<Option<Contact>> {
+        Ok(self.store.set_consent(id, channels, true, self.now())?)
+    }
+}

@@ -1,0 +1,69 @@
+//! What the store keeps of contacts.
+
+use std::ops::ControlFlow;
+
+use super::Result;
+use crate::clock::Timestamp;
+use crate::contact::{Contact, Name, NewContact};
+use crate::message::ChannelKind;
+
+/// The directory of contacts; a part of every [`Store`](super::Store).
+pub trait ContactStore {
+    /// The contact of that name.
+    fn contact(&self, name: Name) -> Result<Option<Contact>>;
+
+    /// Gives each contact after that one to `visit`, in the order in which they came.
+    fn contacts(
+        &self,
+        after: Option<&str>,
+        visit: &mut dyn FnMut(Contact) -> ControlFlow<()>,
+    ) -> Result<()>;
+
+    /// Begins an upload of contacts. `atomic`: all of it is one transaction; `resubscribe`: rows
+    /// may undo that somebody has unsubscribed.
+    fn begin_contacts<'s>(
+        &'s self,
+        atomic: bool,
+        resubscribe: bool,
+        at: Timestamp,
+    ) -> Result<Box<dyn ContactSession + 's>>;
+
+    /// Notes that a contact may, or may not, be written to over these channels; the contact as it
+    /// is then, `None` where there is none of that id.
+    fn set_consent(
+        &self,
+        id: &str,
+        channels: &[ChannelKind],
+        given: bool,
+        at: Timestamp,
+    ) -> Result<Option<Contact>>;
+}
+
+/// An upload of contacts on its way: batches go in one after another.
+pub trait ContactSession {
+    /// Takes a batch of rows; the answers are in their order.
+    fn batch(&mut self, rows: &[NewContact]) -> Result<Vec<ContactOutcome>>;
+
+    /// Ends the upload and makes what it took durable. A session that is dropped instead leaves
+    /// what its committed batches took, or nothing where it is atomic.
+    fn finish(self: Box<Self>) -> Result<()>;
+
+    /// Ends the upload and takes nothing of it; for atomic ones.
+    fn roll_back(self: Box<Self>) -> Result<()>;
+}
+
+/// What became of a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ContactOutcome {
+    /// It is a new contact.
+    Inserted,
+    /// Something of a contact has changed.
+    Updated,
+    /// The contact is as the row says.
+    Unchanged,
+    /// The row's external id is another contact's.
+    Clashes {
+        /// Its id.
+        contact: String,
+    },
+}

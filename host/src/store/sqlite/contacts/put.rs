@@ -1,0 +1,217 @@
+//! Contacts: putting in what rows and events state.
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::{Map, Value};
+
+use super::{ContactRow, find_row, load};
+use crate::clock::Timestamp;
+use crate::contact::{Contact, Name, NewContact};
+use crate::message::ChannelKind;
+use crate::store::ContactOutcome;
+use crate::store::sqlite::{Result, damaged};
+
+/// The contact that a row or an event is about: by the first thing that it says of who it is.
+///
+/// An id or an external id that nobody has is a new contact's; an address is that of a contact
+/// which has no other id than is stated.
+fn whose(connection: &Connection, new: &NewContact) -> Result<Option<ContactRow>> {
+    if let Some(id) = &new.id {
+        return find_row(connection, &Name::Id(id.clone()));
+    }
+    if let Some(id) = &new.external_id
+        && let Some(row) = find_row(connection, &Name::ExternalId(id.clone()))?
+    {
+        return Ok(Some(row));
+    }
+    for (kind, address) in &new.addresses {
+        let row = connection
+            .prepare_cached(
+                "SELECT contact.row FROM contact_address JOIN contact ON row = contact
+                 WHERE kind = ?1 AND key = ?2 AND (?3 IS NULL OR external_id IS NULL)
+                 ORDER BY contact.row LIMIT 1",
+            )?
+            .query_row(
+                params![kind.name(), kind.key(address), new.external_id],
+                |row| row.get(0),
+            )
+            .optional()?;
+        if row.is_some() {
+            return Ok(row);
+        }
+    }
+    Ok(None)
+}
+
+/// Puts in what a row or an event states. `resubscribe`: it may undo that somebody unsubscribed.
+pub(super) fn put(
+    connection: &Connection,
+    new: &NewContact,
+    resubscribe: bool,
+    at: Timestamp,
+) -> Result<ContactOutcome> {
+    let row = whose(connection, new)?;
+    if let Some(id) = &new.external_id
+        && let Some(other) = find_row(connection, &Name::ExternalId(id.clone()))?
+        && Some(other) != row
+    {
+        let contact = connection
+            .prepare_cached("SELECT id FROM contact WHERE row = ?1")?
+            .query_row([other], |row| row.get(0))?;
+        return Ok(ContactOutcome::Clashes { contact });
+    }
+    let Some(row) = row else {
+        let row = insert(connection, new, at)?;
+        put_addresses(connection, row, new)?;
+        put_consent(connection, row, new, true, at)?;
+        return Ok(ContactOutcome::Inserted);
+    };
+    let mut changed = update(connection, row, new)?;
+    changed |= put_addresses(connection, row, new)?;
+    changed |= put_consent(connection, row, new, resubscribe, at)?;
+    Ok(match changed {
+        true => ContactOutcome::Updated,
+        false => ContactOutcome::Unchanged,
+    })
+}
+
+fn insert(connection: &Connection, new: &NewContact, at: Timestamp) -> Result<ContactRow> {
+    let next: i64 = connection
+        .prepare_cached("SELECT coalesce(max(row), 0) + 1 FROM contact")?
+        .query_row([], |row| row.get(0))?;
+    let id = match &new.id {
+        Some(id) => id.clone(),
+        None => {
+            // Somebody may have given this number to another one.
+            let mut number = next;
+            loop {
+                let id = number.to_string();
+                if find_row(connection, &Name::Id(id.clone()))?.is_none() {
+                    break id;
+                }
+                number += 1;
+            }
+        }
+    };
+    connection
+        .prepare_cached(
+            "INSERT INTO contact (row, id, external_id, fields, languages, time_zone, at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![
+            next,
+            id,
+            new.external_id,
+            text_of(&new.fields)?,
+            text_of(new.languages.as_deref().unwrap_or_default())?,
+            new.time_zone.map(|zone| zone.name()),
+            at.0,
+        ])?;
+    Ok(next)
+}
+
+fn update(connection: &Connection, row: ContactRow, new: &NewContact) -> Result<bool> {
+    if new.external_id.is_none()
+        && new.fields.is_empty()
+        && new.languages.is_none()
+        && new.time_zone.is_none()
+    {
+        return Ok(false);
+    }
+    let fields: String = connection
+        .prepare_cached("SELECT fields FROM contact WHERE row = ?1")?
+        .query_row([row], |row| row.get(0))?;
+    let mut merged: Map<String, Value> = serde_json::from_str(&fields)
+        .map_err(|error| damaged(format!("the fields of contact row {row}"), error))?;
+    for (name, value) in &new.fields {
+        merged.insert(name.clone(), value.clone());
+    }
+    let languages = match &new.languages {
+        Some(languages) => Some(text_of(languages)?),
+        None => None,
+    };
+    let changed = connection
+        .prepare_cached(
+            "UPDATE contact SET external_id = coalesce(?2, external_id), fields = ?3,
+                 languages = coalesce(?4, languages), time_zone = coalesce(?5, time_zone)
+             WHERE row = ?1 AND (external_id IS NOT coalesce(?2, external_id) OR fields <> ?3
+                 OR languages <> coalesce(?4, languages)
+                 OR time_zone IS NOT coalesce(?5, time_zone))",
+        )?
+        .execute(params![
+            row,
+            new.external_id,
+            text_of(&merged)?,
+            languages,
+            new.time_zone.map(|zone| zone.name()),
+        ])?;
+    Ok(changed > 0)
+}
+
+fn put_addresses(connection: &Connection, row: ContactRow, new: &NewContact) -> Result<bool> {
+    let mut changed = false;
+    for (kind, address) in &new.addresses {
+        changed |= connection
+            .prepare_cached(
+                "INSERT INTO contact_address (contact, kind, address, key) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT DO UPDATE SET address = excluded.address, key = excluded.key
+                 WHERE address <> excluded.address",
+            )?
+            .execute(params![row, kind.name(), address, kind.key(address)])?
+            > 0;
+    }
+    Ok(changed)
+}
+
+fn put_consent(
+    connection: &Connection,
+    row: ContactRow,
+    new: &NewContact,
+    resubscribe: bool,
+    at: Timestamp,
+) -> Result<bool> {
+    let mut changed = false;
+    for (channel, given) in &new.consent {
+        changed |= consent(connection, row, *channel, *given, resubscribe, at)?;
+    }
+    Ok(changed)
+}
+
+/// Notes what a contact said. Without `resubscribe` it does not take back that it unsubscribed.
+fn consent(
+    connection: &Connection,
+    row: ContactRow,
+    channel: ChannelKind,
+    given: bool,
+    resubscribe: bool,
+    at: Timestamp,
+) -> Result<bool> {
+    let changed = connection
+        .prepare_cached(
+            "INSERT INTO consent (contact, channel, given, at) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT DO UPDATE SET given = excluded.given, at = excluded.at
+             WHERE given <> excluded.given AND (?5 OR NOT excluded.given)",
+        )?
+        .execute(params![row, channel.name(), given, at.0, resubscribe])?;
+    Ok(changed > 0)
+}
+
+/// Notes what a contact said of these channels, by its id.
+pub(super) fn set_consent(
+    connection: &Connection,
+    id: &str,
+    channels: &[ChannelKind],
+    given: bool,
+    at: Timestamp,
+) -> Result<Option<Contact>> {
+    let Some(row) = find_row(connection, &Name::Id(id.to_owned()))? else {
+        return Ok(None);
+    };
+    for channel in channels {
+        consent(connection, row, *channel, given, true, at)?;
+    }
+    load(connection, row)
+}
+
+fn text_of<T: serde::Serialize + ?Sized>(value: &T) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| damaged("what a contact is to hold", error))
+}

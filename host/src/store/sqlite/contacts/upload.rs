@@ -1,0 +1,77 @@
+//! Uploads of contacts: batches of rows, each a transaction, or all of them one.
+
+use std::sync::MutexGuard;
+
+use super::put;
+use crate::clock::Timestamp;
+use crate::contact::NewContact;
+use crate::store::sqlite::{Result, SqliteStore, Writer};
+use crate::store::{ContactOutcome, ContactSession};
+
+/// An upload of contacts into a SQLite file.
+pub(super) struct Session<'s> {
+    store: &'s SqliteStore,
+    resubscribe: bool,
+    at: Timestamp,
+    /// The writer with its open transaction, where the upload is all or nothing.
+    open: Option<MutexGuard<'s, Writer>>,
+}
+
+pub(super) fn begin(
+    store: &SqliteStore,
+    atomic: bool,
+    resubscribe: bool,
+    at: Timestamp,
+) -> Result<Box<dyn ContactSession + '_>> {
+    let open = match atomic {
+        true => {
+            let writer = store.writer();
+            writer.connection.execute_batch("BEGIN IMMEDIATE")?;
+            Some(writer)
+        }
+        false => None,
+    };
+    Ok(Box::new(Session {
+        store,
+        resubscribe,
+        at,
+        open,
+    }))
+}
+
+impl ContactSession for Session<'_> {
+    fn batch(&mut self, rows: &[NewContact]) -> Result<Vec<ContactOutcome>> {
+        let (resubscribe, at) = (self.resubscribe, self.at);
+        let all = |connection: &rusqlite::Connection| {
+            let one = |row| put::put(connection, row, resubscribe, at);
+            rows.iter().map(one).collect()
+        };
+        match &self.open {
+            Some(writer) => all(&writer.connection),
+            None => self.store.write(|connection, _| all(connection)),
+        }
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<()> {
+        if let Some(writer) = &self.open {
+            writer.connection.execute_batch("COMMIT")?;
+            self.open = None;
+        }
+        Ok(())
+    }
+
+    fn roll_back(self: Box<Self>) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        if let Some(writer) = &self.open
+            && let Err(error) = writer.connection.execute_batch("ROLLBACK")
+        {
+            // SQLite has rolled back by itself then: the next BEGIN tells whether it has not.
+            tracing::debug!(%error, "rolling back an upload of contacts");
+        }
+    }
+}
