@@ -1,10 +1,13 @@
 //! The memory of a block: an arena that is there from the start, then whatever the host allows.
 //!
-//! A run opens a fresh instance for each step, and an instance's first growth costs it more than
-//! all the rest of a small block. So the allocator is given an arena within the memory that the
-//! module starts with, and asks for more only when that is full.
+//! A run opens a fresh instance for each step, clears all its memory after that, and lets most of
+//! them allocate no more than some kilobytes. So the first of it comes from what stack and data
+//! leave of the module's last page, by moving a mark forward: nothing has to be set up for that,
+//! nothing is looked for, and no second page has to be cleared. What does not fit any more goes to
+//! `dlmalloc`, in pages that are asked for.
 
-use std::cell::{Cell, UnsafeCell};
+use std::alloc::Layout;
+use std::cell::Cell;
 use std::ptr;
 
 use dlmalloc::Allocator;
@@ -12,53 +15,82 @@ use dlmalloc::Allocator;
 /// A page of WebAssembly, the unit in which memory is asked for.
 pub(crate) const PAGE: usize = 64 * 1024;
 
-/// Where `dlmalloc` gets memory from: first one arena, then a function that grows memory.
-pub(crate) struct Source<G> {
-    arena: &'static Arena,
-    taken: Cell<bool>,
-    grow: G,
+/// A stretch of memory that is given out from its beginning on. What is given back is used again
+/// only where it was the last.
+pub(crate) struct Arena<A> {
+    stretch: A,
+    used: Cell<usize>,
 }
 
-/// One page of bytes, aligned as the allocator wants its memory. A static of its own: all zeros,
-/// so that it takes no room in the module.
-#[repr(C, align(16))]
-pub(crate) struct Arena(UnsafeCell<[u8; PAGE]>);
-
-// SAFETY: nothing but the address of the bytes is ever taken here.
-unsafe impl Sync for Arena {}
-
-impl Arena {
-    pub(crate) const fn new() -> Self {
-        Self(UnsafeCell::new([0; PAGE]))
-    }
-}
-
-impl<G: Fn(usize) -> Option<*mut u8>> Source<G> {
-    /// `grow` gets a number of pages and returns the first address of so many new, zeroed ones.
+impl<A: Fn() -> (*mut u8, usize)> Arena<A> {
+    /// `stretch` gives the first address and the size in bytes, always the same.
     ///
     /// # Safety
-    /// The arena is given to no other source, and `grow` returns memory that nothing else uses.
-    pub(crate) const unsafe fn new(arena: &'static Arena, grow: G) -> Self {
+    /// Nothing else uses that memory.
+    pub(crate) const unsafe fn new(stretch: A) -> Self {
         Self {
-            arena,
-            taken: Cell::new(false),
-            grow,
+            stretch,
+            used: Cell::new(0),
         }
+    }
+
+    /// Memory of that layout, if there is room.
+    pub(crate) fn take(&self, layout: Layout) -> Option<*mut u8> {
+        let (start, room) = (self.stretch)();
+        let unused = start.wrapping_add(self.used.get());
+        let begin = self.used.get() + unused.align_offset(layout.align());
+        let end = begin.checked_add(layout.size())?;
+        (end <= room).then(|| {
+            self.used.set(end);
+            start.wrapping_add(begin)
+        })
+    }
+
+    /// Whether a block is of this arena.
+    pub(crate) fn holds(&self, block: *mut u8) -> bool {
+        let (start, room) = (self.stretch)();
+        (start..start.wrapping_add(room)).contains(&block)
+    }
+
+    /// Takes a block back.
+    pub(crate) fn give_back(&self, block: *mut u8, layout: Layout) {
+        if let Some(begin) = self.last(block, layout.size()) {
+            self.used.set(begin);
+        }
+    }
+
+    /// Makes a block larger or smaller where it stands, if that can be.
+    pub(crate) fn resize(&self, block: *mut u8, layout: Layout, size: usize) -> bool {
+        let end = self
+            .last(block, layout.size())
+            .and_then(|begin| begin.checked_add(size))
+            .filter(|end| *end <= (self.stretch)().1);
+        if let Some(end) = end {
+            self.used.set(end);
+        }
+        end.is_some() || size <= layout.size()
+    }
+
+    /// Where a block begins, if nothing was given out after it.
+    fn last(&self, block: *mut u8, size: usize) -> Option<usize> {
+        let begin = block as usize - (self.stretch)().0 as usize;
+        (begin + size == self.used.get()).then_some(begin)
     }
 }
 
-// SAFETY: `alloc` hands out the arena at most once and otherwise only what `grow` returned, which
-// is new. Nothing that was handed out is taken back: `free`, `free_part` and `remap` refuse.
-unsafe impl<G: Fn(usize) -> Option<*mut u8> + Send> Allocator for Source<G> {
+/// Where `dlmalloc` gets memory from: a function that gets a number of pages and returns the first
+/// address of so many new, zeroed ones.
+pub(crate) struct Pages<G>(pub(crate) G);
+
+// SAFETY: `alloc` hands out what the function returned, which is new. Nothing that was handed out is
+// taken back: `free`, `free_part` and `remap` refuse.
+unsafe impl<G: Fn(usize) -> Option<*mut u8> + Send> Allocator for Pages<G> {
     fn alloc(&self, size: usize) -> (*mut u8, usize, u32) {
-        if size <= PAGE && !self.taken.replace(true) {
-            return (self.arena.0.get().cast(), PAGE, 0);
-        }
         let pages = size.div_ceil(PAGE);
         let end_of = |start: *mut u8| (start as usize).checked_add(pages * PAGE);
-        match (self.grow)(pages) {
+        match (self.0)(pages) {
+            // The end of memory must be an address, which that of the last possible page is not.
             Some(start) if end_of(start).is_some() => (start, pages * PAGE, 0),
-            // The last page of all ends where addresses do; the allocator needs room behind it.
             _ => (ptr::null_mut(), 0, 0),
         }
     }
@@ -96,112 +128,171 @@ mod global {
 
     use dlmalloc::Dlmalloc;
 
-    use super::{Arena, PAGE, Source};
-
-    static ARENA: Arena = Arena::new();
+    use super::{Arena, PAGE, Pages};
 
     #[global_allocator]
-    static HEAP: Heap = {
-        // SAFETY: this is the one source of the arena, and grown memory is new.
-        let source = unsafe { Source::new(&ARENA, grow as Grow) };
-        Heap(UnsafeCell::new(Dlmalloc::new_with_allocator(source)))
+    static HEAP: Heap = Heap {
+        // SAFETY: this is the one arena, and the linker puts nothing else there.
+        arena: unsafe { Arena::new(rest_of_the_page as Stretch) },
+        rest: UnsafeCell::new(Dlmalloc::new_with_allocator(Pages(grow as Grow))),
     };
 
+    type Stretch = fn() -> (*mut u8, usize);
     type Grow = fn(usize) -> Option<*mut u8>;
 
-    struct Heap(UnsafeCell<Dlmalloc<Source<Grow>>>);
+    struct Heap {
+        arena: Arena<Stretch>,
+        rest: UnsafeCell<Dlmalloc<Pages<Grow>>>,
+    }
 
     // SAFETY: a block has one thread.
     unsafe impl Sync for Heap {}
+
+    unsafe extern "C" {
+        /// The linker puts it behind stack and data.
+        safe static __heap_base: u8;
+    }
+
+    /// From the end of stack and data to the end of the page: the memory begins with as many pages
+    /// as hold those.
+    fn rest_of_the_page() -> (*mut u8, usize) {
+        let start = (&raw const __heap_base).cast_mut();
+        (
+            start,
+            (start as usize).next_multiple_of(PAGE) - start as usize,
+        )
+    }
 
     fn grow(pages: usize) -> Option<*mut u8> {
         let before = memory_grow::<0>(pages);
         (before != usize::MAX).then(|| (before * PAGE) as *mut u8)
     }
 
-    // SAFETY: `dlmalloc` keeps the contract of an allocator. The only reference to it lives for
-    // one call, and no call begins within another: there is one thread, and `grow` allocates
-    // nothing.
+    // SAFETY: the arena gives out each byte once at a time, and `dlmalloc` keeps the contract of an
+    // allocator. The only reference to it lives for one call, and no call begins within another:
+    // there is one thread, and `grow` allocates nothing.
     unsafe impl GlobalAlloc for Heap {
         unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-            // SAFETY: see the impl; the layout is the caller's promise.
-            unsafe { (*self.0.get()).malloc(layout.size(), layout.align()) }
-        }
-
-        unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-            // SAFETY: as in `alloc`.
-            unsafe { (*self.0.get()).calloc(layout.size(), layout.align()) }
+            match self.arena.take(layout) {
+                Some(block) => block,
+                // SAFETY: see the impl; the layout is the caller's promise.
+                None => unsafe { (*self.rest.get()).malloc(layout.size(), layout.align()) },
+            }
         }
 
         unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-            // SAFETY: as in `alloc`; the block is one of this allocator's, by the caller's promise.
-            unsafe { (*self.0.get()).free(block, layout.size(), layout.align()) }
+            match self.arena.holds(block) {
+                true => self.arena.give_back(block, layout),
+                // SAFETY: as in `alloc`; the block is one of `dlmalloc`'s, by the caller's promise.
+                false => unsafe {
+                    (*self.rest.get()).free(block, layout.size(), layout.align());
+                },
+            }
         }
 
         unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-            // SAFETY: as in `dealloc`.
-            unsafe { (*self.0.get()).realloc(block, layout.size(), layout.align(), size) }
+            if !self.arena.holds(block) {
+                // SAFETY: as in `dealloc`.
+                return unsafe {
+                    (*self.rest.get()).realloc(block, layout.size(), layout.align(), size)
+                };
+            }
+            if self.arena.resize(block, layout, size) {
+                return block;
+            }
+            // SAFETY: the caller promises that the size fits the alignment; both blocks are this
+            // allocator's, and hold what is copied.
+            unsafe {
+                let larger = self.alloc(Layout::from_size_align_unchecked(size, layout.align()));
+                if !larger.is_null() {
+                    larger.copy_from_nonoverlapping(block, layout.size());
+                    self.dealloc(block, layout);
+                }
+                larger
+            }
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::alloc::{Layout, alloc_zeroed};
+    use std::alloc::alloc_zeroed;
 
     use super::*;
 
-    /// A source with an arena of its own.
-    fn fresh<G: Fn(usize) -> Option<*mut u8>>(grow: G) -> Source<G> {
-        // SAFETY: the arena is new, and what these tests grow by is never used.
-        unsafe { Source::new(Box::leak(Box::new(Arena::new())), grow) }
+    const ROOM: usize = 4096;
+
+    /// An arena of its own.
+    fn arena() -> Arena<impl Fn() -> (*mut u8, usize)> {
+        let start: *mut u8 = Box::leak(vec![0_u64; ROOM / 8].into_boxed_slice())
+            .as_mut_ptr()
+            .cast();
+        // SAFETY: the memory was leaked for this arena.
+        unsafe { Arena::new(move || (start, ROOM)) }
     }
 
-    fn growing(pages: usize) -> Option<*mut u8> {
-        let layout = Layout::from_size_align(pages * PAGE, PAGE).ok()?;
-        // SAFETY: the layout has a size.
-        let start = unsafe { alloc_zeroed(layout) };
-        (!start.is_null()).then_some(start)
-    }
-
-    #[test]
-    fn the_arena_comes_first_and_once() {
-        let source = fresh(growing);
-        let (first, size, _) = source.alloc(PAGE);
-        assert_eq!(first, source.arena.0.get().cast());
-        assert_eq!((first.align_offset(16), size), (0, PAGE));
-        let (second, size, _) = source.alloc(PAGE + 1);
-        assert_ne!(second, first);
-        assert_eq!(size, 2 * PAGE);
+    fn layout(size: usize, align: usize) -> Layout {
+        Layout::from_size_align(size, align).unwrap()
     }
 
     #[test]
-    fn what_does_not_fit_leaves_the_arena_for_later() {
-        let source = fresh(growing);
-        let (large, ..) = source.alloc(2 * PAGE);
-        let (small, ..) = source.alloc(PAGE);
-        assert_ne!(large, small);
-        assert_eq!(small, source.arena.0.get().cast());
+    fn blocks_are_aligned_and_do_not_overlap() {
+        let arena = arena();
+        let mut end = ptr::null_mut();
+        for (size, align) in [(1, 1), (8, 8), (3, 2), (100, 16), (1, 1), (16, 4)] {
+            let block = arena.take(layout(size, align)).unwrap();
+            assert_eq!(block.align_offset(align), 0);
+            assert!(block >= end && arena.holds(block));
+            end = block.wrapping_add(size);
+        }
     }
 
     #[test]
-    fn says_when_there_is_no_more() {
-        let source = fresh(|_| None);
-        assert!(!source.alloc(1).0.is_null());
-        assert!(source.alloc(1).0.is_null());
-        let source = fresh(|_| Some((usize::MAX - PAGE + 1) as *mut u8));
-        assert!(source.alloc(2 * PAGE).0.is_null());
+    fn what_does_not_fit_is_refused_and_what_does_still_fits() {
+        let arena = arena();
+        let first = arena.take(layout(ROOM - 8, 1)).unwrap();
+        assert_eq!(arena.take(layout(9, 1)), None);
+        assert_eq!(arena.take(layout(usize::MAX / 2, 1)), None);
+        assert!(arena.take(layout(8, 1)).is_some());
+        assert_eq!(arena.take(layout(1, 1)), None);
+        assert!(!arena.holds(first.wrapping_add(ROOM)) && !arena.holds(first.wrapping_sub(1)));
     }
 
     #[test]
-    fn an_allocator_lives_in_the_arena_until_it_is_full() {
+    fn the_last_block_is_used_again_and_grows_where_it_stands() {
+        let arena = arena();
+        let first = arena.take(layout(10, 1)).unwrap();
+        let second = arena.take(layout(10, 1)).unwrap();
+        assert!(arena.resize(second, layout(10, 1), 500));
+        assert!(!arena.resize(second, layout(500, 1), ROOM));
+        assert!(!arena.resize(first, layout(10, 1), 11));
+        assert!(arena.resize(first, layout(10, 1), 9));
+        arena.give_back(first, layout(9, 1));
+        assert_eq!(arena.take(layout(1, 1)), Some(second.wrapping_add(500)));
+        arena.give_back(second.wrapping_add(500), layout(1, 1));
+        arena.give_back(second, layout(500, 1));
+        assert_eq!(arena.take(layout(7, 1)), Some(second));
+    }
+
+    #[test]
+    fn a_refused_growth_gives_no_memory() {
+        let pages = Pages(|_| None);
+        assert!(pages.alloc(2 * PAGE).0.is_null());
+    }
+
+    #[test]
+    fn the_rest_asks_for_whole_pages() {
         thread_local!(static GROWN: Cell<usize> = const { Cell::new(0) });
         fn counting(pages: usize) -> Option<*mut u8> {
             GROWN.set(GROWN.get() + pages);
-            growing(pages)
+            let layout = Layout::from_size_align(pages * PAGE, PAGE).ok()?;
+            // SAFETY: the layout has a size.
+            let start = unsafe { alloc_zeroed(layout) };
+            (!start.is_null()).then_some(start)
         }
 
-        let mut heap = dlmalloc::Dlmalloc::new_with_allocator(fresh(counting));
+        let mut heap =
+            dlmalloc::Dlmalloc::new_with_allocator(Pages(counting as fn(usize) -> Option<*mut u8>));
         let mut blocks = Vec::new();
         for round in 0..200_u8 {
             // SAFETY: size and alignment are those of a layout, and what is written is owned.
@@ -211,16 +302,12 @@ mod tests {
                 block.write_bytes(round, 1000);
                 blocks.push(block);
             }
-            assert_eq!(
-                GROWN.get() > 0,
-                blocks.len() * 1008 > PAGE - 1024,
-                "{round}"
-            );
         }
+        assert!((4..=5).contains(&GROWN.get()), "{}", GROWN.get());
         for (round, block) in (0..200_u8).zip(blocks) {
             // SAFETY: the block was allocated above, with that size and alignment.
             unsafe {
-                assert_eq!([block.read(), block.add(999).read()], [round, round]);
+                assert_eq!([*block, *block.add(999)], [round; 2]);
                 heap.free(block, 1000, 8);
             }
         }
