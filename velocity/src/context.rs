@@ -56,6 +56,11 @@ impl Context {
         self.variables.get(name)
     }
 
+    /// The value of a variable, to change it in its place.
+    pub fn get_mut(&mut self, name: &str) -> Option<&mut Value> {
+        self.variables.get_mut(name)
+    }
+
     pub(crate) fn tool(&self, name: &str) -> Option<Tool> {
         self.tools.then(|| Tool::named(name)).flatten()
     }

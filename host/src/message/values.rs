@@ -37,21 +37,29 @@ impl Values {
     /// The values of a run about that key.
     pub fn new(data: &JsonMap<String, Json>, key: &str) -> Values {
         let mut context = Context::new().with_tools();
-        let mut map = Map::new();
-        for (name, value) in data {
-            let value = Value::from(value.clone());
-            if is_variable(name) {
-                context.set(name.clone(), value.clone());
-            }
-            map.insert(name.clone(), value);
-        }
         context.set(KEY, key);
-        context.set(DATA, map);
-        Values {
+        context.set(DATA, Map::new());
+        let mut values = Values {
             context,
             fields: JsonMap::new(),
             languages: Vec::new(),
             codes: Vec::new(),
+        };
+        for (name, value) in data {
+            values.set(name, value);
+        }
+        values
+    }
+
+    /// Sets one of the run's values.
+    pub fn set(&mut self, name: &str, value: &Json) {
+        let value = Value::from(value.clone());
+        // What stands for all values, or for the event's key, is no value's.
+        if is_variable(name) && name != DATA && name != KEY {
+            self.context.set(name, value.clone());
+        }
+        if let Some(Value::Map(data)) = self.context.get_mut(DATA) {
+            data.insert(name, value);
         }
     }
 
@@ -172,4 +180,29 @@ pub fn check_template(source: &str) -> Result<bool, TemplateFault> {
 pub fn check_part(source: &str) -> Result<bool, TemplateFault> {
     let template = tags::parse(source)?;
     Ok(depends_on_data(&template) || !template.tags().is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn values_that_are_set_later_are_read_and_hide_neither_data_nor_the_key() {
+        let Json::Object(data) = json!({ "name": "Ann", "key": "k", "data": "d" }) else {
+            unreachable!("an object")
+        };
+        let mut values = Values::new(&data, "ann@example.com");
+        for (name, value) in [("name", "Eve"), ("code", "A1"), ("key", "x"), ("data", "x")] {
+            values.set(name, &json!(value));
+        }
+        let template = Template::parse("$name $data.get('name') $code $key $data.get('key')");
+        assert_eq!(
+            values.render(&template.unwrap()).unwrap(),
+            "Eve Eve A1 ann@example.com x"
+        );
+    }
 }

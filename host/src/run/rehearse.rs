@@ -108,7 +108,7 @@ fn one(plan: Arc<Plan>, event: &Event, around: &Surroundings) -> Rehearsed {
         resumed: None,
     };
     for _ in 0..MOST_SEGMENTS {
-        let segment = match execute(&beginning, around) {
+        let segment = match execute(&mut beginning, around) {
             Ok(segment) => segment,
             Err(Contended) => {
                 done.error = Some("it would wait for a code that it holds itself".into());

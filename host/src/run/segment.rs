@@ -12,7 +12,6 @@ use super::step::{Held, Stage, to_value};
 use crate::backoff::Backoff;
 use crate::block::{Call, Outcome, Resumption, StepError, StepHost, Value};
 use crate::clock::{Clock, Timestamp};
-use crate::message::Values;
 use crate::metrics::{CallEnd, Metrics};
 use crate::pool::{Calendar, Lane};
 use crate::store::{Awakened, Resumed, RunId, Segment, SegmentEnd, StepRecord, Store};
@@ -54,8 +53,12 @@ pub(super) struct Surroundings {
 #[derive(Debug)]
 pub(super) struct Contended;
 
-/// Executes a segment. What it staged is in the answer; codes of a discarded one are given back.
-pub(super) fn execute(beginning: &Beginning, around: &Surroundings) -> Result<Segment, Contended> {
+/// Executes a segment, which takes the run's values from its beginning. What it staged is in the
+/// answer; codes of a discarded one are given back.
+pub(super) fn execute(
+    beginning: &mut Beginning,
+    around: &Surroundings,
+) -> Result<Segment, Contended> {
     let mut stage = Box::new(Stage::new(beginning, around));
     let mut records = Vec::new();
     let end = steps(beginning, around, &mut stage, &mut records);
@@ -254,7 +257,6 @@ fn resumption(resumed: &Resumed) -> Resumption {
 }
 
 fn parameters(step: &PlannedStep, stage: &Stage) -> Result<Vec<(String, Value)>, Discarded> {
-    let mut values: Option<Values> = None;
     let mut params = Vec::with_capacity(step.params.len());
     for param in &step.params {
         let value = match &param.value {
@@ -264,7 +266,7 @@ fn parameters(step: &PlannedStep, stage: &Stage) -> Result<Vec<(String, Value)>,
                 templates,
                 kind,
             } => {
-                let values = values.get_or_insert_with(|| stage.values());
+                let values = stage.values();
                 let at = |why: String| {
                     failed(format!(
                         "step `{}`, parameter `{}`: {why}",

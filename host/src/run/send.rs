@@ -80,8 +80,8 @@ struct Making {
 }
 
 impl Making {
-    fn new(stage: &Stage, language: Option<&str>) -> Making {
-        let values = stage.values();
+    fn new(stage: &mut Stage, language: Option<&str>) -> Making {
+        let values = stage.take_values();
         let of_step = language.map(str::to_owned).into_iter();
         Making {
             languages: of_step.chain(values.languages()).collect(),

@@ -1,5 +1,6 @@
 //! The stage: what a segment has staged, and what its blocks may reach.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -31,6 +32,8 @@ const MOST_NAME_CHARS: usize = 100;
 pub(super) struct Stage {
     pub(super) reach: Option<Reach>,
     data: Map<String, Json>,
+    /// The same as templates read them, once one did.
+    values: OnceCell<Values>,
     pub(super) key: String,
     /// The run, once it is stored.
     pub(super) run: Option<RunId>,
@@ -87,7 +90,8 @@ pub(super) struct Notes {
 }
 
 impl Stage {
-    pub(super) fn new(beginning: &Beginning, around: &Surroundings) -> Stage {
+    /// The stage of a segment; it has the values from there.
+    pub(super) fn new(beginning: &mut Beginning, around: &Surroundings) -> Stage {
         Stage {
             reach: Some(Reach {
                 store: Arc::clone(&around.store),
@@ -96,7 +100,7 @@ impl Stage {
                 calendar: around.calendar,
                 plan: Arc::clone(&beginning.plan),
             }),
-            data: beginning.data.clone(),
+            data: std::mem::take(&mut beginning.data),
             key: beginning.key.clone(),
             run: beginning.run.map(|(run, _)| run),
             codes: beginning.codes.clone(),
@@ -110,6 +114,7 @@ impl Stage {
         Stage {
             reach: None,
             data: Map::new(),
+            values: OnceCell::new(),
             key: String::new(),
             run: None,
             codes: Vec::new(),
@@ -160,8 +165,17 @@ impl Stage {
         &self.data
     }
 
-    pub(super) fn values(&self) -> Values {
-        Values::new(&self.data, &self.key)
+    /// The run's values as templates read them. Most steps read some, and few set any: they are made
+    /// once and kept up to date.
+    pub(super) fn values(&self) -> &Values {
+        self.values
+            .get_or_init(|| Values::new(&self.data, &self.key))
+    }
+
+    /// The same, to add to them; whoever asks after that has them made anew.
+    pub(super) fn take_values(&mut self) -> Values {
+        let made = self.values.take();
+        made.unwrap_or_else(|| Values::new(&self.data, &self.key))
     }
 
     pub(super) fn take_notes(&mut self) -> Notes {
@@ -232,6 +246,9 @@ impl StepHost for Stage {
             return Err(SetError::TooLarge(format!(
                 "a run holds at most {MOST_VALUES} values of {MOST_VALUE_BYTES} bytes in all"
             )));
+        }
+        if let Some(values) = self.values.get_mut() {
+            values.set(name, &value);
         }
         self.notes.data.insert(name.to_owned(), value.clone());
         self.data.insert(name.to_owned(), value);

@@ -159,7 +159,7 @@ impl Shared {
             let (workflow, rule) = (plan.workflow, plan.rule.clone());
             let mut segment = None;
             if executes {
-                let beginning = Beginning {
+                let mut beginning = Beginning {
                     plan,
                     run: None,
                     step: 0,
@@ -170,7 +170,7 @@ impl Shared {
                     visits: HashMap::new(),
                     resumed: None,
                 };
-                match execute(&beginning, &self.around) {
+                match execute(&mut beginning, &self.around) {
                     Ok(executed) if clashes(&starts, &executed) => {
                         self.around.leases.give_back(&executed.claims);
                     }
@@ -201,7 +201,7 @@ impl Shared {
                 return self.retry_later(run, announced, format!("{error:#}"));
             }
         };
-        let beginning = Beginning {
+        let mut beginning = Beginning {
             plan,
             run: Some((run.id, run.segment)),
             step: usize::try_from(run.step).unwrap_or(usize::MAX),
@@ -212,7 +212,7 @@ impl Shared {
             visits: run.visits.clone(),
             resumed: run.resumed.clone(),
         };
-        match execute(&beginning, &self.around) {
+        match execute(&mut beginning, &self.around) {
             Ok(segment) => self.hand_in(run, tries, announced, segment),
             Err(Contended) => {
                 self.bring_back(Task::Run(Box::new(run)), tries);
