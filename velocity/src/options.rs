@@ -16,6 +16,10 @@ pub enum Escape {
     /// all of it is escaped when it is printed. What `#define` names is a part of the template:
     /// only the references within are escaped.
     Html,
+    /// In values, every byte that is not a letter, a digit, `-`, `.`, `_` or `~` of ASCII becomes
+    /// `%XX`, so that a value stays one part of a URL. The template's own text stays as it is; what
+    /// is exempt from escaping is that of [`Html`](Escape::Html).
+    Url,
 }
 
 /// How to render: the caps, and the escaping of values.

@@ -38,6 +38,24 @@ fn assert_error(source: &str, line: u32, column: u32, part: &str) {
 }
 
 #[test]
+fn a_value_in_a_url_stays_one_part_of_it() {
+    let context = Context::new().with("to", "../a b?c&d#\u{457}+~");
+    let options = RenderOptions {
+        escape: Escape::Url,
+        ..RenderOptions::default()
+    };
+    let render = |source: &str| {
+        let template = Template::parse(source).expect("a template");
+        template.render_with(&context, &options).expect("rendered")
+    };
+    let escaped = "..%2Fa%20b%3Fc%26d%23%D1%97%2B~";
+    assert_eq!(render("/send?to=$to"), format!("/send?to={escaped}"));
+    assert_eq!(render("#set($x = \"$to\")/$x/"), format!("/{escaped}/"));
+    assert_eq!(render("$to.substring(3)"), "a%20b%3Fc%26d%23%D1%97%2B~");
+    assert_eq!(render("$esc.raw($to)"), "../a b?c&d#\u{457}+~");
+}
+
+#[test]
 fn syntax_errors_say_where_and_what_was_expected() {
     assert_error("a\n#if($x)b", 2, 9, "expected #end for the #if in line 2");
     assert_error("a #end", 1, 3, "no block is open");

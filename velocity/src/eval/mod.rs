@@ -52,7 +52,7 @@ pub(crate) struct Renderer<'c> {
     pub(crate) budget: Budget,
     pub(crate) patterns: Patterns,
     out: String,
-    escape: bool,
+    escape: Escape,
     /// Above 0 within a text that is put together to be a value.
     nested: u32,
     loops: Vec<Rc<Loop>>,
@@ -81,7 +81,7 @@ pub(crate) fn render<'c>(
         patterns: Patterns::default(),
         // Values make a message longer, directives make it shorter.
         out: String::with_capacity(source_length + source_length / 8),
-        escape: options.escape == Escape::Html,
+        escape: options.escape,
         nested: 0,
         loops: Vec::new(),
         lists: Vec::new(),
@@ -259,7 +259,7 @@ impl<'c> Renderer<'c> {
                 Val::Number(crate::number::Number::Int(innermost.index.get() + 1))
             }
             ("velocityHasNext", Some(innermost)) => Val::Bool(innermost.has_next.get()),
-            ("esc", _) if self.escape => Val::Tool(Tool::Escape),
+            ("esc", _) if self.escape != Escape::None => Val::Tool(Tool::Escape),
             _ => self.context.tool(name).map_or(Val::Null, Val::Tool),
         }
     }

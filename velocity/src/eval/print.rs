@@ -2,6 +2,7 @@
 
 use super::Renderer;
 use crate::error::{Error, Pos, Result};
+use crate::options::Escape;
 use crate::runtime::{Text, Val};
 
 /// Deepest nesting of lists and maps that is printed, compared or made.
@@ -29,6 +30,18 @@ pub(crate) fn push_html(text: &str, out: &mut String) {
     out.push_str(text.get(from..).unwrap_or(""));
 }
 
+/// Appends `text` with all but the unreserved characters of RFC 3986 percent-encoded.
+fn push_percent(text: &str, out: &mut String) {
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                out.push(char::from(byte));
+            }
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+}
+
 /// The error for values that are nested too deep.
 pub(crate) fn too_deep(pos: Pos) -> Error {
     Error::new(
@@ -40,19 +53,24 @@ pub(crate) fn too_deep(pos: Pos) -> Error {
 impl<'c> Renderer<'c> {
     /// Prints a value to the output.
     pub(super) fn print(&mut self, value: &Val<'c>, pos: Pos) -> Result<()> {
-        let escape = self.escape && self.nested == 0 && !matches!(value, Val::Markup(_));
-        match value.as_text() {
-            Some(text) if !escape => self.write(text, pos),
+        let exempt = self.nested > 0 || matches!(value, Val::Markup(_));
+        let push = match self.escape {
+            Escape::Html if !exempt => push_html,
+            Escape::Url if !exempt => push_percent,
             _ => {
-                let text = self.text(value, pos)?;
-                if !escape {
-                    return self.write(&text, pos);
-                }
-                self.budget.output(self.out.len() + text.len(), pos)?;
-                push_html(&text, &mut self.out);
-                self.budget.output(self.out.len(), pos)
+                return match value.as_text() {
+                    Some(text) => self.write(text, pos),
+                    None => {
+                        let text = self.text(value, pos)?;
+                        self.write(&text, pos)
+                    }
+                };
             }
-        }
+        };
+        let text = self.text(value, pos)?;
+        self.budget.output(self.out.len() + text.len(), pos)?;
+        push(&text, &mut self.out);
+        self.budget.output(self.out.len(), pos)
     }
 
     /// The text of a value: Java's `toString()`.
