@@ -4,14 +4,14 @@ use clap::{Args, Subcommand};
 use promoflow::Promoflow;
 use promoflow::document::{MAX_FILE_BYTES, did_you_mean};
 use promoflow::event::{Event, MAX_EVENT_BYTES};
-use promoflow::message::{Content, Message, Prepared, SCHEMA, Values};
+use promoflow::message::{Content, Line, Message, Prepared, SCHEMA, Values, lines};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::failure::{Done, Failure, Status};
 use super::files::{Files, applied_file, schema};
 use super::input;
-use super::output::{BOLD, DIM, Out, tame, tame_line};
+use super::output::{BOLD, DIM, Out};
 use super::session::Session;
 use super::table::Table;
 
@@ -262,40 +262,18 @@ pub(super) fn show_content(
     to: Option<&str>,
     out: &mut Out,
 ) -> std::io::Result<()> {
-    let lines = [
-        ("From", content.from.as_deref()),
-        ("To", to),
-        ("Reply-To", content.reply_to.as_deref()),
-        ("Subject", content.subject.as_deref()),
-        ("Title", content.title.as_deref()),
-    ];
-    for (label, value) in lines {
-        if let Some(value) = value {
-            let label = out.style(BOLD, format_args!("{label}:"));
-            out.line(format_args!("{label} {}", tame_line(value)))?;
+    for line in lines(content, to) {
+        match line {
+            Line::Header(name, value) => {
+                let name = out.style(BOLD, format_args!("{name}:"));
+                out.line(format_args!("{name} {value}"))?;
+            }
+            Line::Text(text) => out.line(format_args!("\n{text}"))?,
+            Line::Html(html) => {
+                let rule = out.style(DIM, "--- HTML ---");
+                out.line(format_args!("\n{rule}\n{html}"))?;
+            }
         }
-    }
-    for (name, value) in &content.headers {
-        let label = out.style(BOLD, format_args!("{name}:"));
-        out.line(format_args!("{label} {}", tame_line(value)))?;
-    }
-    if let Some(text) = &content.text {
-        out.line(format_args!("\n{}", tame(text).trim_end()))?;
-    }
-    let lines = [
-        ("Image", content.image.as_deref()),
-        ("Button", content.button.as_deref()),
-        ("Link", content.link.as_deref()),
-    ];
-    for (label, value) in lines {
-        if let Some(value) = value {
-            let label = out.style(BOLD, format_args!("{label}:"));
-            out.line(format_args!("{label} {}", tame_line(value)))?;
-        }
-    }
-    if let Some(html) = &content.html {
-        let rule = out.style(DIM, "--- HTML ---");
-        out.line(format_args!("\n{rule}\n{}", tame(html).trim_end()))?;
     }
     Ok(())
 }

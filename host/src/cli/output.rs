@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::builder::styling::{AnsiColor, Style as Ansi};
 use promoflow::clock::Timestamp;
+pub(super) use promoflow::document::{tame, tame_line};
 use serde::Serialize;
 
 /// How a word stands out on a terminal.
@@ -131,21 +132,6 @@ impl Write for Out {
     }
 }
 
-/// The text without what could play tricks on a terminal: control characters other than line
-/// ends and tabs, and marks that change the direction of writing.
-pub(super) fn tame(text: &str) -> String {
-    let tricks = |c: char| {
-        c.is_control() && c != '\n' && c != '\t'
-            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.replace(tricks, "\u{fffd}")
-}
-
-/// The same on one line.
-pub(super) fn tame_line(text: &str) -> String {
-    tame(text).replace(['\n', '\t'], " ")
-}
-
 /// A moment for people: to the second, in UTC.
 pub(super) fn moment(at: Timestamp) -> String {
     match at.to_utc() {
@@ -165,12 +151,6 @@ pub(super) fn name(value: &impl Serialize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_text_cannot_steer_the_terminal() {
-        assert_eq!(tame("a\u{1b}[2J\nb\u{202e}"), "a\u{fffd}[2J\nb\u{fffd}");
-        assert_eq!(tame_line("a\nb\tc"), "a b c");
-    }
 
     #[test]
     fn colours_need_a_terminal() {
