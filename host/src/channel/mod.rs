@@ -1,14 +1,17 @@
 //! Channels: how a message leaves the host.
 //!
 //! A [`Channel`] hands one [`Letter`] to one address and says what came of it. [`Maildir`] is the
-//! embedded default: files that any mail program opens. [`Smtp`] hands emails to a mail server.
+//! embedded default: files that any mail program opens. [`Smtp`] hands emails to a mail server,
+//! [`Console`] prints letters.
 
+mod console;
 mod letter;
 mod limits;
 mod mail;
 mod maildir;
 mod smtp;
 
+pub use console::Console;
 pub use letter::Letter;
 pub(crate) use limits::Paced;
 pub use limits::{Limits, ParseRateError, Rate};

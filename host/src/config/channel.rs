@@ -26,6 +26,8 @@ pub enum Transport {
     Smtp(SmtpConfig),
     /// Files that mail programs open, of letters of every kind.
     Maildir(MaildirConfig),
+    /// Standard error, for letters of every kind.
+    Console,
 }
 
 /// Where files go that mail programs open.
@@ -36,7 +38,7 @@ pub struct MaildirConfig {
     pub folder: PathBuf,
 }
 
-const TYPES: [&str; 2] = ["smtp", "maildir"];
+const TYPES: [&str; 3] = ["smtp", "maildir", "console"];
 
 impl ChannelConfig {
     pub(super) fn read(mut table: Table<'_>) -> anyhow::Result<ChannelConfig> {
@@ -56,6 +58,10 @@ impl ChannelConfig {
                 smtp.check().map_err(|wrong| source.fault(at, wrong))?;
                 Transport::Smtp(smtp)
             }
+            "console" => {
+                table.refuse_unknown(&["type"])?;
+                Transport::Console
+            }
             "maildir" => Transport::Maildir(table.into()?),
             other => {
                 let hint = did_you_mean(other, TYPES)
@@ -70,5 +76,5 @@ impl ChannelConfig {
 
 /// Whether a server is on this machine.
 pub(super) fn is_here(host: &str) -> bool {
-    matches!(host, "localhost" | "127.0.0.1" | "::1")
+    matches!(host, "localhost" | "127.0.0.1" | "::1" | "[::1]")
 }

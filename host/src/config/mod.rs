@@ -107,7 +107,7 @@ mod tests {
         assert_eq!(service.serve.drain, Some(30));
         assert_eq!(service.log.format, Some(LogFormat::Json));
         let config = &examples[0];
-        assert_eq!(config.channels.len(), 2);
+        assert_eq!(config.channels.len(), 3);
         let Transport::Smtp(smtp) = &config.channels[0].transport else {
             panic!("{config:?}")
         };

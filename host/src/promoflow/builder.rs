@@ -8,7 +8,7 @@ use anyhow::Result;
 use super::Promoflow;
 use crate::alert::Rules;
 use crate::block::{Bounds, Grants};
-use crate::channel::{Channel, Maildir, Paced, Rate, Smtp};
+use crate::channel::{Channel, Console, Maildir, Paced, Rate, Smtp};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, TraceConfig, Transport};
 use crate::metrics::Metrics;
@@ -98,6 +98,7 @@ impl Builder {
         for channel in &config.channels {
             self = match &channel.transport {
                 Transport::Smtp(smtp) => self.channel(Smtp::new(smtp)?),
+                Transport::Console => self.channel(Console),
                 Transport::Maildir(maildir) => self.channel(Maildir::new(&maildir.folder)),
             };
             if let Some(rate) = channel.rate {
