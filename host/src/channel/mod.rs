@@ -1,10 +1,11 @@
 //! Channels: how a message leaves the host.
 //!
 //! A [`Channel`] hands one [`Letter`] to one address and says what came of it. [`Maildir`] is the
-//! embedded default: files that any mail program opens. [`Smtp`] hands emails to a mail server,
-//! [`Console`] prints letters.
+//! embedded default: files that any mail program opens. [`Smtp`] hands emails to a mail server, [`Http`]
+//! letters of every kind to a provider; [`Console`] prints them.
 
 mod console;
+mod http;
 mod letter;
 mod limits;
 mod mail;
@@ -12,6 +13,7 @@ mod maildir;
 mod smtp;
 
 pub use console::Console;
+pub use http::Http;
 pub use letter::Letter;
 pub(crate) use limits::Paced;
 pub use limits::{Limits, ParseRateError, Rate};

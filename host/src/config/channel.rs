@@ -1,12 +1,13 @@
 //! `[[channel]]`: one way in which letters leave.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::SmtpConfig;
 use super::file::Table;
+use super::{HttpConfig, SmtpConfig};
 use crate::channel::Rate;
 use crate::document::{did_you_mean, shown};
 
@@ -24,6 +25,8 @@ pub struct ChannelConfig {
 pub enum Transport {
     /// Email through a mail server.
     Smtp(SmtpConfig),
+    /// Letters of some kinds through a provider over HTTP.
+    Http(Arc<HttpConfig>),
     /// Files that mail programs open, of letters of every kind.
     Maildir(MaildirConfig),
     /// Standard error, for letters of every kind.
@@ -38,7 +41,7 @@ pub struct MaildirConfig {
     pub folder: PathBuf,
 }
 
-const TYPES: [&str; 3] = ["smtp", "maildir", "console"];
+const TYPES: [&str; 4] = ["smtp", "http", "maildir", "console"];
 
 impl ChannelConfig {
     pub(super) fn read(mut table: Table<'_>) -> anyhow::Result<ChannelConfig> {
@@ -58,6 +61,7 @@ impl ChannelConfig {
                 smtp.check().map_err(|wrong| source.fault(at, wrong))?;
                 Transport::Smtp(smtp)
             }
+            "http" => Transport::Http(Arc::new(HttpConfig::read(table)?)),
             "console" => {
                 table.refuse_unknown(&["type"])?;
                 Transport::Console

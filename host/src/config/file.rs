@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use serde::de::DeserializeOwned;
+use serde_json::{Number, Value};
 use toml::Spanned;
-use toml::de::{DeTable, DeValue, Error, ValueDeserializer};
+use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use crate::document::{did_you_mean, shown};
 
@@ -24,7 +25,8 @@ impl<'t> Source<'t> {
 
     /// The whole file as a table.
     pub(super) fn table(self) -> anyhow::Result<Table<'t>> {
-        let table = DeTable::parse(self.text).map_err(|error| self.told(&error))?;
+        let table = DeTable::parse(self.text)
+            .map_err(|error| self.fault(error.span().unwrap_or(0..0), error.message()))?;
         Ok(Table {
             source: self,
             at: table.span(),
@@ -37,14 +39,9 @@ impl<'t> Source<'t> {
         self,
         value: Spanned<DeValue<'t>>,
     ) -> anyhow::Result<T> {
-        T::deserialize(ValueDeserializer::from(value)).map_err(|error| self.told(&error))
-    }
-
-    fn told(self, error: &Error) -> anyhow::Error {
-        match error.span() {
-            Some(span) => self.fault(span, error.message()),
-            None => anyhow::anyhow!("{}: {}", self.name, error.message()),
-        }
+        let at = value.span();
+        T::deserialize(ValueDeserializer::from(value))
+            .map_err(|error| self.fault(error.span().unwrap_or(at), error.message()))
     }
 }
 
@@ -84,6 +81,11 @@ impl<'t> Table<'t> {
         self.source.read(value).map(Some)
     }
 
+    /// The value of a key as it stands, if it is there.
+    pub(super) fn take_value(&mut self, key: &str) -> Option<Spanned<DeValue<'t>>> {
+        self.entries.remove(key)
+    }
+
     /// The table of a key, `[key]`, if it is there.
     pub(super) fn take_table(&mut self, key: &str) -> anyhow::Result<Option<Table<'t>>> {
         let value = self.entries.remove(key);
@@ -114,6 +116,11 @@ impl<'t> Table<'t> {
         self.source.read(value)
     }
 
+    /// All that is left, name by name in the order of the file.
+    pub(super) fn into_entries(self) -> Vec<(String, Spanned<DeValue<'t>>)> {
+        in_order(self.entries)
+    }
+
     /// Refuses keys that are none of these.
     pub(super) fn refuse_unknown(&self, known: &[&str]) -> anyhow::Result<()> {
         let unknown = self.entries.keys().filter(|key| {
@@ -129,6 +136,29 @@ impl<'t> Table<'t> {
         let message = format_args!("unknown key {}; {hint}", shown(name));
         Err(self.source.fault(key.span(), message))
     }
+}
+
+/// The entries of a table in the order of the file.
+pub(super) fn in_order<'t>(table: DeTable<'t>) -> Vec<(String, Spanned<DeValue<'t>>)> {
+    let mut entries: Vec<_> = table.into_iter().collect();
+    entries.sort_by_key(|(name, _)| name.span().start);
+    entries
+        .into_iter()
+        .map(|(name, value)| (name.into_inner().into_owned(), value))
+        .collect()
+}
+
+/// A number, a truth value or a text.
+pub(super) fn scalar(source: Source<'_>, value: Spanned<DeValue<'_>>) -> anyhow::Result<Value> {
+    let at = value.span();
+    let scalar = match source.read(value)? {
+        toml::Value::String(text) => Some(Value::String(text)),
+        toml::Value::Boolean(truth) => Some(Value::Bool(truth)),
+        toml::Value::Integer(number) => Some(number.into()),
+        toml::Value::Float(number) => Number::from_f64(number).map(Value::Number),
+        _ => None,
+    };
+    scalar.ok_or_else(|| source.fault(at, "expected a text, a number, true or false"))
 }
 
 /// Line and column of a byte, counted from 1.

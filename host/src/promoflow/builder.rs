@@ -8,7 +8,7 @@ use anyhow::Result;
 use super::Promoflow;
 use crate::alert::Rules;
 use crate::block::{Bounds, Grants};
-use crate::channel::{Channel, Console, Maildir, Paced, Rate, Smtp};
+use crate::channel::{Channel, Console, Http, Maildir, Paced, Rate, Smtp};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, TraceConfig, Transport};
 use crate::metrics::Metrics;
@@ -93,11 +93,15 @@ impl Builder {
     }
 
     /// Adds the channels of a configuration file, in its order, what it has watched, and where
-    /// traces go.
+    /// traces go. The channels ask the clock that is set by then.
     pub fn configure(mut self, config: &Config) -> Result<Builder> {
         for channel in &config.channels {
             self = match &channel.transport {
                 Transport::Smtp(smtp) => self.channel(Smtp::new(smtp)?),
+                Transport::Http(http) => {
+                    let clock = Arc::clone(&self.clock);
+                    self.channel(Http::new(http, clock)?)
+                }
                 Transport::Console => self.channel(Console),
                 Transport::Maildir(maildir) => self.channel(Maildir::new(&maildir.folder)),
             };

@@ -1,0 +1,123 @@
+//! `http`: letters of some kinds through a provider over HTTP, or to a webhook.
+//!
+//! A letter becomes one request, as the configuration's templates say ([`request`]), under an
+//! identity that is the same in every attempt, signed where there are secrets for it ([`sign`]). What
+//! comes back is judged by the configuration's answers and, where none of them fits, by the
+//! status ([`judge`]).
+
+mod client;
+mod judge;
+mod request;
+mod sign;
+
+use std::sync::Arc;
+
+use reqwest::blocking::{Client, Response};
+use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
+
+use self::judge::{Heard, Judgement};
+use self::request::Unmade;
+use self::sign::Signer;
+use super::{Channel, Handover, Letter, Limits};
+use crate::clock::Clock;
+use crate::config::{HttpConfig, Means};
+use crate::message::ChannelKind;
+
+/// Letters through one provider, over connections that are kept.
+pub struct Http {
+    config: Arc<HttpConfig>,
+    client: Client,
+    /// The configuration's secrets, by the names under which templates read them.
+    secrets: Vec<(String, String)>,
+    password: Option<String>,
+    signer: Signer,
+    clock: Arc<dyn Clock>,
+}
+
+impl Http {
+    /// A channel of that configuration. Its secrets are read; nothing is connected before the first
+    /// letter.
+    pub fn new(config: &Arc<HttpConfig>, clock: Arc<dyn Clock>) -> anyhow::Result<Http> {
+        let config = Arc::clone(config);
+        let secrets = config.secrets.iter();
+        let secrets = secrets.map(|(name, secret)| Ok((name.clone(), secret.read()?)));
+        let password = config.login.as_ref();
+        Ok(Http {
+            client: client::make(&config)?,
+            secrets: secrets.collect::<anyhow::Result<_>>()?,
+            password: password.map(|(_, secret)| secret.read()).transpose()?,
+            signer: Signer::new(&config.sign)?,
+            clock,
+            config,
+        })
+    }
+
+    fn judge(&self, mut response: Response) -> Handover {
+        let status = response.status().as_u16();
+        let heard = client::hear(&mut response, self.config.timeout);
+        let heard = match heard {
+            Ok(body) => serde_json::from_slice(&body).map_or(Heard::NoJson, Heard::Json),
+            Err(why) => Heard::Broken(why),
+        };
+        let Judgement {
+            means,
+            error,
+            mut after,
+        } = judge::judge(&self.config.answers, status, &heard);
+        if after.is_none() {
+            after = self.retry_after(response.headers());
+        }
+        match means {
+            Means::Delivered => Handover::Delivered,
+            Means::Refused => Handover::Refused { error },
+            Means::Later => Handover::Later { error, after },
+            Means::Misconfigured => {
+                self.complain(&error);
+                Handover::Later { error, after }
+            }
+        }
+    }
+
+    /// What the provider asks for, by its own clock where it tells the time.
+    fn retry_after(&self, headers: &HeaderMap) -> Option<std::time::Duration> {
+        let text = |name| headers.get(name)?.to_str().ok();
+        judge::retry_after(text(RETRY_AFTER)?, text(DATE), self.clock.now())
+    }
+
+    /// Tells the operator of what no letter mends.
+    fn complain(&self, error: &str) {
+        let host = self.config.sample.host_str().unwrap_or_default();
+        tracing::error!("the provider {host} refuses this installation: {error}");
+    }
+}
+
+impl Channel for Http {
+    fn takes(&self, kind: ChannelKind) -> bool {
+        self.config.takes.contains(&kind)
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            concurrency: self.config.connections,
+            rate: None,
+        }
+    }
+
+    fn deliver(&self, letter: &Letter<'_>) -> Handover {
+        let request = match self.request(letter) {
+            Ok(request) => request,
+            Err(Unmade::Letter(error)) => return Handover::Refused { error },
+            Err(Unmade::Configuration(error)) => {
+                self.complain(&error);
+                return Handover::Later { error, after: None };
+            }
+        };
+        match self.client.execute(request) {
+            Ok(response) => self.judge(response),
+            Err(error) => Handover::Later {
+                error: client::told(&error),
+                after: None,
+            },
+        }
+    }
+}

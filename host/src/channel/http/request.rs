@@ -1,0 +1,155 @@
+//! The request that a letter becomes.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use promoflow_velocity::{Context, Error, Escape};
+use reqwest::blocking::Request;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, Url};
+
+use super::Http;
+use crate::channel::Letter;
+use crate::config::{self, Body};
+
+/// Why there is no request.
+pub(super) enum Unmade {
+    /// This letter never becomes one.
+    Letter(String),
+    /// No letter would: an operator has to mend the configuration.
+    Configuration(String),
+}
+
+/// A template that cannot be rendered. What the template engine says may repeat a value.
+fn unrendered(part: &str, error: &Error) -> Unmade {
+    Unmade::Configuration(format!(
+        "the template of {part} cannot be rendered (its line {}, column {})",
+        error.line, error.column
+    ))
+}
+
+impl Http {
+    /// The request of a letter.
+    pub(super) fn request(&self, letter: &Letter<'_>) -> Result<Request, Unmade> {
+        let config = &self.config;
+        let id = format!("{}-{}", letter.installation, letter.id);
+        let values = self.values(letter, &id);
+        let method = match config.method {
+            config::Method::Get => Method::GET,
+            config::Method::Post => Method::POST,
+            config::Method::Put => Method::PUT,
+            config::Method::Patch => Method::PATCH,
+        };
+        let mut request = Request::new(method, self.url(&values)?);
+        let body = self.body(&values)?;
+        let headers = request.headers_mut();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        match config.body {
+            Body::None => None,
+            Body::Json(_) => Some("application/json"),
+            Body::Form(_) => Some("application/x-www-form-urlencoded"),
+        }
+        .map(|kind| headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind)));
+        self.headers(&values, headers)?;
+        set(headers, config.idempotency_header.clone(), &id)?;
+        let seconds = self.clock.now().0 / 1000;
+        if let Some(signature) = self.signer.sign(&id, seconds, &body) {
+            let names = ["webhook-id", "webhook-timestamp", "webhook-signature"];
+            let signed = [id, seconds.to_string(), signature];
+            for (name, value) in names.into_iter().zip(signed) {
+                set(headers, HeaderName::from_static(name), &value)?;
+            }
+        }
+        if !matches!(config.body, Body::None) {
+            *request.body_mut() = Some(body.into());
+        }
+        Ok(request)
+    }
+
+    /// What templates read. A value that the letter does not have is empty.
+    fn values(&self, letter: &Letter<'_>, id: &str) -> Context {
+        let content = letter.content;
+        let or_empty = |text: &Option<String>| text.clone().unwrap_or_default();
+        let secrets = self.secrets.iter();
+        let values = secrets.fold(Context::new(), |values, (name, secret)| {
+            values.with(name, secret.as_str())
+        });
+        values
+            .with("address", letter.address)
+            .with("button", or_empty(&content.button))
+            .with("channel", letter.kind.name())
+            .with("delivery", id)
+            .with("from", or_empty(&content.from))
+            .with("html", or_empty(&content.html))
+            .with("image", or_empty(&content.image))
+            .with("language", or_empty(&content.language))
+            .with("link", or_empty(&content.link))
+            .with("preheader", or_empty(&content.preheader))
+            .with("replyTo", or_empty(&content.reply_to))
+            .with("subject", or_empty(&content.subject))
+            .with("text", or_empty(&content.text))
+            .with("title", or_empty(&content.title))
+    }
+
+    fn url(&self, values: &Context) -> Result<Url, Unmade> {
+        let rendered = self.config.url.render(values, Escape::Url);
+        let rendered = rendered.map_err(|error| unrendered("`url`", &error))?;
+        let odd = || Unmade::Letter("the letter's values make no URL of the provider".to_owned());
+        let url = Url::parse(&rendered).map_err(|_| odd())?;
+        // A value cannot end its part of the path, but `..` as a whole part leads out of it.
+        let path = rendered.split(['?', '#']).next().unwrap_or_default();
+        let leads_out = path.split('/').any(|part| matches!(part, "." | ".."));
+        if leads_out || url.origin() != self.config.sample.origin() {
+            return Err(odd());
+        }
+        Ok(url)
+    }
+
+    fn headers(&self, values: &Context, headers: &mut HeaderMap) -> Result<(), Unmade> {
+        if let (Some((name, _)), Some(password)) = (&self.config.login, &self.password) {
+            let name = name.render(values, Escape::None);
+            let name = name.map_err(|error| unrendered("`username`", &error))?;
+            let login = BASE64_STANDARD.encode(format!("{name}:{password}"));
+            set(headers, AUTHORIZATION, &format!("Basic {login}"))?;
+        }
+        for (name, value) in &self.config.headers {
+            let value = value.render(values, Escape::None);
+            let value = value.map_err(|error| unrendered(&format!("the header {name}"), &error))?;
+            if !value.is_empty() {
+                set(headers, name.clone(), &value)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn body(&self, values: &Context) -> Result<Vec<u8>, Unmade> {
+        match &self.config.body {
+            Body::None => Ok(Vec::new()),
+            Body::Json(json) => {
+                let json = json
+                    .render(values)
+                    .map_err(|error| unrendered("`json`", &error))?;
+                Ok(json.to_string().into_bytes())
+            }
+            Body::Form(fields) => {
+                let mut form = form_urlencoded::Serializer::new(String::new());
+                for (name, template) in fields {
+                    let value = template.render(values, Escape::None);
+                    let value = value.map_err(|error| unrendered("`form`", &error))?;
+                    if !value.is_empty() || !template.reads() {
+                        form.append_pair(name, &value);
+                    }
+                }
+                Ok(form.finish().into_bytes())
+            }
+        }
+    }
+}
+
+/// Sets a header. A value with line breaks would become another header.
+fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) -> Result<(), Unmade> {
+    let mut value = HeaderValue::from_str(value)
+        .map_err(|_| Unmade::Letter(format!("the letter's values make no header {name}")))?;
+    value.set_sensitive(true);
+    headers.insert(name, value);
+    Ok(())
+}

@@ -1,0 +1,306 @@
+//! `type = "http"`: how to hand letters to a provider over HTTP.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use promoflow_velocity::{Context, Escape};
+use reqwest::Url;
+use reqwest::header::HeaderName;
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::Secret;
+use super::answer::Answer;
+use super::body::{Body, Json, form};
+use super::channel::is_here;
+use super::file::{Source, Table};
+use super::template::Templated;
+use crate::document::shown;
+use crate::message::{ChannelKind, UnknownChannel};
+
+/// The values of a letter that templates read.
+pub(super) const VARIABLES: [&str; 14] = [
+    "address",
+    "button",
+    "channel",
+    "delivery",
+    "from",
+    "html",
+    "image",
+    "language",
+    "link",
+    "preheader",
+    "replyTo",
+    "subject",
+    "text",
+    "title",
+];
+
+/// Headers that the host sets itself.
+const OWN_HEADERS: [&str; 8] = [
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "transfer-encoding",
+    "webhook-id",
+    "webhook-signature",
+    "webhook-timestamp",
+];
+
+/// How to hand letters to a provider over HTTP.
+#[derive(Debug)]
+pub struct HttpConfig {
+    /// The kinds of letters that go there.
+    pub takes: Vec<ChannelKind>,
+    /// The method of the request.
+    pub method: Method,
+    /// The URL with a value for each reference: its origin is that of every request.
+    pub sample: Url,
+    /// The URL.
+    pub url: Templated,
+    /// Further headers.
+    pub headers: Vec<(HeaderName, Templated)>,
+    /// Who logs in, and with what.
+    pub login: Option<(Templated, Secret)>,
+    /// What is sent.
+    pub body: Body,
+    /// Variables of the templates whose values are secret.
+    pub secrets: Vec<(String, Secret)>,
+    /// With what requests are signed; several while one replaces another.
+    pub sign: Vec<Secret>,
+    /// The header that holds the delivery's identity.
+    pub idempotency_header: HeaderName,
+    /// What answers mean; the first that fits decides.
+    pub answers: Vec<Answer>,
+    /// Connections that are open, and letters that are handed over, at one time.
+    pub connections: usize,
+    /// How long the provider may take for an answer.
+    pub timeout: Duration,
+}
+
+/// A request's method.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+#[allow(missing_docs, reason = "as RFC 9110 and RFC 5789 call them")]
+pub enum Method {
+    Get,
+    #[default]
+    Post,
+    Put,
+    Patch,
+}
+
+/// The keys that hold neither templates nor tables.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Plain {
+    takes: Spanned<Vec<Spanned<String>>>,
+    url: Spanned<String>,
+    #[serde(default)]
+    method: Method,
+    username: Option<Spanned<String>>,
+    password: Option<Secret>,
+    #[serde(default)]
+    sign: Vec<Secret>,
+    idempotency_header: Option<Spanned<String>>,
+    connections: Option<Spanned<usize>>,
+    timeout_seconds: Option<Spanned<u64>>,
+}
+
+const KEYS: [&str; 16] = [
+    "takes",
+    "url",
+    "method",
+    "headers",
+    "username",
+    "password",
+    "json",
+    "form",
+    "secrets",
+    "sign",
+    "idempotency-header",
+    "connections",
+    "rate",
+    "timeout-seconds",
+    "answer",
+    "type",
+];
+
+impl HttpConfig {
+    pub(super) fn read(mut table: Table<'_>) -> anyhow::Result<HttpConfig> {
+        table.refuse_unknown(&KEYS)?;
+        let source = table.source;
+        let at = table.at.clone();
+        let secrets = secrets(source, table.take_table("secrets")?)?;
+        let mut variables = VARIABLES.to_vec();
+        variables.extend(secrets.iter().map(|(name, _)| name.as_str()));
+        let body = body(&mut table, &variables)?;
+        let headers = headers(source, table.take_table("headers")?, &variables)?;
+        let answers = table.take_tables("answer")?.into_iter().map(Answer::read);
+        let answers = answers.collect::<Result<_, _>>()?;
+        let plain: Plain = table.into()?;
+        let login = match (&plain.username, plain.password) {
+            (Some(name), Some(password)) => {
+                Some((Templated::compile(source, name, &variables)?, password))
+            }
+            (None, None) => None,
+            _ => return Err(source.fault(at, "`username` and `password` go together")),
+        };
+        let timeout = plain.timeout_seconds.unwrap_or(Spanned::new(0..0, 30));
+        if !(1..=600).contains(timeout.get_ref()) {
+            return Err(source.fault(timeout.span(), "`timeout-seconds` must be 1 to 600"));
+        }
+        let connections = plain.connections.unwrap_or(Spanned::new(0..0, 4));
+        if !(1..=64).contains(connections.get_ref()) {
+            return Err(source.fault(connections.span(), "`connections` must be 1 to 64"));
+        }
+        let (sample, url) = url(source, &plain.url, &variables)?;
+        let idempotency_header = match plain.idempotency_header {
+            Some(name) => header_name(source, name.span(), name.get_ref())?,
+            None => HeaderName::from_static("idempotency-key"),
+        };
+        if headers.iter().any(|(name, _)| *name == idempotency_header) {
+            let message = "the header with the delivery's identity is set by the host";
+            return Err(source.fault(at, message));
+        }
+        Ok(HttpConfig {
+            takes: takes(source, &plain.takes)?,
+            method: plain.method,
+            sample,
+            url,
+            headers,
+            login,
+            body,
+            secrets,
+            sign: plain.sign,
+            idempotency_header,
+            answers,
+            connections: connections.into_inner(),
+            timeout: Duration::from_secs(timeout.into_inner()),
+        })
+    }
+}
+
+fn takes(
+    source: Source<'_>,
+    names: &Spanned<Vec<Spanned<String>>>,
+) -> anyhow::Result<Vec<ChannelKind>> {
+    if names.get_ref().is_empty() {
+        let message = format_args!(
+            "expected some of {}",
+            ChannelKind::ALL.map(ChannelKind::name).join(", ")
+        );
+        return Err(source.fault(names.span(), message));
+    }
+    let kinds = names.get_ref().iter().map(|name| {
+        name.get_ref().parse().map_err(|error: UnknownChannel| {
+            source.fault(name.span(), format_args!("{error}; {}", error.hint))
+        })
+    });
+    kinds.collect()
+}
+
+/// The secrets by the names under which templates read them.
+fn secrets(source: Source<'_>, table: Option<Table<'_>>) -> anyhow::Result<Vec<(String, Secret)>> {
+    let entries = table.map_or_else(Vec::new, Table::into_entries).into_iter();
+    let secrets = entries.map(|(name, value)| {
+        let at = value.span();
+        let letters = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        if !name.starts_with(|c: char| c.is_ascii_alphabetic()) || !name.chars().all(letters) {
+            let message = format_args!(
+                "templates cannot read {}; expected a name of letters, digits and `_`",
+                shown(&name)
+            );
+            return Err(source.fault(at, message));
+        }
+        if VARIABLES.contains(&name.as_str()) {
+            let message = format_args!(
+                "{} is a value of the letter; expected another name",
+                shown(&name)
+            );
+            return Err(source.fault(at, message));
+        }
+        Ok((name, source.read(value)?))
+    });
+    secrets.collect()
+}
+
+fn body(table: &mut Table<'_>, variables: &[&str]) -> anyhow::Result<Body> {
+    let source = table.source;
+    Ok(
+        match (table.take_value("json"), table.take_table("form")?) {
+            (None, None) => Body::None,
+            (Some(json), None) => Body::Json(Json::compile(source, json, variables)?),
+            (None, Some(fields)) => Body::Form(form(fields, variables)?),
+            (Some(json), Some(_)) => {
+                return Err(source.fault(json.span(), "expected one of `json` and `form`"));
+            }
+        },
+    )
+}
+
+fn headers(
+    source: Source<'_>,
+    table: Option<Table<'_>>,
+    variables: &[&str],
+) -> anyhow::Result<Vec<(HeaderName, Templated)>> {
+    let entries = table.map_or_else(Vec::new, Table::into_entries).into_iter();
+    let headers = entries.map(|(name, value)| {
+        let name = header_name(source, value.span(), &name)?;
+        let value: Spanned<String> = source.read(value)?;
+        Ok((name, Templated::compile(source, &value, variables)?))
+    });
+    headers.collect()
+}
+
+fn header_name(source: Source<'_>, at: Range<usize>, name: &str) -> anyhow::Result<HeaderName> {
+    let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
+        source.fault(
+            at.clone(),
+            format_args!("{} is not the name of a header", shown(name)),
+        )
+    })?;
+    if OWN_HEADERS.contains(&header.as_str()) {
+        let message = format_args!("the header {} is set by the host", shown(name));
+        return Err(source.fault(at, message));
+    }
+    Ok(header)
+}
+
+/// The URL, and what it looks like with a value for each reference.
+fn url(
+    source: Source<'_>,
+    text: &Spanned<String>,
+    variables: &[&str],
+) -> anyhow::Result<(Url, Templated)> {
+    let template = Templated::compile(source, text, variables)?;
+    let fault = |message: &str| source.fault(text.span(), message);
+    let after_scheme = text.get_ref().split_once("://").map(|(_, rest)| rest);
+    let end = |rest: &str| rest.find(['/', '?']).unwrap_or(rest.len());
+    let server = after_scheme.map(|rest| rest.get(..end(rest)).unwrap_or(rest));
+    if server.is_none_or(|server| server.is_empty() || server.contains(['$', '#', '\\'])) {
+        return Err(fault(
+            "expected https:// and the name of a server without references",
+        ));
+    }
+    let values = variables
+        .iter()
+        .fold(Context::new(), |values, name| values.with(*name, "x"));
+    let rendered = template
+        .render(&values, Escape::Url)
+        .map_err(|error| fault(&error.message))?;
+    let url = Url::parse(&rendered).map_err(|error| fault(&format!("not a URL: {error}")))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(fault(
+            "a URL holds no login; expected `username` and `password`",
+        ));
+    }
+    let here = url.host_str().is_some_and(is_here);
+    if url.scheme() != "https" && !(url.scheme() == "http" && here) {
+        return Err(fault(
+            "expected https://; http:// is for servers on this machine alone",
+        ));
+    }
+    Ok((url, template))
+}

@@ -1,0 +1,275 @@
+//! The documented configuration, and what is said of faults.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use super::*;
+
+fn told(text: &str) -> String {
+    format!("{:#}", Config::parse("p.toml", text).unwrap_err())
+}
+
+#[test]
+fn the_documented_configuration_is_taken() {
+    let guide = include_str!("../../../docs/configuration.md");
+    let examples = guide.split("```toml\n").skip(1);
+    let examples: Vec<Config> = examples
+        .map(|rest| Config::parse("promoflow.toml", rest.split_once("```").unwrap().0).unwrap())
+        .collect();
+    let [files, providers, service] = &examples[..] else {
+        panic!("{examples:?}")
+    };
+    assert_eq!(service.serve.drain, Some(30));
+    assert_eq!(service.log.format, Some(LogFormat::Json));
+    let [smtp, _, _] = &files.channels[..] else {
+        panic!("{files:?}")
+    };
+    let Transport::Smtp(smtp) = &smtp.transport else {
+        panic!("{smtp:?}")
+    };
+    assert_eq!((smtp.port(), smtp.security), (587, Security::Starttls));
+    let [http, hook] = &providers.channels[..] else {
+        panic!("{providers:?}")
+    };
+    let (Transport::Http(http), Transport::Http(hook)) = (&http.transport, &hook.transport) else {
+        panic!("{http:?}")
+    };
+    assert_eq!((http.secrets.len(), http.answers.len()), (2, 1));
+    assert_eq!((hook.secrets.len(), hook.sign.len()), (0, 2));
+}
+
+#[test]
+fn the_documented_alerts_are_taken_and_odd_ones_told() {
+    let guide = include_str!("../../../docs/alerts.md");
+    let (_, rest) = guide.split_once("```toml\n").unwrap();
+    let (example, _) = rest.split_once("```").unwrap();
+    let alerts = Config::parse("p.toml", example).unwrap().alerts;
+    assert_eq!(alerts.iter().count(), 4);
+    let bare = Config::parse("p.toml", "[[alert]]\n").unwrap().alerts;
+    let bare = bare.iter().next().unwrap();
+    assert_eq!((bare.warning, bare.alarm), (500, 50));
+    for (text, wanted) in [
+        (
+            "warning = 50",
+            "`warning` (50) must be greater than `alarm` (50)",
+        ),
+        (
+            "kind = \"expiring\"\nwarning = 0",
+            "must be smaller, and not 0,",
+        ),
+        ("kind = \"dry\"", "unknown variant `dry`"),
+        ("discount = 100", "`discount` must be 0 to 99"),
+        ("type = \"\"", "`type` must have 1 to"),
+        ("within-days = 3", "is for alerts of the kind expiring"),
+        ("kind = \"runs-dry\"\nwarning = 400", "must be 0 to 365"),
+        (
+            "\n[[alert]]\nwarning = 9\nalarm = 3",
+            "the same kind, type and discount",
+        ),
+        ("warnings = 3", "unknown field `warnings`"),
+    ] {
+        let told = told(&format!("[[alert]]\n{text}\n"));
+        assert!(told.contains(wanted), "{text}: {told}");
+        assert!(told.starts_with("p.toml:"), "{told}");
+    }
+}
+
+#[test]
+fn faults_are_told_with_their_place_and_what_is_expected() {
+    let section = told("[[chanel]]\ntype = \"smtp\"\n");
+    assert_eq!(
+        section,
+        "p.toml:1:3: unknown key `chanel`; did you mean `channel`?"
+    );
+    let smtp = "[[channel]]\ntype = \"smtp\"\nhost = \"mail.example.com\"\nfrom = \"a@b\"\n";
+    let unknown = told(&format!("{smtp}prot = 1\n"));
+    assert!(
+        unknown.starts_with("p.toml:5:1: ") && unknown.contains("expected one of"),
+        "{unknown}"
+    );
+    let port = told(&format!("{smtp}port = \"25\"\n"));
+    assert!(port.starts_with("p.toml:5:8: "), "{port}");
+    let missing = told("[[channel]]\ntype = \"smtp\"\nfrom = \"a@b\"\n");
+    assert!(
+        missing.starts_with("p.toml:1:1: ") && missing.contains("host"),
+        "{missing}"
+    );
+    let kind = told("[[channel]]\ntype = \"smpt\"\n");
+    assert_eq!(
+        kind,
+        "p.toml:2:8: unknown type `smpt`; did you mean `smtp`?"
+    );
+    let kind = told("[[channel]]\ntype = \"pigeon\"\n");
+    assert!(kind.contains("expected one of smtp, "), "{kind}");
+    let unclosed = told("[[channel]]\ntype = \"smtp\nhost = 1\n");
+    assert!(unclosed.starts_with("p.toml:2:"), "{unclosed}");
+    let clear = told(&format!(
+        "{smtp}security = \"none\"\nusername = \"u\"\npassword = {{ env = \"P\" }}\n"
+    ));
+    assert!(clear.contains("in the clear"), "{clear}");
+    let half = told(&format!("{smtp}username = \"u\"\n"));
+    assert!(half.contains("go together"), "{half}");
+    let sender = told(&smtp.replace("a@b", "Shop"));
+    assert!(sender.contains("mailbox"), "{sender}");
+    let plain = told(&format!("{smtp}username = \"u\"\npassword = \"letmein\"\n"));
+    assert!(!plain.contains("letmein"), "{plain}");
+    assert!(
+        plain.starts_with("p.toml:6:12: a secret is named"),
+        "{plain}"
+    );
+}
+
+#[test]
+fn the_documented_traces_are_taken_and_odd_ones_told() {
+    let guide = include_str!("../../../docs/operation.md");
+    let (_, rest) = guide.split_once("```toml\n[trace]").unwrap();
+    let example = format!("[trace]{}", rest.split_once("```").unwrap().0);
+    let trace = Config::parse("p.toml", &example).unwrap().trace.unwrap();
+    assert_eq!(
+        (trace.headers.len(), trace.service_name.as_str()),
+        (1, "promoflow")
+    );
+    for (text, wanted) in [
+        (
+            "endpoint = \"localhost:4318\"",
+            "the address of a collector",
+        ),
+        ("endpoint = \"http://a\"\nsample = 2.0", "`sample` must be"),
+        (
+            "endpoint = \"http://a\"\nheaders = { k = \"v\" }",
+            "a secret is named",
+        ),
+        ("", "missing field `endpoint`"),
+    ] {
+        let told = told(&format!("[trace]\n{text}\n"));
+        assert!(
+            told.contains(wanted) && told.starts_with("p.toml:"),
+            "{told}"
+        );
+    }
+}
+
+/// What is said of a provider with these lines below `type`, without the file's name.
+fn provider(lines: &str) -> String {
+    let told = told(&format!("[[channel]]\ntype = \"http\"\n{lines}\n"));
+    told.strip_prefix("p.toml:").unwrap().to_owned()
+}
+
+#[test]
+fn faults_of_a_provider_are_told_with_their_place() {
+    for (lines, expected) in [
+        (
+            r#"json = { to = "$adress" }"#,
+            "5:16: unknown variable `adress`; did you mean `address`?",
+        ),
+        (
+            r#"json = { to = ["a", "a #if($text) b"] }"#,
+            "5:36: expected #end",
+        ),
+        (
+            "form = { to = '''\nTo:\n  $nobody''' }",
+            "7:3: unknown variable `nobody`; expected one of",
+        ),
+        ("json = 2021-01-01", "5:8: expected a text, a number"),
+        ("json = {}\nform = {}", "5:8: expected one of `json` and"),
+        (r#"headers = { Host = "a" }"#, "5:20: the header `Host`"),
+        (r#"headers = { "a b" = "" }"#, "5:21: `a b` is not the name"),
+        (r#"username = "u""#, "1:1: `username` and `password` go"),
+        (
+            r#"secrets = { text = { env = "T" } }"#,
+            "5:20: `text` is a value of",
+        ),
+        (
+            r#"secrets = { a-b = { env = "T" } }"#,
+            "5:19: templates cannot read `a-b`",
+        ),
+        (
+            r#"secrets = { key = "letmein" }"#,
+            "5:19: a secret is named",
+        ),
+        (r#"sign = ["letmein"]"#, "5:8: a secret is named"),
+        ("connections = 0", "5:15: `connections` must be 1 to 64"),
+        ("timeout-seconds = 0", "5:19: `timeout-seconds` must be"),
+        (r#"method = "DELETE""#, "5:10: unknown variant `DELETE`"),
+        (
+            "answers = 1",
+            "5:1: unknown key `answers`; did you mean `answer`?",
+        ),
+    ] {
+        let good = "takes = [\"sms\"]\nurl = \"https://api.example.com/send\"\n";
+        let told = provider(&format!("{good}{lines}"));
+        assert!(told.starts_with(expected), "{lines}: {told}");
+        assert!(!told.contains("letmein"), "{told}");
+    }
+    let kind = provider("takes = [\"fax\"]\nurl = \"https://a/\"");
+    assert!(kind.starts_with("3:10: unknown channel `fax`; "), "{kind}");
+    let none = provider("takes = []\nurl = \"https://a/\"");
+    assert!(none.starts_with("3:9: expected some of email"), "{none}");
+}
+
+#[test]
+fn faults_of_an_answer_are_told_with_their_place() {
+    for (lines, expected) in [
+        ("means = \"later\"", "5:1: expected `status`, or `pointer`"),
+        (
+            "means = \"later\"\nstatus = 400\nis = 1",
+            "5:1: expected `status`, or `pointer`",
+        ),
+        (
+            "means = \"later\"\nstatus = \"6xx\"",
+            "7:10: expected a status such as 429",
+        ),
+        (
+            "means = \"lost\"\nstatus = 400",
+            "6:9: unknown variant `lost`",
+        ),
+        (
+            "means = \"later\"\npointer = \"code\"\nis = 1",
+            "7:11: expected a JSON pointer",
+        ),
+        (
+            "means = \"later\"\nstatu = 400",
+            "7:1: unknown key `statu`; did you mean `status`?",
+        ),
+    ] {
+        let good =
+            "takes = [\"sms\"]\nurl = \"https://api.example.com/send\"\n[[channel.answer]]\n";
+        let told = provider(&format!("{good}{lines}"));
+        assert!(told.starts_with(expected), "{lines}: {told}");
+    }
+}
+
+#[test]
+fn a_url_names_its_server_and_is_encrypted_unless_it_stays_here() {
+    for (url, expected) in [
+        (
+            "http://api.example.com/",
+            "4:7: expected https://; http:// is",
+        ),
+        (
+            "https://$address/",
+            "4:7: expected https:// and the name of",
+        ),
+        ("https://a.example$text/", "4:7: expected https:// and the"),
+        (
+            "https://a#if($text).evil#end/",
+            "4:7: expected https:// and",
+        ),
+        ("https://me:pw@example.com/", "4:7: a URL holds no login"),
+        ("ftp://example.com/", "4:7: expected https://; http:// is"),
+        (
+            "example.com/$text",
+            "4:7: expected https:// and the name of",
+        ),
+        ("https://example.com/$nobody", "4:28: unknown variable"),
+    ] {
+        let told = provider(&format!("takes = [\"sms\"]\nurl = \"{url}\""));
+        assert!(told.starts_with(expected), "{url}: {told}");
+    }
+    for url in [
+        "http://localhost:1/$text",
+        "http://[::1]/",
+        "https://a?to=$address",
+    ] {
+        let lines = format!("[[channel]]\ntype = \"http\"\ntakes = [\"sms\"]\nurl = \"{url}\"\n");
+        Config::parse("p.toml", &lines).unwrap();
+    }
+}

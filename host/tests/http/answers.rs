@@ -1,0 +1,159 @@
+//! What answers mean.
+
+use std::time::{Duration, Instant};
+
+use promoflow::channel::{Handover, Http};
+
+use crate::server::{Server, deliver};
+
+const CONFIG: &str = r#"
+    [[channel]]
+    type = "http"
+    takes = ["telegram"]
+    url = "{url}/send/$address"
+    headers = { Authorization = "Bearer s3cret" }
+    json = { to = "$address", text = "$text" }
+    timeout-seconds = 2
+    "#;
+
+fn later(channel: &Http, number: u32, address: &str) -> (String, Option<Duration>) {
+    match deliver(channel, number, address, "Your code: A-1") {
+        Handover::Later { error, after } => (error, after),
+        other => panic!("{address}: {other:?}"),
+    }
+}
+
+fn refused(channel: &Http, number: u32, address: &str) -> String {
+    match deliver(channel, number, address, "Your code: A-1") {
+        Handover::Refused { error } => error,
+        other => panic!("{address}: {other:?}"),
+    }
+}
+
+#[test]
+fn what_fails_for_now_is_tried_again_and_no_error_repeats_the_letter() {
+    let server = Server::start();
+    let channel = server.channel(CONFIG);
+    for (number, (address, expected)) in [
+        ("busy", "the provider answered 429"),
+        ("date", "the provider answered 503"),
+        ("down", "the provider answered 500"),
+        ("slow", "the provider did not answer in time"),
+        ("drop", "the conversation with the provider broke off"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let number = number.try_into().unwrap();
+        let (error, after) = later(&channel, number, address);
+        assert_eq!(error, expected);
+        match address {
+            "busy" => assert_eq!(after, Some(Duration::from_secs(3600))),
+            "date" => {
+                let after = after.unwrap().as_secs();
+                assert!((7190..=7200).contains(&after), "{after}");
+            }
+            _ => assert_eq!(after, None, "{address}"),
+        }
+        let again = deliver(&channel, number, address, "Your code: A-1");
+        assert_eq!(again, Handover::Delivered, "{address}");
+    }
+    drop(server);
+    let (error, _) = later(&channel, 9, "ann");
+    assert!(
+        error.starts_with("no connection to the provider: "),
+        "{error}"
+    );
+    assert!(
+        !error.contains("ann") && !error.contains("s3cret"),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_the_letter_is_to_blame_for_is_refused_and_what_we_are_is_not() {
+    let mut server = Server::start();
+    let channel = server.channel(CONFIG);
+    let error = refused(&channel, 1, "never");
+    assert_eq!(error, "the provider answered 400");
+    assert_eq!(later(&channel, 2, "login").0, "the provider answered 401");
+    // A redirect would take the login elsewhere.
+    assert_eq!(later(&channel, 3, "away").0, "the provider answered 302");
+    assert_eq!(deliver(&channel, 4, "ann", ""), Handover::Delivered);
+    let paths = ["never", "login", "away", "ann"].map(|word| format!("/send/{word}"));
+    for path in paths {
+        assert_eq!(server.request().path(), path);
+    }
+}
+
+#[test]
+fn an_answer_that_is_not_needed_may_be_of_any_kind() {
+    let server = Server::start();
+    let channel = server.channel(CONFIG);
+    for (number, address) in ["cut", "huge", "text", "wrong", "drip"]
+        .into_iter()
+        .enumerate()
+    {
+        let begun = Instant::now();
+        let told = deliver(&channel, number.try_into().unwrap(), address, "A-1");
+        // The status said so.
+        assert_eq!(told, Handover::Delivered, "{address}");
+        assert!(begun.elapsed() < Duration::from_secs(5), "{address}");
+    }
+}
+
+#[test]
+fn a_provider_may_say_in_its_answer_what_became_of_the_letter() {
+    let server = Server::start();
+    let channel = server.channel(&format!(
+        r#"{CONFIG}
+        [[channel.answer]]
+        pointer = "/error/code"
+        is = [7, 8]
+        means = "refused"
+
+        [[channel.answer]]
+        status = ["2xx", 409]
+        pointer = "/error/code"
+        is = 9
+        means = "later"
+        after = "/wait"
+
+        [[channel.answer]]
+        status = 200
+        pointer = "/ok"
+        is-not = true
+        means = "misconfigured"
+
+        [[channel.answer]]
+        status = 400
+        means = "delivered"
+        "#
+    ));
+    // Not the text of the answer: it repeats the address.
+    let error = refused(&channel, 1, "wrong");
+    assert_eq!(error, "the provider answered 200, /error/code 7");
+    let (error, after) = later(&channel, 2, "wait");
+    assert_eq!(error, "the provider answered 200, /error/code 9");
+    assert_eq!(after, Some(Duration::from_secs(90)));
+    let (error, _) = later(&channel, 3, "text");
+    assert_eq!(error, "the provider answered 200, /ok not true");
+    // What cannot be read may have been anything.
+    let broken = [
+        ("cut", "broke off"),
+        ("huge", "is too long"),
+        ("drip", "took too long"),
+    ];
+    for (number, (address, why)) in broken.into_iter().enumerate() {
+        let (error, _) = later(&channel, 4 + u32::try_from(number).unwrap(), address);
+        assert_eq!(
+            error,
+            format!("the provider answered 200, and its answer {why}")
+        );
+    }
+    // Status 400 is said to mean delivered, but a code may say otherwise first.
+    let (error, _) = later(&channel, 8, "down");
+    assert_eq!(error, "the provider answered 500");
+    assert_eq!(deliver(&channel, 9, "never", ""), Handover::Delivered);
+    assert_eq!(deliver(&channel, 9, "ann", ""), Handover::Delivered);
+}

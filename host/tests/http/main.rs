@@ -1,0 +1,7 @@
+//! Letters to a provider over HTTP that is not ours, which misbehaves as providers do.
+#![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
+
+mod answers;
+mod examples;
+mod requests;
+mod server;

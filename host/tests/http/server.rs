@@ -1,0 +1,119 @@
+//! The provider, and channels and letters for it.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+
+use promoflow::channel::{Channel, Handover, Http, Letter};
+use promoflow::clock::SystemClock;
+use promoflow::config::{Config, Transport};
+use promoflow::message::{ChannelKind, Content};
+use serde_json::Value;
+
+pub(crate) struct Server {
+    child: Child,
+    told: BufReader<ChildStdout>,
+    pub(crate) port: u16,
+}
+
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+impl Server {
+    pub(crate) fn start() -> Server {
+        Server::with(&[])
+    }
+
+    /// With a certificate and its key.
+    pub(crate) fn with(tls: &[&Path]) -> Server {
+        let release = Path::new(env!("CARGO_BIN_EXE_promoflow")).parent().unwrap();
+        let python = release.join("../test-tools/bin/python");
+        assert!(
+            python.exists(),
+            "`cargo xtask test` installs what this test talks to"
+        );
+        let mut child = Command::new(python)
+            .arg(root().join("tests/tools/http_provider.py"))
+            .args(tls)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut told = BufReader::new(child.stdout.take().unwrap());
+        let mut port = String::new();
+        told.read_line(&mut port).unwrap();
+        let port = port.trim().parse().unwrap();
+        Server { child, told, port }
+    }
+
+    /// The next request that it took.
+    pub(crate) fn request(&mut self) -> Request {
+        let mut line = String::new();
+        self.told.read_line(&mut line).unwrap();
+        Request(serde_json::from_str(&line).unwrap())
+    }
+
+    /// A channel of the configuration, in which `{url}` is this server.
+    pub(crate) fn channel(&self, config: &str) -> Http {
+        channel(&config.replace("{url}", &format!("http://127.0.0.1:{}", self.port)))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _gone = self.child.kill();
+        let _ended = self.child.wait();
+    }
+}
+
+pub(crate) struct Request(pub(crate) Value);
+
+impl Request {
+    pub(crate) fn path(&self) -> &str {
+        self.0["path"].as_str().unwrap()
+    }
+
+    pub(crate) fn body(&self) -> &str {
+        self.0["body"].as_str().unwrap()
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(self.body()).unwrap()
+    }
+
+    /// The value of a header that is there once, or nowhere.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let all = self.0["headers"].as_array().unwrap().iter();
+        let mut named = all.filter(|header| header[0] == name);
+        let value = named.next().map(|header| header[1].as_str().unwrap());
+        assert!(named.next().is_none(), "{name} is there twice: {}", self.0);
+        value
+    }
+}
+
+/// A channel of the configuration.
+pub(crate) fn channel(config: &str) -> Http {
+    let config = Config::parse("p.toml", config).unwrap();
+    let Transport::Http(http) = &config.channels[0].transport else {
+        panic!("{config:?}")
+    };
+    Http::new(http, Arc::new(SystemClock)).unwrap()
+}
+
+/// Hands over a letter with a text and a promo code in it.
+pub(crate) fn deliver(channel: &Http, number: u32, address: &str, text: &str) -> Handover {
+    let content = Content {
+        text: Some(text.to_owned()),
+        ..Content::default()
+    };
+    let id = format!("delivery-{number}");
+    channel.deliver(&Letter {
+        id: &id,
+        installation: "0123456789abcdef",
+        kind: ChannelKind::Telegram,
+        address,
+        content: &content,
+    })
+}
