@@ -64,6 +64,7 @@ pub enum BlockError {
 pub struct Block {
     digest: String,
     imports: Vec<Interface>,
+    sets_values: bool,
     sandboxes: Arc<Sandboxes>,
     pre: FullBlockPre<StepState>,
     /// The exported function `run`. Found once: what is made from the contract looks up and checks
@@ -98,6 +99,7 @@ impl Block {
         Ok(Block {
             digest: digest(bytes),
             imports,
+            sets_values: sets_values(sandboxes, &component),
             sandboxes: Arc::clone(sandboxes),
             pre,
             run,
@@ -112,6 +114,11 @@ impl Block {
     /// The host interfaces that it uses.
     pub fn imports(&self) -> &[Interface] {
         &self.imports
+    }
+
+    /// Whether it may set values of the run.
+    pub fn sets_values(&self) -> bool {
+        self.sets_values
     }
 
     /// Asks the block what it is. Its imports are out of reach meanwhile.
@@ -218,6 +225,21 @@ fn imports_of(sandboxes: &Sandboxes, component: &Component) -> Result<Vec<Interf
         }
     }
     Ok(imports)
+}
+
+/// Whether a component imports the function that sets a value: one that only reads them does not.
+fn sets_values(sandboxes: &Sandboxes, component: &Component) -> bool {
+    let of_data = format!("promoflow:workflow/{}@", Interface::Data.name());
+    let imports = component.component_type();
+    imports.imports(&sandboxes.engine).any(|(name, item)| {
+        name.starts_with(&of_data)
+            && match &item.ty {
+                ComponentItem::ComponentInstance(data) => {
+                    data.get_export(&sandboxes.engine, "set").is_some()
+                }
+                _ => false,
+            }
+    })
 }
 
 fn instance_pre(

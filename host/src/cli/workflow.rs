@@ -1,6 +1,7 @@
 //! `promoflow workflow`: what events start.
 
 mod apply;
+mod sends;
 mod show;
 
 use clap::{Args, Subcommand};
@@ -79,6 +80,9 @@ struct WorkflowJson<'w> {
     event: &'w str,
     steps: Vec<Value>,
     name: &'w str,
+    /// What its steps send, where it was checked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sends: Option<Vec<Value>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     changed: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -97,6 +101,7 @@ impl<'w> WorkflowJson<'w> {
                 .map(|step| json!({ "id": step.id, "block": step.block }))
                 .collect(),
             name: &workflow.name,
+            sends: None,
             changed: None,
             definition: None,
         }

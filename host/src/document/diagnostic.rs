@@ -101,9 +101,21 @@ impl Diagnostics {
 
     /// Notes a warning.
     pub fn warning(&mut self, at: Position, message: impl Into<String>, hint: Option<String>) {
+        let file = self.file.clone();
+        self.warning_in(file, at, message, hint);
+    }
+
+    /// Notes a warning in another file that belongs to this one.
+    pub fn warning_in(
+        &mut self,
+        file: impl Into<String>,
+        at: Position,
+        message: impl Into<String>,
+        hint: Option<String>,
+    ) {
         self.list.push(Diagnostic {
             severity: Severity::Warning,
-            file: self.file.clone(),
+            file: file.into(),
             line: at.line,
             column: at.column,
             message: message.into(),

@@ -9,6 +9,8 @@ mod languages;
 mod parts;
 mod rules;
 
+pub(crate) use html::beside;
+
 use super::channel::ChannelKind;
 use super::definition::Message;
 use super::files::Files;

@@ -6,10 +6,13 @@ use anyhow::{Context, Result};
 
 use super::Promoflow;
 use crate::block::BlockLibrary;
-use crate::document::{Diagnostic, Parsed};
-use crate::message::{self, Files, Message};
+use crate::document::{Diagnostic, Diagnostics, Parsed, shown};
+use crate::message::{self, Files, Message, beside};
 use crate::store::{Applied, Store, StoredBlock, StoredWorkflow, WorkflowRow, WorkflowState};
-use crate::workflow::{self, Catalog, CatalogBlock, CatalogMessage, Workflow};
+use crate::workflow::{
+    self, Catalog, CatalogBlock, CatalogMessage, Doubt, Sending, Uses, Workflow, sendings,
+};
+
 /// What became of an applied file: the diagnostics of all documents in it, and what was stored,
 /// which is nothing where one of them is an error.
 #[derive(Debug)]
@@ -37,15 +40,46 @@ impl Promoflow {
             });
         }
         let now = self.parts.clock.now();
+        let mut diagnostics = parsed.diagnostics;
         let mut applied = Vec::with_capacity(parsed.items.len());
         for message in parsed.items {
             let done = self.store.put_message(&message, now)?;
             applied.push((message, done));
         }
+        let messages: Vec<&Message> = applied.iter().map(|(message, _)| message).collect();
+        diagnostics.extend(self.doubts(name, source, &messages)?);
         Ok(AppliedFile {
-            diagnostics: parsed.diagnostics,
+            diagnostics,
             applied,
         })
+    }
+
+    /// Warns of values that workflows send these messages without.
+    fn doubts(&self, file: &str, source: &[u8], messages: &[&Message]) -> Result<Vec<Diagnostic>> {
+        let workflows = self.store.workflows()?;
+        if workflows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let known = self.known(&[])?;
+        let mut out = Diagnostics::new(file);
+        for StoredWorkflow { workflow, .. } in &workflows {
+            for sending in sendings(workflow, &known) {
+                if messages.iter().all(|message| message.id != sending.message) {
+                    continue;
+                }
+                for reading in sending.reads {
+                    let Some(Doubt { why, hint }) = reading.doubt else {
+                        continue;
+                    };
+                    let (html, at) = message::place(source, &sending.message, &reading.read);
+                    let (name, id) = (shown(&reading.read.name), shown(&workflow.id));
+                    let warning = format!("it reads {name}, and in the workflow {id} {why}");
+                    let of = html.map_or_else(|| file.to_owned(), |html| beside(file, &html));
+                    out.warning_in(of, at, warning, Some(hint));
+                }
+            }
+        }
+        Ok(out.into_sorted())
     }
 
     /// Checks the messages of a file, and stores nothing.
@@ -70,22 +104,31 @@ impl Promoflow {
         source: &[u8],
         more: &[Message],
     ) -> Result<Parsed<Workflow>> {
+        Ok(workflow::parse(
+            name,
+            source,
+            &self.known(more)?,
+            &message::check_template,
+        ))
+    }
+
+    /// The messages that the steps of a workflow send, what they read, and which promo codes they
+    /// take; as if `more` messages had been applied.
+    pub fn sendings(&self, workflow: &Workflow, more: &[Message]) -> Result<Vec<Sending>> {
+        Ok(sendings(workflow, &self.known(more)?))
+    }
+
+    fn known(&self, more: &[Message]) -> Result<Known<'_>> {
         let messages = self.store.messages()?;
         let messages = messages
             .into_iter()
             .chain(more.iter().cloned())
             .map(|one| (one.id.clone(), one))
             .collect();
-        let known = Known {
+        Ok(Known {
             blocks: self.blocks()?,
             messages,
-        };
-        Ok(workflow::parse(
-            name,
-            source,
-            &known,
-            &message::check_template,
-        ))
+        })
     }
 
     /// Checks the workflows of a file, and stores them, with the blocks that they place, where
@@ -148,6 +191,7 @@ impl Catalog for Known<'_> {
         self.blocks.get(name).map(|known| CatalogBlock {
             digest: known.block.digest().to_owned(),
             description: &known.description,
+            sets_values: known.block.sets_values(),
         })
     }
 
@@ -161,6 +205,13 @@ impl Catalog for Known<'_> {
     fn message(&self, id: &str) -> Option<CatalogMessage> {
         self.messages.get(id).map(|message| CatalogMessage {
             channel: message.channel,
+        })
+    }
+
+    fn uses(&self, id: &str) -> Option<Uses> {
+        self.messages.get(id).map(|message| Uses {
+            reads: message.reads(),
+            codes: message.codes(),
         })
     }
 

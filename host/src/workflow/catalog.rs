@@ -1,7 +1,7 @@
 //! What a workflow may refer to.
 
 use crate::block::Description;
-use crate::message::ChannelKind;
+use crate::message::{ChannelKind, CodeTag, Read};
 
 /// A block that a step may place.
 #[derive(Clone, Debug)]
@@ -10,6 +10,8 @@ pub struct CatalogBlock<'c> {
     pub digest: String,
     /// What it says of itself.
     pub description: &'c Description,
+    /// Whether it may set values of the run.
+    pub sets_values: bool,
 }
 
 /// A message that a step may send.
@@ -17,6 +19,15 @@ pub struct CatalogBlock<'c> {
 pub struct CatalogMessage {
     /// How it reaches an address.
     pub channel: ChannelKind,
+}
+
+/// What a message needs of the run that sends it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Uses {
+    /// The values that it reads.
+    pub reads: Vec<Read>,
+    /// The promo codes that its merge tags take.
+    pub codes: Vec<CodeTag>,
 }
 
 /// The blocks and messages that there are.
@@ -29,6 +40,9 @@ pub trait Catalog {
 
     /// The message of that id.
     fn message(&self, id: &str) -> Option<CatalogMessage>;
+
+    /// What the message of that id needs.
+    fn uses(&self, id: &str) -> Option<Uses>;
 
     /// The ids of all messages, for hints.
     fn message_ids(&self) -> Vec<String>;

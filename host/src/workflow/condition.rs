@@ -49,6 +49,16 @@ impl Condition {
     }
 }
 
+impl Condition {
+    /// Whether it asks for a parameter of that name.
+    pub(super) fn names(&self, param: &str) -> bool {
+        match self {
+            Condition::All(some) | Condition::Any(some) => some.iter().any(|one| one.names(param)),
+            Condition::Param { name, .. } => name == param,
+        }
+    }
+}
+
 impl Test {
     fn passes(&self, value: Option<&Value>) -> bool {
         match (self, value) {

@@ -13,14 +13,16 @@ mod flow;
 mod graph;
 mod kinds;
 mod parse;
+mod sendings;
 
-pub use catalog::{Catalog, CatalogBlock, CatalogMessage};
+pub use catalog::{Catalog, CatalogBlock, CatalogMessage, Uses};
 pub use condition::{Condition, Test};
 pub use definition::{ParamValue, Repeat, Start, Step, Stop, Target, Workflow};
 pub use duration::{ParseDurationError, parse_duration};
 pub use graph::graph;
 pub use kinds::{Unfit, conform, expected};
 pub use parse::{MAX_STEPS, parse};
+pub use sendings::{Doubt, Reading, Sending, sendings};
 
 /// The JSON Schema of a workflow file, for editors.
 pub const SCHEMA: &str = include_str!("../../schemas/workflow.schema.json");

@@ -5,7 +5,7 @@ use promoflow::document::{MAX_FILE_BYTES, Severity};
 use promoflow::message::Message;
 use promoflow::store::WorkflowState;
 
-use super::WorkflowJson;
+use super::{WorkflowJson, sends};
 use crate::cli::failure::{Done, Status, count, tell_diagnostics, tell_error, tell_note};
 use crate::cli::files::{Files, applied_file};
 use crate::cli::input;
@@ -84,7 +84,11 @@ pub(super) fn check(session: &Session, files: &Files, messages: &[String], out: 
                 out.json(diagnostic)?;
             }
             for workflow in &parsed.items {
-                out.json(&WorkflowJson::new(workflow))?;
+                let sends = rehearsal.promoflow.sendings(workflow, &more)?;
+                out.json(&WorkflowJson {
+                    sends: Some(sends.iter().map(sends::as_json).collect()),
+                    ..WorkflowJson::new(workflow)
+                })?;
             }
         }
         if parsed.has_errors() {
@@ -99,6 +103,11 @@ pub(super) fn check(session: &Session, files: &Files, messages: &[String], out: 
             let ids: Vec<&str> = parsed.items.iter().map(|one| one.id.as_str()).collect();
             let fine = out.style(GOOD, "no faults");
             out.line(format_args!("{name}: {fine} in {}", ids.join(", ")))?;
+            for workflow in &parsed.items {
+                for sending in rehearsal.promoflow.sendings(workflow, &more)? {
+                    sends::tell(&sending, out)?;
+                }
+            }
         }
     }
     if status == Status::Refused && rehearsal.is_empty() && messages.is_empty() {

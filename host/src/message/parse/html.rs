@@ -58,7 +58,7 @@ impl Reader<'_> {
 
 /// The name of a file beside the message's, as the author would call it from where the message's
 /// own name is good.
-fn beside(file: &str, path: &str) -> String {
+pub(crate) fn beside(file: &str, path: &str) -> String {
     match Path::new(file).parent() {
         Some(parent) => parent.join(path).display().to_string(),
         None => path.to_owned(),

@@ -17,8 +17,10 @@ pub use steps::MAX_STEPS;
 
 use super::catalog::Catalog;
 use super::definition::Workflow;
+use super::sendings::{Doubt, Sending, sendings};
 use crate::document::{
-    Content, Diagnostics, Fields, Node, Parsed, TemplateCheck, check_id, read, shown, text,
+    Content, Diagnostics, Fields, Node, Parsed, Position, TemplateCheck, check_id, read, shown,
+    text,
 };
 
 /// What the steps are checked against.
@@ -56,6 +58,7 @@ pub fn parse(
             );
         }
         if out.errors() == before {
+            doubts(&document, &workflow, catalog, &mut out);
             items.push(workflow);
         }
     }
@@ -98,6 +101,38 @@ fn workflow(node: &Node, context: Context<'_>, out: &mut Diagnostics) -> Option<
         stop,
         steps: steps?,
     })
+}
+
+/// Warns of values that messages most likely read in vain.
+fn doubts(node: &Node, workflow: &Workflow, catalog: &dyn Catalog, out: &mut Diagnostics) {
+    for sending in sendings(workflow, catalog) {
+        let at = parameter_at(node, &sending).unwrap_or(node.at);
+        for reading in sending.reads {
+            let Some(Doubt { why, hint }) = reading.doubt else {
+                continue;
+            };
+            let (message, name) = (shown(&sending.message), shown(&reading.read.name));
+            let warning = format!("the message {message} reads {name}, and {why}");
+            out.warning(at, warning, Some(hint));
+        }
+    }
+}
+
+/// Where a step names the message that it sends.
+fn parameter_at(workflow: &Node, sending: &Sending) -> Option<Position> {
+    let Content::List(steps) = &value(workflow, "steps")?.content else {
+        return None;
+    };
+    let with = value(steps.get(sending.number)?, "with")?;
+    Some(value(with, &sending.parameter)?.at)
+}
+
+fn value<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
+    let Content::Mapping(entries) = &node.content else {
+        return None;
+    };
+    let entry = entries.iter().find(|entry| entry.key == key)?;
+    Some(&entry.value)
 }
 
 fn is_message(node: &Node) -> bool {

@@ -10,7 +10,7 @@ use super::parse;
 use crate::block::{Alternative, Carries, Description, Kind, Parameter, Port, Value};
 use crate::document::{Parsed, TemplateFault};
 use crate::message::ChannelKind;
-use crate::workflow::{Catalog, CatalogBlock, CatalogMessage, Workflow};
+use crate::workflow::{Catalog, CatalogBlock, CatalogMessage, Uses, Workflow};
 
 /// The two standard blocks and three messages.
 struct Shop {
@@ -23,6 +23,7 @@ impl Catalog for Shop {
         Some(CatalogBlock {
             digest: format!("digest-of-{name}"),
             description,
+            sets_values: name == "get-promocode",
         })
     }
 
@@ -37,6 +38,10 @@ impl Catalog for Shop {
             _ => return None,
         };
         Some(CatalogMessage { channel })
+    }
+
+    fn uses(&self, _: &str) -> Option<Uses> {
+        Some(Uses::default())
     }
 
     fn message_ids(&self) -> Vec<String> {

@@ -1,0 +1,205 @@
+//! What a message reads and takes, and where in its file.
+
+use super::definition::{Message, Parts};
+use super::tags::{self, CodeTag};
+use crate::document::{Content, Diagnostics, Node, Position, read};
+
+/// Names in templates that are no values of a run.
+const PROVIDED: [&str; 8] = [
+    "key",
+    "math",
+    "mathTool",
+    "number",
+    "numberTool",
+    "date",
+    "dateTool",
+    "data",
+];
+
+/// A value that a message reads, at the first place where it does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Read {
+    /// The value's name.
+    pub name: String,
+    /// The part, as the message's file calls it.
+    pub part: &'static str,
+    /// The language, where it is not the message itself that reads it.
+    pub language: Option<String>,
+    /// The line within the part, counted from 1.
+    pub line: u32,
+    /// The character within the line, counted from 1.
+    pub column: u32,
+}
+
+impl Message {
+    /// The values that it reads in any language, each once, in the order of the file. What merge
+    /// tags print is not among them: they say themselves what stands instead.
+    pub fn reads(&self) -> Vec<Read> {
+        let mut reads: Vec<Read> = Vec::new();
+        self.each_template(&mut |part, language, source| {
+            let Ok(template) = tags::parse(source) else {
+                return;
+            };
+            for reference in template.references() {
+                let name = match reference.key {
+                    Some(key) => key,
+                    None if PROVIDED.contains(&reference.variable.as_str()) => continue,
+                    None => reference.variable,
+                };
+                if reads.iter().all(|one| one.name != name) {
+                    reads.push(Read {
+                        name,
+                        part,
+                        language: language.map(str::to_owned),
+                        line: reference.line,
+                        column: reference.column,
+                    });
+                }
+            }
+        });
+        reads
+    }
+
+    /// The promo codes that its merge tags take in any language, each once.
+    pub fn codes(&self) -> Vec<CodeTag> {
+        let mut codes = Vec::new();
+        self.each_template(&mut |_, _, source| {
+            if let Ok(template) = tags::parse(source) {
+                for code in tags::codes(&template) {
+                    tags::join(&mut codes, code);
+                }
+            }
+        });
+        codes
+    }
+
+    fn each_template<'m>(&'m self, each: &mut dyn FnMut(&'static str, Option<&'m str>, &'m str)) {
+        for (part, source) in self.parts.each() {
+            each(part, None, source);
+        }
+        for (_, value) in &self.headers {
+            each("headers", None, value);
+        }
+        for variant in &self.languages {
+            for (part, source) in variant.parts.each() {
+                each(part, Some(&variant.language), source);
+            }
+        }
+    }
+}
+
+impl Parts {
+    /// Those that there are, with their names in files.
+    fn each(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let all = [
+            ("from", &self.from),
+            ("reply-to", &self.reply_to),
+            ("subject", &self.subject),
+            ("preheader", &self.preheader),
+            ("title", &self.title),
+            ("text", &self.text),
+            ("html", &self.html),
+            ("image", &self.image),
+            ("link", &self.link),
+            ("button", &self.button),
+        ];
+        all.into_iter()
+            .filter_map(|(name, part)| Some((name, part.as_deref()?)))
+    }
+}
+
+/// Where a message of this file reads a value: in the file itself, or in the `html-file` that it
+/// names, whose path is the answer's first half then.
+pub fn place(bytes: &[u8], message: &str, of: &Read) -> (Option<String>, Position) {
+    let document = read(bytes, &mut Diagnostics::new(""))
+        .into_iter()
+        .find(|document| text(document, "message") == Some(message));
+    let Some(document) = document else {
+        return (None, Position::START);
+    };
+    let parts = match &of.language {
+        Some(language) => {
+            value(&document, "languages").and_then(|languages| value(languages, language))
+        }
+        None => Some(&document),
+    };
+    let parts = parts.unwrap_or(&document);
+    let within = Position {
+        line: of.line,
+        column: of.column,
+    };
+    if let Some(part) = value(parts, of.part) {
+        let place = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+        let at = part
+            .scalar()
+            .map(|scalar| scalar.locate(place(of.line), place(of.column)));
+        return (None, at.unwrap_or(part.at));
+    }
+    match text(parts, "html-file") {
+        Some(path) if of.part == "html" => (Some(path.to_owned()), within),
+        _ => (None, document.at),
+    }
+}
+
+fn value<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
+    let Content::Mapping(entries) = &node.content else {
+        return None;
+    };
+    let entry = entries.iter().find(|entry| entry.key == key)?;
+    Some(&entry.value)
+}
+
+fn text<'n>(node: &'n Node, key: &str) -> Option<&'n str> {
+    value(node, key)?.scalar().map(|scalar| scalar.text())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{check_part, parse};
+    use super::*;
+
+    const FILE: &str = "\
+message: other
+channel: sms
+text: t
+---
+message: m
+channel: email
+subject: Hi $name, $!data.get('name') $key $mathTool.add(1, 2)
+text: |
+  #set($own = 1)$own
+  Код: $!data.get('promocode') %FIRSTNAME|x% %PC_a_1_7%
+html-file: m.html
+languages:
+  uk: { subject: Вітаю $хто $who, text: \"%PC_b_1_7|y%\" }
+";
+
+    #[test]
+    fn what_a_message_reads_and_takes_is_told_with_its_place() {
+        let files = |_: &str| Ok(b"<p>\n $!data.city</p>".to_vec());
+        let (messages, _) = parse("f", FILE.as_bytes(), &files, &check_part)
+            .into_result()
+            .unwrap();
+        let message = &messages[1];
+        let reads = message.reads();
+        let places: Vec<_> = reads
+            .iter()
+            .map(|one| {
+                let (file, at) = place(FILE.as_bytes(), "m", one);
+                (one.name.as_str(), file, at.line, at.column)
+            })
+            .collect();
+        assert_eq!(
+            places,
+            [
+                ("name", None, 7, 13),
+                ("promocode", None, 10, 8),
+                ("city", Some("m.html".to_owned()), 2, 2),
+                ("who", None, 13, 29),
+            ]
+        );
+        let codes = message.codes();
+        let codes: Vec<_> = codes.iter().map(ToString::to_string).collect();
+        assert_eq!(codes, ["PC_a_1_7", "PC_b_1_7"]);
+    }
+}

@@ -1,0 +1,219 @@
+//! What a workflow sends: which values its messages read, and who sets them.
+
+use std::collections::BTreeMap;
+
+use super::catalog::Catalog;
+use super::definition::{ParamValue, Step, Target, Workflow};
+use crate::block::{Kind, Value};
+use crate::document::{did_you_mean, shown};
+use crate::message::{CodeTag, Read};
+
+/// The parameter of a block that names the value which the step sets.
+const NAMES_VALUE: &str = "as";
+/// The port by which a step leaves without what it was to set.
+const WITHOUT: &str = "exhausted";
+/// The value that messages are about: an event hardly ever brings it.
+const PROMOCODE: &str = "promocode";
+
+/// A message that a step sends.
+#[derive(Clone, Debug)]
+pub struct Sending {
+    /// The number of the step, counted from 0.
+    pub number: usize,
+    /// The step's id.
+    pub step: String,
+    /// The parameter that names the message.
+    pub parameter: String,
+    /// The message's id.
+    pub message: String,
+    /// What the message reads.
+    pub reads: Vec<Reading>,
+    /// The promo codes that the message's merge tags take.
+    pub codes: Vec<CodeTag>,
+}
+
+/// A value that a message reads.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// Its name and its place in the message.
+    pub read: Read,
+    /// The step that sets it before; `None`: the event or the contact must bring it.
+    pub set_by: Option<String>,
+    /// Why that is most likely a mistake.
+    pub doubt: Option<Doubt>,
+}
+
+/// Why a message most likely reads a value in vain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Doubt {
+    /// What is wrong.
+    pub why: String,
+    /// What to do.
+    pub hint: String,
+}
+
+/// What may be set where a run stands: values with the steps that set them, and whether a block
+/// came by that sets what it likes.
+#[derive(Clone, Default, PartialEq)]
+struct Known {
+    values: BTreeMap<String, usize>,
+    anything: bool,
+}
+
+impl Known {
+    fn join(&mut self, other: &Known) -> bool {
+        let before = (self.values.len(), self.anything);
+        for (name, step) in &other.values {
+            self.values.entry(name.clone()).or_insert(*step);
+        }
+        self.anything |= other.anything;
+        before != (self.values.len(), self.anything)
+    }
+}
+
+/// The messages that a workflow's steps name outright, with what they read.
+pub fn sendings(workflow: &Workflow, catalog: &dyn Catalog) -> Vec<Sending> {
+    let known = follow(workflow, catalog);
+    let mut sendings = Vec::new();
+    for (number, step) in workflow.steps.iter().enumerate() {
+        let Some(block) = catalog.block(&step.block) else {
+            continue;
+        };
+        let named = block.description.parameters.iter();
+        for parameter in named.filter(|parameter| parameter.kind == Kind::Message) {
+            let message = match given(step, &parameter.name) {
+                Some(ParamValue::Text(id)) => id,
+                _ => continue,
+            };
+            // An id that references give is known to the run alone.
+            let Some(found) = catalog.uses(message) else {
+                continue;
+            };
+            let reads = found.reads.into_iter();
+            sendings.push(Sending {
+                number,
+                step: step.id.clone(),
+                parameter: parameter.name.clone(),
+                message: message.clone(),
+                reads: reads
+                    .map(|read| reading(read, number, workflow, catalog, &known))
+                    .collect(),
+                codes: found.codes,
+            });
+        }
+    }
+    sendings
+}
+
+fn given<'w>(step: &'w Step, name: &str) -> Option<&'w ParamValue> {
+    let (_, value) = step.with.iter().find(|(given, _)| given == name)?;
+    Some(value)
+}
+
+/// What may be set where a run comes to each step.
+fn follow(workflow: &Workflow, catalog: &dyn Catalog) -> Vec<Known> {
+    let mut known = vec![Known::default(); workflow.steps.len()];
+    let mut waiting = vec![0];
+    let mut seen = vec![false; workflow.steps.len()];
+    while let Some(number) = waiting.pop() {
+        let Some(step) = workflow.steps.get(number) else {
+            continue;
+        };
+        for (port, target) in &step.ports {
+            let Target::Step(to) = target else { continue };
+            let mut behind = known[number].clone();
+            match sets(step, catalog) {
+                Sets::Value(name) if port != WITHOUT => {
+                    behind.values.insert(name, number);
+                }
+                Sets::Anything => behind.anything = true,
+                Sets::Value(_) | Sets::Nothing => {}
+            }
+            if let Some(there) = known.get_mut(*to)
+                && (there.join(&behind) || !std::mem::replace(&mut seen[*to], true))
+            {
+                waiting.push(*to);
+            }
+        }
+    }
+    known
+}
+
+/// What a step sets.
+enum Sets {
+    Nothing,
+    Value(String),
+    /// Whatever its block likes.
+    Anything,
+}
+
+fn sets(step: &Step, catalog: &dyn Catalog) -> Sets {
+    let Some(block) = catalog.block(&step.block) else {
+        return Sets::Anything;
+    };
+    if !block.sets_values {
+        return Sets::Nothing;
+    }
+    let mut parameters = block.description.parameters.iter();
+    let Some(parameter) = parameters.find(|one| one.name == NAMES_VALUE) else {
+        return Sets::Anything;
+    };
+    match (given(step, NAMES_VALUE), &parameter.default) {
+        (Some(ParamValue::Text(name)), _) if !name.contains('$') => Sets::Value(name.clone()),
+        (None, Some(Value::Text(name))) => Sets::Value(name.clone()),
+        _ => Sets::Anything,
+    }
+}
+
+fn reading(
+    read: Read,
+    number: usize,
+    workflow: &Workflow,
+    catalog: &dyn Catalog,
+    known: &[Known],
+) -> Reading {
+    let here = &known[number];
+    let set_by = here.values.get(&read.name);
+    let set_by = set_by.map(|step| workflow.steps[*step].id.clone());
+    let brought = workflow
+        .start
+        .condition
+        .as_ref()
+        .is_some_and(|condition| condition.names(&read.name));
+    let doubt = match set_by.is_some() || here.anything || brought {
+        true => None,
+        false => doubt(&read.name, &workflow.steps[number].id, workflow, catalog),
+    };
+    Reading {
+        read,
+        set_by,
+        doubt,
+    }
+}
+
+/// Whether a value that no step before sets is meant to be set by one.
+fn doubt(name: &str, step: &str, workflow: &Workflow, catalog: &dyn Catalog) -> Option<Doubt> {
+    let set: Vec<(String, &str)> = workflow
+        .steps
+        .iter()
+        .filter_map(|step| match sets(step, catalog) {
+            Sets::Value(name) => Some((name, step.id.as_str())),
+            Sets::Nothing | Sets::Anything => None,
+        })
+        .collect();
+    let why = format!("no step before {} sets it", shown(step));
+    if let Some((_, by)) = set.iter().find(|(set, _)| set == name) {
+        let hint = format!("{} sets it, and no way leads from there with it", shown(by));
+        return Some(Doubt { why, hint });
+    }
+    let near = did_you_mean(name, set.iter().map(|(name, _)| name.as_str()));
+    if let Some(hint) = near {
+        return Some(Doubt { why, hint });
+    }
+    let hint =
+        "place `get-promocode` before it, or take the code by a tag such as %PC_NewYear_1_7%";
+    (name == PROMOCODE).then(|| Doubt {
+        why,
+        hint: hint.to_owned(),
+    })
+}

@@ -1,0 +1,191 @@
+//! What an author of messages is told by the real binary.
+#![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
+
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+struct Shop(TempDir);
+
+impl Shop {
+    fn new() -> Shop {
+        Shop(tempfile::tempdir().unwrap())
+    }
+
+    fn file(&self, name: &str, content: &str) {
+        std::fs::write(self.0.path().join(name), content).unwrap();
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_promoflow"));
+        command.args(args).current_dir(self.0.path());
+        for name in [
+            "PROMOFLOW_DB",
+            "PROMOFLOW_BLOCKS",
+            "PROMOFLOW_CACHE",
+            "PROMOFLOW_CONFIG",
+        ] {
+            command.env_remove(name);
+        }
+        command.output().unwrap()
+    }
+
+    /// What a command prints, and what it tells beside that.
+    fn done(&self, args: &[&str]) -> (String, String) {
+        let output = self.run(args);
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {told}");
+        (String::from_utf8(output.stdout).unwrap(), told)
+    }
+
+    fn json(&self, args: &[&str]) -> Value {
+        let (printed, _) = self.done(&[args, &["--json"]].concat());
+        serde_json::from_str(printed.lines().next().unwrap()).unwrap()
+    }
+}
+
+const MESSAGES: &str = "\
+message: coded
+channel: sms
+text: $!data.get('name'), your code $!data.get('promocode')
+---
+message: slip
+channel: sms
+text: $promocod
+---
+message: tagged
+channel: sms
+language: en
+text: '%NAME|friend%: %PC_New_Year_1_7%'
+languages:
+  uk: { text: '%NAME|друже%: %PC_New_Year_1_7|ВІТАЄМО%' }
+";
+
+fn workflow(steps: &str) -> String {
+    format!("workflow: w\nstart: {{ event: e }}\nsteps:\n{steps}")
+}
+
+const CODE: &str = "  - { id: code, block: get-promocode, with: { type: a, discount: 1, days: 0 }, \
+                    ports: { exhausted: sorry } }\n";
+
+fn send(step: &str, message: &str) -> String {
+    format!(
+        "  - id: {step}\n    block: send-message\n    with: {{ channel: sms, message: {message} }}\n"
+    )
+}
+
+#[test]
+fn a_code_that_no_step_before_sets_is_told_and_the_workflow_taken() {
+    let shop = Shop::new();
+    shop.file("m.yaml", MESSAGES);
+    shop.done(&["message", "apply", "m.yaml"]);
+    let told = |steps: String| {
+        shop.file("w.yaml", &workflow(&steps));
+        let (_, checked) = shop.done(&["workflow", "check", "w.yaml"]);
+        let (_, applied) = shop.done(&["workflow", "apply", "w.yaml"]);
+        assert_eq!(checked, applied);
+        applied
+    };
+    let reads = "warning: the message `coded` reads `promocode`, and no step before";
+    assert_eq!(
+        told(send("mail", "coded")),
+        format!(
+            "w.yaml:6:36: {reads} `mail` sets it\n  hint: place `get-promocode` before it, or take \
+             the code by a tag such as %PC_NewYear_1_7%\n"
+        )
+    );
+    // With a code it is set, and where none is left it is not.
+    let both = [CODE, &send("mail", "coded"), &send("sorry", "tagged")].concat();
+    assert_eq!(told(both), "");
+    let sorry = [
+        CODE,
+        &send("mail", "tagged").replace("    with", "    ports: { next: end }\n    with"),
+        &send("sorry", "coded"),
+    ];
+    assert_eq!(
+        told(sorry.concat()),
+        format!(
+            "w.yaml:11:36: {reads} `sorry` sets it\n  hint: `code` sets it, and no way leads from \
+             there with it\n"
+        )
+    );
+    let slip = [CODE, &send("mail", "slip"), &send("sorry", "tagged")].concat();
+    let told = told(slip);
+    assert!(
+        told.contains("`slip` reads `promocod`, and no step before"),
+        "{told}"
+    );
+    assert!(told.contains("hint: did you mean `promocode`?"), "{told}");
+}
+
+#[test]
+fn a_message_that_is_applied_again_is_checked_against_the_workflows_that_send_it() {
+    let shop = Shop::new();
+    shop.file("m.yaml", MESSAGES);
+    shop.done(&["message", "apply", "m.yaml"]);
+    shop.file("w.yaml", &workflow(&send("mail", "tagged")));
+    shop.done(&["workflow", "apply", "w.yaml"]);
+    let (_, told) = shop.done(&["message", "apply", "m.yaml"]);
+    assert_eq!(told, "", "what no workflow sends is not in doubt");
+    shop.file(
+        "again.yaml",
+        "message: tagged\nchannel: sms\ntext: |\n  Dear $name,\n  it is $promocode\n",
+    );
+    let (printed, told) = shop.done(&["message", "apply", "again.yaml"]);
+    assert!(printed.contains("stored, version 2"), "{printed}");
+    assert!(
+        told.starts_with(
+            "again.yaml:5:9: warning: it reads `promocode`, and in the workflow `w` no step before \
+             `mail` sets it\n  hint: "
+        ),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_check_tells_what_messages_read_and_which_codes_they_take() {
+    let shop = Shop::new();
+    shop.file("m.yaml", MESSAGES);
+    let steps = [CODE, &send("mail", "coded"), &send("sorry", "tagged")].concat();
+    shop.file("w.yaml", &workflow(&steps));
+    let check = ["workflow", "check", "w.yaml", "--messages", "m.yaml"];
+    let (printed, _) = shop.done(&check);
+    assert_eq!(
+        printed,
+        "w.yaml: no faults in w\n  \
+         mail sends coded: reads name (from the event), promocode (set by code)\n  \
+         sorry sends tagged: takes a code of type New_Year, discount 7, valid for 1 more day\n"
+    );
+    let checked = shop.json(&check);
+    assert_eq!(
+        checked["sends"],
+        json!([
+            { "step": "mail", "message": "coded", "codes": [], "reads": [
+                { "name": "name", "setBy": null }, { "name": "promocode", "setBy": "code" }
+            ] },
+            { "step": "sorry", "message": "tagged", "reads": [], "codes": [
+                { "type": "New_Year", "discount": 7, "days": 1, "instead": null }
+            ] },
+        ])
+    );
+}
+
+#[test]
+fn a_message_is_shown_in_a_language_and_takes_no_code() {
+    let shop = Shop::new();
+    shop.file("m.yaml", MESSAGES);
+    shop.done(&["message", "apply", "m.yaml"]);
+    shop.file("d.json", r#"{ "Name": "Оля", "language": "uk-UA" }"#);
+    let render = |more: &[&str]| {
+        let args = ["message", "render", "tagged", "--data", "d.json"];
+        let shown = shop.json(&[&args, more].concat());
+        (shown["text"].clone(), shown["language"].clone())
+    };
+    let uk = (json!("Оля: %PC_New_Year_1_7%"), json!("uk"));
+    assert_eq!(render(&[]), uk);
+    assert_eq!(render(&["--language", "uk"]), uk);
+    assert_eq!(render(&["--language", "de"]).1, "en");
+    let listed = shop.json(&["message", "list"]);
+    assert_eq!(listed["languages"], Value::Null);
+}
