@@ -1,11 +1,20 @@
 //! A letter as a mail, the same whichever way it goes.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use lettre::Message;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
 
 use super::Letter;
 use crate::message::ChannelKind;
+
+/// How an encoded word begins (RFC 2047).
+const ENCODED: &str = "=?";
+/// Bytes of a word that stands in a header as it is: its line may have 998 (RFC 5322, 2.1.1).
+const LONGEST_WORD: usize = 200;
+/// Bytes of text in an encoded word, which has at most 75 characters.
+const WORD_BYTES: usize = 42;
 
 /// Makes the mail of a letter; `sender` is whom it is from where its message names nobody. An error
 /// says why there will never be one, without addresses.
@@ -39,11 +48,21 @@ pub(super) fn mail(letter: &Letter<'_>, sender: &str) -> Result<Message, String>
     for (name, value) in &content.headers {
         let name = HeaderName::new_from_ascii(name.clone())
             .map_err(|_| format!("`{name}` is not the name of a header"))?;
-        mail = mail.raw_header(HeaderValue::new(name, value.clone()));
+        mail = mail.raw_header(line(name, value));
+    }
+    if let Some(language) = &content.language {
+        // RFC 3282; the language is a tag that was checked when the message was applied.
+        mail = mail.raw_header(HeaderValue::new(
+            HeaderName::new_from_ascii_str("Content-Language"),
+            language.clone(),
+        ));
     }
     mail = mail
         .to(mailbox("the address", letter.address)?)
-        .subject(content.subject.clone().unwrap_or_default());
+        .raw_header(line(
+            HeaderName::new_from_ascii_str("Subject"),
+            content.subject.as_deref().unwrap_or_default(),
+        ));
     match &content.html {
         Some(html) if content.text.is_some() => {
             mail.multipart(MultiPart::alternative_plain_html(text, html.clone()))
@@ -52,4 +71,25 @@ pub(super) fn mail(letter: &Letter<'_>, sender: &str) -> Result<Message, String>
         None => mail.singlepart(SinglePart::plain(text)),
     }
     .map_err(|error| format!("the mail: {error}"))
+}
+
+/// A header that holds a text.
+fn line(name: HeaderName, text: &str) -> HeaderValue {
+    // What looks like an encoded word would be read as one, and what has no space cannot be folded.
+    let plain = !text.contains(ENCODED) && text.split(' ').all(|word| word.len() <= LONGEST_WORD);
+    if plain {
+        return HeaderValue::new(name, text.to_owned());
+    }
+    let mut words: Vec<String> = vec![String::new()];
+    for c in text.chars() {
+        match words.last_mut() {
+            Some(word) if word.len() + c.len_utf8() <= WORD_BYTES => word.push(c),
+            _ => words.push(c.to_string()),
+        }
+    }
+    let words = words
+        .iter()
+        .map(|word| format!("{ENCODED}utf-8?b?{}?=", STANDARD.encode(word)));
+    let encoded = words.collect::<Vec<_>>().join("\r\n ");
+    HeaderValue::dangerous_new_pre_encoded(name, text.to_owned(), encoded)
 }

@@ -1,0 +1,195 @@
+//! Mails of awkward messages, read by a parser that is not ours and compared field by field.
+#![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
+
+use std::path::Path;
+use std::process::Command;
+
+use promoflow::channel::{Channel, Handover, Letter, Maildir};
+use promoflow::message::{ChannelKind, Content};
+use serde_json::{Value, json};
+
+const ADDRESS: &str = "ann@example.com";
+
+/// The mails of contents, as Python's `email` reads them.
+fn read(contents: &[Content]) -> Vec<Value> {
+    let folder = tempfile::tempdir().unwrap();
+    let maildir = Maildir::new(folder.path());
+    let mut files = Vec::new();
+    for (number, content) in contents.iter().enumerate() {
+        let id = format!("delivery-{number}");
+        let letter = Letter {
+            id: &id,
+            installation: "0123abcd",
+            kind: ChannelKind::Email,
+            address: ADDRESS,
+            content,
+        };
+        assert_eq!(maildir.deliver(&letter), Handover::Delivered, "{content:?}");
+        files.push(folder.path().join("new").join(format!("{id}.promoflow")));
+    }
+    let release = Path::new(env!("CARGO_BIN_EXE_promoflow")).parent().unwrap();
+    let python = release.join("../test-tools/bin/python");
+    assert!(
+        python.exists(),
+        "`cargo xtask test` installs what reads the mails"
+    );
+    let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/tools/mail_reader.py");
+    let output = Command::new(python).arg(tool).args(files).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let lines = String::from_utf8(output.stdout).unwrap();
+    lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+fn header(mail: &Value, name: &str) -> Vec<String> {
+    let all = mail["headers"].as_array().unwrap();
+    let named = all.iter().filter(|header| header[0] == name);
+    named
+        .map(|header| header[1].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// Texts as messages and values bring them.
+fn awkward() -> Vec<String> {
+    [
+        "A present",
+        "Крамниця: з днем народження, Їжачку!",
+        "🎁 Your present 🎂 for you 👩‍👩‍👧‍👦 é",
+        "תן לי קוד, بطاقة هدية",
+        "\u{202e}backwards\u{202c} and \u{feff}marks",
+        "=?utf-8?B?SGk=?= is no word of ours",
+        "a, b; c: <d> (e) \"f\" \\g @h",
+        "100 % = 50=20 + =3D",
+        "From here",
+        ".",
+    ]
+    .map(str::to_owned)
+    .into_iter()
+    .chain([
+        "x".repeat(2_000),
+        "Дуже довга тема ".repeat(125).trim().to_owned(),
+        "🎁".repeat(500),
+        "word ".repeat(400).trim().to_owned(),
+    ])
+    .collect()
+}
+
+#[test]
+fn whatever_a_message_says_arrives_to_the_letter() {
+    let mut contents = Vec::new();
+    for text in awkward() {
+        let body = format!(
+            "Dear,\r\n\r\n{text}\n.\n..\nFrom us\n\tTab  and spaces  \n{}\n\nend",
+            "long ".repeat(400)
+        );
+        contents.push(Content {
+            from: Some("\"Shop, Крамниця (UA)\" <shop@example.com>".into()),
+            reply_to: Some("Допомога <help@example.com>".into()),
+            subject: Some(text.clone()),
+            html: Some(format!("<p title=\"{}\">{body}</p>", "й".repeat(600))),
+            text: Some(body),
+            headers: vec![("X-Campaign".into(), text)],
+            language: Some("uk".into()),
+            ..Content::default()
+        });
+    }
+    let mails = read(&contents);
+    assert_eq!(mails.len(), contents.len());
+    for (number, (mail, content)) in mails.iter().zip(&contents).enumerate() {
+        let subject = content.subject.as_ref().unwrap();
+        let lines = |text: &str| text.trim_end().replace("\r\n", "\n");
+        let same = |part: &str, said: &Option<String>| {
+            let read = mail[part].as_str().unwrap();
+            assert_eq!(lines(read), lines(said.as_ref().unwrap()), "{subject}");
+        };
+        assert_eq!(header(mail, "subject"), [subject.as_str()]);
+        assert_eq!(header(mail, "x-campaign"), [subject.as_str()]);
+        assert_eq!(
+            mail["from"],
+            json!([["Shop, Крамниця (UA)", "shop@example.com"]])
+        );
+        assert_eq!(mail["replyTo"], json!([["Допомога", "help@example.com"]]));
+        assert_eq!(mail["to"], json!([["", ADDRESS]]));
+        let id = format!("<delivery-{number}@0123abcd.promoflow>");
+        assert_eq!(header(mail, "message-id"), [id]);
+        assert_eq!(header(mail, "content-language"), ["uk"]);
+        same("text", &content.text);
+        same("html", &content.html);
+        let kinds = json!(["multipart/alternative", "text/plain", "text/html"]);
+        assert_eq!(mail["kinds"], kinds);
+        assert_eq!(mail["defects"], json!([]), "{subject}");
+        assert_eq!(mail["bare"], 0, "{subject}");
+        assert_eq!(mail["ascii"], true, "{subject}");
+        assert!(mail["longest"].as_u64().unwrap() <= 998, "{subject}");
+    }
+}
+
+#[test]
+fn what_comes_in_no_header_of_ours_makes_none_of_its_own() {
+    let evil = "Ann\r\nBcc: eve@example.com\r\n\r\n<p>body</p>";
+    let plain = Content {
+        from: Some("Shop <shop@example.com>".into()),
+        subject: Some("s".into()),
+        text: Some("t".into()),
+        ..Content::default()
+    };
+    let contents = [
+        plain.clone(),
+        Content {
+            subject: Some(evil.into()),
+            ..plain.clone()
+        },
+        Content {
+            headers: vec![("X-Campaign".into(), evil.into())],
+            ..plain.clone()
+        },
+    ];
+    let mails = read(&contents);
+    let names = |mail: &Value| -> Vec<String> {
+        let all = mail["headers"].as_array().unwrap();
+        let mut names: Vec<String> = all.iter().map(|one| one[0].to_string()).collect();
+        names.sort();
+        names
+    };
+    let expected = names(&mails[0]);
+    assert_eq!(names(&mails[1]), expected);
+    for mail in &mails {
+        assert!(header(mail, "bcc").is_empty(), "{mail}");
+        assert_eq!(mail["text"].as_str().unwrap().trim_end(), "t");
+        assert_eq!(mail["to"], json!([["", ADDRESS]]));
+    }
+}
+
+#[test]
+fn mailboxes_that_are_none_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let maildir = Maildir::new(folder.path());
+    for (from, address) in [
+        (
+            "Shop <shop@example.com>",
+            "ann@example.com\r\nBcc: eve@example.com",
+        ),
+        ("Shop\r\nBcc: eve@example.com <shop@example.com>", ADDRESS),
+        ("a@example.com, b@example.com", ADDRESS),
+    ] {
+        let content = Content {
+            from: Some(from.into()),
+            subject: Some("s".into()),
+            text: Some("t".into()),
+            ..Content::default()
+        };
+        let letter = Letter {
+            id: "delivery-1",
+            installation: "0123abcd",
+            kind: ChannelKind::Email,
+            address,
+            content: &content,
+        };
+        let Handover::Refused { error } = maildir.deliver(&letter) else {
+            panic!("{from:?} {address:?} went out")
+        };
+        assert!(!error.contains("eve"), "{error}");
+    }
+}
