@@ -1,7 +1,8 @@
 //! Renders the recorded cases and compares with what the engine of Apache printed.
 //!
 //! `cases.jsonl` holds what Velocity 2.3 printed. Where this project chose otherwise (see the
-//! README), `choices.jsonl` holds what is expected instead, by the name of the case.
+//! README), `choices.jsonl` holds what is expected instead, by the name of the case. Such cases are
+//! counted apart: what they print is not what is recorded.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -38,45 +39,64 @@ fn run(case: &Map) -> Result<String, promoflow_velocity::Error> {
     Template::parse(text(case, "template").expect("a template"))?.render(&context)
 }
 
+/// Cases of a tier.
+#[derive(Default)]
+struct Tally {
+    total: usize,
+    /// Printed what is recorded.
+    recorded: usize,
+    /// Printed what was chosen instead.
+    chosen: usize,
+}
+
 #[test]
 fn renders_the_recorded_cases() {
     let choices: HashMap<String, Map> = lines(CHOICES)
         .into_iter()
         .map(|choice| (text(&choice, "name").expect("a name").to_owned(), choice))
         .collect();
-    let mut tiers: BTreeMap<i64, (usize, usize)> = BTreeMap::new();
-    let mut chosen = 0;
+    let mut tiers: BTreeMap<i64, Tally> = BTreeMap::new();
     for case in lines(CASES) {
         let name = text(&case, "name").expect("a name");
         let Some(Value::Int(tier)) = case.get("tier") else {
             panic!("{name} has no tier");
         };
-        let judge = choices.get(name).unwrap_or(&case);
-        chosen += usize::from(choices.contains_key(name));
-        let expected = text(judge, "expected");
+        let choice = choices.get(name);
+        let expected = text(choice.unwrap_or(&case), "expected");
         let result = run(&case);
         let passed = match (&result, expected) {
             (Ok(output), Some(expected)) => output == expected,
             (Err(_), None) => true,
             _ => false,
         };
-        let (passes, total) = tiers.entry(*tier).or_default();
-        *total += 1;
-        *passes += usize::from(passed);
+        let tally = tiers.entry(*tier).or_default();
+        tally.total += 1;
+        match choice {
+            Some(_) => tally.chosen += usize::from(passed),
+            None => tally.recorded += usize::from(passed),
+        }
         if !passed {
             println!("{name} (tier {tier})\n  expected {expected:?}\n  got      {result:?}");
         }
     }
-    for (tier, (passes, total)) in &tiers {
-        println!("tier {tier}: {passes} of {total} passed");
+    for (tier, tally) in &tiers {
+        let Tally {
+            recorded,
+            chosen,
+            total,
+        } = tally;
+        println!(
+            "tier {tier}: {recorded} of {total} passed as recorded, {chosen} as this project chose"
+        );
     }
-    assert_eq!(chosen, choices.len(), "a choice names no case");
-    for (tier, (passes, total)) in &tiers {
-        let needed = if *tier < 3 {
-            *total
-        } else {
-            (total * 9).div_ceil(10)
+    let chosen: usize = tiers.values().map(|tally| tally.chosen).sum();
+    assert_eq!(chosen, choices.len(), "a choice names no case, or fails");
+    for (tier, tally) in &tiers {
+        let needed = match tier {
+            1 | 2 => tally.total,
+            _ => (tally.total * 9).div_ceil(10),
         };
-        assert!(*passes >= needed, "tier {tier}: {passes} of {total}");
+        let passed = tally.recorded + tally.chosen;
+        assert!(passed >= needed, "tier {tier}: {passed} of {}", tally.total);
     }
 }

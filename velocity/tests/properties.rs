@@ -6,7 +6,12 @@ use promoflow_velocity::{Context, Escape, Limits, Map, RenderOptions, Template, 
 use proptest::prelude::*;
 
 /// Pieces that templates are made of, well-formed or not.
-const PIECES: [&str; 75] = [
+const PIECES: [&str; 80] = [
+    "%TAG%",
+    "%TAG|instead%",
+    "%TAG|",
+    "%%",
+    "%",
     "$data",
     "$!data",
     "${data",
@@ -84,6 +89,24 @@ const PIECES: [&str; 75] = [
     "Їжак 🎁",
 ];
 
+/// Ways on which a value comes to be printed.
+const WAYS: [&str; 14] = [
+    "$v",
+    "$!{v}",
+    "$!data.get('v')",
+    "$data.v",
+    "${data.none|$v}",
+    "#set($x = $v)$x",
+    "#set($x = \"a $v b\")$x",
+    "#set($x = $v + $v)$x",
+    "$v.toUpperCase().trim().replace('a', 'b')",
+    "$v.concat($v).substring(0)",
+    "#foreach($i in $list)$i#end$list",
+    "#define($x)[$v]#end$x",
+    "#macro(m $a)$a#end#m($v)",
+    "#set($m = {'k': $v})$m.k $m.get('k')",
+];
+
 fn context() -> Context {
     let mut data = Map::new();
     data.insert("name", "Olena");
@@ -104,16 +127,18 @@ fn small_limits() -> Limits {
 }
 
 fn check(source: &str, escape: Escape) {
-    let Ok(template) = Template::parse(source) else {
+    let is_tag = |name: &str, _: &str| (name == "TAG").then(|| name.to_owned());
+    let Ok(template) = Template::parse_with_tags(source, &is_tag) else {
         return;
     };
     template.references();
+    let value = |_: &str| Some("<%TAG%>".to_owned());
     let options = RenderOptions {
         limits: small_limits(),
         escape,
     };
     let started = Instant::now();
-    if let Ok(output) = template.render_with(&context(), &options) {
+    if let Ok(output) = template.render_with_tags(&context(), &options, &value) {
         assert!(
             output.len() <= options.limits.output_bytes,
             "{} bytes",
@@ -134,6 +159,24 @@ proptest! {
     ) {
         let escape = if html { Escape::Html } else { Escape::None };
         check(&pieces.concat(), escape);
+    }
+
+    /// However a value is passed on, no sign of it that means something in HTML comes out.
+    #[test]
+    fn no_value_comes_out_of_html_as_markup(
+        way in prop::sample::select(&WAYS[..]),
+        before in "[a-z ]{0,5}",
+        value in "[<>\"'&a-z ]{0,20}",
+    ) {
+        let template = Template::parse(way).expect("a template");
+        let options = RenderOptions { escape: Escape::Html, ..RenderOptions::default() };
+        let mut data = Map::new();
+        data.insert("v", value.as_str());
+        let value = format!("{before}{value}");
+        let context = Context::new().with("v", value.as_str()).with("data", data).with("list", vec![value]);
+        let output = template.render_with(&context.with_tools(), &options).expect("it renders");
+        let strange = output.contains(['<', '>', '"', '\'']);
+        prop_assert!(!strange, "{way} printed {output}");
     }
 
     #[test]
