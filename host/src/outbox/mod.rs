@@ -112,8 +112,8 @@ impl Dispatcher {
         self.around.look();
     }
 
-    /// Ends the threads after what is being handed over, which is waited for no longer than
-    /// [`GRACE`](feeder::GRACE): an attempt that goes on then has no end, and is made again.
+    /// Ends the threads after what is being handed over, which is waited for ten seconds at most: an
+    /// attempt that goes on then has no end, and is made again.
     pub fn stop(&self) {
         // What is due beside that may be very much: it stays in the outbox.
         self.around.stopping.store(true, Ordering::SeqCst);
