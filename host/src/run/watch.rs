@@ -17,7 +17,7 @@ use super::worker::Task;
 use crate::alert::{Alert, Kind, Level, Rule, Rules, Subject, params};
 use crate::clock::Timestamp;
 use crate::pool::{Lane, Rates};
-use crate::store::{ClaimId, Result};
+use crate::store::{ClaimId, Result, Store};
 
 /// How often the watch looks at what was claimed.
 const LOOK: Duration = Duration::from_secs(1);
@@ -44,6 +44,11 @@ pub(super) struct Watch {
     rates: Option<(Instant, Rates)>,
 }
 
+/// The claim after which a watch begins.
+fn looked_back(store: &dyn Store) -> Result<ClaimId> {
+    Ok(ClaimId(store.last_claim()?.0.saturating_sub(LOOKED_BACK)))
+}
+
 /// How the watch is told to end.
 #[derive(Default)]
 pub(super) struct WatchEnd {
@@ -66,7 +71,7 @@ impl Watch {
         Ok(Watch {
             rules: shared.parts.alerts.clone(),
             installation: store.installation()?,
-            mark: ClaimId(store.last_claim()?.0.saturating_sub(LOOKED_BACK)),
+            mark: looked_back(&**store)?,
             alerts: None,
             generation: None,
             // A process that does one thing and ends makes no round.
@@ -98,6 +103,8 @@ impl Watch {
         let (mut alerts, first) = match self.alerts.take() {
             Some(alerts) => (alerts, false),
             None => {
+                // What came before this process executed is looked at by the next round.
+                self.mark = looked_back(&**store)?;
                 let stored = store.alerts()?.into_iter();
                 (stored.map(|one| (one.subject.clone(), one)).collect(), true)
             }
