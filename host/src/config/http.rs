@@ -3,7 +3,6 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use promoflow_velocity::{Context, Escape};
 use reqwest::Url;
 use reqwest::header::HeaderName;
 use serde::Deserialize;
@@ -12,9 +11,9 @@ use toml::Spanned;
 use super::Secret;
 use super::answer::Answer;
 use super::body::{Body, Json, form};
-use super::channel::is_here;
 use super::file::{Source, Table};
 use super::template::Templated;
+use super::url;
 use crate::document::shown;
 use crate::message::{ChannelKind, UnknownChannel};
 
@@ -155,7 +154,7 @@ impl HttpConfig {
         if !(1..=64).contains(connections.get_ref()) {
             return Err(source.fault(connections.span(), "`connections` must be 1 to 64"));
         }
-        let (sample, url) = url(source, &plain.url, &variables)?;
+        let (sample, url) = url::read(source, &plain.url, &variables)?;
         let idempotency_header = match plain.idempotency_header {
             Some(name) => header_name(source, name.span(), name.get_ref())?,
             None => HeaderName::from_static("idempotency-key"),
@@ -266,41 +265,4 @@ fn header_name(source: Source<'_>, at: Range<usize>, name: &str) -> anyhow::Resu
         return Err(source.fault(at, message));
     }
     Ok(header)
-}
-
-/// The URL, and what it looks like with a value for each reference.
-fn url(
-    source: Source<'_>,
-    text: &Spanned<String>,
-    variables: &[&str],
-) -> anyhow::Result<(Url, Templated)> {
-    let template = Templated::compile(source, text, variables)?;
-    let fault = |message: &str| source.fault(text.span(), message);
-    let after_scheme = text.get_ref().split_once("://").map(|(_, rest)| rest);
-    let end = |rest: &str| rest.find(['/', '?']).unwrap_or(rest.len());
-    let server = after_scheme.map(|rest| rest.get(..end(rest)).unwrap_or(rest));
-    if server.is_none_or(|server| server.is_empty() || server.contains(['$', '#', '\\'])) {
-        return Err(fault(
-            "expected https:// and the name of a server without references",
-        ));
-    }
-    let values = variables
-        .iter()
-        .fold(Context::new(), |values, name| values.with(*name, "x"));
-    let rendered = template
-        .render(&values, Escape::Url)
-        .map_err(|error| fault(&error.message))?;
-    let url = Url::parse(&rendered).map_err(|error| fault(&format!("not a URL: {error}")))?;
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(fault(
-            "a URL holds no login; expected `username` and `password`",
-        ));
-    }
-    let here = url.host_str().is_some_and(is_here);
-    if url.scheme() != "https" && !(url.scheme() == "http" && here) {
-        return Err(fault(
-            "expected https://; http:// is for servers on this machine alone",
-        ));
-    }
-    Ok((url, template))
 }

@@ -17,6 +17,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod url;
 
 use std::path::{Path, PathBuf};
 

@@ -5,3 +5,4 @@ mod answers;
 mod examples;
 mod requests;
 mod server;
+mod shop;

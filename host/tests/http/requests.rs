@@ -5,7 +5,8 @@ use std::process::Command;
 use promoflow::channel::Handover;
 use serde_json::json;
 
-use crate::server::{Server, channel, deliver};
+use crate::server::{Server, deliver};
+use crate::shop::Shop;
 
 const NASTY: &str = "\"},\"admin\":true,{\"a\":\"\\\r\nX-Evil: 1 ціна & co=1%00 $address #if(1)";
 
@@ -232,12 +233,18 @@ fn a_provider_is_trusted_by_its_certificate_alone() {
         .output()
         .expect("openssl makes the certificate of this test");
     assert!(made.status.success(), "{made:?}");
-    let server = Server::with(&[&certificate, &key]);
-    let config = "[[channel]]\ntype = \"http\"\ntakes = [\"telegram\"]\nurl = \"{url}\"\n";
-    let url = format!("https://127.0.0.1:{}/", server.port);
-    let told = deliver(&channel(&config.replace("{url}", &url)), 1, "ann", "A-1");
-    let Handover::Later { error, .. } = told else {
-        panic!("{told:?}")
-    };
+    let mut server = Server::with(&[&certificate, &key]);
+    let url = format!("https://127.0.0.1:{}/letters", server.port);
+    let config = format!(
+        "[[channel]]\ntype = \"http\"\ntakes = [\"sms\"]\nurl = \"{url}\"\njson = {{ text = \"$text\" }}\n"
+    );
+    let mut shop = Shop::new(&config, "sms", Vec::new());
+    let delivery = shop.send("+380501234567");
+    assert_eq!(delivery["state"], "pending");
+    let error = delivery["error"].as_str().unwrap();
     assert!(error.contains("certificate"), "{error}");
+    let certificate = certificate.to_str().unwrap().to_owned();
+    shop.environment = vec![("SSL_CERT_FILE", certificate)];
+    assert_eq!(shop.send("+380501234567")["state"], "delivered");
+    assert_eq!(server.request().json()["text"], "Код: S-2 & more");
 }

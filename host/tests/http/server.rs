@@ -57,7 +57,12 @@ impl Server {
 
     /// A channel of the configuration, in which `{url}` is this server.
     pub(crate) fn channel(&self, config: &str) -> Http {
-        channel(&config.replace("{url}", &format!("http://127.0.0.1:{}", self.port)))
+        let here = format!("http://127.0.0.1:{}", self.port);
+        let config = Config::parse("p.toml", &config.replace("{url}", &here)).unwrap();
+        let Transport::Http(http) = &config.channels[0].transport else {
+            panic!("{config:?}")
+        };
+        Http::new(http, Arc::new(SystemClock)).unwrap()
     }
 }
 
@@ -91,15 +96,6 @@ impl Request {
         assert!(named.next().is_none(), "{name} is there twice: {}", self.0);
         value
     }
-}
-
-/// A channel of the configuration.
-pub(crate) fn channel(config: &str) -> Http {
-    let config = Config::parse("p.toml", config).unwrap();
-    let Transport::Http(http) = &config.channels[0].transport else {
-        panic!("{config:?}")
-    };
-    Http::new(http, Arc::new(SystemClock)).unwrap()
 }
 
 /// Hands over a letter with a text and a promo code in it.

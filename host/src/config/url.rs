@@ -1,0 +1,46 @@
+//! The URL of a provider: its server is written out, and encrypted unless it stays here.
+
+use promoflow_velocity::{Context, Escape};
+use reqwest::Url;
+use toml::Spanned;
+
+use super::channel::is_here;
+use super::file::Source;
+use super::template::Templated;
+
+/// The URL, and what it looks like with a value for each reference.
+pub(super) fn read(
+    source: Source<'_>,
+    text: &Spanned<String>,
+    variables: &[&str],
+) -> anyhow::Result<(Url, Templated)> {
+    let template = Templated::compile(source, text, variables)?;
+    let fault = |message: &str| source.fault(text.span(), message);
+    let after_scheme = text.get_ref().split_once("://").map(|(_, rest)| rest);
+    let end = |rest: &str| rest.find(['/', '?']).unwrap_or(rest.len());
+    let server = after_scheme.map(|rest| rest.get(..end(rest)).unwrap_or(rest));
+    if server.is_none_or(|server| server.is_empty() || server.contains(['$', '#', '\\'])) {
+        return Err(fault(
+            "expected https:// and the name of a server without references",
+        ));
+    }
+    let values = variables
+        .iter()
+        .fold(Context::new(), |values, name| values.with(*name, "x"));
+    let rendered = template
+        .render(&values, Escape::Url)
+        .map_err(|error| fault(&error.message))?;
+    let url = Url::parse(&rendered).map_err(|error| fault(&format!("not a URL: {error}")))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(fault(
+            "a URL holds no login; expected `username` and `password`",
+        ));
+    }
+    let here = url.host_str().is_some_and(is_here);
+    if url.scheme() != "https" && !(url.scheme() == "http" && here) {
+        return Err(fault(
+            "expected https://; http:// is for servers on this machine alone",
+        ));
+    }
+    Ok((url, template))
+}

@@ -1,0 +1,123 @@
+//! A shop whose letters go through a provider.
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::server::{Server, root};
+
+/// A shop whose letters of one kind go through a provider.
+pub(crate) struct Shop {
+    folder: TempDir,
+    kind: &'static str,
+    pub(crate) environment: Environment,
+}
+
+/// Variables and their values.
+pub(crate) type Environment = Vec<(&'static str, String)>;
+
+const WORKFLOW: &str = "
+workflow: birthday
+start: { event: birthday }
+steps:
+  - id: code
+    block: get-promocode
+    with: { type: birthday, discount: 10, days: 0 }
+    ports: { exhausted: end }
+  - id: send
+    block: send-message
+    with: { channel: KIND, message: greeting, to: $!data.get('to') }
+";
+
+impl Shop {
+    /// With a ready configuration.
+    pub(crate) fn ready(
+        server: &Server,
+        example: &str,
+        kind: &'static str,
+        environment: Environment,
+    ) -> Shop {
+        let path = root().join("examples/providers").join(example);
+        let config = std::fs::read_to_string(path).unwrap();
+        // Its server, and nothing else of it.
+        let local = format!("http://127.0.0.1:{}", server.port);
+        let there = config.split("url = \"").nth(1).unwrap();
+        let origin: Vec<&str> = there.splitn(4, '/').take(3).collect();
+        Shop::new(
+            &config.replace(&origin.join("/"), &local),
+            kind,
+            environment,
+        )
+    }
+
+    /// With that configuration.
+    pub(crate) fn new(config: &str, kind: &'static str, environment: Environment) -> Shop {
+        let shop = Shop {
+            folder: tempfile::tempdir().unwrap(),
+            kind,
+            environment,
+        };
+        shop.file("promoflow.toml", config);
+        let mut codes = "code,expirationDate,discount,type\n".to_owned();
+        (1..=4).for_each(|n| codes.push_str(&format!("S-{n},2999-12-31,10,birthday\n")));
+        shop.file("codes.csv", &codes);
+        shop.file("workflow.yaml", &WORKFLOW.replace("KIND", kind));
+        shop.done(&["codes", "import", "codes.csv"]);
+        shop.message("");
+        shop.done(&["workflow", "apply", "workflow.yaml"]);
+        shop
+    }
+
+    /// Applies the message, with further keys.
+    pub(crate) fn message(&self, more: &str) {
+        let kind = self.kind;
+        let text = "Код: $!data.get('promocode') & more";
+        self.file(
+            "message.yaml",
+            &format!("{{ message: greeting, channel: {kind}, text: \"{text}\" {more} }}\n"),
+        );
+        self.done(&["message", "apply", "message.yaml"]);
+    }
+
+    fn file(&self, name: &str, content: &str) {
+        std::fs::write(self.folder.path().join(name), content).unwrap();
+    }
+
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_promoflow"));
+        command.args(args).current_dir(self.folder.path());
+        command.envs(self.environment.iter().cloned());
+        for name in [
+            "PROMOFLOW_DB",
+            "PROMOFLOW_BLOCKS",
+            "PROMOFLOW_CACHE",
+            "PROMOFLOW_CONFIG",
+        ] {
+            command.env_remove(name);
+        }
+        command.output().unwrap()
+    }
+
+    fn done(&self, args: &[&str]) -> Output {
+        let output = self.run(args);
+        assert!(output.status.success(), "{output:?}");
+        output
+    }
+
+    /// Sends an event for that address, and returns the delivery that comes of it.
+    pub(crate) fn send(&self, address: &str) -> Value {
+        let address = format!("to={address}");
+        let output = self.done(&[
+            "event", "send", "--type", "birthday", "--key", "ann", "--param", &address,
+        ]);
+        for (_, secret) in &self.environment {
+            let told = String::from_utf8_lossy(&output.stderr);
+            assert!(!told.contains(secret), "{told}");
+        }
+        let listed = self.done(&["outbox", "list", "--json"]).stdout;
+        let listed = String::from_utf8(listed).unwrap();
+        let delivery = serde_json::from_str(listed.lines().last().unwrap());
+        delivery.unwrap()
+    }
+}
