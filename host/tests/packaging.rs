@@ -106,9 +106,11 @@ fn the_image_is_built_from_what_the_dockerfile_copies() {
                 };
                 let name = rest.split('"').next().unwrap();
                 let included = path.parent().unwrap().join(name);
-                let of_tests = path
-                    .components()
-                    .any(|part| part.as_os_str() == "tests" || part.as_os_str() == "benches");
+                // A module of tests is a folder of that name, or a file, `tests.rs`.
+                let of_tests = path.file_name().is_some_and(|name| name == "tests.rs")
+                    || path
+                        .components()
+                        .any(|part| part.as_os_str() == "tests" || part.as_os_str() == "benches");
                 assert!(included.exists() || of_tests, "{}: {name}", path.display());
             }
         }
