@@ -11,6 +11,7 @@ mod growth;
 mod import;
 mod latency;
 mod report;
+mod serve;
 mod start;
 
 use std::env;
@@ -27,12 +28,13 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// A group of figures: its name on the command line, and what measures it.
 type Group = (&'static str, fn(&mut Report) -> Result<()>);
 
-const GROUPS: [Group; 6] = [
+const GROUPS: [Group; 7] = [
     ("durable", durable::measure),
     ("latency", latency::measure),
     ("blocks", blocks::measure),
     ("import", import::measure),
     ("start", start::measure),
+    ("serve", serve::measure),
     ("growth", growth::measure),
 ];
 

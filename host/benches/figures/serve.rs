@@ -1,0 +1,111 @@
+//! `serve`: events a second over HTTP through the whole service, to the commit of their run, their
+//! code and their message, beside a bare axum handler that reads the same JSON and commits one row,
+//! by group commit as well. The same clients call both, in turn.
+
+mod bare;
+mod clients;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use promoflow::api::{self, Limits, Options};
+use promoflow::key::Scope;
+
+use crate::fixture::{self, Layout};
+use crate::report::{Report, Rounds};
+use clients::{Load, Measured};
+
+const CODES: u64 = 1_000_000;
+const ROUNDS: usize = 7;
+/// Clients that each send the next event when the one before is answered.
+const CONNECTIONS: usize = 128;
+const MEASURED: Duration = Duration::from_secs(2);
+
+pub(crate) fn measure(report: &mut Report) -> Result<()> {
+    let folder = fixture::folder()?;
+    let pool = folder.path().join("pool.db");
+    fixture::pool(&pool, &fixture::csv(CODES, Layout::Scattered)?)?;
+    let service = Service::start(&pool)?;
+    let bare = bare::start(&folder.path().join("bare.db"))?;
+
+    let rounds = || (Rounds::default(), Vec::new(), Vec::new());
+    let (mut runs, mut nothing) = (rounds(), rounds());
+    for round in 0..=ROUNDS {
+        let load = |address, event| Load {
+            address,
+            key: service.key.clone(),
+            event,
+            connections: CONNECTIONS,
+            time: MEASURED,
+        };
+        let limit = load(bare, "birthday").run()?;
+        let started = load(service.address, "birthday").run()?;
+        let stored = load(service.address, "nothing").run()?;
+        if round == 0 {
+            // Caches fill.
+            continue;
+        }
+        for (figures, measured) in [(&mut runs, started), (&mut nothing, stored)] {
+            let Measured { rate, p50, p99 } = measured;
+            figures.0.add(rate, limit.rate);
+            figures.1.push(p50);
+            figures.2.push(p99);
+        }
+    }
+    service.end()?;
+    for (name, (rates, p50, p99)) in [("serve_runs", runs), ("serve_events", nothing)] {
+        let goal = "ratio >= 0.5 of a bare handler that commits a row";
+        report.compared(&format!("{name}_per_s"), "events/s", goal, &rates);
+        report.alone(&format!("{name}_p50"), "ms", "", &p50);
+        report.alone(&format!("{name}_p99"), "ms", "", &p99);
+    }
+    Ok(())
+}
+
+/// The service of `promoflow serve`. It commits to its outbox and delivers nothing, as the other
+/// figures.
+struct Service {
+    address: SocketAddr,
+    key: String,
+    thread: JoinHandle<Result<()>>,
+}
+
+impl Service {
+    fn start(pool: &Path) -> Result<Service> {
+        let promoflow = fixture::builder(pool).open()?;
+        let key = promoflow.create_key(&[Scope::Events])?.secret;
+        let options = Options {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            limits: Limits {
+                events_per_second: u32::MAX,
+                ..Limits::default()
+            },
+            ..Options::default()
+        };
+        let (tell, told) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            api::serve(promoflow, options, |address| {
+                // Who waits for it has not gone.
+                let _heard = tell.send(address);
+            })
+        });
+        let address = told.recv().context("the service does not listen")?;
+        Ok(Service {
+            address,
+            key,
+            thread,
+        })
+    }
+
+    /// Ends it as an operator does.
+    fn end(self) -> Result<()> {
+        nix::sys::signal::raise(nix::sys::signal::Signal::SIGTERM)?;
+        let ended = self.thread.join();
+        ensure!(ended.is_ok(), "the service panicked");
+        ended.unwrap_or(Ok(()))
+    }
+}
