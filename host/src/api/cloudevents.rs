@@ -6,8 +6,10 @@
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -22,6 +24,29 @@ const BATCH: usize = 100;
 
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(send))
+}
+
+/// A CloudEvent in structured mode.
+#[derive(Deserialize, ToSchema)]
+#[expect(dead_code, reason = "it describes what is read")]
+struct CloudEvent {
+    /// The version of CloudEvents.
+    #[schema(pattern = "^1\\.0$", example = "1.0")]
+    specversion: String,
+    /// Unique for its source.
+    #[schema(min_length = 1)]
+    id: String,
+    /// Where it comes from: a URI reference.
+    #[schema(min_length = 1, pattern = "^\\S+$", example = "/shop")]
+    source: String,
+    /// The `eventTypeKey`.
+    #[schema(min_length = 1, max_length = 100, example = "birthday")]
+    r#type: String,
+    /// The `keyValue`.
+    #[schema(max_length = 300, example = "ann@example.com")]
+    subject: Option<String>,
+    /// The parameters.
+    data: Option<Map<String, Value>>,
 }
 
 /// Send a CloudEvent.
@@ -39,9 +64,9 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         ("ce-subject" = Option<String>, Header, description = "Binary mode."),
     ),
     request_body(content(
-        (Value = "application/cloudevents+json"),
-        (Value = "application/cloudevents-batch+json"),
-        (Value = "application/json"),
+        (CloudEvent = "application/cloudevents+json"),
+        (Vec<CloudEvent> = "application/cloudevents-batch+json"),
+        (Object = "application/json"),
     )),
     responses((status = 200, description = "The events are stored.", body = Vec<Accepted>)))]
 async fn send(State(api): State<Api>, request: Request) -> Result<Json<Vec<Accepted>>, Problem> {

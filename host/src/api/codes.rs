@@ -13,7 +13,7 @@ use super::Api;
 use super::gate::Caller;
 use super::page;
 use super::problem::{Kind, Problem};
-use super::request::{Params, Place, json, must_be};
+use super::request::{Params, Place, must_be, object};
 use super::upload::{self, Fill};
 use crate::pool::{Calendar, Filter};
 use crate::store::{CodeRow, PoolCount, Retired};
@@ -43,6 +43,8 @@ struct Choice {
     /// True: only used or retired codes; false: only unused ones.
     in_use: Option<bool>,
     /// Only codes that are valid for the next so many days, counted from tomorrow.
+    #[serde(default, deserialize_with = "super::request::days")]
+    #[param(maximum = 36500)]
     active_due_days: Option<u32>,
     /// Only codes of this discount.
     #[serde(default, deserialize_with = "super::request::discount")]
@@ -64,6 +66,8 @@ struct Counted {
     #[serde(rename = "type")]
     code_type: Option<String>,
     /// Only codes that are valid for the next so many days, counted from tomorrow.
+    #[serde(default, deserialize_with = "super::request::days")]
+    #[param(maximum = 36500)]
     active_due_days: Option<u32>,
     /// Only codes of this discount.
     #[serde(default, deserialize_with = "super::request::discount")]
@@ -299,7 +303,7 @@ async fn reinstate(
 async fn named(api: &Api, request: Request) -> Result<Vec<String>, Problem> {
     let (parts, body) = request.into_parts();
     must_be(&parts.headers, &["application/json"])?;
-    let Named { promocodes } = json(&api.body(body).await?)?;
+    let Named { promocodes } = object(&api.body(body).await?)?;
     if promocodes.len() > MOST_NAMED {
         let detail = format!("promocodes: at most {MOST_NAMED} at a time");
         return Err(Problem::new(Kind::InvalidRequest, detail).field("promocodes"));
@@ -310,19 +314,51 @@ async fn named(api: &Api, request: Request) -> Result<Vec<String>, Problem> {
 /// A call of Yespo's shape, whose attributes hold for all of its codes.
 #[derive(Deserialize, ToSchema)]
 #[expect(dead_code, reason = "it describes what an upload reads")]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct PromocodesCall {
     /// The codes.
     promocodes: Vec<String>,
-    /// `2026-12-31`, `2026-12-31T23:59` or `2026.12.31`; never where it is missing.
-    expiration_date: Option<String>,
+    /// `2026-12-31`, `2026-12-31T23:59` or `2026.12.31`.
+    #[schema(example = "2026-12-31T23:59")]
+    expiration_date: String,
     /// The discount.
     #[schema(maximum = 99)]
-    discount: Option<u8>,
+    discount: u8,
     /// The type; `General` where it is missing.
     r#type: Option<String>,
     /// True sets the codes aside.
     in_use: Option<bool>,
+}
+
+/// A code with attributes of its own.
+#[derive(Deserialize, ToSchema)]
+#[expect(dead_code, reason = "it describes what an upload reads")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct PromocodeRow {
+    /// The code.
+    #[schema(min_length = 1)]
+    code: String,
+    /// `2026-12-31`, `2026-12-31T23:59` or `2026.12.31`; never where it is missing.
+    #[schema(example = "2026-12-31T23:59")]
+    expiration_date: Option<String>,
+    /// The discount; 0 where it is missing.
+    #[schema(maximum = 99)]
+    discount: Option<u8>,
+    /// The type; `General` where it is missing.
+    r#type: Option<String>,
+    /// True sets the code aside.
+    in_use: Option<bool>,
+}
+
+/// Codes as JSON.
+#[derive(Deserialize, ToSchema)]
+#[expect(dead_code, reason = "it describes what an upload reads")]
+#[serde(untagged)]
+enum Promocodes {
+    /// A call whose attributes hold for all of its codes.
+    Call(PromocodesCall),
+    /// Codes with attributes of their own.
+    Rows(Vec<PromocodeRow>),
 }
 
 /// Upload promo codes.
@@ -331,10 +367,9 @@ struct PromocodesCall {
 /// `code` and the attributes. Of CSV, as the body or as the file of a form, good rows go in and
 /// the answer tells the others; `strict` makes it all or nothing. `Location` is the upload.
 #[utoipa::path(post, path = "/api/v1/promocodes", tag = "promocodes",
-    params(Fill, ("Idempotency-Key" = Option<String>, Header,
-        description = "Under which a repeated request gets the same answer for 24 hours.")),
+    params(Fill),
     request_body(content(
-        (PromocodesCall = "application/json"),
+        (Promocodes = "application/json"),
         (String = "text/csv"),
         (upload::UploadForm = "multipart/form-data"),
     )),

@@ -1,5 +1,6 @@
 //! Events, as Yespo takes them.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use axum::Json;
@@ -9,13 +10,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::oneshot;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
 use super::problem::{Kind, Problem};
 use super::request::{must_be, whole};
-use crate::event::{Event, EventError, MAX_EVENT_BYTES};
+use crate::event::{
+    Event, EventError, MAX_EVENT_BYTES, MAX_ID_CHARS, MAX_KEY_CHARS, MAX_PARAM_NAME_CHARS,
+    MAX_TYPE_CHARS,
+};
 use crate::run::SendError;
 use crate::trace::{Origin, TraceParent};
 
@@ -28,20 +33,104 @@ pub(super) fn router() -> OpenApiRouter<Api> {
 /// An event of version 1: values are text.
 #[derive(Deserialize, ToSchema)]
 #[expect(dead_code, reason = "it describes what `Event::from_json` reads")]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct EventV1 {
     /// What happened. An unknown type is created.
-    #[schema(min_length = 1, max_length = 100, example = "birthday")]
+    #[schema(schema_with = event_type_key)]
     event_type_key: String,
-    /// Whom it is about. Without it a parameter tells: a contact's id, an external id, an email
-    /// address, a phone number, a token.
-    #[schema(max_length = 300, example = "ann@example.com")]
+    /// Whom it is about.
+    #[schema(schema_with = key_value)]
     key_value: Option<String>,
     /// Values by name; names are unique.
-    params: Option<Vec<ParamV1>>,
-    /// Under which a repeated sending is recognised; so is the header Idempotency-Key.
-    #[schema(min_length = 1, max_length = 300, example = "e-1")]
+    params: Option<ParamsV1>,
+    /// Under which a repeated sending is recognised.
+    #[schema(schema_with = event_id)]
     id: Option<String>,
+}
+
+/// A text of an event, or a number that is written as one.
+fn text(most: usize, example: &str, description: &str) -> ObjectBuilder {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::String, Type::Number]))
+        .min_length(Some(1))
+        .max_length(Some(most))
+        .examples([example])
+        .description(Some(description))
+}
+
+/// What no key holds; see [`Event::checked`].
+const PATTERN: &str = "^[^<;\u{2019}\\\\/|\"`'^?!,>]+$";
+
+fn event_type_key() -> ObjectBuilder {
+    let description = "What happened. An unknown type is created.";
+    text(MAX_TYPE_CHARS, "birthday", description).pattern(Some(PATTERN))
+}
+
+fn key_value() -> ObjectBuilder {
+    text(
+        MAX_KEY_CHARS,
+        "ann@example.com",
+        "Whom it is about. Without it a parameter tells: a contact's id, an external id, an email \
+         address, a phone number, a token.",
+    )
+    .schema_type(SchemaType::from_iter([
+        Type::String,
+        Type::Number,
+        Type::Null,
+    ]))
+    .min_length(None)
+}
+
+fn param_name() -> ObjectBuilder {
+    text(MAX_PARAM_NAME_CHARS, "EmailAddress", "Its name.")
+}
+
+fn event_id() -> ObjectBuilder {
+    text(
+        MAX_ID_CHARS,
+        "e-1",
+        "Under which a repeated sending is recognised; so is the header Idempotency-Key.",
+    )
+    .schema_type(SchemaType::from_iter([
+        Type::String,
+        Type::Number,
+        Type::Null,
+    ]))
+}
+
+/// Parameters whose values are text.
+#[derive(Deserialize, ToSchema)]
+#[expect(dead_code, reason = "it describes what `Event::from_json` reads")]
+#[serde(untagged)]
+enum ParamsV1 {
+    /// A list.
+    List(Vec<ParamV1>),
+    /// Values by name.
+    Object(BTreeMap<String, Scalar>),
+}
+
+/// Parameters whose values are anything.
+#[derive(Deserialize, ToSchema)]
+#[expect(dead_code, reason = "it describes what `Event::from_json` reads")]
+#[serde(untagged)]
+enum ParamsV2 {
+    /// A list.
+    List(Vec<ParamV2>),
+    /// Values by name.
+    Object(BTreeMap<String, Value>),
+}
+
+/// A text, or what is written as one.
+#[derive(Deserialize, ToSchema)]
+#[expect(dead_code, reason = "it describes what `Event::from_json` reads")]
+#[serde(untagged)]
+enum Scalar {
+    /// A text.
+    Text(String),
+    /// A number.
+    Number(f64),
+    /// Yes or no.
+    Truth(bool),
 }
 
 /// A parameter whose value is text.
@@ -49,28 +138,27 @@ struct EventV1 {
 #[expect(dead_code, reason = "it describes what `Event::from_json` reads")]
 struct ParamV1 {
     /// Its name.
-    #[schema(min_length = 1, max_length = 100, example = "EmailAddress")]
+    #[schema(schema_with = param_name)]
     name: String,
     /// Its value.
-    #[schema(example = "ann@example.com")]
-    value: String,
+    value: Scalar,
 }
 
 /// An event of version 2: values are anything.
 #[derive(Deserialize, ToSchema)]
 #[expect(dead_code, reason = "it describes what `Event::from_json` reads")]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct EventV2 {
     /// What happened. An unknown type is created.
-    #[schema(min_length = 1, max_length = 100, example = "order")]
+    #[schema(schema_with = event_type_key)]
     event_type_key: String,
-    /// Whom it is about; see version 1.
-    #[schema(max_length = 300, example = "ann@example.com")]
+    /// Whom it is about.
+    #[schema(schema_with = key_value)]
     key_value: Option<String>,
     /// Values by name; names are unique.
-    params: Option<Vec<ParamV2>>,
-    /// Under which a repeated sending is recognised; so is the header Idempotency-Key.
-    #[schema(min_length = 1, max_length = 300, example = "e-2")]
+    params: Option<ParamsV2>,
+    /// Under which a repeated sending is recognised.
+    #[schema(schema_with = event_id)]
     id: Option<String>,
 }
 
@@ -79,10 +167,10 @@ struct EventV2 {
 #[expect(dead_code, reason = "it describes what `Event::from_json` reads")]
 struct ParamV2 {
     /// Its name.
-    #[schema(min_length = 1, max_length = 100, example = "items")]
+    #[schema(schema_with = param_name)]
     name: String,
-    /// Its value: text, a number, a list, an object.
-    value: Value,
+    /// Its value: text, a number, a list, an object; null where it is missing.
+    value: Option<Value>,
 }
 
 /// That an event is stored.
@@ -103,7 +191,6 @@ pub(super) struct Accepted {
 ///
 /// Answered once the event is stored for good, with its runs.
 #[utoipa::path(post, path = "/api/v1/event", tag = "events",
-    params(("Idempotency-Key" = Option<String>, Header, description = "The event's id.")),
     request_body = EventV1,
     responses((status = 200, description = "The event is stored.", body = Accepted)))]
 async fn send_v1(State(api): State<Api>, request: Request) -> Result<Json<Accepted>, Problem> {
@@ -130,7 +217,6 @@ async fn send_v1(State(api): State<Api>, request: Request) -> Result<Json<Accept
 ///
 /// Answered once the event is stored for good, with its runs.
 #[utoipa::path(post, path = "/api/v2/event", tag = "events",
-    params(("Idempotency-Key" = Option<String>, Header, description = "The event's id.")),
     request_body = EventV2,
     responses((status = 200, description = "The event is stored.", body = Accepted)))]
 async fn send_v2(State(api): State<Api>, request: Request) -> Result<Json<Accepted>, Problem> {
@@ -167,10 +253,10 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Pro
         .strip_prefix('"')
         .and_then(|rest| rest.strip_suffix('"'))
         .unwrap_or(text);
-    if text.is_empty() || text.len() > crate::event::MAX_ID_CHARS {
+    if text.is_empty() || text.len() > MAX_ID_CHARS {
         let detail = format!(
             "the header Idempotency-Key must hold 1 to {} printable ASCII characters",
-            crate::event::MAX_ID_CHARS
+            MAX_ID_CHARS
         );
         return Err(Problem::new(Kind::InvalidRequest, detail).field("Idempotency-Key"));
     }

@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 
 use super::Api;
 use super::problem::Problem;
-use super::request::{Place, json, must_be};
+use super::request::{Place, must_be, object};
 use crate::key::{Key, Scope};
 
 pub(super) fn router() -> OpenApiRouter<Api> {
@@ -113,7 +113,7 @@ async fn list(State(api): State<Api>) -> Result<Json<Vec<KeyJson>>, Problem> {
 async fn create(State(api): State<Api>, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     must_be(&parts.headers, &["application/json"])?;
-    let asked: NewKeyBody = json(&api.body(body).await?)?;
+    let asked: NewKeyBody = object(&api.body(body).await?)?;
     let scopes: Vec<Scope> = match asked.scopes {
         Some(names) if !names.is_empty() => names.into_iter().map(Scope::from).collect(),
         _ => Scope::USUAL.to_vec(),

@@ -64,6 +64,11 @@ fn finish(document: &mut Value) {
                     "schema": { "$ref": "#/components/schemas/Problem" }
                 } }
             });
+            if *status == "401" {
+                response["headers"] = json!({ "WWW-Authenticate": {
+                    "description": "How to show a key.", "schema": { "type": "string" }
+                } });
+            }
             if matches!(*status, "429" | "503") {
                 response["headers"] = json!({ "Retry-After": {
                     "description": "Seconds to wait.", "schema": { "type": "integer" }
@@ -88,6 +93,18 @@ fn finish(document: &mut Value) {
             ) {
                 operation["operationId"] = json!(format!("{tag}-{id}"));
             }
+            if let Some(description) = idempotent(path, method) {
+                if operation["parameters"].is_null() {
+                    operation["parameters"] = json!([]);
+                }
+                if let Some(parameters) = operation["parameters"].as_array_mut() {
+                    parameters.push(json!({
+                        "name": "Idempotency-Key", "in": "header", "required": false,
+                        "description": description,
+                        "schema": { "type": ["string", "null"] }
+                    }));
+                }
+            }
             for (status, _) in PROBLEMS {
                 if may_answer(path, method, status) {
                     let reference = format!("#/components/responses/{status}");
@@ -95,6 +112,21 @@ fn finish(document: &mut Value) {
                 }
             }
         }
+    }
+}
+
+/// What the header Idempotency-Key does for an operation that takes it.
+fn idempotent(path: &str, method: &str) -> Option<&'static str> {
+    match path {
+        "/api/v1/event" | "/api/v2/event" => {
+            Some("The event's id: 1 to 300 printable ASCII characters.")
+        }
+        "/api/v1/cloudevents" | "/api/v1/keys" => None,
+        _ if method == "post" => Some(
+            "Under which a repeated request gets the same answer for 24 hours: 1 to 300 \
+                 printable ASCII characters.",
+        ),
+        _ => None,
     }
 }
 

@@ -11,33 +11,29 @@ use tokio::sync::mpsc;
 use super::Api;
 use super::idempotency::Fingerprint;
 use super::problem::{Kind, Problem};
-use super::request::{piece, too_large};
+use super::request::{Pace, piece, too_large};
 
 /// Where the bytes of a file come from.
 pub(super) enum Pieces<'f> {
     /// A body that is the file.
-    Body(Body),
+    Body(Body, Pace),
     /// A field of a form.
-    Field(Box<axum::extract::multipart::Field<'f>>),
+    Field(Box<axum::extract::multipart::Field<'f>>, Pace),
 }
 
 impl Pieces<'_> {
     /// The next piece; `None` at the end.
-    pub(super) async fn next(&mut self, api: &Api) -> Result<Option<Bytes>, Problem> {
-        let pause = api.limits.body_pause;
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
         match self {
-            Pieces::Body(body) => piece(body, pause).await,
-            Pieces::Field(field) => match tokio::time::timeout(pause, field.chunk()).await {
-                Ok(Ok(piece)) => Ok(piece),
-                Ok(Err(error)) => {
+            Pieces::Body(body, pace) => piece(body, pace).await,
+            Pieces::Field(field, pace) => {
+                let piece = pace.wait(field.chunk()).await?.map_err(|error| {
                     let detail = format!("the form: {}", error.body_text());
-                    Err(Problem::new(Kind::InvalidRequest, detail))
-                }
-                Err(_) => Err(Problem::new(
-                    Kind::BodyTooSlow,
-                    format!("nothing of the body came for {} seconds", pause.as_secs()),
-                )),
-            },
+                    Problem::new(Kind::InvalidRequest, detail)
+                })?;
+                pace.came(piece.as_ref().map_or(0, Bytes::len));
+                Ok(piece)
+            }
         }
     }
 }
@@ -50,7 +46,7 @@ pub(super) async fn pump(
     fingerprint: &mut Fingerprint,
 ) -> Result<(), Problem> {
     let mut left = api.limits.upload_bytes;
-    while let Some(piece) = pieces.next(api).await? {
+    while let Some(piece) = pieces.next().await? {
         left = left
             .checked_sub(piece.len() as u64)
             .ok_or_else(|| too_large(api.limits.upload_bytes))?;

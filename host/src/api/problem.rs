@@ -209,10 +209,15 @@ impl Problem {
         self
     }
 
-    /// With each fault; those beyond a hundred are left out.
+    /// With each fault; those beyond a hundred are left out. Where all are of one field, it is
+    /// the field at fault.
     pub(super) fn errors(mut self, errors: Vec<Fault>) -> Problem {
         self.errors = errors;
         self.errors.truncate(MOST_FAULTS);
+        let first = self.errors.first().and_then(|one| one.field.clone());
+        if self.errors.iter().all(|one| one.field == first) {
+            self.field = self.field.or(first);
+        }
         self
     }
 

@@ -1,7 +1,7 @@
 //! Requests: queries, bodies, and calls of the database.
 
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{FromRequestParts, Query};
@@ -17,6 +17,10 @@ use crate::pool::MAX_DISCOUNT;
 
 /// Bytes of a refused body that are read all the same.
 const DRAINED: u64 = 4 << 20;
+/// Bytes a second that a body must come by, pauses of the length that is allowed aside.
+const SLOWEST: u64 = 4 << 10;
+/// Days that a query may ask for.
+const MOST_DAYS: u32 = 36_500;
 
 /// The parameters of a query, each of which must be known.
 pub(super) struct Params<T>(pub(super) T);
@@ -30,10 +34,10 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Params<T> {
             Err(rejection) => {
                 let text = rejection.body_text();
                 let why = text.split_once(": ").map_or(text.as_str(), |(_, why)| why);
-                Err(Problem::new(
-                    Kind::InvalidRequest,
-                    format!("the query: {why}"),
-                ))
+                // What is said of a parameter begins with its name.
+                let field = why.split_once(": ").map_or("", |(field, _)| field);
+                let detail = format!("the query: {why}");
+                Err(Problem::new(Kind::InvalidRequest, detail).field(field))
             }
         }
     }
@@ -63,29 +67,75 @@ pub(super) fn discount<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u8>,
     Ok(discount)
 }
 
+/// A number of days in a query; more than a century is a slip.
+pub(super) fn days<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
+    let days = Option::<u32>::deserialize(from)?;
+    if days.is_some_and(|days| days > MOST_DAYS) {
+        let expected = format!("expected a whole number from 0 to {MOST_DAYS}");
+        return Err(serde::de::Error::custom(expected));
+    }
+    Ok(days)
+}
+
 /// The number in a path; what is no number is the name of nothing.
 pub(super) fn number<T: std::str::FromStr>(what: &str, id: &str) -> Result<T, Problem> {
     id.parse().map_err(|_| Problem::unknown(what, id))
 }
 
+/// How a body comes. A client may pause, but not so often that it holds a connection for hours.
+pub(super) struct Pace {
+    pause: Duration,
+    waited: Duration,
+    bytes: u64,
+}
+
+impl Pace {
+    /// Of a client that may pause so long.
+    pub(super) fn new(pause: Duration) -> Pace {
+        Pace {
+            pause,
+            waited: Duration::ZERO,
+            bytes: 0,
+        }
+    }
+
+    /// Waits for the next piece of a body.
+    pub(super) async fn wait<T>(&mut self, next: impl Future<Output = T>) -> Result<T, Problem> {
+        let began = Instant::now();
+        let Ok(next) = tokio::time::timeout(self.pause, next).await else {
+            let seconds = self.pause.as_secs();
+            let detail = format!("nothing of the body came for {seconds} seconds");
+            return Err(Problem::new(Kind::BodyTooSlow, detail));
+        };
+        self.waited += began.elapsed();
+        if self.waited > self.pause + Duration::from_secs(self.bytes / SLOWEST) {
+            let detail = format!("the body came by less than {SLOWEST} bytes a second");
+            return Err(Problem::new(Kind::BodyTooSlow, detail));
+        }
+        Ok(next)
+    }
+
+    /// So many bytes came.
+    pub(super) fn came(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+    }
+}
+
 /// The next piece of a body; `None` at its end.
-pub(super) async fn piece(body: &mut Body, pause: Duration) -> Result<Option<Bytes>, Problem> {
+pub(super) async fn piece(body: &mut Body, pace: &mut Pace) -> Result<Option<Bytes>, Problem> {
     loop {
         let next = std::future::poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx));
-        let frame = match tokio::time::timeout(pause, next).await {
-            Ok(None) => return Ok(None),
-            Ok(Some(Ok(frame))) => frame,
-            Ok(Some(Err(_))) => {
+        let frame = match pace.wait(next).await? {
+            None => return Ok(None),
+            Some(Ok(frame)) => frame,
+            Some(Err(_)) => {
                 let detail = "the connection ended before the body did";
                 return Err(Problem::new(Kind::InvalidRequest, detail));
-            }
-            Err(_) => {
-                let detail = format!("nothing of the body came for {} seconds", pause.as_secs());
-                return Err(Problem::new(Kind::BodyTooSlow, detail));
             }
         };
         // What is no data is a trailer.
         if let Ok(data) = frame.into_data() {
+            pace.came(data.len());
             return Ok(Some(data));
         }
     }
@@ -106,7 +156,8 @@ pub(super) async fn drain(body: &mut Body, pause: Duration) {
     if body.size_hint().lower() > left {
         return;
     }
-    while let Ok(Some(data)) = piece(body, pause).await {
+    let mut pace = Pace::new(pause);
+    while let Ok(Some(data)) = piece(body, &mut pace).await {
         match left.checked_sub(data.len() as u64) {
             Some(rest) => left = rest,
             None => return,
@@ -125,7 +176,8 @@ pub(super) async fn whole(
         drain(&mut body, pause).await;
         return Err(too_large(limit as u64));
     }
-    while let Some(data) = piece(&mut body, pause).await? {
+    let mut pace = Pace::new(pause);
+    while let Some(data) = piece(&mut body, &mut pace).await? {
         if bytes.len() + data.len() > limit {
             drain(&mut body, pause).await;
             return Err(too_large(limit as u64));
@@ -153,11 +205,36 @@ pub(super) fn must_be(headers: &HeaderMap, accepted: &[&str]) -> Result<(), Prob
     }
 }
 
+/// A JSON body that is an object. Serde would take the values of one in a list as well.
+pub(super) fn object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    match bytes.trim_ascii_start().first() {
+        Some(b'{') => json(bytes),
+        _ => {
+            // What is no JSON at all is told with its place.
+            let _any: serde::de::IgnoredAny = json(bytes)?;
+            let detail = "the body: expected an object";
+            Err(Problem::new(Kind::InvalidRequest, detail))
+        }
+    }
+}
+
 /// A JSON body.
 pub(super) fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(bytes).map_err(|error| {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let read = serde_path_to_error::deserialize(&mut reader).and_then(|value| {
+        let ended = reader.end();
+        ended.map(|()| value).map_err(|error| {
+            let nowhere = serde_path_to_error::Track::new().path();
+            serde_path_to_error::Error::new(nowhere, error)
+        })
+    });
+    read.map_err(|error| {
+        let path = error.path();
+        let field = path.iter().next().map(|_| path.to_string());
+        let error = error.inner();
         let place = |number: usize| (number > 0).then_some(number as u64);
         Problem::new(Kind::InvalidRequest, format!("the body: {error}")).errors(vec![Fault {
+            field,
             line: place(error.line()),
             column: place(error.column()),
             detail: error.to_string(),

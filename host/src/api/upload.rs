@@ -11,6 +11,7 @@ use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use tokio::sync::mpsc;
 use utoipa::{IntoParams, ToSchema};
 
@@ -19,7 +20,7 @@ use super::gate::Caller;
 use super::idempotency::{Fingerprint, Ticket};
 use super::pieces::{PieceReader, Pieces, pump};
 use super::problem::{Fault, Kind, Problem};
-use super::request::{media_type, whole};
+use super::request::{Pace, json, media_type, whole};
 use super::uploads::{UPLOADS, UploadJson};
 use crate::pool::{
     Format, ImportError, ImportOptions, ImportReport, UploadError, UploadOptions, Watch,
@@ -82,7 +83,7 @@ pub(super) async fn take(
             take_json(api, caller, &fill, body, once).await
         }
         Some("text/csv" | "text/plain") => {
-            let source = Pieces::Body(request.into_body());
+            let source = Pieces::Body(request.into_body(), Pace::new(pause));
             take_csv(api, caller, fill, source, once).await
         }
         Some("multipart/form-data") => {
@@ -104,7 +105,7 @@ pub(super) async fn take(
                 if field.file_name().is_some() || field.name() == Some("file") {
                     let mut fill = fill;
                     fill.source = fill.source.or(field.file_name().map(str::to_owned));
-                    let pieces = Pieces::Field(Box::new(field));
+                    let pieces = Pieces::Field(Box::new(field), Pace::new(pause));
                     return take_csv(api, caller, fill, pieces, once).await;
                 }
             }
@@ -131,10 +132,9 @@ async fn take_json(
         return Ok(answer);
     }
     // Echoed below, so it must be JSON as a whole; the importer alone would take lines of it.
-    if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&body) {
-        return Err(super::request::json::<serde::de::IgnoredAny>(&body)
-            .err()
-            .unwrap_or_else(|| Problem::internal(error)));
+    match body.trim_ascii_start().first() {
+        Some(b'{') => json::<Call>(&body)?.checked()?,
+        _ => drop(json::<IgnoredAny>(&body)?),
     }
     let body = Bytes::from(body);
     let options = ImportOptions {
@@ -171,7 +171,7 @@ async fn take_csv(
     if let Some(ticket) = once.ticket.as_ref().filter(|ticket| ticket.is_known()) {
         // It is read to its end without taking anything of it: only then is it known whether it
         // is the same.
-        while let Some(piece) = pieces.next(&api).await? {
+        while let Some(piece) = pieces.next().await? {
             once.fingerprint.update(&piece);
         }
         let answer = ticket.again(once.fingerprint.finish(), None)?;
@@ -229,6 +229,31 @@ async fn take_csv(
             ticket.remember(fingerprint, response, false).await
         }
         None => Ok(response),
+    }
+}
+
+/// What a call of Yespo's shape must state, since it holds for all of its codes. A code that is
+/// on its own may leave it out.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Call {
+    promocodes: Option<IgnoredAny>,
+    expiration_date: Option<IgnoredAny>,
+    discount: Option<IgnoredAny>,
+}
+
+impl Call {
+    fn checked(self) -> Result<(), Problem> {
+        let missing = match (self.promocodes, self.expiration_date, self.discount) {
+            (Some(_), None, _) => "expirationDate",
+            (Some(_), _, None) => "discount",
+            _ => return Ok(()),
+        };
+        let detail = format!(
+            "{missing}: missing; a call with `promocodes` states it for all of them, and a list of \
+             objects with `code` may leave it out"
+        );
+        Err(Problem::new(Kind::InvalidRequest, detail).field(missing))
     }
 }
 

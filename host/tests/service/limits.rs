@@ -74,6 +74,31 @@ fn a_client_that_does_not_end_its_head_is_hung_up_on() {
 }
 
 #[test]
+fn a_client_that_trickles_a_body_is_told_so() {
+    let shop = Shop::new();
+    let service = shop.serve_with(&["--body-pause", "1"]);
+    let address = service.url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    let head = format!(
+        "POST /api/v1/event HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\n\
+         Content-Length: 1000\r\nConnection: close\r\n\r\n",
+        service.key
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let began = Instant::now();
+    let mut told = [0; 12];
+    stream
+        .set_read_timeout(Some(Duration::from_millis(200)))
+        .unwrap();
+    // It never pauses for a second.
+    while stream.read_exact(&mut told).is_err() {
+        assert!(began.elapsed() < Duration::from_secs(20));
+        stream.write_all(b" ").unwrap();
+    }
+    assert_eq!(&told, b"HTTP/1.1 408");
+}
+
+#[test]
 fn a_client_that_pauses_within_a_body_is_told_so() {
     let shop = Shop::new();
     let service = shop.serve_with(&["--body-pause", "1"]);

@@ -156,11 +156,14 @@ fn what_is_wrong_with_a_request_is_told_as_a_problem() {
     let shop = Shop::new();
     let service = shop.serve();
     let told = |request: reqwest::blocking::RequestBuilder| request.send().unwrap();
-    problem(
-        told(service.get(&format!("{CODES}?inUse=maybe"))),
-        400,
-        "invalid-request",
-    );
+    for (query, field) in [
+        ("inUse=maybe", "inUse"),
+        ("activeDueDays=40000", "activeDueDays"),
+        ("tpye=x", "tpye"),
+    ] {
+        let answer = told(service.get(&format!("{CODES}?{query}")));
+        assert_eq!(problem(answer, 400, "invalid-request")["field"], field);
+    }
     problem(
         told(service.get(&format!("{CODES}?discount=100"))),
         400,
@@ -168,11 +171,6 @@ fn what_is_wrong_with_a_request_is_told_as_a_problem() {
     );
     problem(
         told(service.get(&format!("{CODES}?limit=0"))),
-        400,
-        "invalid-request",
-    );
-    problem(
-        told(service.get(&format!("{CODES}?tpye=x"))),
         400,
         "invalid-request",
     );
@@ -197,4 +195,26 @@ fn what_is_wrong_with_a_request_is_told_as_a_problem() {
         .body("{\n\"a\": ]");
     let broken = problem(told(broken), 400, "invalid-request");
     assert_eq!(broken["errors"][0]["line"], 2);
+    let number = service.post_json(&format!("{CODES}/retire"), &json!({ "promocodes": [7] }));
+    let number = problem(told(number), 400, "invalid-request");
+    assert_eq!(number["field"], "promocodes[0]");
+    let list = service.post_json(&format!("{CODES}/retire"), &json!(["A"]));
+    let list = problem(told(list), 400, "invalid-request");
+    assert_eq!(list["detail"], "the body: expected an object");
+}
+
+#[test]
+fn a_call_states_what_holds_for_all_of_its_codes() {
+    let shop = Shop::new();
+    let service = shop.serve();
+    let whole = json!({ "promocodes": ["A1"], "expirationDate": "2999-12-31", "discount": 10 });
+    for field in ["expirationDate", "discount"] {
+        let mut call = whole.clone();
+        call[field] = json!(null);
+        let refused = service.post_json(CODES, &call).send().unwrap();
+        assert_eq!(problem(refused, 400, "invalid-request")["field"], field);
+    }
+    assert_eq!(service.at(&format!("{CODES}/count"))["total"], 0);
+    ok(service.post_json(CODES, &whole).send().unwrap());
+    assert_eq!(service.at(&format!("{CODES}/A1"))["type"], "General");
 }
