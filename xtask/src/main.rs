@@ -25,7 +25,7 @@ Usage: cargo xtask COMMAND
   build                   builds target/release/promoflow
   bench [GROUP…]          measures the figures beside what they are compared with, and writes
                           target/bench/report.json; groups: durable latency blocks import start
-                          growth
+                          growth serve
   blocks [PATH…] [--out DIR]
                           makes components of the standard blocks, or of the block crates in
                           PATH…, in target/blocks or DIR, and prints size and imports
