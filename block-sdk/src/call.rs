@@ -1,7 +1,7 @@
 //! One call of a block, and its parameters by type.
 
 use crate::bindings::exports::promoflow::workflow::block as contract;
-use crate::{Channel, Choice, Error, Hours, Resumption, Value, hours};
+use crate::{Channel, Choice, Error, Hours, Resumption, Value, hours, json};
 
 /// One call of a block.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -99,6 +99,12 @@ impl Params {
         };
         "hours such as 09:00-21:00" hours hours_opt -> Hours = |value| match value {
             Value::Text(text) => hours::read(text),
+            _ => None,
+        };
+        "a list of mappings of texts" records records_opt -> Vec<Params> = |value| match value {
+            Value::Json(text) => {
+                json::read_records(text).map(|records| records.into_iter().map(Params).collect())
+            }
             _ => None,
         };
     }

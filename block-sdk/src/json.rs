@@ -1,8 +1,8 @@
-//! As much JSON as a choice needs: an object with one name and a text or a whole number.
+//! As much JSON as blocks need: what a choice carries, and lists of flat objects.
 //!
 //! A general reader would weigh more than all the rest of a small block.
 
-use crate::Carried;
+use crate::{Carried, Value};
 
 /// Reads `{"name": "text"}` or `{"name": 123}`.
 pub(crate) fn read_pair(text: &str) -> Option<(String, Carried)> {
@@ -21,6 +21,14 @@ pub(crate) fn read_pair(text: &str) -> Option<(String, Carried)> {
     reader.rest.is_empty().then_some((name, carried))
 }
 
+/// Reads `[{"name": "text", "other": 123}]`: objects of texts, whole numbers, `true` and `false`.
+pub(crate) fn read_records(text: &str) -> Option<Vec<Vec<(String, Value)>>> {
+    let mut reader = Reader { rest: text };
+    let records = reader.many('[', ']', Reader::record)?;
+    reader.space();
+    reader.rest.is_empty().then_some(records)
+}
+
 struct Reader<'t> {
     rest: &'t str,
 }
@@ -34,6 +42,58 @@ impl Reader<'_> {
         self.space();
         self.rest = self.rest.strip_prefix(sign)?;
         Some(())
+    }
+
+    /// Whether the next sign is this one, which is taken then.
+    fn is(&mut self, sign: char) -> bool {
+        self.space();
+        let rest = self.rest.strip_prefix(sign);
+        self.rest = rest.unwrap_or(self.rest);
+        rest.is_some()
+    }
+
+    /// What stands between two signs, with commas between.
+    fn many<T>(
+        &mut self,
+        open: char,
+        close: char,
+        one: fn(&mut Self) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        self.sign(open)?;
+        let mut many = Vec::new();
+        if self.is(close) {
+            return Some(many);
+        }
+        loop {
+            many.push(one(self)?);
+            if self.is(close) {
+                return Some(many);
+            }
+            self.sign(',')?;
+        }
+    }
+
+    fn record(&mut self) -> Option<Vec<(String, Value)>> {
+        self.many('{', '}', |reader| {
+            let name = reader.string()?;
+            reader.sign(':')?;
+            Some((name, reader.scalar()?))
+        })
+    }
+
+    fn scalar(&mut self) -> Option<Value> {
+        self.space();
+        for (word, value) in [("true", true), ("false", false)] {
+            if let Some(rest) = self.rest.strip_prefix(word) {
+                self.rest = rest;
+                return Some(Value::Boolean(value));
+            }
+        }
+        Some(if self.rest.starts_with('"') {
+            Value::Text(self.string()?)
+        } else {
+            Value::Integer(self.number()?.try_into().ok()?)
+        })
     }
 
     fn next(&mut self) -> Option<char> {
@@ -114,6 +174,36 @@ mod tests {
             text(r#"{"code":"a\"\\\/\n\u00e9\ud83c\udf82é🎂"}"#).as_deref(),
             Some("a\"\\/\né🎂é🎂")
         );
+    }
+
+    #[test]
+    fn reads_lists_of_flat_objects() {
+        let read = read_records(" [ { \"to\" : \"ann\", \"n\": 38050 } , {\"yes\":true}, {} ] ");
+        let first = vec![
+            ("to".into(), Value::Text("ann".into())),
+            ("n".into(), Value::Integer(38_050)),
+        ];
+        let second = vec![("yes".into(), Value::Boolean(true))];
+        assert_eq!(read, Some(vec![first, second, vec![]]));
+        assert_eq!(read_records("[]"), Some(vec![]));
+        for json in [
+            "",
+            "{}",
+            "[",
+            "[{}",
+            "[{},]",
+            "[{} {}]",
+            r#"[{"a":"b",}]"#,
+            r#"[{"a":null}]"#,
+            r#"[{"a":{}}]"#,
+            r#"[{"a":[]}]"#,
+            r#"[{"a":1.5}]"#,
+            r#"[{"a":99999999999999999999}]"#,
+            r#"["a"]"#,
+            r#"[{"a":"b"}] x"#,
+        ] {
+            assert_eq!(read_records(json), None, "{json}");
+        }
     }
 
     #[test]

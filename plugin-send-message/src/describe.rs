@@ -26,6 +26,10 @@ pub(crate) fn description() -> Description {
             "The language to prefer, such as uk, or the name of the event's parameter that has \
                  it; without it, the event's or the contact's.",
         ))
+        .param(Parameter::new("otherwise", Kind::Any).title("Otherwise").about(
+            "Further ways in order, each a channel, a message and, where it needs one, a `to`: the \
+                 next is tried only when the one before was refused for good.",
+        ))
         .param(
             Parameter::new("allowed-hours", Kind::Hours)
                 .title("Allowed hours")

@@ -22,6 +22,7 @@
 
 mod address;
 mod describe;
+mod targets;
 
 use promoflow_block::{
     Block, Call, Description, Error, Hours, Outcome, Params, Request, export, messages,
@@ -37,15 +38,12 @@ impl Block for SendMessage {
     }
 
     fn run(call: Call) -> Result<Outcome, Error> {
-        let params = &call.params;
-        let channel = params.channel("channel")?;
-        let message = params.text("message")?;
-        let hours = hours(params)?;
-        let address = address::find(channel, params.text_opt("to")?)?;
         let request = Request {
-            hours,
-            language: params.text_opt("language")?.and_then(address::named),
-            ..Request::new(channel, &address, message)
+            targets: targets::all(&call.params)?,
+            not_before: None,
+            not_after: None,
+            hours: hours(&call.params)?,
+            language: call.params.text_opt("language")?.and_then(address::named),
         };
         messages::send(&request)?;
         Ok(Outcome::port("next"))

@@ -150,6 +150,60 @@ fn passes_on_the_hours() {
     }
 }
 
+/// The channels and addresses of a step that has further ways.
+fn ways(host: Host, otherwise: &str) -> Result<Vec<(&'static str, String)>, Error> {
+    let otherwise = ("otherwise", Value::Json(otherwise.into()));
+    let request = sent(host, step("viber", [otherwise]))?;
+    let way = |target: promoflow_block::messages::Target| match target.recipient {
+        Recipient::Address(address) => (target.channel.name(), address),
+        Recipient::Contact(contact) => panic!("{contact}"),
+    };
+    Ok(request.targets.into_iter().map(way).collect())
+}
+
+#[test]
+fn further_ways_follow_in_order_without_those_that_have_no_address() {
+    let otherwise = r#"[{"channel": "sms", "message": "m", "to": 380501234567},
+        {"channel": "telegram", "message": "m"},
+        {"channel": "email", "message": "m", "to": "Work"}]"#;
+    let host = || Host::new().value("Work", "ann@work.example");
+    let sms = ("sms", "380501234567".to_owned());
+    let email = ("email", "ann@work.example".to_owned());
+    let got = ways(host(), otherwise);
+    assert_eq!(got, Ok(vec![sms.clone(), email.clone()]));
+    let got = ways(host().value("Phone", "380509999999"), otherwise);
+    let viber = ("viber", "380509999999".to_owned());
+    assert_eq!(got, Ok(vec![viber, sms, email]));
+}
+
+#[test]
+fn a_step_none_of_whose_ways_has_an_address_says_what_each_lacks() {
+    let got = ways(Host::new(), r#"[{"channel": "telegram", "message": "m"}]"#);
+    let Err(Error::Rejected(why)) = got else {
+        panic!("{got:?}")
+    };
+    assert!(why.contains("viber") && why.contains("telegram"), "{why}");
+}
+
+#[test]
+fn a_further_way_that_is_none_is_the_authors_fault_and_told_by_its_number() {
+    for (otherwise, told) in [
+        (r#"{"channel": "sms"}"#, "otherwise must be"),
+        (r#"[{"message": "m"}]"#, "otherwise, number 1: channel"),
+        (r#"[{"channel": "sms"}]"#, "otherwise, number 1: message"),
+        (
+            r#"[{"channel": "sms", "message": "m", "to": true}]"#,
+            "number 1: to",
+        ),
+    ] {
+        let got = ways(Host::new().value("Phone", "1"), otherwise);
+        let Err(Error::Invalid(why)) = got else {
+            panic!("{got:?}")
+        };
+        assert!(why.contains(told), "{why}");
+    }
+}
+
 #[test]
 fn the_hosts_refusals_keep_their_meaning() {
     let why = || String::from("why");

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+use promoflow::channel::Channel;
 use promoflow::event::Event;
 use promoflow::pool::{Filter, ImportOptions, ImportReport};
 use promoflow::run::Receipt;
@@ -127,6 +128,14 @@ impl Shop {
     /// An installation here, with the block `mischief`, the clock and the channel of the shop.
     pub fn builder(&self) -> Builder {
         self.builder_at(&self.database(), &self.letters)
+    }
+
+    /// An installation here with another channel before the shop's.
+    pub fn builder_before(&self, channel: impl Channel + 'static) -> Builder {
+        builder(&self.database())
+            .clock(self.clock.clone())
+            .channel(channel)
+            .channel(self.letters.clone())
     }
 
     /// An installation in another database, with a channel of its own.

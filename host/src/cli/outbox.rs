@@ -1,5 +1,7 @@
 //! `promoflow outbox`: deliveries.
 
+mod history;
+
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
@@ -27,7 +29,7 @@ pub(super) enum OutboxCommand {
         #[arg(long, value_name = "STATE")]
         state: Option<StateName>,
     },
-    /// Show a delivery: to whom, and all of the message.
+    /// Show a delivery: to whom, its alternatives and attempts, and all of the message.
     #[command(after_help = "Example:\n  promoflow outbox show 3")]
     Show {
         /// The delivery's number.
@@ -169,11 +171,11 @@ fn order(promoflow: &Promoflow, id: &str, order: Order, out: &mut Out) -> Done {
 }
 
 fn show(promoflow: &Promoflow, id: &str, out: &mut Out) -> Done {
-    let Some(row) = promoflow.delivery(number(id)?)? else {
-        return Err(unknown(id));
-    };
+    let delivery = number(id)?;
+    let row = promoflow.delivery(delivery)?.ok_or_else(|| unknown(id))?;
+    let history = promoflow.delivery_history(delivery)?.unwrap_or_default();
     if out.is_json() {
-        out.json(&json_of(&row))?;
+        out.json(&history::json_of(json_of(&row), &history))?;
         return Ok(Status::Done);
     }
     let state = out.style(BOLD, name(&row.state));
@@ -187,6 +189,7 @@ fn show(promoflow: &Promoflow, id: &str, out: &mut Out) -> Done {
     if let Some(error) = &row.error {
         out.line(format_args!("Error: {}", tame_line(error)))?;
     }
+    history::tell(&history, out)?;
     show_content(&row.content, Some(&row.address), out)?;
     Ok(Status::Done)
 }

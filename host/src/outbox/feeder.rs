@@ -15,8 +15,6 @@ use crate::store::{
     Reply, Store, StoreError, Unit,
 };
 
-/// How long letters that are being handed over are waited for when the process ends.
-pub(super) const GRACE: Duration = Duration::from_secs(10);
 /// A pause after the store failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 /// Letters that wait longer for a sender are too many.
@@ -94,7 +92,7 @@ impl Feeder {
             return false;
         }
         let since = *self.stopped.get_or_insert_with(Instant::now);
-        self.in_hand.is_empty() || since.elapsed() >= GRACE
+        self.in_hand.is_empty() || since.elapsed() >= self.around.drain
     }
 
     fn turn(&mut self) -> Result<(), Stopped> {
@@ -108,7 +106,10 @@ impl Feeder {
         let held = self.held_until.filter(|until| now < *until);
         let until = match (withdrawn.is_empty(), self.stopped) {
             (false, _) => Some(now),
-            (true, Some(since)) => Some(held.map_or(since + GRACE, |held| held.min(since + GRACE))),
+            (true, Some(since)) => {
+                let last = since + self.around.drain;
+                Some(held.map_or(last, |held| held.min(last)))
+            }
             (true, None) => held,
         };
         let around = Arc::clone(&self.around);

@@ -18,6 +18,7 @@ mod sender;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use crate::channel::Channel;
 use crate::clock::Clock;
@@ -42,6 +43,8 @@ struct Around {
     installation: String,
     metrics: Arc<Metrics>,
     tracer: Option<Arc<Tracer>>,
+    /// How long the end waits for letters that are being handed over.
+    drain: Duration,
     lanes: Vec<Arc<Lane>>,
     stopping: AtomicBool,
 }
@@ -72,12 +75,14 @@ impl Dispatcher {
         channels: Vec<Arc<dyn Channel>>,
         metrics: Arc<Metrics>,
         tracer: Option<Arc<Tracer>>,
+        drain: Duration,
     ) -> Result<Dispatcher, StoreError> {
         let around = Around {
             clock,
             installation: store.installation()?,
             metrics,
             tracer,
+            drain,
             lanes: lanes(channels),
             stopping: AtomicBool::new(false),
         };
@@ -112,8 +117,8 @@ impl Dispatcher {
         self.around.look();
     }
 
-    /// Ends the threads after what is being handed over, which is waited for ten seconds at most: an
-    /// attempt that goes on then has no end, and is made again.
+    /// Ends the threads after what is being handed over, which is waited for no longer than the
+    /// drain: an attempt that goes on then has no end, and is made again.
     pub fn stop(&self) {
         // What is due beside that may be very much: it stays in the outbox.
         self.around.stopping.store(true, Ordering::SeqCst);

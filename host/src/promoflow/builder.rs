@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use anyhow::Result;
 
@@ -26,6 +27,7 @@ pub struct Builder {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) workers: usize,
     pub(super) delivers: bool,
+    pub(super) drain: Duration,
     pub(super) alerts: Rules,
     pub(super) trace: Option<TraceConfig>,
 }
@@ -43,6 +45,7 @@ impl Builder {
             clock: Arc::new(SystemClock),
             workers: std::thread::available_parallelism().map_or(2, usize::from),
             delivers: true,
+            drain: Duration::from_secs(10),
             alerts: Rules::default(),
             trace: None,
         }
@@ -156,6 +159,14 @@ impl Builder {
             None => TraceConfig::to(endpoint)?,
         });
         Ok(self)
+    }
+
+    /// How long the end waits for letters that are being handed over, 10 seconds unless this says
+    /// another: an attempt that goes on then has no end, and is made again by the next start.
+    #[must_use]
+    pub fn drain(mut self, drain: Duration) -> Builder {
+        self.drain = drain;
+        self
     }
 
     /// Opens the installation. Nothing is executed before [`Promoflow::start`].

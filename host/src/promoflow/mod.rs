@@ -30,8 +30,8 @@ use crate::pool::{Calendar, Filter, ImportError, ImportOptions, ImportReport, Wa
 use crate::run::{self, Configurations, Engine, EngineParts, Rehearsed, SendError};
 use crate::store::sqlite::{self, Restored, SqliteStore};
 use crate::store::{
-    Audited, CodeRow, Committer, DeliveryId, DeliveryRow, DeliveryState, Order, Ordered, PoolCount,
-    Retired, RunId, RunRow, RunState, StepRecord, Store,
+    Audited, CodeRow, Committer, DeliveryHistory, DeliveryId, DeliveryRow, DeliveryState, Order,
+    Ordered, PoolCount, Retired, RunId, RunRow, RunState, StepRecord, Store,
 };
 use crate::trace::Tracer;
 
@@ -104,6 +104,7 @@ impl Promoflow {
                 self.parts.channels.clone(),
                 Arc::clone(&self.metrics),
                 tracer.clone(),
+                self.parts.drain,
             )?)),
             false => None,
         };
@@ -266,8 +267,12 @@ impl Promoflow {
         Ok(self.store.delivery(id)?)
     }
 
-    /// Whether nothing of the whole database may go on now: no run is due, and each due delivery
-    /// was tried once.
+    /// What a delivery went through: its alternatives and its attempts.
+    pub fn delivery_history(&self, id: DeliveryId) -> Result<Option<DeliveryHistory>> {
+        Ok(self.store.delivery_history(id)?)
+    }
+
+    /// Whether nothing of the whole database may go on now: no run and no delivery is due.
     pub fn is_idle(&self) -> Result<bool> {
         let now = self.parts.clock.now();
         let all = (RunId(i64::MIN), RunId(i64::MAX));

@@ -28,7 +28,7 @@ impl Running {
         self.engine.submit(event, answer);
     }
 
-    /// Waits until these runs rest: none may go on now, and each due delivery was tried once.
+    /// Waits until these runs rest: none may go on now, and no delivery is due.
     pub fn rest(&self, runs: &[RunId]) -> Result<()> {
         Ok(self.engine.rest(runs)?)
     }

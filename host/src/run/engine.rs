@@ -221,7 +221,7 @@ impl Engine {
         }
     }
 
-    /// Waits until these runs rest: none may go on now, and each due delivery was tried once.
+    /// Waits until these runs rest: none may go on now, and no delivery is due.
     pub fn rest(&self, runs: &[RunId]) -> Result<(), StoreError> {
         let (Some(&first), Some(&last)) = (runs.iter().min(), runs.iter().max()) else {
             return Ok(());

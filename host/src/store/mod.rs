@@ -164,8 +164,8 @@ pub trait Store: ContactStore + Send + Sync {
     /// When the next run or delivery is due, after `now`.
     fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>>;
 
-    /// Whether the runs from `first` to `last` rest at `now`: none may go on, and each of their
-    /// deliveries that is due was tried once.
+    /// Whether the runs from `first` to `last` rest at `now`: none may go on, and none of their
+    /// deliveries is due; one that was tried and could not be taken is due later.
     fn rested(&self, first: RunId, last: RunId, now: Timestamp) -> Result<bool>;
 
     /// The launch history, the newest first.

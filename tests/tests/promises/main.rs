@@ -4,7 +4,10 @@
     reason = "helpers of a suite end the test too; clippy knows test functions alone"
 )]
 
+mod alternatives;
+mod hours;
 mod implied;
+mod lanes;
 mod p10_sandbox;
 mod p11_test_runs;
 mod p12_audit;

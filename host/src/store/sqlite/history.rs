@@ -97,10 +97,7 @@ pub(super) fn rested(
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM run WHERE due <= ?3 AND +id BETWEEN ?1 AND ?2)
                  OR EXISTS (SELECT 1 FROM json_each(?4) AS kind CROSS JOIN delivery
-                     WHERE channel = kind.value AND due <= ?3 AND +run BETWEEN ?1 AND ?2
-                         AND (attempts = attempts_before OR EXISTS (
-                             SELECT 1 FROM attempt WHERE attempt.delivery = delivery.id
-                                 AND number = attempts AND ended IS NULL)))",
+                     WHERE channel = kind.value AND due <= ?3 AND +run BETWEEN ?1 AND ?2)",
         )?
         .query_row(params![first.0, last.0, now.0, channels()], |row| {
             row.get(0)

@@ -1,15 +1,14 @@
 //! From a file to workflows, with every fault on the way.
 //!
-//! [`start`] reads what stands above the steps, [`steps`] the steps, [`with`] their parameters
-//! and [`ports`] where they lead; [`unsupported`] refuses what is read already but cannot run
-//! yet.
+//! [`start`] reads what stands above the steps, [`steps`] the steps, [`with`] their parameters,
+//! [`otherwise`] the further ways of a message, and [`ports`] where steps lead.
 
 mod condition;
 mod keys;
+mod otherwise;
 mod ports;
 mod start;
 mod steps;
-mod unsupported;
 mod with;
 
 pub(super) use ports::Lead;

@@ -119,6 +119,7 @@ fn shop() -> Shop {
                         false,
                         None,
                     ),
+                    parameter("otherwise", Kind::Any, false, None),
                     parameter("allowed-hours", Kind::Hours, false, None),
                     parameter("time-zone", Kind::TimeZone, false, None),
                     parameter("json", Kind::Any, false, None),

@@ -2,7 +2,7 @@
 
 use super::super::definition::ParamValue;
 use super::super::kinds::conform;
-use super::{Context, unsupported};
+use super::{Context, otherwise};
 use crate::block::{Description, Kind, Parameter, Value};
 use crate::document::{
     Content, Diagnostics, Entry, Fields, Node, TemplateCheck, check_template, entries, shown,
@@ -24,20 +24,14 @@ pub(super) fn read(
     let Some(given) = given else {
         return Vec::new();
     };
-    for parameter in block
-        .parameters
-        .iter()
-        .filter(|parameter| parameter.required)
-    {
-        if !given.iter().any(|entry| entry.key == parameter.name) {
-            let name = shown(&parameter.name);
-            let message = format!(
-                "the step lacks the parameter {name} of {}",
-                shown(&block.name)
-            );
-            let hint = format!("add {name} under `with`: {}", parameter.title);
-            out.error(step.at(), message, Some(hint));
-        }
+    for parameter in missing(block, &given) {
+        let name = shown(&parameter.name);
+        let message = format!(
+            "the step lacks the parameter {name} of {}",
+            shown(&block.name)
+        );
+        let hint = format!("add {name} under `with`: {}", parameter.title);
+        out.error(step.at(), message, Some(hint));
     }
     let mut with = Vec::new();
     let mut settled = Vec::new();
@@ -46,11 +40,14 @@ pub(super) fn read(
             unknown(entry, block, out);
             continue;
         };
-        unsupported::parameter(&block.name, entry, out);
+        let before = out.errors();
         let typed = is_typed(&parameter.kind);
         let value = entry.value.to_json(typed);
         if let Some(value) = check(&entry.value, parameter, &value, context.templates, out) {
             settled.push((parameter, &entry.value, value));
+        }
+        if out.errors() == before {
+            otherwise::check(block, entry, context, out);
         }
         with.push((entry.key.clone(), ParamValue::from(value)));
     }
@@ -58,8 +55,17 @@ pub(super) fn read(
     with
 }
 
+/// The required parameters that are not given.
+pub(super) fn missing<'b>(
+    block: &'b Description,
+    given: &'b [&Entry],
+) -> impl Iterator<Item = &'b Parameter> {
+    let required = block.parameters.iter().filter(|one| one.required);
+    required.filter(|one| !given.iter().any(|entry| entry.key == one.name))
+}
+
 /// Whether unquoted numbers and `true` are meant as such, and not as the text that they are.
-fn is_typed(kind: &Kind) -> bool {
+pub(super) fn is_typed(kind: &Kind) -> bool {
     matches!(
         kind,
         Kind::Integer { .. } | Kind::Decimal { .. } | Kind::Boolean | Kind::Any
@@ -89,7 +95,7 @@ fn unknown(entry: &Entry, block: &Description, out: &mut Diagnostics) {
 
 /// Checks a parameter as far as it can be before a run: what the block gets, or `None` where it
 /// depends on the run's data or is at fault.
-fn check(
+pub(super) fn check(
     node: &Node,
     parameter: &Parameter,
     value: &serde_json::Value,
@@ -165,7 +171,7 @@ fn wrong_whatever_the_data(node: &Node, kind: &Kind) -> bool {
 }
 
 /// Checks that messages which are named outright exist, and are of the step's channel.
-fn messages(
+pub(super) fn messages(
     block: &Description,
     settled: &[(&Parameter, &Node, Value)],
     context: Context<'_>,

@@ -295,19 +295,30 @@ w.yaml:2:55: expected true or false for `skip-if-running`, found `yes`";
         start("{ event: e, repeat: { every: 365 } }")
         => "w.yaml:2:37: expected a length of time such as 90s, 15m, 12h or 30d for `every`, found `365`";
 
-    what_cannot_run_yet_is_refused:
-        "workflow: w
-start: { event: e, repeat: once, skip-if-running: true }
-stop: { event: left }
-steps:
-  - id: code
-    block: get-promocode
-    with: { type: a, discount: 1, when-empty: port, reuse: { contact: 30d } }
-  - id: mail
-    block: send-message
-    with: { message: birthday-email, allowed-hours: 09:00-21:00, time-zone: Europe/Kyiv }
-" => "w.yaml:10:38: `allowed-hours` is not supported yet
-w.yaml:10:66: `time-zone` is not supported yet";
+    each_further_way_of_a_message_is_checked:
+        mail("{ message: birthday-email, otherwise: [{ channel: sms, message: birthday-emial }, { chanel: sms, message: $m }, { channel: sms, message: birthday-email }, sms, { channel: $c, message: birthday-sms, to: 38050 }] }")
+        => "w.yaml:6:80: unknown message `birthday-emial`
+  hint: did you mean `birthday-email`?
+w.yaml:6:98: a way of `otherwise` lacks `channel`
+w.yaml:6:100: unknown key `chanel` in a way of `otherwise`
+  hint: did you mean `channel`?
+w.yaml:6:152: the message `birthday-email` is for email, and the step's channel is sms
+  hint: change the one or the other
+w.yaml:6:170: expected a mapping for a way of `otherwise`, found a text
+  hint: write `key: value` lines";
+
+    further_ways_are_a_list_of_some:
+        mail("{ message: birthday-email, otherwise: { channel: sms, message: birthday-sms } }")
+        => "w.yaml:6:49: expected a list for `otherwise`, found a mapping
+  hint: begin each item with `- `";
+
+    further_ways_have_a_most:
+        mail("{ message: birthday-email, otherwise: [] }")
+        => "w.yaml:6:49: expected 1 to 5 ways, found 0";
+
+    a_template_in_a_further_way_is_checked_once:
+        mail("{ message: birthday-email, otherwise: [{ channel: sms, message: birthday-sms, to: \"#oops\" }] }")
+        => "w.yaml:6:94: unknown directive `#oops`";
 
     a_workflow_stands_once_in_a_file:
         format!("{0}---\n{0}", start("{ event: e }"))

@@ -1,0 +1,44 @@
+//! One from many: the ways that a step names, with their addresses.
+
+use promoflow_block::messages::{Recipient, Target};
+use promoflow_block::{Error, Params};
+
+use crate::address;
+
+/// The ways in order, without those that this run has no address for.
+pub(crate) fn all(params: &Params) -> Result<Vec<Target>, Error> {
+    let others = params.records_opt("otherwise")?.unwrap_or_default();
+    let mut targets = Vec::with_capacity(1 + others.len());
+    let mut refused = Vec::new();
+    for (number, way) in std::iter::once(params).chain(&others).enumerate() {
+        match target(way) {
+            Ok(target) => targets.push(target),
+            Err(Error::Rejected(why)) => refused.push(why),
+            Err(Error::Invalid(why)) if number > 0 => {
+                return Err(Error::Invalid(format!("otherwise, number {number}: {why}")));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    match targets.is_empty() {
+        true => Err(Error::Rejected(refused.join("; "))),
+        false => Ok(targets),
+    }
+}
+
+fn target(way: &Params) -> Result<Target, Error> {
+    let channel = way.channel("channel")?;
+    let message = way.text("message")?.to_owned();
+    let to = match way.get("to") {
+        None => None,
+        Some(to) => Some(
+            to.to_text()
+                .ok_or_else(|| Error::Invalid("to must be a text".into()))?,
+        ),
+    };
+    Ok(Target {
+        channel,
+        recipient: Recipient::Address(address::find(channel, to.as_deref())?),
+        message,
+    })
+}

@@ -1,0 +1,207 @@
+//! One from many: the next way is tried only when the one before was refused for good.
+
+use promoflow::channel::Handover;
+use promoflow::message::ChannelKind;
+use promoflow::store::{DeliveryHistory, DeliveryId, DeliveryState, Order, Ordered};
+use promoflow::{Promoflow, event::Event};
+use promoflow_tests::{Shop, Teach, until};
+
+const TEXT: &str = "{ message: text, channel: sms, text: \"$!data.get('promocode')\" }";
+
+/// A code by email or else as a text message; then the run waits until 2026-06-02.
+const ONE_FROM_MANY: &str = "
+workflow: many
+start: { event: many }
+steps:
+  - id: code
+    block: get-promocode
+    with: { type: birthday, discount: 10, days: 0 }
+    ports: { exhausted: end }
+  - id: tell
+    block: send-message
+    with:
+      channel: email
+      message: mail
+      otherwise:
+        - { channel: sms, message: text, to: \"$!data.get('Phone')\" }
+  - id: sleep
+    block: mischief
+    with: { do: wait, until: 1780401600000 }
+    ports: { aside: end }
+";
+
+fn shop() -> (Shop, Promoflow) {
+    let (shop, promoflow) = Shop::with_codes(2);
+    promoflow.messages_of(TEXT);
+    promoflow.workflows_of(ONE_FROM_MANY);
+    (shop, promoflow)
+}
+
+fn event(email: &str, phone: &str) -> Event {
+    let event = Event::new("many", "ann").with_param("EmailAddress", email);
+    event.with_param("Phone", phone)
+}
+
+const ANN: (&str, &str) = ("ann@example.com", "+380501234567");
+
+fn refused() -> Handover {
+    Handover::Refused {
+        error: "no such mailbox".into(),
+    }
+}
+
+fn later() -> Handover {
+    Handover::Later {
+        error: "busy".into(),
+        after: None,
+    }
+}
+
+fn history(promoflow: &Promoflow) -> DeliveryHistory {
+    promoflow.delivery_history(DeliveryId(1)).unwrap().unwrap()
+}
+
+/// Each attempt by its alternative and outcome.
+fn attempts(history: &DeliveryHistory) -> Vec<(u32, &str)> {
+    let attempts = history.attempts.iter();
+    attempts
+        .map(|one| (one.alternative, one.outcome.as_deref().unwrap_or("none")))
+        .collect()
+}
+
+fn state(promoflow: &Promoflow) -> DeliveryState {
+    let row = promoflow.delivery(DeliveryId(1)).unwrap().unwrap();
+    row.state
+}
+
+#[test]
+fn a_refusal_leads_to_the_next_way_and_each_attempt_tells_which_it_used() {
+    let (shop, promoflow) = shop();
+    shop.letters.answer(refused());
+    let running = promoflow.start().unwrap();
+    let receipt = running.send(event(ANN.0, ANN.1)).unwrap();
+    // Rests when the second way was tried, not before.
+    running.rest(&receipt.runs).unwrap();
+    drop(running);
+    let addresses: Vec<_> = shop
+        .letters
+        .sent()
+        .into_iter()
+        .map(|one| one.address)
+        .collect();
+    assert_eq!(addresses, [ANN.0, ANN.1]);
+    assert_eq!(shop.letters.texts(), ["C-0000", "C-0000"]);
+    let row = promoflow.delivery(DeliveryId(1)).unwrap().unwrap();
+    assert_eq!(row.state, DeliveryState::Delivered);
+    assert_eq!(
+        (row.channel, row.address.as_str()),
+        (ChannelKind::Sms, ANN.1)
+    );
+    let history = history(&promoflow);
+    assert_eq!(attempts(&history), [(0, "refused"), (1, "delivered")]);
+    assert_eq!(history.present, 1);
+    let ways: Vec<_> = history.alternatives.iter().map(|way| way.channel).collect();
+    assert_eq!(ways, [ChannelKind::Email, ChannelKind::Sms]);
+    promoflow.audited();
+}
+
+#[test]
+fn a_way_that_is_busy_is_tried_again_and_the_next_is_not() {
+    let (shop, promoflow) = shop();
+    shop.letters.answer(later());
+    let running = promoflow.start().unwrap();
+    let receipt = running.send(event(ANN.0, ANN.1)).unwrap();
+    running.rest(&receipt.runs).unwrap();
+    assert_eq!(state(&promoflow), DeliveryState::Pending);
+    shop.clock.advance(60_000);
+    until(|| state(&promoflow) == DeliveryState::Delivered);
+    drop(running);
+    assert_eq!(
+        attempts(&history(&promoflow)),
+        [(0, "later"), (0, "delivered")]
+    );
+}
+
+#[test]
+fn a_way_without_a_good_address_is_left_out_and_noted() {
+    let (shop, promoflow) = shop();
+    let running = promoflow.start().unwrap();
+    let receipt = running.send(event("nobody", ANN.1)).unwrap();
+    running.rest(&receipt.runs).unwrap();
+    let (_, steps) = promoflow.run_of(receipt.runs[0]);
+    let note = steps.iter().flat_map(|step| &step.log).next().unwrap();
+    assert!(note.contains("not by email"), "{note}");
+    assert_eq!(shop.letters.sent()[0].address, ANN.1);
+    // What is left is one way: it costs no rows of its own.
+    let rows = "SELECT count(*) FROM alternative";
+    let rows: i64 = shop.sql().query_row(rows, [], |row| row.get(0)).unwrap();
+    assert_eq!(rows, 0);
+    // Without any, the run fails and tells of each; its code goes back.
+    let receipt = running.send(event("nobody", "none")).unwrap();
+    running.rest(&receipt.runs).unwrap();
+    let error = promoflow.run_of(receipt.runs[0]).0.error.unwrap();
+    assert!(
+        error.contains("email:") && error.contains("sms:"),
+        "{error}"
+    );
+    assert_eq!(promoflow.free(), ["C-0001"]);
+}
+
+#[test]
+fn p4_a_code_goes_back_only_if_every_way_was_refused() {
+    for (answers, released) in [
+        (vec![refused(), refused()], 1),
+        (vec![refused(), later()], 0),
+        (vec![refused(), Handover::Delivered], 0),
+        (vec![refused(), later(), refused()], 0),
+    ] {
+        let (shop, promoflow) = shop();
+        answers
+            .iter()
+            .for_each(|answer| shop.letters.answer(answer.clone()));
+        let running = promoflow.start().unwrap();
+        let receipt = running.send(event(ANN.0, ANN.1)).unwrap();
+        running.rest(&receipt.runs).unwrap();
+        if answers.len() > 2 {
+            shop.clock.advance(60_000);
+            until(|| shop.letters.sent().len() == 3 && state(&promoflow) == DeliveryState::Failed);
+        }
+        let ordered = promoflow.order_run(receipt.runs[0], Order::Cancel).unwrap();
+        let called_off = released;
+        let expected = Ordered::Done {
+            released,
+            called_off,
+        };
+        assert_eq!(ordered, expected, "{answers:?}");
+        drop(running);
+        promoflow.audited();
+    }
+}
+
+#[test]
+fn a_dead_letter_is_revived_with_its_first_way_unless_another_may_have_left() {
+    for (answers, first_again) in [
+        (vec![refused(), refused()], 0),
+        (vec![refused(), later(), refused()], 1),
+    ] {
+        let (shop, promoflow) = shop();
+        answers
+            .iter()
+            .for_each(|answer| shop.letters.answer(answer.clone()));
+        let running = promoflow.start().unwrap();
+        let receipt = running.send(event(ANN.0, ANN.1)).unwrap();
+        running.rest(&receipt.runs).unwrap();
+        until(|| {
+            shop.clock.advance(60_000);
+            state(&promoflow) == DeliveryState::Failed
+        });
+        promoflow
+            .order_delivery(DeliveryId(1), Order::Retry)
+            .unwrap();
+        running.rest_all().unwrap();
+        until(|| state(&promoflow) == DeliveryState::Delivered);
+        drop(running);
+        let history = history(&promoflow);
+        assert_eq!(attempts(&history).last(), Some(&(first_again, "delivered")));
+    }
+}

@@ -1,0 +1,263 @@
+//! Lanes: what one channel does delays no other, and no more is asked of it than it takes.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use promoflow::channel::{Channel, Handover, Letter, Limits};
+use promoflow::event::Event;
+use promoflow::message::ChannelKind;
+use promoflow::store::{DeliveryId, DeliveryState, Order};
+use promoflow::{Promoflow, Running};
+use promoflow_tests::{Shop, Teach, until};
+
+const TEXT: &str = "{ message: text, channel: sms, text: hello }";
+
+/// An email and a text message for each event.
+const BOTH: &str = "
+workflow: both
+start: { event: both }
+steps:
+  - id: mail
+    block: send-message
+    with: { channel: email, message: mail, to: ann@example.com }
+  - id: text
+    block: send-message
+    with: { channel: sms, message: text, to: '+380501234567' }
+";
+
+/// A channel for emails that hands over while it is open, as many at a time as its limits say.
+#[derive(Clone)]
+struct Gate {
+    limits: Limits,
+    takes: Duration,
+    open: Arc<(Mutex<bool>, Condvar)>,
+    inside: Arc<AtomicUsize>,
+    most: Arc<AtomicUsize>,
+    passed: Arc<Mutex<Vec<Instant>>>,
+}
+
+impl Gate {
+    fn new(limits: Limits) -> Gate {
+        Gate {
+            limits,
+            takes: Duration::ZERO,
+            open: Arc::new((Mutex::new(true), Condvar::new())),
+            inside: Arc::default(),
+            most: Arc::default(),
+            passed: Arc::default(),
+        }
+    }
+
+    fn set(&self, open: bool) {
+        *self.open.0.lock().unwrap() = open;
+        self.open.1.notify_all();
+    }
+
+    fn passed(&self) -> usize {
+        self.passed.lock().unwrap().len()
+    }
+}
+
+impl Channel for Gate {
+    fn takes(&self, kind: ChannelKind) -> bool {
+        kind == ChannelKind::Email
+    }
+
+    fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    fn deliver(&self, _: &Letter<'_>) -> Handover {
+        let inside = self.inside.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(inside, Ordering::SeqCst);
+        let open = self.open.0.lock().unwrap();
+        drop(self.open.1.wait_while(open, |open| !*open).unwrap());
+        thread::sleep(self.takes);
+        self.inside.fetch_sub(1, Ordering::SeqCst);
+        self.passed.lock().unwrap().push(Instant::now());
+        Handover::Delivered
+    }
+}
+
+fn shop(gate: &Gate) -> (Shop, Promoflow) {
+    let shop = Shop::new();
+    let promoflow = open(&shop, gate);
+    promoflow.messages_of(promoflow_tests::MAIL);
+    promoflow.messages_of(TEXT);
+    promoflow.workflows_of(BOTH);
+    (shop, promoflow)
+}
+
+fn open(shop: &Shop, gate: &Gate) -> Promoflow {
+    let builder = shop.builder_before(gate.clone());
+    builder.drain(Duration::from_millis(300)).open().unwrap()
+}
+
+fn send(running: &Running, events: usize) {
+    for _ in 0..events {
+        running.send(Event::new("both", "ann")).unwrap();
+    }
+}
+
+fn count(shop: &Shop, what: &str) -> i64 {
+    let sql = format!("SELECT count(*) FROM {what}");
+    shop.sql().query_row(&sql, [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn p3_a_channel_that_is_stuck_delays_neither_another_nor_the_end() {
+    let gate = Gate::new(Limits::ONE);
+    let (shop, promoflow) = shop(&gate);
+    let running = promoflow.start().unwrap();
+    // It was fast before: the lane has several letters in hand when it gets stuck.
+    send(&running, 40);
+    until(|| gate.passed() == 40);
+    gate.set(false);
+    send(&running, 40);
+    until(|| shop.letters.sent().len() == 80);
+    until(|| gate.inside.load(Ordering::SeqCst) == 1);
+    let before = Instant::now();
+    running.finish();
+    assert!(
+        before.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        before.elapsed()
+    );
+    drop(running);
+    // The one that was being handed over has no end; of the others nothing has begun.
+    assert_eq!(count(&shop, "attempt WHERE ended IS NULL"), 1);
+    assert_eq!(
+        count(&shop, "delivery WHERE state = 'pending' AND attempts = 0"),
+        39
+    );
+    assert_eq!(count(&shop, "delivery WHERE state = 'pending'"), 40);
+
+    gate.set(true);
+    let promoflow = open(&shop, &gate);
+    let running = promoflow.start().unwrap();
+    running.rest_all().unwrap();
+    drop(running);
+    assert_eq!(count(&shop, "delivery WHERE state = 'delivered'"), 160);
+    assert_eq!(count(&shop, "attempt WHERE ended IS NULL"), 1);
+    promoflow.audited();
+}
+
+#[test]
+fn a_channel_is_asked_for_as_many_letters_at_a_time_as_it_takes() {
+    let mut gate = Gate::new(Limits {
+        concurrency: 3,
+        rate: None,
+    });
+    gate.takes = Duration::from_millis(10);
+    let (_shop, promoflow) = shop(&gate);
+    let running = promoflow.start().unwrap();
+    send(&running, 30);
+    running.rest_all().unwrap();
+    assert_eq!(gate.passed(), 30);
+    assert_eq!(gate.most.load(Ordering::SeqCst), 3);
+}
+
+#[test]
+fn a_channel_is_held_to_its_rate() {
+    let gate = Gate::new(Limits {
+        concurrency: 4,
+        rate: Some("50/s".parse().unwrap()),
+    });
+    let (_shop, promoflow) = shop(&gate);
+    let running = promoflow.start().unwrap();
+    send(&running, 30);
+    running.rest_all().unwrap();
+    let passed = gate.passed.lock().unwrap();
+    // 5 at once, and then one each 20 ms.
+    let took = passed[29] - passed[0];
+    assert!(took > Duration::from_millis(450), "{took:?}");
+}
+
+#[test]
+fn a_provider_that_asks_to_wait_is_left_alone_by_all_its_letters() {
+    let (shop, promoflow) = Shop::with_codes(3);
+    let running = promoflow.start().unwrap();
+    shop.letters.answer(Handover::Later {
+        error: "too many requests".into(),
+        after: Some(Duration::from_secs(600)),
+    });
+    // Each comes to rest: nobody waits for what is not to be tried now.
+    promoflow.one(&running, "birthday", "ann@example.com");
+    promoflow.one(&running, "birthday", "bob@example.com");
+    assert_eq!(shop.letters.sent().len(), 1);
+    drop(running);
+    // Another start keeps to it.
+    let running = promoflow.start().unwrap();
+    running.rest_all().unwrap();
+    shop.clock.advance(599_000);
+    running.rest_all().unwrap();
+    thread::sleep(Duration::from_millis(50));
+    assert_eq!(shop.letters.sent().len(), 1);
+    shop.clock.advance(2_000);
+    until(|| shop.letters.sent().len() == 3);
+    running.rest_all().unwrap();
+    assert_eq!(count(&shop, "delivery WHERE state = 'delivered'"), 2);
+}
+
+#[test]
+fn a_channel_that_panics_ends_an_attempt_and_not_its_lane() {
+    let (shop, promoflow) = Shop::with_codes(2);
+    let running = promoflow.start().unwrap();
+    let times = AtomicUsize::new(0);
+    shop.letters.at_delivery(move |_| {
+        assert!(times.fetch_add(1, Ordering::SeqCst) > 0, "as a test has it");
+    });
+    promoflow.one(&running, "birthday", "ann@example.com");
+    promoflow.one(&running, "birthday", "bob@example.com");
+    let row = |id| promoflow.delivery(DeliveryId(id)).unwrap().unwrap();
+    assert_eq!(row(1).state, DeliveryState::Pending);
+    assert_eq!(row(1).error.as_deref(), Some("the channel panicked"));
+    assert_eq!(row(2).state, DeliveryState::Delivered);
+    shop.clock.advance(60_000);
+    until(|| row(1).state == DeliveryState::Delivered);
+}
+
+#[test]
+fn a_dead_letter_that_is_revived_begins_anew() {
+    let (shop, promoflow) = Shop::with_codes(1);
+    let later = || Handover::Later {
+        error: "busy".into(),
+        after: None,
+    };
+    let running = promoflow.start().unwrap();
+    (0..4).for_each(|_| shop.letters.answer(later()));
+    shop.letters.answer(Handover::Refused {
+        error: "no such mailbox".into(),
+    });
+    promoflow.one(&running, "birthday", "ann@example.com");
+    let row = || promoflow.delivery(DeliveryId(1)).unwrap().unwrap();
+    until(|| {
+        shop.clock.advance(60_000);
+        row().state == DeliveryState::Failed
+    });
+    assert_eq!(row().attempts, 5);
+    shop.letters.answer(later());
+    promoflow
+        .order_delivery(DeliveryId(1), Order::Retry)
+        .unwrap();
+    running.rest_all().unwrap();
+    until(|| row().attempts == 6 && row().error.is_some());
+    let history = promoflow.delivery_history(DeliveryId(1)).unwrap().unwrap();
+    let wait = history.due.unwrap().0 - promoflow.now().0;
+    assert!(
+        (1..=2_000).contains(&wait),
+        "the first pause again, not the sixth: {wait}"
+    );
+    let outcomes: Vec<_> = history
+        .attempts
+        .iter()
+        .map(|one| one.outcome.as_deref())
+        .collect();
+    let later = Some("later");
+    assert_eq!(
+        outcomes,
+        [later, later, later, later, Some("refused"), later]
+    );
+}
