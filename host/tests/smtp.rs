@@ -16,6 +16,10 @@ struct Server {
 
 impl Server {
     fn start() -> Server {
+        Server::with(&[])
+    }
+
+    fn with(args: &[&str]) -> Server {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let release = Path::new(env!("CARGO_BIN_EXE_promoflow")).parent().unwrap();
         let python = release.join("../test-tools/bin/python");
@@ -25,6 +29,7 @@ impl Server {
         );
         let mut child = Command::new(python)
             .arg(root.join("tests/tools/mail_server.py"))
+            .args(args)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -80,12 +85,20 @@ steps:
 
 impl Shop {
     fn new(port: u16) -> Shop {
+        Shop::with(
+            "127.0.0.1",
+            port,
+            "security = \"none\"\ntimeout-seconds = 5\n",
+        )
+    }
+
+    fn with(host: &str, port: u16, more: &str) -> Shop {
         let shop = Shop(tempfile::tempdir().unwrap());
         shop.file(
             "promoflow.toml",
             &format!(
-                "[[channel]]\ntype = \"smtp\"\nhost = \"127.0.0.1\"\nport = {port}\n\
-                 security = \"none\"\nfrom = \"Крамниця <shop@example.com>\"\ntimeout-seconds = 5\n"
+                "[[channel]]\ntype = \"smtp\"\nhost = \"{host}\"\nport = {port}\n\
+                 from = \"Крамниця <shop@example.com>\"\n{more}"
             ),
         );
         let mut codes = "code,expirationDate,discount,type\n".to_owned();
@@ -104,6 +117,12 @@ impl Shop {
     }
 
     fn done(&self, args: &[&str]) -> String {
+        let output = self.command(args).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_promoflow"));
         command.args(args).current_dir(self.0.path());
         for name in [
@@ -114,9 +133,7 @@ impl Shop {
         ] {
             command.env_remove(name);
         }
-        let output = command.output().unwrap();
-        assert!(output.status.success(), "{output:?}");
-        String::from_utf8(output.stdout).unwrap()
+        command
     }
 
     fn send(&self, address: &str, name: &str) {
@@ -182,10 +199,9 @@ fn what_is_refused_for_now_is_tried_again_under_the_same_identity() {
     let mut server = Server::start();
     let shop = Shop::new(server.port);
     let mut identities = Vec::new();
-    for (number, address) in ["busy@example.com", "later@example.com", "drop@example.com"]
-        .into_iter()
-        .enumerate()
-    {
+    let words = ["busy", "later", "drop", "middle"];
+    for (number, word) in words.into_iter().enumerate() {
+        let address = &format!("{word}@example.com");
         shop.send(address, "Ann");
         let delivery = shop.delivery();
         assert_eq!(delivery["state"], "pending", "{delivery}");
@@ -207,7 +223,131 @@ fn what_is_refused_for_now_is_tried_again_under_the_same_identity() {
         identities.push(identity);
     }
     identities.dedup();
-    assert_eq!(identities.len(), 3);
+    assert_eq!(identities.len(), 4);
+}
+
+#[test]
+fn a_mail_whose_answer_was_lost_comes_again_as_the_same() {
+    let mut server = Server::start();
+    let shop = Shop::new(server.port);
+    shop.send("after@example.com", "Ann");
+    assert_eq!(
+        shop.delivery()["state"],
+        "pending",
+        "nobody said that it was taken"
+    );
+    shop.again();
+    let delivery = shop.delivery();
+    assert_eq!(delivery["state"], "delivered");
+    assert_eq!(delivery["attempts"], 2);
+    let (first, second) = (server.mail(), server.mail());
+    assert_eq!(
+        headers(&first, "message-id"),
+        headers(&second, "message-id")
+    );
+    assert_eq!(first["text"], second["text"]);
+}
+
+#[test]
+fn a_slow_server_is_waited_for_and_a_stuck_one_delays_no_other_channel() {
+    let mut server = Server::start();
+    let shop = Shop::new(server.port);
+    shop.send("slow@example.com", "Ann");
+    assert_eq!(shop.delivery()["state"], "delivered");
+    server.mail();
+
+    let config = std::fs::read_to_string(shop.0.path().join("promoflow.toml")).unwrap();
+    let maildir = "[[channel]]\ntype = \"maildir\"\nfolder = \"letters\"\n";
+    // Longer than the process may take to end.
+    let config = config.replace("timeout-seconds = 5", "timeout-seconds = 120");
+    shop.file("promoflow.toml", &format!("{config}{maildir}"));
+    shop.file("text.yaml", "{ message: text, channel: sms, text: hello }");
+    shop.file(
+        "both.yaml",
+        "
+workflow: both
+start: { event: both }
+steps:
+  - id: mail
+    block: send-message
+    with: { channel: email, message: mail }
+  - id: text
+    block: send-message
+    with: { channel: sms, message: text, to: '+380501234567' }
+",
+    );
+    shop.done(&["message", "apply", "text.yaml"]);
+    shop.done(&["workflow", "apply", "both.yaml"]);
+    let param = "EmailAddress=stuck@example.com";
+    shop.done(&[
+        "event",
+        "send",
+        "--no-wait",
+        "--type",
+        "both",
+        "--param",
+        param,
+    ]);
+    let mut work = shop
+        .command(&["work"])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let began = std::time::Instant::now();
+    while shop.delivery()["state"] != "delivered" {
+        assert!(began.elapsed().as_secs() < 30, "{}", shop.delivery());
+    }
+    // Told to end, it does not wait for the stuck server for long.
+    let told = Command::new("kill").arg(work.id().to_string()).status();
+    assert!(told.unwrap().success());
+    let began = std::time::Instant::now();
+    assert!(work.wait().unwrap().success());
+    assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
+    let pending = shop.done(&["outbox", "list", "--state", "pending", "--json"]);
+    assert!(pending.contains("stuck@example.com"), "{pending}");
+}
+
+#[test]
+fn a_mail_goes_encrypted_and_logged_in_to_a_server_that_a_file_vouches_for() {
+    for security in ["starttls", "tls"] {
+        let folder = tempfile::tempdir().unwrap();
+        let authority = folder.path().join("ca.pem");
+        let authority = authority.to_str().unwrap();
+        let args = [
+            "--tls",
+            security,
+            "--authority",
+            authority,
+            "--login",
+            "shop:letmein",
+        ];
+        let mut server = Server::with(&args);
+        let login = "username = \"shop\"\npassword = { file = \"secret\" }\n";
+        let more = format!("security = \"{security}\"\nca-file = \"{authority}\"\n{login}");
+        let shop = Shop::with("localhost", server.port, &more);
+        shop.file("secret", "wrong\n");
+        shop.send("ann@example.com", "Ann");
+        // That is our fault and not the letter's.
+        let delivery = shop.delivery();
+        assert_eq!(delivery["state"], "pending", "{delivery}");
+        shop.file("secret", "letmein\n");
+        shop.again();
+        assert_eq!(shop.delivery()["state"], "delivered", "{security}");
+        let mail = server.mail();
+        assert_eq!(
+            (&mail["encrypted"], &mail["login"]),
+            (&true.into(), &"shop".into())
+        );
+
+        // Without the file nobody vouches for it, and nothing is said to it.
+        let config = std::fs::read_to_string(shop.0.path().join("promoflow.toml")).unwrap();
+        let line = format!("ca-file = \"{authority}\"\n");
+        shop.file("promoflow.toml", &config.replace(&line, ""));
+        shop.send("bob@example.com", "Bob");
+        let delivery = shop.delivery();
+        assert_eq!(delivery["state"], "pending", "{delivery}");
+        assert!(!delivery["error"].as_str().unwrap().contains("letmein"));
+    }
 }
 
 #[test]
@@ -218,6 +358,10 @@ fn what_is_refused_for_good_fails_and_a_server_that_is_away_refuses_nothing() {
     let delivery = shop.delivery();
     assert_eq!(delivery["state"], "failed", "{delivery}");
     assert_eq!(delivery["error"], "the mail server answered 550");
+    shop.send("unwanted@example.com", "Ann");
+    let delivery = shop.delivery();
+    assert_eq!(delivery["state"], "failed", "{delivery}");
+    assert_eq!(delivery["error"], "the mail server answered 554");
     drop(server);
     shop.send("ann@example.com", "Ann");
     let delivery = shop.delivery();

@@ -1,17 +1,32 @@
 """A mail server for tests: aiosmtpd takes the mails, and Python's `email` reads them.
 
 Prints its port, then a line of JSON for each mail that it took. What it does with a mail is in the
-address: `busy`, `later` and `drop` are refused for now, refused after their data and cut off in
-the middle of them, each the first time; `never` is refused for good.
+address. Refused for good: `never` as recipient, `unwanted` after its data. The first time only:
+`busy` is refused for now as recipient and `later` after its data; `drop` is cut off before its
+data, `middle` in the middle of them, and `after` when it is taken and before that is said. `slow`
+is answered slowly, and `stuck` never.
+
+    mail_server.py [--tls starttls|tls --authority FILE] [--login USER:PASSWORD]
+
+With `--tls` it makes an authority of its own and writes its certificate into FILE.
 """
 
+import argparse
+import asyncio
 import email
 import email.policy
 import json
+import logging
+import ssl
 import sys
+import warnings
 
-from aiosmtpd.controller import UnthreadedController
-import asyncio
+from aiosmtpd.smtp import SMTP, AuthResult
+
+
+# What it warns of is what the tests are for.
+logging.disable()
+warnings.simplefilter("ignore")
 
 
 class Handler:
@@ -27,9 +42,13 @@ class Handler:
     async def handle_RCPT(self, server, session, envelope, address, options):
         if address.startswith("never"):
             return "550 5.1.1 no such mailbox"
+        if address.startswith("slow"):
+            await asyncio.sleep(0.5)
+        if address.startswith("stuck"):
+            await asyncio.sleep(3600)
         if self.first("busy", address):
             return "451 4.3.0 try again"
-        if address.startswith("drop") and self.first("drop", address):
+        if self.first("drop", address):
             # The connection ends while the mail is on its way.
             asyncio.get_running_loop().call_later(0.0, server.transport.abort)
         envelope.rcpt_tos.append(address)
@@ -39,6 +58,8 @@ class Handler:
         address = envelope.rcpt_tos[0]
         if self.first("later", address):
             return "451 4.3.0 try again"
+        if address.startswith("unwanted"):
+            return "554 5.7.1 not wanted"
         mail = email.message_from_bytes(envelope.content, policy=email.policy.default)
         part = lambda kind: mail.get_body((kind,))
         text, html = part("plain"), part("html")
@@ -48,16 +69,66 @@ class Handler:
             "text": text and text.get_content(),
             "html": html and html.get_content(),
             "defects": [str(defect) for defect in mail.defects],
+            "encrypted": server.transport.get_extra_info("ssl_object") is not None,
+            "login": session.auth_data and session.auth_data.decode(),
         }
         print(json.dumps(taken), flush=True)
+        if self.first("after", address):
+            server.transport.abort()
         return "250 OK"
 
 
+class Server(SMTP):
+    async def smtp_DATA(self, arg):
+        rcpt = self.envelope.rcpt_tos
+        if rcpt and self.event_handler.first("middle", rcpt[0]):
+            await self.push("354 go on")
+            await self._reader.readline()
+            self.transport.abort()
+            return
+        await super().smtp_DATA(arg)
+
+
+def encrypted(authority):
+    import trustme
+
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(authority)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("localhost").configure_cert(context)
+    return context
+
+
 async def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--tls", choices=["starttls", "tls"])
+    parser.add_argument("--authority")
+    parser.add_argument("--login")
+    args = parser.parse_args()
+    context = args.tls and encrypted(args.authority)
+    handler = Handler()
+
+    def login(server, session, envelope, mechanism, auth_data):
+        given = f"{auth_data.login.decode()}:{auth_data.password.decode()}"
+        if given != args.login:
+            return AuthResult(success=False, handled=False)
+        return AuthResult(success=True, auth_data=auth_data.login)
+
+    def server():
+        return Server(
+            handler,
+            hostname="localhost",
+            tls_context=context if args.tls == "starttls" else None,
+            require_starttls=args.tls == "starttls",
+            authenticator=login if args.login else None,
+            auth_required=args.login is not None,
+            auth_require_tls=False,
+        )
+
     loop = asyncio.get_running_loop()
-    controller = UnthreadedController(Handler(), hostname="127.0.0.1", port=0, loop=loop)
-    server = await controller._create_server()
-    print(server.sockets[0].getsockname()[1], flush=True)
+    implicit = context if args.tls == "tls" else None
+    listening = await loop.create_server(server, "127.0.0.1", 0, ssl=implicit)
+    print(listening.sockets[0].getsockname()[1], flush=True)
     # Ends with whoever started it.
     await loop.run_in_executor(None, sys.stdin.read)
 
