@@ -4,6 +4,8 @@
 mod clock;
 #[cfg(unix)]
 pub mod crash;
+#[cfg(unix)]
+pub mod faulty;
 mod helper;
 mod letters;
 #[cfg(unix)]

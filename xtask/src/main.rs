@@ -22,6 +22,9 @@ Usage: cargo xtask COMMAND
   crash --serve [--seconds N] [--kills N] [--connections N] [--seed S]
                           the same of the HTTP service: 32 connections send events for 60 seconds,
                           and it is killed ten times, unless told
+  outbox [--deliveries N] [--seed S]
+                          delivers through a mail server with faults, 100,000 unless told, and
+                          compares what is stored with what the server noted
   build                   builds target/release/promoflow
   bench [GROUP…]          measures the figures beside what they are compared with, and writes
                           target/bench/report.json; groups: durable latency blocks import start
@@ -51,6 +54,7 @@ fn run(command: &str, args: &[String]) -> Result<()> {
         "demo" => demo(args),
         "test" => test(args),
         "crash" => crash(args),
+        "outbox" => outbox(args),
         "build" => nothing_more(args).and_then(|()| build()),
         "bench" => bench(args),
         "blocks" => blocks::run(args),
@@ -104,6 +108,19 @@ fn crash(args: &[String]) -> Result<()> {
     let release = cargo::target_dir()?.join("release");
     let mut crash = std::process::Command::new(release.join("crash"));
     cargo::succeed(crash.arg(release.join("promoflow")).args(args))
+}
+
+fn outbox(args: &[String]) -> Result<()> {
+    wasm_target::ensure()?;
+    test_tools::ensure()?;
+    cargo::run(
+        "build",
+        EVERYTHING,
+        ["--bin", "promoflow", "--bin", "outbox"],
+    )?;
+    let release = cargo::target_dir()?.join("release");
+    let mut outbox = std::process::Command::new(release.join("outbox"));
+    cargo::succeed(outbox.arg(release.join("promoflow")).args(args))
 }
 
 fn test(args: &[String]) -> Result<()> {

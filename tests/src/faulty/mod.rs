@@ -1,0 +1,252 @@
+//! Deliveries through a mail server with faults: many, with one answer in so many a fault, and each
+//! compared with what the server noted.
+//!
+//! The servers are not ours, and note outside of the database what they did with each mail. The
+//! real binary delivers, is told to end (SIGTERM) now and then, and goes on. At the end what the
+//! database says is compared with what the servers say, dead letters are revived until none is
+//! left, and it is compared again.
+
+mod compare;
+mod server;
+mod summary;
+
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use rusqlite::{Connection, OpenFlags};
+
+use crate::{CODE_THEN_MAIL, MAIL};
+use server::Servers;
+pub use summary::Summary;
+
+/// Connections to the servers at one time.
+const CONNECTIONS: usize = 16;
+/// How long nothing may change before it hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often dead letters are revived before it is a fault that some are left.
+const MOST_REVIVALS: u32 = 6;
+/// How often the process is told to end while it delivers.
+const RESTARTS: u64 = 3;
+
+/// What to do.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The binary.
+    pub program: PathBuf,
+    /// A Python that has aiosmtpd.
+    pub python: PathBuf,
+    /// The folder with the server.
+    pub tools: PathBuf,
+    /// How many deliveries.
+    pub deliveries: u64,
+    /// What the faults come from.
+    pub seed: u64,
+    /// Of a thousand mails, how many meet a fault.
+    pub faults: u32,
+    /// Of a thousand mails, how many the servers take and forget: to see that it is seen.
+    pub forgets: u32,
+}
+
+struct Harness<'p> {
+    plan: &'p Plan,
+    folder: PathBuf,
+    summary: Summary,
+}
+
+/// Delivers as planned, and compares. The summary has the offences, if there are any.
+pub fn run(plan: &Plan) -> Result<Summary> {
+    let folder = tempfile::tempdir()?;
+    let servers = Servers::start(plan, folder.path())?;
+    let mut harness = Harness {
+        plan,
+        folder: folder.path().to_owned(),
+        summary: Summary::new(plan),
+    };
+    harness.set_up(servers.port())?;
+    let began = Instant::now();
+    harness.deliver(RESTARTS)?;
+    harness.summary.took = began.elapsed();
+    let noted = servers.noted()?;
+    harness.summary.first(&noted, &harness.stored()?);
+    harness.revive()?;
+    let noted = servers.noted()?;
+    let stored = harness.stored()?;
+    harness.summary.last(&noted, &stored);
+    let audit = harness.command().arg("audit").output()?;
+    if !audit.status.success() {
+        let told = String::from_utf8_lossy(&audit.stdout).into_owned();
+        harness
+            .summary
+            .offences
+            .push(format!("the audit fails: {told}"));
+    }
+    if !harness.summary.holds() {
+        harness.summary.kept = Some(folder.keep());
+    }
+    Ok(harness.summary)
+}
+
+impl Harness<'_> {
+    fn database(&self) -> PathBuf {
+        self.folder.join("shop.db")
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.plan.program);
+        command.arg("--db").arg(self.database()).arg("--json");
+        command.env_remove("PROMOFLOW_CONFIG");
+        command.stdin(Stdio::null());
+        command
+    }
+
+    fn succeed(&self, args: &[&str]) -> Result<()> {
+        let output = self.command().args(args).output()?;
+        if !output.status.success() {
+            let error = String::from_utf8_lossy(&output.stderr);
+            bail!("{args:?} ended with {}: {error}", output.status);
+        }
+        Ok(())
+    }
+
+    fn file(&self, name: &str, content: &str) -> Result<String> {
+        let path = self.folder.join(name);
+        fs::write(&path, content)?;
+        Ok(path.to_string_lossy().into_owned())
+    }
+
+    /// A shop with codes and events for all deliveries, each with an address of its own.
+    fn set_up(&self, port: u16) -> Result<()> {
+        let config = format!(
+            "[[channel]]\ntype = \"smtp\"\nhost = \"127.0.0.1\"\nport = {port}\nsecurity = \"none\"\n\
+             from = \"shop@example.com\"\nconnections = {CONNECTIONS}\ntimeout-seconds = 20\n"
+        );
+        self.file("promoflow.toml", &config)?;
+        let (mut codes, mut events) = (
+            "code,expirationDate,discount,type\n".to_owned(),
+            String::new(),
+        );
+        for number in 0..self.plan.deliveries {
+            writeln!(codes, "CODE-{number},2999-12-31,10,birthday")?;
+            let address = format!("r{number}@example.com");
+            writeln!(
+                events,
+                "{{\"id\":\"e{number}\",\"eventTypeKey\":\"birthday\",\"keyValue\":\"{address}\",\
+                 \"params\":{{\"EmailAddress\":\"{address}\"}}}}"
+            )?;
+        }
+        self.succeed(&["codes", "import", &self.file("codes.csv", &codes)?])?;
+        self.succeed(&["message", "apply", &self.file("message.yaml", MAIL)?])?;
+        self.succeed(&[
+            "workflow",
+            "apply",
+            &self.file("workflow.yaml", CODE_THEN_MAIL)?,
+        ])?;
+        let events = self.file("events.jsonl", &events)?;
+        self.succeed(&["event", "send", "--no-wait", "--file", &events])
+    }
+
+    /// Has everything delivered that is due, by a process that is told to end so often.
+    fn deliver(&mut self, restarts: u64) -> Result<()> {
+        let all = self.left()?;
+        let mut worker = self.worker()?;
+        let mut restarted = 0;
+        let (mut last, mut since) = (all, Instant::now());
+        loop {
+            thread::sleep(Duration::from_millis(50));
+            let left = self.left()?;
+            if left == 0 {
+                break;
+            }
+            if left != last {
+                (last, since) = (left, Instant::now());
+            }
+            ensure!(since.elapsed() < PATIENCE, "{left} deliveries hang");
+            if restarted < restarts && left < all - all * (restarted + 1) / (restarts + 1) {
+                self.end(worker)?;
+                worker = self.worker()?;
+                restarted += 1;
+            }
+        }
+        self.summary.restarts += restarted;
+        self.end(worker)
+    }
+
+    fn worker(&self) -> Result<Child> {
+        let errors = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.folder.join("stderr.txt"))?;
+        let mut command = self.command();
+        command.arg("work").stdout(Stdio::null()).stderr(errors);
+        command.spawn().context("the program cannot be started")
+    }
+
+    /// Ends a process as an operator does.
+    fn end(&self, mut worker: Child) -> Result<()> {
+        let told = Command::new("kill").arg(worker.id().to_string()).status()?;
+        ensure!(told.success(), "the process could not be told to end");
+        let began = Instant::now();
+        let status = worker.wait()?;
+        ensure!(status.success(), "told to end, it ended with {status}");
+        ensure!(
+            began.elapsed() < Duration::from_secs(30),
+            "it took {:?} to end",
+            began.elapsed()
+        );
+        Ok(())
+    }
+
+    /// Deliveries that wait, and events that have not become any.
+    fn left(&self) -> Result<u64> {
+        let connection = self.connection()?;
+        let sql = "SELECT (SELECT count(*) FROM delivery WHERE due IS NOT NULL)
+                        + (SELECT count(*) FROM run WHERE due IS NOT NULL)";
+        Ok(connection
+            .query_row(sql, [], |row| row.get::<_, u32>(0))?
+            .into())
+    }
+
+    /// Revives dead letters until there are none.
+    fn revive(&mut self) -> Result<()> {
+        for _ in 0..MOST_REVIVALS {
+            let dead = self.dead()?;
+            self.summary.revived += dead.len() as u64;
+            if dead.is_empty() {
+                return Ok(());
+            }
+            for delivery in dead {
+                self.succeed(&["outbox", "retry", &delivery.to_string()])?;
+            }
+            self.deliver(0)?;
+        }
+        Ok(())
+    }
+
+    fn dead(&self) -> Result<Vec<i64>> {
+        let connection = self.connection()?;
+        let mut dead = connection.prepare("SELECT id FROM delivery WHERE state = 'failed'")?;
+        let dead = dead.query_map([], |row| row.get(0))?;
+        Ok(dead.collect::<rusqlite::Result<_>>()?)
+    }
+
+    fn stored(&self) -> Result<compare::Stored> {
+        compare::Stored::read(&self.connection()?)
+    }
+
+    fn connection(&self) -> Result<Connection> {
+        let connection =
+            Connection::open_with_flags(self.database(), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        connection.busy_timeout(PATIENCE)?;
+        Ok(connection)
+    }
+}
+
+/// The Python that `cargo xtask` installs beside the binaries of that folder.
+pub fn python(release: &Path) -> PathBuf {
+    release.join("../test-tools/bin/python")
+}

@@ -1,0 +1,116 @@
+//! The servers, and what they noted.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use super::Plan;
+
+/// Servers that share a port: one alone takes fewer mails than the host sends.
+const SERVERS: usize = 2;
+
+/// What the servers did with the mails to one address.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Noted {
+    /// Taken, and said so.
+    pub(super) taken: u64,
+    /// Taken, and cut off before that was said.
+    pub(super) ambiguous: u64,
+    /// Refused for now, as recipient or after the data.
+    pub(super) later: u64,
+    /// Refused for good.
+    pub(super) refused: u64,
+    /// Cut off in the middle of the data.
+    pub(super) cut: u64,
+    /// What was taken: the identity and the text.
+    pub(super) mails: Vec<(String, String)>,
+}
+
+/// Servers that run. They end with this.
+pub(super) struct Servers {
+    children: Vec<Child>,
+    ledgers: Vec<PathBuf>,
+    port: u16,
+}
+
+impl Servers {
+    pub(super) fn start(plan: &Plan, folder: &Path) -> Result<Servers> {
+        let mut servers = Servers {
+            children: Vec::new(),
+            ledgers: Vec::new(),
+            port: 0,
+        };
+        for number in 0..SERVERS {
+            let ledger = folder.join(format!("server-{number}.tsv"));
+            let mut child = Command::new(&plan.python)
+                .arg(plan.tools.join("fault_server.py"))
+                .arg("--ledger")
+                .arg(&ledger)
+                .args(["--seed", &plan.seed.to_string()])
+                .args(["--faults", &plan.faults.to_string()])
+                .args(["--forget", &plan.forgets.to_string()])
+                .args(["--port", &servers.port.to_string()])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .with_context(|| {
+                    format!(
+                        "{} cannot be started: `cargo xtask outbox` and `cargo xtask test` install it",
+                        plan.python.display()
+                    )
+                })?;
+            let mut told = BufReader::new(child.stdout.take().context("a server has an output")?);
+            servers.children.push(child);
+            servers.ledgers.push(ledger);
+            let mut port = String::new();
+            told.read_line(&mut port)?;
+            servers.port = port.trim().parse().context("a server tells its port")?;
+        }
+        Ok(servers)
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What they noted until now, by address.
+    pub(super) fn noted(&self) -> Result<HashMap<String, Noted>> {
+        let mut all: HashMap<String, Noted> = HashMap::new();
+        for ledger in &self.ledgers {
+            for line in fs::read_to_string(ledger)?.lines() {
+                let mut words = line.split('\t');
+                let (Some(word), Some(address)) = (words.next(), words.next()) else {
+                    bail!("a server noted `{line}`");
+                };
+                let noted = all.entry(address.to_owned()).or_default();
+                let count = match word {
+                    "taken" => &mut noted.taken,
+                    "after" => &mut noted.ambiguous,
+                    "busy" | "later" => &mut noted.later,
+                    "never" | "unwanted" => &mut noted.refused,
+                    "middle" => &mut noted.cut,
+                    _ => bail!("a server noted `{line}`"),
+                };
+                *count += 1;
+                if let (Some(identity), Some(text)) = (words.next(), words.next()) {
+                    noted.mails.push((identity.to_owned(), text.to_owned()));
+                }
+            }
+        }
+        Ok(all)
+    }
+}
+
+impl Drop for Servers {
+    fn drop(&mut self) {
+        for child in &mut self.children {
+            // It may have ended by itself.
+            let _gone = child.kill();
+            let _ended = child.wait();
+        }
+    }
+}
