@@ -322,15 +322,16 @@ fn a_mail_goes_encrypted_and_logged_in_to_a_server_that_a_file_vouches_for() {
             "shop:letmein",
         ];
         let mut server = Server::with(&args);
-        let login = "username = \"shop\"\npassword = { file = \"secret\" }\n";
+        let secret = folder.path().join("secret");
+        let login = format!("username = \"shop\"\npassword = {{ file = {secret:?} }}\n");
+        std::fs::write(&secret, "wrong\n").unwrap();
         let more = format!("security = \"{security}\"\nca-file = \"{authority}\"\n{login}");
         let shop = Shop::with("localhost", server.port, &more);
-        shop.file("secret", "wrong\n");
         shop.send("ann@example.com", "Ann");
         // That is our fault and not the letter's.
         let delivery = shop.delivery();
         assert_eq!(delivery["state"], "pending", "{delivery}");
-        shop.file("secret", "letmein\n");
+        std::fs::write(&secret, "letmein\n").unwrap();
         shop.again();
         assert_eq!(shop.delivery()["state"], "delivered", "{security}");
         let mail = server.mail();

@@ -46,6 +46,8 @@ fn parts(block: &Description) -> Vec<crate::block::Parameter> {
             .find(|one| one.name == *part)?
             .clone();
         found.required = matches!(found.kind, Kind::Channel | Kind::Message);
+        // Where a way's channel depends on the run, nothing is known of it.
+        found.default = None;
         Some(found)
     });
     parts.collect()

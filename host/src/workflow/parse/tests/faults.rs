@@ -297,14 +297,14 @@ w.yaml:2:55: expected true or false for `skip-if-running`, found `yes`";
 
     each_further_way_of_a_message_is_checked:
         mail("{ message: birthday-email, otherwise: [{ channel: sms, message: birthday-emial }, { chanel: sms, message: $m }, { channel: sms, message: birthday-email }, sms, { channel: $c, message: birthday-sms, to: 38050 }] }")
-        => "w.yaml:6:80: unknown message `birthday-emial`
+        => "w.yaml:6:75: unknown message `birthday-emial`
   hint: did you mean `birthday-email`?
-w.yaml:6:98: a way of `otherwise` lacks `channel`
-w.yaml:6:100: unknown key `chanel` in a way of `otherwise`
+w.yaml:6:93: a way of `otherwise` lacks `channel`
+w.yaml:6:95: unknown key `chanel` in a way of `otherwise`
   hint: did you mean `channel`?
-w.yaml:6:152: the message `birthday-email` is for email, and the step's channel is sms
+w.yaml:6:148: the message `birthday-email` is for email, and the step's channel is sms
   hint: change the one or the other
-w.yaml:6:170: expected a mapping for a way of `otherwise`, found a text
+w.yaml:6:166: expected a mapping for a way of `otherwise`, found a text
   hint: write `key: value` lines";
 
     further_ways_are_a_list_of_some:
