@@ -8,9 +8,10 @@ use std::sync::Arc;
 use chrono_tz::Tz;
 
 use super::implied::{self, Codes};
-use super::step::Stage;
+use super::step::{Reach, Stage};
 use crate::block::{Hours, LogLevel, Recipient, SendError, SendRequest, StepHost, Target};
 use crate::clock::Timestamp;
+use crate::contact::{AddressKind, Name};
 use crate::message::{AllowedHours, Values, check_address};
 use crate::store::{Alternative, StagedDelivery};
 
@@ -37,7 +38,7 @@ pub(super) fn send(stage: &mut Stage, request: SendRequest) -> Result<u32, SendE
         return Err(none(refused));
     };
     let hours = match &request.hours {
-        Some(hours) => Some(allowed(hours, reach.calendar.zone())?),
+        Some(hours) => Some(allowed(hours, || zone_of(reach, &first))?),
         None => None,
     };
     let expires = stage.expires();
@@ -180,14 +181,28 @@ fn why(error: &SendError) -> &str {
     }
 }
 
-/// The hours on the clock of a wall: that of the step's time zone, else the installation's.
-fn allowed(hours: &Hours, installation: Tz) -> Result<AllowedHours, SendError> {
+/// The hours on the clock of a wall: that of the step's time zone, else the contact's.
+fn allowed(
+    hours: &Hours,
+    of_contact: impl FnOnce() -> Result<Tz, SendError>,
+) -> Result<AllowedHours, SendError> {
     let zone = match &hours.time_zone {
-        None => installation,
+        None => of_contact()?,
         Some(name) => name
             .parse()
             .map_err(|_| SendError::Invalid(format!("`{name}` is no time zone")))?,
     };
     AllowedHours::new(hours.from, hours.until, zone)
         .ok_or_else(|| SendError::Invalid("the hours are none".into()))
+}
+
+/// Where the clock of the contact is that has this address; where nobody knows, the installation's.
+fn zone_of(reach: &Reach, way: &Alternative) -> Result<Tz, SendError> {
+    let name = Name::Address(AddressKind::of(way.channel), way.address.clone());
+    let contact = reach
+        .store
+        .contact(name)
+        .map_err(|error| SendError::Unavailable(format!("the contact's time zone: {error}")))?;
+    let zone = contact.and_then(|contact| contact.time_zone);
+    Ok(zone.unwrap_or(reach.calendar.zone()))
 }

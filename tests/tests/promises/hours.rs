@@ -81,6 +81,20 @@ fn the_hours_are_those_of_the_installations_time_zone_where_the_step_names_none(
 }
 
 #[test]
+fn the_hours_are_those_of_the_contacts_time_zone_where_it_is_known() {
+    let (shop, promoflow) = shop("allowed-hours: 16:00-20:00");
+    let contacts = "contact,email,timeZone\nann,ann@example.com,Asia/Tokyo\n";
+    promoflow
+        .import_contacts(contacts.as_bytes(), Default::default(), &mut |_| ())
+        .unwrap();
+    let running = promoflow.start().unwrap();
+    sends(&promoflow, &running);
+    assert!(shop.letters.sent().is_empty());
+    // Noon in UTC is 21:00 in Tokyo.
+    assert_eq!(due(&promoflow), "2026-06-02T07:00:00.000Z");
+}
+
+#[test]
 fn what_is_tried_again_waits_for_the_hours_again() {
     let (shop, promoflow) = shop("allowed-hours: 10:00-20:00");
     shop.clock.set("2026-06-01T19:59:59.500Z");
