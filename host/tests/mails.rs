@@ -18,6 +18,7 @@ fn read(contents: &[Content]) -> Vec<Value> {
     for (number, content) in contents.iter().enumerate() {
         let id = format!("delivery-{number}");
         let letter = Letter {
+            unsubscribe: None,
             id: &id,
             installation: "0123abcd",
             kind: ChannelKind::Email,
@@ -181,6 +182,7 @@ fn mailboxes_that_are_none_are_refused() {
             ..Content::default()
         };
         let letter = Letter {
+            unsubscribe: None,
             id: "delivery-1",
             installation: "0123abcd",
             kind: ChannelKind::Email,

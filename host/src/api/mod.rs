@@ -42,6 +42,7 @@ mod problem;
 mod request;
 mod runs;
 mod server;
+mod unsubscribe;
 mod upload;
 mod uploads;
 mod workflows;
@@ -161,7 +162,9 @@ fn areas() -> [Area; 6] {
 
 /// All routes.
 fn router(api: Api) -> Router {
-    let mut all = OpenApiRouter::new().merge(health::router());
+    let mut all = OpenApiRouter::new()
+        .merge(health::router())
+        .merge(unsubscribe::router());
     for area in areas() {
         let gate = Gate {
             api: api.clone(),

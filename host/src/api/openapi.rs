@@ -11,7 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::problem::{Fault, ProblemBody};
-use super::{Api, areas, health};
+use super::{Api, areas, health, unsubscribe};
 
 /// Where the document stands.
 const DOCUMENT: &str = "/api/openapi.json";
@@ -32,7 +32,9 @@ struct Described;
 
 /// The OpenAPI 3.1 document of the service.
 pub fn document() -> Value {
-    let mut all = OpenApiRouter::<Api>::with_openapi(Described::openapi()).merge(health::router());
+    let mut all = OpenApiRouter::<Api>::with_openapi(Described::openapi())
+        .merge(health::router())
+        .merge(unsubscribe::router());
     for area in areas() {
         all = all.merge(area.routes);
     }

@@ -63,6 +63,7 @@ mod tests {
             ..Content::default()
         };
         let letter = Letter {
+            unsubscribe: None,
             id: "delivery-1",
             installation: "1",
             kind: ChannelKind::Email,

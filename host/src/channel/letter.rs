@@ -13,6 +13,8 @@ pub struct Letter<'l> {
     pub kind: ChannelKind,
     /// To whom.
     pub address: &'l str,
+    /// Where whoever gets it unsubscribes with one request; of emails.
+    pub unsubscribe: Option<&'l str>,
     /// What.
     pub content: &'l Content,
 }

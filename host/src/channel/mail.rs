@@ -50,6 +50,16 @@ pub(super) fn mail(letter: &Letter<'_>, sender: &str) -> Result<Message, String>
             .map_err(|_| format!("`{name}` is not the name of a header"))?;
         mail = mail.raw_header(line(name, value));
     }
+    if let Some(url) = letter.unsubscribe {
+        // RFC 2369, and RFC 8058 for the one request that mail programs make.
+        let header = |name, value| HeaderValue::new(HeaderName::new_from_ascii_str(name), value);
+        mail = mail
+            .raw_header(header("List-Unsubscribe", format!("<{url}>")))
+            .raw_header(header(
+                "List-Unsubscribe-Post",
+                "List-Unsubscribe=One-Click".to_owned(),
+            ));
+    }
     if let Some(language) = &content.language {
         // RFC 3282; the language is a tag that was checked when the message was applied.
         mail = mail.raw_header(HeaderValue::new(

@@ -17,6 +17,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod unsubscribe;
 mod url;
 
 use std::path::{Path, PathBuf};
@@ -33,6 +34,7 @@ pub use serve::{LogConfig, LogFormat, LogLevel, ServeConfig};
 pub use smtp::{Security, SmtpConfig};
 pub use template::Templated;
 pub use trace::TraceConfig;
+pub use unsubscribe::UnsubscribeConfig;
 
 use crate::alert::Rules;
 use file::Source;
@@ -50,6 +52,8 @@ pub struct Config {
     pub log: LogConfig,
     /// Where traces go.
     pub trace: Option<TraceConfig>,
+    /// Where mail programs unsubscribe their owner.
+    pub unsubscribe: Option<UnsubscribeConfig>,
     /// The database, where nothing else names it.
     pub database: Option<PathBuf>,
     /// Folders of blocks beside the standard ones.
@@ -59,8 +63,16 @@ pub struct Config {
 }
 
 /// The keys and sections that there are.
-const KEYS: [&str; 8] = [
-    "channel", "alert", "serve", "log", "trace", "database", "blocks", "cache",
+const KEYS: [&str; 9] = [
+    "channel",
+    "alert",
+    "serve",
+    "log",
+    "trace",
+    "unsubscribe",
+    "database",
+    "blocks",
+    "cache",
 ];
 
 impl Config {
@@ -82,6 +94,10 @@ impl Config {
             log: file.take("log")?.unwrap_or_default(),
             trace: match file.take_table("trace")? {
                 Some(table) => Some(TraceConfig::read(table)?),
+                None => None,
+            },
+            unsubscribe: match file.take_table("unsubscribe")? {
+                Some(table) => Some(UnsubscribeConfig::read(table)?),
                 None => None,
             },
             database: file.take("database")?,

@@ -14,9 +14,10 @@ fn the_documented_configuration_is_taken() {
     let examples: Vec<Config> = examples
         .map(|rest| Config::parse("promoflow.toml", rest.split_once("```").unwrap().0).unwrap())
         .collect();
-    let [files, providers, service] = &examples[..] else {
+    let [files, providers, unsubscribe, service] = &examples[..] else {
         panic!("{examples:?}")
     };
+    assert!(unsubscribe.unsubscribe.is_some());
     assert_eq!(service.serve.drain, Some(30));
     assert_eq!(service.log.format, Some(LogFormat::Json));
     let [smtp, _, _] = &files.channels[..] else {

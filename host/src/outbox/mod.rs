@@ -14,6 +14,7 @@ mod feeder;
 mod lane;
 mod pace;
 mod sender;
+mod unsubscribe;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,6 +27,8 @@ use crate::message::ChannelKind;
 use crate::metrics::Metrics;
 use crate::store::{Committer, Store, StoreError};
 use crate::trace::Tracer;
+pub use unsubscribe::Unsubscriber;
+
 use feeder::Feeder;
 use lane::Lane;
 
@@ -45,6 +48,7 @@ struct Around {
     tracer: Option<Arc<Tracer>>,
     /// How long the end waits for letters that are being handed over.
     drain: Duration,
+    unsubscriber: Option<Unsubscriber>,
     lanes: Vec<Arc<Lane>>,
     stopping: AtomicBool,
 }
@@ -66,30 +70,43 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What a dispatcher is made of.
+pub struct DispatcherParts {
+    /// Where the outbox lives.
+    pub store: Arc<dyn Store>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The one committer of the process.
+    pub committer: Arc<Committer>,
+    /// How letters leave, the first that takes a kind before others.
+    pub channels: Vec<Arc<dyn Channel>>,
+    /// Where attempts are counted.
+    pub metrics: Arc<Metrics>,
+    /// Who traces deliveries, if anybody does.
+    pub tracer: Option<Arc<Tracer>>,
+    /// How long the end waits for letters that are being handed over.
+    pub drain: Duration,
+    /// Who makes addresses to unsubscribe at, where some are configured.
+    pub unsubscriber: Option<Unsubscriber>,
+}
+
 impl Dispatcher {
     /// Delivers through the first of the channels that takes a letter's kind.
-    pub fn new(
-        store: Arc<dyn Store>,
-        clock: Arc<dyn Clock>,
-        committer: Arc<Committer>,
-        channels: Vec<Arc<dyn Channel>>,
-        metrics: Arc<Metrics>,
-        tracer: Option<Arc<Tracer>>,
-        drain: Duration,
-    ) -> Result<Dispatcher, StoreError> {
+    pub fn new(parts: DispatcherParts) -> Result<Dispatcher, StoreError> {
         let around = Around {
-            clock,
-            installation: store.installation()?,
-            metrics,
-            tracer,
-            drain,
-            lanes: lanes(channels),
+            clock: parts.clock,
+            installation: parts.store.installation()?,
+            metrics: parts.metrics,
+            tracer: parts.tracer,
+            drain: parts.drain,
+            unsubscriber: parts.unsubscriber,
+            lanes: lanes(parts.channels),
             stopping: AtomicBool::new(false),
         };
         Ok(Dispatcher {
             around: Arc::new(around),
-            store,
-            committer,
+            store: parts.store,
+            committer: parts.committer,
             threads: Mutex::default(),
         })
     }

@@ -61,7 +61,10 @@ fn attempt(lane: &Lane, around: &Around, delivery: &DueDelivery) -> AttemptOutco
         return AttemptOutcome::Refused { error };
     };
     let id = format!("delivery-{}", delivery.id);
+    let unsubscribe = around.unsubscriber.as_ref();
+    let unsubscribe = unsubscribe.map(|one| one.url(&around.installation, delivery.id));
     let letter = Letter {
+        unsubscribe: unsubscribe.as_deref(),
         id: &id,
         installation: &around.installation,
         kind: delivery.way.channel,

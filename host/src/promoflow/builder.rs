@@ -13,6 +13,7 @@ use crate::channel::{Channel, Console, Http, Maildir, Paced, Rate, Smtp};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, TraceConfig, Transport};
 use crate::metrics::Metrics;
+use crate::outbox::Unsubscriber;
 use crate::store::sqlite::SqliteStore;
 
 /// Gathers what an installation is made of. Begin with [`Promoflow::builder`].
@@ -30,6 +31,7 @@ pub struct Builder {
     pub(super) drain: Duration,
     pub(super) alerts: Rules,
     pub(super) trace: Option<TraceConfig>,
+    pub(super) unsubscriber: Option<Unsubscriber>,
 }
 
 impl Builder {
@@ -48,6 +50,7 @@ impl Builder {
             drain: Duration::from_secs(10),
             alerts: Rules::default(),
             trace: None,
+            unsubscriber: None,
         }
     }
 
@@ -113,6 +116,9 @@ impl Builder {
             }
         }
         self.trace.clone_from(&config.trace);
+        if let Some(unsubscribe) = &config.unsubscribe {
+            self.unsubscriber = Some(Unsubscriber::new(unsubscribe)?);
+        }
         Ok(self.alerts(config.alerts.clone()))
     }
 

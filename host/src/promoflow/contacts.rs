@@ -4,11 +4,12 @@ use std::io::Read;
 use std::ops::ControlFlow;
 
 use anyhow::Result;
+use serde_json::json;
 
 use super::Promoflow;
-use crate::contact::{self, Contact, ContactOptions, Name};
+use crate::contact::{self, AddressKind, Contact, ContactOptions, Name};
 use crate::message::ChannelKind;
-use crate::store::ContactStore;
+use crate::store::{ContactStore, Store};
 use crate::upload::{ImportError, ImportReport};
 
 impl Promoflow {
@@ -51,6 +52,43 @@ impl Promoflow {
     /// where there is none of that id.
     pub fn unsubscribe(&self, id: &str, channels: &[ChannelKind]) -> Result<Option<Contact>> {
         Ok(self.store.set_consent(id, channels, false, self.now())?)
+    }
+
+    /// Notes that whoever got the letter with that token has unsubscribed from its channel; false
+    /// where no letter of this installation has it.
+    pub fn unsubscribe_by(&self, token: &str) -> Result<bool> {
+        let Some(unsubscriber) = &self.parts.unsubscriber else {
+            return Ok(false);
+        };
+        let installation = self.store.installation()?;
+        let delivery = match unsubscriber.delivery(&installation, token) {
+            Some(id) => self.store.delivery(id)?,
+            None => None,
+        };
+        let Some(delivery) = delivery else {
+            return Ok(false);
+        };
+        // An address of nobody in the directory comes into it: it must not be written to again.
+        let channel = delivery.channel.name();
+        let address = match AddressKind::of(delivery.channel) {
+            AddressKind::Email => json!({ "email": delivery.address }),
+            AddressKind::Phone => json!({ "phone": delivery.address }),
+            _ => return Ok(false),
+        };
+        let mut row = address;
+        row["consent"] = json!({ channel: false });
+        let rows = json!([row]).to_string();
+        self.import_contacts(rows.as_bytes(), ContactOptions::default(), &mut |_| ())?;
+        Ok(true)
+    }
+
+    /// Whether a letter of this installation has that token.
+    pub fn knows_unsubscribe(&self, token: &str) -> Result<bool> {
+        let Some(unsubscriber) = &self.parts.unsubscriber else {
+            return Ok(false);
+        };
+        let installation = self.store.installation()?;
+        Ok(unsubscriber.delivery(&installation, token).is_some())
     }
 
     /// Notes that a contact wants to be written to over channels.

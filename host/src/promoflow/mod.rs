@@ -25,7 +25,7 @@ pub use running::Running;
 use crate::block::{BlockLibrary, Sandboxes};
 use crate::event::Event;
 use crate::metrics::Metrics;
-use crate::outbox::Dispatcher;
+use crate::outbox::{Dispatcher, DispatcherParts};
 use crate::pool::{Calendar, Filter, ImportError, ImportOptions, ImportReport, Watch, import};
 use crate::run::{self, Configurations, Engine, EngineParts, Rehearsed, SendError};
 use crate::store::sqlite::{self, Restored, SqliteStore};
@@ -97,15 +97,16 @@ impl Promoflow {
             None => None,
         };
         let dispatcher = match self.parts.delivers {
-            true => Some(Arc::new(Dispatcher::new(
-                Arc::clone(&store),
-                Arc::clone(&clock),
-                Arc::clone(&committer),
-                self.parts.channels.clone(),
-                Arc::clone(&self.metrics),
-                tracer.clone(),
-                self.parts.drain,
-            )?)),
+            true => Some(Arc::new(Dispatcher::new(DispatcherParts {
+                store: Arc::clone(&store),
+                clock: Arc::clone(&clock),
+                committer: Arc::clone(&committer),
+                channels: self.parts.channels.clone(),
+                metrics: Arc::clone(&self.metrics),
+                tracer: tracer.clone(),
+                drain: self.parts.drain,
+                unsubscriber: self.parts.unsubscriber.clone(),
+            })?)),
             false => None,
         };
         let engine = Engine::start(EngineParts {

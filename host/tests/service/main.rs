@@ -24,4 +24,5 @@ mod service;
 mod strict;
 mod tls;
 mod traces;
+mod unsubscribe;
 mod uploads;

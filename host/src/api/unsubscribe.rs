@@ -1,0 +1,62 @@
+//! Unsubscribing by the token of a letter (RFC 8058). Without a key: the token is one.
+
+use axum::extract::State;
+use axum::response::Html;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Api;
+use super::problem::{Kind, Problem};
+use super::request::Place;
+
+pub(super) fn router() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(ask, unsubscribe))
+}
+
+/// A page of one sentence or button, which needs nothing from elsewhere.
+fn page(body: &str) -> Html<String> {
+    Html(format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" \
+         content=\"width=device-width\"><title>Unsubscribe</title><body>{body}</body></html>"
+    ))
+}
+
+fn unknown() -> Problem {
+    Problem::new(Kind::NotFound, "there is no letter with this token")
+}
+
+/// Ask whether to unsubscribe, for people who follow the address of a letter.
+///
+/// It changes nothing: programs that look through mails follow every address.
+#[utoipa::path(get, path = "/u/{token}", tag = "unsubscribe", security(()),
+    params(("token" = String, Path, description = "The token of a letter.")),
+    responses((status = 200, description = "A page with a button.", body = String,
+        content_type = "text/html")))]
+async fn ask(State(api): State<Api>, Place(token): Place<String>) -> Result<Html<String>, Problem> {
+    let known = api.call(move |promoflow| Ok(promoflow.knows_unsubscribe(&token)?));
+    if !known.await? {
+        return Err(unknown());
+    }
+    Ok(page(
+        "<form method=\"post\"><p>Do you want no more of these messages?</p><button \
+         name=\"List-Unsubscribe\" value=\"One-Click\">Unsubscribe</button></form>",
+    ))
+}
+
+/// Unsubscribe whoever got a letter from its channel.
+///
+/// Mail programs send `List-Unsubscribe=One-Click`; the body is not looked at.
+#[utoipa::path(post, path = "/u/{token}", tag = "unsubscribe", security(()),
+    params(("token" = String, Path, description = "The token of a letter.")),
+    responses((status = 200, description = "It is noted.", body = String,
+        content_type = "text/html")))]
+async fn unsubscribe(
+    State(api): State<Api>,
+    Place(token): Place<String>,
+) -> Result<Html<String>, Problem> {
+    let noted = api.call(move |promoflow| Ok(promoflow.unsubscribe_by(&token)?));
+    if !noted.await? {
+        return Err(unknown());
+    }
+    Ok(page("<p>You get no more of these messages.</p>"))
+}
