@@ -1,24 +1,23 @@
-//! To which address a message goes.
+//! To whom a message goes.
 
-use promoflow_block::{Channel, Error, data};
+use promoflow_block::{Channel, Error, data, messages::Recipient};
 
-/// The address that the step gives, or else the event.
-///
-/// What a step gives is the address itself, unless it is exactly the name of a value.
-pub(crate) fn find(channel: Channel, to: Option<&str>) -> Result<String, Error> {
-    match to.map(str::trim) {
-        None => of_the_event(channel),
-        Some("") => Err(Error::Rejected(
-            "to is empty: this run has no value for it".into(),
+/// The names under which events bring the id of a contact.
+const CONTACT_NAMES: [&str; 2] = ["ContactId", "externalCustomerId"];
+
+/// The address that the step gives, or the contact; or else what the event tells of them.
+pub(crate) fn find(
+    channel: Channel,
+    to: Option<&str>,
+    contact: Option<&str>,
+) -> Result<Recipient, Error> {
+    match (to, contact) {
+        (Some(_), Some(_)) => Err(Error::Invalid(
+            "to is an address and contact is an id: give one of them".into(),
         )),
-        Some(to) => match value(to) {
-            Some(address) => Ok(address),
-            // A name whose value is empty is no address either.
-            None if data::get(to).is_some() => {
-                Err(Error::Rejected(format!("the value {to} is no address")))
-            }
-            None => Ok(to.into()),
-        },
+        (Some(to), None) => given("to", to).map(Recipient::Address),
+        (None, Some(contact)) => given("contact", contact).map(Recipient::Contact),
+        (None, None) => Ok(of_the_event(channel)),
     }
 }
 
@@ -31,24 +30,37 @@ pub(crate) fn named(given: &str) -> Option<String> {
     }
 }
 
-/// The first of the usual names that has a value; for email, the event's key may serve as well.
-fn of_the_event(channel: Channel) -> Result<String, Error> {
-    let names = usual_names(channel);
-    if let Some(address) = names.iter().find_map(|name| value(name)) {
-        return Ok(address);
+/// What a step gives: the text itself, unless it is exactly the name of a value.
+fn given(param: &str, text: &str) -> Result<String, Error> {
+    let text = text.trim();
+    if text.is_empty() {
+        let why = format!("{param} is empty: this run has no value for it");
+        return Err(Error::Rejected(why));
     }
-    let mut tried = names.join(", ");
-    if channel == Channel::Email {
-        let key = data::key();
-        if looks_like_email(&key) {
-            return Ok(key);
+    match value(text) {
+        Some(found) => Ok(found),
+        // A name whose value is empty is no address either.
+        None if data::get(text).is_some() => {
+            let what = if param == "to" { "address" } else { "contact" };
+            Err(Error::Rejected(format!("the value {text} is no {what}")))
         }
-        tried.push_str(" and the event's key");
+        None => Ok(text.into()),
     }
-    Err(Error::Rejected(format!(
-        "no address for {}: the step gives no `to`, and the event has no {tried}",
-        channel.name()
-    )))
+}
+
+/// The first of the usual names that has a value; for email, the event's key may serve as well.
+/// Without any, the contact that the event is about: the host may know its address.
+fn of_the_event(channel: Channel) -> Recipient {
+    let mut names = usual_names(channel).iter();
+    if let Some(address) = names.find_map(|name| value(name)) {
+        return Recipient::Address(address);
+    }
+    let key = data::key();
+    if channel == Channel::Email && looks_like_email(&key) {
+        return Recipient::Address(key);
+    }
+    let id = CONTACT_NAMES.iter().find_map(|name| value(name));
+    Recipient::Contact(id.unwrap_or(key))
 }
 
 /// The names under which events bring addresses, in the order in which they are tried.

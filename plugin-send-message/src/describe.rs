@@ -22,6 +22,10 @@ pub(crate) fn description() -> Description {
             "The address, or the name of the event's parameter that has it; without it, \
                  the usual names are tried.",
         ))
+        .param(Parameter::text("contact", 0..=2000).title("Contact").about(
+            "Instead of an address: the contact's id, or the name of the event's parameter that \
+                 has it. The directory of contacts tells the address.",
+        ))
         .param(Parameter::text("language", 0..=100).title("Language").about(
             "The language to prefer, such as uk, or the name of the event's parameter that has \
                  it; without it, the event's or the contact's.",
@@ -45,5 +49,15 @@ pub(crate) fn description() -> Description {
                 .title("Next")
                 .about("The message is staged.")
                 .follows(),
+        )
+        .port(
+            Port::new("unreachable")
+                .title("Unreachable")
+                .about("No address of the contact is known for the channel."),
+        )
+        .port(
+            Port::new("unsubscribed")
+                .title("Unsubscribed")
+                .about("The contact has unsubscribed from the channel."),
         )
 }

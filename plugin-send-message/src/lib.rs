@@ -16,16 +16,16 @@
 //! # Ok::<(), promoflow_block::Error>(())
 //! ```
 //!
-//! Where the host finds that the address is none, or that the contact has unsubscribed, the step
-//! is *rejected*: the run fails, and a promo code that it took since its last wait goes back to
-//! the pool instead of to nobody.
+//! Where the contact cannot be reached, or has unsubscribed, the run leaves by a port of that
+//! name, and fails where the workflow leads it nowhere. Either way a promo code that it took since
+//! its last wait, and that no other message carries, goes back to the pool instead of to nobody.
 
 mod address;
 mod describe;
 mod targets;
 
 use promoflow_block::{
-    Block, Call, Description, Error, Hours, Outcome, Params, Request, export, messages,
+    Block, Call, Description, Error, Hours, Outcome, Params, Request, SendError, export, messages,
 };
 
 /// The block.
@@ -45,8 +45,12 @@ impl Block for SendMessage {
             hours: hours(&call.params)?,
             language: call.params.text_opt("language")?.and_then(address::named),
         };
-        messages::send(&request)?;
-        Ok(Outcome::port("next"))
+        match messages::send(&request) {
+            Ok(_) => Ok(Outcome::port("next")),
+            Err(SendError::Unreachable(_)) => Ok(Outcome::port("unreachable")),
+            Err(SendError::NoConsent(_)) => Ok(Outcome::port("unsubscribed")),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! One from many: the ways that a step names, with their addresses.
 
-use promoflow_block::messages::{Recipient, Target};
+use promoflow_block::messages::Target;
 use promoflow_block::{Error, Params};
 
 use crate::address;
@@ -8,10 +8,11 @@ use crate::address;
 /// The ways in order, without those that this run has no address for.
 pub(crate) fn all(params: &Params) -> Result<Vec<Target>, Error> {
     let others = params.records_opt("otherwise")?.unwrap_or_default();
+    let contact = params.text_opt("contact")?;
     let mut targets = Vec::with_capacity(1 + others.len());
     let mut refused = Vec::new();
     for (number, way) in std::iter::once(params).chain(&others).enumerate() {
-        match target(way) {
+        match target(way, contact, number) {
             Ok(target) => targets.push(target),
             Err(Error::Rejected(why)) => refused.push(why),
             Err(Error::Invalid(why)) if number > 0 => {
@@ -26,7 +27,8 @@ pub(crate) fn all(params: &Params) -> Result<Vec<Target>, Error> {
     }
 }
 
-fn target(way: &Params) -> Result<Target, Error> {
+/// The contact of the step is that of all its ways, but for those with an address of their own.
+fn target(way: &Params, contact: Option<&str>, number: usize) -> Result<Target, Error> {
     let channel = way.channel("channel")?;
     let message = way.text("message")?.to_owned();
     let to = match way.get("to") {
@@ -36,9 +38,10 @@ fn target(way: &Params) -> Result<Target, Error> {
                 .ok_or_else(|| Error::Invalid("to must be a text".into()))?,
         ),
     };
+    let contact = contact.filter(|_| number == 0 || to.is_none());
     Ok(Target {
         channel,
-        recipient: Recipient::Address(address::find(channel, to.as_deref())?),
+        recipient: address::find(channel, to.as_deref(), contact)?,
         message,
     })
 }

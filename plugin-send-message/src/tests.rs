@@ -13,13 +13,15 @@ fn step(channel: &str, more: impl IntoIterator<Item = Param>) -> Vec<Param> {
     params
 }
 
-/// Runs a step and returns the address that it sent to.
+/// Runs a step and returns the address that it sent to; a contact's id stands in brackets.
 fn address(host: Host, channel: &str, to: Option<&str>) -> Result<String, Error> {
-    sent(host, step(channel, to.map(|to| ("to", to.into())))).map(|request| {
-        match &request.targets[0].recipient {
-            Recipient::Address(address) => address.clone(),
-            Recipient::Contact(contact) => panic!("{contact}"),
-        }
+    recipient(host, step(channel, to.map(|to| ("to", to.into()))))
+}
+
+fn recipient(host: Host, params: Vec<Param>) -> Result<String, Error> {
+    sent(host, params).map(|request| match &request.targets[0].recipient {
+        Recipient::Address(address) => address.clone(),
+        Recipient::Contact(contact) => format!("<{contact}>"),
     })
 }
 
@@ -90,22 +92,49 @@ fn tries_the_usual_names_in_their_order() {
 fn the_events_key_serves_as_an_email_address() {
     let host = Host::new().key("ann@example.com");
     assert_eq!(address(host.clone(), "email", None), ok("ann@example.com"));
-    assert!(address(host, "sms", None).is_err());
+    assert_eq!(address(host, "sms", None), ok("<ann@example.com>"));
     for key in ["", "ann", "@", "ann@", "@example.com", "a@b@c", "a b@c"] {
-        assert!(
-            address(Host::new().key(key), "email", None).is_err(),
-            "{key}"
-        );
+        let contact = format!("<{key}>");
+        assert_eq!(address(Host::new().key(key), "email", None), ok(&contact));
     }
 }
 
 #[test]
-fn says_which_names_were_tried() {
-    let Err(Error::Rejected(why)) = address(Host::new().key("42"), "email", None) else {
-        panic!("it was sent")
+fn a_contact_is_given_by_id_or_by_the_name_of_a_value() {
+    let host = || {
+        Host::new()
+            .key("k")
+            .value("ContactId", 17)
+            .value("Email", "a@example.com")
     };
-    for name in ["Email", "EmailAddress", "UserEmail", "ContactEmail", "key"] {
-        assert!(why.contains(name), "{why}");
+    let contact = |text: &str| step("email", [("contact", text.into())]);
+    assert_eq!(recipient(host(), contact("A-1")), ok("<A-1>"));
+    assert_eq!(recipient(host(), contact("ContactId")), ok("<17>"));
+    assert!(matches!(
+        recipient(host(), contact(" ")),
+        Err(Error::Rejected(_))
+    ));
+    let both = step(
+        "email",
+        [("contact", "A".into()), ("to", "b@example.com".into())],
+    );
+    assert!(matches!(recipient(host(), both), Err(Error::Invalid(_))));
+    // An address that the event brings needs no directory.
+    assert_eq!(recipient(host(), step("email", [])), ok("a@example.com"));
+    assert_eq!(recipient(host(), step("sms", [])), ok("<17>"));
+    let host = Host::new().key("k").value("externalCustomerId", "shop-7");
+    assert_eq!(recipient(host, step("sms", [])), ok("<shop-7>"));
+}
+
+#[test]
+fn whoever_cannot_or_must_not_be_written_to_has_a_port() {
+    for (refusal, port) in [
+        (SendError::Unreachable("why".into()), "unreachable"),
+        (SendError::NoConsent("why".into()), "unsubscribed"),
+    ] {
+        let mut host = Host::new().key("ann@example.com").refuse_messages(refusal);
+        let outcome = host.run::<SendMessage>(step("email", []));
+        assert_eq!(outcome, Ok(Outcome::port(port)));
     }
 }
 
@@ -150,39 +179,59 @@ fn passes_on_the_hours() {
     }
 }
 
-/// The channels and addresses of a step that has further ways.
+/// The channels and addresses of a step that has further ways; a contact's id stands in brackets.
 fn ways(host: Host, otherwise: &str) -> Result<Vec<(&'static str, String)>, Error> {
+    ways_of(host, [], otherwise)
+}
+
+fn ways_of<const N: usize>(
+    host: Host,
+    more: [Param; N],
+    otherwise: &str,
+) -> Result<Vec<(&'static str, String)>, Error> {
     let otherwise = ("otherwise", Value::Json(otherwise.into()));
-    let request = sent(host, step("viber", [otherwise]))?;
+    let request = sent(host, step("viber", more.into_iter().chain([otherwise])))?;
     let way = |target: promoflow_block::messages::Target| match target.recipient {
         Recipient::Address(address) => (target.channel.name(), address),
-        Recipient::Contact(contact) => panic!("{contact}"),
+        Recipient::Contact(contact) => (target.channel.name(), format!("<{contact}>")),
     };
     Ok(request.targets.into_iter().map(way).collect())
 }
 
 #[test]
-fn further_ways_follow_in_order_without_those_that_have_no_address() {
+fn further_ways_follow_in_order_by_their_own_addresses_or_the_contact() {
     let otherwise = r#"[{"channel": "sms", "message": "m", "to": 380501234567},
         {"channel": "telegram", "message": "m"},
+        {"channel": "web-push", "message": "m", "to": " "},
         {"channel": "email", "message": "m", "to": "Work"}]"#;
-    let host = || Host::new().value("Work", "ann@work.example");
-    let sms = ("sms", "380501234567".to_owned());
-    let email = ("email", "ann@work.example".to_owned());
+    let host = || Host::new().key("k").value("Work", "ann@work.example");
+    let way = |channel, address: &str| (channel, address.to_owned());
+    let others = [
+        way("sms", "380501234567"),
+        way("telegram", "<k>"),
+        way("email", "ann@work.example"),
+    ];
+    let with_first = |first| [&[first], &others[..]].concat();
     let got = ways(host(), otherwise);
-    assert_eq!(got, Ok(vec![sms.clone(), email.clone()]));
+    assert_eq!(got, Ok(with_first(way("viber", "<k>"))));
     let got = ways(host().value("Phone", "380509999999"), otherwise);
-    let viber = ("viber", "380509999999".to_owned());
-    assert_eq!(got, Ok(vec![viber, sms, email]));
+    assert_eq!(got, Ok(with_first(way("viber", "380509999999"))));
+    // The contact of the step is that of all its ways.
+    let got = ways_of(host(), [("contact", "A-1".into())], otherwise);
+    let mut wanted = with_first(way("viber", "<A-1>"));
+    wanted[2] = way("telegram", "<A-1>");
+    assert_eq!(got, Ok(wanted));
 }
 
 #[test]
-fn a_step_none_of_whose_ways_has_an_address_says_what_each_lacks() {
-    let got = ways(Host::new(), r#"[{"channel": "telegram", "message": "m"}]"#);
+fn a_step_all_of_whose_addresses_are_empty_says_what_each_lacks() {
+    let otherwise = r#"[{"channel": "telegram", "message": "m", "to": "Chat"}]"#;
+    let host = Host::new().value("Chat", "");
+    let got = ways_of(host, [("to", " ".into())], otherwise);
     let Err(Error::Rejected(why)) = got else {
         panic!("{got:?}")
     };
-    assert!(why.contains("viber") && why.contains("telegram"), "{why}");
+    assert!(why.contains("to is empty") && why.contains("Chat"), "{why}");
 }
 
 #[test]
@@ -212,7 +261,6 @@ fn the_hosts_refusals_keep_their_meaning() {
         (SendError::UnknownMessage(why()), Error::Invalid(why())),
         (SendError::Denied(why()), Error::Invalid(why())),
         (SendError::InvalidAddress(why()), Error::Rejected(why())),
-        (SendError::NoConsent(why()), Error::Rejected(why())),
         (SendError::Unrenderable(why()), Error::Rejected(why())),
     ] {
         let host = Host::new().key("ann@example.com").refuse_messages(refusal);

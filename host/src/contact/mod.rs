@@ -6,6 +6,7 @@
 
 mod address;
 mod import;
+mod params;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use serde_json::{Map, Value};
 
 pub use address::AddressKind;
 pub use import::{ContactOptions, import};
+pub use params::{IDENTIFYING_PARAMS, identifying, params_of};
 pub use rows::ContactReader;
 
 use crate::message::ChannelKind;
@@ -64,10 +66,55 @@ impl Contact {
         self.addresses.get(&kind).map(String::as_str)
     }
 
+    /// The contact as it is with what is stated of it besides.
+    #[must_use]
+    pub fn with(mut self, new: &NewContact) -> Contact {
+        if let Some(id) = new.id.as_ref().filter(|_| self.id.is_empty()) {
+            self.id.clone_from(id);
+        }
+        if new.external_id.is_some() {
+            self.external_id.clone_from(&new.external_id);
+        }
+        for (kind, address) in &new.addresses {
+            self.addresses.insert(*kind, address.clone());
+        }
+        self
+    }
+
+    /// What messages may say of it, by name: its fields, and its addresses where no field is called
+    /// so.
+    pub fn values(&self) -> Map<String, Value> {
+        let mut values = self.fields.clone();
+        let addresses = [(AddressKind::Email, "Email"), (AddressKind::Phone, "Phone")];
+        for (kind, name) in addresses {
+            if let Some(address) = self.addresses.get(&kind)
+                && !values.keys().any(|field| field.eq_ignore_ascii_case(name))
+            {
+                values.insert(name.to_owned(), address.as_str().into());
+            }
+        }
+        values
+    }
+
+    /// Whether a text is its id, its external id or one of its addresses.
+    pub fn is(&self, text: &str) -> bool {
+        !text.is_empty()
+            && (self.id == text
+                || self.external_id.as_deref() == Some(text)
+                || has_address(&self.addresses, text))
+    }
+
     /// Whether it asked not to be written to over a channel.
     pub fn refuses(&self, channel: ChannelKind) -> bool {
         self.consent.get(&channel) == Some(&false)
     }
+}
+
+fn has_address(addresses: &Addresses, text: &str) -> bool {
+    addresses.iter().any(|(kind, address)| {
+        kind.check(text)
+            .is_ok_and(|other| kind.key(&other) == kind.key(address))
+    })
 }
 
 /// What a row or an event states of a contact. What it leaves out stays as it is.
@@ -92,6 +139,11 @@ pub struct NewContact {
 }
 
 impl NewContact {
+    /// Whether a text is one of its addresses, however it is spelt.
+    pub fn has_address(&self, text: &str) -> bool {
+        has_address(&self.addresses, text)
+    }
+
     /// Whether anything tells who it is.
     pub fn is_somebody(&self) -> bool {
         self.id.is_some() || self.external_id.is_some() || !self.addresses.is_empty()

@@ -5,6 +5,7 @@
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use crate::contact::{IDENTIFYING_PARAMS, identifying};
 use crate::trace::Origin;
 
 /// The longest `eventTypeKey`, in characters.
@@ -17,23 +18,6 @@ pub const MAX_PARAM_NAME_CHARS: usize = 100;
 pub const MAX_ID_CHARS: usize = 300;
 /// The largest event, in bytes of JSON.
 pub const MAX_EVENT_BYTES: usize = 20 * 1024;
-
-/// The parameters that tell whom an event is about where it has no key, in the order in which
-/// they are tried: a contact's id, an external id, an email address, a phone number, a token.
-pub const IDENTIFYING_PARAMS: [&str; 12] = [
-    "ContactId",
-    "externalCustomerId",
-    "Email",
-    "EmailAddress",
-    "UserEmail",
-    "ContactEmail",
-    "Phone",
-    "SMS",
-    "PhoneNumber",
-    "PushToken",
-    "MobPushToken",
-    "TelegramBotToken",
-];
 
 /// Characters that no key may hold.
 pub(crate) const FORBIDDEN_IN_KEYS: &[char] = &[
@@ -170,19 +154,9 @@ impl Event {
     }
 
     fn key_from_params(&self) -> Result<String, EventError> {
-        IDENTIFYING_PARAMS
-            .iter()
-            .find_map(|wanted| {
-                let (_, value) = self
-                    .params
-                    .iter()
-                    .find(|(name, _)| name.eq_ignore_ascii_case(wanted))?;
-                match value {
-                    Value::String(text) if !text.trim().is_empty() => Some(text.trim().to_owned()),
-                    Value::Number(number) => Some(number.to_string()),
-                    _ => None,
-                }
-            })
+        identifying(&self.params)
+            .next()
+            .map(|(_, text)| text)
             .ok_or_else(|| {
                 let names = IDENTIFYING_PARAMS.join(", ");
                 let message =

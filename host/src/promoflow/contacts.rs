@@ -1,4 +1,4 @@
-//! The directory of contacts.
+//! The directory of contacts. Whoever asks for it wakes it.
 
 use std::io::Read;
 use std::ops::ControlFlow;
@@ -20,16 +20,21 @@ impl Promoflow {
         options: ContactOptions,
         progress: &mut dyn FnMut(u64),
     ) -> Result<ImportReport, ImportError> {
+        if !options.dry_run {
+            self.store.wake_contacts()?;
+        }
         contact::import(&*self.store, self.now(), reader, options, progress)
     }
 
     /// Gives each contact to `visit`, in the order in which they came.
     pub fn contacts(&self, mut visit: impl FnMut(Contact) -> ControlFlow<()>) -> Result<()> {
+        self.store.wake_contacts()?;
         Ok(self.store.contacts(None, &mut visit)?)
     }
 
     /// Up to so many contacts after the one of that id, in the same order.
     pub fn contacts_after(&self, after: Option<&str>, limit: usize) -> Result<Vec<Contact>> {
+        self.store.wake_contacts()?;
         let mut contacts = Vec::new();
         if limit > 0 {
             self.store.contacts(after, &mut |contact| {
@@ -45,12 +50,14 @@ impl Promoflow {
 
     /// The contact of that name.
     pub fn contact(&self, name: Name) -> Result<Option<Contact>> {
+        self.store.wake_contacts()?;
         Ok(self.store.contact(name)?)
     }
 
     /// Notes that a contact has unsubscribed from channels; the contact as it is then, `None`
     /// where there is none of that id.
     pub fn unsubscribe(&self, id: &str, channels: &[ChannelKind]) -> Result<Option<Contact>> {
+        self.store.wake_contacts()?;
         Ok(self.store.set_consent(id, channels, false, self.now())?)
     }
 
@@ -93,6 +100,7 @@ impl Promoflow {
 
     /// Notes that a contact wants to be written to over channels.
     pub fn subscribe(&self, id: &str, channels: &[ChannelKind]) -> Result<Option<Contact>> {
+        self.store.wake_contacts()?;
         Ok(self.store.set_consent(id, channels, true, self.now())?)
     }
 }

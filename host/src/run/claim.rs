@@ -31,7 +31,11 @@ pub(super) fn claim(stage: &mut Stage, request: ClaimRequest) -> Result<Promocod
         now,
     };
     let unavailable = |error: StoreError| ClaimError::Unavailable(error.to_string());
-    let known = wanted.again(stage, request.reuse).map_err(unavailable)?;
+    let names = stage.names().map_err(unavailable)?;
+    let known = wanted
+        .again(stage, request.reuse, &names)
+        .map_err(unavailable)?;
+    let name = names.into_iter().next().unwrap_or_default();
     let found = match known {
         Known::Serves(code) => return Ok(promocode(&selector.lane, &code, CodeOrigin::Reused)),
         Known::Replaced(found) => found,
@@ -55,7 +59,7 @@ pub(super) fn claim(stage: &mut Stage, request: ClaimRequest) -> Result<Promocod
             let kept = matches!(request.reuse, Reuse::ForContact(_));
             if kept {
                 stage.staged.reuses.push(StagedReuse {
-                    contact: stage.key.clone(),
+                    contact: name.clone(),
                     lane: selector.lane.clone(),
                     found,
                     replaced_by: Some(stage.staged.claims.len()),
@@ -67,12 +71,13 @@ pub(super) fn claim(stage: &mut Stage, request: ClaimRequest) -> Result<Promocod
                 kept,
             });
             let step = stage.next_effect();
-            let contact = stage.key.clone();
+            stage.goes_by(&name);
+            stage.staged.sent_before.push(stage.staged.deliveries.len());
             stage.staged.claims.push(StagedClaim {
                 step,
                 lane: selector.lane,
                 code,
-                contact,
+                contact: name,
             });
             Ok(claimed)
         }
@@ -93,9 +98,11 @@ pub(super) fn claim(stage: &mut Stage, request: ClaimRequest) -> Result<Promocod
             }
             if request.when_empty == WhenEmpty::Wait {
                 stage.must_wait = Some(matches!(request.reuse, Reuse::ForContact(_)));
+                stage.goes_by(&name);
+                stage.awaits_as = Some(name);
                 return Err(ClaimError::MustWait);
             }
-            stage.notes.exhausted = Some(format!(
+            stage.notes.cause = Some(format!(
                 "no promo code of type `{}` and discount {} is left that is valid for {} more days",
                 lane.code_type, lane.discount, selector.days
             ));
@@ -152,7 +159,12 @@ struct Wanted<'w> {
 
 impl Wanted<'_> {
     /// A code that was claimed before and may serve again.
-    fn again(&self, stage: &mut Stage, reuse: Reuse) -> Result<Known, StoreError> {
+    fn again(
+        &self,
+        stage: &mut Stage,
+        reuse: Reuse,
+        names: &[String],
+    ) -> Result<Known, StoreError> {
         let kept = match reuse {
             Reuse::Never => return Ok(Known::Replaced(None)),
             Reuse::WithinRun => false,
@@ -167,11 +179,14 @@ impl Wanted<'_> {
             return Ok(Known::Serves(held.code.clone()));
         }
         let held = match (reuse, stage.run) {
-            (Reuse::WithinRun, Some(run)) => self.store.held_by_run(run, self.lane, self.needed)?,
-            (Reuse::ForContact(_), _) => self.store.held_by_contact(&stage.key, self.lane)?,
+            (Reuse::WithinRun, Some(run)) => {
+                let held = self.store.held_by_run(run, self.lane, self.needed)?;
+                held.map(|held| (0, held))
+            }
+            (Reuse::ForContact(seconds), _) => self.kept(names, seconds)?,
             _ => None,
         };
-        let Some(held) = held else {
+        let Some((by, held)) = held else {
             return Ok(Known::Replaced(None));
         };
         if let Reuse::ForContact(seconds) = reuse
@@ -184,15 +199,34 @@ impl Wanted<'_> {
             code: held.code.clone(),
             kept,
         });
-        if kept {
+        if kept && let Some(name) = names.get(by) {
+            stage.goes_by(name);
             stage.staged.reuses.push(StagedReuse {
-                contact: stage.key.clone(),
+                contact: name.clone(),
                 lane: self.lane.clone(),
                 found: Some(held.id),
                 replaced_by: None,
             });
         }
         Ok(Known::Serves(held.code))
+    }
+
+    /// The claim whose code a contact keeps, with the number of the name that it is kept under. Under
+    /// other names than the first, only where it serves again: what is claimed anew is kept under
+    /// the first.
+    fn kept(
+        &self,
+        names: &[String],
+        seconds: u64,
+    ) -> Result<Option<(usize, HeldClaim)>, StoreError> {
+        for (number, name) in names.iter().enumerate() {
+            if let Some(held) = self.store.held_by_contact(name, self.lane)?
+                && (number == 0 || self.lasts(&held, seconds))
+            {
+                return Ok(Some((number, held)));
+            }
+        }
+        Ok(None)
     }
 
     /// Whether the period since the claim goes on, and the code is valid for long enough.

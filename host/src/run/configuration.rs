@@ -17,6 +17,8 @@ const MOST_OLD_PLANS: usize = 256;
 /// The active workflows at one moment.
 pub struct Configuration {
     pub(super) id: ConfigId,
+    /// Whether the directory of contacts is awake.
+    pub(super) contacts: bool,
     /// By event type.
     starts: HashMap<String, Vec<Arc<Plan>>>,
 }
@@ -103,7 +105,11 @@ impl Configurations {
                     .push(plan);
             }
         }
-        let configuration = Arc::new(Configuration { id, starts });
+        let configuration = Arc::new(Configuration {
+            id,
+            contacts: self.store.contacts_awake()?,
+            starts,
+        });
         *present = Some(Arc::clone(&configuration));
         Ok(configuration)
     }

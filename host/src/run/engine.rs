@@ -136,6 +136,7 @@ impl Engine {
             leases: Arc::new(Leases::new(Arc::clone(&parts.store))),
             clock: Arc::clone(&parts.clock),
             calendar: parts.store.calendar()?,
+            rehearses: false,
             metrics: Some(Arc::clone(&parts.metrics)),
         };
         let workers = parts.workers.max(1);

@@ -33,7 +33,7 @@ pub(super) fn take(
         match claim(stage, request) {
             Ok(code) => codes.push((tag.selector.clone(), code.code)),
             Err(ClaimError::Exhausted) => {
-                let why = stage.notes.exhausted.take().unwrap_or_default();
+                let why = stage.notes.cause.take().unwrap_or_default();
                 if tag.instead.is_none() {
                     return Err(SendError::Unrenderable(format!(
                         "message `{message}`, %{tag}%: {why}"

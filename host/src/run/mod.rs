@@ -14,6 +14,7 @@ mod engine;
 mod executor;
 mod implied;
 mod leases;
+mod person;
 mod plan;
 mod rehearse;
 mod scout;

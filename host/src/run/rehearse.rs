@@ -56,6 +56,7 @@ pub(crate) fn rehearse(
         clock,
         calendar,
         metrics: None,
+        rehearses: true,
     };
     let configuration = configurations.refresh().map_err(SendError::Configuration)?;
     let plans = configuration.starts(&event);
@@ -74,7 +75,7 @@ pub(crate) fn rehearse(
                     held_off: Some(why),
                     ..Rehearsed::of(&plan)
                 },
-                None => one(plan, &event, &around),
+                None => one(plan, &event, configuration.contacts, &around),
             })
         })
         .collect()
@@ -94,7 +95,7 @@ impl Rehearsed {
     }
 }
 
-fn one(plan: Arc<Plan>, event: &Event, around: &Surroundings) -> Rehearsed {
+fn one(plan: Arc<Plan>, event: &Event, contacts: bool, around: &Surroundings) -> Rehearsed {
     let mut done = Rehearsed::of(&plan);
     let mut beginning = Beginning {
         plan,
@@ -103,6 +104,7 @@ fn one(plan: Arc<Plan>, event: &Event, around: &Surroundings) -> Rehearsed {
         attempt: 0,
         data: event.params.clone(),
         key: event.key.clone(),
+        contacts,
         codes: Vec::new(),
         visits: HashMap::new(),
         resumed: None,

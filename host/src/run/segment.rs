@@ -31,6 +31,8 @@ pub(super) struct Beginning {
     pub(super) attempt: u32,
     pub(super) data: Map<String, Json>,
     pub(super) key: String,
+    /// Whether the directory of contacts is awake.
+    pub(super) contacts: bool,
     /// Codes that the run has beside those that are stored.
     pub(super) codes: Vec<Held>,
     /// How often the run has left each of its steps.
@@ -47,6 +49,8 @@ pub(super) struct Surroundings {
     pub(super) calendar: Calendar,
     /// What is counted; not where nothing is done, as in test runs.
     pub(super) metrics: Option<Arc<Metrics>>,
+    /// Whether nothing may be changed: a test run.
+    pub(super) rehearses: bool,
 }
 
 /// Other segments hold what a segment needs: it runs again, and this was no attempt.
@@ -86,6 +90,10 @@ pub(super) fn execute(
         staged.exhausted.retain(|exhausted| !own(&exhausted.lane));
         around.leases.give_back(&staged.claims);
     }
+    if matches!(end, SegmentEnd::Completed) && staged.unsent {
+        let unused = staged.take_unused();
+        around.leases.give_back(&unused);
+    }
     Ok(Segment {
         run: beginning.run,
         attempt: beginning.attempt + 1,
@@ -95,6 +103,8 @@ pub(super) fn execute(
         reuses: if keeps { staged.reuses } else { Vec::new() },
         deliveries: if keeps { staged.deliveries } else { Vec::new() },
         resumed,
+        known_as: staged.known_as,
+        unsent: staged.unsent,
         end,
     })
 }
@@ -156,7 +166,7 @@ fn steps(
                 wait: Some(wait),
             });
         }
-        let way = outcome.and_then(|outcome| way_out(step, outcome, notes.exhausted.as_deref()));
+        let way = outcome.and_then(|outcome| way_out(step, outcome, notes.cause.as_deref()));
         match &way {
             Ok(Way { port, .. }) => record.port = Some(port.clone()),
             Err(Discarded::Error { error, .. }) => record.error = Some(error.clone()),
@@ -299,11 +309,7 @@ fn how(outcome: &Result<Outcome, StepError>) -> CallEnd {
     }
 }
 
-fn way_out(
-    step: &PlannedStep,
-    outcome: Outcome,
-    exhausted: Option<&str>,
-) -> Result<Way, Discarded> {
+fn way_out(step: &PlannedStep, outcome: Outcome, cause: Option<&str>) -> Result<Way, Discarded> {
     let (port, until) = match outcome {
         Outcome::Port(port) => (port, None),
         Outcome::WaitUntil { until, port } => (port, Some(until)),
@@ -318,7 +324,7 @@ fn way_out(
         .map(|(_, target)| *target);
     match target {
         Some(Target::Nowhere) => {
-            let cause = exhausted
+            let cause = cause
                 .map(|text| format!("{text}, and "))
                 .unwrap_or_default();
             Err(failed(format!(

@@ -11,13 +11,14 @@ use super::implied::{self, Codes};
 use super::step::{Reach, Stage};
 use crate::block::{Hours, LogLevel, Recipient, SendError, SendRequest, StepHost, Target};
 use crate::clock::Timestamp;
-use crate::contact::{AddressKind, Name};
+use crate::contact::{AddressKind, Contact, Name};
 use crate::message::{AllowedHours, Values, check_address};
 use crate::store::{Alternative, StagedDelivery};
 
 /// Stages a delivery, and gives its number within the segment.
 pub(super) fn send(stage: &mut Stage, request: SendRequest) -> Result<u32, SendError> {
-    let mut making = Making::new(stage, request.language.as_deref());
+    let contact = contact_of(stage, &request.targets)?;
+    let mut making = Making::new(stage, &contact, request.language.as_deref());
     let mut ways = Vec::with_capacity(request.targets.len());
     let mut refused = Vec::new();
     for target in &request.targets {
@@ -38,7 +39,7 @@ pub(super) fn send(stage: &mut Stage, request: SendRequest) -> Result<u32, SendE
         return Err(none(refused));
     };
     let hours = match &request.hours {
-        Some(hours) => Some(allowed(hours, || zone_of(reach, &first))?),
+        Some(hours) => Some(allowed(hours, || zone_of(reach, &contact, &first))?),
         None => None,
     };
     let expires = stage.expires();
@@ -47,7 +48,7 @@ pub(super) fn send(stage: &mut Stage, request: SendRequest) -> Result<u32, SendE
     let due = hours.map_or(begins, |hours| hours.next_open(begins));
     if expires <= due {
         let when = hours.map_or_else(|| due.to_string(), |hours| format!("{due} ({hours})"));
-        return Err(SendError::Unreachable(format!(
+        return Err(SendError::Invalid(format!(
             "it may be sent from {when} on, and is given up at {expires}, with the promo code that \
              it carries"
         )));
@@ -81,8 +82,10 @@ struct Making {
 }
 
 impl Making {
-    fn new(stage: &mut Stage, language: Option<&str>) -> Making {
-        let values = stage.take_values();
+    fn new(stage: &mut Stage, contact: &Contact, language: Option<&str>) -> Making {
+        let values = stage
+            .take_values()
+            .with_contact(contact.values(), contact.languages.clone());
         let of_step = language.map(str::to_owned).into_iter();
         Making {
             languages: of_step.chain(values.languages()).collect(),
@@ -90,6 +93,20 @@ impl Making {
             codes: Codes::new(),
         }
     }
+}
+
+/// To whom a message goes: the contact that its targets name, else whom the run is about.
+fn contact_of(stage: &mut Stage, targets: &[Target]) -> Result<Contact, SendError> {
+    let named = targets.iter().find_map(|target| match &target.recipient {
+        Recipient::Contact(name) => Some(name),
+        Recipient::Address(_) => None,
+    });
+    let found = match named {
+        Some(name) => stage.contact(name),
+        None => stage.known_person(),
+    };
+    let found = found.map_err(|error| SendError::Unavailable(error.to_string()))?;
+    Ok(found.unwrap_or_default())
 }
 
 /// One way to reach somebody, with the message as it will be.
@@ -100,10 +117,6 @@ fn resolve(
 ) -> Result<Alternative, SendError> {
     let Some(reach) = &stage.reach else {
         return Err(SendError::Unavailable("the run is not here".into()));
-    };
-    let Recipient::Address(address) = &target.recipient else {
-        let text = "sending to a contact's id is not supported yet";
-        return Err(SendError::Denied(text.into()));
     };
     let Some(message) = reach.plan.messages.get(&target.message) else {
         return Err(SendError::UnknownMessage(format!(
@@ -119,8 +132,14 @@ fn resolve(
             target.channel
         )));
     }
-    let address = check_address(target.channel, address).map_err(SendError::InvalidAddress)?;
     let message = Arc::clone(message);
+    let address = match &target.recipient {
+        Recipient::Address(address) => {
+            check_address(target.channel, address).map_err(SendError::InvalidAddress)?
+        }
+        Recipient::Contact(name) => stage.address_of(target.channel, name)?,
+    };
+    stage.check_consent(target.channel, &address)?;
     let chosen = message.choose(&making.languages);
     if !chosen.codes().is_empty() {
         implied::take(stage, &target.message, chosen.codes(), &mut making.codes)?;
@@ -197,7 +216,10 @@ fn allowed(
 }
 
 /// Where the clock of the contact is that has this address; where nobody knows, the installation's.
-fn zone_of(reach: &Reach, way: &Alternative) -> Result<Tz, SendError> {
+fn zone_of(reach: &Reach, contact: &Contact, way: &Alternative) -> Result<Tz, SendError> {
+    if let Some(zone) = contact.time_zone {
+        return Ok(zone);
+    }
     let name = Name::Address(AddressKind::of(way.channel), way.address.clone());
     let contact = reach
         .store

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json};
 
 use super::leases::Leases;
+use super::person::Person;
 use super::plan::Plan;
 use super::segment::{Beginning, Surroundings};
 use crate::block::{
@@ -14,6 +15,7 @@ use crate::block::{
     StepHost, Value,
 };
 use crate::clock::{Clock, Timestamp};
+use crate::contact::IDENTIFYING_PARAMS;
 use crate::message::Values;
 use crate::pool::{Calendar, Lane};
 use crate::store::{
@@ -47,7 +49,11 @@ pub(super) struct Stage {
     pub(super) given: Option<GivenCode>,
     /// The last claim that must wait: whether its contact keeps the code.
     pub(super) must_wait: Option<bool>,
+    /// The name under which it waits.
+    pub(super) awaits_as: Option<String>,
     ordinal: u32,
+    /// Whom the run is about, once somebody has asked.
+    pub(super) person: Option<Person>,
     pub(super) staged: Staged,
     pub(super) notes: Notes,
     pub(super) contended: bool,
@@ -69,6 +75,10 @@ pub(super) struct Reach {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) calendar: Calendar,
     pub(super) plan: Arc<Plan>,
+    /// Whether the directory of contacts is awake.
+    pub(super) contacts: bool,
+    /// Whether nothing may be changed.
+    pub(super) rehearses: bool,
 }
 
 /// What becomes true with the commit.
@@ -78,6 +88,45 @@ pub(super) struct Staged {
     pub(super) exhausted: Vec<Exhausted>,
     pub(super) reuses: Vec<StagedReuse>,
     pub(super) deliveries: Vec<StagedDelivery>,
+    /// How many deliveries were staged before each of the claims: those cannot carry its code.
+    pub(super) sent_before: Vec<usize>,
+    /// Names other than the event's key under which codes were claimed or kept.
+    pub(super) known_as: Vec<String>,
+    /// A message was not staged, because its contact cannot or must not be written to.
+    pub(super) unsent: bool,
+}
+
+impl Staged {
+    /// Takes the claims out whose codes no message can carry. Not where another claim was told
+    /// that nothing is left: it would no longer be so.
+    pub(super) fn take_unused(&mut self) -> Vec<StagedClaim> {
+        let (sent, before) = (self.deliveries.len(), &self.sent_before);
+        let exhausted = &self.exhausted;
+        let unused = |number: usize, claim: &StagedClaim| {
+            before.get(number) == Some(&sent)
+                && !exhausted.iter().any(|other| other.lane == claim.lane)
+        };
+        let claims = std::mem::take(&mut self.claims);
+        let (mut kept, mut taken, mut places) = (Vec::new(), Vec::new(), Vec::new());
+        for (number, claim) in claims.into_iter().enumerate() {
+            if unused(number, &claim) {
+                places.push(None);
+                taken.push(claim);
+            } else {
+                places.push(Some(kept.len()));
+                kept.push(claim);
+            }
+        }
+        self.claims = kept;
+        self.reuses.retain_mut(|reuse| match reuse.replaced_by {
+            None => true,
+            Some(number) => {
+                reuse.replaced_by = places.get(number).copied().flatten();
+                reuse.replaced_by.is_some()
+            }
+        });
+        taken
+    }
 }
 
 /// What a step leaves in the history.
@@ -85,8 +134,9 @@ pub(super) struct Staged {
 pub(super) struct Notes {
     pub(super) data: Map<String, Json>,
     pub(super) log: Vec<String>,
-    /// What no code was left for.
-    pub(super) exhausted: Option<String>,
+    /// Why the step may leave by a way that the workflow does not lead: no code was left, or
+    /// nobody could be written to.
+    pub(super) cause: Option<String>,
 }
 
 impl Stage {
@@ -99,6 +149,8 @@ impl Stage {
                 clock: Arc::clone(&around.clock),
                 calendar: around.calendar,
                 plan: Arc::clone(&beginning.plan),
+                contacts: beginning.contacts,
+                rehearses: around.rehearses,
             }),
             data: std::mem::take(&mut beginning.data),
             key: beginning.key.clone(),
@@ -122,7 +174,9 @@ impl Stage {
             visits: HashMap::new(),
             given: None,
             must_wait: None,
+            awaits_as: None,
             ordinal: 0,
+            person: None,
             staged: Staged::default(),
             notes: Notes::default(),
             contended: false,
@@ -146,7 +200,7 @@ impl Stage {
                 let awaited = Awaited::Code {
                     lane: selector.lane.clone(),
                     days: selector.days,
-                    contact: self.key.clone(),
+                    contact: self.awaits_as.take().unwrap_or_else(|| self.key.clone()),
                     keeps: self.must_wait.take().unwrap_or(false),
                 };
                 (awaited, *give_up)
@@ -218,6 +272,14 @@ impl Stage {
         key
     }
 
+    /// Notes under which name a code is claimed or kept, where it is not the event's key.
+    pub(super) fn goes_by(&mut self, name: &str) {
+        let known = &mut self.staged.known_as;
+        if name != self.key && !known.iter().any(|other| other == name) {
+            known.push(name.to_owned());
+        }
+    }
+
     /// When the first of the run's codes expires: what may carry it expires then.
     pub(super) fn expires(&self) -> Timestamp {
         let expiries = self.codes.iter().map(|held| held.code.position.expires);
@@ -252,6 +314,12 @@ impl StepHost for Stage {
         }
         self.notes.data.insert(name.to_owned(), value.clone());
         self.data.insert(name.to_owned(), value);
+        if IDENTIFYING_PARAMS
+            .iter()
+            .any(|param| param.eq_ignore_ascii_case(name))
+        {
+            self.person = None;
+        }
         Ok(())
     }
 
@@ -268,7 +336,12 @@ impl StepHost for Stage {
     }
 
     fn send(&mut self, request: SendRequest) -> Result<u32, SendError> {
-        super::send::send(self, request)
+        let sent = super::send::send(self, request);
+        if let Err(SendError::Unreachable(why) | SendError::NoConsent(why)) = &sent {
+            self.staged.unsent = true;
+            self.notes.cause = Some(why.clone());
+        }
+        sent
     }
 
     fn log(&mut self, level: LogLevel, text: &str) {

@@ -166,6 +166,7 @@ impl Shared {
                     attempt: 0,
                     data: event.params.clone(),
                     key: event.key.clone(),
+                    contacts: configuration.contacts,
                     codes: Vec::new(),
                     visits: HashMap::new(),
                     resumed: None,
@@ -201,6 +202,13 @@ impl Shared {
                 return self.retry_later(run, announced, format!("{error:#}"));
             }
         };
+        let contacts = match self.parts.configurations.present() {
+            Ok(configuration) => configuration.contacts,
+            Err(error) => {
+                tracing::error!(run = run.id.0, "cannot go on: {error:#}");
+                return self.retry_later(run, announced, format!("{error:#}"));
+            }
+        };
         let mut beginning = Beginning {
             plan,
             run: Some((run.id, run.segment)),
@@ -208,6 +216,7 @@ impl Shared {
             attempt: run.attempt,
             data: run.data.clone(),
             key: run.key.clone(),
+            contacts,
             codes: Vec::new(),
             visits: run.visits.clone(),
             resumed: run.resumed.clone(),
@@ -236,6 +245,8 @@ impl Shared {
             reuses: Vec::new(),
             deliveries: Vec::new(),
             resumed: run.resumed.clone(),
+            known_as: Vec::new(),
+            unsent: false,
             end,
         };
         self.hand_in(run, 0, announced, segment);

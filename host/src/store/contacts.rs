@@ -8,7 +8,22 @@ use crate::contact::{Contact, Name, NewContact};
 use crate::message::ChannelKind;
 
 /// The directory of contacts; a part of every [`Store`](super::Store).
+///
+/// It sleeps until somebody asks for it: events cost nothing for it until then, and what is looked
+/// up is not there. Awake, it has seen every event, and is filled by each in the event's commit.
 pub trait ContactStore {
+    /// Whether the directory is awake.
+    fn contacts_awake(&self) -> Result<bool>;
+
+    /// Wakes the directory, for good: returns when it has seen every event.
+    fn wake_contacts(&self) -> Result<()>;
+
+    /// The contact that an event of that key is about, whose parameters state this.
+    fn contact_of(&self, key: &str, stated: &NewContact) -> Result<Option<Contact>>;
+
+    /// Whether a contact of that address has unsubscribed from the channel.
+    fn is_refused(&self, channel: ChannelKind, address: &str) -> Result<bool>;
+
     /// The contact of that name.
     fn contact(&self, name: Name) -> Result<Option<Contact>>;
 

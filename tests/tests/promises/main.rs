@@ -5,6 +5,7 @@
 )]
 
 mod alternatives;
+mod contacts;
 mod hours;
 mod implied;
 mod lanes;
@@ -16,6 +17,7 @@ mod p2_commit;
 mod p2_retry;
 mod p3_outbox;
 mod p4_claims;
+mod p4_consent;
 mod p4_release;
 mod p5_events;
 mod p5_starts;

@@ -2,9 +2,10 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Result, alternatives};
+use super::deliveries::read_channel;
+use super::{Result, alternatives, contacts, release};
 use crate::clock::Timestamp;
-use crate::store::{AttemptEnd, AttemptOutcome, Attempts, DeliveryId, Reply};
+use crate::store::{AttemptEnd, AttemptOutcome, Attempts, DeliveryId, Reply, RunId};
 
 /// Why a delivery fails that would carry an expired code.
 const EXPIRED: &str = "the promo code that it carries has expired";
@@ -35,7 +36,11 @@ fn postpone(connection: &Connection, delivery: DeliveryId, until: Timestamp) -> 
 /// Commits that attempts begin, of those deliveries that may still be tried.
 fn start(connection: &Connection, deliveries: &[DeliveryId], now: Timestamp) -> Result<Reply> {
     let mut started = Vec::with_capacity(deliveries.len());
+    let anybody_refuses = contacts::anybody_refuses(connection)?;
     for &delivery in deliveries {
+        if anybody_refuses && refused(connection, delivery, now)? {
+            continue;
+        }
         let expired = connection
             .prepare_cached(
                 "UPDATE delivery SET state = 'failed', due = NULL, error = ?3
@@ -61,6 +66,44 @@ fn start(connection: &Connection, deliveries: &[DeliveryId], now: Timestamp) -> 
         started.push(delivery);
     }
     Ok(Reply::Started(started))
+}
+
+/// Whether a delivery is not to be tried, because its contact has unsubscribed since it was staged.
+/// It goes on with its next alternative then, or is called off for good; and the codes that nothing
+/// else of its run may carry go back.
+fn refused(connection: &Connection, id: DeliveryId, now: Timestamp) -> Result<bool> {
+    let found = connection
+        .prepare_cached(
+            "SELECT run, channel, address, alternative FROM delivery
+             WHERE id = ?1 AND state = 'pending'",
+        )?
+        .query_row([id.0], |row| {
+            Ok((
+                RunId(row.get(0)?),
+                row.get::<_, String>(1)?,
+                row.get::<_, String>(2)?,
+                row.get::<_, i64>(3)?,
+            ))
+        })
+        .optional()?;
+    let Some((run, channel, address, alternative)) = found else {
+        return Ok(false);
+    };
+    let channel = read_channel(id, &channel)?;
+    if !contacts::refuses(connection, channel, &address)? {
+        return Ok(false);
+    }
+    let why = format!("the contact has unsubscribed from {channel}");
+    if alternatives::lead(connection, id, alternative + 1, Some(&why), now)? {
+        return Ok(true);
+    }
+    connection
+        .prepare_cached(
+            "UPDATE delivery SET state = 'cancelled', due = NULL, error = ?2 WHERE id = ?1",
+        )?
+        .execute(params![id.0, why])?;
+    release::unsent(connection, run, now)?;
+    Ok(true)
 }
 
 /// Commits what came of an attempt.

@@ -211,12 +211,14 @@ const CHECKS: &[Check] = &[
             "SELECT 'claim ' || claim.id || ' went to another contact than run ' || run.id
                     || ' is about'
              FROM claim JOIN run ON run.id = claim.run JOIN event ON event.id = run.event
-             WHERE event.key IS NOT claim.contact
+             WHERE event.key IS NOT claim.contact AND NOT EXISTS (
+                 SELECT 1 FROM known_as WHERE known_as.run = run.id AND name = claim.contact)
              UNION ALL
              SELECT 'claim ' || claim.id || ' served run ' || run.id || ' of another contact'
              FROM reused JOIN claim ON claim.id = reused.claim
              JOIN run ON run.id = reused.run JOIN event ON event.id = run.event
-             WHERE event.key IS NOT claim.contact
+             WHERE event.key IS NOT claim.contact AND NOT EXISTS (
+                 SELECT 1 FROM known_as WHERE known_as.run = run.id AND name = claim.contact)
              UNION ALL
              SELECT 'the ledger of claims lacks ' || (max(id) - count(*)) || ' rows'
              FROM claim HAVING max(id) <> count(*)

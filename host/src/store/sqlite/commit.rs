@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 
 use super::after::After;
 use super::{
-    LaneIds, Result, alternatives, attempts, damaged, number_setting, release, reuse, starts,
-    traces, unreadable, waiters,
+    LaneIds, Result, alternatives, attempts, contacts, damaged, number_setting, release, reuse,
+    starts, traces, unreadable, waiters,
 };
 use crate::clock::Timestamp;
 use crate::event::Event;
@@ -20,21 +20,29 @@ use crate::store::{
     StagedClaim, StagedDelivery, Stale, Unit, WorkflowRow,
 };
 
+/// The answers, and whether codes went back to the pool.
 pub(super) fn commit(
     connection: &Connection,
     lanes: &mut LaneIds,
     units: &[Unit],
     now: Timestamp,
-) -> Result<Vec<Reply>> {
+) -> Result<(Vec<Reply>, bool)> {
+    let generation = number_setting(connection, "pool-generation")?;
     let mut work = Work {
         connection,
         lanes,
         now,
         config: number_setting(connection, "config")?,
         rules: starts::any(connection)?,
+        contacts: contacts::awake(connection)?,
         hot: Hot::default(),
     };
-    units.iter().map(|unit| work.unit(unit)).collect()
+    let replies = units
+        .iter()
+        .map(|unit| work.unit(unit))
+        .collect::<Result<_>>()?;
+    let released = number_setting(connection, "pool-generation")? != generation;
+    Ok((replies, released))
 }
 
 struct Work<'w> {
@@ -44,6 +52,8 @@ struct Work<'w> {
     config: i64,
     /// Whether a run asks anything of others; where none does, nothing is looked up for that.
     rules: bool,
+    /// Whether events fill contacts.
+    contacts: bool,
     hot: Hot<'w>,
 }
 
@@ -150,6 +160,9 @@ impl Work<'_> {
         let row = EventRow(self.connection.last_insert_rowid());
         if let Some(parent) = event.origin.as_ref().and_then(|origin| origin.parent) {
             traces::put(self.connection, row, parent)?;
+        }
+        if self.contacts {
+            contacts::fill(self.connection, &event.key, &event.params, self.now)?;
         }
         for run in stopped {
             let id = event.id.clone().unwrap_or_else(|| row.to_string());
@@ -374,6 +387,11 @@ impl Work<'_> {
             for delivery in &segment.deliveries {
                 self.deliver(run, number, delivery)?;
             }
+            for name in &segment.known_as {
+                self.connection
+                    .prepare_cached("INSERT OR IGNORE INTO known_as (run, name) VALUES (?1, ?2)")?
+                    .execute(params![run.0, name])?;
+            }
             if let SegmentEnd::Wait {
                 wait: Some(wait), ..
             } = &segment.end
@@ -389,6 +407,9 @@ impl Work<'_> {
             "INSERT INTO journal (run, segment, outcome, steps, at) VALUES (?1, ?2, ?3, ?4, ?5)",
         )?
         .execute(params![run.0, number, outcome, steps, self.now.0])?;
+        if segment.unsent && outcome == "completed" {
+            release::unsent(self.connection, run, self.now)?;
+        }
         Ok(())
     }
 

@@ -430,9 +430,15 @@ impl Store for SqliteStore {
     fn commit(&self, units: &[Unit], now: Timestamp) -> Result<Vec<Reply>> {
         let commit = |units: &[Unit]| {
             self.write(|connection, lanes| {
-                let replies = commit::commit(connection, lanes, units, now)?;
+                let done = commit::commit(connection, lanes, units, now)?;
                 failpoint::pass(Failpoint::InsideCommit);
-                Ok(replies)
+                Ok(done)
+            })
+            .map(|(replies, released)| {
+                if released {
+                    self.pool_changed();
+                }
+                replies
             })
         };
         match commit(units) {

@@ -36,6 +36,23 @@ pub(super) fn cancel(
     })
 }
 
+/// Gives back the codes of a run that has completed without a message which could carry them: its
+/// contact was not to be written to.
+pub(super) fn unsent(connection: &Connection, run: RunId, now: Timestamp) -> Result<u64> {
+    let over: bool = connection
+        .prepare_cached(
+            "SELECT state = 'completed' AND NOT EXISTS (
+                 SELECT 1 FROM delivery WHERE run = ?1 AND state IN ('pending', 'delivered'))
+             FROM run WHERE id = ?1",
+        )?
+        .query_row([run.0], |row| row.get(0))?;
+    if !over || may_have_left(connection, run)? {
+        return Ok(0);
+    }
+    call_off(connection, run)?;
+    release(connection, run, now)
+}
+
 /// Whether a message of the run may have left the host: an attempt began and did not end in
 /// definite refusal.
 fn may_have_left(connection: &Connection, run: RunId) -> Result<bool> {
@@ -59,8 +76,8 @@ fn call_off(connection: &Connection, run: RunId) -> Result<u64> {
     Ok(called_off as u64)
 }
 
-/// The claims that may go back with a run: its own and those that served it again, if every run
-/// that may carry the code is cancelled and no message of any may have left.
+/// The claims that may go back with a run: its own and those that served it again, if every other
+/// run that may carry the code is cancelled and no message of any may have left.
 macro_rules! loose {
     () => {
         "(SELECT id FROM claim
@@ -70,7 +87,7 @@ macro_rules! loose {
                   SELECT 1 FROM run AS other
                   WHERE (other.id = claim.run
                          OR other.id IN (SELECT run FROM reused WHERE reused.claim = claim.id))
-                      AND (other.state <> 'cancelled' OR EXISTS (
+                      AND ((other.id <> ?1 AND other.state <> 'cancelled') OR EXISTS (
                           SELECT 1 FROM delivery JOIN attempt ON attempt.delivery = delivery.id
                           WHERE delivery.run = other.id AND attempt.outcome IS NOT 'refused'))))"
     };

@@ -78,6 +78,8 @@ fn claim(lane: Lane, code: FreeCode) -> StagedClaim {
 fn segment(run: Option<(RunId, u32)>, claims: Vec<StagedClaim>) -> Segment {
     Segment {
         resumed: None,
+        known_as: Vec::new(),
+        unsent: false,
         run,
         attempt: 1,
         steps: vec![StepRecord {

@@ -1,5 +1,6 @@
 //! Contacts: looking up and listing.
 
+mod people;
 mod put;
 #[cfg(test)]
 mod tests;
@@ -7,12 +8,13 @@ mod upload;
 
 use std::ops::ControlFlow;
 
+pub(super) use people::{anybody_refuses, awake, fill, refuses};
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::{Map, Value};
 
 use super::{Result, SqliteStore, damaged};
 use crate::clock::Timestamp;
-use crate::contact::{AddressKind, Addresses, Consent, Contact, Name};
+use crate::contact::{AddressKind, Addresses, Consent, Contact, Name, NewContact};
 use crate::message::ChannelKind;
 use crate::store::{ContactSession, ContactStore};
 
@@ -22,6 +24,24 @@ type ContactRow = i64;
 impl ContactStore for SqliteStore {
     fn contact(&self, name: Name) -> Result<Option<Contact>> {
         self.read(|connection| find(connection, name))
+    }
+
+    fn contacts_awake(&self) -> Result<bool> {
+        self.read(awake)
+    }
+
+    fn wake_contacts(&self) -> Result<()> {
+        people::wake(self)
+    }
+
+    fn contact_of(&self, key: &str, stated: &NewContact) -> Result<Option<Contact>> {
+        self.read(|connection| people::about(connection, key, stated))
+    }
+
+    fn is_refused(&self, channel: ChannelKind, address: &str) -> Result<bool> {
+        self.read(|connection| {
+            Ok(anybody_refuses(connection)? && refuses(connection, channel, address)?)
+        })
     }
 
     fn contacts(

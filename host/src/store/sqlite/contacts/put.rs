@@ -1,8 +1,9 @@
 //! Contacts: putting in what rows and events state.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 use serde_json::{Map, Value};
 
+use super::people::whose;
 use super::{ContactRow, find_row, load};
 use crate::clock::Timestamp;
 use crate::contact::{Contact, Name, NewContact};
@@ -10,46 +11,16 @@ use crate::message::ChannelKind;
 use crate::store::ContactOutcome;
 use crate::store::sqlite::{Result, damaged};
 
-/// The contact that a row or an event is about: by the first thing that it says of who it is.
-///
-/// An id or an external id that nobody has is a new contact's; an address is that of a contact
-/// which has no other id than is stated.
-fn whose(connection: &Connection, new: &NewContact) -> Result<Option<ContactRow>> {
-    if let Some(id) = &new.id {
-        return find_row(connection, &Name::Id(id.clone()));
-    }
-    if let Some(id) = &new.external_id
-        && let Some(row) = find_row(connection, &Name::ExternalId(id.clone()))?
-    {
-        return Ok(Some(row));
-    }
-    for (kind, address) in &new.addresses {
-        let row = connection
-            .prepare_cached(
-                "SELECT contact.row FROM contact_address JOIN contact ON row = contact
-                 WHERE kind = ?1 AND key = ?2 AND (?3 IS NULL OR external_id IS NULL)
-                 ORDER BY contact.row LIMIT 1",
-            )?
-            .query_row(
-                params![kind.name(), kind.key(address), new.external_id],
-                |row| row.get(0),
-            )
-            .optional()?;
-        if row.is_some() {
-            return Ok(row);
-        }
-    }
-    Ok(None)
-}
-
-/// Puts in what a row or an event states. `resubscribe`: it may undo that somebody unsubscribed.
+/// Puts in what a row states, or an event of that key. `resubscribe`: it may undo that somebody
+/// unsubscribed.
 pub(super) fn put(
     connection: &Connection,
+    key: Option<&str>,
     new: &NewContact,
     resubscribe: bool,
     at: Timestamp,
 ) -> Result<ContactOutcome> {
-    let row = whose(connection, new)?;
+    let row = whose(connection, key, new)?;
     if let Some(id) = &new.external_id
         && let Some(other) = find_row(connection, &Name::ExternalId(id.clone()))?
         && Some(other) != row
@@ -81,10 +52,11 @@ fn insert(connection: &Connection, new: &NewContact, at: Timestamp) -> Result<Co
     let id = match &new.id {
         Some(id) => id.clone(),
         None => {
-            // Somebody may have given this number to another one.
+            // With a letter before it, so that it is not taken for a number of somebody's own: the
+            // key of an event may be one. And still, it may have been given to another one.
             let mut number = next;
             loop {
-                let id = number.to_string();
+                let id = format!("c{number}");
                 if find_row(connection, &Name::Id(id.clone()))?.is_none() {
                     break id;
                 }

@@ -43,7 +43,7 @@ impl ContactSession for Session<'_> {
     fn batch(&mut self, rows: &[NewContact]) -> Result<Vec<ContactOutcome>> {
         let (resubscribe, at) = (self.resubscribe, self.at);
         let all = |connection: &rusqlite::Connection| {
-            let one = |row| put::put(connection, row, resubscribe, at);
+            let one = |row| put::put(connection, None, row, resubscribe, at);
             rows.iter().map(one).collect()
         };
         match &self.open {

@@ -1,0 +1,170 @@
+//! Contacts: filled from events, found by them, and what codes they keep.
+
+use promoflow::Promoflow;
+use promoflow::contact::{Contact, ContactOptions, Name};
+use promoflow::event::Event;
+use promoflow::message::ChannelKind;
+use promoflow::store::RunState;
+use promoflow_tests::{Shop, Teach};
+
+const KEEPS: &str = "
+workflow: keeps
+start: { event: keeps }
+steps:
+  - id: code
+    block: get-promocode
+    with: { type: birthday, discount: 10, days: 0, reuse: { contact: 30d } }
+    ports: { exhausted: end }
+";
+
+const TO_A_CONTACT: &str = "
+workflow: hello
+start: { event: hello }
+steps:
+  - id: mail
+    block: send-message
+    with: { channel: email, message: hello, contact: ContactId }
+";
+
+const HELLO: &str = "
+message: hello
+channel: email
+subject: Hello
+text: Hello %FIRSTNAME|friend%
+";
+
+fn import(promoflow: &Promoflow, csv: &str) {
+    let options = ContactOptions::default();
+    let report = promoflow.import_contacts(csv.as_bytes(), options, &mut |_| ());
+    assert_eq!(report.unwrap().rejected, 0);
+}
+
+fn contact(promoflow: &Promoflow, name: &str) -> Option<Contact> {
+    promoflow.contact(Name::Any(name.into())).unwrap()
+}
+
+fn rows(shop: &Shop, table: &str) -> i64 {
+    let sql = format!("SELECT count(*) FROM {table}");
+    shop.sql().query_row(&sql, [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn events_cost_nothing_for_contacts_until_somebody_asks_for_them_and_fill_them_then() {
+    let (shop, promoflow) = Shop::with_codes(0);
+    let running = promoflow.start().unwrap();
+    let before = Event::new("x", "")
+        .with_param("ContactId", 42)
+        .with_param("emailaddress", "ann@example.com")
+        .with_param("Phone", "call me");
+    running.send(before).unwrap();
+    assert_eq!(rows(&shop, "contact"), 0);
+    let ann = contact(&promoflow, "42").unwrap();
+    assert_eq!(ann.address(ChannelKind::Email), Some("ann@example.com"));
+    assert_eq!(ann.address(ChannelKind::Sms), None);
+    // From now on each event fills in its own commit, whichever way it tells its contact.
+    let after = [
+        Event::new("x", "ann@example.com").with_param("PhoneNumber", "+380501234567"),
+        Event::new("x", "order-7")
+            .with_param("externalCustomerId", "shop-7")
+            .with_param("Email", "bob@example.com"),
+        Event::new("x", "order-8")
+            .with_param("SMS", "380501234567")
+            .with_param("PushToken", "t"),
+        Event::new("x", "order-9").with_param("total", 7),
+    ];
+    for event in after {
+        running.send(event).unwrap();
+    }
+    assert_eq!(rows(&shop, "contact"), 2);
+    let ann = contact(&promoflow, "42").unwrap();
+    assert_eq!(ann.address(ChannelKind::Viber), Some("380501234567"));
+    assert_eq!(ann.address(ChannelKind::MobilePush), Some("t"));
+    let bob = contact(&promoflow, "shop-7").unwrap();
+    assert_eq!(bob.address(ChannelKind::Email), Some("bob@example.com"));
+    promoflow.audited();
+}
+
+#[test]
+fn a_step_names_a_contact_and_the_directory_tells_its_address() {
+    let (shop, promoflow) = Shop::with_codes(0);
+    promoflow.messages_of(HELLO);
+    promoflow.workflows_of(TO_A_CONTACT);
+    let running = promoflow.start().unwrap();
+    // Nobody has asked for contacts yet, and an event told this one's address before.
+    let earlier = Event::new("x", "x")
+        .with_param("ContactId", "A")
+        .with_param("Email", "a@example.com");
+    running.send(earlier).unwrap();
+    let send = |event: Event| {
+        let receipt = running.send(event).unwrap();
+        running.rest(&receipt.runs).unwrap();
+        let row = promoflow.run_of(receipt.runs[0]).0;
+        (row.state, row.error.unwrap_or_default())
+    };
+    let done = || (RunState::Completed, String::new());
+    let hello = |id: &str| Event::new("hello", "order").with_param("ContactId", id);
+    assert_eq!(send(hello("A")), done());
+    import(
+        &promoflow,
+        "contact,firstName,phone\nA,Ann,+380501234567\nB,Bob,+380507654321\n",
+    );
+    assert_eq!(send(hello("A")), done());
+    // What the event itself says comes first.
+    let moved = hello("A").with_param("Email", "new@example.com");
+    assert_eq!(send(moved), done());
+    let sent = shop.letters.sent();
+    let told: Vec<_> = sent
+        .iter()
+        .map(|one| (one.address.as_str(), one.text.as_str()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("a@example.com", "Hello friend"),
+            ("a@example.com", "Hello Ann"),
+            ("new@example.com", "Hello Ann"),
+        ]
+    );
+    for nobody in ["B", "C"] {
+        let (state, error) = send(hello(nobody));
+        assert_eq!(state, RunState::Failed);
+        assert!(error.contains("no address for email"), "{error}");
+        assert!(error.contains("`unreachable`"), "{error}");
+    }
+    promoflow.audited();
+}
+
+#[test]
+fn p1_a_contact_keeps_its_code_whatever_key_its_events_have() {
+    let (shop, promoflow) = Shop::with_codes(4);
+    promoflow.workflows_of(KEEPS);
+    let running = promoflow.start().unwrap();
+    let code = |event: Event| {
+        let receipt = running.send(event).unwrap();
+        running.rest(&receipt.runs).unwrap();
+        promoflow.code_of(receipt.runs[0]).unwrap()
+    };
+    // Kept under the key of an event, before there were contacts.
+    let first = code(Event::new("keeps", "ann@example.com"));
+    import(
+        &promoflow,
+        "contact,email,phone\nA,ann@example.com,+380501234567\nB,bob@example.com,\n",
+    );
+    for key in ["ann@example.com", "+380501234567", "A"] {
+        assert_eq!(code(Event::new("keeps", key)), first, "{key}");
+    }
+    // Kept under the contact from the start.
+    let second = code(Event::new("keeps", "order-1").with_param("ContactId", "B"));
+    assert_eq!(code(Event::new("keeps", "bob@example.com")), second);
+    let used = promoflow.code(&second).unwrap().unwrap().0.used_by.unwrap();
+    assert_eq!(used.contact, "B");
+    // A key that finds nobody is a contact of its own.
+    let third = code(Event::new("keeps", "cat@example.com"));
+    assert_eq!(promoflow.free().len(), 1);
+    assert!(![&first, &second].contains(&&third));
+    promoflow.audited();
+    shop.sql().execute("DELETE FROM known_as", []).unwrap();
+    let audited = promoflow.audit().unwrap();
+    let p6 = audited.iter().find(|one| one.promise == "P6").unwrap();
+    assert!(!p6.holds, "{p6:?}");
+}

@@ -1,0 +1,159 @@
+//! P4 and consent: whoever has unsubscribed is not written to, and the code goes back to the pool.
+
+use std::time::Duration;
+
+use promoflow::Promoflow;
+use promoflow::channel::Handover;
+use promoflow::contact::ContactOptions;
+use promoflow::event::Event;
+use promoflow::message::ChannelKind;
+use promoflow::store::{DeliveryId, DeliveryState, RunState};
+use promoflow_tests::{Shop, Teach, until};
+
+const EMAIL: [ChannelKind; 1] = [ChannelKind::Email];
+
+/// The main job, with a way for those who must not be written to.
+const ASKS_FIRST: &str = "
+workflow: asks
+start: { event: asks }
+steps:
+  - id: code
+    block: get-promocode
+    with: { type: birthday, discount: 10, days: 0 }
+    ports: { exhausted: end }
+  - id: mail
+    block: send-message
+    with: { channel: email, message: mail }
+    ports: { unsubscribed: end, unreachable: end }
+";
+
+fn shop(codes: usize) -> (Shop, Promoflow) {
+    let (shop, promoflow) = Shop::with_codes(codes);
+    promoflow.workflows_of(ASKS_FIRST);
+    contacts(&promoflow, "contact,email\nA,ann@example.com\n");
+    (shop, promoflow)
+}
+
+fn contacts(promoflow: &Promoflow, csv: &str) {
+    let options = ContactOptions::default();
+    let report = promoflow.import_contacts(csv.as_bytes(), options, &mut |_| ());
+    assert_eq!(report.unwrap().rejected, 0);
+}
+
+fn unsubscribe(promoflow: &Promoflow, contact: &str) {
+    assert!(promoflow.unsubscribe(contact, &EMAIL).unwrap().is_some());
+}
+
+fn delivery(promoflow: &Promoflow, id: i64) -> (DeliveryState, Option<String>) {
+    let row = promoflow.delivery(DeliveryId(id)).unwrap().unwrap();
+    (row.state, row.error)
+}
+
+#[test]
+fn p4_a_code_for_somebody_who_unsubscribed_goes_back_with_the_commit() {
+    let (shop, promoflow) = shop(2);
+    unsubscribe(&promoflow, "A");
+    let running = promoflow.start().unwrap();
+    // However the address is spelt, and by whichever workflow.
+    for (kind, state) in [
+        ("asks", RunState::Completed),
+        ("birthday", RunState::Failed),
+    ] {
+        let run = promoflow.one(&running, kind, "Ann@Example.com");
+        let (row, _) = promoflow.run_of(run);
+        assert_eq!(row.state, state, "{row:?}");
+        if state == RunState::Failed {
+            let error = row.error.unwrap();
+            assert!(error.contains("unsubscribed from email"), "{error}");
+        }
+        assert_eq!(promoflow.free(), ["C-0000", "C-0001"], "{kind}");
+    }
+    assert!(shop.letters.sent().is_empty());
+    let code = promoflow.birthday(&running, "ben@example.com");
+    assert_eq!(code.as_deref(), Some("C-0000"));
+    promoflow.subscribe("A", &EMAIL).unwrap();
+    let code = promoflow.birthday(&running, "ann@example.com");
+    assert_eq!(code.as_deref(), Some("C-0001"));
+    promoflow.audited();
+}
+
+#[test]
+fn p4_a_code_that_another_message_carries_stays_with_its_run() {
+    let (shop, promoflow) = shop(2);
+    promoflow.messages_of("{ message: text, channel: sms, text: \"$!data.get('promocode')\" }");
+    promoflow.workflows_of(
+        "
+workflow: both
+start: { event: both }
+steps:
+  - id: code
+    block: get-promocode
+    with: { type: birthday, discount: 10, days: 0 }
+    ports: { exhausted: end }
+  - id: text
+    block: send-message
+    with: { channel: sms, message: text, to: '+380501234567' }
+  - id: another
+    block: get-promocode
+    with: { type: birthday, discount: 10, days: 0, as: other }
+    ports: { exhausted: end }
+  - id: mail
+    block: send-message
+    with: { channel: email, message: mail }
+    ports: { unsubscribed: end }
+",
+    );
+    unsubscribe(&promoflow, "A");
+    let running = promoflow.start().unwrap();
+    let run = promoflow.one(&running, "both", "ann@example.com");
+    assert_eq!(promoflow.run_of(run).0.state, RunState::Completed);
+    assert_eq!(promoflow.free(), ["C-0001"]);
+    assert_eq!(shop.letters.texts(), ["C-0000"]);
+    promoflow.audited();
+}
+
+#[test]
+fn p4_a_delivery_that_waits_is_called_off_when_its_contact_unsubscribes_and_its_code_released() {
+    let (shop, promoflow) = shop(2);
+    drop(promoflow);
+    let promoflow = shop.builder().delivers(false).open().unwrap();
+    let running = promoflow.start().unwrap();
+    let event = Event::new("birthday", "ann@example.com");
+    running.send(event).unwrap();
+    assert_eq!(promoflow.free(), ["C-0001"]);
+    unsubscribe(&promoflow, "A");
+    // It is judged when the attempt begins.
+    assert_eq!(delivery(&promoflow, 1).0, DeliveryState::Pending);
+    drop(running);
+    drop(promoflow);
+    let promoflow = shop.open();
+    let running = promoflow.start().unwrap();
+    running.rest_all().unwrap();
+    let (state, error) = delivery(&promoflow, 1);
+    assert_eq!(state, DeliveryState::Cancelled);
+    assert!(error.unwrap().contains("unsubscribed"));
+    assert!(shop.letters.sent().is_empty());
+    assert_eq!(promoflow.free(), ["C-0000", "C-0001"]);
+    // The engine that runs hands it out at once, in its place.
+    let code = promoflow.birthday(&running, "ben@example.com");
+    assert_eq!(code.as_deref(), Some("C-0000"));
+    promoflow.audited();
+}
+
+#[test]
+fn p4_what_may_have_left_keeps_its_code_though_its_contact_unsubscribes() {
+    let (shop, promoflow) = shop(2);
+    shop.letters.answer(Handover::Later {
+        error: "busy".into(),
+        after: Some(Duration::from_secs(60)),
+    });
+    let running = promoflow.start().unwrap();
+    promoflow.one(&running, "birthday", "ann@example.com");
+    assert_eq!(shop.letters.sent().len(), 1);
+    unsubscribe(&promoflow, "A");
+    shop.clock.set("2026-06-02T12:00:00Z");
+    until(|| delivery(&promoflow, 1).0 == DeliveryState::Cancelled);
+    assert_eq!(shop.letters.sent().len(), 1);
+    assert_eq!(promoflow.free(), ["C-0001"]);
+    promoflow.audited();
+}
