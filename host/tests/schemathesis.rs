@@ -1,0 +1,118 @@
+//! A client that knows the service by its document alone: schemathesis, which makes requests that
+//! the document allows and such that it does not, and holds each answer to it.
+//!
+//! The seed is fixed, so that a run can be repeated. `SCHEMATHESIS_EXAMPLES=500` makes many more
+//! requests, `SCHEMATHESIS_SEED` others.
+#![allow(
+    clippy::unwrap_used,
+    dead_code,
+    reason = "helpers of a suite end the test too, and this one needs few of the other's"
+)]
+
+#[path = "service/service.rs"]
+mod service;
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use service::{Service, Shop, ok, until};
+
+/// A shop with something of everything, and its service.
+fn stocked() -> (Shop, Service) {
+    let shop = Shop::ready();
+    let service = shop.serve_with(&[
+        "--events-per-second",
+        "1000000",
+        "--requests-per-second",
+        "1000000",
+    ]);
+    service.codes(20);
+    for address in ["ann@example.com", "bob@example.com"] {
+        let event = json!({ "eventTypeKey": "birthday", "keyValue": address,
+                            "params": { "EmailAddress": address } });
+        ok(service.post_json("/api/v1/event", &event).send().unwrap());
+    }
+    until(|| {
+        let sent = service.at("/api/v1/outbox?state=delivered");
+        sent.as_array().unwrap().len() == 2
+    });
+    (shop, service)
+}
+
+/// Runs schemathesis over the document in a place, with a key; it must find nothing.
+fn run(shop: &Shop, service: &Service, key: &str, at: &str, examples: &str, args: &[&str]) {
+    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/tools");
+    let release = Path::new(env!("CARGO_BIN_EXE_promoflow")).parent().unwrap();
+    let program = release.join("../test-tools/bin/schemathesis");
+    assert!(
+        program.exists(),
+        "`cargo xtask test` installs what this test is run by"
+    );
+    let asked = |name: &str, usual: &str| std::env::var(name).unwrap_or(usual.to_owned());
+    let mut schemathesis = Command::new(program.canonicalize().unwrap());
+    schemathesis
+        .current_dir(shop.path("."))
+        .arg("--config-file")
+        .arg(tools.join("schemathesis.toml"))
+        .args(["--no-color", "run", at, "--url", &service.url])
+        .args(["--header", &format!("Authorization: Bearer {key}")])
+        .args(["--seed", &asked("SCHEMATHESIS_SEED", "20260601")])
+        .args(["--max-examples", &asked("SCHEMATHESIS_EXAMPLES", examples)])
+        .args(["--continue-on-failure", "--warnings", "off"])
+        .args(args);
+    let output = schemathesis.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{args:?}\n{said}{error}");
+    assert!(said.contains("No issues found"), "{said}");
+}
+
+#[test]
+fn what_the_document_allows_is_answered_as_it_says_and_the_rest_is_refused() {
+    let (shop, service) = stocked();
+    // Any text may stand in a header: there is none to break this one by.
+    let mut document = promoflow::api::document();
+    for item in document["paths"].as_object_mut().unwrap().values_mut() {
+        for operation in item.as_object_mut().unwrap().values_mut() {
+            if let Some(Value::Array(parameters)) = operation.get_mut("parameters") {
+                parameters.retain(|one| one["name"] != "Idempotency-Key");
+            }
+        }
+    }
+    let file = shop.path("openapi.json");
+    std::fs::write(&file, document.to_string()).unwrap();
+    let phases = ["--phases", "examples,coverage,fuzzing"];
+    run(
+        &shop,
+        &service,
+        &service.key,
+        file.to_str().unwrap(),
+        "6",
+        &phases,
+    );
+    shop.audited();
+}
+
+#[test]
+fn whatever_a_key_allows_the_answers_are_as_the_document_says() {
+    let (shop, service) = stocked();
+    let document = format!("{}/api/openapi.json", service.url);
+    std::thread::scope(|scope| {
+        for scopes in ["read", "codes", "events", "workflows", "admin"] {
+            let (shop, service, document) = (&shop, &service, &document);
+            let key = shop.key(scopes);
+            scope.spawn(move || {
+                let (phases, off) = ("fuzzing,stateful", "negative_data_rejection");
+                let mut args = vec!["--phases", phases, "--exclude-checks", off];
+                // Whoever follows the list of keys would revoke the one that is in use.
+                args.extend(["--exclude-operation-id", "keys-revoke"]);
+                run(shop, service, &key, document, "2", &args);
+            });
+        }
+    });
+    let keys: Value = service.at("/api/v1/keys");
+    assert!(keys.as_array().unwrap().len() > 5);
+    shop.audited();
+}
