@@ -169,6 +169,10 @@ async fn import(
     };
     let (limit, pause) = (api.limits.json_upload_bytes, api.limits.body_pause);
     let body = whole(body, limit, pause).await?;
+    if body.trim_ascii().is_empty() {
+        let detail = "the body is empty; expected contacts, as CSV or as JSON";
+        return Err(Problem::new(Kind::InvalidRequest, detail));
+    }
     let options = ContactOptions {
         format: Some(format),
         strict: how.strict.unwrap_or(false),
