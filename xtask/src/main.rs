@@ -3,6 +3,7 @@
 mod blocks;
 mod cargo;
 mod lint;
+mod load;
 mod test_tools;
 mod wasm_target;
 
@@ -25,6 +26,10 @@ Usage: cargo xtask COMMAND
   outbox [--deliveries N] [--seed S]
                           delivers through a mail server with faults, 100,000 unless told, and
                           compares what is stored with what the server noted
+  load [--seconds N] [--connections N] [--events N] [--event TYPE]
+                          sends events to the HTTP service by wrk, in rounds of 10 seconds by 64
+                          connections until so many are accepted, and watches its memory; of the
+                          type birthday, which starts a run, unless told
   build                   builds target/release/promoflow
   bench [GROUP…]          measures the figures beside what they are compared with, and writes
                           target/bench/report.json; groups: durable latency blocks import start
@@ -57,6 +62,7 @@ fn run(command: &str, args: &[String]) -> Result<()> {
         "outbox" => outbox(args),
         "build" => nothing_more(args).and_then(|()| build()),
         "bench" => bench(args),
+        "load" => load::run(args),
         "blocks" => blocks::run(args),
         "lint" => nothing_more(args).and_then(|()| lint::run()),
         "help" | "--help" | "-h" => {

@@ -1,0 +1,237 @@
+//! Loads the real service with events by wrk, and watches its memory.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use crate::cargo;
+
+/// Memory that the service may take more at the end than after the first round, in KiB: caches
+/// fill, and what an event takes for itself is freed with it. A million events that left 100
+/// bytes each would exceed it.
+const MOST_GROWTH: u64 = 96 * 1024;
+
+const MESSAGE: &str =
+    r#"{ message: mail, channel: email, subject: A code, text: "$!data.get('promocode')" }"#;
+const WORKFLOW: &str = "
+workflow: birthday
+start: { event: birthday }
+steps:
+  - { id: code, block: get-promocode, with: { type: birthday, discount: 10, days: 0 } }
+  - { id: mail, block: send-message, with: { channel: email, message: mail } }
+";
+
+/// What is asked for on the command line.
+struct Asked {
+    seconds: u64,
+    connections: u64,
+    /// Rounds go on until so many events were accepted.
+    events: u64,
+    /// The type of the events; `birthday` starts runs, others nothing.
+    event: String,
+}
+
+/// What a round of wrk counted.
+struct Round {
+    events: u64,
+    per_second: f64,
+    /// Milliseconds.
+    p50: f64,
+    p99: f64,
+}
+
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    let asked = Asked::read(args)?;
+    ensure!(
+        Command::new("wrk").arg("--version").output().is_ok(),
+        "the load is made by wrk: install it (Debian and Ubuntu: apt-get install wrk)"
+    );
+    crate::build()?;
+    let target = cargo::target_dir()?;
+    let folder = target.join("load");
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    fs::create_dir_all(&folder)?;
+    let shop = Shop {
+        program: target.join("release/promoflow"),
+        folder,
+    };
+    let key = shop.set_up(&asked)?;
+    let service = shop.serve()?;
+    println!("events      events/s   p50 ms   p99 ms   memory MiB");
+    let mut accepted = 0;
+    let mut memory = Vec::new();
+    for number in 0.. {
+        let round = asked.round(&service, &key, number)?;
+        accepted += round.events;
+        let resident = service.resident()?;
+        memory.push(resident);
+        println!(
+            "{accepted:<10} {:>9.0} {:>8.2} {:>8.2} {:>12}",
+            round.per_second,
+            round.p50,
+            round.p99,
+            resident / 1024
+        );
+        if accepted >= asked.events {
+            break;
+        }
+    }
+    let (first, last) = (memory[0], memory[memory.len() - 1]);
+    drop(service);
+    shop.succeed(&["audit"])?;
+    ensure!(
+        last <= first + MOST_GROWTH,
+        "the memory grew from {first} to {last} KiB"
+    );
+    Ok(())
+}
+
+impl Asked {
+    fn read(args: &[String]) -> Result<Asked> {
+        let mut asked = Asked {
+            seconds: 10,
+            connections: 64,
+            events: 1,
+            event: "birthday".to_owned(),
+        };
+        let mut args = args.iter();
+        while let Some(option) = args.next() {
+            let value = args.next().with_context(|| format!("{option} of what?"))?;
+            let number = || {
+                let number: u64 = value.parse().ok().filter(|number| *number > 0)?;
+                Some(number)
+            };
+            let number = || number().with_context(|| format!("{option} {value} is no number"));
+            match option.as_str() {
+                "--seconds" => asked.seconds = number()?,
+                "--connections" => asked.connections = number()?,
+                "--events" => asked.events = number()?,
+                "--event" => asked.event.clone_from(value),
+                _ => bail!("there is no option {option}"),
+            }
+        }
+        Ok(asked)
+    }
+
+    fn round(&self, service: &Service, key: &str, number: u32) -> Result<Round> {
+        let mut wrk = Command::new("wrk");
+        wrk.args(["--threads", "1", "--timeout", "10s"]);
+        wrk.args(["--connections", &self.connections.to_string()]);
+        wrk.args(["--duration", &format!("{}s", self.seconds)]);
+        wrk.arg("--script")
+            .arg(cargo::root().join("tests/tools/load.lua"));
+        wrk.env("LOAD_KEY", key)
+            .env("LOAD_EVENT", &self.event)
+            .env("LOAD_RUN", number.to_string());
+        let output = wrk.arg(&service.url).output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        let last = said.lines().last().unwrap_or_default();
+        let told: Value = serde_json::from_str(last).with_context(|| format!("wrk said {said}"))?;
+        let count = |name: &str| told[name].as_u64().unwrap_or_default();
+        let (refused, broken) = (count("refused"), count("broken"));
+        ensure!(
+            refused == 0 && broken == 0,
+            "{refused} events were refused, and {broken} not answered"
+        );
+        Ok(Round {
+            events: count("requests"),
+            per_second: count("requests") as f64 / (count("micros") as f64 / 1e6),
+            p50: count("p50") as f64 / 1e3,
+            p99: count("p99") as f64 / 1e3,
+        })
+    }
+}
+
+/// A database in a folder, and the program that works on it.
+struct Shop {
+    program: PathBuf,
+    folder: PathBuf,
+}
+
+impl Shop {
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg("--json").arg("--db");
+        command.arg(self.folder.join("load.db")).args(args);
+        command
+    }
+
+    fn succeed(&self, args: &[&str]) -> Result<Output> {
+        let output = self.command(args).output()?;
+        let error = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{args:?}: {error}");
+        Ok(output)
+    }
+
+    /// A pool that suffices, the workflow, and a key.
+    fn set_up(&self, asked: &Asked) -> Result<String> {
+        let file = |name: &str| self.folder.join(name);
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        for (command, name, content) in [
+            ("message", "message.yaml", MESSAGE),
+            ("workflow", "workflow.yaml", WORKFLOW),
+        ] {
+            fs::write(file(name), content)?;
+            self.succeed(&[command, "apply", &text(&file(name))])?;
+        }
+        let mut csv = "code,expirationDate,discount,type\n".to_owned();
+        for number in 0..asked.events + 100_000 * asked.seconds {
+            csv.push_str(&format!("L{number},2999-12-31,10,birthday\n"));
+        }
+        fs::write(file("codes.csv"), csv)?;
+        self.succeed(&["codes", "import", &text(&file("codes.csv"))])?;
+        let made = self.succeed(&["key", "create", "--scopes", "events"])?;
+        let made: Value = serde_json::from_slice(&made.stdout)?;
+        let secret = made["secret"].as_str();
+        Ok(secret.context("a key has a secret")?.to_owned())
+    }
+
+    fn serve(&self) -> Result<Service> {
+        let mut serve = self.command(&["serve", "--listen", "127.0.0.1:0"]);
+        serve.args(["--events-per-second", "1000000"]);
+        serve.args(["--connections", "100000"]);
+        let mut child = serve.stdout(Stdio::piped()).spawn()?;
+        let stdout = child.stdout.take().context("its output is a pipe")?;
+        let mut service = Service {
+            child,
+            url: String::new(),
+        };
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        let told: Value = serde_json::from_str(&line).context("the service does not listen")?;
+        let url = told["url"].as_str();
+        service.url = url.context("the service told no address")?.to_owned();
+        Ok(service)
+    }
+}
+
+/// The service. Killed when dropped.
+struct Service {
+    child: Child,
+    url: String,
+}
+
+impl Service {
+    /// The memory that it takes, in KiB.
+    fn resident(&self) -> Result<u64> {
+        let status = format!("/proc/{}/status", self.child.id());
+        let status = fs::read_to_string(status).context("the memory is read as Linux tells it")?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        number.context("Linux tells the memory of a process")
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
