@@ -1,5 +1,7 @@
 //! The outbox: deliveries.
 
+mod history;
+
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
@@ -15,6 +17,7 @@ use super::request::{Params, Place, number};
 use super::runs::done;
 use crate::Promoflow;
 use crate::store::{DeliveryId, DeliveryRow, DeliveryState, MOST_PAGE_BYTES, Order};
+use history::ShownDelivery;
 
 const PATH: &str = "/api/v1/outbox";
 
@@ -156,23 +159,26 @@ async fn list(State(api): State<Api>, Params(choice): Params<Choice>) -> Result<
     ))
 }
 
-fn find(promoflow: &Promoflow, id: DeliveryId) -> Result<DeliveryJson, Problem> {
+fn find(promoflow: &Promoflow, id: DeliveryId) -> Result<DeliveryRow, Problem> {
     let found = promoflow.delivery(id)?;
-    let row = found.ok_or_else(|| Problem::unknown("delivery", &id.to_string()))?;
-    Ok(row.into())
+    found.ok_or_else(|| Problem::unknown("delivery", &id.to_string()))
 }
 
-/// Show a delivery.
+/// Show a delivery, with its alternatives and attempts.
 #[utoipa::path(get, path = "/api/v1/outbox/{delivery}", tag = "outbox",
     params(("delivery" = String, Path, description = "Its number.")),
-    responses((status = 200, description = "The delivery.", body = DeliveryJson)))]
+    responses((status = 200, description = "The delivery.", body = ShownDelivery)))]
 async fn one(
     State(api): State<Api>,
     Place(id): Place<String>,
-) -> Result<Json<DeliveryJson>, Problem> {
+) -> Result<Json<ShownDelivery>, Problem> {
     let delivery = number("delivery", &id)?;
-    api.call(move |promoflow| Ok(Json(find(promoflow, delivery)?)))
-        .await
+    api.call(move |promoflow| {
+        let row = find(promoflow, delivery)?;
+        let history = promoflow.delivery_history(delivery)?.unwrap_or_default();
+        Ok(Json(ShownDelivery::new(row, history)))
+    })
+    .await
 }
 
 /// Put a failed delivery back into the outbox, due now.
@@ -202,7 +208,7 @@ async fn order(api: &Api, id: &str, order: Order) -> Result<Json<DeliveryJson>, 
     api.call(move |promoflow| {
         let ordered = promoflow.order_delivery(delivery, order)?;
         done(ordered, "delivery", &delivery.to_string())?;
-        Ok(Json(find(promoflow, delivery)?))
+        Ok(Json(find(promoflow, delivery)?.into()))
     })
     .await
 }

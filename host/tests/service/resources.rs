@@ -152,10 +152,17 @@ fn runs_and_deliveries_are_listed_shown_retried_and_cancelled() {
     });
     let first = service.at("/api/v1/outbox?limit=1");
     let delivery = first[0]["delivery"].as_str().unwrap();
-    assert_eq!(
-        service.at(&format!("/api/v1/outbox/{delivery}"))["address"],
-        "ann@example.com"
-    );
+    assert_eq!(first[0]["history"], json!(null), "not in listings");
+    let shown = service.at(&format!("/api/v1/outbox/{delivery}"));
+    assert_eq!(shown["address"], "ann@example.com");
+    // The same as the command line shows.
+    let told = shop.done(&["outbox", "show", delivery]);
+    assert_eq!(shown, told[0]);
+    let ann = json!({ "channel": "email", "address": "ann@example.com", "message": "mail" });
+    assert_eq!(shown["alternatives"], json!([ann]));
+    assert_eq!(shown["history"][0]["outcome"], "delivered");
+    let began = shown["history"][0]["startedAt"].as_str().unwrap();
+    assert!(began.ends_with('Z'), "{began}");
     let cancelled = service
         .post(&format!("/api/v1/outbox/{delivery}/cancel"))
         .send()
