@@ -144,6 +144,64 @@ fn a_message_that_is_applied_again_is_checked_against_the_workflows_that_send_it
 }
 
 #[test]
+fn what_further_ways_read_and_take_is_checked_as_well() {
+    let shop = Shop::new();
+    shop.file("m.yaml", MESSAGES);
+    let step = "  - id: tell
+    block: send-message
+    with:
+      channel: sms
+      message: tagged
+      otherwise:
+        - { channel: sms, message: coded }
+        - { channel: sms, message: $which }
+        - { channel: sms, message: tagged }
+";
+    shop.file("w.yaml", &workflow(step));
+    let check = ["workflow", "check", "w.yaml", "--messages", "m.yaml"];
+    let (printed, told) = shop.done(&check);
+    let reads = "w.yaml:10:36: warning: the message `coded` reads `promocode`, and no step before \
+                 `tell` sets it\n";
+    assert!(told.starts_with(reads), "{told}");
+    let takes = "takes a code of type New_Year, discount 7, valid for 1 more day";
+    assert_eq!(
+        printed,
+        format!(
+            "w.yaml: no faults in w\n  tell sends tagged: {takes}\n  \
+             tell sends coded: reads name (from the event), promocode (from the event)\n  \
+             tell sends tagged: {takes}\n"
+        )
+    );
+}
+
+#[test]
+fn a_message_that_changes_its_channel_tells_which_workflows_it_breaks() {
+    let shop = Shop::new();
+    shop.file("m.yaml", MESSAGES);
+    shop.done(&["message", "apply", "m.yaml"]);
+    let step = "  - id: tell
+    block: send-message
+    with: { channel: sms, message: tagged, otherwise: [{ channel: sms, message: slip }] }
+";
+    let promocode = "    ports: { exhausted: end }\n";
+    let set =
+        "  - id: code\n    block: get-promocode\n    with: { type: a, discount: 1, days: 0 }\n";
+    shop.file("w.yaml", &workflow(&[set, promocode, step].concat()));
+    shop.done(&["workflow", "apply", "w.yaml"]);
+    for (message, line) in [("tagged", 1), ("slip", 1), ("coded", 0)] {
+        let pushed = format!("message: {message}\nchannel: viber\ntext: t\n");
+        shop.file("pushed.yaml", &pushed);
+        let (_, told) = shop.done(&["message", "apply", "pushed.yaml"]);
+        let warnings = told
+            .matches("pushed.yaml:2:10: warning: it is for viber now")
+            .count();
+        assert_eq!(warnings, line, "{told}");
+        let step = "in the workflow `w` the step `tell` sends it by sms: its runs fail";
+        assert_eq!(told.contains(step), line == 1, "{told}");
+    }
+}
+
+#[test]
 fn a_check_tells_what_messages_read_and_which_codes_they_take() {
     let shop = Shop::new();
     shop.file("m.yaml", MESSAGES);

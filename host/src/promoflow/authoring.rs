@@ -6,11 +6,11 @@ use anyhow::{Context, Result};
 
 use super::Promoflow;
 use crate::block::BlockLibrary;
-use crate::document::{Diagnostic, Diagnostics, Parsed, shown};
-use crate::message::{self, Files, Message, beside};
+use crate::document::{Diagnostic, Parsed};
+use crate::message::{self, Files, Message};
 use crate::store::{Applied, Store, StoredBlock, StoredWorkflow, WorkflowRow, WorkflowState};
 use crate::workflow::{
-    self, Catalog, CatalogBlock, CatalogMessage, Doubt, Sending, Uses, Workflow, sendings,
+    self, Catalog, CatalogBlock, CatalogMessage, Sending, Uses, Workflow, sendings,
 };
 
 /// What became of an applied file: the diagnostics of all documents in it, and what was stored,
@@ -54,34 +54,6 @@ impl Promoflow {
         })
     }
 
-    /// Warns of values that workflows send these messages without.
-    fn doubts(&self, file: &str, source: &[u8], messages: &[&Message]) -> Result<Vec<Diagnostic>> {
-        let workflows = self.store.workflows()?;
-        if workflows.is_empty() {
-            return Ok(Vec::new());
-        }
-        let known = self.known(&[])?;
-        let mut out = Diagnostics::new(file);
-        for StoredWorkflow { workflow, .. } in &workflows {
-            for sending in sendings(workflow, &known) {
-                if messages.iter().all(|message| message.id != sending.message) {
-                    continue;
-                }
-                for reading in sending.reads {
-                    let Some(Doubt { why, hint }) = reading.doubt else {
-                        continue;
-                    };
-                    let (html, at) = message::place(source, &sending.message, &reading.read);
-                    let (name, id) = (shown(&reading.read.name), shown(&workflow.id));
-                    let warning = format!("it reads {name}, and in the workflow {id} {why}");
-                    let of = html.map_or_else(|| file.to_owned(), |html| beside(file, &html));
-                    out.warning_in(of, at, warning, Some(hint));
-                }
-            }
-        }
-        Ok(out.into_sorted())
-    }
-
     /// Checks the messages of a file, and stores nothing.
     pub fn check_messages(name: &str, source: &[u8], files: &dyn Files) -> Parsed<Message> {
         message::parse(name, source, files, &message::check_part)
@@ -118,7 +90,7 @@ impl Promoflow {
         Ok(sendings(workflow, &self.known(more)?))
     }
 
-    fn known(&self, more: &[Message]) -> Result<Known<'_>> {
+    pub(super) fn known(&self, more: &[Message]) -> Result<Known<'_>> {
         let messages = self.store.messages()?;
         let messages = messages
             .into_iter()
@@ -181,7 +153,7 @@ impl Promoflow {
 }
 
 /// What workflows may refer to in this installation.
-struct Known<'k> {
+pub(super) struct Known<'k> {
     blocks: &'k BlockLibrary,
     messages: HashMap<String, Message>,
 }

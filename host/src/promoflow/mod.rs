@@ -4,6 +4,7 @@ mod alerts;
 mod authoring;
 mod builder;
 mod contacts;
+mod doubts;
 mod observe;
 mod outlook;
 mod running;

@@ -14,6 +14,7 @@ mod graph;
 mod kinds;
 mod parse;
 mod sendings;
+mod ways;
 
 pub use catalog::{Catalog, CatalogBlock, CatalogMessage, Uses};
 pub use condition::{Condition, Test};

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::catalog::Catalog;
 use super::definition::{ParamValue, Step, Target, Workflow};
-use crate::block::{Kind, Value};
+use super::ways::{given, named};
+use crate::block::Value;
 use crate::document::{did_you_mean, shown};
-use crate::message::{CodeTag, Read};
+use crate::message::{ChannelKind, CodeTag, Read};
 
 /// The parameter of a block that names the value which the step sets.
 const NAMES_VALUE: &str = "as";
@@ -22,10 +23,14 @@ pub struct Sending {
     pub number: usize,
     /// The step's id.
     pub step: String,
-    /// The parameter that names the message.
+    /// The parameter that names the message, of the step or of the way.
     pub parameter: String,
+    /// The number of the further way that sends it, counted from 0; `None`: the first way.
+    pub way: Option<usize>,
     /// The message's id.
     pub message: String,
+    /// The channel by which it is sent, where the workflow names that outright.
+    pub channel: Option<ChannelKind>,
     /// What the message reads.
     pub reads: Vec<Reading>,
     /// The promo codes that the message's merge tags take.
@@ -79,22 +84,19 @@ pub fn sendings(workflow: &Workflow, catalog: &dyn Catalog) -> Vec<Sending> {
         let Some(block) = catalog.block(&step.block) else {
             continue;
         };
-        let named = block.description.parameters.iter();
-        for parameter in named.filter(|parameter| parameter.kind == Kind::Message) {
-            let message = match given(step, &parameter.name) {
-                Some(ParamValue::Text(id)) => id,
-                _ => continue,
-            };
+        for one in named(step, block.description) {
             // An id that references give is known to the run alone.
-            let Some(found) = catalog.uses(message) else {
+            let Some(found) = catalog.uses(one.message) else {
                 continue;
             };
             let reads = found.reads.into_iter();
             sendings.push(Sending {
                 number,
                 step: step.id.clone(),
-                parameter: parameter.name.clone(),
-                message: message.clone(),
+                parameter: one.parameter,
+                way: one.way,
+                message: one.message.to_owned(),
+                channel: one.channel,
                 reads: reads
                     .map(|read| reading(read, number, workflow, catalog, &known))
                     .collect(),
@@ -103,11 +105,6 @@ pub fn sendings(workflow: &Workflow, catalog: &dyn Catalog) -> Vec<Sending> {
         }
     }
     sendings
-}
-
-fn given<'w>(step: &'w Step, name: &str) -> Option<&'w ParamValue> {
-    let (_, value) = step.with.iter().find(|(given, _)| given == name)?;
-    Some(value)
 }
 
 /// What may be set where a run comes to each step.

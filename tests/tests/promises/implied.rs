@@ -4,6 +4,7 @@
 use std::ops::ControlFlow;
 
 use promoflow::Promoflow;
+use promoflow::channel::Handover;
 use promoflow::event::Event;
 use promoflow::message::Content;
 use promoflow::store::{Order, RunState};
@@ -148,6 +149,28 @@ fn a_tag_may_say_what_stands_instead_and_takes_the_code_of_its_language() {
     send("ben@example.com");
     assert_eq!(shop.letters.texts(), ["ВІТАЄМО", "U-1"]);
     assert_eq!(promoflow.free(), ["C-0000"]);
+    promoflow.audited();
+}
+
+#[test]
+fn p1_the_ways_of_a_delivery_share_the_code_of_a_tag() {
+    let (shop, promoflow) = Shop::with_codes(3);
+    promoflow.messages_of(TAGGED);
+    promoflow.messages_of("{ message: short, channel: sms, text: \"%PC_birthday_0_10%\" }");
+    let otherwise = ", otherwise: [{ channel: sms, message: short, to: \"+380501234567\" }] }";
+    promoflow.workflows_of(
+        &WORKFLOW.replace("message: tagged }", &format!("message: tagged{otherwise}")),
+    );
+    shop.letters.answer(Handover::Refused {
+        error: "no such mailbox".into(),
+    });
+    let running = promoflow.start().unwrap();
+    promoflow.one(&running, "tagged", "ann@example.com");
+    // A way without a good address takes none.
+    promoflow.one(&running, "tagged", "nobody");
+    let texts = ["C-0000 and again C-0000", "C-0000", "C-0001"];
+    assert_eq!(shop.letters.texts(), texts);
+    assert_eq!(promoflow.free(), ["C-0002"]);
     promoflow.audited();
 }
 

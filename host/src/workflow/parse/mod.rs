@@ -17,6 +17,7 @@ pub use steps::MAX_STEPS;
 use super::catalog::Catalog;
 use super::definition::Workflow;
 use super::sendings::{Doubt, Sending, sendings};
+use super::ways::OTHERWISE;
 use crate::document::{
     Content, Diagnostics, Fields, Node, Parsed, Position, TemplateCheck, check_id, read, shown,
     text,
@@ -123,7 +124,14 @@ fn parameter_at(workflow: &Node, sending: &Sending) -> Option<Position> {
         return None;
     };
     let with = value(steps.get(sending.number)?, "with")?;
-    Some(value(with, &sending.parameter)?.at)
+    let way = match sending.way {
+        None => with,
+        Some(number) => match &value(with, OTHERWISE.1)?.content {
+            Content::List(ways) => ways.get(number)?,
+            _ => return None,
+        },
+    };
+    Some(value(way, &sending.parameter)?.at)
 }
 
 fn value<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {

@@ -1,11 +1,10 @@
 //! Reads `otherwise` of *Send message*: further ways, each checked as the step's own parameters are.
 
+use super::super::ways::OTHERWISE;
 use super::{Context, with};
 use crate::block::{Description, Kind};
 use crate::document::{Diagnostics, Entry, Node, entries, items, shown};
 
-/// The parameter, and the block that has it.
-const OTHERWISE: (&str, &str) = ("send-message", "otherwise");
 /// What a way may say.
 const PARTS: [&str; 3] = ["channel", "message", "to"];
 /// Further ways of a message: with the first, as many as a delivery takes.

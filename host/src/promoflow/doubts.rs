@@ -1,0 +1,86 @@
+//! What is odd about messages that were applied: what they read of workflows that send them, and
+//! whether those still can.
+
+use anyhow::Result;
+
+use super::Promoflow;
+use crate::document::{Diagnostic, Diagnostics, shown};
+use crate::message::{self, Message, Read, beside};
+use crate::store::{Store, StoredWorkflow};
+use crate::workflow::{Doubt, Sending, Workflow, sendings};
+
+impl Promoflow {
+    /// Warns of what most likely is a mistake in the messages of a file, which are stored already.
+    pub(super) fn doubts(
+        &self,
+        file: &str,
+        source: &[u8],
+        messages: &[&Message],
+    ) -> Result<Vec<Diagnostic>> {
+        let mut doubts = Doubts {
+            out: Diagnostics::new(file),
+            file,
+            source,
+        };
+        let workflows = self.store.workflows()?;
+        // Blocks are compiled to know what they read: not for nothing.
+        if !workflows.is_empty() {
+            let known = self.known(&[])?;
+            for StoredWorkflow { workflow, .. } in &workflows {
+                for sending in sendings(workflow, &known) {
+                    let sent = messages.iter().find(|one| one.id == sending.message);
+                    if let Some(message) = sent {
+                        doubts.of_sending(message, workflow, sending);
+                    }
+                }
+            }
+        }
+        Ok(doubts.out.into_sorted())
+    }
+}
+
+/// What is odd in a file of messages.
+struct Doubts<'d> {
+    out: Diagnostics,
+    file: &'d str,
+    source: &'d [u8],
+}
+
+impl Doubts<'_> {
+    fn of_sending(&mut self, message: &Message, workflow: &Workflow, sending: Sending) {
+        let id = shown(&workflow.id);
+        if let Some(channel) = sending.channel
+            && channel != message.channel
+        {
+            let warning = format!(
+                "it is for {} now, and in the workflow {id} the step {} sends it by {channel}: its \
+                 runs fail there from now on",
+                message.channel,
+                shown(&sending.step)
+            );
+            let hint = "give it another id, or apply the workflow with the other channel";
+            let at = Read {
+                name: String::new(),
+                part: "channel",
+                language: None,
+                line: 1,
+                column: 1,
+            };
+            self.warn(&message.id, &at, warning, hint.to_owned());
+        }
+        for reading in sending.reads {
+            let Some(Doubt { why, hint }) = reading.doubt else {
+                continue;
+            };
+            let name = shown(&reading.read.name);
+            let warning = format!("it reads {name}, and in the workflow {id} {why}");
+            self.warn(&message.id, &reading.read, warning, hint);
+        }
+    }
+
+    fn warn(&mut self, message: &str, at: &Read, warning: String, hint: String) {
+        let (html, at) = message::place(self.source, message, at);
+        let of = html.map_or_else(|| self.file.to_owned(), |html| beside(self.file, &html));
+        self.out.warning_in(of, at, warning, Some(hint));
+    }
+}
