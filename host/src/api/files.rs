@@ -8,7 +8,7 @@ use super::Api;
 use super::problem::{Fault, Kind, Problem, faults};
 use super::request::must_be;
 use crate::AppliedFile;
-use crate::document::{Diagnostic, Severity};
+use crate::document::{self, Diagnostic, Diagnostics, Severity};
 
 /// The file's name in diagnostics.
 pub(super) const NAME: &str = "body";
@@ -42,6 +42,21 @@ pub(super) fn sound<T>(file: &AppliedFile<T>, what: &str) -> Result<(), Problem>
         _ => "the body has faults, and nothing of it was stored".to_owned(),
     };
     Err(Problem::new(Kind::RefusedContent, detail).errors(faults))
+}
+
+/// The warnings of a file that was taken, of each of its documents in order.
+pub(super) fn warnings(source: &[u8], diagnostics: &[Diagnostic]) -> Vec<Vec<Fault>> {
+    let documents = document::read(source, &mut Diagnostics::new(NAME));
+    let mut warnings: Vec<Vec<Fault>> = vec![Vec::new(); documents.len()];
+    for one in diagnostics {
+        let begun =
+            |node: &document::Node| (node.at.line, node.at.column) <= (one.line, one.column);
+        let number = documents.iter().rposition(begun).unwrap_or_default();
+        if let Some(of_document) = warnings.get_mut(number) {
+            of_document.push(one.into());
+        }
+    }
+    warnings
 }
 
 /// What a check of a file found.

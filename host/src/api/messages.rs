@@ -12,8 +12,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
-use super::files::{NAME, read, sound};
-use super::problem::{Kind, Problem};
+use super::files::{NAME, read, sound, warnings};
+use super::problem::{Fault, Kind, Problem};
 use super::request::{Params, Place, json, must_be};
 use crate::message::{Content, Message, Parts, Prepared, Values};
 
@@ -47,6 +47,9 @@ struct MessageJson {
     /// What was applied: whether it differs from the version before.
     #[serde(skip_serializing_if = "Option::is_none")]
     changed: Option<bool>,
+    /// What was applied: what is odd about it, with line and column.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warnings: Option<Vec<Fault>>,
 }
 
 /// What a message says: templates, or what they print.
@@ -132,6 +135,7 @@ impl From<Message> for MessageJson {
                 .collect(),
             version: None,
             changed: None,
+            warnings: None,
         }
     }
 }
@@ -165,14 +169,14 @@ async fn apply(
         };
         let file = promoflow.apply_messages(NAME, &source, &no_files)?;
         sound(&file, "message")?;
-        let applied = file
-            .applied
-            .into_iter()
-            .map(|(message, applied)| MessageJson {
-                version: Some(applied.version),
-                changed: Some(applied.changed),
-                ..message.into()
-            });
+        let warnings = warnings(&source, &file.diagnostics);
+        let applied = file.applied.into_iter().zip(warnings);
+        let applied = applied.map(|((message, applied), warnings)| MessageJson {
+            version: Some(applied.version),
+            changed: Some(applied.changed),
+            warnings: Some(warnings),
+            ..message.into()
+        });
         Ok(Json(applied.collect()))
     })
     .await

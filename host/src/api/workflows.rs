@@ -9,8 +9,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
-use super::files::{Checked, NAME, read, sound};
-use super::problem::Problem;
+use super::files::{Checked, NAME, read, sound, warnings};
+use super::problem::{Fault, Problem};
 use super::request::Place;
 use crate::Promoflow;
 use crate::store::{StoredWorkflow, WorkflowState};
@@ -46,6 +46,9 @@ struct WorkflowJson {
     /// What was applied: whether it differs from the version before.
     #[serde(skip_serializing_if = "Option::is_none")]
     changed: Option<bool>,
+    /// What was applied: what is odd about it, with line and column.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warnings: Option<Vec<Fault>>,
     /// The whole definition; not in listings.
     #[serde(skip_serializing_if = "Option::is_none")]
     definition: Option<Value>,
@@ -81,6 +84,7 @@ impl From<StoredWorkflow> for WorkflowJson {
                 })
                 .collect(),
             changed: None,
+            warnings: None,
             definition: None,
         }
     }
@@ -119,10 +123,12 @@ async fn apply(
         let file = promoflow.apply_workflows(NAME, &source)?;
         sound(&file, "workflow")?;
         let mut all = Vec::with_capacity(file.applied.len());
-        for (workflow, applied) in file.applied {
+        let warnings = warnings(&source, &file.diagnostics);
+        for ((workflow, applied), warnings) in file.applied.into_iter().zip(warnings) {
             all.push(WorkflowJson {
                 version: applied.version,
                 changed: Some(applied.changed),
+                warnings: Some(warnings),
                 ..find(promoflow, &workflow.id)?.into()
             });
         }

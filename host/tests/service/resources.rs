@@ -95,6 +95,59 @@ steps:
 }
 
 #[test]
+fn what_is_odd_about_what_was_applied_is_told_with_it() {
+    let shop = Shop::new();
+    let service = shop.serve();
+    let messages = "
+message: fine
+channel: sms
+text: t
+---
+message: coded
+channel: sms
+text: Your code $!data.get('promocode')
+";
+    let applied = ok(yaml(&service, "/api/v1/messages", messages));
+    assert_eq!(applied[1]["warnings"], json!([]));
+    let workflows = "
+workflow: a
+start: { event: a }
+steps:
+  - { id: sms, block: send-message, with: { channel: sms, message: fine } }
+---
+workflow: b
+start: { event: b }
+steps:
+  - { id: sms, block: send-message, with: { channel: sms, message: coded } }
+";
+    let applied = ok(yaml(&service, "/api/v1/workflows", workflows));
+    assert_eq!(applied[0]["warnings"], json!([]));
+    let warning = &applied[1]["warnings"][0];
+    assert_eq!(
+        (&warning["line"], &warning["column"]),
+        (&json!(10), &json!(68))
+    );
+    let detail = "the message `coded` reads `promocode`, and no step before `sms` sets it";
+    assert_eq!(warning["detail"], detail);
+    assert!(warning["hint"].as_str().unwrap().contains("get-promocode"));
+
+    let viber = "
+message: coded
+channel: sms
+text: $promocode
+---
+message: fine
+channel: viber
+text: t
+";
+    let applied = ok(yaml(&service, "/api/v1/messages", viber));
+    assert_eq!(applied[0]["warnings"][0]["line"], 4);
+    let warnings = applied[1]["warnings"].as_array().unwrap();
+    assert_eq!((warnings.len(), &warnings[0]["line"]), (1, &json!(7)));
+    assert_eq!(service.at("/api/v1/messages/fine")["warnings"], json!(null));
+}
+
+#[test]
 fn runs_and_deliveries_are_listed_shown_retried_and_cancelled() {
     let shop = Shop::ready();
     let service = shop.serve();
