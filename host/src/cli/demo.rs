@@ -17,7 +17,7 @@ use super::audit;
 use super::failure::{Done, Failure, Status, count, tell_diagnostics};
 use super::message::show_content;
 use super::output::{BOLD, DIM, ERROR, Out};
-use super::session::Session;
+use super::session::{Purpose, Session};
 use super::table::Table;
 use super::workflow::show_steps;
 use folder::{DATABASE, example, prepare};
@@ -42,7 +42,7 @@ impl Demo {
         }
         prepare(&self.dir)?;
         let database = self.dir.join(DATABASE);
-        let promoflow = session.open_at(&database, true)?;
+        let promoflow = session.open_at(&database, Purpose::Deliver)?;
         heading(out, 1, "A pool of promo codes, from codes.csv")?;
         import(&promoflow, out)?;
         show_pool(&promoflow, out)?;

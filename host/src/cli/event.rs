@@ -108,7 +108,7 @@ impl Send {
             Some(Ok(event)) => Some(event),
             None => None,
         };
-        let promoflow = session.open_or_make()?;
+        let promoflow = session.open_to_deliver()?;
         let running = promoflow.start()?;
         if let Some(event) = one {
             let id = event.id.clone();

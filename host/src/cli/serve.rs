@@ -115,7 +115,7 @@ impl Serve {
         if check {
             return checked(session, &options, scheme, out);
         }
-        let promoflow = session.open_or_make()?;
+        let promoflow = session.open_to_deliver()?;
         if promoflow.keys()?.iter().all(|key| key.revoked.is_some()) {
             tell_note("there is no API key yet: `promoflow key create` makes one");
         }

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use promoflow::Promoflow;
 use promoflow::block::{BlockLibrary, Bounds, Grants, Sandboxes};
 use promoflow::config::{Config, LogFormat, LogLevel};
+use promoflow::{Builder, Promoflow};
 
 use super::failure::Failure;
 
@@ -96,6 +96,17 @@ pub(super) struct Session {
     globals: Globals,
 }
 
+/// What a command is going to do with an installation.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// It only reads: the database must exist.
+    Read,
+    /// It writes: the database is made where there is none.
+    Write,
+    /// It writes and delivers: the secrets of the channels must be there as well.
+    Deliver,
+}
+
 /// An installation for a command that changes nothing. Where there is no database it stands in
 /// a temporary folder, which goes with it.
 pub(super) struct Rehearsal {
@@ -128,13 +139,19 @@ impl Session {
 
     /// The installation, for a command that only reads: its database must exist.
     pub(super) fn open(&self) -> Result<Promoflow, Failure> {
-        self.open_at(&self.path()?, false)
+        self.open_at(&self.path()?, Purpose::Read)
     }
 
     /// The installation, for a command that writes: its database is made where there is none.
     pub(super) fn open_or_make(&self) -> Result<Promoflow, Failure> {
         let path = self.new_path()?;
-        self.open_at(&path, true)
+        self.open_at(&path, Purpose::Write)
+    }
+
+    /// The installation, for a command that executes and delivers.
+    pub(super) fn open_to_deliver(&self) -> Result<Promoflow, Failure> {
+        let path = self.new_path()?;
+        self.open_at(&path, Purpose::Deliver)
     }
 
     /// The database's path, for a command that may make it: its folder must be there.
@@ -155,13 +172,13 @@ impl Session {
         let path = self.path()?;
         if path.exists() {
             return Ok(Rehearsal {
-                promoflow: self.open_at(&path, false)?,
+                promoflow: self.open_at(&path, Purpose::Read)?,
                 folder: None,
             });
         }
         let folder = tempfile::tempdir()
             .map_err(|error| Failure::failed(format!("cannot make a temporary folder: {error}")))?;
-        let promoflow = self.open_at(&folder.path().join("rehearsal.db"), true)?;
+        let promoflow = self.open_at(&folder.path().join("rehearsal.db"), Purpose::Write)?;
         Ok(Rehearsal {
             promoflow,
             folder: Some(folder),
@@ -169,8 +186,8 @@ impl Session {
     }
 
     /// The installation in another database, with the same blocks and cache.
-    pub(super) fn open_at(&self, path: &Path, create: bool) -> Result<Promoflow, Failure> {
-        let mut builder = Promoflow::builder(path).create(create);
+    pub(super) fn open_at(&self, path: &Path, purpose: Purpose) -> Result<Promoflow, Failure> {
+        let mut builder = Promoflow::builder(path).create(purpose != Purpose::Read);
         for folder in self.blocks()? {
             builder = builder.blocks(folder);
         }
@@ -191,9 +208,10 @@ impl Session {
             {
                 builder = builder.cache(cache);
             }
-            builder = builder
-                .configure(&config)
-                .map_err(|error| Failure::refused(format_args!("{}: {error:#}", file.display())))?;
+            builder = builder.configure(&config);
+            if purpose == Purpose::Deliver {
+                builder = ready(builder, &file)?;
+            }
         }
         if let Some(endpoint) = &self.globals.trace_endpoint {
             builder = builder
@@ -220,9 +238,10 @@ impl Session {
     pub(super) fn check_config(&self, file: &Path) -> Result<Config, Failure> {
         let config = read(file)?;
         folders(&config.blocks)?;
-        Promoflow::builder(DEFAULT_DATABASE)
-            .configure(&config)
-            .map_err(|error| Failure::refused(format_args!("{}: {error:#}", file.display())))?;
+        ready(
+            Promoflow::builder(DEFAULT_DATABASE).configure(&config),
+            file,
+        )?;
         Ok(config)
     }
 
@@ -233,7 +252,7 @@ impl Session {
             self.check_config(&file)?;
         }
         if path.exists() {
-            self.open_at(&path, false)?.blocks()?;
+            self.open_at(&path, Purpose::Read)?.blocks()?;
         }
         Ok(path)
     }
@@ -343,6 +362,12 @@ impl From<Level> for LogLevel {
             Level::Trace => LogLevel::Trace,
         }
     }
+}
+
+/// Reads the secrets that a configuration file names.
+fn ready(builder: Builder, file: &Path) -> Result<Builder, Failure> {
+    let refused = |error| Failure::refused(format_args!("{}: {error:#}", file.display()));
+    builder.ready().map_err(refused)
 }
 
 fn read(file: &Path) -> Result<Config, Failure> {

@@ -28,7 +28,7 @@ pub(super) struct Work {
 
 impl Work {
     pub(super) fn run(self, session: &Session, _out: &mut Out) -> Done {
-        let promoflow = session.open_or_make()?;
+        let promoflow = session.open_to_deliver()?;
         let (stop, stopped) = channel();
         ctrlc::set_handler(move || {
             // Asked twice, or while it ends already.

@@ -12,7 +12,7 @@ use crate::channel::Rate;
 use crate::document::{did_you_mean, shown};
 
 /// A channel of a configuration file.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ChannelConfig {
     /// What it is, with the keys of its kind.
     pub transport: Transport,
@@ -21,7 +21,7 @@ pub struct ChannelConfig {
 }
 
 /// What a channel is, as its `type` says.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Transport {
     /// Email through a mail server.
     Smtp(SmtpConfig),
@@ -34,7 +34,7 @@ pub enum Transport {
 }
 
 /// Where files go that mail programs open.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct MaildirConfig {
     /// The folder.

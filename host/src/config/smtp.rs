@@ -8,7 +8,7 @@ use super::Secret;
 use super::channel::is_here;
 
 /// How to reach a mail server.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SmtpConfig {
     /// The server's name.

@@ -7,11 +7,12 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::Promoflow;
+use super::exits::{Channels, Exit};
 use crate::alert::Rules;
 use crate::block::{Bounds, Grants};
-use crate::channel::{Channel, Console, Http, Maildir, Paced, Rate, Smtp};
+use crate::channel::Channel;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, TraceConfig, Transport};
+use crate::config::{Config, TraceConfig, UnsubscribeConfig};
 use crate::metrics::Metrics;
 use crate::outbox::Unsubscriber;
 use crate::store::sqlite::SqliteStore;
@@ -24,14 +25,18 @@ pub struct Builder {
     pub(super) grants: Grants,
     pub(super) bounds: Bounds,
     pub(super) cache: Option<PathBuf>,
-    pub(super) channels: Vec<Arc<dyn Channel>>,
+    /// How letters leave, the first that takes a kind before others.
+    pub(super) exits: Vec<Exit>,
+    /// What was made of them, once that was asked for.
+    pub(super) channels: Option<Channels>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) workers: usize,
     pub(super) delivers: bool,
     pub(super) drain: Duration,
     pub(super) alerts: Rules,
     pub(super) trace: Option<TraceConfig>,
-    pub(super) unsubscriber: Option<Unsubscriber>,
+    pub(super) unsubscribe: Option<UnsubscribeConfig>,
+    pub(super) unsubscriber: Option<Option<Unsubscriber>>,
 }
 
 impl Builder {
@@ -43,13 +48,15 @@ impl Builder {
             grants: Grants::all(),
             bounds: Bounds::default(),
             cache: None,
-            channels: Vec::new(),
+            exits: Vec::new(),
+            channels: None,
             clock: Arc::new(SystemClock),
             workers: std::thread::available_parallelism().map_or(2, usize::from),
             delivers: true,
             drain: Duration::from_secs(10),
             alerts: Rules::default(),
             trace: None,
+            unsubscribe: None,
             unsubscriber: None,
         }
     }
@@ -94,39 +101,22 @@ impl Builder {
     /// become files in a Maildir beside the database.
     #[must_use]
     pub fn channel(mut self, channel: impl Channel + 'static) -> Builder {
-        self.channels.push(Arc::new(channel));
+        self.exits.push(Exit::Given(Arc::new(channel)));
         self
     }
 
-    /// Adds the channels of a configuration file, in its order, what it has watched, and where
-    /// traces go. The channels ask the clock that is set by then.
-    pub fn configure(mut self, config: &Config) -> Result<Builder> {
-        for channel in &config.channels {
-            self = match &channel.transport {
-                Transport::Smtp(smtp) => self.channel(Smtp::new(smtp)?),
-                Transport::Http(http) => {
-                    let clock = Arc::clone(&self.clock);
-                    self.channel(Http::new(http, clock)?)
-                }
-                Transport::Console => self.channel(Console),
-                Transport::Maildir(maildir) => self.channel(Maildir::new(&maildir.folder)),
-            };
-            if let Some(rate) = channel.rate {
-                self.pace_last(rate);
-            }
-        }
+    /// Adds the channels of a configuration file, in its order, what it has watched, where traces
+    /// go, and where contacts unsubscribe. Secrets are read when delivering starts, or when it is
+    /// made [`ready`](Self::ready).
+    #[must_use]
+    pub fn configure(mut self, config: &Config) -> Builder {
+        let channels = config.channels.iter().cloned();
+        self.exits.extend(channels.map(Exit::Configured));
         self.trace.clone_from(&config.trace);
         if let Some(unsubscribe) = &config.unsubscribe {
-            self.unsubscriber = Some(Unsubscriber::new(unsubscribe)?);
+            self.unsubscribe = Some(unsubscribe.clone());
         }
-        Ok(self.alerts(config.alerts.clone()))
-    }
-
-    /// Holds the channel that was added last to a rate.
-    fn pace_last(&mut self, rate: Rate) {
-        if let Some(channel) = self.channels.pop() {
-            self.channels.push(Arc::new(Paced { channel, rate }));
-        }
+        self.alerts(config.alerts.clone())
     }
 
     /// The clock to ask: the machine's own unless this says another.
@@ -182,12 +172,14 @@ impl Builder {
         } else {
             SqliteStore::open_existing(&self.database)?
         };
-        if self.channels.is_empty() {
-            self.channels
-                .push(Arc::new(Maildir::new(maildir_beside(&self.database))));
-        }
         Ok(Promoflow {
             store: Arc::new(store),
+            channels: self.channels.take().map(OnceLock::from).unwrap_or_default(),
+            unsubscriber: self
+                .unsubscriber
+                .take()
+                .map(OnceLock::from)
+                .unwrap_or_default(),
             parts: self,
             sandboxes: OnceLock::new(),
             library: OnceLock::new(),

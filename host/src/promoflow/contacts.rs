@@ -64,7 +64,7 @@ impl Promoflow {
     /// Notes that whoever got the letter with that token has unsubscribed from its channel; false
     /// where no letter of this installation has it.
     pub fn unsubscribe_by(&self, token: &str) -> Result<bool> {
-        let Some(unsubscriber) = &self.parts.unsubscriber else {
+        let Some(unsubscriber) = self.unsubscriber()? else {
             return Ok(false);
         };
         let installation = self.store.installation()?;
@@ -91,7 +91,7 @@ impl Promoflow {
 
     /// Whether a letter of this installation has that token.
     pub fn knows_unsubscribe(&self, token: &str) -> Result<bool> {
-        let Some(unsubscriber) = &self.parts.unsubscriber else {
+        let Some(unsubscriber) = self.unsubscriber()? else {
             return Ok(false);
         };
         let installation = self.store.installation()?;

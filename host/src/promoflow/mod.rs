@@ -5,6 +5,7 @@ mod authoring;
 mod builder;
 mod contacts;
 mod doubts;
+mod exits;
 mod observe;
 mod outlook;
 mod running;
@@ -26,7 +27,7 @@ pub use running::Running;
 use crate::block::{BlockLibrary, Sandboxes};
 use crate::event::Event;
 use crate::metrics::Metrics;
-use crate::outbox::{Dispatcher, DispatcherParts};
+use crate::outbox::{Dispatcher, DispatcherParts, Unsubscriber};
 use crate::pool::{Calendar, Filter, ImportError, ImportOptions, ImportReport, Watch, import};
 use crate::run::{self, Configurations, Engine, EngineParts, Rehearsed, SendError};
 use crate::store::sqlite::{self, Restored, SqliteStore};
@@ -47,6 +48,8 @@ pub struct Promoflow {
     library: OnceLock<BlockLibrary>,
     metrics: Arc<Metrics>,
     outlook: outlook::Outlook,
+    channels: OnceLock<exits::Channels>,
+    unsubscriber: OnceLock<Option<Unsubscriber>>,
 }
 
 impl Promoflow {
@@ -83,6 +86,7 @@ impl Promoflow {
     }
 
     /// Starts the threads that execute: this process does, or waits until the one that does ends.
+    /// The secrets of configured channels are read now, where that has not been done.
     pub fn start(&self) -> Result<Running> {
         let store: Arc<dyn Store> = Arc::clone(&self.store) as Arc<dyn Store>;
         let clock = Arc::clone(&self.parts.clock);
@@ -102,11 +106,11 @@ impl Promoflow {
                 store: Arc::clone(&store),
                 clock: Arc::clone(&clock),
                 committer: Arc::clone(&committer),
-                channels: self.parts.channels.clone(),
+                channels: self.channels()?.clone(),
                 metrics: Arc::clone(&self.metrics),
                 tracer: tracer.clone(),
                 drain: self.parts.drain,
-                unsubscriber: self.parts.unsubscriber.clone(),
+                unsubscriber: self.unsubscriber()?.cloned(),
             })?)),
             false => None,
         };

@@ -93,6 +93,47 @@ fn a_check_reads_everything_and_shows_no_secret() {
 }
 
 #[test]
+fn only_who_delivers_needs_the_secrets() {
+    let shop = Shop::new();
+    let nowhere = shop.path("nowhere");
+    let channel = format!(
+        "[[channel]]\ntype = \"smtp\"\nhost = \"mail.example.com\"\nfrom = \"a@b.example\"\n\
+         username = \"u\"\npassword = {{ file = {nowhere:?} }}\n"
+    );
+    let unsubscribe = format!(
+        "[unsubscribe]\nurl = \"https://shop.example/u/{{token}}\"\nsecret = {{ file = {nowhere:?} }}\n"
+    );
+    let trace = format!(
+        "[trace]\nendpoint = \"http://127.0.0.1:1\"\nheaders = {{ X-Key = {{ file = {nowhere:?} }} }}\n"
+    );
+    let config = shop.path("promoflow.toml");
+    let deliver: [&[&str]; 4] = [
+        &["event", "send", "--type", "x", "--key", "k"],
+        &["work", "--until-idle"],
+        &["serve", "--listen", "127.0.0.1:0"],
+        &["config", "check"],
+    ];
+    for text in [&channel, &unsubscribe, &trace] {
+        std::fs::write(&config, text).unwrap();
+        for args in deliver {
+            let output = shop.command(args).output().unwrap();
+            let said = said(&output);
+            assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
+            assert!(said.contains("cannot read the secret"), "{args:?}: {said}");
+            assert!(said.contains("promoflow.toml"), "{args:?}: {said}");
+        }
+        assert!(!shop.path("shop.db").exists(), "nothing is made");
+    }
+    std::fs::write(&config, [channel, unsubscribe, trace].concat()).unwrap();
+    let shop_files = Shop::ready();
+    let message = shop_files.path("message.yaml");
+    shop.done(&["message", "apply", message.to_str().unwrap()]);
+    shop.done(&["codes", "count"]);
+    shop.done(&["outbox", "list"]);
+    shop.done(&["event", "send", "--type", "x", "--key", "k", "--test"]);
+}
+
+#[test]
 fn a_file_in_the_current_folder_may_name_the_database() {
     let shop = Shop::new();
     let file = "database = \"named.db\"\n[[channel]]\ntype = \"maildir\"\nfolder = \"letters\"\n";
