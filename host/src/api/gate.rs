@@ -151,6 +151,11 @@ pub(super) struct Gate {
     pub(super) rate: Rate,
 }
 
+/// Whether the scope `read` is enough for a request that `looks` at what a scope is for.
+pub(super) fn opens_by_reading(looks: bool, scope: Scope) -> bool {
+    looks && scope != Scope::Admin
+}
+
 /// Lets those in who may come in, and tells the handler who they are.
 pub(super) async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
     match gate.admit(&request) {
@@ -173,13 +178,10 @@ impl Gate {
         let caller = self.api.keys.authenticate(request.headers())?;
         let key = &caller.0;
         let looks = matches!(*request.method(), Method::GET | Method::HEAD);
-        let reads = looks && self.scope != Scope::Admin && key.allows(Scope::Read);
-        if !reads && !key.allows(self.scope) {
-            let or_read = if looks && self.scope != Scope::Admin {
-                " or `read`"
-            } else {
-                ""
-            };
+        let by_reading = opens_by_reading(looks, self.scope);
+        let allowed = key.allows(self.scope) || (by_reading && key.allows(Scope::Read));
+        if !allowed {
+            let or_read = if by_reading { " or `read`" } else { "" };
             return Err(Problem::new(
                 Kind::ScopeMissing,
                 format!("the API key needs the scope `{}`{or_read}", self.scope),

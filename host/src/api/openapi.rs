@@ -1,17 +1,21 @@
 //! The document that describes the service, made from its code, and a page that shows it.
 
+use std::collections::{BTreeSet, HashMap};
+
 use axum::Router;
 use axum::http::{HeaderValue, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
+use super::gate::opens_by_reading;
 use super::problem::{Fault, ProblemBody};
 use super::{Api, areas, health, unsubscribe};
+use crate::key::Scope;
 
 /// Where the document stands.
 const DOCUMENT: &str = "/api/openapi.json";
@@ -35,17 +39,38 @@ pub fn document() -> Value {
     let mut all = OpenApiRouter::<Api>::with_openapi(Described::openapi())
         .merge(health::router())
         .merge(unsubscribe::router());
+    let mut scopes = HashMap::new();
     for area in areas() {
+        let paths = area.routes.get_openapi().paths.paths.keys();
+        scopes.extend(paths.map(|path| (path.clone(), area.scope)));
         all = all.merge(area.routes);
     }
     let described = all.into_openapi();
     let mut document = serde_json::to_value(&described).unwrap_or_default();
-    finish(&mut document);
+    finish(&mut document, &scopes);
     document
 }
 
+/// The keys that an operation asks for: each line of the list is enough. A scope stands where
+/// OpenAPI has roles.
+fn security(method: &str, scope: Scope) -> Value {
+    let by_reading = opens_by_reading(method == "get", scope).then_some(Scope::Read);
+    let scopes: BTreeSet<Scope> = [scope, Scope::Admin]
+        .into_iter()
+        .chain(by_reading)
+        .collect();
+    let lines = scopes.iter().flat_map(|scope| {
+        ["basic", "bearer"].map(|scheme| {
+            let mut line = Map::new();
+            line.insert(scheme.to_owned(), json!([scope.name()]));
+            Value::Object(line)
+        })
+    });
+    lines.collect()
+}
+
 /// Adds what holds for all operations: keys, and the problems that each may answer.
-fn finish(document: &mut Value) {
+fn finish(document: &mut Value, scopes: &HashMap<String, Scope>) {
     if let Some(info) = document["info"].as_object_mut() {
         info.remove("license");
     }
@@ -88,6 +113,9 @@ fn finish(document: &mut Value) {
             continue;
         };
         for (method, operation) in item {
+            if let Some(scope) = scopes.get(path) {
+                operation["security"] = security(method, *scope);
+            }
             // Alone it is the name of a function, which several modules have.
             if let (Some(tag), Some(id)) = (
                 operation["tags"][0].as_str(),

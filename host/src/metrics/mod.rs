@@ -48,6 +48,11 @@ impl Metrics {
             &["version"],
         )?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        // Memory, processor time, files: under the names that every dashboard knows.
+        #[cfg(target_os = "linux")]
+        maker.0.register(Box::new(
+            prometheus::process_collector::ProcessCollector::for_self(),
+        ))?;
         Ok(Metrics {
             events: Events::new(&maker)?,
             commits: Commits::new(&maker)?,

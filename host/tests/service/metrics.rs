@@ -139,6 +139,36 @@ fn metrics_tell_what_was_done_and_what_is_there() {
     );
 }
 
+/// As everybody's dashboards have them.
+#[cfg(target_os = "linux")]
+#[test]
+fn metrics_tell_of_the_process_under_the_usual_names() {
+    let shop = Shop::new();
+    let service = shop.serve();
+    let metrics = Metrics::of(&service);
+    let get = |name: &str| metrics.get(name, &json!({})).unwrap();
+    let memory = get("process_resident_memory_bytes");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", service.child.id())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let kibibytes: f64 = line
+        .unwrap()
+        .split_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse()
+        .unwrap();
+    let ratio = memory / (kibibytes * 1024.0);
+    assert!((0.5..2.0).contains(&ratio), "{memory} {kibibytes}");
+    let now = chrono::Utc::now().timestamp();
+    let started = get("process_start_time_seconds");
+    #[allow(clippy::cast_precision_loss, reason = "seconds")]
+    let age = now as f64 - started;
+    assert!((-2.0..600.0).contains(&age), "{age}");
+    assert!(get("process_cpu_seconds_total") >= 0.0);
+    assert!((5.0..1_000.0).contains(&get("process_open_fds")));
+    assert!(get("process_max_fds") > get("process_open_fds"));
+}
+
 #[test]
 fn metrics_are_for_keys_that_may_read() {
     let shop = Shop::ready();

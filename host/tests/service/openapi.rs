@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use reqwest::Method;
 use serde_json::Value;
 
-use crate::service::Shop;
+use crate::service::{Shop, problem, until};
 
 #[test]
 fn the_document_is_as_reviewed() {
@@ -60,6 +61,107 @@ fn every_operation_has_a_name_and_every_reference_leads_somewhere() {
         }
     }
     assert!(names.len() > 30, "{}", names.len());
+}
+
+/// What needs no key.
+const OPEN: [&str; 4] = [
+    "GET /healthz",
+    "GET /readyz",
+    "GET /u/{token}",
+    "POST /u/{token}",
+];
+
+/// What changes need, by the resource.
+const SCOPES: [(&str, &str); 13] = [
+    ("alerts", "workflows"),
+    ("blocks", "workflows"),
+    ("cloudevents", "events"),
+    ("contacts", "contacts"),
+    ("event", "events"),
+    ("keys", "admin"),
+    ("messages", "workflows"),
+    ("metrics", "read"),
+    ("outbox", "workflows"),
+    ("promocodes", "codes"),
+    ("runs", "workflows"),
+    ("uploads", "codes"),
+    ("workflows", "workflows"),
+];
+
+/// From the document, so that a new operation is asked as well.
+#[test]
+fn every_operation_refuses_strangers_and_keys_without_its_scope() {
+    let shop = Shop::new();
+    let mut service = shop.serve_with(&["--requests-per-second", "1000000"]);
+    let scopes = ["codes", "events", "contacts", "workflows", "read", "admin"];
+    let keys = scopes.map(|scope| (scope, shop.key(scope)));
+    let keys = keys.into_iter().collect::<Vec<_>>();
+    service.key = keys.last().unwrap().1.clone();
+    until(|| service.get("/api/v1/runs").send().unwrap().status() == 200);
+    let document = promoflow::api::document();
+    let mut open = Vec::new();
+    let mut asked = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let method: Method = method.to_uppercase().parse().unwrap();
+            let named: HashSet<&str> = operation["security"]
+                .as_array()
+                .expect("an operation that says nothing of keys")
+                .iter()
+                .filter_map(|line| line.as_object().unwrap().values().next())
+                .map(|scopes| scopes[0].as_str().unwrap())
+                .collect();
+            if named.is_empty() {
+                open.push(format!("{method} {path}"));
+                continue;
+            }
+            let resource = path.trim_start_matches("/api/v1/");
+            let resource = resource
+                .trim_start_matches("/api/v2/")
+                .trim_start_matches('/');
+            let resource = resource.split('/').next().unwrap();
+            let scope = SCOPES.iter().find(|(name, _)| *name == resource);
+            let scope = scope
+                .unwrap_or_else(|| panic!("which scope is {path} for?"))
+                .1;
+            let mut wanted = HashSet::from([scope, "admin"]);
+            if method == Method::GET && scope != "admin" {
+                wanted.insert("read");
+            }
+            assert_eq!(named, wanted, "{method} {path}");
+            let place = path.replace(['{', '}'], "");
+            let send = |key: Option<&str>| {
+                let url = format!("{}{place}", service.url);
+                let request = service.client.request(method.clone(), url);
+                match key {
+                    Some(key) => request.bearer_auth(key),
+                    None => request,
+                }
+                .send()
+                .unwrap()
+            };
+            let bare = send(None);
+            let how = bare.headers().get("www-authenticate");
+            assert!(how.is_some(), "{method} {path}: {}", bare.status());
+            problem(bare, 401, "no-valid-key");
+            let unknown = format!("{}x", service.key);
+            problem(send(Some(&unknown)), 401, "no-valid-key");
+            for (scope, key) in &keys {
+                let answer = send(Some(key));
+                let said = format!("{method} {path} with {scope}: {}", answer.status());
+                match wanted.contains(scope) {
+                    true => assert!(![401, 403].contains(&answer.status().as_u16()), "{said}"),
+                    false => {
+                        problem(answer, 403, "scope-missing");
+                    }
+                }
+            }
+            asked += 1;
+        }
+    }
+    open.sort();
+    assert_eq!(open, OPEN);
+    assert!(asked > 40, "{asked}");
 }
 
 #[test]
