@@ -6,8 +6,10 @@
 //! on like on any other.
 
 mod rules;
+mod telling;
 
 pub use rules::Rules;
+pub use telling::{body, sentence};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -89,6 +91,8 @@ pub struct Rule {
     pub alarm: u32,
     /// [`Kind::Expiring`]: the days within which codes expire.
     pub within_days: u32,
+    /// The webhooks that are told, by name.
+    pub webhooks: Vec<String>,
 }
 
 impl Rule {
@@ -245,6 +249,7 @@ mod tests {
             warning,
             alarm,
             within_days: 7,
+            webhooks: Vec::new(),
         }
     }
 

@@ -53,6 +53,7 @@ mod tests {
             warning,
             alarm: 0,
             within_days: 7,
+            webhooks: Vec::new(),
         };
         let rules = Rules::new(vec![
             rule(Kind::Left, None, None, 1),

@@ -2,20 +2,26 @@
 
 use axum::Json;
 use axum::extract::State;
-use serde::Serialize;
-use utoipa::ToSchema;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
+use super::page;
 use super::problem::Problem;
+use super::request::Params;
 use crate::alert::{Kind, Level, Rule};
+use crate::store::{DeliveryState, Notice};
 use crate::{LaneOutlook, Watched};
 
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(list))
         .routes(routes!(rules))
+        .routes(routes!(notices))
 }
 
 pub(super) fn outlook_router() -> OpenApiRouter<Api> {
@@ -71,6 +77,8 @@ struct RuleJson {
     /// `expiring`: the days within which codes expire.
     #[serde(skip_serializing_if = "Option::is_none")]
     within_days: Option<u32>,
+    /// The webhooks that are told, by name.
+    webhooks: Vec<String>,
 }
 
 impl From<&Rule> for RuleJson {
@@ -82,6 +90,7 @@ impl From<&Rule> for RuleJson {
             warning: rule.warning,
             alarm: rule.alarm,
             within_days: (rule.kind == Kind::Expiring).then_some(rule.within_days),
+            webhooks: rule.webhooks.clone(),
         }
     }
 }
@@ -211,4 +220,98 @@ async fn outlook(State(api): State<Api>) -> Result<Json<Vec<OutlookJson>>, Probl
         Ok(Json(lanes.map(OutlookJson::from).collect()))
     })
     .await
+}
+
+/// How a notice stands.
+#[derive(Clone, Copy, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum NoticeStateName {
+    Pending,
+    Delivered,
+    Failed,
+}
+
+/// Which notices.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Choice {
+    /// Only notices in this state.
+    #[param(inline)]
+    state: Option<NoticeStateName>,
+    /// Notices of a page, 100 unless given.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<usize>,
+    /// The notice after which the page begins, as the `Link` of the page before has it.
+    #[param(pattern = "^[0-9]{1,18}$")]
+    after: Option<String>,
+}
+
+/// The event of an alert on its way to a webhook.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Notice)]
+struct NoticeJson {
+    /// Its number.
+    notice: String,
+    /// The webhook's name.
+    webhook: String,
+    /// How it stands; `failed`: given up.
+    state: NoticeStateName,
+    /// Attempts that have begun.
+    attempts: u32,
+    /// Why the last attempt did not do.
+    error: Option<String>,
+    /// When it is tried next, RFC 3339.
+    due: Option<String>,
+    /// When the alert was raised.
+    at: String,
+    /// The event, as it is sent.
+    #[schema(value_type = Object)]
+    event: Value,
+}
+
+impl From<Notice> for NoticeJson {
+    fn from(notice: Notice) -> NoticeJson {
+        NoticeJson {
+            notice: notice.id.to_string(),
+            webhook: notice.webhook,
+            state: match notice.state {
+                DeliveryState::Pending => NoticeStateName::Pending,
+                DeliveryState::Delivered => NoticeStateName::Delivered,
+                DeliveryState::Failed | DeliveryState::Cancelled => NoticeStateName::Failed,
+            },
+            attempts: notice.attempts,
+            error: notice.error,
+            due: notice.due.map(|due| due.to_string()),
+            at: notice.at.to_string(),
+            event: serde_json::from_str(&notice.event).unwrap_or_default(),
+        }
+    }
+}
+
+/// List what webhooks were told, and are still to be told, the newest first.
+#[utoipa::path(get, path = "/api/v1/alerts/notices", tag = "alerts", params(Choice),
+    responses((status = 200, description = "A page of notices.", body = Vec<NoticeJson>,
+        headers(("Link" = String, description = "The next page, while there is one.")))))]
+async fn notices(
+    State(api): State<Api>,
+    Params(choice): Params<Choice>,
+) -> Result<Response, Problem> {
+    let limit = page::limit(choice.limit)?;
+    let before = page::cursor(choice.after.as_deref())?;
+    let state = choice.state.map(|state| match state {
+        NoticeStateName::Pending => DeliveryState::Pending,
+        NoticeStateName::Delivered => DeliveryState::Delivered,
+        NoticeStateName::Failed => DeliveryState::Failed,
+    });
+    let rows = api
+        .call(move |promoflow| Ok(promoflow.notices(state, before, limit + 1)?))
+        .await?;
+    let query = [
+        ("state", choice.state.and_then(page::name)),
+        page::asked(limit),
+    ];
+    let key = |row: &Notice| row.id.to_string();
+    let path = "/api/v1/alerts/notices";
+    Ok(page::page(path, &query, limit, rows, key, NoticeJson::from))
 }

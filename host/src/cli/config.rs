@@ -39,19 +39,22 @@ impl ConfigCommand {
         let config = session.check_config(&file)?;
         serve::check(&config.serve)?;
         let (channels, alerts) = (config.channels.len(), config.alerts.iter().count());
+        let webhooks = config.webhooks.len();
         if out.is_json() {
             out.json(&json!({
                 "file": file.display().to_string(),
                 "valid": true,
                 "channels": channels,
                 "alerts": alerts,
+                "webhooks": webhooks,
             }))?;
         } else {
             out.line(format_args!(
-                "{} is fine: {}, {}.",
+                "{} is fine: {}, {}, {}.",
                 file.display(),
                 count(channels as u64, "channel", "channels"),
                 count(alerts as u64, "alert", "alerts"),
+                count(webhooks as u64, "webhook", "webhooks"),
             ))?;
         }
         Ok(Status::Done)

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::file::Table;
+use super::webhook::{self, WebhookConfig};
 use crate::alert::{Kind, Rule};
 use crate::pool::{MAX_DISCOUNT, MAX_TYPE_CHARS};
 
@@ -22,18 +23,42 @@ struct Written {
     warning: Option<u32>,
     alarm: Option<u32>,
     within_days: Option<u32>,
+    #[serde(default)]
+    webhook: Names,
+}
+
+/// One name, or several.
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected the name of a webhook, or a list of names"
+)]
+enum Names {
+    One(String),
+    Some(Vec<String>),
+}
+
+impl Default for Names {
+    fn default() -> Names {
+        Names::Some(Vec::new())
+    }
 }
 
 fn left() -> Kind {
     Kind::Left
 }
 
-/// Reads a rule; `before` are those above it in the file.
-pub(super) fn read(table: Table<'_>, before: &[Rule]) -> anyhow::Result<Rule> {
+/// Reads a rule; `before` are those above it in the file, `webhooks` what it may name.
+pub(super) fn read(
+    table: Table<'_>,
+    before: &[Rule],
+    webhooks: &[WebhookConfig],
+) -> anyhow::Result<Rule> {
     let (source, at) = (table.source, table.at.clone());
     let written: Written = table.into()?;
-    let rule = rule(written, before).map_err(|wrong| source.fault(at, wrong))?;
-    Ok(rule)
+    rule(written, before)
+        .and_then(|rule| webhook::check(&rule, webhooks).map(|()| rule))
+        .map_err(|wrong| source.fault(at, wrong))
 }
 
 fn rule(written: Written, before: &[Rule]) -> Result<Rule, String> {
@@ -50,6 +75,10 @@ fn rule(written: Written, before: &[Rule]) -> Result<Rule, String> {
         warning: written.warning.unwrap_or(warning),
         alarm: written.alarm.unwrap_or(alarm),
         within_days: written.within_days.unwrap_or(7),
+        webhooks: match written.webhook {
+            Names::One(name) => vec![name],
+            Names::Some(names) => names,
+        },
     };
     let (warning, alarm) = (rule.warning, rule.alarm);
     if warning > most || alarm > most {

@@ -13,6 +13,8 @@ use super::template::Templated;
 pub enum Body {
     /// Nothing.
     None,
+    /// The event of the alert as it is, as JSON: that of a webhook which says nothing else.
+    Event,
     /// JSON.
     Json(Json),
     /// A form, as HTML has it: names and values.

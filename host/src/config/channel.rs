@@ -7,6 +7,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::file::Table;
+use super::http::Of;
 use super::{HttpConfig, SmtpConfig};
 use crate::channel::Rate;
 use crate::document::{did_you_mean, shown};
@@ -61,7 +62,7 @@ impl ChannelConfig {
                 smtp.check().map_err(|wrong| source.fault(at, wrong))?;
                 Transport::Smtp(smtp)
             }
-            "http" => Transport::Http(Arc::new(HttpConfig::read(table)?)),
+            "http" => Transport::Http(Arc::new(HttpConfig::read(table, Of::Letters)?)),
             "console" => {
                 table.refuse_unknown(&["type"])?;
                 Transport::Console

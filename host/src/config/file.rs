@@ -53,7 +53,10 @@ pub(super) struct Table<'t> {
 }
 
 impl<'t> Table<'t> {
-    fn new(source: Source<'t>, value: Spanned<DeValue<'t>>) -> anyhow::Result<Table<'t>> {
+    pub(super) fn new(
+        source: Source<'t>,
+        value: Spanned<DeValue<'t>>,
+    ) -> anyhow::Result<Table<'t>> {
         let at = value.span();
         match value.into_inner() {
             DeValue::Table(entries) => Ok(Table {

@@ -1,4 +1,5 @@
-//! `type = "http"`: how to hand letters to a provider over HTTP.
+//! Requests over HTTP: of `type = "http"`, which hands letters to a provider, and of `[webhook.NAME]`,
+//! which is told of alerts.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -35,6 +36,30 @@ pub(super) const VARIABLES: [&str; 14] = [
     "title",
 ];
 
+/// The values of the event of an alert that templates read.
+const OF_EVENTS: [&str; 11] = [
+    "count",
+    "daysLeft",
+    "delivery",
+    "discount",
+    "event",
+    "kind",
+    "level",
+    "text",
+    "threshold",
+    "type",
+    "withinDays",
+];
+
+/// What requests are made from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Of {
+    /// Letters, by a channel.
+    Letters,
+    /// Events of alerts, by a webhook.
+    Events,
+}
+
 /// Headers that the host sets itself.
 const OWN_HEADERS: [&str; 8] = [
     "connection",
@@ -50,7 +75,7 @@ const OWN_HEADERS: [&str; 8] = [
 /// How to hand letters to a provider over HTTP.
 #[derive(Debug)]
 pub struct HttpConfig {
-    /// The kinds of letters that go there.
+    /// The kinds of letters that go there; none of a webhook.
     pub takes: Vec<ChannelKind>,
     /// The method of the request.
     pub method: Method,
@@ -94,7 +119,7 @@ pub enum Method {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Plain {
-    takes: Spanned<Vec<Spanned<String>>>,
+    takes: Option<Spanned<Vec<Spanned<String>>>>,
     url: Spanned<String>,
     #[serde(default)]
     method: Method,
@@ -107,8 +132,9 @@ struct Plain {
     timeout_seconds: Option<Spanned<u64>>,
 }
 
+/// The keys of a channel. The last four say what a webhook does not: which letters go there, and
+/// how many at a time.
 const KEYS: [&str; 16] = [
-    "takes",
     "url",
     "method",
     "headers",
@@ -119,22 +145,32 @@ const KEYS: [&str; 16] = [
     "secrets",
     "sign",
     "idempotency-header",
-    "connections",
-    "rate",
     "timeout-seconds",
     "answer",
+    "takes",
+    "connections",
+    "rate",
     "type",
 ];
+/// How many of them a webhook has.
+const KEYS_OF_WEBHOOKS: usize = 12;
 
 impl HttpConfig {
-    pub(super) fn read(mut table: Table<'_>) -> anyhow::Result<HttpConfig> {
-        table.refuse_unknown(&KEYS)?;
+    pub(super) fn read(mut table: Table<'_>, of: Of) -> anyhow::Result<HttpConfig> {
+        let (keys, values) = match of {
+            Of::Letters => (&KEYS[..], &VARIABLES[..]),
+            Of::Events => (&KEYS[..KEYS_OF_WEBHOOKS], &OF_EVENTS[..]),
+        };
+        table.refuse_unknown(keys)?;
         let source = table.source;
         let at = table.at.clone();
-        let secrets = secrets(source, table.take_table("secrets")?)?;
-        let mut variables = VARIABLES.to_vec();
+        let secrets = secrets(source, table.take_table("secrets")?, values)?;
+        let mut variables = values.to_vec();
         variables.extend(secrets.iter().map(|(name, _)| name.as_str()));
-        let body = body(&mut table, &variables)?;
+        let mut body = body(&mut table, &variables)?;
+        if of == Of::Events && matches!(body, Body::None) {
+            body = Body::Event;
+        }
         let headers = headers(source, table.take_table("headers")?, &variables)?;
         let answers = table.take_tables("answer")?.into_iter().map(Answer::read);
         let answers = answers.collect::<Result<_, _>>()?;
@@ -164,7 +200,11 @@ impl HttpConfig {
             return Err(source.fault(at, message));
         }
         Ok(HttpConfig {
-            takes: takes(source, &plain.takes)?,
+            takes: match (plain.takes, of) {
+                (Some(names), _) => takes(source, &names)?,
+                (None, Of::Letters) => return Err(source.fault(at, "missing field `takes`")),
+                (None, Of::Events) => Vec::new(),
+            },
             method: plain.method,
             sample,
             url,
@@ -201,7 +241,11 @@ fn takes(
 }
 
 /// The secrets by the names under which templates read them.
-fn secrets(source: Source<'_>, table: Option<Table<'_>>) -> anyhow::Result<Vec<(String, Secret)>> {
+fn secrets(
+    source: Source<'_>,
+    table: Option<Table<'_>>,
+    values: &[&str],
+) -> anyhow::Result<Vec<(String, Secret)>> {
     let entries = table.map_or_else(Vec::new, Table::into_entries).into_iter();
     let secrets = entries.map(|(name, value)| {
         let at = value.span();
@@ -213,9 +257,9 @@ fn secrets(source: Source<'_>, table: Option<Table<'_>>) -> anyhow::Result<Vec<(
             );
             return Err(source.fault(at, message));
         }
-        if VARIABLES.contains(&name.as_str()) {
+        if values.contains(&name.as_str()) {
             let message = format_args!(
-                "{} is a value of the letter; expected another name",
+                "{} is a value of what is sent; expected another name",
                 shown(&name)
             );
             return Err(source.fault(at, message));

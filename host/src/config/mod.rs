@@ -19,6 +19,7 @@ mod tests;
 mod trace;
 mod unsubscribe;
 mod url;
+mod webhook;
 
 use std::path::{Path, PathBuf};
 
@@ -35,6 +36,7 @@ pub use smtp::{Security, SmtpConfig};
 pub use template::Templated;
 pub use trace::TraceConfig;
 pub use unsubscribe::UnsubscribeConfig;
+pub use webhook::WebhookConfig;
 
 use crate::alert::Rules;
 use file::Source;
@@ -46,6 +48,8 @@ pub struct Config {
     pub channels: Vec<ChannelConfig>,
     /// What of the pool is watched.
     pub alerts: Rules,
+    /// Servers that are told of alerts.
+    pub webhooks: Vec<WebhookConfig>,
     /// How the service runs.
     pub serve: ServeConfig,
     /// What is told on standard error.
@@ -63,9 +67,10 @@ pub struct Config {
 }
 
 /// The keys and sections that there are.
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "channel",
     "alert",
+    "webhook",
     "serve",
     "log",
     "trace",
@@ -81,15 +86,17 @@ impl Config {
         let mut file = Source { name, text }.table()?;
         file.refuse_unknown(&KEYS)?;
         let channels = file.take_tables("channel")?.into_iter();
+        let webhooks = webhook::read(file.take_table("webhook")?)?;
         let mut alerts = Vec::new();
         for table in file.take_tables("alert")? {
-            alerts.push(alert::read(table, &alerts)?);
+            alerts.push(alert::read(table, &alerts, &webhooks)?);
         }
         Ok(Config {
             channels: channels
                 .map(ChannelConfig::read)
                 .collect::<Result<_, _>>()?,
             alerts: Rules::new(alerts),
+            webhooks,
             serve: file.take("serve")?.unwrap_or_default(),
             log: file.take("log")?.unwrap_or_default(),
             trace: match file.take_table("trace")? {

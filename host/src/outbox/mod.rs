@@ -6,17 +6,21 @@
 //! over. So a provider that is stuck holds up its own lane and nothing else: no other channel, no
 //! commit, not the end of the process.
 //!
+//! Events of alerts go to webhooks beside it, as *notices*: they are about no contact and no run.
+//!
 //! Between the start and the end of an attempt a crash leaves an attempt without an end: it is made
 //! again, under the same identity. What a lane has in hand is bounded, and everything else waits in
 //! the store.
 
 mod feeder;
 mod lane;
+mod notices;
 mod pace;
 mod sender;
 mod unsubscribe;
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -27,17 +31,22 @@ use crate::message::ChannelKind;
 use crate::metrics::Metrics;
 use crate::store::{Committer, Store, StoreError};
 use crate::trace::Tracer;
+pub use notices::Webhook;
 pub use unsubscribe::Unsubscriber;
 
 use feeder::Feeder;
 use lane::Lane;
+use notices::Notifier;
 
 /// Hands what is due to channels, on threads of its own.
 pub struct Dispatcher {
     around: Arc<Around>,
     store: Arc<dyn Store>,
     committer: Arc<Committer>,
+    webhooks: Vec<Webhook>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// What those who tell webhooks wait on: it ends with them.
+    ends: Mutex<Vec<Sender<()>>>,
 }
 
 /// What all threads share. Nothing of the store: a sender that is stuck may outlive it.
@@ -88,6 +97,8 @@ pub struct DispatcherParts {
     pub drain: Duration,
     /// Who makes addresses to unsubscribe at, where some are configured.
     pub unsubscriber: Option<Unsubscriber>,
+    /// Who is told of alerts.
+    pub webhooks: Vec<Webhook>,
 }
 
 impl Dispatcher {
@@ -107,7 +118,9 @@ impl Dispatcher {
             around: Arc::new(around),
             store: parts.store,
             committer: parts.committer,
+            webhooks: parts.webhooks,
             threads: Mutex::default(),
+            ends: Mutex::default(),
         })
     }
 
@@ -124,6 +137,20 @@ impl Dispatcher {
                 .name(format!("feeder-{}", lane.name()))
                 .spawn(move || feeder.feed())?;
             lock(&self.threads).push(thread);
+        }
+        for webhook in &self.webhooks {
+            let (end, told) = channel();
+            let notifier = Notifier {
+                webhook: webhook.clone(),
+                around: Arc::clone(&self.around),
+                store: Arc::clone(&self.store),
+                told,
+            };
+            let thread = thread::Builder::new()
+                .name(format!("notices-{}", webhook.name))
+                .spawn(move || notifier.run())?;
+            lock(&self.threads).push(thread);
+            lock(&self.ends).push(end);
         }
         self.look();
         Ok(())
@@ -142,6 +169,7 @@ impl Dispatcher {
         for lane in &self.around.lanes {
             lane.wake();
         }
+        lock(&self.ends).clear();
         for thread in lock(&self.threads).drain(..) {
             if thread.join().is_err() {
                 tracing::error!("a thread of the dispatcher ended by a panic");

@@ -89,7 +89,7 @@ fn attempt(lane: &Lane, around: &Around, delivery: &DueDelivery) -> AttemptOutco
     outcome(delivery, handover, now)
 }
 
-fn millis(after: &std::time::Duration) -> i64 {
+pub(super) fn millis(after: &std::time::Duration) -> i64 {
     i64::try_from(after.as_millis()).map_or(LONGEST_PAUSE, |asked| asked.min(LONGEST_PAUSE))
 }
 

@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::{LaneOutlook, Promoflow};
 use crate::alert::{Alert, Kind, Level, Rule, Rules, Subject};
 use crate::clock::Timestamp;
-use crate::store::Store;
+use crate::store::{DeliveryState, Notice, NoticeId, Store};
 
 /// Codes that are counted for a list of alerts at most.
 const MOST_COUNTED: u64 = 1_000_000;
@@ -49,6 +49,17 @@ impl Promoflow {
             }
         }
         Ok(watched)
+    }
+
+    /// Up to so many notices before that one, the newest first: what webhooks were told, or are to
+    /// be told.
+    pub fn notices(
+        &self,
+        state: Option<DeliveryState>,
+        before: Option<NoticeId>,
+        limit: usize,
+    ) -> Result<Vec<Notice>> {
+        Ok(self.store.notices(state, before, limit)?)
     }
 
     fn watched(

@@ -12,7 +12,7 @@ use crate::alert::Rules;
 use crate::block::{Bounds, Grants};
 use crate::channel::Channel;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, TraceConfig, UnsubscribeConfig};
+use crate::config::{Config, TraceConfig, UnsubscribeConfig, WebhookConfig};
 use crate::metrics::Metrics;
 use crate::outbox::Unsubscriber;
 use crate::store::sqlite::SqliteStore;
@@ -37,6 +37,7 @@ pub struct Builder {
     pub(super) trace: Option<TraceConfig>,
     pub(super) unsubscribe: Option<UnsubscribeConfig>,
     pub(super) unsubscriber: Option<Option<Unsubscriber>>,
+    pub(super) webhooks: Vec<WebhookConfig>,
 }
 
 impl Builder {
@@ -58,6 +59,7 @@ impl Builder {
             trace: None,
             unsubscribe: None,
             unsubscriber: None,
+            webhooks: Vec::new(),
         }
     }
 
@@ -105,13 +107,14 @@ impl Builder {
         self
     }
 
-    /// Adds the channels of a configuration file, in its order, what it has watched, where traces
-    /// go, and where contacts unsubscribe. Secrets are read when delivering starts, or when it is
+    /// Adds the channels of a configuration file, in its order, what it has watched, who is told of
+    /// that, where traces go, and where contacts unsubscribe. Secrets are read when delivering starts, or when it is
     /// made [`ready`](Self::ready).
     #[must_use]
     pub fn configure(mut self, config: &Config) -> Builder {
         let channels = config.channels.iter().cloned();
         self.exits.extend(channels.map(Exit::Configured));
+        self.webhooks.extend(config.webhooks.iter().cloned());
         self.trace.clone_from(&config.trace);
         if let Some(unsubscribe) = &config.unsubscribe {
             self.unsubscribe = Some(unsubscribe.clone());

@@ -10,7 +10,7 @@ use super::{Builder, Promoflow};
 use crate::channel::{Channel, Console, Http, Maildir, Paced, Smtp};
 use crate::clock::Clock;
 use crate::config::{ChannelConfig, Transport};
-use crate::outbox::Unsubscriber;
+use crate::outbox::{Unsubscriber, Webhook};
 
 /// A way out.
 pub(super) enum Exit {
@@ -48,6 +48,7 @@ impl Builder {
     pub fn ready(mut self) -> Result<Builder> {
         self.channels = Some(self.make_channels()?);
         self.unsubscriber = Some(self.make_unsubscriber()?);
+        self.make_webhooks()?;
         if let Some(trace) = &self.trace {
             for (name, secret) in &trace.headers {
                 let header = || format!("the header {name} of [trace]");
@@ -64,6 +65,19 @@ impl Builder {
         }
         let exits = self.exits.iter();
         exits.map(|exit| exit.channel(&self.clock)).collect()
+    }
+
+    /// Who is told of alerts.
+    pub(super) fn make_webhooks(&self) -> Result<Vec<Webhook>> {
+        let made = self.webhooks.iter().map(|webhook| {
+            let http = Http::new(&webhook.request, Arc::clone(&self.clock))
+                .with_context(|| format!("the webhook {}", webhook.name))?;
+            Ok(Webhook {
+                name: webhook.name.clone(),
+                http: Arc::new(http),
+            })
+        });
+        made.collect()
     }
 
     fn make_unsubscriber(&self) -> Result<Option<Unsubscriber>> {

@@ -111,6 +111,7 @@ impl Promoflow {
                 tracer: tracer.clone(),
                 drain: self.parts.drain,
                 unsubscriber: self.unsubscriber()?.cloned(),
+                webhooks: self.parts.make_webhooks()?,
             })?)),
             false => None,
         };

@@ -3,7 +3,8 @@
 //! It looks every second (and once more as its process ends) at the lanes that were claimed from since, and every minute, or when the
 //! pool was changed, at all of them. To judge a lane it reads no more codes than its thresholds
 //! say. A crossing is stored before its event is sent, and the event's id comes from the crossing:
-//! wherever a process dies, the next one sends what was not told, and it is accepted once.
+//! wherever a process dies, the next one sends what was not told, and it is accepted once. What the
+//! webhooks get is stored with the word that it was accepted.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,10 +15,11 @@ use std::time::{Duration, Instant};
 use super::bell::Bell;
 use super::engine::{SendError, Shared};
 use super::worker::Task;
-use crate::alert::{Alert, Kind, Level, Rule, Rules, Subject, params};
+use crate::alert::{self, Alert, Kind, Level, Rule, Rules, Subject, params};
 use crate::clock::Timestamp;
+use crate::event::Event;
 use crate::pool::{Lane, Rates};
-use crate::store::{ClaimId, Result, Store};
+use crate::store::{ClaimId, NewNotice, Result, Store};
 
 /// How often the watch looks at what was claimed.
 const LOOK: Duration = Duration::from_secs(1);
@@ -186,7 +188,7 @@ impl Watch {
                     at: now,
                     subject: subject.clone(),
                 };
-                store.put_alert(&alert)?;
+                store.put_alert(&alert, &[])?;
                 alerts.insert(subject, alert);
             }
         }
@@ -209,13 +211,15 @@ impl Watch {
     /// next look sends it again.
     fn tell(&self, shared: &Arc<Shared>, alert: &mut Alert) -> Result<()> {
         let event = match alert.event(&self.installation).checked() {
-            Ok(event) => Box::new(event),
+            Ok(event) => event,
             Err(error) => {
                 tracing::error!("an alert cannot be told: {error}");
                 alert.told = true;
-                return shared.parts.store.put_alert(alert);
+                return shared.parts.store.put_alert(alert, &[]);
             }
         };
+        let mut notices = self.notices(alert, &event);
+        let event = Box::new(event);
         let (answer, answered) = channel();
         let answer = Box::new(move |receipt| {
             let _gone = answer.send(receipt);
@@ -227,6 +231,7 @@ impl Watch {
             Ok(Err(SendError::Conflict(id))) => {
                 tracing::error!("another event has the id of an alert, {id}");
                 alert.crossing += 1;
+                notices.clear();
             }
             Ok(Err(error)) => {
                 tracing::error!("an alert was not told yet: {error}");
@@ -234,6 +239,18 @@ impl Watch {
             }
             Err(_) => return Ok(()),
         }
-        shared.parts.store.put_alert(alert)
+        shared.parts.store.put_alert(alert, &notices)
+    }
+
+    /// The event of a crossing for each webhook that is to be told.
+    fn notices(&self, alert: &Alert, event: &Event) -> Vec<NewNotice> {
+        let Subject { kind, lane, .. } = &alert.subject;
+        let rule = self.rules.of(lane).find(|rule| rule.kind == *kind);
+        let webhooks = rule.map(|rule| rule.webhooks.iter());
+        let notice = |webhook: &String| NewNotice {
+            webhook: webhook.clone(),
+            event: alert::body(event).to_string(),
+        };
+        webhooks.into_iter().flatten().map(notice).collect()
     }
 }

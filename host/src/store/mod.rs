@@ -260,8 +260,26 @@ pub trait Store: ContactStore + Send + Sync {
     /// Every alert that was ever raised.
     fn alerts(&self) -> Result<Vec<Alert>>;
 
-    /// Stores an alert in the place of the one before about the same.
-    fn put_alert(&self, alert: &Alert) -> Result<()>;
+    /// Stores an alert in the place of the one before about the same, and with it the notices of
+    /// its event.
+    fn put_alert(&self, alert: &Alert, notices: &[NewNotice]) -> Result<()>;
+
+    /// Notices for a webhook that may be tried at `now`, the longest due first.
+    fn due_notices(&self, webhook: &str, now: Timestamp, limit: usize) -> Result<Vec<Notice>>;
+
+    /// An attempt to deliver a notice begins; false where it is not to be tried any more.
+    fn begin_notice(&self, id: NoticeId) -> Result<bool>;
+
+    /// An attempt to deliver a notice has ended.
+    fn end_notice(&self, id: NoticeId, end: &NoticeEnd) -> Result<()>;
+
+    /// The notices before that one, the newest first.
+    fn notices(
+        &self,
+        state: Option<DeliveryState>,
+        before: Option<NoticeId>,
+        limit: usize,
+    ) -> Result<Vec<Notice>>;
 
     /// The last claim; 0 where there is none.
     fn last_claim(&self) -> Result<ClaimId>;

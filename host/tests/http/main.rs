@@ -6,3 +6,4 @@ mod examples;
 mod requests;
 mod server;
 mod shop;
+mod webhooks;

@@ -1,4 +1,4 @@
-//! `http`: letters of some kinds through a provider over HTTP, or to a webhook.
+//! `http`: letters of some kinds through a provider over HTTP, and alerts to webhooks.
 //!
 //! A letter becomes one request, as the configuration's templates say ([`request`]), under an
 //! identity that is the same in every attempt, signed where there are secrets for it ([`sign`]). What
@@ -12,7 +12,7 @@ mod sign;
 
 use std::sync::Arc;
 
-use reqwest::blocking::{Client, Response};
+use reqwest::blocking::{Client, Request, Response};
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 
 use self::judge::{Heard, Judgement};
@@ -50,6 +50,32 @@ impl Http {
             clock,
             config,
         })
+    }
+
+    /// Tells the event of an alert, as JSON, to a webhook: under an identity that is the same in
+    /// every attempt.
+    pub fn tell(&self, id: &str, event: &str) -> Handover {
+        let value = serde_json::from_str(event).unwrap_or_default();
+        let values = self.values_of_event(id, &value);
+        self.hand_over(self.request(id, &values, event))
+    }
+
+    fn hand_over(&self, request: Result<Request, Unmade>) -> Handover {
+        let request = match request {
+            Ok(request) => request,
+            Err(Unmade::Letter(error)) => return Handover::Refused { error },
+            Err(Unmade::Configuration(error)) => {
+                self.complain(&error);
+                return Handover::Later { error, after: None };
+            }
+        };
+        match self.client.execute(request) {
+            Ok(response) => self.judge(response),
+            Err(error) => Handover::Later {
+                error: client::told(&error),
+                after: None,
+            },
+        }
     }
 
     fn judge(&self, mut response: Response) -> Handover {
@@ -104,20 +130,8 @@ impl Channel for Http {
     }
 
     fn deliver(&self, letter: &Letter<'_>) -> Handover {
-        let request = match self.request(letter) {
-            Ok(request) => request,
-            Err(Unmade::Letter(error)) => return Handover::Refused { error },
-            Err(Unmade::Configuration(error)) => {
-                self.complain(&error);
-                return Handover::Later { error, after: None };
-            }
-        };
-        match self.client.execute(request) {
-            Ok(response) => self.judge(response),
-            Err(error) => Handover::Later {
-                error: client::told(&error),
-                after: None,
-            },
-        }
+        let id = format!("{}-{}", letter.installation, letter.id);
+        let values = self.values_of_letter(&id, letter);
+        self.hand_over(self.request(&id, &values, ""))
     }
 }

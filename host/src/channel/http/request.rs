@@ -6,10 +6,24 @@ use promoflow_velocity::{Context, Error, Escape};
 use reqwest::blocking::Request;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
+use serde_json::Value;
 
 use super::Http;
+use crate::alert::sentence;
 use crate::channel::Letter;
 use crate::config::{self, Body};
+
+/// The parameters of an alert's event.
+const VALUES: [&str; 8] = [
+    "count",
+    "daysLeft",
+    "discount",
+    "kind",
+    "level",
+    "threshold",
+    "type",
+    "withinDays",
+];
 
 /// Why there is no request.
 pub(super) enum Unmade {
@@ -28,33 +42,37 @@ fn unrendered(part: &str, error: &Error) -> Unmade {
 }
 
 impl Http {
-    /// The request of a letter.
-    pub(super) fn request(&self, letter: &Letter<'_>) -> Result<Request, Unmade> {
+    /// The request that is made from these values, under an identity. `event` is the body where
+    /// the configuration says nothing else.
+    pub(super) fn request(
+        &self,
+        id: &str,
+        values: &Context,
+        event: &str,
+    ) -> Result<Request, Unmade> {
         let config = &self.config;
-        let id = format!("{}-{}", letter.installation, letter.id);
-        let values = self.values(letter, &id);
         let method = match config.method {
             config::Method::Get => Method::GET,
             config::Method::Post => Method::POST,
             config::Method::Put => Method::PUT,
             config::Method::Patch => Method::PATCH,
         };
-        let mut request = Request::new(method, self.url(&values)?);
-        let body = self.body(&values)?;
+        let mut request = Request::new(method, self.url(values)?);
+        let body = self.body(values, event)?;
         let headers = request.headers_mut();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         match config.body {
             Body::None => None,
-            Body::Json(_) => Some("application/json"),
+            Body::Json(_) | Body::Event => Some("application/json"),
             Body::Form(_) => Some("application/x-www-form-urlencoded"),
         }
         .map(|kind| headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind)));
-        self.headers(&values, headers)?;
-        set(headers, config.idempotency_header.clone(), &id)?;
+        self.headers(values, headers)?;
+        set(headers, config.idempotency_header.clone(), id)?;
         let seconds = self.clock.now().0 / 1000;
-        if let Some(signature) = self.signer.sign(&id, seconds, &body) {
+        if let Some(signature) = self.signer.sign(id, seconds, &body) {
             let names = ["webhook-id", "webhook-timestamp", "webhook-signature"];
-            let signed = [id, seconds.to_string(), signature];
+            let signed = [id.to_owned(), seconds.to_string(), signature];
             for (name, value) in names.into_iter().zip(signed) {
                 set(headers, HeaderName::from_static(name), &value)?;
             }
@@ -65,19 +83,35 @@ impl Http {
         Ok(request)
     }
 
-    /// What templates read. A value that the letter does not have is empty.
-    fn values(&self, letter: &Letter<'_>, id: &str) -> Context {
+    /// What every template reads: the configuration's secrets, and the identity.
+    fn values(&self, id: &str) -> Context {
+        let secrets = self.secrets.iter();
+        secrets.fold(
+            Context::new().with("delivery", id),
+            |values, (name, secret)| values.with(name, secret.as_str()),
+        )
+    }
+
+    /// What templates read of the event of an alert. A value that it does not have is empty.
+    pub(super) fn values_of_event(&self, id: &str, event: &Value) -> Context {
+        let mut values = self.values(id);
+        for name in VALUES {
+            values.set(name, text(&event["params"][name]));
+        }
+        let sentence = event["params"].as_object().map(sentence);
+        values
+            .with("event", text(&event["eventTypeKey"]))
+            .with("text", sentence.unwrap_or_default())
+    }
+
+    /// What templates read of a letter. A value that it does not have is empty.
+    pub(super) fn values_of_letter(&self, id: &str, letter: &Letter<'_>) -> Context {
         let content = letter.content;
         let or_empty = |text: &Option<String>| text.clone().unwrap_or_default();
-        let secrets = self.secrets.iter();
-        let values = secrets.fold(Context::new(), |values, (name, secret)| {
-            values.with(name, secret.as_str())
-        });
-        values
+        self.values(id)
             .with("address", letter.address)
             .with("button", or_empty(&content.button))
             .with("channel", letter.kind.name())
-            .with("delivery", id)
             .with("from", or_empty(&content.from))
             .with("html", or_empty(&content.html))
             .with("image", or_empty(&content.image))
@@ -121,9 +155,10 @@ impl Http {
         Ok(())
     }
 
-    fn body(&self, values: &Context) -> Result<Vec<u8>, Unmade> {
+    fn body(&self, values: &Context, event: &str) -> Result<Vec<u8>, Unmade> {
         match &self.config.body {
             Body::None => Ok(Vec::new()),
+            Body::Event => Ok(event.as_bytes().to_vec()),
             Body::Json(json) => {
                 let json = json
                     .render(values)
@@ -143,6 +178,10 @@ impl Http {
             }
         }
     }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
 }
 
 /// Sets a header. A value with line breaks would become another header.

@@ -39,6 +39,10 @@ row_id!(
     DeliveryId
 );
 row_id!(
+    /// The event of an alert on its way to a webhook.
+    NoticeId
+);
+row_id!(
     /// A stored version of a workflow.
     WorkflowRow
 );

@@ -21,6 +21,7 @@ mod history;
 mod keys;
 mod lanes;
 mod layouts;
+mod notices;
 mod orders;
 mod release;
 mod restore;
@@ -588,8 +589,34 @@ impl Store for SqliteStore {
         self.read(alerts::all)
     }
 
-    fn put_alert(&self, alert: &Alert) -> Result<()> {
-        self.write(|connection, _| alerts::put(connection, alert))
+    fn put_alert(&self, alert: &Alert, notices: &[NewNotice]) -> Result<()> {
+        self.write(|connection, _| {
+            for notice in notices {
+                notices::put(connection, notice, alert.at)?;
+            }
+            alerts::put(connection, alert)
+        })
+    }
+
+    fn due_notices(&self, webhook: &str, now: Timestamp, limit: usize) -> Result<Vec<Notice>> {
+        self.read(|connection| notices::due(connection, webhook, now, limit))
+    }
+
+    fn begin_notice(&self, id: NoticeId) -> Result<bool> {
+        self.write(|connection, _| notices::begin(connection, id))
+    }
+
+    fn end_notice(&self, id: NoticeId, end: &NoticeEnd) -> Result<()> {
+        self.write(|connection, _| notices::end(connection, id, end))
+    }
+
+    fn notices(
+        &self,
+        state: Option<DeliveryState>,
+        before: Option<NoticeId>,
+        limit: usize,
+    ) -> Result<Vec<Notice>> {
+        self.read(|connection| notices::list(connection, state, before, limit))
     }
 
     fn last_claim(&self) -> Result<ClaimId> {

@@ -1,0 +1,63 @@
+//! What webhooks are told: the event as it is, and as a sentence for people.
+
+use serde_json::{Map, Value, json};
+
+use crate::event::Event;
+
+/// The event of an alert as JSON, in the shape in which events are sent.
+pub fn body(event: &Event) -> Value {
+    json!({
+        "id": event.id,
+        "eventTypeKey": event.event_type,
+        "keyValue": event.key,
+        "params": event.params,
+    })
+}
+
+/// What the parameters of an alert's event say, for people.
+pub fn sentence(params: &Map<String, Value>) -> String {
+    let of = |name: &str| params.get(name).and_then(Value::as_str).unwrap_or_default();
+    let codes = format!("promo codes of {} with {} %", of("type"), of("discount"));
+    let (level, count, threshold) = (of("level"), of("count"), of("threshold"));
+    match of("kind") {
+        "runs-dry" => format!(
+            "{level}: {codes} last for {} more days ({level} at {threshold}); {count} are left",
+            of("daysLeft")
+        ),
+        "expiring" => format!(
+            "{level}: {count} {codes} expire unused within {} days ({level} at {threshold})",
+            of("withinDays")
+        ),
+        _ => format!("{level}: {count} {codes} are left ({level} at {threshold})"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alert_is_a_sentence() {
+        let params = |more: Value| {
+            let mut params = json!({ "level": "alarm", "type": "spring", "discount": "10",
+                                     "threshold": "2", "count": "9" });
+            let (Some(params), Value::Object(more)) = (params.as_object_mut(), more) else {
+                panic!("objects")
+            };
+            params.extend(more);
+            sentence(params)
+        };
+        assert_eq!(
+            params(json!({ "kind": "left" })),
+            "alarm: 9 promo codes of spring with 10 % are left (alarm at 2)"
+        );
+        assert_eq!(
+            params(json!({ "kind": "runs-dry", "daysLeft": "1.5" })),
+            "alarm: promo codes of spring with 10 % last for 1.5 more days (alarm at 2); 9 are left"
+        );
+        assert_eq!(
+            params(json!({ "kind": "expiring", "withinDays": "14" })),
+            "alarm: 9 promo codes of spring with 10 % expire unused within 14 days (alarm at 2)"
+        );
+    }
+}

@@ -1,0 +1,309 @@
+//! Alerts at webhooks.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::server::{Request, Server, root};
+
+/// The secret that the server knows as `new`.
+const SECRET: &str = "whsec_bm5ubm5ubm5ubm5ubm5ubm5ubm5ubm5u";
+
+const WORKFLOW: &str = "
+workflow: taking
+start: { event: take }
+steps:
+  - { id: code, block: get-promocode, with: { type: birthday, discount: 10, days: 0 } }
+";
+
+/// A shop that watches its pool.
+struct Shop(TempDir);
+
+impl Shop {
+    fn new(config: &str, codes: u32) -> Shop {
+        let shop = Shop(tempfile::tempdir().unwrap());
+        std::fs::write(shop.path("promoflow.toml"), config).unwrap();
+        std::fs::write(shop.path("workflow.yaml"), WORKFLOW).unwrap();
+        shop.done(&["workflow", "apply", "workflow.yaml"]);
+        shop.codes(0, codes);
+        shop
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn codes(&self, from: u32, to: u32) {
+        let rows = (from..to).map(|n| format!("B-{n},2999-12-31,10,birthday\n"));
+        let csv = "code,expirationDate,discount,type\n".to_owned() + &rows.collect::<String>();
+        std::fs::write(self.path("codes.csv"), csv).unwrap();
+        self.done(&["codes", "import", "codes.csv"]);
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_promoflow"));
+        command.args(args).arg("--json").current_dir(self.0.path());
+        command
+            .env("WEBHOOK_SECRET", SECRET)
+            .env("CHAT_TOKEN", "T/1");
+        for name in ["PROMOFLOW_DB", "PROMOFLOW_CONFIG", "PROMOFLOW_BLOCKS"] {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    fn done(&self, args: &[&str]) -> Vec<Value> {
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = self.command(args).output().unwrap();
+        let error = String::from_utf8_lossy(&stderr);
+        assert!(status.success(), "{args:?}: {error}");
+        assert!(!error.contains(SECRET) && !error.contains("T/1"), "{error}");
+        let lines = String::from_utf8(stdout).unwrap();
+        lines
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    /// One code is taken.
+    fn take(&self, key: &str) {
+        self.done(&["event", "send", "--type", "take", "--key", key]);
+    }
+
+    fn notices(&self) -> Vec<Value> {
+        self.done(&["alert", "notices"])
+    }
+}
+
+/// The requests that the server has taken until now.
+fn requests(server: &mut Server) -> Vec<Request> {
+    let mut mark = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+    let head = b"POST /mark HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    mark.write_all(head).unwrap();
+    mark.read_to_end(&mut Vec::new()).unwrap();
+    let all = std::iter::repeat_with(|| server.request());
+    all.take_while(|request| request.path() != "/mark")
+        .collect()
+}
+
+/// The configuration of the guide, whose servers are this one.
+fn guide(server: &Server) -> String {
+    let guide = std::fs::read_to_string(root().join("docs/alerts.md")).unwrap();
+    let section = guide.split("## At a webhook").nth(1).unwrap();
+    let config = section.split("```toml\n").nth(1).unwrap();
+    let config = config.split("```").next().unwrap();
+    let here = format!("http://127.0.0.1:{}", server.port);
+    let config = config.replace("https://hooks.example.com", &here);
+    let config = config.replace("https://chat.example.com", &here);
+    assert_eq!(config.matches(&here).count(), 2, "{config}");
+    config
+}
+
+#[test]
+fn an_alert_reaches_the_webhooks_of_the_guide_once_a_crossing() {
+    let mut server = Server::start();
+    let shop = Shop::new(&guide(&server), 501);
+    assert_eq!(shop.done(&["config", "check"])[0]["webhooks"], 2);
+    shop.take("ann");
+    let mut told = requests(&mut server);
+    told.sort_by_key(|request| request.path().to_owned());
+    let [chat, ops] = &told[..] else {
+        panic!("{} requests", told.len())
+    };
+    assert_eq!(chat.path(), "/hooks/T%2F1");
+    let text = "warning: 500 promo codes of birthday with 10 % are left (warning at 500)";
+    assert_eq!(chat.json(), json!({ "text": text }));
+    assert_eq!(ops.path(), "/pool");
+    assert_eq!(ops.0["verifiedBy"], json!(["new"]));
+    assert_eq!(ops.header("content-type"), Some("application/json"));
+    let identity = ops.header("idempotency-key").unwrap();
+    assert_eq!(ops.header("webhook-id"), Some(identity));
+    assert_ne!(chat.header("idempotency-key"), Some(identity));
+    let event = ops.json();
+    assert_eq!(event["eventTypeKey"], "alertSettingsWarningTriggerEvent");
+    assert_eq!(event["keyValue"], "birthday 10");
+    let params = json!({ "kind": "left", "level": "warning", "type": "birthday", "discount": "10",
+                         "threshold": "500", "count": "500" });
+    assert_eq!(event["params"], params);
+    for notice in shop.notices() {
+        assert_eq!(
+            (&notice["state"], &notice["attempts"]),
+            (&json!("delivered"), &json!(1))
+        );
+        assert_eq!(notice["event"], event);
+    }
+    // It stays below: nothing more is told, until it is clear of the threshold and crosses again.
+    shop.take("bob");
+    shop.codes(501, 560);
+    shop.done(&["codes", "retire", "B-559"]);
+    shop.take("eve");
+    assert_eq!(requests(&mut server).len(), 0);
+    let many: Vec<String> = (490..558).map(|n| format!("B-{n}")).collect();
+    let mut retire = vec!["codes", "retire"];
+    retire.extend(many.iter().map(String::as_str));
+    shop.done(&retire);
+    shop.take("joe");
+    let again = requests(&mut server);
+    assert_eq!(again.len(), 2, "told anew");
+    assert!(
+        again
+            .iter()
+            .all(|one| one.header("idempotency-key") != Some(identity))
+    );
+}
+
+fn one_webhook(server: &Server, path: &str) -> String {
+    let port = server.port;
+    format!(
+        "[[alert]]\nwarning = 2\nalarm = 1\nwebhook = \"ops\"\n\
+         [webhook.ops]\nurl = \"http://127.0.0.1:{port}/{path}\"\n"
+    )
+}
+
+#[test]
+fn a_webhook_that_does_not_take_it_is_told_again_under_the_same_identity() {
+    let mut server = Server::start();
+    // A server error, a lost answer, one that says that there is nobody: all are tried again.
+    for path in ["down", "drop", "never"] {
+        let shop = Shop::new(&one_webhook(&server, path), 3);
+        shop.take("ann");
+        let notice = &shop.notices()[0];
+        assert_eq!(
+            (&notice["state"], &notice["attempts"]),
+            (&json!("pending"), &json!(1)),
+            "{path}"
+        );
+        assert!(
+            notice["error"].is_string() && notice["due"].is_string(),
+            "{notice}"
+        );
+        let tried = |times: u32| {
+            for _ in 0..400 {
+                shop.done(&["work", "--until-idle"]);
+                if shop.notices()[0]["attempts"] == times {
+                    return;
+                }
+                std::thread::sleep(std::time::Duration::from_millis(50));
+            }
+            panic!("{path}: it is not tried again");
+        };
+        tried(2);
+        let state = if path == "never" {
+            "pending"
+        } else {
+            "delivered"
+        };
+        assert_eq!(shop.notices()[0]["state"], state, "{path}");
+        let told = requests(&mut server);
+        assert_eq!(told.len(), 2, "{path}");
+        let identity = |n: usize| told[n].header("idempotency-key").unwrap();
+        assert_eq!(identity(0), identity(1), "{path}");
+        assert_eq!(told[0].json(), told[1].json(), "{path}");
+    }
+}
+
+/// P2 and P3, for notices: wherever a process dies, each crossing becomes one notice, and its
+/// attempt is stored before it is made.
+#[cfg(unix)]
+#[test]
+fn p3_a_crossing_becomes_one_notice_wherever_processes_die() {
+    let mut server = Server::start();
+    let shop = Shop::new(&one_webhook(&server, "pool"), 3);
+    let before = std::fs::read(shop.path("promoflow.db")).unwrap();
+    let mut kills = 0;
+    for point in [
+        "before-commit",
+        "after-commit",
+        "after-attempt-start",
+        "after-delivery",
+    ] {
+        for time in 1..=3 {
+            for behind in ["-wal", "-shm"] {
+                let _gone = std::fs::remove_file(shop.path(&format!("promoflow.db{behind}")));
+            }
+            std::fs::write(shop.path("promoflow.db"), &before).unwrap();
+            let killed = shop
+                .command(&[
+                    "event", "send", "--type", "take", "--key", "ann", "--id", "1",
+                ])
+                .env("PROMOFLOW_FAILPOINT", format!("{point}:{time}"))
+                .output()
+                .unwrap();
+            let dead = killed.status.code().is_none();
+            kills += u32::from(dead);
+            let told_before = requests(&mut server).len();
+            let all = format!("{point}:{time}, {told_before} before");
+            if dead && point == "after-attempt-start" {
+                assert_eq!(told_before, 0, "{all}");
+                assert_eq!(
+                    shop.notices()[0]["attempts"],
+                    1,
+                    "{all}: it was not stored first"
+                );
+            }
+            shop.done(&[
+                "event", "send", "--type", "take", "--key", "ann", "--id", "1",
+            ]);
+            let notices = shop.notices();
+            assert_eq!(notices.len(), 1, "{all}");
+            assert_eq!(notices[0]["state"], "delivered", "{all}");
+            // It may be told twice after an answer that nobody stored, and under one identity.
+            let told = told_before + requests(&mut server).len();
+            let twice = dead && point == "after-delivery";
+            assert_eq!(told, 1 + usize::from(twice), "{all}");
+            audited(&shop);
+        }
+    }
+    assert!(kills >= 6, "{kills} processes were killed");
+}
+
+fn audited(shop: &Shop) {
+    let holds = |one: &Value| one["holds"] == true;
+    assert!(
+        shop.done(&["audit"]).iter().all(holds),
+        "{}",
+        Path::new("audit").display()
+    );
+}
+
+#[test]
+fn odd_webhooks_are_told_with_their_place() {
+    let server = Server::start();
+    let shop = Shop::new(&one_webhook(&server, "pool"), 1);
+    for (config, wanted) in [
+        (
+            "[[alert]]\nwebhook = \"osp\"\n[webhook.ops]\nurl = \"https://a.example/\"\n",
+            "promoflow.toml:1:1: no webhook is called `osp`; did you mean `ops`?",
+        ),
+        (
+            "[webhook.ops]\nurl = \"https://a.example/\"\ntakes = [\"sms\"]\n",
+            "promoflow.toml:3:1: unknown key `takes`",
+        ),
+        (
+            "[webhook.ops]\nurl = \"https://a.example/$address\"\n",
+            "promoflow.toml:2:26: unknown variable `address`",
+        ),
+        (
+            "[webhook.ops]\nurl = \"http://a.example/\"\n",
+            "expected https://",
+        ),
+        ("[webhook.ops]\n", "missing field `url`"),
+        (
+            "[webhook.\"a b\"]\nurl = \"https://a.example/\"\n",
+            "needs a name of letters",
+        ),
+    ] {
+        std::fs::write(shop.path("promoflow.toml"), config).unwrap();
+        let output = shop.command(&["config", "check"]).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{config}: {error}");
+        assert!(error.contains(wanted), "{config}: {error}");
+    }
+}
