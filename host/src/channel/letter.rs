@@ -13,7 +13,7 @@ pub struct Letter<'l> {
     pub kind: ChannelKind,
     /// To whom.
     pub address: &'l str,
-    /// Where whoever gets it unsubscribes with one request; of emails.
+    /// Where whoever gets it unsubscribes with one request, where that is configured.
     pub unsubscribe: Option<&'l str>,
     /// What.
     pub content: &'l Content,

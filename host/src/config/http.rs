@@ -19,7 +19,7 @@ use crate::document::shown;
 use crate::message::{ChannelKind, UnknownChannel};
 
 /// The values of a letter that templates read.
-pub(super) const VARIABLES: [&str; 14] = [
+pub(super) const VARIABLES: [&str; 15] = [
     "address",
     "button",
     "channel",
@@ -34,6 +34,7 @@ pub(super) const VARIABLES: [&str; 14] = [
     "subject",
     "text",
     "title",
+    "unsubscribe",
 ];
 
 /// The values of the event of an alert that templates read.

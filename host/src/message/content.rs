@@ -42,4 +42,8 @@ pub struct Content {
     /// The language that it was made in, a BCP 47 tag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
+    /// What stands in the other parts for the address at which the contact unsubscribes, until the
+    /// letter leaves; `None`: nothing does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsubscribe: Option<String>,
 }

@@ -12,12 +12,14 @@ mod hours;
 mod language;
 mod lines;
 mod mailbox;
+mod markup;
 mod parse;
 mod preheader;
 mod reads;
 mod render;
 mod tags;
 mod templates;
+mod unsubscribe;
 mod values;
 mod web_address;
 
@@ -34,6 +36,7 @@ pub use parse::parse;
 pub use reads::{Read, place};
 pub use render::{Chosen, Prepared, RenderError};
 pub use tags::CodeTag;
+pub use unsubscribe::TAG as UNSUBSCRIBE_TAG;
 pub use values::{Values, check_part, check_template, depends_on_data, render_constant};
 
 /// The JSON Schema of a message file, for editors.

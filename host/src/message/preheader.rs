@@ -1,23 +1,17 @@
 //! The preheader: a line that mail programs show beside the subject.
 
+use super::markup::escaped;
+
 /// Where the visible part of a document begins.
 const BODY: &str = "<body";
 
 /// Puts the line, hidden, at the beginning of what an HTML document shows. It is a stranger's text
 /// like every other, so it is escaped.
 pub(super) fn put(html: String, preheader: &str) -> String {
-    let mut escaped = String::with_capacity(preheader.len());
-    for c in preheader.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            other => escaped.push(other),
-        }
-    }
-    let hidden =
-        format!("<div style=\"display:none;max-height:0;overflow:hidden\">{escaped}</div>");
+    let hidden = format!(
+        "<div style=\"display:none;max-height:0;overflow:hidden\">{}</div>",
+        escaped(preheader)
+    );
     let at = body_begins(&html).unwrap_or(0);
     let (before, after) = html.split_at(at);
     format!("{before}{hidden}{after}")

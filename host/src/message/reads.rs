@@ -73,6 +73,26 @@ impl Message {
         codes
     }
 
+    /// Where it first prints the address at which its contact unsubscribes.
+    pub fn unsubscribes(&self) -> Option<Read> {
+        let mut first = None;
+        self.each_template(&mut |part, language, source| {
+            let Ok(template) = tags::parse(source) else {
+                return;
+            };
+            if let (None, Some(tag)) = (&first, tags::unsubscribe(&template)) {
+                first = Some(Read {
+                    name: tag.key.clone(),
+                    part,
+                    language: language.map(str::to_owned),
+                    line: tag.line,
+                    column: tag.column,
+                });
+            }
+        });
+        first
+    }
+
     fn each_template<'m>(&'m self, each: &mut dyn FnMut(&'static str, Option<&'m str>, &'m str)) {
         for (part, source) in self.parts.each() {
             each(part, None, source);

@@ -121,7 +121,7 @@ impl Prepared {
     }
 
     /// What a contact would get, in that language or the one that the values prefer. No code is
-    /// taken: where one would stand, its tag does.
+    /// taken: where one would stand, its tag does, and so where the contact would unsubscribe.
     pub fn preview(
         &self,
         mut values: Values,
@@ -134,7 +134,7 @@ impl Prepared {
         let codes = chosen.codes().iter();
         let codes = codes.map(|tag| (tag.selector.clone(), format!("%{tag}%")));
         values.set_codes(codes.collect());
-        chosen.render(&values)
+        Ok(chosen.render(&values)?.shown())
     }
 }
 
@@ -316,6 +316,49 @@ mod tests {
         let error = button(data).unwrap_err();
         assert_eq!(error.part, "link");
         assert!(error.why.contains("is no address"), "{error}");
+    }
+
+    const AT: &str = "https://shop.example/?u=7.x&v=\"1\"";
+
+    #[test]
+    fn the_address_to_unsubscribe_at_comes_in_when_the_letter_leaves() {
+        let message = json!({
+            "id": "m", "channel": "email", "from": "shop@example.com",
+            "subject": "%unsubscribe%", "text": "$name: %UNSUBSCRIBE%",
+            "html": "<a href=\"%UNSUBSCRIBE%\">$name</a>",
+            "headers": [["X-Out", "<%UNSUBSCRIBE%>"]]
+        });
+        let message = Prepared::new(serde_json::from_value(message).unwrap()).unwrap();
+        // Nothing that values bring is taken for it.
+        let name = "%UNSUBSCRIBE% https://unsubscribe.invalid/0";
+        let made = message.render(&values(json!({ "name": name }))).unwrap();
+        let again = message.render(&values(json!({ "name": name }))).unwrap();
+        assert_ne!(made.text, again.text);
+        let stored: Content = serde_json::from_value(serde_json::to_value(&made).unwrap()).unwrap();
+        let leaves = stored.unsubscribing_at(AT);
+        assert_eq!(leaves.subject.as_deref(), Some(AT));
+        assert_eq!(leaves.text.unwrap(), format!("{name}: {AT}"));
+        assert_eq!(leaves.headers[0].1, format!("<{AT}>"));
+        let href = "https://shop.example/?u=7.x&amp;v=&quot;1&quot;";
+        let html = format!("<a href=\"{href}\">{name}</a>");
+        assert_eq!(leaves.html.unwrap(), html);
+        assert_eq!(leaves.unsubscribe, None);
+        // People who look at it are not shown an address that is good for whoever has it.
+        assert_eq!(made.shown().text.unwrap(), format!("{name}: %UNSUBSCRIBE%"));
+        let preview = message.preview(values(json!({ "name": "Ann" })), None);
+        assert_eq!(preview.unwrap().text.unwrap(), "Ann: %UNSUBSCRIBE%");
+    }
+
+    #[test]
+    fn the_address_to_unsubscribe_at_stands_where_one_is_checked() {
+        let message = json!({
+            "id": "m", "channel": "viber", "text": "Hi", "button": "No more", "link": "%UNSUBSCRIBE%"
+        });
+        let message = Prepared::new(serde_json::from_value(message).unwrap()).unwrap();
+        let made = message.render(&values(json!({}))).unwrap();
+        assert_eq!(made.unsubscribing_at(AT).link.as_deref(), Some(AT));
+        let preview = message.preview(values(json!({})), None).unwrap();
+        assert_eq!(preview.link.as_deref(), Some("%UNSUBSCRIBE%"));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Merge tags: `%FIRSTNAME|friend%` stands for a value, `%PC_NewYear_1_7%` for a promo code.
+//! Merge tags: `%FIRSTNAME|friend%` stands for a value, `%PC_NewYear_1_7%` for a promo code, and
+//! `%UNSUBSCRIBE%` for an address.
 //!
 //! They are compiled into the templates of a message, so what values bring is never read as a tag.
 
@@ -6,6 +7,7 @@ use std::fmt;
 
 use promoflow_velocity::{Error, MergeTag, Template};
 
+use super::unsubscribe;
 use crate::document::{TemplateFault, shown};
 use crate::pool::{DEFAULT_TYPE, Lane, MAX_DISCOUNT, MAX_TYPE_CHARS, Selector};
 
@@ -46,14 +48,33 @@ pub(super) fn parse(source: &str) -> Result<Template, TemplateFault> {
             line: place(error.line),
             column: place(error.column),
         })?;
-    for tag in template.tags().iter().filter(|tag| is_code(&tag.key)) {
-        selector(&tag.key).map_err(|message| TemplateFault {
+    for tag in template.tags() {
+        check(tag).map_err(|message| TemplateFault {
             message,
             line: place(tag.line),
             column: place(tag.column),
         })?;
     }
     Ok(template)
+}
+
+fn check(tag: &MergeTag) -> Result<(), String> {
+    if is_code(&tag.key) {
+        selector(&tag.key)?;
+    }
+    if tag.key == unsubscribe::KEY && !tag.instead.trim().is_empty() {
+        return Err(format!(
+            "{} always has an address: write it without `|` and a text instead",
+            shown(unsubscribe::TAG)
+        ));
+    }
+    Ok(())
+}
+
+/// Where a template first prints the address at which the contact unsubscribes.
+pub(super) fn unsubscribe(template: &Template) -> Option<&MergeTag> {
+    let mut tags = template.tags().iter();
+    tags.find(|tag| tag.key == unsubscribe::KEY)
 }
 
 /// The codes that a template takes, each once.
@@ -237,6 +258,7 @@ mod tests {
             ("%PC_NewYear_1_100%", "the discount is a number"),
             ("%PC_NewYear_x_7%", "the days are a number"),
             ("%PC__1_7%", "the type has"),
+            ("%unsubscribe|here%", "write it without `|`"),
         ] {
             let fault = parse(&format!("a\n b {tag}")).unwrap_err();
             assert_eq!((fault.line, fault.column), (2, 4), "{tag}");

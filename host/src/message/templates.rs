@@ -5,7 +5,7 @@ use promoflow_velocity::{Escape, RenderOptions, Template};
 use super::mailbox::looks_like_mailbox;
 use super::tags::{self, CodeTag};
 use super::web_address::{self, Use};
-use super::{ChannelKind, Content, Parts, RenderError, Values, preheader};
+use super::{ChannelKind, Content, Parts, RenderError, Values, preheader, unsubscribe};
 use crate::document::shown;
 
 /// What a message says, as parsed templates.
@@ -23,6 +23,8 @@ pub(super) struct Templates {
     headers: Vec<(String, Template)>,
     /// The codes that they take, each once.
     codes: Vec<CodeTag>,
+    /// Whether one of them prints the address at which the contact unsubscribes.
+    unsubscribe: bool,
 }
 
 impl Templates {
@@ -33,12 +35,14 @@ impl Templates {
         headers: &[(String, String)],
     ) -> Result<Templates, RenderError> {
         let mut codes = Vec::new();
+        let mut unsubscribe = false;
         let mut parse = |part, source: &str| {
             let template =
                 tags::parse(source).map_err(|fault| RenderError::of(message, part, fault))?;
             for code in tags::codes(&template) {
                 tags::join(&mut codes, code);
             }
+            unsubscribe |= tags::unsubscribe(&template).is_some();
             Ok(template)
         };
         let mut part = |part, source: &Option<String>| {
@@ -58,12 +62,14 @@ impl Templates {
             button: part("button", &parts.button)?,
             headers: Vec::new(),
             codes: Vec::new(),
+            unsubscribe: false,
         };
         for (name, value) in headers {
             let value = parse("headers", value)?;
             templates.headers.push((name.clone(), value));
         }
         templates.codes = codes;
+        templates.unsubscribe = unsubscribe;
         Ok(templates)
     }
 
@@ -79,10 +85,15 @@ impl Templates {
         channel: ChannelKind,
         values: &Values,
     ) -> Result<Content, RenderError> {
+        let marker = self.unsubscribe.then(unsubscribe::marker).transpose();
+        let marker = marker.map_err(|error| {
+            RenderError::at_start(message, "text", format!("no randomness: {error}"))
+        })?;
         let rendering = Rendering {
             message,
             channel,
             values,
+            unsubscribe: marker.as_deref(),
         };
         let preheader = rendering.line("preheader", &self.preheader)?;
         let html = rendering.part("html", &self.html, Escape::Html)?;
@@ -106,6 +117,7 @@ impl Templates {
             link: rendering.address("link", &self.link, Use::Link)?,
             button: rendering.line("button", &self.button)?,
             headers: self.headers.iter().map(header).collect::<Result<_, _>>()?,
+            unsubscribe: marker.clone(),
             ..Content::default()
         })
     }
@@ -116,6 +128,8 @@ struct Rendering<'r> {
     message: &'r str,
     channel: ChannelKind,
     values: &'r Values,
+    /// What stands for the address at which the contact unsubscribes.
+    unsubscribe: Option<&'r str>,
 }
 
 impl Rendering<'_> {
@@ -130,7 +144,7 @@ impl Rendering<'_> {
             ..RenderOptions::default()
         };
         self.values
-            .render_with(template, &options)
+            .render_with(template, &options, self.unsubscribe)
             .map_err(|error| RenderError::new(self.message, part, error))
     }
 

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use promoflow_velocity::{Context, Error, Map, RenderOptions, Template, Value};
 use serde_json::{Map as JsonMap, Value as Json};
 
-use super::tags;
+use super::{tags, unsubscribe};
 use crate::document::TemplateFault;
 use crate::pool::Selector;
 
@@ -120,13 +120,17 @@ impl Values {
         template.render(&self.context)
     }
 
-    /// The same with options.
+    /// The same of a part of a message; `unsubscribe` is where its contact unsubscribes.
     pub(super) fn render_with(
         &self,
         template: &Template,
         options: &RenderOptions,
+        unsubscribe: Option<&str>,
     ) -> Result<String, Error> {
-        template.render_with_tags(&self.context, options, &|key| self.tag(key))
+        template.render_with_tags(&self.context, options, &|key| match unsubscribe {
+            Some(address) if key == unsubscribe::KEY => Some(address.to_owned()),
+            _ => self.tag(key),
+        })
     }
 }
 

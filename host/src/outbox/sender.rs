@@ -1,5 +1,6 @@
 //! A sender: hands letters of a lane over, one after another.
 
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -11,6 +12,7 @@ use crate::channel::{Handover, Letter};
 use crate::clock::Timestamp;
 use crate::failpoint::{self, Failpoint};
 use crate::mask;
+use crate::message::UNSUBSCRIBE_TAG;
 use crate::store::{AttemptEnd, AttemptOutcome, DueDelivery};
 use crate::trace::Happened;
 
@@ -63,13 +65,29 @@ fn attempt(lane: &Lane, around: &Around, delivery: &DueDelivery) -> AttemptOutco
     let id = format!("delivery-{}", delivery.id);
     let unsubscribe = around.unsubscriber.as_ref();
     let unsubscribe = unsubscribe.map(|one| one.url(&around.installation, delivery.id));
+    let content = &delivery.way.content;
+    let content = match (&content.unsubscribe, &unsubscribe) {
+        (None, _) => Cow::Borrowed(content),
+        (Some(_), Some(url)) => Cow::Owned(content.unsubscribing_at(url)),
+        // It waits for an operator, and does not leave without what its author promises.
+        (Some(_), None) => {
+            let message = &delivery.way.message;
+            let error = format!(
+                "the message {message} prints {UNSUBSCRIBE_TAG}, and the configuration has no \
+                 [unsubscribe]"
+            );
+            tracing::error!("a letter cannot leave: {error}");
+            let later = Handover::Later { error, after: None };
+            return outcome(delivery, later, now);
+        }
+    };
     let letter = Letter {
         unsubscribe: unsubscribe.as_deref(),
         id: &id,
         installation: &around.installation,
         kind: delivery.way.channel,
         address: &delivery.way.address,
-        content: &delivery.way.content,
+        content: &content,
     };
     // A channel that panics ends its attempt and not the lane. Whether it handed the letter over
     // is not known.

@@ -77,12 +77,11 @@ impl Promoflow {
         };
         // An address of nobody in the directory comes into it: it must not be written to again.
         let channel = delivery.channel.name();
-        let address = match AddressKind::of(delivery.channel) {
+        let mut row = match AddressKind::of(delivery.channel) {
             AddressKind::Email => json!({ "email": delivery.address }),
             AddressKind::Phone => json!({ "phone": delivery.address }),
-            _ => return Ok(false),
+            token => json!({ "tokens": { token.name(): delivery.address } }),
         };
-        let mut row = address;
         row["consent"] = json!({ channel: false });
         let rows = json!([row]).to_string();
         self.import_contacts(rows.as_bytes(), ContactOptions::default(), &mut |_| ())?;

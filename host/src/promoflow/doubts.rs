@@ -5,7 +5,7 @@ use anyhow::Result;
 
 use super::Promoflow;
 use crate::document::{Diagnostic, Diagnostics, shown};
-use crate::message::{self, Message, Read, beside};
+use crate::message::{self, Message, Read, UNSUBSCRIBE_TAG, beside};
 use crate::store::{Store, StoredWorkflow};
 use crate::workflow::{Doubt, Sending, Workflow, sendings};
 
@@ -23,6 +23,9 @@ impl Promoflow {
             source,
         };
         let workflows = self.store.workflows()?;
+        if self.parts.unsubscribe.is_none() {
+            messages.iter().for_each(|one| doubts.of_unsubscribe(one));
+        }
         // Blocks are compiled to know what they read: not for nothing.
         if !workflows.is_empty() {
             let known = self.known(&[])?;
@@ -75,6 +78,18 @@ impl Doubts<'_> {
             let name = shown(&reading.read.name);
             let warning = format!("it reads {name}, and in the workflow {id} {why}");
             self.warn(&message.id, &reading.read, warning, hint);
+        }
+    }
+
+    /// Nothing configured makes the address that a message prints.
+    fn of_unsubscribe(&mut self, message: &Message) {
+        if let Some(at) = message.unsubscribes() {
+            let warning = format!(
+                "it prints {UNSUBSCRIBE_TAG}, and the configuration has no [unsubscribe]: it is \
+                 held back until it has one"
+            );
+            let hint = "docs/configuration.md tells how to set it up";
+            self.warn(&message.id, &at, warning, hint.to_owned());
         }
     }
 

@@ -124,7 +124,8 @@ fn one(plan: Arc<Plan>, event: &Event, contacts: bool, around: &Surroundings) ->
             *beginning.visits.entry(step.step.clone()).or_default() += 1;
         }
         done.steps.extend(segment.steps);
-        done.deliveries.extend(segment.deliveries);
+        done.deliveries
+            .extend(segment.deliveries.into_iter().map(shown));
         match segment.end {
             SegmentEnd::Completed => return done,
             SegmentEnd::Failed { error } | SegmentEnd::Retry { error, .. } => {
@@ -145,6 +146,15 @@ fn one(plan: Arc<Plan>, event: &Event, contacts: bool, around: &Surroundings) ->
     }
     done.error = Some(format!("it goes on after {MOST_SEGMENTS} waits"));
     done
+}
+
+/// A delivery as people are shown it.
+fn shown(mut delivery: StagedDelivery) -> StagedDelivery {
+    delivery.content = delivery.content.shown();
+    for other in &mut delivery.others {
+        other.content = std::mem::take(&mut other.content).shown();
+    }
+    delivery
 }
 
 /// The codes that a segment would have left to its run.

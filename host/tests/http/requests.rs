@@ -24,6 +24,7 @@ fn a_value_stays_within_its_text_of_the_json_its_field_of_the_form_and_its_part_
         body = { text = "Hi! $text", image = "$html", parts = { title = "$subject" } }
         price = 1.5
         silent = true
+        off = "$unsubscribe"
         empty = ""
         "#,
     );
@@ -39,6 +40,7 @@ fn a_value_stays_within_its_text_of_the_json_its_field_of_the_form_and_its_part_
             "body": { "text": format!("Hi! {NASTY}") },
             "price": 1.5,
             "silent": true,
+            "off": "https://shop.example/u/1.x",
             "empty": "",
         })
     );

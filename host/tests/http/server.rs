@@ -106,7 +106,7 @@ pub(crate) fn deliver(channel: &Http, number: u32, address: &str, text: &str) ->
     };
     let id = format!("delivery-{number}");
     channel.deliver(&Letter {
-        unsubscribe: None,
+        unsubscribe: Some("https://shop.example/u/1.x"),
         id: &id,
         installation: "0123456789abcdef",
         kind: ChannelKind::Telegram,

@@ -77,6 +77,125 @@ fn a_letter_carries_the_way_to_unsubscribe_and_one_request_is_enough() {
     shop.audited();
 }
 
+const PRINTS: &str = "
+message: mail
+channel: email
+subject: A code
+text: \"$!data.get('promocode'), no more: %UNSUBSCRIBE%\"
+html: '<a href=\"%UNSUBSCRIBE%\">No more</a>'
+";
+
+/// The text and the HTML of the only letter, without the marks of their encoding.
+fn body(shop: &Shop) -> String {
+    let mut letters = std::fs::read_dir(shop.path("shop.db-mail/new")).unwrap();
+    let letter = std::fs::read_to_string(letters.next().unwrap().unwrap().path()).unwrap();
+    let (_, body) = letter.split_once("\r\n\r\n").unwrap();
+    body.replace("=\r\n", "").replace("=3D", "=")
+}
+
+#[test]
+fn a_message_prints_the_address_that_its_letter_carries() {
+    let shop = Shop::ready();
+    std::fs::write(shop.path("prints.yaml"), PRINTS).unwrap();
+    let prints = shop.path("prints.yaml");
+    let apply = ["message", "apply", prints.to_str().unwrap()];
+    let told = shop.command(&apply).output().unwrap().stderr;
+    let told = String::from_utf8(told).unwrap();
+    assert!(
+        told.contains(
+            "5:42: warning: it prints %UNSUBSCRIBE%, and the configuration has no [unsub"
+        ),
+        "{told}"
+    );
+    // Nothing is configured: it is held back, and tells why.
+    let codes = shop.path("codes.csv");
+    std::fs::write(&codes, "code,discount,type\nC-1,10,birthday\n").unwrap();
+    shop.done(&["codes", "import", codes.to_str().unwrap()]);
+    let event = [
+        "event",
+        "send",
+        "--type",
+        "birthday",
+        "--key",
+        "ann@example.com",
+    ];
+    let to = ["--param", "EmailAddress=ann@example.com"];
+    let would = shop.done(&[&event[..], &to, &["--test"]].concat());
+    let would = serde_json::to_string(&would).unwrap();
+    assert!(would.contains("no more: %UNSUBSCRIBE%"), "{would}");
+    shop.done(&[&event[..], &to].concat());
+    let held = &shop.done(&["outbox", "show", "1"])[0];
+    assert_eq!(held["state"], "pending");
+    let error = held["error"].as_str().unwrap();
+    assert!(error.contains("has no [unsubscribe]"), "{error}");
+    assert!(!shop.path("shop.db-mail").exists());
+
+    let secret = shop.path("secret");
+    std::fs::write(&secret, "a secret of more than sixteen bytes\n").unwrap();
+    let config = format!(
+        "[unsubscribe]\nurl = \"https://shop.example/?a=1&u={{token}}\"\nsecret = {{ file = {secret:?} }}\n"
+    );
+    std::fs::write(shop.path("promoflow.toml"), config).unwrap();
+    let told = shop.command(&apply).output().unwrap().stderr;
+    assert_eq!(String::from_utf8(told).unwrap(), "");
+    shop.done(&["outbox", "retry", "1"]);
+    shop.done(&["work", "--until-idle"]);
+    let head = head(&shop);
+    let list = header(&head, "List-Unsubscribe");
+    let url = list.trim_matches(['<', '>']);
+    let body = body(&shop);
+    assert!(
+        body.contains(&format!("no more: {url}\r\n")),
+        "{url} {body}"
+    );
+    let href = url.replace('&', "&amp;");
+    assert!(body.contains(&format!("<a href=\"{href}\">")), "{body}");
+    // Whoever looks into the outbox is not shown it.
+    let shown = &shop.done(&["outbox", "show", "1"])[0];
+    assert_eq!(shown["text"], "C-1, no more: %UNSUBSCRIBE%");
+    assert_eq!(shown["state"], "delivered");
+    let service = shop.serve();
+    assert_eq!(service.at("/api/v1/outbox/1")["text"], shown["text"]);
+    let token = url.rsplit('=').next().unwrap();
+    let unsubscribe = service.client.post(format!("{}/u/{token}", service.url));
+    assert_eq!(unsubscribe.send().unwrap().status(), 200);
+    let ann = service.at("/api/v1/contacts/ann@example.com");
+    assert_eq!(ann["consent"]["email"], json!(false));
+}
+
+#[test]
+fn whoever_has_a_token_of_an_app_unsubscribes_as_well() {
+    let (shop, service) = configured();
+    let yaml = |path: &str, text: &'static str| {
+        let request = service
+            .post(path)
+            .header("Content-Type", "application/yaml");
+        ok(request.body(text).send().unwrap())
+    };
+    yaml(
+        "/api/v1/messages",
+        "{ message: push, channel: mobile-push, text: \"%UNSUBSCRIBE%\" }",
+    );
+    yaml(
+        "/api/v1/workflows",
+        "{ workflow: push, start: { event: push }, steps: [{ id: push, block: send-message, with: \
+         { channel: mobile-push, message: push } }] }",
+    );
+    let letter = shop.path("shop.db-mail/new/delivery-2.promoflow");
+    let event = json!({ "eventTypeKey": "push", "params": { "PushToken": "t-1" } });
+    ok(service.post_json("/api/v1/event", &event).send().unwrap());
+    until(|| letter.exists());
+    let letter = std::fs::read_to_string(letter).unwrap();
+    let (_, url) = letter.split_once("\r\n\r\nhttps://shop.example").unwrap();
+    let unsubscribe = service
+        .client
+        .post(format!("{}{}", service.url, url.trim()));
+    assert_eq!(unsubscribe.send().unwrap().status(), 200);
+    let found = service.at("/api/v1/contacts/t-1");
+    assert_eq!(found["consent"]["mobile-push"], json!(false));
+    assert_eq!(found["consent"]["email"], json!(null));
+}
+
 #[test]
 fn a_token_that_was_not_made_here_unsubscribes_nobody() {
     let (shop, service) = configured();

@@ -122,6 +122,7 @@ impl Http {
             .with("subject", or_empty(&content.subject))
             .with("text", or_empty(&content.text))
             .with("title", or_empty(&content.title))
+            .with("unsubscribe", letter.unsubscribe.unwrap_or_default())
     }
 
     fn url(&self, values: &Context) -> Result<Url, Unmade> {

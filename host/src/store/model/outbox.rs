@@ -149,7 +149,7 @@ pub struct DeliveryRow {
     pub address: String,
     /// The message's id.
     pub message: String,
-    /// What the contact gets.
+    /// What the contact gets, as people are [shown](Content::shown) it.
     pub content: Content,
     /// How it stands.
     pub state: DeliveryState,
@@ -190,7 +190,7 @@ pub struct DeliveryHistory {
     pub expires: Option<Timestamp>,
     /// The hours in which it may begin.
     pub hours: Option<AllowedHours>,
-    /// Its alternatives, in order.
+    /// Its alternatives, in order, their contents as people are [shown](Content::shown) them.
     pub alternatives: Vec<Alternative>,
     /// The number of the one that it has come to, from 0.
     pub present: u32,

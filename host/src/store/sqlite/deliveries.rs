@@ -113,7 +113,7 @@ fn delivery_row(row: &Row<'_>) -> Result<DeliveryRow> {
         channel: read_channel(id, row.get_ref(2)?.as_str().unwrap_or_default())?,
         address: row.get(3)?,
         message: row.get(4)?,
-        content: read_content(id, row.get_ref(5)?.as_str().unwrap_or_default())?,
+        content: read_content(id, row.get_ref(5)?.as_str().unwrap_or_default())?.shown(),
         state: read_state(&state)
             .ok_or_else(|| damaged(format!("the state of delivery {id}"), format!("`{state}`")))?,
         attempts: row.get(7)?,
