@@ -11,12 +11,13 @@ use utoipa_axum::routes;
 
 use super::Api;
 use super::gate::Caller;
+use super::outbox::DeliveryStateName;
 use super::page;
 use super::problem::{Kind, Problem};
 use super::request::{Params, Place, must_be, object};
 use super::upload::{self, Fill};
 use crate::pool::{Calendar, Filter};
-use crate::store::{CodeRow, PoolCount, Retired};
+use crate::store::{CodeRow, DeliveryRow, PoolCount, Retired};
 
 /// Where the pool stands.
 pub(super) const PATH: &str = "/api/v1/promocodes";
@@ -93,6 +94,44 @@ struct Promocode {
     in_use: bool,
     /// Who got it; null: nobody.
     used_by: Option<UsedBy>,
+}
+
+/// A promo code, with the message that it went out with.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PromocodeShown)]
+struct ShownCode {
+    #[serde(flatten)]
+    code: Promocode,
+    /// The last delivery that carries it; null: none does.
+    delivery: Option<CarriedBy>,
+}
+
+/// A delivery that carries a code.
+#[derive(Serialize, ToSchema)]
+struct CarriedBy {
+    /// Its number.
+    id: String,
+    /// How it stands.
+    state: DeliveryStateName,
+    /// How it goes.
+    #[schema(example = "email")]
+    channel: String,
+    /// To whom.
+    address: String,
+    /// The prepared message.
+    message: String,
+}
+
+impl From<&DeliveryRow> for CarriedBy {
+    fn from(row: &DeliveryRow) -> CarriedBy {
+        CarriedBy {
+            id: row.id.to_string(),
+            state: row.state.into(),
+            channel: row.channel.to_string(),
+            address: row.address.clone(),
+            message: row.message.clone(),
+        }
+    }
 }
 
 /// Who got a code.
@@ -213,19 +252,22 @@ async fn count(
     Ok(Json(counted.into()))
 }
 
-/// Show a promo code, and who got it.
+/// Show a promo code, who got it, and by which delivery.
 #[utoipa::path(get, path = "/api/v1/promocodes/{code}", tag = "promocodes",
     params(("code" = String, Path, description = "The code.")),
-    responses((status = 200, description = "The code.", body = Promocode)))]
+    responses((status = 200, description = "The code.", body = ShownCode)))]
 async fn one(
     State(api): State<Api>,
     Place(code): Place<String>,
-) -> Result<Json<Promocode>, Problem> {
+) -> Result<Json<ShownCode>, Problem> {
     api.call(move |promoflow| {
-        let (row, _) = promoflow
+        let (row, deliveries) = promoflow
             .code(&code)?
             .ok_or_else(|| Problem::unknown("promo code", &code))?;
-        Ok(Json(Promocode::new(row, promoflow.calendar()?)))
+        Ok(Json(ShownCode {
+            code: Promocode::new(row, promoflow.calendar()?),
+            delivery: deliveries.last().map(CarriedBy::from),
+        }))
     })
     .await
 }

@@ -148,7 +148,7 @@ struct ParamV1 {
 #[derive(Deserialize, ToSchema)]
 #[expect(dead_code, reason = "it describes what `Event::from_json` reads")]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct EventV2 {
+pub(super) struct EventV2 {
     /// What happened. An unknown type is created.
     #[schema(schema_with = event_type_key)]
     event_type_key: String,
@@ -224,7 +224,7 @@ async fn send_v2(State(api): State<Api>, request: Request) -> Result<Json<Accept
     api.send(event).await.map(Json)
 }
 
-async fn read(api: &Api, request: Request) -> Result<Event, Problem> {
+pub(super) async fn read(api: &Api, request: Request) -> Result<Event, Problem> {
     let (parts, body) = request.into_parts();
     must_be(&parts.headers, &["application/json"])?;
     let bytes = whole(body, MAX_EVENT_BYTES, api.limits.body_pause).await?;
@@ -313,7 +313,7 @@ impl Api {
     }
 }
 
-fn refused(error: SendError) -> Problem {
+pub(super) fn refused(error: SendError) -> Problem {
     match error {
         SendError::Invalid(error) => invalid(error),
         SendError::Conflict(_) => Problem::new(Kind::EventConflict, error.to_string()).field("id"),

@@ -39,6 +39,7 @@ mod outbox;
 mod page;
 mod pieces;
 mod problem;
+mod rehearsal;
 mod request;
 mod runs;
 mod server;
@@ -53,7 +54,10 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn_with_state;
+use axum::extract::Request;
+use axum::http::{HeaderValue, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
@@ -147,7 +151,8 @@ fn areas() -> [Area; 6] {
         .merge(runs::router())
         .merge(outbox::router())
         .merge(blocks::router())
-        .merge(alerts::router());
+        .merge(alerts::router())
+        .merge(rehearsal::router());
     [
         // The Idempotency-Key of an event is its id.
         area(events, Scope::Events, Rate::Events, false),
@@ -183,6 +188,7 @@ fn router(api: Api) -> Router {
         .merge(openapi::router())
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_allowed)
+        .layer(from_fn(unkept))
         .layer(from_fn_with_state(api.clone(), server::log))
         .layer(CatchPanicLayer::custom(panicked))
         // Every handler bounds its body itself, and says so as a problem.
@@ -204,6 +210,20 @@ async fn not_allowed() -> Problem {
     )
 }
 
-fn panicked(_: Box<dyn std::any::Any + Send>) -> axum::response::Response {
-    axum::response::IntoResponse::into_response(Problem::internal("a handler panicked"))
+fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    Problem::internal("a handler panicked").into_response()
+}
+
+/// Answers hold promo codes, addresses and secrets: nobody on the way keeps them, and no browser
+/// takes them for something else than they say.
+async fn unkept(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    let entry = headers.entry(header::CACHE_CONTROL);
+    entry.or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    response
 }

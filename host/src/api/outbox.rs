@@ -32,7 +32,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
 /// How a delivery stands.
 #[derive(Clone, Copy, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum DeliveryStateName {
+pub(super) enum DeliveryStateName {
     Pending,
     Delivered,
     Failed,

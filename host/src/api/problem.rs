@@ -255,14 +255,17 @@ impl Problem {
 
 impl From<anyhow::Error> for Problem {
     fn from(error: anyhow::Error) -> Problem {
-        let busy = error
-            .chain()
-            .any(|cause| matches!(cause.downcast_ref(), Some(StoreError::Busy { .. })));
-        if busy {
-            tracing::warn!("{error:#}");
-            return Problem::unavailable("the database is busy; try again");
+        match error.chain().find_map(|cause| cause.downcast_ref()) {
+            Some(StoreError::Busy { .. }) => {
+                tracing::warn!("{error:#}");
+                Problem::unavailable("the database is busy; try again")
+            }
+            Some(StoreError::Full) => {
+                tracing::error!("{error:#}");
+                Problem::unavailable("the disk of the service is full; nothing of this was stored")
+            }
+            _ => Problem::internal(format_args!("{error:#}")),
         }
-        Problem::internal(format_args!("{error:#}"))
     }
 }
 
@@ -293,5 +296,24 @@ impl IntoResponse for Problem {
             headers.insert(name, value);
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_work_later_says_so_and_nothing_internal_gets_out() {
+        let of = |error: StoreError| Problem::from(error).into_response();
+        for error in [StoreError::Full, StoreError::Busy { seconds: 120 }] {
+            let response = of(error);
+            assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert!(response.headers().contains_key(header::RETRY_AFTER));
+        }
+        let problem = Problem::from(StoreError::Engine("/var/lib/x.db: odd".into()));
+        assert!(!problem.detail.contains("/var"), "{}", problem.detail);
+        let status = problem.into_response().status();
+        assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
     }
 }

@@ -98,6 +98,8 @@ struct RunJson {
     state: RunStateName,
     /// Why it failed, or what its last attempt met.
     error: Option<String>,
+    /// What it waits for, where it does.
+    waits_for: Option<String>,
     /// When it started, RFC 3339.
     started_at: String,
     /// When it ended.
@@ -111,7 +113,7 @@ struct RunJson {
 #[derive(Serialize, ToSchema)]
 #[schema(as = RunStep)]
 #[serde(rename_all = "camelCase")]
-struct StepJson {
+pub(super) struct StepJson {
     /// Its id.
     step: String,
     /// The block that it places.
@@ -144,6 +146,7 @@ impl RunJson {
             key: row.key,
             state: row.state.into(),
             error: row.error,
+            waits_for: row.waits_for,
             started_at: row.started.to_string(),
             finished_at: row.finished.map(|at| at.to_string()),
             steps: None,

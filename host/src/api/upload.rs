@@ -25,7 +25,7 @@ use super::uploads::{UPLOADS, UploadJson};
 use crate::pool::{
     Format, ImportError, ImportOptions, ImportReport, UploadError, UploadOptions, Watch,
 };
-use crate::store::UploadId;
+use crate::store::{StoreError, UploadId};
 
 /// Pieces of a body between the network and the importer.
 const AHEAD: usize = 16;
@@ -285,6 +285,9 @@ pub(super) fn rejected(report: &ImportReport, what: &str) -> Problem {
 pub(super) fn file_problem(error: &UploadError) -> Problem {
     match error {
         UploadError::Unreadable { .. } => broken_off(),
+        UploadError::Spool(cause) if cause.kind() == io::ErrorKind::StorageFull => {
+            StoreError::Full.into()
+        }
         UploadError::Spool(cause) => Problem::internal(cause),
         _ => {
             let column = match error {
@@ -343,6 +346,7 @@ async fn import(
 fn spooled(reader: &mut impl Read) -> Result<File, Problem> {
     let failed = |error: io::Error| match error.kind() {
         io::ErrorKind::ConnectionAborted => broken_off(),
+        io::ErrorKind::StorageFull => StoreError::Full.into(),
         _ => Problem::internal(format_args!("a temporary file: {error}")),
     };
     let mut file = tempfile::tempfile().map_err(failed)?;

@@ -39,6 +39,9 @@ pub enum StoreError {
         /// How long it was waited for.
         seconds: u64,
     },
+    /// There is no room on the disk. Trying again helps once there is.
+    #[error("the disk is full")]
+    Full,
     /// The disk, the file or the database engine failed.
     #[error("the database failed: {0}")]
     Engine(String),

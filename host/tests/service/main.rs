@@ -18,6 +18,7 @@ mod logs;
 mod metrics;
 mod openapi;
 mod pool;
+mod rehearsal;
 mod resources;
 mod restore;
 mod service;

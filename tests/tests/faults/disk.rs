@@ -36,7 +36,7 @@ fn p7_on_a_full_disk_events_and_uploads_are_refused_and_go_on_when_there_is_room
         assert!(error.to_string().contains("full"), "{error}");
     }
     let error = import(&promoflow, &codes("D", 500)).unwrap_err();
-    assert!(error.contains("full"), "{error}");
+    assert!(error.contains("the disk is full"), "{error}");
     assert!(disk.faults() > 0);
     let events: Vec<String> = column(&shop.sql(), "SELECT event_id FROM event");
     assert_eq!(events, ["before"]);

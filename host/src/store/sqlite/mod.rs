@@ -247,11 +247,12 @@ fn connect(path: &Path) -> Result<Connection> {
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> StoreError {
-        use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked, NotADatabase};
+        use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked, DiskFull, NotADatabase};
         match error.sqlite_error_code() {
             Some(DatabaseBusy | DatabaseLocked) => StoreError::Busy {
                 seconds: BUSY_SECONDS,
             },
+            Some(DiskFull) => StoreError::Full,
             Some(NotADatabase) => StoreError::Engine("the file is not a SQLite database".into()),
             _ => StoreError::Engine(error.to_string()),
         }
