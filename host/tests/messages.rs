@@ -202,6 +202,28 @@ fn a_message_that_changes_its_channel_tells_which_workflows_it_breaks() {
 }
 
 #[test]
+fn a_tag_within_a_directive_is_told_and_the_hint_mends_it() {
+    let shop = Shop::new();
+    let message = |text: &str| format!("message: m\nchannel: sms\ntext: |\n  {text}\n");
+    shop.file("d.json", r#"{ "FirstName": "Ann" }"#);
+    let shown = || shop.json(&["message", "render", "m", "--data", "d.json"])["text"].clone();
+    let within = "#set($hi = \"Dear %FIRSTNAME|friend%\")$hi!";
+    shop.file("m.yaml", &message(within));
+    let (_, told) = shop.done(&["message", "apply", "m.yaml"]);
+    assert_eq!(
+        told,
+        "m.yaml:4:20: warning: `%FIRSTNAME|friend%` stands within a directive, where it is no tag\n  \
+         hint: put it into a value before, `#define($value)%FIRSTNAME|friend%#end`, and write \
+         `$value` there\n"
+    );
+    assert_eq!(shown(), "Dear %FIRSTNAME|friend%!\n");
+    let mended = "#define($value)%FIRSTNAME|friend%#end#set($hi = \"Dear $value\")$hi!";
+    shop.file("m.yaml", &message(mended));
+    let (_, told) = shop.done(&["message", "apply", "m.yaml"]);
+    assert_eq!((told.as_str(), shown()), ("", json!("Dear Ann!\n")));
+}
+
+#[test]
 fn a_check_tells_what_messages_read_and_which_codes_they_take() {
     let shop = Shop::new();
     shop.file("m.yaml", MESSAGES);

@@ -19,6 +19,7 @@ mod reads;
 mod render;
 mod tags;
 mod templates;
+mod unread;
 mod unsubscribe;
 mod values;
 mod web_address;

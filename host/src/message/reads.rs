@@ -2,6 +2,7 @@
 
 use super::definition::{Message, Parts};
 use super::tags::{self, CodeTag};
+use super::unread;
 use crate::document::{Content, Diagnostics, Node, Position, read};
 
 /// Names in templates that are no values of a run.
@@ -91,6 +92,21 @@ impl Message {
             }
         });
         first
+    }
+
+    /// Its merge tags that stand where none is read, each as it is written.
+    pub fn unread_tags(&self) -> Vec<Read> {
+        let mut unread = Vec::new();
+        self.each_template(&mut |part, language, source| {
+            unread.extend(unread::unread(source).into_iter().map(|one| Read {
+                name: one.tag,
+                part,
+                language: language.map(str::to_owned),
+                line: one.line,
+                column: one.column,
+            }));
+        });
+        unread
     }
 
     fn each_template<'m>(&'m self, each: &mut dyn FnMut(&'static str, Option<&'m str>, &'m str)) {

@@ -77,6 +77,31 @@ pub(super) fn unsubscribe(template: &Template) -> Option<&MergeTag> {
     tags.find(|tag| tag.key == unsubscribe::KEY)
 }
 
+/// What looks like a tag anywhere in a source, read or not, with the place where it starts.
+pub(super) fn written(source: &str) -> Vec<(usize, &str)> {
+    let mut written = Vec::new();
+    let mut look = 0;
+    while let Some(found) = source.get(look..).and_then(|rest| rest.find('%')) {
+        let start = look + found;
+        look = start + 1;
+        let after = source.get(look..).unwrap_or_default();
+        if after.starts_with('%') {
+            look += 1;
+            continue;
+        }
+        let Some((inner, rest)) = after.split_once('%') else {
+            break;
+        };
+        let (name, _) = inner.split_once('|').unwrap_or((inner, ""));
+        let within_line = !inner.contains(['\n', '\r']);
+        if within_line && is_tag(name, rest).is_some() {
+            look += inner.len() + 1;
+            written.extend(source.get(start..look).map(|tag| (start, tag)));
+        }
+    }
+    written
+}
+
 /// The codes that a template takes, each once.
 pub(super) fn codes(template: &Template) -> Vec<CodeTag> {
     let mut codes: Vec<CodeTag> = Vec::new();

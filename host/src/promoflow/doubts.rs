@@ -23,6 +23,7 @@ impl Promoflow {
             source,
         };
         let workflows = self.store.workflows()?;
+        messages.iter().for_each(|one| doubts.of_tags(one));
         if self.parts.unsubscribe.is_none() {
             messages.iter().for_each(|one| doubts.of_unsubscribe(one));
         }
@@ -78,6 +79,18 @@ impl Doubts<'_> {
             let name = shown(&reading.read.name);
             let warning = format!("it reads {name}, and in the workflow {id} {why}");
             self.warn(&message.id, &reading.read, warning, hint);
+        }
+    }
+
+    fn of_tags(&mut self, message: &Message) {
+        for at in message.unread_tags() {
+            let tag = shown(&at.name);
+            let warning = format!("{tag} stands within a directive, where it is no tag");
+            let hint = format!(
+                "put it into a value before, `#define($value){}#end`, and write `$value` there",
+                at.name
+            );
+            self.warn(&message.id, &at, warning, hint);
         }
     }
 
