@@ -2,22 +2,20 @@
 
 use axum::Json;
 use axum::extract::{Extension, Request, State};
-use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::Api;
 use super::gate::Caller;
-use super::outbox::DeliveryStateName;
 use super::page;
 use super::problem::{Kind, Problem};
-use super::request::{Params, Place, must_be, object};
+use super::request::{Params, must_be, object};
 use super::upload::{self, Fill};
+use super::{Api, code};
 use crate::pool::{Calendar, Filter};
-use crate::store::{CodeRow, DeliveryRow, PoolCount, Retired};
+use crate::store::{CodeRow, PoolCount, Retired};
 
 /// Where the pool stands.
 pub(super) const PATH: &str = "/api/v1/promocodes";
@@ -26,11 +24,11 @@ const MOST_NAMED: usize = 10_000;
 
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
-        .routes(routes!(list, upload_codes))
+        .routes(routes!(list, upload_codes, code::delete_all))
         .routes(routes!(count))
         .routes(routes!(retire))
         .routes(routes!(reinstate))
-        .routes(routes!(one, delete))
+        .routes(routes!(code::one, code::delete))
 }
 
 /// Which codes.
@@ -79,7 +77,7 @@ struct Counted {
 /// A promo code.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Promocode {
+pub(super) struct Promocode {
     /// The code.
     code: String,
     /// Until when it is valid, in the time zone of the installation; null: for ever.
@@ -96,44 +94,6 @@ struct Promocode {
     used_by: Option<UsedBy>,
 }
 
-/// A promo code, with the message that it went out with.
-#[derive(Serialize, ToSchema)]
-#[schema(as = PromocodeShown)]
-struct ShownCode {
-    #[serde(flatten)]
-    code: Promocode,
-    /// The last delivery that carries it; null: none does.
-    delivery: Option<CarriedBy>,
-}
-
-/// A delivery that carries a code.
-#[derive(Serialize, ToSchema)]
-struct CarriedBy {
-    /// Its number.
-    id: String,
-    /// How it stands.
-    state: DeliveryStateName,
-    /// How it goes.
-    #[schema(example = "email")]
-    channel: String,
-    /// To whom.
-    address: String,
-    /// The prepared message.
-    message: String,
-}
-
-impl From<&DeliveryRow> for CarriedBy {
-    fn from(row: &DeliveryRow) -> CarriedBy {
-        CarriedBy {
-            id: row.id.to_string(),
-            state: row.state.into(),
-            channel: row.channel.to_string(),
-            address: row.address.clone(),
-            message: row.message.clone(),
-        }
-    }
-}
-
 /// Who got a code.
 #[derive(Serialize, ToSchema)]
 struct UsedBy {
@@ -148,7 +108,7 @@ struct UsedBy {
 }
 
 impl Promocode {
-    fn new(row: CodeRow, calendar: Calendar) -> Promocode {
+    pub(super) fn new(row: CodeRow, calendar: Calendar) -> Promocode {
         Promocode {
             code: row.code,
             expiration_date: calendar.format_expiry(row.expires),
@@ -250,39 +210,6 @@ async fn count(
         .call(move |promoflow| Ok(promoflow.count(&filter)?))
         .await?;
     Ok(Json(counted.into()))
-}
-
-/// Show a promo code, who got it, and by which delivery.
-#[utoipa::path(get, path = "/api/v1/promocodes/{code}", tag = "promocodes",
-    params(("code" = String, Path, description = "The code.")),
-    responses((status = 200, description = "The code.", body = ShownCode)))]
-async fn one(
-    State(api): State<Api>,
-    Place(code): Place<String>,
-) -> Result<Json<ShownCode>, Problem> {
-    api.call(move |promoflow| {
-        let (row, deliveries) = promoflow
-            .code(&code)?
-            .ok_or_else(|| Problem::unknown("promo code", &code))?;
-        Ok(Json(ShownCode {
-            code: Promocode::new(row, promoflow.calendar()?),
-            delivery: deliveries.last().map(CarriedBy::from),
-        }))
-    })
-    .await
-}
-
-/// A promo code cannot be deleted: this always answers 405, and says what to do instead.
-#[utoipa::path(delete, path = "/api/v1/promocodes/{code}", tag = "promocodes",
-    params(("code" = String, Path, description = "The code.")),
-    responses())]
-async fn delete() -> Problem {
-    Problem::new(
-        Kind::CodesAreNotDeleted,
-        "a promo code is never deleted; to keep an unused one from being used, upload it again \
-         with `\"inUse\": true`, or name it to POST /api/v1/promocodes/retire",
-    )
-    .header(header::ALLOW, HeaderValue::from_static("GET,HEAD"))
 }
 
 /// Promo codes by name.

@@ -90,8 +90,8 @@ impl Ticket {
             return Ok(None);
         };
         if known.fingerprint != fingerprint {
-            let detail = "another request was answered under this Idempotency-Key";
-            return Err(Problem::new(Kind::IdempotencyConflict, detail));
+            let detail = "another request was answered under this Idempotency-Key; use a new one";
+            return Err(Problem::new(Kind::IdempotencyReused, detail));
         }
         let body = echo.unwrap_or(&known.body).to_vec();
         let status = StatusCode::from_u16(known.status).unwrap_or(StatusCode::OK);

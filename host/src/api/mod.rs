@@ -23,6 +23,7 @@
 mod alerts;
 mod blocks;
 mod cloudevents;
+mod code;
 mod codes;
 mod contacts;
 mod events;
@@ -30,6 +31,7 @@ mod files;
 mod gate;
 mod health;
 mod idempotency;
+mod importing;
 mod keys;
 mod messages;
 mod metrics;

@@ -30,6 +30,7 @@ pub(super) enum Kind {
     BodyTooSlow,
     EventConflict,
     IdempotencyConflict,
+    IdempotencyReused,
     WrongState,
     BodyTooLarge,
     UnsupportedMediaType,
@@ -75,7 +76,12 @@ impl Kind {
             Kind::IdempotencyConflict => (
                 S::CONFLICT,
                 "idempotency-conflict",
-                "Another request has this Idempotency-Key",
+                "A request with this Idempotency-Key is on its way",
+            ),
+            Kind::IdempotencyReused => (
+                S::UNPROCESSABLE_ENTITY,
+                "idempotency-key-reused",
+                "Another request had this Idempotency-Key",
             ),
             Kind::WrongState => (S::CONFLICT, "wrong-state", "It is not in a state for this"),
             Kind::BodyTooLarge => (
@@ -262,7 +268,9 @@ impl From<anyhow::Error> for Problem {
             }
             Some(StoreError::Full) => {
                 tracing::error!("{error:#}");
-                Problem::unavailable("the disk of the service is full; nothing of this was stored")
+                Problem::unavailable(
+                    "the disk of the service is full; try again once there is room",
+                )
             }
             _ => Problem::internal(format_args!("{error:#}")),
         }

@@ -18,6 +18,9 @@ use tokio::net::{TcpListener, TcpStream};
 use super::{Api, Options, Tls, gate, router};
 use crate::Promoflow;
 
+/// The head of a request that is still read on; twice as much at the most is read of one. A client
+/// holds so much memory before it has shown a key.
+const HEAD_BYTES: usize = 64 << 10;
 /// How soon it is looked again whether there is room for a connection.
 const ROOM: Duration = Duration::from_millis(10);
 
@@ -97,6 +100,7 @@ async fn run(api: &Api, options: &Options, listens: impl FnOnce(SocketAddr)) -> 
         .http1_only();
     let mut http = server.http_builder().http1();
     http.timer(TokioTimer::new())
+        .max_buf_size(HEAD_BYTES)
         .header_read_timeout(options.limits.header_time);
     let service = router(api.clone()).into_make_service();
     match tls {

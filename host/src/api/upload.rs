@@ -1,9 +1,7 @@
 //! Uploads on their way: JSON as a whole, CSV piece by piece.
 
-use std::fs::File;
-use std::io::{self, Read, Seek};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::io;
+use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
@@ -18,13 +16,12 @@ use utoipa::{IntoParams, ToSchema};
 use super::Api;
 use super::gate::Caller;
 use super::idempotency::{Fingerprint, Ticket};
+use super::importing::{broken_off, import};
 use super::pieces::{PieceReader, Pieces, pump};
 use super::problem::{Fault, Kind, Problem};
 use super::request::{Pace, json, media_type, whole};
 use super::uploads::{UPLOADS, UploadJson};
-use crate::pool::{
-    Format, ImportError, ImportOptions, ImportReport, UploadError, UploadOptions, Watch,
-};
+use crate::pool::{Format, ImportOptions, ImportReport, UploadError, UploadOptions};
 use crate::store::{StoreError, UploadId};
 
 /// Pieces of a body between the network and the importer.
@@ -303,95 +300,5 @@ pub(super) fn file_problem(error: &UploadError) -> Problem {
                 hint: None,
             }])
         }
-    }
-}
-
-/// Imports on a thread that may wait.
-async fn import(
-    api: Api,
-    mut reader: impl Read + Send + 'static,
-    options: ImportOptions,
-) -> Result<(UploadId, ImportReport), Problem> {
-    let importing = tokio::task::spawn_blocking(move || {
-        // All or nothing is one transaction, which holds up every event: it waits for no client.
-        let mut spool = None;
-        if options.strict {
-            spool = Some(spooled(&mut reader)?);
-        }
-        let reader: &mut (dyn Read + Send) = match &mut spool {
-            Some(file) => file,
-            None => &mut reader,
-        };
-        let mut progress = Progress {
-            api: &api,
-            upload: UploadId(0),
-            rows: Arc::default(),
-        };
-        let imported = api
-            .promoflow
-            .import_watched(reader, &options, &mut progress);
-        match imported {
-            Ok(report) => Ok((progress.upload, report)),
-            Err(ImportError::File { error, .. }) => Err(file_problem(&error)),
-            Err(ImportError::Store(error)) => Err(error.into()),
-        }
-    });
-    match importing.await {
-        Ok(imported) => imported,
-        Err(error) => Err(Problem::internal(error)),
-    }
-}
-
-/// The whole of a file, on the disk.
-fn spooled(reader: &mut impl Read) -> Result<File, Problem> {
-    let failed = |error: io::Error| match error.kind() {
-        io::ErrorKind::ConnectionAborted => broken_off(),
-        io::ErrorKind::StorageFull => StoreError::Full.into(),
-        _ => Problem::internal(format_args!("a temporary file: {error}")),
-    };
-    let mut file = tempfile::tempfile().map_err(failed)?;
-    io::copy(reader, &mut file).map_err(failed)?;
-    file.rewind().map_err(failed)?;
-    Ok(file)
-}
-
-fn broken_off() -> Problem {
-    Problem::new(
-        Kind::InvalidRequest,
-        "the connection ended before the file did",
-    )
-}
-
-/// Lets others see how far an upload is.
-struct Progress<'a> {
-    api: &'a Api,
-    upload: UploadId,
-    rows: Arc<AtomicU64>,
-}
-
-impl Watch for Progress<'_> {
-    fn begun(&mut self, upload: UploadId) {
-        self.upload = upload;
-        let mut all = self
-            .api
-            .progress
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        all.insert(upload, Arc::clone(&self.rows));
-    }
-
-    fn taken(&mut self, rows: u64) {
-        self.rows.store(rows, Ordering::Relaxed);
-    }
-}
-
-impl Drop for Progress<'_> {
-    fn drop(&mut self) {
-        let mut all = self
-            .api
-            .progress
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        all.remove(&self.upload);
     }
 }

@@ -94,6 +94,11 @@ impl Promoflow {
         Ok(self.store.end_lost_uploads(self.now())?)
     }
 
+    /// Marks an upload as interrupted, if it has no end: the store failed while it was on its way.
+    pub fn end_lost_upload(&self, id: UploadId) -> Result<()> {
+        Ok(self.store.end_lost_upload(id, self.now())?)
+    }
+
     /// Makes an API key. Its secret is known now and never again.
     pub fn create_key(&self, scopes: &[Scope]) -> Result<NewKey> {
         let made = Key::generate(scopes, self.now()).context("no randomness for a key")?;

@@ -311,6 +311,9 @@ pub trait Store: ContactStore + Send + Sync {
     /// Marks the uploads of API keys that did not end as interrupted: their service has died.
     fn end_lost_uploads(&self, at: Timestamp) -> Result<()>;
 
+    /// Marks an upload as interrupted, if it has no end.
+    fn end_lost_upload(&self, id: UploadId, at: Timestamp) -> Result<()>;
+
     /// Adds an API key.
     fn put_key(&self, key: &Key) -> Result<()>;
 

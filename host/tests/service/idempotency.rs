@@ -36,7 +36,11 @@ fn an_upload_that_is_sent_again_gets_its_answer_and_is_done_once() {
         assert_eq!(again.headers()["content-type"], "application/json");
         assert_eq!(ok(again), first);
         assert_eq!(service.at("/api/v1/uploads").as_array().unwrap().len(), 1);
-        problem(upload(&service, media, other), 409, "idempotency-conflict");
+        problem(
+            upload(&service, media, other),
+            422,
+            "idempotency-key-reused",
+        );
         assert_eq!(
             service
                 .get("/api/v1/promocodes/A2")
@@ -77,8 +81,8 @@ fn another_post_that_is_sent_again_is_done_once() {
     assert_eq!(service.at("/api/v1/promocodes/C-00000")["inUse"], false);
     problem(
         retire(&json!({ "promocodes": ["C-00001"] })),
-        409,
-        "idempotency-conflict",
+        422,
+        "idempotency-key-reused",
     );
     // What was refused is judged anew.
     let refused = |body: &str| {

@@ -118,3 +118,23 @@ fn a_client_that_pauses_within_a_body_is_told_so() {
     assert!(told.starts_with("HTTP/1.1 408"), "{told}");
     assert!(told.contains("body-too-slow"));
 }
+
+#[test]
+fn a_head_without_end_is_refused_before_anybody_asks_for_a_key() {
+    let shop = Shop::new();
+    let service = shop.serve();
+    let address = service.url.strip_prefix("http://").unwrap();
+    let head = |bytes: usize| {
+        let mut stream = TcpStream::connect(address).unwrap();
+        let long = "a".repeat(bytes);
+        let head =
+            format!("GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-A: {long}\r\n\r\n");
+        // What is refused may be hung up on before it is sent.
+        let _hung_up = stream.write_all(head.as_bytes());
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).unwrap();
+        String::from_utf8_lossy(&status).into_owned()
+    };
+    assert_eq!(head(30_000), "HTTP/1.1 200");
+    assert_eq!(head(200_000), "HTTP/1.1 431");
+}

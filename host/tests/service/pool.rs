@@ -105,6 +105,10 @@ fn p9_a_code_is_not_deleted_and_the_answer_says_what_to_do() {
     assert!(answer.headers()["allow"].to_str().unwrap().contains("GET"));
     let told = problem(answer, 405, "codes-are-not-deleted");
     assert!(told["detail"].as_str().unwrap().contains("inUse"));
+    let all = service.client.delete(format!("{}{CODES}", service.url));
+    let answer = all.bearer_auth(&service.key).send().unwrap();
+    assert_eq!(answer.headers()["allow"], "GET,HEAD,POST");
+    problem(answer, 405, "codes-are-not-deleted");
 
     let named = json!({ "promocodes": ["C-00000", "none"] });
     let done = ok(service

@@ -656,6 +656,10 @@ impl Store for SqliteStore {
         self.write(|connection, _| uploads::end_lost(connection, at))
     }
 
+    fn end_lost_upload(&self, id: UploadId, at: Timestamp) -> Result<()> {
+        self.write(|connection, _| uploads::end_lost_one(connection, id, at))
+    }
+
     fn put_key(&self, key: &Key) -> Result<()> {
         self.write(|connection, _| keys::put(connection, key))
     }

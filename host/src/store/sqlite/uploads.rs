@@ -123,6 +123,15 @@ pub(super) fn end_lost(connection: &Connection, at: Timestamp) -> Result<()> {
     Ok(())
 }
 
+pub(super) fn end_lost_one(connection: &Connection, id: UploadId, at: Timestamp) -> Result<()> {
+    connection.execute(
+        "INSERT INTO upload_end (upload, state, at) VALUES (?1, 'interrupted', ?2)
+         ON CONFLICT DO NOTHING",
+        params![id.0, at.0],
+    )?;
+    Ok(())
+}
+
 /// There is no index of codes by their upload, which every upload would have to write: the codes
 /// are read in the order of their text, once for all calls together.
 pub(super) fn unused(
