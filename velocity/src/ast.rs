@@ -1,6 +1,7 @@
 //! A parsed template.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::error::Pos;
@@ -107,7 +108,10 @@ pub(crate) struct Call {
     pub(crate) body: Option<Arc<Block>>,
     /// A bare word is no argument, but only matters if the macro exists.
     pub(crate) bare_word: Option<Box<str>>,
-    pub(crate) source: Box<str>,
+    /// The source of which `range` is the call. Calls within calls share it, as copies of each
+    /// would take a hundred times its length.
+    pub(crate) source: Arc<str>,
+    pub(crate) range: Range<usize>,
     /// Text before and after that belongs to the source, for when it is no macro.
     pub(crate) before: Box<str>,
     pub(crate) after: Box<str>,

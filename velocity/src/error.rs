@@ -1,5 +1,10 @@
 //! What can go wrong, and where.
 
+use std::borrow::Cow;
+
+/// Characters that a message quotes of a text of the template or its values.
+const MAX_QUOTED: usize = 40;
+
 /// A place in the source of a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Pos {
@@ -33,6 +38,14 @@ impl Error {
             line: pos.line,
             column: pos.column,
         }
+    }
+}
+
+/// The start of a text that a message quotes: the whole may be as long as a rendering.
+pub(crate) fn excerpt(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(MAX_QUOTED) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or("")).into(),
+        None => text.into(),
     }
 }
 

@@ -44,7 +44,7 @@ pub use context::Context;
 pub use error::Error;
 pub use limits::{
     Limits, MAX_DEPTH, MAX_LOOP_TURNS, MAX_MACRO_DEPTH, MAX_OUTPUT_BYTES, MAX_SOURCE_BYTES,
-    MAX_SOURCE_DEPTH, MAX_WORK,
+    MAX_SOURCE_DEPTH, MAX_SOURCE_TOKENS, MAX_WORK,
 };
 pub use options::{Escape, RenderOptions};
 pub use references::Reference;

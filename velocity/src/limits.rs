@@ -1,11 +1,17 @@
 //! Caps that keep a stranger's template from hanging or exhausting the host.
 
-use crate::error::{Error, Pos, Result};
+use crate::error::{Error, Pos, Result, excerpt};
 
 /// Longest source that [`Template::parse`](crate::Template::parse) takes, in bytes.
 ///
 /// Mail clients clip messages far below this; positions also have to fit 32 bits.
 pub const MAX_SOURCE_BYTES: usize = 8 << 20;
+
+/// Most words and signs of the language in a source, a line of plain text counting as one.
+///
+/// A message has hundreds. Each takes some hundred bytes once it is parsed, so that without this
+/// the longest source would take gigabytes.
+pub const MAX_SOURCE_TOKENS: u32 = 500_000;
 
 /// Deepest nesting of blocks, parentheses, lists and strings within strings in a source.
 ///
@@ -32,11 +38,15 @@ pub const MAX_DEPTH: u32 = 150;
 /// Deepest nesting of macro calls, the default of Velocity's `velocimacro.max.depth`.
 pub const MAX_MACRO_DEPTH: u32 = 20;
 
-/// Work in one rendering: one unit a node visited, a byte built or an element looked at.
+/// Work in one rendering: a unit for a byte built, and as many for anything else as it takes
+/// longer.
 ///
-/// At a few nanoseconds a unit this is well under a second, and it bounds memory too, since
-/// whatever is built is paid for.
+/// At some nanoseconds a unit the whole takes about a second at worst, and it bounds memory too,
+/// since whatever is built is paid for.
 pub const MAX_WORK: u64 = 64 << 20;
+
+/// Work for a node, a reference, a step or an operator: each takes some hundred nanoseconds.
+pub(crate) const NODE_WORK: usize = 32;
 
 /// The caps on one rendering. A template that reaches one gets an error with its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,7 +102,7 @@ impl Budget {
                 format!("more than {cap} loop turns in one message"),
             ));
         }
-        Ok(())
+        self.work(NODE_WORK, pos)
     }
 
     /// Pays for `units` of work before it is done.
@@ -135,7 +145,10 @@ impl Budget {
         if self.macros >= MAX_MACRO_DEPTH {
             return Err(Error::new(
                 pos,
-                format!("macro calls nested deeper than {MAX_MACRO_DEPTH} at #{name}"),
+                format!(
+                    "macro calls nested deeper than {MAX_MACRO_DEPTH} at #{}",
+                    excerpt(name)
+                ),
             ));
         }
         self.macros += 1;

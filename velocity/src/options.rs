@@ -14,7 +14,8 @@ pub enum Escape {
     /// `$esc.raw($value)` and `$esc.none($value)` print a value as it is; `$esc.html($value)` is
     /// not escaped twice. A text that `#set` puts together from text and references is a value:
     /// all of it is escaped when it is printed. What `#define` names is a part of the template:
-    /// only the references within are escaped.
+    /// only the references within are escaped. What `#evaluate` prints is a value, unless the
+    /// evaluated text stands in the template as it is, without references.
     Html,
     /// In values, every byte that is not a letter, a digit, `-`, `.`, `_` or `~` of ASCII becomes
     /// `%XX`, so that a value stays one part of a URL. The template's own text stays as it is; what

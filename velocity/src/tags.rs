@@ -3,6 +3,7 @@
 //! They are no part of Velocity. Whoever parses says which names are tags, as a percent sign is
 //! first of all a percent sign.
 
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::ast::{Block, Node};
@@ -44,36 +45,57 @@ pub(crate) struct Tag {
 
 /// Makes nodes of the tags in the text of a template, and lists them.
 pub(crate) fn compile(parsed: &mut Parsed, source: &str, is_tag: &IsTag<'_>) -> Vec<MergeTag> {
-    let mut found = Vec::new();
-    let mut compiler = Compiler::new(source, is_tag, &mut found);
+    let mut compiler = Compiler {
+        is_tag,
+        places: places(source, is_tag),
+        last: Pos::START,
+        found: Vec::new(),
+    };
     compiler.block(&mut parsed.block);
-    for defined in parsed.macros.values_mut().filter_map(Arc::get_mut) {
-        Compiler::new(source, is_tag, &mut found).block(&mut defined.body);
+    let mut macros: Vec<_> = parsed.macros.iter_mut().collect();
+    macros.sort_by(|a, b| a.0.cmp(b.0));
+    for defined in macros.into_iter().filter_map(|(_, m)| Arc::get_mut(m)) {
+        compiler.block(&mut defined.body);
     }
+    let mut found = compiler.found;
     found.sort_by_key(|tag| (tag.line, tag.column));
     found
 }
 
-struct Compiler<'c> {
-    source: &'c str,
-    is_tag: &'c IsTag<'c>,
-    found: &'c mut Vec<MergeTag>,
-    /// Up to where the source was looked through for the place of a tag.
-    at: usize,
-    pos: Pos,
-}
-
-impl<'c> Compiler<'c> {
-    fn new(source: &'c str, is_tag: &'c IsTag<'c>, found: &'c mut Vec<MergeTag>) -> Compiler<'c> {
-        Compiler {
-            source,
-            is_tag,
-            found,
-            at: 0,
-            pos: Pos::START,
+/// Where in the source each tag stands, by its text. Text nodes do not know their places: white
+/// space and comments are left out of them.
+fn places<'s>(source: &'s str, is_tag: &IsTag<'_>) -> HashMap<&'s str, VecDeque<Pos>> {
+    let mut places: HashMap<&str, VecDeque<Pos>> = HashMap::new();
+    let mut pos = Pos::START;
+    let mut chars = source.char_indices().peekable();
+    while let Some((at, c)) = chars.next() {
+        if c == '%'
+            && let Some((inner, rest)) = source.get(at + 1..).and_then(inside)
+            && let (name, _) = inner.split_once('|').unwrap_or((inner, ""))
+            && is_tag(name, rest).is_some()
+        {
+            let tag = source.get(at..at + inner.len() + 2).unwrap_or("");
+            places.entry(tag).or_default().push_back(pos);
+        }
+        if c == '\n' || (c == '\r' && chars.peek().is_none_or(|(_, next)| *next != '\n')) {
+            pos.line += 1;
+            pos.column = 1;
+        } else {
+            pos.column += 1;
         }
     }
+    places
+}
 
+struct Compiler<'c> {
+    is_tag: &'c IsTag<'c>,
+    places: HashMap<&'c str, VecDeque<Pos>>,
+    /// The place of the last tag: that of the next one too, if a comment stands within it.
+    last: Pos,
+    found: Vec<MergeTag>,
+}
+
+impl Compiler<'_> {
     fn block(&mut self, block: &mut Block) {
         for mut node in std::mem::take(block) {
             match &mut node {
@@ -149,27 +171,11 @@ impl<'c> Compiler<'c> {
         push(block, text.get(from..).unwrap_or(""));
     }
 
-    /// Where the next such tag stands. Text nodes do not know their place: white space and
-    /// comments are left out of them.
+    /// Where the next such tag stands.
     fn place(&mut self, tag: &str) -> Pos {
-        let rest = self.source.get(self.at..).unwrap_or("");
-        let Some(start) = rest.find(tag) else {
-            return self.pos;
-        };
-        let mut before = rest.get(..start).unwrap_or("").chars().peekable();
-        while let Some(c) = before.next() {
-            if c == '\n' || (c == '\r' && before.peek() != Some(&'\n')) {
-                self.pos.line += 1;
-                self.pos.column = 1;
-            } else {
-                self.pos.column += 1;
-            }
-        }
-        let pos = self.pos;
-        self.at += start + tag.len();
-        let columns = u32::try_from(tag.chars().count()).unwrap_or(u32::MAX);
-        self.pos.column = self.pos.column.saturating_add(columns);
-        pos
+        let place = self.places.get_mut(tag).and_then(VecDeque::pop_front);
+        self.last = place.unwrap_or(self.last);
+        self.last
     }
 }
 

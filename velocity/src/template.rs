@@ -23,7 +23,8 @@ impl Template {
     ///
     /// If the source is no template, for instance for a missing `#end` or bracket; if it calls
     /// `#include` or `#parse`; or if it is longer than [`MAX_SOURCE_BYTES`](crate::MAX_SOURCE_BYTES)
-    /// or nested deeper than [`MAX_SOURCE_DEPTH`](crate::MAX_SOURCE_DEPTH).
+    /// or [`MAX_SOURCE_TOKENS`](crate::MAX_SOURCE_TOKENS), or nested deeper than
+    /// [`MAX_SOURCE_DEPTH`](crate::MAX_SOURCE_DEPTH).
     pub fn parse(source: &str) -> Result<Template, Error> {
         Ok(Template {
             parsed: parser::parse(source, Pos::START, 0)?,

@@ -40,10 +40,11 @@ impl<'c> Renderer<'c> {
         if a.is_null() || b.is_null() {
             return Ok(a.is_null() && b.is_null());
         }
-        if let (Some(a), Some(b)) = (a.as_text(), b.as_text())
-            && **a == **b
-        {
-            return Ok(true);
+        if let (Some(a), Some(b)) = (a.as_text(), b.as_text()) {
+            self.budget.work(a.len().min(b.len()) / 16, pos)?;
+            if **a == **b {
+                return Ok(true);
+            }
         }
         if let Some(order) = self.numeric_order(a, b, pos)? {
             return Ok(order == Ordering::Equal);

@@ -1,12 +1,11 @@
 //! `#foreach`, calls of macros and `#evaluate`.
 
-use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::{Flow, Renderer, Variable};
 use crate::ast::{Call, Expr, Foreach, Macro};
-use crate::error::{Error, Pos, Result};
+use crate::error::{Error, Pos, Result, excerpt};
 use crate::limits::MAX_SOURCE_DEPTH;
 use crate::parser;
 use crate::runtime::{Loop, Val};
@@ -80,11 +79,7 @@ impl<'c> Renderer<'c> {
             Val::Loop(parent) => Some(parent.clone()),
             _ => None,
         };
-        let state = Rc::new(Loop {
-            index: Cell::new(-1),
-            has_next: Cell::new(false),
-            parent,
-        });
+        let state = Rc::new(Loop::new(parent));
         self.set_variable(scope.clone(), Val::Loop(state.clone()));
         self.loops.push(state.clone());
         let mut flow = Flow::Next;
@@ -119,23 +114,23 @@ impl<'c> Renderer<'c> {
         }
     }
 
-    fn find_macro(&self, name: &str) -> Option<Arc<Macro>> {
-        self.macros
-            .get(name)
-            .or_else(|| self.more_macros.get(name))
-            .cloned()
+    /// A macro, and whether it was made of a value.
+    fn find_macro(&self, name: &str) -> Option<(Arc<Macro>, bool)> {
+        match self.macros.get(name) {
+            Some(found) => Some((found.clone(), false)),
+            None => self.more_macros.get(name).cloned(),
+        }
     }
 
     pub(super) fn call_macro(&mut self, call: &Call) -> Result<Flow> {
-        let Some(called) = self.find_macro(&call.name) else {
-            self.write(&call.source, call.pos)?;
+        let Some((called, of_value)) = self.find_macro(&call.name) else {
+            let source = call.source.get(call.range.clone());
+            self.write(source.unwrap_or(""), call.pos)?;
             return Ok(Flow::Next);
         };
         if let Some(word) = &call.bare_word {
-            let message = format!(
-                "expected a value as argument of #{}, found '{word}'",
-                call.name
-            );
+            let (name, word) = (excerpt(&call.name), excerpt(word));
+            let message = format!("expected a value as argument of #{name}, found '{word}'");
             return Err(Error::new(call.pos, message));
         }
         self.write(&call.before, call.pos)?;
@@ -143,11 +138,16 @@ impl<'c> Renderer<'c> {
         let content: Arc<str> = "bodyContent".into();
         let outer = call.body.as_ref().map(|body| {
             let outer = self.variables.get(&content).cloned();
-            let stamp = self.set_variable(content.clone(), Val::Block(body.clone()));
+            let defined = self.definition(body);
+            let stamp = self.set_variable(content.clone(), defined);
             (outer, stamp)
         });
         let bound = self.bind(&called, &call.arguments)?;
-        let flow = self.block(&called.body, call.pos)?;
+        let flow = if of_value {
+            self.value_block(&called.body, call.pos)?
+        } else {
+            self.block(&called.body, call.pos)?
+        };
         if let Some((outer, stamp)) = outer {
             self.unbind(&content, outer, stamp);
         }
@@ -156,10 +156,7 @@ impl<'c> Renderer<'c> {
         }
         self.budget.leave_macro();
         self.write(&call.after, call.pos)?;
-        Ok(match flow {
-            Flow::Break(None) => Flow::Next,
-            flow => flow,
-        })
+        Ok(flow.past_break())
     }
 
     /// Sets the parameters of a macro, from the first to the first without a value.
@@ -218,14 +215,17 @@ impl<'c> Renderer<'c> {
             let place = format!("line {line}, column {column} of the evaluated text");
             Error::new(pos, format!("in #evaluate: {message} ({place})"))
         })?;
+        let of_value = self.of_value > 0 || !matches!(expr, Expr::Text(_));
         for (name, defined) in parsed.macros {
+            let defined = (defined, of_value);
             self.more_macros.entry(name).or_insert(defined);
         }
-        let flow = self.block(&parsed.block, pos)?;
+        let flow = if of_value {
+            self.value_block(&parsed.block, pos)?
+        } else {
+            self.block(&parsed.block, pos)?
+        };
         self.budget.leave();
-        Ok(match flow {
-            Flow::Break(None) => Flow::Next,
-            flow => flow,
-        })
+        Ok(flow.past_break())
     }
 }

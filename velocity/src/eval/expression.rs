@@ -9,6 +9,7 @@ use super::Renderer;
 use super::print::{MAX_VALUE_DEPTH, too_deep};
 use crate::ast::{Chain, Expr, Operator};
 use crate::error::{Pos, Result};
+use crate::limits::NODE_WORK;
 use crate::number::Operation;
 use crate::runtime::{MapObject, Text, Val};
 
@@ -101,7 +102,7 @@ impl<'c> Renderer<'c> {
         let mut value = self.eval(&chain.first)?;
         let mut end = chain.first_end;
         for link in &chain.rest {
-            self.budget.work(1, chain.pos)?;
+            self.budget.work(NODE_WORK, chain.pos)?;
             let right = self.eval(&link.operand)?;
             value = match link.operator {
                 Operator::Plus if value.as_text().is_some() || right.as_text().is_some() => {
@@ -137,7 +138,7 @@ impl<'c> Renderer<'c> {
             return Ok(or);
         }
         for link in &chain.rest {
-            self.budget.work(1, chain.pos)?;
+            self.budget.work(NODE_WORK, chain.pos)?;
             if self.truth(&link.operand)? == or {
                 return Ok(or);
             }
@@ -227,7 +228,10 @@ impl<'c> Renderer<'c> {
             Val::Text(text) | Val::Markup(text) => !text.is_empty(),
             Val::List(list) => list.len() > 0,
             Val::Map(map) => map.len() > 0,
-            Val::Block(block) => !self.nested(&block.clone(), Pos::START)?.0.is_empty(),
+            Val::Block(defined) => {
+                let text = self.nested(&defined.block.clone(), Pos::START)?.0;
+                !text.is_empty()
+            }
             _ => true,
         })
     }

@@ -13,14 +13,14 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::ast::{Block, Macros, Node, Output};
+use crate::ast::{Block, Macro, Macros, Node, Output};
 use crate::context::Context;
 use crate::error::{Pos, Result};
-use crate::limits::Budget;
+use crate::limits::{Budget, NODE_WORK};
 use crate::methods::Patterns;
 use crate::options::{Escape, RenderOptions};
 use crate::parser::Parsed;
-use crate::runtime::{List, Loop, MapObject, Tool, Val};
+use crate::runtime::{Definition, List, Loop, MapObject, Tool, Val};
 use crate::tags::{Tag, TagValues};
 
 /// What comes after a node.
@@ -31,6 +31,16 @@ pub(crate) enum Flow {
     Break(Option<Rc<Loop>>),
     /// `#stop`: ends the rendering.
     Stop,
+}
+
+impl Flow {
+    /// What comes after something that a plain `#break` ends.
+    fn past_break(self) -> Flow {
+        match self {
+            Flow::Break(None) => Flow::Next,
+            flow => flow,
+        }
+    }
 }
 
 /// A variable, and when it was set.
@@ -47,12 +57,14 @@ pub(crate) struct Renderer<'c> {
     variables: HashMap<Arc<str>, Variable<'c>>,
     stamp: u64,
     macros: &'c Macros,
-    /// Macros defined by evaluated texts.
-    more_macros: Macros,
+    /// Macros defined by evaluated texts, and whether those were values.
+    more_macros: HashMap<Arc<str>, (Arc<Macro>, bool)>,
     pub(crate) budget: Budget,
     pub(crate) patterns: Patterns,
     out: String,
     escape: Escape,
+    /// Above 0 within a block that was made of a value.
+    of_value: u32,
     /// Above 0 within a text that is put together to be a value.
     nested: u32,
     loops: Vec<Rc<Loop>>,
@@ -76,7 +88,8 @@ pub(crate) fn render<'c>(
         variables: HashMap::new(),
         stamp: 0,
         macros: &template.macros,
-        more_macros: Macros::new(),
+        more_macros: HashMap::new(),
+        of_value: 0,
         budget: Budget::new(options.limits),
         patterns: Patterns::default(),
         // Values make a message longer, directives make it shorter.
@@ -134,7 +147,7 @@ impl<'c> Renderer<'c> {
     }
 
     fn node(&mut self, node: &Node, pos: Pos) -> Result<Flow> {
-        self.budget.work(1, pos)?;
+        self.budget.work(NODE_WORK, pos)?;
         match node {
             Node::Text(text) | Node::Raw(text) => {
                 self.write(text, pos)?;
@@ -160,7 +173,8 @@ impl<'c> Renderer<'c> {
                 Ok(Flow::Next)
             }
             Node::Define { name, body } => {
-                self.set_variable(name.clone(), Val::Block(body.clone()));
+                let defined = self.definition(body);
+                self.set_variable(name.clone(), defined);
                 Ok(Flow::Next)
             }
             Node::Evaluate(expr, pos) => self.evaluate(expr, *pos),
@@ -211,12 +225,14 @@ impl<'c> Renderer<'c> {
                 self.write(&output.before, pos)?;
                 self.write(&output.source, pos)?;
             }
-            Val::Block(block) => {
+            Val::Block(Definition { block, of_value }) => {
                 self.write(&output.before, pos)?;
-                return Ok(match self.block(&block, pos)? {
-                    Flow::Break(None) => Flow::Next,
-                    flow => flow,
-                });
+                let flow = if of_value {
+                    self.value_block(&block, pos)?
+                } else {
+                    self.block(&block, pos)?
+                };
+                return Ok(flow.past_break());
             }
             value => {
                 self.write(&output.before, pos)?;
@@ -224,6 +240,29 @@ impl<'c> Renderer<'c> {
             }
         }
         Ok(Flow::Next)
+    }
+
+    /// Renders a block that was made of a value: an evaluated text that does not stand in the
+    /// template as it is. What it prints is a value too, so all of it is escaped.
+    pub(crate) fn value_block(&mut self, block: &Block, pos: Pos) -> Result<Flow> {
+        self.of_value += 1;
+        let flow = if self.escape == Escape::None || self.nested > 0 {
+            self.block(block, pos)?
+        } else {
+            let (text, flow) = self.nested(block, pos)?;
+            self.print(&Val::text(text), pos)?;
+            flow
+        };
+        self.of_value -= 1;
+        Ok(flow)
+    }
+
+    /// What `#define` and the call of a macro with a body give a name to.
+    fn definition(&self, block: &Arc<Block>) -> Val<'c> {
+        Val::Block(Definition {
+            block: block.clone(),
+            of_value: self.of_value > 0,
+        })
     }
 
     /// Renders a block into a text of its own.

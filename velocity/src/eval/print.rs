@@ -135,7 +135,7 @@ impl<'c> Renderer<'c> {
                 out.push('=');
                 self.push(&entry.1, out, depth + 1, pos)?;
             }
-            Val::Block(block) => out.push_str(&self.nested(&block.clone(), pos)?.0),
+            Val::Block(defined) => out.push_str(&self.nested(&defined.block.clone(), pos)?.0),
             Val::Loop(_) | Val::Tool(_) | Val::Nothing => {}
         }
         self.budget.work(out.len().saturating_sub(before), pos)?;

@@ -6,6 +6,7 @@ use super::Renderer;
 use super::expression::ELEMENT_WORK;
 use crate::ast::{Reference, Step, StepKind};
 use crate::error::{Error, Pos, Result};
+use crate::limits::NODE_WORK;
 use crate::number::Number;
 use crate::runtime::{Key, ListKind, Val};
 
@@ -15,6 +16,7 @@ impl<'c> Renderer<'c> {
         if reference.valueless {
             return Ok(Val::Null);
         }
+        self.budget.work(NODE_WORK, reference.pos)?;
         let mut value = self.variable(&reference.name);
         for step in &reference.steps {
             if value.is_null() {
@@ -31,7 +33,7 @@ impl<'c> Renderer<'c> {
     }
 
     fn step(&mut self, value: &Val<'c>, step: &Step) -> Result<Val<'c>> {
-        self.budget.work(1, step.pos)?;
+        self.budget.work(NODE_WORK, step.pos)?;
         if matches!(value, Val::Nothing) {
             return Ok(Val::Nothing);
         }

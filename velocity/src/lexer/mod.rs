@@ -62,6 +62,8 @@ pub(crate) struct Lexer {
     /// The last run of backslashes looked at: many of them must not be counted again and again.
     slashes: (usize, usize),
     located: (usize, Pos),
+    /// The source is not what was written there, so all of it stands where it starts.
+    in_one_place: bool,
 }
 
 impl Lexer {
@@ -82,7 +84,17 @@ impl Lexer {
             in_set: false,
             slashes: (0, 0),
             located: (0, pos),
+            in_one_place: false,
         }
+    }
+
+    /// Makes the place of the start that of all that follows.
+    pub(crate) fn stay_in_place(&mut self) {
+        self.in_one_place = true;
+    }
+
+    pub(crate) fn is_in_one_place(&self) -> bool {
+        self.in_one_place
     }
 
     /// The source with the end mark.
@@ -109,6 +121,9 @@ impl Lexer {
 
     /// Where `at` is. Asked for in growing order it costs one walk over the source.
     fn locate(&mut self, at: usize) -> Pos {
+        if self.in_one_place {
+            return self.located.1;
+        }
         let (from, mut pos) = if at >= self.located.0 {
             self.located
         } else {

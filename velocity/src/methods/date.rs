@@ -47,8 +47,11 @@ impl Date {
     pub(super) fn from_millis(millis: i64) -> Date {
         let days = millis.div_euclid(86_400_000);
         let rest = millis.rem_euclid(86_400_000);
-        let mut year = (days + 719_468).div_euclid(366);
-        while days_to_march(year + 1) <= days {
+        // The mean year of the calendar is never off by more than one.
+        let mut year = ((days + 719_468) * 400).div_euclid(146_097);
+        if days_to_march(year) > days {
+            year -= 1;
+        } else if days_to_march(year + 1) <= days {
             year += 1;
         }
         // Months from March on have 31 and 30 days in a pattern of five.
@@ -215,6 +218,10 @@ mod tests {
             (951_782_400_000, "2000-02-29"),
             (-86_400_000, "1969-12-31"),
             (1_767_225_600_000, "2026-01-01"),
+            (-62_167_219_200_000, "0000-01-01"),
+            (-62_167_219_200_001, "-001-12-31"),
+            (i64::MAX, "292278994-08-17"),
+            (i64::MIN, "-292275055-05-16"),
         ] {
             assert_eq!(
                 Date::from_millis(millis).format("yyyy-MM-dd").as_deref(),

@@ -1,6 +1,6 @@
 //! `String.format`.
 
-use super::{Error, Pos, Renderer, Result};
+use super::{Error, Pos, Renderer, Result, excerpt};
 use crate::number::Number;
 use crate::runtime::Val;
 
@@ -37,7 +37,7 @@ pub(super) fn format<'c>(
     while let Some(at) = rest.find('%') {
         out.push_str(rest.get(..at).unwrap_or(""));
         let (specifier, length) = parse(rest.get(at + 1..).unwrap_or(""))
-            .ok_or_else(|| Error::new(pos, format!("'{pattern}' is no format")))?;
+            .ok_or_else(|| Error::new(pos, format!("'{}' is no format", excerpt(pattern))))?;
         rest = rest.get(at + 1 + length..).unwrap_or("");
         let field = match specifier.conversion {
             'n' => "\n".to_owned(),
@@ -46,7 +46,8 @@ pub(super) fn format<'c>(
                 let index = specifier.index.unwrap_or(next);
                 next += usize::from(specifier.index.is_none());
                 let Some(value) = values.get(index) else {
-                    return Err(Error::new(pos, format!("'{pattern}' needs more values")));
+                    let message = format!("'{}' needs more values", excerpt(pattern));
+                    return Err(Error::new(pos, message));
                 };
                 field(renderer, &specifier, value, pos)?
             }
@@ -139,6 +140,7 @@ fn field<'c>(
             return Ok(signed(&text, specifier));
         }
         ('f', Val::Number(number @ (Number::Double(_) | Number::Decimal(_)))) => {
+            renderer.budget.work(MAX_PRECISION, pos)?;
             let text = half_up(number.to_f64(), specifier.precision.unwrap_or(6));
             return Ok(signed(&text, specifier));
         }
@@ -149,7 +151,7 @@ fn field<'c>(
         ('o', Val::Number(Number::Int(value))) => format!("{value:o}"),
         _ => {
             let text = renderer.text(value, pos)?;
-            let message = format!("%{conversion} cannot format '{}'", &*text);
+            let message = format!("%{conversion} cannot format '{}'", excerpt(&text));
             return Err(Error::new(pos, message));
         }
     };

@@ -16,7 +16,7 @@ mod pattern_syntax;
 mod string;
 mod tools;
 
-use crate::error::{Error, Pos, Result};
+use crate::error::{Error, Pos, Result, excerpt};
 use crate::eval::Renderer;
 use crate::number::Number;
 use crate::runtime::{Text, Val};
@@ -40,6 +40,10 @@ impl<'c> Renderer<'c> {
         arguments: &[Val<'c>],
         pos: Pos,
     ) -> Answer<'c> {
+        // Most methods look through the texts they get.
+        for text in arguments.iter().filter_map(Val::as_text) {
+            self.budget.work(text.len() / 4, pos)?;
+        }
         if let Some(answer) = self.common_method(target, name, arguments, pos)? {
             return Ok(Some(answer));
         }
@@ -115,7 +119,7 @@ impl<'c> Renderer<'c> {
                 Ok(small) => Ok(Some(small.into())),
                 Err(_) => Err(Error::new(
                     pos,
-                    format!("expected a whole number, found '{}'", &**text),
+                    format!("expected a whole number, found '{}'", excerpt(text)),
                 )),
             },
             _ => Ok(None),
@@ -138,10 +142,10 @@ fn loop_method<'c>(
         "hasNext" | "getHasNext" => Val::Bool(state.has_next.get()),
         "first" | "isFirst" => Val::Bool(index == 0),
         "last" | "isLast" => Val::Bool(!state.has_next.get()),
-        "parent" | "getParent" => state.parent.clone().map_or(Val::Null, Val::Loop),
+        "parent" | "getParent" => state.parent().map_or(Val::Null, Val::Loop),
         "topmost" | "getTopmost" => {
             let mut top = state.clone();
-            while let Some(parent) = top.parent.clone() {
+            while let Some(parent) = top.parent() {
                 top = parent;
             }
             Val::Loop(top)

@@ -1,7 +1,7 @@
 //! Methods of `Integer`, `Long`, `Double` and `Boolean`. Static ones can be called on a value.
 
 use super::Answer;
-use crate::error::{Error, Pos};
+use crate::error::{Error, Pos, excerpt};
 use crate::eval::Renderer;
 use crate::number::Number;
 use crate::runtime::Val;
@@ -50,8 +50,12 @@ impl<'c> Renderer<'c> {
             }
             ("parseInt" | "parseLong" | "valueOf", [value]) if !double => {
                 let text = self.string_argument(value, pos)?;
-                let wrong =
-                    || Error::new(pos, format!("expected a whole number, found '{}'", &*text));
+                let wrong = || {
+                    Error::new(
+                        pos,
+                        format!("expected a whole number, found '{}'", excerpt(&text)),
+                    )
+                };
                 if name == "parseLong" {
                     int(text.parse::<i64>().map_err(|_| wrong())?)
                 } else {
@@ -65,7 +69,7 @@ impl<'c> Renderer<'c> {
                 match plain.parse() {
                     Ok(value) if known => Some(Val::Number(Number::Double(value))),
                     _ => {
-                        let message = format!("expected a number, found '{}'", &*text);
+                        let message = format!("expected a number, found '{}'", excerpt(&text));
                         return Err(Error::new(pos, message));
                     }
                 }

@@ -8,14 +8,23 @@ use std::collections::HashMap;
 use regex::{Regex, RegexBuilder};
 
 use super::pattern_syntax::translate;
-use super::{Error, Pos, Renderer, Result};
+use super::{Error, Pos, Renderer, Result, excerpt};
 use crate::eval::ELEMENT_WORK;
 
 /// Bytes that a compiled pattern may take. It bounds the time for each byte of the text.
 const MAX_PATTERN_BYTES: usize = 256 << 10;
 
+/// Work for finding a pattern and beginning to match.
+const CALL_WORK: usize = 200;
+
+/// Longest pattern. Each `\p{L}` in it stands for hundreds of ranges before its size is known.
+const MAX_LENGTH: usize = 2_000;
+
+/// Bytes that matching may remember of a pattern to be fast; it goes on without.
+const MAX_CACHE_BYTES: usize = 256 << 10;
+
 /// Patterns that one rendering keeps compiled.
-const KEPT: usize = 32;
+const KEPT: usize = 16;
 
 /// Compiled patterns of one rendering.
 #[derive(Default)]
@@ -26,6 +35,11 @@ impl<'c> Renderer<'c> {
     ///
     /// A pattern is compiled `whole` if it must match all of the text.
     fn pattern(&mut self, pattern: &str, whole: bool, text: &str, pos: Pos) -> Result<Regex> {
+        self.budget.work(CALL_WORK + pattern.len(), pos)?;
+        if pattern.len() > MAX_LENGTH {
+            let message = format!("a regular expression is longer than {MAX_LENGTH} bytes");
+            return Err(Error::new(pos, message));
+        }
         // The time a byte takes grows with the pattern, and with what its counts multiply.
         let mut cost = pattern.len();
         for count in pattern
@@ -48,13 +62,13 @@ impl<'c> Renderer<'c> {
         self.budget.work(1000 + cost * 100, pos)?;
         let compiled = RegexBuilder::new(&translated)
             .size_limit(MAX_PATTERN_BYTES)
+            .dfa_size_limit(MAX_CACHE_BYTES)
             .nest_limit(50)
             .build()
             .map_err(|_| {
-                Error::new(
-                    pos,
-                    format!("'{pattern}' is no regular expression that works here"),
-                )
+                let pattern = excerpt(pattern);
+                let message = format!("'{pattern}' is no regular expression that works here");
+                Error::new(pos, message)
             })?;
         if self.patterns.0.len() >= KEPT {
             self.patterns.0.clear();
@@ -185,7 +199,7 @@ fn expand(
                 let name: String = chars.by_ref().take_while(|c| *c != '}').skip(1).collect();
                 match found.name(&name) {
                     Some(group) => out.push_str(group.as_str()),
-                    None => return Err(format!("there is no group named '{name}'")),
+                    None => return Err(format!("there is no group named '{}'", excerpt(&name))),
                 }
             }
             '$' => {

@@ -87,6 +87,7 @@ impl<'c> Renderer<'c> {
             ("equalsIgnoreCase", [Val::Null]) => Val::Bool(false),
             ("equalsIgnoreCase", [other]) => {
                 let other = self.string_argument(other, pos)?;
+                self.budget.work(folding(text, &other), pos)?;
                 Val::Bool(folded(text) == folded(&other))
             }
             ("contentEquals", [other @ (Val::Text(_) | Val::Markup(_))]) => {
@@ -98,6 +99,7 @@ impl<'c> Renderer<'c> {
             }
             ("compareToIgnoreCase", [other]) => {
                 let other = self.string_argument(other, pos)?;
+                self.budget.work(folding(text, &other), pos)?;
                 let order = compare(&folded(text), &folded(&other));
                 Val::Number(crate::number::Number::Int(order))
             }
@@ -270,6 +272,11 @@ impl<'c> Renderer<'c> {
             _ => None,
         })
     }
+}
+
+/// Work for comparing two texts without regard to case.
+fn folding(a: &str, b: &str) -> usize {
+    a.len().saturating_add(b.len()).saturating_mul(4)
 }
 
 /// The text as Java compares it without regard to case: each character up, then down.

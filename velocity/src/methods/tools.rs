@@ -7,6 +7,9 @@ use crate::eval::{Renderer, push_html};
 use crate::number::{Number, Operation};
 use crate::runtime::{Text, Tool, Val};
 
+/// Work for writing out a number that may have hundreds of digits.
+const DIGITS_WORK: usize = 4_000;
+
 impl<'c> Renderer<'c> {
     /// Calls a method of a tool. Without a value or with a wrong one it has no value.
     pub(super) fn tool_method(
@@ -82,6 +85,7 @@ impl<'c> Renderer<'c> {
         let Some(numbers) = self.numbers(arguments, pos)? else {
             return Ok(None);
         };
+        self.budget.work(DIGITS_WORK / 16, pos)?;
         let fold = |operation| {
             let mut rest = numbers.iter().copied();
             let first = rest.next()?;
@@ -93,10 +97,9 @@ impl<'c> Renderer<'c> {
             ("sub", [_, _, ..]) => fold(Operation::Subtract),
             ("mul", [_, _, ..]) => fold(Operation::Multiply),
             ("div", [a, b]) if !b.is_zero() => Some(Number::Double(a.to_f64() / b.to_f64())),
-            ("idiv", [a, b]) if !b.is_zero() => Some(Number::Int(
-                a.to_i64()
-                    .wrapping_div(b.to_i64().max(i64::from(b.to_i64() == 0))),
-            )),
+            ("idiv", [a, b]) if b.to_i64() != 0 => {
+                Number::Int(a.to_i64()).calculate(Operation::Divide, Number::Int(b.to_i64()))
+            }
             ("mod", [a, b]) if b.to_i64() != 0 => {
                 Number::Int(a.to_i64()).calculate(Operation::Modulo, Number::Int(b.to_i64()))
             }
@@ -155,10 +158,9 @@ impl<'c> Renderer<'c> {
             "percent" => "#,##0%",
             other => other,
         };
-        Ok(Some(Val::text(numeric_pattern::format(
-            pattern,
-            number.to_f64(),
-        ))))
+        self.built(pattern.len().saturating_add(DIGITS_WORK), pos)?;
+        let text = numeric_pattern::format(pattern, number.to_f64());
+        Ok(Some(Val::text(text)))
     }
 
     fn date_tool(&mut self, name: &str, arguments: &[Val<'c>], pos: Pos) -> Answer<'c> {
@@ -171,6 +173,8 @@ impl<'c> Renderer<'c> {
             Val::Text(text) | Val::Markup(text) => Date::parse(text),
             _ => None,
         };
+        // A letter of the pattern may become the name of a month.
+        self.built(pattern.len().saturating_mul(16), pos)?;
         let text = date.and_then(|date| date.format(&pattern));
         Ok(text.map(Val::text))
     }
@@ -200,13 +204,13 @@ fn push_url(text: &str, out: &mut String) {
 fn push_script(text: &str, out: &mut String) {
     for c in text.chars() {
         match c {
-            '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
             '/' => out.push_str("\\/"),
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            '\'' | '<' | '>' | '&' => out.push_str(&format!("\\u{:04X}", u32::from(c))),
+            // Quotes and brackets would mean something to HTML around a script.
+            '"' | '\'' | '<' | '>' | '&' => out.push_str(&format!("\\u{:04X}", u32::from(c))),
             _ if c < ' ' => out.push_str(&format!("\\u{:04X}", u32::from(c))),
             _ => out.push(c),
         }

@@ -12,6 +12,9 @@ pub(crate) struct Decimal {
 /// Largest scale that is kept; with 38 digits nothing beyond makes a difference to a message.
 const MAX_SCALE: i32 = 400;
 
+/// Longest text that is read as a number; the longest with a meaning has leading zeros.
+const MAX_LENGTH: usize = 1_000;
+
 fn power(exponent: i32) -> Option<i128> {
     10_i128.checked_pow(u32::try_from(exponent).ok()?)
 }
@@ -32,6 +35,11 @@ impl Decimal {
 
     /// Reads what `new BigDecimal(String)` reads: a sign, digits with a point, an exponent.
     pub(crate) fn parse(text: &str) -> Option<Decimal> {
+        // Any text may be asked whether it is a number, and most are none.
+        let begins = text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c));
+        if !begins || text.len() > MAX_LENGTH {
+            return None;
+        }
         let (number, exponent) = match text.find(['e', 'E']) {
             Some(at) => {
                 let exponent = text.get(at + 1..)?;

@@ -6,7 +6,7 @@ use super::directive::{Argument, Head};
 use super::statement::Around;
 use super::{Parser, push_text};
 use crate::ast::{Block, Expr, Foreach, Macro, Node, Reference};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, excerpt};
 use crate::lexer::Kind;
 
 impl Parser {
@@ -35,7 +35,7 @@ impl Parser {
             (otherwise, at_start) = self.directive_block(at_start)?;
             indent = if at_start { self.indent()? } else { "".into() };
         }
-        let expected = format!("#end for the #{name} in line {}", pos.line);
+        let expected = format!("#end for the #{} in line {}", excerpt(&name), pos.line);
         let token = self.expect(&[Kind::End], &expected)?;
         let symbols = self.symbols(&token);
         let last = if otherwise.is_empty() {

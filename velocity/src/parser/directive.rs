@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::statement::Around;
 use super::{Parser, push_text};
 use crate::ast::{Block, Call, Expr, Node};
-use crate::error::{Error, Pos, Result};
+use crate::error::{Error, Pos, Result, excerpt};
 use crate::lexer::{Kind, State};
 
 /// An argument of a directive.
@@ -114,7 +114,7 @@ impl Parser {
             arguments.push(argument);
         }
         self.skip_blank()?;
-        self.expect(&[Kind::ParenClose], &format!("')' of #{name}"))?;
+        self.expect(&[Kind::ParenClose], &format!("')' of #{}", excerpt(name)))?;
         Ok(arguments)
     }
 
@@ -214,7 +214,8 @@ impl Parser {
             arguments,
             body: body.map(Arc::new),
             bare_word,
-            source: self.slice(head.start, self.last_end).into(),
+            source: self.lexer.source().clone(),
+            range: head.start..self.last_end,
             before: around.before().into(),
             after: around.after(line_end).into(),
             pos: head.pos,

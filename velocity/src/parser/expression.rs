@@ -222,11 +222,10 @@ impl Parser {
         }
         if quoted.interpolated && text.contains(['$', '#']) {
             let opening = image.get(..quoted.opening).map_or(1, |o| o.chars().count());
-            let pos = Pos {
-                line: token.pos.line,
-                column: token.pos.column + u32::try_from(opening).unwrap_or(1),
-            };
-            return Ok(Expr::Template(self.nested(&text, pos)?, token.pos));
+            let pos = self.shifted(token.pos, opening);
+            let as_written = !quoted.content.contains("\\u") && !self.lexer.is_in_one_place();
+            let block = self.nested(&text, pos, as_written)?;
+            return Ok(Expr::Template(block, token.pos));
         }
         Ok(Expr::Text(text.into()))
     }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use crate::ast::{Block, Macros, Node};
 use crate::error::{Error, Pos, Result};
 use crate::lexer::{Kind, Lexer, Token};
-use crate::limits::{MAX_SOURCE_BYTES, MAX_SOURCE_DEPTH};
+use crate::limits::{MAX_SOURCE_BYTES, MAX_SOURCE_DEPTH, MAX_SOURCE_TOKENS};
 
 /// What parsing yields.
 #[derive(Debug, Default)]
@@ -47,6 +47,8 @@ pub(crate) struct Parser {
     /// Where the last taken token ended.
     last_end: usize,
     depth: u32,
+    /// Tokens taken so far, those of texts within included.
+    taken: u32,
     macros: Macros,
 }
 
@@ -57,6 +59,7 @@ impl Parser {
             ahead: VecDeque::new(),
             last_end: 0,
             depth,
+            taken: 0,
             macros,
         }
     }
@@ -91,6 +94,12 @@ impl Parser {
         match self.ahead.pop_front() {
             Some(token) => {
                 self.last_end = token.end;
+                self.taken += 1;
+                if self.taken > MAX_SOURCE_TOKENS {
+                    let message =
+                        format!("the template has more than {MAX_SOURCE_TOKENS} words and signs");
+                    return Err(Error::new(token.pos, message));
+                }
                 Ok(token)
             }
             None => Err(Error::new(Pos::START, "unexpected end of the template")),
@@ -150,6 +159,17 @@ impl Parser {
         Ok(self.ahead.front().map_or(Pos::START, |token| token.pos))
     }
 
+    /// The place `columns` to the right of `pos`.
+    fn shifted(&self, pos: Pos, columns: usize) -> Pos {
+        if self.lexer.is_in_one_place() {
+            return pos;
+        }
+        Pos {
+            line: pos.line,
+            column: pos.column + u32::try_from(columns).unwrap_or(0),
+        }
+    }
+
     fn skip_blank(&mut self) -> Result<()> {
         while matches!(self.peek(1)?, Kind::Whitespace | Kind::Newline) {
             self.take()?;
@@ -188,11 +208,17 @@ impl Parser {
         self.depth -= 1;
     }
 
-    /// Parses the content of a quoted text as a template of its own.
-    fn nested(&mut self, source: &str, pos: Pos) -> Result<Arc<Block>> {
+    /// Parses the content of a quoted text as a template of its own. If it is not `as_written`,
+    /// its lines and columns are none of the source.
+    fn nested(&mut self, source: &str, pos: Pos, as_written: bool) -> Result<Arc<Block>> {
         let macros = std::mem::take(&mut self.macros);
         let mut parser = Parser::new(source, pos, self.depth, macros);
+        if !as_written {
+            parser.lexer.stay_in_place();
+        }
+        parser.taken = self.taken;
         let block = parser.template();
+        self.taken = parser.taken;
         self.macros = parser.macros;
         block.map(Arc::new)
     }

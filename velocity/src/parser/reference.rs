@@ -2,7 +2,7 @@
 
 use super::Parser;
 use crate::ast::{Output, Reference, Step, StepKind};
-use crate::error::{Pos, Result};
+use crate::error::Result;
 use crate::lexer::{Kind, Token};
 
 /// What stands in front of the name of a reference.
@@ -43,7 +43,8 @@ impl Parser {
         let first = self.expect(&[Kind::Name, Kind::CurlyOpen], "a reference such as $name")?;
         let formal = first.kind == Kind::CurlyOpen;
         let sigil = self.sigil(&first);
-        let pos = self.shifted(&first, sigil.start);
+        // What precedes the name is ASCII.
+        let pos = self.shifted(first.pos, sigil.start.saturating_sub(first.start));
         let name = if formal {
             let token = self.expect(&[Kind::Name], "a name after '${'")?;
             self.text(&token).to_owned()
@@ -108,15 +109,6 @@ impl Parser {
         sigil.quiet = image.starts_with("$!");
         sigil.valueless = !image.starts_with('$');
         sigil
-    }
-
-    /// The position of the source index `start` within `token`; what precedes it is ASCII.
-    fn shifted(&self, token: &Token, start: usize) -> Pos {
-        let shift = start.saturating_sub(token.start);
-        Pos {
-            line: token.pos.line,
-            column: token.pos.column + u32::try_from(shift).unwrap_or(0),
-        }
     }
 
     fn steps(&mut self) -> Result<Vec<Step>> {

@@ -18,6 +18,7 @@ pub(crate) use text::Text;
 pub(crate) use tool::Tool;
 
 use crate::ast::Block;
+use crate::limits::MAX_DEPTH;
 use crate::number::Number;
 use crate::value::Value;
 
@@ -39,7 +40,7 @@ pub(crate) enum Val<'c> {
     /// A key and its value in a map.
     Entry(Rc<(Val<'c>, Val<'c>)>),
     /// What `#define` or the call of a macro with a body names; rendered where it is printed.
-    Block(Arc<Block>),
+    Block(Definition),
     /// `$foreach`.
     Loop(Rc<Loop>),
     Tool(Tool),
@@ -47,12 +48,41 @@ pub(crate) enum Val<'c> {
     Nothing,
 }
 
+/// A block with a name.
+#[derive(Debug, Clone)]
+pub(crate) struct Definition {
+    pub(crate) block: Arc<Block>,
+    /// It was made of a value: see [`Renderer::value_block`](crate::eval::Renderer::value_block).
+    pub(crate) of_value: bool,
+}
+
 /// The state of a loop, which `$foreach` shows.
 #[derive(Debug)]
 pub(crate) struct Loop {
     pub(crate) index: Cell<i64>,
     pub(crate) has_next: Cell<bool>,
-    pub(crate) parent: Option<Rc<Loop>>,
+    parent: Option<Rc<Loop>>,
+    /// Loops around this one.
+    depth: u32,
+}
+
+impl Loop {
+    /// A loop within `parent`. `$foreach` can be set to a loop that has ended, so without a bound
+    /// each loop might be put into the one before, for ever.
+    pub(crate) fn new(parent: Option<Rc<Loop>>) -> Loop {
+        let parent = parent.filter(|parent| parent.depth < MAX_DEPTH);
+        Loop {
+            index: Cell::new(-1),
+            has_next: Cell::new(false),
+            depth: parent.as_ref().map_or(0, |parent| parent.depth + 1),
+            parent,
+        }
+    }
+
+    /// The loop around this one.
+    pub(crate) fn parent(&self) -> Option<Rc<Loop>> {
+        self.parent.clone()
+    }
 }
 
 impl<'c> Val<'c> {
