@@ -24,6 +24,9 @@ const NO_WARNINGS: [&str; 3] = ["--", "-D", "warnings"];
 pub(crate) fn run() -> Result<()> {
     wasm_target::ensure()?;
     cargo::run("fmt", ["--all"], ["--check"])?;
+    // The fuzzers are a workspace of their own; what they share is compiled with the tests.
+    let fuzzers = ["--manifest-path", "velocity/fuzz/Cargo.toml"];
+    cargo::run("fmt", fuzzers, ["--check"])?;
     let mut host = EVERYTHING.to_vec();
     host.push("--all-targets");
     cargo::run("clippy", host, NO_WARNINGS)?;

@@ -2,6 +2,7 @@
 
 mod blocks;
 mod cargo;
+mod fuzz;
 mod lint;
 mod load;
 mod test_tools;
@@ -34,6 +35,9 @@ Usage: cargo xtask COMMAND
   bench [GROUP…]          measures the figures beside what they are compared with, and writes
                           target/bench/report.json; groups: durable latency blocks import start
                           growth serve
+  fuzz [--seconds N] [--fuzzer NAME] [--input FILE]
+                          fuzzes the template language for a minute unless told, led by coverage,
+                          by the fuzzers render, escape and json; or runs one with an input again
   blocks [PATH…] [--out DIR]
                           makes components of the standard blocks, or of the block crates in
                           PATH…, in target/blocks or DIR, and prints size and imports
@@ -63,6 +67,7 @@ fn run(command: &str, args: &[String]) -> Result<()> {
         "build" => nothing_more(args).and_then(|()| build()),
         "bench" => bench(args),
         "load" => load::run(args),
+        "fuzz" => fuzz::run(args),
         "blocks" => blocks::run(args),
         "lint" => nothing_more(args).and_then(|()| lint::run()),
         "help" | "--help" | "-h" => {

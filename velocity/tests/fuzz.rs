@@ -1,0 +1,103 @@
+//! A short run of the fuzzers of `velocity/fuzz`, without their sense of what is new: variations of
+//! the recorded cases, the same each time.
+
+#[allow(unreachable_pub, reason = "the fuzzers use it from another crate")]
+mod targets;
+
+use promoflow_velocity::{Map, Value};
+use targets::{escapes_values, measure::Counting, reads_json, renders_within_its_caps};
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+const CASES: &str = include_str!("cases.jsonl");
+const WORDS: &str = include_str!("../fuzz/velocity.dict");
+
+/// Variations that the short run makes of each case.
+const VARIATIONS: u32 = 150;
+
+/// A generator of numbers (xorshift), seeded by the number of the case so that a failure comes
+/// again.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % end.max(1) as u64) as usize
+    }
+}
+
+/// The words of the dictionary, without those that need escapes there.
+fn words() -> Vec<&'static str> {
+    let lines = WORDS.lines().filter(|line| !line.contains('\\'));
+    let words = lines.filter_map(|line| line.strip_prefix('"')?.strip_suffix('"'));
+    words.collect()
+}
+
+/// A case as the fuzzers are given it: its template, a zero, options, and its values.
+fn seed(case: &Map, options: u8) -> Vec<u8> {
+    let Some(Value::Str(template)) = case.get("template") else {
+        panic!("no template in {case:?}");
+    };
+    let mut seed = template.clone().into_bytes();
+    seed.extend([0, options]);
+    seed.extend(
+        b"{\"data\": {\"a\": 1, \"s\": \"<b>&\\\"'\", \"l\": [1, \"x\", null]}, \"x\": \"a b\"}",
+    );
+    seed
+}
+
+/// Changes some bytes of the template: other ones, fewer, words of the language, parts twice.
+fn vary(seed: &[u8], numbers: &mut Numbers, words: &[&str]) -> Vec<u8> {
+    let mut bytes = seed.to_vec();
+    for _ in 0..=numbers.below(4) {
+        let template = bytes.iter().position(|byte| *byte == 0).unwrap_or(0);
+        let at = numbers.below(template + 1);
+        let end = (at + numbers.below(12)).min(template);
+        match numbers.below(4) {
+            0 => drop(bytes.drain(at..end)),
+            1 => {
+                let word = words[numbers.below(words.len())];
+                bytes.splice(at..at, word.bytes());
+            }
+            2 => {
+                let part = bytes[at..end].to_vec();
+                bytes.splice(at..at, part);
+            }
+            _ => bytes[at] = bytes[at].max(1).wrapping_add(numbers.below(8) as u8).max(1),
+        }
+    }
+    bytes
+}
+
+#[test]
+fn variations_of_the_recorded_cases_hold() {
+    let words = words();
+    assert!(words.len() > 80, "{} words", words.len());
+    let lines = CASES.split('\n').filter(|line| !line.is_empty());
+    for (number, line) in lines.enumerate() {
+        let Ok(Value::Map(case)) = Value::from_json(line) else {
+            panic!("no case: {line}");
+        };
+        let mut numbers = Numbers(number as u64 + 1);
+        let mut seed = seed(&case, number as u8);
+        for _ in 0..VARIATIONS {
+            let bytes = vary(&seed, &mut numbers, &words);
+            renders_within_its_caps(&bytes);
+            escapes_values(&bytes);
+            // Half of the variations go on from what was varied already.
+            if numbers.below(2) == 0 && bytes.len() < 4_096 {
+                seed = bytes;
+            }
+        }
+        let mut json = line.as_bytes().to_vec();
+        reads_json(&json);
+        for _ in 0..VARIATIONS {
+            let at = numbers.below(json.len());
+            json[at] = line.as_bytes()[numbers.below(line.len())];
+            reads_json(&json);
+        }
+    }
+}
