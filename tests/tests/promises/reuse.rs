@@ -1,10 +1,11 @@
 //! What *Get promo code* does beside taking a new code: P1, P4, P5 and P8 hold for codes that
 //! serve again.
 
+use promoflow::channel::Handover;
 use promoflow::event::Event;
-use promoflow::store::{Order, Ordered, RunId, RunState};
+use promoflow::store::{DeliveryId, DeliveryState, Order, Ordered, RunId, RunState};
 use promoflow::{Promoflow, Running};
-use promoflow_tests::{Shop, Teach};
+use promoflow_tests::{Shop, Teach, until};
 
 /// A workflow that gets a code so and sends it.
 fn workflow(id: &str, event: &str, more: &str) -> String {
@@ -204,5 +205,66 @@ fn p4_a_code_that_served_another_run_stays_until_that_is_cancelled_too() {
     assert_eq!(promoflow.free(), ["C-0001"]);
     assert_eq!(cancel(second), cancelled(1));
     assert_eq!(promoflow.free(), ["C-0000", "C-0001"]);
+    promoflow.audited();
+}
+
+#[test]
+fn p4_a_code_that_goes_back_leaves_with_no_run_that_it_served_before() {
+    let (shop, promoflow) = Shop::with_codes(1);
+    let kept = ", reuse: { contact: 30d }";
+    let code = format!(
+        "  - id: code
+    block: get-promocode
+    with: {{ type: birthday, discount: 10, days: 7{kept} }}
+"
+    );
+    let mail = "  - id: mail
+    block: send-message
+    with: { channel: email, message: mail }
+";
+    let sleep = "  - id: sleep
+    block: mischief
+    with: { do: wait, until: 1780401600000 }
+    ports: { aside: end }
+";
+    promoflow.workflows_of(&format!(
+        "workflow: first\nstart: {{ event: first }}\nsteps:\n{code}{mail}{sleep}"
+    ));
+    promoflow.workflows_of(&format!(
+        "workflow: second\nstart: {{ event: second }}\nsteps:\n{code}{sleep}"
+    ));
+    // While the letter of the first run is handed over, that run is cancelled, and the letter
+    // refused then.
+    let other = shop.builder().delivers(false).open().unwrap();
+    let cancel = move |promoflow: &Promoflow, run| promoflow.order_run(run, Order::Cancel).unwrap();
+    let done = |released, called_off| Ordered::Done {
+        released,
+        called_off,
+    };
+    shop.letters.at_delivery(move |letter| {
+        assert_eq!(
+            letter.content.text.as_deref().map(str::trim),
+            Some("C-0000")
+        );
+        assert_eq!(cancel(&other, RunId(1)), done(0, 0));
+    });
+    shop.letters.answer(Handover::Refused {
+        error: "no such mailbox".into(),
+    });
+    let running = promoflow.start().unwrap();
+    let event = |kind| Event::new(kind, "ann@example.com").with_param("EmailAddress", "a@b.cd");
+    assert_eq!(running.send(event("first")).unwrap().runs, [RunId(1)]);
+    let delivery = || promoflow.delivery(DeliveryId(1)).unwrap().unwrap();
+    until(|| delivery().state == DeliveryState::Failed);
+    let second = running.send(event("second")).unwrap().runs[0];
+    assert!(promoflow.free().is_empty());
+    assert_eq!(cancel(&promoflow, second), done(1, 1));
+    assert_eq!(promoflow.free(), ["C-0000"]);
+    assert_eq!(
+        promoflow
+            .order_delivery(delivery().id, Order::Retry)
+            .unwrap(),
+        Ordered::Refused("it was cancelled")
+    );
     promoflow.audited();
 }

@@ -66,9 +66,10 @@ const CHECKS: &[Check] = &[
                         OR delivery.run IN (SELECT run FROM reused WHERE reused.claim = claim.id)) AND attempt.outcome IS NOT 'refused')
              UNION ALL
              SELECT 'claim ' || release.claim || ' was released although delivery ' || delivery.id
-                    || ' of run ' || claim.run || ' was not called off'
+                    || ' of run ' || delivery.run || ' was not called off'
              FROM release JOIN claim ON claim.id = release.claim
              JOIN delivery ON delivery.run = claim.run
+                 OR delivery.run IN (SELECT run FROM reused WHERE reused.claim = claim.id)
              WHERE delivery.state <> 'cancelled'
              UNION ALL
              SELECT 'release of claim ' || claim || ', which does not exist'

@@ -27,7 +27,7 @@ pub(super) fn cancel(
     waiters::remove(connection, run)?;
     let (mut released, mut called_off) = (0, 0);
     if !may_have_left(connection, run)? {
-        called_off = call_off(connection, run)?;
+        called_off = call_off(connection, run)? + call_off_sharers(connection, run)?;
         released = release(connection, run, now)?;
     }
     Ok(Ordered::Done {
@@ -50,6 +50,7 @@ pub(super) fn unsent(connection: &Connection, run: RunId, now: Timestamp) -> Res
         return Ok(0);
     }
     call_off(connection, run)?;
+    call_off_sharers(connection, run)?;
     release(connection, run, now)
 }
 
@@ -91,6 +92,23 @@ macro_rules! loose {
                           SELECT 1 FROM delivery JOIN attempt ON attempt.delivery = delivery.id
                           WHERE delivery.run = other.id AND attempt.outcome IS NOT 'refused'))))"
     };
+}
+
+/// Those of cancelled runs that carry a code which goes back with this run: they stayed while an
+/// attempt was underway, which was refused since.
+fn call_off_sharers(connection: &Connection, run: RunId) -> Result<u64> {
+    let called_off = connection
+        .prepare_cached(concat!(
+            "UPDATE delivery SET state = 'cancelled', due = NULL
+             WHERE state IN ('pending', 'failed') AND run IN (
+                 SELECT run FROM claim WHERE id IN ",
+            loose!(),
+            " UNION SELECT run FROM reused WHERE claim IN ",
+            loose!(),
+            ")"
+        ))?
+        .execute([run.0])?;
+    Ok(called_off as u64)
 }
 
 fn release(connection: &Connection, run: RunId, now: Timestamp) -> Result<u64> {
