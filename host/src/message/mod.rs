@@ -4,6 +4,7 @@
 //! [`Files`] is where it finds the HTML that a message names.
 
 mod address;
+mod carried;
 mod channel;
 mod content;
 mod definition;

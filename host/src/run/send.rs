@@ -34,6 +34,7 @@ pub(super) fn send(stage: &mut Stage, request: SendRequest) -> Result<u32, SendE
     let Some(reach) = &stage.reach else {
         return Err(SendError::Unavailable("the run is not here".into()));
     };
+    let expires = stage.expires(ways.iter().map(|way| &way.content));
     let mut ways = ways.into_iter();
     let Some(first) = ways.next() else {
         return Err(none(refused));
@@ -42,7 +43,6 @@ pub(super) fn send(stage: &mut Stage, request: SendRequest) -> Result<u32, SendE
         Some(hours) => Some(allowed(hours, || zone_of(reach, &contact, &first))?),
         None => None,
     };
-    let expires = stage.expires();
     let expires = expires.min(request.not_after.unwrap_or(Timestamp::NEVER));
     let begins = request.not_before.unwrap_or(reach.clock.now());
     let due = hours.map_or(begins, |hours| hours.next_open(begins));

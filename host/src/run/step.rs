@@ -16,11 +16,11 @@ use crate::block::{
 };
 use crate::clock::{Clock, Timestamp};
 use crate::contact::IDENTIFYING_PARAMS;
-use crate::message::Values;
+use crate::message::{Content, Values};
 use crate::pool::{Calendar, Lane};
 use crate::store::{
-    Awaited, Awakened, Exhausted, FreeCode, GivenCode, Resumed, RunId, StagedClaim, StagedDelivery,
-    StagedReuse, StagedWait, StepKey, Store,
+    Awaited, Awakened, Exhausted, FreeCode, GivenCode, Position, Resumed, RunId, StagedClaim,
+    StagedDelivery, StagedReuse, StagedWait, StepKey, Store,
 };
 
 /// Values that a run may hold.
@@ -280,9 +280,17 @@ impl Stage {
         }
     }
 
-    /// When the first of the run's codes expires: what may carry it expires then.
-    pub(super) fn expires(&self) -> Timestamp {
-        let expiries = self.codes.iter().map(|held| held.code.position.expires);
+    /// When the first of the segment's codes expires that one of these messages carries.
+    pub(super) fn expires<'c>(
+        &self,
+        contents: impl Iterator<Item = &'c Content> + Clone,
+    ) -> Timestamp {
+        let carried = self.codes.iter().filter(|held| {
+            contents
+                .clone()
+                .any(|content| content.may_carry(&held.code.code))
+        });
+        let expiries = carried.map(|held| held.code.position.expires);
         expiries.min().unwrap_or(Timestamp::NEVER)
     }
 }

@@ -2,8 +2,9 @@
 
 use chrono_tz::Europe::Kyiv;
 use promoflow::channel::Handover;
+use promoflow::event::Event;
 use promoflow::pool::Calendar;
-use promoflow::store::{DeliveryRow, DeliveryState, Order, Ordered, RunId};
+use promoflow::store::{DeliveryId, DeliveryRow, DeliveryState, Order, Ordered, RunId};
 use promoflow::{Promoflow, Running};
 use promoflow_tests::{Shop, Teach, until};
 
@@ -210,4 +211,51 @@ steps:
     drop(running);
     assert_eq!(delivery(&promoflow, run).state, DeliveryState::Failed);
     assert!(shop.letters.sent().is_empty());
+}
+
+/// Takes a code that expires on 2026-06-02 at 11:01, sleeps until noon, and sends a message then.
+fn sent_after(message: &str) -> DeliveryState {
+    let (shop, promoflow) = Shop::with_codes(0);
+    promoflow.codes_of("code,expirationDate,discount,type\nCODE-A,2026-06-02T11:00,10,birthday\n");
+    promoflow.messages_of(&format!(
+        "{{ message: after, channel: sms, text: \"{message}\" }}"
+    ));
+    promoflow.workflows_of(
+        "
+workflow: after
+start: { event: after }
+steps:
+  - id: code
+    block: get-promocode
+    with: { type: birthday, discount: 10, days: 0 }
+    ports: { exhausted: end }
+  - id: sleep
+    block: mischief
+    with: { do: wait, until: 1780401600000 }
+    ports: { aside: sms }
+  - id: sms
+    block: send-message
+    with: { channel: sms, message: after }
+",
+    );
+    let running = promoflow.start().unwrap();
+    let event = Event::new("after", "ann").with_param("Phone", "+380501234567");
+    let run = running.send(event).unwrap().runs[0];
+    shop.clock.set("2026-06-02T12:00:00Z");
+    running.rest(&[run]).unwrap();
+    drop(running);
+    let delivery = promoflow.delivery(DeliveryId(1)).unwrap().unwrap();
+    promoflow.audited();
+    let sent = usize::from(delivery.state == DeliveryState::Delivered);
+    assert_eq!(shop.letters.sent().len(), sent);
+    delivery.state
+}
+
+#[test]
+fn p8_a_message_expires_with_the_codes_that_it_carries_and_with_no_other() {
+    assert_eq!(sent_after("We miss you"), DeliveryState::Delivered);
+    assert_eq!(
+        sent_after("$!data.get('promocode').toLowerCase().replace('-', ' ')"),
+        DeliveryState::Failed
+    );
 }

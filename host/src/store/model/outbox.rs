@@ -36,10 +36,21 @@ pub struct StagedDelivery {
     pub others: Vec<Alternative>,
     /// Not before.
     pub due: Timestamp,
-    /// Given up at this moment: with the first code that it may carry.
+    /// Given up at this moment: with the first of its segment's codes that it carries. The commit
+    /// looks at those of earlier segments.
     pub expires: Timestamp,
     /// Only in these hours.
     pub hours: Option<AllowedHours>,
+}
+
+impl StagedDelivery {
+    /// Whether one of its ways may carry a promo code.
+    pub fn carries(&self, code: &str) -> bool {
+        let others = self.others.iter().map(|way| &way.content);
+        std::iter::once(&self.content)
+            .chain(others)
+            .any(|content| content.may_carry(code))
+    }
 }
 
 /// What a dispatcher commits at once.

@@ -457,17 +457,10 @@ impl Work<'_> {
 
     fn deliver(&mut self, run: RunId, segment: u32, delivery: &StagedDelivery) -> Result<(), Stop> {
         let mut expires = delivery.expires.0;
-        if segment > 0 {
-            // It may carry a code that an earlier segment claimed.
-            let earlier: Option<i64> = self
-                .connection
-                .prepare_cached(
-                    "SELECT min(expires) FROM claim
-                     WHERE (run = ?1 OR id IN (SELECT claim FROM reused WHERE run = ?1))
-                         AND id NOT IN (SELECT claim FROM lapsed)",
-                )?
-                .query_row([run.0], |row| row.get(0))?;
-            expires = expires.min(earlier.unwrap_or(i64::MAX));
+        if segment > 0
+            && let Some(earlier) = first_carried(self.connection, run, delivery)?
+        {
+            expires = expires.min(earlier);
         }
         // What nobody may begin in time fails now, and not when it would be due.
         let too_late = (expires <= delivery.due.0).then_some(attempts::TOO_LATE);
@@ -503,6 +496,28 @@ impl Work<'_> {
         }
         Ok(())
     }
+}
+
+/// When the first of a run's codes expires that a delivery carries, whichever segment claimed it.
+fn first_carried(
+    connection: &Connection,
+    run: RunId,
+    delivery: &StagedDelivery,
+) -> Result<Option<i64>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT expires, code FROM claim
+         WHERE (run = ?1 OR id IN (SELECT claim FROM reused WHERE run = ?1))
+             AND id NOT IN (SELECT claim FROM lapsed)
+         ORDER BY expires",
+    )?;
+    let mut rows = statement.query([run.0])?;
+    while let Some(row) = rows.next()? {
+        let code: String = row.get(1)?;
+        if delivery.carries(&code) {
+            return Ok(Some(row.get(0)?));
+        }
+    }
+    Ok(None)
 }
 
 /// The codes that a segment takes: none where nothing that it staged is kept.
