@@ -102,6 +102,7 @@ fn one(plan: Arc<Plan>, event: &Event, contacts: bool, around: &Surroundings) ->
         run: None,
         step: 0,
         attempt: 0,
+        troubles: Vec::new(),
         data: event.params.clone(),
         key: event.key.clone(),
         contacts,

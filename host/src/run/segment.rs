@@ -14,7 +14,10 @@ use crate::block::{Call, Outcome, Resumption, StepError, StepHost, Value};
 use crate::clock::{Clock, Timestamp};
 use crate::metrics::{CallEnd, Metrics};
 use crate::pool::{Calendar, Lane};
-use crate::store::{Awakened, Resumed, RunId, Segment, SegmentEnd, StepRecord, Store};
+use crate::store::{
+    Awakened, Position, Resumed, RunId, Segment, SegmentEnd, StepRecord, Store, Trouble,
+    TroubleKind,
+};
 use crate::workflow::{Target, conform};
 
 /// Steps that a segment may take. A workflow without a wait has no cycle, so it has no more than
@@ -27,8 +30,9 @@ pub(super) struct Beginning {
     /// The run and the number of its segment; `None` for a run that starts with its event.
     pub(super) run: Option<(RunId, u32)>,
     pub(super) step: usize,
-    /// Attempts that the segment took before.
+    /// Attempts that the segment took before, and what they met.
     pub(super) attempt: u32,
+    pub(super) troubles: Vec<Trouble>,
     pub(super) data: Map<String, Json>,
     pub(super) key: String,
     /// Whether the directory of contacts is awake.
@@ -74,14 +78,11 @@ pub(super) fn execute(
             around.leases.give_back(&staged.claims);
             return Err(Contended);
         }
-        Err(Discarded::Error { error, backoff }) => {
-            let retry =
-                backoff.and_then(|backoff| backoff.next(beginning.attempt + 1, around.clock.now()));
-            match retry {
-                Some(due) => SegmentEnd::Retry { error, due },
-                None => SegmentEnd::Failed { error },
-            }
-        }
+        Err(Discarded::Error { error, again: None }) => SegmentEnd::Failed { error },
+        Err(Discarded::Error {
+            error,
+            again: Some((step, kind)),
+        }) => again(error, step, kind, &beginning.troubles, around.clock.now()),
     };
     let keeps = matches!(end, SegmentEnd::Completed | SegmentEnd::Wait { .. });
     if !keeps {
@@ -109,13 +110,49 @@ pub(super) fn execute(
     })
 }
 
+/// How a segment ends that may be done later, or was tried often enough. Each step has its own
+/// attempts, and those of one kind are not spent by the other.
+pub(super) fn again(
+    error: String,
+    step: String,
+    kind: TroubleKind,
+    before: &[Trouble],
+    now: Timestamp,
+) -> SegmentEnd {
+    let backoff = match kind {
+        TroubleKind::Unavailable => Backoff::UNAVAILABLE,
+        TroubleKind::Trapped => Backoff::TRAPPED,
+    };
+    let known = before
+        .iter()
+        .find(|trouble| trouble.step == step && trouble.kind == kind);
+    let attempts = known.map_or(0, |trouble| trouble.attempts) + 1;
+    match backoff.next(attempts, now) {
+        None => SegmentEnd::Failed { error },
+        Some(due) => SegmentEnd::Retry {
+            error,
+            due,
+            trouble: Trouble {
+                step,
+                kind,
+                attempts,
+            },
+        },
+    }
+}
+
+/// The codes that a segment has staged.
+pub(super) fn positions(segment: &Segment) -> impl Iterator<Item = Position> {
+    segment.claims.iter().map(|claim| claim.code.position)
+}
+
 /// Why nothing of a segment is kept.
 enum Discarded {
     Contended,
-    /// `backoff`: whether it may be tried again.
+    /// `again`: the step that may be tried again, and why.
     Error {
         error: String,
-        backoff: Option<Backoff>,
+        again: Option<(String, TroubleKind)>,
     },
 }
 
@@ -207,10 +244,7 @@ struct Way {
 }
 
 fn failed(error: String) -> Discarded {
-    Discarded::Error {
-        error,
-        backoff: None,
-    }
+    Discarded::Error { error, again: None }
 }
 
 fn one_step(
@@ -247,11 +281,11 @@ fn one_step(
             StepError::Rejected(why) => failed(format!("{at}: {why}")),
             StepError::Unavailable(why) => Discarded::Error {
                 error: format!("{at}: {why}"),
-                backoff: Some(Backoff::UNAVAILABLE),
+                again: Some((step.id.clone(), TroubleKind::Unavailable)),
             },
             StepError::Trapped(why) => Discarded::Error {
                 error: format!("{at}: the block was stopped: {why}"),
-                backoff: Some(Backoff::TRAPPED),
+                again: Some((step.id.clone(), TroubleKind::Trapped)),
             },
         }
     })
@@ -346,3 +380,35 @@ fn way_out(step: &PlannedStep, outcome: Outcome, cause: Option<&str>) -> Result<
 
 // `dyn StepHost` is lent to sandboxes as `Box<Stage>`.
 const _: fn(Box<Stage>) -> Box<dyn StepHost> = |stage| stage;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How a segment ends in which a step met that, after those troubles.
+    fn met(kind: TroubleKind, step: &str, troubles: &mut Vec<Trouble>) -> bool {
+        let end = again("no".into(), step.into(), kind, troubles, Timestamp(0));
+        let SegmentEnd::Retry { trouble, .. } = end else {
+            return false;
+        };
+        troubles.retain(|known| (&known.step, known.kind) != (&trouble.step, trouble.kind));
+        troubles.push(trouble);
+        true
+    }
+
+    #[test]
+    fn each_step_has_its_own_attempts_of_each_kind() {
+        let mut troubles = Vec::new();
+        for _ in 1..Backoff::UNAVAILABLE.attempts {
+            assert!(met(TroubleKind::Unavailable, "a", &mut troubles));
+        }
+        for step in ["a", "b"] {
+            for _ in 1..Backoff::TRAPPED.attempts {
+                assert!(met(TroubleKind::Trapped, step, &mut troubles), "{step}");
+            }
+            assert!(!met(TroubleKind::Trapped, step, &mut troubles), "{step}");
+        }
+        assert!(met(TroubleKind::Unavailable, "b", &mut troubles));
+        assert!(!met(TroubleKind::Unavailable, "a", &mut troubles));
+    }
+}

@@ -8,11 +8,10 @@ use std::time::Duration;
 
 use super::configuration::Configuration;
 use super::engine::{Answer, MOST_TRIES, SendError, Shared};
-use super::segment::{Beginning, Contended, execute};
-use crate::backoff::Backoff;
+use super::segment::{Beginning, Contended, again, execute, positions};
 use crate::event::Event;
 use crate::pool::Lane;
-use crate::store::{Accept, Announced, DueRun, Segment, SegmentEnd, Start, Unit};
+use crate::store::{Accept, Announced, DueRun, Segment, Start, TroubleKind, Unit};
 
 /// Jobs that a worker takes from the queue at once. One: what it took besides would wait behind
 /// a block that uses up its time, while other workers are idle.
@@ -164,6 +163,7 @@ impl Shared {
                     run: None,
                     step: 0,
                     attempt: 0,
+                    troubles: Vec::new(),
                     data: event.params.clone(),
                     key: event.key.clone(),
                     contacts: configuration.contacts,
@@ -214,6 +214,7 @@ impl Shared {
             run: Some((run.id, run.segment)),
             step: usize::try_from(run.step).unwrap_or(usize::MAX),
             attempt: run.attempt,
+            troubles: run.troubles.clone(),
             data: run.data.clone(),
             key: run.key.clone(),
             contacts,
@@ -230,15 +231,11 @@ impl Shared {
     }
 
     fn retry_later(self: &Arc<Self>, run: DueRun, announced: Announced, error: String) {
-        let attempt = run.attempt + 1;
-        let due = Backoff::UNAVAILABLE.next(attempt, self.parts.clock.now());
-        let end = match due {
-            Some(due) => SegmentEnd::Retry { error, due },
-            None => SegmentEnd::Failed { error },
-        };
+        let (kind, now) = (TroubleKind::Unavailable, self.parts.clock.now());
+        let end = again(error, String::new(), kind, &run.troubles, now);
         let segment = Segment {
             run: Some((run.id, run.segment)),
-            attempt,
+            attempt: run.attempt + 1,
             steps: Vec::new(),
             claims: Vec::new(),
             exhausted: Vec::new(),

@@ -345,3 +345,39 @@ fn p2_a_run_goes_on_with_the_reply_that_it_waits_for_once() {
     assert_eq!(waiters(&shop), 0);
     promoflow.audited();
 }
+
+#[test]
+fn p8_a_run_whose_code_expired_before_it_went_on_keeps_its_place() {
+    let (shop, promoflow) = shop();
+    let running = promoflow.start().unwrap();
+    let ann = waiting(&promoflow, &running, "ann");
+    let ben = waiting(&promoflow, &running, "ben");
+    running.stop();
+    promoflow.codes_of(&codes(0, 1, "2026-06-10"));
+    shop.clock.set("2026-06-20T12:00:00Z");
+    let running = promoflow.start().unwrap();
+    running.rest_all().unwrap();
+    promoflow.codes_of(&codes(1, 1, "2999-12-31"));
+    running.rest_all().unwrap();
+    assert_eq!(promoflow.run_of(ann).0.state, RunState::Completed);
+    assert_eq!(promoflow.run_of(ben).0.state, RunState::Waiting);
+    assert_eq!(shop.letters.texts(), ["W-001"]);
+    promoflow.audited();
+}
+
+#[test]
+fn p1_a_contact_that_waits_twice_keeps_one_code_whatever_the_clock_does() {
+    let (shop, promoflow) = shop();
+    promoflow.workflows_of(&WAITS.replace("when-empty", "reuse: { contact: 30d }, when-empty"));
+    let running = promoflow.start().unwrap();
+    let first = waiting(&promoflow, &running, "ann");
+    let second = waiting(&promoflow, &running, "ann");
+    shop.clock.set("2026-05-30T12:00:00Z");
+    promoflow.codes_of(&codes(0, 2, "2999-12-31"));
+    running.rest_all().unwrap();
+    assert_eq!(promoflow.code_of(first).as_deref(), Some("W-000"));
+    assert_eq!(shop.letters.texts(), ["W-000", "W-000"]);
+    assert_eq!(promoflow.run_of(second).0.state, RunState::Completed);
+    assert_eq!(promoflow.free(), ["W-001"]);
+    promoflow.audited();
+}

@@ -65,6 +65,8 @@ pub struct DueRun {
     pub step: u32,
     /// Attempts that the segment has taken.
     pub attempt: u32,
+    /// What those met, by step.
+    pub troubles: Vec<Trouble>,
     /// The run's values; the event's parameters before the first segment.
     pub data: Map<String, Value>,
     /// The event's key.

@@ -190,6 +190,8 @@ pub enum SegmentEnd {
         error: String,
         /// When to try again.
         due: Timestamp,
+        /// What counts how often it was so.
+        trouble: Trouble,
     },
     /// The run goes on later.
     Wait {
@@ -202,6 +204,26 @@ pub enum SegmentEnd {
         /// What else wakes it.
         wait: Option<StagedWait>,
     },
+}
+
+/// How often a step of a segment could not be done, for one kind of reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// The step's id; empty where none had begun.
+    pub step: String,
+    /// The kind.
+    pub kind: TroubleKind,
+    /// Attempts that ended so.
+    pub attempts: u32,
+}
+
+/// Why a step is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TroubleKind {
+    /// Something that it needs was out of reach.
+    Unavailable,
+    /// Its block was stopped.
+    Trapped,
 }
 
 /// A code that a step takes.

@@ -49,7 +49,7 @@ impl After {
                 finished: Some(now.0),
                 ..pending
             },
-            SegmentEnd::Retry { error, due } => After {
+            SegmentEnd::Retry { error, due, .. } => After {
                 attempt: segment.attempt,
                 due: Some(due.0),
                 error: Some(error.clone()),

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::after::After;
 use super::{
     LaneIds, Result, alternatives, attempts, contacts, damaged, number_setting, release, reuse,
-    starts, traces, unreadable, waiters,
+    starts, traces, troubles, unreadable, waiters,
 };
 use crate::clock::Timestamp;
 use crate::event::Event;
@@ -368,15 +368,22 @@ impl Work<'_> {
     /// The journal of a segment, and what it staged.
     fn segment(&mut self, run: RunId, number: u32, segment: &Segment) -> Result<(), Stop> {
         let outcome = match &segment.end {
-            SegmentEnd::Retry { .. } => return Ok(()),
+            SegmentEnd::Retry { trouble, .. } => {
+                troubles::put(self.connection, run, trouble)?;
+                return Ok(());
+            }
             SegmentEnd::Completed => "completed",
             SegmentEnd::Failed { .. } => "failed",
             SegmentEnd::Wait { .. } => "waiting",
         };
+        if segment.attempt > 1 {
+            troubles::remove(self.connection, run)?;
+        }
         if outcome != "failed" {
-            if let Some(resumed) = &segment.resumed {
-                waiters::settle(self.connection, run, resumed, self.now)?;
-            }
+            let place = match &segment.resumed {
+                Some(resumed) => waiters::settle(self.connection, run, resumed, self.now)?,
+                None => None,
+            };
             let mut claims = Vec::with_capacity(segment.claims.len());
             for claim in &segment.claims {
                 claims.push(self.claim(run, claim)?);
@@ -396,7 +403,7 @@ impl Work<'_> {
                 wait: Some(wait), ..
             } = &segment.end
             {
-                waiters::add(self.connection, self.lanes, run, wait, self.now)?;
+                waiters::add(self.connection, self.lanes, run, wait, place, self.now)?;
             }
         }
         let steps = serde_json::to_string(&segment.steps)

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::{Map, Value};
 
-use super::{Result, SqliteStore, damaged, unreadable, waiters};
+use super::{Result, SqliteStore, damaged, troubles, unreadable, waiters};
 use crate::clock::Timestamp;
 use crate::message::ChannelKind;
 use crate::store::{ConfigId, DueRun, RunId, RunRow, RunState, StepRecord, WorkflowRow};
@@ -31,6 +31,7 @@ pub(super) fn due(
         if but(id) {
             continue;
         }
+        let attempt = row.get(5)?;
         let data: String = row.get(6)?;
         let data: Map<String, Value> = serde_json::from_str(&data)
             .map_err(|error| unreadable(format!("the values of run {id}"), &error))?;
@@ -40,7 +41,11 @@ pub(super) fn due(
             config: ConfigId(row.get(2)?),
             segment: row.get(3)?,
             step: row.get(4)?,
-            attempt: row.get(5)?,
+            attempt,
+            troubles: match attempt {
+                0 => Vec::new(),
+                _ => troubles::of(connection, id)?,
+            },
             data,
             key: row.get(7)?,
             visits: visits(connection, id)?,

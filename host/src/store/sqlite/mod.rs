@@ -30,6 +30,7 @@ mod starts;
 #[cfg(test)]
 mod tests;
 mod traces;
+mod troubles;
 mod upload;
 mod uploads;
 mod waiters;

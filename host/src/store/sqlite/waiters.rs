@@ -13,13 +13,14 @@ use crate::store::{
     Awaited, Awakened, ClaimId, FreeCode, GivenCode, Position, Resumed, RunId, StagedWait,
 };
 
-/// Stores that a run waits. A code that is there already is given to it: its block need not have
-/// asked, and nobody who waits longer could use it.
+/// Stores that a run waits, at its old place where it has one. A code that is there already is
+/// given to it: its block need not have asked, and nobody who waits longer could use it.
 pub(super) fn add(
     connection: &Connection,
     lanes: &mut LaneIds,
     run: RunId,
     wait: &StagedWait,
+    place: Option<Place>,
     now: Timestamp,
 ) -> Result<()> {
     let (lane, days, contact, keeps, request) = match &wait.awaited {
@@ -34,13 +35,18 @@ pub(super) fn add(
         }
         Awaited::Reply { request } => (None, None, None, None, Some(request)),
     };
+    let place = place
+        .filter(|place| Some(place.lane) == lane)
+        .map(|place| place.id);
     connection
         .prepare_cached(
-            "INSERT INTO waiter
-                 (run, step, visit, ordinal, lane, days, contact, keeps, request, at, served)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0)",
+            "INSERT INTO waiter (id, run, step, visit, ordinal, lane, days, contact, keeps, request,
+                                 at, served, since)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 0,
+                     (SELECT coalesce(max(id), 0) FROM claim))",
         )?
         .execute(params![
+            place,
             run.0,
             wait.step.step,
             wait.step.visit,
@@ -77,24 +83,44 @@ pub(super) fn unchanged(
         .query_row(params![run.0, served], |row| row.get(0))?)
 }
 
+/// Where a run stood among those who wait for codes of a lane.
+pub(super) struct Place {
+    id: i64,
+    lane: i64,
+}
+
 /// The run goes on: it waits no more. A code that expired before its step could take it stays
-/// the run's, and no message of the run carries it.
+/// the run's, and no message of the run carries it; should the run wait again, then at the place
+/// in the answer.
 pub(super) fn settle(
     connection: &Connection,
     run: RunId,
     resumed: &Resumed,
     now: Timestamp,
-) -> Result<()> {
+) -> Result<Option<Place>> {
+    let mut place = None;
     if resumed.why == Awakened::Code(None) {
-        connection
+        let lapsed = connection
             .prepare_cached(
                 "INSERT INTO lapsed (claim, at)
                  SELECT claim.id, ?2 FROM waiter JOIN claim ON claim.id = waiter.claim
                  WHERE waiter.run = ?1 AND claim.expires <= ?2",
             )?
             .execute(params![run.0, now.0])?;
+        if lapsed > 0 {
+            place = connection
+                .prepare_cached("SELECT id, lane FROM waiter WHERE run = ?1")?
+                .query_row([run.0], |row| {
+                    Ok(Place {
+                        id: row.get(0)?,
+                        lane: row.get(1)?,
+                    })
+                })
+                .optional()?;
+        }
     }
-    remove(connection, run)
+    remove(connection, run)?;
+    Ok(place)
 }
 
 /// Forgets that a run waited.
@@ -209,6 +235,8 @@ struct Waiter {
     contact: String,
     keeps: bool,
     at: i64,
+    /// The last claim when it came; `None` where it came under an older layout.
+    since: Option<i64>,
 }
 
 /// Gives the codes of a lane to those who wait for them, or to that run alone.
@@ -223,7 +251,8 @@ fn serve_lane(
         return Ok(());
     }
     let mut waiting = connection.prepare_cached(
-        "SELECT waiter.id, waiter.run, waiter.step, visit, ordinal, days, contact, keeps, at
+        "SELECT waiter.id, waiter.run, waiter.step, visit, ordinal, days, contact, keeps, at,
+                since
          FROM waiter JOIN run ON run.id = waiter.run
          WHERE served = 0 AND lane = ?1 AND run.state = 'waiting' AND coalesce(run.id = ?2, 1)
          ORDER BY waiter.id",
@@ -242,6 +271,7 @@ fn serve_lane(
             contact: row.get(6)?,
             keeps: row.get(7)?,
             at: row.get(8)?,
+            since: row.get(9)?,
         };
         if waiter.keeps && has_since(connection, &waiter, lane)? {
             // Its contact got a code in another run, which serves this one too.
@@ -269,9 +299,13 @@ fn has_since(connection: &Connection, waiter: &Waiter, lane: i64) -> Result<bool
         .prepare_cached(
             "SELECT EXISTS (
                  SELECT 1 FROM kept JOIN claim ON claim.id = kept.claim
-                 WHERE kept.contact = ?1 AND kept.lane = ?2 AND claim.at >= ?3)",
+                 WHERE kept.contact = ?1 AND kept.lane = ?2
+                     AND CASE WHEN ?3 IS NULL THEN claim.at >= ?4 ELSE claim.id > ?3 END)",
         )?
-        .query_row(params![waiter.contact, lane, waiter.at], |row| row.get(0))?)
+        .query_row(
+            params![waiter.contact, lane, waiter.since, waiter.at],
+            |row| row.get(0),
+        )?)
 }
 
 fn next_free(connection: &Connection, lane: i64, needed: i64) -> Result<Option<FreeCode>> {

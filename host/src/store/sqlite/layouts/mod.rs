@@ -24,6 +24,7 @@ const LAYOUTS: &[&str] = &[
     include_str!("09-contacts.sql"),
     include_str!("10-people.sql"),
     include_str!("11-notices.sql"),
+    include_str!("12-troubles.sql"),
 ];
 
 /// The layout that this program reads and writes: how many there are.
