@@ -40,12 +40,8 @@ pub(super) fn claim(stage: &mut Stage, request: ClaimRequest) -> Result<Promocod
         Known::Serves(code) => return Ok(promocode(&selector.lane, &code, CodeOrigin::Reused)),
         Known::Replaced(found) => found,
     };
-    let own: Vec<Position> = stage
-        .staged
-        .claims
-        .iter()
-        .map(|claim| claim.code.position)
-        .collect();
+    let staged = stage.staged.claims.iter().map(|claim| claim.code.position);
+    let own: Vec<Position> = staged.chain(stage.beside.iter().copied()).collect();
     let taken = match &stage.reach {
         Some(reach) => reach
             .leases

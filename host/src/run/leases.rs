@@ -164,8 +164,8 @@ impl Leases {
     }
 
     /// Takes the next code of a lane that expires at `needed` or later. `own` are the codes that the
-    /// segment has staged itself: they do not come back while it waits, and who holds some does
-    /// not wait for others, who might be waiting for them.
+    /// segment's unit has staged itself: they do not come back while it waits, and who holds some
+    /// does not wait for others, who might be waiting for them.
     pub(super) fn take(
         &self,
         lane: &Lane,

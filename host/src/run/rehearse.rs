@@ -10,12 +10,13 @@ use super::configuration::Configurations;
 use super::engine::SendError;
 use super::leases::Leases;
 use super::plan::Plan;
-use super::segment::{Beginning, Contended, Surroundings, execute};
+use super::segment::{Beginning, Surroundings, execute, positions};
 use super::step::Held;
 use crate::clock::Clock;
 use crate::event::Event;
 use crate::store::{
-    CommitError, Segment, SegmentEnd, StagedDelivery, StepRecord, Store, StoreError, WorkflowRow,
+    CommitError, Position, Segment, SegmentEnd, StagedDelivery, StepRecord, Store, StoreError,
+    WorkflowRow,
 };
 
 /// Segments that a test run may take: a cycle with a wait in it never ends by itself.
@@ -60,6 +61,8 @@ pub(crate) fn rehearse(
     };
     let configuration = configurations.refresh().map_err(SendError::Configuration)?;
     let plans = configuration.starts(&event);
+    // Each run comes after the one before it.
+    let mut taken = Vec::new();
     plans
         .into_iter()
         .map(|plan| {
@@ -75,7 +78,7 @@ pub(crate) fn rehearse(
                     held_off: Some(why),
                     ..Rehearsed::of(&plan)
                 },
-                None => one(plan, &event, configuration.contacts, &around),
+                None => one(plan, &event, configuration.contacts, &mut taken, &around),
             })
         })
         .collect()
@@ -95,7 +98,14 @@ impl Rehearsed {
     }
 }
 
-fn one(plan: Arc<Plan>, event: &Event, contacts: bool, around: &Surroundings) -> Rehearsed {
+/// Runs a workflow through. `taken` are the codes of segments before; it adds its own.
+fn one(
+    plan: Arc<Plan>,
+    event: &Event,
+    contacts: bool,
+    taken: &mut Vec<Position>,
+    around: &Surroundings,
+) -> Rehearsed {
     let mut done = Rehearsed::of(&plan);
     let mut beginning = Beginning {
         plan,
@@ -107,17 +117,16 @@ fn one(plan: Arc<Plan>, event: &Event, contacts: bool, around: &Surroundings) ->
         key: event.key.clone(),
         contacts,
         codes: Vec::new(),
+        beside: Vec::new(),
         visits: HashMap::new(),
         resumed: None,
     };
     for _ in 0..MOST_SEGMENTS {
-        let segment = match execute(&mut beginning, around) {
-            Ok(segment) => segment,
-            Err(Contended) => {
-                done.error = Some("it would wait for a code that it holds itself".into());
-                return done;
-            }
+        beginning.beside.clone_from(taken);
+        let Ok(segment) = execute(&mut beginning, around) else {
+            unreachable!("nobody else takes codes out of the book of a test run");
         };
+        taken.extend(positions(&segment));
         beginning.codes.extend(held(&segment));
         let codes = segment.claims.iter().map(|claim| claim.code.code.clone());
         done.codes.extend(codes);

@@ -39,6 +39,8 @@ pub(super) struct Beginning {
     pub(super) contacts: bool,
     /// Codes that the run has beside those that are stored.
     pub(super) codes: Vec<Held>,
+    /// Codes that are taken already once this segment is committed, by others of its unit.
+    pub(super) beside: Vec<Position>,
     /// How often the run has left each of its steps.
     pub(super) visits: HashMap<String, u32>,
     /// What the run had waited for; its first step goes on with it.

@@ -41,6 +41,8 @@ pub(super) struct Stage {
     pub(super) run: Option<RunId>,
     /// The codes that the segment has, its own and those that served again.
     pub(super) codes: Vec<Held>,
+    /// Codes that others of its unit have staged.
+    pub(super) beside: Vec<Position>,
     /// The steps entered, in order: a step's visits are counted from it.
     visited: Vec<String>,
     /// How often each was left in earlier segments.
@@ -156,6 +158,7 @@ impl Stage {
             key: beginning.key.clone(),
             run: beginning.run.map(|(run, _)| run),
             codes: beginning.codes.clone(),
+            beside: std::mem::take(&mut beginning.beside),
             visits: beginning.visits.clone(),
             ..Stage::placeholder()
         }
@@ -170,6 +173,7 @@ impl Stage {
             key: String::new(),
             run: None,
             codes: Vec::new(),
+            beside: Vec::new(),
             visited: Vec::new(),
             visits: HashMap::new(),
             given: None,

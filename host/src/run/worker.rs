@@ -40,19 +40,22 @@ impl Job {
     }
 }
 
-/// Whether a segment takes a code for its contact to keep that a start before it in the same unit
-/// takes as well. It runs once that is committed, and finds it.
+/// Whether what a segment found depends on a start before it in the same unit, which may come to
+/// nothing: it takes a code for its contact to keep, as that does, or found nothing left where
+/// that took a code. It runs once the unit is committed.
 fn clashes(starts: &[Start], segment: &Segment) -> bool {
-    let takes = |segment: &Segment| -> Vec<Lane> {
-        let taken = segment
-            .reuses
-            .iter()
-            .filter(|one| one.replaced_by.is_some());
-        taken.map(|one| one.lane.clone()).collect()
-    };
-    let lanes = takes(segment);
+    fn keeps(segment: &Segment) -> impl Iterator<Item = &Lane> {
+        let taken = segment.reuses.iter();
+        taken
+            .filter(|reuse| reuse.replaced_by.is_some())
+            .map(|reuse| &reuse.lane)
+    }
     let mut others = starts.iter().filter_map(|start| start.segment.as_ref());
-    !lanes.is_empty() && others.any(|other| takes(other).iter().any(|lane| lanes.contains(lane)))
+    others.any(|other| {
+        let mut missed = segment.exhausted.iter().map(|one| &one.lane);
+        keeps(segment).any(|lane| keeps(other).any(|one| one == lane))
+            || missed.any(|lane| other.claims.iter().any(|claim| claim.lane == *lane))
+    })
 }
 
 impl Shared {
@@ -128,9 +131,7 @@ impl Shared {
             Err(error) => return answer(Err(SendError::Configuration(error))),
         };
         let executes = self.executes.load(Ordering::SeqCst);
-        let Some(starts) = self.starts(&event, &configuration, executes) else {
-            return self.bring_back(Task::Event { event, answer }, tries);
-        };
+        let starts = self.starts(&event, &configuration, executes);
         let accept = Accept {
             event: *event,
             config: configuration.id,
@@ -145,14 +146,9 @@ impl Shared {
             });
     }
 
-    /// The runs of an event; executed as far as they go where this process executes. `None`
-    /// where other runs hold what one of them needs.
-    fn starts(
-        &self,
-        event: &Event,
-        configuration: &Configuration,
-        executes: bool,
-    ) -> Option<Vec<Start>> {
+    /// The runs of an event; executed as far as they go where this process executes. What depends
+    /// on segments that are not committed yet is stored first, and executed after them.
+    fn starts(&self, event: &Event, configuration: &Configuration, executes: bool) -> Vec<Start> {
         let mut starts: Vec<Start> = Vec::new();
         for plan in configuration.starts(event) {
             let (workflow, rule) = (plan.workflow, plan.rule.clone());
@@ -168,6 +164,11 @@ impl Shared {
                     key: event.key.clone(),
                     contacts: configuration.contacts,
                     codes: Vec::new(),
+                    beside: starts
+                        .iter()
+                        .flat_map(|start| &start.segment)
+                        .flat_map(positions)
+                        .collect(),
                     visits: HashMap::new(),
                     resumed: None,
                 };
@@ -176,12 +177,7 @@ impl Shared {
                         self.around.leases.give_back(&executed.claims);
                     }
                     Ok(executed) => segment = Some(executed),
-                    Err(Contended) => {
-                        for claims in starts.iter().flat_map(|start| &start.segment) {
-                            self.around.leases.give_back(&claims.claims);
-                        }
-                        return None;
-                    }
+                    Err(Contended) => {}
                 }
             }
             starts.push(Start {
@@ -190,7 +186,7 @@ impl Shared {
                 segment,
             });
         }
-        Some(starts)
+        starts
     }
 
     fn run(self: &Arc<Self>, run: DueRun, tries: u32, announced: Announced) {
@@ -219,6 +215,7 @@ impl Shared {
             key: run.key.clone(),
             contacts,
             codes: Vec::new(),
+            beside: Vec::new(),
             visits: run.visits.clone(),
             resumed: run.resumed.clone(),
         };

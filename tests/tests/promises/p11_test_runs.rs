@@ -128,3 +128,34 @@ steps:
     assert_eq!(promoflow.rehearse(other).unwrap()[0].held_off, None);
     assert_eq!(rows(&shop), before);
 }
+
+#[test]
+fn p11_a_test_run_meets_the_end_of_the_pool_as_the_runs_do() {
+    let (_shop, promoflow) = Shop::with_codes(1);
+    promoflow.workflows_of(
+        "
+workflow: second
+start: { event: birthday }
+steps:
+  - id: sleep
+    block: mischief
+    with: { do: wait, until: 1780401600000 }
+    ports: { aside: code }
+  - id: code
+    block: get-promocode
+    with: { type: birthday, discount: 10, days: 0 }
+    ports: { exhausted: end }
+",
+    );
+    let event =
+        Event::new("birthday", "ann@example.com").with_param("EmailAddress", "ann@example.com");
+    let would = promoflow.rehearse(event).unwrap();
+    assert_eq!(would.len(), 2);
+    for one in &would {
+        assert_eq!(one.error, None, "{one:#?}");
+    }
+    let codes: Vec<usize> = would.iter().map(|one| one.codes.len()).collect();
+    assert_eq!(codes, [1, 0]);
+    let last = would[1].steps.last().unwrap();
+    assert_eq!(last.port.as_deref(), Some("exhausted"));
+}

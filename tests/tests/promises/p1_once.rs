@@ -1,13 +1,13 @@
 //! P1: a promo code has at most one unreleased claim, ever.
 
 use std::collections::HashSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use promoflow::Promoflow;
 use promoflow::event::Event;
 use promoflow::run::Receipt;
 use promoflow::store::RunState;
-use promoflow_tests::{Ack, Helper, LetterFile, Shop, Teach, ids};
+use promoflow_tests::{Ack, CODE_THEN_MAIL, Helper, LetterFile, Shop, Teach, ids};
 
 use crate::HELPER;
 
@@ -148,4 +148,31 @@ fn p1_a_process_that_ends_well_hands_over_only_when_it_has_let_go() {
     waiting.rest_all().unwrap();
     drop(waiting);
     assert_eq!(shop.letters.sent().len(), 1, "the letter went twice");
+}
+
+#[test]
+fn p1_the_last_codes_go_round_among_the_workflows_of_one_event() {
+    let (_shop, promoflow) = Shop::with_codes(5);
+    for name in ["second", "third"] {
+        let twin = CODE_THEN_MAIL.replace("workflow: birthday", &format!("workflow: {name}"));
+        promoflow.workflows_of(&twin);
+    }
+    let running = promoflow.start().unwrap();
+    let mut got = Vec::new();
+    let began = Instant::now();
+    for address in ["ann@example.com", "ben@example.com", "eva@example.com"] {
+        let event = Event::new("birthday", address).with_param("EmailAddress", address);
+        let receipt = running.send(event).unwrap();
+        assert_eq!(receipt.runs.len(), 3);
+        running.rest(&receipt.runs).unwrap();
+        let codes = receipt.runs.iter().map(|run| promoflow.code_of(*run));
+        got.push(codes.flatten().count());
+    }
+    assert_eq!(got, [3, 2, 0]);
+    assert!(promoflow.free().is_empty());
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "one of them waited for a code of its own event"
+    );
+    promoflow.audited();
 }
