@@ -127,11 +127,13 @@ struct How {
     strict: Option<bool>,
     /// Rows may undo that somebody has unsubscribed; otherwise they leave that as it is.
     resubscribe: Option<bool>,
+    /// Say what would happen, and change nothing.
+    dry_run: Option<bool>,
 }
 
-/// What became of the rows.
+/// What became of the rows, or would.
 #[derive(Serialize, ToSchema)]
-struct Imported {
+pub(super) struct Imported {
     /// Contacts that are new.
     inserted: u64,
     /// Contacts of which something changed.
@@ -142,6 +144,18 @@ struct Imported {
     rejected: u64,
     /// Why, for the first thousand of them.
     errors: Vec<Fault>,
+}
+
+impl From<&ImportReport> for Imported {
+    fn from(report: &ImportReport) -> Imported {
+        Imported {
+            inserted: report.inserted,
+            updated: report.updated,
+            unchanged: report.unchanged,
+            rejected: report.rejected,
+            errors: report.errors.iter().map(Fault::from).collect(),
+        }
+    }
 }
 
 /// Make and change contacts.
@@ -177,7 +191,7 @@ async fn import(
         format: Some(format),
         strict: how.strict.unwrap_or(false),
         resubscribe: how.resubscribe.unwrap_or(false),
-        dry_run: false,
+        dry_run: how.dry_run.unwrap_or(false),
     };
     let report = api
         .call(move |promoflow| {
@@ -188,22 +202,10 @@ async fn import(
             })
         })
         .await?;
-    let ImportReport {
-        inserted,
-        updated,
-        unchanged,
-        ..
-    } = report;
-    if inserted + updated + unchanged == 0 && report.rejected > 0 {
+    if report.inserted + report.updated + report.unchanged == 0 && report.rejected > 0 {
         return Err(rejected(&report, "no row was taken"));
     }
-    Ok(Json(Imported {
-        inserted,
-        updated,
-        unchanged,
-        rejected: report.rejected,
-        errors: report.errors.iter().map(Fault::from).collect(),
-    }))
+    Ok(Json(Imported::from(&report)))
 }
 
 /// Show a contact.

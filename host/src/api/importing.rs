@@ -26,7 +26,7 @@ pub(super) async fn import(
     let importing = tokio::task::spawn_blocking(move || {
         // All or nothing is one transaction, which holds up every event: it waits for no client.
         let mut spool = None;
-        if options.strict {
+        if options.strict || options.dry_run {
             spool = Some(spooled(&mut reader)?);
         }
         let reader: &mut (dyn Read + Send) = match &mut spool {

@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
+use super::contacts::Imported;
 use super::gate::Caller;
 use super::idempotency::{Fingerprint, Ticket};
 use super::importing::{broken_off, import};
@@ -45,8 +46,16 @@ pub(super) struct Fill {
     in_use: Option<bool>,
     /// CSV: all or nothing: with one bad row, no row goes in.
     strict: Option<bool>,
+    /// Say what would happen, and change nothing: the answer tells how many rows would be taken.
+    dry_run: Option<bool>,
     /// What the history calls the upload, such as the name of the file.
     source: Option<String>,
+}
+
+impl Fill {
+    fn dry_run(&self) -> bool {
+        self.dry_run.unwrap_or(false)
+    }
 }
 
 /// A form with a file of codes.
@@ -142,12 +151,15 @@ async fn take_json(
         source: source(fill),
         key: Some(caller.0.id.clone()),
         strict: true,
-        dry_run: false,
+        dry_run: fill.dry_run(),
     };
     let reader = io::Cursor::new(body.clone());
     let (upload, report) = import(api, reader, options).await?;
     if report.rejected > 0 {
         return Err(rejected(&report, "nothing of the call was taken"));
+    }
+    if fill.dry_run() {
+        return Ok(Json(Imported::from(&report)).into_response());
     }
     let json = HeaderValue::from_static("application/json");
     let mut response = (StatusCode::OK, [(header::CONTENT_TYPE, json)], body).into_response();
@@ -197,7 +209,7 @@ async fn take_csv(
         source: source(&fill),
         key: Some(caller.0.id.clone()),
         strict: fill.strict.unwrap_or(false),
-        dry_run: false,
+        dry_run: fill.dry_run(),
     };
     let (sender, receiver) = mpsc::channel(AHEAD);
     let importing = tokio::spawn(import(api.clone(), PieceReader::new(receiver), options));
@@ -211,6 +223,9 @@ async fn take_csv(
     let taken = report.inserted + report.updated + report.unchanged;
     if taken == 0 && report.rejected > 0 {
         return Err(rejected(&report, "no row was taken"));
+    }
+    if fill.dry_run() {
+        return Ok(Json(Imported::from(&report)).into_response());
     }
     let shown = api
         .call(move |promoflow| match promoflow.upload(upload)? {

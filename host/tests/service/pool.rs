@@ -222,3 +222,44 @@ fn a_call_states_what_holds_for_all_of_its_codes() {
     ok(service.post_json(CODES, &whole).send().unwrap());
     assert_eq!(service.at(&format!("{CODES}/A1"))["type"], "General");
 }
+
+#[test]
+fn a_dry_run_tells_what_would_become_of_the_rows_and_changes_nothing() {
+    let shop = Shop::new();
+    let service = shop.serve();
+    service.codes(2);
+    let call = json!({ "promocodes": ["C-00000", "N-1"], "expirationDate": "2999-12-31",
+                       "discount": 20, "type": "birthday" });
+    let csv = "code,discount\nN-2,5\nN-3,500\nC-00001,5\n";
+    let send = |path: &str, media: &str, body: String| {
+        let request = service.post(path).header("Content-Type", media);
+        request.body(body).send().unwrap()
+    };
+    let dry = format!("{CODES}?dryRun=true");
+    let told = send(&dry, "application/json", call.to_string());
+    assert!(!told.headers().contains_key("location"));
+    let told = ok(told);
+    assert_eq!(
+        (&told["inserted"], &told["updated"]),
+        (&json!(1), &json!(1)),
+        "{told}"
+    );
+    let told = ok(send(&dry, "text/csv", csv.to_owned()));
+    assert_eq!(
+        (&told["inserted"], &told["rejected"]),
+        (&json!(1), &json!(1)),
+        "{told}"
+    );
+    assert_eq!(told["errors"][0]["line"], 3);
+    let contacts = json!([{ "contact": "A-1", "email": "ann@example.com" }]);
+    let path = "/api/v1/contacts?dryRun=true";
+    let told = ok(send(path, "application/json", contacts.to_string()));
+    assert_eq!(told["inserted"], 1);
+    assert_eq!(service.at("/api/v1/contacts"), json!([]));
+    assert_eq!(service.at(&format!("{CODES}/count"))["total"], 2);
+    assert_eq!(service.at(&format!("{CODES}/C-00000"))["discount"], 10);
+    assert_eq!(service.at("/api/v1/uploads").as_array().unwrap().len(), 1);
+    // What was rehearsed may be done.
+    assert_eq!(ok(send(CODES, "text/csv", csv.to_owned()))["inserted"], 1);
+    shop.audited();
+}
