@@ -7,6 +7,8 @@
 //! | --- | --- |
 //! | `options` | what a service is started with |
 //! | `server` | listening, TLS, ending |
+//! | `listener` | connections |
+//! | `tls` | the certificate |
 //! | `gate` | keys, scopes, rates: who may come in |
 //! | `request` | queries, bodies and calls of the database |
 //! | `page` | listings in pages |
@@ -33,6 +35,7 @@ mod health;
 mod idempotency;
 mod importing;
 mod keys;
+mod listener;
 mod messages;
 mod metrics;
 mod openapi;
@@ -45,6 +48,7 @@ mod rehearsal;
 mod request;
 mod runs;
 mod server;
+mod tls;
 mod unsubscribe;
 mod upload;
 mod uploads;

@@ -45,7 +45,7 @@ pub struct Limits {
     pub connections: usize,
     /// How long a client may take for the head of a request, and keep an idle connection.
     pub header_time: Duration,
-    /// How long a client may pause while it sends a body.
+    /// How long a client may pause while it sends a body, or takes an answer.
     pub body_pause: Duration,
     /// How long an event may take until it is committed.
     pub event_time: Duration,
@@ -66,7 +66,7 @@ impl Default for Options {
 impl Default for Limits {
     /// 350 events and 200 other requests a second, as Yespo; bodies of 1 MiB, uploads of 16 MiB
     /// as JSON and 2 GiB as CSV, 4 at a time; 1024 connections; 15 seconds for a head, 30 for a
-    /// pause within a body, 60 for an event.
+    /// pause within a body or an answer, 60 for an event.
     fn default() -> Limits {
         Limits {
             events_per_second: 350,

@@ -17,7 +17,7 @@ use crate::pool::MAX_DISCOUNT;
 
 /// Bytes of a refused body that are read all the same.
 const DRAINED: u64 = 4 << 20;
-/// Bytes a second that a body must come by, pauses of the length that is allowed aside.
+/// Bytes a second that a body must come by, and an answer be taken, pauses of the length that is allowed aside.
 const SLOWEST: u64 = 4 << 10;
 /// Days that a query may ask for.
 const MOST_DAYS: u32 = 36_500;
@@ -82,6 +82,11 @@ pub(super) fn number<T: std::str::FromStr>(what: &str, id: &str) -> Result<T, Pr
     id.parse().map_err(|_| Problem::unknown(what, id))
 }
 
+/// How long a client may let wait in all that has sent or taken so many bytes.
+pub(super) fn allowance(pause: Duration, bytes: u64) -> Duration {
+    pause.saturating_add(Duration::from_secs(bytes / SLOWEST))
+}
+
 /// How a body comes. A client may pause, but not so often that it holds a connection for hours.
 pub(super) struct Pace {
     pause: Duration,
@@ -108,7 +113,7 @@ impl Pace {
             return Err(Problem::new(Kind::BodyTooSlow, detail));
         };
         self.waited += began.elapsed();
-        if self.waited > self.pause + Duration::from_secs(self.bytes / SLOWEST) {
+        if self.waited > allowance(self.pause, self.bytes) {
             let detail = format!("the body came by less than {SLOWEST} bytes a second");
             return Err(Problem::new(Kind::BodyTooSlow, detail));
         }

@@ -3,26 +3,26 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::Response;
-use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
-use axum_server::{AddrListener, Address, Handle, Server};
+use axum_server::tls_rustls::RustlsAcceptor;
+use axum_server::{Handle, Server};
 use hyper_util::rt::TokioTimer;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
-use super::{Api, Options, Tls, gate, router};
+use super::listener::{Bounded, Place};
+use super::tls::{certificate, renew};
+use super::{Api, Options, gate, router};
 use crate::Promoflow;
 
 /// The head of a request that is still read on; twice as much at the most is read of one. A client
 /// holds so much memory before it has shown a key.
 const HEAD_BYTES: usize = 64 << 10;
-/// How soon it is looked again whether there is room for a connection.
-const ROOM: Duration = Duration::from_millis(10);
 
 /// Serves until the process is told to end (SIGTERM, SIGINT): then it stops accepting, finishes
 /// what is under way within [`Options::drain`], and ends the engine. `listens` is told where it
@@ -63,7 +63,11 @@ async fn run(api: &Api, options: &Options, listens: impl FnOnce(SocketAddr)) -> 
     // Before listening, so that nobody who sees it listen can end it unheard.
     let told = Told::new().context("cannot listen for signals")?;
     let tls = match &options.tls {
-        Some(tls) => Some(certificate(tls).await?),
+        Some(tls) => {
+            let config = certificate(tls).await?;
+            tokio::spawn(renew(config.clone(), tls.clone()));
+            Some(config)
+        }
         None => None,
     };
     let listener = TcpListener::bind(options.listen)
@@ -94,6 +98,7 @@ async fn run(api: &Api, options: &Options, listens: impl FnOnce(SocketAddr)) -> 
         inner: listener,
         handle: handle.clone(),
         most: options.limits.connections,
+        pause: options.limits.body_pause,
     };
     let mut server = Server::<Place>::from_listener(bounded)
         .handle(handle)
@@ -113,61 +118,6 @@ async fn run(api: &Api, options: &Options, listens: impl FnOnce(SocketAddr)) -> 
         None => server.serve(service).await,
     }
     .context("the service ended")
-}
-
-async fn certificate(tls: &Tls) -> Result<RustlsConfig> {
-    // An embedding program may have chosen its own provider before.
-    let _chosen = rustls::crypto::ring::default_provider().install_default();
-    RustlsConfig::from_pem_file(&tls.certificate, &tls.key)
-        .await
-        .with_context(|| {
-            format!(
-                "cannot use the certificate {} with the key {}",
-                tls.certificate.display(),
-                tls.key.display()
-            )
-        })
-}
-
-/// A listener that accepts no more connections than are allowed at one time. Others wait in the
-/// queue of the operating system.
-struct Bounded {
-    inner: TcpListener,
-    handle: Handle<Place>,
-    most: usize,
-}
-
-/// The address of a [`Bounded`] listener's client.
-#[derive(Clone)]
-struct Place(SocketAddr);
-
-impl Address for Place {
-    type Stream = TcpStream;
-    type Listener = Bounded;
-}
-
-impl AddrListener<TcpStream, Place> for Bounded {
-    async fn bind_to(place: Place) -> io::Result<Bounded> {
-        Ok(Bounded {
-            inner: TcpListener::bind(place.0).await?,
-            handle: Handle::new(),
-            most: usize::MAX,
-        })
-    }
-
-    async fn accept_stream(&self) -> io::Result<(TcpStream, Place)> {
-        while self.handle.connection_count() >= self.most {
-            tokio::time::sleep(ROOM).await;
-        }
-        let (stream, address) = self.inner.accept().await?;
-        // Answers are small, and whoever waits for one has nothing more to send.
-        stream.set_nodelay(true)?;
-        Ok((stream, Place(address)))
-    }
-
-    fn get_local_addr(&self) -> io::Result<Place> {
-        self.inner.local_addr().map(Place)
-    }
 }
 
 /// The wish of an operator that the process end.

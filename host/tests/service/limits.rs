@@ -138,3 +138,41 @@ fn a_head_without_end_is_refused_before_anybody_asks_for_a_key() {
     assert_eq!(head(30_000), "HTTP/1.1 200");
     assert_eq!(head(200_000), "HTTP/1.1 431");
 }
+
+#[test]
+fn a_client_that_does_not_take_its_answers_is_hung_up_on() {
+    let shop = Shop::new();
+    let service = shop.serve_with(&["--body-pause", "1"]);
+    let address = service.url.strip_prefix("http://").unwrap();
+    let path = "/docs/swagger-ui-bundle.js";
+    let size = service.get(path).send().unwrap().bytes().unwrap().len();
+    let ask = |count: usize| {
+        let mut stream = TcpStream::connect(address).unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+        stream.write_all(request.repeat(count).as_bytes()).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
+        stream
+    };
+    // So many that no buffer on the way holds them.
+    let count = 30;
+    let read = |mut stream: TcpStream, most: usize| {
+        let (mut got, mut part) = (0, vec![0; 1 << 20]);
+        while got < most {
+            match stream.read(&mut part) {
+                Ok(0) | Err(_) => break,
+                Ok(bytes) => got += bytes,
+            }
+        }
+        got
+    };
+    assert!(
+        read(ask(count), count * size) >= count * size,
+        "whoever takes it gets it all"
+    );
+    let stuck = ask(count);
+    std::thread::sleep(Duration::from_secs(4));
+    let got = read(stuck, count * size);
+    assert!(got < count * size, "{got} of {count} times {size}");
+}
