@@ -41,6 +41,11 @@ impl Error {
     }
 }
 
+const _: () = {
+    const fn crosses_threads<T: std::error::Error + Send + Sync + 'static>() {}
+    crosses_threads::<Error>();
+};
+
 /// The start of a text that a message quotes: the whole may be as long as a rendering.
 pub(crate) fn excerpt(text: &str) -> Cow<'_, str> {
     match text.char_indices().nth(MAX_QUOTED) {

@@ -18,6 +18,28 @@
 //! ```
 //!
 //! The language is that of Velocity 2.3, and where this crate differs its README says so.
+//!
+//! # Strangers
+//!
+//! Neither a template nor a value needs to be trusted. No source panics or recurses deeper than a
+//! stack of 2 MiB allows; [`Limits`] bound the turns of loops, the output, nesting, time and memory of
+//! a rendering, and the constants beside it what a source may hold. With [`Escape::Html`] no value
+//! comes out as markup unless the template asks for that.
+//!
+//! # Features
+//!
+//! `serde_json` adds `From<serde_json::Value>` for [`Value`] and `From<serde_json::Map>` for [`Map`].
+//! [`Value::from_json`] is always there and keeps numbers as they were written.
+
+#![forbid(unsafe_code)]
+#![warn(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unreachable
+)]
+#![cfg_attr(test, allow(clippy::expect_used, clippy::panic))]
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

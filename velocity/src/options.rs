@@ -4,6 +4,7 @@ use crate::limits::Limits;
 
 /// Whether values are escaped when references print them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Escape {
     /// Values are printed as they are, as Velocity prints them.
     #[default]

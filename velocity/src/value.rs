@@ -71,6 +71,24 @@ impl<K: Into<String>, V: Into<Value>> FromIterator<(K, V)> for Map {
     }
 }
 
+impl<K: Into<String>, V: Into<Value>> Extend<(K, V)> for Map {
+    fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, entries: I) {
+        for (key, value) in entries {
+            self.insert(key, value);
+        }
+    }
+}
+
+impl IntoIterator for Map {
+    type Item = (String, Value);
+    type IntoIter = std::vec::IntoIter<(String, Value)>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        let entries: Vec<_> = self.0.into_iter().collect();
+        entries.into_iter()
+    }
+}
+
 macro_rules! from {
     ($($from:ty => $variant:ident),*) => {
         $(impl From<$from> for Value {
@@ -83,6 +101,12 @@ macro_rules! from {
 
 from!(bool => Bool, i32 => Int, u32 => Int, i64 => Int, f64 => Double, String => Str, &str => Str,
     Map => Map);
+
+impl From<u64> for Value {
+    fn from(value: u64) -> Value {
+        i64::try_from(value).map_or(Value::Big(value.into()), Value::Int)
+    }
+}
 
 impl<T: Into<Value>> From<Vec<T>> for Value {
     fn from(items: Vec<T>) -> Value {
@@ -106,7 +130,7 @@ impl From<serde_json::Value> for Value {
             serde_json::Value::Bool(value) => Value::Bool(value),
             serde_json::Value::Number(number) => match (number.as_i64(), number.as_u64()) {
                 (Some(value), _) => Value::Int(value),
-                (None, Some(value)) => Value::Big(value.into()),
+                (None, Some(value)) => value.into(),
                 (None, None) => number.as_f64().map_or(Value::Null, Value::Double),
             },
             serde_json::Value::String(value) => Value::Str(value),
@@ -120,6 +144,27 @@ impl From<serde_json::Value> for Value {
 impl From<serde_json::Map<String, serde_json::Value>> for Map {
     fn from(entries: serde_json::Map<String, serde_json::Value>) -> Map {
         entries.into_iter().collect()
+    }
+}
+
+#[cfg(test)]
+mod map_tests {
+    use super::*;
+
+    #[test]
+    fn maps_are_filled_and_emptied_in_order() {
+        let mut map: Map = [("b", 1), ("a", 2)].into_iter().collect();
+        map.extend([("c", Value::from(u64::MAX)), ("b", Value::from(7_u64))]);
+        let entries: Vec<_> = map.into_iter().collect();
+        let expected = [
+            ("b", Value::Int(7)),
+            ("a", Value::Int(2)),
+            ("c", Value::Big(u64::MAX.into())),
+        ];
+        assert_eq!(
+            entries,
+            expected.map(|(key, value)| (key.to_owned(), value))
+        );
     }
 }
 

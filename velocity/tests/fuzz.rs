@@ -11,7 +11,7 @@ use targets::{escapes_values, measure::Counting, reads_json, renders_within_its_
 static COUNTING: Counting = Counting;
 
 const CASES: &str = include_str!("cases.jsonl");
-const WORDS: &str = include_str!("../fuzz/velocity.dict");
+const WORDS: &str = include_str!("targets/velocity.dict");
 
 /// Variations that the short run makes of each case.
 const VARIATIONS: u32 = 150;

@@ -150,7 +150,7 @@ impl Fuzzer<'_> {
         self.sow(&corpus)?;
         println!("{name}: {seconds} s");
         let log = self.folder.join(format!("{name}.log"));
-        let words = cargo::root().join("velocity/fuzz/velocity.dict");
+        let words = cargo::root().join("velocity/tests/targets/velocity.dict");
         let mut fuzzer = Command::new(&self.program);
         fuzzer
             .arg(&corpus)
