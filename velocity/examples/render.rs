@@ -1,50 +1,85 @@
 //! Renders JSON lines: `{"template": …, "data": {…}, "context": {…}}` on standard input, one
 //! line `{"output": …}` or `{"error": {"message", "line", "column"}}` each on standard output.
 //!
-//! `data` is the map behind `$data`; `context` holds further top-level variables and may be left
-//! out. Lines end with LF only.
+//! `data` is what stands behind `$data`; `context` holds further top-level variables. Both may be
+//! left out, and other members are passed over. Lines end with LF only, and blank ones are too.
+//! A line that is no such object gets an error that says so, with its place in that line, and the
+//! next one is read.
 
 use std::io::{self, BufRead, Write};
+use std::str;
 
-use promoflow_velocity::{Context, Error, Template, Value};
+use promoflow_velocity::{Context, Error, Map, Template, Value};
 use serde_json::json;
 
-fn render(line: &str) -> Result<String, Error> {
-    let case = match Value::from_json(line)? {
-        Value::Map(case) => case,
-        _ => Default::default(),
+/// Why there is no output.
+enum Refused {
+    /// The template is at fault, and so is the place.
+    Template(Error),
+    /// The line is, at a column of it.
+    Line(String, u32),
+}
+
+fn case(line: &[u8]) -> Result<Map, Refused> {
+    let text = str::from_utf8(line).map_err(|error| {
+        let before = String::from_utf8_lossy(line.get(..error.valid_up_to()).unwrap_or(&[]));
+        let column = u32::try_from(before.chars().count() + 1).unwrap_or(u32::MAX);
+        Refused::Line("is not UTF-8".to_owned(), column)
+    })?;
+    match Value::from_json(text) {
+        Ok(Value::Map(case)) => Ok(case),
+        Ok(_) => Err(Refused::Line("expected a JSON object".to_owned(), 1)),
+        Err(error) => {
+            let message = format!("is not JSON: {}", error.message);
+            Err(Refused::Line(message, error.column))
+        }
+    }
+}
+
+fn render(line: &[u8]) -> Result<String, Refused> {
+    let case = case(line)?;
+    let wrong = |message: &str| Err(Refused::Line(message.to_owned(), 1));
+    let Some(Value::Str(source)) = case.get("template") else {
+        return wrong("expected a text as `template`");
     };
     let mut context = Context::new();
     context.set("data", case.get("data").cloned().unwrap_or_default());
-    if let Some(Value::Map(variables)) = case.get("context") {
-        for (name, value) in variables.iter() {
-            context.set(name, value.clone());
+    match case.get("context") {
+        Some(Value::Map(variables)) => {
+            for (name, value) in variables.iter() {
+                context.set(name, value.clone());
+            }
         }
+        None | Some(Value::Null) => {}
+        Some(_) => return wrong("expected an object as `context`"),
     }
-    let source = match case.get("template") {
-        Some(Value::Str(source)) => source,
-        _ => "",
-    };
-    Template::parse(source)?.render(&context)
+    let template = Template::parse(source).map_err(Refused::Template)?;
+    template.render(&context).map_err(Refused::Template)
+}
+
+/// Answers each line of `input`.
+pub(crate) fn answer(input: impl BufRead, mut output: impl Write) -> io::Result<()> {
+    for (number, line) in (1..).zip(input.split(b'\n')) {
+        let line = line?;
+        if line.iter().all(u8::is_ascii_whitespace) {
+            continue;
+        }
+        let (message, line, column) = match render(&line) {
+            Ok(text) => {
+                writeln!(output, "{}", json!({ "output": text }))?;
+                continue;
+            }
+            Err(Refused::Template(error)) => (error.message, error.line, error.column),
+            Err(Refused::Line(message, column)) => {
+                (format!("line {number} of the input: {message}"), 1, column)
+            }
+        };
+        let error = json!({ "message": message, "line": line, "column": column });
+        writeln!(output, "{}", json!({ "error": error }))?;
+    }
+    Ok(())
 }
 
 fn main() -> io::Result<()> {
-    let mut output = io::stdout().lock();
-    for line in io::stdin().lock().split(b'\n') {
-        let line = line?;
-        let line = String::from_utf8_lossy(&line);
-        if line.trim().is_empty() {
-            continue;
-        }
-        let answer = match render(&line) {
-            Ok(text) => json!({ "output": text }),
-            Err(error) => json!({ "error": {
-                "message": error.message,
-                "line": error.line,
-                "column": error.column,
-            }}),
-        };
-        writeln!(output, "{answer}")?;
-    }
-    Ok(())
+    answer(io::stdin().lock(), io::stdout().lock())
 }
