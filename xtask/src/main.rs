@@ -32,9 +32,10 @@ Usage: cargo xtask COMMAND
                           connections until so many are accepted, and watches its memory; of the
                           type birthday, which starts a run, unless told
   build                   builds target/release/promoflow
-  bench [GROUP…]          measures the figures beside what they are compared with, and writes
-                          target/bench/report.json; groups: durable latency blocks import start
-                          growth serve
+  bench [GROUP…]          measures the figures beside what they are compared with, audits what
+                          that leaves, writes target/bench/report.json, and fails where a goal is
+                          missed; a group that is measured alone replaces its own figures there;
+                          groups: durable latency blocks import start growth serve
   fuzz [--seconds N] [--fuzzer NAME] [--input FILE]
                           fuzzes the template language for a minute unless told, led by coverage,
                           by the fuzzers render, escape and json; or runs one with an input again

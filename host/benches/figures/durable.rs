@@ -12,7 +12,10 @@ use promoflow::store::sqlite::SqliteStore;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
+use crate::audit;
 use crate::fixture::{self, Layout};
+use crate::goal::Goal;
+use crate::profile::Spent;
 use crate::report::{Report, Rounds};
 
 const CODES: u64 = 1_000_000;
@@ -27,41 +30,134 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
         let folder = fixture::folder()?;
         let pool = folder.path().join("pool.db");
         fixture::pool(&pool, &fixture::csv(CODES, layout)?)?;
-        let rows = rows_of(&engine(&pool)?.1)?;
+        let rows = rows_of(&engine(&pool)?.left)?;
         let mut best = (BATCHES[0], 0.0);
         for batch in BATCHES {
-            let rate = replay(&pool, &rows, batch)?;
+            let rate = replay(&pool, &rows, batch)?.rate;
             if rate > best.1 {
                 best = (batch, rate);
             }
         }
         let (mut limit, mut single) = (Rounds::default(), Rounds::default());
+        let (mut bare, mut parts) = (Vec::new(), Parts::default());
         for _ in 0..ROUNDS {
             let baseline = replay(&pool, &rows, best.0)?;
-            let (rate, _) = engine(&pool)?;
-            limit.add(rate, baseline);
-            single.add(rate, replay(&pool, &rows[..SINGLE], 1)?);
+            let engine = engine(&pool)?;
+            limit.add(engine.rate, baseline.rate);
+            bare.push(baseline.rate);
+            parts.add(&engine.spent, &baseline.spent);
+            let alone = replay(&pool, &rows[..SINGLE], 1)?;
+            single.add(engine.rate, alone.rate);
         }
-        let name = format!("durable_runs_per_s_{}", layout.name());
+        let layout_name = layout.name();
         report.compared(
-            &name,
+            &format!("durable_runs_per_s_{layout_name}"),
             "runs/s",
-            "ratio >= 0.5 of sqlite_group_commit_limit",
+            Some(Goal::ratio_at_least(0.5)),
+            &format!(
+                "from the accepted event to the committed outbox row, {CODES} codes of {} types; \
+                 baseline: sqlite_group_commit_limit_{layout_name}",
+                fixture::TYPES
+            ),
             &limit,
         );
+        report.alone(
+            &format!("sqlite_group_commit_limit_{layout_name}"),
+            "runs/s",
+            None,
+            &format!(
+                "a bare loop that writes exactly the rows that the engine wrote, {} runs a \
+                 transaction, the best of {BATCHES:?}",
+                best.0
+            ),
+            &bare,
+        );
         if layout == Layout::Ordered {
-            let goal = "ratio >= 5 of a transaction a run";
-            report.compared("durable_runs_vs_commit_per_run", "runs/s", goal, &single);
+            report.compared(
+                "durable_runs_vs_commit_per_run",
+                "runs/s",
+                Some(Goal::ratio_at_least(5.0)),
+                "baseline: the bare loop with one transaction a run",
+                &single,
+            );
         }
+        parts.tell(report, layout_name);
+        let left = pool.with_file_name(ENGINE);
+        audit::databases(report, &format!("durable_{layout_name}"), &[&left])?;
     }
     Ok(())
 }
 
-/// Runs through the engine on a copy of the pool: their rate, and the copy.
-fn engine(pool: &Path) -> Result<(f64, std::path::PathBuf)> {
-    let copy = fixture::copy(pool, "engine.db")?;
+/// The copy of the pool that the engine works on.
+const ENGINE: &str = "engine.db";
+
+/// How fast runs were written, and what processor time they took.
+struct Measured {
+    rate: f64,
+    /// For a run.
+    spent: Spent,
+    left: std::path::PathBuf,
+}
+
+/// What a run's processor time goes into, round by round.
+#[derive(Default)]
+struct Parts {
+    committer: Rounds,
+    workers: Vec<f64>,
+    sender: Vec<f64>,
+    others: Vec<f64>,
+}
+
+impl Parts {
+    fn add(&mut self, engine: &Spent, bare: &Spent) {
+        self.committer
+            .add(engine.of("committer"), bare.of("sender"));
+        self.workers.push(engine.of("workers"));
+        self.sender.push(engine.of("sender"));
+        self.others.push(engine.of("others"));
+    }
+
+    fn tell(&self, report: &mut Report, layout: &str) {
+        let name = |part: &str| format!("profile_{part}_{layout}");
+        let unit = "us/run";
+        report.compared(
+            &name("committer"),
+            unit,
+            None,
+            "processor time: checks, rows and the commit, and telling those who wait; baseline: \
+             what the bare loop takes of it, which is SQLite's own",
+            &self.committer,
+        );
+        let alone = [
+            (
+                "workers",
+                "processor time: the run's two sandboxes (see blocks_alone_runs_per_s), its \
+                 leased code, its rendered message",
+                &self.workers,
+            ),
+            (
+                "sender",
+                "processor time: making events and handing them in",
+                &self.sender,
+            ),
+            (
+                "others",
+                "processor time: the scout, epochs, and what else lives",
+                &self.others,
+            ),
+        ];
+        for (part, note, values) in alone {
+            report.alone(&name(part), unit, None, note, values);
+        }
+    }
+}
+
+/// Runs through the engine on a copy of the pool.
+fn engine(pool: &Path) -> Result<Measured> {
+    let copy = fixture::copy(pool, ENGINE)?;
     let running = fixture::builder(&copy).open()?.start()?;
     let (done, failed) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let before = Spent::so_far()?;
     let begin = Instant::now();
     for number in 0..RUNS {
         let (done, failed) = (Arc::clone(&done), Arc::clone(&failed));
@@ -76,9 +172,14 @@ fn engine(pool: &Path) -> Result<(f64, std::path::PathBuf)> {
         thread::sleep(Duration::from_micros(200));
     }
     let took = begin.elapsed();
+    let spent = Spent::so_far()?.since(&before, RUNS as f64);
     running.stop();
     ensure!(failed.load(Ordering::SeqCst) == 0, "events were refused");
-    Ok((RUNS as f64 / took.as_secs_f64(), copy))
+    Ok(Measured {
+        rate: RUNS as f64 / took.as_secs_f64(),
+        spent,
+        left: copy,
+    })
 }
 
 /// The tables that a run writes, in the order in which the engine writes them.
@@ -115,8 +216,8 @@ fn rows(connection: &Connection, table: &str) -> Result<Vec<Vec<Value>>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Writes the rows into a copy of the pool, that many runs a transaction: runs per second.
-fn replay(pool: &Path, runs: &[Run], batch: usize) -> Result<f64> {
+/// Writes the rows into a copy of the pool, that many runs a transaction.
+fn replay(pool: &Path, runs: &[Run], batch: usize) -> Result<Measured> {
     let copy = fixture::copy(pool, "replay.db")?;
     let connection = SqliteStore::connect(&copy)?;
     let insert = |table: usize| -> Result<_> {
@@ -126,6 +227,7 @@ fn replay(pool: &Path, runs: &[Run], batch: usize) -> Result<f64> {
     let mut inserts = (0..TABLES.len()).map(insert).collect::<Result<Vec<_>>>()?;
     let mut take =
         connection.prepare("DELETE FROM free WHERE lane = ? AND expires = ? AND id = ?")?;
+    let before = Spent::so_far()?;
     let begin = Instant::now();
     for batch in runs.chunks(batch) {
         connection.execute_batch("BEGIN IMMEDIATE")?;
@@ -139,5 +241,11 @@ fn replay(pool: &Path, runs: &[Run], batch: usize) -> Result<f64> {
         }
         connection.execute_batch("COMMIT")?;
     }
-    Ok(runs.len() as f64 / begin.elapsed().as_secs_f64())
+    let (count, took) = (runs.len() as f64, begin.elapsed());
+    drop((inserts, take));
+    Ok(Measured {
+        rate: count / took.as_secs_f64(),
+        spent: Spent::so_far()?.since(&before, count),
+        left: copy,
+    })
 }

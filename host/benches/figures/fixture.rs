@@ -121,15 +121,21 @@ pub(crate) fn builder(file: &Path) -> Builder {
 /// A copy of a pool to spend.
 pub(crate) fn copy(pool: &Path, name: &str) -> Result<PathBuf> {
     let copy = pool.with_file_name(name);
-    for suffix in ["-wal", "-shm", "-executor"] {
-        let mut file = copy.clone().into_os_string();
+    remove(&copy)?;
+    fs::copy(pool, &copy)?;
+    // What was copied shall be on the disk before anything is measured.
+    fs::File::open(&copy)?.sync_all()?;
+    Ok(copy)
+}
+
+/// Removes a database, if there is one, with what stands beside it.
+pub(crate) fn remove(database: &Path) -> Result<()> {
+    for suffix in ["", "-wal", "-shm", "-executor"] {
+        let mut file = database.to_owned().into_os_string();
         file.push(suffix);
         if Path::new(&file).exists() {
             fs::remove_file(file)?;
         }
     }
-    fs::copy(pool, &copy)?;
-    // What was copied shall be on the disk before anything is measured.
-    fs::File::open(&copy)?.sync_all()?;
-    Ok(copy)
+    Ok(())
 }

@@ -4,28 +4,40 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use serde::Serialize;
+use promoflow::clock::{Clock, SystemClock};
+use serde::{Deserialize, Serialize};
+
+use crate::goal::Goal;
 
 /// A figure, in the words of `report.json`.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Figure {
     name: String,
     /// The median of the rounds.
     value: f64,
-    unit: &'static str,
+    unit: String,
     /// The median of what it is compared with.
     baseline: Option<f64>,
     /// `value / baseline`, the median of the rounds' ratios.
     ratio: Option<f64>,
     /// Least and greatest value.
     spread: [f64; 2],
-    /// What it is to reach.
-    goal: &'static str,
+    /// What it is to reach, and whether it does.
+    goal: Option<Goal>,
+    met: Option<bool>,
+    /// What it is and what it is compared with.
+    note: String,
+    /// What it was measured with, and when.
+    group: String,
+    measured_at: String,
 }
 
+/// What is measured now.
 #[derive(Default)]
 pub(crate) struct Report {
     figures: Vec<Figure>,
+    group: &'static str,
 }
 
 /// Values of rounds, and beside each that of the baseline in the same round.
@@ -58,62 +70,97 @@ fn spread(values: &[f64]) -> [f64; 2] {
 }
 
 impl Report {
+    /// From now on figures are of this group.
+    pub(crate) fn begin(&mut self, group: &'static str) {
+        self.group = group;
+    }
+
     /// A figure beside its baseline.
     pub(crate) fn compared(
         &mut self,
         name: &str,
-        unit: &'static str,
-        goal: &'static str,
+        unit: &str,
+        goal: Option<Goal>,
+        note: &str,
         rounds: &Rounds,
     ) {
         let pairs = rounds.values.iter().zip(&rounds.baselines);
         let ratios: Vec<f64> = pairs.map(|(value, baseline)| value / baseline).collect();
-        self.figures.push(Figure {
-            name: name.to_owned(),
-            value: median(&rounds.values),
-            unit,
-            baseline: Some(median(&rounds.baselines)),
-            ratio: Some(median(&ratios)),
-            spread: spread(&rounds.values),
-            goal,
-        });
+        let beside = (median(&rounds.baselines), median(&ratios));
+        self.add(name, unit, goal, note, &rounds.values, Some(beside));
     }
 
     /// A figure on its own.
     pub(crate) fn alone(
         &mut self,
         name: &str,
-        unit: &'static str,
-        goal: &'static str,
+        unit: &str,
+        goal: Option<Goal>,
+        note: &str,
         values: &[f64],
     ) {
+        self.add(name, unit, goal, note, values, None);
+    }
+
+    fn add(
+        &mut self,
+        name: &str,
+        unit: &str,
+        goal: Option<Goal>,
+        note: &str,
+        values: &[f64],
+        beside: Option<(f64, f64)>,
+    ) {
+        let value = median(values);
+        let ratio = beside.map(|(_, ratio)| ratio);
         self.figures.push(Figure {
             name: name.to_owned(),
-            value: median(values),
-            unit,
-            baseline: None,
-            ratio: None,
+            value,
+            unit: unit.to_owned(),
+            baseline: beside.map(|(baseline, _)| baseline),
+            ratio,
             spread: spread(values),
             goal,
+            met: goal.map(|goal| goal.met(value, ratio)),
+            note: note.to_owned(),
+            group: self.group.to_owned(),
+            measured_at: SystemClock.now().to_string(),
         });
     }
 
-    pub(crate) fn write(&self, file: &Path) -> Result<()> {
+    /// Writes what was measured now, with what is in the file of the other groups, in the order
+    /// of the groups.
+    pub(crate) fn write(&self, file: &Path, order: &[&str], measured: &[&str]) -> Result<()> {
         let folder = file.parent().context("the report has a folder")?;
         fs::create_dir_all(folder)?;
-        fs::write(file, serde_json::to_string_pretty(&self.figures)? + "\n")
+        let before = match fs::read(file) {
+            Ok(text) => serde_json::from_slice(&text).unwrap_or_else(|error| {
+                eprintln!("{} is begun anew: {error}", file.display());
+                Vec::new()
+            }),
+            Err(_) => Vec::<Figure>::new(),
+        };
+        let kept = before
+            .iter()
+            .filter(|figure| !measured.contains(&&*figure.group));
+        let mut all: Vec<&Figure> = kept.chain(&self.figures).collect();
+        let place = |figure: &Figure| order.iter().position(|group| *group == figure.group);
+        all.sort_by_key(|figure| place(figure));
+        fs::write(file, serde_json::to_string_pretty(&all)? + "\n")
             .with_context(|| format!("cannot write {}", file.display()))
     }
 
     pub(crate) fn print(&self) {
         let [name, value, unit] = ["figure", "median", "unit"];
         let [spread, baseline, ratio, goal] = ["least – greatest", "baseline", "ratio", "goal"];
-        println!("{name:<32} {value:>12} {unit:<8} {spread:>22} {baseline:>12} {ratio:>7}  {goal}");
+        println!(
+            "{name:<38} {value:>12} {unit:<10} {spread:>22} {baseline:>12} {ratio:>7}  {goal:<14}  met"
+        );
         for figure in &self.figures {
             let number = |value: Option<f64>| value.map(short).unwrap_or_default();
             let [least, greatest] = figure.spread;
             println!(
-                "{:<32} {:>12} {:<8} {:>22} {:>12} {:>7}  {}",
+                "{:<38} {:>12} {:<10} {:>22} {:>12} {:>7}  {:<14}  {}",
                 figure.name,
                 short(figure.value),
                 figure.unit,
@@ -123,9 +170,24 @@ impl Report {
                     .ratio
                     .map(|ratio| format!("{ratio:.2}"))
                     .unwrap_or_default(),
-                figure.goal,
+                figure.goal.map(|goal| goal.words()).unwrap_or_default(),
+                match figure.met {
+                    Some(true) => "yes",
+                    Some(false) => "NO",
+                    None => "",
+                },
             );
         }
+        println!("\nWhat each is, and is compared with:");
+        for figure in &self.figures {
+            println!("  {}: {}", figure.name, figure.note);
+        }
+    }
+
+    /// The figures that are not what they are to be.
+    pub(crate) fn missed(&self) -> Vec<String> {
+        let missed = self.figures.iter().filter(|one| one.met == Some(false));
+        missed.map(|figure| figure.name.clone()).collect()
     }
 }
 

@@ -1,26 +1,78 @@
 //! `cold_start_ms`: a new process until a stored workflow has run, with a warm compilation cache;
-//! and what an idle process keeps in memory.
+//! and what a process keeps in memory that has nothing to do, before its first run and after some.
 
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use promoflow::store::RunState;
 
+use crate::audit;
 use crate::fixture::{self, Layout};
+use crate::goal::Goal;
 use crate::report::Report;
 
 const ROUNDS: usize = 11;
+/// Samples of memory, each of a process of its own.
+const SAMPLES: usize = 5;
+/// Runs before memory is looked at again.
+const RUNS: u64 = 1_000;
+/// How long a process has nothing to do before its memory is looked at.
+const IDLE: Duration = Duration::from_secs(1);
 
 pub(crate) fn measure(report: &mut Report) -> Result<()> {
     let folder = fixture::folder()?;
     let database = folder.path().join("pool.db");
-    fixture::pool(&database, &fixture::csv(10_000, Layout::Ordered)?)?;
+    let codes = fixture::csv(20_000, Layout::Ordered)?;
+    fixture::pool(&database, &codes)?;
+    report.alone(
+        "cold_start_ms",
+        "ms",
+        Some(Goal::value_at_most(60.0)),
+        "a new process until its event has run, with a warm compilation cache; process and commit \
+         included",
+        &cold_starts(&database)?,
+    );
+
+    let events = folder.path().join("events.jsonl");
+    write_events(&events)?;
+    let mut greatest = vec![0.0_f64; SAMPLES];
+    for (name, args) in [
+        ("work", &["work"][..]),
+        ("serve", &["serve", "--listen", "127.0.0.1:0"][..]),
+    ] {
+        let (mut idle, mut after) = (Vec::new(), Vec::new());
+        for greatest in &mut greatest {
+            let process = Process::start(&database, args)?;
+            let before = process.memory()?;
+            run_events(&database, &events)?;
+            idle.push(before);
+            after.push(process.memory()?);
+            *greatest = greatest.max(before);
+        }
+        let note = format!("`{name}` that has nothing to do, a second after its start");
+        report.alone(&format!("idle_memory_{name}"), "MiB", None, &note, &idle);
+        let note = format!("`{name}` that has nothing to do any more after {RUNS} runs");
+        report.alone(&format!("memory_after_{name}"), "MiB", None, &note, &after);
+    }
+    report.alone(
+        "idle_memory",
+        "MiB",
+        Some(Goal::value_at_most(40.0)),
+        "the greater of idle_memory_work and idle_memory_serve",
+        &greatest,
+    );
+    audit::databases(report, "start", &[&database])
+}
+
+fn cold_starts(database: &Path) -> Result<Vec<f64>> {
     let mut times = Vec::new();
     for round in 0..=ROUNDS {
         let begin = Instant::now();
-        let status = promoflow(&database)
+        let status = promoflow(database)
             .args([
                 "event",
                 "send",
@@ -38,19 +90,36 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
             times.push(begin.elapsed().as_secs_f64() * 1e3);
         }
     }
-    report.alone(
-        "cold_start_ms",
-        "ms",
-        "value <= 60, process and commit included",
-        &times,
-    );
+    Ok(times)
+}
 
-    let mut working = promoflow(&database).arg("work").spawn()?;
-    thread::sleep(Duration::from_secs(1));
-    let memory = resident(working.id());
-    working.kill()?;
-    working.wait()?;
-    report.alone("idle_memory", "MiB", "value <= 40", &[memory?]);
+fn write_events(file: &Path) -> Result<()> {
+    let mut events = std::fs::File::create(file)?;
+    for number in 0..RUNS {
+        let event = serde_json::json!({
+            "eventTypeKey": "birthday",
+            "keyValue": "ann@example.com",
+            "params": { "type": format!("type-{}", number % fixture::TYPES), "Phone": "+380501234567" },
+        });
+        writeln!(events, "{event}")?;
+    }
+    Ok(())
+}
+
+/// Has another process send the events, which the one that is watched executes and delivers.
+fn run_events(database: &Path, events: &Path) -> Result<()> {
+    let status = promoflow(database)
+        .args(["event", "send", "--file"])
+        .arg(events)
+        .stdout(Stdio::null())
+        .status()?;
+    ensure!(status.success(), "the events were not accepted");
+    let installation = fixture::builder(database).open()?;
+    let unlike = [RunState::Running, RunState::Waiting, RunState::Failed];
+    for state in unlike {
+        let left = installation.runs(Some(state), 1)?;
+        ensure!(left.is_empty(), "a run is {state:?}");
+    }
     Ok(())
 }
 
@@ -60,17 +129,53 @@ fn promoflow(database: &Path) -> Command {
     command
 }
 
-/// Resident memory in MiB, as Linux tells it.
-fn resident(process: u32) -> Result<f64> {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .context("VmRSS")?;
-    let kib: f64 = line
-        .split_whitespace()
-        .nth(1)
-        .context("a number")?
-        .parse()?;
-    Ok(kib / 1024.0)
+/// A process that executes, until it is dropped.
+struct Process {
+    child: Child,
+    status: PathBuf,
+}
+
+impl Process {
+    /// Starts it, and waits until it says that it has.
+    fn start(database: &Path, args: &[&str]) -> Result<Process> {
+        // `work` tells it on one, `serve` on the other.
+        let (told, tells) = std::io::pipe()?;
+        let child = promoflow(database)
+            .args(args)
+            .stdout(tells.try_clone()?)
+            .stderr(tells)
+            .spawn()?;
+        let status = PathBuf::from(format!("/proc/{}/status", child.id()));
+        let process = Process { child, status };
+        let mut told = BufReader::new(told);
+        let read = told.read_line(&mut String::new())?;
+        ensure!(read > 0, "{args:?} ended at once");
+        // What it says later is of no interest, and shall not hold it up.
+        thread::spawn(move || std::io::copy(&mut told, &mut std::io::sink()));
+        Ok(process)
+    }
+
+    /// Resident memory in MiB, as Linux tells it, when it has had nothing to do for a while.
+    fn memory(&self) -> Result<f64> {
+        thread::sleep(IDLE);
+        let status = std::fs::read_to_string(&self.status)?;
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmRSS:"))
+            .context("VmRSS")?;
+        let kib: f64 = line
+            .split_whitespace()
+            .nth(1)
+            .context("a number")?
+            .parse()?;
+        Ok(kib / 1024.0)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself, which the measurement tells.
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
+    }
 }

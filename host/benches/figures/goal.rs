@@ -1,0 +1,72 @@
+//! What figures are to reach.
+
+use serde::{Deserialize, Serialize};
+
+/// What of a figure a goal is about.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Of {
+    Value,
+    Ratio,
+}
+
+/// What a figure is to reach: at least or at most so much.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Goal {
+    of: Of,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at_least: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at_most: Option<f64>,
+}
+
+impl Goal {
+    pub(crate) const fn ratio_at_least(least: f64) -> Goal {
+        Goal {
+            of: Of::Ratio,
+            at_least: Some(least),
+            at_most: None,
+        }
+    }
+
+    pub(crate) const fn ratio_at_most(most: f64) -> Goal {
+        Goal {
+            of: Of::Ratio,
+            at_least: None,
+            at_most: Some(most),
+        }
+    }
+
+    pub(crate) const fn value_at_most(most: f64) -> Goal {
+        Goal {
+            of: Of::Value,
+            at_least: None,
+            at_most: Some(most),
+        }
+    }
+
+    /// Whether it is met. A figure that has not what the goal is about does not meet it, nor does
+    /// one that is no number.
+    pub(crate) fn met(&self, value: f64, ratio: Option<f64>) -> bool {
+        let measured = match self.of {
+            Of::Value => value,
+            Of::Ratio => ratio.unwrap_or(f64::NAN),
+        };
+        measured.is_finite()
+            && self.at_least.is_none_or(|least| measured >= least)
+            && self.at_most.is_none_or(|most| measured <= most)
+    }
+
+    pub(crate) fn words(&self) -> String {
+        let of = match self.of {
+            Of::Value => "value",
+            Of::Ratio => "ratio",
+        };
+        match (self.at_least, self.at_most) {
+            (Some(least), _) => format!("{of} ≥ {least}"),
+            (None, Some(most)) => format!("{of} ≤ {most}"),
+            (None, None) => String::new(),
+        }
+    }
+}
