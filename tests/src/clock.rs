@@ -1,5 +1,6 @@
 //! A clock that tests move by hand, also between a claim and its commit.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use promoflow::clock::{Clock, ManualClock, Timestamp};
@@ -11,6 +12,7 @@ type Deed = Box<dyn FnOnce() + Send>;
 pub struct HandClock {
     time: Arc<ManualClock>,
     before_commits: Arc<Mutex<Vec<Deed>>>,
+    commits: Arc<AtomicU64>,
 }
 
 impl HandClock {
@@ -22,6 +24,7 @@ impl HandClock {
         HandClock {
             time: Arc::new(ManualClock::at(moment(text))),
             before_commits: Arc::default(),
+            commits: Arc::default(),
         }
     }
 
@@ -47,6 +50,11 @@ impl HandClock {
         self.deeds().len()
     }
 
+    /// How many commits of engines have begun.
+    pub fn commits(&self) -> u64 {
+        self.commits.load(Ordering::SeqCst)
+    }
+
     fn deeds(&self) -> std::sync::MutexGuard<'_, Vec<Deed>> {
         self.before_commits
             .lock()
@@ -60,6 +68,7 @@ impl Clock for HandClock {
     }
 
     fn commit_time(&self) -> Timestamp {
+        self.commits.fetch_add(1, Ordering::SeqCst);
         let deed = {
             let mut deeds = self.deeds();
             (!deeds.is_empty()).then(|| deeds.remove(0))

@@ -21,6 +21,8 @@ pub enum Fault {
     Write(u64),
     /// The n-th sync from now fails, and the later ones do not.
     Sync(u64),
+    /// Of the writes and syncs from now on each n-th fails.
+    Every(u64),
 }
 
 /// What survives a power cut of what was not synced.
@@ -51,6 +53,19 @@ struct State {
     fault: Fault,
     weak: bool,
     faults: u64,
+    /// Writes and syncs since it was told what is wrong.
+    asked: u64,
+}
+
+impl State {
+    /// Whether this write or sync is the n-th of [`Fault::Every`].
+    fn is_due(&mut self) -> bool {
+        self.asked += 1;
+        match self.fault {
+            Fault::Every(n) => self.asked.is_multiple_of(n.max(1)),
+            _ => false,
+        }
+    }
 }
 
 /// The files of one folder. Clones are the same disk.
@@ -64,7 +79,9 @@ impl Disk {
 
     /// From now on this is wrong with it.
     pub fn fail(&self, fault: Fault) {
-        self.state().fault = fault;
+        let mut state = self.state();
+        state.fault = fault;
+        state.asked = 0;
     }
 
     /// How many writes and syncs have failed.
@@ -120,9 +137,11 @@ impl Disk {
     /// Whether a write may be done.
     pub(super) fn may_write(&self) -> Result<(), Fault> {
         let mut state = self.state();
+        let due = state.is_due();
         let fault = state.fault;
         match &mut state.fault {
             Fault::Full => {}
+            Fault::Every(_) if due => {}
             Fault::Write(0) => state.fault = Fault::None,
             Fault::Write(left) => {
                 *left -= 1;
@@ -152,10 +171,15 @@ impl Disk {
     /// A file is synced, or fails to be.
     pub(super) fn synced(&self, path: &Path) -> Result<(), Fault> {
         let mut state = self.state();
+        let due = state.is_due();
         let fault = state.fault;
         match &mut state.fault {
             Fault::Sync(0) => {
                 state.fault = Fault::None;
+                state.faults += 1;
+                return Err(fault);
+            }
+            Fault::Every(_) if due => {
                 state.faults += 1;
                 return Err(fault);
             }

@@ -9,6 +9,7 @@
 mod clock;
 mod copy;
 mod disk;
+mod group;
 mod power;
 
 use promoflow::event::Event;
