@@ -7,6 +7,7 @@ pub mod crash;
 #[cfg(unix)]
 pub mod faulty;
 mod helper;
+mod left;
 mod letters;
 #[cfg(unix)]
 pub mod powerloss;
@@ -14,5 +15,6 @@ mod shop;
 
 pub use clock::HandClock;
 pub use helper::{Ack, Helper};
+pub use left::letters_fit;
 pub use letters::{LetterFile, Letters, Sent};
 pub use shop::{CODE_THEN_MAIL, MAIL, Shop, Teach, ids, mischief, until};

@@ -16,7 +16,7 @@ use promoflow::event::Event;
 use promoflow::pool::Calendar;
 use promoflow::store::{Order, Ordered, RunId, RunState};
 use promoflow::{Promoflow, Running};
-use promoflow_tests::{Helper, Shop, Teach};
+use promoflow_tests::{Helper, Shop, Teach, letters_fit};
 use proptest::prelude::*;
 
 const HELPER: &str = env!("CARGO_BIN_EXE_helper");
@@ -404,6 +404,7 @@ impl World {
             let (row, _) = self.promoflow.run_of(*run);
             assert_eq!(row.state, *state, "{row:?}");
         }
+        letters_fit(&self.shop);
         // No code in two letters, and none that the model did not send.
         let mut sent = self.shop.letters.texts();
         sent.retain(|text| !text.is_empty());

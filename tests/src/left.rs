@@ -1,0 +1,78 @@
+//! What left, beside what is stored of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{LetterFile, Sent, Shop};
+
+/// Every letter of a shop is of a delivery, and left as often as attempts of it were made: at least
+/// once for each that has ended, at most once for each that began. Codes whose letters may have
+/// left did so for the runs of one claim alone (P1, P3).
+///
+/// # Panics
+/// Where it is not so.
+pub fn letters_fit(shop: &Shop) {
+    let elsewhere = LetterFile(format!("{}-letters", shop.database().display()).into());
+    let mut letters = shop.letters.sent();
+    letters.extend(elsewhere.sent());
+    let sql = shop.sql();
+    let mut times: BTreeMap<String, i64> = BTreeMap::new();
+    for letter in &letters {
+        *times.entry(letter.id.clone()).or_default() += 1;
+    }
+    let mut statement = sql
+        .prepare(
+            "SELECT 'delivery-' || id, state, (SELECT count(*) FROM attempt WHERE delivery = id),
+                 (SELECT count(*) FROM attempt WHERE delivery = id AND outcome IS NOT NULL),
+                 (SELECT count(*) FROM attempt WHERE delivery = id AND outcome = 'delivered')
+             FROM delivery",
+        )
+        .expect("deliveries are read");
+    let mut rows = statement.query([]).expect("deliveries are read");
+    while let Some(row) = rows.next().expect("deliveries are read") {
+        let read = "a delivery has these columns";
+        let (id, state): (String, String) = (row.get(0).expect(read), row.get(1).expect(read));
+        let (began, ended): (i64, i64) = (row.get(2).expect(read), row.get(3).expect(read));
+        let delivered: i64 = row.get(4).expect(read);
+        let left = times.remove(&id).unwrap_or_default();
+        assert!(
+            (ended..=began).contains(&left),
+            "{id} left {left} times in {began} attempts, {ended} of which have ended"
+        );
+        assert_eq!(
+            delivered,
+            i64::from(state == "delivered"),
+            "{id} is {state}"
+        );
+    }
+    assert!(times.is_empty(), "{times:?} are no deliveries");
+    for (code, deliveries) in carriers(&letters) {
+        let one_claim = "SELECT NOT EXISTS (
+                 SELECT 1 FROM delivery JOIN attempt ON attempt.delivery = delivery.id
+                 WHERE 'delivery-' || delivery.id IN (SELECT value FROM json_each(?2))
+                     AND attempt.outcome IS NOT 'refused')
+             OR EXISTS (
+                 SELECT 1 FROM claim WHERE claim.code = ?1 AND NOT EXISTS (
+                     SELECT 1 FROM delivery JOIN attempt ON attempt.delivery = delivery.id
+                     WHERE 'delivery-' || delivery.id IN (SELECT value FROM json_each(?2))
+                         AND attempt.outcome IS NOT 'refused' AND delivery.run <> claim.run
+                         AND delivery.run NOT IN (SELECT run FROM reused WHERE claim = claim.id)))";
+        let ids = serde_json::to_string(&deliveries).expect("texts are JSON");
+        let fits: bool = sql
+            .query_row(one_claim, [&code, &ids], |row| row.get(0))
+            .expect("claims are read");
+        assert!(
+            fits,
+            "{code} may have left in {deliveries:?}, of no one claim"
+        );
+    }
+}
+
+/// The deliveries of each text that is one.
+fn carriers(letters: &[Sent]) -> BTreeMap<String, BTreeSet<String>> {
+    let mut carriers: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for letter in letters.iter().filter(|letter| !letter.text.is_empty()) {
+        let deliveries = carriers.entry(letter.text.clone()).or_default();
+        deliveries.insert(letter.id.clone());
+    }
+    carriers
+}

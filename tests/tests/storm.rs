@@ -1,0 +1,439 @@
+//! Random storms: events of many workflows, uploads, orders of people and refusals by channels at
+//! the same time, from several threads, with restarts and kills between them. What was answered,
+//! and the promises P1 to P5, are held against the tables when the storm has settled.
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of a suite end the test too; clippy knows test functions alone"
+)]
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use promoflow::channel::Handover;
+use promoflow::clock::{Clock, Timestamp};
+use promoflow::event::Event;
+use promoflow::store::{DeliveryId, Order, Ordered, RunId};
+use promoflow::{Promoflow, Running};
+use promoflow_tests::{Helper, Shop, Teach, letters_fit};
+use proptest::prelude::*;
+use rusqlite::{Connection, params_from_iter};
+
+const HELPER: &str = env!("CARGO_BIN_EXE_helper");
+const DAY: i64 = 86_400_000;
+/// Threads that act at the same time.
+const THREADS: usize = 4;
+
+const MESSAGES: &str = "
+message: text
+channel: sms
+text: \"$!data.get('promocode')\"
+";
+
+/// Workflows of two lanes, by what their runs do about their code.
+const WORKFLOWS: &str = "
+workflow: waits
+start: { event: waits }
+stop: { event: enough }
+steps:
+  - { id: code, block: get-promocode, with: { type: birthday, discount: 10, days: 3, when-empty: wait } }
+  - { id: mail, block: send-message, with: { channel: email, message: mail } }
+---
+workflow: needs
+start: { event: needs }
+steps:
+  - { id: code, block: get-promocode, with: { type: loyal, discount: 20, days: 0, when-empty: fail } }
+  - { id: mail, block: send-message, with: { channel: email, message: mail } }
+---
+workflow: keeps
+start: { event: keeps }
+steps:
+  - id: code
+    block: get-promocode
+    with: { type: loyal, discount: 20, days: 0, when-empty: wait, reuse: { contact: 300d } }
+  - { id: mail, block: send-message, with: { channel: email, message: mail } }
+---
+workflow: once
+start: { event: once, repeat: once }
+steps:
+  - id: code
+    block: get-promocode
+    with: { type: birthday, discount: 10, days: 0 }
+    ports: { exhausted: end }
+  - id: sleep
+    block: mischief
+    with: { do: wait, until: $!data.get('until') }
+    ports: { aside: end }
+  - id: again
+    block: get-promocode
+    with: { type: birthday, discount: 10, days: 0, reuse: run }
+    ports: { exhausted: end }
+  - { id: mail, block: send-message, with: { channel: email, message: mail } }
+---
+workflow: many
+start: { event: many, skip-if-running: true }
+steps:
+  - id: code
+    block: get-promocode
+    with: { type: loyal, discount: 20, days: 0 }
+    ports: { exhausted: end }
+  - id: tell
+    block: send-message
+    with:
+      channel: email
+      message: mail
+      otherwise:
+        - { channel: sms, message: text, to: \"$!data.get('Phone')\" }
+  - id: sleep
+    block: mischief
+    with: { do: wait, until: $!data.get('until') }
+    ports: { aside: end }
+";
+
+const KINDS: [&str; 7] = [
+    "birthday", "waits", "needs", "keeps", "once", "many", "enough",
+];
+
+/// What one thread does.
+#[derive(Clone, Debug)]
+enum Deed {
+    /// An event of a kind, about one of a few contacts; half of them have an id that others have
+    /// as well.
+    Send(usize, usize, Option<u8>),
+    /// So many codes of a lane, valid for that many days; the same file now and then.
+    Upload(bool, u8, i64),
+    Cancel(prop::sample::Index),
+    Retry(prop::sample::Index),
+    /// The same of a delivery.
+    Recall(prop::sample::Index),
+    Revive(prop::sample::Index),
+    Retire(prop::sample::Index, bool),
+    /// The channel answers so next time.
+    Refuse(bool),
+}
+
+/// What happens between storms.
+#[derive(Clone, Debug)]
+enum Lull {
+    Nothing,
+    Days(i64),
+    Restart,
+    /// Another process takes over and is killed.
+    Crash(usize),
+}
+
+type Storm = (Vec<Deed>, Lull);
+
+fn storms() -> impl Strategy<Value = Vec<Storm>> {
+    let index = any::<prop::sample::Index>;
+    let deed = prop_oneof![
+        10 => (0..KINDS.len(), 0..5_usize, prop::option::of(0..6_u8))
+            .prop_map(|(kind, key, id)| Deed::Send(kind, key, id)),
+        3 => (any::<bool>(), 0..40_u8, prop_oneof![Just(2_i64), Just(9_000)])
+            .prop_map(|(lane, file, days)| Deed::Upload(lane, file, days)),
+        3 => index().prop_map(Deed::Cancel),
+        2 => index().prop_map(Deed::Retry),
+        1 => index().prop_map(Deed::Recall),
+        1 => index().prop_map(Deed::Revive),
+        2 => (index(), any::<bool>()).prop_map(|(at, on)| Deed::Retire(at, on)),
+        2 => any::<bool>().prop_map(Deed::Refuse),
+    ];
+    let lull = prop_oneof![
+        3 => Just(Lull::Nothing),
+        2 => (1..5_i64).prop_map(Lull::Days),
+        1 => Just(Lull::Restart),
+        1 => (0..4_usize).prop_map(Lull::Crash),
+    ];
+    prop::collection::vec((prop::collection::vec(deed, 6..28), lull), 2..5)
+}
+
+/// What was answered.
+#[derive(Default)]
+struct Answers {
+    /// Runs by the event's number in this test, and by its id where it has one.
+    runs: BTreeMap<String, Vec<RunId>>,
+    /// Runs that a person cancelled for good.
+    cancelled: Vec<RunId>,
+    /// New codes of uploads.
+    inserted: i64,
+    /// Codes retired, less those reinstated.
+    retired: i64,
+}
+
+struct World {
+    shop: Shop,
+    promoflow: Promoflow,
+    running: Option<Running>,
+    answers: Mutex<Answers>,
+    sent: AtomicU64,
+    crashes: usize,
+}
+
+impl World {
+    fn new() -> World {
+        let (shop, promoflow) = Shop::with_codes(0);
+        promoflow.messages_of(MESSAGES);
+        promoflow.workflows_of(WORKFLOWS);
+        // Later than the clock of the processes that are killed, for which no code has expired.
+        shop.clock.set("2040-01-01T12:00:00Z");
+        let running = Some(promoflow.start().unwrap());
+        World {
+            shop,
+            promoflow,
+            running,
+            answers: Mutex::default(),
+            sent: AtomicU64::new(0),
+            crashes: 0,
+        }
+    }
+
+    fn act(&self, deed: &Deed) {
+        match deed {
+            Deed::Send(kind, key, id) => self.send(KINDS[*kind], *key, *id),
+            Deed::Upload(lane, file, days) => self.upload(*lane, *file, *days),
+            Deed::Cancel(at) => self.order(at, Order::Cancel),
+            Deed::Retry(at) => self.order(at, Order::Retry),
+            Deed::Recall(at) => self.order_delivery(at, Order::Cancel),
+            Deed::Revive(at) => self.order_delivery(at, Order::Retry),
+            Deed::Retire(at, on) => self.retire(at, *on),
+            Deed::Refuse(for_good) => self.shop.letters.answer(match for_good {
+                true => Handover::Refused {
+                    error: "no such mailbox".into(),
+                },
+                false => Handover::Later {
+                    error: "busy".into(),
+                    after: None,
+                },
+            }),
+        }
+    }
+
+    fn send(&self, kind: &str, key: usize, id: Option<u8>) {
+        let address = format!("k{key}@example.com");
+        let id = match id {
+            Some(id) => format!("{kind}-{key}-{id}"),
+            None => format!("own-{}", self.sent.fetch_add(1, Ordering::SeqCst)),
+        };
+        // The same id has the same body, or it would be refused.
+        let event = Event::new(kind, &address)
+            .with_id(&id)
+            .with_param("EmailAddress", address)
+            .with_param("Phone", "+380501234567")
+            .with_param("until", (2_208_988_800_000 + 40 * DAY).to_string());
+        let receipt = self.running.as_ref().unwrap().send(event).unwrap();
+        let mut answers = self.answers.lock().unwrap();
+        let known = answers.runs.entry(id).or_insert(receipt.runs.clone());
+        assert_eq!(*known, receipt.runs, "one event has the runs that it had");
+    }
+
+    fn upload(&self, lane: bool, file: u8, days: i64) {
+        let lane = if lane { "10,birthday" } else { "20,loyal" };
+        let expires = Timestamp(2_208_988_800_000 + days * DAY).to_utc().unwrap();
+        let expires = expires.format("%Y-%m-%d");
+        let mut csv = "code,expirationDate,discount,type\n".to_owned();
+        for number in 0..3 {
+            csv.push_str(
+                &format!("{lane}-{file}-{days}-{number},{expires},{lane}\n").replacen(',', "/", 1),
+            );
+        }
+        let report = self.promoflow.codes_of(&csv);
+        assert_eq!((report.inserted + report.unchanged, report.updated), (3, 0));
+        self.answers.lock().unwrap().inserted += report.inserted as i64;
+    }
+
+    fn order(&self, at: &prop::sample::Index, order: Order) {
+        let runs: Vec<RunId> = {
+            let answers = self.answers.lock().unwrap();
+            answers.runs.values().flatten().copied().collect()
+        };
+        if runs.is_empty() {
+            return;
+        }
+        let run = *at.get(&runs);
+        let done = self.promoflow.order_run(run, order).unwrap();
+        if order == Order::Cancel && matches!(done, Ordered::Done { .. }) {
+            self.answers.lock().unwrap().cancelled.push(run);
+        }
+    }
+
+    fn order_delivery(&self, at: &prop::sample::Index, order: Order) {
+        let delivery = DeliveryId(1 + at.index(40) as i64);
+        self.promoflow.order_delivery(delivery, order).unwrap();
+    }
+
+    fn retire(&self, at: &prop::sample::Index, on: bool) {
+        let codes = self.promoflow.all_codes();
+        if codes.is_empty() {
+            return;
+        }
+        let code = [at.get(&codes).code.clone()];
+        let done = match on {
+            true => self.promoflow.retire(&code).unwrap(),
+            false => self.promoflow.reinstate(&code).unwrap(),
+        };
+        let changed = i64::try_from(done.retired).unwrap();
+        self.answers.lock().unwrap().retired += if on { changed } else { -changed };
+    }
+
+    fn storm(&mut self, (deeds, lull): &Storm) {
+        thread::scope(|scope| {
+            for thread in 0..THREADS {
+                let world = &*self;
+                let own = deeds.iter().skip(thread).step_by(THREADS);
+                scope.spawn(move || own.for_each(|deed| world.act(deed)));
+            }
+        });
+        match lull {
+            Lull::Nothing => {}
+            Lull::Days(days) => self.shop.clock.advance(days * DAY),
+            Lull::Restart => {
+                self.running.take().unwrap().stop();
+                self.promoflow = self.shop.open();
+                self.running = Some(self.promoflow.start().unwrap());
+            }
+            Lull::Crash(acks) => self.crash(*acks),
+        }
+        self.running.as_ref().unwrap().rest_all().unwrap();
+    }
+
+    fn crash(&mut self, acks: usize) {
+        self.running.take().unwrap().stop();
+        self.crashes += 1;
+        let prefix = format!("crash-{}", self.crashes);
+        let orders = ["send-as", "birthday", &prefix, "5"];
+        let mut helper = Helper::start(HELPER, &self.shop.database(), &orders);
+        let mut acknowledged: Vec<_> = (0..acks).filter_map(|_| helper.ack()).collect();
+        acknowledged.extend(helper.kill());
+        let mut answers = self.answers.lock().unwrap();
+        for ack in acknowledged {
+            answers.runs.insert(ack.event, ack.runs);
+        }
+        drop(answers);
+        self.running = Some(self.promoflow.start().unwrap());
+    }
+
+    /// What was answered is so, and the promises hold.
+    fn check(&self) {
+        let sql = self.shop.sql();
+        let answers = self.answers.lock().unwrap();
+        for (id, runs) in &answers.runs {
+            let stored = "SELECT run.id FROM run JOIN event ON event.id = run.event
+                          WHERE event_id = ?1 ORDER BY run.id";
+            let mut stored = sql.prepare(stored).unwrap();
+            let stored = stored
+                .query_map([id], |row| Ok(RunId(row.get(0)?)))
+                .unwrap();
+            let stored: Vec<RunId> = stored.map(Result::unwrap).collect();
+            assert_eq!(stored, *runs, "event {id} was told its runs");
+        }
+        for run in &answers.cancelled {
+            let state: String = one(&sql, &format!("SELECT state FROM run WHERE id = {}", run.0));
+            assert_eq!(state, "cancelled", "{run} was told so");
+        }
+        let codes: i64 = one(&sql, "SELECT count(*) FROM code");
+        assert_eq!(codes, answers.inserted);
+        let retired: i64 = one(&sql, "SELECT sum(retired) FROM code");
+        assert_eq!(retired, answers.retired);
+        for (rule, offenders) in RULES {
+            let offenders = self.offenders(&sql, offenders);
+            assert!(offenders.is_empty(), "{rule}: {offenders:?}");
+        }
+        letters_fit(&self.shop);
+        if codes > 0 {
+            self.promoflow.audited();
+        }
+    }
+
+    fn offenders(&self, sql: &Connection, query: &str) -> Vec<String> {
+        let now = self.shop.clock.now().0;
+        let mut statement = sql.prepare(query).unwrap();
+        let count = statement.parameter_count();
+        let rows =
+            statement.query_map(params_from_iter([now].iter().take(count)), |row| row.get(0));
+        rows.map(|rows| rows.map(Result::unwrap).collect()).unwrap()
+    }
+}
+
+fn one<T: rusqlite::types::FromSql + Default>(sql: &Connection, query: &str) -> T {
+    let value: Option<T> = sql.query_row(query, [], |row| row.get(0)).unwrap();
+    value.unwrap_or_default()
+}
+
+/// What must never be found: a rule, and a query for what breaks it. `?1` is the time.
+const RULES: [(&str, &str); 8] = [
+    (
+        "P1: a code is claimed once, free or retired",
+        "SELECT code.code FROM code WHERE 1 <> retired
+             + (SELECT count(*) FROM free WHERE free.code = code.code)
+             + (SELECT count(*) FROM claim WHERE claim.code = code.code
+                AND claim.id NOT IN (SELECT claim FROM release))",
+    ),
+    (
+        "P2: a step of a run has one claim",
+        "SELECT run || '/' || step FROM claim GROUP BY run, step, visit, ordinal
+         HAVING count(*) > 1",
+    ),
+    (
+        "P4: a code that was released can have left with nobody",
+        "SELECT claim.code FROM claim JOIN release ON release.claim = claim.id
+         JOIN delivery ON delivery.run = claim.run
+             OR delivery.run IN (SELECT run FROM reused WHERE reused.claim = claim.id)
+         JOIN attempt ON attempt.delivery = delivery.id
+         WHERE attempt.outcome IS NOT 'refused'",
+    ),
+    (
+        "P4: a run that is not cancelled and has sent its code keeps it",
+        "SELECT CAST(delivery.run AS TEXT) FROM delivery JOIN run ON run.id = delivery.run
+         WHERE run.state = 'completed' AND delivery.state IN ('pending', 'delivered')
+             AND NOT EXISTS (
+                 SELECT 1 FROM claim WHERE id NOT IN (SELECT claim FROM release)
+                     AND (claim.run = run.id
+                          OR id IN (SELECT claim FROM reused WHERE reused.run = run.id)))",
+    ),
+    (
+        "P5: a workflow that starts once for a key starts once",
+        "SELECT event.key FROM run JOIN event ON event.id = run.event
+         WHERE event.type = 'once' GROUP BY event.key HAVING count(*) > 1",
+    ),
+    (
+        "P5: a workflow does not start beside itself",
+        "SELECT event.key FROM run JOIN event ON event.id = run.event
+         WHERE event.type = 'many' AND run.state IN ('running', 'waiting')
+         GROUP BY event.key HAVING count(*) > 1",
+    ),
+    (
+        "a contact keeps one code of a lane",
+        "SELECT claim.contact FROM claim JOIN run ON run.id = claim.run
+         JOIN event ON event.id = run.event
+         WHERE event.type = 'keeps' AND claim.id NOT IN (SELECT claim FROM release)
+             AND claim.expires > ?1
+         GROUP BY claim.contact HAVING count(*) > 1",
+    ),
+    (
+        "nobody waits for a code that is there",
+        "SELECT CAST(run.id AS TEXT) FROM run JOIN event ON event.id = run.event
+         JOIN lane ON lane.type = iif(event.type = 'waits', 'birthday', 'loyal')
+         WHERE run.state = 'waiting' AND event.type IN ('waits', 'keeps')
+             AND EXISTS (SELECT 1 FROM free WHERE free.lane = lane.id
+                         AND free.expires > ?1 + 5 * 86400000)",
+    ),
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 60,
+        max_shrink_iters: 40,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn p1_to_p5_hold_when_everything_happens_at_once(storms in storms()) {
+        let mut world = World::new();
+        for storm in &storms {
+            world.storm(storm);
+            world.check();
+        }
+    }
+}
