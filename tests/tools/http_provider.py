@@ -87,6 +87,10 @@ class Provider(http.server.BaseHTTPRequestHandler):
 
     do_GET = do_PUT = do_PATCH = do_POST
 
+    def on_status(self):
+        """Always the status that the word ends with: `status-409`."""
+        self.answer(int(self.path.rsplit("-", 1)[-1]), {"ok": False})
+
     def once(self, status, headers=()):
         if self.first(status):
             self.answer(status, {"ok": False}, headers)

@@ -5,7 +5,7 @@ use crate::message::{ChannelKind, Content};
 /// What is to be handed over.
 #[derive(Clone, Copy, Debug)]
 pub struct Letter<'l> {
-    /// The identity of the delivery, the same in every attempt.
+    /// The identity of the delivery, the same in every attempt by this way.
     pub id: &'l str,
     /// The installation that sends it: deliveries of another one may have the same identity.
     pub installation: &'l str,

@@ -2,9 +2,10 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use lettre::Message;
+use lettre::address::AddressError;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
+use lettre::{Address, Message};
 
 use super::Letter;
 use crate::message::ChannelKind;
@@ -24,7 +25,10 @@ const WORD_BYTES: usize = 42;
 pub(super) fn mail(letter: &Letter<'_>, sender: &str) -> Result<Message, String> {
     let content = letter.content;
     let mailbox = |what: &str, text: &str| -> Result<Mailbox, String> {
-        text.parse().map_err(|error| format!("{what}: {error}"))
+        let wrong = |error| format!("{what}: {error}");
+        let mailbox: Mailbox = text.parse().map_err(wrong)?;
+        let email = ascii_domain(mailbox.email).map_err(wrong)?;
+        Ok(Mailbox::new(mailbox.name, email))
     };
     let from = mailbox("the sender", content.from.as_deref().unwrap_or(sender))?;
     let id = format!("<{}@{}.promoflow>", letter.id, letter.installation);
@@ -81,6 +85,17 @@ pub(super) fn mail(letter: &Letter<'_>, sender: &str) -> Result<Message, String>
         None => mail.singlepart(SinglePart::plain(text)),
     }
     .map_err(|error| format!("the mail: {error}"))
+}
+
+/// The address with its domain as every mail server takes it (RFC 5890): `пошта.укр` is a name that
+/// only some do.
+fn ascii_domain(address: Address) -> Result<Address, AddressError> {
+    if address.domain().is_ascii() {
+        return Ok(address);
+    }
+    let domain = idna::domain_to_ascii(address.domain());
+    let domain = domain.map_err(|_| AddressError::InvalidDomain)?;
+    Address::new(address.user(), domain)
 }
 
 /// A header that holds a text.

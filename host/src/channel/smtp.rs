@@ -1,5 +1,6 @@
 //! `smtp`: email through a mail server (RFC 5321).
 
+use std::error::Error as _;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -7,7 +8,7 @@ use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
 use lettre::transport::smtp::{Error, PoolConfig};
-use lettre::{SmtpTransport, Transport};
+use lettre::{Message, SmtpTransport, Transport};
 
 use super::mail::mail;
 use super::{Channel, Handover, Letter, Limits};
@@ -104,7 +105,10 @@ impl Channel for Smtp {
         };
         match self.transport.send(&mail) {
             Ok(_) => Handover::Delivered,
-            Err(error) if error.is_permanent() => self.refused(&error),
+            // The library does not begin with an address that the server cannot take.
+            Err(error) if error.is_permanent() || (error.is_client() && !is_ascii(&mail)) => {
+                self.refused(&error)
+            }
             Err(error) => later(&error),
         }
     }
@@ -117,11 +121,34 @@ fn later(error: &Error) -> Handover {
     }
 }
 
+/// Whether every server takes the addresses of a mail (RFC 6531).
+fn is_ascii(mail: &Message) -> bool {
+    let envelope = mail.envelope();
+    let mut addresses = envelope.from().into_iter().chain(envelope.to());
+    addresses.all(|address| {
+        let address: &str = address.as_ref();
+        address.is_ascii()
+    })
+}
+
 /// What the server or the network said, without what may repeat an address: servers quote them.
 fn told(error: &Error) -> String {
     match error.status() {
-        Some(code) => format!("the mail server answered {code}"),
+        Some(code) => match enhanced(error) {
+            Some(status) => format!("the mail server answered {code} {status}"),
+            None => format!("the mail server answered {code}"),
+        },
         None if error.is_timeout() => "the mail server did not answer in time".to_owned(),
         None => format!("no conversation with the mail server: {error}"),
     }
+}
+
+/// The status that an answer begins with and that tells more than its code (RFC 3463): `5.1.1`.
+fn enhanced(error: &Error) -> Option<String> {
+    let text = error.source()?.to_string();
+    let status = text.split_ascii_whitespace().next()?;
+    let number =
+        |part: &str| (1..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
+    let mut parts = status.split('.');
+    (parts.clone().count() == 3 && parts.all(number)).then(|| status.to_owned())
 }

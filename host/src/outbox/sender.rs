@@ -62,7 +62,7 @@ fn attempt(lane: &Lane, around: &Around, delivery: &DueDelivery) -> AttemptOutco
         let error = format!("no channel is set up for {}", delivery.way.channel);
         return AttemptOutcome::Refused { error };
     };
-    let id = format!("delivery-{}", delivery.id);
+    let id = delivery.identity();
     let unsubscribe = around.unsubscriber.as_ref();
     let unsubscribe = unsubscribe.map(|one| one.url(&around.installation, delivery.id));
     let content = &delivery.way.content;

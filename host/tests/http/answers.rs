@@ -87,6 +87,24 @@ fn what_the_letter_is_to_blame_for_is_refused_and_what_we_are_is_not() {
 }
 
 #[test]
+fn a_status_without_a_rule_means_what_it_says() {
+    let server = Server::start();
+    let channel = server.channel(CONFIG);
+    let now = |status: u32| later(&channel, status, &format!("status-{status}")).0;
+    for status in [401, 402, 403, 405, 407, 408, 409, 415, 423, 425, 429, 501] {
+        assert_eq!(now(status), format!("the provider answered {status}"));
+    }
+    for status in [400, 404, 410, 413, 422, 451] {
+        let error = refused(&channel, status, &format!("status-{status}"));
+        assert_eq!(error, format!("the provider answered {status}"));
+    }
+    for status in [200, 201, 202, 204] {
+        let told = deliver(&channel, status, &format!("status-{status}"), "");
+        assert_eq!(told, Handover::Delivered, "{status}");
+    }
+}
+
+#[test]
 fn an_answer_that_is_not_needed_may_be_of_any_kind() {
     let server = Server::start();
     let channel = server.channel(CONFIG);

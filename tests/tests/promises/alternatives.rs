@@ -83,13 +83,14 @@ fn a_refusal_leads_to_the_next_way_and_each_attempt_tells_which_it_used() {
     // Rests when the second way was tried, not before.
     running.rest(&receipt.runs).unwrap();
     drop(running);
-    let addresses: Vec<_> = shop
-        .letters
-        .sent()
-        .into_iter()
-        .map(|one| one.address)
-        .collect();
-    assert_eq!(addresses, [ANN.0, ANN.1]);
+    let sent = shop.letters.sent().into_iter();
+    let sent: Vec<_> = sent.map(|one| (one.id, one.address)).collect();
+    // A provider of both ways must not take the second letter for the first.
+    let [first, second] = ["delivery-1", "delivery-1-2"].map(str::to_owned);
+    assert_eq!(
+        sent,
+        [(first, ANN.0.to_owned()), (second, ANN.1.to_owned())]
+    );
     assert_eq!(shop.letters.texts(), ["C-0000", "C-0000"]);
     let row = promoflow.delivery(DeliveryId(1)).unwrap().unwrap();
     assert_eq!(row.state, DeliveryState::Delivered);

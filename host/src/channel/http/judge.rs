@@ -70,9 +70,11 @@ pub(super) fn judge(answers: &[Answer], status: u16, heard: &Heard) -> Judgement
 fn by_status(status: u16) -> Means {
     match status {
         200..=299 => Means::Delivered,
-        // Who asks, and whom: none of the letter's business. Redirects are not followed.
-        300..=399 | 401 | 403 | 407 => Means::Misconfigured,
-        408 | 425 | 429 | 500..=599 => Means::Later,
+        // Who asks, how, and with which money: none of the letter's business. Redirects are not
+        // followed.
+        300..=399 | 401..=403 | 405 | 407 | 415 => Means::Misconfigured,
+        // 409 and 423: the same request is under way, of an attempt whose answer was lost.
+        408 | 409 | 423 | 425 | 429 | 500..=599 => Means::Later,
         400..=499 => Means::Refused,
         _ => Means::Later,
     }

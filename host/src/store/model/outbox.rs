@@ -139,6 +139,8 @@ pub struct DueDelivery {
     pub id: DeliveryId,
     /// The way that is tried now.
     pub way: Alternative,
+    /// The number of that way, from 0.
+    pub alternative: u32,
     /// Given up at this moment.
     pub expires: Timestamp,
     /// Only in these hours.
@@ -181,6 +183,15 @@ impl DeliveryRow {
 }
 
 impl DueDelivery {
+    /// Who it is for the other side, the same in every attempt. Each way is somebody else: a
+    /// provider that has refused the one must not take the next for a repetition.
+    pub fn identity(&self) -> String {
+        match self.alternative {
+            0 => format!("delivery-{}", self.id),
+            number => format!("delivery-{}-{}", self.id, number.saturating_add(1)),
+        }
+    }
+
     /// About how many bytes its content has.
     pub fn size(&self) -> usize {
         size(&self.way.content)

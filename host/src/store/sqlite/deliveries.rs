@@ -39,7 +39,8 @@ fn of_channel(
     due: &mut Vec<(i64, DueDelivery)>,
 ) -> Result<()> {
     let mut statement = connection.prepare_cached(
-        "SELECT id, address, message, content, expires, attempts - attempts_before, hours, due
+        "SELECT id, address, message, content, expires, attempts - attempts_before, hours, due,
+             alternative
          FROM delivery WHERE channel = ?1 AND due <= ?2 ORDER BY due, id",
     )?;
     let mut rows = statement.query(params![kind.name(), now.0])?;
@@ -58,6 +59,7 @@ fn of_channel(
                 message: row.get(2)?,
                 content: read_content(id, row.get_ref(3)?.as_str().unwrap_or_default())?,
             },
+            alternative: row.get(8)?,
             expires: Timestamp(row.get(4)?),
             tries: row.get(5)?,
             hours: read_hours(id, row.get_ref(6)?.as_str_or_null().unwrap_or_default())?,
