@@ -77,4 +77,16 @@ mod tests {
         }
         assert_eq!(backoff.next(20, now), None);
     }
+
+    #[test]
+    fn those_that_failed_together_do_not_come_back_together() {
+        let next = |_| Backoff::UNAVAILABLE.next(7, Timestamp(0)).unwrap().0;
+        let mut waits: Vec<i64> = (0..400).map(next).collect();
+        waits.sort_unstable();
+        let (least, most) = (waits[0], waits[399]);
+        // Between 32 and 64 seconds: no quarter of that is left empty, and few of them meet.
+        assert!(least < 40_000 && most > 56_000, "{least} to {most}");
+        waits.dedup();
+        assert!(waits.len() > 200, "{} moments for 400", waits.len());
+    }
 }

@@ -171,6 +171,61 @@ fn p5_a_stop_event_ends_the_runs_of_its_key() {
 }
 
 #[test]
+fn p5_a_stop_event_that_came_before_a_run_does_not_hold_it_off() {
+    let (_shop, promoflow) = shop("", "stop: { event: left }");
+    let running = promoflow.start().unwrap();
+    assert!(send(&running, "left", "ann@example.com").is_empty());
+    let ann = send(&running, "birthday", "ann@example.com")[0];
+    assert_eq!(promoflow.run_of(ann).0.state, RunState::Waiting);
+    assert!(send(&running, "left", "ann@example.com").is_empty());
+    assert_eq!(promoflow.run_of(ann).0.state, RunState::Cancelled);
+    // Who comes back is greeted again.
+    let again = send(&running, "birthday", "ann@example.com")[0];
+    assert_eq!(promoflow.run_of(again).0.state, RunState::Waiting);
+    promoflow.audited();
+}
+
+#[test]
+fn p5_an_event_that_does_not_meet_the_conditions_starts_nothing_and_takes_nothing() {
+    let conditions = ", where: [{ param: EmailAddress, is: set }, { any: [{ param: country, \
+                      one-of: [UA, PL] }, { param: vip, equals: \"yes\" }] }]";
+    let (shop, promoflow) = shop(conditions, "");
+    let running = promoflow.start().unwrap();
+    let runs = |params: &[(&str, &str)]| {
+        let event = Event::new("birthday", "ann@example.com");
+        let event = (params.iter()).fold(event, |event, (name, value)| {
+            event.with_param(*name, value.to_owned())
+        });
+        let receipt = running.send(event).unwrap();
+        running.rest(&receipt.runs).unwrap();
+        receipt.runs.len()
+    };
+    let email = ("EmailAddress", "ann@example.com");
+    for unmet in [
+        &[email][..],
+        &[("country", "UA")],
+        &[email, ("country", "DE"), ("vip", "no")],
+    ] {
+        assert_eq!(runs(unmet), 0, "{unmet:?}");
+    }
+    assert_eq!(promoflow.free().len(), 50);
+    assert!(shop.letters.sent().is_empty());
+    for met in [
+        &[email, ("country", "PL")][..],
+        &[email, ("country", "DE"), ("vip", "yes")],
+    ] {
+        assert_eq!(runs(met), 1, "{met:?}");
+    }
+    assert_eq!(promoflow.free().len(), 48);
+    // What started nothing was accepted all the same.
+    let events: i64 = (shop.sql())
+        .query_row("SELECT count(*) FROM event", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(events, 5);
+    promoflow.audited();
+}
+
+#[test]
 fn p5_the_audit_finds_runs_that_should_not_have_started() {
     for (start, day) in [
         (", repeat: once", 20),
