@@ -27,11 +27,17 @@ pub enum Failpoint {
     UploadBatch,
     /// A batch of an upload is durable, nobody was told.
     AfterUploadBatch,
+    /// What a person ordered is written, with what it releases, and its transaction is open.
+    InsideOrder,
+    /// What a person ordered is durable, nobody was told.
+    AfterOrder,
+    /// A letter is durable in the `tmp` of a Maildir, and not in its `new`.
+    LetterWritten,
 }
 
 impl Failpoint {
     /// All of them.
-    pub const ALL: [Failpoint; 8] = [
+    pub const ALL: [Failpoint; 11] = [
         Failpoint::BeforeCommit,
         Failpoint::InsideCommit,
         Failpoint::AfterCommit,
@@ -40,6 +46,9 @@ impl Failpoint {
         Failpoint::AfterDelivery,
         Failpoint::UploadBatch,
         Failpoint::AfterUploadBatch,
+        Failpoint::InsideOrder,
+        Failpoint::AfterOrder,
+        Failpoint::LetterWritten,
     ];
 
     /// The name by which it is armed.
@@ -53,6 +62,9 @@ impl Failpoint {
             Failpoint::AfterDelivery => "after-delivery",
             Failpoint::UploadBatch => "upload-batch",
             Failpoint::AfterUploadBatch => "after-upload-batch",
+            Failpoint::InsideOrder => "inside-order",
+            Failpoint::AfterOrder => "after-order",
+            Failpoint::LetterWritten => "letter-written",
         }
     }
 }

@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 
 use super::mail::mail;
 use super::{Channel, Handover, Letter, Limits};
+use crate::failpoint::{self, Failpoint};
 use crate::message::ChannelKind;
 
 /// Whom letters are from that name no sender.
@@ -52,6 +53,7 @@ impl Maildir {
         let mut file = File::create(&unfinished)?;
         file.write_all(bytes)?;
         file.sync_all()?;
+        failpoint::pass(Failpoint::LetterWritten);
         fs::rename(&unfinished, self.folder.join("new").join(name))
     }
 }

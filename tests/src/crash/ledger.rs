@@ -9,6 +9,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
+use super::random::Random;
+
 /// What was acknowledged.
 #[derive(Default)]
 pub(crate) struct Acknowledged {
@@ -20,6 +22,9 @@ pub(crate) struct Acknowledged {
     pub(crate) uploads: BTreeMap<String, Vec<String>>,
     /// Acknowledgements of events that were known.
     pub(crate) duplicates: u64,
+    /// Runs that somebody ordered to be cancelled, and those of them that were told to be.
+    pub(crate) asked: BTreeSet<i64>,
+    pub(crate) cancelled: BTreeSet<i64>,
     /// Events and uploads that were answered with an error.
     pub(crate) errors: u64,
     /// Acknowledgements that contradict each other.
@@ -81,6 +86,32 @@ impl Ledger {
         writeln!(state.0, "{}", json!({ "upload": file, "codes": codes }))?;
         state.1.uploads.insert(file.to_owned(), codes.to_owned());
         Ok(())
+    }
+
+    /// Somebody orders a run to be cancelled.
+    pub(crate) fn asked(&self, run: i64) {
+        self.state().1.asked.insert(run);
+    }
+
+    /// What `run cancel --json` told of it: nothing where that was refused.
+    pub(crate) fn cancelled(&self, run: i64) -> Result<()> {
+        let mut state = self.state();
+        writeln!(state.0, "{}", json!({ "cancelled": run }))?;
+        state.1.cancelled.insert(run);
+        Ok(())
+    }
+
+    /// A run of those events whose ids begin so.
+    pub(crate) fn some_run(&self, prefix: &str, random: &mut Random) -> Option<i64> {
+        self.read(|known| {
+            let events = known.events.range(prefix.to_owned()..);
+            let runs: Vec<i64> = events
+                .take_while(|(event, _)| event.starts_with(prefix))
+                .flat_map(|(_, runs)| runs.iter().copied())
+                .collect();
+            let at = usize::try_from(random.below(runs.len() as u64)).ok()?;
+            runs.get(at).copied()
+        })
     }
 
     /// What is in it.

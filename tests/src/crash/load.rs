@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 
@@ -12,14 +13,45 @@ use super::random::Random;
 const EVENTS: usize = 60;
 /// Codes in a file.
 const CODES: usize = 400;
+/// Codes in a file for those who wait for one: fewer than wait, so that their pool runs dry.
+const AWAITED: usize = 8;
+/// Contacts who keep their code.
+const KEEPERS: usize = 12;
+/// How long a run waits for the time that its event names, at most, in milliseconds.
+pub(crate) const WAIT: u64 = 1_500;
+
+/// What the load starts beside the main job: runs that wait for a refill, and then for a moment,
+/// between their code and their letter; and runs that share the code of their contact.
+pub(crate) const WORKFLOWS: &str = "
+workflow: patient
+start: { event: patient }
+steps:
+  - id: code
+    block: get-promocode
+    with: { type: patient, discount: 10, days: 0, when-empty: wait }
+  - id: sleep
+    block: mischief
+    with: { do: wait, until: $!data.get('until') }
+    ports: { aside: end }
+  - { id: mail, block: send-message, with: { channel: email, message: mail } }
+---
+workflow: keeper
+start: { event: keeper }
+steps:
+  - id: code
+    block: get-promocode
+    with: { type: keeper, discount: 10, days: 0, when-empty: wait, reuse: { contact: 300d } }
+  - { id: mail, block: send-message, with: { channel: email, message: mail } }
+";
 
 /// Makes jobs, and keeps those that are to be done again.
 pub(crate) struct Load {
     folder: PathBuf,
     made: usize,
     again: Vec<Job>,
-    /// Events that were written into files.
+    /// Events that were written into files, and how many of them wait for a code.
     pub(crate) events: usize,
+    patient: usize,
 }
 
 impl Load {
@@ -29,12 +61,13 @@ impl Load {
             made: 0,
             again: Vec::new(),
             events: 0,
+            patient: 0,
         }
     }
 
     /// The job is not known to be done.
     pub(crate) fn again(&mut self, job: Job) {
-        if !matches!(job, Job::Work) {
+        if !matches!(job, Job::Work | Job::Cancel { .. }) {
             self.again.push(job);
         }
     }
@@ -58,11 +91,24 @@ impl Load {
         }
         self.made += 1;
         let mut text = String::new();
+        let soon = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as u64;
         for number in 0..EVENTS {
-            let id = format!("e{}-{number}", self.made);
+            // By the first letter of its id the comparison knows what an event starts.
+            let (kind, letter) = match number % 6 {
+                0 => ("patient", 'p'),
+                1 => ("keeper", 'k'),
+                _ => ("birthday", 'e'),
+            };
+            let id = format!("{letter}{}-{number}", self.made);
+            let name = match kind {
+                "keeper" => format!("c{}", random.below(KEEPERS as u64)),
+                _ => id.clone(),
+            };
+            self.patient += usize::from(kind == "patient");
+            let until = soon + random.below(WAIT);
             writeln!(
                 text,
-                r#"{{"id":"{id}","eventTypeKey":"birthday","keyValue":"{id}","params":{{"EmailAddress":"{id}@example.com"}}}}"#
+                r#"{{"id":"{id}","eventTypeKey":"{kind}","keyValue":"{name}","params":{{"EmailAddress":"{name}@example.com","until":"{until}"}}}}"#
             )?;
         }
         self.events += EVENTS;
@@ -80,19 +126,30 @@ impl Load {
         if let Some(known) = known.filter(|_| random.once_in(2)) {
             return Ok(self.again.swap_remove(known));
         }
-        self.import_of(CODES)
+        self.import_of(CODES, AWAITED)
     }
 
-    /// A new file of so many codes.
-    pub(crate) fn import_of(&mut self, count: usize) -> Result<Job> {
+    /// A file with a code for everybody who may wait for one.
+    pub(crate) fn refill(&mut self) -> Result<Job> {
+        self.import_of(0, self.patient)
+    }
+
+    /// A new file of so many codes of the main job, and for those who wait.
+    pub(crate) fn import_of(&mut self, count: usize, awaited: usize) -> Result<Job> {
         self.made += 1;
         let upload = self.made;
-        let codes: Vec<String> = (0..count)
-            .map(|number| format!("U{upload}-{number}"))
-            .collect();
+        let mut codes = Vec::new();
         let mut text = "code,expirationDate,discount,type\n".to_owned();
-        for code in &codes {
-            writeln!(text, "{code},2999-12-31,10,birthday")?;
+        for (kind, count) in [
+            ("birthday", count),
+            ("patient", awaited),
+            ("keeper", KEEPERS),
+        ] {
+            for number in 0..count {
+                let code = format!("U{upload}-{kind}-{number}");
+                writeln!(text, "{code},2999-12-31,10,{kind}")?;
+                codes.push(code);
+            }
         }
         let file = self.folder.join(format!("codes-{upload}.csv"));
         std::fs::write(&file, text)?;

@@ -113,6 +113,7 @@ impl Harness {
         for (command, name, text) in [
             ("message", "mail.yaml", MAIL),
             ("workflow", "birthday.yaml", CODE_THEN_MAIL),
+            ("workflow", "others.yaml", load::WORKFLOWS),
         ] {
             let file = folder.join(name);
             std::fs::write(&file, text)?;
@@ -120,7 +121,7 @@ impl Harness {
                 .succeed(&[command, "apply", &file.to_string_lossy()])?;
         }
         let codes = usize::try_from((kills + 20) * CODES_A_KILL)?;
-        let job = self.load.import_of(codes)?;
+        let job = self.load.import_of(codes, 0)?;
         self.finish(job)
     }
 
@@ -149,15 +150,23 @@ impl Harness {
     }
 
     fn failpoint(&mut self, point: Failpoint) -> Result<()> {
-        use Failpoint::{AfterAttemptStart, AfterDelivery, AfterUploadBatch, BeforeAttempt};
+        use Failpoint::{
+            AfterAttemptStart, AfterDelivery, AfterUploadBatch, BeforeAttempt, LetterWritten,
+        };
+        if matches!(point, Failpoint::InsideOrder | Failpoint::AfterOrder) {
+            return self.order(point);
+        }
         let latest = match point {
             AfterUploadBatch | Failpoint::UploadBatch => 1,
             BeforeAttempt | AfterAttemptStart => 3,
-            AfterDelivery => 60,
+            AfterDelivery | LetterWritten => 60,
             _ => 5,
         };
         let order = format!("{}:{}", point.name(), 1 + self.random.below(latest));
-        let delivers = matches!(point, BeforeAttempt | AfterAttemptStart | AfterDelivery);
+        let delivers = matches!(
+            point,
+            BeforeAttempt | AfterAttemptStart | AfterDelivery | LetterWritten
+        );
         let job = match point {
             _ if delivers => Job::Work,
             Failpoint::UploadBatch | AfterUploadBatch => self.load.import(&mut self.random)?,
@@ -192,7 +201,25 @@ impl Harness {
         self.settle(others)
     }
 
-    /// Two processes that send, and one that uploads; now and then two send the same file.
+    /// Somebody cancels a run while others send, and dies of it.
+    fn order(&mut self, point: Failpoint) -> Result<()> {
+        let others = self.start_some()?;
+        thread::sleep(Duration::from_millis(self.random.below(60)));
+        // One that is over refuses it: the process gets to the failpoint all the same.
+        let run = self.shop.ledger.some_run("p", &mut self.random);
+        let job = Job::Cancel {
+            run: run.unwrap_or(1),
+        };
+        let mut victim = self.shop.start(job, Some(point.name()))?;
+        match victim.wait(PATIENCE)? {
+            Some(ended) => self.account(&victim.job, ended, point.name())?,
+            None => bail!("{:?} hangs on its way to {}", victim.job, point.name()),
+        }
+        self.settle(others)
+    }
+
+    /// Two processes that send, one that uploads, and now and then one that cancels; now and then
+    /// two send the same file.
     fn start_some(&mut self) -> Result<Vec<Process>> {
         let first = self.load.send(&mut self.random)?;
         let second = match self.random.once_in(4) {
@@ -200,7 +227,12 @@ impl Harness {
             false => self.load.send(&mut self.random)?,
         };
         let upload = self.load.import(&mut self.random)?;
-        let jobs = [first, second, upload];
+        let mut jobs = vec![first, second, upload];
+        if self.random.once_in(2)
+            && let Some(run) = self.shop.ledger.some_run("p", &mut self.random)
+        {
+            jobs.push(Job::Cancel { run });
+        }
         jobs.into_iter()
             .map(|job| self.shop.start(job, None))
             .collect()
@@ -230,7 +262,13 @@ impl Harness {
 
     fn account(&mut self, job: &Job, ended: Ended, how: &str) -> Result<()> {
         match ended {
-            Ended::Done => {}
+            Ended::Done => {
+                if let Job::Cancel { run } = job {
+                    self.shop.ledger.cancelled(*run)?;
+                }
+            }
+            // A run that is over is not cancelled.
+            Ended::Failed if matches!(job, Job::Cancel { .. }) => {}
             Ended::Killed => {
                 self.summary.kill(how);
                 self.load.again(job.clone());
@@ -257,6 +295,14 @@ impl Harness {
         for job in self.load.left() {
             self.finish(job)?;
         }
+        let job = self.load.refill()?;
+        self.finish(job)?;
+        // Those who wait for a moment have come to it when they have their code, and perhaps a
+        // moment after.
+        for _ in 0..2 {
+            self.shop.succeed(&["work", "--until-idle"])?;
+            thread::sleep(Duration::from_millis(load::WAIT));
+        }
         self.shop.succeed(&["work", "--until-idle"])?;
         self.mailbox.collect()
     }
@@ -268,6 +314,7 @@ impl Harness {
             summary.offences = compare::compare(database, acknowledged, mailbox)?;
             summary.events = acknowledged.events.len();
             summary.uploads = acknowledged.uploads.len();
+            summary.cancelled = acknowledged.cancelled.len();
             summary.duplicates = acknowledged.duplicates;
             if acknowledged.errors > 0 {
                 let errors = acknowledged.errors;

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -20,6 +20,8 @@ pub(crate) enum Job {
     Send { file: PathBuf, waits: bool },
     /// Uploads the codes of a file.
     Import { file: PathBuf, codes: Vec<String> },
+    /// Cancels a run.
+    Cancel { run: i64 },
     /// Executes until it is killed.
     Work,
 }
@@ -56,6 +58,9 @@ impl Shop {
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.arg("--db").arg(&self.database).arg("--json");
+        // For the block that waits until a time.
+        let blocks = Path::new(env!("MISCHIEF_WASM")).parent();
+        command.arg("--blocks").args(blocks);
         command.env_remove("PROMOFLOW_FAILPOINT");
         command
     }
@@ -83,6 +88,10 @@ impl Shop {
             }
             Job::Import { file, .. } => {
                 command.args(["codes", "import"]).arg(file);
+            }
+            Job::Cancel { run } => {
+                self.ledger.asked(*run);
+                command.args(["run", "cancel", &run.to_string()]);
             }
             Job::Work => {
                 command.arg("work");
@@ -113,7 +122,7 @@ impl Shop {
                     Job::Import { file, codes } => {
                         ledger.upload(&file.to_string_lossy(), codes, &line)?;
                     }
-                    Job::Work => {}
+                    Job::Cancel { .. } | Job::Work => {}
                 }
                 line.clear();
             }

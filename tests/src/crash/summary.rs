@@ -23,6 +23,8 @@ pub struct Summary {
     pub events: usize,
     /// Acknowledgements of events as known already: sent again after a kill, or twice at once.
     pub duplicates: u64,
+    /// Runs that were told to be cancelled.
+    pub cancelled: usize,
     /// Uploads that were acknowledged.
     pub uploads: usize,
     /// Letters, by identity.
@@ -69,6 +71,7 @@ impl fmt::Display for Summary {
             ("failpoints missed", self.missed),
             ("events acknowledged", self.events as u64),
             ("  again, as duplicates", self.duplicates),
+            ("runs cancelled", self.cancelled as u64),
             ("uploads acknowledged", self.uploads as u64),
             ("letters", self.letters as u64),
             ("  written again under their identity", self.repeated as u64),

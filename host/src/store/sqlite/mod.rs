@@ -149,7 +149,14 @@ impl SqliteStore {
         &self,
         work: impl FnOnce(&Connection, &mut LaneIds) -> Result<T>,
     ) -> Result<T> {
-        let written = self.write(work);
+        let written = self.write(|connection, lanes| {
+            let done = work(connection, lanes)?;
+            failpoint::pass(Failpoint::InsideOrder);
+            Ok(done)
+        });
+        if written.is_ok() {
+            failpoint::pass(Failpoint::AfterOrder);
+        }
         self.pool_changed();
         written
     }
