@@ -17,19 +17,16 @@ pub fn body(event: &Event) -> Value {
 /// What the parameters of an alert's event say, for people.
 pub fn sentence(params: &Map<String, Value>) -> String {
     let of = |name: &str| params.get(name).and_then(Value::as_str).unwrap_or_default();
-    let codes = format!("promo codes of {} with {} %", of("type"), of("discount"));
     let (level, count, threshold) = (of("level"), of("count"), of("threshold"));
-    match of("kind") {
-        "runs-dry" => format!(
-            "{level}: {codes} last for {} more days ({level} at {threshold}); {count} are left",
-            of("daysLeft")
-        ),
-        "expiring" => format!(
-            "{level}: {count} {codes} expire unused within {} days ({level} at {threshold})",
-            of("withinDays")
-        ),
-        _ => format!("{level}: {count} {codes} are left ({level} at {threshold})"),
-    }
+    let what = match of("kind") {
+        "runs-dry" => format!("{count} left, for {} more days", of("daysLeft")),
+        "expiring" => format!("{count} expiring unused within {} days", of("withinDays")),
+        _ => format!("{count} left"),
+    };
+    let (code_type, discount) = (of("type"), of("discount"));
+    format!(
+        "{level}: promo codes of {code_type} with {discount} %: {what} ({level} at {threshold})"
+    )
 }
 
 #[cfg(test)]
@@ -49,15 +46,15 @@ mod tests {
         };
         assert_eq!(
             params(json!({ "kind": "left" })),
-            "alarm: 9 promo codes of spring with 10 % are left (alarm at 2)"
+            "alarm: promo codes of spring with 10 %: 9 left (alarm at 2)"
         );
         assert_eq!(
             params(json!({ "kind": "runs-dry", "daysLeft": "1.5" })),
-            "alarm: promo codes of spring with 10 % last for 1.5 more days (alarm at 2); 9 are left"
+            "alarm: promo codes of spring with 10 %: 9 left, for 1.5 more days (alarm at 2)"
         );
         assert_eq!(
             params(json!({ "kind": "expiring", "withinDays": "14" })),
-            "alarm: 9 promo codes of spring with 10 % expire unused within 14 days (alarm at 2)"
+            "alarm: promo codes of spring with 10 %: 9 expiring unused within 14 days (alarm at 2)"
         );
     }
 }

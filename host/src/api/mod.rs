@@ -60,9 +60,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::extract::Request;
-use axum::http::{HeaderValue, header};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -194,7 +192,6 @@ fn router(api: Api) -> Router {
         .merge(openapi::router())
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_allowed)
-        .layer(from_fn(unkept))
         .layer(from_fn_with_state(api.clone(), server::log))
         .layer(CatchPanicLayer::custom(panicked))
         // Every handler bounds its body itself, and says so as a problem.
@@ -218,18 +215,4 @@ async fn not_allowed() -> Problem {
 
 fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
     Problem::internal("a handler panicked").into_response()
-}
-
-/// Answers hold promo codes, addresses and secrets: nobody on the way keeps them, and no browser
-/// takes them for something else than they say.
-async fn unkept(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
-    let entry = headers.entry(header::CACHE_CONTROL);
-    entry.or_insert(HeaderValue::from_static("no-store"));
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
-    response
 }

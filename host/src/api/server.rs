@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::Method;
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use axum_server::tls_rustls::RustlsAcceptor;
@@ -169,7 +169,8 @@ pub(super) async fn log(State(api): State<Api>, request: Request, next: Next) ->
         .extensions()
         .get::<MatchedPath>()
         .map(|path| path.as_str().to_owned());
-    let response = next.run(request).await;
+    let mut response = next.run(request).await;
+    unkept(response.headers_mut());
     let (route, status) = (path.as_deref().unwrap_or("-"), response.status().as_u16());
     let took = began.elapsed();
     let requests = &api.promoflow.metrics().requests;
@@ -182,6 +183,18 @@ pub(super) async fn log(State(api): State<Api>, request: Request, next: Next) ->
         "request"
     );
     response
+}
+
+/// Answers hold promo codes, addresses and secrets: nobody on the way keeps them, and no browser
+/// takes them for something else than they say. Here, since a layer of its own costs each event a
+/// boxed future.
+fn unkept(headers: &mut HeaderMap) {
+    let kept = headers.entry(header::CACHE_CONTROL);
+    kept.or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
 }
 
 /// The method as it is counted: a client may make up any.

@@ -117,7 +117,7 @@ fn an_alert_reaches_the_webhooks_of_the_guide_once_a_crossing() {
         panic!("{} requests", told.len())
     };
     assert_eq!(chat.path(), "/hooks/T%2F1");
-    let text = "warning: 500 promo codes of birthday with 10 % are left (warning at 500)";
+    let text = "warning: promo codes of birthday with 10 %: 500 left (warning at 500)";
     assert_eq!(chat.json(), json!({ "text": text }));
     assert_eq!(ops.path(), "/pool");
     assert_eq!(ops.0["verifiedBy"], json!(["new"]));

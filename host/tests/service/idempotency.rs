@@ -1,8 +1,11 @@
 //! Requests that are sent again.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
 use serde_json::{Value, json};
 
-use crate::service::{Service, Shop, ok, problem};
+use crate::service::{Service, Shop, ok, problem, until};
 
 fn upload(service: &Service, media: &str, body: &str) -> reqwest::blocking::Response {
     let request = service
@@ -93,4 +96,32 @@ fn another_post_that_is_sent_again_is_done_once() {
     };
     assert_eq!(refused("{").status(), 400);
     assert_eq!(refused("{\"promocodes\": []}").status(), 200);
+}
+
+#[test]
+fn the_same_request_meanwhile_is_told_to_wait() {
+    let shop = Shop::new();
+    let service = shop.serve();
+    let address = service.url.strip_prefix("http://").unwrap();
+    let mut slow = TcpStream::connect(address).unwrap();
+    let body = "code\nSLOW-1\n";
+    let head = format!(
+        "POST /api/v1/promocodes HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\n\
+         Content-Type: text/csv\r\nIdempotency-Key: u-1\r\nConnection: close\r\n\
+         Content-Length: {}\r\n\r\n",
+        service.key,
+        body.len()
+    );
+    slow.write_all(head.as_bytes()).unwrap();
+    until(|| service.at("/api/v1/uploads")[0]["state"] == "running");
+    let meanwhile = upload(&service, "text/csv", body);
+    assert!(meanwhile.headers().contains_key("retry-after"));
+    problem(meanwhile, 409, "idempotency-conflict");
+    slow.write_all(body.as_bytes()).unwrap();
+    let mut told = String::new();
+    slow.read_to_string(&mut told).unwrap();
+    assert!(told.starts_with("HTTP/1.1 200"), "{told}");
+    let again = upload(&service, "text/csv", body);
+    assert_eq!(again.headers()["idempotent-replayed"], "true");
+    assert_eq!(ok(again)["inserted"], 1);
 }
