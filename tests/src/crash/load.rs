@@ -18,10 +18,11 @@ const AWAITED: usize = 8;
 /// Contacts who keep their code.
 const KEEPERS: usize = 12;
 /// How long a run waits for the time that its event names, at most, in milliseconds.
-pub(crate) const WAIT: u64 = 1_500;
+pub(crate) const WAIT: u64 = 2_500;
 
-/// What the load starts beside the main job: runs that wait for a refill, and then for a moment,
-/// between their code and their letter; and runs that share the code of their contact.
+/// What the load starts beside the main job: runs that wait for a refill, send their code, and wait
+/// for a moment, so that they can be cancelled when it may have left; and runs that wait for a
+/// moment with the code that their contact shares.
 pub(crate) const WORKFLOWS: &str = "
 workflow: patient
 start: { event: patient }
@@ -29,11 +30,11 @@ steps:
   - id: code
     block: get-promocode
     with: { type: patient, discount: 10, days: 0, when-empty: wait }
+  - { id: mail, block: send-message, with: { channel: email, message: mail } }
   - id: sleep
     block: mischief
     with: { do: wait, until: $!data.get('until') }
     ports: { aside: end }
-  - { id: mail, block: send-message, with: { channel: email, message: mail } }
 ---
 workflow: keeper
 start: { event: keeper }
@@ -41,6 +42,10 @@ steps:
   - id: code
     block: get-promocode
     with: { type: keeper, discount: 10, days: 0, when-empty: wait, reuse: { contact: 300d } }
+  - id: sleep
+    block: mischief
+    with: { do: wait, until: $!data.get('until') }
+    ports: { aside: end }
   - { id: mail, block: send-message, with: { channel: email, message: mail } }
 ";
 

@@ -218,8 +218,8 @@ impl Harness {
         self.settle(others)
     }
 
-    /// Two processes that send, one that uploads, and now and then one that cancels; now and then
-    /// two send the same file.
+    /// Two processes that send, one that uploads, and one that cancels; now and then two send the
+    /// same file.
     fn start_some(&mut self) -> Result<Vec<Process>> {
         let first = self.load.send(&mut self.random)?;
         let second = match self.random.once_in(4) {
@@ -228,9 +228,7 @@ impl Harness {
         };
         let upload = self.load.import(&mut self.random)?;
         let mut jobs = vec![first, second, upload];
-        if self.random.once_in(2)
-            && let Some(run) = self.shop.ledger.some_run("p", &mut self.random)
-        {
+        if let Some(run) = self.shop.ledger.some_run("p", &mut self.random) {
             jobs.push(Job::Cancel { run });
         }
         jobs.into_iter()
