@@ -249,8 +249,7 @@ impl Promoflow {
     /// Hands a run the reply that it waits for; false where it waits for none to that request.
     /// Durable when this returns: the run goes on with it whatever happens.
     pub fn reply(&self, run: RunId, request: &str, reply: &serde_json::Value) -> Result<bool> {
-        let now = self.parts.clock.now();
-        Ok(self.store.reply(run, request, &reply.to_string(), now)?)
+        Ok(self.store.reply(run, request, &reply.to_string())?)
     }
 
     /// Calls a delivery off, or puts one that failed back into the outbox, due now.

@@ -12,7 +12,7 @@ use super::leases::Leases;
 use super::plan::Plan;
 use super::segment::{Beginning, Surroundings, execute, positions};
 use super::step::Held;
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::event::Event;
 use crate::store::{
     CommitError, Position, Segment, SegmentEnd, StagedDelivery, StepRecord, Store, StoreError,
@@ -134,8 +134,10 @@ fn one(
             *beginning.visits.entry(step.step.clone()).or_default() += 1;
         }
         done.steps.extend(segment.steps);
+        let now = around.clock.now();
+        let deliveries = segment.deliveries.into_iter();
         done.deliveries
-            .extend(segment.deliveries.into_iter().map(shown));
+            .extend(deliveries.map(|delivery| shown(delivery, now)));
         match segment.end {
             SegmentEnd::Completed => return done,
             SegmentEnd::Failed { error } | SegmentEnd::Retry { error, .. } => {
@@ -159,7 +161,8 @@ fn one(
 }
 
 /// A delivery as people are shown it.
-fn shown(mut delivery: StagedDelivery) -> StagedDelivery {
+fn shown(mut delivery: StagedDelivery, now: Timestamp) -> StagedDelivery {
+    delivery.due = delivery.due.max(now);
     delivery.content = delivery.content.shown();
     for other in &mut delivery.others {
         other.content = std::mem::take(&mut other.content).shown();

@@ -13,7 +13,7 @@ use crate::block::{Hours, LogLevel, Recipient, SendError, SendRequest, StepHost,
 use crate::clock::Timestamp;
 use crate::contact::{AddressKind, Contact, Name};
 use crate::message::{AllowedHours, Values, check_address};
-use crate::store::{Alternative, StagedDelivery};
+use crate::store::{AT_ONCE, Alternative, StagedDelivery};
 
 /// Stages a delivery, and gives its number within the segment.
 pub(super) fn send(stage: &mut Stage, request: SendRequest) -> Result<u32, SendError> {
@@ -44,7 +44,8 @@ pub(super) fn send(stage: &mut Stage, request: SendRequest) -> Result<u32, SendE
         None => None,
     };
     let expires = expires.min(request.not_after.unwrap_or(Timestamp::NEVER));
-    let begins = request.not_before.unwrap_or(reach.clock.now());
+    let now = reach.clock.now();
+    let begins = request.not_before.unwrap_or(now).max(now);
     let due = hours.map_or(begins, |hours| hours.next_open(begins));
     if expires <= due {
         let when = hours.map_or_else(|| due.to_string(), |hours| format!("{due} ({hours})"));
@@ -65,7 +66,7 @@ pub(super) fn send(stage: &mut Stage, request: SendRequest) -> Result<u32, SendE
         message: first.message,
         content: first.content,
         others: ways.collect(),
-        due,
+        due: if due <= now { AT_ONCE } else { due },
         expires,
         hours,
     });

@@ -188,7 +188,7 @@ pub trait Store: ContactStore + Send + Sync {
 
     /// Hands a run the reply that it waits for, as JSON; false where it waits for none to that
     /// request.
-    fn reply(&self, run: RunId, request: &str, reply: &str, now: Timestamp) -> Result<bool>;
+    fn reply(&self, run: RunId, request: &str, reply: &str) -> Result<bool>;
 
     /// Does to a run what a person asks for. A run that is cancelled gives its codes back if
     /// none of them may have left the host, and its deliveries are called off with that.

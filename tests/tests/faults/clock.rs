@@ -1,10 +1,11 @@
 //! P1 and P8 under a clock that jumps by days, back and forth, while codes are handed out.
 
+use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use promoflow_tests::{Shop, Teach};
+use promoflow_tests::{Shop, Teach, until};
 
 use crate::{birthday, column};
 
@@ -52,7 +53,8 @@ fn p8_a_clock_that_jumps_hands_out_no_expired_code_and_p1_none_twice() {
         ends.store(true, Ordering::SeqCst);
         all.unwrap();
     });
-    shop.clock.set("2026-06-27T00:00:00Z");
+    // Before most of the moments that it has shown.
+    shop.clock.set("2026-05-10T00:00:00Z");
     running.rest_all().unwrap();
     drop(running);
 
@@ -61,6 +63,15 @@ fn p8_a_clock_that_jumps_hands_out_no_expired_code_and_p1_none_twice() {
     assert!(claims[0] > 100, "{claims:?} codes were handed out");
     let expired: Vec<String> = column(&sql, "SELECT code FROM claim WHERE expires <= at");
     assert!(expired.is_empty(), "{expired:?} were handed out expired");
+    let undone: Vec<i64> = column(
+        &sql,
+        "SELECT id FROM delivery WHERE due IS NOT NULL UNION ALL
+         SELECT id FROM run WHERE due IS NOT NULL",
+    );
+    assert!(
+        undone.is_empty(),
+        "{undone:?} wait for a time that was wrong"
+    );
     let late: Vec<i64> = column(
         &sql,
         "SELECT delivery.id FROM delivery JOIN attempt ON attempt.delivery = delivery.id
@@ -73,4 +84,21 @@ fn p8_a_clock_that_jumps_hands_out_no_expired_code_and_p1_none_twice() {
     );
     assert!(twice.is_empty(), "{twice:?} were handed out twice");
     promoflow.audited();
+}
+
+#[test]
+fn what_was_accepted_by_a_clock_that_was_ahead_goes_on_once_it_is_put_right() {
+    let (shop, promoflow) = Shop::with_codes(2);
+    let mut lock = shop.database().into_os_string();
+    lock.push("-executor");
+    let other = File::create(lock).unwrap();
+    other.lock().unwrap();
+    let running = promoflow.start().unwrap();
+    shop.clock.advance(365 * DAY);
+    let receipt = running.send(birthday("ann")).unwrap();
+    shop.clock.advance(-365 * DAY);
+    other.unlock().unwrap();
+    until(|| running.executes());
+    running.rest(&receipt.runs).unwrap();
+    assert_eq!(shop.letters.texts(), ["C-0000"]);
 }

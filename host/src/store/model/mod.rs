@@ -19,3 +19,9 @@ pub use notices::*;
 pub use outbox::*;
 pub use service::*;
 pub use unit::*;
+
+use crate::clock::Timestamp;
+
+/// When something is due that never was to wait. A moment of the clock in its place would make it
+/// wait where the clock was ahead, and is put right before it goes on.
+pub const AT_ONCE: Timestamp = Timestamp(0);

@@ -34,7 +34,7 @@ pub struct StagedDelivery {
     pub content: Content,
     /// The ways that follow, each tried when the one before was refused for good.
     pub others: Vec<Alternative>,
-    /// Not before.
+    /// Not before; [`AT_ONCE`]: whatever the clock says.
     pub due: Timestamp,
     /// Given up at this moment: with the first of its segment's codes that it carries. The commit
     /// looks at those of earlier segments.

@@ -2,7 +2,7 @@
 
 use super::{Result, damaged};
 use crate::clock::Timestamp;
-use crate::store::{Segment, SegmentEnd};
+use crate::store::{AT_ONCE, Segment, SegmentEnd};
 
 /// What a run's row says after a segment; before any, that the run may go on at once.
 pub(super) struct After {
@@ -24,7 +24,7 @@ impl After {
             advance: 0,
             step: None,
             attempt: 0,
-            due: Some(now.0),
+            due: Some(AT_ONCE.0),
             data: None,
             error: None,
             finished: None,

@@ -6,7 +6,9 @@ use super::deliveries::{read_channel, read_content, read_hours};
 use super::{Result, damaged};
 use crate::clock::Timestamp;
 use crate::message::Content;
-use crate::store::{Alternative, AttemptRow, DeliveryHistory, DeliveryId, RunId, StagedDelivery};
+use crate::store::{
+    AT_ONCE, Alternative, AttemptRow, DeliveryHistory, DeliveryId, RunId, StagedDelivery,
+};
 
 /// The text that a content is stored as.
 pub(super) fn content(run: RunId, content: &Content) -> Result<String> {
@@ -51,13 +53,12 @@ pub(super) fn add(
     Ok(())
 }
 
-/// Leads a delivery to the alternative of that number, due now; false where there is none.
+/// Leads a delivery to the alternative of that number, due at once; false where there is none.
 pub(super) fn lead(
     connection: &Connection,
     id: DeliveryId,
     to: i64,
     error: Option<&str>,
-    now: Timestamp,
 ) -> Result<bool> {
     let led = connection
         .prepare_cached(
@@ -68,7 +69,7 @@ pub(super) fn lead(
              WHERE id = ?1
                  AND EXISTS (SELECT 1 FROM alternative WHERE delivery = ?1 AND number = ?2)",
         )?
-        .execute(params![id.0, to, now.0, error])?;
+        .execute(params![id.0, to, AT_ONCE.0, error])?;
     Ok(led == 1)
 }
 
@@ -76,10 +77,11 @@ pub(super) fn lead(
 pub(super) fn history(connection: &Connection, id: DeliveryId) -> Result<Option<DeliveryHistory>> {
     let found = connection
         .prepare_cached(
-            "SELECT channel, address, message, content, due, expires, hours, alternative
+            "SELECT channel, address, message, content,
+                    CASE due WHEN ?2 THEN at ELSE due END, expires, hours, alternative
              FROM delivery WHERE id = ?1",
         )?
-        .query_row([id.0], |row| {
+        .query_row([id.0, AT_ONCE.0], |row| {
             Ok((
                 way(id, row),
                 row.get::<_, Option<i64>>(4)?,

@@ -94,7 +94,7 @@ fn refused(connection: &Connection, id: DeliveryId, now: Timestamp) -> Result<bo
         return Ok(false);
     }
     let why = format!("the contact has unsubscribed from {channel}");
-    if alternatives::lead(connection, id, alternative + 1, Some(&why), now)? {
+    if alternatives::lead(connection, id, alternative + 1, Some(&why))? {
         return Ok(true);
     }
     connection
@@ -128,7 +128,7 @@ fn end(connection: &Connection, end: &AttemptEnd, now: Timestamp) -> Result<()> 
             .query_row([id.0], |row| row.get(0))
             .optional()?;
         if let Some(present) = present
-            && alternatives::lead(connection, id, present + 1, Some(error), now)?
+            && alternatives::lead(connection, id, present + 1, Some(error))?
         {
             return Ok(());
         }

@@ -470,7 +470,7 @@ impl Work<'_> {
             expires = expires.min(earlier);
         }
         // What nobody may begin in time fails now, and not when it would be due.
-        let too_late = (expires <= delivery.due.0).then_some(attempts::TOO_LATE);
+        let too_late = (expires <= delivery.due.0.max(self.now.0)).then_some(attempts::TOO_LATE);
         hot(
             &mut self.hot.delivery,
             self.connection,

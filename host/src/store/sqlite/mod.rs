@@ -516,8 +516,8 @@ impl Store for SqliteStore {
         self.read(|connection| starts::held_off(connection, event, rule, now))
     }
 
-    fn reply(&self, run: RunId, request: &str, reply: &str, now: Timestamp) -> Result<bool> {
-        self.write(|connection, _| waiters::reply(connection, run, request, reply, now))
+    fn reply(&self, run: RunId, request: &str, reply: &str) -> Result<bool> {
+        self.write(|connection, _| waiters::reply(connection, run, request, reply))
     }
 
     fn order_run(&self, id: RunId, order: Order, now: Timestamp) -> Result<Ordered> {

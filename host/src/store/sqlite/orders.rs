@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{Result, alternatives, release};
 use crate::clock::Timestamp;
-use crate::store::{DeliveryId, Order, Ordered, RunId};
+use crate::store::{AT_ONCE, DeliveryId, Order, Ordered, RunId};
 
 /// Nothing went back and nothing was called off.
 const DONE: Ordered = Ordered::Done {
@@ -32,13 +32,13 @@ pub(super) fn run(
         (Order::Retry, "waiting") => Ok(Ordered::Refused(
             "it has not failed: it waits, and goes on by itself",
         )),
-        (Order::Retry, _) => retry(connection, id, now),
+        (Order::Retry, _) => retry(connection, id),
     }
 }
 
 /// The failed segment is behind the run, with its row in the journal; the same step begins the
 /// next one.
-fn retry(connection: &Connection, id: RunId, now: Timestamp) -> Result<Ordered> {
+fn retry(connection: &Connection, id: RunId) -> Result<Ordered> {
     connection
         .prepare_cached(
             "UPDATE run SET due = ?2, finished = NULL,
@@ -47,7 +47,7 @@ fn retry(connection: &Connection, id: RunId, now: Timestamp) -> Result<Ordered> 
                  state = 'running'
              WHERE id = ?1 AND state IN ('running', 'failed')",
         )?
-        .execute(params![id.0, now.0])?;
+        .execute(params![id.0, AT_ONCE.0])?;
     Ok(DONE)
 }
 
@@ -94,11 +94,11 @@ pub(super) fn delivery(
         (Order::Retry, _) if expires <= now.0 => Ok(Ordered::Refused(
             "the promo code that it carries has expired",
         )),
-        (Order::Retry, "failed") => revive(connection, id, may_have_left, now),
+        (Order::Retry, "failed") => revive(connection, id, may_have_left),
         (Order::Retry, _) => {
             connection
                 .prepare_cached("UPDATE delivery SET due = ?2, error = NULL WHERE id = ?1")?
-                .execute(params![id.0, now.0])?;
+                .execute(params![id.0, AT_ONCE.0])?;
             Ok(DONE)
         }
     }
@@ -106,20 +106,15 @@ pub(super) fn delivery(
 
 /// Begins a dead letter anew: with its first alternative where each was refused, and else with the
 /// one that may have left, so that nobody gets it twice.
-fn revive(
-    connection: &Connection,
-    id: DeliveryId,
-    may_have_left: bool,
-    now: Timestamp,
-) -> Result<Ordered> {
-    if may_have_left || !alternatives::lead(connection, id, 0, None, now)? {
+fn revive(connection: &Connection, id: DeliveryId, may_have_left: bool) -> Result<Ordered> {
+    if may_have_left || !alternatives::lead(connection, id, 0, None)? {
         connection
             .prepare_cached(
                 "UPDATE delivery SET state = 'pending', due = ?2, error = NULL,
                      attempts_before = attempts
                  WHERE id = ?1",
             )?
-            .execute(params![id.0, now.0])?;
+            .execute(params![id.0, AT_ONCE.0])?;
     }
     Ok(DONE)
 }

@@ -10,7 +10,7 @@ use super::{LaneIds, Result, calendar, unreadable};
 use crate::clock::Timestamp;
 use crate::pool::{Calendar, Lane};
 use crate::store::{
-    Awaited, Awakened, ClaimId, FreeCode, GivenCode, Position, Resumed, RunId, StagedWait,
+    AT_ONCE, Awaited, Awakened, ClaimId, FreeCode, GivenCode, Position, Resumed, RunId, StagedWait,
 };
 
 /// Stores that a run waits, at its old place where it has one. A code that is there already is
@@ -190,7 +190,6 @@ pub(super) fn reply(
     run: RunId,
     request: &str,
     reply: &str,
-    now: Timestamp,
 ) -> Result<bool> {
     let taken = connection
         .prepare_cached(
@@ -200,7 +199,7 @@ pub(super) fn reply(
         )?
         .execute(params![run.0, request, reply])?;
     if taken == 1 {
-        wake(connection, run.0, now)?;
+        wake(connection, run.0)?;
     }
     Ok(taken == 1)
 }
@@ -275,7 +274,7 @@ fn serve_lane(
         };
         if waiter.keeps && has_since(connection, &waiter, lane)? {
             // Its contact got a code in another run, which serves this one too.
-            served(connection, &waiter, None, now)?;
+            served(connection, &waiter, None)?;
             continue;
         }
         let needed = calendar.expiry_needed(now, waiter.days).0;
@@ -363,24 +362,19 @@ fn give(
             )?
             .execute(params![waiter.contact, lane, claim.0])?;
     }
-    served(connection, waiter, Some(claim), now)
+    served(connection, waiter, Some(claim))
 }
 
-fn served(
-    connection: &Connection,
-    waiter: &Waiter,
-    claim: Option<ClaimId>,
-    now: Timestamp,
-) -> Result<()> {
+fn served(connection: &Connection, waiter: &Waiter, claim: Option<ClaimId>) -> Result<()> {
     connection
         .prepare_cached("UPDATE waiter SET served = 1, claim = ?2 WHERE id = ?1")?
         .execute(params![waiter.id, claim.map(|claim| claim.0)])?;
-    wake(connection, waiter.run, now)
+    wake(connection, waiter.run)
 }
 
-fn wake(connection: &Connection, run: i64, now: Timestamp) -> Result<()> {
+fn wake(connection: &Connection, run: i64) -> Result<()> {
     connection
         .prepare_cached("UPDATE run SET due = ?2 WHERE id = ?1 AND state = 'waiting'")?
-        .execute(params![run, now.0])?;
+        .execute(params![run, AT_ONCE.0])?;
     Ok(())
 }
