@@ -42,9 +42,15 @@ pub trait Clock: Send + Sync {
     /// The present moment.
     fn now(&self) -> Timestamp;
 
-    /// The time of a commit. Asked once for each, on the thread that commits, right before.
-    fn commit_time(&self) -> Timestamp {
-        self.now()
+    /// Told that a commit begins, on the thread that commits: a test may have the world change
+    /// between what was staged and its commit.
+    fn before_commit(&self) {}
+}
+
+/// At that moment time stands still.
+impl Clock for Timestamp {
+    fn now(&self) -> Timestamp {
+        *self
     }
 }
 

@@ -67,7 +67,7 @@ impl Clock for HandClock {
         self.time.now()
     }
 
-    fn commit_time(&self) -> Timestamp {
+    fn before_commit(&self) {
         self.commits.fetch_add(1, Ordering::SeqCst);
         let deed = {
             let mut deeds = self.deeds();
@@ -76,7 +76,6 @@ impl Clock for HandClock {
         if let Some(deed) = deed {
             deed();
         }
-        self.now()
     }
 }
 

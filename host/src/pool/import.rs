@@ -1,10 +1,9 @@
 //! Uploading: rows from a file into the pool.
 
 use std::io::Read;
-use std::time::Instant;
 
 use super::{Calendar, NewCode, RowError, UploadOptions};
-use crate::clock::Timestamp;
+use crate::clock::Clock;
 use crate::pool::upload;
 use crate::store::{RowOutcome, Store, StoreError, UploadEnd, UploadHead, UploadId, UploadSession};
 use crate::upload::{Batch, BatchSize, ImportError, ImportReport, in_batches};
@@ -50,19 +49,17 @@ impl<F: FnMut(u64)> Watch for F {
 pub fn import(
     store: &dyn Store,
     calendar: Calendar,
-    now: Timestamp,
+    clock: &dyn Clock,
     reader: impl Read + Send,
     options: &ImportOptions,
     watch: &mut dyn Watch,
 ) -> Result<ImportReport, ImportError> {
-    let began = Instant::now();
     let head = UploadHead {
         source: options.source.clone(),
         key: options.key.clone(),
-        at: now,
         atomic: options.strict || options.dry_run,
     };
-    let mut session = store.begin_upload(head)?;
+    let mut session = store.begin_upload(head, clock)?;
     watch.begun(session.id());
     let mut report = ImportReport::default();
     let size = BatchSize {
@@ -91,7 +88,7 @@ pub fn import(
         }
     } else {
         session.finish(UploadEnd {
-            at: now.plus_millis(i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX)),
+            at: clock.now(),
             whole: failed.is_none(),
             rejected: report.rejected,
             rejections: report.errors.clone(),

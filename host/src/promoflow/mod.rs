@@ -186,7 +186,7 @@ impl Promoflow {
         import(
             &*self.store,
             calendar,
-            self.parts.clock.now(),
+            &*self.parts.clock,
             reader,
             options,
             watch,
@@ -223,12 +223,12 @@ impl Promoflow {
 
     /// Sets unused codes aside.
     pub fn retire(&self, codes: &[String]) -> Result<Retired> {
-        Ok(self.store.retire(codes, true, self.parts.clock.now())?)
+        Ok(self.store.retire(codes, true, &*self.parts.clock)?)
     }
 
     /// Brings retired codes back.
     pub fn reinstate(&self, codes: &[String]) -> Result<Retired> {
-        Ok(self.store.retire(codes, false, self.parts.clock.now())?)
+        Ok(self.store.retire(codes, false, &*self.parts.clock)?)
     }
 
     /// The launch history, the newest first.
@@ -243,7 +243,7 @@ impl Promoflow {
 
     /// Ends a run, or puts one that failed back to where it failed, due now.
     pub fn order_run(&self, id: RunId, order: Order) -> Result<Ordered> {
-        Ok(self.store.order_run(id, order, self.parts.clock.now())?)
+        Ok(self.store.order_run(id, order, &*self.parts.clock)?)
     }
 
     /// Hands a run the reply that it waits for; false where it waits for none to that request.
@@ -254,9 +254,7 @@ impl Promoflow {
 
     /// Calls a delivery off, or puts one that failed back into the outbox, due now.
     pub fn order_delivery(&self, id: DeliveryId, order: Order) -> Result<Ordered> {
-        Ok(self
-            .store
-            .order_delivery(id, order, self.parts.clock.now())?)
+        Ok(self.store.order_delivery(id, order, &*self.parts.clock)?)
     }
 
     /// Gives each delivery to `visit`, the oldest first.

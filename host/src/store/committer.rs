@@ -265,10 +265,10 @@ fn commit_batch(store: &dyn Store, clock: &dyn Clock, metrics: &Metrics, batch: 
         .into_iter()
         .map(|waiting| (waiting.unit, waiting.done))
         .unzip();
-    let now = clock.commit_time();
+    clock.before_commit();
     failpoint::pass(Failpoint::BeforeCommit);
     let began = Instant::now();
-    match store.commit(&units, now) {
+    match store.commit(&units, clock) {
         Ok(replies) => {
             failpoint::pass(Failpoint::AfterCommit);
             metrics.commits.committed(units.len(), began.elapsed());

@@ -18,7 +18,7 @@ use std::collections::HashMap;
 use thiserror::Error;
 
 use crate::alert::Alert;
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::event::Event;
 use crate::key::Key;
 use crate::message::{ChannelKind, Message};
@@ -99,8 +99,12 @@ pub trait Store: ContactStore + Send + Sync {
     /// The number of the present configuration: it grows with each message and workflow.
     fn config(&self) -> Result<ConfigId>;
 
-    /// Begins an upload.
-    fn begin_upload<'s>(&'s self, head: UploadHead) -> Result<Box<dyn UploadSession + 's>>;
+    /// Begins an upload. Who waits for a code is given one by the time of its batch.
+    fn begin_upload<'s>(
+        &'s self,
+        head: UploadHead,
+        clock: &'s dyn Clock,
+    ) -> Result<Box<dyn UploadSession + 's>>;
 
     /// The free codes of a lane in the order in which they are taken, after that position.
     fn free_codes(
@@ -139,12 +143,13 @@ pub trait Store: ContactStore + Send + Sync {
     fn count_codes(&self, filter: &Filter, now: Timestamp) -> Result<PoolCount>;
 
     /// Sets unused codes aside (`retire`), or brings retired ones back.
-    fn retire(&self, codes: &[String], retire: bool, at: Timestamp) -> Result<Retired>;
+    fn retire(&self, codes: &[String], retire: bool, clock: &dyn Clock) -> Result<Retired>;
 
     /// Commits all units in one durable transaction, each on its own: a unit that is refused
     /// leaves nothing behind and does not touch the others. The answers are in the order of the
-    /// units. An error means that nothing was committed.
-    fn commit(&self, units: &[Unit], now: Timestamp) -> Result<Vec<Reply>>;
+    /// units. An error means that nothing was committed. The clock is asked once nobody else can
+    /// write: what was valid before the wait for that may not be any more.
+    fn commit(&self, units: &[Unit], clock: &dyn Clock) -> Result<Vec<Reply>>;
 
     /// Runs that may go on at `now`, the longest due first, without those in `but`.
     fn due_runs(
@@ -192,10 +197,10 @@ pub trait Store: ContactStore + Send + Sync {
 
     /// Does to a run what a person asks for. A run that is cancelled gives its codes back if
     /// none of them may have left the host, and its deliveries are called off with that.
-    fn order_run(&self, id: RunId, order: Order, now: Timestamp) -> Result<Ordered>;
+    fn order_run(&self, id: RunId, order: Order, clock: &dyn Clock) -> Result<Ordered>;
 
     /// Does to a delivery what a person asks for.
-    fn order_delivery(&self, id: DeliveryId, order: Order, now: Timestamp) -> Result<Ordered>;
+    fn order_delivery(&self, id: DeliveryId, order: Order, clock: &dyn Clock) -> Result<Ordered>;
 
     /// The deliveries, the oldest first.
     fn deliveries(

@@ -1,5 +1,9 @@
 //! P8: an expired code is never handed out, and a delivery expires with the code it carries.
 
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
+
 use chrono_tz::Europe::Kyiv;
 use promoflow::channel::Handover;
 use promoflow::event::Event;
@@ -112,6 +116,33 @@ fn p8_a_code_that_expires_between_its_claim_and_the_commit_is_not_handed_out() {
     assert_eq!(promoflow.free(), ["A"]);
     drop(running);
     assert_eq!(shop.letters.texts(), ["B"]);
+    promoflow.audited();
+}
+
+#[test]
+fn p8_a_code_that_expires_while_its_commit_waits_to_write_is_not_handed_out() {
+    let (shop, promoflow) = Shop::with_codes(0);
+    promoflow.codes_of(
+        "code,expirationDate,discount,type\n\
+         A,2026-06-01T12:00,10,birthday\n\
+         B,2026-06-01T13:00,10,birthday\n",
+    );
+    let running = promoflow.start().unwrap();
+    let (other, clock) = (shop.sql(), shop.clock.clone());
+    let (begun, begins) = channel();
+    shop.clock.before_commit(move || {
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        begun.send(other).unwrap();
+    });
+    let writes = thread::spawn(move || {
+        let other = begins.recv().unwrap();
+        thread::sleep(Duration::from_millis(200));
+        clock.advance(60_000);
+        other.execute_batch("COMMIT").unwrap();
+    });
+    let code = got(&promoflow, &running, "birthday");
+    writes.join().unwrap();
+    assert_eq!(code.as_deref(), Some("B"), "A expired before the commit");
     promoflow.audited();
 }
 

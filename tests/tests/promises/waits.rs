@@ -1,12 +1,14 @@
 //! Waits: for a code until the pool is filled, and for a reply.
 
+use std::io::Read;
 use std::sync::Arc;
 use std::thread;
 
 use promoflow::event::Event;
+use promoflow::pool::ImportOptions;
 use promoflow::store::{Order, Ordered, RunId, RunState};
 use promoflow::{Promoflow, Running};
-use promoflow_tests::{Helper, Shop, Teach, ids, until};
+use promoflow_tests::{HandClock, Helper, Shop, Teach, ids, until};
 use serde_json::json;
 
 use crate::HELPER;
@@ -380,4 +382,39 @@ fn p1_a_contact_that_waits_twice_keeps_one_code_whatever_the_clock_does() {
     assert_eq!(promoflow.run_of(second).0.state, RunState::Completed);
     assert_eq!(promoflow.free(), ["W-001"]);
     promoflow.audited();
+}
+
+/// A file that takes a day to arrive.
+struct Slow<'f>(HandClock, &'f [u8]);
+
+impl Read for Slow<'_> {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.1.read(out)?;
+        self.0.advance(if read > 0 { 86_400_000 } else { 0 });
+        Ok(read)
+    }
+}
+
+#[test]
+fn p8_who_waits_is_given_a_code_by_the_time_at_which_its_upload_comes_to_it() {
+    for strict in [false, true] {
+        let (shop, promoflow) = shop();
+        let running = promoflow.start().unwrap();
+        let run = promoflow.one(&running, "waits", "ann@example.com");
+        let options = ImportOptions {
+            strict,
+            ..ImportOptions::default()
+        };
+        let upload = |date| {
+            let file = codes(0, 1, date);
+            let slow = Slow(shop.clock.clone(), file.as_bytes());
+            promoflow.import(slow, &options, &mut |_| ()).unwrap();
+            running.rest(&[run]).unwrap();
+            promoflow.code_of(run)
+        };
+        // It lasts for three more days when its upload begins, and for two when it is taken.
+        assert_eq!(upload("2026-06-04"), None, "strict: {strict}");
+        assert_eq!(upload("2026-06-09").as_deref(), Some("W-000"));
+        promoflow.audited();
+    }
 }

@@ -109,13 +109,13 @@ impl Bench {
             })
             .collect();
         self.uploaded += rows.len();
+        let now = Timestamp(self.now);
         let head = UploadHead {
             source: String::new(),
             key: None,
-            at: Timestamp(self.now),
             atomic: false,
         };
-        let mut session = self.store.begin_upload(head).unwrap();
+        let mut session = self.store.begin_upload(head, &now).unwrap();
         session.batch(&rows).unwrap();
         session.finish(UploadEnd::whole(0, Timestamp(0))).unwrap();
         let all = self.store.free_codes(&lane(), None, usize::MAX).unwrap();

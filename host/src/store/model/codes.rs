@@ -12,8 +12,6 @@ pub struct UploadHead {
     pub source: String,
     /// The id of the API key that uploads; `None`: not by the service.
     pub key: Option<String>,
-    /// When.
-    pub at: Timestamp,
     /// All or nothing: one transaction, which holds up other writers until it ends.
     pub atomic: bool,
 }

@@ -377,8 +377,12 @@ impl Store for SqliteStore {
         self.read(|connection| number_setting(connection, "config").map(ConfigId))
     }
 
-    fn begin_upload<'s>(&'s self, head: UploadHead) -> Result<Box<dyn UploadSession + 's>> {
-        upload::begin(self, head)
+    fn begin_upload<'s>(
+        &'s self,
+        head: UploadHead,
+        clock: &'s dyn Clock,
+    ) -> Result<Box<dyn UploadSession + 's>> {
+        upload::begin(self, head, clock)
     }
 
     fn free_codes(
@@ -433,14 +437,14 @@ impl Store for SqliteStore {
         codes::count(self, filter, now)
     }
 
-    fn retire(&self, codes: &[String], retire: bool, at: Timestamp) -> Result<Retired> {
-        self.write_pool(|connection, _| codes::retire(connection, codes, retire, at))
+    fn retire(&self, codes: &[String], retire: bool, clock: &dyn Clock) -> Result<Retired> {
+        self.write_pool(|connection, _| codes::retire(connection, codes, retire, clock.now()))
     }
 
-    fn commit(&self, units: &[Unit], now: Timestamp) -> Result<Vec<Reply>> {
+    fn commit(&self, units: &[Unit], clock: &dyn Clock) -> Result<Vec<Reply>> {
         let commit = |units: &[Unit]| {
             self.write(|connection, lanes| {
-                let done = commit::commit(connection, lanes, units, now)?;
+                let done = commit::commit(connection, lanes, units, clock.now())?;
                 failpoint::pass(Failpoint::InsideCommit);
                 Ok(done)
             })
@@ -520,12 +524,12 @@ impl Store for SqliteStore {
         self.write(|connection, _| waiters::reply(connection, run, request, reply))
     }
 
-    fn order_run(&self, id: RunId, order: Order, now: Timestamp) -> Result<Ordered> {
-        self.write_pool(|connection, _| orders::run(connection, id, order, now))
+    fn order_run(&self, id: RunId, order: Order, clock: &dyn Clock) -> Result<Ordered> {
+        self.write_pool(|connection, _| orders::run(connection, id, order, clock.now()))
     }
 
-    fn order_delivery(&self, id: DeliveryId, order: Order, now: Timestamp) -> Result<Ordered> {
-        self.write_pool(|connection, _| orders::delivery(connection, id, order, now))
+    fn order_delivery(&self, id: DeliveryId, order: Order, clock: &dyn Clock) -> Result<Ordered> {
+        self.write_pool(|connection, _| orders::delivery(connection, id, order, clock.now()))
     }
 
     fn deliveries(

@@ -49,10 +49,9 @@ fn upload(store: &SqliteStore, batches: &[Vec<NewCode>], atomic: bool) -> Vec<Ro
     let head = UploadHead {
         source: "test".into(),
         key: None,
-        at: NOW,
         atomic,
     };
-    let mut session = store.begin_upload(head).unwrap();
+    let mut session = store.begin_upload(head, &NOW).unwrap();
     let outcomes = batches
         .iter()
         .flat_map(|rows| session.batch(rows).unwrap())
@@ -136,7 +135,7 @@ fn of_two_units_that_claim_one_code_the_second_is_stale_and_leaves_nothing() {
         )
     };
     let replies = store
-        .commit(&[unit("one"), unit("two"), unit("one")], NOW)
+        .commit(&[unit("one"), unit("two"), unit("one")], &NOW)
         .unwrap();
     let [Reply::Accepted { event, runs }, stale, again] = replies.as_slice() else {
         panic!("{replies:?}")
@@ -167,7 +166,7 @@ fn a_code_that_expires_at_the_moment_of_the_commit_is_stale() {
         )
     };
     let units: Vec<Unit> = codes.iter().map(unit).collect();
-    let replies = store.commit(&units, NOW).unwrap();
+    let replies = store.commit(&units, &NOW).unwrap();
     assert_eq!(replies[0], Reply::Stale(Stale::Code));
     assert!(matches!(replies[1], Reply::Accepted { .. }));
     holds(&store);
@@ -183,7 +182,7 @@ fn exhausted_is_stale_while_a_code_is_there_that_lasts_long_enough() {
             lane: lane(0),
             expires: Timestamp(NOW.0 + needed),
         });
-        let replies = store.commit(&[accept(None, Some(told))], NOW).unwrap();
+        let replies = store.commit(&[accept(None, Some(told))], &NOW).unwrap();
         let is = replies[0] == Reply::Stale(Stale::NotExhausted);
         assert_eq!(is, stale, "{needed}");
     }
@@ -193,7 +192,7 @@ fn exhausted_is_stale_while_a_code_is_there_that_lasts_long_enough() {
 fn a_segment_is_committed_once_and_only_by_a_run_that_goes_on() {
     let (_folder, store) = store();
     upload(&store, &[vec![row("A", None), row("B", None)]], false);
-    let replies = store.commit(&[accept(None, None)], NOW).unwrap();
+    let replies = store.commit(&[accept(None, None)], &NOW).unwrap();
     let Reply::Accepted { runs, .. } = &replies[0] else {
         panic!("{replies:?}")
     };
@@ -204,12 +203,12 @@ fn a_segment_is_committed_once_and_only_by_a_run_that_goes_on() {
         Unit::Segment(Box::new(next))
     };
     assert_eq!(
-        store.commit(&[unit(1)], NOW).unwrap(),
+        store.commit(&[unit(1)], &NOW).unwrap(),
         [Reply::Stale(Stale::Run)]
     );
-    assert_eq!(store.commit(&[unit(0)], NOW).unwrap(), [Reply::Done]);
+    assert_eq!(store.commit(&[unit(0)], &NOW).unwrap(), [Reply::Done]);
     for number in [0, 1] {
-        let again = store.commit(&[unit(number)], NOW).unwrap();
+        let again = store.commit(&[unit(number)], &NOW).unwrap();
         assert_eq!(again, [Reply::Stale(Stale::Run)], "{number}");
     }
     assert_eq!(first(&store, &lane(0)).unwrap().code, "B");
@@ -219,12 +218,12 @@ fn a_segment_is_committed_once_and_only_by_a_run_that_goes_on() {
 #[test]
 fn a_unit_that_cannot_be_committed_fails_alone_and_the_others_are_answered() {
     let (_folder, store) = store();
-    store.commit(&[accept(Some("known"), None)], NOW).unwrap();
+    store.commit(&[accept(Some("known"), None)], &NOW).unwrap();
     store
         .write(|connection, _| Ok(connection.execute_batch("UPDATE event SET params = '{'")?))
         .unwrap();
     let units = ["before", "known", "after"].map(|id| accept(Some(id), None));
-    let replies = store.commit(&units, NOW).unwrap();
+    let replies = store.commit(&units, &NOW).unwrap();
     assert!(
         matches!(
             replies[..],
@@ -236,7 +235,7 @@ fn a_unit_that_cannot_be_committed_fails_alone_and_the_others_are_answered() {
         ),
         "{replies:?}"
     );
-    assert!(store.commit(&units[1..2], NOW).is_err());
+    assert!(store.commit(&units[1..2], &NOW).is_err());
 }
 
 #[test]
@@ -246,7 +245,7 @@ fn a_failed_segment_commits_its_error_and_no_claim() {
     let code = first(&store, &lane(0)).unwrap();
     let mut failed = segment(None, vec![claim(lane(0), code)]);
     failed.end = SegmentEnd::Failed { error: "no".into() };
-    store.commit(&[accept(None, Some(failed))], NOW).unwrap();
+    store.commit(&[accept(None, Some(failed))], &NOW).unwrap();
     assert_eq!(first(&store, &lane(0)).unwrap().code, "A");
     let runs = store.runs(None, 10).unwrap();
     assert_eq!(runs[0].error.as_deref(), Some("no"));
@@ -259,13 +258,12 @@ fn an_upload_that_is_rolled_back_or_dropped_leaves_nothing_where_it_is_atomic() 
     let head = || UploadHead {
         source: "test".into(),
         key: None,
-        at: NOW,
         atomic: true,
     };
-    let mut session = store.begin_upload(head()).unwrap();
+    let mut session = store.begin_upload(head(), &NOW).unwrap();
     session.batch(&[row("A", None)]).unwrap();
     session.roll_back().unwrap();
-    let mut session = store.begin_upload(head()).unwrap();
+    let mut session = store.begin_upload(head(), &NOW).unwrap();
     session.batch(&[row("B", None)]).unwrap();
     drop(session);
     assert!(first(&store, &lane(0)).is_none());
@@ -447,11 +445,11 @@ fn does(store: &SqliteStore, model: &mut Model, deed: &Deed) -> Result<(), TestC
             prop_assert_eq!(raised, changed, "leases must hear of what changed");
         }
         Deed::Retire(codes) => {
-            let done = store.retire(codes, true, NOW).unwrap();
+            let done = store.retire(codes, true, &NOW).unwrap();
             prop_assert_eq!(done, model.set(codes, State::Free, State::Retired));
         }
         Deed::Reinstate(codes) => {
-            let done = store.retire(codes, false, NOW).unwrap();
+            let done = store.retire(codes, false, &NOW).unwrap();
             prop_assert_eq!(done, model.set(codes, State::Retired, State::Free));
         }
         Deed::Claim(discount) => {
@@ -464,7 +462,7 @@ fn does(store: &SqliteStore, model: &mut Model, deed: &Deed) -> Result<(), TestC
                     held.state = State::Used;
                 }
                 let unit = accept(None, Some(segment(None, vec![claim(lane, found)])));
-                let replies = store.commit(&[unit], NOW).unwrap();
+                let replies = store.commit(&[unit], &NOW).unwrap();
                 let taken = matches!(replies[0], Reply::Accepted { .. });
                 prop_assert!(taken, "{:?}", replies);
             }

@@ -11,7 +11,7 @@ use super::{
     LaneIds, Result, SqliteStore, Writer, lanes, number_setting, raise_setting, set_setting,
     uploads, waiters,
 };
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::failpoint::{self, Failpoint};
 use crate::pool::{DEFAULT_TYPE, NewCode};
 use crate::store::{RowOutcome, StoreError, UploadEnd, UploadHead, UploadId, UploadSession};
@@ -24,17 +24,21 @@ const UPLOAD_CHECKPOINT_PAGES: u32 = 65_536;
 pub(super) struct Session<'s> {
     store: &'s SqliteStore,
     upload: i64,
-    at: Timestamp,
+    clock: &'s dyn Clock,
     /// The writer with its open transaction, where the upload is all or nothing.
     open: Option<MutexGuard<'s, Writer>>,
 }
 
-pub(super) fn begin(store: &SqliteStore, head: UploadHead) -> Result<Box<dyn UploadSession + '_>> {
+pub(super) fn begin<'s>(
+    store: &'s SqliteStore,
+    head: UploadHead,
+    clock: &'s dyn Clock,
+) -> Result<Box<dyn UploadSession + 's>> {
     let mut writer = store.writer();
     let insert = |connection: &Connection| -> Result<i64> {
         connection.execute(
             "INSERT INTO upload (at, source, key) VALUES (?1, ?2, ?3)",
-            params![head.at.0, head.source, head.key],
+            params![clock.now().0, head.source, head.key],
         )?;
         Ok(connection.last_insert_rowid())
     };
@@ -51,7 +55,7 @@ pub(super) fn begin(store: &SqliteStore, head: UploadHead) -> Result<Box<dyn Upl
         return Ok(Box::new(Session {
             store,
             upload,
-            at: head.at,
+            clock,
             open: Some(writer),
         }));
     }
@@ -60,14 +64,14 @@ pub(super) fn begin(store: &SqliteStore, head: UploadHead) -> Result<Box<dyn Upl
     Ok(Box::new(Session {
         store,
         upload,
-        at: head.at,
+        clock,
         open: None,
     }))
 }
 
 impl UploadSession for Session<'_> {
     fn batch(&mut self, rows: &[NewCode]) -> Result<Vec<RowOutcome>> {
-        let (upload, at) = (self.upload, self.at);
+        let (upload, clock) = (self.upload, self.clock);
         match &mut self.open {
             Some(writer) => {
                 let Writer { connection, lanes } = &mut **writer;
@@ -75,12 +79,13 @@ impl UploadSession for Session<'_> {
                     connection,
                     lanes,
                     upload,
-                    at,
+                    at: clock.now(),
                 }
                 .take(rows)
             }
             None => {
                 let taken = self.store.write_pool(|connection, lanes| {
+                    let at = clock.now();
                     let batch = Batch {
                         connection,
                         lanes,
@@ -88,6 +93,7 @@ impl UploadSession for Session<'_> {
                         at,
                     };
                     let outcomes = batch.take(rows)?;
+                    waiters::serve(connection, at)?;
                     failpoint::pass(Failpoint::UploadBatch);
                     Ok(outcomes)
                 });
@@ -120,7 +126,9 @@ impl UploadSession for Session<'_> {
         };
         match self.open.take() {
             Some(mut writer) => {
-                let done = end(&writer.connection)
+                // By the time of the commit: much may have expired since the first batch.
+                let done = waiters::serve(&writer.connection, self.clock.now())
+                    .and_then(|()| end(&writer.connection))
                     .and_then(|()| Ok(writer.connection.execute_batch("COMMIT")?));
                 if done.is_err() {
                     abandon(&mut writer);
@@ -238,7 +246,6 @@ impl Batch<'_> {
         }
         self.insert_free(free)?;
         self.record(first, rows.len(), &outcomes)?;
-        waiters::serve(self.connection, self.at)?;
         Ok(outcomes)
     }
 
