@@ -1,7 +1,6 @@
 //! An upload on its way into the pool: on a thread that may wait, and watched.
 
-use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::io::Read;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -10,7 +9,7 @@ use super::Api;
 use super::problem::{Kind, Problem};
 use super::upload::file_problem;
 use crate::pool::{ImportError, ImportOptions, ImportReport, Watch};
-use crate::store::{StoreError, UploadId};
+use crate::store::UploadId;
 
 /// The number of an upload that the store has not begun.
 const NOT_BEGUN: UploadId = UploadId(0);
@@ -20,19 +19,10 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// Imports on a thread that may wait.
 pub(super) async fn import(
     api: Api,
-    mut reader: impl Read + Send + 'static,
+    reader: impl Read + Send + 'static,
     options: ImportOptions,
 ) -> Result<(UploadId, ImportReport), Problem> {
     let importing = tokio::task::spawn_blocking(move || {
-        // All or nothing is one transaction, which holds up every event: it waits for no client.
-        let mut spool = None;
-        if options.strict || options.dry_run {
-            spool = Some(spooled(&mut reader)?);
-        }
-        let reader: &mut (dyn Read + Send) = match &mut spool {
-            Some(file) => file,
-            None => &mut reader,
-        };
         let mut progress = Progress {
             api: &api,
             upload: NOT_BEGUN,
@@ -71,19 +61,6 @@ fn lost(api: &Api, upload: UploadId) {
             tokio::time::sleep(AGAIN).await;
         }
     });
-}
-
-/// The whole of a file, on the disk.
-fn spooled(reader: &mut impl Read) -> Result<File, Problem> {
-    let failed = |error: io::Error| match error.kind() {
-        io::ErrorKind::ConnectionAborted => broken_off(),
-        io::ErrorKind::StorageFull => StoreError::Full.into(),
-        _ => Problem::internal(format_args!("a temporary file: {error}")),
-    };
-    let mut file = tempfile::tempfile().map_err(failed)?;
-    io::copy(reader, &mut file).map_err(failed)?;
-    file.rewind().map_err(failed)?;
-    Ok(file)
 }
 
 pub(super) fn broken_off() -> Problem {

@@ -297,10 +297,12 @@ pub(super) fn rejected(report: &ImportReport, what: &str) -> Problem {
 pub(super) fn file_problem(error: &UploadError) -> Problem {
     match error {
         UploadError::Unreadable { .. } => broken_off(),
-        UploadError::Spool(cause) if cause.kind() == io::ErrorKind::StorageFull => {
+        UploadError::Spool(cause) | UploadError::Keep(cause)
+            if cause.kind() == io::ErrorKind::StorageFull =>
+        {
             StoreError::Full.into()
         }
-        UploadError::Spool(cause) => Problem::internal(cause),
+        UploadError::Spool(cause) | UploadError::Keep(cause) => Problem::internal(cause),
         _ => {
             let column = match error {
                 UploadError::Json { column, .. } => Some(*column),

@@ -101,7 +101,9 @@ impl Upload {
             Some(error) => {
                 tell_error(format_args!("{file}: {error}"), None);
                 Ok(match error {
-                    UploadError::Unreadable { .. } | UploadError::Spool(_) => Status::Failed,
+                    UploadError::Unreadable { .. }
+                    | UploadError::Spool(_)
+                    | UploadError::Keep(_) => Status::Failed,
                     _ => Status::Refused,
                 })
             }

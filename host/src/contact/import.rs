@@ -5,7 +5,9 @@ use std::io::Read;
 use super::{NewContact, rows};
 use crate::clock::Timestamp;
 use crate::store::{ContactOutcome, ContactSession, Store, StoreError};
-use crate::upload::{Batch, BatchSize, Format, ImportError, ImportReport, RowError, in_batches};
+use crate::upload::{
+    Batch, BatchSize, Format, ImportError, ImportReport, RowError, in_batches, kept,
+};
 
 /// Contacts that are committed at once. Events wait behind a batch for some tenths of a second.
 const BATCH: usize = 5_000;
@@ -34,6 +36,7 @@ pub fn import(
     watch: &mut dyn FnMut(u64),
 ) -> Result<ImportReport, ImportError> {
     let atomic = options.strict || options.dry_run;
+    let reader = kept(reader, atomic)?;
     let mut session = store.begin_contacts(atomic, options.resubscribe, now)?;
     let mut report = ImportReport::default();
     let size = BatchSize {

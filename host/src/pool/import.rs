@@ -6,7 +6,7 @@ use super::{Calendar, NewCode, RowError, UploadOptions};
 use crate::clock::Clock;
 use crate::pool::upload;
 use crate::store::{RowOutcome, Store, StoreError, UploadEnd, UploadHead, UploadId, UploadSession};
-use crate::upload::{Batch, BatchSize, ImportError, ImportReport, in_batches};
+use crate::upload::{Batch, BatchSize, ImportError, ImportReport, in_batches, kept};
 
 /// Rows that are committed at once. Codes are random texts, so each batch touches all of the
 /// pool's pages, and a million rows in batches of ten thousand write them a hundred times. Events
@@ -59,6 +59,7 @@ pub fn import(
         key: options.key.clone(),
         atomic: options.strict || options.dry_run,
     };
+    let reader = kept(reader, head.atomic)?;
     let mut session = store.begin_upload(head, clock)?;
     watch.begun(session.id());
     let mut report = ImportReport::default();

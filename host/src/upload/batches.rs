@@ -7,7 +7,7 @@ use std::thread;
 use serde::Serialize;
 use thiserror::Error;
 
-use super::{Reader, Row, RowError, Table, UploadError};
+use super::{Kept, Reader, Row, RowError, Table, UploadError};
 use crate::store::StoreError;
 
 /// Batches that wait between the one that is read and the one that is stored.
@@ -88,6 +88,23 @@ pub enum ImportError {
 enum ReadAhead<Row> {
     Rows(Batch<Row>),
     Failed(UploadError),
+}
+
+/// What to read an upload from that is all or nothing: it is read to its end here.
+pub(crate) fn kept<'r>(
+    reader: impl Read + Send + 'r,
+    atomic: bool,
+) -> Result<Box<dyn Read + Send + 'r>, ImportError> {
+    if !atomic {
+        return Ok(Box::new(reader));
+    }
+    match Kept::read(reader) {
+        Ok(kept) => Ok(Box::new(kept)),
+        Err(error) => Err(ImportError::File {
+            error,
+            report: Box::default(),
+        }),
+    }
 }
 
 /// Reads an upload and gives its rows to `take`, batch by batch. The answer is what is wrong with

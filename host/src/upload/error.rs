@@ -3,7 +3,8 @@
 use std::io;
 
 /// Why an upload cannot be read, or not any further. It is the file that must change, save for
-/// [`Unreadable`](Self::Unreadable) and [`Spool`](Self::Spool), where trying again may help.
+/// [`Unreadable`](Self::Unreadable), [`Spool`](Self::Spool) and [`Keep`](Self::Keep), where trying
+/// again may help.
 #[derive(Debug, thiserror::Error)]
 pub enum UploadError {
     /// The text is in another encoding.
@@ -80,6 +81,11 @@ pub enum UploadError {
          write the attributes before `promocodes`, or make room in the temporary folder"
     )]
     Spool(io::Error),
+    /// An upload that is all or nothing waits in a temporary file for its end, and that failed.
+    #[error(
+        "the upload could not be kept in a temporary file ({0}); make room in the temporary folder"
+    )]
+    Keep(io::Error),
 }
 
 impl UploadError {
@@ -92,7 +98,7 @@ impl UploadError {
             | UploadError::Call { line, .. }
             | UploadError::TooLong { line, .. }
             | UploadError::Unreadable { line, .. } => Some(*line),
-            UploadError::Fill { .. } | UploadError::Spool(_) => None,
+            UploadError::Fill { .. } | UploadError::Spool(_) | UploadError::Keep(_) => None,
         }
     }
 

@@ -14,6 +14,7 @@
 //! | `value` | one value of JSON, read by serde |
 //! | `json` | rows out of JSON |
 //! | `spool` | rows that wait for attributes which stand after them |
+//! | `kept` | uploads that are all or nothing, before the store takes any of them |
 //! | `batches` | rows on their way into the store |
 //! | `error` | what stops a file |
 
@@ -22,6 +23,7 @@ mod csv;
 mod error;
 mod header;
 mod json;
+mod kept;
 mod skeleton;
 mod source;
 mod spool;
@@ -33,7 +35,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-pub(crate) use batches::{Batch, BatchSize, in_batches};
+pub(crate) use batches::{Batch, BatchSize, in_batches, kept};
 pub use batches::{ImportError, ImportReport};
 pub use error::UploadError;
 pub(crate) use table::Table;
@@ -41,6 +43,7 @@ pub(crate) use value::Value;
 
 use self::csv::CsvRows;
 use self::json::JsonRows;
+use self::kept::Kept;
 use self::source::Source;
 
 /// How an upload is written.

@@ -1,9 +1,13 @@
 //! P6: no upload makes a used code unused, changes whom it went to, or brings a retired one back.
 
+use std::io::Write;
+use std::thread;
+
+use promoflow::contact::ContactOptions;
 use promoflow::event::Event;
-use promoflow::pool::Filter;
+use promoflow::pool::{Filter, ImportOptions};
 use promoflow::store::RunId;
-use promoflow_tests::{Helper, Shop, Teach};
+use promoflow_tests::{Helper, Shop, Teach, until};
 
 use crate::HELPER;
 
@@ -93,7 +97,7 @@ fn p6_uploads_in_the_middle_of_running_events_double_and_revive_nothing() {
             .collect::<String>();
     // The same codes with another date: each upload moves those that are unused.
     let moved = file.replace("2999-12-31", "2999-11-30");
-    let runs: Vec<RunId> = std::thread::scope(|scope| {
+    let runs: Vec<RunId> = thread::scope(|scope| {
         let uploads = scope.spawn(|| {
             for _ in 0..6 {
                 promoflow.codes_of(&moved);
@@ -133,4 +137,42 @@ fn p6_an_upload_of_many_rows_keeps_a_small_memory() {
     let count = promoflow.count(&Filter::default()).unwrap();
     assert_eq!((count.total, count.available), (200_000, 200_000));
     promoflow.audited();
+}
+
+#[test]
+fn an_upload_that_is_all_or_nothing_holds_up_no_event_while_it_trickles() {
+    let (_shop, promoflow) = Shop::with_codes(3);
+    let running = promoflow.start().unwrap();
+    let strict = ImportOptions {
+        strict: true,
+        ..ImportOptions::default()
+    };
+    let dry_run = ImportOptions {
+        dry_run: true,
+        ..ImportOptions::default()
+    };
+    for options in [dry_run, strict] {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        thread::scope(|scope| {
+            let import = scope.spawn(|| promoflow.import(reader, &options, &mut |_| ()).unwrap());
+            writer.write_all(b"code\nX\n").unwrap();
+            let event = scope.spawn(|| promoflow.birthday(&running, "ann@example.com"));
+            until(|| event.is_finished());
+            drop(writer);
+            assert_eq!(import.join().unwrap().inserted, 1);
+        });
+    }
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let options = ContactOptions {
+        strict: true,
+        ..ContactOptions::default()
+    };
+    thread::scope(|scope| {
+        let import = scope.spawn(|| promoflow.import_contacts(reader, options, &mut |_| ()));
+        writer.write_all(b"email\nann@example.com\n").unwrap();
+        let event = scope.spawn(|| promoflow.birthday(&running, "ann@example.com"));
+        until(|| event.is_finished());
+        drop(writer);
+        import.join().unwrap().unwrap();
+    });
 }
