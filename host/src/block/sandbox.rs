@@ -18,6 +18,9 @@ const TICK: Duration = Duration::from_millis(10);
 /// Sandboxes that exist at once; who wants one more waits. Twice as many as any host of ours has
 /// workers, few enough that reserving their address space takes no time.
 const SANDBOXES: u32 = 64;
+/// Modules of a component, and their tables. There is room for that many in every sandbox, so that
+/// none fails for what the others hold.
+const MOST_PARTS: u32 = 8;
 /// Just above the memory that a standard block starts with, so that a slot is wiped by writing
 /// zeros. For so little that takes less time than to ask the kernel which pages were touched.
 const KEPT_RESIDENT: usize = 256 * 1024;
@@ -130,12 +133,14 @@ impl Sandboxes {
     pub fn new(bounds: Bounds, cache: Option<PathBuf>) -> wasmtime::Result<Arc<Sandboxes>> {
         let mut pool = PoolingAllocationConfig::new();
         pool.total_component_instances(SANDBOXES)
-            .total_core_instances(SANDBOXES * 4)
+            .total_core_instances(SANDBOXES * MOST_PARTS)
             .total_memories(SANDBOXES)
-            .total_tables(SANDBOXES * 4)
+            .total_tables(SANDBOXES * MOST_PARTS)
             .max_memory_size(bounds.memory)
             .table_elements(bounds.table_elements)
             .max_memories_per_component(1)
+            .max_core_instances_per_component(MOST_PARTS)
+            .max_tables_per_component(MOST_PARTS)
             .max_unused_warm_slots(SANDBOXES)
             .linear_memory_keep_resident(KEPT_RESIDENT)
             .table_keep_resident(KEPT_RESIDENT);
@@ -282,9 +287,9 @@ impl StepState {
         let limits = StoreLimitsBuilder::new()
             .memory_size(bounds.memory)
             .table_elements(bounds.table_elements)
-            .instances(8)
+            .instances(MOST_PARTS as usize)
             .memories(1)
-            .tables(8)
+            .tables(MOST_PARTS as usize)
             .build();
         StepState {
             host,
