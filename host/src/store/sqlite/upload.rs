@@ -151,19 +151,18 @@ impl UploadSession for Session<'_> {
 
 impl Drop for Session<'_> {
     fn drop(&mut self) {
-        let writer = match self.open.take() {
-            Some(mut writer) => {
-                abandon(&mut writer);
-                writer
-            }
-            None => self.store.writer(),
-        };
-        // The log is emptied here, so that no event has to wait for it.
-        let emptied = writer
-            .connection
-            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
-            .map_err(Into::into)
-            .and_then(|()| checkpoint_every(&writer.connection, super::CHECKPOINT_PAGES));
+        if let Some(mut writer) = self.open.take() {
+            abandon(&mut writer);
+        }
+        // The log is emptied here and by a connection of its own, so that no event waits for it.
+        let emptied = super::connect(&self.store.path)
+            .and_then(|beside| {
+                let empty = "PRAGMA wal_checkpoint(PASSIVE)";
+                Ok(beside.query_row(empty, [], |_| Ok(()))?)
+            })
+            .and_then(|()| {
+                checkpoint_every(&self.store.writer().connection, super::CHECKPOINT_PAGES)
+            });
         if let Err(error) = emptied {
             tracing::debug!(%error, "after an upload");
         }
