@@ -20,6 +20,9 @@ const FIRST_READ: usize = 16;
 const LARGEST_READ: usize = 1024;
 /// How long a claim waits for codes that other segments have staged.
 const SETTLE: Duration = Duration::from_secs(1);
+/// Lanes, and stretches of one, that are remembered: events may ask for any type and any days.
+const MOST_LANES: usize = 4_096;
+const MOST_WINDOWS: usize = 16;
 
 /// What a claim met.
 #[derive(Debug)]
@@ -45,6 +48,15 @@ struct Book {
     /// The pool's generation that the windows were read from.
     generation: u64,
     lanes: HashMap<Lane, LaneBook>,
+}
+
+impl Book {
+    /// Forgets the lanes of which nothing is staged, where there are very many.
+    fn make_room(&mut self) {
+        if self.lanes.len() >= MOST_LANES {
+            self.lanes.retain(|_, lane| !lane.staged.is_empty());
+        }
+    }
 }
 
 #[derive(Default)]
@@ -111,6 +123,9 @@ impl LaneBook {
         days: u32,
         needed: Timestamp,
     ) -> Result<bool> {
+        if self.windows.len() >= MOST_WINDOWS && !self.windows.contains_key(&days) {
+            self.windows.clear();
+        }
         let window = self
             .windows
             .entry(days)
@@ -181,6 +196,7 @@ impl Leases {
         let mut book = self.book();
         loop {
             if !book.lanes.contains_key(lane) {
+                book.make_room();
                 book.lanes.insert(lane.clone(), LaneBook::default());
             }
             let Some(lane_book) = book.lanes.get_mut(lane) else {
@@ -234,6 +250,13 @@ impl Leases {
     /// The codes of a segment of which nobody knows what became: the pool is asked anew.
     pub(super) fn forget(&self, claims: &[StagedClaim]) {
         self.settle(claims, |lane, _| lane.windows.clear());
+    }
+
+    /// Nobody knows what is staged: the pool is asked anew. Where a code is handed out twice so, one
+    /// of the commits is refused.
+    pub(super) fn forget_all(&self) {
+        self.book().lanes.clear();
+        self.settled.notify_all();
     }
 
     fn settle(&self, claims: &[StagedClaim], then: impl Fn(&mut LaneBook, &StagedClaim)) {

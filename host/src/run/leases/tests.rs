@@ -280,3 +280,24 @@ fn who_holds_the_last_code_itself_is_told_that_none_is_left() {
     let taken = bench.leases.take(&lane(), 0, bench.needed(0), &own);
     assert!(matches!(taken.unwrap(), Taken::Exhausted));
 }
+
+#[test]
+fn what_is_asked_for_without_end_is_not_remembered_without_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(SqliteStore::open(&folder.path().join("shop.db")).unwrap());
+    let leases = Leases::new(store);
+    let lane = |number: usize| Lane {
+        code_type: format!("t{number}"),
+        discount: 0,
+    };
+    for number in 0..MOST_LANES + 10 {
+        let taken = leases.take(&lane(number), 0, Timestamp(1), &[]).unwrap();
+        assert!(matches!(taken, Taken::Exhausted));
+    }
+    for days in 0..100 {
+        leases.take(&lane(0), days, Timestamp(1), &[]).unwrap();
+    }
+    let book = leases.book();
+    assert!(book.lanes.len() <= MOST_LANES);
+    assert!(book.lanes[&lane(0)].windows.len() <= MOST_WINDOWS);
+}

@@ -7,6 +7,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::{Result, damaged};
 use crate::pool::Lane;
 
+/// Types that are remembered: some MiB of them.
+const MOST_TYPES: usize = 4_096;
+
 /// Numbers of lanes that were looked up before. A lane's number never changes.
 #[derive(Default)]
 pub struct LaneIds {
@@ -68,6 +71,9 @@ impl LaneIds {
     }
 
     fn remember(&mut self, kind: &str, discount: u8, id: i64) {
+        if self.known.len() >= MOST_TYPES && !self.known.contains_key(kind) {
+            self.known.clear();
+        }
         let slots = self.known.entry(kind.to_owned()).or_insert([None; 100]);
         if let Some(slot) = slots.get_mut(usize::from(discount)) {
             *slot = Some(id);
