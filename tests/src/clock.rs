@@ -1,7 +1,8 @@
 //! A clock that tests move by hand, also between a claim and its commit.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
 
 use promoflow::clock::{Clock, ManualClock, Timestamp};
 
@@ -13,6 +14,7 @@ pub struct HandClock {
     time: Arc<ManualClock>,
     before_commits: Arc<Mutex<Vec<Deed>>>,
     commits: Arc<AtomicU64>,
+    panics: Arc<Mutex<Option<ThreadId>>>,
 }
 
 impl HandClock {
@@ -25,6 +27,7 @@ impl HandClock {
             time: Arc::new(ManualClock::at(moment(text))),
             before_commits: Arc::default(),
             commits: Arc::default(),
+            panics: Arc::default(),
         }
     }
 
@@ -50,20 +53,33 @@ impl HandClock {
         self.deeds().len()
     }
 
-    /// How many commits of engines have begun.
+    /// How many commits of an engine have begun.
     pub fn commits(&self) -> u64 {
         self.commits.load(Ordering::SeqCst)
     }
 
-    fn deeds(&self) -> std::sync::MutexGuard<'_, Vec<Deed>> {
-        self.before_commits
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    /// Panics when this thread asks for the time next: a fault of the host at that place.
+    pub fn panic_here(&self) {
+        *lock(&self.panics) = Some(thread::current().id());
     }
+
+    fn deeds(&self) -> MutexGuard<'_, Vec<Deed>> {
+        lock(&self.before_commits)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Clock for HandClock {
     fn now(&self) -> Timestamp {
+        let mut panics = lock(&self.panics);
+        if *panics == Some(thread::current().id()) {
+            *panics = None;
+            drop(panics);
+            panic!("a fault of the host");
+        }
         self.time.now()
     }
 

@@ -175,6 +175,7 @@ impl Builder {
         } else {
             SqliteStore::open_existing(&self.database)?
         };
+        self.database = store.path().to_owned();
         Ok(Promoflow {
             store: Arc::new(store),
             channels: self.channels.take().map(OnceLock::from).unwrap_or_default(),

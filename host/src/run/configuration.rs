@@ -1,6 +1,7 @@
 //! The configuration in memory: which workflows an event starts, and plans that are ready.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
@@ -52,6 +53,8 @@ pub struct Configurations {
     present: Mutex<Option<Arc<Configuration>>>,
     plans: Mutex<HashMap<(WorkflowRow, ConfigId), Arc<Plan>>>,
     blocks: Mutex<HashMap<String, (Arc<Block>, Description)>>,
+    /// A configuration that was seen to be no longer the present one.
+    outdated: AtomicI64,
 }
 
 impl Configurations {
@@ -64,6 +67,7 @@ impl Configurations {
             present: Mutex::default(),
             plans: Mutex::default(),
             blocks: Mutex::default(),
+            outdated: AtomicI64::new(-1),
         }
     }
 
@@ -83,7 +87,14 @@ impl Configurations {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
+        let outdated = self.outdated.load(Ordering::SeqCst);
+        let present = present.filter(|present| present.id.0 != outdated);
         present.map_or_else(|| self.refresh(), Ok)
+    }
+
+    /// Has the configuration read anew by whoever asks next: that one is not the present one.
+    pub(super) fn is_outdated(&self, id: ConfigId) {
+        self.outdated.store(id.0, Ordering::SeqCst);
     }
 
     /// The present configuration, read anew where it has changed.
@@ -95,10 +106,21 @@ impl Configurations {
         {
             return Ok(Arc::clone(present));
         }
+        let messages = self.messages(id)?;
         let mut starts: HashMap<String, Vec<Arc<Plan>>> = HashMap::new();
         for stored in self.store.workflows()? {
             if stored.state == WorkflowState::Active {
-                let plan = self.make_plan(&stored, id)?;
+                // What is wrong with one workflow stops its own runs alone.
+                let plan = self
+                    .keep_plan(&stored, id, &messages)
+                    .unwrap_or_else(|error| {
+                        tracing::error!(workflow = stored.workflow.id, "cannot run: {error:#}");
+                        Arc::new(Plan::broken(
+                            stored.row,
+                            &stored.workflow,
+                            format!("{error:#}"),
+                        ))
+                    });
                 starts
                     .entry(stored.workflow.start.event.clone())
                     .or_default()
@@ -129,11 +151,16 @@ impl Configurations {
             .store
             .workflow_version(workflow)?
             .with_context(|| format!("the version {workflow} of its workflow is missing"))?;
-        self.make_plan(&stored, config)
+        self.keep_plan(&stored, config, &self.messages(config)?)
     }
 
-    fn make_plan(&self, stored: &StoredWorkflow, config: ConfigId) -> Result<Arc<Plan>> {
-        let messages = self.messages(config)?;
+    fn keep_plan(
+        &self,
+        stored: &StoredWorkflow,
+        config: ConfigId,
+        messages: &HashMap<String, Arc<Prepared>>,
+    ) -> Result<Arc<Plan>> {
+        let messages = messages.clone();
         let plan = Plan::new(stored.row, &stored.workflow, messages, &mut |digest| {
             self.block(digest)
         })?;
@@ -153,8 +180,11 @@ impl Configurations {
                 continue;
             };
             let id = message.id.clone();
-            let ready = Prepared::new(message).with_context(|| format!("the message `{id}`"))?;
-            prepared.insert(id, Arc::new(ready));
+            match Prepared::new(message) {
+                Ok(ready) => drop(prepared.insert(id, Arc::new(ready))),
+                // Its sending fails; other messages are sent.
+                Err(error) => tracing::error!(message = id, "cannot be sent: {error:#}"),
+            }
         }
         Ok(prepared)
     }

@@ -1,12 +1,12 @@
 //! The engine: the threads of a process, and the way of an event through them.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::bell::Bell;
 use super::configuration::Configurations;
@@ -109,6 +109,8 @@ pub(super) struct Shared {
     pub(super) jobs: Queue<Job>,
     /// Runs that a worker or the committer has: the scout leaves them alone.
     pub(super) in_flight: Mutex<HashSet<RunId>>,
+    /// Runs whose segment could not be committed, and when they are tried again.
+    pub(super) resting: Mutex<HashMap<RunId, Instant>>,
     /// Whether this process executes.
     pub(super) executes: AtomicBool,
     /// The executor lock could not be asked.
@@ -145,6 +147,7 @@ impl Engine {
             around,
             jobs: Queue::new(WAITING_JOBS),
             in_flight: Mutex::default(),
+            resting: Mutex::default(),
             executes: AtomicBool::new(false),
             lost: AtomicBool::new(false),
             executor: Mutex::default(),

@@ -21,6 +21,8 @@ pub(super) struct Plan {
     pub(super) steps: Vec<PlannedStep>,
     /// The messages as they are at this configuration, by id.
     pub(super) messages: HashMap<String, Arc<Prepared>>,
+    /// Why it cannot run: its runs are tried later, in case what is missing comes back.
+    pub(super) broken: Option<String>,
 }
 
 pub(super) struct PlannedStep {
@@ -113,7 +115,20 @@ impl Plan {
             rule: StartRule::of(definition).map(Arc::new),
             steps,
             messages,
+            broken: None,
         })
+    }
+
+    /// The plan of a workflow that cannot run.
+    pub(super) fn broken(workflow: WorkflowRow, definition: &Workflow, why: String) -> Plan {
+        Plan {
+            workflow,
+            condition: definition.start.condition.clone(),
+            rule: StartRule::of(definition).map(Arc::new),
+            steps: Vec::new(),
+            messages: HashMap::new(),
+            broken: Some(why),
+        }
     }
 }
 

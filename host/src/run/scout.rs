@@ -9,6 +9,8 @@ use super::executor::{ExecutorLock, lock_path};
 use super::worker::Task;
 use crate::store::StoreError;
 
+/// Where runs are due without end, how often the scout looks at everything else.
+const REFRESH: Duration = Duration::from_millis(100);
 /// Due runs that are fetched at once.
 const FETCH: usize = 128;
 
@@ -83,9 +85,17 @@ impl Shared {
     /// Brings due runs to the workers; answers how long to wait until the next are due.
     fn fetch(&self) -> Result<Duration, StoreError> {
         let store = &self.parts.store;
+        let began = Instant::now();
+        let resting = {
+            let mut resting = lock(&self.resting);
+            resting.retain(|_, until| *until > began);
+            resting.clone()
+        };
         loop {
             let now = self.parts.clock.now();
-            let due = store.due_runs(now, FETCH, &|run| lock(&self.in_flight).contains(&run))?;
+            let due = store.due_runs(now, FETCH, &|run| {
+                resting.contains_key(&run) || lock(&self.in_flight).contains(&run)
+            })?;
             if due.is_empty() {
                 let wait = store.next_due(now)?.map_or(i64::MAX, |due| due.0 - now.0);
                 let wait = Duration::from_millis(wait.clamp(1, 1_000).unsigned_abs());
@@ -97,6 +107,9 @@ impl Shared {
                 }
                 lock(&self.in_flight).insert(run.id);
                 self.bring(Task::Run(Box::new(run)));
+            }
+            if began.elapsed() > REFRESH {
+                return Ok(Duration::ZERO);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Executing a segment: steps, one after another, until the run waits or ends.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -64,11 +65,30 @@ pub(super) struct Surroundings {
 pub(super) struct Contended;
 
 /// Executes a segment, which takes the run's values from its beginning. What it staged is in the
-/// answer; codes of a discarded one are given back.
+/// answer; codes of a discarded one are given back. One that panics is tried again as if a block had
+/// been stopped.
 pub(super) fn execute(
     beginning: &mut Beginning,
     around: &Surroundings,
 ) -> Result<Segment, Contended> {
+    let executed = catch_unwind(AssertUnwindSafe(|| attempt(beginning, around)));
+    executed.unwrap_or_else(|_| {
+        // What it had staged is lost with it.
+        around.leases.forget_all();
+        let (error, kind) = ("the host panicked".to_owned(), TroubleKind::Trapped);
+        let now = around.clock.now();
+        let end = again(error, String::new(), kind, &beginning.troubles, now);
+        let (run, attempt) = (beginning.run, beginning.attempt + 1);
+        Ok(Segment::without_effects(
+            run,
+            attempt,
+            beginning.resumed.clone(),
+            end,
+        ))
+    })
+}
+
+fn attempt(beginning: &mut Beginning, around: &Surroundings) -> Result<Segment, Contended> {
     let mut stage = Box::new(Stage::new(beginning, around));
     let mut records = Vec::new();
     let end = steps(beginning, around, &mut stage, &mut records);
@@ -165,6 +185,12 @@ fn steps(
     records: &mut Vec<StepRecord>,
 ) -> Result<SegmentEnd, Discarded> {
     let plan = &beginning.plan;
+    if let Some(error) = &plan.broken {
+        return Err(Discarded::Error {
+            error: error.clone(),
+            again: Some((String::new(), TroubleKind::Unavailable)),
+        });
+    }
     let mut next = beginning.step;
     let mut resumed = beginning.resumed.as_ref();
     for _ in 0..MOST_STEPS {

@@ -1,13 +1,17 @@
 //! What the committer's answers lead to. On the committer's thread: nothing here blocks.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::engine::{Answer, MOST_TRIES, Receipt, SendError, Shared, lock};
 use super::worker::Task;
 use crate::mask;
 use crate::store::{
-    CommitError, DueRun, EventRow, Reply, Segment, SegmentEnd, Stale, StoreError, Unit,
+    CommitError, DueRun, EventRow, Reply, RunId, Segment, SegmentEnd, Stale, StoreError, Unit,
 };
+
+/// How long a run rests whose segment could not be committed.
+const REST: Duration = Duration::from_secs(1);
 
 impl Shared {
     /// What became of an event.
@@ -64,7 +68,7 @@ impl Shared {
             Ok(Reply::Stale(stale)) => {
                 segments().for_each(|segment| self.stale(stale, segment));
                 if stale == Stale::Config {
-                    self.refresh();
+                    self.parts.configurations.is_outdated(accept.config);
                 }
                 let event = Box::new(accept.event);
                 self.bring_back(Task::Event { event, answer }, tries);
@@ -116,11 +120,20 @@ impl Shared {
                 self.after_commit(std::iter::once(&*segment));
             }
             Ok(Reply::Stale(_)) => self.around.leases.give_back(&segment.claims),
-            Ok(_) | Err(_) => self.around.leases.forget(&segment.claims),
+            Ok(_) | Err(_) => {
+                self.around.leases.forget(&segment.claims);
+                self.put_to_rest(run.id);
+            }
         }
         // Where nothing was committed the run is still due, and the scout finds it again.
         lock(&self.in_flight).remove(&run.id);
         self.went_on.ring();
+    }
+
+    /// Leaves a run alone for a while that is still due: what fails once may fail again at once.
+    pub(super) fn put_to_rest(&self, run: RunId) {
+        lock(&self.resting).insert(run, Instant::now() + REST);
+        lock(&self.in_flight).remove(&run);
     }
 
     /// Undoes what a segment holds that was refused because the pool has changed.

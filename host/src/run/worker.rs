@@ -1,6 +1,7 @@
 //! Workers: the threads that execute segments and hand them to the committer.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -106,9 +107,18 @@ impl Shared {
                     // What stood in the way needs a moment to settle.
                     thread::sleep(Duration::from_millis(1));
                 }
-                match task {
+                let run = match &task {
+                    Task::Run(run) => Some(run.id),
+                    Task::Event { .. } => None,
+                };
+                let done = catch_unwind(AssertUnwindSafe(|| match task {
                     Task::Event { event, answer } => self.event(event, tries, announced, answer),
                     Task::Run(run) => self.run(*run, tries, announced),
+                }));
+                if done.is_err() {
+                    // What it had staged, and who waits for it, are lost with it.
+                    self.around.leases.forget_all();
+                    run.into_iter().for_each(|run| self.put_to_rest(run));
                 }
             }
         }
@@ -230,19 +240,8 @@ impl Shared {
     fn retry_later(self: &Arc<Self>, run: DueRun, announced: Announced, error: String) {
         let (kind, now) = (TroubleKind::Unavailable, self.parts.clock.now());
         let end = again(error, String::new(), kind, &run.troubles, now);
-        let segment = Segment {
-            run: Some((run.id, run.segment)),
-            attempt: run.attempt + 1,
-            steps: Vec::new(),
-            claims: Vec::new(),
-            exhausted: Vec::new(),
-            reuses: Vec::new(),
-            deliveries: Vec::new(),
-            resumed: run.resumed.clone(),
-            known_as: Vec::new(),
-            unsent: false,
-            end,
-        };
+        let (itself, attempt) = ((run.id, run.segment), run.attempt + 1);
+        let segment = Segment::without_effects(Some(itself), attempt, run.resumed.clone(), end);
         self.hand_in(run, 0, announced, segment);
     }
 

@@ -5,6 +5,7 @@
 //! to be on its way it waits a moment for that as well. A unit that is alone is committed by the
 //! thread that hands it in: a single client waits for no other thread.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -260,6 +261,13 @@ fn commit_all(store: &dyn Store, clock: &dyn Clock, metrics: &Metrics, desk: &De
     }
 }
 
+/// Whoever panics when told ends neither the thread nor what the others are told.
+fn tell(done: Done, reply: Result<Reply, CommitError>, unit: Unit) {
+    if catch_unwind(AssertUnwindSafe(|| done(reply, unit))).is_err() {
+        tracing::error!("who was told of a commit panicked");
+    }
+}
+
 fn commit_batch(store: &dyn Store, clock: &dyn Clock, metrics: &Metrics, batch: Vec<Waiting>) {
     let (units, dones): (Vec<Unit>, Vec<Done>) = batch
         .into_iter()
@@ -273,7 +281,7 @@ fn commit_batch(store: &dyn Store, clock: &dyn Clock, metrics: &Metrics, batch: 
             failpoint::pass(Failpoint::AfterCommit);
             metrics.commits.committed(units.len(), began.elapsed());
             for ((unit, done), reply) in units.into_iter().zip(dones).zip(replies) {
-                done(Ok(reply), unit);
+                tell(done, Ok(reply), unit);
             }
         }
         Err(error) => {
@@ -281,7 +289,7 @@ fn commit_batch(store: &dyn Store, clock: &dyn Clock, metrics: &Metrics, batch: 
             tracing::error!(units = units.len(), "nothing was committed: {error}");
             let error = CommitError(Arc::new(error));
             for (unit, done) in units.into_iter().zip(dones) {
-                done(Err(error.clone()), unit);
+                tell(done, Err(error.clone()), unit);
             }
             thread::sleep(AFTER_FAILURE);
         }

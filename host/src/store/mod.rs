@@ -42,7 +42,10 @@ pub enum StoreError {
     /// There is no room on the disk. Trying again helps once there is.
     #[error("the disk is full")]
     Full,
-    /// The disk, the file or the database engine failed.
+    /// The disk could not be read or written. Trying again may help.
+    #[error("the disk failed: {0}")]
+    Disk(String),
+    /// The file or the database engine failed.
     #[error("the database failed: {0}")]
     Engine(String),
     /// A stored row does not read as what it must be: the database was damaged or edited.

@@ -6,6 +6,7 @@
 
 mod alternatives;
 mod contacts;
+mod faults_alone;
 mod hours;
 mod implied;
 mod lanes;

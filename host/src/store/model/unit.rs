@@ -100,6 +100,30 @@ pub struct Segment {
     pub end: SegmentEnd,
 }
 
+impl Segment {
+    /// A segment of which nothing is kept but how it ended.
+    pub fn without_effects(
+        run: Option<(RunId, u32)>,
+        attempt: u32,
+        resumed: Option<Resumed>,
+        end: SegmentEnd,
+    ) -> Segment {
+        Segment {
+            run,
+            attempt,
+            steps: Vec::new(),
+            claims: Vec::new(),
+            exhausted: Vec::new(),
+            reuses: Vec::new(),
+            deliveries: Vec::new(),
+            resumed,
+            known_as: Vec::new(),
+            unsent: false,
+            end,
+        }
+    }
+}
+
 /// What a run waits for beside the time. The run is due again when it is there.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StagedWait {

@@ -36,6 +36,7 @@ mod uploads;
 mod waiters;
 
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -99,8 +100,12 @@ impl SqliteStore {
         let mut connection = connect(path)?;
         layouts::prepare(&mut connection, path)?;
         let watcher = connect(path)?;
+        // One name, by whatever link it was opened: others beside it are made from it.
+        let path = path.canonicalize().map_err(|error| {
+            StoreError::Open(format!("cannot find {} again: {error}", path.display()))
+        })?;
         Ok(SqliteStore {
-            path: path.to_owned(),
+            path,
             writer: Mutex::new(Writer {
                 connection,
                 lanes: LaneIds::default(),
@@ -116,7 +121,7 @@ impl SqliteStore {
         connect(path)
     }
 
-    /// The file.
+    /// The file, without symbolic links.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -130,13 +135,15 @@ impl SqliteStore {
     fn write<T>(&self, work: impl FnOnce(&Connection, &mut LaneIds) -> Result<T>) -> Result<T> {
         let mut writer = self.writer();
         let Writer { connection, lanes } = &mut *writer;
-        let done = (|| {
+        let written = catch_unwind(AssertUnwindSafe(|| {
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let value = work(&transaction, lanes)?;
             transaction.commit()?;
             Ok(value)
-        })();
+        }));
+        // The transaction was rolled back on the way.
+        let done = written.unwrap_or_else(|_| Err(StoreError::Engine("a write panicked".into())));
         if done.is_err() {
             // Lanes that the transaction had added are gone with it.
             lanes.forget();
@@ -199,9 +206,8 @@ fn one_by_one(
     let mut replies = Vec::with_capacity(units.len());
     let mut failure = None;
     for unit in units {
-        let busy = matches!(failure, Some(StoreError::Busy { .. }));
-        match failure.as_ref().filter(|_| busy) {
-            // It was waited for long enough once.
+        match failure.as_ref().filter(|error| fails_any(error)) {
+            // It was asked, or waited for, once.
             Some(error) => replies.push(Reply::Failed(error.to_string())),
             None => match commit(std::slice::from_ref(unit)) {
                 Ok(reply) => replies.extend(reply),
@@ -219,6 +225,12 @@ fn one_by_one(
     }
 }
 
+/// Whether a failure has nothing to do with what was to be committed.
+fn fails_any(error: &StoreError) -> bool {
+    use StoreError::{Busy, Disk, Full};
+    matches!(error, Busy { .. } | Disk(_) | Full)
+}
+
 /// A lock that a panic of another thread left behind is still good: transactions roll back when
 /// they are dropped, so no half-done work is seen.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -230,7 +242,7 @@ fn connect(path: &Path) -> Result<Connection> {
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let open_error = |error: rusqlite::Error| match StoreError::from(error) {
-        StoreError::Engine(text) => StoreError::Open(format!(
+        StoreError::Engine(text) | StoreError::Disk(text) => StoreError::Open(format!(
             "cannot open the database {}: {text}",
             path.display()
         )),
@@ -255,12 +267,15 @@ fn connect(path: &Path) -> Result<Connection> {
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> StoreError {
-        use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked, DiskFull, NotADatabase};
+        use rusqlite::ErrorCode::{
+            DatabaseBusy, DatabaseLocked, DiskFull, NotADatabase, SystemIoFailure,
+        };
         match error.sqlite_error_code() {
             Some(DatabaseBusy | DatabaseLocked) => StoreError::Busy {
                 seconds: BUSY_SECONDS,
             },
             Some(DiskFull) => StoreError::Full,
+            Some(SystemIoFailure) => StoreError::Disk(error.to_string()),
             Some(NotADatabase) => StoreError::Engine("the file is not a SQLite database".into()),
             _ => StoreError::Engine(error.to_string()),
         }

@@ -68,7 +68,7 @@ fn check(from: &Path, copy: &Path) -> Result<Vec<Audited>> {
             let (from, copy) = (from.display().to_string(), copy.display().to_string());
             StoreError::Open(text.replace(&copy, &from))
         }
-        StoreError::Engine(text) => {
+        StoreError::Engine(text) | StoreError::Disk(text) => {
             StoreError::Open(format!("{} is damaged: {text}", from.display()))
         }
         other => other,

@@ -239,6 +239,18 @@ fn a_unit_that_cannot_be_committed_fails_alone_and_the_others_are_answered() {
 }
 
 #[test]
+fn a_disk_that_fails_is_asked_once_however_many_units_there_are() {
+    let units = ["one", "two", "three"].map(|id| accept(Some(id), None));
+    let asked = std::cell::Cell::new(0);
+    let failed = one_by_one(&units, |_| {
+        asked.set(asked.get() + 1);
+        Err(StoreError::Disk("disk I/O error".into()))
+    });
+    assert!(matches!(failed, Err(StoreError::Disk(_))));
+    assert_eq!(asked.get(), 1);
+}
+
+#[test]
 fn a_failed_segment_commits_its_error_and_no_claim() {
     let (_folder, store) = store();
     upload(&store, &[vec![row("A", None)]], false);
