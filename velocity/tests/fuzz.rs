@@ -92,6 +92,13 @@ fn variations_of_the_recorded_cases_hold() {
                 seed = bytes;
             }
         }
+        // Calls of methods: nothing, a zero, options, and what they are made of.
+        for options in [12, 13, 14] {
+            let mut calls = vec![0, options];
+            calls.extend((0..400).map(|_| numbers.below(256) as u8));
+            renders_within_its_caps(&calls);
+            escapes_values(&calls);
+        }
         let mut json = line.as_bytes().to_vec();
         reads_json(&json);
         for _ in 0..VARIATIONS {

@@ -197,6 +197,11 @@ impl Fuzzer<'_> {
             };
             fs::write(corpus.join(format!("case-{number}")), seed)?;
         }
+        // Options that have the targets make calls of methods, of whatever bytes come.
+        for options in 8..16 {
+            let seed = [vec![0, options], (0..64).collect()].concat();
+            fs::write(corpus.join(format!("calls-{options}")), seed)?;
+        }
         Ok(())
     }
 }

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use arbitrary::{Result, Unstructured};
 use promoflow_velocity::{Context, Escape, Map, Value};
 
+use super::calls;
+
 /// Names that templates use, so that made-up values are read.
 const NAMES: [&str; 12] = [
     "data", "x", "y", "i", "l", "m", "name", "list", "items", "a", "b", "foreach",
@@ -33,7 +35,8 @@ const TEXTS: [&str; 16] = [
 /// What one run of a fuzzer is about.
 ///
 /// The bytes are the template, a zero, a byte of options, and the values: JSON, or bytes from
-/// which values are made. All but the template may be missing.
+/// which values are made, or, where an option says so, calls of methods that go on the template.
+/// All but the template may be missing.
 pub struct Input {
     pub source: String,
     pub context: Context,
@@ -48,12 +51,18 @@ impl Input {
             None => (bytes, &[][..]),
         };
         let (options, values) = rest.split_first().map_or((0, rest), |(o, v)| (*o, v));
-        let mut context = context(values);
+        let mut source = String::from_utf8_lossy(source).into_owned();
+        let mut context = if options & 8 == 0 {
+            context(values)
+        } else {
+            source.push_str(&calls::template(values));
+            context(calls::VALUES.as_bytes())
+        };
         if options & 4 != 0 {
             context = context.with_tools();
         }
         Input {
-            source: String::from_utf8_lossy(source).into_owned(),
+            source,
             context,
             escape: match options & 3 {
                 0 => Escape::None,

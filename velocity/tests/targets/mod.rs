@@ -3,6 +3,7 @@
 //! The fuzzers in `velocity/fuzz` call these functions with what coverage leads them to, and
 //! `tests/fuzz.rs` calls them with variations of the recorded cases.
 
+mod calls;
 mod input;
 pub mod measure;
 
