@@ -97,6 +97,17 @@ impl Configurations {
         self.outdated.store(id.0, Ordering::SeqCst);
     }
 
+    /// The present configuration, as far as is known, if none of its workflows listens to events of
+    /// that type. Waits for nobody and evaluates nothing.
+    pub(super) fn ignores(&self, event: &Event) -> Option<ConfigId> {
+        let present = self.present.try_lock().ok()?;
+        let present = present.as_ref()?;
+        if present.id.0 == self.outdated.load(Ordering::SeqCst) {
+            return None;
+        }
+        (!present.starts.contains_key(&event.event_type)).then_some(present.id)
+    }
+
     /// The present configuration, read anew where it has changed.
     pub(super) fn refresh(&self) -> Result<Arc<Configuration>> {
         let id = self.store.config()?;

@@ -215,8 +215,14 @@ impl Engine {
     ) {
         match event.checked() {
             Ok(event) => {
-                let (event, answer) = (Box::new(event), Box::new(answer));
-                self.shared.bring(Task::Event { event, answer });
+                let answer = Box::new(answer);
+                match self.shared.parts.configurations.ignores(&event) {
+                    Some(config) => self.shared.only_store(event, config, answer),
+                    None => {
+                        let event = Box::new(event);
+                        self.shared.bring(Task::Event { event, answer });
+                    }
+                }
             }
             Err(error) => {
                 self.shared.parts.metrics.events.refused.inc();

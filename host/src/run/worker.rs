@@ -12,7 +12,7 @@ use super::engine::{Answer, MOST_TRIES, SendError, Shared};
 use super::segment::{Beginning, Contended, again, execute, positions};
 use crate::event::Event;
 use crate::pool::Lane;
-use crate::store::{Accept, Announced, DueRun, Segment, Start, TroubleKind, Unit};
+use crate::store::{Accept, Announced, ConfigId, DueRun, Segment, Start, TroubleKind, Unit};
 
 /// Jobs that a worker takes from the queue at once. One: what it took besides would wait behind
 /// a block that uses up its time, while other workers are idle.
@@ -76,6 +76,23 @@ impl Shared {
     pub(super) fn here(self: &Arc<Self>, event: Box<Event>, answer: Answer) {
         let announced = self.parts.committer.announce();
         self.event(event, 0, announced, answer);
+    }
+
+    /// Has an event stored that starts nothing under that configuration: no worker has anything to
+    /// do for it. For threads that must not wait for a disk.
+    pub(super) fn only_store(self: &Arc<Self>, event: Event, config: ConfigId, answer: Answer) {
+        let accept = Accept {
+            event,
+            config,
+            starts: Vec::new(),
+        };
+        let shared = Arc::clone(self);
+        let committer = &self.parts.committer;
+        committer.hand_over(
+            Unit::Accept(Box::new(accept)),
+            committer.announce(),
+            move |reply, unit| shared.accepted(reply, unit, 0, answer),
+        );
     }
 
     /// Brings work back, from a thread that must not wait for a worker.

@@ -200,6 +200,28 @@ impl Committer {
             desk.committed();
             return;
         }
+        self.put(state, unit, announced, Box::new(done));
+    }
+
+    /// Hands in a unit for a thread that must not wait for a disk: the committer's thread commits
+    /// it, also where it is alone. Otherwise as [`hand_in`](Committer::hand_in).
+    pub fn hand_over(
+        &self,
+        unit: Unit,
+        announced: Announced,
+        done: impl FnOnce(Result<Reply, CommitError>, Unit) + Send + 'static,
+    ) {
+        self.put(self.desk.state(), unit, Some(announced), Box::new(done));
+    }
+
+    fn put(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        unit: Unit,
+        announced: Option<Announced>,
+        done: Done,
+    ) {
+        let desk = &self.desk;
         while state.waiting.len() >= WAITING && !state.closed {
             state = desk
                 .drained
@@ -207,10 +229,7 @@ impl Committer {
                 .unwrap_or_else(PoisonError::into_inner);
         }
         if !state.closed {
-            state.waiting.push(Waiting {
-                unit,
-                done: Box::new(done),
-            });
+            state.waiting.push(Waiting { unit, done });
             desk.wake(&state);
         }
         drop(state);

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use promoflow::event::Event;
 use promoflow::run::{Receipt, SendError};
 use promoflow::store::RunId;
-use promoflow_tests::{Ack, Helper, Shop, Teach, ids};
+use promoflow_tests::{Ack, CODE_THEN_MAIL, Helper, Shop, Teach, ids};
 
 use crate::HELPER;
 
@@ -129,5 +129,32 @@ fn p5_processes_that_race_with_the_same_ids_start_one_run_each() {
     }
     assert_eq!(runs.len(), 40);
     assert_eq!(promoflow.free().len(), 10);
+    promoflow.audited();
+}
+
+#[test]
+fn p5_an_event_that_nothing_listens_to_is_stored_and_one_that_somebody_does_by_now_starts() {
+    let (shop, promoflow) = Shop::with_codes(1);
+    let running = promoflow.start().unwrap();
+    let send = |id: &str| {
+        let (answer, answered) = std::sync::mpsc::channel();
+        let event = Event::new("late", "ann@example.com")
+            .with_id(id)
+            .with_param("EmailAddress", "ann@example.com");
+        running.submit(event, move |receipt| answer.send(receipt).unwrap());
+        answered.recv().unwrap().unwrap()
+    };
+    let first = send("e-1");
+    assert_eq!((first.duplicate, first.runs.len()), (false, 0));
+    assert!(send("e-1").duplicate);
+    // Another process teaches the database, and this one does not know yet.
+    let other = shop.builder().delivers(false).open().unwrap();
+    other.workflows_of(&CODE_THEN_MAIL.replace("birthday }", "late }"));
+    let second = send("e-2");
+    assert_eq!(second.runs.len(), 1);
+    running.rest(&second.runs).unwrap();
+    assert_eq!(promoflow.code_of(second.runs[0]).as_deref(), Some("C-0000"));
+    // What came before is not caught up on.
+    assert!(send("e-1").duplicate);
     promoflow.audited();
 }
