@@ -1,6 +1,7 @@
 //! Events, as Yespo takes them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::Json;
@@ -288,11 +289,14 @@ impl Api {
             )
         };
         let wait = self.limits.event_time;
-        let Ok(Ok(_permit)) = tokio::time::timeout(wait, self.events.acquire()).await else {
+        let permit = Arc::clone(&self.events).acquire_owned();
+        let Ok(Ok(permit)) = tokio::time::timeout(wait, permit).await else {
             return Err(late());
         };
         let (answer, answered) = oneshot::channel();
-        self.running.submit(event, move |receipt| {
+        self.running.submit_at_once(event, move |receipt| {
+            // Not before: it is in the engine's queue, whoever waits for it.
+            drop(permit);
             // The client has gone: the event stands all the same.
             let _gone = answer.send(receipt);
         });

@@ -76,8 +76,8 @@ use crate::{Promoflow, Running};
 use gate::{Gate, Keys, Rate, Rates, guard};
 use problem::{Kind, Problem};
 
-/// Events on their way to the engine at one time: fewer than the engine queues, so that handing
-/// one over does not hold up the event loop.
+/// Events on their way to the engine at one time: handing one over does not wait for room in its
+/// queue, which would hold up the event loop.
 const EVENTS_AT_ONCE: usize = 192;
 
 /// What all handlers share.
@@ -90,7 +90,7 @@ struct Inner {
     keys: Keys,
     rates: Rates,
     limits: Limits,
-    events: Semaphore,
+    events: Arc<Semaphore>,
     uploads: Arc<Semaphore>,
     /// Rows that the uploads on their way have taken.
     progress: Mutex<HashMap<UploadId, Arc<AtomicU64>>>,
@@ -118,7 +118,7 @@ impl Api {
             running,
             keys,
             rates: Rates::new(&limits),
-            events: Semaphore::new(EVENTS_AT_ONCE),
+            events: Arc::new(Semaphore::new(EVENTS_AT_ONCE)),
             uploads: Arc::new(Semaphore::new(limits.uploads.max(1))),
             progress: Mutex::default(),
             underway: Mutex::default(),

@@ -28,6 +28,15 @@ impl Running {
         self.engine.submit(event, answer);
     }
 
+    /// The same without waiting, for who bounds how many are on their way.
+    pub(crate) fn submit_at_once(
+        &self,
+        event: Event,
+        answer: impl FnOnce(Result<Receipt, SendError>) + Send + 'static,
+    ) {
+        self.engine.submit_at_once(event, answer);
+    }
+
     /// Waits until these runs rest: none may go on now, and no delivery is due.
     pub fn rest(&self, runs: &[RunId]) -> Result<()> {
         Ok(self.engine.rest(runs)?)

@@ -213,6 +213,24 @@ impl Engine {
         event: Event,
         answer: impl FnOnce(Result<Receipt, SendError>) + Send + 'static,
     ) {
+        self.give(event, answer, Shared::bring);
+    }
+
+    /// The same without waiting for room: whoever asks bounds how many are on their way.
+    pub(crate) fn submit_at_once(
+        &self,
+        event: Event,
+        answer: impl FnOnce(Result<Receipt, SendError>) + Send + 'static,
+    ) {
+        self.give(event, answer, Shared::bring_at_once);
+    }
+
+    fn give(
+        &self,
+        event: Event,
+        answer: impl FnOnce(Result<Receipt, SendError>) + Send + 'static,
+        bring: impl FnOnce(&Shared, Task),
+    ) {
         match event.checked() {
             Ok(event) => {
                 let answer = Box::new(answer);
@@ -220,7 +238,7 @@ impl Engine {
                     Some(config) => self.shared.only_store(event, config, answer),
                     None => {
                         let event = Box::new(event);
-                        self.shared.bring(Task::Event { event, answer });
+                        bring(&self.shared, Task::Event { event, answer });
                     }
                 }
             }

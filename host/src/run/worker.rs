@@ -95,12 +95,21 @@ impl Shared {
         );
     }
 
+    /// Gives work to a worker, from a thread that must not wait.
+    pub(super) fn bring_at_once(&self, task: Task) {
+        self.queue_at_once(task, 0);
+    }
+
     /// Brings work back, from a thread that must not wait for a worker.
     pub(super) fn bring_back(&self, task: Task, tries: u32) {
+        self.queue_at_once(task, tries + 1);
+    }
+
+    fn queue_at_once(&self, task: Task, tries: u32) {
         let announced = self.parts.committer.announce();
         if let Err(refused) = self.jobs.put_at_once(Job {
             task,
-            tries: tries + 1,
+            tries,
             announced,
         }) {
             refused.refuse();
