@@ -2,14 +2,16 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use anyhow::{Context, Result};
+use chrono_tz::Tz;
 
 use super::plan::Plan;
 use crate::block::{Block, BlockLibrary, Description, Grants, Sandboxes};
 use crate::event::Event;
 use crate::message::Prepared;
+use crate::pool::Calendar;
 use crate::store::{ConfigId, Store, StoredWorkflow, WorkflowRow, WorkflowState};
 
 /// Plans that are kept for runs of former configurations.
@@ -53,6 +55,8 @@ pub struct Configurations {
     present: Mutex<Option<Arc<Configuration>>>,
     plans: Mutex<HashMap<(WorkflowRow, ConfigId), Arc<Plan>>>,
     blocks: Mutex<HashMap<String, (Arc<Block>, Description)>>,
+    /// The calendar of the present configuration.
+    calendar: Arc<RwLock<Calendar>>,
     /// A configuration that was seen to be no longer the present one.
     outdated: AtomicI64,
 }
@@ -67,6 +71,7 @@ impl Configurations {
             present: Mutex::default(),
             plans: Mutex::default(),
             blocks: Mutex::default(),
+            calendar: Arc::new(RwLock::new(Calendar::new(Tz::UTC))),
             outdated: AtomicI64::new(-1),
         }
     }
@@ -90,6 +95,12 @@ impl Configurations {
         let outdated = self.outdated.load(Ordering::SeqCst);
         let present = present.filter(|present| present.id.0 != outdated);
         present.map_or_else(|| self.refresh(), Ok)
+    }
+
+    /// The calendar of the present configuration, whichever that is; none is executed by before one
+    /// was read.
+    pub(super) fn calendar(&self) -> Arc<RwLock<Calendar>> {
+        Arc::clone(&self.calendar)
     }
 
     /// Has the configuration read anew by whoever asks next: that one is not the present one.
@@ -117,6 +128,10 @@ impl Configurations {
         {
             return Ok(Arc::clone(present));
         }
+        *self
+            .calendar
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = self.store.calendar()?;
         let messages = self.messages(id)?;
         let mut starts: HashMap<String, Vec<Arc<Plan>>> = HashMap::new();
         for stored in self.store.workflows()? {

@@ -137,7 +137,7 @@ impl Engine {
             store: Arc::clone(&parts.store),
             leases: Arc::new(Leases::new(Arc::clone(&parts.store))),
             clock: Arc::clone(&parts.clock),
-            calendar: parts.store.calendar()?,
+            calendar: parts.configurations.calendar(),
             rehearses: false,
             metrics: Some(Arc::clone(&parts.metrics)),
         };

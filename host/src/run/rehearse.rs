@@ -50,12 +50,11 @@ pub(crate) fn rehearse(
 ) -> Result<Vec<Rehearsed>, SendError> {
     let event = event.checked()?;
     let failed = |error: StoreError| SendError::Store(CommitError(Arc::new(error)));
-    let calendar = store.calendar().map_err(failed)?;
     let around = Surroundings {
         leases: Arc::new(Leases::new(Arc::clone(&store))),
         store,
         clock,
-        calendar,
+        calendar: configurations.calendar(),
         metrics: None,
         rehearses: true,
     };

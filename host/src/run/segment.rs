@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use serde_json::{Map, Value as Json};
@@ -53,11 +53,18 @@ pub(super) struct Surroundings {
     pub(super) store: Arc<dyn Store>,
     pub(super) leases: Arc<Leases>,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) calendar: Calendar,
+    pub(super) calendar: Arc<RwLock<Calendar>>,
     /// What is counted; not where nothing is done, as in test runs.
     pub(super) metrics: Option<Arc<Metrics>>,
     /// Whether nothing may be changed: a test run.
     pub(super) rehearses: bool,
+}
+
+impl Surroundings {
+    /// The calendar of the installation as it is set now.
+    pub(super) fn calendar(&self) -> Calendar {
+        *self.calendar.read().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Other segments hold what a segment needs: it runs again, and this was no attempt.

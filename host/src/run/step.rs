@@ -149,7 +149,7 @@ impl Stage {
                 store: Arc::clone(&around.store),
                 leases: Arc::clone(&around.leases),
                 clock: Arc::clone(&around.clock),
-                calendar: around.calendar,
+                calendar: around.calendar(),
                 plan: Arc::clone(&beginning.plan),
                 contacts: beginning.contacts,
                 rehearses: around.rehearses,

@@ -151,7 +151,7 @@ impl Watch {
             };
             let until = match rule.kind {
                 Kind::Expiring => {
-                    let calendar = shared.around.calendar;
+                    let calendar = shared.around.calendar();
                     calendar
                         .expiry_needed(now, rule.within_days)
                         .plus_millis(-1)

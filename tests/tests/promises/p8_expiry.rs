@@ -146,6 +146,18 @@ fn p8_a_code_that_expires_while_its_commit_waits_to_write_is_not_handed_out() {
     promoflow.audited();
 }
 
+#[test]
+fn p8_days_are_judged_in_a_time_zone_that_was_set_while_events_are_taken() {
+    let (shop, promoflow) = Shop::with_codes(0);
+    promoflow.workflows_of(&lasting(7));
+    promoflow.codes_of("code,expirationDate,discount,type\nA,2026-06-08T12:00,10,birthday\n");
+    let running = promoflow.start().unwrap();
+    shop.open().set_calendar(Calendar::new(Kyiv)).unwrap();
+    // Still the first of June in UTC, the second there: the code lasts for six more days now.
+    shop.clock.set("2026-06-01T21:00:00Z");
+    assert_eq!(got(&promoflow, &running, "d7"), None);
+}
+
 /// The one delivery.
 fn delivery(promoflow: &Promoflow, run: RunId) -> DeliveryRow {
     let code = promoflow.code_of(run).unwrap();

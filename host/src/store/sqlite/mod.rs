@@ -345,7 +345,11 @@ impl Store for SqliteStore {
     }
 
     fn set_calendar(&self, calendar: Calendar) -> Result<()> {
-        self.write(|connection, _| set_setting(connection, "time-zone", calendar.zone().name()))
+        self.write(|connection, _| {
+            // Whoever executes reads it anew, and nothing is committed by the one before.
+            raise_setting(connection, "config")?;
+            set_setting(connection, "time-zone", calendar.zone().name())
+        })
     }
 
     fn put_message(&self, message: &Message, at: Timestamp) -> Result<Applied> {
