@@ -316,6 +316,10 @@ w.yaml:6:166: expected a mapping for a way of `otherwise`, found a text
         mail("{ message: birthday-email, otherwise: [] }")
         => "w.yaml:6:49: expected 1 to 5 ways, found 0";
 
+    further_ways_are_not_more_than_a_delivery_takes:
+        mail("{ message: birthday-email, otherwise: [{ channel: sms, message: birthday-sms }, { channel: sms, message: birthday-sms }, { channel: sms, message: birthday-sms }, { channel: sms, message: birthday-sms }, { channel: sms, message: birthday-sms }, { channel: sms, message: birthday-sms }] }")
+        => "w.yaml:6:49: expected 1 to 5 ways, found 6";
+
     a_template_in_a_further_way_is_checked_once:
         mail("{ message: birthday-email, otherwise: [{ channel: sms, message: birthday-sms, to: \"#oops\" }] }")
         => "w.yaml:6:94: unknown directive `#oops`";
