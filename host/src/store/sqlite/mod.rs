@@ -475,10 +475,11 @@ impl Store for SqliteStore {
             })
         };
         match commit(units) {
-            Err(error @ (StoreError::Engine(_) | StoreError::Damaged { .. }))
-                if units.len() > 1 =>
-            {
-                // One of them cannot be committed, whatever the reason: alone it fails alone.
+            Err(
+                error @ (StoreError::Engine(_) | StoreError::Disk(_) | StoreError::Damaged { .. }),
+            ) if units.len() > 1 => {
+                // One of them cannot be committed, whatever the reason: alone it fails alone. A
+                // disk that failed may serve those before it fails again.
                 tracing::warn!("a batch is committed unit by unit: {error}");
                 one_by_one(units, commit)
             }
