@@ -1,6 +1,6 @@
 //! `maildir`: each letter becomes a file in a Maildir, the format of D. J. Bernstein's qmail: it
 //! is written in `tmp`, made durable, and then renamed into `new`, so that nobody sees half a
-//! letter.
+//! letter. It is delivered once the folder is durable as well.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use super::mail::mail;
+use super::shared_sync::SharedSync;
 use super::{Channel, Handover, Letter, Limits};
 use crate::failpoint::{self, Failpoint};
 use crate::message::ChannelKind;
@@ -20,6 +21,7 @@ const DEFAULT_FROM: &str = "Promoflow <promoflow@localhost>";
 pub struct Maildir {
     folder: PathBuf,
     made: OnceLock<()>,
+    sync: SharedSync,
 }
 
 impl Maildir {
@@ -28,6 +30,7 @@ impl Maildir {
         Maildir {
             folder: folder.into(),
             made: OnceLock::new(),
+            sync: SharedSync::default(),
         }
     }
 
@@ -40,6 +43,10 @@ impl Maildir {
         if self.made.get().is_none() {
             for part in ["tmp", "new", "cur"] {
                 fs::create_dir_all(self.folder.join(part))?;
+            }
+            make_durable(&self.folder)?;
+            if let Some(parent) = self.folder.parent() {
+                make_durable(parent)?;
             }
             // Another thread may have been faster.
             let _already = self.made.set(());
@@ -54,7 +61,23 @@ impl Maildir {
         file.write_all(bytes)?;
         file.sync_all()?;
         failpoint::pass(Failpoint::LetterWritten);
-        fs::rename(&unfinished, self.folder.join("new").join(name))
+        let new = self.folder.join("new");
+        fs::rename(&unfinished, new.join(name))?;
+        self.sync.wait(|| make_durable(&new))
+    }
+}
+
+/// What was made or renamed in a folder outlives a loss of power after this.
+fn make_durable(folder: &Path) -> io::Result<()> {
+    // The parent of a folder that is named alone.
+    let folder = match folder.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => folder,
+    };
+    match cfg!(unix) {
+        true => File::open(folder)?.sync_all(),
+        // Elsewhere folders cannot be opened, and the file system sees to it.
+        false => Ok(()),
     }
 }
 

@@ -10,6 +10,7 @@ mod letter;
 mod limits;
 mod mail;
 mod maildir;
+mod shared_sync;
 mod smtp;
 
 pub use console::Console;
