@@ -17,7 +17,7 @@ pub fn letters_fit(shop: &Shop) {
     let sql = shop.sql();
     let mut times: BTreeMap<String, i64> = BTreeMap::new();
     for letter in &letters {
-        *times.entry(letter.id.clone()).or_default() += 1;
+        *times.entry(delivery(letter)).or_default() += 1;
     }
     let mut statement = sql
         .prepare(
@@ -72,7 +72,13 @@ fn carriers(letters: &[Sent]) -> BTreeMap<String, BTreeSet<String>> {
     let mut carriers: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for letter in letters.iter().filter(|letter| !letter.text.is_empty()) {
         let deliveries = carriers.entry(letter.text.clone()).or_default();
-        deliveries.insert(letter.id.clone());
+        deliveries.insert(delivery(letter));
     }
     carriers
+}
+
+/// The delivery of a letter, whichever of its ways it went: further ones have a number behind it.
+fn delivery(letter: &Sent) -> String {
+    let parts: Vec<&str> = letter.id.split('-').take(2).collect();
+    parts.join("-")
 }
