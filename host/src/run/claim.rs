@@ -96,6 +96,7 @@ pub(super) fn claim(stage: &mut Stage, request: ClaimRequest) -> Result<Promocod
                 stage.must_wait = Some(matches!(request.reuse, Reuse::ForContact(_)));
                 stage.goes_by(&name);
                 stage.awaits_as = Some(name);
+                stage.kept_before = found;
                 return Err(ClaimError::MustWait);
             }
             stage.notes.cause = Some(format!(

@@ -19,8 +19,8 @@ use crate::contact::IDENTIFYING_PARAMS;
 use crate::message::{Content, Values};
 use crate::pool::{Calendar, Lane};
 use crate::store::{
-    Awaited, Awakened, Exhausted, FreeCode, GivenCode, Position, Resumed, RunId, StagedClaim,
-    StagedDelivery, StagedReuse, StagedWait, StepKey, Store,
+    Awaited, Awakened, ClaimId, Exhausted, FreeCode, GivenCode, Position, Resumed, RunId,
+    StagedClaim, StagedDelivery, StagedReuse, StagedWait, StepKey, Store,
 };
 
 /// Values that a run may hold.
@@ -53,6 +53,8 @@ pub(super) struct Stage {
     pub(super) must_wait: Option<bool>,
     /// The name under which it waits.
     pub(super) awaits_as: Option<String>,
+    /// What that name keeps already, and does not serve.
+    pub(super) kept_before: Option<ClaimId>,
     ordinal: u32,
     /// Whom the run is about, once somebody has asked.
     pub(super) person: Option<Person>,
@@ -179,6 +181,7 @@ impl Stage {
             given: None,
             must_wait: None,
             awaits_as: None,
+            kept_before: None,
             ordinal: 0,
             person: None,
             staged: Staged::default(),
@@ -206,6 +209,7 @@ impl Stage {
                     days: selector.days,
                     contact: self.awaits_as.take().unwrap_or_else(|| self.key.clone()),
                     keeps: self.must_wait.take().unwrap_or(false),
+                    found: self.kept_before.take(),
                 };
                 (awaited, *give_up)
             }

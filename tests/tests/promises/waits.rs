@@ -418,3 +418,25 @@ fn p8_who_waits_is_given_a_code_by_the_time_at_which_its_upload_comes_to_it() {
         promoflow.audited();
     }
 }
+
+#[test]
+fn p1_a_contact_that_is_given_a_code_while_another_of_its_runs_asks_keeps_that_one() {
+    let (shop, promoflow) = shop();
+    promoflow.workflows_of(&WAITS.replace("when-empty", "reuse: { contact: 30d }, when-empty"));
+    let running = promoflow.start().unwrap();
+    let first = waiting(&promoflow, &running, "ann");
+    // The second run has found nothing, and is not stored yet.
+    let other = shop.builder().delivers(false).open().unwrap();
+    shop.clock.before_commit(move || {
+        other.codes_of(&codes(0, 1, "2999-12-31"));
+    });
+    let second = promoflow.one(&running, "waits", "ann@example.com");
+    running.rest_all().unwrap();
+    assert_eq!(promoflow.code_of(first).as_deref(), Some("W-000"));
+    assert_eq!(promoflow.run_of(second).0.state, RunState::Completed);
+    promoflow.codes_of(&codes(1, 1, "2999-12-31"));
+    running.rest_all().unwrap();
+    assert_eq!(shop.letters.texts(), ["W-000", "W-000"]);
+    assert_eq!(promoflow.free(), ["W-001"]);
+    promoflow.audited();
+}

@@ -147,6 +147,9 @@ pub enum Awaited {
         contact: String,
         /// Whether the contact keeps it.
         keeps: bool,
+        /// The claim whose code the contact kept when the run asked. One that it came to keep since
+        /// serves the run.
+        found: Option<ClaimId>,
     },
     /// The reply to a request.
     Reply {

@@ -23,17 +23,26 @@ pub(super) fn add(
     place: Option<Place>,
     now: Timestamp,
 ) -> Result<()> {
-    let (lane, days, contact, keeps, request) = match &wait.awaited {
+    let (lane, days, contact, keeps, since, request) = match &wait.awaited {
         Awaited::Code {
             lane,
             days,
             contact,
             keeps,
+            found,
         } => {
             let lane = lanes.find_or_add(connection, &lane.code_type, lane.discount)?;
-            (Some(lane), Some(*days), Some(contact), Some(*keeps), None)
+            let since = found.map_or(0, |claim| claim.0);
+            (
+                Some(lane),
+                Some(*days),
+                Some(contact),
+                Some(*keeps),
+                Some(since),
+                None,
+            )
         }
-        Awaited::Reply { request } => (None, None, None, None, Some(request)),
+        Awaited::Reply { request } => (None, None, None, None, None, Some(request)),
     };
     let place = place
         .filter(|place| Some(place.lane) == lane)
@@ -42,8 +51,7 @@ pub(super) fn add(
         .prepare_cached(
             "INSERT INTO waiter (id, run, step, visit, ordinal, lane, days, contact, keeps, request,
                                  at, served, since)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 0,
-                     (SELECT coalesce(max(id), 0) FROM claim))",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 0, ?12)",
         )?
         .execute(params![
             place,
@@ -57,6 +65,7 @@ pub(super) fn add(
             keeps,
             request,
             now.0,
+            since,
         ])?;
     match lane {
         Some(lane) => serve_lane(connection, lane, Some(run), calendar(connection)?, now),
@@ -234,7 +243,8 @@ struct Waiter {
     contact: String,
     keeps: bool,
     at: i64,
-    /// The last claim when it came; `None` where it came under an older layout.
+    /// The claim that its contact kept when it asked, 0 where there was none; `None` where it came
+    /// under an older layout.
     since: Option<i64>,
 }
 
@@ -246,7 +256,9 @@ fn serve_lane(
     calendar: Calendar,
     now: Timestamp,
 ) -> Result<()> {
-    if next_free(connection, lane, calendar.expiry_needed(now, 0).0)?.is_none() {
+    // A newcomer may have been given a code in another run of its contact meanwhile.
+    let any = next_free(connection, lane, calendar.expiry_needed(now, 0).0)?.is_some();
+    if !any && only.is_none() {
         return Ok(());
     }
     let mut waiting = connection.prepare_cached(
@@ -292,7 +304,7 @@ fn serve_lane(
     Ok(())
 }
 
-/// Whether the contact came to keep a code of the lane since the run waits.
+/// Whether the contact came to keep a code of the lane since the run asked for one.
 fn has_since(connection: &Connection, waiter: &Waiter, lane: i64) -> Result<bool> {
     Ok(connection
         .prepare_cached(

@@ -7,5 +7,6 @@ CREATE TABLE trouble (
     PRIMARY KEY (run, step, kind)
 ) STRICT, WITHOUT ROWID;
 
--- The last claim when the run began to wait: what its contact keeps of a later one came meanwhile.
+-- The claim that the contact kept when its run asked for a code, 0 where there was none: what it keeps
+-- of a later one came meanwhile.
 ALTER TABLE waiter ADD COLUMN since INTEGER;
