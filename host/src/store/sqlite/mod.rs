@@ -15,17 +15,21 @@ mod catalog;
 mod census;
 mod codes;
 mod commit;
+mod connection;
 mod contacts;
 mod deliveries;
+mod faults;
 mod history;
 mod keys;
 mod lanes;
 mod layouts;
 mod notices;
+mod one_by_one;
 mod orders;
 mod release;
 mod restore;
 mod reuse;
+mod settings;
 mod starts;
 #[cfg(test)]
 mod tests;
@@ -40,24 +44,21 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use chrono_tz::Tz;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, TransactionBehavior};
 
 use super::*;
 use crate::failpoint::{self, Failpoint};
 use crate::message::ChannelKind;
 
+use connection::{CHECKPOINT_PAGES, connect};
+use faults::{damaged, unreadable};
+use one_by_one::one_by_one;
+use settings::{calendar, number_setting, raise_setting, set_setting, setting};
+
 pub use lanes::LaneIds;
 pub use restore::{Restored, restore};
 
-/// How long a writer waits for another process. A strict upload of millions of rows is one
-/// transaction and holds the others up for that long.
-const BUSY_SECONDS: u64 = 120;
-/// Pages in the log before it is copied into the file: 32 MiB, so that a page that many commits
-/// change is copied once for all of them.
-const CHECKPOINT_PAGES: u32 = 8_192;
 /// Idle readers that are kept open.
 const KEPT_READERS: usize = 4;
 
@@ -197,142 +198,10 @@ impl SqliteStore {
     }
 }
 
-/// Commits units one after another. What stands is answered so, whatever becomes of the units
-/// after it; an error of the call would deny it.
-fn one_by_one(
-    units: &[Unit],
-    commit: impl Fn(&[Unit]) -> Result<Vec<Reply>>,
-) -> Result<Vec<Reply>> {
-    let mut replies = Vec::with_capacity(units.len());
-    let mut failure = None;
-    for unit in units {
-        match failure.as_ref().filter(|error| fails_any(error)) {
-            // It was asked, or waited for, once.
-            Some(error) => replies.push(Reply::Failed(error.to_string())),
-            None => match commit(std::slice::from_ref(unit)) {
-                Ok(reply) => replies.extend(reply),
-                Err(error) => {
-                    replies.push(Reply::Failed(error.to_string()));
-                    failure = Some(error);
-                }
-            },
-        }
-    }
-    match failure {
-        // It is not the units, but the disk: the committer pauses then.
-        Some(error) if replies.iter().all(|one| matches!(one, Reply::Failed(_))) => Err(error),
-        _ => Ok(replies),
-    }
-}
-
-/// Whether a failure has nothing to do with what was to be committed.
-fn fails_any(error: &StoreError) -> bool {
-    use StoreError::{Busy, Disk, Full};
-    matches!(error, Busy { .. } | Disk(_) | Full)
-}
-
 /// A lock that a panic of another thread left behind is still good: transactions roll back when
 /// they are dropped, so no half-done work is seen.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn connect(path: &Path) -> Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_CREATE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let open_error = |error: rusqlite::Error| match StoreError::from(error) {
-        StoreError::Engine(text) | StoreError::Disk(text) => StoreError::Open(format!(
-            "cannot open the database {}: {text}",
-            path.display()
-        )),
-        other => other,
-    };
-    let connection = Connection::open_with_flags(path, flags).map_err(open_error)?;
-    connection.busy_timeout(Duration::from_secs(BUSY_SECONDS))?;
-    connection.set_prepared_statement_cache_capacity(128);
-    connection
-        .execute_batch(
-            // 32 MiB of pages: the heads of the lanes and the tails of the ledgers stay in memory.
-            "PRAGMA journal_mode = WAL;
-             PRAGMA synchronous = FULL;
-             PRAGMA cache_size = -32768;
-             PRAGMA temp_store = FILE;
-             PRAGMA trusted_schema = OFF;",
-        )
-        .map_err(open_error)?;
-    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
-    Ok(connection)
-}
-
-impl From<rusqlite::Error> for StoreError {
-    fn from(error: rusqlite::Error) -> StoreError {
-        use rusqlite::ErrorCode::{
-            DatabaseBusy, DatabaseLocked, DiskFull, NotADatabase, SystemIoFailure,
-        };
-        match error.sqlite_error_code() {
-            Some(DatabaseBusy | DatabaseLocked) => StoreError::Busy {
-                seconds: BUSY_SECONDS,
-            },
-            Some(DiskFull) => StoreError::Full,
-            Some(SystemIoFailure) => StoreError::Disk(error.to_string()),
-            Some(NotADatabase) => StoreError::Engine("the file is not a SQLite database".into()),
-            _ => StoreError::Engine(error.to_string()),
-        }
-    }
-}
-
-fn damaged(what: impl Into<String>, why: impl ToString) -> StoreError {
-    StoreError::Damaged {
-        what: what.into(),
-        why: why.to_string(),
-    }
-}
-
-/// The same of JSON that was stored. What stands there is not quoted, as the error itself would:
-/// it may hold promo codes and addresses.
-fn unreadable(what: impl Into<String>, error: &serde_json::Error) -> StoreError {
-    let kind = match error.classify() {
-        serde_json::error::Category::Data => "a value of another kind than is expected",
-        _ => "no JSON",
-    };
-    let why = format!("{kind} at line {}, column {}", error.line(), error.column());
-    damaged(what, why)
-}
-
-fn setting(connection: &Connection, name: &str) -> Result<String> {
-    connection
-        .prepare_cached("SELECT value FROM setting WHERE name = ?1")?
-        .query_row([name], |row| row.get(0))
-        .optional()?
-        .ok_or_else(|| damaged(format!("no setting `{name}`"), "the row is missing"))
-}
-
-fn number_setting(connection: &Connection, name: &str) -> Result<i64> {
-    let text = setting(connection, name)?;
-    text.parse()
-        .map_err(|error| damaged(format!("the setting `{name}`"), error))
-}
-
-fn set_setting(connection: &Connection, name: &str, value: &str) -> Result<()> {
-    connection
-        .prepare_cached("UPDATE setting SET value = ?2 WHERE name = ?1")?
-        .execute(params![name, value])?;
-    Ok(())
-}
-
-fn raise_setting(connection: &Connection, name: &str) -> Result<i64> {
-    let next = number_setting(connection, name)? + 1;
-    set_setting(connection, name, &next.to_string())?;
-    Ok(next)
-}
-
-fn calendar(connection: &Connection) -> Result<Calendar> {
-    let name = setting(connection, "time-zone")?;
-    let zone: Tz = name
-        .parse()
-        .map_err(|error| damaged("the setting `time-zone`", error))?;
-    Ok(Calendar::new(zone))
 }
 
 impl Store for SqliteStore {

@@ -432,7 +432,7 @@ fn contradiction(now: (u8, Timestamp, bool), earlier: (u8, Timestamp, bool)) -> 
     if now.0 != earlier.0 {
         contradicts("discount", earlier.0.to_string())
     } else if now.1 != earlier.1 {
-        let utc = Calendar::new(Tz::UTC);
+        let utc = Calendar::new(chrono_tz::UTC);
         contradicts(
             "expirationDate",
             utc.format_expiry(earlier.1).unwrap_or_default(),

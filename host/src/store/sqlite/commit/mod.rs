@@ -5,20 +5,22 @@
 //! codes, which alone can still fail, and writes the rest after that. Codes that were taken in
 //! vain are put back as they were.
 
+mod effects;
+mod take;
+
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 use serde_json::{Map, Value};
 
+use take::kept;
+
 use super::after::After;
 use super::{
-    LaneIds, Result, alternatives, attempts, contacts, damaged, number_setting, release, reuse,
-    starts, traces, troubles, unreadable, waiters,
+    LaneIds, Result, attempts, contacts, damaged, number_setting, release, reuse, starts, traces,
+    unreadable, waiters,
 };
 use crate::clock::Timestamp;
 use crate::event::Event;
-use crate::store::{
-    Accept, ClaimId, DeliveryId, EventRow, Exhausted, Reply, RunId, Segment, SegmentEnd,
-    StagedClaim, StagedDelivery, Stale, Unit, WorkflowRow,
-};
+use crate::store::{Accept, EventRow, Reply, RunId, Segment, SegmentEnd, Stale, Unit, WorkflowRow};
 
 /// The answers, and whether codes went back to the pool.
 pub(super) fn commit(
@@ -185,71 +187,6 @@ impl Work<'_> {
         Ok(Reply::Accepted { event: row, runs })
     }
 
-    /// Takes the codes of a unit's segments, once nothing else can refuse it.
-    fn take<'s>(
-        &mut self,
-        segments: impl Iterator<Item = &'s Segment> + Clone,
-    ) -> Result<(), Stop> {
-        let commits = segments
-            .clone()
-            .filter(|one| !matches!(one.end, SegmentEnd::Retry { .. }));
-        for segment in segments.clone().filter(|one| is_kept(one)) {
-            for reuse in &segment.reuses {
-                if !reuse::holds(self.connection, reuse, self.now)? {
-                    return Err(Stop::Stale(Stale::Reuse));
-                }
-            }
-        }
-        let claims = || segments.clone().flat_map(kept);
-        for (count, claim) in claims().enumerate() {
-            if !self.take_code(claim)? {
-                for taken in claims().take(count) {
-                    self.put_back(taken)?;
-                }
-                return Err(Stop::Stale(Stale::Code));
-            }
-        }
-        // Asked when its own codes are taken: a segment may have had the last of them itself.
-        for exhausted in commits.flat_map(|segment| &segment.exhausted) {
-            if let Err(stop) = self.still_exhausted(exhausted) {
-                for taken in claims() {
-                    self.put_back(taken)?;
-                }
-                return Err(stop);
-            }
-        }
-        Ok(())
-    }
-
-    fn take_code(&mut self, claim: &StagedClaim) -> Result<bool> {
-        let position = claim.code.position;
-        let lane = self.lanes.find(self.connection, &claim.lane)?;
-        let Some(lane) = lane.filter(|_| position.expires > self.now) else {
-            return Ok(false);
-        };
-        let taken = hot(
-            &mut self.hot.take,
-            self.connection,
-            "DELETE FROM free WHERE lane = ?1 AND expires = ?2 AND id = ?3",
-        )?
-        .execute(params![lane, position.expires.0, position.id])?;
-        Ok(taken == 1)
-    }
-
-    fn put_back(&mut self, claim: &StagedClaim) -> Result<()> {
-        let position = claim.code.position;
-        let lane = self.lanes.find(self.connection, &claim.lane)?;
-        self.connection
-            .prepare_cached("INSERT INTO free (lane, expires, id, code) VALUES (?1, ?2, ?3, ?4)")?
-            .execute(params![
-                lane,
-                position.expires.0,
-                position.id,
-                claim.code.code
-            ])?;
-        Ok(())
-    }
-
     fn known_event(&self, event: &Event) -> Result<Option<Reply>> {
         let found = self
             .connection
@@ -364,177 +301,4 @@ impl Work<'_> {
         self.segment(run, number, segment)?;
         Ok(Reply::Done)
     }
-
-    /// The journal of a segment, and what it staged.
-    fn segment(&mut self, run: RunId, number: u32, segment: &Segment) -> Result<(), Stop> {
-        let outcome = match &segment.end {
-            SegmentEnd::Retry { trouble, .. } => {
-                troubles::put(self.connection, run, trouble)?;
-                return Ok(());
-            }
-            SegmentEnd::Completed => "completed",
-            SegmentEnd::Failed { .. } => "failed",
-            SegmentEnd::Wait { .. } => "waiting",
-        };
-        if segment.attempt > 1 {
-            troubles::remove(self.connection, run)?;
-        }
-        if outcome != "failed" {
-            let place = match &segment.resumed {
-                Some(resumed) => waiters::settle(self.connection, run, resumed, self.now)?,
-                None => None,
-            };
-            let mut claims = Vec::with_capacity(segment.claims.len());
-            for claim in &segment.claims {
-                claims.push(self.claim(run, claim)?);
-            }
-            for reuse in &segment.reuses {
-                reuse::record(self.connection, run, reuse, &claims)?;
-            }
-            for delivery in &segment.deliveries {
-                self.deliver(run, number, delivery)?;
-            }
-            for name in &segment.known_as {
-                self.connection
-                    .prepare_cached("INSERT OR IGNORE INTO known_as (run, name) VALUES (?1, ?2)")?
-                    .execute(params![run.0, name])?;
-            }
-            if let SegmentEnd::Wait {
-                wait: Some(wait), ..
-            } = &segment.end
-            {
-                waiters::add(self.connection, self.lanes, run, wait, place, self.now)?;
-            }
-        }
-        let steps = serde_json::to_string(&segment.steps)
-            .map_err(|error| damaged(format!("the steps of run {run}"), error))?;
-        hot(
-            &mut self.hot.journal,
-            self.connection,
-            "INSERT INTO journal (run, segment, outcome, steps, at) VALUES (?1, ?2, ?3, ?4, ?5)",
-        )?
-        .execute(params![run.0, number, outcome, steps, self.now.0])?;
-        if segment.unsent && outcome == "completed" {
-            release::unsent(self.connection, run, self.now)?;
-        }
-        Ok(())
-    }
-
-    fn still_exhausted(&mut self, exhausted: &Exhausted) -> Result<(), Stop> {
-        let Some(lane) = self.lanes.find(self.connection, &exhausted.lane)? else {
-            return Ok(());
-        };
-        let there = self
-            .connection
-            .prepare_cached("SELECT 1 FROM free WHERE lane = ?1 AND expires >= ?2 LIMIT 1")?
-            .query_row(params![lane, exhausted.expires.0], |_| Ok(()))
-            .optional()?;
-        if there.is_some() {
-            Err(Stop::Stale(Stale::NotExhausted))
-        } else {
-            Ok(())
-        }
-    }
-
-    /// Records who has a code that was taken.
-    fn claim(&mut self, run: RunId, claim: &StagedClaim) -> Result<ClaimId, Stop> {
-        let position = claim.code.position;
-        let lane = self.lanes.find(self.connection, &claim.lane)?;
-        hot(
-            &mut self.hot.claim,
-            self.connection,
-            "INSERT INTO claim
-                     (run, step, visit, ordinal, lane, expires, code_id, code, contact, at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-        )?
-        .execute(params![
-            run.0,
-            claim.step.step,
-            claim.step.visit,
-            claim.step.ordinal,
-            lane,
-            position.expires.0,
-            position.id,
-            claim.code.code,
-            claim.contact,
-            self.now.0,
-        ])?;
-        Ok(ClaimId(self.connection.last_insert_rowid()))
-    }
-
-    fn deliver(&mut self, run: RunId, segment: u32, delivery: &StagedDelivery) -> Result<(), Stop> {
-        let mut expires = delivery.expires.0;
-        if segment > 0
-            && let Some(earlier) = first_carried(self.connection, run, delivery)?
-        {
-            expires = expires.min(earlier);
-        }
-        // What nobody may begin in time fails now, and not when it would be due.
-        let too_late = (expires <= delivery.due.0.max(self.now.0)).then_some(attempts::TOO_LATE);
-        hot(
-            &mut self.hot.delivery,
-            self.connection,
-            "INSERT INTO delivery (run, step, visit, ordinal, channel, address, message,
-                                       content, state, attempts, due, expires, error, at, hours)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, ?10, ?11, ?12, ?13, ?14)",
-        )?
-        .execute(params![
-            run.0,
-            delivery.step.step,
-            delivery.step.visit,
-            delivery.step.ordinal,
-            delivery.channel.name(),
-            delivery.address,
-            delivery.message,
-            alternatives::content(run, &delivery.content)?,
-            match too_late {
-                None => "pending",
-                Some(_) => "failed",
-            },
-            too_late.is_none().then_some(delivery.due.0),
-            expires,
-            too_late,
-            self.now.0,
-            delivery.hours.map(|hours| hours.to_string()),
-        ])?;
-        if !delivery.others.is_empty() {
-            let id = DeliveryId(self.connection.last_insert_rowid());
-            alternatives::add(self.connection, run, id, delivery)?;
-        }
-        Ok(())
-    }
-}
-
-/// When the first of a run's codes expires that a delivery carries, whichever segment claimed it.
-fn first_carried(
-    connection: &Connection,
-    run: RunId,
-    delivery: &StagedDelivery,
-) -> Result<Option<i64>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT expires, code FROM claim
-         WHERE (run = ?1 OR id IN (SELECT claim FROM reused WHERE run = ?1))
-             AND id NOT IN (SELECT claim FROM lapsed)
-         ORDER BY expires",
-    )?;
-    let mut rows = statement.query([run.0])?;
-    while let Some(row) = rows.next()? {
-        let code: String = row.get(1)?;
-        if delivery.carries(&code) {
-            return Ok(Some(row.get(0)?));
-        }
-    }
-    Ok(None)
-}
-
-/// The codes that a segment takes: none where nothing that it staged is kept.
-fn kept(segment: &Segment) -> &[StagedClaim] {
-    match is_kept(segment) {
-        true => &segment.claims,
-        false => &[],
-    }
-}
-
-fn is_kept(segment: &Segment) -> bool {
-    matches!(segment.end, SegmentEnd::Completed | SegmentEnd::Wait { .. })
 }

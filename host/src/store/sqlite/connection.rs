@@ -1,0 +1,41 @@
+//! Connections to the file, and the settings that make commits durable.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::faults::BUSY_SECONDS;
+use super::{Result, StoreError};
+
+/// Pages in the log before it is copied into the file: 32 MiB, so that a page that many commits
+/// change is copied once for all of them.
+pub(super) const CHECKPOINT_PAGES: u32 = 8_192;
+
+pub(super) fn connect(path: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let open_error = |error: rusqlite::Error| match StoreError::from(error) {
+        StoreError::Engine(text) | StoreError::Disk(text) => StoreError::Open(format!(
+            "cannot open the database {}: {text}",
+            path.display()
+        )),
+        other => other,
+    };
+    let connection = Connection::open_with_flags(path, flags).map_err(open_error)?;
+    connection.busy_timeout(Duration::from_secs(BUSY_SECONDS))?;
+    connection.set_prepared_statement_cache_capacity(128);
+    connection
+        .execute_batch(
+            // 32 MiB of pages: the heads of the lanes and the tails of the ledgers stay in memory.
+            "PRAGMA journal_mode = WAL;
+             PRAGMA synchronous = FULL;
+             PRAGMA cache_size = -32768;
+             PRAGMA temp_store = FILE;
+             PRAGMA trusted_schema = OFF;",
+        )
+        .map_err(open_error)?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    Ok(connection)
+}

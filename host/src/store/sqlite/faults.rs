@@ -1,0 +1,42 @@
+//! What the engine's errors, and rows that cannot be read, are called.
+
+use super::StoreError;
+
+/// How long a writer waits for another process. A strict upload of millions of rows is one
+/// transaction and holds the others up for that long.
+pub(super) const BUSY_SECONDS: u64 = 120;
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> StoreError {
+        use rusqlite::ErrorCode::{
+            DatabaseBusy, DatabaseLocked, DiskFull, NotADatabase, SystemIoFailure,
+        };
+        match error.sqlite_error_code() {
+            Some(DatabaseBusy | DatabaseLocked) => StoreError::Busy {
+                seconds: BUSY_SECONDS,
+            },
+            Some(DiskFull) => StoreError::Full,
+            Some(SystemIoFailure) => StoreError::Disk(error.to_string()),
+            Some(NotADatabase) => StoreError::Engine("the file is not a SQLite database".into()),
+            _ => StoreError::Engine(error.to_string()),
+        }
+    }
+}
+
+pub(super) fn damaged(what: impl Into<String>, why: impl ToString) -> StoreError {
+    StoreError::Damaged {
+        what: what.into(),
+        why: why.to_string(),
+    }
+}
+
+/// The same of JSON that was stored. What stands there is not quoted, as the error itself would:
+/// it may hold promo codes and addresses.
+pub(super) fn unreadable(what: impl Into<String>, error: &serde_json::Error) -> StoreError {
+    let kind = match error.classify() {
+        serde_json::error::Category::Data => "a value of another kind than is expected",
+        _ => "no JSON",
+    };
+    let why = format!("{kind} at line {}, column {}", error.line(), error.column());
+    damaged(what, why)
+}
