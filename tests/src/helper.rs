@@ -88,6 +88,15 @@ impl Helper {
         self.acks()
     }
 
+    /// Has the program send five events of the main job, under ids with a prefix, and kills it after
+    /// so many acknowledgements; gives all that it had told.
+    pub fn killed(program: &str, database: &Path, prefix: &str, acks: usize) -> Vec<Ack> {
+        let mut helper = Helper::start(program, database, &["send-as", "birthday", prefix, "5"]);
+        let mut acknowledged: Vec<_> = (0..acks).filter_map(|_| helper.ack()).collect();
+        acknowledged.extend(helper.kill());
+        acknowledged
+    }
+
     /// Tells it to end by closing its input, and waits until it has, well.
     pub fn end(mut self) {
         drop(self.child.stdin.take());

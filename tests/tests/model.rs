@@ -342,10 +342,7 @@ impl World {
         let before = self.model.runs.keys().next_back().map_or(0, |run| run.0);
         self.crashes += 1;
         let prefix = format!("crash-{}", self.crashes);
-        let orders = ["send-as", "birthday", &prefix, "5"];
-        let mut helper = Helper::start(HELPER, &self.shop.database(), &orders);
-        let mut acknowledged: Vec<_> = (0..acks).filter_map(|_| helper.ack()).collect();
-        acknowledged.extend(helper.kill());
+        let acknowledged = Helper::killed(HELPER, &self.shop.database(), &prefix, acks);
         self.running = Some(self.promoflow.start().unwrap());
         self.settle();
         let mut new: Vec<RunId> = (self.promoflow.runs(None, usize::MAX).unwrap().iter())

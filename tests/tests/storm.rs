@@ -301,10 +301,7 @@ impl World {
         self.running.take().unwrap().stop();
         self.crashes += 1;
         let prefix = format!("crash-{}", self.crashes);
-        let orders = ["send-as", "birthday", &prefix, "5"];
-        let mut helper = Helper::start(HELPER, &self.shop.database(), &orders);
-        let mut acknowledged: Vec<_> = (0..acks).filter_map(|_| helper.ack()).collect();
-        acknowledged.extend(helper.kill());
+        let acknowledged = Helper::killed(HELPER, &self.shop.database(), &prefix, acks);
         let mut answers = self.answers.lock().unwrap();
         for ack in acknowledged {
             answers.runs.insert(ack.event, ack.runs);
