@@ -149,6 +149,14 @@ impl Shop {
         serde_json::from_str(listed.lines().last().unwrap()).unwrap()
     }
 
+    /// What came of the first attempt of a delivery.
+    fn outcome(&self, delivery: &Value) -> String {
+        let id = delivery["delivery"].as_str().unwrap();
+        let shown = self.done(&["outbox", "show", id, "--json"]);
+        let shown: Value = serde_json::from_str(&shown).unwrap();
+        shown["history"][0]["outcome"].as_str().unwrap().to_owned()
+    }
+
     /// Has the last delivery tried again now.
     fn again(&self) {
         let delivery = self.delivery();
@@ -199,13 +207,19 @@ fn what_is_refused_for_now_is_tried_again_under_the_same_identity() {
     let mut server = Server::start();
     let shop = Shop::new(server.port);
     let mut identities = Vec::new();
-    let words = ["busy", "later", "drop", "middle"];
-    for (number, word) in words.into_iter().enumerate() {
+    let words = [
+        ("busy", "later"),
+        ("later", "later"),
+        ("drop", "unclear"),
+        ("middle", "unclear"),
+    ];
+    for (number, (word, outcome)) in words.into_iter().enumerate() {
         let address = &format!("{word}@example.com");
         shop.send(address, "Ann");
         let delivery = shop.delivery();
         assert_eq!(delivery["state"], "pending", "{delivery}");
         assert_eq!(delivery["attempts"], 1, "{delivery}");
+        assert_eq!(shop.outcome(&delivery), outcome, "{address}");
         let error = delivery["error"].as_str().unwrap();
         assert!(!error.contains("example.com"), "{error}");
         shop.again();
@@ -376,4 +390,5 @@ fn what_is_refused_for_good_fails_and_a_server_that_is_away_refuses_nothing() {
     shop.send("ann@example.com", "Ann");
     let delivery = shop.delivery();
     assert_eq!(delivery["state"], "pending", "{delivery}");
+    assert_eq!(shop.outcome(&delivery), "later", "nobody was reached");
 }

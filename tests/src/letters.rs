@@ -123,6 +123,7 @@ impl Channel for LetterFile {
             Err(error) => Handover::Later {
                 error: error.to_string(),
                 after: None,
+                unclear: true,
             },
         }
     }

@@ -204,6 +204,7 @@ impl World {
                 false => Handover::Later {
                     error: "busy".into(),
                     after: None,
+                    unclear: false,
                 },
             }),
         }

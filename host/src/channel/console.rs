@@ -24,6 +24,7 @@ impl Channel for Console {
             Err(error) => Handover::Later {
                 error: format!("cannot write to standard error: {error}"),
                 after: None,
+                unclear: true,
             },
         }
     }

@@ -104,6 +104,8 @@ impl Channel for Maildir {
             Err(error) => Handover::Later {
                 error: format!("cannot write to {}: {error}", self.folder.display()),
                 after: None,
+                // It may stand in the folder, which could not be made durable.
+                unclear: true,
             },
         }
     }

@@ -36,6 +36,9 @@ pub enum Handover {
         error: String,
         /// How long the other side asks to be left alone: no letter goes to the channel before.
         after: Option<Duration>,
+        /// Whether it may have taken the letter all the same: a connection that broke, an answer
+        /// that did not come in time. The letter is tried again and goes no other way.
+        unclear: bool,
     },
     /// Never: this letter to this address will not be taken.
     Refused {

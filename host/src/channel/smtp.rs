@@ -118,7 +118,17 @@ fn later(error: &Error) -> Handover {
     Handover::Later {
         error: told(error),
         after: None,
+        unclear: is_unclear(error),
     }
+}
+
+/// Whether the server may have taken a mail that did not come to its end: unless it said that it
+/// did not, or never got as far as hearing of it.
+fn is_unclear(error: &Error) -> bool {
+    // The library tells a connection that was not made by this text alone.
+    let unconnected = error.to_string().starts_with("Connection error");
+    let answered = error.status().is_some();
+    !(answered || unconnected || error.is_client() || error.is_tls())
 }
 
 /// Whether every server takes the addresses of a mail (RFC 6531).

@@ -21,7 +21,7 @@ mod unsubscribe;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -58,6 +58,8 @@ struct Around {
     /// How long the end waits for letters that are being handed over.
     drain: Duration,
     unsubscriber: Option<Unsubscriber>,
+    /// Letters may wait for want of one by the thousand: it is told once.
+    told_of_no_unsubscribe: Once,
     lanes: Vec<Arc<Lane>>,
     stopping: AtomicBool,
 }
@@ -111,6 +113,7 @@ impl Dispatcher {
             tracer: parts.tracer,
             drain: parts.drain,
             unsubscriber: parts.unsubscriber,
+            told_of_no_unsubscribe: Once::new(),
             lanes: lanes(parts.channels),
             stopping: AtomicBool::new(false),
         };

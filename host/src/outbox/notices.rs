@@ -106,6 +106,7 @@ impl Notifier {
             return Some(Handover::Later {
                 error: format!("no thread could be started: {error}"),
                 after: None,
+                unclear: false,
             });
         }
         let mut stopped = None;
@@ -116,6 +117,7 @@ impl Notifier {
                     return Some(Handover::Later {
                         error: "the webhook panicked".into(),
                         after: None,
+                        unclear: true,
                     });
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -140,7 +142,7 @@ fn end(
 ) -> (NoticeEnd, &'static str) {
     let (error, after) = match handover {
         Handover::Delivered => return (NoticeEnd::Delivered, "delivered"),
-        Handover::Later { error, after } => (error, after),
+        Handover::Later { error, after, .. } => (error, after),
         Handover::Refused { error } => (error, None),
     };
     let tries = notice.attempts + 1;
@@ -188,6 +190,7 @@ mod tests {
         let asked = Handover::Later {
             error: "429".into(),
             after: Some(Duration::from_secs(60)),
+            unclear: false,
         };
         let (later, _) = end(&notice(0), asked, Timestamp(0), &mut paused);
         assert!(

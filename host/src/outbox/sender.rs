@@ -18,13 +18,16 @@ use crate::trace::Happened;
 
 /// The longest that a provider is left alone: a header of years is a slip.
 const LONGEST_PAUSE: i64 = 24 * 3_600_000;
+/// How long a letter waits that may not leave as the installation is set up, in milliseconds. Whoever
+/// mends that starts the process anew, and waits no longer than this.
+const HOLD: i64 = 60_000;
 
 /// Hands over what is queued until the lane is closed.
 pub(super) fn send(lane: &Lane, around: &Arc<Around>) {
     while let Some(letter) = lane.take() {
         let began = SystemTime::now();
         let outcome = attempt(lane, around, &letter);
-        if outcome != AttemptOutcome::Withdrawn {
+        if outcome.was_tried() {
             let channel = letter.way.channel.name();
             around.metrics.deliveries.attempted(channel, outcome.name());
             tracing::debug!(
@@ -76,9 +79,10 @@ fn attempt(lane: &Lane, around: &Around, delivery: &DueDelivery) -> AttemptOutco
                 "the message {message} prints {UNSUBSCRIBE_TAG}, and the configuration has no \
                  [unsubscribe]"
             );
-            tracing::error!("a letter cannot leave: {error}");
-            let later = Handover::Later { error, after: None };
-            return outcome(delivery, later, now);
+            let told = &around.told_of_no_unsubscribe;
+            told.call_once(|| tracing::error!("letters cannot leave: {error}"));
+            let due = now.plus_millis(HOLD);
+            return AttemptOutcome::Held { error, due };
         }
     };
     let letter = Letter {
@@ -96,6 +100,7 @@ fn attempt(lane: &Lane, around: &Around, delivery: &DueDelivery) -> AttemptOutco
     let handover = handover.unwrap_or_else(|_| Handover::Later {
         error: "the channel panicked".into(),
         after: None,
+        unclear: true,
     });
     let now = around.clock.now();
     if let Handover::Later {
@@ -115,17 +120,22 @@ fn outcome(delivery: &DueDelivery, handover: Handover, now: Timestamp) -> Attemp
     match handover {
         Handover::Delivered => AttemptOutcome::Delivered,
         Handover::Refused { error } => AttemptOutcome::Refused { error },
-        Handover::Later { error, after } => {
+        Handover::Later {
+            error,
+            after,
+            unclear,
+        } => {
             let tries = delivery.tries + 1;
             let Some(due) = Backoff::DELIVERY.next(tries, now) else {
                 let error = format!("{error}; given up after {tries} attempts");
-                return AttemptOutcome::GivenUp { error };
+                return AttemptOutcome::GivenUp { error, unclear };
             };
             let asked = after.as_ref().map_or(0, millis);
             let due = due.max(now.plus_millis(asked));
             AttemptOutcome::Later {
                 error,
                 due: delivery.hours.map_or(due, |hours| hours.next_open(due)),
+                unclear,
             }
         }
     }

@@ -18,7 +18,15 @@ const CONFIG: &str = r#"
 
 fn later(channel: &Http, number: u32, address: &str) -> (String, Option<Duration>) {
     match deliver(channel, number, address, "Your code: A-1") {
-        Handover::Later { error, after } => (error, after),
+        Handover::Later { error, after, .. } => (error, after),
+        other => panic!("{address}: {other:?}"),
+    }
+}
+
+/// Whether the provider may have taken the letter all the same.
+fn unclear(channel: &Http, number: u32, address: &str) -> bool {
+    match deliver(channel, number, address, "Your code: A-1") {
+        Handover::Later { unclear, .. } => unclear,
         other => panic!("{address}: {other:?}"),
     }
 }
@@ -68,6 +76,32 @@ fn what_fails_for_now_is_tried_again_and_no_error_repeats_the_letter() {
         !error.contains("ann") && !error.contains("s3cret"),
         "{error}"
     );
+}
+
+#[test]
+fn what_may_have_been_taken_is_told_from_what_was_not() {
+    let server = Server::start();
+    let channel = server.channel(CONFIG);
+    for (number, (address, expected)) in [
+        ("busy", false),
+        ("login", false),
+        ("away", false),
+        ("status-408", false),
+        ("status-409", true),
+        ("status-423", true),
+        ("date", true),
+        ("down", true),
+        ("slow", true),
+        ("drop", true),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let number = number.try_into().unwrap();
+        assert_eq!(unclear(&channel, number, address), expected, "{address}");
+    }
+    drop(server);
+    assert!(!unclear(&channel, 99, "ann"), "nobody was reached");
 }
 
 #[test]

@@ -126,6 +126,8 @@ fn a_message_prints_the_address_that_its_letter_carries() {
     shop.done(&[&event[..], &to].concat());
     let held = &shop.done(&["outbox", "show", "1"])[0];
     assert_eq!(held["state"], "pending");
+    // Nothing was tried, and so its code could go back.
+    assert_eq!(held["attempts"], 0);
     let error = held["error"].as_str().unwrap();
     assert!(error.contains("has no [unsubscribe]"), "{error}");
     assert!(!shop.path("shop.db-mail").exists());

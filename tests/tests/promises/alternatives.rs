@@ -54,6 +54,16 @@ fn later() -> Handover {
     Handover::Later {
         error: "busy".into(),
         after: None,
+        unclear: false,
+    }
+}
+
+/// What may have arrived, for all that anybody knows.
+fn unclear() -> Handover {
+    Handover::Later {
+        error: "no answer".into(),
+        after: None,
+        unclear: true,
     }
 }
 
@@ -124,6 +134,61 @@ fn a_way_that_is_busy_is_tried_again_and_the_next_is_not() {
 }
 
 #[test]
+fn a_refusal_leads_on_only_where_no_earlier_attempt_may_have_arrived() {
+    for (first, expected) in [
+        (
+            later(),
+            [(0, "later"), (0, "refused"), (1, "delivered")].as_slice(),
+        ),
+        (unclear(), &[(0, "unclear"), (0, "refused")]),
+    ] {
+        let (shop, promoflow) = shop();
+        shop.letters.answer(first);
+        shop.letters.answer(refused());
+        let running = promoflow.start().unwrap();
+        let receipt = running.send(event(ANN.0, ANN.1)).unwrap();
+        running.rest(&receipt.runs).unwrap();
+        shop.clock.advance(60_000);
+        until(|| state(&promoflow) != DeliveryState::Pending);
+        drop(running);
+        assert_eq!(attempts(&history(&promoflow)), expected);
+        assert_eq!(shop.letters.sent().len(), expected.len());
+        if expected.len() == 2 {
+            let row = promoflow.delivery(DeliveryId(1)).unwrap().unwrap();
+            assert_eq!(row.state, DeliveryState::Failed);
+            let error = row.error.unwrap();
+            assert!(
+                error.starts_with("no such mailbox; an earlier attempt may"),
+                "{error}"
+            );
+        }
+        promoflow.audited();
+    }
+}
+
+#[test]
+fn an_attempt_that_its_process_did_not_end_may_have_arrived() {
+    let (shop, promoflow) = shop();
+    shop.letters.answer(later());
+    let running = promoflow.start().unwrap();
+    let receipt = running.send(event(ANN.0, ANN.1)).unwrap();
+    running.rest(&receipt.runs).unwrap();
+    drop(running);
+    // As if the process had been killed between the answer and its commit.
+    let unended = "UPDATE attempt SET ended = NULL, outcome = NULL, error = NULL, unclear = 1";
+    assert_eq!(shop.sql().execute(unended, []).unwrap(), 1);
+    shop.letters.answer(refused());
+    shop.clock.advance(60_000);
+    let running = promoflow.start().unwrap();
+    until(|| state(&promoflow) == DeliveryState::Failed);
+    drop(running);
+    assert_eq!(
+        attempts(&history(&promoflow)),
+        [(0, "none"), (0, "refused")]
+    );
+}
+
+#[test]
 fn a_way_without_a_good_address_is_left_out_and_noted() {
     let (shop, promoflow) = shop();
     let running = promoflow.start().unwrap();
@@ -180,10 +245,11 @@ fn p4_a_code_goes_back_only_if_every_way_was_refused() {
 }
 
 #[test]
-fn a_dead_letter_is_revived_with_its_first_way_unless_another_may_have_left() {
+fn a_dead_letter_is_revived_with_its_first_way_unless_another_may_have_arrived() {
     for (answers, first_again) in [
         (vec![refused(), refused()], 0),
-        (vec![refused(), later(), refused()], 1),
+        (vec![refused(), later(), refused()], 0),
+        (vec![refused(), unclear(), refused()], 1),
     ] {
         let (shop, promoflow) = shop();
         answers

@@ -101,6 +101,7 @@ fn what_is_tried_again_waits_for_the_hours_again() {
     shop.letters.answer(Handover::Later {
         error: "busy".into(),
         after: None,
+        unclear: false,
     });
     let running = promoflow.start().unwrap();
     sends(&promoflow, &running);

@@ -182,6 +182,7 @@ fn a_provider_that_asks_to_wait_is_left_alone_by_all_its_letters() {
     shop.letters.answer(Handover::Later {
         error: "too many requests".into(),
         after: Some(Duration::from_secs(600)),
+        unclear: false,
     });
     // Each comes to rest: nobody waits for what is not to be tried now.
     promoflow.one(&running, "birthday", "ann@example.com");
@@ -225,6 +226,7 @@ fn a_dead_letter_that_is_revived_begins_anew() {
     let later = || Handover::Later {
         error: "busy".into(),
         after: None,
+        unclear: false,
     };
     let running = promoflow.start().unwrap();
     (0..4).for_each(|_| shop.letters.answer(later()));

@@ -55,6 +55,7 @@ fn p3_at_each_delivery_the_run_and_the_start_of_the_attempt_are_committed() {
     shop.letters.answer(Handover::Later {
         error: "busy".into(),
         after: None,
+        unclear: false,
     });
     let running = promoflow.start().unwrap();
     promoflow.one(&running, "birthday", "ann@example.com");

@@ -140,12 +140,57 @@ fn p4_a_delivery_that_waits_is_called_off_when_its_contact_unsubscribes_and_its_
     promoflow.audited();
 }
 
+/// By email or else as a text message.
+const ONE_FROM_MANY: &str = "
+workflow: many
+start: { event: many }
+steps:
+  - id: code
+    block: get-promocode
+    with: { type: birthday, discount: 10, days: 0 }
+    ports: { exhausted: end }
+  - id: tell
+    block: send-message
+    with:
+      channel: email
+      message: mail
+      otherwise: [{ channel: sms, message: text, to: '+380501234567' }]
+";
+
+#[test]
+fn p4_what_may_have_arrived_goes_no_other_way_though_its_contact_unsubscribes() {
+    for (unclear, state, sent) in [
+        (false, DeliveryState::Delivered, 2),
+        (true, DeliveryState::Cancelled, 1),
+    ] {
+        let (shop, promoflow) = shop(1);
+        let text = "{ message: text, channel: sms, text: \"$!data.get('promocode')\" }";
+        promoflow.messages_of(text);
+        promoflow.workflows_of(ONE_FROM_MANY);
+        shop.letters.answer(Handover::Later {
+            error: "no answer".into(),
+            after: None,
+            unclear,
+        });
+        let running = promoflow.start().unwrap();
+        promoflow.one(&running, "many", "ann@example.com");
+        unsubscribe(&promoflow, "A");
+        shop.clock.advance(60_000);
+        until(|| delivery(&promoflow, 1).0 == state);
+        drop(running);
+        assert_eq!(shop.letters.sent().len(), sent);
+        assert!(promoflow.free().is_empty());
+        promoflow.audited();
+    }
+}
+
 #[test]
 fn p4_what_may_have_left_keeps_its_code_though_its_contact_unsubscribes() {
     let (shop, promoflow) = shop(2);
     shop.letters.answer(Handover::Later {
         error: "busy".into(),
         after: Some(Duration::from_secs(60)),
+        unclear: false,
     });
     let running = promoflow.start().unwrap();
     promoflow.one(&running, "birthday", "ann@example.com");

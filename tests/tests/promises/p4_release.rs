@@ -106,6 +106,7 @@ fn p4_a_code_that_may_have_left_stays_with_its_cancelled_run() {
     let later = Handover::Later {
         error: "busy".into(),
         after: None,
+        unclear: false,
     };
     for answer in [Handover::Delivered, later] {
         let (shop, promoflow) = shop(2);

@@ -202,6 +202,7 @@ fn p8_a_delivery_that_is_tried_again_expires_with_its_code() {
     shop.letters.answer(Handover::Later {
         error: "busy".into(),
         after: None,
+        unclear: false,
     });
     let running = promoflow.start().unwrap();
     let run = promoflow.one(&running, "birthday", "ann@example.com");

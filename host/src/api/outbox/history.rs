@@ -70,8 +70,8 @@ struct AttemptJson {
     started_at: String,
     /// When it ended; null: it is under way, or its process has died.
     finished_at: Option<String>,
-    /// What came of it.
-    #[schema(pattern = "^(delivered|later|refused)$")]
+    /// What came of it; unclear: it may have arrived, and is tried again.
+    #[schema(pattern = "^(delivered|later|unclear|refused)$")]
     outcome: Option<String>,
     /// Why it did not do.
     error: Option<String>,

@@ -29,6 +29,8 @@ pub(super) struct Judgement {
     pub(super) error: String,
     /// How long the answer's JSON asks to wait.
     pub(super) after: Option<Duration>,
+    /// Whether the provider may have taken the letter, whatever it answers.
+    pub(super) unclear: bool,
 }
 
 /// Judges by the first of the answers that fits, and else by the status.
@@ -46,6 +48,7 @@ pub(super) fn judge(answers: &[Answer], status: u16, heard: &Heard) -> Judgement
                     means: Means::Later,
                     error: format!("{error}, and its answer {why}"),
                     after: None,
+                    unclear: true,
                 };
             }
             (Some(test), _) => match fits(test, heard) {
@@ -57,13 +60,21 @@ pub(super) fn judge(answers: &[Answer], status: u16, heard: &Heard) -> Judgement
             means: answer.means,
             error,
             after: answer.after.as_ref().and_then(|after| pause(after, heard)),
+            unclear: is_unclear(status),
         };
     }
     Judgement {
         means: by_status(status),
         error,
         after: None,
+        unclear: is_unclear(status),
     }
+}
+
+/// Whether a letter may have been taken for which that status came, and not a good one: a server or
+/// gateway that fails may have passed it on before, and 409 and 423 tell of an earlier attempt.
+fn is_unclear(status: u16) -> bool {
+    !matches!(status, 200..=499) || matches!(status, 409 | 423)
 }
 
 /// What statuses mean where nothing else is said.

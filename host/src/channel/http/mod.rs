@@ -66,7 +66,11 @@ impl Http {
             Err(Unmade::Letter(error)) => return Handover::Refused { error },
             Err(Unmade::Configuration(error)) => {
                 self.complain(&error);
-                return Handover::Later { error, after: None };
+                return Handover::Later {
+                    error,
+                    after: None,
+                    unclear: false,
+                };
             }
         };
         match self.client.execute(request) {
@@ -74,6 +78,7 @@ impl Http {
             Err(error) => Handover::Later {
                 error: client::told(&error),
                 after: None,
+                unclear: !error.is_connect(),
             },
         }
     }
@@ -89,6 +94,7 @@ impl Http {
             means,
             error,
             mut after,
+            unclear,
         } = judge::judge(&self.config.answers, status, &heard);
         if after.is_none() {
             after = self.retry_after(response.headers());
@@ -96,10 +102,15 @@ impl Http {
         match means {
             Means::Delivered => Handover::Delivered,
             Means::Refused => Handover::Refused { error },
-            Means::Later => Handover::Later { error, after },
-            Means::Misconfigured => {
-                self.complain(&error);
-                Handover::Later { error, after }
+            Means::Later | Means::Misconfigured => {
+                if means == Means::Misconfigured {
+                    self.complain(&error);
+                }
+                Handover::Later {
+                    error,
+                    after,
+                    unclear,
+                }
             }
         }
     }

@@ -32,7 +32,8 @@ pub struct StagedDelivery {
     pub message: String,
     /// What the contact gets.
     pub content: Content,
-    /// The ways that follow, each tried when the one before was refused for good.
+    /// The ways that follow, each tried when the one before was refused for good and cannot have
+    /// arrived.
     pub others: Vec<Alternative>,
     /// Not before; [`AT_ONCE`]: whatever the clock says.
     pub due: Timestamp,
@@ -91,16 +92,29 @@ pub enum AttemptOutcome {
         error: String,
         /// When to try again.
         due: Timestamp,
+        /// Whether the other side may have taken it all the same.
+        unclear: bool,
     },
-    /// Not now, and it was tried often enough. It may have left all the same.
+    /// Not now, and it was tried often enough.
     GivenUp {
         /// Why.
         error: String,
+        /// Whether the other side may have taken it all the same.
+        unclear: bool,
     },
-    /// Never: the next alternative is tried, or the delivery fails.
+    /// Never: the next alternative is tried, unless an earlier attempt was unclear, or the delivery
+    /// fails.
     Refused {
         /// Why.
         error: String,
+    },
+    /// Nothing was handed over, because of how the installation is set up: the start is taken back,
+    /// and an operator is told why.
+    Held {
+        /// Why.
+        error: String,
+        /// When to look again.
+        due: Timestamp,
     },
     /// Nothing was handed over: the start is taken back.
     Withdrawn,
@@ -111,10 +125,21 @@ impl AttemptOutcome {
     pub fn name(&self) -> &'static str {
         match self {
             AttemptOutcome::Delivered => "delivered",
+            AttemptOutcome::Later { unclear: true, .. }
+            | AttemptOutcome::GivenUp { unclear: true, .. } => "unclear",
             AttemptOutcome::Later { .. } | AttemptOutcome::GivenUp { .. } => "later",
             AttemptOutcome::Refused { .. } => "refused",
+            AttemptOutcome::Held { .. } => "held",
             AttemptOutcome::Withdrawn => "withdrawn",
         }
+    }
+
+    /// Whether anything was tried: the start stands.
+    pub fn was_tried(&self) -> bool {
+        !matches!(
+            self,
+            AttemptOutcome::Held { .. } | AttemptOutcome::Withdrawn
+        )
     }
 }
 
@@ -231,7 +256,7 @@ pub struct AttemptRow {
     pub started: Timestamp,
     /// When it ended; `None`: it is under way, or its process has died.
     pub ended: Option<Timestamp>,
-    /// `delivered`, `later` or `refused`, once it has ended.
+    /// `delivered`, `later`, `unclear` or `refused`, once it has ended.
     pub outcome: Option<String>,
     /// Why it did not do.
     pub error: Option<String>,

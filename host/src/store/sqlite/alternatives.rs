@@ -53,6 +53,38 @@ pub(super) fn add(
     Ok(())
 }
 
+/// Whether a delivery goes on with its next alternative.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Led {
+    /// It does.
+    On,
+    /// There is one; but an attempt may have reached the contact, who would get it twice.
+    Unclear,
+    /// There is none.
+    AtTheEnd,
+}
+
+/// Leads a delivery that may be tried to its next alternative, if it may go there.
+pub(super) fn lead_on(connection: &Connection, id: DeliveryId, error: &str) -> Result<Led> {
+    let found: Option<(i64, bool)> = connection
+        .prepare_cached(
+            "SELECT number, EXISTS (SELECT 1 FROM attempt WHERE delivery = ?1 AND unclear)
+             FROM alternative
+             WHERE delivery = ?1 AND number = 1 + (
+                 SELECT alternative FROM delivery WHERE id = ?1 AND state = 'pending')",
+        )?
+        .query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    Ok(match found {
+        None => Led::AtTheEnd,
+        Some((_, true)) => Led::Unclear,
+        Some((next, false)) => {
+            lead(connection, id, next, Some(error))?;
+            Led::On
+        }
+    })
+}
+
 /// Leads a delivery to the alternative of that number, due at once; false where there is none.
 pub(super) fn lead(
     connection: &Connection,
@@ -108,7 +140,9 @@ pub(super) fn history(connection: &Connection, id: DeliveryId) -> Result<Option<
     }
     let attempts = connection
         .prepare_cached(
-            "SELECT number, alternative, started, ended, outcome, error FROM attempt
+            "SELECT number, alternative, started, ended,
+                    CASE WHEN outcome = 'later' AND unclear THEN 'unclear' ELSE outcome END, error
+             FROM attempt
              WHERE delivery = ?1 ORDER BY number",
         )?
         .query_map([id.0], |row| {

@@ -2,13 +2,16 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::alternatives::{self, Led};
 use super::deliveries::read_channel;
-use super::{Result, alternatives, contacts, release};
+use super::{Result, contacts, release};
 use crate::clock::Timestamp;
 use crate::store::{AttemptEnd, AttemptOutcome, Attempts, DeliveryId, Reply, RunId};
 
 /// Why a delivery fails that would carry an expired code.
 const EXPIRED: &str = "the promo code that it carries has expired";
+/// Why a delivery that was refused goes no other way.
+const UNCLEAR: &str = "an earlier attempt may have reached the contact, so no other way is tried";
 /// Why a delivery fails that nobody may begin before its code expires.
 pub(super) const TOO_LATE: &str = "the promo code that it carries expires before it may be sent";
 
@@ -74,19 +77,17 @@ fn start(connection: &Connection, deliveries: &[DeliveryId], now: Timestamp) -> 
 fn refused(connection: &Connection, id: DeliveryId, now: Timestamp) -> Result<bool> {
     let found = connection
         .prepare_cached(
-            "SELECT run, channel, address, alternative FROM delivery
-             WHERE id = ?1 AND state = 'pending'",
+            "SELECT run, channel, address FROM delivery WHERE id = ?1 AND state = 'pending'",
         )?
         .query_row([id.0], |row| {
             Ok((
                 RunId(row.get(0)?),
                 row.get::<_, String>(1)?,
                 row.get::<_, String>(2)?,
-                row.get::<_, i64>(3)?,
             ))
         })
         .optional()?;
-    let Some((run, channel, address, alternative)) = found else {
+    let Some((run, channel, address)) = found else {
         return Ok(false);
     };
     let channel = read_channel(id, &channel)?;
@@ -94,7 +95,7 @@ fn refused(connection: &Connection, id: DeliveryId, now: Timestamp) -> Result<bo
         return Ok(false);
     }
     let why = format!("the contact has unsubscribed from {channel}");
-    if alternatives::lead(connection, id, alternative + 1, Some(&why))? {
+    if alternatives::lead_on(connection, id, &why)? == Led::On {
         return Ok(true);
     }
     connection
@@ -109,28 +110,35 @@ fn refused(connection: &Connection, id: DeliveryId, now: Timestamp) -> Result<bo
 /// Commits what came of an attempt.
 fn end(connection: &Connection, end: &AttemptEnd, now: Timestamp) -> Result<()> {
     let id = end.delivery;
-    let (outcome, state, due, error) = match &end.outcome {
-        AttemptOutcome::Delivered => ("delivered", "delivered", None, None),
-        AttemptOutcome::Later { error, due } => ("later", "pending", Some(due.0), Some(error)),
-        AttemptOutcome::GivenUp { error } => ("later", "failed", None, Some(error)),
-        AttemptOutcome::Refused { error } => ("refused", "failed", None, Some(error)),
+    let (outcome, unclear, state, due, mut error) = match &end.outcome {
+        AttemptOutcome::Delivered => ("delivered", false, "delivered", None, None),
+        AttemptOutcome::Later {
+            error,
+            due,
+            unclear,
+        } => ("later", *unclear, "pending", Some(due.0), Some(error)),
+        AttemptOutcome::GivenUp { error, unclear } => {
+            ("later", *unclear, "failed", None, Some(error))
+        }
+        AttemptOutcome::Refused { error } => ("refused", false, "failed", None, Some(error)),
+        AttemptOutcome::Held { error, due } => return hold(connection, id, error, *due),
         AttemptOutcome::Withdrawn => return withdraw(connection, id),
     };
     connection
         .prepare_cached(
-            "UPDATE attempt SET ended = ?2, outcome = ?3, error = ?4
+            "UPDATE attempt SET ended = ?2, outcome = ?3, error = ?4, unclear = ?5
              WHERE delivery = ?1 AND number = (SELECT attempts FROM delivery WHERE id = ?1)",
         )?
-        .execute(params![id.0, now.0, outcome, error])?;
-    if let AttemptOutcome::Refused { error } = &end.outcome {
-        let present: Option<i64> = connection
-            .prepare_cached("SELECT alternative FROM delivery WHERE id = ?1 AND state = 'pending'")?
-            .query_row([id.0], |row| row.get(0))
-            .optional()?;
-        if let Some(present) = present
-            && alternatives::lead(connection, id, present + 1, Some(error))?
-        {
-            return Ok(());
+        .execute(params![id.0, now.0, outcome, error, unclear])?;
+    let stays;
+    if let AttemptOutcome::Refused { error: why } = &end.outcome {
+        match alternatives::lead_on(connection, id, why)? {
+            Led::On => return Ok(()),
+            Led::Unclear => {
+                stays = format!("{why}; {UNCLEAR}");
+                error = Some(&stays);
+            }
+            Led::AtTheEnd => {}
         }
     }
     connection
@@ -139,6 +147,16 @@ fn end(connection: &Connection, end: &AttemptEnd, now: Timestamp) -> Result<()> 
              WHERE id = ?1 AND state = 'pending'",
         )?
         .execute(params![id.0, state, due, error])?;
+    Ok(())
+}
+
+/// Takes the start of an attempt back that may not be made yet, and says why.
+fn hold(connection: &Connection, id: DeliveryId, error: &str, due: Timestamp) -> Result<()> {
+    withdraw(connection, id)?;
+    postpone(connection, id, due)?;
+    connection
+        .prepare_cached("UPDATE delivery SET error = ?2 WHERE id = ?1 AND state = 'pending'")?
+        .execute(params![id.0, error])?;
     Ok(())
 }
 

@@ -59,8 +59,9 @@ pub(super) fn delivery(
 ) -> Result<Ordered> {
     let found = connection
         .prepare_cached(
-            "SELECT state, expires, EXISTS (
-                 SELECT 1 FROM attempt WHERE delivery = id AND outcome IS NOT 'refused')
+            "SELECT state, expires,
+                    EXISTS (SELECT 1 FROM attempt WHERE delivery = id AND outcome IS NOT 'refused'),
+                    EXISTS (SELECT 1 FROM attempt WHERE delivery = id AND unclear)
              FROM delivery WHERE id = ?1",
         )?
         .query_row([id.0], |row| {
@@ -68,16 +69,17 @@ pub(super) fn delivery(
                 row.get::<_, String>(0)?,
                 row.get::<_, i64>(1)?,
                 row.get::<_, bool>(2)?,
+                row.get::<_, bool>(3)?,
             ))
         })
         .optional()?;
-    let Some((state, expires, may_have_left)) = found else {
+    let Some((state, expires, unrefused, unclear)) = found else {
         return Ok(Ordered::Unknown);
     };
     match (order, state.as_str()) {
         (_, "delivered") => Ok(Ordered::Refused("it is delivered")),
         (_, "cancelled") => Ok(Ordered::Refused("it was cancelled")),
-        (Order::Cancel, _) if may_have_left => Ok(Ordered::Refused(
+        (Order::Cancel, _) if unrefused => Ok(Ordered::Refused(
             "an attempt may have handed it over already",
         )),
         (Order::Cancel, _) => {
@@ -94,7 +96,7 @@ pub(super) fn delivery(
         (Order::Retry, _) if expires <= now.0 => Ok(Ordered::Refused(
             "the promo code that it carries has expired",
         )),
-        (Order::Retry, "failed") => revive(connection, id, may_have_left),
+        (Order::Retry, "failed") => revive(connection, id, unclear),
         (Order::Retry, _) => {
             connection
                 .prepare_cached("UPDATE delivery SET due = ?2, error = NULL WHERE id = ?1")?
@@ -104,10 +106,10 @@ pub(super) fn delivery(
     }
 }
 
-/// Begins a dead letter anew: with its first alternative where each was refused, and else with the
-/// one that may have left, so that nobody gets it twice.
-fn revive(connection: &Connection, id: DeliveryId, may_have_left: bool) -> Result<Ordered> {
-    if may_have_left || !alternatives::lead(connection, id, 0, None)? {
+/// Begins a dead letter anew: with its first alternative where none can have arrived, and else with
+/// the one that may have, so that nobody gets it twice.
+fn revive(connection: &Connection, id: DeliveryId, unclear: bool) -> Result<Ordered> {
+    if unclear || !alternatives::lead(connection, id, 0, None)? {
         connection
             .prepare_cached(
                 "UPDATE delivery SET state = 'pending', due = ?2, error = NULL,

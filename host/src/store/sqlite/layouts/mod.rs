@@ -25,6 +25,7 @@ const LAYOUTS: &[&str] = &[
     include_str!("10-people.sql"),
     include_str!("11-notices.sql"),
     include_str!("12-troubles.sql"),
+    include_str!("13-unclear.sql"),
 ];
 
 /// The layout that this program reads and writes: how many there are.
