@@ -375,10 +375,10 @@ const RULES: [(&str, &str); 8] = [
     (
         "P4: a code that was released can have left with nobody",
         "SELECT claim.code FROM claim JOIN release ON release.claim = claim.id
-         JOIN delivery ON delivery.run = claim.run
-             OR delivery.run IN (SELECT run FROM reused WHERE reused.claim = claim.id)
-         JOIN attempt ON attempt.delivery = delivery.id
-         WHERE attempt.outcome IS NOT 'refused'",
+         JOIN delivery ON instr(content, claim.code) > 0 AND (delivery.run = claim.run
+             OR delivery.run IN (SELECT run FROM reused WHERE reused.claim = claim.id))
+         WHERE delivery.state <> 'cancelled' OR EXISTS (
+             SELECT 1 FROM attempt WHERE delivery = delivery.id AND outcome IS NOT 'refused')",
     ),
     (
         "P4: a run that is not cancelled and has sent its code keeps it",

@@ -92,8 +92,6 @@ pub(super) struct Staged {
     pub(super) exhausted: Vec<Exhausted>,
     pub(super) reuses: Vec<StagedReuse>,
     pub(super) deliveries: Vec<StagedDelivery>,
-    /// How many deliveries were staged before each of the claims: those cannot carry its code.
-    pub(super) sent_before: Vec<usize>,
     /// Names other than the event's key under which codes were claimed or kept.
     pub(super) known_as: Vec<String>,
     /// A message was not staged, because its contact cannot or must not be written to.
@@ -101,19 +99,20 @@ pub(super) struct Staged {
 }
 
 impl Staged {
-    /// Takes the claims out whose codes no message can carry. Not where another claim was told
+    /// Takes the claims out whose codes no message may carry. Not where another claim was told
     /// that nothing is left: it would no longer be so.
     pub(super) fn take_unused(&mut self) -> Vec<StagedClaim> {
-        let (sent, before) = (self.deliveries.len(), &self.sent_before);
-        let exhausted = &self.exhausted;
-        let unused = |number: usize, claim: &StagedClaim| {
-            before.get(number) == Some(&sent)
+        let (deliveries, exhausted) = (&self.deliveries, &self.exhausted);
+        let unused = |claim: &StagedClaim| {
+            !deliveries
+                .iter()
+                .any(|delivery| delivery.carries(&claim.code.code))
                 && !exhausted.iter().any(|other| other.lane == claim.lane)
         };
         let claims = std::mem::take(&mut self.claims);
         let (mut kept, mut taken, mut places) = (Vec::new(), Vec::new(), Vec::new());
-        for (number, claim) in claims.into_iter().enumerate() {
-            if unused(number, &claim) {
+        for claim in claims {
+            if unused(&claim) {
                 places.push(None);
                 taken.push(claim);
             } else {

@@ -17,6 +17,7 @@ mod p1_once;
 mod p2_commit;
 mod p2_retry;
 mod p3_outbox;
+mod p4_carriers;
 mod p4_claims;
 mod p4_consent;
 mod p4_release;

@@ -61,7 +61,7 @@ const DAMAGES: &[(&str, &str, &str)] = &[
     (
         "INSERT INTO release (claim, at) SELECT id, at FROM claim LIMIT 1",
         "P1",
-        "was released although a delivery",
+        "was released although delivery",
     ),
     (
         "INSERT INTO release (claim, at) VALUES (999, 0)",

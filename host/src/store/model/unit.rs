@@ -93,8 +93,8 @@ pub struct Segment {
     pub resumed: Option<Resumed>,
     /// Names other than the event's key by which the run's contact gets or keeps codes here.
     pub known_as: Vec<String>,
-    /// A message was not sent, because its contact could not or must not be written to. Where the
-    /// run completes so without any message that could carry its codes, they go back.
+    /// A message was not sent, because its contact could not or must not be written to. Codes that
+    /// no message of the run may carry go back when it completes.
     pub unsent: bool,
     /// How it ended.
     pub end: SegmentEnd,

@@ -1,15 +1,16 @@
 //! The audit: re-derives the promises from the rows, trusting no index and no state column that
 //! another row can prove or disprove.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 
-use super::Result;
+use super::{Result, carriers};
 use crate::store::Audited;
 
 /// How many violations of one promise are told.
 const MOST_TOLD: usize = 100;
 
-/// One question to the rows: every row of the answer is a violation, told by its one column.
+/// One question to the rows: every row of the answer is a violation, told by its first column. Where
+/// it has the content of a message and a code besides, it is none if that cannot carry the code.
 struct Check {
     promise: &'static str,
     /// How many rows the check looks at.
@@ -57,22 +58,31 @@ const CHECKS: &[Check] = &[
         promise: "P1",
         looks_at: "SELECT count(*) FROM release",
         violations:
-            "SELECT 'claim ' || release.claim || ' was released although a delivery of run '
-                    || claim.run || ' may have carried its code'
-             FROM release JOIN claim ON claim.id = release.claim
-             WHERE EXISTS (
-                 SELECT 1 FROM delivery JOIN attempt ON attempt.delivery = delivery.id
-                 WHERE (delivery.run = claim.run
-                        OR delivery.run IN (SELECT run FROM reused WHERE reused.claim = claim.id)) AND attempt.outcome IS NOT 'refused')
+            "WITH held AS (
+                 SELECT claim.id, claim.run, claim.code
+                 FROM release JOIN claim ON claim.id = release.claim
+                 UNION ALL
+                 SELECT claim.id, reused.run, claim.code
+                 FROM release JOIN claim ON claim.id = release.claim
+                 JOIN reused ON reused.claim = claim.id
+             ), carrier AS (
+                 SELECT held.id AS claim, held.code, delivery.id, delivery.run, delivery.content,
+                     CASE WHEN EXISTS (SELECT 1 FROM attempt WHERE attempt.delivery = delivery.id
+                                       AND attempt.outcome IS NOT 'refused')
+                         THEN ' may have carried its code'
+                         WHEN delivery.state <> 'cancelled' THEN ' was not called off' END AS why
+                 FROM held JOIN delivery ON delivery.run = held.run
+             ), told AS (
+                 SELECT id, code, content, 'claim ' || claim || ' was released although delivery '
+                     || id || ' of run ' || run || why AS text
+                 FROM carrier WHERE why IS NOT NULL
+             )
+             SELECT text, content, code FROM told
              UNION ALL
-             SELECT 'claim ' || release.claim || ' was released although delivery ' || delivery.id
-                    || ' of run ' || delivery.run || ' was not called off'
-             FROM release JOIN claim ON claim.id = release.claim
-             JOIN delivery ON delivery.run = claim.run
-                 OR delivery.run IN (SELECT run FROM reused WHERE reused.claim = claim.id)
-             WHERE delivery.state <> 'cancelled'
+             SELECT text, alternative.content, code
+             FROM told JOIN alternative ON alternative.delivery = told.id
              UNION ALL
-             SELECT 'release of claim ' || claim || ', which does not exist'
+             SELECT 'release of claim ' || claim || ', which does not exist', NULL, NULL
              FROM release WHERE claim NOT IN (SELECT id FROM claim)",
     },
     Check {
@@ -247,7 +257,15 @@ pub(super) fn audit(connection: &Connection) -> Result<Vec<Audited>> {
             if violations.len() == MOST_TOLD {
                 break;
             }
-            violations.push(row.get::<_, String>(0)?);
+            if let (Some(content), Some(code)) = (text(row, 1), text(row, 2))
+                && !carriers::may_carry(content, code)
+            {
+                continue;
+            }
+            let told: String = row.get(0)?;
+            if !violations.contains(&told) {
+                violations.push(told);
+            }
         }
         match found
             .last_mut()
@@ -277,4 +295,9 @@ pub(super) fn audit(connection: &Connection) -> Result<Vec<Audited>> {
         audited.holds = audited.violations.is_empty();
     }
     Ok(found)
+}
+
+/// The text of a column, where there is one.
+fn text<'r>(row: &'r Row<'_>, column: usize) -> Option<&'r str> {
+    row.get_ref(column).ok()?.as_str_or_null().ok()?
 }

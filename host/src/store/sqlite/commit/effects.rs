@@ -63,8 +63,11 @@ impl Work<'_> {
             "INSERT INTO journal (run, segment, outcome, steps, at) VALUES (?1, ?2, ?3, ?4, ?5)",
         )?
         .execute(params![run.0, number, outcome, steps, self.now.0])?;
-        if segment.unsent && outcome == "completed" {
+        if segment.unsent && outcome != "failed" {
             release::unsent(self.connection, run, self.now)?;
+        }
+        if number > 0 && outcome == "completed" {
+            release::settle_unsent(self.connection, run, self.now)?;
         }
         Ok(())
     }

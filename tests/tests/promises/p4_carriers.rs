@@ -1,0 +1,219 @@
+//! P4: a code goes back to the pool where no message that carries it may have left, whatever else
+//! its run has sent.
+
+use promoflow::channel::Handover;
+use promoflow::contact::ContactOptions;
+use promoflow::event::Event;
+use promoflow::message::ChannelKind;
+use promoflow::store::{DeliveryId, DeliveryState, Order, Ordered, RunId, RunState};
+use promoflow::{Promoflow, Running};
+use promoflow_tests::{Shop, Teach, until};
+
+/// A text message that says it with the code, or without.
+const TEXTS: [(&str, bool); 2] = [
+    ("We miss you", false),
+    ("Use <b>$!data.get('promocode')</b>", true),
+];
+
+/// Steps that workflows here are made of.
+const CODE: &str = "
+  - { id: code, block: get-promocode, with: { type: birthday, discount: 10, days: 0 }, ports: { exhausted: end } }";
+const KEEPS: &str = "
+  - { id: code, block: get-promocode, with: { type: birthday, discount: 10, days: 0, reuse: { contact: 30d } }, ports: { exhausted: end } }";
+const TEXT: &str = "
+  - { id: text, block: send-message, with: { channel: sms, message: text, to: '+380501234567' } }";
+const MAIL: &str = "
+  - { id: mail, block: send-message, with: { channel: email, message: mail }, ports: { unsubscribed: sorry } }";
+const MAIL_TONIGHT: &str = "
+  - { id: night, block: send-message, with: { channel: email, message: mail, allowed-hours: 20:00-23:00 } }";
+const SORRY: &str = "
+  - { id: sorry, block: send-message, with: { channel: sms, message: text, to: '+380501234567' } }";
+/// Until 2026-06-03.
+const SLEEP: &str = "
+  - { id: sorry, block: mischief, with: { do: wait, until: 1780488000000 }, ports: { aside: end } }";
+const TEXT_OR_MAIL: &str = "
+  - id: many
+    block: send-message
+    with: { channel: email, message: mail, otherwise: [{ channel: sms, message: text, to: '+380501234567' }] }";
+
+fn shop(text: &str, steps: &[&str]) -> (Shop, Promoflow) {
+    let (shop, promoflow) = Shop::with_codes(2);
+    promoflow.messages_of(&format!(
+        "{{ message: text, channel: sms, text: {text:?} }}"
+    ));
+    let steps = steps.concat();
+    promoflow.workflows_of(&format!(
+        "workflow: w\nstart: {{ event: w }}\nsteps:{steps}\n"
+    ));
+    let contacts = "contact,email\nA,ann@example.com\n".as_bytes();
+    let report = promoflow.import_contacts(contacts, ContactOptions::default(), &mut |_| ());
+    assert_eq!(report.unwrap().rejected, 0);
+    (shop, promoflow)
+}
+
+fn unsubscribe(promoflow: &Promoflow) {
+    let known = promoflow.unsubscribe("A", &[ChannelKind::Email]).unwrap();
+    assert!(known.is_some());
+}
+
+fn sends(promoflow: &Promoflow, running: &Running) -> RunId {
+    promoflow.one(running, "w", "ann@example.com")
+}
+
+/// The pool, after what became of the run's code.
+fn pool(carried: bool) -> &'static [&'static str] {
+    match carried {
+        true => &["C-0001"],
+        false => &["C-0000", "C-0001"],
+    }
+}
+
+/// The delivery was called off without an attempt.
+fn called_off(promoflow: &Promoflow, id: i64) -> bool {
+    let row = promoflow.delivery(DeliveryId(id)).unwrap().unwrap();
+    row.state == DeliveryState::Cancelled && row.attempts == 0
+}
+
+#[test]
+fn p4_a_code_goes_back_though_a_later_message_without_it_tells_of_that() {
+    for (text, carried) in TEXTS {
+        let (shop, promoflow) = shop(text, &[CODE, MAIL, SORRY]);
+        unsubscribe(&promoflow);
+        let running = promoflow.start().unwrap();
+        let run = sends(&promoflow, &running);
+        assert_eq!(promoflow.run_of(run).0.state, RunState::Completed);
+        assert_eq!(promoflow.free(), pool(carried), "{text}");
+        assert_eq!(shop.letters.sent().len(), 1);
+        // It is not even claimed.
+        let claims = "SELECT count(*) FROM claim";
+        let claims = shop.sql().query_row(claims, [], |row| row.get(0));
+        assert_eq!(claims, Ok(i64::from(carried)));
+        promoflow.audited();
+    }
+}
+
+#[test]
+fn p4_a_code_goes_back_with_the_mail_that_carries_it_though_another_message_has_left() {
+    for (text, carried) in TEXTS {
+        let (shop, promoflow) = shop(text, &[CODE, TEXT, MAIL_TONIGHT]);
+        let running = promoflow.start().unwrap();
+        sends(&promoflow, &running);
+        assert_eq!(promoflow.free(), ["C-0001"]);
+        unsubscribe(&promoflow);
+        shop.clock.set("2026-06-01T20:30:00Z");
+        until(|| called_off(&promoflow, 2));
+        assert_eq!(promoflow.free(), pool(carried), "{text}");
+        assert_eq!(shop.letters.sent().len(), 1);
+        promoflow.audited();
+    }
+}
+
+#[test]
+fn p4_a_run_that_goes_on_gives_the_code_of_an_unsent_message_back_at_its_end() {
+    for (mail, unsent_at_once) in [(MAIL, true), (MAIL_TONIGHT, false)] {
+        for (text, carried) in TEXTS {
+            let (shop, promoflow) = shop(text, &[CODE, TEXT, mail, SLEEP]);
+            if unsent_at_once {
+                unsubscribe(&promoflow);
+            }
+            let running = promoflow.start().unwrap();
+            let run = sends(&promoflow, &running);
+            unsubscribe(&promoflow);
+            shop.clock.set("2026-06-01T20:30:00Z");
+            until(|| unsent_at_once || called_off(&promoflow, 2));
+            // What follows may carry it still.
+            assert_eq!(promoflow.free(), ["C-0001"]);
+            shop.clock.set("2026-06-03T12:30:00Z");
+            until(|| promoflow.run_of(run).0.state == RunState::Completed);
+            assert_eq!(promoflow.free(), pool(carried), "{mail} {text}");
+            promoflow.audited();
+        }
+    }
+}
+
+#[test]
+fn p4_a_kept_code_goes_back_with_the_last_of_the_messages_that_carry_it() {
+    for delivered_first in [false, true] {
+        let (shop, promoflow) = shop("Hello", &[KEEPS, MAIL_TONIGHT]);
+        let running = promoflow.start().unwrap();
+        sends(&promoflow, &running);
+        if delivered_first {
+            shop.clock.set("2026-06-01T20:30:00Z");
+            until(|| shop.letters.sent().len() == 1);
+            shop.clock.set("2026-06-02T12:00:00Z");
+        }
+        sends(&promoflow, &running);
+        assert_eq!(promoflow.free(), ["C-0001"]);
+        unsubscribe(&promoflow);
+        shop.clock.set("2026-06-02T20:30:00Z");
+        until(|| called_off(&promoflow, 2));
+        assert_eq!(promoflow.free(), pool(delivered_first));
+        promoflow.audited();
+    }
+}
+
+#[test]
+fn p4_what_carried_a_code_by_its_earlier_way_counts_when_it_went_another() {
+    let (shop, promoflow) = shop("Hello", &[CODE, TEXT_OR_MAIL, MAIL_TONIGHT]);
+    shop.letters.answer(Handover::Refused {
+        error: "no such mailbox".into(),
+    });
+    let running = promoflow.start().unwrap();
+    sends(&promoflow, &running);
+    assert_eq!(shop.letters.texts(), ["C-0000", "Hello"]);
+    unsubscribe(&promoflow);
+    shop.clock.set("2026-06-01T20:30:00Z");
+    until(|| called_off(&promoflow, 2));
+    assert_eq!(promoflow.free(), ["C-0001"]);
+    promoflow.audited();
+}
+
+#[test]
+fn p4_a_cancelled_run_gives_back_what_none_of_its_letters_carried_and_calls_off_no_other() {
+    for (text, carried) in TEXTS {
+        let (shop, promoflow) = shop(text, &[CODE, TEXT, MAIL_TONIGHT, SLEEP]);
+        let running = promoflow.start().unwrap();
+        let run = sends(&promoflow, &running);
+        let count = u64::from(!carried);
+        let done = Ordered::Done {
+            released: count,
+            called_off: count,
+        };
+        assert_eq!(promoflow.order_run(run, Order::Cancel).unwrap(), done);
+        assert_eq!(promoflow.free(), pool(carried), "{text}");
+        assert_eq!(called_off(&promoflow, 2), !carried);
+        shop.clock.set("2026-06-01T20:30:00Z");
+        running.rest_all().unwrap();
+        let all = 1 + usize::from(carried);
+        until(|| shop.letters.sent().len() == all);
+        promoflow.audited();
+    }
+}
+
+#[test]
+fn p12_the_audit_tells_a_release_whose_code_may_have_left_by_any_way() {
+    let (shop, promoflow) = shop("Hello", &[CODE, TEXT_OR_MAIL]);
+    let running = promoflow.start().unwrap();
+    let event = Event::new("w", "ben").with_param("EmailAddress", "ben@example.com");
+    running.rest(&running.send(event).unwrap().runs).unwrap();
+    running.stop();
+    let sql = shop.sql();
+    sql.execute_batch(
+        "INSERT INTO release (claim, at) VALUES (1, 0);
+         INSERT INTO free (lane, expires, id, code) SELECT lane, expires, code_id, code FROM claim;",
+    )
+    .unwrap();
+    let told = |damage: &str| {
+        sql.execute_batch(damage).unwrap();
+        let p1 = promoflow.audit().unwrap().remove(0);
+        p1.violations.join("; ")
+    };
+    let left = "claim 1 was released although delivery 1 of run 1 may have carried its code";
+    assert_eq!(told(""), left);
+    assert_eq!(told("UPDATE delivery SET content = '{}'"), left);
+    assert_eq!(told("UPDATE alternative SET content = '{}'"), "");
+    assert_eq!(told("UPDATE alternative SET content = '{'"), left);
+    let waits = told("UPDATE attempt SET outcome = 'refused'");
+    assert!(waits.contains("was not called off"), "{waits}");
+    assert_eq!(told("UPDATE delivery SET state = 'cancelled'"), "");
+}
