@@ -16,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
-use super::problem::{Kind, Problem};
+use super::problem::{Fault, Kind, Problem};
 use super::request::{must_be, whole};
 use crate::event::{
     Event, EventError, MAX_EVENT_BYTES, MAX_ID_CHARS, MAX_KEY_CHARS, MAX_PARAM_NAME_CHARS,
@@ -49,10 +49,10 @@ struct EventV1 {
     id: Option<String>,
 }
 
-/// A text of an event, or a number that is written as one.
+/// A text of an event, or a whole number that is written as one.
 fn text(most: usize, example: &str, description: &str) -> ObjectBuilder {
     ObjectBuilder::new()
-        .schema_type(SchemaType::from_iter([Type::String, Type::Number]))
+        .schema_type(SchemaType::from_iter([Type::String, Type::Integer]))
         .min_length(Some(1))
         .max_length(Some(most))
         .examples([example])
@@ -76,7 +76,7 @@ fn key_value() -> ObjectBuilder {
     )
     .schema_type(SchemaType::from_iter([
         Type::String,
-        Type::Number,
+        Type::Integer,
         Type::Null,
     ]))
     .min_length(None)
@@ -94,7 +94,7 @@ fn event_id() -> ObjectBuilder {
     )
     .schema_type(SchemaType::from_iter([
         Type::String,
-        Type::Number,
+        Type::Integer,
         Type::Null,
     ]))
 }
@@ -137,6 +137,7 @@ enum Scalar {
 /// A parameter whose value is text.
 #[derive(Deserialize, ToSchema)]
 #[expect(dead_code, reason = "it describes what `Event::from_json` reads")]
+#[serde(deny_unknown_fields)]
 struct ParamV1 {
     /// Its name.
     #[schema(schema_with = param_name)]
@@ -166,6 +167,7 @@ pub(super) struct EventV2 {
 /// A parameter whose value is anything.
 #[derive(Deserialize, ToSchema)]
 #[expect(dead_code, reason = "it describes what `Event::from_json` reads")]
+#[serde(deny_unknown_fields)]
 struct ParamV2 {
     /// Its name.
     #[schema(schema_with = param_name)]
@@ -197,21 +199,33 @@ pub(super) struct Accepted {
 async fn send_v1(State(api): State<Api>, request: Request) -> Result<Json<Accepted>, Problem> {
     let mut event = read(&api, request).await?;
     for (index, (name, value)) in event.params.iter_mut().enumerate() {
-        match value {
-            Value::String(_) => {}
-            Value::Number(_) | Value::Bool(_) => *value = Value::String(value.to_string()),
-            Value::Null | Value::Array(_) | Value::Object(_) => {
-                let detail = format!(
-                    "params[{index}]: the value of `{name}` must be text; /api/v2/event takes \
-                     lists and objects"
-                );
-                return Err(
-                    Problem::new(Kind::InvalidEvent, detail).field(format!("params[{index}]"))
-                );
+        let expected = match value {
+            Value::String(_) => continue,
+            Value::Number(number) if is_rounded(number) => {
+                "has too many digits; write it in quotes"
             }
-        }
+            Value::Number(_) | Value::Bool(_) => {
+                *value = Value::String(value.to_string());
+                continue;
+            }
+            Value::Null | Value::Array(_) | Value::Object(_) => {
+                "must be text; /api/v2/event takes lists and objects"
+            }
+        };
+        return Err(invalid(EventError {
+            field: format!("params[{index}]"),
+            message: format!("the value of `{name}` {expected}"),
+        }));
     }
     api.send(event).await.map(Json)
+}
+
+/// Whether a number is whole, and so large that it was read as the nearest that a float holds: as
+/// a text it would not be the one that was sent.
+fn is_rounded(number: &serde_json::Number) -> bool {
+    /// From here on there are whole numbers that a float does not hold.
+    const LARGE: f64 = 9_007_199_254_740_992.0;
+    number.is_f64() && number.as_f64().is_some_and(|number| number.abs() >= LARGE)
 }
 
 /// Send an event; values are anything.
@@ -265,7 +279,11 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Pro
 }
 
 pub(super) fn invalid(error: EventError) -> Problem {
-    Problem::new(Kind::InvalidEvent, error.to_string()).field(error.field)
+    Problem::new(Kind::InvalidEvent, error.to_string()).errors(vec![Fault {
+        field: Some(error.field),
+        detail: error.message,
+        ..Fault::default()
+    }])
 }
 
 impl Api {

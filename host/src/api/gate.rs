@@ -15,7 +15,7 @@ use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 use super::problem::{Kind, Problem};
-use super::request::drain;
+use super::request::{drain, uncoded};
 use super::{Api, Limits};
 use crate::Promoflow;
 use crate::key::{Key, Scope};
@@ -188,6 +188,9 @@ impl Gate {
             ));
         }
         self.api.rates.check(self.rate, key)?;
+        if *request.method() == Method::POST {
+            uncoded(request.headers())?;
+        }
         Ok(caller)
     }
 }

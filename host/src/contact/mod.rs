@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 
 pub use address::AddressKind;
 pub use import::{ContactOptions, import};
+pub(crate) use params::tells_contact;
 pub use params::{IDENTIFYING_PARAMS, identifying, params_of};
 pub use rows::ContactReader;
 

@@ -38,6 +38,12 @@ pub fn params_of(kind: AddressKind) -> impl Iterator<Item = &'static str> {
     IDENTIFYING_PARAMS.into_iter().filter(holds)
 }
 
+/// Whether a parameter of that name tells a contact.
+pub(crate) fn tells_contact(name: &str) -> bool {
+    let mut params = IDENTIFYING_PARAMS.iter();
+    params.any(|param| param.eq_ignore_ascii_case(name))
+}
+
 /// The identifying parameters that have a value, in their order.
 pub fn identifying(params: &Map<String, Value>) -> impl Iterator<Item = (&'static str, String)> {
     IDENTIFYING_PARAMS.into_iter().filter_map(|wanted| {

@@ -9,7 +9,9 @@ use super::{
     MAX_LANGUAGES, NewContact,
 };
 use crate::message::ChannelKind;
-use crate::upload::{Format, Reader, Row, Table, UploadError, Value, fold, shorten};
+use crate::upload::{
+    Format, INEXACT, Reader, Row, Table, UploadError, Value, fold, is_inexact, shorten,
+};
 
 /// A header, as it is asked for in messages.
 const HEADER: &str = "contact,externalId,email,phone,languages,timeZone,consent.email,firstName";
@@ -299,6 +301,11 @@ impl Table for ContactTable {
                 Ok(())
             }
             (_, Value::Text(text)) => self.read(stated, column, text.trim()),
+            (Column::Id | Column::ExternalId | Column::Address(_), Value::Word(word))
+                if is_inexact(word) =>
+            {
+                Err(format!("expected a text; found {INEXACT}"))
+            }
             (_, Value::Word(word)) => self.read(stated, column, word),
             (_, other) => {
                 let found = other.described();

@@ -54,6 +54,20 @@ fn csv_and_json_state_the_same_contact() {
 }
 
 #[test]
+fn numbers_whose_digits_are_not_all_kept_name_nobody() {
+    for number in ["89014103211118510720", "1.5"] {
+        for key in ["contact", "externalId", "phone"] {
+            let text = format!("{{\"{key}\": {number}}}");
+            let told = faults(read_as(&text, Format::Json));
+            assert!(told[0].contains("in quotes"), "{told:?}");
+        }
+    }
+    let text = "{\"contact\": 18446744073709551615}";
+    let [known] = good(read_as(text, Format::Json)).try_into().unwrap();
+    assert_eq!(known.id.as_deref(), Some("18446744073709551615"));
+}
+
+#[test]
 fn all_shapes_of_json_are_read_and_fields_keep_their_values() {
     let one = json!({ "id": "A", "orders": 3, "vip": true, "tags": ["a", { "b": null }] });
     let texts = [

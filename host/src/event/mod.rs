@@ -1,12 +1,18 @@
 //! Events: what triggers workflows.
 //!
-//! The shape is that of Yespo's event API: a type, whom it is about, and named parameters.
+//! The shape is that of Yespo's event API: a type, whom it is about, and named parameters; `body`
+//! reads it.
+
+mod body;
 
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use crate::contact::{IDENTIFYING_PARAMS, identifying};
+pub(crate) use body::named;
+
+use crate::contact::{IDENTIFYING_PARAMS, identifying, tells_contact};
 use crate::trace::Origin;
+use crate::upload::INEXACT;
 
 /// The longest `eventTypeKey`, in characters.
 pub const MAX_TYPE_CHARS: usize = 100;
@@ -84,62 +90,27 @@ impl Event {
         self
     }
 
-    /// Reads the JSON body of an event: `{"eventTypeKey": …, "keyValue": …, "params": …}`, with
-    /// `params` a list of `{"name": …, "value": …}` or an object.
-    pub fn from_json(text: &str) -> Result<Event, EventError> {
-        if text.len() > MAX_EVENT_BYTES {
-            let message = format!(
-                "{} bytes; at most {MAX_EVENT_BYTES} are accepted",
-                text.len()
-            );
-            return Err(EventError::new("event", message));
-        }
-        let body: Value = serde_json::from_str(text)
-            .map_err(|error| EventError::new("event", format!("not JSON: {error}")))?;
-        let Value::Object(mut body) = body else {
-            return Err(EventError::new("event", "expected a JSON object"));
-        };
-        let event_type = take_text(&mut body, "eventTypeKey")?
-            .ok_or_else(|| EventError::new("eventTypeKey", "missing; expected the event's type"))?;
-        let key = take_text(&mut body, "keyValue")?.unwrap_or_default();
-        let id = take_text(&mut body, "id")?;
-        let params = match body.remove("params") {
-            None | Some(Value::Null) => Map::new(),
-            Some(Value::Object(params)) => params,
-            Some(Value::Array(list)) => read_params(list)?,
-            Some(_) => {
-                return Err(EventError::new(
-                    "params",
-                    "expected a list of {name, value} or an object",
-                ));
-            }
-        };
-        if let Some(name) = body.keys().next() {
-            let message = "unknown field; expected eventTypeKey, keyValue, params and id";
-            return Err(EventError::new(name, message));
-        }
-        Event {
-            id,
-            event_type,
-            key,
-            params,
-            origin: None,
-        }
-        .checked()
-    }
-
     /// The event if it keeps the bounds; without a key, with the one that its parameters give.
     pub fn checked(mut self) -> Result<Event, EventError> {
         check_key("eventTypeKey", &self.event_type, MAX_TYPE_CHARS)?;
-        if self.key.is_empty() {
-            self.key = self.key_from_params()?;
+        for (index, (name, value)) in self.params.iter().enumerate() {
+            check_param(name, value)
+                .map_err(|message| EventError::new(&format!("params[{index}]"), message))?;
         }
-        check_key("keyValue", &self.key, MAX_KEY_CHARS)?;
+        if self.key.is_empty() {
+            let (param, text) = identifying(&self.params).next().ok_or_else(nobody)?;
+            check_text(&self.place_of(param), &text, MAX_KEY_CHARS)?;
+            self.key = text;
+        } else if let Err(error) = check_key_value(&self.key) {
+            check_text("keyValue", &self.key, MAX_KEY_CHARS)?;
+            // An address may hold what no key may that somebody chose.
+            let told = identifying(&self.params).next();
+            if told.is_none_or(|(_, text)| text != self.key) {
+                return Err(error);
+            }
+        }
         if let Some(id) = &self.id {
             check_text("id", id, MAX_ID_CHARS)?;
-        }
-        for name in self.params.keys() {
-            check_text("params", name, MAX_PARAM_NAME_CHARS)?;
         }
         let size: usize = self
             .params
@@ -153,16 +124,13 @@ impl Event {
         Ok(self)
     }
 
-    fn key_from_params(&self) -> Result<String, EventError> {
-        identifying(&self.params)
-            .next()
-            .map(|(_, text)| text)
-            .ok_or_else(|| {
-                let names = IDENTIFYING_PARAMS.join(", ");
-                let message =
-                    format!("missing, and no parameter tells the contact; expected one of {names}");
-                EventError::new("keyValue", message)
-            })
+    /// Where a parameter stands that tells the contact.
+    fn place_of(&self, param: &str) -> String {
+        let mut names = self.params.keys();
+        match names.position(|name| name.eq_ignore_ascii_case(param)) {
+            Some(index) => format!("params[{index}]"),
+            None => "params".to_owned(),
+        }
     }
 
     /// The text under which two sendings of one id are compared. Not the order of parameters.
@@ -184,53 +152,42 @@ fn size_of(value: &Value) -> usize {
     }
 }
 
-fn take_text(body: &mut Map<String, Value>, field: &str) -> Result<Option<String>, EventError> {
-    match body.remove(field) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
-        Some(Value::Number(number)) => Ok(Some(number.to_string())),
-        Some(_) => Err(EventError::new(field, "expected a text")),
-    }
+fn nobody() -> EventError {
+    let names = IDENTIFYING_PARAMS.join(", ");
+    let message = format!("missing, and no parameter tells the contact; expected one of {names}");
+    EventError::new("keyValue", message)
 }
 
-fn read_params(list: Vec<Value>) -> Result<Map<String, Value>, EventError> {
-    let mut params = Map::new();
-    for (index, item) in list.into_iter().enumerate() {
-        let field = format!("params[{index}]");
-        let Value::Object(mut item) = item else {
-            return Err(EventError::new(
-                &field,
-                "expected an object with name and value",
-            ));
-        };
-        let name = take_text(&mut item, "name")
-            .ok()
-            .flatten()
-            .ok_or_else(|| EventError::new(&field, "expected a name, as text"))?;
-        let value = item.remove("value").unwrap_or(Value::Null);
-        if params.insert(name.clone(), value).is_some() {
-            let message = format!("`{name}` stands twice; parameter names are unique");
-            return Err(EventError::new(&field, message));
-        }
+fn check_param(name: &str, value: &Value) -> Result<(), String> {
+    judge(name, MAX_PARAM_NAME_CHARS).map_err(|message| format!("its name: {message}"))?;
+    let inexact = matches!(value, Value::Number(number) if number.is_f64());
+    match inexact && tells_contact(name) {
+        true => Err(format!("`{name}` is {INEXACT}")),
+        false => Ok(()),
     }
-    Ok(params)
 }
 
 fn check_text(field: &str, text: &str, max: usize) -> Result<(), EventError> {
+    judge(text, max).map_err(|message| EventError::new(field, message))
+}
+
+fn judge(text: &str, max: usize) -> Result<(), String> {
     if text.trim().is_empty() {
-        return Err(EventError::new(field, "empty; expected a text"));
+        return Err("empty; expected a text".to_owned());
     }
     let chars = text.chars().count();
     if chars > max {
-        return Err(EventError::new(
-            field,
-            format!("{chars} characters; at most {max} are accepted"),
-        ));
+        return Err(format!("{chars} characters; at most {max} are accepted"));
     }
     if text.chars().any(char::is_control) {
-        return Err(EventError::new(field, "holds a control character"));
+        return Err("holds a control character".to_owned());
     }
     Ok(())
+}
+
+/// Refuses a `keyValue` that no key may be.
+pub(crate) fn check_key_value(text: &str) -> Result<(), EventError> {
+    check_key("keyValue", text, MAX_KEY_CHARS)
 }
 
 fn check_key(field: &str, text: &str, max: usize) -> Result<(), EventError> {
@@ -250,17 +207,6 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn parameters_come_as_a_list_or_as_an_object() {
-        let list = r#"{"eventTypeKey":"birthday","keyValue":"ann@example.com","params":[{"name":"a","value":"1"}]}"#;
-        let object =
-            r#"{"eventTypeKey":"birthday","keyValue":"ann@example.com","params":{"a":"1"}}"#;
-        assert_eq!(
-            Event::from_json(list).unwrap(),
-            Event::from_json(object).unwrap()
-        );
-    }
-
-    #[test]
     fn without_a_key_the_parameters_tell_whom_it_is_about() {
         let event = Event::new("birthday", "")
             .with_param("Phone", "+380501234567")
@@ -276,40 +222,29 @@ mod tests {
     }
 
     #[test]
-    fn what_keeps_no_bounds_is_refused_with_its_field() {
-        for (body, field) in [
-            (json!({}), "eventTypeKey"),
-            (
-                json!({"eventTypeKey": "a<b", "keyValue": "k"}),
-                "eventTypeKey",
-            ),
-            (
-                json!({"eventTypeKey": "a", "keyValue": "k".repeat(301)}),
-                "keyValue",
-            ),
-            (
-                json!({"eventTypeKey": "a", "keyValue": "k", "params": 7}),
-                "params",
-            ),
-            (
-                json!({"eventTypeKey": "a", "keyValue": "k", "params": [{"name": "x"}, {"name": "x"}]}),
-                "params[1]",
-            ),
-            (
-                json!({"eventTypeKey": "a", "keyValue": "k", "prams": []}),
-                "prams",
-            ),
-            (
-                json!({"eventTypeKey": "a", "keyValue": "k", "id": ""}),
-                "id",
-            ),
-        ] {
-            assert_eq!(
-                Event::from_json(&body.to_string()).unwrap_err().field,
-                field,
-                "{body}"
-            );
-        }
-        assert!(Event::from_json("[").is_err());
+    fn an_address_is_no_key_that_somebody_chose() {
+        let event = || Event::new("birthday", "").with_param("EmailAddress", "o'b@example.com");
+        let checked = event().checked().unwrap();
+        assert_eq!(checked.key, "o'b@example.com");
+        assert_eq!(checked.clone().checked().unwrap(), checked);
+        let mut chosen = event();
+        chosen.key = "o'brien".to_owned();
+        assert_eq!(chosen.checked().unwrap_err().field, "keyValue");
+        let long = event().with_param("ContactId", "7".repeat(MAX_KEY_CHARS + 1));
+        assert_eq!(long.checked().unwrap_err().field, "params[1]");
+    }
+
+    #[test]
+    fn a_parameter_is_named_by_its_place() {
+        let event = Event::new("birthday", "ann").with_param("a", 1);
+        let wrong = |name: &str, value: Value| {
+            let event = event.clone().with_param(name, value);
+            event.checked().unwrap_err()
+        };
+        assert_eq!(wrong("", json!("x")).field, "params[1]");
+        assert_eq!(wrong("a\nb", json!("x")).field, "params[1]");
+        // It would be another number than was sent, and so another customer.
+        assert_eq!(wrong("externalcustomerid", json!(1e20)).field, "params[1]");
+        assert!(event.with_param("price", 9.5).checked().is_ok());
     }
 }

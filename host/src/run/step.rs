@@ -15,7 +15,7 @@ use crate::block::{
     StepHost, Value,
 };
 use crate::clock::{Clock, Timestamp};
-use crate::contact::IDENTIFYING_PARAMS;
+use crate::contact::tells_contact;
 use crate::message::{Content, Values};
 use crate::pool::{Calendar, Lane};
 use crate::store::{
@@ -329,10 +329,7 @@ impl StepHost for Stage {
         }
         self.notes.data.insert(name.to_owned(), value.clone());
         self.data.insert(name.to_owned(), value);
-        if IDENTIFYING_PARAMS
-            .iter()
-            .any(|param| param.eq_ignore_ascii_case(name))
-        {
+        if tells_contact(name) {
             self.person = None;
         }
         Ok(())

@@ -39,7 +39,7 @@ pub(crate) use batches::{Batch, BatchSize, in_batches, kept};
 pub use batches::{ImportError, ImportReport};
 pub use error::UploadError;
 pub(crate) use table::Table;
-pub(crate) use value::Value;
+pub(crate) use value::{INEXACT, Value, is_inexact};
 
 use self::csv::CsvRows;
 use self::json::JsonRows;

@@ -1,4 +1,4 @@
-//! One value of a JSON upload. It borrows from the text where no escape stands in the way.
+//! One value of JSON that a client wrote. It borrows from the text where no escape stands in the way.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,18 +7,30 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value as Json;
 
-/// A value, as far as an upload tells values apart.
+/// Why a number is refused where a text is meant: another one would make the same text.
+pub(crate) const INEXACT: &str = "a number with a fraction or too many digits, which is not kept \
+                                  as it is written; write it in quotes";
+
+/// Whether a [`Value::Word`] is a number that may have been rounded when it was read, as all are
+/// but whole ones of 64 bits.
+pub(crate) fn is_inexact(word: &str) -> bool {
+    let whole = word.parse::<i64>().is_ok() || word.parse::<u64>().is_ok();
+    !whole && word != "true" && word != "false"
+}
+
+/// A value, as far as what reads it tells values apart.
 #[derive(Debug)]
 pub(crate) enum Value<'a> {
     /// Not stated.
     Null,
     /// A text in quotes.
     Text(Cow<'a, str>),
-    /// A number, `true` or `false`, as written.
+    /// A number, `true` or `false`, as written; a number that is not whole, or larger than 64 bits
+    /// hold, as it is rounded.
     Word(String),
     /// A list.
     List(Vec<Value<'a>>),
-    /// An object: its keys in the order of the file, repeated ones as well.
+    /// An object: its keys in the order in which they stand, repeated ones as well.
     Object(Vec<(Cow<'a, str>, Value<'a>)>),
 }
 

@@ -101,6 +101,89 @@ fn what_keeps_no_bounds_is_refused_with_its_field() {
     problem(form.send().unwrap(), 415, "unsupported-media-type");
 }
 
+#[test]
+fn p5_two_numbers_are_never_taken_for_one() {
+    let shop = Shop::ready();
+    let service = shop.serve();
+    let send = |path: &str, body: String| {
+        let request = service
+            .post(path)
+            .header("Content-Type", "application/json");
+        request.body(body).send().unwrap()
+    };
+    for number in ["89014103211118510720", "89014103211118510999"] {
+        for (path, field, body) in [
+            (
+                "/api/v1/event",
+                "id",
+                r#"{"eventTypeKey": "e", "keyValue": "k", "id": N}"#,
+            ),
+            (
+                "/api/v1/event",
+                "keyValue",
+                r#"{"eventTypeKey": "e", "keyValue": N}"#,
+            ),
+            (
+                "/api/v2/event",
+                "params[1]",
+                r#"{"eventTypeKey": "e", "params": {"a": 1, "externalCustomerId": N}}"#,
+            ),
+            (
+                "/api/v1/event",
+                "params[0]",
+                r#"{"eventTypeKey": "e", "keyValue": "k", "params": [{"name": "card", "value": N}]}"#,
+            ),
+        ] {
+            let told = problem(send(path, body.replace('N', number)), 400, "invalid-event");
+            assert_eq!(told["field"], field);
+            assert!(
+                told["detail"].as_str().unwrap().contains("in quotes"),
+                "{told}"
+            );
+            let text = format!("\"{number}\"");
+            assert_eq!(
+                ok(send(path, body.replace('N', &text)))["status"],
+                "accepted"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_body_is_told_where_it_is() {
+    let shop = Shop::ready();
+    let service = shop.serve();
+    for (params, field) in [
+        (r#"{"a": "1", "a": "2"}"#, "params"),
+        (r#"[{"name": "a", "value": 1, "z": 2}]"#, "params[0].z"),
+        (r#"[{"name": "a"}, {"name": "b\u0007"}]"#, "params[1]"),
+    ] {
+        let body = format!(r#"{{"eventTypeKey": "e", "keyValue": "k", "params": {params}}}"#);
+        let request = service.post("/api/v2/event").body(body);
+        let refused = request.header("Content-Type", "application/json").send();
+        let told = problem(refused.unwrap(), 400, "invalid-event");
+        assert_eq!(told["field"], field, "{told}");
+        assert_eq!(told["errors"][0]["field"], field);
+    }
+    let coded = service.post_json("/api/v1/event", &birthday("ann@example.com"));
+    let coded = coded.header("Content-Encoding", "gzip").send().unwrap();
+    assert_eq!(coded.headers()["accept-encoding"], "identity");
+    problem(coded, 415, "unsupported-media-type");
+}
+
+#[test]
+fn an_address_that_could_be_no_key_gets_its_code() {
+    let shop = Shop::ready();
+    let service = shop.serve();
+    service.codes(1);
+    let event = json!({ "eventTypeKey": "birthday", "params": { "Email": "o'brien@example.com" } });
+    ok(service.post_json("/api/v1/event", &event).send().unwrap());
+    assert_eq!(deliver(&service, "o'brien@example.com")["text"], "C-00000");
+    let chosen = birthday("o'brien@example.com");
+    let refused = service.post_json("/api/v1/event", &chosen).send().unwrap();
+    assert_eq!(problem(refused, 400, "invalid-event")["field"], "keyValue");
+}
+
 trait FormBody {
     fn form_body(self, body: &'static str) -> Self;
 }
