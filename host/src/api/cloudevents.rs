@@ -1,13 +1,17 @@
 //! CloudEvents 1.0 over HTTP, binary, structured and batched, so that any platform is a trigger.
 //!
 //! `type` is the `eventTypeKey`, `subject` the `keyValue`, and the members of `data` are the
-//! parameters. `source` and `id` together are the event's id.
+//! parameters. `source` and `id` together are the event's id. Where the `subject` can be no key, a
+//! parameter tells the contact.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
 
 use axum::Json;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::HeaderMap;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Map;
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -15,12 +19,37 @@ use utoipa_axum::routes;
 
 use super::Api;
 use super::events::{Accepted, invalid};
-use super::problem::{Fault, Kind, Problem};
+use super::problem::{Kind, Problem};
 use super::request::{json, media_type, whole};
-use crate::event::{Event, MAX_EVENT_BYTES, MAX_ID_CHARS};
+use crate::contact::identifying;
+use crate::event::{Event, EventError, MAX_EVENT_BYTES, MAX_ID_CHARS, check_key_value, named};
+use crate::upload::Value;
 
+/// Where CloudEvents are sent.
+pub(super) const PATH: &str = "/api/v1/cloudevents";
+/// The headers that make an event in binary mode.
+pub(super) const HEADERS: [&str; 5] = [
+    "ce-specversion",
+    "ce-id",
+    "ce-source",
+    "ce-type",
+    "ce-subject",
+];
 /// Events of a batch at the most.
 const BATCH: usize = 100;
+/// The largest body: that of a batch.
+pub(super) const LARGEST: usize = BATCH * MAX_EVENT_BYTES;
+/// The members of an event in structured mode that are looked at.
+const MEMBERS: [&str; 7] = [
+    "specversion",
+    "id",
+    "source",
+    "type",
+    "subject",
+    "data",
+    "data_base64",
+];
+const TWICE: &str = "stands twice; keep one of them";
 
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(send))
@@ -46,7 +75,7 @@ struct CloudEvent {
     #[schema(max_length = 300, example = "ann@example.com")]
     subject: Option<String>,
     /// The parameters.
-    data: Option<Map<String, Value>>,
+    data: Option<Map<String, serde_json::Value>>,
 }
 
 /// Send a CloudEvent.
@@ -73,66 +102,71 @@ async fn send(State(api): State<Api>, request: Request) -> Result<Json<Vec<Accep
     let (parts, body) = request.into_parts();
     let media = media_type(&parts.headers);
     let batched = media.as_deref() == Some("application/cloudevents-batch+json");
-    let limit = if batched {
-        BATCH * MAX_EVENT_BYTES
-    } else {
-        MAX_EVENT_BYTES
-    };
+    let limit = if batched { LARGEST } else { MAX_EVENT_BYTES };
     let body = whole(body, limit, api.limits.body_pause).await?;
+    // All are judged before the first is stored.
     let events = match media.as_deref() {
         Some("application/cloudevents+json") => vec![structured(json(&body)?)?],
         Some("application/cloudevents-batch+json") => {
-            let batch: Vec<Map<String, Value>> = json(&body)?;
+            let batch: Vec<Value<'_>> = json(&body)?;
             if batch.len() > BATCH {
                 let detail = format!("{} events; a batch has at most {BATCH}", batch.len());
                 return Err(Problem::new(Kind::InvalidEvent, detail));
             }
-            batch
-                .into_iter()
-                .map(structured)
-                .collect::<Result<_, _>>()?
+            let judged = batch.into_iter().enumerate();
+            let judged = judged
+                .map(|(index, event)| structured(event).map_err(|problem| problem.within(index)));
+            judged.collect::<Result<_, _>>()?
         }
-        Some("application/json") | None => vec![binary(&parts.headers, &body)?],
+        None => vec![binary(&parts.headers, &body)?],
+        Some(media) if is_data(media) => vec![binary(&parts.headers, &body)?],
         Some(_) => {
             return Err(Problem::new(
                 Kind::UnsupportedMediaType,
                 "the Content-Type must be application/cloudevents+json, \
-                 application/cloudevents-batch+json, or application/json with headers ce-…",
+                 application/cloudevents-batch+json, or one of JSON, such as application/json, \
+                 with headers ce-…",
             ));
         }
     };
-    // All are judged before the first is stored.
-    let events = events
-        .into_iter()
-        .map(|event| event.checked().map_err(invalid))
-        .collect::<Result<Vec<_>, _>>()?;
     let mut accepted = Vec::with_capacity(events.len());
-    for mut event in events {
+    for (index, mut event) in events.into_iter().enumerate() {
         event.origin = api.origin(&parts.headers);
-        accepted.push(api.send(event).await?);
+        let sent = api.send(event).await;
+        accepted.push(sent.map_err(|problem| match batched {
+            true => problem.within(index),
+            false => problem,
+        })?);
     }
     Ok(Json(accepted))
 }
 
+/// Whether a media type is one of JSON that is the data of an event, and no event itself.
+fn is_data(media: &str) -> bool {
+    let is_json = media.ends_with("/json") || media.ends_with("+json");
+    is_json && !media.starts_with("application/cloudevents")
+}
+
 fn fault(field: &str, detail: impl Into<String>) -> Problem {
-    let detail = detail.into();
-    Problem::new(Kind::InvalidEvent, format!("{field}: {detail}"))
-        .field(field)
-        .errors(vec![Fault {
-            field: Some(field.to_owned()),
-            detail,
-            ..Fault::default()
-        }])
+    let message = detail.into();
+    invalid(EventError {
+        field: field.to_owned(),
+        message,
+    })
 }
 
 /// Binary mode: attributes as headers.
 fn binary(headers: &HeaderMap, body: &[u8]) -> Result<Event, Problem> {
     let attribute = |name: &str| -> Result<Option<String>, Problem> {
-        let header = HeaderName::try_from(format!("ce-{name}")).ok();
-        let Some(value) = header.and_then(|header| headers.get(header)) else {
+        let mut values = headers.get_all(format!("ce-{name}")).iter();
+        let Some(value) = values.next() else {
             return Ok(None);
         };
-        let text = value.to_str().ok().and_then(unpercent);
+        if values.next().is_some() {
+            return Err(fault(name, TWICE));
+        }
+        let text = value.to_str().ok().and_then(unquoted);
+        let text = text.and_then(|text| unpercent(&text));
         text.map(Some)
             .ok_or_else(|| fault(name, "the header is not percent-encoded UTF-8"))
     };
@@ -144,14 +178,29 @@ fn binary(headers: &HeaderMap, body: &[u8]) -> Result<Event, Problem> {
 }
 
 /// Structured mode: attributes and data as one object.
-fn structured(mut object: Map<String, Value>) -> Result<Event, Problem> {
-    if object.contains_key("data_base64") {
+fn structured(object: Value<'_>) -> Result<Event, Problem> {
+    let Value::Object(members) = object else {
+        let detail = "expected an event, a JSON object";
+        return Err(Problem::new(Kind::InvalidEvent, detail));
+    };
+    let mut found = HashMap::new();
+    for (name, value) in members {
+        let mut known = MEMBERS.into_iter();
+        // Others are extensions.
+        let Some(name) = known.find(|known| *known == name) else {
+            continue;
+        };
+        if found.insert(name, value).is_some() {
+            return Err(fault(name, TWICE));
+        }
+    }
+    if found.contains_key("data_base64") {
         return Err(fault("data_base64", "expected `data`, a JSON object"));
     }
-    let data = object.remove("data").unwrap_or(Value::Null);
-    let attribute = |name: &str| match object.get(name) {
+    let data = found.remove("data").unwrap_or(Value::Null);
+    let attribute = |name: &str| match found.get(name) {
         None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(Value::Text(text)) => Ok(Some(text.clone().into_owned())),
         Some(_) => Err(fault(name, "expected a text")),
     };
     event(attribute, data)
@@ -159,7 +208,7 @@ fn structured(mut object: Map<String, Value>) -> Result<Event, Problem> {
 
 fn event(
     attribute: impl Fn(&str) -> Result<Option<String>, Problem>,
-    data: Value,
+    data: Value<'_>,
 ) -> Result<Event, Problem> {
     let required = |name: &str| {
         attribute(name)?
@@ -172,21 +221,35 @@ fn event(
     }
     let (source, id) = (required("source")?, required("id")?);
     let params = match data {
-        Value::Object(params) => params,
+        Value::Object(members) => named("data", members).map_err(invalid)?,
         Value::Null => Map::new(),
-        _ => {
+        Value::Text(_) | Value::Word(_) | Value::List(_) => {
             return Err(fault(
                 "data",
                 "expected a JSON object, whose members are the parameters",
             ));
         }
     };
-    Ok(Event {
+    let mut key = attribute("subject")?.unwrap_or_default();
+    // With some senders it is a path, which no key may be; then a parameter may tell the contact.
+    if check_key_value(&key).is_err() && identifying(&params).next().is_some() {
+        key.clear();
+    }
+    let event = Event {
         id: Some(composed(&source, &id)?),
         event_type: required("type")?,
-        key: attribute("subject")?.unwrap_or_default(),
+        key,
         params,
         origin: None,
+    };
+    event.checked().map_err(|error| {
+        let field = match error.field.as_str() {
+            "eventTypeKey" => "type",
+            "keyValue" => "subject",
+            "id" => "id",
+            _ => "data",
+        };
+        fault(field, error.message)
     })
 }
 
@@ -203,6 +266,24 @@ fn composed(source: &str, id: &str) -> Result<String, Problem> {
     let digest = Sha256::digest(text.as_bytes());
     let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(format!("cloudevent-sha256 {digest}"))
+}
+
+/// The value of a header without the double quotes that senders of older versions put around it;
+/// `None` where they do not end it.
+fn unquoted(text: &str) -> Option<Cow<'_, str>> {
+    let Some(quoted) = text.strip_prefix('"') else {
+        return Some(Cow::Borrowed(text));
+    };
+    let mut inside = String::with_capacity(quoted.len());
+    let mut rest = quoted.chars();
+    loop {
+        match rest.next()? {
+            '"' => break,
+            '\\' => inside.push(rest.next()?),
+            other => inside.push(other),
+        }
+    }
+    rest.as_str().is_empty().then_some(Cow::Owned(inside))
 }
 
 /// Headers of CloudEvents are percent-encoded; `None` where it is not well done.
@@ -233,6 +314,15 @@ mod tests {
         assert_eq!(long, composed("/shop", &"x".repeat(400)).unwrap());
         assert_ne!(long, composed("/shop", &"x".repeat(401)).unwrap());
         assert!(long.chars().count() <= MAX_ID_CHARS);
+    }
+
+    #[test]
+    fn older_senders_put_values_in_quotes() {
+        assert_eq!(unquoted("a").as_deref(), Some("a"));
+        assert_eq!(unquoted(r#""a \"b\" \\""#).as_deref(), Some(r#"a "b" \"#));
+        for broken in ["\"", "\"a", "\"a\" b", "\"a\\"] {
+            assert_eq!(unquoted(broken), None, "{broken}");
+        }
     }
 
     #[test]

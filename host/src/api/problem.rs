@@ -227,6 +227,20 @@ impl Problem {
         self
     }
 
+    /// Of one item of a list: its fields are told from there.
+    pub(super) fn within(mut self, item: usize) -> Problem {
+        let inside = |field: &Option<String>| match field {
+            Some(field) => Some(format!("[{item}].{field}")),
+            None => Some(format!("[{item}]")),
+        };
+        self.detail = format!("[{item}]: {}", self.detail);
+        self.field = inside(&self.field);
+        for fault in &mut self.errors {
+            fault.field = inside(&fault.field);
+        }
+        self
+    }
+
     /// With a header.
     pub(super) fn header(mut self, name: HeaderName, value: HeaderValue) -> Problem {
         self.headers.push((name, value));

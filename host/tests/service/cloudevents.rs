@@ -75,3 +75,104 @@ fn what_is_no_cloudevent_is_refused_with_its_attribute() {
     let text = structured(&service, "text/plain", &whole);
     problem(text, 415, "unsupported-media-type");
 }
+
+/// An event in binary mode, without data but `data`.
+fn binary(
+    service: &Service,
+    headers: &[(&str, &str)],
+    data: &Value,
+) -> reqwest::blocking::Response {
+    let mut request = service
+        .post(PATH)
+        .header("ce-specversion", "1.0")
+        .header("ce-source", "/shop")
+        .header("ce-type", "birthday");
+    if !headers.iter().any(|(name, _)| *name == "Content-Type") {
+        request = request.header("Content-Type", "application/json");
+    }
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(data.to_string()).send().unwrap()
+}
+
+#[test]
+fn p5_a_value_in_quotes_is_the_same_value() {
+    let shop = Shop::ready();
+    let service = shop.serve();
+    let ann = json!({ "EmailAddress": "ann@example.com" });
+    let first = ok(binary(&service, &[("ce-id", "a%20b")], &ann));
+    let quoted = ok(binary(&service, &[("ce-id", "\"a%20b\"")], &ann));
+    assert_eq!(
+        (&first[0]["status"], &quoted[0]["status"]),
+        (&json!("accepted"), &json!("duplicate"))
+    );
+    let open = binary(&service, &[("ce-id", "\"a")], &ann);
+    assert_eq!(problem(open, 400, "invalid-event")["field"], "id");
+    let twice = binary(&service, &[("ce-id", "1"), ("ce-id", "2")], &ann);
+    assert_eq!(problem(twice, 400, "invalid-event")["field"], "id");
+}
+
+#[test]
+fn p5_another_event_under_an_idempotency_key_is_refused() {
+    let shop = Shop::ready();
+    let service = shop.serve();
+    let ann = json!({ "EmailAddress": "ann@example.com" });
+    let send = |id: &str| binary(&service, &[("ce-id", id), ("Idempotency-Key", "k-1")], &ann);
+    let first = ok(send("1"));
+    // The bodies are the same, and the events are not.
+    problem(send("2"), 422, "idempotency-key-reused");
+    let again = send("1");
+    assert_eq!(again.headers()["idempotent-replayed"], "true");
+    assert_eq!(ok(again), first);
+    assert_eq!(service.at("/api/v1/runs").as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_subject_that_can_be_no_key_leaves_it_to_the_data() {
+    let shop = Shop::ready();
+    let service = shop.serve();
+    let path = ("ce-subject", "/orders/7");
+    let ann = json!({ "EmailAddress": "ann@example.com" });
+    let media = (
+        "Content-Type",
+        "application/vnd.shop.order+json; charset=utf-8",
+    );
+    ok(binary(&service, &[("ce-id", "1"), path, media], &ann));
+    assert_eq!(service.at("/api/v1/runs")[0]["key"], "ann@example.com");
+    let nobody = binary(&service, &[("ce-id", "2"), path], &json!({ "a": 1 }));
+    let told = problem(nobody, 400, "invalid-event");
+    assert_eq!(told["field"], "subject");
+    assert!(told["detail"].as_str().unwrap().contains("`/`"), "{told}");
+    let avro = ("Content-Type", "application/cloudevents+avro");
+    let other = binary(&service, &[("ce-id", "3"), avro], &ann);
+    problem(other, 415, "unsupported-media-type");
+}
+
+#[test]
+fn a_fault_of_a_batch_is_told_with_its_event() {
+    let shop = Shop::ready();
+    let service = shop.serve();
+    let event = |id: &str, subject: &str| {
+        json!({ "specversion": "1.0", "id": id, "source": "/shop", "type": "birthday",
+                "subject": subject })
+    };
+    let batch = |events: Value| structured(&service, "application/cloudevents-batch+json", &events);
+    let mut nameless = event("1", "ann");
+    nameless["id"] = Value::Null;
+    let refused = batch(json!([event("0", "ann"), nameless]));
+    assert_eq!(problem(refused, 400, "invalid-event")["field"], "[1].id");
+    assert_eq!(service.at("/api/v1/runs"), json!([]));
+    ok(batch(json!([event("1", "ann")])));
+    let conflict = batch(json!([event("0", "ann"), event("1", "bob")]));
+    assert_eq!(problem(conflict, 409, "event-conflict")["field"], "[1].id");
+    let none = batch(json!([event("2", "ann"), 7]));
+    assert_eq!(problem(none, 400, "invalid-event")["field"], "[1]");
+    let doubled = r#"{"specversion": "1.0", "id": "3", "source": "/shop", "type": "birthday",
+                      "subject": "ann", "data": {"a": 1, "a": 2}}"#;
+    let request = service
+        .post(PATH)
+        .header("Content-Type", "application/cloudevents+json");
+    let refused = request.body(doubled).send().unwrap();
+    assert_eq!(problem(refused, 400, "invalid-event")["field"], "data");
+}
