@@ -22,7 +22,7 @@ use crate::message::ChannelKind;
 use crate::upload::{Format, ImportError, ImportReport};
 
 /// Where contacts stand.
-const PATH: &str = "/api/v1/contacts";
+pub(super) const PATH: &str = "/api/v1/contacts";
 
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new()

@@ -3,27 +3,32 @@
 //! What is remembered is what was done: answers of success. A request that was refused did
 //! nothing, and is judged anew. Of an event the key is the event's id instead, which is known for
 //! ever.
+//!
+//! An answer is stored after what it tells of, in a transaction of its own: what a client sends
+//! again after the process died between the two is done again.
 
 use std::sync::PoisonError;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody, to_bytes};
 use axum::extract::{Extension, MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 
-use super::Api;
 use super::events::idempotency_key;
 use super::gate::Caller;
 use super::problem::{Kind, Problem};
 use super::request::whole;
+use super::{Api, cloudevents, codes, contacts};
+use crate::Promoflow;
 use crate::store::StoredAnswer;
 
 /// How long answers are remembered, in milliseconds.
 const REMEMBERED: i64 = 24 * 3_600_000;
-/// The largest answer that is remembered, in bytes. Those of single things are far smaller.
-const LARGEST: usize = 4 << 20;
+/// The largest answer that is remembered, in bytes. Larger ones are of requests that only look, such
+/// as those of messages that are rendered.
+const LARGEST: u64 = 4 << 20;
 
 /// A request under a key that is on its way. Another one meanwhile is refused.
 pub(super) struct Ticket {
@@ -113,22 +118,26 @@ impl Ticket {
         Ok(Some(response))
     }
 
-    /// Remembers an answer of success. With `echo` its body is the request's, and is not stored.
+    /// Remembers an answer of success, and passes it on. With `echo` its body is the request's,
+    /// and is not stored.
     pub(super) async fn remember(
         self,
         fingerprint: [u8; 32],
         response: Response,
         echo: bool,
-    ) -> Result<Response, Problem> {
+    ) -> Response {
         if !response.status().is_success() || self.known.is_some() {
-            return Ok(response);
+            return response;
         }
         let (parts, body) = response.into_parts();
-        let (body, stored) = if echo {
-            (body, Vec::new())
-        } else {
-            let bytes = whole(body, LARGEST, self.api.limits.body_pause).await?;
-            (Body::from(bytes.clone()), bytes)
+        // What was done is answered as it was, whether or not it can be answered again.
+        let (body, stored) = match body.size_hint().exact() {
+            _ if echo => (body, Vec::new()),
+            Some(length) if length <= LARGEST => match to_bytes(body, usize::MAX).await {
+                Ok(bytes) => (Body::from(bytes.clone()), bytes.into()),
+                Err(error) => return Problem::internal(error).into_response(),
+            },
+            _ => return Response::from_parts(parts, body),
         };
         let text = |name: HeaderName| {
             let value = parts.headers.get(name)?.to_str().ok()?;
@@ -142,10 +151,16 @@ impl Ticket {
             body: stored,
         };
         let (key, under) = self.names.clone();
-        self.api
-            .call(move |promoflow| Ok(promoflow.put_answer(&key, &under, &answer, REMEMBERED)?))
-            .await?;
-        Ok(Response::from_parts(parts, body))
+        let put = move |promoflow: &Promoflow| {
+            if let Err(error) = promoflow.put_answer(&key, &under, &answer, REMEMBERED) {
+                tracing::error!("an answer under an Idempotency-Key is not remembered: {error:#}");
+            }
+            Ok(())
+        };
+        match self.api.call(put).await {
+            Ok(()) => Response::from_parts(parts, body),
+            Err(problem) => problem.into_response(),
+        }
     }
 }
 
@@ -161,6 +176,16 @@ impl Fingerprint {
         Fingerprint(digest)
     }
 
+    /// Takes the headers that are as much of the request as its body: those of a CloudEvent.
+    fn headers(&mut self, headers: &HeaderMap) {
+        for name in cloudevents::HEADERS {
+            for value in headers.get_all(name) {
+                self.update(format!("{name}: {} ", value.len()).as_bytes());
+                self.update(value.as_bytes());
+            }
+        }
+    }
+
     /// Takes a piece of the body.
     pub(super) fn update(&mut self, piece: &[u8]) {
         self.0.update(piece);
@@ -172,7 +197,7 @@ impl Fingerprint {
     }
 }
 
-/// Remembers the answers of small requests that change something. Uploads see to it themselves.
+/// Remembers the answers of requests that change something. Uploads see to it themselves.
 pub(super) async fn remember(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
@@ -180,11 +205,17 @@ pub(super) async fn remember(
     request: Request,
     next: Next,
 ) -> Response {
-    let uploads = path.is_some_and(|path| path.as_str() == super::codes::PATH);
-    if request.method() != Method::POST || uploads {
+    let path = path.as_ref().map_or("", MatchedPath::as_str);
+    if request.method() != Method::POST || path == codes::PATH {
         return next.run(request).await;
     }
-    match once(&api, &caller, request, next).await {
+    // No less than the handler takes, which judges it.
+    let limit = match path {
+        contacts::PATH => api.limits.json_upload_bytes,
+        cloudevents::PATH => cloudevents::LARGEST,
+        _ => api.limits.body_bytes,
+    };
+    match once(&api, &caller, limit, request, next).await {
         Ok(response) => response,
         Err(problem) => problem.into_response(),
     }
@@ -193,6 +224,7 @@ pub(super) async fn remember(
 async fn once(
     api: &Api,
     caller: &Caller,
+    limit: usize,
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
@@ -200,13 +232,18 @@ async fn once(
         return Ok(next.run(request).await);
     };
     let (parts, body) = request.into_parts();
-    let body = api.body(body).await?;
+    let body = whole(body, limit, api.limits.body_pause).await?;
     let mut fingerprint = Fingerprint::new(&parts.method, &parts.uri);
+    fingerprint.headers(&parts.headers);
     fingerprint.update(&body);
     let fingerprint = fingerprint.finish();
     if let Some(answer) = ticket.again(fingerprint, None)? {
         return Ok(answer);
     }
-    let response = next.run(Request::from_parts(parts, Body::from(body))).await;
-    ticket.remember(fingerprint, response, false).await
+    // A client that loses the connection sends the request again: it must find the answer.
+    let answering = api.lasting.begin(async move {
+        let response = next.run(Request::from_parts(parts, Body::from(body))).await;
+        Ok(ticket.remember(fingerprint, response, false).await)
+    });
+    answering.end().await
 }

@@ -14,6 +14,7 @@
 //! | `page` | listings in pages |
 //! | `problem` | what clients are told of errors |
 //! | `idempotency` | answers that are given again |
+//! | `lasting` | work that outlives its client |
 //! | `openapi` | the document that describes it all, and its page |
 //!
 //! Nothing of the database is called on a thread of the event loop.
@@ -35,6 +36,7 @@ mod health;
 mod idempotency;
 mod importing;
 mod keys;
+mod lasting;
 mod listener;
 mod messages;
 mod metrics;
@@ -74,6 +76,7 @@ use crate::key::Scope;
 use crate::store::UploadId;
 use crate::{Promoflow, Running};
 use gate::{Gate, Keys, Rate, Rates, guard};
+use lasting::Lasting;
 use problem::{Kind, Problem};
 
 /// Events on their way to the engine at one time: handing one over does not wait for room in its
@@ -94,6 +97,7 @@ struct Inner {
     uploads: Arc<Semaphore>,
     /// Rows that the uploads on their way have taken.
     progress: Mutex<HashMap<UploadId, Arc<AtomicU64>>>,
+    lasting: Lasting,
     /// Requests with an Idempotency-Key that are on their way: API key and that key.
     underway: Mutex<HashSet<(String, String)>>,
     /// The service was told to end.
@@ -121,6 +125,7 @@ impl Api {
             events: Arc::new(Semaphore::new(EVENTS_AT_ONCE)),
             uploads: Arc::new(Semaphore::new(limits.uploads.max(1))),
             progress: Mutex::default(),
+            lasting: Lasting::default(),
             underway: Mutex::default(),
             draining: AtomicBool::new(false),
             limits,
@@ -139,14 +144,13 @@ struct Area {
 }
 
 /// All resources, by what they ask of callers.
-fn areas() -> [Area; 6] {
+fn areas() -> [Area; 7] {
     let area = |routes, scope, rate, remembers| Area {
         routes,
         scope,
         rate,
         remembers,
     };
-    let events = events::router().merge(cloudevents::router());
     let codes = codes::router()
         .merge(uploads::router())
         .merge(alerts::outlook_router());
@@ -159,7 +163,8 @@ fn areas() -> [Area; 6] {
         .merge(rehearsal::router());
     [
         // The Idempotency-Key of an event is its id.
-        area(events, Scope::Events, Rate::Events, false),
+        area(events::router(), Scope::Events, Rate::Events, false),
+        area(cloudevents::router(), Scope::Events, Rate::Events, true),
         area(codes, Scope::Codes, Rate::Others, true),
         area(contacts::router(), Scope::Contacts, Rate::Others, true),
         area(workflows, Scope::Workflows, Rate::Others, true),

@@ -39,7 +39,12 @@ pub fn serve(
         .build()
         .context("cannot start the threads of the service")?;
     let api = Api::new(promoflow, options.limits.clone())?;
-    let served = runtime.block_on(run(&api, &options, listens));
+    let served = runtime.block_on(async {
+        let served = run(&api, &options, listens).await;
+        // No connection waits for work whose client has gone.
+        let _in_time = tokio::time::timeout(options.drain, api.lasting.ended()).await;
+        served
+    });
     // Uploads whose client is still connected have ended with their connections.
     runtime.shutdown_timeout(options.drain);
     api.running.finish();

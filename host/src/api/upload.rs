@@ -10,7 +10,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
@@ -74,7 +74,7 @@ pub(super) async fn take(
     fill: Fill,
     request: Request,
 ) -> Result<Response, Problem> {
-    let _turn = Arc::clone(&api.uploads).try_acquire_owned().map_err(|_| {
+    let turn = Arc::clone(&api.uploads).try_acquire_owned().map_err(|_| {
         Problem::unavailable("as many uploads as this service takes at a time are on their way")
             .retry_after(5)
     })?;
@@ -86,11 +86,19 @@ pub(super) async fn take(
     match media_type(request.headers()).as_deref() {
         Some("application/json") | None => {
             let body = whole(request.into_body(), api.limits.json_upload_bytes, pause).await?;
-            take_json(api, caller, &fill, body, once).await
+            // Of a body that is whole the answer is remembered, whether or not the client waits.
+            let taking = api.lasting.begin({
+                let api = api.clone();
+                async move {
+                    let _turn = turn;
+                    take_json(api, caller, &fill, body, once).await
+                }
+            });
+            taking.end().await
         }
         Some("text/csv" | "text/plain") => {
             let source = Pieces::Body(request.into_body(), Pace::new(pause));
-            take_csv(api, caller, fill, source, once).await
+            take_csv(api, caller, fill, source, once, turn).await
         }
         Some("multipart/form-data") => {
             let mut form = Multipart::from_request(request, &())
@@ -112,7 +120,7 @@ pub(super) async fn take(
                     let mut fill = fill;
                     fill.source = fill.source.or(field.file_name().map(str::to_owned));
                     let pieces = Pieces::Field(Box::new(field), Pace::new(pause));
-                    return take_csv(api, caller, fill, pieces, once).await;
+                    return take_csv(api, caller, fill, pieces, once, turn).await;
                 }
             }
         }
@@ -165,7 +173,7 @@ async fn take_json(
     let mut response = (StatusCode::OK, [(header::CONTENT_TYPE, json)], body).into_response();
     locate(&mut response, upload);
     match once.ticket {
-        Some(ticket) => ticket.remember(fingerprint, response, true).await,
+        Some(ticket) => Ok(ticket.remember(fingerprint, response, true).await),
         None => Ok(response),
     }
 }
@@ -176,6 +184,7 @@ async fn take_csv(
     fill: Fill,
     mut pieces: Pieces<'_>,
     mut once: Once,
+    turn: OwnedSemaphorePermit,
 ) -> Result<Response, Problem> {
     if let Some(ticket) = once.ticket.as_ref().filter(|ticket| ticket.is_known()) {
         // It is read to its end without taking anything of it: only then is it known whether it
@@ -212,19 +221,44 @@ async fn take_csv(
         dry_run: fill.dry_run(),
     };
     let (sender, receiver) = mpsc::channel(AHEAD);
-    let importing = tokio::spawn(import(api.clone(), PieceReader::new(receiver), options));
+    let (whole, fingerprint) = oneshot::channel();
+    let taking = api.lasting.begin({
+        let (api, ticket, dry_run) = (api.clone(), once.ticket.take(), fill.dry_run());
+        async move {
+            let _turn = turn;
+            let reader = PieceReader::new(receiver);
+            let response = answer_csv(&api, import(api.clone(), reader, options), dry_run).await?;
+            match (ticket, fingerprint.await) {
+                (Some(ticket), Ok(fingerprint)) => {
+                    Ok(ticket.remember(fingerprint, response, false).await)
+                }
+                _ => Ok(response),
+            }
+        }
+    });
     let pumped = pump(&api, &mut pieces, sender, &mut once.fingerprint).await;
-    let imported = importing
-        .await
-        .unwrap_or_else(|error| Err(Problem::internal(error)));
+    if pumped.is_ok() {
+        // From here on the client may go.
+        let _refused = whole.send(once.fingerprint.finish());
+    }
+    let taken = taking.end().await;
     // Why the body broke off is more than that it did.
     pumped?;
-    let (upload, report) = imported?;
+    taken
+}
+
+/// Imports a CSV file and answers.
+async fn answer_csv(
+    api: &Api,
+    importing: impl Future<Output = Result<(UploadId, ImportReport), Problem>>,
+    dry_run: bool,
+) -> Result<Response, Problem> {
+    let (upload, report) = importing.await?;
     let taken = report.inserted + report.updated + report.unchanged;
     if taken == 0 && report.rejected > 0 {
         return Err(rejected(&report, "no row was taken"));
     }
-    if fill.dry_run() {
+    if dry_run {
         return Ok(Json(Imported::from(&report)).into_response());
     }
     let shown = api
@@ -235,13 +269,7 @@ async fn take_csv(
         .await?;
     let mut response = Json(shown).into_response();
     locate(&mut response, upload);
-    match once.ticket {
-        Some(ticket) => {
-            let fingerprint = once.fingerprint.finish();
-            ticket.remember(fingerprint, response, false).await
-        }
-        None => Ok(response),
-    }
+    Ok(response)
 }
 
 /// What a call of Yespo's shape must state, since it holds for all of its codes. A code that is

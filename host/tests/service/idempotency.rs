@@ -2,12 +2,14 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
+use reqwest::blocking::Response;
 use serde_json::{Value, json};
 
 use crate::service::{Service, Shop, ok, problem, until};
 
-fn upload(service: &Service, media: &str, body: &str) -> reqwest::blocking::Response {
+fn upload(service: &Service, media: &str, body: &str) -> Response {
     let request = service
         .post("/api/v1/promocodes")
         .header("Content-Type", media);
@@ -124,4 +126,131 @@ fn the_same_request_meanwhile_is_told_to_wait() {
     let again = upload(&service, "text/csv", body);
     assert_eq!(again.headers()["idempotent-replayed"], "true");
     assert_eq!(ok(again)["inserted"], 1);
+}
+
+/// Sends a whole request under the key `u-1`, and goes before it is answered.
+fn cut(service: &Service, path: &str, media: &str, body: &str) {
+    let address = service.url.strip_prefix("http://").unwrap();
+    let mut client = TcpStream::connect(address).unwrap();
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\nContent-Type: {media}\r\n\
+         Idempotency-Key: u-1\r\nContent-Length: {}\r\n\r\n{body}",
+        service.key,
+        body.len()
+    );
+    client.write_all(request.as_bytes()).unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    drop(client);
+    std::thread::sleep(Duration::from_millis(100));
+}
+
+/// The answer once the first request is no longer on its way.
+fn settled(send: impl Fn() -> Response) -> Response {
+    until(|| send().status() != 409);
+    send()
+}
+
+const REINSTATE: &str = "/api/v1/promocodes/reinstate";
+const NAMED: &str = r#"{"promocodes": ["C-00000"]}"#;
+
+fn change(service: &Service, path: &str, under: Option<&str>) -> Response {
+    let request = service
+        .post(path)
+        .header("Content-Type", "application/json");
+    let request = match under {
+        Some(under) => request.header("Idempotency-Key", under),
+        None => request,
+    };
+    request.body(NAMED).send().unwrap()
+}
+
+#[test]
+fn what_a_client_asked_for_that_has_gone_is_answered_when_it_comes_back() {
+    let shop = Shop::new();
+    let service = shop.serve();
+    service.codes(1);
+    let retire = || ok(change(&service, "/api/v1/promocodes/retire", None));
+    assert_eq!(retire()["retired"], 1);
+    let held = shop.held();
+    cut(&service, REINSTATE, "application/json", NAMED);
+    let again = || change(&service, REINSTATE, Some("u-1"));
+    problem(again(), 409, "idempotency-conflict");
+    drop(held);
+    until(|| service.at("/api/v1/promocodes/C-00000")["inUse"] == false);
+    // Somebody has set it aside since: that stands.
+    assert_eq!(retire()["retired"], 1);
+    let answered = settled(again);
+    assert_eq!(answered.headers()["idempotent-replayed"], "true");
+    assert_eq!(ok(answered)["retired"], 1);
+    assert_eq!(service.at("/api/v1/promocodes/C-00000")["inUse"], true);
+}
+
+#[test]
+fn an_upload_whose_client_has_gone_is_answered_when_it_comes_back() {
+    for (media, body) in [
+        ("application/json", "[{\"code\": \"A1\"}]"),
+        ("text/csv", "code\nA1\n"),
+    ] {
+        let shop = Shop::new();
+        let service = shop.serve();
+        let held = shop.held();
+        cut(&service, "/api/v1/promocodes", media, body);
+        let again = || upload(&service, media, body);
+        problem(again(), 409, "idempotency-conflict");
+        drop(held);
+        let answered = settled(again);
+        assert_eq!(answered.headers()["idempotent-replayed"], "true", "{media}");
+        assert_eq!(service.at("/api/v1/uploads").as_array().unwrap().len(), 1);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn the_service_does_not_end_before_what_clients_asked_for_that_have_gone() {
+    let shop = Shop::new();
+    let mut service = shop.serve();
+    service.codes(1);
+    ok(change(&service, "/api/v1/promocodes/retire", None));
+    let held = shop.held();
+    cut(&service, REINSTATE, "application/json", NAMED);
+    service.tell_to_end();
+    std::thread::sleep(Duration::from_millis(500));
+    drop(held);
+    assert_eq!(service.end(), Some(0));
+    let key = service.key.clone();
+    let mut service = shop.serve();
+    service.key = key;
+    let answered = change(&service, REINSTATE, Some("u-1"));
+    assert_eq!(answered.headers()["idempotent-replayed"], "true");
+    assert_eq!(ok(answered)["retired"], 1);
+}
+
+#[test]
+fn a_key_takes_nothing_from_what_a_request_may_be() {
+    let shop = Shop::new();
+    let service = shop.serve();
+    // Contacts may be more than the usual mebibyte.
+    let contacts = format!("[{{\"contact\": \"A-1\"}}{}]", " ".repeat(2 << 20));
+    let send = || {
+        let request = service.post("/api/v1/contacts").body(contacts.clone());
+        let request = request.header("Content-Type", "application/json");
+        request.header("Idempotency-Key", "c-1").send().unwrap()
+    };
+    assert_eq!(ok(send())["inserted"], 1);
+    assert_eq!(send().headers()["idempotent-replayed"], "true");
+    // An answer that is too large to keep is given all the same.
+    let large = format!(
+        "{{ message: large, channel: sms, text: \"#foreach($i in [1..5000]){}#end\" }}",
+        "x".repeat(1_000)
+    );
+    let applied = service
+        .post("/api/v1/messages")
+        .header("Content-Type", "application/yaml");
+    ok(applied.body(large).send().unwrap());
+    for _ in 0..2 {
+        let shown = service.post_json("/api/v1/messages/large/render", &json!({}));
+        let shown = shown.header("Idempotency-Key", "m-1").send().unwrap();
+        assert!(!shown.headers().contains_key("idempotent-replayed"));
+        assert_eq!(ok(shown)["text"].as_str().unwrap().len(), 5_000_000);
+    }
 }

@@ -82,6 +82,13 @@ impl Shop {
         assert!(self.done(&["audit"]).iter().all(|one| one["holds"] == true));
     }
 
+    /// Keeps everybody else from writing while what it gives is held.
+    pub(crate) fn held(&self) -> rusqlite::Connection {
+        let writer = rusqlite::Connection::open(self.path("shop.db")).unwrap();
+        writer.execute_batch("BEGIN IMMEDIATE").unwrap();
+        writer
+    }
+
     pub(crate) fn serve(&self) -> Service {
         self.serve_with(&[])
     }
