@@ -3,8 +3,9 @@
 use std::collections::{BTreeSet, HashMap};
 
 use axum::Router;
-use axum::http::{HeaderValue, header};
-use axum::response::IntoResponse;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::map_response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::{Map, Value, json};
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -14,7 +15,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::gate::opens_by_reading;
 use super::problem::{Fault, ProblemBody};
-use super::{Api, areas, health, unsubscribe};
+use super::{Api, areas, health, nothing_here, unsubscribe};
 use crate::key::Scope;
 
 /// Where the document stands.
@@ -39,16 +40,23 @@ pub fn document() -> Value {
     let mut all = OpenApiRouter::<Api>::with_openapi(Described::openapi())
         .merge(health::router())
         .merge(unsubscribe::router());
-    let mut scopes = HashMap::new();
+    let mut asks = HashMap::new();
     for area in areas() {
+        let (scope, remembers) = (area.scope, area.remembers);
         let paths = area.routes.get_openapi().paths.paths.keys();
-        scopes.extend(paths.map(|path| (path.clone(), area.scope)));
+        asks.extend(paths.map(|path| (path.clone(), Asks { scope, remembers })));
         all = all.merge(area.routes);
     }
     let described = all.into_openapi();
     let mut document = serde_json::to_value(&described).unwrap_or_default();
-    finish(&mut document, &scopes);
+    finish(&mut document, &asks);
     document
+}
+
+/// What an area asks of the callers of its paths.
+struct Asks {
+    scope: Scope,
+    remembers: bool,
 }
 
 /// The keys that an operation asks for: each line of the list is enough. A scope stands where
@@ -70,7 +78,7 @@ fn security(method: &str, scope: Scope) -> Value {
 }
 
 /// Adds what holds for all operations: keys, and the problems that each may answer.
-fn finish(document: &mut Value, scopes: &HashMap<String, Scope>) {
+fn finish(document: &mut Value, asks: &HashMap<String, Asks>) {
     if let Some(info) = document["info"].as_object_mut() {
         info.remove("license");
     }
@@ -113,8 +121,9 @@ fn finish(document: &mut Value, scopes: &HashMap<String, Scope>) {
             continue;
         };
         for (method, operation) in item {
-            if let Some(scope) = scopes.get(path) {
-                operation["security"] = security(method, *scope);
+            let asks = asks.get(path);
+            if let Some(asks) = asks {
+                operation["security"] = security(method, asks.scope);
             }
             // Alone it is the name of a function, which several modules have.
             if let (Some(tag), Some(id)) = (
@@ -123,7 +132,8 @@ fn finish(document: &mut Value, scopes: &HashMap<String, Scope>) {
             ) {
                 operation["operationId"] = json!(format!("{tag}-{id}"));
             }
-            if let Some(description) = idempotent(path, method) {
+            let remembers = asks.is_some_and(|asks| asks.remembers);
+            if let Some(description) = idempotent(path, method, remembers) {
                 if operation["parameters"].is_null() {
                     operation["parameters"] = json!([]);
                 }
@@ -146,13 +156,12 @@ fn finish(document: &mut Value, scopes: &HashMap<String, Scope>) {
 }
 
 /// What the header Idempotency-Key does for an operation that takes it.
-fn idempotent(path: &str, method: &str) -> Option<&'static str> {
+fn idempotent(path: &str, method: &str, remembers: bool) -> Option<&'static str> {
     match path {
         "/api/v1/event" | "/api/v2/event" => {
             Some("The event's id: 1 to 300 printable ASCII characters.")
         }
-        "/api/v1/cloudevents" | "/api/v1/keys" => None,
-        _ if method == "post" => Some(
+        _ if remembers && method == "post" => Some(
             "Under which a repeated request gets the same answer for 24 hours: 1 to 300 \
                  printable ASCII characters.",
         ),
@@ -195,12 +204,21 @@ pub(super) fn router() -> Router<Api> {
         .validator_url("none")
         .try_it_out_enabled(true);
     let page: Router<Api> = SwaggerUi::new("/docs").config(config).into();
+    let page = page.layer(map_response(or_a_problem));
     let security = HeaderValue::from_static(ONLY_FROM_HERE);
     page.layer(SetResponseHeaderLayer::overriding(
         header::CONTENT_SECURITY_POLICY,
         security,
     ))
     .route(DOCUMENT, get(document_bytes))
+}
+
+/// What the page does not have is told as everywhere else.
+async fn or_a_problem(response: Response) -> Response {
+    match response.status() {
+        StatusCode::NOT_FOUND => nothing_here().await.into_response(),
+        _ => response,
+    }
 }
 
 async fn document_bytes() -> impl IntoResponse {

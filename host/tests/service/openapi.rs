@@ -194,6 +194,12 @@ fn the_page_shows_it_without_any_other_site() {
             get(&format!("/docs/{}", place.trim_start_matches("./")));
         }
     }
+    let nothing = format!("{}/docs/nothing", service.url);
+    problem(
+        service.client.get(nothing).send().unwrap(),
+        404,
+        "not-found",
+    );
     let start = get("/docs/swagger-initializer.js").text().unwrap();
     assert!(start.contains("\"validatorUrl\": \"none\""), "{start}");
     assert!(
