@@ -11,8 +11,8 @@ use super::{Around, sender};
 use crate::clock::Timestamp;
 use crate::failpoint::{self, Failpoint};
 use crate::store::{
-    AttemptEnd, AttemptOutcome, Attempts, Committer, DeliveryId, DueDelivery, MOST_PAGE_BYTES,
-    Reply, Store, StoreError, Unit,
+    AttemptEnd, AttemptOutcome, Attempts, Committer, DeliveryId, DueDelivery, Reply, Store,
+    StoreError, Unit,
 };
 
 /// A pause after the store failed.
@@ -37,6 +37,8 @@ pub(super) struct Feeder {
     unsaved: Vec<AttemptEnd>,
     /// There is more that is due.
     hungry: bool,
+    /// Whose turn it is: of what was to wait, or of what never was.
+    waited_first: bool,
     /// Nothing begins before.
     held_until: Option<Instant>,
     /// When it was told to stop.
@@ -65,6 +67,7 @@ impl Feeder {
             queued_at: Instant::now(),
             unsaved: Vec::new(),
             hungry: false,
+            waited_first: true,
             held_until: None,
             stopped: None,
         }
@@ -158,12 +161,18 @@ impl Feeder {
         step: &mut Attempts,
     ) -> Result<Vec<DueDelivery>, StoreError> {
         let in_hand = &self.in_hand;
-        let mut due = self
+        let kinds = self.lane.kinds();
+        let first = self.waited_first;
+        let page = self
             .store
-            .due_deliveries(self.lane.kinds(), now, room, &|id| in_hand.contains(&id))?;
-        let bytes: usize = due.iter().map(DueDelivery::size).sum();
-        self.hungry = due.len() >= room || bytes >= MOST_PAGE_BYTES;
+            .due_deliveries(kinds, now, room, first, &|id| in_hand.contains(&id))?;
+        for (delivery, error) in &page.unreadable {
+            tracing::error!("delivery {delivery} fails: {error}");
+        }
+        step.unreadable = page.unreadable;
+        self.hungry = page.more;
         self.adapt();
+        let mut due = page.letters;
         due.retain(|delivery| {
             let opens = delivery.hours.map_or(now, |hours| hours.next_open(now));
             let begins = paused.map_or(opens, |until| until.max(opens));
@@ -178,6 +187,9 @@ impl Feeder {
         if next.is_some() {
             self.held_until = next;
             self.hungry = true;
+        }
+        if let Some(last) = due.last() {
+            self.waited_first = !last.waited;
         }
         Ok(due)
     }

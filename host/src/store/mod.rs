@@ -162,15 +162,18 @@ pub trait Store: ContactStore + Send + Sync {
         but: &dyn Fn(RunId) -> bool,
     ) -> Result<Vec<DueRun>>;
 
-    /// Deliveries by these channels that may be tried at `now`, the longest due first, without
-    /// those in `but`; fewer than `limit` where their contents reach [`MOST_PAGE_BYTES`].
+    /// Deliveries by these channels that may be tried at `now`, without those in `but`; fewer than
+    /// `limit` where their contents reach [`MOST_PAGE_BYTES`]. Those that were to wait until now
+    /// and those that never were take turns, each by themselves the longest due first, so that
+    /// neither wait for the end of the others; `waited_first` says whose turn it is.
     fn due_deliveries(
         &self,
         kinds: &[ChannelKind],
         now: Timestamp,
         limit: usize,
+        waited_first: bool,
         but: &dyn Fn(DeliveryId) -> bool,
-    ) -> Result<Vec<DueDelivery>>;
+    ) -> Result<DuePage>;
 
     /// When the next run or delivery is due, after `now`.
     fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>>;

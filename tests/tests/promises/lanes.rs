@@ -1,6 +1,6 @@
 //! Lanes: what one channel does delays no other, and no more is asked of it than it takes.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -173,6 +173,160 @@ fn a_channel_is_held_to_its_rate() {
     // 5 at once, and then one each 20 ms.
     let took = passed[29] - passed[0];
     assert!(took > Duration::from_millis(450), "{took:?}");
+}
+
+/// Answers `later` until it is told otherwise, and waits within a letter while it is closed.
+#[derive(Clone)]
+struct Moody {
+    gate: Gate,
+    takes: Arc<AtomicBool>,
+    /// The letters that were handed over, in order.
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Moody {
+    fn new() -> Moody {
+        Moody {
+            gate: Gate::new(Limits::ONE),
+            takes: Arc::new(AtomicBool::new(true)),
+            asked: Arc::default(),
+        }
+    }
+
+    fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+
+    /// Waits until a letter is inside of what is closed.
+    fn close(&self, running: &Running) {
+        let before = self.asked().len();
+        self.gate.set(false);
+        send(running, 1);
+        until(|| self.asked().len() > before);
+    }
+}
+
+impl Channel for Moody {
+    fn takes(&self, kind: ChannelKind) -> bool {
+        self.gate.takes(kind)
+    }
+
+    fn deliver(&self, letter: &Letter<'_>) -> Handover {
+        self.asked.lock().unwrap().push(letter.id.to_owned());
+        let takes = self.takes.load(Ordering::SeqCst);
+        self.gate.deliver(letter);
+        match takes {
+            true => Handover::Delivered,
+            false => Handover::Later {
+                error: "busy".into(),
+                after: None,
+                unclear: false,
+            },
+        }
+    }
+}
+
+fn moody() -> (Moody, Shop, Promoflow) {
+    let (channel, shop) = (Moody::new(), Shop::new());
+    let promoflow = shop.builder_before(channel.clone()).open().unwrap();
+    promoflow.messages_of(promoflow_tests::MAIL);
+    promoflow.messages_of(TEXT);
+    promoflow.workflows_of(BOTH);
+    (channel, shop, promoflow)
+}
+
+#[test]
+fn what_is_tried_again_and_what_is_new_wait_for_each_others_turn_alone() {
+    let (channel, shop, promoflow) = moody();
+    let running = promoflow.start().unwrap();
+    let pending = || {
+        count(
+            &shop,
+            "delivery WHERE channel = 'email' AND state = 'pending'",
+        )
+    };
+    channel.takes.store(false, Ordering::SeqCst);
+    send(&running, 1);
+    running.rest_all().unwrap();
+    channel.takes.store(true, Ordering::SeqCst);
+    let again = channel.asked()[0].clone();
+
+    // Its moment comes when three hundred newer ones wait, of which 128 may be in hand.
+    channel.close(&running);
+    send(&running, 300);
+    shop.clock.advance(2_000);
+    let before = channel.asked().len();
+    channel.gate.set(true);
+    until(|| pending() == 0);
+    let place = |letter: &str, before: usize| {
+        let asked = channel.asked();
+        asked[before..]
+            .iter()
+            .position(|one| one == letter)
+            .unwrap()
+    };
+    let after = place(&again, before);
+    assert!(after < 150, "it was tried again after {after} others");
+
+    // And a new one comes when three hundred are to be tried again.
+    channel.takes.store(false, Ordering::SeqCst);
+    send(&running, 300);
+    running.rest_all().unwrap();
+    channel.takes.store(true, Ordering::SeqCst);
+    channel.close(&running);
+    shop.clock.advance(2_000);
+    send(&running, 1);
+    let new: i64 = shop
+        .sql()
+        .query_row(
+            "SELECT max(id) FROM delivery WHERE channel = 'email'",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    let before = channel.asked().len();
+    channel.gate.set(true);
+    until(|| pending() == 0);
+    let after = place(&format!("delivery-{new}"), before);
+    assert!(after < 150, "it was tried after {after} others");
+}
+
+#[test]
+fn a_delivery_that_cannot_be_read_fails_and_holds_up_no_other() {
+    let (channel, shop, promoflow) = moody();
+    channel.takes.store(false, Ordering::SeqCst);
+    let running = promoflow.start().unwrap();
+    send(&running, 4);
+    running.rest_all().unwrap();
+    drop(running);
+    let ids: Vec<i64> = {
+        let sql = shop.sql();
+        let mut ids = sql
+            .prepare("SELECT id FROM delivery WHERE channel = 'email'")
+            .unwrap();
+        let ids = ids.query_map([], |row| row.get(0)).unwrap();
+        ids.collect::<Result<_, _>>().unwrap()
+    };
+    for (id, damage) in [(ids[0], "content = '{'"), (ids[2], "hours = 'always'")] {
+        let sql = format!("UPDATE delivery SET {damage} WHERE id = {id}");
+        assert_eq!(shop.sql().execute(&sql, []).unwrap(), 1);
+    }
+    channel.takes.store(true, Ordering::SeqCst);
+    shop.clock.advance(2_000);
+    let running = promoflow.start().unwrap();
+    until(|| count(&shop, "delivery WHERE state = 'pending'") == 0);
+    drop(running);
+    let row = |id| promoflow.delivery(DeliveryId(id)).unwrap().unwrap();
+    assert_eq!(row(ids[1]).state, DeliveryState::Delivered);
+    assert_eq!(row(ids[3]).state, DeliveryState::Delivered);
+    for (id, what) in [(ids[0], "the content"), (ids[2], "the hours")] {
+        assert_eq!(row(id).state, DeliveryState::Failed);
+        let error = row(id).error.unwrap();
+        let told = format!("the database holds {what} of delivery {id} that cannot be read");
+        assert!(error.starts_with(&told), "{error}");
+    }
+    let failed = promoflow.deliveries_after(Some(DeliveryState::Failed), None, 10);
+    assert_eq!(failed.unwrap().len(), 2, "they are listed");
 }
 
 #[test]

@@ -61,6 +61,8 @@ pub struct Attempts {
     pub ends: Vec<AttemptEnd>,
     /// Deliveries that are not tried before that moment.
     pub postponed: Vec<(DeliveryId, Timestamp)>,
+    /// Deliveries whose rows cannot be read, and why: they fail.
+    pub unreadable: Vec<(DeliveryId, String)>,
     /// Deliveries whose next attempt begins.
     pub starts: Vec<DeliveryId>,
 }
@@ -68,7 +70,10 @@ pub struct Attempts {
 impl Attempts {
     /// Whether there is nothing to commit.
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty() && self.postponed.is_empty() && self.starts.is_empty()
+        self.ends.is_empty()
+            && self.postponed.is_empty()
+            && self.unreadable.is_empty()
+            && self.starts.is_empty()
     }
 }
 
@@ -172,6 +177,19 @@ pub struct DueDelivery {
     pub hours: Option<AllowedHours>,
     /// Attempts by this way until now, or since it was revived.
     pub tries: u32,
+    /// Whether it was to wait until now: for its next attempt, or for its hours.
+    pub waited: bool,
+}
+
+/// Deliveries that may be tried.
+#[derive(Clone, Debug, Default)]
+pub struct DuePage {
+    /// In the order in which they begin.
+    pub letters: Vec<DueDelivery>,
+    /// Those whose rows cannot be read, and why.
+    pub unreadable: Vec<(DeliveryId, String)>,
+    /// Whether there may be more.
+    pub more: bool,
 }
 
 /// A delivery as listings show it.

@@ -23,7 +23,21 @@ pub(super) fn commit(connection: &Connection, step: &Attempts, now: Timestamp) -
     for &(delivery, until) in &step.postponed {
         postpone(connection, delivery, until)?;
     }
+    for (delivery, error) in &step.unreadable {
+        fail(connection, *delivery, error)?;
+    }
     start(connection, &step.starts, now)
+}
+
+/// No attempt can be made of what cannot be read.
+fn fail(connection: &Connection, delivery: DeliveryId, error: &str) -> Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE delivery SET state = 'failed', due = NULL, error = ?2
+             WHERE id = ?1 AND state = 'pending'",
+        )?
+        .execute(params![delivery.0, error])?;
+    Ok(())
 }
 
 /// What nobody may begin before it expires fails when it does, and not later.

@@ -1,75 +1,12 @@
-//! The outbox: what may be tried, and listings.
+//! The outbox: listings, and what a row holds.
 
 use std::ops::ControlFlow;
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, Row, params};
 
 use super::{Result, SqliteStore, damaged, unreadable};
-use crate::clock::Timestamp;
 use crate::message::{AllowedHours, ChannelKind, Content};
-use crate::store::{
-    Alternative, DeliveryId, DeliveryRow, DeliveryState, DueDelivery, MOST_PAGE_BYTES, RunId,
-};
-
-/// Those of each channel, merged by how long they are due.
-pub(super) fn due(
-    connection: &Connection,
-    kinds: &[ChannelKind],
-    now: Timestamp,
-    limit: usize,
-    but: &dyn Fn(DeliveryId) -> bool,
-) -> Result<Vec<DueDelivery>> {
-    let mut due = Vec::new();
-    for kind in kinds {
-        of_channel(connection, *kind, now, limit, but, &mut due)?;
-    }
-    if kinds.len() > 1 {
-        due.sort_by_key(|(since, delivery)| (*since, delivery.id));
-        due.truncate(limit);
-    }
-    Ok(due.into_iter().map(|(_, delivery)| delivery).collect())
-}
-
-fn of_channel(
-    connection: &Connection,
-    kind: ChannelKind,
-    now: Timestamp,
-    limit: usize,
-    but: &dyn Fn(DeliveryId) -> bool,
-    due: &mut Vec<(i64, DueDelivery)>,
-) -> Result<()> {
-    let mut statement = connection.prepare_cached(
-        "SELECT id, address, message, content, expires, attempts - attempts_before, hours, due,
-             alternative
-         FROM delivery WHERE channel = ?1 AND due <= ?2 ORDER BY due, id",
-    )?;
-    let mut rows = statement.query(params![kind.name(), now.0])?;
-    let (mut count, mut bytes) = (0, 0);
-    while count < limit && bytes < MOST_PAGE_BYTES {
-        let Some(row) = rows.next()? else { break };
-        let id = DeliveryId(row.get(0)?);
-        if but(id) {
-            continue;
-        }
-        let delivery = DueDelivery {
-            id,
-            way: Alternative {
-                channel: kind,
-                address: row.get(1)?,
-                message: row.get(2)?,
-                content: read_content(id, row.get_ref(3)?.as_str().unwrap_or_default())?,
-            },
-            alternative: row.get(8)?,
-            expires: Timestamp(row.get(4)?),
-            tries: row.get(5)?,
-            hours: read_hours(id, row.get_ref(6)?.as_str_or_null().unwrap_or_default())?,
-        };
-        count += 1;
-        bytes += delivery.size();
-        due.push((row.get(7)?, delivery));
-    }
-    Ok(())
-}
+use crate::store::{DeliveryId, DeliveryRow, DeliveryState, RunId};
 
 const DELIVERY_ROWS: &str = "
     SELECT id, run, channel, address, message, content, state, attempts, error FROM delivery";
@@ -109,17 +46,21 @@ pub(super) fn one(store: &SqliteStore, id: DeliveryId) -> Result<Option<Delivery
 fn delivery_row(row: &Row<'_>) -> Result<DeliveryRow> {
     let id = DeliveryId(row.get(0)?);
     let state: String = row.get(6)?;
+    // One that is damaged is listed without its content: it hides none of the others.
+    let content = read_content(id, row.get_ref(5)?.as_str().unwrap_or_default());
+    let error: Option<String> = row.get(8)?;
+    let error = error.or_else(|| content.as_ref().err().map(ToString::to_string));
     Ok(DeliveryRow {
         id,
         run: RunId(row.get(1)?),
         channel: read_channel(id, row.get_ref(2)?.as_str().unwrap_or_default())?,
         address: row.get(3)?,
         message: row.get(4)?,
-        content: read_content(id, row.get_ref(5)?.as_str().unwrap_or_default())?.shown(),
+        content: content.map(Content::shown).unwrap_or_default(),
         state: read_state(&state)
             .ok_or_else(|| damaged(format!("the state of delivery {id}"), format!("`{state}`")))?,
         attempts: row.get(7)?,
-        error: row.get(8)?,
+        error,
     })
 }
 

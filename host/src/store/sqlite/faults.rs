@@ -8,9 +8,17 @@ pub(super) const BUSY_SECONDS: u64 = 120;
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> StoreError {
+        use rusqlite::Error::{
+            FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType,
+        };
         use rusqlite::ErrorCode::{
             DatabaseBusy, DatabaseLocked, DiskFull, NotADatabase, SystemIoFailure,
         };
+        if let FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) =
+            error
+        {
+            return damaged("a value", error);
+        }
         match error.sqlite_error_code() {
             Some(DatabaseBusy | DatabaseLocked) => StoreError::Busy {
                 seconds: BUSY_SECONDS,

@@ -19,6 +19,7 @@ mod commit;
 mod connection;
 mod contacts;
 mod deliveries;
+mod due;
 mod faults;
 mod history;
 mod keys;
@@ -371,9 +372,10 @@ impl Store for SqliteStore {
         kinds: &[ChannelKind],
         now: Timestamp,
         limit: usize,
+        waited_first: bool,
         but: &dyn Fn(DeliveryId) -> bool,
-    ) -> Result<Vec<DueDelivery>> {
-        self.read(|connection| deliveries::due(connection, kinds, now, limit, but))
+    ) -> Result<DuePage> {
+        self.read(|connection| due::page(connection, kinds, now, limit, waited_first, but))
     }
 
     fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>> {
