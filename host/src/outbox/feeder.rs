@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::lane::{Lane, MOST_IN_HAND};
+use super::lane::Lane;
 use super::pace::Pace;
 use super::{Around, sender};
 use crate::clock::Timestamp;
@@ -200,7 +200,7 @@ impl Feeder {
         let least = self.lane.limits().concurrency;
         let load = self.lane.load();
         if load.queued == 0 {
-            self.window = (self.window * 2).min(MOST_IN_HAND.max(least));
+            self.window = (self.window * 2).min(self.lane.most_in_hand());
         } else if load.sending > 0 && self.queued_at.elapsed() > TOO_LONG {
             self.window = (self.window / 2).max(least);
         }

@@ -5,7 +5,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::lock;
-use crate::channel::{Channel, Limits};
+use super::pace::Pace;
+use crate::channel::{Channel, Limits, Rate};
 use crate::clock::Timestamp;
 use crate::message::ChannelKind;
 use crate::store::{AttemptEnd, AttemptOutcome, DueDelivery};
@@ -22,6 +23,8 @@ pub(super) struct Lane {
     channel: Option<Arc<dyn Channel>>,
     kinds: Vec<ChannelKind>,
     limits: Limits,
+    /// When the next letter may be handed over.
+    pace: Pace,
     desk: Mutex<Desk>,
     /// Wakes the senders.
     queued: Condvar,
@@ -46,6 +49,8 @@ struct Desk {
     wanted_below: Option<usize>,
     /// No letter begins before this moment: the provider has asked for it.
     paused: Option<Timestamp>,
+    /// A sender waits for the moment at which the next letter may be handed over.
+    paced: bool,
     closed: bool,
 }
 
@@ -73,6 +78,7 @@ impl Lane {
         Lane {
             channel,
             kinds,
+            pace: Pace::new(limits.rate),
             limits,
             desk: Mutex::default(),
             queued: Condvar::new(),
@@ -98,6 +104,15 @@ impl Lane {
             concurrency: self.limits.concurrency.clamp(1, MOST_IN_HAND),
             ..self.limits
         }
+    }
+
+    /// Letters that may be in hand. Where there is a rate, no more than leave in two of its bursts:
+    /// what has begun waits for its turn, and can be neither cancelled nor led another way.
+    pub(super) fn most_in_hand(&self) -> usize {
+        let two =
+            |rate: Rate| usize::try_from(rate.burst().get()).map_or(MOST_IN_HAND, |one| 2 * one);
+        let most = self.limits.rate.map_or(MOST_IN_HAND, two);
+        most.clamp(self.limits().concurrency, MOST_IN_HAND)
     }
 
     /// Has the feeder look for what is due.
@@ -152,11 +167,7 @@ impl Lane {
             let wake = [until, lingers].into_iter().flatten().min();
             desk = match wake {
                 None => wait(&self.news, desk),
-                Some(wake) => {
-                    let left = wake.saturating_duration_since(now);
-                    let waited = self.news.wait_timeout(desk, left);
-                    waited.unwrap_or_else(PoisonError::into_inner).0
-                }
+                Some(wake) => wait_until(&self.news, desk, wake),
             };
         }
     }
@@ -179,7 +190,9 @@ impl Lane {
         lock(&self.desk).senders -= 1;
     }
 
-    /// The next letter for a sender; `None` once the lane is closed.
+    /// The next letter for a sender, when it may be handed over; `None` once the lane is closed.
+    /// Its rate is asked here and not only where it begins: what waits while senders hang would
+    /// leave all at once after that.
     pub(super) fn take(&self) -> Option<DueDelivery> {
         let mut desk = lock(&self.desk);
         loop {
@@ -187,14 +200,27 @@ impl Lane {
                 desk.senders -= 1;
                 return None;
             }
+            // The others are woken by the one that waits for the moment.
+            if desk.queue.is_empty() || desk.paced {
+                desk = wait(&self.queued, desk);
+                continue;
+            }
+            if let (0, Some(next)) = self.pace.take(1) {
+                desk.paced = true;
+                desk = wait_until(&self.queued, desk, next);
+                desk.paced = false;
+                continue;
+            }
             if let Some(letter) = desk.queue.pop_front() {
                 desk.sending += 1;
                 if desk.wanted_below == Some(desk.queue.len()) {
                     self.news.notify_one();
                 }
+                if self.limits.rate.is_some() && !desk.queue.is_empty() {
+                    self.queued.notify_one();
+                }
                 return Some(letter);
             }
-            desk = wait(&self.queued, desk);
         }
     }
 
@@ -250,4 +276,14 @@ impl Lane {
 
 fn wait<'d>(condvar: &Condvar, desk: MutexGuard<'d, Desk>) -> MutexGuard<'d, Desk> {
     condvar.wait(desk).unwrap_or_else(PoisonError::into_inner)
+}
+
+fn wait_until<'d>(
+    condvar: &Condvar,
+    desk: MutexGuard<'d, Desk>,
+    moment: Instant,
+) -> MutexGuard<'d, Desk> {
+    let left = moment.saturating_duration_since(Instant::now());
+    let waited = condvar.wait_timeout(desk, left);
+    waited.unwrap_or_else(PoisonError::into_inner).0
 }

@@ -175,6 +175,41 @@ fn a_channel_is_held_to_its_rate() {
     assert!(took > Duration::from_millis(450), "{took:?}");
 }
 
+#[test]
+fn a_channel_is_held_to_its_rate_when_it_was_stuck() {
+    let gate = Gate::new(Limits {
+        concurrency: 4,
+        rate: Some("200/s".parse().unwrap()),
+    });
+    let (shop, promoflow) = shop(&gate);
+    let running = promoflow.start().unwrap();
+    // The lane is fast at first, and has several letters in hand.
+    send(&running, 30);
+    until(|| gate.passed() == 30);
+    gate.set(false);
+    send(&running, 200);
+    thread::sleep(Duration::from_millis(500));
+    let begun = count(
+        &shop,
+        "attempt WHERE ended IS NULL AND delivery IN (
+        SELECT id FROM delivery WHERE channel = 'email')",
+    );
+    gate.set(true);
+    until(|| gate.passed() == 230);
+    let mut passed = gate.passed.lock().unwrap().split_off(30);
+    passed.sort_unstable();
+    let in_a_tenth = |first: &Instant| {
+        let end = *first + Duration::from_millis(100);
+        let those = passed.iter().filter(|one| (*first..end).contains(*one));
+        those.count()
+    };
+    let most = passed.iter().map(in_a_tenth).max().unwrap();
+    // The four that were stuck, a burst of twenty, and one each 5 ms.
+    assert!(most <= 56, "{most} in a tenth of a second");
+    // What has begun can be called off no more.
+    assert!((4..=40).contains(&begun), "{begun} have begun");
+}
+
 /// Answers `later` until it is told otherwise, and waits within a letter while it is closed.
 #[derive(Clone)]
 struct Moody {
