@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use super::lane::Lane;
 use super::pace::Pace;
+use super::pause::Pause;
 use super::{Around, sender};
 use crate::clock::Timestamp;
 use crate::failpoint::{self, Failpoint};
 use crate::store::{
-    AttemptEnd, AttemptOutcome, Attempts, Committer, DeliveryId, DueDelivery, Reply, Store,
+    AttemptEnd, AttemptOutcome, Attempts, Committer, DeliveryId, DueDelivery, Reply, Side, Store,
     StoreError, Unit,
 };
 
@@ -39,6 +40,8 @@ pub(super) struct Feeder {
     hungry: bool,
     /// Whose turn it is: of what was to wait, or of what never was.
     waited_first: bool,
+    /// What is stored of the pause that the provider asks for; `None`: nobody has looked yet.
+    stored_pause: Option<Option<Timestamp>>,
     /// Nothing begins before.
     held_until: Option<Instant>,
     /// When it was told to stop.
@@ -68,6 +71,7 @@ impl Feeder {
             unsaved: Vec::new(),
             hungry: false,
             waited_first: true,
+            stored_pause: None,
             held_until: None,
             stopped: None,
         }
@@ -105,6 +109,9 @@ impl Feeder {
             true => self.lane.withdraw(),
             false => Vec::new(),
         };
+        if let Err(error) = self.recall_pause() {
+            self.failed(&error);
+        }
         let now = Instant::now();
         let held = self.held_until.filter(|until| now < *until);
         let until = match (withdrawn.is_empty(), self.stopped) {
@@ -131,15 +138,19 @@ impl Feeder {
         step.ends.extend(withdrawn);
         step.ends.extend(news.ends);
         let now = self.around.clock.now();
-        let paused = news.paused.filter(|until| now < *until);
+        let paused = self.lane.paused(now);
         if let Some(until) = paused {
+            if self.stored_pause != Some(paused) {
+                let kinds = self.lane.kinds().iter();
+                step.pauses = kinds.map(|kind| (*kind, until)).collect();
+            }
             let withdrawn = self.lane.withdraw();
             let ids = withdrawn.iter().map(|end| (end.delivery, until));
             step.postponed = ids.collect();
             step.ends.extend(withdrawn);
         }
         let mut letters = Vec::new();
-        if news.room > 0 && !self.around.stopping() {
+        if news.room > 0 && self.stored_pause.is_some() && !self.around.stopping() {
             match self.due(news.room, now, paused, &mut step) {
                 Ok(due) => letters = due,
                 Err(error) => self.failed(&error),
@@ -148,6 +159,22 @@ impl Feeder {
         step.starts = letters.iter().map(|letter| letter.id).collect();
         if !step.is_empty() {
             self.commit(step, letters)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps to what the provider has asked an earlier start for.
+    fn recall_pause(&mut self) -> Result<(), StoreError> {
+        if self.stored_pause.is_none() {
+            let mut latest = None;
+            for kind in self.lane.kinds() {
+                latest = latest.max(self.store.pause(Side::Channel(*kind))?);
+            }
+            let now = self.around.clock.now();
+            if let Some(until) = Pause::recall(latest, now).until(now) {
+                self.lane.pause(until);
+            }
+            self.stored_pause = Some(latest);
         }
         Ok(())
     }
@@ -235,6 +262,9 @@ impl Feeder {
         };
         for end in &step.ends {
             self.in_hand.remove(&end.delivery);
+        }
+        if let Some((_, until)) = step.pauses.first() {
+            self.stored_pause = Some(Some(*until));
         }
         let others = |end: &AttemptEnd| matches!(end.outcome, AttemptOutcome::Refused { .. });
         if step.ends.iter().any(others) {

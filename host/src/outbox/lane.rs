@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::lock;
 use super::pace::Pace;
+use super::pause::Pause;
 use crate::channel::{Channel, Limits, Rate};
 use crate::clock::Timestamp;
 use crate::message::ChannelKind;
@@ -47,8 +48,8 @@ struct Desk {
     rung: bool,
     /// The feeder knows of more that is due, and wants to be woken when the queue is this short.
     wanted_below: Option<usize>,
-    /// No letter begins before this moment: the provider has asked for it.
-    paused: Option<Timestamp>,
+    /// The provider asks to be left alone.
+    pause: Pause,
     /// A sender waits for the moment at which the next letter may be handed over.
     paced: bool,
     closed: bool,
@@ -60,8 +61,6 @@ pub(super) struct News {
     pub(super) ends: Vec<AttemptEnd>,
     /// How many letters may begin; 0 where nobody asks for more.
     pub(super) room: usize,
-    /// Until when no letter begins.
-    pub(super) paused: Option<Timestamp>,
 }
 
 /// How full a lane is, for its feeder.
@@ -161,7 +160,6 @@ impl Lane {
                 return News {
                     ends: std::mem::take(&mut desk.ends),
                     room,
-                    paused: desk.paused,
                 };
             }
             let wake = [until, lingers].into_iter().flatten().min();
@@ -240,13 +238,12 @@ impl Lane {
 
     /// The provider asks to be left alone until that moment.
     pub(super) fn pause(&self, until: Timestamp) {
-        let mut desk = lock(&self.desk);
-        desk.paused = desk.paused.max(Some(until));
+        lock(&self.desk).pause.keep(until);
     }
 
-    /// Whether the provider asks to be left alone.
-    pub(super) fn is_paused(&self, now: Timestamp) -> bool {
-        lock(&self.desk).paused.is_some_and(|until| now < until)
+    /// Until when the provider asks to be left alone; `None`: it does not.
+    pub(super) fn paused(&self, now: Timestamp) -> Option<Timestamp> {
+        lock(&self.desk).pause.until(now)
     }
 
     /// Takes the letters back that no sender has taken: their attempts handed nothing over.

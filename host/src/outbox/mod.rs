@@ -16,6 +16,7 @@ mod feeder;
 mod lane;
 mod notices;
 mod pace;
+mod pause;
 mod sender;
 mod unsubscribe;
 

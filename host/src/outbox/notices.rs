@@ -10,11 +10,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Around;
+use super::pause::Pause;
 use crate::backoff::Backoff;
 use crate::channel::{Handover, Http};
 use crate::clock::Timestamp;
 use crate::failpoint::{self, Failpoint};
-use crate::store::{Notice, NoticeEnd, Result, Store};
+use crate::store::{Notice, NoticeEnd, Result, Side, Store};
 
 /// How often it is looked whether a notice is due.
 const LOOK: Duration = Duration::from_millis(250);
@@ -45,11 +46,11 @@ impl Notifier {
     /// Tells what is due until the dispatcher stops, and then what nobody has tried to tell yet: a
     /// command that sends events ends right after the alert.
     pub(super) fn run(self) {
-        let mut paused = None;
+        let mut pause = None;
         loop {
             let last = self.around.stopping();
             let until = last.then(|| Instant::now() + self.around.drain);
-            if let Err(error) = self.look(until, &mut paused) {
+            if let Err(error) = self.look(until, &mut pause) {
                 tracing::error!("the notices of alerts cannot be handed over: {error}");
             }
             if last {
@@ -60,9 +61,15 @@ impl Notifier {
         }
     }
 
-    fn look(&self, until: Option<Instant>, paused: &mut Option<Timestamp>) -> Result<()> {
+    /// `pause`: what the webhook has asked for; nobody has looked yet where it is `None`.
+    fn look(&self, until: Option<Instant>, pause: &mut Option<Pause>) -> Result<()> {
+        let side = Side::Webhook(&self.webhook.name);
         let now = self.around.clock.now();
-        if paused.is_some_and(|until| now < until) {
+        let pause = match pause {
+            Some(pause) => pause,
+            None => pause.insert(Pause::recall(self.store.pause(side)?, now)),
+        };
+        if pause.until(now).is_some() {
             return Ok(());
         }
         for notice in self.store.due_notices(&self.webhook.name, now, FETCH)? {
@@ -79,14 +86,20 @@ impl Notifier {
             };
             failpoint::pass(Failpoint::AfterDelivery);
             let now = self.around.clock.now();
-            let (end, outcome) = end(&notice, handover, now, paused);
+            let asked = match handover {
+                Handover::Later { after, .. } => after.map(|after| Pause::end(after, now)),
+                _ => None,
+            };
+            let (end, outcome) = end(&notice, handover, asked, now);
             self.around.metrics.deliveries.attempted(CHANNEL, outcome);
             if let NoticeEnd::Later { error, .. } | NoticeEnd::Failed { error } = &end {
                 let name = &self.webhook.name;
                 tracing::error!("the webhook {name} was not told of an alert: {error}");
             }
-            self.store.end_notice(notice.id, &end)?;
-            if paused.is_some() {
+            let paused = asked.map(|until| (side, until));
+            self.store.end_notice(notice.id, &end, paused)?;
+            if let Some(until) = asked {
+                pause.keep(until);
                 return Ok(());
             }
         }
@@ -133,28 +146,24 @@ impl Notifier {
 }
 
 /// How an attempt ended. A refusal is about the webhook's configuration, here or there, and not
-/// about the alert: somebody mends it, and then it is told.
+/// about the alert: somebody mends it, and then it is told. `asked`: until when the webhook asks to
+/// be left alone.
 fn end(
     notice: &Notice,
     handover: Handover,
+    asked: Option<Timestamp>,
     now: Timestamp,
-    paused: &mut Option<Timestamp>,
 ) -> (NoticeEnd, &'static str) {
-    let (error, after) = match handover {
+    let error = match handover {
         Handover::Delivered => return (NoticeEnd::Delivered, "delivered"),
-        Handover::Later { error, after, .. } => (error, after),
-        Handover::Refused { error } => (error, None),
+        Handover::Later { error, .. } | Handover::Refused { error } => error,
     };
     let tries = notice.attempts + 1;
-    let Some(mut due) = Backoff::DELIVERY.next(tries, now) else {
+    let Some(due) = Backoff::DELIVERY.next(tries, now) else {
         let error = format!("{error}; given up after {tries} attempts");
         return (NoticeEnd::Failed { error }, "refused");
     };
-    if let Some(after) = after {
-        let until = now.plus_millis(super::sender::millis(&after));
-        *paused = Some(until);
-        due = due.max(until);
-    }
+    let due = asked.map_or(due, |asked| due.max(asked));
     (NoticeEnd::Later { due, error }, "later")
 }
 
@@ -178,25 +187,24 @@ mod tests {
         let refused = || Handover::Refused {
             error: "404".into(),
         };
-        let mut paused = None;
-        let (first, outcome) = end(&notice(0), refused(), Timestamp(0), &mut paused);
+        let (first, outcome) = end(&notice(0), refused(), None, Timestamp(0));
         assert!(
             matches!(first, NoticeEnd::Later { due, .. } if due.0 > 0),
             "{first:?}"
         );
-        assert_eq!((outcome, paused), ("later", None));
-        let (last, _) = end(&notice(35), refused(), Timestamp(0), &mut paused);
+        assert_eq!(outcome, "later");
+        let (last, _) = end(&notice(35), refused(), None, Timestamp(0));
         assert!(matches!(last, NoticeEnd::Failed { .. }), "{last:?}");
         let asked = Handover::Later {
             error: "429".into(),
             after: Some(Duration::from_secs(60)),
             unclear: false,
         };
-        let (later, _) = end(&notice(0), asked, Timestamp(0), &mut paused);
+        let until = Some(Timestamp(60_000));
+        let (later, _) = end(&notice(0), asked, until, Timestamp(0));
         assert!(
             matches!(later, NoticeEnd::Later { due, .. } if due.0 == 60_000),
             "{later:?}"
         );
-        assert_eq!(paused, Some(Timestamp(60_000)));
     }
 }

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use super::Around;
 use super::lane::Lane;
+use super::pause::Pause;
 use crate::backoff::Backoff;
 use crate::channel::{Handover, Letter};
 use crate::clock::Timestamp;
@@ -16,8 +17,6 @@ use crate::message::UNSUBSCRIBE_TAG;
 use crate::store::{AttemptEnd, AttemptOutcome, DueDelivery};
 use crate::trace::Happened;
 
-/// The longest that a provider is left alone: a header of years is a slip.
-const LONGEST_PAUSE: i64 = 24 * 3_600_000;
 /// How long a letter waits that may not leave as the installation is set up, in milliseconds. Whoever
 /// mends that starts the process anew, and waits no longer than this.
 const HOLD: i64 = 60_000;
@@ -58,7 +57,7 @@ fn attempt(lane: &Lane, around: &Around, delivery: &DueDelivery) -> AttemptOutco
     // It may have waited behind others for long.
     let now = around.clock.now();
     let closed = delivery.hours.is_some_and(|hours| !hours.are_open(now));
-    if around.stopping() || closed || delivery.expires <= now || lane.is_paused(now) {
+    if around.stopping() || closed || delivery.expires <= now || lane.paused(now).is_some() {
         return AttemptOutcome::Withdrawn;
     }
     let Some(channel) = lane.channel() else {
@@ -107,13 +106,9 @@ fn attempt(lane: &Lane, around: &Around, delivery: &DueDelivery) -> AttemptOutco
         after: Some(after), ..
     } = &handover
     {
-        lane.pause(now.plus_millis(millis(after)));
+        lane.pause(Pause::end(*after, now));
     }
     outcome(delivery, handover, now)
-}
-
-pub(super) fn millis(after: &std::time::Duration) -> i64 {
-    i64::try_from(after.as_millis()).map_or(LONGEST_PAUSE, |asked| asked.min(LONGEST_PAUSE))
 }
 
 fn outcome(delivery: &DueDelivery, handover: Handover, now: Timestamp) -> AttemptOutcome {
@@ -130,8 +125,7 @@ fn outcome(delivery: &DueDelivery, handover: Handover, now: Timestamp) -> Attemp
                 let error = format!("{error}; given up after {tries} attempts");
                 return AttemptOutcome::GivenUp { error, unclear };
             };
-            let asked = after.as_ref().map_or(0, millis);
-            let due = due.max(now.plus_millis(asked));
+            let due = after.map_or(due, |after| due.max(Pause::end(after, now)));
             AttemptOutcome::Later {
                 error,
                 due: delivery.hours.map_or(due, |hours| hours.next_open(due)),

@@ -175,6 +175,9 @@ pub trait Store: ContactStore + Send + Sync {
         but: &dyn Fn(DeliveryId) -> bool,
     ) -> Result<DuePage>;
 
+    /// Until when a side asked to be left alone, the last time that it did.
+    fn pause(&self, side: Side<'_>) -> Result<Option<Timestamp>>;
+
     /// When the next run or delivery is due, after `now`.
     fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>>;
 
@@ -284,8 +287,14 @@ pub trait Store: ContactStore + Send + Sync {
     /// An attempt to deliver a notice begins; false where it is not to be tried any more.
     fn begin_notice(&self, id: NoticeId) -> Result<bool>;
 
-    /// An attempt to deliver a notice has ended.
-    fn end_notice(&self, id: NoticeId, end: &NoticeEnd) -> Result<()>;
+    /// An attempt to deliver a notice has ended; `paused`: who asks with that to be left
+    /// alone until when.
+    fn end_notice(
+        &self,
+        id: NoticeId,
+        end: &NoticeEnd,
+        paused: Option<(Side<'_>, Timestamp)>,
+    ) -> Result<()>;
 
     /// The notices before that one, the newest first.
     fn notices(

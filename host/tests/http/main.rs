@@ -3,6 +3,7 @@
 
 mod answers;
 mod examples;
+mod pauses;
 mod requests;
 mod server;
 mod shop;

@@ -82,7 +82,7 @@ impl Shop {
 }
 
 /// The requests that the server has taken until now.
-fn requests(server: &mut Server) -> Vec<Request> {
+pub(crate) fn requests(server: &mut Server) -> Vec<Request> {
     let mut mark = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
     let head = b"POST /mark HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     mark.write_all(head).unwrap();
@@ -206,6 +206,22 @@ fn a_webhook_that_does_not_take_it_is_told_again_under_the_same_identity() {
         assert_eq!(identity(0), identity(1), "{path}");
         assert_eq!(told[0].json(), told[1].json(), "{path}");
     }
+}
+
+#[test]
+fn a_webhook_that_asks_to_wait_is_told_nothing_by_the_next_process_either() {
+    let mut server = Server::start();
+    let shop = Shop::new(&one_webhook(&server, "busy"), 3);
+    shop.take("ann");
+    // The alarm, which is another notice.
+    shop.take("bob");
+    assert_eq!(requests(&mut server).len(), 1);
+    let attempts: Vec<_> = shop
+        .notices()
+        .iter()
+        .map(|one| one["attempts"].clone())
+        .collect();
+    assert_eq!(attempts, [json!(0), json!(1)]);
 }
 
 /// P2 and P3, for notices: wherever a process dies, each crossing becomes one notice, and its

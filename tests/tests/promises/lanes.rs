@@ -378,17 +378,17 @@ fn a_provider_that_asks_to_wait_is_left_alone_by_all_its_letters() {
     promoflow.one(&running, "birthday", "bob@example.com");
     assert_eq!(shop.letters.sent().len(), 1);
     drop(running);
-    // Another start keeps to it.
+    // Another start keeps to it, also with what is new then.
     let running = promoflow.start().unwrap();
-    running.rest_all().unwrap();
+    promoflow.one(&running, "birthday", "eve@example.com");
     shop.clock.advance(599_000);
     running.rest_all().unwrap();
     thread::sleep(Duration::from_millis(50));
     assert_eq!(shop.letters.sent().len(), 1);
     shop.clock.advance(2_000);
-    until(|| shop.letters.sent().len() == 3);
+    until(|| shop.letters.sent().len() == 4);
     running.rest_all().unwrap();
-    assert_eq!(count(&shop, "delivery WHERE state = 'delivered'"), 2);
+    assert_eq!(count(&shop, "delivery WHERE state = 'delivered'"), 3);
 }
 
 #[test]

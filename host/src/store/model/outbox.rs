@@ -63,6 +63,8 @@ pub struct Attempts {
     pub postponed: Vec<(DeliveryId, Timestamp)>,
     /// Deliveries whose rows cannot be read, and why: they fail.
     pub unreadable: Vec<(DeliveryId, String)>,
+    /// Channels that are left alone until that moment.
+    pub pauses: Vec<(ChannelKind, Timestamp)>,
     /// Deliveries whose next attempt begins.
     pub starts: Vec<DeliveryId>,
 }
@@ -73,8 +75,18 @@ impl Attempts {
         self.ends.is_empty()
             && self.postponed.is_empty()
             && self.unreadable.is_empty()
+            && self.pauses.is_empty()
             && self.starts.is_empty()
     }
+}
+
+/// Who may ask to be left alone for a while.
+#[derive(Clone, Copy, Debug)]
+pub enum Side<'s> {
+    /// Whoever takes letters of that kind.
+    Channel(ChannelKind),
+    /// The webhook of that name.
+    Webhook(&'s str),
 }
 
 /// The end of an attempt to deliver.

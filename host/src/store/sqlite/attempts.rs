@@ -4,9 +4,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::alternatives::{self, Led};
 use super::deliveries::read_channel;
-use super::{Result, contacts, release};
+use super::{Result, contacts, pauses, release};
 use crate::clock::Timestamp;
-use crate::store::{AttemptEnd, AttemptOutcome, Attempts, DeliveryId, Reply, RunId};
+use crate::store::{AttemptEnd, AttemptOutcome, Attempts, DeliveryId, Reply, RunId, Side};
 
 /// Why a delivery fails that would carry an expired code.
 const EXPIRED: &str = "the promo code that it carries has expired";
@@ -25,6 +25,9 @@ pub(super) fn commit(connection: &Connection, step: &Attempts, now: Timestamp) -
     }
     for (delivery, error) in &step.unreadable {
         fail(connection, *delivery, error)?;
+    }
+    for &(kind, until) in &step.pauses {
+        pauses::put(connection, Side::Channel(kind), until)?;
     }
     start(connection, &step.starts, now)
 }

@@ -28,6 +28,7 @@ mod layouts;
 mod notices;
 mod one_by_one;
 mod orders;
+mod pauses;
 mod release;
 mod restore;
 mod reuse;
@@ -378,6 +379,10 @@ impl Store for SqliteStore {
         self.read(|connection| due::page(connection, kinds, now, limit, waited_first, but))
     }
 
+    fn pause(&self, side: Side<'_>) -> Result<Option<Timestamp>> {
+        self.read(|connection| pauses::of(connection, side))
+    }
+
     fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>> {
         self.read(|connection| history::next_due(connection, now))
     }
@@ -511,8 +516,18 @@ impl Store for SqliteStore {
         self.write(|connection, _| notices::begin(connection, id))
     }
 
-    fn end_notice(&self, id: NoticeId, end: &NoticeEnd) -> Result<()> {
-        self.write(|connection, _| notices::end(connection, id, end))
+    fn end_notice(
+        &self,
+        id: NoticeId,
+        end: &NoticeEnd,
+        paused: Option<(Side<'_>, Timestamp)>,
+    ) -> Result<()> {
+        self.write(|connection, _| {
+            if let Some((side, until)) = paused {
+                pauses::put(connection, side, until)?;
+            }
+            notices::end(connection, id, end)
+        })
     }
 
     fn notices(

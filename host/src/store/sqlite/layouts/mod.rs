@@ -27,6 +27,7 @@ const LAYOUTS: &[&str] = &[
     include_str!("12-troubles.sql"),
     include_str!("13-unclear.sql"),
     include_str!("14-unsent.sql"),
+    include_str!("15-pauses.sql"),
 ];
 
 /// The layout that this program reads and writes: how many there are.

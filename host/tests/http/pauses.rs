@@ -1,0 +1,30 @@
+//! A provider that asks to be left alone.
+
+use serde_json::json;
+
+use crate::server::Server;
+use crate::shop::Shop;
+use crate::webhooks::requests;
+
+#[test]
+fn one_that_asks_to_wait_is_left_alone_by_the_next_process_as_well() {
+    let mut server = Server::start();
+    let config = format!(
+        "[[channel]]\ntype = \"http\"\ntakes = [\"telegram\", \"sms\"]\n\
+         url = \"http://127.0.0.1:{}/send/$address\"\njson = {{ text = \"$text\" }}\n",
+        server.port
+    );
+    let shop = Shop::new(&config, "telegram", Vec::new());
+    assert_eq!(shop.send("busy")["attempts"], json!(1));
+    for address in ["ann", "bob"] {
+        let delivery = shop.send(address);
+        assert_eq!(
+            (&delivery["state"], &delivery["attempts"]),
+            (&json!("pending"), &json!(0)),
+            "{address}"
+        );
+    }
+    let asked = requests(&mut server);
+    let asked: Vec<_> = asked.iter().map(|request| request.path()).collect();
+    assert_eq!(asked, ["/send/busy"]);
+}
