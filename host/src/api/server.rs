@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 
 use super::listener::{Bounded, Place};
 use super::tls::{certificate, renew};
-use super::{Api, Options, gate, router};
+use super::{Api, Limits, Options, gate, router};
 use crate::Promoflow;
 
 /// The head of a request that is still read on; twice as much at the most is read of one. A client
@@ -105,24 +105,34 @@ async fn run(api: &Api, options: &Options, listens: impl FnOnce(SocketAddr)) -> 
         most: options.limits.connections,
         pause: options.limits.body_pause,
     };
-    let mut server = Server::<Place>::from_listener(bounded)
-        .handle(handle)
-        .http1_only();
-    let mut http = server.http_builder().http1();
-    http.timer(TokioTimer::new())
-        .max_buf_size(HEAD_BYTES)
-        .header_read_timeout(options.limits.header_time);
+    let server = Server::<Place>::from_listener(bounded).handle(handle);
     let service = router(api.clone()).into_make_service();
     match tls {
         Some(config) => {
-            server
-                .acceptor(RustlsAcceptor::new(config))
-                .serve(service)
-                .await
+            let handshake =
+                RustlsAcceptor::new(config).handshake_timeout(options.limits.header_time);
+            let server = patient(server.acceptor(handshake), &options.limits);
+            server.serve(service).await
         }
-        None => server.serve(service).await,
+        None => patient(server, &options.limits).serve(service).await,
     }
-    .context("the service ended")
+    .context("the service ended")?;
+    // It serves until then, and no longer.
+    match ended.await.context("the service ended")? {
+        Some(why) => Err(why),
+        None => Ok(()),
+    }
+}
+
+/// The server, which waits for no head without end. To be asked last: another acceptor forgets
+/// that only HTTP/1.1 is spoken, and what a client speaks is looked for without a limit of time then.
+fn patient<Acceptor>(server: Server<Place, Acceptor>, limits: &Limits) -> Server<Place, Acceptor> {
+    let mut server = server.http1_only();
+    let mut http = server.http_builder().http1();
+    http.timer(TokioTimer::new())
+        .max_buf_size(HEAD_BYTES)
+        .header_read_timeout(limits.header_time);
+    server
 }
 
 /// The wish of an operator that the process end.

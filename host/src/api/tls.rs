@@ -1,28 +1,39 @@
 //! TLS: the certificate, and the one that follows it.
 
+use std::io;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use axum_server::tls_rustls::RustlsConfig;
+use rustls::ServerConfig;
 
 use super::Tls;
 
 /// How often it is looked whether the files have changed.
 const LOOK: Duration = Duration::from_secs(1);
+/// What is spoken within TLS. The limits of slow clients are those of HTTP/1.1.
+const SPOKEN: &[u8] = b"http/1.1";
 
 /// The certificate with its key.
 pub(super) async fn certificate(tls: &Tls) -> Result<RustlsConfig> {
     // An embedding program may have chosen its own provider before.
     let _chosen = rustls::crypto::ring::default_provider().install_default();
-    RustlsConfig::from_pem_file(&tls.certificate, &tls.key)
-        .await
-        .with_context(|| {
-            format!(
-                "cannot use the certificate {} with the key {}",
-                tls.certificate.display(),
-                tls.key.display()
-            )
-        })
+    let config = read(tls).await.with_context(|| {
+        format!(
+            "cannot use the certificate {} with the key {}",
+            tls.certificate.display(),
+            tls.key.display()
+        )
+    })?;
+    Ok(RustlsConfig::from_config(config))
+}
+
+async fn read(tls: &Tls) -> io::Result<Arc<ServerConfig>> {
+    let read = RustlsConfig::from_pem_file(&tls.certificate, &tls.key).await?;
+    let mut config = ServerConfig::clone(&read.get_inner());
+    config.alpn_protocols = vec![SPOKEN.to_vec()];
+    Ok(Arc::new(config))
 }
 
 /// What tells one pair of files from the next.
@@ -39,9 +50,9 @@ pub(super) async fn renew(config: RustlsConfig, tls: Tls) {
         if now == known {
             continue;
         }
-        let read = config.reload_from_pem_file(&tls.certificate, &tls.key);
-        match read.await {
-            Ok(()) => {
+        match read(&tls).await {
+            Ok(renewed) => {
+                config.reload_from_config(renewed);
                 tracing::info!("the TLS certificate was read anew");
                 known = now;
             }

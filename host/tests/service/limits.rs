@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::service::{Shop, problem};
+use crate::certificate::make;
+use crate::service::{Service, Shop, problem};
+use crate::tls::secure;
 
 #[test]
 fn a_key_that_asks_too_often_is_told_to_wait() {
@@ -54,23 +56,47 @@ fn a_body_that_is_too_large_is_refused_before_it_is_read() {
     problem(request.body(large).send().unwrap(), 413, "body-too-large");
 }
 
+/// How long a client that sends this and no more is waited for, by a service that waits for a
+/// second.
+fn waited_for(sent: &[u8], mut connection: impl Read + Write) -> Duration {
+    let began = Instant::now();
+    connection.write_all(sent).unwrap();
+    connection.flush().unwrap();
+    let mut told = Vec::new();
+    // The end of a connection that was hung up on may look like a fault.
+    let _ended = connection.read_to_end(&mut told);
+    assert!(!String::from_utf8_lossy(&told).contains("200 OK"));
+    began.elapsed()
+}
+
 #[test]
 fn a_client_that_does_not_end_its_head_is_hung_up_on() {
     let shop = Shop::new();
-    let service = shop.serve_with(&["--header-time", "1"]);
-    let address = service.url.strip_prefix("http://").unwrap();
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream
-        .write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\n")
-        .unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .unwrap();
-    let began = Instant::now();
-    let mut told = Vec::new();
-    stream.read_to_end(&mut told).unwrap();
-    assert!(began.elapsed() < Duration::from_secs(15));
-    assert!(!String::from_utf8_lossy(&told).contains("200 OK"));
+    let (certificate, key) = (shop.path("cert.pem"), shop.path("key.pem"));
+    make(&certificate, &key);
+    let files = [certificate.to_str().unwrap(), key.to_str().unwrap()];
+    let plain = shop.serve_with(&["--header-time", "1"]);
+    let tls = ["--tls-certificate", files[0], "--tls-key", files[1]];
+    let tls = shop.serve_with(&[&["--header-time", "1"], &tls[..]].concat());
+    let connect = |service: &Service| {
+        let (_, address) = service.url.split_once("://").unwrap();
+        let stream = TcpStream::connect(address).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
+        stream
+    };
+    let half: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: a\r\n";
+    let long = Duration::from_secs(15);
+    for sent in [half, b""] {
+        assert!(waited_for(sent, connect(&plain)) < long);
+        let secure = secure(&tls.url, &certificate, &["http/1.1"]);
+        let until = Some(Duration::from_secs(20));
+        secure.sock.set_read_timeout(until).unwrap();
+        assert!(waited_for(sent, secure) < long, "{sent:?}");
+        // Whoever does not shake hands gets no further.
+        assert!(waited_for(&[], connect(&tls)) < Duration::from_secs(8));
+    }
 }
 
 #[test]

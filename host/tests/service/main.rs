@@ -5,6 +5,7 @@
 )]
 
 mod alerts;
+mod certificate;
 mod cloudevents;
 mod configured;
 mod contacts;

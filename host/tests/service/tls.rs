@@ -1,30 +1,52 @@
 //! TLS.
 
+use std::net::TcpStream;
 use std::path::Path;
-use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::service::{Shop, client, until};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-/// Makes a certificate for this machine, with its key.
-fn make(certificate: &Path, key: &Path) {
-    let made = Command::new("openssl")
-        .args("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2".split(' '))
-        .args([
-            "-subj",
-            "/CN=promoflow test",
-            "-addext",
-            "subjectAltName=IP:127.0.0.1",
-        ])
-        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
-        .arg("-keyout")
-        .arg(key)
-        .arg("-out")
-        .arg(certificate)
-        .output()
-        .expect("openssl makes the certificate of this test");
-    let error = String::from_utf8_lossy(&made.stderr);
-    assert!(made.status.success(), "{error}");
+use crate::certificate::make;
+use crate::service::{Service, Shop, client, until};
+
+/// A connection of a client that trusts this certificate alone and offers to speak these. It shakes
+/// hands when it is first used.
+pub(crate) fn secure(
+    url: &str,
+    trusted: &Path,
+    offered: &[&str],
+) -> StreamOwned<ClientConnection, TcpStream> {
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(CertificateDer::from_pem_file(trusted).unwrap())
+        .unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = offered
+        .iter()
+        .map(|name| name.as_bytes().to_vec())
+        .collect();
+    let name = ServerName::try_from("127.0.0.1").unwrap();
+    let connection = ClientConnection::new(Arc::new(config), name).unwrap();
+    let address = url.strip_prefix("https://").unwrap();
+    StreamOwned::new(connection, TcpStream::connect(address).unwrap())
+}
+
+/// What a client and the service agree to speak, where they agree.
+fn spoken(service: &Service, trusted: &Path, offered: &[&str]) -> Option<Vec<u8>> {
+    let mut stream = secure(&service.url, trusted, offered);
+    let connection = &mut stream.conn;
+    while connection.is_handshaking() {
+        connection.complete_io(&mut stream.sock).ok()?;
+    }
+    connection.alpn_protocol().map(<[u8]>::to_vec)
 }
 
 #[test]
@@ -64,11 +86,22 @@ fn a_certificate_that_is_renewed_is_used_at_once_and_a_wrong_one_is_not() {
     let first = shop.path("first.pem");
     std::fs::copy(&certificate, &first).unwrap();
     assert!(answers(&first));
+    // Whatever a client would like, also when the certificate is another.
+    let speaks_http_1 = |trusted: &Path| {
+        let spoken = |offered: &[&str]| spoken(&service, trusted, offered);
+        assert_eq!(
+            spoken(&["h2", "http/1.1"]).as_deref(),
+            Some(&b"http/1.1"[..])
+        );
+        assert_eq!(spoken(&["h2"]), None);
+    };
+    speaks_http_1(&first);
     make(&certificate, &key);
     let second = shop.path("second.pem");
     std::fs::copy(&certificate, &second).unwrap();
     until(|| answers(&second));
     assert!(!answers(&first));
+    speaks_http_1(&second);
     std::fs::write(&key, "half of a key").unwrap();
     std::thread::sleep(Duration::from_millis(2_500));
     assert!(answers(&second));
