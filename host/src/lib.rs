@@ -57,11 +57,11 @@
 //! | [`workflow`], [`message`] | what authors write: read, checked, drawn, rendered |
 //! | [`document`] | YAML and JSON with the place of every value; diagnostics |
 //! | [`block`] | WebAssembly components in sandboxes, and the host interfaces they reach |
-//! | [`run`] | segments: executed by workers, staged, committed; leases; the executor lock |
+//! | [`run`] | segments: executed by workers, staged, committed; leases |
 //! | [`key`], [`api`] | API keys; the HTTP service |
 //! | [`alert`] | what of the pool is watched, and told by events |
 //! | [`outbox`], [`channel`] | committed deliveries, and how they leave the host |
-//! | [`store`] | the one trait through which state is read and committed; SQLite; the committer |
+//! | [`store`] | the one trait through which state is read and committed; SQLite; the committer; the executor lock |
 //! | [`config`] | the configuration file |
 //! | [`trace`] | the way of an event as OpenTelemetry spans |
 //! | [`metrics`] | what operators watch; any part counts there |

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use super::bell::Bell;
 use super::configuration::Configurations;
-use super::executor::ExecutorLock;
 use super::leases::Leases;
 use super::segment::Surroundings;
 use super::watch::{Watch, WatchEnd};
@@ -22,7 +21,7 @@ use crate::event::{Event, EventError};
 use crate::metrics::Metrics;
 use crate::outbox::Dispatcher;
 use crate::queue::Queue;
-use crate::store::{CommitError, Committer, RunId, Store, StoreError};
+use crate::store::{CommitError, Committer, ExecutorLock, RunId, Store, StoreError};
 use crate::trace::Tracer;
 
 /// Jobs that wait for a worker before those who bring more are held up.

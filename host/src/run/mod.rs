@@ -11,7 +11,6 @@ mod bell;
 mod claim;
 mod configuration;
 mod engine;
-mod executor;
 mod implied;
 mod leases;
 mod person;

@@ -5,9 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::engine::{LOOK, Shared, lock};
-use super::executor::{ExecutorLock, lock_path};
 use super::worker::Task;
-use crate::store::StoreError;
+use crate::store::{ExecutorLock, StoreError, lock_path};
 
 /// Where runs are due without end, how often the scout looks at everything else.
 const REFRESH: Duration = Duration::from_millis(100);

@@ -6,11 +6,13 @@
 
 mod committer;
 mod contacts;
+mod executor;
 mod model;
 pub mod sqlite;
 
 pub use committer::{Announced, CommitError, Committer};
 pub use contacts::{ContactOutcome, ContactSession, ContactStore};
+pub(crate) use executor::{ExecutorLock, lock_path};
 pub use model::*;
 
 use std::collections::HashMap;

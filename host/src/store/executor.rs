@@ -2,6 +2,8 @@
 //!
 //! An operating-system lock on a file beside the database. The system frees it when its process
 //! ends in any way, so whoever asks next takes over, and no lease outlives the memory it is in.
+//! Whoever brings a database to a later layout holds it as well, so that nobody executes by the
+//! earlier one meanwhile.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -9,12 +11,12 @@ use std::path::{Path, PathBuf};
 
 /// The right to execute; given up when dropped.
 #[derive(Debug)]
-pub(super) struct ExecutorLock {
+pub(crate) struct ExecutorLock {
     _file: File,
 }
 
 /// The lock's file for a database.
-pub(super) fn lock_path(database: &Path) -> PathBuf {
+pub(crate) fn lock_path(database: &Path) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push("-executor");
     PathBuf::from(name)
@@ -22,7 +24,7 @@ pub(super) fn lock_path(database: &Path) -> PathBuf {
 
 impl ExecutorLock {
     /// Takes the lock; `None` where another process has it.
-    pub(super) fn try_take(path: &Path) -> io::Result<Option<ExecutorLock>> {
+    pub(crate) fn try_take(path: &Path) -> io::Result<Option<ExecutorLock>> {
         let file = OpenOptions::new()
             .create(true)
             .write(true)
