@@ -32,16 +32,15 @@ async fn healthz() -> Json<Health> {
     Json(Health { status: "ok" })
 }
 
-/// Whether the service can work: its database answers, it is known who executes, and it was not
-/// told to end.
+/// Whether the service can work: its database answers and is of its own release, it is known who
+/// executes, and it was not told to end.
 #[utoipa::path(get, path = "/readyz", tag = "health", security(()),
     responses((status = 200, description = "It can work.", body = Health)))]
 async fn readyz(State(api): State<Api>) -> Result<Json<Health>, Problem> {
     if api.draining.load(Ordering::SeqCst) {
         return Err(Problem::unavailable("the service is ending"));
     }
-    api.call(|promoflow| Ok(promoflow.key_generation()?))
-        .await?;
+    api.call(|promoflow| Ok(promoflow.usable()?)).await?;
     if !api.running.knows_executor() {
         return Err(Problem::unavailable(
             "it is unknown which process executes; the log of the service tells more",

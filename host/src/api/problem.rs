@@ -286,6 +286,10 @@ impl From<anyhow::Error> for Problem {
                     "the disk of the service is full; try again once there is room",
                 )
             }
+            Some(StoreError::Outdated { .. }) => {
+                tracing::error!("{error:#}");
+                Problem::unavailable("another release has taken the database over; try again there")
+            }
             _ => Problem::internal(format_args!("{error:#}")),
         }
     }

@@ -19,6 +19,7 @@ use super::listener::{Bounded, Place};
 use super::tls::{certificate, renew};
 use super::{Api, Limits, Options, gate, router};
 use crate::Promoflow;
+use crate::store::StoreError;
 
 /// The head of a request that is still read on; twice as much at the most is read of one. A client
 /// holds so much memory before it has shown a key.
@@ -80,23 +81,18 @@ async fn run(api: &Api, options: &Options, listens: impl FnOnce(SocketAddr)) -> 
         .with_context(|| format!("cannot listen on {}", options.listen))?;
     let address = listener.local_addr()?;
     let handle = Handle::new();
-    let watched = api.clone();
-    tokio::spawn(async move {
-        loop {
-            tokio::time::sleep(gate::LOOK).await;
-            let api = watched.clone();
-            let looked = tokio::task::spawn_blocking(move || api.keys.refresh(&api.promoflow));
-            if let Ok(Err(error)) = looked.await {
-                tracing::error!("the API keys cannot be read: {error:#}");
-            }
-        }
-    });
     let (ending, end, drain) = (api.clone(), handle.clone(), options.drain);
-    tokio::spawn(async move {
-        told.wait().await;
-        tracing::info!("told to end");
+    let ended = tokio::spawn(async move {
+        let why = tokio::select! {
+            () = told.wait() => {
+                tracing::info!("told to end");
+                None
+            }
+            why = watch(&ending) => Some(why),
+        };
         ending.draining.store(true, Ordering::SeqCst);
         end.graceful_shutdown(Some(drain));
+        why
     });
     listens(address);
     let bounded = Bounded {
@@ -173,6 +169,26 @@ impl Told {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
+    }
+}
+
+/// Looks at what other processes do to the database: at the keys, and whether another release has
+/// taken it over. Answers why this process may not go on, if it ever may not.
+async fn watch(api: &Api) -> anyhow::Error {
+    loop {
+        tokio::time::sleep(gate::LOOK).await;
+        let api = api.clone();
+        let looked = tokio::task::spawn_blocking(move || {
+            api.promoflow.usable()?;
+            api.keys.refresh(&api.promoflow)
+        });
+        let Ok(Err(error)) = looked.await else {
+            continue;
+        };
+        if let Some(StoreError::Outdated { .. }) = error.downcast_ref() {
+            return error;
+        }
+        tracing::error!("the database cannot be looked at: {error:#}");
     }
 }
 

@@ -89,9 +89,12 @@ impl Failure {
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Failure {
-        let is_refusal = error
-            .chain()
-            .any(|cause| matches!(cause.downcast_ref(), Some(StoreError::Open(_))));
+        let is_refusal = error.chain().any(|cause| {
+            matches!(
+                cause.downcast_ref(),
+                Some(StoreError::Open(_) | StoreError::Outdated { .. })
+            )
+        });
         let message = format!("{error:#}");
         match is_refusal {
             true => Failure::refused(message),

@@ -50,6 +50,7 @@ impl Work {
                 Err(RecvTimeoutError::Timeout) => {}
             }
             pause = (pause * 2).min(LAST_LOOK);
+            promoflow.usable()?;
             if self.until_idle && promoflow.is_idle()? {
                 break;
             }

@@ -23,6 +23,12 @@ impl Promoflow {
         self.parts.clock.now()
     }
 
+    /// Whether this program may still use the database. Another release may have brought it to its
+    /// own layout: nothing is written any more then, and this process should end.
+    pub fn usable(&self) -> Result<()> {
+        Ok(self.store.usable()?)
+    }
+
     /// Up to so many codes after that one, in the order of their text.
     pub fn codes_after(
         &self,

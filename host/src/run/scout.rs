@@ -27,10 +27,12 @@ impl Shared {
     /// Takes the executor lock if it is free.
     pub(super) fn try_execute(&self) -> anyhow::Result<()> {
         if let Some(database) = &self.parts.database {
-            match ExecutorLock::try_take(&lock_path(database))? {
-                None => return Ok(()),
-                taken => *lock(&self.executor) = taken,
-            }
+            let Some(taken) = ExecutorLock::try_take(&lock_path(database))? else {
+                return Ok(());
+            };
+            // Once it is taken, nobody brings the database to another layout.
+            self.parts.store.usable()?;
+            *lock(&self.executor) = Some(taken);
         }
         self.refresh();
         self.executes.store(true, Ordering::SeqCst);

@@ -50,6 +50,18 @@ pub enum StoreError {
     /// The file or the database engine failed.
     #[error("the database failed: {0}")]
     Engine(String),
+    /// Another release has changed how the database is laid out while this process had it open.
+    /// Nothing is written any more, and trying again never helps.
+    #[error(
+        "another release brought the database to layout {found} while this process used it, which \
+         knows layout {known}: nothing is written any more; use the release that did"
+    )]
+    Outdated {
+        /// The layout that the database has.
+        found: i32,
+        /// The layout that this program reads and writes.
+        known: i32,
+    },
     /// A stored row does not read as what it must be: the database was damaged or edited.
     #[error("the database holds {what} that cannot be read: {why}")]
     Damaged {
@@ -65,6 +77,10 @@ pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
 /// Where all state lives. One store is shared by all threads of a process.
 pub trait Store: ContactStore + Send + Sync {
+    /// Whether this program may still use the database, which another release may have changed
+    /// since it was opened ([`StoreError::Outdated`]).
+    fn usable(&self) -> Result<()>;
+
     /// The calendar of the installation: UTC unless it was set.
     fn calendar(&self) -> Result<Calendar>;
 

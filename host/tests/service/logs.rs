@@ -49,7 +49,8 @@ fn quoting_server() -> u16 {
     port
 }
 
-fn serve(shop: &Shop, level: Option<&str>, args: &[&str], log: &Path) -> Service {
+/// Starts the service with its log in a file.
+pub(crate) fn serve(shop: &Shop, level: Option<&str>, args: &[&str], log: &Path) -> Service {
     let key = shop.key("admin");
     let mut command = shop.command(&["serve", "--listen", "127.0.0.1:0"]);
     if let Some(level) = level {

@@ -27,4 +27,5 @@ mod strict;
 mod tls;
 mod traces;
 mod unsubscribe;
+mod upgrade;
 mod uploads;

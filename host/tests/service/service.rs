@@ -173,6 +173,12 @@ impl Service {
     #[cfg(unix)]
     pub(crate) fn end(&mut self) -> Option<i32> {
         self.tell_to_end();
+        self.ended()
+    }
+
+    /// Waits for its end, and gives its exit status.
+    #[cfg(unix)]
+    pub(crate) fn ended(&mut self) -> Option<i32> {
         let until = Instant::now() + Duration::from_secs(60);
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {

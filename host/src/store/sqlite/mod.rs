@@ -102,14 +102,14 @@ impl SqliteStore {
             )));
         }
         let mut connection = connect(path)?;
-        layouts::prepare(&mut connection, path)?;
-        let watcher = connect(path)?;
         // One name, by whatever link it was opened: others beside it are made from it.
-        let path = path.canonicalize().map_err(|error| {
+        let file = path.canonicalize().map_err(|error| {
             StoreError::Open(format!("cannot find {} again: {error}", path.display()))
         })?;
+        layouts::prepare(&mut connection, path, &lock_path(&file))?;
+        let watcher = connect(path)?;
         Ok(SqliteStore {
-            path,
+            path: file,
             writer: Mutex::new(Writer {
                 connection,
                 lanes: LaneIds::default(),
@@ -142,6 +142,7 @@ impl SqliteStore {
         let written = catch_unwind(AssertUnwindSafe(|| {
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            layouts::must_be_present(&transaction)?;
             let value = work(&transaction, lanes)?;
             transaction.commit()?;
             Ok(value)
@@ -208,6 +209,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Store for SqliteStore {
+    fn usable(&self) -> Result<()> {
+        self.read(layouts::must_be_present)
+    }
+
     fn calendar(&self) -> Result<Calendar> {
         self.read(calendar)
     }

@@ -81,7 +81,8 @@ fn check(from: &Path, copy: &Path) -> Result<Vec<Audited>> {
         )));
     }
     integrity(&connection, from).map_err(named)?;
-    layouts::prepare(&mut connection, copy).map_err(named)?;
+    // The copy is nobody else's.
+    layouts::complete(&mut connection, copy).map_err(named)?;
     drop(connection);
     let audited = {
         let store = SqliteStore::open_existing(copy).map_err(named)?;

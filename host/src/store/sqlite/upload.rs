@@ -8,8 +8,8 @@ use std::sync::MutexGuard;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
-    LaneIds, Result, SqliteStore, Writer, lanes, number_setting, raise_setting, set_setting,
-    uploads, waiters,
+    LaneIds, Result, SqliteStore, Writer, lanes, layouts, number_setting, raise_setting,
+    set_setting, uploads, waiters,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::failpoint::{self, Failpoint};
@@ -51,7 +51,9 @@ pub(super) fn begin<'s>(
     checkpoint_every(&writer.connection, UPLOAD_CHECKPOINT_PAGES)?;
     if head.atomic {
         writer.connection.execute_batch("BEGIN IMMEDIATE")?;
-        let upload = insert(&writer.connection).inspect_err(|_| abandon(&mut writer))?;
+        let upload = layouts::must_be_present(&writer.connection)
+            .and_then(|()| insert(&writer.connection))
+            .inspect_err(|_| abandon(&mut writer))?;
         return Ok(Box::new(Session {
             store,
             upload,

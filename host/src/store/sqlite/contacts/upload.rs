@@ -5,7 +5,7 @@ use std::sync::MutexGuard;
 use super::put;
 use crate::clock::Timestamp;
 use crate::contact::NewContact;
-use crate::store::sqlite::{Result, SqliteStore, Writer};
+use crate::store::sqlite::{Result, SqliteStore, Writer, layouts};
 use crate::store::{ContactOutcome, ContactSession};
 
 /// An upload of contacts into a SQLite file.
@@ -23,20 +23,20 @@ pub(super) fn begin(
     resubscribe: bool,
     at: Timestamp,
 ) -> Result<Box<dyn ContactSession + '_>> {
-    let open = match atomic {
-        true => {
-            let writer = store.writer();
-            writer.connection.execute_batch("BEGIN IMMEDIATE")?;
-            Some(writer)
-        }
-        false => None,
-    };
-    Ok(Box::new(Session {
+    let mut session = Session {
         store,
         resubscribe,
         at,
-        open,
-    }))
+        open: None,
+    };
+    if atomic {
+        let writer = store.writer();
+        writer.connection.execute_batch("BEGIN IMMEDIATE")?;
+        // Rolled back with the session from here on.
+        let writer = session.open.insert(writer);
+        layouts::must_be_present(&writer.connection)?;
+    }
+    Ok(Box::new(session))
 }
 
 impl ContactSession for Session<'_> {

@@ -4,9 +4,12 @@
 //! transaction; so both end alike. A layout that was released is never edited: what changes is a
 //! further one.
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::{Path, Result, StoreError};
+use super::{ExecutorLock, Path, Result, StoreError};
 
 /// Marks our files among SQLite files: `Prom` in ASCII.
 const APPLICATION_ID: i32 = 0x5072_6f6d;
@@ -34,13 +37,48 @@ const LAYOUTS: &[&str] = &[
 #[allow(clippy::cast_possible_truncation, reason = "a handful")]
 const PRESENT: i32 = LAYOUTS.len() as i32;
 
-/// Makes the tables in an empty file and brings those of an older one up to date; refuses a file
-/// of something else, or of a later version.
-pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<()> {
+/// How long it is waited for another process that brings the database up to date.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often it is looked whether it has.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Makes the tables in an empty file and brings those of an older one up to date, unless a process
+/// executes by them, which holds `lock`; refuses a file of something else, or of a later version.
+pub(super) fn prepare(connection: &mut Connection, path: &Path, lock: &Path) -> Result<()> {
     // Without a transaction first: a file that is ready opens while somebody else writes it.
-    if read(connection)? == (APPLICATION_ID, PRESENT) {
-        return Ok(());
+    let _nobody_executes = match read(connection)? {
+        (APPLICATION_ID, PRESENT) => return Ok(()),
+        (APPLICATION_ID, 1..PRESENT) => alone(connection, path, lock)?,
+        _ => None,
+    };
+    complete(connection, path)
+}
+
+/// Has nobody execute by an older layout, nor take that up, while this is held. `None` where
+/// another process has brought the file up to date meanwhile.
+fn alone(connection: &Connection, path: &Path, lock: &Path) -> Result<Option<ExecutorLock>> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let taken = ExecutorLock::try_take(lock).map_err(|error| {
+            StoreError::Open(format!("cannot lock {}: {error}", lock.display()))
+        })?;
+        if taken.is_some() || read(connection)?.1 == PRESENT {
+            return Ok(taken);
+        }
+        if Instant::now() >= until {
+            return Err(StoreError::Open(format!(
+                "{} is of an earlier release, and a process executes on it: end that first (it \
+                 has {} open), then this release brings the database up to date",
+                path.display(),
+                lock.display()
+            )));
+        }
+        thread::sleep(LOOK);
     }
+}
+
+/// The same for a file that nobody else uses.
+pub(super) fn complete(connection: &mut Connection, path: &Path) -> Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let (application, version) = read(&transaction)?;
     let known = if application == APPLICATION_ID {
@@ -82,6 +120,22 @@ pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Refuses a file that another release has changed since it was opened. Within a transaction that
+/// writes, that stays so until its end.
+pub(super) fn must_be_present(connection: &Connection) -> Result<()> {
+    // Costs no read of the file: the transaction holds its first page.
+    let found = connection
+        .prepare_cached("PRAGMA user_version")?
+        .query_row([], |row| row.get(0))?;
+    match found {
+        PRESENT => Ok(()),
+        found => Err(StoreError::Outdated {
+            found,
+            known: PRESENT,
+        }),
+    }
+}
+
 /// Whether a file is one of ours, in whichever layout.
 pub(super) fn is_ours(connection: &Connection) -> Result<bool> {
     Ok(read(connection)?.0 == APPLICATION_ID)
@@ -121,10 +175,10 @@ mod tests {
             old.pragma_update(None, "user_version", first).unwrap();
             old.execute("INSERT INTO lane (type, discount) VALUES ('kept', 7)", [])
                 .unwrap();
-            prepare(&mut old, Path::new("old.db")).unwrap();
+            complete(&mut old, Path::new("old.db")).unwrap();
 
             let mut new = Connection::open_in_memory().unwrap();
-            prepare(&mut new, Path::new("new.db")).unwrap();
+            complete(&mut new, Path::new("new.db")).unwrap();
             assert_eq!(tables(&old), tables(&new), "from layout {first}");
             let kept: String = old
                 .query_row("SELECT type FROM lane", [], |row| row.get(0))
@@ -133,20 +187,66 @@ mod tests {
         }
     }
 
+    /// A file of that layout.
+    fn file(path: &Path, layout: i32) -> Connection {
+        let made = Connection::open(path).unwrap();
+        for layout in &LAYOUTS[..layout as usize] {
+            made.execute_batch(layout).unwrap();
+        }
+        made.pragma_update(None, "application_id", APPLICATION_ID)
+            .unwrap();
+        made.pragma_update(None, "user_version", layout).unwrap();
+        made
+    }
+
+    #[test]
+    fn an_older_file_is_left_alone_while_a_process_executes_on_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, lock) = (folder.path().join("a.db"), folder.path().join("lock"));
+        let mut old = file(&path, PRESENT - 1);
+        let executes = ExecutorLock::try_take(&lock).unwrap().unwrap();
+        let before = tables(&old);
+        let refused = prepare(&mut old, &path, &lock).unwrap_err().to_string();
+        assert!(refused.contains("end that first"), "{refused}");
+        assert_eq!((read(&old).unwrap().1, tables(&old)), (PRESENT - 1, before));
+        drop(executes);
+        prepare(&mut old, &path, &lock).unwrap();
+        assert_eq!(read(&old).unwrap().1, PRESENT);
+        // A file that is ready needs nobody to end.
+        let _executes = ExecutorLock::try_take(&lock).unwrap().unwrap();
+        prepare(&mut old, &path, &lock).unwrap();
+    }
+
+    #[test]
+    fn who_waits_for_another_to_bring_a_file_up_to_date_goes_on_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, lock) = (folder.path().join("a.db"), folder.path().join("lock"));
+        let mut old = file(&path, PRESENT - 1);
+        // Who has brought it up to date goes on to execute.
+        let _executes = ExecutorLock::try_take(&lock).unwrap().unwrap();
+        let other = path.clone();
+        let other = thread::spawn(move || {
+            thread::sleep(LOOK * 3);
+            complete(&mut Connection::open(&other).unwrap(), &other).unwrap();
+        });
+        prepare(&mut old, &path, &lock).unwrap();
+        other.join().unwrap();
+    }
+
     #[test]
     fn a_later_file_and_one_of_another_program_are_refused_and_left_alone() {
         let mut later = Connection::open_in_memory().unwrap();
-        prepare(&mut later, Path::new("later.db")).unwrap();
+        complete(&mut later, Path::new("later.db")).unwrap();
         later
             .pragma_update(None, "user_version", PRESENT + 1)
             .unwrap();
-        let refused = prepare(&mut later, Path::new("later.db")).unwrap_err();
+        let refused = complete(&mut later, Path::new("later.db")).unwrap_err();
         assert!(refused.to_string().contains("a later one"), "{refused}");
         assert_eq!(read(&later).unwrap().1, PRESENT + 1);
 
         let mut other = Connection::open_in_memory().unwrap();
         other.execute_batch("CREATE TABLE theirs (x)").unwrap();
-        let refused = prepare(&mut other, Path::new("other.db")).unwrap_err();
+        let refused = complete(&mut other, Path::new("other.db")).unwrap_err();
         assert!(refused.to_string().contains("another program"), "{refused}");
         assert_eq!(tables(&other).len(), 1);
     }

@@ -1,0 +1,72 @@
+//! One release follows another on a database.
+
+use std::fs::File;
+
+use rusqlite::Connection;
+use serde_json::json;
+
+use crate::logs::serve;
+use crate::service::{Service, Shop};
+
+fn layout(database: &Connection) -> i32 {
+    let read = database.pragma_query_value(None, "user_version", |row| row.get(0));
+    read.unwrap()
+}
+
+#[test]
+fn a_service_whose_database_another_release_has_changed_writes_nothing_and_ends() {
+    let shop = Shop::ready();
+    let log = shop.path("log");
+    let mut service = serve(&shop, None, &[], &log);
+    let database = Connection::open(shop.path("shop.db")).unwrap();
+    let event = json!({ "eventTypeKey": "birthday", "keyValue": "ann" });
+    let send = |service: &Service| service.post_json("/api/v1/event", &event).send();
+    assert_eq!(send(&service).unwrap().status(), 200);
+    let events = || -> i64 {
+        let count = database.query_row("SELECT count(*) FROM event", [], |row| row.get(0));
+        count.unwrap()
+    };
+    let before = events();
+    database
+        .pragma_update(None, "user_version", layout(&database) + 1)
+        .unwrap();
+    // At once, and not when it looks next.
+    assert!(send(&service).map_or(true, |answer| answer.status() == 503));
+    let ready = service.get("/readyz").send();
+    assert!(ready.map_or(true, |answer| answer.status() == 503));
+    let status = service.ended();
+    let told = std::fs::read_to_string(log).unwrap();
+    assert_eq!(status, Some(2), "{told}");
+    assert!(
+        told.contains("another release brought the database"),
+        "{told}"
+    );
+    assert_eq!(events(), before);
+}
+
+#[test]
+fn an_older_database_is_brought_up_to_date_once_nobody_executes_on_it() {
+    let shop = Shop::new();
+    let path = shop.path("shop.db");
+    let database = Connection::open(&path).unwrap();
+    let first = include_str!("../../src/store/sqlite/layouts/01-first.sql");
+    database.execute_batch(first).unwrap();
+    database
+        .pragma_update(None, "application_id", 0x5072_6f6d)
+        .unwrap();
+    database.pragma_update(None, "user_version", 1).unwrap();
+    // As the executor of the release that wrote it does.
+    let executor = File::create(shop.path("shop.db-executor")).unwrap();
+    executor.lock().unwrap();
+    let refused = shop.command(&["codes", "count"]).output().unwrap();
+    let told = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(2), "{told}");
+    assert!(
+        told.contains("a process executes on it: end that first"),
+        "{told}"
+    );
+    assert_eq!(layout(&database), 1);
+    drop(executor);
+    shop.done(&["codes", "count"]);
+    assert!(layout(&database) > 1);
+}
