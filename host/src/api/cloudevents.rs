@@ -7,9 +7,9 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
+use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::Map;
 use sha2::{Digest, Sha256};
@@ -19,6 +19,7 @@ use utoipa_axum::routes;
 
 use super::Api;
 use super::events::{Accepted, invalid};
+use super::gate::Caller;
 use super::problem::{Kind, Problem};
 use super::request::{json, media_type, whole};
 use crate::contact::identifying;
@@ -35,7 +36,7 @@ pub(super) const HEADERS: [&str; 5] = [
     "ce-type",
     "ce-subject",
 ];
-/// Events of a batch at the most.
+/// Events of a batch at the most; fewer where a second allows fewer.
 const BATCH: usize = 100;
 /// The largest body: that of a batch.
 pub(super) const LARGEST: usize = BATCH * MAX_EVENT_BYTES;
@@ -83,7 +84,7 @@ struct CloudEvent {
 /// In binary mode the attributes are headers `ce-…` and the body is `data`, a JSON object. In
 /// structured mode the body is all of it, as `application/cloudevents+json`. A batch, as
 /// `application/cloudevents-batch+json`, is stored event by event; the first that is refused ends
-/// it, and sending the batch again is safe.
+/// it, and sending the batch again is safe. Each of its events counts for the rate.
 #[utoipa::path(post, path = "/api/v1/cloudevents", tag = "events",
     params(
         ("ce-specversion" = Option<String>, Header, description = "Binary mode: `1.0`."),
@@ -98,7 +99,11 @@ struct CloudEvent {
         (Object = "application/json"),
     )),
     responses((status = 200, description = "The events are stored.", body = Vec<Accepted>)))]
-async fn send(State(api): State<Api>, request: Request) -> Result<Json<Vec<Accepted>>, Problem> {
+async fn send(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Result<Json<Vec<Accepted>>, Problem> {
     let (parts, body) = request.into_parts();
     let media = media_type(&parts.headers);
     let batched = media.as_deref() == Some("application/cloudevents-batch+json");
@@ -109,8 +114,10 @@ async fn send(State(api): State<Api>, request: Request) -> Result<Json<Vec<Accep
         Some("application/cloudevents+json") => vec![structured(json(&body)?)?],
         Some("application/cloudevents-batch+json") => {
             let batch: Vec<Value<'_>> = json(&body)?;
-            if batch.len() > BATCH {
-                let detail = format!("{} events; a batch has at most {BATCH}", batch.len());
+            let a_second = usize::try_from(api.limits.events_per_second).unwrap_or(BATCH);
+            let most = BATCH.min(a_second.max(1));
+            if batch.len() > most {
+                let detail = format!("{} events; a batch has at most {most}", batch.len());
                 return Err(Problem::new(Kind::InvalidEvent, detail));
             }
             let judged = batch.into_iter().enumerate();
@@ -129,6 +136,8 @@ async fn send(State(api): State<Api>, request: Request) -> Result<Json<Vec<Accep
             ));
         }
     };
+    let further = events.len().saturating_sub(1);
+    api.rates.check_further_events(&caller.0, further)?;
     let mut accepted = Vec::with_capacity(events.len());
     for (index, mut event) in events.into_iter().enumerate() {
         event.origin = api.origin(&parts.headers);

@@ -132,14 +132,34 @@ impl Rates {
             Rate::Others => &self.others,
         };
         limiter.check_key(&key.id).map_err(|not_until| {
-            let wait = not_until.wait_time_from(DefaultClock::default().now());
-            Problem::new(
-                Kind::TooManyRequests,
+            too_many(
+                not_until.wait_time_from(DefaultClock::default().now()),
                 "this API key has made as many requests as a second allows; wait, and try again",
             )
-            .retry_after(wait.as_secs() + 1)
         })
     }
+
+    /// Counts the further events of a request, the first of which the gate has counted.
+    pub(super) fn check_further_events(&self, key: &Key, further: usize) -> Result<(), Problem> {
+        let Some(number) = u32::try_from(further).ok().and_then(NonZeroU32::new) else {
+            return Ok(());
+        };
+        let told = "this API key has sent as many events as a second allows; wait, and send the \
+                    batch again";
+        match self.events.check_key_n(&key.id, number) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(not_until)) => {
+                let wait = not_until.wait_time_from(DefaultClock::default().now());
+                Err(too_many(wait, told))
+            }
+            Err(more_than_a_second_allows) => Err(Problem::internal(more_than_a_second_allows)),
+        }
+    }
+}
+
+fn too_many(wait: Duration, told: &str) -> Problem {
+    // Rounded up: whoever comes that much later is let in.
+    Problem::new(Kind::TooManyRequests, told).retry_after(wait.as_secs() + 1)
 }
 
 /// What a group of routes asks of its callers.

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use reqwest::blocking::Response;
 use serde_json::json;
 
 use crate::certificate::make;
@@ -43,6 +44,41 @@ fn a_key_that_asks_too_often_is_told_to_wait() {
             .status(),
         200
     );
+}
+
+/// A batch of so many CloudEvents, none of which any other has the id of.
+fn batch(service: &Service, name: &str, events: usize) -> Response {
+    let event = |number: usize| {
+        json!({ "specversion": "1.0", "type": "e", "source": "/limits",
+                "id": format!("{name}-{number}"), "subject": "ann" })
+    };
+    let events: Vec<_> = (0..events).map(event).collect();
+    service
+        .post("/api/v1/cloudevents")
+        .header("Content-Type", "application/cloudevents-batch+json")
+        .body(json!(events).to_string())
+        .send()
+        .unwrap()
+}
+
+#[test]
+fn each_event_of_a_batch_counts_for_the_rate() {
+    let shop = Shop::new();
+    let service = shop.serve_with(&["--events-per-second", "100"]);
+    assert_eq!(batch(&service, "a", 100).status(), 200);
+    let refused = batch(&service, "b", 90);
+    let wait: u64 = refused.headers()["retry-after"]
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    problem(refused, 429, "too-many-requests");
+    assert_eq!(wait, 1);
+    std::thread::sleep(Duration::from_secs(wait));
+    assert_eq!(batch(&service, "b", 90).status(), 200);
+    let slow = shop.serve_with(&["--events-per-second", "7"]);
+    let refused = problem(batch(&slow, "c", 8), 400, "invalid-event");
+    assert!(refused["detail"].as_str().unwrap().contains("at most 7"));
 }
 
 #[test]
