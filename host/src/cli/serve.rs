@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::RangedU64ValueParser;
 use promoflow::api::{self, Limits, Options, Tls};
-use promoflow::config::ServeConfig;
+use promoflow::config::{LONGEST_SECONDS, ServeConfig};
 use serde_json::json;
 
 use super::failure::{Done, Failure, Status, tell_note};
@@ -69,7 +70,8 @@ pub(super) struct Serve {
         long,
         value_name = "SECONDS",
         env = "PROMOFLOW_HEADER_TIME",
-        hide_env_values = true
+        hide_env_values = true,
+        value_parser = RangedU64ValueParser::<NonZeroU64>::new().range(1..=LONGEST_SECONDS)
     )]
     header_time: Option<NonZeroU64>,
     /// Seconds that a client may pause while it sends a body; 30.
@@ -77,7 +79,8 @@ pub(super) struct Serve {
         long,
         value_name = "SECONDS",
         env = "PROMOFLOW_BODY_PAUSE",
-        hide_env_values = true
+        hide_env_values = true,
+        value_parser = RangedU64ValueParser::<NonZeroU64>::new().range(1..=LONGEST_SECONDS)
     )]
     body_pause: Option<NonZeroU64>,
     /// Connections at one time, further ones wait; 1024.
@@ -93,7 +96,8 @@ pub(super) struct Serve {
         long,
         value_name = "SECONDS",
         env = "PROMOFLOW_DRAIN",
-        hide_env_values = true
+        hide_env_values = true,
+        value_parser = RangedU64ValueParser::<u64>::new().range(..=LONGEST_SECONDS)
     )]
     drain: Option<u64>,
     /// Read everything that it would start with, secrets and certificates included, say whether it

@@ -213,12 +213,17 @@ impl Session {
                 builder = ready(builder, &file)?;
             }
         }
-        if let Some(endpoint) = &self.globals.trace_endpoint {
-            builder = builder
+        Ok(self.traced(builder)?.open()?)
+    }
+
+    /// With traces to where an option says.
+    fn traced(&self, builder: Builder) -> Result<Builder, Failure> {
+        match &self.globals.trace_endpoint {
+            Some(endpoint) => builder
                 .trace_to(endpoint)
-                .map_err(|error| Failure::refused(format_args!("--trace-endpoint: {error:#}")))?;
+                .map_err(|error| Failure::refused(format_args!("--trace-endpoint: {error:#}"))),
+            None => Ok(builder),
         }
-        Ok(builder.open()?)
     }
 
     /// The configuration file that holds for this session.
@@ -253,6 +258,8 @@ impl Session {
         }
         if path.exists() {
             self.open_at(&path, Purpose::Read)?.blocks()?;
+        } else {
+            self.traced(Promoflow::builder(&path))?;
         }
         Ok(path)
     }

@@ -298,7 +298,12 @@ fn headers(
     headers.collect()
 }
 
-fn header_name(source: Source<'_>, at: Range<usize>, name: &str) -> anyhow::Result<HeaderName> {
+/// The name of a header that the host does not set itself.
+pub(super) fn header_name(
+    source: Source<'_>,
+    at: Range<usize>,
+    name: &str,
+) -> anyhow::Result<HeaderName> {
     let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
         source.fault(
             at.clone(),

@@ -31,7 +31,7 @@ pub use body::{Body, Json};
 pub use channel::{ChannelConfig, MaildirConfig, Transport};
 pub use http::{HttpConfig, Method};
 pub use secret::Secret;
-pub use serve::{LogConfig, LogFormat, LogLevel, ServeConfig};
+pub use serve::{LONGEST_SECONDS, LogConfig, LogFormat, LogLevel, ServeConfig};
 pub use smtp::{Security, SmtpConfig};
 pub use template::Templated;
 pub use trace::TraceConfig;

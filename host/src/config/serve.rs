@@ -4,7 +4,12 @@ use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+
+/// The longest that the service may be told to wait, in seconds: a day. More is a slip, and
+/// moments so far off cannot be reckoned with.
+pub const LONGEST_SECONDS: u64 = 24 * 60 * 60;
 
 /// What `promoflow serve` is started with, where neither an option nor the environment says it.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -21,13 +26,31 @@ pub struct ServeConfig {
     /// Other requests a second that each API key may make.
     pub requests_per_second: Option<NonZeroU32>,
     /// Seconds that a client may take for the head of a request.
+    #[serde(default, deserialize_with = "seconds")]
     pub header_time: Option<NonZeroU64>,
     /// Seconds that a client may pause while it sends a body.
+    #[serde(default, deserialize_with = "seconds")]
     pub body_pause: Option<NonZeroU64>,
     /// Connections at one time.
     pub connections: Option<NonZeroU64>,
     /// Seconds for requests under way to end.
+    #[serde(default, deserialize_with = "seconds")]
     pub drain: Option<u64>,
+}
+
+/// Seconds, no more than a day of them.
+fn seconds<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Copy + Into<u64>,
+{
+    let seconds = T::deserialize(deserializer)?;
+    match seconds.into() <= LONGEST_SECONDS {
+        true => Ok(Some(seconds)),
+        false => Err(D::Error::custom(format_args!(
+            "expected seconds, {LONGEST_SECONDS} (a day) at most"
+        ))),
+    }
 }
 
 /// What is told on standard error.

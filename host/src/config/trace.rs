@@ -1,48 +1,48 @@
 //! `[trace]`: where traces go.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
+use anyhow::Context;
+use reqwest::Url;
+use reqwest::header::{HeaderName, HeaderValue};
 use serde::Deserialize;
+use toml::Spanned;
 
 use super::Secret;
-use super::file::Table;
+use super::file::{Source, Table};
+use super::http::header_name;
 
 /// Where traces go, and which.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[derive(Clone, Debug)]
 pub struct TraceConfig {
     /// The collector, which takes OTLP over HTTP; `/v1/traces` is added where it is missing.
-    pub endpoint: String,
+    pub endpoint: Url,
     /// Headers for it, such as an API key.
-    #[serde(default)]
-    pub headers: BTreeMap<String, Secret>,
+    pub headers: Vec<(HeaderName, Secret)>,
     /// What this service is called.
-    #[serde(default = "service_name")]
     pub service_name: String,
     /// Which part of the events that come without a trace is recorded.
-    #[serde(default = "sample")]
     pub sample: f64,
 }
 
-fn service_name() -> String {
-    "promoflow".to_owned()
-}
-
-fn sample() -> f64 {
-    1.0
+/// The keys that hold no table.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Plain {
+    endpoint: Spanned<String>,
+    service_name: Option<String>,
+    sample: Option<Spanned<f64>>,
 }
 
 impl TraceConfig {
     /// To that collector, with everything else as it comes.
     pub fn to(endpoint: &str) -> anyhow::Result<TraceConfig> {
-        let config = TraceConfig {
-            endpoint: endpoint.to_owned(),
-            headers: BTreeMap::new(),
-            service_name: service_name(),
-            sample: sample(),
-        };
-        config.check().map_err(|wrong| anyhow::anyhow!("{wrong}"))?;
-        Ok(config)
+        Ok(TraceConfig {
+            endpoint: collector(endpoint).map_err(|wrong| anyhow::anyhow!("{wrong}"))?,
+            headers: Vec::new(),
+            service_name: "promoflow".to_owned(),
+            sample: 1.0,
+        })
     }
 
     /// The same to another collector.
@@ -53,23 +53,66 @@ impl TraceConfig {
         })
     }
 
-    pub(super) fn read(table: Table<'_>) -> anyhow::Result<TraceConfig> {
-        let (source, at) = (table.source, table.at.clone());
-        let config: TraceConfig = table.into()?;
-        config.check().map_err(|wrong| source.fault(at, wrong))?;
-        Ok(config)
+    /// The headers with their secrets, as the places of those hold them now.
+    pub fn read_headers(&self) -> anyhow::Result<HashMap<String, String>> {
+        let headers = self.headers.iter().map(|(name, secret)| {
+            let of = || format!("the header {name} of [trace]");
+            let value = secret.read().with_context(of)?;
+            if HeaderValue::from_str(&value).is_err() {
+                return Err(anyhow::anyhow!("{secret} holds what no header can hold"))
+                    .with_context(of);
+            }
+            Ok((name.to_string(), value))
+        });
+        headers.collect()
     }
 
-    fn check(&self) -> Result<(), &'static str> {
-        let http = ["http://", "https://"];
-        if !http.iter().any(|scheme| self.endpoint.starts_with(scheme)) {
-            return Err(
-                "`endpoint` must be the address of a collector such as http://127.0.0.1:4318",
-            );
-        }
-        if !(0.0..=1.0).contains(&self.sample) {
-            return Err("`sample` must be 0.0 to 1.0");
-        }
-        Ok(())
+    pub(super) fn read(mut table: Table<'_>) -> anyhow::Result<TraceConfig> {
+        let source = table.source;
+        let headers = headers(source, table.take_table("headers")?)?;
+        let plain: Plain = table.into()?;
+        let usual = TraceConfig::to(plain.endpoint.get_ref())
+            .map_err(|wrong| source.fault(plain.endpoint.span(), wrong))?;
+        let sample = match plain.sample {
+            None => usual.sample,
+            Some(sample) if (0.0..=1.0).contains(sample.get_ref()) => sample.into_inner(),
+            Some(sample) => {
+                return Err(source.fault(sample.span(), "`sample` must be 0.0 to 1.0"));
+            }
+        };
+        Ok(TraceConfig {
+            headers,
+            service_name: plain.service_name.unwrap_or(usual.service_name),
+            sample,
+            ..usual
+        })
     }
+}
+
+fn headers(
+    source: Source<'_>,
+    table: Option<Table<'_>>,
+) -> anyhow::Result<Vec<(HeaderName, Secret)>> {
+    let entries = table.map_or_else(Vec::new, Table::into_entries).into_iter();
+    let headers = entries.map(|(name, value)| {
+        let name = header_name(source, value.span(), &name)?;
+        Ok((name, source.read(value)?))
+    });
+    headers.collect()
+}
+
+/// The address of a collector: a server and a path, to which one more is added.
+fn collector(text: &str) -> Result<Url, String> {
+    let expected = "expected the address of a collector such as http://127.0.0.1:4318";
+    let url = Url::parse(text).map_err(|error| format!("not a URL: {error}; {expected}"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(format!("`endpoint` is no http:// or https://; {expected}"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("a URL holds no login; `headers` name secrets".to_owned());
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(format!("`endpoint` holds a `?` or `#`; {expected}"));
+    }
+    Ok(url)
 }

@@ -50,10 +50,7 @@ impl Builder {
         self.unsubscriber = Some(self.make_unsubscriber()?);
         self.make_webhooks()?;
         if let Some(trace) = &self.trace {
-            for (name, secret) in &trace.headers {
-                let header = || format!("the header {name} of [trace]");
-                secret.read().with_context(header)?;
-            }
+            trace.read_headers()?;
         }
         Ok(self)
     }

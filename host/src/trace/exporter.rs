@@ -1,6 +1,5 @@
 //! Exporting spans by OTLP over HTTP.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -19,11 +18,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Gathers spans and exports them in batches, on a thread of its own.
 pub(super) fn processor(config: &TraceConfig) -> Result<BatchSpanProcessor> {
-    let mut headers = HashMap::new();
-    for (name, secret) in &config.headers {
-        headers.insert(name.clone(), secret.read()?);
-    }
-    let endpoint = config.endpoint.trim_end_matches('/');
+    let headers = config.read_headers()?;
+    let endpoint = config.endpoint.as_str().trim_end_matches('/');
     let endpoint = match endpoint.ends_with(PATH) {
         true => endpoint.to_owned(),
         false => format!("{endpoint}{PATH}"),

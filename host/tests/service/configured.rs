@@ -49,6 +49,12 @@ fn a_check_reads_everything_and_shows_no_secret() {
         assert!(!said.contains("hunter2"), "{said}");
         (output.status.code(), said)
     };
+    let trace = |endpoint: &str, headers: &str| {
+        format!("[trace]\nendpoint = {endpoint}\nheaders = {{ {headers} }}\n")
+    };
+    let two_lines = shop.path("two lines");
+    std::fs::write(&two_lines, "hunter2\r\nhunter2").unwrap();
+    let lines = format!("x-key = {{ file = {:?} }}", two_lines.display().to_string());
     let both: [&[&str]; 2] = [&["config", "check"], &["serve", "--check"]];
     for args in both {
         let (status, said) = check(&good, args);
@@ -81,6 +87,50 @@ fn a_check_reads_everything_and_shows_no_secret() {
                 "promoflow.toml:2:",
             ),
             (format!("[server]\n{good}"), "did you mean `serve`"),
+            (
+                format!("[serve]\nheader-time = 9223372036854775807\n{good}"),
+                "promoflow.toml:2:15: expected seconds, 86400 (a day) at most",
+            ),
+            (
+                format!("[serve]\nbody-pause = 86401\n{good}"),
+                "promoflow.toml:2:14: expected seconds",
+            ),
+            (
+                format!("[serve]\ndrain = 86401\n{good}"),
+                "promoflow.toml:2:9: expected seconds",
+            ),
+            (trace("\"http://\"", ""), "promoflow.toml:2:12: not a URL"),
+            (
+                trace("\"http://exa mple:x/\"", ""),
+                "promoflow.toml:2:12: not a URL",
+            ),
+            (
+                trace("\"ftp://127.0.0.1\"", ""),
+                "promoflow.toml:2:12: `endpoint` is no http",
+            ),
+            (
+                trace("\"http://127.0.0.1:1?q=1\"", ""),
+                "promoflow.toml:2:12: `endpoint` holds a `?`",
+            ),
+            (
+                trace("\"http://127.0.0.1:1/#a\"", ""),
+                "promoflow.toml:2:12: `endpoint` holds a `?` or `#`",
+            ),
+            (
+                trace("\"http://u:p@127.0.0.1:1\"", ""),
+                "promoflow.toml:2:12: a URL holds no login",
+            ),
+            (
+                trace(
+                    "\"http://127.0.0.1:1\"",
+                    "\"bad name\" = { env = \"PATH\" }",
+                ),
+                "promoflow.toml:3:26: `bad name` is not the name of a header",
+            ),
+            (
+                trace("\"http://127.0.0.1:1\"", &lines),
+                "holds what no header can hold",
+            ),
         ] {
             let (status, said) = check(&text, args);
             assert_eq!(status, Some(2), "{args:?}: {text}\n{said}");
@@ -90,6 +140,32 @@ fn a_check_reads_everything_and_shows_no_secret() {
     let (status, said) = check(&good, &["config", "check", "other.toml"]);
     assert_eq!(status, Some(2));
     assert!(said.contains("other.toml"), "{said}");
+}
+
+#[test]
+fn what_an_option_says_is_checked_like_the_file() {
+    let shop = Shop::new();
+    for (args, wanted) in [
+        (["--header-time", "86401"], "is not in 1..=86400"),
+        (
+            ["--body-pause", "9223372036854775807"],
+            "is not in 1..=86400",
+        ),
+        (["--drain", "86401"], "is not in 0..=86400"),
+        (
+            ["--trace-endpoint", "http://"],
+            "--trace-endpoint: not a URL",
+        ),
+    ] {
+        let mut command = shop.command(&["serve", "--check"]);
+        let output = command.args(args).output().unwrap();
+        let said = said(&output);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
+        assert!(said.contains(wanted), "{args:?}: {said}");
+    }
+    let mut command = shop.command(&["serve", "--check", "--header-time", "86400"]);
+    let output = command.args(["--drain", "0"]).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
 }
 
 #[test]
