@@ -1,9 +1,21 @@
 //! What is shipped beside the program: the systemd unit and the Dockerfile.
-#![allow(clippy::unwrap_used, reason = "what cannot be read fails the test")]
+#![allow(
+    clippy::unwrap_used,
+    dead_code,
+    reason = "what cannot be read fails the test, and few of the service's helpers are needed"
+)]
+
+#[path = "service/certificate.rs"]
+mod certificate;
+#[path = "service/service.rs"]
+mod service;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use certificate::make;
+use service::{Service, Shop};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -147,6 +159,58 @@ fn the_image_is_built_from_what_the_dockerfile_copies() {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(said.contains("http://0.0.0.0:8080"), "{output:?}");
+}
+
+/// Asks as the image's check of health does, with this environment.
+fn healthy(environment: &[(&str, &str)]) -> Result<(), String> {
+    let all = instructions(&read("packaging/Dockerfile"));
+    let check = all.iter().find(|line| line.starts_with("HEALTHCHECK "));
+    let (_, command) = check.unwrap().split_once("CMD ").unwrap();
+    let words: Vec<String> = serde_json::from_str(command).unwrap();
+    assert_eq!(words[0], "/usr/bin/promoflow");
+    let asked = Command::new(env!("CARGO_BIN_EXE_promoflow"))
+        .args(&words[1..])
+        .envs(environment.iter().copied())
+        .output()
+        .unwrap();
+    match asked.status.code() {
+        Some(0) => Ok(()),
+        Some(1) => Err(String::from_utf8(asked.stderr).unwrap()),
+        _ => panic!("{asked:?}"),
+    }
+}
+
+#[test]
+fn a_container_is_healthy_wherever_its_service_listens_and_whatever_it_speaks() {
+    let shop = Shop::new();
+    let db = shop.path("shop.db");
+    let db = ("PROMOFLOW_DB", db.to_str().unwrap());
+    let everywhere = |service: &Service| {
+        let (_, port) = service.url.rsplit_once(':').unwrap();
+        format!("0.0.0.0:{port}")
+    };
+    let plain = shop.serve();
+    let listen = everywhere(&plain);
+    healthy(&[db, ("PROMOFLOW_LISTEN", &listen)]).unwrap();
+
+    let (certificate, key) = (shop.path("cert.pem"), shop.path("key.pem"));
+    make(&certificate, &key);
+    let (certificate, key) = (certificate.to_str().unwrap(), key.to_str().unwrap());
+    let tls = shop.serve_with(&["--tls-certificate", certificate, "--tls-key", key]);
+    // By a configuration that is mounted.
+    let config = shop.path("mounted.toml");
+    let serve = format!(
+        "[serve]\nlisten = {:?}\ntls-certificate = {certificate:?}\ntls-key = {key:?}\n",
+        everywhere(&tls)
+    );
+    std::fs::write(&config, serve).unwrap();
+    let config = ("PROMOFLOW_CONFIG", config.to_str().unwrap());
+    healthy(&[db, config]).unwrap();
+
+    let other = healthy(&[db, config, ("PROMOFLOW_LISTEN", &listen)]).unwrap_err();
+    assert!(other.contains("no service answers"), "{other}");
+    drop(tls);
+    healthy(&[db, config]).unwrap_err();
 }
 
 #[test]

@@ -9,6 +9,7 @@
 //! | `server` | listening, TLS, ending |
 //! | `listener` | connections |
 //! | `tls` | the certificate |
+//! | `probe` | asking a service whether it is ready |
 //! | `gate` | keys, scopes, rates: who may come in |
 //! | `request` | queries, bodies and calls of the database |
 //! | `page` | listings in pages |
@@ -45,6 +46,7 @@ mod options;
 mod outbox;
 mod page;
 mod pieces;
+mod probe;
 mod problem;
 mod rehearsal;
 mod request;
@@ -70,6 +72,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 pub use openapi::document;
 pub use options::{Limits, Options, Tls};
+pub use probe::probe;
 pub use server::{check, serve};
 
 use crate::key::Scope;

@@ -22,7 +22,8 @@ use super::session::Session;
 /// and that before [serve] in the configuration.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  promoflow serve\n  \
-                  promoflow serve --listen 0.0.0.0:8443 --tls-certificate cert.pem --tls-key key.pem\n\n\
+                  promoflow serve --listen 0.0.0.0:8443 --tls-certificate cert.pem --tls-key key.pem\n  \
+                  promoflow serve --probe\n\n\
                   http://127.0.0.1:8080/docs/ shows what it takes.")]
 pub(super) struct Serve {
     /// Where to listen; port 0 is any that is free. 127.0.0.1:8080 unless something says another.
@@ -104,12 +105,16 @@ pub(super) struct Serve {
     /// is fine, and end.
     #[arg(long)]
     check: bool,
+    /// Ask the service that was started with the same on this machine whether it is ready, and end:
+    /// with 0 where it is, with 1 where it is not.
+    #[arg(long, conflicts_with = "check")]
+    probe: bool,
 }
 
 impl Serve {
     pub(super) fn run(self, session: &Session, out: &mut Out) -> Done {
         let file = session.own_config()?.serve;
-        let check = self.check;
+        let (check, probe) = (self.check, self.probe);
         let options = self.over(file)?;
         let scheme = if options.tls.is_some() {
             "https"
@@ -118,6 +123,9 @@ impl Serve {
         };
         if check {
             return checked(session, &options, scheme, out);
+        }
+        if probe {
+            return probed(&options, out);
         }
         let promoflow = session.open_to_deliver()?;
         if promoflow.keys()?.iter().all(|key| key.revoked.is_some()) {
@@ -210,6 +218,7 @@ pub(super) fn check(file: &ServeConfig) -> Result<(), Failure> {
         connections: None,
         drain: None,
         check: true,
+        probe: false,
     };
     let options = nothing.over(file.clone())?;
     api::check(&options).map_err(|error| Failure::refused(format_args!("{error:#}")))
@@ -237,6 +246,17 @@ fn checked(session: &Session, options: &Options, scheme: &str, out: &mut Out) ->
             "It is fine: {} would be served at {url}.",
             database.display()
         ))?;
+    }
+    Ok(Status::Done)
+}
+
+/// Says whether the service is ready.
+fn probed(options: &Options, out: &mut Out) -> Done {
+    let url = api::probe(options).map_err(|error| Failure::failed(format_args!("{error:#}")))?;
+    if out.is_json() {
+        out.json(&json!({ "ready": true, "url": url }))?;
+    } else {
+        out.line(format_args!("{url} is ready."))?;
     }
     Ok(Status::Done)
 }
