@@ -252,6 +252,10 @@ fn the_unit_is_sound_and_starts_what_there_is() {
         values("MemoryDenyWriteExecute").is_empty(),
         "blocks are compiled in memory"
     );
+    assert!(
+        values("ProcSubset").is_empty(),
+        "process_start_time_seconds is read from /proc/stat"
+    );
 
     // systemd's own judgement, where there is systemd.
     let folder = tempfile::tempdir().unwrap();
