@@ -54,6 +54,26 @@ fn a_backup_of_a_running_service_becomes_a_database() {
     assert!(said.contains("in use"), "{said}");
 }
 
+#[cfg(unix)]
+#[test]
+fn what_holds_codes_and_addresses_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let shop = Shop::ready();
+    let service = shop.serve();
+    service.codes(1);
+    let backup = shop.path("backup.db");
+    shop.done(&["backup", backup.to_str().unwrap()]);
+    // As somebody copies a backup who minds nothing.
+    std::fs::set_permissions(&backup, PermissionsExt::from_mode(0o644)).unwrap();
+    assert_eq!(restore(&shop, &backup, "new.db").0, Some(0));
+    std::fs::remove_file(&backup).unwrap();
+    shop.done(&["backup", backup.to_str().unwrap()]);
+    for name in ["shop.db", "shop.db-wal", "backup.db", "new.db"] {
+        let mode = std::fs::metadata(shop.path(name)).unwrap().permissions();
+        assert_eq!(mode.mode() & 0o777, 0o600, "{name}");
+    }
+}
+
 #[test]
 fn a_backup_that_is_damaged_broken_newer_or_something_else_is_refused() {
     let shop = Shop::ready();

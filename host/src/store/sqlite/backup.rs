@@ -1,8 +1,9 @@
 //! A copy of the database while others write.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
+use super::connection::private;
 use super::{Result, SqliteStore, StoreError};
 
 /// Writes the database as it is at one moment into a new file, and makes that durable.
@@ -19,16 +20,18 @@ pub(super) fn write(store: &SqliteStore, to: &Path) -> Result<()> {
 }
 
 /// Has a new file made under another name, and gives it its own once it is durable, so that what
-/// stands under `to` is whole. Where `make` says that it is not to be, nothing is left of it.
+/// stands under `to` is whole. `make` gets an empty file that its owner alone may read, and fills it.
+/// Where it says that it is not to be, nothing is left of it.
 pub(super) fn whole(to: &Path, make: impl FnOnce(&Path) -> Result<bool>) -> Result<bool> {
     // Taken for good before anything is written: a file that is there is never overwritten.
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(to)
-        .map_err(|error| failed("make", to, &error))?;
+    let new = |path: &Path| {
+        let made = private().create_new(true).open(path);
+        made.map(drop).map_err(|error| failed("make", path, &error))
+    };
+    new(to)?;
     let unfinished = unfinished(to);
     let done = (|| {
+        new(&unfinished)?;
         if !make(&unfinished)? {
             return Ok(false);
         }

@@ -1,5 +1,6 @@
 //! Connections to the file, and the settings that make commits durable.
 
+use std::fs::OpenOptions;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,6 +12,22 @@ use super::{Result, StoreError};
 /// Pages in the log before it is copied into the file: 32 MiB, so that a page that many commits
 /// change is copied once for all of them.
 pub(super) const CHECKPOINT_PAGES: u32 = 8_192;
+
+/// Makes the file of a new database, for its owner alone: it holds promo codes, addresses and what
+/// proves keys. What SQLite lays beside a database has the rights of that. Where it cannot be made,
+/// or is there already, connecting tells.
+pub(super) fn make(path: &Path) {
+    let _connecting_tells = private().create_new(true).open(path);
+}
+
+/// To write a file that nobody but its owner reads, where this makes it.
+pub(super) fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
 
 pub(super) fn connect(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE

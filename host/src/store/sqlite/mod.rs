@@ -54,7 +54,7 @@ use super::*;
 use crate::failpoint::{self, Failpoint};
 use crate::message::ChannelKind;
 
-use connection::{CHECKPOINT_PAGES, connect};
+use connection::{CHECKPOINT_PAGES, connect, make};
 use faults::{damaged, unreadable};
 use one_by_one::one_by_one;
 use settings::{calendar, number_setting, raise_setting, set_setting, setting};
@@ -100,6 +100,9 @@ impl SqliteStore {
                  apply` make one, --db PATH names another",
                 path.display()
             )));
+        }
+        if create {
+            make(path);
         }
         let mut connection = connect(path)?;
         // One name, by whatever link it was opened: others beside it are made from it.

@@ -1,6 +1,7 @@
 //! A backup becomes a database: only where it is whole, and the promises hold in it.
 
-use std::fs;
+use std::fs::{self, File, OpenOptions};
+use std::io;
 use std::path::Path;
 
 use rusqlite::Connection;
@@ -62,7 +63,10 @@ pub fn restore(from: &Path, to: &Path) -> Result<Restored> {
 }
 
 fn check(from: &Path, copy: &Path) -> Result<Vec<Audited>> {
-    fs::copy(from, copy).map_err(|error| failed("copy", from, &error))?;
+    // Into the file that is there: one that is copied as a whole would have the rights of the backup.
+    File::open(from)
+        .and_then(|mut from| io::copy(&mut from, &mut OpenOptions::new().write(true).open(copy)?))
+        .map_err(|error| failed("copy", from, &error))?;
     let named = |error: StoreError| match error {
         StoreError::Open(text) => {
             let (from, copy) = (from.display().to_string(), copy.display().to_string());
