@@ -12,21 +12,27 @@ const ADDRESS: &str = "ann@example.com";
 
 /// The mails of contents, as Python's `email` reads them.
 fn read(contents: &[Content]) -> Vec<Value> {
+    let letters = contents.iter();
+    read_all(letters.map(|content| (ChannelKind::Email, ADDRESS, content)))
+}
+
+fn read_all<'c>(letters: impl Iterator<Item = (ChannelKind, &'c str, &'c Content)>) -> Vec<Value> {
     let folder = tempfile::tempdir().unwrap();
-    let maildir = Maildir::new(folder.path());
     let mut files = Vec::new();
-    for (number, content) in contents.iter().enumerate() {
+    for (number, (kind, address, content)) in letters.enumerate() {
+        let maildir = Maildir::new(folder.path().join(number.to_string()));
         let id = format!("delivery-{number}");
         let letter = Letter {
             unsubscribe: None,
             id: &id,
             installation: "0123abcd",
-            kind: ChannelKind::Email,
-            address: ADDRESS,
+            kind,
+            address,
             content,
         };
         assert_eq!(maildir.deliver(&letter), Handover::Delivered, "{content:?}");
-        files.push(folder.path().join("new").join(format!("{id}.promoflow")));
+        let mut written = std::fs::read_dir(maildir.folder().join("new")).unwrap();
+        files.push(written.next().unwrap().unwrap().path());
     }
     let release = Path::new(env!("CARGO_BIN_EXE_promoflow")).parent().unwrap();
     let python = release.join("../test-tools/bin/python");

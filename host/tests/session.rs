@@ -141,6 +141,24 @@ fn the_main_job_gives_each_contact_a_code_of_its_own() {
 }
 
 #[test]
+fn shops_that_share_a_folder_overwrite_no_letter_of_one_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = format!(
+        "[[channel]]\ntype = \"maildir\"\nfolder = {:?}\n",
+        folder.path()
+    );
+    let mut delivered = 0;
+    for shop in [Shop::ready(), Shop::ready()] {
+        shop.file("promoflow.toml", &config);
+        shop.done(&["event", "send", "--file", "events.jsonl"]);
+        let (outbox, _) = shop.json(&["outbox", "list", "--state", "delivered"]);
+        delivered += outbox.len();
+    }
+    let letters = std::fs::read_dir(folder.path().join("new")).unwrap();
+    assert_eq!((delivered, letters.count()), (12, 12));
+}
+
+#[test]
 fn p1_eight_processes_at_once_use_every_code_once() {
     let shop = Shop::ready();
     let codes: String = (0..300)

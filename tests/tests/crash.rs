@@ -26,7 +26,7 @@ const LIAR: &str = r#"#!/bin/sh
 case "$*" in
 *"event send"*) echo '{"event":"ghost","status":"accepted","runs":["1"]}'; exec PROGRAM "$@" ;;
 *until-idle*)
-    PROGRAM "$@" && cp "$2-mail"/???/delivery-1.promoflow "$2-mail/new/delivery-999999.promoflow" ;;
+    PROGRAM "$@" && cp "$2-mail"/???/*-delivery-1-* "$2-mail/new/liar-delivery-999999-" ;;
 *) exec PROGRAM "$@" ;;
 esac
 "#;

@@ -1,11 +1,16 @@
 //! `maildir`: each letter becomes a file in a Maildir, the format of D. J. Bernstein's qmail: it
 //! is written in `tmp`, made durable, and then renamed into `new`, so that nobody sees half a
 //! letter. It is delivered once the folder is durable as well.
+//!
+//! A file has the name of its letter, the same in each attempt: what is written again after a crash
+//! takes its own place, and no other letter's.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+
+use sha2::{Digest, Sha256};
 
 use super::mail::mail;
 use super::shared_sync::SharedSync;
@@ -67,6 +72,22 @@ impl Maildir {
     }
 }
 
+/// The name of a letter's file. Installations that share a folder count their deliveries each from
+/// one, and so does a database again that was restored from a backup: what the letter says tells
+/// them apart.
+fn name(letter: &Letter<'_>) -> String {
+    let mut digest = Sha256::new();
+    for part in [letter.kind.name(), letter.address] {
+        digest.update(part);
+        digest.update([0]);
+    }
+    // Texts and lists of them: there is nothing that could not be written.
+    digest.update(serde_json::to_vec(letter.content).unwrap_or_default());
+    let digest = digest.finalize();
+    let digest: String = digest.iter().take(8).map(|b| format!("{b:02x}")).collect();
+    format!("{}-{}-{digest}.promoflow", letter.installation, letter.id)
+}
+
 /// What was made or renamed in a folder outlives a loss of power after this.
 fn make_durable(folder: &Path) -> io::Result<()> {
     // The parent of a folder that is named alone.
@@ -99,7 +120,7 @@ impl Channel for Maildir {
             Ok(mail) => mail,
             Err(error) => return Handover::Refused { error },
         };
-        match self.write(&format!("{}.promoflow", letter.id), &mail.formatted()) {
+        match self.write(&name(letter), &mail.formatted()) {
             Ok(()) => Handover::Delivered,
             Err(error) => Handover::Later {
                 error: format!("cannot write to {}: {error}", self.folder.display()),
@@ -108,5 +129,41 @@ impl Channel for Maildir {
                 unclear: true,
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Content;
+
+    #[test]
+    fn a_file_is_replaced_by_its_own_letter_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let maildir = Maildir::new(folder.path());
+        let write = |installation, address, text: &str| {
+            let content = Content {
+                subject: Some("A present".into()),
+                text: Some(text.into()),
+                ..Content::default()
+            };
+            let letter = Letter {
+                unsubscribe: None,
+                id: "delivery-1",
+                installation,
+                kind: ChannelKind::Email,
+                address,
+                content: &content,
+            };
+            assert_eq!(maildir.deliver(&letter), Handover::Delivered);
+            fs::read_dir(folder.path().join("new")).unwrap().count()
+        };
+        assert_eq!(write("a", "ann@example.com", "A-1"), 1);
+        assert_eq!(write("a", "ann@example.com", "A-1"), 1, "another attempt");
+        assert_eq!(write("b", "ann@example.com", "A-1"), 2, "another shop");
+        // As of a database that was restored.
+        assert_eq!(write("a", "ann@example.com", "A-2"), 3, "another text");
+        assert_eq!(write("a", "bob@example.com", "A-1"), 4, "another address");
+        assert_eq!(write("a", "ann@example.com", "A-1"), 4, "a late attempt");
     }
 }

@@ -183,11 +183,15 @@ fn whoever_has_a_token_of_an_app_unsubscribes_as_well() {
         "{ workflow: push, start: { event: push }, steps: [{ id: push, block: send-message, with: \
          { channel: mobile-push, message: push } }] }",
     );
-    let letter = shop.path("shop.db-mail/new/delivery-2.promoflow");
     let event = json!({ "eventTypeKey": "push", "params": { "PushToken": "t-1" } });
     ok(service.post_json("/api/v1/event", &event).send().unwrap());
-    until(|| letter.exists());
-    let letter = std::fs::read_to_string(letter).unwrap();
+    let letter = || {
+        let letters = std::fs::read_dir(shop.path("shop.db-mail/new")).unwrap();
+        let mut letters = letters.map(|letter| letter.unwrap().path());
+        letters.find(|letter| letter.to_string_lossy().contains("-delivery-2-"))
+    };
+    until(|| letter().is_some());
+    let letter = std::fs::read_to_string(letter().unwrap()).unwrap();
     let (_, url) = letter.split_once("\r\n\r\nhttps://shop.example").unwrap();
     let unsubscribe = service
         .client

@@ -43,10 +43,13 @@ impl Mailbox {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let read = self.folder.join("cur").join(&*name);
             fs::rename(&path, &read)?;
-            let delivery = name
-                .strip_prefix("delivery-")
-                .and_then(|rest| rest.split('.').next()?.parse().ok())
-                .with_context(|| format!("{name} is the name of no letter"))?;
+            // The installation, `delivery`, its number, and what the letter says.
+            let delivery = (name
+                .split('-')
+                .skip_while(|part| *part != "delivery")
+                .nth(1))
+            .and_then(|number| number.parse().ok())
+            .with_context(|| format!("{name} is the name of no letter"))?;
             let letter = parse(&fs::read_to_string(&read)?)
                 .with_context(|| format!("{name} is no letter"))?;
             self.take(delivery, letter);
