@@ -170,6 +170,43 @@ fn what_comes_in_no_header_of_ours_makes_none_of_its_own() {
 }
 
 #[test]
+fn no_mail_has_half_an_end_of_a_line_or_a_control_character() {
+    let evil = "A\r.\rMAIL FROM:<eve@example.com>\r\r\nB\0\u{1b}[2J\u{b}\u{7f}\tC\nD\r";
+    let html = format!("<p>{evil}</p>");
+    let (text, html) = (Some(evil.to_owned()), Some(html));
+    let with = |text: &Option<String>, html: &Option<String>| Content {
+        from: Some("Shop <shop@example.com>".into()),
+        subject: Some(evil.into()),
+        headers: vec![("X-Campaign".into(), evil.into())],
+        text: text.clone(),
+        html: html.clone(),
+        ..Content::default()
+    };
+    let contents = [with(&text, &None), with(&None, &html), with(&text, &html)];
+    let emails = contents.iter();
+    let emails = emails.map(|content| (ChannelKind::Email, ADDRESS, content));
+    let others = [(ChannelKind::Viber, evil, &contents[0])];
+    let mails = read_all(emails.chain(others));
+    assert_eq!(mails.len(), 4);
+    let expected = "A\n.\nMAIL FROM:<eve@example.com>\n\nB[2J\tC\nD";
+    let part = |part: &Value| part.as_str().map(|text| text.replace("\r\n", "\n"));
+    for mail in &mails {
+        assert_eq!(
+            (&mail["bare"], &mail["controls"]),
+            (&0.into(), &0.into()),
+            "{mail}"
+        );
+        if let Some(text) = part(&mail["text"]) {
+            assert_eq!(text.trim_end(), expected);
+        }
+        if let Some(html) = part(&mail["html"]) {
+            assert_eq!(html.trim_end(), format!("<p>{expected}\n</p>"));
+        }
+        assert!(header(mail, "mail from").is_empty(), "{mail}");
+    }
+}
+
+#[test]
 fn mailboxes_that_are_none_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let maildir = Maildir::new(folder.path());

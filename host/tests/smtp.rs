@@ -366,6 +366,35 @@ fn a_mail_goes_encrypted_and_logged_in_to_a_server_that_a_file_vouches_for() {
 }
 
 #[test]
+fn what_values_bring_ends_no_line_of_the_conversation_by_itself() {
+    let mut server = Server::start();
+    let shop = Shop::new(server.port);
+    for html in ["", "html: \"<p>$!data.get('name')</p>\"\n"] {
+        let text = "text: \"Dear $!data.get('name')\"\n";
+        shop.file(
+            "message.yaml",
+            &format!("message: mail\nchannel: email\nsubject: S\n{text}{html}"),
+        );
+        shop.done(&["message", "apply", "message.yaml"]);
+        let evil =
+            "A\r.\rMAIL FROM:<eve@example.com>\rRCPT TO:<bob@example.com>\rDATA\r\n.\r\nend\u{b}";
+        shop.send("ann@example.com", evil);
+        let mail = server.mail();
+        assert_eq!(mail["bare"], 0, "{mail}");
+        let read =
+            "Dear A\n.\nMAIL FROM:<eve@example.com>\nRCPT TO:<bob@example.com>\nDATA\n.\nend";
+        let text = mail["text"].as_str().unwrap().replace("\r\n", "\n");
+        assert_eq!(text.trim_end(), read);
+        shop.send("bob@example.com", "Bob");
+        assert_eq!(
+            server.mail()["envelope"][1],
+            "bob@example.com",
+            "no mail between"
+        );
+    }
+}
+
+#[test]
 fn what_is_refused_for_good_fails_and_a_server_that_is_away_refuses_nothing() {
     let mut server = Server::start();
     let shop = Shop::new(server.port);

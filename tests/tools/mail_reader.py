@@ -32,6 +32,7 @@ def read(path):
         # RFC 5322, 2.1.1: a line is at most 998 characters; and RFC 2047 leaves none above ASCII.
         "longest": max(len(line) for line in data.split(b"\r\n")),
         "bare": data.replace(b"\r\n", b"").count(b"\n") + data.replace(b"\r\n", b"").count(b"\r"),
+        "controls": sum(byte < 32 and byte not in b"\t\r\n" or byte == 127 for byte in data),
         "ascii": head.isascii(),
     }
 

@@ -63,7 +63,9 @@ class Handler:
         mail = email.message_from_bytes(envelope.content, policy=email.policy.default)
         part = lambda kind: mail.get_body((kind,))
         text, html = part("plain"), part("html")
+        bare = envelope.content.replace(b"\r\n", b"")
         taken = {
+            "bare": sum(bare.count(mark) for mark in (b"\r", b"\n", b"\0")),
             "envelope": [envelope.mail_from, *envelope.rcpt_tos],
             "headers": [[name.lower(), str(value)] for name, value in mail.items()],
             "text": text and text.get_content(),

@@ -33,13 +33,13 @@ pub(super) fn mail(letter: &Letter<'_>, sender: &str) -> Result<Message, String>
     let from = mailbox("the sender", content.from.as_deref().unwrap_or(sender))?;
     let id = format!("<{}@{}.promoflow>", letter.id, letter.installation);
     let mut mail = Message::builder().from(from).message_id(Some(id));
-    let text = content.text.clone().unwrap_or_default();
+    let text = lines(content.text.as_deref().unwrap_or_default());
     if letter.kind != ChannelKind::Email {
         // What is no email goes to the address as a name, with the kind as subject.
         let nowhere = format!("{}@promoflow.invalid", letter.kind)
             .parse()
             .map_err(|error| format!("the channel: {error}"))?;
-        let to = Mailbox::new(Some(letter.address.to_owned()), nowhere);
+        let to = Mailbox::new(Some(one_line(letter.address)), nowhere);
         return mail
             .to(to)
             .subject(letter.kind.to_string())
@@ -77,11 +77,11 @@ pub(super) fn mail(letter: &Letter<'_>, sender: &str) -> Result<Message, String>
             HeaderName::new_from_ascii_str("Subject"),
             content.subject.as_deref().unwrap_or_default(),
         ));
-    match &content.html {
+    match content.html.as_deref().map(lines) {
         Some(html) if content.text.is_some() => {
-            mail.multipart(MultiPart::alternative_plain_html(text, html.clone()))
+            mail.multipart(MultiPart::alternative_plain_html(text, html))
         }
-        Some(html) => mail.singlepart(SinglePart::html(html.clone())),
+        Some(html) => mail.singlepart(SinglePart::html(html)),
         None => mail.singlepart(SinglePart::plain(text)),
     }
     .map_err(|error| format!("the mail: {error}"))
@@ -98,12 +98,27 @@ fn ascii_domain(address: Address) -> Result<Address, AddressError> {
     Address::new(address.user(), domain)
 }
 
+/// A text as the lines of a mail, without control characters but tabs; LF becomes CR and LF as the
+/// mail is made (RFC 5322, 2.3). A CR alone ends a line for some mail servers and not for others,
+/// so that one reads as a command of ours what a stranger has put into a text.
+fn lines(text: &str) -> String {
+    let dropped = |c: char| c.is_ascii_control() && !matches!(c, '\n' | '\t');
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
+    text.replace(dropped, "")
+}
+
+/// A text as one line.
+fn one_line(text: &str) -> String {
+    text.replace(|c: char| c.is_ascii_control(), " ")
+}
+
 /// A header that holds a text.
 fn line(name: HeaderName, text: &str) -> HeaderValue {
+    let text = one_line(text);
     // What looks like an encoded word would be read as one, and what has no space cannot be folded.
     let plain = !text.contains(ENCODED) && text.split(' ').all(|word| word.len() <= LONGEST_WORD);
     if plain {
-        return HeaderValue::new(name, text.to_owned());
+        return HeaderValue::new(name, text);
     }
     let mut words: Vec<String> = vec![String::new()];
     for c in text.chars() {
@@ -116,5 +131,5 @@ fn line(name: HeaderName, text: &str) -> HeaderValue {
         .iter()
         .map(|word| format!("{ENCODED}utf-8?b?{}?=", STANDARD.encode(word)));
     let encoded = words.collect::<Vec<_>>().join("\r\n ");
-    HeaderValue::dangerous_new_pre_encoded(name, text.to_owned(), encoded)
+    HeaderValue::dangerous_new_pre_encoded(name, text, encoded)
 }
