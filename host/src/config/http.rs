@@ -52,6 +52,11 @@ const OF_EVENTS: [&str; 11] = [
     "withinDays",
 ];
 
+/// The names of all values that templates read.
+pub(crate) fn letter_and_event_values() -> impl Iterator<Item = &'static str> {
+    VARIABLES.into_iter().chain(OF_EVENTS)
+}
+
 /// What requests are made from.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Of {

@@ -29,6 +29,7 @@ pub(crate) use answer::as_text;
 pub use answer::{Answer, Means, ValueTest};
 pub use body::{Body, Json};
 pub use channel::{ChannelConfig, MaildirConfig, Transport};
+pub(crate) use http::letter_and_event_values;
 pub use http::{HttpConfig, Method};
 pub use secret::Secret;
 pub use serve::{LONGEST_SECONDS, LogConfig, LogFormat, LogLevel, ServeConfig};

@@ -1,9 +1,10 @@
 //! Secrets: named in the configuration, kept elsewhere, printed nowhere.
 
+use std::env::VarError;
 use std::fmt;
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use serde::Deserialize;
 
 /// Where a secret is kept: `{ env = "NAME" }` or `{ file = "path" }`. A secret itself cannot stand in
@@ -47,20 +48,25 @@ impl fmt::Display for Secret {
 }
 
 impl Secret {
-    /// The secret, as its place holds it now; a line break at the end of a file is none of it.
+    /// The secret, as its place holds it now; a line break at its end is none of it.
     pub fn read(&self) -> anyhow::Result<String> {
-        let secret = match &self.0 {
-            Kept::Env(name) => std::env::var(name)
-                .with_context(|| format!("the variable {name} holds no secret"))?,
-            Kept::File(path) => {
-                let text = std::fs::read_to_string(path)
-                    .with_context(|| format!("cannot read the secret in {}", path.display()))?;
-                text.trim_end_matches(['\r', '\n']).to_owned()
-            }
+        let text = match &self.0 {
+            // The error of the standard library repeats what the variable holds.
+            Kept::Env(name) => std::env::var(name).map_err(|error| match error {
+                VarError::NotPresent => {
+                    anyhow!("the variable {name} holds no secret: it is not set")
+                }
+                VarError::NotUnicode(_) => {
+                    anyhow!("the variable {name} holds no secret: it is not UTF-8")
+                }
+            })?,
+            Kept::File(path) => std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read the secret in {}", path.display()))?,
         };
+        let secret = text.trim_end_matches(['\r', '\n']);
         if secret.is_empty() {
             bail!("{self} holds an empty secret");
         }
-        Ok(secret)
+        Ok(secret.to_owned())
     }
 }

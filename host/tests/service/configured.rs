@@ -142,6 +142,52 @@ fn a_check_reads_everything_and_shows_no_secret() {
     assert!(said.contains("other.toml"), "{said}");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_secret_in_the_environment_that_serves_nobody_is_told_and_not_shown() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let shop = Shop::new();
+    let request = "url = \"https://sms.example.com/send\"\n\
+                   headers = { Authorization = \"Bearer $token\" }\n\
+                   secrets = { token = { env = \"SMS_TOKEN\" } }\n";
+    let channel = format!("[[channel]]\ntype = \"http\"\ntakes = [\"sms\"]\n{request}");
+    let webhook = format!("[webhook.shop]\n{request}");
+    for text in [channel, webhook] {
+        std::fs::write(shop.path("promoflow.toml"), text).unwrap();
+        let check = |token: Option<&[u8]>| {
+            let mut command = shop.command(&["config", "check"]);
+            if let Some(token) = token {
+                command.env("SMS_TOKEN", OsStr::from_bytes(token));
+            }
+            let output = command.output().unwrap();
+            let said = said(&output);
+            assert!(!said.contains("s3"), "{said}");
+            (output.status.code(), said)
+        };
+        let fine: [&[u8]; 2] = [b"s3cret", b"s3cret\r\n"];
+        for token in fine {
+            let (status, said) = check(Some(token));
+            assert_eq!(status, Some(0), "{said}");
+        }
+        for (token, wanted) in [
+            (
+                None,
+                "the variable SMS_TOKEN holds no secret: it is not set",
+            ),
+            (Some(&b"s3cret\xff"[..]), "it is not UTF-8"),
+            (Some(b"\n"), "the variable SMS_TOKEN holds an empty secret"),
+            (Some(b"s3\ncret"), "make no header authorization"),
+            (Some(b"s3\x07cret"), "make no header authorization"),
+        ] {
+            let (status, said) = check(token);
+            assert_eq!(status, Some(2), "{token:?}: {said}");
+            assert!(said.contains(wanted), "{token:?}: {said}");
+        }
+    }
+}
+
 #[test]
 fn what_an_option_says_is_checked_like_the_file() {
     let shop = Shop::new();

@@ -42,14 +42,16 @@ impl Http {
         let secrets = config.secrets.iter();
         let secrets = secrets.map(|(name, secret)| Ok((name.clone(), secret.read()?)));
         let password = config.login.as_ref();
-        Ok(Http {
+        let http = Http {
             client: client::make(&config)?,
             secrets: secrets.collect::<anyhow::Result<_>>()?,
             password: password.map(|(_, secret)| secret.read()).transpose()?,
             signer: Signer::new(&config.sign)?,
             clock,
             config,
-        })
+        };
+        http.try_secrets()?;
+        Ok(http)
     }
 
     /// Tells the event of an alert, as JSON, to a webhook: under an identity that is the same in
@@ -63,7 +65,10 @@ impl Http {
     fn hand_over(&self, request: Result<Request, Unmade>) -> Handover {
         let request = match request {
             Ok(request) => request,
-            Err(Unmade::Letter(error)) => return Handover::Refused { error },
+            Err(Unmade::Letter(part)) => {
+                let error = format!("the letter's values make no {part}");
+                return Handover::Refused { error };
+            }
             Err(Unmade::Configuration(error)) => {
                 self.complain(&error);
                 return Handover::Later {

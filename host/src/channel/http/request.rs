@@ -27,7 +27,7 @@ const VALUES: [&str; 8] = [
 
 /// Why there is no request.
 pub(super) enum Unmade {
-    /// This letter never becomes one.
+    /// This letter never becomes one: its values do not make that part of it.
     Letter(String),
     /// No letter would: an operator has to mend the configuration.
     Configuration(String),
@@ -85,11 +85,32 @@ impl Http {
 
     /// What every template reads: the configuration's secrets, and the identity.
     fn values(&self, id: &str) -> Context {
+        self.with_secrets(Context::new().with("delivery", id))
+    }
+
+    fn with_secrets(&self, values: Context) -> Context {
         let secrets = self.secrets.iter();
-        secrets.fold(
-            Context::new().with("delivery", id),
-            |values, (name, secret)| values.with(name, secret.as_str()),
-        )
+        secrets.fold(values, |values, (name, secret)| {
+            values.with(name, secret.as_str())
+        })
+    }
+
+    /// Makes a request from the secrets and from values that fit everywhere: a part that cannot be
+    /// made of these is the fault of the configuration or of a secret, and would fail every letter.
+    pub(super) fn try_secrets(&self) -> anyhow::Result<()> {
+        let values = config::letter_and_event_values();
+        let values = values.fold(Context::new(), |values, name| values.with(name, "x"));
+        match self.request("x", &self.with_secrets(values), "") {
+            // Whether a template can be rendered may hang on what a real value says.
+            Ok(_) | Err(Unmade::Configuration(_)) => Ok(()),
+            Err(Unmade::Letter(part)) => {
+                let host = self.config.sample.host_str().unwrap_or_default();
+                anyhow::bail!(
+                    "the provider {host}: what is configured, and its secrets, make no {part}; expected \
+                     one line each"
+                )
+            }
+        }
     }
 
     /// What templates read of the event of an alert. A value that it does not have is empty.
@@ -128,7 +149,7 @@ impl Http {
     fn url(&self, values: &Context) -> Result<Url, Unmade> {
         let rendered = self.config.url.render(values, Escape::Url);
         let rendered = rendered.map_err(|error| unrendered("`url`", &error))?;
-        let odd = || Unmade::Letter("the letter's values make no URL of the provider".to_owned());
+        let odd = || Unmade::Letter("URL of the provider".to_owned());
         let url = Url::parse(&rendered).map_err(|_| odd())?;
         // A value cannot end its part of the path, but `..` as a whole part leads out of it.
         let path = rendered.split(['?', '#']).next().unwrap_or_default();
@@ -187,8 +208,8 @@ fn text(value: &Value) -> &str {
 
 /// Sets a header. A value with line breaks would become another header.
 fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) -> Result<(), Unmade> {
-    let mut value = HeaderValue::from_str(value)
-        .map_err(|_| Unmade::Letter(format!("the letter's values make no header {name}")))?;
+    let mut value =
+        HeaderValue::from_str(value).map_err(|_| Unmade::Letter(format!("header {name}")))?;
     value.set_sensitive(true);
     headers.insert(name, value);
     Ok(())
