@@ -117,9 +117,15 @@ impl Shop {
     }
 
     fn done(&self, args: &[&str]) -> String {
+        self.run(args).0
+    }
+
+    /// What it told, and what it logged.
+    fn run(&self, args: &[&str]) -> (String, String) {
         let output = self.command(args).output().unwrap();
         assert!(output.status.success(), "{output:?}");
-        String::from_utf8(output.stdout).unwrap()
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (text(output.stdout), text(output.stderr))
     }
 
     fn command(&self, args: &[&str]) -> Command {
@@ -136,11 +142,12 @@ impl Shop {
         command
     }
 
-    fn send(&self, address: &str, name: &str) {
+    /// Sends an event, and returns what was logged.
+    fn send(&self, address: &str, name: &str) -> String {
         let (address, name) = (format!("EmailAddress={address}"), format!("name={name}"));
-        self.done(&[
-            "event", "send", "--type", "birthday", "--param", &address, "--param", &name,
-        ]);
+        let event = ["event", "send", "--type", "birthday"];
+        let params = ["--param", &address, "--param", &name];
+        self.run(&[&event[..], &params].concat()).1
     }
 
     /// The last delivery.
@@ -358,10 +365,33 @@ fn a_mail_goes_encrypted_and_logged_in_to_a_server_that_a_file_vouches_for() {
         let config = std::fs::read_to_string(shop.0.path().join("promoflow.toml")).unwrap();
         let line = format!("ca-file = \"{authority}\"\n");
         shop.file("promoflow.toml", &config.replace(&line, ""));
-        shop.send("bob@example.com", "Bob");
+        let log = shop.send("bob@example.com", "Bob");
         let delivery = shop.delivery();
         assert_eq!(delivery["state"], "pending", "{delivery}");
         assert!(!delivery["error"].as_str().unwrap().contains("letmein"));
+        assert!(log.contains("ERROR"), "{log}");
+        assert!(log.contains("invalid peer certificate"), "{log}");
+        assert_eq!(shop.outcome(&delivery), "later", "it heard of no letter");
+    }
+}
+
+#[test]
+fn a_server_without_the_encryption_that_is_configured_is_told_in_the_log() {
+    let server = Server::start();
+    for (security, why) in [
+        ("starttls", "STARTTLS is not supported"),
+        ("tls", "received corrupt message"),
+    ] {
+        let more = format!("security = \"{security}\"\n");
+        let shop = Shop::with("localhost", server.port, &more);
+        // Not the address's fault either, whatever the server takes.
+        for address in ["ann@example.com", "юля@example.com"] {
+            let log = shop.send(address, "Ann");
+            assert!(log.contains("ERROR") && log.contains(why), "{log}");
+            let delivery = shop.delivery();
+            assert_eq!(delivery["state"], "pending", "{delivery}");
+            assert_eq!(shop.outcome(&delivery), "later", "{security}");
+        }
     }
 }
 
@@ -392,6 +422,53 @@ fn what_values_bring_ends_no_line_of_the_conversation_by_itself() {
             "no mail between"
         );
     }
+}
+
+#[test]
+fn who_refuses_this_installation_has_not_refused_the_letter() {
+    let server = Server::start();
+    let shop = Shop::new(server.port);
+    for (address, answer) in [
+        ("limit@example.com", "550 5.4.5"),
+        ("ann@blocked.example", "554 5.7.1"),
+    ] {
+        let log = shop.send(address, "Ann");
+        assert!(log.contains("refuses this installation"), "{log}");
+        assert!(!log.contains(address), "{log}");
+        let delivery = shop.delivery();
+        assert_eq!(delivery["state"], "pending", "{delivery}");
+        assert_eq!(
+            delivery["error"],
+            format!("the mail server answered {answer}")
+        );
+        assert_eq!(shop.outcome(&delivery), "later");
+    }
+    // The same status, and the postmaster is taken: it is about this address.
+    let log = shop.send("private@example.com", "Ann");
+    assert!(!log.contains("refuses this installation"), "{log}");
+    let delivery = shop.delivery();
+    assert_eq!(delivery["state"], "failed", "{delivery}");
+    assert_eq!(delivery["error"], "the mail server answered 550 5.7.1");
+
+    let config = std::fs::read_to_string(shop.0.path().join("promoflow.toml")).unwrap();
+    shop.file("promoflow.toml", &config.replace("<shop@", "<nobody@"));
+    let log = shop.send("ann@example.com", "Ann");
+    assert!(log.contains("refuses this installation"), "{log}");
+    let delivery = shop.delivery();
+    assert_eq!(delivery["state"], "pending", "{delivery}");
+    assert_eq!(delivery["error"], "the mail server answered 553 5.7.1");
+}
+
+#[test]
+fn an_answer_that_is_none_is_not_repeated() {
+    let server = Server::start();
+    let shop = Shop::new(server.port);
+    let log = shop.send("garbled@example.com", "Ann");
+    assert!(!log.contains("garbled"), "{log}");
+    let delivery = shop.delivery();
+    assert_eq!(delivery["state"], "pending", "{delivery}");
+    let error = "the mail server hung up, or answered what is no SMTP";
+    assert_eq!(delivery["error"], error);
 }
 
 #[test]

@@ -1,7 +1,9 @@
 """A mail server for tests: aiosmtpd takes the mails, and Python's `email` reads them.
 
 Prints its port, then a line of JSON for each mail that it took. What it does with a mail is in the
-address. Refused for good: `never` as recipient, `unwanted` after its data. The first time only:
+address. Refused for good: `never` and `private` as recipient, `unwanted` after its data; everybody
+is who has sent too much (`limit`), who writes to `blocked.example`, or whose sender is `nobody`.
+`garbled` is answered with what is no answer. The first time only:
 `busy` is refused for now as recipient and `later` after its data; `drop` is cut off before its
 data, `middle` in the middle of them, and `after` when it is taken and before that is said. `slow`
 is answered slowly, and `stuck` never.
@@ -39,9 +41,23 @@ class Handler:
         self.seen.add((word, address))
         return True
 
+    async def handle_MAIL(self, server, session, envelope, address, options):
+        if address.startswith("nobody"):
+            return f"553 5.7.1 <{address}>: Sender address rejected"
+        envelope.mail_from = address
+        return "250 OK"
+
     async def handle_RCPT(self, server, session, envelope, address, options):
         if address.startswith("never"):
             return "550 5.1.1 no such mailbox"
+        if address.startswith("private"):
+            return f"550 5.7.1 <{address}>: only members write to it"
+        if address.startswith("limit"):
+            return "550 5.4.5 Daily sending limit exceeded"
+        if address.endswith("@blocked.example"):
+            return "554 5.7.1 Client host blocked"
+        if address.startswith("garbled"):
+            return f"55O {address} unknown"
         if address.startswith("slow"):
             await asyncio.sleep(0.5)
         if address.startswith("stuck"):

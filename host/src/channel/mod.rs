@@ -4,6 +4,7 @@
 //! embedded default: files that any mail program opens. [`Smtp`] hands emails to a mail server, [`Http`]
 //! letters of every kind to a provider; [`Console`] prints them.
 
+mod complaints;
 mod console;
 mod http;
 mod letter;

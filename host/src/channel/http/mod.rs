@@ -18,6 +18,7 @@ use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use self::judge::{Heard, Judgement};
 use self::request::Unmade;
 use self::sign::Signer;
+use super::complaints::Complaints;
 use super::{Channel, Handover, Letter, Limits};
 use crate::clock::Clock;
 use crate::config::{HttpConfig, Means};
@@ -31,6 +32,7 @@ pub struct Http {
     secrets: Vec<(String, String)>,
     password: Option<String>,
     signer: Signer,
+    complaints: Complaints,
     clock: Arc<dyn Clock>,
 }
 
@@ -47,6 +49,7 @@ impl Http {
             secrets: secrets.collect::<anyhow::Result<_>>()?,
             password: password.map(|(_, secret)| secret.read()).transpose()?,
             signer: Signer::new(&config.sign)?,
+            complaints: Complaints::default(),
             clock,
             config,
         };
@@ -129,7 +132,8 @@ impl Http {
     /// Tells the operator of what no letter mends.
     fn complain(&self, error: &str) {
         let host = self.config.sample.host_str().unwrap_or_default();
-        tracing::error!("the provider {host} refuses this installation: {error}");
+        let complaint = format!("the provider {host} refuses this installation: {error}");
+        self.complaints.tell(complaint);
     }
 }
 
