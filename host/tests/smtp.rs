@@ -192,6 +192,9 @@ fn a_mail_reads_as_it_was_written_and_what_values_bring_makes_no_header() {
         serde_json::json!(["shop@example.com", "ann@example.com"])
     );
     assert_eq!(mail["defects"], serde_json::json!([]));
+    let machine = Command::new("uname").arg("-n").output().unwrap().stdout;
+    let machine = String::from_utf8(machine).unwrap();
+    assert_eq!(mail["hello"], machine.trim());
     let one_line = "Ann Bcc: eve@example.com <i>";
     assert_eq!(
         headers(&mail, "subject"),

@@ -81,6 +81,7 @@ class Handler:
         text, html = part("plain"), part("html")
         bare = envelope.content.replace(b"\r\n", b"")
         taken = {
+            "hello": session.host_name,
             "bare": sum(bare.count(mark) for mark in (b"\r", b"\n", b"\0")),
             "envelope": [envelope.mail_from, *envelope.rcpt_tos],
             "headers": [[name.lower(), str(value)] for name, value in mail.items()],
