@@ -475,6 +475,78 @@ fn an_answer_that_is_none_is_not_repeated() {
 }
 
 #[test]
+fn what_no_channel_takes_waits_for_one_and_goes_no_other_way() {
+    let mut server = Server::start();
+    let shop = Shop::new(server.port);
+    shop.file("text.yaml", "{ message: text, channel: sms, text: hello }");
+    shop.file(
+        "texts.yaml",
+        "
+workflow: texts
+start: { event: texts }
+steps:
+  - id: code
+    block: get-promocode
+    with: { type: birthday, discount: 10, days: 0 }
+    ports: { exhausted: end }
+  - id: text
+    block: send-message
+    with:
+      channel: sms
+      message: text
+      to: '+380501234567'
+      otherwise: [{ channel: email, message: mail, to: ann@example.com }]
+  - id: sleep
+    block: get-promocode
+    with: { type: sold-out, discount: 10, days: 0, when-empty: wait }
+",
+    );
+    shop.done(&["message", "apply", "text.yaml"]);
+    shop.done(&["workflow", "apply", "texts.yaml"]);
+    shop.file(
+        "events.jsonl",
+        &"{\"eventTypeKey\": \"texts\", \"keyValue\": \"ann\"}\n".repeat(3),
+    );
+    let (_, log) = shop.run(&["event", "send", "--file", "events.jsonl"]);
+    assert_eq!(
+        log.matches("no channel is set up for sms").count(),
+        1,
+        "{log}"
+    );
+    let listed = shop.done(&["outbox", "list", "--json"]);
+    assert_eq!(listed.lines().count(), 3, "{listed}");
+    for delivery in listed.lines() {
+        let delivery: Value = serde_json::from_str(delivery).unwrap();
+        assert_eq!(
+            (&delivery["state"], &delivery["attempts"]),
+            (&"pending".into(), &0.into())
+        );
+        assert_eq!(delivery["error"], "no channel is set up for sms");
+    }
+    // No attempt began, and so its code goes back.
+    let left = || shop.done(&["codes", "count", "--json"]);
+    assert!(left().contains("\"available\":6"), "{}", left());
+    shop.done(&["run", "cancel", "1"]);
+    assert!(left().contains("\"available\":7"), "{}", left());
+
+    let config = std::fs::read_to_string(shop.0.path().join("promoflow.toml")).unwrap();
+    let maildir = "[[channel]]\ntype = \"maildir\"\nfolder = \"letters\"\n";
+    shop.file("promoflow.toml", &format!("{config}{maildir}"));
+    shop.again();
+    let delivery = shop.delivery();
+    assert_eq!(
+        (&delivery["state"], &delivery["channel"]),
+        (&"delivered".into(), &"sms".into())
+    );
+    shop.send("bob@example.com", "Bob");
+    assert_eq!(
+        server.mail()["envelope"][1],
+        "bob@example.com",
+        "no other mail"
+    );
+}
+
+#[test]
 fn what_is_refused_for_good_fails_and_a_server_that_is_away_refuses_nothing() {
     let mut server = Server::start();
     let shop = Shop::new(server.port);

@@ -20,9 +20,10 @@ mod pause;
 mod sender;
 mod unsubscribe;
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -59,8 +60,9 @@ struct Around {
     /// How long the end waits for letters that are being handed over.
     drain: Duration,
     unsubscriber: Option<Unsubscriber>,
-    /// Letters may wait for want of one by the thousand: it is told once.
-    told_of_no_unsubscribe: Once,
+    /// What letters wait for that an operator has to mend: there may be thousands of them, and each
+    /// reason is told once.
+    held_for: Mutex<HashSet<String>>,
     lanes: Vec<Arc<Lane>>,
     stopping: AtomicBool,
 }
@@ -114,7 +116,7 @@ impl Dispatcher {
             tracer: parts.tracer,
             drain: parts.drain,
             unsubscriber: parts.unsubscriber,
-            told_of_no_unsubscribe: Once::new(),
+            held_for: Mutex::default(),
             lanes: lanes(parts.channels),
             stopping: AtomicBool::new(false),
         };

@@ -5,9 +5,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::Around;
 use super::lane::Lane;
 use super::pause::Pause;
+use super::{Around, lock};
 use crate::backoff::Backoff;
 use crate::channel::{Handover, Letter};
 use crate::clock::Timestamp;
@@ -62,7 +62,7 @@ fn attempt(lane: &Lane, around: &Around, delivery: &DueDelivery) -> AttemptOutco
     }
     let Some(channel) = lane.channel() else {
         let error = format!("no channel is set up for {}", delivery.way.channel);
-        return AttemptOutcome::Refused { error };
+        return hold(around, error, now);
     };
     let id = delivery.identity();
     let unsubscribe = around.unsubscriber.as_ref();
@@ -71,17 +71,14 @@ fn attempt(lane: &Lane, around: &Around, delivery: &DueDelivery) -> AttemptOutco
     let content = match (&content.unsubscribe, &unsubscribe) {
         (None, _) => Cow::Borrowed(content),
         (Some(_), Some(url)) => Cow::Owned(content.unsubscribing_at(url)),
-        // It waits for an operator, and does not leave without what its author promises.
+        // It does not leave without what its author promises.
         (Some(_), None) => {
             let message = &delivery.way.message;
             let error = format!(
                 "the message {message} prints {UNSUBSCRIBE_TAG}, and the configuration has no \
                  [unsubscribe]"
             );
-            let told = &around.told_of_no_unsubscribe;
-            told.call_once(|| tracing::error!("letters cannot leave: {error}"));
-            let due = now.plus_millis(HOLD);
-            return AttemptOutcome::Held { error, due };
+            return hold(around, error, now);
         }
     };
     let letter = Letter {
@@ -109,6 +106,18 @@ fn attempt(lane: &Lane, around: &Around, delivery: &DueDelivery) -> AttemptOutco
         lane.pause(Pause::end(*after, now));
     }
     outcome(delivery, handover, now)
+}
+
+/// Has a letter wait for an operator, who is told why. Whatever its further ways are: nobody has
+/// refused it.
+fn hold(around: &Around, error: String, now: Timestamp) -> AttemptOutcome {
+    if lock(&around.held_for).insert(error.clone()) {
+        tracing::error!("letters cannot leave: {error}");
+    }
+    AttemptOutcome::Held {
+        error,
+        due: now.plus_millis(HOLD),
+    }
 }
 
 fn outcome(delivery: &DueDelivery, handover: Handover, now: Timestamp) -> AttemptOutcome {
