@@ -4,7 +4,8 @@ Prints its port, then a line of JSON for each request. With arguments, a certifi
 speaks TLS. What it does is in the last part of the path: `busy`, `date`, `down`, `slow`, `drop` and
 `cut` fail the first time that a request comes with its identity, each in its own way; the others
 always do the same. `/bot…`, `/2010-04-01/…` and `/message/…` answer as Telegram, Twilio and TurboSMS
-document it, and refuse what does not have the documented shape.
+document it, and refuse what does not have the documented shape; with the token `page` they answer
+with a page.
 """
 
 import base64
@@ -75,6 +76,8 @@ class Provider(http.server.BaseHTTPRequestHandler):
         }
         print(json.dumps(told), flush=True)
         path = urllib.parse.urlsplit(self.path).path
+        if path.startswith("/botpage/") or self.headers.get("Authorization") == "Bearer page":
+            return self.on_page()
         for start, provider in PROVIDERS.items():
             if path.startswith(start):
                 return self.answer(*provider(self, path, body))
@@ -163,6 +166,14 @@ class Provider(http.server.BaseHTTPRequestHandler):
 
     def on_text(self):
         self.answer(200, "fine")
+
+    def on_page(self):
+        """A page where an answer should be."""
+        data = b"<html><body>Back soon</body></html>"
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
 
     def on_never(self):
         self.answer(400, {"error": "no " + self.path})

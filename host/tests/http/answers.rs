@@ -192,16 +192,20 @@ fn a_provider_may_say_in_its_answer_what_became_of_the_letter() {
     assert_eq!(error, "the provider answered 200, /ok not true");
     // What cannot be read may have been anything.
     let broken = [
+        ("page", "is no JSON"),
         ("cut", "broke off"),
         ("huge", "is too long"),
         ("drip", "took too long"),
     ];
     for (number, (address, why)) in broken.into_iter().enumerate() {
-        let (error, _) = later(&channel, 4 + u32::try_from(number).unwrap(), address);
+        let number = 4 + u32::try_from(number).unwrap();
+        let (error, _) = later(&channel, number, address);
         assert_eq!(
             error,
             format!("the provider answered 200, and its answer {why}")
         );
+        let again = 20 + number;
+        assert!(unclear(&channel, again, address), "{address}");
     }
     // Status 400 is said to mean delivered, but a code may say otherwise first.
     let (error, _) = later(&channel, 8, "down");

@@ -107,3 +107,22 @@ fn turbosms() {
         server.request();
     }
 }
+
+/// A provider that is being mended shows a page, with a status that its answers have.
+#[test]
+fn a_page_in_place_of_an_answer_refuses_nothing() {
+    let server = Server::start();
+    for (example, kind, secret) in [
+        ("telegram.toml", "telegram", "TELEGRAM_TOKEN"),
+        ("turbosms.toml", "sms", "TURBOSMS_TOKEN"),
+        ("turbosms.toml", "viber", "TURBOSMS_TOKEN"),
+    ] {
+        let shop = Shop::ready(&server, example, kind, environment(&[(secret, "page")]));
+        let delivery = shop.send("380501234567");
+        assert_eq!(delivery["state"], "pending", "{delivery}");
+        assert_eq!(
+            delivery["error"],
+            "the provider answered 200, and its answer is no JSON"
+        );
+    }
+}

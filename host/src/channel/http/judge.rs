@@ -43,15 +43,10 @@ pub(super) fn judge(answers: &[Answer], status: u16, heard: &Heard) -> Judgement
     for answer in answers.iter().filter(about) {
         let error = match (&answer.value, heard) {
             (None, _) => error.clone(),
-            (Some(_), Heard::Broken(why)) => {
-                return Judgement {
-                    means: Means::Later,
-                    error: format!("{error}, and its answer {why}"),
-                    after: None,
-                    unclear: true,
-                };
-            }
-            (Some(test), _) => match fits(test, heard) {
+            // What was to be read there may have been anything.
+            (Some(_), Heard::NoJson) => return unread(&error, "is no JSON"),
+            (Some(_), Heard::Broken(why)) => return unread(&error, why),
+            (Some(test), Heard::Json(json)) => match fits(test, json) {
                 Some(found) => format!("{error}, {found}"),
                 None => continue,
             },
@@ -68,6 +63,16 @@ pub(super) fn judge(answers: &[Answer], status: u16, heard: &Heard) -> Judgement
         error,
         after: None,
         unclear: is_unclear(status),
+    }
+}
+
+/// What an answer means whose value decides and cannot be read.
+fn unread(error: &str, why: &str) -> Judgement {
+    Judgement {
+        means: Means::Later,
+        error: format!("{error}, and its answer {why}"),
+        after: None,
+        unclear: true,
     }
 }
 
@@ -92,12 +97,9 @@ fn by_status(status: u16) -> Means {
 }
 
 /// How an answer fits a test, if it does.
-fn fits(test: &ValueTest, heard: &Heard) -> Option<String> {
+fn fits(test: &ValueTest, json: &Value) -> Option<String> {
     let pointer = &test.pointer;
-    let found = match heard {
-        Heard::Json(json) => json.pointer(pointer).and_then(as_text),
-        Heard::NoJson | Heard::Broken(_) => None,
-    };
+    let found = json.pointer(pointer).and_then(as_text);
     let named = found.and_then(|found| test.values.iter().find(|value| **value == found));
     match (test.one_of, named) {
         (true, Some(value)) => Some(format!("{pointer} {value}")),
