@@ -61,6 +61,7 @@ mod runtime;
 mod tags;
 mod template;
 mod value;
+mod walk;
 
 pub use context::Context;
 pub use error::Error;
