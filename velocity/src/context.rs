@@ -41,7 +41,9 @@ impl Context {
     }
 
     /// Offers the tools under their usual names: `$esc`, `$math`, `$mathTool`, `$number`,
-    /// `$numberTool`, `$date` and `$dateTool`. A variable of the same name hides the tool.
+    /// `$numberTool`, `$date` and `$dateTool`. A variable of the same name stands in the tool's place
+    /// where it stands alone, and the methods that the tool has stay the tool's: values may have any
+    /// name, and must not break what a template does with the tool.
     ///
     /// Without this a template has no tools, as Velocity has none without its tools library
     /// (only escaped output brings `$esc` with it, see [`Escape::Html`](crate::Escape::Html)).

@@ -8,6 +8,7 @@ mod directive;
 mod expression;
 mod print;
 mod reference;
+mod variables;
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -20,7 +21,7 @@ use crate::limits::{Budget, NODE_WORK};
 use crate::methods::Patterns;
 use crate::options::{Escape, RenderOptions};
 use crate::parser::Parsed;
-use crate::runtime::{Definition, List, Loop, MapObject, Tool, Val};
+use crate::runtime::{Definition, List, Loop, MapObject, Val};
 use crate::tags::{Tag, TagValues};
 
 /// What comes after a node.
@@ -47,6 +48,7 @@ impl Flow {
 #[derive(Debug, Clone)]
 struct Variable<'c> {
     value: Val<'c>,
+    /// 0 of what is the context's.
     stamp: u64,
 }
 
@@ -273,45 +275,5 @@ impl<'c> Renderer<'c> {
         self.nested -= 1;
         let inner = std::mem::replace(&mut self.out, outer);
         Ok((inner, flow?))
-    }
-
-    /// The value of a variable.
-    pub(crate) fn variable(&mut self, name: &Arc<str>) -> Val<'c> {
-        if let Some(variable) = self.variables.get(name) {
-            return variable.value.clone();
-        }
-        if let Some(value) = self.context.get(name) {
-            let value = Val::borrow(value);
-            if matches!(value, Val::List(_) | Val::Map(_)) {
-                // The template may change it and must see the change the next time.
-                self.set_variable(name.clone(), value.clone());
-            }
-            return value;
-        }
-        self.implied_variable(name)
-    }
-
-    /// Variables that nobody sets: counters of loops as in Velocity 1.7, and tools.
-    fn implied_variable(&self, name: &str) -> Val<'c> {
-        match (name, self.loops.last()) {
-            ("velocityCount", Some(innermost)) => {
-                Val::Number(crate::number::Number::Int(innermost.index.get() + 1))
-            }
-            ("velocityHasNext", Some(innermost)) => Val::Bool(innermost.has_next.get()),
-            ("esc", _) if self.escape != Escape::None => Val::Tool(Tool::Escape),
-            _ => self.context.tool(name).map_or(Val::Null, Val::Tool),
-        }
-    }
-
-    /// Sets a variable and returns a stamp that tells this setting from any other.
-    pub(crate) fn set_variable(&mut self, name: Arc<str>, value: Val<'c>) -> u64 {
-        self.stamp += 1;
-        let stamp = self.stamp;
-        self.variables.insert(name, Variable { value, stamp });
-        stamp
-    }
-
-    fn remove_variable(&mut self, name: &Arc<str>) {
-        self.variables.remove(name);
     }
 }

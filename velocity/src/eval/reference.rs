@@ -18,7 +18,18 @@ impl<'c> Renderer<'c> {
         }
         self.budget.work(NODE_WORK, reference.pos)?;
         let mut value = self.variable(&reference.name);
-        for step in &reference.steps {
+        let mut steps = reference.steps.iter();
+        if let Some(tool) = self.hidden_tool(&reference.name)
+            && let Some(first) = steps.next()
+        {
+            let of_tool = self.step(&Val::Tool(tool), first)?;
+            value = if of_tool.is_null() {
+                self.step(&value, first)?
+            } else {
+                of_tool
+            };
+        }
+        for step in steps {
             if value.is_null() {
                 break;
             }
