@@ -232,17 +232,29 @@ impl Lexer {
     }
 
     fn unexpected(&self, found: char) -> String {
-        let place = match self.state {
-            State::Call => "in the parentheses of a method call",
-            State::Index => "in the brackets of an index",
-            State::Alternate => "in the default value of a reference",
-            State::Directive => "in the arguments of a directive",
-            _ => "here",
+        let (place, expected) = match self.state {
+            State::Call => (
+                "in the parentheses of a method call",
+                ": expected values, such as a text in ' or \" quotes, with commas between them",
+            ),
+            State::Index => (
+                "in the brackets of an index",
+                ": expected a whole number, or a text in ' or \" quotes",
+            ),
+            State::Alternate => (
+                "in the default value of a reference",
+                ": expected a value, such as a text in ' or \" quotes",
+            ),
+            State::Directive => (
+                "in the arguments of a directive",
+                ": expected values, such as a text in ' or \" quotes, and operators between them",
+            ),
+            _ => ("here", ""),
         };
         match found {
-            END_MARK => format!("unexpected end of the template {place}"),
+            END_MARK => format!("unexpected end of the template {place}{expected}"),
             '\'' | '"' => format!("the closing {found} is missing"),
-            _ => format!("unexpected '{found}' {place}"),
+            _ => format!("unexpected '{found}' {place}{expected}"),
         }
     }
 
