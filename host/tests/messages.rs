@@ -252,6 +252,148 @@ fn a_check_tells_what_messages_read_and_which_codes_they_take() {
 }
 
 #[test]
+fn a_code_is_printed_whether_or_not_blanks_stand_before_the_parenthesis() {
+    let shop = Shop::new();
+    shop.file(
+        "d.json",
+        r#"{ "promocode": "A-1", "EmailAddress": "ann@example.com" }"#,
+    );
+    for blank in [" ", "\u{a0}"] {
+        let code = format!("$!data.get{blank}('promocode')");
+        shop.file(
+            "m.yaml",
+            &format!(
+                "message: m\nchannel: email\nfrom: a@b.c\nsubject: \"{code}!\"\ntext: |\n  \
+                 #if({code} == 'A-1')It is {code} (once).#end\nhtml: \"<b>{code}</b>\"\n"
+            ),
+        );
+        shop.done(&["message", "apply", "m.yaml"]);
+        let shown = shop.json(&["message", "render", "m", "--data", "d.json"]);
+        assert_eq!(shown["subject"], "A-1!");
+        assert_eq!(shown["text"], "It is A-1 (once).");
+        assert_eq!(shown["html"], "<b>A-1</b>");
+
+        let to = format!("$!data.get{blank}('EmailAddress')");
+        let step = format!(
+            "  - {{ id: mail, block: send-message, with: {{ channel: email, message: m, to: \"{to}\" }} }}\n"
+        );
+        shop.file("w.yaml", &workflow(&step));
+        let (_, told) = shop.done(&["workflow", "apply", "w.yaml"]);
+        assert!(
+            told.contains("`m` reads `promocode`, and no step before `mail` sets it"),
+            "{told}"
+        );
+        let would = shop.json(&[
+            "event",
+            "send",
+            "--test",
+            "--type",
+            "e",
+            "--key",
+            "k",
+            "--param",
+            "EmailAddress=ben@example.com",
+        ]);
+        assert!(would.to_string().contains("ben@example.com"), "{would}");
+    }
+}
+
+#[test]
+fn a_code_that_a_merge_tag_reads_in_vain_is_told() {
+    let shop = Shop::new();
+    let apply = |text: &str| {
+        shop.file(
+            "m.yaml",
+            &format!("message: m\nchannel: sms\ntext: \"{text}\"\n"),
+        );
+        shop.done(&["message", "apply", "m.yaml"])
+    };
+    apply("Your code: %PROMOCODE%");
+    shop.file("w.yaml", &workflow(&send("mail", "m")));
+    let (_, told) = shop.done(&["workflow", "apply", "w.yaml"]);
+    let reads = "w.yaml:6:36: warning: the message `m` reads `promocode`, and no step before `mail` \
+                 sets it\n  hint: place `get-promocode` before it";
+    assert!(told.starts_with(reads), "{told}");
+    assert_eq!(apply("Your code: %PROMOCODE|x%").1, "");
+    let (_, told) = apply("Dear %FIRSTNAME%, your code: %PromoCode%");
+    assert!(
+        told.starts_with("m.yaml:3:37: warning: it reads `promocode`"),
+        "{told}"
+    );
+
+    // What a step sets is found whatever its letters' case.
+    let code = "  - { id: code, block: get-promocode, with: { type: a, discount: 1, days: 0, as: myCode }, \
+                ports: { exhausted: end } }\n";
+    apply("Dear %FIRSTNAME%, your code: %MYCODE%");
+    shop.file("w.yaml", &workflow(&[code, &send("mail", "m")].concat()));
+    let (printed, told) = shop.done(&["workflow", "check", "w.yaml"]);
+    assert_eq!(told, "");
+    let reads =
+        "mail sends m: reads firstname (from the contact or the event), mycode (set by code)";
+    assert!(printed.contains(reads), "{printed}");
+    apply("Your code: %MYCOD%");
+    let (_, told) = shop.done(&["workflow", "check", "w.yaml"]);
+    assert!(told.contains("hint: did you mean `myCode`?"), "{told}");
+}
+
+#[test]
+fn what_fails_whatever_the_values_are_is_refused_with_its_place() {
+    let shop = Shop::new();
+    let refused = |args: &[&str], part: &str| {
+        let output = shop.run(args);
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(told.contains(part), "{told}");
+    };
+    for (text, part) in [
+        (
+            "#macro(hi $x)$x#end\n  #hi(Ann)",
+            "m.yaml:5:3: error: expected a value as argument of #hi, such as a text in ' or \" quotes, found \
+             'Ann'",
+        ),
+        (
+            "a #evaluate('#if(true)x')",
+            "m.yaml:4:5: error: in #evaluate: expected #end",
+        ),
+        (
+            "$!data.get('name').replaceAll('(', '')",
+            "m.yaml:4:22: error: '(' is no regular expression that works here: unclosed group",
+        ),
+    ] {
+        shop.file(
+            "m.yaml",
+            &format!("message: m\nchannel: sms\ntext: |\n  {text}\n"),
+        );
+        refused(&["message", "apply", "m.yaml"], part);
+    }
+    shop.file("t.yaml", "message: tagged\nchannel: sms\ntext: t\n");
+    shop.done(&["message", "apply", "t.yaml"]);
+    let to = "  - { id: a, block: send-message, with: { channel: sms, message: tagged, to: \"$p.split('[')\" } }\n";
+    shop.file("w.yaml", &workflow(to));
+    refused(
+        &["workflow", "apply", "w.yaml"],
+        "w.yaml:4:82: error: '[' is no regular expression",
+    );
+}
+
+#[test]
+fn events_whose_parameters_are_called_like_tools_leave_messages_as_they_are() {
+    let shop = Shop::new();
+    let text = "$esc.url('a b') $math.add(1, 2) $number.format('0.0', 1) $date.format('dd', '2026-12-31') $date";
+    shop.file(
+        "m.yaml",
+        &format!("message: m\nchannel: sms\ntext: \"{text}\"\n"),
+    );
+    shop.done(&["message", "apply", "m.yaml"]);
+    shop.file(
+        "d.json",
+        r#"{ "esc": 1, "math": "x", "number": 7, "date": "today" }"#,
+    );
+    let shown = shop.json(&["message", "render", "m", "--data", "d.json"]);
+    assert_eq!(shown["text"], "a+b 3 1.0 31 today");
+}
+
+#[test]
 fn a_message_is_shown_in_a_language_and_takes_no_code() {
     let shop = Shop::new();
     shop.file("m.yaml", MESSAGES);

@@ -49,6 +49,7 @@ mod ast;
 mod context;
 mod error;
 mod eval;
+mod faults;
 mod json;
 mod lexer;
 mod limits;
@@ -69,7 +70,7 @@ pub use limits::{
     Limits, MAX_DEPTH, MAX_LOOP_TURNS, MAX_MACRO_DEPTH, MAX_OUTPUT_BYTES, MAX_SOURCE_BYTES,
     MAX_SOURCE_DEPTH, MAX_SOURCE_TOKENS, MAX_WORK,
 };
-pub use options::{Escape, RenderOptions};
+pub use options::{Escape, ParseOptions, RenderOptions};
 pub use references::Reference;
 pub use tags::{IsTag, MergeTag, TagValues};
 pub use template::Template;

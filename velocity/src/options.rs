@@ -1,4 +1,4 @@
-//! How to render.
+//! How to parse and to render.
 
 use crate::limits::Limits;
 
@@ -22,6 +22,18 @@ pub enum Escape {
     /// `%XX`, so that a value stays one part of a URL. The template's own text stays as it is; what
     /// is exempt from escaping is that of [`Html`](Escape::Html).
     Url,
+}
+
+/// How to parse: what is read beside what Velocity reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ParseOptions {
+    /// Whether `$data.get ('name')` calls `get`: blanks before the parenthesis, no-break spaces
+    /// too, count as none where one quoted text or whole number stands in it and nothing else.
+    ///
+    /// Velocity ends the reference at the blank and prints the rest as text. As texts seldom
+    /// have such a parenthesis after `.get`, and manuals that authors copy from do, a host of
+    /// messages may want it. Other methods, and other parentheses, stay text: `$name (new)`.
+    pub spaced_calls: bool,
 }
 
 /// How to render: the caps, and the escaping of values.

@@ -197,7 +197,7 @@ fn push(block: &mut Block, text: &str) {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Context, Escape, RenderOptions, Template};
+    use crate::{Context, Escape, ParseOptions, RenderOptions, Template};
 
     fn is_tag(name: &str, rest: &str) -> Option<String> {
         let upper = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase());
@@ -212,8 +212,13 @@ mod tests {
         }
     }
 
+    fn parse(source: &str) -> Template {
+        let options = ParseOptions::default();
+        Template::parse_with_tags(source, &options, &is_tag).expect("a template")
+    }
+
     fn print(source: &str, escape: Escape) -> String {
-        let template = Template::parse_with_tags(source, &is_tag).expect("a template");
+        let template = parse(source);
         let options = RenderOptions {
             escape,
             ..RenderOptions::default()
@@ -271,7 +276,7 @@ mod tests {
     #[test]
     fn tags_are_listed_with_their_places() {
         let source = "Hi %NAME%\r\n## a comment\n  #set($x = 1)\n é%OTHER|x% %NAME%";
-        let template = Template::parse_with_tags(source, &is_tag).expect("a template");
+        let template = parse(source);
         let places: Vec<_> = template
             .tags()
             .iter()

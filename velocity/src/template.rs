@@ -3,7 +3,8 @@
 use crate::context::Context;
 use crate::error::{Error, Pos};
 use crate::eval;
-use crate::options::RenderOptions;
+use crate::faults;
+use crate::options::{ParseOptions, RenderOptions};
 use crate::parser::{self, Parsed};
 use crate::references::{self, Reference};
 use crate::tags::{self, IsTag, MergeTag, TagValues};
@@ -26,8 +27,17 @@ impl Template {
     /// or [`MAX_SOURCE_TOKENS`](crate::MAX_SOURCE_TOKENS), or nested deeper than
     /// [`MAX_SOURCE_DEPTH`](crate::MAX_SOURCE_DEPTH).
     pub fn parse(source: &str) -> Result<Template, Error> {
+        Template::parse_with(source, &ParseOptions::default())
+    }
+
+    /// Parses the source of a template with the given options.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Template::parse`].
+    pub fn parse_with(source: &str, options: &ParseOptions) -> Result<Template, Error> {
         Ok(Template {
-            parsed: parser::parse(source, Pos::START, 0)?,
+            parsed: parser::parse(source, Pos::START, 0, *options)?,
             length: source.len(),
             tags: Vec::new(),
         })
@@ -40,8 +50,12 @@ impl Template {
     /// # Errors
     ///
     /// Those of [`Template::parse`].
-    pub fn parse_with_tags(source: &str, is_tag: &IsTag<'_>) -> Result<Template, Error> {
-        let mut template = Template::parse(source)?;
+    pub fn parse_with_tags(
+        source: &str,
+        options: &ParseOptions,
+        is_tag: &IsTag<'_>,
+    ) -> Result<Template, Error> {
+        let mut template = Template::parse_with(source, options)?;
         template.tags = tags::compile(&mut template.parsed, source, is_tag);
         Ok(template)
     }
@@ -83,6 +97,15 @@ impl Template {
     /// The merge tags of the template, in the order of the source.
     pub fn tags(&self) -> &[MergeTag] {
         &self.tags
+    }
+
+    /// What fails wherever it is rendered, whatever the values: an `#evaluate` of a text that is no
+    /// template, a regular expression that is none, the call of a macro with a word for a value.
+    ///
+    /// Velocity and [`Template::parse`] take such a template, as the place may never be come to.
+    /// Who writes one has made a mistake, so that a host may tell them before it is rendered.
+    pub fn faults(&self) -> Vec<Error> {
+        faults::faults(&self.parsed)
     }
 
     /// The values that the template reads and does not set itself, in the order of the source:

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use promoflow_velocity::{Context, Escape, Limits, Map, RenderOptions, Template, Value};
+use promoflow_velocity::{
+    Context, Escape, Limits, Map, ParseOptions, RenderOptions, Template, Value,
+};
 use proptest::prelude::*;
 
 /// Pieces that templates are made of, well-formed or not.
@@ -128,7 +130,7 @@ fn small_limits() -> Limits {
 
 fn check(source: &str, escape: Escape) {
     let is_tag = |name: &str, _: &str| (name == "TAG").then(|| name.to_owned());
-    let Ok(template) = Template::parse_with_tags(source, &is_tag) else {
+    let Ok(template) = Template::parse_with_tags(source, &ParseOptions::default(), &is_tag) else {
         return;
     };
     template.references();

@@ -39,7 +39,9 @@ pub use reads::{Read, place};
 pub use render::{Chosen, Prepared, RenderError};
 pub use tags::CodeTag;
 pub use unsubscribe::TAG as UNSUBSCRIBE_TAG;
-pub use values::{Values, check_part, check_template, depends_on_data, render_constant};
+pub use values::{
+    Values, check_part, check_template, depends_on_data, parse_template, render_constant,
+};
 
 /// The JSON Schema of a message file, for editors.
 pub const SCHEMA: &str = include_str!("../../schemas/message.schema.json");

@@ -5,9 +5,10 @@
 
 use std::fmt;
 
-use promoflow_velocity::{Error, MergeTag, Template};
+use promoflow_velocity::{MergeTag, Template};
 
 use super::unsubscribe;
+use super::values::{PARSING, fault};
 use crate::document::{TemplateFault, shown};
 use crate::pool::{DEFAULT_TYPE, Lane, MAX_DISCOUNT, MAX_TYPE_CHARS, Selector};
 
@@ -42,12 +43,7 @@ pub(super) fn key(selector: &Selector) -> String {
 /// Parses a template of a message, in which tags may stand.
 pub(super) fn parse(source: &str) -> Result<Template, TemplateFault> {
     let place = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
-    let template =
-        Template::parse_with_tags(source, &is_tag).map_err(|error: Error| TemplateFault {
-            message: error.message,
-            line: place(error.line),
-            column: place(error.column),
-        })?;
+    let template = Template::parse_with_tags(source, &PARSING, &is_tag).map_err(fault)?;
     for tag in template.tags() {
         check(tag).map_err(|message| TemplateFault {
             message,

@@ -2,13 +2,17 @@
 
 use std::sync::LazyLock;
 
-use promoflow_velocity::{Context, Error, Map, RenderOptions, Template, Value};
+use promoflow_velocity::{
+    Context, Error, Map, ParseOptions, RenderOptions, TagValues, Template, Value,
+};
 use serde_json::{Map as JsonMap, Value as Json};
 
 use super::{tags, unsubscribe};
 use crate::document::TemplateFault;
 use crate::pool::Selector;
 
+/// How templates are read: authors copy `$!data.get ('promocode')` from manuals.
+pub(super) const PARSING: ParseOptions = ParseOptions { spaced_calls: true };
 /// The name under which the event's key stands in templates.
 const KEY: &str = "key";
 /// The name under which all values stand in templates.
@@ -167,23 +171,42 @@ pub fn render_constant(template: &Template) -> Result<String, Error> {
     template.render(&NOTHING)
 }
 
+/// Parses a template of a workflow.
+pub fn parse_template(source: &str) -> Result<Template, Error> {
+    Template::parse_with(source, &PARSING)
+}
+
 /// Judges a template for the reader of workflows.
 pub fn check_template(source: &str) -> Result<bool, TemplateFault> {
-    let place = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
-    match Template::parse(source) {
-        Ok(template) => Ok(depends_on_data(&template)),
-        Err(error) => Err(TemplateFault {
-            line: place(error.line),
-            column: place(error.column),
-            message: error.message,
-        }),
-    }
+    let template = parse_template(source).map_err(fault)?;
+    sound(&template)?;
+    Ok(depends_on_data(&template))
 }
 
 /// Judges a template of a message, in which merge tags may stand.
 pub fn check_part(source: &str) -> Result<bool, TemplateFault> {
     let template = tags::parse(source)?;
+    sound(&template)?;
     Ok(depends_on_data(&template) || !template.tags().is_empty())
+}
+
+/// Refuses a template that fails whatever the values are. Templates that are stored are not asked:
+/// they may never come to the place.
+fn sound(template: &Template) -> Result<(), TemplateFault> {
+    match template.faults().into_iter().next() {
+        Some(error) => Err(fault(error)),
+        None => Ok(()),
+    }
+}
+
+/// What the template engine found, as readers of files tell it.
+pub(super) fn fault(error: Error) -> TemplateFault {
+    let place = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    TemplateFault {
+        line: place(error.line),
+        column: place(error.column),
+        message: error.message,
+    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use promoflow_velocity::Template;
 use serde_json::Value as Json;
 
 use crate::block::{Block, Description, Kind, Value};
-use crate::message::{Prepared, depends_on_data, render_constant};
+use crate::message::{Prepared, depends_on_data, parse_template, render_constant};
 use crate::metrics::BlockMeter;
 use crate::store::{StartRule, WorkflowRow};
 use crate::workflow::{Condition, ParamValue, Target, Workflow, conform};
@@ -136,7 +136,7 @@ fn plan_param(value: &ParamValue, kind: &Kind) -> Result<Planned, String> {
     let mut templates = HashMap::new();
     let mut dynamic = false;
     let constant: Result<Json, String> = value.render(&mut |text| {
-        let template = Template::parse(text).map_err(|error| error.to_string())?;
+        let template = parse_template(text).map_err(|error| error.to_string())?;
         dynamic |= depends_on_data(&template);
         let literal = render_constant(&template).unwrap_or_default();
         templates.insert(text.to_owned(), template);

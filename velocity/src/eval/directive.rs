@@ -7,8 +7,12 @@ use super::{Flow, Renderer, Variable};
 use crate::ast::{Call, Expr, Foreach, Macro};
 use crate::error::{Error, Pos, Result, excerpt};
 use crate::limits::MAX_SOURCE_DEPTH;
-use crate::parser;
+use crate::options::ParseOptions;
+use crate::parser::{self, Parsed};
 use crate::runtime::{Loop, Val};
+
+/// Levels of nesting that an evaluated text counts from: it is parsed while a template renders.
+const EVALUATED_DEPTH: u32 = MAX_SOURCE_DEPTH / 2;
 
 /// Goes through a list, range or the values of a map, as a Java iterator does.
 struct Elements<'c> {
@@ -128,10 +132,8 @@ impl<'c> Renderer<'c> {
             self.write(source.unwrap_or(""), call.pos)?;
             return Ok(Flow::Next);
         };
-        if let Some(word) = &call.bare_word {
-            let (name, word) = (excerpt(&call.name), excerpt(word));
-            let message = format!("expected a value as argument of #{name}, found '{word}'");
-            return Err(Error::new(call.pos, message));
+        if let Some(error) = bare_word(call) {
+            return Err(error);
         }
         self.write(&call.before, call.pos)?;
         self.budget.enter_macro(&call.name, call.pos)?;
@@ -206,15 +208,7 @@ impl<'c> Renderer<'c> {
         // Parsing takes longer than copying.
         self.budget.work(text.len().saturating_mul(64), pos)?;
         self.budget.enter(pos)?;
-        let parsed = parser::parse(&text, Pos::START, MAX_SOURCE_DEPTH / 2).map_err(|error| {
-            let Error {
-                message,
-                line,
-                column,
-            } = error;
-            let place = format!("line {line}, column {column} of the evaluated text");
-            Error::new(pos, format!("in #evaluate: {message} ({place})"))
-        })?;
+        let parsed = parse_evaluated(&text, self.parsing, pos)?;
         let of_value = self.of_value > 0 || !matches!(expr, Expr::Text(_));
         for (name, defined) in parsed.macros {
             let defined = (defined, of_value);
@@ -228,4 +222,26 @@ impl<'c> Renderer<'c> {
         self.budget.leave();
         Ok(flow.past_break())
     }
+}
+
+/// What is wrong with the call of a macro that has a word for an argument.
+pub(crate) fn bare_word(call: &Call) -> Option<Error> {
+    let (name, word) = (excerpt(&call.name), excerpt(call.bare_word.as_deref()?));
+    let message = format!(
+        "expected a value as argument of #{name}, such as a text in ' or \" quotes, found '{word}'"
+    );
+    Some(Error::new(call.pos, message))
+}
+
+/// Parses a text that `#evaluate` at `pos` gets.
+pub(crate) fn parse_evaluated(text: &str, options: ParseOptions, pos: Pos) -> Result<Parsed> {
+    parser::parse(text, Pos::START, EVALUATED_DEPTH, options).map_err(|error| {
+        let Error {
+            message,
+            line,
+            column,
+        } = error;
+        let place = format!("line {line}, column {column} of the evaluated text");
+        Error::new(pos, format!("in #evaluate: {message} ({place})"))
+    })
 }

@@ -1,6 +1,7 @@
 //! Renders a parsed template.
 
 mod compare;
+pub(crate) use directive::{bare_word, parse_evaluated};
 pub(crate) use expression::ELEMENT_WORK;
 pub(crate) use print::{MAX_VALUE_DEPTH, VISIT_WORK, push_html, too_deep};
 
@@ -19,7 +20,7 @@ use crate::context::Context;
 use crate::error::{Pos, Result};
 use crate::limits::{Budget, NODE_WORK};
 use crate::methods::Patterns;
-use crate::options::{Escape, RenderOptions};
+use crate::options::{Escape, ParseOptions, RenderOptions};
 use crate::parser::Parsed;
 use crate::runtime::{Definition, List, Loop, MapObject, Val};
 use crate::tags::{Tag, TagValues};
@@ -59,6 +60,8 @@ pub(crate) struct Renderer<'c> {
     variables: HashMap<Arc<str>, Variable<'c>>,
     stamp: u64,
     macros: &'c Macros,
+    /// How texts that are evaluated are parsed.
+    parsing: ParseOptions,
     /// Macros defined by evaluated texts, and whether those were values.
     more_macros: HashMap<Arc<str>, (Arc<Macro>, bool)>,
     pub(crate) budget: Budget,
@@ -90,6 +93,7 @@ pub(crate) fn render<'c>(
         variables: HashMap::new(),
         stamp: 0,
         macros: &template.macros,
+        parsing: template.options,
         more_macros: HashMap::new(),
         of_value: 0,
         budget: Budget::new(options.limits),

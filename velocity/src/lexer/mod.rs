@@ -10,6 +10,7 @@ mod hidden;
 mod quotes;
 mod rules;
 mod shapes;
+mod spaced;
 mod token;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ pub(crate) use quotes::Quoted;
 pub(crate) use token::{Kind, State, Token};
 
 use crate::error::{Error, Pos, Result};
+use crate::options::ParseOptions;
 
 /// Ends the source, so that a last `$` or `#` has something after it. Velocity puts the same
 /// control character there.
@@ -64,11 +66,12 @@ pub(crate) struct Lexer {
     located: (usize, Pos),
     /// The source is not what was written there, so all of it stands where it starts.
     in_one_place: bool,
+    options: ParseOptions,
 }
 
 impl Lexer {
     /// A lexer over `source`, whose first character stands at `pos`.
-    pub(crate) fn new(source: &str, pos: Pos) -> Lexer {
+    pub(crate) fn new(source: &str, pos: Pos, options: ParseOptions) -> Lexer {
         let mut marked = String::with_capacity(source.len() + 1);
         marked.push_str(source);
         marked.push(END_MARK);
@@ -85,6 +88,7 @@ impl Lexer {
             slashes: (0, 0),
             located: (0, pos),
             in_one_place: false,
+            options,
         }
     }
 
@@ -95,6 +99,10 @@ impl Lexer {
 
     pub(crate) fn is_in_one_place(&self) -> bool {
         self.in_one_place
+    }
+
+    pub(crate) fn options(&self) -> ParseOptions {
+        self.options
     }
 
     /// The source with the end mark.

@@ -83,6 +83,9 @@ impl Lexer {
             );
         }
         brackets(state, rest, &mut best);
+        if let Some(length) = self.spaced_parenthesis() {
+            best.token(Kind::ParenOpen, length);
+        }
         symbols(state, rest, slashes, &mut best);
         blanks(state, rest, &mut best);
         literals(state, rest, &mut best);

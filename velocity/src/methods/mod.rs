@@ -21,7 +21,7 @@ use crate::eval::Renderer;
 use crate::number::Number;
 use crate::runtime::{Text, Val};
 
-pub(crate) use pattern::Patterns;
+pub(crate) use pattern::{Patterns, check as check_pattern};
 
 /// What a call yields: nothing if there is no such method.
 pub(crate) type Answer<'c> = Result<Option<Val<'c>>>;

@@ -10,6 +10,7 @@ use regex::{Regex, RegexBuilder};
 use super::pattern_syntax::translate;
 use super::{Error, Pos, Renderer, Result, excerpt};
 use crate::eval::ELEMENT_WORK;
+use crate::limits::Budget;
 
 /// Bytes that a compiled pattern may take. It bounds the time for each byte of the text.
 const MAX_PATTERN_BYTES: usize = 256 << 10;
@@ -30,24 +31,65 @@ const KEPT: usize = 16;
 #[derive(Default)]
 pub(crate) struct Patterns(HashMap<String, Regex>);
 
+/// What is wrong with a pattern, where there is work left to find out.
+pub(crate) fn check(pattern: &str, budget: &mut Budget) -> Option<String> {
+    if let Some(why) = too_long(pattern) {
+        return Some(why);
+    }
+    let price = compiling(cost(pattern));
+    budget.work(price, Pos::START).ok()?;
+    compile(pattern, &translate(pattern)).err()
+}
+
+fn too_long(pattern: &str) -> Option<String> {
+    let long = pattern.len() > MAX_LENGTH;
+    long.then(|| format!("a regular expression is longer than {MAX_LENGTH} bytes"))
+}
+
+/// What a byte of a text takes of time with that pattern: more with its length, and with what its
+/// counts multiply.
+fn cost(pattern: &str) -> usize {
+    let mut cost = pattern.len();
+    for count in pattern
+        .split(['{', ',', '}'])
+        .filter_map(|n| n.parse::<usize>().ok())
+    {
+        cost = cost.saturating_mul(count.max(1)).min(4096);
+    }
+    cost
+}
+
+/// Work for compiling a pattern.
+fn compiling(cost: usize) -> usize {
+    1000 + cost * 100
+}
+
+fn compile(pattern: &str, translated: &str) -> std::result::Result<Regex, String> {
+    RegexBuilder::new(translated)
+        .size_limit(MAX_PATTERN_BYTES)
+        .dfa_size_limit(MAX_CACHE_BYTES)
+        .nest_limit(50)
+        .build()
+        .map_err(|error| {
+            // What stands above the last line shows the translated pattern, which nobody wrote.
+            let error = error.to_string();
+            let why = error.lines().last().unwrap_or_default();
+            let why = why.strip_prefix("error: ").unwrap_or(why);
+            let pattern = excerpt(pattern);
+            format!("'{pattern}' is no regular expression that works here: {why}")
+        })
+}
+
 impl<'c> Renderer<'c> {
     /// Compiles a pattern and pays for searching `text` with it.
     ///
     /// A pattern is compiled `whole` if it must match all of the text.
     fn pattern(&mut self, pattern: &str, whole: bool, text: &str, pos: Pos) -> Result<Regex> {
         self.budget.work(CALL_WORK + pattern.len(), pos)?;
-        if pattern.len() > MAX_LENGTH {
-            let message = format!("a regular expression is longer than {MAX_LENGTH} bytes");
-            return Err(Error::new(pos, message));
+        if let Some(why) = too_long(pattern) {
+            return Err(Error::new(pos, why));
         }
-        // The time a byte takes grows with the pattern, and with what its counts multiply.
-        let mut cost = pattern.len();
-        for count in pattern
-            .split(['{', ',', '}'])
-            .filter_map(|n| n.parse::<usize>().ok())
-        {
-            cost = cost.saturating_mul(count.max(1)).min(4096);
-        }
+        let cost = cost(pattern);
         self.budget
             .work(text.len().saturating_mul(1 + cost / 2), pos)?;
         let translated = translate(pattern);
@@ -59,17 +101,8 @@ impl<'c> Renderer<'c> {
         if let Some(found) = self.patterns.0.get(&translated) {
             return Ok(found.clone());
         }
-        self.budget.work(1000 + cost * 100, pos)?;
-        let compiled = RegexBuilder::new(&translated)
-            .size_limit(MAX_PATTERN_BYTES)
-            .dfa_size_limit(MAX_CACHE_BYTES)
-            .nest_limit(50)
-            .build()
-            .map_err(|_| {
-                let pattern = excerpt(pattern);
-                let message = format!("'{pattern}' is no regular expression that works here");
-                Error::new(pos, message)
-            })?;
+        self.budget.work(compiling(cost), pos)?;
+        let compiled = compile(pattern, &translated).map_err(|why| Error::new(pos, why))?;
         if self.patterns.0.len() >= KEPT {
             self.patterns.0.clear();
         }

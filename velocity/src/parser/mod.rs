@@ -16,27 +16,31 @@ use crate::ast::{Block, Macros, Node};
 use crate::error::{Error, Pos, Result};
 use crate::lexer::{Kind, Lexer, Token};
 use crate::limits::{MAX_SOURCE_BYTES, MAX_SOURCE_DEPTH, MAX_SOURCE_TOKENS};
+use crate::options::ParseOptions;
 
 /// What parsing yields.
 #[derive(Debug, Default)]
 pub(crate) struct Parsed {
     pub(crate) block: Block,
     pub(crate) macros: Macros,
+    /// How it was parsed, and how what it evaluates is.
+    pub(crate) options: ParseOptions,
 }
 
 /// Parses `source`, whose first character stands at `pos`, below `depth` levels of nesting.
-pub(crate) fn parse(source: &str, pos: Pos, depth: u32) -> Result<Parsed> {
+pub(crate) fn parse(source: &str, pos: Pos, depth: u32, options: ParseOptions) -> Result<Parsed> {
     if source.len() > MAX_SOURCE_BYTES {
         return Err(Error::new(
             pos,
             format!("the template is longer than {MAX_SOURCE_BYTES} bytes"),
         ));
     }
-    let mut parser = Parser::new(source, pos, depth, Macros::new());
+    let mut parser = Parser::new(Lexer::new(source, pos, options), depth, Macros::new());
     let block = parser.template()?;
     Ok(Parsed {
         block,
         macros: parser.macros,
+        options,
     })
 }
 
@@ -53,9 +57,9 @@ pub(crate) struct Parser {
 }
 
 impl Parser {
-    fn new(source: &str, pos: Pos, depth: u32, macros: Macros) -> Parser {
+    fn new(lexer: Lexer, depth: u32, macros: Macros) -> Parser {
         Parser {
-            lexer: Lexer::new(source, pos),
+            lexer,
             ahead: VecDeque::new(),
             last_end: 0,
             depth,
@@ -212,10 +216,11 @@ impl Parser {
     /// its lines and columns are none of the source.
     fn nested(&mut self, source: &str, pos: Pos, as_written: bool) -> Result<Arc<Block>> {
         let macros = std::mem::take(&mut self.macros);
-        let mut parser = Parser::new(source, pos, self.depth, macros);
+        let mut lexer = Lexer::new(source, pos, self.lexer.options());
         if !as_written {
-            parser.lexer.stay_in_place();
+            lexer.stay_in_place();
         }
+        let mut parser = Parser::new(lexer, self.depth, macros);
         parser.taken = self.taken;
         let block = parser.template();
         self.taken = parser.taken;

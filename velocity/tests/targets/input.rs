@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use arbitrary::{Result, Unstructured};
-use promoflow_velocity::{Context, Escape, Map, Value};
+use promoflow_velocity::{Context, Escape, Map, ParseOptions, Value};
 
 use super::calls;
 
@@ -41,6 +41,7 @@ pub struct Input {
     pub source: String,
     pub context: Context,
     pub escape: Escape,
+    pub parsing: ParseOptions,
 }
 
 impl Input {
@@ -68,6 +69,9 @@ impl Input {
                 0 => Escape::None,
                 1 => Escape::Url,
                 _ => Escape::Html,
+            },
+            parsing: ParseOptions {
+                spaced_calls: options & 16 != 0,
             },
         }
     }

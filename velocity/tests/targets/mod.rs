@@ -42,8 +42,9 @@ fn tag_value(key: &str) -> Option<String> {
     (key.len() < 4).then(|| format!("<{key}&\"'>"))
 }
 
-fn parse(source: &str) -> Result<Template, Error> {
-    let (result, spent) = Spent::by(|| Template::parse_with_tags(source, &is_tag));
+fn parse(input: &Input) -> Result<Template, Error> {
+    let source = input.source.as_str();
+    let (result, spent) = Spent::by(|| Template::parse_with_tags(source, &input.parsing, &is_tag));
     let most = (64 << 10) + source.len() * BYTES_PER_BYTE;
     assert!(spent.bytes <= most, "parsing takes {} bytes", spent.bytes);
     assert!(spent.time <= TIME, "parsing takes {:?}", spent.time);
@@ -88,13 +89,18 @@ fn assert_within(error: &Error, source: &str) {
 /// may of time and memory.
 pub fn renders_within_its_caps(bytes: &[u8]) {
     let input = Input::new(bytes);
-    let Ok(template) = parse(&input.source) else {
+    let Ok(template) = parse(&input) else {
         return;
     };
     for tag in template.tags() {
         assert!(is_tag(&tag.key, "").is_some(), "{tag:?}");
     }
     template.references();
+    let (faults, spent) = Spent::by(|| template.faults());
+    assert!(spent.time <= TIME, "faults take {:?}", spent.time);
+    for fault in faults {
+        assert_within(&fault, &input.source);
+    }
     if let Err(error) = render(&template, &input.context, input.escape) {
         assert_within(&error, &input.source);
     }
@@ -105,7 +111,7 @@ pub fn renders_within_its_caps(bytes: &[u8]) {
 pub fn escapes_values(bytes: &[u8]) {
     let input = Input::new(bytes);
     let source = input.source.as_str();
-    let (first, second) = (parse(source), parse(source));
+    let (first, second) = (parse(&input), parse(&input));
     let (Ok(first), Ok(second)) = (first, second) else {
         return;
     };
