@@ -18,8 +18,9 @@ const MAX_TAG_BYTES: usize = 500;
 /// is no tag.
 pub type IsTag<'t> = dyn Fn(&str, &str) -> Option<String> + 't;
 
-/// Gives the value of a tag by its key.
-pub type TagValues<'t> = dyn Fn(&str) -> Option<String> + 't;
+/// Gives the value of a tag by its key and what the template says instead. Asked for each tag that
+/// is printed, when it is: of a tag in a branch that is not taken nobody asks for the value.
+pub type TagValues<'t> = dyn Fn(&str, &str) -> Option<String> + 't;
 
 /// A merge tag of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -204,7 +205,7 @@ mod tests {
         (upper && !rest.starts_with('~')).then(|| name.to_lowercase())
     }
 
-    fn value(key: &str) -> Option<String> {
+    fn value(key: &str, _: &str) -> Option<String> {
         match key {
             "name" => Some("Ann & <Co>".into()),
             "blank" => Some("  ".into()),

@@ -76,7 +76,7 @@ impl Template {
     ///
     /// Those of [`Template::render`].
     pub fn render_with(&self, context: &Context, options: &RenderOptions) -> Result<String, Error> {
-        self.render_with_tags(context, options, &|_| None)
+        self.render_with_tags(context, options, &|_, _| None)
     }
 
     /// Renders with the given options and values of merge tags. A tag whose value is missing or

@@ -134,7 +134,7 @@ fn check(source: &str, escape: Escape) {
         return;
     };
     template.references();
-    let value = |_: &str| Some("<%TAG%>".to_owned());
+    let value = |_: &str, _: &str| Some("<%TAG%>".to_owned());
     let options = RenderOptions {
         limits: small_limits(),
         escape,

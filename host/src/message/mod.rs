@@ -36,7 +36,7 @@ pub(crate) use mailbox::looks_like_mailbox;
 pub(crate) use parse::beside;
 pub use parse::parse;
 pub use reads::{Read, place};
-pub use render::{Chosen, Prepared, RenderError};
+pub use render::{Chosen, Prepared, RenderError, TakeCode};
 pub use tags::CodeTag;
 pub use unsubscribe::TAG as UNSUBSCRIBE_TAG;
 pub use values::{

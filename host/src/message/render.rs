@@ -7,6 +7,11 @@ use super::templates::Templates;
 use super::{ChannelKind, CodeTag, Content, Message, Parts, Values, language};
 use crate::document::TemplateFault;
 
+/// Takes the promo code of a merge tag for a rendering, each time that the tag is printed; `None`:
+/// there is none, and what the tag says instead is printed. Tags that are not printed, as they
+/// stand in a branch that is not taken, take none.
+pub type TakeCode<'t> = dyn FnMut(&CodeTag) -> Option<String> + 't;
+
 /// A message whose templates are parsed.
 pub struct Prepared {
     id: String,
@@ -116,38 +121,27 @@ impl Prepared {
     }
 
     /// What a contact gets, in the language that the values prefer.
-    pub fn render(&self, values: &Values) -> Result<Content, RenderError> {
-        self.choose(&values.languages()).render(values)
+    pub fn render(&self, values: &Values, take: &mut TakeCode<'_>) -> Result<Content, RenderError> {
+        self.choose(&values.languages()).render(values, take)
     }
 
     /// What a contact would get, in that language or the one that the values prefer. No code is
     /// taken: where one would stand, its tag does, and so where the contact would unsubscribe.
-    pub fn preview(
-        &self,
-        mut values: Values,
-        language: Option<&str>,
-    ) -> Result<Content, RenderError> {
+    pub fn preview(&self, values: Values, language: Option<&str>) -> Result<Content, RenderError> {
         let chosen = match language {
             Some(language) => self.choose(&[language.to_owned()]),
             None => self.choose(&values.languages()),
         };
-        let codes = chosen.codes().iter();
-        let codes = codes.map(|tag| (tag.selector.clone(), format!("%{tag}%")));
-        values.set_codes(codes.collect());
-        Ok(chosen.render(&values)?.shown())
+        let made = chosen.render(&values, &mut |tag| Some(format!("%{tag}%")))?;
+        Ok(made.shown())
     }
 }
 
-impl<'m> Chosen<'m> {
-    /// The promo codes that its merge tags take, each once.
-    pub fn codes(&self) -> &'m [CodeTag] {
-        self.templates.codes()
-    }
-
+impl Chosen<'_> {
     /// What a contact gets. Values are escaped where they come into HTML.
-    pub fn render(&self, values: &Values) -> Result<Content, RenderError> {
+    pub fn render(&self, values: &Values, take: &mut TakeCode<'_>) -> Result<Content, RenderError> {
         let Prepared { id, channel, .. } = self.message;
-        let content = self.templates.render(id, *channel, values)?;
+        let content = self.templates.render(id, *channel, values, take)?;
         Ok(Content {
             language: self.language.map(str::to_owned),
             ..content
@@ -184,7 +178,7 @@ mod tests {
         };
         Prepared::new(message)
             .unwrap()
-            .render(&Values::new(&data, "ann"))
+            .render(&Values::new(&data, "ann"), &mut |_| None)
     }
 
     #[test]
@@ -224,7 +218,13 @@ mod tests {
     #[test]
     fn a_message_is_in_the_language_of_the_event_or_the_contact_or_as_it_is() {
         let hello = hello();
-        let subject = |values: Values| hello.render(&values).unwrap().subject.unwrap();
+        let subject = |values: Values| {
+            hello
+                .render(&values, &mut |_| None)
+                .unwrap()
+                .subject
+                .unwrap()
+        };
         assert_eq!(subject(values(json!({}))), "Hello friend");
         assert_eq!(
             subject(values(json!({ "language": "uk-UA" }))),
@@ -241,7 +241,9 @@ mod tests {
         };
         assert_eq!(of_contact(json!({ "firstName": "Olha" })), "Вітаю, Оля");
         assert_eq!(of_contact(json!({ "Language": "en" })), "Hello Оля");
-        let content = hello.render(&values(json!({ "language": "uk" }))).unwrap();
+        let content = hello
+            .render(&values(json!({ "language": "uk" })), &mut |_| None)
+            .unwrap();
         assert_eq!(content.language.as_deref(), Some("uk"));
         assert_eq!(content.from.as_deref(), Some("shop@example.com"));
         assert_eq!(content.html, None);
@@ -271,15 +273,44 @@ mod tests {
     }
 
     #[test]
-    fn only_the_codes_of_the_chosen_language_are_taken() {
-        let hello = hello();
-        let codes = |language: &str| {
-            let chosen = hello.choose(&[language.to_owned()]);
-            let codes = chosen.codes().iter();
-            codes.map(ToString::to_string).collect::<Vec<_>>()
+    fn only_the_codes_that_are_printed_are_taken() {
+        let message = |text: &str| {
+            let message = json!({
+                "id": "m", "channel": "sms", "language": "en", "text": text,
+                "languages": [{ "language": "uk", "text": "%PC_y_1_7|НІЧОГО%" }]
+            });
+            Prepared::new(serde_json::from_value(message).unwrap()).unwrap()
         };
-        assert_eq!(codes("en"), ["PC_x_1_7"]);
-        assert_eq!(codes("uk"), ["PC_y_1_7"]);
+        let taken = |text: &str, data: Json| {
+            let mut taken = Vec::new();
+            let made = message(text).render(&values(data), &mut |tag| {
+                taken.push(tag.to_string());
+                tag.instead.is_none().then(|| "A1".to_owned())
+            });
+            (taken.join(" "), made.unwrap().text.unwrap())
+        };
+        let of = |codes: &str, text: &str| (codes.to_owned(), text.to_owned());
+        let branches = "#if($vip)%PC_x_1_7%#{else}None#end";
+        assert_eq!(
+            taken(branches, json!({ "vip": true })),
+            of("PC_x_1_7", "A1")
+        );
+        assert_eq!(taken(branches, json!({})), of("", "None"));
+        let each = "#foreach($i in $items)%PC_x_1_7% #end";
+        assert_eq!(taken(each, json!({ "items": [] })), of("", ""));
+        let twice = of("PC_x_1_7 PC_x_1_7", "A1 A1 ");
+        assert_eq!(taken(each, json!({ "items": [1, 2] })), twice);
+        let defined = "#define($code)%PC_x_1_7%#end#if($vip)$code#end";
+        assert_eq!(taken(defined, json!({})), of("", ""));
+        assert_eq!(taken(defined, json!({ "vip": 1 })), of("PC_x_1_7", "A1"));
+        // What is printed decides, even if it is another tag.
+        let spare =
+            "#define($a)%PC_x_1_7|NONE%#end#set($a = \"$a\")#if($a == 'NONE')%PC_z_0_1%#end";
+        assert_eq!(taken(spare, json!({})), of("PC_x_1_7 PC_z_0_1", "A1"));
+        assert_eq!(
+            taken(branches, json!({ "language": "uk", "vip": true })),
+            of("PC_y_1_7", "НІЧОГО")
+        );
     }
 
     fn button(data: Json) -> Result<Content, RenderError> {
@@ -302,7 +333,7 @@ mod tests {
         };
         Prepared::new(message)
             .unwrap()
-            .render(&Values::new(&data, "ann"))
+            .render(&Values::new(&data, "ann"), &mut |_| None)
     }
 
     #[test]
@@ -331,8 +362,12 @@ mod tests {
         let message = Prepared::new(serde_json::from_value(message).unwrap()).unwrap();
         // Nothing that values bring is taken for it.
         let name = "%UNSUBSCRIBE% https://unsubscribe.invalid/0";
-        let made = message.render(&values(json!({ "name": name }))).unwrap();
-        let again = message.render(&values(json!({ "name": name }))).unwrap();
+        let made = message
+            .render(&values(json!({ "name": name })), &mut |_| None)
+            .unwrap();
+        let again = message
+            .render(&values(json!({ "name": name })), &mut |_| None)
+            .unwrap();
         assert_ne!(made.text, again.text);
         let stored: Content = serde_json::from_value(serde_json::to_value(&made).unwrap()).unwrap();
         let leaves = stored.unsubscribing_at(AT);
@@ -355,7 +390,7 @@ mod tests {
             "id": "m", "channel": "viber", "text": "Hi", "button": "No more", "link": "%UNSUBSCRIBE%"
         });
         let message = Prepared::new(serde_json::from_value(message).unwrap()).unwrap();
-        let made = message.render(&values(json!({}))).unwrap();
+        let made = message.render(&values(json!({})), &mut |_| None).unwrap();
         assert_eq!(made.unsubscribing_at(AT).link.as_deref(), Some(AT));
         let preview = message.preview(values(json!({})), None).unwrap();
         assert_eq!(preview.link.as_deref(), Some("%UNSUBSCRIBE%"));

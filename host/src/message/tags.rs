@@ -102,10 +102,20 @@ pub(super) fn written(source: &str) -> Vec<(usize, &str)> {
 pub(super) fn codes(template: &Template) -> Vec<CodeTag> {
     let mut codes: Vec<CodeTag> = Vec::new();
     for tag in template.tags() {
-        let Some(code) = code(tag) else { continue };
+        let Some(code) = code(&tag.key, &tag.instead) else {
+            continue;
+        };
         join(&mut codes, code);
     }
     codes
+}
+
+/// The tags of a template that print a value and nothing without one.
+pub(super) fn bare(template: &Template) -> impl Iterator<Item = &MergeTag> {
+    let tags = template.tags().iter();
+    tags.filter(|tag| {
+        tag.instead.trim().is_empty() && !is_code(&tag.key) && tag.key != unsubscribe::KEY
+    })
 }
 
 /// Adds a code, if it is not among them. It may be missing only where each of its tags says what
@@ -118,13 +128,14 @@ pub(super) fn join(codes: &mut Vec<CodeTag>, code: CodeTag) {
     }
 }
 
-fn code(tag: &MergeTag) -> Option<CodeTag> {
-    if !is_code(&tag.key) {
+/// The code that the tag of that key takes, if it takes one.
+pub(super) fn code(key: &str, instead: &str) -> Option<CodeTag> {
+    if !is_code(key) {
         return None;
     }
-    let instead = tag.instead.trim();
+    let instead = instead.trim();
     Some(CodeTag {
-        selector: selector(&tag.key).ok()?,
+        selector: selector(key).ok()?,
         instead: (!instead.is_empty()).then(|| instead.to_owned()),
     })
 }

@@ -1,11 +1,16 @@
 //! The templates of a message, parsed, and what they print.
 
+use std::cell::RefCell;
+
 use promoflow_velocity::{Escape, RenderOptions, Template};
 
-use super::mailbox::looks_like_mailbox;
-use super::tags::{self, CodeTag};
+use super::mailbox::{looks_like_mailbox, marked, quoted};
+use super::tags;
 use super::web_address::{self, Use};
-use super::{ChannelKind, Content, Parts, RenderError, Values, preheader, unsubscribe};
+use super::{
+    ChannelKind, Content, Parts, RenderError, TakeCode, Values, depends_on_data, preheader,
+    unsubscribe,
+};
 use crate::document::shown;
 
 /// What a message says, as parsed templates.
@@ -21,8 +26,6 @@ pub(super) struct Templates {
     link: Option<Template>,
     button: Option<Template>,
     headers: Vec<(String, Template)>,
-    /// The codes that they take, each once.
-    codes: Vec<CodeTag>,
     /// Whether one of them prints the address at which the contact unsubscribes.
     unsubscribe: bool,
 }
@@ -34,14 +37,10 @@ impl Templates {
         parts: &Parts,
         headers: &[(String, String)],
     ) -> Result<Templates, RenderError> {
-        let mut codes = Vec::new();
         let mut unsubscribe = false;
         let mut parse = |part, source: &str| {
             let template =
                 tags::parse(source).map_err(|fault| RenderError::of(message, part, fault))?;
-            for code in tags::codes(&template) {
-                tags::join(&mut codes, code);
-            }
             unsubscribe |= tags::unsubscribe(&template).is_some();
             Ok(template)
         };
@@ -61,21 +60,14 @@ impl Templates {
             link: part("link", &parts.link)?,
             button: part("button", &parts.button)?,
             headers: Vec::new(),
-            codes: Vec::new(),
             unsubscribe: false,
         };
         for (name, value) in headers {
             let value = parse("headers", value)?;
             templates.headers.push((name.clone(), value));
         }
-        templates.codes = codes;
         templates.unsubscribe = unsubscribe;
         Ok(templates)
-    }
-
-    /// The codes that they take, each once.
-    pub(super) fn codes(&self) -> &[CodeTag] {
-        &self.codes
     }
 
     /// What they print.
@@ -84,6 +76,7 @@ impl Templates {
         message: &str,
         channel: ChannelKind,
         values: &Values,
+        take: &mut TakeCode<'_>,
     ) -> Result<Content, RenderError> {
         let marker = self.unsubscribe.then(unsubscribe::marker).transpose();
         let marker = marker.map_err(|error| {
@@ -94,6 +87,7 @@ impl Templates {
             channel,
             values,
             unsubscribe: marker.as_deref(),
+            take: RefCell::new(take),
         };
         let preheader = rendering.line("preheader", &self.preheader)?;
         let html = rendering.part("html", &self.html, Escape::Html)?;
@@ -124,15 +118,16 @@ impl Templates {
 }
 
 /// One rendering of a message.
-struct Rendering<'r> {
+struct Rendering<'r, 't> {
     message: &'r str,
     channel: ChannelKind,
     values: &'r Values,
     /// What stands for the address at which the contact unsubscribes.
     unsubscribe: Option<&'r str>,
+    take: RefCell<&'r mut TakeCode<'t>>,
 }
 
-impl Rendering<'_> {
+impl Rendering<'_, '_> {
     fn print(
         &self,
         part: &'static str,
@@ -143,8 +138,13 @@ impl Rendering<'_> {
             escape,
             ..RenderOptions::default()
         };
+        let tag = |key: &str, instead: &str| match (self.unsubscribe, tags::code(key, instead)) {
+            (Some(address), _) if key == unsubscribe::KEY => Some(address.to_owned()),
+            (_, Some(code)) => (self.take.borrow_mut())(&code),
+            (_, None) => self.values.tag(key),
+        };
         self.values
-            .render_with(template, &options, self.unsubscribe)
+            .render_with(template, &options, &tag)
             .map_err(|error| RenderError::new(self.message, part, error))
     }
 

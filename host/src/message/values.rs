@@ -7,9 +7,8 @@ use promoflow_velocity::{
 };
 use serde_json::{Map as JsonMap, Value as Json};
 
-use super::{tags, unsubscribe};
+use super::tags;
 use crate::document::TemplateFault;
-use crate::pool::Selector;
 
 /// How templates are read: authors copy `$!data.get ('promocode')` from manuals.
 pub(super) const PARSING: ParseOptions = ParseOptions { spaced_calls: true };
@@ -33,8 +32,6 @@ pub struct Values {
     fields: JsonMap<String, Json>,
     /// The languages of the contact, the best first.
     languages: Vec<String>,
-    /// The codes of the message's tags.
-    codes: Vec<(Selector, String)>,
 }
 
 impl Values {
@@ -47,7 +44,6 @@ impl Values {
             context,
             fields: JsonMap::new(),
             languages: Vec::new(),
-            codes: Vec::new(),
         };
         for (name, value) in data {
             values.set(name, value);
@@ -75,11 +71,6 @@ impl Values {
         self
     }
 
-    /// Sets the codes that the message's tags print.
-    pub fn set_codes(&mut self, codes: Vec<(Selector, String)>) {
-        self.codes = codes;
-    }
-
     /// The languages to prefer, the best first: the event's, then the contact's.
     pub fn languages(&self) -> Vec<String> {
         let of_event = LANGUAGE.iter().find_map(|name| self.of_event(name));
@@ -87,14 +78,7 @@ impl Values {
     }
 
     /// The value of a merge tag, by its key: the contact's, else the event's.
-    fn tag(&self, key: &str) -> Option<String> {
-        if let Some((_, code)) = self
-            .codes
-            .iter()
-            .find(|(selector, _)| tags::key(selector) == key)
-        {
-            return Some(code.clone());
-        }
+    pub(super) fn tag(&self, key: &str) -> Option<String> {
         let names = USUAL.iter().find(|names| names.contains(&key));
         let names = names.map_or(&[] as &[&str], |names| names);
         let named = |find: &dyn Fn(&str) -> Option<String>| {
@@ -124,17 +108,14 @@ impl Values {
         template.render(&self.context)
     }
 
-    /// The same of a part of a message; `unsubscribe` is where its contact unsubscribes.
+    /// The same of a part of a message, with values for its tags.
     pub(super) fn render_with(
         &self,
         template: &Template,
         options: &RenderOptions,
-        unsubscribe: Option<&str>,
+        tags: &TagValues<'_>,
     ) -> Result<String, Error> {
-        template.render_with_tags(&self.context, options, &|key| match unsubscribe {
-            Some(address) if key == unsubscribe::KEY => Some(address.to_owned()),
-            _ => self.tag(key),
-        })
+        template.render_with_tags(&self.context, options, tags)
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use chrono_tz::Tz;
 
-use super::implied::{self, Codes};
+use super::implied::{Codes, Taking};
 use super::step::{Reach, Stage};
 use crate::block::{Hours, LogLevel, Recipient, SendError, SendRequest, StepHost, Target};
 use crate::clock::Timestamp;
@@ -22,11 +22,11 @@ pub(super) fn send(stage: &mut Stage, request: SendRequest) -> Result<u32, SendE
     let mut ways = Vec::with_capacity(request.targets.len());
     let mut refused = Vec::new();
     for target in &request.targets {
-        let held = making.codes.len();
+        let held = making.codes.taken();
         match resolve(stage, &mut making, target) {
             Ok(way) => ways.push(way),
             // A code that was taken for this way would go to nobody.
-            Err(error) if making.codes.len() > held => return Err(error),
+            Err(error) if making.codes.taken() > held => return Err(error),
             Err(error) if is_of_this_run(&error) => refused.push((target, error)),
             Err(error) => return Err(error),
         }
@@ -91,7 +91,7 @@ impl Making {
         Making {
             languages: of_step.chain(values.languages()).collect(),
             values,
-            codes: Codes::new(),
+            codes: Codes::default(),
         }
     }
 }
@@ -142,17 +142,15 @@ fn resolve(
     };
     stage.check_consent(target.channel, &address)?;
     let chosen = message.choose(&making.languages);
-    if !chosen.codes().is_empty() {
-        implied::take(stage, &target.message, chosen.codes(), &mut making.codes)?;
-        making.values.set_codes(making.codes.clone());
-    }
+    let mut taking = Taking::new(stage, &target.message, &mut making.codes);
+    let made = chosen.render(&making.values, &mut |tag| taking.take(tag));
+    // A message without its code may well be none, and the code is what is wrong with it then.
+    taking.finish()?;
     Ok(Alternative {
         channel: target.channel,
         address,
         message: target.message.clone(),
-        content: chosen
-            .render(&making.values)
-            .map_err(|error| SendError::Unrenderable(error.to_string()))?,
+        content: made.map_err(|error| SendError::Unrenderable(error.to_string()))?,
     })
 }
 

@@ -152,6 +152,61 @@ fn a_tag_may_say_what_stands_instead_and_takes_the_code_of_its_language() {
     promoflow.audited();
 }
 
+/// A message of which some contacts get a code and others none.
+const BRANCHES: &str = "
+message: tagged
+channel: email
+subject: Your present
+text: \"#if($vip == 'yes')Your code: %PC_birthday_0_10%#{else}No code for you#end\"
+html: \"<p>#foreach($item in $items)%PC_birthday_0_10% #end</p>#define($none)%PC_nothing_0_1%#end\"
+";
+
+#[test]
+fn p1_a_tag_that_is_not_printed_takes_no_code_and_an_empty_pool_does_not_matter_to_it() {
+    let (shop, promoflow) = Shop::with_codes(1);
+    promoflow.messages_of(BRANCHES);
+    promoflow.workflows_of(WORKFLOW);
+    let running = promoflow.start().unwrap();
+    let send = |key: &str, vip: &str| {
+        let event = Event::new("tagged", key)
+            .with_param("EmailAddress", key)
+            .with_param("vip", vip);
+        let receipt = running.send(event).unwrap();
+        running.rest(&receipt.runs).unwrap();
+        let (row, _) = promoflow.run_of(receipt.runs[0]);
+        (row.state, row.error.unwrap_or_default())
+    };
+    assert_eq!(send("ann@example.com", "no").0, RunState::Completed);
+    assert_eq!(promoflow.free(), ["C-0000"]);
+    assert_eq!(send("ben@example.com", "yes").0, RunState::Completed);
+    assert!(promoflow.free().is_empty());
+    // Who needs no code gets the message, and who needs one is told.
+    assert_eq!(send("eve@example.com", "no").0, RunState::Completed);
+    let (state, error) = send("joe@example.com", "yes");
+    assert_eq!(state, RunState::Failed);
+    assert!(
+        error.contains("%PC_birthday_0_10%: no promo code"),
+        "{error}"
+    );
+    let texts = ["No code for you", "Your code: C-0000", "No code for you"];
+    assert_eq!(shop.letters.texts(), texts);
+    promoflow.audited();
+}
+
+#[test]
+fn a_text_instead_of_a_code_stands_wherever_the_code_would() {
+    let (shop, promoflow) = Shop::with_codes(0);
+    let both = "#if($vip)%PC_birthday_0_10%#{else}%PC_birthday_0_10|A%%PC_birthday_0_10|B%#end";
+    promoflow.messages_of(&format!(
+        "{{ message: tagged, channel: email, subject: s, text: \"{both}\" }}"
+    ));
+    promoflow.workflows_of(WORKFLOW);
+    let running = promoflow.start().unwrap();
+    promoflow.one(&running, "tagged", "ann@example.com");
+    assert_eq!(shop.letters.texts(), ["AB"]);
+    promoflow.audited();
+}
+
 #[test]
 fn p1_the_ways_of_a_delivery_share_the_code_of_a_tag() {
     let (shop, promoflow) = Shop::with_codes(3);

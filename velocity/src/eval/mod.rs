@@ -196,7 +196,8 @@ impl<'c> Renderer<'c> {
 
     /// Prints a merge tag: its value, or what the template says instead.
     fn tag(&mut self, tag: &Tag) -> Result<()> {
-        match (self.tags)(&tag.key).filter(|value| !value.trim().is_empty()) {
+        let value = (self.tags)(&tag.key, &tag.instead);
+        match value.filter(|value| !value.trim().is_empty()) {
             Some(value) => self.print(&Val::Text(value.into()), tag.pos),
             None => self.write(&tag.instead, tag.pos),
         }

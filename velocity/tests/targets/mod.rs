@@ -38,7 +38,7 @@ fn is_tag(name: &str, _: &str) -> Option<String> {
     upper.then(|| name.to_owned())
 }
 
-fn tag_value(key: &str) -> Option<String> {
+fn tag_value(key: &str, _: &str) -> Option<String> {
     (key.len() < 4).then(|| format!("<{key}&\"'>"))
 }
 
