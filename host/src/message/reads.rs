@@ -22,6 +22,8 @@ const PROVIDED: [&str; 8] = [
 pub struct Read {
     /// The value's name.
     pub name: String,
+    /// Whether a merge tag reads it, in which the case of letters does not matter.
+    pub tag: bool,
     /// The part, as the message's file calls it.
     pub part: &'static str,
     /// The language, where it is not the message itself that reads it.
@@ -32,29 +34,51 @@ pub struct Read {
     pub column: u32,
 }
 
+impl Read {
+    /// Whether it reads the value of that name.
+    pub fn is_of(&self, name: &str) -> bool {
+        self.name == name || (self.tag && self.name.eq_ignore_ascii_case(name))
+    }
+
+    /// Whether nothing new is known by another one.
+    fn covers(&self, other: &Read) -> bool {
+        self.name == other.name || other.is_of(&self.name)
+    }
+}
+
 impl Message {
     /// The values that it reads in any language, each once, in the order of the file. What merge
-    /// tags print is not among them: they say themselves what stands instead.
+    /// tags print is among them where they do not say what stands instead.
     pub fn reads(&self) -> Vec<Read> {
         let mut reads: Vec<Read> = Vec::new();
         self.each_template(&mut |part, language, source| {
             let Ok(template) = tags::parse(source) else {
                 return;
             };
-            for reference in template.references() {
-                let name = match reference.key {
+            let read = |name: String, tag, line, column| Read {
+                name,
+                tag,
+                part,
+                language: language.map(str::to_owned),
+                line,
+                column,
+            };
+            let references = template.references().into_iter();
+            let by_references = references.filter_map(|one| {
+                let name = match one.key {
                     Some(key) => key,
-                    None if PROVIDED.contains(&reference.variable.as_str()) => continue,
-                    None => reference.variable,
+                    None if PROVIDED.contains(&one.variable.as_str()) => return None,
+                    None => one.variable,
                 };
-                if reads.iter().all(|one| one.name != name) {
-                    reads.push(Read {
-                        name,
-                        part,
-                        language: language.map(str::to_owned),
-                        line: reference.line,
-                        column: reference.column,
-                    });
+                Some(read(name, false, one.line, one.column))
+            });
+            let by_tags =
+                tags::bare(&template).map(|one| read(one.key.clone(), true, one.line, one.column));
+            let mut here: Vec<Read> = by_references.chain(by_tags).collect();
+            here.sort_by_key(|one| (one.line, one.column));
+            for one in here {
+                if !reads.iter().any(|known| known.covers(&one)) {
+                    reads.push(one);
                 }
             }
         });
@@ -84,6 +108,7 @@ impl Message {
             if let (None, Some(tag)) = (&first, tags::unsubscribe(&template)) {
                 first = Some(Read {
                     name: tag.key.clone(),
+                    tag: true,
                     part,
                     language: language.map(str::to_owned),
                     line: tag.line,
@@ -100,6 +125,7 @@ impl Message {
         self.each_template(&mut |part, language, source| {
             unread.extend(unread::unread(source).into_iter().map(|one| Read {
                 name: one.tag,
+                tag: true,
                 part,
                 language: language.map(str::to_owned),
                 line: one.line,
@@ -204,7 +230,7 @@ channel: email
 subject: Hi $name, $!data.get('name') $key $mathTool.add(1, 2)
 text: |
   #set($own = 1)$own
-  Код: $!data.get('promocode') %FIRSTNAME|x% %PC_a_1_7%
+  Код: $!data.get('promocode') %FIRSTNAME|x% %PC_a_1_7% %Shop% %NAME%
 html-file: m.html
 languages:
   uk: { subject: Вітаю $хто $who, text: \"%PC_b_1_7|y%\" }
@@ -230,6 +256,7 @@ languages:
             [
                 ("name", None, 7, 13),
                 ("promocode", None, 10, 8),
+                ("shop", None, 10, 57),
                 ("city", Some("m.html".to_owned()), 2, 2),
                 ("who", None, 13, 29),
             ]

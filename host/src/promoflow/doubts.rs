@@ -65,6 +65,7 @@ impl Doubts<'_> {
             let hint = "give it another id, or apply the workflow with the other channel";
             let at = Read {
                 name: String::new(),
+                tag: false,
                 part: "channel",
                 language: None,
                 line: 1,

@@ -50,11 +50,11 @@ impl Condition {
 }
 
 impl Condition {
-    /// Whether it asks for a parameter of that name.
-    pub(super) fn names(&self, param: &str) -> bool {
+    /// Whether it asks for such a parameter.
+    pub(super) fn names(&self, param: &dyn Fn(&str) -> bool) -> bool {
         match self {
             Condition::All(some) | Condition::Any(some) => some.iter().any(|one| one.names(param)),
-            Condition::Param { name, .. } => name == param,
+            Condition::Param { name, .. } => param(name),
         }
     }
 }

@@ -170,16 +170,16 @@ fn reading(
     known: &[Known],
 ) -> Reading {
     let here = &known[number];
-    let set_by = here.values.get(&read.name);
-    let set_by = set_by.map(|step| workflow.steps[*step].id.clone());
+    let set_by = here.values.iter().find(|(name, _)| read.is_of(name));
+    let set_by = set_by.map(|(_, step)| workflow.steps[*step].id.clone());
     let brought = workflow
         .start
         .condition
         .as_ref()
-        .is_some_and(|condition| condition.names(&read.name));
+        .is_some_and(|condition| condition.names(&|name| read.is_of(name)));
     let doubt = match set_by.is_some() || here.anything || brought {
         true => None,
-        false => doubt(&read.name, &workflow.steps[number].id, workflow, catalog),
+        false => doubt(&read, &workflow.steps[number].id, workflow, catalog),
     };
     Reading {
         read,
@@ -189,7 +189,7 @@ fn reading(
 }
 
 /// Whether a value that no step before sets is meant to be set by one.
-fn doubt(name: &str, step: &str, workflow: &Workflow, catalog: &dyn Catalog) -> Option<Doubt> {
+fn doubt(read: &Read, step: &str, workflow: &Workflow, catalog: &dyn Catalog) -> Option<Doubt> {
     let set: Vec<(String, &str)> = workflow
         .steps
         .iter()
@@ -199,17 +199,17 @@ fn doubt(name: &str, step: &str, workflow: &Workflow, catalog: &dyn Catalog) -> 
         })
         .collect();
     let why = format!("no step before {} sets it", shown(step));
-    if let Some((_, by)) = set.iter().find(|(set, _)| set == name) {
+    if let Some((_, by)) = set.iter().find(|(set, _)| read.is_of(set)) {
         let hint = format!("{} sets it, and no way leads from there with it", shown(by));
         return Some(Doubt { why, hint });
     }
-    let near = did_you_mean(name, set.iter().map(|(name, _)| name.as_str()));
+    let near = did_you_mean(&read.name, set.iter().map(|(name, _)| name.as_str()));
     if let Some(hint) = near {
         return Some(Doubt { why, hint });
     }
     let hint =
         "place `get-promocode` before it, or take the code by a tag such as %PC_NewYear_1_7%";
-    (name == PROMOCODE).then(|| Doubt {
+    read.is_of(PROMOCODE).then(|| Doubt {
         why,
         hint: hint.to_owned(),
     })

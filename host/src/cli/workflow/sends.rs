@@ -60,6 +60,7 @@ fn reads(reading: &Reading) -> String {
     let name = &reading.read.name;
     match &reading.set_by {
         Some(step) => format!("{name} (set by {step})"),
+        None if reading.read.tag => format!("{name} (from the contact or the event)"),
         None => format!("{name} (from the event)"),
     }
 }
