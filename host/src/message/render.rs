@@ -397,6 +397,58 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_a_value_brings_stands_in_quotes_where_it_needs_them() {
+        let from = |template: &str, shop: &str| {
+            let message = json!({ "id": "m", "channel": "email", "subject": "s", "text": "t",
+                "from": template, "replyTo": template });
+            let message = Prepared::new(serde_json::from_value(message).unwrap()).unwrap();
+            let data = json!({ "shop": shop, "at": "shop", "ok": true });
+            let made = message.render(&values(data), &mut |_| None);
+            made.map(|content| {
+                assert_eq!(content.from, content.reply_to);
+                content.from.unwrap()
+            })
+        };
+        for (shop, made) in [
+            ("Shop", "Shop <a@b.c>"),
+            ("Крамниця", "Крамниця <a@b.c>"),
+            ("Shop, Inc.", "\"Shop, Inc.\" <a@b.c>"),
+            (
+                "The \"Best\" \\ Shop",
+                "\"The \\\"Best\\\" \\\\ Shop\" <a@b.c>",
+            ),
+            ("a < b", "\"a < b\" <a@b.c>"),
+            ("<eve@example.com>", "\"<eve@example.com>\" <a@b.c>"),
+            (
+                "Shop\r\nBcc: eve@example.com",
+                "\"Shop Bcc: eve@example.com\" <a@b.c>",
+            ),
+            ("A\u{1}<eve@example.com>", "\"A <eve@example.com>\" <a@b.c>"),
+            ("", "<a@b.c>"),
+        ] {
+            for template in ["$!shop <a@b.c>", "\"$!shop\" <a@b.c>", "%SHOP% <a@b.c>"] {
+                assert_eq!(from(template, shop).unwrap(), made, "{template}");
+            }
+        }
+        for (template, made) in [
+            ("$shop <$at@b.c>", "\"a, b\" <shop@b.c>"),
+            (
+                "#set($n = \"my $shop\")$n <$at@b.c>",
+                "\"my a, b\" <shop@b.c>",
+            ),
+            ("#if($ok && 2 < 3)$shop#end <a@b.c>", "\"a, b\" <a@b.c>"),
+            ("$at@b.c", "shop@b.c"),
+            ("\"Shop, Inc\" <a@b.c>", "\"Shop, Inc\" <a@b.c>"),
+        ] {
+            assert_eq!(from(template, "a, b").unwrap(), made, "{template}");
+        }
+        for local in ["a@b.c>, <eve", "\u{1}<eve@example.com", "eve\n"] {
+            let error = from("Shop <$shop@b.c>", local).unwrap_err();
+            assert!(error.why.contains("not a mailbox"), "{error}");
+        }
+    }
+
+    #[test]
     fn a_mailbox_that_values_spoil_is_told_and_not_sent() {
         let data = json!({ "shop": "Shop", "name": "Ann", "answers": "a@b, c@d" });
         let error = rendered(data).unwrap_err();

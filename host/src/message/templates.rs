@@ -44,13 +44,28 @@ impl Templates {
             unsubscribe |= tags::unsubscribe(&template).is_some();
             Ok(template)
         };
+        let mut mailbox = |part, source: &Option<String>| {
+            let Some(source) = source.as_deref() else {
+                return Ok(None);
+            };
+            let template = parse(part, source)?;
+            let depends = depends_on_data(&template) || !template.tags().is_empty();
+            // Not where the sign before the address is one of the language.
+            let marked = marked(source).filter(|_| depends);
+            let marked = marked.and_then(|source| tags::parse(&source).ok());
+            Ok(Some(marked.unwrap_or(template)))
+        };
+        let (from, reply_to) = (
+            mailbox("from", &parts.from)?,
+            mailbox("reply-to", &parts.reply_to)?,
+        );
         let mut part = |part, source: &Option<String>| {
             let source = source.as_deref();
             source.map(|source| parse(part, source)).transpose()
         };
         let mut templates = Templates {
-            from: part("from", &parts.from)?,
-            reply_to: part("reply-to", &parts.reply_to)?,
+            from,
+            reply_to,
             subject: part("subject", &parts.subject)?,
             preheader: part("preheader", &parts.preheader)?,
             title: part("title", &parts.title)?,
@@ -168,14 +183,19 @@ impl Rendering<'_, '_> {
         Ok(self.part(part, template, Escape::None)?.map(one_line))
     }
 
+    /// A mailbox; elsewhere than in emails a sender is any name.
     fn mailbox(
         &self,
         part: &'static str,
         template: &Option<Template>,
     ) -> Result<Option<String>, RenderError> {
-        let mailbox = self.line(part, template)?;
+        if self.channel != ChannelKind::Email {
+            return self.line(part, template);
+        }
+        let printed = self.part(part, template, Escape::None)?;
+        let line = |text: &str| one_line(text.to_owned());
+        let mailbox = printed.map(|printed| quoted(&printed, line));
         if let Some(text) = &mailbox
-            && self.channel == ChannelKind::Email
             && !looks_like_mailbox(text)
         {
             let why = format!("{} is not a mailbox", shown(text));
