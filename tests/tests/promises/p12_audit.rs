@@ -1,8 +1,10 @@
 //! P12: the audit re-derives the promises from the rows, and fails loudly where one is broken.
 
+use std::time::{Duration, Instant};
+
 use promoflow::Promoflow;
 use promoflow::store::Audited;
-use promoflow_tests::{Shop, Teach, mischief};
+use promoflow_tests::{CODE_THEN_MAIL, MAIL, Shop, Teach, mischief};
 
 /// A database with some of everything: used, retired, reinstated and unused codes, completed,
 /// failed and waiting runs.
@@ -268,7 +270,7 @@ fn p12_an_empty_database_holds() {
     let promoflow = shop.open();
     assert!(broken(&promoflow).is_empty());
     // Nor is a configuration alone anything to check.
-    promoflow.messages_of(promoflow_tests::MAIL);
+    promoflow.messages_of(MAIL);
     assert!(broken(&promoflow).is_empty());
 }
 
@@ -300,4 +302,132 @@ fn p12_at_most_a_hundred_violations_of_a_promise_are_told() {
     let broken = broken(&promoflow);
     assert_eq!(broken[0].promise, "P1");
     assert_eq!(broken[0].violations.len(), 100);
+}
+
+/// The main job with a condition, and one run of it.
+fn started_once(condition: &str) -> (Shop, Promoflow) {
+    let shop = Shop::new();
+    let promoflow = shop.open();
+    promoflow.messages_of(MAIL);
+    let start = format!("start: {{ event: birthday, {condition} }}");
+    promoflow.workflows_of(&CODE_THEN_MAIL.replace("start: { event: birthday }", &start));
+    let running = promoflow.start().unwrap();
+    promoflow.one(&running, "birthday", "ann@example.com");
+    drop(running);
+    assert!(broken(&promoflow).is_empty());
+    (shop, promoflow)
+}
+
+/// More runs like the first, numbered on, each so many milliseconds after the one before.
+fn more_runs(shop: &Shop, count: u32, apart: i64) {
+    shop.sql()
+        .execute_batch(&format!(
+            "BEGIN;
+             CREATE TEMP TABLE more AS WITH RECURSIVE more(id) AS (
+                 SELECT 2 UNION ALL SELECT id + 1 FROM more WHERE id <= {count}) SELECT id FROM more;
+             INSERT INTO event (id, type, key, params, at)
+             SELECT more.id, type, key, params, at FROM more, event WHERE event.id = 1;
+             INSERT INTO run (id, event, workflow, config, state, segment, step, attempt, started, finished)
+             SELECT more.id, more.id, workflow, config, state, segment, step, attempt,
+                    started + (more.id - 1) * {apart}, finished + (more.id - 1) * {apart}
+             FROM more, run WHERE run.id = 1;
+             INSERT INTO journal (run, segment, outcome, steps, at)
+             SELECT more.id, segment, outcome, steps, at FROM more, journal WHERE run = 1;
+             COMMIT"
+        ))
+        .unwrap();
+}
+
+#[test]
+fn p12_a_run_that_started_too_soon_is_told() {
+    const DAY: i64 = 24 * 60 * 60 * 1_000;
+    for (condition, sound, apart, damage) in [
+        ("repeat: once", "UPDATE event SET key = id", DAY, "SELECT 1"),
+        (
+            "repeat: { every: 1d }",
+            "SELECT 1",
+            DAY,
+            "UPDATE run SET started = started - 1 WHERE id = 3",
+        ),
+        (
+            "skip-if-running: true",
+            "SELECT 1",
+            1,
+            "UPDATE run SET finished = started + 2 WHERE id = 2",
+        ),
+        (
+            "skip-if-running: true",
+            "SELECT 1",
+            1,
+            "UPDATE run SET finished = NULL WHERE id = 2",
+        ),
+    ] {
+        let (shop, promoflow) = started_once(condition);
+        more_runs(&shop, 2, apart);
+        let sql = shop.sql();
+        let key = "UPDATE event SET key = 'ann@example.com'";
+        sql.execute_batch(sound).unwrap();
+        assert!(
+            broken(&promoflow).is_empty(),
+            "{condition}: {:#?}",
+            broken(&promoflow)
+        );
+        sql.execute_batch(&format!("{key}; {damage}")).unwrap();
+        let broken = broken(&promoflow);
+        assert_eq!(broken[0].promise, "P5", "{condition}: {damage}");
+        let told = "run 3 of workflow birthday started too soon after run 2 for the same key";
+        assert!(
+            broken[0].violations.iter().any(|one| one == told),
+            "{condition}, {damage}: {broken:#?}"
+        );
+        // One that failed may have been running again since.
+        if condition.starts_with("skip") {
+            sql.execute_batch("UPDATE journal SET outcome = 'failed' WHERE run = 2")
+                .unwrap();
+            assert!(self::broken(&promoflow).is_empty());
+        }
+    }
+}
+
+#[test]
+fn p12_the_audit_of_a_large_database_ends_in_seconds() {
+    // Codes of which half are retired, and very many runs for one key, each after the one before.
+    let (shop, promoflow) = started_once("repeat: { every: 1s }, skip-if-running: true");
+    let mut csv = "code,expirationDate,discount,type,inUse\n".to_owned();
+    for number in 0..200_000 {
+        csv.push_str(&format!(
+            "L-{number},2999-12-31,10,large,{}\n",
+            number % 2 == 0
+        ));
+    }
+    promoflow.codes_of(&csv);
+    more_runs(&shop, 60_000, 1_000);
+    let began = Instant::now();
+    assert!(broken(&promoflow).is_empty());
+    assert!(
+        began.elapsed() < Duration::from_secs(30),
+        "{:?}",
+        began.elapsed()
+    );
+    // And it looked: the last that was retired, and the last that started.
+    shop.sql()
+        .execute_batch(
+            "UPDATE code SET retired = 0 WHERE code = 'L-199998';
+             UPDATE run SET started = started - 1 WHERE id = (SELECT max(id) FROM run)",
+        )
+        .unwrap();
+    let told: Vec<String> = broken(&promoflow)
+        .into_iter()
+        .flat_map(|one| one.violations)
+        .collect();
+    assert!(
+        told.iter()
+            .any(|one| one.contains("the ledger says otherwise")),
+        "{told:?}"
+    );
+    assert!(
+        told.iter()
+            .any(|one| one.contains("run 60001 of workflow birthday")),
+        "{told:?}"
+    );
 }

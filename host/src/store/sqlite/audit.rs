@@ -155,28 +155,42 @@ const CHECKS: &[Check] = &[
         promise: "P5",
         looks_at: "SELECT count(*) FROM run",
         violations:
+            // By what came before each run, in one pass: a key may have very many runs.
             "WITH started AS MATERIALIZED (
-                 SELECT run.id, run.started, run.finished, event.key, workflow.id AS workflow,
+                 SELECT run.id, run.started, event.key, workflow.id AS workflow,
                         json_extract(definition, '$.start.repeat') AS repeat,
                         json_extract(definition, '$.start.repeat.every.seconds') AS period,
-                        json_extract(definition, '$.start.skipIfRunning') AS skips
+                        json_extract(definition, '$.start.skipIfRunning') AS skips,
+                        -- A run that failed in between may have been tried again since.
+                        CASE WHEN NOT EXISTS (SELECT 1 FROM journal
+                                              WHERE journal.run = run.id AND outcome = 'failed')
+                             THEN coalesce(finished, 9223372036854775807) END AS ended
                  FROM run JOIN event ON event.id = run.event
                  JOIN workflow ON workflow.row = run.workflow
                  WHERE workflow.id IN (
                      SELECT id FROM workflow
                      WHERE json_extract(definition, '$.start.repeat') <> 'everyTime'
-                         OR json_extract(definition, '$.start.skipIfRunning')))
-             SELECT 'run ' || later.id || ' of workflow ' || later.workflow
-                    || ' started too soon after run ' || earlier.id || ' for the same key'
-             FROM started AS later JOIN started AS earlier
-                 ON earlier.key = later.key AND earlier.workflow = later.workflow
-             WHERE earlier.id < later.id AND (
-                 later.repeat = 'once'
-                 OR earlier.started + later.period * 1000 > later.started
-                 -- A run that failed in between may have been tried again since.
-                 OR (later.skips AND coalesce(earlier.finished > later.started, 1)
-                     AND NOT EXISTS (SELECT 1 FROM journal
-                                     WHERE journal.run = earlier.id AND outcome = 'failed')))",
+                         OR json_extract(definition, '$.start.skipIfRunning'))),
+             later AS (
+                 SELECT *, lag(id) OVER before AS earlier,
+                        max(started) OVER before AS last_started, max(ended) OVER before AS last_ended
+                 FROM started WINDOW before AS (
+                     PARTITION BY workflow, key ORDER BY id
+                     ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING))
+             SELECT 'run ' || id || ' of workflow ' || workflow
+                    || ' started too soon after run ' || (
+                        SELECT max(id) FROM started AS one
+                        WHERE one.key = later.key AND one.workflow = later.workflow
+                            AND one.id < later.id AND (
+                                later.repeat = 'once'
+                                OR one.started + later.period * 1000 > later.started
+                                OR (later.skips AND one.ended > later.started)))
+                    || ' for the same key'
+             FROM later
+             WHERE earlier IS NOT NULL AND (
+                 repeat = 'once'
+                 OR last_started + period * 1000 > started
+                 OR (skips AND last_ended > started))",
     },
     Check {
         promise: "P6",
@@ -203,10 +217,12 @@ const CHECKS: &[Check] = &[
         promise: "P6",
         looks_at: "SELECT count(*) FROM code",
         violations: concat!(
-            "SELECT 'code ' || code.id || ' is retired, but the ledger says otherwise'
-             FROM code WHERE retired <> coalesce((
-                 SELECT retired FROM retirement WHERE retirement.code = code.code
-                 ORDER BY id DESC LIMIT 1), 0)
+            // Beside the max, SQLite takes the other columns from the row that has it.
+            "WITH last AS MATERIALIZED (
+                 SELECT code, retired, max(id) FROM retirement GROUP BY code)
+             SELECT 'code ' || code.id || ' is retired, but the ledger says otherwise'
+             FROM code LEFT JOIN last ON last.code = code.code
+             WHERE code.retired <> coalesce(last.retired, 0)
              UNION ALL
              SELECT 'claim ' || held.id || ' is of code ' || held.code_id
                     || ', which was changed or made unused since'
