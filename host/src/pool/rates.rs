@@ -22,12 +22,13 @@ pub struct Rates {
 }
 
 impl Rates {
-    /// Reads the claims of the 24 hours before `now`, or of the time since the first.
+    /// Reads the claims of the 24 hours before `now`, or of the time since the first that was ever
+    /// made.
     pub fn read(store: &dyn Store, now: Timestamp) -> Result<Rates> {
         let claimed = store.claimed_since(now.plus_millis(-DAY), MOST_CLAIMS)?;
-        let since = claimed.first.map_or(DAY, |first| now.0 - first.0);
+        let time = now.0.saturating_sub(claimed.from.0);
         #[allow(clippy::cast_precision_loss, reason = "a rate is no exact number")]
-        let days = since.clamp(SHORTEST, DAY) as f64 / DAY as f64;
+        let days = time.clamp(SHORTEST, DAY) as f64 / DAY as f64;
         Ok(Rates {
             lanes: claimed.lanes,
             days,

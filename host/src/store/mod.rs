@@ -329,7 +329,7 @@ pub trait Store: ContactStore + Send + Sync {
     fn claimed_after(&self, after: ClaimId) -> Result<Claimed>;
 
     /// The claims since a moment, by lane; of very many only the last `most`.
-    fn claimed_since(&self, since: Timestamp, most: u64) -> Result<Claimed>;
+    fn claimed_since(&self, since: Timestamp, most: u64) -> Result<ClaimedSince>;
 
     /// The event of a run, with the trace that it came with.
     fn trace_of_run(&self, run: RunId) -> Result<Option<(EventRow, Option<TraceParent>)>>;

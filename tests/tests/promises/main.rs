@@ -10,6 +10,7 @@ mod faults_alone;
 mod hours;
 mod implied;
 mod lanes;
+mod outlook;
 mod p10_sandbox;
 mod p11_test_runs;
 mod p12_audit;

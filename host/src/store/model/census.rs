@@ -39,10 +39,18 @@ pub struct Census {
 pub struct Claimed {
     /// How many, where there were any.
     pub lanes: HashMap<Lane, u64>,
-    /// When the first of them was.
-    pub first: Option<Timestamp>,
     /// The last claim that is counted in.
     pub last: ClaimId,
+}
+
+/// Claims since a moment, by lane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimedSince {
+    /// How many, where there were any.
+    pub lanes: HashMap<Lane, u64>,
+    /// From when on they are all that were made: that moment, or a later one where the first claim
+    /// ever came later or older ones were not counted.
+    pub from: Timestamp,
 }
 
 /// How many runs and deliveries there are.

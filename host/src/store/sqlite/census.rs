@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::{Result, lanes, number_setting};
 use crate::clock::Timestamp;
 use crate::pool::Lane;
-use crate::store::{Census, ClaimId, Claimed, LaneCount, Tally};
+use crate::store::{Census, ClaimId, Claimed, ClaimedSince, LaneCount, Tally};
 
 pub(super) fn count(connection: &Connection, now: Timestamp, soon: Timestamp) -> Result<Census> {
     let generation = number_setting(connection, "pool-generation")?.unsigned_abs();
@@ -101,13 +101,8 @@ pub(super) fn claimed_after(connection: &Connection, after: ClaimId) -> Result<C
         last = ClaimId(row.get(0)?);
         *by_number.entry(row.get(1)?).or_default() += 1;
     }
-    let first: Option<i64> = connection
-        .prepare_cached("SELECT at FROM claim WHERE id > ?1 ORDER BY id LIMIT 1")?
-        .query_row([after.0], |row| row.get(0))
-        .optional()?;
     let mut claimed = Claimed {
         lanes: HashMap::new(),
-        first: first.map(Timestamp),
         last,
     };
     for (lane, count) in by_number {
@@ -121,22 +116,32 @@ pub(super) fn claimed_since(
     connection: &Connection,
     since: Timestamp,
     most: u64,
-) -> Result<Claimed> {
+) -> Result<ClaimedSince> {
     let last = last_claim(connection)?.0;
     let most = i64::try_from(most).unwrap_or(i64::MAX);
     // Claims are numbered in the order of their commits, so their times go up with them; where
     // the clock was set back meanwhile, the answer is off by what it was set back.
     let (mut before, mut after) = (last.saturating_sub(most).max(0), last + 1);
-    let mut at = connection.prepare_cached("SELECT at FROM claim WHERE id = ?1")?;
+    let mut select = connection.prepare_cached("SELECT at FROM claim WHERE id = ?1")?;
+    let mut at = |claim: i64| -> Result<Option<i64>> {
+        Ok(select.query_row([claim], |row| row.get(0)).optional()?)
+    };
     while after - before > 1 {
         let middle = before + (after - before) / 2;
-        let moment: Option<i64> = at.query_row([middle], |row| row.get(0)).optional()?;
-        match moment {
+        match at(middle)? {
             Some(moment) if moment >= since.0 => after = middle,
             _ => before = middle,
         }
     }
-    claimed_after(connection, ClaimId(before))
+    let from = match at(before)? {
+        Some(earlier) if earlier < since.0 => None,
+        // There is none before those that are counted, or it is as late and left out.
+        _ => at(after)?,
+    };
+    Ok(ClaimedSince {
+        lanes: claimed_after(connection, ClaimId(before))?.lanes,
+        from: Timestamp(from.unwrap_or(since.0)),
+    })
 }
 
 pub(super) fn tally(connection: &Connection) -> Result<Tally> {

@@ -555,7 +555,7 @@ impl Store for SqliteStore {
         self.read(|connection| census::claimed_after(connection, after))
     }
 
-    fn claimed_since(&self, since: Timestamp, most: u64) -> Result<Claimed> {
+    fn claimed_since(&self, since: Timestamp, most: u64) -> Result<ClaimedSince> {
         self.read(|connection| census::claimed_since(connection, since, most))
     }
 
