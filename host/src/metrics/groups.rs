@@ -1,6 +1,7 @@
 //! The groups of metrics, one for each part of the host.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prometheus::{
@@ -298,6 +299,8 @@ pub struct State {
     pub waiting: IntGaugeVec,
     /// Whether this process executes.
     pub executes: IntGauge,
+    /// Held by whoever sets them and reads them.
+    turn: Mutex<()>,
 }
 
 impl State {
@@ -341,6 +344,18 @@ impl State {
                 "promoflow_executes",
                 "Whether this process is the one that executes runs and deliveries.",
             )?)?,
+            turn: Mutex::default(),
         })
+    }
+
+    /// Forgets what was set of the pool, for somebody who sets all of it: what is there no more
+    /// leaves nothing behind. Nobody else does until he has read it, and lets go of the turn.
+    pub fn anew(&self) -> MutexGuard<'_, ()> {
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        for gauges in [&self.codes, &self.expiring, &self.claimed, &self.raised] {
+            gauges.reset();
+        }
+        self.dry.reset();
+        turn
     }
 }

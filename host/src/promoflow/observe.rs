@@ -1,11 +1,12 @@
 //! What an operator sees of an installation.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use anyhow::Result;
 
 use super::{LaneOutlook, Promoflow, Running};
-use crate::alert::Subject;
+use crate::alert::Alert;
 use crate::metrics::Metrics;
 use crate::pool::Lane;
 use crate::store::Store;
@@ -29,7 +30,10 @@ impl Promoflow {
     /// The metrics of this process and of the database, in the text format of Prometheus.
     pub fn metrics_text(&self, running: &Running) -> Result<String> {
         let state = &self.metrics.state;
-        for lane in summed_up(self.outlook()?) {
+        let (lanes, alerts, tally) = (self.outlook()?, self.store.alerts()?, self.store.tally()?);
+        let lanes = summed_up(lanes);
+        let _turn = state.anew();
+        for lane in &lanes {
             let discount = lane.count.lane.discount.to_string();
             let label = [lane.count.lane.code_type.as_str(), discount.as_str()];
             for (name, count) in [
@@ -39,26 +43,33 @@ impl Promoflow {
                 ("expired", lane.count.expired),
             ] {
                 let codes = state.codes.with_label_values(&[label[0], label[1], name]);
-                codes.set(gauge(count));
+                // Added: a type may have the name under which the others are summed up.
+                codes.add(gauge(count));
             }
             let expiring = state.expiring.with_label_values(&label);
-            expiring.set(gauge(lane.count.expiring));
+            expiring.add(gauge(lane.count.expiring));
             let claimed = state.claimed.with_label_values(&label);
-            claimed.set(gauge(lane.claimed_last_day));
-            match lane.days_left {
-                Some(days) => state.dry.with_label_values(&label).set(days),
-                // A rate that is over says nothing; there may be no such metric anyway.
-                None => drop(state.dry.remove_label_values(&label)),
+            claimed.add(gauge(lane.claimed_last_day));
+            // A rate that is over says nothing.
+            if let Some(days) = lane.days_left {
+                state.dry.with_label_values(&label).set(days);
             }
         }
-        for alert in self.store.alerts()? {
-            let Subject { kind, lane, level } = alert.subject;
-            let discount = lane.discount.to_string();
-            let label = [kind.name(), &lane.code_type, &discount, level.name()];
-            let raised = state.raised.with_label_values(&label);
-            raised.set(i64::from(alert.raised));
+        let own: HashSet<&Lane> = lanes.iter().map(|lane| &lane.count.lane).collect();
+        let others = others();
+        for Alert {
+            subject, raised, ..
+        } in &alerts
+        {
+            let lane = match own.contains(&subject.lane) {
+                true => &subject.lane,
+                false => &others,
+            };
+            let (kind, level) = (subject.kind.name(), subject.level.name());
+            let label = [kind, &lane.code_type, &lane.discount.to_string(), level];
+            let count = state.raised.with_label_values(&label);
+            count.add(i64::from(*raised));
         }
-        let tally = self.store.tally()?;
         for (name, count) in [
             ("running", tally.running),
             ("waiting", tally.waiting),
@@ -85,6 +96,14 @@ fn gauge(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
+/// What the lanes that have no metrics of their own are told as.
+fn others() -> Lane {
+    Lane {
+        code_type: OTHERS.to_owned(),
+        discount: 0,
+    }
+}
+
 /// The first lanes, and the sum of the rest.
 fn summed_up(mut lanes: Vec<LaneOutlook>) -> Vec<LaneOutlook> {
     let rest = lanes.split_off(lanes.len().min(MOST_LANES));
@@ -98,10 +117,7 @@ fn summed_up(mut lanes: Vec<LaneOutlook>) -> Vec<LaneOutlook> {
         sum
     });
     lanes.extend(sum.map(|mut sum| {
-        sum.count.lane = Lane {
-            code_type: OTHERS.to_owned(),
-            discount: 0,
-        };
+        sum.count.lane = others();
         sum.days_left = None;
         sum
     }));

@@ -139,6 +139,54 @@ fn metrics_tell_what_was_done_and_what_is_there() {
     );
 }
 
+#[test]
+fn lanes_beyond_a_thousand_are_summed_up_and_stand_nowhere_else() {
+    let shop = Shop::new();
+    let watched = ["t0998", "t0999", "t1000"];
+    let rules = watched.map(|kind| format!("[[alert]]\ntype = \"{kind}\"\n"));
+    std::fs::write(shop.path("promoflow.toml"), rules.concat()).unwrap();
+    let service = shop.serve();
+    let upload = |types: &[String]| {
+        let mut csv = "code,expirationDate,discount,type\n".to_owned();
+        for one in types {
+            csv.push_str(&format!("of-{one},2999-12-31,10,{one}\n"));
+        }
+        let upload = service.post("/api/v1/promocodes");
+        let upload = upload.header("Content-Type", "text/csv").body(csv);
+        ok(upload.send().unwrap());
+    };
+    let lane = |kind: &str, discount: &str| json!({ "type": kind, "discount": discount, "state": "available" });
+    let available = |metrics: &Metrics, kind: &str, discount: &str| {
+        metrics.get("promoflow_codes", &lane(kind, discount))
+    };
+    let types: Vec<String> = (0..1_001).map(|number| format!("t{number:04}")).collect();
+    upload(&types);
+    let metrics = Metrics::of(&service);
+    assert_eq!(available(&metrics, "t0999", "10"), Some(1.0));
+    assert_eq!(available(&metrics, "t1000", "10"), None);
+    assert_eq!(available(&metrics, "(others)", "0"), Some(1.0));
+    // One that comes before them takes the place of the thousandth.
+    upload(&["a".to_owned()]);
+    until(|| available(&Metrics::of(&service), "a", "10") == Some(1.0));
+    let metrics = Metrics::of(&service);
+    assert_eq!(available(&metrics, "t0999", "10"), None);
+    assert_eq!(available(&metrics, "(others)", "0"), Some(2.0));
+    // An alert is told where the codes of its lane are.
+    until(|| {
+        let alerts = service.at("/api/v1/alerts");
+        let mut alerts = alerts.as_array().unwrap().iter();
+        alerts.all(|one| one["state"] == "alarm")
+    });
+    let metrics = Metrics::of(&service);
+    let raised = |kind: &str, discount: &str| {
+        let labels = json!({ "type": kind, "discount": discount, "level": "warning" });
+        metrics.get("promoflow_alerts_raised", &labels)
+    };
+    assert_eq!(raised("t0998", "10"), Some(1.0));
+    assert_eq!(raised("t0999", "10"), None);
+    assert_eq!(raised("(others)", "0"), Some(2.0));
+}
+
 /// As everybody's dashboards have them.
 #[cfg(target_os = "linux")]
 #[test]
