@@ -1,6 +1,6 @@
 //! The rules of an installation, and which of them is for a lane.
 
-use super::{Kind, Rule};
+use super::{Kind, Rule, Subject};
 use crate::pool::Lane;
 
 /// The rules of an installation.
@@ -37,6 +37,12 @@ impl Rules {
             rules.find(|rule| rule.kind == kind && rule.is_for(lane))
         };
         Kind::ALL.into_iter().filter_map(of_kind)
+    }
+
+    /// The rule that judges what an alert is about.
+    pub fn judging(&self, subject: &Subject) -> Option<&Rule> {
+        self.of(&subject.lane)
+            .find(|rule| rule.kind == subject.kind)
     }
 }
 

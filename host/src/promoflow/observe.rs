@@ -67,8 +67,10 @@ impl Promoflow {
             };
             let (kind, level) = (subject.kind.name(), subject.level.name());
             let label = [kind, &lane.code_type, &lane.discount.to_string(), level];
+            // What no rule judges any more is over, whatever was stored of it.
+            let raised = *raised && self.parts.alerts.judging(subject).is_some();
             let count = state.raised.with_label_values(&label);
-            count.add(i64::from(*raised));
+            count.add(i64::from(raised));
         }
         for (name, count) in [
             ("running", tally.running),

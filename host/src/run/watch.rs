@@ -108,7 +108,9 @@ impl Watch {
                 // What came before this process executed is looked at by the next round.
                 self.mark = looked_back(&**store)?;
                 let stored = store.alerts()?.into_iter();
-                (stored.map(|one| (one.subject.clone(), one)).collect(), true)
+                let mut alerts = stored.map(|one| (one.subject.clone(), one)).collect();
+                self.let_go(shared, &mut alerts)?;
+                (alerts, true)
             }
         };
         let judged = (|| {
@@ -133,6 +135,21 @@ impl Watch {
         }
         self.alerts = Some(alerts);
         judged
+    }
+
+    /// Takes back what no rule judges any more. Nobody sees the pool clear of it meanwhile, so a
+    /// rule that comes back tells anew what it finds.
+    fn let_go(&self, shared: &Shared, alerts: &mut HashMap<Subject, Alert>) -> Result<()> {
+        let gone = alerts
+            .values_mut()
+            .filter(|one| one.raised && self.rules.judging(&one.subject).is_none());
+        for alert in gone {
+            alert.raised = false;
+            alert.told = true;
+            alert.at = shared.parts.clock.now();
+            shared.parts.store.put_alert(alert, &[])?;
+        }
+        Ok(())
     }
 
     fn judge(
@@ -244,8 +261,7 @@ impl Watch {
 
     /// The event of a crossing for each webhook that is to be told.
     fn notices(&self, alert: &Alert, event: &Event) -> Vec<NewNotice> {
-        let Subject { kind, lane, .. } = &alert.subject;
-        let rule = self.rules.of(lane).find(|rule| rule.kind == *kind);
+        let rule = self.rules.judging(&alert.subject);
         let webhooks = rule.map(|rule| rule.webhooks.iter());
         let notice = |webhook: &String| NewNotice {
             webhook: webhook.clone(),

@@ -230,3 +230,64 @@ fn a_crossing_is_told_once_wherever_processes_die() {
     }
     assert!(kills >= 4, "{kills} processes were killed");
 }
+
+/// The row of what is left of `birthday`.
+fn left(shop: &Shop) -> Option<Value> {
+    let rows = shop.done(&["alert", "list"]).into_iter();
+    let mut left = rows.filter(|row| row["kind"] == "left" && row["type"] == "birthday");
+    left.next()
+}
+
+/// What the metrics say of the levels of what is left that are raised.
+fn raised(service: &Service) -> Vec<String> {
+    let text = service.get("/metrics").send().unwrap().text().unwrap();
+    let raised = |line: &&str| {
+        line.starts_with("promoflow_alerts_raised{")
+            && line.contains("kind=\"left\"")
+            && line.ends_with(" 1")
+    };
+    text.lines().filter(raised).map(str::to_owned).collect()
+}
+
+#[cfg(unix)]
+#[test]
+fn an_alert_whose_rule_was_away_is_taken_back_and_told_anew() {
+    let shop = watching();
+    codes(&shop, "birthday", "2999-12-31", 0..3);
+    let mut service = shop.serve();
+    until(|| told(&shop).len() == 2);
+    assert_eq!(raised(&service).len(), 2);
+    assert_eq!(service.end(), Some(0));
+
+    // Without any rule nothing is raised, in whatever way it is asked for.
+    std::fs::remove_file(shop.path("promoflow.toml")).unwrap();
+    let mut service = shop.serve();
+    assert_eq!(raised(&service), [""; 0]);
+    assert_eq!(service.at("/api/v1/alerts"), json!([]));
+    codes(&shop, "birthday", "2999-12-31", 3..103);
+    let used: Vec<String> = (4..103)
+        .map(|number| format!("birthday-{number}"))
+        .collect();
+    let retired = service.post_json("/api/v1/promocodes/retire", &json!({ "promocodes": used }));
+    ok(retired.send().unwrap());
+    assert_eq!(service.end(), Some(0));
+
+    // With rules for something else neither.
+    let others = RULES.replacen("[[alert]]", "[[alert]]\ntype = \"dry\"", 1);
+    std::fs::write(shop.path("promoflow.toml"), others).unwrap();
+    let mut service = shop.serve();
+    assert_eq!(raised(&service), [""; 0]);
+    assert_eq!(left(&shop), None);
+    assert_eq!(service.end(), Some(0));
+    assert_eq!(told(&shop).len(), 2);
+
+    // Four codes are left, which only the warning is for.
+    std::fs::write(shop.path("promoflow.toml"), RULES).unwrap();
+    let mut service = shop.serve();
+    until(|| told(&shop).len() == 3);
+    assert_eq!(told(&shop)[2], "warning left birthday 10 6 4");
+    assert_eq!(left(&shop).unwrap()["state"], "warning");
+    assert_eq!(raised(&service).len(), 1);
+    assert_eq!(service.end(), Some(0));
+    shop.audited();
+}
