@@ -102,9 +102,6 @@ fn p7_what_the_service_acknowledged_survives_kills_and_has_one_run() {
     assert!(summary.holds(), "{summary}");
     assert_eq!(summary.kills, 3);
     assert!(summary.events > 500, "{summary}");
-    assert!(
-        summary.duplicates > 0 && summary.unanswered > 0,
-        "{summary}"
-    );
+    assert!(summary.unanswered > 0 && summary.raced > 20, "{summary}");
     assert!(summary.uploads > 5, "{summary}");
 }

@@ -1,12 +1,14 @@
 //! The clients: threads that send events and upload codes, through every crash.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use serde_json::Value;
 
 use super::connection::Connection;
 use super::summary::ServeSummary;
@@ -14,8 +16,10 @@ use super::{Ledger, ServePlan};
 
 /// A pause before something is sent again.
 const AGAIN: Duration = Duration::from_millis(5);
-/// One in so many events is sent by two clients at once.
-const SHARED: u64 = 20;
+/// One in so many events is sent twice at once.
+const TWICE: u64 = 20;
+const EVENTS: &str = "/api/v1/event";
+const JSON: &str = "application/json";
 /// Codes in an upload, and the pause after one.
 const CODES: u64 = 500;
 const AFTER_UPLOAD: Duration = Duration::from_millis(200);
@@ -35,8 +39,15 @@ struct Shared {
     over: AtomicBool,
     /// Events that may still be sent.
     left: AtomicU64,
+    /// Connections that nobody took.
+    unconnected: AtomicU64,
     /// Requests that got no answer.
     unanswered: AtomicU64,
+    /// Events sent twice at once of which both halves were answered, one as accepted and the other
+    /// as known already.
+    raced: AtomicU64,
+    /// Other answers to both halves.
+    odd: Mutex<Vec<String>>,
     /// Answers other than success, by status.
     refused: Mutex<BTreeMap<u16, (u64, String)>>,
 }
@@ -56,7 +67,10 @@ impl Clients {
             pause: plan.pause,
             over: AtomicBool::new(false),
             left: AtomicU64::new(most),
+            unconnected: AtomicU64::new(0),
             unanswered: AtomicU64::new(0),
+            raced: AtomicU64::new(0),
+            odd: Mutex::default(),
             refused: Mutex::default(),
         });
         let mut threads: Vec<_> = (0..plan.connections as u64)
@@ -76,9 +90,11 @@ impl Clients {
         for thread in self.threads {
             thread.join().ok().context("a client panicked")??;
         }
+        summary.unconnected = self.shared.unconnected.load(Ordering::SeqCst);
         summary.unanswered = self.shared.unanswered.load(Ordering::SeqCst);
-        let refused = self.shared.refused.lock();
-        for (status, (times, told)) in &*refused.unwrap_or_else(PoisonError::into_inner) {
+        summary.raced = self.shared.raced.load(Ordering::SeqCst);
+        summary.offences.append(&mut lock(&self.shared.odd));
+        for (status, (times, told)) in &*lock(&self.shared.refused) {
             let offence = format!("{times} answers with {status}, such as {told}");
             summary.offences.push(offence);
         }
@@ -88,28 +104,68 @@ impl Clients {
 
 impl Shared {
     fn send_events(&self, client: u64) -> Result<()> {
-        let mut connection = Connection::new(&self.address, &self.key);
+        let mut first = Connection::new(&self.address, &self.key);
+        let mut second = Connection::new(&self.address, &self.key);
         for number in 0.. {
             let over = self.over.load(Ordering::SeqCst);
             if over || !self.take_one() {
                 break;
             }
-            // Of each pair of clients both send this one.
-            let id = match number % SHARED == 0 {
-                true => format!("pair{}-{number}", client / 2),
-                false => format!("client{client}-{number}"),
-            };
+            let id = format!("client{client}-{number}");
             let body = format!(
                 r#"{{"id":"{id}","eventTypeKey":"birthday","keyValue":"{id}","params":[{{"name":"EmailAddress","value":"{id}@example.com"}}]}}"#
             );
-            let answer =
-                self.until_answered(&mut connection, "/api/v1/event", "application/json", &body);
-            if let Some(answer) = answer {
+            let answers = match number % TWICE == 0 {
+                true => self.twice_at_once([&mut first, &mut second], &id, &body),
+                false => [self.until_answered(&mut first, EVENTS, JSON, &body), None],
+            };
+            for answer in answers.into_iter().flatten() {
                 self.ledger.event(&answer)?;
             }
             thread::sleep(self.pause);
         }
         Ok(())
+    }
+
+    /// Sends an event on two connections, on both before either is answered, and again where there
+    /// was no answer. Nobody sent it before: where both halves are answered at once, one of them is
+    /// the first.
+    fn twice_at_once(
+        &self,
+        connections: [&mut Connection; 2],
+        id: &str,
+        body: &str,
+    ) -> [Option<String>; 2] {
+        let sent = connections.map(|one| {
+            one.let_go_if_closed();
+            let sent = one.send(EVENTS, JSON, body);
+            (one, sent)
+        });
+        let mut told = Vec::new();
+        let answers = sent.map(|(one, sent)| {
+            let answer = sent.and_then(|()| one.answer());
+            if let Ok((200, answer)) = &answer {
+                told.push(status(answer));
+            }
+            (one, answer)
+        });
+        told.sort_unstable();
+        match told.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            ["accepted", "duplicate"] => {
+                self.raced.fetch_add(1, Ordering::SeqCst);
+            }
+            [one, other] => lock(&self.odd).push(format!(
+                "event {id} was sent twice at once and answered with {one} and {other}"
+            )),
+            _ => {}
+        }
+        answers.map(|(one, answer)| match answer {
+            Ok(answer) => self.of_success(answer),
+            Err(error) => {
+                self.lost(&error);
+                self.until_answered(one, EVENTS, JSON, body)
+            }
+        })
     }
 
     fn take_one(&self) -> bool {
@@ -152,17 +208,38 @@ impl Shared {
     ) -> Option<String> {
         loop {
             match connection.post(path, media, body) {
-                Ok((200, answer)) => return Some(answer),
-                Ok((status, told)) => {
-                    let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-                    refused.entry(status).or_insert((0, told)).0 += 1;
-                    return None;
-                }
-                Err(_) => {
-                    self.unanswered.fetch_add(1, Ordering::SeqCst);
-                    thread::sleep(AGAIN);
-                }
+                Ok(answer) => return self.of_success(answer),
+                Err(error) => self.lost(&error),
             }
         }
     }
+
+    fn of_success(&self, (status, answer): (u16, String)) -> Option<String> {
+        if status == 200 {
+            return Some(answer);
+        }
+        lock(&self.refused).entry(status).or_insert((0, answer)).0 += 1;
+        None
+    }
+
+    /// Counts what came to nothing, and waits for a moment.
+    fn lost(&self, error: &io::Error) {
+        let count = match error.kind() {
+            io::ErrorKind::ConnectionRefused => &self.unconnected,
+            _ => &self.unanswered,
+        };
+        count.fetch_add(1, Ordering::SeqCst);
+        thread::sleep(AGAIN);
+    }
+}
+
+/// What became of an event, by an answer.
+fn status(answer: &str) -> String {
+    let told: Option<Value> = serde_json::from_str(answer).ok();
+    let status = told.as_ref().and_then(|told| told["status"].as_str());
+    status.unwrap_or("no status").to_owned()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -30,6 +30,27 @@ impl Connection {
         media: &str,
         body: &str,
     ) -> io::Result<(u16, String)> {
+        self.send(path, media, body)?;
+        self.answer()
+    }
+
+    /// Lets go of a connection that the other side has closed, as a service does that is killed.
+    pub(super) fn let_go_if_closed(&mut self) {
+        let is_open = |stream: &BufReader<TcpStream>| {
+            let stream = stream.get_ref();
+            stream.set_nonblocking(true)?;
+            let found = stream.peek(&mut [0]);
+            stream.set_nonblocking(false)?;
+            found
+        };
+        let waits = |found: io::Result<usize>| {
+            found.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+        };
+        self.stream = self.stream.take().filter(|stream| waits(is_open(stream)));
+    }
+
+    /// Sends a body, whose answer is still to come.
+    pub(super) fn send(&mut self, path: &str, media: &str, body: &str) -> io::Result<()> {
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
             None => {
@@ -47,6 +68,14 @@ impl Connection {
             body.len()
         );
         stream.get_mut().write_all(request.as_bytes())?;
+        self.stream = Some(stream);
+        Ok(())
+    }
+
+    /// The answer to what was sent last. Where it does not come, the next is sent on a connection of
+    /// its own.
+    pub(super) fn answer(&mut self) -> io::Result<(u16, String)> {
+        let mut stream = self.stream.take().ok_or(io::ErrorKind::NotConnected)?;
         let answer = read(&mut stream)?;
         self.stream = Some(stream);
         Ok(answer)

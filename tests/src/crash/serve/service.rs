@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -11,6 +12,11 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::crash::process::Shop;
+
+/// How long a service that is told to end may take: it has 30 seconds for requests under way.
+const ENDS: Duration = Duration::from_secs(60);
+/// A pause between two looks whether it has.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// `promoflow serve`. Killed when dropped.
 pub(super) struct Service {
@@ -66,14 +72,24 @@ impl Service {
     }
 
     /// Tells it to end, and waits until it has, well.
-    pub(super) fn end(mut self) -> Result<()> {
+    pub(super) fn end(self) -> Result<()> {
+        self.end_within(ENDS)
+    }
+
+    fn end_within(mut self, time: Duration) -> Result<()> {
         kill(
             Pid::from_raw(i32::try_from(self.child.id())?),
             Signal::SIGTERM,
         )?;
-        let status = self.child.wait()?;
-        ensure!(status.success(), "ended with {status}");
-        Ok(())
+        let told = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                ensure!(status.success(), "ended with {status}");
+                return Ok(());
+            }
+            ensure!(told.elapsed() < time, "did not end within {time:?}");
+            thread::sleep(LOOK);
+        }
     }
 }
 
@@ -82,5 +98,41 @@ impl Drop for Service {
         // It may have ended long ago.
         let _ended = self.child.kill();
         let _reaped = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+
+    use std::os::unix::fs::PermissionsExt;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::crash::ledger::Ledger;
+
+    /// Listens, as far as it tells, and does not end when it is told to.
+    const DEAF: &str = "#!/bin/sh
+trap '' TERM
+echo '{\"url\":\"http://127.0.0.1:1\"}'
+while :; do sleep 0.1; done
+";
+
+    #[test]
+    fn a_service_that_does_not_end_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| folder.path().join(name);
+        std::fs::write(file("deaf"), DEAF).unwrap();
+        let executable = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(file("deaf"), executable).unwrap();
+        let shop = Shop {
+            program: file("deaf"),
+            database: file("shop.db"),
+            errors: file("stderr.txt"),
+            ledger: Arc::new(Ledger::new(&file("ledger.jsonl")).unwrap()),
+        };
+        let service = Service::start(&shop, "127.0.0.1:0").unwrap();
+        let error = service.end_within(Duration::from_millis(300)).unwrap_err();
+        assert!(error.to_string().contains("did not end"), "{error}");
     }
 }

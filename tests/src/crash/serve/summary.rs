@@ -21,12 +21,17 @@ pub struct ServeSummary {
     pub kills: u64,
     /// The longest time until it listened again.
     pub slowest_start: Duration,
+    /// Connections that nobody took, because the service was down.
+    pub unconnected: u64,
     /// Requests that got no answer, and were sent again.
     pub unanswered: u64,
     /// Events that were acknowledged.
     pub events: usize,
-    /// Acknowledgements of events as known already: sent again after a kill, or by two at once.
+    /// Acknowledgements of events as known already: sent again after a kill, or twice at once.
     pub duplicates: u64,
+    /// Events that were sent twice at once, and of which one half was acknowledged as new and the
+    /// other as known already.
+    pub raced: u64,
     /// Uploads that were acknowledged.
     pub uploads: usize,
     /// Letters, by identity.
@@ -76,9 +81,11 @@ impl fmt::Display for ServeSummary {
             ("seconds", self.took.as_secs()),
             ("kills", self.kills),
             ("milliseconds of the slowest start", millis),
+            ("connections that nobody took", self.unconnected),
             ("requests without an answer", self.unanswered),
             ("events acknowledged", self.events as u64),
             ("  again, as duplicates", self.duplicates),
+            ("  of which twice at once", self.raced),
             ("uploads acknowledged", self.uploads as u64),
             ("letters", self.letters as u64),
             ("  written again under their identity", self.repeated as u64),
