@@ -11,9 +11,9 @@ use serde_json::Value;
 use crate::cargo;
 
 /// Memory that the service may take more at the end than after the first round, in KiB: caches
-/// fill, and what an event takes for itself is freed with it. A million events that left 100
+/// fill, and what an event takes for itself is freed with it. A million events that left 40
 /// bytes each would exceed it.
-const MOST_GROWTH: u64 = 96 * 1024;
+const MOST_GROWTH: u64 = 32 * 1024;
 
 const MESSAGE: &str =
     r#"{ message: mail, channel: email, subject: A code, text: "$!data.get('promocode')" }"#;

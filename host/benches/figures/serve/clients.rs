@@ -15,6 +15,8 @@ pub(super) struct Load {
     pub(super) key: String,
     /// Their type.
     pub(super) event: &'static str,
+    /// What the ids of its events begin with; no other load has it.
+    pub(super) name: String,
     pub(super) connections: usize,
     pub(super) time: Duration,
 }
@@ -40,6 +42,7 @@ impl Load {
                     stream: TcpStream::connect(self.address).await?,
                     head: self.head(),
                     event: self.event,
+                    name: format!("{}-{number}", self.name),
                     number: number as u64,
                     read: Vec::new(),
                 };
@@ -78,6 +81,7 @@ struct Client {
     stream: TcpStream,
     head: String,
     event: &'static str,
+    name: String,
     number: u64,
     read: Vec<u8>,
 }
@@ -88,7 +92,9 @@ impl Client {
         while Instant::now() < end {
             let began = Instant::now();
             let body = format!(
-                r#"{{"eventTypeKey":"{}","keyValue":"ann@example.com","params":[{{"name":"type","value":"type-{}"}},{{"name":"Phone","value":"+380501234567"}}]}}"#,
+                r#"{{"id":"{}-{}","eventTypeKey":"{}","keyValue":"ann@example.com","params":[{{"name":"type","value":"type-{}"}},{{"name":"Phone","value":"+380501234567"}}]}}"#,
+                self.name,
+                self.number,
                 self.event,
                 self.number % TYPES
             );
