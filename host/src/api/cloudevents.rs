@@ -4,7 +4,8 @@
 //! parameters. `source` and `id` together are the event's id. Where the `subject` can be no key, a
 //! parameter tells the contact.
 
-use std::borrow::Cow;
+mod header;
+
 use std::collections::HashMap;
 
 use axum::extract::{Request, State};
@@ -174,10 +175,8 @@ fn binary(headers: &HeaderMap, body: &[u8]) -> Result<Event, Problem> {
         if values.next().is_some() {
             return Err(fault(name, TWICE));
         }
-        let text = value.to_str().ok().and_then(unquoted);
-        let text = text.and_then(|text| unpercent(&text));
-        text.map(Some)
-            .ok_or_else(|| fault(name, "the header is not percent-encoded UTF-8"))
+        let text = header::decoded(value).map(Some);
+        text.ok_or_else(|| fault(name, "the header is not percent-encoded UTF-8"))
     };
     let data = match body.trim_ascii() {
         [] => Value::Null,
@@ -277,40 +276,6 @@ fn composed(source: &str, id: &str) -> Result<String, Problem> {
     Ok(format!("cloudevent-sha256 {digest}"))
 }
 
-/// The value of a header without the double quotes that senders of older versions put around it;
-/// `None` where they do not end it.
-fn unquoted(text: &str) -> Option<Cow<'_, str>> {
-    let Some(quoted) = text.strip_prefix('"') else {
-        return Some(Cow::Borrowed(text));
-    };
-    let mut inside = String::with_capacity(quoted.len());
-    let mut rest = quoted.chars();
-    loop {
-        match rest.next()? {
-            '"' => break,
-            '\\' => inside.push(rest.next()?),
-            other => inside.push(other),
-        }
-    }
-    rest.as_str().is_empty().then_some(Cow::Owned(inside))
-}
-
-/// Headers of CloudEvents are percent-encoded; `None` where it is not well done.
-fn unpercent(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let (high, low) = (rest.next()?, rest.next()?);
-        let digit = |byte: u8| char::from(byte).to_digit(16);
-        bytes.push(u8::try_from(digit(high)? * 16 + digit(low)?).ok()?);
-    }
-    String::from_utf8(bytes).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -323,22 +288,5 @@ mod tests {
         assert_eq!(long, composed("/shop", &"x".repeat(400)).unwrap());
         assert_ne!(long, composed("/shop", &"x".repeat(401)).unwrap());
         assert!(long.chars().count() <= MAX_ID_CHARS);
-    }
-
-    #[test]
-    fn older_senders_put_values_in_quotes() {
-        assert_eq!(unquoted("a").as_deref(), Some("a"));
-        assert_eq!(unquoted(r#""a \"b\" \\""#).as_deref(), Some(r#"a "b" \"#));
-        for broken in ["\"", "\"a", "\"a\" b", "\"a\\"] {
-            assert_eq!(unquoted(broken), None, "{broken}");
-        }
-    }
-
-    #[test]
-    fn headers_are_percent_encoded() {
-        assert_eq!(unpercent("a%20%E2%82%AC").as_deref(), Some("a €"));
-        assert_eq!(unpercent("%"), None);
-        assert_eq!(unpercent("%zz"), None);
-        assert_eq!(unpercent("%ff"), None);
     }
 }

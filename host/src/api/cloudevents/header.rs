@@ -1,0 +1,66 @@
+//! Values of headers, as the HTTP binding of CloudEvents has them.
+
+use std::borrow::Cow;
+
+use axum::http::HeaderValue;
+
+/// The text of a header; `None` where it is not well written.
+pub(super) fn decoded(value: &HeaderValue) -> Option<String> {
+    unpercent(&unquoted(value.to_str().ok()?)?)
+}
+
+/// The value of a header without the double quotes that senders of older versions put around it;
+/// `None` where they do not end it.
+fn unquoted(text: &str) -> Option<Cow<'_, str>> {
+    let Some(quoted) = text.strip_prefix('"') else {
+        return Some(Cow::Borrowed(text));
+    };
+    let mut inside = String::with_capacity(quoted.len());
+    let mut rest = quoted.chars();
+    loop {
+        match rest.next()? {
+            '"' => break,
+            '\\' => inside.push(rest.next()?),
+            other => inside.push(other),
+        }
+    }
+    rest.as_str().is_empty().then_some(Cow::Owned(inside))
+}
+
+/// Headers of CloudEvents are percent-encoded; `None` where it is not well done.
+fn unpercent(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let (high, low) = (rest.next()?, rest.next()?);
+        let digit = |byte: u8| char::from(byte).to_digit(16);
+        bytes.push(u8::try_from(digit(high)? * 16 + digit(low)?).ok()?);
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn older_senders_put_values_in_quotes() {
+        assert_eq!(unquoted("a").as_deref(), Some("a"));
+        assert_eq!(unquoted(r#""a \"b\" \\""#).as_deref(), Some(r#"a "b" \"#));
+        for broken in ["\"", "\"a", "\"a\" b", "\"a\\"] {
+            assert_eq!(unquoted(broken), None, "{broken}");
+        }
+    }
+
+    #[test]
+    fn headers_are_percent_encoded() {
+        assert_eq!(unpercent("a%20%E2%82%AC").as_deref(), Some("a €"));
+        assert_eq!(unpercent("%"), None);
+        assert_eq!(unpercent("%zz"), None);
+        assert_eq!(unpercent("%ff"), None);
+    }
+}
