@@ -4,10 +4,9 @@ use std::io::Read;
 use std::ops::ControlFlow;
 
 use anyhow::Result;
-use serde_json::json;
 
 use super::Promoflow;
-use crate::contact::{self, AddressKind, Contact, ContactOptions, Name};
+use crate::contact::{self, Contact, ContactOptions, Name};
 use crate::message::ChannelKind;
 use crate::store::{ContactStore, Store};
 use crate::upload::{ImportError, ImportReport};
@@ -68,24 +67,11 @@ impl Promoflow {
             return Ok(false);
         };
         let installation = self.store.installation()?;
-        let delivery = match unsubscriber.delivery(&installation, token) {
-            Some(id) => self.store.delivery(id)?,
-            None => None,
-        };
-        let Some(delivery) = delivery else {
+        let Some(delivery) = unsubscriber.delivery(&installation, token) else {
             return Ok(false);
         };
-        // An address of nobody in the directory comes into it: it must not be written to again.
-        let channel = delivery.channel.name();
-        let mut row = match AddressKind::of(delivery.channel) {
-            AddressKind::Email => json!({ "email": delivery.address }),
-            AddressKind::Phone => json!({ "phone": delivery.address }),
-            token => json!({ "tokens": { token.name(): delivery.address } }),
-        };
-        row["consent"] = json!({ channel: false });
-        let rows = json!([row]).to_string();
-        self.import_contacts(rows.as_bytes(), ContactOptions::default(), &mut |_| ())?;
-        Ok(true)
+        self.store.wake_contacts()?;
+        Ok(self.store.refuse(delivery, self.now())?)
     }
 
     /// Whether a letter of this installation has that token.

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use super::Result;
+use super::{DeliveryId, Result};
 use crate::clock::Timestamp;
 use crate::contact::{Contact, Name, NewContact};
 use crate::message::ChannelKind;
@@ -21,7 +21,7 @@ pub trait ContactStore {
     /// The contact that an event of that key is about, whose parameters state this.
     fn contact_of(&self, key: &str, stated: &NewContact) -> Result<Option<Contact>>;
 
-    /// Whether a contact of that address has unsubscribed from the channel.
+    /// Whether somebody has unsubscribed from the channel at that address, or has it and did so.
     fn is_refused(&self, channel: ChannelKind, address: &str) -> Result<bool>;
 
     /// The contact of that name.
@@ -52,6 +52,11 @@ pub trait ContactStore {
         given: bool,
         at: Timestamp,
     ) -> Result<Option<Contact>>;
+
+    /// Notes that whoever got a delivery has unsubscribed from its channel: its contact, wherever
+    /// that is reached by now, and its address, whoever has it by now. False where there is no such
+    /// delivery.
+    fn refuse(&self, delivery: DeliveryId, at: Timestamp) -> Result<bool>;
 }
 
 /// An upload of contacts on its way: batches go in one after another.

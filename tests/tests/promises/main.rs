@@ -5,6 +5,7 @@
 )]
 
 mod alternatives;
+mod consent;
 mod contacts;
 mod faults_alone;
 mod hours;

@@ -108,7 +108,7 @@ fn refused(connection: &Connection, id: DeliveryId, now: Timestamp) -> Result<bo
         return Ok(false);
     };
     let channel = read_channel(id, &channel)?;
-    if !contacts::refuses(connection, channel, &address)? {
+    if !contacts::refuses_delivery(connection, id, channel, &address)? {
         return Ok(false);
     }
     let why = format!("the contact has unsubscribed from {channel}");

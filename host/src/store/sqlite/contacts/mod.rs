@@ -2,13 +2,15 @@
 
 mod people;
 mod put;
+mod refusals;
 #[cfg(test)]
 mod tests;
 mod upload;
 
 use std::ops::ControlFlow;
 
-pub(super) use people::{anybody_refuses, awake, fill, refuses};
+pub(super) use people::{awake, fill};
+pub(super) use refusals::{anybody_refuses, refuses_delivery};
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::{Map, Value};
 
@@ -16,7 +18,7 @@ use super::{Result, SqliteStore, damaged};
 use crate::clock::Timestamp;
 use crate::contact::{AddressKind, Addresses, Consent, Contact, Name, NewContact};
 use crate::message::ChannelKind;
-use crate::store::{ContactSession, ContactStore};
+use crate::store::{ContactSession, ContactStore, DeliveryId};
 
 /// The number of a contact's row.
 type ContactRow = i64;
@@ -40,7 +42,7 @@ impl ContactStore for SqliteStore {
 
     fn is_refused(&self, channel: ChannelKind, address: &str) -> Result<bool> {
         self.read(|connection| {
-            Ok(anybody_refuses(connection)? && refuses(connection, channel, address)?)
+            Ok(anybody_refuses(connection)? && refusals::refuses(connection, channel, address)?)
         })
     }
 
@@ -69,6 +71,10 @@ impl ContactStore for SqliteStore {
         at: Timestamp,
     ) -> Result<Option<Contact>> {
         self.write(|connection, _| put::set_consent(connection, id, channels, given, at))
+    }
+
+    fn refuse(&self, delivery: DeliveryId, at: Timestamp) -> Result<bool> {
+        self.write(|connection, _| refusals::by_delivery(connection, delivery, at))
     }
 }
 

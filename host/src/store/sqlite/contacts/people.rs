@@ -1,5 +1,4 @@
-//! Contacts and events: whom an event is about, filling the directory from events, and who is
-//! not to be written to.
+//! Contacts and events: whom an event is about, and filling the directory from events.
 //!
 //! The directory sleeps until somebody asks for it. It is then filled from the events that came
 //! before, and after that from each event in the event's own commit.
@@ -10,7 +9,6 @@ use serde_json::{Map, Value};
 use super::{ContactRow, find_row, load, put};
 use crate::clock::Timestamp;
 use crate::contact::{AddressKind, Contact, Name, NewContact};
-use crate::message::ChannelKind;
 use crate::store::sqlite::{
     Result, SqliteStore, damaged, number_setting, raise_setting, set_setting,
 };
@@ -149,30 +147,4 @@ pub(super) fn about(
         Some(row) => load(connection, row),
         None => Ok(None),
     }
-}
-
-/// Whether anybody has unsubscribed from anything.
-pub(in crate::store::sqlite) fn anybody_refuses(connection: &Connection) -> Result<bool> {
-    Ok(connection
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM consent WHERE given = 0)")?
-        .query_row([], |row| row.get(0))?)
-}
-
-/// Whether a contact of that address has unsubscribed from the channel.
-pub(in crate::store::sqlite) fn refuses(
-    connection: &Connection,
-    channel: ChannelKind,
-    address: &str,
-) -> Result<bool> {
-    let kind = AddressKind::of(channel);
-    Ok(connection
-        .prepare_cached(
-            "SELECT EXISTS (
-                 SELECT 1 FROM contact_address JOIN consent USING (contact)
-                 WHERE kind = ?1 AND key = ?2 AND channel = ?3 AND given = 0)",
-        )?
-        .query_row(
-            params![kind.name(), kind.key(address), channel.name()],
-            |row| row.get(0),
-        )?)
 }

@@ -4,7 +4,7 @@ use rusqlite::{Connection, params};
 use serde_json::{Map, Value};
 
 use super::people::whose;
-use super::{ContactRow, find_row, load};
+use super::{ContactRow, find_row, load, refusals};
 use crate::clock::Timestamp;
 use crate::contact::{Contact, Name, NewContact};
 use crate::message::ChannelKind;
@@ -32,11 +32,11 @@ pub(super) fn put(
     }
     let Some(row) = row else {
         let row = insert(connection, new, at)?;
-        put_addresses(connection, row, new)?;
-        put_consent(connection, row, new, true, at)?;
+        put_consent(connection, row, new, resubscribe, at)?;
         return Ok(ContactOutcome::Inserted);
     };
     let mut changed = update(connection, row, new)?;
+    refusals::leave(connection, row, new, at)?;
     changed |= put_addresses(connection, row, new)?;
     changed |= put_consent(connection, row, new, resubscribe, at)?;
     Ok(match changed {
@@ -45,7 +45,12 @@ pub(super) fn put(
     })
 }
 
-fn insert(connection: &Connection, new: &NewContact, at: Timestamp) -> Result<ContactRow> {
+/// A contact that is not there yet, with its addresses.
+pub(super) fn insert(
+    connection: &Connection,
+    new: &NewContact,
+    at: Timestamp,
+) -> Result<ContactRow> {
     let next: i64 = connection
         .prepare_cached("SELECT coalesce(max(row), 0) + 1 FROM contact")?
         .query_row([], |row| row.get(0))?;
@@ -78,6 +83,7 @@ fn insert(connection: &Connection, new: &NewContact, at: Timestamp) -> Result<Co
             new.time_zone.map(|zone| zone.name()),
             at.0,
         ])?;
+    put_addresses(connection, next, new)?;
     Ok(next)
 }
 
@@ -148,8 +154,9 @@ fn put_consent(
     Ok(changed)
 }
 
-/// Notes what a contact said. Without `resubscribe` it does not take back that it unsubscribed.
-fn consent(
+/// Notes what a contact said, and with that what holds for its address. Without `resubscribe` it does
+/// not take back that anybody unsubscribed.
+pub(super) fn consent(
     connection: &Connection,
     row: ContactRow,
     channel: ChannelKind,
@@ -164,7 +171,12 @@ fn consent(
              WHERE given <> excluded.given AND (?5 OR NOT excluded.given)",
         )?
         .execute(params![row, channel.name(), given, at.0, resubscribe])?;
-    Ok(changed > 0)
+    let of_address = match given {
+        false => refusals::note(connection, row, channel, at)?,
+        true if resubscribe => refusals::lift(connection, row, channel)?,
+        true => false,
+    };
+    Ok(changed > 0 || of_address)
 }
 
 /// Notes what a contact said of these channels, by its id.

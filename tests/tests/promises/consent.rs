@@ -1,0 +1,248 @@
+//! Consent when addresses go from one contact to another: neither whoever has unsubscribed nor the
+//! address at which it did is written to.
+
+use std::sync::{Arc, Mutex};
+
+use promoflow::Promoflow;
+use promoflow::config::Config;
+use promoflow::contact::{Contact, ContactOptions, Name};
+use promoflow::event::Event;
+use promoflow::message::ChannelKind;
+use promoflow::store::{DeliveryId, DeliveryState, RunState};
+use promoflow_tests::{Shop, Teach, until};
+
+const EMAIL: [ChannelKind; 1] = [ChannelKind::Email];
+
+/// By the contact's id, or to whom the event is about.
+const WORKFLOWS: &str = "
+workflow: named
+start: { event: named }
+steps:
+  - { id: mail, block: send-message, with: { channel: email, message: mail, contact: ContactId }, ports: { unsubscribed: end } }
+---
+workflow: plain
+start: { event: plain }
+steps:
+  - { id: mail, block: send-message, with: { channel: email, message: mail }, ports: { unsubscribed: end } }
+---
+workflow: tonight
+start: { event: tonight }
+steps:
+  - { id: mail, block: send-message, with: { channel: email, message: mail, contact: ContactId, allowed-hours: 20:00-23:00 } }
+";
+
+/// A shop that tells how to unsubscribe, and the tokens of its letters.
+struct World {
+    shop: Shop,
+    promoflow: Promoflow,
+    tokens: Arc<Mutex<Vec<String>>>,
+}
+
+fn world() -> World {
+    let shop = Shop::new();
+    let secret = shop.beside("secret");
+    std::fs::write(&secret, "a secret of more than sixteen bytes").unwrap();
+    let config = format!(
+        "[unsubscribe]\nurl = \"https://shop.example/u/{{token}}\"\nsecret = {{ file = {secret:?} }}\n"
+    );
+    let config = Config::parse("p.toml", &config).unwrap();
+    let promoflow = shop.builder().configure(&config).open().unwrap();
+    promoflow.messages_of("{ message: mail, channel: email, subject: Hello, text: Hello }");
+    promoflow.workflows_of(WORKFLOWS);
+    let tokens = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&tokens);
+    shop.letters.at_delivery(move |letter| {
+        let url = letter.unsubscribe.unwrap();
+        let token = url.strip_prefix("https://shop.example/u/").unwrap();
+        kept.lock().unwrap().push(token.to_owned());
+    });
+    World {
+        shop,
+        promoflow,
+        tokens,
+    }
+}
+
+impl World {
+    fn import(&self, resubscribe: bool, csv: &str) {
+        // Who had an address when is told by the time.
+        self.shop.clock.advance(1_000);
+        let options = ContactOptions {
+            resubscribe,
+            ..ContactOptions::default()
+        };
+        let report = self
+            .promoflow
+            .import_contacts(csv.as_bytes(), options, &mut |_| ());
+        assert_eq!(report.unwrap().rejected, 0);
+        self.shop.clock.advance(1_000);
+    }
+
+    /// Sends an event with these parameters: the address that got a letter.
+    fn sends(&self, kind: &str, params: &[(&str, &str)]) -> Option<String> {
+        let before = self.shop.letters.sent().len();
+        let mut event = Event::new(kind, "order");
+        for (name, value) in params {
+            event = event.with_param(*name, *value);
+        }
+        let running = self.promoflow.start().unwrap();
+        let receipt = running.send(event).unwrap();
+        running.rest(&receipt.runs).unwrap();
+        running.stop();
+        let state = self.promoflow.run_of(receipt.runs[0]).0.state;
+        assert_eq!(state, RunState::Completed);
+        let sent = self.shop.letters.sent();
+        sent.get(before).map(|one| one.address.clone())
+    }
+
+    /// Whoever got that letter follows its way to unsubscribe.
+    fn clicks(&self, letter: usize) {
+        let token = self.tokens.lock().unwrap()[letter].clone();
+        assert!(self.promoflow.unsubscribe_by(&token).unwrap());
+    }
+
+    fn contact(&self, id: &str) -> Option<Contact> {
+        self.promoflow.contact(Name::Any(id.into())).unwrap()
+    }
+
+    fn refuses(&self, id: &str) -> bool {
+        self.contact(id).unwrap().refuses(ChannelKind::Email)
+    }
+}
+
+fn to(address: &str) -> Option<String> {
+    Some(address.to_owned())
+}
+
+const A: (&str, &str) = ("ContactId", "A");
+const B: (&str, &str) = ("ContactId", "B");
+
+#[test]
+fn a_click_in_an_old_letter_counts_for_its_contact_at_every_address() {
+    let world = world();
+    world.import(false, "contact,email\nA,old@x.com\n");
+    // Named by the event, and found by the address that its event had.
+    for by in [A, ("Email", "old@x.com")] {
+        assert_eq!(world.sends("plain", &[by]), to("old@x.com"));
+    }
+    world.import(false, "contact,email\nA,new@x.com\n");
+    for letter in 0..2 {
+        world.clicks(letter);
+        assert!(world.refuses("A"));
+        assert!(world.contact("old@x.com").is_none(), "nobody new");
+        assert_eq!(world.sends("named", &[A]), None);
+        assert_eq!(world.sends("plain", &[("Email", "old@x.com")]), None);
+        // The event has brought it to somebody else, who lets it go again.
+        let other = world.contact("old@x.com").unwrap().id;
+        assert_ne!(other, "A");
+        world.import(false, &format!("contact,email\n{other},other@x.com\n"));
+        world.promoflow.subscribe("A", &EMAIL).unwrap();
+        assert_eq!(world.sends("named", &[A]), to("new@x.com"));
+    }
+}
+
+#[test]
+fn a_click_counts_for_whose_letter_it_was_and_for_the_address_that_several_share() {
+    let world = world();
+    world.import(false, "contact,email\nA,fam@x.com\nB,FAM@x.com\n");
+    assert_eq!(world.sends("named", &[B]), to("FAM@x.com"));
+    world.clicks(0);
+    assert!(world.refuses("B") && !world.refuses("A"));
+    world.import(false, "contact,email\nA,a@x.com\n");
+    assert_eq!(world.sends("named", &[B]), None);
+    assert_eq!(world.sends("named", &[A]), to("a@x.com"));
+    // Nor is a third one written to at the address that said no.
+    world.import(false, "contact,email\nB,b@x.com\nC,fam@x.com\n");
+    assert_eq!(world.sends("named", &[B]), None);
+    assert_eq!(world.sends("named", &[("ContactId", "C")]), None);
+}
+
+#[test]
+fn a_letter_to_somebody_else_than_its_event_is_about_is_not_that_ones() {
+    let world = world();
+    world.import(false, "contact,email\nA,a@x.com\nF,friend@x.com\n");
+    let friend = "
+workflow: friend
+start: { event: friend }
+steps:
+  - { id: mail, block: send-message, with: { channel: email, message: mail, contact: F } }
+";
+    world.promoflow.workflows_of(friend);
+    assert_eq!(world.sends("friend", &[A]), to("friend@x.com"));
+    world.clicks(0);
+    assert!(world.refuses("F") && !world.refuses("A"));
+}
+
+#[test]
+fn an_address_that_was_refused_stays_so_when_its_contact_has_moved() {
+    let world = world();
+    world.import(false, "contact,email\nM,m1@x.com\n");
+    world.promoflow.unsubscribe("M", &EMAIL).unwrap();
+    world.import(false, "contact,email\nM,m2@x.com\n");
+    for address in ["m1@x.com", "M1@x.com", "m2@x.com"] {
+        assert_eq!(world.sends("plain", &[("Email", address)]), None);
+    }
+    // Another channel than that one was not meant.
+    let sms = "{ message: text, channel: sms, text: Hello }";
+    world.promoflow.messages_of(sms);
+    world.promoflow.workflows_of(
+        "{ workflow: text, start: { event: text }, steps: [{ id: t, block: send-message, with: \
+         { channel: sms, message: text } }] }",
+    );
+    let phone = ("Phone", "+380501234567");
+    assert_eq!(
+        world.sends("text", &[("ContactId", "M"), phone]),
+        to(phone.1)
+    );
+}
+
+#[test]
+fn an_address_is_won_back_by_hand_or_by_an_upload_that_may() {
+    let world = world();
+    world.import(false, "contact,email,consent.email\nM,m@x.com,false\n");
+    let mail = || world.sends("plain", &[("Email", "m@x.com")]);
+    assert_eq!(mail(), None);
+    world.promoflow.subscribe("M", &EMAIL).unwrap();
+    assert_eq!(mail(), to("m@x.com"));
+    world.promoflow.unsubscribe("M", &EMAIL).unwrap();
+    world.import(false, "contact,email\nM,m2@x.com\n");
+    let claims = "contact,email,consent.email\nM,,true\nN,m@x.com,true\n";
+    world.import(false, claims);
+    assert_eq!(mail(), None);
+    // Of the address that it left as well.
+    world.import(true, "contact,consent.email\nM,true\n");
+    assert_eq!(mail(), to("m@x.com"));
+    assert_eq!(world.sends("named", &[("ContactId", "M")]), to("m2@x.com"));
+}
+
+#[test]
+fn a_letter_that_waits_is_called_off_whatever_its_contact_does_first() {
+    for unsubscribes_first in [true, false] {
+        let world = world();
+        world.import(false, "contact,email\nA,fam@x.com\nB,fam@x.com\n");
+        for contact in [A, B] {
+            assert_eq!(world.sends("tonight", &[contact]), None);
+        }
+        let unsubscribe = || world.promoflow.unsubscribe("A", &EMAIL).unwrap();
+        if unsubscribes_first {
+            unsubscribe();
+        }
+        world.import(false, "contact,email\nA,new@x.com\n");
+        unsubscribe();
+        world.shop.clock.set("2026-06-01T20:30:00Z");
+        let running = world.promoflow.start().unwrap();
+        let state = |id| {
+            let row = world.promoflow.delivery(DeliveryId(id)).unwrap().unwrap();
+            row.state
+        };
+        until(|| state(1) != DeliveryState::Pending && state(2) != DeliveryState::Pending);
+        running.stop();
+        assert_eq!(state(1), DeliveryState::Cancelled);
+        // The other one's own address was not refused before its letter was staged there.
+        let other = match unsubscribes_first {
+            true => DeliveryState::Cancelled,
+            false => DeliveryState::Delivered,
+        };
+        assert_eq!(state(2), other);
+    }
+}
