@@ -41,7 +41,7 @@ impl Refusal {
         let code = error.status().filter(|_| error.is_permanent())?;
         Some(Refusal {
             code: code.into(),
-            status: Status::of(error),
+            status: status(error),
         })
     }
 
@@ -78,8 +78,7 @@ impl Refusal {
 
 impl Status {
     /// The status that the text of an answer begins with, if it does.
-    fn of(error: &Error) -> Option<Status> {
-        let text = error.source()?.to_string();
+    fn read(text: &str) -> Option<Status> {
         let mut parts = text.split_ascii_whitespace().next()?.split('.');
         let mut number = || {
             let part = parts.next()?;
@@ -102,10 +101,14 @@ impl fmt::Display for Status {
     }
 }
 
+fn status(error: &Error) -> Option<Status> {
+    Status::read(&error.source()?.to_string())
+}
+
 /// What the server or the network said, without what may repeat an address: servers quote them.
 pub(super) fn told(error: &Error) -> String {
     match error.status() {
-        Some(code) => match Status::of(error) {
+        Some(code) => match status(error) {
             Some(status) => format!("the mail server answered {code} {status}"),
             None => format!("the mail server answered {code}"),
         },
@@ -156,4 +159,52 @@ fn is_timeout(error: &Error) -> bool {
 fn of_network(error: &Error) -> impl Iterator<Item = &io::Error> {
     let causes = std::iter::successors(error.source(), |&cause| cause.source());
     causes.filter_map(|cause| cause.downcast_ref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_says_whose_fault_a_refusal_is() {
+        let fault = |code, text: &str| {
+            let status = Status::read(text);
+            Refusal { code, status }.fault()
+        };
+        for text in [
+            "5.1.1 no such mailbox",
+            "5.1.10 null MX",
+            "5.2.2 full",
+            "5.3.4 too big",
+            "5.6.0",
+        ] {
+            assert_eq!(fault(550, text), Fault::Letter, "{text}");
+        }
+        for text in [
+            "5.1.8 bad sender",
+            "5.3.2 no mail now",
+            "5.4.5 limit of the day",
+            "5.7.8 login",
+            "5.7.14 trust",
+            "5.7.23 SPF",
+            "5.7.26 DMARC",
+        ] {
+            assert_eq!(fault(550, text), Fault::Ours, "{text}");
+        }
+        assert_eq!(fault(535, "5.1.1"), Fault::Ours, "the login");
+        for text in [
+            "5.7.1 blocked",
+            "5.1.0",
+            "5.7.15",
+            "4.1.1",
+            "no",
+            "",
+            "5.1",
+            "5.1.1.1",
+            "5.+1.1",
+            "5.1.1000",
+        ] {
+            assert_eq!(fault(550, text), Fault::Unknown, "{text}");
+        }
+    }
 }
