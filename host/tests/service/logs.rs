@@ -191,7 +191,7 @@ fn no_code_and_no_address_reaches_the_log_at_any_level() {
         service.get("/api/v1/outbox").send().unwrap();
         until(|| {
             let text = std::fs::read_to_string(&log).unwrap();
-            text.contains("cannot be read") && text.contains("cannot deliver")
+            text.contains("cannot be read") && text.contains("delivery 1 fails")
         });
         let text = no_marks(&log);
         let secret = service.key.rsplit('_').next().unwrap();
