@@ -106,13 +106,13 @@ fn collector(text: &str) -> Result<Url, String> {
     let expected = "expected the address of a collector such as http://127.0.0.1:4318";
     let url = Url::parse(text).map_err(|error| format!("not a URL: {error}; {expected}"))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(format!("`endpoint` is no http:// or https://; {expected}"));
+        return Err(format!("the address is no http:// or https://; {expected}"));
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err("a URL holds no login; `headers` name secrets".to_owned());
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(format!("`endpoint` holds a `?` or `#`; {expected}"));
+        return Err(format!("the address holds a `?` or `#`; {expected}"));
     }
     Ok(url)
 }

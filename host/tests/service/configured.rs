@@ -106,15 +106,15 @@ fn a_check_reads_everything_and_shows_no_secret() {
             ),
             (
                 trace("\"ftp://127.0.0.1\"", ""),
-                "promoflow.toml:2:12: `endpoint` is no http",
+                "promoflow.toml:2:12: the address is no http",
             ),
             (
                 trace("\"http://127.0.0.1:1?q=1\"", ""),
-                "promoflow.toml:2:12: `endpoint` holds a `?`",
+                "promoflow.toml:2:12: the address holds a `?`",
             ),
             (
                 trace("\"http://127.0.0.1:1/#a\"", ""),
-                "promoflow.toml:2:12: `endpoint` holds a `?` or `#`",
+                "promoflow.toml:2:12: the address holds a `?` or `#`",
             ),
             (
                 trace("\"http://u:p@127.0.0.1:1\"", ""),
