@@ -8,10 +8,10 @@ use std::io::{self, Read};
 use axum::body::{Body, Bytes};
 use tokio::sync::mpsc;
 
-use super::Api;
-use super::idempotency::Fingerprint;
-use super::problem::{Kind, Problem};
-use super::request::{Pace, piece, too_large};
+use crate::api::Api;
+use crate::api::idempotency::Fingerprint;
+use crate::api::problem::{Kind, Problem};
+use crate::api::request::{Pace, piece, too_large};
 
 /// Where the bytes of a file come from.
 pub(super) enum Pieces<'f> {

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use super::Api;
-use super::problem::{Kind, Problem};
-use super::upload::file_problem;
+use super::file_problem;
+use crate::api::Api;
+use crate::api::problem::{Kind, Problem};
 use crate::pool::{ImportError, ImportOptions, ImportReport, Watch};
 use crate::store::UploadId;
 

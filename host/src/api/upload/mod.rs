@@ -1,5 +1,8 @@
 //! Uploads on their way: JSON as a whole, CSV piece by piece.
 
+mod importing;
+mod pieces;
+
 use std::io;
 use std::sync::Arc;
 
@@ -17,13 +20,13 @@ use super::Api;
 use super::contacts::Imported;
 use super::gate::Caller;
 use super::idempotency::{Fingerprint, Ticket};
-use super::importing::{broken_off, import};
-use super::pieces::{PieceReader, Pieces, pump};
 use super::problem::{Fault, Kind, Problem};
 use super::request::{Pace, json, media_type, whole};
 use super::uploads::{UPLOADS, UploadJson};
 use crate::pool::{Format, ImportOptions, ImportReport, UploadError, UploadOptions};
 use crate::store::{StoreError, UploadId};
+use importing::{broken_off, import};
+use pieces::{PieceReader, Pieces, pump};
 
 /// Pieces of a body between the network and the importer.
 const AHEAD: usize = 16;
