@@ -54,14 +54,21 @@ pub fn import(
     options: &ImportOptions,
     watch: &mut dyn Watch,
 ) -> Result<ImportReport, ImportError> {
-    let head = UploadHead {
-        source: options.source.clone(),
-        key: options.key.clone(),
-        atomic: options.strict || options.dry_run,
+    let atomic = options.strict && !options.dry_run;
+    let reader = kept(reader, atomic)?;
+    let mut session = match options.dry_run {
+        true => store.rehearse_upload(clock)?,
+        false => {
+            let head = UploadHead {
+                source: options.source.clone(),
+                key: options.key.clone(),
+                atomic,
+            };
+            let session = store.begin_upload(head, clock)?;
+            watch.begun(session.id());
+            session
+        }
     };
-    let reader = kept(reader, head.atomic)?;
-    let mut session = store.begin_upload(head, clock)?;
-    watch.begun(session.id());
     let mut report = ImportReport::default();
     let size = BatchSize {
         rows: BATCH,
@@ -156,5 +163,42 @@ fn contradiction(row: &NewCode, field: &str, earlier: &str, calendar: Calendar) 
             "found {found}, expected {earlier} as on an earlier line with the same code; keep one of \
              the lines"
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::store::sqlite::SqliteStore;
+
+    #[test]
+    fn others_write_while_a_rehearsal_is_on_its_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(SqliteStore::open(&folder.path().join("shop.db")).unwrap());
+        let options = ImportOptions {
+            dry_run: true,
+            ..ImportOptions::default()
+        };
+        let mut wrote = 0;
+        let mut write = |_rows: u64| {
+            let (store, (done, waits)) = (Arc::clone(&store), channel());
+            std::thread::spawn(move || {
+                let retired = store.retire(&["A".to_owned()], true, &SystemClock);
+                done.send(retired.unwrap().unknown.len()).unwrap();
+            });
+            let unknown = waits.recv_timeout(Duration::from_secs(10));
+            assert_eq!(unknown, Ok(1), "it waits for the rehearsal");
+            wrote += 1;
+        };
+        let calendar = store.calendar().unwrap();
+        let csv = "code\nA\nB\n".as_bytes();
+        let report = import(&*store, calendar, &SystemClock, csv, &options, &mut write).unwrap();
+        assert_eq!((report.inserted, wrote), (2, 1));
+        assert!(store.uploads(None, 10).unwrap().is_empty());
     }
 }

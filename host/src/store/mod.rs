@@ -127,6 +127,10 @@ pub trait Store: ContactStore + Send + Sync {
         clock: &'s dyn Clock,
     ) -> Result<Box<dyn UploadSession + 's>>;
 
+    /// Begins an upload that changes nothing, and that nobody waits for: its answers are those of
+    /// an upload at that time.
+    fn rehearse_upload<'s>(&'s self, clock: &'s dyn Clock) -> Result<Box<dyn UploadSession + 's>>;
+
     /// The free codes of a lane in the order in which they are taken, after that position.
     fn free_codes(
         &self,
@@ -390,6 +394,7 @@ pub trait UploadSession {
     /// what its committed batches took, or nothing where the upload is atomic.
     fn finish(self: Box<Self>, end: UploadEnd) -> Result<()>;
 
-    /// Ends the upload and takes nothing of it; for atomic uploads and rehearsals.
+    /// Ends the upload and takes nothing of it; for atomic uploads, and rehearsals, which take
+    /// nothing anyhow.
     fn roll_back(self: Box<Self>) -> Result<()>;
 }

@@ -29,6 +29,7 @@ mod notices;
 mod one_by_one;
 mod orders;
 mod pauses;
+mod rehearsal;
 mod release;
 mod restore;
 mod reuse;
@@ -282,6 +283,10 @@ impl Store for SqliteStore {
         clock: &'s dyn Clock,
     ) -> Result<Box<dyn UploadSession + 's>> {
         upload::begin(self, head, clock)
+    }
+
+    fn rehearse_upload<'s>(&'s self, clock: &'s dyn Clock) -> Result<Box<dyn UploadSession + 's>> {
+        rehearsal::begin(self, clock)
     }
 
     fn free_codes(

@@ -60,6 +60,14 @@ fn upload(store: &SqliteStore, batches: &[Vec<NewCode>], atomic: bool) -> Vec<Ro
     outcomes
 }
 
+fn rehearse(store: &SqliteStore, batches: &[Vec<NewCode>]) -> Vec<RowOutcome> {
+    let mut session = store.rehearse_upload(&NOW).unwrap();
+    let batches = batches.iter();
+    batches
+        .flat_map(|rows| session.batch(rows).unwrap())
+        .collect()
+}
+
 fn claim(lane: Lane, code: FreeCode) -> StagedClaim {
     StagedClaim {
         step: StepKey {
@@ -284,6 +292,33 @@ fn an_upload_that_is_rolled_back_or_dropped_leaves_nothing_where_it_is_atomic() 
     holds(&store);
 }
 
+#[test]
+fn a_rehearsal_waits_for_nobody_and_nobody_waits_for_it() {
+    let (_folder, store) = store();
+    let rows = |codes: &[&str]| codes.iter().map(|code| row(code, None)).collect::<Vec<_>>();
+    upload(&store, &[rows(&["A"])], false);
+    let mut session = store.rehearse_upload(&NOW).unwrap();
+    use RowOutcome::{Inserted, Unchanged};
+    let took = session.batch(&rows(&["A", "B"])).unwrap();
+    assert_eq!(took, [Unchanged, Inserted]);
+    // One on its way holds the writer.
+    let head = UploadHead {
+        source: "test".into(),
+        key: None,
+        atomic: true,
+    };
+    let mut real = store.begin_upload(head, &NOW).unwrap();
+    real.batch(&rows(&["B", "C"])).unwrap();
+    assert_eq!(session.batch(&rows(&["C"])).unwrap(), [Inserted]);
+    real.finish(UploadEnd::whole(0, Timestamp(0))).unwrap();
+    let took = session.batch(&rows(&["B", "D", "C"])).unwrap();
+    assert_eq!(took, [Unchanged, Inserted, Unchanged]);
+    session.roll_back().unwrap();
+    assert_eq!(store.uploads(None, 10).unwrap().len(), 2);
+    assert!(store.code("D").unwrap().is_none());
+    holds(&store);
+}
+
 /// What happens to a pool.
 #[derive(Clone, Debug)]
 enum Deed {
@@ -448,7 +483,10 @@ fn does(store: &SqliteStore, model: &mut Model, deed: &Deed) -> Result<(), TestC
     match deed {
         Deed::Upload(batches, atomic) => {
             let generation = store.pool_generation().unwrap();
+            let rehearsed = rehearse(store, batches);
+            prop_assert_eq!(store.pool_generation().unwrap(), generation);
             let outcomes = upload(store, batches, *atomic);
+            prop_assert_eq!(rehearsed, outcomes.clone());
             let changed = outcomes
                 .iter()
                 .any(|one| matches!(one, RowOutcome::Inserted | RowOutcome::Updated));

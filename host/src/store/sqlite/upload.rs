@@ -20,6 +20,13 @@ use crate::store::{RowOutcome, StoreError, UploadEnd, UploadHead, UploadId, Uplo
 /// batch changes most pages of the pool, so copying after each would write them all each time.
 const UPLOAD_CHECKPOINT_PAGES: u32 = 65_536;
 
+/// What an upload has said of codes that were known before it.
+pub(super) const SEEN: &str = "
+    CREATE TEMP TABLE IF NOT EXISTS seen (
+        upload INTEGER, code TEXT, lane INTEGER, expires INTEGER, in_use INTEGER,
+        PRIMARY KEY (upload, code)
+    ) WITHOUT ROWID";
+
 /// An upload into a SQLite file.
 pub(super) struct Session<'s> {
     store: &'s SqliteStore,
@@ -42,12 +49,7 @@ pub(super) fn begin<'s>(
         )?;
         Ok(connection.last_insert_rowid())
     };
-    writer.connection.execute_batch(
-        "CREATE TEMP TABLE IF NOT EXISTS seen (
-             upload INTEGER, code TEXT, lane INTEGER, expires INTEGER, in_use INTEGER,
-             PRIMARY KEY (upload, code)
-         ) WITHOUT ROWID",
-    )?;
+    writer.connection.execute_batch(SEEN)?;
     checkpoint_every(&writer.connection, UPLOAD_CHECKPOINT_PAGES)?;
     if head.atomic {
         writer.connection.execute_batch("BEGIN IMMEDIATE")?;
@@ -183,11 +185,12 @@ fn abandon(writer: &mut Writer) {
     }
 }
 
-struct Batch<'b> {
-    connection: &'b Connection,
-    lanes: &'b mut LaneIds,
-    upload: i64,
-    at: Timestamp,
+/// Rows that go in at once.
+pub(super) struct Batch<'b> {
+    pub(super) connection: &'b Connection,
+    pub(super) lanes: &'b mut LaneIds,
+    pub(super) upload: i64,
+    pub(super) at: Timestamp,
 }
 
 /// What is stored of a code, or what an earlier line of the upload said of it.
@@ -208,7 +211,7 @@ struct FreeRow<'r> {
 }
 
 impl Batch<'_> {
-    fn take(mut self, rows: &[NewCode]) -> Result<Vec<RowOutcome>> {
+    pub(super) fn take(mut self, rows: &[NewCode]) -> Result<Vec<RowOutcome>> {
         let first = number_setting(self.connection, "next-code")?;
         let mut order: Vec<usize> = (0..rows.len()).collect();
         // Stable, so that of two lines with one code the earlier goes first.
