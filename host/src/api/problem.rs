@@ -121,6 +121,10 @@ pub(super) struct Fault {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "keyValue")]
     pub(super) field: Option<String>,
+    /// The field in the body, where several have it: `promocodes[2]`, `[1].discount`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "[1].discount")]
+    pub(super) path: Option<String>,
     /// The line, counted from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) line: Option<u64>,
@@ -138,6 +142,7 @@ impl From<&Diagnostic> for Fault {
     fn from(one: &Diagnostic) -> Fault {
         Fault {
             field: None,
+            path: None,
             line: Some(one.line.into()),
             column: Some(one.column.into()),
             detail: one.message.clone(),
@@ -150,7 +155,9 @@ impl From<&RowError> for Fault {
     fn from(one: &RowError) -> Fault {
         Fault {
             field: (!one.field.is_empty()).then(|| one.field.clone()),
+            path: one.path.clone(),
             line: Some(one.line),
+            column: one.column,
             detail: one.message.clone(),
             ..Fault::default()
         }

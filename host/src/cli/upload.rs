@@ -78,12 +78,15 @@ impl Upload {
         out: &mut Out,
     ) -> Done {
         // Some are found while reading, others while storing.
-        report.errors.sort_by_key(|error| error.line);
+        report
+            .errors
+            .sort_by_key(|error| (error.line, error.column));
         if out.is_json() {
             report.errors.extend(refused.map(|error| RowError {
                 line: error.line().unwrap_or_default(),
                 field: error.field().to_owned(),
                 message: error.to_string(),
+                ..RowError::default()
             }));
             out.json(&report)?;
         } else {
@@ -137,12 +140,13 @@ impl Upload {
 
 fn tell_rows(file: &str, report: &ImportReport) {
     for error in report.errors.iter().take(MOST_TOLD) {
-        let field = match error.field.as_str() {
+        let column = error.column.map_or(String::new(), |at| format!("{at}:"));
+        let field = match error.path.as_deref().unwrap_or(&error.field) {
             "" => String::new(),
             field => format!("{field}: "),
         };
         tell_error(
-            format_args!("{file}:{}: {field}{}", error.line, error.message),
+            format_args!("{file}:{}:{column} {field}{}", error.line, error.message),
             None,
         );
     }

@@ -5,9 +5,7 @@ use std::io::Read;
 use super::{NewContact, rows};
 use crate::clock::Timestamp;
 use crate::store::{ContactOutcome, ContactSession, Store, StoreError};
-use crate::upload::{
-    Batch, BatchSize, Format, ImportError, ImportReport, RowError, in_batches, kept,
-};
+use crate::upload::{Batch, BatchSize, Format, ImportError, ImportReport, in_batches, kept};
 
 /// Contacts that are committed at once. Events wait behind a batch for some tenths of a second.
 const BATCH: usize = 5_000;
@@ -93,27 +91,27 @@ fn weigh(row: &NewContact) -> usize {
 
 fn store_batch(
     session: &mut dyn ContactSession,
-    batch: Batch<NewContact>,
+    mut batch: Batch<NewContact>,
     report: &mut ImportReport,
 ) -> Result<(), StoreError> {
-    for errors in batch.bad {
+    for errors in std::mem::take(&mut batch.bad) {
         report.reject(errors);
     }
     if batch.good.is_empty() {
         return Ok(());
     }
-    for (row, outcome) in batch.good.iter().zip(session.batch(&batch.good)?) {
+    for (index, outcome) in session.batch(&batch.good)?.into_iter().enumerate() {
         match outcome {
             ContactOutcome::Inserted => report.inserted += 1,
             ContactOutcome::Updated => report.updated += 1,
             ContactOutcome::Unchanged => report.unchanged += 1,
-            ContactOutcome::Clashes { contact } => report.reject(vec![RowError {
-                line: row.line,
-                field: "externalId".to_owned(),
-                message: format!(
+            ContactOutcome::Clashes { contact } => {
+                let line = batch.good[index].line;
+                let message = format!(
                     "contact `{contact}` has this external id already; give it to one of the two"
-                ),
-            }]),
+                );
+                report.reject(vec![batch.refuse(index, line, "externalId", message)]);
+            }
         }
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use super::{Calendar, NewCode, RowError, UploadOptions};
+use super::{Calendar, NewCode, UploadOptions};
 use crate::clock::Clock;
 use crate::pool::upload;
 use crate::store::{RowOutcome, Store, StoreError, UploadEnd, UploadHead, UploadId, UploadSession};
@@ -113,24 +113,26 @@ pub fn import(
 
 fn store_batch(
     session: &mut dyn UploadSession,
-    batch: Batch<NewCode>,
+    mut batch: Batch<NewCode>,
     calendar: Calendar,
     report: &mut ImportReport,
     watch: &mut dyn Watch,
 ) -> Result<(), StoreError> {
-    for errors in batch.bad {
+    for errors in std::mem::take(&mut batch.bad) {
         report.reject(errors);
     }
     if batch.good.is_empty() {
         return Ok(());
     }
-    for (row, outcome) in batch.good.iter().zip(session.batch(&batch.good)?) {
+    for (index, outcome) in session.batch(&batch.good)?.into_iter().enumerate() {
         match outcome {
             RowOutcome::Inserted => report.inserted += 1,
             RowOutcome::Updated => report.updated += 1,
             RowOutcome::Unchanged => report.unchanged += 1,
             RowOutcome::Contradicts { field, earlier } => {
-                report.reject(vec![contradiction(row, field, &earlier, calendar)]);
+                let row = &batch.good[index];
+                let message = contradiction(row, field, &earlier, calendar);
+                report.reject(vec![batch.refuse(index, row.line, field, message)]);
             }
         }
     }
@@ -138,7 +140,7 @@ fn store_batch(
     Ok(())
 }
 
-fn contradiction(row: &NewCode, field: &str, earlier: &str, calendar: Calendar) -> RowError {
+fn contradiction(row: &NewCode, field: &str, earlier: &str, calendar: Calendar) -> String {
     let found = match field {
         "discount" => row.discount.unwrap_or_default().to_string(),
         "type" => row.code_type.clone().unwrap_or_default(),
@@ -156,14 +158,10 @@ fn contradiction(row: &NewCode, field: &str, earlier: &str, calendar: Calendar) 
         }
     };
     let (found, earlier) = (shown(&found), shown(earlier));
-    RowError {
-        line: row.line,
-        field: field.to_owned(),
-        message: format!(
-            "found {found}, expected {earlier} as on an earlier line with the same code; keep one of \
-             the lines"
-        ),
-    }
+    format!(
+        "found {found}, expected {earlier} as on an earlier line with the same code; keep one of \
+         the lines"
+    )
 }
 
 #[cfg(test)]

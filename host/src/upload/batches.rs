@@ -7,7 +7,7 @@ use std::thread;
 use serde::Serialize;
 use thiserror::Error;
 
-use super::{Kept, Reader, Row, RowError, Table, UploadError};
+use super::{Kept, Reader, Row, RowError, RowPlace, Table, UploadError};
 use crate::store::StoreError;
 
 /// Batches that wait between the one that is read and the one that is stored.
@@ -30,8 +30,20 @@ pub(crate) struct BatchSize<Row> {
 pub(crate) struct Batch<Row> {
     /// Those that may be.
     pub(crate) good: Vec<Row>,
+    /// Where these stand, if their lines do not tell that.
+    places: Vec<RowPlace>,
     /// Why others may not.
     pub(crate) bad: Vec<Vec<RowError>>,
+}
+
+impl<Row> Batch<Row> {
+    /// Why a good row is refused all the same.
+    pub(crate) fn refuse(&self, index: usize, line: u64, field: &str, message: String) -> RowError {
+        let place = self.places.get(index).copied();
+        place
+            .unwrap_or_else(|| RowPlace::line(line))
+            .error(field, message)
+    }
 }
 
 /// What became of an upload.
@@ -136,6 +148,7 @@ fn read_all<R: Read, T: Table>(
     batches: &SyncSender<ReadAhead<T::Row>>,
 ) {
     let mut good = Vec::with_capacity(size.rows);
+    let mut places = Vec::new();
     let mut bad = Vec::new();
     let mut bytes = 0;
     let mut failed = None;
@@ -145,6 +158,7 @@ fn read_all<R: Read, T: Table>(
                 Ok(Some(Row::Accepted(row))) => {
                     bytes += (size.weigh)(&row);
                     good.push(row);
+                    places.extend(upload.place());
                 }
                 Ok(Some(Row::Rejected(errors))) => bad.push(errors),
                 Ok(None) => break,
@@ -157,6 +171,7 @@ fn read_all<R: Read, T: Table>(
                 bytes = 0;
                 let rows = ReadAhead::Rows(Batch {
                     good: std::mem::replace(&mut good, Vec::with_capacity(size.rows)),
+                    places: std::mem::take(&mut places),
                     bad: std::mem::take(&mut bad),
                 });
                 if batches.send(rows).is_err() {
@@ -168,7 +183,7 @@ fn read_all<R: Read, T: Table>(
         Err(error) => failed = Some(error),
     }
     let rest = [
-        Some(ReadAhead::Rows(Batch { good, bad })),
+        Some(ReadAhead::Rows(Batch { good, places, bad })),
         failed.map(ReadAhead::Failed),
     ];
     for last in rest.into_iter().flatten() {

@@ -8,7 +8,7 @@ use csv::{ByteRecord, Reader, ReaderBuilder};
 use super::header::{Layout, delimiter, layout, trim};
 use super::source::{MAX_ROW_BYTES, Source, not_utf8};
 use super::table::{Draft, Table};
-use super::{Row, UploadError, shorten};
+use super::{Row, RowPlace, UploadError, shorten};
 
 /// The rows of a CSV file.
 pub(super) struct CsvRows<R: Read, T: Table> {
@@ -56,7 +56,7 @@ impl<R: Read, T: Table> CsvRows<R, T> {
         if !std::mem::take(&mut self.pending) && !self.read_record()? {
             return Ok(None);
         }
-        let mut draft = Draft::new(self.line);
+        let mut draft = Draft::new(RowPlace::line(self.line));
         let (found, expected) = (self.record.len(), self.columns.len());
         if found != expected {
             let s = if found == 1 { "" } else { "s" };

@@ -3,18 +3,20 @@
 
 use std::io::Read;
 
-use super::skeleton::{Skeleton, parse};
+use super::skeleton::{Place, Skeleton, parse};
 use super::source::Source;
 use super::spool::{Replay, Spool};
 use super::table::{Draft, Table};
 use super::value::Value;
-use super::{Row, UploadError, shorten};
+use super::{Row, RowPlace, UploadError, shorten};
 
 /// The rows of a JSON file.
 pub(super) struct JsonRows<R, T: Table> {
     skeleton: Skeleton<R>,
     table: T,
     state: State<T>,
+    /// Where the last row stands.
+    place: RowPlace,
 }
 
 /// What is read next.
@@ -28,9 +30,10 @@ enum State<T: Table> {
         first: bool,
         call: Option<Box<Object<T>>>,
         fill: T::Stated,
+        index: u64,
     },
     /// A row of a call that was put aside until its attributes were known.
-    Replay(Replay, T::Stated),
+    Replay(Replay, T::Stated, u64),
     /// Nothing but blanks.
     End,
 }
@@ -54,7 +57,13 @@ impl<R: Read, T: Table> JsonRows<R, T> {
             skeleton: Skeleton::new(source),
             table,
             state: State::Start,
+            place: RowPlace::line(1),
         }
+    }
+
+    /// Where the last row stands.
+    pub(super) fn place(&self) -> RowPlace {
+        self.place
     }
 
     /// The next row.
@@ -65,10 +74,11 @@ impl<R: Read, T: Table> JsonRows<R, T> {
                     let Some(byte) = self.skeleton.peek()? else {
                         return Ok(None);
                     };
-                    let line = self.skeleton.place().line;
+                    let place = self.skeleton.place();
                     if byte == b'{' {
+                        self.place = RowPlace::value(place.line, place.column);
                         self.skeleton.expect(byte)?;
-                        let row = self.read_object(Box::new(Object::new(line)))?;
+                        let row = self.read_object(Box::new(Object::new(place)))?;
                         if row.is_some() {
                             return Ok(row);
                         }
@@ -79,6 +89,7 @@ impl<R: Read, T: Table> JsonRows<R, T> {
                             first: true,
                             call: None,
                             fill,
+                            index: 0,
                         };
                     } else if matches!(self.state, State::Start) {
                         return Err(self.skeleton.unexpected("`[` or `{`"));
@@ -86,11 +97,19 @@ impl<R: Read, T: Table> JsonRows<R, T> {
                         return Err(self.skeleton.unexpected("`{` or the end of the file"));
                     }
                 }
-                State::Items { first, call, fill } => {
+                State::Items {
+                    first,
+                    call,
+                    fill,
+                    index,
+                } => {
                     if self.skeleton.next_item(first, b']')? {
                         let (place, text) = self.skeleton.text()?;
                         let value = parse(place, text)?;
-                        return Ok(Some(read_row(&mut self.table, place.line, &value, fill)));
+                        let list = if call.is_some() { T::ROWS } else { "" };
+                        self.place = item(place, list, *index, &value);
+                        *index += 1;
+                        return Ok(Some(read_row(&mut self.table, self.place, &value, fill)));
                     }
                     match call.take() {
                         // A call whose attributes are known gives no row of its own.
@@ -98,10 +117,12 @@ impl<R: Read, T: Table> JsonRows<R, T> {
                         None => self.state = State::End,
                     }
                 }
-                State::Replay(replay, fill) => match replay.next()? {
+                State::Replay(replay, fill, index) => match replay.next()? {
                     Some((place, text)) => {
                         let value = parse(place, text)?;
-                        return Ok(Some(read_row(&mut self.table, place.line, &value, fill)));
+                        self.place = item(place, T::ROWS, *index, &value);
+                        *index += 1;
+                        return Ok(Some(read_row(&mut self.table, self.place, &value, fill)));
                     }
                     None => self.state = State::Objects,
                 },
@@ -133,6 +154,7 @@ impl<R: Read, T: Table> JsonRows<R, T> {
                         first: true,
                         call,
                         fill,
+                        index: 0,
                     };
                     return Ok(None);
                 }
@@ -152,7 +174,7 @@ impl<R: Read, T: Table> JsonRows<R, T> {
         }
         if let Some(spool) = object.spool {
             let fill = T::or(object.draft.stated().clone(), self.table.fill());
-            self.state = State::Replay(spool.replay()?, fill);
+            self.state = State::Replay(spool.replay()?, fill, 0);
         }
         Ok(None)
     }
@@ -170,9 +192,9 @@ impl<R: Read, T: Table> JsonRows<R, T> {
 }
 
 impl<T: Table> Object<T> {
-    fn new(line: u64) -> Object<T> {
+    fn new(Place { line, column }: Place) -> Object<T> {
         Object {
-            draft: Draft::new(line),
+            draft: Draft::new(RowPlace::value(line, column)),
             first: true,
             is_call: false,
             spool: None,
@@ -216,14 +238,20 @@ impl<T: Table> Object<T> {
     }
 }
 
+/// The place of an item of an array.
+fn item(place: Place, list: &'static str, index: u64, value: &Value<'_>) -> RowPlace {
+    let alone = !matches!(value, Value::Object(_));
+    RowPlace::value(place.line, place.column).item(list, index, alone)
+}
+
 /// Judges an item of an array: a text alone, or an object.
 fn read_row<T: Table>(
     table: &mut T,
-    line: u64,
+    place: RowPlace,
     value: &Value<'_>,
     fill: &T::Stated,
 ) -> Row<T::Row> {
-    let mut draft = Draft::new(line);
+    let mut draft = Draft::new(place);
     match (value, table.alone()) {
         (Value::Text(text), Some(column)) => draft.read(table, &column, text.trim()),
         (Value::Object(members), _) => {

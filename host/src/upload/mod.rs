@@ -10,6 +10,7 @@
 //! | `table` | the seam: columns, and what a value must look like |
 //! | `header` | the first line of a CSV file |
 //! | `csv` | rows out of CSV |
+//! | `place` | where a row stands in its file |
 //! | `skeleton` | the brackets and commas of JSON, value by value |
 //! | `value` | one value of JSON, read by serde |
 //! | `json` | rows out of JSON |
@@ -24,6 +25,7 @@ mod error;
 mod header;
 mod json;
 mod kept;
+mod place;
 mod skeleton;
 mod source;
 mod spool;
@@ -38,6 +40,7 @@ use serde::Serialize;
 pub(crate) use batches::{Batch, BatchSize, in_batches, kept};
 pub use batches::{ImportError, ImportReport};
 pub use error::UploadError;
+pub(crate) use place::RowPlace;
 pub(crate) use table::Table;
 pub(crate) use value::{INEXACT, Value, is_inexact};
 
@@ -67,10 +70,16 @@ impl Format {
 }
 
 /// Why a row of an upload was refused.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RowError {
     /// The line that it stands on, counted from 1; the header is line 1.
     pub line: u64,
+    /// JSON: the column on that line at which the row begins, in bytes, counted from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<u64>,
+    /// JSON: the row in its list, and the field in it: `promocodes[2]`, `[1].discount`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
     /// The field, named as in an upload: `discount`; empty where the row as a whole is at fault.
     pub field: String,
     /// What was found and what is expected.
@@ -129,6 +138,14 @@ impl<R: Read, T: Table> Reader<R, T> {
         };
         self.ended = !matches!(row, Ok(Some(_)));
         row
+    }
+
+    /// Where the last row stands, if its line does not tell that.
+    fn place(&self) -> Option<RowPlace> {
+        match &self.rows {
+            Rows::Csv(_) => None,
+            Rows::Json(rows) => Some(rows.place()),
+        }
     }
 }
 

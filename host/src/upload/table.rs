@@ -1,7 +1,7 @@
 //! What the rows of an upload are: how their columns are called, and what their values must be.
 
 use super::value::Value;
-use super::{Row, RowError};
+use super::{Row, RowError, RowPlace};
 
 /// An object may hold any number of keys that are none, and the first few tell enough.
 const MOST_ERRORS: usize = 20;
@@ -99,17 +99,17 @@ pub(crate) trait Table {
 
 /// A row in the making.
 pub(super) struct Draft<T: Table> {
-    line: u64,
+    place: RowPlace,
     seen: Vec<T::Column>,
     stated: T::Stated,
     errors: Vec<RowError>,
 }
 
 impl<T: Table> Draft<T> {
-    /// A row of which nothing is known but its line.
-    pub(super) fn new(line: u64) -> Draft<T> {
+    /// A row of which nothing is known but its place.
+    pub(super) fn new(place: RowPlace) -> Draft<T> {
         Draft {
-            line,
+            place,
             seen: Vec::new(),
             stated: T::Stated::default(),
             errors: Vec::new(),
@@ -119,11 +119,7 @@ impl<T: Table> Draft<T> {
     /// Notes that a field, or the row where it is empty, is at fault.
     pub(super) fn reject(&mut self, field: &str, message: String) {
         if self.errors.len() < MOST_ERRORS {
-            self.errors.push(RowError {
-                line: self.line,
-                field: field.to_owned(),
-                message,
-            });
+            self.errors.push(self.place.error(field, message));
         }
     }
 
@@ -152,7 +148,7 @@ impl<T: Table> Draft<T> {
     /// The row, with what it leaves open filled in.
     pub(super) fn finish(mut self, table: &T, fill: &T::Stated) -> Row<T::Row> {
         if self.errors.is_empty() {
-            match table.finish(self.line, std::mem::take(&mut self.stated), fill) {
+            match table.finish(self.place.line, std::mem::take(&mut self.stated), fill) {
                 Ok(row) => return Row::Accepted(row),
                 Err((field, message)) => self.reject(field, message),
             }

@@ -69,6 +69,43 @@ fn json_is_all_or_nothing_and_csv_takes_its_good_rows() {
 }
 
 #[test]
+fn of_json_each_fault_tells_its_item() {
+    let shop = Shop::new();
+    let service = shop.serve();
+    let faults = |body: &str| {
+        let request = service
+            .post(CODES)
+            .header("Content-Type", "application/json");
+        let refused = request.body(body.to_owned()).send().unwrap();
+        let told = problem(refused, 422, "refused-content");
+        let faults = told["errors"].as_array().unwrap().iter();
+        let shown = |one: &serde_json::Value| {
+            let place = (
+                one["path"].as_str().unwrap(),
+                one["field"].as_str().unwrap(),
+            );
+            format!("{} {} {}:{}", place.0, place.1, one["line"], one["column"])
+        };
+        faults.map(shown).collect::<Vec<_>>()
+    };
+    // Whether the attributes stand before the codes or behind them.
+    let call =
+        r#"{"promocodes":["OK-1","OK-2",""," "],"expirationDate":"2999-12-31","discount":5}"#;
+    assert_eq!(
+        faults(call),
+        ["promocodes[2] code 1:30", "promocodes[3] code 1:33"]
+    );
+    let call = r#"{"type":"a","inUse":false,"expirationDate":"2999-12-31","discount":5,"promocodes":["OK-1",""]}"#;
+    assert_eq!(faults(call), ["promocodes[1] code 1:91"]);
+    let list =
+        r#"[{"code":"B1","discount":5},{"code":"B2","discount":500},{"code":"B1","discount":6}]"#;
+    assert_eq!(
+        faults(list),
+        ["[1].discount discount 1:29", "[2].discount discount 1:58"]
+    );
+}
+
+#[test]
 fn a_form_uploads_its_file() {
     let shop = Shop::new();
     let service = shop.serve();

@@ -345,7 +345,7 @@ pub(super) fn file_problem(error: &UploadError) -> Problem {
                 line: error.line(),
                 column,
                 detail: error.to_string(),
-                hint: None,
+                ..Fault::default()
             }])
         }
     }

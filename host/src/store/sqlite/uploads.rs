@@ -55,6 +55,7 @@ pub(super) fn one(
                 line: row.get::<_, i64>(0)?.unsigned_abs(),
                 field: row.get(1)?,
                 message: row.get(2)?,
+                ..RowError::default()
             })
         })?
         .collect::<rusqlite::Result<_>>()?;
