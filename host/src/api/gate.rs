@@ -15,6 +15,7 @@ use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 use super::problem::{Kind, Problem};
+use super::query::Queries;
 use super::request::{drain, uncoded};
 use super::{Api, Limits};
 use crate::Promoflow;
@@ -169,6 +170,7 @@ pub(super) struct Gate {
     /// What changing something needs. Looking needs this or `read`.
     pub(super) scope: Scope,
     pub(super) rate: Rate,
+    pub(super) queries: Queries,
 }
 
 /// Whether the scope `read` is enough for a request that `looks` at what a scope is for.
@@ -208,6 +210,7 @@ impl Gate {
             ));
         }
         self.api.rates.check(self.rate, key)?;
+        self.queries.check(request)?;
         if *request.method() == Method::POST {
             uncoded(request.headers())?;
         }

@@ -10,8 +10,9 @@
 //! | `listener` | connections |
 //! | `tls` | the certificate |
 //! | `probe` | asking a service whether it is ready |
-//! | `gate` | keys, scopes, rates: who may come in |
+//! | `gate` | keys, scopes, rates: who may come in, and what is asked of all |
 //! | `request` | queries, bodies and calls of the database |
+//! | `query` | parameters that no operation knows |
 //! | `page` | listings in pages |
 //! | `problem` | what clients are told of errors |
 //! | `idempotency` | answers that are given again |
@@ -46,6 +47,7 @@ mod outbox;
 mod page;
 mod probe;
 mod problem;
+mod query;
 mod rehearsal;
 mod request;
 mod runs;
@@ -79,6 +81,7 @@ use crate::{Promoflow, Running};
 use gate::{Gate, Keys, Rate, Rates, guard};
 use lasting::Lasting;
 use problem::{Kind, Problem};
+use query::Queries;
 
 /// Events on their way to the engine at one time: handing one over does not wait for room in its
 /// queue, which would hold up the event loop.
@@ -185,6 +188,7 @@ fn router(api: Api) -> Router {
             api: api.clone(),
             scope: area.scope,
             rate: area.rate,
+            queries: Queries::of(&area.routes),
         };
         let mut routes = area.routes;
         if area.remembers {

@@ -166,6 +166,35 @@ fn every_operation_refuses_strangers_and_keys_without_its_scope() {
     assert!(asked > 40, "{asked}");
 }
 
+/// From the document, so that a new operation is asked as well.
+#[test]
+fn every_operation_refuses_a_parameter_that_it_does_not_know() {
+    let shop = Shop::new();
+    let service = shop.serve_with(&["--requests-per-second", "1000000"]);
+    let document = promoflow::api::document();
+    let mut asked = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let method: Method = method.to_uppercase().parse().unwrap();
+            if OPEN.contains(&format!("{method} {path}").as_str()) {
+                continue;
+            }
+            let known = operation["parameters"].as_array();
+            let known = known.into_iter().flatten().any(|one| one["in"] == "query");
+            let place = path.replace(['{', '}'], "");
+            let url = format!("{}{place}?bogus=2", service.url);
+            let request = service.client.request(method.clone(), url);
+            let answer = request.bearer_auth(&service.key).send().unwrap();
+            let told = problem(answer, 400, "invalid-request");
+            assert_eq!(told["field"], "bogus", "{method} {path}");
+            let detail = told["detail"].as_str().unwrap();
+            assert_eq!(detail.contains("no parameters"), !known, "{detail}");
+            asked += 1;
+        }
+    }
+    assert!(asked > 40, "{asked}");
+}
+
 #[test]
 fn the_page_shows_it_without_any_other_site() {
     let shop = Shop::new();
