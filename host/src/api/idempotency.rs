@@ -1,8 +1,7 @@
 //! Idempotency-Key: a request that is sent again gets the answer that it got, for 24 hours.
 //!
-//! What is remembered is what was done: answers of success. A request that was refused did
-//! nothing, and is judged anew. Of an event the key is the event's id instead, which is known for
-//! ever.
+//! What is remembered is what was done: answers of success. A request that was refused is judged
+//! anew. Of an event the key is the event's id instead, which is known for ever.
 //!
 //! An answer is stored after what it tells of, in a transaction of its own: what a client sends
 //! again after the process died between the two is done again.

@@ -98,7 +98,10 @@ struct Inner {
     rates: Rates,
     limits: Limits,
     events: Arc<Semaphore>,
+    /// Turns of uploads whose file is on its way.
     uploads: Arc<Semaphore>,
+    /// Turns of uploads that came as a whole, so that no slow file holds them up.
+    calls: Arc<Semaphore>,
     /// Rows that the uploads on their way have taken.
     progress: Mutex<HashMap<UploadId, Arc<AtomicU64>>>,
     lasting: Lasting,
@@ -128,6 +131,7 @@ impl Api {
             rates: Rates::new(&limits),
             events: Arc::new(Semaphore::new(EVENTS_AT_ONCE)),
             uploads: Arc::new(Semaphore::new(limits.uploads.max(1))),
+            calls: Arc::new(Semaphore::new(limits.uploads.max(1))),
             progress: Mutex::default(),
             lasting: Lasting::default(),
             underway: Mutex::default(),

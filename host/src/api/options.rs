@@ -39,7 +39,7 @@ pub struct Limits {
     pub json_upload_bytes: usize,
     /// The largest upload as CSV, in bytes. It is streamed.
     pub upload_bytes: u64,
-    /// Uploads at one time; further ones are told to come again.
+    /// Files of uploads at one time; further ones are told to come again.
     pub uploads: usize,
     /// Open connections; further ones wait until another closes.
     pub connections: usize,

@@ -222,6 +222,12 @@ impl Problem {
         self
     }
 
+    /// With more of what happened, and what to do.
+    pub(super) fn and(mut self, more: &str) -> Problem {
+        self.detail = format!("{}; {more}", self.detail);
+        self
+    }
+
     /// With each fault; those beyond a hundred are left out. Where all are of one field, it is
     /// the field at fault.
     pub(super) fn errors(mut self, errors: Vec<Fault>) -> Problem {

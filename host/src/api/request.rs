@@ -1,14 +1,17 @@
 //! Requests: queries, bodies, and calls of the database.
 
+use std::future::poll_fn;
 use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
+use tokio::time::{Sleep, sleep};
 
 use super::Api;
 use super::problem::{Fault, Kind, Problem};
@@ -16,7 +19,7 @@ use crate::Promoflow;
 use crate::pool::MAX_DISCOUNT;
 
 /// Bytes of a refused body that are read all the same.
-const DRAINED: u64 = 4 << 20;
+pub(super) const DRAINED: u64 = 4 << 20;
 /// Bytes a second that a body must come by, and an answer be taken, pauses of the length that is allowed aside.
 const SLOWEST: u64 = 4 << 10;
 /// Days that a query may ask for.
@@ -29,16 +32,21 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Params<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Params<T>, Problem> {
-        match Query::try_from_uri(&parts.uri) {
-            Ok(Query(params)) => Ok(Params(params)),
-            Err(rejection) => {
-                let text = rejection.body_text();
-                let why = text.split_once(": ").map_or(text.as_str(), |(_, why)| why);
-                // What is said of a parameter begins with its name.
-                let field = why.split_once(": ").map_or("", |(field, _)| field);
-                let detail = format!("the query: {why}");
-                Err(Problem::new(Kind::InvalidRequest, detail).field(field))
-            }
+        stated(&parts.uri, "query").map(Params)
+    }
+}
+
+/// The parameters in the query of an address; `what`: where they came from, for messages.
+pub(super) fn stated<T: DeserializeOwned>(uri: &Uri, what: &str) -> Result<T, Problem> {
+    match Query::try_from_uri(uri) {
+        Ok(Query(params)) => Ok(params),
+        Err(rejection) => {
+            let text = rejection.body_text();
+            let why = text.split_once(": ").map_or(text.as_str(), |(_, why)| why);
+            // What is said of a parameter begins with its name.
+            let field = why.split_once(": ").map_or("", |(field, _)| field);
+            let detail = format!("the {what}: {why}");
+            Err(Problem::new(Kind::InvalidRequest, detail).field(field))
         }
     }
 }
@@ -92,6 +100,8 @@ pub(super) struct Pace {
     pause: Duration,
     waited: Duration,
     bytes: u64,
+    /// Since when the next piece is waited for, and until when at the most.
+    waiting: Option<(Instant, Pin<Box<Sleep>>)>,
 }
 
 impl Pace {
@@ -101,47 +111,57 @@ impl Pace {
             pause,
             waited: Duration::ZERO,
             bytes: 0,
+            waiting: None,
         }
     }
 
-    /// Waits for the next piece of a body.
-    pub(super) async fn wait<T>(&mut self, next: impl Future<Output = T>) -> Result<T, Problem> {
-        let began = Instant::now();
-        let Ok(next) = tokio::time::timeout(self.pause, next).await else {
-            let seconds = self.pause.as_secs();
-            let detail = format!("nothing of the body came for {seconds} seconds");
-            return Err(Problem::new(Kind::BodyTooSlow, detail));
+    /// What came of an attempt to take the next piece of a body.
+    fn poll<T>(&mut self, next: Poll<T>, cx: &mut Context<'_>) -> Poll<Result<T, Problem>> {
+        let Poll::Ready(next) = next else {
+            let pause = self.pause;
+            let (_, end) = self
+                .waiting
+                .get_or_insert_with(|| (Instant::now(), Box::pin(sleep(pause))));
+            ready!(end.as_mut().poll(cx));
+            let detail = format!("nothing of the body came for {} seconds", pause.as_secs());
+            return Poll::Ready(Err(Problem::new(Kind::BodyTooSlow, detail)));
         };
-        self.waited += began.elapsed();
+        if let Some((since, _)) = self.waiting.take() {
+            self.waited += since.elapsed();
+        }
         if self.waited > allowance(self.pause, self.bytes) {
             let detail = format!("the body came by less than {SLOWEST} bytes a second");
-            return Err(Problem::new(Kind::BodyTooSlow, detail));
+            return Poll::Ready(Err(Problem::new(Kind::BodyTooSlow, detail)));
         }
-        Ok(next)
-    }
-
-    /// So many bytes came.
-    pub(super) fn came(&mut self, bytes: usize) {
-        self.bytes += bytes as u64;
+        Poll::Ready(Ok(next))
     }
 }
 
 /// The next piece of a body; `None` at its end.
-pub(super) async fn piece(body: &mut Body, pace: &mut Pace) -> Result<Option<Bytes>, Problem> {
+async fn piece(body: &mut Body, pace: &mut Pace) -> Result<Option<Bytes>, Problem> {
+    poll_fn(|cx| poll_piece(body, pace, cx)).await
+}
+
+/// The next piece of a body for whoever is polled; `None` at its end.
+pub(super) fn poll_piece(
+    body: &mut Body,
+    pace: &mut Pace,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Option<Bytes>, Problem>> {
     loop {
-        let next = std::future::poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx));
-        let frame = match pace.wait(next).await? {
-            None => return Ok(None),
+        let next = Pin::new(&mut *body).poll_frame(cx);
+        let frame = match ready!(pace.poll(next, cx))? {
+            None => return Poll::Ready(Ok(None)),
             Some(Ok(frame)) => frame,
             Some(Err(_)) => {
                 let detail = "the connection ended before the body did";
-                return Err(Problem::new(Kind::InvalidRequest, detail));
+                return Poll::Ready(Err(Problem::new(Kind::InvalidRequest, detail)));
             }
         };
         // What is no data is a trailer.
         if let Ok(data) = frame.into_data() {
-            pace.came(data.len());
-            return Ok(Some(data));
+            pace.bytes += data.len() as u64;
+            return Poll::Ready(Ok(Some(data)));
         }
     }
 }

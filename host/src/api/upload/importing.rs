@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use super::file_problem;
+use axum::http::header;
+
+use super::{file_problem, location};
 use crate::api::Api;
 use crate::api::problem::{Kind, Problem};
 use crate::pool::{ImportError, ImportOptions, ImportReport, Watch};
@@ -16,12 +18,63 @@ const NOT_BEGUN: UploadId = UploadId(0);
 /// How soon it is tried again to note the end of an upload.
 const AGAIN: Duration = Duration::from_secs(5);
 
+/// What came of an upload.
+#[derive(Default)]
+pub(super) struct Outcome {
+    /// The upload of which something stands; `None`: it was to change nothing, or did not.
+    pub(super) upload: Option<UploadId>,
+    /// What became of the rows.
+    pub(super) report: ImportReport,
+    /// Rows that were taken; `None`: that is not known.
+    taken: Option<u64>,
+    /// Why it ended early.
+    problem: Option<Problem>,
+}
+
+impl Outcome {
+    /// Why it ended early, if it did.
+    pub(super) fn whole(&mut self) -> Result<(), Problem> {
+        match self.problem.take() {
+            Some(problem) => Err(self.told(problem)),
+            None => Ok(()),
+        }
+    }
+
+    /// A problem that ended it early, with what stands all the same.
+    pub(super) fn told(&self, problem: Problem) -> Problem {
+        if self.upload.is_none() {
+            return problem;
+        }
+        let stands = match self.taken {
+            Some(0) => return self.located(problem),
+            Some(rows) => format!("{rows} rows were taken before that and stay"),
+            None => "what was taken before that stays".to_owned(),
+        };
+        self.located(problem.and(&format!(
+            "{stands}, as Location tells; upload the whole file again, which changes nothing of them"
+        )))
+    }
+
+    /// A problem, with where to ask about the upload.
+    pub(super) fn located(&self, problem: Problem) -> Problem {
+        match self.upload.and_then(location) {
+            Some(location) => problem.header(header::LOCATION, location),
+            None => problem,
+        }
+    }
+}
+
+/// Rows of a report that were not refused.
+pub(super) fn taken(report: &ImportReport) -> u64 {
+    report.inserted + report.updated + report.unchanged
+}
+
 /// Imports on a thread that may wait.
 pub(super) async fn import(
     api: Api,
     reader: impl Read + Send + 'static,
     options: ImportOptions,
-) -> Result<(UploadId, ImportReport), Problem> {
+) -> Outcome {
     let importing = tokio::task::spawn_blocking(move || {
         let mut progress = Progress {
             api: &api,
@@ -31,19 +84,38 @@ pub(super) async fn import(
         let imported = api
             .promoflow
             .import_watched(reader, &options, &mut progress);
+        let begun = progress.upload;
+        let stands = |stands: bool| (stands && begun != NOT_BEGUN).then_some(begun);
         match imported {
-            Ok(report) => Ok((progress.upload, report)),
-            Err(ImportError::File { error, .. }) => Err(file_problem(&error)),
+            Ok(report) => Outcome {
+                upload: stands(!options.strict || report.rejected == 0),
+                taken: Some(taken(&report)),
+                report,
+                problem: None,
+            },
+            Err(ImportError::File { error, report }) => Outcome {
+                upload: stands(!options.strict),
+                taken: Some(taken(&report)),
+                report: *report,
+                problem: Some(file_problem(&error)),
+            },
             Err(ImportError::Store(error)) => {
-                lost(&api, progress.upload);
-                Err(error.into())
+                // What is all or nothing was rolled back, and its number may become another's.
+                if !options.strict {
+                    lost(&api, begun);
+                }
+                Outcome {
+                    upload: stands(!options.strict),
+                    problem: Some(error.into()),
+                    ..Outcome::default()
+                }
             }
         }
     });
-    match importing.await {
-        Ok(imported) => imported,
-        Err(error) => Err(Problem::internal(error)),
-    }
+    importing.await.unwrap_or_else(|error| Outcome {
+        problem: Some(Problem::internal(error)),
+        ..Outcome::default()
+    })
 }
 
 /// The store failed, and so could not note that an upload has ended: it is noted once it can.

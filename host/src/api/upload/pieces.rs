@@ -5,60 +5,8 @@
 
 use std::io::{self, Read};
 
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use tokio::sync::mpsc;
-
-use crate::api::Api;
-use crate::api::idempotency::Fingerprint;
-use crate::api::problem::{Kind, Problem};
-use crate::api::request::{Pace, piece, too_large};
-
-/// Where the bytes of a file come from.
-pub(super) enum Pieces<'f> {
-    /// A body that is the file.
-    Body(Body, Pace),
-    /// A field of a form.
-    Field(Box<axum::extract::multipart::Field<'f>>, Pace),
-}
-
-impl Pieces<'_> {
-    /// The next piece; `None` at the end.
-    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
-        match self {
-            Pieces::Body(body, pace) => piece(body, pace).await,
-            Pieces::Field(field, pace) => {
-                let piece = pace.wait(field.chunk()).await?.map_err(|error| {
-                    let detail = format!("the form: {}", error.body_text());
-                    Problem::new(Kind::InvalidRequest, detail)
-                })?;
-                pace.came(piece.as_ref().map_or(0, Bytes::len));
-                Ok(piece)
-            }
-        }
-    }
-}
-
-/// Moves a body into the channel. Only a body that is whole ends it with an end.
-pub(super) async fn pump(
-    api: &Api,
-    pieces: &mut Pieces<'_>,
-    sender: mpsc::Sender<Option<Bytes>>,
-    fingerprint: &mut Fingerprint,
-) -> Result<(), Problem> {
-    let mut left = api.limits.upload_bytes;
-    while let Some(piece) = pieces.next().await? {
-        left = left
-            .checked_sub(piece.len() as u64)
-            .ok_or_else(|| too_large(api.limits.upload_bytes))?;
-        fingerprint.update(&piece);
-        if sender.send(Some(piece)).await.is_err() {
-            // The importer has ended, and tells why.
-            return Ok(());
-        }
-    }
-    let _ended = sender.send(None).await;
-    Ok(())
-}
 
 /// The other end of the channel. Read on a thread that may wait.
 pub(super) struct PieceReader {

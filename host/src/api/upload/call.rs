@@ -1,0 +1,141 @@
+//! An upload as JSON, which is held as a whole: it is echoed.
+
+use std::io;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::importing::import;
+use super::incoming::{Incoming, Limit};
+use super::{Fill, Once, locate, rejected};
+use crate::api::Api;
+use crate::api::contacts::Imported;
+use crate::api::gate::Caller;
+use crate::api::problem::{Kind, Problem};
+use crate::api::request::json;
+use crate::pool::{Format, ImportOptions, UploadOptions};
+
+/// Takes a call, or a list of codes.
+pub(super) async fn take(
+    api: Api,
+    caller: Caller,
+    fill: Fill,
+    incoming: &Incoming,
+    once: Once,
+) -> Result<Response, Problem> {
+    let (body, turn) = whole(&api, incoming).await?;
+    // Of a body that is whole the answer is remembered, whether or not the client waits.
+    let taking = api.lasting.begin({
+        let api = api.clone();
+        async move {
+            let _turn = turn;
+            store(api, caller, &fill, body, once).await
+        }
+    });
+    taking.end().await
+}
+
+/// Stores the codes, and echoes the body.
+async fn store(
+    api: Api,
+    caller: Caller,
+    fill: &Fill,
+    body: Vec<u8>,
+    mut once: Once,
+) -> Result<Response, Problem> {
+    once.fingerprint.update(&body);
+    let fingerprint = once.fingerprint.finish();
+    if let Some(ticket) = &once.ticket
+        && let Some(answer) = ticket.again(fingerprint, Some(&body))?
+    {
+        return Ok(answer);
+    }
+    // Echoed below, so it must be JSON as a whole; the importer alone would take lines of it.
+    match body.trim_ascii_start().first() {
+        Some(b'{') => json::<Call>(&body)?.checked()?,
+        _ => drop(json::<IgnoredAny>(&body)?),
+    }
+    let body = Bytes::from(body);
+    let options = ImportOptions {
+        upload: UploadOptions {
+            format: Some(Format::Json),
+            ..UploadOptions::default()
+        },
+        source: fill.source(),
+        key: Some(caller.0.id.clone()),
+        strict: true,
+        dry_run: fill.dry_run(),
+    };
+    let reader = io::Cursor::new(body.clone());
+    let call = Arc::clone(&api.calls).acquire_owned();
+    let Ok(Ok(_call)) = tokio::time::timeout(api.limits.event_time, call).await else {
+        let detail = "the codes were not stored in time; send them again";
+        return Err(Problem::unavailable(detail));
+    };
+    let mut outcome = import(api, reader, options).await;
+    outcome.whole()?;
+    if outcome.report.rejected > 0 {
+        return Err(rejected(&outcome.report, "nothing of the call was taken"));
+    }
+    let Some(upload) = outcome.upload else {
+        return Ok(Json(Imported::from(&outcome.report)).into_response());
+    };
+    let json = HeaderValue::from_static("application/json");
+    let mut response = (StatusCode::OK, [(header::CONTENT_TYPE, json)], body).into_response();
+    locate(&mut response, upload);
+    Ok(match once.ticket {
+        Some(ticket) => ticket.remember(fingerprint, response, true).await,
+        None => response,
+    })
+}
+
+/// The whole body. One that is longer than other requests may be needs the turn of a file, so that
+/// few are held at one time.
+async fn whole(
+    api: &Api,
+    incoming: &Incoming,
+) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), Problem> {
+    incoming.bound(Limit::Upload(api.limits.json_upload_bytes as u64))?;
+    let mut turn = None;
+    let mut body = Vec::new();
+    loop {
+        if turn.is_none() && incoming.at_least() > api.limits.body_bytes as u64 {
+            turn = Some(super::turn(api)?);
+        }
+        match incoming.next().await? {
+            Some(piece) => body.extend_from_slice(&piece),
+            None => return Ok((body, turn)),
+        }
+    }
+}
+
+/// What a call of Yespo's shape must state, since it holds for all of its codes. A code that is
+/// on its own may leave it out.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Call {
+    promocodes: Option<IgnoredAny>,
+    expiration_date: Option<IgnoredAny>,
+    discount: Option<IgnoredAny>,
+}
+
+impl Call {
+    fn checked(self) -> Result<(), Problem> {
+        let missing = match (self.promocodes, self.expiration_date, self.discount) {
+            (Some(_), None, _) => "expirationDate",
+            (Some(_), _, None) => "discount",
+            _ => return Ok(()),
+        };
+        let detail = format!(
+            "{missing}: missing; a call with `promocodes` states it for all of them, and a list of \
+             objects with `code` may leave it out"
+        );
+        Err(Problem::new(Kind::InvalidRequest, detail).field(missing))
+    }
+}

@@ -1,0 +1,152 @@
+//! Uploads as forms: what their fields state, and clients that send none.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use reqwest::blocking::Response;
+use serde_json::Value;
+
+use crate::service::{Service, Shop, ok, problem};
+
+const CODES: &str = "/api/v1/promocodes";
+const FORM: &str = "multipart/form-data; boundary=between";
+
+/// The fields of a form; one that is called `file` is a file.
+fn form(fields: &[(&str, &str)]) -> String {
+    let part = |(name, value): &(&str, &str)| {
+        let file = match *name {
+            "file" => "; filename=\"codes.csv\"",
+            _ => "",
+        };
+        format!(
+            "--between\r\nContent-Disposition: form-data; name=\"{name}\"{file}\r\n\r\n{value}\r\n"
+        )
+    };
+    let parts: String = fields.iter().map(part).collect();
+    format!("{parts}--between--\r\n")
+}
+
+fn send(service: &Service, query: &str, body: String) -> Response {
+    let request = service.post(&format!("{CODES}{query}"));
+    request
+        .header("Content-Type", FORM)
+        .body(body)
+        .send()
+        .unwrap()
+}
+
+#[test]
+fn forms_that_do_not_come_are_told_so_and_hold_up_nobody_else() {
+    let shop = Shop::new();
+    let service = shop.serve_with(&["--body-pause", "1"]);
+    let address = service.url.strip_prefix("http://").unwrap();
+    let begun = "--between\r\nContent-Disposition: form-data; name=\"type\"\r\n\r\nspri";
+    // As many as are taken at one time.
+    let mut idle: Vec<TcpStream> = ["", "", "--betw", begun]
+        .iter()
+        .map(|sent| {
+            let mut stream = TcpStream::connect(address).unwrap();
+            let head = format!(
+                "POST {CODES} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\n\
+                 Content-Type: {FORM}\r\nContent-Length: 1000\r\nConnection: close\r\n\r\n{sent}",
+                service.key
+            );
+            stream.write_all(head.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    for stream in &mut idle {
+        let patience = Some(Duration::from_secs(20));
+        stream.set_read_timeout(patience).unwrap();
+        let mut told = String::new();
+        stream.read_to_string(&mut told).unwrap();
+        assert!(told.starts_with("HTTP/1.1 408"), "{told}");
+        assert!(told.contains("body-too-slow"), "{told}");
+    }
+    let taken = ok(send(&service, "", form(&[("file", "F-1\n")])));
+    assert_eq!(taken["inserted"], 1);
+}
+
+#[test]
+fn what_stands_before_the_file_of_a_form_is_bounded() {
+    let shop = Shop::new();
+    let service = shop.serve();
+    let long = "x".repeat(3 << 20);
+    // A form may begin with a text that no field holds.
+    let preface = format!("{long}\r\n{}", form(&[("file", "F-1\n")]));
+    let told = problem(send(&service, "", preface), 413, "body-too-large");
+    assert!(told["detail"].as_str().unwrap().contains("before the file"));
+    let unknown = form(&[("colour", &long), ("file", "F-1\n")]);
+    let told = problem(send(&service, "", unknown), 400, "invalid-request");
+    assert_eq!(told["field"], "colour");
+    let known = form(&[("type", &long), ("file", "F-1\n")]);
+    let told = problem(send(&service, "", known), 400, "invalid-request");
+    assert_eq!(told["field"], "type");
+    assert_eq!(service.at(&format!("{CODES}/count"))["total"], 0);
+}
+
+#[test]
+fn the_fields_of_a_form_state_what_the_query_may() {
+    let shop = Shop::new();
+    let service = shop.serve();
+    let stated = [
+        ("type", "birthday"),
+        ("discount", "10"),
+        ("expirationDate", "2999-01-01"),
+        ("inUse", ""),
+        ("source", "spring"),
+    ];
+    let with = |file: &'static str| [&stated[..], &[("file", file)]].concat();
+    let upload = ok(send(&service, "?discount=10", form(&with("F-1\n"))));
+    assert_eq!(upload["source"], "spring");
+    let code = service.at(&format!("{CODES}/F-1"));
+    assert_eq!(code["type"], "birthday");
+    assert_eq!(code["discount"], 10);
+    assert_eq!(code["inUse"], false);
+    assert!(code["expirationDate"].as_str().unwrap().starts_with("2999"));
+
+    let dry = [("dryRun", "true"), ("file", "F-2\n")];
+    assert_eq!(ok(send(&service, "", form(&dry)))["inserted"], 1);
+    let strict = [
+        ("strict", "true"),
+        ("file", "code,discount\nF-2,5\nF-3,500\n"),
+    ];
+    problem(send(&service, "", form(&strict)), 422, "refused-content");
+    assert_eq!(service.at(&format!("{CODES}/count"))["total"], 1);
+}
+
+#[test]
+fn a_field_that_states_nothing_here_refuses_the_form() {
+    let shop = Shop::new();
+    let service = shop.serve();
+    let field = |query: &str, fields: &[(&str, &str)]| -> Value {
+        let told = send(&service, query, form(fields));
+        problem(told, 400, "invalid-request")["field"].clone()
+    };
+    let file = ("file", "F-1\n");
+    assert_eq!(field("", &[("tpye", "spring"), file]), "tpye");
+    assert_eq!(field("", &[("discount", "500"), file]), "discount");
+    assert_eq!(field("", &[("inUse", "maybe"), file]), "inUse");
+    assert_eq!(field("?type=a", &[("type", "b"), file]), "type");
+    assert_eq!(field("", &[("type", "spring")]), "file");
+    assert_eq!(field("", &[file, ("type", "spring")]), "type");
+    assert_eq!(service.at(&format!("{CODES}/count"))["total"], 0);
+}
+
+#[test]
+fn a_form_under_a_known_key_that_states_something_else_is_another_request() {
+    let shop = Shop::new();
+    let service = shop.serve();
+    let send = |kind: &str| {
+        let request = service.post(CODES).header("Content-Type", FORM);
+        let body = form(&[("type", kind), ("file", "F-1\n")]);
+        let request = request.header("Idempotency-Key", "f-1").body(body);
+        request.send().unwrap()
+    };
+    let first = ok(send("spring"));
+    let again = send("spring");
+    assert_eq!(again.headers()["idempotent-replayed"], "true");
+    assert_eq!(ok(again), first);
+    problem(send("autumn"), 422, "idempotency-key-reused");
+}

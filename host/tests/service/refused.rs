@@ -1,0 +1,138 @@
+//! Uploads that are refused: what they did until then, and clients that read no answer before
+//! they have sent all.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::service::{Service, Shop, ok, problem, until};
+
+const CODES: &str = "/api/v1/promocodes";
+
+/// A connection with the head of an upload of a CSV file.
+fn begin(service: &Service, query: &str, length: u64) -> TcpStream {
+    let address = service.url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    let head = format!(
+        "POST {CODES}{query} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\n\
+         Content-Type: text/csv\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n",
+        service.key
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let patience = Some(Duration::from_secs(60));
+    stream.set_read_timeout(patience).unwrap();
+    stream.set_write_timeout(patience).unwrap();
+    stream
+}
+
+fn answer(mut stream: TcpStream) -> String {
+    let mut told = String::new();
+    stream.read_to_string(&mut told).unwrap();
+    told
+}
+
+#[test]
+fn a_late_fault_tells_what_was_taken_before_it() {
+    let shop = Shop::new();
+    let service = shop.serve();
+    let mut csv = b"code\n".to_vec();
+    for number in 0..150_000 {
+        writeln!(csv, "LATE-{number:06}").unwrap();
+    }
+    csv.extend_from_slice(b"LATE-\xE9\n");
+    let request = service.post(CODES).header("Content-Type", "text/csv");
+    let refused = request.body(csv).send().unwrap();
+    let location = refused.headers()["location"].to_str().unwrap().to_owned();
+    let told = problem(refused, 422, "refused-content");
+    let detail = told["detail"].as_str().unwrap();
+    assert!(
+        detail.contains("line 150002") && detail.contains("150000 rows"),
+        "{detail}"
+    );
+    let upload = service.at(&location);
+    assert_eq!(upload["state"], "interrupted");
+    assert_eq!(upload["inserted"], 150_000);
+
+    // All or nothing did nothing, and there is nothing to ask about.
+    let request = service.post(&format!("{CODES}?strict=true&type=other"));
+    let request = request.header("Content-Type", "text/csv");
+    let refused = request
+        .body(b"code\nS-1\nS-\xE9\n".to_vec())
+        .send()
+        .unwrap();
+    assert!(!refused.headers().contains_key("location"));
+    let told = problem(refused, 422, "refused-content");
+    assert!(!told["detail"].as_str().unwrap().contains("rows"), "{told}");
+    shop.audited();
+}
+
+#[test]
+fn a_file_that_comes_no_further_tells_what_was_taken() {
+    let shop = Shop::new();
+    let service = shop.serve_with(&["--body-pause", "1"]);
+    let mut stream = begin(&service, "", 100_000_000);
+    let mut csv = b"code\n".to_vec();
+    for number in 0..160_000 {
+        writeln!(csv, "SLOW-{number:06}").unwrap();
+    }
+    stream.write_all(&csv).unwrap();
+    let told = answer(stream);
+    assert!(told.starts_with("HTTP/1.1 408"), "{told}");
+    assert!(told.contains("location: /api/v1/uploads/1\r\n"), "{told}");
+    assert!(told.contains("160000 rows were taken"), "{told}");
+}
+
+#[test]
+fn a_client_that_reads_nothing_before_it_has_sent_all_is_told_why() {
+    let shop = Shop::new();
+    let service = shop.serve();
+    let mut csv = b"code,code\n".to_vec();
+    while csv.len() < 21_000_000 {
+        csv.extend_from_slice(b"A-LINE,OF-A-FILE-THAT-IS-REFUSED-BY-ITS-HEADER\n");
+    }
+    let mut stream = begin(&service, "", csv.len() as u64);
+    stream.write_all(&csv).unwrap();
+    let told = answer(stream);
+    assert!(told.starts_with("HTTP/1.1 422"), "{told}");
+    assert!(
+        told.contains("stands twice") || told.contains("`code`"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_file_that_says_that_it_is_too_large_is_refused_before_it_begins() {
+    let shop = Shop::new();
+    let service = shop.serve();
+    let told = answer(begin(&service, "", 3 << 30));
+    assert!(told.starts_with("HTTP/1.1 413"), "{told}");
+    let told = answer(begin(&service, "?strict=true", 65 << 20));
+    assert!(told.starts_with("HTTP/1.1 413"), "{told}");
+    assert!(told.contains("without `strict`"), "{told}");
+    assert_eq!(service.at("/api/v1/uploads"), json!([]));
+}
+
+#[test]
+fn calls_wait_for_each_other_and_not_for_files() {
+    let shop = Shop::new();
+    let service = shop.serve();
+    // As many files as are taken at one time are on their way, and none comes on.
+    let files: Vec<TcpStream> = (0..4).map(|_| begin(&service, "", 1_000)).collect();
+    until(|| service.at("/api/v1/uploads").as_array().unwrap().len() == 4);
+    let call = |number: usize| {
+        let call = json!({ "promocodes": [format!("C-{number}")], "discount": 5,
+                           "expirationDate": "2999-12-31" });
+        service.post_json(CODES, &call).send().unwrap()
+    };
+    let file = service.post(CODES).header("Content-Type", "text/csv");
+    problem(file.body("code\nF-1\n").send().unwrap(), 503, "unavailable");
+    std::thread::scope(|scope| {
+        for number in 0..32 {
+            scope.spawn(move || ok(call(number)));
+        }
+    });
+    assert_eq!(service.at(&format!("{CODES}/count"))["total"], 32);
+    drop(files);
+}
