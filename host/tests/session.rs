@@ -390,6 +390,38 @@ fn p11_a_test_run_tells_the_code_and_changes_nothing() {
 }
 
 #[test]
+fn p11_a_test_run_writes_to_whom_the_run_does_before_anybody_asked_for_contacts() {
+    let shop = Shop::new();
+    shop.file(
+        "hello.yaml",
+        "{ message: hello, channel: email, subject: Hello, text: Hello }",
+    );
+    shop.file(
+        "w.yaml",
+        "{ workflow: w, start: { event: w }, steps: [{ id: mail, block: send-message, with: \
+         { channel: email, message: hello, contact: ContactId } }] }",
+    );
+    shop.done(&["message", "apply", "hello.yaml"]);
+    shop.done(&["workflow", "apply", "w.yaml"]);
+    let id = ["--param", "ContactId=A"];
+    let earlier = ["event", "send", "--type", "x", "--param", "Email=a@x.com"];
+    shop.done(&[&earlier[..], &id].concat());
+    let event = [&["event", "send", "--type", "w"][..], &id].concat();
+    for _ in 0..2 {
+        let would = &shop.one(&[&event[..], &["--test"]].concat())["would"][0];
+        assert_eq!(would["error"], Value::Null, "{would}");
+        assert_eq!(would["deliveries"][0]["address"], "a@x.com");
+    }
+    assert!(shop.json(&["outbox", "list"]).0.is_empty());
+    shop.done(&event);
+    let sent = shop.one(&["outbox", "list"]);
+    assert_eq!(
+        (&sent["address"], &sent["state"]),
+        (&json!("a@x.com"), &json!("delivered"))
+    );
+}
+
+#[test]
 fn p11_a_test_run_of_a_file_tells_each_line_and_changes_nothing() {
     let shop = Shop::ready();
     let event = |name: &str| {

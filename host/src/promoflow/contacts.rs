@@ -8,7 +8,7 @@ use anyhow::Result;
 use super::Promoflow;
 use crate::contact::{self, Contact, ContactOptions, Name};
 use crate::message::ChannelKind;
-use crate::store::{ContactStore, Store};
+use crate::store::{ContactStore, Directory, Store};
 use crate::upload::{ImportError, ImportReport};
 
 impl Promoflow {

@@ -137,7 +137,7 @@ impl Engine {
             leases: Arc::new(Leases::new(Arc::clone(&parts.store))),
             clock: Arc::clone(&parts.clock),
             calendar: parts.configurations.calendar(),
-            rehearses: false,
+            aside: None,
             metrics: Some(Arc::clone(&parts.metrics)),
         };
         let workers = parts.workers.max(1);

@@ -7,6 +7,7 @@
 //! *executor lock* decides which process of a database executes at all. Once a segment is
 //! committed, the outbox is told ([`crate::outbox`]). The *watch* judges the alerts on the pool.
 
+mod aside;
 mod bell;
 mod claim;
 mod configuration;

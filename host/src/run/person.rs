@@ -27,7 +27,7 @@ impl Stage {
     fn find_person(&self) -> Result<Person, StoreError> {
         let stated = NewContact::stated_by(self.data());
         let stored = match &self.reach {
-            Some(reach) if reach.contacts => reach.store.contact_of(&self.key, &stated)?,
+            Some(reach) if reach.contacts => reach.directory().contact_of(&self.key, &stated)?,
             _ => None,
         };
         Ok(Person {
@@ -59,10 +59,8 @@ impl Stage {
         let name = name.trim();
         if let Some(reach) = self.reach.as_mut()
             && !reach.contacts
-            && !reach.rehearses
         {
-            reach.store.wake_contacts()?;
-            reach.contacts = true;
+            reach.wake()?;
             self.person = None;
         }
         let by_key = self.key == name;
@@ -72,7 +70,7 @@ impl Stage {
             return Ok(Some(person.clone()));
         }
         match &self.reach {
-            Some(reach) => reach.store.contact(Name::Any(name.to_owned())),
+            Some(reach) => reach.directory().contact(Name::Any(name.to_owned())),
             None => Ok(None),
         }
     }
@@ -114,7 +112,7 @@ impl Stage {
             return Ok(());
         };
         if reach
-            .store
+            .directory()
             .is_refused(channel, address)
             .map_err(unavailable)?
         {

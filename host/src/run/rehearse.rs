@@ -1,11 +1,13 @@
 //! Test runs: a workflow runs through, and nothing of it is committed.
 //!
 //! The codes that it would take are leased from a book of its own, which is dropped at the end:
-//! no other run meets them. Waits are over at once.
+//! no other run meets them. Waits are over at once. A directory of contacts that sleeps sleeps on:
+//! what a step would wake is filled beside it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::aside::Aside;
 use super::configuration::Configurations;
 use super::engine::SendError;
 use super::leases::Leases;
@@ -49,38 +51,58 @@ pub(crate) fn rehearse(
     configurations: &Configurations,
 ) -> Result<Vec<Rehearsed>, SendError> {
     let event = event.checked()?;
-    let failed = |error: StoreError| SendError::Store(CommitError(Arc::new(error)));
-    let around = Surroundings {
-        leases: Arc::new(Leases::new(Arc::clone(&store))),
-        store,
-        clock,
-        calendar: configurations.calendar(),
-        metrics: None,
-        rehearses: true,
-    };
     let configuration = configurations.refresh().map_err(SendError::Configuration)?;
-    let plans = configuration.starts(&event);
+    let aside = Arc::new(Aside::default());
+    let mut contacts = configuration.contacts;
+    loop {
+        let around = Surroundings {
+            leases: Arc::new(Leases::new(Arc::clone(&store))),
+            store: Arc::clone(&store),
+            clock: Arc::clone(&clock),
+            calendar: configurations.calendar(),
+            metrics: None,
+            aside: Some(Arc::clone(&aside)),
+        };
+        match all(configuration.starts(&event), &event, contacts, &around)? {
+            Some(done) => return Ok(done),
+            // So does the event itself: what began while the directory slept begins anew.
+            None => contacts = true,
+        }
+    }
+}
+
+/// Runs workflows through; `None` where the first segment of one has woken the directory.
+fn all(
+    plans: Vec<Arc<Plan>>,
+    event: &Event,
+    contacts: bool,
+    around: &Surroundings,
+) -> Result<Option<Vec<Rehearsed>>, SendError> {
+    let failed = |error: StoreError| SendError::Store(CommitError(Arc::new(error)));
     // Each run comes after the one before it.
     let mut taken = Vec::new();
-    plans
-        .into_iter()
-        .map(|plan| {
-            let held_off = match &plan.rule {
-                Some(rule) => around
-                    .store
-                    .held_off(&event, rule, around.clock.now())
-                    .map_err(failed)?,
-                None => None,
-            };
-            Ok(match held_off {
-                Some(why) => Rehearsed {
-                    held_off: Some(why),
-                    ..Rehearsed::of(&plan)
-                },
-                None => one(plan, &event, configuration.contacts, &mut taken, &around),
-            })
-        })
-        .collect()
+    let mut done = Vec::with_capacity(plans.len());
+    for plan in plans {
+        let held_off = match &plan.rule {
+            Some(rule) => around
+                .store
+                .held_off(event, rule, around.clock.now())
+                .map_err(failed)?,
+            None => None,
+        };
+        if held_off.is_some() {
+            done.push(Rehearsed {
+                held_off,
+                ..Rehearsed::of(&plan)
+            });
+            continue;
+        }
+        match one(plan, event, contacts, &mut taken, around) {
+            Some(rehearsed) => done.push(rehearsed),
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(done))
 }
 
 impl Rehearsed {
@@ -97,14 +119,15 @@ impl Rehearsed {
     }
 }
 
-/// Runs a workflow through. `taken` are the codes of segments before; it adds its own.
+/// Runs a workflow through. `taken` are the codes of segments before; it adds its own. `None` where
+/// its first segment has woken the directory.
 fn one(
     plan: Arc<Plan>,
     event: &Event,
     contacts: bool,
     taken: &mut Vec<Position>,
     around: &Surroundings,
-) -> Rehearsed {
+) -> Option<Rehearsed> {
     let mut done = Rehearsed::of(&plan);
     let mut beginning = Beginning {
         plan,
@@ -120,11 +143,17 @@ fn one(
         visits: HashMap::new(),
         resumed: None,
     };
-    for _ in 0..MOST_SEGMENTS {
+    for number in 0..MOST_SEGMENTS {
         beginning.beside.clone_from(taken);
         let Ok(segment) = execute(&mut beginning, around) else {
             unreachable!("nobody else takes codes out of the book of a test run");
         };
+        if around.aside.as_ref().is_some_and(|aside| aside.was_woken()) {
+            if number == 0 {
+                return None;
+            }
+            beginning.contacts = true;
+        }
         taken.extend(positions(&segment));
         beginning.codes.extend(held(&segment));
         let codes = segment.claims.iter().map(|claim| claim.code.code.clone());
@@ -138,16 +167,16 @@ fn one(
         done.deliveries
             .extend(deliveries.map(|delivery| shown(delivery, now)));
         match segment.end {
-            SegmentEnd::Completed => return done,
+            SegmentEnd::Completed => return Some(done),
             SegmentEnd::Failed { error } | SegmentEnd::Retry { error, .. } => {
                 done.error = Some(error);
-                return done;
+                return Some(done);
             }
             SegmentEnd::Wait {
                 wait: Some(wait), ..
             } => {
                 done.waits_for = Some(wait.awaited.to_string());
-                return done;
+                return Some(done);
             }
             SegmentEnd::Wait { step, data, .. } => {
                 beginning.step = usize::try_from(step).unwrap_or(usize::MAX);
@@ -156,7 +185,7 @@ fn one(
         }
     }
     done.error = Some(format!("it goes on after {MOST_SEGMENTS} waits"));
-    done
+    Some(done)
 }
 
 /// A delivery as people are shown it.

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use serde_json::{Map, Value as Json};
 
+use super::aside::Aside;
 use super::leases::Leases;
 use super::plan::{Plan, Planned, PlannedStep};
 use super::step::{Held, Stage, to_value};
@@ -56,8 +57,8 @@ pub(super) struct Surroundings {
     pub(super) calendar: Arc<RwLock<Calendar>>,
     /// What is counted; not where nothing is done, as in test runs.
     pub(super) metrics: Option<Arc<Metrics>>,
-    /// Whether nothing may be changed: a test run.
-    pub(super) rehearses: bool,
+    /// In a test run, in which nothing may be changed: what wakes in the place of the directory.
+    pub(super) aside: Option<Arc<Aside>>,
 }
 
 impl Surroundings {

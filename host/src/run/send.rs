@@ -221,7 +221,7 @@ fn zone_of(reach: &Reach, contact: &Contact, way: &Alternative) -> Result<Tz, Se
     }
     let name = Name::Address(AddressKind::of(way.channel), way.address.clone());
     let contact = reach
-        .store
+        .directory()
         .contact(name)
         .map_err(|error| SendError::Unavailable(format!("the contact's time zone: {error}")))?;
     let zone = contact.and_then(|contact| contact.time_zone);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
+use super::aside::Aside;
 use super::leases::Leases;
 use super::person::Person;
 use super::plan::Plan;
@@ -81,8 +82,8 @@ pub(super) struct Reach {
     pub(super) plan: Arc<Plan>,
     /// Whether the directory of contacts is awake.
     pub(super) contacts: bool,
-    /// Whether nothing may be changed.
-    pub(super) rehearses: bool,
+    /// What wakes in its place, where nothing may be changed.
+    pub(super) aside: Option<Arc<Aside>>,
 }
 
 /// What becomes true with the commit.
@@ -153,7 +154,7 @@ impl Stage {
                 calendar: around.calendar(),
                 plan: Arc::clone(&beginning.plan),
                 contacts: beginning.contacts,
-                rehearses: around.rehearses,
+                aside: around.aside.clone(),
             }),
             data: std::mem::take(&mut beginning.data),
             key: beginning.key.clone(),

@@ -1,23 +1,15 @@
 //! What the store keeps of contacts.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use super::{DeliveryId, Result};
 use crate::clock::Timestamp;
 use crate::contact::{Contact, Name, NewContact};
 use crate::message::ChannelKind;
 
-/// The directory of contacts; a part of every [`Store`](super::Store).
-///
-/// It sleeps until somebody asks for it: events cost nothing for it until then, and what is looked
-/// up is not there. Awake, it has seen every event, and is filled by each in the event's commit.
-pub trait ContactStore {
-    /// Whether the directory is awake.
-    fn contacts_awake(&self) -> Result<bool>;
-
-    /// Wakes the directory, for good: returns when it has seen every event.
-    fn wake_contacts(&self) -> Result<()>;
-
+/// What runs look up of contacts.
+pub trait Directory: Send + Sync {
     /// The contact that an event of that key is about, whose parameters state this.
     fn contact_of(&self, key: &str, stated: &NewContact) -> Result<Option<Contact>>;
 
@@ -26,6 +18,21 @@ pub trait ContactStore {
 
     /// The contact of that name.
     fn contact(&self, name: Name) -> Result<Option<Contact>>;
+}
+
+/// The directory of contacts; a part of every [`Store`](super::Store).
+///
+/// It sleeps until somebody asks for it: events cost nothing for it until then, and what is looked
+/// up is not there. Awake, it has seen every event, and is filled by each in the event's commit.
+pub trait ContactStore: Directory {
+    /// Whether the directory is awake.
+    fn contacts_awake(&self) -> Result<bool>;
+
+    /// Wakes the directory, for good: returns when it has seen every event.
+    fn wake_contacts(&self) -> Result<()>;
+
+    /// The directory as it would be if it were woken now, for test runs: that itself sleeps on.
+    fn contacts_aside(&self) -> Result<Arc<dyn Directory>>;
 
     /// Gives each contact after that one to `visit`, in the order in which they came.
     fn contacts(

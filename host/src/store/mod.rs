@@ -11,7 +11,7 @@ mod model;
 pub mod sqlite;
 
 pub use committer::{Announced, CommitError, Committer};
-pub use contacts::{ContactOutcome, ContactSession, ContactStore};
+pub use contacts::{ContactOutcome, ContactSession, ContactStore, Directory};
 pub(crate) use executor::{ExecutorLock, lock_path};
 pub use model::*;
 

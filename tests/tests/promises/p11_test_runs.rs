@@ -1,7 +1,7 @@
 //! P11: a test run claims nothing, sends nothing, and says what it would have done.
 
 use promoflow::event::Event;
-use promoflow_tests::{Shop, Teach};
+use promoflow_tests::{Shop, Teach, until};
 
 /// Rows of everything that a run writes.
 fn rows(shop: &Shop) -> Vec<i64> {
@@ -158,4 +158,72 @@ steps:
     assert_eq!(codes, [1, 0]);
     let last = would[1].steps.last().unwrap();
     assert_eq!(last.port.as_deref(), Some("exhausted"));
+}
+
+/// The text message reads of the contact what only the directory knows, before a step names it.
+const WAKES: &str = "
+workflow: wakes
+start: { event: wakes }
+steps:
+  - { id: text, block: send-message, with: { channel: sms, message: text, to: '+380501234567' } }
+  - { id: mail, block: send-message, with: { channel: email, message: hello, contact: ContactId } }
+---
+workflow: later
+start: { event: later }
+steps:
+  - { id: text, block: send-message, with: { channel: sms, message: text, to: '+380501234567' } }
+  - { id: sleep, block: mischief, with: { do: wait, until: 1780401600000 }, ports: { aside: end } }
+  - { id: mail, block: send-message, with: { channel: email, message: hello, contact: ContactId } }
+  - { id: again, block: send-message, with: { channel: sms, message: text, to: '+380501234567' } }
+";
+
+#[test]
+fn p11_a_test_run_finds_contacts_as_the_run_would_and_lets_their_directory_sleep() {
+    for (kind, texts) in [
+        ("wakes", &["Hello a@example.com", "Hello"][..]),
+        ("later", &["Hello friend", "Hello", "Hello a@example.com"]),
+    ] {
+        let (shop, promoflow) = Shop::with_codes(0);
+        promoflow.messages_of(
+            "{ message: text, channel: sms, text: \"Hello %EMAIL|friend%\" }
+---
+{ message: hello, channel: email, subject: Hello, text: Hello }",
+        );
+        promoflow.workflows_of(WAKES);
+        let running = promoflow.start().unwrap();
+        let asleep = || -> bool {
+            let sql = "SELECT (SELECT value FROM setting WHERE name = 'contacts') = '0'
+                           AND NOT EXISTS (SELECT 1 FROM contact)";
+            shop.sql().query_row(sql, [], |row| row.get(0)).unwrap()
+        };
+        let event = |kind: &str| Event::new(kind, "order").with_param("ContactId", "A");
+        let unknown = promoflow.rehearse(event(kind)).unwrap();
+        let error = unknown[0].error.as_deref().unwrap();
+        assert!(error.contains("contact `A` has no email"), "{error}");
+        running
+            .send(event("x").with_param("Email", "a@example.com"))
+            .unwrap();
+
+        let before = rows(&shop);
+        let would = promoflow.rehearse(event(kind)).unwrap().remove(0);
+        assert_eq!(would.error, None);
+        let would: Vec<_> = (would.deliveries.iter())
+            .map(|one| one.content.text.clone().unwrap_or_default())
+            .collect();
+        assert_eq!(would, texts);
+        assert_eq!(rows(&shop), before);
+        assert!(asleep());
+
+        let receipt = running.send(event(kind)).unwrap();
+        running.rest(&receipt.runs).unwrap();
+        shop.clock.set("2026-06-02T12:30:00Z");
+        until(|| shop.letters.sent().len() == texts.len());
+        let mut sent = shop.letters.texts();
+        sent.sort();
+        let mut wanted = texts.to_vec();
+        wanted.sort_unstable();
+        assert_eq!(sent, wanted);
+        assert!(!asleep());
+        promoflow.audited();
+    }
 }

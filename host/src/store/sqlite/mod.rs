@@ -47,7 +47,7 @@ use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -75,6 +75,9 @@ pub struct SqliteStore {
     pool_changes: AtomicU64,
     /// Watches the file for commits of others; used for nothing else.
     watcher: Mutex<Connection>,
+    /// What the directory of contacts would be, with the last event that it was filled from: once a
+    /// test run has asked for contacts while it sleeps.
+    aside: Mutex<Option<(Arc<contacts::Aside>, i64)>>,
 }
 
 /// The connection that writes, with what it remembers of the file.
@@ -121,6 +124,7 @@ impl SqliteStore {
             readers: Mutex::new(Vec::new()),
             pool_changes: AtomicU64::new(0),
             watcher: Mutex::new(watcher),
+            aside: Mutex::new(None),
         })
     }
 

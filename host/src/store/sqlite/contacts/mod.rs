@@ -1,5 +1,6 @@
 //! Contacts: looking up and listing.
 
+mod aside;
 mod people;
 mod put;
 mod refusals;
@@ -8,32 +9,26 @@ mod tests;
 mod upload;
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
+pub(super) use aside::Aside;
 pub(super) use people::{awake, fill};
 pub(super) use refusals::{anybody_refuses, refuses_delivery};
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::{Map, Value};
 
-use super::{Result, SqliteStore, damaged};
+use super::{Result, SqliteStore, damaged, lock};
 use crate::clock::Timestamp;
 use crate::contact::{AddressKind, Addresses, Consent, Contact, Name, NewContact};
 use crate::message::ChannelKind;
-use crate::store::{ContactSession, ContactStore, DeliveryId};
+use crate::store::{ContactSession, ContactStore, DeliveryId, Directory};
 
 /// The number of a contact's row.
 type ContactRow = i64;
 
-impl ContactStore for SqliteStore {
+impl Directory for SqliteStore {
     fn contact(&self, name: Name) -> Result<Option<Contact>> {
         self.read(|connection| find(connection, name))
-    }
-
-    fn contacts_awake(&self) -> Result<bool> {
-        self.read(awake)
-    }
-
-    fn wake_contacts(&self) -> Result<()> {
-        people::wake(self)
     }
 
     fn contact_of(&self, key: &str, stated: &NewContact) -> Result<Option<Contact>> {
@@ -44,6 +39,22 @@ impl ContactStore for SqliteStore {
         self.read(|connection| {
             Ok(anybody_refuses(connection)? && refusals::refuses(connection, channel, address)?)
         })
+    }
+}
+
+impl ContactStore for SqliteStore {
+    fn contacts_awake(&self) -> Result<bool> {
+        self.read(awake)
+    }
+
+    fn wake_contacts(&self) -> Result<()> {
+        people::wake(self)?;
+        *lock(&self.aside) = None;
+        Ok(())
+    }
+
+    fn contacts_aside(&self) -> Result<Arc<dyn Directory>> {
+        Ok(aside::filled(self)?)
     }
 
     fn contacts(

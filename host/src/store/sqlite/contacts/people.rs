@@ -29,7 +29,7 @@ pub(super) fn wake(store: &SqliteStore) -> Result<()> {
                 return Ok(());
             }
             let seen = number_setting(connection, "contacts-seen")?;
-            let last = fill_after(connection, seen)?;
+            let last = fill_after(connection, connection, seen)?;
             set_setting(
                 connection,
                 "contacts-seen",
@@ -46,9 +46,10 @@ pub(super) fn wake(store: &SqliteStore) -> Result<()> {
     Ok(())
 }
 
-/// Fills contacts from the events after that one; the last of them, `None` where there are none.
-fn fill_after(connection: &Connection, seen: i64) -> Result<Option<i64>> {
-    let mut statement = connection.prepare_cached(
+/// Fills the directory of one database from the events of another, or of the same, after that one;
+/// the last of them, `None` where there are none.
+pub(super) fn fill_after(events: &Connection, into: &Connection, seen: i64) -> Result<Option<i64>> {
+    let mut statement = events.prepare_cached(
         "SELECT id, key, params, at FROM event WHERE id > ?1 ORDER BY id LIMIT ?2",
     )?;
     let mut rows = statement.query(params![seen, FILLED_AT_ONCE])?;
@@ -59,7 +60,7 @@ fn fill_after(connection: &Connection, seen: i64) -> Result<Option<i64>> {
             serde_json::from_str(row.get_ref(2)?.as_str().unwrap_or_default())
                 .map_err(|error| damaged(format!("the parameters of event {id}"), error))?;
         let key: String = row.get(1)?;
-        fill(connection, &key, &params, Timestamp(row.get(3)?))?;
+        fill(into, &key, &params, Timestamp(row.get(3)?))?;
         last = Some(id);
     }
     Ok(last)
