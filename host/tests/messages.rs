@@ -377,6 +377,41 @@ fn what_fails_whatever_the_values_are_is_refused_with_its_place() {
 }
 
 #[test]
+fn what_fails_without_values_is_told_and_the_message_taken() {
+    let shop = Shop::new();
+    let apply = |text: &str| {
+        let message = format!("message: m\nchannel: sms\ntext: |\n  {text}\n");
+        shop.file("m.yaml", &message);
+        shop.done(&["message", "apply", "m.yaml"]).1
+    };
+    for (text, part) in [
+        (
+            "#macro(r)#r()#end a #r()",
+            "4:12: warning: `text` cannot be made for a run without values: macro calls nested",
+        ),
+        (
+            "#set($a = [1, 2])$a.get(5)",
+            "4:23: warning: `text` cannot be made for a run without values: ",
+        ),
+        (
+            "#foreach($i in [1..2000000])$i#end",
+            "4:3: warning: `text` cannot be made for a run without values: more than 100000",
+        ),
+    ] {
+        let told = apply(text);
+        assert!(told.starts_with(&format!("m.yaml:{part}")), "{told}");
+    }
+    let long = "#foreach($i in [1..90000])#if($i == 7)$i#end#end";
+    for good in [
+        long,
+        "$!data.get('name').substring(0, 1) $!items.get(9) %NAME%",
+        "$math.div(1, $n)",
+    ] {
+        assert_eq!(apply(good), "", "{good}");
+    }
+}
+
+#[test]
 fn events_whose_parameters_are_called_like_tools_leave_messages_as_they_are() {
     let shop = Shop::new();
     let text = "$esc.url('a b') $math.add(1, 2) $number.format('0.0', 1) $date.format('dd', '2026-12-31') $date";

@@ -20,6 +20,7 @@ mod reads;
 mod render;
 mod tags;
 mod templates;
+mod trial;
 mod unread;
 mod unsubscribe;
 mod values;
@@ -38,6 +39,7 @@ pub use parse::parse;
 pub use reads::{Read, place};
 pub use render::{Chosen, Prepared, RenderError, TakeCode};
 pub use tags::CodeTag;
+pub use trial::Trial;
 pub use unsubscribe::TAG as UNSUBSCRIBE_TAG;
 pub use values::{
     Values, check_part, check_template, depends_on_data, parse_template, render_constant,

@@ -135,7 +135,11 @@ impl Message {
         unread
     }
 
-    fn each_template<'m>(&'m self, each: &mut dyn FnMut(&'static str, Option<&'m str>, &'m str)) {
+    /// Shows each of its templates, with its part and its language.
+    pub(super) fn each_template<'m>(
+        &'m self,
+        each: &mut dyn FnMut(&'static str, Option<&'m str>, &'m str),
+    ) {
         for (part, source) in self.parts.each() {
             each(part, None, source);
         }

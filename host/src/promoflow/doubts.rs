@@ -5,7 +5,7 @@ use anyhow::Result;
 
 use super::Promoflow;
 use crate::document::{Diagnostic, Diagnostics, shown};
-use crate::message::{self, Message, Read, UNSUBSCRIBE_TAG, beside};
+use crate::message::{self, Message, Read, Trial, UNSUBSCRIBE_TAG, beside};
 use crate::store::{Store, StoredWorkflow};
 use crate::workflow::{Doubt, Sending, Workflow, sendings};
 
@@ -24,6 +24,10 @@ impl Promoflow {
         };
         let workflows = self.store.workflows()?;
         messages.iter().for_each(|one| doubts.of_tags(one));
+        let mut trial = Trial::default();
+        messages
+            .iter()
+            .for_each(|one| doubts.of_trial(one, &mut trial));
         if self.parts.unsubscribe.is_none() {
             messages.iter().for_each(|one| doubts.of_unsubscribe(one));
         }
@@ -92,6 +96,15 @@ impl Doubts<'_> {
                 at.name
             );
             self.warn(&message.id, &at, warning, hint);
+        }
+    }
+
+    fn of_trial(&mut self, message: &Message, trial: &mut Trial) {
+        for (at, why) in trial.failures(message) {
+            let part = shown(&at.name);
+            let warning = format!("{part} cannot be made for a run without values: {why}");
+            let hint = "such a run fails; `promoflow message render` shows it with values";
+            self.warn(&message.id, &at, warning, hint.to_owned());
         }
     }
 
