@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use promoflow::channel::{Channel, Handover, Letter, Maildir};
-use promoflow::message::{ChannelKind, Content};
+use promoflow::message::{ChannelKind, Content, Message, Prepared, Values};
 use serde_json::{Value, json};
 
 const ADDRESS: &str = "ann@example.com";
@@ -130,6 +130,35 @@ fn whatever_a_message_says_arrives_to_the_letter() {
         assert_eq!(mail["bare"], 0, "{subject}");
         assert_eq!(mail["ascii"], true, "{subject}");
         assert!(mail["longest"].as_u64().unwrap() <= 998, "{subject}");
+    }
+}
+
+#[test]
+fn a_name_that_a_value_brings_arrives_to_the_letter() {
+    let message = json!({
+        "id": "m", "channel": "email", "subject": "s", "text": "t",
+        "from": "$shop <shop@example.com>", "replyTo": "\"To %SHOP%\" <$at@example.com>",
+    });
+    let message: Message = serde_json::from_value(message).unwrap();
+    let message = Prepared::new(message).unwrap();
+    let names = [
+        "Shop, Inc.",
+        "The \"Best\" \\ Shop",
+        "Крамниця, \"Їжак\" <UA>",
+        "a; b: (c) @d [e].",
+        "Shop",
+    ];
+    let contents = names.map(|name| {
+        let data = json!({ "shop": name, "at": "help" });
+        let values = Values::new(data.as_object().unwrap(), "ann");
+        message.render(&values, &mut |_| None).unwrap()
+    });
+    let mails = read(&contents);
+    for (mail, name) in mails.iter().zip(names) {
+        assert_eq!(mail["from"], json!([[name, "shop@example.com"]]));
+        let reply_to = json!([[format!("To {name}"), "help@example.com"]]);
+        assert_eq!(mail["replyTo"], reply_to);
+        assert_eq!(mail["defects"], json!([]), "{name}");
     }
 }
 
