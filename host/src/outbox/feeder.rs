@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::apart::{Aside, parts};
 use super::lane::Lane;
 use super::pace::Pace;
 use super::pause::Pause;
@@ -36,6 +37,10 @@ pub(super) struct Feeder {
     queued_at: Instant,
     /// Ends that could not be committed yet.
     unsaved: Vec<AttemptEnd>,
+    /// A step could not be committed: the next is, part by part.
+    apart: bool,
+    /// What could not be committed by itself either.
+    aside: Aside,
     /// There is more that is due.
     hungry: bool,
     /// Whose turn it is: of what was to wait, or of what never was.
@@ -69,6 +74,8 @@ impl Feeder {
             window: limits.concurrency,
             queued_at: Instant::now(),
             unsaved: Vec::new(),
+            apart: false,
+            aside: Aside::default(),
             hungry: false,
             waited_first: true,
             stored_pause: None,
@@ -120,7 +127,7 @@ impl Feeder {
                 let last = since + self.around.drain;
                 Some(held.map_or(last, |held| held.min(last)))
             }
-            (true, None) => held,
+            (true, None) => held.into_iter().chain(self.aside.next()).min(),
         };
         let around = Arc::clone(&self.around);
         let news = self.lane.listen(
@@ -135,6 +142,10 @@ impl Feeder {
             ends: std::mem::take(&mut self.unsaved),
             ..Attempts::default()
         };
+        if let Some(ends) = self.aside.back(stopping) {
+            step.ends.extend(ends);
+            self.hungry = true;
+        }
         step.ends.extend(withdrawn);
         step.ends.extend(news.ends);
         let now = self.around.clock.now();
@@ -157,8 +168,28 @@ impl Feeder {
             }
         }
         step.starts = letters.iter().map(|letter| letter.id).collect();
-        if !step.is_empty() {
-            self.commit(step, letters)?;
+        match (step.is_empty(), self.apart) {
+            (true, _) => {}
+            (false, true) => self.commit_apart(step, letters)?,
+            (false, false) => self.apart = !self.commit(step, letters)?,
+        }
+        Ok(())
+    }
+
+    /// Commits a step part by part, and leaves aside which of them fails: for the reason that is
+    /// its own, the others go on without it; a disk that failed fails the first of them again.
+    fn commit_apart(&mut self, step: Attempts, letters: Vec<DueDelivery>) -> Result<(), Stopped> {
+        self.apart = false;
+        for part in parts(step, letters) {
+            if self.apart {
+                self.unsaved.extend(part.step.ends);
+            } else if !self.commit(part.step, part.letters)? {
+                self.apart = true;
+                let ends = std::mem::take(&mut self.unsaved);
+                if let Some(delivery) = part.delivery {
+                    self.aside.put(delivery, ends);
+                }
+            }
         }
         Ok(())
     }
@@ -187,12 +218,10 @@ impl Feeder {
         paused: Option<Timestamp>,
         step: &mut Attempts,
     ) -> Result<Vec<DueDelivery>, StoreError> {
-        let in_hand = &self.in_hand;
+        let busy = |id| self.in_hand.contains(&id) || self.aside.holds(id);
         let kinds = self.lane.kinds();
         let first = self.waited_first;
-        let page = self
-            .store
-            .due_deliveries(kinds, now, room, first, &|id| in_hand.contains(&id))?;
+        let page = self.store.due_deliveries(kinds, now, room, first, &busy)?;
         for (delivery, error) in &page.unreadable {
             tracing::error!("delivery {delivery} fails: {error}");
         }
@@ -233,7 +262,8 @@ impl Feeder {
         }
     }
 
-    fn commit(&mut self, step: Attempts, letters: Vec<DueDelivery>) -> Result<(), Stopped> {
+    /// False where it could not be committed.
+    fn commit(&mut self, step: Attempts, letters: Vec<DueDelivery>) -> Result<bool, Stopped> {
         if !step.starts.is_empty() {
             failpoint::pass(Failpoint::BeforeAttempt);
         }
@@ -251,13 +281,13 @@ impl Feeder {
             Ok(Reply::Failed(error)) => {
                 self.unsaved = step.ends;
                 self.failed(&StoreError::Engine(error));
-                return Ok(());
+                return Ok(false);
             }
             Ok(_) => Vec::new(),
             Err(error) => {
                 self.unsaved = step.ends;
                 self.failed(&StoreError::Engine(error.to_string()));
-                return Ok(());
+                return Ok(false);
             }
         };
         for end in &step.ends {
@@ -272,7 +302,7 @@ impl Feeder {
             self.around.look();
         }
         if started.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         failpoint::pass(Failpoint::AfterAttemptStart);
         self.in_hand.extend(&started);
@@ -282,7 +312,7 @@ impl Feeder {
         for _ in 0..self.lane.queue(letters) {
             self.hire();
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Makes a sender.

@@ -12,6 +12,7 @@
 //! again, under the same identity. What a lane has in hand is bounded, and everything else waits in
 //! the store.
 
+mod apart;
 mod feeder;
 mod lane;
 mod notices;

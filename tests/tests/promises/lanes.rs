@@ -365,6 +365,33 @@ fn a_delivery_that_cannot_be_read_fails_and_holds_up_no_other() {
 }
 
 #[test]
+fn attempts_that_cannot_be_committed_hold_up_no_other() {
+    let (channel, shop, promoflow) = moody();
+    let running = promoflow.start().unwrap();
+    // The second mail can begin no attempt, the fourth can end none.
+    shop.sql()
+        .execute_batch(
+            "CREATE TRIGGER begins BEFORE INSERT ON attempt WHEN NEW.delivery = 3
+             BEGIN SELECT RAISE(ABORT, 'as a test has it'); END;
+             CREATE TRIGGER ends BEFORE UPDATE OF ended ON attempt WHEN NEW.delivery = 7
+             BEGIN SELECT RAISE(ABORT, 'as a test has it'); END;",
+        )
+        .unwrap();
+    send(&running, 20);
+    let mails = "delivery WHERE channel = 'email' AND";
+    until(|| count(&shop, &format!("{mails} state = 'delivered'")) == 18);
+    let once = |id: &str| channel.asked().iter().filter(|one| *one == id).count();
+    assert_eq!((once("delivery-3"), once("delivery-7")), (0, 1));
+    shop.sql()
+        .execute_batch("DROP TRIGGER begins; DROP TRIGGER ends")
+        .unwrap();
+    until(|| count(&shop, &format!("{mails} state = 'delivered'")) == 20);
+    assert_eq!((once("delivery-3"), once("delivery-7")), (1, 1));
+    assert_eq!(count(&shop, "attempt WHERE ended IS NULL"), 0);
+    promoflow.audited();
+}
+
+#[test]
 fn a_provider_that_asks_to_wait_is_left_alone_by_all_its_letters() {
     let (shop, promoflow) = Shop::with_codes(3);
     let running = promoflow.start().unwrap();
