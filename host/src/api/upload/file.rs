@@ -149,6 +149,8 @@ impl Feed {
                     // may go.
                     let _refused = whole.send(fingerprint);
                     let _refused = pieces.send(None).await;
+                } else {
+                    drop(whole);
                 }
                 drop(pieces);
                 let Taken { outcome, answer } = taking.end().await?;
