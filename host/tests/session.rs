@@ -243,6 +243,14 @@ fn bad_rows_are_told_by_line_and_field_and_good_rows_go_in() {
     assert_eq!(places, expected);
     assert_eq!(shop.one(&["codes", "list"])["code"], "GOOD");
 
+    shop.file("list.json", r#"[{"code":"E"},{"code":"F","discount":100}]"#);
+    let (values, _) = shop.json(&["codes", "import", "list.json"]);
+    let error = &values[0]["errors"][0];
+    assert_eq!((&error["line"], &error["column"]), (&json!(1), &json!(15)));
+    assert_eq!(error["path"], "[1].discount");
+    let told = text(&shop.run(&["codes", "import", "list.json"]).stderr);
+    assert!(told.contains("list.json:1:15: [1].discount: "), "{told}");
+
     let (values, status) = shop.json(&["codes", "import", "rows.csv", "--strict"]);
     assert_eq!((status, &values[0]["inserted"]), (Some(2), &json!(0)));
     std::fs::write(shop.folder.path().join("latin.csv"), b"code\nCAF\xc9\n").unwrap();
