@@ -47,7 +47,7 @@ impl Maildir {
     fn make(&self) -> io::Result<()> {
         if self.made.get().is_none() {
             for part in ["tmp", "new", "cur"] {
-                fs::create_dir_all(self.folder.join(part))?;
+                private().create(self.folder.join(part))?;
             }
             make_durable(&self.folder)?;
             if let Some(parent) = self.folder.parent() {
@@ -86,6 +86,16 @@ fn name(letter: &Letter<'_>) -> String {
     let digest = digest.finalize();
     let digest: String = digest.iter().take(8).map(|b| format!("{b:02x}")).collect();
     format!("{}-{}-{digest}.promoflow", letter.installation, letter.id)
+}
+
+/// To make folders that nobody but their owner looks into: letters hold addresses and promo codes.
+/// Folders that are there keep the rights that they have.
+fn private() -> fs::DirBuilder {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder
 }
 
 /// What was made or renamed in a folder outlives a loss of power after this.
@@ -136,6 +146,23 @@ impl Channel for Maildir {
 mod tests {
     use super::*;
     use crate::message::Content;
+
+    #[test]
+    #[cfg(unix)]
+    fn a_folder_that_is_made_is_for_its_owner_alone_and_one_that_is_there_stays_as_it_is() {
+        use std::os::unix::fs::PermissionsExt;
+        let there = tempfile::tempdir().unwrap();
+        fs::set_permissions(there.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let made = there.path().join("letters");
+        for folder in [&made, there.path()] {
+            Maildir::new(folder).make().unwrap();
+        }
+        let mode = |folder: &Path| fs::metadata(folder).unwrap().permissions().mode() & 0o777;
+        assert_eq!(
+            [mode(&made), mode(&made.join("new")), mode(there.path())],
+            [0o700, 0o700, 0o755]
+        );
+    }
 
     #[test]
     fn a_file_is_replaced_by_its_own_letter_alone() {
