@@ -1,4 +1,4 @@
-//! Whether a message carries a promo code.
+//! Whether a message shows a promo code.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ impl Content {
     /// Whether the text of a promo code stands anywhere in it: as it is, or in another writing,
     /// as templates make them: in small letters, in groups, between the tags of HTML, escaped.
     /// When in doubt it does. A code of which only a part is shown is not carried.
-    pub fn may_carry(&self, code: &str) -> bool {
+    pub fn shows(&self, code: &str) -> bool {
         if self.parts().any(|part| part.contains(code)) {
             return true;
         }
@@ -112,22 +112,22 @@ mod tests {
             "<a href='https://shop.example/?code=AB%2D12%2DCD'>go</a>",
             "AB&amp;-12-CD",
         ] {
-            assert!(html(written).may_carry("AB-12-CD"), "{written}");
+            assert!(html(written).shows("AB-12-CD"), "{written}");
         }
-        assert!(html("R&amp;D-1").may_carry("R&D-1"));
-        assert!(html("x").may_carry("--"), "nothing is known of it");
+        assert!(html("R&amp;D-1").shows("R&D-1"));
+        assert!(html("x").shows("--"), "nothing is known of it");
         let headers = vec![("X-Code".to_owned(), "AB-12-CD".to_owned())];
         let in_header = Content {
             headers,
             ..Content::default()
         };
-        assert!(in_header.may_carry("AB-12-CD"));
+        assert!(in_header.shows("AB-12-CD"));
         let link = Some("https://shop.example/?c=ab12cd".to_owned());
         let in_link = Content {
             link,
             ..Content::default()
         };
-        assert!(in_link.may_carry("AB-12-CD"));
+        assert!(in_link.shows("AB-12-CD"));
     }
 
     #[test]
@@ -139,7 +139,7 @@ mod tests {
             "AB 1 2",
             "",
         ] {
-            assert!(!html(other).may_carry("AB-12-CD"), "{other}");
+            assert!(!html(other).shows("AB-12-CD"), "{other}");
         }
     }
 }

@@ -46,4 +46,8 @@ pub struct Content {
     /// letter leaves; `None`: nothing does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unsubscribe: Option<String>,
+    /// Whether it reads as it would if no step of its run had set anything: however a code may be
+    /// written, it holds none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub codeless: bool,
 }

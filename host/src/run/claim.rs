@@ -68,6 +68,7 @@ pub(super) fn claim(stage: &mut Stage, request: ClaimRequest) -> Result<Promocod
             });
             let step = stage.next_effect();
             stage.goes_by(&name);
+            stage.staged.sent_before.push(stage.staged.deliveries.len());
             stage.staged.claims.push(StagedClaim {
                 step,
                 lane: selector.lane,

@@ -4,7 +4,7 @@
 //! no other run meets them. Waits are over at once. A directory of contacts that sleeps sleeps on:
 //! what a step would wake is filled beside it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::aside::Aside;
@@ -136,6 +136,7 @@ fn one(
         attempt: 0,
         troubles: Vec::new(),
         data: event.params.clone(),
+        set: BTreeSet::new(),
         key: event.key.clone(),
         contacts,
         codes: Vec::new(),
@@ -158,6 +159,9 @@ fn one(
         beginning.codes.extend(held(&segment));
         let codes = segment.claims.iter().map(|claim| claim.code.code.clone());
         done.codes.extend(codes);
+        for step in &segment.steps {
+            beginning.set.extend(step.data.keys().cloned());
+        }
         for step in segment.steps.iter().filter(|step| step.port.is_some()) {
             *beginning.visits.entry(step.step.clone()).or_default() += 1;
         }

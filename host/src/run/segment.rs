@@ -1,6 +1,6 @@
 //! Executing a segment: steps, one after another, until the run waits or ends.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
@@ -36,6 +36,8 @@ pub(super) struct Beginning {
     pub(super) attempt: u32,
     pub(super) troubles: Vec<Trouble>,
     pub(super) data: Map<String, Json>,
+    /// The names of those of its values that steps have set.
+    pub(super) set: BTreeSet<String>,
     pub(super) key: String,
     /// Whether the directory of contacts is awake.
     pub(super) contacts: bool,

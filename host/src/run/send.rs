@@ -3,6 +3,7 @@
 //! Addresses are resolved and messages made here, once and for all: the dispatcher knows no
 //! contacts and no templates.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use chrono_tz::Tz;
@@ -12,7 +13,7 @@ use super::step::{Reach, Stage};
 use crate::block::{Hours, LogLevel, Recipient, SendError, SendRequest, StepHost, Target};
 use crate::clock::Timestamp;
 use crate::contact::{AddressKind, Contact, Name};
-use crate::message::{AllowedHours, Values, check_address};
+use crate::message::{AllowedHours, Chosen, Content, Values, check_address};
 use crate::store::{AT_ONCE, Alternative, StagedDelivery};
 
 /// Stages a delivery, and gives its number within the segment.
@@ -74,26 +75,53 @@ pub(super) fn send(stage: &mut Stage, request: SendRequest) -> Result<u32, SendE
 }
 
 /// What the messages of a delivery are made from.
-struct Making {
+struct Making<'c> {
+    contact: &'c Contact,
     values: Values,
+    /// What they would be, had no step of the run set anything; once somebody has asked.
+    as_they_came: OnceCell<Values>,
     /// The languages to prefer, the best first.
     languages: Vec<String>,
     /// The codes that the tags of its messages took so far.
     codes: Codes,
 }
 
-impl Making {
-    fn new(stage: &mut Stage, contact: &Contact, language: Option<&str>) -> Making {
-        let values = stage
-            .take_values()
-            .with_contact(contact.values(), contact.languages.clone());
+impl<'c> Making<'c> {
+    fn new(stage: &mut Stage, contact: &'c Contact, language: Option<&str>) -> Making<'c> {
+        let values = of_contact(stage.take_values(), contact);
         let of_step = language.map(str::to_owned).into_iter();
         Making {
+            contact,
             languages: of_step.chain(values.languages()).collect(),
             values,
+            as_they_came: OnceCell::new(),
             codes: Codes::default(),
         }
     }
+
+    /// Whether a content that took no code holds none that a step has set, however it may be
+    /// written: it would read the same without all that steps have set.
+    fn is_codeless(&self, stage: &Stage, chosen: &Chosen<'_>, content: &Content) -> bool {
+        if stage.is_as_it_came() {
+            return true;
+        }
+        if stage
+            .codes
+            .iter()
+            .any(|held| content.shows(&held.code.code))
+        {
+            return false;
+        }
+        let values = self
+            .as_they_came
+            .get_or_init(|| of_contact(stage.values_as_they_came(), self.contact));
+        let made = chosen.render(values, &mut |_| None);
+        made.is_ok_and(|made| made.shown() == content.clone().shown())
+    }
+}
+
+fn of_contact(values: Values, contact: &Contact) -> Values {
+    values.with_contact(contact.values(), contact.languages.clone())
 }
 
 /// To whom a message goes: the contact that its targets name, else whom the run is about.
@@ -113,7 +141,7 @@ fn contact_of(stage: &mut Stage, targets: &[Target]) -> Result<Contact, SendErro
 /// One way to reach somebody, with the message as it will be.
 fn resolve(
     stage: &mut Stage,
-    making: &mut Making,
+    making: &mut Making<'_>,
     target: &Target,
 ) -> Result<Alternative, SendError> {
     let Some(reach) = &stage.reach else {
@@ -143,14 +171,20 @@ fn resolve(
     stage.check_consent(target.channel, &address)?;
     let chosen = message.choose(&making.languages);
     let mut taking = Taking::new(stage, &target.message, &mut making.codes);
-    let made = chosen.render(&making.values, &mut |tag| taking.take(tag));
+    let mut asked = false;
+    let made = chosen.render(&making.values, &mut |tag| {
+        asked = true;
+        taking.take(tag)
+    });
     // A message without its code may well be none, and the code is what is wrong with it then.
     taking.finish()?;
+    let mut content = made.map_err(|error| SendError::Unrenderable(error.to_string()))?;
+    content.codeless = !asked && making.is_codeless(stage, &chosen, &content);
     Ok(Alternative {
         channel: target.channel,
         address,
         message: target.message.clone(),
-        content: made.map_err(|error| SendError::Unrenderable(error.to_string()))?,
+        content,
     })
 }
 

@@ -1,7 +1,7 @@
 //! The stage: what a segment has staged, and what its blocks may reach.
 
 use std::cell::OnceCell;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
@@ -35,6 +35,8 @@ const MOST_NAME_CHARS: usize = 100;
 pub(super) struct Stage {
     pub(super) reach: Option<Reach>,
     data: Map<String, Json>,
+    /// The names of those that steps of the run have set.
+    set: BTreeSet<String>,
     /// The same as templates read them, once one did.
     values: OnceCell<Values>,
     pub(super) key: String,
@@ -93,6 +95,8 @@ pub(super) struct Staged {
     pub(super) exhausted: Vec<Exhausted>,
     pub(super) reuses: Vec<StagedReuse>,
     pub(super) deliveries: Vec<StagedDelivery>,
+    /// How many deliveries were staged before each of the claims: those cannot carry its code.
+    pub(super) sent_before: Vec<usize>,
     /// Names other than the event's key under which codes were claimed or kept.
     pub(super) known_as: Vec<String>,
     /// A message was not staged, because its contact cannot or must not be written to.
@@ -104,16 +108,18 @@ impl Staged {
     /// that nothing is left: it would no longer be so.
     pub(super) fn take_unused(&mut self) -> Vec<StagedClaim> {
         let (deliveries, exhausted) = (&self.deliveries, &self.exhausted);
-        let unused = |claim: &StagedClaim| {
-            !deliveries
+        let before = &self.sent_before;
+        let unused = |number: usize, claim: &StagedClaim| {
+            let mut after = deliveries
                 .iter()
-                .any(|delivery| delivery.carries(&claim.code.code))
+                .skip(before.get(number).map_or(0, |sent| *sent));
+            after.all(StagedDelivery::is_codeless)
                 && !exhausted.iter().any(|other| other.lane == claim.lane)
         };
         let claims = std::mem::take(&mut self.claims);
         let (mut kept, mut taken, mut places) = (Vec::new(), Vec::new(), Vec::new());
-        for claim in claims {
-            if unused(&claim) {
+        for (number, claim) in claims.into_iter().enumerate() {
+            if unused(number, &claim) {
                 places.push(None);
                 taken.push(claim);
             } else {
@@ -157,6 +163,7 @@ impl Stage {
                 aside: around.aside.clone(),
             }),
             data: std::mem::take(&mut beginning.data),
+            set: std::mem::take(&mut beginning.set),
             key: beginning.key.clone(),
             run: beginning.run.map(|(run, _)| run),
             codes: beginning.codes.clone(),
@@ -171,6 +178,7 @@ impl Stage {
         Stage {
             reach: None,
             data: Map::new(),
+            set: BTreeSet::new(),
             values: OnceCell::new(),
             key: String::new(),
             run: None,
@@ -240,6 +248,19 @@ impl Stage {
         made.unwrap_or_else(|| Values::new(&self.data, &self.key))
     }
 
+    /// Whether a step of the run has set anything yet.
+    pub(super) fn is_as_it_came(&self) -> bool {
+        self.set.is_empty()
+    }
+
+    /// The values as templates would read them, had no step of the run set anything.
+    pub(super) fn values_as_they_came(&self) -> Values {
+        let came = |(name, _): &(&String, &Json)| !self.set.contains(*name);
+        let came = self.data.iter().filter(came);
+        let came = came.map(|(name, value)| (name.clone(), value.clone()));
+        Values::new(&came.collect(), &self.key)
+    }
+
     pub(super) fn take_notes(&mut self) -> Notes {
         std::mem::take(&mut self.notes)
     }
@@ -296,7 +317,7 @@ impl Stage {
         let carried = self.codes.iter().filter(|held| {
             contents
                 .clone()
-                .any(|content| content.may_carry(&held.code.code))
+                .any(|content| content.shows(&held.code.code))
         });
         let expiries = carried.map(|held| held.code.position.expires);
         expiries.min().unwrap_or(Timestamp::NEVER)
@@ -328,6 +349,7 @@ impl StepHost for Stage {
         if let Some(values) = self.values.get_mut() {
             values.set(name, &value);
         }
+        self.set.insert(name.to_owned());
         self.notes.data.insert(name.to_owned(), value.clone());
         self.data.insert(name.to_owned(), value);
         if tells_contact(name) {

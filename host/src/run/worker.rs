@@ -1,6 +1,6 @@
 //! Workers: the threads that execute segments and hand them to the committer.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -197,6 +197,7 @@ impl Shared {
                     attempt: 0,
                     troubles: Vec::new(),
                     data: event.params.clone(),
+                    set: BTreeSet::new(),
                     key: event.key.clone(),
                     contacts: configuration.contacts,
                     codes: Vec::new(),
@@ -248,6 +249,7 @@ impl Shared {
             attempt: run.attempt,
             troubles: run.troubles.clone(),
             data: run.data.clone(),
+            set: run.set.clone(),
             key: run.key.clone(),
             contacts,
             codes: Vec::new(),

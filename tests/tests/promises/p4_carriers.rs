@@ -9,10 +9,16 @@ use promoflow::store::{DeliveryId, DeliveryState, Order, Ordered, RunId, RunStat
 use promoflow::{Promoflow, Running};
 use promoflow_tests::{Shop, Teach, until};
 
-/// A text message that says it with the code, or without.
-const TEXTS: [(&str, bool); 2] = [
-    ("We miss you", false),
+/// A text message that says it with the code, or without: what it reads of others is none of it, and
+/// what it makes of the code is not found again.
+const TEXTS: [(&str, bool); 4] = [
+    ("We miss you, $!EmailAddress$!key", false),
     ("Use <b>$!data.get('promocode')</b>", true),
+    (
+        "$!data.get('promocode').substring(5), and before it $!promocode.substring(0, 5)",
+        true,
+    ),
+    ("#if($promocode)It is yours#end", true),
 ];
 
 /// Steps that workflows here are made of.
@@ -210,8 +216,14 @@ fn p12_the_audit_tells_a_release_whose_code_may_have_left_by_any_way() {
     };
     let left = "claim 1 was released although delivery 1 of run 1 may have carried its code";
     assert_eq!(told(""), left);
-    assert_eq!(told("UPDATE delivery SET content = '{}'"), left);
-    assert_eq!(told("UPDATE alternative SET content = '{}'"), "");
+    assert_eq!(
+        told("UPDATE delivery SET content = '{\"codeless\":true}'"),
+        left
+    );
+    assert_eq!(
+        told("UPDATE alternative SET content = '{\"codeless\":true}'"),
+        ""
+    );
     assert_eq!(told("UPDATE alternative SET content = '{'"), left);
     let waits = told("UPDATE attempt SET outcome = 'refused'");
     assert!(waits.contains("was not called off"), "{waits}");

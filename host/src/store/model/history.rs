@@ -1,6 +1,6 @@
 //! The launch history and the outbox as they are read.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -69,6 +69,8 @@ pub struct DueRun {
     pub troubles: Vec<Trouble>,
     /// The run's values; the event's parameters before the first segment.
     pub data: Map<String, Value>,
+    /// The names of those that its steps have set.
+    pub set: BTreeSet<String>,
     /// The event's key.
     pub key: String,
     /// How often it has left each of its steps.

@@ -45,12 +45,19 @@ pub struct StagedDelivery {
 }
 
 impl StagedDelivery {
-    /// Whether one of its ways may carry a promo code.
-    pub fn carries(&self, code: &str) -> bool {
+    /// Whether a promo code is seen in one of its ways.
+    pub fn shows(&self, code: &str) -> bool {
+        self.contents().any(|content| content.shows(code))
+    }
+
+    /// Whether none of its ways holds a promo code, for certain.
+    pub fn is_codeless(&self) -> bool {
+        self.contents().all(|content| content.codeless)
+    }
+
+    fn contents(&self) -> impl Iterator<Item = &Content> {
         let others = self.others.iter().map(|way| &way.content);
-        std::iter::once(&self.content)
-            .chain(others)
-            .any(|content| content.may_carry(code))
+        std::iter::once(&self.content).chain(others)
     }
 }
 

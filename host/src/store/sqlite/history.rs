@@ -1,6 +1,6 @@
 //! Runs: what may go on, and the launch history.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::OnceLock;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -35,6 +35,7 @@ pub(super) fn due(
         let data: String = row.get(6)?;
         let data: Map<String, Value> = serde_json::from_str(&data)
             .map_err(|error| unreadable(format!("the values of run {id}"), &error))?;
+        let Behind { visits, set } = behind(connection, id)?;
         due.push(DueRun {
             id,
             workflow: WorkflowRow(row.get(1)?),
@@ -47,17 +48,26 @@ pub(super) fn due(
                 _ => troubles::of(connection, id)?,
             },
             data,
+            set,
             key: row.get(7)?,
-            visits: visits(connection, id)?,
+            visits,
             resumed: waiters::resumed(connection, id)?,
         });
     }
     Ok(due)
 }
 
-/// How often a run has left each of its steps; a step that waits is still being visited.
-fn visits(connection: &Connection, run: RunId) -> Result<HashMap<String, u32>> {
-    let mut visits = HashMap::new();
+/// What is behind a run.
+#[derive(Default)]
+struct Behind {
+    /// How often it has left each of its steps; a step that waits is still being visited.
+    visits: HashMap<String, u32>,
+    /// The names of the values that they set.
+    set: BTreeSet<String>,
+}
+
+fn behind(connection: &Connection, run: RunId) -> Result<Behind> {
+    let mut behind = Behind::default();
     let mut statement = connection
         .prepare_cached("SELECT steps FROM journal WHERE run = ?1 AND outcome <> 'failed'")?;
     let mut rows = statement.query([run.0])?;
@@ -65,11 +75,16 @@ fn visits(connection: &Connection, run: RunId) -> Result<HashMap<String, u32>> {
         let steps: String = row.get(0)?;
         let steps: Vec<StepRecord> = serde_json::from_str(&steps)
             .map_err(|error| unreadable(format!("the steps of run {run}"), &error))?;
-        for step in steps.into_iter().filter(|step| step.port.is_some()) {
-            *visits.entry(step.step).or_default() += 1;
+        for step in steps {
+            behind
+                .set
+                .extend(step.data.into_iter().map(|(name, _)| name));
+            if step.port.is_some() {
+                *behind.visits.entry(step.step).or_default() += 1;
+            }
         }
     }
-    Ok(visits)
+    Ok(behind)
 }
 
 /// When the next run or delivery is due after `now`.

@@ -156,7 +156,7 @@ fn first_carried(
     let mut rows = statement.query([run.0])?;
     while let Some(row) = rows.next()? {
         let code: String = row.get(1)?;
-        if delivery.carries(&code) {
+        if delivery.shows(&code) {
             return Ok(Some(row.get(0)?));
         }
     }
