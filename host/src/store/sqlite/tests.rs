@@ -1,6 +1,7 @@
 //! The store against a plain model, and what a commit refuses.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 use proptest::prelude::*;
 use tempfile::TempDir;

@@ -1,0 +1,417 @@
+//! What the host asks of the store, each call led to its statements.
+
+use std::ops::ControlFlow;
+
+use super::*;
+
+impl Store for SqliteStore {
+    fn usable(&self) -> Result<()> {
+        self.read(layouts::must_be_present)
+    }
+
+    fn calendar(&self) -> Result<Calendar> {
+        self.read(calendar)
+    }
+
+    fn installation(&self) -> Result<String> {
+        self.read(|connection| setting(connection, "installation"))
+    }
+
+    fn set_calendar(&self, calendar: Calendar) -> Result<()> {
+        self.write(|connection, _| {
+            // Whoever executes reads it anew, and nothing is committed by the one before.
+            raise_setting(connection, "config")?;
+            set_setting(connection, "time-zone", calendar.zone().name())
+        })
+    }
+
+    fn put_message(&self, message: &Message, at: Timestamp) -> Result<Applied> {
+        self.write(|connection, _| catalog::put_message(connection, message, at))
+    }
+
+    fn messages(&self) -> Result<Vec<Message>> {
+        catalog::messages(self)
+    }
+
+    fn message_at(&self, id: &str, config: ConfigId) -> Result<Option<(u32, Message)>> {
+        catalog::message_at(self, id, config)
+    }
+
+    fn put_block(&self, block: &StoredBlock) -> Result<()> {
+        self.write(|connection, _| catalog::put_block(connection, block))
+    }
+
+    fn block(&self, digest: &str) -> Result<Option<StoredBlock>> {
+        catalog::block(self, digest)
+    }
+
+    fn put_workflow(&self, workflow: &Workflow, at: Timestamp) -> Result<Applied> {
+        self.write(|connection, _| catalog::put_workflow(connection, workflow, at))
+    }
+
+    fn workflows(&self) -> Result<Vec<StoredWorkflow>> {
+        catalog::workflows(self)
+    }
+
+    fn workflow_version(&self, row: WorkflowRow) -> Result<Option<StoredWorkflow>> {
+        catalog::workflow_version(self, row)
+    }
+
+    fn workflow_names(&self) -> Result<HashMap<WorkflowRow, (String, u32)>> {
+        catalog::workflow_names(self)
+    }
+
+    fn set_workflow_state(&self, id: &str, state: WorkflowState) -> Result<bool> {
+        self.write(|connection, _| catalog::set_workflow_state(connection, id, state))
+    }
+
+    fn config(&self) -> Result<ConfigId> {
+        self.read(|connection| number_setting(connection, "config").map(ConfigId))
+    }
+
+    fn begin_upload<'s>(
+        &'s self,
+        head: UploadHead,
+        clock: &'s dyn Clock,
+    ) -> Result<Box<dyn UploadSession + 's>> {
+        upload::begin(self, head, clock)
+    }
+
+    fn rehearse_upload<'s>(&'s self, clock: &'s dyn Clock) -> Result<Box<dyn UploadSession + 's>> {
+        rehearsal::begin(self, clock)
+    }
+
+    fn free_codes(
+        &self,
+        lane: &Lane,
+        after: Option<Position>,
+        limit: usize,
+    ) -> Result<Vec<FreeCode>> {
+        self.read(|connection| codes::free_codes(connection, lane, after, limit))
+    }
+
+    fn held_by_run(&self, run: RunId, lane: &Lane, needed: Timestamp) -> Result<Option<HeldClaim>> {
+        self.read(|connection| reuse::by_run(connection, run, lane, needed))
+    }
+
+    fn held_by_contact(&self, contact: &str, lane: &Lane) -> Result<Option<HeldClaim>> {
+        self.read(|connection| reuse::by_contact(connection, contact, lane))
+    }
+
+    fn pool_generation(&self) -> Result<u64> {
+        self.read(|connection| number_setting(connection, "pool-generation").map(i64::unsigned_abs))
+    }
+
+    fn pool_changes(&self) -> u64 {
+        self.pool_changes.load(Ordering::SeqCst)
+    }
+
+    fn codes(
+        &self,
+        filter: &Filter,
+        now: Timestamp,
+        visit: &mut dyn FnMut(CodeRow) -> ControlFlow<()>,
+    ) -> Result<()> {
+        codes::list(self, filter, None, now, visit)
+    }
+
+    fn codes_after(
+        &self,
+        filter: &Filter,
+        after: Option<&str>,
+        now: Timestamp,
+        visit: &mut dyn FnMut(CodeRow) -> ControlFlow<()>,
+    ) -> Result<()> {
+        codes::list(self, filter, after, now, visit)
+    }
+
+    fn code(&self, code: &str) -> Result<Option<(CodeRow, Vec<DeliveryId>)>> {
+        codes::one(self, code)
+    }
+
+    fn count_codes(&self, filter: &Filter, now: Timestamp) -> Result<PoolCount> {
+        codes::count(self, filter, now)
+    }
+
+    fn retire(&self, codes: &[String], retire: bool, clock: &dyn Clock) -> Result<Retired> {
+        self.write_pool(|connection, _| codes::retire(connection, codes, retire, clock.now()))
+    }
+
+    fn commit(&self, units: &[Unit], clock: &dyn Clock) -> Result<Vec<Reply>> {
+        let commit = |units: &[Unit]| {
+            self.write(|connection, lanes| {
+                let done = commit::commit(connection, lanes, units, clock.now())?;
+                failpoint::pass(Failpoint::InsideCommit);
+                Ok(done)
+            })
+            .map(|(replies, released)| {
+                if released {
+                    self.pool_changed();
+                }
+                replies
+            })
+        };
+        match commit(units) {
+            Err(
+                error @ (StoreError::Engine(_) | StoreError::Disk(_) | StoreError::Damaged { .. }),
+            ) if units.len() > 1 => {
+                // One of them cannot be committed, whatever the reason: alone it fails alone. A
+                // disk that failed may serve those before it fails again.
+                tracing::warn!("a batch is committed unit by unit: {error}");
+                one_by_one(units, commit)
+            }
+            other => other,
+        }
+    }
+
+    fn due_runs(
+        &self,
+        now: Timestamp,
+        limit: usize,
+        but: &dyn Fn(RunId) -> bool,
+    ) -> Result<Vec<DueRun>> {
+        self.read(|connection| history::due(connection, now, limit, but))
+    }
+
+    fn due_deliveries(
+        &self,
+        kinds: &[ChannelKind],
+        now: Timestamp,
+        limit: usize,
+        waited_first: bool,
+        but: &dyn Fn(DeliveryId) -> bool,
+    ) -> Result<DuePage> {
+        self.read(|connection| due::page(connection, kinds, now, limit, waited_first, but))
+    }
+
+    fn pause(&self, side: Side<'_>) -> Result<Option<Timestamp>> {
+        self.read(|connection| pauses::of(connection, side))
+    }
+
+    fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>> {
+        self.read(|connection| history::next_due(connection, now))
+    }
+
+    fn rested(&self, first: RunId, last: RunId, now: Timestamp) -> Result<bool> {
+        self.read(|connection| history::rested(connection, first, last, now))
+    }
+
+    fn runs(&self, state: Option<RunState>, limit: usize) -> Result<Vec<RunRow>> {
+        history::list(self, state, None, limit)
+    }
+
+    fn runs_before(
+        &self,
+        state: Option<RunState>,
+        before: Option<RunId>,
+        limit: usize,
+    ) -> Result<Vec<RunRow>> {
+        history::list(self, state, before, limit)
+    }
+
+    fn run(&self, id: RunId) -> Result<Option<(RunRow, Vec<StepRecord>)>> {
+        history::one(self, id)
+    }
+
+    fn held_off(
+        &self,
+        event: &Event,
+        rule: &StartRule,
+        now: Timestamp,
+    ) -> Result<Option<&'static str>> {
+        self.read(|connection| starts::held_off(connection, event, rule, now))
+    }
+
+    fn reply(&self, run: RunId, request: &str, reply: &str) -> Result<bool> {
+        self.write(|connection, _| waiters::reply(connection, run, request, reply))
+    }
+
+    fn order_run(&self, id: RunId, order: Order, clock: &dyn Clock) -> Result<Ordered> {
+        self.write_pool(|connection, _| orders::run(connection, id, order, clock.now()))
+    }
+
+    fn order_delivery(&self, id: DeliveryId, order: Order, clock: &dyn Clock) -> Result<Ordered> {
+        self.write_pool(|connection, _| orders::delivery(connection, id, order, clock.now()))
+    }
+
+    fn deliveries(
+        &self,
+        state: Option<DeliveryState>,
+        visit: &mut dyn FnMut(DeliveryRow) -> ControlFlow<()>,
+    ) -> Result<()> {
+        deliveries::list(self, state, None, visit)
+    }
+
+    fn deliveries_after(
+        &self,
+        state: Option<DeliveryState>,
+        after: Option<DeliveryId>,
+        limit: usize,
+    ) -> Result<Vec<DeliveryRow>> {
+        let mut rows = Vec::new();
+        let mut bytes = 0;
+        if limit == 0 {
+            return Ok(rows);
+        }
+        deliveries::list(self, state, after, &mut |row| {
+            bytes += row.size();
+            rows.push(row);
+            match rows.len() < limit && bytes < MOST_PAGE_BYTES {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        })?;
+        Ok(rows)
+    }
+
+    fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRow>> {
+        deliveries::one(self, id)
+    }
+
+    fn delivery_history(&self, id: DeliveryId) -> Result<Option<DeliveryHistory>> {
+        self.read(|connection| alternatives::history(connection, id))
+    }
+
+    fn change_mark(&self) -> Result<u64> {
+        let watcher = lock(&self.watcher);
+        let mark: i64 = watcher
+            .prepare_cached("PRAGMA data_version")?
+            .query_row([], |row| row.get(0))?;
+        Ok(mark.unsigned_abs())
+    }
+
+    fn backup(&self, to: &Path) -> Result<()> {
+        backup::write(self, to)
+    }
+
+    fn audit(&self) -> Result<Vec<Audited>> {
+        self.read(audit::audit)
+    }
+
+    fn census(&self, now: Timestamp, soon: Timestamp) -> Result<Census> {
+        self.read(|connection| census::count(connection, now, soon))
+    }
+
+    fn lanes(&self) -> Result<Vec<Lane>> {
+        self.read(alerts::lanes)
+    }
+
+    fn free_between(&self, lane: &Lane, from: Timestamp, to: Timestamp, most: u64) -> Result<u64> {
+        self.read(|connection| alerts::free_between(connection, lane, from, to, most))
+    }
+
+    fn alerts(&self) -> Result<Vec<Alert>> {
+        self.read(alerts::all)
+    }
+
+    fn put_alert(&self, alert: &Alert, notices: &[NewNotice]) -> Result<()> {
+        self.write(|connection, _| {
+            for notice in notices {
+                notices::put(connection, notice, alert.at)?;
+            }
+            alerts::put(connection, alert)
+        })
+    }
+
+    fn due_notices(&self, webhook: &str, now: Timestamp, limit: usize) -> Result<Vec<Notice>> {
+        self.read(|connection| notices::due(connection, webhook, now, limit))
+    }
+
+    fn begin_notice(&self, id: NoticeId) -> Result<bool> {
+        self.write(|connection, _| notices::begin(connection, id))
+    }
+
+    fn end_notice(
+        &self,
+        id: NoticeId,
+        end: &NoticeEnd,
+        paused: Option<(Side<'_>, Timestamp)>,
+    ) -> Result<()> {
+        self.write(|connection, _| {
+            if let Some((side, until)) = paused {
+                pauses::put(connection, side, until)?;
+            }
+            notices::end(connection, id, end)
+        })
+    }
+
+    fn notices(
+        &self,
+        state: Option<DeliveryState>,
+        before: Option<NoticeId>,
+        limit: usize,
+    ) -> Result<Vec<Notice>> {
+        self.read(|connection| notices::list(connection, state, before, limit))
+    }
+
+    fn last_claim(&self) -> Result<ClaimId> {
+        self.read(census::last_claim)
+    }
+
+    fn claimed_after(&self, after: ClaimId) -> Result<Claimed> {
+        self.read(|connection| census::claimed_after(connection, after))
+    }
+
+    fn claimed_since(&self, since: Timestamp, most: u64) -> Result<ClaimedSince> {
+        self.read(|connection| census::claimed_since(connection, since, most))
+    }
+
+    fn trace_of_run(&self, run: RunId) -> Result<Option<(EventRow, Option<TraceParent>)>> {
+        self.read(|connection| traces::of_run(connection, run))
+    }
+
+    fn tally(&self) -> Result<Tally> {
+        self.read(census::tally)
+    }
+
+    fn uploads(&self, before: Option<UploadId>, limit: usize) -> Result<Vec<UploadRow>> {
+        self.read(|connection| uploads::list(connection, before, limit))
+    }
+
+    fn upload(&self, id: UploadId) -> Result<Option<(UploadRow, Vec<crate::pool::RowError>)>> {
+        self.read(|connection| uploads::one(connection, id))
+    }
+
+    fn unused_of_upload(&self, id: UploadId, after: &str, limit: usize) -> Result<Vec<String>> {
+        self.read(|connection| uploads::unused(connection, id, after, limit))
+    }
+
+    fn end_lost_uploads(&self, at: Timestamp) -> Result<()> {
+        self.write(|connection, _| uploads::end_lost(connection, at))
+    }
+
+    fn end_lost_upload(&self, id: UploadId, at: Timestamp) -> Result<()> {
+        self.write(|connection, _| uploads::end_lost_one(connection, id, at))
+    }
+
+    fn put_key(&self, key: &Key) -> Result<()> {
+        self.write(|connection, _| keys::put(connection, key))
+    }
+
+    fn keys(&self) -> Result<Vec<Key>> {
+        self.read(keys::all)
+    }
+
+    fn revoke_key(&self, id: &str, at: Timestamp) -> Result<bool> {
+        self.write(|connection, _| keys::revoke(connection, id, at))
+    }
+
+    fn key_generation(&self) -> Result<u64> {
+        self.read(|connection| number_setting(connection, "key-generation").map(i64::unsigned_abs))
+    }
+
+    fn answer(&self, key: &str, under: &str, since: Timestamp) -> Result<Option<StoredAnswer>> {
+        self.read(|connection| answers::find(connection, key, under, since))
+    }
+
+    fn put_answer(
+        &self,
+        key: &str,
+        under: &str,
+        answer: &StoredAnswer,
+        at: Timestamp,
+        since: Timestamp,
+    ) -> Result<()> {
+        self.write(|connection, _| answers::put(connection, key, under, answer, at, since))
+    }
+}
