@@ -84,29 +84,17 @@ pub(crate) fn root() -> PathBuf {
 
 /// The workspace's target folder.
 pub(crate) fn target_dir() -> Result<PathBuf> {
-    let metadata = metadata(&root().join("Cargo.toml"))?;
-    let folder = metadata["target_directory"].as_str();
-    Ok(folder.context("cargo names no target folder")?.into())
-}
-
-/// What cargo knows of a workspace.
-pub(crate) fn metadata(manifest: &Path) -> Result<Value> {
     let output = command()
-        .args([
-            "metadata",
-            "--no-deps",
-            "--format-version",
-            "1",
-            "--manifest-path",
-        ])
-        .arg(manifest)
+        .args(["metadata", "--no-deps", "--format-version", "1"])
         .output()
         .context("cargo can't be started")?;
     ensure!(
         output.status.success(),
-        "cargo can't read {}: {}",
-        manifest.display(),
+        "cargo can't read the workspace: {}",
         String::from_utf8_lossy(&output.stderr).trim()
     );
-    serde_json::from_slice(&output.stdout).context("cargo's answer is no JSON")
+    let metadata: Value =
+        serde_json::from_slice(&output.stdout).context("cargo's answer is no JSON")?;
+    let folder = metadata["target_directory"].as_str();
+    Ok(folder.context("cargo names no target folder")?.into())
 }

@@ -1,8 +1,8 @@
 //! Everything that a change is held to beside its tests.
 
 use anyhow::Result;
-use promoflow_block::build::TARGET;
 
+use crate::wasm_target::TARGET;
 use crate::{EVERYTHING, cargo, wasm_target};
 
 /// What is compiled for WebAssembly as well, and has parts that are compiled for nothing else.

@@ -1,7 +1,9 @@
 //! What a person runs in this repository: `cargo xtask help` lists it.
 
-mod blocks;
 mod cargo;
+#[cfg(test)]
+mod features;
+mod first_build;
 mod fuzz;
 mod lint;
 mod load;
@@ -9,7 +11,8 @@ mod test_tools;
 mod wasm_target;
 
 use std::env;
-use std::process::ExitCode;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Result, bail};
 
@@ -69,7 +72,7 @@ fn run(command: &str, args: &[String]) -> Result<()> {
         "bench" => bench(args),
         "load" => load::run(args),
         "fuzz" => fuzz::run(args),
-        "blocks" => blocks::run(args),
+        "blocks" => blocks(args),
         "lint" => nothing_more(args).and_then(|()| lint::run()),
         "help" | "--help" | "-h" => {
             println!("{HELP}");
@@ -92,47 +95,59 @@ fn nothing_more(args: &[String]) -> Result<()> {
 const EVERYTHING: [&str; 2] = ["--release", "--workspace"];
 
 fn build() -> Result<()> {
-    wasm_target::ensure()?;
-    cargo::run("build", EVERYTHING, ["--bin", "promoflow"])
+    compile("build", &["--bin", "promoflow"])
 }
 
 fn demo(args: &[String]) -> Result<()> {
     build()?;
     let promoflow = cargo::target_dir()?.join("release/promoflow");
-    let mut demo = std::process::Command::new(promoflow);
+    let mut demo = Command::new(promoflow);
     cargo::succeed(demo.arg("demo").args(args))
 }
 
 fn bench(groups: &[String]) -> Result<()> {
-    wasm_target::ensure()?;
-    let figures = ["--workspace", "--bench", "figures"];
-    let groups = ["--"].into_iter().chain(groups.iter().map(String::as_str));
-    cargo::run("bench", figures, groups)
+    // The profile of benchmarks is that of releases.
+    let mut args = vec!["--bench", "figures", "--"];
+    args.extend(groups.iter().map(String::as_str));
+    compile("bench", &args)
 }
 
 fn crash(args: &[String]) -> Result<()> {
-    wasm_target::ensure()?;
-    cargo::run(
-        "build",
-        EVERYTHING,
-        ["--bin", "promoflow", "--bin", "crash"],
-    )?;
-    let release = cargo::target_dir()?.join("release");
-    let mut crash = std::process::Command::new(release.join("crash"));
+    let release = build_with("crash")?;
+    let mut crash = Command::new(release.join("crash"));
     cargo::succeed(crash.arg(release.join("promoflow")).args(args))
 }
 
 fn outbox(args: &[String]) -> Result<()> {
-    wasm_target::ensure()?;
     test_tools::ensure()?;
-    cargo::run(
-        "build",
-        EVERYTHING,
-        ["--bin", "promoflow", "--bin", "outbox"],
-    )?;
-    let release = cargo::target_dir()?.join("release");
-    let mut outbox = std::process::Command::new(release.join("outbox"));
+    let release = build_with("outbox")?;
+    let mut outbox = Command::new(release.join("outbox"));
     cargo::succeed(outbox.arg(release.join("promoflow")).args(args))
+}
+
+fn blocks(args: &[String]) -> Result<()> {
+    wasm_target::ensure()?;
+    cargo::run("build", EVERYTHING, ["--bin", "xtask-blocks"])?;
+    let target = cargo::target_dir()?;
+    let mut blocks = Command::new(target.join("release/xtask-blocks"));
+    blocks.arg(cargo::root().join("Cargo.toml")).arg(target);
+    cargo::succeed(blocks.args(args))
+}
+
+/// Builds the product and one more program, and returns the folder of both.
+fn build_with(name: &str) -> Result<PathBuf> {
+    compile("build", &["--bin", "promoflow", "--bin", name])?;
+    Ok(cargo::target_dir()?.join("release"))
+}
+
+/// Runs a cargo command over the whole workspace, with what it needs.
+fn compile(command: &str, args: &[&str]) -> Result<()> {
+    wasm_target::ensure()?;
+    let everything = match command {
+        "bench" => &EVERYTHING[1..],
+        _ => &EVERYTHING[..],
+    };
+    first_build::run(cargo::command().arg(command).args(everything).args(args))
 }
 
 fn test(args: &[String]) -> Result<()> {
@@ -143,5 +158,5 @@ fn test(args: &[String]) -> Result<()> {
         true => &EVERYTHING[..1],
         false => &EVERYTHING[..],
     };
-    cargo::run("test", packages, args)
+    first_build::run(cargo::command().arg("test").args(packages).args(args))
 }

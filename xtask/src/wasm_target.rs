@@ -1,11 +1,15 @@
 //! Sees to it that blocks can be compiled.
 
+use std::env;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
-use promoflow_block::build::{TARGET, target_is_installed};
 
 use crate::cargo;
+
+/// The target that blocks are built for.
+pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 
 /// Adds the target for WebAssembly where it is missing.
 pub(crate) fn ensure() -> Result<()> {
@@ -36,4 +40,18 @@ pub(crate) fn ensure() -> Result<()> {
          another than rustup's?"
     );
     Ok(())
+}
+
+/// Where the compiler itself can't be asked, the answer is yes: cargo then says what is wrong.
+fn target_is_installed() -> bool {
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(rustc)
+        .args(["--print", "target-libdir", "--target", TARGET])
+        .output();
+    match output {
+        Ok(output) if output.status.success() => {
+            Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir()
+        }
+        _ => true,
+    }
 }

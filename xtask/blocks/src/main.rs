@@ -1,24 +1,30 @@
-//! Makes components of block crates.
+//! Makes components of block crates: what `cargo xtask blocks` runs.
+//!
+//! A program of its own, so that the tools for components are compiled for those who make some.
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use promoflow_block::build::{self, Component};
-
-use crate::{cargo, wasm_target};
+use serde_json::Value;
 
 /// The blocks that the host carries.
 const STANDARD: [&str; 2] = ["plugin-get-promocode", "plugin-send-message"];
 
-pub(crate) fn run(args: &[String]) -> Result<()> {
-    let target_dir = cargo::target_dir()?;
+/// Arguments: the workspace's manifest, its target folder, then what the person asked for.
+fn main() -> Result<()> {
+    let mut args = env::args().skip(1);
+    let (Some(manifest), Some(target_dir)) = (args.next(), args.next()) else {
+        bail!("start this program with `cargo xtask blocks`");
+    };
+    let (manifest, target_dir) = (PathBuf::from(manifest), PathBuf::from(target_dir));
     let asked = Asked::read(args)?;
-    wasm_target::ensure()?;
     let guests = target_dir.join("guests");
     let mut components = Vec::new();
     if asked.paths.is_empty() {
-        let manifest = cargo::root().join("Cargo.toml");
         components.extend(build::components(&manifest, &STANDARD, &guests)?);
     }
     for path in &asked.paths {
@@ -39,12 +45,11 @@ struct Asked {
 }
 
 impl Asked {
-    fn read(args: &[String]) -> Result<Self> {
+    fn read(mut args: impl Iterator<Item = String>) -> Result<Self> {
         let mut asked = Self {
             paths: Vec::new(),
             out: None,
         };
-        let mut args = args.iter();
         while let Some(arg) = args.next() {
             match arg.as_str() {
                 "--out" => asked.out = Some(args.next().context("--out wants a folder")?.into()),
@@ -65,13 +70,30 @@ fn manifest_in(folder: &Path) -> Result<PathBuf> {
 
 /// The name of the package that a manifest describes.
 fn package_of(manifest: &Path) -> Result<String> {
-    let metadata = cargo::metadata(manifest)?;
+    let metadata = metadata(manifest)?;
     let mut packages = metadata["packages"].as_array().into_iter().flatten();
     let package =
         packages.find(|package| package["manifest_path"].as_str().map(Path::new) == Some(manifest));
     let name = package.and_then(|package| package["name"].as_str());
     let name = name.with_context(|| format!("{} describes no package", manifest.display()))?;
     Ok(name.to_owned())
+}
+
+/// What cargo knows of a workspace.
+fn metadata(manifest: &Path) -> Result<Value> {
+    let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["metadata", "--no-deps", "--format-version", "1"])
+        .arg("--manifest-path")
+        .arg(manifest)
+        .output()
+        .context("cargo can't be started")?;
+    ensure!(
+        output.status.success(),
+        "cargo can't read {}: {}",
+        manifest.display(),
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    serde_json::from_slice(&output.stdout).context("cargo's answer is no JSON")
 }
 
 /// Writes a component and says what it is.

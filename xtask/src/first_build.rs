@@ -1,0 +1,63 @@
+//! Says how long the first compilation takes, and how far it is.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use crate::cargo;
+
+/// Processor time of a build from nothing to the end of `cargo xtask demo`, in minutes: measured on
+/// a cloud machine with two cores in 2026. A machine of today's desktops takes half of it.
+const PROCESSOR_MINUTES: u64 = 18;
+
+/// Minutes that more cores save nothing of: wasmtime and then the crate `promoflow` are compiled
+/// when little else is left.
+const LEAST_MINUTES: u64 = 5;
+
+/// Runs a cargo command to its end. Where nothing has been compiled yet, it says first how long
+/// that takes, and then once a minute how long it has taken: the last crates are large, and cargo
+/// is silent for minutes while it compiles them.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    if is_compiled(&cargo::target_dir()?) {
+        return cargo::succeed(command);
+    }
+    let cores = thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
+    let minutes = PROCESSOR_MINUTES.div_ceil(cores).max(LEAST_MINUTES);
+    eprintln!(
+        "xtask: the first build compiles everything, about {minutes} minutes on {cores} cores; \
+         later ones compile what has changed"
+    );
+    let (end, ended) = mpsc::channel::<()>();
+    let clock = thread::spawn(move || report(&ended, minutes));
+    let result = cargo::succeed(command);
+    drop(end);
+    // It has nothing to say but what it printed.
+    clock.join().ok();
+    result
+}
+
+/// Whether the largest dependency is there, and with it most of the rest.
+fn is_compiled(target: &Path) -> bool {
+    let Ok(units) = target.join("release/.fingerprint").read_dir() else {
+        return false;
+    };
+    units
+        .flatten()
+        .any(|unit| unit.file_name().to_string_lossy().starts_with("wasmtime-"))
+}
+
+/// Prints the time once a minute, until the other end is dropped.
+fn report(ended: &mpsc::Receiver<()>, minutes: u64) {
+    let begun = Instant::now();
+    while ended.recv_timeout(Duration::from_secs(60)) == Err(mpsc::RecvTimeoutError::Timeout) {
+        let so_far = begun.elapsed().as_secs() / 60;
+        match minutes.checked_sub(so_far).filter(|left| *left > 0) {
+            Some(left) => eprintln!("xtask: {so_far} min so far, about {left} more"),
+            None => eprintln!("xtask: {so_far} min so far; this machine is slower than expected"),
+        }
+    }
+}
