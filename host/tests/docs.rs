@@ -1,0 +1,232 @@
+//! What README and docs/ show is what the programs do: the demo's output, commands and options,
+//! figures.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn root() -> PathBuf {
+    let host = Path::new(env!("CARGO_MANIFEST_DIR"));
+    host.parent().expect("the workspace").to_owned()
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).expect("a document")
+}
+
+/// README, the pages of docs/ and of the examples, each with its path.
+fn documents() -> Vec<(String, String)> {
+    let mut paths = vec!["README.md".to_owned()];
+    for folder in ["docs", "docs/decisions", "packaging"] {
+        for entry in fs::read_dir(root().join(folder)).expect("a folder of documents") {
+            let name = entry.expect("an entry").file_name();
+            let name = name.to_str().expect("a plain name");
+            if name.ends_with(".md") {
+                paths.push(format!("{folder}/{name}"));
+            }
+        }
+    }
+    paths
+        .into_iter()
+        .map(|path| (path.clone(), read(&path)))
+        .collect()
+}
+
+/// The commands that a document shows, in blocks of code and within lines.
+fn commands<'d>(document: &'d str, program: &str) -> Vec<&'d str> {
+    let mut found = Vec::new();
+    let mut in_block = false;
+    for line in document.lines() {
+        if line.trim_start().starts_with("```") {
+            in_block = !in_block;
+        } else if in_block {
+            let line = line.trim_start().trim_start_matches("$ ");
+            found.extend(line.strip_prefix(program));
+        } else {
+            let code = line.split('`').skip(1).step_by(2);
+            found.extend(code.filter_map(|code| code.strip_prefix(program)));
+        }
+    }
+    found.retain(|rest| rest.starts_with(' '));
+    // A comment, a pipe or a redirection ends a command.
+    let ends = [" #", " |", " >", " <", " &&", "; ", "\\"];
+    for rest in &mut found {
+        let end = ends.iter().filter_map(|end| rest.find(end)).min();
+        *rest = &rest[..end.unwrap_or(rest.len())];
+    }
+    found
+}
+
+/// The texts of `--help`, by command.
+fn helps() -> BTreeMap<String, String> {
+    let golden = read("host/tests/golden/help.txt");
+    let mut helps = BTreeMap::new();
+    for part in golden.split("===== ").skip(1) {
+        let (command, help) = part.split_once(" --help\n").expect("a command's help");
+        helps.insert(command.to_owned(), help.to_owned());
+    }
+    helps
+}
+
+/// Whether a help lists an option.
+fn lists(help: &str, option: &str) -> bool {
+    let words = help.split(|sign: char| sign.is_whitespace() || ",=[]<>".contains(sign));
+    words.into_iter().any(|word| word == option)
+}
+
+#[test]
+fn the_demo_prints_what_the_readme_shows() {
+    let readme = read("README.md");
+    let (_, after) = readme
+        .split_once("```\ncargo xtask demo\n```")
+        .expect("the command");
+    let shown = after.split("```").nth(1).expect("a block of output").trim();
+    let (first, last) = shown
+        .split_once("[five more letters, each with a code of its own]")
+        .expect("what is left out");
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = Command::new(env!("CARGO_BIN_EXE_promoflow"))
+        .args(["demo", "--dir", "demo"])
+        .current_dir(folder.path())
+        .env("NO_COLOR", "1")
+        .output()
+        .expect("the demo runs");
+    assert!(output.status.success());
+    let output = String::from_utf8(output.stdout).expect("text");
+    let (_, rest) = output
+        .split_once(first.trim())
+        .unwrap_or_else(|| panic!("{output}\ndoes not contain\n{first}"));
+    let (between, _) = rest
+        .split_once(last.trim())
+        .unwrap_or_else(|| panic!("{output}\ndoes not contain\n{last}"));
+    assert_eq!(between.matches("\nTo: ").count(), 5, "{between}");
+}
+
+#[test]
+fn documents_show_commands_and_options_that_exist() {
+    let helps = helps();
+    let mut seen = 0;
+    for (path, document) in documents() {
+        for rest in commands(&document, "promoflow") {
+            let mut command = "promoflow".to_owned();
+            for word in rest.split_whitespace() {
+                let below = format!("{command} {word}");
+                if helps.contains_key(&below) {
+                    command = below;
+                }
+            }
+            let name = rest
+                .split_whitespace()
+                .find(|word| word.starts_with(|sign: char| sign.is_ascii_lowercase()));
+            let takes_options_alone = rest.split_whitespace().all(|word| word.starts_with('-'));
+            assert!(
+                command != "promoflow" || takes_options_alone,
+                "{path} shows `promoflow{rest}`: there is no command {name:?}"
+            );
+            let has_commands = helps[&command].contains("\nCommands:\n");
+            assert!(
+                !has_commands || command == "promoflow" || rest.trim() == &command[10..],
+                "{path} shows `promoflow{rest}`: `{command}` has no such command"
+            );
+            for word in rest
+                .split_whitespace()
+                .filter(|word| word.starts_with("--"))
+            {
+                let option = word.split(['=', '.', ',', ':', ')']).next().unwrap_or(word);
+                let listed = [&helps[&command], &helps["promoflow"]];
+                assert!(
+                    option == "--" || listed.iter().any(|help| lists(help, option)),
+                    "{path} shows `promoflow{rest}`: `{command}` has no option {option}"
+                );
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 50, "{seen} commands were found");
+}
+
+/// Within a page, commands are also named without the program: `run list`.
+#[test]
+fn documents_name_commands_that_exist() {
+    let helps = helps();
+    let groups: Vec<&str> = helps
+        .iter()
+        .filter(|(command, help)| command.contains(' ') && help.contains("\nCommands:\n"))
+        .map(|(command, _)| &command["promoflow ".len()..])
+        .collect();
+    let mut seen = 0;
+    for (path, document) in documents() {
+        let prose: Vec<&str> = document.split("```").step_by(2).collect();
+        let prose = prose.concat();
+        for code in prose
+            .lines()
+            .flat_map(|line| line.split('`').skip(1).step_by(2))
+        {
+            let mut words = code.split_whitespace();
+            let (Some(group), Some(name)) = (words.next(), words.next()) else {
+                continue;
+            };
+            let is_name = name.bytes().all(|byte| byte.is_ascii_lowercase());
+            if !groups.contains(&group) || !is_name {
+                continue;
+            }
+            assert!(
+                helps.contains_key(&format!("promoflow {group} {name}")),
+                "{path} names `{code}`: there is no such command"
+            );
+            seen += 1;
+        }
+    }
+    assert!(seen > 20, "{seen} commands were found");
+}
+
+#[test]
+fn documents_show_tasks_that_exist() {
+    let source = read("xtask/src/main.rs");
+    let help = source
+        .split("const HELP")
+        .nth(1)
+        .expect("the help of tasks");
+    let help = help.split("\";").next().expect("its end");
+    let mut seen = 0;
+    for (path, document) in documents() {
+        for rest in commands(&document, "cargo xtask") {
+            let mut words = rest.split_whitespace();
+            let task = words.next().unwrap_or_default();
+            assert!(
+                help.contains(&format!("\n  {task} ")),
+                "{path} shows `cargo xtask{rest}`: there is no task {task}"
+            );
+            for option in words.filter(|word| word.starts_with("--")) {
+                assert!(
+                    lists(help, option),
+                    "{path} shows `cargo xtask{rest}`: there is no option {option}"
+                );
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 10, "{seen} tasks were found");
+}
+
+#[test]
+fn the_readme_shows_the_figures_of_the_page_of_figures() {
+    let cells = |line: &str| -> Vec<String> {
+        line.split('|').map(|cell| cell.trim().to_owned()).collect()
+    };
+    let (readme, figures) = (read("README.md"), read("docs/figures.md"));
+    let shown = readme
+        .lines()
+        .find(|line| line.starts_with("| rows of an upload a second"))
+        .map(cells)
+        .expect("the figure of uploads");
+    let measured = figures
+        .lines()
+        .find(|line| line.starts_with("| `import_rows_per_s`"))
+        .map(cells)
+        .expect("the figure of uploads");
+    assert_eq!(format!("{} rows/s", shown[2]), measured[2]);
+    assert_eq!(shown[3..5], measured[3..5]);
+}
