@@ -82,6 +82,9 @@ pub mod document;
 pub mod event;
 #[doc(hidden)]
 pub mod failpoint;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod key;
 pub mod mask;
 pub mod message;

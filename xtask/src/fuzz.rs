@@ -1,4 +1,4 @@
-//! Fuzzes the template language, led by coverage, with the Rust that builds everything else.
+//! Fuzzes what is read from outside, led by coverage, with the Rust that builds everything else.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -9,8 +9,24 @@ use serde_json::{Value, json};
 
 use crate::cargo;
 
-/// The fuzzers, programs of `velocity/fuzz`.
-const FUZZERS: [&str; 3] = ["render", "escape", "json"];
+/// A package of fuzzers.
+struct Package {
+    manifest: &'static str,
+    /// Its programs, one a fuzzer.
+    fuzzers: &'static [&'static str],
+}
+
+/// The template language has its own, which are built in a moment.
+const PACKAGES: [Package; 2] = [
+    Package {
+        manifest: "velocity/fuzz/Cargo.toml",
+        fuzzers: &["render", "escape", "json"],
+    },
+    Package {
+        manifest: "host/fuzz/Cargo.toml",
+        fuzzers: &["csv", "upload-json", "documents", "events"],
+    },
+];
 
 /// What makes stable Rust count the edges that a run takes, as libFuzzer wants it. A nightly one
 /// is needed for sanitizers alone, which safe code gains little from.
@@ -38,30 +54,35 @@ struct Asked {
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let asked = Asked::read(args)?;
     let folder = cargo::target_dir()?.join("fuzz");
-    let programs = build(&folder)?;
-    let chosen = FUZZERS
-        .into_iter()
-        .filter(|name| asked.fuzzer.as_deref().is_none_or(|chosen| chosen == *name));
-    let chosen: Vec<_> = chosen.collect();
-    if let Some(input) = &asked.input {
-        let [name] = chosen.as_slice() else {
-            bail!(
-                "--input wants --fuzzer as well: one of {}",
-                FUZZERS.join(", ")
-            );
-        };
-        return cargo::succeed(Command::new(programs.join(name)).arg(input));
-    }
-    let seconds = (asked.seconds / chosen.len() as u64).max(1);
-    for name in chosen {
-        let fuzzer = Fuzzer {
+    let is_chosen = |name: &&str| asked.fuzzer.as_deref().is_none_or(|chosen| chosen == *name);
+    let mut chosen = Vec::new();
+    for package in &PACKAGES {
+        let names: Vec<_> = package.fuzzers.iter().copied().filter(is_chosen).collect();
+        if names.is_empty() {
+            continue;
+        }
+        let programs = build(package, &folder)?;
+        chosen.extend(names.into_iter().map(|name| Fuzzer {
             name,
             program: programs.join(name),
             folder: &folder,
-        };
-        fuzzer.run(seconds)?;
+        }));
     }
-    Ok(())
+    if let Some(input) = &asked.input {
+        let [fuzzer] = chosen.as_slice() else {
+            bail!("--input wants --fuzzer as well: one of {}", names());
+        };
+        return cargo::succeed(Command::new(&fuzzer.program).arg(input));
+    }
+    let seconds = (asked.seconds / chosen.len() as u64).max(1);
+    chosen.iter().try_for_each(|fuzzer| fuzzer.run(seconds))
+}
+
+/// The names of all fuzzers, for messages.
+fn names() -> String {
+    PACKAGES
+        .map(|package| package.fuzzers.join(", "))
+        .join(", ")
 }
 
 impl Asked {
@@ -87,10 +108,11 @@ impl Asked {
                 }
                 "--fuzzer" => {
                     let name = value()?;
+                    let mut fuzzers = PACKAGES.iter().flat_map(|package| package.fuzzers);
                     ensure!(
-                        FUZZERS.contains(&name.as_str()),
+                        fuzzers.any(|fuzzer| fuzzer == name),
                         "there is no fuzzer {name}: there are {}",
-                        FUZZERS.join(", ")
+                        names()
                     );
                     asked.fuzzer = Some(name.clone());
                 }
@@ -105,13 +127,13 @@ impl Asked {
     }
 }
 
-/// Builds the fuzzers with coverage, and answers where they are.
-fn build(folder: &Path) -> Result<PathBuf> {
+/// Builds the fuzzers of a package with coverage, and answers where they are.
+fn build(package: &Package, folder: &Path) -> Result<PathBuf> {
     let host = host()?;
     let mut build = cargo::command();
     build
         .args(["build", "--release", "--bins", "--manifest-path"])
-        .arg(cargo::root().join("velocity/fuzz/Cargo.toml"))
+        .arg(cargo::root().join(package.manifest))
         // Programs that run while others are built are left alone by flags for a target.
         .args(["--target", &host])
         .env("CARGO_TARGET_DIR", folder)
@@ -150,13 +172,15 @@ impl Fuzzer<'_> {
         self.sow(&corpus)?;
         println!("{name}: {seconds} s");
         let log = self.folder.join(format!("{name}.log"));
-        let words = cargo::root().join("velocity/tests/targets/velocity.dict");
         let mut fuzzer = Command::new(&self.program);
         fuzzer
             .arg(&corpus)
             .args(BOUNDS)
             .arg(format!("-max_total_time={seconds}"))
-            .arg(format!("-dict={}", words.display()))
+            .args(
+                self.words()
+                    .map(|words| format!("-dict={}", words.display())),
+            )
             .arg(format!("-artifact_prefix={}/", found.display()))
             .arg("-print_final_stats=1")
             .stderr(File::create(&log)?);
@@ -174,8 +198,28 @@ impl Fuzzer<'_> {
         })
     }
 
-    /// Puts the recorded cases into the corpus, in the form that the targets read.
+    /// The words of the language that it is about, where there is a list.
+    fn words(&self) -> Option<PathBuf> {
+        let is_of_templates = PACKAGES[0].fuzzers.contains(&self.name) || self.name == "documents";
+        is_of_templates.then(|| cargo::root().join("velocity/tests/targets/velocity.dict"))
+    }
+
+    /// Puts what it begins with into the corpus.
     fn sow(&self, corpus: &Path) -> Result<()> {
+        let seeds = cargo::root().join("host/fuzz/seeds").join(self.name);
+        if !seeds.is_dir() {
+            return self.sow_cases(corpus);
+        }
+        for seed in fs::read_dir(seeds)? {
+            let seed = seed?;
+            fs::copy(seed.path(), corpus.join(seed.file_name()))?;
+        }
+        Ok(())
+    }
+
+    /// Puts the recorded cases of the template language into the corpus, in the form that its
+    /// targets read.
+    fn sow_cases(&self, corpus: &Path) -> Result<()> {
         let cases = cargo::root().join("velocity/tests/cases.jsonl");
         let cases = fs::read_to_string(&cases).context("velocity/tests/cases.jsonl")?;
         let lines = cases.split('\n').filter(|line| !line.is_empty());

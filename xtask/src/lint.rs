@@ -25,8 +25,9 @@ pub(crate) fn run() -> Result<()> {
     wasm_target::ensure()?;
     cargo::run("fmt", ["--all"], ["--check"])?;
     // The fuzzers are a workspace of their own; what they share is compiled with the tests.
-    let fuzzers = ["--manifest-path", "velocity/fuzz/Cargo.toml"];
-    cargo::run("fmt", fuzzers, ["--check"])?;
+    for manifest in ["host/fuzz/Cargo.toml", "velocity/fuzz/Cargo.toml"] {
+        cargo::run("fmt", ["--manifest-path", manifest], ["--check"])?;
+    }
     let mut host = EVERYTHING.to_vec();
     host.push("--all-targets");
     cargo::run("clippy", host, NO_WARNINGS)?;

@@ -40,8 +40,9 @@ Usage: cargo xtask COMMAND
                           missed; a group that is measured alone replaces its own figures there;
                           groups: durable latency blocks import start growth serve
   fuzz [--seconds N] [--fuzzer NAME] [--input FILE]
-                          fuzzes the template language for a minute unless told, led by coverage,
-                          by the fuzzers render, escape and json; or runs one with an input again
+                          fuzzes what is read from outside, led by coverage, for a minute in all
+                          unless told; or runs one with an input again; fuzzers: render escape json
+                          (templates), csv upload-json documents events
   blocks [PATH…] [--out DIR]
                           makes components of the standard blocks, or of the block crates in
                           PATH…, in target/blocks or DIR, and prints size and imports

@@ -1,0 +1,226 @@
+//! What must hold for any bytes from outside, whoever made them up.
+//!
+//! The fuzzers in `host/fuzz` call these functions with what coverage leads them to; the tests
+//! below call them with variations of a few inputs. Compiled for these two alone.
+
+use std::io;
+
+use chrono_tz::Tz;
+
+use crate::contact::ContactReader;
+use crate::document::{Diagnostic, Severity};
+use crate::event::Event;
+use crate::message::{self, ChannelKind};
+use crate::pool::{Calendar, Format, Row, UploadOptions, UploadReader};
+use crate::workflow::{self, Catalog, CatalogBlock, CatalogMessage, Uses};
+
+/// Uploads of codes and contacts as CSV: an accepted code is printable and within its bounds.
+pub fn uploads_as_csv(bytes: &[u8]) {
+    uploads(bytes, Format::Csv);
+}
+
+/// Uploads of codes and contacts as JSON.
+pub fn uploads_as_json(bytes: &[u8]) {
+    uploads(bytes, Format::Json);
+}
+
+fn uploads(bytes: &[u8], format: Format) {
+    let options = UploadOptions {
+        format: Some(format),
+        ..UploadOptions::default()
+    };
+    let mut rows = 0;
+    if let Ok(mut reader) = UploadReader::new(bytes, options, Calendar::new(Tz::Europe__Kyiv)) {
+        while let Ok(Some(row)) = reader.next_row() {
+            match row {
+                Row::Accepted(code) => assert_is_sound(&code),
+                Row::Rejected(errors) => assert!(!errors.is_empty()),
+            }
+            rows += 1;
+        }
+    }
+    assert!(rows <= bytes.len(), "{rows} rows");
+    if let Ok(mut reader) = ContactReader::new(bytes, Some(format)) {
+        while let Ok(Some(row)) = reader.next_row() {
+            if let crate::upload::Row::Rejected(errors) = row {
+                assert!(!errors.is_empty());
+            }
+        }
+    }
+}
+
+fn assert_is_sound(row: &crate::pool::NewCode) {
+    let code = &row.code;
+    assert!(!code.is_empty() && code.trim() == code, "{code:?}");
+    assert!(code.chars().count() <= crate::pool::MAX_CODE_CHARS);
+    assert!(!code.chars().any(char::is_control), "{code:?}");
+    let invisible = ['\u{200b}', '\u{feff}', '\u{2060}', '\u{ad}', '\u{200e}'];
+    assert!(!code.contains(invisible), "{code:?}");
+    assert!(row.discount.unwrap_or(0) <= crate::pool::MAX_DISCOUNT);
+}
+
+/// Messages and workflows as YAML or JSON: what is refused is refused with a place in the file.
+pub fn documents(bytes: &[u8]) {
+    let lines = bytes
+        .iter()
+        .filter(|byte| matches!(byte, b'\n' | b'\r'))
+        .count()
+        + 2;
+    let no_files = |_: &str| Err(io::ErrorKind::NotFound.into());
+    let messages = message::parse("file.yaml", bytes, &no_files, &message::check_part);
+    assert_has_places(&messages.diagnostics, lines);
+    let workflows = workflow::parse("file.yaml", bytes, &Empty, &message::check_part);
+    assert_has_places(&workflows.diagnostics, lines);
+    let has_errors = |diagnostics: &[Diagnostic]| {
+        let mut severities = diagnostics.iter().map(|diagnostic| diagnostic.severity);
+        severities.any(|severity| severity == Severity::Error)
+    };
+    assert!(
+        has_errors(&messages.diagnostics) || has_errors(&workflows.diagnostics),
+        "a file of messages is no file of workflows"
+    );
+}
+
+fn assert_has_places(diagnostics: &[Diagnostic], lines: usize) {
+    for diagnostic in diagnostics {
+        let line = diagnostic.line as usize;
+        assert!((1..=lines).contains(&line), "{diagnostic}");
+        assert!(diagnostic.column > 0, "{diagnostic}");
+    }
+}
+
+/// An installation without blocks and messages.
+struct Empty;
+
+impl Catalog for Empty {
+    fn block(&self, _: &str) -> Option<CatalogBlock<'_>> {
+        None
+    }
+
+    fn block_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn message(&self, _: &str) -> Option<CatalogMessage> {
+        Some(CatalogMessage {
+            channel: ChannelKind::Email,
+        })
+    }
+
+    fn uses(&self, _: &str) -> Option<Uses> {
+        None
+    }
+
+    fn message_ids(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// Events as JSON: what is accepted is accepted again, and is the same event.
+pub fn events(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes) else {
+        return;
+    };
+    let Ok(event) = Event::from_json(text) else {
+        return;
+    };
+    let fingerprint = event.fingerprint();
+    match event.clone().checked() {
+        Ok(again) => assert_eq!(again.fingerprint(), fingerprint),
+        Err(error) => panic!("{error}: {event:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A target, and inputs to vary.
+    type Case = (fn(&[u8]), &'static [&'static str]);
+
+    const CASES: [Case; 4] = [
+        (
+            uploads_as_csv,
+            &[
+                "code,expirationDate,discount,type,inUse\nA-1,2040-12-31,10,birthday,false\n",
+                "code;discount\r\n\"A;1\";10\r\nA2;x\r\n",
+                "A-1\nA-2\n",
+                "contact,email,firstName,consent.email\nC-1,ann@example.com,Ann,true\n",
+            ],
+        ),
+        (
+            uploads_as_json,
+            &[
+                "[{\"code\": \"A-1\", \"expirationDate\": \"2040-12-31\", \"discount\": 10}]",
+                "{\"promocodes\": [\"A\", \"B\"], \"discount\": 1, \"expirationDate\": \"2040-12-31\"}",
+                "[{\"contact\": \"C-1\", \"email\": \"ann@example.com\", \"age\": 7}]",
+            ],
+        ),
+        (
+            documents,
+            &[
+                "message: m\nchannel: email\nfrom: s@example.com\nsubject: x\ntext: |\n  $!data.get('a')\n",
+                "workflow: w\nstart: { event: e, where: [{ param: a, is: set }] }\nsteps:\n  - { id: m, block: b }\n",
+                "{\"message\": \"m\", \"channel\": \"sms\", \"text\": \"\\ud83c\\udf89 %NAME|x%\"}",
+                "a: &a [x, x]\nb: [*a, *a]\n---\n- ? {k: v}\n",
+            ],
+        ),
+        (
+            events,
+            &[
+                "{\"eventTypeKey\": \"e\", \"keyValue\": \"k\", \"params\": [{\"name\": \"Email\", \"value\": \"a@b.c\"}]}",
+                "{\"eventTypeKey\": \"e\", \"params\": {\"ContactId\": 7, \"x\": {\"y\": [1, null]}}, \"id\": \"1\"}",
+            ],
+        ),
+    ];
+
+    /// A generator of numbers (xorshift): the same ones each time.
+    struct Numbers(u64);
+
+    impl Numbers {
+        fn below(&mut self, end: usize) -> usize {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            (self.0 % end.max(1) as u64) as usize
+        }
+    }
+
+    /// Changes some bytes: fewer, some twice, others, parts of another input.
+    fn vary(seed: &[u8], other: &[u8], numbers: &mut Numbers) -> Vec<u8> {
+        const SIGNS: &[u8] = b"\"',;:{}[]\\\n\r\t #&*|%$\xef\xbb\xbf\x00\xff-0";
+        let mut bytes = seed.to_vec();
+        for _ in 0..=numbers.below(4) {
+            let at = numbers.below(bytes.len() + 1);
+            let end = (at + numbers.below(12)).min(bytes.len());
+            match numbers.below(4) {
+                0 => drop(bytes.drain(at..end)),
+                1 => {
+                    let part = bytes[at..end].to_vec();
+                    bytes.splice(at..at, part);
+                }
+                2 => bytes.insert(at, SIGNS[numbers.below(SIGNS.len())]),
+                _ => {
+                    let from = numbers.below(other.len());
+                    let to = (from + numbers.below(20)).min(other.len());
+                    bytes.splice(at..end, other[from..to].iter().copied());
+                }
+            }
+        }
+        bytes
+    }
+
+    #[test]
+    fn variations_of_inputs_hold_what_fuzzers_check() {
+        for (target, seeds) in CASES {
+            for (number, seed) in seeds.iter().enumerate() {
+                let mut numbers = Numbers(number as u64 + 1);
+                for _ in 0..500 {
+                    let other = seeds[numbers.below(seeds.len())];
+                    target(&vary(seed.as_bytes(), other.as_bytes(), &mut numbers));
+                }
+                target(seed.as_bytes());
+            }
+        }
+    }
+}
