@@ -63,6 +63,7 @@
 //! | [`outbox`], [`channel`] | committed deliveries, and how they leave the host |
 //! | [`store`] | the one trait through which state is read and committed; SQLite; the committer; the executor lock |
 //! | [`config`] | the configuration file |
+//! | `net` | other servers as peers: TLS, and HTTP whose replies end |
 //! | [`trace`] | the way of an event as OpenTelemetry spans |
 //! | [`metrics`] | what operators watch; any part counts there |
 //! | [`clock`], [`backoff`] | the time, and when to try again |
@@ -89,6 +90,7 @@ pub mod key;
 pub mod mask;
 pub mod message;
 pub mod metrics;
+mod net;
 pub mod outbox;
 pub mod pool;
 mod promoflow;

@@ -9,6 +9,10 @@ use axum_server::tls_rustls::RustlsConfig;
 use rustls::ServerConfig;
 
 use super::Tls;
+use crate::config::read_bounded;
+
+/// The largest certificate or key file.
+const MAX_PEM_BYTES: u64 = 1 << 20;
 
 /// How often it is looked whether the files have changed.
 const LOOK: Duration = Duration::from_secs(1);
@@ -30,7 +34,13 @@ pub(super) async fn certificate(tls: &Tls) -> Result<RustlsConfig> {
 }
 
 async fn read(tls: &Tls) -> io::Result<Arc<ServerConfig>> {
-    let read = RustlsConfig::from_pem_file(&tls.certificate, &tls.key).await?;
+    let files = [tls.certificate.clone(), tls.key.clone()];
+    let read = tokio::task::spawn_blocking(move || -> io::Result<[Vec<u8>; 2]> {
+        let [certificate, key] = files.map(|file| read_bounded(&file, MAX_PEM_BYTES));
+        Ok([certificate?, key?])
+    });
+    let [certificate, key] = read.await.map_err(io::Error::other)??;
+    let read = RustlsConfig::from_pem(certificate, key).await?;
     let mut config = ServerConfig::clone(&read.get_inner());
     config.alpn_protocols = vec![SPOKEN.to_vec()];
     Ok(Arc::new(config))

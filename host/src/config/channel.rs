@@ -78,8 +78,3 @@ impl ChannelConfig {
         Ok(ChannelConfig { transport, rate })
     }
 }
-
-/// Whether a server is on this machine.
-pub(super) fn is_here(host: &str) -> bool {
-    matches!(host, "localhost" | "127.0.0.1" | "::1" | "[::1]")
-}

@@ -7,6 +7,7 @@
 mod alert;
 mod answer;
 mod body;
+mod bounded;
 mod channel;
 mod file;
 mod http;
@@ -28,11 +29,13 @@ use anyhow::Context;
 pub(crate) use answer::as_text;
 pub use answer::{Answer, Means, ValueTest};
 pub use body::{Body, Json};
+pub(crate) use bounded::read_bounded;
 pub use channel::{ChannelConfig, MaildirConfig, Transport};
 pub(crate) use http::letter_and_event_values;
 pub use http::{HttpConfig, Method};
 pub use secret::Secret;
 pub use serve::{LONGEST_SECONDS, LogConfig, LogFormat, LogLevel, ServeConfig};
+pub(crate) use smtp::is_smtp_name;
 pub use smtp::{Security, SmtpConfig};
 pub use template::Templated;
 pub use trace::TraceConfig;
@@ -41,6 +44,9 @@ pub use webhook::WebhookConfig;
 
 use crate::alert::Rules;
 use file::Source;
+
+/// The largest configuration file.
+const MAX_BYTES: u64 = 1 << 20;
 
 /// A configuration file.
 #[derive(Debug, Default)]
@@ -117,7 +123,8 @@ impl Config {
     /// Reads a configuration file.
     pub fn read(path: &Path) -> anyhow::Result<Config> {
         let name = path.display().to_string();
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
+        let text =
+            bounded::read_text(path, MAX_BYTES).with_context(|| format!("cannot read {name}"))?;
         Config::parse(&name, &text)
     }
 }

@@ -7,6 +7,11 @@ use std::path::PathBuf;
 use anyhow::{Context, anyhow, bail};
 use serde::Deserialize;
 
+use super::bounded::read_text;
+
+/// The largest file of a secret.
+const MAX_BYTES: u64 = 64 << 10;
+
 /// Where a secret is kept: `{ env = "NAME" }` or `{ file = "path" }`. A secret itself cannot stand in
 /// the configuration, which is copied and shown.
 #[derive(Clone, Debug, Deserialize)]
@@ -60,7 +65,7 @@ impl Secret {
                     anyhow!("the variable {name} holds no secret: it is not UTF-8")
                 }
             })?,
-            Kept::File(path) => std::fs::read_to_string(path)
+            Kept::File(path) => read_text(path, MAX_BYTES)
                 .with_context(|| format!("cannot read the secret in {}", path.display()))?,
         };
         let secret = text.trim_end_matches(['\r', '\n']);

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::Secret;
-use super::channel::is_here;
+use super::url::is_here;
+
+/// The longest name of a server, in characters (RFC 1035).
+const MAX_NAME_CHARS: usize = 255;
 
 /// How to reach a mail server.
 #[derive(Clone, Debug, Deserialize)]
@@ -81,9 +84,64 @@ impl SmtpConfig {
         if !(1..=600).contains(&self.timeout_seconds) {
             return Err("`timeout-seconds` must be 1 to 600");
         }
+        let odd = |text: &String| text.is_empty() || text.chars().any(char::is_control);
+        if odd(&self.host) || self.host.contains(char::is_whitespace) {
+            return Err("`host` must be the name of a server such as mail.example.com");
+        }
+        if self.username.as_ref().is_some_and(odd) {
+            return Err("`username` must have a character, and no control characters");
+        }
+        if self.hello.as_ref().is_some_and(|name| !is_smtp_name(name)) {
+            return Err(
+                "`hello` must be a domain such as shop.example.com, or an address in brackets such \
+                 as [192.0.2.1]",
+            );
+        }
         if !crate::message::looks_like_mailbox(&self.from) {
             return Err("`from` must be a mailbox such as Shop <shop@example.com>");
         }
         Ok(())
+    }
+}
+
+/// Whether a text may stand behind EHLO: a domain, or an address in brackets (RFC 5321, 4.1.3). It
+/// must not end the line, or it would be a command of its own.
+pub(crate) fn is_smtp_name(text: &str) -> bool {
+    let (inner, further) = match text.strip_prefix('[').map(|rest| rest.strip_suffix(']')) {
+        None => (text, ".-_"),
+        Some(Some(address)) => (address, ".-:"),
+        Some(None) => return false,
+    };
+    let allowed = |c: char| c.is_ascii_alphanumeric() || further.contains(c);
+    (1..=MAX_NAME_CHARS).contains(&inner.len()) && inner.chars().all(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_smtp_name;
+
+    #[test]
+    fn a_name_for_ehlo_is_a_domain_or_an_address_and_ends_no_line() {
+        for good in [
+            "shop.example.com",
+            "host_1",
+            "[192.0.2.1]",
+            "[IPv6:2001:db8::1]",
+        ] {
+            assert!(is_smtp_name(good), "{good}");
+        }
+        let long = "a".repeat(256);
+        for odd in [
+            "",
+            "[]",
+            "[::1",
+            "a b",
+            "a\r\nRCPT",
+            "a\0",
+            "пошта.укр",
+            &long,
+        ] {
+            assert!(!is_smtp_name(odd), "{odd:?}");
+        }
     }
 }

@@ -133,10 +133,22 @@ fn the_documented_traces_are_taken_and_odd_ones_told() {
             "endpoint = \"localhost:4318\"",
             "the address of a collector",
         ),
-        ("endpoint = \"http://a\"\nsample = 2.0", "`sample` must be"),
         (
-            "endpoint = \"http://a\"\nheaders = { k = \"v\" }",
+            "endpoint = \"http://127.0.0.1\"\nsample = 2.0",
+            "`sample` must be",
+        ),
+        (
+            "endpoint = \"https://a\"\nheaders = { k = \"v\" }",
             "a secret is named",
+        ),
+        (
+            "endpoint = \"http://collector.example:4318\"",
+            "expected https://; http:// is for servers on this machine",
+        ),
+        ("endpoint = \"http://192.0.2.1\"", "expected https://"),
+        (
+            "endpoint = \"http://localhost.evil.example\"",
+            "expected https://",
         ),
         ("", "missing field `endpoint`"),
     ] {
@@ -273,4 +285,63 @@ fn a_url_names_its_server_and_is_encrypted_unless_it_stays_here() {
         let lines = format!("[[channel]]\ntype = \"http\"\ntakes = [\"sms\"]\nurl = \"{url}\"\n");
         Config::parse("p.toml", &lines).unwrap();
     }
+}
+
+#[test]
+fn every_address_of_another_machine_is_encrypted() {
+    let of = |url: &str| {
+        [
+            format!("[trace]\nendpoint = \"{url}\"\n"),
+            format!("[[channel]]\ntype = \"http\"\ntakes = [\"sms\"]\nurl = \"{url}\"\n"),
+            format!("[webhook.ops]\nurl = \"{url}\"\n"),
+            format!("[unsubscribe]\nurl = \"{url}/{{token}}\"\nsecret = {{ env = \"S\" }}\n"),
+        ]
+    };
+    for url in [
+        "http://shop.example",
+        "http://192.0.2.1:80",
+        "http://[2001:db8::1]",
+        "http://127.0.0.1.evil.example",
+        "HTTP://shop.example",
+        "ftp://127.0.0.1",
+    ] {
+        for text in of(url) {
+            let told = told(&text);
+            assert!(told.contains("https://"), "{text}: {told}");
+        }
+    }
+    for url in [
+        "https://shop.example",
+        "http://127.0.0.1:1",
+        "http://127.8.0.1",
+        "http://[::1]:1",
+        "http://localhost:4318",
+        "http://LOCALHOST",
+    ] {
+        for text in of(url) {
+            Config::parse("p.toml", &text).unwrap();
+        }
+    }
+}
+
+#[test]
+fn what_is_said_to_a_mail_server_ends_no_line() {
+    let smtp = "[[channel]]\ntype = \"smtp\"\nhost = \"mail.example.com\"\nfrom = \"a@b\"\n";
+    for (line, wanted) in [
+        (
+            "hello = \"a\\r\\nMAIL FROM:<a@b>\"",
+            "`hello` must be a domain",
+        ),
+        ("hello = \"a b\"", "`hello` must be a domain"),
+        ("hello = \"\"", "`hello` must be a domain"),
+        (
+            "username = \"a\\u0000b\"\npassword = { env = \"P\" }",
+            "`username` must have",
+        ),
+    ] {
+        let told = told(&format!("{smtp}{line}\n"));
+        assert!(told.contains(wanted), "{line}: {told}");
+    }
+    let host = told(&smtp.replace("mail.example.com", "mail example\\r\\n"));
+    assert!(host.contains("`host` must be"), "{host}");
 }

@@ -11,6 +11,7 @@ use toml::Spanned;
 use super::Secret;
 use super::file::{Source, Table};
 use super::http::header_name;
+use super::url::must_be_encrypted;
 
 /// Where traces go, and which.
 #[derive(Clone, Debug)]
@@ -105,9 +106,7 @@ fn headers(
 fn collector(text: &str) -> Result<Url, String> {
     let expected = "expected the address of a collector such as http://127.0.0.1:4318";
     let url = Url::parse(text).map_err(|error| format!("not a URL: {error}; {expected}"))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(format!("the address is no http:// or https://; {expected}"));
-    }
+    must_be_encrypted(&url).map_err(|wrong| format!("{wrong}; {expected}"))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err("a URL holds no login; `headers` name secrets".to_owned());
     }

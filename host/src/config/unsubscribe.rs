@@ -1,9 +1,11 @@
 //! `[unsubscribe]`: where a tap on "unsubscribe" in a mail program leads.
 
+use reqwest::Url;
 use serde::Deserialize;
 
 use super::Secret;
 use super::file::Table;
+use super::url::must_be_encrypted;
 
 /// Stands in the address for what tells the delivery.
 const TOKEN: &str = "{token}";
@@ -27,16 +29,17 @@ impl UnsubscribeConfig {
     }
 
     fn check(&self) -> Result<(), &'static str> {
-        // RFC 8058 asks for HTTPS; plain HTTP is for trying it out.
-        let http = ["http://", "https://"];
         let plain = !self
             .url
             .contains(|c: char| !c.is_ascii_graphic() || "<>\"".contains(c));
-        let web = http.iter().any(|scheme| self.url.starts_with(scheme));
-        if web && plain && self.url.matches(TOKEN).count() == 1 {
-            return Ok(());
-        }
-        Err("`url` must be the address of this service such as https://shop.example/u/{token}")
+        let url = Url::parse(&self.with("x")).ok().filter(Url::has_host);
+        let Some(url) = url.filter(|_| plain && self.url.matches(TOKEN).count() == 1) else {
+            return Err(
+                "`url` must be the address of this service such as https://shop.example/u/{token}",
+            );
+        };
+        // RFC 8058 asks for HTTPS; plain HTTP is for trying it out.
+        must_be_encrypted(&url)
     }
 
     /// The address with a token in it.

@@ -1,10 +1,11 @@
-//! The URL of a provider: its server is written out, and encrypted unless it stays here.
+//! URLs: the server is written out, and reached encrypted unless it is on this machine.
+
+use std::net::IpAddr;
 
 use promoflow_velocity::{Context, Escape};
 use reqwest::Url;
 use toml::Spanned;
 
-use super::channel::is_here;
 use super::file::Source;
 use super::template::Templated;
 
@@ -36,11 +37,23 @@ pub(super) fn read(
             "a URL holds no login; expected `username` and `password`",
         ));
     }
-    let here = url.host_str().is_some_and(is_here);
-    if url.scheme() != "https" && !(url.scheme() == "http" && here) {
-        return Err(fault(
-            "expected https://; http:// is for servers on this machine alone",
-        ));
-    }
+    must_be_encrypted(&url).map_err(fault)?;
     Ok((url, template))
+}
+
+/// Refuses a URL by which what is sent could be read, or answered, by somebody on the way.
+pub(super) fn must_be_encrypted(url: &Url) -> Result<(), &'static str> {
+    match url.scheme() {
+        "https" => Ok(()),
+        "http" if url.host_str().is_some_and(is_here) => Ok(()),
+        _ => Err("expected https://; http:// is for servers on this machine alone"),
+    }
+}
+
+/// Whether a server is on this machine.
+pub(super) fn is_here(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let address = host.parse::<IpAddr>();
+    host.eq_ignore_ascii_case("localhost")
+        || address.is_ok_and(|address| address.to_canonical().is_loopback())
 }

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
-use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
+use opentelemetry_http::{Bytes, HttpError, Request, Response};
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{BatchSpanProcessor, SpanProcessor};
 
 use crate::config::TraceConfig;
+use crate::net::HttpClient;
 
 /// Where collectors take traces.
 const PATH: &str = "/v1/traces";
@@ -24,9 +25,11 @@ pub(super) fn processor(config: &TraceConfig) -> Result<BatchSpanProcessor> {
         true => endpoint.to_owned(),
         false => format!("{endpoint}{PATH}"),
     };
+    let is_plain = config.endpoint.scheme() == "http";
+    let client = HttpClient::new(TIMEOUT, 1, is_plain)?;
     let exporter = SpanExporter::builder()
         .with_http()
-        .with_http_client(Client::new()?)
+        .with_http_client(Collector(client))
         .with_protocol(Protocol::HttpBinary)
         .with_endpoint(endpoint)
         .with_headers(headers)
@@ -43,45 +46,22 @@ pub(super) fn processor(config: &TraceConfig) -> Result<BatchSpanProcessor> {
 
 /// What sends requests.
 #[derive(Debug)]
-struct Client(reqwest::blocking::Client);
-
-impl Client {
-    fn new() -> Result<Client> {
-        // An embedding program may have chosen its own provider before.
-        let _chosen = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::blocking::Client::builder()
-            .timeout(TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .context("cannot make a client for traces")?;
-        Ok(Client(client))
-    }
-}
+struct Collector(HttpClient);
 
 #[async_trait]
-impl HttpClient for Client {
+impl opentelemetry_http::HttpClient for Collector {
     /// Called on the thread that exports, which does nothing else: it may wait here.
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let (parts, body) = request.into_parts();
-        let sent = self
-            .0
-            .post(parts.uri.to_string())
-            .headers(parts.headers)
-            .body(body)
-            .send()
-            .and_then(|answer| {
-                let status = answer.status();
-                answer.bytes().map(|body| (status, body))
-            });
-        match sent {
-            Ok((status, body)) => {
-                if !status.is_success() {
-                    tracing::warn!("the collector of traces answered {}", status.as_u16());
+        match self.0.execute(request.try_into()?) {
+            Ok(reply) => {
+                if !(200..300).contains(&reply.status) {
+                    tracing::warn!("the collector of traces answered {}", reply.status);
                 }
-                Ok(Response::builder().status(status).body(body)?)
+                // What it says beyond the status is only of use where all of it came.
+                let body = reply.body.unwrap_or_default();
+                Ok(Response::builder().status(reply.status).body(body.into())?)
             }
             Err(error) => {
-                let error = error.without_url();
                 tracing::warn!("the collector of traces is out of reach: {error}");
                 Err(error.into())
             }

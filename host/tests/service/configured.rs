@@ -106,7 +106,7 @@ fn a_check_reads_everything_and_shows_no_secret() {
             ),
             (
                 trace("\"ftp://127.0.0.1\"", ""),
-                "promoflow.toml:2:12: the address is no http",
+                "promoflow.toml:2:12: expected https://",
             ),
             (
                 trace("\"http://127.0.0.1:1?q=1\"", ""),

@@ -12,7 +12,7 @@ mod sign;
 
 use std::sync::Arc;
 
-use reqwest::blocking::{Client, Request, Response};
+use reqwest::Request;
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 
 use self::judge::{Heard, Judgement};
@@ -23,11 +23,12 @@ use super::{Channel, Handover, Letter, Limits};
 use crate::clock::Clock;
 use crate::config::{HttpConfig, Means};
 use crate::message::ChannelKind;
+use crate::net::{HttpClient, HttpReply};
 
 /// Letters through one provider, over connections that are kept.
 pub struct Http {
     config: Arc<HttpConfig>,
-    client: Client,
+    client: HttpClient,
     /// The configuration's secrets, by the names under which templates read them.
     secrets: Vec<(String, String)>,
     password: Option<String>,
@@ -82,7 +83,7 @@ impl Http {
             }
         };
         match self.client.execute(request) {
-            Ok(response) => self.judge(response),
+            Ok(reply) => self.judge(reply),
             Err(error) => Handover::Later {
                 error: client::told(&error),
                 after: None,
@@ -91,21 +92,19 @@ impl Http {
         }
     }
 
-    fn judge(&self, mut response: Response) -> Handover {
-        let status = response.status().as_u16();
-        let heard = client::hear(&mut response, self.config.timeout);
-        let heard = match heard {
+    fn judge(&self, reply: HttpReply) -> Handover {
+        let heard = match reply.body {
             Ok(body) => serde_json::from_slice(&body).map_or(Heard::NoJson, Heard::Json),
-            Err(why) => Heard::Broken(why),
+            Err(error) => Heard::Broken(client::fault(error)),
         };
         let Judgement {
             means,
             error,
             mut after,
             unclear,
-        } = judge::judge(&self.config.answers, status, &heard);
+        } = judge::judge(&self.config.answers, reply.status, &heard);
         if after.is_none() {
-            after = self.retry_after(response.headers());
+            after = self.retry_after(&reply.headers);
         }
         match means {
             Means::Delivered => Handover::Delivered,

@@ -3,9 +3,8 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use promoflow_velocity::{Context, Error, Escape};
-use reqwest::blocking::Request;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Method, Url};
+use reqwest::{Method, Request, Url};
 use serde_json::Value;
 
 use super::Http;

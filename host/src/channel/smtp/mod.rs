@@ -1,19 +1,27 @@
 //! `smtp`: email through a mail server (RFC 5321).
 //!
-//! The mail of a letter goes over one of the connections that are kept to the [`server`]. What it
-//! says is read in [`answer`]: a refusal for good ends a delivery only where the letter or its
-//! address is to blame.
+//! The mail of a letter goes over one of the [connections](connection) that are [kept](pool) to the
+//! [`server`], each exchange within bounds of time and bytes ([`wire`]). What the server says is read
+//! in [`reply`], and what that means in [`answer`]: a refusal for good ends a delivery only where the
+//! letter or its address is to blame.
 
 mod answer;
+mod connection;
+mod error;
+mod pool;
+mod reply;
 mod server;
+#[cfg(test)]
+mod tests;
+mod wire;
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use lettre::address::Envelope;
-use lettre::transport::smtp::{Error, PoolConfig};
-use lettre::{SmtpTransport, Transport};
 
-use self::answer::{Fault, Refusal, is_unclear, is_unencrypted, told};
+use self::answer::{Fault, Refusal};
+use self::error::Error;
+use self::pool::Pool;
 use self::server::Server;
 use super::complaints::Complaints;
 use super::mail::mail;
@@ -24,7 +32,7 @@ use crate::message::ChannelKind;
 /// Emails through one mail server, over connections that are kept.
 pub struct Smtp {
     server: Server,
-    transport: SmtpTransport,
+    pool: Arc<Pool>,
     sender: String,
     limits: Limits,
     complaints: Complaints,
@@ -33,13 +41,9 @@ pub struct Smtp {
 impl Smtp {
     /// A channel of that configuration. Nothing is connected before the first letter.
     pub fn new(config: &SmtpConfig) -> anyhow::Result<Smtp> {
-        let server = Server::new(config)?;
-        let pool = PoolConfig::new()
-            .max_size(config.connections)
-            .idle_timeout(Duration::from_secs(30));
         Ok(Smtp {
-            transport: server.transport(pool),
-            server,
+            server: Server::new(config)?,
+            pool: Arc::default(),
             sender: config.from.clone(),
             limits: Limits {
                 concurrency: usize::try_from(config.connections).unwrap_or(1),
@@ -49,36 +53,44 @@ impl Smtp {
         })
     }
 
-    fn failed(&self, envelope: &Envelope, error: &Error) -> Handover {
-        let ours = match Refusal::of(error) {
-            Some(refusal) => match refusal.fault() {
+    /// No mail was begun: the letter may go another way.
+    fn unreached(&self, envelope: &Envelope, error: &Error) -> Handover {
+        match error {
+            Error::Tls(_) | Error::Unsupported(_) => self.later(error, true, false),
+            _ => self.failed(envelope, error, false),
+        }
+    }
+
+    /// `is_ambiguous`: the server may have taken the mail all the same.
+    fn failed(&self, envelope: &Envelope, error: &Error, is_ambiguous: bool) -> Handover {
+        let ours = match (Refusal::of(error), error) {
+            (Some(refusal), _) => match refusal.fault() {
                 Fault::Letter => false,
                 Fault::Ours => true,
                 Fault::Unknown => self.server.refuses_everybody(envelope, &refusal),
             },
-            // The library does not begin with an address that the server cannot take.
-            None if error.is_client() => {
-                envelope.to().iter().all(is_ascii) || !self.server.is_reached()
-            }
-            None => return self.later(error, is_unencrypted(error)),
+            // An address that the server cannot take is the letter's own, any other mail is ours.
+            (None, Error::Unsupported(_)) => envelope.to().iter().all(is_ascii),
+            (None, _) => return self.later(error, false, is_ambiguous),
         };
         match ours {
-            true => self.later(error, true),
-            false => Handover::Refused { error: told(error) },
+            true => self.later(error, true, is_ambiguous),
+            false => Handover::Refused {
+                error: error.to_string(),
+            },
         }
     }
 
     /// Not now; `ours`: an operator has to mend something before.
-    fn later(&self, error: &Error, ours: bool) -> Handover {
-        let told = told(error);
+    fn later(&self, error: &Error, ours: bool, is_ambiguous: bool) -> Handover {
         if ours {
-            let complaint = format!("the mail server refuses this installation: {told}");
+            let complaint = format!("the mail server refuses this installation: {error}");
             self.complaints.tell(complaint);
         }
         Handover::Later {
-            error: told,
+            error: error.to_string(),
             after: None,
-            unclear: is_unclear(error),
+            unclear: is_ambiguous,
         }
     }
 }
@@ -103,9 +115,20 @@ impl Channel for Smtp {
             Ok(mail) => mail,
             Err(error) => return Handover::Refused { error },
         };
-        match self.transport.send(&mail) {
-            Ok(_) => Handover::Delivered,
-            Err(error) => self.failed(mail.envelope(), &error),
+        let mut connection = match self.pool.take(&self.server) {
+            Ok(connection) => connection,
+            Err(error) => return self.unreached(mail.envelope(), &error),
+        };
+        match connection.send(mail.envelope(), &mail.formatted()) {
+            Ok(()) => {
+                self.pool.keep(connection);
+                Handover::Delivered
+            }
+            Err(error) => {
+                // Before it is asked anew whom the server refuses.
+                drop(connection);
+                self.failed(mail.envelope(), &error, error.is_ambiguous())
+            }
         }
     }
 }

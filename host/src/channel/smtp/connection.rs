@@ -1,0 +1,297 @@
+//! A connection to a mail server: greeting, encryption, login, and mails one after another
+//! (RFC 5321, 3207 and 4954).
+
+use std::io::{BufReader, Write};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use lettre::Address;
+use lettre::address::Envelope;
+
+use super::error::Error;
+use super::reply::Reply;
+use super::server::{Encryption, Server};
+use super::wire::{Stream, Wire};
+
+/// Bytes of a mail that a server takes in a second at the least.
+const MIN_BYTES_PER_SECOND: u64 = 4 << 10;
+/// How long the end of a connection is waited for, whose server takes nothing.
+const MAX_QUIT: Duration = Duration::from_secs(1);
+
+/// What a server offers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Extensions {
+    starttls: bool,
+    eight_bit: bool,
+    utf8: bool,
+    auth_plain: bool,
+    auth_login: bool,
+}
+
+/// A connection on which mails may be sent.
+pub(super) struct Connection {
+    stream: BufReader<Stream>,
+    extensions: Extensions,
+    /// How long each exchange may take.
+    timeout: Duration,
+    /// Whether the other side still follows.
+    in_step: bool,
+}
+
+impl Connection {
+    /// Connects, encrypted and logged in as it is configured.
+    pub(super) fn open(server: &Server) -> Result<Connection, Error> {
+        let timeout = server.timeout;
+        let wire = Wire::connect(&server.host, server.port, timeout).map_err(Error::Unconnected)?;
+        let mut stream = Stream::plain(wire);
+        if let Encryption::Tls(config, name) = &server.encryption {
+            stream.encrypt(config, name, timeout)?;
+        }
+        let mut connection = Connection {
+            stream: BufReader::new(stream),
+            extensions: Extensions::default(),
+            timeout,
+            in_step: true,
+        };
+        connection.stream.get_mut().begin(timeout);
+        connection.positive()?;
+        connection.hello(&server.hello)?;
+        if let Encryption::Starttls(config, name) = &server.encryption {
+            if !connection.extensions.starttls {
+                return Err(Error::Unsupported("STARTTLS"));
+            }
+            connection.command("STARTTLS")?;
+            connection.nothing_more()?;
+            let encrypted = connection.stream.get_mut().encrypt(config, name, timeout);
+            connection.in_step &= encrypted.is_ok();
+            encrypted?;
+            // What was offered in the clear may have been made up on the way.
+            connection.hello(&server.hello)?;
+        }
+        if let Some((user, password)) = &server.credentials {
+            connection.log_in(user, password)?;
+        }
+        Ok(connection)
+    }
+
+    /// Refuses a server that says more than it was asked: from there on nobody knows which reply
+    /// belongs to what, and before encryption somebody else may have said it.
+    fn nothing_more(&mut self) -> Result<(), Error> {
+        match self.stream.buffer().is_empty() {
+            true => Ok(()),
+            false => {
+                self.in_step = false;
+                Err(Error::NoSmtp)
+            }
+        }
+    }
+
+    fn hello(&mut self, name: &str) -> Result<(), Error> {
+        let reply = self.command(&format!("EHLO {name}"))?;
+        self.extensions = extensions(&reply);
+        Ok(())
+    }
+
+    fn log_in(&mut self, user: &str, password: &str) -> Result<(), Error> {
+        if self.extensions.auth_plain {
+            let both = STANDARD.encode(format!("\0{user}\0{password}"));
+            return self.logged_in(&format!("AUTH PLAIN {both}"));
+        }
+        if !self.extensions.auth_login {
+            return Err(Error::Unsupported("a login by PLAIN or LOGIN"));
+        }
+        for line in ["AUTH LOGIN", &STANDARD.encode(user)] {
+            if self.command(line)?.code != 334 {
+                return Err(Error::NoSmtp);
+            }
+        }
+        self.logged_in(&STANDARD.encode(password))
+    }
+
+    fn logged_in(&mut self, line: &str) -> Result<(), Error> {
+        match self.command(line)?.code {
+            235 => Ok(()),
+            // It asks on.
+            _ => Err(Error::NoSmtp),
+        }
+    }
+
+    /// Sends one mail. After an error the connection is of no more use.
+    pub(super) fn send(&mut self, envelope: &Envelope, mail: &[u8]) -> Result<(), Error> {
+        self.mail_from(envelope, mail.is_ascii())?;
+        for address in envelope.to() {
+            self.rcpt_to(address)?;
+        }
+        if self.command("DATA")?.code != 354 {
+            return Err(Error::NoSmtp);
+        }
+        let seconds = mail.len() as u64 / MIN_BYTES_PER_SECOND;
+        let time = self.timeout.saturating_add(Duration::from_secs(seconds));
+        self.write(&dotted(mail), time)?;
+        self.stream.get_mut().begin(self.timeout);
+        match self.positive()?.code {
+            200..300 => Ok(()),
+            _ => Err(Error::NoSmtp),
+        }
+    }
+
+    /// Begins a mail; `is_ascii`: what it will hold.
+    pub(super) fn mail_from(&mut self, envelope: &Envelope, is_ascii: bool) -> Result<(), Error> {
+        let from = envelope.from();
+        let mut command = format!("MAIL FROM:<{}>", from.map_or("", AsRef::as_ref));
+        let addresses = from.into_iter().chain(envelope.to());
+        if addresses.clone().any(|address| !address_is_ascii(address)) {
+            if !self.extensions.utf8 {
+                return Err(Error::Unsupported("an address beyond ASCII (SMTPUTF8)"));
+            }
+            command.push_str(" SMTPUTF8");
+        }
+        if !is_ascii {
+            if !self.extensions.eight_bit {
+                return Err(Error::Unsupported("a mail beyond ASCII (8BITMIME)"));
+            }
+            command.push_str(" BODY=8BITMIME");
+        }
+        self.command(&command).map(drop)
+    }
+
+    /// Names a recipient.
+    pub(super) fn rcpt_to(&mut self, address: &Address) -> Result<(), Error> {
+        self.command(&format!("RCPT TO:<{address}>")).map(drop)
+    }
+
+    /// Whether the server still answers.
+    pub(super) fn is_alive(&mut self) -> bool {
+        self.command("NOOP").is_ok()
+    }
+
+    /// Sends a line, and reads a good reply.
+    fn command(&mut self, line: &str) -> Result<Reply, Error> {
+        if line.contains(|c: char| c.is_ascii_control()) {
+            return Err(Error::Unsupported("a line break in a command"));
+        }
+        self.nothing_more()?;
+        self.write(format!("{line}\r\n").as_bytes(), self.timeout)?;
+        self.positive()
+    }
+
+    fn write(&mut self, bytes: &[u8], time: Duration) -> Result<(), Error> {
+        let stream = self.stream.get_mut();
+        stream.begin(time);
+        let written = stream.write_all(bytes).and_then(|()| stream.flush());
+        self.in_step &= written.is_ok();
+        Ok(written?)
+    }
+
+    /// Reads a reply, which is to be a good one.
+    fn positive(&mut self) -> Result<Reply, Error> {
+        let reply = self.reply()?;
+        match reply.is_positive() {
+            true => Ok(reply),
+            false => Err(Error::Rejected(reply)),
+        }
+    }
+
+    fn reply(&mut self) -> Result<Reply, Error> {
+        let reply = match Reply::read(&mut self.stream) {
+            Ok(Some(reply)) => Ok(reply),
+            Ok(None) => Err(Error::NoSmtp),
+            Err(error) => Err(error.into()),
+        };
+        self.in_step &= reply.is_ok();
+        reply
+    }
+}
+
+/// A server is told of the end, and not waited for: it has answered whatever matters.
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if self.in_step {
+            let _gone = self.write(b"QUIT\r\n", MAX_QUIT);
+        }
+        self.stream.get_mut().close();
+    }
+}
+
+fn address_is_ascii(address: &Address) -> bool {
+    let address: &str = address.as_ref();
+    address.is_ascii()
+}
+
+/// What a reply to EHLO offers: a keyword a line, behind the first.
+fn extensions(reply: &Reply) -> Extensions {
+    let mut found = Extensions::default();
+    for line in reply.lines.iter().skip(1) {
+        let mut words = line.split_ascii_whitespace();
+        let keyword = words.next().unwrap_or_default().to_ascii_uppercase();
+        match keyword.as_str() {
+            "STARTTLS" => found.starttls = true,
+            "8BITMIME" => found.eight_bit = true,
+            "SMTPUTF8" => found.utf8 = true,
+            "AUTH" => {
+                for mechanism in words {
+                    found.auth_plain |= mechanism.eq_ignore_ascii_case("PLAIN");
+                    found.auth_login |= mechanism.eq_ignore_ascii_case("LOGIN");
+                }
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// A mail as it goes over the wire, its end with it: a line that begins with a dot gets another,
+/// since a dot alone ends the mail (RFC 5321, 4.5.2).
+fn dotted(mail: &[u8]) -> Vec<u8> {
+    let mut dotted = Vec::with_capacity(mail.len() + mail.len() / 64 + 8);
+    let mut begins = true;
+    let mut before = 0;
+    for &byte in mail {
+        if begins && byte == b'.' {
+            dotted.push(b'.');
+        }
+        dotted.push(byte);
+        begins = before == b'\r' && byte == b'\n';
+        before = byte;
+    }
+    if !begins {
+        dotted.extend_from_slice(b"\r\n");
+    }
+    dotted.extend_from_slice(b".\r\n");
+    dotted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mail_ends_with_its_own_dot_alone() {
+        for (mail, on_the_wire) in [
+            ("", ".\r\n"),
+            (".", "..\r\n.\r\n"),
+            ("a\r\n", "a\r\n.\r\n"),
+            ("a\r\n.\r\nb", "a\r\n..\r\nb\r\n.\r\n"),
+            (".a\r\n..b\r\n", "..a\r\n...b\r\n.\r\n"),
+            ("a.\r\nb.", "a.\r\nb.\r\n.\r\n"),
+        ] {
+            let dotted = String::from_utf8(dotted(mail.as_bytes())).unwrap();
+            assert_eq!(dotted, on_the_wire, "{mail:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_server_offers_is_read_in_either_case_and_not_from_its_name() {
+        let offered = |lines: &[&str]| {
+            extensions(&Reply {
+                code: 250,
+                lines: lines.iter().map(|line| (*line).to_owned()).collect(),
+            })
+        };
+        let all = offered(&["x", "starttls", "8bitMIME", "SMTPUTF8", "AUTH login Plain"]);
+        assert!(all.starttls && all.eight_bit && all.utf8 && all.auth_plain && all.auth_login);
+        assert_eq!(offered(&["STARTTLS"]), Extensions::default());
+        assert_eq!(offered(&["x", "AUTHOR PLAIN", ""]), Extensions::default());
+    }
+}

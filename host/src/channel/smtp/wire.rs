@@ -1,0 +1,172 @@
+//! The bytes between the host and a mail server.
+//!
+//! Each exchange has a deadline for all of it and a budget of bytes that may come, which hold below
+//! TLS as well: a server that sends one byte a second, or bytes without end, gets no further.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection};
+
+use super::error::Error;
+
+/// Bytes that may come in one exchange: a reply, or a TLS handshake with its certificates.
+const MAX_REPLY_BYTES: usize = 64 * 1024;
+
+/// That a server sends more than one exchange may have.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer has more than {MAX_REPLY_BYTES} bytes")]
+pub(super) struct TooLong;
+
+/// A TCP connection that bounds what goes over it.
+pub(super) struct Wire {
+    socket: TcpStream,
+    deadline: Instant,
+    budget: usize,
+}
+
+impl Wire {
+    /// Connects to the first address of a server that takes it, within that time for all of them.
+    pub(super) fn connect(host: &str, port: u16, timeout: Duration) -> io::Result<Wire> {
+        let deadline = Instant::now() + timeout;
+        let mut failed = None;
+        for address in (host, port).to_socket_addrs()? {
+            let left = match time_left(deadline) {
+                Ok(left) => left,
+                Err(late) => {
+                    failed.get_or_insert(late);
+                    break;
+                }
+            };
+            match TcpStream::connect_timeout(&address, left) {
+                Ok(socket) => {
+                    // Commands are short, and each waits for its reply.
+                    socket.set_nodelay(true)?;
+                    return Ok(Wire {
+                        socket,
+                        deadline,
+                        budget: MAX_REPLY_BYTES,
+                    });
+                }
+                Err(error) => failed = Some(error),
+            }
+        }
+        Err(failed.unwrap_or_else(|| io::Error::other("its name has no address")))
+    }
+
+    /// Begins an exchange that may take so long.
+    fn begin(&mut self, time: Duration) {
+        self.deadline = Instant::now() + time;
+        self.budget = MAX_REPLY_BYTES;
+    }
+}
+
+fn time_left(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    match left.is_zero() {
+        true => Err(io::ErrorKind::TimedOut.into()),
+        false => Ok(left),
+    }
+}
+
+/// A time-out of the system, which is called differently from system to system.
+fn timed_out(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => io::ErrorKind::TimedOut.into(),
+        _ => error,
+    }
+}
+
+impl Read for Wire {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.budget == 0 {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, TooLong));
+        }
+        let wanted = buffer.len().min(self.budget);
+        let buffer = buffer.get_mut(..wanted).unwrap_or_default();
+        self.socket
+            .set_read_timeout(Some(time_left(self.deadline)?))?;
+        let read = self.socket.read(buffer).map_err(timed_out)?;
+        self.budget -= read;
+        Ok(read)
+    }
+}
+
+impl Write for Wire {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket
+            .set_write_timeout(Some(time_left(self.deadline)?))?;
+        self.socket.write(bytes).map_err(timed_out)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A connection, encrypted or not.
+pub(super) struct Stream {
+    wire: Wire,
+    tls: Option<Box<ClientConnection>>,
+}
+
+impl Stream {
+    /// In the clear.
+    pub(super) fn plain(wire: Wire) -> Stream {
+        Stream { wire, tls: None }
+    }
+
+    /// Shakes hands, within that time; from then on everything is encrypted.
+    pub(super) fn encrypt(
+        &mut self,
+        config: &Arc<ClientConfig>,
+        name: &ServerName<'static>,
+        time: Duration,
+    ) -> Result<(), Error> {
+        self.begin(time);
+        let mut tls = ClientConnection::new(Arc::clone(config), name.clone())?;
+        while tls.is_handshaking() {
+            tls.complete_io(&mut self.wire)?;
+        }
+        self.tls = Some(Box::new(tls));
+        Ok(())
+    }
+
+    /// Begins an exchange that may take so long.
+    pub(super) fn begin(&mut self, time: Duration) {
+        self.wire.begin(time);
+    }
+
+    /// Ends the connection, whatever is still on its way.
+    pub(super) fn close(&mut self) {
+        let _gone = self.wire.socket.shutdown(Shutdown::Both);
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &mut self.tls {
+            None => self.wire.read(buffer),
+            Some(tls) => rustls::Stream::new(tls.as_mut(), &mut self.wire).read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.tls {
+            None => self.wire.write(bytes),
+            Some(tls) => rustls::Stream::new(tls.as_mut(), &mut self.wire).write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.tls {
+            None => self.wire.flush(),
+            Some(tls) => rustls::Stream::new(tls.as_mut(), &mut self.wire).flush(),
+        }
+    }
+}
