@@ -59,16 +59,30 @@ impl Maildir {
         Ok(())
     }
 
-    fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+    /// Writes the whole file where nobody looks, and makes it durable.
+    fn prepare(&self, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
         self.make()?;
         let unfinished = self.folder.join("tmp").join(name);
         let mut file = File::create(&unfinished)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         failpoint::pass(Failpoint::LetterWritten);
+        Ok(unfinished)
+    }
+
+    /// Has a file appear that was prepared.
+    fn publish(&self, name: &str, unfinished: &Path) -> io::Result<()> {
         let new = self.folder.join("new");
-        fs::rename(&unfinished, new.join(name))?;
+        fs::rename(unfinished, new.join(name))?;
         self.sync.wait(|| make_durable(&new))
+    }
+
+    fn failed(&self, error: &io::Error, is_ambiguous: bool) -> Handover {
+        Handover::Later {
+            error: format!("cannot write to {}: {error}", self.folder.display()),
+            after: None,
+            unclear: is_ambiguous,
+        }
     }
 }
 
@@ -130,14 +144,15 @@ impl Channel for Maildir {
             Ok(mail) => mail,
             Err(error) => return Handover::Refused { error },
         };
-        match self.write(&name(letter), &mail.formatted()) {
+        let name = name(letter);
+        // Until it appears in `new` nobody has got it.
+        let unfinished = match self.prepare(&name, &mail.formatted()) {
+            Ok(unfinished) => unfinished,
+            Err(error) => return self.failed(&error, false),
+        };
+        match self.publish(&name, &unfinished) {
             Ok(()) => Handover::Delivered,
-            Err(error) => Handover::Later {
-                error: format!("cannot write to {}: {error}", self.folder.display()),
-                after: None,
-                // It may stand in the folder, which could not be made durable.
-                unclear: true,
-            },
+            Err(error) => self.failed(&error, true),
         }
     }
 }
@@ -192,5 +207,40 @@ mod tests {
         assert_eq!(write("a", "ann@example.com", "A-2"), 3, "another text");
         assert_eq!(write("a", "bob@example.com", "A-1"), 4, "another address");
         assert_eq!(write("a", "ann@example.com", "A-1"), 4, "a late attempt");
+    }
+
+    #[test]
+    fn a_letter_may_have_arrived_only_once_its_file_was_to_appear() {
+        let folder = tempfile::tempdir().unwrap();
+        let content = Content {
+            subject: Some("A present".into()),
+            text: Some("A-1".into()),
+            ..Content::default()
+        };
+        let unclear = |maildir: &Maildir| {
+            let letter = Letter {
+                unsubscribe: None,
+                id: "delivery-1",
+                installation: "a",
+                kind: ChannelKind::Email,
+                address: "ann@example.com",
+                content: &content,
+            };
+            match maildir.deliver(&letter) {
+                Handover::Later { unclear, .. } => Some(unclear),
+                _ => None,
+            }
+        };
+        // No folder, then no file in it, then no place for the finished one.
+        fs::write(folder.path().join("file"), "").unwrap();
+        let nowhere = Maildir::new(folder.path().join("file"));
+        assert_eq!(unclear(&nowhere), Some(false));
+        let maildir = Maildir::new(folder.path().join("letters"));
+        assert_eq!(unclear(&maildir), None);
+        fs::rename(maildir.folder.join("tmp"), maildir.folder.join("gone")).unwrap();
+        assert_eq!(unclear(&maildir), Some(false));
+        fs::rename(maildir.folder.join("gone"), maildir.folder.join("tmp")).unwrap();
+        fs::remove_dir_all(maildir.folder.join("new")).unwrap();
+        assert_eq!(unclear(&maildir), Some(true));
     }
 }
