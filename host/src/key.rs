@@ -35,28 +35,32 @@ pub enum Scope {
     Workflows,
     /// To look at everything but keys.
     Read,
+    /// To look at the metrics, and at nothing else.
+    Metrics,
     /// Everything, keys included.
     Admin,
 }
 
 impl Scope {
     /// All of them.
-    pub const ALL: [Scope; 6] = [
+    pub const ALL: [Scope; 7] = [
         Scope::Codes,
         Scope::Events,
         Scope::Contacts,
         Scope::Workflows,
         Scope::Read,
+        Scope::Metrics,
         Scope::Admin,
     ];
 
     /// What a key allows where nothing is said: all but to manage keys.
-    pub const USUAL: [Scope; 5] = [
+    pub const USUAL: [Scope; 6] = [
         Scope::Codes,
         Scope::Events,
         Scope::Contacts,
         Scope::Workflows,
         Scope::Read,
+        Scope::Metrics,
     ];
 
     /// As people write it.
@@ -67,6 +71,7 @@ impl Scope {
             Scope::Contacts => "contacts",
             Scope::Workflows => "workflows",
             Scope::Read => "read",
+            Scope::Metrics => "metrics",
             Scope::Admin => "admin",
         }
     }
@@ -80,8 +85,18 @@ impl fmt::Display for Scope {
 
 /// A text that names no scope.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a scope; expected codes, events, contacts, workflows, read or admin")]
+#[error(
+    "`{0}` is not a scope; expected codes, events, contacts, workflows, read, metrics or admin"
+)]
 pub struct ParseScopeError(String);
+
+/// A list of scopes without any: a key of it would open nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "an API key needs a scope; expected some of codes, events, contacts, workflows, read, metrics and \
+     admin"
+)]
+pub struct NoScopes;
 
 impl FromStr for Scope {
     type Err = ParseScopeError;

@@ -4,15 +4,15 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
-use super::problem::Problem;
+use super::problem::{Kind, Problem};
 use super::request::{Place, must_be, object};
-use crate::key::{Key, Scope};
+use crate::key::{Key, NoScopes, Scope};
 
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
@@ -29,6 +29,7 @@ enum ScopeName {
     Contacts,
     Workflows,
     Read,
+    Metrics,
     Admin,
 }
 
@@ -40,6 +41,7 @@ impl From<Scope> for ScopeName {
             Scope::Contacts => ScopeName::Contacts,
             Scope::Workflows => ScopeName::Workflows,
             Scope::Read => ScopeName::Read,
+            Scope::Metrics => ScopeName::Metrics,
             Scope::Admin => ScopeName::Admin,
         }
     }
@@ -53,6 +55,7 @@ impl From<ScopeName> for Scope {
             ScopeName::Contacts => Scope::Contacts,
             ScopeName::Workflows => Scope::Workflows,
             ScopeName::Read => Scope::Read,
+            ScopeName::Metrics => Scope::Metrics,
             ScopeName::Admin => Scope::Admin,
         }
     }
@@ -93,7 +96,14 @@ impl From<&Key> for KeyJson {
 #[serde(deny_unknown_fields)]
 struct NewKeyBody {
     /// What it allows; without it, all but `admin`.
+    #[serde(default, deserialize_with = "some")]
+    #[schema(value_type = Vec<ScopeName>, required = false, min_items = 1)]
     scopes: Option<Vec<ScopeName>>,
+}
+
+/// A list that is there: null is none, and would give what nobody asked for.
+fn some<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<ScopeName>>, D::Error> {
+    Vec::deserialize(from).map(Some)
 }
 
 /// List the API keys, without their secrets.
@@ -115,8 +125,11 @@ async fn create(State(api): State<Api>, request: Request) -> Result<Response, Pr
     must_be(&parts.headers, &["application/json"])?;
     let asked: NewKeyBody = object(&api.body(body).await?)?;
     let scopes: Vec<Scope> = match asked.scopes {
-        Some(names) if !names.is_empty() => names.into_iter().map(Scope::from).collect(),
-        _ => Scope::USUAL.to_vec(),
+        Some(names) if names.is_empty() => {
+            return Err(Problem::new(Kind::InvalidRequest, NoScopes.to_string()).field("scopes"));
+        }
+        Some(names) => names.into_iter().map(Scope::from).collect(),
+        None => Scope::USUAL.to_vec(),
     };
     let of_call = api.clone();
     let made = api

@@ -1,4 +1,5 @@
-//! Metrics, for Prometheus: it shows an API key with the scope `read`, as every client does.
+//! Metrics, for Prometheus: it shows an API key, as every client does. The scope
+//! `metrics` opens this and nothing else.
 
 use axum::extract::State;
 use axum::http::{HeaderValue, header};

@@ -1,7 +1,7 @@
 //! `promoflow key`: API keys of the service.
 
 use clap::Subcommand;
-use promoflow::key::{Key, Scope};
+use promoflow::key::{Key, NoScopes, Scope};
 use serde_json::{Value, json};
 
 use super::failure::{Done, Failure, Status, tell_note};
@@ -20,9 +20,10 @@ pub(super) enum KeyCommand {
     #[command(after_help = "Examples:\n  promoflow key create\n  \
                             promoflow key create --scopes events,read")]
     Create {
-        /// What it allows: codes, events, contacts, workflows, read, admin. Without it, all but admin.
+        /// What it allows: codes, events, contacts, workflows, read, metrics, admin. Without it, all but
+        /// admin.
         #[arg(long, value_name = "S,…", value_delimiter = ',')]
-        scopes: Vec<Scope>,
+        scopes: Option<Vec<Scope>>,
     },
     /// List the API keys, without their secrets.
     #[command(after_help = "Example:\n  promoflow key list")]
@@ -59,9 +60,10 @@ impl KeyCommand {
     }
 }
 
-fn create(session: &Session, mut allowed: Vec<Scope>, out: &mut Out) -> Done {
+fn create(session: &Session, allowed: Option<Vec<Scope>>, out: &mut Out) -> Done {
+    let allowed = allowed.unwrap_or_else(|| Scope::USUAL.to_vec());
     if allowed.is_empty() {
-        allowed = Scope::USUAL.to_vec();
+        return Err(Failure::refused(NoScopes));
     }
     let made = session.open_or_make()?.create_key(&allowed)?;
     if out.is_json() {

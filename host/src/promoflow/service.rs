@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use super::Promoflow;
 use crate::clock::Timestamp;
-use crate::key::{Key, NewKey, Scope};
+use crate::key::{Key, NewKey, NoScopes, Scope};
 use crate::pool::{Filter, RowError};
 use crate::store::{
     CodeRow, DeliveryId, DeliveryRow, DeliveryState, Retired, RunId, RunRow, RunState, Store,
@@ -105,8 +105,11 @@ impl Promoflow {
         Ok(self.store.end_lost_upload(id, self.now())?)
     }
 
-    /// Makes an API key. Its secret is known now and never again.
+    /// Makes an API key, with one scope at least. Its secret is known now and never again.
     pub fn create_key(&self, scopes: &[Scope]) -> Result<NewKey> {
+        if scopes.is_empty() {
+            return Err(NoScopes.into());
+        }
         let made = Key::generate(scopes, self.now()).context("no randomness for a key")?;
         self.store.put_key(&made.key)?;
         Ok(made)
