@@ -121,3 +121,30 @@ fn a_backup_that_is_damaged_broken_newer_or_something_else_is_refused() {
     std::fs::write(&backup, &good).unwrap();
     assert_eq!(restore(&shop, &backup, "new.db").0, Some(0));
 }
+
+#[test]
+fn a_backup_that_holds_something_of_its_own_is_refused() {
+    let shop = Shop::ready();
+    let backup = shop.path("backup.db");
+    shop.done(&["backup", backup.to_str().unwrap()]);
+    for (number, sql) in [
+        "CREATE TRIGGER t AFTER INSERT ON lane BEGIN UPDATE lane SET type = 'x'; END",
+        "CREATE VIEW v AS SELECT 1",
+        "CREATE TABLE theirs (x)",
+        "CREATE INDEX theirs ON lane (discount)",
+        "DROP TABLE lane; CREATE TABLE lane (id)",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let odd = shop.path(&format!("odd-{number}.db"));
+        std::fs::copy(&backup, &odd).unwrap();
+        let database = rusqlite::Connection::open(&odd).unwrap();
+        database.execute_batch(sql).unwrap();
+        drop(database);
+        let (status, said) = restore(&shop, &odd, "new.db");
+        assert_eq!(status, Some(2), "{sql}: {said}");
+        assert!(said.contains("is none of ours"), "{sql}: {said}");
+        assert!(!shop.path("new.db").exists());
+    }
+}

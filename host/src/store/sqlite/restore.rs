@@ -84,6 +84,13 @@ fn check(from: &Path, copy: &Path) -> Result<Vec<Audited>> {
             from.display()
         )));
     }
+    // Before anything is written: a trigger would be run, and a view be asked.
+    if let Some(strange) = layouts::strange(&connection).map_err(named)? {
+        return Err(StoreError::Open(format!(
+            "{} is no backup of a promoflow database: {strange} in it is none of ours",
+            from.display()
+        )));
+    }
     integrity(&connection, from).map_err(named)?;
     // The copy is nobody else's.
     layouts::complete(&mut connection, copy).map_err(named)?;

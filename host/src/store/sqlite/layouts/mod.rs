@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::{ExecutorLock, Path, Result, StoreError};
+use crate::document::shown;
 
 /// Marks our files among SQLite files: `Prom` in ASCII.
 const APPLICATION_ID: i32 = 0x5072_6f6d;
@@ -142,6 +143,56 @@ pub(super) fn is_ours(connection: &Connection) -> Result<bool> {
     Ok(read(connection)?.0 == APPLICATION_ID)
 }
 
+/// What a file holds beside the tables and indexes of its layout, or holds in another way than that
+/// says; `None` where there is nothing, or a later release knows the layout.
+pub(super) fn strange(connection: &Connection) -> Result<Option<String>> {
+    let version = usize::try_from(read(connection)?.1).unwrap_or(0);
+    let Some(layouts) = LAYOUTS.get(..version) else {
+        return Ok(None);
+    };
+    let made = Connection::open_in_memory()?;
+    for layout in layouts {
+        made.execute_batch(layout)?;
+    }
+    let (ours, found) = (schema(&made)?, schema(connection)?);
+    let (differs, kind) = match found.iter().find(|one| !ours.contains(one)) {
+        Some(one) => (one, "the"),
+        // What is missing or hidden would be made anew by nobody.
+        None => match ours.iter().find(|one| !found.contains(one)) {
+            Some(one) => (one, "the missing"),
+            None => return Ok(None),
+        },
+    };
+    let (what, name) = (shown(&differs.what), shown(&differs.name));
+    Ok(Some(format!("{kind} {what} {name}")))
+}
+
+/// A table, index, trigger or view of a file.
+#[derive(Debug, PartialEq, Eq)]
+struct Part {
+    what: String,
+    name: String,
+    table: String,
+    sql: Option<String>,
+}
+
+/// All of them, apart from the notes that SQLite takes of tables.
+fn schema(connection: &Connection) -> Result<Vec<Part>> {
+    let mut statement = connection.prepare(
+        "SELECT type, name, tbl_name, sql FROM sqlite_schema
+         WHERE NOT (type = 'table' AND name IN ('sqlite_stat1', 'sqlite_stat4'))",
+    )?;
+    let parts = statement.query_map([], |row| {
+        Ok(Part {
+            what: row.get(0)?,
+            name: row.get(1)?,
+            table: row.get(2)?,
+            sql: row.get(3)?,
+        })
+    })?;
+    Ok(parts.collect::<rusqlite::Result<_>>()?)
+}
+
 /// Whose file it is, and in which layout.
 fn read(connection: &Connection) -> Result<(i32, i32)> {
     let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get(0));
@@ -232,6 +283,43 @@ mod tests {
         });
         prepare(&mut old, &path, &lock).unwrap();
         other.join().unwrap();
+    }
+
+    #[test]
+    fn what_a_file_holds_beside_its_layout_is_named() {
+        for layout in 1..=PRESENT {
+            let file = || {
+                let made = Connection::open_in_memory().unwrap();
+                for layout in &LAYOUTS[..layout as usize] {
+                    made.execute_batch(layout).unwrap();
+                }
+                made.pragma_update(None, "user_version", layout).unwrap();
+                made
+            };
+            let ours = file();
+            ours.execute_batch("ANALYZE").unwrap();
+            assert_eq!(strange(&ours).unwrap(), None);
+            for (sql, what) in [
+                (
+                    "CREATE TRIGGER t AFTER INSERT ON lane BEGIN DELETE FROM lane; END",
+                    "trigger",
+                ),
+                ("CREATE VIEW v AS SELECT * FROM lane", "view"),
+                ("CREATE TABLE x (y)", "table"),
+                ("CREATE INDEX i ON lane (type)", "index"),
+                ("ALTER TABLE lane ADD COLUMN z TEXT", "table"),
+                (
+                    "PRAGMA writable_schema = ON;
+                     UPDATE sqlite_schema SET sql = sql || ' ' WHERE name = 'lane'",
+                    "table",
+                ),
+            ] {
+                let file = file();
+                file.execute_batch(sql).unwrap();
+                let found = strange(&file).unwrap().unwrap();
+                assert!(found.contains(what), "{sql}: {found}");
+            }
+        }
     }
 
     #[test]
