@@ -14,8 +14,11 @@ pub use telling::{body, sentence};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::event::{self, Event};
+use crate::event::{self, Event, EventError};
 use crate::pool::Lane;
+
+/// What the ids of the events of alerts begin with.
+const ID_PREFIX: &str = "promoflow-alert:";
 
 /// What a rule watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -186,7 +189,7 @@ impl Alert {
         let Subject { kind, lane, level } = &self.subject;
         let name = safe(&lane.code_type);
         let id = format!(
-            "promoflow-alert:{installation}:{}:{}:{}:{}:{name}",
+            "{ID_PREFIX}{installation}:{}:{}:{}:{}:{name}",
             kind.name(),
             lane.discount,
             level.name(),
@@ -197,6 +200,31 @@ impl Alert {
         event.params = self.params.clone();
         event
     }
+}
+
+/// Refuses an event that comes from outside and would be taken for that of an alert: it would start
+/// what is meant for the operator, or have a crossing pass for told.
+pub(crate) fn check_foreign(event: &Event) -> Result<(), EventError> {
+    let same = |level: &Level| {
+        let reserved = level.event_type();
+        event.event_type.trim().eq_ignore_ascii_case(reserved)
+    };
+    if Level::ALL.iter().any(same) {
+        return Err(EventError::new(
+            "eventTypeKey",
+            format!(
+                "`{}` is a type of alerts, which promoflow sends itself; expected another one, or a \
+                 test run",
+                event.event_type.trim()
+            ),
+        ));
+    }
+    let id = event.id.as_deref().unwrap_or_default();
+    if id.trim_start().to_ascii_lowercase().starts_with(ID_PREFIX) {
+        let message = format!("`{ID_PREFIX}` begins ids of alerts; expected another id");
+        return Err(EventError::new("id", message));
+    }
+    Ok(())
 }
 
 /// What the event of a crossing says. Values are text, as those of every event of version 1.
@@ -290,6 +318,22 @@ mod tests {
         assert!(dry.is_raised(74, 74, false) && !dry.is_raised(74, 75, false));
         // Nobody claims: it never runs dry, empty as it is.
         assert!(!dry.is_raised(dry.codes(Level::Alarm, 0.0), 0, true));
+    }
+
+    #[test]
+    fn nobody_else_sends_events_of_alerts_or_takes_their_ids() {
+        let field = |event: Event| check_foreign(&event).err().map(|error| error.field);
+        for level in Level::ALL {
+            let own = level.event_type();
+            for odd in [own.to_owned(), own.to_uppercase(), format!(" {own} ")] {
+                assert_eq!(field(Event::new(odd, "a")).as_deref(), Some("eventTypeKey"));
+            }
+        }
+        let event = |id: &str| field(Event::new("e", "a").with_id(id));
+        assert_eq!(event("promoflow-alert:x y").as_deref(), Some("id"));
+        assert_eq!(event("Promoflow-Alert:").as_deref(), Some("id"));
+        assert_eq!(event("order-promoflow-alert:1"), None);
+        assert_eq!(field(Event::new("alertSettings", "a")), None);
     }
 
     #[test]

@@ -56,7 +56,7 @@ pub struct EventError {
 }
 
 impl EventError {
-    fn new(field: &str, message: impl Into<String>) -> EventError {
+    pub(crate) fn new(field: &str, message: impl Into<String>) -> EventError {
         EventError {
             field: field.to_owned(),
             message: message.into(),

@@ -14,7 +14,7 @@ use super::leases::Leases;
 use super::segment::Surroundings;
 use super::watch::{Watch, WatchEnd};
 use super::worker::{Job, Task};
-use crate::alert::Rules;
+use crate::alert::{self, Rules};
 use crate::block::Sandboxes;
 use crate::clock::Clock;
 use crate::event::{Event, EventError};
@@ -193,9 +193,8 @@ impl Engine {
             // This thread would wait for a worker that does nothing else: waking it, and being
             // woken by it, takes as long as the event itself.
             self.shared.parts.sandboxes.prepare_thread();
-            let event = event
-                .checked()
-                .inspect_err(|_| self.shared.parts.metrics.events.refused.inc())?;
+            let event =
+                foreign(event).inspect_err(|_| self.shared.parts.metrics.events.refused.inc())?;
             self.shared.here(Box::new(event), Box::new(answer));
         } else {
             self.submit(event, answer);
@@ -230,7 +229,7 @@ impl Engine {
         answer: impl FnOnce(Result<Receipt, SendError>) + Send + 'static,
         bring: impl FnOnce(&Shared, Task),
     ) {
-        match event.checked() {
+        match foreign(event) {
             Ok(event) => {
                 let answer = Box::new(answer);
                 match self.shared.parts.configurations.ignores(&event) {
@@ -327,4 +326,10 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// An event that somebody sends, checked.
+fn foreign(event: Event) -> Result<Event, EventError> {
+    alert::check_foreign(&event)?;
+    event.checked()
 }
