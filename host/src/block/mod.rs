@@ -6,6 +6,7 @@
 //! interface of the contract is a module of `capability`. Wasmtime stands here alone.
 
 mod bindings;
+mod cache;
 mod capability;
 mod component;
 mod description;

@@ -131,6 +131,9 @@ impl Sandboxes {
     /// for the user's own cache folder. It must belong to the host alone: who can write there
     /// can run code in this process.
     pub fn new(bounds: Bounds, cache: Option<PathBuf>) -> wasmtime::Result<Arc<Sandboxes>> {
+        if let Some(folder) = &cache {
+            super::cache::secure(folder).map_err(wasmtime::Error::msg)?;
+        }
         let mut pool = PoolingAllocationConfig::new();
         pool.total_component_instances(SANDBOXES)
             .total_core_instances(SANDBOXES * MOST_PARTS)
