@@ -195,7 +195,12 @@ impl Shop {
     fn serve(&self) -> Result<Service> {
         let mut serve = self.command(&["serve", "--listen", "127.0.0.1:0"]);
         serve.args(["--events-per-second", "1000000"]);
-        serve.args(["--connections", "100000"]);
+        serve.args([
+            "--connections",
+            "100000",
+            "--connections-per-address",
+            "100000",
+        ]);
         let mut child = serve.stdout(Stdio::piped()).spawn()?;
         let stdout = child.stdout.take().context("its output is a pipe")?;
         let mut service = Service {

@@ -173,12 +173,9 @@ async fn import(
     request: Request,
 ) -> Result<Json<Imported>, Problem> {
     let (parts, body) = request.into_parts();
-    must_be(
-        &parts.headers,
-        &["application/json", "text/csv", "text/plain"],
-    )?;
+    must_be(&parts.headers, &["application/json", "text/csv"])?;
     let format = match media_type(&parts.headers).as_deref() {
-        Some("text/csv" | "text/plain") => Format::Csv,
+        Some("text/csv") => Format::Csv,
         _ => Format::Json,
     };
     let (limit, pause) = (api.limits.json_upload_bytes, api.limits.body_pause);

@@ -14,13 +14,12 @@ use crate::document::{self, Diagnostic, Diagnostics, Severity};
 pub(super) const NAME: &str = "body";
 
 /// The media types of YAML and JSON.
-const MEDIA: [&str; 6] = [
+const MEDIA: [&str; 5] = [
     "application/yaml",
     "application/json",
     "application/x-yaml",
     "text/yaml",
     "text/x-yaml",
-    "text/plain",
 ];
 
 /// The bytes of a file in YAML or JSON.

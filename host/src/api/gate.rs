@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -14,9 +14,12 @@ use base64::engine::general_purpose::STANDARD;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
+use super::connections::Visit;
+use super::media::MediaTypes;
+use super::origin::{is_browser, same_site};
 use super::problem::{Kind, Problem};
 use super::query::Queries;
-use super::request::{drain, uncoded};
+use super::request::{drain, drain_of_stranger, uncoded};
 use super::{Api, Limits};
 use crate::Promoflow;
 use crate::key::{Key, Scope};
@@ -59,11 +62,15 @@ impl Keys {
     }
 
     fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+        // A browser that is asked for Basic opens a window, keeps what is typed into it, and sends
+        // that with every request from then on.
+        let scheme = match is_browser(headers) {
+            true => "Bearer realm=\"promoflow\"",
+            false => "Basic realm=\"promoflow\", charset=\"UTF-8\"",
+        };
         let refused = |why: &str| {
-            Problem::new(Kind::NoValidKey, why).header(
-                header::WWW_AUTHENTICATE,
-                HeaderValue::from_static("Basic realm=\"promoflow\", charset=\"UTF-8\""),
-            )
+            Problem::new(Kind::NoValidKey, why)
+                .header(header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme))
         };
         let known = self.read();
         if known.by_id.is_empty() {
@@ -171,6 +178,7 @@ pub(super) struct Gate {
     pub(super) scope: Scope,
     pub(super) rate: Rate,
     pub(super) queries: Queries,
+    pub(super) media: MediaTypes,
 }
 
 /// Whether the scope `read` is enough for a request that `looks` at what a scope is for.
@@ -180,15 +188,27 @@ pub(super) fn opens_by_reading(looks: bool, scope: Scope) -> bool {
 
 /// Lets those in who may come in, and tells the handler who they are.
 pub(super) async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
-    match gate.admit(&request) {
+    let caller = same_site(&request).and_then(|()| gate.api.keys.authenticate(request.headers()));
+    let admitted = match caller {
         Ok(caller) => {
+            let under_way = request.extensions().get::<ConnectInfo<Visit>>();
+            let under_way = under_way.map(|ConnectInfo(visit)| visit.request());
+            (gate.admit(&caller, &request).map(|()| caller), under_way)
+        }
+        Err(problem) => (Err(problem), None),
+    };
+    match admitted {
+        (Ok(caller), _under_way) => {
             request.extensions_mut().insert(caller);
             next.run(request).await
         }
-        Err(problem) => {
+        (Err(problem), under_way) => {
             // A client that asks first whether to send its body needs no more than the answer.
             if !request.headers().contains_key(header::EXPECT) {
-                drain(request.body_mut(), gate.api.limits.body_pause).await;
+                match under_way {
+                    Some(_) => drain(request.body_mut(), gate.api.limits.body_pause).await,
+                    None => drain_of_stranger(request.body_mut()).await,
+                }
             }
             problem.into_response()
         }
@@ -196,8 +216,7 @@ pub(super) async fn guard(State(gate): State<Gate>, mut request: Request, next: 
 }
 
 impl Gate {
-    fn admit(&self, request: &Request) -> Result<Caller, Problem> {
-        let caller = self.api.keys.authenticate(request.headers())?;
+    fn admit(&self, caller: &Caller, request: &Request) -> Result<(), Problem> {
         let key = &caller.0;
         let looks = matches!(*request.method(), Method::GET | Method::HEAD);
         let by_reading = opens_by_reading(looks, self.scope);
@@ -211,10 +230,11 @@ impl Gate {
         }
         self.api.rates.check(self.rate, key)?;
         self.queries.check(request)?;
+        self.media.check(request)?;
         if *request.method() == Method::POST {
             uncoded(request.headers())?;
         }
-        Ok(caller)
+        Ok(())
     }
 }
 

@@ -3,68 +3,99 @@
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum_server::{AddrListener, Address, Handle};
+use axum::extract::connect_info::Connected;
+use axum_server::{AddrListener, Address};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::Limits;
+use super::connections::{Admission, Connections, Place, Visit};
 use super::request::allowance;
 
 /// How soon it is looked again whether there is room for a connection.
 const ROOM: Duration = Duration::from_millis(10);
 
-/// A listener that accepts no more connections than are allowed at one time. Others wait in the
-/// queue of the operating system.
+/// A listener that accepts no more connections than there is room for. Others wait in the queue of
+/// the operating system.
 pub(super) struct Bounded {
     pub(super) inner: TcpListener,
-    pub(super) handle: Handle<Place>,
-    pub(super) most: usize,
+    pub(super) connections: Arc<Connections>,
     /// How long a client may take nothing of its answer.
     pub(super) pause: Duration,
 }
 
-/// The address of a [`Bounded`] listener's client.
+/// The client of a [`Bounded`] listener.
 #[derive(Clone)]
-pub(super) struct Place(SocketAddr);
+pub(super) struct Client {
+    address: SocketAddr,
+    visit: Visit,
+}
 
-impl Address for Place {
+impl Address for Client {
     type Stream = Patient;
     type Listener = Bounded;
 }
 
-impl AddrListener<Patient, Place> for Bounded {
-    async fn bind_to(place: Place) -> io::Result<Bounded> {
+/// Hands requests what is known of their connection.
+impl Connected<Client> for Visit {
+    fn connect_info(client: Client) -> Visit {
+        client.visit
+    }
+}
+
+impl AddrListener<Patient, Client> for Bounded {
+    async fn bind_to(client: Client) -> io::Result<Bounded> {
+        let limits = Limits::default();
         Ok(Bounded {
-            inner: TcpListener::bind(place.0).await?,
-            handle: Handle::new(),
-            most: usize::MAX,
-            pause: Limits::default().body_pause,
+            inner: TcpListener::bind(client.address).await?,
+            connections: Connections::new(limits.connections, limits.connections),
+            pause: limits.body_pause,
         })
     }
 
-    async fn accept_stream(&self) -> io::Result<(Patient, Place)> {
-        while self.handle.connection_count() >= self.most {
-            tokio::time::sleep(ROOM).await;
+    async fn accept_stream(&self) -> io::Result<(Patient, Client)> {
+        loop {
+            let (stream, address) = self.inner.accept().await?;
+            let place = loop {
+                match self.connections.admit(address.ip()) {
+                    Admission::Taken(place) => break Some(place),
+                    Admission::Refused => break None,
+                    Admission::Full => tokio::time::sleep(ROOM).await,
+                }
+            };
+            let Some(place) = place else {
+                continue;
+            };
+            // Answers are small, and whoever waits for one has nothing more to send. A client that
+            // has gone already is met with by the first read.
+            let _gone = stream.set_nodelay(true);
+            let visit = place.visit.clone();
+            let patient = Patient::new(stream, place, self.pause);
+            return Ok((patient, Client { address, visit }));
         }
-        let (stream, address) = self.inner.accept().await?;
-        // Answers are small, and whoever waits for one has nothing more to send.
-        stream.set_nodelay(true)?;
-        Ok((Patient::new(stream, self.pause), Place(address)))
     }
 
-    fn get_local_addr(&self) -> io::Result<Place> {
-        self.inner.local_addr().map(Place)
+    fn get_local_addr(&self) -> io::Result<Client> {
+        let address = self.inner.local_addr()?;
+        Ok(Client {
+            address,
+            visit: Visit::default(),
+        })
     }
 }
 
 /// A connection that ends where its client takes nothing of an answer for long, or too little:
-/// otherwise a few clients that never read would hold all connections there are.
+/// otherwise a few clients that never read would hold all connections there are. It ends as well
+/// where it has to make room for another.
 pub(super) struct Patient {
     stream: TcpStream,
+    place: Place,
+    is_ended: bool,
     pause: Duration,
     /// How long it has waited for the client in all, and what it has taken.
     waited: Duration,
@@ -74,13 +105,24 @@ pub(super) struct Patient {
 }
 
 impl Patient {
-    fn new(stream: TcpStream, pause: Duration) -> Patient {
+    fn new(stream: TcpStream, place: Place, pause: Duration) -> Patient {
         Patient {
             stream,
+            place,
+            is_ended: false,
             pause,
             waited: Duration::ZERO,
             written: 0,
             waiting: None,
+        }
+    }
+
+    /// An error where it has to make room for another connection.
+    fn holds_its_place(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        self.is_ended = self.is_ended || Pin::new(&mut self.place.end).poll(cx).is_ready();
+        match self.is_ended {
+            true => Err(io::ErrorKind::ConnectionAborted.into()),
+            false => Ok(()),
         }
     }
 
@@ -90,7 +132,9 @@ impl Patient {
         written: Poll<io::Result<usize>>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
+        self.holds_its_place(cx)?;
         if let Poll::Ready(written) = written {
+            self.place.used();
             if let Some((since, _)) = self.waiting.take() {
                 self.waited += since.elapsed();
             }
@@ -113,7 +157,12 @@ impl AsyncRead for Patient {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        self.holds_its_place(cx)?;
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if read.is_ready() {
+            self.place.used();
+        }
+        read
     }
 }
 

@@ -7,12 +7,17 @@
 //! | --- | --- |
 //! | `options` | what a service is started with |
 //! | `server` | listening, TLS, ending |
-//! | `listener` | connections |
+//! | `listener` | accepting connections, and waiting for their clients |
+//! | `connections` | which connections there are, and which make room |
+//! | `descriptors` | files that the process may have open |
+//! | `headers` | headers of every request and answer |
 //! | `tls` | the certificate |
 //! | `probe` | asking a service whether it is ready |
 //! | `gate` | keys, scopes, rates: who may come in, and what is asked of all |
+//! | `origin` | browsers, and pages of other sites |
 //! | `request` | queries, bodies and calls of the database |
 //! | `query` | parameters that no operation knows |
+//! | `media` | media types that no operation reads |
 //! | `page` | listings in pages |
 //! | `problem` | what clients are told of errors |
 //! | `idempotency` | answers that are given again |
@@ -30,19 +35,24 @@ mod blocks;
 mod cloudevents;
 mod code;
 mod codes;
+mod connections;
 mod contacts;
+mod descriptors;
 mod events;
 mod files;
 mod gate;
+mod headers;
 mod health;
 mod idempotency;
 mod keys;
 mod lasting;
 mod listener;
+mod media;
 mod messages;
 mod metrics;
 mod openapi;
 mod options;
+mod origin;
 mod outbox;
 mod page;
 mod probe;
@@ -80,6 +90,7 @@ use crate::store::UploadId;
 use crate::{Promoflow, Running};
 use gate::{Gate, Keys, Rate, Rates, guard};
 use lasting::Lasting;
+use media::MediaTypes;
 use problem::{Kind, Problem};
 use query::Queries;
 
@@ -178,7 +189,7 @@ fn areas() -> [Area; 7] {
         area(workflows, Scope::Workflows, Rate::Others, true),
         // A secret is shown once, and not remembered.
         area(keys::router(), Scope::Admin, Rate::Others, false),
-        area(metrics::router(), Scope::Read, Rate::Others, false),
+        area(metrics::router(), Scope::Metrics, Rate::Others, false),
     ]
 }
 
@@ -193,6 +204,7 @@ fn router(api: Api) -> Router {
             scope: area.scope,
             rate: area.rate,
             queries: Queries::of(&area.routes),
+            media: MediaTypes::of(&area.routes),
         };
         let mut routes = area.routes;
         if area.remembers {
@@ -206,8 +218,8 @@ fn router(api: Api) -> Router {
         .merge(openapi::router())
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_allowed)
-        .layer(from_fn_with_state(api.clone(), server::log))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(api.clone(), server::log))
         // Every handler bounds its body itself, and says so as a problem.
         .layer(DefaultBodyLimit::disable())
         .with_state(api)

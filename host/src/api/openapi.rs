@@ -23,7 +23,8 @@ const DOCUMENT: &str = "/api/openapi.json";
 
 /// What a page of the service may load: nothing from anywhere else.
 const ONLY_FROM_HERE: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; \
-                              script-src 'self'; img-src 'self' data:; frame-ancestors 'none'";
+                              script-src 'self'; img-src 'self' data:; object-src 'none'; \
+                              base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 #[derive(OpenApi)]
 #[openapi(
@@ -173,7 +174,10 @@ fn idempotent(path: &str, method: &str, remembers: bool) -> Option<&'static str>
 const PROBLEMS: &[(&str, &str)] = &[
     ("400", "The request is malformed, or the event is refused."),
     ("401", "A valid API key is needed."),
-    ("403", "The API key does not allow this."),
+    (
+        "403",
+        "The API key does not allow this, or a page of another site asks for it.",
+    ),
     ("404", "There is no such thing."),
     ("405", "This cannot be done here."),
     ("408", "The body came too slowly."),
@@ -191,9 +195,11 @@ fn may_answer(path: &str, method: &str, status: &str) -> bool {
     match status {
         "500" => true,
         "503" => behind_the_gate || path == "/readyz",
-        "400" | "401" | "403" | "429" => behind_the_gate,
+        "400" => true,
+        "401" | "403" | "429" => behind_the_gate,
         "404" => path.contains('{'),
         "405" => method == "delete" && path.starts_with("/api/v1/promocodes"),
+        "415" => behind_the_gate && method != "get",
         _ => behind_the_gate && method == "post",
     }
 }

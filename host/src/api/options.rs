@@ -41,8 +41,13 @@ pub struct Limits {
     pub upload_bytes: u64,
     /// Files of uploads at one time; further ones are told to come again.
     pub uploads: usize,
-    /// Open connections; further ones wait until another closes.
+    /// Open connections. Where there are as many, the oldest makes room on which no key was shown, or
+    /// nothing happens; where all are at work, further ones wait. No more than leaves the process
+    /// 256 files to open.
     pub connections: usize,
+    /// Open connections of one address, or of one network of IPv6; half of all unless this says
+    /// another number.
+    pub connections_per_address: Option<usize>,
     /// How long a client may take for the head of a request, and keep an idle connection.
     pub header_time: Duration,
     /// How long a client may pause while it sends a body, or takes an answer.
@@ -65,7 +70,7 @@ impl Default for Options {
 
 impl Default for Limits {
     /// 350 events and 200 other requests a second, as Yespo; bodies of 1 MiB, uploads of 16 MiB
-    /// as JSON and 2 GiB as CSV, 4 at a time; 1024 connections; 15 seconds for a head, 30 for a
+    /// as JSON and 2 GiB as CSV, 4 at a time; 1024 connections, half of them of one address; 15 seconds for a head, 30 for a
     /// pause within a body or an answer, 60 for an event.
     fn default() -> Limits {
         Limits {
@@ -76,6 +81,7 @@ impl Default for Limits {
             upload_bytes: 2 << 30,
             uploads: 4,
             connections: 1024,
+            connections_per_address: None,
             header_time: Duration::from_secs(15),
             body_pause: Duration::from_secs(30),
             event_time: Duration::from_secs(60),

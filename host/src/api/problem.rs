@@ -24,6 +24,7 @@ pub(super) enum Kind {
     InvalidEvent,
     NoValidKey,
     ScopeMissing,
+    CrossSite,
     NotFound,
     MethodNotAllowed,
     CodesAreNotDeleted,
@@ -55,6 +56,11 @@ impl Kind {
                 S::FORBIDDEN,
                 "scope-missing",
                 "The API key does not allow this",
+            ),
+            Kind::CrossSite => (
+                S::FORBIDDEN,
+                "cross-site",
+                "Pages of other sites may not ask this",
             ),
             Kind::NotFound => (S::NOT_FOUND, "not-found", "There is no such thing"),
             Kind::MethodNotAllowed => (

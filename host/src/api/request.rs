@@ -11,7 +11,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Sleep, sleep, timeout};
 
 use super::Api;
 use super::problem::{Fault, Kind, Problem};
@@ -20,6 +20,10 @@ use crate::pool::MAX_DISCOUNT;
 
 /// Bytes of a refused body that are read all the same.
 pub(super) const DRAINED: u64 = 4 << 20;
+/// The same where no key was shown.
+const DRAINED_OF_STRANGER: u64 = 64 << 10;
+/// How long such a body is read on.
+const STRANGER_PAUSE: Duration = Duration::from_secs(2);
 /// Bytes a second that a body must come by, and an answer be taken, pauses of the length that is allowed aside.
 const SLOWEST: u64 = 4 << 10;
 /// Days that a query may ask for.
@@ -177,7 +181,10 @@ pub(super) fn too_large(limit: u64) -> Problem {
 /// Reads what is left of a body that is refused, if that is not much: many clients read no
 /// answer before they have sent all, and meet a closed connection instead of the reason.
 pub(super) async fn drain(body: &mut Body, pause: Duration) {
-    let mut left = DRAINED;
+    drain_bytes(body, DRAINED, pause).await;
+}
+
+async fn drain_bytes(body: &mut Body, mut left: u64, pause: Duration) {
     if body.size_hint().lower() > left {
         return;
     }
@@ -188,6 +195,13 @@ pub(super) async fn drain(body: &mut Body, pause: Duration) {
             None => return,
         }
     }
+}
+
+/// The same of a client that has shown no key: a little, and not for long.
+pub(super) async fn drain_of_stranger(body: &mut Body) {
+    let drained = drain_bytes(body, DRAINED_OF_STRANGER, STRANGER_PAUSE);
+    // What comes later is left.
+    let _in_time = timeout(STRANGER_PAUSE, drained).await;
 }
 
 /// A whole body.
@@ -235,7 +249,8 @@ pub(super) fn uncoded(headers: &HeaderMap) -> Result<(), Problem> {
     }
 }
 
-/// Refuses a body that says it is something else than these; one that says nothing is tried.
+/// Refuses a body that says it is something else than these. One that says nothing is empty, for
+/// [`MediaTypes`](super::media::MediaTypes) has refused others.
 pub(super) fn must_be(headers: &HeaderMap, accepted: &[&str]) -> Result<(), Problem> {
     match media_type(headers) {
         Some(found) if !accepted.contains(&found.as_str()) => Err(Problem::new(

@@ -2,22 +2,24 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::http::Method;
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum_server::tls_rustls::RustlsAcceptor;
 use axum_server::{Handle, Server};
 use hyper_util::rt::TokioTimer;
 use tokio::net::TcpListener;
 
-use super::listener::{Bounded, Place};
+use super::connections::{Connections, Visit};
+use super::listener::{Bounded, Client};
 use super::tls::{certificate, renew};
-use super::{Api, Limits, Options, gate, router};
+use super::{Api, Limits, Options, descriptors, gate, headers, router};
 use crate::Promoflow;
 use crate::store::StoreError;
 
@@ -97,12 +99,11 @@ async fn run(api: &Api, options: &Options, listens: impl FnOnce(SocketAddr)) -> 
     listens(address);
     let bounded = Bounded {
         inner: listener,
-        handle: handle.clone(),
-        most: options.limits.connections,
+        connections: connections(&options.limits),
         pause: options.limits.body_pause,
     };
-    let server = Server::<Place>::from_listener(bounded).handle(handle);
-    let service = router(api.clone()).into_make_service();
+    let server = Server::<Client>::from_listener(bounded).handle(handle);
+    let service = router(api.clone()).into_make_service_with_connect_info::<Visit>();
     match tls {
         Some(config) => {
             let handshake =
@@ -120,9 +121,28 @@ async fn run(api: &Api, options: &Options, listens: impl FnOnce(SocketAddr)) -> 
     }
 }
 
+/// Room for connections, as far as the process may have files open.
+fn connections(limits: &Limits) -> Arc<Connections> {
+    let files = descriptors::raise();
+    let most = descriptors::room(limits.connections, files);
+    if most < limits.connections {
+        tracing::warn!(
+            "this process may have {} files open: of {} connections there is room for {most}; raise \
+             its limit (`ulimit -Hn`, LimitNOFILE)",
+            files.unwrap_or_default(),
+            limits.connections
+        );
+    }
+    let most_of_one = limits.connections_per_address.unwrap_or(most.div_ceil(2));
+    Connections::new(most, most_of_one)
+}
+
 /// The server, which waits for no head without end. To be asked last: another acceptor forgets
 /// that only HTTP/1.1 is spoken, and what a client speaks is looked for without a limit of time then.
-fn patient<Acceptor>(server: Server<Place, Acceptor>, limits: &Limits) -> Server<Place, Acceptor> {
+fn patient<Acceptor>(
+    server: Server<Client, Acceptor>,
+    limits: &Limits,
+) -> Server<Client, Acceptor> {
     let mut server = server.http1_only();
     let mut http = server.http_builder().http1();
     http.timer(TokioTimer::new())
@@ -200,8 +220,11 @@ pub(super) async fn log(State(api): State<Api>, request: Request, next: Next) ->
         .extensions()
         .get::<MatchedPath>()
         .map(|path| path.as_str().to_owned());
-    let mut response = next.run(request).await;
-    unkept(response.headers_mut());
+    let mut response = match headers::host(&request) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    };
+    headers::secure(response.headers_mut());
     let (route, status) = (path.as_deref().unwrap_or("-"), response.status().as_u16());
     let took = began.elapsed();
     let requests = &api.promoflow.metrics().requests;
@@ -214,18 +237,6 @@ pub(super) async fn log(State(api): State<Api>, request: Request, next: Next) ->
         "request"
     );
     response
-}
-
-/// Answers hold promo codes, addresses and secrets: nobody on the way keeps them, and no browser
-/// takes them for something else than they say. Here, since a layer of its own costs each event a
-/// boxed future.
-fn unkept(headers: &mut HeaderMap) {
-    let kept = headers.entry(header::CACHE_CONTROL);
-    kept.or_insert(HeaderValue::from_static("no-store"));
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
 }
 
 /// The method as it is counted: a client may make up any.

@@ -1,6 +1,7 @@
 //! Unsubscribing by the token of a letter (RFC 8058). Without a key: the token is one.
 
 use axum::extract::State;
+use axum::http::{HeaderName, header};
 use axum::response::Html;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -13,12 +14,19 @@ pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(ask, unsubscribe))
 }
 
+/// What the page may load, and do: send its own form.
+const OWN_FORM: &str =
+    "default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
 /// A page of one sentence or button, which needs nothing from elsewhere.
-fn page(body: &str) -> Html<String> {
-    Html(format!(
+type Page = ([(HeaderName, &'static str); 1], Html<String>);
+
+fn page(body: &str) -> Page {
+    let page = Html(format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" \
          content=\"width=device-width\"><title>Unsubscribe</title><body>{body}</body></html>"
-    ))
+    ));
+    ([(header::CONTENT_SECURITY_POLICY, OWN_FORM)], page)
 }
 
 fn unknown() -> Problem {
@@ -32,7 +40,7 @@ fn unknown() -> Problem {
     params(("token" = String, Path, description = "The token of a letter.")),
     responses((status = 200, description = "A page with a button.", body = String,
         content_type = "text/html")))]
-async fn ask(State(api): State<Api>, Place(token): Place<String>) -> Result<Html<String>, Problem> {
+async fn ask(State(api): State<Api>, Place(token): Place<String>) -> Result<Page, Problem> {
     let known = api.call(move |promoflow| Ok(promoflow.knows_unsubscribe(&token)?));
     if !known.await? {
         return Err(unknown());
@@ -50,10 +58,7 @@ async fn ask(State(api): State<Api>, Place(token): Place<String>) -> Result<Html
     params(("token" = String, Path, description = "The token of a letter.")),
     responses((status = 200, description = "It is noted.", body = String,
         content_type = "text/html")))]
-async fn unsubscribe(
-    State(api): State<Api>,
-    Place(token): Place<String>,
-) -> Result<Html<String>, Problem> {
+async fn unsubscribe(State(api): State<Api>, Place(token): Place<String>) -> Result<Page, Problem> {
     let noted = api.call(move |promoflow| Ok(promoflow.unsubscribe_by(&token)?));
     if !noted.await? {
         return Err(unknown());

@@ -84,7 +84,8 @@ pub(super) struct Serve {
         value_parser = RangedU64ValueParser::<NonZeroU64>::new().range(1..=LONGEST_SECONDS)
     )]
     body_pause: Option<NonZeroU64>,
-    /// Connections at one time, further ones wait; 1024.
+    /// Connections at one time; 1024. For a further one the oldest makes room that has shown no key,
+    /// or does nothing.
     #[arg(
         long,
         value_name = "N",
@@ -92,6 +93,14 @@ pub(super) struct Serve {
         hide_env_values = true
     )]
     connections: Option<NonZeroU64>,
+    /// Connections of one address at one time; half of all.
+    #[arg(
+        long,
+        value_name = "N",
+        env = "PROMOFLOW_CONNECTIONS_PER_ADDRESS",
+        hide_env_values = true
+    )]
+    connections_per_address: Option<NonZeroU64>,
     /// Seconds for requests under way to end, once told to end; 30.
     #[arg(
         long,
@@ -176,6 +185,10 @@ impl Serve {
             given.or(file).map_or(usual, NonZeroU32::get)
         };
         let connections = self.connections.or(file.connections);
+        let of_one = self
+            .connections_per_address
+            .or(file.connections_per_address);
+        let places = |number: NonZeroU64| usize::try_from(number.get()).unwrap_or(usize::MAX);
         Ok(Options {
             listen: self.listen.or(file.listen).unwrap_or(usual.listen),
             tls,
@@ -192,9 +205,8 @@ impl Serve {
                 ),
                 header_time: seconds(self.header_time, file.header_time, limits.header_time),
                 body_pause: seconds(self.body_pause, file.body_pause, limits.body_pause),
-                connections: connections.map_or(limits.connections, |number| {
-                    usize::try_from(number.get()).unwrap_or(usize::MAX)
-                }),
+                connections: connections.map_or(limits.connections, places),
+                connections_per_address: of_one.map(places),
                 ..limits
             },
             drain: self
@@ -216,6 +228,7 @@ pub(super) fn check(file: &ServeConfig) -> Result<(), Failure> {
         header_time: None,
         body_pause: None,
         connections: None,
+        connections_per_address: None,
         drain: None,
         check: true,
         probe: false,
@@ -239,6 +252,7 @@ fn checked(session: &Session, options: &Options, scheme: &str, out: &mut Out) ->
             "headerTime": limits.header_time.as_secs(),
             "bodyPause": limits.body_pause.as_secs(),
             "connections": limits.connections,
+            "connectionsPerAddress": limits.connections_per_address,
             "drain": options.drain.as_secs(),
         }))?;
     } else {

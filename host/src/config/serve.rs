@@ -33,6 +33,8 @@ pub struct ServeConfig {
     pub body_pause: Option<NonZeroU64>,
     /// Connections at one time.
     pub connections: Option<NonZeroU64>,
+    /// Connections of one address at one time.
+    pub connections_per_address: Option<NonZeroU64>,
     /// Seconds for requests under way to end.
     #[serde(default, deserialize_with = "seconds")]
     pub drain: Option<u64>,

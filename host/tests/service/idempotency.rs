@@ -93,6 +93,7 @@ fn another_post_that_is_sent_again_is_done_once() {
     let refused = |body: &str| {
         let request = service
             .post("/api/v1/promocodes/retire")
+            .header("Content-Type", "application/json")
             .body(body.to_owned());
         request.header("Idempotency-Key", "r-2").send().unwrap()
     };

@@ -143,7 +143,7 @@ fn a_client_that_trickles_a_body_is_told_so() {
     let mut stream = TcpStream::connect(address).unwrap();
     let head = format!(
         "POST /api/v1/event HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\n\
-         Content-Length: 1000\r\nConnection: close\r\n\r\n",
+         Content-Type: application/json\r\nContent-Length: 1000\r\nConnection: close\r\n\r\n",
         service.key
     );
     stream.write_all(head.as_bytes()).unwrap();
@@ -168,7 +168,7 @@ fn a_client_that_pauses_within_a_body_is_told_so() {
     let mut stream = TcpStream::connect(address).unwrap();
     let head = format!(
         "POST /api/v1/event HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\n\
-         Content-Length: 10\r\nConnection: close\r\n\r\n{{",
+         Content-Type: application/json\r\nContent-Length: 10\r\nConnection: close\r\n\r\n{{",
         service.key
     );
     stream.write_all(head.as_bytes()).unwrap();

@@ -5,10 +5,12 @@
 )]
 
 mod alerts;
+mod browsers;
 mod certificate;
 mod cloudevents;
 mod configured;
 mod contacts;
+mod crowd;
 mod ending;
 mod events;
 mod examples;

@@ -82,7 +82,7 @@ const SCOPES: [(&str, &str); 14] = [
     ("event", "events"),
     ("keys", "admin"),
     ("messages", "workflows"),
-    ("metrics", "read"),
+    ("metrics", "metrics"),
     ("outbox", "workflows"),
     ("promocodes", "codes"),
     ("runs", "workflows"),
@@ -95,7 +95,15 @@ const SCOPES: [(&str, &str); 14] = [
 fn every_operation_refuses_strangers_and_keys_without_its_scope() {
     let shop = Shop::new();
     let mut service = shop.serve_with(&["--requests-per-second", "1000000"]);
-    let scopes = ["codes", "events", "contacts", "workflows", "read", "admin"];
+    let scopes = [
+        "codes",
+        "events",
+        "contacts",
+        "workflows",
+        "read",
+        "metrics",
+        "admin",
+    ];
     let keys = scopes.map(|scope| (scope, shop.key(scope)));
     let keys = keys.into_iter().collect::<Vec<_>>();
     service.key = keys.last().unwrap().1.clone();

@@ -97,17 +97,8 @@ impl Shop {
     pub(crate) fn serve_with(&self, args: &[&str]) -> Service {
         let key = self.key("admin");
         let mut command = self.command(&["serve", "--listen", "127.0.0.1:0"]);
-        let mut child = command.args(args).stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        let told = child.stdout.as_mut().unwrap();
-        BufReader::new(told).read_line(&mut line).unwrap();
-        let told: Value = serde_json::from_str(&line).unwrap();
-        Service {
-            url: told["url"].as_str().unwrap().to_owned(),
-            key,
-            child,
-            client: client(None),
-        }
+        command.args(args).stdout(Stdio::piped());
+        Service::started(command, key)
     }
 }
 
@@ -138,6 +129,21 @@ pub(crate) struct Service {
 }
 
 impl Service {
+    /// Starts a service whose standard output is a pipe.
+    pub(crate) fn started(mut command: Command, key: String) -> Service {
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        let told = child.stdout.as_mut().unwrap();
+        BufReader::new(told).read_line(&mut line).unwrap();
+        let told: Value = serde_json::from_str(&line).unwrap();
+        Service {
+            url: told["url"].as_str().unwrap().to_owned(),
+            key,
+            child,
+            client: client(None),
+        }
+    }
+
     pub(crate) fn get(&self, path: &str) -> RequestBuilder {
         let url = format!("{}{path}", self.url);
         self.client.get(url).bearer_auth(&self.key)

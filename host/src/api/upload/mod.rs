@@ -71,7 +71,7 @@ async fn take_as(
     };
     match media.as_deref() {
         Some("application/json") | None => call::take(api, caller, fill, incoming, once).await,
-        Some("text/csv" | "text/plain") => file::take(api, caller, fill, incoming, once).await,
+        Some("text/csv") => file::take(api, caller, fill, incoming, once).await,
         Some("multipart/form-data") => form::take(api, caller, fill, parts, incoming, once).await,
         Some(_) => Err(Problem::new(
             Kind::UnsupportedMediaType,

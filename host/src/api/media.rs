@@ -1,0 +1,83 @@
+//! Media types of bodies: what each operation takes stands in its description.
+//!
+//! A page of another site can have a browser send the types of forms, or a body without a type,
+//! without asking first. None of these is read where no form is meant.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::body::HttpBody;
+use axum::extract::{MatchedPath, Request};
+use axum::http::Method;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::path::Operation;
+use utoipa_axum::router::OpenApiRouter;
+
+use super::Api;
+use super::origin::is_safe;
+use super::problem::{Kind, Problem};
+use super::request::media_type;
+
+/// What forms send (WHATWG Fetch: the CORS-safelisted values of Content-Type).
+const OF_FORMS: [&str; 3] = [
+    "application/x-www-form-urlencoded",
+    "multipart/form-data",
+    "text/plain",
+];
+
+/// The media types that the operations of some routes take.
+#[derive(Clone)]
+pub(super) struct MediaTypes(Arc<HashMap<(Method, String), Vec<String>>>);
+
+impl MediaTypes {
+    /// Those of these routes.
+    pub(super) fn of(routes: &OpenApiRouter<Api>) -> MediaTypes {
+        let mut known = HashMap::new();
+        for (path, item) in &routes.get_openapi().paths.paths {
+            for (method, operation) in [
+                (Method::POST, &item.post),
+                (Method::PUT, &item.put),
+                (Method::PATCH, &item.patch),
+                (Method::DELETE, &item.delete),
+            ] {
+                if let Some(operation) = operation {
+                    known.insert((method, path.clone()), media_types(operation));
+                }
+            }
+        }
+        MediaTypes(Arc::new(known))
+    }
+
+    /// Refuses a request that changes something and whose body does not say what it is, or is a form
+    /// where none is read.
+    pub(super) fn check(&self, request: &Request) -> Result<(), Problem> {
+        if is_safe(request.method()) {
+            return Ok(());
+        }
+        let path = request.extensions().get::<MatchedPath>();
+        let path = path.map_or(String::new(), |path| path.as_str().to_owned());
+        // A method that is not allowed here is told as that.
+        let Some(taken) = self.0.get(&(request.method().clone(), path)) else {
+            return Ok(());
+        };
+        let refused = match media_type(request.headers()) {
+            Some(found) => OF_FORMS.contains(&found.as_str()) && !taken.contains(&found),
+            None => !request.body().is_end_stream(),
+        };
+        if !refused {
+            return Ok(());
+        }
+        let detail = match taken.as_slice() {
+            [] => "this request has no body; send none, and no Content-Type".to_owned(),
+            taken => format!("the Content-Type must be {}", taken.join(" or ")),
+        };
+        Err(Problem::new(Kind::UnsupportedMediaType, detail))
+    }
+}
+
+fn media_types(operation: &Operation) -> Vec<String> {
+    match &operation.request_body {
+        Some(RefOr::T(body)) => body.content.keys().cloned().collect(),
+        _ => Vec::new(),
+    }
+}

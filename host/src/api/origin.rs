@@ -1,0 +1,117 @@
+//! Browsers: a page of another site must not have one do what its owner did not ask for. A browser
+//! that knows an API key sends it with every request to this service, whoever makes that.
+
+use axum::extract::Request;
+use axum::http::uri::{Authority, Uri};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+
+use super::problem::{Kind, Problem};
+
+/// What tells by whom a browser was asked for a request (W3C Fetch Metadata).
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Whether a request changes nothing (RFC 9110, 9.2.1).
+pub(super) fn is_safe(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+/// Refuses a request that changes something where a browser makes it for a page of another site.
+pub(super) fn same_site(request: &Request) -> Result<(), Problem> {
+    if is_safe(request.method()) || is_own(request.headers()) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        Kind::CrossSite,
+        "a browser sends this for a page of another site, which may look at nothing here and change \
+         nothing",
+    ))
+}
+
+/// Whether a request is from a page of this service, from its user alone, or from no browser.
+fn is_own(headers: &HeaderMap) -> bool {
+    let mut sites = headers.get_all(SEC_FETCH_SITE).iter().peekable();
+    if sites.peek().is_some() {
+        // Scripts cannot set it. It holds behind a proxy as well, which may rename the host.
+        return sites.all(|site| site == "same-origin" || site == "none");
+    }
+    let own = host_of_request(headers);
+    let mut origins = headers.get_all(header::ORIGIN).iter();
+    origins.all(|origin| own.is_some() && host_of_origin(origin) == own)
+}
+
+/// Host and port of a request; without a port as browsers leave out the usual ones.
+fn host_of_request(headers: &HeaderMap) -> Option<String> {
+    let host = headers.get(header::HOST)?.to_str().ok()?;
+    Some(without_usual_port(&host.parse().ok()?))
+}
+
+/// Host and port of an origin; `None` of `null`.
+fn host_of_origin(origin: &HeaderValue) -> Option<String> {
+    let origin: Uri = origin.to_str().ok()?.parse().ok()?;
+    origin.scheme()?;
+    Some(without_usual_port(origin.authority()?))
+}
+
+fn without_usual_port(authority: &Authority) -> String {
+    let host = authority.host().to_ascii_lowercase();
+    match authority.port_u16() {
+        None | Some(80 | 443) => host,
+        Some(port) => format!("{host}:{port}"),
+    }
+}
+
+/// Whether a person waits for the answer in a browser, which would open a window to log in at.
+pub(super) fn is_browser(headers: &HeaderMap) -> bool {
+    let accept = headers.get_all(header::ACCEPT).iter();
+    let mut accept = accept.filter_map(|accept| accept.to_str().ok());
+    headers.contains_key(SEC_FETCH_SITE)
+        || accept.any(|accept| accept.to_ascii_lowercase().contains("text/html"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own(headers: &[(&'static str, &'static str)]) -> bool {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, HeaderValue::from_static(value));
+        }
+        is_own(&map)
+    }
+
+    #[test]
+    fn a_request_is_own_unless_a_browser_says_that_it_is_of_another_site() {
+        assert!(own(&[]) && own(&[("host", "a")]));
+        for (host, origin, is_same) in [
+            ("a:8080", "http://a:8080", true),
+            ("A", "https://a", true),
+            ("a:443", "https://a", true),
+            ("[::1]:8080", "http://[::1]:8080", true),
+            ("a:8080", "http://a:8081", false),
+            ("a:8080", "http://a", false),
+            ("a", "https://a.evil.example", false),
+            ("a", "null", false),
+            ("a", "", false),
+            ("a", "a", false),
+            ("a", "https://a@evil.example", false),
+        ] {
+            let headers = [("host", host), ("origin", origin)];
+            assert_eq!(own(&headers), is_same, "{host} {origin}");
+        }
+        assert!(!own(&[("origin", "https://a")]));
+        for (site, is_same) in [
+            ("same-origin", true),
+            ("none", true),
+            ("same-site", false),
+            ("cross-site", false),
+            ("", false),
+        ] {
+            assert_eq!(own(&[("host", "a"), ("sec-fetch-site", site)]), is_same);
+        }
+        assert!(!own(&[
+            ("sec-fetch-site", "none"),
+            ("sec-fetch-site", "cross-site")
+        ]));
+    }
+}
