@@ -114,14 +114,18 @@ fn deliver(smtp: &Smtp) -> Handover {
         text: Some("A-1\n.\n".into()),
         ..Content::default()
     };
-    smtp.deliver(&Letter {
+    smtp.deliver(&letter(&content))
+}
+
+fn letter(content: &Content) -> Letter<'_> {
+    Letter {
         unsubscribe: None,
         id: "delivery-1",
         installation: "a",
         kind: ChannelKind::Email,
         address: "ann@example.com",
-        content: &content,
-    })
+        content,
+    }
 }
 
 /// Whether the attempt leaves open if the mail was taken; it must come to its end soon.
@@ -209,6 +213,31 @@ fn encryption_that_comes_to_no_end_ends_the_attempt_and_leaves_nothing_open() {
             }
         }
     });
+}
+
+#[test]
+fn a_server_that_takes_nothing_of_a_mail_is_not_waited_for() {
+    let port = server(|stream| {
+        until("DATA", stream, |to| {
+            to.write_all(b"354 go on\r\n").unwrap();
+            thread::sleep(Duration::from_secs(20));
+        });
+    });
+    let smtp = channel(port, "security = \"none\"\n");
+    let content = Content {
+        subject: Some("Long".into()),
+        // More than the buffers on the way hold.
+        text: Some("long ".repeat(4 << 20)),
+        ..Content::default()
+    };
+    let began = Instant::now();
+    let handover = smtp.deliver(&letter(&content));
+    assert!(
+        began.elapsed() < Duration::from_secs(15),
+        "{:?}",
+        began.elapsed()
+    );
+    assert!(matches!(handover, Handover::Later { .. }), "{handover:?}");
 }
 
 #[test]

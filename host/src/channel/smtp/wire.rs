@@ -25,6 +25,8 @@ pub(super) struct TooLong;
 pub(super) struct Wire {
     socket: TcpStream,
     deadline: Instant,
+    /// How long the server may take nothing of what is written.
+    pause: Duration,
     budget: usize,
 }
 
@@ -48,6 +50,7 @@ impl Wire {
                     return Ok(Wire {
                         socket,
                         deadline,
+                        pause: timeout,
                         budget: MAX_REPLY_BYTES,
                     });
                 }
@@ -97,8 +100,8 @@ impl Read for Wire {
 
 impl Write for Wire {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.socket
-            .set_write_timeout(Some(time_left(self.deadline)?))?;
+        let time = time_left(self.deadline)?.min(self.pause);
+        self.socket.set_write_timeout(Some(time))?;
         self.socket.write(bytes).map_err(timed_out)
     }
 
