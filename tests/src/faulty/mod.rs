@@ -176,14 +176,27 @@ impl Harness<'_> {
         self.end(worker)
     }
 
+    /// Starts a process, and waits until it listens for signals: it says so once it works.
     fn worker(&self) -> Result<Child> {
-        let errors = fs::File::options()
-            .create(true)
-            .append(true)
-            .open(self.folder.join("stderr.txt"))?;
+        let file = self.folder.join("stderr.txt");
+        let errors = fs::File::options().create(true).append(true).open(&file)?;
+        let said = || -> Result<usize> {
+            let text = fs::read_to_string(&file)?;
+            Ok(text.matches("Ctrl-C ends it").count())
+        };
+        let before = said()?;
         let mut command = self.command();
         command.arg("work").stdout(Stdio::null()).stderr(errors);
-        command.spawn().context("the program cannot be started")
+        let mut worker = command.spawn().context("the program cannot be started")?;
+        let began = Instant::now();
+        while said()? == before {
+            if let Some(status) = worker.try_wait()? {
+                bail!("it ended with {status} before it worked");
+            }
+            ensure!(began.elapsed() < PATIENCE, "it does not begin to work");
+            thread::sleep(Duration::from_millis(10));
+        }
+        Ok(worker)
     }
 
     /// Ends a process as an operator does.
