@@ -7,6 +7,7 @@ use std::io;
 
 use chrono_tz::Tz;
 
+use crate::channel;
 use crate::contact::ContactReader;
 use crate::document::{Diagnostic, Severity};
 use crate::event::Event;
@@ -131,6 +132,13 @@ pub fn events(bytes: &[u8]) {
     }
 }
 
+/// Replies of a mail server: each has a code and a meaning, and is longer than nothing.
+pub fn smtp_replies(bytes: &[u8]) {
+    let replies = channel::read_replies(bytes);
+    // Three digits and a line break.
+    assert!(replies <= bytes.len() / 4, "{replies}");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,7 +146,7 @@ mod tests {
     /// A target, and inputs to vary.
     type Case = (fn(&[u8]), &'static [&'static str]);
 
-    const CASES: [Case; 4] = [
+    const CASES: [Case; 5] = [
         (
             uploads_as_csv,
             &[
@@ -170,6 +178,14 @@ mod tests {
             &[
                 "{\"eventTypeKey\": \"e\", \"keyValue\": \"k\", \"params\": [{\"name\": \"Email\", \"value\": \"a@b.c\"}]}",
                 "{\"eventTypeKey\": \"e\", \"params\": {\"ContactId\": 7, \"x\": {\"y\": [1, null]}}, \"id\": \"1\"}",
+            ],
+        ),
+        (
+            smtp_replies,
+            &[
+                "220 mail.example.com ESMTP\r\n250-mail.example.com\r\n250-SIZE 1000\r\n250 AUTH PLAIN LOGIN\r\n",
+                "550 5.1.1 <ann@example.com>: no such mailbox\r\n421\r\n",
+                "250-a\r\n250-b\n250 c\r\n354 go on\r\n452-4.2.2 full\r\n452 4.2.2 later\r\n",
             ],
         ),
     ];

@@ -24,7 +24,7 @@ const PACKAGES: [Package; 2] = [
     },
     Package {
         manifest: "host/fuzz/Cargo.toml",
-        fuzzers: &["csv", "upload-json", "documents", "events"],
+        fuzzers: &["csv", "upload-json", "documents", "events", "smtp-replies"],
     },
 ];
 

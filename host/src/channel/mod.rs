@@ -21,6 +21,8 @@ pub(crate) use limits::Paced;
 pub use limits::{Limits, ParseRateError, Rate};
 pub use maildir::Maildir;
 pub use smtp::Smtp;
+#[cfg(any(test, fuzzing))]
+pub(crate) use smtp::read_replies;
 
 use std::time::Duration;
 

@@ -21,7 +21,7 @@ const MAX_QUIT: Duration = Duration::from_secs(1);
 
 /// What a server offers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Extensions {
+pub(super) struct Extensions {
     starttls: bool,
     eight_bit: bool,
     utf8: bool,
@@ -220,7 +220,7 @@ fn address_is_ascii(address: &Address) -> bool {
 }
 
 /// What a reply to EHLO offers: a keyword a line, behind the first.
-fn extensions(reply: &Reply) -> Extensions {
+pub(super) fn extensions(reply: &Reply) -> Extensions {
     let mut found = Extensions::default();
     for line in reply.lines.iter().skip(1) {
         let mut words = line.split_ascii_whitespace();

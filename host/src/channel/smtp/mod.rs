@@ -132,3 +132,32 @@ impl Channel for Smtp {
         }
     }
 }
+
+/// Reads the replies that some bytes are, each to its meaning, and gives how many there are.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn read_replies(mut bytes: &[u8]) -> usize {
+    let mut count = 0;
+    while let Ok(Some(reply)) = reply::Reply::read(&mut bytes) {
+        assert!((200..600).contains(&reply.code), "{reply:?}");
+        assert!(!reply.lines.is_empty(), "{reply:?}");
+        connection::extensions(&reply);
+        let code = reply.code.to_string();
+        let is_permanent = reply.is_permanent();
+        let rejected = Error::Rejected(reply);
+        let refusal = Refusal::of(&rejected);
+        assert_eq!(refusal.is_some(), is_permanent, "{rejected:?}");
+        // Its text may repeat an address: the code and the status are told alone.
+        let told = rejected.to_string();
+        let status = |c: char| c.is_ascii_digit() || c == '.' || c == ' ';
+        let what = told.strip_prefix("the mail server answered ");
+        assert!(
+            what.is_some_and(|what| what.starts_with(&code) && what.chars().all(status)),
+            "{told}"
+        );
+        if let Some(refusal) = refusal {
+            refusal.fault();
+        }
+        count += 1;
+    }
+    count
+}
