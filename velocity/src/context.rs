@@ -1,7 +1,9 @@
 //! The variables of a rendering.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use crate::limits::Allowance;
 use crate::runtime::Tool;
 use crate::value::Value;
 
@@ -20,6 +22,7 @@ use crate::value::Value;
 pub struct Context {
     variables: HashMap<String, Value>,
     tools: bool,
+    allowance: Option<Arc<Allowance>>,
 }
 
 impl Context {
@@ -51,6 +54,16 @@ impl Context {
     pub fn with_tools(mut self) -> Context {
         self.tools = true;
         self
+    }
+
+    /// Has all renderings with this context, and with others that have the same allowance, share the
+    /// work that it allows. They are to come one after another.
+    pub fn set_allowance(&mut self, allowance: Arc<Allowance>) {
+        self.allowance = Some(allowance);
+    }
+
+    pub(crate) fn allowance(&self) -> Option<Arc<Allowance>> {
+        self.allowance.clone()
     }
 
     /// The value of a variable.

@@ -24,7 +24,7 @@ pub(crate) fn faults(parsed: &Parsed) -> Vec<Error> {
     let mut search = Search {
         macros: &parsed.macros,
         options: parsed.options,
-        budget: Budget::new(limits),
+        budget: Budget::new(limits, None),
         found: Vec::new(),
     };
     walk::template(parsed, &mut search);

@@ -67,8 +67,8 @@ mod walk;
 pub use context::Context;
 pub use error::Error;
 pub use limits::{
-    Limits, MAX_DEPTH, MAX_LOOP_TURNS, MAX_MACRO_DEPTH, MAX_OUTPUT_BYTES, MAX_SOURCE_BYTES,
-    MAX_SOURCE_DEPTH, MAX_SOURCE_TOKENS, MAX_WORK,
+    Allowance, Limits, MAX_DEPTH, MAX_LOOP_TURNS, MAX_MACRO_DEPTH, MAX_OUTPUT_BYTES,
+    MAX_SOURCE_BYTES, MAX_SOURCE_DEPTH, MAX_SOURCE_TOKENS, MAX_WORK,
 };
 pub use options::{Escape, ParseOptions, RenderOptions};
 pub use references::Reference;

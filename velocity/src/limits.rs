@@ -1,5 +1,8 @@
 //! Caps that keep a stranger's template from hanging or exhausting the host.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
 use crate::error::{Error, Pos, Result, excerpt};
 
 /// Longest source that [`Template::parse`](crate::Template::parse) takes, in bytes.
@@ -72,25 +75,109 @@ impl Default for Limits {
     }
 }
 
+/// Work that several renderings share, each bounded by its own [`Limits`] besides; see
+/// [`Context::set_allowance`](crate::Context::set_allowance).
+#[derive(Debug)]
+pub struct Allowance {
+    left: AtomicU64,
+    interrupt: Option<Arc<AtomicBool>>,
+}
+
+impl Allowance {
+    /// So many units for all renderings together; see [`MAX_WORK`] for what a unit is. Once
+    /// `interrupt` is set, a rendering ends soon, with an error.
+    #[must_use]
+    pub fn new(work: u64, interrupt: Option<Arc<AtomicBool>>) -> Allowance {
+        Allowance {
+            left: AtomicU64::new(work),
+            interrupt,
+        }
+    }
+
+    fn is_interrupted(&self) -> bool {
+        let interrupt = self.interrupt.as_ref();
+        interrupt.is_some_and(|interrupt| interrupt.load(Ordering::Relaxed))
+    }
+}
+
+/// Units of work after which a rendering looks whether it is interrupted: about a millisecond.
+const INTERRUPT_CHECK: u64 = 1 << 16;
+
 /// What one rendering has left of its [`Limits`].
 #[derive(Debug)]
 pub(crate) struct Budget {
     limits: Limits,
     turns: u64,
     work: u64,
+    /// The work at which to look whether it may go on.
+    check_at: u64,
+    /// What is left for this rendering and others.
+    shared: Option<Arc<Allowance>>,
     depth: u32,
     macros: u32,
 }
 
+impl Drop for Budget {
+    fn drop(&mut self) {
+        if let Some(shared) = &self.shared {
+            let left = shared.left.load(Ordering::Relaxed);
+            shared
+                .left
+                .store(left.saturating_sub(self.work), Ordering::Relaxed);
+        }
+    }
+}
+
 impl Budget {
-    pub(crate) fn new(limits: Limits) -> Budget {
-        Budget {
+    pub(crate) fn new(limits: Limits, shared: Option<Arc<Allowance>>) -> Budget {
+        let mut budget = Budget {
             limits,
             turns: 0,
             work: 0,
+            check_at: 0,
+            shared,
             depth: 0,
             macros: 0,
+        };
+        budget.check_at = match budget.shared {
+            Some(_) => budget.most_work().min(INTERRUPT_CHECK),
+            None => limits.work,
+        };
+        budget
+    }
+
+    /// The work that this rendering may do.
+    fn most_work(&self) -> u64 {
+        let shared = self.shared.as_ref();
+        let left = shared.map_or(u64::MAX, |shared| shared.left.load(Ordering::Relaxed));
+        left.min(self.limits.work)
+    }
+
+    /// Whether more than `check_at` may be done.
+    #[cold]
+    fn go_on(&mut self, pos: Pos) -> Result<()> {
+        let most = self.most_work();
+        if self.work > self.limits.work {
+            return Err(Error::new(
+                pos,
+                "the template does more work than one message may",
+            ));
         }
+        if self.work > most {
+            return Err(Error::new(
+                pos,
+                "the templates do more work than they may together",
+            ));
+        }
+        if self
+            .shared
+            .as_ref()
+            .is_some_and(|shared| shared.is_interrupted())
+        {
+            return Err(Error::new(pos, "interrupted, as the host is stopping"));
+        }
+        self.check_at = most.min(self.work.saturating_add(INTERRUPT_CHECK));
+        Ok(())
     }
 
     pub(crate) fn turn(&mut self, pos: Pos) -> Result<()> {
@@ -108,13 +195,10 @@ impl Budget {
     /// Pays for `units` of work before it is done.
     pub(crate) fn work(&mut self, units: usize, pos: Pos) -> Result<()> {
         self.work = self.work.saturating_add(units as u64);
-        if self.work > self.limits.work {
-            return Err(Error::new(
-                pos,
-                "the template does more work than one message may",
-            ));
+        match self.work > self.check_at {
+            true => self.go_on(pos),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     pub(crate) fn output(&self, bytes: usize, pos: Pos) -> Result<()> {

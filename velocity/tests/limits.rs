@@ -1,8 +1,12 @@
 //! The caps: what a stranger's template may take, and where the errors say it was too much.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use promoflow_velocity::{Context, Error, Limits, RenderOptions, Template, Value};
+use promoflow_velocity::{
+    Allowance, Context, Error, Limits, MAX_WORK, RenderOptions, Template, Value,
+};
 
 /// Renders with the default caps, which must not take long.
 fn render(source: &str) -> Result<String, Error> {
@@ -194,4 +198,28 @@ fn many_symbols_take_no_longer() {
             "{spent:?} for {start:?}..."
         );
     }
+}
+
+#[test]
+fn renderings_share_an_allowance_and_are_interrupted() {
+    let template = Template::parse("#foreach($i in [1..1000])x#end").unwrap();
+    let mut context = Context::new();
+    context.set_allowance(Arc::new(Allowance::new(100_000, None)));
+    let rendered = (0..10)
+        .take_while(|_| template.render(&context).is_ok())
+        .count();
+    assert!((1..5).contains(&rendered), "{rendered}");
+    let error = template.render(&context).unwrap_err();
+    assert!(error.message.contains("together"), "{error}");
+
+    let interrupt = Arc::new(AtomicBool::new(false));
+    context.set_allowance(Arc::new(Allowance::new(
+        MAX_WORK,
+        Some(Arc::clone(&interrupt)),
+    )));
+    let long = Template::parse("#foreach($i in [1..50000])x#end").unwrap();
+    assert!(long.render(&context).is_ok());
+    interrupt.store(true, Ordering::Relaxed);
+    let error = long.render(&context).unwrap_err();
+    assert!(error.message.contains("interrupted"), "{error}");
 }

@@ -96,7 +96,7 @@ pub(crate) fn render<'c>(
         parsing: template.options,
         more_macros: HashMap::new(),
         of_value: 0,
-        budget: Budget::new(options.limits),
+        budget: Budget::new(options.limits, context.allowance()),
         patterns: Patterns::default(),
         // Values make a message longer, directives make it shorter.
         out: String::with_capacity(source_length + source_length / 8),
