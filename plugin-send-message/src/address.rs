@@ -78,7 +78,15 @@ fn usual_names(channel: Channel) -> &'static [&'static str] {
 fn value(name: &str) -> Option<String> {
     let text = data::get(name)?.to_text()?;
     let text = text.trim();
-    (!text.is_empty()).then(|| text.into())
+    (!is_placeholder(text)).then(|| text.into())
+}
+
+/// Whether a text is what programs write where they have no value.
+fn is_placeholder(text: &str) -> bool {
+    let bare = text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\''));
+    let placeholders = ["null", "undefined", "none", "nil", "nan", "n/a", "(null)"];
+    let mut placeholders = placeholders.iter();
+    bare.is_empty() || placeholders.any(|placeholder| placeholder.eq_ignore_ascii_case(bare))
 }
 
 /// Enough to tell an address from a number or an account; the channel judges it in full.

@@ -89,6 +89,18 @@ fn tries_the_usual_names_in_their_order() {
 }
 
 #[test]
+fn placeholders_are_no_addresses() {
+    let host = Host::new()
+        .key("ann@example.com")
+        .value("Email", "null")
+        .value("PushToken", "undefined")
+        .value("MobPushToken", "f3a1");
+    assert_eq!(address(host.clone(), "email", None), ok("ann@example.com"));
+    assert_eq!(address(host.clone(), "mobile-push", None), ok("f3a1"));
+    assert!(address(host, "web-push", Some("PushToken")).is_err());
+}
+
+#[test]
 fn the_events_key_serves_as_an_email_address() {
     let host = Host::new().key("ann@example.com");
     assert_eq!(address(host.clone(), "email", None), ok("ann@example.com"));

@@ -18,8 +18,8 @@ use serde_json::{Map, Value};
 
 pub use address::AddressKind;
 pub use import::{ContactOptions, import};
-pub(crate) use params::tells_contact;
-pub use params::{IDENTIFYING_PARAMS, identifying, params_of};
+pub use params::{IDENTIFYING_PARAMS, identifying, is_placeholder, params_of};
+pub(crate) use params::{is_same_param, tells_contact};
 pub use rows::ContactReader;
 
 use crate::message::ChannelKind;

@@ -6,9 +6,10 @@ use serde_json::Value as Json;
 
 use super::{
     AddressKind, MAX_EXTERNAL_ID_CHARS, MAX_FIELD_NAME_CHARS, MAX_FIELDS, MAX_ID_CHARS,
-    MAX_LANGUAGES, NewContact,
+    MAX_LANGUAGES, NewContact, is_placeholder,
 };
 use crate::message::ChannelKind;
+use crate::nesting::check_depth;
 use crate::upload::{
     Format, INEXACT, Reader, Row, Table, UploadError, Value, fold, is_inexact, shorten,
 };
@@ -235,9 +236,10 @@ impl Table for ContactTable {
         stated
     }
 
-    /// An empty cell states nothing.
+    /// An empty cell states nothing, and neither does a placeholder such as `null` of who somebody
+    /// is.
     fn read(&mut self, stated: &mut NewContact, column: &Column, text: &str) -> Result<(), String> {
-        if text.is_empty() {
+        if text.is_empty() || (column.identifies() && is_placeholder(text)) {
             return Ok(());
         }
         match column {
@@ -388,6 +390,7 @@ fn field(value: Json) -> Result<Json, String> {
             ));
         }
     }
+    check_depth(&value)?;
     Ok(value)
 }
 

@@ -156,3 +156,18 @@ fn a_name_is_tried_as_what_it_may_be_in_the_order_of_events() {
     // A text without spaces may be the token of any app.
     assert_eq!(names.len(), 6);
 }
+
+#[test]
+fn placeholders_state_nobody() {
+    let csv = "externalId,email,phone,firstName\nnull,NULL,undefined,Ann\n\
+               null,ann@example.com,n/a,null\n\"  \",bob@example.com,,Bob\n";
+    let rows = read_as(csv, Format::Csv);
+    assert_eq!(faults(rows).len(), 1);
+    let json = json!([
+        { "externalId": "null", "email": "ann@example.com", "tokens": { "web-push": "None" } },
+        { "externalId": null, "email": "bob@example.com" },
+    ]);
+    let found = good(read_as(&json.to_string(), Format::Json));
+    assert!(found.iter().all(|one| one.external_id.is_none()));
+    assert!(found.iter().all(|one| one.addresses.len() == 1));
+}

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value as Json};
 
 use super::{Event, EventError, MAX_EVENT_BYTES, check_key_value};
+use crate::contact::is_placeholder;
 use crate::upload::{INEXACT, Value, is_inexact, shorten};
 
 impl Event {
@@ -32,7 +33,7 @@ impl Event {
         let event_type = text_of("eventTypeKey", event_type)?
             .ok_or_else(|| EventError::new("eventTypeKey", "missing; expected the event's type"))?;
         let key = text_of("keyValue", key)?.unwrap_or_default();
-        if !key.is_empty() {
+        if !is_placeholder(&key) {
             check_key_value(&key)?;
         }
         let id = text_of("id", id)?;

@@ -10,9 +10,12 @@ use thiserror::Error;
 
 pub(crate) use body::named;
 
-use crate::contact::{IDENTIFYING_PARAMS, identifying, tells_contact};
+use crate::contact::{
+    IDENTIFYING_PARAMS, identifying, is_placeholder, is_same_param, tells_contact,
+};
+use crate::nesting::check_depth;
 use crate::trace::Origin;
-use crate::upload::INEXACT;
+use crate::upload::{INEXACT, shorten};
 
 /// The longest `eventTypeKey`, in characters.
 pub const MAX_TYPE_CHARS: usize = 100;
@@ -97,8 +100,9 @@ impl Event {
             check_param(name, value)
                 .map_err(|message| EventError::new(&format!("params[{index}]"), message))?;
         }
-        if self.key.is_empty() {
-            let (param, text) = identifying(&self.params).next().ok_or_else(nobody)?;
+        if is_placeholder(&self.key) {
+            let told = identifying(&self.params).next();
+            let (param, text) = told.ok_or_else(|| nobody(&self.key))?;
             check_text(&self.place_of(param), &text, MAX_KEY_CHARS)?;
             self.key = text;
         } else if let Err(error) = check_key_value(&self.key) {
@@ -127,7 +131,7 @@ impl Event {
     /// Where a parameter stands that tells the contact.
     fn place_of(&self, param: &str) -> String {
         let mut names = self.params.keys();
-        match names.position(|name| name.eq_ignore_ascii_case(param)) {
+        match names.position(|name| is_same_param(name, param)) {
             Some(index) => format!("params[{index}]"),
             None => "params".to_owned(),
         }
@@ -152,14 +156,19 @@ fn size_of(value: &Value) -> usize {
     }
 }
 
-fn nobody() -> EventError {
+fn nobody(key: &str) -> EventError {
     let names = IDENTIFYING_PARAMS.join(", ");
-    let message = format!("missing, and no parameter tells the contact; expected one of {names}");
+    let found = match key.trim() {
+        "" => "missing".to_owned(),
+        placeholder => format!("`{}` identifies nobody", shorten(placeholder)),
+    };
+    let message = format!("{found}, and no parameter tells the contact; expected one of {names}");
     EventError::new("keyValue", message)
 }
 
 fn check_param(name: &str, value: &Value) -> Result<(), String> {
     judge(name, MAX_PARAM_NAME_CHARS).map_err(|message| format!("its name: {message}"))?;
+    check_depth(value).map_err(|message| format!("`{}`: {message}", shorten(name)))?;
     let inexact = matches!(value, Value::Number(number) if number.is_f64());
     match inexact && tells_contact(name) {
         true => Err(format!("`{name}` is {INEXACT}")),
@@ -222,6 +231,25 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_identifies_nobody_is_none() {
+        for key in ["null", "NULL", " ", "undefined", "\"null\"", "None"] {
+            let event = Event::new("birthday", key).with_param("externalCustomerId", "null");
+            let error = event.clone().checked().unwrap_err();
+            assert_eq!(error.field, "keyValue", "{key:?}");
+            let told = event
+                .with_param("Email", "ann@example.com")
+                .checked()
+                .unwrap();
+            assert_eq!(told.key, "ann@example.com", "{key:?}");
+        }
+        let error = Event::new("birthday", "null").checked().unwrap_err();
+        assert!(
+            error.message.starts_with("`null` identifies nobody"),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn an_address_is_no_key_that_somebody_chose() {
         let event = || Event::new("birthday", "").with_param("EmailAddress", "o'b@example.com");
         let checked = event().checked().unwrap();
@@ -245,6 +273,10 @@ mod tests {
         assert_eq!(wrong("a\nb", json!("x")).field, "params[1]");
         // It would be another number than was sent, and so another customer.
         assert_eq!(wrong("externalcustomerid", json!(1e20)).field, "params[1]");
-        assert!(event.with_param("price", 9.5).checked().is_ok());
+        assert!(event.clone().with_param("price", 9.5).checked().is_ok());
+        let deep = (0..70).fold(json!(1), |value, _| json!([value]));
+        assert_eq!(wrong("deep", deep).field, "params[1]");
+        let fits = (0..64).fold(json!(1), |value, _| json!([value]));
+        assert!(event.with_param("deep", fits).checked().is_ok());
     }
 }

@@ -3,6 +3,7 @@
 use lettre::Address;
 
 use super::ChannelKind;
+use crate::contact::is_placeholder;
 
 /// The longest token, in characters; providers' tokens have a few hundred.
 const MAX_TOKEN_CHARS: usize = 4096;
@@ -18,6 +19,7 @@ pub fn check_address(channel: ChannelKind, address: &str) -> Result<String, Stri
         ChannelKind::Sms | ChannelKind::Viber => phone(address),
         ChannelKind::MobilePush | ChannelKind::WebPush | ChannelKind::Telegram => {
             let good = (1..=MAX_TOKEN_CHARS).contains(&address.chars().count())
+                && !is_placeholder(address)
                 && !address.chars().any(|c| c.is_control() || c.is_whitespace());
             if good {
                 Ok(address.to_owned())

@@ -59,6 +59,43 @@ fn an_event_takes_a_code_and_delivers_it() {
 }
 
 #[test]
+fn ids_and_keys_that_identify_nobody_are_ignored_in_every_shape() {
+    let shop = Shop::ready();
+    let service = shop.serve();
+    let params = |address: &str| {
+        json!([{ "name": "externalCustomerId", "value": "null" },
+               { "name": "EmailAddress", "value": address }])
+    };
+    for (path, key) in [
+        ("/api/v1/event", json!("null")),
+        ("/api/v1/event", json!("  ")),
+        ("/api/v2/event", json!(null)),
+        ("/api/v2/event", json!("undefined")),
+    ] {
+        let event =
+            json!({ "eventTypeKey": "x", "keyValue": key, "params": params("ann@example.com") });
+        ok(service.post_json(path, &event).send().unwrap());
+        let nobody = json!({ "eventTypeKey": "x", "keyValue": key, "params": params("null") });
+        let refused = service.post_json(path, &nobody).send().unwrap();
+        let refused = problem(refused, 400, "invalid-event");
+        assert_eq!(refused["errors"][0]["field"], "keyValue");
+    }
+    let cloud = |subject: &str, email: &str| {
+        let event = json!({ "specversion": "1.0", "id": email, "source": "/shop", "type": "x",
+            "subject": subject, "data": { "contact_id": "NULL", "Email": email } });
+        let post = service.post("/api/v1/cloudevents");
+        let post = post.header("Content-Type", "application/cloudevents+json");
+        post.body(event.to_string()).send().unwrap()
+    };
+    ok(cloud("null", "bob@example.com"));
+    problem(cloud("null", "undefined"), 400, "invalid-event");
+    let contacts = service.at("/api/v1/contacts");
+    let contacts = contacts.as_array().unwrap();
+    assert_eq!(contacts.len(), 2, "{contacts:?}");
+    assert!(contacts.iter().all(|one| one["externalId"].is_null()));
+}
+
+#[test]
 fn the_second_version_takes_lists_and_objects_and_the_first_refuses_them() {
     let shop = Shop::ready();
     let service = shop.serve();

@@ -168,3 +168,47 @@ fn p1_a_contact_keeps_its_code_whatever_key_its_events_have() {
     let p6 = audited.iter().find(|one| one.promise == "P6").unwrap();
     assert!(!p6.holds, "{p6:?}");
 }
+
+#[test]
+fn p1_an_id_that_identifies_nobody_never_makes_one_of_two_people() {
+    let (_shop, promoflow) = Shop::with_codes(20);
+    promoflow.workflows_of(KEEPS);
+    // The directory is awake.
+    import(
+        &promoflow,
+        "externalId,email,firstName\nnull,eve@example.com,Eve\nNULL,dan@example.com,Dan\n",
+    );
+    assert!(contact(&promoflow, "null").is_none());
+    let running = promoflow.start().unwrap();
+    let code = |event: Event| {
+        let receipt = running.send(event).unwrap();
+        running.rest(&receipt.runs).unwrap();
+        promoflow.code_of(receipt.runs[0]).unwrap()
+    };
+    for id in ["null", "NULL", "undefined", "", " ", "None"] {
+        let of = |name: &str, key: &str| {
+            let event = Event::new("keeps", key).with_param("externalCustomerId", id);
+            event
+                .with_param("PushToken", id)
+                .with_param("Email", format!("{name}@example.com"))
+        };
+        let ann = code(of("ann", id));
+        assert_ne!(ann, code(of("bob", id)), "{id:?}");
+        assert_eq!(ann, code(of("ann", "")), "{id:?}");
+    }
+    let nobody = Event::new("keeps", "null").with_param("externalCustomerId", "null");
+    assert!(
+        running
+            .send(nobody)
+            .unwrap_err()
+            .to_string()
+            .contains("identifies nobody")
+    );
+    // Spellings of one name are one name.
+    let first = code(Event::new("keeps", "order-1").with_param("Contact_id", 15));
+    assert_eq!(
+        first,
+        code(Event::new("keeps", "").with_param("contactid", "15"))
+    );
+    promoflow.audited();
+}

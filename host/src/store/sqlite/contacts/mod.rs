@@ -17,7 +17,7 @@ pub(super) use refusals::{anybody_refuses, refuses_delivery};
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::{Map, Value};
 
-use super::{Result, SqliteStore, damaged, lock};
+use super::{Result, SqliteStore, damaged, lock, readable};
 use crate::clock::Timestamp;
 use crate::contact::{AddressKind, Addresses, Consent, Contact, Name, NewContact};
 use crate::message::ChannelKind;
@@ -149,7 +149,9 @@ fn list(
         let mut statement = connection.prepare_cached(&sql)?;
         let mut rows = statement.query([after])?;
         while let Some(row) = rows.next()? {
-            if visit(read(row)?).is_break() {
+            if let Some(contact) = readable(read(row))?
+                && visit(contact).is_break()
+            {
                 break;
             }
         }

@@ -3,14 +3,14 @@
 //! The directory sleeps until somebody asks for it. It is then filled from the events that came
 //! before, and after that from each event in the event's own commit.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::{Map, Value};
 
 use super::{ContactRow, find_row, load, put};
 use crate::clock::Timestamp;
-use crate::contact::{AddressKind, Contact, Name, NewContact};
+use crate::contact::{AddressKind, Contact, Name, NewContact, is_placeholder};
 use crate::store::sqlite::{
-    Result, SqliteStore, damaged, number_setting, raise_setting, set_setting,
+    Result, SqliteStore, damaged, number_setting, raise_setting, readable, set_setting,
 };
 
 /// Events that contacts are filled from in one transaction: others wait behind it.
@@ -56,14 +56,19 @@ pub(super) fn fill_after(events: &Connection, into: &Connection, seen: i64) -> R
     let mut last = None;
     while let Some(row) = rows.next()? {
         let id: i64 = row.get(0)?;
-        let params: Map<String, Value> =
-            serde_json::from_str(row.get_ref(2)?.as_str().unwrap_or_default())
-                .map_err(|error| damaged(format!("the parameters of event {id}"), error))?;
-        let key: String = row.get(1)?;
-        fill(into, &key, &params, Timestamp(row.get(3)?))?;
+        if let Some((key, params)) = readable(read_event(id, row))? {
+            fill(into, &key, &params, Timestamp(row.get(3)?))?;
+        }
         last = Some(id);
     }
     Ok(last)
+}
+
+/// The key and the parameters of an event.
+fn read_event(id: i64, row: &Row<'_>) -> Result<(String, Map<String, Value>)> {
+    let params = serde_json::from_str(row.get_ref(2)?.as_str().unwrap_or_default())
+        .map_err(|error| damaged(format!("the parameters of event {id}"), error))?;
+    Ok((row.get(1)?, params))
 }
 
 /// Fills a contact from an event.
@@ -75,8 +80,9 @@ pub(in crate::store::sqlite) fn fill(
 ) -> Result<()> {
     let stated = NewContact::stated_by(params);
     if stated.is_somebody() {
-        // Where an external id is another contact's, the event is stored, and nobody changed.
-        put::put(connection, Some(key), &stated, false, at)?;
+        // Where an external id is another contact's, or the contact cannot be read, the event is
+        // stored, and nobody changed.
+        readable(put::put(connection, Some(key), &stated, false, at))?;
     }
     Ok(())
 }
@@ -100,7 +106,7 @@ pub(super) fn whose(
     }
     // A key that is one of the parameters says no more than that parameter.
     let says_more = |key: &&str| {
-        !key.is_empty() && new.external_id.as_deref() != Some(*key) && !new.has_address(key)
+        !is_placeholder(key) && new.external_id.as_deref() != Some(*key) && !new.has_address(key)
     };
     let by_key = key.filter(says_more).map(|key| Name::Any(key.to_owned()));
     let by_key = by_key.into_iter().flat_map(Name::candidates);
