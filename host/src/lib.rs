@@ -91,16 +91,17 @@ pub mod mask;
 pub mod message;
 pub mod metrics;
 mod net;
+mod nesting;
 pub mod outbox;
 pub mod pool;
 mod promoflow;
-mod queue;
 pub mod run;
 pub mod store;
 pub mod trace;
 pub mod upload;
 pub mod workflow;
 
+pub use nesting::MAX_VALUE_DEPTH;
 pub use promoflow::{
     AppliedFile, Builder, EXPIRING_DAYS, LaneOutlook, Promoflow, Running, Watched, maildir_beside,
 };

@@ -27,13 +27,14 @@ pub use running::Running;
 use crate::block::{BlockLibrary, Sandboxes};
 use crate::event::Event;
 use crate::metrics::Metrics;
+use crate::nesting::check_depth;
 use crate::outbox::{Dispatcher, DispatcherParts, Unsubscriber};
 use crate::pool::{Calendar, Filter, ImportError, ImportOptions, ImportReport, Watch, import};
 use crate::run::{self, Configurations, Engine, EngineParts, Rehearsed, SendError};
 use crate::store::sqlite::{self, Restored, SqliteStore};
 use crate::store::{
-    Audited, CodeRow, Committer, DeliveryHistory, DeliveryId, DeliveryRow, DeliveryState, Order,
-    Ordered, PoolCount, Retired, RunId, RunRow, RunState, StepRecord, Store,
+    Audited, ClaimId, CodeRow, Committer, DeliveryHistory, DeliveryId, DeliveryRow, DeliveryState,
+    Order, Ordered, PoolCount, Retired, RunId, RunRow, RunState, StepRecord, Store,
 };
 use crate::trace::Tracer;
 
@@ -248,7 +249,12 @@ impl Promoflow {
 
     /// Hands a run the reply that it waits for; false where it waits for none to that request.
     /// Durable when this returns: the run goes on with it whatever happens.
+    ///
+    /// Fails where the reply is nested deeper than [`MAX_VALUE_DEPTH`](crate::MAX_VALUE_DEPTH).
     pub fn reply(&self, run: RunId, request: &str, reply: &serde_json::Value) -> Result<bool> {
+        if let Err(why) = check_depth(reply) {
+            anyhow::bail!("the reply to `{request}` of run {run}: {why}");
+        }
         Ok(self.store.reply(run, request, &reply.to_string())?)
     }
 
@@ -276,11 +282,21 @@ impl Promoflow {
         Ok(self.store.delivery_history(id)?)
     }
 
-    /// Whether nothing of the whole database may go on now: no run and no delivery is due.
+    /// Whether nothing of the whole database may go on now: no run, no delivery, and no notice for a
+    /// webhook that is configured is due.
     pub fn is_idle(&self) -> Result<bool> {
         let now = self.parts.clock.now();
         let all = (RunId(i64::MIN), RunId(i64::MAX));
-        Ok(self.store.rested(all.0, all.1, now)?)
+        let mut idle = self.store.rested(all.0, all.1, now)?;
+        for webhook in &self.parts.webhooks {
+            idle = idle && self.store.due_notices(&webhook.name, now, 1)?.is_empty();
+        }
+        Ok(idle)
+    }
+
+    /// What changes with the pool: its generation, and its last claim.
+    pub fn pool_mark(&self) -> Result<(u64, ClaimId)> {
+        Ok((self.store.pool_generation()?, self.store.last_claim()?))
     }
 
     /// Copies the database as it is at one moment into a new file, durably, while others write. A

@@ -117,6 +117,15 @@ pub trait Store: ContactStore + Send + Sync {
     /// Pauses or resumes a workflow; false where there is none of that id.
     fn set_workflow_state(&self, id: &str, state: WorkflowState) -> Result<bool>;
 
+    /// Pauses a workflow for a reason that was no person's, and stores notices of that.
+    fn pause_workflow(
+        &self,
+        id: &str,
+        reason: &str,
+        notices: &[NewNotice],
+        at: Timestamp,
+    ) -> Result<()>;
+
     /// The number of the present configuration: it grows with each message and workflow.
     fn config(&self) -> Result<ConfigId>;
 
@@ -176,13 +185,19 @@ pub trait Store: ContactStore + Send + Sync {
     /// write: what was valid before the wait for that may not be any more.
     fn commit(&self, units: &[Unit], clock: &dyn Clock) -> Result<Vec<Reply>>;
 
-    /// Runs that may go on at `now`, the longest due first, without those in `but`.
+    /// Runs that may go on at `now`, the longest due first, without those in `but` and those of the
+    /// workflows in `left_out`. One that cannot be read holds up none of the others.
     fn due_runs(
         &self,
         now: Timestamp,
         limit: usize,
+        left_out: &[WorkflowRow],
         but: &dyn Fn(RunId) -> bool,
-    ) -> Result<Vec<DueRun>>;
+    ) -> Result<DueRuns>;
+
+    /// Has runs fail that cannot be read, each for that reason. Nothing else of them changes, and
+    /// they may be retried once they are repaired.
+    fn fail_unreadable(&self, runs: &[(RunId, String)], now: Timestamp) -> Result<()>;
 
     /// Deliveries by these channels that may be tried at `now`, without those in `but`; fewer than
     /// `limit` where their contents reach [`MOST_PAGE_BYTES`]. Those that were to wait until now

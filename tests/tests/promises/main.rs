@@ -7,6 +7,8 @@
 mod alternatives;
 mod consent;
 mod contacts;
+mod damaged_rows;
+mod fairness;
 mod faults_alone;
 mod hours;
 mod implied;

@@ -45,6 +45,8 @@ pub struct StoredWorkflow {
     pub version: u32,
     /// Of the workflow as a whole, whatever the version.
     pub state: WorkflowState,
+    /// Why it is paused, where that was no person's decision.
+    pub reason: Option<String>,
     /// The definition.
     pub workflow: Workflow,
 }

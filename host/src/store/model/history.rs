@@ -79,6 +79,15 @@ pub struct DueRun {
     pub resumed: Option<Resumed>,
 }
 
+/// Runs that may go on.
+#[derive(Clone, Debug, Default)]
+pub struct DueRuns {
+    /// The runs, the longest due first.
+    pub runs: Vec<DueRun>,
+    /// Runs that are due and cannot be read, with the reason: they are to fail.
+    pub unreadable: Vec<(RunId, String)>,
+}
+
 /// A run as listings show it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunRow {
@@ -99,7 +108,27 @@ pub struct RunRow {
     /// When it ended.
     pub finished: Option<Timestamp>,
     /// What it waits for beside the time, in words.
-    pub waits_for: Option<String>,
+    pub awaits: Option<String>,
+    /// When it goes on by itself: until when it waits, or when it is tried again.
+    pub due: Option<Timestamp>,
+    /// What its last attempt met, where it is tried again.
+    pub retries: Option<Trouble>,
+}
+
+impl RunRow {
+    /// What it waits for, in words; `None`: it does not wait.
+    pub fn waits_for(&self) -> Option<String> {
+        match (self.state, &self.awaits) {
+            (RunState::Waiting, None) => self.due.map(|_| "a moment".to_owned()),
+            (RunState::Waiting, Some(awaited)) => Some(awaited.clone()),
+            _ => None,
+        }
+    }
+
+    /// Until when it waits; `None`: it does not, or without an end.
+    pub fn waits_until(&self) -> Option<Timestamp> {
+        self.due.filter(|_| self.state == RunState::Waiting)
+    }
 }
 
 /// What a person may do to a run or a delivery by hand.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::*;
+use crate::backoff::Backoff;
 use crate::clock::Timestamp;
 use crate::event::Event;
 use crate::pool::Lane;
@@ -96,6 +97,8 @@ pub struct Segment {
     /// A message was not sent, because its contact could not or must not be written to. Codes that
     /// no message of the run may carry go back when it completes.
     pub unsent: bool,
+    /// A block of it was stopped: it trapped, or took too long.
+    pub trapped: bool,
     /// How it ended.
     pub end: SegmentEnd,
 }
@@ -119,6 +122,7 @@ impl Segment {
             resumed,
             known_as: Vec::new(),
             unsent: false,
+            trapped: false,
             end,
         }
     }
@@ -251,6 +255,16 @@ pub enum TroubleKind {
     Unavailable,
     /// Its block was stopped.
     Trapped,
+}
+
+impl TroubleKind {
+    /// How the attempts follow each other, and after how many a step is given up.
+    pub fn backoff(self) -> Backoff {
+        match self {
+            TroubleKind::Unavailable => Backoff::UNAVAILABLE,
+            TroubleKind::Trapped => Backoff::TRAPPED,
+        }
+    }
 }
 
 /// A code that a step takes.

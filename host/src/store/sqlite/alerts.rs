@@ -1,8 +1,8 @@
 //! Alerts: what was raised, and the counts that decide it.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
-use super::{Result, damaged, lanes, unreadable};
+use super::{Result, damaged, lanes, readable, unreadable};
 use crate::alert::{Alert, Kind, Level, Subject};
 use crate::clock::Timestamp;
 use crate::pool::Lane;
@@ -15,28 +15,32 @@ pub(super) fn all(connection: &Connection) -> Result<Vec<Alert>> {
     let mut rows = statement.query([])?;
     let mut alerts = Vec::new();
     while let Some(row) = rows.next()? {
-        let (kind, level): (String, String) = (row.get(0)?, row.get(3)?);
-        let unknown = |what: &str| damaged(format!("an alert of {what}"), "it is unknown here");
-        let found = Kind::ALL.into_iter().find(|one| one.name() == kind);
-        let kind = found.ok_or_else(|| unknown(&kind))?;
-        let found = Level::ALL.into_iter().find(|one| one.name() == level);
-        let level = found.ok_or_else(|| unknown(&level))?;
-        let lane = Lane {
-            code_type: row.get(1)?,
-            discount: row.get(2)?,
-        };
-        let params: String = row.get(7)?;
-        alerts.push(Alert {
-            subject: Subject { kind, lane, level },
-            raised: row.get(4)?,
-            crossing: row.get(5)?,
-            told: row.get(6)?,
-            params: serde_json::from_str(&params)
-                .map_err(|error| unreadable("the parameters of an alert", &error))?,
-            at: Timestamp(row.get(8)?),
-        });
+        alerts.extend(readable(read(row))?);
     }
     Ok(alerts)
+}
+
+fn read(row: &Row<'_>) -> Result<Alert> {
+    let (kind, level): (String, String) = (row.get(0)?, row.get(3)?);
+    let unknown = |what: &str| damaged(format!("an alert of {what}"), "it is unknown here");
+    let found = Kind::ALL.into_iter().find(|one| one.name() == kind);
+    let kind = found.ok_or_else(|| unknown(&kind))?;
+    let found = Level::ALL.into_iter().find(|one| one.name() == level);
+    let level = found.ok_or_else(|| unknown(&level))?;
+    let lane = Lane {
+        code_type: row.get(1)?,
+        discount: row.get(2)?,
+    };
+    let params: String = row.get(7)?;
+    Ok(Alert {
+        subject: Subject { kind, lane, level },
+        raised: row.get(4)?,
+        crossing: row.get(5)?,
+        told: row.get(6)?,
+        params: serde_json::from_str(&params)
+            .map_err(|error| unreadable("the parameters of an alert", &error))?,
+        at: Timestamp(row.get(8)?),
+    })
 }
 
 pub(super) fn put(connection: &Connection, alert: &Alert) -> Result<()> {
@@ -67,13 +71,12 @@ pub(super) fn put(connection: &Connection, alert: &Alert) -> Result<()> {
 pub(super) fn lanes(connection: &Connection) -> Result<Vec<Lane>> {
     let mut statement =
         connection.prepare_cached("SELECT type, discount FROM lane ORDER BY type, discount")?;
-    let lanes = statement.query_map([], |row| {
-        Ok(Lane {
-            code_type: row.get(0)?,
-            discount: row.get(1)?,
-        })
-    })?;
-    Ok(lanes.collect::<rusqlite::Result<_>>()?)
+    let mut rows = statement.query([])?;
+    let mut lanes = Vec::new();
+    while let Some(row) = rows.next()? {
+        lanes.extend(readable(lanes::read(row, 0))?);
+    }
+    Ok(lanes)
 }
 
 /// Free codes of a lane that expire after `from`, and not after `to`; no more than `most` are read.

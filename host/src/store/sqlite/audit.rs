@@ -3,7 +3,7 @@
 
 use rusqlite::{Connection, Row};
 
-use super::{Result, carriers};
+use super::{Result, StoreError, carriers};
 use crate::store::Audited;
 
 /// How many violations of one promise are told.
@@ -200,7 +200,7 @@ const CHECKS: &[Check] = &[
                     || claimed || ' claimed + ' || retired || ' retired = '
                     || (free + claimed + retired)
              FROM (SELECT
-                 (SELECT coalesce(sum(inserted), 0) FROM upload_batch) AS inserted,
+                 (SELECT CAST(total(inserted) AS INTEGER) FROM upload_batch) AS inserted,
                  (SELECT count(*) FROM free) AS free,
                  (SELECT count(*) FROM ", held!(), ") AS claimed,
                  (SELECT coalesce(sum(CASE retired WHEN 1 THEN 1 ELSE -1 END), 0)
@@ -208,7 +208,7 @@ const CHECKS: &[Check] = &[
              WHERE inserted <> free + claimed + retired
              UNION ALL
              SELECT 'uploads inserted ' || inserted || ' codes, the pool holds ' || held
-             FROM (SELECT (SELECT coalesce(sum(inserted), 0) FROM upload_batch) AS inserted,
+             FROM (SELECT (SELECT CAST(total(inserted) AS INTEGER) FROM upload_batch) AS inserted,
                           (SELECT count(*) FROM code) AS held)
              WHERE inserted <> held"
         ),
@@ -266,23 +266,16 @@ pub(super) fn audit(connection: &Connection) -> Result<Vec<Audited>> {
     let mut found: Vec<Audited> = Vec::new();
     for check in CHECKS {
         let looked_at: i64 = connection.query_row(check.looks_at, [], |row| row.get(0))?;
-        let mut statement = connection.prepare(check.violations)?;
-        let mut rows = statement.query([])?;
-        let mut violations = Vec::new();
-        while let Some(row) = rows.next()? {
-            if violations.len() == MOST_TOLD {
-                break;
+        let violations = match violations(connection, check.violations) {
+            // Not asked of each row at first: that takes as long as the question itself.
+            Err(StoreError::Engine(why)) if why.contains(MALFORMED) => {
+                let mut found = violations(connection, &tolerant(check.violations))?;
+                found.insert(0, UNREADABLE.to_owned());
+                found.truncate(MOST_TOLD);
+                found
             }
-            if let (Some(content), Some(code)) = (text(row, 1), text(row, 2))
-                && !carriers::may_carry(content, code)
-            {
-                continue;
-            }
-            let told: String = row.get(0)?;
-            if !violations.contains(&told) {
-                violations.push(told);
-            }
-        }
+            found => found?,
+        };
         match found
             .last_mut()
             .filter(|last| last.promise == check.promise)
@@ -311,6 +304,49 @@ pub(super) fn audit(connection: &Connection) -> Result<Vec<Audited>> {
         audited.holds = audited.violations.is_empty();
     }
     Ok(found)
+}
+
+/// What SQLite says of JSON that cannot be read.
+const MALFORMED: &str = "malformed JSON";
+/// The violation that stands for such rows.
+const UNREADABLE: &str = "the journal or the workflows hold JSON that cannot be read: those rows were \
+                          damaged or edited, and prove nothing";
+
+/// The same question, to which rows that cannot be read say nothing.
+fn tolerant(question: &str) -> String {
+    let readable =
+        |column: &str, nothing: &str| format!("iif(json_valid({column}), {column}, {nothing})");
+    question
+        .replace(
+            "json_each(journal.steps)",
+            &format!("json_each({})", readable("journal.steps", "'[]'")),
+        )
+        .replace(
+            "json_extract(definition,",
+            &format!("json_extract({},", readable("definition", "'{}'")),
+        )
+}
+
+fn violations(connection: &Connection, question: &str) -> Result<Vec<String>> {
+    let mut statement = connection.prepare(question)?;
+    let mut rows = statement.query([])?;
+    let mut violations = Vec::new();
+    while let Some(row) = rows.next()? {
+        if violations.len() == MOST_TOLD {
+            break;
+        }
+        if let (Some(content), Some(code)) = (text(row, 1), text(row, 2))
+            && !carriers::may_carry(content, code)
+        {
+            continue;
+        }
+        // Not read as text, which may be damaged as well.
+        let told = String::from_utf8_lossy(row.get_ref(0)?.as_bytes().unwrap_or_default());
+        if !violations.iter().any(|known| *known == told) {
+            violations.push(told.into_owned());
+        }
+    }
+    Ok(violations)
 }
 
 /// The text of a column, where there is one.

@@ -1,8 +1,8 @@
 //! Which deliveries may carry the code of a claim.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
-use super::Result;
+use super::{Result, readable};
 use crate::message::Content;
 use crate::store::RunId;
 
@@ -14,20 +14,25 @@ pub(super) struct Claim {
 
 /// The claims of a run that were not released: its own, and those that served it again.
 pub(super) fn claims(connection: &Connection, run: RunId) -> Result<Vec<Claim>> {
-    let claims = connection
-        .prepare_cached(
-            "SELECT id, code FROM claim
-             WHERE (run = ?1 OR id IN (SELECT claim FROM reused WHERE run = ?1))
-                 AND id NOT IN (SELECT claim FROM release)",
-        )?
-        .query_map([run.0], |row| {
-            Ok(Claim {
-                id: row.get(0)?,
-                code: row.get(1)?,
-            })
-        })?
-        .collect::<rusqlite::Result<_>>()?;
+    let mut statement = connection.prepare_cached(
+        "SELECT id, code FROM claim
+         WHERE (run = ?1 OR id IN (SELECT claim FROM reused WHERE run = ?1))
+             AND id NOT IN (SELECT claim FROM release)",
+    )?;
+    let mut rows = statement.query([run.0])?;
+    let mut claims = Vec::new();
+    while let Some(row) = rows.next()? {
+        // A code that cannot be read stays claimed.
+        claims.extend(readable(read(row))?);
+    }
     Ok(claims)
+}
+
+fn read(row: &Row<'_>) -> Result<Claim> {
+    Ok(Claim {
+        id: row.get(0)?,
+        code: row.get(1)?,
+    })
 }
 
 /// Whether a claim may go back now that a run is over; if so, the deliveries that must not be tried

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Result, SqliteStore, damaged, raise_setting, starts, unreadable};
+use super::{Result, SqliteStore, damaged, raise_setting, readable, starts, unreadable};
 use crate::clock::Timestamp;
 use crate::message::Message;
 use crate::store::{
@@ -14,8 +14,11 @@ use crate::store::{
 };
 use crate::workflow::Workflow;
 
-fn write_json<T: Serialize>(what: &str, value: &T) -> Result<String> {
-    serde_json::to_string(value).map_err(|error| damaged(what, error))
+/// The text that is stored; it is read back first, so that nothing is stored which cannot be read.
+fn write_json<T: Serialize + DeserializeOwned>(what: &str, value: &T) -> Result<String> {
+    let text = serde_json::to_string(value).map_err(|error| damaged(what, error))?;
+    read_json::<T>(|| what.to_owned(), &text)?;
+    Ok(text)
 }
 
 fn read_json<T: DeserializeOwned>(what: impl FnOnce() -> String, text: &str) -> Result<T> {
@@ -84,11 +87,12 @@ pub(super) fn messages(store: &SqliteStore) -> Result<Vec<Message>> {
             "SELECT id, definition, max(version) FROM message GROUP BY id ORDER BY id",
         )?;
         let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        rows.map(|row| {
-            let (id, definition): (String, String) = row?;
+        let read = |row: rusqlite::Result<(String, String)>| {
+            let (id, definition) = row?;
             read_json(|| format!("the message `{id}`"), &definition)
-        })
-        .collect()
+        };
+        let readable = rows.map(|row| readable(read(row)));
+        readable.filter_map(Result::transpose).collect()
     })
 }
 
@@ -164,30 +168,20 @@ pub(super) fn put_workflow(
     Ok(applied)
 }
 
-const WORKFLOWS: &str = "SELECT workflow.row, workflow.id, version, state, definition
+const WORKFLOWS: &str = "SELECT workflow.row, workflow.id, version, state, reason, definition
      FROM workflow JOIN workflow_state ON workflow_state.id = workflow.id";
 
-fn workflow_row(row: &Row<'_>) -> rusqlite::Result<(i64, String, u32, String, String)> {
-    Ok((
-        row.get(0)?,
-        row.get(1)?,
-        row.get(2)?,
-        row.get(3)?,
-        row.get(4)?,
-    ))
-}
-
-fn stored(
-    (row, id, version, state, definition): (i64, String, u32, String, String),
-) -> Result<StoredWorkflow> {
+fn stored(row: &Row<'_>) -> Result<StoredWorkflow> {
+    let (id, state): (String, String) = (row.get(1)?, row.get(3)?);
+    let definition: String = row.get(5)?;
     Ok(StoredWorkflow {
-        row: WorkflowRow(row),
-        version,
-        state: if state == "paused" {
-            WorkflowState::Paused
-        } else {
-            WorkflowState::Active
+        row: WorkflowRow(row.get(0)?),
+        version: row.get(2)?,
+        state: match state.as_str() {
+            "paused" => WorkflowState::Paused,
+            _ => WorkflowState::Active,
         },
+        reason: row.get(4)?,
         workflow: read_json(|| format!("the workflow `{id}`"), &definition)?,
     })
 }
@@ -200,8 +194,12 @@ pub(super) fn workflows(store: &SqliteStore) -> Result<Vec<StoredWorkflow>> {
              ORDER BY workflow.id"
         );
         let mut statement = connection.prepare_cached(&sql)?;
-        let rows = statement.query_map([], workflow_row)?;
-        rows.map(|row| stored(row?)).collect()
+        let mut rows = statement.query([])?;
+        let mut workflows = Vec::new();
+        while let Some(row) = rows.next()? {
+            workflows.extend(readable(stored(row))?);
+        }
+        Ok(workflows)
     })
 }
 
@@ -213,9 +211,9 @@ pub(super) fn workflow_version(
         let sql = format!("{WORKFLOWS} WHERE workflow.row = ?1");
         let found = connection
             .prepare_cached(&sql)?
-            .query_row([row.0], workflow_row)
+            .query_row([row.0], |row| Ok(stored(row)))
             .optional()?;
-        found.map(stored).transpose()
+        found.transpose()
     })
 }
 
@@ -223,14 +221,15 @@ pub(super) fn set_workflow_state(
     connection: &Connection,
     id: &str,
     state: WorkflowState,
+    reason: Option<&str>,
 ) -> Result<bool> {
     let text = match state {
         WorkflowState::Active => "active",
         WorkflowState::Paused => "paused",
     };
     let found = connection
-        .prepare_cached("UPDATE workflow_state SET state = ?2 WHERE id = ?1")?
-        .execute(params![id, text])?;
+        .prepare_cached("UPDATE workflow_state SET state = ?2, reason = ?3 WHERE id = ?1")?
+        .execute(params![id, text, reason])?;
     if found > 0 {
         raise_setting(connection, "config")?;
     }
@@ -243,6 +242,7 @@ pub(super) fn workflow_names(store: &SqliteStore) -> Result<HashMap<WorkflowRow,
         let rows = statement.query_map([], |row| {
             Ok((WorkflowRow(row.get(0)?), (row.get(1)?, row.get(2)?)))
         })?;
-        Ok(rows.collect::<rusqlite::Result<_>>()?)
+        let readable = rows.map(|row| readable(row.map_err(Into::into)));
+        readable.filter_map(Result::transpose).collect()
     })
 }

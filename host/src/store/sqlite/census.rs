@@ -7,9 +7,8 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Result, lanes, number_setting};
+use super::{Result, lanes, number_setting, readable};
 use crate::clock::Timestamp;
-use crate::pool::Lane;
 use crate::store::{Census, ClaimId, Claimed, ClaimedSince, LaneCount, Tally};
 
 pub(super) fn count(connection: &Connection, now: Timestamp, soon: Timestamp) -> Result<Census> {
@@ -19,9 +18,8 @@ pub(super) fn count(connection: &Connection, now: Timestamp, soon: Timestamp) ->
     let mut all = connection.prepare_cached("SELECT id, type, discount FROM lane")?;
     let mut rows = all.query([])?;
     while let Some(row) = rows.next()? {
-        let lane = Lane {
-            code_type: row.get(1)?,
-            discount: row.get(2)?,
+        let Some(lane) = readable(lanes::read(row, 1))? else {
+            continue;
         };
         let count = LaneCount {
             lane,
@@ -106,7 +104,9 @@ pub(super) fn claimed_after(connection: &Connection, after: ClaimId) -> Result<C
         last,
     };
     for (lane, count) in by_number {
-        claimed.lanes.insert(lanes::name(connection, lane)?, count);
+        if let Some(lane) = readable(lanes::name(connection, lane))? {
+            claimed.lanes.insert(lane, count);
+        }
     }
     Ok(claimed)
 }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
-use super::{Result, SqliteStore, calendar, lanes, raise_setting, waiters};
+use super::{Result, SqliteStore, calendar, lanes, raise_setting, readable, waiters};
 use crate::clock::Timestamp;
 use crate::pool::{Filter, Lane};
 use crate::store::{CodeRow, DeliveryId, FreeCode, PoolCount, Position, Retired, UsedBy};
@@ -38,7 +38,9 @@ pub(super) fn list(
         let values: Vec<&dyn ToSql> = values.iter().map(AsRef::as_ref).collect();
         let mut rows = statement.query(values.as_slice())?;
         while let Some(row) = rows.next()? {
-            if visit(code_row(row)?).is_break() {
+            if let Some(code) = readable(code_row(row).map_err(Into::into))?
+                && visit(code).is_break()
+            {
                 break;
             }
         }
@@ -163,6 +165,17 @@ fn code_row(row: &Row<'_>) -> rusqlite::Result<CodeRow> {
     })
 }
 
+/// A free code: when it expires, its number, and its text.
+pub(super) fn free_code(row: &Row<'_>) -> Result<FreeCode> {
+    Ok(FreeCode {
+        position: Position {
+            expires: Timestamp(row.get(0)?),
+            id: row.get(1)?,
+        },
+        code: row.get(2)?,
+    })
+}
+
 pub(super) fn free_codes(
     connection: &Connection,
     lane: &Lane,
@@ -173,21 +186,17 @@ pub(super) fn free_codes(
         return Ok(Vec::new());
     };
     let (expires, id) = after.map_or((i64::MIN, i64::MIN), |at| (at.expires.0, at.id));
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut statement = connection.prepare_cached(
         "SELECT expires, id, code FROM free
-         WHERE lane = ?1 AND (expires, id) > (?2, ?3) ORDER BY expires, id LIMIT ?4",
+         WHERE lane = ?1 AND (expires, id) > (?2, ?3) ORDER BY expires, id",
     )?;
-    let codes = statement.query_map(params![lane, expires, id, limit], |row| {
-        Ok(FreeCode {
-            position: Position {
-                expires: Timestamp(row.get(0)?),
-                id: row.get(1)?,
-            },
-            code: row.get(2)?,
-        })
-    })?;
-    Ok(codes.collect::<rusqlite::Result<_>>()?)
+    let mut rows = statement.query(params![lane, expires, id])?;
+    let mut codes = Vec::new();
+    while codes.len() < limit {
+        let Some(row) = rows.next()? else { break };
+        codes.extend(readable(free_code(row))?);
+    }
+    Ok(codes)
 }
 
 pub(super) fn retire(

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::{Result, SqliteStore, damaged, unreadable};
+use super::{Result, SqliteStore, damaged, readable, unreadable};
 use crate::message::{AllowedHours, ChannelKind, Content};
 use crate::store::{DeliveryId, DeliveryRow, DeliveryState, RunId};
 
@@ -24,7 +24,9 @@ pub(super) fn list(
         let mut statement = connection.prepare_cached(&sql)?;
         let mut rows = statement.query(params![state.map(state_text), after])?;
         while let Some(row) = rows.next()? {
-            if visit(delivery_row(row)?).is_break() {
+            if let Some(delivery) = readable(delivery_row(row))?
+                && visit(delivery).is_break()
+            {
                 break;
             }
         }

@@ -1,6 +1,6 @@
 //! What the engine's errors, and rows that cannot be read, are called.
 
-use super::StoreError;
+use super::{Result, StoreError};
 
 /// How long a writer waits for another process. A strict upload of millions of rows is one
 /// transaction and holds the others up for that long.
@@ -9,13 +9,15 @@ pub(super) const BUSY_SECONDS: u64 = 120;
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> StoreError {
         use rusqlite::Error::{
-            FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType,
+            FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error,
         };
         use rusqlite::ErrorCode::{
             DatabaseBusy, DatabaseLocked, DiskFull, NotADatabase, SystemIoFailure,
         };
-        if let FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) =
-            error
+        if let FromSqlConversionFailure(..)
+        | IntegralValueOutOfRange(..)
+        | InvalidColumnType(..)
+        | Utf8Error(..) = error
         {
             return damaged("a value", error);
         }
@@ -35,6 +37,18 @@ pub(super) fn damaged(what: impl Into<String>, why: impl ToString) -> StoreError
     StoreError::Damaged {
         what: what.into(),
         why: why.to_string(),
+    }
+}
+
+/// Keeps a scan going past a row that cannot be read: it is left out, and the log says why.
+pub(super) fn readable<T>(read: Result<T>) -> Result<Option<T>> {
+    match read {
+        Ok(value) => Ok(Some(value)),
+        Err(error @ StoreError::Damaged { .. }) => {
+            tracing::error!("a row is left out: {error}");
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
 }
 

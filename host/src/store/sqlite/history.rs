@@ -1,91 +1,14 @@
-//! Runs: what may go on, and the launch history.
+//! The launch history, and when runs rest.
 
-use std::collections::{BTreeSet, HashMap};
 use std::sync::OnceLock;
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use serde_json::{Map, Value};
 
-use super::{Result, SqliteStore, damaged, troubles, unreadable, waiters};
+use super::{Result, SqliteStore, StoreError, damaged, troubles, unreadable, waiters};
 use crate::clock::Timestamp;
 use crate::message::ChannelKind;
-use crate::store::{ConfigId, DueRun, RunId, RunRow, RunState, StepRecord, WorkflowRow};
-
-pub(super) fn due(
-    connection: &Connection,
-    now: Timestamp,
-    limit: usize,
-    but: &dyn Fn(RunId) -> bool,
-) -> Result<Vec<DueRun>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT run.id, run.workflow, run.config, run.segment, run.step, run.attempt,
-                coalesce(run.data, event.params), event.key
-         FROM run JOIN event ON event.id = run.event
-         WHERE run.due <= ?1 ORDER BY run.due, run.id",
-    )?;
-    let mut rows = statement.query([now.0])?;
-    let mut due = Vec::new();
-    while due.len() < limit {
-        let Some(row) = rows.next()? else { break };
-        let id = RunId(row.get(0)?);
-        if but(id) {
-            continue;
-        }
-        let attempt = row.get(5)?;
-        let data: String = row.get(6)?;
-        let data: Map<String, Value> = serde_json::from_str(&data)
-            .map_err(|error| unreadable(format!("the values of run {id}"), &error))?;
-        let Behind { visits, set } = behind(connection, id)?;
-        due.push(DueRun {
-            id,
-            workflow: WorkflowRow(row.get(1)?),
-            config: ConfigId(row.get(2)?),
-            segment: row.get(3)?,
-            step: row.get(4)?,
-            attempt,
-            troubles: match attempt {
-                0 => Vec::new(),
-                _ => troubles::of(connection, id)?,
-            },
-            data,
-            set,
-            key: row.get(7)?,
-            visits,
-            resumed: waiters::resumed(connection, id)?,
-        });
-    }
-    Ok(due)
-}
-
-/// What is behind a run.
-#[derive(Default)]
-struct Behind {
-    /// How often it has left each of its steps; a step that waits is still being visited.
-    visits: HashMap<String, u32>,
-    /// The names of the values that they set.
-    set: BTreeSet<String>,
-}
-
-fn behind(connection: &Connection, run: RunId) -> Result<Behind> {
-    let mut behind = Behind::default();
-    let mut statement = connection
-        .prepare_cached("SELECT steps FROM journal WHERE run = ?1 AND outcome <> 'failed'")?;
-    let mut rows = statement.query([run.0])?;
-    while let Some(row) = rows.next()? {
-        let steps: String = row.get(0)?;
-        let steps: Vec<StepRecord> = serde_json::from_str(&steps)
-            .map_err(|error| unreadable(format!("the steps of run {run}"), &error))?;
-        for step in steps {
-            behind
-                .set
-                .extend(step.data.into_iter().map(|(name, _)| name));
-            if step.port.is_some() {
-                *behind.visits.entry(step.step).or_default() += 1;
-            }
-        }
-    }
-    Ok(behind)
-}
+use crate::store::{AT_ONCE, RunId, RunRow, RunState, StepRecord, WorkflowRow};
 
 /// When the next run or delivery is due after `now`.
 pub(super) fn next_due(connection: &Connection, now: Timestamp) -> Result<Option<Timestamp>> {
@@ -128,8 +51,8 @@ pub(super) fn rested(
 fn run_rows() -> String {
     format!(
         "SELECT run.id, run.workflow, coalesce(event.event_id, event.id), event.key, run.state,
-                run.error, run.started, run.finished, {}
-         FROM run JOIN event ON event.id = run.event",
+                run.error, run.started, run.finished, {}, run.due, run.attempt
+         FROM run LEFT JOIN event ON event.id = run.event",
         waiters::WAITS_FOR
     )
 }
@@ -152,7 +75,7 @@ pub(super) fn list(
         let mut rows = statement.query(params![state.map(state_text), limit, before])?;
         let mut runs = Vec::new();
         while let Some(row) = rows.next()? {
-            runs.push(run_row(row)?);
+            runs.push(listed(connection, row)?);
         }
         Ok(runs)
     })
@@ -163,9 +86,9 @@ pub(super) fn one(store: &SqliteStore, id: RunId) -> Result<Option<(RunRow, Vec<
         let sql = format!("{} WHERE run.id = ?1", run_rows());
         let found = connection
             .prepare_cached(&sql)?
-            .query_row([id.0], |row| Ok(run_row(row)))
+            .query_row([id.0], |row| Ok(listed(connection, row)))
             .optional()?;
-        let Some(run) = found.transpose()? else {
+        let Some(mut run) = found.transpose()? else {
             return Ok(None);
         };
         let mut statement = connection
@@ -173,36 +96,84 @@ pub(super) fn one(store: &SqliteStore, id: RunId) -> Result<Option<(RunRow, Vec<
         let mut rows = statement.query([id.0])?;
         let mut steps = Vec::new();
         while let Some(row) = rows.next()? {
-            let (segment, text): (i64, String) = (row.get(0)?, row.get(1)?);
-            let segment: Vec<StepRecord> = serde_json::from_str(&text)
-                .map_err(|error| unreadable(format!("segment {segment} of run {id}"), &error))?;
-            steps.extend(segment);
+            match segment(id, row) {
+                Ok(segment) => steps.extend(segment),
+                Err(error @ StoreError::Damaged { .. }) => note(&mut run, &error),
+                Err(error) => return Err(error),
+            }
         }
         Ok(Some((run, steps)))
     })
 }
 
-fn run_row(row: &Row<'_>) -> Result<RunRow> {
+fn segment(run: RunId, row: &Row<'_>) -> Result<Vec<StepRecord>> {
+    let (segment, text): (i64, String) = (row.get(0)?, row.get(1)?);
+    serde_json::from_str(&text)
+        .map_err(|error| unreadable(format!("segment {segment} of run {run}"), &error))
+}
+
+/// Says of a run what of it cannot be read.
+fn note(run: &mut RunRow, error: &StoreError) {
+    run.error = Some(match run.error.take() {
+        Some(before) => format!("{before}; {error}"),
+        None => error.to_string(),
+    });
+}
+
+/// A run for a listing. One that cannot be read is listed with the reason, and hides none of the
+/// others.
+fn listed(connection: &Connection, row: &Row<'_>) -> Result<RunRow> {
     let id = RunId(row.get(0)?);
+    match run_row(connection, id, row) {
+        Err(error @ StoreError::Damaged { .. }) => Ok(RunRow {
+            id,
+            workflow: WorkflowRow(row.get(1).unwrap_or(0)),
+            event: "?".to_owned(),
+            key: "?".to_owned(),
+            state: RunState::Failed,
+            error: match row.get(5) {
+                Ok(Some(known)) => Some(known),
+                _ => Some(error.to_string()),
+            },
+            started: Timestamp(row.get(6).unwrap_or(0)),
+            finished: None,
+            awaits: None,
+            due: None,
+            retries: None,
+        }),
+        other => other,
+    }
+}
+
+fn run_row(connection: &Connection, id: RunId, row: &Row<'_>) -> Result<RunRow> {
     let state: String = row.get(4)?;
+    let state = read_state(&state)
+        .ok_or_else(|| damaged(format!("the state of run {id}"), format!("`{state}`")))?;
     let event = match row.get_ref(2)? {
-        rusqlite::types::ValueRef::Integer(row) => row.to_string(),
+        ValueRef::Integer(row) => row.to_string(),
+        ValueRef::Null => return Err(damaged(format!("run {id}"), "its event is missing")),
         other => other
             .as_str()
             .map_err(|error| damaged("an event's id", error))?
             .to_owned(),
     };
+    let due: Option<i64> = row.get(9)?;
+    let attempts: u32 = row.get(10)?;
     Ok(RunRow {
         id,
         workflow: WorkflowRow(row.get(1)?),
         event,
         key: row.get(3)?,
-        state: read_state(&state)
-            .ok_or_else(|| damaged(format!("the state of run {id}"), format!("`{state}`")))?,
+        state,
         error: row.get(5)?,
         started: Timestamp(row.get(6)?),
         finished: row.get::<_, Option<i64>>(7)?.map(Timestamp),
-        waits_for: row.get(8)?,
+        awaits: row.get(8)?,
+        due: due.map(Timestamp).filter(|due| *due != AT_ONCE),
+        retries: match state {
+            RunState::Running if attempts > 0 => troubles::last(connection, id)?,
+            _ => None,
+        },
     })
 }
 

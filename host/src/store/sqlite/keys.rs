@@ -1,8 +1,8 @@
 //! API keys.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
-use super::{Result, damaged, raise_setting};
+use super::{Result, damaged, raise_setting, readable};
 use crate::clock::Timestamp;
 use crate::key::{Key, Scope};
 
@@ -23,25 +23,29 @@ pub(super) fn all(connection: &Connection) -> Result<Vec<Key>> {
     let mut rows = statement.query([])?;
     let mut keys = Vec::new();
     while let Some(row) = rows.next()? {
-        let (id, scopes): (String, String) = (row.get(0)?, row.get(2)?);
-        let hash: Vec<u8> = row.get(1)?;
-        let hash = <[u8; 32]>::try_from(hash)
-            .map_err(|_| damaged(format!("the API key {id}"), "its hash has another length"))?;
-        let scopes = scopes
-            .split(',')
-            .filter(|scope| !scope.is_empty())
-            .map(str::parse::<Scope>)
-            .collect::<Result<_, _>>()
-            .map_err(|error| damaged(format!("the API key {id}"), error))?;
-        keys.push(Key {
-            id,
-            hash,
-            scopes,
-            created: Timestamp(row.get(3)?),
-            revoked: row.get::<_, Option<i64>>(4)?.map(Timestamp),
-        });
+        keys.extend(readable(read(row))?);
     }
     Ok(keys)
+}
+
+fn read(row: &Row<'_>) -> Result<Key> {
+    let (id, scopes): (String, String) = (row.get(0)?, row.get(2)?);
+    let hash: Vec<u8> = row.get(1)?;
+    let hash = <[u8; 32]>::try_from(hash)
+        .map_err(|_| damaged(format!("the API key {id}"), "its hash has another length"))?;
+    let scopes = scopes
+        .split(',')
+        .filter(|scope| !scope.is_empty())
+        .map(str::parse::<Scope>)
+        .collect::<Result<_, _>>()
+        .map_err(|error| damaged(format!("the API key {id}"), error))?;
+    Ok(Key {
+        id,
+        hash,
+        scopes,
+        created: Timestamp(row.get(3)?),
+        revoked: row.get::<_, Option<i64>>(4)?.map(Timestamp),
+    })
 }
 
 /// The moment of the first revocation stays.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{Result, damaged};
 use crate::pool::Lane;
@@ -89,16 +89,19 @@ pub(super) fn find(connection: &Connection, kind: &str, discount: u8) -> Result<
         .optional()?)
 }
 
+/// A lane whose type stands in that column, and its discount in the next.
+pub(super) fn read(row: &Row<'_>, column: usize) -> Result<Lane> {
+    Ok(Lane {
+        code_type: row.get(column)?,
+        discount: row.get(column + 1)?,
+    })
+}
+
 /// The lane of that number.
 pub(super) fn name(connection: &Connection, id: i64) -> Result<Lane> {
     connection
         .prepare_cached("SELECT type, discount FROM lane WHERE id = ?1")?
-        .query_row([id], |row| {
-            Ok(Lane {
-                code_type: row.get(0)?,
-                discount: row.get(1)?,
-            })
-        })
+        .query_row([id], |row| Ok(read(row, 0)))
         .optional()?
-        .ok_or_else(|| damaged(format!("lane {id}"), "the row is missing"))
+        .ok_or_else(|| damaged(format!("lane {id}"), "the row is missing"))?
 }

@@ -20,6 +20,7 @@ mod connection;
 mod contacts;
 mod deliveries;
 mod due;
+mod due_runs;
 mod faults;
 mod history;
 mod keys;
@@ -56,7 +57,7 @@ use crate::failpoint::{self, Failpoint};
 use crate::message::ChannelKind;
 
 use connection::{CHECKPOINT_PAGES, connect, make};
-use faults::{damaged, unreadable};
+use faults::{damaged, readable, unreadable};
 use one_by_one::one_by_one;
 use settings::{calendar, number_setting, raise_setting, set_setting, setting};
 

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::{Result, damaged};
+use super::{Result, damaged, readable};
 use crate::clock::Timestamp;
 use crate::store::{DeliveryState, NewNotice, Notice, NoticeEnd, NoticeId};
 
@@ -30,15 +30,14 @@ pub(super) fn due(
     now: Timestamp,
     limit: usize,
 ) -> Result<Vec<Notice>> {
-    let sql = format!(
-        "SELECT {COLUMNS} FROM notice WHERE webhook = ?1 AND due <= ?2 ORDER BY due, id LIMIT ?3"
-    );
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let sql =
+        format!("SELECT {COLUMNS} FROM notice WHERE webhook = ?1 AND due <= ?2 ORDER BY due, id");
     let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query(params![webhook, now.0, limit])?;
+    let mut rows = statement.query(params![webhook, now.0])?;
     let mut notices = Vec::new();
-    while let Some(row) = rows.next()? {
-        notices.push(read(row)?);
+    while notices.len() < limit {
+        let Some(row) = rows.next()? else { break };
+        notices.extend(readable(read(row))?);
     }
     Ok(notices)
 }
@@ -57,15 +56,15 @@ pub(super) fn list(
     };
     let sql = format!(
         "SELECT {COLUMNS} FROM notice WHERE id < ?1 AND (?2 IS NULL OR state = ?2)
-         ORDER BY id DESC LIMIT ?3"
+         ORDER BY id DESC"
     );
     let before = before.map_or(i64::MAX, |id| id.0);
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query(params![before, state.map(|(name, _)| name), limit])?;
+    let mut rows = statement.query(params![before, state.map(|(name, _)| name)])?;
     let mut notices = Vec::new();
-    while let Some(row) = rows.next()? {
-        notices.push(read(row)?);
+    while notices.len() < limit {
+        let Some(row) = rows.next()? else { break };
+        notices.extend(readable(read(row))?);
     }
     Ok(notices)
 }

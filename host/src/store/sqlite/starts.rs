@@ -3,7 +3,7 @@
 //! Decided within the commit, where nothing else writes: however many senders race, each sees
 //! what the one before has started.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Result;
 use crate::clock::Timestamp;
@@ -79,7 +79,8 @@ pub(super) fn stopped_by(connection: &Connection, event: &Event) -> Result<Vec<R
     for run in runs {
         let mut statement = connection
             .prepare_cached("SELECT state IN ('running', 'waiting') FROM run WHERE id = ?1")?;
-        if statement.query_row([run], |row| row.get(0))? {
+        let state: Option<bool> = statement.query_row([run], |row| row.get(0)).optional()?;
+        if state == Some(true) {
             going.push(RunId(run));
         }
     }

@@ -62,7 +62,23 @@ impl Store for SqliteStore {
     }
 
     fn set_workflow_state(&self, id: &str, state: WorkflowState) -> Result<bool> {
-        self.write(|connection, _| catalog::set_workflow_state(connection, id, state))
+        self.write(|connection, _| catalog::set_workflow_state(connection, id, state, None))
+    }
+
+    fn pause_workflow(
+        &self,
+        id: &str,
+        reason: &str,
+        notices: &[NewNotice],
+        at: Timestamp,
+    ) -> Result<()> {
+        self.write(|connection, _| {
+            for notice in notices {
+                notices::put(connection, notice, at)?;
+            }
+            catalog::set_workflow_state(connection, id, WorkflowState::Paused, Some(reason))?;
+            Ok(())
+        })
     }
 
     fn config(&self) -> Result<ConfigId> {
@@ -168,9 +184,17 @@ impl Store for SqliteStore {
         &self,
         now: Timestamp,
         limit: usize,
+        left_out: &[WorkflowRow],
         but: &dyn Fn(RunId) -> bool,
-    ) -> Result<Vec<DueRun>> {
-        self.read(|connection| history::due(connection, now, limit, but))
+    ) -> Result<DueRuns> {
+        self.read(|connection| due_runs::page(connection, now, limit, left_out, but))
+    }
+
+    fn fail_unreadable(&self, runs: &[(RunId, String)], now: Timestamp) -> Result<()> {
+        self.write(|connection, _| {
+            let mut runs = runs.iter();
+            runs.try_for_each(|(run, why)| due_runs::fail_unreadable(connection, *run, why, now))
+        })
     }
 
     fn due_deliveries(

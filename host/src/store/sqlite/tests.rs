@@ -85,6 +85,7 @@ fn claim(lane: Lane, code: FreeCode) -> StagedClaim {
 /// A segment of one step that claims these codes and completes.
 fn segment(run: Option<(RunId, u32)>, claims: Vec<StagedClaim>) -> Segment {
     Segment {
+        trapped: false,
         resumed: None,
         known_as: Vec::new(),
         unsent: false,

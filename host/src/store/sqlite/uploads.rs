@@ -2,15 +2,15 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Result, damaged};
+use super::{Result, damaged, readable};
 use crate::clock::Timestamp;
 use crate::pool::RowError;
 use crate::store::{UploadEnd, UploadId, UploadRow, UploadState};
 
 const UPLOAD_ROWS: &str = "
     SELECT upload.id, upload.source, upload.key, upload.at, upload_end.at, upload_end.state,
-           coalesce(sum(inserted), 0), coalesce(sum(updated), 0), coalesce(sum(unchanged), 0),
-           coalesce(sum(rejected), 0)
+           CAST(total(inserted) AS INTEGER), CAST(total(updated) AS INTEGER),
+           CAST(total(unchanged) AS INTEGER), CAST(total(rejected) AS INTEGER)
     FROM upload
     LEFT JOIN upload_end ON upload_end.upload = upload.id
     LEFT JOIN upload_batch ON upload_batch.upload = upload.id";
@@ -20,16 +20,15 @@ pub(super) fn list(
     before: Option<UploadId>,
     limit: usize,
 ) -> Result<Vec<UploadRow>> {
-    let sql = format!(
-        "{UPLOAD_ROWS} WHERE upload.id < ?1 GROUP BY upload.id ORDER BY upload.id DESC LIMIT ?2"
-    );
+    let sql =
+        format!("{UPLOAD_ROWS} WHERE upload.id < ?1 GROUP BY upload.id ORDER BY upload.id DESC");
     let before = before.map_or(i64::MAX, |upload| upload.0);
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query(params![before, limit])?;
+    let mut rows = statement.query([before])?;
     let mut uploads = Vec::new();
-    while let Some(row) = rows.next()? {
-        uploads.push(upload_row(row)?);
+    while uploads.len() < limit {
+        let Some(row) = rows.next()? else { break };
+        uploads.extend(readable(upload_row(row))?);
     }
     Ok(uploads)
 }
@@ -49,17 +48,21 @@ pub(super) fn one(
     let mut statement = connection.prepare_cached(
         "SELECT line, field, message FROM upload_rejection WHERE upload = ?1 ORDER BY number",
     )?;
-    let rejections = statement
-        .query_map([id.0], |row| {
-            Ok(RowError {
-                line: row.get::<_, i64>(0)?.unsigned_abs(),
-                field: row.get(1)?,
-                message: row.get(2)?,
-                ..RowError::default()
-            })
-        })?
-        .collect::<rusqlite::Result<_>>()?;
+    let mut rows = statement.query([id.0])?;
+    let mut rejections = Vec::new();
+    while let Some(row) = rows.next()? {
+        rejections.extend(readable(rejection(row))?);
+    }
     Ok(Some((upload, rejections)))
+}
+
+fn rejection(row: &Row<'_>) -> Result<RowError> {
+    Ok(RowError {
+        line: row.get::<_, i64>(0)?.unsigned_abs(),
+        field: row.get(1)?,
+        message: row.get(2)?,
+        ..RowError::default()
+    })
 }
 
 fn upload_row(row: &Row<'_>) -> Result<UploadRow> {

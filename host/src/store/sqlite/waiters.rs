@@ -4,9 +4,10 @@
 //! that brings it: nobody who comes later can see it. So waiters go before newcomers, in the order
 //! in which they were stored.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{LaneIds, Result, calendar, unreadable};
+use super::codes::free_code;
+use super::{LaneIds, Result, StoreError, calendar, due_runs, readable, unreadable};
 use crate::clock::Timestamp;
 use crate::pool::{Calendar, Lane};
 use crate::store::{
@@ -272,17 +273,17 @@ fn serve_lane(
     // Asked in vain for this expiry, and so for every later one.
     let mut none_from = i64::MAX;
     while let Some(row) = rows.next()? {
-        let waiter = Waiter {
-            id: row.get(0)?,
-            run: row.get(1)?,
-            step: row.get(2)?,
-            visit: row.get(3)?,
-            ordinal: row.get(4)?,
-            days: row.get(5)?,
-            contact: row.get(6)?,
-            keeps: row.get(7)?,
-            at: row.get(8)?,
-            since: row.get(9)?,
+        let run = RunId(row.get(1)?);
+        let waiter = match read_waiter(row) {
+            Ok(waiter) => waiter,
+            // It fails alone: whoever waits behind it gets the codes.
+            Err(error @ StoreError::Damaged { .. }) => {
+                tracing::error!("run {run} fails: {error}");
+                wake(connection, run.0)?;
+                due_runs::fail_unreadable(connection, run, &error.to_string(), now)?;
+                continue;
+            }
+            Err(error) => return Err(error),
         };
         if waiter.keeps && has_since(connection, &waiter, lane)? {
             // Its contact got a code in another run, which serves this one too.
@@ -304,6 +305,21 @@ fn serve_lane(
     Ok(())
 }
 
+fn read_waiter(row: &Row<'_>) -> Result<Waiter> {
+    Ok(Waiter {
+        id: row.get(0)?,
+        run: row.get(1)?,
+        step: row.get(2)?,
+        visit: row.get(3)?,
+        ordinal: row.get(4)?,
+        days: row.get(5)?,
+        contact: row.get(6)?,
+        keeps: row.get(7)?,
+        at: row.get(8)?,
+        since: row.get(9)?,
+    })
+}
+
 /// Whether the contact came to keep a code of the lane since the run asked for one.
 fn has_since(connection: &Connection, waiter: &Waiter, lane: i64) -> Result<bool> {
     Ok(connection
@@ -320,21 +336,17 @@ fn has_since(connection: &Connection, waiter: &Waiter, lane: i64) -> Result<bool
 }
 
 fn next_free(connection: &Connection, lane: i64, needed: i64) -> Result<Option<FreeCode>> {
-    Ok(connection
-        .prepare_cached(
-            "SELECT expires, id, code FROM free WHERE lane = ?1 AND expires >= ?2
-             ORDER BY expires, id LIMIT 1",
-        )?
-        .query_row(params![lane, needed], |row| {
-            Ok(FreeCode {
-                position: Position {
-                    expires: Timestamp(row.get(0)?),
-                    id: row.get(1)?,
-                },
-                code: row.get(2)?,
-            })
-        })
-        .optional()?)
+    let mut statement = connection.prepare_cached(
+        "SELECT expires, id, code FROM free WHERE lane = ?1 AND expires >= ?2
+         ORDER BY expires, id",
+    )?;
+    let mut rows = statement.query(params![lane, needed])?;
+    while let Some(row) = rows.next()? {
+        if let Some(code) = readable(free_code(row))? {
+            return Ok(Some(code));
+        }
+    }
+    Ok(None)
 }
 
 fn give(

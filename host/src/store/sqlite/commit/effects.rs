@@ -18,7 +18,7 @@ impl Work<'_> {
     ) -> Result<(), Stop> {
         let outcome = match &segment.end {
             SegmentEnd::Retry { trouble, .. } => {
-                troubles::put(self.connection, run, trouble)?;
+                troubles::put(self.connection, run, trouble, self.now)?;
                 return Ok(());
             }
             SegmentEnd::Completed => "completed",

@@ -1,0 +1,414 @@
+//! One row that cannot be read never hides or holds up another.
+
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use promoflow::alert::{Kind, Rule, Rules};
+use promoflow::contact::ContactOptions;
+use promoflow::event::Event;
+use promoflow::key::Scope;
+use promoflow::message::ChannelKind;
+use promoflow::pool::ImportOptions;
+use promoflow::store::{Order, Ordered, RunId, RunState};
+use promoflow::{Promoflow, Running};
+use promoflow_tests::{Shop, Teach, until};
+use rusqlite::Connection;
+use rusqlite::types::Value;
+
+/// Workflows whose runs wait: for a refill, for a reply, for a moment.
+const WAITING: &str = "
+workflow: refill
+start: { event: refill, repeat: every-time, skip-if-running: true }
+stop: { event: stop }
+steps:
+  - id: code
+    block: get-promocode
+    with: { type: refill, discount: 10, days: 0, when-empty: wait, reuse: { contact: 30d } }
+    ports: { exhausted: end }
+  - { id: mail, block: send-message, with: { channel: email, message: mail } }
+---
+workflow: asks
+start: { event: asks }
+steps:
+  - { id: ask, block: mischief, with: { do: wait-reply, until: 1790000000000 }, ports: { aside: end } }
+---
+workflow: sleeps
+start: { event: sleeps }
+steps:
+  - { id: sleep, block: mischief, with: { do: wait, until: 1780401600000 }, ports: { aside: end } }
+---
+workflow: tries
+start: { event: tries }
+steps:
+  - { id: try, block: mischief, with: { do: unavailable }, ports: { aside: end } }
+---
+workflow: ways
+start: { event: ways }
+steps:
+  - id: mail
+    block: send-message
+    with: { channel: email, message: mail, otherwise: [{ channel: sms, message: text, to: '+380501234567' }] }
+";
+
+/// What nobody can read: no UTF-8, no JSON, JSON that is too deep, an unknown name, a number that is
+/// none.
+fn garbage() -> Vec<Value> {
+    let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
+    vec![
+        Value::Text("{\"a\":".to_owned()),
+        Value::Text(deep),
+        Value::Text("no-such-name".to_owned()),
+        Value::Integer(-1),
+        Value::Integer(i64::MAX),
+    ]
+}
+
+fn event(kind: &str, address: &str) -> Event {
+    Event::new(kind, address).with_param("EmailAddress", address)
+}
+
+/// Runs that wait, of two contacts each: the first is the one that is damaged.
+fn filled(shop: &Shop) -> Promoflow {
+    let rule = Rule {
+        kind: Kind::Left,
+        code_type: None,
+        discount: None,
+        warning: 5,
+        alarm: 3,
+        within_days: 7,
+        webhooks: Vec::new(),
+    };
+    let promoflow = shop
+        .builder()
+        .alerts(Rules::new(vec![rule]))
+        .open()
+        .unwrap();
+    promoflow.messages_of(promoflow_tests::MAIL);
+    promoflow.messages_of("{ message: text, channel: sms, text: hello }");
+    promoflow.workflows_of(promoflow_tests::CODE_THEN_MAIL);
+    promoflow.workflows_of(WAITING);
+    promoflow
+}
+
+fn send_all(promoflow: &Promoflow, running: &Running) {
+    for (number, address) in ["victim@example.com", "other@example.com"]
+        .iter()
+        .enumerate()
+    {
+        let mut upload = String::from("code,expirationDate,discount,type\n");
+        upload.push_str(&format!(
+            "V-{number},2999-12-31,10,victim-{number}\nbad,no date,10,victim\n"
+        ));
+        promoflow
+            .import(upload.as_bytes(), &ImportOptions::default(), &mut |_| ())
+            .unwrap();
+        for kind in ["refill", "asks", "sleeps", "tries", "ways"] {
+            let mut event = event(kind, address);
+            event.id = Some(format!("{kind}-{number}"));
+            let receipt = running.send(event).unwrap();
+            running.rest(&receipt.runs).unwrap();
+        }
+        let contacts = format!(
+            "[{{ \"contact\": \"p{number}\", \"email\": \"{address}\", \"fields\": {{ \"a\": {{}} }},
+                 \"languages\": \"uk\", \"timeZone\": \"Europe/Kyiv\", \"consent\": {{ \"sms\": true }} }}]"
+        );
+        let options = ContactOptions::default();
+        promoflow
+            .import_contacts(contacts.as_bytes(), options, &mut |_| ())
+            .unwrap();
+        let key = promoflow.create_key(&[Scope::Read]).unwrap();
+        assert!(!key.key.id.is_empty());
+        promoflow
+            .unsubscribe(&format!("p{number}"), &[ChannelKind::Viber])
+            .unwrap();
+    }
+}
+
+/// Everything that lists or counts.
+fn look_at_everything(promoflow: &Promoflow, what: &str) {
+    let go_on = ControlFlow::<()>::Continue(());
+    let runs = promoflow.runs(None, 1_000).expect(what);
+    assert!(runs.len() >= 10, "{what}: {} runs", runs.len());
+    for run in &runs {
+        promoflow.run(run.id).expect(what);
+    }
+    for state in [RunState::Failed, RunState::Waiting] {
+        promoflow.runs_before(Some(state), None, 10).expect(what);
+    }
+    let (mut deliveries, mut codes, mut contacts) = (0, 0, 0);
+    promoflow
+        .deliveries(None, |_| {
+            deliveries += 1;
+            go_on
+        })
+        .expect(what);
+    promoflow
+        .codes(&Default::default(), |_| {
+            codes += 1;
+            go_on
+        })
+        .expect(what);
+    promoflow
+        .contacts(|_| {
+            contacts += 1;
+            go_on
+        })
+        .expect(what);
+    assert!(deliveries >= 1 && codes >= 3 && contacts >= 1, "{what}");
+    assert!(!promoflow.workflows().expect(what).is_empty(), "{what}");
+    assert!(!promoflow.messages().expect(what).is_empty(), "{what}");
+    promoflow.workflow_names().expect(what);
+    assert!(!promoflow.keys().expect(what).is_empty(), "{what}");
+    assert!(
+        !promoflow.uploads(None, 100).expect(what).is_empty(),
+        "{what}"
+    );
+    for upload in promoflow.uploads(None, 100).expect(what) {
+        promoflow.upload(upload.id).expect(what);
+    }
+    assert!(!promoflow.alerts().expect(what).is_empty(), "{what}");
+    promoflow.notices(None, None, 10).expect(what);
+    promoflow.outlook().expect(what);
+    promoflow.count(&Default::default()).expect(what);
+    promoflow.is_idle().expect(what);
+    promoflow.audit().expect(what);
+}
+
+/// The columns of a table that are no part of its key, and where its first row is.
+fn columns(sql: &Connection, table: &str) -> (Vec<String>, Vec<String>) {
+    let mut statement = sql
+        .prepare("SELECT name, pk FROM pragma_table_info(?1)")
+        .unwrap();
+    let all = statement.query_map([table], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?)));
+    let all: Vec<(String, i64)> = all.unwrap().collect::<Result<_, _>>().unwrap();
+    let (keys, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, pk)| *pk > 0);
+    let names = |columns: Vec<(String, i64)>| columns.into_iter().map(|(name, _)| name).collect();
+    (names(keys), names(others))
+}
+
+/// The tables whose rows are damaged one by one. Not settings, each of which is the only one; and of
+/// what all workflows need, the row that another needs.
+const TABLES: [(&str, &str); 31] = [
+    ("run", "1"),
+    ("event", "1"),
+    ("journal", "1"),
+    ("delivery", "1"),
+    ("attempt", "1"),
+    ("alternative", "1"),
+    ("waiter", "1"),
+    ("trouble", "1"),
+    ("start", "1"),
+    ("claim", "1"),
+    ("release", "1"),
+    ("kept", "1"),
+    ("reused", "1"),
+    ("known_as", "1"),
+    ("contact", "1"),
+    ("contact_address", "1"),
+    ("consent", "1"),
+    ("refusal", "1"),
+    ("former_address", "1"),
+    ("api_key", "1"),
+    ("upload", "1"),
+    ("upload_batch", "1"),
+    ("upload_end", "1"),
+    ("upload_rejection", "1"),
+    ("alert", "1"),
+    ("lane", "type LIKE 'victim%'"),
+    ("code", "code LIKE 'V-%'"),
+    ("free", "code LIKE 'V-%'"),
+    ("workflow", "id <> 'birthday'"),
+    ("message", "id <> 'mail'"),
+    ("workflow_state", "id <> 'birthday'"),
+];
+
+#[test]
+fn a_damaged_row_of_any_table_hides_no_other_and_stops_nothing() {
+    let shop = Shop::new();
+    let promoflow = filled(&shop);
+    let mut csv = "code,expirationDate,discount,type\n".to_owned();
+    (0..20).for_each(|n| csv.push_str(&format!("C-{n:04},2999-12-31,10,birthday\n")));
+    promoflow.codes_of(&csv);
+    let running = promoflow.start().unwrap();
+    send_all(&promoflow, &running);
+    look_at_everything(&promoflow, "whole");
+    let sql = shop.sql();
+    sql.execute_batch("PRAGMA ignore_check_constraints = ON;")
+        .unwrap();
+    let (mut damaged, mut faults) = (0, Vec::new());
+    for (table, which) in TABLES {
+        let (keys, others) = columns(&sql, table);
+        let place = match keys.is_empty() {
+            true => "rowid".to_owned(),
+            false => keys.join(", "),
+        };
+        for column in &others {
+            let first = format!(
+                "({place}) = (SELECT {place} FROM {table} WHERE {which} ORDER BY {place} LIMIT 1)"
+            );
+            let read = format!("SELECT {column} FROM {table} WHERE {first}");
+            let Ok(before) = sql.query_row(&read, [], |row| row.get::<_, Value>(0)) else {
+                continue;
+            };
+            let write = format!("UPDATE OR IGNORE {table} SET {column} = ?1 WHERE {first}");
+            let no_utf8 = format!(
+                "UPDATE OR IGNORE {table} SET {column} = CAST(x'ff22' AS TEXT) WHERE {first}"
+            );
+            // A column of numbers takes no texts, and the other way round.
+            let mut all: Vec<Option<Value>> = garbage().into_iter().map(Some).collect();
+            all.push(None);
+            for value in all {
+                let what = format!("{table}.{column} = {value:?}");
+                let done = match &value {
+                    Some(value) => sql.execute(&write, [value]),
+                    None => sql.execute(&no_utf8, []),
+                };
+                if !matches!(done, Ok(1)) {
+                    continue;
+                }
+                damaged += 1;
+                let looked = catch_unwind(AssertUnwindSafe(|| {
+                    look_at_everything(&promoflow, &what);
+                    // Whatever it is, others get their codes and letters.
+                    let address = format!("c{damaged}@example.com");
+                    let code = promoflow.birthday(&running, &address);
+                    assert!(code.is_some(), "{what}");
+                    promoflow.codes_of(&format!(
+                        "code,expirationDate,discount,type\nN-{damaged},2999-12-31,10,birthday\n"
+                    ));
+                }));
+                faults.extend(looked.err().map(|_| what));
+                sql.execute(&write, [&before]).unwrap();
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+    assert!(damaged > 200, "{damaged}");
+}
+
+/// A damage of a run that is due, and what its error says.
+fn fails_alone(kind: &str, damage: &str, says: &str) {
+    let shop = Shop::new();
+    let promoflow = filled(&shop);
+    let running = promoflow.start().unwrap();
+    let victim = promoflow.one(&running, kind, "victim@example.com");
+    let other = promoflow.one(&running, kind, "other@example.com");
+    let sql = shop.sql();
+    sql.execute_batch("PRAGMA ignore_check_constraints = ON;")
+        .unwrap();
+    let damage = damage.replace("RUN", &victim.to_string());
+    sql.execute_batch(&damage).unwrap();
+    // All go on: the refill, the reply, the moment, the next attempt.
+    let before = promoflow.run_of(other).0;
+    if kind == "refill" {
+        promoflow.codes_of(
+            "code,expirationDate,discount,type\nR-1,2999-12-31,10,refill\nR-2,2999-12-31,10,refill\n",
+        );
+    }
+    for run in [victim, other] {
+        let reply = serde_json::json!("yes");
+        drop(promoflow.reply(run, "question", &reply));
+    }
+    shop.clock.set("2026-06-03T00:00:00Z");
+    until(|| {
+        let (row, _) = promoflow.run_of(victim);
+        row.state == RunState::Failed && row.error.is_some_and(|error| error.contains("repair it"))
+    });
+    let error = promoflow.run_of(victim).0.error.unwrap();
+    assert!(error.contains(says), "{kind}: {error}");
+    until(|| {
+        let (row, _) = promoflow.run_of(other);
+        row.state == RunState::Completed
+            || (kind == "tries" && row.error != before.error)
+            || (kind == "tries" && row.retries.is_some_and(|trouble| trouble.attempts > 1))
+    });
+    running.rest_all().unwrap();
+}
+
+#[test]
+fn a_due_run_that_cannot_be_read_fails_alone_with_the_reason() {
+    let deep = format!("'{{\"a\":{}{}}}'", "[".repeat(200), "]".repeat(200));
+    let deep = format!("UPDATE run SET data = {deep} WHERE id = RUN");
+    fails_alone("refill", &deep, "the values of run");
+    fails_alone(
+        "sleeps",
+        "UPDATE run SET data = '{' WHERE id = RUN",
+        "the values of run",
+    );
+    fails_alone(
+        "sleeps",
+        "UPDATE journal SET steps = '[1]' WHERE run = RUN",
+        "the steps of run",
+    );
+    fails_alone(
+        "asks",
+        "UPDATE waiter SET reply = '{' , served = 1 WHERE run = RUN;
+                         UPDATE run SET due = 0 WHERE id = RUN",
+        "the reply to run",
+    );
+    fails_alone(
+        "sleeps",
+        "UPDATE run SET event = 99999 WHERE id = RUN",
+        "its event is missing",
+    );
+    fails_alone(
+        "sleeps",
+        "UPDATE run SET step = -1 WHERE id = RUN",
+        "a value",
+    );
+    fails_alone(
+        "tries",
+        "UPDATE trouble SET kind = 'odd' WHERE run = RUN",
+        "there is no kind",
+    );
+}
+
+#[test]
+fn a_run_that_was_repaired_is_retried() {
+    let shop = Shop::new();
+    let promoflow = filled(&shop);
+    let running = promoflow.start().unwrap();
+    let run = promoflow.one(&running, "sleeps", "victim@example.com");
+    let sql = shop.sql();
+    sql.execute("UPDATE run SET data = '{' WHERE id = ?1", [run.0])
+        .unwrap();
+    shop.clock.set("2026-06-03T00:00:00Z");
+    until(|| promoflow.run_of(run).0.state == RunState::Failed);
+    promoflow.audited();
+    sql.execute("UPDATE run SET data = '{}' WHERE id = ?1", [run.0])
+        .unwrap();
+    let retried = promoflow.order_run(run, Order::Retry).unwrap();
+    assert!(matches!(retried, Ordered::Done { .. }), "{retried:?}");
+    until(|| promoflow.run_of(run).0.state == RunState::Completed);
+    promoflow.audited();
+}
+
+#[test]
+fn values_that_could_not_be_read_again_are_never_stored() {
+    let shop = Shop::new();
+    let promoflow = filled(&shop);
+    let running = promoflow.start().unwrap();
+    let deep = |depth| (0..depth).fold(serde_json::json!(1), |value, _| serde_json::json!([value]));
+    let run = promoflow.one(&running, "asks", "ann@example.com");
+    let refused = promoflow.reply(run, "question", &deep(65)).unwrap_err();
+    assert!(refused.to_string().contains("64 deep"), "{refused:#}");
+    let event = event("asks", "ben@example.com").with_param("deep", deep(65));
+    let refused = running.send(event).unwrap_err();
+    assert!(refused.to_string().contains("64 deep"), "{refused}");
+    assert!(promoflow.reply(run, "question", &deep(64)).unwrap());
+    until(|| promoflow.run_of(run).0.state == RunState::Completed);
+    assert_eq!(promoflow.run(RunId(run.0 + 1)).unwrap(), None);
+    let contacts = format!(
+        "[{{ \"contact\": \"a\", \"deep\": {} }}, {{ \"contact\": \"b\" }}]",
+        deep(65)
+    );
+    let report = promoflow
+        .import_contacts(contacts.as_bytes(), ContactOptions::default(), &mut |_| ())
+        .unwrap();
+    assert_eq!(
+        (report.inserted, report.rejected),
+        (1, 1),
+        "{:?}",
+        report.errors
+    );
+}
