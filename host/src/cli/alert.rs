@@ -21,7 +21,8 @@ pub(super) enum AlertCommand {
     /// List what is watched, with what is raised and how long the codes last.
     ///
     /// The configuration says what is watched: each [[alert]] of promoflow.toml. A level that is
-    /// raised has started the workflows for its event.
+    /// raised starts the workflows for its event, once a process works on the database; a level without
+    /// a moment under SINCE has not been seen by one yet.
     #[command(after_help = "Example:\n  promoflow alert list")]
     List,
     /// List what webhooks were told, and are still to be told, the newest first.

@@ -4,6 +4,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use clap::Args;
+use promoflow::{Promoflow, Running};
 
 use super::failure::{Done, Failure, Status, tell_note};
 use super::output::Out;
@@ -21,7 +22,8 @@ const LAST_LOOK: Duration = Duration::from_millis(160);
 #[derive(Args)]
 #[command(after_help = "Example:\n  promoflow work --until-idle")]
 pub(super) struct Work {
-    /// End as soon as nothing may go on: no run is due, and each due delivery was tried.
+    /// End as soon as nothing may go on: no run is due, the alerts are judged, and each due delivery
+    /// and notice was tried.
     #[arg(long)]
     until_idle: bool,
 }
@@ -51,11 +53,23 @@ impl Work {
             }
             pause = (pause * 2).min(LAST_LOOK);
             promoflow.usable()?;
-            if self.until_idle && promoflow.is_idle()? {
+            if self.until_idle && is_over(&promoflow, &running)? {
                 break;
             }
         }
         running.stop();
         Ok(Status::Done)
     }
+}
+
+/// Whether nothing is left to do, the events of alerts included. A look that finds something new ends
+/// nothing: it is looked again.
+fn is_over(promoflow: &Promoflow, running: &Running) -> Result<bool, Failure> {
+    if !promoflow.is_idle()? {
+        return Ok(false);
+    }
+    let before = promoflow.pool_mark()?;
+    running.judge_alerts();
+    // Runs of the events of alerts may have taken codes since, which may raise others.
+    Ok(promoflow.is_idle()? && promoflow.pool_mark()? == before)
 }

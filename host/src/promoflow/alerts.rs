@@ -21,9 +21,10 @@ pub struct Watched {
     pub outlook: LaneOutlook,
     /// What the rule judges by: codes that are left, or that expire within its days.
     pub count: u64,
-    /// The level that is raised.
+    /// The level that is raised, as the pool is now.
     pub level: Option<Level>,
-    /// Since when that is so, as far as anything was ever raised.
+    /// Since when that is so; `None` where nothing was ever raised, or the process that executes has not
+    /// seen it yet.
     pub since: Option<Timestamp>,
 }
 
@@ -76,16 +77,6 @@ impl Promoflow {
                 level,
             })
         };
-        let raised = |level: &Level| of(*level).is_some_and(|alert| alert.raised);
-        let level = Level::ALL.into_iter().rev().find(raised);
-        let since = match level {
-            Some(level) => of(level).map(|alert| alert.at),
-            None => Level::ALL
-                .into_iter()
-                .filter_map(of)
-                .map(|one| one.at)
-                .max(),
-        };
         let count = match rule.kind {
             Kind::Left | Kind::RunsDry => outlook.count.available,
             Kind::Expiring => {
@@ -93,6 +84,21 @@ impl Promoflow {
                 let until = self.calendar()?.expiry_needed(now, rule.within_days);
                 let until = until.plus_millis(-1);
                 self.store.free_between(lane, now, until, MOST_COUNTED)?
+            }
+        };
+        // Judged here as well: what is stored is what the process that executes saw last, which may
+        // not have run since the pool was changed.
+        let is_raised = |level: &Level| {
+            let before = of(*level).is_some_and(|alert| alert.raised);
+            rule.is_raised(rule.codes(*level, outlook.a_day), count, before)
+        };
+        let level = Level::ALL.into_iter().rev().find(is_raised);
+        let since = match level {
+            Some(level) => of(level).filter(|alert| alert.raised).map(|alert| alert.at),
+            None => {
+                let known = || Level::ALL.into_iter().filter_map(of);
+                let seen = known().all(|alert| !alert.raised);
+                known().filter(|_| seen).map(|alert| alert.at).max()
             }
         };
         Ok(Watched {

@@ -116,6 +116,7 @@ fn summed_up(mut lanes: Vec<LaneOutlook>) -> Vec<LaneOutlook> {
         sum.count.expired += one.count.expired;
         sum.count.expiring += one.count.expiring;
         sum.claimed_last_day += one.claimed_last_day;
+        sum.a_day += one.a_day;
         sum
     });
     lanes.extend(sum.map(|mut sum| {

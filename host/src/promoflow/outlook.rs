@@ -21,6 +21,8 @@ pub struct LaneOutlook {
     pub count: LaneCount,
     /// Codes that were claimed in the last 24 hours.
     pub claimed_last_day: u64,
+    /// Codes that are claimed in a day, at the present rate.
+    pub a_day: f64,
     /// Days until no code is left, at that rate; `None` where none was claimed.
     pub days_left: Option<f64>,
 }
@@ -92,6 +94,7 @@ impl Kept {
         let outlook = |count: &LaneCount| LaneOutlook {
             count: count.clone(),
             claimed_last_day: self.rates.last_day(&count.lane),
+            a_day: self.rates.a_day(&count.lane),
             days_left: self.rates.days_left(&count.lane, count.available),
         };
         self.census.lanes.iter().map(outlook).collect()

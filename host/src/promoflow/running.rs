@@ -47,6 +47,12 @@ impl Running {
         Ok(self.engine.rest_all()?)
     }
 
+    /// Has the alerts judged, and returns once the events of those that are raised are stored. Does
+    /// nothing where none are watched, or another process executes.
+    pub fn judge_alerts(&self) {
+        self.engine.judge_alerts();
+    }
+
     /// Whether this process is the one that executes.
     pub fn executes(&self) -> bool {
         self.engine.executes()

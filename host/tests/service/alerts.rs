@@ -116,7 +116,8 @@ fn each_crossing_is_told_once_by_whatever_process_meets_it() {
     assert_eq!(told(&shop).len(), 2);
     // One that is does, and the next crossing is told anew.
     codes(&shop, "birthday", "2999-12-31", 12..20);
-    until(|| left(state())["state"] == "ok");
+    // The list judges by itself; the service has seen it once there is a moment.
+    until(|| left(state())["state"] == "ok" && !left(state())["since"].is_null());
     let shown = service.at("/api/v1/alerts");
     let shown = shown.as_array().unwrap();
     let shown = shown.iter().find(|row| row["kind"] == "left").unwrap();
@@ -289,5 +290,56 @@ fn an_alert_whose_rule_was_away_is_taken_back_and_told_anew() {
     assert_eq!(left(&shop).unwrap()["state"], "warning");
     assert_eq!(raised(&service).len(), 1);
     assert_eq!(service.end(), Some(0));
+    shop.audited();
+}
+
+#[test]
+fn the_list_shows_the_truth_before_anything_was_executed() {
+    let shop = watching();
+    codes(&shop, "birthday", "2999-12-31", 0..2);
+    let row = left(&shop).unwrap();
+    assert_eq!((&row["state"], &row["count"]), (&json!("alarm"), &json!(2)));
+    assert_eq!(row["since"], Value::Null);
+    codes(&shop, "birthday", "2999-12-31", 2..6);
+    assert_eq!(left(&shop).unwrap()["state"], "warning");
+    codes(&shop, "birthday", "2999-12-31", 6..9);
+    assert_eq!(left(&shop).unwrap()["state"], "ok");
+}
+
+#[test]
+fn work_until_idle_judges_the_alerts_and_leaves_nothing_untried() {
+    let shop = watching();
+    for round in 0..20 {
+        // Both levels are crossed by what is claimed, or by what is there at all.
+        let kind = format!("kind-{round}");
+        codes(&shop, "birthday", "2999-12-31", round * 20..round * 20 + 10);
+        codes(&shop, &kind, "2999-12-31", 0..2);
+        let lines: Vec<String> = (0..8)
+            .map(|number| {
+                let address = format!("r{round}-{number}@example.com");
+                json!({ "eventTypeKey": "birthday", "keyValue": address,
+                        "params": { "EmailAddress": address } })
+                .to_string()
+            })
+            .collect();
+        let file = shop.path("events.jsonl");
+        std::fs::write(&file, lines.join("\n")).unwrap();
+        shop.done(&[
+            "event",
+            "send",
+            "--no-wait",
+            "--file",
+            file.to_str().unwrap(),
+        ]);
+        shop.done(&["work", "--until-idle"]);
+        assert_eq!(
+            shop.done(&["outbox", "list", "--state", "pending"]),
+            [Value::Null; 0],
+            "{round}"
+        );
+        let told = told(&shop);
+        let of_kind = told.iter().filter(|text| text.contains(&kind)).count();
+        assert_eq!(of_kind, 2, "{round}: {told:?}");
+    }
     shop.audited();
 }
