@@ -46,6 +46,9 @@ impl Kind {
     }
 }
 
+/// The `kind` of the event that says that a workflow was paused.
+pub(crate) const WORKFLOW_PAUSED: &str = "workflow-paused";
+
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -225,6 +228,24 @@ pub(crate) fn check_foreign(event: &Event) -> Result<(), EventError> {
         return Err(EventError::new("id", message));
     }
     Ok(())
+}
+
+/// The event that says that a workflow was paused, because its blocks were stopped again and again.
+/// `config` makes each pause another one.
+pub fn workflow_paused(installation: &str, workflow: &str, reason: &str, config: i64) -> Event {
+    let level = Level::Alarm;
+    let mut event = Event::new(level.event_type(), safe(workflow));
+    let id = format!("{ID_PREFIX}{installation}:{WORKFLOW_PAUSED}:{config}:{workflow}");
+    event.id = Some(id);
+    for (name, value) in [
+        ("kind", WORKFLOW_PAUSED),
+        ("level", level.name()),
+        ("workflow", workflow),
+        ("reason", reason),
+    ] {
+        event.params.insert(name.to_owned(), json!(value));
+    }
+    event
 }
 
 /// What the event of a crossing says. Values are text, as those of every event of version 1.

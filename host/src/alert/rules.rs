@@ -1,5 +1,7 @@
 //! The rules of an installation, and which of them is for a lane.
 
+use std::collections::BTreeSet;
+
 use super::{Kind, Rule, Subject};
 use crate::pool::Lane;
 
@@ -23,6 +25,12 @@ impl Rules {
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Rule> {
         self.0.iter()
+    }
+
+    /// The webhooks that any of them names.
+    pub fn webhooks(&self) -> BTreeSet<&str> {
+        let named = self.0.iter().flat_map(|rule| &rule.webhooks);
+        named.map(String::as_str).collect()
     }
 
     /// Whether any watches this.

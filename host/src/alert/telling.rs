@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::WORKFLOW_PAUSED;
 use crate::event::Event;
 
 /// The event of an alert as JSON, in the shape in which events are sent.
@@ -17,6 +18,10 @@ pub fn body(event: &Event) -> Value {
 /// What the parameters of an alert's event say, for people.
 pub fn sentence(params: &Map<String, Value>) -> String {
     let of = |name: &str| params.get(name).and_then(Value::as_str).unwrap_or_default();
+    if of("kind") == WORKFLOW_PAUSED {
+        let (level, workflow, reason) = (of("level"), of("workflow"), of("reason"));
+        return format!("{level}: workflow {workflow} is paused: {reason}");
+    }
     let (level, count, threshold) = (of("level"), of("count"), of("threshold"));
     let what = match of("kind") {
         "runs-dry" => format!("{count} left, for {} more days", of("daysLeft")),
@@ -44,6 +49,10 @@ mod tests {
             params.extend(more);
             sentence(params)
         };
+        assert_eq!(
+            params(json!({ "kind": "workflow-paused", "workflow": "w", "reason": "10 traps" })),
+            "alarm: workflow w is paused: 10 traps"
+        );
         assert_eq!(
             params(json!({ "kind": "left" })),
             "alarm: promo codes of spring with 10 %: 9 left (alarm at 2)"

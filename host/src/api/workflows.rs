@@ -39,6 +39,9 @@ struct WorkflowJson {
     /// Whether events start it.
     #[schema(example = "active", pattern = "^(active|paused)$")]
     state: &'static str,
+    /// Why it is paused, where nobody paused it: its blocks were stopped too often in a row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
     /// The type of the event that starts it.
     event: String,
     /// Its steps.
@@ -76,6 +79,7 @@ impl From<StoredWorkflow> for WorkflowJson {
                 WorkflowState::Active => "active",
                 WorkflowState::Paused => "paused",
             },
+            reason: stored.reason,
             event: workflow.start.event,
             steps: steps
                 .map(|step| StepJson {

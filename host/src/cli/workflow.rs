@@ -77,6 +77,9 @@ struct WorkflowJson<'w> {
     workflow: &'w str,
     version: Option<u32>,
     state: Option<WorkflowState>,
+    /// Why it is paused, where nobody paused it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'w str>,
     event: &'w str,
     steps: Vec<Value>,
     name: &'w str,
@@ -96,6 +99,7 @@ impl<'w> WorkflowJson<'w> {
             workflow: &workflow.id,
             version: None,
             state: None,
+            reason: None,
             event: &workflow.start.event,
             steps: steps
                 .map(|step| json!({ "id": step.id, "block": step.block }))
@@ -111,6 +115,7 @@ impl<'w> WorkflowJson<'w> {
         WorkflowJson {
             version: Some(stored.version),
             state: Some(stored.state),
+            reason: stored.reason.as_deref(),
             ..WorkflowJson::new(&stored.workflow)
         }
     }
@@ -158,7 +163,10 @@ fn list(promoflow: &Promoflow, out: &mut Out) -> Done {
         let cells = [
             stored.workflow.id.clone(),
             stored.version.to_string(),
-            name(&stored.state),
+            match &stored.reason {
+                Some(reason) => format!("{}: {reason}", name(&stored.state)),
+                None => name(&stored.state),
+            },
             stored.workflow.start.event.clone(),
             steps.join(", "),
         ];

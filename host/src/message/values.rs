@@ -1,9 +1,9 @@
 //! A run's values as templates read them.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use promoflow_velocity::{
-    Context, Error, Map, ParseOptions, RenderOptions, TagValues, Template, Value,
+    Allowance, Context, Error, Map, ParseOptions, RenderOptions, TagValues, Template, Value,
 };
 use serde_json::{Map as JsonMap, Value as Json};
 
@@ -49,6 +49,11 @@ impl Values {
             values.set(name, value);
         }
         values
+    }
+
+    /// Has all that is rendered with these values share the work that this allows.
+    pub fn set_allowance(&mut self, allowance: Arc<Allowance>) {
+        self.context.set_allowance(allowance);
     }
 
     /// Sets one of the run's values.

@@ -12,7 +12,7 @@ use crate::block::{Block, BlockLibrary, Description, Grants, Sandboxes};
 use crate::event::Event;
 use crate::message::Prepared;
 use crate::pool::Calendar;
-use crate::store::{ConfigId, Store, StoredWorkflow, WorkflowRow, WorkflowState};
+use crate::store::{ConfigId, Store, StoreError, StoredWorkflow, WorkflowRow, WorkflowState};
 
 /// Plans that are kept for runs of former configurations.
 const MOST_OLD_PLANS: usize = 256;
@@ -202,8 +202,15 @@ impl Configurations {
     fn messages(&self, config: ConfigId) -> Result<HashMap<String, Arc<Prepared>>> {
         let mut prepared = HashMap::new();
         for message in self.store.messages()? {
-            let Some((_, message)) = self.store.message_at(&message.id, config)? else {
-                continue;
+            let message = match self.store.message_at(&message.id, config) {
+                Ok(Some((_, message))) => message,
+                Ok(None) => continue,
+                // Its sending fails; other messages are sent.
+                Err(error @ StoreError::Damaged { .. }) => {
+                    tracing::error!(message = message.id, "cannot be sent: {error}");
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
             };
             let id = message.id.clone();
             match Prepared::new(message) {

@@ -10,22 +10,24 @@ use std::time::{Duration, Instant};
 
 use super::bell::Bell;
 use super::configuration::Configurations;
+use super::job_queue::JobQueue;
 use super::leases::Leases;
 use super::segment::Surroundings;
+use super::trap_watch::TrapWatch;
 use super::watch::{Watch, WatchEnd};
-use super::worker::{Job, Task};
+use super::worker::Task;
 use crate::alert::{self, Rules};
 use crate::block::Sandboxes;
 use crate::clock::Clock;
 use crate::event::{Event, EventError};
 use crate::metrics::Metrics;
 use crate::outbox::Dispatcher;
-use crate::queue::Queue;
 use crate::store::{CommitError, Committer, ExecutorLock, RunId, Store, StoreError};
 use crate::trace::Tracer;
 
-/// Jobs that wait for a worker before those who bring more are held up.
-const WAITING_JOBS: usize = 256;
+/// How long what is executed has to come to its end when the engine stops; what has not is
+/// interrupted, and goes on in the next process.
+const STOP_GRACE: Duration = Duration::from_secs(3);
 /// How often the scout looks whether another process has committed. A look costs microseconds.
 pub(super) const LOOK: Duration = Duration::from_millis(4);
 /// After so many answers that something has changed meanwhile, an event is refused as busy: only
@@ -105,7 +107,7 @@ pub struct Engine {
 pub(super) struct Shared {
     pub(super) parts: EngineParts,
     pub(super) around: Surroundings,
-    pub(super) jobs: Queue<Job>,
+    pub(super) jobs: JobQueue,
     /// Runs that a worker or the committer has: the scout leaves them alone.
     pub(super) in_flight: Mutex<HashSet<RunId>>,
     /// Runs whose segment could not be committed, and when they are tried again.
@@ -123,6 +125,8 @@ pub(super) struct Shared {
     pub(super) went_on: Bell,
     pub(super) stopping: AtomicBool,
     pub(super) watch_end: WatchEnd,
+    /// The workflows whose blocks are stopped again and again.
+    pub(super) traps: TrapWatch,
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -139,12 +143,13 @@ impl Engine {
             calendar: parts.configurations.calendar(),
             aside: None,
             metrics: Some(Arc::clone(&parts.metrics)),
+            interrupt: Some(Arc::default()),
         };
         let workers = parts.workers.max(1);
         let shared = Arc::new(Shared {
             parts,
             around,
-            jobs: Queue::new(WAITING_JOBS),
+            jobs: JobQueue::new(workers),
             in_flight: Mutex::default(),
             resting: Mutex::default(),
             executes: AtomicBool::new(false),
@@ -154,6 +159,7 @@ impl Engine {
             went_on: Bell::default(),
             stopping: AtomicBool::new(false),
             watch_end: WatchEnd::default(),
+            traps: TrapWatch::default(),
         });
         let engine = Engine {
             shared,
@@ -166,6 +172,10 @@ impl Engine {
             let shared = Arc::clone(&engine.shared);
             engine.spawn(format!("worker-{number}"), move || shared.work())?;
         }
+        let shared = Arc::clone(&engine.shared);
+        engine.spawn("reserve".into(), move || shared.work_in_reserve())?;
+        let shared = Arc::clone(&engine.shared);
+        engine.spawn("late-events".into(), move || shared.store_late_events())?;
         let shared = Arc::clone(&engine.shared);
         engine.spawn("scout".into(), move || shared.scout())?;
         if !engine.shared.parts.alerts.is_empty() {
@@ -189,7 +199,7 @@ impl Engine {
             // Nobody waits any more: the event stands all the same.
             let _gone = answer.send(receipt);
         };
-        if self.shared.jobs.idle() {
+        if self.shared.jobs.is_idle() {
             // This thread would wait for a worker that does nothing else: waking it, and being
             // woken by it, takes as long as the event itself.
             self.shared.parts.sandboxes.prepare_thread();
@@ -268,6 +278,15 @@ impl Engine {
         self.rest(&[RunId(i64::MIN), RunId(i64::MAX)])
     }
 
+    /// Has the alerts judged, and returns once the events of those that are raised are stored. Does
+    /// nothing where none are watched, or another process executes.
+    pub fn judge_alerts(&self) {
+        let watches = lock(&self.watch).is_some();
+        if watches && self.executes() {
+            self.shared.watch_end.judge();
+        }
+    }
+
     /// Whether this process is the one that executes.
     pub fn executes(&self) -> bool {
         self.shared.executes.load(Ordering::SeqCst)
@@ -309,7 +328,12 @@ impl Engine {
         if let Some(dispatcher) = &self.shared.parts.dispatcher {
             dispatcher.stop();
         }
+        let until = Instant::now() + STOP_GRACE;
         for thread in lock(&self.threads).drain(..) {
+            while !thread.is_finished() && Instant::now() < until {
+                thread::sleep(Duration::from_millis(1));
+            }
+            self.shared.around.interrupt();
             if thread.join().is_err() {
                 tracing::error!("a thread of the engine ended by a panic");
             }

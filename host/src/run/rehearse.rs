@@ -37,10 +37,23 @@ pub struct Rehearsed {
     pub deliveries: Vec<StagedDelivery>,
     /// Why it would not start; nothing else is known then.
     pub held_off: Option<&'static str>,
+    /// The moments that it would wait for; in the test it goes on at once.
+    pub waits: Vec<WouldWait>,
     /// What it would wait for, without an end that could be foreseen.
     pub waits_for: Option<String>,
+    /// Until when it would wait for that; `None`: without an end.
+    pub waits_until: Option<Timestamp>,
     /// Why it would have failed.
     pub error: Option<String>,
+}
+
+/// A wait for a moment that a run would have made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WouldWait {
+    /// The step that waits.
+    pub step: String,
+    /// Until when.
+    pub until: Timestamp,
 }
 
 /// Runs each workflow that an event starts through.
@@ -61,6 +74,7 @@ pub(crate) fn rehearse(
             clock: Arc::clone(&clock),
             calendar: configurations.calendar(),
             metrics: None,
+            interrupt: None,
             aside: Some(Arc::clone(&aside)),
         };
         match all(configuration.starts(&event), &event, contacts, &around)? {
@@ -113,7 +127,9 @@ impl Rehearsed {
             codes: Vec::new(),
             deliveries: Vec::new(),
             held_off: None,
+            waits: Vec::new(),
             waits_for: None,
+            waits_until: None,
             error: None,
         }
     }
@@ -177,12 +193,21 @@ fn one(
                 return Some(done);
             }
             SegmentEnd::Wait {
-                wait: Some(wait), ..
+                wait: Some(wait),
+                due,
+                ..
             } => {
                 done.waits_for = Some(wait.awaited.to_string());
+                done.waits_until = due;
                 return Some(done);
             }
-            SegmentEnd::Wait { step, data, .. } => {
+            SegmentEnd::Wait {
+                step, data, due, ..
+            } => {
+                if let (Some(last), Some(until)) = (done.steps.last(), due) {
+                    let step = last.step.clone();
+                    done.waits.push(WouldWait { step, until });
+                }
                 beginning.step = usize::try_from(step).unwrap_or(usize::MAX);
                 beginning.data = data;
             }

@@ -68,6 +68,7 @@ impl Shared {
                 continue;
             }
             mark = present;
+            self.pause_trapping();
             self.refresh();
             match self.fetch() {
                 Ok(wait) => next = Instant::now() + wait,
@@ -94,20 +95,33 @@ impl Shared {
         };
         loop {
             let now = self.parts.clock.now();
-            let due = store.due_runs(now, FETCH, &|run| {
+            let Some(full) = self.jobs.full_workflows() else {
+                return Ok(LOOK);
+            };
+            let due = store.due_runs(now, FETCH, &full, &|run| {
                 resting.contains_key(&run) || lock(&self.in_flight).contains(&run)
             })?;
-            if due.is_empty() {
+            if due.runs.is_empty() && due.unreadable.is_empty() {
+                if !full.is_empty() {
+                    return Ok(LOOK);
+                }
                 let wait = store.next_due(now)?.map_or(i64::MAX, |due| due.0 - now.0);
                 let wait = Duration::from_millis(wait.clamp(1, 1_000).unsigned_abs());
                 return Ok(wait);
             }
-            for run in due {
+            for run in due.runs {
                 if self.stopping.load(Ordering::SeqCst) {
                     return Ok(Duration::ZERO);
                 }
                 lock(&self.in_flight).insert(run.id);
-                self.bring(Task::Run(Box::new(run)));
+                self.bring_at_once(Task::Run(Box::new(run)));
+            }
+            if !due.unreadable.is_empty() {
+                for (run, why) in &due.unreadable {
+                    tracing::error!(run = run.0, "the run fails: {why}");
+                }
+                store.fail_unreadable(&due.unreadable, now)?;
+                self.went_on.ring();
             }
             if began.elapsed() > REFRESH {
                 return Ok(Duration::ZERO);

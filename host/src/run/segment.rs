@@ -2,16 +2,18 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
 use super::aside::Aside;
 use super::leases::Leases;
 use super::plan::{Plan, Planned, PlannedStep};
 use super::step::{Held, Stage, to_value};
-use crate::backoff::Backoff;
 use crate::block::{Call, Outcome, Resumption, StepError, StepHost, Value};
 use crate::clock::{Clock, Timestamp};
 use crate::metrics::{CallEnd, Metrics};
@@ -25,6 +27,10 @@ use crate::workflow::{Target, conform};
 /// Steps that a segment may take. A workflow without a wait has no cycle, so it has no more than
 /// this either; the bound is for workflows stored by hand.
 const MOST_STEPS: usize = 1_000;
+
+/// How long the first segment of a run may take before its event is stored; what takes longer is
+/// executed after that.
+const MAX_EVENT_TIME: Duration = Duration::from_secs(1);
 
 /// What a segment begins with.
 pub(super) struct Beginning {
@@ -61,6 +67,8 @@ pub(super) struct Surroundings {
     pub(super) metrics: Option<Arc<Metrics>>,
     /// In a test run, in which nothing may be changed: what wakes in the place of the directory.
     pub(super) aside: Option<Arc<Aside>>,
+    /// Set where the process ends: what is executed goes on in the next one. `None` in test runs.
+    pub(super) interrupt: Option<Arc<AtomicBool>>,
 }
 
 impl Surroundings {
@@ -68,9 +76,22 @@ impl Surroundings {
     pub(super) fn calendar(&self) -> Calendar {
         *self.calendar.read().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Has what is executed end soon, with nothing kept of it.
+    pub(super) fn interrupt(&self) {
+        if let Some(interrupt) = &self.interrupt {
+            interrupt.store(true, Ordering::SeqCst);
+        }
+    }
+
+    fn is_interrupted(&self) -> bool {
+        let interrupt = self.interrupt.as_ref();
+        interrupt.is_some_and(|interrupt| interrupt.load(Ordering::Relaxed))
+    }
 }
 
-/// Other segments hold what a segment needs: it runs again, and this was no attempt.
+/// A segment runs again, and this was no attempt: other segments hold what it needs, it was
+/// interrupted, or it takes longer than its event may wait.
 #[derive(Debug)]
 pub(super) struct Contended;
 
@@ -104,6 +125,7 @@ fn attempt(beginning: &mut Beginning, around: &Surroundings) -> Result<Segment, 
     let end = steps(beginning, around, &mut stage, &mut records);
     let resumed = stage.resumed(beginning);
     let mut staged = stage.finish();
+    let mut trapped = false;
     let end = match end {
         Ok(end) => end,
         Err(Discarded::Contended) => {
@@ -114,7 +136,14 @@ fn attempt(beginning: &mut Beginning, around: &Surroundings) -> Result<Segment, 
         Err(Discarded::Error {
             error,
             again: Some((step, kind)),
-        }) => again(error, step, kind, &beginning.troubles, around.clock.now()),
+        }) => {
+            trapped = kind == TroubleKind::Trapped;
+            again(error, step, kind, &beginning.troubles, around.clock.now())
+        }
+    };
+    let end = match unreadable(&records, &end) {
+        Some(error) => SegmentEnd::Failed { error },
+        None => end,
     };
     let keeps = matches!(end, SegmentEnd::Completed | SegmentEnd::Wait { .. });
     if !keeps {
@@ -138,8 +167,31 @@ fn attempt(beginning: &mut Beginning, around: &Surroundings) -> Result<Segment, 
         resumed,
         known_as: staged.known_as,
         unsent: staged.unsent,
+        trapped,
         end,
     })
+}
+
+/// Reads back what is to be stored: what could not be read again must not be committed.
+fn unreadable(records: &[StepRecord], end: &SegmentEnd) -> Option<String> {
+    fn read_back<T: Serialize + DeserializeOwned>(value: &T) -> Result<T, serde_json::Error> {
+        serde_json::from_str(&serde_json::to_string(value)?)
+    }
+    let mut records = records.iter().filter(|record| !record.data.is_empty());
+    let step = records.find_map(|record| Some((record, read_back(record).err()?)));
+    if let Some((record, error)) = step {
+        let (step, block) = (&record.step, &record.block);
+        return Some(format!(
+            "step `{step}` ({block}): the values that it set cannot be stored: {error}"
+        ));
+    }
+    match end {
+        SegmentEnd::Wait { data, .. } => {
+            let error = read_back(data).err()?;
+            Some(format!("the values of the run cannot be stored: {error}"))
+        }
+        _ => None,
+    }
 }
 
 /// How a segment ends that may be done later, or was tried often enough. Each step has its own
@@ -151,16 +203,14 @@ pub(super) fn again(
     before: &[Trouble],
     now: Timestamp,
 ) -> SegmentEnd {
-    let backoff = match kind {
-        TroubleKind::Unavailable => Backoff::UNAVAILABLE,
-        TroubleKind::Trapped => Backoff::TRAPPED,
-    };
     let known = before
         .iter()
         .find(|trouble| trouble.step == step && trouble.kind == kind);
     let attempts = known.map_or(0, |trouble| trouble.attempts) + 1;
-    match backoff.next(attempts, now) {
-        None => SegmentEnd::Failed { error },
+    match kind.backoff().next(attempts, now) {
+        None => SegmentEnd::Failed {
+            error: format!("{error}; given up after {attempts} attempts"),
+        },
         Some(due) => SegmentEnd::Retry {
             error,
             due,
@@ -203,7 +253,13 @@ fn steps(
     }
     let mut next = beginning.step;
     let mut resumed = beginning.resumed.as_ref();
+    let began = Instant::now();
+    // Test runs wait for nobody.
+    let holds_event = beginning.run.is_none() && around.interrupt.is_some();
     for _ in 0..MOST_STEPS {
+        if around.is_interrupted() || (holds_event && began.elapsed() > MAX_EVENT_TIME) {
+            return Err(Discarded::Contended);
+        }
         if next == plan.steps.len() {
             // A wait was the last thing that the run had to do.
             return Ok(SegmentEnd::Completed);
@@ -225,7 +281,7 @@ fn steps(
             log: notes.log,
             error: None,
         };
-        if contended {
+        if contended || (outcome.is_err() && around.is_interrupted()) {
             return Err(Discarded::Contended);
         }
         let wait = match &outcome {
@@ -291,6 +347,7 @@ fn one_step(
     resumed: Option<&Resumed>,
     metrics: Option<&Metrics>,
 ) -> Result<Outcome, Discarded> {
+    stage.allow_work();
     let params = parameters(step, stage)?;
     stage.enter(&step.id, resumed);
     // The run's state crosses into the sandbox and comes back.
@@ -422,6 +479,7 @@ const _: fn(Box<Stage>) -> Box<dyn StepHost> = |stage| stage;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backoff::Backoff;
 
     /// How a segment ends in which a step met that, after those troubles.
     fn met(kind: TroubleKind, step: &str, troubles: &mut Vec<Trouble>) -> bool {

@@ -42,6 +42,7 @@ impl Shared {
                     match (&start.segment, run) {
                         (Some(segment), Some(_)) => {
                             leases.committed(&segment.claims);
+                            self.watch_traps(start.workflow, segment);
                             self.after_commit(std::iter::once(segment));
                         }
                         // It was executed in case it might start.
@@ -117,6 +118,7 @@ impl Shared {
             Ok(Reply::Done) => {
                 self.around.leases.committed(&segment.claims);
                 self.trace_segment(&segment);
+                self.watch_traps(run.workflow, &segment);
                 self.after_commit(std::iter::once(&*segment));
             }
             Ok(Reply::Stale(_)) => self.around.leases.give_back(&segment.claims),

@@ -3,7 +3,9 @@
 use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
+use promoflow_velocity::{Allowance, MAX_WORK};
 use serde_json::{Map, Value as Json};
 
 use super::aside::Aside;
@@ -18,6 +20,7 @@ use crate::block::{
 use crate::clock::{Clock, Timestamp};
 use crate::contact::tells_contact;
 use crate::message::{Content, Values};
+use crate::nesting::check_depth;
 use crate::pool::{Calendar, Lane};
 use crate::store::{
     Awaited, Awakened, ClaimId, Exhausted, FreeCode, GivenCode, Position, Resumed, RunId,
@@ -39,6 +42,9 @@ pub(super) struct Stage {
     set: BTreeSet<String>,
     /// The same as templates read them, once one did.
     values: OnceCell<Values>,
+    /// The work that all templates of the present step may do together.
+    allowance: Arc<Allowance>,
+    interrupt: Option<Arc<AtomicBool>>,
     pub(super) key: String,
     /// The run, once it is stored.
     pub(super) run: Option<RunId>,
@@ -169,6 +175,7 @@ impl Stage {
             codes: beginning.codes.clone(),
             beside: std::mem::take(&mut beginning.beside),
             visits: beginning.visits.clone(),
+            interrupt: around.interrupt.clone(),
             ..Stage::placeholder()
         }
     }
@@ -180,6 +187,8 @@ impl Stage {
             data: Map::new(),
             set: BTreeSet::new(),
             values: OnceCell::new(),
+            allowance: Arc::new(Allowance::new(0, None)),
+            interrupt: None,
             key: String::new(),
             run: None,
             codes: Vec::new(),
@@ -196,6 +205,20 @@ impl Stage {
             notes: Notes::default(),
             contended: false,
         }
+    }
+
+    /// A step begins: its templates may do so much work together, in all parts of all messages.
+    pub(super) fn allow_work(&mut self) {
+        self.allowance = Arc::new(Allowance::new(MAX_WORK, self.interrupt.clone()));
+        if let Some(values) = self.values.get_mut() {
+            values.set_allowance(Arc::clone(&self.allowance));
+        }
+    }
+
+    fn make_values(&self, data: &Map<String, Json>) -> Values {
+        let mut values = Values::new(data, &self.key);
+        values.set_allowance(Arc::clone(&self.allowance));
+        values
     }
 
     /// The run comes to a step, or back to it after a wait.
@@ -238,14 +261,13 @@ impl Stage {
     /// The run's values as templates read them. Most steps read some, and few set any: they are made
     /// once and kept up to date.
     pub(super) fn values(&self) -> &Values {
-        self.values
-            .get_or_init(|| Values::new(&self.data, &self.key))
+        self.values.get_or_init(|| self.make_values(&self.data))
     }
 
     /// The same, to add to them; whoever asks after that has them made anew.
     pub(super) fn take_values(&mut self) -> Values {
         let made = self.values.take();
-        made.unwrap_or_else(|| Values::new(&self.data, &self.key))
+        made.unwrap_or_else(|| self.make_values(&self.data))
     }
 
     /// Whether a step of the run has set anything yet.
@@ -258,7 +280,7 @@ impl Stage {
         let came = |(name, _): &(&String, &Json)| !self.set.contains(*name);
         let came = self.data.iter().filter(came);
         let came = came.map(|(name, value)| (name.clone(), value.clone()));
-        Values::new(&came.collect(), &self.key)
+        self.make_values(&came.collect())
     }
 
     pub(super) fn take_notes(&mut self) -> Notes {
@@ -418,7 +440,11 @@ fn to_json(value: Value) -> Result<Json, SetError> {
         Value::Decimal(number) => serde_json::Number::from_f64(number)
             .map(Json::Number)
             .ok_or_else(|| SetError::Invalid("a number must be finite".into()))?,
-        Value::Json(text) => serde_json::from_str(&text)
-            .map_err(|error| SetError::Invalid(format!("not JSON: {error}")))?,
+        Value::Json(text) => {
+            let value = serde_json::from_str(&text)
+                .map_err(|error| SetError::Invalid(format!("not JSON: {error}")))?;
+            check_depth(&value).map_err(SetError::Invalid)?;
+            value
+        }
     })
 }

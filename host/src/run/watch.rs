@@ -1,19 +1,19 @@
 //! The watch: judges the alerts, in the process that executes.
 //!
 //! It looks every second (and once more as its process ends) at the lanes that were claimed from since, and every minute, or when the
-//! pool was changed, at all of them. To judge a lane it reads no more codes than its thresholds
+//! pool was changed or somebody asks for it, at all of them. To judge a lane it reads no more codes than its thresholds
 //! say. A crossing is stored before its event is sent, and the event's id comes from the crossing:
 //! wherever a process dies, the next one sends what was not told, and it is accepted once. What the
 //! webhooks get is stored with the word that it was accepted.
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::channel;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::bell::Bell;
-use super::engine::{SendError, Shared};
+use super::engine::{SendError, Shared, lock};
 use super::worker::Task;
 use crate::alert::{self, Alert, Kind, Level, Rule, Rules, Subject, params};
 use crate::clock::Timestamp;
@@ -21,6 +21,8 @@ use crate::event::Event;
 use crate::pool::{Lane, Rates};
 use crate::store::{ClaimId, NewNotice, Result, Store};
 
+/// How long it is waited for a judgement of all lanes at the most.
+const MAX_JUDGING: Duration = Duration::from_secs(60);
 /// How often the watch looks at what was claimed.
 const LOOK: Duration = Duration::from_secs(1);
 /// Claims before its start that a watch looks at: the process that made them may have died before it
@@ -56,6 +58,11 @@ fn looked_back(store: &dyn Store) -> Result<ClaimId> {
 pub(super) struct WatchEnd {
     ending: AtomicBool,
     bell: Bell,
+    /// How often somebody has asked for all lanes to be judged.
+    asked: AtomicU64,
+    /// The last of those that was answered.
+    answered: Mutex<u64>,
+    answer: Condvar,
 }
 
 impl WatchEnd {
@@ -63,6 +70,23 @@ impl WatchEnd {
     pub(super) fn end(&self) {
         self.ending.store(true, Ordering::SeqCst);
         self.bell.ring();
+    }
+
+    /// Has all lanes judged, and waits until that is done.
+    pub(super) fn judge(&self) {
+        let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        self.bell.ring();
+        let waited =
+            self.answer
+                .wait_timeout_while(lock(&self.answered), MAX_JUDGING, |answered| {
+                    *answered < number && !self.ending.load(Ordering::SeqCst)
+                });
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn answers(&self, number: u64) {
+        *lock(&self.answered) = number;
+        self.answer.notify_all();
     }
 }
 
@@ -88,11 +112,16 @@ impl Watch {
         let mut heard = 0;
         loop {
             let last = end.ending.load(Ordering::SeqCst);
+            let asked = end.asked.load(Ordering::SeqCst);
+            if asked > *lock(&end.answered) {
+                self.next_round = Instant::now();
+            }
             if shared.executes.load(Ordering::SeqCst)
                 && let Err(error) = self.look(shared, last)
             {
                 tracing::error!("cannot judge the alerts: {error}");
             }
+            end.answers(asked);
             if last {
                 return;
             }

@@ -14,10 +14,6 @@ use crate::event::Event;
 use crate::pool::Lane;
 use crate::store::{Accept, Announced, ConfigId, DueRun, Segment, Start, TroubleKind, Unit};
 
-/// Jobs that a worker takes from the queue at once. One: what it took besides would wait behind
-/// a block that uses up its time, while other workers are idle.
-const MOST_TAKEN: usize = 1;
-
 /// Work for a worker.
 pub(super) struct Job {
     pub(super) task: Task,
@@ -33,6 +29,19 @@ pub(super) enum Task {
 }
 
 impl Job {
+    /// Work of which nothing has changed yet.
+    pub(super) fn new(task: Task, announced: Announced) -> Job {
+        Job {
+            task,
+            tries: 0,
+            announced,
+        }
+    }
+
+    pub(super) fn is_event(&self) -> bool {
+        matches!(self.task, Task::Event { .. })
+    }
+
     /// Tells whoever waits that the engine was stopped; a run goes on in the next process.
     pub(super) fn refuse(self) {
         if let Task::Event { answer, .. } = self.task {
@@ -63,11 +72,7 @@ impl Shared {
     /// Gives work to a worker; waits while too much waits already.
     pub(super) fn bring(&self, task: Task) {
         let announced = self.parts.committer.announce();
-        if let Err(refused) = self.jobs.put(Job {
-            task,
-            tries: 0,
-            announced,
-        }) {
+        if let Err(refused) = self.jobs.put(Job::new(task, announced)) {
             refused.refuse();
         }
     }
@@ -118,35 +123,55 @@ impl Shared {
 
     pub(super) fn work(self: &Arc<Self>) {
         self.parts.sandboxes.prepare_thread();
-        loop {
-            let jobs = self.jobs.take(MOST_TAKEN, self.parts.workers * 2);
-            if jobs.is_empty() {
-                return;
-            }
-            for Job {
-                task,
-                tries,
-                announced,
-            } in jobs
-            {
-                if tries > 1 {
-                    // What stood in the way needs a moment to settle.
-                    thread::sleep(Duration::from_millis(1));
-                }
-                let run = match &task {
-                    Task::Run(run) => Some(run.id),
-                    Task::Event { .. } => None,
-                };
-                let done = catch_unwind(AssertUnwindSafe(|| match task {
-                    Task::Event { event, answer } => self.event(event, tries, announced, answer),
-                    Task::Run(run) => self.run(*run, tries, announced),
-                }));
-                if done.is_err() {
-                    // What it had staged, and who waits for it, are lost with it.
-                    self.around.leases.forget_all();
-                    run.into_iter().for_each(|run| self.put_to_rest(run));
+        while let Some((job, turn)) = self.jobs.take() {
+            self.job(job);
+            self.jobs.done(turn);
+        }
+    }
+
+    /// Executes what waits while all workers are held up.
+    pub(super) fn work_in_reserve(self: &Arc<Self>) {
+        self.parts.sandboxes.prepare_thread();
+        while let Some((job, turn)) = self.jobs.take_for_reserve() {
+            self.job(job);
+            self.jobs.done(turn);
+        }
+    }
+
+    /// Has events stored that no worker comes to: their runs are due once they are.
+    pub(super) fn store_late_events(self: &Arc<Self>) {
+        while let Some(late) = self.jobs.take_late_events() {
+            for job in late {
+                if let Task::Event { event, answer } = job.task {
+                    let (tries, announced) = (job.tries, job.announced);
+                    self.event_with(event, tries, announced, answer, false);
                 }
             }
+        }
+    }
+
+    fn job(self: &Arc<Self>, job: Job) {
+        let Job {
+            task,
+            tries,
+            announced,
+        } = job;
+        if tries > 1 {
+            // What stood in the way needs a moment to settle.
+            thread::sleep(Duration::from_millis(1));
+        }
+        let run = match &task {
+            Task::Run(run) => Some(run.id),
+            Task::Event { .. } => None,
+        };
+        let done = catch_unwind(AssertUnwindSafe(|| match task {
+            Task::Event { event, answer } => self.event(event, tries, announced, answer),
+            Task::Run(run) => self.run(*run, tries, announced),
+        }));
+        if done.is_err() {
+            // What it had staged, and who waits for it, are lost with it.
+            self.around.leases.forget_all();
+            run.into_iter().for_each(|run| self.put_to_rest(run));
         }
     }
 
@@ -157,6 +182,19 @@ impl Shared {
         announced: Announced,
         answer: Answer,
     ) {
+        let executes = self.executes.load(Ordering::SeqCst);
+        self.event_with(event, tries, announced, answer, executes);
+    }
+
+    /// The same; `executes`: with the first segments of its runs, else its runs are due after that.
+    fn event_with(
+        self: &Arc<Self>,
+        event: Box<Event>,
+        tries: u32,
+        announced: Announced,
+        answer: Answer,
+        executes: bool,
+    ) {
         if tries > MOST_TRIES {
             return answer(Err(SendError::Unavailable(
                 "the database never comes to rest; try later",
@@ -166,7 +204,6 @@ impl Shared {
             Ok(configuration) => configuration,
             Err(error) => return answer(Err(SendError::Configuration(error))),
         };
-        let executes = self.executes.load(Ordering::SeqCst);
         let starts = self.starts(&event, &configuration, executes);
         let accept = Accept {
             event: *event,

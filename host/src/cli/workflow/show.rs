@@ -26,6 +26,13 @@ pub(super) fn show(stored: &StoredWorkflow, out: &mut Out) -> Done {
         "{title} ({}), version {}, {state}",
         workflow.id, stored.version
     ))?;
+    if let Some(reason) = &stored.reason {
+        out.line(format_args!(
+            "Paused: {}. `promoflow workflow resume {}` starts it again.",
+            tame_line(reason),
+            workflow.id
+        ))?;
+    }
     let repeat = match workflow.start.repeat {
         Repeat::EveryTime => "every time".to_owned(),
         Repeat::Once => "once for a key".to_owned(),

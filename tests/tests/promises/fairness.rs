@@ -1,0 +1,177 @@
+//! A workflow that is slow, or whose blocks are stopped, holds up no other.
+
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use promoflow::block::Bounds;
+use promoflow::event::Event;
+use promoflow::run::{MAX_TRAPS_IN_A_ROW, Receipt};
+use promoflow::store::{RunState, WorkflowState};
+use promoflow::{Promoflow, Running};
+use promoflow_tests::{CODE_THEN_MAIL, MAIL, Shop, Teach, mischief, until};
+
+/// How long a spinning block holds its worker.
+const SPIN: Duration = Duration::from_secs(6);
+
+fn shop(workers: usize) -> (Shop, Promoflow) {
+    let shop = Shop::new();
+    let bounds = Bounds {
+        time: SPIN,
+        ..Bounds::default()
+    };
+    let promoflow = shop
+        .builder()
+        .bounds(bounds)
+        .workers(workers)
+        .open()
+        .unwrap();
+    promoflow.messages_of(MAIL);
+    promoflow.workflows_of(CODE_THEN_MAIL);
+    promoflow.codes_of("code,type,discount\nC-1,birthday,10\nC-2,birthday,10\n");
+    (shop, promoflow)
+}
+
+fn submit(running: &Running, kind: &str, key: &str) -> Receiver<Receipt> {
+    let (answer, answered) = channel();
+    let event = Event::new(kind, key).with_param("EmailAddress", format!("{key}@example.com"));
+    running.submit(event, move |receipt| drop(answer.send(receipt.unwrap())));
+    answered
+}
+
+#[test]
+fn an_event_is_stored_and_executed_while_another_workflow_holds_all_workers() {
+    let (_shop, promoflow) = shop(2);
+    promoflow.workflows_of(&mischief("spin", ""));
+    let running = promoflow.start().unwrap();
+    let began = Instant::now();
+    let spinning: Vec<_> = (0..8)
+        .map(|n| submit(&running, "spin", &format!("s{n}")))
+        .collect();
+    let good = submit(&running, "birthday", "ann");
+    let receipt = good.recv_timeout(SPIN / 2).expect("the event is stored");
+    running.rest(&receipt.runs).unwrap();
+    assert!(began.elapsed() < SPIN, "{:?}", began.elapsed());
+    assert!(promoflow.code_of(receipt.runs[0]).is_some());
+    // Those that wait behind the two that spin are stored as well.
+    for answered in &spinning[2..] {
+        answered.recv_timeout(SPIN).expect("the event is stored");
+    }
+    assert!(began.elapsed() < SPIN, "{:?}", began.elapsed());
+}
+
+#[test]
+fn due_runs_of_a_slow_workflow_do_not_go_before_those_of_others() {
+    let (shop, promoflow) = shop(2);
+    let wait = "do: wait, until: 1780401600000";
+    for (name, then) in [("slow", "spin"), ("fast", "next")] {
+        promoflow.workflows_of(&format!(
+            "
+workflow: {name}
+start: {{ event: {name} }}
+steps:
+  - {{ id: wait, block: mischief, with: {{ {wait} }}, ports: {{ aside: end }} }}
+  - {{ id: then, block: mischief, with: {{ do: {then} }}, ports: {{ aside: end }} }}
+"
+        ));
+    }
+    let running = promoflow.start().unwrap();
+    for number in 0..300 {
+        running
+            .send(Event::new("slow", format!("s{number}")))
+            .unwrap();
+    }
+    let fast = running.send(Event::new("fast", "ann")).unwrap().runs[0];
+    let began = Instant::now();
+    shop.clock.set("2026-06-03T00:00:00Z");
+    until(|| promoflow.run_of(fast).0.state == RunState::Completed);
+    assert!(began.elapsed() < SPIN, "{:?}", began.elapsed());
+    // The end waits for none of those that are still to come.
+    running.stop();
+    assert!(began.elapsed() < SPIN * 3, "{:?}", began.elapsed());
+}
+
+/// A template that takes most of a second.
+const HEAVY: &str = "#set($x='a')#foreach($i in [1..20])#set($x=\"$x$x\")#end#set($y=\"${x}b\")\
+                     #foreach($i in [1..60])#set($q=$x.indexOf($y))#end$q";
+
+#[test]
+fn the_templates_of_a_step_share_one_budget_of_work() {
+    let (_shop, promoflow) = shop(2);
+    let parts = format!(
+        "subject: \"{0}\", text: \"{0}\"",
+        HEAVY.replace('"', "\\\"")
+    );
+    promoflow.messages_of(&format!("{{ message: heavy, channel: email, {parts} }}"));
+    promoflow.workflows_of(
+        "
+workflow: heavy
+start: { event: heavy }
+steps:
+  - id: mail
+    block: send-message
+    with:
+      channel: email
+      message: heavy
+      to: a@example.com
+      otherwise: [{ channel: email, message: heavy, to: b@example.com }, { channel: email, message: heavy, to: c@example.com }]
+",
+    );
+    let running = promoflow.start().unwrap();
+    let run = promoflow.one(&running, "heavy", "ann@example.com");
+    let (row, _) = promoflow.run_of(run);
+    assert_eq!(row.state, RunState::Failed);
+    let error = row.error.unwrap();
+    assert!(error.contains("than they may together"), "{error}");
+}
+
+#[test]
+fn a_workflow_whose_blocks_are_stopped_again_and_again_is_paused_and_an_alert_says_so() {
+    let (_shop, promoflow) = shop(2);
+    promoflow.workflows_of(&mischief("trap", ""));
+    promoflow.workflows_of(
+        "
+workflow: told
+start: { event: alertSettingsAlarmTriggerEvent }
+steps:
+  - { id: note, block: mischief, with: { do: next }, ports: { aside: end } }
+",
+    );
+    let running = promoflow.start().unwrap();
+    let stored = || {
+        let all = promoflow.workflows().unwrap();
+        all.into_iter()
+            .find(|one| one.workflow.id == "w-trap")
+            .unwrap()
+    };
+    for number in 1..MAX_TRAPS_IN_A_ROW {
+        promoflow.one(&running, "trap", &format!("t{number}@example.com"));
+    }
+    assert_eq!(stored().state, WorkflowState::Active);
+    promoflow.one(&running, "trap", "last@example.com");
+    until(|| stored().state == WorkflowState::Paused);
+    let reason = stored().reason.unwrap();
+    assert!(
+        reason.contains("10 traps in a row") && reason.contains("step `bad`"),
+        "{reason}"
+    );
+    let told = || {
+        let runs = promoflow.runs(None, 100).unwrap();
+        runs.into_iter().find(|run| run.key == "w-trap")
+    };
+    until(|| told().is_some_and(|run| run.state == RunState::Completed));
+    // Events are stored, and start it no longer; others go on.
+    let receipt = running.send(Event::new("trap", "ann")).unwrap();
+    assert!(receipt.runs.is_empty());
+    assert!(promoflow.birthday(&running, "ann@example.com").is_some());
+    promoflow
+        .set_workflow_state("w-trap", WorkflowState::Active)
+        .unwrap();
+    assert_eq!(stored().reason, None);
+    until(|| {
+        !running
+            .send(Event::new("trap", "ann"))
+            .unwrap()
+            .runs
+            .is_empty()
+    });
+}
