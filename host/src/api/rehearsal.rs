@@ -12,7 +12,7 @@ use super::events::{EventV2, read, refused};
 use super::problem::Problem;
 use super::runs::StepJson;
 use crate::message::{ChannelKind, Content};
-use crate::run::Rehearsed;
+use crate::run::{Rehearsed, WouldWait};
 use crate::store::{Alternative, StagedDelivery};
 
 pub(super) fn router() -> OpenApiRouter<Api> {
@@ -45,12 +45,35 @@ struct WouldRun {
     codes: Vec<String>,
     /// What it would send.
     deliveries: Vec<WouldSend>,
+    /// The moments that it would wait for; the test goes on at once.
+    waits: Vec<WouldWaitJson>,
     /// What it would wait for, without an end that could be foreseen.
     waits_for: Option<String>,
+    /// Until when it would wait for that, RFC 3339; none: without an end.
+    waits_until: Option<String>,
     /// Why it would not start; nothing else is known then.
     held_off: Option<&'static str>,
     /// Why it would fail.
     error: Option<String>,
+}
+
+/// A wait for a moment.
+#[derive(Serialize, ToSchema)]
+#[schema(as = WouldWait)]
+struct WouldWaitJson {
+    /// The step that waits.
+    step: String,
+    /// Until when, RFC 3339.
+    until: String,
+}
+
+impl From<WouldWait> for WouldWaitJson {
+    fn from(wait: WouldWait) -> WouldWaitJson {
+        WouldWaitJson {
+            step: wait.step,
+            until: wait.until.to_string(),
+        }
+    }
 }
 
 /// What would be sent.
@@ -129,7 +152,9 @@ impl WouldRun {
             code: run.codes.first().cloned(),
             codes: run.codes,
             deliveries: run.deliveries.into_iter().map(WouldSend::from).collect(),
+            waits: run.waits.into_iter().map(WouldWaitJson::from).collect(),
             waits_for: run.waits_for,
+            waits_until: run.waits_until.map(|until| until.to_string()),
             held_off: run.held_off,
             error: run.error,
         }

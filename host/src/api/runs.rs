@@ -98,8 +98,12 @@ struct RunJson {
     state: RunStateName,
     /// Why it failed, or what its last attempt met.
     error: Option<String>,
-    /// What it waits for, where it does.
+    /// What it waits for, where it does: a moment, a promo code, a reply.
     waits_for: Option<String>,
+    /// Until when it waits, RFC 3339; none where it waits without an end.
+    waits_until: Option<String>,
+    /// The attempts of its present step, where the last one failed and another follows.
+    retry: Option<RetryJson>,
     /// When it started, RFC 3339.
     started_at: String,
     /// When it ended.
@@ -107,6 +111,21 @@ struct RunJson {
     /// Its steps; not in listings.
     #[serde(skip_serializing_if = "Option::is_none")]
     steps: Option<Vec<StepJson>>,
+}
+
+/// The attempts of a step.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RunRetry)]
+#[serde(rename_all = "camelCase")]
+struct RetryJson {
+    /// The step; none where none had begun.
+    step: Option<String>,
+    /// Attempts that failed.
+    attempts: u32,
+    /// After so many it is given up.
+    max_attempts: u32,
+    /// When it is tried again, RFC 3339; none: now.
+    next_at: Option<String>,
 }
 
 /// A step that a run has done.
@@ -138,6 +157,7 @@ type Names = HashMap<WorkflowRow, (String, u32)>;
 impl RunJson {
     fn new(row: RunRow, names: &Names) -> RunJson {
         let workflow = names.get(&row.workflow);
+        let (waits_for, waits_until) = (row.waits_for(), row.waits_until());
         RunJson {
             run: row.id.to_string(),
             workflow: workflow.map(|(id, _)| id.clone()),
@@ -146,7 +166,14 @@ impl RunJson {
             key: row.key,
             state: row.state.into(),
             error: row.error,
-            waits_for: row.waits_for,
+            waits_for,
+            waits_until: waits_until.map(|until| until.to_string()),
+            retry: row.retries.map(|trouble| RetryJson {
+                step: Some(trouble.step).filter(|step| !step.is_empty()),
+                attempts: trouble.attempts,
+                max_attempts: trouble.kind.backoff().attempts,
+                next_at: row.due.map(|due| due.to_string()),
+            }),
             started_at: row.started.to_string(),
             finished_at: row.finished.map(|at| at.to_string()),
             steps: None,

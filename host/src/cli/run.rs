@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use clap::{Subcommand, ValueEnum};
 use promoflow::Promoflow;
+use promoflow::clock::Timestamp;
 use promoflow::mask;
 use promoflow::store::{Order, RunId, RunRow, RunState, StepRecord, WorkflowRow};
 use serde_json::{Value, json};
@@ -111,10 +112,36 @@ fn json_of(row: &RunRow, names: &Names) -> Value {
         "key": row.key,
         "state": row.state,
         "error": row.error,
-        "waitsFor": row.waits_for,
+        "waitsFor": row.waits_for(),
+        "waitsUntil": row.waits_until().map(|until| until.to_string()),
+        "retry": row.retries.as_ref().map(|trouble| json!({
+            "step": Some(&trouble.step).filter(|step| !step.is_empty()),
+            "attempts": trouble.attempts,
+            "maxAttempts": trouble.kind.backoff().attempts,
+            "nextAt": row.due.map(|due| due.to_string()),
+        })),
         "startedAt": row.started.to_string(),
         "finishedAt": row.finished.map(|at| at.to_string()),
     })
+}
+
+/// What a run waits for, and until when; or how often it was tried, and when it is again.
+fn standing(row: &RunRow) -> Option<String> {
+    if let Some(trouble) = &row.retries {
+        let (attempts, most) = (trouble.attempts, trouble.kind.backoff().attempts);
+        let next = row.due.map_or_else(|| "now".to_owned(), at);
+        return Some(format!("attempt {attempts} of {most} failed, next {next}"));
+    }
+    let awaited = row.waits_for()?;
+    Some(match (row.waits_until(), row.awaits.is_some()) {
+        (Some(until), false) => format!("waits until {}", moment(until)),
+        (Some(until), true) => format!("waits for {awaited}, until {}", moment(until)),
+        (None, _) => format!("waits for {awaited}"),
+    })
+}
+
+fn at(due: Timestamp) -> String {
+    format!("at {} UTC", moment(due))
 }
 
 /// The id of the workflow that a run is of.
@@ -145,17 +172,18 @@ fn list(
     let more = rows.len() > shown;
     rows.truncate(shown);
     let header = [
-        "RUN", "WORKFLOW", "KEY", "STATE", "STARTED", "EVENT", "ERROR",
+        "RUN", "WORKFLOW", "KEY", "STATE", "STARTED", "EVENT", "WAITS", "ERROR",
     ];
     let mut table = Table::new(header);
     for row in rows {
         let cells = [
             row.id.to_string(),
             workflow_id(&row, &names),
-            row.key,
+            row.key.clone(),
             name(&row.state),
             moment(row.started),
-            row.event,
+            row.event.clone(),
+            standing(&row).unwrap_or_default(),
             row.error.unwrap_or_default(),
         ];
         table.row(out, cells)?;
@@ -219,6 +247,14 @@ fn show(promoflow: &Promoflow, id: &str, out: &mut Out) -> Done {
     out.line(format_args!("  started   {} UTC", moment(row.started)))?;
     if let Some(finished) = row.finished {
         out.line(format_args!("  finished  {} UTC", moment(finished)))?;
+    }
+    if let Some(standing) = standing(&row) {
+        let label = match row.retries {
+            Some(_) => "retry",
+            None => "waits",
+        };
+        let standing = standing.strip_prefix("waits ").unwrap_or(&standing);
+        out.line(format_args!("  {label:<8}  {}", tame_line(standing)))?;
     }
     if let Some(error) = &row.error {
         out.line(format_args!("  error     {}", tame_line(error)))?;

@@ -113,7 +113,13 @@ steps:
         Some("a promo code of type birthday and discount 10")
     );
     assert_eq!((&would[0].error, would[0].held_off), (&None, None));
+    assert_eq!(would[0].waits_until, None);
     assert_eq!(rows(&shop), before);
+    promoflow.workflows_of(&promoflow_tests::mischief("wait", ", until: 1780401600000"));
+    let would = promoflow.rehearse(Event::new("wait", "ann")).unwrap();
+    assert_eq!(would[0].waits.len(), 1);
+    assert_eq!(would[0].waits[0].step, "bad");
+    assert_eq!(would[0].waits[0].until.0, 1_780_401_600_000);
 
     let running = promoflow.start().unwrap();
     running.send(event.clone()).unwrap();

@@ -36,6 +36,9 @@ fn p2_a_retried_run_keeps_what_it_committed_and_goes_on_where_it_failed() {
     promoflow.workflows_of(TWO_CODES);
     let running = promoflow.start().unwrap();
     let run = promoflow.one(&running, "two", "ann@example.com");
+    let (row, _) = promoflow.run_of(run);
+    assert_eq!(row.waits_for().as_deref(), Some("a moment"));
+    assert_eq!(row.waits_until().unwrap().0, 1_780_401_600_000);
     let refused = promoflow.order_run(run, Order::Retry).unwrap();
     assert!(matches!(refused, Ordered::Refused(_)), "it waits");
     shop.clock.set("2026-06-03T12:00:00Z");
@@ -77,6 +80,10 @@ fn p2_a_run_that_waits_for_its_next_attempt_is_tried_at_once() {
         shop.sql().query_row(sql, [], |row| row.get(0)).unwrap()
     };
     assert_eq!(attempts(), 1);
+    let (row, _) = promoflow.run_of(run);
+    let trouble = row.retries.clone().unwrap();
+    assert_eq!((trouble.step.as_str(), trouble.attempts), ("bad", 1));
+    assert!(row.due.unwrap() > promoflow.now(), "{row:?}");
     assert_eq!(promoflow.order_run(run, Order::Retry).unwrap(), DONE);
     running.rest(&[run]).unwrap();
     assert_eq!(attempts(), 2);

@@ -67,7 +67,7 @@ fn waiting(promoflow: &Promoflow, running: &Running, name: &str) -> RunId {
     let run = promoflow.one(running, "waits", &format!("{name}@example.com"));
     let (row, _) = promoflow.run_of(run);
     assert_eq!(row.state, RunState::Waiting, "{row:?}");
-    let waits_for = row.waits_for.unwrap();
+    let waits_for = row.waits_for().unwrap();
     assert!(waits_for.contains("type birthday"), "{waits_for}");
     run
 }
@@ -89,7 +89,7 @@ fn p2_a_run_that_waits_for_a_refill_goes_on_with_its_code_after_a_restart() {
     let promoflow = shop.open();
     promoflow.codes_of(&codes(0, 2, "2999-12-31"));
     assert_eq!(promoflow.free(), ["W-001"]);
-    assert_eq!(promoflow.run_of(run).0.waits_for, None);
+    assert_eq!(promoflow.run_of(run).0.waits_for(), None);
     promoflow.audited();
     drop(promoflow);
 
@@ -186,10 +186,10 @@ fn p4_a_run_that_is_cancelled_leaves_the_queue_and_its_code_goes_to_the_next() {
     assert_eq!(waiters(&shop), 2);
     // Nobody executes: ben has been given the code and has not gone on.
     promoflow.codes_of(&codes(0, 1, "2999-12-31"));
-    assert_eq!(promoflow.run_of(ben).0.waits_for, None);
-    assert!(promoflow.run_of(cem).0.waits_for.is_some());
+    assert_eq!(promoflow.run_of(ben).0.waits_for(), None);
+    assert!(promoflow.run_of(cem).0.waits_for().is_some());
     assert_eq!(promoflow.order_run(ben, Order::Cancel).unwrap(), done(1));
-    assert_eq!(promoflow.run_of(cem).0.waits_for, None);
+    assert_eq!(promoflow.run_of(cem).0.waits_for(), None);
     promoflow.audited();
 
     let running = promoflow.start().unwrap();
@@ -330,8 +330,10 @@ fn p2_a_run_goes_on_with_the_reply_that_it_waits_for_once() {
     promoflow.workflows_of(&gives_up("wait-reply"));
     let running = promoflow.start().unwrap();
     let run = promoflow.one(&running, "wait-reply", "ann@example.com");
-    let waits_for = promoflow.run_of(run).0.waits_for.unwrap();
+    let waits_for = promoflow.run_of(run).0.waits_for().unwrap();
     assert_eq!(waits_for, "the reply to question");
+    let until = promoflow.run_of(run).0.waits_until().unwrap();
+    assert!(until > promoflow.now(), "{until}");
     assert!(!promoflow.reply(run, "another", &json!("yes")).unwrap());
     running.stop();
     assert!(promoflow.reply(run, "question", &json!("yes")).unwrap());

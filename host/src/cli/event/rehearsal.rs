@@ -3,13 +3,13 @@
 use promoflow::Promoflow;
 use promoflow::event::Event;
 use promoflow::message::{ChannelKind, Content};
-use promoflow::run::Rehearsed;
+use promoflow::run::{Rehearsed, WouldWait};
 use promoflow::store::StagedDelivery;
 use serde_json::{Value, json};
 
 use super::super::failure::{Done, Failure, Status};
 use super::super::message::show_content;
-use super::super::output::{BOLD, ERROR, Out, tame_line};
+use super::super::output::{BOLD, ERROR, Out, moment, tame_line};
 use super::super::run::step_json;
 
 /// Tells what an event would do; `line` is where a file has it.
@@ -33,7 +33,9 @@ pub(super) fn tell(promoflow: &Promoflow, event: Event, line: Option<u64>, out: 
                     "code": run.codes.first(),
                     "codes": run.codes,
                     "deliveries": run.deliveries.iter().map(delivery_json).collect::<Vec<_>>(),
+                    "waits": run.waits.iter().map(wait_json).collect::<Vec<_>>(),
                     "waitsFor": run.waits_for,
+                    "waitsUntil": run.waits_until.map(|until| until.to_string()),
                     "heldOff": run.held_off,
                     "error": run.error,
                 })
@@ -72,12 +74,23 @@ fn tell_run(workflow: &str, run: &Rehearsed, out: &mut Out) -> std::io::Result<(
         let (id, block) = (&step.step, &step.block);
         out.line(format_args!("  {id}: {block}, would leave by {port}"))?;
     }
+    for wait in &run.waits {
+        let (step, until) = (&wait.step, moment(wait.until));
+        out.line(format_args!("  {step}: would wait until {until} UTC"))?;
+    }
     // Whole: the code stays free, and the author wants to see it.
     for code in &run.codes {
         out.line(format_args!("  would take the code {}", tame_line(code)))?;
     }
     if let Some(waits_for) = &run.waits_for {
-        out.line(format_args!("  would wait for {}", tame_line(waits_for)))?;
+        let until = match run.waits_until {
+            Some(until) => format!(", until {} UTC", moment(until)),
+            None => String::new(),
+        };
+        out.line(format_args!(
+            "  would wait for {}{until}",
+            tame_line(waits_for)
+        ))?;
     }
     if let Some(error) = &run.error {
         let label = out.style(ERROR, "would fail");
@@ -96,6 +109,10 @@ fn tell_run(workflow: &str, run: &Rehearsed, out: &mut Out) -> std::io::Result<(
         }
     }
     Ok(())
+}
+
+fn wait_json(wait: &WouldWait) -> Value {
+    json!({ "step": wait.step, "until": wait.until.to_string() })
 }
 
 fn delivery_json(delivery: &StagedDelivery) -> Value {
