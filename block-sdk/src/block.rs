@@ -21,13 +21,26 @@ pub trait Block {
 
 impl<B: Block> Guest for B {
     fn describe() -> Description {
+        report_panics();
         B::describe()
     }
 
     fn run(call: contract::Call) -> Result<Outcome, Error> {
+        report_panics();
         B::run(call.into())
     }
 }
+
+/// Has the host told of a panic, its message and its place, before it ends the call as a trap.
+/// Each call is an instance of its own, so it is set up by each.
+#[cfg(target_arch = "wasm32")]
+fn report_panics() {
+    // As the standard library words it, which is what the host reads.
+    std::panic::set_hook(Box::new(|panic| crate::log::error(&panic.to_string())));
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn report_panics() {}
 
 /// Makes a type that implements [`Block`] the block of this crate's component.
 ///

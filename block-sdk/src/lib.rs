@@ -49,7 +49,8 @@
 //! step of every run. The stack lies at the lowest addresses, so one that overflows traps and
 //! overwrites nothing.
 //!
-//! A component imports only the functions that its block calls, and a step is granted only those.
+//! A component imports only the functions that its block calls, and `log`, by which the message and
+//! the place of a panic reach the run's history; a step is granted only those.
 
 mod block;
 mod call;

@@ -1,6 +1,5 @@
 //! A block: a compiled component, and calls into it.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -11,35 +10,33 @@ use wasmtime::{Store, Trap};
 
 use super::bindings::FullBlockPre;
 use super::bindings::exports::promoflow::workflow::block as wit;
-use super::capability::data::{from_wit, into_wit};
-use super::capability::log::tame;
-use super::capability::{self, promocodes::read_selector};
-use super::description::{Alternative, Carries, Description, Kind, Parameter, Port};
+use super::boundary::{MAX_ERROR_CHARS, MAX_NAME_CHARS, clean, read_error, read_outcome};
+use super::capability;
+use super::capability::data::into_wit;
+use super::compiler::{self, CompileError};
+use super::describe::read_description;
+use super::description::Description;
 use super::host::{Call, Outcome, Resumption, StepError, StepHost};
+use super::library::is_standard;
 use super::sandbox::{Grants, Interface, Sandboxes, StepState};
-use crate::clock::Timestamp;
+use super::structure::{StructureError, check_structure};
 
 /// The largest component that is loaded, in bytes. JavaScript and Python bring their engine and
 /// have 12 to 18 MB; more is a mistake or an attack on the compiler.
 pub const MAX_COMPONENT_BYTES: usize = 32 << 20;
 
-/// Characters of an error that a block gives.
-const MAX_ERROR_CHARS: usize = 2_000;
 /// How much a single host call may lift out of a sandbox, in wasmtime's own measure of work.
 const HOST_CALL_FUEL: usize = 4 << 20;
 
 /// Why a component is no block. Read by whoever put it there.
 #[derive(Debug, Error)]
 pub enum BlockError {
-    /// Too large.
-    #[error("the component has {found} bytes; at most {MAX_COMPONENT_BYTES} are loaded")]
-    TooLarge {
-        /// Its size in bytes.
-        found: usize,
-    },
-    /// Not a component, or damaged.
-    #[error("not a WebAssembly component: {0}")]
-    NotAComponent(String),
+    /// Not a component, damaged, or larger than any block.
+    #[error(transparent)]
+    Structure(#[from] StructureError),
+    /// It could not be compiled.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
     /// It imports something that blocks cannot have.
     #[error(
         "it imports `{0}`, which blocks cannot have; expected only interfaces of \
@@ -66,11 +63,19 @@ pub struct Block {
     imports: Vec<Interface>,
     sets_values: bool,
     sandboxes: Arc<Sandboxes>,
-    pre: FullBlockPre<StepState>,
-    /// The exported function `run`. Found once: what is made from the contract looks up and checks
-    /// every export for each sandbox.
+    pre: InstancePre<StepState>,
+    functions: Functions,
+}
+
+/// The exported functions. Found once: what is made from the contract looks up and checks every
+/// export for each sandbox.
+struct Functions {
+    describe: ComponentExportIndex,
     run: ComponentExportIndex,
 }
+
+/// `describe` as the contract has it.
+type Describe = TypedFunc<(), (wit::Description,)>;
 
 /// `run` as the contract has it.
 type Run<'c> = TypedFunc<(&'c wit::Call,), (Result<wit::Outcome, wit::BlockError>,)>;
@@ -82,27 +87,26 @@ impl Block {
         bytes: &[u8],
         grants: &Grants,
     ) -> Result<Block, BlockError> {
-        if bytes.len() > MAX_COMPONENT_BYTES {
-            return Err(BlockError::TooLarge { found: bytes.len() });
-        }
-        let component = Component::from_binary(&sandboxes.engine, bytes)
-            .map_err(|error| BlockError::NotAComponent(format!("{error:#}")))?;
+        let digest = digest(bytes);
+        let component = compile(sandboxes, &digest, bytes)?;
         let imports = imports_of(sandboxes, &component)?;
         if let Some(refused) = imports.iter().find(|interface| !grants.allow(**interface)) {
             return Err(BlockError::NotGranted(refused.name().to_owned()));
         }
-        let not_a_block = |error: wasmtime::Error| BlockError::NotABlock(format!("{error:#}"));
+        let not_a_block = |error: wasmtime::Error| {
+            BlockError::NotABlock(clean(&format!("{error:#}"), MAX_ERROR_CHARS))
+        };
         let pre = instance_pre(sandboxes, &component, &imports).map_err(not_a_block)?;
         let pre = FullBlockPre::new(pre).map_err(not_a_block)?;
-        let run = find_run(&component, sandboxes)
-            .ok_or_else(|| BlockError::NotABlock("it has no function `run`".into()))?;
+        let functions = find_functions(&component, sandboxes)
+            .ok_or_else(|| BlockError::NotABlock("it has no `describe` and `run`".into()))?;
         Ok(Block {
-            digest: digest(bytes),
+            digest,
             imports,
             sets_values: sets_values(sandboxes, &component),
             sandboxes: Arc::clone(sandboxes),
-            pre,
-            run,
+            pre: pre.instance_pre().clone(),
+            functions,
         })
     }
 
@@ -125,14 +129,19 @@ impl Block {
     pub fn describe(&self) -> Result<Description, BlockError> {
         let _slot = self.sandboxes.slot();
         let mut store = self.store(None);
-        let described = self
-            .pre
-            .instantiate(&mut store)
-            .and_then(|block| block.promoflow_workflow_block().call_describe(&mut store))
-            .map_err(|error| BlockError::Describe(trap_text(&error)))?;
-        let description = read_description(described);
-        check_description(&description).map_err(BlockError::Description)?;
-        Ok(description)
+        let described = self.call_describe(&mut store).map_err(|error| {
+            BlockError::Describe(trap_text(&error, store.data().used.panic.as_deref()))
+        })?;
+        read_description(described).map_err(BlockError::Description)
+    }
+
+    fn call_describe(&self, store: &mut Store<StepState>) -> wasmtime::Result<wit::Description> {
+        let instance = self.pre.instantiate(&mut *store)?;
+        // A block whose `run` has another type would fail in its first step.
+        let _run: Run<'_> = instance.get_typed_func(&mut *store, self.functions.run)?;
+        let describe: Describe = instance.get_typed_func(&mut *store, self.functions.describe)?;
+        let (described,) = describe.call(store, ())?;
+        Ok(described)
     }
 
     /// Makes one call in a fresh sandbox. The host comes back whatever happened.
@@ -150,7 +159,10 @@ impl Block {
         let result = match called {
             Ok(Ok(outcome)) => read_outcome(outcome),
             Ok(Err(error)) => Err(read_error(error)),
-            Err(error) => Err(StepError::Trapped(trap_text(&error))),
+            Err(error) => {
+                let said = store.data().used.panic.as_deref();
+                Err(StepError::Trapped(trap_text(&error, said)))
+            }
         };
         let host = store.into_data().host;
         drop(slot);
@@ -166,8 +178,8 @@ impl Block {
         store: &mut Store<StepState>,
         call: &wit::Call,
     ) -> wasmtime::Result<Result<wit::Outcome, wit::BlockError>> {
-        let instance = self.pre.instance_pre().instantiate(&mut *store)?;
-        let run: Run<'_> = instance.get_typed_func(&mut *store, self.run)?;
+        let instance = self.pre.instantiate(&mut *store)?;
+        let run: Run<'_> = instance.get_typed_func(&mut *store, self.functions.run)?;
         let (outcome,) = run.call(store, (call,))?;
         Ok(outcome)
     }
@@ -182,14 +194,29 @@ impl Block {
     }
 }
 
-/// Where a component exports `run`.
-fn find_run(component: &Component, sandboxes: &Sandboxes) -> Option<ComponentExportIndex> {
+/// Compiles a component of anybody's, or one that comes with the host, which needs no check.
+fn compile(sandboxes: &Sandboxes, digest: &str, bytes: &[u8]) -> Result<Component, BlockError> {
+    if is_standard(bytes) {
+        return Ok(compiler::from_binary(&sandboxes.engine, bytes)?);
+    }
+    check_structure(bytes)?;
+    let component = sandboxes
+        .compiled
+        .component(&sandboxes.engine, digest, bytes)?;
+    Ok(component)
+}
+
+/// Where a component exports the functions of the contract.
+fn find_functions(component: &Component, sandboxes: &Sandboxes) -> Option<Functions> {
     let exports = component.component_type();
     let (interface, _) = exports
         .exports(&sandboxes.engine)
         .find(|(name, _)| name.starts_with("promoflow:workflow/block@1."))?;
     let block = component.get_export_index(None, interface)?;
-    component.get_export_index(Some(&block), "run")
+    Some(Functions {
+        describe: component.get_export_index(Some(&block), "describe")?,
+        run: component.get_export_index(Some(&block), "run")?,
+    })
 }
 
 /// SHA-256 in hexadecimal.
@@ -219,9 +246,9 @@ fn imports_of(sandboxes: &Sandboxes, component: &Component) -> Result<Vec<Interf
         match interface {
             Some(known) => match Interface::ALL.into_iter().find(|one| one.name() == known) {
                 Some(interface) => imports.push(interface),
-                None => return Err(BlockError::ForeignImport(name.to_owned())),
+                None => return Err(BlockError::ForeignImport(clean(name, MAX_NAME_CHARS * 2))),
             },
-            None => return Err(BlockError::ForeignImport(name.to_owned())),
+            None => return Err(BlockError::ForeignImport(clean(name, MAX_NAME_CHARS * 2))),
         }
     }
     Ok(imports)
@@ -254,15 +281,20 @@ fn instance_pre(
     linker.instantiate_pre(component)
 }
 
-fn trap_text(error: &wasmtime::Error) -> String {
-    let text = match error.downcast_ref::<Trap>() {
+/// Why a block was stopped. `said` is what it said when it panicked, which ends in a trap.
+fn trap_text(error: &wasmtime::Error, said: Option<&str>) -> String {
+    let trap = error.downcast_ref::<Trap>();
+    if let (None | Some(Trap::UnreachableCodeReached), Some(said)) = (trap, said) {
+        return said.to_owned();
+    }
+    let text = match trap {
         Some(Trap::Interrupt) => "it took longer than a step may".to_owned(),
         Some(Trap::StackOverflow) => "it went too deep: its stack is full".to_owned(),
         Some(Trap::UnreachableCodeReached) => "it gave up (a panic, or memory ran out)".to_owned(),
         Some(trap) => trap.to_string(),
         None => format!("{:#}", error.root_cause()),
     };
-    tame(&text, MAX_ERROR_CHARS)
+    clean(&text, MAX_ERROR_CHARS)
 }
 
 fn write_call(call: Call) -> wit::Call {
@@ -281,149 +313,4 @@ fn write_call(call: Call) -> wit::Call {
             Resumption::GaveUp => wit::Resumption::GaveUp,
         }),
     }
-}
-
-fn read_outcome(outcome: wit::Outcome) -> Result<Outcome, StepError> {
-    Ok(match outcome {
-        wit::Outcome::Port(port) => Outcome::Port(port),
-        wit::Outcome::WaitUntil(timer) => Outcome::WaitUntil {
-            until: Timestamp(timer.until),
-            port: timer.port,
-        },
-        wit::Outcome::WaitForCode(wait) => Outcome::WaitForCode {
-            selector: read_selector(&wait.selector).map_err(StepError::Invalid)?,
-            give_up: wait.give_up.map(Timestamp),
-        },
-        wit::Outcome::WaitForReply(wait) => Outcome::WaitForReply {
-            request: wait.request,
-            give_up: wait.give_up.map(Timestamp),
-        },
-    })
-}
-
-fn read_error(error: wit::BlockError) -> StepError {
-    match error {
-        wit::BlockError::Invalid(text) => StepError::Invalid(tame(&text, MAX_ERROR_CHARS)),
-        wit::BlockError::Rejected(text) => StepError::Rejected(tame(&text, MAX_ERROR_CHARS)),
-        wit::BlockError::Unavailable(text) => StepError::Unavailable(tame(&text, MAX_ERROR_CHARS)),
-    }
-}
-
-fn read_description(description: wit::Description) -> Description {
-    Description {
-        name: description.name,
-        version: description.version,
-        title: description.title,
-        description: description.description,
-        parameters: description
-            .parameters
-            .into_iter()
-            .map(read_parameter)
-            .collect(),
-        ports: description
-            .ports
-            .into_iter()
-            .map(|port| Port {
-                name: port.name,
-                title: port.title,
-                description: port.description,
-                follows: port.follows,
-            })
-            .collect(),
-    }
-}
-
-fn read_parameter(parameter: wit::Parameter) -> Parameter {
-    let kind = match parameter.kind {
-        wit::Kind::Text(bounds) => Kind::Text {
-            min_length: bounds.min_length,
-            max_length: bounds.max_length,
-        },
-        wit::Kind::Integer(bounds) => Kind::Integer {
-            min: bounds.min,
-            max: bounds.max,
-        },
-        wit::Kind::Decimal(bounds) => Kind::Decimal {
-            min: bounds.min,
-            max: bounds.max,
-        },
-        wit::Kind::Boolean => Kind::Boolean,
-        wit::Kind::Duration => Kind::Duration,
-        wit::Kind::Choice(alternatives) => Kind::Choice(
-            alternatives
-                .into_iter()
-                .map(|alternative| Alternative {
-                    name: alternative.name,
-                    title: alternative.title,
-                    carries: match alternative.carries {
-                        wit::Carries::Nothing => Carries::Nothing,
-                        wit::Carries::Text => Carries::Text,
-                        wit::Carries::Duration => Carries::Duration,
-                    },
-                })
-                .collect(),
-        ),
-        wit::Kind::Message => Kind::Message,
-        wit::Kind::Channel => Kind::Channel,
-        wit::Kind::Hours => Kind::Hours,
-        wit::Kind::TimeZone => Kind::TimeZone,
-        wit::Kind::Any => Kind::Any,
-    };
-    Parameter {
-        name: parameter.name,
-        title: parameter.title,
-        description: parameter.description,
-        kind,
-        required: parameter.required,
-        default: parameter.default.map(from_wit),
-    }
-}
-
-/// Refuses what authors could not write or read: a name is what stands in their files.
-fn check_description(description: &Description) -> Result<(), String> {
-    let name = |what: &str, name: &str| {
-        let good = (1..=64).contains(&name.len())
-            && name
-                .bytes()
-                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-');
-        if good {
-            Ok(())
-        } else {
-            Err(format!("{what} `{}` is not kebab-case", tame(name, 64)))
-        }
-    };
-    let unique = |what: &str, names: Vec<&str>| {
-        let mut seen = HashSet::new();
-        match names.into_iter().find(|name| !seen.insert(*name)) {
-            Some(twice) => Err(format!("{what} `{twice}` stands twice")),
-            None => Ok(()),
-        }
-    };
-    name("the name", &description.name)?;
-    for parameter in &description.parameters {
-        name("the parameter", &parameter.name)?;
-    }
-    for port in &description.ports {
-        name("the port", &port.name)?;
-    }
-    unique(
-        "the parameter",
-        description
-            .parameters
-            .iter()
-            .map(|one| one.name.as_str())
-            .collect(),
-    )?;
-    unique(
-        "the port",
-        description
-            .ports
-            .iter()
-            .map(|one| one.name.as_str())
-            .collect(),
-    )?;
-    if description.ports.is_empty() {
-        return Err("it has no port, so no run could leave it".into());
-    }
-    Ok(())
 }

@@ -1,15 +1,17 @@
 //! The blocks that workflows may place: the standard ones, and those of a folder.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 
-use super::component::{Block, MAX_COMPONENT_BYTES};
+use super::component::Block;
 use super::description::Description;
+use super::file::read_component;
 use super::sandbox::{Grants, Sandboxes};
+use crate::document::tame_line;
 
 /// The components that come with the host, by file name.
 pub const STANDARD_BLOCKS: [(&str, &[u8]); 2] = [
@@ -38,6 +40,18 @@ pub struct LibraryBlock {
 #[derive(Clone, Default)]
 pub struct BlockLibrary {
     blocks: BTreeMap<String, LibraryBlock>,
+    /// Names that two components have: none of them may be placed.
+    ambiguous: BTreeSet<String>,
+    refused: Vec<RefusedBlock>,
+}
+
+/// A file of a folder of blocks that could not be loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedBlock {
+    /// The file.
+    pub file: PathBuf,
+    /// Why not, with the file.
+    pub why: String,
 }
 
 impl BlockLibrary {
@@ -52,7 +66,8 @@ impl BlockLibrary {
         Ok(library)
     }
 
-    /// Adds every `*.wasm` of a folder.
+    /// Adds every `*.wasm` of a folder. One that cannot be loaded leaves the others alone: it is
+    /// logged, and kept among the [`refused`](Self::refused).
     pub fn add_folder(
         &mut self,
         sandboxes: &Arc<Sandboxes>,
@@ -71,7 +86,11 @@ impl BlockLibrary {
         });
         files.sort();
         for file in files {
-            self.add_file(sandboxes, &file, grants)?;
+            if let Err(error) = self.add_file(sandboxes, &file, grants) {
+                let why = tame_line(&format!("{error:#}"));
+                tracing::error!("a block cannot be loaded: {why}");
+                self.refused.push(RefusedBlock { file, why });
+            }
         }
         Ok(())
     }
@@ -98,9 +117,15 @@ impl BlockLibrary {
         let block = Block::load(sandboxes, bytes, grants)?;
         let description = block.describe()?;
         let name = description.name.clone();
-        if let Some(other) = self.blocks.get(&name)
-            && other.block.digest() != block.digest()
+        let other = self.blocks.get(&name);
+        if self.ambiguous.contains(&name)
+            || other.is_some_and(|other| other.block.digest() != block.digest())
         {
+            if other.is_some_and(|other| !is_standard(&other.bytes)) {
+                // Which of them was meant cannot be told.
+                self.blocks.remove(&name);
+                self.ambiguous.insert(name.clone());
+            }
             bail!("there are two blocks named `{name}`; rename one, or take it away");
         }
         let block = LibraryBlock {
@@ -117,6 +142,21 @@ impl BlockLibrary {
         self.blocks.get(name)
     }
 
+    /// The files of folders that could not be loaded.
+    pub fn refused(&self) -> &[RefusedBlock] {
+        &self.refused
+    }
+
+    /// Why there is no block of that name, where that is known.
+    pub fn why_missing(&self, name: &str) -> Option<String> {
+        if self.ambiguous.contains(name) {
+            return Some(format!("there are two blocks named `{name}`"));
+        }
+        let stem = |file: &RefusedBlock| file.file.file_stem().is_some_and(|stem| stem == name);
+        let refused = self.refused.iter().find(|file| stem(file));
+        refused.map(|file| file.why.clone())
+    }
+
     /// All blocks in the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &LibraryBlock)> {
         self.blocks
@@ -125,15 +165,8 @@ impl BlockLibrary {
     }
 }
 
-/// Reads a component's file; one that is too large is not read at all.
-fn read_component(file: &Path) -> Result<Vec<u8>> {
-    let cannot = || format!("cannot read the block {}", file.display());
-    let size = fs::metadata(file).with_context(cannot)?.len();
-    if size > MAX_COMPONENT_BYTES as u64 {
-        bail!(
-            "{} has {size} bytes; at most {MAX_COMPONENT_BYTES} are loaded",
-            file.display()
-        );
-    }
-    fs::read(file).with_context(cannot)
+/// Whether a component came with this host.
+pub(super) fn is_standard(component: &[u8]) -> bool {
+    let mut standard = STANDARD_BLOCKS.iter();
+    standard.any(|(_, bytes)| *bytes == component)
 }

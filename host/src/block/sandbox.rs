@@ -11,6 +11,7 @@ use wasmtime::{
     StoreLimits, StoreLimitsBuilder,
 };
 
+use super::compiler::{Compiled, Compiler};
 use super::host::StepHost;
 
 /// How long a tick of the interrupting clock is. A step is stopped at most that much late.
@@ -123,14 +124,24 @@ impl Grants {
 pub struct Sandboxes {
     pub(super) engine: Engine,
     pub(super) bounds: Bounds,
+    pub(super) compiled: Compiled,
     free: Slots,
 }
 
 impl Sandboxes {
-    /// An engine with these bounds; `cache` is the folder that compiled code is kept in, `None`
-    /// for the user's own cache folder. It must belong to the host alone: who can write there
-    /// can run code in this process.
+    /// An engine with these bounds, which compiles in this process; `cache` is the folder that
+    /// compiled code is kept in, `None` for the user's own cache folder. It must belong to the host
+    /// alone: who can write there can run code in this process.
     pub fn new(bounds: Bounds, cache: Option<PathBuf>) -> wasmtime::Result<Arc<Sandboxes>> {
+        Sandboxes::with_compiler(bounds, cache, Compiler::in_process())
+    }
+
+    /// The same with another way to compile components.
+    pub fn with_compiler(
+        bounds: Bounds,
+        cache: Option<PathBuf>,
+        compiler: Compiler,
+    ) -> wasmtime::Result<Arc<Sandboxes>> {
         if let Some(folder) = &cache {
             super::cache::secure(folder).map_err(wasmtime::Error::msg)?;
         }
@@ -147,15 +158,17 @@ impl Sandboxes {
             .max_unused_warm_slots(SANDBOXES)
             .linear_memory_keep_resident(KEPT_RESIDENT)
             .table_keep_resident(KEPT_RESIDENT);
-        let mut config = Config::new();
+        let cache = open_cache(cache);
+        let folder = cache.as_ref().map(|cache| cache.directory().clone());
+        let mut config = compiler_config();
         config
             .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
-            .epoch_interruption(true)
-            .cache(open_cache(cache));
+            .cache(cache);
         let engine = Engine::new(&config)?;
         let sandboxes = Arc::new(Sandboxes {
             engine,
             bounds,
+            compiled: Compiled::new(compiler, folder),
             free: Slots::new(SANDBOXES as usize),
         });
         tick(Arc::downgrade(&sandboxes))?;
@@ -184,9 +197,17 @@ impl Sandboxes {
     }
 }
 
+/// What decides how components are compiled. What is compiled with it in one process can be used in
+/// another.
+pub(super) fn compiler_config() -> Config {
+    let mut config = Config::new();
+    config.epoch_interruption(true);
+    config
+}
+
 /// Wasmtime's compilation cache, or none where there is no folder for it: compiling anew is
 /// slower and nothing else.
-fn open_cache(folder: Option<PathBuf>) -> Option<Cache> {
+pub(super) fn open_cache(folder: Option<PathBuf>) -> Option<Cache> {
     let mut config = CacheConfig::new();
     if let Some(folder) = folder {
         config.with_directory(folder);
@@ -283,6 +304,8 @@ pub(super) struct Used {
     pub(super) claims: u32,
     pub(super) deliveries: u32,
     pub(super) notes: u32,
+    /// What the block said when it panicked.
+    pub(super) panic: Option<String>,
 }
 
 impl StepState {

@@ -46,7 +46,8 @@ impl BlockCommand {
             BlockCommand::List => list(&session.library()?, out),
             BlockCommand::Info { file } => {
                 let mut library = BlockLibrary::default();
-                let name = match Path::new(&file).is_file() {
+                let is_file = Path::new(&file).exists() && !Path::new(&file).is_dir();
+                let name = match is_file {
                     true => load(session, &mut library, &file)?,
                     false => {
                         library = session.library()?;
@@ -54,8 +55,9 @@ impl BlockCommand {
                     }
                 };
                 let block = library.get(&name).ok_or_else(|| {
-                    Failure::refused(format_args!("there is no file or block {file}"))
-                        .hint("`promoflow block list` lists the blocks")
+                    let why = library.why_missing(&name);
+                    let why = why.unwrap_or_else(|| format!("there is no file or block {file}"));
+                    Failure::refused(why).hint("`promoflow block list` lists the blocks")
                 })?;
                 info(block, out)
             }
@@ -70,6 +72,7 @@ impl BlockCommand {
                 } else {
                     let good = out.style(GOOD, "a good block");
                     let version = &block.description.version;
+                    let file = tame_line(&file);
                     out.line(format_args!("{file}: {good}, {name} {version}"))?;
                 }
                 Ok(Status::Done)
@@ -81,7 +84,9 @@ impl BlockCommand {
 }
 
 fn load(session: &Session, library: &mut BlockLibrary, file: &str) -> Result<String, Failure> {
-    if !Path::new(file).is_file() {
+    // What is there and no file is refused where it is read, which says so. A link that leads
+    // nowhere, or in circles, is there.
+    if std::fs::symlink_metadata(file).is_err() {
         return Err(Failure::refused(format_args!("there is no file {file}")));
     }
     library

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use promoflow::block::{BlockLibrary, Bounds, Grants, Sandboxes};
+use promoflow::block::{BlockLibrary, Bounds, Compiler, Grants, Sandboxes};
 use promoflow::config::{Config, LogFormat, LogLevel};
 use promoflow::{Builder, Promoflow};
 
@@ -187,7 +187,9 @@ impl Session {
 
     /// The installation in another database, with the same blocks and cache.
     pub(super) fn open_at(&self, path: &Path, purpose: Purpose) -> Result<Promoflow, Failure> {
-        let mut builder = Promoflow::builder(path).create(purpose != Purpose::Read);
+        let mut builder = Promoflow::builder(path)
+            .create(purpose != Purpose::Read)
+            .compiler(Compiler::this_program());
         for folder in self.blocks()? {
             builder = builder.blocks(folder);
         }
@@ -257,7 +259,10 @@ impl Session {
             self.check_config(&file)?;
         }
         if path.exists() {
-            self.open_at(&path, Purpose::Read)?.blocks()?;
+            let promoflow = self.open_at(&path, Purpose::Read)?;
+            if let Some(refused) = promoflow.blocks()?.refused().first() {
+                return Err(Failure::refused(&refused.why));
+            }
         } else {
             self.traced(Promoflow::builder(&path))?;
         }
@@ -296,7 +301,9 @@ impl Session {
 
     /// Where blocks are compiled.
     pub(super) fn sandboxes(&self) -> Result<std::sync::Arc<Sandboxes>, Failure> {
-        Sandboxes::new(Bounds::default(), self.globals.cache.clone()).map_err(|error| {
+        let cache = self.globals.cache.clone();
+        let compiler = Compiler::this_program();
+        Sandboxes::with_compiler(Bounds::default(), cache, compiler).map_err(|error| {
             Failure::failed(format_args!("cannot make sandboxes for blocks: {error:#}"))
         })
     }

@@ -167,6 +167,10 @@ impl Catalog for Known<'_> {
         })
     }
 
+    fn why_missing(&self, name: &str) -> Option<String> {
+        self.blocks.why_missing(name)
+    }
+
     fn block_names(&self) -> Vec<String> {
         self.blocks
             .iter()

@@ -9,7 +9,7 @@ use anyhow::Result;
 use super::Promoflow;
 use super::exits::{Channels, Exit};
 use crate::alert::Rules;
-use crate::block::{Bounds, Grants};
+use crate::block::{Bounds, Compiler, Grants};
 use crate::channel::Channel;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, TraceConfig, UnsubscribeConfig, WebhookConfig};
@@ -25,6 +25,7 @@ pub struct Builder {
     pub(super) grants: Grants,
     pub(super) bounds: Bounds,
     pub(super) cache: Option<PathBuf>,
+    pub(super) compiler: Compiler,
     /// How letters leave, the first that takes a kind before others.
     pub(super) exits: Vec<Exit>,
     /// What was made of them, once that was asked for.
@@ -49,6 +50,7 @@ impl Builder {
             grants: Grants::all(),
             bounds: Bounds::default(),
             cache: None,
+            compiler: Compiler::in_process(),
             exits: Vec::new(),
             channels: None,
             clock: Arc::new(SystemClock),
@@ -96,6 +98,14 @@ impl Builder {
     #[must_use]
     pub fn cache(mut self, folder: impl Into<PathBuf>) -> Builder {
         self.cache = Some(folder.into());
+        self
+    }
+
+    /// How blocks are compiled that do not come with the host: in this process unless this says
+    /// another. Where strangers bring blocks, by child processes with limits.
+    #[must_use]
+    pub fn compiler(mut self, compiler: Compiler) -> Builder {
+        self.compiler = compiler;
         self
     }
 

@@ -68,7 +68,8 @@ impl Promoflow {
         if let Some(sandboxes) = self.sandboxes.get() {
             return Ok(sandboxes);
         }
-        let made = Sandboxes::new(self.parts.bounds, self.parts.cache.clone())
+        let (bounds, cache) = (self.parts.bounds, self.parts.cache.clone());
+        let made = Sandboxes::with_compiler(bounds, cache, self.parts.compiler.clone())
             .map_err(|error| anyhow::anyhow!("cannot make sandboxes for blocks: {error:#}"))?;
         Ok(self.sandboxes.get_or_init(|| made))
     }

@@ -19,7 +19,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::metrics::{CallEnd, Metrics};
 use crate::pool::{Calendar, Lane};
 use crate::store::{
-    Awakened, Position, Resumed, RunId, Segment, SegmentEnd, StepRecord, Store, Trouble,
+    Awaited, Awakened, Position, Resumed, RunId, Segment, SegmentEnd, StepRecord, Store, Trouble,
     TroubleKind,
 };
 use crate::workflow::{Target, conform};
@@ -31,6 +31,12 @@ const MOST_STEPS: usize = 1_000;
 /// How long the first segment of a run may take before its event is stored; what takes longer is
 /// executed after that.
 const MAX_EVENT_TIME: Duration = Duration::from_secs(1);
+
+/// How often a run may go on within [`QUICK_WAIT`] each time, and wait again: one that does nothing
+/// else would be executed without end.
+const MOST_QUICK_WAITS: u32 = 100;
+/// A wait that is shorter, or was over before it began, in milliseconds.
+const QUICK_WAIT: i64 = 1_000;
 
 /// What a segment begins with.
 pub(super) struct Beginning {
@@ -289,7 +295,14 @@ fn steps(
             Err(_) => None,
         };
         if let Some((wait, due)) = wait {
+            // The code may be there already.
+            let may_end_now = matches!(wait.awaited, Awaited::Code { .. });
+            let due = wait_end(beginning, around, step, due, may_end_now);
+            if let Err(discarded) = &due {
+                note_error(&mut record, discarded);
+            }
             records.push(record);
+            let due = due?;
             return Ok(SegmentEnd::Wait {
                 step: u32::try_from(next).unwrap_or(u32::MAX),
                 due,
@@ -298,10 +311,16 @@ fn steps(
             });
         }
         let way = outcome.and_then(|outcome| way_out(step, outcome, notes.cause.as_deref()));
+        let way = way.and_then(|way| match way.until {
+            Some(until) => Ok(Way {
+                until: wait_end(beginning, around, step, Some(until), false)?,
+                ..way
+            }),
+            None => Ok(way),
+        });
         match &way {
             Ok(Way { port, .. }) => record.port = Some(port.clone()),
-            Err(Discarded::Error { error, .. }) => record.error = Some(error.clone()),
-            Err(Discarded::Contended) => {}
+            Err(discarded) => note_error(&mut record, discarded),
         }
         records.push(record);
         let way = way?;
@@ -328,6 +347,46 @@ fn steps(
     Err(failed(format!(
         "more than {MOST_STEPS} steps without a wait"
     )))
+}
+
+fn note_error(record: &mut StepRecord, discarded: &Discarded) {
+    if let Discarded::Error { error, .. } = discarded {
+        record.error = Some(error.clone());
+    }
+}
+
+/// When a wait ends that a block asked for: not before now, and not at once again and again.
+/// `may_end_now`: whether something else may end it before that.
+fn wait_end(
+    beginning: &Beginning,
+    around: &Surroundings,
+    step: &PlannedStep,
+    due: Option<Timestamp>,
+    may_end_now: bool,
+) -> Result<Option<Timestamp>, Discarded> {
+    let now = around.clock.now();
+    if !may_end_now && due.is_none_or(|due| due > now.plus_millis(QUICK_WAIT)) {
+        return Ok(due);
+    }
+    let at = |why: String| format!("step `{}` ({}): {why}", step.id, step.name);
+    if let Some((run, segment)) = beginning.run
+        && let Some(earlier) = segment.checked_sub(MOST_QUICK_WAITS)
+    {
+        let earlier = around.store.segment_at(run, earlier);
+        let earlier = earlier.map_err(|error| Discarded::Error {
+            error: at(format!("the run's history cannot be read: {error}")),
+            again: Some((step.id.clone(), TroubleKind::Unavailable)),
+        })?;
+        let least = QUICK_WAIT * i64::from(MOST_QUICK_WAITS);
+        if earlier.is_some_and(|earlier| now < earlier.plus_millis(least)) {
+            return Err(failed(at(format!(
+                "the run waited {MOST_QUICK_WAITS} times within {} s, and waits again; a block that \
+                 waits in a loop must wait longer",
+                least / 1_000
+            ))));
+        }
+    }
+    Ok(due.map(|due| due.max(now)))
 }
 
 /// Where a run leaves a step.

@@ -271,6 +271,9 @@ pub trait Store: ContactStore + Send + Sync {
     /// Re-derives the promises from the stored rows.
     fn audit(&self) -> Result<Vec<Audited>>;
 
+    /// When a segment of a run was committed; `None` where it was not.
+    fn segment_at(&self, run: RunId, segment: u32) -> Result<Option<Timestamp>>;
+
     /// Names the configuration's rows by number, for listings.
     fn workflow_names(&self) -> Result<HashMap<WorkflowRow, (String, u32)>>;
 

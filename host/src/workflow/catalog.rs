@@ -35,6 +35,11 @@ pub trait Catalog {
     /// The block of that name.
     fn block(&self, name: &str) -> Option<CatalogBlock<'_>>;
 
+    /// Why there is no block of that name, where that is known.
+    fn why_missing(&self, _name: &str) -> Option<String> {
+        None
+    }
+
     /// The names of all blocks, for hints.
     fn block_names(&self) -> Vec<String>;
 

@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use promoflow_block::{CodeWait, Error, Outcome, Params, ReplyWait, data, log};
+use promoflow_block::{CodeWait, Error, Outcome, Params, ReplyWait, Value, data, log};
 
 use crate::{claim, selector};
 
@@ -26,11 +26,16 @@ pub(crate) enum Deed {
     Wait,
     WaitCode,
     WaitReply,
+    WaitAgain,
+    WaitCodeAgain,
+    LongPort,
+    LongRequest,
+    DeepValue,
 }
 
 impl Deed {
     /// Every one, by the name that a step gives.
-    pub(crate) const ALL: [(&'static str, Self); 17] = [
+    pub(crate) const ALL: [(&'static str, Self); 22] = [
         ("next", Self::Next),
         ("aside", Self::Aside),
         ("spin", Self::Spin),
@@ -48,6 +53,11 @@ impl Deed {
         ("wait", Self::Wait),
         ("wait-code", Self::WaitCode),
         ("wait-reply", Self::WaitReply),
+        ("wait-again", Self::WaitAgain),
+        ("wait-code-again", Self::WaitCodeAgain),
+        ("long-port", Self::LongPort),
+        ("long-request", Self::LongRequest),
+        ("deep-value", Self::DeepValue),
     ];
 
     pub(crate) fn from_name(name: &str) -> Option<Self> {
@@ -73,13 +83,23 @@ impl Deed {
             Self::Invalid => return Err(Error::Invalid("as told".into())),
             Self::Rejected => return Err(Error::Rejected("as told".into())),
             Self::BadPort => return Ok(Outcome::port("no-such-port")),
+            Self::WaitCodeAgain => return Ok(Outcome::wait_for_code(selector(params)?)),
             Self::WaitCode => {
                 let selector = selector(params)?;
                 let give_up = Some(params.integer("until")?);
                 return Ok(Outcome::WaitForCode(CodeWait { selector, give_up }));
             }
-            Self::WaitReply => {
-                let request = "question".into();
+            Self::LongPort => return Ok(Outcome::port(&"\u{1b}[2J".repeat(200_000))),
+            Self::DeepValue => {
+                let depth = usize::try_from(n).unwrap_or(usize::MAX);
+                let list = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+                data::set("deep", Value::Json(list))?;
+            }
+            Self::WaitReply | Self::WaitAgain | Self::LongRequest => {
+                let request = match self {
+                    Self::LongRequest => "x".repeat(900_000),
+                    _ => "question".into(),
+                };
                 let give_up = Some(params.integer("until")?);
                 return Ok(Outcome::WaitForReply(ReplyWait { request, give_up }));
             }

@@ -49,7 +49,9 @@ impl Block for Mischief {
         let deed = Deed::from_name(&params.choice("do")?.name)
             .ok_or_else(|| Error::Invalid("do is none of what this block does".into()))?;
         match call.resumed {
+            Some(Resumption::GaveUp) if matches!(deed, Deed::WaitAgain) => {}
             Some(Resumption::GaveUp) => return Ok(Outcome::port("aside")),
+            Some(Resumption::Code) if matches!(deed, Deed::WaitCodeAgain) => {}
             Some(Resumption::Code) => {
                 claim(params)?;
                 return Ok(Outcome::port("next"));

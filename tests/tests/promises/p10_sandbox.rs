@@ -45,7 +45,25 @@ fn p10_whatever_a_block_does_its_run_fails_with_the_reason_and_the_host_goes_on(
         ("spin", "", RunState::Running, "longer than a step may"),
         ("hoard", "", RunState::Running, "memory ran out"),
         ("recurse", "", RunState::Running, "out of bounds"),
-        ("trap", "", RunState::Running, "gave up"),
+        (
+            "trap",
+            "",
+            RunState::Running,
+            "it panicked: \"as told\" (tests/guest/src/deed.rs:",
+        ),
+        ("long-port", "", RunState::Failed, "that it does not have"),
+        (
+            "long-request",
+            "",
+            RunState::Failed,
+            "at most 200 characters, found 900000",
+        ),
+        (
+            "deep-value",
+            ", n: 65",
+            RunState::Failed,
+            "at most 64 levels",
+        ),
         ("flood-log", "", RunState::Running, "calls of the host"),
         (
             "flood-claims",
@@ -86,6 +104,8 @@ fn p10_whatever_a_block_does_its_run_fails_with_the_reason_and_the_host_goes_on(
         assert_eq!(row.state, state, "{deed}{more}: {error}");
         assert!(error.contains("step `bad` (mischief)"), "{deed}: {error}");
         assert!(error.contains(reason), "{deed}{more}: {error}");
+        assert!(error.len() < 3_000, "{deed} left {} bytes", error.len());
+        assert!(!error.chars().any(char::is_control), "{deed}: {error:?}");
         assert_eq!(steps.len(), usize::from(state == RunState::Failed));
         assert!(took < Duration::from_secs(10), "{deed} took {took:?}");
         assert_eq!(promoflow.free().len(), 20, "{deed} kept codes");
@@ -94,6 +114,23 @@ fn p10_whatever_a_block_does_its_run_fails_with_the_reason_and_the_host_goes_on(
             Some("C-00"),
             "after {deed}"
         );
+        promoflow.audited();
+    }
+}
+
+#[test]
+fn p10_a_run_that_only_waits_and_is_at_once_awake_again_fails() {
+    for deed in ["wait-again", "wait-code-again"] {
+        let (_shop, promoflow) = tight(2);
+        promoflow.workflows_of(&mischief(deed, ""));
+        let running = promoflow.start().unwrap();
+        let run = promoflow.one(&running, deed, "ann@example.com");
+        until(|| promoflow.run_of(run).0.state == RunState::Failed);
+        let (row, steps) = promoflow.run_of(run);
+        let error = row.error.unwrap_or_default();
+        assert!(error.contains("must wait longer"), "{deed}: {error}");
+        assert!((100..110).contains(&steps.len()), "{deed}: {}", steps.len());
+        assert_eq!(promoflow.free().len(), 20, "{deed} kept codes");
         promoflow.audited();
     }
 }
@@ -207,10 +244,53 @@ fn refused(shop: &Shop, bytes: &[u8]) -> String {
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("foreign.wasm"), bytes).unwrap();
     let promoflow = shop.builder().blocks(folder).open().unwrap();
-    match promoflow.blocks() {
-        Ok(_) => panic!("the component was taken"),
-        Err(error) => format!("{error:#}"),
-    }
+    let blocks = promoflow.blocks().unwrap();
+    // It stops no other block.
+    assert!(blocks.get("send-message").is_some() && blocks.get("mischief").is_some());
+    let [refused] = blocks.refused() else {
+        panic!("the component was taken")
+    };
+    refused.why.clone()
+}
+
+#[test]
+fn p10_a_block_that_cannot_be_loaded_is_named_where_a_workflow_places_it() {
+    let shop = Shop::new();
+    let folder = shop.beside("blocks");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("lottery.wasm"), b"\0asm").unwrap();
+    let promoflow = shop.builder().blocks(folder).open().unwrap();
+    promoflow.messages_of(MAIL);
+    promoflow.workflows_of(CODE_THEN_MAIL);
+    let workflow = "{ workflow: w, start: { event: e }, steps: [ { id: s, block: lottery } ] }";
+    let applied = promoflow
+        .apply_workflows("w.yaml", workflow.as_bytes())
+        .unwrap();
+    let [fault] = &*applied.diagnostics else {
+        panic!("{:#?}", applied.diagnostics)
+    };
+    assert!(fault.message.contains("lottery.wasm"), "{}", fault.message);
+    assert!(
+        fault.message.contains("not a WebAssembly component"),
+        "{}",
+        fault.message
+    );
+}
+
+#[test]
+fn p10_of_two_blocks_with_one_name_none_is_placed() {
+    let shop = Shop::new();
+    let folder = shop.beside("blocks");
+    std::fs::create_dir_all(&folder).unwrap();
+    let mut other = std::fs::read(env!("MISCHIEF_WASM")).unwrap();
+    // A custom section: the same block in another file.
+    other.extend([0, 3, 1, b'x', 0]);
+    std::fs::write(folder.join("other.wasm"), other).unwrap();
+    let promoflow = shop.builder().blocks(folder).open().unwrap();
+    let blocks = promoflow.blocks().unwrap();
+    assert!(blocks.get("mischief").is_none());
+    let why = blocks.why_missing("mischief").unwrap();
+    assert!(why.contains("two blocks named `mischief`"), "{why}");
 }
 
 #[test]
@@ -243,10 +323,12 @@ fn p10_a_block_gets_only_what_it_was_granted() {
     let shop = Shop::new();
     let grants = Grants::only(&[Interface::Data, Interface::Log, Interface::Messages]);
     let promoflow = shop.builder().grants(grants).open().unwrap();
-    let error = match promoflow.blocks() {
-        Ok(_) => panic!("mischief claims promo codes"),
-        Err(error) => format!("{error:#}"),
-    };
+    let blocks = promoflow.blocks().unwrap();
+    assert!(
+        blocks.get("mischief").is_none(),
+        "mischief claims promo codes"
+    );
+    let error = &blocks.refused()[0].why;
     assert!(
         error.contains("`promocodes`, which it was not granted"),
         "{error}"

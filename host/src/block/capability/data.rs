@@ -4,6 +4,7 @@ use wasmtime::component::{HasSelf, Linker};
 
 use crate::block::bindings::promoflow::workflow::data::{self, Host};
 use crate::block::bindings::promoflow::workflow::types;
+use crate::block::boundary::read_value;
 use crate::block::description::Value;
 use crate::block::host::SetError;
 use crate::block::sandbox::StepState;
@@ -22,13 +23,14 @@ impl Host for StepState {
         name: String,
         value: types::Value,
     ) -> wasmtime::Result<Result<(), data::SetError>> {
-        Ok(self
-            .enter()?
-            .set(&name, from_wit(value))
-            .map_err(|error| match error {
-                SetError::Invalid(text) => data::SetError::Invalid(text),
-                SetError::TooLarge(text) => data::SetError::TooLarge(text),
-            }))
+        let host = self.enter()?;
+        let set = read_value(value)
+            .map_err(SetError::Invalid)
+            .and_then(|value| host.set(&name, value));
+        Ok(set.map_err(|error| match error {
+            SetError::Invalid(text) => data::SetError::Invalid(text),
+            SetError::TooLarge(text) => data::SetError::TooLarge(text),
+        }))
     }
 
     fn names(&mut self) -> wasmtime::Result<Vec<String>> {
@@ -48,16 +50,5 @@ pub(in crate::block) fn into_wit(value: Value) -> types::Value {
         Value::Decimal(number) => types::Value::Decimal(number),
         Value::Boolean(flag) => types::Value::Boolean(flag),
         Value::Json(text) => types::Value::Json(text),
-    }
-}
-
-/// A value on its way out.
-pub(in crate::block) fn from_wit(value: types::Value) -> Value {
-    match value {
-        types::Value::Text(text) => Value::Text(text),
-        types::Value::Integer(number) => Value::Integer(number),
-        types::Value::Decimal(number) => Value::Decimal(number),
-        types::Value::Boolean(flag) => Value::Boolean(flag),
-        types::Value::Json(text) => Value::Json(text),
     }
 }

@@ -4,6 +4,7 @@
 use wasmtime::component::{HasSelf, Linker};
 
 use crate::block::bindings::promoflow::workflow::log::{self, Host, Level};
+use crate::block::boundary::{clean, read_panic};
 use crate::block::host::LogLevel;
 use crate::block::sandbox::StepState;
 
@@ -13,6 +14,9 @@ pub(super) fn link(linker: &mut Linker<StepState>) -> wasmtime::Result<()> {
 
 impl Host for StepState {
     fn write(&mut self, level: Level, text: String) -> wasmtime::Result<()> {
+        if let Some(panic) = read_panic(level, &text) {
+            self.used.panic = Some(panic);
+        }
         let bounds = self.bounds;
         let used = self.used.notes;
         let host = self.enter()?;
@@ -23,24 +27,11 @@ impl Host for StepState {
             Level::Error => LogLevel::Error,
         };
         if used < bounds.notes {
-            host.log(level, &tame(&text, bounds.note_chars));
+            host.log(level, &clean(&text, bounds.note_chars));
         } else if used == bounds.notes {
             host.log(LogLevel::Warn, "further notes of this step are dropped");
         }
         self.used.notes = used.saturating_add(1);
         Ok(())
     }
-}
-
-/// At most `max` characters, none of which moves a cursor.
-pub(in crate::block) fn tame(text: &str, max: usize) -> String {
-    let mut tame: String = text
-        .chars()
-        .take(max)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    if text.chars().nth(max).is_some() {
-        tame.push('…');
-    }
-    tame
 }

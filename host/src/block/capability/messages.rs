@@ -3,13 +3,17 @@
 use wasmtime::component::{HasSelf, Linker};
 
 use crate::block::bindings::promoflow::workflow::messages::{self, Host};
+use crate::block::boundary::{moment, short};
 use crate::block::host::{Hours, Recipient, SendError, SendRequest, Target};
 use crate::block::sandbox::StepState;
-use crate::clock::Timestamp;
 use crate::message::ChannelKind;
 
 /// Ways to reach somebody that one delivery may name: as many as there are channels.
 const MOST_TARGETS: usize = 6;
+/// Characters of an address or of a contact's id. Tokens of push services are the longest.
+const MAX_ADDRESS_CHARS: usize = 4_096;
+/// Characters of the other texts of a request.
+const MAX_TEXT_CHARS: usize = 200;
 const MINUTES_A_DAY: u16 = 24 * 60;
 
 pub(super) fn link(linker: &mut Linker<StepState>) -> wasmtime::Result<()> {
@@ -64,20 +68,32 @@ fn read_request(request: messages::Request) -> Result<SendRequest, String> {
         return Err("hours: expected minutes of a day, `from` before or after `until`".into());
     }
     Ok(SendRequest {
-        targets: request.targets.into_iter().map(read_target).collect(),
-        not_before: request.not_before.map(Timestamp),
-        not_after: request.not_after.map(Timestamp),
-        hours: request.hours.map(|hours| Hours {
-            from: hours.from,
-            until: hours.until,
-            time_zone: hours.time_zone,
-        }),
-        language: request.language,
+        targets: request
+            .targets
+            .into_iter()
+            .map(read_target)
+            .collect::<Result<_, _>>()?,
+        not_before: request.not_before.map(moment),
+        not_after: request.not_after.map(moment),
+        hours: match request.hours {
+            None => None,
+            Some(hours) => Some(Hours {
+                from: hours.from,
+                until: hours.until,
+                time_zone: named("time-zone", hours.time_zone)?,
+            }),
+        },
+        language: named("language", request.language)?,
     })
 }
 
-fn read_target(target: messages::Target) -> Target {
-    Target {
+fn named(what: &str, name: Option<String>) -> Result<Option<String>, String> {
+    name.map(|name| short(what, name, MAX_TEXT_CHARS))
+        .transpose()
+}
+
+fn read_target(target: messages::Target) -> Result<Target, String> {
+    Ok(Target {
         channel: match target.channel {
             messages::Channel::Email => ChannelKind::Email,
             messages::Channel::Sms => ChannelKind::Sms,
@@ -87,9 +103,13 @@ fn read_target(target: messages::Target) -> Target {
             messages::Channel::Telegram => ChannelKind::Telegram,
         },
         recipient: match target.recipient {
-            messages::Recipient::Address(address) => Recipient::Address(address),
-            messages::Recipient::Contact(id) => Recipient::Contact(id),
+            messages::Recipient::Address(address) => {
+                Recipient::Address(short("address", address, MAX_ADDRESS_CHARS)?)
+            }
+            messages::Recipient::Contact(id) => {
+                Recipient::Contact(short("contact", id, MAX_ADDRESS_CHARS)?)
+            }
         },
-        message: target.message,
-    }
+        message: short("message", target.message, MAX_TEXT_CHARS)?,
+    })
 }

@@ -88,9 +88,9 @@ fn read_request(selector: promocodes::Selector) -> Result<ClaimRequest, String> 
             promocodes::WhenEmpty::Wait => WhenEmpty::Wait,
             promocodes::WhenEmpty::Substitute(code) => {
                 let chars = code.chars().count();
-                if chars == 0 || chars > MAX_CODE_CHARS {
+                if chars == 0 || chars > MAX_CODE_CHARS || code.chars().any(char::is_control) {
                     return Err(format!(
-                        "when-empty: expected a code of 1 to {MAX_CODE_CHARS} characters"
+                        "when-empty: expected a code of 1 to {MAX_CODE_CHARS} printable characters"
                     ));
                 }
                 WhenEmpty::Substitute(code)

@@ -106,6 +106,20 @@ pub(super) fn one(store: &SqliteStore, id: RunId) -> Result<Option<(RunRow, Vec<
     })
 }
 
+pub(super) fn segment_at(
+    store: &SqliteStore,
+    run: RunId,
+    segment: u32,
+) -> Result<Option<Timestamp>> {
+    store.read(|connection| {
+        let at = connection
+            .prepare_cached("SELECT at FROM journal WHERE run = ?1 AND segment = ?2")?
+            .query_row([run.0, segment.into()], |row| row.get(0))
+            .optional()?;
+        Ok(at.map(Timestamp))
+    })
+}
+
 fn segment(run: RunId, row: &Row<'_>) -> Result<Vec<StepRecord>> {
     let (segment, text): (i64, String) = (row.get(0)?, row.get(1)?);
     serde_json::from_str(&text)

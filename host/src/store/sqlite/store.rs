@@ -57,6 +57,10 @@ impl Store for SqliteStore {
         catalog::workflow_version(self, row)
     }
 
+    fn segment_at(&self, run: RunId, segment: u32) -> Result<Option<Timestamp>> {
+        history::segment_at(self, run, segment)
+    }
+
     fn workflow_names(&self) -> Result<HashMap<WorkflowRow, (String, u32)>> {
         catalog::workflow_names(self)
     }

@@ -151,6 +151,11 @@ fn block<'n>(
     let name = text(node, "block", out)?;
     let block = context.catalog.block(name);
     if block.is_none() {
+        if let Some(why) = context.catalog.why_missing(name) {
+            let message = format!("the block {} cannot be used: {why}", shown(name));
+            out.error(node.at, message, None);
+            return None;
+        }
         let names = context.catalog.block_names();
         let hint = out
             .did_you_mean(name, names.iter().map(String::as_str))

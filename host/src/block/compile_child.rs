@@ -1,0 +1,226 @@
+//! The child process that compiles a component, and its parent's side.
+//!
+//! The parent starts a program with [`COMPILE_ARGUMENT`], gives it the component on standard
+//! input, and reads why it failed from standard error. The child limits itself before it reads
+//! anything: its own limits cannot be forgotten by whoever starts it.
+
+use std::ffi::OsString;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use wasmtime::Engine;
+
+use super::compiler::{CompileError, CompileLimits, from_binary};
+use super::component::MAX_COMPONENT_BYTES;
+use super::sandbox;
+
+/// The first argument of a program that is asked to compile.
+const COMPILE_ARGUMENT: &str = "__compile-block";
+/// The exit status of a child that says on standard error why there is nothing to compile.
+const REFUSED: i32 = 3;
+/// What it says where it has compiled: a program that does not know what it was asked for ends
+/// with 0 as well.
+const COMPILED: &str = "compiled";
+/// What is read of a child's standard error.
+const MAX_ERROR_BYTES: u64 = 4_096;
+
+/// Compiles a component if that is what this program was started for, and ends the process then.
+/// For the first line of `main` in a program that is named by
+/// [`Compiler`](super::Compiler); otherwise it does nothing.
+pub fn compile_if_asked() {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments
+        .next()
+        .is_none_or(|first| first != COMPILE_ARGUMENT)
+    {
+        return;
+    }
+    let status = match compile(arguments) {
+        Ok(()) => {
+            eprintln!("{COMPILED}");
+            0
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            REFUSED
+        }
+    };
+    std::process::exit(status);
+}
+
+fn compile(mut arguments: impl Iterator<Item = OsString>) -> Result<(), String> {
+    let mut number = || {
+        let argument = arguments.next().unwrap_or_default();
+        let parsed = argument.to_string_lossy().parse::<u64>();
+        parsed.map_err(|_| "this argument is for the program itself alone".to_owned())
+    };
+    let (seconds, memory) = (number()?, number()?);
+    let cache = arguments.next().map(PathBuf::from);
+    limit(seconds, memory).map_err(|error| format!("it cannot be limited: {error}"))?;
+    let mut config = sandbox::compiler_config();
+    if let Some(folder) = cache {
+        config.cache(sandbox::open_cache(Some(folder)));
+    }
+    let engine = Engine::new(&config).map_err(|error| format!("{error:#}"))?;
+    let mut bytes = Vec::new();
+    let most = MAX_COMPONENT_BYTES as u64;
+    io::stdin()
+        .lock()
+        .take(most + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| error.to_string())?;
+    match from_binary(&engine, &bytes) {
+        Ok(_) => Ok(()),
+        Err(CompileError::Invalid(text)) => Err(text),
+        Err(other) => Err(other.to_string()),
+    }
+}
+
+/// Limits this process.
+#[cfg(unix)]
+fn limit(seconds: u64, memory: u64) -> nix::Result<()> {
+    use nix::sys::resource::{Resource, setrlimit};
+
+    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+    setrlimit(Resource::RLIMIT_CPU, seconds, seconds + 1)?;
+    // What the program itself has, such as its own code, is not the component's.
+    let memory = memory.saturating_add(own_memory());
+    match setrlimit(Resource::RLIMIT_AS, memory, memory) {
+        // Not every system can: the others keep the limit of time.
+        Err(_) if !cfg!(target_os = "linux") => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(not(unix))]
+fn limit(_seconds: u64, _memory: u64) -> io::Result<()> {
+    Ok(())
+}
+
+/// Bytes of address space that this process has.
+#[cfg(unix)]
+fn own_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let size = status.lines().find_map(|line| line.strip_prefix("VmSize:"));
+    let kilobytes = size.and_then(|size| size.split_whitespace().next()?.parse::<u64>().ok());
+    kilobytes.unwrap_or(256 << 10) << 10
+}
+
+/// Has a child compile a component within limits. Nothing comes back: what it made is in the cache.
+pub(super) fn run(
+    program: &Path,
+    limits: CompileLimits,
+    cache: Option<&Path>,
+    bytes: &[u8],
+) -> Result<(), CompileError> {
+    let failed = |error: io::Error| {
+        let program = program.display();
+        CompileError::Failed(format!("the program {program} cannot be run: {error}"))
+    };
+    let mut command = Command::new(program);
+    command
+        .arg(COMPILE_ARGUMENT)
+        .arg(seconds(limits.processor).to_string())
+        .arg(limits.memory.to_string())
+        .args(cache)
+        .env_clear()
+        // Our allocator would reserve a gigabyte at once, which the limit then cannot tell from
+        // what is used. In KiB.
+        .env("MIMALLOC_ARENA_RESERVE", "32768")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(failed)?;
+    let (status, said, in_time) = thread::scope(|scope| {
+        let stdin = child.stdin.take();
+        scope.spawn(move || {
+            if let Some(mut stdin) = stdin {
+                // A child that ends before it has read everything says why.
+                let _closed = stdin.write_all(bytes);
+            }
+        });
+        let stderr = child.stderr.take();
+        let (tell, told) = mpsc::channel();
+        scope.spawn(move || {
+            let mut said = Vec::new();
+            if let Some(mut stderr) = stderr {
+                let _cut = stderr.by_ref().take(MAX_ERROR_BYTES).read_to_end(&mut said);
+                // The child closes it by ending.
+                let _rest = io::copy(&mut stderr, &mut io::sink());
+            }
+            let _nobody_waits = tell.send(said);
+        });
+        let said = told.recv_timeout(limits.time);
+        let in_time = said.is_ok();
+        if !in_time {
+            let _has_ended = child.kill();
+        }
+        (wait(&mut child), said.unwrap_or_default(), in_time)
+    });
+    let status = status.map_err(failed)?;
+    if !in_time {
+        return Err(CompileError::Time(limits.time));
+    }
+    judge(status, &String::from_utf8_lossy(&said), limits)
+}
+
+fn wait(child: &mut Child) -> io::Result<ExitStatus> {
+    let waited = child.wait();
+    if waited.is_err() {
+        let _has_ended = child.kill();
+    }
+    waited
+}
+
+/// Whole seconds: the system counts no others.
+fn seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
+}
+
+/// What a child's end means.
+fn judge(status: ExitStatus, said: &str, limits: CompileLimits) -> Result<(), CompileError> {
+    let said = super::boundary::clean(said.trim(), 500);
+    // As the system's own error is written, where a large piece of memory could not be had.
+    let no_memory = said.contains("os error 12") || said.contains("annot allocate memory");
+    match status.code() {
+        Some(0) if said == COMPILED => Ok(()),
+        Some(0) => Err(CompileError::Failed(
+            "the program that was to compile it did something else: its `main` must begin with \
+             `compile_if_asked`"
+                .into(),
+        )),
+        Some(REFUSED) if no_memory => Err(CompileError::Memory(limits.memory)),
+        Some(REFUSED) => Err(CompileError::Invalid(said)),
+        Some(code) => Err(CompileError::Failed(format!(
+            "its compiler ended with status {code}: {said}"
+        ))),
+        None => Err(stopped(status, &said, limits)),
+    }
+}
+
+#[cfg(unix)]
+fn stopped(status: ExitStatus, said: &str, limits: CompileLimits) -> CompileError {
+    use std::os::unix::process::ExitStatusExt;
+
+    use nix::sys::signal::Signal;
+
+    let signal = status.signal().map(Signal::try_from);
+    match signal {
+        Some(Ok(Signal::SIGXCPU)) => CompileError::Time(limits.processor),
+        // An allocation that fails ends in an abort; a stack that cannot grow, in the others. What
+        // kills a process from outside is the system, when its memory is short.
+        Some(Ok(Signal::SIGABRT | Signal::SIGSEGV | Signal::SIGBUS | Signal::SIGKILL)) => {
+            CompileError::Memory(limits.memory)
+        }
+        _ => CompileError::Failed(format!("its compiler was stopped ({status}): {said}")),
+    }
+}
+
+#[cfg(not(unix))]
+fn stopped(status: ExitStatus, said: &str, _limits: CompileLimits) -> CompileError {
+    CompileError::Failed(format!("its compiler was stopped ({status}): {said}"))
+}

@@ -1,0 +1,92 @@
+//! Reading a component's file.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Read;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::component::MAX_COMPONENT_BYTES;
+
+/// Reads a component's file: a regular one, or a link to one, and no more of it than is loaded.
+pub(super) fn read_component(file: &Path) -> Result<Vec<u8>> {
+    let cannot = || format!("cannot read the block {}", file.display());
+    // Looked at before it is opened: to open a device may do something.
+    check(file, &fs::metadata(file).with_context(cannot)?)?;
+    let opened = open(file).with_context(cannot)?;
+    let metadata = opened.metadata().with_context(cannot)?;
+    check(file, &metadata)?;
+    let size = usize::try_from(metadata.len()).unwrap_or_default();
+    let mut bytes = Vec::with_capacity(size.saturating_add(1));
+    // It may grow meanwhile.
+    opened
+        .take(MAX_COMPONENT_BYTES as u64 + 1)
+        .read_to_end(&mut bytes)
+        .with_context(cannot)?;
+    check_size(file, bytes.len() as u64)?;
+    Ok(bytes)
+}
+
+fn check(file: &Path, metadata: &fs::Metadata) -> Result<()> {
+    ensure!(
+        metadata.is_file(),
+        "{} is not a regular file, so it is not read as a block",
+        file.display()
+    );
+    check_size(file, metadata.len())
+}
+
+fn check_size(file: &Path, size: u64) -> Result<()> {
+    if size > MAX_COMPONENT_BYTES as u64 {
+        bail!(
+            "{} has {size} bytes or more; at most {MAX_COMPONENT_BYTES} are loaded",
+            file.display()
+        );
+    }
+    Ok(())
+}
+
+/// Opens it without waiting: what was a file when it was looked at may be a pipe by now.
+fn open(file: &Path) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.custom_flags(nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY);
+    }
+    options.open(file)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    fn refused(file: &Path) -> String {
+        format!("{:#}", read_component(file).expect_err("it is read"))
+    }
+
+    #[test]
+    fn only_a_regular_file_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("good.wasm"), b"bytes").unwrap();
+        std::os::unix::fs::symlink(at("good.wasm"), at("link.wasm")).unwrap();
+        assert_eq!(read_component(&at("good.wasm")).unwrap(), b"bytes");
+        assert_eq!(read_component(&at("link.wasm")).unwrap(), b"bytes");
+
+        fs::create_dir(at("folder.wasm")).unwrap();
+        nix::unistd::mkfifo(&at("pipe.wasm"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", at("device.wasm")).unwrap();
+        for name in ["folder.wasm", "pipe.wasm", "device.wasm"] {
+            assert!(refused(&at(name)).contains("not a regular file"), "{name}");
+        }
+        std::os::unix::fs::symlink(at("two.wasm"), at("one.wasm")).unwrap();
+        std::os::unix::fs::symlink(at("one.wasm"), at("two.wasm")).unwrap();
+        assert!(refused(&at("one.wasm")).contains("cannot read the block"));
+        let large = File::create(at("large.wasm")).unwrap();
+        large.set_len(MAX_COMPONENT_BYTES as u64 + 1).unwrap();
+        assert!(refused(&at("large.wasm")).contains("at most"));
+        assert!(refused(&at("none.wasm")).contains("cannot read the block"));
+    }
+}
