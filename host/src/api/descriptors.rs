@@ -7,6 +7,10 @@ const RESERVED: u64 = 256;
 /// Raises the number of files that the process may have open to what the system allows, and returns
 /// it where it is known.
 #[cfg(unix)]
+#[allow(
+    clippy::useless_conversion,
+    reason = "some systems count files in another type"
+)]
 pub(super) fn raise() -> Option<u64> {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
@@ -14,9 +18,8 @@ pub(super) fn raise() -> Option<u64> {
         // Some systems have a limit of their own below this one: what holds stays.
         let _raised = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
-    getrlimit(Resource::RLIMIT_NOFILE)
-        .map_or(Some(soft), |(soft, _)| Some(soft))
-        .map(u64::from)
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).map_or(soft, |(soft, _)| soft);
+    u64::try_from(raised).ok()
 }
 
 /// Elsewhere there is no such limit.
@@ -54,7 +57,7 @@ mod tests {
     fn the_limit_is_raised_to_what_the_system_allows() {
         use nix::sys::resource::{Resource, getrlimit};
         let raised = raise().unwrap();
-        let (soft, _) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
-        assert_eq!(raised, u64::from(soft));
+        let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        assert_eq!((raised, soft), (soft, hard));
     }
 }

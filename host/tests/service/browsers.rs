@@ -226,7 +226,7 @@ fn an_empty_list_of_scopes_is_refused_and_metrics_open_nothing_else() {
         if open || path.starts_with("/u/") {
             continue;
         }
-        let path = path.replace('{', "").replace('}', "");
+        let path = path.replace(['{', '}'], "");
         problem(service.get(&path).send().unwrap(), 403, "scope-missing");
     }
 }

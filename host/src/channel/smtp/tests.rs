@@ -3,8 +3,9 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -96,7 +97,7 @@ fn until(stage: &str, mut stream: TcpStream, instead: impl Fn(&mut TcpStream)) {
     }
 }
 
-fn channel(port: u16, more: &str) -> Smtp {
+fn smtp(port: u16, more: &str) -> Smtp {
     let text = format!(
         "[[channel]]\ntype = \"smtp\"\nhost = \"127.0.0.1\"\nport = {port}\n\
          from = \"shop@example.com\"\ntimeout-seconds = 1\n{more}"
@@ -160,7 +161,7 @@ fn a_reply_that_does_not_end_ends_the_attempt_at_every_stage() {
             scope.spawn(move || {
                 let case = format!("{stage} {mischief:?}");
                 let port = server(move |stream| until(stage, stream, |to| mischief.run(to)));
-                let (unclear, error) = unclear(&channel(port, "security = \"none\"\n"), &case);
+                let (unclear, error) = unclear(&smtp(port, "security = \"none\"\n"), &case);
                 // The server has heard of the mail from its sender on.
                 let heard = !matches!(stage, "" | "EHLO");
                 assert_eq!(unclear, heard, "{case}: {error}");
@@ -206,7 +207,7 @@ fn encryption_that_comes_to_no_end_ends_the_attempt_and_leaves_nothing_open() {
                         });
                     });
                     let case = format!("{name} {security}");
-                    let smtp = channel(port, &format!("security = \"{security}\"\n"));
+                    let smtp = smtp(port, &format!("security = \"{security}\"\n"));
                     let (unclear, error) = unclear(&smtp, &case);
                     assert!(!unclear, "{case}: {error}");
                 });
@@ -223,7 +224,7 @@ fn a_server_that_takes_nothing_of_a_mail_is_not_waited_for() {
             thread::sleep(Duration::from_secs(20));
         });
     });
-    let smtp = channel(port, "security = \"none\"\n");
+    let smtp = smtp(port, "security = \"none\"\n");
     let content = Content {
         subject: Some("Long".into()),
         // More than the buffers on the way hold.
@@ -248,7 +249,7 @@ fn what_is_said_behind_starttls_in_the_clear_is_not_believed() {
             thread::sleep(Duration::from_secs(1));
         });
     });
-    let (unclear, error) = unclear(&channel(port, ""), "injected");
+    let (unclear, error) = unclear(&smtp(port, ""), "injected");
     assert!(!unclear && error.contains("no SMTP"), "{error}");
 }
 
@@ -272,8 +273,54 @@ fn a_server_that_asks_on_and_on_logs_nobody_in() {
         "security = \"none\"\nusername = \"u\"\npassword = {{ file = {:?} }}\n",
         secret.path()
     );
-    let (unclear, _) = unclear(&channel(port, &login), "login");
+    let (unclear, _) = unclear(&smtp(port, &login), "login");
     assert!(!unclear);
+}
+
+#[test]
+fn a_login_goes_by_the_way_that_the_server_offers() {
+    for (offered, wanted) in [
+        ("plain", &["AUTH PLAIN AHUAbGV0bWVpbg=="][..]),
+        ("LOGIN", &["AUTH LOGIN", "dQ==", "bGV0bWVpbg=="]),
+        ("CRAM-MD5", &[]),
+    ] {
+        let (told, said) = channel();
+        let told = Mutex::new(told);
+        let port = server(move |mut stream| {
+            stream.write_all(b"220 here\r\n").unwrap();
+            let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            let mut asked = 0;
+            for line in lines.map_while(Result::ok) {
+                let reply = match line.split(' ').next() {
+                    Some("EHLO") => format!("250-here\r\n250 AUTH {offered}\r\n"),
+                    Some("MAIL" | "RCPT" | "QUIT") => break,
+                    _ => {
+                        asked += 1;
+                        let done = asked == wanted.len();
+                        told.lock().unwrap().send(line).unwrap();
+                        if done {
+                            "235 in\r\n"
+                        } else {
+                            "334 bW9yZQ==\r\n"
+                        }
+                        .to_owned()
+                    }
+                };
+                stream.write_all(reply.as_bytes()).unwrap();
+            }
+        });
+        let secret = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(secret.path(), "letmein").unwrap();
+        let login = format!(
+            "security = \"none\"\nusername = \"u\"\npassword = {{ file = {:?} }}\n",
+            secret.path()
+        );
+        let (_, error) = unclear(&smtp(port, &login), offered);
+        let said: Vec<String> = said.try_iter().collect();
+        assert_eq!(said, wanted, "{error}");
+        let unsupported = error.contains("a login by PLAIN or LOGIN is not supported");
+        assert_eq!(unsupported, wanted.is_empty(), "{error}");
+    }
 }
 
 #[test]
@@ -288,7 +335,7 @@ fn a_connection_is_kept_and_one_on_which_nobody_answers_is_replaced() {
             to.write_all(b"421 closing\r\n").unwrap();
         });
     });
-    let smtp = channel(port, "security = \"none\"\n");
+    let smtp = smtp(port, "security = \"none\"\n");
     assert_eq!(deliver(&smtp), Handover::Delivered);
     assert_eq!(connections.load(Ordering::SeqCst), 1);
     assert_eq!(deliver(&smtp), Handover::Delivered);
@@ -303,7 +350,7 @@ fn a_good_reply_to_the_end_of_a_mail_alone_means_delivered() {
         let port = server(move |stream| {
             until(".", stream, |to| to.write_all(reply.as_bytes()).unwrap());
         });
-        let (unclear, error) = unclear(&channel(port, "security = \"none\"\n"), reply);
+        let (unclear, error) = unclear(&smtp(port, "security = \"none\"\n"), reply);
         assert!(unclear, "{reply}: {error}");
     }
 }
