@@ -38,8 +38,9 @@ mod tests {
 
     fn nested(depth: usize) -> Value {
         (0..depth).fold(json!(1), |value, level| match level % 2 {
-            0 => json!([0, value]),
-            _ => json!({ "a": value }),
+            // Not by `json!`, which goes down what is there already.
+            0 => Value::Array(vec![json!(0), value]),
+            _ => Value::Object([("a".to_owned(), value)].into_iter().collect()),
         })
     }
 

@@ -11,6 +11,7 @@ use super::description::Value;
 use super::host::{Outcome, StepError};
 use crate::clock::Timestamp;
 use crate::document::tame_line;
+use crate::nesting::MAX_VALUE_DEPTH;
 
 /// Characters of an error that a block gives.
 pub(super) const MAX_ERROR_CHARS: usize = 2_000;
@@ -22,8 +23,6 @@ const MAX_REQUEST_CHARS: usize = 200;
 const MAX_PANIC_CHARS: usize = 500;
 /// Characters of where it did.
 const MAX_PLACE_CHARS: usize = 200;
-/// Levels of lists and objects in a value.
-pub(super) const MAX_VALUE_DEPTH: usize = 64;
 /// The last millisecond of the year 9999, after which no date has a form that others read.
 const LAST_MOMENT: i64 = 253_402_300_799_999;
 
