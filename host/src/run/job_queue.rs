@@ -25,8 +25,10 @@ const MAX_WAITING: usize = 4_096;
 const SLOW: Duration = Duration::from_millis(250);
 /// How long a line stays slow after such a job.
 const STAYS_SLOW: Duration = Duration::from_secs(10);
-/// An event that waits that long is stored first.
+/// An event that waits that long is stored first, where no job of its line was taken meanwhile.
 const LATE_EVENT: Duration = Duration::from_millis(250);
+/// The same where workers come to its line: storing it apart would only delay those behind it.
+const LATEST_EVENT: Duration = Duration::from_secs(1);
 /// A job that waits that long is one for the reserve.
 const LATE_JOB: Duration = Duration::from_millis(20);
 /// How often the reserve, and who stores late events, look.
@@ -83,6 +85,8 @@ struct Line {
     /// Jobs of it that are executed now.
     running: usize,
     slow_until: Option<Instant>,
+    /// When a worker took the last job of it.
+    taken: Option<Instant>,
 }
 
 impl Line {
@@ -92,6 +96,16 @@ impl Line {
 
     fn is_over(&self, now: Instant) -> bool {
         self.jobs.is_empty() && self.running == 0 && !self.is_slow(now)
+    }
+
+    /// How long an event of it may wait before it is stored first.
+    fn patience(&self, now: Instant) -> Duration {
+        let served = |taken: Instant| now.saturating_duration_since(taken) < LATE_EVENT;
+        match self.taken.is_some_and(served) {
+            _ if self.is_slow(now) => LOOK,
+            true => LATEST_EVENT,
+            false => LATE_EVENT,
+        }
     }
 
     fn front_age(&self, now: Instant) -> Option<Duration> {
@@ -227,7 +241,7 @@ impl JobQueue {
                 if matches!(key, LineKey::Workflow(_)) {
                     continue;
                 }
-                let patience = if line.is_slow(now) { LOOK } else { LATE_EVENT };
+                let patience = line.patience(now);
                 while line.front_age(now).is_some_and(|age| age >= patience) {
                     late.extend(line.jobs.pop_front().map(|(job, _)| job));
                 }
@@ -269,6 +283,7 @@ impl JobQueue {
                 continue;
             };
             line.running += 1;
+            line.taken = Some(now);
             let slow = line.is_slow(now);
             let turn = Turn {
                 line: key.clone(),

@@ -129,6 +129,13 @@ fn the_reserve_takes_what_nobody_serves_and_late_events_are_handed_out() {
     assert_eq!(queue.take_late_events().unwrap().len(), 2);
     assert!(began.elapsed() >= LATE_EVENT);
     assert_eq!(queue.len(), 2);
+    // Where one was taken just now, the others wait longer for a worker.
+    let line = Line {
+        taken: Some(Instant::now()),
+        ..Line::default()
+    };
+    assert_eq!(line.patience(Instant::now()), LATEST_EVENT);
+    assert_eq!(line.patience(Instant::now() + LATE_EVENT), LATE_EVENT);
     queue.close();
     assert!(queue.take_for_reserve().is_none() && queue.take_late_events().is_none());
     assert!(queue.put(jobs.event("x")).is_err());
