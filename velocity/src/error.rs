@@ -29,6 +29,8 @@ pub struct Error {
     pub line: u32,
     /// The character in the line, from 1.
     pub column: u32,
+    /// What to do about it, if there is something to say.
+    pub hint: Option<String>,
 }
 
 impl Error {
@@ -37,6 +39,14 @@ impl Error {
             message: message.into(),
             line: pos.line,
             column: pos.column,
+            hint: None,
+        }
+    }
+
+    pub(crate) fn with_hint(self, hint: impl Into<String>) -> Error {
+        Error {
+            hint: Some(hint.into()),
+            ..self
         }
     }
 }

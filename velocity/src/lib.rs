@@ -53,6 +53,7 @@ mod faults;
 mod json;
 mod lexer;
 mod limits;
+mod locale;
 mod methods;
 mod number;
 mod options;
@@ -70,6 +71,7 @@ pub use limits::{
     Allowance, Limits, MAX_DEPTH, MAX_LOOP_TURNS, MAX_MACRO_DEPTH, MAX_OUTPUT_BYTES,
     MAX_SOURCE_BYTES, MAX_SOURCE_DEPTH, MAX_SOURCE_TOKENS, MAX_WORK,
 };
+pub use locale::Locale;
 pub use options::{Escape, ParseOptions, RenderOptions};
 pub use references::Reference;
 pub use tags::{IsTag, MergeTag, TagValues};

@@ -1,6 +1,10 @@
 //! How to parse and to render.
 
+use chrono::DateTime;
+use chrono_tz::Tz;
+
 use crate::limits::Limits;
+use crate::locale::Locale;
 
 /// Whether values are escaped when references print them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -36,11 +40,18 @@ pub struct ParseOptions {
     pub spaced_calls: bool,
 }
 
-/// How to render: the caps, and the escaping of values.
+/// How to render: the caps, the escaping of values, and what tools ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RenderOptions {
     /// The caps on this rendering.
     pub limits: Limits,
     /// Whether values are escaped.
     pub escape: Escape,
+    /// The language in which tools write dates and numbers.
+    pub locale: Locale,
+    /// The present as tools tell it, with the time zone in which they tell moments. Without it they
+    /// ask the system's clock, in UTC.
+    pub now: Option<DateTime<Tz>>,
+    /// The time zone of whom the text is for; without it, that of `now`.
+    pub contact_zone: Option<Tz>,
 }

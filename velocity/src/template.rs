@@ -4,6 +4,8 @@ use crate::context::Context;
 use crate::error::{Error, Pos};
 use crate::eval;
 use crate::faults;
+use crate::locale::Locale;
+use crate::methods::calls;
 use crate::options::{ParseOptions, RenderOptions};
 use crate::parser::{self, Parsed};
 use crate::references::{self, Reference};
@@ -106,6 +108,19 @@ impl Template {
     /// Who writes one has made a mistake, so that a host may tell them before it is rendered.
     pub fn faults(&self) -> Vec<Error> {
         faults::faults(&self.parsed)
+    }
+
+    /// Calls of tools that print nothing, whatever the values: of a tool or method that is none, with
+    /// a pattern that is none. For templates to which [tools](crate::Context::with_tools) are offered.
+    pub fn tool_faults(&self) -> Vec<Error> {
+        calls::find(&self.parsed, Locale::default()).faults
+    }
+
+    /// Calls of tools that most likely are not meant so, in a message of that language: with too few
+    /// arguments, with a pattern that prints minutes in the place of months, with a currency that
+    /// nobody has named.
+    pub fn tool_warnings(&self, locale: Locale) -> Vec<Error> {
+        calls::find(&self.parsed, locale).warnings
     }
 
     /// The values that the template reads and does not set itself, in the order of the source:

@@ -33,7 +33,7 @@ fn context() -> Context {
 }
 
 /// What a loop repeats, and how often in each of its 100,000 turns.
-const THINGS: [(&str, usize); 56] = [
+const THINGS: [(&str, usize); 63] = [
     ("#set($y = $x)", 600),
     ("#set($y = $x.length())", 600),
     ("#set($y = $n + $d * 2)", 200),
@@ -90,6 +90,22 @@ const THINGS: [(&str, usize); 56] = [
     ("#set($y = $date.format('yyyy-MM-dd', 0))", 200),
     ("#set($y = $date.format('yyyy', 9223372036854775807))", 200),
     ("#set($y = $date.format($long, 0))", 1),
+    (
+        "#set($y = $date.format('EEEE_MMMM_YYYY_w_W', 0, 'ml'))",
+        200,
+    ),
+    ("#set($y = $date.format('full', '2017.12.31'))", 200),
+    (
+        "#set($y = $date.toDate('MMMM_EEEE', 'September_Wednesday'))",
+        200,
+    ),
+    ("#set($y = $dateTool.addDays('2017.12.31', 1))", 200),
+    (
+        "#set($y = $dateTool.diff('2017.12.31', '2017.12.30', 'DAYS'))",
+        200,
+    ),
+    ("#set($y = $dateTool.currentDate('HH', 'Europe/Kyiv'))", 200),
+    ("#set($y = $number.currency(1e300))", 200),
 ];
 
 #[test]

@@ -138,6 +138,7 @@ fn check(source: &str, escape: Escape) {
     let options = RenderOptions {
         limits: small_limits(),
         escape,
+        ..RenderOptions::default()
     };
     let started = Instant::now();
     if let Ok(output) = template.render_with_tags(&context(), &options, &value) {

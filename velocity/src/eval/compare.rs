@@ -76,6 +76,7 @@ impl<'c> Renderer<'c> {
             (Val::Null, Val::Null) => true,
             (Val::Bool(a), Val::Bool(b)) => a == b,
             (Val::Char(a), Val::Char(b)) => a == b,
+            (Val::Date(a), Val::Date(b)) => a == b,
             (Val::Number(Number::Double(a)), Val::Number(Number::Double(b))) => {
                 a.to_bits() == b.to_bits()
             }

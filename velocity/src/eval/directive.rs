@@ -240,6 +240,7 @@ pub(crate) fn parse_evaluated(text: &str, options: ParseOptions, pos: Pos) -> Re
             message,
             line,
             column,
+            ..
         } = error;
         let place = format!("line {line}, column {column} of the evaluated text");
         Error::new(pos, format!("in #evaluate: {message} ({place})"))

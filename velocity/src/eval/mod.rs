@@ -15,10 +15,14 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+
 use crate::ast::{Block, Macro, Macros, Node, Output};
 use crate::context::Context;
 use crate::error::{Pos, Result};
 use crate::limits::{Budget, NODE_WORK};
+use crate::locale::Locale;
 use crate::methods::Patterns;
 use crate::options::{Escape, ParseOptions, RenderOptions};
 use crate::parser::Parsed;
@@ -68,6 +72,11 @@ pub(crate) struct Renderer<'c> {
     pub(crate) patterns: Patterns,
     out: String,
     escape: Escape,
+    /// The language in which tools print.
+    pub(crate) locale: Locale,
+    /// The present, once somebody has asked.
+    now: Option<DateTime<Tz>>,
+    contact_zone: Option<Tz>,
     /// Above 0 within a block that was made of a value.
     of_value: u32,
     /// Above 0 within a text that is put together to be a value.
@@ -101,6 +110,9 @@ pub(crate) fn render<'c>(
         // Values make a message longer, directives make it shorter.
         out: String::with_capacity(source_length + source_length / 8),
         escape: options.escape,
+        locale: options.locale,
+        now: options.now,
+        contact_zone: options.contact_zone,
         nested: 0,
         loops: Vec::new(),
         lists: Vec::new(),
@@ -120,6 +132,18 @@ impl<'c> Renderer<'c> {
         for map in &self.maps {
             map.clear();
         }
+    }
+
+    /// The present, which is the same throughout, on the clocks of the installation.
+    pub(crate) fn now(&mut self) -> DateTime<Tz> {
+        *self
+            .now
+            .get_or_insert_with(|| Utc::now().with_timezone(&Tz::UTC))
+    }
+
+    /// Where the clock of the contact is.
+    pub(crate) fn contact_zone(&mut self) -> Tz {
+        self.contact_zone.unwrap_or_else(|| self.now().timezone())
     }
 
     /// Remembers a list that something was put into.

@@ -3,7 +3,7 @@
 use super::Renderer;
 use crate::error::{Error, Pos, Result};
 use crate::options::Escape;
-use crate::runtime::{Text, Val};
+use crate::runtime::{Text, Tool, Val};
 
 /// Deepest nesting of lists and maps that is printed, compared or made.
 pub(crate) const MAX_VALUE_DEPTH: u32 = 100;
@@ -136,6 +136,11 @@ impl<'c> Renderer<'c> {
                 self.push(&entry.1, out, depth + 1, pos)?;
             }
             Val::Block(defined) => out.push_str(&self.nested(&defined.block.clone(), pos)?.0),
+            Val::Date(date) => out.push_str(&self.date_text(*date, pos)?),
+            Val::Tool(Tool::Date) => {
+                let today = self.today();
+                out.push_str(&self.date_text(today, pos)?);
+            }
             Val::Loop(_) | Val::Tool(_) | Val::Nothing => {}
         }
         self.budget.work(out.len().saturating_sub(before), pos)?;

@@ -8,7 +8,7 @@ use crate::ast::{Reference, Step, StepKind};
 use crate::error::{Error, Pos, Result};
 use crate::limits::NODE_WORK;
 use crate::number::Number;
-use crate::runtime::{Key, ListKind, Val};
+use crate::runtime::{Key, ListKind, Tool, Val};
 
 impl<'c> Renderer<'c> {
     /// The value of a reference.
@@ -22,12 +22,7 @@ impl<'c> Renderer<'c> {
         if let Some(tool) = self.hidden_tool(&reference.name)
             && let Some(first) = steps.next()
         {
-            let of_tool = self.step(&Val::Tool(tool), first)?;
-            value = if of_tool.is_null() {
-                self.step(&value, first)?
-            } else {
-                of_tool
-            };
+            value = self.step_of_hidden(tool, &value, first)?;
         }
         for step in steps {
             if value.is_null() {
@@ -41,6 +36,32 @@ impl<'c> Renderer<'c> {
             return self.eval(alternate);
         }
         Ok(value)
+    }
+
+    /// A step of a value that is called like a tool. The methods of the tool are the tool's; what a
+    /// map holds under the name is the map's.
+    fn step_of_hidden(&mut self, tool: Tool, value: &Val<'c>, step: &Step) -> Result<Val<'c>> {
+        let tool_first = match &step.kind {
+            // A map or list has a method of that name, and the tool one for the same.
+            StepKind::Method(name, _) => {
+                Self::is_tool_method(tool, name)
+                    && !(&**name == "get" && matches!(value, Val::Map(_) | Val::List(_)))
+            }
+            StepKind::Property(_) => !matches!(value, Val::Map(_)),
+            StepKind::Index(_) => false,
+        };
+        let tool = Val::Tool(tool);
+        let (first, second) = if tool_first {
+            (&tool, value)
+        } else {
+            (value, &tool)
+        };
+        let found = self.step(first, step)?;
+        if found.is_null() {
+            self.step(second, step)
+        } else {
+            Ok(found)
+        }
     }
 
     fn step(&mut self, value: &Val<'c>, step: &Step) -> Result<Val<'c>> {
@@ -98,7 +119,10 @@ impl<'c> Renderer<'c> {
             (Val::Entry(entry), "key" | "Key") => entry.0.clone(),
             (Val::Entry(entry), "value" | "Value") => entry.1.clone(),
             (Val::Loop(_), name) => self.call(value, name, &[], pos)?.unwrap_or(Val::Null),
-            (Val::Tool(tool), name) => self.tool_property(*tool, name),
+            (Val::Tool(tool), name) => self.tool_property(*tool, name, pos)?,
+            (Val::Date(_), "time" | "Time") => {
+                self.call(value, "getTime", &[], pos)?.unwrap_or(Val::Null)
+            }
             (Val::Text(_) | Val::Markup(_) | Val::List(_) | Val::Range(..), "empty" | "Empty") => {
                 self.call(value, "isEmpty", &[], pos)?.unwrap_or(Val::Null)
             }

@@ -21,7 +21,9 @@ use crate::eval::Renderer;
 use crate::number::Number;
 use crate::runtime::{Text, Val};
 
+pub(crate) use date::Date;
 pub(crate) use pattern::{Patterns, check as check_pattern};
+pub(crate) use tools::calls;
 
 /// What a call yields: nothing if there is no such method.
 pub(crate) type Answer<'c> = Result<Option<Val<'c>>>;
@@ -64,6 +66,7 @@ impl<'c> Renderer<'c> {
             }),
             Val::Loop(state) => Ok(loop_method(state, name, arguments)),
             Val::Tool(tool) => self.tool_method(*tool, name, arguments, pos),
+            Val::Date(date) => self.date_method(*date, name, arguments, pos),
             Val::Null | Val::Block(_) | Val::Nothing => Ok(None),
         }
     }

@@ -1,54 +1,283 @@
 //! Patterns of `java.text.DecimalFormat`, such as `#,##0.00`.
 
 use super::format::grouped;
+use crate::locale::{Currency, Locale};
 
 /// Most digits that a pattern may ask for.
 const MAX_DIGITS: usize = 340;
+/// Longest pattern that is read.
+const MAX_PATTERN_BYTES: usize = 500;
+/// What stands for the sign of the currency.
+const CURRENCY: char = '¤';
 
-/// `value` as the pattern says, with the symbols of English. Halves go to the even neighbour.
-pub(super) fn format(pattern: &str, value: f64) -> String {
-    if !value.is_finite() {
-        return crate::number::double_text(value);
-    }
-    let positive = pattern.split(';').next().unwrap_or(pattern);
-    let digit = |c: char| matches!(c, '#' | '0' | ',' | '.');
-    let start = positive.find(digit).unwrap_or(positive.len());
-    let (prefix, rest) = positive.split_at(start);
-    let end = rest.find(|c| !digit(c)).unwrap_or(rest.len());
-    let (number, suffix) = rest.split_at(end);
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    let percent = prefix.contains('%') || suffix.contains('%');
-    let value = if percent { value * 100.0 } else { value };
-    let most = fraction.len().min(MAX_DIGITS);
-    let least = fraction.matches('0').count().min(most);
-    let mut digits = format!("{:.most$}", value.abs());
-    if most > 0 {
-        while digits.ends_with('0') && digits.len() - digits.find('.').unwrap_or(0) - 1 > least {
-            digits.pop();
+/// A pattern that was read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct NumericPattern {
+    prefix: String,
+    suffix: String,
+    /// Around a negative number, in the place of the minus sign.
+    negative: Option<(String, String)>,
+    least_whole: usize,
+    least_fraction: usize,
+    most_fraction: usize,
+    /// Digits between separators.
+    group: Option<usize>,
+    /// The power of ten that the number is multiplied with.
+    shift: u8,
+}
+
+/// The signs with which a number is written.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Symbols {
+    decimal: &'static str,
+    group: &'static str,
+    minus: &'static str,
+    currency: Currency,
+}
+
+impl Symbols {
+    /// Those of a language.
+    pub(super) fn of(locale: Locale) -> Symbols {
+        let names = locale.names();
+        Symbols {
+            decimal: names.decimal,
+            group: names.group,
+            minus: names.minus,
+            currency: locale.currency(),
         }
-        if digits.ends_with('.') {
-            digits.pop();
+    }
+
+    /// Those of a pattern that an author writes: what stands in it is what is printed.
+    pub(super) fn plain(locale: Locale) -> Symbols {
+        Symbols {
+            decimal: ".",
+            group: ",",
+            minus: "-",
+            currency: locale.currency(),
         }
     }
-    let needed = whole.matches('0').count().min(MAX_DIGITS);
-    let present = digits.find('.').unwrap_or(digits.len());
-    if needed == 0 && digits.starts_with("0.") {
-        digits.remove(0);
-    } else if needed > present {
-        digits.insert_str(0, &"0".repeat(needed - present));
+}
+
+impl NumericPattern {
+    /// Reads a pattern, or says what is wrong with it.
+    pub(super) fn read(pattern: &str) -> Result<NumericPattern, String> {
+        if pattern.len() > MAX_PATTERN_BYTES {
+            return Err(format!(
+                "the pattern of a number is longer than {MAX_PATTERN_BYTES} bytes"
+            ));
+        }
+        let wrong = |why: &str| format!("'{pattern}' is no pattern of a number: {why}");
+        let mut parts = Parts::split(pattern).ok_or_else(|| wrong("a quote is not closed"))?;
+        let mut first = parts.next_part();
+        if first.digits.is_empty() {
+            return Err(wrong("it has no # or 0 where digits go"));
+        }
+        if first.more_digits {
+            return Err(wrong("# and 0 stand together, and in quotes as text"));
+        }
+        if first.suffix.starts_with(',') {
+            return Err(wrong(
+                "digits follow a comma; in double quotes ## begins a comment, so use single ones",
+            ));
+        }
+        let (whole, fraction) = match first.digits.split_once('.') {
+            Some((whole, fraction)) => (whole, fraction),
+            None => (first.digits.as_str(), ""),
+        };
+        let falls = |text: &str, first: char, second: char| {
+            let mut digits = text
+                .chars()
+                .filter(|c| *c != ',')
+                .skip_while(|c| *c == first);
+            digits.all(|c| c == second)
+        };
+        if !falls(whole, '#', '0') {
+            return Err(wrong("before the point # comes before 0"));
+        }
+        if fraction.contains([',', '.']) || !falls(fraction, '0', '#') {
+            return Err(wrong("behind the point 0 comes before #"));
+        }
+        let after_group = whole.rfind(',').map(|at| whole.len() - at - 1);
+        let count = |text: &str, digit: char| text.matches(digit).count().min(MAX_DIGITS);
+        let mut negative = None;
+        if parts.has_second() {
+            let second = parts.next_part();
+            negative = Some((second.prefix, second.suffix));
+        }
+        let affixes = [first.prefix.as_str(), &first.suffix].concat();
+        Ok(NumericPattern {
+            least_whole: count(whole, '0'),
+            least_fraction: count(fraction, '0'),
+            most_fraction: fraction.len().min(MAX_DIGITS),
+            group: after_group,
+            shift: match first.shift {
+                Some('%') => 2,
+                Some(_) => 3,
+                None => 0,
+            },
+            negative: negative
+                .filter(|(prefix, suffix)| [prefix.as_str(), suffix].concat() != affixes),
+            prefix: std::mem::take(&mut first.prefix),
+            suffix: std::mem::take(&mut first.suffix),
+        })
     }
-    if let Some(at) = whole.rfind(',') {
-        digits = grouped(&digits, (whole.len() - at - 1).max(1));
+
+    /// Whether it parts digits otherwise than by threes, as `0,00` does.
+    pub(super) fn groups_oddly(&self) -> bool {
+        self.group.is_some_and(|size| size != 3)
     }
-    let zero = !digits.contains(|c: char| ('1'..='9').contains(&c));
-    let sign = if value < 0.0 && !zero { "-" } else { "" };
-    let plain = |text: &str| text.replace('\'', "");
-    format!("{sign}{}{digits}{}", plain(prefix), plain(suffix))
+
+    /// So many digits behind the point, whatever the pattern says.
+    pub(super) fn with_fraction(self, digits: usize) -> NumericPattern {
+        NumericPattern {
+            least_fraction: digits,
+            most_fraction: digits,
+            ..self
+        }
+    }
+
+    /// A number as the pattern says; halves go to the even neighbour.
+    pub(super) fn format(&self, value: f64, symbols: &Symbols) -> String {
+        let value = value * 10_f64.powi(self.shift.into());
+        let most = self.most_fraction;
+        let mut digits = format!("{:.most$}", value.abs());
+        if most > 0 {
+            let least = self.least_fraction;
+            while digits.ends_with('0') && digits.len() - digits.find('.').unwrap_or(0) - 1 > least
+            {
+                digits.pop();
+            }
+            if digits.ends_with('.') {
+                digits.pop();
+            }
+        }
+        let present = digits.find('.').unwrap_or(digits.len());
+        if self.least_whole == 0 && digits.starts_with("0.") {
+            digits.remove(0);
+        } else if self.least_whole > present {
+            digits.insert_str(0, &"0".repeat(self.least_whole - present));
+        }
+        if let Some(size) = self.group {
+            digits = grouped(&digits, size);
+        }
+        let mut number = String::with_capacity(digits.len());
+        for c in digits.chars() {
+            match c {
+                ',' => number.push_str(symbols.group),
+                '.' => number.push_str(symbols.decimal),
+                digit => number.push(digit),
+            }
+        }
+        let zero = !number.contains(|c: char| ('1'..='9').contains(&c));
+        let negative = value < 0.0 && !zero;
+        let (sign, prefix, suffix) = match &self.negative {
+            Some((prefix, suffix)) if negative => ("", prefix, suffix),
+            _ if negative => (symbols.minus, &self.prefix, &self.suffix),
+            _ => ("", &self.prefix, &self.suffix),
+        };
+        let mut out = String::from(sign);
+        push_affix(prefix, symbols, &mut out);
+        // Letters of a currency do not touch its amount.
+        if prefix.ends_with(CURRENCY) && symbols.currency.symbol.ends_with(char::is_alphabetic) {
+            out.push('\u{a0}');
+        }
+        out.push_str(&number);
+        push_affix(suffix, symbols, &mut out);
+        out
+    }
+}
+
+fn push_affix(affix: &str, symbols: &Symbols, out: &mut String) {
+    let mut chars = affix.chars().peekable();
+    while let Some(c) = chars.next() {
+        if c != CURRENCY {
+            out.push(c);
+        } else if chars.next_if_eq(&CURRENCY).is_some() {
+            out.push_str(symbols.currency.code);
+        } else {
+            out.push_str(symbols.currency.symbol);
+        }
+    }
+}
+
+/// A half of a pattern: what holds for numbers, or for those below zero.
+#[derive(Debug, Default)]
+struct Part {
+    prefix: String,
+    digits: String,
+    suffix: String,
+    /// `%` or `‰`, if one stands there unquoted.
+    shift: Option<char>,
+    /// Whether digits follow behind others.
+    more_digits: bool,
+}
+
+/// A pattern's characters, and whether each is quoted.
+struct Parts {
+    chars: std::iter::Peekable<std::vec::IntoIter<(char, bool)>>,
+}
+
+impl Parts {
+    fn split(pattern: &str) -> Option<Parts> {
+        let mut all = Vec::new();
+        let mut chars = pattern.chars().peekable();
+        let mut quoted = false;
+        while let Some(c) = chars.next() {
+            if c != '\'' {
+                all.push((c, quoted));
+            } else if chars.next_if_eq(&'\'').is_some() {
+                all.push(('\'', true));
+            } else {
+                quoted = !quoted;
+            }
+        }
+        (!quoted).then(|| Parts {
+            chars: all.into_iter().peekable(),
+        })
+    }
+
+    fn has_second(&mut self) -> bool {
+        self.chars.peek().is_some()
+    }
+
+    fn next_part(&mut self) -> Part {
+        let mut part = Part::default();
+        let mut ended = false;
+        while let Some((c, quoted)) = self.chars.next() {
+            let next = self.chars.peek().copied();
+            let digit = |c: char| matches!(c, '#' | '0');
+            let before_digit = next.is_some_and(|(next, quoted)| !quoted && digit(next));
+            // A point or comma elsewhere is text: `0.00 грн.`
+            let is_digit = !quoted && (digit(c) || matches!(c, '.' | ',') && before_digit);
+            if !quoted && c == ';' {
+                break;
+            }
+            if is_digit && !ended {
+                part.digits.push(c);
+            } else if part.digits.is_empty() {
+                part.prefix.push(c);
+            } else {
+                ended = true;
+                part.more_digits |= is_digit;
+                part.suffix.push(c);
+            }
+            if !quoted && matches!(c, '%' | '‰') {
+                part.shift = Some(c);
+            }
+        }
+        part
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::format;
+    use super::*;
+
+    fn format(pattern: &str, value: f64, language: &str) -> String {
+        let locale = Locale::of(language).expect(language);
+        let pattern = NumericPattern::read(pattern).expect(pattern);
+        pattern.format(value, &Symbols::of(locale))
+    }
 
     #[test]
     fn follows_the_pattern() {
@@ -57,12 +286,56 @@ mod tests {
             ("#,##0.00", 1_234_567.891, "1,234,567.89"),
             ("#.##", 2.0, "2"),
             ("#.##", 0.25, ".25"),
+            ("#.00", 7.0, "7.00"),
             ("0.#", 0.25, "0.2"),
             ("000", 7.0, "007"),
+            ("#,###", 1_234.0, "1,234"),
             ("0%", 0.15, "15%"),
-            ("0.00 грн", -3.0, "-3.00 грн"),
+            ("0.0 ‰", 0.015, "15.0 ‰"),
+            ("0.00 грн.", -3.0, "-3.00 грн."),
+            ("грн. 0.00", 3.0, "грн. 3.00"),
+            ("0 'p''0'", 3.0, "3 p'0"),
+            ("0.0;(0.0)", -2.5, "(2.5)"),
+            ("0;-0", -2.0, "-2"),
+            ("0.", 2.0, "2."),
+            ("¤0.00 ¤¤", 2.0, "$2.00 USD"),
         ] {
-            assert_eq!(format(pattern, value), expected, "{pattern}");
+            assert_eq!(format(pattern, value, "en"), expected, "{pattern}");
         }
+    }
+
+    #[test]
+    fn writes_as_the_language_does() {
+        for (pattern, value, language, expected) in [
+            ("#,##0.###", 1_341.999, "de", "1.341,999"),
+            ("#,##0.###", -1_341.5, "uk", "-1\u{a0}341,5"),
+            ("#,##0.00 ¤", 1_341.999, "uk", "1\u{a0}342,00 ₴"),
+            ("¤#,##0.00", 2.0, "en-KZ", "KZT\u{a0}2.00"),
+        ] {
+            assert_eq!(
+                format(pattern, value, language),
+                expected,
+                "{language} {pattern}"
+            );
+        }
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        for pattern in [
+            "",
+            "currency",
+            "abc",
+            "0#",
+            "0.#0",
+            "0.0.0",
+            "#,##0.0,0",
+            "0 0",
+            "'0",
+            "#,",
+        ] {
+            assert!(NumericPattern::read(pattern).is_err(), "{pattern}");
+        }
+        assert!(NumericPattern::read(&"0".repeat(1000)).is_err());
     }
 }

@@ -19,6 +19,7 @@ pub(crate) use tool::Tool;
 
 use crate::ast::Block;
 use crate::limits::MAX_DEPTH;
+use crate::methods::Date;
 use crate::number::Number;
 use crate::value::Value;
 
@@ -44,6 +45,8 @@ pub(crate) enum Val<'c> {
     /// `$foreach`.
     Loop(Rc<Loop>),
     Tool(Tool),
+    /// A date that a tool has read.
+    Date(Date),
     /// What reflection would yield; prints nothing, and so does all that follows.
     Nothing,
 }

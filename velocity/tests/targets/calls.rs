@@ -9,25 +9,26 @@ pub const VALUES: &str = r#"{"s": "Black <Friday> & 'ї🎁'", "t": "a,b,,c", "e
     "h": 1e300, "b": true, "l": ["b", 2, null, "b"], "o": [[1], {"x": 2}], "m": {"a": 1, "b": [2]}}"#;
 
 const TARGETS: &str = "$r $r $r $s $s $t $e $n $k $w $d $h $b $l $o $m $none $foreach $esc $math \
-    $number $date";
+    $number $date $dateTool";
 
-const METHODS: &str = "abs add addAll booleanValue byteValue ceil charAt charValue clear \
-    codePointAt compare compareTo compareToIgnoreCase concat contains containsAll containsKey \
-    containsValue contentEquals copyValueOf div doubleValue endsWith entrySet equals \
-    equalsIgnoreCase floatValue floor format formatted get getClass getCount getFirst getIndex \
-    getKey getLast getOrDefault getParent getTopmost getValue hashCode html idiv indexOf intValue \
+const METHODS: &str = "abs add addAll addDays addHours addMinutes addMonths addYears after before booleanValue byteValue ceil charAt charValue clear \
+    codePointAt compare compareTo currency currentDate currentTimeStamp compareToIgnoreCase concat contains containsAll containsKey \
+    containsValue contentEquals copyValueOf diff div doubleValue endsWith entrySet equals \
+    equalsIgnoreCase floatValue floor format formatDate formatInContactTimezone formatted get getClass getCount getDate getDay getFirst getIndex \
+    getKey getLast getMonth getOrDefault getParent getTime getTopmost getValue getYear hashCode html idiv indexOf intValue \
     integer intern isBlank isDigit isEmpty isInfinite isLetter isLowerCase isNaN isUpperCase \
     javascript join keySet lastIndexOf length logicalAnd logicalOr logicalXor longValue matches \
-    max min mod mul number parseBoolean parseDouble parseInt parseLong percent pow put putAll \
+    max min mod mul number parse parseBoolean parseDouble parseInt parseLong percent pow put putAll \
     putIfAbsent remove removeAll repeat replace replaceAll replaceFirst retainAll round roundTo \
     roundToInt set shortValue signum size split startsWith strip stripLeading stripTrailing sub \
-    subList subSequence substring sum toArray toBinaryString toDouble toHexString toInteger \
+    subList subSequence substring sum toArray toBinaryString toDate toDouble toHexString toInteger \
     toLowerCase toNumber toOctalString toString toUpperCase trim url valueOf values xml";
 
 const ARGUMENTS: &str = "$r $r $s $t $e $n $k $w $d $h $b $l $o $m $none 0 1 2 -1 3 2147483647 \
     9223372036854775807 1.5 'a' 'b' ',' '' '1' '-0.5e3' 'ї' 'x' '$1' '[a-z]+' '(?i)(\\p{L})(.)?' \
     '\\d{2,}' '%s' '%5d' '%-8.3f|%,+d' '%x%o%c%b%S' '%1$08d' '#,##0.00' '0%' 'yyyy-MM-dd' \
-    'EEEE_MMM_yy_hh:mm_a' '2017-12-31T23:59' true false [1,'b'] [1..3] {'a':2} [$r] $s.charAt(1)";
+    'EEEE_MMM_yy_hh:mm_a' '2017-12-31T23:59' \
+    '01/02/2020' 'dd/MM/yyyy' 'long' 'short' 'currency' 'DAYS' 'MONTHS' 'GMT+3' 'Europe/Kyiv' 'uk' true false [1,'b'] [1..3] {'a':2} [$r] $s.charAt(1)";
 
 /// A template of some calls.
 pub fn template(bytes: &[u8]) -> String {

@@ -9,7 +9,7 @@ pub mod measure;
 
 use std::time::Duration;
 
-use promoflow_velocity::{Context, Error, Escape, Limits, RenderOptions, Template, Value};
+use promoflow_velocity::{Context, Error, Escape, Limits, Locale, RenderOptions, Template, Value};
 
 pub use input::Input;
 use measure::Spent;
@@ -58,6 +58,7 @@ fn render(template: &Template, context: &Context, escape: Escape) -> Result<Stri
     let options = RenderOptions {
         limits: LIMITS,
         escape,
+        ..RenderOptions::default()
     };
     let (result, spent) = Spent::by(|| template.render_with_tags(context, &options, &tag_value));
     assert!(
@@ -96,7 +97,12 @@ pub fn renders_within_its_caps(bytes: &[u8]) {
         assert!(is_tag(&tag.key, "").is_some(), "{tag:?}");
     }
     template.references();
-    let (faults, spent) = Spent::by(|| template.faults());
+    let (faults, spent) = Spent::by(|| {
+        let mut faults = template.faults();
+        faults.extend(template.tool_faults());
+        faults.extend(template.tool_warnings(Locale::default()));
+        faults
+    });
     assert!(spent.time <= TIME, "faults take {:?}", spent.time);
     for fault in faults {
         assert_within(&fault, &input.source);

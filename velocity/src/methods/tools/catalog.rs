@@ -1,0 +1,308 @@
+//! What tools there are, and what they can do.
+
+use super::super::date::Style;
+use crate::runtime::Tool;
+
+/// A method of a tool.
+#[derive(Debug)]
+pub(crate) struct Method {
+    pub(crate) name: &'static str,
+    /// Fewest and most arguments.
+    pub(crate) least: usize,
+    pub(crate) most: usize,
+    /// How it is called, for who called it otherwise.
+    pub(crate) takes: &'static str,
+}
+
+const fn method(name: &'static str, least: usize, most: usize, takes: &'static str) -> Method {
+    Method {
+        name,
+        least,
+        most,
+        takes,
+    }
+}
+
+/// The names under which a template finds tools.
+pub(crate) const NAMES: [&str; 7] = [
+    "esc",
+    "math",
+    "mathTool",
+    "number",
+    "numberTool",
+    "date",
+    "dateTool",
+];
+
+const ESCAPE: &[Method] = &[
+    method("html", 1, 1, "a text"),
+    method("xml", 1, 1, "a text"),
+    method("url", 1, 1, "a text"),
+    method("javascript", 1, 1, "a text"),
+    method("java", 1, 1, "a text"),
+    method("json", 1, 1, "a text"),
+    method("raw", 1, 1, "a text"),
+    method("none", 1, 1, "a text"),
+];
+
+const MATH: &[Method] = &[
+    method("add", 2, usize::MAX, "two numbers or more"),
+    method("sub", 2, usize::MAX, "two numbers or more"),
+    method("mul", 2, usize::MAX, "two numbers or more"),
+    method("div", 2, 2, "two numbers"),
+    method("idiv", 2, 2, "two numbers"),
+    method("mod", 2, 2, "two numbers"),
+    method("pow", 2, 2, "two numbers"),
+    method("max", 1, usize::MAX, "numbers"),
+    method("min", 1, usize::MAX, "numbers"),
+    method("abs", 1, 1, "a number"),
+    method("ceil", 1, 1, "a number"),
+    method("floor", 1, 1, "a number"),
+    method("round", 1, 1, "a number"),
+    method("roundTo", 2, 2, "how many digits, and a number"),
+    method("roundToInt", 1, 1, "a number"),
+    method("toInteger", 1, 1, "a number"),
+    method("toDouble", 1, 1, "a number"),
+    method("toNumber", 1, 1, "a number"),
+];
+
+const NUMBER: &[Method] = &[
+    method(
+        "format",
+        1,
+        3,
+        "a style or pattern, and a number: ('0.00', $price)",
+    ),
+    method("currency", 1, 1, "a number"),
+    method("integer", 1, 1, "a number"),
+    method("number", 1, 1, "a number"),
+    method("percent", 1, 1, "a number"),
+    method("toNumber", 1, 1, "a number"),
+];
+
+const ADDING: &str = "a date, how many, and patterns of what it gets and prints if need be";
+
+const DATE: &[Method] = &[
+    method(
+        "format",
+        1,
+        3,
+        "a style or pattern, and a date: ('dd.MM.yyyy', $date)",
+    ),
+    method(
+        "get",
+        1,
+        2,
+        "a style or pattern, for today's date: ('yyyy')",
+    ),
+    method(
+        "toDate",
+        1,
+        2,
+        "a pattern, and a text: ('dd.MM.yyyy', $text)",
+    ),
+    method(
+        "parse",
+        1,
+        2,
+        "a pattern, and a text: ('dd.MM.yyyy', $text)",
+    ),
+    method("getDate", 0, 0, "nothing"),
+    method("getSystemDate", 0, 0, "nothing"),
+    method("getSystemTime", 0, 0, "nothing"),
+    method("getYear", 0, 1, "nothing, or a date"),
+    method("getMonth", 0, 1, "nothing, or a date"),
+    method("getDay", 0, 1, "nothing, or a date"),
+    method(
+        "currentDate",
+        0,
+        2,
+        "nothing, a pattern, or a pattern and a time zone",
+    ),
+    method("currentTimeStamp", 0, 0, "nothing"),
+    method("formatDate", 2, 2, "a pattern, and a date"),
+    method("formatInContactTimezone", 2, 2, "a pattern, and a date"),
+    method("addYears", 2, 4, ADDING),
+    method("addMonths", 2, 4, ADDING),
+    method("addDays", 2, 4, ADDING),
+    method("addHours", 2, 4, ADDING),
+    method("addMinutes", 2, 4, ADDING),
+    method(
+        "diff",
+        3,
+        4,
+        "two dates, their pattern if need be, and a unit: ($from, $to, 'DAYS')",
+    ),
+    method("compare", 2, 2, "two dates"),
+];
+
+/// Methods of a date that a tool has read.
+pub(crate) const OF_DATES: [&str; 5] = ["getTime", "before", "after", "compareTo", "toString"];
+
+/// The methods of a tool.
+pub(crate) fn methods(tool: Tool) -> &'static [Method] {
+    match tool {
+        Tool::Escape => ESCAPE,
+        Tool::Math => MATH,
+        Tool::Number => NUMBER,
+        Tool::Date => DATE,
+    }
+}
+
+/// The method of that name.
+pub(crate) fn find(tool: Tool, name: &str) -> Option<&'static Method> {
+    methods(tool).iter().find(|method| method.name == name)
+}
+
+/// What a tool has beside methods.
+pub(crate) fn properties(tool: Tool) -> &'static [&'static str] {
+    match tool {
+        Tool::Escape => &[
+            "d",
+            "dollar",
+            "h",
+            "hash",
+            "q",
+            "quote",
+            "s",
+            "singleQuote",
+            "b",
+            "backslash",
+            "e",
+            "exclamation",
+            "n",
+            "newline",
+        ],
+        Tool::Math => &["pi"],
+        Tool::Number => &[],
+        Tool::Date => &[
+            "year",
+            "month",
+            "day",
+            "date",
+            "systemDate",
+            "systemTime",
+            "short",
+            "medium",
+            "long",
+            "full",
+        ],
+    }
+}
+
+/// Whether a tool has a property. Those of dates are styles and fields as well: `$date.long_date`,
+/// `$date.yyyy`.
+pub(crate) fn has_property(tool: Tool, name: &str) -> bool {
+    properties(tool).contains(&name)
+        || tool == Tool::Date && (Style::named(name).is_some() || is_field(name))
+}
+
+/// Whether a name is one letter of a pattern, several times perhaps.
+pub(crate) fn is_field(name: &str) -> bool {
+    let first = name.chars().next();
+    first.is_some_and(|first| "yMdEHhmsa".contains(first) && name.chars().all(|c| c == first))
+}
+
+/// Tools of Velocity that there are elsewhere and not here: the name, some of what they do, and
+/// what does it here.
+pub(crate) const ELSEWHERE: &[(&str, &[&str], &str)] = &[
+    (
+        "alternator",
+        &["make", "auto", "manual"],
+        "$foreach.index tells odd rows from even ones",
+    ),
+    ("class", &["inspect"], ""),
+    ("context", &["get", "contains"], "values stand in $data"),
+    (
+        "convert",
+        &[
+            "toBoolean",
+            "toInteger",
+            "toDouble",
+            "toNumber",
+            "toDate",
+            "parseLocale",
+        ],
+        "$math.toInteger, $math.toDouble and $date.toDate convert",
+    ),
+    ("cookies", &["get"], ""),
+    (
+        "display",
+        &[
+            "alt",
+            "capitalize",
+            "uncapitalize",
+            "list",
+            "truncate",
+            "cell",
+            "measure",
+            "message",
+            "printf",
+            "plural",
+            "singular",
+            "space",
+            "stripTags",
+            "br",
+            "propertyKey",
+        ],
+        "texts have methods of their own, such as substring and replace; ${name|'instead'} prints something in the place of nothing",
+    ),
+    ("field", &["in"], ""),
+    ("import", &["read"], ""),
+    ("include", &["find"], ""),
+    (
+        "json",
+        &["parse", "fetch", "read"],
+        "objects and lists of an event are read as they are: $data.get('order').get('total')",
+    ),
+    (
+        "link",
+        &[
+            "relative",
+            "absolute",
+            "uri",
+            "param",
+            "params",
+            "path",
+            "anchor",
+            "setRelative",
+            "addQueryData",
+            "encodeURL",
+        ],
+        "write the address, and $esc.url($value) for values within it",
+    ),
+    (
+        "list",
+        &["size", "isList", "isArray", "contains"],
+        "lists have size, get and contains of their own",
+    ),
+    (
+        "loop",
+        &["watch", "sync"],
+        "$foreach.count, $foreach.index and $foreach.hasNext tell where a loop is",
+    ),
+    ("mark", &["strong", "span"], ""),
+    (
+        "msg",
+        &["get"],
+        "`languages` of a message holds what it says in others",
+    ),
+    ("pager", &["page"], ""),
+    ("params", &["getString", "getInt"], "values stand in $data"),
+    ("parser", &["parse"], ""),
+    ("render", &["eval", "recurse"], "#evaluate does"),
+    (
+        "resource",
+        &["get", "bundle"],
+        "`languages` of a message holds what it says in others",
+    ),
+    ("search", &["find"], ""),
+    ("sorter", &["sort"], "send the list in its order"),
+    ("sort", &["sort"], "send the list in its order"),
+    (
+        "text",
+        &["get", "bundle"],
+        "`languages` of a message holds what it says in others",
+    ),
+    ("xml", &["find", "parse", "read"], ""),
+];
