@@ -429,6 +429,50 @@ fn events_whose_parameters_are_called_like_tools_leave_messages_as_they_are() {
 }
 
 #[test]
+fn calls_of_tools_that_do_not_exist_are_refused_and_odd_ones_warned_of() {
+    let shop = Shop::new();
+    let apply = |text: &str| {
+        shop.file(
+            "m.yaml",
+            &format!("message: m\nchannel: sms\ntext: |\n  {text}\n"),
+        );
+        let output = shop.run(&["message", "apply", "m.yaml"]);
+        (
+            output.status.code(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    let (code, told) = apply("Hi $dateTool.addDay($x, 1)");
+    let expected = "m.yaml:4:16: error: $dateTool has no method addDay\n  hint: did you mean $dateTool.addDays(…)?";
+    assert_eq!(code, Some(2), "{told}");
+    assert!(told.starts_with(expected), "{told}");
+    let (code, told) = apply("$date.format('dd.mm.yyyy', $x)");
+    assert_eq!(code, Some(0), "{told}");
+    let expected = "m.yaml:4:9: warning: 'dd.mm.yyyy': mm is minutes, not months\n  hint: write MM";
+    assert!(told.starts_with(expected), "{told}");
+}
+
+#[test]
+fn dates_and_numbers_follow_the_language_and_the_zone_of_the_installation() {
+    let shop = Shop::new();
+    let text = "$date.format('d MMMM', $day) $number.integer($n) $dateTool.formatDate('HH:mm', 0)";
+    let part = format!("channel: sms\nlanguage: en\ntext: \"{text}\"\n");
+    shop.file(
+        "m.yaml",
+        &format!("message: m\n{part}languages:\n  uk: {{ text: \"{text}\" }}\n"),
+    );
+    shop.done(&["settings", "time-zone", "Asia/Tokyo"]);
+    shop.done(&["message", "apply", "m.yaml"]);
+    shop.file("d.json", r#"{ "day": "2040-03-04", "n": 1341.9 }"#);
+    let render = |language: &str| {
+        let args = ["message", "render", "m", "--data", "d.json", "--language"];
+        shop.json(&[&args, &[language][..]].concat())["text"].clone()
+    };
+    assert_eq!(render("en"), "4 March 1,341 09:00");
+    assert_eq!(render("uk"), "4 березня 1\u{a0}341 09:00");
+}
+
+#[test]
 fn a_message_is_shown_in_a_language_and_takes_no_code() {
     let shop = Shop::new();
     shop.file("m.yaml", MESSAGES);

@@ -247,9 +247,10 @@ async fn render(
             .and_then(Value::as_str)
             .unwrap_or_default()
             .to_owned();
+        let values = Values::new(&values, &key).at(promoflow.present()?);
         let prepared = Prepared::new(message).map_err(refused)?;
         let content = prepared
-            .preview(Values::new(&values, &key), query.language.as_deref())
+            .preview(values, query.language.as_deref())
             .map_err(refused)?;
         Ok(Json(Rendered {
             message: id,

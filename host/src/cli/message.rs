@@ -203,11 +203,9 @@ impl Render {
                 .hint("`promoflow message list` lists them")
                 .maybe_hint(did_you_mean(&self.id, ids)));
         };
+        let values = Values::new(&values, &key).at(promoflow.present()?);
         let content = Prepared::new(message.clone())
-            .and_then(|prepared| {
-                let values = Values::new(&values, &key);
-                prepared.preview(values, self.language.as_deref())
-            })
+            .and_then(|prepared| prepared.preview(values, self.language.as_deref()))
             .map_err(Failure::failed)?;
         if out.is_json() {
             out.json(&MessageJson {

@@ -8,6 +8,8 @@ use super::node::Node;
 pub struct TemplateFault {
     /// What is wrong.
     pub message: String,
+    /// What to do about it, if there is something to say.
+    pub hint: Option<String>,
     /// The line.
     pub line: usize,
     /// The character within the line.
@@ -38,7 +40,11 @@ pub fn check_template(
     match templates.depends_on_data(scalar.text()) {
         Ok(depends) => Some(depends),
         Err(fault) => {
-            out.error(scalar.locate(fault.line, fault.column), fault.message, None);
+            out.error(
+                scalar.locate(fault.line, fault.column),
+                fault.message,
+                fault.hint,
+            );
             None
         }
     }

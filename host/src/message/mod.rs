@@ -20,6 +20,7 @@ mod reads;
 mod render;
 mod tags;
 mod templates;
+mod tool_warnings;
 mod trial;
 mod unread;
 mod unsubscribe;
@@ -39,6 +40,7 @@ pub use parse::parse;
 pub use reads::{Read, place};
 pub use render::{Chosen, Prepared, RenderError, TakeCode};
 pub use tags::CodeTag;
+pub use tool_warnings::ToolWarning;
 pub use trial::Trial;
 pub use unsubscribe::TAG as UNSUBSCRIBE_TAG;
 pub use values::{

@@ -83,14 +83,17 @@ impl RenderError {
 impl Prepared {
     /// Parses a message's templates.
     pub fn new(message: Message) -> Result<Prepared, RenderError> {
-        let templates = |parts: &Parts| Templates::new(&message.id, parts, &message.headers);
+        let templates = |parts: &Parts, language: Option<&str>| {
+            Templates::new(&message.id, parts, &message.headers, language)
+        };
         let mut languages = Vec::with_capacity(message.languages.len());
         for variant in &message.languages {
             let parts = message.said(variant);
-            languages.push((variant.language.clone(), templates(&parts)?));
+            let language = variant.language.clone();
+            languages.push((language, templates(&parts, Some(&variant.language))?));
         }
         Ok(Prepared {
-            templates: templates(&message.parts)?,
+            templates: templates(&message.parts, message.language.as_deref())?,
             languages,
             id: message.id,
             channel: message.channel,

@@ -46,6 +46,7 @@ pub(super) fn parse(source: &str) -> Result<Template, TemplateFault> {
     let template = Template::parse_with_tags(source, &PARSING, &is_tag).map_err(fault)?;
     for tag in template.tags() {
         check(tag).map_err(|message| TemplateFault {
+            hint: None,
             message,
             line: place(tag.line),
             column: place(tag.column),

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use promoflow_velocity::{Escape, RenderOptions, Template};
+use promoflow_velocity::{Escape, Locale, RenderOptions, Template};
 
 use super::mailbox::{looks_like_mailbox, marked, quoted};
 use super::tags;
@@ -26,16 +26,19 @@ pub(super) struct Templates {
     link: Option<Template>,
     button: Option<Template>,
     headers: Vec<(String, Template)>,
+    /// The language in which tools write dates and numbers.
+    locale: Locale,
     /// Whether one of them prints the address at which the contact unsubscribes.
     unsubscribe: bool,
 }
 
 impl Templates {
-    /// Parses them; `message` names the message in errors.
+    /// Parses them; `message` names the message in errors, `language` is what they are written in.
     pub(super) fn new(
         message: &str,
         parts: &Parts,
         headers: &[(String, String)],
+        language: Option<&str>,
     ) -> Result<Templates, RenderError> {
         let mut unsubscribe = false;
         let mut parse = |part, source: &str| {
@@ -75,6 +78,7 @@ impl Templates {
             link: part("link", &parts.link)?,
             button: part("button", &parts.button)?,
             headers: Vec::new(),
+            locale: language.and_then(Locale::of).unwrap_or_default(),
             unsubscribe: false,
         };
         for (name, value) in headers {
@@ -101,6 +105,7 @@ impl Templates {
             message,
             channel,
             values,
+            locale: self.locale,
             unsubscribe: marker.as_deref(),
             take: RefCell::new(take),
         };
@@ -137,6 +142,7 @@ struct Rendering<'r, 't> {
     message: &'r str,
     channel: ChannelKind,
     values: &'r Values,
+    locale: Locale,
     /// What stands for the address at which the contact unsubscribes.
     unsubscribe: Option<&'r str>,
     take: RefCell<&'r mut TakeCode<'t>>,
@@ -151,6 +157,7 @@ impl Rendering<'_, '_> {
     ) -> Result<String, RenderError> {
         let options = RenderOptions {
             escape,
+            locale: self.locale,
             ..RenderOptions::default()
         };
         let tag = |key: &str, instead: &str| match (self.unsubscribe, tags::code(key, instead)) {

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, LazyLock};
 
+use chrono::DateTime;
+use chrono_tz::Tz;
 use promoflow_velocity::{
     Allowance, Context, Error, Map, ParseOptions, RenderOptions, TagValues, Template, Value,
 };
@@ -32,6 +34,10 @@ pub struct Values {
     fields: JsonMap<String, Json>,
     /// The languages of the contact, the best first.
     languages: Vec<String>,
+    /// The present as tools tell it; `None`: that of the system's clock.
+    present: Option<DateTime<Tz>>,
+    /// Where the contact's clock is.
+    contact_zone: Option<Tz>,
 }
 
 impl Values {
@@ -44,6 +50,8 @@ impl Values {
             context,
             fields: JsonMap::new(),
             languages: Vec::new(),
+            present: None,
+            contact_zone: None,
         };
         for (name, value) in data {
             values.set(name, value);
@@ -74,6 +82,21 @@ impl Values {
         self.fields = fields;
         self.languages = languages;
         self
+    }
+
+    /// Tells tools the present, on the clocks of the installation.
+    #[must_use]
+    pub fn at(self, present: Option<DateTime<Tz>>) -> Values {
+        Values { present, ..self }
+    }
+
+    /// Tells tools where the contact's clock is.
+    #[must_use]
+    pub fn with_contact_zone(self, contact_zone: Option<Tz>) -> Values {
+        Values {
+            contact_zone,
+            ..self
+        }
     }
 
     /// The languages to prefer, the best first: the event's, then the contact's.
@@ -110,7 +133,7 @@ impl Values {
 
     /// What a template prints with them.
     pub fn render(&self, template: &Template) -> Result<String, Error> {
-        template.render(&self.context)
+        self.render_with(template, &RenderOptions::default(), &|_, _| None)
     }
 
     /// The same of a part of a message, with values for its tags.
@@ -120,7 +143,12 @@ impl Values {
         options: &RenderOptions,
         tags: &TagValues<'_>,
     ) -> Result<String, Error> {
-        template.render_with_tags(&self.context, options, tags)
+        let options = RenderOptions {
+            now: self.present,
+            contact_zone: self.contact_zone,
+            ..*options
+        };
+        template.render_with_tags(&self.context, &options, tags)
     }
 }
 
@@ -179,7 +207,8 @@ pub fn check_part(source: &str) -> Result<bool, TemplateFault> {
 /// Refuses a template that fails whatever the values are. Templates that are stored are not asked:
 /// they may never come to the place.
 fn sound(template: &Template) -> Result<(), TemplateFault> {
-    match template.faults().into_iter().next() {
+    let of_tools = || template.tool_faults().into_iter().next();
+    match template.faults().into_iter().next().or_else(of_tools) {
         Some(error) => Err(fault(error)),
         None => Ok(()),
     }
@@ -192,6 +221,7 @@ pub(super) fn fault(error: Error) -> TemplateFault {
         line: place(error.line),
         column: place(error.column),
         message: error.message,
+        hint: error.hint,
     }
 }
 

@@ -30,6 +30,11 @@ impl Calendar {
         self.zone
     }
 
+    /// A moment on the clocks of the zone; `None` beyond what chrono can tell.
+    pub fn local(&self, moment: Timestamp) -> Option<DateTime<Tz>> {
+        Some(moment.to_utc()?.with_timezone(&self.zone))
+    }
+
     /// The moment from which a code is no longer valid, for an expiry as people write it:
     /// `2017-12-31`, `2017.12.31` (the end of that day), `2017-12-31T23:59` (the end of that
     /// minute), `2017-12-31T23:59:30`, each with a space in the place of the `T`, with a

@@ -24,6 +24,7 @@ impl Promoflow {
         };
         let workflows = self.store.workflows()?;
         messages.iter().for_each(|one| doubts.of_tags(one));
+        messages.iter().for_each(|one| doubts.of_tools(one));
         let mut trial = Trial::default();
         messages
             .iter()
@@ -96,6 +97,12 @@ impl Doubts<'_> {
                 at.name
             );
             self.warn(&message.id, &at, warning, hint);
+        }
+    }
+
+    fn of_tools(&mut self, message: &Message) {
+        for one in message.tool_warnings() {
+            self.warn(&message.id, &one.at, one.why, one.hint);
         }
     }
 

@@ -17,6 +17,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::Result;
+use chrono::DateTime;
+use chrono_tz::Tz;
 
 pub use alerts::Watched;
 pub use authoring::AppliedFile;
@@ -160,6 +162,11 @@ impl Promoflow {
     /// The dates of this installation.
     pub fn calendar(&self) -> Result<Calendar> {
         Ok(self.store.calendar()?)
+    }
+
+    /// The present on the clocks of the installation, as templates tell it.
+    pub fn present(&self) -> Result<Option<DateTime<Tz>>> {
+        Ok(self.calendar()?.local(self.parts.clock.now()))
     }
 
     /// Sets the time zone in which dates are judged from now on.

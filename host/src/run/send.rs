@@ -121,7 +121,9 @@ impl<'c> Making<'c> {
 }
 
 fn of_contact(values: Values, contact: &Contact) -> Values {
-    values.with_contact(contact.values(), contact.languages.clone())
+    values
+        .with_contact(contact.values(), contact.languages.clone())
+        .with_contact_zone(contact.time_zone)
 }
 
 /// To whom a message goes: the contact that its targets name, else whom the run is about.

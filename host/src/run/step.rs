@@ -5,6 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use chrono::DateTime;
+use chrono_tz::Tz;
 use promoflow_velocity::{Allowance, MAX_WORK};
 use serde_json::{Map, Value as Json};
 
@@ -45,6 +47,8 @@ pub(super) struct Stage {
     /// The work that all templates of the present step may do together.
     allowance: Arc<Allowance>,
     interrupt: Option<Arc<AtomicBool>>,
+    /// The present, as tools of templates tell it throughout the segment.
+    present: OnceCell<Option<DateTime<Tz>>>,
     pub(super) key: String,
     /// The run, once it is stored.
     pub(super) run: Option<RunId>,
@@ -189,6 +193,7 @@ impl Stage {
             values: OnceCell::new(),
             allowance: Arc::new(Allowance::new(0, None)),
             interrupt: None,
+            present: OnceCell::new(),
             key: String::new(),
             run: None,
             codes: Vec::new(),
@@ -216,7 +221,7 @@ impl Stage {
     }
 
     fn make_values(&self, data: &Map<String, Json>) -> Values {
-        let mut values = Values::new(data, &self.key);
+        let mut values = Values::new(data, &self.key).at(self.present());
         values.set_allowance(Arc::clone(&self.allowance));
         values
     }
@@ -268,6 +273,15 @@ impl Stage {
     pub(super) fn take_values(&mut self) -> Values {
         let made = self.values.take();
         made.unwrap_or_else(|| self.make_values(&self.data))
+    }
+
+    /// The present on the clocks of the installation. It is asked for once, so that a message that
+    /// tells it twice tells the same.
+    fn present(&self) -> Option<DateTime<Tz>> {
+        *self.present.get_or_init(|| {
+            let reach = self.reach.as_ref()?;
+            reach.calendar.local(reach.clock.now())
+        })
     }
 
     /// Whether a step of the run has set anything yet.

@@ -135,6 +135,7 @@ fn templates(text: &str) -> Result<bool, TemplateFault> {
     for (number, line) in text.split('\n').enumerate() {
         if let Some(byte) = line.find("#oops") {
             return Err(TemplateFault {
+                hint: None,
                 message: "unknown directive `#oops`".into(),
                 line: number + 1,
                 column: line[..byte].chars().count() + 1,
