@@ -1,12 +1,14 @@
 //! Uploading: rows from a file into the pool.
 
-use std::io::Read;
+use std::io::{self, Cursor, Read};
 
 use super::{Calendar, NewCode, UploadOptions};
 use crate::clock::Clock;
 use crate::pool::upload;
-use crate::store::{RowOutcome, Store, StoreError, UploadEnd, UploadHead, UploadId, UploadSession};
-use crate::upload::{Batch, BatchSize, ImportError, ImportReport, in_batches, kept};
+use crate::store::{
+    Atomicity, RowOutcome, Store, StoreError, UploadEnd, UploadHead, UploadId, UploadSession,
+};
+use crate::upload::{Batch, BatchSize, ImportError, ImportReport, in_batches};
 
 /// Rows that are committed at once. Codes are random texts, so each batch touches all of the
 /// pool's pages, and a million rows in batches of ten thousand write them a hundred times. Events
@@ -14,6 +16,12 @@ use crate::upload::{Batch, BatchSize, ImportError, ImportReport, in_batches, kep
 const BATCH: usize = 75_000;
 /// Bytes of codes in a batch at the most: long codes make it smaller, so that memory stays bounded.
 const BATCH_BYTES: usize = 4 << 20;
+
+/// Bytes of a file that goes in in one transaction where it is all or nothing. Events wait for that
+/// as they do for a batch.
+const SMALL: u64 = 64 << 10;
+/// The number of an upload that the store has not begun.
+const NOT_BEGUN: UploadId = UploadId(0);
 
 /// How to upload.
 #[derive(Clone, Debug, Default)]
@@ -54,18 +62,25 @@ pub fn import(
     options: &ImportOptions,
     watch: &mut dyn Watch,
 ) -> Result<ImportReport, ImportError> {
-    let atomic = options.strict && !options.dry_run;
-    let reader = kept(reader, atomic)?;
+    let (reader, atomicity) = match options.strict && !options.dry_run {
+        true => small_or_staged(reader),
+        false => (
+            Box::new(reader) as Box<dyn Read + Send + '_>,
+            Atomicity::Batches,
+        ),
+    };
     let mut session = match options.dry_run {
         true => store.rehearse_upload(clock)?,
         false => {
             let head = UploadHead {
                 source: options.source.clone(),
                 key: options.key.clone(),
-                atomic,
+                atomicity,
             };
             let session = store.begin_upload(head, clock)?;
-            watch.begun(session.id());
+            if session.id() != NOT_BEGUN {
+                watch.begun(session.id());
+            }
             session
         }
     };
@@ -95,12 +110,20 @@ pub fn import(
             report.undo();
         }
     } else {
-        session.finish(UploadEnd {
+        let begun = session.id();
+        let finished = session.finish(UploadEnd {
             at: clock.now(),
             whole: failed.is_none(),
             rejected: report.rejected,
             rejections: report.errors.clone(),
         })?;
+        if let Some(upload) = finished.upload.filter(|_| begun == NOT_BEGUN) {
+            watch.begun(upload);
+        }
+        // What was judged beside the pool may have met another upload on its way into it.
+        report.inserted = finished.inserted;
+        report.updated = finished.updated;
+        report.unchanged = finished.unchanged;
     }
     match failed {
         Some(error) => Err(ImportError::File {
@@ -108,6 +131,33 @@ pub fn import(
             report: Box::new(report),
         }),
         None => Ok(report),
+    }
+}
+
+/// What to read a file from that is all or nothing, and how it goes in. Nobody is to wait for the
+/// sender of one: a small one is read to its end here.
+fn small_or_staged<'r>(
+    mut reader: impl Read + Send + 'r,
+) -> (Box<dyn Read + Send + 'r>, Atomicity) {
+    let mut head = Vec::new();
+    match reader.by_ref().take(SMALL + 1).read_to_end(&mut head) {
+        Ok(_) if head.len() as u64 <= SMALL => {
+            (Box::new(Cursor::new(head)), Atomicity::OneTransaction)
+        }
+        Ok(_) => (Box::new(Cursor::new(head).chain(reader)), Atomicity::Staged),
+        Err(error) => (
+            Box::new(Cursor::new(head).chain(Failed(Some(error)))),
+            Atomicity::Staged,
+        ),
+    }
+}
+
+/// Gives the error that reading ended with.
+struct Failed(Option<io::Error>);
+
+impl Read for Failed {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        self.0.take().map_or(Ok(0), Err)
     }
 }
 

@@ -15,6 +15,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, TraceConfig, UnsubscribeConfig, WebhookConfig};
 use crate::metrics::Metrics;
 use crate::outbox::Unsubscriber;
+use crate::store::Store;
 use crate::store::sqlite::SqliteStore;
 
 /// Gathers what an installation is made of. Begin with [`Promoflow::builder`].
@@ -185,6 +186,9 @@ impl Builder {
         } else {
             SqliteStore::open_existing(&self.database)?
         };
+        if let Err(error) = store.finish_uploads(&*self.clock) {
+            tracing::warn!("an upload that was decided on is not all in yet: {error}");
+        }
         self.database = store.path().to_owned();
         Ok(Promoflow {
             store: Arc::new(store),

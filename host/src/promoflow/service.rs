@@ -105,6 +105,12 @@ impl Promoflow {
         Ok(self.store.end_lost_upload(id, self.now())?)
     }
 
+    /// Brings in what is left of uploads that are all or nothing and were decided on: something
+    /// had kept it out, such as a full disk.
+    pub fn finish_uploads(&self) -> Result<()> {
+        Ok(self.store.finish_uploads(&*self.parts.clock)?)
+    }
+
     /// Makes an API key, with one scope at least. Its secret is known now and never again.
     pub fn create_key(&self, scopes: &[Scope]) -> Result<NewKey> {
         if scopes.is_empty() {

@@ -62,6 +62,18 @@ pub enum StoreError {
         /// The layout that this program reads and writes.
         known: i32,
     },
+    /// An upload that is all or nothing was decided on, and some of its codes are not in the pool
+    /// yet. [`Store::finish_uploads`] brings them in.
+    #[error(
+        "upload {upload} is taken, and some of its codes are not in the pool yet: {why}; they go in \
+         by themselves once that is over"
+    )]
+    Unfinished {
+        /// The upload.
+        upload: UploadId,
+        /// What kept them out.
+        why: Box<StoreError>,
+    },
     /// A stored row does not read as what it must be: the database was damaged or edited.
     #[error("the database holds {what} that cannot be read: {why}")]
     Damaged {
@@ -139,6 +151,10 @@ pub trait Store: ContactStore + Send + Sync {
     /// Begins an upload that changes nothing, and that nobody waits for: its answers are those of
     /// an upload at that time.
     fn rehearse_upload<'s>(&'s self, clock: &'s dyn Clock) -> Result<Box<dyn UploadSession + 's>>;
+
+    /// Brings in what is left of uploads that are all or nothing and were decided on: their process
+    /// died on the way, or the disk was full.
+    fn finish_uploads(&self, clock: &dyn Clock) -> Result<()>;
 
     /// The free codes of a lane in the order in which they are taken, after that position.
     fn free_codes(
@@ -405,12 +421,12 @@ pub trait UploadSession {
     /// Takes a batch of rows; the answers are in their order.
     fn batch(&mut self, rows: &[crate::pool::NewCode]) -> Result<Vec<RowOutcome>>;
 
-    /// Its number.
+    /// Its number; 0 while it has none.
     fn id(&self) -> UploadId;
 
     /// Ends the upload and makes what it took durable. A session that is dropped instead leaves
     /// what its committed batches took, or nothing where the upload is atomic.
-    fn finish(self: Box<Self>, end: UploadEnd) -> Result<()>;
+    fn finish(self: Box<Self>, end: UploadEnd) -> Result<FinishedUpload>;
 
     /// Ends the upload and takes nothing of it; for atomic uploads, and rehearsals, which take
     /// nothing anyhow.

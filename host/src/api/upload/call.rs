@@ -29,38 +29,47 @@ pub(super) async fn take(
     incoming: &Incoming,
     once: Once,
 ) -> Result<Response, Problem> {
-    let (body, turn) = whole(&api, incoming).await?;
+    let limit = Limit::Upload(api.limits.json_upload_bytes as u64);
+    let (body, turn) = whole(&api, incoming, limit).await?;
     // Of a body that is whole the answer is remembered, whether or not the client waits.
     let taking = api.lasting.begin({
         let api = api.clone();
         async move {
+            let large = turn.is_some();
             let _turn = turn;
-            store(api, caller, &fill, body, once).await
+            store(api, caller, &fill, body, once, large).await
         }
     });
     taking.end().await
 }
 
-/// Stores the codes, and echoes the body.
+/// Stores the codes, and echoes the body. `large`: it has the turn of a file.
 async fn store(
     api: Api,
     caller: Caller,
     fill: &Fill,
     body: Vec<u8>,
-    mut once: Once,
+    once: Once,
+    large: bool,
 ) -> Result<Response, Problem> {
-    once.fingerprint.update(&body);
-    let fingerprint = once.fingerprint.finish();
-    if let Some(ticket) = &once.ticket
+    let Once {
+        ticket,
+        mut fingerprint,
+    } = once;
+    // Both take as long as the body is, which no thread of the event loop has.
+    let (body, fingerprint, checked) = api
+        .call(move |_| {
+            fingerprint.update(&body);
+            let checked = check(&body);
+            Ok((body, fingerprint.finish(), checked))
+        })
+        .await?;
+    if let Some(ticket) = &ticket
         && let Some(answer) = ticket.again(fingerprint, Some(&body))?
     {
         return Ok(answer);
     }
-    // Echoed below, so it must be JSON as a whole; the importer alone would take lines of it.
-    match body.trim_ascii_start().first() {
-        Some(b'{') => json::<Call>(&body)?.checked()?,
-        _ => drop(json::<IgnoredAny>(&body)?),
-    }
+    checked?;
     let body = Bytes::from(body);
     let options = ImportOptions {
         upload: UploadOptions {
@@ -73,10 +82,17 @@ async fn store(
         dry_run: fill.dry_run(),
     };
     let reader = io::Cursor::new(body.clone());
-    let call = Arc::clone(&api.calls).acquire_owned();
-    let Ok(Ok(_call)) = tokio::time::timeout(api.limits.event_time, call).await else {
-        let detail = "the codes were not stored in time; send them again";
-        return Err(Problem::unavailable(detail));
+    // Few codes wait for few codes, and not for a file of them.
+    let _call = match large {
+        true => None,
+        false => {
+            let call = Arc::clone(&api.calls).acquire_owned();
+            let Ok(Ok(call)) = tokio::time::timeout(api.limits.event_time, call).await else {
+                let detail = "the codes were not stored in time; send them again";
+                return Err(Problem::unavailable(detail));
+            };
+            Some(call)
+        }
     };
     let mut outcome = import(api, reader, options).await;
     outcome.whole()?;
@@ -89,19 +105,28 @@ async fn store(
     let json = HeaderValue::from_static("application/json");
     let mut response = (StatusCode::OK, [(header::CONTENT_TYPE, json)], body).into_response();
     locate(&mut response, upload);
-    Ok(match once.ticket {
+    Ok(match ticket {
         Some(ticket) => ticket.remember(fingerprint, response, true).await,
         None => response,
     })
 }
 
+/// Refuses what is no JSON as a whole: it is echoed, and the importer alone would take lines of it.
+fn check(body: &[u8]) -> Result<(), Problem> {
+    match body.trim_ascii_start().first() {
+        Some(b'{') => json::<Call>(body)?.checked(),
+        _ => json::<IgnoredAny>(body).map(drop),
+    }
+}
+
 /// The whole body. One that is longer than other requests may be needs the turn of a file, so that
 /// few are held at one time.
-async fn whole(
+pub(super) async fn whole(
     api: &Api,
     incoming: &Incoming,
+    limit: Limit,
 ) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), Problem> {
-    incoming.bound(Limit::Upload(api.limits.json_upload_bytes as u64))?;
+    incoming.bound(limit)?;
     let mut turn = None;
     let mut body = Vec::new();
     loop {

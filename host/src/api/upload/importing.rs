@@ -11,7 +11,7 @@ use super::{file_problem, location};
 use crate::api::Api;
 use crate::api::problem::{Kind, Problem};
 use crate::pool::{ImportError, ImportOptions, ImportReport, Watch};
-use crate::store::UploadId;
+use crate::store::{StoreError, UploadId};
 
 /// The number of an upload that the store has not begun.
 const NOT_BEGUN: UploadId = UploadId(0);
@@ -99,6 +99,19 @@ pub(super) async fn import(
                 report: *report,
                 problem: Some(file_problem(&error)),
             },
+            Err(ImportError::Store(StoreError::Unfinished { upload, why })) => {
+                unfinished(&api);
+                let detail = format!(
+                    "upload {upload} is taken, and some of its codes are not in the pool yet; they \
+                     go in by themselves once this is over: {why}"
+                );
+                Outcome {
+                    upload: Some(upload),
+                    taken: Some(0),
+                    problem: Some(Problem::unavailable(&detail)),
+                    ..Outcome::default()
+                }
+            }
             Err(ImportError::Store(error)) => {
                 // What is all or nothing was rolled back, and its number may become another's.
                 if !options.strict {
@@ -131,6 +144,20 @@ fn lost(api: &Api, upload: UploadId) {
                 return;
             }
             tokio::time::sleep(AGAIN).await;
+        }
+    });
+}
+
+/// An upload was decided on and is not all in: it is tried again until it is.
+fn unfinished(api: &Api) {
+    let api = api.clone();
+    tokio::spawn(async move {
+        while !api.draining.load(Ordering::SeqCst) {
+            tokio::time::sleep(AGAIN).await;
+            let finished = api.call(|promoflow| Ok(promoflow.finish_uploads()?));
+            if finished.await.is_ok() {
+                return;
+            }
         }
     });
 }

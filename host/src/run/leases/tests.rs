@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::pool::NewCode;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{StepKey, UploadEnd, UploadHead};
+use crate::store::{Atomicity, StepKey, UploadEnd, UploadHead};
 
 const DAY: i64 = 86_400_000;
 
@@ -113,7 +113,7 @@ impl Bench {
         let head = UploadHead {
             source: String::new(),
             key: None,
-            atomic: false,
+            atomicity: Atomicity::Batches,
         };
         let mut session = self.store.begin_upload(head, &now).unwrap();
         session.batch(&rows).unwrap();

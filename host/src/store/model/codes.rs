@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::clock::Timestamp;
 use crate::pool::Lane;
+use crate::store::UploadId;
 
 /// What is known of an upload as it begins.
 #[derive(Clone, Debug)]
@@ -12,8 +13,34 @@ pub struct UploadHead {
     pub source: String,
     /// The id of the API key that uploads; `None`: not by the service.
     pub key: Option<String>,
-    /// All or nothing: one transaction, which holds up other writers until it ends.
-    pub atomic: bool,
+    /// How much of it goes in at once.
+    pub atomicity: Atomicity,
+}
+
+/// How much of an upload goes in at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Atomicity {
+    /// Each batch by itself.
+    Batches,
+    /// All or nothing, in one transaction, which holds up other writers until it ends: for few
+    /// rows that are there.
+    OneTransaction,
+    /// All or nothing: judged beside the pool, decided on as a whole, and then brought in slice by
+    /// slice. Other writers go on meanwhile.
+    Staged,
+}
+
+/// What became of an upload that has ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FinishedUpload {
+    /// Its number; `None`: it changed nothing.
+    pub upload: Option<UploadId>,
+    /// Codes that are new.
+    pub inserted: u64,
+    /// Codes of which something changed.
+    pub updated: u64,
+    /// Rows that changed nothing.
+    pub unchanged: u64,
 }
 
 /// What became of a row of an upload.

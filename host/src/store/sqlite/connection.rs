@@ -29,6 +29,20 @@ pub(super) fn private() -> OpenOptions {
     options
 }
 
+/// How often it is looked whether another process still writes. SQLite by itself looks ever more
+/// seldom, and would miss the moments that an upload leaves.
+const LOOK: Duration = Duration::from_millis(4);
+
+/// Whether to wait on for another process, after so many looks.
+fn waits_on(looks: i32) -> bool {
+    let waited = LOOK.saturating_mul(looks.unsigned_abs());
+    if waited >= Duration::from_secs(BUSY_SECONDS) {
+        return false;
+    }
+    std::thread::sleep(LOOK);
+    true
+}
+
 pub(super) fn connect(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
@@ -40,8 +54,8 @@ pub(super) fn connect(path: &Path) -> Result<Connection> {
         )),
         other => other,
     };
-    let connection = Connection::open_with_flags(path, flags).map_err(open_error)?;
-    connection.busy_timeout(Duration::from_secs(BUSY_SECONDS))?;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(open_error)?;
+    connection.busy_handler(Some(waits_on))?;
     connection.set_prepared_statement_cache_capacity(128);
     connection
         .execute_batch(

@@ -2,8 +2,7 @@
 
 use super::{Result, StoreError};
 
-/// How long a writer waits for another process. A strict upload of millions of rows is one
-/// transaction and holds the others up for that long.
+/// How long a writer waits for another process at the least.
 pub(super) const BUSY_SECONDS: u64 = 120;
 
 impl From<rusqlite::Error> for StoreError {

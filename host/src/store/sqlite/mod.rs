@@ -47,16 +47,17 @@ mod waiters;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use parking_lot::{FairMutex, FairMutexGuard};
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::*;
 use crate::failpoint::{self, Failpoint};
 use crate::message::ChannelKind;
 
-use connection::{CHECKPOINT_PAGES, connect, make};
+use connection::{connect, make};
 use faults::{damaged, readable, unreadable};
 use one_by_one::one_by_one;
 use settings::{calendar, number_setting, raise_setting, set_setting, setting};
@@ -70,7 +71,12 @@ const KEPT_READERS: usize = 4;
 /// A store in a SQLite file.
 pub struct SqliteStore {
     path: PathBuf,
-    writer: Mutex<Writer>,
+    /// Fair: who waits gets it in turn, and no upload keeps an event waiting batch after batch.
+    writer: FairMutex<Writer>,
+    /// The turn of what writes much: only one of them waits for the writer at a time.
+    bulk: Mutex<()>,
+    /// Uploads that are on their way.
+    uploading: AtomicUsize,
     readers: Mutex<Vec<Connection>>,
     /// Changes of the pool by this process.
     pool_changes: AtomicU64,
@@ -118,10 +124,12 @@ impl SqliteStore {
         let watcher = connect(path)?;
         Ok(SqliteStore {
             path: file,
-            writer: Mutex::new(Writer {
+            writer: FairMutex::new(Writer {
                 connection,
                 lanes: LaneIds::default(),
             }),
+            bulk: Mutex::new(()),
+            uploading: AtomicUsize::new(0),
             readers: Mutex::new(Vec::new()),
             pool_changes: AtomicU64::new(0),
             watcher: Mutex::new(watcher),
@@ -139,8 +147,8 @@ impl SqliteStore {
         &self.path
     }
 
-    fn writer(&self) -> MutexGuard<'_, Writer> {
-        lock(&self.writer)
+    fn writer(&self) -> FairMutexGuard<'_, Writer> {
+        self.writer.lock()
     }
 
     /// Runs one write transaction. `IMMEDIATE`: a transaction that begins by reading and then

@@ -9,7 +9,7 @@ use rusqlite::{Connection, params};
 use super::{LaneIds, Result, SqliteStore, connect, upload};
 use crate::clock::Clock;
 use crate::pool::NewCode;
-use crate::store::{RowOutcome, UploadEnd, UploadId, UploadSession};
+use crate::store::{FinishedUpload, RowOutcome, UploadEnd, UploadId, UploadSession};
 
 /// What an upload writes. Lanes and codes of the shadow have numbers of their own, since the file
 /// may give the same ones to others meanwhile.
@@ -38,28 +38,36 @@ const SHADOW: &str = "
 /// The number of an upload that is none: those of the file are larger.
 const NONE: i64 = 0;
 
-struct Rehearsal<'s> {
+/// An upload that is judged and changes nothing.
+pub(super) struct Rehearsal<'s> {
     connection: Connection,
     lanes: LaneIds,
     clock: &'s dyn Clock,
 }
 
-pub(super) fn begin<'s>(
-    store: &SqliteStore,
-    clock: &'s dyn Clock,
-) -> Result<Box<dyn UploadSession + 's>> {
-    let connection = connect(&store.path)?;
-    connection.execute_batch(SHADOW)?;
-    connection.execute_batch(upload::SEEN)?;
-    Ok(Box::new(Rehearsal {
-        connection,
-        lanes: LaneIds::default(),
-        clock,
-    }))
-}
+impl<'s> Rehearsal<'s> {
+    pub(super) fn begin(store: &SqliteStore, clock: &'s dyn Clock) -> Result<Rehearsal<'s>> {
+        let connection = connect(&store.path)?;
+        connection.execute_batch(SHADOW)?;
+        connection.execute_batch(upload::SEEN)?;
+        Ok(Rehearsal {
+            connection,
+            lanes: LaneIds::default(),
+            clock,
+        })
+    }
 
-impl UploadSession for Rehearsal<'_> {
-    fn batch(&mut self, rows: &[NewCode]) -> Result<Vec<RowOutcome>> {
+    /// The connection of the shadow.
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// What would become of rows; `keep` notes it in the shadow.
+    pub(super) fn judge(
+        &mut self,
+        rows: &[NewCode],
+        keep: impl FnOnce(&Connection, &[RowOutcome]) -> Result<()>,
+    ) -> Result<Vec<RowOutcome>> {
         // A transaction a batch: one that read from the first to the last would keep the log from
         // being emptied for as long as the file comes.
         let transaction = self.connection.transaction()?;
@@ -71,16 +79,23 @@ impl UploadSession for Rehearsal<'_> {
             at: self.clock.now(),
         };
         let outcomes = batch.take(rows)?;
+        keep(&transaction, &outcomes)?;
         transaction.commit()?;
         Ok(outcomes)
+    }
+}
+
+impl UploadSession for Rehearsal<'_> {
+    fn batch(&mut self, rows: &[NewCode]) -> Result<Vec<RowOutcome>> {
+        self.judge(rows, |_, _| Ok(()))
     }
 
     fn id(&self) -> UploadId {
         UploadId(NONE)
     }
 
-    fn finish(self: Box<Self>, _: UploadEnd) -> Result<()> {
-        self.roll_back()
+    fn finish(self: Box<Self>, _: UploadEnd) -> Result<FinishedUpload> {
+        Ok(FinishedUpload::default())
     }
 
     fn roll_back(self: Box<Self>) -> Result<()> {

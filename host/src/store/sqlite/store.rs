@@ -98,7 +98,11 @@ impl Store for SqliteStore {
     }
 
     fn rehearse_upload<'s>(&'s self, clock: &'s dyn Clock) -> Result<Box<dyn UploadSession + 's>> {
-        rehearsal::begin(self, clock)
+        Ok(Box::new(rehearsal::Rehearsal::begin(self, clock)?))
+    }
+
+    fn finish_uploads(&self, clock: &dyn Clock) -> Result<()> {
+        upload::finish_decided(self, clock)
     }
 
     fn free_codes(
@@ -405,7 +409,10 @@ impl Store for SqliteStore {
     }
 
     fn end_lost_uploads(&self, at: Timestamp) -> Result<()> {
-        self.write(|connection, _| uploads::end_lost(connection, at))
+        self.write(|connection, _| {
+            upload::forget_lost(connection, at)?;
+            uploads::end_lost(connection, at)
+        })
     }
 
     fn end_lost_upload(&self, id: UploadId, at: Timestamp) -> Result<()> {

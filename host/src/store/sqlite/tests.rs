@@ -46,12 +46,16 @@ fn row(code: &str, expires: Option<i64>) -> NewCode {
     }
 }
 
-fn upload(store: &SqliteStore, batches: &[Vec<NewCode>], atomic: bool) -> Vec<RowOutcome> {
-    let head = UploadHead {
+fn head(atomicity: Atomicity) -> UploadHead {
+    UploadHead {
         source: "test".into(),
         key: None,
-        atomic,
-    };
+        atomicity,
+    }
+}
+
+fn upload(store: &SqliteStore, batches: &[Vec<NewCode>], atomicity: Atomicity) -> Vec<RowOutcome> {
+    let head = head(atomicity);
     let mut session = store.begin_upload(head, &NOW).unwrap();
     let outcomes = batches
         .iter()
@@ -136,7 +140,7 @@ fn holds(store: &SqliteStore) {
 #[test]
 fn of_two_units_that_claim_one_code_the_second_is_stale_and_leaves_nothing() {
     let (_folder, store) = store();
-    upload(&store, &[vec![row("A", None)]], false);
+    upload(&store, &[vec![row("A", None)]], Atomicity::Batches);
     let code = first(&store, &lane(0)).unwrap();
     let unit = |id| {
         accept(
@@ -166,7 +170,7 @@ fn a_code_that_expires_at_the_moment_of_the_commit_is_stale() {
     upload(
         &store,
         &[vec![row("A", Some(NOW.0)), row("B", Some(NOW.0 + 1))]],
-        false,
+        Atomicity::Batches,
     );
     let codes = store.free_codes(&lane(0), None, 2).unwrap();
     let unit = |code: &FreeCode| {
@@ -185,7 +189,11 @@ fn a_code_that_expires_at_the_moment_of_the_commit_is_stale() {
 #[test]
 fn exhausted_is_stale_while_a_code_is_there_that_lasts_long_enough() {
     let (_folder, store) = store();
-    upload(&store, &[vec![row("A", Some(NOW.0 + 10))]], false);
+    upload(
+        &store,
+        &[vec![row("A", Some(NOW.0 + 10))]],
+        Atomicity::Batches,
+    );
     for (needed, stale) in [(10, true), (11, false)] {
         let mut told = segment(None, Vec::new());
         told.exhausted.push(Exhausted {
@@ -201,7 +209,11 @@ fn exhausted_is_stale_while_a_code_is_there_that_lasts_long_enough() {
 #[test]
 fn a_segment_is_committed_once_and_only_by_a_run_that_goes_on() {
     let (_folder, store) = store();
-    upload(&store, &[vec![row("A", None), row("B", None)]], false);
+    upload(
+        &store,
+        &[vec![row("A", None), row("B", None)]],
+        Atomicity::Batches,
+    );
     let replies = store.commit(&[accept(None, None)], &NOW).unwrap();
     let Reply::Accepted { runs, .. } = &replies[0] else {
         panic!("{replies:?}")
@@ -263,7 +275,7 @@ fn a_disk_that_fails_is_asked_once_however_many_units_there_are() {
 #[test]
 fn a_failed_segment_commits_its_error_and_no_claim() {
     let (_folder, store) = store();
-    upload(&store, &[vec![row("A", None)]], false);
+    upload(&store, &[vec![row("A", None)]], Atomicity::Batches);
     let code = first(&store, &lane(0)).unwrap();
     let mut failed = segment(None, vec![claim(lane(0), code)]);
     failed.end = SegmentEnd::Failed { error: "no".into() };
@@ -276,39 +288,32 @@ fn a_failed_segment_commits_its_error_and_no_claim() {
 
 #[test]
 fn an_upload_that_is_rolled_back_or_dropped_leaves_nothing_where_it_is_atomic() {
-    let (_folder, store) = store();
-    let head = || UploadHead {
-        source: "test".into(),
-        key: None,
-        atomic: true,
-    };
-    let mut session = store.begin_upload(head(), &NOW).unwrap();
-    session.batch(&[row("A", None)]).unwrap();
-    session.roll_back().unwrap();
-    let mut session = store.begin_upload(head(), &NOW).unwrap();
-    session.batch(&[row("B", None)]).unwrap();
-    drop(session);
-    assert!(first(&store, &lane(0)).is_none());
-    upload(&store, &[vec![row("C", None)]], true);
-    assert_eq!(first(&store, &lane(0)).unwrap().code, "C");
-    holds(&store);
+    for atomicity in [Atomicity::OneTransaction, Atomicity::Staged] {
+        let (_folder, store) = store();
+        let mut session = store.begin_upload(head(atomicity), &NOW).unwrap();
+        session.batch(&[row("A", None)]).unwrap();
+        session.roll_back().unwrap();
+        let mut session = store.begin_upload(head(atomicity), &NOW).unwrap();
+        session.batch(&[row("B", None)]).unwrap();
+        drop(session);
+        assert!(first(&store, &lane(0)).is_none());
+        upload(&store, &[vec![row("C", None)]], atomicity);
+        assert_eq!(first(&store, &lane(0)).unwrap().code, "C");
+        holds(&store);
+    }
 }
 
 #[test]
 fn a_rehearsal_waits_for_nobody_and_nobody_waits_for_it() {
     let (_folder, store) = store();
     let rows = |codes: &[&str]| codes.iter().map(|code| row(code, None)).collect::<Vec<_>>();
-    upload(&store, &[rows(&["A"])], false);
+    upload(&store, &[rows(&["A"])], Atomicity::Batches);
     let mut session = store.rehearse_upload(&NOW).unwrap();
     use RowOutcome::{Inserted, Unchanged};
     let took = session.batch(&rows(&["A", "B"])).unwrap();
     assert_eq!(took, [Unchanged, Inserted]);
     // One on its way holds the writer.
-    let head = UploadHead {
-        source: "test".into(),
-        key: None,
-        atomic: true,
-    };
+    let head = head(Atomicity::OneTransaction);
     let mut real = store.begin_upload(head, &NOW).unwrap();
     real.batch(&rows(&["B", "C"])).unwrap();
     assert_eq!(session.batch(&rows(&["C"])).unwrap(), [Inserted]);
@@ -324,8 +329,8 @@ fn a_rehearsal_waits_for_nobody_and_nobody_waits_for_it() {
 /// What happens to a pool.
 #[derive(Clone, Debug)]
 enum Deed {
-    /// An upload of batches, atomic or not.
-    Upload(Vec<Vec<NewCode>>, bool),
+    /// An upload of batches.
+    Upload(Vec<Vec<NewCode>>, Atomicity),
     Retire(Vec<String>),
     Reinstate(Vec<String>),
     /// A segment claims the first code of a lane.
@@ -350,11 +355,19 @@ fn new_code() -> impl Strategy<Value = NewCode> {
         })
 }
 
+fn atomicity() -> impl Strategy<Value = Atomicity> {
+    prop_oneof![
+        Just(Atomicity::Batches),
+        Just(Atomicity::OneTransaction),
+        Just(Atomicity::Staged),
+    ]
+}
+
 fn deeds() -> impl Strategy<Value = Vec<Deed>> {
     let batches = || prop::collection::vec(prop::collection::vec(new_code(), 1..8), 1..3);
     let codes = || prop::collection::vec(code(), 1..4);
     let deed = prop_oneof![
-        3 => (batches(), any::<bool>()).prop_map(|(rows, atomic)| Deed::Upload(rows, atomic)),
+        3 => (batches(), atomicity()).prop_map(|(rows, how)| Deed::Upload(rows, how)),
         1 => codes().prop_map(Deed::Retire),
         1 => codes().prop_map(Deed::Reinstate),
         3 => (0_u8..2).prop_map(Deed::Claim),
@@ -483,16 +496,28 @@ fn contradiction(now: (u8, Timestamp, bool), earlier: (u8, Timestamp, bool)) -> 
 
 fn does(store: &SqliteStore, model: &mut Model, deed: &Deed) -> Result<(), TestCaseError> {
     match deed {
-        Deed::Upload(batches, atomic) => {
+        Deed::Upload(batches, how) => {
             let generation = store.pool_generation().unwrap();
             let rehearsed = rehearse(store, batches);
             prop_assert_eq!(store.pool_generation().unwrap(), generation);
-            let outcomes = upload(store, batches, *atomic);
+            let outcomes = upload(store, batches, *how);
             prop_assert_eq!(rehearsed, outcomes.clone());
             let changed = outcomes
                 .iter()
                 .any(|one| matches!(one, RowOutcome::Inserted | RowOutcome::Updated));
             prop_assert_eq!(&outcomes, &model.upload(&batches.concat()));
+            let sum = store.uploads(None, 1).unwrap().remove(0);
+            let count = |wanted: RowOutcome| outcomes.iter().filter(|&o| *o == wanted).count();
+            prop_assert_eq!(
+                [sum.inserted, sum.updated, sum.unchanged],
+                [
+                    RowOutcome::Inserted,
+                    RowOutcome::Updated,
+                    RowOutcome::Unchanged
+                ]
+                .map(|one| count(one) as u64)
+            );
+            prop_assert_eq!(sum.state, UploadState::Completed);
             let raised = store.pool_generation().unwrap() != generation;
             prop_assert_eq!(raised, changed, "leases must hear of what changed");
         }

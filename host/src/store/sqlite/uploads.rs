@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::{Result, damaged, readable};
 use crate::clock::Timestamp;
 use crate::pool::RowError;
-use crate::store::{UploadEnd, UploadId, UploadRow, UploadState};
+use crate::store::{FinishedUpload, UploadEnd, UploadId, UploadRow, UploadState};
 
 const UPLOAD_ROWS: &str = "
     SELECT upload.id, upload.source, upload.key, upload.at, upload_end.at, upload_end.state,
@@ -117,11 +117,32 @@ pub(super) fn end(connection: &Connection, id: UploadId, end: &UploadEnd) -> Res
     Ok(())
 }
 
+/// What became of the rows of an upload so far.
+pub(super) fn sum(connection: &Connection, id: UploadId) -> Result<FinishedUpload> {
+    let number = |row: &Row<'_>, index| row.get::<_, i64>(index).map(i64::unsigned_abs);
+    Ok(connection
+        .prepare_cached(
+            "SELECT coalesce(sum(inserted), 0), coalesce(sum(updated), 0),
+                    coalesce(sum(unchanged), 0)
+             FROM upload_batch WHERE upload = ?1",
+        )?
+        .query_row([id.0], |row| {
+            Ok(FinishedUpload {
+                upload: Some(id),
+                inserted: number(row, 0)?,
+                updated: number(row, 1)?,
+                unchanged: number(row, 2)?,
+            })
+        })?)
+}
+
+/// Uploads that were decided on are not lost: they go in.
 pub(super) fn end_lost(connection: &Connection, at: Timestamp) -> Result<()> {
     connection.execute(
         "INSERT INTO upload_end (upload, state, at)
          SELECT id, 'interrupted', ?1 FROM upload
-         WHERE key IS NOT NULL AND id NOT IN (SELECT upload FROM upload_end)",
+         WHERE key IS NOT NULL AND id NOT IN (SELECT upload FROM upload_end)
+             AND id NOT IN (SELECT upload FROM upload_stage)",
         [at.0],
     )?;
     Ok(())

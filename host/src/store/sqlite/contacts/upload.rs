@@ -1,11 +1,9 @@
 //! Uploads of contacts: batches of rows, each a transaction, or all of them one.
 
-use std::sync::MutexGuard;
-
 use super::put;
 use crate::clock::Timestamp;
 use crate::contact::NewContact;
-use crate::store::sqlite::{Result, SqliteStore, Writer, layouts};
+use crate::store::sqlite::{FairMutexGuard, Result, SqliteStore, Writer, layouts};
 use crate::store::{ContactOutcome, ContactSession};
 
 /// An upload of contacts into a SQLite file.
@@ -14,7 +12,7 @@ pub(super) struct Session<'s> {
     resubscribe: bool,
     at: Timestamp,
     /// The writer with its open transaction, where the upload is all or nothing.
-    open: Option<MutexGuard<'s, Writer>>,
+    open: Option<FairMutexGuard<'s, Writer>>,
 }
 
 pub(super) fn begin(

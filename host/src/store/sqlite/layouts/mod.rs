@@ -34,6 +34,7 @@ const LAYOUTS: &[&str] = &[
     include_str!("15-pauses.sql"),
     include_str!("16-refusals.sql"),
     include_str!("17-paused.sql"),
+    include_str!("18-slices.sql"),
 ];
 
 /// The layout that this program reads and writes: how many there are.

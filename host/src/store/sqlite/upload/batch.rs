@@ -1,196 +1,23 @@
-//! Uploads: batches of rows into `code` and `free`.
+//! Rows of an upload that go into the pool in one transaction.
 //!
-//! A new code costs one insert into each of the two tables; only a code that is known already is
-//! read. Within a batch the rows go in sorted by their key, so that neighbours share pages.
-
-use std::sync::MutexGuard;
+//! A new code costs one insert into each of `code` and `free`; only a code that is known already
+//! is read. The rows go in sorted by their key, so that neighbours share pages.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{
-    LaneIds, Result, SqliteStore, Writer, lanes, layouts, number_setting, raise_setting,
-    set_setting, uploads, waiters,
-};
-use crate::clock::{Clock, Timestamp};
-use crate::failpoint::{self, Failpoint};
+use crate::clock::Timestamp;
 use crate::pool::{DEFAULT_TYPE, NewCode};
-use crate::store::{RowOutcome, StoreError, UploadEnd, UploadHead, UploadId, UploadSession};
-
-/// Pages in the log before it is copied into the file, while an upload goes on: 256 MiB. Each
-/// batch changes most pages of the pool, so copying after each would write them all each time.
-const UPLOAD_CHECKPOINT_PAGES: u32 = 65_536;
-
-/// What an upload has said of codes that were known before it.
-pub(super) const SEEN: &str = "
-    CREATE TEMP TABLE IF NOT EXISTS seen (
-        upload INTEGER, code TEXT, lane INTEGER, expires INTEGER, in_use INTEGER,
-        PRIMARY KEY (upload, code)
-    ) WITHOUT ROWID";
-
-/// An upload into a SQLite file.
-pub(super) struct Session<'s> {
-    store: &'s SqliteStore,
-    upload: i64,
-    clock: &'s dyn Clock,
-    /// The writer with its open transaction, where the upload is all or nothing.
-    open: Option<MutexGuard<'s, Writer>>,
-}
-
-pub(super) fn begin<'s>(
-    store: &'s SqliteStore,
-    head: UploadHead,
-    clock: &'s dyn Clock,
-) -> Result<Box<dyn UploadSession + 's>> {
-    let mut writer = store.writer();
-    let insert = |connection: &Connection| -> Result<i64> {
-        connection.execute(
-            "INSERT INTO upload (at, source, key) VALUES (?1, ?2, ?3)",
-            params![clock.now().0, head.source, head.key],
-        )?;
-        Ok(connection.last_insert_rowid())
-    };
-    writer.connection.execute_batch(SEEN)?;
-    checkpoint_every(&writer.connection, UPLOAD_CHECKPOINT_PAGES)?;
-    if head.atomic {
-        writer.connection.execute_batch("BEGIN IMMEDIATE")?;
-        let upload = layouts::must_be_present(&writer.connection)
-            .and_then(|()| insert(&writer.connection))
-            .inspect_err(|_| abandon(&mut writer))?;
-        return Ok(Box::new(Session {
-            store,
-            upload,
-            clock,
-            open: Some(writer),
-        }));
-    }
-    drop(writer);
-    let upload = store.write(|connection, _| insert(connection))?;
-    Ok(Box::new(Session {
-        store,
-        upload,
-        clock,
-        open: None,
-    }))
-}
-
-impl UploadSession for Session<'_> {
-    fn batch(&mut self, rows: &[NewCode]) -> Result<Vec<RowOutcome>> {
-        let (upload, clock) = (self.upload, self.clock);
-        match &mut self.open {
-            Some(writer) => {
-                let Writer { connection, lanes } = &mut **writer;
-                Batch {
-                    connection,
-                    lanes,
-                    upload,
-                    at: clock.now(),
-                }
-                .take(rows)
-            }
-            None => {
-                let taken = self.store.write_pool(|connection, lanes| {
-                    let at = clock.now();
-                    let batch = Batch {
-                        connection,
-                        lanes,
-                        upload,
-                        at,
-                    };
-                    let outcomes = batch.take(rows)?;
-                    waiters::serve(connection, at)?;
-                    failpoint::pass(Failpoint::UploadBatch);
-                    Ok(outcomes)
-                });
-                if taken.is_ok() {
-                    failpoint::pass(Failpoint::AfterUploadBatch);
-                }
-                taken
-            }
-        }
-    }
-
-    fn id(&self) -> UploadId {
-        UploadId(self.upload)
-    }
-
-    fn finish(mut self: Box<Self>, ended: UploadEnd) -> Result<()> {
-        let (upload, rejected) = (self.upload, ended.rejected);
-        let end = |connection: &Connection| -> Result<()> {
-            connection.execute("DELETE FROM temp.seen WHERE upload = ?1", [upload])?;
-            if rejected > 0 {
-                let rejected = i64::try_from(rejected).unwrap_or(i64::MAX);
-                connection.execute(
-                    "INSERT INTO upload_batch
-                         (upload, first_code, inserted, updated, unchanged, rejected)
-                     VALUES (?1, 0, 0, 0, 0, ?2)",
-                    params![upload, rejected],
-                )?;
-            }
-            uploads::end(connection, UploadId(upload), &ended)
-        };
-        match self.open.take() {
-            Some(mut writer) => {
-                // By the time of the commit: much may have expired since the first batch.
-                let done = waiters::serve(&writer.connection, self.clock.now())
-                    .and_then(|()| end(&writer.connection))
-                    .and_then(|()| Ok(writer.connection.execute_batch("COMMIT")?));
-                if done.is_err() {
-                    abandon(&mut writer);
-                }
-                drop(writer);
-                self.store.pool_changed();
-                done
-            }
-            None => self.store.write(|connection, _| end(connection)),
-        }
-    }
-
-    fn roll_back(mut self: Box<Self>) -> Result<()> {
-        if let Some(mut writer) = self.open.take() {
-            abandon(&mut writer);
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Session<'_> {
-    fn drop(&mut self) {
-        if let Some(mut writer) = self.open.take() {
-            abandon(&mut writer);
-        }
-        // The log is emptied here and by a connection of its own, so that no event waits for it.
-        let emptied = super::connect(&self.store.path)
-            .and_then(|beside| {
-                let empty = "PRAGMA wal_checkpoint(PASSIVE)";
-                Ok(beside.query_row(empty, [], |_| Ok(()))?)
-            })
-            .and_then(|()| {
-                checkpoint_every(&self.store.writer().connection, super::CHECKPOINT_PAGES)
-            });
-        if let Err(error) = emptied {
-            tracing::debug!(%error, "after an upload");
-        }
-    }
-}
-
-fn checkpoint_every(connection: &Connection, pages: u32) -> Result<()> {
-    Ok(connection.pragma_update(None, "wal_autocheckpoint", pages)?)
-}
-
-fn abandon(writer: &mut Writer) {
-    writer.lanes.forget();
-    if let Err(error) = writer.connection.execute_batch("ROLLBACK") {
-        // SQLite has rolled back by itself then: the next BEGIN tells whether it has not.
-        tracing::debug!(%error, "rolling back an upload");
-    }
-}
+use crate::store::sqlite::{
+    LaneIds, Result, calendar, codes, lanes, number_setting, raise_setting, set_setting,
+};
+use crate::store::{RowOutcome, StoreError};
 
 /// Rows that go in at once.
-pub(super) struct Batch<'b> {
-    pub(super) connection: &'b Connection,
-    pub(super) lanes: &'b mut LaneIds,
-    pub(super) upload: i64,
-    pub(super) at: Timestamp,
+pub(in crate::store::sqlite) struct Batch<'b> {
+    pub(in crate::store::sqlite) connection: &'b Connection,
+    pub(in crate::store::sqlite) lanes: &'b mut LaneIds,
+    pub(in crate::store::sqlite) upload: i64,
+    pub(in crate::store::sqlite) at: Timestamp,
 }
 
 /// What is stored of a code, or what an earlier line of the upload said of it.
@@ -211,8 +38,30 @@ struct FreeRow<'r> {
 }
 
 impl Batch<'_> {
-    pub(super) fn take(mut self, rows: &[NewCode]) -> Result<Vec<RowOutcome>> {
-        let first = number_setting(self.connection, "next-code")?;
+    /// Takes rows, whose codes get the next numbers in their order.
+    pub(in crate::store::sqlite) fn take(mut self, rows: &[NewCode]) -> Result<Vec<RowOutcome>> {
+        let first = reserve(self.connection, rows.len())?;
+        self.put(rows, first, |index| first + index as i64)
+    }
+
+    /// Takes rows whose codes have their numbers already.
+    pub(super) fn take_numbered(
+        mut self,
+        rows: &[NewCode],
+        numbers: &[i64],
+    ) -> Result<Vec<RowOutcome>> {
+        let first = numbers.iter().copied().min().unwrap_or_default();
+        self.put(rows, first, |index| {
+            numbers.get(index).copied().unwrap_or_default()
+        })
+    }
+
+    fn put(
+        &mut self,
+        rows: &[NewCode],
+        first: i64,
+        number: impl Fn(usize) -> i64,
+    ) -> Result<Vec<RowOutcome>> {
         let mut order: Vec<usize> = (0..rows.len()).collect();
         // Stable, so that of two lines with one code the earlier goes first.
         order.sort_by(|&a, &b| rows[a].code.cmp(&rows[b].code));
@@ -223,15 +72,24 @@ impl Batch<'_> {
             "INSERT INTO code (code, id, lane, expires, retired, upload)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (code) DO NOTHING",
         )?;
+        let mut before: Option<usize> = None;
         for index in order {
             let row = &rows[index];
-            let id = first + index as i64;
+            // A file may be one line a million times.
+            if before.is_some_and(|earlier| {
+                says_the_same(&rows[earlier], row)
+                    && !matches!(outcomes[earlier], RowOutcome::Contradicts { .. })
+            }) {
+                continue;
+            }
+            before = Some(index);
             let kind = row.code_type.as_deref().unwrap_or(DEFAULT_TYPE);
             let lane = self
                 .lanes
                 .find_or_add(self.connection, kind, row.discount.unwrap_or(0))?;
             let expires = row.expires.unwrap_or(Timestamp::NEVER).0;
             let retired = row.in_use.unwrap_or(false);
+            let id = number(index);
             if insert.execute(params![row.code, id, lane, expires, retired, self.upload])? == 0 {
                 outcomes[index] = self.known(row)?;
                 continue;
@@ -249,7 +107,7 @@ impl Batch<'_> {
             }
         }
         self.insert_free(free)?;
-        self.record(first, rows.len(), &outcomes)?;
+        self.record(first, &outcomes)?;
         Ok(outcomes)
     }
 
@@ -336,7 +194,7 @@ impl Batch<'_> {
             };
         }
         if now.expires != earlier.expires {
-            let calendar = super::calendar(self.connection)?;
+            let calendar = calendar(self.connection)?;
             let old = calendar.format_expiry(Timestamp(earlier.expires));
             return contradicts("expirationDate", old.unwrap_or_default());
         }
@@ -399,10 +257,10 @@ impl Batch<'_> {
     }
 
     fn log_retirement(&self, code: &str) -> Result<()> {
-        super::codes::log_retirement(self.connection, code, true, self.at)
+        codes::log_retirement(self.connection, code, true, self.at)
     }
 
-    fn record(&self, first: i64, rows: usize, outcomes: &[RowOutcome]) -> Result<()> {
+    fn record(&self, first: i64, outcomes: &[RowOutcome]) -> Result<()> {
         let count = |wanted: RowOutcome| outcomes.iter().filter(|&o| *o == wanted).count() as i64;
         let (inserted, updated) = (count(RowOutcome::Inserted), count(RowOutcome::Updated));
         self.connection
@@ -411,14 +269,26 @@ impl Batch<'_> {
                  VALUES (?1, ?2, ?3, ?4, ?5, 0)",
             )?
             .execute(params![self.upload, first, inserted, updated, count(RowOutcome::Unchanged)])?;
-        let next = i64::try_from(rows)
-            .ok()
-            .and_then(|rows| first.checked_add(rows))
-            .ok_or_else(|| StoreError::Engine("no numbers are left for codes".into()))?;
-        set_setting(self.connection, "next-code", &next.to_string())?;
         if inserted + updated > 0 {
             raise_setting(self.connection, "pool-generation")?;
         }
         Ok(())
     }
+}
+
+/// Whether two rows state the same of one code.
+fn says_the_same(one: &NewCode, other: &NewCode) -> bool {
+    let stated = |row: &NewCode| (row.discount, row.expires, row.in_use);
+    one.code == other.code && one.code_type == other.code_type && stated(one) == stated(other)
+}
+
+/// Keeps so many numbers for codes; returns the first of them.
+pub(super) fn reserve(connection: &Connection, codes: usize) -> Result<i64> {
+    let first = number_setting(connection, "next-code")?;
+    let next = i64::try_from(codes)
+        .ok()
+        .and_then(|codes| first.checked_add(codes))
+        .ok_or_else(|| StoreError::Engine("no numbers are left for codes".into()))?;
+    set_setting(connection, "next-code", &next.to_string())?;
+    Ok(first)
 }
