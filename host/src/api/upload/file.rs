@@ -1,18 +1,23 @@
 //! A CSV file on its way into the pool, piece by piece.
 
+use std::io::{self, Read};
+use std::sync::{Arc, Mutex, PoisonError};
+
 use axum::Json;
 use axum::body::Bytes;
 use axum::response::{IntoResponse, Response};
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::mpsc;
 
+use super::form::behind_the_file;
 use super::importing::{Outcome, import, taken};
 use super::incoming::{Incoming, Limit};
+use super::parts::PartStart;
 use super::pieces::PieceReader;
-use super::{Fill, Once, locate, rejected, turn};
+use super::{Fill, Once, locate, rejected, turn, unreadable};
 use crate::api::Api;
 use crate::api::contacts::Imported;
 use crate::api::gate::Caller;
-use crate::api::idempotency::{Fingerprint, Ticket};
+use crate::api::idempotency::Fingerprint;
 use crate::api::lasting::Begun;
 use crate::api::problem::{Kind, Problem};
 use crate::api::uploads::UploadJson;
@@ -21,8 +26,6 @@ use crate::pool::{Format, ImportOptions, UploadOptions};
 
 /// Pieces of a body between the network and the importer.
 const AHEAD: usize = 16;
-/// The largest file that goes in at once: events wait for a few seconds while it does.
-const AT_ONCE: u64 = 64 << 20;
 
 /// Takes a body that is the file.
 pub(super) async fn take(
@@ -32,36 +35,14 @@ pub(super) async fn take(
     incoming: &Incoming,
     once: Once,
 ) -> Result<Response, Problem> {
-    let mut feed = Feed::begin(&api, &caller, &fill, incoming, once).await?;
-    let fed = loop {
-        match incoming.next().await {
-            Ok(Some(piece)) => {
-                if !feed.push(piece).await {
-                    break Ok(());
-                }
-            }
-            Ok(None) => break Ok(()),
-            Err(problem) => break Err(problem),
-        }
-    };
-    feed.end(fed).await
+    let feed = Feed::begin(&api, &caller, &fill, incoming, once, None).await?;
+    feed.all_of(incoming).await
 }
 
-/// Gives a file to the importer.
+/// Gives a file to a thread that may wait, which reads it.
 pub(super) struct Feed {
-    fingerprint: Fingerprint,
-    to: To,
-}
-
-enum To {
-    /// The request was answered before. It is read to its end without taking anything of it: only
-    /// then is it known whether it is the same.
-    Nobody(Ticket, OwnedSemaphorePermit),
-    Importer {
-        pieces: mpsc::Sender<Option<Bytes>>,
-        whole: oneshot::Sender<[u8; 32]>,
-        taking: Begun<Taken>,
-    },
+    pieces: mpsc::Sender<Option<Bytes>>,
+    taking: Begun<Taken>,
 }
 
 /// What came of a file, and what is answered if it was handed on to its end.
@@ -71,94 +52,127 @@ struct Taken {
 }
 
 impl Feed {
+    /// `form`: the file is the last part of a form, and begins so.
     pub(super) async fn begin(
         api: &Api,
         caller: &Caller,
         fill: &Fill,
         incoming: &Incoming,
         once: Once,
+        form: Option<PartStart>,
     ) -> Result<Feed, Problem> {
-        let most = api.limits.upload_bytes;
-        incoming.bound(match fill.strict() && !fill.dry_run() && most > AT_ONCE {
-            true => Limit::AtOnce(AT_ONCE),
-            false => Limit::Upload(most),
-        })?;
+        incoming.bound(Limit::Upload(api.limits.upload_bytes))?;
         let turn = turn(api)?;
-        let fingerprint = once.fingerprint;
-        let ticket = match once.ticket {
-            Some(known) if known.is_known() => {
-                let to = To::Nobody(known, turn);
-                return Ok(Feed { fingerprint, to });
-            }
-            ticket => ticket,
-        };
-        let options = options(api, caller, fill).await?;
         let (pieces, receiver) = mpsc::channel(AHEAD);
-        let (whole, is_whole) = oneshot::channel();
-        let taking = api.lasting.begin({
-            let api = api.clone();
-            async move {
-                let _turn = turn;
-                let reader = PieceReader::new(receiver);
-                let mut outcome = import(api.clone(), reader, options).await;
-                let answer = match answer(&api, &mut outcome).await {
-                    Ok(response) => match (ticket, is_whole.await) {
-                        (Some(ticket), Ok(fingerprint)) => {
-                            Ok(ticket.remember(fingerprint, response, false).await)
-                        }
-                        _ => Ok(response),
-                    },
-                    Err(problem) => Err(problem),
-                };
-                Ok(Taken { outcome, answer })
-            }
-        });
-        let to = To::Importer {
-            pieces,
-            whole,
-            taking,
+        let body = PieceReader::new(receiver);
+        let file: Box<dyn Read + Send> = match form {
+            Some(form) => Box::new(form.reader(body, behind_the_file)),
+            None => Box::new(body),
         };
-        Ok(Feed { fingerprint, to })
-    }
-
-    /// Hands a piece on; false where the importer has ended, and will tell why.
-    pub(super) async fn push(&mut self, piece: Bytes) -> bool {
-        self.fingerprint.update(&piece);
-        match &self.to {
-            To::Importer { pieces, .. } => pieces.send(Some(piece)).await.is_ok(),
-            To::Nobody(..) => true,
-        }
-    }
-
-    /// What is answered once the file was handed on, or could not be handed on to its end.
-    pub(super) async fn end(self, fed: Result<(), Problem>) -> Result<Response, Problem> {
-        let fingerprint = self.fingerprint.finish();
-        match self.to {
-            To::Nobody(ticket, _turn) => {
-                fed?;
-                let answer = ticket.again(fingerprint, None)?;
-                answer.ok_or_else(|| Problem::internal("an answer has vanished"))
+        let (file, fingerprint) = Fingerprinted::new(file, once.fingerprint);
+        let api = api.clone();
+        let taking = match once.ticket {
+            // The request was answered before. It is read to its end without taking anything of
+            // it: only then is it known whether it is the same.
+            Some(known) if known.is_known() => api.clone().lasting.begin(async move {
+                let _turn = turn;
+                let read = api.call(move |_| Ok(read_all(file))).await?;
+                let again = match (read, fingerprint.finish()) {
+                    (Ok(()), Some(fingerprint)) => known.again(fingerprint, None),
+                    (Ok(()), None) => Ok(None),
+                    (Err(problem), _) => Err(problem),
+                };
+                Ok(Taken {
+                    outcome: Outcome::default(),
+                    answer: again.and_then(|answer| {
+                        answer.ok_or_else(|| Problem::internal("an answer has vanished"))
+                    }),
+                })
+            }),
+            ticket => {
+                let options = options(&api, caller, fill).await?;
+                api.clone().lasting.begin(async move {
+                    let _turn = turn;
+                    let mut outcome = import(api.clone(), file, options).await;
+                    let answer = match answer(&api, &mut outcome).await {
+                        Ok(response) => match (ticket, fingerprint.finish()) {
+                            (Some(ticket), Some(fingerprint)) => {
+                                Ok(ticket.remember(fingerprint, response, false).await)
+                            }
+                            _ => Ok(response),
+                        },
+                        Err(problem) => Err(problem),
+                    };
+                    Ok(Taken { outcome, answer })
+                })
             }
-            To::Importer {
-                pieces,
-                whole,
-                taking,
-            } => {
-                if fed.is_ok() {
-                    // Where the importer has ended early, nobody listens. From here on the client
-                    // may go.
-                    let _refused = whole.send(fingerprint);
-                    let _refused = pieces.send(None).await;
-                } else {
-                    drop(whole);
+        };
+        Ok(Feed { pieces, taking })
+    }
+
+    /// Hands on what is left of a body, and answers.
+    pub(super) async fn all_of(self, incoming: &Incoming) -> Result<Response, Problem> {
+        let Feed { pieces, taking } = self;
+        let fed = loop {
+            match incoming.next().await {
+                Ok(piece) => {
+                    let ended = piece.is_none();
+                    // Where the reader has ended early, nobody listens, and it tells why. Once
+                    // the end is sent, the client may go.
+                    if pieces.send(piece).await.is_err() || ended {
+                        break Ok(());
+                    }
                 }
-                drop(pieces);
-                let Taken { outcome, answer } = taking.end().await?;
-                // Why the body broke off is more than that it did.
-                fed.map_err(|problem| outcome.told(problem))?;
-                answer
+                Err(problem) => break Err(problem),
             }
+        };
+        drop(pieces);
+        let Taken { outcome, answer } = taking.end().await?;
+        // Why the body broke off is more than that it did.
+        fed.map_err(|problem| outcome.told(problem))?;
+        answer
+    }
+}
+
+/// Reads a file to its end.
+fn read_all(mut file: impl Read) -> Result<(), Problem> {
+    let read = io::copy(&mut file, &mut io::sink());
+    read.map(drop).map_err(|error| unreadable(&error))
+}
+
+/// A file whose bytes tell its request from others.
+struct Fingerprinted<R> {
+    inner: R,
+    fingerprint: Shared,
+}
+
+/// What was read so far.
+#[derive(Clone)]
+struct Shared(Arc<Mutex<Option<Fingerprint>>>);
+
+impl Shared {
+    fn finish(&self) -> Option<[u8; 32]> {
+        let mut fingerprint = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        fingerprint.take().map(Fingerprint::finish)
+    }
+}
+
+impl<R> Fingerprinted<R> {
+    fn new(inner: R, fingerprint: Fingerprint) -> (Fingerprinted<R>, Shared) {
+        let shared = Shared(Arc::new(Mutex::new(Some(fingerprint))));
+        let fingerprint = shared.clone();
+        (Fingerprinted { inner, fingerprint }, shared)
+    }
+}
+
+impl<R: Read> Read for Fingerprinted<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(out)?;
+        let fingerprint = self.fingerprint.0.lock();
+        if let Some(fingerprint) = &mut *fingerprint.unwrap_or_else(PoisonError::into_inner) {
+            fingerprint.update(&out[..read]);
         }
+        Ok(read)
     }
 }
 

@@ -1,12 +1,11 @@
 //! An upload as a form: what it states, and then its file.
 
-use axum::extract::multipart::{Field, MultipartError};
-use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::request::Parts;
 use axum::response::Response;
 
 use super::file::Feed;
 use super::incoming::{Incoming, Limit};
+use super::parts::{FormError, FormHead, PartHead, TooLong, boundary};
 use super::{Fill, Once};
 use crate::api::Api;
 use crate::api::gate::Caller;
@@ -26,26 +25,21 @@ pub(super) async fn take(
     mut once: Once,
 ) -> Result<Response, Problem> {
     incoming.bound_next(Limit::BeforeFile(api.limits.body_bytes as u64));
-    let request = Request::from_parts(parts, incoming.body());
-    let mut form = Multipart::from_request(request, &())
-        .await
-        .map_err(|error| Problem::new(Kind::InvalidRequest, error.body_text()))?;
-    let broken = |error: MultipartError| {
-        incoming.fault().unwrap_or_else(|| {
-            let detail = format!("the form: {}", error.body_text());
-            Problem::new(Kind::InvalidRequest, detail)
-        })
-    };
+    let mut form = FormHead::new(boundary(&parts.headers)?);
     let mut fields = Vec::new();
-    let mut file = loop {
-        let Some(field) = form.next_field().await.map_err(broken)? else {
+    let file = loop {
+        let Some(next) = form.next_part()? else {
+            more(&mut form, incoming).await?;
+            continue;
+        };
+        let Some(part) = next else {
             let detail = "the form has no field `file` with a file of codes";
             return Err(Problem::new(Kind::InvalidRequest, detail).field("file"));
         };
-        if field.file_name().is_some() || field.name() == Some("file") {
-            break field;
+        if part.file_name.is_some() || part.name.as_deref() == Some("file") {
+            break part;
         }
-        let (name, value) = attribute(field, broken).await?;
+        let (name, value) = attribute(part, &mut form, incoming).await?;
         // A file under the same Idempotency-Key that is to be taken otherwise is another request.
         once.fingerprint
             .update(format!("{name}={value}\n").as_bytes());
@@ -55,56 +49,73 @@ pub(super) async fn take(
         }
     };
     let mut fill = fill.with_form(&fields)?;
-    fill.source = fill.source.or(file.file_name().map(str::to_owned));
-    let mut feed = Feed::begin(&api, &caller, &fill, incoming, once).await?;
-    let mut fed = Ok(true);
-    while let Ok(true) = fed {
-        fed = match file.chunk().await.map_err(broken) {
-            Ok(Some(piece)) => Ok(feed.push(piece).await),
-            Ok(None) => break,
-            Err(problem) => Err(problem),
-        };
+    fill.source = fill.source.or(file.file_name);
+    let feed = Feed::begin(&api, &caller, &fill, incoming, once, Some(form.into_rest())).await?;
+    feed.all_of(incoming).await
+}
+
+/// Waits for more of what stands before the file.
+async fn more(form: &mut FormHead, incoming: &Incoming) -> Result<(), Problem> {
+    match incoming.next().await? {
+        Some(piece) => form.push(&piece),
+        None => return Err(FormError::ended().into()),
     }
-    drop(file);
-    if let Ok(true) = fed {
-        fed = match form.next_field().await.map_err(broken) {
-            Ok(None) => Ok(true),
-            Ok(Some(field)) => Err(unexpected(&field, "stands after the file")),
-            Err(problem) => Err(problem),
-        };
-    }
-    feed.end(fed.map(drop)).await
+    Ok(())
 }
 
 /// What a field before the file states.
 async fn attribute(
-    mut field: Field<'_>,
-    broken: impl Fn(MultipartError) -> Problem,
+    part: PartHead,
+    form: &mut FormHead,
+    incoming: &Incoming,
 ) -> Result<(String, String), Problem> {
-    let name = field.name().unwrap_or_default().to_owned();
-    if !Fill::NAMES.contains(&name.as_str()) {
-        return Err(unexpected(&field, "is not known here"));
-    }
+    let name = match part.name {
+        Some(name) if Fill::NAMES.contains(&name.as_str()) => name,
+        _ => return Err(unexpected(&part, "is not known here").into()),
+    };
     let wrong = |expected: String| {
         let detail = format!("the form: {name}: expected {expected}");
         Problem::new(Kind::InvalidRequest, detail).field(&name)
     };
-    let mut bytes = Vec::new();
-    while let Some(piece) = field.chunk().await.map_err(&broken)? {
-        bytes.extend_from_slice(&piece);
-        if bytes.len() > MOST_BYTES {
-            return Err(wrong(format!("at most {MOST_BYTES} bytes")));
+    let bytes = loop {
+        match form.value(MOST_BYTES) {
+            None => more(form, incoming).await?,
+            Some(Ok(bytes)) => break bytes,
+            Some(Err(TooLong)) => return Err(wrong(format!("at most {MOST_BYTES} bytes"))),
         }
-    }
+    };
     match String::from_utf8(bytes) {
         Ok(value) => Ok((name, value)),
         Err(_) => Err(wrong("a text in UTF-8".to_owned())),
     }
 }
 
-fn unexpected(field: &Field<'_>, what: &str) -> Problem {
-    let name = shorten(field.name().unwrap_or_default());
+/// A part behind the file.
+pub(super) fn behind_the_file(part: &PartHead) -> FormError {
+    unexpected(part, "stands after the file")
+}
+
+fn unexpected(part: &PartHead, what: &str) -> FormError {
+    let name = shorten(part.name.as_deref().unwrap_or_default());
     let names = Fill::NAMES.map(|name| format!("`{name}`")).join(", ");
-    let detail = format!("the form: `{name}` {what}; expected {names}, and last of all `file`");
-    Problem::new(Kind::InvalidRequest, detail).field(name)
+    FormError {
+        detail: format!("the form: `{name}` {what}; expected {names}, and last of all `file`"),
+        field: Some(name.to_string()),
+    }
+}
+
+impl From<FormError> for Problem {
+    fn from(error: FormError) -> Problem {
+        Problem::from(&error)
+    }
+}
+
+impl From<&FormError> for Problem {
+    fn from(error: &FormError) -> Problem {
+        let problem = Problem::new(Kind::InvalidRequest, error.detail.clone());
+        match &error.field {
+            Some(field) => problem.field(field),
+            None => problem,
+        }
+    }
 }

@@ -4,22 +4,22 @@
 //! sent all, and would meet a closed connection instead of the reason.
 
 use std::future::poll_fn;
-use std::io;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
-
-use axum::body::{Body, Bytes, HttpBody};
-use axum::http::{HeaderMap, header};
-use http_body::Frame;
 
 use crate::api::Limits;
 use crate::api::problem::{Kind, Problem};
 use crate::api::request::{DRAINED, Pace, poll_piece};
+use axum::body::{Body, Bytes, HttpBody};
+use axum::http::{HeaderMap, header};
+
+/// Bytes that are handed on together, where they are there: a client may send them one by one, and
+/// each piece goes from thread to thread.
+const PIECE: usize = 32 << 10;
 
 /// How many bytes may come, and for what reason.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Limit {
+pub(in crate::api) enum Limit {
     /// An upload as a whole.
     Upload(u64),
     /// An upload as a whole that goes in at once.
@@ -40,8 +40,8 @@ impl Limit {
         let detail = match self {
             Limit::Upload(_) => format!("at most {bytes} bytes are accepted here"),
             Limit::AtOnce(_) => format!(
-                "at most {bytes} bytes go in at once, which holds up every event meanwhile; upload \
-                 it without `strict`, or in parts"
+                "at most {bytes} bytes go in at once, and events wait meanwhile; upload it without \
+                 `strict` and `dryRun`, or in parts"
             ),
             Limit::BeforeFile(_) => {
                 format!("at most {bytes} bytes may stand before the file of a form")
@@ -51,9 +51,8 @@ impl Limit {
     }
 }
 
-/// The body of an upload. A form is read by a parser, which has a part in it then.
-#[derive(Clone)]
-pub(super) struct Incoming(Arc<Mutex<Inner>>);
+/// The body of an upload.
+pub(super) struct Incoming(Mutex<Inner>);
 
 struct Inner {
     body: Body,
@@ -65,7 +64,7 @@ struct Inner {
     ended: bool,
     /// The client sends nothing before it is told to.
     asks: bool,
-    /// Why no more of it is read, where a parser has met that and cannot tell.
+    /// Why no more of it is read, once what came before is taken.
     fault: Option<Problem>,
 }
 
@@ -89,6 +88,31 @@ impl Inner {
         Poll::Ready(piece)
     }
 
+    /// All that is there, up to the length of a piece.
+    fn poll_pieces(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Problem>> {
+        if let Some(problem) = self.fault.take() {
+            return Poll::Ready(Err(problem));
+        }
+        let Some(first) = ready!(self.poll_piece(cx))? else {
+            return Poll::Ready(Ok(None));
+        };
+        if first.len() >= PIECE {
+            return Poll::Ready(Ok(Some(first)));
+        }
+        let mut all = first.to_vec();
+        while all.len() < PIECE {
+            match self.poll_piece(cx) {
+                Poll::Ready(Ok(Some(piece))) => all.extend_from_slice(&piece),
+                Poll::Ready(Ok(None)) | Poll::Pending => break,
+                Poll::Ready(Err(problem)) => {
+                    self.fault = Some(problem);
+                    break;
+                }
+            }
+        }
+        Poll::Ready(Ok(Some(all.into())))
+    }
+
     fn at_least(&self) -> u64 {
         self.came.saturating_add(self.body.size_hint().lower())
     }
@@ -98,7 +122,7 @@ impl Incoming {
     /// Of a request with these headers, bounded as any upload.
     pub(super) fn new(headers: &HeaderMap, body: Body, limits: &Limits) -> Incoming {
         let most = limits.upload_bytes;
-        Incoming(Arc::new(Mutex::new(Inner {
+        Incoming(Mutex::new(Inner {
             body,
             pace: Pace::new(limits.body_pause),
             came: 0,
@@ -107,7 +131,7 @@ impl Incoming {
             ended: false,
             asks: headers.contains_key(header::EXPECT),
             fault: None,
-        })))
+        }))
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -133,22 +157,9 @@ impl Incoming {
         self.lock().at_least()
     }
 
-    /// The next piece; `None` at the end.
+    /// The next piece; `None` at the end. What came in many small ones is one.
     pub(super) async fn next(&self) -> Result<Option<Bytes>, Problem> {
-        poll_fn(|cx| self.lock().poll_piece(cx)).await
-    }
-
-    /// The same for a parser of forms, which cannot tell a problem: [`Incoming::fault`] does.
-    pub(super) fn body(&self) -> Body {
-        Body::new(Parsed {
-            incoming: self.clone(),
-            gave: false,
-        })
-    }
-
-    /// Why a parser could not read on, where that was for the body.
-    pub(super) fn fault(&self) -> Option<Problem> {
-        self.lock().fault.take()
+        poll_fn(|cx| self.lock().poll_pieces(cx)).await
     }
 
     /// Reads what is left of a body that is refused and takes none of it, if any upload may be so
@@ -167,40 +178,5 @@ impl Incoming {
             }
         }
         tokio::spawn(async move { while let Ok(Some(_)) = self.next().await {} });
-    }
-}
-
-struct Parsed {
-    incoming: Incoming,
-    /// A piece was given, and nobody has waited since.
-    gave: bool,
-}
-
-impl HttpBody for Parsed {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        // The parser takes in all that is there before it looks at any of it: it gets a piece at
-        // a time, so that its memory stays bounded.
-        if std::mem::take(&mut self.gave) {
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        let mut inner = self.incoming.lock();
-        let piece = ready!(inner.poll_piece(cx));
-        let frame = match piece {
-            Ok(piece) => piece.map(|piece| Ok(Frame::data(piece))),
-            Err(problem) => {
-                inner.fault = Some(problem);
-                Some(Err(io::ErrorKind::Other.into()))
-            }
-        };
-        drop(inner);
-        self.gave = frame.is_some();
-        Poll::Ready(frame)
     }
 }

@@ -7,6 +7,7 @@
 //! | `call` | JSON, as a whole |
 //! | `file` | CSV, piece by piece |
 //! | `form` | CSV in a form |
+//! | `parts` | the parts of a form |
 //! | `pieces` | from the network to a reader that waits |
 //! | `importing` | on a thread that may wait, and watched |
 
@@ -16,14 +17,16 @@ mod fill;
 mod form;
 mod importing;
 mod incoming;
+mod parts;
 mod pieces;
 
 use std::io;
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::Request;
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -37,6 +40,8 @@ use crate::pool::{ImportReport, UploadError};
 use crate::store::{StoreError, UploadId};
 use importing::broken_off;
 use incoming::Incoming;
+pub(super) use incoming::Limit;
+use parts::FormError;
 
 pub(super) use fill::{Fill, UploadForm};
 
@@ -65,10 +70,7 @@ async fn take_as(
     incoming: &Incoming,
 ) -> Result<Response, Problem> {
     let media = media_type(&parts.headers);
-    let once = Once {
-        ticket: Ticket::begin(&api, &caller, &parts.headers).await?,
-        fingerprint: Fingerprint::new(&parts.method, &parts.uri),
-    };
+    let once = Once::begin(&api, &caller, &parts).await?;
     match media.as_deref() {
         Some("application/json") | None => call::take(api, caller, fill, incoming, once).await,
         Some("text/csv") => file::take(api, caller, fill, incoming, once).await,
@@ -89,9 +91,39 @@ fn turn(api: &Api) -> Result<OwnedSemaphorePermit, Problem> {
 }
 
 /// What makes a request that is sent again be taken once.
-struct Once {
-    ticket: Option<Ticket>,
-    fingerprint: Fingerprint,
+pub(super) struct Once {
+    pub(super) ticket: Option<Ticket>,
+    pub(super) fingerprint: Fingerprint,
+}
+
+impl Once {
+    /// Of a request that has come, whose body has not.
+    pub(super) async fn begin(api: &Api, caller: &Caller, parts: &Parts) -> Result<Once, Problem> {
+        Ok(Once {
+            ticket: Ticket::begin(api, caller, &parts.headers).await?,
+            fingerprint: Fingerprint::new(&parts.method, &parts.uri),
+        })
+    }
+
+    /// Of the whole body.
+    pub(super) fn finish(self) -> (Option<Ticket>, [u8; 32]) {
+        (self.ticket, self.fingerprint.finish())
+    }
+}
+
+/// A whole body of another resource; where it is large, with the turn of a file.
+pub(super) async fn whole(
+    api: &Api,
+    headers: &HeaderMap,
+    body: Body,
+    limit: Limit,
+) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), Problem> {
+    let incoming = Incoming::new(headers, body, &api.limits);
+    let came = call::whole(api, &incoming, limit).await;
+    if came.is_err() {
+        incoming.read_on();
+    }
+    came
 }
 
 /// The address of an upload.
@@ -112,10 +144,16 @@ pub(super) fn rejected(report: &ImportReport, what: &str) -> Problem {
         .errors(report.errors.iter().map(Fault::from).collect())
 }
 
+/// Why a file could not be read on: its form is wrong, or the connection ended.
+fn unreadable(error: &io::Error) -> Problem {
+    let form = error.get_ref().and_then(|inner| inner.downcast_ref());
+    form.map_or_else(broken_off, |form: &FormError| Problem::from(form))
+}
+
 /// What is wrong with a file.
 pub(super) fn file_problem(error: &UploadError) -> Problem {
     match error {
-        UploadError::Unreadable { .. } => broken_off(),
+        UploadError::Unreadable { source, .. } => unreadable(source),
         UploadError::Spool(cause) | UploadError::Keep(cause)
             if cause.kind() == io::ErrorKind::StorageFull =>
         {

@@ -1,0 +1,532 @@
+//! The parts of a form (`multipart/form-data`, RFC 7578), read in one pass.
+//!
+//! What stands before the file is little and bounded, and is read where the body comes from. The
+//! file is of any size: it is read on the thread that imports it.
+
+use std::fmt;
+use std::io::{self, Read};
+
+use axum::http::{HeaderMap, header};
+use memchr::memmem::Finder;
+use mime::Mime;
+
+/// Bytes of the headers of a part, and of the spaces behind a boundary, at the most.
+const MAX_HEAD: usize = 16 << 10;
+/// Bytes that are read at a time.
+const BLOCK: usize = 64 << 10;
+const END_OF_HEAD: &[u8] = b"\r\n\r\n";
+
+/// What is wrong with a form.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct FormError {
+    pub(super) detail: String,
+    pub(super) field: Option<String>,
+}
+
+impl FormError {
+    fn new(detail: &str) -> FormError {
+        FormError {
+            detail: format!("the form: {detail}"),
+            field: None,
+        }
+    }
+
+    pub(super) fn ended() -> FormError {
+        FormError::new("it ends before its last boundary")
+    }
+}
+
+impl fmt::Display for FormError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl std::error::Error for FormError {}
+
+/// What stands between the parts, with the line end before it.
+pub(super) fn boundary(headers: &HeaderMap) -> Result<Vec<u8>, FormError> {
+    let media: Option<Mime> = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| text.parse().ok());
+    match media
+        .as_ref()
+        .and_then(|media| media.get_param(mime::BOUNDARY))
+    {
+        Some(text) if (1..=200).contains(&text.as_str().len()) => {
+            Ok(format!("\r\n--{text}").into_bytes())
+        }
+        _ => Err(FormError::new(
+            "the header Content-Type names no boundary; expected \
+             multipart/form-data; boundary=...",
+        )),
+    }
+}
+
+/// What is known of a part before its content.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct PartHead {
+    pub(super) name: Option<String>,
+    pub(super) file_name: Option<String>,
+}
+
+/// Reads what stands before the file.
+pub(super) struct FormHead {
+    /// With the line end before it.
+    boundary: Vec<u8>,
+    bytes: Vec<u8>,
+    /// What was read is before that.
+    at: usize,
+    /// Where to look on for what comes next.
+    looked: usize,
+}
+
+impl FormHead {
+    pub(super) fn new(boundary: Vec<u8>) -> FormHead {
+        FormHead {
+            boundary,
+            // The first boundary may stand at the very beginning.
+            bytes: b"\r\n".to_vec(),
+            at: 0,
+            looked: 0,
+        }
+    }
+
+    pub(super) fn push(&mut self, piece: &[u8]) {
+        self.bytes.extend_from_slice(piece);
+    }
+
+    /// Where a pattern begins that has not come yet; each byte is looked at once.
+    fn find(&mut self, pattern: &[u8]) -> Option<usize> {
+        let from = self.looked.max(self.at);
+        match memchr::memmem::find(&self.bytes[from..], pattern) {
+            Some(found) => Some(from + found),
+            None => {
+                let again = self.bytes.len().saturating_sub(pattern.len() - 1);
+                self.looked = again.max(from);
+                None
+            }
+        }
+    }
+
+    fn consume(&mut self, until: usize) {
+        self.at = until;
+        self.looked = until;
+    }
+
+    /// The head of the next part; `None` where more must come.
+    pub(super) fn next_part(&mut self) -> Result<Option<Option<PartHead>>, FormError> {
+        let boundary = self.boundary.clone();
+        let Some(begins) = self.find(&boundary) else {
+            return Ok(None);
+        };
+        // Found at the same place again where the head is not whole.
+        self.looked = begins;
+        let behind = begins + boundary.len();
+        match head(&self.bytes[behind..])? {
+            Head::More => Ok(None),
+            Head::End => Ok(Some(None)),
+            Head::Part(part, length) => {
+                self.consume(behind + length);
+                Ok(Some(Some(part)))
+            }
+        }
+    }
+
+    /// The content of a part, of so many bytes at the most; `None` where more must come.
+    pub(super) fn value(&mut self, most: usize) -> Option<Result<Vec<u8>, TooLong>> {
+        let boundary = self.boundary.clone();
+        let found = self.find(&boundary);
+        let known = found.unwrap_or(self.looked) - self.at;
+        if known > most {
+            return Some(Err(TooLong));
+        }
+        found.map(|end| {
+            let value = self.bytes[self.at..end].to_vec();
+            self.consume(end);
+            Ok(value)
+        })
+    }
+
+    /// What is known of the content of the part that came last, and reads the rest of it.
+    pub(super) fn into_rest(mut self) -> PartStart {
+        PartStart {
+            boundary: self.boundary,
+            bytes: self.bytes.split_off(self.at),
+        }
+    }
+}
+
+/// The content of a part is too long.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct TooLong;
+
+enum Head {
+    More,
+    /// It was the last boundary.
+    End,
+    /// A part, whose content begins after so many bytes.
+    Part(PartHead, usize),
+}
+
+/// What stands behind a boundary.
+fn head(bytes: &[u8]) -> Result<Head, FormError> {
+    if bytes.len() < 2 {
+        return Ok(Head::More);
+    }
+    if bytes.starts_with(b"--") {
+        return Ok(Head::End);
+    }
+    let padding = bytes.iter().take_while(|byte| matches!(byte, b' ' | b'\t'));
+    let padding = padding.count();
+    let line_end = &bytes[padding..];
+    if !line_end.starts_with(b"\r\n") && !line_end.is_empty() && line_end != b"\r" {
+        return Err(FormError::new(
+            "something else than the end of a line stands behind a boundary",
+        ));
+    }
+    let known = &bytes[..bytes.len().min(MAX_HEAD)];
+    // A part without headers is an empty line.
+    let Some(end) = known
+        .get(padding..)
+        .and_then(|known| memchr::memmem::find(known, END_OF_HEAD))
+    else {
+        return match bytes.len() < MAX_HEAD {
+            true => Ok(Head::More),
+            false => Err(FormError::new(&format!(
+                "the headers of a part are longer than {MAX_HEAD} bytes"
+            ))),
+        };
+    };
+    let lines = String::from_utf8_lossy(&bytes[padding..padding + end]);
+    let disposition = lines.split("\r\n").find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        let wanted = name.trim().eq_ignore_ascii_case("content-disposition");
+        wanted.then_some(value)
+    });
+    let part = disposition.map(part_head).unwrap_or_default();
+    Ok(Head::Part(part, padding + end + END_OF_HEAD.len()))
+}
+
+/// The names in `form-data; name="file"; filename="codes.csv"`.
+fn part_head(disposition: &str) -> PartHead {
+    let mut part = PartHead::default();
+    let mut rest = disposition.split_once(';').map_or("", |(_, rest)| rest);
+    while !rest.is_empty() {
+        let end = rest.find(['=', ';']).unwrap_or(rest.len());
+        let key = rest[..end].trim();
+        rest = &rest[end..];
+        let value = match rest.strip_prefix('=') {
+            None => String::new(),
+            Some(behind) => {
+                let (value, left) = value_of(behind.trim_start());
+                rest = left;
+                value
+            }
+        };
+        if key.eq_ignore_ascii_case("name") {
+            part.name = Some(value);
+        } else if key.eq_ignore_ascii_case("filename") {
+            part.file_name = Some(value);
+        }
+        rest = match rest.split_once(';') {
+            Some((_, next)) => next,
+            None => "",
+        };
+    }
+    part
+}
+
+/// A value, in quotes or bare, and what stands behind it.
+fn value_of(text: &str) -> (String, &str) {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let end = text.find(';').unwrap_or(text.len());
+        return (text[..end].trim().to_owned(), &text[end..]);
+    };
+    let mut value = String::new();
+    let mut chars = quoted.char_indices();
+    while let Some((at, char)) = chars.next() {
+        match char {
+            '"' => return (value, &quoted[at + 1..]),
+            // Only quotes: some browsers send paths with backslashes.
+            '\\' if quoted[at + 1..].starts_with('"') => {
+                value.push('"');
+                chars.next();
+            }
+            other => value.push(other),
+        }
+    }
+    (value, "")
+}
+
+/// The content of a part as far as it came.
+pub(super) struct PartStart {
+    boundary: Vec<u8>,
+    bytes: Vec<u8>,
+}
+
+impl PartStart {
+    /// Reads the content, which must be that of the last part.
+    pub(super) fn reader<R: Read>(
+        self,
+        inner: R,
+        after: fn(&PartHead) -> FormError,
+    ) -> LastPart<R> {
+        LastPart {
+            inner,
+            boundary: Finder::new(&self.boundary).into_owned(),
+            bytes: self.bytes,
+            at: 0,
+            given: 0,
+            found: false,
+            ended: false,
+            after,
+        }
+    }
+}
+
+/// The content of the last part of a form.
+pub(super) struct LastPart<R> {
+    inner: R,
+    boundary: Finder<'static>,
+    bytes: Vec<u8>,
+    at: usize,
+    /// What is content for certain ends there.
+    given: usize,
+    /// The boundary stands there.
+    found: bool,
+    ended: bool,
+    /// What is wrong with a part behind this one.
+    after: fn(&PartHead) -> FormError,
+}
+
+impl<R: Read> LastPart<R> {
+    /// Reads on; false at the end.
+    fn more(&mut self) -> io::Result<bool> {
+        self.bytes.drain(..self.at);
+        self.given -= self.at;
+        self.at = 0;
+        let known = self.bytes.len();
+        self.bytes.resize(known + BLOCK, 0);
+        let read = loop {
+            match self.inner.read(&mut self.bytes[known..]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                other => break other,
+            }
+        };
+        self.bytes.truncate(known + *read.as_ref().unwrap_or(&0));
+        read.map(|read| read > 0)
+    }
+
+    /// Reads what stands behind the content.
+    fn end(&mut self) -> io::Result<()> {
+        self.at += self.boundary.needle().len();
+        self.given = self.at;
+        loop {
+            match head(&self.bytes[self.at..]).map_err(io::Error::other)? {
+                Head::End => return Ok(()),
+                Head::Part(part, _) => return Err(io::Error::other((self.after)(&part))),
+                Head::More if self.more()? => {}
+                Head::More => return Err(io::Error::other(FormError::ended())),
+            }
+        }
+    }
+}
+
+impl<R: Read> Read for LastPart<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        while self.at == self.given && !self.ended && !out.is_empty() {
+            if self.found {
+                self.end()?;
+                self.ended = true;
+                break;
+            }
+            match self.boundary.find(&self.bytes[self.at..]) {
+                Some(length) => {
+                    self.given = self.at + length;
+                    self.found = true;
+                }
+                None => {
+                    // Its beginning may have come already.
+                    let sure = self
+                        .bytes
+                        .len()
+                        .saturating_sub(self.boundary.needle().len() - 1);
+                    self.given = sure.max(self.at);
+                    if self.given == self.at && !self.more()? {
+                        return Err(io::Error::other(FormError::ended()));
+                    }
+                }
+            }
+        }
+        let length = (self.given - self.at).min(out.len());
+        out[..length].copy_from_slice(&self.bytes[self.at..self.at + length]);
+        self.at += length;
+        Ok(length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+
+    use std::time::Instant;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn after(part: &PartHead) -> FormError {
+        FormError::new(part.name.as_deref().unwrap_or("?"))
+    }
+
+    /// Gives so many bytes at a time.
+    struct Dribble<'b>(&'b [u8], usize);
+
+    impl Read for Dribble<'_> {
+        fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+            let length = self.1.min(out.len()).min(self.0.len());
+            out[..length].copy_from_slice(&self.0[..length]);
+            self.0 = &self.0[length..];
+            Ok(length)
+        }
+    }
+
+    type Parsed = (Vec<(String, Vec<u8>)>, Vec<u8>);
+
+    /// All fields of a form, and the content of its file.
+    fn parse(form: &[u8], pieces: usize) -> Result<Parsed, FormError> {
+        let mut fields = Vec::new();
+        let mut head = FormHead::new(b"\r\n--between".to_vec());
+        let mut left = form;
+        let mut more = |head: &mut FormHead| {
+            let length = pieces.min(left.len());
+            head.push(&left[..length]);
+            left = &left[length..];
+            match length {
+                0 => Err(FormError::ended()),
+                _ => Ok(()),
+            }
+        };
+        loop {
+            let part = match head.next_part()? {
+                None => {
+                    more(&mut head)?;
+                    continue;
+                }
+                Some(None) => return Ok((fields, Vec::new())),
+                Some(Some(part)) => part,
+            };
+            if part.file_name.is_some() {
+                break;
+            }
+            let value = loop {
+                match head.value(1_000) {
+                    None => more(&mut head)?,
+                    Some(value) => break value.unwrap(),
+                }
+            };
+            fields.push((part.name.unwrap_or_default(), value));
+        }
+        let mut content = Vec::new();
+        let mut reader = head.into_rest().reader(Dribble(left, pieces), after);
+        match reader.read_to_end(&mut content) {
+            Ok(_) => Ok((fields, content)),
+            Err(error) => Err(*error.into_inner().unwrap().downcast().unwrap()),
+        }
+    }
+
+    fn form(fields: &[(&str, &[u8])], file: &[u8]) -> Vec<u8> {
+        let mut form = Vec::new();
+        for (name, value) in fields {
+            form.extend(
+                format!("--between\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n")
+                    .bytes(),
+            );
+            form.extend(*value);
+            form.extend(b"\r\n");
+        }
+        form.extend(
+            b"--between  \r\ncontent-type: text/csv\r\n\
+              content-disposition: form-data; name=\"file\"; filename=\"a;\\\"b.csv\"\r\n\r\n",
+        );
+        form.extend(file);
+        form.extend(b"\r\n--between--\r\nand more");
+        form
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_stands_in_a_form_comes_out_in_pieces_of_any_size(
+            value in "[-\r\nbetwn]{0,40}", file in "[-\r\nbetwn]{0,80}", pieces in 1_usize..40
+        ) {
+            prop_assume!(!value.contains("\r\n--between") && !value.starts_with("--between"));
+            prop_assume!(!file.contains("\r\n--between"));
+            let form = form(&[("type", value.as_bytes())], file.as_bytes());
+            let (fields, content) = parse(&form, pieces).unwrap();
+            prop_assert_eq!(fields, [("type".to_owned(), value.into_bytes())]);
+            prop_assert_eq!(content, file.into_bytes());
+        }
+
+        #[test]
+        fn nothing_at_all_panics(form in proptest::collection::vec(any::<u8>(), 0..200), pieces in 1_usize..40) {
+            let _any = parse(&form, pieces);
+        }
+
+        #[test]
+        fn a_form_that_is_cut_off_is_no_form(cut in 1_usize..200, pieces in 1_usize..40) {
+            let whole = form(&[("type", b"a")], b"code\nA\n");
+            let whole = &whole[..whole.len() - "\r\nand more".len()];
+            prop_assume!(cut <= whole.len());
+            prop_assert_eq!(parse(&whole[..whole.len() - cut], pieces), Err(FormError::ended()));
+        }
+    }
+
+    #[test]
+    fn names_are_read_as_clients_write_them() {
+        let names = |text: &str| {
+            let part = part_head(text);
+            [part.name, part.file_name].map(Option::unwrap_or_default)
+        };
+        assert_eq!(
+            names(" form-data; name=\"a\"; filename=\"b c.csv\""),
+            ["a", "b c.csv"]
+        );
+        assert_eq!(
+            names("form-data; filename=b.csv ; NAME = a"),
+            ["a", "b.csv"]
+        );
+        assert_eq!(
+            names("form-data; name=\"a;\\\"b\"; filename=\"C:\\x.csv\""),
+            ["a;\"b", "C:\\x.csv"]
+        );
+        assert_eq!(names("form-data; name; x=y; name=\"a"), ["a", ""]);
+        assert_eq!(names("form-data"), ["", ""]);
+    }
+
+    #[test]
+    fn what_stands_behind_the_file_is_refused() {
+        let file = form(&[], b"A");
+        let text = String::from_utf8(file).unwrap();
+        let further =
+            "--between\r\nContent-Disposition: form-data; name=\"x\"\r\n\r\n1\r\n--between--";
+        let text = text.replace("--between--", further);
+        assert_eq!(parse(text.as_bytes(), 7), Err(FormError::new("x")));
+    }
+
+    /// Each takes a second and more where what has come is looked at again and again.
+    #[test]
+    fn forms_that_are_nearly_boundaries_cost_no_more_than_their_length() {
+        let near = b"\r\n--betwee".repeat(400_000);
+        let began = Instant::now();
+        assert_eq!(parse(&form(&[], &near), 64).unwrap().1, near);
+        assert_eq!(parse(&near, 64), Err(FormError::ended()));
+        assert_eq!(
+            parse(&b"--between\r\na".repeat(3), 1),
+            Err(FormError::ended())
+        );
+        let took = began.elapsed();
+        assert!(took.as_secs() < 10, "{took:?}");
+    }
+}
