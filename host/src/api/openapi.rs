@@ -1,13 +1,16 @@
 //! The document that describes the service, made from its code, and a page that shows it.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::LazyLock;
 
 use axum::Router;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::body::Bytes;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -227,6 +230,50 @@ async fn or_a_problem(response: Response) -> Response {
     }
 }
 
-async fn document_bytes() -> impl IntoResponse {
-    axum::Json(document())
+/// The document as it is sent, and what tells it from those of other releases.
+struct Sent {
+    bytes: Bytes,
+    etag: HeaderValue,
+}
+
+/// Made once: it is the same for everybody, and making it takes as long as many events.
+static SENT: LazyLock<Sent> = LazyLock::new(|| {
+    let bytes = Bytes::from(document().to_string());
+    let digest: [u8; 32] = Sha256::digest(&bytes).into();
+    let hex: String = digest[..16]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    Sent {
+        bytes,
+        etag: HeaderValue::try_from(format!("\"{hex}\""))
+            .unwrap_or(HeaderValue::from_static("\"\"")),
+    }
+});
+
+async fn document_bytes(headers: HeaderMap) -> Response {
+    let known = headers
+        .get_all(header::IF_NONE_MATCH)
+        .iter()
+        .any(|tags| has_tag(tags.as_bytes(), SENT.etag.as_bytes()));
+    let mut response = match known {
+        true => StatusCode::NOT_MODIFIED.into_response(),
+        false => {
+            let json = HeaderValue::from_static("application/json");
+            ([(header::CONTENT_TYPE, json)], SENT.bytes.clone()).into_response()
+        }
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::ETAG, SENT.etag.clone());
+    // It holds nothing secret, and is asked for anew each time.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}
+
+/// Whether the tag is one of a list of tags.
+fn has_tag(tags: &[u8], tag: &[u8]) -> bool {
+    tags.split(|byte| *byte == b',').any(|one| {
+        let one = one.trim_ascii();
+        one == b"*" || one.strip_prefix(b"W/").unwrap_or(one) == tag
+    })
 }
