@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::io::Cursor;
 
 use axum::Json;
-use axum::extract::{Request, State};
-use axum::response::Response;
+use axum::extract::{Extension, Request, State};
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
@@ -13,13 +13,17 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
+use super::gate::Caller;
 use super::page;
 use super::problem::{Fault, Kind, Problem};
-use super::request::{Params, Place, json, media_type, must_be, whole};
-use super::upload::{file_problem, rejected};
+use super::request::{Params, Place, json, media_type, must_be};
+use super::upload::{Limit, Once, file_problem, rejected, whole};
 use crate::contact::{AddressKind, Contact, ContactOptions, Name};
 use crate::message::ChannelKind;
 use crate::upload::{Format, ImportError, ImportReport};
+
+/// Bytes of contacts that go in at once: events wait while they do.
+const AT_ONCE: u64 = 2 << 20;
 
 /// Where contacts stand.
 pub(super) const PATH: &str = "/api/v1/contacts";
@@ -169,27 +173,62 @@ impl From<&ImportReport> for Imported {
     responses((status = 200, description = "What became of the rows.", body = Imported)))]
 async fn import(
     State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
     Params(how): Params<How>,
     request: Request,
-) -> Result<Json<Imported>, Problem> {
+) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
+    let once = Once::begin(&api, &caller, &parts).await?;
     must_be(&parts.headers, &["application/json", "text/csv"])?;
     let format = match media_type(&parts.headers).as_deref() {
         Some("text/csv") => Format::Csv,
         _ => Format::Json,
     };
-    let (limit, pause) = (api.limits.json_upload_bytes, api.limits.body_pause);
-    let body = whole(body, limit, pause).await?;
-    if body.trim_ascii().is_empty() {
-        let detail = "the body is empty; expected contacts, as CSV or as JSON";
-        return Err(Problem::new(Kind::InvalidRequest, detail));
-    }
     let options = ContactOptions {
         format: Some(format),
         strict: how.strict.unwrap_or(false),
         resubscribe: how.resubscribe.unwrap_or(false),
         dry_run: how.dry_run.unwrap_or(false),
     };
+    let limit = match options.strict || options.dry_run {
+        true => Limit::AtOnce(AT_ONCE.min(api.limits.json_upload_bytes as u64)),
+        false => Limit::Upload(api.limits.json_upload_bytes as u64),
+    };
+    let (body, turn) = whole(&api, &parts.headers, body, limit).await?;
+    // A client that loses the connection sends the request again: it must find the answer.
+    let taking = api.lasting.begin({
+        let api = api.clone();
+        async move {
+            let _turn = turn;
+            store(api, body, options, once).await
+        }
+    });
+    taking.end().await
+}
+
+/// Stores contacts.
+async fn store(
+    api: Api,
+    body: Vec<u8>,
+    options: ContactOptions,
+    once: Once,
+) -> Result<Response, Problem> {
+    if body.trim_ascii().is_empty() {
+        let detail = "the body is empty; expected contacts, as CSV or as JSON";
+        return Err(Problem::new(Kind::InvalidRequest, detail));
+    }
+    let (body, (ticket, fingerprint)) = api
+        .call(move |_| {
+            let mut once = once;
+            once.fingerprint.update(&body);
+            Ok((body, once.finish()))
+        })
+        .await?;
+    if let Some(ticket) = &ticket
+        && let Some(answer) = ticket.again(fingerprint, None)?
+    {
+        return Ok(answer);
+    }
     let report = api
         .call(move |promoflow| {
             let imported = promoflow.import_contacts(Cursor::new(body), options, &mut |_| ());
@@ -202,7 +241,11 @@ async fn import(
     if report.inserted + report.updated + report.unchanged == 0 && report.rejected > 0 {
         return Err(rejected(&report, "no row was taken"));
     }
-    Ok(Json(Imported::from(&report)))
+    let response = Json(Imported::from(&report)).into_response();
+    Ok(match ticket {
+        Some(ticket) => ticket.remember(fingerprint, response, false).await,
+        None => response,
+    })
 }
 
 /// Show a contact.

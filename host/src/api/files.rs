@@ -1,7 +1,10 @@
 //! What authors write: the shapes that messages and workflows share.
 
+use std::ops::Deref;
+
 use axum::extract::Request;
 use serde::Serialize;
+use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
 
 use super::Api;
@@ -22,11 +25,28 @@ const MEDIA: [&str; 5] = [
     "text/x-yaml",
 ];
 
-/// The bytes of a file in YAML or JSON.
-pub(super) async fn read(api: &Api, request: Request) -> Result<Vec<u8>, Problem> {
+/// The bytes of a file in YAML or JSON, and the turn of reading them.
+pub(super) struct Source {
+    bytes: Vec<u8>,
+    _turn: OwnedSemaphorePermit,
+}
+
+impl Deref for Source {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// A file in YAML or JSON.
+pub(super) async fn read(api: &Api, request: Request) -> Result<Source, Problem> {
     let (parts, body) = request.into_parts();
     must_be(&parts.headers, &MEDIA)?;
-    api.body(body).await
+    let bytes = api.body(body).await?;
+    // Not before it is there: nobody waits for a slow client.
+    let turn = api.document_turn().await?;
+    Ok(Source { bytes, _turn: turn })
 }
 
 /// Refuses a file with a fault.

@@ -196,7 +196,8 @@ impl Fingerprint {
     }
 }
 
-/// Remembers the answers of requests that change something. Uploads see to it themselves.
+/// Remembers the answers of requests that change something. Uploads, of codes and of contacts, see
+/// to it themselves.
 pub(super) async fn remember(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
@@ -205,12 +206,11 @@ pub(super) async fn remember(
     next: Next,
 ) -> Response {
     let path = path.as_ref().map_or("", MatchedPath::as_str);
-    if request.method() != Method::POST || path == codes::PATH {
+    if request.method() != Method::POST || [codes::PATH, contacts::PATH].contains(&path) {
         return next.run(request).await;
     }
     // No less than the handler takes, which judges it.
     let limit = match path {
-        contacts::PATH => api.limits.json_upload_bytes,
         cloudevents::PATH => cloudevents::LARGEST,
         _ => api.limits.body_bytes,
     };

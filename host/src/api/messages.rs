@@ -236,8 +236,11 @@ async fn render(
 ) -> Result<Json<Rendered>, Problem> {
     let (parts, body) = request.into_parts();
     must_be(&parts.headers, &["application/json"])?;
-    let values: Map<String, Value> = json(&api.body(body).await?)?;
+    let body = api.body(body).await?;
+    let turn = api.document_turn().await?;
     api.call(move |promoflow| {
+        let _turn = turn;
+        let values: Map<String, Value> = json(&body)?;
         let message = find(promoflow, &id)?;
         let refused = |error: crate::message::RenderError| {
             Problem::new(Kind::RefusedContent, error.to_string())

@@ -98,6 +98,9 @@ use query::Queries;
 /// queue, which would hold up the event loop.
 const EVENTS_AT_ONCE: usize = 192;
 
+/// Documents that are read at one time, such as workflows: each may be held many times over.
+const DOCUMENTS_AT_ONCE: usize = 4;
+
 /// What all handlers share.
 #[derive(Clone)]
 struct Api(Arc<Inner>);
@@ -113,6 +116,8 @@ struct Inner {
     uploads: Arc<Semaphore>,
     /// Turns of uploads that came as a whole, so that no slow file holds them up.
     calls: Arc<Semaphore>,
+    /// Turns of documents that are read.
+    documents: Arc<Semaphore>,
     /// Rows that the uploads on their way have taken.
     progress: Mutex<HashMap<UploadId, Arc<AtomicU64>>>,
     lasting: Lasting,
@@ -143,6 +148,7 @@ impl Api {
             events: Arc::new(Semaphore::new(EVENTS_AT_ONCE)),
             uploads: Arc::new(Semaphore::new(limits.uploads.max(1))),
             calls: Arc::new(Semaphore::new(limits.uploads.max(1))),
+            documents: Arc::new(Semaphore::new(DOCUMENTS_AT_ONCE)),
             progress: Mutex::default(),
             lasting: Lasting::default(),
             underway: Mutex::default(),

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Sleep, sleep, timeout};
 
 use super::Api;
@@ -309,6 +311,18 @@ impl Api {
         tokio::task::spawn_blocking(move || work(&api.promoflow))
             .await
             .unwrap_or_else(|error| Err(Problem::internal(error)))
+    }
+
+    /// A turn of reading a document, which takes many times its length in memory: few are read at
+    /// a time, and others wait.
+    pub(super) async fn document_turn(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let turn = Arc::clone(&self.documents).acquire_owned();
+        match tokio::time::timeout(self.limits.event_time, turn).await {
+            Ok(Ok(turn)) => Ok(turn),
+            _ => Err(Problem::unavailable(
+                "as many documents as this service reads at a time are on their way; send it again",
+            )),
+        }
     }
 
     /// A body of the usual size.
