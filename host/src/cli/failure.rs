@@ -1,13 +1,13 @@
 //! What went wrong, and the exit status that says so.
 
 use std::fmt::Display;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use promoflow::document::Diagnostic;
 use promoflow::store::StoreError;
 
-use super::output::{self, tame};
+use super::output;
 
 /// How a command ended that has told everything already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -128,13 +128,12 @@ pub(super) fn tell_note(message: impl Display) {
 
 fn tell(kind: &str, style: output::Style, message: &str, hint: Option<&str>) {
     let colours = output::colours(io::stderr().is_terminal());
-    let mut text = format!("{}: {}\n", style.on(colours, kind), tame(message));
+    let mut text = format!("{}: {}\n", style.on(colours, kind), message);
     if let Some(hint) = hint {
         let label = output::HINT.on(colours, "hint");
-        text.push_str(&format!("  {label}: {}\n", tame(hint)));
+        text.push_str(&format!("  {label}: {}\n", hint));
     }
-    // With standard error closed there is nobody to tell.
-    let _closed = io::stderr().lock().write_all(text.as_bytes());
+    output::tell_people(&text);
 }
 
 /// Tells the faults of a file on standard error: each with its place, and its hint below.
@@ -143,18 +142,18 @@ pub(super) fn tell_diagnostics(diagnostics: &[Diagnostic]) {
     let mut text = String::new();
     for one in diagnostics {
         let place = format!("{}:{}:{}", one.file, one.line, one.column);
-        let place = output::BOLD.on(colours, tame(&place));
+        let place = output::BOLD.on(colours, &place);
         let kind = match one.severity {
             promoflow::document::Severity::Error => output::ERROR.on(colours, "error"),
             promoflow::document::Severity::Warning => output::WARNING.on(colours, "warning"),
         };
-        text.push_str(&format!("{place}: {kind}: {}\n", tame(&one.message)));
+        text.push_str(&format!("{place}: {kind}: {}\n", one.message));
         if let Some(hint) = &one.hint {
             let label = output::HINT.on(colours, "hint");
-            text.push_str(&format!("  {label}: {}\n", tame(hint)));
+            text.push_str(&format!("  {label}: {}\n", hint));
         }
     }
-    let _closed = io::stderr().lock().write_all(text.as_bytes());
+    output::tell_people(&text);
 }
 
 /// `1 code`, `2 codes`.

@@ -8,6 +8,7 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::LazyLock;
 
 use promoflow::config::{LogConfig, LogFormat, LogLevel};
+use promoflow::document::{tame_json_text, tame_line};
 use regex::Regex;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
@@ -25,11 +26,15 @@ pub(super) fn start(verbose: u8, config: LogConfig) {
     };
     let log = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter))
-        .with_writer(Masked)
         .with_target(filter.len() > "warn,promoflow=info".len() || filter == "trace")
         // With standard error closed it would say so there, and panic.
         .log_internal_errors(false);
-    match config.format.unwrap_or_default() {
+    let format = config.format.unwrap_or_default();
+    let log = log.with_writer(match format {
+        LogFormat::Json => Safe::Json,
+        LogFormat::Text => Safe::Text,
+    });
+    match format {
         LogFormat::Json => log.json().flatten_event(true).with_target(true).init(),
         LogFormat::Text => log
             .with_ansi(output::colours(io::stderr().is_terminal()))
@@ -37,22 +42,28 @@ pub(super) fn start(verbose: u8, config: LogConfig) {
     }
 }
 
-/// Standard error, without addresses.
-struct Masked;
+/// Standard error, without addresses, and without what could steer a terminal or look like another
+/// line of the log.
+#[derive(Clone, Copy)]
+enum Safe {
+    Text,
+    Json,
+}
 
-impl<'w> MakeWriter<'w> for Masked {
-    type Writer = Masked;
+impl<'w> MakeWriter<'w> for Safe {
+    type Writer = Safe;
 
-    fn make_writer(&'w self) -> Masked {
-        Masked
+    fn make_writer(&'w self) -> Safe {
+        *self
     }
 }
 
-impl Write for Masked {
+impl Write for Safe {
     /// Each event comes in one piece.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(bytes);
-        io::stderr().lock().write_all(masked(&text).as_bytes())?;
+        let safe = self.safe(&masked(&text));
+        io::stderr().lock().write_all(safe.as_bytes())?;
         Ok(bytes.len())
     }
 
@@ -60,6 +71,35 @@ impl Write for Masked {
         io::stderr().lock().flush()
     }
 }
+
+impl Safe {
+    fn safe(self, event: &str) -> String {
+        match self {
+            Safe::Json => tame_json_text(event).into_owned(),
+            Safe::Text => {
+                let mut safe = String::with_capacity(event.len());
+                let mut rest = event.strip_suffix('\n').unwrap_or(event);
+                // The colours are those of the log itself: what it is given it writes escaped.
+                while let Some(at) = rest.find('\u{1b}') {
+                    safe += &tame_line(&rest[..at]);
+                    let colour = COLOUR.as_ref().and_then(|colour| colour.find(&rest[at..]));
+                    let length = colour.map_or(0, |found| found.end());
+                    safe += match length {
+                        0 => "\u{fffd}",
+                        _ => &rest[at..at + length],
+                    };
+                    rest = &rest[at + length.max(1)..];
+                }
+                safe += &tame_line(rest);
+                safe.push('\n');
+                safe
+            }
+        }
+    }
+}
+
+/// What begins or ends a colour.
+static COLOUR: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new("^\u{1b}\\[[0-9]{1,2}m").ok());
 
 /// Email addresses and phone numbers.
 static ADDRESS: LazyLock<Option<Regex>> = LazyLock::new(|| {
@@ -77,6 +117,19 @@ fn masked(text: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_event_is_one_line_and_steers_no_terminal() {
+        let event = "\u{1b}[2mnow\u{1b}[0m \u{1b}]0;x\u{7} a\nb\u{9b}2J\u{202e}\n";
+        assert_eq!(
+            Safe::Text.safe(event),
+            "\u{1b}[2mnow\u{1b}[0m \u{fffd}]0;x\u{fffd} a b\u{fffd}2J\u{fffd}\n"
+        );
+        assert_eq!(
+            Safe::Json.safe("{\"a\":\"\u{9b}\u{7f}\"}\n"),
+            "{\"a\":\"\\u009b\\u007f\"}\n"
+        );
+    }
 
     #[test]
     fn what_looks_like_an_address_is_masked() {

@@ -1,34 +1,87 @@
-//! Standard output: JSON lines, or text for people.
+//! Standard output: JSON lines, or text for people; and what people are told on standard error.
+//!
+//! All that a command writes goes through here, and nothing that came from outside reaches a
+//! terminal as it is: whoever writes a line need not know where its parts came from.
 
+use std::borrow::Cow;
 use std::fmt::{Arguments, Display};
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufWriter, IsTerminal, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use clap::builder::styling::{AnsiColor, Style as Ansi};
 use promoflow::clock::Timestamp;
 pub(super) use promoflow::document::{tame, tame_line};
 use serde::Serialize;
 
+use promoflow::document::tame_json;
+
 /// How a word stands out on a terminal.
 #[derive(Clone, Copy)]
-pub(super) struct Style(Ansi);
+pub(super) struct Style(usize);
 
-pub(super) const ERROR: Style = Style(AnsiColor::Red.on_default().bold());
-pub(super) const WARNING: Style = Style(AnsiColor::Yellow.on_default().bold());
-pub(super) const HINT: Style = Style(AnsiColor::Cyan.on_default());
-pub(super) const GOOD: Style = Style(AnsiColor::Green.on_default());
-pub(super) const BOLD: Style = Style(Ansi::new().bold());
-pub(super) const DIM: Style = Style(Ansi::new().dimmed());
+pub(super) const ERROR: Style = Style(0);
+pub(super) const WARNING: Style = Style(1);
+pub(super) const HINT: Style = Style(2);
+pub(super) const GOOD: Style = Style(3);
+pub(super) const BOLD: Style = Style(4);
+pub(super) const DIM: Style = Style(5);
+
+const STYLES: [Ansi; 6] = [
+    AnsiColor::Red.on_default().bold(),
+    AnsiColor::Yellow.on_default().bold(),
+    AnsiColor::Cyan.on_default(),
+    AnsiColor::Green.on_default(),
+    Ansi::new().bold(),
+    Ansi::new().dimmed(),
+];
+
+/// Stands before the number of a style in a text that is not yet written, and before a blank where
+/// it ends. Nobody outside knows it, so no text from there has a style.
+static MARK: LazyLock<String> =
+    LazyLock::new(|| format!("\u{fdd0}{:016x}\u{fdd1}", RandomState::new().hash_one(0)));
 
 impl Style {
-    /// The text in this style where there are colours.
+    /// The text in this style where there are colours: for [`Out`] and [`tell_people`], which
+    /// write it.
     pub(super) fn on(self, colours: bool, text: impl Display) -> String {
         match colours {
-            true => format!("{}{text}{}", self.0.render(), self.0.render_reset()),
+            true => format!("{}{}{text}{} ", *MARK, self.0, *MARK),
             false => text.to_string(),
         }
     }
+}
+
+/// The text as it is written: what could steer a terminal is replaced, and our styles are in place.
+fn written(text: &str) -> Cow<'_, str> {
+    if text.bytes().all(|byte| matches!(byte, b'\n' | b' '..=b'~')) {
+        return Cow::Borrowed(text);
+    }
+    let mut parts = text.split(MARK.as_str());
+    let mut written = tame(parts.next().unwrap_or_default());
+    let mut style: Option<Ansi> = None;
+    for part in parts {
+        let mut chars = part.chars();
+        let number = chars.next().and_then(|c| c.to_digit(10));
+        let next = number
+            .and_then(|number| STYLES.get(number as usize))
+            .copied();
+        written += &match (next, style) {
+            (Some(next), _) => next.render().to_string(),
+            (None, Some(style)) => style.render_reset().to_string(),
+            (None, None) => String::new(),
+        };
+        style = next;
+        written += &tame(chars.as_str());
+    }
+    Cow::Owned(written)
+}
+
+/// Tells people something on standard error.
+pub(super) fn tell_people(text: &str) {
+    // With standard error closed there is nobody to tell.
+    let _closed = io::stderr().lock().write_all(written(text).as_bytes());
 }
 
 /// Whether to colour what goes to a stream.
@@ -44,6 +97,10 @@ pub(super) struct Out {
     writer: BufWriter<Box<dyn Write + Send>>,
     json: bool,
     colours: bool,
+    /// People watch: bytes are shown to them like any text.
+    watched: bool,
+    /// A line of bytes that has not ended.
+    pending: Vec<u8>,
     gone: Arc<AtomicBool>,
 }
 
@@ -51,11 +108,13 @@ impl Out {
     /// The process's standard output.
     pub(super) fn stdout(json: bool) -> Out {
         let stdout = io::stdout();
-        let colours = colours(stdout.is_terminal());
+        let watched = stdout.is_terminal();
         Out {
             writer: BufWriter::new(Box::new(stdout)),
             json,
-            colours,
+            colours: colours(watched),
+            watched,
+            pending: Vec::new(),
             gone: Arc::default(),
         }
     }
@@ -77,18 +136,31 @@ impl Out {
 
     /// Writes a line of JSON.
     pub(super) fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
-        let mut line = serde_json::to_vec(value)?;
+        let mut line = tame_json(value)?;
         line.push(b'\n');
-        self.bytes(&line)
+        self.put(&line)
     }
 
     /// Writes text and ends the line.
     pub(super) fn line(&mut self, text: Arguments<'_>) -> io::Result<()> {
-        self.bytes(format!("{text}\n").as_bytes())
+        self.put(written(&format!("{text}\n")).as_bytes())
     }
 
-    /// Writes bytes as they are.
+    /// Writes the bytes of a file: as they are, unless they go to a terminal.
     pub(super) fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if !self.watched {
+            return self.put(bytes);
+        }
+        self.pending.extend_from_slice(bytes);
+        let ended = self.pending.iter().rposition(|byte| *byte == b'\n');
+        let lines: Vec<u8> = self
+            .pending
+            .drain(..ended.map_or(0, |end| end + 1))
+            .collect();
+        self.put(tame(&String::from_utf8_lossy(&lines)).as_bytes())
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
         if self.is_gone() {
             return Ok(());
         }
@@ -101,6 +173,8 @@ impl Out {
         if self.is_gone() {
             return Ok(());
         }
+        let rest = std::mem::take(&mut self.pending);
+        self.put(tame(&String::from_utf8_lossy(&rest)).as_bytes())?;
         let flushed = self.writer.flush();
         self.unless_gone(flushed)
     }
@@ -150,11 +224,68 @@ pub(super) fn name(value: &impl Serialize) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+
     use super::*;
 
     #[test]
     fn colours_need_a_terminal() {
         assert!(!colours(false));
         assert_eq!(ERROR.on(false, "error"), "error");
+    }
+
+    #[test]
+    fn only_our_own_styles_steer_the_terminal() {
+        let text = format!(
+            "{}: \u{1b}[2J {}\n",
+            ERROR.on(true, "error"),
+            DIM.on(true, "\u{9b}m")
+        );
+        assert_eq!(
+            written(&text),
+            "\u{1b}[1m\u{1b}[31merror\u{1b}[0m: \u{fffd}[2J \u{1b}[2m\u{fffd}m\u{1b}[0m\n"
+        );
+        let guessed = "\u{fdd0}0000000000000000\u{fdd1}0red";
+        assert_eq!(written(guessed), guessed);
+    }
+
+    /// What was written.
+    #[derive(Clone, Default)]
+    struct Sink(Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_file_goes_to_a_terminal_tamed_and_elsewhere_as_it_is() {
+        let file = "code\nA\u{1b}]0;x\u{7}\u{442}\nB".as_bytes();
+        for (watched, expected) in [
+            (false, file.to_vec()),
+            (true, "code\nA\u{fffd}]0;x\u{fffd}\u{442}\nB".into()),
+        ] {
+            let sink = Sink::default();
+            let mut out = Out {
+                writer: BufWriter::new(Box::new(sink.clone())),
+                json: false,
+                colours: false,
+                watched,
+                pending: Vec::new(),
+                gone: Arc::default(),
+            };
+            // Letters come in halves.
+            for byte in file {
+                out.write_all(&[*byte]).unwrap();
+            }
+            out.flush().unwrap();
+            assert_eq!(*sink.0.lock().unwrap(), expected);
+        }
     }
 }

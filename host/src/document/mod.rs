@@ -26,7 +26,7 @@ pub use node::{Content, Entry, Node, Position};
 pub use reader::{MAX_DEPTH, MAX_FILE_BYTES, MAX_NODES, read};
 pub use scalar::Scalar;
 pub use suggest::{closest, did_you_mean};
-pub use tame::{tame, tame_line};
+pub use tame::{is_unsafe, tame, tame_json, tame_json_text, tame_line};
 pub use template::{TemplateCheck, TemplateFault, check_template};
 
 #[cfg(test)]

@@ -1,13 +1,44 @@
-//! Text of strangers on a terminal.
+//! Text from outside on a terminal, in a log or in JSON that a terminal shows.
 
-/// The text without what could play tricks on a terminal: control characters other than line
-/// ends and tabs, and marks that change the direction of writing.
+use std::borrow::Cow;
+use std::io::{self, Write};
+
+use serde::Serialize;
+use serde_json::ser::{CompactFormatter, Formatter, Serializer};
+
+/// Whether a character may steer a terminal or mislead who reads it: control characters (C0, DEL
+/// and C1), line and paragraph separators, marks that change the direction of writing, and format
+/// characters that are not seen. Those that join the letters of a word or an emoji stay.
+pub fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'
+                | '\u{200e}'
+                | '\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0001}'
+                | '\u{e0020}'..='\u{e007f}'
+        )
+}
+
+/// Whether a text is ASCII without control characters, and so needs no further look.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
+/// The text without what could steer a terminal, other than line ends and tabs.
 pub fn tame(text: &str) -> String {
-    let tricks = |c: char| {
-        c.is_control() && c != '\n' && c != '\t'
-            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.replace(tricks, "\u{fffd}")
+    match is_plain(text) {
+        true => text.to_owned(),
+        false => text.replace(|c: char| is_unsafe(c) && c != '\n' && c != '\t', "\u{fffd}"),
+    }
 }
 
 /// The same on one line.
@@ -15,13 +46,96 @@ pub fn tame_line(text: &str) -> String {
     tame(text).replace(['\n', '\t'], " ")
 }
 
+/// JSON with each unsafe character of its strings as `\uXXXX`: the same value.
+pub fn tame_json(value: &impl Serialize) -> serde_json::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    value.serialize(&mut Serializer::with_formatter(&mut bytes, Escaping))?;
+    Ok(bytes)
+}
+
+/// The same of JSON that is written already.
+pub fn tame_json_text(json: &str) -> Cow<'_, str> {
+    if is_plain(json) {
+        return Cow::Borrowed(json);
+    }
+    let mut tamed = String::with_capacity(json.len());
+    for c in json.chars() {
+        // Between the values stand line ends and tabs alone, and no JSON has them within one.
+        match is_unsafe(c) && !matches!(c, '\n' | '\r' | '\t') {
+            true => escape(c, |text| tamed.push_str(text)),
+            false => tamed.push(c),
+        }
+    }
+    Cow::Owned(tamed)
+}
+
+fn escape(c: char, mut write: impl FnMut(&str)) {
+    let mut units = [0; 2];
+    for unit in c.encode_utf16(&mut units) {
+        write(&format!("\\u{unit:04x}"));
+    }
+}
+
+struct Escaping;
+
+impl Formatter for Escaping {
+    fn write_string_fragment<W: ?Sized + Write>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        let mut rest = fragment;
+        while let Some(at) = rest.find(is_unsafe) {
+            CompactFormatter.write_string_fragment(writer, &rest[..at])?;
+            let mut chars = rest[at..].chars();
+            if let Some(c) = chars.next() {
+                let mut escaped = String::new();
+                escape(c, |text| escaped.push_str(text));
+                writer.write_all(escaped.as_bytes())?;
+            }
+            rest = chars.as_str();
+        }
+        CompactFormatter.write_string_fragment(writer, rest)
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
     fn a_text_cannot_steer_the_terminal() {
         assert_eq!(tame("a\u{1b}[2J\nb\u{202e}"), "a\u{fffd}[2J\nb\u{fffd}");
         assert_eq!(tame_line("a\nb\tc"), "a b c");
+        assert_eq!(
+            tame("\u{9b}2J\u{7f}\r\u{200f}"),
+            "\u{fffd}2J\u{fffd}\u{fffd}\u{fffd}"
+        );
+        // Letters of any language, and emoji of several characters, are no tricks.
+        for plain in ["Ганна", "می\u{200c}خواهم", "👩\u{200d}👧\u{fe0f}"] {
+            assert_eq!(tame(plain), plain);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn tamed_json_is_the_same_value_and_nothing_unsafe(
+            text in any::<String>(), tricks in "[\u{0}-\u{1f}\u{7f}-\u{a0}\u{ad}\u{200b}-\u{202f}\u{2060}-\u{2070}\u{feff}\u{e0001}\"\\\\]{0,20}"
+        ) {
+            let value = serde_json::json!({ &tricks: [&text, &tricks] });
+            let bytes = tame_json(&value).unwrap();
+            let tamed = String::from_utf8(bytes).unwrap();
+            prop_assert!(!tamed.contains(is_unsafe), "{tamed:?}");
+            prop_assert_eq!(&serde_json::from_str::<serde_json::Value>(&tamed).unwrap(), &value);
+
+            let pretty = serde_json::to_string_pretty(&value).unwrap();
+            let tamed = tame_json_text(&pretty);
+            prop_assert!(!tamed.replace('\n', "").contains(is_unsafe), "{tamed:?}");
+            prop_assert_eq!(&serde_json::from_str::<serde_json::Value>(&tamed).unwrap(), &value);
+        }
     }
 }
