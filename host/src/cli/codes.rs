@@ -33,8 +33,18 @@ pub(super) enum Codes {
     )]
     List(Choice),
     /// Write codes as CSV that imports again.
-    #[command(after_help = "Example:\n  promoflow codes export --type birthday > birthday.csv")]
-    Export(Choice),
+    #[command(
+        after_help = "Example:\n  promoflow codes export --type birthday > birthday.csv\n  \
+                            promoflow codes export --for-spreadsheet > codes.csv"
+    )]
+    Export {
+        #[command(flatten)]
+        choice: Choice,
+        /// Write a quote (') before each code and type that a spreadsheet would take for a formula:
+        /// those that begin with = + - or @. An import takes it off again.
+        #[arg(long)]
+        for_spreadsheet: bool,
+    },
     /// Count codes.
     #[command(after_help = "Example:\n  promoflow codes count --type birthday --discount 10")]
     Count(Choice),
@@ -93,7 +103,10 @@ impl Codes {
         match self {
             Codes::Import(import) => import.run(session, out),
             Codes::List(choice) => list(&session.open()?, &choice.filter(), out),
-            Codes::Export(choice) => export(&session.open()?, &choice.filter(), out),
+            Codes::Export {
+                choice,
+                for_spreadsheet,
+            } => export(&session.open()?, &choice.filter(), for_spreadsheet, out),
             Codes::Count(choice) => show_count(&session.open()?, &choice.filter(), out),
             Codes::Retire(named) => {
                 let done = session.open()?.retire(&named.codes)?;
@@ -193,12 +206,13 @@ fn list(promoflow: &Promoflow, filter: &Filter, out: &mut Out) -> Done {
     Ok(Status::Done)
 }
 
-fn export(promoflow: &Promoflow, filter: &Filter, out: &mut Out) -> Done {
+fn export(promoflow: &Promoflow, filter: &Filter, for_spreadsheet: bool, out: &mut Out) -> Done {
     if out.is_json() {
         return list(promoflow, filter, out);
     }
     let gone = out.gone();
     let mut writer = ExportWriter::new(&mut *out, promoflow.calendar()?)?;
+    writer = writer.for_spreadsheet(for_spreadsheet);
     each(promoflow, filter, |row| {
         writer.write(&ExportRow {
             code: &row.code,

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use super::Calendar;
 use super::upload::HEADER;
 use crate::clock::Timestamp;
+use crate::upload::guarded;
 
 /// A code as an export writes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,11 +24,12 @@ pub struct ExportRow<'a> {
 
 /// Writes codes, one a line, under a header.
 ///
-/// Values stand as they are: a code that begins with `=` is not guarded against spreadsheets,
-/// for a code that was guarded would come back as another.
+/// Values stand as they are, unless it is written [`for_spreadsheet`](Self::for_spreadsheet): a code
+/// that begins with `=` would be taken for a formula there. An upload takes the guard off again.
 pub struct ExportWriter<W: Write> {
     csv: csv::Writer<W>,
     calendar: Calendar,
+    for_spreadsheet: bool,
     /// The last expiry and its text: they repeat from row to row.
     last: (Timestamp, String),
 }
@@ -40,8 +42,16 @@ impl<W: Write> ExportWriter<W> {
         Ok(ExportWriter {
             csv,
             calendar,
+            for_spreadsheet: false,
             last: (Timestamp::NEVER, String::new()),
         })
+    }
+
+    /// Writes a quote before what a spreadsheet would take for a formula.
+    #[must_use]
+    pub fn for_spreadsheet(mut self, yes: bool) -> ExportWriter<W> {
+        self.for_spreadsheet = yes;
+        self
     }
 
     /// Writes a row.
@@ -52,8 +62,10 @@ impl<W: Write> ExportWriter<W> {
         }
         let discount = row.discount.to_string();
         let in_use = if row.in_use { "true" } else { "false" };
+        let [code, code_type] =
+            [row.code, row.code_type].map(|text| guarded(text, self.for_spreadsheet));
         self.csv
-            .write_record([row.code, &self.last.1, &discount, row.code_type, in_use])?;
+            .write_record([&*code, &self.last.1, &discount, &*code_type, in_use])?;
         Ok(())
     }
 

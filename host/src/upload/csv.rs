@@ -5,6 +5,7 @@ use std::io::Read;
 
 use csv::{ByteRecord, Reader, ReaderBuilder};
 
+use super::guard::unguarded;
 use super::header::{Layout, delimiter, layout, trim};
 use super::source::{MAX_ROW_BYTES, Source, not_utf8};
 use super::table::{Draft, Table};
@@ -66,7 +67,7 @@ impl<R: Read, T: Table> CsvRows<R, T> {
             return Ok(Some(draft.finish(&self.table, self.table.fill())));
         }
         for (column, cell) in self.columns.iter().zip(&self.record) {
-            let value = trim(text(cell));
+            let value = unguarded(trim(text(cell)));
             match column {
                 Some(column) => draft.read(&mut self.table, column, value),
                 None if value.is_empty() => {}

@@ -22,6 +22,7 @@
 mod batches;
 mod csv;
 mod error;
+mod guard;
 mod header;
 mod json;
 mod kept;
@@ -40,6 +41,7 @@ use serde::Serialize;
 pub(crate) use batches::{Batch, BatchSize, in_batches, kept};
 pub use batches::{ImportError, ImportReport};
 pub use error::UploadError;
+pub(crate) use guard::guarded;
 pub(crate) use place::RowPlace;
 pub(crate) use table::Table;
 pub(crate) use value::{INEXACT, Value, is_inexact};
