@@ -5,6 +5,7 @@
 //! leave of the module's last page, by moving a mark forward: nothing has to be set up for that,
 //! nothing is looked for, and no second page has to be cleared. What does not fit any more goes to
 //! `dlmalloc`, in pages that are asked for.
+#![allow(unsafe_code, reason = "an allocator hands out raw memory")]
 
 use std::alloc::Layout;
 use std::cell::Cell;

@@ -70,6 +70,7 @@
 //!
 //! Calls go one way: `api` → [`Promoflow`] → `run` → `block`, `pool`, `message`, `outbox` → `store`. To
 //! follow an event, begin at [`run::Engine::send`].
+#![forbid(unsafe_code)]
 
 pub mod alert;
 pub mod api;

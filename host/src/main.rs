@@ -1,4 +1,5 @@
 //! The command line: `promoflow --help` lists what it can do.
+#![forbid(unsafe_code)]
 
 mod cli;
 

@@ -15,6 +15,7 @@
 //! assert_eq!(host.get("promocode"), Some(&"HAPPY-1".into()));
 //! # Ok::<(), promoflow_block::Error>(())
 //! ```
+#![forbid(unsafe_code)]
 
 mod describe;
 mod step;

@@ -19,6 +19,7 @@
 //! Where the contact cannot be reached, or has unsubscribed, the run leaves by a port of that
 //! name, and fails where the workflow leads it nowhere. Either way a promo code that it took since
 //! its last wait, and that no other message carries, goes back to the pool instead of to nobody.
+#![forbid(unsafe_code)]
 
 mod address;
 mod describe;

@@ -2,6 +2,7 @@
 //!
 //! It sets the value `discount`, which the step after it asks for:
 //! `with: { type: cart, discount: $discount, days: 3 }`.
+#![forbid(unsafe_code)]
 
 use promoflow_block::{
     Block, Call, Description, Error, Outcome, Parameter, Port, Value, data, export, log,

@@ -2,6 +2,7 @@
 //! workflow, uploads codes, sends events, and brings its own channel, which prints.
 //!
 //! Run it with `cargo run --release -p example-embed`.
+#![forbid(unsafe_code)]
 
 use anyhow::{Context, Result, ensure};
 use promoflow::channel::{Channel, Handover, Letter};

@@ -2,6 +2,7 @@
 //!
 //! `do` says what; `claims` codes are claimed before that, so that every way to fail can be had
 //! with something staged; `n` says how often where something is done in a loop.
+#![forbid(unsafe_code)]
 
 mod deed;
 

@@ -1,6 +1,7 @@
 //! The VFS: hands everything on to SQLite's own, and tells a [`Disk`] of writes and syncs.
 //!
 //! It is registered as the default, so the library's own connections go through it as they are.
+#![allow(unsafe_code, reason = "SQLite calls a file system by pointers")]
 
 use std::collections::HashMap;
 use std::ffi::{CStr, OsStr, c_char, c_int, c_void};

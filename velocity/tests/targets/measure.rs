@@ -1,5 +1,6 @@
 //! What a piece of work takes of the processor and of memory, by thread: tests beside it do not
 //! count.
+#![allow(unsafe_code, reason = "an allocator that counts hands out raw memory")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
