@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::wasm_target::TARGET;
-use crate::{EVERYTHING, cargo, wasm_target};
+use crate::{EVERYTHING, cargo, notices, wasm_target};
 
 /// What is compiled for WebAssembly as well, and has parts that are compiled for nothing else.
 const GUESTS: [&str; 10] = [
@@ -23,6 +23,7 @@ const NO_WARNINGS: [&str; 3] = ["--", "-D", "warnings"];
 
 pub(crate) fn run() -> Result<()> {
     wasm_target::ensure()?;
+    notices::check_file()?;
     cargo::run("fmt", ["--all"], ["--check"])?;
     // The fuzzers are a workspace of their own; what they share is compiled with the tests.
     for manifest in ["host/fuzz/Cargo.toml", "velocity/fuzz/Cargo.toml"] {

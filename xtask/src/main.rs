@@ -1,4 +1,5 @@
 //! What a person runs in this repository: `cargo xtask help` lists it.
+#![forbid(unsafe_code)]
 
 mod cargo;
 #[cfg(test)]
@@ -7,6 +8,7 @@ mod first_build;
 mod fuzz;
 mod lint;
 mod load;
+mod notices;
 mod test_tools;
 mod wasm_target;
 
@@ -46,7 +48,10 @@ Usage: cargo xtask COMMAND
   blocks [PATH…] [--out DIR]
                           makes components of the standard blocks, or of the block crates in
                           PATH…, in target/blocks or DIR, and prints size and imports
-  lint                    rustfmt, clippy and rustdoc, with every warning an error
+  lint                    rustfmt, clippy and rustdoc, with every warning an error; and whether
+                          the notices are of the present dependencies
+  notices [--check]       writes packaging/THIRD-PARTY-NOTICES.txt, the licences of all that is
+                          compiled in
 
 Each adds the Rust target for WebAssembly where it is missing. An exit status other than 0 is that
 of the command that failed.";
@@ -75,6 +80,7 @@ fn run(command: &str, args: &[String]) -> Result<()> {
         "fuzz" => fuzz::run(args),
         "blocks" => blocks(args),
         "lint" => nothing_more(args).and_then(|()| lint::run()),
+        "notices" => notices::run(args),
         "help" | "--help" | "-h" => {
             println!("{HELP}");
             Ok(())

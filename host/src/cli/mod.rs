@@ -19,6 +19,7 @@ mod failure;
 mod files;
 mod input;
 mod key;
+mod licenses;
 mod log;
 mod message;
 mod order;
@@ -34,6 +35,7 @@ mod upload;
 mod work;
 mod workflow;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -94,6 +96,7 @@ enum Command {
     Audit(audit::Audit),
     Backup(backup::Backup),
     Restore(restore::Restore),
+    Licenses(licenses::Licenses),
 }
 
 /// Runs the command that the arguments name.
@@ -102,8 +105,7 @@ pub(crate) fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Nobody may be reading any more; the status says what there is to say.
-            let _closed = error.print();
+            tell_usage(&error);
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(1));
         }
     };
@@ -133,6 +135,22 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
+/// Tells what clap has to say: what was asked for, or what is wrong with the arguments. Those may come
+/// from outside as well.
+fn tell_usage(error: &clap::Error) {
+    if error.use_stderr() {
+        let text = error.render().to_string();
+        let colours = output::colours(std::io::stderr().is_terminal());
+        let text = match text.strip_prefix("error:") {
+            Some(rest) => format!("{}{rest}", output::ERROR.on(colours, "error:")),
+            None => text,
+        };
+        return output::tell_people(&text);
+    }
+    // Nobody may be reading any more; the status says what there is to say.
+    let _closed = error.print();
+}
+
 fn dispatch(command: Command, session: &Session, out: &mut Out) -> Done {
     match command {
         Command::Demo(demo) => demo.run(session, out),
@@ -153,6 +171,7 @@ fn dispatch(command: Command, session: &Session, out: &mut Out) -> Done {
         Command::Audit(audit) => audit.run(session, out),
         Command::Backup(backup) => backup.run(session, out),
         Command::Restore(restore) => restore.run(session, out),
+        Command::Licenses(licenses) => licenses.run(out),
     }
 }
 
