@@ -9,6 +9,8 @@ pub mod measure;
 
 use std::time::Duration;
 
+use chrono::DateTime;
+use chrono_tz::Tz;
 use promoflow_velocity::{Context, Error, Escape, Limits, Locale, RenderOptions, Template, Value};
 
 pub use input::Input;
@@ -55,9 +57,12 @@ fn parse(input: &Input) -> Result<Template, Error> {
 }
 
 fn render(template: &Template, context: &Context, escape: Escape) -> Result<String, Error> {
+    // Time stands still, or a template that prints it would not do the same each time.
+    let now = DateTime::from_timestamp_millis(0).map(|now| now.with_timezone(&Tz::UTC));
     let options = RenderOptions {
         limits: LIMITS,
         escape,
+        now,
         ..RenderOptions::default()
     };
     let (result, spent) = Spent::by(|| template.render_with_tags(context, &options, &tag_value));
