@@ -46,6 +46,15 @@ pub(crate) struct Output {
     pub(crate) before: Box<str>,
     /// What is printed without a value.
     pub(crate) source: Box<str>,
+    /// Whether it reads as text: a price or a name with a dollar sign in it.
+    pub(crate) reads_as_text: bool,
+}
+
+impl Output {
+    /// Whether it prints its source without a value, and says nothing of what to print instead.
+    pub(crate) fn is_loud(&self) -> bool {
+        !self.escaped && !self.source.is_empty() && self.reference.alternate.is_none()
+    }
 }
 
 /// `$name` and what follows.

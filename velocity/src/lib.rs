@@ -53,12 +53,14 @@ mod faults;
 mod json;
 mod lexer;
 mod limits;
+mod links;
 mod locale;
 mod methods;
 mod number;
 mod options;
 mod parser;
 mod references;
+mod report;
 mod runtime;
 mod tags;
 mod template;
@@ -72,8 +74,9 @@ pub use limits::{
     MAX_SOURCE_BYTES, MAX_SOURCE_DEPTH, MAX_SOURCE_TOKENS, MAX_WORK,
 };
 pub use locale::Locale;
-pub use options::{Escape, ParseOptions, RenderOptions};
-pub use references::Reference;
+pub use options::{Escape, ParseOptions, RenderOptions, Unset};
+pub use references::{Reference, Usage};
+pub use report::{Rendered, UnsetReference};
 pub use tags::{IsTag, MergeTag, TagValues};
 pub use template::Template;
 pub use value::{Map, Value};

@@ -28,6 +28,19 @@ pub enum Escape {
     Url,
 }
 
+/// What a reference without a value prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Unset {
+    /// Its source, as Velocity does: `Hi $firstNmae` stays `Hi $firstNmae`.
+    #[default]
+    Source,
+    /// Nothing. A `$` that reads as text keeps the word behind it: one after a digit (`10$off`), one
+    /// between letters and up to three capitals (`A$AP`, `US$ABC`), and one before one or two
+    /// capitals (`$US 10`). An escaped reference, `\$name`, prints `$name` whatever the values are.
+    Nothing,
+}
+
 /// How to parse: what is read beside what Velocity reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ParseOptions {
@@ -54,4 +67,6 @@ pub struct RenderOptions {
     pub now: Option<DateTime<Tz>>,
     /// The time zone of whom the text is for; without it, that of `now`.
     pub contact_zone: Option<Tz>,
+    /// What a reference without a value prints.
+    pub unset: Unset,
 }

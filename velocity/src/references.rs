@@ -1,8 +1,9 @@
 //! Which values a template needs.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use crate::ast::{Expr, Node, Reference as AstReference, StepKind};
+use crate::ast::{Expr, Node, Output, Reference as AstReference, StepKind};
+use crate::error::Pos;
 use crate::parser::Parsed;
 use crate::walk::{self, Visitor};
 
@@ -14,10 +15,31 @@ pub struct Reference {
     pub variable: String,
     /// The key, if the variable is `data` and the template names the key as a constant.
     pub key: Option<String>,
+    /// What becomes of its value.
+    pub usage: Usage,
+    /// As it stands in the template where it is printed, `${order.total}`; else `$` and its name.
+    pub source: String,
     /// The line of the reference, from 1.
     pub line: u32,
     /// The character in the line at which the reference starts, from 1.
     pub column: u32,
+}
+
+/// What becomes of a value that a template reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Usage {
+    /// It is printed, by itself or as the argument of a method whose answer is, and the template does
+    /// not say what stands there without it.
+    Printed,
+    /// The same, and its dollar sign reads as one of the text: `10$off`, `A$AP`.
+    Text,
+    /// It is printed, or nothing is: `$!name`; or something else is: `${name|'friend'}`.
+    Optional,
+    /// An `#if` asks for it.
+    Tested,
+    /// Anything else: a list of `#foreach`, the value of a `#set`, an argument.
+    Read,
 }
 
 /// Variables that rendering itself provides, and `$null`, which authors write for no value.
@@ -42,6 +64,7 @@ pub(crate) fn references(parsed: &Parsed) -> Vec<Reference> {
         mut read,
         set,
         set_keys,
+        ..
     } = walk;
     read.retain(|reference| {
         let own = match &reference.key {
@@ -60,6 +83,39 @@ struct Walk {
     read: Vec<Reference>,
     set: HashSet<String>,
     set_keys: HashSet<String>,
+    /// Conditions around the place of the walk.
+    conditions: u32,
+    /// What becomes of references that are printed, and of what stands within them, by their place.
+    printed: HashMap<Pos, (Usage, Box<str>)>,
+}
+
+impl Walk {
+    fn printed(&mut self, output: &Output) {
+        let usage = match output.is_loud() {
+            true if output.reads_as_text => Usage::Text,
+            true => Usage::Printed,
+            false => Usage::Optional,
+        };
+        let source = match usage {
+            Usage::Printed | Usage::Text => output.source.clone(),
+            _ => "".into(),
+        };
+        self.printed.insert(output.reference.pos, (usage, source));
+        let mut within = Within(Vec::new());
+        walk::steps(&output.reference, &mut within);
+        for pos in within.0 {
+            self.printed.entry(pos).or_insert((usage, "".into()));
+        }
+    }
+}
+
+/// The references within the steps of another one.
+struct Within(Vec<Pos>);
+
+impl Visitor for Within {
+    fn reference(&mut self, reference: &AstReference) {
+        self.0.push(reference.pos);
+    }
 }
 
 /// The key that a reference to `$data` names.
@@ -83,6 +139,7 @@ fn key(reference: &AstReference) -> Option<String> {
 impl Visitor for Walk {
     fn node(&mut self, node: &Node) {
         match node {
+            Node::Output(output) if !output.escaped => self.printed(output),
             Node::Foreach(foreach) => {
                 self.set.insert(foreach.variable.to_string());
             }
@@ -97,11 +154,28 @@ impl Visitor for Walk {
         }
     }
 
+    fn condition(&mut self, begins: bool) {
+        self.conditions = match begins {
+            true => self.conditions.saturating_add(1),
+            false => self.conditions.saturating_sub(1),
+        };
+    }
+
     fn reference(&mut self, reference: &AstReference) {
         if !reference.valueless {
+            let (usage, source) = match self.printed.get(&reference.pos) {
+                _ if self.conditions > 0 => (Usage::Tested, None),
+                _ if reference.alternate.is_some() => (Usage::Optional, None),
+                Some((usage, source)) => (*usage, Some(source).filter(|one| !one.is_empty())),
+                None => (Usage::Read, None),
+            };
+            let source =
+                source.map_or_else(|| format!("${}", reference.name), |one| one.to_string());
             self.read.push(Reference {
                 variable: reference.name.to_string(),
                 key: key(reference),
+                usage,
+                source,
                 line: reference.pos.line,
                 column: reference.pos.column,
             });

@@ -1,4 +1,5 @@
-//! Merge tags: `%NAME%` and `%NAME|instead%` in the text of a template.
+//! Merge tags: `%NAME%` and `%NAME|instead%` in the text of a template, and in the quoted texts of
+//! its directives and methods.
 //!
 //! They are no part of Velocity. Whoever parses says which names are tags, as a percent sign is
 //! first of all a percent sign.
@@ -6,20 +7,23 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use crate::ast::{Block, Node};
+use crate::ast::{Block, Expr, Node, Reference, StepKind};
 use crate::error::Pos;
 use crate::parser::Parsed;
 
 /// The longest tag, in bytes, percent signs included.
 const MAX_TAG_BYTES: usize = 500;
 
-/// Says which names are tags. Gets what stands between the percent signs up to the bar, and what
-/// follows the tag; answers the key under which rendering asks for the value, or `None` if this
+/// Says which names are tags. Gets what stands before the first percent sign, what stands between the
+/// two up to the bar, and what follows the tag; answers the key under which rendering asks for the value, or `None` if this
 /// is no tag.
-pub type IsTag<'t> = dyn Fn(&str, &str) -> Option<String> + 't;
+pub type IsTag<'t> = dyn Fn(&str, &str, &str) -> Option<String> + 't;
 
 /// Gives the value of a tag by its key and what the template says instead. Asked for each tag that
 /// is printed, when it is: of a tag in a branch that is not taken nobody asks for the value.
+///
+/// Within a web address a value is percent-encoded as its place there needs. One that is the tag
+/// itself, `%key%`, is not: a preview shows it.
 pub type TagValues<'t> = dyn Fn(&str, &str) -> Option<String> + 't;
 
 /// A merge tag of a template.
@@ -44,6 +48,16 @@ pub(crate) struct Tag {
     pub(crate) pos: Pos,
 }
 
+impl Tag {
+    /// Whether a value is the tag as it is written.
+    pub(crate) fn is(&self, value: &str) -> bool {
+        let inner = value
+            .strip_prefix('%')
+            .and_then(|rest| rest.strip_suffix('%'));
+        inner == Some(&*self.key)
+    }
+}
+
 /// Makes nodes of the tags in the text of a template, and lists them.
 pub(crate) fn compile(parsed: &mut Parsed, source: &str, is_tag: &IsTag<'_>) -> Vec<MergeTag> {
     let mut compiler = Compiler {
@@ -56,6 +70,10 @@ pub(crate) fn compile(parsed: &mut Parsed, source: &str, is_tag: &IsTag<'_>) -> 
     let mut macros: Vec<_> = parsed.macros.iter_mut().collect();
     macros.sort_by(|a, b| a.0.cmp(b.0));
     for defined in macros.into_iter().filter_map(|(_, m)| Arc::get_mut(m)) {
+        let defaults = defined.parameters.iter_mut();
+        for default in defaults.filter_map(|(_, default)| default.as_mut()) {
+            compiler.expr(default);
+        }
         compiler.block(&mut defined.body);
     }
     let mut found = compiler.found;
@@ -73,7 +91,7 @@ fn places<'s>(source: &'s str, is_tag: &IsTag<'_>) -> HashMap<&'s str, VecDeque<
         if c == '%'
             && let Some((inner, rest)) = source.get(at + 1..).and_then(inside)
             && let (name, _) = inner.split_once('|').unwrap_or((inner, ""))
-            && is_tag(name, rest).is_some()
+            && is_tag(source.get(..at).unwrap_or(""), name, rest).is_some()
         {
             let tag = source.get(at..at + inner.len() + 2).unwrap_or("");
             places.entry(tag).or_default().push_back(pos);
@@ -105,17 +123,26 @@ impl Compiler<'_> {
                     continue;
                 }
                 Node::If(branches) => {
-                    for (_, body) in &mut branches.branches {
+                    for (condition, body) in &mut branches.branches {
+                        self.expr(condition);
                         self.block(body);
                     }
                     self.block(&mut branches.otherwise);
                 }
                 Node::Foreach(foreach) => {
+                    self.expr(&mut foreach.items);
                     self.block(&mut foreach.body);
                     self.block(&mut foreach.otherwise);
                 }
                 Node::Define { body, .. } => self.shared(body),
+                Node::Output(output) if !output.escaped => self.reference(&mut output.reference),
+                Node::Set(set) => {
+                    self.reference(&mut set.target);
+                    self.expr(&mut set.value);
+                }
+                Node::Evaluate(value, _) | Node::Break(Some(value)) => self.expr(value),
                 Node::Call(call) => {
+                    call.arguments.iter_mut().for_each(|one| self.expr(one));
                     if let Some(body) = &mut call.body {
                         self.shared(body);
                     }
@@ -123,6 +150,56 @@ impl Compiler<'_> {
                 _ => {}
             }
             block.push(node);
+        }
+    }
+
+    fn reference(&mut self, reference: &mut Reference) {
+        for step in &mut reference.steps {
+            match &mut step.kind {
+                StepKind::Property(_) => {}
+                StepKind::Method(_, arguments) => {
+                    arguments.iter_mut().for_each(|one| self.expr(one));
+                }
+                StepKind::Index(index) => self.expr(index),
+            }
+        }
+        if let Some(alternate) = &mut reference.alternate {
+            self.expr(alternate);
+        }
+    }
+
+    /// A quoted text with a tag becomes one that is put together when it is needed.
+    fn expr(&mut self, value: &mut Expr) {
+        match value {
+            Expr::Text(text) => {
+                let before = self.found.len();
+                let mut block = Block::new();
+                self.text(&text.clone(), &mut block);
+                if self.found.len() > before {
+                    *value = Expr::Template(Arc::new(block), self.last);
+                }
+            }
+            Expr::Template(block, _) => self.shared(block),
+            Expr::Number(_) | Expr::Bool(_) => {}
+            Expr::List(items, _) => items.iter_mut().for_each(|item| self.expr(item)),
+            Expr::Map(entries, _) => {
+                for (key, value) in entries {
+                    self.expr(key);
+                    self.expr(value);
+                }
+            }
+            Expr::Range(ends, _) => {
+                self.expr(&mut ends.0);
+                self.expr(&mut ends.1);
+            }
+            Expr::Reference(reference) => self.reference(reference),
+            Expr::Not(inner) | Expr::Negate(inner) => self.expr(inner),
+            Expr::Chain(chain) => {
+                self.expr(&mut chain.first);
+                for link in &mut chain.rest {
+                    self.expr(&mut link.operand);
+                }
+            }
         }
     }
 
@@ -149,7 +226,7 @@ impl Compiler<'_> {
                 continue;
             };
             let (name, instead) = inner.split_once('|').unwrap_or((inner, ""));
-            let Some(key) = (self.is_tag)(name, rest) else {
+            let Some(key) = (self.is_tag)(text.get(..start).unwrap_or(""), name, rest) else {
                 look = start + 1;
                 continue;
             };
@@ -200,7 +277,7 @@ fn push(block: &mut Block, text: &str) {
 mod tests {
     use crate::{Context, Escape, ParseOptions, RenderOptions, Template};
 
-    fn is_tag(name: &str, rest: &str) -> Option<String> {
+    fn is_tag(_: &str, name: &str, rest: &str) -> Option<String> {
         let upper = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase());
         (upper && !rest.starts_with('~')).then(|| name.to_lowercase())
     }

@@ -9,6 +9,7 @@ use crate::methods::calls;
 use crate::options::{ParseOptions, RenderOptions};
 use crate::parser::{self, Parsed};
 use crate::references::{self, Reference};
+use crate::report::Rendered;
 use crate::tags::{self, IsTag, MergeTag, TagValues};
 
 /// A template, parsed and ready to be rendered from any thread.
@@ -93,6 +94,21 @@ impl Template {
         options: &RenderOptions,
         tags: &TagValues<'_>,
     ) -> Result<String, Error> {
+        let rendered = self.render_reporting(context, options, tags)?;
+        Ok(rendered.text)
+    }
+
+    /// The same, with the references that had no value when they were printed.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Template::render`].
+    pub fn render_reporting(
+        &self,
+        context: &Context,
+        options: &RenderOptions,
+        tags: &TagValues<'_>,
+    ) -> Result<Rendered, Error> {
         eval::render(&self.parsed, self.length, context, options, tags)
     }
 

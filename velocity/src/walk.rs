@@ -11,6 +11,9 @@ pub(crate) trait Visitor {
     /// A reference whose value is read. The target of a `#set` is none.
     fn reference(&mut self, _reference: &Reference) {}
 
+    /// The condition of an `#if` begins, or ends.
+    fn condition(&mut self, _begins: bool) {}
+
     /// A step of a reference, that of a `#set` too.
     fn step(&mut self, _step: &Step) {}
 }
@@ -42,7 +45,9 @@ fn node(node: &Node, visitor: &mut dyn Visitor) {
         Node::Output(output) => reference(&output.reference, visitor),
         Node::If(branches) => {
             for (condition, body) in &branches.branches {
+                visitor.condition(true);
                 expr(condition, visitor);
+                visitor.condition(false);
                 block(body, visitor);
             }
             block(&branches.otherwise, visitor);
@@ -78,7 +83,8 @@ fn reference(reference: &Reference, visitor: &mut dyn Visitor) {
     }
 }
 
-fn steps(reference: &Reference, visitor: &mut dyn Visitor) {
+/// Shows what stands within the steps of a reference.
+pub(crate) fn steps(reference: &Reference, visitor: &mut dyn Visitor) {
     for step in &reference.steps {
         visitor.step(step);
         match &step.kind {

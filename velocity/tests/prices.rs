@@ -164,7 +164,7 @@ const PIECES: [&str; 34] = [
 
 #[test]
 fn whatever_is_parsed_takes_no_longer_than_it_is_long() {
-    let is_tag = |name: &str, _: &str| {
+    let is_tag = |_: &str, name: &str, _: &str| {
         let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric());
         (plain && !name.is_empty()).then(|| name.to_owned())
     };

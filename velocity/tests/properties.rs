@@ -129,7 +129,7 @@ fn small_limits() -> Limits {
 }
 
 fn check(source: &str, escape: Escape) {
-    let is_tag = |name: &str, _: &str| (name == "TAG").then(|| name.to_owned());
+    let is_tag = |_: &str, name: &str, _: &str| (name == "TAG").then(|| name.to_owned());
     let Ok(template) = Template::parse_with_tags(source, &ParseOptions::default(), &is_tag) else {
         return;
     };

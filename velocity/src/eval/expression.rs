@@ -146,7 +146,8 @@ impl<'c> Renderer<'c> {
         Ok(!or)
     }
 
-    /// `+` with a text on one side. An operand without a value shows its source.
+    /// `+` with a text on one side. An operand without a value shows its source, or
+    /// nothing where the host wants that.
     fn join(
         &mut self,
         left: Val<'c>,
@@ -158,7 +159,9 @@ impl<'c> Renderer<'c> {
         let mut out = String::new();
         for (value, source) in [(left, left_source), (right, right_source)] {
             if value.is_null() {
-                out.push_str(source);
+                if !self.omits(source, pos) {
+                    out.push_str(source);
+                }
             } else {
                 let text = self.text(&value, pos)?;
                 self.built(out.len() + text.len(), pos)?;

@@ -20,14 +20,19 @@ use chrono_tz::Tz;
 
 use crate::ast::{Block, Macro, Macros, Node, Output};
 use crate::context::Context;
-use crate::error::{Pos, Result};
+use crate::error::{Pos, Result, excerpt};
 use crate::limits::{Budget, NODE_WORK};
+use crate::links;
 use crate::locale::Locale;
 use crate::methods::Patterns;
-use crate::options::{Escape, ParseOptions, RenderOptions};
+use crate::options::{Escape, ParseOptions, RenderOptions, Unset};
 use crate::parser::Parsed;
+use crate::report::{Rendered, UnsetReference};
 use crate::runtime::{Definition, List, Loop, MapObject, Val};
 use crate::tags::{Tag, TagValues};
+
+/// References without a value that a rendering remembers.
+const MAX_UNSET: usize = 50;
 
 /// What comes after a node.
 #[derive(Debug, Clone)]
@@ -77,6 +82,9 @@ pub(crate) struct Renderer<'c> {
     /// The present, once somebody has asked.
     now: Option<DateTime<Tz>>,
     contact_zone: Option<Tz>,
+    on_unset: Unset,
+    /// The references that had no value when they were printed.
+    unset: Vec<UnsetReference>,
     /// Above 0 within a block that was made of a value.
     of_value: u32,
     /// Above 0 within a text that is put together to be a value.
@@ -95,7 +103,7 @@ pub(crate) fn render<'c>(
     context: &'c Context,
     options: &RenderOptions,
     tags: &'c TagValues<'c>,
-) -> Result<String> {
+) -> Result<Rendered> {
     let mut renderer = Renderer {
         context,
         tags,
@@ -113,6 +121,8 @@ pub(crate) fn render<'c>(
         locale: options.locale,
         now: options.now,
         contact_zone: options.contact_zone,
+        on_unset: options.unset,
+        unset: Vec::new(),
         nested: 0,
         loops: Vec::new(),
         lists: Vec::new(),
@@ -120,7 +130,10 @@ pub(crate) fn render<'c>(
     };
     let result = renderer.block(&template.block, Pos::START);
     renderer.free();
-    result.map(|_| renderer.out)
+    result.map(|_| Rendered {
+        text: renderer.out,
+        unset: renderer.unset,
+    })
 }
 
 impl<'c> Renderer<'c> {
@@ -218,12 +231,33 @@ impl<'c> Renderer<'c> {
         }
     }
 
+    /// Notes that a reference of that source has no value; whether it prints nothing then.
+    fn omits(&mut self, source: &str, pos: Pos) -> bool {
+        let loud = !source.is_empty() && !source.starts_with("$!");
+        if loud && self.unset.len() < MAX_UNSET {
+            self.unset.push(UnsetReference {
+                source: excerpt(source).into_owned(),
+                line: pos.line,
+                column: pos.column,
+            });
+        }
+        self.on_unset == Unset::Nothing
+    }
+
     /// Prints a merge tag: its value, or what the template says instead.
     fn tag(&mut self, tag: &Tag) -> Result<()> {
         let value = (self.tags)(&tag.key, &tag.instead);
-        match value.filter(|value| !value.trim().is_empty()) {
-            Some(value) => self.print(&Val::Text(value.into()), tag.pos),
-            None => self.write(&tag.instead, tag.pos),
+        let value = value.filter(|value| !value.trim().is_empty());
+        self.budget.work(links::WORK, tag.pos)?;
+        let html = self.escape == Escape::Html && self.nested == 0;
+        let place = links::place(&self.out, html);
+        match (value, place) {
+            (Some(value), Some(place)) if !tag.is(&value) => {
+                self.print(&Val::text(links::encoded(&value, place)), tag.pos)
+            }
+            (Some(value), _) => self.print(&Val::Text(value.into()), tag.pos),
+            (None, Some(_)) => self.write(&links::mended(&tag.instead), tag.pos),
+            (None, None) => self.write(&tag.instead, tag.pos),
         }
     }
 
@@ -243,7 +277,7 @@ impl<'c> Renderer<'c> {
         let value = self.reference(&output.reference)?;
         if output.escaped {
             self.write(&output.slashes, pos)?;
-            if value.is_null() {
+            if value.is_null() && self.on_unset == Unset::Source {
                 self.write("\\", pos)?;
             }
             self.write(&output.source, pos)?;
@@ -251,6 +285,13 @@ impl<'c> Renderer<'c> {
         }
         self.write(&output.slashes, pos)?;
         match value {
+            Val::Null
+                if !output.reference.valueless
+                    && self.omits(&output.source, pos)
+                    && !output.reads_as_text =>
+            {
+                self.write(&output.before, pos)?;
+            }
             Val::Null => {
                 self.write(&output.slashes, pos)?;
                 self.write(&output.before, pos)?;

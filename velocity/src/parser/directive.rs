@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::statement::Around;
+use super::statement::{Around, needs};
 use super::{Parser, push_text};
 use crate::ast::{Block, Call, Expr, Node};
 use crate::error::{Error, Pos, Result, excerpt};
@@ -50,6 +50,15 @@ impl Parser {
             head.arguments = self.arguments(&head.name)?;
         } else {
             self.lexer.pop();
+            let example = match &*head.name {
+                "foreach" => "a list, as #foreach($item in $list) has one",
+                "define" => "a name, as #define($name) has one",
+                "macro" => "a name, as #macro(name) has one",
+                _ => "",
+            };
+            if !example.is_empty() {
+                return Err(needs(head.pos, &format!("#{}", head.name), example));
+            }
         }
         let has_block =
             matches!(&*head.name, "foreach" | "define" | "macro") || head.name.starts_with('@');

@@ -50,6 +50,8 @@ pub(crate) struct Parser {
     ahead: VecDeque<Token>,
     /// Where the last taken token ended.
     last_end: usize,
+    /// Where it began.
+    last_pos: Pos,
     depth: u32,
     /// Tokens taken so far, those of texts within included.
     taken: u32,
@@ -62,6 +64,7 @@ impl Parser {
             lexer,
             ahead: VecDeque::new(),
             last_end: 0,
+            last_pos: Pos::START,
             depth,
             taken: 0,
             macros,
@@ -98,6 +101,7 @@ impl Parser {
         match self.ahead.pop_front() {
             Some(token) => {
                 self.last_end = token.end;
+                self.last_pos = token.pos;
                 self.taken += 1;
                 if self.taken > MAX_SOURCE_TOKENS {
                     let message =

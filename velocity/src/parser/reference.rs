@@ -78,6 +78,7 @@ impl Parser {
             slashes: sigil.slashes,
             before: format!("{}{}", first.stray, sigil.before).into(),
             source,
+            reads_as_text: false,
         })
     }
 

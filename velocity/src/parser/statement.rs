@@ -1,8 +1,8 @@
 //! Text, references, comments, `#if` and `#set`.
 
 use super::{Parser, push_text};
-use crate::ast::{Block, Expr, If, Node, Set};
-use crate::error::Result;
+use crate::ast::{Block, Expr, If, Node, Output, Set};
+use crate::error::{Error, Pos, Result};
 use crate::lexer::{Kind, Token};
 
 /// A `$`, `#` or both right before a directive are text; so is then the white space around.
@@ -45,7 +45,12 @@ impl Parser {
             return self.if_statement(block, line_start);
         }
         if self.at_reference(first)? {
-            let output = self.output()?;
+            let before = match block.last() {
+                Some(Node::Text(text)) => text.chars().next_back(),
+                _ => None,
+            };
+            let mut output = self.output()?;
+            output.reads_as_text = reads_as_text(&output, before);
             block.push(Node::Output(Box::new(output)));
             return Ok(false);
         }
@@ -124,14 +129,22 @@ impl Parser {
             | Kind::CurlyClose
             | Kind::EmptyIndex
             | Kind::Pipe => false,
-            Kind::End => return Err(self.wrong("text, as no block is open here")),
-            Kind::Else | Kind::ElseIf => return Err(self.wrong("text, as no #if is open here")),
+            Kind::End => return Err(self.closes_nothing("#end", "block")),
+            Kind::Else => return Err(self.closes_nothing("#else", "#if")),
+            Kind::ElseIf => return Err(self.closes_nothing("#elseif", "#if")),
             _ => return Err(self.wrong("text or a reference")),
         };
         let token = self.take()?;
         let text = format!("{}{}", token.stray, self.text(&token));
         push_text(block, &text);
         Ok(line_start)
+    }
+
+    /// The error that nothing is open which a directive could belong to.
+    fn closes_nothing(&mut self, name: &str, opener: &str) -> Error {
+        let pos = self.position().unwrap_or(Pos::START);
+        let message = format!("no {opener} is open here for {name}; {}", as_text(name));
+        Error::new(pos, message)
     }
 
     /// Pairs of backslashes: each is one before a directive, two before anything else.
@@ -249,6 +262,11 @@ impl Parser {
 
     /// The parenthesised condition of `#if` and `#elseif`.
     fn condition(&mut self, name: &str) -> Result<Expr> {
+        let pos = self.last_pos;
+        let follows = self.lexer.rest().trim_start().starts_with('(');
+        if self.ahead.is_empty() && !follows {
+            return Err(needs(pos, name, "a condition, such as #if($name)"));
+        }
         self.skip_blank()?;
         self.expect(&[Kind::ParenOpen], &format!("'(' after {name}"))?;
         let condition = self.expression()?;
@@ -308,4 +326,30 @@ impl Parser {
         push_text(block, around.after(&line_end));
         Ok(!line_end.is_empty())
     }
+}
+
+/// The error that a directive stands there without its parenthesis.
+pub(super) fn needs(pos: Pos, name: &str, what: &str) -> Error {
+    Error::new(pos, format!("{name} needs {what}; {}", as_text(name)))
+}
+
+/// What to do where the name of a directive is text, as in the fragment of a link.
+fn as_text(name: &str) -> String {
+    format!("if {name} is text here, as in a link, write #[[{name}]]#")
+}
+
+/// Whether a dollar sign is most likely one of the text: `10$off`, `A$AP`, `US$ABC`, `$US 10`.
+fn reads_as_text(output: &Output, before: Option<char>) -> bool {
+    let name = &*output.reference.name;
+    // Neither braces nor `!`, and no steps.
+    let bare = output.source.strip_prefix('$') == Some(name);
+    let letters = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    let capitals = letters.bytes().all(|byte| byte.is_ascii_uppercase());
+    let only_letters = name.bytes().all(|byte| byte.is_ascii_alphabetic());
+    bare && !output.escaped
+        && match before {
+            Some(c) if c.is_ascii_digit() && only_letters => true,
+            Some(c) if c.is_alphabetic() && capitals => letters.len() <= 3,
+            _ => capitals && letters.len() <= 2,
+        }
 }

@@ -1,0 +1,292 @@
+//! Where a merge tag stands in a web address, and how its value is written there.
+//!
+//! What was printed before the tag tells: it ends within an attribute of HTML that holds an address,
+//! or within what reads as an address in a text.
+
+/// How much of what was printed is looked at, in bytes: hardly any address is longer.
+const LOOK_BACK: usize = 4096;
+/// Work for looking at it.
+pub(crate) const WORK: usize = LOOK_BACK / 2;
+
+/// Attributes that hold an address.
+const ADDRESSES: [&str; 12] = [
+    "href",
+    "src",
+    "srcset",
+    "action",
+    "formaction",
+    "background",
+    "poster",
+    "cite",
+    "data",
+    "data-href",
+    "data-src",
+    "xlink:href",
+];
+/// Begin an address without slashes.
+const OPAQUE: [&str; 4] = ["mailto:", "tel:", "sms:", "viber:"];
+
+/// A place in a web address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A part of the path: slashes stay.
+    Path,
+    /// One value of the query, or in the fragment: nothing that divides may stay.
+    Value,
+    /// Where a name of the query begins: whole pairs may stand there.
+    Pairs,
+}
+
+/// Where in an address stands what is printed next; `None` where it stands in none, or begins one.
+pub(crate) fn place(printed: &str, html: bool) -> Option<Place> {
+    let printed = tail(printed);
+    let address = match html.then(|| attribute(printed)) {
+        None => bare(printed)?,
+        Some(Spot::Attribute(name, value)) if is_address(name) => {
+            let value = value.trim_start();
+            match name.eq_ignore_ascii_case("srcset") {
+                true => value.rsplit([' ', ',']).next().unwrap_or(value),
+                false => value,
+            }
+        }
+        Some(Spot::Attribute(_, text) | Spot::Text(text)) => bare(text)?,
+    };
+    within(address)
+}
+
+fn is_address(name: &str) -> bool {
+    ADDRESSES.iter().any(|one| one.eq_ignore_ascii_case(name))
+}
+
+/// The end of a text, no longer than it is looked at.
+fn tail(text: &str) -> &str {
+    let mut from = text.len().saturating_sub(LOOK_BACK);
+    while !text.is_char_boundary(from) {
+        from += 1;
+    }
+    text.get(from..).unwrap_or("")
+}
+
+/// Where in HTML something stands.
+enum Spot<'t> {
+    /// In the value of an attribute: its name, and what precedes in the value.
+    Attribute(&'t str, &'t str),
+    /// In text: what precedes. Nothing within a tag beside the values of attributes.
+    Text(&'t str),
+}
+
+/// Where the end of a piece of HTML stands.
+fn attribute(html: &str) -> Spot<'_> {
+    let begins = |at: &usize| {
+        let next = html.as_bytes().get(at + 1);
+        next.is_some_and(u8::is_ascii_alphabetic)
+    };
+    let Some(open) = html.rmatch_indices('<').map(|(at, _)| at).find(begins) else {
+        return Spot::Text(html);
+    };
+    let mut rest = html.get(open + 1..).unwrap_or("");
+    let name = |text: &str| {
+        text.find(|c: char| c.is_whitespace() || matches!(c, '=' | '>' | '/'))
+            .unwrap_or(text.len())
+    };
+    rest = rest.get(name(rest)..).unwrap_or("");
+    loop {
+        rest = rest.trim_start_matches(|c: char| c.is_whitespace() || c == '/');
+        if rest.is_empty() {
+            return Spot::Text("");
+        }
+        if let Some(text) = rest.strip_prefix('>') {
+            return Spot::Text(text);
+        }
+        let (attribute, after) = rest.split_at(name(rest));
+        let after = after.trim_start();
+        let Some(value) = after.strip_prefix('=') else {
+            // A sign that begins no name is passed over, or nothing would come next.
+            let passed = usize::from(attribute.is_empty());
+            rest = after.get(passed..).unwrap_or("");
+            continue;
+        };
+        let value = value.trim_start();
+        let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''));
+        let (value, end) = match quote {
+            Some(quote) => {
+                let value = value.get(1..).unwrap_or("");
+                (value, value.find(quote).map(|end| (end, end + 1)))
+            }
+            None => {
+                let end = value.find(|c: char| c.is_whitespace() || c == '>');
+                (value, end.map(|end| (end, end)))
+            }
+        };
+        match end {
+            Some((_, next)) => rest = value.get(next..).unwrap_or(""),
+            None => return Spot::Attribute(attribute, value),
+        }
+    }
+}
+
+/// What reads as an address at the end of a text, from where it begins.
+fn bare(text: &str) -> Option<&str> {
+    let ends = |c: char| c.is_whitespace() || "<>\"«»“”„`".contains(c);
+    let word = text.rsplit(ends).next()?;
+    let scheme = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
+    if let Some(at) = word.find("://") {
+        let before = word.get(..at)?;
+        let begins = before.trim_end_matches(scheme).len();
+        return word.get(begins..).filter(|_| begins < at);
+    }
+    let lower = word.to_ascii_lowercase();
+    if let Some(at) = OPAQUE.iter().find_map(|opaque| lower.find(opaque)) {
+        return word.get(at..);
+    }
+    // `shop.example/sale?x=`, as texts of messages have it.
+    let host = word.find(['/', '?'])?;
+    let begins = word.get(..host)?.trim_end_matches(scheme).len();
+    let (label, top) = word.get(begins..host)?.rsplit_once('.')?;
+    let is_host =
+        !label.is_empty() && top.len() >= 2 && top.bytes().all(|b| b.is_ascii_alphabetic());
+    is_host.then(|| word.get(begins..)).flatten()
+}
+
+/// Where in an address what follows stands.
+fn within(address: &str) -> Option<Place> {
+    let rest = match address.split_once("://") {
+        Some((_, rest)) => rest,
+        None => address.strip_prefix("//").unwrap_or(address),
+    };
+    if rest.is_empty() {
+        return None;
+    }
+    if rest.contains('#') {
+        return Some(Place::Value);
+    }
+    let Some((_, query)) = rest.split_once('?') else {
+        return Some(Place::Path);
+    };
+    let pair = query.rsplit(['&', ';']).next().unwrap_or(query);
+    Some(match pair.contains('=') {
+        true => Place::Value,
+        false => Place::Pairs,
+    })
+}
+
+/// A value as it is written at a place in an address.
+pub(crate) fn encoded(value: &str, place: Place) -> String {
+    let mut out = String::with_capacity(value.len());
+    for (at, byte) in value.bytes().enumerate() {
+        let kept = match byte {
+            b'-' | b'.' | b'_' | b'~' => true,
+            b'/' | b'@' | b':' | b'+' | b',' => place != Place::Value,
+            b'=' | b'&' => place == Place::Pairs,
+            // Whoever brings whole pairs has encoded them.
+            b'%' if place == Place::Pairs => value
+                .as_bytes()
+                .get(at + 1..at + 3)
+                .is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)),
+            _ => byte.is_ascii_alphanumeric(),
+        };
+        push(byte, kept, &mut out);
+    }
+    out
+}
+
+/// What an author wrote for an address, with what no address holds encoded.
+pub(crate) fn mended(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        push(
+            byte,
+            byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte),
+            &mut out,
+        );
+    }
+    out
+}
+
+fn push(byte: u8, kept: bool, out: &mut String) {
+    match kept {
+        true => out.push(char::from(byte)),
+        false => out.push_str(&format!("%{byte:02X}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(printed: &str, html: bool) -> &'static str {
+        match place(printed, html) {
+            None => "-",
+            Some(Place::Path) => "path",
+            Some(Place::Value) => "value",
+            Some(Place::Pairs) => "pairs",
+        }
+    }
+
+    #[test]
+    fn the_place_in_an_address_is_known_by_what_precedes() {
+        for (printed, expected) in [
+            ("Hi ", "-"),
+            ("Save 10% and/or ", "-"),
+            ("and/or/", "-"),
+            ("https://", "-"),
+            ("https://shop.example/", "path"),
+            ("(https://shop.example/?name=", "value"),
+            ("https://shop.example/?a=1&", "pairs"),
+            ("https://shop.example/?", "pairs"),
+            ("https://shop.example/#name=", "value"),
+            ("https://shop.example/?u=https://x.example/", "value"),
+            ("https://shop.example/ ", "-"),
+            ("shop.ua/c?code=", "value"),
+            ("Shop.ua.", "-"),
+            ("mailto:", "path"),
+            ("mailto:shop@example.com?subject=", "value"),
+            ("shop://cart/", "path"),
+        ] {
+            assert_eq!(at(printed, false), expected, "{printed}");
+        }
+    }
+
+    #[test]
+    fn attributes_of_html_hold_addresses_and_texts() {
+        for (printed, expected) in [
+            ("<a href=\"", "-"),
+            ("<a href=\"https://x.example?a=1&amp;email=", "value"),
+            ("<a class='b' href = '/p?n=", "value"),
+            ("<a href=/p?n=", "value"),
+            ("<a href=\"/sale/", "path"),
+            ("<a title=\"a > b\" href=\"?n=", "value"),
+            ("<img alt=\"Hi ", "-"),
+            ("<img alt=\"a/b\" src=\"https://i.example/", "path"),
+            ("<td style=\"background:url(https://i.example/?n=", "value"),
+            ("<a href=\"https://x.example?a=1\">Hi ", "-"),
+            (
+                "<a href=\"https://x.example?a=1\">https://x.example?a=",
+                "value",
+            ),
+            ("<p>I <3 you/", "-"),
+            ("<img srcset=\"/a.png 1x, /b?n=", "value"),
+        ] {
+            assert_eq!(at(printed, true), expected, "{printed}");
+        }
+    }
+
+    #[test]
+    fn a_value_is_written_as_its_place_needs() {
+        for (value, place, written) in [
+            ("Tom & Jerry", Place::Value, "Tom%20%26%20Jerry"),
+            ("tom+x@example.com", Place::Value, "tom%2Bx%40example.com"),
+            ("shoes/red & blue", Place::Path, "shoes/red%20%26%20blue"),
+            ("tom+x@example.com", Place::Path, "tom+x@example.com"),
+            ("a=b%20c&d=100%", Place::Pairs, "a=b%20c&d=100%25"),
+            (
+                "Привіт",
+                Place::Path,
+                "%D0%9F%D1%80%D0%B8%D0%B2%D1%96%D1%82",
+            ),
+        ] {
+            assert_eq!(encoded(value, place), written);
+        }
+        assert_eq!(mended("dear friend+1"), "dear%20friend+1");
+    }
+}
