@@ -67,6 +67,7 @@
 //! | [`trace`] | the way of an event as OpenTelemetry spans |
 //! | [`metrics`] | what operators watch; any part counts there |
 //! | [`clock`], [`backoff`] | the time, and when to try again |
+//! | [`zone`] | time zones by name, with hints for what is none |
 //!
 //! Calls go one way: `api` → [`Promoflow`] → `run` → `block`, `pool`, `message`, `outbox` → `store`. To
 //! follow an event, begin at [`run::Engine::send`].
@@ -101,6 +102,7 @@ pub mod store;
 pub mod trace;
 pub mod upload;
 pub mod workflow;
+pub mod zone;
 
 pub use nesting::MAX_VALUE_DEPTH;
 pub use promoflow::{

@@ -1,11 +1,11 @@
 //! `promoflow settings`: what holds for a whole database.
 
 use clap::Subcommand;
-use promoflow::document::did_you_mean;
 use promoflow::pool::Calendar;
+use promoflow::zone;
 use serde_json::json;
 
-use super::failure::{Done, Failure, Status};
+use super::failure::{Done, Failure, Status, tell_note};
 use super::output::Out;
 use super::session::Session;
 
@@ -31,13 +31,11 @@ impl SettingsCommand {
         let zone = match zone {
             None => session.open()?.calendar()?.zone(),
             Some(name) => {
-                let zone = name.parse::<chrono_tz::Tz>().map_err(|_| {
-                    let names = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
-                    let hint = did_you_mean(&name, names).unwrap_or_else(|| {
-                        "a name of the IANA database is expected, such as Europe/Kyiv".into()
-                    });
-                    Failure::refused(format_args!("unknown time zone `{name}`")).hint(hint)
-                })?;
+                let zone = zone::parse(&name)
+                    .map_err(|error| Failure::refused(&error).hint(&error.hint))?;
+                if let Some(surprise) = zone::surprise(zone) {
+                    tell_note(surprise);
+                }
                 session.open_or_make()?.set_calendar(Calendar::new(zone))?;
                 zone
             }

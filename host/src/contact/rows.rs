@@ -13,6 +13,7 @@ use crate::nesting::check_depth;
 use crate::upload::{
     Format, INEXACT, Reader, Row, Table, UploadError, Value, fold, is_inexact, shorten,
 };
+use crate::zone;
 
 /// A header, as it is asked for in messages.
 const HEADER: &str = "contact,externalId,email,phone,languages,timeZone,consent.email,firstName";
@@ -257,10 +258,8 @@ impl Table for ContactTable {
                 stated.languages = Some(languages(tags)?);
             }
             Column::TimeZone => {
-                stated.time_zone = Some(text.parse().map_err(|_| {
-                    let short = shorten(text);
-                    format!("`{short}` is no time zone; expected an IANA name, such as Europe/Kyiv")
-                })?);
+                let zone = zone::parse(text).map_err(|error| format!("{error}; {}", error.hint));
+                stated.time_zone = Some(zone?);
             }
             Column::Consent(channel) => {
                 stated.consent.insert(*channel, yes_or_no(text)?);

@@ -1,12 +1,12 @@
 //! What a parameter's kind takes, and what the block then gets.
 
-use chrono_tz::{TZ_VARIANTS, Tz};
 use serde_json::Value as Json;
 
 use super::duration::parse_duration;
 use crate::block::{Alternative, Carries, Kind, Value};
 use crate::document::{did_you_mean, shown};
 use crate::message::ChannelKind;
+use crate::zone;
 
 /// A value that a kind does not take.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,7 +49,7 @@ pub fn conform(kind: &Kind, value: &Json) -> Result<Value, Unfit> {
         Kind::Hours => value.as_str().filter(|hours| are_hours(hours)).map(text),
         Kind::TimeZone => value
             .as_str()
-            .and_then(|name| name.parse::<Tz>().ok())
+            .and_then(|name| zone::parse(name).ok())
             .map(|zone| text(zone.name())),
         Kind::Any => any(value),
     };
@@ -135,6 +135,10 @@ fn found(kind: &Kind, value: &Json) -> String {
         Json::String(text) if matches!(kind, Kind::Text { .. }) => {
             format!("one of {}", text.chars().count())
         }
+        Json::String(name) if *kind == Kind::TimeZone => match zone::parse(name) {
+            Ok(_) => shown(name),
+            Err(error) => error.found,
+        },
         Json::String(text) => shown(text),
         Json::Bool(_) | Json::Number(_) => value.to_string(),
         Json::Array(_) => "a list".into(),
@@ -157,9 +161,7 @@ fn hint(kind: &Kind, value: &Json) -> Option<String> {
         (Kind::Channel, Json::String(name)) => {
             did_you_mean(name, ChannelKind::ALL.iter().map(|channel| channel.name()))
         }
-        (Kind::TimeZone, Json::String(name)) => {
-            did_you_mean(name, TZ_VARIANTS.iter().map(|zone| zone.name()))
-        }
+        (Kind::TimeZone, Json::String(name)) => zone::parse(name).err().map(|error| error.hint),
         (Kind::Choice(alternatives), value) => {
             let name = match value {
                 Json::String(name) => name,
