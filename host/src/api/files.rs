@@ -9,12 +9,13 @@ use utoipa::ToSchema;
 
 use super::Api;
 use super::problem::{Fault, Kind, Problem, faults};
-use super::request::must_be;
+use super::request::{media_type, must_be};
 use crate::AppliedFile;
 use crate::document::{self, Diagnostic, Diagnostics, Severity};
 
-/// The file's name in diagnostics.
-pub(super) const NAME: &str = "body";
+/// The file's name in diagnostics, and that of one that is sent as JSON.
+const NAME: &str = "body";
+const JSON_NAME: &str = "body.json";
 
 /// The media types of YAML and JSON.
 const MEDIA: [&str; 5] = [
@@ -39,14 +40,18 @@ impl Deref for Source {
     }
 }
 
-/// A file in YAML or JSON.
-pub(super) async fn read(api: &Api, request: Request) -> Result<Source, Problem> {
+/// A file in YAML or JSON: its name, of which the ending says whether it must be JSON, and its bytes.
+pub(super) async fn read(api: &Api, request: Request) -> Result<(&'static str, Source), Problem> {
     let (parts, body) = request.into_parts();
     must_be(&parts.headers, &MEDIA)?;
+    let name = match media_type(&parts.headers).as_deref() {
+        Some("application/json") => JSON_NAME,
+        _ => NAME,
+    };
     let bytes = api.body(body).await?;
     // Not before it is there: nobody waits for a slow client.
     let turn = api.document_turn().await?;
-    Ok(Source { bytes, _turn: turn })
+    Ok((name, Source { bytes, _turn: turn }))
 }
 
 /// Refuses a file with a fault.
@@ -64,8 +69,8 @@ pub(super) fn sound<T>(file: &AppliedFile<T>, what: &str) -> Result<(), Problem>
 }
 
 /// The warnings of a file that was taken, of each of its documents in order.
-pub(super) fn warnings(source: &[u8], diagnostics: &[Diagnostic]) -> Vec<Vec<Fault>> {
-    let documents = document::read(source, &mut Diagnostics::new(NAME));
+pub(super) fn warnings(name: &str, source: &[u8], diagnostics: &[Diagnostic]) -> Vec<Vec<Fault>> {
+    let documents = document::read(source, &mut Diagnostics::new(name));
     let mut warnings: Vec<Vec<Fault>> = vec![Vec::new(); documents.len()];
     for one in diagnostics {
         let begun =

@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
-use super::files::{NAME, read, sound, warnings};
+use super::files::{read, sound, warnings};
 use super::problem::{Fault, Kind, Problem};
 use super::request::{Params, Place, json, must_be};
 use crate::message::{Content, Message, Parts, Prepared, Values};
@@ -41,6 +41,9 @@ struct MessageJson {
     /// What it says in other languages, by BCP 47 tag.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     languages: BTreeMap<String, PartsJson>,
+    /// `print`: a reference without a value prints its source; without it, it prints nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unset: Option<&'static str>,
     /// What was applied: its version, counted from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<u32>,
@@ -133,6 +136,7 @@ impl From<Message> for MessageJson {
                 .into_iter()
                 .map(|variant| (variant.language, variant.parts.into()))
                 .collect(),
+            unset: (!message.unset.is_default()).then(|| message.unset.name()),
             version: None,
             changed: None,
             warnings: None,
@@ -161,15 +165,15 @@ async fn apply(
     State(api): State<Api>,
     request: Request,
 ) -> Result<Json<Vec<MessageJson>>, Problem> {
-    let source = read(&api, request).await?;
+    let (name, source) = read(&api, request).await?;
     api.call(move |promoflow| {
         let no_files = |_: &str| {
             let why = "a message that is sent here names no files; write `html` instead";
             Err(io::Error::other(why))
         };
-        let file = promoflow.apply_messages(NAME, &source, &no_files)?;
+        let file = promoflow.apply_messages(name, &source, &no_files)?;
         sound(&file, "message")?;
-        let warnings = warnings(&source, &file.diagnostics);
+        let warnings = warnings(name, &source, &file.diagnostics);
         let applied = file.applied.into_iter().zip(warnings);
         let applied = applied.map(|((message, applied), warnings)| MessageJson {
             version: Some(applied.version),

@@ -9,7 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
-use super::files::{Checked, NAME, read, sound, warnings};
+use super::files::{Checked, read, sound, warnings};
 use super::problem::{Fault, Problem};
 use super::request::Place;
 use crate::Promoflow;
@@ -122,12 +122,12 @@ async fn apply(
     State(api): State<Api>,
     request: Request,
 ) -> Result<Json<Vec<WorkflowJson>>, Problem> {
-    let source = read(&api, request).await?;
+    let (name, source) = read(&api, request).await?;
     api.call(move |promoflow| {
-        let file = promoflow.apply_workflows(NAME, &source)?;
+        let file = promoflow.apply_workflows(name, &source)?;
         sound(&file, "workflow")?;
         let mut all = Vec::with_capacity(file.applied.len());
-        let warnings = warnings(&source, &file.diagnostics);
+        let warnings = warnings(name, &source, &file.diagnostics);
         for ((workflow, applied), warnings) in file.applied.into_iter().zip(warnings) {
             all.push(WorkflowJson {
                 version: applied.version,
@@ -146,9 +146,9 @@ async fn apply(
     request_body(content((String = "application/yaml"), (Value = "application/json"))),
     responses((status = 200, description = "What was found.", body = Checked)))]
 async fn check(State(api): State<Api>, request: Request) -> Result<Json<Checked>, Problem> {
-    let source = read(&api, request).await?;
+    let (name, source) = read(&api, request).await?;
     api.call(move |promoflow| {
-        let parsed = promoflow.check_workflows(NAME, &source)?;
+        let parsed = promoflow.check_workflows(name, &source)?;
         Ok(Json(Checked::new(&parsed.diagnostics)))
     })
     .await

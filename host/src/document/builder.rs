@@ -3,29 +3,51 @@
 //! Works on the parser's events and not on a tree that it builds, because only so can nesting
 //! and aliases be bounded before they cost a stack or a memory.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag};
 
 use super::diagnostic::{Diagnostics, shown};
+use super::joined::Joined;
 use super::node::{Content, Entry, Node, Position};
-use super::reader::{MAX_DEPTH, MAX_NODES, MAX_REPEATED_BYTES, count};
+use super::reader::{MAX_DEPTH, MAX_FILE_BYTES, MAX_NODES, MAX_REPEATED_BYTES, count};
 use super::scalar::{Origin, Scalar};
-use super::source::Source;
+use super::source::{Comment, QUOTES, Source, is_directive};
+
+/// Bytes that are read again to understand escapes that the parser does not.
+const MAX_READ_AGAIN: usize = 16 * MAX_FILE_BYTES;
 
 /// One node for each document that is not empty, up to the first place that is no YAML.
 pub(super) fn build(text: &str, out: &mut Diagnostics) -> Vec<Node> {
-    let mut builder = Builder::new(Source::new(text));
-    if let Err(Stop { at, message, hint }) = builder.run(text, out) {
-        out.error(at, message, hint);
-    }
-    builder.documents
-}
-
-fn position(marker: Marker) -> Position {
-    Position {
-        line: count(marker.line().max(1)),
-        column: count(marker.col() + 1),
+    let mut text = Cow::Borrowed(text);
+    let mut joined = Joined::default();
+    let mut left = MAX_READ_AGAIN;
+    loop {
+        let mut found = Diagnostics::new(out.file());
+        let (documents, stop, escape_at) = {
+            let mut builder = Builder::new(Source::new(&text), &joined);
+            let stop = builder.run(&text, &mut found).err();
+            let escape_at = stop.as_ref().and_then(|stop| stop.escape_at);
+            let escape_at = escape_at.map(|index| builder.source.byte(index));
+            (builder.documents, stop, escape_at)
+        };
+        if let Some(byte) = escape_at
+            && let Some(rest) = left.checked_sub(text.len())
+            && let Some(again) = joined.join(&text, byte)
+        {
+            left = rest;
+            text = Cow::Owned(again);
+            continue;
+        }
+        if let Some(Stop {
+            at, message, hint, ..
+        }) = stop
+        {
+            found.error(at, message, hint);
+        }
+        out.extend(found);
+        return documents;
     }
 }
 
@@ -34,6 +56,20 @@ struct Stop {
     at: Position,
     message: String,
     hint: Option<String>,
+    /// Where the quoted text begins that holds an escape which the parser does not understand, in
+    /// characters.
+    escape_at: Option<usize>,
+}
+
+impl Stop {
+    fn new(at: Position, message: impl Into<String>, hint: Option<String>) -> Stop {
+        Stop {
+            at,
+            message: message.into(),
+            hint,
+            escape_at: None,
+        }
+    }
 }
 
 /// A list or mapping that is not closed yet.
@@ -56,23 +92,38 @@ enum Key {
 
 struct Builder<'s> {
     source: Source<'s>,
+    joined: &'s Joined,
     documents: Vec<Node>,
     open: Vec<Open>,
     /// By the parser's number; 0 stands for no anchor.
     anchors: HashMap<usize, Node>,
+    /// Those of plain texts that no alias has named yet, with their places.
+    unused: HashMap<usize, Position>,
     nodes: usize,
     repeated_bytes: usize,
 }
 
 impl<'s> Builder<'s> {
-    fn new(source: Source<'s>) -> Builder<'s> {
+    fn new(source: Source<'s>, joined: &'s Joined) -> Builder<'s> {
         Builder {
             source,
+            joined,
             documents: Vec::new(),
             open: Vec::new(),
             anchors: HashMap::new(),
+            unused: HashMap::new(),
             nodes: 0,
             repeated_bytes: 0,
+        }
+    }
+
+    /// A place in the file.
+    fn position(&self, marker: Marker) -> Position {
+        let line = count(marker.line().max(1));
+        let shift = self.joined.shift(line, marker.index());
+        Position {
+            line,
+            column: count(marker.col() + 1).saturating_add(shift),
         }
     }
 
@@ -80,18 +131,17 @@ impl<'s> Builder<'s> {
         let mut parser = Parser::new_from_str(text);
         while let Some(event) = parser.next_event() {
             let (event, span) = event.map_err(|error| self.syntax(&error))?;
-            let at = position(span.start);
+            let at = self.position(span.start);
             match event {
                 Event::DocumentStart(_) => self.anchors.clear(),
                 Event::Scalar(text, style, anchor, tag) => {
                     let tagged = self.tag(tag.as_deref(), at, out);
-                    let node = self.scalar(&text, style, tagged, span.start);
-                    if style == ScalarStyle::Plain && self.source.hides_directive(span.end.index())
-                    {
-                        let message =
-                            "what stands after ` #` is cut off: YAML takes it for a comment";
-                        let hint = "put the text in quotes, or write it below `|`".to_owned();
-                        out.error(position(span.end), message, Some(hint));
+                    let mut node = self.scalar(&text, style, tagged, span.start);
+                    if anchor > 0 && style == ScalarStyle::Plain {
+                        self.unused.insert(anchor, at);
+                    }
+                    if style == ScalarStyle::Plain && !text.is_empty() {
+                        self.comment(&mut node, span.end, out);
                     }
                     self.add(node, anchor, out)?;
                 }
@@ -114,32 +164,37 @@ impl<'s> Builder<'s> {
                 }
                 Event::Alias(anchor) => {
                     let Some(node) = self.anchors.get(&anchor).cloned() else {
-                        let message = "this alias names nothing that stands before it".to_owned();
-                        return Err(Stop {
-                            at,
-                            message,
-                            hint: None,
-                        });
+                        let message = "this alias names nothing that stands before it";
+                        return Err(Stop::new(at, message, Some(QUOTES.to_owned())));
                     };
+                    self.unused.remove(&anchor);
                     self.charge(&node, at)?;
                     self.add(node, 0, out)?;
                 }
                 Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
             }
         }
+        for at in self.unused.values() {
+            let message = "the word that begins with `&` is left out: YAML takes it for an anchor";
+            out.warning(*at, message, Some(QUOTES.to_owned()));
+        }
         Ok(())
     }
 
     fn syntax(&self, error: &ScanError) -> Stop {
-        let at = position(*error.marker());
-        let hint = self
-            .source
-            .tab_indents(at.line)
-            .then(|| "indent with spaces; YAML takes no tabs there".to_owned());
+        let at = self.position(*error.marker());
+        let tabs = self.source.tab_indents(at.line);
+        let escape = error.info().contains("invalid Unicode character escape");
+        let hint = if tabs {
+            Some("indent with spaces; YAML takes no tabs there".to_owned())
+        } else if escape {
+            Some("a character beyond U+FFFF is two escapes, such as \\ud83c\\udf89, or stands as it is".to_owned())
+        } else {
+            self.source.unquoted(at.line)
+        };
         Stop {
-            at,
-            message: format!("this is not YAML: {}", error.info()),
-            hint,
+            escape_at: escape.then(|| error.marker().index()),
+            ..Stop::new(at, format!("this is not YAML: {}", error.info()), hint)
         }
     }
 
@@ -149,7 +204,8 @@ impl<'s> Builder<'s> {
         if tag.is_yaml_core_schema() && tag.suffix == "str" {
             return true;
         }
-        let hint = "leave the tag out; `!!str` is the only one that is read".to_owned();
+        let hint =
+            "put a text that begins with `!` in quotes; of tags only `!!str` is read".to_owned();
         out.error(
             at,
             format!("unknown tag {}", shown(&tag.to_string())),
@@ -158,8 +214,35 @@ impl<'s> Builder<'s> {
         false
     }
 
+    /// Judges what YAML takes for a comment behind a plain text: most likely it is a part of that.
+    fn comment(&self, node: &mut Node, end: Marker, out: &mut Diagnostics) {
+        let Some(Comment { blanks, text }) = self.source.comment(end.index()) else {
+            return;
+        };
+        let mut at = self.position(end);
+        let message = format!(
+            "what stands after ` #` is cut off: YAML takes {} for a comment",
+            shown(text)
+        );
+        let Content::Scalar(scalar) = &mut node.content else {
+            return;
+        };
+        if text.starts_with('#') && is_directive(text) {
+            return out.error(at, message, Some(QUOTES.to_owned()));
+        }
+        at.column = at.column.saturating_add(count(blanks));
+        let begins = text.chars().nth(1);
+        let is_tight = begins.is_some_and(|c| !c.is_whitespace() && c != '#' && c != '!');
+        if is_tight && scalar.kind() == "a text" {
+            out.warning(at, message, Some(QUOTES.to_owned()));
+        } else if blanks == 1 {
+            // Texts that people read may hold such a sign; elsewhere it is a comment.
+            scalar.set_cut(at);
+        }
+    }
+
     fn scalar(&self, text: &str, style: ScalarStyle, tagged: bool, start: Marker) -> Node {
-        let at = position(start);
+        let at = self.position(start);
         let origin = match style {
             ScalarStyle::Plain => self.source.inline(text, start.index(), at, false),
             ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => {
@@ -178,11 +261,7 @@ impl<'s> Builder<'s> {
     fn push(&mut self, at: Position, anchor: usize, content: Content) -> Result<(), Stop> {
         if self.open.len() == MAX_DEPTH {
             let message = format!("nested more than {MAX_DEPTH} deep");
-            return Err(Stop {
-                at,
-                message,
-                hint: None,
-            });
+            return Err(Stop::new(at, message, None));
         }
         self.open.push(Open {
             at,
@@ -222,6 +301,15 @@ impl<'s> Builder<'s> {
                         }
                     },
                     Key::Held(key, key_at) => {
+                        let mut node = node;
+                        if let Content::Scalar(scalar) = &mut node.content
+                            && scalar.text().is_empty()
+                            && scalar.is_null()
+                            && let Some(column) = self.source.comment_after_key(key_at)
+                        {
+                            let line = key_at.line;
+                            scalar.set_cut(Position { line, column });
+                        }
                         entries.push(Entry {
                             key,
                             key_at,
@@ -252,11 +340,7 @@ impl<'s> Builder<'s> {
 fn too_much(at: Position) -> Stop {
     let message =
         format!("the file holds more than {MAX_NODES} values, or aliases repeat too much");
-    Stop {
-        at,
-        message,
-        hint: Some("split it into several files".into()),
-    }
+    Stop::new(at, message, Some("split it into several files".into()))
 }
 
 /// How many nodes and bytes of text a copy of the node holds.

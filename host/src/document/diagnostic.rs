@@ -74,6 +74,17 @@ impl Diagnostics {
         }
     }
 
+    /// The name of the file.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// Takes over what was noted of the same file elsewhere.
+    pub fn extend(&mut self, other: Diagnostics) {
+        self.errors += other.errors;
+        self.list.extend(other.list);
+    }
+
     /// Notes an error.
     pub fn error(&mut self, at: Position, message: impl Into<String>, hint: Option<String>) {
         let file = self.file.clone();

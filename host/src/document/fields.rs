@@ -2,6 +2,7 @@
 
 use super::diagnostic::{Diagnostics, shown};
 use super::node::{Content, Entry, Node, Position};
+use super::scalar::Scalar;
 
 /// A mapping whose keys are known.
 #[derive(Debug)]
@@ -107,7 +108,15 @@ pub fn text<'n>(node: &'n Node, key: &str, out: &mut Diagnostics) -> Option<&'n 
         Some(scalar) if !scalar.is_null() => Some(scalar.text()),
         _ => {
             let message = format!("expected a text for {}, found {}", shown(key), node.kind());
-            out.error(node.at, message, None);
+            let hint = match (&node.content, node.scalar().and_then(Scalar::cut)) {
+                (_, Some(_)) => {
+                    Some("YAML takes what begins with `#` for a comment: put it in quotes")
+                }
+                (Content::Scalar(_), None) => None,
+                _ => Some("put a text that begins with a bracket or a dash in quotes"),
+            };
+            let at = node.scalar().and_then(Scalar::cut).unwrap_or(node.at);
+            out.error(at, message, hint.map(str::to_owned));
             None
         }
     }

@@ -1,4 +1,4 @@
-//! Files that people write: YAML, or JSON, which the same parser reads.
+//! Files that people write: YAML, or JSON.
 //!
 //! [`read`] turns bytes into one [`Node`] for each document, every node with the [`Position`]
 //! that it stands at. [`Fields`] takes the known keys out of a mapping. What is wrong goes to
@@ -11,6 +11,8 @@ mod builder;
 mod diagnostic;
 mod fields;
 mod id;
+mod joined;
+mod json;
 mod node;
 mod reader;
 mod scalar;

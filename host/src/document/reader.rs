@@ -2,6 +2,7 @@
 
 use super::builder::build;
 use super::diagnostic::Diagnostics;
+use super::json;
 use super::node::{Node, Position};
 
 /// The largest file, in bytes: far above what a person writes, and small enough to be held in
@@ -18,16 +19,41 @@ pub const MAX_NODES: usize = 50_000;
 pub(super) const MAX_REPEATED_BYTES: usize = 4 * MAX_FILE_BYTES;
 
 /// Reads a file: one node for each document that is not empty. Reading ends at the first place
-/// that is no YAML; the documents before it are given.
+/// that is neither YAML nor JSON; the documents before it are given.
+///
+/// A file whose name ends in `.json` is JSON. Any other that begins as JSON does, with `{"` say, is
+/// read as that where it is that; YAML may begin so too.
 pub fn read(bytes: &[u8], out: &mut Diagnostics) -> Vec<Node> {
     let Some(text) = decode(bytes, out) else {
         return Vec::new();
     };
     let before = out.errors();
-    let documents = build(text, out);
+    let documents = match out.file().rsplit_once('.') {
+        Some((_, ending)) if ending.eq_ignore_ascii_case("json") => json::build(text, out),
+        _ if json::begins(text) => either(text, out),
+        _ => build(text, out),
+    };
     if documents.is_empty() && out.errors() == before {
         out.error(Position::START, "the file is empty", None);
     }
+    documents
+}
+
+/// Reads what may be JSON, or YAML that looks like it.
+fn either(text: &str, out: &mut Diagnostics) -> Vec<Node> {
+    let mut of_json = Diagnostics::new(out.file());
+    let documents = json::build(text, &mut of_json);
+    if of_json.errors() == 0 {
+        return documents;
+    }
+    let mut of_yaml = Diagnostics::new(out.file());
+    let as_yaml = build(text, &mut of_yaml);
+    let name = out.file().to_ascii_lowercase();
+    if of_yaml.errors() == 0 || name.ends_with(".yaml") || name.ends_with(".yml") {
+        out.extend(of_yaml);
+        return as_yaml;
+    }
+    out.extend(of_json);
     documents
 }
 

@@ -12,6 +12,8 @@ pub struct Scalar {
     text: String,
     plain: bool,
     origin: Origin,
+    /// Where a comment begins that most likely belongs to the text.
+    cut: Option<Position>,
 }
 
 /// Where the characters of a scalar's text stand in the file.
@@ -36,7 +38,18 @@ impl Scalar {
             text,
             plain,
             origin,
+            cut: None,
         }
+    }
+
+    /// Notes that a comment begins there.
+    pub(super) fn set_cut(&mut self, at: Position) {
+        self.cut = Some(at);
+    }
+
+    /// Where a comment begins that would be a part of the text, if people are to read it.
+    pub fn cut(&self) -> Option<Position> {
+        self.cut
     }
 
     /// Its text: of an unquoted scalar what stands in the file, of others with escapes resolved.

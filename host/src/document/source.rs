@@ -1,7 +1,28 @@
 //! The text of a file, and where the characters of its scalars stand in it.
 
+use super::diagnostic::shown;
 use super::node::Position;
 use super::scalar::Origin;
+
+/// What to do with a text that YAML reads otherwise.
+pub(super) const QUOTES: &str = "put the text in quotes, or write it below `|`";
+
+/// What YAML takes for a comment.
+pub(super) struct Comment<'s> {
+    /// The blanks before it.
+    pub(super) blanks: usize,
+    /// It, with its sign.
+    pub(super) text: &'s str,
+}
+
+/// Whether a directive of a template stands there.
+pub(super) fn is_directive(text: &str) -> bool {
+    let text = text.trim_start_matches('#');
+    ["if", "elseif", "foreach", "set"].iter().any(|word| {
+        let after = text.strip_prefix(word);
+        after.is_some_and(|after| after.trim_start_matches(' ').starts_with('('))
+    })
+}
 
 /// A file's text with what it takes to find a place in it quickly.
 pub(super) struct Source<'s> {
@@ -19,17 +40,84 @@ impl<'s> Source<'s> {
         Source { text, bytes }
     }
 
-    /// Whether a directive of a template stands after so many characters, which YAML takes for a
-    /// comment because a space stands before it.
-    pub(super) fn hides_directive(&self, index: usize) -> bool {
-        let rest = self.from(index).unwrap_or_default();
-        let Some(comment) = rest.trim_start_matches([' ', '\t']).strip_prefix('#') else {
-            return false;
+    /// What YAML takes for a comment after so many characters, where blanks alone stand before it.
+    pub(super) fn comment(&self, index: usize) -> Option<Comment<'s>> {
+        let rest = self.from(index)?;
+        let text = rest.trim_start_matches([' ', '\t']);
+        let blanks = rest.len() - text.len();
+        let line = text.split(['\n', '\r']).next().unwrap_or_default();
+        let is_comment = blanks > 0 && line.starts_with('#');
+        is_comment.then_some(Comment { blanks, text: line })
+    }
+
+    /// The column of a comment that stands where the value of a key would.
+    pub(super) fn comment_after_key(&self, key: Position) -> Option<u32> {
+        let line = self.line(key.line)?;
+        let from = line
+            .char_indices()
+            .nth(key.column.saturating_sub(1) as usize)?
+            .0;
+        let (_, value) = line.get(from..)?.split_once(':')?;
+        let comment = value.trim_start_matches([' ', '\t']);
+        let is_comment = comment.len() < value.len() && comment.starts_with('#');
+        let before = line.len() - comment.len();
+        let column = line.get(..before)?.chars().count() + 1;
+        is_comment.then(|| u32::try_from(column).unwrap_or(u32::MAX))
+    }
+
+    /// The hint to put a text in quotes, where a line that is no YAML holds one that needs them. The
+    /// parser may find it in the next line only.
+    pub(super) fn unquoted(&self, line: u32) -> Option<String> {
+        let before = line.saturating_sub(1);
+        let suspect = |line: u32| {
+            let text = self.line(line)?.trim_start_matches(['-', ' ']);
+            let (key, value) = text.split_once(": ")?;
+            let value = value.trim();
+            let begins = value.chars().next()?;
+            // A list or mapping that is not closed is no text.
+            let closes = |open: char, close: char| {
+                let behind = value
+                    .strip_prefix(open)
+                    .and_then(|rest| rest.split_once(close));
+                behind.is_some_and(|(_, behind)| !behind.is_empty())
+            };
+            let is_block = value.trim_start_matches(['|', '>', '+', '-']).is_empty();
+            let is_quoted = value.len() > 1 && "\"'".contains(begins) && value.ends_with(begins);
+            if text.starts_with(['{', '[']) || is_block || is_quoted {
+                return None;
+            }
+            let is_special =
+                "%@`&*!|>?]},\"'#".contains(begins) || closes('[', ']') || closes('{', '}');
+            let why = if is_special {
+                format!("begins with `{begins}`")
+            } else if "[{".contains(begins) {
+                return None;
+            } else if value.contains(": ") || value.ends_with(':') {
+                "holds a colon".to_owned()
+            } else if value.contains(" #") {
+                "holds ` #`".to_owned()
+            } else {
+                return None;
+            };
+            let key = shown(key);
+            let mut hint = format!("a text that {why} goes in quotes as a whole: ");
+            hint.push_str(&format!("write {key} as `\"…\"`, or below `|`"));
+            Some(hint)
         };
-        ["if", "elseif", "foreach", "set"].iter().any(|word| {
-            let after = comment.strip_prefix(word);
-            after.is_some_and(|after| after.trim_start_matches(' ').starts_with('('))
-        })
+        suspect(line).or_else(|| suspect(before))
+    }
+
+    /// A line, counted from 1.
+    fn line(&self, line: u32) -> Option<&'s str> {
+        self.text.lines().nth((line as usize).checked_sub(1)?)
+    }
+
+    /// The byte at which a character begins.
+    pub(super) fn byte(&self, index: usize) -> usize {
+        match self.bytes.is_empty() {
+            true => index,
+            false => self.bytes.get(index).copied().unwrap_or(self.text.len()),
+        }
     }
 
     /// What stands after so many characters.
@@ -71,8 +159,7 @@ impl<'s> Source<'s> {
 
     /// Whether the line is indented with a tab.
     pub(super) fn tab_indents(&self, line: u32) -> bool {
-        let index = (line as usize).saturating_sub(1);
-        self.text.lines().nth(index).is_some_and(|line| {
+        self.line(line).is_some_and(|line| {
             line.chars()
                 .take_while(|c| c.is_whitespace())
                 .any(|c| c == '\t')

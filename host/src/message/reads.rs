@@ -2,11 +2,10 @@
 
 use super::definition::{Message, Parts};
 use super::tags::{self, CodeTag};
-use super::unread;
 use crate::document::{Content, Diagnostics, Node, Position, read};
 
 /// Names in templates that are no values of a run.
-const PROVIDED: [&str; 8] = [
+pub(super) const PROVIDED: [&str; 8] = [
     "key",
     "math",
     "mathTool",
@@ -41,7 +40,7 @@ impl Read {
     }
 
     /// Whether nothing new is known by another one.
-    fn covers(&self, other: &Read) -> bool {
+    pub(super) fn covers(&self, other: &Read) -> bool {
         self.name == other.name || other.is_of(&self.name)
     }
 }
@@ -119,20 +118,35 @@ impl Message {
         first
     }
 
-    /// Its merge tags that stand where none is read, each as it is written.
-    pub fn unread_tags(&self) -> Vec<Read> {
-        let mut unread = Vec::new();
+    /// The promo codes that its merge tags take, each with its first place.
+    pub fn code_places(&self) -> Vec<(CodeTag, Read)> {
+        let mut places: Vec<(CodeTag, Read)> = Vec::new();
         self.each_template(&mut |part, language, source| {
-            unread.extend(unread::unread(source).into_iter().map(|one| Read {
-                name: one.tag,
-                tag: true,
-                part,
-                language: language.map(str::to_owned),
-                line: one.line,
-                column: one.column,
-            }));
+            let Ok(template) = tags::parse(source) else {
+                return;
+            };
+            for tag in template.tags() {
+                let Some(code) = tags::code(&tag.key, &tag.instead) else {
+                    continue;
+                };
+                if places
+                    .iter()
+                    .any(|(one, _)| one.selector.lane == code.selector.lane)
+                {
+                    continue;
+                }
+                let read = Read {
+                    name: format!("%{code}%"),
+                    tag: true,
+                    part,
+                    language: language.map(str::to_owned),
+                    line: tag.line,
+                    column: tag.column,
+                };
+                places.push((code, read));
+            }
         });
-        unread
+        places
     }
 
     /// Shows each of its templates, with its part and its language.
@@ -174,10 +188,10 @@ impl Parts {
     }
 }
 
-/// Where a message of this file reads a value: in the file itself, or in the `html-file` that it
+/// Where a message of this file, of which the name says how it is read, reads a value: in the file itself, or in the `html-file` that it
 /// names, whose path is the answer's first half then.
-pub fn place(bytes: &[u8], message: &str, of: &Read) -> (Option<String>, Position) {
-    let document = read(bytes, &mut Diagnostics::new(""))
+pub fn place(file: &str, bytes: &[u8], message: &str, of: &Read) -> (Option<String>, Position) {
+    let document = read(bytes, &mut Diagnostics::new(file))
         .into_iter()
         .find(|document| text(document, "message") == Some(message));
     let Some(document) = document else {

@@ -5,7 +5,11 @@ use super::*;
 use crate::document::Content;
 
 fn parse(bytes: &[u8]) -> (Vec<serde_json::Value>, String) {
-    let mut out = Diagnostics::new("f");
+    parse_named("f", bytes)
+}
+
+fn parse_named(name: &str, bytes: &[u8]) -> (Vec<serde_json::Value>, String) {
+    let mut out = Diagnostics::new(name);
     let nodes = read(bytes, &mut out);
     let faults: Vec<_> = out.into_sorted().iter().map(ToString::to_string).collect();
     (
@@ -51,9 +55,12 @@ fn words_that_old_yaml_took_for_booleans_are_texts() {
 
 #[test]
 fn a_directive_that_yaml_takes_for_a_comment_is_refused() {
-    let told = "f:1:11: what stands after ` #` is cut off: YAML takes it for a comment\n  hint: put the text in quotes, or write it below `|`";
     for directive in ["#if($x)you#end", "#foreach ($a in $b)", "#set($a = 1)"] {
         let (_, faults) = parse(format!("a: Привіт! {directive}\n").as_bytes());
+        let told = format!(
+            "f:1:11: what stands after ` #` is cut off: YAML takes `{directive}` for a comment\n  \
+             hint: put the text in quotes, or write it below `|`"
+        );
         assert_eq!(faults, told, "{directive}");
     }
     for sound in [
@@ -61,7 +68,155 @@ fn a_directive_that_yaml_takes_for_a_comment_is_refused() {
         "a: 'b #if($x)'",
         "a: b#if($x)",
         "a: |\n  b #if($x)",
-        "a: b #iffy",
+        "a: b # iffy",
+    ] {
+        assert_eq!(parse(sound.as_bytes()).1, "", "{sound}");
+    }
+}
+
+#[test]
+fn json_is_read_as_json_wherever_it_stands() {
+    let file = br#"{"a": "x\ud83c\udf89\u00e9\n", "b": [1.50, -2, true, null, "007", {}], "c\u0064": 1e3}"#;
+    let document = json!({
+        "a": "x\u{1f389}\u{e9}\n", "b": [1.5, -2, true, null, "007", {}], "cd": 1000.0
+    });
+    for name in ["f.json", "f.JSON", "f", "<stdin>", "f.yaml"] {
+        assert_eq!(
+            parse_named(name, file),
+            (vec![document.clone()], String::new()),
+            "{name}"
+        );
+    }
+    let (documents, faults) = parse(b"{\"a\": 1}\n{\"a\": 2}\n");
+    assert_eq!((documents.len(), faults.as_str()), (2, ""));
+    // YAML may look like that, and does not stop at a comma that is too many.
+    assert_eq!(
+        parse_named("f.yaml", b"{\"a\": b, # here\n}"),
+        (vec![json!({"a": "b"})], String::new())
+    );
+    assert_eq!(parse(b"{a: b}").0, [json!({"a": "b"})]);
+}
+
+#[test]
+fn what_is_no_json_is_refused_with_its_place_and_what_to_do() {
+    for (file, told) in [
+        (
+            "{\"a\": 1,\n}",
+            "2:1: this is not JSON: trailing comma\n  hint: leave out the comma",
+        ),
+        (
+            "[1, 2,]",
+            "1:7: this is not JSON: trailing comma\n  hint: leave out the comma",
+        ),
+        (
+            "{\"a\": 1 // x\n}",
+            "1:9: this is not JSON: expected `,` or `}`\n  hint: JSON has no comments",
+        ),
+        (
+            "{\n  # x\n \"a\": 1}",
+            "2:3: this is not JSON: key must be a string\n  hint: JSON has no comments",
+        ),
+        (
+            "{'a': 1}",
+            "1:2: this is not JSON: key must be a string\n  hint: put texts and keys in straight",
+        ),
+        (
+            "{\"a\": \u{201c}b\u{201d}}",
+            "1:7: this is not JSON: expected value\n  hint: put texts",
+        ),
+        (
+            "{a: 1}",
+            "1:2: this is not JSON: key must be a string\n  hint: put the key in double quotes",
+        ),
+        ("{\"\u{457}\u{457}\": \"x\\ud83c y\"}", "1:"),
+        ("{\"a\": \"\\udf89\"}", "1:"),
+        (
+            "{\"a\": 1, \"b\": 2,\n  \"a\": 3}",
+            "2:3: the key `a` stands twice\n  hint: keep one of them; it stands already at 1:2",
+        ),
+        (
+            "{\"a\": {\"b\": 1, \"b\": 2}}",
+            "1:16: the key `b` stands twice",
+        ),
+        ("{\"a\": \"b", "hint: a quote or a bracket is not closed"),
+        (
+            "{\"a\": \"b\nc\"}",
+            "hint: write a line break within a text as \\n",
+        ),
+        ("{\"a\": \"\\x\"}", "hint: write a backslash as"),
+        ("{\"a\": 1} x", "1:10: this is not JSON: expected value"),
+        ("", "f.json:1:1: the file is empty"),
+    ] {
+        let (_, faults) = parse_named("f.json", file.as_bytes());
+        assert!(faults.contains(told), "{file}: {faults}");
+    }
+    let (_, faults) = parse_named("f.json", b"{\"a\": \"x\\ud83c y\"}");
+    assert!(
+        faults.contains("surrogate") && faults.contains("\\ud83c\\udf89"),
+        "{faults}"
+    );
+    // Of a file whose name does not say so, what looks like JSON is told as that.
+    let (_, faults) = parse(b"{\"a\": 1 // x\n}");
+    assert!(faults.contains("not JSON"), "{faults}");
+    let deep = format!("{}1{}", "[".repeat(70), "]".repeat(70));
+    let (_, faults) = parse_named("f.json", deep.as_bytes());
+    assert!(faults.contains("nested more than 64 deep"), "{faults}");
+    let many = format!("[{}1]", "1,".repeat(60_000));
+    let (_, faults) = parse_named("f.json", many.as_bytes());
+    assert!(faults.contains("more than 50000 values"), "{faults}");
+}
+
+#[test]
+fn a_pair_of_escapes_in_yaml_is_the_character_that_it_means() {
+    let (documents, faults) = parse(
+        "a: \"\\ud83c\\udf89 x \\uD83D\\uDE00\"\nb: { c: \"\\ud83c\\udf89\", d: !x y }\n"
+            .as_bytes(),
+    );
+    assert_eq!(documents[0]["a"], "\u{1f389} x \u{1f600}");
+    assert_eq!(documents[0]["b"]["c"], "\u{1f389}");
+    assert!(faults.starts_with("f:2:27: unknown tag"), "{faults}");
+    // Only in double quotes is it an escape.
+    let (documents, _) = parse(b"a: |\n  \\ud83c\\udf89\nb: '\\ud83c\\udf89'\nc: \"\\\\ud83c\"\n");
+    assert_eq!(documents[0]["a"], "\\ud83c\\udf89\n");
+    assert_eq!(documents[0]["b"], "\\ud83c\\udf89");
+    assert_eq!(documents[0]["c"], "\\ud83c");
+    refused(b"a: \"\\ud83c\"", "two escapes, such as \\ud83c\\udf89");
+}
+
+#[test]
+fn a_text_that_needs_quotes_is_told() {
+    for (file, told) in [
+        (
+            "a: Sale: today",
+            "hint: a text that holds a colon goes in quotes as a whole: write `a`",
+        ),
+        ("a: %NAME%, hi", "hint: a text that begins with `%` goes"),
+        ("a: \"Hi\" you", "hint: a text that begins with `\"` goes"),
+        ("a: [SALE] now", "hint: a text that begins with `[` goes"),
+        ("a: *bold* sale", "hint: a text that begins with `*` goes"),
+        ("a: > today", "hint: a text that begins with `>` goes"),
+        (
+            "a: !now x",
+            "hint: put a text that begins with `!` in quotes",
+        ),
+        (
+            "a: &co shop",
+            "warning: the word that begins with `&` is left out",
+        ),
+        (
+            "a: our #1 fan",
+            "f:1:8: warning: what stands after ` #` is cut off: YAML takes `#1 fan` for a comment",
+        ),
+    ] {
+        let (_, faults) = parse(file.as_bytes());
+        assert!(faults.contains(told), "{file}: {faults}");
+    }
+    for sound in [
+        "a: 1 #one",
+        "a: true #yes",
+        "a: b # c",
+        "a: b ## c",
+        "a: # b\n  c: d",
     ] {
         assert_eq!(parse(sound.as_bytes()).1, "", "{sound}");
     }

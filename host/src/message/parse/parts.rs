@@ -4,7 +4,7 @@ use super::super::definition::Parts;
 use super::super::mailbox::looks_like_mailbox;
 use super::super::web_address::{self, Use};
 use super::Reader;
-use crate::document::{Diagnostics, Fields, Node, check_template, shown, text};
+use crate::document::{Diagnostics, Fields, Node, Scalar, check_template, shown, text};
 
 /// The keys of parts.
 pub(super) const KEYS: [&str; 11] = [
@@ -101,6 +101,7 @@ impl Reader<'_> {
         out: &mut Diagnostics,
     ) -> Option<(String, bool)> {
         let line = text(node, key, out)?;
+        cut(node, key, out);
         let depends = check_template(node, self.templates, out)?;
         let fault = if line.trim().is_empty() {
             format!("`{key}` is empty")
@@ -117,6 +118,7 @@ impl Reader<'_> {
 
     fn body(self, node: &Node, key: &str, out: &mut Diagnostics) -> Option<String> {
         let body = text(node, key, out)?;
+        cut(node, key, out);
         check_template(node, self.templates, out)?;
         if body.trim().is_empty() {
             out.error(node.at, format!("`{key}` is empty"), None);
@@ -141,5 +143,14 @@ impl Reader<'_> {
             return None;
         }
         Some(address)
+    }
+}
+
+/// Warns of a text that YAML ends at ` #`: what people are to read hardly has a comment behind it.
+fn cut(node: &Node, key: &str, out: &mut Diagnostics) {
+    if let Some(at) = node.scalar().and_then(Scalar::cut) {
+        let warning = format!("`{key}` ends before the ` #`: YAML takes the rest for a comment");
+        let hint = "if it belongs to the text, put the whole in quotes, or write it below `|`";
+        out.warning(at, warning, Some(hint.to_owned()));
     }
 }

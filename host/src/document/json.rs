@@ -1,0 +1,285 @@
+//! From JSON to nodes.
+//!
+//! serde_json judges the text and reads its texts; what is added here is the place of every value.
+
+use serde::de::{Deserialize, IgnoredAny};
+use serde_json::{Deserializer, Error};
+
+use super::diagnostic::{Diagnostics, shown};
+use super::node::{Content, Entry, Node, Position};
+use super::reader::{MAX_DEPTH, MAX_NODES, count};
+use super::scalar::{Origin, Scalar};
+
+/// Whether a text begins as JSON does, and as people hardly write YAML: `{"`, `{}`, `[{`, `["`.
+pub(super) fn begins(text: &str) -> bool {
+    let mut signs = text.chars().filter(|c| !c.is_whitespace());
+    matches!(
+        (signs.next(), signs.next()),
+        (Some('{'), Some('"' | '}')) | (Some('['), Some('{' | '[' | '"' | ']'))
+    )
+}
+
+/// One node for each value that follows another, up to the first place that is no JSON.
+pub(super) fn build(text: &str, out: &mut Diagnostics) -> Vec<Node> {
+    let mut reader = Reader {
+        text,
+        at: 0,
+        place: Place::START,
+        nodes: 0,
+        out,
+    };
+    let mut documents = Vec::new();
+    loop {
+        reader.blanks();
+        if reader.rest().is_empty() {
+            return documents;
+        }
+        let from = (reader.at, reader.place);
+        let mut judge = Deserializer::from_str(reader.rest());
+        if let Err(error) = IgnoredAny::deserialize(&mut judge) {
+            let (at, why, hint) = reader.told(from, &error);
+            reader.out.error(at, why, hint);
+            return documents;
+        }
+        match reader.value(0) {
+            Ok(node) => documents.push(node),
+            Err(Stop { at, why, hint }) => {
+                reader.out.error(at, why, hint);
+                return documents;
+            }
+        }
+    }
+}
+
+/// Why reading ends before the text does.
+struct Stop {
+    at: Position,
+    why: String,
+    hint: Option<String>,
+}
+
+/// A place, counted on.
+#[derive(Clone, Copy)]
+struct Place {
+    line: usize,
+    column: usize,
+}
+
+impl Place {
+    const START: Place = Place { line: 1, column: 1 };
+
+    fn position(self) -> Position {
+        Position {
+            line: count(self.line),
+            column: count(self.column),
+        }
+    }
+
+    fn pass(&mut self, text: &str) {
+        for c in text.chars() {
+            if c == '\n' {
+                *self = Place {
+                    line: self.line + 1,
+                    column: 1,
+                };
+            } else {
+                self.column += 1;
+            }
+        }
+    }
+}
+
+/// Walks over a text that is known to be JSON up to the end of the present value.
+struct Reader<'t, 'o> {
+    text: &'t str,
+    at: usize,
+    place: Place,
+    nodes: usize,
+    out: &'o mut Diagnostics,
+}
+
+impl<'t> Reader<'t, '_> {
+    fn rest(&self) -> &'t str {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    fn pass(&mut self, bytes: usize) -> &'t str {
+        let passed = self.rest().get(..bytes).unwrap_or_default();
+        self.place.pass(passed);
+        self.at += bytes;
+        passed
+    }
+
+    fn blanks(&mut self) {
+        let rest = self.rest();
+        let length = rest.len() - rest.trim_start_matches([' ', '\t', '\r', '\n']).len();
+        self.pass(length);
+    }
+
+    fn next_is(&self, sign: char) -> bool {
+        self.rest().starts_with(sign)
+    }
+
+    fn value(&mut self, depth: usize) -> Result<Node, Stop> {
+        self.blanks();
+        let at = self.place.position();
+        self.nodes += 1;
+        if self.nodes > MAX_NODES {
+            return Err(Stop {
+                at,
+                why: format!("the file holds more than {MAX_NODES} values"),
+                hint: Some("split it into several files".to_owned()),
+            });
+        }
+        if depth == MAX_DEPTH && (self.next_is('{') || self.next_is('[')) {
+            return Err(Stop {
+                at,
+                why: format!("nested more than {MAX_DEPTH} deep"),
+                hint: None,
+            });
+        }
+        let content = if self.next_is('{') {
+            Content::Mapping(self.object(depth)?)
+        } else if self.next_is('[') {
+            Content::List(self.list(depth)?)
+        } else if self.next_is('"') {
+            Content::Scalar(self.text()?)
+        } else {
+            let ends = |c: char| c.is_whitespace() || matches!(c, ',' | ']' | '}');
+            let length = self.rest().find(ends).unwrap_or(self.rest().len());
+            let word = self.pass(length.max(1));
+            Content::Scalar(Scalar::new(word.to_owned(), true, Origin::Exact(at)))
+        };
+        Ok(Node { at, content })
+    }
+
+    fn list(&mut self, depth: usize) -> Result<Vec<Node>, Stop> {
+        let mut items = Vec::new();
+        self.pass(1);
+        self.blanks();
+        while !self.next_is(']') && !self.rest().is_empty() {
+            items.push(self.value(depth + 1)?);
+            self.divided();
+        }
+        self.pass(1);
+        Ok(items)
+    }
+
+    fn object(&mut self, depth: usize) -> Result<Vec<Entry>, Stop> {
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut seen = std::collections::HashMap::new();
+        self.pass(1);
+        self.blanks();
+        while !self.next_is('}') && !self.rest().is_empty() {
+            let key_at = self.place.position();
+            let key = self.text()?.text().to_owned();
+            self.blanks();
+            // The colon.
+            self.pass(1);
+            let value = self.value(depth + 1)?;
+            self.divided();
+            match seen.get(&key) {
+                None => {
+                    seen.insert(key.clone(), key_at);
+                    entries.push(Entry { key, key_at, value });
+                }
+                Some(first) => {
+                    let Position { line, column } = first;
+                    let why = format!("the key {} stands twice", shown(&key));
+                    let hint = format!("keep one of them; it stands already at {line}:{column}");
+                    self.out.error(key_at, why, Some(hint));
+                }
+            }
+        }
+        self.pass(1);
+        Ok(entries)
+    }
+
+    /// Passes what divides two values.
+    fn divided(&mut self) {
+        self.blanks();
+        if self.next_is(',') {
+            self.pass(1);
+            self.blanks();
+        }
+    }
+
+    /// A text in quotes.
+    fn text(&mut self) -> Result<Scalar, Stop> {
+        let from = (self.at, self.place);
+        let mut escaped = false;
+        let inner = self.rest().get(1..).unwrap_or_default();
+        let end = inner.bytes().position(|byte| {
+            let ends = byte == b'"' && !escaped;
+            escaped = byte == b'\\' && !escaped;
+            ends
+        });
+        let written = self.pass(end.map_or(self.rest().len(), |end| end + 2));
+        let text: String = serde_json::from_str(written).map_err(|error| {
+            let (at, why, hint) = self.told(from, &error);
+            Stop { at, why, hint }
+        })?;
+        let mut begins = from.1.position();
+        let origin = match written.contains('\\') {
+            // The characters of the file are not those of the text.
+            true => Origin::Beginning(begins),
+            false => {
+                begins.column = begins.column.saturating_add(1);
+                Origin::Exact(begins)
+            }
+        };
+        Ok(Scalar::new(text, false, origin))
+    }
+
+    /// What serde_json found in the text from there on: the place in the file, and what to do.
+    fn told(&self, from: (usize, Place), error: &Error) -> (Position, String, Option<String>) {
+        let (offset, mut place) = from;
+        let text = self.text.get(offset..).unwrap_or_default();
+        let lines = text.split_inclusive('\n');
+        let before: usize = lines
+            .take(error.line().saturating_sub(1))
+            .map(str::len)
+            .sum();
+        // Its columns are bytes, up to the one that is wrong.
+        let mut end = (before + error.column().saturating_sub(1)).min(text.len());
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let (passed, rest) = text.split_at(end);
+        place.pass(passed);
+        let whole = error.to_string();
+        let why = whole.split(" at line ").next().unwrap_or(&whole);
+        let hint = hint(why, passed, rest);
+        let why = match why.strip_suffix(" in hex escape") {
+            Some(surrogate) => format!("{surrogate} in an escape `\\u…`"),
+            None => why.to_owned(),
+        };
+        (place.position(), format!("this is not JSON: {why}"), hint)
+    }
+}
+
+/// What to do about a fault, by what precedes it and what stands there.
+fn hint(why: &str, passed: &str, rest: &str) -> Option<String> {
+    let sign = rest.chars().next();
+    let hint = match (why, sign) {
+        (why, _) if why.contains("surrogate") => {
+            "a character beyond U+FFFF is two escapes, such as \\ud83c\\udf89, or stands as it is"
+        }
+        (why, _) if why.starts_with("trailing comma") => "leave out the comma before the bracket",
+        (_, Some('}' | ']')) if passed.trim_end().ends_with(',') => {
+            "leave out the comma before the bracket"
+        }
+        (_, Some('/' | '#')) => "JSON has no comments: leave it out, or write YAML",
+        (_, Some('\'' | '‘' | '“' | '”')) => {
+            "put texts and keys in straight double quotes, `\"`"
+        }
+        ("key must be a string", _) => "put the key in double quotes",
+        (why, _) if why.starts_with("EOF") => "a quote or a bracket is not closed",
+        (why, _) if why.starts_with("control character") => {
+            "write a line break within a text as \\n, and a tab as \\t"
+        }
+        (why, _) if why.starts_with("invalid escape") => "write a backslash as \\\\",
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
