@@ -13,6 +13,14 @@ impl Shop {
         Shop(tempfile::tempdir().unwrap())
     }
 
+    /// One whose pool has the codes that the messages and steps here ask for.
+    fn with_codes() -> Shop {
+        let shop = Shop::new();
+        shop.file("codes.csv", "code,discount,type\nA-1,1,a\nN-1,7,New_Year\n");
+        shop.done(&["codes", "import", "codes.csv"]);
+        shop
+    }
+
     fn file(&self, name: &str, content: &str) {
         std::fs::write(self.0.path().join(name), content).unwrap();
     }
@@ -77,7 +85,7 @@ fn send(step: &str, message: &str) -> String {
 
 #[test]
 fn a_code_that_no_step_before_sets_is_told_and_the_workflow_taken() {
-    let shop = Shop::new();
+    let shop = Shop::with_codes();
     shop.file("m.yaml", MESSAGES);
     shop.done(&["message", "apply", "m.yaml"]);
     let told = |steps: String| {
@@ -121,13 +129,15 @@ fn a_code_that_no_step_before_sets_is_told_and_the_workflow_taken() {
 
 #[test]
 fn a_message_that_is_applied_again_is_checked_against_the_workflows_that_send_it() {
-    let shop = Shop::new();
+    let shop = Shop::with_codes();
     shop.file("m.yaml", MESSAGES);
     shop.done(&["message", "apply", "m.yaml"]);
     shop.file("w.yaml", &workflow(&send("mail", "tagged")));
     shop.done(&["workflow", "apply", "w.yaml"]);
     let (_, told) = shop.done(&["message", "apply", "m.yaml"]);
-    assert_eq!(told, "", "what no workflow sends is not in doubt");
+    let slip = "m.yaml:7:7: warning: nothing that is known sets `$promocod`: where it has no value, it \
+                prints nothing\n  hint: did you mean `promocode`?\n";
+    assert_eq!(told, slip);
     shop.file(
         "again.yaml",
         "message: tagged\nchannel: sms\ntext: |\n  Dear $name,\n  it is $promocode\n",
@@ -135,7 +145,7 @@ fn a_message_that_is_applied_again_is_checked_against_the_workflows_that_send_it
     let (printed, told) = shop.done(&["message", "apply", "again.yaml"]);
     assert!(printed.contains("stored, version 2"), "{printed}");
     assert!(
-        told.starts_with(
+        told.contains(
             "again.yaml:5:9: warning: it reads `promocode`, and in the workflow `w` no step before \
              `mail` sets it\n  hint: "
         ),
@@ -145,7 +155,7 @@ fn a_message_that_is_applied_again_is_checked_against_the_workflows_that_send_it
 
 #[test]
 fn what_further_ways_read_and_take_is_checked_as_well() {
-    let shop = Shop::new();
+    let shop = Shop::with_codes();
     shop.file("m.yaml", MESSAGES);
     let step = "  - id: tell
     block: send-message
@@ -176,7 +186,7 @@ fn what_further_ways_read_and_take_is_checked_as_well() {
 
 #[test]
 fn a_message_that_changes_its_channel_tells_which_workflows_it_breaks() {
-    let shop = Shop::new();
+    let shop = Shop::with_codes();
     shop.file("m.yaml", MESSAGES);
     shop.done(&["message", "apply", "m.yaml"]);
     let step = "  - id: tell
@@ -202,30 +212,30 @@ fn a_message_that_changes_its_channel_tells_which_workflows_it_breaks() {
 }
 
 #[test]
-fn a_tag_within_a_directive_is_told_and_the_hint_mends_it() {
+fn a_tag_is_read_in_the_quotes_of_directives_and_told_without_them() {
     let shop = Shop::new();
     let message = |text: &str| format!("message: m\nchannel: sms\ntext: |\n  {text}\n");
     shop.file("d.json", r#"{ "FirstName": "Ann" }"#);
     let shown = || shop.json(&["message", "render", "m", "--data", "d.json"])["text"].clone();
-    let within = "#set($hi = \"Dear %FIRSTNAME|friend%\")$hi!";
-    shop.file("m.yaml", &message(within));
-    let (_, told) = shop.done(&["message", "apply", "m.yaml"]);
-    assert_eq!(
-        told,
-        "m.yaml:4:20: warning: `%FIRSTNAME|friend%` stands within a directive, where it is no tag\n  \
-         hint: put it into a value before, `#define($value)%FIRSTNAME|friend%#end`, and write \
-         `$value` there\n"
+    for quote in ['"', '\''] {
+        let text = format!("#set($hi = {quote}Dear %FIRSTNAME|friend%{quote})$hi!");
+        shop.file("m.yaml", &message(&text));
+        let (_, told) = shop.done(&["message", "apply", "m.yaml"]);
+        assert_eq!((told.as_str(), shown()), ("", json!("Dear Ann!\n")));
+    }
+    shop.file("m.yaml", &message("#set($hi = %FIRSTNAME|friend%)$hi!"));
+    let output = shop.run(&["message", "apply", "m.yaml"]);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        told.starts_with("m.yaml:4:14: error: ")
+            && told.contains("a merge tag stands in quotes here: `\"%FIRSTNAME|friend%\"`"),
+        "{told}"
     );
-    assert_eq!(shown(), "Dear %FIRSTNAME|friend%!\n");
-    let mended = "#define($value)%FIRSTNAME|friend%#end#set($hi = \"Dear $value\")$hi!";
-    shop.file("m.yaml", &message(mended));
-    let (_, told) = shop.done(&["message", "apply", "m.yaml"]);
-    assert_eq!((told.as_str(), shown()), ("", json!("Dear Ann!\n")));
 }
 
 #[test]
 fn a_check_tells_what_messages_read_and_which_codes_they_take() {
-    let shop = Shop::new();
+    let shop = Shop::with_codes();
     shop.file("m.yaml", MESSAGES);
     let steps = [CODE, &send("mail", "coded"), &send("sorry", "tagged")].concat();
     shop.file("w.yaml", &workflow(&steps));
@@ -300,7 +310,7 @@ fn a_code_is_printed_whether_or_not_blanks_stand_before_the_parenthesis() {
 
 #[test]
 fn a_code_that_a_merge_tag_reads_in_vain_is_told() {
-    let shop = Shop::new();
+    let shop = Shop::with_codes();
     let apply = |text: &str| {
         shop.file(
             "m.yaml",
@@ -405,7 +415,7 @@ fn what_fails_without_values_is_told_and_the_message_taken() {
     for good in [
         long,
         "$!data.get('name').substring(0, 1) $!items.get(9) %NAME%",
-        "$math.div(1, $n)",
+        "$!math.div(1, $n)",
     ] {
         assert_eq!(apply(good), "", "{good}");
     }

@@ -169,11 +169,14 @@ impl Visitor for Walk {
                 Some((usage, source)) => (*usage, Some(source).filter(|one| !one.is_empty())),
                 None => (Usage::Read, None),
             };
-            let source =
-                source.map_or_else(|| format!("${}", reference.name), |one| one.to_string());
+            let key = key(reference);
+            let source = match source {
+                Some(source) => source.to_string(),
+                None => format!("${}", key.as_deref().unwrap_or(&reference.name)),
+            };
             self.read.push(Reference {
                 variable: reference.name.to_string(),
-                key: key(reference),
+                key,
                 usage,
                 source,
                 line: reference.pos.line,

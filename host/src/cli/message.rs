@@ -24,7 +24,9 @@ const MAX_DATA_BYTES: usize = 16 * MAX_EVENT_BYTES;
 pub(super) enum MessageCommand {
     /// Check messages and store them.
     ///
-    /// Where a file has a fault, nothing of it is stored, and each fault is told with its place.
+    /// Where a file has a fault, nothing of it is stored, and each fault is told with its place. A
+    /// reference that nothing known sets is a warning; it prints nothing where it has no value, or with
+    /// the key `unset: print` its source.
     #[command(after_help = "Example:\n  promoflow message apply message.yaml")]
     Apply(Files),
     /// List the messages.
@@ -80,6 +82,8 @@ struct MessageJson<'m> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     languages: Vec<&'m str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    unset: Option<&'m str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     changed: Option<bool>,
@@ -108,6 +112,7 @@ impl<'m> MessageJson<'m> {
                 .iter()
                 .map(|variant| variant.language.as_str())
                 .collect(),
+            unset: (!message.unset.is_default()).then(|| message.unset.name()),
             version: None,
             changed: None,
         }
@@ -222,6 +227,7 @@ impl Render {
                 headers: &content.headers,
                 language: content.language.as_deref(),
                 languages: Vec::new(),
+                unset: None,
                 ..MessageJson::new(message)
             })?;
         } else {
@@ -239,6 +245,8 @@ fn values(name: &str, data: &[u8]) -> Result<(String, Map<String, Value>), Failu
         return Err(refused(format!("more than {MAX_DATA_BYTES} bytes")));
     }
     let text = std::str::from_utf8(data).map_err(|error| refused(format!("not UTF-8: {error}")))?;
+    // Some editors begin a file with a mark.
+    let text = text.trim_start_matches('\u{feff}');
     let values: Value =
         serde_json::from_str(text).map_err(|error| refused(format!("not JSON: {error}")))?;
     let Value::Object(values) = values else {

@@ -217,6 +217,16 @@ impl<'s> Builder<'s> {
     /// Judges what YAML takes for a comment behind a plain text: most likely it is a part of that.
     fn comment(&self, node: &mut Node, end: Marker, out: &mut Diagnostics) {
         let Some(Comment { blanks, text }) = self.source.comment(end.index()) else {
+            let key = self.open.last().map(|open| &open.key);
+            if let Some(Key::Held(_, key_at)) = key
+                && let Some(indent) = self.source.comment_below(end.index(), key_at.column)
+                && let Content::Scalar(scalar) = &mut node.content
+            {
+                let mut at = self.position(end);
+                at.line = at.line.saturating_add(1);
+                at.column = count(indent + 1);
+                scalar.set_cut(at);
+            }
             return;
         };
         let mut at = self.position(end);

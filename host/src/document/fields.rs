@@ -108,14 +108,10 @@ pub fn text<'n>(node: &'n Node, key: &str, out: &mut Diagnostics) -> Option<&'n 
         Some(scalar) if !scalar.is_null() => Some(scalar.text()),
         _ => {
             let message = format!("expected a text for {}, found {}", shown(key), node.kind());
-            let hint = match (&node.content, node.scalar().and_then(Scalar::cut)) {
-                (_, Some(_)) => {
-                    Some("YAML takes what begins with `#` for a comment: put it in quotes")
-                }
-                (Content::Scalar(_), None) => None,
-                _ => Some("put a text that begins with a bracket or a dash in quotes"),
-            };
-            let at = node.scalar().and_then(Scalar::cut).unwrap_or(node.at);
+            let cut = node.scalar().and_then(Scalar::cut);
+            let hint =
+                cut.map(|_| "YAML takes what begins with `#` for a comment: put it in quotes");
+            let at = cut.unwrap_or(node.at);
             out.error(at, message, hint.map(str::to_owned));
             None
         }

@@ -7,9 +7,19 @@ use super::reader::count;
 /// The characters that a pair is longer than the escape that stands for it.
 const SHORTER: u32 = 2;
 
-/// Pairs that were joined: a line, and the character of the text in which the shorter one ends.
+/// Pairs that were joined, in the order of the text.
 #[derive(Default)]
-pub(super) struct Joined(Vec<(u32, usize)>);
+pub(super) struct Joined(Vec<Pair>);
+
+/// A pair that was joined.
+struct Pair {
+    /// Its line.
+    line: u32,
+    /// How many of the line there are up to this one.
+    number: u32,
+    /// The character of the joined text behind it.
+    end: usize,
+}
 
 impl Joined {
     /// The text with the pairs joined of the quoted text that begins at that byte; `None` where it
@@ -34,7 +44,13 @@ impl Joined {
             if let Some(pair) = rest.get(at..at + 12).and_then(pair) {
                 joined.push_str(&format!("\\U{:08X}", u32::from(pair)));
                 index += 10;
-                self.0.push((line, index));
+                let before = self.0.last().filter(|last| last.line == line);
+                let number = before.map_or(0, |last| last.number).saturating_add(1);
+                self.0.push(Pair {
+                    line,
+                    number,
+                    end: index,
+                });
                 any = true;
                 chars.nth(10);
                 continue;
@@ -55,8 +71,10 @@ impl Joined {
 
     /// How much further to the right something stands in the file than in the joined text.
     pub(super) fn shift(&self, line: u32, index: usize) -> u32 {
-        let before = |(of, end): &&(u32, usize)| *of == line && *end <= index;
-        count(self.0.iter().filter(before).count()).saturating_mul(SHORTER)
+        let before = self.0.partition_point(|pair| pair.end <= index);
+        let last = before.checked_sub(1).and_then(|last| self.0.get(last));
+        let last = last.filter(|last| last.line == line);
+        last.map_or(0, |last| last.number).saturating_mul(SHORTER)
     }
 }
 

@@ -15,7 +15,7 @@ pub(super) fn begins(text: &str) -> bool {
     let mut signs = text.chars().filter(|c| !c.is_whitespace());
     matches!(
         (signs.next(), signs.next()),
-        (Some('{'), Some('"' | '}')) | (Some('['), Some('{' | '[' | '"' | ']'))
+        (Some('{'), Some('"' | '}')) | (Some('['), Some('{' | '"'))
     )
 }
 
@@ -249,6 +249,15 @@ impl<'t> Reader<'t, '_> {
         place.pass(passed);
         let whole = error.to_string();
         let why = whole.split(" at line ").next().unwrap_or(&whole);
+        let is_trailing = rest.starts_with(['}', ']']) && passed.trim_end().ends_with(',');
+        // From the end: an escape of the first half of a pair.
+        let before: String = passed.chars().rev().take(12).collect();
+        let is_lone = why.contains("hex escape") && before.to_ascii_lowercase().contains("du\\");
+        let why = match (is_trailing, is_lone) {
+            (true, _) => "trailing comma",
+            (_, true) => "lone leading surrogate in hex escape",
+            _ => why,
+        };
         let hint = hint(why, passed, rest);
         let why = match why.strip_suffix(" in hex escape") {
             Some(surrogate) => format!("{surrogate} in an escape `\\u…`"),
@@ -265,7 +274,6 @@ fn hint(why: &str, passed: &str, rest: &str) -> Option<String> {
         (why, _) if why.contains("surrogate") => {
             "a character beyond U+FFFF is two escapes, such as \\ud83c\\udf89, or stands as it is"
         }
-        (why, _) if why.starts_with("trailing comma") => "leave out the comma before the bracket",
         (_, Some('}' | ']')) if passed.trim_end().ends_with(',') => {
             "leave out the comma before the bracket"
         }

@@ -7,6 +7,9 @@ use super::scalar::Origin;
 /// What to do with a text that YAML reads otherwise.
 pub(super) const QUOTES: &str = "put the text in quotes, or write it below `|`";
 
+/// Keys further to the right are not asked what stands behind them.
+const MAX_KEY_COLUMN: u32 = 200;
+
 /// What YAML takes for a comment.
 pub(super) struct Comment<'s> {
     /// The blanks before it.
@@ -29,6 +32,8 @@ pub(super) struct Source<'s> {
     text: &'s str,
     /// The byte that each character begins at; empty where every character is one byte.
     bytes: Vec<usize>,
+    /// The byte that each line begins at.
+    lines: Vec<usize>,
 }
 
 impl<'s> Source<'s> {
@@ -37,7 +42,9 @@ impl<'s> Source<'s> {
             true => Vec::new(),
             false => text.char_indices().map(|(byte, _)| byte).collect(),
         };
-        Source { text, bytes }
+        let breaks = text.match_indices('\n').map(|(byte, _)| byte + 1);
+        let lines = std::iter::once(0).chain(breaks).collect();
+        Source { text, bytes, lines }
     }
 
     /// What YAML takes for a comment after so many characters, where blanks alone stand before it.
@@ -45,13 +52,37 @@ impl<'s> Source<'s> {
         let rest = self.from(index)?;
         let text = rest.trim_start_matches([' ', '\t']);
         let blanks = rest.len() - text.len();
-        let line = text.split(['\n', '\r']).next().unwrap_or_default();
-        let is_comment = blanks > 0 && line.starts_with('#');
-        is_comment.then_some(Comment { blanks, text: line })
+        // A line may be as long as the file: it is walked over for a comment alone.
+        if blanks == 0 || !text.starts_with('#') {
+            return None;
+        }
+        let text = text.split(['\n', '\r']).next().unwrap_or_default();
+        Some(Comment { blanks, text })
+    }
+
+    /// Where a comment begins in the line below so many characters, indented deeper than that column
+    /// and without a blank behind its sign: in a text of several lines it is most likely one of them.
+    pub(super) fn comment_below(&self, index: usize, than: u32) -> Option<usize> {
+        let rest = self.from(index)?;
+        let below = rest
+            .trim_start_matches([' ', '\t', '\r'])
+            .strip_prefix('\n')?;
+        let text = below.trim_start_matches(' ');
+        let indent = below.len() - text.len();
+        let is_tight = text
+            .strip_prefix('#')
+            .and_then(|text| text.chars().next())
+            .is_some_and(|c| !c.is_whitespace() && c != '#');
+        let is_below = indent >= than as usize && is_tight;
+        is_below.then_some(indent)
     }
 
     /// The column of a comment that stands where the value of a key would.
     pub(super) fn comment_after_key(&self, key: Position) -> Option<u32> {
+        // Nobody writes one further to the right; a file that is one long line has thousands of keys.
+        if key.column > MAX_KEY_COLUMN {
+            return None;
+        }
         let line = self.line(key.line)?;
         let from = line
             .char_indices()
@@ -82,12 +113,18 @@ impl<'s> Source<'s> {
                 behind.is_some_and(|(_, behind)| !behind.is_empty())
             };
             let is_block = value.trim_start_matches(['|', '>', '+', '-']).is_empty();
-            let is_quoted = value.len() > 1 && "\"'".contains(begins) && value.ends_with(begins);
+            let is_quoted = "\"'".contains(begins)
+                && value.len() > 1
+                && value.ends_with(begins)
+                && value.matches(begins).count() % 2 == 0
+                && !value.contains(": ");
             if text.starts_with(['{', '[']) || is_block || is_quoted {
                 return None;
             }
-            let is_special =
-                "%@`&*!|>?]},\"'#".contains(begins) || closes('[', ']') || closes('{', '}');
+            let is_special = "%@`&*!|>?]},\"'#".contains(begins)
+                || value.starts_with("- ")
+                || closes('[', ']')
+                || closes('{', '}');
             let why = if is_special {
                 format!("begins with `{begins}`")
             } else if "[{".contains(begins) {
@@ -109,7 +146,9 @@ impl<'s> Source<'s> {
 
     /// A line, counted from 1.
     fn line(&self, line: u32) -> Option<&'s str> {
-        self.text.lines().nth((line as usize).checked_sub(1)?)
+        let begins = *self.lines.get((line as usize).checked_sub(1)?)?;
+        let line = self.text.get(begins..)?.split('\n').next()?;
+        Some(line.strip_suffix('\r').unwrap_or(line))
     }
 
     /// The byte at which a character begins.

@@ -25,6 +25,39 @@ pub struct Message {
     /// What it says in other languages.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub languages: Vec<Variant>,
+    /// What a reference without a value prints.
+    #[serde(default, skip_serializing_if = "Unset::is_default")]
+    pub unset: Unset,
+}
+
+/// What a reference without a value prints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unset {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Its source, as Velocity does.
+    Print,
+}
+
+impl Unset {
+    /// Both, as authors write them.
+    pub const NAMES: [(&'static str, Unset); 2] =
+        [("nothing", Unset::Nothing), ("print", Unset::Print)];
+
+    /// Whether it is what holds where the author says nothing.
+    pub fn is_default(&self) -> bool {
+        *self == Unset::default()
+    }
+
+    /// As authors write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Unset::Nothing => "nothing",
+            Unset::Print => "print",
+        }
+    }
 }
 
 /// A message in another language.

@@ -12,14 +12,21 @@ mod rules;
 pub(crate) use html::beside;
 
 use super::channel::ChannelKind;
-use super::definition::Message;
+use super::definition::{Message, Unset};
 use super::files::Files;
 use crate::document::{
     Content, Diagnostics, Fields, Node, Parsed, TemplateCheck, check_id, read, shown, text,
 };
 
 /// The keys of a message file beside those of its [parts]. The schema lists the same.
-const KEYS: [&str; 5] = ["message", "channel", "headers", "language", "languages"];
+const KEYS: [&str; 6] = [
+    "message",
+    "channel",
+    "headers",
+    "unset",
+    "language",
+    "languages",
+];
 
 /// Reads the messages of a file, one a document. `file` names the file in diagnostics; `files`
 /// are those that an `html-file` may name; `templates` judges the texts.
@@ -95,6 +102,10 @@ impl Reader<'_> {
             .get("language")
             .and_then(|node| languages::tag(node, out));
         let languages = languages::read(self, &fields, channel, language.as_deref(), out);
+        let unset = match fields.get("unset") {
+            Some(node) => unset(node, out),
+            None => Some(Unset::default()),
+        };
         if let Some(channel) = channel {
             rules::complete(channel, &fields, out);
             rules::refuse_others(channel, &fields, out);
@@ -106,6 +117,7 @@ impl Reader<'_> {
             headers: headers?,
             language,
             languages,
+            unset: unset?,
         })
     }
 }
@@ -124,6 +136,23 @@ fn channel(node: &Node, out: &mut Diagnostics) -> Option<ChannelKind> {
             None
         }
     }
+}
+
+fn unset(node: &Node, out: &mut Diagnostics) -> Option<Unset> {
+    let word = text(node, "unset", out)?;
+    let known = Unset::NAMES.into_iter().find(|(name, _)| *name == word);
+    if known.is_none() {
+        let fault = format!(
+            "expected nothing or print for `unset`, found {}",
+            shown(word)
+        );
+        let names = Unset::NAMES.map(|(name, _)| name);
+        let hint = out.did_you_mean(word, names).unwrap_or_else(|| {
+            "`print` prints the source of a reference that has no value, as Velocity does".into()
+        });
+        out.error(node.at, fault, Some(hint));
+    }
+    known.map(|(_, unset)| unset)
 }
 
 fn is_workflow(node: &Node) -> bool {

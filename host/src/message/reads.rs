@@ -265,7 +265,7 @@ languages:
         let places: Vec<_> = reads
             .iter()
             .map(|one| {
-                let (file, at) = place(FILE.as_bytes(), "m", one);
+                let (file, at) = place("f", FILE.as_bytes(), "m", one);
                 (one.name.as_str(), file, at.line, at.column)
             })
             .collect();

@@ -1,6 +1,6 @@
 //! Rendering: a message's templates with a run's values.
 
-use promoflow_velocity::Error;
+use promoflow_velocity::{Error, UnsetReference};
 use thiserror::Error as ThisError;
 
 use super::templates::Templates;
@@ -84,7 +84,13 @@ impl Prepared {
     /// Parses a message's templates.
     pub fn new(message: Message) -> Result<Prepared, RenderError> {
         let templates = |parts: &Parts, language: Option<&str>| {
-            Templates::new(&message.id, parts, &message.headers, language)
+            Templates::new(
+                &message.id,
+                parts,
+                &message.headers,
+                language,
+                message.unset,
+            )
         };
         let mut languages = Vec::with_capacity(message.languages.len());
         for variant in &message.languages {
@@ -143,13 +149,32 @@ impl Prepared {
 impl Chosen<'_> {
     /// What a contact gets. Values are escaped where they come into HTML.
     pub fn render(&self, values: &Values, take: &mut TakeCode<'_>) -> Result<Content, RenderError> {
+        Ok(self.render_reporting(values, take)?.0)
+    }
+
+    /// The same, with the references that had no value when they were printed.
+    pub fn render_reporting(
+        &self,
+        values: &Values,
+        take: &mut TakeCode<'_>,
+    ) -> Result<(Content, Vec<UnsetValue>), RenderError> {
         let Prepared { id, channel, .. } = self.message;
-        let content = self.templates.render(id, *channel, values, take)?;
-        Ok(Content {
+        let (content, unset) = self.templates.render(id, *channel, values, take)?;
+        let content = Content {
             language: self.language.map(str::to_owned),
             ..content
-        })
+        };
+        Ok((content, unset))
     }
+}
+
+/// A reference of a message that had no value when it was printed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnsetValue {
+    /// `subject`, `text`, `html`, … as the message's file calls it.
+    pub part: &'static str,
+    /// The reference, and its place within the part.
+    pub reference: UnsetReference,
 }
 
 #[cfg(test)]

@@ -43,7 +43,8 @@ pub(super) fn key(selector: &Selector) -> String {
 /// Parses a template of a message, in which tags may stand.
 pub(super) fn parse(source: &str) -> Result<Template, TemplateFault> {
     let place = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
-    let template = Template::parse_with_tags(source, &PARSING, &is_tag).map_err(fault)?;
+    let template = Template::parse_with_tags(source, &PARSING, &is_tag)
+        .map_err(|error| unquoted(source, fault(error)))?;
     for tag in template.tags() {
         check(tag).map_err(|message| TemplateFault {
             hint: None,
@@ -53,6 +54,26 @@ pub(super) fn parse(source: &str) -> Result<Template, TemplateFault> {
         })?;
     }
     Ok(template)
+}
+
+/// What is wrong with a template, with what to do about a tag that stands in a directive without
+/// quotes: there a percent sign divides.
+fn unquoted(source: &str, mut fault: TemplateFault) -> TemplateFault {
+    let line = source.split('\n').nth(fault.line.saturating_sub(1));
+    let from = fault.column.saturating_sub(1);
+    let rest: String = line.unwrap_or_default().chars().skip(from).collect();
+    let tag = rest.strip_prefix('%').and_then(|rest| rest.split_once('%'));
+    if let Some((inner, rest)) = tag
+        && let (name, _) = inner.split_once('|').unwrap_or((inner, ""))
+        && is_tag("", name, rest).is_some()
+    {
+        let written = shown(&format!("\"%{inner}%\""));
+        fault.message = format!(
+            "{}; a merge tag stands in quotes here: {written}",
+            fault.message
+        );
+    }
+    fault
 }
 
 fn check(tag: &MergeTag) -> Result<(), String> {
@@ -74,29 +95,12 @@ pub(super) fn unsubscribe(template: &Template) -> Option<&MergeTag> {
     tags.find(|tag| tag.key == unsubscribe::KEY)
 }
 
-/// What looks like a tag anywhere in a source, read or not, with the place where it starts.
-pub(super) fn written(source: &str) -> Vec<(usize, &str)> {
-    let mut written = Vec::new();
-    let mut look = 0;
-    while let Some(found) = source.get(look..).and_then(|rest| rest.find('%')) {
-        let start = look + found;
-        look = start + 1;
-        let after = source.get(look..).unwrap_or_default();
-        if after.starts_with('%') {
-            look += 1;
-            continue;
-        }
-        let Some((inner, rest)) = after.split_once('%') else {
-            break;
-        };
-        let (name, _) = inner.split_once('|').unwrap_or((inner, ""));
-        let within_line = !inner.contains(['\n', '\r']);
-        if within_line && is_tag(name, rest).is_some() {
-            look += inner.len() + 1;
-            written.extend(source.get(start..look).map(|tag| (start, tag)));
-        }
-    }
-    written
+/// The merge tags of a text: their names in capitals, with line and column.
+pub fn merge_tags(source: &str) -> Vec<(String, u32, u32)> {
+    let template = parse(source);
+    let tags = template.iter().flat_map(|template| template.tags());
+    tags.map(|tag| (tag.key.to_ascii_uppercase(), tag.line, tag.column))
+        .collect()
 }
 
 /// The codes that a template takes, each once.
@@ -114,9 +118,12 @@ pub(super) fn codes(template: &Template) -> Vec<CodeTag> {
 /// The tags of a template that print a value and nothing without one.
 pub(super) fn bare(template: &Template) -> impl Iterator<Item = &MergeTag> {
     let tags = template.tags().iter();
-    tags.filter(|tag| {
-        tag.instead.trim().is_empty() && !is_code(&tag.key) && tag.key != unsubscribe::KEY
-    })
+    tags.filter(|tag| tag.instead.trim().is_empty() && prints_value(tag))
+}
+
+/// Whether a tag prints a value, and neither a code nor an address.
+pub(super) fn prints_value(tag: &MergeTag) -> bool {
+    !is_code(&tag.key) && tag.key != unsubscribe::KEY
 }
 
 /// Adds a code, if it is not among them. It may be missing only where each of its tags says what
@@ -147,7 +154,7 @@ fn is_code(name: &str) -> bool {
 }
 
 /// What stands between percent signs, if it is the name of a tag.
-fn is_tag(name: &str, rest: &str) -> Option<String> {
+fn is_tag(before: &str, name: &str, rest: &str) -> Option<String> {
     if is_code(name) {
         // Faulty ones are tags too, so that their author is told.
         let known = selector(name).map(|selector| key(&selector));
@@ -157,8 +164,16 @@ fn is_tag(name: &str, rest: &str) -> Option<String> {
     let is_name = (2..=MAX_NAME_CHARS).contains(&name.len())
         && name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.chars().all(letters)
-        && !is_percent_encoded(name, rest);
+        && !is_percent_encoded(name, rest)
+        && !is_between_percentages(before, name);
     is_name.then(|| name.to_ascii_lowercase())
+}
+
+/// Whether the percent signs belong to numbers, `10%or20%`, or the first of them does, `10%off%`.
+fn is_between_percentages(before: &str, name: &str) -> bool {
+    let digit = |c: char| c.is_ascii_digit();
+    before.ends_with(digit)
+        && (name.ends_with(digit) || !name.contains(|c: char| c.is_ascii_uppercase()))
 }
 
 /// Whether the percent signs are those of an address, `%D0%BA` or `%C3%BCber%20`: there each is
@@ -246,6 +261,15 @@ mod tests {
             ("https://a.b/%D0%BA%D1%83?%C3%BCber%20x%2Fy%A9", &[]),
             ("%20FIRSTNAME%20", &[]),
             ("%x%", &[]),
+            ("10%or20%", &[]),
+            ("from 5%OR10% to 10%off%", &[]),
+            ("50% off 20%", &[]),
+            ("10%or20%FIRSTNAME%", &["firstname"]),
+            ("Order 7%FIRSTNAME%", &["firstname"]),
+            (
+                "#set($g = \"Dear %FIRSTNAME%\") #if('%CITY%' == 'Kyiv')a#end",
+                &["firstname", "city"],
+            ),
             ("%two words%", &[]),
         ] {
             assert_eq!(keys(source), tags, "{source}");

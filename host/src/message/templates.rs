@@ -8,8 +8,8 @@ use super::mailbox::{looks_like_mailbox, marked, quoted};
 use super::tags;
 use super::web_address::{self, Use};
 use super::{
-    ChannelKind, Content, Parts, RenderError, TakeCode, Values, depends_on_data, preheader,
-    unsubscribe,
+    ChannelKind, Content, Parts, RenderError, TakeCode, Unset, UnsetValue, Values, depends_on_data,
+    preheader, unsubscribe,
 };
 use crate::document::shown;
 
@@ -30,6 +30,8 @@ pub(super) struct Templates {
     locale: Locale,
     /// Whether one of them prints the address at which the contact unsubscribes.
     unsubscribe: bool,
+    /// What a reference without a value prints.
+    unset: Unset,
 }
 
 impl Templates {
@@ -39,6 +41,7 @@ impl Templates {
         parts: &Parts,
         headers: &[(String, String)],
         language: Option<&str>,
+        unset: Unset,
     ) -> Result<Templates, RenderError> {
         let mut unsubscribe = false;
         let mut parse = |part, source: &str| {
@@ -80,6 +83,7 @@ impl Templates {
             headers: Vec::new(),
             locale: language.and_then(Locale::of).unwrap_or_default(),
             unsubscribe: false,
+            unset,
         };
         for (name, value) in headers {
             let value = parse("headers", value)?;
@@ -96,7 +100,7 @@ impl Templates {
         channel: ChannelKind,
         values: &Values,
         take: &mut TakeCode<'_>,
-    ) -> Result<Content, RenderError> {
+    ) -> Result<(Content, Vec<UnsetValue>), RenderError> {
         let marker = self.unsubscribe.then(unsubscribe::marker).transpose();
         let marker = marker.map_err(|error| {
             RenderError::at_start(message, "text", format!("no randomness: {error}"))
@@ -108,6 +112,8 @@ impl Templates {
             locale: self.locale,
             unsubscribe: marker.as_deref(),
             take: RefCell::new(take),
+            on_unset: self.unset,
+            unset: RefCell::default(),
         };
         let preheader = rendering.line("preheader", &self.preheader)?;
         let html = rendering.part("html", &self.html, Escape::Html)?;
@@ -119,7 +125,7 @@ impl Templates {
             let value = rendering.print("headers", value, Escape::None)?;
             Ok((name.clone(), one_line(value)))
         };
-        Ok(Content {
+        let content = Content {
             from: rendering.mailbox("from", &self.from)?,
             reply_to: rendering.mailbox("reply-to", &self.reply_to)?,
             subject: rendering.line("subject", &self.subject)?,
@@ -133,7 +139,8 @@ impl Templates {
             headers: self.headers.iter().map(header).collect::<Result<_, _>>()?,
             unsubscribe: marker.clone(),
             ..Content::default()
-        })
+        };
+        Ok((content, rendering.unset.into_inner()))
     }
 }
 
@@ -146,6 +153,9 @@ struct Rendering<'r, 't> {
     /// What stands for the address at which the contact unsubscribes.
     unsubscribe: Option<&'r str>,
     take: RefCell<&'r mut TakeCode<'t>>,
+    /// What a reference without a value prints, and those that had none.
+    on_unset: Unset,
+    unset: RefCell<Vec<UnsetValue>>,
 }
 
 impl Rendering<'_, '_> {
@@ -158,6 +168,10 @@ impl Rendering<'_, '_> {
         let options = RenderOptions {
             escape,
             locale: self.locale,
+            unset: match self.on_unset {
+                Unset::Nothing => promoflow_velocity::Unset::Nothing,
+                Unset::Print => promoflow_velocity::Unset::Source,
+            },
             ..RenderOptions::default()
         };
         let tag = |key: &str, instead: &str| match (self.unsubscribe, tags::code(key, instead)) {
@@ -165,9 +179,14 @@ impl Rendering<'_, '_> {
             (_, Some(code)) => (self.take.borrow_mut())(&code),
             (_, None) => self.values.tag(key),
         };
-        self.values
+        let rendered = self
+            .values
             .render_with(template, &options, &tag)
-            .map_err(|error| RenderError::new(self.message, part, error))
+            .map_err(|error| RenderError::new(self.message, part, error))?;
+        let unset = rendered.unset.into_iter();
+        let unset = unset.map(|reference| UnsetValue { part, reference });
+        self.unset.borrow_mut().extend(unset);
+        Ok(rendered.text)
     }
 
     fn part(

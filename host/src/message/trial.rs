@@ -67,7 +67,8 @@ impl Trial {
                 ..RenderOptions::default()
             };
             let tags = |_: &str, _: &str| None;
-            self.values.render_with(template, &options, &tags).err()
+            let rendered = self.values.render_with(template, &options, &tags);
+            rendered.err()
         };
         render(SHORT)?;
         // What takes long is no mistake: that is known once it is given its time.

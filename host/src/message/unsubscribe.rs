@@ -5,6 +5,8 @@
 //! an address itself, so that it may stand wherever one may, and random, so that nothing that a
 //! value brings is taken for it.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 use super::Content;
 use super::markup::escaped;
 
@@ -20,6 +22,16 @@ pub(super) fn marker() -> Result<String, getrandom::Error> {
     let random = u128::from_be_bytes(random);
     // A name that no server has (RFC 2606).
     Ok(format!("https://unsubscribe.invalid/{random:032x}"))
+}
+
+/// An address as a value within another one.
+fn encoded(address: &str) -> String {
+    const VALUE: &AsciiSet = &NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'.')
+        .remove(b'_')
+        .remove(b'~');
+    utf8_percent_encode(address, VALUE).to_string()
 }
 
 impl Content {
@@ -39,7 +51,14 @@ impl Content {
         let Some(marker) = self.unsubscribe.take() else {
             return self;
         };
+        // Within another address it stands with percent signs.
+        let within = encoded(&marker);
+        let inner = match address == TAG {
+            true => address.to_owned(),
+            false => encoded(address),
+        };
         if let Some(html) = &mut self.html {
+            *html = html.replace(&within, &inner);
             *html = html.replace(&marker, &escaped(address));
         }
         let parts = [
@@ -55,7 +74,7 @@ impl Content {
         ];
         let headers = self.headers.iter_mut().map(|(_, value)| value);
         for part in parts.into_iter().flatten().chain(headers) {
-            *part = part.replace(&marker, address);
+            *part = part.replace(&within, &inner).replace(&marker, address);
         }
         self
     }

@@ -1,11 +1,13 @@
 //! A run's values as templates read them.
 
+use std::collections::HashSet;
 use std::sync::{Arc, LazyLock};
 
 use chrono::DateTime;
 use chrono_tz::Tz;
 use promoflow_velocity::{
-    Allowance, Context, Error, Map, ParseOptions, RenderOptions, TagValues, Template, Value,
+    Allowance, Context, Error, Map, ParseOptions, RenderOptions, Rendered, TagValues, Template,
+    Value,
 };
 use serde_json::{Map as JsonMap, Value as Json};
 
@@ -19,7 +21,7 @@ const KEY: &str = "key";
 /// The name under which all values stand in templates.
 const DATA: &str = "data";
 /// The names under which events bring the language to prefer.
-const LANGUAGE: [&str; 2] = ["language", "languageCode"];
+pub(crate) const LANGUAGE: [&str; 2] = ["language", "languageCode"];
 /// Names under which the same value may stand, as merge tags ask for them.
 const USUAL: [&[&str]; 2] = [
     &["email", "emailaddress", "useremail", "contactemail"],
@@ -32,6 +34,8 @@ pub struct Values {
     context: Context,
     /// What is known of the contact beside the run's values: merge tags read it.
     fields: JsonMap<String, Json>,
+    /// Those of its fields that the run has no value for.
+    of_contact_alone: HashSet<String>,
     /// The languages of the contact, the best first.
     languages: Vec<String>,
     /// The present as tools tell it; `None`: that of the system's clock.
@@ -49,6 +53,7 @@ impl Values {
         let mut values = Values {
             context,
             fields: JsonMap::new(),
+            of_contact_alone: HashSet::new(),
             languages: Vec::new(),
             present: None,
             contact_zone: None,
@@ -76,9 +81,17 @@ impl Values {
         }
     }
 
-    /// Adds what is known of the contact: its fields, and its languages, the best first.
+    /// Adds what is known of the contact: its fields, and its languages, the best first. Templates
+    /// read a field where the run has no value of that name: what its steps set is the run's.
     #[must_use]
     pub fn with_contact(mut self, fields: JsonMap<String, Json>, languages: Vec<String>) -> Values {
+        for (name, value) in &fields {
+            let own = self.data().and_then(|data| data.get(name));
+            if own.is_none_or(|own| *own == Value::Null) {
+                self.set(name, value);
+                self.of_contact_alone.insert(name.clone());
+            }
+        }
         self.fields = fields;
         self.languages = languages;
         self
@@ -122,18 +135,31 @@ impl Values {
     }
 
     fn of_event(&self, name: &str) -> Option<String> {
-        let Some(Value::Map(data)) = self.context.get(DATA) else {
-            return None;
-        };
-        let found = data
-            .iter()
-            .find(|(param, value)| param.eq_ignore_ascii_case(name) && text(value).is_some());
+        let found = self.data()?.iter().find(|(param, value)| {
+            param.eq_ignore_ascii_case(name)
+                && text(value).is_some()
+                && !self.of_contact_alone.contains(*param)
+        });
         text(found?.1)
+    }
+
+    fn data(&self) -> Option<&Map> {
+        match self.context.get(DATA) {
+            Some(Value::Map(data)) => Some(data),
+            _ => None,
+        }
+    }
+
+    /// The names of all values that templates read.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let data = self.data().into_iter().flat_map(Map::iter);
+        data.map(|(name, _)| name)
     }
 
     /// What a template prints with them.
     pub fn render(&self, template: &Template) -> Result<String, Error> {
-        self.render_with(template, &RenderOptions::default(), &|_, _| None)
+        let rendered = self.render_with(template, &RenderOptions::default(), &|_, _| None)?;
+        Ok(rendered.text)
     }
 
     /// The same of a part of a message, with values for its tags.
@@ -142,13 +168,13 @@ impl Values {
         template: &Template,
         options: &RenderOptions,
         tags: &TagValues<'_>,
-    ) -> Result<String, Error> {
+    ) -> Result<Rendered, Error> {
         let options = RenderOptions {
             now: self.present,
             contact_zone: self.contact_zone,
             ..*options
         };
-        template.render_with_tags(&self.context, &options, tags)
+        template.render_reporting(&self.context, &options, tags)
     }
 }
 

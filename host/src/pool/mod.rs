@@ -6,12 +6,14 @@
 mod calendar;
 mod export;
 mod import;
+mod lane_doubt;
 mod rates;
 mod upload;
 
 pub use calendar::{Calendar, ParseDateError};
 pub use export::{ExportRow, ExportWriter};
 pub use import::{ImportOptions, Watch, import};
+pub use lane_doubt::{LaneDoubt, lane_doubt};
 pub use rates::Rates;
 pub use upload::{UploadOptions, UploadReader};
 

@@ -1,14 +1,20 @@
 //! Messages and workflows of an installation: checked, stored, listed.
 
-use std::collections::HashMap;
+use std::cell::{OnceCell, RefCell};
+use std::collections::{BTreeSet, HashMap};
+use std::ops::ControlFlow;
 
 use anyhow::{Context, Result};
 
 use super::Promoflow;
 use crate::block::BlockLibrary;
+use crate::clock::Timestamp;
 use crate::document::{Diagnostic, Parsed};
 use crate::message::{self, Files, Message};
-use crate::store::{Applied, Store, StoredBlock, StoredWorkflow, WorkflowRow, WorkflowState};
+use crate::pool::{self, Lane, LaneDoubt};
+use crate::store::{
+    Applied, ContactStore, Store, StoredBlock, StoredWorkflow, WorkflowRow, WorkflowState,
+};
 use crate::workflow::{
     self, Catalog, CatalogBlock, CatalogMessage, Sending, Uses, Workflow, sendings,
 };
@@ -100,6 +106,10 @@ impl Promoflow {
         Ok(Known {
             blocks: self.blocks()?,
             messages,
+            pool: self,
+            lanes: OnceCell::new(),
+            contact_values: OnceCell::new(),
+            event_values: RefCell::default(),
         })
     }
 
@@ -156,6 +166,44 @@ impl Promoflow {
 pub(super) struct Known<'k> {
     blocks: &'k BlockLibrary,
     messages: HashMap<String, Message>,
+    pool: &'k Promoflow,
+    /// Those that ever had a code, once somebody has asked.
+    lanes: OnceCell<Vec<Lane>>,
+    contact_values: OnceCell<Vec<String>>,
+    /// By the type of the event.
+    event_values: RefCell<HashMap<String, Vec<String>>>,
+}
+
+/// Contacts that are looked at for the names of their fields.
+const LOOKED_AT: usize = 500;
+
+impl Promoflow {
+    /// Why no code of a lane can be taken at present; `lanes` are those that ever had one.
+    pub(super) fn lane_doubt(&self, lane: &Lane, lanes: &[Lane]) -> Option<LaneDoubt> {
+        let now = self.parts.clock.now();
+        pool::lane_doubt(lane, lanes, &mut |lane| {
+            let free = self.store.free_between(lane, now, Timestamp::NEVER, 1);
+            // What cannot be read is not the author's fault.
+            free.map_or(true, |free| free > 0)
+        })
+    }
+
+    /// The names under which messages read what is known of contacts.
+    pub(super) fn contact_values(&self) -> Result<Vec<String>> {
+        let mut names = BTreeSet::new();
+        if self.store.contacts_awake()? {
+            let mut left = LOOKED_AT;
+            self.store.contacts(None, &mut |contact| {
+                names.extend(contact.values().into_iter().map(|(name, _)| name));
+                left -= 1;
+                match left {
+                    0 => ControlFlow::Break(()),
+                    _ => ControlFlow::Continue(()),
+                }
+            })?;
+        }
+        Ok(names.into_iter().collect())
+    }
 }
 
 impl Catalog for Known<'_> {
@@ -187,11 +235,33 @@ impl Catalog for Known<'_> {
     fn uses(&self, id: &str) -> Option<Uses> {
         self.messages.get(id).map(|message| Uses {
             reads: message.reads(),
+            wants: message.wants(),
             codes: message.codes(),
         })
     }
 
     fn message_ids(&self) -> Vec<String> {
         self.messages.keys().cloned().collect()
+    }
+
+    fn event_values(&self, event: &str) -> Vec<String> {
+        let known = self.event_values.borrow().get(event).cloned();
+        known.unwrap_or_else(|| {
+            let params = self.pool.store.event_params(Some(event));
+            let params: Vec<String> = params.unwrap_or_default().into_iter().collect();
+            let mut all = self.event_values.borrow_mut();
+            all.insert(event.to_owned(), params.clone());
+            params
+        })
+    }
+
+    fn contact_values(&self) -> Vec<String> {
+        let values = || self.pool.contact_values().unwrap_or_default();
+        self.contact_values.get_or_init(values).clone()
+    }
+
+    fn lane_doubt(&self, lane: &Lane) -> Option<LaneDoubt> {
+        let lanes = || self.pool.store.lanes().unwrap_or_default();
+        self.pool.lane_doubt(lane, self.lanes.get_or_init(lanes))
     }
 }

@@ -1,13 +1,16 @@
 //! What is odd about messages that were applied: what they read of workflows that send them, and
 //! whether those still can.
 
+use std::collections::HashMap;
+
 use anyhow::Result;
 
 use super::Promoflow;
 use crate::document::{Diagnostic, Diagnostics, shown};
-use crate::message::{self, Message, Read, Trial, UNSUBSCRIBE_TAG, beside};
+use crate::message::{self, KnownValues, Message, Read, Trial, UNSUBSCRIBE_TAG, beside};
+use crate::pool::LaneDoubt;
 use crate::store::{Store, StoredWorkflow};
-use crate::workflow::{Doubt, Sending, Workflow, sendings};
+use crate::workflow::{self, Doubt, Sending, Workflow, sendings};
 
 impl Promoflow {
     /// Warns of what most likely is a mistake in the messages of a file, which are stored already.
@@ -23,7 +26,6 @@ impl Promoflow {
             source,
         };
         let workflows = self.store.workflows()?;
-        messages.iter().for_each(|one| doubts.of_tags(one));
         messages.iter().for_each(|one| doubts.of_tools(one));
         let mut trial = Trial::default();
         messages
@@ -32,20 +34,70 @@ impl Promoflow {
         if self.parts.unsubscribe.is_none() {
             messages.iter().for_each(|one| doubts.of_unsubscribe(one));
         }
+        let lanes = self.store.lanes()?;
+        for message in messages {
+            for (code, at) in message.code_places() {
+                // With a text instead it is sent all the same.
+                let doubt = self.lane_doubt(&code.selector.lane, &lanes);
+                if let Some(LaneDoubt { why, hint }) = doubt {
+                    let warning = format!("{}: {why}", shown(&at.name));
+                    doubts.warn(&message.id, &at, warning, hint);
+                }
+            }
+        }
+        let mut brought: Vec<String> = Vec::new();
+        let mut sent: HashMap<&str, Sent> = HashMap::new();
         // Blocks are compiled to know what they read: not for nothing.
         if !workflows.is_empty() {
             let known = self.known(&[])?;
             for StoredWorkflow { workflow, .. } in &workflows {
+                brought.extend(workflow::brought(workflow, &known));
                 for sending in sendings(workflow, &known) {
-                    let sent = messages.iter().find(|one| one.id == sending.message);
-                    if let Some(message) = sent {
-                        doubts.of_sending(message, workflow, sending);
-                    }
+                    let Some(message) = messages.iter().find(|one| one.id == sending.message)
+                    else {
+                        continue;
+                    };
+                    let of_message = sent.entry(&message.id).or_default();
+                    of_message.known.join(&sending.known);
+                    let told = doubts.of_sending(message, workflow, sending);
+                    of_message.told.extend(told);
+                }
+            }
+        }
+        // What is sent by no workflow yet may be sent by any.
+        let mut anybodys = KnownValues::new(brought);
+        anybodys.extend(workflow::usual_values());
+        anybodys.extend(self.store.event_params(None)?);
+        anybodys.extend(self.contact_values()?);
+        anybodys.extend([PROMOCODE.to_owned()]);
+        for message in messages {
+            let of_message = sent.remove(message.id.as_str());
+            let Sent { known, told } = of_message.unwrap_or_else(|| Sent {
+                known: anybodys.clone(),
+                told: Vec::new(),
+            });
+            let wants = message.wants().into_iter();
+            for want in wants.filter(|want| !told.contains(&want.read.name)) {
+                if let Some((why, hint)) = known.doubt(&want) {
+                    let then = want.without_value(message.unset);
+                    doubts.warn(&message.id, &want.read, format!("{why}{then}"), hint);
                 }
             }
         }
         Ok(doubts.out.into_sorted())
     }
+}
+
+/// The value that *Get promo code* sets where its step says nothing else.
+const PROMOCODE: &str = "promocode";
+
+/// What is known of a message by the workflows that send it.
+#[derive(Default)]
+struct Sent {
+    /// The values that may be there.
+    known: KnownValues,
+    /// The names of those that its author was warned of.
+    told: Vec<String>,
 }
 
 /// What is odd in a file of messages.
@@ -56,7 +108,14 @@ struct Doubts<'d> {
 }
 
 impl Doubts<'_> {
-    fn of_sending(&mut self, message: &Message, workflow: &Workflow, sending: Sending) {
+    /// The names of the values that it warns of.
+    fn of_sending(
+        &mut self,
+        message: &Message,
+        workflow: &Workflow,
+        sending: Sending,
+    ) -> Vec<String> {
+        let mut told = Vec::new();
         let id = shown(&workflow.id);
         if let Some(channel) = sending.channel
             && channel != message.channel
@@ -85,19 +144,9 @@ impl Doubts<'_> {
             let name = shown(&reading.read.name);
             let warning = format!("it reads {name}, and in the workflow {id} {why}");
             self.warn(&message.id, &reading.read, warning, hint);
+            told.push(reading.read.name);
         }
-    }
-
-    fn of_tags(&mut self, message: &Message) {
-        for at in message.unread_tags() {
-            let tag = shown(&at.name);
-            let warning = format!("{tag} stands within a directive, where it is no tag");
-            let hint = format!(
-                "put it into a value before, `#define($value){}#end`, and write `$value` there",
-                at.name
-            );
-            self.warn(&message.id, &at, warning, hint);
-        }
+        told
     }
 
     fn of_tools(&mut self, message: &Message) {
@@ -128,7 +177,7 @@ impl Doubts<'_> {
     }
 
     fn warn(&mut self, message: &str, at: &Read, warning: String, hint: String) {
-        let (html, at) = message::place(self.source, message, at);
+        let (html, at) = message::place(self.file, self.source, message, at);
         let of = html.map_or_else(|| self.file.to_owned(), |html| beside(self.file, &html));
         self.out.warning_in(of, at, warning, Some(hint));
     }

@@ -13,8 +13,13 @@ use super::step::{Reach, Stage};
 use crate::block::{Hours, LogLevel, Recipient, SendError, SendRequest, StepHost, Target};
 use crate::clock::Timestamp;
 use crate::contact::{AddressKind, Contact, Name};
-use crate::message::{AllowedHours, Chosen, Content, Values, check_address};
+use crate::document::shown;
+use crate::message::{
+    AllowedHours, Chosen, Content, KnownValues, UnsetValue, Values, check_address, parse_template,
+    wants_of,
+};
 use crate::store::{AT_ONCE, Alternative, StagedDelivery};
+use crate::zone;
 
 /// Stages a delivery, and gives its number within the segment.
 pub(super) fn send(stage: &mut Stage, request: SendRequest) -> Result<u32, SendError> {
@@ -174,13 +179,14 @@ fn resolve(
     let chosen = message.choose(&making.languages);
     let mut taking = Taking::new(stage, &target.message, &mut making.codes);
     let mut asked = false;
-    let made = chosen.render(&making.values, &mut |tag| {
+    let made = chosen.render_reporting(&making.values, &mut |tag| {
         asked = true;
         taking.take(tag)
     });
     // A message without its code may well be none, and the code is what is wrong with it then.
     taking.finish()?;
-    let mut content = made.map_err(|error| SendError::Unrenderable(error.to_string()))?;
+    let (mut content, unset) = made.map_err(|error| SendError::Unrenderable(error.to_string()))?;
+    stage.note_unset(&target.message, &making.values, &unset);
     content.codeless = !asked && making.is_codeless(stage, &chosen, &content);
     Ok(Alternative {
         channel: target.channel,
@@ -188,6 +194,35 @@ fn resolve(
         message: target.message.clone(),
         content,
     })
+}
+
+/// References that a step's history names, of a message that has none of their values.
+const MOST_NOTED: usize = 20;
+
+impl Stage {
+    /// Says in a test run which references had no value. In other runs nobody asks.
+    fn note_unset(&mut self, message: &str, values: &Values, unset: &[UnsetValue]) {
+        if self
+            .reach
+            .as_ref()
+            .is_none_or(|reach| reach.aside.is_none())
+        {
+            return;
+        }
+        let known = KnownValues::new(values.names().map(str::to_owned));
+        for UnsetValue { part, reference } in unset.iter().take(MOST_NOTED) {
+            let source = shown(&reference.source);
+            let (line, column) = (reference.line, reference.column);
+            let mut note =
+                format!("message `{message}`, {part}, {line}:{column}: {source} has no value");
+            let wants = parse_template(&reference.source).map(|source| wants_of(&source));
+            let wants = wants.unwrap_or_default();
+            if let Some(meant) = wants.first().and_then(|(want, ..)| known.meant(want)) {
+                note = format!("{note}; {meant}");
+            }
+            self.log(LogLevel::Warn, &note);
+        }
+    }
 }
 
 /// Whether another way may serve instead: what is wrong is wrong for this run alone.
@@ -242,9 +277,8 @@ fn allowed(
 ) -> Result<AllowedHours, SendError> {
     let zone = match &hours.time_zone {
         None => of_contact()?,
-        Some(name) => name
-            .parse()
-            .map_err(|_| SendError::Invalid(format!("`{name}` is no time zone")))?,
+        Some(name) => zone::parse(name)
+            .map_err(|error| SendError::Invalid(format!("{error}; {}", error.hint)))?,
     };
     AllowedHours::new(hours.from, hours.until, zone)
         .ok_or_else(|| SendError::Invalid("the hours are none".into()))

@@ -15,7 +15,7 @@ pub use contacts::{ContactOutcome, ContactSession, ContactStore, Directory};
 pub(crate) use executor::{ExecutorLock, lock_path};
 pub use model::*;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use thiserror::Error;
 
@@ -329,6 +329,10 @@ pub trait Store: ContactStore + Send + Sync {
     /// Free codes of a lane that expire after `from`, and not after `to`. No more than `most` are
     /// read: where the answer is that many there may be more.
     fn free_between(&self, lane: &Lane, from: Timestamp, to: Timestamp, most: u64) -> Result<u64>;
+
+    /// The names of the parameters that the last events of that type brought, of those that came
+    /// last of all; `None`: of any type.
+    fn event_params(&self, event_type: Option<&str>) -> Result<BTreeSet<String>>;
 
     /// Every alert that was ever raised.
     fn alerts(&self) -> Result<Vec<Alert>>;

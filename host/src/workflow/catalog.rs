@@ -1,7 +1,8 @@
 //! What a workflow may refer to.
 
 use crate::block::Description;
-use crate::message::{ChannelKind, CodeTag, Read};
+use crate::message::{ChannelKind, CodeTag, Read, Want};
+use crate::pool::{Lane, LaneDoubt};
 
 /// A block that a step may place.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub struct CatalogMessage {
 pub struct Uses {
     /// The values that it reads.
     pub reads: Vec<Read>,
+    /// All that it reads, whether it may be missing or not.
+    pub wants: Vec<Want>,
     /// The promo codes that its merge tags take.
     pub codes: Vec<CodeTag>,
 }
@@ -51,4 +54,19 @@ pub trait Catalog {
 
     /// The ids of all messages, for hints.
     fn message_ids(&self) -> Vec<String>;
+
+    /// The names of parameters that events of that type have brought.
+    fn event_values(&self, _event: &str) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The names under which messages read what is known of contacts.
+    fn contact_values(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Why no code of a lane can be taken at present.
+    fn lane_doubt(&self, _lane: &Lane) -> Option<LaneDoubt> {
+        None
+    }
 }

@@ -50,6 +50,16 @@ impl Condition {
 }
 
 impl Condition {
+    /// Shows the name of each parameter that it asks for.
+    pub(super) fn each_name(&self, each: &mut dyn FnMut(&str)) {
+        match self {
+            Condition::All(some) | Condition::Any(some) => {
+                some.iter().for_each(|one| one.each_name(each));
+            }
+            Condition::Param { name, .. } => each(name),
+        }
+    }
+
     /// Whether it asks for such a parameter.
     pub(super) fn names(&self, param: &dyn Fn(&str) -> bool) -> bool {
         match self {

@@ -23,7 +23,7 @@ pub use duration::{ParseDurationError, parse_duration};
 pub use graph::graph;
 pub use kinds::{Unfit, conform, expected};
 pub use parse::{MAX_STEPS, parse};
-pub use sendings::{Doubt, Reading, Sending, sendings};
+pub use sendings::{Doubt, Reading, Sending, brought, sendings, usual_values};
 
 /// The JSON Schema of a workflow file, for editors.
 pub const SCHEMA: &str = include_str!("../../schemas/workflow.schema.json");

@@ -6,8 +6,9 @@ use super::catalog::Catalog;
 use super::definition::{ParamValue, Step, Target, Workflow};
 use super::ways::{given, named};
 use crate::block::Value;
+use crate::contact::IDENTIFYING_PARAMS;
 use crate::document::{did_you_mean, shown};
-use crate::message::{ChannelKind, CodeTag, Read};
+use crate::message::{ChannelKind, CodeTag, KnownValues, LANGUAGE_PARAMS, Read, Want};
 
 /// The parameter of a block that names the value which the step sets.
 const NAMES_VALUE: &str = "as";
@@ -31,8 +32,13 @@ pub struct Sending {
     pub message: String,
     /// The channel by which it is sent, where the workflow names that outright.
     pub channel: Option<ChannelKind>,
-    /// What the message reads.
+    /// What the message reads, as far as it must be there.
     pub reads: Vec<Reading>,
+    /// All that the message reads.
+    pub wants: Vec<Want>,
+    /// The values that may be there: those that the event and the contact are known to bring, and
+    /// those that steps before set.
+    pub known: KnownValues,
     /// The promo codes that the message's merge tags take.
     pub codes: Vec<CodeTag>,
 }
@@ -100,6 +106,8 @@ pub fn sendings(workflow: &Workflow, catalog: &dyn Catalog) -> Vec<Sending> {
                 reads: reads
                     .map(|read| reading(read, number, workflow, catalog, &known))
                     .collect(),
+                wants: found.wants,
+                known: known_at(number, workflow, catalog, &known, true),
                 codes: found.codes,
             });
         }
@@ -134,6 +142,62 @@ fn follow(workflow: &Workflow, catalog: &dyn Catalog) -> Vec<Known> {
         }
     }
     known
+}
+
+/// The values that may be there when a run comes to each step, for the texts of its parameters.
+pub(super) fn known_values(workflow: &Workflow, catalog: &dyn Catalog) -> Vec<KnownValues> {
+    let known = follow(workflow, catalog);
+    let steps = 0..workflow.steps.len();
+    steps
+        .map(|number| known_at(number, workflow, catalog, &known, false))
+        .collect()
+}
+
+/// The values that any step of a workflow sets, and those that its event is known to bring.
+pub fn brought(workflow: &Workflow, catalog: &dyn Catalog) -> Vec<String> {
+    let set = workflow
+        .steps
+        .iter()
+        .filter_map(|step| match sets(step, catalog) {
+            Sets::Value(name) => Some(name),
+            Sets::Anything | Sets::Nothing => None,
+        });
+    set.chain(by_event(workflow, catalog)).collect()
+}
+
+/// The parameters that a workflow's event is known to bring.
+fn by_event(workflow: &Workflow, catalog: &dyn Catalog) -> Vec<String> {
+    let mut names = catalog.event_values(&workflow.start.event);
+    if let Some(condition) = &workflow.start.condition {
+        condition.each_name(&mut |name| names.push(name.to_owned()));
+    }
+    names
+}
+
+/// Names that need no telling: any event may have them.
+pub fn usual_values() -> impl Iterator<Item = String> {
+    let names = IDENTIFYING_PARAMS.into_iter().chain(LANGUAGE_PARAMS);
+    names.map(str::to_owned)
+}
+
+fn known_at(
+    number: usize,
+    workflow: &Workflow,
+    catalog: &dyn Catalog,
+    known: &[Known],
+    with_contact: bool,
+) -> KnownValues {
+    let here = &known[number];
+    let mut values = KnownValues::new(here.values.keys().cloned());
+    values.extend(usual_values());
+    values.extend(by_event(workflow, catalog));
+    if with_contact {
+        values.extend(catalog.contact_values());
+    }
+    if here.anything {
+        values.allow_anything();
+    }
+    values
 }
 
 /// What a step sets.

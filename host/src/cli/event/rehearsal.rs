@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::super::failure::{Done, Failure, Status};
 use super::super::message::show_content;
-use super::super::output::{BOLD, ERROR, Out, moment, tame_line};
+use super::super::output::{BOLD, ERROR, Out, WARNING, moment, tame_line};
 use super::super::run::step_json;
 
 /// Tells what an event would do; `line` is where a file has it.
@@ -73,6 +73,14 @@ fn tell_run(workflow: &str, run: &Rehearsed, out: &mut Out) -> std::io::Result<(
         let port = step.port.as_deref().unwrap_or(waits);
         let (id, block) = (&step.step, &step.block);
         out.line(format_args!("  {id}: {block}, would leave by {port}"))?;
+        for warning in step
+            .log
+            .iter()
+            .filter_map(|note| note.strip_prefix("warn: "))
+        {
+            let label = out.style(WARNING, "warning");
+            out.line(format_args!("    {label}: {}", tame_line(warning)))?;
+        }
     }
     for wait in &run.waits {
         let (step, until) = (&wait.step, moment(wait.until));

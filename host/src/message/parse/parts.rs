@@ -100,7 +100,7 @@ impl Reader<'_> {
         most: usize,
         out: &mut Diagnostics,
     ) -> Option<(String, bool)> {
-        let line = text(node, key, out)?;
+        let line = words(node, key, out)?;
         cut(node, key, out);
         let depends = check_template(node, self.templates, out)?;
         let fault = if line.trim().is_empty() {
@@ -117,7 +117,7 @@ impl Reader<'_> {
     }
 
     fn body(self, node: &Node, key: &str, out: &mut Diagnostics) -> Option<String> {
-        let body = text(node, key, out)?;
+        let body = words(node, key, out)?;
         cut(node, key, out);
         check_template(node, self.templates, out)?;
         if body.trim().is_empty() {
@@ -146,10 +146,21 @@ impl Reader<'_> {
     }
 }
 
+/// A text that people are to read, which may begin with a bracket.
+fn words<'n>(node: &'n Node, key: &str, out: &mut Diagnostics) -> Option<&'n str> {
+    if node.scalar().is_none() {
+        let fault = format!("expected a text for {}, found {}", shown(key), node.kind());
+        let hint = "put a text that begins with a bracket in quotes, or write it below `|`";
+        out.error(node.at, fault, Some(hint.to_owned()));
+        return None;
+    }
+    text(node, key, out)
+}
+
 /// Warns of a text that YAML ends at ` #`: what people are to read hardly has a comment behind it.
 fn cut(node: &Node, key: &str, out: &mut Diagnostics) {
     if let Some(at) = node.scalar().and_then(Scalar::cut) {
-        let warning = format!("`{key}` ends before the ` #`: YAML takes the rest for a comment");
+        let warning = format!("`{key}` ends before the `#`: YAML takes the rest for a comment");
         let hint = "if it belongs to the text, put the whole in quotes, or write it below `|`";
         out.warning(at, warning, Some(hint.to_owned()));
     }

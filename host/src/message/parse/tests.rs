@@ -75,7 +75,7 @@ mail/m.yaml:1:1: the message lacks `channel`";
         => "mail/m.yaml:3:1: unknown key `subjct` in the message
   hint: did you mean `subject`?
 mail/m.yaml:6:1: unknown key `colour` in the message
-  hint: known here: message, channel, from, reply-to, subject, preheader, title, text, html, html-file, image, link, button, headers, language, languages";
+  hint: known here: message, channel, from, reply-to, subject, preheader, title, text, html, html-file, image, link, button, headers, unset, language, languages";
 
     a_reply_goes_to_a_mailbox:
         email("subject: s\ntext: t\nreply-to: nobody\n")
@@ -212,7 +212,7 @@ mail/m.yaml:8:11: unknown directive `#oops`";
     a_fault_of_an_html_file_is_shown_in_that_file:
         email("subject: s\nhtml-file: faulty.html\ncolour: x\n")
         => "mail/m.yaml:5:1: unknown key `colour` in the message
-  hint: known here: message, channel, from, reply-to, subject, preheader, title, text, html, html-file, image, link, button, headers, language, languages
+  hint: known here: message, channel, from, reply-to, subject, preheader, title, text, html, html-file, image, link, button, headers, unset, language, languages
 mail/faulty.html:2:3: unknown directive `#oops`";
 
     an_html_file_stays_in_the_folder:

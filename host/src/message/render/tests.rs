@@ -5,6 +5,7 @@
 use serde_json::{Value as Json, json};
 
 use super::*;
+use crate::message::Unset;
 
 fn rendered(data: Json) -> Result<Content, RenderError> {
     let message = Message {
@@ -21,6 +22,7 @@ fn rendered(data: Json) -> Result<Content, RenderError> {
         headers: vec![("X-Campaign".into(), "$name".into())],
         language: None,
         languages: Vec::new(),
+        unset: Unset::default(),
     };
     let Json::Object(data) = data else {
         unreachable!("an object")
@@ -175,6 +177,7 @@ fn button(data: Json) -> Result<Content, RenderError> {
         headers: Vec::new(),
         language: None,
         languages: Vec::new(),
+        unset: Unset::default(),
     };
     let Json::Object(data) = data else {
         unreachable!("an object")
@@ -302,4 +305,97 @@ fn a_mailbox_that_values_spoil_is_told_and_not_sent() {
     let error = rendered(data).unwrap_err();
     assert_eq!(error.part, "reply-to");
     assert!(error.why.contains("not a mailbox"), "{error}");
+}
+
+fn sms(text: &str, unset: Unset) -> Prepared {
+    let message = json!({ "id": "m", "channel": "sms", "text": text, "unset": unset });
+    Prepared::new(serde_json::from_value(message).unwrap()).unwrap()
+}
+
+fn text_of(prepared: &Prepared, values: &Values) -> String {
+    prepared
+        .render(values, &mut |_| None)
+        .unwrap()
+        .text
+        .unwrap()
+}
+
+#[test]
+fn an_unset_reference_prints_nothing_or_its_source_where_the_message_wants_that() {
+    let text = "Hi $firstNmae ${order.total} US$ABC $10, \\$name";
+    let values = values(json!({ "firstName": "Ann" }));
+    let nothing = sms(text, Unset::Nothing);
+    assert_eq!(text_of(&nothing, &values), "Hi   US$ABC $10, $name");
+    let print = sms(text, Unset::Print);
+    assert_eq!(text_of(&print, &values), text);
+    let (_, unset) = nothing
+        .choose(&[])
+        .render_reporting(&values, &mut |_| None)
+        .unwrap();
+    let told: Vec<_> = unset
+        .iter()
+        .map(|one| {
+            (
+                one.part,
+                one.reference.source.as_str(),
+                one.reference.column,
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("text", "$firstNmae", 4),
+            ("text", "${order.total}", 15),
+            ("text", "$ABC", 32)
+        ]
+    );
+}
+
+#[test]
+fn templates_read_fields_of_the_contact_where_the_run_has_no_value() {
+    let text = "$firstName ${firstName} $!data.get('PERSONAL.GENDER') $city $code %CITY%";
+    let fields = json!({
+        "firstName": "Ann", "PERSONAL.GENDER": "F", "city": "Kyiv", "code": "OLD", "language": "de"
+    });
+    let data = json!({ "city": "Lviv", "code": "NEW-1", "firstName": null });
+    let values = values(data).with_contact(fields.as_object().unwrap().clone(), vec!["uk".into()]);
+    assert_eq!(
+        text_of(&sms(text, Unset::Nothing), &values),
+        // A tag prefers the contact; a template the run, whose steps set values.
+        "Ann Ann F Lviv NEW-1 Kyiv"
+    );
+    assert_eq!(
+        values.languages(),
+        ["uk"],
+        "a field is no preference of the event"
+    );
+}
+
+#[test]
+fn tags_in_addresses_are_encoded_as_their_place_needs() {
+    let message = json!({
+        "id": "m", "channel": "viber", "text": "shop.example/?n=%NAME%", "button": "%NAME%",
+        "link": "https://shop.example/?n=%NAME%&c=%PC_x_1_7%&u=%UNSUBSCRIBE%",
+        "image": "%IMAGE%",
+    });
+    let message = Prepared::new(serde_json::from_value(message).unwrap()).unwrap();
+    let data = json!({ "name": "Tom & Jerry", "image": "https://i.example/a.png?s=1&t=2" });
+    let content = message
+        .render(&values(data.clone()), &mut |_| Some("A&B".into()))
+        .unwrap();
+    let made = content.unsubscribing_at("https://shop.example/u/1?a=b");
+    assert_eq!(made.text.unwrap(), "shop.example/?n=Tom%20%26%20Jerry");
+    assert_eq!(made.button.unwrap(), "Tom & Jerry");
+    assert_eq!(made.image.unwrap(), "https://i.example/a.png?s=1&t=2");
+    assert_eq!(
+        made.link.unwrap(),
+        "https://shop.example/?n=Tom%20%26%20Jerry&c=A%26B\
+         &u=https%3A%2F%2Fshop.example%2Fu%2F1%3Fa%3Db"
+    );
+    let shown = message.preview(values(data), None).unwrap();
+    assert_eq!(
+        shown.link.unwrap(),
+        "https://shop.example/?n=Tom%20%26%20Jerry&c=%PC_x_1_7%&u=%UNSUBSCRIBE%"
+    );
 }

@@ -21,6 +21,7 @@ mod contacts;
 mod deliveries;
 mod due;
 mod due_runs;
+mod event_params;
 mod faults;
 mod history;
 mod keys;

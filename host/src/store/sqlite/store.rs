@@ -1,5 +1,6 @@
 //! What the host asks of the store, each call led to its statements.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use super::*;
@@ -322,6 +323,10 @@ impl Store for SqliteStore {
 
     fn census(&self, now: Timestamp, soon: Timestamp) -> Result<Census> {
         self.read(|connection| census::count(connection, now, soon))
+    }
+
+    fn event_params(&self, event_type: Option<&str>) -> Result<BTreeSet<String>> {
+        self.read(|connection| event_params::names(connection, event_type))
     }
 
     fn lanes(&self) -> Result<Vec<Lane>> {

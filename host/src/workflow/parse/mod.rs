@@ -1,7 +1,8 @@
 //! From a file to workflows, with every fault on the way.
 //!
 //! [`start`] reads what stands above the steps, [`steps`] the steps, [`with`] their parameters,
-//! [`otherwise`] the further ways of a message, and [`ports`] where steps lead.
+//! [`otherwise`] the further ways of a message, and [`ports`] where steps lead; [`warnings`] says what
+//! is most likely a mistake in what is sound.
 
 mod condition;
 mod keys;
@@ -9,6 +10,7 @@ mod otherwise;
 mod ports;
 mod start;
 mod steps;
+mod warnings;
 mod with;
 
 pub(super) use ports::Lead;
@@ -16,11 +18,8 @@ pub use steps::MAX_STEPS;
 
 use super::catalog::Catalog;
 use super::definition::Workflow;
-use super::sendings::{Doubt, Sending, sendings};
-use super::ways::OTHERWISE;
 use crate::document::{
-    Content, Diagnostics, Fields, Node, Parsed, Position, TemplateCheck, check_id, read, shown,
-    text,
+    Content, Diagnostics, Fields, Node, Parsed, TemplateCheck, check_id, read, shown, text,
 };
 
 /// What the steps are checked against.
@@ -58,7 +57,7 @@ pub fn parse(
             );
         }
         if out.errors() == before {
-            doubts(&document, &workflow, catalog, &mut out);
+            warnings::warn(&document, &workflow, catalog, &mut out);
             items.push(workflow);
         }
     }
@@ -101,37 +100,6 @@ fn workflow(node: &Node, context: Context<'_>, out: &mut Diagnostics) -> Option<
         stop,
         steps: steps?,
     })
-}
-
-/// Warns of values that messages most likely read in vain.
-fn doubts(node: &Node, workflow: &Workflow, catalog: &dyn Catalog, out: &mut Diagnostics) {
-    for sending in sendings(workflow, catalog) {
-        let at = parameter_at(node, &sending).unwrap_or(node.at);
-        for reading in sending.reads {
-            let Some(Doubt { why, hint }) = reading.doubt else {
-                continue;
-            };
-            let (message, name) = (shown(&sending.message), shown(&reading.read.name));
-            let warning = format!("the message {message} reads {name}, and {why}");
-            out.warning(at, warning, Some(hint));
-        }
-    }
-}
-
-/// Where a step names the message that it sends.
-fn parameter_at(workflow: &Node, sending: &Sending) -> Option<Position> {
-    let Content::List(steps) = &value(workflow, "steps")?.content else {
-        return None;
-    };
-    let with = value(steps.get(sending.number)?, "with")?;
-    let way = match sending.way {
-        None => with,
-        Some(number) => match &value(with, OTHERWISE.1)?.content {
-            Content::List(ways) => ways.get(number)?,
-            _ => return None,
-        },
-    };
-    Some(value(way, &sending.parameter)?.at)
 }
 
 fn value<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {

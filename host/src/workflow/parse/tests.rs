@@ -5,11 +5,13 @@ mod faults;
 mod good;
 mod random;
 mod schema;
+mod warned;
 
 use super::parse;
 use crate::block::{Alternative, Carries, Description, Kind, Parameter, Port, Value};
 use crate::document::{Parsed, TemplateFault};
-use crate::message::ChannelKind;
+use crate::message::{ChannelKind, Message};
+use crate::pool::{Lane, LaneDoubt};
 use crate::workflow::{Catalog, CatalogBlock, CatalogMessage, Uses, Workflow};
 
 /// The two standard blocks and three messages.
@@ -40,8 +42,37 @@ impl Catalog for Shop {
         Some(CatalogMessage { channel })
     }
 
-    fn uses(&self, _: &str) -> Option<Uses> {
-        Some(Uses::default())
+    fn uses(&self, id: &str) -> Option<Uses> {
+        let text = match id {
+            "birthday-sms" => "Hi $firstNmae, $!total, $nme",
+            _ => "",
+        };
+        let message = serde_json::json!({ "id": id, "channel": "sms", "text": text });
+        let message: Message = serde_json::from_value(message).unwrap();
+        Some(Uses {
+            wants: message.wants(),
+            ..Uses::default()
+        })
+    }
+
+    fn event_values(&self, event: &str) -> Vec<String> {
+        let names: &[&str] = match event {
+            "birthday" => &["total"],
+            "e" => &["discount", "days"],
+            _ => &[],
+        };
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    fn contact_values(&self) -> Vec<String> {
+        vec!["firstName".to_owned()]
+    }
+
+    fn lane_doubt(&self, lane: &Lane) -> Option<LaneDoubt> {
+        (lane.code_type == "Birthday").then(|| LaneDoubt {
+            why: "no codes".to_owned(),
+            hint: "birthday".to_owned(),
+        })
     }
 
     fn message_ids(&self) -> Vec<String> {

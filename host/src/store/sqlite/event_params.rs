@@ -1,0 +1,31 @@
+//! The parameters that events bring, by name.
+
+use std::collections::BTreeSet;
+
+use rusqlite::{Connection, params};
+use serde_json::{Map, Value};
+
+use super::Result;
+
+/// Events that are looked at for the names of their parameters, of those so many of a type.
+const LAST_EVENTS: usize = 2_000;
+const OF_A_TYPE: usize = 50;
+
+/// The names of the parameters that the last events of a type brought, or those of any.
+pub(super) fn names(connection: &Connection, event_type: Option<&str>) -> Result<BTreeSet<String>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT params FROM (SELECT type, params FROM event ORDER BY id DESC LIMIT ?1)
+         WHERE ?2 IS NULL OR type = ?2 LIMIT ?3",
+    )?;
+    let most = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+    let mut rows = statement.query(params![most(LAST_EVENTS), event_type, most(OF_A_TYPE)])?;
+    let mut names = BTreeSet::new();
+    while let Some(row) = rows.next()? {
+        // One that cannot be read tells nothing, and is others' to report.
+        let text = row.get_ref(0)?.as_str().unwrap_or_default();
+        if let Ok(params) = serde_json::from_str::<Map<String, Value>>(text) {
+            names.extend(params.into_iter().map(|(name, _)| name));
+        }
+    }
+    Ok(names)
+}

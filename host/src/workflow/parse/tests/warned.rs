@@ -1,0 +1,62 @@
+use super::*;
+
+#[track_caller]
+fn warnings(file: &str) -> Vec<String> {
+    let (_, warnings) = parsed(file).into_result().unwrap();
+    warnings.iter().map(ToString::to_string).collect()
+}
+
+fn workflow_of(steps: &str) -> String {
+    format!(
+        "workflow: w\nstart:\n  event: birthday\n  where: {{ param: nme, is: set }}\nsteps:\n{steps}"
+    )
+}
+
+#[test]
+fn what_a_message_reads_in_vain_is_told_at_the_step() {
+    let step =
+        "  - id: sms\n    block: send-message\n    with: { channel: sms, message: birthday-sms }\n";
+    assert_eq!(
+        warnings(&workflow_of(step)),
+        [
+            "w.yaml:8:36: warning: in the message `birthday-sms`, nothing that is known sets \
+             `$firstNmae`\n  hint: did you mean `firstName`?"
+        ]
+    );
+}
+
+#[test]
+fn references_in_parameters_are_told_with_their_place() {
+    let step = "  - id: code\n    block: get-promocode\n    with: { type: \"a-$totl\", discount: '$total' }\n    \
+                ports: { exhausted: end }\n";
+    assert_eq!(
+        warnings(&workflow_of(step)),
+        ["w.yaml:8:22: warning: nothing that is known sets `$totl`\n  hint: did you mean `total`?"]
+    );
+}
+
+#[test]
+fn a_merge_tag_in_a_parameter_is_told() {
+    let step = "  - id: sms\n    block: send-message\n    with: { channel: email, message: birthday-email, \
+                to: \"%EMAIL%\" }\n";
+    let told = warnings(&workflow_of(step));
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(
+        told[0].starts_with("w.yaml:8:59: warning: `%EMAIL%` stays as it is"),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn codes_that_the_pool_has_not_and_zones_with_inverted_signs_are_told() {
+    let steps = "  - id: code\n    block: get-promocode\n    with: { type: Birthday, discount: 10 }\n    \
+                 ports: { exhausted: end }\n  - id: sms\n    block: send-message\n    with:\n      \
+                 channel: email\n      message: birthday-email\n      allowed-hours: 09:00-21:00\n      \
+                 time-zone: Etc/GMT+3\n";
+    let told = warnings(&workflow_of(steps));
+    assert_eq!(told[0], "w.yaml:8:19: warning: no codes\n  hint: birthday");
+    assert!(
+        told[1].starts_with("w.yaml:16:18: warning: Etc/GMT+3 is 3 hours behind UTC"),
+        "{told:?}"
+    );
+}

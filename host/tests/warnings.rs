@@ -1,0 +1,229 @@
+//! What an author is warned of by the real binary: values that nobody sets, codes that the pool does not
+//! have, and what JSON and YAML make of pasted texts.
+#![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+struct Shop(TempDir);
+
+impl Shop {
+    fn new() -> Shop {
+        Shop(tempfile::tempdir().unwrap())
+    }
+
+    fn file(&self, name: &str, content: &str) {
+        std::fs::write(self.0.path().join(name), content).unwrap();
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_promoflow"));
+        command.args(args).current_dir(self.0.path());
+        for name in [
+            "PROMOFLOW_DB",
+            "PROMOFLOW_BLOCKS",
+            "PROMOFLOW_CACHE",
+            "PROMOFLOW_CONFIG",
+        ] {
+            command.env_remove(name);
+        }
+        command.output().unwrap()
+    }
+
+    /// What a command prints, and what it tells beside that.
+    #[track_caller]
+    fn done(&self, args: &[&str]) -> (String, String) {
+        let output = self.run(args);
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {told}");
+        (String::from_utf8(output.stdout).unwrap(), told)
+    }
+
+    fn json(&self, args: &[&str]) -> Value {
+        let (printed, _) = self.done(&[args, &["--json"]].concat());
+        serde_json::from_str(printed.lines().next().unwrap()).unwrap()
+    }
+}
+
+const WORKFLOW: &str = "workflow: w
+start: { event: e }
+steps:
+  - { id: sms, block: send-message, with: { channel: sms, message: m } }
+";
+
+#[test]
+fn an_unset_reference_is_told_until_an_event_or_a_contact_has_it() {
+    let shop = Shop::new();
+    shop.file(
+        "m.yaml",
+        "message: m\nchannel: sms\ntext: Hi $firstNmae, ${order.total}!\n",
+    );
+    shop.file("w.yaml", WORKFLOW);
+    let (_, told) = shop.done(&["message", "apply", "m.yaml"]);
+    assert!(
+        told.contains("m.yaml:3:10: warning: nothing that is known sets `$firstNmae`")
+            && told.contains("m.yaml:3:22: warning: nothing that is known sets `${order.total}`"),
+        "{told}"
+    );
+    // With an event that brings `order`, and a contact that has `firstName`, more is known.
+    shop.file("c.csv", "contact,phone,firstName\nA-1,+380501234567,Ann\n");
+    shop.done(&["contact", "import", "c.csv"]);
+    let event = r#"{"eventTypeKey":"e","keyValue":"A-1","params":{"order":{"total":5}}}"#;
+    shop.file("e.jsonl", event);
+    shop.done(&["event", "send", "--file", "e.jsonl"]);
+    for args in [
+        ["workflow", "check", "w.yaml"],
+        ["workflow", "apply", "w.yaml"],
+    ] {
+        let (_, told) = shop.done(&args);
+        assert_eq!(
+            told,
+            "w.yaml:4:68: warning: in the message `m`, nothing that is known sets `$firstNmae`\n  \
+             hint: did you mean `firstName`?\n"
+        );
+    }
+    let (_, told) = shop.done(&["message", "apply", "m.yaml"]);
+    assert_eq!(
+        told,
+        "m.yaml:3:10: warning: nothing that is known sets `$firstNmae`: where it has no value, it \
+         prints nothing\n  hint: did you mean `firstName`?\n"
+    );
+    // A test run tells what had none.
+    let (printed, _) = shop.done(&["event", "send", "--file", "e.jsonl", "--test"]);
+    assert!(
+        printed.contains(
+            "warning: message `m`, text, 1:4: `$firstNmae` has no value; did you mean `firstName`?"
+        ) && printed.contains("Hi , 5!"),
+        "{printed}"
+    );
+    let told = shop.json(&["event", "send", "--file", "e.jsonl", "--test"]);
+    let note = &told["would"][0]["steps"][0]["log"][0];
+    assert!(note.as_str().unwrap().contains("$firstNmae"), "{told}");
+    shop.done(&["event", "send", "--file", "e.jsonl"]);
+    assert_eq!(shop.json(&["outbox", "list"])["text"], "Hi , 5!");
+}
+
+#[test]
+fn a_type_of_codes_that_the_pool_does_not_have_is_told() {
+    let shop = Shop::new();
+    shop.file("codes.csv", "code,discount,type\nA-1,10,Birthday\n");
+    shop.done(&["codes", "import", "codes.csv"]);
+    shop.file(
+        "m.yaml",
+        "message: m\nchannel: sms\ntext: '%PC_birthday_0_10% %PC_Birthday_0_10%'\n",
+    );
+    let (_, told) = shop.done(&["message", "apply", "m.yaml"]);
+    assert_eq!(
+        told,
+        "m.yaml:3:8: warning: `%PC_birthday_0_10%`: the pool has no codes of the type `birthday`\n  \
+         hint: the pool has the type `Birthday`: upper and lower case and blanks count\n"
+    );
+    let step = "workflow: w\nstart: { event: e }\nsteps:\n  - id: code\n    block: get-promocode\n    \
+                with: { type: TYPE, discount: 10, days: 0 }\n    ports: { exhausted: end }\n";
+    for (code_type, expected) in [
+        ("birthday", "hint: the pool has the type `Birthday`"),
+        ("winter", "the pool has no codes of the type `winter`"),
+    ] {
+        shop.file("w.yaml", &step.replace("TYPE", code_type));
+        let (_, told) = shop.done(&["workflow", "apply", "w.yaml"]);
+        assert!(
+            told.starts_with("w.yaml:6:19: warning: ") && told.contains(expected),
+            "{told}"
+        );
+    }
+    shop.file("w.yaml", &step.replace("TYPE", "Birthday"));
+    assert_eq!(shop.done(&["workflow", "apply", "w.yaml"]).1, "");
+}
+
+#[test]
+fn escapes_of_emoji_are_read_in_json_and_yaml() {
+    let shop = Shop::new();
+    let escaped = r"\ud83c\udf89 Sale";
+    shop.file(
+        "m.json",
+        &format!(r#"{{"message":"m","channel":"sms","text":"{escaped}"}}"#),
+    );
+    shop.file(
+        "n.yaml",
+        &format!("message: n\nchannel: sms\ntext: \"{escaped}\"\n"),
+    );
+    shop.file("w.json", &format!(
+        r#"{{"workflow":"w","name":"{escaped}","start":{{"event":"e"}},"steps":[{{"id":"a","block":"send-message","with":{{"channel":"sms","message":"m"}}}}]}}"#
+    ));
+    shop.done(&["message", "apply", "m.json", "n.yaml"]);
+    shop.done(&["workflow", "apply", "w.json"]);
+    let (printed, _) = shop.done(&["message", "list", "--json"]);
+    assert_eq!(printed.matches("\u{1f389} Sale").count(), 2, "{printed}");
+    let (printed, _) = shop.done(&["workflow", "show", "w"]);
+    assert!(printed.contains("\u{1f389} Sale"), "{printed}");
+    shop.file(
+        "bad.json",
+        "{\"message\": \"m\",\n \"channel\": \"sms\",\n \"text\": \"t\",\n}",
+    );
+    let output = shop.run(&["message", "apply", "bad.json"]);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        told.starts_with(
+            "bad.json:4:1: error: this is not JSON: trailing comma\n  hint: leave out"
+        ),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_time_zone_is_told_with_what_its_sign_means() {
+    let shop = Shop::new();
+    for zone in ["Etc/GMT+03", "GMT+3", "UTC+03:00"] {
+        let output = shop.run(&["settings", "time-zone", zone]);
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(
+            told.contains("for 3 hours ahead of UTC write Etc/GMT-3"),
+            "{told}"
+        );
+        assert!(!told.contains("GMT+0"), "{told}");
+    }
+    let (_, told) = shop.done(&["settings", "time-zone", "Etc/GMT+3"]);
+    assert!(told.contains("Etc/GMT+3 is 3 hours behind UTC"), "{told}");
+    shop.file("c.csv", "contact,email,time zone\nA,a@example.com,UTC+3\n");
+    let output = shop.run(&["contact", "import", "c.csv"]);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("write Etc/GMT-3"), "{told}");
+}
+
+#[test]
+fn what_yaml_cuts_off_a_text_is_told() {
+    let shop = Shop::new();
+    shop.file(
+        "m.yaml",
+        "message: m\nchannel: email\nfrom: s@example.com\nsubject: You are our #1 fan\ntext: We are # 1\n",
+    );
+    let (_, told) = shop.done(&["message", "apply", "m.yaml"]);
+    assert!(
+        told.starts_with("m.yaml:4:22: warning: what stands after ` #` is cut off")
+            && told.contains("m.yaml:5:14: warning: `text` ends before the `#`"),
+        "{told}"
+    );
+    shop.file(
+        "p.yaml",
+        "message: p\nchannel: sms\ntext: Hello\n  #1 fan\n",
+    );
+    let (_, told) = shop.done(&["message", "apply", "p.yaml"]);
+    assert!(
+        told.starts_with("p.yaml:4:3: warning: `text` ends before the `#`"),
+        "{told}"
+    );
+    shop.file(
+        "n.yaml",
+        "message: n\nchannel: email\nsubject: #1 deal\ntext: x\n",
+    );
+    let output = shop.run(&["message", "apply", "n.yaml"]);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        told.starts_with("n.yaml:3:10: error: expected a text for `subject`")
+            && told.contains("put it in quotes"),
+        "{told}"
+    );
+}
