@@ -4,9 +4,11 @@
 //! below call them with variations of a few inputs. Compiled for these two alone.
 
 use std::io;
+use std::sync::{Arc, OnceLock};
 
 use chrono_tz::Tz;
 
+use crate::block::{Block, Bounds, Grants, Sandboxes, check_structure};
 use crate::channel;
 use crate::contact::ContactReader;
 use crate::document::{Diagnostic, Severity};
@@ -139,6 +141,40 @@ pub fn smtp_replies(bytes: &[u8]) {
     assert!(replies <= bytes.len() / 4, "{replies}");
 }
 
+/// Components: what is loaded describes itself within the bounds of a call. Bytes that do not begin
+/// as a component are taken for a module, and stand in one.
+pub fn components(bytes: &[u8]) {
+    let wrapped = (!bytes.starts_with(b"\0asm\x0d")).then(|| component_of(bytes));
+    let bytes = wrapped.as_deref().unwrap_or(bytes);
+    if check_structure(bytes).is_err() {
+        return;
+    }
+    static SANDBOXES: OnceLock<Option<Arc<Sandboxes>>> = OnceLock::new();
+    let sandboxes = SANDBOXES.get_or_init(|| Sandboxes::new(Bounds::default(), None).ok());
+    let sandboxes = sandboxes.as_ref().expect("sandboxes can be made");
+    if let Ok(block) = Block::load(sandboxes, bytes, &Grants::all()) {
+        // It may fail, within its bounds.
+        let _described = block.describe();
+    }
+}
+
+/// A component that holds these bytes as its only module.
+fn component_of(module: &[u8]) -> Vec<u8> {
+    let mut component = b"\0asm\x0d\0\x01\0".to_vec();
+    component.push(1);
+    let mut length = module.len();
+    loop {
+        let byte = (length & 0x7f) as u8;
+        length >>= 7;
+        component.push(byte | if length == 0 { 0 } else { 0x80 });
+        if length == 0 {
+            break;
+        }
+    }
+    component.extend_from_slice(module);
+    component
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,6 +260,19 @@ mod tests {
             }
         }
         bytes
+    }
+
+    /// A module with a function of one local, which loops and branches.
+    const MODULE: &[u8] = b"\0asm\x01\0\0\0\x01\x06\x01\x60\x01\x7f\x01\x7f\x03\x02\x01\0\x05\x03\x01\0\x01\
+        \x07\x05\x01\x01f\0\0\x0a\x14\x01\x12\x01\x01\x7f\x03\x40\x20\0\x41\x01\x6b\x22\0\x0d\0\x0b\x20\x01\x0b";
+
+    #[test]
+    fn variations_of_components_are_refused_or_loaded() {
+        assert!(check_structure(&component_of(MODULE)).is_ok());
+        let mut numbers = Numbers(1);
+        for _ in 0..500 {
+            components(&vary(MODULE, MODULE, &mut numbers));
+        }
     }
 
     #[test]

@@ -24,7 +24,14 @@ const PACKAGES: [Package; 2] = [
     },
     Package {
         manifest: "host/fuzz/Cargo.toml",
-        fuzzers: &["csv", "upload-json", "documents", "events", "smtp-replies"],
+        fuzzers: &[
+            "csv",
+            "upload-json",
+            "documents",
+            "events",
+            "smtp-replies",
+            "component",
+        ],
     },
 ];
 

@@ -45,6 +45,7 @@ Usage: cargo xtask COMMAND
                           fuzzes what is read from outside, led by coverage, for a minute in all
                           unless told; or runs one with an input again; fuzzers: render escape json
                           (templates), csv upload-json documents events
+                          smtp-replies component
   blocks [PATH…] [--out DIR]
                           makes components of the standard blocks, or of the block crates in
                           PATH…, in target/blocks or DIR, and prints size and imports
