@@ -259,6 +259,111 @@ fn bad_rows_are_told_by_line_and_field_and_good_rows_go_in() {
     assert!(text(&refused.stderr).contains("not UTF-8"));
 }
 
+/// What an import tells on standard error, and its exit status.
+fn told(shop: &Shop, args: &[&str]) -> (String, Option<i32>) {
+    let done = shop.run(&[&["codes", "import"], args].concat());
+    (text(&done.stderr), done.status.code())
+}
+
+#[test]
+fn files_that_may_be_understood_otherwise_are_refused_with_the_option_that_states_them() {
+    let shop = Shop::new();
+    shop.file("angebot.csv", "Angebot\nAB12\nAB13\n");
+    let (refused, status) = told(&shop, &["angebot.csv"]);
+    assert_eq!(status, Some(2));
+    for expected in ["--column code=Angebot", "--no-header", "`AB12`"] {
+        assert!(refused.contains(expected), "{refused}");
+    }
+    let (values, status) = shop.json(&["codes", "import", "angebot.csv", "--dry-run"]);
+    assert_eq!((status, &values[0]["inserted"]), (Some(2), &json!(0)));
+    let done = shop.one(&["codes", "import", "angebot.csv", "--column", "code=Angebot"]);
+    assert_eq!(done["inserted"], 2);
+    let done = shop.one(&["codes", "import", "angebot.csv", "--no-header"]);
+    assert_eq!(
+        (&done["inserted"], &done["unchanged"]),
+        (&json!(1), &json!(2))
+    );
+    assert_eq!(done["warnings"], json!(["no heading: 3 codes"]));
+
+    shop.file("piped.csv", "Name|Until\nP-1|01/02/2040\n");
+    let piped = ["piped.csv", "--delimiter", "|", "--column", "code=Name"];
+    let dated = [&piped[..], &["--column", "expirationDate=Until"]].concat();
+    assert!(told(&shop, &dated).0.contains("--date-format MM/DD/YYYY"));
+    let (_, status) = told(
+        &shop,
+        &[&dated[..], &["--date-format", "MM/DD/YYYY"]].concat(),
+    );
+    assert_eq!(status, Some(0));
+    let listed = shop.json(&["codes", "show", "P-1"]).0;
+    assert_eq!(listed[0]["expirationDate"], "2040-01-02T23:59");
+    for wrong in [
+        ["--delimiter", "ab"],
+        ["--date-format", "DD"],
+        ["--column", "code"],
+    ] {
+        let (refused, status) = told(&shop, &[&["piped.csv"], &wrong[..]].concat());
+        assert_eq!(status, Some(2), "{refused}");
+    }
+    shop.file("login.csv", "<!DOCTYPE html>\n<title>Sign in</title>\n");
+    let (refused, status) = told(&shop, &["login.csv", "--no-header"]);
+    assert_eq!(status, Some(2), "{refused}");
+    assert!(refused.contains("HTML"), "{refused}");
+}
+
+#[test]
+fn what_the_author_should_know_is_told_by_dry_runs_and_strict_uploads_alike() {
+    let shop = Shop::new();
+    shop.file("old.csv", "code\nSAVE10\n");
+    shop.done(&["codes", "import", "old.csv"]);
+    shop.file(
+        "new.csv",
+        "code,expirationDate\nsave10,2020-01-01\nX1,2020-01-01\nx1,2040-01-01\n",
+    );
+    let expected = [
+        "2 of 3 codes have expired: nobody can get these",
+        "`X1` and `x1`, `SAVE10` and `save10` differ in upper and lower case only; many shops take \
+         such codes for one",
+    ];
+    for how in [
+        &["--dry-run"][..],
+        &["--strict", "--dry-run"],
+        &["--strict"],
+    ] {
+        let done = shop.one(&[&["codes", "import", "new.csv"], how].concat());
+        assert_eq!(done["warnings"], json!(expected), "{how:?}");
+    }
+    let again = shop.one(&["codes", "import", "new.csv"]);
+    assert_eq!(again["warnings"], json!([expected[0]]));
+    shop.file(
+        "expired.csv",
+        "code,expirationDate\nE1,2020-01-01\nE2,2020-01-01\n",
+    );
+    let (warned, status) = told(&shop, &["expired.csv"]);
+    assert_eq!(status, Some(0));
+    assert!(
+        warned.contains("warning: expired.csv: all 2 codes have expired"),
+        "{warned}"
+    );
+    shop.file("empty.csv", "");
+    assert!(told(&shop, &["empty.csv"]).0.contains("the file is empty"));
+}
+
+#[test]
+fn codes_are_looked_up_without_what_nobody_sees() {
+    let shop = Shop::new();
+    shop.file("codes.csv", "code\nA-1\n\u{200B}A-1\nA-2\u{2060}\n");
+    let done = shop.one(&["codes", "import", "codes.csv"]);
+    assert_eq!(
+        (&done["inserted"], &done["unchanged"]),
+        (&json!(2), &json!(1))
+    );
+    assert_eq!(
+        shop.one(&["codes", "show", "\u{FEFF}A-1\u{A0}"])["code"],
+        "A-1"
+    );
+    assert_eq!(shop.one(&["codes", "retire", "A\u{AD}-2"])["retired"], 1);
+}
+
 #[test]
 fn what_is_exported_imports_again_and_changes_nothing() {
     let shop = Shop::ready();

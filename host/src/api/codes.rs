@@ -348,7 +348,7 @@ enum Promocodes {
 async fn upload_codes(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
-    Params(fill): Params<Fill>,
+    fill: Fill,
     request: Request,
 ) -> Result<Response, Problem> {
     upload::take(api, caller, fill, request).await

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::io::Cursor;
 
 use axum::Json;
-use axum::extract::{Extension, Request, State};
+use axum::extract::{Extension, FromRequestParts, Request, State};
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -17,7 +18,9 @@ use super::gate::Caller;
 use super::page;
 use super::problem::{Fault, Kind, Problem};
 use super::request::{Params, Place, json, media_type, must_be};
-use super::upload::{Limit, Once, file_problem, rejected, whole};
+use super::upload::{
+    Limit, Once, csv_options, file_problem, query_of, rejected, stated_with_columns, whole,
+};
 use crate::contact::{AddressKind, Contact, ContactOptions, Name};
 use crate::message::ChannelKind;
 use crate::upload::{Format, ImportError, ImportReport};
@@ -133,6 +136,24 @@ struct How {
     resubscribe: Option<bool>,
     /// Say what would happen, and change nothing.
     dry_run: Option<bool>,
+    /// CSV: what stands between columns: one character, or `tab`. Without it, the first line tells
+    /// which of comma, semicolon and tab it is.
+    delimiter: Option<String>,
+    /// CSV: what a column is: a field, `=` and the column's heading, such as `email=Mail`, or
+    /// `ignore=Notes` for one that is not read. May stand several times.
+    #[serde(default)]
+    column: Vec<String>,
+    /// CSV: true: the first line is a row, not a header. Columns have numbers then, as in `email=1`.
+    no_header: Option<bool>,
+}
+
+impl<S: Sync> FromRequestParts<S> for How {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<How, Problem> {
+        let (how, column) = stated_with_columns(query_of(parts), "query")?;
+        Ok(How { column, ..how })
+    }
 }
 
 /// What became of the rows, or would.
@@ -148,6 +169,8 @@ pub(super) struct Imported {
     rejected: u64,
     /// Why, for the first thousand of them.
     errors: Vec<Fault>,
+    /// What stops no row, and whoever uploads should know.
+    warnings: Vec<String>,
 }
 
 impl From<&ImportReport> for Imported {
@@ -158,6 +181,7 @@ impl From<&ImportReport> for Imported {
             unchanged: report.unchanged,
             rejected: report.rejected,
             errors: report.errors.iter().map(Fault::from).collect(),
+            warnings: report.warnings.clone(),
         }
     }
 }
@@ -174,7 +198,7 @@ impl From<&ImportReport> for Imported {
 async fn import(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
-    Params(how): Params<How>,
+    how: How,
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
@@ -186,6 +210,7 @@ async fn import(
     };
     let options = ContactOptions {
         format: Some(format),
+        csv: csv_options(how.delimiter.as_deref(), how.no_header, &how.column)?,
         strict: how.strict.unwrap_or(false),
         resubscribe: how.resubscribe.unwrap_or(false),
         dry_run: how.dry_run.unwrap_or(false),

@@ -60,6 +60,9 @@ pub(super) struct UploadJson {
     /// Why, for the first thousand of them; not in listings.
     #[serde(skip_serializing_if = "Option::is_none")]
     errors: Option<Vec<Fault>>,
+    /// What stops no row, and whoever uploads should know; not in listings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warnings: Option<Vec<String>>,
 }
 
 /// How an upload stands.
@@ -95,6 +98,7 @@ impl UploadJson {
             updated: row.updated,
             unchanged: row.unchanged,
             rejected: row.rejected,
+            warnings: errors.is_some().then_some(row.warnings),
             errors: errors.map(|errors| errors.iter().map(Fault::from).collect()),
         }
     }

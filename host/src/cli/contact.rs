@@ -14,7 +14,7 @@ use super::input;
 use super::output::{BOLD, Out, tame_line};
 use super::session::Session;
 use super::table::Table;
-use super::upload::{FormatName, Upload, format_of};
+use super::upload::{CsvArgs, FormatName, Upload, format_of};
 
 /// Contacts: the people that messages go to.
 #[derive(Subcommand)]
@@ -64,6 +64,8 @@ pub(super) struct Import {
     /// All or nothing: with one bad row, no row goes in.
     #[arg(long)]
     strict: bool,
+    #[command(flatten)]
+    csv: CsvArgs,
     /// Let rows undo that somebody has unsubscribed. Without it they leave that as it is.
     #[arg(long)]
     resubscribe: bool,
@@ -107,6 +109,7 @@ impl Import {
     fn import(&self, promoflow: &Promoflow, input: input::Input, out: &mut Out) -> Done {
         let options = ContactOptions {
             format: format_of(self.format, &self.file),
+            csv: self.csv.options(),
             strict: self.strict,
             dry_run: self.dry_run,
             resubscribe: self.resubscribe,

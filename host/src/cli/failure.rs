@@ -121,6 +121,11 @@ pub(super) fn tell_error(message: impl Display, hint: Option<&str>) {
     tell("error", output::ERROR, &message.to_string(), hint);
 }
 
+/// Tells what its reader should know of something that was done, on standard error.
+pub(super) fn tell_warning(message: impl Display) {
+    tell("warning", output::WARNING, &message.to_string(), None);
+}
+
 /// Tells what helps to understand the output, on standard error.
 pub(super) fn tell_note(message: impl Display) {
     tell("note", output::HINT, &message.to_string(), None);

@@ -3,11 +3,13 @@
 use std::io::{self, IsTerminal, Read};
 use std::time::Duration;
 
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use promoflow::upload::{Format, ImportError, ImportReport, RowError, UploadError};
+use promoflow::upload::{
+    CsvOptions, Format, ImportError, ImportReport, RowError, StatedColumn, UploadError,
+};
 
-use super::failure::{Done, Status, count, tell_error};
+use super::failure::{Done, Status, count, tell_error, tell_warning};
 use super::input::Input;
 use super::output::Out;
 
@@ -29,6 +31,34 @@ pub(super) fn format_of(named: Option<FormatName>, file: &str) -> Option<Format>
         Some(FormatName::Csv) => Some(Format::Csv),
         Some(FormatName::Json) => Some(Format::Json),
         None => Format::of_path(file.as_ref()),
+    }
+}
+
+/// What is stated of a CSV file.
+#[derive(Args)]
+pub(super) struct CsvArgs {
+    /// CSV: what stands between columns: one character, or `tab`. Without it, the first line tells
+    /// which of comma, semicolon and tab it is.
+    #[arg(long, value_name = "CHARACTER", value_parser = CsvOptions::parse_delimiter)]
+    delimiter: Option<u8>,
+    /// CSV: the first line is a row, not a header. Columns have numbers then, as in `--column
+    /// code=1`.
+    #[arg(long)]
+    no_header: bool,
+    /// CSV: the column under this heading is that field, as in `--column code='Coupon Code'`, or
+    /// is not read, as in `--column ignore=Notes`; may be given several times.
+    #[arg(long = "column", value_name = "FIELD=HEADING", value_parser = StatedColumn::parse)]
+    columns: Vec<StatedColumn>,
+}
+
+impl CsvArgs {
+    /// For the import.
+    pub(super) fn options(&self) -> CsvOptions {
+        CsvOptions {
+            delimiter: self.delimiter,
+            no_header: self.no_header,
+            columns: self.columns.clone(),
+        }
     }
 }
 
@@ -93,6 +123,9 @@ impl Upload {
             self.tell_counts(file, &report, out)?;
             out.flush()?;
             tell_rows(file, &report);
+        }
+        for warning in &report.warnings {
+            tell_warning(format_args!("{file}: {warning}"));
         }
         if self.strict && (report.rejected > 0 || refused.is_some()) {
             tell_error(

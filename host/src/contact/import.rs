@@ -5,7 +5,9 @@ use std::io::Read;
 use super::{NewContact, rows};
 use crate::clock::Timestamp;
 use crate::store::{ContactOutcome, ContactSession, Store, StoreError};
-use crate::upload::{Batch, BatchSize, Format, ImportError, ImportReport, in_batches, kept};
+use crate::upload::{
+    Batch, BatchSize, CsvOptions, Ended, Format, ImportError, ImportReport, in_batches, kept,
+};
 
 /// Contacts that are committed at once. Events wait behind a batch for some tenths of a second.
 const BATCH: usize = 5_000;
@@ -13,10 +15,12 @@ const BATCH: usize = 5_000;
 const BATCH_BYTES: usize = 4 << 20;
 
 /// How to upload contacts.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct ContactOptions {
     /// The file's format; told from its first character where `None`.
     pub format: Option<Format>,
+    /// What a CSV file does not say of itself.
+    pub csv: CsvOptions,
     /// All or nothing: one bad row, and no row goes in.
     pub strict: bool,
     /// Says what would happen, and changes nothing.
@@ -30,7 +34,7 @@ pub fn import(
     store: &dyn Store,
     now: Timestamp,
     reader: impl Read + Send,
-    options: ContactOptions,
+    options: &ContactOptions,
     watch: &mut dyn FnMut(u64),
 ) -> Result<ImportReport, ImportError> {
     let atomic = options.strict || options.dry_run;
@@ -43,7 +47,7 @@ pub fn import(
         weigh,
     };
     let taken = in_batches(
-        || rows::open(reader, options.format),
+        || rows::open(reader, options.format, &options.csv),
         size,
         |batch| {
             store_batch(&mut *session, batch, &mut report)?;
@@ -51,13 +55,14 @@ pub fn import(
             Ok(())
         },
     );
-    let failed = match taken {
-        Ok(failed) => failed,
+    let Ended { failed, warnings } = match taken {
+        Ok(ended) => ended,
         Err(error) => {
             session.roll_back()?;
             return Err(error.into());
         }
     };
+    report.warnings = warnings;
     let refused = options.strict && (report.rejected > 0 || failed.is_some());
     if options.dry_run || refused {
         session.roll_back()?;

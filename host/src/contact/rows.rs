@@ -11,7 +11,8 @@ use super::{
 use crate::message::ChannelKind;
 use crate::nesting::check_depth;
 use crate::upload::{
-    Format, INEXACT, Reader, Row, Table, UploadError, Value, fold, is_inexact, shorten,
+    CsvOptions, Format, INEXACT, Reader, Row, Table, UploadError, Value, exact, fold, is_inexact,
+    is_scientific, shorten, trim,
 };
 use crate::zone;
 
@@ -28,7 +29,7 @@ impl<R: Read> ContactReader<R> {
     ///
     /// Fails where the beginning shows already that nothing can be read.
     pub fn new(reader: R, format: Option<Format>) -> Result<ContactReader<R>, UploadError> {
-        open(reader, format).map(ContactReader)
+        open(reader, format, &CsvOptions::default()).map(ContactReader)
     }
 
     /// The next row; `None` after the last one.
@@ -41,8 +42,9 @@ impl<R: Read> ContactReader<R> {
 pub(super) fn open<R: Read>(
     reader: R,
     format: Option<Format>,
+    csv: &CsvOptions,
 ) -> Result<Reader<R, ContactTable>, UploadError> {
-    Reader::new(reader, format, ContactTable::default())
+    Reader::new(reader, format, csv, ContactTable::default())
 }
 
 /// A column of CSV, or a key of a JSON object.
@@ -68,8 +70,42 @@ pub(super) enum Column {
 const NAMES: &[(&str, &[&str])] = &[
     ("contact", &["id", "contactid"]),
     ("externalId", &["externalcustomerid"]),
-    ("email", &["emailaddress", "useremail", "contactemail"]),
-    ("phone", &["sms", "phonenumber"]),
+    (
+        "email",
+        &[
+            "emailaddress",
+            "useremail",
+            "contactemail",
+            "mail",
+            "adresemail",
+            "emailadresse",
+            "courriel",
+            "correoelectronico",
+            "електроннапошта",
+            "пошта",
+            "электроннаяпочта",
+            "почта",
+        ],
+    ),
+    (
+        "phone",
+        &[
+            "sms",
+            "phonenumber",
+            "mobile",
+            "mobilephone",
+            "mobilenumber",
+            "telephone",
+            "telefon",
+            "telefonnummer",
+            "handynummer",
+            "numertelefonu",
+            "telefono",
+            "телефон",
+            "номертелефону",
+            "номертелефона",
+        ],
+    ),
     ("tokens", &[]),
     (
         "tokens.mobile-push",
@@ -142,6 +178,7 @@ impl Table for ContactTable {
 
     const ROWS: &'static str = "contacts";
     const HEADER: &'static str = HEADER;
+    const PLURAL: &'static str = "contacts";
     const ITEM: &'static str = "a contact; expected an object";
 
     /// A name that is none of a column is that of a field. What misses a column by one letter is
@@ -240,6 +277,11 @@ impl Table for ContactTable {
     /// An empty cell states nothing, and neither does a placeholder such as `null` of who somebody
     /// is.
     fn read(&mut self, stated: &mut NewContact, column: &Column, text: &str) -> Result<(), String> {
+        // What people read may hold what shapes letters; all else is compared by its letters.
+        let text = match column {
+            Column::Field(_) => trim(text),
+            _ => &*exact(text),
+        };
         if text.is_empty() || (column.identifies() && is_placeholder(text)) {
             return Ok(());
         }
@@ -301,7 +343,7 @@ impl Table for ContactTable {
                 stated.languages = Some(languages(tags.into_iter())?);
                 Ok(())
             }
-            (_, Value::Text(text)) => self.read(stated, column, text.trim()),
+            (_, Value::Text(text)) => self.read(stated, column, text),
             (Column::Id | Column::ExternalId | Column::Address(_), Value::Word(word))
                 if is_inexact(word) =>
             {
@@ -364,6 +406,13 @@ impl ContactTable {
 }
 
 fn id(text: &str, most: usize) -> Result<String, String> {
+    if is_scientific(text) {
+        return Err(format!(
+            "`{}` is a number that a spreadsheet has rounded, its digits are lost; format the \
+             column as text and export it again",
+            shorten(text)
+        ));
+    }
     let chars = text.chars().count();
     if chars > most {
         return Err(format!(

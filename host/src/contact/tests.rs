@@ -171,3 +171,43 @@ fn placeholders_state_nobody() {
     assert!(found.iter().all(|one| one.external_id.is_none()));
     assert!(found.iter().all(|one| one.addresses.len() == 1));
 }
+
+#[test]
+fn files_of_contacts_are_judged_as_files_of_codes_are() {
+    let csv = |text: &str| read_as(text, Format::Csv);
+    for text in [
+        "sep=;\nE-mail;first\nann@example.com;Ann\n",
+        "\u{feff}Электронная почта,first\n\u{200B}ann@example.com\u{A0},Ann\n",
+        "\"email\"\t\"first\"\n=\"ann@example.com\"\tAnn\n",
+    ] {
+        let [contact] = &good(csv(text))[..] else {
+            panic!("{text:?}")
+        };
+        assert_eq!(
+            contact.addresses[&AddressKind::Email],
+            "ann@example.com",
+            "{text:?}"
+        );
+        assert_eq!(contact.fields["first"], "Ann");
+    }
+    for (text, expected) in [
+        ("email|first\nann@example.com|Ann", "--delimiter '|'"),
+        (
+            "Contacts of spring\nemail,first\nann@example.com,Ann",
+            "remove what stands above it",
+        ),
+        ("<html>", "HTML"),
+        ("{\"error\": 1}", "JSON"),
+        ("PK\u{3}\u{4}", "XLSX"),
+        ("email,phone\nann@example.com,\nemail,phone\n", "once more"),
+    ] {
+        let error = csv(text).unwrap_err().to_string();
+        assert!(error.contains(expected), "{text:?}: {error}");
+    }
+    let rounded = faults(csv("externalId,email\n1.23457E+11,ann@example.com\n"));
+    assert!(rounded[0].contains("rounded"), "{rounded:?}");
+    // What joins letters stays in what people read.
+    let name = "\u{645}\u{6CC}\u{200C}\u{62E}";
+    let joined = good(csv(&format!("email,first\nann@example.com,{name}\n")));
+    assert_eq!(joined[0].fields["first"], name);
+}

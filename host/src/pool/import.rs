@@ -3,12 +3,12 @@
 use std::io::{self, Cursor, Read};
 
 use super::{Calendar, NewCode, UploadOptions};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::pool::upload;
 use crate::store::{
     Atomicity, RowOutcome, Store, StoreError, UploadEnd, UploadHead, UploadId, UploadSession,
 };
-use crate::upload::{Batch, BatchSize, ImportError, ImportReport, in_batches};
+use crate::upload::{Batch, BatchSize, Ended, ImportError, ImportReport, in_batches, shorten};
 
 /// Rows that are committed at once. Codes are random texts, so each batch touches all of the
 /// pool's pages, and a million rows in batches of ten thousand write them a hundred times. Events
@@ -85,6 +85,7 @@ pub fn import(
         }
     };
     let mut report = ImportReport::default();
+    let mut findings = Findings::new(clock);
     let size = BatchSize {
         rows: BATCH,
         bytes: BATCH_BYTES,
@@ -94,15 +95,21 @@ pub fn import(
     let taken = in_batches(
         || upload::open(reader, upload, calendar),
         size,
-        |batch| store_batch(&mut *session, batch, calendar, &mut report, watch),
+        |batch| {
+            findings.look_at(&batch.good);
+            let stored = store_batch(&mut *session, batch, calendar, &mut report, watch)?;
+            findings.look_for_twins(&*session, &stored)
+        },
     );
-    let failed = match taken {
-        Ok(failed) => failed,
+    let Ended { failed, warnings } = match taken {
+        Ok(ended) => ended,
         Err(error) => {
             session.roll_back()?;
             return Err(error.into());
         }
     };
+    report.warnings = warnings;
+    report.warnings.extend(findings.warnings());
     let refused = options.strict && (report.rejected > 0 || failed.is_some());
     if options.dry_run || refused {
         session.roll_back()?;
@@ -116,6 +123,7 @@ pub fn import(
             whole: failed.is_none(),
             rejected: report.rejected,
             rejections: report.errors.clone(),
+            warnings: report.warnings.clone(),
         })?;
         if let Some(upload) = finished.upload.filter(|_| begun == NOT_BEGUN) {
             watch.begun(upload);
@@ -161,22 +169,101 @@ impl Read for Failed {
     }
 }
 
+/// Codes that differ in case only, of which a warning names so many.
+const TWINS: usize = 3;
+
+/// What is found of codes that may be stored.
+struct Findings {
+    now: Timestamp,
+    codes: u64,
+    expired: u64,
+    twins: u64,
+    shown_twins: Vec<(String, String)>,
+}
+
+impl Findings {
+    fn new(clock: &dyn Clock) -> Findings {
+        Findings {
+            now: clock.now(),
+            codes: 0,
+            expired: 0,
+            twins: 0,
+            shown_twins: Vec::new(),
+        }
+    }
+
+    fn look_at(&mut self, codes: &[NewCode]) {
+        let expired = |code: &&NewCode| code.expires.is_some_and(|expires| expires <= self.now);
+        self.expired += codes.iter().filter(expired).count() as u64;
+        self.codes += codes.len() as u64;
+    }
+
+    /// Finds other spellings of new codes, in the pool and so among the rows before.
+    fn look_for_twins(
+        &mut self,
+        session: &dyn UploadSession,
+        codes: &[String],
+    ) -> Result<(), StoreError> {
+        for (code, twin) in session.spelt_otherwise(codes)? {
+            self.twins += 1;
+            if self.shown_twins.len() < TWINS {
+                self.shown_twins.push((code, twin));
+            }
+        }
+        Ok(())
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        match (self.expired, self.codes) {
+            (0, _) => {}
+            (1, 1) => warnings.push("the code has expired: nobody can get it".to_owned()),
+            (expired, codes) if expired == codes => warnings.push(format!(
+                "all {codes} codes have expired: nobody can get them"
+            )),
+            (expired, codes) => warnings.push(format!(
+                "{expired} of {codes} codes have expired: nobody can get these"
+            )),
+        }
+        if self.twins > 0 {
+            let shown = self.shown_twins.iter();
+            let shown: Vec<String> = shown
+                .map(|(code, twin)| format!("`{}` and `{}`", shorten(code), shorten(twin)))
+                .collect();
+            let more = match self.twins - self.shown_twins.len() as u64 {
+                0 => String::new(),
+                more => format!(", and {more} more"),
+            };
+            warnings.push(format!(
+                "{} differ in upper and lower case only{more}; many shops take such codes for one",
+                shown.join(", ")
+            ));
+        }
+        warnings
+    }
+}
+
+/// Stores a batch; the answer is the codes that are new.
 fn store_batch(
     session: &mut dyn UploadSession,
     mut batch: Batch<NewCode>,
     calendar: Calendar,
     report: &mut ImportReport,
     watch: &mut dyn Watch,
-) -> Result<(), StoreError> {
+) -> Result<Vec<String>, StoreError> {
     for errors in std::mem::take(&mut batch.bad) {
         report.reject(errors);
     }
+    let mut new = Vec::new();
     if batch.good.is_empty() {
-        return Ok(());
+        return Ok(new);
     }
     for (index, outcome) in session.batch(&batch.good)?.into_iter().enumerate() {
         match outcome {
-            RowOutcome::Inserted => report.inserted += 1,
+            RowOutcome::Inserted => {
+                report.inserted += 1;
+                new.push(std::mem::take(&mut batch.good[index].code));
+            }
             RowOutcome::Updated => report.updated += 1,
             RowOutcome::Unchanged => report.unchanged += 1,
             RowOutcome::Contradicts { field, earlier } => {
@@ -187,7 +274,7 @@ fn store_batch(
         }
     }
     watch.taken(report.rows());
-    Ok(())
+    Ok(new)
 }
 
 fn contradiction(row: &NewCode, field: &str, earlier: &str, calendar: Calendar) -> String {

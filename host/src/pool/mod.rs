@@ -4,6 +4,7 @@
 //! [`Lane`] names the queue of codes that it takes from, and its days skip within that queue.
 
 mod calendar;
+mod date_format;
 mod export;
 mod import;
 mod lane_doubt;
@@ -11,6 +12,7 @@ mod rates;
 mod upload;
 
 pub use calendar::{Calendar, ParseDateError};
+pub use date_format::{DateFormat, ParseDateFormatError};
 pub use export::{ExportRow, ExportWriter};
 pub use import::{ImportOptions, Watch, import};
 pub use lane_doubt::{LaneDoubt, lane_doubt};
@@ -20,7 +22,9 @@ pub use upload::{UploadOptions, UploadReader};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-pub use crate::upload::{Format, ImportError, ImportReport, RowError, UploadError};
+pub use crate::upload::{
+    CsvOptions, Format, ImportError, ImportReport, RowError, StatedColumn, UploadError,
+};
 
 /// A row of an upload of codes.
 pub type Row = crate::upload::Row<NewCode>;

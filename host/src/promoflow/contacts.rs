@@ -22,7 +22,7 @@ impl Promoflow {
         if !options.dry_run {
             self.store.wake_contacts()?;
         }
-        contact::import(&*self.store, self.now(), reader, options, progress)
+        contact::import(&*self.store, self.now(), reader, &options, progress)
     }
 
     /// Gives each contact to `visit`, in the order in which they came.

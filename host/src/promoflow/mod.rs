@@ -39,6 +39,7 @@ use crate::store::{
     Order, Ordered, PoolCount, Retired, RunId, RunRow, RunState, StepRecord, Store,
 };
 use crate::trace::Tracer;
+use crate::upload::exact;
 
 /// One installation: a pool, its workflows and messages, and their history.
 ///
@@ -220,7 +221,7 @@ impl Promoflow {
 
     /// One code, with the deliveries that carry it.
     pub fn code(&self, code: &str) -> Result<Option<(CodeRow, Vec<DeliveryRow>)>> {
-        let Some((row, ids)) = self.store.code(code)? else {
+        let Some((row, ids)) = self.store.code(&exact(code))? else {
             return Ok(None);
         };
         let mut deliveries = Vec::with_capacity(ids.len());
@@ -232,12 +233,16 @@ impl Promoflow {
 
     /// Sets unused codes aside.
     pub fn retire(&self, codes: &[String]) -> Result<Retired> {
-        Ok(self.store.retire(codes, true, &*self.parts.clock)?)
+        Ok(self
+            .store
+            .retire(&as_stored(codes), true, &*self.parts.clock)?)
     }
 
     /// Brings retired codes back.
     pub fn reinstate(&self, codes: &[String]) -> Result<Retired> {
-        Ok(self.store.retire(codes, false, &*self.parts.clock)?)
+        Ok(self
+            .store
+            .retire(&as_stored(codes), false, &*self.parts.clock)?)
     }
 
     /// The launch history, the newest first.
@@ -323,4 +328,9 @@ impl Promoflow {
     pub fn audit(&self) -> Result<Vec<Audited>> {
         Ok(self.store.audit()?)
     }
+}
+
+/// Codes as uploads store them, without what a copy from elsewhere has around them.
+fn as_stored(codes: &[String]) -> Vec<String> {
+    codes.iter().map(|code| exact(code).into_owned()).collect()
 }

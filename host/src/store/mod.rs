@@ -428,6 +428,10 @@ pub trait UploadSession {
     /// Its number; 0 while it has none.
     fn id(&self) -> UploadId;
 
+    /// Codes of the pool that differ from one of these in upper and lower case only: each of these
+    /// with another, for the spellings that people use.
+    fn spelt_otherwise(&self, codes: &[String]) -> Result<Vec<(String, String)>>;
+
     /// Ends the upload and makes what it took durable. A session that is dropped instead leaves
     /// what its committed batches took, or nothing where the upload is atomic.
     fn finish(self: Box<Self>, end: UploadEnd) -> Result<FinishedUpload>;

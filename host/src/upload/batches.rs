@@ -59,6 +59,8 @@ pub struct ImportReport {
     pub rejected: u64,
     /// Why, for the first thousand errors.
     pub errors: Vec<RowError>,
+    /// What stops no row, and its author should know.
+    pub warnings: Vec<String>,
 }
 
 impl ImportReport {
@@ -99,7 +101,16 @@ pub enum ImportError {
 /// What the reading thread hands over.
 enum ReadAhead<Row> {
     Rows(Batch<Row>),
-    Failed(UploadError),
+    Ended(Ended),
+}
+
+/// How a file was read to its end.
+#[derive(Default)]
+pub(crate) struct Ended {
+    /// What is wrong with the file, where it was not.
+    pub(crate) failed: Option<UploadError>,
+    /// What its author should know of it.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// What to read an upload from that is all or nothing: it is read to its end here.
@@ -119,13 +130,12 @@ pub(crate) fn kept<'r>(
     }
 }
 
-/// Reads an upload and gives its rows to `take`, batch by batch. The answer is what is wrong with
-/// the file, where it could not be read to its end.
+/// Reads an upload and gives its rows to `take`, batch by batch.
 pub(crate) fn in_batches<R: Read, T: Table>(
     open: impl FnOnce() -> Result<Reader<R, T>, UploadError> + Send,
     size: BatchSize<T::Row>,
     mut take: impl FnMut(Batch<T::Row>) -> Result<(), StoreError>,
-) -> Result<Option<UploadError>, StoreError>
+) -> Result<Ended, StoreError>
 where
     T::Row: Send,
 {
@@ -135,10 +145,10 @@ where
         while let Ok(next) = read.recv() {
             match next {
                 ReadAhead::Rows(batch) => take(batch)?,
-                ReadAhead::Failed(error) => return Ok(Some(error)),
+                ReadAhead::Ended(ended) => return Ok(ended),
             }
         }
-        Ok(None)
+        Ok(Ended::default())
     })
 }
 
@@ -151,7 +161,7 @@ fn read_all<R: Read, T: Table>(
     let mut places = Vec::new();
     let mut bad = Vec::new();
     let mut bytes = 0;
-    let mut failed = None;
+    let mut ended = Ended::default();
     match open() {
         Ok(mut upload) => loop {
             match upload.next_row() {
@@ -161,9 +171,12 @@ fn read_all<R: Read, T: Table>(
                     places.extend(upload.place());
                 }
                 Ok(Some(Row::Rejected(errors))) => bad.push(errors),
-                Ok(None) => break,
+                Ok(None) => {
+                    ended.warnings = upload.warnings();
+                    break;
+                }
                 Err(error) => {
-                    failed = Some(error);
+                    ended.failed = Some(error);
                     break;
                 }
             }
@@ -180,13 +193,13 @@ fn read_all<R: Read, T: Table>(
                 }
             }
         },
-        Err(error) => failed = Some(error),
+        Err(error) => ended.failed = Some(error),
     }
     let rest = [
-        Some(ReadAhead::Rows(Batch { good, places, bad })),
-        failed.map(ReadAhead::Failed),
+        ReadAhead::Rows(Batch { good, places, bad }),
+        ReadAhead::Ended(ended),
     ];
-    for last in rest.into_iter().flatten() {
+    for last in rest {
         if batches.send(last).is_err() {
             return;
         }

@@ -5,11 +5,19 @@ use std::io::Read;
 
 use csv::{ByteRecord, Reader, ReaderBuilder};
 
+use super::delimiter::{delimiter, separator_line};
+use super::first_line::is_plain;
 use super::guard::unguarded;
-use super::header::{Layout, delimiter, layout, trim};
+use super::header::{FirstLines, Layout, Place, layout, names_columns, trim};
+use super::sniff::text_kind_of;
 use super::source::{MAX_ROW_BYTES, Source, not_utf8};
 use super::table::{Draft, Table};
-use super::{Row, RowPlace, UploadError, shorten};
+use super::{CsvOptions, Row, RowPlace, UploadError, shorten};
+
+/// Rows by which the first line is judged.
+const SAMPLE: usize = 100;
+/// The mark with which files begin, and which stands within one where two were joined.
+const MARK: &[u8] = "\u{FEFF}".as_bytes();
 
 /// The rows of a CSV file.
 pub(super) struct CsvRows<R: Read, T: Table> {
@@ -18,38 +26,98 @@ pub(super) struct CsvRows<R: Read, T: Table> {
     /// The record is the first row of a file without a header, and not yet handed out.
     pending: bool,
     line: u64,
-    columns: Vec<Option<T::Column>>,
+    /// Lines that were passed over before the reader began.
+    skipped: u64,
+    places: Vec<Place<T::Column>>,
+    /// The header; `None`: the file has none.
+    header: Option<Vec<String>>,
+    /// The author has stated what the first line is, so that words are no headings.
+    is_stated: bool,
+    /// The lone column of codes, whose delimiter was found rather than stated.
+    is_lone: bool,
+    accepted: u64,
+    warnings: Vec<String>,
     table: T,
 }
 
 impl<R: Read, T: Table> CsvRows<R, T> {
     /// Reads the first line.
-    pub(super) fn open(source: Source<R>, table: T) -> Result<CsvRows<R, T>, UploadError> {
-        let reader = ReaderBuilder::new()
-            .delimiter(delimiter(&table, source.head()))
-            .has_headers(false)
-            // A row with too few or too many fields is refused alone, not the file.
-            .flexible(true)
+    pub(super) fn open(
+        mut source: Source<R>,
+        options: &CsvOptions,
+        table: T,
+    ) -> Result<CsvRows<R, T>, UploadError> {
+        if let Some(kind) = text_kind_of(source.head()) {
+            let blank = source
+                .head()
+                .iter()
+                .take_while(|byte| byte.is_ascii_whitespace());
+            let line = 1 + blank.filter(|byte| **byte == b'\n').count() as u64;
+            return Err(UploadError::NotCsv { line, kind });
+        }
+        let (mut skipped, mut separator) = (0, None);
+        if let Some((stated, bytes, lines)) = separator_line(source.head()) {
+            (skipped, separator) = (lines, stated);
+            source.consume(bytes);
+        }
+        let delimiter = delimiter(&table, options, separator, source.head());
+        let below = sample(&source, delimiter);
+        let reader = builder(delimiter)
             .buffer_capacity(MAX_ROW_BYTES)
             .from_reader(source);
         let mut rows = CsvRows {
             reader,
             record: ByteRecord::new(),
             pending: false,
-            line: 0,
-            columns: Vec::new(),
+            line: skipped,
+            skipped,
+            places: Vec::new(),
+            header: None,
+            is_stated: options.no_header || !options.columns.is_empty(),
+            is_lone: false,
+            accepted: 0,
+            warnings: Vec::new(),
             table,
         };
         if rows.read_record()? {
-            let cells = rows.record.iter().map(text);
+            let cells: Vec<&str> = rows.record.iter().map(|cell| trim(text(cell))).collect();
+            let first = FirstLines {
+                line: rows.line,
+                cells: &cells,
+                below: &below,
+            };
             let Layout {
-                columns,
+                places,
                 has_header,
-            } = layout(&rows.table, rows.line, cells)?;
-            rows.columns = columns;
+                warnings,
+            } = layout(&rows.table, options, &first)?;
+            rows.is_lone = places.len() == 1
+                && rows.table.alone().is_some()
+                && options.delimiter.or(separator).is_none();
+            rows.header = has_header.then(|| cells.into_iter().map(str::to_owned).collect());
+            rows.places = places;
+            rows.warnings = warnings;
             rows.pending = !has_header;
         }
         Ok(rows)
+    }
+
+    /// What the rows are.
+    pub(super) fn table(&self) -> &T {
+        &self.table
+    }
+
+    /// How the file was understood, where it does not say so itself.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.warnings.clone();
+        if self.header.is_none() && self.accepted > 0 {
+            let rows = match self.accepted {
+                1 => T::PLURAL.strip_suffix('s').unwrap_or(T::PLURAL),
+                _ => T::PLURAL,
+            };
+            warnings.push(format!("no heading: {} {rows}", self.accepted));
+        }
+        warnings
     }
 
     /// The next row.
@@ -57,8 +125,9 @@ impl<R: Read, T: Table> CsvRows<R, T> {
         if !std::mem::take(&mut self.pending) && !self.read_record()? {
             return Ok(None);
         }
+        self.check_joined()?;
         let mut draft = Draft::new(RowPlace::line(self.line));
-        let (found, expected) = (self.record.len(), self.columns.len());
+        let (found, expected) = (self.record.len(), self.places.len());
         if found != expected {
             let s = if found == 1 { "" } else { "s" };
             let message =
@@ -66,12 +135,36 @@ impl<R: Read, T: Table> CsvRows<R, T> {
             draft.reject("", message);
             return Ok(Some(draft.finish(&self.table, self.table.fill())));
         }
-        for (column, cell) in self.columns.iter().zip(&self.record) {
+        for (place, cell) in self.places.iter().zip(&self.record) {
             let value = unguarded(trim(text(cell)));
-            match column {
-                Some(column) => draft.read(&mut self.table, column, value),
-                None if value.is_empty() => {}
-                None => {
+            match place {
+                Place::Column(column) => {
+                    if self.is_lone && value.contains(['|', ';', '\t']) {
+                        let message = format!(
+                            "`{}` holds what may separate columns; state what does, `--delimiter` \
+                             (over HTTP `delimiter`)",
+                            shorten(value)
+                        );
+                        draft.reject(T::name(column), message);
+                        continue;
+                    }
+                    if self.header.is_none()
+                        && !self.is_stated
+                        && let Err(reason) =
+                            is_plain(value, |text| self.table.is_made_of_words(text))
+                    {
+                        let message = format!(
+                            "`{}` is no {} as far as one can see: {reason}; if it is one, state that \
+                             there is no heading, `--no-header` (over HTTP `noHeader=true`)",
+                            shorten(value),
+                            T::PLURAL.strip_suffix('s').unwrap_or(T::PLURAL)
+                        );
+                        draft.reject(T::name(column), message);
+                        continue;
+                    }
+                    draft.read(&mut self.table, column, value);
+                }
+                Place::Unnamed if !value.is_empty() => {
                     let value = shorten(value);
                     draft.reject(
                         "",
@@ -80,9 +173,53 @@ impl<R: Read, T: Table> CsvRows<R, T> {
                         ),
                     );
                 }
+                Place::Unnamed | Place::Ignored => {}
             }
         }
-        Ok(Some(draft.finish(&self.table, self.table.fill())))
+        let row = draft.finish(&self.table, self.table.fill());
+        self.accepted += u64::from(matches!(row, Row::Accepted(_)));
+        Ok(Some(row))
+    }
+
+    /// Refuses what shows that another file was put behind this one: its header, or its mark.
+    fn check_joined(&self) -> Result<(), UploadError> {
+        let fault = |message: String| UploadError::Header {
+            line: self.line,
+            field: String::new(),
+            message,
+        };
+        let cells = || self.record.iter().map(|cell| trim(text(cell)));
+        let repeats = |header: &Vec<String>| {
+            header.len() == self.record.len() && cells().eq(header.iter().map(String::as_str))
+        };
+        let is_header = match &self.header {
+            Some(header) if repeats(header) => true,
+            _ => !self.is_stated && names_columns(&self.table, cells()),
+        };
+        if is_header {
+            let shown: Vec<&str> = cells().collect();
+            return Err(fault(format!(
+                "`{}` names the columns once more; if two files were joined, upload each of them \
+                 alone, and if it is a row, state what the first line is (`--column` or \
+                 `--no-header`, over HTTP `column` or `noHeader`)",
+                shorten(&shown.join(","))
+            )));
+        }
+        let is_inside = |cell: &[u8]| {
+            !cell.is_ascii()
+                && trim(text(cell))
+                    .as_bytes()
+                    .windows(3)
+                    .any(|three| three == MARK)
+        };
+        if self.record.iter().any(is_inside) {
+            return Err(fault(
+                "a byte order mark stands within a value: two files were joined without a line end \
+                 between them; upload each of them alone"
+                    .to_owned(),
+            ));
+        }
+        Ok(())
     }
 
     /// Reads the next record that is not blank, and checks that it is UTF-8; false at the end.
@@ -90,7 +227,7 @@ impl<R: Read, T: Table> CsvRows<R, T> {
         loop {
             self.reader.get_mut().allow(2 * MAX_ROW_BYTES);
             let read = self.reader.read_byte_record(&mut self.record);
-            let after = self.reader.position().line();
+            let after = self.reader.position().line() + self.skipped;
             if let Err(error) = read {
                 let line = self.line + 1;
                 return Err(if self.reader.get_ref().is_spent() {
@@ -128,11 +265,50 @@ impl<R: Read, T: Table> CsvRows<R, T> {
             {
                 return Err(not_utf8(self.line, cell));
             }
-            if self.record.iter().any(|cell| !cell.trim_ascii().is_empty()) {
+            if self.record.iter().any(|cell| !trim(text(cell)).is_empty()) {
                 return Ok(true);
             }
         }
     }
+}
+
+fn builder(delimiter: u8) -> ReaderBuilder {
+    let mut builder = ReaderBuilder::new();
+    builder
+        .delimiter(delimiter)
+        .has_headers(false)
+        // A row with too few or too many fields is refused alone, not the file.
+        .flexible(true);
+    builder
+}
+
+/// The rows below the first line, as far as the first block holds them, in cells.
+fn sample<R: Read>(source: &Source<R>, delimiter: u8) -> Vec<Vec<String>> {
+    let mut rows = Vec::new();
+    for record in builder(delimiter)
+        .from_reader(source.head())
+        .into_byte_records()
+    {
+        let Ok(record) = record else {
+            break;
+        };
+        let cells = record
+            .iter()
+            .map(|cell| trim(&String::from_utf8_lossy(cell)).to_owned());
+        let cells: Vec<String> = cells.collect();
+        if cells.iter().any(|cell| !cell.is_empty()) {
+            rows.push(cells);
+        }
+        if rows.len() > SAMPLE {
+            break;
+        }
+    }
+    // The last one may go on in the next block.
+    if !source.is_whole() && rows.len() <= SAMPLE {
+        rows.pop();
+    }
+    rows.drain(..rows.len().min(1));
+    rows
 }
 
 /// The text of a cell; [`CsvRows::read_record`] has seen to it that it is one.

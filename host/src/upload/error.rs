@@ -18,7 +18,40 @@ pub enum UploadError {
         /// The encoding that it probably is.
         looks_like: Option<&'static str>,
     },
-    /// The first line of a CSV file does not name the columns as it should.
+    /// It is a file of another kind.
+    #[error("line 1: the file is {kind}; export a table as CSV (UTF-8) or JSON and upload that")]
+    Kind {
+        /// What it is.
+        kind: &'static str,
+    },
+    /// It was to be CSV, and is another text.
+    #[error("line {line}: the file is {kind}")]
+    NotCsv {
+        /// The line on which it begins.
+        line: u64,
+        /// What it is, and what to do.
+        kind: &'static str,
+    },
+    /// What the author states of the file does not suit it.
+    #[error("{option}: {message}")]
+    Option {
+        /// The option, as uploads over HTTP call it: `column`.
+        option: &'static str,
+        /// What is wrong and what is expected.
+        message: String,
+    },
+    /// A value that cannot be read before more is stated of the file.
+    #[error("line {line}: {field}: {message}")]
+    Value {
+        /// The line that it stands on.
+        line: u64,
+        /// The field, named as in an upload.
+        field: &'static str,
+        /// What is wrong and what to state.
+        message: String,
+    },
+    /// The first line of a CSV file does not name the columns as it should, or a later one names
+    /// them again.
     #[error("line {line}: {message}")]
     Header {
         /// The line of the header.
@@ -93,12 +126,18 @@ impl UploadError {
     pub fn line(&self) -> Option<u64> {
         match self {
             UploadError::NotUtf8 { line, .. }
+            | UploadError::NotCsv { line, .. }
+            | UploadError::Value { line, .. }
             | UploadError::Header { line, .. }
             | UploadError::Json { line, .. }
             | UploadError::Call { line, .. }
             | UploadError::TooLong { line, .. }
             | UploadError::Unreadable { line, .. } => Some(*line),
-            UploadError::Fill { .. } | UploadError::Spool(_) | UploadError::Keep(_) => None,
+            UploadError::Kind { .. } => Some(1),
+            UploadError::Option { .. }
+            | UploadError::Fill { .. }
+            | UploadError::Spool(_)
+            | UploadError::Keep(_) => None,
         }
     }
 
@@ -106,7 +145,8 @@ impl UploadError {
     pub fn field(&self) -> &str {
         match self {
             UploadError::Header { field, .. } | UploadError::Call { field, .. } => field,
-            UploadError::Fill { field, .. } => field,
+            UploadError::Fill { field, .. } | UploadError::Value { field, .. } => field,
+            UploadError::Option { option, .. } => option,
             _ => "",
         }
     }

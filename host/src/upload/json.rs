@@ -8,7 +8,7 @@ use super::source::Source;
 use super::spool::{Replay, Spool};
 use super::table::{Draft, Table};
 use super::value::Value;
-use super::{Row, RowPlace, UploadError, shorten};
+use super::{Row, RowPlace, UploadError, shorten, trim};
 
 /// The rows of a JSON file.
 pub(super) struct JsonRows<R, T: Table> {
@@ -59,6 +59,11 @@ impl<R: Read, T: Table> JsonRows<R, T> {
             state: State::Start,
             place: RowPlace::line(1),
         }
+    }
+
+    /// What the rows are.
+    pub(super) fn table(&self) -> &T {
+        &self.table
     }
 
     /// Where the last row stands.
@@ -253,7 +258,7 @@ fn read_row<T: Table>(
 ) -> Row<T::Row> {
     let mut draft = Draft::new(place);
     match (value, table.alone()) {
-        (Value::Text(text), Some(column)) => draft.read(table, &column, text.trim()),
+        (Value::Text(text), Some(column)) => draft.read(table, &column, trim(text)),
         (Value::Object(members), _) => {
             for (key, value) in members {
                 read_member(table, &mut draft, key, value, &[]);

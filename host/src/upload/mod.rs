@@ -8,8 +8,13 @@
 //! | --- | --- |
 //! | `source` | the bytes: encoding, line ends, how long a row may be |
 //! | `table` | the seam: columns, and what a value must look like |
+//! | `options` | what the author states of a CSV file |
+//! | `sniff` | files that are no table at all |
+//! | `delimiter` | what stands between the columns of a CSV file |
 //! | `header` | the first line of a CSV file |
+//! | `first_line` | whether a first line without a known heading is a row |
 //! | `csv` | rows out of CSV |
+//! | `text` | values without what nobody sees |
 //! | `place` | where a row stands in its file |
 //! | `skeleton` | the brackets and commas of JSON, value by value |
 //! | `value` | one value of JSON, read by serde |
@@ -21,29 +26,37 @@
 
 mod batches;
 mod csv;
+mod delimiter;
 mod error;
+mod first_line;
 mod guard;
 mod header;
 mod json;
 mod kept;
+mod options;
 mod place;
 mod skeleton;
+mod sniff;
 mod source;
 mod spool;
 mod table;
+mod text;
 mod value;
 
 use std::io::Read;
 use std::path::Path;
 
+use icu_normalizer::DecomposingNormalizerBorrowed;
 use serde::Serialize;
 
-pub(crate) use batches::{Batch, BatchSize, in_batches, kept};
+pub(crate) use batches::{Batch, BatchSize, Ended, in_batches, kept};
 pub use batches::{ImportError, ImportReport};
 pub use error::UploadError;
 pub(crate) use guard::guarded;
+pub use options::{CsvOptions, StatedColumn};
 pub(crate) use place::RowPlace;
 pub(crate) use table::Table;
+pub(crate) use text::{exact, is_scientific, mistaken, readable, trim};
 pub(crate) use value::{INEXACT, Value, is_inexact};
 
 use self::csv::CsvRows;
@@ -101,6 +114,8 @@ pub enum Row<T> {
 /// The rows of an upload.
 pub(crate) struct Reader<R: Read, T: Table> {
     rows: Rows<R, T>,
+    /// Rows that were handed out.
+    read: u64,
     ended: bool,
 }
 
@@ -113,19 +128,24 @@ impl<R: Read, T: Table> Reader<R, T> {
     /// Opens an upload. It reads in blocks of its own, so the reader need not be buffered.
     /// Without a format, the first character that is not blank tells it.
     ///
-    /// Fails where the beginning shows already that nothing can be read: another encoding than
-    /// UTF-8, a CSV header that lacks a column or has unknown ones.
+    /// Fails where the beginning shows already that nothing can be read: a file of another kind,
+    /// another encoding than UTF-8, a CSV header that lacks a column or has unknown ones.
     pub(crate) fn new(
         reader: R,
         format: Option<Format>,
+        csv: &CsvOptions,
         table: T,
     ) -> Result<Reader<R, T>, UploadError> {
         let source = Source::open(reader)?;
         let rows = match format.unwrap_or_else(|| format_of(source.head())) {
-            Format::Csv => Rows::Csv(CsvRows::open(source, table)?),
+            Format::Csv => Rows::Csv(CsvRows::open(source, csv, table)?),
             Format::Json => Rows::Json(JsonRows::new(source, table)),
         };
-        Ok(Reader { rows, ended: false })
+        Ok(Reader {
+            rows,
+            read: 0,
+            ended: false,
+        })
     }
 
     /// The next row; `None` after the last one. After an error there are no more rows, though
@@ -134,12 +154,37 @@ impl<R: Read, T: Table> Reader<R, T> {
         if self.ended {
             return Ok(None);
         }
-        let row = match &mut self.rows {
-            Rows::Csv(rows) => rows.next_row(),
-            Rows::Json(rows) => rows.next_row(),
+        let (row, stop) = match &mut self.rows {
+            Rows::Csv(rows) => (rows.next_row(), rows.table().stop()),
+            Rows::Json(rows) => (rows.next_row(), rows.table().stop()),
         };
+        let row = match (row, stop) {
+            (Ok(Some(Row::Rejected(errors))), Some((field, message))) => Err(UploadError::Value {
+                line: errors.first().map_or(1, |error| error.line),
+                field,
+                message,
+            }),
+            (row, _) => row,
+        };
+        self.read += u64::from(matches!(row, Ok(Some(_))));
         self.ended = !matches!(row, Ok(Some(_)));
         row
+    }
+
+    /// What the author should know of a file that was read to its end, though it was read.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let (mut warnings, table) = match &self.rows {
+            Rows::Csv(rows) => (rows.warnings(), rows.table()),
+            Rows::Json(rows) => (Vec::new(), rows.table()),
+        };
+        if self.read == 0 {
+            warnings.push(format!(
+                "the file is empty: there are no {} in it",
+                T::PLURAL
+            ));
+        }
+        warnings.extend(table.warnings());
+        warnings
     }
 
     /// Where the last row stands, if its line does not tell that.
@@ -168,11 +213,22 @@ pub(crate) fn shorten(text: &str) -> String {
     short
 }
 
-/// A column's name in lower case, without what stands between its words.
+/// A name without what people write differently: case, accents, spaces, marks. What may separate
+/// columns stays, so that two names together are none.
 pub(crate) fn fold(text: &str) -> String {
-    let mut folded = text.to_lowercase();
-    folded.retain(|c| !matches!(c, ' ' | '_' | '-'));
-    folded
+    // What ends a label separates nothing.
+    let text = text.trim_end().trim_end_matches([':', ' ']);
+    let is_part = |c: &char| {
+        let separates = matches!(c, '|' | ';' | ',' | '^' | '~' | '=' | '/' | ':' | '\t');
+        c.is_alphanumeric() || *c == '%' || separates
+    };
+    if text.is_ascii() {
+        let small = text.chars().filter(is_part);
+        return small.map(|c| c.to_ascii_lowercase()).collect();
+    }
+    let decomposed = DecomposingNormalizerBorrowed::new_nfkd();
+    let decomposed = decomposed.normalize(&text.to_lowercase()).into_owned();
+    decomposed.chars().filter(is_part).collect()
 }
 
 /// The name among these that was probably meant.

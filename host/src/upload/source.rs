@@ -4,6 +4,7 @@
 use std::io::{self, Read};
 
 use super::UploadError;
+use super::sniff::kind_of;
 
 /// The longest row of CSV and the longest single value of JSON. A real one has a few hundred
 /// bytes; without a bound, a quote that is never closed would take the whole file into memory.
@@ -23,6 +24,8 @@ pub(super) struct Source<R> {
     /// The last byte taken in; before the first, as after a line.
     last: u8,
     finished: bool,
+    /// The first block holds the whole file.
+    whole: bool,
     budget: usize,
 }
 
@@ -37,6 +40,7 @@ impl<R: Read> Source<R> {
             after_return: false,
             last: b'\n',
             finished: false,
+            whole: false,
             budget: usize::MAX,
         };
         let unreadable = |source| UploadError::Unreadable { line: 1, source };
@@ -47,6 +51,10 @@ impl<R: Read> Source<R> {
                 0 => break,
                 n => filled += n,
             }
+        }
+        source.whole = filled < BLOCK;
+        if let Some(kind) = kind_of(&source.block[..filled]) {
+            return Err(UploadError::Kind { kind });
         }
         if let Some(name) = wide_encoding(&source.block[..filled]) {
             return Err(UploadError::NotUtf8 {
@@ -64,6 +72,11 @@ impl<R: Read> Source<R> {
     /// What has been read and not yet consumed: at the beginning, the head of the file.
     pub(super) fn head(&self) -> &[u8] {
         &self.block[self.start..self.end]
+    }
+
+    /// Whether the whole file was read when it was opened.
+    pub(super) fn is_whole(&self) -> bool {
+        self.whole
     }
 
     /// Lets so many more bytes be read through [`Read`] before that fails.

@@ -19,8 +19,8 @@ pub(crate) trait Table {
     const ROWS: &'static str;
     /// A header, as messages ask for it.
     const HEADER: &'static str;
-    /// What the first line of a CSV file may be instead, for messages.
-    const OR_ELSE: &'static str = "";
+    /// What the rows are: `codes`.
+    const PLURAL: &'static str;
     /// What an item of a list is not, where it is neither a text nor an object, and what is
     /// expected: `a code; expected a text in quotes or an object`.
     const ITEM: &'static str;
@@ -45,16 +45,22 @@ pub(crate) trait Table {
     /// As uploads and errors name it.
     fn name(column: &Self::Column) -> &str;
 
-    /// The columns of a CSV file whose first line, these cells, names none; `None` where it must.
-    fn headless(&self, cells: &[&str]) -> Option<Vec<Option<Self::Column>>> {
-        let _ = cells;
+    /// The column that a heading may name, though it is not taken for it.
+    fn suggested(&self, heading: &str) -> Option<Self::Column> {
+        let _ = heading;
         None
+    }
+
+    /// Whether a text consists of words that headings and titles are made of.
+    fn is_made_of_words(&self, text: &str) -> bool {
+        let _ = text;
+        false
     }
 
     /// The column that a header lacks, and what is wrong with that.
     fn lacks(&self, columns: &[Option<Self::Column>], header: &str) -> Option<(String, String)>;
 
-    /// The column of a text that stands alone in a list.
+    /// The column of a text that stands alone in a list, or in a CSV file without a heading.
     fn alone(&self) -> Option<Self::Column> {
         None
     }
@@ -64,6 +70,16 @@ pub(crate) trait Table {
 
     /// Whether nothing is left for a call to state.
     fn is_complete(stated: &Self::Stated) -> bool;
+
+    /// Why no row can be read without more being stated: the field, and what is wrong.
+    fn stop(&self) -> Option<(&'static str, String)> {
+        None
+    }
+
+    /// What the author should know of the rows that were read.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// What fills columns that a file lacks.
     fn fill(&self) -> &Self::Stated;

@@ -150,3 +150,92 @@ fn a_form_under_a_known_key_that_states_something_else_is_another_request() {
     assert_eq!(ok(again), first);
     problem(send("autumn"), 422, "idempotency-key-reused");
 }
+
+#[test]
+fn what_a_file_does_not_say_is_stated_by_the_query_or_the_form() {
+    let shop = Shop::new();
+    let service = shop.serve();
+    let csv = |query: &str, body: &str| {
+        let request = service.post(&format!("{CODES}{query}"));
+        let request = request.header("Content-Type", "text/csv");
+        request.body(body.to_owned()).send().unwrap()
+    };
+    let file = "Angebot;Until;Notes\nAB12;01/02/2040;x\nAB13;01/02/2040;y\n";
+    let told = problem(csv("", file), 422, "refused-content");
+    assert!(
+        told["detail"].as_str().unwrap().contains("column="),
+        "{told}"
+    );
+    let columns = "?column=code%3DAngebot&column=expirationDate%3DUntil&column=ignore%3DNotes";
+    let told = problem(csv(columns, file), 422, "refused-content");
+    assert_eq!(told["errors"][0]["field"], "expirationDate");
+    assert!(
+        told["detail"].as_str().unwrap().contains("dateFormat"),
+        "{told}"
+    );
+    let taken = ok(csv(
+        &format!("{columns}&dateFormat=DD/MM/YYYY&dryRun=true"),
+        file,
+    ));
+    assert_eq!(taken["inserted"], 2);
+    let stated = form(&[
+        ("column", "code=Angebot"),
+        ("column", "expirationDate=Until"),
+        ("column", "ignore=Notes"),
+        ("dateFormat", "DD/MM/YYYY"),
+        ("file", file),
+    ]);
+    assert_eq!(ok(send(&service, "", stated))["inserted"], 2);
+    let shown = service.at(&format!("{CODES}/AB12"));
+    assert_eq!(shown["expirationDate"], "2040-02-01T23:59");
+
+    let taken = ok(csv(
+        "?noHeader=true&delimiter=%7C&column=code%3D2",
+        "1|Angebot\n2|Rabatt\n",
+    ));
+    assert_eq!(taken["inserted"], 2);
+    assert_eq!(
+        taken["warnings"],
+        serde_json::json!(["no heading: 2 codes"])
+    );
+    let upload = service.at(&format!(
+        "/api/v1/uploads/{}",
+        taken["upload"].as_str().unwrap()
+    ));
+    assert_eq!(upload["warnings"], taken["warnings"]);
+    for (query, field) in [
+        ("?delimiter=ab", "delimiter"),
+        ("?dateFormat=DD", "dateFormat"),
+        ("?column=code", "column"),
+        ("?noHeader=perhaps", "noHeader"),
+    ] {
+        let told = problem(csv(query, "code\nA1\n"), 400, "invalid-request");
+        assert_eq!(told["field"], field, "{told}");
+    }
+    let html = csv("?noHeader=true", "<html><body>Sign in</body></html>");
+    assert!(
+        problem(html, 422, "refused-content")["detail"]
+            .as_str()
+            .unwrap()
+            .contains("HTML")
+    );
+
+    // Of what is echoed, the history has the warnings.
+    let call = serde_json::json!([{ "code": "angebot" }, { "code": "ab12", "expirationDate": "2020-01-01" }]);
+    let echoed = service.post_json(CODES, &call).send().unwrap();
+    let location = echoed.headers()["location"].to_str().unwrap().to_owned();
+    let warnings = service.at(&location)["warnings"].to_string();
+    assert!(warnings.contains("1 of 2 codes have expired"), "{warnings}");
+    assert!(warnings.contains("`AB12` and `ab12`"), "{warnings}");
+
+    let contacts = service
+        .post("/api/v1/contacts?delimiter=%7C&column=email%3DMail&column=ignore%3DNotes")
+        .header("Content-Type", "text/csv")
+        .body("sep=|\nMail|Notes\n\u{200B}ann@example.com|x\n");
+    let made = ok(contacts.send().unwrap());
+    assert_eq!(
+        (&made["inserted"], &made["warnings"]),
+        (&serde_json::json!(1), &serde_json::json!([]))
+    );
+    shop.audited();
+}

@@ -74,6 +74,7 @@ async fn store(
     let options = ImportOptions {
         upload: UploadOptions {
             format: Some(Format::Json),
+            date_format: fill.date_format()?,
             ..UploadOptions::default()
         },
         source: fill.source(),

@@ -22,7 +22,7 @@ use crate::api::lasting::Begun;
 use crate::api::problem::{Kind, Problem};
 use crate::api::uploads::UploadJson;
 use crate::clock::Timestamp;
-use crate::pool::{Format, ImportOptions, UploadOptions};
+use crate::pool::{DateFormat, Format, ImportOptions, UploadOptions};
 
 /// Pieces of a body between the network and the importer.
 const AHEAD: usize = 16;
@@ -199,11 +199,18 @@ async fn answer(api: &Api, outcome: &mut Outcome) -> Result<Response, Problem> {
 async fn options(api: &Api, caller: &Caller, fill: &Fill) -> Result<ImportOptions, Problem> {
     let expires = match fill.expiration_date.clone() {
         None => None,
-        Some(text) => Some(api.call(move |promoflow| expiry(&text, promoflow)).await?),
+        Some(text) => {
+            let format = fill.date_format()?;
+            let read =
+                move |promoflow: &crate::Promoflow| expiry(&text, format.as_ref(), promoflow);
+            Some(api.call(read).await?)
+        }
     };
     Ok(ImportOptions {
         upload: UploadOptions {
             format: Some(Format::Csv),
+            csv: fill.csv()?,
+            date_format: fill.date_format()?,
             code_type: fill.code_type.clone(),
             discount: fill.discount,
             expires,
@@ -216,8 +223,13 @@ async fn options(api: &Api, caller: &Caller, fill: &Fill) -> Result<ImportOption
     })
 }
 
-fn expiry(text: &str, promoflow: &crate::Promoflow) -> Result<Timestamp, Problem> {
-    promoflow.calendar()?.parse_expiry(text).map_err(|error| {
+fn expiry(
+    text: &str,
+    format: Option<&DateFormat>,
+    promoflow: &crate::Promoflow,
+) -> Result<Timestamp, Problem> {
+    let read = promoflow.calendar()?.parse_expiry_as(text, format);
+    read.map_err(|error| {
         let detail = format!("expirationDate: {error}");
         Problem::new(Kind::InvalidRequest, detail).field("expirationDate")
     })

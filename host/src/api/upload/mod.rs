@@ -43,7 +43,7 @@ use incoming::Incoming;
 pub(super) use incoming::Limit;
 use parts::FormError;
 
-pub(super) use fill::{Fill, UploadForm};
+pub(super) use fill::{Fill, UploadForm, csv_options, query_of, stated_with_columns};
 
 /// Takes an upload and answers.
 pub(super) async fn take(

@@ -2,15 +2,19 @@
 
 use clap::Args;
 use promoflow::Promoflow;
-use promoflow::pool::{ImportOptions, UploadOptions};
+use promoflow::pool::{DateFormat, ImportOptions, UploadOptions};
 
 use crate::cli::failure::{Done, Failure};
 use crate::cli::input::{self, Input};
 use crate::cli::output::Out;
 use crate::cli::session::Session;
-use crate::cli::upload::{FormatName, Upload, format_of};
+use crate::cli::upload::{CsvArgs, FormatName, Upload, format_of};
 
 /// Upload codes from a CSV or JSON file.
+///
+/// The first line of a CSV file names the columns, in the words of many languages and shops. A list
+/// of codes alone needs no heading, where its first line is plainly a code. What cannot be told is
+/// refused, with the option that states it; docs/uploads.md has the rules.
 ///
 /// Good rows go in and bad ones are reported, each with its line and field; the exit status is 2
 /// then. A code that is known already is updated while it is unused; uploading a file again
@@ -18,6 +22,7 @@ use crate::cli::upload::{FormatName, Upload, format_of};
 #[derive(Args)]
 #[command(after_help = "Examples:\n  promoflow codes import codes.csv\n  \
                   promoflow codes import codes.txt --type christmas --discount 15 --expires 2026-12-26\n  \
+                  promoflow codes import export.csv --column code=Name --column ignore=Notes\n  \
                   promoflow codes import - --format json --dry-run < codes.json")]
 pub(in crate::cli) struct Import {
     /// The file; `-` is standard input.
@@ -31,6 +36,12 @@ pub(in crate::cli) struct Import {
     /// All or nothing: with one bad row, no row goes in.
     #[arg(long)]
     strict: bool,
+    #[command(flatten)]
+    csv: CsvArgs,
+    /// How dates are written, such as DD.MM.YYYY or MM/DD/YYYY. Without it, dates of one reading are
+    /// read: 2026-12-31, 31.12.2026, 12/31/2026.
+    #[arg(long, value_name = "FORMAT")]
+    date_format: Option<DateFormat>,
     /// The type of the codes, where the file has no such column.
     #[arg(long = "type", value_name = "TYPE")]
     code_type: Option<String>,
@@ -75,7 +86,8 @@ impl Import {
     fn options(&self, promoflow: &Promoflow) -> Result<ImportOptions, Failure> {
         let expires = match &self.expires {
             Some(text) => {
-                let parsed = promoflow.calendar()?.parse_expiry(text);
+                let format = self.date_format.as_ref();
+                let parsed = promoflow.calendar()?.parse_expiry_as(text, format);
                 Some(parsed.map_err(|error| Failure::refused(format!("--expires: {error}")))?)
             }
             None => None,
@@ -83,6 +95,8 @@ impl Import {
         Ok(ImportOptions {
             upload: UploadOptions {
                 format: format_of(self.format, &self.file),
+                csv: self.csv.options(),
+                date_format: self.date_format.clone(),
                 code_type: self.code_type.clone(),
                 discount: self.discount,
                 expires,

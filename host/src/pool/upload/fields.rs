@@ -3,10 +3,14 @@
 use std::collections::HashMap;
 
 use super::UploadOptions;
-use super::header::{Column, HEADER, hint};
+use super::header::{self, Column, HEADER, hint};
+use super::headings;
 use crate::clock::Timestamp;
-use crate::pool::{Calendar, DEFAULT_TYPE, MAX_CODE_CHARS, MAX_DISCOUNT, MAX_TYPE_CHARS, NewCode};
-use crate::upload::{Table, UploadError, Value, shorten};
+use crate::pool::{
+    Calendar, DEFAULT_TYPE, DateFormat, MAX_CODE_CHARS, MAX_DISCOUNT, MAX_TYPE_CHARS, NewCode,
+    ParseDateError,
+};
+use crate::upload::{Table, UploadError, Value, exact, mistaken, readable, shorten};
 
 /// Dates repeat from row to row and cost more to read than the rest of the row. So many
 /// different ones are remembered; beyond, the memory is emptied.
@@ -14,6 +18,9 @@ const DATES: usize = 1024;
 
 /// The longest date that is remembered: to the nanosecond and with an offset.
 const DATE_BYTES: usize = 40;
+
+/// Digits of a number that spreadsheets keep; they write zeros for those behind.
+const SPREADSHEET_DIGITS: usize = 15;
 
 /// What is stated: by a row, by the call around it, or by the options.
 #[derive(Clone, Debug, Default)]
@@ -28,8 +35,16 @@ pub(in crate::pool) struct Stated {
 /// Reads values, and knows what the options fill in.
 pub(in crate::pool) struct Judge {
     calendar: Calendar,
+    date_format: Option<DateFormat>,
     dates: HashMap<String, Timestamp>,
     fill: Stated,
+    /// What is at fault with a date that has two readings.
+    ambiguous: Option<String>,
+    /// A date was none of those that are known.
+    is_date_unread: bool,
+    /// Codes that are numbers longer than spreadsheets keep, and those of them whose further digits
+    /// are all zeros.
+    long_numbers: (u64, u64),
 }
 
 impl Judge {
@@ -54,30 +69,33 @@ impl Judge {
         };
         Ok(Judge {
             calendar,
+            date_format: options.date_format,
             dates: HashMap::new(),
             fill,
+            ambiguous: None,
+            is_date_unread: false,
+            long_numbers: (0, 0),
         })
     }
 
     fn read_date(&mut self, text: &str) -> Result<Timestamp, String> {
+        let text = &*exact(text);
         if text.is_empty() {
             return Ok(Timestamp::NEVER);
         }
         if let Some(known) = self.dates.get(text) {
             return Ok(*known);
         }
-        // Years of six digits lie where adding a day leaves the range that chrono can tell.
-        let digits = text.trim_start_matches(['+', '-']).bytes();
-        if digits.take_while(u8::is_ascii_digit).count() > 5 {
-            return Err(format!(
-                "`{}` is not a date; expected one like 2026-12-31 or 2026-12-31T23:59",
-                shorten(text)
-            ));
-        }
-        let date = self
+        let read = self
             .calendar
-            .parse_expiry(text)
-            .map_err(|error| error.to_string())?;
+            .parse_expiry_as(text, self.date_format.as_ref());
+        let date = read.map_err(|error| {
+            match error {
+                ParseDateError::TwoReadings { .. } => self.ambiguous = Some(error.to_string()),
+                ParseDateError::NoDate(_) => self.is_date_unread = true,
+            }
+            error.to_string()
+        })?;
         // A fraction of a second may have any number of digits; such a date is not worth keeping.
         if text.len() <= DATE_BYTES {
             if self.dates.len() == DATES {
@@ -86,6 +104,16 @@ impl Judge {
             self.dates.insert(text.to_owned(), date);
         }
         Ok(date)
+    }
+
+    fn read_code(&mut self, text: &str) -> Result<String, String> {
+        let code = read_code(text)?;
+        if code.len() > SPREADSHEET_DIGITS && code.bytes().all(|byte| byte.is_ascii_digit()) {
+            self.long_numbers.0 += 1;
+            let rest = code[SPREADSHEET_DIGITS..].bytes();
+            self.long_numbers.1 += u64::from({ rest }.all(|byte| byte == b'0'));
+        }
+        Ok(code)
     }
 }
 
@@ -96,7 +124,7 @@ impl Table for Judge {
 
     const ROWS: &'static str = "promocodes";
     const HEADER: &'static str = HEADER;
-    const OR_ELSE: &'static str = ", or codes alone, one a line";
+    const PLURAL: &'static str = "codes";
     const ITEM: &'static str = "a code; expected a text in quotes or an object";
 
     fn column(&self, name: &str) -> Option<Column> {
@@ -115,15 +143,12 @@ impl Table for Judge {
         column.name()
     }
 
-    /// A lone cell is a code already.
-    fn headless(&self, cells: &[&str]) -> Option<Vec<Option<Column>>> {
-        let mut columns = vec![None; cells.len()];
-        let mut values = (0..cells.len()).filter(|at| !cells[*at].is_empty());
-        let (Some(only), None) = (values.next(), values.next()) else {
-            return None;
-        };
-        columns[only] = Some(Column::Code);
-        Some(columns)
+    fn suggested(&self, heading: &str) -> Option<Column> {
+        headings::suggested(heading).or_else(|| header::nearest_column(heading))
+    }
+
+    fn is_made_of_words(&self, text: &str) -> bool {
+        headings::is_made_of_words(text)
     }
 
     fn lacks(&self, columns: &[Option<Column>], header: &str) -> Option<(String, String)> {
@@ -135,6 +160,30 @@ impl Table for Judge {
 
     fn alone(&self) -> Option<Column> {
         Some(Column::Code)
+    }
+
+    fn stop(&self) -> Option<(&'static str, String)> {
+        let message = self.ambiguous.clone()?;
+        Some((Column::ExpirationDate.name(), message))
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.is_date_unread {
+            warnings.push(
+                "dates were not read: state how they are written, such as `--date-format \
+                 DD.MM.YYYY` (over HTTP `dateFormat=DD.MM.YYYY`)"
+                    .to_owned(),
+            );
+        }
+        let (long, rounded) = self.long_numbers;
+        if long > 1 && long == rounded {
+            warnings.push(format!(
+                "{long} codes have more than {SPREADSHEET_DIGITS} digits, and those behind are all \
+                 zeros: a spreadsheet has probably rounded them"
+            ));
+        }
+        warnings
     }
 
     fn is_common(column: &Column) -> bool {
@@ -165,7 +214,7 @@ impl Table for Judge {
     /// An empty text states the default.
     fn read(&mut self, stated: &mut Stated, column: &Column, text: &str) -> Result<(), String> {
         match column {
-            Column::Code => stated.code = Some(read_code(text)?),
+            Column::Code => stated.code = Some(self.read_code(text)?),
             Column::ExpirationDate => stated.expires = Some(self.read_date(text)?),
             Column::Discount => stated.discount = Some(read_discount(text)?),
             Column::Type => stated.code_type = Some(read_type(text)?),
@@ -182,7 +231,7 @@ impl Table for Judge {
     ) -> Result<(), String> {
         let is_text = matches!(column, Column::Code | Column::Type);
         match value {
-            Value::Text(text) => self.read(stated, column, text.trim()),
+            Value::Text(text) => self.read(stated, column, text),
             Value::Word(word) if !is_text => self.read(stated, column, word),
             other => {
                 let found = other.described();
@@ -221,17 +270,22 @@ impl Table for Judge {
 }
 
 fn read_code(text: &str) -> Result<String, String> {
-    if text.is_empty() {
+    let code = exact(text);
+    if code.is_empty() {
         return Err("the code is empty; expected one".to_owned());
     }
-    read_text(text, "code", MAX_CODE_CHARS)
+    if let Some(what) = mistaken(&code) {
+        return Err(format!("`{}` is no code but {what}", shorten(&code)));
+    }
+    read_text(&code, "code", MAX_CODE_CHARS)
 }
 
 fn read_type(text: &str) -> Result<String, String> {
-    if text.is_empty() {
+    let code_type = readable(text);
+    if code_type.is_empty() {
         return Ok(DEFAULT_TYPE.to_owned());
     }
-    read_text(text, "type", MAX_TYPE_CHARS)
+    read_text(&code_type, "type", MAX_TYPE_CHARS)
 }
 
 fn read_text(text: &str, what: &str, most: usize) -> Result<String, String> {
@@ -253,31 +307,37 @@ fn read_text(text: &str, what: &str, most: usize) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// A whole number, perhaps as a percentage or with a fraction of nothing: `10`, `10 %`, `10.0`.
 fn read_discount(text: &str) -> Result<u8, String> {
+    let text = exact(text);
     if text.is_empty() {
         return Ok(0);
     }
-    let number = text
-        .bytes()
-        .all(|byte| byte.is_ascii_digit())
-        .then(|| text.parse().ok());
-    match number.flatten() {
+    let number = text.strip_suffix('%').map_or(&*text, str::trim_end);
+    let whole = match number.split_once(['.', ',']) {
+        // Three zeros are thousands.
+        Some((whole, "0" | "00")) => whole,
+        _ => number,
+    };
+    let is_whole = !whole.is_empty() && whole.bytes().all(|byte| byte.is_ascii_digit());
+    match is_whole.then(|| whole.parse().ok()).flatten() {
         Some(discount) if discount <= MAX_DISCOUNT => Ok(discount),
         _ => Err(format!(
             "`{}` is not a discount; expected a whole number from 0 to {MAX_DISCOUNT}",
-            shorten(text)
+            shorten(&text)
         )),
     }
 }
 
 fn read_in_use(text: &str) -> Result<bool, String> {
-    let is = |words: [&str; 3]| words.iter().any(|word| word.eq_ignore_ascii_case(text));
+    let text = exact(text);
+    let is = |words: [&str; 3]| words.iter().any(|word| word.eq_ignore_ascii_case(&text));
     if text.is_empty() || is(["false", "0", "no"]) {
         Ok(false)
     } else if is(["true", "1", "yes"]) {
         Ok(true)
     } else {
-        let short = shorten(text);
+        let short = shorten(&text);
         Err(format!(
             "`{short}` is neither true nor false; expected true, false, 1, 0, yes or no"
         ))

@@ -1,5 +1,6 @@
 //! The columns' names.
 
+use super::headings;
 use crate::upload::{fold, nearest};
 
 /// The header of a full file, as it is asked for in messages and written by exports.
@@ -47,12 +48,17 @@ impl Column {
         })
     }
 
-    /// As [`named`](Self::named), for a heading: a lone `Promo codes` above a list is taken for
-    /// what it is rather than for the first code of the list.
+    /// As [`named`](Self::named), for a heading: also in other languages, and as other systems call
+    /// it.
     pub(super) fn heading(text: &str) -> Option<Column> {
-        let is_code = || matches!(fold(text).as_str(), "codes" | "promocode" | "promocodes");
-        Column::named(text).or_else(|| is_code().then_some(Column::Code))
+        let exact = Column::ALL.into_iter().find(|column| column.name() == text);
+        exact.or_else(|| headings::known(text))
     }
+}
+
+/// The column whose name is meant by a slip.
+pub(super) fn nearest_column(text: &str) -> Option<Column> {
+    nearest(text, Column::ALL.map(Column::name).into_iter()).and_then(Column::named)
 }
 
 /// "did you mean" for a name that is none, and all those that there are.

@@ -4,10 +4,12 @@
 //! | module | holds |
 //! | --- | --- |
 //! | `header` | the columns' names |
+//! | `headings` | what else they are called |
 //! | `fields` | what a value must look like |
 
 mod fields;
 mod header;
+mod headings;
 #[cfg(test)]
 mod tests;
 
@@ -16,9 +18,9 @@ use std::io::Read;
 pub(super) use header::HEADER;
 
 use self::fields::Judge;
-use super::{Calendar, Row};
+use super::{Calendar, DateFormat, Row};
 use crate::clock::Timestamp;
-use crate::upload::{Format, Reader, UploadError};
+use crate::upload::{CsvOptions, Format, Reader, UploadError};
 
 /// How an upload is read, and what is put where it states nothing.
 ///
@@ -28,6 +30,10 @@ use crate::upload::{Format, Reader, UploadError};
 pub struct UploadOptions {
     /// The format; told from the first character that is not blank where `None`.
     pub format: Option<Format>,
+    /// What a CSV file does not say of itself.
+    pub csv: CsvOptions,
+    /// How dates are written, where that is not plain.
+    pub date_format: Option<DateFormat>,
     /// The type to fill in.
     pub code_type: Option<String>,
     /// The discount to fill in, 0 to [`MAX_DISCOUNT`](super::MAX_DISCOUNT).
@@ -47,8 +53,8 @@ pub(super) fn open<R: Read>(
     options: UploadOptions,
     calendar: Calendar,
 ) -> Result<Reader<R, Judge>, UploadError> {
-    let format = options.format;
-    Reader::new(reader, format, Judge::new(options, calendar)?)
+    let (format, csv) = (options.format, options.csv.clone());
+    Reader::new(reader, format, &csv, Judge::new(options, calendar)?)
 }
 
 impl<R: Read> UploadReader<R> {

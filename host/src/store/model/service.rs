@@ -29,6 +29,8 @@ pub struct UploadEnd {
     pub rejected: u64,
     /// Why, for the first of them.
     pub rejections: Vec<RowError>,
+    /// What its author should know.
+    pub warnings: Vec<String>,
 }
 
 impl UploadEnd {
@@ -39,6 +41,7 @@ impl UploadEnd {
             whole: true,
             rejected,
             rejections: Vec::new(),
+            warnings: Vec::new(),
         }
     }
 }
@@ -66,6 +69,8 @@ pub struct UploadRow {
     pub unchanged: u64,
     /// Rows that were refused.
     pub rejected: u64,
+    /// What its author should know; not in listings.
+    pub warnings: Vec<String>,
 }
 
 /// What was answered under an Idempotency-Key.

@@ -36,6 +36,7 @@ mod release;
 mod restore;
 mod reuse;
 mod settings;
+mod spellings;
 mod starts;
 mod store;
 #[cfg(test)]

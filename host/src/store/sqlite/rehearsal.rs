@@ -6,7 +6,7 @@
 
 use rusqlite::{Connection, params};
 
-use super::{LaneIds, Result, SqliteStore, connect, upload};
+use super::{LaneIds, Result, SqliteStore, connect, spellings, upload};
 use crate::clock::Clock;
 use crate::pool::NewCode;
 use crate::store::{FinishedUpload, RowOutcome, UploadEnd, UploadId, UploadSession};
@@ -92,6 +92,12 @@ impl UploadSession for Rehearsal<'_> {
 
     fn id(&self) -> UploadId {
         UploadId(NONE)
+    }
+
+    fn spelt_otherwise(&self, codes: &[String]) -> Result<Vec<(String, String)>> {
+        spellings::others(codes, |some| {
+            spellings::stored(&self.connection, spellings::SHADOW, some)
+        })
     }
 
     fn finish(self: Box<Self>, _: UploadEnd) -> Result<FinishedUpload> {

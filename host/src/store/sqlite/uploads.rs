@@ -42,9 +42,13 @@ pub(super) fn one(
         .prepare_cached(&sql)?
         .query_row([id.0], |row| Ok(upload_row(row)))
         .optional()?;
-    let Some(upload) = found.transpose()? else {
+    let Some(mut upload) = found.transpose()? else {
         return Ok(None);
     };
+    upload.warnings = connection
+        .prepare_cached("SELECT message FROM upload_warning WHERE upload = ?1 ORDER BY number")?
+        .query_map([id.0], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
     let mut statement = connection.prepare_cached(
         "SELECT line, field, message FROM upload_rejection WHERE upload = ?1 ORDER BY number",
     )?;
@@ -90,6 +94,7 @@ fn upload_row(row: &Row<'_>) -> Result<UploadRow> {
         updated: number(7)?,
         unchanged: number(8)?,
         rejected: number(9)?,
+        warnings: Vec::new(),
     })
 }
 
@@ -113,6 +118,13 @@ pub(super) fn end(connection: &Connection, id: UploadId, end: &UploadEnd) -> Res
     for (number, error) in (0_i64..).zip(&end.rejections) {
         let line = i64::try_from(error.line).unwrap_or(i64::MAX);
         insert.execute(params![id.0, number, line, error.field, error.message])?;
+    }
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO upload_warning (upload, number, message) VALUES (?1, ?2, ?3)
+         ON CONFLICT DO NOTHING",
+    )?;
+    for (number, warning) in (0_i64..).zip(&end.warnings) {
+        insert.execute(params![id.0, number, warning])?;
     }
     Ok(())
 }

@@ -44,7 +44,15 @@ fn codes_alone_need_no_header() {
     for text in ["A1\nB 2", "A1,\r\nB 2,\r\n", "\"A1\"\n\"B 2\"\n"] {
         assert_eq!(codes(text), expected, "{text:?}");
     }
-    for heading in ["code", "Code", "promo codes", "PromoCode"] {
+    for heading in [
+        "code",
+        "Code",
+        "promo codes",
+        "PromoCode",
+        "Coupon Code",
+        "Промокод",
+        "Code:",
+    ] {
         assert_eq!(codes(&format!("{heading}\nA1")), [(2, "A1".to_owned())]);
     }
 }
@@ -131,11 +139,28 @@ fn a_discount_is_a_whole_number_up_to_99() {
         [Some(0), Some(7), Some(99)]
     );
     for text in [
+        "10",
+        "10%",
+        "10 %",
+        "10.0",
+        "10.00",
+        "\"10,0\"",
+        "=\"10\"",
+        "\u{200B}10\u{A0}%",
+        "10.0%",
+    ] {
+        assert_eq!(discount(text), Some(10), "{text}");
+    }
+    for text in [
         "100",
         "-1",
         "+1",
-        "10.0",
-        "10%",
+        "10.5",
+        "\"10,000\"",
+        "10.000",
+        "%",
+        ".0",
+        "10%%",
         "1e1",
         "999999999999999999999",
         "١",
@@ -147,8 +172,9 @@ fn a_discount_is_a_whole_number_up_to_99() {
 
 #[test]
 fn a_code_and_a_type_are_bounded_and_without_control_characters() {
-    assert_eq!(codes(&"ї".repeat(200)).len(), 1);
-    let faults_of = faults(&"ї".repeat(201));
+    let alone = |code: String| format!("code\n{code}");
+    assert_eq!(codes(&alone("ї".repeat(200))).len(), 1);
+    let faults_of = faults(&alone("ї".repeat(201)));
     assert!(
         faults_of[0].ends_with("has 201 characters; a code has at most 200"),
         "{faults_of:?}"
@@ -203,7 +229,8 @@ fn a_header_with_an_unknown_column_is_refused_with_a_guess() {
     assert_eq!(
         error.to_string(),
         "line 1: `discont` is not a column; did you mean `discount`? \
-         There are code, expirationDate, discount, type, inUse"
+         There are code, expirationDate, discount, type, inUse; state what it is: \
+         `--column discount=discont` (over HTTP `column=…`)"
     );
     let error = stop("\ncode,colour\nA1,red").to_string();
     assert!(
@@ -236,7 +263,9 @@ fn several_columns_without_a_header_are_refused() {
     assert_eq!(
         error,
         "line 1: `A1,2026-12-31,10` names no column; expected a header such as \
-         code,expirationDate,discount,type,inUse, or codes alone, one a line"
+         code,expirationDate,discount,type,inUse; if it is a header, state what its columns are \
+         (`--column code=HEADING`, over HTTP `column=…`), and if it is a row, that there is none \
+         (`--no-header --column code=1`, over HTTP `noHeader=true&column=…`); read as 3 columns: `A1` `2026-12-31` `10` / `A2` `2026-12-31` `10`"
     );
 }
 
@@ -248,4 +277,277 @@ fn a_quote_that_is_never_closed_does_not_take_the_file_into_memory() {
         matches!(error, UploadError::TooLong { line: 3, .. }),
         "{error}"
     );
+}
+
+/// Reads with what is stated of a file.
+fn read_as(text: &str, csv: CsvOptions) -> Result<Vec<Row>, UploadError> {
+    let options = UploadOptions {
+        csv,
+        ..UploadOptions::default()
+    };
+    read_with(text.as_bytes(), options)
+}
+
+fn stated(columns: &[&str]) -> CsvOptions {
+    CsvOptions {
+        columns: columns
+            .iter()
+            .map(|text| StatedColumn::parse(text).unwrap())
+            .collect(),
+        ..CsvOptions::default()
+    }
+}
+
+fn codes_of(rows: Result<Vec<Row>, UploadError>) -> Vec<String> {
+    let accepted = |row| match row {
+        Row::Accepted(code) => Some(code.code),
+        Row::Rejected(_) => None,
+    };
+    rows.unwrap().into_iter().filter_map(accepted).collect()
+}
+
+#[test]
+fn the_line_that_states_the_delimiter_is_obeyed_and_passed_over() {
+    for text in [
+        "sep=;\r\ncode;type\r\nA1;x\r\n",
+        "\"sep=;\"\ncode;type\nA1;x",
+        "\u{feff}sep=,\ncode,type\nA1,x\n",
+        "sep=|\ncode|type\nA1|x\n",
+        "sep=;\ncode,type\nA1,x\n",
+        "\nSEP=\t\ncode\ttype\nA1\tx\n",
+    ] {
+        let code = one(text);
+        assert_eq!(
+            (&*code.code, code.code_type.as_deref()),
+            ("A1", Some("x")),
+            "{text:?}"
+        );
+        assert_eq!(code.line, 3 + u64::from(text.starts_with('\n')), "{text:?}");
+    }
+    assert_eq!(codes("sep=;\ncode\nA1"), [(3, "A1".to_owned())]);
+    assert_eq!(codes("sep=;\nA1\nA2").len(), 2);
+    assert_eq!(read("sep=;"), []);
+    assert!(read("sep=;\n").is_empty());
+}
+
+#[test]
+fn what_is_no_plain_list_is_refused_and_told_how_to_state_it() {
+    for (text, expected) in [
+        ("Angebot\nAB12\nAB13", "--column code=Angebot"),
+        ("My codes\nAB12\nAB13", "--column 'code=My codes'"),
+        ("Angebot\nAB12\nAB13", "--no-header"),
+        (
+            "Angebot\nAB12\nAB13",
+            "read as 1 column: `Angebot` / `AB12` / `AB13`",
+        ),
+        (
+            "Export of winter\ncode,type\nA1,x",
+            "remove what stands above it",
+        ),
+        (
+            "Winter codes,,\ncode,type,discount\nA1,x,1",
+            "`code,type,discount`",
+        ),
+        ("# winter\ncode\nA1", "remove what stands above it"),
+        ("code|type\nA1|x", "--delimiter '|'"),
+        ("code^type\nA1^x", "--delimiter '^'"),
+        ("code:type\nA1:x", "--delimiter ':'"),
+        ("\"code,type\"\n\"A1,x\"", "in quotes as a whole"),
+        ("code,Notes,Uses\nA1,x,1", "(nor `Uses`)"),
+        ("code,Notes\nA1,x", "--column ignore=Notes"),
+        (
+            "code,valid_until\nA1,2030-01-01",
+            "--column expirationDate=valid_until",
+        ),
+        ("Name,Notes\nA1,x", "--column code=HEADING"),
+        ("Unauthorized", "--no-header"),
+    ] {
+        let error = stop(text).to_string();
+        assert!(error.contains(expected), "{text:?}: {error}");
+    }
+}
+
+#[test]
+fn other_documents_are_refused_whatever_is_stated() {
+    let headless = CsvOptions {
+        no_header: true,
+        ..CsvOptions::default()
+    };
+    for (text, expected) in [
+        ("<!DOCTYPE html>\n<html></html>", "HTML"),
+        ("\n\u{feff}<html>", "HTML"),
+        ("<?xml version=\"1.0\"?>\n<a/>", "XML"),
+        ("{\"error\": \"unauthorized\"}", "JSON"),
+        ("[{\"code\": \"A1\"}]", "JSON"),
+        ("PK\u{3}\u{4}\u{14}\0", "XLSX"),
+        ("%PDF-1.7\n", "PDF"),
+        ("{\\rtf1\\ansi", "RTF"),
+    ] {
+        for csv in [CsvOptions::default(), headless.clone()] {
+            let options = UploadOptions {
+                format: Some(Format::Csv),
+                csv,
+                ..UploadOptions::default()
+            };
+            let error = read_with(text.as_bytes(), options).unwrap_err().to_string();
+            assert!(error.contains(expected), "{text:?}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_second_file_behind_the_first_stops_it() {
+    for (text, line) in [
+        ("code,type\nA1,x\ncode,type\nB1,y", 3),
+        ("code,type\nA1,x\n\u{feff}type,code\ny,B1", 3),
+        ("code\nA1\nCoupon Code\nB1", 3),
+        ("A1\nA2\n\ncode\nB1", 1),
+        ("code,type\nA1,x\u{feff}type,code\ny,B1", 2),
+        ("A1\nA2\u{feff}B1\nB2", 2),
+        ("Promo codes\ncode\nA1", 2),
+    ] {
+        let error = stop(text);
+        assert_eq!(error.line(), Some(line), "{text:?}: {error}");
+    }
+    // A mark at the beginning of a line is none within a value.
+    assert_eq!(codes("A1\n\u{feff}A2\n").len(), 2);
+    // Words for codes may be codes where more than that is stated.
+    assert_eq!(codes("code,type\nVOUCHER,x\n").len(), 1);
+    assert_eq!(
+        codes_of(read_as("code\nVOUCHER\n", stated(&["code=code"]))),
+        ["VOUCHER"]
+    );
+}
+
+#[test]
+fn what_is_stated_of_the_columns_holds() {
+    let text = "Name;Notes;Until\nA1;x;2030-01-01\nA2;;2030-01-01\n";
+    let csv = stated(&["code=name", "ignore=Notes", "expirationDate=Until"]);
+    assert_eq!(codes_of(read_as(text, csv)), ["A1", "A2"]);
+    let error = read_as(text, stated(&["code=Coupon"]))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("column: no heading is `Coupon`; read as 3 columns"),
+        "{error}"
+    );
+    let error = read_as(text, stated(&["colour=Name"]))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("column: `colour` is not a field; "),
+        "{error}"
+    );
+
+    let headless = |columns: &[&str]| CsvOptions {
+        no_header: true,
+        ..stated(columns)
+    };
+    let text = "x;Angebot;10\ny;AB 12;20\n";
+    assert_eq!(
+        codes_of(read_as(text, headless(&["code=2"]))),
+        ["Angebot", "AB 12"]
+    );
+    for columns in [&["code=4"][..], &["code=Angebot"], &["code=0"], &[]] {
+        let error = read_as(text, headless(columns)).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                UploadError::Option {
+                    option: "column",
+                    ..
+                }
+            ),
+            "{error}"
+        );
+    }
+    assert_eq!(
+        codes_of(read_as("Angebot\nAB12", headless(&[]))),
+        ["Angebot", "AB12"]
+    );
+
+    let piped = |delimiter| CsvOptions {
+        delimiter: Some(delimiter),
+        ..CsvOptions::default()
+    };
+    assert_eq!(codes_of(read_as("code|type\nA;1|x", piped(b'|'))), ["A;1"]);
+    assert_eq!(
+        codes_of(read_as("sep=;\ncode|type\nA1|x", piped(b'|'))),
+        ["A1"]
+    );
+}
+
+#[test]
+fn what_stands_for_no_value_is_no_code() {
+    for (value, expected) in [
+        ("1.23457E+11", "rounded"),
+        ("\"1,23457E+11\"", "rounded"),
+        ("#N/A", "no value"),
+        ("NULL", "no value"),
+        ("-----", "without a letter"),
+        ("# winter", "a comment"),
+        ("(3 rows)", "a count of rows"),
+        ("<br>", "markup"),
+        ("A1;x", "may separate columns"),
+    ] {
+        let faults = faults(&format!("code\nA1\n{value}\nA2"));
+        assert_eq!(faults.len(), 1, "{value}");
+        assert!(
+            faults[0].starts_with("3 code: `") && faults[0].contains(expected),
+            "{faults:?}"
+        );
+    }
+    assert_eq!(
+        codes("code\n4E5\n8E8\n=\"0012\"\n\"=\"\"0013\"\"\"")[2..],
+        [(4, "0012".to_owned()), (5, "0013".to_owned())]
+    );
+}
+
+#[test]
+fn a_date_of_two_readings_stops_the_file_once() {
+    let text = "code,expirationDate\nA0,2030-01-01\nA1,01/02/2030\nA2,03/04/2030\n";
+    let error = stop(text);
+    assert_eq!((error.line(), error.field()), (Some(3), "expirationDate"));
+    assert!(
+        error.to_string().contains("--date-format DD/MM/YYYY"),
+        "{error}"
+    );
+    let options = UploadOptions {
+        date_format: Some("MM/DD/YYYY".parse().unwrap()),
+        ..UploadOptions::default()
+    };
+    assert_eq!(
+        codes_of(read_with(text.as_bytes(), options)),
+        ["A0", "A1", "A2"]
+    );
+    assert!(stop(r#"[{"code": "A1", "expirationDate": "01/02/2030"}]"#).line() == Some(1));
+}
+
+#[test]
+fn how_a_file_was_understood_is_told() {
+    let told = |text: &str| {
+        let mut reader = open(text.as_bytes(), UploadOptions::default(), utc()).unwrap();
+        while reader.next_row().unwrap().is_some() {}
+        reader.warnings()
+    };
+    assert_eq!(told("A1\nA2\nA3"), ["no heading: 3 codes"]);
+    assert_eq!(told("A1"), ["no heading: 1 code"]);
+    assert_eq!(
+        told("Coupon Code\nA1"),
+        ["the heading `Coupon Code` is read as `code`"]
+    );
+    assert!(told("code,Expiration Date\nA1,").is_empty());
+    for text in ["", "\n \n", "code\n", "sep=;\n", "[]"] {
+        assert_eq!(
+            told(text),
+            ["the file is empty: there are no codes in it"],
+            "{text:?}"
+        );
+    }
+    let dates = told("code,expirationDate\nA1,soon\nA2,46387\n");
+    assert_eq!(dates.len(), 1);
+    assert!(dates[0].contains("--date-format"), "{dates:?}");
+    let rounded = told("code\n1234567890123450\n1234567890123460\n");
+    assert!(rounded[0].contains("rounded"), "{rounded:?}");
+    assert!(told("code\n1234567890123450\n1234567890123461\n").is_empty());
 }

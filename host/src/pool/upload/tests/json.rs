@@ -117,10 +117,10 @@ fn a_row_of_another_kind_is_refused_alone() {
 fn a_field_of_another_kind_is_named() {
     assert_eq!(
         faults(
-            r#"[{"code": "A1", "discount": 10.0, "inUse": 2, "type": 5, "expirationDate": [1]}]"#
+            r#"[{"code": "A1", "discount": 10.5, "inUse": 2, "type": 5, "expirationDate": [1]}]"#
         ),
         [
-            "1 discount: `10.0` is not a discount; expected a whole number from 0 to 99",
+            "1 discount: `10.5` is not a discount; expected a whole number from 0 to 99",
             "1 inUse: `2` is neither true nor false; expected true, false, 1, 0, yes or no",
             "1 type: found `5`; expected a text in quotes",
             "1 expirationDate: found a list; expected a single value",

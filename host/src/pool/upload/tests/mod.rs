@@ -9,7 +9,7 @@ use super::*;
 use std::path::Path;
 
 use crate::pool::{DEFAULT_TYPE, NewCode};
-use crate::upload::RowError;
+use crate::upload::{RowError, StatedColumn};
 
 /// Midnight at the end of 2026-12-31 in UTC.
 const NEW_YEAR: Timestamp = Timestamp(1_798_761_600_000);
@@ -93,6 +93,10 @@ fn the_first_character_tells_the_format_unless_it_is_given() {
     assert_eq!(codes("\u{feff} \n[\"A1\"]"), [(2, "A1".to_owned())]);
     let csv = UploadOptions {
         format: Some(Format::Csv),
+        csv: CsvOptions {
+            no_header: true,
+            ..CsvOptions::default()
+        },
         ..UploadOptions::default()
     };
     let rows = read_with(b"[A1]\n", csv).unwrap();

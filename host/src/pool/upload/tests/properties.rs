@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::pool::upload::headings::{HEADINGS, each};
 use crate::pool::{ExportRow, ExportWriter};
+use crate::upload::{exact, readable};
 
 /// Reads to the end; the outcome does not matter, that there is one does.
 fn survive(bytes: &[u8]) {
@@ -70,12 +72,103 @@ fn piece() -> impl Strategy<Value = &'static [u8]> {
         b"\xFF\xFE",
         b"\xEF\xBB\xBF",
         b"\0",
+        b"sep=",
+        b"|",
+        b"Coupon Code",
+        b"<html>",
+        b"# ",
+        b"=\"",
+        b"\xE2\x80\x8B",
+        b"01/02/2030",
+        b"1.2E+11",
         b"\"code\":\"A1\"",
         b"\"promocodes\":[",
     ])
 }
 
+/// A heading as people write one: known, or words for codes, in their spellings.
+fn heading() -> impl Strategy<Value = String> {
+    let known: Vec<&str> = HEADINGS
+        .iter()
+        .filter(|(column, _)| column.name() == "code")
+        .flat_map(|(_, headings)| each(headings))
+        .collect();
+    let words = prop::sample::select(vec![
+        "My codes",
+        "Unsere Codes",
+        "Rabattkod",
+        "promo_list",
+        "Promo",
+        "Liste der Codes",
+    ]);
+    let known = prop::sample::select(known);
+    (
+        prop_oneof![known, words],
+        0..4_usize,
+        "[ \u{200B}\u{A0}]?",
+        "[:*]?",
+    )
+        .prop_map(|(text, spelling, around, mark)| {
+            let text = match spelling {
+                0 => text.to_uppercase(),
+                1 => text.to_lowercase(),
+                2 => text.replace(' ', "_"),
+                _ => text.to_owned(),
+            };
+            format!("{around}{text}{mark}{around}")
+        })
+}
+
+/// What people and programs put above a table.
+fn preamble() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[#;%!] ?[A-Za-z0-9 ]{1,20}",
+        "(//|--) ?[A-Za-z0-9 ]{1,20}",
+        "[A-Z][a-z]{2,8} [A-Za-z]{2,8}( [0-9]{1,4})?",
+        "20[0-9]{2}-[01][1-9]-[012][1-9]( [01][0-9]:[0-5][0-9])?",
+        "<[a-z]{1,5}>",
+        "[-*•] [A-Z0-9]{3,8}",
+    ]
+}
+
 proptest! {
+    #[test]
+    fn no_heading_and_no_comment_becomes_a_code(
+        first in prop_oneof![heading(), preamble()],
+        codes in prop::collection::vec("[A-Z0-9]{3}-?[A-Z0-9]{1,6}[0-9]", 0..5),
+        is_full in any::<bool>(),
+    ) {
+        let header = if is_full { "code\n" } else { "" };
+        let text = format!("{first}\n{header}{}\n", codes.join("\n"));
+        let options = UploadOptions { format: Some(Format::Csv), ..UploadOptions::default() };
+        if let Ok(rows) = read_with(text.as_bytes(), options) {
+            for row in rows {
+                if let Row::Accepted(code) = row {
+                    prop_assert!(codes.contains(&code.code), "{:?} in {text:?}", code.code);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_taken_off_a_value_leaves_nothing_more_to_take_off(
+        value in "[=\"'`“”«» \u{200B}\u{FEFF}A1]{0,12}",
+    ) {
+        for clean in [exact, readable] {
+            let once = clean(&value).into_owned();
+            prop_assert_eq!(clean(&once).into_owned(), once);
+        }
+    }
+
+    #[test]
+    fn codes_of_one_make_need_no_heading(
+        codes in prop::collection::vec("[A-Z]{2}[A-Z0-9]{5}[0-9]", 1..20),
+    ) {
+        let text = codes.join("\n");
+        let rows = read_with(text.as_bytes(), UploadOptions::default());
+        prop_assert_eq!(rows.map(|rows| rows.len()).ok(), Some(codes.len()));
+    }
+
     #[test]
     fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         survive(&bytes);
@@ -94,7 +187,8 @@ proptest! {
     #[test]
     fn what_is_exported_is_imported_unchanged(
         rows in prop::collection::vec(
-            ("[^\\p{C}\\p{Z}]([^\\p{C}]{0,20}[^\\p{C}\\p{Z}])?", "[^\\p{C}\\p{Z}]{1,20}", 0u8..=99, any::<bool>(), prop::option::of(0i64..253_000_000_000_000)),
+            // Not what is mistaken for a code: comments, dashes.
+            ("A([^\\p{C}]{0,20}[^\\p{C}\\p{Z}])?7", "[^\\p{C}\\p{Z}]{1,20}", 0u8..=99, any::<bool>(), prop::option::of(0i64..253_000_000_000_000)),
             0..20,
         ),
     ) {
@@ -106,11 +200,14 @@ proptest! {
                 let expires = expires.map_or(Timestamp::NEVER, Timestamp);
                 writer.write(&ExportRow { code, expires, discount: *discount, code_type, in_use: *in_use }).unwrap();
                 expected.push(Row::Accepted(NewCode {
-                    code_type: Some(code_type.clone()),
+                    code_type: Some(match readable(code_type).as_ref() {
+                        "" => DEFAULT_TYPE.to_owned(),
+                        other => other.to_owned(),
+                    }),
                     discount: Some(*discount),
                     expires: Some(expires),
                     in_use: Some(*in_use),
-                    ..new_code(expected.len() as u64 + 2, code)
+                    ..new_code(expected.len() as u64 + 2, &exact(code))
                 }));
             }
             let csv = writer.finish().unwrap();

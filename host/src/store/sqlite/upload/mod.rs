@@ -17,7 +17,9 @@ use std::sync::MutexGuard;
 
 use rusqlite::{Connection, params};
 
-use super::{FairMutexGuard, Result, SqliteStore, Writer, layouts, lock, uploads, waiters};
+use super::{
+    FairMutexGuard, Result, SqliteStore, Writer, layouts, lock, spellings, uploads, waiters,
+};
 use crate::clock::Clock;
 use crate::failpoint::{self, Failpoint};
 use crate::pool::NewCode;
@@ -126,6 +128,18 @@ impl UploadSession for Session<'_> {
 
     fn id(&self) -> UploadId {
         UploadId(self.upload)
+    }
+
+    fn spelt_otherwise(&self, codes: &[String]) -> Result<Vec<(String, String)>> {
+        match &self.open {
+            Some((writer, _)) => spellings::others(codes, |some| {
+                spellings::stored(&writer.connection, spellings::POOL, some)
+            }),
+            None => spellings::others(codes, |some| {
+                self.store
+                    .read(|connection| spellings::stored(connection, spellings::POOL, some))
+            }),
+        }
     }
 
     fn finish(mut self: Box<Self>, ended: UploadEnd) -> Result<FinishedUpload> {

@@ -102,6 +102,10 @@ impl UploadSession for Staged<'_> {
         self.rehearsal.id()
     }
 
+    fn spelt_otherwise(&self, codes: &[String]) -> Result<Vec<(String, String)>> {
+        self.rehearsal.spelt_otherwise(codes)
+    }
+
     fn finish(self: Box<Self>, end: UploadEnd) -> Result<FinishedUpload> {
         let log = Log::begin(self.store)?;
         let mut stage = Stage {

@@ -1,0 +1,154 @@
+//! What stands between the columns of a CSV file.
+
+use super::header::{FirstLines, trim};
+use super::options::can_delimit;
+use super::table::Table;
+use super::{CsvOptions, UploadError, fold, text};
+
+/// Delimiters that are found without being stated. The last of equals wins.
+const DELIMITERS: [u8; 3] = [b'\t', b';', b','];
+/// Others that a message suggests.
+const OTHER_DELIMITERS: [char; 10] = ['|', '^', '~', '\u{1F}', '\u{1}', ':', '/', '=', '#', ' '];
+
+/// The line with which spreadsheets are told the delimiter, `sep=;`: what it says, and how many
+/// bytes and lines it takes with what stands before it.
+pub(super) fn separator_line(head: &[u8]) -> Option<(Option<u8>, usize, u64)> {
+    let start = head.iter().position(|byte| !byte.is_ascii_whitespace())?;
+    let length = head[start..].iter().position(|byte| *byte == b'\n');
+    let end = length.map_or(head.len(), |at| start + at + 1);
+    let line = std::str::from_utf8(&head[start..end])
+        .ok()?
+        .trim_end_matches('\n');
+    let line = line
+        .trim_start_matches(text::is_invisible)
+        .trim_matches('"');
+    let (word, rest) = line.split_once('=')?;
+    if !word.trim().eq_ignore_ascii_case("sep") {
+        return None;
+    }
+    let rest = rest.trim_matches('"');
+    let stated = match rest.trim_matches(' ').chars().next() {
+        _ if rest.starts_with("\\t") => Some(b'\t'),
+        Some(c) => Some(u8::try_from(c).ok().filter(|byte| can_delimit(*byte))?),
+        None if rest.starts_with(' ') => Some(b' '),
+        None => None,
+    };
+    // Behind it may stand what ends the lines of that spreadsheet.
+    let mut behind = rest.trim_matches(' ').trim_start_matches("\\t").chars();
+    if behind.any(char::is_alphanumeric) {
+        return None;
+    }
+    let lines = head[..end].iter().filter(|byte| **byte == b'\n').count() as u64;
+    Some((stated, end, lines))
+}
+
+/// The delimiter of a file: the one of its first line that makes the most known columns, and
+/// among equals the one that stands there most often, outside quotes.
+/// `separator`: what a line for spreadsheets says, unless the header contradicts it.
+pub(super) fn delimiter<T: Table>(
+    table: &T,
+    options: &CsvOptions,
+    separator: Option<u8>,
+    head: &[u8],
+) -> u8 {
+    if let Some(stated) = options.delimiter {
+        return stated;
+    }
+    let line = head
+        .split(|byte| *byte == b'\n')
+        .find(|line| !line.trim_ascii().is_empty())
+        .unwrap_or_default();
+    let stated: Vec<String> = options
+        .columns
+        .iter()
+        .map(|column| fold(&column.heading))
+        .collect();
+    let score = |delimiter: u8| {
+        let mut quoted = false;
+        let cells: Vec<&[u8]> = line
+            .split(|byte| {
+                quoted ^= *byte == b'"';
+                *byte == delimiter && !quoted
+            })
+            .collect();
+        let is_known = |cell: &&[u8]| {
+            std::str::from_utf8(cell).is_ok_and(|text| {
+                let text = trim(text).trim_matches('"');
+                table.is_known(text) || (!text.is_empty() && stated.contains(&fold(text)))
+            })
+        };
+        (
+            cells.iter().copied().filter(|cell| is_known(cell)).count(),
+            cells.len(),
+        )
+    };
+    let found = DELIMITERS
+        .into_iter()
+        .max_by_key(|byte| score(*byte))
+        .unwrap_or(b',');
+    match separator {
+        Some(separator) if score(separator).0 >= score(found).0 => separator,
+        _ => found,
+    }
+}
+
+/// Another delimiter by which a lone cell of the first line would name columns.
+pub(super) fn other_delimiter<T: Table>(table: &T, first: &FirstLines<'_>) -> Option<UploadError> {
+    let [cell] = first.cells else {
+        return None;
+    };
+    let known = |delimiter: char| {
+        let parts: Vec<&str> = cell.split(delimiter).map(trim).collect();
+        let known = parts.iter().filter(|part| table.is_known(part)).count();
+        (known, parts.len())
+    };
+    for delimiter in DELIMITERS {
+        let (known, parts) = known(char::from(delimiter));
+        if known > 0 && parts > 1 {
+            let message = format!(
+                "`{}` stands in quotes as a whole, and is several columns; export the file \
+                 without these quotes",
+                first.shown()
+            );
+            return Some(first.fault("", message));
+        }
+    }
+    let found = OTHER_DELIMITERS.into_iter().find(|delimiter| {
+        let (known, parts) = known(*delimiter);
+        let certain = !matches!(delimiter, ':' | '/' | '=' | '#' | ' ');
+        parts > 1 && (known == parts || certain && known > 0)
+    })?;
+    let (line, preview) = (first.shown(), first.preview());
+    let found = found.escape_default();
+    let message = format!(
+        "`{line}` names no column; `{found}` seems to stand between the columns: state it, \
+         `--delimiter '{found}'` (over HTTP `delimiter`); {preview}"
+    );
+    Some(first.fault("", message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_for_spreadsheets_states_the_delimiter() {
+        for (head, expected) in [
+            ("sep=;\ncode;type\n", Some((Some(b';'), 6, 1))),
+            ("\"sep=;\"\nx", Some((Some(b';'), 8, 1))),
+            ("\nSEP=,\nx", Some((Some(b','), 7, 2))),
+            ("sep=\t\nx", Some((Some(b'\t'), 6, 1))),
+            ("sep=\\t\nx", Some((Some(b'\t'), 7, 1))),
+            ("\u{200B}sep=|\nx", Some((Some(b'|'), 9, 1))),
+            ("sep=;;;;\nx", Some((Some(b';'), 9, 1))),
+            ("sep=\nx", Some((None, 5, 1))),
+            ("sep=;", Some((Some(b';'), 5, 0))),
+            ("sep=A1\nx", None),
+            ("separator=;\nx", None),
+            ("code\nsep=;", None),
+            ("", None),
+        ] {
+            assert_eq!(separator_line(head.as_bytes()), expected, "{head:?}");
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! Whether the first line of a list without a known heading is a row like the others.
+//!
+//! A heading that is taken for a code reaches a customer, so what is not plainly a row is refused,
+//! and the author states what it is. The rule, in this order; "others" are the rows below, as far
+//! as the first block of the file shows them:
+//!
+//! 1. What begins like a comment, an item of a list or markup, or holds what separates columns or
+//!    stands in documents (quotes, brackets, `@`, `:`, a `=` behind the beginning), is no row.
+//! 2. Nor is what holds a space, unless another row has the same outline and there is a digit.
+//! 3. Nor is a date, or what has letters of a script that no other row has.
+//! 4. Nor is what consists of words for codes, or has one of their stems (`Rabattkod`, `Vaucheris`),
+//!    without a digit; with digits (`Coupons2027`), where no other row has the same outline, or the
+//!    same case, and letters and digits in turn.
+//! 5. With a digit it is a row, unless the others, two or more, all have one outline, and this has
+//!    neither that nor the same letters and digits in turn (`A9` above `A10`).
+//! 6. Without a digit it is a row where another has no digit either, and the same case; where
+//!    another has its length and case; or, alone in the file, in capital letters.
+//!
+//! Rows below such a first line are judged by what they are themselves ([`is_plain`]).
+
+use super::text::is_item;
+
+/// What is known of a row by its characters.
+struct Shape {
+    chars: usize,
+    /// What stands at which place and is neither letter nor digit.
+    marks: Vec<(usize, char)>,
+    /// Letters and digits in turn, and the marks between them: `a9-a`.
+    turns: String,
+    digit: bool,
+    space: bool,
+    case: Case,
+    /// It has letters beyond ASCII.
+    foreign: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Case {
+    None,
+    Upper,
+    Lower,
+    Mixed,
+}
+
+impl Shape {
+    fn of(text: &str) -> Shape {
+        let marks = text.chars().enumerate();
+        let (upper, lower) = (
+            text.chars().any(char::is_uppercase),
+            text.chars().any(char::is_lowercase),
+        );
+        let mut turns = String::new();
+        for c in text.chars() {
+            let class = match c {
+                c if c.is_numeric() => '9',
+                c if c.is_alphabetic() => 'a',
+                mark => mark,
+            };
+            if !turns.ends_with(class) {
+                turns.push(class);
+            }
+        }
+        Shape {
+            turns,
+            chars: text.chars().count(),
+            marks: marks.filter(|(_, c)| !c.is_alphanumeric()).collect(),
+            digit: text.chars().any(char::is_numeric),
+            space: text.contains(char::is_whitespace),
+            case: match (upper, lower) {
+                (true, true) => Case::Mixed,
+                (true, false) => Case::Upper,
+                (false, true) => Case::Lower,
+                (false, false) => Case::None,
+            },
+            foreign: text.chars().any(|c| c.is_alphabetic() && !c.is_ascii()),
+        }
+    }
+
+    /// The same length, and the same marks at the same places.
+    fn outlines(&self, other: &Shape) -> bool {
+        self.chars == other.chars && self.marks == other.marks
+    }
+}
+
+/// Judges a first line, which has a single cell, by the rows below. Gives why it may be no row.
+pub(super) fn judge(
+    first: &str,
+    others: &[String],
+    is_made_of_words: impl Fn(&str) -> bool,
+) -> Result<(), &'static str> {
+    looks_like_text(first)?;
+    let shape = Shape::of(first);
+    let below: Vec<Shape> = others.iter().map(|other| Shape::of(other)).collect();
+    let outlined = below.iter().any(|other| other.outlines(&shape));
+    if shape.space && !(shape.digit && outlined) {
+        return Err("it holds spaces");
+    }
+    if is_date(first) && !others.iter().any(|other| is_date(other)) {
+        return Err("it is a date");
+    }
+    if shape.foreign && !below.is_empty() && !below.iter().any(|other| other.foreign) {
+        return Err("it is of another script than the rows below");
+    }
+    let letters: String = first.chars().filter(|c| !c.is_numeric()).collect();
+    if is_made_of_words(&letters) {
+        let is_like = |other: &Shape| other.turns == shape.turns && other.case == shape.case;
+        let is_one_of = below.is_empty() || outlined || below.iter().any(is_like);
+        if !shape.digit || !is_one_of {
+            return Err("it says what the rows are");
+        }
+    }
+    if shape.digit {
+        let [one, more @ ..] = &below[..] else {
+            return Ok(());
+        };
+        let alike = !more.is_empty() && more.iter().all(|other| other.outlines(one));
+        return match alike && !outlined && one.turns != shape.turns {
+            true => Err("all the rows below have another shape"),
+            false => Ok(()),
+        };
+    }
+    let is_like =
+        |other: &Shape| other.case == shape.case && (!other.digit || other.chars == shape.chars);
+    match below.is_empty() {
+        true if shape.case == Case::Upper => Ok(()),
+        true => Err("it has no digit, and nothing stands below it"),
+        false if below.iter().any(is_like) => Ok(()),
+        false => Err("it has no digit, and the rows below look different"),
+    }
+}
+
+/// Whether a row below a first line that is a code is one as far as it shows by itself.
+pub(super) fn is_plain(
+    row: &str,
+    is_made_of_words: impl Fn(&str) -> bool,
+) -> Result<(), &'static str> {
+    looks_like_text(row)?;
+    if row.contains(char::is_numeric) {
+        return Ok(());
+    }
+    match row.contains(char::is_whitespace) || is_made_of_words(row) {
+        true => Err("it looks like a heading or a title"),
+        false => Ok(()),
+    }
+}
+
+/// Whether it has marks that stand in texts and documents rather than in codes.
+fn looks_like_text(text: &str) -> Result<(), &'static str> {
+    let separates = |c: char| matches!(c, '|' | '¦' | '^' | '~' | ';' | '；' | '，' | '\t');
+    if text.contains(separates) {
+        return Err("it holds what may separate columns");
+    }
+    let begins = text.starts_with(['#', '<', '%', '!', '?', '>'])
+        || ["//", "--", "/*", "==", "**"]
+            .iter()
+            .any(|mark| text.starts_with(mark));
+    let belongs_to_text = |c: char| {
+        matches!(
+            c,
+            '{' | '}' | '[' | ']' | '(' | ')' | '"' | '`' | '@' | ':' | '“' | '”' | '«' | '»'
+        )
+    };
+    let assigns = text.char_indices().any(|(at, c)| c == '=' && at > 0);
+    match begins || assigns || text.contains(belongs_to_text) || is_item(text) {
+        true => Err("it looks like a comment, an item of a list, or a part of a document"),
+        false => Ok(()),
+    }
+}
+
+/// Whether it is a day and perhaps a time, and nothing else.
+fn is_date(text: &str) -> bool {
+    let numbers: Vec<&str> = text
+        .split(|c: char| matches!(c, '-' | '.' | '/' | ':' | ' ' | 'T' | 'Z' | '+'))
+        .filter(|part| !part.is_empty())
+        .collect();
+    let is_number = |part: &&str| part.len() <= 4 && part.bytes().all(|byte| byte.is_ascii_digit());
+    let [one, two, three, ..] = &numbers[..] else {
+        return false;
+    };
+    let small = |part: &str| {
+        part.parse()
+            .is_ok_and(|number: u32| (1..=31).contains(&number))
+    };
+    let year = |part: &str| part.len() == 4 && (part.starts_with("19") || part.starts_with("20"));
+    numbers.iter().all(|part| is_number(&part))
+        && small(two)
+        && (year(one) && small(three) || small(one) && year(three))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The words of these tests: some for codes.
+    fn words(text: &str) -> bool {
+        ["kupon", "promo", "coupons", "my codes", "coupon", "voucher"]
+            .contains(&text.to_lowercase().trim_matches(['_', '-']))
+    }
+
+    fn judged(lines: &str) -> Result<(), &'static str> {
+        let mut lines = lines.split('\n').map(str::to_owned);
+        let first = lines.next().unwrap();
+        judge(&first, &lines.collect::<Vec<_>>(), words)
+    }
+
+    #[test]
+    fn plain_codes_are_rows() {
+        for lines in [
+            "A1",
+            "PROMO10\nSAVE20",
+            "COUPON1\nCOUPON10",
+            "A1\nA2",
+            "A1\nB 2",
+            "A9\nA10\nA11",
+            "SAVE10\nsave10",
+            "voucher123\nwinter2030",
+            "winter2030\nvoucher123",
+            "WELCOME\nSUMMER",
+            "welcome\nsummer",
+            "WELCOME",
+            "SAVE10\nWELCOME\nSUMMER",
+            "XKQWPLMZ\nA7KQ2LMZ\nB7KQ2LMY",
+            "AB12-XY\nAB13-XY",
+            "007123\n7123",
+            "ЛІТО10\nЗИМА20",
+            "-A1\n-A2",
+            "=B2\n=B3",
+            "P 10\nP 20",
+            "1234567890\n1234567891",
+            "Ab3xK\nmN9pQ",
+            "550e8400-e29b-41d4-a716-446655440000\n123e4567-e89b-12d3-a456-426614174000",
+        ] {
+            assert_eq!(judged(lines), Ok(()), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn rows_below_are_judged_by_themselves() {
+        for row in ["A1", "B 2", "WELCOME", "=B2", "save-10"] {
+            assert_eq!(is_plain(row, words), Ok(()), "{row}");
+        }
+        for row in [
+            "Summer codes",
+            "# summer",
+            "Kupon",
+            "- A1",
+            "code: A1",
+            "<br>",
+        ] {
+            assert!(is_plain(row, words).is_err(), "{row}");
+        }
+    }
+
+    #[test]
+    fn headings_titles_and_comments_are_none() {
+        for lines in [
+            "Kupong\nAB12\nAB13",
+            "Kupon",
+            "PROMO\nSUMMER",
+            "promo\nsummer",
+            "My codes\nAB12",
+            "Coupons_2027\nAB12-XY\nAB13-XY",
+            "Coupons2027\nAB12",
+            "Angebot\nSUMMER\nWINTER",
+            "ANGEBOT\nAB12\nAB13",
+            "Unauthorized",
+            "# codes\nA1",
+            "#codes\n#A1",
+            "// codes\nA1",
+            "-- codes\nA1",
+            "Codes for winter\nA1",
+            "Exported 2026-12-01\nA1",
+            "2026-12-01\nA1\nA2",
+            "31.12.2026 10:00\nA1",
+            "250\nAB12-XY\nAB13-XY",
+            "code|type\nA1|x",
+            "a|b",
+            "- A1\n- A2",
+            "1. A1\n2. A2",
+            "* A1\n* A2",
+            "Codes:\nA1",
+            "优惠券\nA1",
+            "Ваучери2027\nAB12-X\nAB13-XYZ",
+            "<<<<<<< HEAD\nA1",
+            "code: A1\ncode: A2",
+            "code=A1\ncode=A2",
+            "callback(1)",
+            "INSERT INTO codes VALUES (1)\nINSERT INTO codes VALUES (2)",
+            "a@example.com\nb@example.com",
+            "https://shop.example/A1\nhttps://shop.example/A2",
+            "Y29kZQpBMQpBMgo=",
+            "BEGIN:VCARD\nEND:VCARD",
+        ] {
+            assert!(judged(lines).is_err(), "{lines:?}");
+        }
+    }
+}
