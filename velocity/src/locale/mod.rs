@@ -102,7 +102,7 @@ impl Locale {
         // The tag is shortened from its end, then its script is left out.
         let mut known = (1..=parts.len())
             .rev()
-            .map(|count| parts[..count].join("-"));
+            .filter_map(|count| Some(parts.get(..count)?.join("-")));
         let row = known.find_map(|tag| TABLE.rows_by_tag.get(tag.as_str()).copied())?;
         Some(Locale { row, country })
     }
@@ -258,7 +258,7 @@ mod tests {
     fn every_row_is_complete() {
         assert!(TABLE.rows.len() > 200, "{}", TABLE.rows.len());
         for (tag, row) in &TABLE.rows_by_tag {
-            let names = &TABLE.rows[usize::from(*row)];
+            let names = TABLE.rows.get(usize::from(*row)).expect(tag);
             let texts = [
                 &names.months[..],
                 &names.months_alone,

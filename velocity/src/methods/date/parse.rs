@@ -293,7 +293,7 @@ fn longest<'t>(text: &'t str, names: &[&str]) -> Option<(usize, &'t str)> {
             let found = rest.next();
             found.is_some_and(|found| found.to_lowercase().eq(wanted.to_lowercase()))
         });
-        same.then(|| (index, rest.as_str()))
+        same.then_some((index, rest.as_str()))
     });
     found.min_by_key(|(_, rest)| rest.len())
 }

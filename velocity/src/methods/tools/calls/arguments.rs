@@ -76,12 +76,10 @@ impl Search {
     pub(super) fn date_call(&mut self, call: Call<'_>) {
         let count = call.arguments.len();
         match call.method {
-            "format" if count == 1 => {
-                if call.text(0).is_some_and(|text| !is_date(text)) {
-                    let message = format!("${}.format got no date to print", call.name);
-                    let hint = format!("for today's date write ${}.get('yyyy')", call.name);
-                    self.warn(call.pos, message, hint);
-                }
+            "format" if count == 1 && call.text(0).is_some_and(|text| !is_date(text)) => {
+                let message = format!("${}.format got no date to print", call.name);
+                let hint = format!("for today's date write ${}.get('yyyy')", call.name);
+                self.warn(call.pos, message, hint);
             }
             "format" | "formatDate" | "formatInContactTimezone" if count == 2 => {
                 self.pattern(call, 0);
