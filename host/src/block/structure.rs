@@ -65,7 +65,7 @@ enum Item {
     Module,
     Instance,
     NestedInstance,
-    InstanceItem,
+    ExportOfInstance,
     Type,
     Import,
     Export,
@@ -93,7 +93,7 @@ impl Item {
             // Each instance of a component holds those that the component makes, so that their
             // number multiplies from level to level.
             Item::NestedInstance => ("instances in nested components", 32),
-            Item::InstanceItem => ("arguments and exports of instances", 10_000),
+            Item::ExportOfInstance => ("arguments and exports of instances", 10_000),
             Item::Type => ("types", 20_000),
             Item::Import => ("imports", 5_000),
             Item::Export => ("exports", 10_000),
@@ -226,7 +226,7 @@ impl Check<'_> {
                         ComponentInstance::FromExports(exports) => exports.len(),
                     };
                     counts.add(Item::Instance, 1_u64)?;
-                    counts.add(Item::InstanceItem, items as u64)?;
+                    counts.add(Item::ExportOfInstance, items as u64)?;
                 }
             }
             Payload::InstanceSection(section) => {
@@ -236,7 +236,7 @@ impl Check<'_> {
                         wasmparser::Instance::FromExports(exports) => exports.len(),
                     };
                     counts.add(Item::Instance, 1_u64)?;
-                    counts.add(Item::InstanceItem, items as u64)?;
+                    counts.add(Item::ExportOfInstance, items as u64)?;
                 }
             }
             Payload::ComponentImportSection(section) => {

@@ -170,7 +170,7 @@ fn looks_like_text(text: &str) -> Result<(), &'static str> {
 /// Whether it is a day and perhaps a time, and nothing else.
 fn is_date(text: &str) -> bool {
     let numbers: Vec<&str> = text
-        .split(|c: char| matches!(c, '-' | '.' | '/' | ':' | ' ' | 'T' | 'Z' | '+'))
+        .split(['-', '.', '/', ':', ' ', 'T', 'Z', '+'])
         .filter(|part| !part.is_empty())
         .collect();
     let is_number = |part: &&str| part.len() <= 4 && part.bytes().all(|byte| byte.is_ascii_digit());
@@ -182,7 +182,7 @@ fn is_date(text: &str) -> bool {
             .is_ok_and(|number: u32| (1..=31).contains(&number))
     };
     let year = |part: &str| part.len() == 4 && (part.starts_with("19") || part.starts_with("20"));
-    numbers.iter().all(|part| is_number(&part))
+    numbers.iter().all(is_number)
         && small(two)
         && (year(one) && small(three) || small(one) && year(three))
 }

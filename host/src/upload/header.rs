@@ -187,7 +187,7 @@ fn stated<T: Table>(
     for StatedColumn { field, heading } in &options.columns {
         let folded = fold(heading);
         let same = |cell: &&str| **cell == *heading || (!folded.is_empty() && fold(cell) == folded);
-        let Some(at) = first.cells.iter().position(|cell| same(&cell)) else {
+        let Some(at) = first.cells.iter().position(same) else {
             let message = format!("no heading is `{}`; {}", shorten(heading), first.preview());
             return Err(UploadError::Option {
                 option: "column",

@@ -200,7 +200,7 @@ pub(super) fn is_comment(text: &str) -> bool {
         text.get(..mark.len())
             .is_some_and(|start| start.eq_ignore_ascii_case(mark))
     };
-    marks.iter().any(|mark| begins(&mark))
+    marks.iter().any(begins)
 }
 
 /// Whether it begins with the mark or the number of an item: `- A1`, `1. A1`.

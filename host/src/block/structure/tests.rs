@@ -185,7 +185,7 @@ fn types_are_bounded_in_depth_and_number() {
     let mut instance = wasm_encoder::InstanceType::new();
     for number in 0..10_001 {
         let of = ComponentTypeRef::Type(wasm_encoder::TypeBounds::SubResource);
-        instance.export(&format!("r-{number}"), of);
+        instance.export(format!("r-{number}"), of);
     }
     types.instance(&instance);
     let mut component = Component::new();
