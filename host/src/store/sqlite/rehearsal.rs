@@ -95,9 +95,11 @@ impl UploadSession for Rehearsal<'_> {
     }
 
     fn spelt_otherwise(&self, codes: &[String]) -> Result<Vec<(String, String)>> {
-        spellings::others(codes, |some| {
-            spellings::stored(&self.connection, spellings::SHADOW, some)
-        })
+        spellings::others(
+            codes,
+            || spellings::pool_has_small_letters(&self.connection),
+            |some| spellings::stored(&self.connection, spellings::SHADOW, some),
+        )
     }
 
     fn finish(self: Box<Self>, _: UploadEnd) -> Result<FinishedUpload> {

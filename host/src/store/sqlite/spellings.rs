@@ -2,13 +2,14 @@
 //!
 //! There is no index of codes without their case, which every upload would have to write: the
 //! spellings that people use are looked up, all capitals, all small letters and a capital first.
+//! Most pools hold capitals alone, where no two codes can differ so: a setting says which do not.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::Result;
+use super::{Result, number_setting, set_setting};
 
 /// Where codes are.
 pub(super) const POOL: &str = "SELECT code FROM code WHERE code = ?1";
@@ -20,11 +21,41 @@ pub(super) const SHADOW: &str = "
 /// Codes that are looked up at once; others may read in between.
 const AT_ONCE: usize = 5_000;
 
+/// The setting that says whether any code of the pool [has other letters](has_small_letters) than
+/// capitals.
+const SMALL_LETTERS: &str = "small-letters";
+
+/// Whether a code has letters beside the capitals of ASCII. Two codes that have none never differ in
+/// case only.
+pub(super) fn has_small_letters(code: &str) -> bool {
+    !code.is_ascii() || code.bytes().any(|byte| byte.is_ascii_lowercase())
+}
+
+/// Notes that the pool gets these codes.
+pub(super) fn note<'c>(
+    connection: &Connection,
+    mut codes: impl Iterator<Item = &'c str>,
+) -> Result<()> {
+    if codes.any(has_small_letters) && !pool_has_small_letters(connection)? {
+        set_setting(connection, SMALL_LETTERS, "1")?;
+    }
+    Ok(())
+}
+
+/// Whether any code of the pool has letters beside the capitals of ASCII.
+pub(super) fn pool_has_small_letters(connection: &Connection) -> Result<bool> {
+    Ok(number_setting(connection, SMALL_LETTERS)? != 0)
+}
+
 /// The codes of which another spelling is among them or stored, each with one of those.
 pub(super) fn others(
     codes: &[String],
+    pool_has_small_letters: impl FnOnce() -> Result<bool>,
     stored: impl Fn(&[&str]) -> Result<Vec<(String, String)>>,
 ) -> Result<Vec<(String, String)>> {
+    if !codes.iter().any(|code| has_small_letters(code)) && !pool_has_small_letters()? {
+        return Ok(Vec::new());
+    }
     // Hashes rather than texts, so that a batch of long codes is not held twice.
     let hasher = RandomState::new();
     let hashes: Vec<u64> = codes
@@ -110,12 +141,15 @@ mod tests {
         connection
             .execute_batch(
                 "CREATE TABLE code (code TEXT PRIMARY KEY) WITHOUT ROWID;
-                 INSERT INTO code VALUES ('SAVE10'), ('Winter'), ('ЛІТО'), ('A-1'), ('123');",
+                 INSERT INTO code VALUES ('SAVE10'), ('Winter'), ('ЛІТО'), ('A-1'), ('123');
+                 CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT);
+                 INSERT INTO setting VALUES ('small-letters', '0');",
             )
             .unwrap();
         let find = |codes: &[&str]| {
             let codes: Vec<String> = codes.iter().map(|code| (*code).to_owned()).collect();
-            let found = others(&codes, |some| stored(&connection, POOL, some)).unwrap();
+            let in_pool = || pool_has_small_letters(&connection);
+            let found = others(&codes, in_pool, |some| stored(&connection, POOL, some)).unwrap();
             let shown = |(one, other): (String, String)| format!("{one} {other}");
             found.into_iter().map(shown).collect::<Vec<_>>()
         };
@@ -125,5 +159,11 @@ mod tests {
         );
         assert_eq!(find(&["aB3", "Ab3", "new"]), ["aB3 Ab3"]);
         assert!(find(&["SAVE10", "123", "A-2"]).is_empty());
+        // As long as nobody notes that the pool has small letters, capitals are not looked up.
+        assert!(find(&["WINTER"]).is_empty());
+        note(&connection, ["A-1", "123"].into_iter()).unwrap();
+        assert!(find(&["WINTER"]).is_empty());
+        note(&connection, ["A-1", "Winter"].into_iter()).unwrap();
+        assert_eq!(find(&["WINTER"]), ["Winter WINTER"]);
     }
 }

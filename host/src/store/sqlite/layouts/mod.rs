@@ -36,6 +36,7 @@ const LAYOUTS: &[&str] = &[
     include_str!("17-paused.sql"),
     include_str!("18-slices.sql"),
     include_str!("19-upload-warnings.sql"),
+    include_str!("20-small-letters.sql"),
 ];
 
 /// The layout that this program reads and writes: how many there are.

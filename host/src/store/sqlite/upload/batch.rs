@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::clock::Timestamp;
 use crate::pool::{DEFAULT_TYPE, NewCode};
 use crate::store::sqlite::{
-    LaneIds, Result, calendar, codes, lanes, number_setting, raise_setting, set_setting,
+    LaneIds, Result, calendar, codes, lanes, number_setting, raise_setting, set_setting, spellings,
 };
 use crate::store::{RowOutcome, StoreError};
 
@@ -107,6 +107,7 @@ impl Batch<'_> {
             }
         }
         self.insert_free(free)?;
+        spellings::note(self.connection, rows.iter().map(|row| row.code.as_str()))?;
         self.record(first, &outcomes)?;
         Ok(outcomes)
     }

@@ -132,13 +132,19 @@ impl UploadSession for Session<'_> {
 
     fn spelt_otherwise(&self, codes: &[String]) -> Result<Vec<(String, String)>> {
         match &self.open {
-            Some((writer, _)) => spellings::others(codes, |some| {
-                spellings::stored(&writer.connection, spellings::POOL, some)
-            }),
-            None => spellings::others(codes, |some| {
-                self.store
-                    .read(|connection| spellings::stored(connection, spellings::POOL, some))
-            }),
+            Some((writer, _)) => spellings::others(
+                codes,
+                || spellings::pool_has_small_letters(&writer.connection),
+                |some| spellings::stored(&writer.connection, spellings::POOL, some),
+            ),
+            None => spellings::others(
+                codes,
+                || self.store.read(spellings::pool_has_small_letters),
+                |some| {
+                    self.store
+                        .read(|connection| spellings::stored(connection, spellings::POOL, some))
+                },
+            ),
         }
     }
 
