@@ -552,6 +552,25 @@ mod tests {
     }
 
     #[test]
+    fn values_that_could_not_be_read_again_fail_the_step() {
+        let nested = |depth| (0..depth).fold(serde_json::json!(1), |value, _| vec![value].into());
+        let record = |depth| StepRecord {
+            step: "a".into(),
+            block: "b".into(),
+            port: None,
+            started_at: Timestamp(0),
+            finished_at: Timestamp(0),
+            data: [("x".to_owned(), nested(depth))].into_iter().collect(),
+            log: Vec::new(),
+            error: None,
+        };
+        assert_eq!(unreadable(&[record(64)], &SegmentEnd::Completed), None);
+        let error = unreadable(&[record(64), record(200)], &SegmentEnd::Completed);
+        let error = error.unwrap_or_default();
+        assert!(error.starts_with("step `a` (b): the values"), "{error}");
+    }
+
+    #[test]
     fn each_step_has_its_own_attempts_of_each_kind() {
         let mut troubles = Vec::new();
         for _ in 1..Backoff::UNAVAILABLE.attempts {
