@@ -323,7 +323,7 @@ fn headless<T: Table>(table: &T, first: &FirstLines<'_>) -> Result<Layout<T::Col
             )
         });
         let message = format!(
-            "`{}` is no known heading, and no row as far as one can see: {reason}; {advice}; {}",
+            "`{}` is not a known heading and does not look like a code: {reason}; {advice}; {}",
             shorten(cells[only]),
             first.preview()
         );
