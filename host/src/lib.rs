@@ -73,38 +73,50 @@
 //! follow an event, begin at [`run::Engine::send`].
 #![forbid(unsafe_code)]
 
-pub mod alert;
-pub mod api;
-pub mod backoff;
-pub mod block;
-pub mod channel;
-pub mod clock;
-pub mod config;
-pub mod contact;
-pub mod document;
-pub mod event;
+pub use promoflow_block_host as block_host;
+pub use promoflow_channels as channel;
+pub use promoflow_config as config;
+pub use promoflow_document as document;
+pub use promoflow_engine::{metrics, outbox, run};
 #[doc(hidden)]
-pub mod failpoint;
+pub use promoflow_model::failpoint;
+pub use promoflow_model::{alert, backoff, clock, event, key, mask, message, workflow, zone};
+pub use promoflow_server as api;
+pub use promoflow_tabular as upload;
+pub use promoflow_trace as trace;
+
+pub use promoflow_document::MAX_VALUE_DEPTH;
+pub use promoflow_installation::{
+    AppliedFile, Builder, EXPIRING_DAYS, LaneOutlook, Promoflow, Running, Watched, maildir_beside,
+};
+
+/// WebAssembly components in sandboxes, and what they say of themselves.
+pub mod block {
+    pub use promoflow_block_host::*;
+    pub use promoflow_model::block::*;
+}
+
+/// Promo codes: uploads, what a claim asks for, dates.
+pub mod pool {
+    pub use promoflow_engine::import::codes::{ImportOptions, Watch, import};
+    pub use promoflow_engine::import::{ImportError, ImportReport};
+    pub use promoflow_engine::run::Rates;
+    pub use promoflow_model::pool::*;
+}
+
+/// The people that events are about.
+pub mod contact {
+    pub use promoflow_engine::import::contacts::{ContactOptions, import};
+    pub use promoflow_model::contact::*;
+}
+
+/// The traits through which state is read and committed, and SQLite's implementation.
+pub mod store {
+    pub use promoflow_engine::committer::{Announced, CommitError, Committer};
+    pub use promoflow_store::*;
+    pub use promoflow_store_sqlite as sqlite;
+}
+
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
-pub mod key;
-pub mod mask;
-pub mod message;
-pub mod metrics;
-mod nesting;
-mod net;
-pub mod outbox;
-pub mod pool;
-mod promoflow;
-pub mod run;
-pub mod store;
-pub mod trace;
-pub mod upload;
-pub mod workflow;
-pub mod zone;
-
-pub use nesting::MAX_VALUE_DEPTH;
-pub use promoflow::{
-    AppliedFile, Builder, EXPIRING_DAYS, LaneOutlook, Promoflow, Running, Watched, maildir_beside,
-};

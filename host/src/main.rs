@@ -1,13 +1,11 @@
 //! The command line: `promoflow --help` lists what it can do.
 #![forbid(unsafe_code)]
 
-mod cli;
-
 use std::process::ExitCode;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    cli::main()
+    promoflow_cli::main()
 }

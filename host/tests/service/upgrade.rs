@@ -49,7 +49,7 @@ fn an_older_database_is_brought_up_to_date_once_nobody_executes_on_it() {
     let shop = Shop::new();
     let path = shop.path("shop.db");
     let database = Connection::open(&path).unwrap();
-    let first = include_str!("../../src/store/sqlite/layouts/01-first.sql");
+    let first = include_str!("../../store-sqlite/src/layouts/01-first.sql");
     database.execute_batch(first).unwrap();
     database
         .pragma_update(None, "application_id", 0x5072_6f6d)

@@ -1,0 +1,8 @@
+//! The contract in Rust, made from `wit/`.
+#![allow(missing_docs, unreachable_pub)]
+
+wasmtime::component::bindgen!({
+    path: "wit",
+    world: "full-block",
+    imports: { default: trappable },
+});

@@ -1,0 +1,257 @@
+//! The boundary of the sandbox: everything that a block hands out is bounded and cleaned here.
+//!
+//! A block is written by a stranger. What it says is shown on terminals, stored with the run, and
+//! read again later, so no text of it is longer than somebody would read, none moves a cursor, no
+//! number is one that JSON cannot hold, and no moment is one that no calendar has.
+
+use super::bindings::exports::promoflow::workflow::block as wit;
+use super::bindings::promoflow::workflow::{log, types};
+use super::capability::promocodes::read_selector;
+use super::host::{Outcome, StepError};
+use promoflow_document::nesting::MAX_VALUE_DEPTH;
+use promoflow_document::tame_line;
+use promoflow_model::block::Value;
+use promoflow_model::clock::Timestamp;
+
+/// Characters of an error that a block gives.
+pub(super) const MAX_ERROR_CHARS: usize = 2_000;
+/// Characters of names that a block gives, such as those of ports.
+pub(super) const MAX_NAME_CHARS: usize = 64;
+/// Characters of the name of a request that a step waits for.
+const MAX_REQUEST_CHARS: usize = 200;
+/// Characters of what a block says when it panics.
+const MAX_PANIC_CHARS: usize = 500;
+/// Characters of where it did.
+const MAX_PLACE_CHARS: usize = 200;
+/// The last millisecond of the year 9999, after which no date has a form that others read.
+const LAST_MOMENT: i64 = 253_402_300_799_999;
+
+/// At most `max` characters on one line, none of which steers a terminal.
+pub(super) fn clean(text: &str, max: usize) -> String {
+    let end = text.char_indices().nth(max).map(|(end, _)| end);
+    let mut cleaned = tame_line(&text[..end.unwrap_or(text.len())]);
+    if end.is_some() {
+        cleaned.push('…');
+    }
+    cleaned
+}
+
+/// A text that means something to the host, if it is not longer than such a text may be.
+pub(super) fn short(what: &str, text: String, max: usize) -> Result<String, String> {
+    let found = text.chars().count();
+    match found <= max {
+        true => Ok(text),
+        false => Err(format!(
+            "{what}: expected at most {max} characters, found {found}"
+        )),
+    }
+}
+
+/// A moment of the years 1970 to 9999: the nearest one.
+pub(super) fn moment(millis: i64) -> Timestamp {
+    Timestamp(millis.clamp(0, LAST_MOMENT))
+}
+
+/// A value that can be stored and read again.
+pub(super) fn read_value(value: types::Value) -> Result<Value, String> {
+    Ok(match value {
+        types::Value::Text(text) => Value::Text(text),
+        types::Value::Integer(number) => Value::Integer(number),
+        types::Value::Decimal(number) if number.is_finite() => Value::Decimal(number),
+        types::Value::Decimal(number) => {
+            return Err(format!("a number must be finite, and this is {number}"));
+        }
+        types::Value::Boolean(flag) => Value::Boolean(flag),
+        types::Value::Json(text) => {
+            // Parsed only where it is not deep.
+            if depth(&text) > MAX_VALUE_DEPTH {
+                return Err(format!(
+                    "a value has at most {MAX_VALUE_DEPTH} levels of lists and objects"
+                ));
+            }
+            serde_json::from_str::<serde::de::IgnoredAny>(&text)
+                .map_err(|error| format!("not JSON: {error}"))?;
+            Value::Json(text)
+        }
+    })
+}
+
+/// Levels of lists and objects in a JSON text; of one that is damaged, at least as many as a
+/// parser would go down.
+fn depth(json: &str) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    let (mut in_string, mut escaped) = (false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+/// How a step ends.
+pub(super) fn read_outcome(outcome: wit::Outcome) -> Result<Outcome, StepError> {
+    Ok(match outcome {
+        // What is longer is not the name of a port.
+        wit::Outcome::Port(port) => Outcome::Port(clean(&port, MAX_NAME_CHARS)),
+        wit::Outcome::WaitUntil(timer) => Outcome::WaitUntil {
+            until: moment(timer.until),
+            port: clean(&timer.port, MAX_NAME_CHARS),
+        },
+        wit::Outcome::WaitForCode(wait) => Outcome::WaitForCode {
+            selector: read_selector(&wait.selector).map_err(StepError::Invalid)?,
+            give_up: wait.give_up.map(moment),
+        },
+        wit::Outcome::WaitForReply(wait) => Outcome::WaitForReply {
+            request: read_request(wait.request).map_err(StepError::Invalid)?,
+            give_up: wait.give_up.map(moment),
+        },
+    })
+}
+
+/// The name of a request: whoever replies gives the same.
+fn read_request(name: String) -> Result<String, String> {
+    let name = short(
+        "the request that the step waits for",
+        name,
+        MAX_REQUEST_CHARS,
+    )?;
+    match name.is_empty() || tame_line(&name) != name {
+        true => Err(format!(
+            "the request that the step waits for: expected 1 to {MAX_REQUEST_CHARS} printable \
+             characters, found `{}`",
+            clean(&name, MAX_REQUEST_CHARS)
+        )),
+        false => Ok(name),
+    }
+}
+
+/// How a note begins that a block leaves when it panics, with the place after it.
+const PANICKED: &str = "panicked at ";
+
+/// What a block says in a note when it panics, `panicked at src/lib.rs:31:5:` and the message on
+/// the next line: the same in words for whoever reads the run's history.
+pub(super) fn read_panic(level: log::Level, note: &str) -> Option<String> {
+    let panic = match level {
+        log::Level::Error => note.strip_prefix(PANICKED)?,
+        _ => return None,
+    };
+    let (place, message) = panic.split_once(":\n").unwrap_or((panic, ""));
+    let place = clean(place, MAX_PLACE_CHARS);
+    Some(match message {
+        "" => format!("it panicked at {place}"),
+        message => format!(
+            "it panicked: \"{}\" ({place})",
+            clean(message, MAX_PANIC_CHARS)
+        ),
+    })
+}
+
+/// Why a step has no outcome.
+pub(super) fn read_error(error: wit::BlockError) -> StepError {
+    let clean = |text: String| clean(&text, MAX_ERROR_CHARS);
+    match error {
+        wit::BlockError::Invalid(text) => StepError::Invalid(clean(text)),
+        wit::BlockError::Rejected(text) => StepError::Rejected(clean(text)),
+        wit::BlockError::Unavailable(text) => StepError::Unavailable(clean(text)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_cut_and_cannot_steer_a_terminal() {
+        assert_eq!(
+            clean("a\u{1b}[2J\u{9b}1mb\u{202e}c\r\nd", 100)
+                .chars()
+                .filter(|c| c.is_control())
+                .count(),
+            0
+        );
+        let long = "é".repeat(900_000);
+        assert_eq!(clean(&long, 64).chars().count(), 65);
+        assert_eq!(clean("port", 4), "port");
+        assert!(
+            short("name", long, 64)
+                .unwrap_err()
+                .contains("found 900000")
+        );
+    }
+
+    #[test]
+    fn every_moment_is_one_that_a_calendar_has() {
+        assert_eq!(moment(i64::MIN), Timestamp(0));
+        assert_eq!(moment(1_800_000_000_000), Timestamp(1_800_000_000_000));
+        let last = moment(i64::MAX).to_utc().unwrap();
+        assert_eq!(last.format("%Y-%m-%d").to_string(), "9999-12-31");
+    }
+
+    #[test]
+    fn a_value_that_could_not_be_read_again_is_refused() {
+        let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        let json = |text: String| read_value(types::Value::Json(text));
+        assert!(json(nested(MAX_VALUE_DEPTH)).is_ok());
+        assert!(json(nested(MAX_VALUE_DEPTH + 1)).is_err());
+        assert!(json("[".repeat(900_000)).is_err());
+        assert!(json(r#"{"a":"[[\"[["}"#.into()).is_ok());
+        assert!(json("{".into()).is_err());
+        for number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            assert!(read_value(types::Value::Decimal(number)).is_err());
+        }
+    }
+
+    #[test]
+    fn a_panic_has_its_message_and_its_place() {
+        let read = |note: &str| read_panic(log::Level::Error, note);
+        assert_eq!(
+            read("panicked at src/lib.rs:31:5:\nI am broken: 42").as_deref(),
+            Some("it panicked: \"I am broken: 42\" (src/lib.rs:31:5)")
+        );
+        assert_eq!(
+            read("panicked at src/lib.rs:31:5").as_deref(),
+            Some("it panicked at src/lib.rs:31:5")
+        );
+        assert_eq!(read("it panicked"), None);
+        assert_eq!(read_panic(log::Level::Info, "panicked at a:\nb"), None);
+        let hostile = format!("panicked at {0}:\n{0}", "\u{1b}[2J".repeat(100_000));
+        let read = read(&hostile).unwrap();
+        assert!(read.chars().count() < 800 && !read.chars().any(char::is_control));
+    }
+
+    #[test]
+    fn the_name_of_a_request_is_short_and_printable() {
+        let wait = |request: String| {
+            read_outcome(wit::Outcome::WaitForReply(wit::ReplyWait {
+                request,
+                give_up: Some(i64::MIN),
+            }))
+        };
+        assert_eq!(
+            wait("question".into()),
+            Ok(Outcome::WaitForReply {
+                request: "question".into(),
+                give_up: Some(Timestamp(0)),
+            })
+        );
+        for bad in [String::new(), "x".repeat(900_000), "a\u{1b}b".into()] {
+            let Err(StepError::Invalid(error)) = wait(bad) else {
+                panic!("it is taken")
+            };
+            assert!(error.chars().count() < 500, "{error}");
+        }
+        let Ok(Outcome::Port(port)) = read_outcome(wit::Outcome::Port("p".repeat(900_000))) else {
+            panic!("a port is an outcome")
+        };
+        assert_eq!(port.chars().count(), MAX_NAME_CHARS + 1);
+    }
+}

@@ -1,0 +1,38 @@
+//! `log`: notes in the run's history. A guest's text is hostile: it is cut, counted, and its
+//! control characters are replaced before anybody's terminal sees them.
+
+use wasmtime::component::{HasSelf, Linker};
+
+use crate::bindings::promoflow::workflow::log;
+use crate::bindings::promoflow::workflow::log::{Host, Level};
+use crate::boundary::{clean, read_panic};
+use crate::host::LogLevel;
+use crate::sandbox::StepState;
+
+pub(super) fn link(linker: &mut Linker<StepState>) -> wasmtime::Result<()> {
+    log::add_to_linker::<_, HasSelf<StepState>>(linker, |state| state)
+}
+
+impl Host for StepState {
+    fn write(&mut self, level: Level, text: String) -> wasmtime::Result<()> {
+        if let Some(panic) = read_panic(level, &text) {
+            self.used.panic = Some(panic);
+        }
+        let bounds = self.bounds;
+        let used = self.used.notes;
+        let host = self.enter()?;
+        let level = match level {
+            Level::Debug => LogLevel::Debug,
+            Level::Info => LogLevel::Info,
+            Level::Warn => LogLevel::Warn,
+            Level::Error => LogLevel::Error,
+        };
+        if used < bounds.notes {
+            host.log(level, &clean(&text, bounds.note_chars));
+        } else if used == bounds.notes {
+            host.log(LogLevel::Warn, "further notes of this step are dropped");
+        }
+        self.used.notes = used.saturating_add(1);
+        Ok(())
+    }
+}

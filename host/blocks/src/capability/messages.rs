@@ -1,0 +1,116 @@
+//! `messages`: deliveries.
+
+use wasmtime::component::{HasSelf, Linker};
+
+use crate::bindings::promoflow::workflow::messages;
+use crate::bindings::promoflow::workflow::messages::Host;
+use crate::boundary::{moment, short};
+use crate::host::{Hours, Recipient, SendError, SendRequest, Target};
+use crate::sandbox::StepState;
+use promoflow_model::message::ChannelKind;
+
+/// Ways to reach somebody that one delivery may name: as many as there are channels.
+const MOST_TARGETS: usize = 6;
+/// Characters of an address or of a contact's id. Tokens of push services are the longest.
+const MAX_ADDRESS_CHARS: usize = 4_096;
+/// Characters of the other texts of a request.
+const MAX_TEXT_CHARS: usize = 200;
+const MINUTES_A_DAY: u16 = 24 * 60;
+
+pub(super) fn link(linker: &mut Linker<StepState>) -> wasmtime::Result<()> {
+    messages::add_to_linker::<_, HasSelf<StepState>>(linker, |state| state)
+}
+
+impl Host for StepState {
+    fn send(
+        &mut self,
+        request: messages::Request,
+    ) -> wasmtime::Result<Result<messages::Delivery, messages::SendError>> {
+        let most = self.bounds.deliveries;
+        let used = self.used.deliveries;
+        let host = self.enter()?;
+        if used >= most {
+            let text = format!("a step may stage at most {most} deliveries");
+            return Ok(Err(messages::SendError::Denied(text)));
+        }
+        let sent = match read_request(request) {
+            Ok(request) => host.send(request),
+            Err(text) => Err(SendError::Invalid(text)),
+        };
+        self.used.deliveries = used + 1;
+        Ok(sent
+            .map(|number| messages::Delivery { number })
+            .map_err(|error| match error {
+                SendError::UnknownMessage(text) => messages::SendError::UnknownMessage(text),
+                SendError::InvalidAddress(text) => messages::SendError::InvalidAddress(text),
+                SendError::Unreachable(text) => messages::SendError::Unreachable(text),
+                SendError::NoConsent(text) => messages::SendError::NoConsent(text),
+                SendError::Unrenderable(text) => messages::SendError::Unrenderable(text),
+                SendError::Invalid(text) => messages::SendError::Invalid(text),
+                SendError::Denied(text) => messages::SendError::Denied(text),
+                SendError::Unavailable(text) => messages::SendError::Unavailable(text),
+            }))
+    }
+}
+
+fn read_request(request: messages::Request) -> Result<SendRequest, String> {
+    let count = request.targets.len();
+    if count == 0 || count > MOST_TARGETS {
+        return Err(format!(
+            "targets: expected 1 to {MOST_TARGETS}, found {count}"
+        ));
+    }
+    if let Some(hours) = &request.hours
+        && (hours.from >= MINUTES_A_DAY
+            || hours.until == 0
+            || hours.until > MINUTES_A_DAY
+            || hours.from == hours.until)
+    {
+        return Err("hours: expected minutes of a day, `from` before or after `until`".into());
+    }
+    Ok(SendRequest {
+        targets: request
+            .targets
+            .into_iter()
+            .map(read_target)
+            .collect::<Result<_, _>>()?,
+        not_before: request.not_before.map(moment),
+        not_after: request.not_after.map(moment),
+        hours: match request.hours {
+            None => None,
+            Some(hours) => Some(Hours {
+                from: hours.from,
+                until: hours.until,
+                time_zone: named("time-zone", hours.time_zone)?,
+            }),
+        },
+        language: named("language", request.language)?,
+    })
+}
+
+fn named(what: &str, name: Option<String>) -> Result<Option<String>, String> {
+    name.map(|name| short(what, name, MAX_TEXT_CHARS))
+        .transpose()
+}
+
+fn read_target(target: messages::Target) -> Result<Target, String> {
+    Ok(Target {
+        channel: match target.channel {
+            messages::Channel::Email => ChannelKind::Email,
+            messages::Channel::Sms => ChannelKind::Sms,
+            messages::Channel::Viber => ChannelKind::Viber,
+            messages::Channel::MobilePush => ChannelKind::MobilePush,
+            messages::Channel::WebPush => ChannelKind::WebPush,
+            messages::Channel::Telegram => ChannelKind::Telegram,
+        },
+        recipient: match target.recipient {
+            messages::Recipient::Address(address) => {
+                Recipient::Address(short("address", address, MAX_ADDRESS_CHARS)?)
+            }
+            messages::Recipient::Contact(id) => {
+                Recipient::Contact(short("contact", id, MAX_ADDRESS_CHARS)?)
+            }
+        },
+        message: short("message", target.message, MAX_TEXT_CHARS)?,
+    })
+}

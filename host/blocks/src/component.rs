@@ -1,0 +1,316 @@
+//! A block: a compiled component, and calls into it.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, ComponentExportIndex, InstancePre, TypedFunc};
+use wasmtime::{Store, Trap};
+
+use super::bindings::FullBlockPre;
+use super::bindings::exports::promoflow::workflow::block as wit;
+use super::boundary::{MAX_ERROR_CHARS, MAX_NAME_CHARS, clean, read_error, read_outcome};
+use super::capability;
+use super::capability::data::into_wit;
+use super::compiler::{self, CompileError};
+use super::describe::read_description;
+use super::host::{Call, Outcome, Resumption, StepError, StepHost};
+use super::library::is_standard;
+use super::sandbox::{Grants, Interface, Sandboxes, StepState};
+use super::structure::{StructureError, check_structure};
+use promoflow_model::block::Description;
+
+/// The largest component that is loaded, in bytes. JavaScript and Python bring their engine and
+/// have 12 to 18 MB; more is a mistake or an attack on the compiler.
+pub const MAX_COMPONENT_BYTES: usize = 32 << 20;
+
+/// How much a single host call may lift out of a sandbox, in wasmtime's own measure of work.
+const HOST_CALL_FUEL: usize = 4 << 20;
+
+/// Why a component is no block. Read by whoever put it there.
+#[derive(Debug, Error)]
+pub enum BlockError {
+    /// Not a component, damaged, or larger than any block.
+    #[error(transparent)]
+    Structure(#[from] StructureError),
+    /// It could not be compiled.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// It imports something that blocks cannot have.
+    #[error(
+        "it imports `{0}`, which blocks cannot have; expected only interfaces of \
+         promoflow:workflow@1"
+    )]
+    ForeignImport(String),
+    /// It imports something that it was not granted.
+    #[error("it imports `{0}`, which it was not granted")]
+    NotGranted(String),
+    /// It does not export what a block exports.
+    #[error("it does not export the interface `block` of promoflow:workflow@1: {0}")]
+    NotABlock(String),
+    /// `describe` failed.
+    #[error("its `describe` failed: {0}")]
+    Describe(String),
+    /// `describe` answered something that cannot be.
+    #[error("its description is wrong: {0}")]
+    Description(String),
+}
+
+/// A compiled block. Cheap to share; each call gets a sandbox of its own.
+pub struct Block {
+    digest: String,
+    imports: Vec<Interface>,
+    sets_values: bool,
+    sandboxes: Arc<Sandboxes>,
+    pre: InstancePre<StepState>,
+    functions: Functions,
+}
+
+/// The exported functions. Found once: what is made from the contract looks up and checks every
+/// export for each sandbox.
+struct Functions {
+    describe: ComponentExportIndex,
+    run: ComponentExportIndex,
+}
+
+/// `describe` as the contract has it.
+type Describe = TypedFunc<(), (wit::Description,)>;
+
+/// `run` as the contract has it.
+type Run<'c> = TypedFunc<(&'c wit::Call,), (Result<wit::Outcome, wit::BlockError>,)>;
+
+impl Block {
+    /// Compiles a component, or takes it from the compilation cache.
+    pub fn load(
+        sandboxes: &Arc<Sandboxes>,
+        bytes: &[u8],
+        grants: &Grants,
+    ) -> Result<Block, BlockError> {
+        let digest = digest(bytes);
+        let component = compile(sandboxes, &digest, bytes)?;
+        let imports = imports_of(sandboxes, &component)?;
+        if let Some(refused) = imports.iter().find(|interface| !grants.allow(**interface)) {
+            return Err(BlockError::NotGranted(refused.name().to_owned()));
+        }
+        let not_a_block = |error: wasmtime::Error| {
+            BlockError::NotABlock(clean(&format!("{error:#}"), MAX_ERROR_CHARS))
+        };
+        let pre = instance_pre(sandboxes, &component, &imports).map_err(not_a_block)?;
+        let pre = FullBlockPre::new(pre).map_err(not_a_block)?;
+        let functions = find_functions(&component, sandboxes)
+            .ok_or_else(|| BlockError::NotABlock("it has no `describe` and `run`".into()))?;
+        Ok(Block {
+            digest,
+            imports,
+            sets_values: sets_values(sandboxes, &component),
+            sandboxes: Arc::clone(sandboxes),
+            pre: pre.instance_pre().clone(),
+            functions,
+        })
+    }
+
+    /// SHA-256 of the component, in hexadecimal.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// The host interfaces that it uses.
+    pub fn imports(&self) -> &[Interface] {
+        &self.imports
+    }
+
+    /// Whether it may set values of the run.
+    pub fn sets_values(&self) -> bool {
+        self.sets_values
+    }
+
+    /// Asks the block what it is. Its imports are out of reach meanwhile.
+    pub fn describe(&self) -> Result<Description, BlockError> {
+        let _slot = self.sandboxes.slot();
+        let mut store = self.store(None);
+        let described = self.call_describe(&mut store).map_err(|error| {
+            BlockError::Describe(trap_text(&error, store.data().used.panic.as_deref()))
+        })?;
+        read_description(described).map_err(BlockError::Description)
+    }
+
+    fn call_describe(&self, store: &mut Store<StepState>) -> wasmtime::Result<wit::Description> {
+        let instance = self.pre.instantiate(&mut *store)?;
+        // A block whose `run` has another type would fail in its first step.
+        let _run: Run<'_> = instance.get_typed_func(&mut *store, self.functions.run)?;
+        let describe: Describe = instance.get_typed_func(&mut *store, self.functions.describe)?;
+        let (described,) = describe.call(store, ())?;
+        Ok(described)
+    }
+
+    /// Makes one call in a fresh sandbox. The host comes back whatever happened.
+    pub fn run(
+        &self,
+        call: Call,
+        host: Box<dyn StepHost>,
+    ) -> (Result<Outcome, StepError>, Box<dyn StepHost>) {
+        // The slot comes first and goes last: waiting for it takes none of the call's time, and the
+        // engine has the sandbox back before anybody else asks it for one.
+        let slot = self.sandboxes.slot();
+        let mut store = self.store(Some(host));
+        let call = write_call(call);
+        let called = self.call_run(&mut store, &call);
+        let result = match called {
+            Ok(Ok(outcome)) => read_outcome(outcome),
+            Ok(Err(error)) => Err(read_error(error)),
+            Err(error) => {
+                let said = store.data().used.panic.as_deref();
+                Err(StepError::Trapped(trap_text(&error, said)))
+            }
+        };
+        let host = store.into_data().host;
+        drop(slot);
+        match host {
+            Some(host) => (result, host),
+            // `run` put it there, and nothing takes it out.
+            None => unreachable!("a sandbox lost the host that it was lent"),
+        }
+    }
+
+    fn call_run(
+        &self,
+        store: &mut Store<StepState>,
+        call: &wit::Call,
+    ) -> wasmtime::Result<Result<wit::Outcome, wit::BlockError>> {
+        let instance = self.pre.instantiate(&mut *store)?;
+        let run: Run<'_> = instance.get_typed_func(&mut *store, self.functions.run)?;
+        let (outcome,) = run.call(store, (call,))?;
+        Ok(outcome)
+    }
+
+    fn store(&self, host: Option<Box<dyn StepHost>>) -> Store<StepState> {
+        let state = StepState::new(host, self.sandboxes.bounds);
+        let mut store = Store::new(&self.sandboxes.engine, state);
+        store.limiter(|state| &mut state.limits);
+        store.set_epoch_deadline(self.sandboxes.deadline());
+        store.set_hostcall_fuel(HOST_CALL_FUEL.max(self.sandboxes.bounds.call_bytes));
+        store
+    }
+}
+
+/// Compiles a component of anybody's, or one that comes with the host, which needs no check.
+fn compile(sandboxes: &Sandboxes, digest: &str, bytes: &[u8]) -> Result<Component, BlockError> {
+    if is_standard(bytes) {
+        return Ok(compiler::from_binary(&sandboxes.engine, bytes)?);
+    }
+    check_structure(bytes)?;
+    let component = sandboxes
+        .compiled
+        .component(&sandboxes.engine, digest, bytes)?;
+    Ok(component)
+}
+
+/// Where a component exports the functions of the contract.
+fn find_functions(component: &Component, sandboxes: &Sandboxes) -> Option<Functions> {
+    let exports = component.component_type();
+    let (interface, _) = exports
+        .exports(&sandboxes.engine)
+        .find(|(name, _)| name.starts_with("promoflow:workflow/block@1."))?;
+    let block = component.get_export_index(None, interface)?;
+    Some(Functions {
+        describe: component.get_export_index(Some(&block), "describe")?,
+        run: component.get_export_index(Some(&block), "run")?,
+    })
+}
+
+/// SHA-256 in hexadecimal.
+pub(super) fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+fn imports_of(sandboxes: &Sandboxes, component: &Component) -> Result<Vec<Interface>, BlockError> {
+    let mut imports = Vec::new();
+    for (name, item) in component.component_type().imports(&sandboxes.engine) {
+        // Types of an interface are imported where another one uses them; they grant nothing.
+        if let ComponentItem::ComponentInstance(instance) = &item.ty
+            && instance
+                .exports(&sandboxes.engine)
+                .all(|(_, item)| matches!(item.ty, ComponentItem::Type(_)))
+            && name.starts_with("promoflow:workflow/")
+        {
+            continue;
+        }
+        let interface = name.strip_prefix("promoflow:workflow/").and_then(|rest| {
+            let (interface, version) = rest.split_once('@')?;
+            version.starts_with("1.").then_some(interface)
+        });
+        match interface {
+            Some(known) => match Interface::ALL.into_iter().find(|one| one.name() == known) {
+                Some(interface) => imports.push(interface),
+                None => return Err(BlockError::ForeignImport(clean(name, MAX_NAME_CHARS * 2))),
+            },
+            None => return Err(BlockError::ForeignImport(clean(name, MAX_NAME_CHARS * 2))),
+        }
+    }
+    Ok(imports)
+}
+
+/// Whether a component imports the function that sets a value: one that only reads them does not.
+fn sets_values(sandboxes: &Sandboxes, component: &Component) -> bool {
+    let of_data = format!("promoflow:workflow/{}@", Interface::Data.name());
+    let imports = component.component_type();
+    imports.imports(&sandboxes.engine).any(|(name, item)| {
+        name.starts_with(&of_data)
+            && match &item.ty {
+                ComponentItem::ComponentInstance(data) => {
+                    data.get_export(&sandboxes.engine, "set").is_some()
+                }
+                _ => false,
+            }
+    })
+}
+
+fn instance_pre(
+    sandboxes: &Sandboxes,
+    component: &Component,
+    imports: &[Interface],
+) -> wasmtime::Result<InstancePre<StepState>> {
+    let mut linker = sandboxes.linker();
+    for interface in imports {
+        capability::link(&mut linker, *interface)?;
+    }
+    linker.instantiate_pre(component)
+}
+
+/// Why a block was stopped. `said` is what it said when it panicked, which ends in a trap.
+fn trap_text(error: &wasmtime::Error, said: Option<&str>) -> String {
+    let trap = error.downcast_ref::<Trap>();
+    if let (None | Some(Trap::UnreachableCodeReached), Some(said)) = (trap, said) {
+        return said.to_owned();
+    }
+    let text = match trap {
+        Some(Trap::Interrupt) => "it took longer than a step may".to_owned(),
+        Some(Trap::StackOverflow) => "it went too deep: its stack is full".to_owned(),
+        Some(Trap::UnreachableCodeReached) => "it gave up (a panic, or memory ran out)".to_owned(),
+        Some(trap) => trap.to_string(),
+        None => format!("{:#}", error.root_cause()),
+    };
+    clean(&text, MAX_ERROR_CHARS)
+}
+
+fn write_call(call: Call) -> wit::Call {
+    wit::Call {
+        params: call
+            .params
+            .into_iter()
+            .map(|(name, value)| wit::Entry {
+                name,
+                value: into_wit(value),
+            })
+            .collect(),
+        resumed: call.resumed.map(|resumed| match resumed {
+            Resumption::Code => wit::Resumption::Code,
+            Resumption::Reply(value) => wit::Resumption::Reply(into_wit(value)),
+            Resumption::GaveUp => wit::Resumption::GaveUp,
+        }),
+    }
+}

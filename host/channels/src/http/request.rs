@@ -1,0 +1,216 @@
+//! The request that a letter becomes.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use promoflow_velocity::{Context, Error, Escape};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, Request, Url};
+use serde_json::Value;
+
+use super::Http;
+use crate::Letter;
+use promoflow_config as config;
+use promoflow_config::Body;
+use promoflow_model::alert::sentence;
+
+/// The parameters of an alert's event.
+const VALUES: [&str; 8] = [
+    "count",
+    "daysLeft",
+    "discount",
+    "kind",
+    "level",
+    "threshold",
+    "type",
+    "withinDays",
+];
+
+/// Why there is no request.
+pub(super) enum Unmade {
+    /// This letter never becomes one: its values do not make that part of it.
+    Letter(String),
+    /// No letter would: an operator has to mend the configuration.
+    Configuration(String),
+}
+
+/// A template that cannot be rendered. What the template engine says may repeat a value.
+fn unrendered(part: &str, error: &Error) -> Unmade {
+    Unmade::Configuration(format!(
+        "the template of {part} cannot be rendered (its line {}, column {})",
+        error.line, error.column
+    ))
+}
+
+impl Http {
+    /// The request that is made from these values, under an identity. `event` is the body where
+    /// the configuration says nothing else.
+    pub(super) fn request(
+        &self,
+        id: &str,
+        values: &Context,
+        event: &str,
+    ) -> Result<Request, Unmade> {
+        let config = &self.config;
+        let method = match config.method {
+            config::Method::Get => Method::GET,
+            config::Method::Post => Method::POST,
+            config::Method::Put => Method::PUT,
+            config::Method::Patch => Method::PATCH,
+        };
+        let mut request = Request::new(method, self.url(values)?);
+        let body = self.body(values, event)?;
+        let headers = request.headers_mut();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        match config.body {
+            Body::None => None,
+            Body::Json(_) | Body::Event => Some("application/json"),
+            Body::Form(_) => Some("application/x-www-form-urlencoded"),
+        }
+        .map(|kind| headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind)));
+        self.headers(values, headers)?;
+        set(headers, config.idempotency_header.clone(), id)?;
+        let seconds = self.clock.now().0 / 1000;
+        if let Some(signature) = self.signer.sign(id, seconds, &body) {
+            let names = ["webhook-id", "webhook-timestamp", "webhook-signature"];
+            let signed = [id.to_owned(), seconds.to_string(), signature];
+            for (name, value) in names.into_iter().zip(signed) {
+                set(headers, HeaderName::from_static(name), &value)?;
+            }
+        }
+        if !matches!(config.body, Body::None) {
+            *request.body_mut() = Some(body.into());
+        }
+        Ok(request)
+    }
+
+    /// What every template reads: the configuration's secrets, and the identity.
+    fn values(&self, id: &str) -> Context {
+        self.with_secrets(Context::new().with("delivery", id))
+    }
+
+    fn with_secrets(&self, values: Context) -> Context {
+        let secrets = self.secrets.iter();
+        secrets.fold(values, |values, (name, secret)| {
+            values.with(name, secret.as_str())
+        })
+    }
+
+    /// Makes a request from the secrets and from values that fit everywhere: a part that cannot be
+    /// made of these is the fault of the configuration or of a secret, and would fail every letter.
+    pub(super) fn try_secrets(&self) -> anyhow::Result<()> {
+        let values = config::letter_and_event_values();
+        let values = values.fold(Context::new(), |values, name| values.with(name, "x"));
+        match self.request("x", &self.with_secrets(values), "") {
+            // Whether a template can be rendered may hang on what a real value says.
+            Ok(_) | Err(Unmade::Configuration(_)) => Ok(()),
+            Err(Unmade::Letter(part)) => {
+                let host = self.config.sample.host_str().unwrap_or_default();
+                anyhow::bail!(
+                    "the provider {host}: what is configured, and its secrets, make no {part}; expected \
+                     one line each"
+                )
+            }
+        }
+    }
+
+    /// What templates read of the event of an alert. A value that it does not have is empty.
+    pub(super) fn values_of_event(&self, id: &str, event: &Value) -> Context {
+        let mut values = self.values(id);
+        for name in VALUES {
+            values.set(name, text(&event["params"][name]));
+        }
+        let sentence = event["params"].as_object().map(sentence);
+        values
+            .with("event", text(&event["eventTypeKey"]))
+            .with("text", sentence.unwrap_or_default())
+    }
+
+    /// What templates read of a letter. A value that it does not have is empty.
+    pub(super) fn values_of_letter(&self, id: &str, letter: &Letter<'_>) -> Context {
+        let content = letter.content;
+        let or_empty = |text: &Option<String>| text.clone().unwrap_or_default();
+        self.values(id)
+            .with("address", letter.address)
+            .with("button", or_empty(&content.button))
+            .with("channel", letter.kind.name())
+            .with("from", or_empty(&content.from))
+            .with("html", or_empty(&content.html))
+            .with("image", or_empty(&content.image))
+            .with("language", or_empty(&content.language))
+            .with("link", or_empty(&content.link))
+            .with("preheader", or_empty(&content.preheader))
+            .with("replyTo", or_empty(&content.reply_to))
+            .with("subject", or_empty(&content.subject))
+            .with("text", or_empty(&content.text))
+            .with("title", or_empty(&content.title))
+            .with("unsubscribe", letter.unsubscribe.unwrap_or_default())
+    }
+
+    fn url(&self, values: &Context) -> Result<Url, Unmade> {
+        let rendered = self.config.url.render(values, Escape::Url);
+        let rendered = rendered.map_err(|error| unrendered("`url`", &error))?;
+        let odd = || Unmade::Letter("URL of the provider".to_owned());
+        let url = Url::parse(&rendered).map_err(|_| odd())?;
+        // A value cannot end its part of the path, but `..` as a whole part leads out of it.
+        let path = rendered.split(['?', '#']).next().unwrap_or_default();
+        let leads_out = path.split('/').any(|part| matches!(part, "." | ".."));
+        if leads_out || url.origin() != self.config.sample.origin() {
+            return Err(odd());
+        }
+        Ok(url)
+    }
+
+    fn headers(&self, values: &Context, headers: &mut HeaderMap) -> Result<(), Unmade> {
+        if let (Some((name, _)), Some(password)) = (&self.config.login, &self.password) {
+            let name = name.render(values, Escape::None);
+            let name = name.map_err(|error| unrendered("`username`", &error))?;
+            let login = BASE64_STANDARD.encode(format!("{name}:{password}"));
+            set(headers, AUTHORIZATION, &format!("Basic {login}"))?;
+        }
+        for (name, value) in &self.config.headers {
+            let value = value.render(values, Escape::None);
+            let value = value.map_err(|error| unrendered(&format!("the header {name}"), &error))?;
+            if !value.is_empty() {
+                set(headers, name.clone(), &value)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn body(&self, values: &Context, event: &str) -> Result<Vec<u8>, Unmade> {
+        match &self.config.body {
+            Body::None => Ok(Vec::new()),
+            Body::Event => Ok(event.as_bytes().to_vec()),
+            Body::Json(json) => {
+                let json = json
+                    .render(values)
+                    .map_err(|error| unrendered("`json`", &error))?;
+                Ok(json.to_string().into_bytes())
+            }
+            Body::Form(fields) => {
+                let mut form = form_urlencoded::Serializer::new(String::new());
+                for (name, template) in fields {
+                    let value = template.render(values, Escape::None);
+                    let value = value.map_err(|error| unrendered("`form`", &error))?;
+                    if !value.is_empty() || !template.reads() {
+                        form.append_pair(name, &value);
+                    }
+                }
+                Ok(form.finish().into_bytes())
+            }
+        }
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// Sets a header. A value with line breaks would become another header.
+fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) -> Result<(), Unmade> {
+    let mut value =
+        HeaderValue::from_str(value).map_err(|_| Unmade::Letter(format!("header {name}")))?;
+    value.set_sensitive(true);
+    headers.insert(name, value);
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! The mail server: how it is reached, and whether it refuses everybody.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use lettre::Address;
+use lettre::address::Envelope;
+use rustls::ClientConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+
+use super::answer::Refusal;
+use super::connection::Connection;
+use super::error::Error;
+use promoflow_config as config;
+use promoflow_config::{Security, SmtpConfig};
+use promoflow_net::client_config;
+
+/// The mailbox that every domain has (RFC 5321, 4.5.1).
+const EVERYWHERE: &str = "postmaster";
+/// The largest file of certificates: all authorities of the web have a quarter of a MiB.
+const MAX_CA_BYTES: u64 = 4 << 20;
+/// How a machine without a name calls itself.
+const NAMELESS: &str = "[127.0.0.1]";
+
+/// Whether and from when on a conversation is encrypted.
+pub(super) enum Encryption {
+    None,
+    Starttls(Arc<ClientConfig>, ServerName<'static>),
+    Tls(Arc<ClientConfig>, ServerName<'static>),
+}
+
+/// How a mail server is reached.
+pub(super) struct Server {
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) encryption: Encryption,
+    pub(super) hello: String,
+    pub(super) credentials: Option<(String, String)>,
+    /// How long each exchange may take.
+    pub(super) timeout: Duration,
+}
+
+impl Server {
+    /// The server of a configuration. Its password is read; nothing is connected.
+    pub(super) fn new(config: &SmtpConfig) -> anyhow::Result<Server> {
+        let credentials = match (&config.username, &config.password) {
+            (Some(user), Some(password)) => Some((user.clone(), password.read()?)),
+            _ => None,
+        };
+        let name = || {
+            ServerName::try_from(config.host.clone())
+                .with_context(|| format!("no certificate can be for the host {}", config.host))
+        };
+        Ok(Server {
+            host: config.host.clone(),
+            port: config.port(),
+            encryption: match config.security {
+                Security::None => Encryption::None,
+                Security::Starttls => Encryption::Starttls(trusted(config)?, name()?),
+                Security::Tls => Encryption::Tls(trusted(config)?, name()?),
+            },
+            hello: config.hello.clone().unwrap_or_else(machine),
+            credentials,
+            timeout: Duration::from_secs(config.timeout_seconds),
+        })
+    }
+
+    /// Asks whether a letter was refused for what it is not to blame for: the connection, the login
+    /// or the sender is refused, or the postmaster of the contact's domain is in the same words.
+    /// Nothing is sent.
+    pub(super) fn refuses_everybody(&self, envelope: &Envelope, refusal: &Refusal) -> bool {
+        let Ok(mut connection) = Connection::open(self) else {
+            return true;
+        };
+        if connection.mail_from(envelope, true).is_err() {
+            return true;
+        }
+        let contact = envelope.to().first();
+        let Some(Ok(postmaster)) = contact.map(|to| Address::new(EVERYWHERE, to.domain())) else {
+            return false;
+        };
+        match connection.rcpt_to(&postmaster) {
+            Ok(()) => false,
+            Err(error) => match Refusal::of(&error) {
+                Some(same) => same == *refusal,
+                // Whoever is told to come again, or is hung up on, has learnt nothing.
+                None => !matches!(error, Error::Rejected(_)),
+            },
+        }
+    }
+}
+
+/// The machine's name.
+fn machine() -> String {
+    let name = hostname::get()
+        .ok()
+        .and_then(|name| name.into_string().ok());
+    name.filter(|name| config::is_smtp_name(name))
+        .unwrap_or_else(|| NAMELESS.to_owned())
+}
+
+/// Who is trusted to vouch for a server.
+fn trusted(config: &SmtpConfig) -> anyhow::Result<Arc<ClientConfig>> {
+    let further = match &config.ca_file {
+        Some(file) => {
+            let name = file.display();
+            let pem = config::read_bounded(file, MAX_CA_BYTES)
+                .with_context(|| format!("cannot read `ca-file` {name}"))?;
+            let none = || format!("`ca-file` {name} holds no certificate in PEM");
+            let certificates: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&pem)
+                .collect::<Result<_, _>>()
+                .with_context(none)?;
+            // Without any, nobody is trusted by it.
+            anyhow::ensure!(!certificates.is_empty(), none());
+            certificates
+        }
+        None => Vec::new(),
+    };
+    let config = client_config(further).context("`ca-file`")?;
+    Ok(Arc::new(config))
+}

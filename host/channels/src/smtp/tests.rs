@@ -1,0 +1,356 @@
+//! Mail servers that misbehave at each stage, over real connections.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::*;
+use promoflow_config::{Config, Transport};
+use promoflow_model::message::Content;
+
+/// What a server does instead of a reply.
+#[derive(Clone, Copy, Debug)]
+enum Mischief {
+    Silence,
+    /// A line of a reply without end, now and then.
+    Lines,
+    /// A byte of a line without end, now and then.
+    Bytes,
+    /// A line without end, as fast as it is read.
+    Endless,
+    /// Lines without end.
+    EndlessLines,
+    HangUp,
+}
+
+impl Mischief {
+    fn run(self, stream: &mut TcpStream) {
+        let (bytes, pause): (&[u8], _) = match self {
+            Mischief::HangUp => return,
+            Mischief::Silence => (b"", 50),
+            Mischief::Lines => (b"250-x\r\n", 50),
+            Mischief::Bytes => (b"2", 50),
+            Mischief::Endless => (&[b'2'; 4096], 0),
+            Mischief::EndlessLines => (&b"250-x\r\n".repeat(1000)[..], 0),
+        };
+        let began = Instant::now();
+        // Whoever reads has to end it.
+        while began.elapsed() < Duration::from_secs(30) && stream.write_all(bytes).is_ok() {
+            if bytes.is_empty() && stream.peek(&mut [0]).is_ok_and(|read| read == 0) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(pause));
+        }
+    }
+}
+
+/// A server that has each connection served so; gives its port.
+fn server(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let serve = Arc::new(serve);
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let serve = Arc::clone(&serve);
+            thread::spawn(move || serve(stream));
+        }
+    });
+    port
+}
+
+/// Answers as a server does until a line that begins so, and does something else then. `""` is
+/// before the greeting, `.` is the end of a mail.
+fn until(stage: &str, mut stream: TcpStream, instead: impl Fn(&mut TcpStream)) {
+    if stage.is_empty() {
+        return instead(&mut stream);
+    }
+    stream.write_all(b"220 here\r\n").unwrap();
+    let mut lines = BufReader::new(stream.try_clone().unwrap());
+    let (mut line, mut in_mail) = (String::new(), false);
+    loop {
+        line.clear();
+        if lines.read_line(&mut line).unwrap_or(0) == 0 {
+            return;
+        }
+        if in_mail && line != ".\r\n" {
+            continue;
+        }
+        if line.starts_with(stage) {
+            return instead(&mut stream);
+        }
+        let reply: &[u8] = match line.get(..4).unwrap_or(".") {
+            "EHLO" => b"250-here\r\n250-STARTTLS\r\n250 AUTH PLAIN LOGIN\r\n",
+            "DATA" => b"354 go on\r\n",
+            "STAR" => b"220 go on\r\n",
+            "AUTH" => b"235 welcome\r\n",
+            _ => b"250 ok\r\n",
+        };
+        in_mail = line.starts_with("DATA");
+        if stream.write_all(reply).is_err() {
+            return;
+        }
+    }
+}
+
+fn smtp(port: u16, more: &str) -> Smtp {
+    let text = format!(
+        "[[channel]]\ntype = \"smtp\"\nhost = \"127.0.0.1\"\nport = {port}\n\
+         from = \"shop@example.com\"\ntimeout-seconds = 1\n{more}"
+    );
+    let config = Config::parse("p.toml", &text).unwrap();
+    let Transport::Smtp(smtp) = &config.channels[0].transport else {
+        panic!("{config:?}")
+    };
+    Smtp::new(smtp).unwrap()
+}
+
+fn deliver(smtp: &Smtp) -> Handover {
+    let content = Content {
+        subject: Some("A code".into()),
+        text: Some("A-1\n.\n".into()),
+        ..Content::default()
+    };
+    smtp.deliver(&letter(&content))
+}
+
+fn letter(content: &Content) -> Letter<'_> {
+    Letter {
+        unsubscribe: None,
+        id: "delivery-1",
+        installation: "a",
+        kind: ChannelKind::Email,
+        address: "ann@example.com",
+        content,
+    }
+}
+
+/// Whether the attempt leaves open if the mail was taken; it must come to its end soon.
+fn unclear(smtp: &Smtp, case: &str) -> (bool, String) {
+    let began = Instant::now();
+    let handover = deliver(smtp);
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(5), "{case}: {took:?}");
+    match handover {
+        Handover::Later { unclear, error, .. } => (unclear, error),
+        other => panic!("{case}: {other:?}"),
+    }
+}
+
+#[test]
+fn a_reply_that_does_not_end_ends_the_attempt_at_every_stage() {
+    let mut cases = Vec::new();
+    for stage in ["", "EHLO", "MAIL", "RCPT", "DATA", "."] {
+        for mischief in [
+            Mischief::Silence,
+            Mischief::Lines,
+            Mischief::Bytes,
+            Mischief::Endless,
+            Mischief::EndlessLines,
+            Mischief::HangUp,
+        ] {
+            cases.push((stage, mischief));
+        }
+    }
+    thread::scope(|scope| {
+        for (stage, mischief) in cases {
+            scope.spawn(move || {
+                let case = format!("{stage} {mischief:?}");
+                let port = server(move |stream| until(stage, stream, |to| mischief.run(to)));
+                let (unclear, error) = unclear(&smtp(port, "security = \"none\"\n"), &case);
+                // The server has heard of the mail from its sender on.
+                let heard = !matches!(stage, "" | "EHLO");
+                assert_eq!(unclear, heard, "{case}: {error}");
+                let wanted = match mischief {
+                    Mischief::Silence | Mischief::Lines | Mischief::Bytes => "in time",
+                    Mischief::Endless | Mischief::EndlessLines => "more than 65536 bytes",
+                    Mischief::HangUp => "",
+                };
+                assert!(error.contains(wanted), "{case}: {error}");
+            });
+        }
+    });
+}
+
+#[test]
+fn encryption_that_comes_to_no_end_ends_the_attempt_and_leaves_nothing_open() {
+    let hello = |stream: &mut TcpStream, bytes: &[u8], pause| {
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(20) && stream.write_all(bytes).is_ok() {
+            thread::sleep(Duration::from_millis(pause));
+        }
+    };
+    // What claims to be a long handshake, byte by byte; records without end; no TLS.
+    let odd: [(&str, &[u8], u64); 4] = [
+        ("drip", b"\x16", 50),
+        ("records", b"\x15\x03\x03\x00\x02\x01\x00", 0),
+        ("clear", b"250 ok\r\n", 50),
+        ("silence", b"", 50),
+    ];
+    thread::scope(|scope| {
+        for (name, bytes, pause) in odd {
+            for security in ["tls", "starttls"] {
+                scope.spawn(move || {
+                    let port = server(move |stream| {
+                        let stage = if security == "tls" { "" } else { "STARTTLS" };
+                        until(stage, stream, |to| {
+                            if security == "starttls" {
+                                to.write_all(b"220 go on\r\n").unwrap();
+                                // Not at once: that would be said in the clear.
+                                thread::sleep(Duration::from_millis(100));
+                            }
+                            hello(to, bytes, pause);
+                        });
+                    });
+                    let case = format!("{name} {security}");
+                    let smtp = smtp(port, &format!("security = \"{security}\"\n"));
+                    let (unclear, error) = unclear(&smtp, &case);
+                    assert!(!unclear, "{case}: {error}");
+                });
+            }
+        }
+    });
+}
+
+#[test]
+fn a_server_that_takes_nothing_of_a_mail_is_not_waited_for() {
+    let port = server(|stream| {
+        until("DATA", stream, |to| {
+            to.write_all(b"354 go on\r\n").unwrap();
+            thread::sleep(Duration::from_secs(20));
+        });
+    });
+    let smtp = smtp(port, "security = \"none\"\n");
+    let content = Content {
+        subject: Some("Long".into()),
+        // More than the buffers on the way hold.
+        text: Some("long ".repeat(4 << 20)),
+        ..Content::default()
+    };
+    let began = Instant::now();
+    let handover = smtp.deliver(&letter(&content));
+    assert!(
+        began.elapsed() < Duration::from_secs(15),
+        "{:?}",
+        began.elapsed()
+    );
+    assert!(matches!(handover, Handover::Later { .. }), "{handover:?}");
+}
+
+#[test]
+fn what_is_said_behind_starttls_in_the_clear_is_not_believed() {
+    let port = server(|stream| {
+        until("STARTTLS", stream, |to| {
+            to.write_all(b"220 go on\r\n250 injected\r\n").unwrap();
+            thread::sleep(Duration::from_secs(1));
+        });
+    });
+    let (unclear, error) = unclear(&smtp(port, ""), "injected");
+    assert!(!unclear && error.contains("no SMTP"), "{error}");
+}
+
+#[test]
+fn a_server_that_asks_on_and_on_logs_nobody_in() {
+    let port = server(|stream| {
+        until("AUTH", stream, |to| {
+            let mut lines = BufReader::new(to.try_clone().unwrap());
+            let mut line = String::new();
+            while to.write_all(b"334 bW9yZQ==\r\n").is_ok() {
+                line.clear();
+                if lines.read_line(&mut line).unwrap_or(0) == 0 {
+                    return;
+                }
+            }
+        });
+    });
+    let secret = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(secret.path(), "letmein").unwrap();
+    let login = format!(
+        "security = \"none\"\nusername = \"u\"\npassword = {{ file = {:?} }}\n",
+        secret.path()
+    );
+    let (unclear, _) = unclear(&smtp(port, &login), "login");
+    assert!(!unclear);
+}
+
+#[test]
+fn a_login_goes_by_the_way_that_the_server_offers() {
+    for (offered, wanted) in [
+        ("plain", &["AUTH PLAIN AHUAbGV0bWVpbg=="][..]),
+        ("LOGIN", &["AUTH LOGIN", "dQ==", "bGV0bWVpbg=="]),
+        ("CRAM-MD5", &[]),
+    ] {
+        let (told, said) = channel();
+        let told = Mutex::new(told);
+        let port = server(move |mut stream| {
+            stream.write_all(b"220 here\r\n").unwrap();
+            let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            let mut asked = 0;
+            for line in lines.map_while(Result::ok) {
+                let reply = match line.split(' ').next() {
+                    Some("EHLO") => format!("250-here\r\n250 AUTH {offered}\r\n"),
+                    Some("MAIL" | "RCPT" | "QUIT") => break,
+                    _ => {
+                        asked += 1;
+                        let done = asked == wanted.len();
+                        told.lock().unwrap().send(line).unwrap();
+                        if done {
+                            "235 in\r\n"
+                        } else {
+                            "334 bW9yZQ==\r\n"
+                        }
+                        .to_owned()
+                    }
+                };
+                stream.write_all(reply.as_bytes()).unwrap();
+            }
+        });
+        let secret = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(secret.path(), "letmein").unwrap();
+        let login = format!(
+            "security = \"none\"\nusername = \"u\"\npassword = {{ file = {:?} }}\n",
+            secret.path()
+        );
+        let (_, error) = unclear(&smtp(port, &login), offered);
+        let said: Vec<String> = said.try_iter().collect();
+        assert_eq!(said, wanted, "{error}");
+        let unsupported = error.contains("a login by PLAIN or LOGIN is not supported");
+        assert_eq!(unsupported, wanted.is_empty(), "{error}");
+    }
+}
+
+#[test]
+fn a_connection_is_kept_and_one_on_which_nobody_answers_is_replaced() {
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&connections);
+    let port = server(move |stream| {
+        let number = counted.fetch_add(1, Ordering::SeqCst);
+        // The first one says good-bye when it is used again.
+        let stage = if number == 0 { "NOOP" } else { "never" };
+        until(stage, stream, |to| {
+            to.write_all(b"421 closing\r\n").unwrap();
+        });
+    });
+    let smtp = smtp(port, "security = \"none\"\n");
+    assert_eq!(deliver(&smtp), Handover::Delivered);
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
+    assert_eq!(deliver(&smtp), Handover::Delivered);
+    assert_eq!(connections.load(Ordering::SeqCst), 2, "replaced");
+    assert_eq!(deliver(&smtp), Handover::Delivered);
+    assert_eq!(connections.load(Ordering::SeqCst), 2, "kept");
+}
+
+#[test]
+fn a_good_reply_to_the_end_of_a_mail_alone_means_delivered() {
+    for reply in ["354 more\r\n", "25\r\n", "HTTP/1.1 200 OK\r\n"] {
+        let port = server(move |stream| {
+            until(".", stream, |to| to.write_all(reply.as_bytes()).unwrap());
+        });
+        let (unclear, error) = unclear(&smtp(port, "security = \"none\"\n"), reply);
+        assert!(unclear, "{reply}: {error}");
+    }
+}

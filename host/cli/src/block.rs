@@ -1,0 +1,229 @@
+//! `promoflow block`: what workflows place.
+
+use std::path::Path;
+
+use clap::Subcommand;
+use promoflow_block_host::{BlockLibrary, Grants, LibraryBlock};
+use promoflow_model::block::{Carries, Description, Kind, Value};
+use serde_json::{Value as Json, json};
+
+use super::args::Rest;
+use super::failure::{Done, Failure, Status};
+use super::output::{BOLD, GOOD, Out, tame, tame_line};
+use super::session::Session;
+use super::table::Table;
+
+/// Blocks: the WebAssembly components that workflows place.
+#[derive(Subcommand)]
+#[command(after_help = "Example:\n  promoflow block list --blocks my-blocks")]
+pub(super) enum BlockCommand {
+    /// List the blocks that workflows may place: the standard ones, and those of --blocks.
+    #[command(after_help = "Example:\n  promoflow block list --blocks my-blocks")]
+    List,
+    /// Show what a block takes and the ports it leaves by.
+    #[command(after_help = "Examples:\n  promoflow block info get-promocode\n  \
+                      promoflow block info my-blocks/lottery.wasm")]
+    Info {
+        /// The component's file, or the name of a block that workflows may place.
+        file: String,
+    },
+    /// Check that a component is a block: load it, and have it describe itself.
+    #[command(after_help = "Example:\n  promoflow block check my-blocks/lottery.wasm")]
+    Check {
+        /// The component's file.
+        file: String,
+    },
+    /// Begin a block: not part of this release yet.
+    #[command(hide = true)]
+    New(Rest),
+    /// Test a block: not part of this release yet.
+    #[command(hide = true)]
+    Test(Rest),
+}
+
+impl BlockCommand {
+    pub(super) fn run(self, session: &Session, out: &mut Out) -> Done {
+        match self {
+            BlockCommand::List => list(&session.library()?, out),
+            BlockCommand::Info { file } => {
+                let mut library = BlockLibrary::default();
+                let is_file = Path::new(&file).exists() && !Path::new(&file).is_dir();
+                let name = match is_file {
+                    true => load(session, &mut library, &file)?,
+                    false => {
+                        library = session.library()?;
+                        file.clone()
+                    }
+                };
+                let block = library.get(&name).ok_or_else(|| {
+                    let why = library.why_missing(&name);
+                    let why = why.unwrap_or_else(|| format!("there is no file or block {file}"));
+                    Failure::refused(why).hint("`promoflow block list` lists the blocks")
+                })?;
+                info(block, out)
+            }
+            BlockCommand::Check { file } => {
+                let mut library = BlockLibrary::default();
+                let name = load(session, &mut library, &file)?;
+                let block = library
+                    .get(&name)
+                    .ok_or_else(|| Failure::failed("it is gone"))?;
+                if out.is_json() {
+                    out.json(&json_of(block))?;
+                } else {
+                    let good = out.style(GOOD, "a good block");
+                    let version = &block.description.version;
+                    let file = tame_line(&file);
+                    out.line(format_args!("{file}: {good}, {name} {version}"))?;
+                }
+                Ok(Status::Done)
+            }
+            BlockCommand::New(_) => Err(Failure::not_yet("`promoflow block new`")),
+            BlockCommand::Test(_) => Err(Failure::not_yet("`promoflow block test`")),
+        }
+    }
+}
+
+fn load(session: &Session, library: &mut BlockLibrary, file: &str) -> Result<String, Failure> {
+    // What is there and no file is refused where it is read, which says so. A link that leads
+    // nowhere, or in circles, is there.
+    if std::fs::symlink_metadata(file).is_err() {
+        return Err(Failure::refused(format_args!("there is no file {file}")));
+    }
+    library
+        .add_file(&session.sandboxes()?, file.as_ref(), &Grants::all())
+        .map_err(|error| Failure::refused(format_args!("{error:#}")))
+}
+
+fn json_of(block: &LibraryBlock) -> Json {
+    let imports: Vec<&str> = imports(block);
+    json!({
+        "block": block.description.name,
+        "version": block.description.version,
+        "sha256": block.block.digest(),
+        "imports": imports,
+        // Every interface of the contract is granted to whoever imports it.
+        "grants": imports,
+    })
+}
+
+fn imports(block: &LibraryBlock) -> Vec<&'static str> {
+    let imports = block.block.imports().iter();
+    imports.map(|interface| interface.name()).collect()
+}
+
+fn list(library: &BlockLibrary, out: &mut Out) -> Done {
+    let mut table = Table::new(["BLOCK", "VERSION", "SHA-256", "IMPORTS", "TITLE"]);
+    for (name, block) in library.iter() {
+        if out.is_json() {
+            out.json(&json_of(block))?;
+            continue;
+        }
+        let cells = [
+            name.to_owned(),
+            block.description.version.clone(),
+            block.block.digest().chars().take(12).collect(),
+            imports(block).join(", "),
+            block.description.title.clone(),
+        ];
+        table.row(out, cells)?;
+    }
+    if !out.is_json() {
+        table.finish(out, "There are no blocks.")?;
+    }
+    Ok(Status::Done)
+}
+
+fn info(block: &LibraryBlock, out: &mut Out) -> Done {
+    let described = &block.description;
+    if out.is_json() {
+        let mut shown = json_of(block);
+        shown["title"] = json!(described.title);
+        shown["description"] = json!(described.description);
+        shown["parameters"] = json!(described.parameters);
+        shown["ports"] = json!(described.ports);
+        out.json(&shown)?;
+        return Ok(Status::Done);
+    }
+    let title = out.style(BOLD, tame_line(&described.title));
+    out.line(format_args!(
+        "{title} ({} {})",
+        described.name, described.version
+    ))?;
+    out.line(format_args!("{}", tame(&described.description)))?;
+    out.line(format_args!("  sha-256  {}", block.block.digest()))?;
+    out.line(format_args!("  imports  {}", imports(block).join(", ")))?;
+    show_parameters(described, out)?;
+    out.line(format_args!("\n{}", out.style(BOLD, "Ports")))?;
+    for port in &described.ports {
+        let follows = match port.follows {
+            true => " The next step follows unless the workflow says otherwise.",
+            false => "",
+        };
+        out.line(format_args!(
+            "  {}: {}{follows}",
+            port.name,
+            tame_line(&port.description)
+        ))?;
+    }
+    Ok(Status::Done)
+}
+
+fn show_parameters(described: &Description, out: &mut Out) -> std::io::Result<()> {
+    if described.parameters.is_empty() {
+        return Ok(());
+    }
+    out.line(format_args!("\n{}", out.style(BOLD, "Parameters")))?;
+    for parameter in &described.parameters {
+        let need = match (&parameter.default, parameter.required) {
+            (Some(default), _) => format!(", {} unless given", value(default)),
+            (None, true) => ", required".to_owned(),
+            (None, false) => String::new(),
+        };
+        let kind = kind(&parameter.kind);
+        out.line(format_args!("  {}: {kind}{need}", parameter.name))?;
+        if !parameter.description.is_empty() {
+            out.line(format_args!("      {}", tame_line(&parameter.description)))?;
+        }
+    }
+    Ok(())
+}
+
+fn value(value: &Value) -> String {
+    match value {
+        Value::Text(text) | Value::Json(text) => tame_line(text),
+        Value::Integer(number) => number.to_string(),
+        Value::Decimal(number) => number.to_string(),
+        Value::Boolean(yes) => yes.to_string(),
+    }
+}
+
+/// What a parameter takes, in words.
+fn kind(kind: &Kind) -> String {
+    match kind {
+        Kind::Text {
+            min_length,
+            max_length,
+        } => format!("a text of {min_length} to {max_length} characters"),
+        Kind::Integer { min, max } => format!("a whole number from {min} to {max}"),
+        Kind::Decimal { min, max } => format!("a number from {min} to {max}"),
+        Kind::Boolean => "true or false".into(),
+        Kind::Duration => "a length of time such as 15m, 12h or 30d".into(),
+        Kind::Choice(alternatives) => {
+            let names: Vec<String> = alternatives
+                .iter()
+                .map(|one| match one.carries {
+                    Carries::Nothing => tame_line(&one.name),
+                    Carries::Text => format!("{{ {}: text }}", tame_line(&one.name)),
+                    Carries::Duration => format!("{{ {}: 30d }}", tame_line(&one.name)),
+                })
+                .collect();
+            format!("one of {}", names.join(", "))
+        }
+        Kind::Message => "the id of a message".into(),
+        Kind::Channel => "a channel".into(),
+        Kind::Hours => "hours of the day such as 09:00-21:00".into(),
+        Kind::TimeZone => "a time zone such as Europe/Kyiv".into(),
+        Kind::Any => "anything".into(),
+    }
+}

@@ -1,0 +1,268 @@
+//! `promoflow codes`: the pool.
+
+mod import;
+mod show;
+
+use std::io;
+use std::ops::ControlFlow;
+use std::sync::atomic::Ordering;
+
+use clap::{Args, Subcommand};
+use promoflow_installation::Promoflow;
+use promoflow_model::clock::{Clock, SystemClock, Timestamp};
+use promoflow_model::pool::{Calendar, ExportRow, ExportWriter, Filter};
+use promoflow_store::{CodeRow, Retired, UsedBy};
+use serde::Serialize;
+
+use super::failure::{Done, Failure, Status, count, tell_error};
+use super::output::Out;
+use super::session::Session;
+use super::table::Table;
+use import::Import;
+use show::{DeliveryJson, show};
+
+/// The pool of promo codes: upload, list, count, set aside.
+#[derive(Subcommand)]
+#[command(after_help = "Example:\n  promoflow codes import codes.csv")]
+pub(super) enum Codes {
+    Import(Import),
+    /// List codes, each with who got it.
+    #[command(
+        after_help = "Example, birthday codes that are valid for the next week:\n  \
+                      promoflow codes list --type birthday --in-use false --due-days 7"
+    )]
+    List(Choice),
+    /// Write codes as CSV that imports again.
+    #[command(
+        after_help = "Example:\n  promoflow codes export --type birthday > birthday.csv\n  \
+                            promoflow codes export --for-spreadsheet > codes.csv"
+    )]
+    Export {
+        #[command(flatten)]
+        choice: Choice,
+        /// Write a quote (') before each code and type that a spreadsheet would take for a formula:
+        /// those that begin with = + - or @. An import takes it off again.
+        #[arg(long)]
+        for_spreadsheet: bool,
+    },
+    /// Count codes.
+    #[command(after_help = "Example:\n  promoflow codes count --type birthday --discount 10")]
+    Count(Choice),
+    /// Set unused codes aside, so that nobody gets them.
+    #[command(after_help = "Example:\n  promoflow codes retire BDAY-LH2D-7APP BDAY-VHV9-LWZB")]
+    Retire(Named),
+    /// Bring retired codes back.
+    #[command(after_help = "Example:\n  promoflow codes reinstate BDAY-LH2D-7APP")]
+    Reinstate(Named),
+    /// Show a code and who got it: run, contact, message and delivery.
+    #[command(after_help = "Example:\n  promoflow codes show BDAY-LH2D-7APP")]
+    Show {
+        /// The code.
+        code: String,
+    },
+}
+
+/// Which codes.
+#[derive(Args)]
+pub(super) struct Choice {
+    /// Only codes of this type.
+    #[arg(long = "type", value_name = "TYPE")]
+    code_type: Option<String>,
+    /// Only codes of this discount, 0 to 99.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=99))]
+    discount: Option<u8>,
+    /// true: only codes that are used or retired; false: only unused ones.
+    #[arg(long, value_name = "BOOL", action = clap::ArgAction::Set)]
+    in_use: Option<bool>,
+    /// Only codes that are valid for the next N days, counted from tomorrow.
+    #[arg(long, value_name = "N")]
+    due_days: Option<u32>,
+}
+
+/// Codes by name.
+#[derive(Args)]
+pub(super) struct Named {
+    /// The codes.
+    #[arg(required = true, value_name = "CODE")]
+    codes: Vec<String>,
+}
+
+impl Choice {
+    fn filter(&self) -> Filter {
+        Filter {
+            code_type: self.code_type.clone(),
+            discount: self.discount,
+            in_use: self.in_use,
+            due_days: self.due_days,
+        }
+    }
+}
+
+impl Codes {
+    pub(super) fn run(self, session: &Session, out: &mut Out) -> Done {
+        match self {
+            Codes::Import(import) => import.run(session, out),
+            Codes::List(choice) => list(&session.open()?, &choice.filter(), out),
+            Codes::Export {
+                choice,
+                for_spreadsheet,
+            } => export(&session.open()?, &choice.filter(), for_spreadsheet, out),
+            Codes::Count(choice) => show_count(&session.open()?, &choice.filter(), out),
+            Codes::Retire(named) => {
+                let done = session.open()?.retire(&named.codes)?;
+                retired(&done, "retired", out)
+            }
+            Codes::Reinstate(named) => {
+                let done = session.open()?.reinstate(&named.codes)?;
+                retired(&done, "reinstated", out)
+            }
+            Codes::Show { code } => show(&session.open()?, &code, out),
+        }
+    }
+}
+
+/// A code as `--json` shows it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CodeJson<'r> {
+    code: &'r str,
+    expiration_date: Option<String>,
+    discount: u8,
+    r#type: &'r str,
+    in_use: bool,
+    used_by: Option<&'r UsedBy>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivery: Option<Option<DeliveryJson>>,
+}
+
+impl<'r> CodeJson<'r> {
+    fn new(row: &'r CodeRow, calendar: Calendar) -> CodeJson<'r> {
+        CodeJson {
+            code: &row.code,
+            expiration_date: calendar.format_expiry(row.expires),
+            discount: row.lane.discount,
+            r#type: &row.lane.code_type,
+            in_use: row.in_use,
+            used_by: row.used_by.as_ref(),
+            delivery: None,
+        }
+    }
+}
+
+/// `free`, `used`, `retired` or `expired`.
+fn state(row: &CodeRow, now: Timestamp) -> &'static str {
+    match (&row.used_by, row.in_use) {
+        (Some(_), _) => "used",
+        (None, true) => "retired",
+        (None, false) if row.expires <= now => "expired",
+        (None, false) => "free",
+    }
+}
+
+/// Gives each code to `write` until the reader has gone.
+fn each(
+    promoflow: &Promoflow,
+    filter: &Filter,
+    mut write: impl FnMut(CodeRow) -> io::Result<bool>,
+) -> Result<(), Failure> {
+    let mut written = Ok(());
+    promoflow.codes(filter, |row| match write(row) {
+        Ok(true) => ControlFlow::Continue(()),
+        Ok(false) => ControlFlow::Break(()),
+        Err(error) => {
+            written = Err(error);
+            ControlFlow::Break(())
+        }
+    })?;
+    Ok(written?)
+}
+
+fn list(promoflow: &Promoflow, filter: &Filter, out: &mut Out) -> Done {
+    let calendar = promoflow.calendar()?;
+    if out.is_json() {
+        each(promoflow, filter, |row| {
+            out.json(&CodeJson::new(&row, calendar))?;
+            Ok(!out.is_gone())
+        })?;
+        return Ok(Status::Done);
+    }
+    let now = SystemClock.now();
+    let mut table = Table::new(["CODE", "TYPE", "DISCOUNT", "EXPIRES", "STATE", "CONTACT"]);
+    each(promoflow, filter, |row| {
+        let state = state(&row, now).to_owned();
+        let expires = calendar.format_expiry(row.expires);
+        let cells = [
+            row.code,
+            row.lane.code_type,
+            row.lane.discount.to_string(),
+            expires.unwrap_or_else(|| "never".to_owned()),
+            state,
+            row.used_by.map_or(String::new(), |used| used.contact),
+        ];
+        table.row(out, cells)?;
+        Ok(!out.is_gone())
+    })?;
+    table.finish(out, "There are no such codes.")?;
+    Ok(Status::Done)
+}
+
+fn export(promoflow: &Promoflow, filter: &Filter, for_spreadsheet: bool, out: &mut Out) -> Done {
+    if out.is_json() {
+        return list(promoflow, filter, out);
+    }
+    let gone = out.gone();
+    let mut writer = ExportWriter::new(&mut *out, promoflow.calendar()?)?;
+    writer = writer.for_spreadsheet(for_spreadsheet);
+    each(promoflow, filter, |row| {
+        writer.write(&ExportRow {
+            code: &row.code,
+            expires: row.expires,
+            discount: row.lane.discount,
+            code_type: &row.lane.code_type,
+            in_use: row.in_use,
+        })?;
+        Ok(!gone.load(Ordering::Relaxed))
+    })?;
+    writer.finish()?;
+    Ok(Status::Done)
+}
+
+fn show_count(promoflow: &Promoflow, filter: &Filter, out: &mut Out) -> Done {
+    let counted = promoflow.count(filter)?;
+    if out.is_json() {
+        out.json(&counted)?;
+        return Ok(Status::Done);
+    }
+    for (number, what) in [
+        (counted.available, "available"),
+        (counted.used, "used"),
+        (counted.retired, "retired"),
+        (counted.expired, "expired"),
+        (counted.total, "in all"),
+    ] {
+        out.line(format_args!("{number:>10} {what}"))?;
+    }
+    Ok(Status::Done)
+}
+
+fn retired(done: &Retired, verb: &str, out: &mut Out) -> Done {
+    if out.is_json() {
+        out.json(done)?;
+    } else {
+        let codes = count(done.retired, "code", "codes");
+        out.line(format_args!("{codes} {verb}."))?;
+        out.flush()?;
+    }
+    for code in &done.unknown {
+        tell_error(format_args!("the pool holds no code {code}"), None);
+    }
+    for code in &done.already_used {
+        let hint = format!("`promoflow codes show {code}` tells who got it");
+        let message = format!("{code} is used already, and stays as it is");
+        tell_error(message, Some(&hint));
+    }
+    match done.unknown.is_empty() && done.already_used.is_empty() {
+        true => Ok(Status::Done),
+        false => Ok(Status::Refused),
+    }
+}

@@ -1,0 +1,113 @@
+//! `promoflow codes import`: uploads.
+
+use clap::Args;
+use promoflow_engine::import::ImportOptions;
+use promoflow_installation::Promoflow;
+use promoflow_model::pool::{DateFormat, UploadOptions};
+
+use crate::failure::{Done, Failure};
+use crate::input;
+use crate::input::Input;
+use crate::output::Out;
+use crate::session::Session;
+use crate::upload::{CsvArgs, FormatName, Upload, format_of};
+
+/// Upload codes from a CSV or JSON file.
+///
+/// The first line of a CSV file names the columns, in the words of many languages and shops. A list
+/// of codes alone needs no heading, where its first line is plainly a code. What cannot be told is
+/// refused, with the option that states it; docs/uploads.md has the rules.
+///
+/// Good rows go in and bad ones are reported, each with its line and field; the exit status is 2
+/// then. A code that is known already is updated while it is unused; uploading a file again
+/// changes nothing.
+#[derive(Args)]
+#[command(after_help = "Examples:\n  promoflow codes import codes.csv\n  \
+                  promoflow codes import codes.txt --type christmas --discount 15 --expires 2026-12-26\n  \
+                  promoflow codes import export.csv --column code=Name --column ignore=Notes\n  \
+                  promoflow codes import - --format json --dry-run < codes.json")]
+pub(crate) struct Import {
+    /// The file; `-` is standard input.
+    file: String,
+    /// The file's format. Without it the file's extension tells, or else its first character.
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<FormatName>,
+    /// Say what would happen, and change nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// All or nothing: with one bad row, no row goes in.
+    #[arg(long)]
+    strict: bool,
+    #[command(flatten)]
+    csv: CsvArgs,
+    /// How dates are written, such as DD.MM.YYYY or MM/DD/YYYY. Without it, dates of one reading are
+    /// read: 2026-12-31, 31.12.2026, 12/31/2026.
+    #[arg(long, value_name = "FORMAT")]
+    date_format: Option<DateFormat>,
+    /// The type of the codes, where the file has no such column.
+    #[arg(long = "type", value_name = "TYPE")]
+    code_type: Option<String>,
+    /// The discount of the codes, 0 to 99, where the file has no such column.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=99))]
+    discount: Option<u8>,
+    /// When the codes expire, where the file has no such column: 2026-12-31 or 2026-12-31T23:59.
+    #[arg(long, value_name = "DATE")]
+    expires: Option<String>,
+    /// Set the codes aside, where the file has no such column: nobody gets them.
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    in_use: Option<bool>,
+}
+
+impl Import {
+    pub(super) fn run(&self, session: &Session, out: &mut Out) -> Done {
+        // Before the database, which a slip in the file's name must not make.
+        let input = input::open(&self.file)?;
+        if self.dry_run {
+            return self.import(&session.rehearse()?.promoflow, input, out);
+        }
+        self.import(&session.open_or_make()?, input, out)
+    }
+
+    fn import(&self, promoflow: &Promoflow, input: Input, out: &mut Out) -> Done {
+        let options = self.options(promoflow)?;
+        let upload = Upload {
+            strict: self.strict,
+            dry_run: self.dry_run,
+        };
+        upload.take(input, out, |reader, progress| {
+            promoflow.import(reader, &options, progress)
+        })
+    }
+
+    fn options(&self, promoflow: &Promoflow) -> Result<ImportOptions, Failure> {
+        let expires = match &self.expires {
+            Some(text) => {
+                let format = self.date_format.as_ref();
+                let parsed = promoflow.calendar()?.parse_expiry_as(text, format);
+                Some(parsed.map_err(|error| Failure::refused(format!("--expires: {error}")))?)
+            }
+            None => None,
+        };
+        Ok(ImportOptions {
+            upload: UploadOptions {
+                format: format_of(self.format, &self.file),
+                csv: self.csv.options(),
+                date_format: self.date_format.clone(),
+                code_type: self.code_type.clone(),
+                discount: self.discount,
+                expires,
+                in_use: self.in_use,
+            },
+            source: self.file.clone(),
+            key: None,
+            strict: self.strict,
+            dry_run: self.dry_run,
+        })
+    }
+}

@@ -1,0 +1,240 @@
+//! `promoflow demo`: the whole main job on the shipped example.
+
+mod folder;
+
+use std::io;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use promoflow_engine::import::ImportOptions;
+use promoflow_installation::{AppliedFile, Promoflow, maildir_beside};
+use promoflow_model::event::Event;
+use promoflow_model::message::Folder;
+use promoflow_model::pool::Filter;
+use promoflow_store::{Applied, DeliveryRow, DeliveryState, RunState};
+
+use super::audit;
+use super::failure::{Done, Failure, Status, count, tell_diagnostics};
+use super::message::show_content;
+use super::output::{BOLD, DIM, ERROR, Out};
+use super::session::{Purpose, Session};
+use super::table::Table;
+use super::workflow::show_steps;
+use folder::{DATABASE, example, prepare};
+
+/// Do the whole main job on the shipped example, in a fresh folder.
+///
+/// It imports promo codes, applies a message and a workflow, sends events, and prints each message
+/// as the contact gets it, with the pool before and after.
+#[derive(Args)]
+#[command(after_help = "Example:\n  promoflow demo --dir /tmp/birthday")]
+pub(super) struct Demo {
+    /// The folder. One that an earlier demo made is begun anew.
+    #[arg(long, value_name = "DIR", default_value = "promoflow-demo")]
+    dir: PathBuf,
+}
+
+impl Demo {
+    pub(super) fn run(self, session: &Session, out: &mut Out) -> Done {
+        if out.is_json() {
+            return Err(Failure::refused("a demo is for people: it has no --json")
+                .hint("its database can be asked afterwards, by any other command"));
+        }
+        prepare(&self.dir)?;
+        let database = self.dir.join(DATABASE);
+        let promoflow = session.open_at(&database, Purpose::Deliver)?;
+        heading(out, 1, "A pool of promo codes, from codes.csv")?;
+        import(&promoflow, out)?;
+        show_pool(&promoflow, out)?;
+        heading(out, 2, "Two messages and a workflow")?;
+        apply(&promoflow, &self.dir, out)?;
+        heading(
+            out,
+            3,
+            "Six customers have their birthday: six events, from events.jsonl",
+        )?;
+        send(&promoflow, out)?;
+        heading(out, 4, "What they get")?;
+        let all_delivered = show_deliveries(&promoflow, out)?;
+        heading(out, 5, "The pool afterwards")?;
+        show_pool(&promoflow, out)?;
+        heading(out, 6, "The promises, re-derived from the database")?;
+        let status = audit::report(&promoflow.audit()?, out)?;
+        self.what_next(&database, out)?;
+        match (status, all_delivered) {
+            (Status::Done, false) => Ok(Status::Failed),
+            (status, _) => Ok(status),
+        }
+    }
+
+    fn what_next(&self, database: &Path, out: &mut Out) -> Result<(), Failure> {
+        let heading = out.style(BOLD, "What is in the folder");
+        let folder = self.dir.display();
+        out.line(format_args!("\n{heading} {folder}"))?;
+        let mail = maildir_beside(Path::new(DATABASE));
+        let mail = format!("{}/", mail.display());
+        for (file, what) in [
+            ("codes.csv", "the codes that were uploaded"),
+            ("message.yaml, birthday.html", "the two messages"),
+            ("workflow.yaml", "the workflow"),
+            ("events.jsonl", "the events"),
+            (DATABASE, "the database: pool, workflows, history"),
+            (&mail, "the letters, as files that mail programs open"),
+        ] {
+            out.line(format_args!("  {file:<28} {what}"))?;
+        }
+        let heading = out.style(BOLD, "What to try next");
+        let program = std::env::args()
+            .next()
+            .unwrap_or_else(|| "promoflow".into());
+        let program = quoted(&program);
+        let database = quoted(&database.display().to_string());
+        let events = quoted(&self.dir.join("events.jsonl").display().to_string());
+        out.line(format_args!("\n{heading}"))?;
+        for (what, command) in [
+            (
+                "Send the same events again: nobody gets a second code.",
+                format!("event send --file {events}"),
+            ),
+            (
+                "Have a birthday yourself.",
+                "event send --type birthday --param EmailAddress=me@example.com --param firstName=Me"
+                    .to_owned(),
+            ),
+            ("See who got which code.", "codes list --in-use true".to_owned()),
+        ] {
+            let what = out.style(DIM, format_args!("# {what}"));
+            out.line(format_args!("  {what}\n  {program} --db {database} {command}"))?;
+        }
+        Ok(())
+    }
+}
+
+fn heading(out: &mut Out, number: u8, text: &str) -> io::Result<()> {
+    let text = out.style(BOLD, format_args!("{number}. {text}"));
+    out.line(format_args!("\n{text}"))?;
+    out.flush()
+}
+
+fn import(promoflow: &Promoflow, out: &mut Out) -> Result<(), Failure> {
+    let options = ImportOptions {
+        source: "codes.csv".into(),
+        ..ImportOptions::default()
+    };
+    let imported = promoflow.import(example("codes.csv"), &options, &mut |_| ());
+    let report = imported.map_err(Failure::failed)?;
+    let codes = count(report.inserted, "code", "codes");
+    Ok(out.line(format_args!("{codes} uploaded.\n"))?)
+}
+
+fn apply(promoflow: &Promoflow, folder: &Path, out: &mut Out) -> Result<(), Failure> {
+    let source = example("message.yaml");
+    let messages = promoflow.apply_messages("message.yaml", source, &Folder::new(folder))?;
+    for (message, _) in accept(messages)? {
+        let id = &message.id;
+        out.line(format_args!("Message {id}, by {}", message.channel))?;
+    }
+    let source = example("workflow.yaml");
+    for (workflow, _) in accept(promoflow.apply_workflows("workflow.yaml", source)?)? {
+        out.line(format_args!(
+            "Workflow {}, on the event {}",
+            workflow.id, workflow.start.event
+        ))?;
+        show_steps(&workflow, out)?;
+    }
+    Ok(())
+}
+
+fn accept<T>(file: AppliedFile<T>) -> Result<Vec<(T, Applied)>, Failure> {
+    if file.applied.is_empty() {
+        tell_diagnostics(&file.diagnostics);
+        return Err(Failure::failed("the example was refused"));
+    }
+    Ok(file.applied)
+}
+
+fn send(promoflow: &Promoflow, out: &mut Out) -> Result<(), Failure> {
+    let running = promoflow.start()?;
+    let mut runs = Vec::new();
+    let events = String::from_utf8_lossy(example("events.jsonl"));
+    for line in events.lines() {
+        let event = Event::from_json(line).map_err(Failure::failed)?;
+        let key = event.key.clone();
+        let receipt = running.send(event).map_err(Failure::failed)?;
+        out.line(format_args!("{key:<22} accepted"))?;
+        runs.extend(receipt.runs);
+    }
+    running.rest(&runs)?;
+    running.stop();
+    let completed = promoflow.runs(Some(RunState::Completed), runs.len())?.len();
+    let started = count(runs.len() as u64, "run", "runs");
+    out.line(format_args!("{started}, {completed} completed."))?;
+    Ok(())
+}
+
+/// Whether all were delivered.
+fn show_deliveries(promoflow: &Promoflow, out: &mut Out) -> Result<bool, Failure> {
+    let mut deliveries: Vec<DeliveryRow> = Vec::new();
+    promoflow.deliveries(None, |row| {
+        deliveries.push(row);
+        ControlFlow::Continue(())
+    })?;
+    let mut all_delivered = !deliveries.is_empty();
+    for mut row in deliveries {
+        let rule = out.style(DIM, "─".repeat(72));
+        out.line(format_args!("{rule}"))?;
+        // The text says it all; the HTML stands in the letter.
+        if row.content.text.is_some() {
+            row.content.html = None;
+        }
+        show_content(&row.content, Some(&row.address), out)?;
+        if row.state != DeliveryState::Delivered {
+            all_delivered = false;
+            let why = row.error.unwrap_or_else(|| "not tried yet".into());
+            let label = out.style(ERROR, "not delivered");
+            out.line(format_args!("{label}: {why}"))?;
+        }
+    }
+    let rule = out.style(DIM, "─".repeat(72));
+    out.line(format_args!("{rule}"))?;
+    Ok(all_delivered)
+}
+
+fn show_pool(promoflow: &Promoflow, out: &mut Out) -> Result<(), Failure> {
+    let mut table = Table::new(["TYPE", "DISCOUNT", "AVAILABLE", "USED"]);
+    for (code_type, discount) in [("birthday", 10), ("christmas", 15)] {
+        let counted = promoflow.count(&Filter {
+            code_type: Some(code_type.into()),
+            ..Filter::default()
+        })?;
+        let cells = [
+            code_type.to_owned(),
+            format!("{discount} %"),
+            counted.available.to_string(),
+            counted.used.to_string(),
+        ];
+        table.row(out, cells)?;
+    }
+    Ok(table.finish(out, "The pool is empty.")?)
+}
+
+/// An argument as a shell reads it back.
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c);
+    match text.chars().all(plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_reads_a_quoted_argument_back() {
+        assert_eq!(quoted("promoflow-demo/shop.db"), "promoflow-demo/shop.db");
+        assert_eq!(quoted("my demo/it's"), r"'my demo/it'\''s'");
+    }
+}

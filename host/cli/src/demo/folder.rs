@@ -1,0 +1,96 @@
+//! The demo's folder: the shipped example, and a database beside it.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use promoflow_installation::maildir_beside;
+
+use crate::failure::Failure;
+
+/// Shows that a folder is a demo's own, so that the next demo may begin anew in it.
+const MARK: &str = ".promoflow-demo";
+/// The demo's database.
+pub(super) const DATABASE: &str = "shop.db";
+
+macro_rules! example {
+    ($file:literal) => {
+        (
+            $file,
+            include_bytes!(concat!("../../../../examples/birthday/", $file)) as &[u8],
+        )
+    };
+}
+
+/// What the folder holds.
+const FILES: [(&str, &[u8]); 5] = [
+    example!("codes.csv"),
+    example!("message.yaml"),
+    example!("birthday.html"),
+    example!("workflow.yaml"),
+    example!("events.jsonl"),
+];
+
+/// A file of the example.
+pub(super) fn example(name: &str) -> &'static [u8] {
+    let found = FILES.iter().find(|(file, _)| *file == name);
+    found.map_or(&[], |(_, bytes)| bytes)
+}
+
+/// Makes the folder, empty but for the example's files.
+pub(super) fn prepare(folder: &Path) -> Result<(), Failure> {
+    let cannot = |error: io::Error| {
+        Failure::failed(format_args!("cannot prepare {}: {error}", folder.display()))
+    };
+    if folder.exists() && !folder.is_dir() {
+        let message = format!("{} is not a folder", folder.display());
+        return Err(Failure::refused(message).hint("name another with --dir"));
+    }
+    fs::create_dir_all(folder).map_err(cannot)?;
+    let empty = fs::read_dir(folder).map_err(cannot)?.next().is_none();
+    if !empty && !folder.join(MARK).is_file() {
+        let message = format!("{} holds something that is no demo's", folder.display());
+        return Err(Failure::refused(message).hint("name a fresh folder with --dir"));
+    }
+    begin_anew(folder).map_err(cannot)?;
+    fs::write(
+        folder.join(MARK),
+        "`promoflow demo` made this folder, and begins anew in it.\n",
+    )
+    .map_err(cannot)?;
+    for (file, bytes) in FILES {
+        fs::write(folder.join(file), bytes).map_err(cannot)?;
+    }
+    Ok(())
+}
+
+/// Takes away what an earlier demo left, and nothing else.
+fn begin_anew(folder: &Path) -> io::Result<()> {
+    let unless_absent = |removed: io::Result<()>| match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    };
+    for suffix in ["", "-wal", "-shm", "-executor"] {
+        unless_absent(fs::remove_file(folder.join(format!("{DATABASE}{suffix}"))))?;
+    }
+    unless_absent(fs::remove_dir_all(maildir_beside(&folder.join(DATABASE))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_empty_folder_or_a_demo_s_own_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let demo = folder.path().join("demo");
+        prepare(&demo).unwrap();
+        fs::write(demo.join(DATABASE), "old").unwrap();
+        fs::write(demo.join("mine"), "kept").unwrap();
+        prepare(&demo).unwrap();
+        assert!(!demo.join(DATABASE).exists());
+        assert!(demo.join("mine").exists());
+        fs::remove_file(demo.join(MARK)).unwrap();
+        assert!(prepare(&demo).is_err());
+    }
+}

@@ -1,0 +1,152 @@
+//! `event send --test`: what an event would do.
+
+use promoflow_engine::run::{Rehearsed, WouldWait};
+use promoflow_installation::Promoflow;
+use promoflow_model::event::Event;
+use promoflow_model::message::{ChannelKind, Content};
+use promoflow_store::StagedDelivery;
+use serde_json::{Value, json};
+
+use super::super::failure::{Done, Failure, Status};
+use super::super::message::show_content;
+use super::super::output::{BOLD, ERROR, Out, WARNING, moment, tame_line};
+use super::super::run::step_json;
+
+/// Tells what an event would do; `line` is where a file has it.
+pub(super) fn tell(promoflow: &Promoflow, event: Event, line: Option<u64>, out: &mut Out) -> Done {
+    let id = event.id.clone();
+    let would = promoflow
+        .rehearse(event)
+        .map_err(|error| Failure::failed(format_args!("{error}")))?;
+    let names = promoflow.workflow_names()?;
+    let name = |run: &Rehearsed| {
+        let known = names.get(&run.workflow);
+        known.map_or_else(|| "?".to_owned(), |(id, _)| id.clone())
+    };
+    if out.is_json() {
+        let would: Vec<Value> = would
+            .iter()
+            .map(|run| {
+                json!({
+                    "workflow": name(run),
+                    "steps": run.steps.iter().map(step_json).collect::<Vec<_>>(),
+                    "code": run.codes.first(),
+                    "codes": run.codes,
+                    "deliveries": run.deliveries.iter().map(delivery_json).collect::<Vec<_>>(),
+                    "waits": run.waits.iter().map(wait_json).collect::<Vec<_>>(),
+                    "waitsFor": run.waits_for,
+                    "waitsUntil": run.waits_until.map(|until| until.to_string()),
+                    "heldOff": run.held_off,
+                    "error": run.error,
+                })
+            })
+            .collect();
+        let mut told = json!({
+            "event": id, "status": "test", "runs": [], "error": null, "would": would,
+        });
+        if let Some(line) = line {
+            told["line"] = line.into();
+        }
+        out.json(&told)?;
+        return Ok(Status::Done);
+    }
+    if let Some(line) = line {
+        out.line(format_args!("Line {line}:"))?;
+    }
+    if would.is_empty() {
+        out.line(format_args!("Test: no workflow starts with this event."))?;
+    }
+    for run in &would {
+        tell_run(&name(run), run, out)?;
+    }
+    Ok(Status::Done)
+}
+
+fn tell_run(workflow: &str, run: &Rehearsed, out: &mut Out) -> std::io::Result<()> {
+    let title = out.style(BOLD, format_args!("Test of {workflow}"));
+    if let Some(why) = &run.held_off {
+        return out.line(format_args!("{title}: would not start, {why}"));
+    }
+    out.line(format_args!("{title}: nothing was done"))?;
+    for step in &run.steps {
+        let waits = run.waits_for.as_ref().map_or("an error", |_| "a wait");
+        let port = step.port.as_deref().unwrap_or(waits);
+        let (id, block) = (&step.step, &step.block);
+        out.line(format_args!("  {id}: {block}, would leave by {port}"))?;
+        for warning in step
+            .log
+            .iter()
+            .filter_map(|note| note.strip_prefix("warn: "))
+        {
+            let label = out.style(WARNING, "warning");
+            out.line(format_args!("    {label}: {}", tame_line(warning)))?;
+        }
+    }
+    for wait in &run.waits {
+        let (step, until) = (&wait.step, moment(wait.until));
+        out.line(format_args!("  {step}: would wait until {until} UTC"))?;
+    }
+    // Whole: the code stays free, and the author wants to see it.
+    for code in &run.codes {
+        out.line(format_args!("  would take the code {}", tame_line(code)))?;
+    }
+    if let Some(waits_for) = &run.waits_for {
+        let until = match run.waits_until {
+            Some(until) => format!(", until {} UTC", moment(until)),
+            None => String::new(),
+        };
+        out.line(format_args!(
+            "  would wait for {}{until}",
+            tame_line(waits_for)
+        ))?;
+    }
+    if let Some(error) = &run.error {
+        let label = out.style(ERROR, "would fail");
+        out.line(format_args!("  {label}: {}", tame_line(error)))?;
+    }
+    for delivery in &run.deliveries {
+        out.line(format_args!("\nWould send by {}:", delivery.channel))?;
+        show_content(&delivery.content, Some(&delivery.address), out)?;
+        for other in &delivery.others {
+            out.line(format_args!("\nOr else by {}:", other.channel))?;
+            show_content(&other.content, Some(&other.address), out)?;
+        }
+        if let Some(hours) = &delivery.hours {
+            let due = delivery.due;
+            out.line(format_args!("\nOnly in the hours {hours}: from {due} on"))?;
+        }
+    }
+    Ok(())
+}
+
+fn wait_json(wait: &WouldWait) -> Value {
+    json!({ "step": wait.step, "until": wait.until.to_string() })
+}
+
+fn delivery_json(delivery: &StagedDelivery) -> Value {
+    let (channel, content) = (delivery.channel, &delivery.content);
+    let mut json = way_json(channel, &delivery.address, &delivery.message, content);
+    if !delivery.others.is_empty() {
+        let others = delivery.others.iter();
+        json["others"] = others
+            .map(|way| way_json(way.channel, &way.address, &way.message, &way.content))
+            .collect();
+    }
+    if let Some(hours) = &delivery.hours {
+        json["hours"] = hours.to_string().into();
+        json["due"] = delivery.due.to_string().into();
+    }
+    json
+}
+
+fn way_json(channel: ChannelKind, address: &str, message: &str, content: &Content) -> Value {
+    json!({
+        "channel": channel,
+        "address": address,
+        "message": message,
+        "subject": content.subject,
+        "text": content.text,
+        "html": content.html,
+        "from": content.from,
+    })
+}

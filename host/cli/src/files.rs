@@ -1,0 +1,76 @@
+//! Files that people write: reading them, and telling what became of them.
+
+use clap::Args;
+use promoflow_document::Severity;
+use promoflow_installation::AppliedFile;
+use promoflow_store::Applied;
+use serde_json::Value;
+
+use super::failure::{Done, Failure, Status, count, tell_diagnostics, tell_error};
+use super::input;
+use super::output::Out;
+
+/// Files that people write.
+#[derive(Args)]
+pub(super) struct Files {
+    /// YAML or JSON files; `-` is standard input.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<String>,
+}
+
+impl Files {
+    /// All of them, with their names: read before anything is changed.
+    pub(super) fn read(&self, most: usize) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+        self.files
+            .iter()
+            .map(|name| Ok((input::shown(name).to_owned(), input::read(name, most)?)))
+            .collect()
+    }
+}
+
+/// Tells what became of a file: its faults, or each thing that was stored. As JSON the faults
+/// of a refused file stand on standard output too, where a program looks for the result.
+pub(super) fn applied_file<T>(
+    file: &str,
+    applied: &AppliedFile<T>,
+    (one, many): (&str, &str),
+    out: &mut Out,
+    mut show: impl FnMut(&mut Out, &T, Applied) -> std::io::Result<()>,
+) -> Result<Status, Failure> {
+    tell_diagnostics(&applied.diagnostics);
+    let errors = applied.diagnostics.iter();
+    let errors = errors.filter(|d| d.severity == Severity::Error).count();
+    if errors > 0 {
+        if out.is_json() {
+            for diagnostic in &applied.diagnostics {
+                out.json(diagnostic)?;
+            }
+        }
+        let faults = count(errors as u64, "fault", "faults");
+        tell_error(
+            format_args!("{file}: {faults}; no {one} of it was stored"),
+            None,
+        );
+        return Ok(Status::Refused);
+    }
+    for (item, done) in &applied.applied {
+        show(out, item, *done)?;
+    }
+    if applied.applied.is_empty() {
+        tell_error(format_args!("{file} holds no {many}"), None);
+        return Ok(Status::Refused);
+    }
+    Ok(Status::Done)
+}
+
+/// Prints a schema: as it is written, or on one line as JSON lines ask for.
+pub(super) fn schema(schema: &str, out: &mut Out) -> Done {
+    if out.is_json() {
+        let schema: Value = serde_json::from_str(schema)
+            .map_err(|error| Failure::failed(format_args!("the schema: {error}")))?;
+        out.json(&schema)?;
+    } else {
+        out.line(format_args!("{}", schema.trim_end()))?;
+    }
+    Ok(Status::Done)
+}

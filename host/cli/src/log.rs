@@ -1,0 +1,149 @@
+//! The log, on standard error: as text or as JSON lines, without addresses.
+//!
+//! Nothing in this program hands promo codes or addresses to the log, but for masked ones. What
+//! libraries and servers say may still quote an address, so what looks like one is masked here.
+
+use std::borrow::Cow;
+use std::io::{self, IsTerminal, Write};
+use std::sync::LazyLock;
+
+use promoflow_config::{LogConfig, LogFormat, LogLevel};
+use promoflow_document::{tame_json_text, tame_line};
+use regex::Regex;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::output;
+
+/// Begins to log. `verbose` is how often -v was given, which goes before the level.
+pub(super) fn start(verbose: u8, config: LogConfig) {
+    let filter = match (verbose, config.level) {
+        (0, Some(LogLevel::Error)) => "error",
+        (0, None | Some(LogLevel::Warn)) => "warn",
+        (0, Some(LogLevel::Info)) | (1, _) => "warn,promoflow=info",
+        (0, Some(LogLevel::Debug)) | (2, _) => "warn,promoflow=debug",
+        (0, Some(LogLevel::Trace)) | (3.., _) => "trace",
+    };
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(filter))
+        .with_target(filter.len() > "warn,promoflow=info".len() || filter == "trace")
+        // With standard error closed it would say so there, and panic.
+        .log_internal_errors(false);
+    let format = config.format.unwrap_or_default();
+    let log = log.with_writer(match format {
+        LogFormat::Json => Safe::Json,
+        LogFormat::Text => Safe::Text,
+    });
+    match format {
+        LogFormat::Json => log.json().flatten_event(true).with_target(true).init(),
+        LogFormat::Text => log
+            .with_ansi(output::colours(io::stderr().is_terminal()))
+            .init(),
+    }
+}
+
+/// Standard error, without addresses, and without what could steer a terminal or look like another
+/// line of the log.
+#[derive(Clone, Copy)]
+enum Safe {
+    Text,
+    Json,
+}
+
+impl<'w> MakeWriter<'w> for Safe {
+    type Writer = Safe;
+
+    fn make_writer(&'w self) -> Safe {
+        *self
+    }
+}
+
+impl Write for Safe {
+    /// Each event comes in one piece.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(bytes);
+        let safe = self.safe(&masked(&text));
+        io::stderr().lock().write_all(safe.as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().lock().flush()
+    }
+}
+
+impl Safe {
+    fn safe(self, event: &str) -> String {
+        match self {
+            Safe::Json => tame_json_text(event).into_owned(),
+            Safe::Text => {
+                let mut safe = String::with_capacity(event.len());
+                let mut rest = event.strip_suffix('\n').unwrap_or(event);
+                // The colours are those of the log itself: what it is given it writes escaped.
+                while let Some(at) = rest.find('\u{1b}') {
+                    safe += &tame_line(&rest[..at]);
+                    let colour = COLOUR.as_ref().and_then(|colour| colour.find(&rest[at..]));
+                    let length = colour.map_or(0, |found| found.end());
+                    safe += match length {
+                        0 => "\u{fffd}",
+                        _ => &rest[at..at + length],
+                    };
+                    rest = &rest[at + length.max(1)..];
+                }
+                safe += &tame_line(rest);
+                safe.push('\n');
+                safe
+            }
+        }
+    }
+}
+
+/// What begins or ends a colour.
+static COLOUR: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new("^\u{1b}\\[[0-9]{1,2}m").ok());
+
+/// Email addresses and phone numbers.
+static ADDRESS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r#"[^\s"'`<>()\[\]{}=,;:\\]+@[^\s"'`<>()\[\]{}=,;:\\]+|\+\d[\d ().-]{5,}\d"#).ok()
+});
+
+fn masked(text: &str) -> Cow<'_, str> {
+    match &*ADDRESS {
+        Some(address) => address.replace_all(text, "•••"),
+        // It is tested that there is one.
+        None => Cow::Borrowed("a line is left out: it cannot be masked\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_line_and_steers_no_terminal() {
+        let event = "\u{1b}[2mnow\u{1b}[0m \u{1b}]0;x\u{7} a\nb\u{9b}2J\u{202e}\n";
+        assert_eq!(
+            Safe::Text.safe(event),
+            "\u{1b}[2mnow\u{1b}[0m \u{fffd}]0;x\u{fffd} a b\u{fffd}2J\u{fffd}\n"
+        );
+        assert_eq!(
+            Safe::Json.safe("{\"a\":\"\u{9b}\u{7f}\"}\n"),
+            "{\"a\":\"\\u009b\\u007f\"}\n"
+        );
+    }
+
+    #[test]
+    fn what_looks_like_an_address_is_masked() {
+        for (line, wanted) in [
+            (
+                "550 <ann.o'neil@example.com> unknown",
+                "550 <ann.o'•••> unknown",
+            ),
+            ("{\"to\":\"ann+x@mail.example.com\"}", "{\"to\":\"•••\"}"),
+            ("call +380 50 123-45-67 now", "call ••• now"),
+            ("took 1234567 of +12", "took 1234567 of +12"),
+            ("анна@приклад.укр\n", "•••\n"),
+        ] {
+            assert_eq!(masked(line), wanted);
+        }
+    }
+}

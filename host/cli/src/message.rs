@@ -1,0 +1,285 @@
+//! `promoflow message`: prepared messages.
+
+use clap::{Args, Subcommand};
+use promoflow_document::{MAX_FILE_BYTES, did_you_mean};
+use promoflow_installation::Promoflow;
+use promoflow_model::event::{Event, MAX_EVENT_BYTES};
+use promoflow_model::message::{Content, Line, Message, Prepared, SCHEMA, Values, lines};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::failure::{Done, Failure, Status};
+use super::files::{Files, applied_file, schema};
+use super::input;
+use super::output::{BOLD, DIM, Out};
+use super::session::Session;
+use super::table::Table;
+
+/// The largest file of values for a message.
+const MAX_DATA_BYTES: usize = 16 * MAX_EVENT_BYTES;
+
+/// Prepared messages: what workflows send.
+#[derive(Subcommand)]
+#[command(after_help = "Example:\n  promoflow message apply message.yaml")]
+pub(super) enum MessageCommand {
+    /// Check messages and store them.
+    ///
+    /// Where a file has a fault, nothing of it is stored, and each fault is told with its place. A
+    /// reference that nothing known sets is a warning; it prints nothing where it has no value, or with
+    /// the key `unset: print` its source.
+    #[command(after_help = "Example:\n  promoflow message apply message.yaml")]
+    Apply(Files),
+    /// List the messages.
+    #[command(after_help = "Example:\n  promoflow message list --json")]
+    List,
+    Render(Render),
+    /// Print the JSON Schema of a message file, for editors.
+    #[command(after_help = "Example:\n  promoflow message schema > message.schema.json")]
+    Schema,
+}
+
+/// Show a message as a contact would get it, without sending it.
+#[derive(Args)]
+#[command(
+    after_help = "Example:\n  echo '{\"firstName\": \"Ann\", \"promocode\": \"BDAY-1\"}' | \
+                  promoflow message render birthday-email --data -"
+)]
+pub(super) struct Render {
+    /// The message's id.
+    id: String,
+    /// A JSON file: an object of values, or the body of an event; `-` is standard input.
+    #[arg(long, value_name = "FILE")]
+    data: String,
+    /// Show it in this language, such as `uk`; without it, in the one that the values prefer.
+    #[arg(long, value_name = "TAG")]
+    language: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MessageJson<'m> {
+    message: &'m str,
+    channel: String,
+    subject: Option<&'m str>,
+    text: Option<&'m str>,
+    html: Option<&'m str>,
+    from: Option<&'m str>,
+    reply_to: Option<&'m str>,
+    preheader: Option<&'m str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<&'m str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image: Option<&'m str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    link: Option<&'m str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    button: Option<&'m str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    headers: &'m [(String, String)],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    language: Option<&'m str>,
+    /// The others that it is in.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    languages: Vec<&'m str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unset: Option<&'m str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changed: Option<bool>,
+}
+
+impl<'m> MessageJson<'m> {
+    fn new(message: &'m Message) -> MessageJson<'m> {
+        let parts = &message.parts;
+        MessageJson {
+            message: &message.id,
+            channel: message.channel.to_string(),
+            subject: parts.subject.as_deref(),
+            text: parts.text.as_deref(),
+            html: parts.html.as_deref(),
+            from: parts.from.as_deref(),
+            reply_to: parts.reply_to.as_deref(),
+            preheader: parts.preheader.as_deref(),
+            title: parts.title.as_deref(),
+            image: parts.image.as_deref(),
+            link: parts.link.as_deref(),
+            button: parts.button.as_deref(),
+            headers: &message.headers,
+            language: message.language.as_deref(),
+            languages: message
+                .languages
+                .iter()
+                .map(|variant| variant.language.as_str())
+                .collect(),
+            unset: (!message.unset.is_default()).then(|| message.unset.name()),
+            version: None,
+            changed: None,
+        }
+    }
+}
+
+impl MessageCommand {
+    pub(super) fn run(self, session: &Session, out: &mut Out) -> Done {
+        match self {
+            MessageCommand::Apply(files) => apply(session, &files, out),
+            MessageCommand::List => list(&session.open()?, out),
+            MessageCommand::Render(render) => render.run(session, out),
+            MessageCommand::Schema => schema(SCHEMA, out),
+        }
+    }
+}
+
+fn apply(session: &Session, files: &Files, out: &mut Out) -> Done {
+    let sources = files.read(MAX_FILE_BYTES)?;
+    let promoflow = session.open_or_make()?;
+    let mut status = Status::Done;
+    for (name, source) in &sources {
+        let file = promoflow.apply_messages(name, source, &input::folder_of(name))?;
+        status = status.max(applied_file(
+            name,
+            &file,
+            ("message", "messages"),
+            out,
+            |out, message, applied| {
+                if out.is_json() {
+                    let mut shown = MessageJson::new(message);
+                    (shown.version, shown.changed) = (Some(applied.version), Some(applied.changed));
+                    return out.json(&shown);
+                }
+                let change = if applied.changed {
+                    "stored"
+                } else {
+                    "unchanged"
+                };
+                out.line(format_args!(
+                    "Message {} ({}): {change}, version {}.",
+                    message.id, message.channel, applied.version
+                ))
+            },
+        )?);
+    }
+    Ok(status)
+}
+
+fn list(promoflow: &Promoflow, out: &mut Out) -> Done {
+    let mut table = Table::new(["MESSAGE", "CHANNEL", "PARTS", "SUBJECT"]);
+    for message in promoflow.messages()? {
+        if out.is_json() {
+            out.json(&MessageJson::new(&message))?;
+            continue;
+        }
+        let parts = [("text", &message.parts.text), ("html", &message.parts.html)];
+        let parts: Vec<&str> = parts
+            .into_iter()
+            .filter_map(|(name, part)| part.as_ref().map(|_| name))
+            .collect();
+        let cells = [
+            message.id,
+            message.channel.to_string(),
+            parts.join(", "),
+            message
+                .parts
+                .subject
+                .or(message.parts.title)
+                .unwrap_or_default(),
+        ];
+        table.row(out, cells)?;
+    }
+    if !out.is_json() {
+        table.finish(
+            out,
+            "There are no messages; `promoflow message apply` adds some.",
+        )?;
+    }
+    Ok(Status::Done)
+}
+
+impl Render {
+    fn run(&self, session: &Session, out: &mut Out) -> Done {
+        let data = input::read(&self.data, MAX_DATA_BYTES)?;
+        let (key, values) = values(input::shown(&self.data), &data)?;
+        let promoflow = session.open()?;
+        let messages = promoflow.messages()?;
+        let ids = messages.iter().map(|message| message.id.as_str());
+        let Some(message) = messages.iter().find(|message| message.id == self.id) else {
+            let failure = Failure::failed(format_args!("there is no message `{}`", self.id));
+            return Err(failure
+                .hint("`promoflow message list` lists them")
+                .maybe_hint(did_you_mean(&self.id, ids)));
+        };
+        let values = Values::new(&values, &key).at(promoflow.present()?);
+        let content = Prepared::new(message.clone())
+            .and_then(|prepared| prepared.preview(values, self.language.as_deref()))
+            .map_err(Failure::failed)?;
+        if out.is_json() {
+            out.json(&MessageJson {
+                subject: content.subject.as_deref(),
+                text: content.text.as_deref(),
+                html: content.html.as_deref(),
+                from: content.from.as_deref(),
+                reply_to: content.reply_to.as_deref(),
+                preheader: content.preheader.as_deref(),
+                title: content.title.as_deref(),
+                image: content.image.as_deref(),
+                link: content.link.as_deref(),
+                button: content.button.as_deref(),
+                headers: &content.headers,
+                language: content.language.as_deref(),
+                languages: Vec::new(),
+                unset: None,
+                ..MessageJson::new(message)
+            })?;
+        } else {
+            show_content(&content, None, out)?;
+        }
+        Ok(Status::Done)
+    }
+}
+
+/// The values that a file gives, and whom they are about: the parameters of an event's body, or
+/// an object of values.
+fn values(name: &str, data: &[u8]) -> Result<(String, Map<String, Value>), Failure> {
+    let refused = |why: String| Failure::refused(format_args!("{name}: {why}"));
+    if data.len() > MAX_DATA_BYTES {
+        return Err(refused(format!("more than {MAX_DATA_BYTES} bytes")));
+    }
+    let text = std::str::from_utf8(data).map_err(|error| refused(format!("not UTF-8: {error}")))?;
+    // Some editors begin a file with a mark.
+    let text = text.trim_start_matches('\u{feff}');
+    let values: Value =
+        serde_json::from_str(text).map_err(|error| refused(format!("not JSON: {error}")))?;
+    let Value::Object(values) = values else {
+        return Err(refused(
+            "a JSON object is expected, of values or as the body of an event".into(),
+        ));
+    };
+    if values.contains_key("eventTypeKey") {
+        let event = Event::from_json(text).map_err(|error| refused(error.to_string()))?;
+        return Ok((event.key, event.params));
+    }
+    let key = values.get("key").and_then(Value::as_str);
+    Ok((key.unwrap_or_default().to_owned(), values))
+}
+
+/// Writes a message as people read it.
+pub(super) fn show_content(
+    content: &Content,
+    to: Option<&str>,
+    out: &mut Out,
+) -> std::io::Result<()> {
+    for line in lines(content, to) {
+        match line {
+            Line::Header(name, value) => {
+                let name = out.style(BOLD, format_args!("{name}:"));
+                out.line(format_args!("{name} {value}"))?;
+            }
+            Line::Text(text) => out.line(format_args!("\n{text}"))?,
+            Line::Html(html) => {
+                let rule = out.style(DIM, "--- HTML ---");
+                out.line(format_args!("\n{rule}\n{html}"))?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,195 @@
+//! `promoflow outbox`: deliveries.
+
+mod history;
+
+use std::io;
+use std::ops::ControlFlow;
+use std::sync::atomic::Ordering;
+
+use clap::{Subcommand, ValueEnum};
+use promoflow_installation::Promoflow;
+use promoflow_store::{DeliveryId, DeliveryRow, DeliveryState, Order};
+use serde_json::{Value, json};
+
+use super::failure::{Done, Failure, Status, count};
+use super::message::show_content;
+use super::order;
+use super::output::{BOLD, Out, name, tame_line};
+use super::session::Session;
+use super::table::Table;
+
+/// The outbox: messages that wait to be handed to a channel, and those that were.
+#[derive(Subcommand)]
+#[command(after_help = "Example:\n  promoflow outbox list --state pending")]
+pub(super) enum OutboxCommand {
+    /// List deliveries, the oldest first.
+    #[command(after_help = "Example:\n  promoflow outbox list --state failed")]
+    List {
+        /// Only deliveries in this state.
+        #[arg(long, value_name = "STATE")]
+        state: Option<StateName>,
+    },
+    /// Show a delivery: to whom, its alternatives and attempts, and all of the message.
+    #[command(after_help = "Example:\n  promoflow outbox show 3")]
+    Show {
+        /// The delivery's number.
+        id: String,
+    },
+    /// Try a delivery again that failed, or try one now that waits for its next attempt.
+    ///
+    /// Not where the promo code that it carries has expired. The process that executes delivers
+    /// it; without one, start it with `promoflow work`.
+    #[command(after_help = "Example:\n  promoflow outbox retry 3")]
+    Retry {
+        /// The delivery's number.
+        id: String,
+    },
+    /// Call a delivery off that was never tried, or was refused each time.
+    ///
+    /// The promo code that it carries stays with its run.
+    #[command(after_help = "Example:\n  promoflow outbox cancel 3")]
+    Cancel {
+        /// The delivery's number.
+        id: String,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum StateName {
+    /// To be tried, now or later.
+    Pending,
+    /// The channel took it.
+    Delivered,
+    /// Given up.
+    Failed,
+    /// Called off.
+    Cancelled,
+}
+
+impl From<StateName> for DeliveryState {
+    fn from(name: StateName) -> DeliveryState {
+        match name {
+            StateName::Pending => DeliveryState::Pending,
+            StateName::Delivered => DeliveryState::Delivered,
+            StateName::Failed => DeliveryState::Failed,
+            StateName::Cancelled => DeliveryState::Cancelled,
+        }
+    }
+}
+
+impl OutboxCommand {
+    pub(super) fn run(self, session: &Session, out: &mut Out) -> Done {
+        match self {
+            OutboxCommand::List { state } => {
+                list(&session.open()?, state.map(DeliveryState::from), out)
+            }
+            OutboxCommand::Show { id } => show(&session.open()?, &id, out),
+            OutboxCommand::Retry { id } => order(&session.open()?, &id, Order::Retry, out),
+            OutboxCommand::Cancel { id } => order(&session.open()?, &id, Order::Cancel, out),
+        }
+    }
+}
+
+fn json_of(row: &DeliveryRow) -> Value {
+    json!({
+        "delivery": row.id.to_string(),
+        "run": row.run.to_string(),
+        "channel": row.channel,
+        "address": row.address,
+        "message": row.message,
+        "subject": row.content.subject,
+        "text": row.content.text,
+        "html": row.content.html,
+        "state": row.state,
+        "attempts": row.attempts,
+        "error": row.error,
+        "from": row.content.from,
+    })
+}
+
+fn list(promoflow: &Promoflow, state: Option<DeliveryState>, out: &mut Out) -> Done {
+    let header = [
+        "DELIVERY", "RUN", "CHANNEL", "ADDRESS", "MESSAGE", "STATE", "ATTEMPTS", "ERROR",
+    ];
+    let mut table = Table::new(header);
+    let gone = out.gone();
+    let mut write = |row: DeliveryRow| -> io::Result<()> {
+        if out.is_json() {
+            return out.json(&json_of(&row));
+        }
+        let cells = [
+            row.id.to_string(),
+            row.run.to_string(),
+            row.channel.to_string(),
+            row.address,
+            row.message,
+            name(&row.state),
+            row.attempts.to_string(),
+            row.error.unwrap_or_default(),
+        ];
+        table.row(out, cells)
+    };
+    let mut written = Ok(());
+    promoflow.deliveries(state, |row| match write(row) {
+        Ok(()) if gone.load(Ordering::Relaxed) => ControlFlow::Break(()),
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => {
+            written = Err(error);
+            ControlFlow::Break(())
+        }
+    })?;
+    written?;
+    if !out.is_json() {
+        table.finish(out, "There are no such deliveries.")?;
+    }
+    Ok(Status::Done)
+}
+
+fn number(id: &str) -> Result<DeliveryId, Failure> {
+    id.parse()
+        .map_err(|_| Failure::refused(format_args!("`{id}` is not the number of a delivery")))
+}
+
+fn unknown(id: &str) -> Failure {
+    Failure::failed(format_args!("there is no delivery {id}"))
+        .hint("`promoflow outbox list` lists them")
+}
+
+fn order(promoflow: &Promoflow, id: &str, order: Order, out: &mut Out) -> Done {
+    let delivery = number(id)?;
+    let ordered = promoflow.order_delivery(delivery, order)?;
+    let Some(done) = order::done(ordered, order, "delivery", id)? else {
+        return Err(unknown(id));
+    };
+    if out.is_json() {
+        let row = promoflow.delivery(delivery)?.ok_or_else(|| unknown(id))?;
+        out.json(&json_of(&row))?;
+    } else {
+        out.line(format_args!("{done}"))?;
+    }
+    Ok(Status::Done)
+}
+
+fn show(promoflow: &Promoflow, id: &str, out: &mut Out) -> Done {
+    let delivery = number(id)?;
+    let row = promoflow.delivery(delivery)?.ok_or_else(|| unknown(id))?;
+    let history = promoflow.delivery_history(delivery)?.unwrap_or_default();
+    if out.is_json() {
+        out.json(&history::json_of(json_of(&row), &history))?;
+        return Ok(Status::Done);
+    }
+    let state = out.style(BOLD, name(&row.state));
+    out.line(format_args!(
+        "Delivery {id} of run {}: {} by {}, {state} after {}",
+        row.run,
+        row.message,
+        row.channel,
+        count(row.attempts, "attempt", "attempts")
+    ))?;
+    if let Some(error) = &row.error {
+        out.line(format_args!("Error: {}", tame_line(error)))?;
+    }
+    history::tell(&history, out)?;
+    show_content(&row.content, Some(&row.address), out)?;
+    Ok(Status::Done)
+}

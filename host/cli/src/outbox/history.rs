@@ -1,0 +1,70 @@
+//! What a delivery went through, as `outbox show` tells it.
+
+use std::io;
+
+use promoflow_store::DeliveryHistory;
+use serde_json::{Value, json};
+
+use crate::output::{Out, tame_line};
+
+/// Adds what is told of one delivery alone.
+pub(super) fn json_of(mut row: Value, history: &DeliveryHistory) -> Value {
+    let ways = history.alternatives.iter();
+    row["due"] = json!(history.due.map(|due| due.to_string()));
+    row["expires"] = json!(history.expires.map(|expires| expires.to_string()));
+    row["hours"] = json!(history.hours.map(|hours| hours.to_string()));
+    row["alternative"] = json!(history.present);
+    row["alternatives"] = ways
+        .map(
+            |way| json!({ "channel": way.channel, "address": way.address, "message": way.message }),
+        )
+        .collect();
+    let attempts = history.attempts.iter();
+    row["history"] = attempts
+        .map(|attempt| {
+            json!({
+                "attempt": attempt.number,
+                "alternative": attempt.alternative,
+                "startedAt": attempt.started.to_string(),
+                "finishedAt": attempt.ended.map(|ended| ended.to_string()),
+                "outcome": attempt.outcome,
+                "error": attempt.error,
+            })
+        })
+        .collect();
+    row
+}
+
+/// Tells it to people, as far as there is more to it than one way.
+pub(super) fn tell(history: &DeliveryHistory, out: &mut Out) -> io::Result<()> {
+    if let Some(hours) = &history.hours {
+        out.line(format_args!("Allowed hours: {hours}"))?;
+    }
+    if let Some(due) = &history.due {
+        out.line(format_args!("Due: {due}"))?;
+    }
+    if history.alternatives.len() > 1 {
+        for (number, way) in (0..).zip(&history.alternatives) {
+            let mark = if number == history.present { "*" } else { " " };
+            let address = tame_line(&way.address);
+            let (channel, message) = (way.channel, &way.message);
+            out.line(format_args!(
+                "{mark} {}. {channel} to {address}: {message}",
+                number + 1
+            ))?;
+        }
+    }
+    for attempt in &history.attempts {
+        let outcome = attempt.outcome.as_deref().unwrap_or("without an end");
+        let error = attempt.error.as_deref().map(tame_line).unwrap_or_default();
+        let by = match history.alternatives.get(attempt.alternative as usize) {
+            Some(way) if history.alternatives.len() > 1 => format!(" by {}", way.channel),
+            _ => String::new(),
+        };
+        let (number, started) = (attempt.number, attempt.started);
+        out.line(format_args!(
+            "Attempt {number} at {started}{by}: {outcome} {error}"
+        ))?;
+    }
+    Ok(())
+}

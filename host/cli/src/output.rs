@@ -1,0 +1,291 @@
+//! Standard output: JSON lines, or text for people; and what people are told on standard error.
+//!
+//! All that a command writes goes through here, and nothing that came from outside reaches a
+//! terminal as it is: whoever writes a line need not know where its parts came from.
+
+use std::borrow::Cow;
+use std::fmt::{Arguments, Display};
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
+
+use clap::builder::styling::{AnsiColor, Style as Ansi};
+pub(super) use promoflow_document::{tame, tame_line};
+use promoflow_model::clock::Timestamp;
+use serde::Serialize;
+
+use promoflow_document::tame_json;
+
+/// How a word stands out on a terminal.
+#[derive(Clone, Copy)]
+pub(super) struct Style(usize);
+
+pub(super) const ERROR: Style = Style(0);
+pub(super) const WARNING: Style = Style(1);
+pub(super) const HINT: Style = Style(2);
+pub(super) const GOOD: Style = Style(3);
+pub(super) const BOLD: Style = Style(4);
+pub(super) const DIM: Style = Style(5);
+
+const STYLES: [Ansi; 6] = [
+    AnsiColor::Red.on_default().bold(),
+    AnsiColor::Yellow.on_default().bold(),
+    AnsiColor::Cyan.on_default(),
+    AnsiColor::Green.on_default(),
+    Ansi::new().bold(),
+    Ansi::new().dimmed(),
+];
+
+/// Stands before the number of a style in a text that is not yet written, and before a blank where
+/// it ends. Nobody outside knows it, so no text from there has a style.
+static MARK: LazyLock<String> =
+    LazyLock::new(|| format!("\u{fdd0}{:016x}\u{fdd1}", RandomState::new().hash_one(0)));
+
+impl Style {
+    /// The text in this style where there are colours: for [`Out`] and [`tell_people`], which
+    /// write it.
+    pub(super) fn on(self, colours: bool, text: impl Display) -> String {
+        match colours {
+            true => format!("{}{}{text}{} ", *MARK, self.0, *MARK),
+            false => text.to_string(),
+        }
+    }
+}
+
+/// The text as it is written: what could steer a terminal is replaced, and our styles are in place.
+fn written(text: &str) -> Cow<'_, str> {
+    if text.bytes().all(|byte| matches!(byte, b'\n' | b' '..=b'~')) {
+        return Cow::Borrowed(text);
+    }
+    let mut parts = text.split(MARK.as_str());
+    let mut written = tame(parts.next().unwrap_or_default());
+    let mut style: Option<Ansi> = None;
+    for part in parts {
+        let mut chars = part.chars();
+        let number = chars.next().and_then(|c| c.to_digit(10));
+        let next = number
+            .and_then(|number| STYLES.get(number as usize))
+            .copied();
+        written += &match (next, style) {
+            (Some(next), _) => next.render().to_string(),
+            (None, Some(style)) => style.render_reset().to_string(),
+            (None, None) => String::new(),
+        };
+        style = next;
+        written += &tame(chars.as_str());
+    }
+    Cow::Owned(written)
+}
+
+/// Tells people something on standard error.
+pub(super) fn tell_people(text: &str) {
+    // With standard error closed there is nobody to tell.
+    let _closed = io::stderr().lock().write_all(written(text).as_bytes());
+}
+
+/// Whether to colour what goes to a stream.
+pub(super) fn colours(is_terminal: bool) -> bool {
+    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    is_terminal && !set("NO_COLOR") && !dumb
+}
+
+/// Standard output. Once its reader has gone (`| head`) it takes everything and writes nothing,
+/// so that a command which changes something still does all of it.
+pub(super) struct Out {
+    writer: BufWriter<Box<dyn Write + Send>>,
+    json: bool,
+    colours: bool,
+    /// People watch: bytes are shown to them like any text.
+    watched: bool,
+    /// A line of bytes that has not ended.
+    pending: Vec<u8>,
+    gone: Arc<AtomicBool>,
+}
+
+impl Out {
+    /// The process's standard output.
+    pub(super) fn stdout(json: bool) -> Out {
+        let stdout = io::stdout();
+        let watched = stdout.is_terminal();
+        Out {
+            writer: BufWriter::new(Box::new(stdout)),
+            json,
+            colours: colours(watched),
+            watched,
+            pending: Vec::new(),
+            gone: Arc::default(),
+        }
+    }
+
+    /// Whether JSON is asked for.
+    pub(super) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Whether the reader has gone, so that a listing may end.
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Relaxed)
+    }
+
+    /// The same for whoever has lent the output away.
+    pub(super) fn gone(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.gone)
+    }
+
+    /// Writes a line of JSON.
+    pub(super) fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
+        let mut line = tame_json(value)?;
+        line.push(b'\n');
+        self.put(&line)
+    }
+
+    /// Writes text and ends the line.
+    pub(super) fn line(&mut self, text: Arguments<'_>) -> io::Result<()> {
+        self.put(written(&format!("{text}\n")).as_bytes())
+    }
+
+    /// Writes the bytes of a file: as they are, unless they go to a terminal.
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if !self.watched {
+            return self.put(bytes);
+        }
+        self.pending.extend_from_slice(bytes);
+        let ended = self.pending.iter().rposition(|byte| *byte == b'\n');
+        let lines: Vec<u8> = self
+            .pending
+            .drain(..ended.map_or(0, |end| end + 1))
+            .collect();
+        self.put(tame(&String::from_utf8_lossy(&lines)).as_bytes())
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.is_gone() {
+            return Ok(());
+        }
+        let written = self.writer.write_all(bytes);
+        self.unless_gone(written)
+    }
+
+    /// Hands over what was written so far.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        if self.is_gone() {
+            return Ok(());
+        }
+        let rest = std::mem::take(&mut self.pending);
+        self.put(tame(&String::from_utf8_lossy(&rest)).as_bytes())?;
+        let flushed = self.writer.flush();
+        self.unless_gone(flushed)
+    }
+
+    /// The text in that style, where there are colours.
+    pub(super) fn style(&self, style: Style, text: impl Display) -> String {
+        style.on(self.colours, text)
+    }
+
+    fn unless_gone(&mut self, result: io::Result<()>) -> io::Result<()> {
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.gone.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+            other => other,
+        }
+    }
+}
+
+impl Write for Out {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.bytes(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Out::flush(self)
+    }
+}
+
+/// A moment for people: to the second, in UTC.
+pub(super) fn moment(at: Timestamp) -> String {
+    match at.to_utc() {
+        Some(time) => time.format("%Y-%m-%d %H:%M:%S").to_string(),
+        None => "never".to_owned(),
+    }
+}
+
+/// The name that serde gives to a value, such as a state.
+pub(super) fn name(value: &impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(name)) => name,
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+
+    use super::*;
+
+    #[test]
+    fn colours_need_a_terminal() {
+        assert!(!colours(false));
+        assert_eq!(ERROR.on(false, "error"), "error");
+    }
+
+    #[test]
+    fn only_our_own_styles_steer_the_terminal() {
+        let text = format!(
+            "{}: \u{1b}[2J {}\n",
+            ERROR.on(true, "error"),
+            DIM.on(true, "\u{9b}m")
+        );
+        assert_eq!(
+            written(&text),
+            "\u{1b}[1m\u{1b}[31merror\u{1b}[0m: \u{fffd}[2J \u{1b}[2m\u{fffd}m\u{1b}[0m\n"
+        );
+        let guessed = "\u{fdd0}0000000000000000\u{fdd1}0red";
+        assert_eq!(written(guessed), guessed);
+    }
+
+    /// What was written.
+    #[derive(Clone, Default)]
+    struct Sink(Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_file_goes_to_a_terminal_tamed_and_elsewhere_as_it_is() {
+        let file = "code\nA\u{1b}]0;x\u{7}\u{442}\nB".as_bytes();
+        for (watched, expected) in [
+            (false, file.to_vec()),
+            (true, "code\nA\u{fffd}]0;x\u{fffd}\u{442}\nB".into()),
+        ] {
+            let sink = Sink::default();
+            let mut out = Out {
+                writer: BufWriter::new(Box::new(sink.clone())),
+                json: false,
+                colours: false,
+                watched,
+                pending: Vec::new(),
+                gone: Arc::default(),
+            };
+            // Letters come in halves.
+            for byte in file {
+                out.write_all(&[*byte]).unwrap();
+            }
+            out.flush().unwrap();
+            assert_eq!(*sink.0.lock().unwrap(), expected);
+        }
+    }
+}

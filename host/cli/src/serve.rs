@@ -1,0 +1,277 @@
+//! `promoflow serve`: the HTTP service.
+
+use std::net::SocketAddr;
+use std::num::{NonZeroU32, NonZeroU64};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use clap::builder::RangedU64ValueParser;
+use promoflow_config::{LONGEST_SECONDS, ServeConfig};
+use promoflow_server as api;
+use promoflow_server::{Limits, Options, Tls};
+use serde_json::json;
+
+use super::failure::{Done, Failure, Status, tell_note};
+use super::output::Out;
+use super::session::Session;
+
+/// Run the HTTP service, with workers and the dispatcher, until Ctrl-C or SIGTERM.
+///
+/// It refuses everything without an API key, which `promoflow key create` makes. Told to end, it
+/// finishes what is under way and loses nothing. An option goes before its environment variable,
+/// and that before [serve] in the configuration.
+#[derive(Args)]
+#[command(after_help = "Examples:\n  promoflow serve\n  \
+                  promoflow serve --listen 0.0.0.0:8443 --tls-certificate cert.pem --tls-key key.pem\n  \
+                  promoflow serve --probe\n\n\
+                  http://127.0.0.1:8080/docs/ shows what it takes.")]
+pub(super) struct Serve {
+    /// Where to listen; port 0 is any that is free. 127.0.0.1:8080 unless something says another.
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "PROMOFLOW_LISTEN",
+        hide_env_values = true
+    )]
+    listen: Option<SocketAddr>,
+    /// A certificate (PEM) to speak TLS with, those between it and its root below it.
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "PROMOFLOW_TLS_CERTIFICATE",
+        hide_env_values = true
+    )]
+    tls_certificate: Option<PathBuf>,
+    /// The private key (PEM) of the certificate.
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "PROMOFLOW_TLS_KEY",
+        hide_env_values = true
+    )]
+    tls_key: Option<PathBuf>,
+    /// Events a second that each API key may send; 350 unless something says otherwise.
+    #[arg(
+        long,
+        value_name = "N",
+        env = "PROMOFLOW_EVENTS_PER_SECOND",
+        hide_env_values = true
+    )]
+    events_per_second: Option<NonZeroU32>,
+    /// Other requests a second that each API key may make; 200 unless something says otherwise.
+    #[arg(
+        long,
+        value_name = "N",
+        env = "PROMOFLOW_REQUESTS_PER_SECOND",
+        hide_env_values = true
+    )]
+    requests_per_second: Option<NonZeroU32>,
+    /// Seconds that a client may take for the head of a request, and keep an idle connection; 15.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "PROMOFLOW_HEADER_TIME",
+        hide_env_values = true,
+        value_parser = RangedU64ValueParser::<NonZeroU64>::new().range(1..=LONGEST_SECONDS)
+    )]
+    header_time: Option<NonZeroU64>,
+    /// Seconds that a client may pause while it sends a body; 30.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "PROMOFLOW_BODY_PAUSE",
+        hide_env_values = true,
+        value_parser = RangedU64ValueParser::<NonZeroU64>::new().range(1..=LONGEST_SECONDS)
+    )]
+    body_pause: Option<NonZeroU64>,
+    /// Connections at one time; 1024. For a further one the oldest makes room that has shown no key,
+    /// or does nothing.
+    #[arg(
+        long,
+        value_name = "N",
+        env = "PROMOFLOW_CONNECTIONS",
+        hide_env_values = true
+    )]
+    connections: Option<NonZeroU64>,
+    /// Connections of one address at one time; half of all.
+    #[arg(
+        long,
+        value_name = "N",
+        env = "PROMOFLOW_CONNECTIONS_PER_ADDRESS",
+        hide_env_values = true
+    )]
+    connections_per_address: Option<NonZeroU64>,
+    /// Seconds for requests under way to end, once told to end; 30.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "PROMOFLOW_DRAIN",
+        hide_env_values = true,
+        value_parser = RangedU64ValueParser::<u64>::new().range(..=LONGEST_SECONDS)
+    )]
+    drain: Option<u64>,
+    /// Read everything that it would start with, secrets and certificates included, say whether it
+    /// is fine, and end.
+    #[arg(long)]
+    check: bool,
+    /// Ask the service that was started with the same on this machine whether it is ready, and end:
+    /// with 0 where it is, with 1 where it is not.
+    #[arg(long, conflicts_with = "check")]
+    probe: bool,
+}
+
+impl Serve {
+    pub(super) fn run(self, session: &Session, out: &mut Out) -> Done {
+        let file = session.own_config()?.serve;
+        let (check, probe) = (self.check, self.probe);
+        let options = self.over(file)?;
+        let scheme = if options.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        if check {
+            return checked(session, &options, scheme, out);
+        }
+        if probe {
+            return probed(&options, out);
+        }
+        let promoflow = session.open_to_deliver()?;
+        if promoflow.keys()?.iter().all(|key| key.revoked.is_some()) {
+            tell_note("there is no API key yet: `promoflow key create` makes one");
+        }
+        let mut told = Ok(());
+        let served = api::serve(promoflow, options, |address| {
+            let url = format!("{scheme}://{address}");
+            told = match out.is_json() {
+                true => out.json(&json!({ "url": url })),
+                false => out.line(format_args!(
+                    "Listening on {url}; {url}/docs/ shows what it takes."
+                )),
+            }
+            .and_then(|()| out.flush());
+        });
+        told?;
+        served.map_err(Failure::from)?;
+        Ok(Status::Done)
+    }
+
+    /// What is to hold: the options and the environment, over the configuration, over what holds
+    /// by itself.
+    fn over(self, file: ServeConfig) -> Result<Options, Failure> {
+        let usual = Options::default();
+        let limits = Limits::default();
+        let certificate = self.tls_certificate.or(file.tls_certificate);
+        let tls = match (certificate, self.tls_key.or(file.tls_key)) {
+            (Some(certificate), Some(key)) => Some(Tls { certificate, key }),
+            (None, None) => None,
+            (Some(_), None) => {
+                return Err(Failure::refused("the TLS certificate has no key").hint(
+                    "--tls-key, PROMOFLOW_TLS_KEY or `tls-key` in the configuration names its file",
+                ));
+            }
+            (None, Some(_)) => {
+                return Err(Failure::refused("the TLS key has no certificate").hint(
+                    "--tls-certificate, PROMOFLOW_TLS_CERTIFICATE or `tls-certificate` in the \
+                     configuration names its file",
+                ));
+            }
+        };
+        let seconds = |given: Option<NonZeroU64>, file: Option<NonZeroU64>, usual: Duration| {
+            let seconds = given.or(file);
+            seconds.map_or(usual, |seconds| Duration::from_secs(seconds.get()))
+        };
+        let number = |given: Option<NonZeroU32>, file: Option<NonZeroU32>, usual: u32| {
+            given.or(file).map_or(usual, NonZeroU32::get)
+        };
+        let connections = self.connections.or(file.connections);
+        let of_one = self
+            .connections_per_address
+            .or(file.connections_per_address);
+        let places = |number: NonZeroU64| usize::try_from(number.get()).unwrap_or(usize::MAX);
+        Ok(Options {
+            listen: self.listen.or(file.listen).unwrap_or(usual.listen),
+            tls,
+            limits: Limits {
+                events_per_second: number(
+                    self.events_per_second,
+                    file.events_per_second,
+                    limits.events_per_second,
+                ),
+                requests_per_second: number(
+                    self.requests_per_second,
+                    file.requests_per_second,
+                    limits.requests_per_second,
+                ),
+                header_time: seconds(self.header_time, file.header_time, limits.header_time),
+                body_pause: seconds(self.body_pause, file.body_pause, limits.body_pause),
+                connections: connections.map_or(limits.connections, places),
+                connections_per_address: of_one.map(places),
+                ..limits
+            },
+            drain: self
+                .drain
+                .or(file.drain)
+                .map_or(usual.drain, Duration::from_secs),
+        })
+    }
+}
+
+/// Checks what the configuration says of the service.
+pub(super) fn check(file: &ServeConfig) -> Result<(), Failure> {
+    let nothing = Serve {
+        listen: None,
+        tls_certificate: None,
+        tls_key: None,
+        events_per_second: None,
+        requests_per_second: None,
+        header_time: None,
+        body_pause: None,
+        connections: None,
+        connections_per_address: None,
+        drain: None,
+        check: true,
+        probe: false,
+    };
+    let options = nothing.over(file.clone())?;
+    api::check(&options).map_err(|error| Failure::refused(format_args!("{error:#}")))
+}
+
+/// Says what it would start with.
+fn checked(session: &Session, options: &Options, scheme: &str, out: &mut Out) -> Done {
+    let database = session.check()?;
+    api::check(options).map_err(|error| Failure::refused(format_args!("{error:#}")))?;
+    let (limits, url) = (&options.limits, format!("{scheme}://{}", options.listen));
+    if out.is_json() {
+        out.json(&json!({
+            "valid": true,
+            "database": database.display().to_string(),
+            "url": url,
+            "eventsPerSecond": limits.events_per_second,
+            "requestsPerSecond": limits.requests_per_second,
+            "headerTime": limits.header_time.as_secs(),
+            "bodyPause": limits.body_pause.as_secs(),
+            "connections": limits.connections,
+            "connectionsPerAddress": limits.connections_per_address,
+            "drain": options.drain.as_secs(),
+        }))?;
+    } else {
+        out.line(format_args!(
+            "It is fine: {} would be served at {url}.",
+            database.display()
+        ))?;
+    }
+    Ok(Status::Done)
+}
+
+/// Says whether the service is ready.
+fn probed(options: &Options, out: &mut Out) -> Done {
+    let url = api::probe(options).map_err(|error| Failure::failed(format_args!("{error:#}")))?;
+    if out.is_json() {
+        out.json(&json!({ "ready": true, "url": url }))?;
+    } else {
+        out.line(format_args!("{url} is ready."))?;
+    }
+    Ok(Status::Done)
+}

@@ -1,0 +1,49 @@
+//! `promoflow settings`: what holds for a whole database.
+
+use clap::Subcommand;
+use promoflow_model::pool::Calendar;
+use promoflow_model::zone;
+use serde_json::json;
+
+use super::failure::{Done, Failure, Status, tell_note};
+use super::output::Out;
+use super::session::Session;
+
+/// Settings of the database.
+#[derive(Subcommand)]
+#[command(after_help = "Example:\n  promoflow settings time-zone Europe/Kyiv")]
+pub(super) enum SettingsCommand {
+    /// Show or set the time zone in which dates are judged.
+    ///
+    /// A code that expires on a date is valid until that day ends there. UTC unless it is set. Codes
+    /// that were uploaded before keep their moment.
+    #[command(after_help = "Examples:\n  promoflow settings time-zone\n  \
+                      promoflow settings time-zone Europe/Kyiv")]
+    TimeZone {
+        /// The zone's name in the IANA database; without it, the present one is shown.
+        zone: Option<String>,
+    },
+}
+
+impl SettingsCommand {
+    pub(super) fn run(self, session: &Session, out: &mut Out) -> Done {
+        let SettingsCommand::TimeZone { zone } = self;
+        let zone = match zone {
+            None => session.open()?.calendar()?.zone(),
+            Some(name) => {
+                let zone = zone::parse(&name)
+                    .map_err(|error| Failure::refused(&error).hint(&error.hint))?;
+                if let Some(surprise) = zone::surprise(zone) {
+                    tell_note(surprise);
+                }
+                session.open_or_make()?.set_calendar(Calendar::new(zone))?;
+                zone
+            }
+        };
+        match out.is_json() {
+            true => out.json(&json!({ "timeZone": zone.name() }))?,
+            false => out.line(format_args!("{}", zone.name()))?,
+        }
+        Ok(Status::Done)
+    }
+}

@@ -1,0 +1,212 @@
+//! What uploads of all kinds have in common: progress, and telling what became of the rows.
+
+use std::io::{self, IsTerminal, Read};
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use promoflow_engine::import::{ImportError, ImportReport};
+use promoflow_tabular::{CsvOptions, Format, RowError, StatedColumn, UploadError};
+
+use super::failure::{Done, Status, count, tell_error, tell_warning};
+use super::input::Input;
+use super::output::Out;
+
+/// Faulty rows that are told one by one; `--json` lists a thousand.
+const MOST_TOLD: usize = 20;
+
+/// A format by its name.
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum FormatName {
+    /// A table with a header line; codes may stand alone, one a line.
+    Csv,
+    /// An array, objects one after another, or a call such as `{"promocodes": […]}`.
+    Json,
+}
+
+/// The format of a file; `None`: its first character tells.
+pub(super) fn format_of(named: Option<FormatName>, file: &str) -> Option<Format> {
+    match named {
+        Some(FormatName::Csv) => Some(Format::Csv),
+        Some(FormatName::Json) => Some(Format::Json),
+        None => Format::of_path(file.as_ref()),
+    }
+}
+
+/// What is stated of a CSV file.
+#[derive(Args)]
+pub(super) struct CsvArgs {
+    /// CSV: what stands between columns: one character, or `tab`. Without it, the first line tells
+    /// which of comma, semicolon and tab it is.
+    #[arg(long, value_name = "CHARACTER", value_parser = CsvOptions::parse_delimiter)]
+    delimiter: Option<u8>,
+    /// CSV: the first line is a row, not a header. Columns have numbers then, as in `--column
+    /// code=1`.
+    #[arg(long)]
+    no_header: bool,
+    /// CSV: the column under this heading is that field, as in `--column code='Coupon Code'`, or
+    /// is not read, as in `--column ignore=Notes`; may be given several times.
+    #[arg(long = "column", value_name = "FIELD=HEADING", value_parser = StatedColumn::parse)]
+    columns: Vec<StatedColumn>,
+}
+
+impl CsvArgs {
+    /// For the import.
+    pub(super) fn options(&self) -> CsvOptions {
+        CsvOptions {
+            delimiter: self.delimiter,
+            no_header: self.no_header,
+            columns: self.columns.clone(),
+        }
+    }
+}
+
+/// An upload, as far as all kinds of them have the same options.
+pub(super) struct Upload {
+    /// All or nothing.
+    pub(super) strict: bool,
+    /// Nothing is changed.
+    pub(super) dry_run: bool,
+}
+
+impl Upload {
+    /// Imports a file and tells what became of it. `import` is given the file, and whom to tell
+    /// how many rows were taken.
+    pub(super) fn take(
+        &self,
+        input: Input,
+        out: &mut Out,
+        import: impl FnOnce(
+            Box<dyn Read + Send>,
+            &mut dyn FnMut(u64),
+        ) -> Result<ImportReport, ImportError>,
+    ) -> Done {
+        let bar = progress_bar(input.size);
+        // The bytes move the bar of a file, the rows that of a stream.
+        let reader: Box<dyn Read + Send> = match input.size {
+            Some(_) => Box::new(bar.wrap_read(input.reader)),
+            None => input.reader,
+        };
+        let imported = import(reader, &mut |rows| {
+            bar.set_message(count(rows, "row", "rows"));
+        });
+        bar.finish_and_clear();
+        let (report, refused) = match imported {
+            Ok(report) => (report, None),
+            Err(ImportError::File { error, report }) => (*report, Some(error)),
+            Err(ImportError::Store(error)) => return Err(error.into()),
+        };
+        self.tell(&input.name, report, refused.as_ref(), out)
+    }
+
+    fn tell(
+        &self,
+        file: &str,
+        mut report: ImportReport,
+        refused: Option<&UploadError>,
+        out: &mut Out,
+    ) -> Done {
+        // Some are found while reading, others while storing.
+        report
+            .errors
+            .sort_by_key(|error| (error.line, error.column));
+        if out.is_json() {
+            report.errors.extend(refused.map(|error| RowError {
+                line: error.line().unwrap_or_default(),
+                field: error.field().to_owned(),
+                message: error.to_string(),
+                ..RowError::default()
+            }));
+            out.json(&report)?;
+        } else {
+            self.tell_counts(file, &report, out)?;
+            out.flush()?;
+            tell_rows(file, &report);
+        }
+        for warning in &report.warnings {
+            tell_warning(format_args!("{file}: {warning}"));
+        }
+        if self.strict && (report.rejected > 0 || refused.is_some()) {
+            tell_error(
+                "nothing went in: with --strict every row must be good",
+                Some("correct the rows, or leave --strict out"),
+            );
+        }
+        match refused {
+            Some(error) => {
+                tell_error(format_args!("{file}: {error}"), None);
+                Ok(match error {
+                    UploadError::Unreadable { .. }
+                    | UploadError::Spool(_)
+                    | UploadError::Keep(_) => Status::Failed,
+                    _ => Status::Refused,
+                })
+            }
+            None if report.rejected > 0 => Ok(Status::Refused),
+            None => Ok(Status::Done),
+        }
+    }
+
+    fn tell_counts(&self, file: &str, report: &ImportReport, out: &mut Out) -> io::Result<()> {
+        let ImportReport {
+            inserted,
+            updated,
+            unchanged,
+            rejected,
+            ..
+        } = report;
+        if inserted + updated + unchanged == 0 {
+            let rows = count(*rejected, "row", "rows");
+            return out.line(format_args!("{file}: nothing imported, {rows} rejected."));
+        }
+        let verb = match self.dry_run {
+            true => "Would import",
+            false => "Imported",
+        };
+        out.line(format_args!(
+            "{verb} {file}: {inserted} inserted, {updated} updated, {unchanged} unchanged, \
+             {rejected} rejected."
+        ))
+    }
+}
+
+fn tell_rows(file: &str, report: &ImportReport) {
+    for error in report.errors.iter().take(MOST_TOLD) {
+        let column = error.column.map_or(String::new(), |at| format!("{at}:"));
+        let field = match error.path.as_deref().unwrap_or(&error.field) {
+            "" => String::new(),
+            field => format!("{field}: "),
+        };
+        tell_error(
+            format_args!("{file}:{}:{column} {field}{}", error.line, error.message),
+            None,
+        );
+    }
+    if report.errors.len() > MOST_TOLD {
+        let more = report.errors.len() - MOST_TOLD;
+        tell_error(
+            format_args!("and {}", count(more as u64, "error more", "errors more")),
+            Some("--json lists the first thousand"),
+        );
+    }
+}
+
+/// A bar for a file, a counter for a stream; neither where nobody watches.
+fn progress_bar(size: Option<u64>) -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let (bar, template) = match size {
+        Some(size) => (
+            ProgressBar::new(size),
+            "{bar:30} {percent:>3} %  {msg}, {eta} to go",
+        ),
+        None => (ProgressBar::new_spinner(), "{spinner} {msg}"),
+    };
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar.set_draw_target(ProgressDrawTarget::stderr());
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}

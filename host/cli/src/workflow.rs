@@ -1,0 +1,213 @@
+//! `promoflow workflow`: what events start.
+
+mod apply;
+mod sends;
+mod show;
+
+use clap::{Args, Subcommand};
+use promoflow_document::did_you_mean;
+use promoflow_installation::Promoflow;
+use promoflow_model::workflow::{SCHEMA, Workflow, graph};
+use promoflow_store::{StoredWorkflow, WorkflowState};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::failure::{Done, Failure, Status};
+use super::files::{Files, schema};
+use super::output::{Out, name};
+use super::session::Session;
+use super::table::Table;
+use apply::{apply, check};
+use show::show;
+pub(super) use show::show_steps;
+
+/// Workflows: what starts a run, and the steps that it takes.
+#[derive(Subcommand)]
+#[command(after_help = "Example:\n  promoflow workflow apply workflow.yaml")]
+pub(super) enum WorkflowCommand {
+    /// Check workflows and store them; events start the new version from then on.
+    ///
+    /// Where a file has a fault, nothing of it is stored, and each fault is told with its place.
+    /// The messages that a workflow sends must have been applied before.
+    #[command(after_help = "Example:\n  promoflow workflow apply workflow.yaml")]
+    Apply(Files),
+    /// Find every fault of workflows, with line and column, and change nothing.
+    ///
+    /// They are judged against the messages in the database, if there is one.
+    #[command(
+        after_help = "Example:\n  promoflow workflow check workflow.yaml --messages message.yaml"
+    )]
+    Check {
+        #[command(flatten)]
+        files: Files,
+        /// A file of messages that the workflows may name though they are not applied yet. May
+        /// be given several times.
+        #[arg(long, value_name = "FILE")]
+        messages: Vec<String>,
+    },
+    /// List the workflows.
+    #[command(after_help = "Example:\n  promoflow workflow list")]
+    List,
+    /// Show a workflow with its steps.
+    #[command(after_help = "Example:\n  promoflow workflow show birthday")]
+    Show(Named),
+    /// Print a workflow as a Mermaid flowchart, which code hosts draw.
+    #[command(after_help = "Example:\n  promoflow workflow graph birthday > birthday.mmd")]
+    Graph(Named),
+    /// Have events no longer start a workflow; runs that are on their way go on.
+    #[command(after_help = "Example:\n  promoflow workflow pause birthday")]
+    Pause(Named),
+    /// Have events start a paused workflow again.
+    #[command(after_help = "Example:\n  promoflow workflow resume birthday")]
+    Resume(Named),
+    /// Print the JSON Schema of a workflow file, for editors.
+    #[command(after_help = "Example:\n  promoflow workflow schema > workflow.schema.json")]
+    Schema,
+}
+
+/// A workflow by name.
+#[derive(Args)]
+pub(super) struct Named {
+    /// The workflow's id.
+    id: String,
+}
+
+#[derive(Serialize)]
+struct WorkflowJson<'w> {
+    workflow: &'w str,
+    version: Option<u32>,
+    state: Option<WorkflowState>,
+    /// Why it is paused, where nobody paused it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'w str>,
+    event: &'w str,
+    steps: Vec<Value>,
+    name: &'w str,
+    /// What its steps send, where it was checked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sends: Option<Vec<Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changed: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    definition: Option<&'w Workflow>,
+}
+
+impl<'w> WorkflowJson<'w> {
+    fn new(workflow: &'w Workflow) -> WorkflowJson<'w> {
+        let steps = workflow.steps.iter();
+        WorkflowJson {
+            workflow: &workflow.id,
+            version: None,
+            state: None,
+            reason: None,
+            event: &workflow.start.event,
+            steps: steps
+                .map(|step| json!({ "id": step.id, "block": step.block }))
+                .collect(),
+            name: &workflow.name,
+            sends: None,
+            changed: None,
+            definition: None,
+        }
+    }
+
+    fn stored(stored: &'w StoredWorkflow) -> WorkflowJson<'w> {
+        WorkflowJson {
+            version: Some(stored.version),
+            state: Some(stored.state),
+            reason: stored.reason.as_deref(),
+            ..WorkflowJson::new(&stored.workflow)
+        }
+    }
+}
+
+impl WorkflowCommand {
+    pub(super) fn run(self, session: &Session, out: &mut Out) -> Done {
+        match self {
+            WorkflowCommand::Apply(files) => apply(session, &files, out),
+            WorkflowCommand::Check { files, messages } => check(session, &files, &messages, out),
+            WorkflowCommand::List => list(&session.open()?, out),
+            WorkflowCommand::Show(named) => show(&find(&session.open()?, &named.id)?, out),
+            WorkflowCommand::Graph(named) => {
+                let drawn = graph(&find(&session.open()?, &named.id)?.workflow);
+                match out.is_json() {
+                    true => out.json(&json!({ "workflow": named.id, "graph": drawn }))?,
+                    false => out.bytes(drawn.as_bytes())?,
+                }
+                Ok(Status::Done)
+            }
+            WorkflowCommand::Pause(named) => {
+                set_state(&session.open()?, &named.id, WorkflowState::Paused, out)
+            }
+            WorkflowCommand::Resume(named) => {
+                set_state(&session.open()?, &named.id, WorkflowState::Active, out)
+            }
+            WorkflowCommand::Schema => schema(SCHEMA, out),
+        }
+    }
+}
+
+fn list(promoflow: &Promoflow, out: &mut Out) -> Done {
+    let mut table = Table::new(["WORKFLOW", "VERSION", "STATE", "EVENT", "STEPS"]);
+    for stored in promoflow.workflows()? {
+        if out.is_json() {
+            out.json(&WorkflowJson::stored(&stored))?;
+            continue;
+        }
+        let steps: Vec<&str> = stored
+            .workflow
+            .steps
+            .iter()
+            .map(|step| step.id.as_str())
+            .collect();
+        let cells = [
+            stored.workflow.id.clone(),
+            stored.version.to_string(),
+            match &stored.reason {
+                Some(reason) => format!("{}: {reason}", name(&stored.state)),
+                None => name(&stored.state),
+            },
+            stored.workflow.start.event.clone(),
+            steps.join(", "),
+        ];
+        table.row(out, cells)?;
+    }
+    if !out.is_json() {
+        table.finish(
+            out,
+            "There are no workflows; `promoflow workflow apply` adds some.",
+        )?;
+    }
+    Ok(Status::Done)
+}
+
+fn find(promoflow: &Promoflow, id: &str) -> Result<StoredWorkflow, Failure> {
+    let workflows = promoflow.workflows()?;
+    let ids: Vec<String> = workflows.iter().map(|w| w.workflow.id.clone()).collect();
+    let mut all = workflows.into_iter();
+    all.find(|one| one.workflow.id == id).ok_or_else(|| {
+        Failure::failed(format_args!("there is no workflow `{id}`"))
+            .hint("`promoflow workflow list` lists them")
+            .maybe_hint(did_you_mean(id, ids.iter().map(String::as_str)))
+    })
+}
+
+fn set_state(promoflow: &Promoflow, id: &str, state: WorkflowState, out: &mut Out) -> Done {
+    find(promoflow, id)?;
+    promoflow.set_workflow_state(id, state)?;
+    let stored = find(promoflow, id)?;
+    if out.is_json() {
+        out.json(&WorkflowJson::stored(&stored))?;
+    } else {
+        let event = &stored.workflow.start.event;
+        match state {
+            WorkflowState::Active => out.line(format_args!(
+                "Workflow {id} is active: the event {event} starts it."
+            ))?,
+            WorkflowState::Paused => out.line(format_args!(
+                "Workflow {id} is paused: the event {event} starts it no longer."
+            ))?,
+        }
+    }
+    Ok(Status::Done)
+}

@@ -1,0 +1,87 @@
+//! `promoflow workflow show`: a workflow for people.
+
+use promoflow_model::workflow::{ParamValue, Repeat, Target, Workflow};
+use promoflow_store::{StoredWorkflow, WorkflowState};
+
+use super::WorkflowJson;
+use crate::failure::{Done, Status};
+use crate::output::{BOLD, GOOD, Out, WARNING, tame_line};
+
+/// Shows it with its steps.
+pub(super) fn show(stored: &StoredWorkflow, out: &mut Out) -> Done {
+    let workflow = &stored.workflow;
+    if out.is_json() {
+        out.json(&WorkflowJson {
+            definition: Some(workflow),
+            ..WorkflowJson::stored(stored)
+        })?;
+        return Ok(Status::Done);
+    }
+    let state = match stored.state {
+        WorkflowState::Active => out.style(GOOD, "active"),
+        WorkflowState::Paused => out.style(WARNING, "paused"),
+    };
+    let title = out.style(BOLD, tame_line(&workflow.name));
+    out.line(format_args!(
+        "{title} ({}), version {}, {state}",
+        workflow.id, stored.version
+    ))?;
+    if let Some(reason) = &stored.reason {
+        out.line(format_args!(
+            "Paused: {}. `promoflow workflow resume {}` starts it again.",
+            tame_line(reason),
+            workflow.id
+        ))?;
+    }
+    let repeat = match workflow.start.repeat {
+        Repeat::EveryTime => "every time".to_owned(),
+        Repeat::Once => "once for a key".to_owned(),
+        Repeat::Every { seconds } => format!("once in {seconds} seconds for a key"),
+    };
+    let condition = match workflow.start.condition {
+        Some(_) => ", under a condition",
+        None => "",
+    };
+    let event = &workflow.start.event;
+    out.line(format_args!(
+        "Starts on the event {event}, {repeat}{condition}."
+    ))?;
+    for (number, step) in workflow.steps.iter().enumerate() {
+        let id = out.style(BOLD, &step.id);
+        out.line(format_args!("\n{}. {id}: {}", number + 1, step.block))?;
+        for (name, value) in &step.with {
+            let value = match value {
+                ParamValue::Text(text) => tame_line(text),
+                ParamValue::Json(value) => value.to_string(),
+            };
+            out.line(format_args!("     {name} = {value}"))?;
+        }
+        for (port, target) in &step.ports {
+            let to = target_name(workflow, *target);
+            out.line(format_args!("     {port} → {to}"))?;
+        }
+    }
+    Ok(Status::Done)
+}
+
+/// Writes the steps in short: a line each, with where its ports lead.
+pub(crate) fn show_steps(workflow: &Workflow, out: &mut Out) -> std::io::Result<()> {
+    for step in &workflow.steps {
+        let ports: Vec<String> = step
+            .ports
+            .iter()
+            .map(|(port, target)| format!("{port} → {}", target_name(workflow, *target)))
+            .collect();
+        let (id, block) = (&step.id, &step.block);
+        out.line(format_args!("  {id:<8} {block:<14} {}", ports.join(", ")))?;
+    }
+    Ok(())
+}
+
+fn target_name(workflow: &Workflow, target: Target) -> &str {
+    match target {
+        Target::Step(to) => workflow.steps.get(to).map_or("?", |step| step.id.as_str()),
+        Target::End => "end",
+        Target::Nowhere => "nowhere: the run fails",
+    }
+}

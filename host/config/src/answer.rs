@@ -1,0 +1,154 @@
+//! `[[channel.answer]]`: what an answer of a provider means.
+
+use std::ops::RangeInclusive;
+
+use serde::Deserialize;
+use serde_json::Value;
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::file::{Source, Table, scalar};
+
+/// What answers of one kind mean.
+#[derive(Debug)]
+pub struct Answer {
+    /// The statuses that it is about; all, where there are none.
+    pub statuses: Vec<RangeInclusive<u16>>,
+    /// What a value of the answer's JSON must be.
+    pub value: Option<ValueTest>,
+    /// What it means.
+    pub means: Means,
+    /// The JSON pointer to the number of seconds after which to try again.
+    pub after: Option<String>,
+}
+
+/// A question about a value of an answer's JSON.
+#[derive(Debug)]
+pub struct ValueTest {
+    /// Where it stands, a JSON pointer (RFC 6901).
+    pub pointer: String,
+    /// Whether it has to be one of the values, or none of them.
+    pub one_of: bool,
+    /// The values, as text.
+    pub values: Vec<String>,
+}
+
+/// What an answer means for the delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Means {
+    /// The provider took the letter.
+    Delivered,
+    /// Not now.
+    Later,
+    /// Never.
+    Refused,
+    /// It is about this installation, not about the letter: an operator has to mend it, and the
+    /// letter waits.
+    Misconfigured,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Plain {
+    pointer: Option<Spanned<String>>,
+    means: Means,
+    after: Option<Spanned<String>>,
+}
+
+impl Answer {
+    pub(super) fn read(mut table: Table<'_>) -> anyhow::Result<Answer> {
+        table.refuse_unknown(&["status", "pointer", "is", "is-not", "means", "after"])?;
+        let source = table.source;
+        let at = table.at.clone();
+        let statuses = table.take_value("status").map_or_else(Vec::new, several);
+        let statuses = statuses.into_iter().map(|value| status(source, value));
+        let statuses = statuses.collect::<anyhow::Result<Vec<_>>>()?;
+        let is = table.take_value("is");
+        let is_not = table.take_value("is-not");
+        let plain: Plain = table.into()?;
+        let pointer = |pointer: &Option<Spanned<String>>| match pointer {
+            Some(text) if !text.get_ref().starts_with('/') => {
+                let message = "expected a JSON pointer, such as /error/code";
+                Err(source.fault(text.span(), message))
+            }
+            text => Ok(text.as_ref().map(|text| text.get_ref().clone())),
+        };
+        let after = pointer(&plain.after)?;
+        let value = match (pointer(&plain.pointer)?, is, is_not) {
+            (None, None, None) if !statuses.is_empty() => None,
+            (Some(pointer), Some(values), None) => {
+                Some(ValueTest::new(source, pointer, true, values)?)
+            }
+            (Some(pointer), None, Some(values)) => {
+                Some(ValueTest::new(source, pointer, false, values)?)
+            }
+            _ => {
+                let message =
+                    "expected `status`, or `pointer` with one of `is` and `is-not`, or both";
+                return Err(source.fault(at, message));
+            }
+        };
+        Ok(Answer {
+            statuses,
+            value,
+            means: plain.means,
+            after,
+        })
+    }
+}
+
+impl ValueTest {
+    fn new(
+        source: Source<'_>,
+        pointer: String,
+        one_of: bool,
+        values: Spanned<DeValue<'_>>,
+    ) -> anyhow::Result<ValueTest> {
+        let values = several(values).into_iter().map(|value| {
+            let value = scalar(source, value)?;
+            Ok(as_text(&value).unwrap_or_default())
+        });
+        Ok(ValueTest {
+            pointer,
+            one_of,
+            values: values.collect::<anyhow::Result<_>>()?,
+        })
+    }
+}
+
+/// A value as a text: providers write the same code as a number here and as a text there.
+pub fn as_text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// The elements of a list, or the one value.
+fn several(value: Spanned<DeValue<'_>>) -> Vec<Spanned<DeValue<'_>>> {
+    let at = value.span();
+    match value.into_inner() {
+        DeValue::Array(values) => values.into_iter().collect(),
+        one => vec![Spanned::new(at, one)],
+    }
+}
+
+/// A status, or a class of them such as `5xx`.
+fn status(source: Source<'_>, value: Spanned<DeValue<'_>>) -> anyhow::Result<RangeInclusive<u16>> {
+    let at = value.span();
+    let text = as_text(&scalar(source, value)?).unwrap_or_default();
+    let (digits, whole) = match text.strip_suffix("xx") {
+        Some(class) => (class, false),
+        None => (text.as_str(), true),
+    };
+    match digits.parse::<u16>() {
+        Ok(status) if whole && (100..=599).contains(&status) => Ok(status..=status),
+        Ok(class) if !whole && (1..=5).contains(&class) => Ok(class * 100..=class * 100 + 99),
+        _ => Err(source.fault(
+            at,
+            "expected a status such as 429, or a class such as \"5xx\"",
+        )),
+    }
+}

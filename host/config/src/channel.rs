@@ -1,0 +1,80 @@
+//! `[[channel]]`: one way in which letters leave.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::file::Table;
+use super::http::Of;
+use super::{HttpConfig, SmtpConfig};
+use crate::Rate;
+use promoflow_document::{did_you_mean, shown};
+
+/// A channel of a configuration file.
+#[derive(Clone, Debug)]
+pub struct ChannelConfig {
+    /// What it is, with the keys of its kind.
+    pub transport: Transport,
+    /// Letters that begin in a time, whatever it is; without it, as many as there are.
+    pub rate: Option<Rate>,
+}
+
+/// What a channel is, as its `type` says.
+#[derive(Clone, Debug)]
+pub enum Transport {
+    /// Email through a mail server.
+    Smtp(SmtpConfig),
+    /// Letters of some kinds through a provider over HTTP.
+    Http(Arc<HttpConfig>),
+    /// Files that mail programs open, of letters of every kind.
+    Maildir(MaildirConfig),
+    /// Standard error, for letters of every kind.
+    Console,
+}
+
+/// Where files go that mail programs open.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct MaildirConfig {
+    /// The folder.
+    pub folder: PathBuf,
+}
+
+const TYPES: [&str; 4] = ["smtp", "http", "maildir", "console"];
+
+impl ChannelConfig {
+    pub(super) fn read(mut table: Table<'_>) -> anyhow::Result<ChannelConfig> {
+        let kind: Option<Spanned<String>> = table.take("type")?;
+        let Some(kind) = kind else {
+            let message = format_args!(
+                "this channel has no `type`; expected one of {}",
+                TYPES.join(", ")
+            );
+            return Err(table.fault(message));
+        };
+        let rate = table.take("rate")?;
+        let (source, at) = (table.source, table.at.clone());
+        let transport = match kind.get_ref().as_str() {
+            "smtp" => {
+                let smtp: SmtpConfig = table.into()?;
+                smtp.check().map_err(|wrong| source.fault(at, wrong))?;
+                Transport::Smtp(smtp)
+            }
+            "http" => Transport::Http(Arc::new(HttpConfig::read(table, Of::Letters)?)),
+            "console" => {
+                table.refuse_unknown(&["type"])?;
+                Transport::Console
+            }
+            "maildir" => Transport::Maildir(table.into()?),
+            other => {
+                let hint = did_you_mean(other, TYPES)
+                    .unwrap_or_else(|| format!("expected one of {}", TYPES.join(", ")));
+                let message = format_args!("unknown type {}; {hint}", shown(other));
+                return Err(source.fault(kind.span(), message));
+            }
+        };
+        Ok(ChannelConfig { transport, rate })
+    }
+}

@@ -1,0 +1,136 @@
+//! Texts with references: compiled as the file is read, so that a fault has its place in the file.
+
+use promoflow_velocity::{Context, Error, Escape, RenderOptions, Template};
+use toml::Spanned;
+
+use super::file::Source;
+use promoflow_document::{did_you_mean, shown};
+
+/// A text with references to a letter's values, compiled.
+#[derive(Debug)]
+pub struct Templated {
+    template: Template,
+    reads: bool,
+}
+
+impl Templated {
+    /// Compiles a text of the file, which may read the variables of these names.
+    pub(super) fn compile(
+        source: Source<'_>,
+        text: &Spanned<String>,
+        variables: &[&str],
+    ) -> anyhow::Result<Templated> {
+        let fault = |line, column, message: &dyn std::fmt::Display| {
+            let span = text.span();
+            let quoted = source.text.get(span.clone()).unwrap_or("");
+            let at = span.start + byte_of(quoted, line, column);
+            source.fault(at..at, message)
+        };
+        let template = Template::parse(text.get_ref())
+            .map_err(|error| fault(error.line, error.column, &error.message))?;
+        let references = template.references();
+        if let Some(unknown) = references
+            .iter()
+            .find(|reference| !variables.contains(&reference.variable.as_str()))
+        {
+            let name = &unknown.variable;
+            let hint = did_you_mean(name, variables.iter().copied())
+                .unwrap_or_else(|| format!("expected one of {}", variables.join(", ")));
+            let message = format_args!("unknown variable {}; {hint}", shown(name));
+            return Err(fault(unknown.line, unknown.column, &message));
+        }
+        Ok(Templated {
+            template,
+            reads: !references.is_empty(),
+        })
+    }
+
+    /// Whether it reads a value of the letter.
+    pub fn reads(&self) -> bool {
+        self.reads
+    }
+
+    /// The text with a letter's values.
+    pub fn render(&self, values: &Context, escape: Escape) -> Result<String, Error> {
+        let options = RenderOptions {
+            escape,
+            ..RenderOptions::default()
+        };
+        self.template.render_with(values, &options)
+    }
+}
+
+/// The byte of a quoted TOML text at which a character of what it says stands: escapes and line
+/// continuations take more room in the file than in the text.
+fn byte_of(quoted: &str, line: u32, column: u32) -> usize {
+    let quotes = if quoted.starts_with("\"\"\"") || quoted.starts_with("'''") {
+        3
+    } else {
+        1
+    };
+    let mut at = quotes;
+    if quotes == 3 {
+        // A line break right after the quotes is none of the text.
+        let rest = quoted.get(at..).unwrap_or("");
+        at += ["\r\n", "\n"]
+            .into_iter()
+            .find(|line_break| rest.starts_with(line_break))
+            .map_or(0, str::len);
+    }
+    let mut here = (1, 1);
+    while here != (line, column) {
+        let rest = quoted.get(at..).unwrap_or("");
+        let Some((length, character)) = piece(rest, quoted.starts_with('"')) else {
+            break;
+        };
+        at += length;
+        match character {
+            Some('\n') => here = (here.0 + 1, 1),
+            Some(_) => here.1 += 1,
+            None => {}
+        }
+    }
+    at
+}
+
+/// How many bytes the next character takes, and which it is; none for a line continuation.
+fn piece(rest: &str, escapes: bool) -> Option<(usize, Option<char>)> {
+    let mut characters = rest.chars();
+    let first = characters.next()?;
+    if first == '\r' && rest.starts_with("\r\n") {
+        return Some((2, Some('\n')));
+    }
+    if first != '\\' || !escapes {
+        return Some((first.len_utf8(), Some(first)));
+    }
+    Some(match characters.next()? {
+        'n' => (2, Some('\n')),
+        'x' => (4, Some('x')),
+        'u' => (6, Some('u')),
+        'U' => (10, Some('U')),
+        c if c.is_whitespace() => {
+            let after = rest.get(1..).unwrap_or("").trim_start();
+            (rest.len() - after.len(), None)
+        }
+        c => (1 + c.len_utf8(), Some(c)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_in_a_text_is_found_in_the_file() {
+        let found = |quoted: &str, line, column| {
+            let at = byte_of(quoted, line, column);
+            quoted.get(at..).unwrap_or("").to_owned()
+        };
+        assert_eq!(found("\"ab$c\"", 1, 3), "$c\"");
+        assert_eq!(found("'a\\n$c'", 1, 4), "$c'");
+        assert_eq!(found(r#""\"\u00e9\n $c""#, 2, 2), "$c\"");
+        assert_eq!(found("\"\"\"\na\r\n  $c\"\"\"", 2, 3), "$c\"\"\"");
+        assert_eq!(found("\"\"\"a\\\n   b$c\"\"\"", 1, 3), "$c\"\"\"");
+        assert_eq!(found("\"a\"", 9, 9), "");
+    }
+}

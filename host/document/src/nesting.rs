@@ -1,0 +1,59 @@
+//! How deep values may be nested.
+//!
+//! Readers of stored JSON go 128 levels deep, and a value stands within records and messages of its
+//! own. A bound far below that keeps whatever is stored readable.
+
+use serde_json::Value;
+
+/// The deepest nesting of a value: lists and objects within each other.
+pub const MAX_VALUE_DEPTH: usize = 64;
+
+/// Refuses a value that is nested too deep.
+pub fn check_depth(value: &Value) -> Result<(), String> {
+    // Not by recursion: an embedder's value may be of any depth.
+    let mut left = vec![(value, 0)];
+    while let Some((value, around)) = left.pop() {
+        let depth = around + 1;
+        let mut nested: Vec<&Value> = match value {
+            Value::Array(items) => items.iter().collect(),
+            Value::Object(members) => members.values().collect(),
+            _ => continue,
+        };
+        if depth > MAX_VALUE_DEPTH {
+            return Err(format!(
+                "lists and objects are nested more than {MAX_VALUE_DEPTH} deep; flatten the value"
+            ));
+        }
+        nested.retain(|value| value.is_array() || value.is_object());
+        left.extend(nested.into_iter().map(|value| (value, depth)));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn nested(depth: usize) -> Value {
+        (0..depth).fold(json!(1), |value, level| match level % 2 {
+            // Not by `json!`, which goes down what is there already.
+            0 => Value::Array(vec![json!(0), value]),
+            _ => Value::Object([("a".to_owned(), value)].into_iter().collect()),
+        })
+    }
+
+    #[test]
+    fn values_are_taken_up_to_the_bound() {
+        for depth in [0, 1, MAX_VALUE_DEPTH] {
+            assert_eq!(check_depth(&nested(depth)), Ok(()), "{depth}");
+        }
+        for depth in [MAX_VALUE_DEPTH + 1, 126, 10_000] {
+            let deep = nested(depth);
+            assert!(check_depth(&deep).is_err(), "{depth}");
+            // Dropping it would recurse as deep.
+            std::mem::forget(deep);
+        }
+    }
+}

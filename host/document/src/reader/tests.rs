@@ -1,0 +1,319 @@
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::Content;
+
+fn parse(bytes: &[u8]) -> (Vec<serde_json::Value>, String) {
+    parse_named("f", bytes)
+}
+
+fn parse_named(name: &str, bytes: &[u8]) -> (Vec<serde_json::Value>, String) {
+    let mut out = Diagnostics::new(name);
+    let nodes = read(bytes, &mut out);
+    let faults: Vec<_> = out.into_sorted().iter().map(ToString::to_string).collect();
+    (
+        nodes.iter().map(|node| node.to_json(true)).collect(),
+        faults.join("\n"),
+    )
+}
+
+#[track_caller]
+fn refused(bytes: &[u8], expected: &str) {
+    let (_, faults) = parse(bytes);
+    assert!(faults.contains(expected), "{faults:?} lacks {expected:?}");
+}
+
+#[test]
+fn yaml_and_json_and_several_documents_are_read() {
+    let (documents, faults) = parse(b"a: [1, 'x']\n---\n{\"b\": {\"c\": null}}\n---\n");
+    assert_eq!(faults, "");
+    assert_eq!(
+        documents,
+        [json!({"a": [1, "x"]}), json!({"b": {"c": null}})]
+    );
+}
+
+#[test]
+fn a_byte_order_mark_and_windows_line_ends_change_nothing() {
+    let (documents, faults) = parse(b"\xef\xbb\xbfa: 1\r\nb: |\r\n  x\r\n  y\r\n");
+    assert_eq!(faults, "");
+    assert_eq!(documents, [json!({"a": 1, "b": "x\ny\n"})]);
+    let mut out = Diagnostics::new("f");
+    let nodes = read(b"\xef\xbb\xbf\n  a: 1", &mut out);
+    assert_eq!(nodes[0].at, Position { line: 2, column: 3 });
+}
+
+#[test]
+fn words_that_old_yaml_took_for_booleans_are_texts() {
+    let (documents, _) = parse(b"on: no\noff: yes\nphone: +380501234567\n");
+    assert_eq!(
+        documents,
+        [json!({"on": "no", "off": "yes", "phone": "+380501234567"})]
+    );
+}
+
+#[test]
+fn a_directive_that_yaml_takes_for_a_comment_is_refused() {
+    for directive in ["#if($x)you#end", "#foreach ($a in $b)", "#set($a = 1)"] {
+        let (_, faults) = parse(format!("a: Привіт! {directive}\n").as_bytes());
+        let told = format!(
+            "f:1:11: what stands after ` #` is cut off: YAML takes `{directive}` for a comment\n  \
+             hint: put the text in quotes, or write it below `|`"
+        );
+        assert_eq!(faults, told, "{directive}");
+    }
+    for sound in [
+        "a: b # if (x)",
+        "a: 'b #if($x)'",
+        "a: b#if($x)",
+        "a: |\n  b #if($x)",
+        "a: b # iffy",
+    ] {
+        assert_eq!(parse(sound.as_bytes()).1, "", "{sound}");
+    }
+}
+
+#[test]
+fn json_is_read_as_json_wherever_it_stands() {
+    let file = br#"{"a": "x\ud83c\udf89\u00e9\n", "b": [1.50, -2, true, null, "007", {}], "c\u0064": 1e3}"#;
+    let document = json!({
+        "a": "x\u{1f389}\u{e9}\n", "b": [1.5, -2, true, null, "007", {}], "cd": 1000.0
+    });
+    for name in ["f.json", "f.JSON", "f", "<stdin>", "f.yaml"] {
+        assert_eq!(
+            parse_named(name, file),
+            (vec![document.clone()], String::new()),
+            "{name}"
+        );
+    }
+    let (documents, faults) = parse(b"{\"a\": 1}\n{\"a\": 2}\n");
+    assert_eq!((documents.len(), faults.as_str()), (2, ""));
+    // YAML may look like that, and does not stop at a comma that is too many.
+    assert_eq!(
+        parse_named("f.yaml", b"{\"a\": b, # here\n}"),
+        (vec![json!({"a": "b"})], String::new())
+    );
+    assert_eq!(parse(b"{a: b}").0, [json!({"a": "b"})]);
+}
+
+#[test]
+fn what_is_no_json_is_refused_with_its_place_and_what_to_do() {
+    for (file, told) in [
+        (
+            "{\"a\": 1,\n}",
+            "2:1: this is not JSON: trailing comma\n  hint: leave out the comma",
+        ),
+        (
+            "[1, 2,]",
+            "1:7: this is not JSON: trailing comma\n  hint: leave out the comma",
+        ),
+        (
+            "{\"a\": 1 // x\n}",
+            "1:9: this is not JSON: expected `,` or `}`\n  hint: JSON has no comments",
+        ),
+        (
+            "{\n  # x\n \"a\": 1}",
+            "2:3: this is not JSON: key must be a string\n  hint: JSON has no comments",
+        ),
+        (
+            "{'a': 1}",
+            "1:2: this is not JSON: key must be a string\n  hint: put texts and keys in straight",
+        ),
+        (
+            "{\"a\": \u{201c}b\u{201d}}",
+            "1:7: this is not JSON: expected value\n  hint: put texts",
+        ),
+        (
+            "{a: 1}",
+            "1:2: this is not JSON: key must be a string\n  hint: put the key in double quotes",
+        ),
+        ("{\"\u{457}\u{457}\": \"x\\ud83c y\"}", "1:"),
+        ("{\"a\": \"\\udf89\"}", "1:"),
+        (
+            "{\"a\": 1, \"b\": 2,\n  \"a\": 3}",
+            "2:3: the key `a` stands twice\n  hint: keep one of them; it stands already at 1:2",
+        ),
+        (
+            "{\"a\": {\"b\": 1, \"b\": 2}}",
+            "1:16: the key `b` stands twice",
+        ),
+        ("{\"a\": \"b", "hint: a quote or a bracket is not closed"),
+        (
+            "{\"a\": \"b\nc\"}",
+            "hint: write a line break within a text as \\n",
+        ),
+        ("{\"a\": \"\\x\"}", "hint: write a backslash as"),
+        ("{\"a\": 1} x", "1:10: this is not JSON: expected value"),
+        ("", "f.json:1:1: the file is empty"),
+    ] {
+        let (_, faults) = parse_named("f.json", file.as_bytes());
+        assert!(faults.contains(told), "{file}: {faults}");
+    }
+    let (_, faults) = parse_named("f.json", b"{\"a\": \"x\\ud83c y\"}");
+    assert!(
+        faults.contains("surrogate") && faults.contains("\\ud83c\\udf89"),
+        "{faults}"
+    );
+    // Of a file whose name does not say so, what looks like JSON is told as that.
+    let (_, faults) = parse(b"{\"a\": \"b\" \"c\"}");
+    assert!(faults.contains("not JSON"), "{faults}");
+    let deep = format!("{}1{}", "[".repeat(70), "]".repeat(70));
+    let (_, faults) = parse_named("f.json", deep.as_bytes());
+    assert!(faults.contains("nested more than 64 deep"), "{faults}");
+    let many = format!("[{}1]", "1,".repeat(60_000));
+    let (_, faults) = parse_named("f.json", many.as_bytes());
+    assert!(faults.contains("more than 50000 values"), "{faults}");
+}
+
+#[test]
+fn a_pair_of_escapes_in_yaml_is_the_character_that_it_means() {
+    let (documents, faults) = parse(
+        "a: \"\\ud83c\\udf89 x \\uD83D\\uDE00\"\nb: { c: \"\\ud83c\\udf89\", d: !x y }\n"
+            .as_bytes(),
+    );
+    assert_eq!(documents[0]["a"], "\u{1f389} x \u{1f600}");
+    assert_eq!(documents[0]["b"]["c"], "\u{1f389}");
+    assert!(faults.starts_with("f:2:28: unknown tag"), "{faults}");
+    // Only in double quotes is it an escape.
+    let (documents, _) = parse(b"a: |\n  \\ud83c\\udf89\nb: '\\ud83c\\udf89'\nc: \"\\\\ud83c\"\n");
+    assert_eq!(documents[0]["a"], "\\ud83c\\udf89\n");
+    assert_eq!(documents[0]["b"], "\\ud83c\\udf89");
+    assert_eq!(documents[0]["c"], "\\ud83c");
+    refused(b"a: \"\\ud83c\"", "two escapes, such as \\ud83c\\udf89");
+}
+
+#[test]
+fn a_text_that_needs_quotes_is_told() {
+    for (file, told) in [
+        (
+            "a: Sale: today",
+            "hint: a text that holds a colon goes in quotes as a whole: write `a`",
+        ),
+        ("a: %NAME%, hi", "hint: a text that begins with `%` goes"),
+        ("a: \"Hi\" you", "hint: a text that begins with `\"` goes"),
+        ("a: [SALE] now", "hint: a text that begins with `[` goes"),
+        ("a: *bold* sale", "hint: a text that begins with `*` goes"),
+        ("a: - 50% off", "hint: a text that begins with `-` goes"),
+        ("a: 'It's here'", "hint: a text that begins with `'` goes"),
+        ("a: > today", "hint: a text that begins with `>` goes"),
+        (
+            "a: !now x",
+            "hint: put a text that begins with `!` in quotes",
+        ),
+        (
+            "a: &co shop",
+            "warning: the word that begins with `&` is left out",
+        ),
+        (
+            "a: our #1 fan",
+            "f:1:8: warning: what stands after ` #` is cut off: YAML takes `#1 fan` for a comment",
+        ),
+    ] {
+        let (_, faults) = parse(file.as_bytes());
+        assert!(faults.contains(told), "{file}: {faults}");
+    }
+    for sound in [
+        "a: 1 #one",
+        "a: true #yes",
+        "a: b # c",
+        "a: b ## c",
+        "a: # b\n  c: d",
+    ] {
+        assert_eq!(parse(sound.as_bytes()).1, "", "{sound}");
+    }
+}
+
+#[test]
+fn an_alias_repeats_what_its_anchor_holds() {
+    let (documents, faults) = parse(b"a: &x { b: 1 }\nc: *x\n");
+    assert_eq!(faults, "");
+    assert_eq!(documents, [json!({"a": {"b": 1}, "c": {"b": 1}})]);
+}
+
+#[test]
+fn what_is_no_text_or_no_yaml_is_refused_with_its_place() {
+    refused(b"", "f:1:1: the file is empty");
+    refused(b"# only a comment\n", "f:1:1: the file is empty");
+    refused(
+        "a: 1\nbé: \u{e9}".as_bytes().split_last().unwrap().1,
+        "f:2:5: the file is not UTF-8 from here\n  hint: save it as UTF-8",
+    );
+    refused(b"a: [1\nb: 2\n", "this is not YAML");
+    refused(b"a:\n\tb: 1\n", "hint: indent with spaces");
+    refused(b"a: !secret x\n", "f:1:4: unknown tag `!secret`");
+    refused(b"? [a, b]\n: c\n", "a key must be a text, found a list");
+    refused(b"a: *b\n", "f:1:");
+    refused(b"a: &b 1\n---\nc: *b\n", "this alias names nothing");
+    refused(b"&a [*a]", "this alias names nothing");
+}
+
+#[test]
+fn a_file_that_would_exhaust_memory_or_stack_is_refused() {
+    refused(&vec![b'a'; MAX_FILE_BYTES + 1], "the file is larger than");
+    refused(&b"[".repeat(100), "nested more than 64 deep");
+    // The parser looks ahead for the end of a key and finds these itself.
+    refused(&b"[".repeat(100_000), "recursion limit exceeded");
+    refused(&b"{a: ".repeat(100_000), "recursion limit exceeded");
+    refused(&b"- ".repeat(500_000), "nested more than 64 deep");
+    refused(&b"? ".repeat(500_000), "nested more than 64 deep");
+    refused(
+        format!("[{}]", "1,".repeat(60_000)).as_bytes(),
+        "more than 50000 values",
+    );
+    let mut laughs = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
+    for level in 1..20 {
+        let below = format!("*a{}, ", level - 1).repeat(9);
+        laughs.push_str(&format!("a{level}: &a{level} [{below}]\n"));
+    }
+    refused(laughs.as_bytes(), "aliases repeat too much");
+    let long = format!(
+        "a: &a {}\nb: [{}]\n",
+        "x".repeat(500_000),
+        "*a, ".repeat(10_000)
+    );
+    refused(long.as_bytes(), "aliases repeat too much");
+}
+
+/// The place in the file of each `!` in the text of the mapping's first value.
+fn marks(file: &str) -> Vec<(u32, u32)> {
+    let mut out = Diagnostics::new("f");
+    let nodes = read(file.as_bytes(), &mut out);
+    let Content::Mapping(entries) = &nodes[0].content else {
+        panic!("{nodes:?}")
+    };
+    let scalar = entries[0].value.scalar().unwrap();
+    let mut marks = Vec::new();
+    for (line, text) in scalar.text().split('\n').enumerate() {
+        for (column, _) in text.chars().enumerate().filter(|(_, c)| *c == '!') {
+            let at = scalar.locate(line + 1, column + 1);
+            marks.push((at.line, at.column));
+        }
+    }
+    marks
+}
+
+#[test]
+fn places_within_a_scalar_are_places_in_the_file() {
+    assert_eq!(marks("a: x!y!"), [(1, 5), (1, 7)]);
+    assert_eq!(marks("# тло\nпривіт: т!у\n"), [(2, 10)]);
+    assert_eq!(marks("a: 'x!'"), [(1, 6)]);
+    assert_eq!(marks("{\"a\": \"x!\"}"), [(1, 9)]);
+    assert_eq!(marks("a: |\n  x\n   !y\n\n  z!\n"), [(3, 4), (5, 4)]);
+    assert_eq!(marks("a: |-\n\n    x!\nb: 1"), [(3, 6)]);
+    assert_eq!(marks("a: |2\n    x!\n"), [(2, 6)]);
+    assert_eq!(marks("a: \"\\x41!\""), [(1, 4)]);
+    assert_eq!(marks("a: >\n  x\n  y!\n"), [(2, 3)]);
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+        parse(&bytes);
+    }
+
+    #[test]
+    fn no_text_of_yaml_signs_makes_it_panic(text in "[-?:,\\[\\]{}#&*!|>'\"%@` \t\r\nab0é\u{feff}]{0,120}") {
+        parse(text.as_bytes());
+    }
+}

@@ -1,0 +1,340 @@
+//! Uploading: rows from a file into the pool.
+
+use std::io::{self, Cursor, Read};
+
+use super::batches::{Batch, BatchSize, Ended, ImportError, ImportReport, in_batches};
+use promoflow_model::clock::{Clock, Timestamp};
+use promoflow_model::pool::upload;
+use promoflow_model::pool::{Calendar, NewCode, UploadOptions};
+use promoflow_store::{
+    Atomicity, RowOutcome, Store, StoreError, UploadEnd, UploadHead, UploadId, UploadSession,
+};
+use promoflow_tabular::shorten;
+
+/// Rows that are committed at once. Codes are random texts, so each batch touches all of the
+/// pool's pages, and a million rows in batches of ten thousand write them a hundred times. Events
+/// wait behind a batch for some tenths of a second.
+const BATCH: usize = 75_000;
+/// Bytes of codes in a batch at the most: long codes make it smaller, so that memory stays bounded.
+const BATCH_BYTES: usize = 4 << 20;
+
+/// Bytes of a file that goes in in one transaction where it is all or nothing. Events wait for that
+/// as they do for a batch.
+const SMALL: u64 = 64 << 10;
+/// The number of an upload that the store has not begun.
+const NOT_BEGUN: UploadId = UploadId(0);
+
+/// How to upload.
+#[derive(Clone, Debug, Default)]
+pub struct ImportOptions {
+    /// The file's format, and what fills columns that it lacks.
+    pub upload: UploadOptions,
+    /// Where it comes from, for the history: a file's name.
+    pub source: String,
+    /// The id of the API key that uploads, for the history; `None`: not by the service.
+    pub key: Option<String>,
+    /// All or nothing: one bad row, and no row goes in.
+    pub strict: bool,
+    /// Says what would happen, and changes nothing.
+    pub dry_run: bool,
+}
+
+/// Told how an upload goes on. A function of the rows that were taken in all will do.
+pub trait Watch {
+    /// It has begun, under this number.
+    fn begun(&mut self, _upload: UploadId) {}
+
+    /// So many rows were taken in all.
+    fn taken(&mut self, rows: u64);
+}
+
+impl<F: FnMut(u64)> Watch for F {
+    fn taken(&mut self, rows: u64) {
+        self(rows);
+    }
+}
+
+/// Uploads a file; `watch` is told how it goes on.
+pub fn import(
+    store: &dyn Store,
+    calendar: Calendar,
+    clock: &dyn Clock,
+    reader: impl Read + Send,
+    options: &ImportOptions,
+    watch: &mut dyn Watch,
+) -> Result<ImportReport, ImportError> {
+    let (reader, atomicity) = match options.strict && !options.dry_run {
+        true => small_or_staged(reader),
+        false => (
+            Box::new(reader) as Box<dyn Read + Send + '_>,
+            Atomicity::Batches,
+        ),
+    };
+    let mut session = match options.dry_run {
+        true => store.rehearse_upload(clock)?,
+        false => {
+            let head = UploadHead {
+                source: options.source.clone(),
+                key: options.key.clone(),
+                atomicity,
+            };
+            let session = store.begin_upload(head, clock)?;
+            if session.id() != NOT_BEGUN {
+                watch.begun(session.id());
+            }
+            session
+        }
+    };
+    let mut report = ImportReport::default();
+    let mut findings = Findings::new(clock);
+    let size = BatchSize {
+        rows: BATCH,
+        bytes: BATCH_BYTES,
+        weigh: |row: &NewCode| row.code.len(),
+    };
+    let upload = options.upload.clone();
+    let taken = in_batches(
+        || upload::open(reader, upload, calendar),
+        size,
+        |batch| {
+            findings.look_at(&batch.good);
+            let stored = store_batch(&mut *session, batch, calendar, &mut report, watch)?;
+            findings.look_for_twins(&*session, &stored)
+        },
+    );
+    let Ended { failed, warnings } = match taken {
+        Ok(ended) => ended,
+        Err(error) => {
+            session.roll_back()?;
+            return Err(error.into());
+        }
+    };
+    report.warnings = warnings;
+    report.warnings.extend(findings.warnings());
+    let refused = options.strict && (report.rejected > 0 || failed.is_some());
+    if options.dry_run || refused {
+        session.roll_back()?;
+        if refused && !options.dry_run {
+            report.undo();
+        }
+    } else {
+        let begun = session.id();
+        let finished = session.finish(UploadEnd {
+            at: clock.now(),
+            whole: failed.is_none(),
+            rejected: report.rejected,
+            rejections: report.errors.clone(),
+            warnings: report.warnings.clone(),
+        })?;
+        if let Some(upload) = finished.upload.filter(|_| begun == NOT_BEGUN) {
+            watch.begun(upload);
+        }
+        // What was judged beside the pool may have met another upload on its way into it.
+        report.inserted = finished.inserted;
+        report.updated = finished.updated;
+        report.unchanged = finished.unchanged;
+    }
+    match failed {
+        Some(error) => Err(ImportError::File {
+            error,
+            report: Box::new(report),
+        }),
+        None => Ok(report),
+    }
+}
+
+/// What to read a file from that is all or nothing, and how it goes in. Nobody is to wait for the
+/// sender of one: a small one is read to its end here.
+fn small_or_staged<'r>(
+    mut reader: impl Read + Send + 'r,
+) -> (Box<dyn Read + Send + 'r>, Atomicity) {
+    let mut head = Vec::new();
+    match reader.by_ref().take(SMALL + 1).read_to_end(&mut head) {
+        Ok(_) if head.len() as u64 <= SMALL => {
+            (Box::new(Cursor::new(head)), Atomicity::OneTransaction)
+        }
+        Ok(_) => (Box::new(Cursor::new(head).chain(reader)), Atomicity::Staged),
+        Err(error) => (
+            Box::new(Cursor::new(head).chain(Failed(Some(error)))),
+            Atomicity::Staged,
+        ),
+    }
+}
+
+/// Gives the error that reading ended with.
+struct Failed(Option<io::Error>);
+
+impl Read for Failed {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        self.0.take().map_or(Ok(0), Err)
+    }
+}
+
+/// Codes that differ in case only, of which a warning names so many.
+const TWINS: usize = 3;
+
+/// What is found of codes that may be stored.
+struct Findings {
+    now: Timestamp,
+    codes: u64,
+    expired: u64,
+    twins: u64,
+    shown_twins: Vec<(String, String)>,
+}
+
+impl Findings {
+    fn new(clock: &dyn Clock) -> Findings {
+        Findings {
+            now: clock.now(),
+            codes: 0,
+            expired: 0,
+            twins: 0,
+            shown_twins: Vec::new(),
+        }
+    }
+
+    fn look_at(&mut self, codes: &[NewCode]) {
+        let expired = |code: &&NewCode| code.expires.is_some_and(|expires| expires <= self.now);
+        self.expired += codes.iter().filter(expired).count() as u64;
+        self.codes += codes.len() as u64;
+    }
+
+    /// Finds other spellings of new codes, in the pool and so among the rows before.
+    fn look_for_twins(
+        &mut self,
+        session: &dyn UploadSession,
+        codes: &[String],
+    ) -> Result<(), StoreError> {
+        for (code, twin) in session.spelt_otherwise(codes)? {
+            self.twins += 1;
+            if self.shown_twins.len() < TWINS {
+                self.shown_twins.push((code, twin));
+            }
+        }
+        Ok(())
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        match (self.expired, self.codes) {
+            (0, _) => {}
+            (1, 1) => warnings.push("the code has expired: nobody can get it".to_owned()),
+            (expired, codes) if expired == codes => warnings.push(format!(
+                "all {codes} codes have expired: nobody can get them"
+            )),
+            (expired, codes) => warnings.push(format!(
+                "{expired} of {codes} codes have expired: nobody can get these"
+            )),
+        }
+        if self.twins > 0 {
+            let shown = self.shown_twins.iter();
+            let shown: Vec<String> = shown
+                .map(|(code, twin)| format!("`{}` and `{}`", shorten(code), shorten(twin)))
+                .collect();
+            let more = match self.twins - self.shown_twins.len() as u64 {
+                0 => String::new(),
+                more => format!(", and {more} more"),
+            };
+            warnings.push(format!(
+                "{} differ in upper and lower case only{more}; many shops take such codes for one",
+                shown.join(", ")
+            ));
+        }
+        warnings
+    }
+}
+
+/// Stores a batch; the answer is the codes that are new.
+fn store_batch(
+    session: &mut dyn UploadSession,
+    mut batch: Batch<NewCode>,
+    calendar: Calendar,
+    report: &mut ImportReport,
+    watch: &mut dyn Watch,
+) -> Result<Vec<String>, StoreError> {
+    for errors in std::mem::take(&mut batch.bad) {
+        report.reject(errors);
+    }
+    let mut new = Vec::new();
+    if batch.good.is_empty() {
+        return Ok(new);
+    }
+    for (index, outcome) in session.batch(&batch.good)?.into_iter().enumerate() {
+        match outcome {
+            RowOutcome::Inserted => {
+                report.inserted += 1;
+                new.push(std::mem::take(&mut batch.good[index].code));
+            }
+            RowOutcome::Updated => report.updated += 1,
+            RowOutcome::Unchanged => report.unchanged += 1,
+            RowOutcome::Contradicts { field, earlier } => {
+                let row = &batch.good[index];
+                let message = contradiction(row, field, &earlier, calendar);
+                report.reject(vec![batch.refuse(index, row.line, field, message)]);
+            }
+        }
+    }
+    watch.taken(report.rows());
+    Ok(new)
+}
+
+fn contradiction(row: &NewCode, field: &str, earlier: &str, calendar: Calendar) -> String {
+    let found = match field {
+        "discount" => row.discount.unwrap_or_default().to_string(),
+        "type" => row.code_type.clone().unwrap_or_default(),
+        "inUse" => row.in_use.unwrap_or_default().to_string(),
+        _ => row
+            .expires
+            .and_then(|expires| calendar.format_expiry(expires))
+            .unwrap_or_default(),
+    };
+    let shown = |text: &str| {
+        if text.is_empty() {
+            "none".to_owned()
+        } else {
+            format!("`{text}`")
+        }
+    };
+    let (found, earlier) = (shown(&found), shown(earlier));
+    format!(
+        "found {found}, expected {earlier} as on an earlier line with the same code; keep one of \
+         the lines"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use super::*;
+    use promoflow_model::clock::SystemClock;
+    use promoflow_store_sqlite::SqliteStore;
+
+    #[test]
+    fn others_write_while_a_rehearsal_is_on_its_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(SqliteStore::open(&folder.path().join("shop.db")).unwrap());
+        let options = ImportOptions {
+            dry_run: true,
+            ..ImportOptions::default()
+        };
+        let mut wrote = 0;
+        let mut write = |_rows: u64| {
+            let (store, (done, waits)) = (Arc::clone(&store), channel());
+            std::thread::spawn(move || {
+                let retired = store.retire(&["A".to_owned()], true, &SystemClock);
+                done.send(retired.unwrap().unknown.len()).unwrap();
+            });
+            let unknown = waits.recv_timeout(Duration::from_secs(10));
+            assert_eq!(unknown, Ok(1), "it waits for the rehearsal");
+            wrote += 1;
+        };
+        let calendar = store.calendar().unwrap();
+        let csv = "code\nA\nB\n".as_bytes();
+        let report = import(&*store, calendar, &SystemClock, csv, &options, &mut write).unwrap();
+        assert_eq!((report.inserted, wrote), (2, 1));
+        assert!(store.uploads(None, 10).unwrap().is_empty());
+    }
+}

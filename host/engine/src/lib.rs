@@ -1,0 +1,16 @@
+//! The engine: runs workflows for events, commits what they staged, delivers what is due.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`run`] | workers, segments, leases, waits, alerts |
+//! | [`committer`] | group commit: one thread, one transaction for what waits |
+//! | [`outbox`] | the dispatcher: committed deliveries, attempted by channels |
+//! | [`import`] | uploads of codes and contacts into the store |
+//! | [`metrics`] | counts and durations for operators |
+#![forbid(unsafe_code)]
+
+pub mod committer;
+pub mod import;
+pub mod metrics;
+pub mod outbox;
+pub mod run;

@@ -1,0 +1,104 @@
+//! Tokens with which whoever gets a letter unsubscribes, without a key and without a password.
+
+use anyhow::ensure;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::hmac;
+
+use promoflow_config::UnsubscribeConfig;
+use promoflow_store::DeliveryId;
+
+/// The shortest secret, in bytes: a shorter one can be guessed from the tokens made with it.
+const LEAST_SECRET: usize = 16;
+/// Bytes of a signature that a token holds; 128 bits are not guessed.
+const SIGNATURE: usize = 16;
+
+/// Makes tokens and knows them again. A token tells a delivery and holds no address: it stands in
+/// logs on its way.
+#[derive(Clone)]
+pub struct Unsubscriber {
+    config: UnsubscribeConfig,
+    key: hmac::Key,
+}
+
+impl Unsubscriber {
+    /// With the secret that the configuration names.
+    pub fn new(config: &UnsubscribeConfig) -> anyhow::Result<Unsubscriber> {
+        let secret = config.secret.read()?;
+        ensure!(
+            secret.len() >= LEAST_SECRET,
+            "`secret` of [unsubscribe] must have at least {LEAST_SECRET} bytes; `openssl rand -hex \
+             32` makes one"
+        );
+        Ok(Unsubscriber {
+            config: config.clone(),
+            key: hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()),
+        })
+    }
+
+    /// Where the delivery's contact unsubscribes, the same in every attempt.
+    pub fn url(&self, installation: &str, delivery: DeliveryId) -> String {
+        self.config.with(&self.token(installation, delivery))
+    }
+
+    fn token(&self, installation: &str, delivery: DeliveryId) -> String {
+        let signature = self.sign(installation, delivery);
+        format!("{delivery}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+
+    fn sign(&self, installation: &str, delivery: DeliveryId) -> [u8; SIGNATURE] {
+        let signed = format!("unsubscribe {installation} {delivery}");
+        let tag = hmac::sign(&self.key, signed.as_bytes());
+        let mut signature = [0; SIGNATURE];
+        signature.copy_from_slice(&tag.as_ref()[..SIGNATURE]);
+        signature
+    }
+
+    /// The delivery of a token that was made here.
+    pub fn delivery(&self, installation: &str, token: &str) -> Option<DeliveryId> {
+        let (delivery, signature) = token.split_once('.')?;
+        let delivery = delivery.parse().ok()?;
+        let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
+        let ours = self.sign(installation, delivery);
+        bool::from(subtle::ConstantTimeEq::ct_eq(&signature[..], &ours[..])).then_some(delivery)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use promoflow_config::Config;
+
+    fn unsubscriber(secret: &str) -> anyhow::Result<Unsubscriber> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("secret");
+        std::fs::write(&file, secret).unwrap();
+        let text = format!(
+            "[unsubscribe]\nurl = \"https://shop.example/u/{{token}}\"\nsecret = {{ file = {file:?} }}\n"
+        );
+        let config = Config::parse("p.toml", &text).unwrap();
+        Unsubscriber::new(&config.unsubscribe.unwrap())
+    }
+
+    #[test]
+    fn a_token_is_good_for_one_delivery_of_one_installation_and_one_secret() {
+        let ours = unsubscriber("a secret of more than 16").unwrap();
+        let url = ours.url("abc", DeliveryId(7));
+        let token = url.strip_prefix("https://shop.example/u/").unwrap();
+        assert_eq!(ours.delivery("abc", token), Some(DeliveryId(7)));
+        assert_eq!(ours.delivery("abd", token), None);
+        let (_, signature) = token.split_once('.').unwrap();
+        for wrong in [
+            format!("8.{signature}"),
+            format!("7.{}", &signature[1..]),
+            "7.".to_owned(),
+            "7".to_owned(),
+            String::new(),
+        ] {
+            assert_eq!(ours.delivery("abc", &wrong), None, "{wrong}");
+        }
+        let other = unsubscriber("another secret, as long").unwrap();
+        assert_eq!(other.delivery("abc", token), None);
+        assert!(unsubscriber("short").is_err());
+    }
+}

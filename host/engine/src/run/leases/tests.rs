@@ -1,0 +1,303 @@
+//! Leases against a plain model of what is free and what is staged.
+
+use std::path::Path;
+
+use proptest::prelude::*;
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use super::*;
+use promoflow_model::pool::NewCode;
+use promoflow_store::{Atomicity, StepKey, UploadEnd, UploadHead};
+use promoflow_store_sqlite::SqliteStore;
+
+const DAY: i64 = 86_400_000;
+
+/// What happens to a lane.
+#[derive(Clone, Debug)]
+enum Deed {
+    /// A claim by a segment that asks for so many days.
+    Take(u32),
+    /// One of the staged segments is discarded,
+    GiveBack(prop::sample::Index),
+    /// committed,
+    Commit(prop::sample::Index),
+    /// or nobody knows: its commit failed without an answer, after it was done or before.
+    Forget(prop::sample::Index, bool),
+    /// Codes come, by the days that they last.
+    Upload(Vec<i64>),
+    /// The clock moves, back as well.
+    Tick(i64),
+    Refresh,
+}
+
+fn deeds() -> impl Strategy<Value = Vec<Deed>> {
+    let index = any::<prop::sample::Index>;
+    let deed = prop_oneof![
+        8 => (0_u32..4).prop_map(Deed::Take),
+        3 => index().prop_map(Deed::GiveBack),
+        3 => index().prop_map(Deed::Commit),
+        1 => (index(), any::<bool>()).prop_map(|(index, done)| Deed::Forget(index, done)),
+        1 => prop::collection::vec(-1_i64..8, 1..24).prop_map(Deed::Upload),
+        1 => (-2 * DAY..2 * DAY).prop_map(Deed::Tick),
+        1 => Just(Deed::Refresh),
+    ];
+    prop::collection::vec(deed, 1..80)
+}
+
+/// Leases on a real store, beside the model.
+struct Bench {
+    _folder: TempDir,
+    store: Arc<SqliteStore>,
+    /// Commits claims without the engine.
+    other: Connection,
+    leases: Leases,
+    free: BTreeMap<Position, String>,
+    staged: Vec<StagedClaim>,
+    now: i64,
+    uploaded: usize,
+}
+
+fn lane() -> Lane {
+    Lane {
+        code_type: "birthday".into(),
+        discount: 10,
+    }
+}
+
+fn connect(path: &Path) -> Connection {
+    let connection = Connection::open(path).unwrap();
+    // Nothing here is to survive a power loss.
+    connection
+        .execute_batch("PRAGMA synchronous = OFF; PRAGMA busy_timeout = 10000")
+        .unwrap();
+    connection
+}
+
+impl Bench {
+    fn new() -> Bench {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("leases.db");
+        let store = Arc::new(SqliteStore::open(&path).unwrap());
+        Bench {
+            other: connect(&path),
+            leases: Leases::new(Arc::clone(&store) as Arc<dyn Store>),
+            store,
+            _folder: folder,
+            free: BTreeMap::new(),
+            staged: Vec::new(),
+            now: 100 * DAY,
+            uploaded: 0,
+        }
+    }
+
+    fn needed(&self, days: u32) -> Timestamp {
+        Timestamp(self.now + 1 + i64::from(days) * DAY)
+    }
+
+    fn upload(&mut self, lasting: &[i64]) {
+        let rows: Vec<NewCode> = lasting
+            .iter()
+            .enumerate()
+            .map(|(line, days)| NewCode {
+                line: line as u64,
+                code: format!("C{}", self.uploaded + line),
+                code_type: Some(lane().code_type),
+                discount: Some(lane().discount),
+                expires: Some(Timestamp(self.now + days * DAY)),
+                in_use: None,
+            })
+            .collect();
+        self.uploaded += rows.len();
+        let now = Timestamp(self.now);
+        let head = UploadHead {
+            source: String::new(),
+            key: None,
+            atomicity: Atomicity::Batches,
+        };
+        let mut session = self.store.begin_upload(head, &now).unwrap();
+        session.batch(&rows).unwrap();
+        session.finish(UploadEnd::whole(0, Timestamp(0))).unwrap();
+        let all = self.store.free_codes(&lane(), None, usize::MAX).unwrap();
+        self.free = all
+            .into_iter()
+            .map(|one| (one.position, one.code))
+            .collect();
+        // What is staged stands in the store until its commit.
+        for claim in &self.staged {
+            self.free.remove(&claim.code.position);
+        }
+        // As the scout does when it sees that somebody has committed.
+        self.leases.refresh().unwrap();
+    }
+
+    fn take(&mut self, days: u32) -> Result<(), TestCaseError> {
+        let needed = self.needed(days);
+        let first = self.free.keys().find(|one| one.expires >= needed).copied();
+        let on_the_way = self
+            .staged
+            .iter()
+            .any(|claim| claim.code.position.expires >= needed);
+        // As a segment that holds a code of another lane, so that it does not wait.
+        let own = [Position {
+            expires: Timestamp::NEVER,
+            id: -1,
+        }];
+        match self.leases.take(&lane(), days, needed, &own).unwrap() {
+            Taken::Code(code) => {
+                prop_assert_eq!(Some(code.position), first);
+                prop_assert_eq!(self.free.remove(&code.position), Some(code.code.clone()));
+                self.staged.push(StagedClaim {
+                    step: StepKey {
+                        step: "code".into(),
+                        visit: 1,
+                        ordinal: 0,
+                    },
+                    lane: lane(),
+                    code,
+                    contact: "ann".into(),
+                });
+            }
+            Taken::Exhausted => prop_assert!(first.is_none() && !on_the_way),
+            Taken::Contended => prop_assert!(first.is_none() && on_the_way),
+        }
+        Ok(())
+    }
+
+    /// Takes a code out of the pool, as the commit of its segment does.
+    fn delete(&self, claim: &StagedClaim) {
+        let position = claim.code.position;
+        let gone = self
+            .other
+            .execute(
+                "DELETE FROM free WHERE expires = ?1 AND id = ?2",
+                rusqlite::params![position.expires.0, position.id],
+            )
+            .unwrap();
+        assert_eq!(gone, 1, "a code was handed out that is not in the pool");
+    }
+
+    fn settled(&mut self, index: &prop::sample::Index) -> Option<StagedClaim> {
+        (!self.staged.is_empty()).then(|| self.staged.swap_remove(index.index(self.staged.len())))
+    }
+
+    fn give_back(&mut self, claim: &StagedClaim) {
+        let code = claim.code.clone();
+        self.free.insert(code.position, code.code);
+    }
+
+    fn does(&mut self, deed: &Deed) -> Result<(), TestCaseError> {
+        match deed {
+            Deed::Take(days) => self.take(*days)?,
+            Deed::GiveBack(index) => {
+                if let Some(claim) = self.settled(index) {
+                    self.give_back(&claim);
+                    self.leases.give_back(&[claim]);
+                }
+            }
+            Deed::Commit(index) => {
+                if let Some(claim) = self.settled(index) {
+                    self.delete(&claim);
+                    self.leases.committed(&[claim]);
+                }
+            }
+            Deed::Forget(index, done) => {
+                if let Some(claim) = self.settled(index) {
+                    if *done {
+                        self.delete(&claim);
+                    } else {
+                        self.give_back(&claim);
+                    }
+                    self.leases.forget(&[claim]);
+                }
+            }
+            Deed::Upload(lasting) => self.upload(lasting),
+            Deed::Tick(millis) => self.now += millis,
+            Deed::Refresh => self.leases.refresh().unwrap(),
+        }
+        Ok(())
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(48) })]
+
+    #[test]
+    fn a_claim_gets_the_first_free_code_that_lasts_whatever_happened_before(deeds in deeds()) {
+        let mut bench = Bench::new();
+        bench.upload(&[0, 1, 2, 3, 3, 4, 5, 2, 1, 7, 3, 2, 2, 4, 4, 6, 1, 0, 5, 3]);
+        for deed in &deeds {
+            bench.does(deed)?;
+        }
+        // In the end everything that is free is handed out, once.
+        bench.now -= 10 * DAY;
+        while !bench.free.is_empty() {
+            bench.take(0)?;
+        }
+    }
+}
+
+#[test]
+fn who_waits_is_woken_by_a_code_that_comes_back() {
+    let mut bench = Bench::new();
+    bench.upload(&[5]);
+    bench.take(0).unwrap();
+    let claim = bench.staged.remove(0);
+    let (leases, needed) = (&bench.leases, bench.needed(0));
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(move || leases.take(&lane(), 0, needed, &[]));
+        std::thread::sleep(Duration::from_millis(50));
+        leases.give_back(std::slice::from_ref(&claim));
+        let taken = waiting.join().unwrap().unwrap();
+        assert!(matches!(taken, Taken::Code(code) if code == claim.code));
+    });
+    assert!(began.elapsed() < SETTLE, "it slept on");
+}
+
+#[test]
+fn who_waits_for_codes_that_are_committed_is_told_that_none_is_left() {
+    let mut bench = Bench::new();
+    bench.upload(&[5]);
+    bench.take(0).unwrap();
+    let claim = bench.staged.remove(0);
+    let (leases, needed) = (&bench.leases, bench.needed(0));
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(move || leases.take(&lane(), 0, needed, &[]));
+        std::thread::sleep(Duration::from_millis(20));
+        bench.delete(&claim);
+        leases.committed(std::slice::from_ref(&claim));
+        assert!(matches!(waiting.join().unwrap().unwrap(), Taken::Exhausted));
+    });
+}
+
+#[test]
+fn who_holds_the_last_code_itself_is_told_that_none_is_left() {
+    let mut bench = Bench::new();
+    bench.upload(&[5]);
+    bench.take(0).unwrap();
+    let own = [bench.staged[0].code.position];
+    let taken = bench.leases.take(&lane(), 0, bench.needed(0), &own);
+    assert!(matches!(taken.unwrap(), Taken::Exhausted));
+}
+
+#[test]
+fn what_is_asked_for_without_end_is_not_remembered_without_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(SqliteStore::open(&folder.path().join("shop.db")).unwrap());
+    let leases = Leases::new(store);
+    let lane = |number: usize| Lane {
+        code_type: format!("t{number}"),
+        discount: 0,
+    };
+    for number in 0..MOST_LANES + 10 {
+        let taken = leases.take(&lane(number), 0, Timestamp(1), &[]).unwrap();
+        assert!(matches!(taken, Taken::Exhausted));
+    }
+    for days in 0..100 {
+        leases.take(&lane(0), days, Timestamp(1), &[]).unwrap();
+    }
+    let book = leases.book();
+    assert!(book.lanes.len() <= MOST_LANES);
+    assert!(book.lanes[&lane(0)].windows.len() <= MOST_WINDOWS);
+}

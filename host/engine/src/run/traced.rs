@@ -1,0 +1,73 @@
+//! What the tracer is told of events and runs, once they are committed.
+
+use std::time::SystemTime;
+
+use super::engine::Shared;
+use promoflow_model::trace_context::Origin;
+use promoflow_store::{Accept, EventRow, RunId, Segment, SegmentEnd};
+use promoflow_trace::{CommitSpan, Happened, SegmentSpan, StepSpan};
+
+impl Shared {
+    /// An event was accepted with these runs.
+    pub(super) fn trace_event(&self, row: EventRow, accept: &Accept, runs: &[Option<RunId>]) {
+        let Some(tracer) = &self.parts.tracer else {
+            return;
+        };
+        let commit = self.last_commit();
+        let started = accept.starts.iter().zip(runs);
+        let segments = started
+            .filter_map(|(start, run)| Some(span(start.segment.as_ref()?, (*run)?, 0)))
+            .collect();
+        tracer.tell(Happened::Event {
+            row,
+            kind: accept.event.event_type.clone(),
+            origin: match &accept.event.origin {
+                Some(origin) => (**origin).clone(),
+                None => Origin {
+                    parent: None,
+                    received: commit.began,
+                },
+            },
+            segments,
+            commit,
+        });
+    }
+
+    /// A run went on.
+    pub(super) fn trace_segment(&self, segment: &Segment) {
+        if let Some(tracer) = &self.parts.tracer
+            && let Some((run, number)) = segment.run
+        {
+            tracer.tell(Happened::Segment {
+                segment: span(segment, run, number),
+                commit: self.last_commit(),
+            });
+        }
+    }
+
+    /// The commit that just told what became of a unit.
+    fn last_commit(&self) -> CommitSpan {
+        let (units, took) = self.parts.metrics.commits.last();
+        let ended = SystemTime::now();
+        CommitSpan {
+            began: ended.checked_sub(took).unwrap_or(ended),
+            ended,
+            units,
+        }
+    }
+}
+
+fn span(segment: &Segment, run: RunId, number: u32) -> SegmentSpan {
+    SegmentSpan {
+        run,
+        number,
+        attempt: segment.attempt,
+        end: match segment.end {
+            SegmentEnd::Completed => "completed",
+            SegmentEnd::Failed { .. } => "failed",
+            SegmentEnd::Retry { .. } => "retried",
+            SegmentEnd::Wait { .. } => "waiting",
+        },
+        steps: segment.steps.iter().map(StepSpan::from).collect(),
+    }
+}

@@ -1,0 +1,165 @@
+//! Workflows whose blocks are stopped again and again: they are paused, and an alert says so.
+//!
+//! Each trap costs a worker up to the time that a step may take, and each run its attempts. What is
+//! counted is kept in memory: a process that starts counts from nothing.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::engine::{Shared, lock};
+use super::worker::Task;
+use promoflow_model::alert;
+use promoflow_store::{NewNotice, Segment, SegmentEnd, StepRecord, StoreError, WorkflowRow};
+
+/// Traps and time-outs in a row after which a workflow is paused.
+pub const MAX_TRAPS_IN_A_ROW: u32 = 10;
+
+/// Counts the traps of workflows.
+#[derive(Default)]
+pub(super) struct TrapWatch {
+    /// Whether there is anything to count from; most of the time there is nothing.
+    any: AtomicBool,
+    /// The traps in a row, by version of a workflow.
+    counts: Mutex<HashMap<WorkflowRow, u32>>,
+    /// Workflows to pause, with the last error.
+    to_pause: Mutex<Vec<(WorkflowRow, String)>>,
+}
+
+impl TrapWatch {
+    /// Counts what became of a segment; true where its workflow is to be paused.
+    fn count(&self, workflow: WorkflowRow, segment: &Segment) -> bool {
+        if segment.trapped {
+            let mut counts = lock(&self.counts);
+            self.any.store(true, Ordering::SeqCst);
+            let count = counts.entry(workflow).or_default();
+            *count += 1;
+            if *count < MAX_TRAPS_IN_A_ROW {
+                return false;
+            }
+            counts.remove(&workflow);
+            drop(counts);
+            let error = error_of(segment)
+                .unwrap_or("a block was stopped")
+                .to_owned();
+            lock(&self.to_pause).push((workflow, error));
+            return true;
+        }
+        let succeeded = matches!(segment.end, SegmentEnd::Completed | SegmentEnd::Wait { .. });
+        if succeeded && self.any.load(Ordering::SeqCst) {
+            let mut counts = lock(&self.counts);
+            counts.remove(&workflow);
+            self.any.store(!counts.is_empty(), Ordering::SeqCst);
+        }
+        false
+    }
+}
+
+fn error_of(segment: &Segment) -> Option<&str> {
+    let step = |record: &'_ StepRecord| record.error.is_some();
+    let record = segment.steps.iter().rev().find(|record| step(record))?;
+    record.error.as_deref()
+}
+
+impl Shared {
+    /// Counts what became of a segment of that workflow.
+    pub(super) fn watch_traps(&self, workflow: WorkflowRow, segment: &Segment) {
+        if self.traps.count(workflow, segment) {
+            self.look.ring();
+        }
+    }
+
+    /// Pauses the workflows that trapped too often in a row. What cannot be paused now is the next
+    /// time.
+    pub(super) fn pause_trapping(&self) {
+        let to_pause = std::mem::take(&mut *lock(&self.traps.to_pause));
+        for (workflow, error) in to_pause {
+            if let Err(failure) = self.pause(workflow, &error) {
+                tracing::error!("cannot pause a workflow that traps: {failure}");
+                lock(&self.traps.to_pause).push((workflow, error));
+            }
+        }
+    }
+
+    fn pause(&self, row: WorkflowRow, error: &str) -> Result<(), StoreError> {
+        let store = &self.parts.store;
+        let mut workflows = store.workflows()?.into_iter();
+        // A later version may be mended.
+        let Some(stored) = workflows.find(|stored| stored.row == row) else {
+            return Ok(());
+        };
+        let id = &stored.workflow.id;
+        let reason = format!("{MAX_TRAPS_IN_A_ROW} traps in a row, the last: {error}");
+        tracing::error!(workflow = id, "paused: {reason}");
+        let installation = store.installation()?;
+        let config = store.config()?;
+        let event = alert::workflow_paused(&installation, id, &reason, config.0);
+        let event = match event.checked() {
+            Ok(event) => Some(event),
+            Err(error) => {
+                tracing::error!("an alert cannot be sent: {error}");
+                None
+            }
+        };
+        let webhooks = self.parts.alerts.webhooks();
+        let body = event.as_ref().map(|event| alert::body(event).to_string());
+        let notices: Vec<NewNotice> = webhooks
+            .into_iter()
+            .zip(body.iter().cycle())
+            .map(|(webhook, event)| NewNotice {
+                webhook: webhook.to_owned(),
+                event: event.clone(),
+            })
+            .collect();
+        store.pause_workflow(id, &reason, &notices, self.parts.clock.now())?;
+        if let Some(event) = event {
+            let answer = Box::new(|receipt: Result<_, super::SendError>| {
+                if let Err(error) = receipt {
+                    tracing::error!("the alert of a paused workflow was not stored: {error}");
+                }
+            });
+            let event = Box::new(event);
+            self.bring_at_once(Task::Event { event, answer });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segment(trapped: bool, end: SegmentEnd) -> Segment {
+        Segment {
+            trapped,
+            ..Segment::without_effects(None, 1, None, end)
+        }
+    }
+
+    fn failed() -> SegmentEnd {
+        let error = "stopped".to_owned();
+        SegmentEnd::Failed { error }
+    }
+
+    #[test]
+    fn traps_in_a_row_count_and_success_ends_the_row() {
+        let watch = TrapWatch::default();
+        let (one, other) = (WorkflowRow(1), WorkflowRow(2));
+        for _ in 1..MAX_TRAPS_IN_A_ROW {
+            assert!(!watch.count(one, &segment(true, failed())));
+            // Neither another workflow nor a fault of another kind counts.
+            assert!(!watch.count(other, &segment(false, SegmentEnd::Completed)));
+            assert!(!watch.count(one, &segment(false, failed())));
+        }
+        assert!(!watch.count(one, &segment(false, SegmentEnd::Completed)));
+        for _ in 1..MAX_TRAPS_IN_A_ROW {
+            assert!(!watch.count(one, &segment(true, failed())));
+        }
+        assert!(watch.count(one, &segment(true, failed())));
+        assert_eq!(lock(&watch.to_pause).len(), 1);
+        assert!(
+            !watch.count(one, &segment(true, failed())),
+            "it counts anew"
+        );
+    }
+}

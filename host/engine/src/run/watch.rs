@@ -1,0 +1,303 @@
+//! The watch: judges the alerts, in the process that executes.
+//!
+//! It looks every second (and once more as its process ends) at the lanes that were claimed from since, and every minute, or when the
+//! pool was changed or somebody asks for it, at all of them. To judge a lane it reads no more codes than its thresholds
+//! say. A crossing is stored before its event is sent, and the event's id comes from the crossing:
+//! wherever a process dies, the next one sends what was not told, and it is accepted once. What the
+//! webhooks get is stored with the word that it was accepted.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::bell::Bell;
+use super::engine::{SendError, Shared, lock};
+use super::worker::Task;
+use crate::run::rates::Rates;
+use promoflow_model::alert;
+use promoflow_model::alert::{Alert, Kind, Level, Rule, Rules, Subject, params};
+use promoflow_model::clock::Timestamp;
+use promoflow_model::event::Event;
+use promoflow_model::pool::Lane;
+use promoflow_store::{ClaimId, NewNotice, Result, Store};
+
+/// How long it is waited for a judgement of all lanes at the most.
+const MAX_JUDGING: Duration = Duration::from_secs(60);
+/// How often the watch looks at what was claimed.
+const LOOK: Duration = Duration::from_secs(1);
+/// Claims before its start that a watch looks at: the process that made them may have died before it
+/// judged them.
+const LOOKED_BACK: i64 = 256;
+/// How much longer rates are kept than reading them took.
+const KEPT: u32 = 50;
+/// How often it looks at all lanes: codes expire, and rates change, without a claim.
+const ROUND: Duration = Duration::from_secs(60);
+
+/// What the watch of a process knows.
+pub(super) struct Watch {
+    rules: Rules,
+    installation: String,
+    /// The last claim that was looked at.
+    mark: ClaimId,
+    /// What is stored of alerts, once this process executes: nobody else writes it then.
+    alerts: Option<HashMap<Subject, Alert>>,
+    /// The pool's generation at the last round, and when the next one is.
+    generation: Option<u64>,
+    next_round: Instant,
+    /// The rates, and until when they hold.
+    rates: Option<(Instant, Rates)>,
+}
+
+/// The claim after which a watch begins.
+fn looked_back(store: &dyn Store) -> Result<ClaimId> {
+    Ok(ClaimId(store.last_claim()?.0.saturating_sub(LOOKED_BACK)))
+}
+
+/// How the watch is told to end.
+#[derive(Default)]
+pub(super) struct WatchEnd {
+    ending: AtomicBool,
+    bell: Bell,
+    /// How often somebody has asked for all lanes to be judged.
+    asked: AtomicU64,
+    /// The last of those that was answered.
+    answered: Mutex<u64>,
+    answer: Condvar,
+}
+
+impl WatchEnd {
+    /// It looks once more, and ends.
+    pub(super) fn end(&self) {
+        self.ending.store(true, Ordering::SeqCst);
+        self.bell.ring();
+    }
+
+    /// Has all lanes judged, and waits until that is done.
+    pub(super) fn judge(&self) {
+        let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        self.bell.ring();
+        let waited =
+            self.answer
+                .wait_timeout_while(lock(&self.answered), MAX_JUDGING, |answered| {
+                    *answered < number && !self.ending.load(Ordering::SeqCst)
+                });
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn answers(&self, number: u64) {
+        *lock(&self.answered) = number;
+        self.answer.notify_all();
+    }
+}
+
+impl Watch {
+    /// Looks at what was claimed last, and is from now on.
+    pub(super) fn new(shared: &Shared) -> Result<Watch> {
+        let store = &shared.parts.store;
+        Ok(Watch {
+            rules: shared.parts.alerts.clone(),
+            installation: store.installation()?,
+            mark: looked_back(&**store)?,
+            alerts: None,
+            generation: None,
+            // A process that does one thing and ends makes no round.
+            next_round: Instant::now() + LOOK,
+            rates: None,
+        })
+    }
+
+    /// Looks until it is told to end.
+    pub(super) fn run(mut self, shared: &Arc<Shared>) {
+        let end = &shared.watch_end;
+        let mut heard = 0;
+        loop {
+            let last = end.ending.load(Ordering::SeqCst);
+            let asked = end.asked.load(Ordering::SeqCst);
+            if asked > *lock(&end.answered) {
+                self.next_round = Instant::now();
+            }
+            if shared.executes.load(Ordering::SeqCst)
+                && let Err(error) = self.look(shared, last)
+            {
+                tracing::error!("cannot judge the alerts: {error}");
+            }
+            end.answers(asked);
+            if last {
+                return;
+            }
+            end.bell.wait(&mut heard, LOOK);
+        }
+    }
+
+    fn look(&mut self, shared: &Arc<Shared>, last: bool) -> Result<()> {
+        let store = &shared.parts.store;
+        let (mut alerts, first) = match self.alerts.take() {
+            Some(alerts) => (alerts, false),
+            None => {
+                // What came before this process executed is looked at by the next round.
+                self.mark = looked_back(&**store)?;
+                let stored = store.alerts()?.into_iter();
+                let mut alerts = stored.map(|one| (one.subject.clone(), one)).collect();
+                self.let_go(shared, &mut alerts)?;
+                (alerts, true)
+            }
+        };
+        let judged = (|| {
+            let claimed = store.claimed_after(self.mark)?;
+            self.mark = claimed.last;
+            let mut lanes: Vec<Lane> = claimed.lanes.into_keys().collect();
+            if !last {
+                let generation = Some(store.pool_generation()?);
+                if (self.generation != generation && !first) || Instant::now() >= self.next_round {
+                    self.generation = generation;
+                    self.next_round = Instant::now() + ROUND;
+                    lanes = store.lanes()?;
+                }
+            }
+            for lane in lanes {
+                self.judge(shared, &lane, &mut alerts)?;
+            }
+            Ok(())
+        })();
+        for alert in alerts.values_mut().filter(|alert| !alert.told) {
+            self.tell(shared, alert)?;
+        }
+        self.alerts = Some(alerts);
+        judged
+    }
+
+    /// Takes back what no rule judges any more. Nobody sees the pool clear of it meanwhile, so a
+    /// rule that comes back tells anew what it finds.
+    fn let_go(&self, shared: &Shared, alerts: &mut HashMap<Subject, Alert>) -> Result<()> {
+        let gone = alerts
+            .values_mut()
+            .filter(|one| one.raised && self.rules.judging(&one.subject).is_none());
+        for alert in gone {
+            alert.raised = false;
+            alert.told = true;
+            alert.at = shared.parts.clock.now();
+            shared.parts.store.put_alert(alert, &[])?;
+        }
+        Ok(())
+    }
+
+    fn judge(
+        &mut self,
+        shared: &Shared,
+        lane: &Lane,
+        alerts: &mut HashMap<Subject, Alert>,
+    ) -> Result<()> {
+        let store = &shared.parts.store;
+        let rules: Vec<Rule> = self.rules.of(lane).cloned().collect();
+        for rule in rules {
+            let now = shared.parts.clock.now();
+            let a_day = match rule.kind {
+                Kind::RunsDry => self.a_day(shared, lane, now)?,
+                Kind::Left | Kind::Expiring => 0.0,
+            };
+            let until = match rule.kind {
+                Kind::Expiring => {
+                    let calendar = shared.around.calendar();
+                    calendar
+                        .expiry_needed(now, rule.within_days)
+                        .plus_millis(-1)
+                }
+                Kind::Left | Kind::RunsDry => Timestamp::NEVER,
+            };
+            let thresholds = Level::ALL.map(|level| (level, rule.codes(level, a_day)));
+            let enough = thresholds.iter().map(|(_, codes)| rule.enough(*codes));
+            let enough = enough.max().unwrap_or(0);
+            let counted = store.free_between(lane, now, until, enough)?;
+            for (level, codes) in thresholds {
+                let subject = Subject {
+                    kind: rule.kind,
+                    lane: lane.clone(),
+                    level,
+                };
+                let known = alerts.get(&subject);
+                let before = known.is_some_and(|alert| alert.raised);
+                let raised = rule.is_raised(codes, counted, before);
+                if raised == before {
+                    continue;
+                }
+                // A lane that was used up long before anybody watched it is no news.
+                let old = raised && known.is_none() && counted == 0 && rule.kind == Kind::Left;
+                let silent = old && self.a_day(shared, lane, now)? == 0.0;
+                let crossing = known.map_or(0, |alert| alert.crossing);
+                #[allow(clippy::cast_precision_loss, reason = "days are told to a tenth")]
+                let days_left = (a_day > 0.0).then(|| counted as f64 / a_day);
+                let alert = Alert {
+                    raised,
+                    crossing: crossing + i64::from(raised),
+                    told: !raised || silent,
+                    params: params(&rule, &subject, counted, days_left),
+                    at: now,
+                    subject: subject.clone(),
+                };
+                store.put_alert(&alert, &[])?;
+                alerts.insert(subject, alert);
+            }
+        }
+        Ok(())
+    }
+
+    /// Claims of a lane in a day.
+    fn a_day(&mut self, shared: &Shared, lane: &Lane, now: Timestamp) -> Result<f64> {
+        let began = Instant::now();
+        if self.rates.as_ref().is_none_or(|(until, _)| *until <= began) {
+            let rates = Rates::read(&*shared.parts.store, now)?;
+            let kept = LOOK.max(began.elapsed() * KEPT);
+            self.rates = Some((began + kept, rates));
+        }
+        let rates = self.rates.as_ref();
+        Ok(rates.map_or(0.0, |(_, rates)| rates.a_day(lane)))
+    }
+
+    /// Sends the event of a crossing and waits until it is stored; where it cannot be now, the
+    /// next look sends it again.
+    fn tell(&self, shared: &Arc<Shared>, alert: &mut Alert) -> Result<()> {
+        let event = match alert.event(&self.installation).checked() {
+            Ok(event) => event,
+            Err(error) => {
+                tracing::error!("an alert cannot be told: {error}");
+                alert.told = true;
+                return shared.parts.store.put_alert(alert, &[]);
+            }
+        };
+        let mut notices = self.notices(alert, &event);
+        let event = Box::new(event);
+        let (answer, answered) = channel();
+        let answer = Box::new(move |receipt| {
+            let _gone = answer.send(receipt);
+        });
+        shared.bring(Task::Event { event, answer });
+        match answered.recv() {
+            Ok(Ok(_)) => alert.told = true,
+            // Somebody else took its id: it goes out under the next one.
+            Ok(Err(SendError::Conflict(id))) => {
+                tracing::error!("another event has the id of an alert, {id}");
+                alert.crossing += 1;
+                notices.clear();
+            }
+            Ok(Err(error)) => {
+                tracing::error!("an alert was not told yet: {error}");
+                return Ok(());
+            }
+            Err(_) => return Ok(()),
+        }
+        shared.parts.store.put_alert(alert, &notices)
+    }
+
+    /// The event of a crossing for each webhook that is to be told.
+    fn notices(&self, alert: &Alert, event: &Event) -> Vec<NewNotice> {
+        let rule = self.rules.judging(&alert.subject);
+        let webhooks = rule.map(|rule| rule.webhooks.iter());
+        let notice = |webhook: &String| NewNotice {
+            webhook: webhook.clone(),
+            event: alert::body(event).to_string(),
+        };
+        webhooks.into_iter().flatten().map(notice).collect()
+    }
+}

@@ -1,0 +1,270 @@
+//! Messages and workflows of an installation: checked, stored, listed.
+
+use std::cell::{OnceCell, RefCell};
+use std::collections::{BTreeSet, HashMap};
+use std::ops::ControlFlow;
+
+use anyhow::{Context, Result};
+
+use super::Promoflow;
+use promoflow_block_host::BlockLibrary;
+use promoflow_document::{Diagnostic, Parsed};
+use promoflow_model::clock::Timestamp;
+use promoflow_model::message;
+use promoflow_model::message::{Files, Message};
+use promoflow_model::pool;
+use promoflow_model::pool::{Lane, LaneDoubt};
+use promoflow_model::workflow;
+use promoflow_model::workflow::{
+    Catalog, CatalogBlock, CatalogMessage, Sending, Uses, Workflow, sendings,
+};
+use promoflow_store::{
+    Applied, ContactStore, Store, StoredBlock, StoredWorkflow, WorkflowRow, WorkflowState,
+};
+
+/// What became of an applied file: the diagnostics of all documents in it, and what was stored,
+/// which is nothing where one of them is an error.
+#[derive(Debug)]
+pub struct AppliedFile<T> {
+    /// Faults and warnings, in the order of the file.
+    pub diagnostics: Vec<Diagnostic>,
+    /// What the file holds, with what became of it.
+    pub applied: Vec<(T, Applied)>,
+}
+
+impl Promoflow {
+    /// Checks the messages of a file, and stores them where nothing is wrong with any.
+    /// `name` stands in diagnostics; `files` is where the file finds what it names.
+    pub fn apply_messages(
+        &self,
+        name: &str,
+        source: &[u8],
+        files: &dyn Files,
+    ) -> Result<AppliedFile<Message>> {
+        let parsed = message::parse(name, source, files, &message::check_part);
+        if parsed.has_errors() {
+            return Ok(AppliedFile {
+                diagnostics: parsed.diagnostics,
+                applied: Vec::new(),
+            });
+        }
+        let now = self.parts.clock.now();
+        let mut diagnostics = parsed.diagnostics;
+        let mut applied = Vec::with_capacity(parsed.items.len());
+        for message in parsed.items {
+            let done = self.store.put_message(&message, now)?;
+            applied.push((message, done));
+        }
+        let messages: Vec<&Message> = applied.iter().map(|(message, _)| message).collect();
+        diagnostics.extend(self.doubts(name, source, &messages)?);
+        Ok(AppliedFile {
+            diagnostics,
+            applied,
+        })
+    }
+
+    /// Checks the messages of a file, and stores nothing.
+    pub fn check_messages(name: &str, source: &[u8], files: &dyn Files) -> Parsed<Message> {
+        message::parse(name, source, files, &message::check_part)
+    }
+
+    /// The present version of every message.
+    pub fn messages(&self) -> Result<Vec<Message>> {
+        Ok(self.store.messages()?)
+    }
+
+    /// Checks the workflows of a file, and changes nothing.
+    pub fn check_workflows(&self, name: &str, source: &[u8]) -> Result<Parsed<Workflow>> {
+        self.check_workflows_with(name, source, &[])
+    }
+
+    /// The same as if `more` messages had been applied.
+    pub fn check_workflows_with(
+        &self,
+        name: &str,
+        source: &[u8],
+        more: &[Message],
+    ) -> Result<Parsed<Workflow>> {
+        Ok(workflow::parse(
+            name,
+            source,
+            &self.known(more)?,
+            &message::check_template,
+        ))
+    }
+
+    /// The messages that the steps of a workflow send, what they read, and which promo codes they
+    /// take; as if `more` messages had been applied.
+    pub fn sendings(&self, workflow: &Workflow, more: &[Message]) -> Result<Vec<Sending>> {
+        Ok(sendings(workflow, &self.known(more)?))
+    }
+
+    pub(super) fn known(&self, more: &[Message]) -> Result<Known<'_>> {
+        let messages = self.store.messages()?;
+        let messages = messages
+            .into_iter()
+            .chain(more.iter().cloned())
+            .map(|one| (one.id.clone(), one))
+            .collect();
+        Ok(Known {
+            blocks: self.blocks()?,
+            messages,
+            pool: self,
+            lanes: OnceCell::new(),
+            contact_values: OnceCell::new(),
+            event_values: RefCell::default(),
+        })
+    }
+
+    /// Checks the workflows of a file, and stores them, with the blocks that they place, where
+    /// nothing is wrong with any.
+    pub fn apply_workflows(&self, name: &str, source: &[u8]) -> Result<AppliedFile<Workflow>> {
+        let parsed = self.check_workflows(name, source)?;
+        if parsed.has_errors() {
+            return Ok(AppliedFile {
+                diagnostics: parsed.diagnostics,
+                applied: Vec::new(),
+            });
+        }
+        let now = self.parts.clock.now();
+        let mut applied = Vec::with_capacity(parsed.items.len());
+        for workflow in parsed.items {
+            for step in &workflow.steps {
+                let block = self
+                    .blocks()?
+                    .get(&step.block)
+                    .with_context(|| format!("the block `{}` is gone", step.block))?;
+                self.store.put_block(&StoredBlock {
+                    digest: step.digest.clone(),
+                    description: block.description.clone(),
+                    bytes: block.bytes.to_vec(),
+                })?;
+            }
+            let done = self.store.put_workflow(&workflow, now)?;
+            applied.push((workflow, done));
+        }
+        Ok(AppliedFile {
+            diagnostics: parsed.diagnostics,
+            applied,
+        })
+    }
+
+    /// The present version of every workflow.
+    pub fn workflows(&self) -> Result<Vec<StoredWorkflow>> {
+        Ok(self.store.workflows()?)
+    }
+
+    /// Whether events start a workflow from now on; false where there is none of that id.
+    pub fn set_workflow_state(&self, id: &str, state: WorkflowState) -> Result<bool> {
+        Ok(self.store.set_workflow_state(id, state)?)
+    }
+
+    /// Ids and versions of the workflows' rows, for listings of runs.
+    pub fn workflow_names(&self) -> Result<HashMap<WorkflowRow, (String, u32)>> {
+        Ok(self.store.workflow_names()?)
+    }
+}
+
+/// What workflows may refer to in this installation.
+pub(super) struct Known<'k> {
+    blocks: &'k BlockLibrary,
+    messages: HashMap<String, Message>,
+    pool: &'k Promoflow,
+    /// Those that ever had a code, once somebody has asked.
+    lanes: OnceCell<Vec<Lane>>,
+    contact_values: OnceCell<Vec<String>>,
+    /// By the type of the event.
+    event_values: RefCell<HashMap<String, Vec<String>>>,
+}
+
+/// Contacts that are looked at for the names of their fields.
+const LOOKED_AT: usize = 500;
+
+impl Promoflow {
+    /// Why no code of a lane can be taken at present; `lanes` are those that ever had one.
+    pub(super) fn lane_doubt(&self, lane: &Lane, lanes: &[Lane]) -> Option<LaneDoubt> {
+        let now = self.parts.clock.now();
+        pool::lane_doubt(lane, lanes, &mut |lane| {
+            let free = self.store.free_between(lane, now, Timestamp::NEVER, 1);
+            // What cannot be read is not the author's fault.
+            free.map_or(true, |free| free > 0)
+        })
+    }
+
+    /// The names under which messages read what is known of contacts.
+    pub(super) fn contact_values(&self) -> Result<Vec<String>> {
+        let mut names = BTreeSet::new();
+        if self.store.contacts_awake()? {
+            let mut left = LOOKED_AT;
+            self.store.contacts(None, &mut |contact| {
+                names.extend(contact.values().into_iter().map(|(name, _)| name));
+                left -= 1;
+                match left {
+                    0 => ControlFlow::Break(()),
+                    _ => ControlFlow::Continue(()),
+                }
+            })?;
+        }
+        Ok(names.into_iter().collect())
+    }
+}
+
+impl Catalog for Known<'_> {
+    fn block(&self, name: &str) -> Option<CatalogBlock<'_>> {
+        self.blocks.get(name).map(|known| CatalogBlock {
+            digest: known.block.digest().to_owned(),
+            description: &known.description,
+            sets_values: known.block.sets_values(),
+        })
+    }
+
+    fn why_missing(&self, name: &str) -> Option<String> {
+        self.blocks.why_missing(name)
+    }
+
+    fn block_names(&self) -> Vec<String> {
+        self.blocks
+            .iter()
+            .map(|(name, _)| name.to_owned())
+            .collect()
+    }
+
+    fn message(&self, id: &str) -> Option<CatalogMessage> {
+        self.messages.get(id).map(|message| CatalogMessage {
+            channel: message.channel,
+        })
+    }
+
+    fn uses(&self, id: &str) -> Option<Uses> {
+        self.messages.get(id).map(|message| Uses {
+            reads: message.reads(),
+            wants: message.wants(),
+            codes: message.codes(),
+        })
+    }
+
+    fn message_ids(&self) -> Vec<String> {
+        self.messages.keys().cloned().collect()
+    }
+
+    fn event_values(&self, event: &str) -> Vec<String> {
+        let known = self.event_values.borrow().get(event).cloned();
+        known.unwrap_or_else(|| {
+            let params = self.pool.store.event_params(Some(event));
+            let params: Vec<String> = params.unwrap_or_default().into_iter().collect();
+            let mut all = self.event_values.borrow_mut();
+            all.insert(event.to_owned(), params.clone());
+            params
+        })
+    }
+
+    fn contact_values(&self) -> Vec<String> {
+        let values = || self.pool.contact_values().unwrap_or_default();
+        self.contact_values.get_or_init(values).clone()
+    }
+
+    fn lane_doubt(&self, lane: &Lane) -> Option<LaneDoubt> {
+        let lanes = || self.pool.store.lanes().unwrap_or_default();
+        self.pool.lane_doubt(lane, self.lanes.get_or_init(lanes))
+    }
+}

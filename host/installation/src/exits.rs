@@ -1,0 +1,103 @@
+//! How letters leave an installation. What is configured becomes a channel when delivering begins:
+//! its secrets are read then, and not by everybody who looks into the database.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+
+use super::builder::maildir_beside;
+use super::{Builder, Promoflow};
+use promoflow_channels::{Channel, Console, Http, Maildir, Paced, Smtp};
+use promoflow_config::{ChannelConfig, Transport};
+use promoflow_engine::outbox::{Unsubscriber, Webhook};
+use promoflow_model::clock::Clock;
+
+/// A way out.
+pub(super) enum Exit {
+    /// A channel of the embedding program.
+    Given(Arc<dyn Channel>),
+    /// What a configuration says of one.
+    Configured(ChannelConfig),
+}
+
+/// The channels of an installation, with their secrets.
+pub(super) type Channels = Vec<Arc<dyn Channel>>;
+
+impl Exit {
+    fn channel(&self, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Channel>> {
+        let config = match self {
+            Exit::Given(channel) => return Ok(Arc::clone(channel)),
+            Exit::Configured(config) => config,
+        };
+        let channel: Arc<dyn Channel> = match &config.transport {
+            Transport::Smtp(smtp) => Arc::new(Smtp::new(smtp)?),
+            Transport::Http(http) => Arc::new(Http::new(http, Arc::clone(clock))?),
+            Transport::Console => Arc::new(Console),
+            Transport::Maildir(maildir) => Arc::new(Maildir::new(&maildir.folder)),
+        };
+        Ok(match config.rate {
+            Some(rate) => Arc::new(Paced { channel, rate }),
+            None => channel,
+        })
+    }
+}
+
+impl Builder {
+    /// Makes what delivers now, secrets and all, instead of when the installation starts: whoever
+    /// is going to deliver is told of a missing secret before a database is made.
+    pub fn ready(mut self) -> Result<Builder> {
+        self.channels = Some(self.make_channels()?);
+        self.unsubscriber = Some(self.make_unsubscriber()?);
+        self.make_webhooks()?;
+        if let Some(trace) = &self.trace {
+            trace.read_headers()?;
+        }
+        Ok(self)
+    }
+
+    fn make_channels(&self) -> Result<Channels> {
+        if self.exits.is_empty() {
+            let maildir = Maildir::new(maildir_beside(&self.database));
+            return Ok(vec![Arc::new(maildir)]);
+        }
+        let exits = self.exits.iter();
+        exits.map(|exit| exit.channel(&self.clock)).collect()
+    }
+
+    /// Who is told of alerts.
+    pub(super) fn make_webhooks(&self) -> Result<Vec<Webhook>> {
+        let made = self.webhooks.iter().map(|webhook| {
+            let http = Http::new(&webhook.request, Arc::clone(&self.clock))
+                .with_context(|| format!("the webhook {}", webhook.name))?;
+            Ok(Webhook {
+                name: webhook.name.clone(),
+                http: Arc::new(http),
+            })
+        });
+        made.collect()
+    }
+
+    fn make_unsubscriber(&self) -> Result<Option<Unsubscriber>> {
+        self.unsubscribe.as_ref().map(Unsubscriber::new).transpose()
+    }
+}
+
+impl Promoflow {
+    /// The channels; made the first time that somebody asks.
+    pub(super) fn channels(&self) -> Result<&Channels> {
+        if let Some(channels) = self.channels.get() {
+            return Ok(channels);
+        }
+        let made = self.parts.make_channels()?;
+        Ok(self.channels.get_or_init(|| made))
+    }
+
+    /// Who makes and knows the addresses to unsubscribe at, where some are configured.
+    pub(super) fn unsubscriber(&self) -> Result<Option<&Unsubscriber>> {
+        if let Some(unsubscriber) = self.unsubscriber.get() {
+            return Ok(unsubscriber.as_ref());
+        }
+        let made = self.parts.make_unsubscriber()?;
+        Ok(self.unsubscriber.get_or_init(|| made).as_ref())
+    }
+}

@@ -1,0 +1,340 @@
+//! The front door: a [`Promoflow`] is one installation, opened.
+
+mod alerts;
+mod authoring;
+mod builder;
+mod contacts;
+mod doubts;
+mod exits;
+mod observe;
+mod outlook;
+mod running;
+mod service;
+
+use std::io::Read;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use anyhow::Result;
+use chrono::DateTime;
+use chrono_tz::Tz;
+
+pub use alerts::Watched;
+pub use authoring::AppliedFile;
+pub use builder::{Builder, maildir_beside};
+pub use outlook::{EXPIRING_DAYS, LaneOutlook};
+pub use running::Running;
+
+use promoflow_block_host::{BlockLibrary, Sandboxes};
+use promoflow_document::nesting::check_depth;
+use promoflow_engine::committer::Committer;
+use promoflow_engine::import::{self, ImportError, ImportOptions, ImportReport, Watch, codes};
+use promoflow_engine::metrics::Metrics;
+use promoflow_engine::outbox::{Dispatcher, DispatcherParts, Unsubscriber};
+use promoflow_engine::run;
+use promoflow_engine::run::{Configurations, Engine, EngineParts, Rehearsed, SendError};
+use promoflow_model::event::Event;
+use promoflow_model::pool::{Calendar, Filter};
+use promoflow_store::{
+    Audited, ClaimId, CodeRow, DeliveryHistory, DeliveryId, DeliveryRow, DeliveryState, Order,
+    Ordered, PoolCount, Retired, RunId, RunRow, RunState, StepRecord, Store,
+};
+use promoflow_store_sqlite as sqlite;
+use promoflow_store_sqlite::{Restored, SqliteStore};
+use promoflow_tabular::exact;
+use promoflow_trace::Tracer;
+
+/// One installation: a pool, its workflows and messages, and their history.
+///
+/// All methods may be called from any thread. What only looks does not execute anything; events
+/// are sent through the [`Running`] that [`start`](Self::start) gives.
+pub struct Promoflow {
+    store: Arc<SqliteStore>,
+    parts: Builder,
+    sandboxes: OnceLock<Arc<Sandboxes>>,
+    library: OnceLock<BlockLibrary>,
+    metrics: Arc<Metrics>,
+    outlook: outlook::Outlook,
+    channels: OnceLock<exits::Channels>,
+    unsubscriber: OnceLock<Option<Unsubscriber>>,
+}
+
+impl Promoflow {
+    /// An installation in this database.
+    pub fn builder(database: impl Into<PathBuf>) -> Builder {
+        Builder::new(database.into())
+    }
+
+    /// The installation in this database with everything else as it comes.
+    pub fn open(database: impl Into<PathBuf>) -> Result<Promoflow> {
+        Promoflow::builder(database).open()
+    }
+
+    fn sandboxes(&self) -> Result<&Arc<Sandboxes>> {
+        if let Some(sandboxes) = self.sandboxes.get() {
+            return Ok(sandboxes);
+        }
+        let (bounds, cache) = (self.parts.bounds, self.parts.cache.clone());
+        let made = Sandboxes::with_compiler(bounds, cache, self.parts.compiler.clone())
+            .map_err(|error| anyhow::anyhow!("cannot make sandboxes for blocks: {error:#}"))?;
+        Ok(self.sandboxes.get_or_init(|| made))
+    }
+
+    /// The blocks that workflows may place.
+    pub fn blocks(&self) -> Result<&BlockLibrary> {
+        if let Some(library) = self.library.get() {
+            return Ok(library);
+        }
+        let sandboxes = self.sandboxes()?;
+        let mut library = BlockLibrary::standard(sandboxes)?;
+        for folder in &self.parts.blocks {
+            library.add_folder(sandboxes, folder, &self.parts.grants)?;
+        }
+        Ok(self.library.get_or_init(|| library))
+    }
+
+    /// Starts the threads that execute: this process does, or waits until the one that does ends.
+    /// The secrets of configured channels are read now, where that has not been done.
+    pub fn start(&self) -> Result<Running> {
+        let store: Arc<dyn Store> = Arc::clone(&self.store) as Arc<dyn Store>;
+        let clock = Arc::clone(&self.parts.clock);
+        let sandboxes = Arc::clone(self.sandboxes()?);
+        let configurations = self.configurations()?;
+        let committer = Arc::new(Committer::start(
+            Arc::clone(&store),
+            Arc::clone(&clock),
+            Arc::clone(&self.metrics),
+        )?);
+        let tracer = match &self.parts.trace {
+            Some(config) => Some(Arc::new(Tracer::start(config, Arc::clone(&store))?)),
+            None => None,
+        };
+        let dispatcher = match self.parts.delivers {
+            true => Some(Arc::new(Dispatcher::new(DispatcherParts {
+                store: Arc::clone(&store),
+                clock: Arc::clone(&clock),
+                committer: Arc::clone(&committer),
+                channels: self.channels()?.clone(),
+                metrics: Arc::clone(&self.metrics),
+                tracer: tracer.clone(),
+                drain: self.parts.drain,
+                unsubscriber: self.unsubscriber()?.cloned(),
+                webhooks: self.parts.make_webhooks()?,
+            })?)),
+            false => None,
+        };
+        let engine = Engine::start(EngineParts {
+            store,
+            clock,
+            sandboxes,
+            configurations: Arc::new(configurations),
+            committer,
+            dispatcher,
+            metrics: Arc::clone(&self.metrics),
+            tracer,
+            alerts: self.parts.alerts.clone(),
+            database: Some(self.store.path().to_owned()),
+            workers: self.parts.workers,
+        })?;
+        Ok(Running { engine })
+    }
+
+    fn configurations(&self) -> Result<Configurations> {
+        let store: Arc<dyn Store> = Arc::clone(&self.store) as Arc<dyn Store>;
+        let sandboxes = Arc::clone(self.sandboxes()?);
+        let configurations = Configurations::new(store, sandboxes, self.parts.grants.clone());
+        if let Some(library) = self.library.get() {
+            configurations.know(library);
+        }
+        Ok(configurations)
+    }
+
+    /// What the workflows would do that an event starts. Nothing of it is done: pool, outbox,
+    /// events and runs stay as they are.
+    pub fn rehearse(&self, event: Event) -> Result<Vec<Rehearsed>, SendError> {
+        let store: Arc<dyn Store> = Arc::clone(&self.store) as Arc<dyn Store>;
+        let clock = Arc::clone(&self.parts.clock);
+        let configurations = self.configurations().map_err(SendError::Configuration)?;
+        run::rehearse(event, store, clock, &configurations)
+    }
+
+    /// Whether the way of events is exported as traces.
+    pub fn traces(&self) -> bool {
+        self.parts.trace.is_some()
+    }
+
+    /// The dates of this installation.
+    pub fn calendar(&self) -> Result<Calendar> {
+        Ok(self.store.calendar()?)
+    }
+
+    /// The present on the clocks of the installation, as templates tell it.
+    pub fn present(&self) -> Result<Option<DateTime<Tz>>> {
+        Ok(self.calendar()?.local(self.parts.clock.now()))
+    }
+
+    /// Sets the time zone in which dates are judged from now on.
+    pub fn set_calendar(&self, calendar: Calendar) -> Result<()> {
+        Ok(self.store.set_calendar(calendar)?)
+    }
+
+    /// Uploads codes. `progress` is told how many rows were taken in all.
+    pub fn import(
+        &self,
+        reader: impl Read + Send,
+        options: &ImportOptions,
+        mut progress: &mut dyn FnMut(u64),
+    ) -> Result<ImportReport, ImportError> {
+        self.import_watched(reader, options, &mut progress)
+    }
+
+    /// Uploads codes; `watch` is told under which number, and how it goes on.
+    pub fn import_watched(
+        &self,
+        reader: impl Read + Send,
+        options: &ImportOptions,
+        watch: &mut dyn Watch,
+    ) -> Result<ImportReport, ImportError> {
+        let calendar = self.store.calendar()?;
+        import::codes::import(
+            &*self.store,
+            calendar,
+            &*self.parts.clock,
+            reader,
+            options,
+            watch,
+        )
+    }
+
+    /// Gives each code that passes to `visit`.
+    pub fn codes(
+        &self,
+        filter: &Filter,
+        mut visit: impl FnMut(CodeRow) -> ControlFlow<()>,
+    ) -> Result<()> {
+        Ok(self
+            .store
+            .codes(filter, self.parts.clock.now(), &mut visit)?)
+    }
+
+    /// How many codes pass.
+    pub fn count(&self, filter: &Filter) -> Result<PoolCount> {
+        Ok(self.store.count_codes(filter, self.parts.clock.now())?)
+    }
+
+    /// One code, with the deliveries that carry it.
+    pub fn code(&self, code: &str) -> Result<Option<(CodeRow, Vec<DeliveryRow>)>> {
+        let Some((row, ids)) = self.store.code(&exact(code))? else {
+            return Ok(None);
+        };
+        let mut deliveries = Vec::with_capacity(ids.len());
+        for id in ids {
+            deliveries.extend(self.store.delivery(id)?);
+        }
+        Ok(Some((row, deliveries)))
+    }
+
+    /// Sets unused codes aside.
+    pub fn retire(&self, codes: &[String]) -> Result<Retired> {
+        Ok(self
+            .store
+            .retire(&as_stored(codes), true, &*self.parts.clock)?)
+    }
+
+    /// Brings retired codes back.
+    pub fn reinstate(&self, codes: &[String]) -> Result<Retired> {
+        Ok(self
+            .store
+            .retire(&as_stored(codes), false, &*self.parts.clock)?)
+    }
+
+    /// The launch history, the newest first.
+    pub fn runs(&self, state: Option<RunState>, limit: usize) -> Result<Vec<RunRow>> {
+        Ok(self.store.runs(state, limit)?)
+    }
+
+    /// One run with its steps.
+    pub fn run(&self, id: RunId) -> Result<Option<(RunRow, Vec<StepRecord>)>> {
+        Ok(self.store.run(id)?)
+    }
+
+    /// Ends a run, or puts one that failed back to where it failed, due now.
+    pub fn order_run(&self, id: RunId, order: Order) -> Result<Ordered> {
+        Ok(self.store.order_run(id, order, &*self.parts.clock)?)
+    }
+
+    /// Hands a run the reply that it waits for; false where it waits for none to that request.
+    /// Durable when this returns: the run goes on with it whatever happens.
+    ///
+    /// Fails where the reply is nested deeper than [`MAX_VALUE_DEPTH`](promoflow_document::MAX_VALUE_DEPTH).
+    pub fn reply(&self, run: RunId, request: &str, reply: &serde_json::Value) -> Result<bool> {
+        if let Err(why) = check_depth(reply) {
+            anyhow::bail!("the reply to `{request}` of run {run}: {why}");
+        }
+        Ok(self.store.reply(run, request, &reply.to_string())?)
+    }
+
+    /// Calls a delivery off, or puts one that failed back into the outbox, due now.
+    pub fn order_delivery(&self, id: DeliveryId, order: Order) -> Result<Ordered> {
+        Ok(self.store.order_delivery(id, order, &*self.parts.clock)?)
+    }
+
+    /// Gives each delivery to `visit`, the oldest first.
+    pub fn deliveries(
+        &self,
+        state: Option<DeliveryState>,
+        mut visit: impl FnMut(DeliveryRow) -> ControlFlow<()>,
+    ) -> Result<()> {
+        Ok(self.store.deliveries(state, &mut visit)?)
+    }
+
+    /// One delivery.
+    pub fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRow>> {
+        Ok(self.store.delivery(id)?)
+    }
+
+    /// What a delivery went through: its alternatives and its attempts.
+    pub fn delivery_history(&self, id: DeliveryId) -> Result<Option<DeliveryHistory>> {
+        Ok(self.store.delivery_history(id)?)
+    }
+
+    /// Whether nothing of the whole database may go on now: no run, no delivery, and no notice for a
+    /// webhook that is configured is due.
+    pub fn is_idle(&self) -> Result<bool> {
+        let now = self.parts.clock.now();
+        let all = (RunId(i64::MIN), RunId(i64::MAX));
+        let mut idle = self.store.rested(all.0, all.1, now)?;
+        for webhook in &self.parts.webhooks {
+            idle = idle && self.store.due_notices(&webhook.name, now, 1)?.is_empty();
+        }
+        Ok(idle)
+    }
+
+    /// What changes with the pool: its generation, and its last claim.
+    pub fn pool_mark(&self) -> Result<(u64, ClaimId)> {
+        Ok((self.store.pool_generation()?, self.store.last_claim()?))
+    }
+
+    /// Copies the database as it is at one moment into a new file, durably, while others write. A
+    /// file that is there is left alone and an error.
+    pub fn backup(&self, to: &std::path::Path) -> Result<()> {
+        Ok(self.store.backup(to)?)
+    }
+
+    /// Makes a database at `to`, where there is none, from a backup: undamaged, of no later release,
+    /// and only if the promises hold in it.
+    pub fn restore(from: &std::path::Path, to: &std::path::Path) -> Result<Restored> {
+        Ok(sqlite::restore(from, to)?)
+    }
+
+    /// Re-derives the promises from the stored rows.
+    pub fn audit(&self) -> Result<Vec<Audited>> {
+        Ok(self.store.audit()?)
+    }
+}
+
+/// Codes as uploads store them, without what a copy from elsewhere has around them.
+fn as_stored(codes: &[String]) -> Vec<String> {
+    codes.iter().map(|code| exact(code).into_owned()).collect()
+}

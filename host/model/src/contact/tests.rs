@@ -1,0 +1,213 @@
+//! Rows of contacts as people have them.
+
+use serde_json::{Value, json};
+
+use super::*;
+use promoflow_tabular::{Format, Row, RowError, UploadError};
+
+fn read_as(text: &str, format: Format) -> Result<Vec<Row<NewContact>>, UploadError> {
+    let mut reader = ContactReader::new(text.as_bytes(), Some(format))?;
+    let mut rows = Vec::new();
+    while let Some(row) = reader.next_row()? {
+        rows.push(row);
+    }
+    Ok(rows)
+}
+
+fn good(rows: Result<Vec<Row<NewContact>>, UploadError>) -> Vec<NewContact> {
+    let accepted = |row| match row {
+        Row::Accepted(contact) => contact,
+        Row::Rejected(errors) => panic!("{errors:?}"),
+    };
+    rows.unwrap().into_iter().map(accepted).collect()
+}
+
+fn faults(rows: Result<Vec<Row<NewContact>>, UploadError>) -> Vec<String> {
+    let rejected = rows.unwrap().into_iter().filter_map(|row| match row {
+        Row::Rejected(errors) => Some(errors),
+        Row::Accepted(_) => None,
+    });
+    let shown = |e: RowError| format!("{} {}: {}", e.line, e.field, e.message);
+    rejected.flatten().map(shown).collect()
+}
+
+#[test]
+fn csv_and_json_state_the_same_contact() {
+    let csv = "Contact ID;External-ID;EmailAddress;PhoneNumber;tokens.web-push;Language;Time zone;\
+               consent.email;consent.sms;firstName;fields.email 2\n\
+               A-1;7;ann@example.com;+38 050 123-45-67;w1;uk, en;Europe/Kyiv;yes;0;Ann;second\n";
+    let json = json!({
+        "contact": "A-1", "externalId": 7, "email": "ann@example.com", "phone": "+380501234567",
+        "tokens": { "web-push": "w1", "telegram": null }, "languages": ["uk", "en"],
+        "timeZone": "Europe/Kyiv", "consent": { "email": true, "sms": false },
+        "fields": { "firstName": "Ann" }, "fields.email 2": "second",
+    });
+    let [csv] = good(read_as(csv, Format::Csv)).try_into().unwrap();
+    let [mut json] = good(read_as(&json.to_string(), Format::Json))
+        .try_into()
+        .unwrap();
+    json.line = csv.line;
+    assert_eq!(csv, json);
+    assert_eq!(csv.addresses[&AddressKind::Phone], "+380501234567");
+    assert!(!csv.consent[&ChannelKind::Sms]);
+    assert_eq!(csv.fields["email 2"], "second");
+}
+
+#[test]
+fn numbers_whose_digits_are_not_all_kept_name_nobody() {
+    for number in ["89014103211118510720", "1.5"] {
+        for key in ["contact", "externalId", "phone"] {
+            let text = format!("{{\"{key}\": {number}}}");
+            let told = faults(read_as(&text, Format::Json));
+            assert!(told[0].contains("in quotes"), "{told:?}");
+        }
+    }
+    let text = "{\"contact\": 18446744073709551615}";
+    let [known] = good(read_as(text, Format::Json)).try_into().unwrap();
+    assert_eq!(known.id.as_deref(), Some("18446744073709551615"));
+}
+
+#[test]
+fn all_shapes_of_json_are_read_and_fields_keep_their_values() {
+    let one = json!({ "id": "A", "orders": 3, "vip": true, "tags": ["a", { "b": null }] });
+    let texts = [
+        one.to_string(),
+        format!("[{one}]"),
+        json!({ "contacts": [one] }).to_string(),
+    ];
+    for text in texts {
+        let [contact] = good(read_as(&text, Format::Json)).try_into().unwrap();
+        let fields = Value::Object(contact.fields);
+        let expected = json!({ "orders": 3, "vip": true, "tags": ["a", { "b": null }] });
+        assert_eq!(fields, expected, "{text}");
+    }
+}
+
+#[test]
+fn what_is_empty_states_nothing() {
+    let csv = "email,languages,firstName,consent.email\nann@example.com,,,\n";
+    let [contact] = good(read_as(csv, Format::Csv)).try_into().unwrap();
+    assert_eq!(contact.languages, None);
+    assert!(contact.fields.is_empty() && contact.consent.is_empty());
+}
+
+#[test]
+fn bad_rows_are_told_by_line_and_field_and_addresses_stay_out_of_it() {
+    let csv = "email,phone,timeZone,languages,consent.sms\n\
+               secret address,12,Mars,!,perhaps\n\
+               ,,,,\n\
+               ,,UTC,,\n";
+    let faults = faults(read_as(csv, Format::Csv));
+    let begins = [
+        "2 email: expected an email address",
+        "2 phone: expected a phone number",
+        "2 timeZone: `Mars` is no time zone",
+        "2 languages: `!` is no language",
+        "2 consent.sms: `perhaps` is neither true nor false",
+        "4 : nothing tells who this contact is",
+    ];
+    assert_eq!(faults.len(), begins.len(), "{faults:?}");
+    for (fault, begin) in faults.iter().zip(begins) {
+        assert!(fault.starts_with(begin), "{fault}");
+        assert!(!fault.contains("secret"), "{fault}");
+    }
+}
+
+#[test]
+fn slips_in_names_are_told_and_not_taken_for_fields() {
+    let header = |text: &str| read_as(text, Format::Csv).unwrap_err().to_string();
+    let slip = header("contact,emial\nA,x\n");
+    assert!(
+        slip.contains("did you mean `email`?") && slip.contains("`fields.emial`"),
+        "{slip}"
+    );
+    assert!(header("contact,consent.fax\n").contains("the channels are email, sms"));
+    assert!(header("firstName,city\nAnn,Kyiv\n").contains("tells who a contact is"));
+    assert!(header("email,EmailAddress\n").contains("stands twice"));
+    let row = faults(read_as(
+        r#"{"contact": "A", "tokens": {"pager": "1"}}"#,
+        Format::Json,
+    ));
+    assert!(row[0].contains("the tokens are mobile-push"), "{row:?}");
+    let call = read_as(
+        r#"{"contacts": [], "email": "a@example.com"}"#,
+        Format::Json,
+    );
+    assert!(
+        call.unwrap_err()
+            .to_string()
+            .contains("`email` stands beside `contacts`")
+    );
+}
+
+#[test]
+fn a_name_is_tried_as_what_it_may_be_in_the_order_of_events() {
+    let names = Name::Any("+38 050 123-45-67".into()).candidates();
+    assert_eq!(names.len(), 3);
+    assert_eq!(
+        names[2],
+        Name::Address(AddressKind::Phone, "+380501234567".into())
+    );
+    let names = Name::Any("ann@example.com".into()).candidates();
+    assert_eq!(
+        names[2],
+        Name::Address(AddressKind::Email, "ann@example.com".into())
+    );
+    // A text without spaces may be the token of any app.
+    assert_eq!(names.len(), 6);
+}
+
+#[test]
+fn placeholders_state_nobody() {
+    let csv = "externalId,email,phone,firstName\nnull,NULL,undefined,Ann\n\
+               null,ann@example.com,n/a,null\n\"  \",bob@example.com,,Bob\n";
+    let rows = read_as(csv, Format::Csv);
+    assert_eq!(faults(rows).len(), 1);
+    let json = json!([
+        { "externalId": "null", "email": "ann@example.com", "tokens": { "web-push": "None" } },
+        { "externalId": null, "email": "bob@example.com" },
+    ]);
+    let found = good(read_as(&json.to_string(), Format::Json));
+    assert!(found.iter().all(|one| one.external_id.is_none()));
+    assert!(found.iter().all(|one| one.addresses.len() == 1));
+}
+
+#[test]
+fn files_of_contacts_are_judged_as_files_of_codes_are() {
+    let csv = |text: &str| read_as(text, Format::Csv);
+    for text in [
+        "sep=;\nE-mail;first\nann@example.com;Ann\n",
+        "\u{feff}Электронная почта,first\n\u{200B}ann@example.com\u{A0},Ann\n",
+        "\"email\"\t\"first\"\n=\"ann@example.com\"\tAnn\n",
+    ] {
+        let [contact] = &good(csv(text))[..] else {
+            panic!("{text:?}")
+        };
+        assert_eq!(
+            contact.addresses[&AddressKind::Email],
+            "ann@example.com",
+            "{text:?}"
+        );
+        assert_eq!(contact.fields["first"], "Ann");
+    }
+    for (text, expected) in [
+        ("email|first\nann@example.com|Ann", "--delimiter '|'"),
+        (
+            "Contacts of spring\nemail,first\nann@example.com,Ann",
+            "remove what stands above it",
+        ),
+        ("<html>", "HTML"),
+        ("{\"error\": 1}", "JSON"),
+        ("PK\u{3}\u{4}", "XLSX"),
+        ("email,phone\nann@example.com,\nemail,phone\n", "once more"),
+    ] {
+        let error = csv(text).unwrap_err().to_string();
+        assert!(error.contains(expected), "{text:?}: {error}");
+    }
+    let rounded = faults(csv("externalId,email\n1.23457E+11,ann@example.com\n"));
+    assert!(rounded[0].contains("rounded"), "{rounded:?}");
+    // What joins letters stays in what people read.
+    let name = "\u{645}\u{6CC}\u{200C}\u{62E}";
+    let joined = good(csv(&format!("email,first\nann@example.com,{name}\n")));
+    assert_eq!(joined[0].fields["first"], name);
+}

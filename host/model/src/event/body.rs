@@ -1,0 +1,247 @@
+//! The JSON body of an event.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value as Json};
+
+use super::{Event, EventError, MAX_EVENT_BYTES, check_key_value};
+use crate::contact::is_placeholder;
+use promoflow_tabular::{INEXACT, Value, is_inexact, shorten};
+
+impl Event {
+    /// Reads the JSON body of an event: `{"eventTypeKey": …, "keyValue": …, "params": …}`, with
+    /// `params` a list of `{"name": …, "value": …}` or an object.
+    pub fn from_json(text: &str) -> Result<Event, EventError> {
+        if text.len() > MAX_EVENT_BYTES {
+            let message = format!(
+                "{} bytes; at most {MAX_EVENT_BYTES} are accepted",
+                text.len()
+            );
+            return Err(EventError::new("event", message));
+        }
+        let body: Value<'_> = serde_json::from_str(text)
+            .map_err(|error| EventError::new("event", format!("not JSON: {error}")))?;
+        let Value::Object(members) = body else {
+            return Err(EventError::new("event", "expected a JSON object"));
+        };
+        let [event_type, key, id, params] = members_of(
+            "",
+            members,
+            ["eventTypeKey", "keyValue", "id", "params"],
+            "unknown field; expected eventTypeKey, keyValue, params and id",
+        )?;
+        let event_type = text_of("eventTypeKey", event_type)?
+            .ok_or_else(|| EventError::new("eventTypeKey", "missing; expected the event's type"))?;
+        let key = text_of("keyValue", key)?.unwrap_or_default();
+        if !is_placeholder(&key) {
+            check_key_value(&key)?;
+        }
+        let id = text_of("id", id)?;
+        let params = match params {
+            Value::Null => Map::new(),
+            Value::Object(members) => named("params", members)?,
+            Value::List(list) => listed(list)?,
+            Value::Text(_) | Value::Word(_) => {
+                return Err(EventError::new(
+                    "params",
+                    "expected a list of {name, value} or an object",
+                ));
+            }
+        };
+        Event {
+            id,
+            event_type,
+            key,
+            params,
+            origin: None,
+        }
+        .checked()
+    }
+}
+
+/// The members of an object by these names, null where there is none. Any other is refused, and
+/// so is one that stands twice: whoever reads the other of the two reads another event.
+fn members_of<'a, const N: usize>(
+    place: &str,
+    members: Vec<(Cow<'a, str>, Value<'a>)>,
+    names: [&str; N],
+    unknown: &str,
+) -> Result<[Value<'a>; N], EventError> {
+    let mut found: [Option<Value<'a>>; N] = [const { None }; N];
+    for (name, value) in members {
+        let field = || match place {
+            "" => shorten(&name),
+            place => format!("{place}.{}", shorten(&name)),
+        };
+        let Some(at) = names.iter().position(|known| *known == name) else {
+            return Err(EventError::new(&field(), unknown));
+        };
+        if found[at].replace(value).is_some() {
+            return Err(EventError::new(&field(), "stands twice; keep one of them"));
+        }
+    }
+    Ok(found.map(|value| value.unwrap_or(Value::Null)))
+}
+
+fn text_of(field: &str, value: Value<'_>) -> Result<Option<String>, EventError> {
+    match value {
+        Value::Null => Ok(None),
+        Value::Text(text) => Ok(Some(text.into_owned())),
+        Value::Word(word) if is_inexact(&word) => {
+            Err(EventError::new(field, format!("it is {INEXACT}")))
+        }
+        Value::Word(word) if word != "true" && word != "false" => Ok(Some(word)),
+        Value::Word(_) | Value::List(_) | Value::Object(_) => {
+            Err(EventError::new(field, "expected a text"))
+        }
+    }
+}
+
+fn listed(list: Vec<Value<'_>>) -> Result<Map<String, Json>, EventError> {
+    let mut params = Map::with_capacity(list.len());
+    for (index, item) in list.into_iter().enumerate() {
+        let field = format!("params[{index}]");
+        let Value::Object(members) = item else {
+            return Err(EventError::new(
+                &field,
+                "expected an object with name and value",
+            ));
+        };
+        let unknown = "unknown field; expected name and value";
+        let [name, value] = members_of(&field, members, ["name", "value"], unknown)?;
+        let name = text_of(&field, name)
+            .ok()
+            .flatten()
+            .ok_or_else(|| EventError::new(&field, "expected a name, as text"))?;
+        put(&mut params, &field, name, &value)?;
+    }
+    Ok(params)
+}
+
+/// Parameters that are the members of an object, `field`.
+pub fn named(
+    field: &str,
+    members: Vec<(Cow<'_, str>, Value<'_>)>,
+) -> Result<Map<String, Json>, EventError> {
+    let mut params = Map::with_capacity(members.len());
+    for (name, value) in members {
+        put(&mut params, field, name.into_owned(), &value)?;
+    }
+    Ok(params)
+}
+
+fn put(
+    params: &mut Map<String, Json>,
+    field: &str,
+    name: String,
+    value: &Value<'_>,
+) -> Result<(), EventError> {
+    if params.contains_key(&name) {
+        let short = shorten(&name);
+        let message = format!("`{short}` stands twice; parameter names are unique");
+        return Err(EventError::new(field, message));
+    }
+    params.insert(name, value.to_json());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn parameters_come_as_a_list_or_as_an_object() {
+        let list = r#"{"eventTypeKey":"birthday","keyValue":"ann@example.com","params":[{"name":"a","value":"1"}]}"#;
+        let object =
+            r#"{"eventTypeKey":"birthday","keyValue":"ann@example.com","params":{"a":"1"}}"#;
+        assert_eq!(
+            Event::from_json(list).unwrap(),
+            Event::from_json(object).unwrap()
+        );
+    }
+
+    #[test]
+    fn what_keeps_no_bounds_is_refused_with_its_field() {
+        for (body, field) in [
+            (json!({}), "eventTypeKey"),
+            (
+                json!({"eventTypeKey": "a<b", "keyValue": "k"}),
+                "eventTypeKey",
+            ),
+            (
+                json!({"eventTypeKey": "a", "keyValue": "k".repeat(301)}),
+                "keyValue",
+            ),
+            (
+                json!({"eventTypeKey": "a", "keyValue": "k", "params": 7}),
+                "params",
+            ),
+            (
+                json!({"eventTypeKey": "a", "keyValue": "k", "params": [{"name": "x"}, {"name": "x"}]}),
+                "params[1]",
+            ),
+            (
+                json!({"eventTypeKey": "a", "keyValue": "k", "prams": []}),
+                "prams",
+            ),
+            (
+                json!({"eventTypeKey": "a", "keyValue": "k", "id": ""}),
+                "id",
+            ),
+            (
+                json!({"eventTypeKey": "a", "keyValue": "k", "id": 1.5}),
+                "id",
+            ),
+            (
+                json!({"eventTypeKey": "a", "keyValue": "o'brien", "params": {"Email": "o'brien"}}),
+                "keyValue",
+            ),
+            (
+                json!({"eventTypeKey": "a", "keyValue": "k", "params": [{"name": "x", "z": 1}]}),
+                "params[0].z",
+            ),
+        ] {
+            assert_eq!(
+                Event::from_json(&body.to_string()).unwrap_err().field,
+                field,
+                "{body}"
+            );
+        }
+        assert!(Event::from_json("[").is_err());
+    }
+
+    #[test]
+    fn nothing_stands_twice() {
+        for (body, field) in [
+            (
+                r#"{"id": "1", "eventTypeKey": "a", "keyValue": "k", "id": "2"}"#,
+                "id",
+            ),
+            (
+                r#"{"eventTypeKey": "a", "keyValue": "k", "params": {"a": 1, "a": 2}}"#,
+                "params",
+            ),
+            (
+                r#"{"eventTypeKey": "a", "keyValue": "k", "params": [{"name": "a", "name": "b"}]}"#,
+                "params[0].name",
+            ),
+        ] {
+            assert_eq!(Event::from_json(body).unwrap_err().field, field, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_a_text_as_long_as_all_of_its_digits_are_kept() {
+        let body = |id: &str| format!(r#"{{"eventTypeKey": "a", "keyValue": {id}, "id": {id}}}"#);
+        let event = Event::from_json(&body("18446744073709551615")).unwrap();
+        assert_eq!(event.id.as_deref(), Some("18446744073709551615"));
+        assert_eq!(event.key, "18446744073709551615");
+        // The two would be one.
+        for id in ["89014103211118510720", "89014103211118510999", "1.0"] {
+            let error = Event::from_json(&body(id)).unwrap_err();
+            assert!(error.message.ends_with("write it in quotes"), "{error}");
+            assert!(Event::from_json(&body(&format!("\"{id}\""))).is_ok());
+        }
+    }
+}

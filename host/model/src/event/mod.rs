@@ -1,0 +1,282 @@
+//! Events: what triggers workflows.
+//!
+//! The shape is that of Yespo's event API: a type, whom it is about, and named parameters; `body`
+//! reads it.
+
+mod body;
+
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+pub use body::named;
+
+use crate::contact::{
+    IDENTIFYING_PARAMS, identifying, is_placeholder, is_same_param, tells_contact,
+};
+use crate::trace_context::Origin;
+use promoflow_document::nesting::check_depth;
+use promoflow_tabular::{INEXACT, shorten};
+
+/// The longest `eventTypeKey`, in characters.
+pub const MAX_TYPE_CHARS: usize = 100;
+/// The longest `keyValue`, in characters.
+pub const MAX_KEY_CHARS: usize = 300;
+/// The longest parameter name, in characters.
+pub const MAX_PARAM_NAME_CHARS: usize = 100;
+/// The longest event id, in characters.
+pub const MAX_ID_CHARS: usize = 300;
+/// The largest event, in bytes of JSON.
+pub const MAX_EVENT_BYTES: usize = 20 * 1024;
+
+/// Characters that no key may hold.
+pub const FORBIDDEN_IN_KEYS: &[char] = &[
+    '<', ';', '’', '\\', '/', '|', '"', '`', '\'', '^', '?', '!', ',', '>',
+];
+
+/// An event that may be accepted: checked, with a key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// Under which a repeated sending is recognised; unique in a database for ever.
+    pub id: Option<String>,
+    /// `eventTypeKey`.
+    pub event_type: String,
+    /// `keyValue`: whom the event is about.
+    pub key: String,
+    /// Values by name, in the order in which they came.
+    pub params: Map<String, Value>,
+    /// How it came, where traces are exported; no part of what it says.
+    pub origin: Option<Box<Origin>>,
+}
+
+/// Why an event is refused.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{field}: {message}")]
+pub struct EventError {
+    /// The field, as the JSON body names it.
+    pub field: String,
+    /// What was found and what is expected.
+    pub message: String,
+}
+
+impl EventError {
+    pub fn new(field: &str, message: impl Into<String>) -> EventError {
+        EventError {
+            field: field.to_owned(),
+            message: message.into(),
+        }
+    }
+}
+
+impl Event {
+    /// An event of that type about that key, without parameters. Checked when it is sent.
+    pub fn new(event_type: impl Into<String>, key: impl Into<String>) -> Event {
+        Event {
+            id: None,
+            event_type: event_type.into(),
+            key: key.into(),
+            params: Map::new(),
+            origin: None,
+        }
+    }
+
+    /// The same event under an id: sent twice, it is accepted once.
+    #[must_use]
+    pub fn with_id(mut self, id: impl Into<String>) -> Event {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// The same event with one more parameter.
+    #[must_use]
+    pub fn with_param(mut self, name: impl Into<String>, value: impl Into<Value>) -> Event {
+        self.params.insert(name.into(), value.into());
+        self
+    }
+
+    /// The event if it keeps the bounds; without a key, with the one that its parameters give.
+    pub fn checked(mut self) -> Result<Event, EventError> {
+        check_key("eventTypeKey", &self.event_type, MAX_TYPE_CHARS)?;
+        for (index, (name, value)) in self.params.iter().enumerate() {
+            check_param(name, value)
+                .map_err(|message| EventError::new(&format!("params[{index}]"), message))?;
+        }
+        if is_placeholder(&self.key) {
+            let told = identifying(&self.params).next();
+            let (param, text) = told.ok_or_else(|| nobody(&self.key))?;
+            check_text(&self.place_of(param), &text, MAX_KEY_CHARS)?;
+            self.key = text;
+        } else if let Err(error) = check_key_value(&self.key) {
+            check_text("keyValue", &self.key, MAX_KEY_CHARS)?;
+            // An address may hold what no key may that somebody chose.
+            let told = identifying(&self.params).next();
+            if told.is_none_or(|(_, text)| text != self.key) {
+                return Err(error);
+            }
+        }
+        if let Some(id) = &self.id {
+            check_text("id", id, MAX_ID_CHARS)?;
+        }
+        let size: usize = self
+            .params
+            .iter()
+            .map(|(name, value)| name.len() + size_of(value))
+            .sum();
+        if size > MAX_EVENT_BYTES {
+            let message = format!("{size} bytes; at most {MAX_EVENT_BYTES} are accepted");
+            return Err(EventError::new("params", message));
+        }
+        Ok(self)
+    }
+
+    /// Where a parameter stands that tells the contact.
+    fn place_of(&self, param: &str) -> String {
+        let mut names = self.params.keys();
+        match names.position(|name| is_same_param(name, param)) {
+            Some(index) => format!("params[{index}]"),
+            None => "params".to_owned(),
+        }
+    }
+
+    /// The text under which two sendings of one id are compared. Not the order of parameters.
+    pub fn fingerprint(&self) -> String {
+        let mut params: Vec<(&String, &Value)> = self.params.iter().collect();
+        params.sort_by_key(|(name, _)| *name);
+        let mut text = format!("{}\n{}\n", self.event_type, self.key);
+        for (name, value) in params {
+            text.push_str(&format!("{name}={value}\n"));
+        }
+        text
+    }
+}
+
+fn size_of(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        other => other.to_string().len(),
+    }
+}
+
+fn nobody(key: &str) -> EventError {
+    let names = IDENTIFYING_PARAMS.join(", ");
+    let found = match key.trim() {
+        "" => "missing".to_owned(),
+        placeholder => format!("`{}` identifies nobody", shorten(placeholder)),
+    };
+    let message = format!("{found}, and no parameter tells the contact; expected one of {names}");
+    EventError::new("keyValue", message)
+}
+
+fn check_param(name: &str, value: &Value) -> Result<(), String> {
+    judge(name, MAX_PARAM_NAME_CHARS).map_err(|message| format!("its name: {message}"))?;
+    check_depth(value).map_err(|message| format!("`{}`: {message}", shorten(name)))?;
+    let inexact = matches!(value, Value::Number(number) if number.is_f64());
+    match inexact && tells_contact(name) {
+        true => Err(format!("`{name}` is {INEXACT}")),
+        false => Ok(()),
+    }
+}
+
+fn check_text(field: &str, text: &str, max: usize) -> Result<(), EventError> {
+    judge(text, max).map_err(|message| EventError::new(field, message))
+}
+
+fn judge(text: &str, max: usize) -> Result<(), String> {
+    if text.trim().is_empty() {
+        return Err("empty; expected a text".to_owned());
+    }
+    let chars = text.chars().count();
+    if chars > max {
+        return Err(format!("{chars} characters; at most {max} are accepted"));
+    }
+    if text.chars().any(char::is_control) {
+        return Err("holds a control character".to_owned());
+    }
+    Ok(())
+}
+
+/// Refuses a `keyValue` that no key may be.
+pub fn check_key_value(text: &str) -> Result<(), EventError> {
+    check_key("keyValue", text, MAX_KEY_CHARS)
+}
+
+fn check_key(field: &str, text: &str, max: usize) -> Result<(), EventError> {
+    check_text(field, text, max)?;
+    match text.chars().find(|c| FORBIDDEN_IN_KEYS.contains(c)) {
+        Some(c) => Err(EventError::new(
+            field,
+            format!("holds `{c}`, which no key may hold"),
+        )),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn without_a_key_the_parameters_tell_whom_it_is_about() {
+        let event = Event::new("birthday", "")
+            .with_param("Phone", "+380501234567")
+            .with_param("EmailAddress", "ann@example.com")
+            .checked()
+            .unwrap();
+        assert_eq!(event.key, "ann@example.com");
+        let error = Event::new("birthday", "")
+            .with_param("x", "y")
+            .checked()
+            .unwrap_err();
+        assert_eq!(error.field, "keyValue");
+    }
+
+    #[test]
+    fn a_key_that_identifies_nobody_is_none() {
+        for key in ["null", "NULL", " ", "undefined", "\"null\"", "None"] {
+            let event = Event::new("birthday", key).with_param("externalCustomerId", "null");
+            let error = event.clone().checked().unwrap_err();
+            assert_eq!(error.field, "keyValue", "{key:?}");
+            let told = event
+                .with_param("Email", "ann@example.com")
+                .checked()
+                .unwrap();
+            assert_eq!(told.key, "ann@example.com", "{key:?}");
+        }
+        let error = Event::new("birthday", "null").checked().unwrap_err();
+        assert!(
+            error.message.starts_with("`null` identifies nobody"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn an_address_is_no_key_that_somebody_chose() {
+        let event = || Event::new("birthday", "").with_param("EmailAddress", "o'b@example.com");
+        let checked = event().checked().unwrap();
+        assert_eq!(checked.key, "o'b@example.com");
+        assert_eq!(checked.clone().checked().unwrap(), checked);
+        let mut chosen = event();
+        chosen.key = "o'brien".to_owned();
+        assert_eq!(chosen.checked().unwrap_err().field, "keyValue");
+        let long = event().with_param("ContactId", "7".repeat(MAX_KEY_CHARS + 1));
+        assert_eq!(long.checked().unwrap_err().field, "params[1]");
+    }
+
+    #[test]
+    fn a_parameter_is_named_by_its_place() {
+        let event = Event::new("birthday", "ann").with_param("a", 1);
+        let wrong = |name: &str, value: Value| {
+            let event = event.clone().with_param(name, value);
+            event.checked().unwrap_err()
+        };
+        assert_eq!(wrong("", json!("x")).field, "params[1]");
+        assert_eq!(wrong("a\nb", json!("x")).field, "params[1]");
+        // It would be another number than was sent, and so another customer.
+        assert_eq!(wrong("externalcustomerid", json!(1e20)).field, "params[1]");
+        assert!(event.clone().with_param("price", 9.5).checked().is_ok());
+        let deep = (0..70).fold(json!(1), |value, _| json!([value]));
+        assert_eq!(wrong("deep", deep).field, "params[1]");
+        let fits = (0..64).fold(json!(1), |value, _| json!([value]));
+        assert!(event.with_param("deep", fits).checked().is_ok());
+    }
+}

@@ -1,0 +1,35 @@
+//! The domain of Promoflow: promo codes, events, contacts, workflows, messages.
+//!
+//! Nothing here reads or writes anything: no file, no database, no network, no sandbox.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`pool`] | promo codes: rows of uploads, what a claim asks for, dates |
+//! | [`event`] | what triggers workflows |
+//! | [`contact`] | the people that events are about |
+//! | [`workflow`], [`message`] | what authors write: parsed, checked, drawn, rendered |
+//! | [`block`] | what a block says of itself: parameters, ports, values |
+//! | [`alert`] | rules about the pool, and the alerts that they raise |
+//! | [`key`] | API keys |
+//! | [`trace_context`] | the trace that a request belongs to |
+//! | [`clock`], [`backoff`], [`zone`] | time, delays between attempts, time zones by name |
+//! | [`mask`] | secrets and addresses in logs |
+#![forbid(unsafe_code)]
+
+pub mod alert;
+pub mod backoff;
+pub mod block;
+pub mod clock;
+pub mod contact;
+pub mod event;
+#[doc(hidden)]
+pub mod failpoint;
+pub mod key;
+pub mod mask;
+pub mod message;
+pub mod pool;
+#[cfg(test)]
+mod schema_check;
+pub mod trace_context;
+pub mod workflow;
+pub mod zone;

@@ -1,0 +1,50 @@
+//! A content as people read it on a terminal.
+
+use super::Content;
+use promoflow_document::{tame, tame_line};
+
+/// A piece of a content, without what could play tricks on a terminal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// A header: its name and its value, on one line.
+    Header(String, String),
+    /// The plain text.
+    Text(String),
+    /// The HTML.
+    Html(String),
+}
+
+/// The pieces of a content, in the order in which they are read; `to` is the address.
+pub fn lines(content: &Content, to: Option<&str>) -> Vec<Line> {
+    let header = |(name, value): (&str, &str)| Line::Header(name.to_owned(), tame_line(value));
+    let above = [
+        ("From", content.from.as_deref()),
+        ("To", to),
+        ("Reply-To", content.reply_to.as_deref()),
+        ("Subject", content.subject.as_deref()),
+        ("Title", content.title.as_deref()),
+    ];
+    let further = content.headers.iter();
+    let further = further.map(|(name, value)| (name.as_str(), value.as_str()));
+    let below = [
+        ("Image", content.image.as_deref()),
+        ("Button", content.button.as_deref()),
+        ("Link", content.link.as_deref()),
+    ];
+    let block = |text: &String| tame(text).trim_end().to_owned();
+    present(above)
+        .chain(further)
+        .map(header)
+        .chain(content.text.as_ref().map(|text| Line::Text(block(text))))
+        .chain(present(below).map(header))
+        .chain(content.html.as_ref().map(|html| Line::Html(block(html))))
+        .collect()
+}
+
+/// Those that are there.
+fn present<'c, const N: usize>(
+    named: [(&'static str, Option<&'c str>); N],
+) -> impl Iterator<Item = (&'c str, &'c str)> {
+    let named = named.into_iter();
+    named.filter_map(|(name, value)| Some((name, value?)))
+}

@@ -1,0 +1,167 @@
+//! From a file to messages, with every fault on the way.
+//!
+//! [`parts`] reads what a message says, [`html`] the files that it names and [`headers`] its
+//! headers; [`rules`] says which of it a channel has, and [`languages`] reads it in others.
+
+mod headers;
+mod html;
+mod languages;
+mod parts;
+mod rules;
+
+pub use html::beside;
+
+use super::channel::ChannelKind;
+use super::definition::{Message, Unset};
+use super::files::Files;
+use promoflow_document::{
+    Content, Diagnostics, Fields, Node, Parsed, TemplateCheck, check_id, read, shown, text,
+};
+
+/// The keys of a message file beside those of its [parts]. The schema lists the same.
+const KEYS: [&str; 6] = [
+    "message",
+    "channel",
+    "headers",
+    "unset",
+    "language",
+    "languages",
+];
+
+/// Reads the messages of a file, one a document. `file` names the file in diagnostics; `files`
+/// are those that an `html-file` may name; `templates` judges the texts.
+pub fn parse(
+    file: &str,
+    bytes: &[u8],
+    files: &dyn Files,
+    templates: &dyn TemplateCheck,
+) -> Parsed<Message> {
+    let mut out = Diagnostics::new(file);
+    let mut items: Vec<Message> = Vec::new();
+    for document in read(bytes, &mut out) {
+        let before = out.errors();
+        let Some(message) = Reader {
+            file,
+            files,
+            templates,
+        }
+        .message(&document, &mut out) else {
+            continue;
+        };
+        if items.iter().any(|other| other.id == message.id) {
+            let fault = format!(
+                "the message {} stands twice in this file",
+                shown(&message.id)
+            );
+            out.error(
+                document.at,
+                fault,
+                Some("give one of them another id".into()),
+            );
+        }
+        if out.errors() == before {
+            items.push(message);
+        }
+    }
+    Parsed {
+        items,
+        diagnostics: out.into_sorted(),
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Reader<'r> {
+    file: &'r str,
+    files: &'r dyn Files,
+    templates: &'r dyn TemplateCheck,
+}
+
+impl Reader<'_> {
+    fn message(self, node: &Node, out: &mut Diagnostics) -> Option<Message> {
+        if is_workflow(node) {
+            let hint = "apply workflows with `promoflow workflow apply`";
+            out.error(
+                node.at,
+                "this is a workflow, not a message",
+                Some(hint.into()),
+            );
+            return None;
+        }
+        let fields = Fields::read(node, "the message", &keys(), out)?;
+        let id = fields
+            .require("message", out)
+            .and_then(|node| check_id(node, "message", out));
+        let channel = fields
+            .require("channel", out)
+            .and_then(|node| channel(node, out));
+        let parts = self.parts(&fields, channel == Some(ChannelKind::Email), out);
+        let headers = fields
+            .get("headers")
+            .map_or_else(|| Some(Vec::new()), |node| headers::read(self, node, out));
+        let language = fields
+            .get("language")
+            .and_then(|node| languages::tag(node, out));
+        let languages = languages::read(self, &fields, channel, language.as_deref(), out);
+        let unset = match fields.get("unset") {
+            Some(node) => unset(node, out),
+            None => Some(Unset::default()),
+        };
+        if let Some(channel) = channel {
+            rules::complete(channel, &fields, out);
+            rules::refuse_others(channel, &fields, out);
+        }
+        Some(Message {
+            id: id?.to_owned(),
+            channel: channel?,
+            parts,
+            headers: headers?,
+            language,
+            languages,
+            unset: unset?,
+        })
+    }
+}
+
+/// All keys of a message file, in the order in which people write them.
+fn keys() -> Vec<&'static str> {
+    let (before, after) = KEYS.split_at(2);
+    [before, &parts::KEYS, after].concat()
+}
+
+fn channel(node: &Node, out: &mut Diagnostics) -> Option<ChannelKind> {
+    match text(node, "channel", out)?.parse::<ChannelKind>() {
+        Ok(channel) => Some(channel),
+        Err(error) => {
+            out.error(node.at, error.to_string(), Some(error.hint));
+            None
+        }
+    }
+}
+
+fn unset(node: &Node, out: &mut Diagnostics) -> Option<Unset> {
+    let word = text(node, "unset", out)?;
+    let known = Unset::NAMES.into_iter().find(|(name, _)| *name == word);
+    if known.is_none() {
+        let fault = format!(
+            "expected nothing or print for `unset`, found {}",
+            shown(word)
+        );
+        let names = Unset::NAMES.map(|(name, _)| name);
+        let hint = out.did_you_mean(word, names).unwrap_or_else(|| {
+            "`print` prints the source of a reference that has no value, as Velocity does".into()
+        });
+        out.error(node.at, fault, Some(hint));
+    }
+    known.map(|(_, unset)| unset)
+}
+
+fn is_workflow(node: &Node) -> bool {
+    let Content::Mapping(entries) = &node.content else {
+        return false;
+    };
+    let has = |key: &str| entries.iter().any(|entry| entry.key == key);
+    has("workflow") && !has("message")
+}
+
+#[cfg(test)]
+mod tests;

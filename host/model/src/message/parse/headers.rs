@@ -1,0 +1,65 @@
+//! Further headers of an email.
+
+use super::Reader;
+use promoflow_document::{Content, Diagnostics, Node, shown};
+
+/// Headers that the host writes itself, or that say whom a mail goes to.
+const OWN: &[&str] = &[
+    "bcc",
+    "cc",
+    "date",
+    "dkim-signature",
+    "from",
+    "list-unsubscribe",
+    "list-unsubscribe-post",
+    "message-id",
+    "mime-version",
+    "received",
+    "reply-to",
+    "return-path",
+    "sender",
+    "subject",
+    "to",
+];
+/// More headers than anybody needs.
+const MOST: usize = 20;
+
+/// The headers of a message: names, and templates of one line.
+pub(super) fn read(
+    reader: Reader<'_>,
+    node: &Node,
+    out: &mut Diagnostics,
+) -> Option<Vec<(String, String)>> {
+    let Content::Mapping(entries) = &node.content else {
+        let hint = "write `headers: { X-Campaign: birthday }`".to_owned();
+        out.error(
+            node.at,
+            "`headers` must be a mapping of names to texts",
+            Some(hint),
+        );
+        return None;
+    };
+    if entries.len() > MOST {
+        out.error(node.at, format!("there are more than {MOST} headers"), None);
+        return None;
+    }
+    let mut headers = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let name = entry.key.to_ascii_lowercase();
+        let fault = if !is_name(&entry.key) {
+            "is not the name of a header: letters, digits and `-`, at most 76"
+        } else if OWN.contains(&name.as_str()) || name.starts_with("content-") {
+            "is a header that is written for you"
+        } else {
+            let value = reader.header(&entry.value, &entry.key, out);
+            headers.extend(value.map(|value| (entry.key.clone(), value)));
+            continue;
+        };
+        out.error(entry.key_at, format!("{} {fault}", shown(&entry.key)), None);
+    }
+    Some(headers)
+}
+
+fn is_name(name: &str) -> bool {
+    (1..=76).contains(&name.len()) && name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-')
+}

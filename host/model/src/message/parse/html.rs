@@ -1,0 +1,66 @@
+//! HTML that stands in a file of its own.
+
+use std::path::Path;
+
+use super::super::files::{MAX_HTML_BYTES, leads_downwards};
+use super::Reader;
+use promoflow_document::{Diagnostics, Node, Position, shown, text};
+
+impl Reader<'_> {
+    /// The HTML in the file that the node names.
+    pub(super) fn html_file(self, node: &Node, out: &mut Diagnostics) -> Option<String> {
+        let path = text(node, "html-file", out)?;
+        if !leads_downwards(path) {
+            let fault = format!("{} leads out of the message's folder", shown(path));
+            let hint = "name a file in the message's folder or below, with `/` between folders";
+            out.error(node.at, fault, Some(hint.into()));
+            return None;
+        }
+        let bytes = match self.files.read(path) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                let hint = "the path is relative to the message's file".to_owned();
+                out.error(
+                    node.at,
+                    format!("cannot read {}: {error}", shown(path)),
+                    Some(hint),
+                );
+                return None;
+            }
+        };
+        if bytes.len() > MAX_HTML_BYTES {
+            let fault = format!("{} is larger than {MAX_HTML_BYTES} bytes", shown(path));
+            out.error(node.at, fault, None);
+            return None;
+        }
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+        let Ok(html) = str::from_utf8(bytes) else {
+            let hint = "save it as UTF-8".to_owned();
+            out.error(node.at, format!("{} is not UTF-8", shown(path)), Some(hint));
+            return None;
+        };
+        if html.trim().is_empty() {
+            out.error(node.at, format!("{} is empty", shown(path)), None);
+            return None;
+        }
+        if let Err(fault) = self.templates.depends_on_data(html) {
+            let place = |number| u32::try_from(number).unwrap_or(u32::MAX).max(1);
+            let at = Position {
+                line: place(fault.line),
+                column: place(fault.column),
+            };
+            out.error_in(beside(self.file, path), at, fault.message, None);
+            return None;
+        }
+        Some(html.to_owned())
+    }
+}
+
+/// The name of a file beside the message's, as the author would call it from where the message's
+/// own name is good.
+pub fn beside(file: &str, path: &str) -> String {
+    match Path::new(file).parent() {
+        Some(parent) => parent.join(path).display().to_string(),
+        None => path.to_owned(),
+    }
+}

@@ -1,0 +1,167 @@
+//! The parts of a message: what it says.
+
+use super::super::definition::Parts;
+use super::super::mailbox::looks_like_mailbox;
+use super::super::web_address::{self, Use};
+use super::Reader;
+use promoflow_document::{Diagnostics, Fields, Node, Scalar, check_template, shown, text};
+
+/// The keys of parts.
+pub(super) const KEYS: [&str; 11] = [
+    "from",
+    "reply-to",
+    "subject",
+    "preheader",
+    "title",
+    "text",
+    "html",
+    "html-file",
+    "image",
+    "link",
+    "button",
+];
+
+/// The longest subject or sender, in characters: a line of a mail's head has at most 998.
+const MAX_LINE_CHARS: usize = 500;
+/// The longest web address, in characters: what browsers take.
+const MAX_ADDRESS_CHARS: usize = 2000;
+
+impl Reader<'_> {
+    /// The parts that a mapping gives; those at fault are missing.
+    pub(super) fn parts(self, fields: &Fields<'_>, email: bool, out: &mut Diagnostics) -> Parts {
+        let mailbox = |key, out: &mut Diagnostics| {
+            let node = fields.get(key)?;
+            self.mailbox(node, key, email, out)
+        };
+        let line = |key, out: &mut Diagnostics| {
+            let node = fields.get(key)?;
+            Some(self.line(node, key, MAX_LINE_CHARS, out)?.0)
+        };
+        let address = |key, purpose, out: &mut Diagnostics| {
+            let node = fields.get(key)?;
+            self.address(node, key, purpose, out)
+        };
+        Parts {
+            from: mailbox("from", out),
+            reply_to: mailbox("reply-to", out),
+            subject: line("subject", out),
+            preheader: line("preheader", out),
+            title: line("title", out),
+            text: fields
+                .get("text")
+                .and_then(|node| self.body(node, "text", out)),
+            html: self.html(fields, out),
+            image: address("image", Use::Picture, out),
+            link: address("link", Use::Link, out),
+            button: line("button", out),
+        }
+    }
+
+    fn html(self, fields: &Fields<'_>, out: &mut Diagnostics) -> Option<String> {
+        match (fields.entry("html"), fields.entry("html-file")) {
+            (Some(_), Some(second)) => {
+                let hint = "keep one of them".to_owned();
+                out.error(
+                    second.key_at,
+                    "`html` and `html-file` exclude each other",
+                    Some(hint),
+                );
+                None
+            }
+            (Some(html), None) => self.body(&html.value, "html", out),
+            (None, Some(path)) => self.html_file(&path.value, out),
+            (None, None) => None,
+        }
+    }
+
+    /// The template of a header's value.
+    pub(super) fn header(self, node: &Node, name: &str, out: &mut Diagnostics) -> Option<String> {
+        Some(self.line(node, name, MAX_LINE_CHARS, out)?.0)
+    }
+
+    /// A template of a mailbox; in other messages than emails a sender is any name.
+    fn mailbox(self, node: &Node, key: &str, email: bool, out: &mut Diagnostics) -> Option<String> {
+        let (mailbox, depends) = self.line(node, key, MAX_LINE_CHARS, out)?;
+        // What references give is judged when the message is made.
+        if email && !depends && !looks_like_mailbox(&mailbox) {
+            let fault = format!("{} is not a mailbox", shown(&mailbox));
+            let hint = "write `shop@example.com` or `Shop <shop@example.com>`; a name with a comma or a bracket goes in double quotes";
+            out.error(node.at, fault, Some(hint.to_owned()));
+            return None;
+        }
+        Some(mailbox)
+    }
+
+    /// A template of one line, and whether it depends on the run's data.
+    fn line(
+        self,
+        node: &Node,
+        key: &str,
+        most: usize,
+        out: &mut Diagnostics,
+    ) -> Option<(String, bool)> {
+        let line = words(node, key, out)?;
+        cut(node, key, out);
+        let depends = check_template(node, self.templates, out)?;
+        let fault = if line.trim().is_empty() {
+            format!("`{key}` is empty")
+        } else if line.chars().any(char::is_control) {
+            format!("`{key}` must be one line, without tabs or other control characters")
+        } else if line.chars().count() > most {
+            format!("`{key}` has more than {most} characters")
+        } else {
+            return Some((line.to_owned(), depends));
+        };
+        out.error(node.at, fault, None);
+        None
+    }
+
+    fn body(self, node: &Node, key: &str, out: &mut Diagnostics) -> Option<String> {
+        let body = words(node, key, out)?;
+        cut(node, key, out);
+        check_template(node, self.templates, out)?;
+        if body.trim().is_empty() {
+            out.error(node.at, format!("`{key}` is empty"), None);
+            return None;
+        }
+        Some(body.to_owned())
+    }
+
+    /// A template of a web address.
+    fn address(
+        self,
+        node: &Node,
+        key: &str,
+        purpose: Use,
+        out: &mut Diagnostics,
+    ) -> Option<String> {
+        let (address, depends) = self.line(node, key, MAX_ADDRESS_CHARS, out)?;
+        // What references give is judged when the message is made.
+        if !depends && let Err(expected) = web_address::check(&address, purpose) {
+            let fault = format!("{} is no address for `{key}`", shown(&address));
+            out.error(node.at, fault, Some(expected.to_owned()));
+            return None;
+        }
+        Some(address)
+    }
+}
+
+/// A text that people are to read, which may begin with a bracket.
+fn words<'n>(node: &'n Node, key: &str, out: &mut Diagnostics) -> Option<&'n str> {
+    if node.scalar().is_none() {
+        let fault = format!("expected a text for {}, found {}", shown(key), node.kind());
+        let hint = "put a text that begins with a bracket in quotes, or write it below `|`";
+        out.error(node.at, fault, Some(hint.to_owned()));
+        return None;
+    }
+    text(node, key, out)
+}
+
+/// Warns of a text that YAML ends at ` #`: what people are to read hardly has a comment behind it.
+fn cut(node: &Node, key: &str, out: &mut Diagnostics) {
+    if let Some(at) = node.scalar().and_then(Scalar::cut) {
+        let warning = format!("`{key}` ends before the `#`: YAML takes the rest for a comment");
+        let hint = "if it belongs to the text, put the whole in quotes, or write it below `|`";
+        out.warning(at, warning, Some(hint.to_owned()));
+    }
+}

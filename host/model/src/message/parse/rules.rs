@@ -1,0 +1,121 @@
+//! Which parts a message has, by its channel.
+
+use super::super::channel::ChannelKind;
+use promoflow_document::{Diagnostics, Fields};
+
+/// The keys that belong to some channels alone.
+const PARTICULAR: [&str; 10] = [
+    "reply-to",
+    "subject",
+    "preheader",
+    "headers",
+    "html",
+    "html-file",
+    "title",
+    "image",
+    "link",
+    "button",
+];
+
+/// Those that a channel has.
+fn has(channel: ChannelKind) -> &'static [&'static str] {
+    match channel {
+        ChannelKind::Email => &[
+            "reply-to",
+            "subject",
+            "preheader",
+            "headers",
+            "html",
+            "html-file",
+        ],
+        ChannelKind::Sms => &[],
+        ChannelKind::Viber | ChannelKind::Telegram => &["image", "link", "button"],
+        ChannelKind::MobilePush | ChannelKind::WebPush => &["title", "image", "link"],
+    }
+}
+
+/// Refuses parts that the channel has not.
+pub(super) fn refuse_others(channel: ChannelKind, fields: &Fields<'_>, out: &mut Diagnostics) {
+    let has = has(channel);
+    for entry in PARTICULAR
+        .iter()
+        .filter(|key| !has.contains(*key))
+        .filter_map(|key| fields.entry(key))
+    {
+        let fault = format!("a message for {channel} has no `{}`", entry.key);
+        let hint = instead(channel, &entry.key).to_owned();
+        out.error(entry.key_at, fault, Some(hint));
+    }
+}
+
+/// What to do without a part that the channel has not.
+fn instead(channel: ChannelKind, key: &str) -> &'static str {
+    match (channel, key) {
+        (_, "reply-to" | "headers") => "leave it out: it belongs to emails",
+        (ChannelKind::Email, "title") => "an email has a `subject`",
+        (ChannelKind::Email, _) => "put it in the HTML",
+        (ChannelKind::MobilePush | ChannelKind::WebPush, "subject" | "preheader") => {
+            "a push has a `title`"
+        }
+        (ChannelKind::MobilePush | ChannelKind::WebPush, "button") => {
+            "leave it out: a tap on the push opens its `link`"
+        }
+        _ => "put all of it in `text`",
+    }
+}
+
+/// Demands what the channel cannot do without.
+pub(super) fn complete(channel: ChannelKind, fields: &Fields<'_>, out: &mut Diagnostics) {
+    if channel == ChannelKind::Email {
+        fields.require("subject", out);
+    }
+    complete_body(channel, fields, out);
+    complete_button(channel, fields, out);
+}
+
+/// Demands text, or in an email text or HTML.
+pub(super) fn complete_body(channel: ChannelKind, fields: &Fields<'_>, out: &mut Diagnostics) {
+    if channel == ChannelKind::Email {
+        complete_email(fields, out);
+    } else {
+        fields.require("text", out);
+    }
+}
+
+fn has_html(fields: &Fields<'_>) -> bool {
+    ["html", "html-file"]
+        .iter()
+        .any(|key| fields.get(key).is_some())
+}
+
+fn complete_email(fields: &Fields<'_>, out: &mut Diagnostics) {
+    if fields.get("text").is_none() && !has_html(fields) {
+        let hint = "add `text`, `html` or `html-file`".to_owned();
+        out.error(fields.at(), "there is no body", Some(hint));
+    }
+    if let Some(preheader) = fields.entry("preheader")
+        && !has_html(fields)
+    {
+        let hint = "it stands hidden at the beginning of the HTML: add `html` or `html-file`";
+        let fault = "a message without HTML has no `preheader`";
+        out.error(preheader.key_at, fault, Some(hint.to_owned()));
+    }
+}
+
+/// A button and its link make sense together alone.
+pub(super) fn complete_button(channel: ChannelKind, fields: &Fields<'_>, out: &mut Diagnostics) {
+    if !has(channel).contains(&"button") {
+        return;
+    }
+    match (fields.entry("button"), fields.entry("link")) {
+        (Some(button), None) => {
+            let hint = "add `link: https://example.com/sale`".to_owned();
+            out.error(button.key_at, "the `button` leads nowhere", Some(hint));
+        }
+        (None, Some(link)) => {
+            let hint = "add `button: To the shop`, or put the address in `text`".to_owned();
+            out.error(link.key_at, "no `button` shows the `link`", Some(hint));
+        }
+        _ => {}
+    }
+}

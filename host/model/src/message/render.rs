@@ -1,0 +1,181 @@
+//! Rendering: a message's templates with a run's values.
+
+use promoflow_velocity::{Error, UnsetReference};
+use thiserror::Error as ThisError;
+
+use super::templates::Templates;
+use super::{ChannelKind, CodeTag, Content, Message, Parts, Values, language};
+use promoflow_document::TemplateFault;
+
+/// Takes the promo code of a merge tag for a rendering, each time that the tag is printed; `None`:
+/// there is none, and what the tag says instead is printed. Tags that are not printed, as they
+/// stand in a branch that is not taken, take none.
+pub type TakeCode<'t> = dyn FnMut(&CodeTag) -> Option<String> + 't;
+
+/// A message whose templates are parsed.
+pub struct Prepared {
+    id: String,
+    channel: ChannelKind,
+    language: Option<String>,
+    templates: Templates,
+    /// In other languages.
+    languages: Vec<(String, Templates)>,
+}
+
+/// A message in the language that was chosen.
+#[derive(Clone, Copy)]
+pub struct Chosen<'m> {
+    message: &'m Prepared,
+    language: Option<&'m str>,
+    templates: &'m Templates,
+}
+
+/// A template of a message that cannot be parsed or rendered.
+#[derive(Clone, Debug, PartialEq, Eq, ThisError)]
+#[error("{part} of message `{message}`, line {line}, column {column}: {why}")]
+pub struct RenderError {
+    /// The message's id.
+    pub message: String,
+    /// `subject`, `text`, `html`, … as the message's file calls it.
+    pub part: &'static str,
+    /// The line within the part, counted from 1.
+    pub line: u32,
+    /// The character within the line, counted from 1.
+    pub column: u32,
+    /// What is wrong.
+    pub why: String,
+}
+
+impl RenderError {
+    pub(super) fn new(message: &str, part: &'static str, error: Error) -> RenderError {
+        RenderError {
+            message: message.to_owned(),
+            part,
+            line: error.line,
+            column: error.column,
+            why: error.message,
+        }
+    }
+
+    /// A fault that was found by parsing.
+    pub(super) fn of(message: &str, part: &'static str, fault: TemplateFault) -> RenderError {
+        let place = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        RenderError {
+            message: message.to_owned(),
+            part,
+            line: place(fault.line),
+            column: place(fault.column),
+            why: fault.message,
+        }
+    }
+
+    pub(super) fn at_start(message: &str, part: &'static str, why: String) -> RenderError {
+        RenderError {
+            message: message.to_owned(),
+            part,
+            line: 1,
+            column: 1,
+            why,
+        }
+    }
+}
+
+impl Prepared {
+    /// Parses a message's templates.
+    pub fn new(message: Message) -> Result<Prepared, RenderError> {
+        let templates = |parts: &Parts, language: Option<&str>| {
+            Templates::new(
+                &message.id,
+                parts,
+                &message.headers,
+                language,
+                message.unset,
+            )
+        };
+        let mut languages = Vec::with_capacity(message.languages.len());
+        for variant in &message.languages {
+            let parts = message.said(variant);
+            let language = variant.language.clone();
+            languages.push((language, templates(&parts, Some(&variant.language))?));
+        }
+        Ok(Prepared {
+            templates: templates(&message.parts, message.language.as_deref())?,
+            languages,
+            id: message.id,
+            channel: message.channel,
+            language: message.language,
+        })
+    }
+
+    /// How it reaches an address.
+    pub fn channel(&self) -> ChannelKind {
+        self.channel
+    }
+
+    /// It in the language that fits the preferred ones best, else as it is.
+    pub fn choose(&self, preferred: &[String]) -> Chosen<'_> {
+        let base = [self.language.as_deref()];
+        let others = self.languages.iter().map(|(tag, _)| Some(tag.as_str()));
+        let number = language::choose(base.into_iter().chain(others), preferred);
+        let other = number.and_then(|number| self.languages.get(number.checked_sub(1)?));
+        let (language, templates) = match other {
+            Some((language, templates)) => (Some(language.as_str()), templates),
+            None => (self.language.as_deref(), &self.templates),
+        };
+        Chosen {
+            message: self,
+            language,
+            templates,
+        }
+    }
+
+    /// What a contact gets, in the language that the values prefer.
+    pub fn render(&self, values: &Values, take: &mut TakeCode<'_>) -> Result<Content, RenderError> {
+        self.choose(&values.languages()).render(values, take)
+    }
+
+    /// What a contact would get, in that language or the one that the values prefer. No code is
+    /// taken: where one would stand, its tag does, and so where the contact would unsubscribe.
+    pub fn preview(&self, values: Values, language: Option<&str>) -> Result<Content, RenderError> {
+        let chosen = match language {
+            Some(language) => self.choose(&[language.to_owned()]),
+            None => self.choose(&values.languages()),
+        };
+        let made = chosen.render(&values, &mut |tag| Some(format!("%{tag}%")))?;
+        Ok(made.shown())
+    }
+}
+
+impl Chosen<'_> {
+    /// What a contact gets. Values are escaped where they come into HTML.
+    pub fn render(&self, values: &Values, take: &mut TakeCode<'_>) -> Result<Content, RenderError> {
+        Ok(self.render_reporting(values, take)?.0)
+    }
+
+    /// The same, with the references that had no value when they were printed.
+    pub fn render_reporting(
+        &self,
+        values: &Values,
+        take: &mut TakeCode<'_>,
+    ) -> Result<(Content, Vec<UnsetValue>), RenderError> {
+        let Prepared { id, channel, .. } = self.message;
+        let (content, unset) = self.templates.render(id, *channel, values, take)?;
+        let content = Content {
+            language: self.language.map(str::to_owned),
+            ..content
+        };
+        Ok((content, unset))
+    }
+}
+
+/// A reference of a message that had no value when it was printed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnsetValue {
+    /// `subject`, `text`, `html`, … as the message's file calls it.
+    pub part: &'static str,
+    /// The reference, and its place within the part.
+    pub reference: UnsetReference,
+}
+
+#[cfg(test)]
+mod tests;

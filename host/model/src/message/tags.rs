@@ -1,0 +1,325 @@
+//! Merge tags: `%FIRSTNAME|friend%` stands for a value, `%PC_NewYear_1_7%` for a promo code, and
+//! `%UNSUBSCRIBE%` for an address.
+//!
+//! They are compiled into the templates of a message, so what values bring is never read as a tag.
+
+use std::fmt;
+
+use promoflow_velocity::{MergeTag, Template};
+
+use super::unsubscribe;
+use super::values::{PARSING, fault};
+use crate::pool::{DEFAULT_TYPE, Lane, MAX_DISCOUNT, MAX_TYPE_CHARS, Selector};
+use promoflow_document::{TemplateFault, shown};
+
+/// The longest name of a value in a tag, in characters.
+const MAX_NAME_CHARS: usize = 100;
+/// Begins the name of a tag that takes a code; small letters will do.
+const CODE: &str = "PC_";
+/// The longest `days` of a tag.
+const MAX_DAYS: u32 = 36_500;
+
+/// A tag that takes a promo code: `%PC_GENERAL%`, or `%PC_TYPE_DAYS_DISCOUNT%`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CodeTag {
+    /// Which code it takes.
+    pub selector: Selector,
+    /// What is printed where no code is left; `None`: the message is not sent then.
+    pub instead: Option<String>,
+}
+
+impl fmt::Display for CodeTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&key(&self.selector))
+    }
+}
+
+/// The key of a code in a rendering; the same for each way to write a tag.
+pub(super) fn key(selector: &Selector) -> String {
+    let Selector { lane, days } = selector;
+    format!("{CODE}{}_{days}_{}", lane.code_type, lane.discount)
+}
+
+/// Parses a template of a message, in which tags may stand.
+pub(super) fn parse(source: &str) -> Result<Template, TemplateFault> {
+    let place = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    let template = Template::parse_with_tags(source, &PARSING, &is_tag)
+        .map_err(|error| unquoted(source, fault(error)))?;
+    for tag in template.tags() {
+        check(tag).map_err(|message| TemplateFault {
+            hint: None,
+            message,
+            line: place(tag.line),
+            column: place(tag.column),
+        })?;
+    }
+    Ok(template)
+}
+
+/// What is wrong with a template, with what to do about a tag that stands in a directive without
+/// quotes: there a percent sign divides.
+fn unquoted(source: &str, mut fault: TemplateFault) -> TemplateFault {
+    let line = source.split('\n').nth(fault.line.saturating_sub(1));
+    let from = fault.column.saturating_sub(1);
+    let rest: String = line.unwrap_or_default().chars().skip(from).collect();
+    let tag = rest.strip_prefix('%').and_then(|rest| rest.split_once('%'));
+    if let Some((inner, rest)) = tag
+        && let (name, _) = inner.split_once('|').unwrap_or((inner, ""))
+        && is_tag("", name, rest).is_some()
+    {
+        let written = shown(&format!("\"%{inner}%\""));
+        fault.message = format!(
+            "{}; a merge tag stands in quotes here: {written}",
+            fault.message
+        );
+    }
+    fault
+}
+
+fn check(tag: &MergeTag) -> Result<(), String> {
+    if is_code(&tag.key) {
+        selector(&tag.key)?;
+    }
+    if tag.key == unsubscribe::KEY && !tag.instead.trim().is_empty() {
+        return Err(format!(
+            "{} always has an address: write it without `|` and a text instead",
+            shown(unsubscribe::TAG)
+        ));
+    }
+    Ok(())
+}
+
+/// Where a template first prints the address at which the contact unsubscribes.
+pub(super) fn unsubscribe(template: &Template) -> Option<&MergeTag> {
+    let mut tags = template.tags().iter();
+    tags.find(|tag| tag.key == unsubscribe::KEY)
+}
+
+/// The merge tags of a text: their names in capitals, with line and column.
+pub fn merge_tags(source: &str) -> Vec<(String, u32, u32)> {
+    let template = parse(source);
+    let tags = template.iter().flat_map(|template| template.tags());
+    tags.map(|tag| (tag.key.to_ascii_uppercase(), tag.line, tag.column))
+        .collect()
+}
+
+/// The codes that a template takes, each once.
+pub(super) fn codes(template: &Template) -> Vec<CodeTag> {
+    let mut codes: Vec<CodeTag> = Vec::new();
+    for tag in template.tags() {
+        let Some(code) = code(&tag.key, &tag.instead) else {
+            continue;
+        };
+        join(&mut codes, code);
+    }
+    codes
+}
+
+/// The tags of a template that print a value and nothing without one.
+pub(super) fn bare(template: &Template) -> impl Iterator<Item = &MergeTag> {
+    let tags = template.tags().iter();
+    tags.filter(|tag| tag.instead.trim().is_empty() && prints_value(tag))
+}
+
+/// Whether a tag prints a value, and neither a code nor an address.
+pub(super) fn prints_value(tag: &MergeTag) -> bool {
+    !is_code(&tag.key) && tag.key != unsubscribe::KEY
+}
+
+/// Adds a code, if it is not among them. It may be missing only where each of its tags says what
+/// stands instead.
+pub(super) fn join(codes: &mut Vec<CodeTag>, code: CodeTag) {
+    match codes.iter_mut().find(|one| one.selector == code.selector) {
+        Some(one) if code.instead.is_none() => one.instead = None,
+        Some(_) => {}
+        None => codes.push(code),
+    }
+}
+
+/// The code that the tag of that key takes, if it takes one.
+pub(super) fn code(key: &str, instead: &str) -> Option<CodeTag> {
+    if !is_code(key) {
+        return None;
+    }
+    let instead = instead.trim();
+    Some(CodeTag {
+        selector: selector(key).ok()?,
+        instead: (!instead.is_empty()).then(|| instead.to_owned()),
+    })
+}
+
+fn is_code(name: &str) -> bool {
+    name.get(..CODE.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(CODE))
+}
+
+/// What stands between percent signs, if it is the name of a tag.
+fn is_tag(before: &str, name: &str, rest: &str) -> Option<String> {
+    if is_code(name) {
+        // Faulty ones are tags too, so that their author is told.
+        let known = selector(name).map(|selector| key(&selector));
+        return Some(known.unwrap_or_else(|_| name.to_owned()));
+    }
+    let letters = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let is_name = (2..=MAX_NAME_CHARS).contains(&name.len())
+        && name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.chars().all(letters)
+        && !is_percent_encoded(name, rest)
+        && !is_between_percentages(before, name);
+    is_name.then(|| name.to_ascii_lowercase())
+}
+
+/// Whether the percent signs belong to numbers, `10%or20%`, or the first of them does, `10%off%`.
+fn is_between_percentages(before: &str, name: &str) -> bool {
+    let digit = |c: char| c.is_ascii_digit();
+    before.ends_with(digit)
+        && (name.ends_with(digit) || !name.contains(|c: char| c.is_ascii_uppercase()))
+}
+
+/// Whether the percent signs are those of an address, `%D0%BA` or `%C3%BCber%20`: there each is
+/// followed by two hexadecimal digits.
+fn is_percent_encoded(name: &str, rest: &str) -> bool {
+    let byte = |text: &str| {
+        let digits = text.as_bytes().get(..2);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    let digit = name.as_bytes().get(1).is_some_and(u8::is_ascii_digit);
+    byte(name) && (name.len() == 2 || digit || byte(rest))
+}
+
+/// Which code a tag takes. The type may hold underscores, so it is read from the right.
+fn selector(name: &str) -> Result<Selector, String> {
+    let wrong = |why: &str| {
+        let tag = shown(&format!("%{name}%"));
+        format!(
+            "{tag} takes no promo code: {why}; write %PC_TYPE_DAYS_DISCOUNT%, such as \
+             %PC_NewYear_1_7%, or %PC_{}%",
+            DEFAULT_TYPE.to_ascii_uppercase()
+        )
+    };
+    let text = name.get(CODE.len()..).unwrap_or_default();
+    if text.eq_ignore_ascii_case(DEFAULT_TYPE) {
+        return Ok(Selector {
+            lane: Lane {
+                code_type: DEFAULT_TYPE.to_owned(),
+                discount: 0,
+            },
+            days: 0,
+        });
+    }
+    let mut parts = text.rsplitn(3, '_');
+    let (Some(discount), Some(days), Some(code_type)) = (parts.next(), parts.next(), parts.next())
+    else {
+        return Err(wrong("it names no days and no discount"));
+    };
+    let discount = number(discount)
+        .and_then(|number| u8::try_from(number).ok())
+        .filter(|number| *number <= MAX_DISCOUNT)
+        .ok_or_else(|| wrong("the discount is a number from 0 to 99"))?;
+    let days = number(days)
+        .filter(|number| *number <= MAX_DAYS)
+        .ok_or_else(|| wrong("the days are a number from 0 to 36500"))?;
+    let chars = code_type.chars().count();
+    if chars == 0 || chars > MAX_TYPE_CHARS {
+        return Err(wrong("the type has 1 to 100 characters"));
+    }
+    let code_type = code_type.to_owned();
+    Ok(Selector {
+        lane: Lane {
+            code_type,
+            discount,
+        },
+        days,
+    })
+}
+
+fn number(text: &str) -> Option<u32> {
+    let digits = (1..=5).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    if digits { text.parse().ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(source: &str) -> Vec<String> {
+        let template = parse(source).unwrap();
+        template.tags().iter().map(|tag| tag.key.clone()).collect()
+    }
+
+    #[test]
+    fn names_between_percent_signs_are_tags_and_addresses_are_not() {
+        for (source, tags) in [
+            (
+                "Hi %FIRSTNAME%, %LastName|friend%!",
+                ["firstname", "lastname"].as_slice(),
+            ),
+            ("https://a.b/?to=%EMAIL%&x=%ADDRESS%", &["email", "address"]),
+            ("100% off, 20% more", &[]),
+            ("width:100%;height:50%", &[]),
+            ("%%FIRSTNAME%%", &[]),
+            ("https://a.b/%D0%BA%D1%83?%C3%BCber%20x%2Fy%A9", &[]),
+            ("%20FIRSTNAME%20", &[]),
+            ("%x%", &[]),
+            ("10%or20%", &[]),
+            ("from 5%OR10% to 10%off%", &[]),
+            ("50% off 20%", &[]),
+            ("10%or20%FIRSTNAME%", &["firstname"]),
+            ("Order 7%FIRSTNAME%", &["firstname"]),
+            (
+                "#set($g = \"Dear %FIRSTNAME%\") #if('%CITY%' == 'Kyiv')a#end",
+                &["firstname", "city"],
+            ),
+            ("%two words%", &[]),
+        ] {
+            assert_eq!(keys(source), tags, "{source}");
+        }
+    }
+
+    #[test]
+    fn a_code_is_named_by_type_days_and_discount_read_from_the_right() {
+        for (tag, code_type, days, discount) in [
+            ("%PC_NewYear_1_7%", "NewYear", 1, 7),
+            ("%pc_New_Year_2026_01_07%", "New_Year_2026", 1, 7),
+            ("%PC_Чорна п'ятниця_0_50%", "Чорна п'ятниця", 0, 50),
+            ("%PC_GENERAL%", "General", 0, 0),
+            ("%PC_General_0_0%", "General", 0, 0),
+        ] {
+            let codes = codes(&parse(tag).unwrap());
+            let [code] = codes.as_slice() else {
+                panic!("{tag}: {codes:?}")
+            };
+            let lane = &code.selector.lane;
+            assert_eq!(
+                (lane.code_type.as_str(), code.selector.days, lane.discount),
+                (code_type, days, discount),
+                "{tag}"
+            );
+        }
+    }
+
+    #[test]
+    fn one_code_stands_wherever_its_tag_does() {
+        let codes = |source: &str| codes(&parse(source).unwrap());
+        let source = "%PC_GENERAL|WELCOME% %PC_General_0_0% %PC_x_1_7|A% %PC_x_1_7|B%";
+        let [general, x] = codes(source).try_into().unwrap();
+        assert_eq!(general.instead, None);
+        assert_eq!(x.instead.as_deref(), Some("A"));
+        assert_eq!(x.to_string(), "PC_x_1_7");
+    }
+
+    #[test]
+    fn a_faulty_code_is_told_with_its_place() {
+        for (tag, why) in [
+            ("%PC_NewYear%", "it names no days and no discount"),
+            ("%PC_NewYear_1_100%", "the discount is a number"),
+            ("%PC_NewYear_x_7%", "the days are a number"),
+            ("%PC__1_7%", "the type has"),
+            ("%unsubscribe|here%", "write it without `|`"),
+        ] {
+            let fault = parse(&format!("a\n b {tag}")).unwrap_err();
+            assert_eq!((fault.line, fault.column), (2, 4), "{tag}");
+            assert!(fault.message.contains(why), "{}", fault.message);
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! The templates of a message, parsed, and what they print.
+
+use std::cell::RefCell;
+
+use promoflow_velocity::{Escape, Locale, RenderOptions, Template};
+
+use super::mailbox::{looks_like_mailbox, marked, quoted};
+use super::tags;
+use super::web_address::{self, Use};
+use super::{
+    ChannelKind, Content, Parts, RenderError, TakeCode, Unset, UnsetValue, Values, depends_on_data,
+    preheader, unsubscribe,
+};
+use promoflow_document::shown;
+
+/// What a message says, as parsed templates.
+pub(super) struct Templates {
+    from: Option<Template>,
+    reply_to: Option<Template>,
+    subject: Option<Template>,
+    preheader: Option<Template>,
+    title: Option<Template>,
+    text: Option<Template>,
+    html: Option<Template>,
+    image: Option<Template>,
+    link: Option<Template>,
+    button: Option<Template>,
+    headers: Vec<(String, Template)>,
+    /// The language in which tools write dates and numbers.
+    locale: Locale,
+    /// Whether one of them prints the address at which the contact unsubscribes.
+    unsubscribe: bool,
+    /// What a reference without a value prints.
+    unset: Unset,
+}
+
+impl Templates {
+    /// Parses them; `message` names the message in errors, `language` is what they are written in.
+    pub(super) fn new(
+        message: &str,
+        parts: &Parts,
+        headers: &[(String, String)],
+        language: Option<&str>,
+        unset: Unset,
+    ) -> Result<Templates, RenderError> {
+        let mut unsubscribe = false;
+        let mut parse = |part, source: &str| {
+            let template =
+                tags::parse(source).map_err(|fault| RenderError::of(message, part, fault))?;
+            unsubscribe |= tags::unsubscribe(&template).is_some();
+            Ok(template)
+        };
+        let mut mailbox = |part, source: &Option<String>| {
+            let Some(source) = source.as_deref() else {
+                return Ok(None);
+            };
+            let template = parse(part, source)?;
+            let depends = depends_on_data(&template) || !template.tags().is_empty();
+            // Not where the sign before the address is one of the language.
+            let marked = marked(source).filter(|_| depends);
+            let marked = marked.and_then(|source| tags::parse(&source).ok());
+            Ok(Some(marked.unwrap_or(template)))
+        };
+        let (from, reply_to) = (
+            mailbox("from", &parts.from)?,
+            mailbox("reply-to", &parts.reply_to)?,
+        );
+        let mut part = |part, source: &Option<String>| {
+            let source = source.as_deref();
+            source.map(|source| parse(part, source)).transpose()
+        };
+        let mut templates = Templates {
+            from,
+            reply_to,
+            subject: part("subject", &parts.subject)?,
+            preheader: part("preheader", &parts.preheader)?,
+            title: part("title", &parts.title)?,
+            text: part("text", &parts.text)?,
+            html: part("html", &parts.html)?,
+            image: part("image", &parts.image)?,
+            link: part("link", &parts.link)?,
+            button: part("button", &parts.button)?,
+            headers: Vec::new(),
+            locale: language.and_then(Locale::of).unwrap_or_default(),
+            unsubscribe: false,
+            unset,
+        };
+        for (name, value) in headers {
+            let value = parse("headers", value)?;
+            templates.headers.push((name.clone(), value));
+        }
+        templates.unsubscribe = unsubscribe;
+        Ok(templates)
+    }
+
+    /// What they print.
+    pub(super) fn render(
+        &self,
+        message: &str,
+        channel: ChannelKind,
+        values: &Values,
+        take: &mut TakeCode<'_>,
+    ) -> Result<(Content, Vec<UnsetValue>), RenderError> {
+        let marker = self.unsubscribe.then(unsubscribe::marker).transpose();
+        let marker = marker.map_err(|error| {
+            RenderError::at_start(message, "text", format!("no randomness: {error}"))
+        })?;
+        let rendering = Rendering {
+            message,
+            channel,
+            values,
+            locale: self.locale,
+            unsubscribe: marker.as_deref(),
+            take: RefCell::new(take),
+            on_unset: self.unset,
+            unset: RefCell::default(),
+        };
+        let preheader = rendering.line("preheader", &self.preheader)?;
+        let html = rendering.part("html", &self.html, Escape::Html)?;
+        let html = match &preheader {
+            Some(preheader) => html.map(|html| preheader::put(html, preheader)),
+            None => html,
+        };
+        let header = |(name, value): &(String, Template)| {
+            let value = rendering.print("headers", value, Escape::None)?;
+            Ok((name.clone(), one_line(value)))
+        };
+        let content = Content {
+            from: rendering.mailbox("from", &self.from)?,
+            reply_to: rendering.mailbox("reply-to", &self.reply_to)?,
+            subject: rendering.line("subject", &self.subject)?,
+            preheader,
+            title: rendering.line("title", &self.title)?,
+            text: rendering.part("text", &self.text, Escape::None)?,
+            html,
+            image: rendering.address("image", &self.image, Use::Picture)?,
+            link: rendering.address("link", &self.link, Use::Link)?,
+            button: rendering.line("button", &self.button)?,
+            headers: self.headers.iter().map(header).collect::<Result<_, _>>()?,
+            unsubscribe: marker.clone(),
+            ..Content::default()
+        };
+        Ok((content, rendering.unset.into_inner()))
+    }
+}
+
+/// One rendering of a message.
+struct Rendering<'r, 't> {
+    message: &'r str,
+    channel: ChannelKind,
+    values: &'r Values,
+    locale: Locale,
+    /// What stands for the address at which the contact unsubscribes.
+    unsubscribe: Option<&'r str>,
+    take: RefCell<&'r mut TakeCode<'t>>,
+    /// What a reference without a value prints, and those that had none.
+    on_unset: Unset,
+    unset: RefCell<Vec<UnsetValue>>,
+}
+
+impl Rendering<'_, '_> {
+    fn print(
+        &self,
+        part: &'static str,
+        template: &Template,
+        escape: Escape,
+    ) -> Result<String, RenderError> {
+        let options = RenderOptions {
+            escape,
+            locale: self.locale,
+            unset: match self.on_unset {
+                Unset::Nothing => promoflow_velocity::Unset::Nothing,
+                Unset::Print => promoflow_velocity::Unset::Source,
+            },
+            ..RenderOptions::default()
+        };
+        let tag = |key: &str, instead: &str| match (self.unsubscribe, tags::code(key, instead)) {
+            (Some(address), _) if key == unsubscribe::KEY => Some(address.to_owned()),
+            (_, Some(code)) => (self.take.borrow_mut())(&code),
+            (_, None) => self.values.tag(key),
+        };
+        let rendered = self
+            .values
+            .render_with(template, &options, &tag)
+            .map_err(|error| RenderError::new(self.message, part, error))?;
+        let unset = rendered.unset.into_iter();
+        let unset = unset.map(|reference| UnsetValue { part, reference });
+        self.unset.borrow_mut().extend(unset);
+        Ok(rendered.text)
+    }
+
+    fn part(
+        &self,
+        part: &'static str,
+        template: &Option<Template>,
+        escape: Escape,
+    ) -> Result<Option<String>, RenderError> {
+        let template = template.as_ref();
+        template
+            .map(|template| self.print(part, template, escape))
+            .transpose()
+    }
+
+    fn line(
+        &self,
+        part: &'static str,
+        template: &Option<Template>,
+    ) -> Result<Option<String>, RenderError> {
+        Ok(self.part(part, template, Escape::None)?.map(one_line))
+    }
+
+    /// A mailbox; elsewhere than in emails a sender is any name.
+    fn mailbox(
+        &self,
+        part: &'static str,
+        template: &Option<Template>,
+    ) -> Result<Option<String>, RenderError> {
+        if self.channel != ChannelKind::Email {
+            return self.line(part, template);
+        }
+        let printed = self.part(part, template, Escape::None)?;
+        let line = |text: &str| one_line(text.to_owned());
+        let mailbox = printed.map(|printed| quoted(&printed, line));
+        if let Some(text) = &mailbox
+            && !looks_like_mailbox(text)
+        {
+            let why = format!("{} is not a mailbox", shown(text));
+            return Err(RenderError::at_start(self.message, part, why));
+        }
+        Ok(mailbox)
+    }
+
+    fn address(
+        &self,
+        part: &'static str,
+        template: &Option<Template>,
+        purpose: Use,
+    ) -> Result<Option<String>, RenderError> {
+        let Some(address) = self.part(part, template, Escape::None)? else {
+            return Ok(None);
+        };
+        let address = web_address::encoded(&address);
+        web_address::check(&address, purpose).map_err(|expected| {
+            let why = format!("{} is no address: {expected}", shown(&address));
+            RenderError::at_start(self.message, part, why)
+        })?;
+        Ok(Some(address))
+    }
+}
+
+/// A subject is one line; what a value brings of line breaks must not become a header.
+fn one_line(subject: String) -> String {
+    if subject.contains(char::is_control) {
+        subject
+            .split(char::is_control)
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
+            .join(" ")
+    } else {
+        subject
+    }
+}

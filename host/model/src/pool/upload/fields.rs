@@ -1,0 +1,345 @@
+//! What a value must look like, whichever format it came in.
+
+use std::collections::HashMap;
+
+use super::UploadOptions;
+use super::header::{self, Column, HEADER, hint};
+use super::headings;
+use crate::clock::Timestamp;
+use crate::pool::{
+    Calendar, DEFAULT_TYPE, DateFormat, MAX_CODE_CHARS, MAX_DISCOUNT, MAX_TYPE_CHARS, NewCode,
+    ParseDateError,
+};
+use promoflow_tabular::{Table, UploadError, Value, exact, mistaken, readable, shorten};
+
+/// Dates repeat from row to row and cost more to read than the rest of the row. So many
+/// different ones are remembered; beyond, the memory is emptied.
+const DATES: usize = 1024;
+
+/// The longest date that is remembered: to the nanosecond and with an offset.
+const DATE_BYTES: usize = 40;
+
+/// Digits of a number that spreadsheets keep; they write zeros for those behind.
+const SPREADSHEET_DIGITS: usize = 15;
+
+/// What is stated: by a row, by the call around it, or by the options.
+#[derive(Clone, Debug, Default)]
+pub struct Stated {
+    code: Option<String>,
+    code_type: Option<String>,
+    discount: Option<u8>,
+    expires: Option<Timestamp>,
+    in_use: Option<bool>,
+}
+
+/// Reads values, and knows what the options fill in.
+pub struct Judge {
+    calendar: Calendar,
+    date_format: Option<DateFormat>,
+    dates: HashMap<String, Timestamp>,
+    fill: Stated,
+    /// What is at fault with a date that has two readings.
+    ambiguous: Option<String>,
+    /// A date was none of those that are known.
+    is_date_unread: bool,
+    /// Codes that are numbers longer than spreadsheets keep, and those of them whose further digits
+    /// are all zeros.
+    long_numbers: (u64, u64),
+}
+
+impl Judge {
+    /// Fails where a fill is out of bounds.
+    pub(super) fn new(options: UploadOptions, calendar: Calendar) -> Result<Judge, UploadError> {
+        let fault = |field: Column| {
+            move |message| UploadError::Fill {
+                field: field.name(),
+                message,
+            }
+        };
+        let fill_type = options.code_type.as_deref().map(read_type).transpose();
+        if let Some(discount) = options.discount {
+            read_discount(&discount.to_string()).map_err(fault(Column::Discount))?;
+        }
+        let fill = Stated {
+            code: None,
+            code_type: fill_type.map_err(fault(Column::Type))?,
+            discount: options.discount,
+            expires: options.expires,
+            in_use: options.in_use,
+        };
+        Ok(Judge {
+            calendar,
+            date_format: options.date_format,
+            dates: HashMap::new(),
+            fill,
+            ambiguous: None,
+            is_date_unread: false,
+            long_numbers: (0, 0),
+        })
+    }
+
+    fn read_date(&mut self, text: &str) -> Result<Timestamp, String> {
+        let text = &*exact(text);
+        if text.is_empty() {
+            return Ok(Timestamp::NEVER);
+        }
+        if let Some(known) = self.dates.get(text) {
+            return Ok(*known);
+        }
+        let read = self
+            .calendar
+            .parse_expiry_as(text, self.date_format.as_ref());
+        let date = read.map_err(|error| {
+            match error {
+                ParseDateError::TwoReadings { .. } => self.ambiguous = Some(error.to_string()),
+                ParseDateError::NoDate(_) => self.is_date_unread = true,
+            }
+            error.to_string()
+        })?;
+        // A fraction of a second may have any number of digits; such a date is not worth keeping.
+        if text.len() <= DATE_BYTES {
+            if self.dates.len() == DATES {
+                self.dates.clear();
+            }
+            self.dates.insert(text.to_owned(), date);
+        }
+        Ok(date)
+    }
+
+    fn read_code(&mut self, text: &str) -> Result<String, String> {
+        let code = read_code(text)?;
+        if code.len() > SPREADSHEET_DIGITS && code.bytes().all(|byte| byte.is_ascii_digit()) {
+            self.long_numbers.0 += 1;
+            let rest = code[SPREADSHEET_DIGITS..].bytes();
+            self.long_numbers.1 += u64::from({ rest }.all(|byte| byte == b'0'));
+        }
+        Ok(code)
+    }
+}
+
+impl Table for Judge {
+    type Column = Column;
+    type Stated = Stated;
+    type Row = NewCode;
+
+    const ROWS: &'static str = "promocodes";
+    const HEADER: &'static str = HEADER;
+    const PLURAL: &'static str = "codes";
+    const ITEM: &'static str = "a code; expected a text in quotes or an object";
+
+    fn column(&self, name: &str) -> Option<Column> {
+        Column::named(name)
+    }
+
+    fn heading(&self, text: &str) -> Option<Column> {
+        Column::heading(text)
+    }
+
+    fn hint(&self, name: &str, others: &[&'static str]) -> String {
+        hint(name, others)
+    }
+
+    fn name(column: &Column) -> &str {
+        column.name()
+    }
+
+    fn suggested(&self, heading: &str) -> Option<Column> {
+        headings::suggested(heading).or_else(|| header::nearest_column(heading))
+    }
+
+    fn is_made_of_words(&self, text: &str) -> bool {
+        headings::is_made_of_words(text)
+    }
+
+    fn lacks(&self, columns: &[Option<Column>], header: &str) -> Option<(String, String)> {
+        let message = || {
+            format!("there is no `code` column in `{header}`; expected a header such as {HEADER}")
+        };
+        (!columns.contains(&Some(Column::Code))).then(|| ("code".to_owned(), message()))
+    }
+
+    fn alone(&self) -> Option<Column> {
+        Some(Column::Code)
+    }
+
+    fn stop(&self) -> Option<(&'static str, String)> {
+        let message = self.ambiguous.clone()?;
+        Some((Column::ExpirationDate.name(), message))
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.is_date_unread {
+            warnings.push(
+                "dates were not read: state how they are written, such as `--date-format \
+                 DD.MM.YYYY` (over HTTP `dateFormat=DD.MM.YYYY`)"
+                    .to_owned(),
+            );
+        }
+        let (long, rounded) = self.long_numbers;
+        if long > 1 && long == rounded {
+            warnings.push(format!(
+                "{long} codes have more than {SPREADSHEET_DIGITS} digits, and those behind are all \
+                 zeros: a spreadsheet has probably rounded them"
+            ));
+        }
+        warnings
+    }
+
+    fn is_common(column: &Column) -> bool {
+        *column != Column::Code
+    }
+
+    fn is_complete(stated: &Stated) -> bool {
+        stated.code_type.is_some()
+            && stated.discount.is_some()
+            && stated.expires.is_some()
+            && stated.in_use.is_some()
+    }
+
+    fn fill(&self) -> &Stated {
+        &self.fill
+    }
+
+    fn or(stated: Stated, other: &Stated) -> Stated {
+        Stated {
+            code: stated.code,
+            code_type: stated.code_type.or_else(|| other.code_type.clone()),
+            discount: stated.discount.or(other.discount),
+            expires: stated.expires.or(other.expires),
+            in_use: stated.in_use.or(other.in_use),
+        }
+    }
+
+    /// An empty text states the default.
+    fn read(&mut self, stated: &mut Stated, column: &Column, text: &str) -> Result<(), String> {
+        match column {
+            Column::Code => stated.code = Some(self.read_code(text)?),
+            Column::ExpirationDate => stated.expires = Some(self.read_date(text)?),
+            Column::Discount => stated.discount = Some(read_discount(text)?),
+            Column::Type => stated.code_type = Some(read_type(text)?),
+            Column::InUse => stated.in_use = Some(read_in_use(text)?),
+        }
+        Ok(())
+    }
+
+    fn read_value(
+        &mut self,
+        stated: &mut Stated,
+        column: &Column,
+        value: &Value<'_>,
+    ) -> Result<(), String> {
+        let is_text = matches!(column, Column::Code | Column::Type);
+        match value {
+            Value::Text(text) => self.read(stated, column, text),
+            Value::Word(word) if !is_text => self.read(stated, column, word),
+            other => {
+                let found = other.described();
+                let expected = if is_text {
+                    "a text in quotes"
+                } else {
+                    "a single value"
+                };
+                Err(format!("found {found}; expected {expected}"))
+            }
+        }
+    }
+
+    fn finish(
+        &self,
+        line: u64,
+        stated: Stated,
+        fill: &Stated,
+    ) -> Result<NewCode, (&'static str, String)> {
+        let stated = Judge::or(stated, fill);
+        match stated.code {
+            Some(code) => Ok(NewCode {
+                line,
+                code,
+                code_type: stated.code_type,
+                discount: stated.discount,
+                expires: stated.expires,
+                in_use: stated.in_use,
+            }),
+            None => Err((
+                Column::Code.name(),
+                "there is no code; expected one".to_owned(),
+            )),
+        }
+    }
+}
+
+fn read_code(text: &str) -> Result<String, String> {
+    let code = exact(text);
+    if code.is_empty() {
+        return Err("the code is empty; expected one".to_owned());
+    }
+    if let Some(what) = mistaken(&code) {
+        return Err(format!("`{}` is no code but {what}", shorten(&code)));
+    }
+    read_text(&code, "code", MAX_CODE_CHARS)
+}
+
+fn read_type(text: &str) -> Result<String, String> {
+    let code_type = readable(text);
+    if code_type.is_empty() {
+        return Ok(DEFAULT_TYPE.to_owned());
+    }
+    read_text(&code_type, "type", MAX_TYPE_CHARS)
+}
+
+fn read_text(text: &str, what: &str, most: usize) -> Result<String, String> {
+    // A character takes a byte at least.
+    if text.len() > most && text.chars().count() > most {
+        let found = text.chars().count();
+        let short = shorten(text);
+        return Err(format!(
+            "`{short}` has {found} characters; a {what} has at most {most}"
+        ));
+    }
+    if let Some(control) = text.chars().find(|c| c.is_control()) {
+        let shown = shorten(text).escape_default().to_string();
+        let found = control.escape_default();
+        return Err(format!(
+            "`{shown}` holds the control character {found}; expected a {what} without"
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+/// A whole number, perhaps as a percentage or with a fraction of nothing: `10`, `10 %`, `10.0`.
+fn read_discount(text: &str) -> Result<u8, String> {
+    let text = exact(text);
+    if text.is_empty() {
+        return Ok(0);
+    }
+    let number = text.strip_suffix('%').map_or(&*text, str::trim_end);
+    let whole = match number.split_once(['.', ',']) {
+        // Three zeros are thousands.
+        Some((whole, "0" | "00")) => whole,
+        _ => number,
+    };
+    let is_whole = !whole.is_empty() && whole.bytes().all(|byte| byte.is_ascii_digit());
+    match is_whole.then(|| whole.parse().ok()).flatten() {
+        Some(discount) if discount <= MAX_DISCOUNT => Ok(discount),
+        _ => Err(format!(
+            "`{}` is not a discount; expected a whole number from 0 to {MAX_DISCOUNT}",
+            shorten(&text)
+        )),
+    }
+}
+
+fn read_in_use(text: &str) -> Result<bool, String> {
+    let text = exact(text);
+    let is = |words: [&str; 3]| words.iter().any(|word| word.eq_ignore_ascii_case(&text));
+    if text.is_empty() || is(["false", "0", "no"]) {
+        Ok(false)
+    } else if is(["true", "1", "yes"]) {
+        Ok(true)
+    } else {
+        let short = shorten(&text);
+        Err(format!(
+            "`{short}` is neither true nor false; expected true, false, 1, 0, yes or no"
+        ))
+    }
+}

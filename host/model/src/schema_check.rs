@@ -1,0 +1,117 @@
+//! Enough of JSON Schema to tell, in tests, that a schema takes what the parser takes. Patterns
+//! and numeric bounds are left to the parser's own tests.
+
+use serde_json::{Map, Value};
+
+/// Where and why the value is not what the schema says; `None`: it is.
+pub fn violation(schema: &str, value: &Value) -> Option<String> {
+    let root: Value = serde_json::from_str(schema).unwrap();
+    check(&root, &root, value, "").err()
+}
+
+/// The names of the properties that stand at a place of a schema.
+pub fn properties(schema: &str, place: &str) -> Vec<String> {
+    let root: Value = serde_json::from_str(schema).unwrap();
+    let at = root
+        .pointer(place)
+        .unwrap_or_else(|| panic!("the schema has no {place}"));
+    at["properties"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .cloned()
+        .collect()
+}
+
+fn check(root: &Value, schema: &Value, value: &Value, path: &str) -> Result<(), String> {
+    let Value::Object(schema) = schema else {
+        let allowed = schema.as_bool().unwrap();
+        return if allowed {
+            Ok(())
+        } else {
+            Err(format!("{path}: not allowed"))
+        };
+    };
+    for (keyword, rule) in schema {
+        keyword_holds(root, schema, keyword, rule, value, path)?;
+    }
+    Ok(())
+}
+
+fn keyword_holds(
+    root: &Value,
+    schema: &Map<String, Value>,
+    keyword: &str,
+    rule: &Value,
+    value: &Value,
+    path: &str,
+) -> Result<(), String> {
+    let valid = |schema: &Value| check(root, schema, value, path);
+    let ensure = |holds: bool| match holds {
+        true => Ok(()),
+        false => Err(format!("{path}: {keyword} {rule} does not take {value}")),
+    };
+    let size = |rule: &Value| rule.as_u64().unwrap() as usize;
+    match (keyword, value) {
+        ("$ref", _) => valid(root.pointer(&rule.as_str().unwrap()[1..]).unwrap()),
+        ("type", _) => match rule {
+            Value::Array(kinds) => ensure(kinds.iter().any(|kind| is(kind, value))),
+            kind => ensure(is(kind, value)),
+        },
+        ("enum", _) => ensure(rule.as_array().unwrap().contains(value)),
+        ("const", _) => ensure(rule == value),
+        ("not", _) => ensure(valid(rule).is_err()),
+        ("allOf", _) => rule.as_array().unwrap().iter().try_for_each(valid),
+        ("anyOf", _) => ensure(
+            rule.as_array()
+                .unwrap()
+                .iter()
+                .any(|rule| valid(rule).is_ok()),
+        ),
+        ("if", _) => match valid(rule) {
+            Ok(()) => schema.get("then").map_or(Ok(()), valid),
+            Err(_) => schema.get("else").map_or(Ok(()), valid),
+        },
+        ("required", Value::Object(map)) => ensure(
+            rule.as_array()
+                .unwrap()
+                .iter()
+                .all(|key| map.contains_key(key.as_str().unwrap())),
+        ),
+        ("minProperties", Value::Object(map)) => ensure(map.len() >= size(rule)),
+        ("maxProperties", Value::Object(map)) => ensure(map.len() <= size(rule)),
+        ("properties", Value::Object(map)) => rule
+            .as_object()
+            .unwrap()
+            .iter()
+            .filter_map(|(key, rule)| Some((key, rule, map.get(key)?)))
+            .try_for_each(|(key, rule, value)| check(root, rule, value, &format!("{path}/{key}"))),
+        ("additionalProperties", Value::Object(map)) => {
+            let known = schema.get("properties").and_then(Value::as_object);
+            map.iter()
+                .filter(|(key, _)| !known.is_some_and(|known| known.contains_key(*key)))
+                .try_for_each(|(key, value)| check(root, rule, value, &format!("{path}/{key}")))
+        }
+        ("items", Value::Array(items)) => items
+            .iter()
+            .enumerate()
+            .try_for_each(|(at, item)| check(root, rule, item, &format!("{path}/{at}"))),
+        ("minItems", Value::Array(items)) => ensure(items.len() >= size(rule)),
+        ("maxItems", Value::Array(items)) => ensure(items.len() <= size(rule)),
+        ("minLength", Value::String(text)) => ensure(text.chars().count() >= size(rule)),
+        ("maxLength", Value::String(text)) => ensure(text.chars().count() <= size(rule)),
+        _ => Ok(()),
+    }
+}
+
+fn is(kind: &Value, value: &Value) -> bool {
+    match kind.as_str().unwrap() {
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "number" => value.is_number(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "boolean" => value.is_boolean(),
+        other => panic!("no kind {other}"),
+    }
+}

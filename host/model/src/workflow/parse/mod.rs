@@ -1,0 +1,122 @@
+//! From a file to workflows, with every fault on the way.
+//!
+//! [`start`] reads what stands above the steps, [`steps`] the steps, [`with`] their parameters,
+//! [`otherwise`] the further ways of a message, and [`ports`] where steps lead; [`warnings`] says what
+//! is most likely a mistake in what is sound.
+
+mod condition;
+mod keys;
+mod otherwise;
+mod ports;
+mod start;
+mod steps;
+mod warnings;
+mod with;
+
+pub(super) use ports::Lead;
+pub use steps::MAX_STEPS;
+
+use super::catalog::Catalog;
+use super::definition::Workflow;
+use promoflow_document::{
+    Content, Diagnostics, Fields, Node, Parsed, TemplateCheck, check_id, read, shown, text,
+};
+
+/// What the steps are checked against.
+#[derive(Clone, Copy)]
+struct Context<'c> {
+    catalog: &'c dyn Catalog,
+    templates: &'c dyn TemplateCheck,
+}
+
+/// Reads the workflows of a file, one a document, and checks them against the catalog. `file`
+/// names the file in diagnostics.
+pub fn parse(
+    file: &str,
+    bytes: &[u8],
+    catalog: &dyn Catalog,
+    templates: &dyn TemplateCheck,
+) -> Parsed<Workflow> {
+    let mut out = Diagnostics::new(file);
+    let context = Context { catalog, templates };
+    let mut items: Vec<Workflow> = Vec::new();
+    for document in read(bytes, &mut out) {
+        let before = out.errors();
+        let Some(workflow) = workflow(&document, context, &mut out) else {
+            continue;
+        };
+        if items.iter().any(|other| other.id == workflow.id) {
+            let message = format!(
+                "the workflow {} stands twice in this file",
+                shown(&workflow.id)
+            );
+            out.error(
+                document.at,
+                message,
+                Some("give one of them another id".into()),
+            );
+        }
+        if out.errors() == before {
+            warnings::warn(&document, &workflow, catalog, &mut out);
+            items.push(workflow);
+        }
+    }
+    Parsed {
+        items,
+        diagnostics: out.into_sorted(),
+    }
+}
+
+/// `None` only where too little is there to go on; a workflow with errors may be given as well.
+fn workflow(node: &Node, context: Context<'_>, out: &mut Diagnostics) -> Option<Workflow> {
+    if is_message(node) {
+        let hint = "apply messages with `promoflow message apply`";
+        out.error(
+            node.at,
+            "this is a message, not a workflow",
+            Some(hint.into()),
+        );
+        return None;
+    }
+    let fields = Fields::read(node, "the workflow", keys::WORKFLOW, out)?;
+    let id = fields
+        .require("workflow", out)
+        .and_then(|node| check_id(node, "workflow", out));
+    let name = fields.get("name").and_then(|node| text(node, "name", out));
+    let start = fields
+        .require("start", out)
+        .and_then(|node| start::read(node, out));
+    let stop = fields
+        .entry("stop")
+        .and_then(|entry| start::read_stop(entry, out));
+    let steps = fields
+        .require("steps", out)
+        .and_then(|node| steps::read(node, context, out));
+    let id = id?.to_owned();
+    Some(Workflow {
+        name: name.map_or_else(|| id.clone(), str::to_owned),
+        id,
+        start: start?,
+        stop,
+        steps: steps?,
+    })
+}
+
+fn value<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
+    let Content::Mapping(entries) = &node.content else {
+        return None;
+    };
+    let entry = entries.iter().find(|entry| entry.key == key)?;
+    Some(&entry.value)
+}
+
+fn is_message(node: &Node) -> bool {
+    let Content::Mapping(entries) = &node.content else {
+        return false;
+    };
+    let has = |key: &str| entries.iter().any(|entry| entry.key == key);
+    has("message") && !has("workflow")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,80 @@
+//! Reads `otherwise` of *Send message*: further ways, each checked as the step's own parameters are.
+
+use super::super::ways::OTHERWISE;
+use super::{Context, with};
+use crate::block::{Description, Kind};
+use promoflow_document::{Diagnostics, Entry, Node, entries, items, shown};
+
+/// What a way may say.
+const PARTS: [&str; 3] = ["channel", "message", "to"];
+/// Further ways of a message: with the first, as many as a delivery takes.
+const MOST_WAYS: usize = 5;
+
+/// Checks the ways, if that is what the entry holds.
+pub(super) fn check(
+    block: &Description,
+    entry: &Entry,
+    context: Context<'_>,
+    out: &mut Diagnostics,
+) {
+    if (block.name.as_str(), entry.key.as_str()) != OTHERWISE {
+        return;
+    }
+    let Some(ways) = items(&entry.value, &entry.key, out) else {
+        return;
+    };
+    if ways.len() > MOST_WAYS || ways.is_empty() {
+        let message = format!("expected 1 to {MOST_WAYS} ways, found {}", ways.len());
+        out.error(entry.value.at, message, None);
+    }
+    let of_a_way = Description {
+        parameters: parts(block),
+        ..block.clone()
+    };
+    for way in ways {
+        one(&of_a_way, way, context, out);
+    }
+}
+
+/// The block's own parameters that a way may give; a way has a channel and a message.
+fn parts(block: &Description) -> Vec<crate::block::Parameter> {
+    let parts = PARTS.iter().filter_map(|part| {
+        let mut found = block
+            .parameters
+            .iter()
+            .find(|one| one.name == *part)?
+            .clone();
+        found.required = matches!(found.kind, Kind::Channel | Kind::Message);
+        // Where a way's channel depends on the run, nothing is known of it.
+        found.default = None;
+        Some(found)
+    });
+    parts.collect()
+}
+
+fn one(of_a_way: &Description, node: &Node, context: Context<'_>, out: &mut Diagnostics) {
+    let Some(given) = entries(node, "a way of `otherwise`", out) else {
+        return;
+    };
+    for parameter in with::missing(of_a_way, &given) {
+        let name = shown(&parameter.name);
+        out.error(node.at, format!("a way of `otherwise` lacks {name}"), None);
+    }
+    let mut settled = Vec::new();
+    for entry in given {
+        let parameter = of_a_way.parameters.iter().find(|one| one.name == entry.key);
+        let Some(parameter) = parameter else {
+            let message = format!("unknown key {} in a way of `otherwise`", shown(&entry.key));
+            let hint = out
+                .did_you_mean(&entry.key, PARTS)
+                .unwrap_or_else(|| format!("known here: {}", PARTS.join(", ")));
+            out.error(entry.key_at, message, Some(hint));
+            continue;
+        };
+        let value = entry.value.to_json(with::is_typed(&parameter.kind));
+        if let Some(value) = with::check(&entry.value, parameter, &value, context.templates, out) {
+            settled.push((parameter, &entry.value, value));
+        }
+    }
+    with::messages(of_a_way, &settled, context, out);
+}

@@ -1,0 +1,170 @@
+//! Reads `steps`.
+
+use std::collections::HashMap;
+
+use super::super::catalog::CatalogBlock;
+use super::super::definition::{ParamValue, Step};
+use super::super::flow;
+use super::{Context, keys, ports, with};
+use promoflow_document::{Diagnostics, Fields, Node, Position, check_id, items, shown, text};
+
+/// The most steps of a workflow. Nobody reads a longer one, and each is compared with the others.
+pub const MAX_STEPS: usize = 500;
+
+/// The word in `ports` that leads to the end of the run.
+pub(super) const END: &str = "end";
+
+/// A step that is read, but does not know the steps around it yet.
+pub(super) struct Draft<'n> {
+    pub(super) at: Position,
+    /// `None`: missing, or at fault.
+    pub(super) id: Option<&'n str>,
+    /// `None`: missing, or unknown.
+    pub(super) block: Option<CatalogBlock<'n>>,
+    with: Vec<(String, ParamValue)>,
+    pub(super) ports: Option<&'n Node>,
+}
+
+/// Reads the steps, resolves their ports and follows them.
+pub(super) fn read<'n>(
+    node: &'n Node,
+    context: Context<'n>,
+    out: &mut Diagnostics,
+) -> Option<Vec<Step>> {
+    let items = items(node, "steps", out)?;
+    if items.is_empty() {
+        out.error(node.at, "the workflow has no steps", None);
+        return None;
+    }
+    if let Some(first) = items.get(MAX_STEPS) {
+        out.error(
+            first.at,
+            format!("a workflow has at most {MAX_STEPS} steps"),
+            None,
+        );
+        return None;
+    }
+    let before = out.errors();
+    let mut seen = HashMap::new();
+    let drafts: Vec<_> = items
+        .iter()
+        .map(|item| draft(item, &mut seen, context, out))
+        .collect();
+    let leads = ports::resolve(&drafts, out);
+    flow::refuse_cycles(&drafts_as_stops(&drafts), &leads, out);
+    // Where a step or a port is at fault, what seems out of reach may not be.
+    if out.errors() == before {
+        flow::refuse_unreached(&drafts_as_stops(&drafts), &leads, out);
+    }
+    drafts
+        .into_iter()
+        .zip(leads)
+        .map(|(draft, leads)| step(draft, leads))
+        .collect()
+}
+
+fn drafts_as_stops<'d>(drafts: &'d [Draft<'_>]) -> Vec<flow::Stop<'d>> {
+    drafts
+        .iter()
+        .map(|draft| flow::Stop {
+            at: draft.at,
+            id: draft.id.unwrap_or("?"),
+        })
+        .collect()
+}
+
+fn step(draft: Draft<'_>, leads: Vec<ports::Lead>) -> Option<Step> {
+    let block = draft.block?;
+    Some(Step {
+        id: draft.id?.to_owned(),
+        block: block.description.name.clone(),
+        digest: block.digest,
+        with: draft.with,
+        ports: leads
+            .into_iter()
+            .map(|lead| (lead.port, lead.target))
+            .collect(),
+    })
+}
+
+fn draft<'n>(
+    node: &'n Node,
+    seen: &mut HashMap<&'n str, Position>,
+    context: Context<'n>,
+    out: &mut Diagnostics,
+) -> Draft<'n> {
+    let nothing = Draft {
+        at: node.at,
+        id: None,
+        block: None,
+        with: Vec::new(),
+        ports: None,
+    };
+    let Some(fields) = Fields::read(node, "a step", keys::STEP, out) else {
+        return nothing;
+    };
+    let id = fields
+        .require("id", out)
+        .and_then(|node| id(node, seen, out));
+    let block = fields
+        .require("block", out)
+        .and_then(|node| block(node, context, out));
+    let with = match &block {
+        Some(block) => with::read(&fields, block.description, context, out),
+        None => Vec::new(),
+    };
+    Draft {
+        id,
+        block,
+        with,
+        ports: fields.get("ports"),
+        ..nothing
+    }
+}
+
+fn id<'n>(
+    node: &'n Node,
+    seen: &mut HashMap<&'n str, Position>,
+    out: &mut Diagnostics,
+) -> Option<&'n str> {
+    let id = check_id(node, "id", out)?;
+    if id == END {
+        let hint = "`end` under `ports` ends the run; call the step something else".to_owned();
+        out.error(node.at, "a step may not be called `end`", Some(hint));
+        return None;
+    }
+    if let Some(first) = seen.get(id) {
+        let message = format!("a second step is called {}", shown(id));
+        let hint = format!("the first stands at {}:{}", first.line, first.column);
+        out.error(node.at, message, Some(hint));
+        return None;
+    }
+    seen.insert(id, node.at);
+    Some(id)
+}
+
+fn block<'n>(
+    node: &'n Node,
+    context: Context<'n>,
+    out: &mut Diagnostics,
+) -> Option<CatalogBlock<'n>> {
+    let name = text(node, "block", out)?;
+    let block = context.catalog.block(name);
+    if block.is_none() {
+        if let Some(why) = context.catalog.why_missing(name) {
+            let message = format!("the block {} cannot be used: {why}", shown(name));
+            out.error(node.at, message, None);
+            return None;
+        }
+        let names = context.catalog.block_names();
+        let hint = out
+            .did_you_mean(name, names.iter().map(String::as_str))
+            .unwrap_or_else(|| "`promoflow block list` names the blocks that there are".into());
+        out.error(
+            node.at,
+            format!("unknown block {}", shown(name)),
+            Some(hint),
+        );
+    }
+    block
+}

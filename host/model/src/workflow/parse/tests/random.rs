@@ -1,0 +1,90 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const EXAMPLE: &str = include_str!("../../../../../../examples/birthday/workflow.yaml");
+
+/// Pieces that stand in workflows, in any order.
+fn pieces() -> impl Strategy<Value = String> {
+    let piece = proptest::sample::select(vec![
+        "workflow",
+        "start",
+        "steps",
+        "where",
+        "event",
+        "repeat",
+        "stop",
+        "id",
+        "block",
+        "with",
+        "ports",
+        "param",
+        "is",
+        "any",
+        "all",
+        "one-of",
+        "every",
+        "end",
+        ": ",
+        ":",
+        "- ",
+        "\n",
+        "\n  ",
+        "\n    ",
+        "{",
+        "}",
+        "[",
+        "]",
+        ", ",
+        "get-promocode",
+        "send-message",
+        "message",
+        "channel",
+        "email",
+        "$x",
+        "#oops",
+        "&a ",
+        "*a",
+        "!!str ",
+        "|",
+        ">",
+        "\"",
+        "'",
+        "---",
+        "\t",
+        "é",
+        "7",
+        "null",
+    ]);
+    proptest::collection::vec(piece, 0..80).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        parse("f", &bytes, &shop(), &templates);
+    }
+
+    #[test]
+    fn no_mixture_of_its_words_makes_it_panic(text in pieces()) {
+        parse("f", text.as_bytes(), &shop(), &templates);
+    }
+
+    #[test]
+    fn no_change_of_a_workflow_makes_it_panic(
+        at in 0..EXAMPLE.len(),
+        gone in 0..40usize,
+        new in pieces(),
+    ) {
+        let mut bytes = EXAMPLE.as_bytes().to_vec();
+        let end = (at + gone).min(bytes.len());
+        bytes.splice(at..end, new.into_bytes());
+        let parsed = parse("f", &bytes, &shop(), &templates);
+        // Whatever is given can be drawn, stored and read again.
+        for workflow in parsed.items {
+            crate::workflow::graph(&workflow);
+            let stored = serde_json::to_string(&workflow).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Workflow>(&stored).unwrap(), workflow);
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Reads `with`: the parameters of a step, checked against what its block says of itself.
+
+use super::super::definition::ParamValue;
+use super::super::kinds::conform;
+use super::{Context, otherwise};
+use crate::block::{Description, Kind, Parameter, Value};
+use crate::message::ChannelKind;
+use promoflow_document::{
+    Content, Diagnostics, Entry, Fields, Node, TemplateCheck, check_template, entries, shown,
+};
+
+/// Reads the parameters of a step.
+pub(super) fn read(
+    step: &Fields<'_>,
+    block: &Description,
+    context: Context<'_>,
+    out: &mut Diagnostics,
+) -> Vec<(String, ParamValue)> {
+    let given = match step.get("with") {
+        Some(node) => entries(node, "`with`", out),
+        None => Some(Vec::new()),
+    };
+    // Where `with` is no mapping, that alone is the fault.
+    let Some(given) = given else {
+        return Vec::new();
+    };
+    for parameter in missing(block, &given) {
+        let name = shown(&parameter.name);
+        let message = format!(
+            "the step lacks the parameter {name} of {}",
+            shown(&block.name)
+        );
+        let hint = format!("add {name} under `with`: {}", parameter.title);
+        out.error(step.at(), message, Some(hint));
+    }
+    let mut with = Vec::new();
+    let mut settled = Vec::new();
+    for entry in given {
+        let Some(parameter) = block.parameters.iter().find(|p| p.name == entry.key) else {
+            unknown(entry, block, out);
+            continue;
+        };
+        let before = out.errors();
+        let typed = is_typed(&parameter.kind);
+        let value = entry.value.to_json(typed);
+        if let Some(value) = check(&entry.value, parameter, &value, context.templates, out) {
+            settled.push((parameter, &entry.value, value));
+        }
+        if out.errors() == before {
+            otherwise::check(block, entry, context, out);
+        }
+        with.push((entry.key.clone(), ParamValue::from(value)));
+    }
+    messages(block, &settled, context, out);
+    with
+}
+
+/// The required parameters that are not given.
+pub(super) fn missing<'b>(
+    block: &'b Description,
+    given: &'b [&Entry],
+) -> impl Iterator<Item = &'b Parameter> {
+    let required = block.parameters.iter().filter(|one| one.required);
+    required.filter(|one| !given.iter().any(|entry| entry.key == one.name))
+}
+
+/// Whether unquoted numbers and `true` are meant as such, and not as the text that they are.
+pub(super) fn is_typed(kind: &Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Integer { .. } | Kind::Decimal { .. } | Kind::Boolean | Kind::Any
+    )
+}
+
+fn unknown(entry: &Entry, block: &Description, out: &mut Diagnostics) {
+    let names = || {
+        block
+            .parameters
+            .iter()
+            .map(|parameter| parameter.name.as_str())
+    };
+    let message = format!(
+        "{} has no parameter {}",
+        shown(&block.name),
+        shown(&entry.key)
+    );
+    let hint = out.did_you_mean(&entry.key, names()).unwrap_or_else(|| {
+        format!(
+            "its parameters are {}",
+            names().collect::<Vec<_>>().join(", ")
+        )
+    });
+    out.error(entry.key_at, message, Some(hint));
+}
+
+/// Checks a parameter as far as it can be before a run: what the block gets, or `None` where it
+/// depends on the run's data or is at fault.
+pub(super) fn check(
+    node: &Node,
+    parameter: &Parameter,
+    value: &serde_json::Value,
+    templates: &dyn TemplateCheck,
+    out: &mut Diagnostics,
+) -> Option<Value> {
+    let before = out.errors();
+    let depends = depends_on_data(node, is_typed(&parameter.kind), templates, out);
+    if out.errors() != before {
+        return None;
+    }
+    if depends && !wrong_whatever_the_data(node, &parameter.kind) {
+        return None;
+    }
+    // A null beside a key is nothing, whatever the kind.
+    let value = if node.is_null() {
+        &serde_json::Value::Null
+    } else {
+        value
+    };
+    match conform(&parameter.kind, value) {
+        Ok(value) => Some(value),
+        Err(unfit) => {
+            let message = format!(
+                "expected {} for {}, found {}",
+                unfit.expected,
+                shown(&parameter.name),
+                unfit.found
+            );
+            out.error(node.at, message, unfit.hint);
+            None
+        }
+    }
+}
+
+/// Whether some text in the node holds references. Checks each as a template.
+fn depends_on_data(
+    node: &Node,
+    typed: bool,
+    templates: &dyn TemplateCheck,
+    out: &mut Diagnostics,
+) -> bool {
+    match &node.content {
+        Content::Scalar(scalar) if typed && !scalar.to_json().is_string() => false,
+        Content::Scalar(_) => check_template(node, templates, out).unwrap_or(false),
+        // Counted and not sought: each is to be checked, also after one that depends.
+        Content::List(items) => {
+            let depend = |item: &&Node| depends_on_data(item, typed, templates, out);
+            items.iter().filter(depend).count() > 0
+        }
+        Content::Mapping(entries) => {
+            let depend = |entry: &&Entry| depends_on_data(&entry.value, typed, templates, out);
+            entries.iter().filter(depend).count() > 0
+        }
+    }
+}
+
+/// Whether a list or mapping cannot become what the kind takes, whatever its references give.
+fn wrong_whatever_the_data(node: &Node, kind: &Kind) -> bool {
+    match (&node.content, kind) {
+        (Content::Scalar(_), _) | (_, Kind::Any) => false,
+        (Content::Mapping(entries), Kind::Choice(alternatives)) => {
+            let [entry] = entries.as_slice() else {
+                return true;
+            };
+            !alternatives
+                .iter()
+                .any(|alternative| alternative.name == entry.key)
+                || entry.value.scalar().is_none()
+        }
+        _ => true,
+    }
+}
+
+/// Checks that messages which are named outright exist, and are of the step's channel.
+pub(super) fn messages(
+    block: &Description,
+    settled: &[(&Parameter, &Node, Value)],
+    context: Context<'_>,
+    out: &mut Diagnostics,
+) {
+    let channel = channel(block, settled);
+    for (parameter, node, value) in settled {
+        let (Kind::Message, Value::Text(id)) = (&parameter.kind, value) else {
+            continue;
+        };
+        match (context.catalog.message(id), channel) {
+            (None, _) => {
+                let ids = context.catalog.message_ids();
+                let hint = out
+                    .did_you_mean(id, ids.iter().map(String::as_str))
+                    .unwrap_or_else(|| "apply it first with `promoflow message apply`".into());
+                out.error(
+                    node.at,
+                    format!("unknown message {}", shown(id)),
+                    Some(hint),
+                );
+            }
+            (Some(message), Some(channel)) if message.channel != channel => {
+                let message = format!(
+                    "the message {} is for {}, and the step's channel is {channel}",
+                    shown(id),
+                    message.channel
+                );
+                let hint = "change the one or the other".to_owned();
+                out.error(node.at, message, Some(hint));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The channel that the step names outright, or that its block takes where it names none.
+fn channel(block: &Description, settled: &[(&Parameter, &Node, Value)]) -> Option<ChannelKind> {
+    let parameter = block.parameters.iter().find(|p| p.kind == Kind::Channel)?;
+    let given = settled.iter().find(|(p, ..)| p.name == parameter.name);
+    let value = given
+        .map(|(.., value)| value)
+        .or(parameter.default.as_ref())?;
+    match value {
+        Value::Text(name) => name.parse().ok(),
+        _ => None,
+    }
+}

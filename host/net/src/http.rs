@@ -1,0 +1,247 @@
+//! HTTP as a client.
+//!
+//! The blocking client of `reqwest` bounds each read of a body and not the reply, so the
+//! asynchronous one is driven here, under one deadline from the first byte to the last.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use reqwest::header::HeaderMap;
+use reqwest::redirect::Policy;
+use reqwest::{Client, ClientBuilder, Request, Response};
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::{Instant, timeout_at};
+
+use super::client_config;
+
+/// The longest body that is read. Replies of providers have a few hundred bytes.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+/// The longest that a connection may take to be made.
+const MAX_CONNECT: Duration = Duration::from_secs(10);
+/// How long a connection is kept that nobody uses.
+const MAX_IDLE: Duration = Duration::from_secs(30);
+
+/// A client whose exchanges end. Redirects are not followed: another server gets to see neither
+/// what is sent nor who sends it.
+#[derive(Debug)]
+pub struct HttpClient {
+    client: Client,
+    runtime: &'static Runtime,
+    timeout: Duration,
+}
+
+/// A reply.
+pub struct HttpReply {
+    pub status: u16,
+    pub headers: HeaderMap,
+    /// The body, or what is wrong with it.
+    pub body: Result<Vec<u8>, BodyError>,
+}
+
+/// What is wrong with a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyError {
+    /// The connection ended before it did.
+    BrokeOff,
+    /// It has more than [`MAX_BODY_BYTES`].
+    TooLong,
+    /// It did not end before the deadline.
+    TooSlow,
+}
+
+/// Why there is no reply.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// The head of the reply did not end before the deadline.
+    #[error("no answer in time")]
+    TimedOut,
+    /// No connection came about, or it broke.
+    #[error(transparent)]
+    Failed(reqwest::Error),
+}
+
+impl HttpError {
+    /// Whether nothing was sent, for want of a connection.
+    pub fn is_connect(&self) -> bool {
+        matches!(self, HttpError::Failed(error) if error.is_connect())
+    }
+}
+
+impl HttpClient {
+    /// A client whose exchanges take so long at most, over so many idle connections. `is_plain`:
+    /// for a server on this machine without TLS, which is not reached over a proxy on another one.
+    pub fn new(timeout: Duration, connections: usize, is_plain: bool) -> Result<HttpClient> {
+        let mut builder = ClientBuilder::new()
+            .user_agent(concat!("promoflow/", env!("CARGO_PKG_VERSION")))
+            .redirect(Policy::none())
+            .connect_timeout(timeout.min(MAX_CONNECT))
+            .pool_max_idle_per_host(connections)
+            .pool_idle_timeout(MAX_IDLE)
+            .tls_backend_preconfigured(client_config(Vec::new())?);
+        if is_plain {
+            builder = builder.no_proxy();
+        }
+        Ok(HttpClient {
+            client: builder.build().context("cannot make a client for HTTP")?,
+            runtime: runtime()?,
+            timeout,
+        })
+    }
+
+    /// Sends a request and reads the whole reply. Not to be called on a thread of an event loop.
+    pub fn execute(&self, request: Request) -> Result<HttpReply, HttpError> {
+        self.runtime.block_on(async {
+            let deadline = Instant::now() + self.timeout;
+            let head = timeout_at(deadline, self.client.execute(request)).await;
+            let mut response = match head {
+                Ok(Ok(response)) => response,
+                Ok(Err(error)) if error.is_timeout() => return Err(HttpError::TimedOut),
+                Ok(Err(error)) => return Err(HttpError::Failed(error.without_url())),
+                Err(_) => return Err(HttpError::TimedOut),
+            };
+            let body = timeout_at(deadline, read(&mut response)).await;
+            Ok(HttpReply {
+                status: response.status().as_u16(),
+                headers: std::mem::take(response.headers_mut()),
+                body: body.unwrap_or(Err(BodyError::TooSlow)),
+            })
+        })
+    }
+}
+
+/// Reads a body to its end wherever it is short, so that the connection can be used again.
+async fn read(response: &mut Response) -> Result<Vec<u8>, BodyError> {
+    let mut body = Vec::new();
+    while let Some(part) = response.chunk().await.map_err(|_| BodyError::BrokeOff)? {
+        if body.len() + part.len() > MAX_BODY_BYTES {
+            return Err(BodyError::TooLong);
+        }
+        body.extend_from_slice(&part);
+    }
+    Ok(body)
+}
+
+/// The threads that drive all clients of the process. They end with it: an embedding program may
+/// drop its installation where a runtime must not be dropped.
+fn runtime() -> Result<&'static Runtime> {
+    static RUNTIME: OnceLock<Result<Runtime, String>> = OnceLock::new();
+    let made = RUNTIME.get_or_init(|| {
+        Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("http-clients")
+            .enable_all()
+            .build()
+            .map_err(|error| error.to_string())
+    });
+    made.as_ref()
+        .map_err(|error| anyhow!("cannot start the thread of HTTP clients: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::thread;
+
+    use super::*;
+
+    const TIME: Duration = Duration::from_secs(1);
+
+    /// A server that says something, and then something else on and on.
+    fn server(first: &'static str, on_and_on: &'static [u8], pause: u64) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let serve = move |mut stream: TcpStream| {
+            let _asked = stream.read(&mut [0; 4096]);
+            let mut sent = stream.write_all(first.as_bytes());
+            let began = Instant::now();
+            while sent.is_ok() && began.elapsed() < Duration::from_secs(30) {
+                thread::sleep(Duration::from_millis(pause));
+                sent = stream.write_all(on_and_on);
+            }
+        };
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                thread::spawn(move || serve(stream));
+            }
+        });
+        port
+    }
+
+    fn ask(port: u16) -> Result<HttpReply, HttpError> {
+        let client = HttpClient::new(TIME, 1, true).unwrap();
+        let url = format!("http://127.0.0.1:{port}/").parse().unwrap();
+        let began = Instant::now();
+        let reply = client.execute(Request::new(reqwest::Method::POST, url));
+        let took = began.elapsed();
+        assert!(took < TIME * 4, "{took:?}");
+        reply
+    }
+
+    #[test]
+    fn a_reply_that_does_not_end_ends_by_its_time_or_its_bytes() {
+        const HEAD: &str = "HTTP/1.1 200 OK\r\n";
+        let long = Box::leak(vec![b'x'; 64 * 1024].into_boxed_slice());
+        let lines = Box::leak(b"a: b\r\n".repeat(10_000).into_boxed_slice());
+        let informed = Box::leak(
+            b"HTTP/1.1 102 Processing\r\n\r\n"
+                .repeat(99)
+                .into_boxed_slice(),
+        );
+        let chunks = Box::leak(b"1\r\nx\r\n".repeat(99).into_boxed_slice());
+        thread::scope(|scope| {
+            for (first, on_and_on, pause) in [
+                ("", &b""[..], 50),
+                (HEAD, b"x", 50),
+                (HEAD, b"x: y\r\n", 50),
+                (HEAD, long, 0),
+                (HEAD, lines, 0),
+                ("", informed, 1),
+            ] {
+                scope.spawn(move || assert!(ask(server(first, on_and_on, pause)).is_err()));
+            }
+            for (rest, on_and_on, pause, wrong) in [
+                ("\r\n", &long[..], 0, BodyError::TooLong),
+                ("\r\n", b"x", 50, BodyError::TooSlow),
+                (
+                    "Content-Length: 9999999\r\n\r\n",
+                    long,
+                    0,
+                    BodyError::TooLong,
+                ),
+                ("Content-Length: 9\r\n\r\nx", b"", 50, BodyError::TooSlow),
+                (
+                    "Transfer-Encoding: chunked\r\n\r\n",
+                    chunks,
+                    0,
+                    BodyError::TooLong,
+                ),
+                (
+                    "Transfer-Encoding: chunked\r\n\r\n1;",
+                    b"x",
+                    50,
+                    BodyError::TooSlow,
+                ),
+            ] {
+                scope.spawn(move || {
+                    let first = Box::leak(format!("{HEAD}{rest}").into_boxed_str());
+                    let reply = ask(server(first, on_and_on, pause)).ok().unwrap();
+                    assert_eq!((reply.status, reply.body), (200, Err(wrong)), "{rest}");
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn nobody_is_followed_to_another_server() {
+        let port = server(
+            "HTTP/1.1 307 Go\r\nLocation: http://192.0.2.1/\r\nContent-Length: 0\r\n\r\n",
+            b"",
+            50,
+        );
+        assert_eq!(ask(port).ok().unwrap().status, 307);
+    }
+}

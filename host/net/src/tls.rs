@@ -1,0 +1,24 @@
+//! TLS as a client.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use rustls::pki_types::CertificateDer;
+use rustls::{ClientConfig, RootCertStore};
+
+/// A configuration that trusts the machine's own roots, and these certificates.
+pub fn client_config(further: Vec<CertificateDer<'static>>) -> Result<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    // One that cannot be read is missed by the handshake that needs it, which says so.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    for certificate in further {
+        roots
+            .add(certificate)
+            .context("cannot trust a certificate")?;
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .context("cannot set up TLS")?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}

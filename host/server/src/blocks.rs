@@ -1,0 +1,99 @@
+//! Blocks that workflows may place.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Api;
+use super::problem::Problem;
+use super::request::Place;
+use promoflow_block_host::LibraryBlock;
+
+pub(super) fn router() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(one))
+}
+
+/// A block.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Block)]
+struct BlockJson {
+    /// Its name.
+    block: String,
+    /// Its version.
+    version: String,
+    /// The digest of its component, in hexadecimal.
+    sha256: String,
+    /// The host interfaces that it imports.
+    imports: Vec<String>,
+    /// Those that it is granted.
+    grants: Vec<String>,
+    /// For people.
+    title: String,
+    /// What it does; not in listings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+    /// What it takes; not in listings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameters: Option<Value>,
+    /// The ways out of it; not in listings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ports: Option<Value>,
+}
+
+impl From<&LibraryBlock> for BlockJson {
+    fn from(known: &LibraryBlock) -> BlockJson {
+        let imports = known.block.imports().iter();
+        let imports: Vec<String> = imports.map(|one| one.name().to_owned()).collect();
+        BlockJson {
+            block: known.description.name.clone(),
+            version: known.description.version.clone(),
+            sha256: known.block.digest().to_owned(),
+            grants: imports.clone(),
+            imports,
+            title: known.description.title.clone(),
+            description: None,
+            parameters: None,
+            ports: None,
+        }
+    }
+}
+
+/// List the blocks that workflows may place.
+#[utoipa::path(get, path = "/api/v1/blocks", tag = "blocks",
+    responses((status = 200, description = "The blocks.", body = Vec<BlockJson>)))]
+async fn list(State(api): State<Api>) -> Result<Json<Vec<BlockJson>>, Problem> {
+    api.call(|promoflow| {
+        let blocks = promoflow.blocks()?.iter();
+        Ok(Json(blocks.map(|(_, block)| block.into()).collect()))
+    })
+    .await
+}
+
+/// Show a block with its parameters and ports.
+#[utoipa::path(get, path = "/api/v1/blocks/{block}", tag = "blocks",
+    params(("block" = String, Path, description = "Its name.")),
+    responses((status = 200, description = "The block.", body = BlockJson)))]
+async fn one(
+    State(api): State<Api>,
+    Place(name): Place<String>,
+) -> Result<Json<BlockJson>, Problem> {
+    api.call(move |promoflow| {
+        let blocks = promoflow.blocks()?;
+        let known = blocks
+            .get(&name)
+            .ok_or_else(|| Problem::unknown("block", &name))?;
+        Ok(Json(BlockJson {
+            description: Some(known.description.description.clone()),
+            parameters: Some(json!(known.description.parameters)),
+            ports: Some(json!(known.description.ports)),
+            ..known.into()
+        }))
+    })
+    .await
+}

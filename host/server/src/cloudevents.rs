@@ -1,0 +1,294 @@
+//! CloudEvents 1.0 over HTTP, binary, structured and batched, so that any platform is a trigger.
+//!
+//! `type` is the `eventTypeKey`, `subject` the `keyValue`, and the members of `data` are the
+//! parameters. `source` and `id` together are the event's id. Where the `subject` can be no key, a
+//! parameter tells the contact.
+
+mod header;
+
+use std::collections::HashMap;
+
+use axum::extract::{Request, State};
+use axum::http::HeaderMap;
+use axum::{Extension, Json};
+use serde::Deserialize;
+use serde_json::Map;
+use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Api;
+use super::events::{Accepted, invalid};
+use super::gate::Caller;
+use super::problem::{Kind, Problem};
+use super::request::{json, media_type, whole};
+use promoflow_model::contact::identifying;
+use promoflow_model::event::{
+    Event, EventError, MAX_EVENT_BYTES, MAX_ID_CHARS, check_key_value, named,
+};
+use promoflow_tabular::Value;
+
+/// Where CloudEvents are sent.
+pub(super) const PATH: &str = "/api/v1/cloudevents";
+/// The headers that make an event in binary mode.
+pub(super) const HEADERS: [&str; 5] = [
+    "ce-specversion",
+    "ce-id",
+    "ce-source",
+    "ce-type",
+    "ce-subject",
+];
+/// Events of a batch at the most; fewer where a second allows fewer.
+const BATCH: usize = 100;
+/// The largest body: that of a batch.
+pub(super) const LARGEST: usize = BATCH * MAX_EVENT_BYTES;
+/// The members of an event in structured mode that are looked at.
+const MEMBERS: [&str; 7] = [
+    "specversion",
+    "id",
+    "source",
+    "type",
+    "subject",
+    "data",
+    "data_base64",
+];
+const TWICE: &str = "stands twice; keep one of them";
+
+pub(super) fn router() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(send))
+}
+
+/// A CloudEvent in structured mode.
+#[derive(Deserialize, ToSchema)]
+#[expect(dead_code, reason = "it describes what is read")]
+struct CloudEvent {
+    /// The version of CloudEvents.
+    #[schema(pattern = "^1\\.0$", example = "1.0")]
+    specversion: String,
+    /// Unique for its source.
+    #[schema(min_length = 1)]
+    id: String,
+    /// Where it comes from: a URI reference.
+    #[schema(min_length = 1, pattern = "^\\S+$", example = "/shop")]
+    source: String,
+    /// The `eventTypeKey`.
+    #[schema(min_length = 1, max_length = 100, example = "birthday")]
+    r#type: String,
+    /// The `keyValue`.
+    #[schema(max_length = 300, example = "ann@example.com")]
+    subject: Option<String>,
+    /// The parameters.
+    data: Option<Map<String, serde_json::Value>>,
+}
+
+/// Send a CloudEvent.
+///
+/// In binary mode the attributes are headers `ce-…` and the body is `data`, a JSON object. In
+/// structured mode the body is all of it, as `application/cloudevents+json`. A batch, as
+/// `application/cloudevents-batch+json`, is stored event by event; the first that is refused ends
+/// it, and sending the batch again is safe. Each of its events counts for the rate.
+#[utoipa::path(post, path = "/api/v1/cloudevents", tag = "events",
+    params(
+        ("ce-specversion" = Option<String>, Header, description = "Binary mode: `1.0`."),
+        ("ce-id" = Option<String>, Header, description = "Binary mode."),
+        ("ce-source" = Option<String>, Header, description = "Binary mode."),
+        ("ce-type" = Option<String>, Header, description = "Binary mode."),
+        ("ce-subject" = Option<String>, Header, description = "Binary mode."),
+    ),
+    request_body(content(
+        (CloudEvent = "application/cloudevents+json"),
+        (Vec<CloudEvent> = "application/cloudevents-batch+json"),
+        (Object = "application/json"),
+    )),
+    responses((status = 200, description = "The events are stored.", body = Vec<Accepted>)))]
+async fn send(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Result<Json<Vec<Accepted>>, Problem> {
+    let (parts, body) = request.into_parts();
+    let media = media_type(&parts.headers);
+    let batched = media.as_deref() == Some("application/cloudevents-batch+json");
+    let limit = if batched { LARGEST } else { MAX_EVENT_BYTES };
+    let body = whole(body, limit, api.limits.body_pause).await?;
+    // All are judged before the first is stored.
+    let events = match media.as_deref() {
+        Some("application/cloudevents+json") => vec![structured(json(&body)?)?],
+        Some("application/cloudevents-batch+json") => {
+            let batch: Vec<Value<'_>> = json(&body)?;
+            let a_second = usize::try_from(api.limits.events_per_second).unwrap_or(BATCH);
+            let most = BATCH.min(a_second.max(1));
+            if batch.len() > most {
+                let detail = format!("{} events; a batch has at most {most}", batch.len());
+                return Err(Problem::new(Kind::InvalidEvent, detail));
+            }
+            let judged = batch.into_iter().enumerate();
+            let judged = judged
+                .map(|(index, event)| structured(event).map_err(|problem| problem.within(index)));
+            judged.collect::<Result<_, _>>()?
+        }
+        None => vec![binary(&parts.headers, &body)?],
+        Some(media) if is_data(media) => vec![binary(&parts.headers, &body)?],
+        Some(_) => {
+            return Err(Problem::new(
+                Kind::UnsupportedMediaType,
+                "the Content-Type must be application/cloudevents+json, \
+                 application/cloudevents-batch+json, or one of JSON, such as application/json, \
+                 with headers ce-…",
+            ));
+        }
+    };
+    let further = events.len().saturating_sub(1);
+    api.rates.check_further_events(&caller.0, further)?;
+    let mut accepted = Vec::with_capacity(events.len());
+    for (index, mut event) in events.into_iter().enumerate() {
+        event.origin = api.origin(&parts.headers);
+        let sent = api.send(event).await;
+        accepted.push(sent.map_err(|problem| match batched {
+            true => problem.within(index),
+            false => problem,
+        })?);
+    }
+    Ok(Json(accepted))
+}
+
+/// Whether a media type is one of JSON that is the data of an event, and no event itself.
+fn is_data(media: &str) -> bool {
+    let is_json = media.ends_with("/json") || media.ends_with("+json");
+    is_json && !media.starts_with("application/cloudevents")
+}
+
+fn fault(field: &str, detail: impl Into<String>) -> Problem {
+    let message = detail.into();
+    invalid(EventError {
+        field: field.to_owned(),
+        message,
+    })
+}
+
+/// Binary mode: attributes as headers.
+fn binary(headers: &HeaderMap, body: &[u8]) -> Result<Event, Problem> {
+    let attribute = |name: &str| -> Result<Option<String>, Problem> {
+        let mut values = headers.get_all(format!("ce-{name}")).iter();
+        let Some(value) = values.next() else {
+            return Ok(None);
+        };
+        if values.next().is_some() {
+            return Err(fault(name, TWICE));
+        }
+        let text = header::decoded(value).map(Some);
+        text.ok_or_else(|| fault(name, "the header is not percent-encoded UTF-8"))
+    };
+    let data = match body.trim_ascii() {
+        [] => Value::Null,
+        body => json(body)?,
+    };
+    event(attribute, data)
+}
+
+/// Structured mode: attributes and data as one object.
+fn structured(object: Value<'_>) -> Result<Event, Problem> {
+    let Value::Object(members) = object else {
+        let detail = "expected an event, a JSON object";
+        return Err(Problem::new(Kind::InvalidEvent, detail));
+    };
+    let mut found = HashMap::new();
+    for (name, value) in members {
+        let mut known = MEMBERS.into_iter();
+        // Others are extensions.
+        let Some(name) = known.find(|known| *known == name) else {
+            continue;
+        };
+        if found.insert(name, value).is_some() {
+            return Err(fault(name, TWICE));
+        }
+    }
+    if found.contains_key("data_base64") {
+        return Err(fault("data_base64", "expected `data`, a JSON object"));
+    }
+    let data = found.remove("data").unwrap_or(Value::Null);
+    let attribute = |name: &str| match found.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Text(text)) => Ok(Some(text.clone().into_owned())),
+        Some(_) => Err(fault(name, "expected a text")),
+    };
+    event(attribute, data)
+}
+
+fn event(
+    attribute: impl Fn(&str) -> Result<Option<String>, Problem>,
+    data: Value<'_>,
+) -> Result<Event, Problem> {
+    let required = |name: &str| {
+        attribute(name)?
+            .filter(|text| !text.trim().is_empty())
+            .ok_or_else(|| fault(name, "missing; CloudEvents require it"))
+    };
+    let version = required("specversion")?;
+    if version != "1.0" {
+        return Err(fault("specversion", "expected `1.0`"));
+    }
+    let (source, id) = (required("source")?, required("id")?);
+    let params = match data {
+        Value::Object(members) => named("data", members).map_err(invalid)?,
+        Value::Null => Map::new(),
+        Value::Text(_) | Value::Word(_) | Value::List(_) => {
+            return Err(fault(
+                "data",
+                "expected a JSON object, whose members are the parameters",
+            ));
+        }
+    };
+    let mut key = attribute("subject")?.unwrap_or_default();
+    // With some senders it is a path, which no key may be; then a parameter may tell the contact.
+    if check_key_value(&key).is_err() && identifying(&params).next().is_some() {
+        key.clear();
+    }
+    let event = Event {
+        id: Some(composed(&source, &id)?),
+        event_type: required("type")?,
+        key,
+        params,
+        origin: None,
+    };
+    event.checked().map_err(|error| {
+        let field = match error.field.as_str() {
+            "eventTypeKey" => "type",
+            "keyValue" => "subject",
+            "id" => "id",
+            _ => "data",
+        };
+        fault(field, error.message)
+    })
+}
+
+/// Source and id as one: parted by a space, which no source may hold, so that no two pairs make
+/// the same. Pairs that are too long are told apart by their digest.
+fn composed(source: &str, id: &str) -> Result<String, Problem> {
+    if source.contains(char::is_whitespace) {
+        return Err(fault("source", "holds a space; expected a URI reference"));
+    }
+    let text = format!("{source} {id}");
+    if text.chars().count() <= MAX_ID_CHARS {
+        return Ok(text);
+    }
+    let digest = Sha256::digest(text.as_bytes());
+    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!("cloudevent-sha256 {digest}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn source_and_id_make_one_stable_id() {
+        assert_eq!(composed("/shop", "a b").unwrap(), "/shop a b");
+        assert!(composed("/shop a", "b").is_err());
+        let long = composed("/shop", &"x".repeat(400)).unwrap();
+        assert_eq!(long, composed("/shop", &"x".repeat(400)).unwrap());
+        assert_ne!(long, composed("/shop", &"x".repeat(401)).unwrap());
+        assert!(long.chars().count() <= MAX_ID_CHARS);
+    }
+}

@@ -1,0 +1,388 @@
+//! Contacts.
+
+use std::collections::BTreeMap;
+use std::io::Cursor;
+
+use axum::Json;
+use axum::extract::{Extension, FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Api;
+use super::gate::Caller;
+use super::page;
+use super::problem::{Fault, Kind, Problem};
+use super::request::{Params, Place, json, media_type, must_be};
+use super::upload::{
+    Limit, Once, csv_options, file_problem, query_of, rejected, stated_with_columns, whole,
+};
+use promoflow_engine::import::ContactOptions;
+use promoflow_engine::import::{ImportError, ImportReport};
+use promoflow_model::contact::{AddressKind, Contact, Name};
+use promoflow_model::message::ChannelKind;
+use promoflow_tabular::Format;
+
+/// Bytes of contacts that go in at once: events wait while they do.
+const AT_ONCE: u64 = 2 << 20;
+
+/// Where contacts stand.
+pub(super) const PATH: &str = "/api/v1/contacts";
+
+pub(super) fn router() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(list, import))
+        .routes(routes!(one))
+        .routes(routes!(unsubscribe))
+        .routes(routes!(subscribe))
+}
+
+/// A contact.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Contact)]
+#[serde(rename_all = "camelCase")]
+struct ContactJson {
+    /// Its id.
+    contact: String,
+    /// The id that another system has for it.
+    external_id: Option<String>,
+    /// Its email address.
+    email: Option<String>,
+    /// Its phone number.
+    phone: Option<String>,
+    /// Its tokens, by channel.
+    #[schema(example = json!({ "mobile-push": "f3a1" }))]
+    tokens: BTreeMap<&'static str, String>,
+    /// What else is known, by name.
+    #[schema(value_type = Object, example = json!({ "firstName": "Ann" }))]
+    fields: Map<String, Value>,
+    /// The languages that it reads, the best first.
+    #[schema(example = json!(["uk", "en"]))]
+    languages: Vec<String>,
+    /// Where its clock is.
+    #[schema(example = "Europe/Kyiv")]
+    time_zone: Option<String>,
+    /// Whether it may be written to, by channel; a channel that is missing: nothing was said.
+    #[schema(example = json!({ "email": true }))]
+    consent: BTreeMap<&'static str, bool>,
+}
+
+impl From<Contact> for ContactJson {
+    fn from(contact: Contact) -> ContactJson {
+        let address = |kind| contact.addresses.get(&kind).cloned();
+        let tokens = AddressKind::TOKENS
+            .into_iter()
+            .filter_map(|kind| Some((kind.name(), address(kind)?)));
+        let consent = contact.consent.iter();
+        ContactJson {
+            email: address(AddressKind::Email),
+            phone: address(AddressKind::Phone),
+            tokens: tokens.collect(),
+            consent: consent
+                .map(|(channel, given)| (channel.name(), *given))
+                .collect(),
+            time_zone: contact.time_zone.map(|zone| zone.name().to_owned()),
+            contact: contact.id,
+            external_id: contact.external_id,
+            fields: contact.fields,
+            languages: contact.languages,
+        }
+    }
+}
+
+/// Which contacts.
+#[derive(Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Choice {
+    /// Contacts of a page, 100 unless given.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<usize>,
+    /// The contact after which the page begins, as the `Link` of the page before has it.
+    after: Option<String>,
+}
+
+/// List contacts, in the order in which they came.
+#[utoipa::path(get, path = "/api/v1/contacts", tag = "contacts", params(Choice),
+    responses((status = 200, description = "A page of contacts.", body = Vec<ContactJson>,
+        headers(("Link" = String, description = "The next page, while there is one.")))))]
+async fn list(State(api): State<Api>, Params(choice): Params<Choice>) -> Result<Response, Problem> {
+    let limit = page::limit(choice.limit)?;
+    let rows = api
+        .call(move |promoflow| Ok(promoflow.contacts_after(choice.after.as_deref(), limit + 1)?))
+        .await?;
+    let key = |contact: &Contact| contact.id.clone();
+    let query = [page::asked(limit)];
+    Ok(page::page(
+        PATH,
+        &query,
+        limit,
+        rows,
+        key,
+        ContactJson::from,
+    ))
+}
+
+/// How to take contacts.
+#[derive(Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct How {
+    /// All or nothing: with one bad row, no row goes in.
+    strict: Option<bool>,
+    /// Rows may undo that somebody has unsubscribed; otherwise they leave that as it is.
+    resubscribe: Option<bool>,
+    /// Say what would happen, and change nothing.
+    dry_run: Option<bool>,
+    /// CSV: what stands between columns: one character, or `tab`. Without it, the first line tells
+    /// which of comma, semicolon and tab it is.
+    delimiter: Option<String>,
+    /// CSV: what a column is: a field, `=` and the column's heading, such as `email=Mail`, or
+    /// `ignore=Notes` for one that is not read. May stand several times.
+    #[serde(default)]
+    column: Vec<String>,
+    /// CSV: true: the first line is a row, not a header. Columns have numbers then, as in `email=1`.
+    no_header: Option<bool>,
+}
+
+impl<S: Sync> FromRequestParts<S> for How {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<How, Problem> {
+        let (how, column) = stated_with_columns(query_of(parts), "query")?;
+        Ok(How { column, ..how })
+    }
+}
+
+/// What became of the rows, or would.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Imported {
+    /// Contacts that are new.
+    inserted: u64,
+    /// Contacts of which something changed.
+    updated: u64,
+    /// Contacts that were as the row says.
+    unchanged: u64,
+    /// Rows that were refused.
+    rejected: u64,
+    /// Why, for the first thousand of them.
+    errors: Vec<Fault>,
+    /// What stops no row, and whoever uploads should know.
+    warnings: Vec<String>,
+}
+
+impl From<&ImportReport> for Imported {
+    fn from(report: &ImportReport) -> Imported {
+        Imported {
+            inserted: report.inserted,
+            updated: report.updated,
+            unchanged: report.unchanged,
+            rejected: report.rejected,
+            errors: report.errors.iter().map(Fault::from).collect(),
+            warnings: report.warnings.clone(),
+        }
+    }
+}
+
+/// Make and change contacts.
+///
+/// The body is a list of objects as a listing has them, `{"contacts": […]}`, or a CSV file. A row
+/// updates the contact that it tells by its id, its external id or an address, and makes one
+/// where there is none; what it leaves out stays. A key that is none of a contact's own is a
+/// field of that name. Good rows go in, and the answer tells the others.
+#[utoipa::path(post, path = "/api/v1/contacts", tag = "contacts", params(How),
+    request_body(content((Value = "application/json"), (String = "text/csv"))),
+    responses((status = 200, description = "What became of the rows.", body = Imported)))]
+async fn import(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    how: How,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    let once = Once::begin(&api, &caller, &parts).await?;
+    must_be(&parts.headers, &["application/json", "text/csv"])?;
+    let format = match media_type(&parts.headers).as_deref() {
+        Some("text/csv") => Format::Csv,
+        _ => Format::Json,
+    };
+    let options = ContactOptions {
+        format: Some(format),
+        csv: csv_options(how.delimiter.as_deref(), how.no_header, &how.column)?,
+        strict: how.strict.unwrap_or(false),
+        resubscribe: how.resubscribe.unwrap_or(false),
+        dry_run: how.dry_run.unwrap_or(false),
+    };
+    let limit = match options.strict || options.dry_run {
+        true => Limit::AtOnce(AT_ONCE.min(api.limits.json_upload_bytes as u64)),
+        false => Limit::Upload(api.limits.json_upload_bytes as u64),
+    };
+    let (body, turn) = whole(&api, &parts.headers, body, limit).await?;
+    // A client that loses the connection sends the request again: it must find the answer.
+    let taking = api.lasting.begin({
+        let api = api.clone();
+        async move {
+            let _turn = turn;
+            store(api, body, options, once).await
+        }
+    });
+    taking.end().await
+}
+
+/// Stores contacts.
+async fn store(
+    api: Api,
+    body: Vec<u8>,
+    options: ContactOptions,
+    once: Once,
+) -> Result<Response, Problem> {
+    if body.trim_ascii().is_empty() {
+        let detail = "the body is empty; expected contacts, as CSV or as JSON";
+        return Err(Problem::new(Kind::InvalidRequest, detail));
+    }
+    let (body, (ticket, fingerprint)) = api
+        .call(move |_| {
+            let mut once = once;
+            once.fingerprint.update(&body);
+            Ok((body, once.finish()))
+        })
+        .await?;
+    if let Some(ticket) = &ticket
+        && let Some(answer) = ticket.again(fingerprint, None)?
+    {
+        return Ok(answer);
+    }
+    let report = api
+        .call(move |promoflow| {
+            let imported = promoflow.import_contacts(Cursor::new(body), options, &mut |_| ());
+            imported.map_err(|error| match error {
+                ImportError::File { error, .. } => file_problem(&error),
+                ImportError::Store(error) => error.into(),
+            })
+        })
+        .await?;
+    if report.inserted + report.updated + report.unchanged == 0 && report.rejected > 0 {
+        return Err(rejected(&report, "no row was taken"));
+    }
+    let response = Json(Imported::from(&report)).into_response();
+    Ok(match ticket {
+        Some(ticket) => ticket.remember(fingerprint, response, false).await,
+        None => response,
+    })
+}
+
+/// Show a contact.
+#[utoipa::path(get, path = "/api/v1/contacts/{contact}", tag = "contacts",
+    params(("contact" = String, Path,
+        description = "Its id, or else its external id, email address, phone number or token.")),
+    responses((status = 200, description = "The contact.", body = ContactJson)))]
+async fn one(
+    State(api): State<Api>,
+    Place(id): Place<String>,
+) -> Result<Json<ContactJson>, Problem> {
+    api.call(move |promoflow| Ok(Json(find(promoflow, &id)?.into())))
+        .await
+}
+
+fn find(promoflow: &promoflow_installation::Promoflow, id: &str) -> Result<Contact, Problem> {
+    promoflow
+        .contact(Name::Any(id.to_owned()))?
+        .ok_or_else(|| Problem::unknown("contact", id))
+}
+
+/// Channels.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Channels {
+    /// Their names; all where it is missing.
+    #[schema(example = json!(["email"]))]
+    channels: Option<Vec<ChannelName>>,
+}
+
+/// How a message reaches an address.
+#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+enum ChannelName {
+    Email,
+    Sms,
+    Viber,
+    MobilePush,
+    WebPush,
+    Telegram,
+}
+
+impl From<ChannelName> for ChannelKind {
+    fn from(name: ChannelName) -> ChannelKind {
+        match name {
+            ChannelName::Email => ChannelKind::Email,
+            ChannelName::Sms => ChannelKind::Sms,
+            ChannelName::Viber => ChannelKind::Viber,
+            ChannelName::MobilePush => ChannelKind::MobilePush,
+            ChannelName::WebPush => ChannelKind::WebPush,
+            ChannelName::Telegram => ChannelKind::Telegram,
+        }
+    }
+}
+
+/// Note that a contact is not to be written to.
+///
+/// What waits in the outbox for it is called off when it is due.
+#[utoipa::path(post, path = "/api/v1/contacts/{contact}/unsubscribe", tag = "contacts",
+    params(("contact" = String, Path,
+        description = "Its id, or else its external id, email address, phone number or token.")),
+    request_body = Channels,
+    responses((status = 200, description = "The contact as it is now.", body = ContactJson)))]
+async fn unsubscribe(
+    State(api): State<Api>,
+    Place(id): Place<String>,
+    request: Request,
+) -> Result<Json<ContactJson>, Problem> {
+    consent(api, id, request, false).await
+}
+
+/// Note that a contact wants to be written to.
+#[utoipa::path(post, path = "/api/v1/contacts/{contact}/subscribe", tag = "contacts",
+    params(("contact" = String, Path,
+        description = "Its id, or else its external id, email address, phone number or token.")),
+    request_body = Channels,
+    responses((status = 200, description = "The contact as it is now.", body = ContactJson)))]
+async fn subscribe(
+    State(api): State<Api>,
+    Place(id): Place<String>,
+    request: Request,
+) -> Result<Json<ContactJson>, Problem> {
+    consent(api, id, request, true).await
+}
+
+async fn consent(
+    api: Api,
+    id: String,
+    request: Request,
+    given: bool,
+) -> Result<Json<ContactJson>, Problem> {
+    let (parts, body) = request.into_parts();
+    must_be(&parts.headers, &["application/json"])?;
+    let Channels { channels } = json(&api.body(body).await?)?;
+    let channels: Vec<ChannelKind> = match channels {
+        Some(names) if names.is_empty() => {
+            let detail = "channels: none is named; leave it out for all of them";
+            return Err(Problem::new(Kind::InvalidRequest, detail).field("channels"));
+        }
+        Some(names) => names.into_iter().map(ChannelKind::from).collect(),
+        None => ChannelKind::ALL.to_vec(),
+    };
+    api.call(move |promoflow| {
+        let known = find(promoflow, &id)?.id;
+        let contact = match given {
+            true => promoflow.subscribe(&known, &channels)?,
+            false => promoflow.unsubscribe(&known, &channels)?,
+        };
+        let contact = contact.ok_or_else(|| Problem::unknown("contact", &id))?;
+        Ok(Json(contact.into()))
+    })
+    .await
+}

@@ -1,0 +1,262 @@
+//! Who may come in: keys, scopes and rates.
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+
+use super::connections::Visit;
+use super::media::MediaTypes;
+use super::origin::{is_browser, same_site};
+use super::problem::{Kind, Problem};
+use super::query::Queries;
+use super::request::{drain, drain_of_stranger, uncoded};
+use super::{Api, Limits};
+use promoflow_installation::Promoflow;
+use promoflow_model::key::{Key, Scope};
+
+/// How often it is looked whether another process made or revoked a key.
+pub(super) const LOOK: Duration = Duration::from_millis(250);
+
+/// Who calls: the key that was shown.
+#[derive(Clone, Debug)]
+pub(super) struct Caller(pub(super) Arc<Key>);
+
+/// The keys of the installation, in memory: no request waits for the database here.
+#[derive(Default)]
+pub(super) struct Keys {
+    known: RwLock<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    generation: Option<u64>,
+    by_id: HashMap<String, Arc<Key>>,
+}
+
+impl Keys {
+    /// Reads the keys anew if one was made or revoked.
+    pub(super) fn refresh(&self, promoflow: &Promoflow) -> anyhow::Result<()> {
+        let generation = Some(promoflow.key_generation()?);
+        if self.read().generation == generation {
+            return Ok(());
+        }
+        let keys = promoflow.keys()?.into_iter();
+        let valid = keys.filter(|key| key.revoked.is_none());
+        let by_id = valid.map(|key| (key.id.clone(), Arc::new(key))).collect();
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = Known { generation, by_id };
+        Ok(())
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+        // A browser that is asked for Basic opens a window, keeps what is typed into it, and sends
+        // that with every request from then on.
+        let scheme = match is_browser(headers) {
+            true => "Bearer realm=\"promoflow\"",
+            false => "Basic realm=\"promoflow\", charset=\"UTF-8\"",
+        };
+        let refused = |why: &str| {
+            Problem::new(Kind::NoValidKey, why)
+                .header(header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme))
+        };
+        let known = self.read();
+        if known.by_id.is_empty() {
+            return Err(refused(
+                "no API key exists yet; `promoflow key create` makes one on the machine of the \
+                 service",
+            ));
+        }
+        let Some(shown) = shown_key(headers) else {
+            return Err(refused(
+                "send the API key as the password of HTTP Basic with any user name, or as a \
+                 Bearer token",
+            ));
+        };
+        Key::id_of(&shown)
+            .and_then(|id| known.by_id.get(id))
+            .filter(|key| key.is(&shown))
+            .map(|key| Caller(Arc::clone(key)))
+            .ok_or_else(|| refused("this API key is unknown or was revoked"))
+    }
+}
+
+/// The password of HTTP Basic, or the Bearer token.
+fn shown_key(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, rest) = text.split_once(' ')?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(rest.trim().to_owned());
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = String::from_utf8(STANDARD.decode(rest.trim()).ok()?).ok()?;
+    let (_, password) = decoded.split_once(':')?;
+    Some(password.to_owned())
+}
+
+/// Which of the two rates a request counts for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rate {
+    Events,
+    Others,
+}
+
+/// How many requests a second each key may make.
+pub(super) struct Rates {
+    events: DefaultKeyedRateLimiter<String>,
+    others: DefaultKeyedRateLimiter<String>,
+}
+
+impl Rates {
+    pub(super) fn new(limits: &Limits) -> Rates {
+        let limiter = |number: u32| {
+            RateLimiter::keyed(Quota::per_second(
+                NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN),
+            ))
+        };
+        Rates {
+            events: limiter(limits.events_per_second),
+            others: limiter(limits.requests_per_second),
+        }
+    }
+
+    fn check(&self, rate: Rate, key: &Key) -> Result<(), Problem> {
+        let limiter = match rate {
+            Rate::Events => &self.events,
+            Rate::Others => &self.others,
+        };
+        limiter.check_key(&key.id).map_err(|not_until| {
+            too_many(
+                not_until.wait_time_from(DefaultClock::default().now()),
+                "this API key has made as many requests as a second allows; wait, and try again",
+            )
+        })
+    }
+
+    /// Counts the further events of a request, the first of which the gate has counted.
+    pub(super) fn check_further_events(&self, key: &Key, further: usize) -> Result<(), Problem> {
+        let Some(number) = u32::try_from(further).ok().and_then(NonZeroU32::new) else {
+            return Ok(());
+        };
+        let told = "this API key has sent as many events as a second allows; wait, and send the \
+                    batch again";
+        match self.events.check_key_n(&key.id, number) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(not_until)) => {
+                let wait = not_until.wait_time_from(DefaultClock::default().now());
+                Err(too_many(wait, told))
+            }
+            Err(more_than_a_second_allows) => Err(Problem::internal(more_than_a_second_allows)),
+        }
+    }
+}
+
+fn too_many(wait: Duration, told: &str) -> Problem {
+    // Rounded up: whoever comes that much later is let in.
+    Problem::new(Kind::TooManyRequests, told).retry_after(wait.as_secs() + 1)
+}
+
+/// What a group of routes asks of its callers.
+#[derive(Clone)]
+pub(super) struct Gate {
+    pub(super) api: Api,
+    /// What changing something needs. Looking needs this or `read`.
+    pub(super) scope: Scope,
+    pub(super) rate: Rate,
+    pub(super) queries: Queries,
+    pub(super) media: MediaTypes,
+}
+
+/// Whether the scope `read` is enough for a request that `looks` at what a scope is for.
+pub(super) fn opens_by_reading(looks: bool, scope: Scope) -> bool {
+    looks && scope != Scope::Admin
+}
+
+/// Lets those in who may come in, and tells the handler who they are.
+pub(super) async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
+    let caller = same_site(&request).and_then(|()| gate.api.keys.authenticate(request.headers()));
+    let admitted = match caller {
+        Ok(caller) => {
+            let under_way = request.extensions().get::<ConnectInfo<Visit>>();
+            let under_way = under_way.map(|ConnectInfo(visit)| visit.request());
+            (gate.admit(&caller, &request).map(|()| caller), under_way)
+        }
+        Err(problem) => (Err(problem), None),
+    };
+    match admitted {
+        (Ok(caller), _under_way) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        (Err(problem), under_way) => {
+            // A client that asks first whether to send its body needs no more than the answer.
+            if !request.headers().contains_key(header::EXPECT) {
+                match under_way {
+                    Some(_) => drain(request.body_mut(), gate.api.limits.body_pause).await,
+                    None => drain_of_stranger(request.body_mut()).await,
+                }
+            }
+            problem.into_response()
+        }
+    }
+}
+
+impl Gate {
+    fn admit(&self, caller: &Caller, request: &Request) -> Result<(), Problem> {
+        let key = &caller.0;
+        let looks = matches!(*request.method(), Method::GET | Method::HEAD);
+        let by_reading = opens_by_reading(looks, self.scope);
+        let allowed = key.allows(self.scope) || (by_reading && key.allows(Scope::Read));
+        if !allowed {
+            let or_read = if by_reading { " or `read`" } else { "" };
+            return Err(Problem::new(
+                Kind::ScopeMissing,
+                format!("the API key needs the scope `{}`{or_read}", self.scope),
+            ));
+        }
+        self.api.rates.check(self.rate, key)?;
+        self.queries.check(request)?;
+        self.media.check(request)?;
+        if *request.method() == Method::POST {
+            uncoded(request.headers())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(value: &str) -> Option<String> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::AUTHORIZATION, value.parse().unwrap());
+        shown_key(&headers)
+    }
+
+    #[test]
+    fn the_key_is_the_password_or_the_token() {
+        assert_eq!(shown("Bearer pf_a_b").as_deref(), Some("pf_a_b"));
+        assert_eq!(shown("bearer  pf_a_b ").as_deref(), Some("pf_a_b"));
+        let basic = |text: &str| format!("Basic {}", STANDARD.encode(text));
+        assert_eq!(shown(&basic("any:pf_a_b")).as_deref(), Some("pf_a_b"));
+        assert_eq!(shown(&basic(":a:b")).as_deref(), Some("a:b"));
+        assert_eq!(shown(&basic("nothing")), None);
+        assert_eq!(shown("Basic %%%"), None);
+        assert_eq!(shown("Digest x"), None);
+    }
+}

@@ -1,0 +1,248 @@
+//! Idempotency-Key: a request that is sent again gets the answer that it got, for 24 hours.
+//!
+//! What is remembered is what was done: answers of success. A request that was refused is judged
+//! anew. Of an event the key is the event's id instead, which is known for ever.
+//!
+//! An answer is stored after what it tells of, in a transaction of its own: what a client sends
+//! again after the process died between the two is done again.
+
+use std::sync::PoisonError;
+
+use axum::body::{Body, HttpBody, to_bytes};
+use axum::extract::{Extension, MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use sha2::{Digest, Sha256};
+
+use super::events::idempotency_key;
+use super::gate::Caller;
+use super::problem::{Kind, Problem};
+use super::request::whole;
+use super::{Api, cloudevents, codes, contacts};
+use promoflow_installation::Promoflow;
+use promoflow_store::StoredAnswer;
+
+/// How long answers are remembered, in milliseconds.
+const REMEMBERED: i64 = 24 * 3_600_000;
+/// The largest answer that is remembered, in bytes. Larger ones are of requests that only look, such
+/// as those of messages that are rendered.
+const LARGEST: u64 = 4 << 20;
+
+/// A request under a key that is on its way. Another one meanwhile is refused.
+pub(super) struct Ticket {
+    api: Api,
+    /// The API key, and the Idempotency-Key.
+    names: (String, String),
+    /// What was answered before.
+    known: Option<StoredAnswer>,
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let mut all = self
+            .api
+            .underway
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        all.remove(&self.names);
+    }
+}
+
+impl Ticket {
+    /// `None` where the request has no such key.
+    pub(super) async fn begin(
+        api: &Api,
+        caller: &Caller,
+        headers: &HeaderMap,
+    ) -> Result<Option<Ticket>, Problem> {
+        let Some(under) = idempotency_key(headers)? else {
+            return Ok(None);
+        };
+        let names = (caller.0.id.clone(), under);
+        {
+            let mut all = api.underway.lock().unwrap_or_else(PoisonError::into_inner);
+            if !all.insert(names.clone()) {
+                let detail = "a request with this Idempotency-Key is on its way";
+                return Err(Problem::new(Kind::IdempotencyConflict, detail).retry_after(1));
+            }
+        }
+        let mut ticket = Ticket {
+            api: api.clone(),
+            names: names.clone(),
+            known: None,
+        };
+        ticket.known = api
+            .call(move |promoflow| Ok(promoflow.answer(&names.0, &names.1, REMEMBERED)?))
+            .await?;
+        Ok(Some(ticket))
+    }
+
+    /// Whether a request was answered under this key.
+    pub(super) fn is_known(&self) -> bool {
+        self.known.is_some()
+    }
+
+    /// The answer of before, if there is one; an error if it was to another request. `echo` is
+    /// the request's body, which an answer that repeats it does not hold.
+    pub(super) fn again(
+        &self,
+        fingerprint: [u8; 32],
+        echo: Option<&[u8]>,
+    ) -> Result<Option<Response>, Problem> {
+        let Some(known) = &self.known else {
+            return Ok(None);
+        };
+        if known.fingerprint != fingerprint {
+            let detail = "another request was answered under this Idempotency-Key; use a new one";
+            return Err(Problem::new(Kind::IdempotencyReused, detail));
+        }
+        let body = echo.unwrap_or(&known.body).to_vec();
+        let status = StatusCode::from_u16(known.status).unwrap_or(StatusCode::OK);
+        let mut response = (status, body).into_response();
+        let headers = response.headers_mut();
+        headers.remove(header::CONTENT_TYPE);
+        for (name, value) in [
+            (header::CONTENT_TYPE, &known.content_type),
+            (header::LOCATION, &known.location),
+        ] {
+            if let Some(value) = value.as_ref().and_then(|value| value.parse().ok()) {
+                headers.insert(name, value);
+            }
+        }
+        headers.insert(
+            HeaderName::from_static("idempotent-replayed"),
+            HeaderValue::from_static("true"),
+        );
+        Ok(Some(response))
+    }
+
+    /// Remembers an answer of success, and passes it on. With `echo` its body is the request's,
+    /// and is not stored.
+    pub(super) async fn remember(
+        self,
+        fingerprint: [u8; 32],
+        response: Response,
+        echo: bool,
+    ) -> Response {
+        if !response.status().is_success() || self.known.is_some() {
+            return response;
+        }
+        let (parts, body) = response.into_parts();
+        // What was done is answered as it was, whether or not it can be answered again.
+        let (body, stored) = match body.size_hint().exact() {
+            _ if echo => (body, Vec::new()),
+            Some(length) if length <= LARGEST => match to_bytes(body, usize::MAX).await {
+                Ok(bytes) => (Body::from(bytes.clone()), bytes.into()),
+                Err(error) => return Problem::internal(error).into_response(),
+            },
+            _ => return Response::from_parts(parts, body),
+        };
+        let text = |name: HeaderName| {
+            let value = parts.headers.get(name)?.to_str().ok()?;
+            Some(value.to_owned())
+        };
+        let answer = StoredAnswer {
+            fingerprint,
+            status: parts.status.as_u16(),
+            content_type: text(header::CONTENT_TYPE),
+            location: text(header::LOCATION),
+            body: stored,
+        };
+        let (key, under) = self.names.clone();
+        let put = move |promoflow: &Promoflow| {
+            if let Err(error) = promoflow.put_answer(&key, &under, &answer, REMEMBERED) {
+                tracing::error!("an answer under an Idempotency-Key is not remembered: {error:#}");
+            }
+            Ok(())
+        };
+        match self.api.call(put).await {
+            Ok(()) => Response::from_parts(parts, body),
+            Err(problem) => problem.into_response(),
+        }
+    }
+}
+
+/// By which a request is told from another under the same key: its method, path, query and body.
+pub(super) struct Fingerprint(Sha256);
+
+impl Fingerprint {
+    /// Of a request whose body is still to come.
+    pub(super) fn new(method: &Method, uri: &Uri) -> Fingerprint {
+        let target = uri.path_and_query().map_or("", |target| target.as_str());
+        let mut digest = Sha256::new();
+        digest.update(format!("{method} {target}\n"));
+        Fingerprint(digest)
+    }
+
+    /// Takes the headers that are as much of the request as its body: those of a CloudEvent.
+    fn headers(&mut self, headers: &HeaderMap) {
+        for name in cloudevents::HEADERS {
+            for value in headers.get_all(name) {
+                self.update(format!("{name}: {} ", value.len()).as_bytes());
+                self.update(value.as_bytes());
+            }
+        }
+    }
+
+    /// Takes a piece of the body.
+    pub(super) fn update(&mut self, piece: &[u8]) {
+        self.0.update(piece);
+    }
+
+    /// Of all of it.
+    pub(super) fn finish(self) -> [u8; 32] {
+        self.0.finalize().into()
+    }
+}
+
+/// Remembers the answers of requests that change something. Uploads, of codes and of contacts, see
+/// to it themselves.
+pub(super) async fn remember(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    path: Option<MatchedPath>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let path = path.as_ref().map_or("", MatchedPath::as_str);
+    if request.method() != Method::POST || [codes::PATH, contacts::PATH].contains(&path) {
+        return next.run(request).await;
+    }
+    // No less than the handler takes, which judges it.
+    let limit = match path {
+        cloudevents::PATH => cloudevents::LARGEST,
+        _ => api.limits.body_bytes,
+    };
+    match once(&api, &caller, limit, request, next).await {
+        Ok(response) => response,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn once(
+    api: &Api,
+    caller: &Caller,
+    limit: usize,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let Some(ticket) = Ticket::begin(api, caller, request.headers()).await? else {
+        return Ok(next.run(request).await);
+    };
+    let (parts, body) = request.into_parts();
+    let body = whole(body, limit, api.limits.body_pause).await?;
+    let mut fingerprint = Fingerprint::new(&parts.method, &parts.uri);
+    fingerprint.headers(&parts.headers);
+    fingerprint.update(&body);
+    let fingerprint = fingerprint.finish();
+    if let Some(answer) = ticket.again(fingerprint, None)? {
+        return Ok(answer);
+    }
+    // A client that loses the connection sends the request again: it must find the answer.
+    let answering = api.lasting.begin(async move {
+        let response = next.run(Request::from_parts(parts, Body::from(body))).await;
+        Ok(ticket.remember(fingerprint, response, false).await)
+    });
+    answering.end().await
+}

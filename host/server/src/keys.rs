@@ -1,0 +1,163 @@
+//! API keys, for administrators.
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Api;
+use super::problem::{Kind, Problem};
+use super::request::{Place, must_be, object};
+use promoflow_model::key::{Key, NoScopes, Scope};
+
+pub(super) fn router() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(revoke))
+}
+
+/// What a key allows.
+#[derive(Clone, Copy, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum ScopeName {
+    Codes,
+    Events,
+    Contacts,
+    Workflows,
+    Read,
+    Metrics,
+    Admin,
+}
+
+impl From<Scope> for ScopeName {
+    fn from(scope: Scope) -> ScopeName {
+        match scope {
+            Scope::Codes => ScopeName::Codes,
+            Scope::Events => ScopeName::Events,
+            Scope::Contacts => ScopeName::Contacts,
+            Scope::Workflows => ScopeName::Workflows,
+            Scope::Read => ScopeName::Read,
+            Scope::Metrics => ScopeName::Metrics,
+            Scope::Admin => ScopeName::Admin,
+        }
+    }
+}
+
+impl From<ScopeName> for Scope {
+    fn from(name: ScopeName) -> Scope {
+        match name {
+            ScopeName::Codes => Scope::Codes,
+            ScopeName::Events => Scope::Events,
+            ScopeName::Contacts => Scope::Contacts,
+            ScopeName::Workflows => Scope::Workflows,
+            ScopeName::Read => Scope::Read,
+            ScopeName::Metrics => Scope::Metrics,
+            ScopeName::Admin => Scope::Admin,
+        }
+    }
+}
+
+/// An API key.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Key)]
+#[serde(rename_all = "camelCase")]
+struct KeyJson {
+    /// Its public id.
+    key: String,
+    /// What it allows.
+    scopes: Vec<ScopeName>,
+    /// When it was made, RFC 3339.
+    created_at: String,
+    /// Since when it is refused.
+    revoked_at: Option<String>,
+    /// The key itself: only in the answer that makes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<String>,
+}
+
+impl From<&Key> for KeyJson {
+    fn from(key: &Key) -> KeyJson {
+        KeyJson {
+            key: key.id.clone(),
+            scopes: key.scopes.iter().map(|scope| (*scope).into()).collect(),
+            created_at: key.created.to_string(),
+            revoked_at: key.revoked.map(|at| at.to_string()),
+            secret: None,
+        }
+    }
+}
+
+/// A key to make.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewKeyBody {
+    /// What it allows; without it, all but `admin`.
+    #[serde(default, deserialize_with = "some")]
+    #[schema(value_type = Vec<ScopeName>, required = false, min_items = 1)]
+    scopes: Option<Vec<ScopeName>>,
+}
+
+/// A list that is there: null is none, and would give what nobody asked for.
+fn some<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<ScopeName>>, D::Error> {
+    Vec::deserialize(from).map(Some)
+}
+
+/// List the API keys, without their secrets.
+#[utoipa::path(get, path = "/api/v1/keys", tag = "keys",
+    responses((status = 200, description = "The keys.", body = Vec<KeyJson>)))]
+async fn list(State(api): State<Api>) -> Result<Json<Vec<KeyJson>>, Problem> {
+    api.call(|promoflow| {
+        let keys = promoflow.keys()?;
+        Ok(Json(keys.iter().map(KeyJson::from).collect()))
+    })
+    .await
+}
+
+/// Make an API key, and show its secret this once.
+#[utoipa::path(post, path = "/api/v1/keys", tag = "keys", request_body = NewKeyBody,
+    responses((status = 201, description = "The key, with its secret.", body = KeyJson)))]
+async fn create(State(api): State<Api>, request: Request) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    must_be(&parts.headers, &["application/json"])?;
+    let asked: NewKeyBody = object(&api.body(body).await?)?;
+    let scopes: Vec<Scope> = match asked.scopes {
+        Some(names) if names.is_empty() => {
+            return Err(Problem::new(Kind::InvalidRequest, NoScopes.to_string()).field("scopes"));
+        }
+        Some(names) => names.into_iter().map(Scope::from).collect(),
+        None => Scope::USUAL.to_vec(),
+    };
+    let of_call = api.clone();
+    let made = api
+        .call(move |promoflow| {
+            let made = promoflow.create_key(&scopes)?;
+            of_call.keys.refresh(promoflow)?;
+            Ok(made)
+        })
+        .await?;
+    let shown = KeyJson {
+        secret: Some(made.secret),
+        ..KeyJson::from(&made.key)
+    };
+    Ok((StatusCode::CREATED, Json(shown)).into_response())
+}
+
+/// Revoke an API key, for good and at once.
+#[utoipa::path(delete, path = "/api/v1/keys/{key}", tag = "keys",
+    params(("key" = String, Path, description = "Its id.")),
+    responses((status = 204, description = "It is revoked.")))]
+async fn revoke(State(api): State<Api>, Place(id): Place<String>) -> Result<StatusCode, Problem> {
+    let of_call = api.clone();
+    api.call(move |promoflow| {
+        if !promoflow.revoke_key(&id)? {
+            return Err(Problem::unknown("API key", &id));
+        }
+        of_call.keys.refresh(promoflow)?;
+        Ok(StatusCode::NO_CONTENT)
+    })
+    .await
+}

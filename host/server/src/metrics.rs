@@ -1,0 +1,28 @@
+//! Metrics, for Prometheus: it shows an API key, as every client does. The scope
+//! `metrics` opens this and nothing else.
+
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Api;
+use super::problem::Problem;
+use promoflow_engine::metrics::MEDIA_TYPE;
+
+pub(super) fn router() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(metrics))
+}
+
+/// What the service counts, in the text format of Prometheus.
+#[utoipa::path(get, path = "/metrics", tag = "operation",
+    responses((status = 200, description = "The metrics.", content_type = "text/plain", body = String)))]
+async fn metrics(State(api): State<Api>) -> Result<Response, Problem> {
+    let of_call = api.clone();
+    let text = api
+        .call(move |promoflow| Ok(promoflow.metrics_text(&of_call.running)?))
+        .await?;
+    let media = HeaderValue::from_static(MEDIA_TYPE);
+    Ok(([(header::CONTENT_TYPE, media)], text).into_response())
+}

@@ -1,0 +1,279 @@
+//! The document that describes the service, made from its code, and a page that shows it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::LazyLock;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::map_response;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use tower_http::set_header::SetResponseHeaderLayer;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use super::gate::opens_by_reading;
+use super::problem::{Fault, ProblemBody};
+use super::{Api, areas, health, nothing_here, unsubscribe};
+use promoflow_model::key::Scope;
+
+/// Where the document stands.
+const DOCUMENT: &str = "/api/openapi.json";
+
+/// What a page of the service may load: nothing from anywhere else.
+const ONLY_FROM_HERE: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; \
+                              script-src 'self'; img-src 'self' data:; object-src 'none'; \
+                              base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Promoflow",
+        description = "Promo codes sent from a workflow, each exactly once."
+    ),
+    components(schemas(ProblemBody, Fault))
+)]
+struct Described;
+
+/// The OpenAPI 3.1 document of the service.
+pub fn document() -> Value {
+    let mut all = OpenApiRouter::<Api>::with_openapi(Described::openapi())
+        .merge(health::router())
+        .merge(unsubscribe::router());
+    let mut asks = HashMap::new();
+    for area in areas() {
+        let (scope, remembers) = (area.scope, area.remembers);
+        let paths = area.routes.get_openapi().paths.paths.keys();
+        asks.extend(paths.map(|path| (path.clone(), Asks { scope, remembers })));
+        all = all.merge(area.routes);
+    }
+    let described = all.into_openapi();
+    let mut document = serde_json::to_value(&described).unwrap_or_default();
+    finish(&mut document, &asks);
+    document
+}
+
+/// What an area asks of the callers of its paths.
+struct Asks {
+    scope: Scope,
+    remembers: bool,
+}
+
+/// The keys that an operation asks for: each line of the list is enough. A scope stands where
+/// OpenAPI has roles.
+fn security(method: &str, scope: Scope) -> Value {
+    let by_reading = opens_by_reading(method == "get", scope).then_some(Scope::Read);
+    let scopes: BTreeSet<Scope> = [scope, Scope::Admin]
+        .into_iter()
+        .chain(by_reading)
+        .collect();
+    let lines = scopes.iter().flat_map(|scope| {
+        ["basic", "bearer"].map(|scheme| {
+            let mut line = Map::new();
+            line.insert(scheme.to_owned(), json!([scope.name()]));
+            Value::Object(line)
+        })
+    });
+    lines.collect()
+}
+
+/// Adds what holds for all operations: keys, and the problems that each may answer.
+fn finish(document: &mut Value, asks: &HashMap<String, Asks>) {
+    if let Some(info) = document["info"].as_object_mut() {
+        info.remove("license");
+    }
+    document["components"]["securitySchemes"] = json!({
+        "basic": {
+            "type": "http", "scheme": "basic",
+            "description": "Any user name, and an API key as the password."
+        },
+        "bearer": { "type": "http", "scheme": "bearer", "description": "An API key." }
+    });
+    document["security"] = json!([{ "basic": [] }, { "bearer": [] }]);
+    document["components"]["responses"] = PROBLEMS
+        .iter()
+        .map(|(status, description)| {
+            let mut response = json!({
+                "description": description,
+                "content": { "application/problem+json": {
+                    "schema": { "$ref": "#/components/schemas/Problem" }
+                } }
+            });
+            if *status == "401" {
+                response["headers"] = json!({ "WWW-Authenticate": {
+                    "description": "How to show a key.", "schema": { "type": "string" }
+                } });
+            }
+            if matches!(*status, "429" | "503") {
+                response["headers"] = json!({ "Retry-After": {
+                    "description": "Seconds to wait.", "schema": { "type": "integer" }
+                } });
+            }
+            ((*status).to_owned(), response)
+        })
+        .collect::<serde_json::Map<_, _>>()
+        .into();
+    let Some(paths) = document["paths"].as_object_mut() else {
+        return;
+    };
+    for (path, item) in paths {
+        let Some(item) = item.as_object_mut() else {
+            continue;
+        };
+        for (method, operation) in item {
+            let asks = asks.get(path);
+            if let Some(asks) = asks {
+                operation["security"] = security(method, asks.scope);
+            }
+            // Alone it is the name of a function, which several modules have.
+            if let (Some(tag), Some(id)) = (
+                operation["tags"][0].as_str(),
+                operation["operationId"].as_str(),
+            ) {
+                operation["operationId"] = json!(format!("{tag}-{id}"));
+            }
+            let remembers = asks.is_some_and(|asks| asks.remembers);
+            if let Some(description) = idempotent(path, method, remembers) {
+                if operation["parameters"].is_null() {
+                    operation["parameters"] = json!([]);
+                }
+                if let Some(parameters) = operation["parameters"].as_array_mut() {
+                    parameters.push(json!({
+                        "name": "Idempotency-Key", "in": "header", "required": false,
+                        "description": description,
+                        "schema": { "type": ["string", "null"] }
+                    }));
+                }
+            }
+            for (status, _) in PROBLEMS {
+                if may_answer(path, method, status) {
+                    let reference = format!("#/components/responses/{status}");
+                    operation["responses"][*status] = json!({ "$ref": reference });
+                }
+            }
+        }
+    }
+}
+
+/// What the header Idempotency-Key does for an operation that takes it.
+fn idempotent(path: &str, method: &str, remembers: bool) -> Option<&'static str> {
+    match path {
+        "/api/v1/event" | "/api/v2/event" => {
+            Some("The event's id: 1 to 300 printable ASCII characters.")
+        }
+        _ if remembers && method == "post" => Some(
+            "Under which a repeated request gets the same answer for 24 hours: 1 to 300 \
+                 printable ASCII characters.",
+        ),
+        _ => None,
+    }
+}
+
+/// The problems that there are, by status.
+const PROBLEMS: &[(&str, &str)] = &[
+    ("400", "The request is malformed, or the event is refused."),
+    ("401", "A valid API key is needed."),
+    (
+        "403",
+        "The API key does not allow this, or a page of another site asks for it.",
+    ),
+    ("404", "There is no such thing."),
+    ("405", "This cannot be done here."),
+    ("408", "The body came too slowly."),
+    ("409", "It conflicts with what is stored."),
+    ("413", "The body is too large."),
+    ("415", "The body is in a format that is not read here."),
+    ("422", "The content is refused."),
+    ("429", "Too many requests with this API key."),
+    ("500", "The service failed."),
+    ("503", "The service cannot do this now."),
+];
+
+fn may_answer(path: &str, method: &str, status: &str) -> bool {
+    let behind_the_gate = path.starts_with("/api/") || path == "/metrics";
+    match status {
+        "500" => true,
+        "503" => behind_the_gate || path == "/readyz",
+        "400" => true,
+        "401" | "403" | "429" => behind_the_gate,
+        "404" => path.contains('{'),
+        "405" => method == "delete" && path.starts_with("/api/v1/promocodes"),
+        "415" => behind_the_gate && method != "get",
+        _ => behind_the_gate && method == "post",
+    }
+}
+
+/// The document, and the page that shows it.
+pub(super) fn router() -> Router<Api> {
+    let config = Config::from(DOCUMENT)
+        .validator_url("none")
+        .try_it_out_enabled(true);
+    let page: Router<Api> = SwaggerUi::new("/docs").config(config).into();
+    let page = page.layer(map_response(or_a_problem));
+    let security = HeaderValue::from_static(ONLY_FROM_HERE);
+    page.layer(SetResponseHeaderLayer::overriding(
+        header::CONTENT_SECURITY_POLICY,
+        security,
+    ))
+    .route(DOCUMENT, get(document_bytes))
+}
+
+/// What the page does not have is told as everywhere else.
+async fn or_a_problem(response: Response) -> Response {
+    match response.status() {
+        StatusCode::NOT_FOUND => nothing_here().await.into_response(),
+        _ => response,
+    }
+}
+
+/// The document as it is sent, and what tells it from those of other releases.
+struct Sent {
+    bytes: Bytes,
+    etag: HeaderValue,
+}
+
+/// Made once: it is the same for everybody, and making it takes as long as many events.
+static SENT: LazyLock<Sent> = LazyLock::new(|| {
+    let bytes = Bytes::from(document().to_string());
+    let digest: [u8; 32] = Sha256::digest(&bytes).into();
+    let hex: String = digest[..16]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    Sent {
+        bytes,
+        etag: HeaderValue::try_from(format!("\"{hex}\""))
+            .unwrap_or(HeaderValue::from_static("\"\"")),
+    }
+});
+
+async fn document_bytes(headers: HeaderMap) -> Response {
+    let known = headers
+        .get_all(header::IF_NONE_MATCH)
+        .iter()
+        .any(|tags| has_tag(tags.as_bytes(), SENT.etag.as_bytes()));
+    let mut response = match known {
+        true => StatusCode::NOT_MODIFIED.into_response(),
+        false => {
+            let json = HeaderValue::from_static("application/json");
+            ([(header::CONTENT_TYPE, json)], SENT.bytes.clone()).into_response()
+        }
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::ETAG, SENT.etag.clone());
+    // It holds nothing secret, and is asked for anew each time.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}
+
+/// Whether the tag is one of a list of tags.
+fn has_tag(tags: &[u8], tag: &[u8]) -> bool {
+    tags.split(|byte| *byte == b',').any(|one| {
+        let one = one.trim_ascii();
+        one == b"*" || one.strip_prefix(b"W/").unwrap_or(one) == tag
+    })
+}

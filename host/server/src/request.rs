@@ -1,0 +1,332 @@
+//! Requests: queries, bodies, and calls of the database.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::{FromRequestParts, Query};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Sleep, sleep, timeout};
+
+use super::Api;
+use super::problem::{Fault, Kind, Problem};
+use promoflow_installation::Promoflow;
+use promoflow_model::pool::MAX_DISCOUNT;
+
+/// Bytes of a refused body that are read all the same.
+pub(super) const DRAINED: u64 = 4 << 20;
+/// The same where no key was shown.
+const DRAINED_OF_STRANGER: u64 = 64 << 10;
+/// How long such a body is read on.
+const STRANGER_PAUSE: Duration = Duration::from_secs(2);
+/// Bytes a second that a body must come by, and an answer be taken, pauses of the length that is allowed aside.
+const SLOWEST: u64 = 4 << 10;
+/// Days that a query may ask for.
+const MOST_DAYS: u32 = 36_500;
+
+/// The parameters of a query, each of which must be known.
+pub(super) struct Params<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Params<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Params<T>, Problem> {
+        stated(&parts.uri, "query").map(Params)
+    }
+}
+
+/// The parameters in the query of an address; `what`: where they came from, for messages.
+pub(super) fn stated<T: DeserializeOwned>(uri: &Uri, what: &str) -> Result<T, Problem> {
+    match Query::try_from_uri(uri) {
+        Ok(Query(params)) => Ok(params),
+        Err(rejection) => {
+            let text = rejection.body_text();
+            let why = text.split_once(": ").map_or(text.as_str(), |(_, why)| why);
+            // What is said of a parameter begins with its name.
+            let field = why.split_once(": ").map_or("", |(field, _)| field);
+            let detail = format!("the {what}: {why}");
+            Err(Problem::new(Kind::InvalidRequest, detail).field(field))
+        }
+    }
+}
+
+/// The parameters of a path.
+pub(super) struct Place<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Place<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Place<T>, Problem> {
+        match axum::extract::Path::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(place)) => Ok(Place(place)),
+            Err(rejection) => Err(Problem::new(Kind::InvalidRequest, rejection.body_text())),
+        }
+    }
+}
+
+/// A discount in a query; one that no code may have is a slip.
+pub(super) fn discount<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u8>, D::Error> {
+    let discount = Option::<u8>::deserialize(from)?;
+    if discount.is_some_and(|discount| discount > MAX_DISCOUNT) {
+        let expected = format!("expected a whole number from 0 to {MAX_DISCOUNT}");
+        return Err(serde::de::Error::custom(expected));
+    }
+    Ok(discount)
+}
+
+/// A number of days in a query; more than a century is a slip.
+pub(super) fn days<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
+    let days = Option::<u32>::deserialize(from)?;
+    if days.is_some_and(|days| days > MOST_DAYS) {
+        let expected = format!("expected a whole number from 0 to {MOST_DAYS}");
+        return Err(serde::de::Error::custom(expected));
+    }
+    Ok(days)
+}
+
+/// The number in a path; what is no number is the name of nothing.
+pub(super) fn number<T: std::str::FromStr>(what: &str, id: &str) -> Result<T, Problem> {
+    id.parse().map_err(|_| Problem::unknown(what, id))
+}
+
+/// How long a client may let wait in all that has sent or taken so many bytes.
+pub(super) fn allowance(pause: Duration, bytes: u64) -> Duration {
+    pause.saturating_add(Duration::from_secs(bytes / SLOWEST))
+}
+
+/// How a body comes. A client may pause, but not so often that it holds a connection for hours.
+pub(super) struct Pace {
+    pause: Duration,
+    waited: Duration,
+    bytes: u64,
+    /// Since when the next piece is waited for, and until when at the most.
+    waiting: Option<(Instant, Pin<Box<Sleep>>)>,
+}
+
+impl Pace {
+    /// Of a client that may pause so long.
+    pub(super) fn new(pause: Duration) -> Pace {
+        Pace {
+            pause,
+            waited: Duration::ZERO,
+            bytes: 0,
+            waiting: None,
+        }
+    }
+
+    /// What came of an attempt to take the next piece of a body.
+    fn poll<T>(&mut self, next: Poll<T>, cx: &mut Context<'_>) -> Poll<Result<T, Problem>> {
+        let Poll::Ready(next) = next else {
+            let pause = self.pause;
+            let (_, end) = self
+                .waiting
+                .get_or_insert_with(|| (Instant::now(), Box::pin(sleep(pause))));
+            ready!(end.as_mut().poll(cx));
+            let detail = format!("nothing of the body came for {} seconds", pause.as_secs());
+            return Poll::Ready(Err(Problem::new(Kind::BodyTooSlow, detail)));
+        };
+        if let Some((since, _)) = self.waiting.take() {
+            self.waited += since.elapsed();
+        }
+        if self.waited > allowance(self.pause, self.bytes) {
+            let detail = format!("the body came by less than {SLOWEST} bytes a second");
+            return Poll::Ready(Err(Problem::new(Kind::BodyTooSlow, detail)));
+        }
+        Poll::Ready(Ok(next))
+    }
+}
+
+/// The next piece of a body; `None` at its end.
+async fn piece(body: &mut Body, pace: &mut Pace) -> Result<Option<Bytes>, Problem> {
+    poll_fn(|cx| poll_piece(body, pace, cx)).await
+}
+
+/// The next piece of a body for whoever is polled; `None` at its end.
+pub(super) fn poll_piece(
+    body: &mut Body,
+    pace: &mut Pace,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Option<Bytes>, Problem>> {
+    loop {
+        let next = Pin::new(&mut *body).poll_frame(cx);
+        let frame = match ready!(pace.poll(next, cx))? {
+            None => return Poll::Ready(Ok(None)),
+            Some(Ok(frame)) => frame,
+            Some(Err(_)) => {
+                let detail = "the connection ended before the body did";
+                return Poll::Ready(Err(Problem::new(Kind::InvalidRequest, detail)));
+            }
+        };
+        // What is no data is a trailer.
+        if let Ok(data) = frame.into_data() {
+            pace.bytes += data.len() as u64;
+            return Poll::Ready(Ok(Some(data)));
+        }
+    }
+}
+
+/// That a body is larger than is allowed here.
+pub(super) fn too_large(limit: u64) -> Problem {
+    Problem::new(
+        Kind::BodyTooLarge,
+        format!("at most {limit} bytes are accepted here"),
+    )
+}
+
+/// Reads what is left of a body that is refused, if that is not much: many clients read no
+/// answer before they have sent all, and meet a closed connection instead of the reason.
+pub(super) async fn drain(body: &mut Body, pause: Duration) {
+    drain_bytes(body, DRAINED, pause).await;
+}
+
+async fn drain_bytes(body: &mut Body, mut left: u64, pause: Duration) {
+    if body.size_hint().lower() > left {
+        return;
+    }
+    let mut pace = Pace::new(pause);
+    while let Ok(Some(data)) = piece(body, &mut pace).await {
+        match left.checked_sub(data.len() as u64) {
+            Some(rest) => left = rest,
+            None => return,
+        }
+    }
+}
+
+/// The same of a client that has shown no key: a little, and not for long.
+pub(super) async fn drain_of_stranger(body: &mut Body) {
+    let drained = drain_bytes(body, DRAINED_OF_STRANGER, STRANGER_PAUSE);
+    // What comes later is left.
+    let _in_time = timeout(STRANGER_PAUSE, drained).await;
+}
+
+/// A whole body.
+pub(super) async fn whole(
+    mut body: Body,
+    limit: usize,
+    pause: Duration,
+) -> Result<Vec<u8>, Problem> {
+    let mut bytes = Vec::new();
+    if body.size_hint().lower() > limit as u64 {
+        drain(&mut body, pause).await;
+        return Err(too_large(limit as u64));
+    }
+    let mut pace = Pace::new(pause);
+    while let Some(data) = piece(&mut body, &mut pace).await? {
+        if bytes.len() + data.len() > limit {
+            drain(&mut body, pause).await;
+            return Err(too_large(limit as u64));
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes)
+}
+
+/// The media type of a body, in small letters and without parameters.
+pub(super) fn media_type(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    let media = text.split(';').next().unwrap_or_default();
+    Some(media.trim().to_ascii_lowercase())
+}
+
+/// Refuses a body that is compressed, before it is taken for what it is not.
+pub(super) fn uncoded(headers: &HeaderMap) -> Result<(), Problem> {
+    let coding = headers.get(header::CONTENT_ENCODING);
+    match coding.is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        true => Ok(()),
+        false => Err(Problem::new(
+            Kind::UnsupportedMediaType,
+            "the body has a Content-Encoding, and none is read here; send it as it is",
+        )
+        .header(
+            header::ACCEPT_ENCODING,
+            HeaderValue::from_static("identity"),
+        )),
+    }
+}
+
+/// Refuses a body that says it is something else than these. One that says nothing is empty, for
+/// [`MediaTypes`](super::media::MediaTypes) has refused others.
+pub(super) fn must_be(headers: &HeaderMap, accepted: &[&str]) -> Result<(), Problem> {
+    match media_type(headers) {
+        Some(found) if !accepted.contains(&found.as_str()) => Err(Problem::new(
+            Kind::UnsupportedMediaType,
+            format!("the Content-Type must be {}", accepted.join(" or ")),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// A JSON body that is an object. Serde would take the values of one in a list as well.
+pub(super) fn object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    match bytes.trim_ascii_start().first() {
+        Some(b'{') => json(bytes),
+        _ => {
+            // What is no JSON at all is told with its place.
+            let _any: serde::de::IgnoredAny = json(bytes)?;
+            let detail = "the body: expected an object";
+            Err(Problem::new(Kind::InvalidRequest, detail))
+        }
+    }
+}
+
+/// A JSON body.
+pub(super) fn json<'b, T: Deserialize<'b>>(bytes: &'b [u8]) -> Result<T, Problem> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let read = serde_path_to_error::deserialize(&mut reader).and_then(|value| {
+        let ended = reader.end();
+        ended.map(|()| value).map_err(|error| {
+            let nowhere = serde_path_to_error::Track::new().path();
+            serde_path_to_error::Error::new(nowhere, error)
+        })
+    });
+    read.map_err(|error| {
+        let path = error.path();
+        let field = path.iter().next().map(|_| path.to_string());
+        let error = error.inner();
+        let place = |number: usize| (number > 0).then_some(number as u64);
+        Problem::new(Kind::InvalidRequest, format!("the body: {error}")).errors(vec![Fault {
+            field,
+            line: place(error.line()),
+            column: place(error.column()),
+            detail: error.to_string(),
+            ..Fault::default()
+        }])
+    })
+}
+
+impl Api {
+    /// Calls the database on a thread that may wait.
+    pub(super) async fn call<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Promoflow) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let api = self.clone();
+        tokio::task::spawn_blocking(move || work(&api.promoflow))
+            .await
+            .unwrap_or_else(|error| Err(Problem::internal(error)))
+    }
+
+    /// A turn of reading a document, which takes many times its length in memory: few are read at
+    /// a time, and others wait.
+    pub(super) async fn document_turn(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let turn = Arc::clone(&self.documents).acquire_owned();
+        match tokio::time::timeout(self.limits.event_time, turn).await {
+            Ok(Ok(turn)) => Ok(turn),
+            _ => Err(Problem::unavailable(
+                "as many documents as this service reads at a time are on their way; send it again",
+            )),
+        }
+    }
+
+    /// A body of the usual size.
+    pub(super) async fn body(&self, body: Body) -> Result<Vec<u8>, Problem> {
+        whole(body, self.limits.body_bytes, self.limits.body_pause).await
+    }
+}

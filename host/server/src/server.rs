@@ -1,0 +1,248 @@
+//! Listening, and ending well.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::Method;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use axum_server::tls_rustls::RustlsAcceptor;
+use axum_server::{Handle, Server};
+use hyper_util::rt::TokioTimer;
+use tokio::net::TcpListener;
+
+use super::connections::{Connections, Visit};
+use super::listener::{Bounded, Client};
+use super::tls::{certificate, renew};
+use super::{Api, Limits, Options, descriptors, gate, headers, router};
+use promoflow_installation::Promoflow;
+use promoflow_store::StoreError;
+
+/// The head of a request that is still read on; twice as much at the most is read of one. A client
+/// holds so much memory before it has shown a key.
+const HEAD_BYTES: usize = 64 << 10;
+
+/// Serves until the process is told to end (SIGTERM, SIGINT): then it stops accepting, finishes
+/// what is under way within [`Options::drain`], and ends the engine. `listens` is told where it
+/// listens once it does.
+pub fn serve(
+    promoflow: Promoflow,
+    options: Options,
+    listens: impl FnOnce(SocketAddr) + Send,
+) -> Result<()> {
+    promoflow.end_lost_uploads()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("http")
+        .build()
+        .context("cannot start the threads of the service")?;
+    let api = Api::new(promoflow, options.limits.clone())?;
+    let served = runtime.block_on(async {
+        let served = run(&api, &options, listens).await;
+        // No connection waits for work whose client has gone.
+        let _in_time = tokio::time::timeout(options.drain, api.lasting.ended()).await;
+        served
+    });
+    // Uploads whose client is still connected have ended with their connections.
+    runtime.shutdown_timeout(options.drain);
+    api.running.finish();
+    served
+}
+
+/// Reads what a service would be started with, its certificate and key, and starts nothing.
+pub fn check(options: &Options) -> Result<()> {
+    let Some(tls) = &options.tls else {
+        return Ok(());
+    };
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start a thread")?
+        .block_on(certificate(tls))
+        .map(drop)
+}
+
+async fn run(api: &Api, options: &Options, listens: impl FnOnce(SocketAddr)) -> Result<()> {
+    // Before listening, so that nobody who sees it listen can end it unheard.
+    let told = Told::new().context("cannot listen for signals")?;
+    let tls = match &options.tls {
+        Some(tls) => {
+            let config = certificate(tls).await?;
+            tokio::spawn(renew(config.clone(), tls.clone()));
+            Some(config)
+        }
+        None => None,
+    };
+    let listener = TcpListener::bind(options.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", options.listen))?;
+    let address = listener.local_addr()?;
+    let handle = Handle::new();
+    let (ending, end, drain) = (api.clone(), handle.clone(), options.drain);
+    let ended = tokio::spawn(async move {
+        let why = tokio::select! {
+            () = told.wait() => {
+                tracing::info!("told to end");
+                None
+            }
+            why = watch(&ending) => Some(why),
+        };
+        ending.draining.store(true, Ordering::SeqCst);
+        end.graceful_shutdown(Some(drain));
+        why
+    });
+    listens(address);
+    let bounded = Bounded {
+        inner: listener,
+        connections: connections(&options.limits),
+        pause: options.limits.body_pause,
+    };
+    let server = Server::<Client>::from_listener(bounded).handle(handle);
+    let service = router(api.clone()).into_make_service_with_connect_info::<Visit>();
+    match tls {
+        Some(config) => {
+            let handshake =
+                RustlsAcceptor::new(config).handshake_timeout(options.limits.header_time);
+            let server = patient(server.acceptor(handshake), &options.limits);
+            server.serve(service).await
+        }
+        None => patient(server, &options.limits).serve(service).await,
+    }
+    .context("the service ended")?;
+    // It serves until then, and no longer.
+    match ended.await.context("the service ended")? {
+        Some(why) => Err(why),
+        None => Ok(()),
+    }
+}
+
+/// Room for connections, as far as the process may have files open.
+fn connections(limits: &Limits) -> Arc<Connections> {
+    let files = descriptors::raise();
+    let most = descriptors::room(limits.connections, files);
+    if most < limits.connections {
+        tracing::warn!(
+            "this process may have {} files open: of {} connections there is room for {most}; raise \
+             its limit (`ulimit -Hn`, LimitNOFILE)",
+            files.unwrap_or_default(),
+            limits.connections
+        );
+    }
+    let most_of_one = limits.connections_per_address.unwrap_or(most.div_ceil(2));
+    Connections::new(most, most_of_one)
+}
+
+/// The server, which waits for no head without end. To be asked last: another acceptor forgets
+/// that only HTTP/1.1 is spoken, and what a client speaks is looked for without a limit of time then.
+fn patient<Acceptor>(
+    server: Server<Client, Acceptor>,
+    limits: &Limits,
+) -> Server<Client, Acceptor> {
+    let mut server = server.http1_only();
+    let mut http = server.http_builder().http1();
+    http.timer(TokioTimer::new())
+        .max_buf_size(HEAD_BYTES)
+        .header_read_timeout(limits.header_time);
+    server
+}
+
+/// The wish of an operator that the process end.
+#[cfg(unix)]
+struct Told {
+    term: tokio::signal::unix::Signal,
+    int: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Told {
+    fn new() -> io::Result<Told> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Told {
+            term: signal(SignalKind::terminate())?,
+            int: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn wait(mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Told;
+
+#[cfg(not(unix))]
+impl Told {
+    fn new() -> io::Result<Told> {
+        Ok(Told)
+    }
+
+    async fn wait(self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Looks at what other processes do to the database: at the keys, and whether another release has
+/// taken it over. Answers why this process may not go on, if it ever may not.
+async fn watch(api: &Api) -> anyhow::Error {
+    loop {
+        tokio::time::sleep(gate::LOOK).await;
+        let api = api.clone();
+        let looked = tokio::task::spawn_blocking(move || {
+            api.promoflow.usable()?;
+            api.keys.refresh(&api.promoflow)
+        });
+        let Ok(Err(error)) = looked.await else {
+            continue;
+        };
+        if let Some(StoreError::Outdated { .. }) = error.downcast_ref() {
+            return error;
+        }
+        tracing::error!("the database cannot be looked at: {error:#}");
+    }
+}
+
+/// Notes and counts each request. The path as it is routed, for the path itself may hold a promo code.
+pub(super) async fn log(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let method = request.method().clone();
+    let path = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map(|path| path.as_str().to_owned());
+    let mut response = match headers::host(&request) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    };
+    headers::secure(response.headers_mut());
+    let (route, status) = (path.as_deref().unwrap_or("-"), response.status().as_u16());
+    let took = began.elapsed();
+    let requests = &api.promoflow.metrics().requests;
+    requests.answered(known(&method), route, status, took);
+    tracing::info!(
+        %method,
+        path = route,
+        status,
+        micros = took.as_micros(),
+        "request"
+    );
+    response
+}
+
+/// The method as it is counted: a client may make up any.
+fn known(method: &Method) -> &str {
+    match *method {
+        Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::DELETE => method.as_str(),
+        _ => "other",
+    }
+}

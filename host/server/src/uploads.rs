@@ -1,0 +1,185 @@
+//! The history of uploads.
+
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Api;
+use super::codes::RetiredCodes;
+use super::page;
+use super::problem::{Fault, Problem};
+use super::request::{Params, Place, number};
+use promoflow_model::pool::RowError;
+use promoflow_store::{UploadId, UploadRow, UploadState};
+
+/// Where uploads stand.
+pub(super) const UPLOADS: &str = "/api/v1/uploads";
+
+pub(super) fn router() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(one))
+        .routes(routes!(retire))
+}
+
+/// An upload.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Upload)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct UploadJson {
+    /// Its number.
+    upload: String,
+    /// `running`, `completed`, or `interrupted`: the file or the connection broke off, and what
+    /// its committed batches took stays.
+    state: UploadStateName,
+    /// Where it came from.
+    source: String,
+    /// The API key that uploaded; null: the command line.
+    key: Option<String>,
+    /// When it began, RFC 3339.
+    started_at: String,
+    /// When it ended.
+    finished_at: Option<String>,
+    /// Rows that were taken so far.
+    rows: u64,
+    /// Codes that were new.
+    inserted: u64,
+    /// Unused codes of which something changed.
+    updated: u64,
+    /// Codes that stayed as they were.
+    unchanged: u64,
+    /// Rows that were refused.
+    rejected: u64,
+    /// Why, for the first thousand of them; not in listings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<Vec<Fault>>,
+    /// What stops no row, and whoever uploads should know; not in listings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warnings: Option<Vec<String>>,
+}
+
+/// How an upload stands.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum UploadStateName {
+    Running,
+    Completed,
+    Interrupted,
+}
+
+impl UploadJson {
+    /// `live`: rows that an upload on its way has taken, as far as this process knows.
+    pub(super) fn new(
+        row: UploadRow,
+        errors: Option<&[RowError]>,
+        live: Option<u64>,
+    ) -> UploadJson {
+        let stored = row.inserted + row.updated + row.unchanged + row.rejected;
+        UploadJson {
+            upload: row.id.to_string(),
+            state: match row.state {
+                UploadState::Running => UploadStateName::Running,
+                UploadState::Completed => UploadStateName::Completed,
+                UploadState::Interrupted => UploadStateName::Interrupted,
+            },
+            source: row.source,
+            key: row.key,
+            started_at: row.started.to_string(),
+            finished_at: row.finished.map(|at| at.to_string()),
+            rows: live.map_or(stored, |live| live.max(stored)),
+            inserted: row.inserted,
+            updated: row.updated,
+            unchanged: row.unchanged,
+            rejected: row.rejected,
+            warnings: errors.is_some().then_some(row.warnings),
+            errors: errors.map(|errors| errors.iter().map(Fault::from).collect()),
+        }
+    }
+}
+
+impl Api {
+    fn live(&self, upload: UploadId) -> Option<u64> {
+        let all = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(&upload).map(|rows| rows.load(Ordering::Relaxed))
+    }
+}
+
+/// Which page.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Choice {
+    /// Uploads of a page, 100 unless given.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<usize>,
+    /// The upload after which the page begins, as the `Link` of the page before has it.
+    #[param(pattern = "^[0-9]{1,18}$")]
+    after: Option<String>,
+}
+
+/// List uploads, the newest first.
+#[utoipa::path(get, path = "/api/v1/uploads", tag = "uploads", params(Choice),
+    responses((status = 200, description = "A page of uploads.", body = Vec<UploadJson>,
+        headers(("Link" = String, description = "The next page, while there is one.")))))]
+async fn list(State(api): State<Api>, Params(choice): Params<Choice>) -> Result<Response, Problem> {
+    let limit = page::limit(choice.limit)?;
+    let before = page::cursor(choice.after.as_deref())?;
+    let rows = api
+        .call(move |promoflow| Ok(promoflow.uploads(before, limit + 1)?))
+        .await?;
+    let key = |row: &UploadRow| row.id.to_string();
+    Ok(page::page(
+        UPLOADS,
+        &[page::asked(limit)],
+        limit,
+        rows,
+        key,
+        |row| {
+            let live = api.live(row.id);
+            UploadJson::new(row, None, live)
+        },
+    ))
+}
+
+/// Show an upload: how far it is, what it did, and which rows were refused.
+#[utoipa::path(get, path = "/api/v1/uploads/{upload}", tag = "uploads",
+    params(("upload" = String, Path, description = "Its number.")),
+    responses((status = 200, description = "The upload.", body = UploadJson)))]
+async fn one(
+    State(api): State<Api>,
+    Place(id): Place<String>,
+) -> Result<Json<UploadJson>, Problem> {
+    let upload: UploadId = number("upload", &id)?;
+    let live = api.live(upload);
+    api.call(move |promoflow| {
+        let found = promoflow.upload(upload)?;
+        let (row, errors) = found.ok_or_else(|| Problem::unknown("upload", &id))?;
+        Ok(Json(UploadJson::new(row, Some(&errors), live)))
+    })
+    .await
+}
+
+/// Set all unused codes aside that this upload was the last to state.
+#[utoipa::path(post, path = "/api/v1/uploads/{upload}/retire", tag = "uploads",
+    params(("upload" = String, Path, description = "Its number.")),
+    responses((status = 200, description = "How many were set aside.", body = RetiredCodes)))]
+async fn retire(
+    State(api): State<Api>,
+    Place(id): Place<String>,
+) -> Result<Json<RetiredCodes>, Problem> {
+    let upload: UploadId = number("upload", &id)?;
+    api.call(move |promoflow| {
+        if promoflow.upload(upload)?.is_none() {
+            return Err(Problem::unknown("upload", &id));
+        }
+        Ok(Json(promoflow.retire_upload(upload)?.into()))
+    })
+    .await
+}

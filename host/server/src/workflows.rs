@@ -1,0 +1,215 @@
+//! Workflows.
+
+use axum::Json;
+use axum::extract::{Request, State};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Api;
+use super::files::{Checked, read, sound, warnings};
+use super::problem::{Fault, Problem};
+use super::request::Place;
+use promoflow_installation::Promoflow;
+use promoflow_model::workflow::graph as drawn;
+use promoflow_store::{StoredWorkflow, WorkflowState};
+
+pub(super) fn router() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(list, apply))
+        .routes(routes!(check))
+        .routes(routes!(one))
+        .routes(routes!(graph))
+        .routes(routes!(pause))
+        .routes(routes!(resume))
+}
+
+/// A workflow.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Workflow)]
+struct WorkflowJson {
+    /// Its id.
+    workflow: String,
+    /// For people.
+    name: String,
+    /// Its present version, counted from 1.
+    version: u32,
+    /// Whether events start it.
+    #[schema(example = "active", pattern = "^(active|paused)$")]
+    state: &'static str,
+    /// Why it is paused, where nobody paused it: its blocks were stopped too often in a row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// The type of the event that starts it.
+    event: String,
+    /// Its steps.
+    steps: Vec<StepJson>,
+    /// What was applied: whether it differs from the version before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changed: Option<bool>,
+    /// What was applied: what is odd about it, with line and column.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warnings: Option<Vec<Fault>>,
+    /// The whole definition; not in listings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    definition: Option<Value>,
+}
+
+/// A step of a workflow.
+#[derive(Serialize, ToSchema)]
+#[schema(as = WorkflowStep)]
+struct StepJson {
+    /// Its id.
+    id: String,
+    /// The block that it places.
+    block: String,
+}
+
+impl From<StoredWorkflow> for WorkflowJson {
+    fn from(stored: StoredWorkflow) -> WorkflowJson {
+        let workflow = stored.workflow;
+        let steps = workflow.steps.into_iter();
+        WorkflowJson {
+            workflow: workflow.id,
+            name: workflow.name,
+            version: stored.version,
+            state: match stored.state {
+                WorkflowState::Active => "active",
+                WorkflowState::Paused => "paused",
+            },
+            reason: stored.reason,
+            event: workflow.start.event,
+            steps: steps
+                .map(|step| StepJson {
+                    id: step.id,
+                    block: step.block,
+                })
+                .collect(),
+            changed: None,
+            warnings: None,
+            definition: None,
+        }
+    }
+}
+
+fn find(promoflow: &Promoflow, id: &str) -> Result<StoredWorkflow, Problem> {
+    let mut all = promoflow.workflows()?.into_iter();
+    all.find(|stored| stored.workflow.id == id)
+        .ok_or_else(|| Problem::unknown("workflow", id))
+}
+
+/// List the workflows.
+#[utoipa::path(get, path = "/api/v1/workflows", tag = "workflows",
+    responses((status = 200, description = "The workflows.", body = Vec<WorkflowJson>)))]
+async fn list(State(api): State<Api>) -> Result<Json<Vec<WorkflowJson>>, Problem> {
+    api.call(|promoflow| {
+        let workflows = promoflow.workflows()?.into_iter();
+        Ok(Json(workflows.map(WorkflowJson::from).collect()))
+    })
+    .await
+}
+
+/// Check workflows and store them; events start the new version from then on.
+///
+/// The body is a workflow file in YAML or JSON. Where it has a fault, nothing of it is stored,
+/// and each fault is told with its line and column.
+#[utoipa::path(post, path = "/api/v1/workflows", tag = "workflows",
+    request_body(content((String = "application/yaml"), (Value = "application/json"))),
+    responses((status = 200, description = "What was stored.", body = Vec<WorkflowJson>)))]
+async fn apply(
+    State(api): State<Api>,
+    request: Request,
+) -> Result<Json<Vec<WorkflowJson>>, Problem> {
+    let (name, source) = read(&api, request).await?;
+    api.call(move |promoflow| {
+        let file = promoflow.apply_workflows(name, &source)?;
+        sound(&file, "workflow")?;
+        let mut all = Vec::with_capacity(file.applied.len());
+        let warnings = warnings(name, &source, &file.diagnostics);
+        for ((workflow, applied), warnings) in file.applied.into_iter().zip(warnings) {
+            all.push(WorkflowJson {
+                version: applied.version,
+                changed: Some(applied.changed),
+                warnings: Some(warnings),
+                ..find(promoflow, &workflow.id)?.into()
+            });
+        }
+        Ok(Json(all))
+    })
+    .await
+}
+
+/// Find every fault of workflows, and change nothing.
+#[utoipa::path(post, path = "/api/v1/workflows/check", tag = "workflows",
+    request_body(content((String = "application/yaml"), (Value = "application/json"))),
+    responses((status = 200, description = "What was found.", body = Checked)))]
+async fn check(State(api): State<Api>, request: Request) -> Result<Json<Checked>, Problem> {
+    let (name, source) = read(&api, request).await?;
+    api.call(move |promoflow| {
+        let parsed = promoflow.check_workflows(name, &source)?;
+        Ok(Json(Checked::new(&parsed.diagnostics)))
+    })
+    .await
+}
+
+/// Show a workflow with its definition.
+#[utoipa::path(get, path = "/api/v1/workflows/{workflow}", tag = "workflows",
+    params(("workflow" = String, Path, description = "Its id.")),
+    responses((status = 200, description = "The workflow.", body = WorkflowJson)))]
+async fn one(
+    State(api): State<Api>,
+    Place(id): Place<String>,
+) -> Result<Json<WorkflowJson>, Problem> {
+    api.call(move |promoflow| {
+        let stored = find(promoflow, &id)?;
+        let definition = serde_json::to_value(&stored.workflow).map_err(Problem::internal)?;
+        Ok(Json(WorkflowJson {
+            definition: Some(definition),
+            ..stored.into()
+        }))
+    })
+    .await
+}
+
+/// Draw a workflow, as a Mermaid flowchart.
+#[utoipa::path(get, path = "/api/v1/workflows/{workflow}/graph", tag = "workflows",
+    params(("workflow" = String, Path, description = "Its id.")),
+    responses((status = 200, description = "The flowchart.", body = String,
+        content_type = "text/plain")))]
+async fn graph(State(api): State<Api>, Place(id): Place<String>) -> Result<String, Problem> {
+    api.call(move |promoflow| Ok(drawn(&find(promoflow, &id)?.workflow)))
+        .await
+}
+
+/// Have events no longer start a workflow; runs that are on their way go on.
+#[utoipa::path(post, path = "/api/v1/workflows/{workflow}/pause", tag = "workflows",
+    params(("workflow" = String, Path, description = "Its id.")),
+    responses((status = 200, description = "The workflow.", body = WorkflowJson)))]
+async fn pause(
+    State(api): State<Api>,
+    Place(id): Place<String>,
+) -> Result<Json<WorkflowJson>, Problem> {
+    set(&api, id, WorkflowState::Paused).await
+}
+
+/// Have events start a paused workflow again.
+#[utoipa::path(post, path = "/api/v1/workflows/{workflow}/resume", tag = "workflows",
+    params(("workflow" = String, Path, description = "Its id.")),
+    responses((status = 200, description = "The workflow.", body = WorkflowJson)))]
+async fn resume(
+    State(api): State<Api>,
+    Place(id): Place<String>,
+) -> Result<Json<WorkflowJson>, Problem> {
+    set(&api, id, WorkflowState::Active).await
+}
+
+async fn set(api: &Api, id: String, state: WorkflowState) -> Result<Json<WorkflowJson>, Problem> {
+    api.call(move |promoflow| {
+        find(promoflow, &id)?;
+        promoflow.set_workflow_state(&id, state)?;
+        Ok(Json(find(promoflow, &id)?.into()))
+    })
+    .await
+}

@@ -1,0 +1,73 @@
+//! What a segment leaves in its run's row.
+
+use super::{Result, damaged};
+use promoflow_model::clock::Timestamp;
+use promoflow_store::{AT_ONCE, Segment, SegmentEnd};
+
+/// What a run's row says after a segment; before any, that the run may go on at once.
+pub(super) struct After {
+    pub(super) state: &'static str,
+    /// 1 where the segment is behind the run, 0 where it runs again.
+    pub(super) advance: u32,
+    pub(super) step: Option<u32>,
+    pub(super) attempt: u32,
+    pub(super) due: Option<i64>,
+    pub(super) data: Option<String>,
+    pub(super) error: Option<String>,
+    pub(super) finished: Option<i64>,
+}
+
+impl After {
+    pub(super) fn of(segment: Option<&Segment>, now: Timestamp) -> Result<After> {
+        let pending = After {
+            state: "running",
+            advance: 0,
+            step: None,
+            attempt: 0,
+            due: Some(AT_ONCE.0),
+            data: None,
+            error: None,
+            finished: None,
+        };
+        let Some(segment) = segment else {
+            return Ok(pending);
+        };
+        Ok(match &segment.end {
+            SegmentEnd::Completed => After {
+                state: "completed",
+                advance: 1,
+                due: None,
+                finished: Some(now.0),
+                ..pending
+            },
+            SegmentEnd::Failed { error } => After {
+                state: "failed",
+                advance: 1,
+                attempt: segment.attempt,
+                due: None,
+                error: Some(error.clone()),
+                finished: Some(now.0),
+                ..pending
+            },
+            SegmentEnd::Retry { error, due, .. } => After {
+                attempt: segment.attempt,
+                due: Some(due.0),
+                error: Some(error.clone()),
+                ..pending
+            },
+            SegmentEnd::Wait {
+                step, due, data, ..
+            } => After {
+                state: "waiting",
+                advance: 1,
+                step: Some(*step),
+                due: due.map(|due| due.0),
+                data: Some(
+                    serde_json::to_string(data)
+                        .map_err(|error| damaged("the values of a run", error))?,
+                ),
+                ..pending
+            },
+        })
+    }
+}

@@ -1,0 +1,101 @@
+//! Alerts: what was raised, and the counts that decide it.
+
+use rusqlite::{Connection, Row, params};
+
+use super::{Result, damaged, lanes, readable, unreadable};
+use promoflow_model::alert::{Alert, Kind, Level, Subject};
+use promoflow_model::clock::Timestamp;
+use promoflow_model::pool::Lane;
+
+pub(super) fn all(connection: &Connection) -> Result<Vec<Alert>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT kind, type, discount, level, raised, crossing, told, params, at FROM alert
+         ORDER BY type, discount, kind, level",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut alerts = Vec::new();
+    while let Some(row) = rows.next()? {
+        alerts.extend(readable(read(row))?);
+    }
+    Ok(alerts)
+}
+
+fn read(row: &Row<'_>) -> Result<Alert> {
+    let (kind, level): (String, String) = (row.get(0)?, row.get(3)?);
+    let unknown = |what: &str| damaged(format!("an alert of {what}"), "it is unknown here");
+    let found = Kind::ALL.into_iter().find(|one| one.name() == kind);
+    let kind = found.ok_or_else(|| unknown(&kind))?;
+    let found = Level::ALL.into_iter().find(|one| one.name() == level);
+    let level = found.ok_or_else(|| unknown(&level))?;
+    let lane = Lane {
+        code_type: row.get(1)?,
+        discount: row.get(2)?,
+    };
+    let params: String = row.get(7)?;
+    Ok(Alert {
+        subject: Subject { kind, lane, level },
+        raised: row.get(4)?,
+        crossing: row.get(5)?,
+        told: row.get(6)?,
+        params: serde_json::from_str(&params)
+            .map_err(|error| unreadable("the parameters of an alert", &error))?,
+        at: Timestamp(row.get(8)?),
+    })
+}
+
+pub(super) fn put(connection: &Connection, alert: &Alert) -> Result<()> {
+    let Subject { kind, lane, level } = &alert.subject;
+    let params = serde_json::to_string(&alert.params)
+        .map_err(|error| damaged("the parameters of an alert", error))?;
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO alert
+                 (kind, type, discount, level, raised, crossing, told, params, at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )?
+        .execute(params![
+            kind.name(),
+            lane.code_type,
+            lane.discount,
+            level.name(),
+            alert.raised,
+            alert.crossing,
+            alert.told,
+            params,
+            alert.at.0,
+        ])?;
+    Ok(())
+}
+
+/// Every lane that ever had a code.
+pub(super) fn lanes(connection: &Connection) -> Result<Vec<Lane>> {
+    let mut statement =
+        connection.prepare_cached("SELECT type, discount FROM lane ORDER BY type, discount")?;
+    let mut rows = statement.query([])?;
+    let mut lanes = Vec::new();
+    while let Some(row) = rows.next()? {
+        lanes.extend(readable(lanes::read(row, 0))?);
+    }
+    Ok(lanes)
+}
+
+/// Free codes of a lane that expire after `from`, and not after `to`; no more than `most` are read.
+pub(super) fn free_between(
+    connection: &Connection,
+    lane: &Lane,
+    from: Timestamp,
+    to: Timestamp,
+    most: u64,
+) -> Result<u64> {
+    let Some(lane) = lanes::find(connection, &lane.code_type, lane.discount)? else {
+        return Ok(0);
+    };
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let count: i64 = connection
+        .prepare_cached(
+            "SELECT count(*) FROM (SELECT 1 FROM free
+                 WHERE lane = ?1 AND expires > ?2 AND expires <= ?3 LIMIT ?4)",
+        )?
+        .query_row(params![lane, from.0, to.0, most], |row| row.get(0))?;
+    Ok(count.unsigned_abs())
+}

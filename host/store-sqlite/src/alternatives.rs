@@ -1,0 +1,176 @@
+//! One from many: the alternatives of a delivery, and its way through them.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::deliveries::{read_channel, read_content, read_hours};
+use super::{Result, damaged};
+use promoflow_model::clock::Timestamp;
+use promoflow_model::message::Content;
+use promoflow_store::{
+    AT_ONCE, Alternative, AttemptRow, DeliveryHistory, DeliveryId, RunId, StagedDelivery,
+};
+
+/// The text that a content is stored as.
+pub(super) fn content(run: RunId, content: &Content) -> Result<String> {
+    serde_json::to_string(content)
+        .map_err(|error| damaged(format!("a message of run {run}"), error))
+}
+
+/// Stores the alternatives of a delivery that has several, the first of them as well.
+pub(super) fn add(
+    connection: &Connection,
+    run: RunId,
+    id: DeliveryId,
+    delivery: &StagedDelivery,
+) -> Result<()> {
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO alternative (delivery, number, channel, address, message, content)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    let first = (
+        delivery.channel,
+        &delivery.address,
+        &delivery.message,
+        &delivery.content,
+    );
+    let others = delivery
+        .others
+        .iter()
+        .map(|way| (way.channel, &way.address, &way.message, &way.content));
+    for (number, (channel, address, message, content)) in
+        (0_i64..).zip(std::iter::once(first).chain(others))
+    {
+        let content = self::content(run, content)?;
+        statement.execute(params![
+            id.0,
+            number,
+            channel.name(),
+            address,
+            message,
+            content
+        ])?;
+    }
+    Ok(())
+}
+
+/// Whether a delivery goes on with its next alternative.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Led {
+    /// It does.
+    On,
+    /// There is one; but an attempt may have reached the contact, who would get it twice.
+    Unclear,
+    /// There is none.
+    AtTheEnd,
+}
+
+/// Leads a delivery that may be tried to its next alternative, if it may go there.
+pub(super) fn lead_on(connection: &Connection, id: DeliveryId, error: &str) -> Result<Led> {
+    let found: Option<(i64, bool)> = connection
+        .prepare_cached(
+            "SELECT number, EXISTS (SELECT 1 FROM attempt WHERE delivery = ?1 AND unclear)
+             FROM alternative
+             WHERE delivery = ?1 AND number = 1 + (
+                 SELECT alternative FROM delivery WHERE id = ?1 AND state = 'pending')",
+        )?
+        .query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    Ok(match found {
+        None => Led::AtTheEnd,
+        Some((_, true)) => Led::Unclear,
+        Some((next, false)) => {
+            lead(connection, id, next, Some(error))?;
+            Led::On
+        }
+    })
+}
+
+/// Leads a delivery to the alternative of that number, due at once; false where there is none.
+pub(super) fn lead(
+    connection: &Connection,
+    id: DeliveryId,
+    to: i64,
+    error: Option<&str>,
+) -> Result<bool> {
+    let led = connection
+        .prepare_cached(
+            "UPDATE delivery SET (alternative, channel, address, message, content) =
+                 (SELECT number, channel, address, message, content FROM alternative
+                  WHERE delivery = ?1 AND number = ?2),
+                 state = 'pending', due = ?3, error = ?4, attempts_before = attempts
+             WHERE id = ?1
+                 AND EXISTS (SELECT 1 FROM alternative WHERE delivery = ?1 AND number = ?2)",
+        )?
+        .execute(params![id.0, to, AT_ONCE.0, error])?;
+    Ok(led == 1)
+}
+
+/// What a delivery went through.
+pub(super) fn history(connection: &Connection, id: DeliveryId) -> Result<Option<DeliveryHistory>> {
+    let found = connection
+        .prepare_cached(
+            "SELECT channel, address, message, content,
+                    CASE due WHEN ?2 THEN at ELSE due END, expires, hours, alternative
+             FROM delivery WHERE id = ?1",
+        )?
+        .query_row([id.0, AT_ONCE.0], |row| {
+            Ok((
+                way(id, row),
+                row.get::<_, Option<i64>>(4)?,
+                row.get::<_, i64>(5)?,
+                row.get::<_, Option<String>>(6)?,
+                row.get(7)?,
+            ))
+        })
+        .optional()?;
+    let Some((only, due, expires, hours, present)) = found else {
+        return Ok(None);
+    };
+    let mut alternatives = Vec::new();
+    let mut statement = connection.prepare_cached(
+        "SELECT channel, address, message, content FROM alternative WHERE delivery = ?1
+         ORDER BY number",
+    )?;
+    let mut rows = statement.query([id.0])?;
+    while let Some(row) = rows.next()? {
+        alternatives.push(way(id, row)?);
+    }
+    if alternatives.is_empty() {
+        alternatives.push(only?);
+    }
+    let attempts = connection
+        .prepare_cached(
+            "SELECT number, alternative, started, ended,
+                    CASE WHEN outcome = 'later' AND unclear THEN 'unclear' ELSE outcome END, error
+             FROM attempt
+             WHERE delivery = ?1 ORDER BY number",
+        )?
+        .query_map([id.0], |row| {
+            Ok(AttemptRow {
+                number: row.get(0)?,
+                alternative: row.get(1)?,
+                started: Timestamp(row.get(2)?),
+                ended: row.get::<_, Option<i64>>(3)?.map(Timestamp),
+                outcome: row.get(4)?,
+                error: row.get(5)?,
+            })
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(Some(DeliveryHistory {
+        due: due.map(Timestamp),
+        expires: Some(Timestamp(expires)).filter(|expires| *expires != Timestamp::NEVER),
+        hours: read_hours(id, hours.as_deref())?,
+        alternatives,
+        present,
+        attempts,
+    }))
+}
+
+fn way(id: DeliveryId, row: &Row<'_>) -> Result<Alternative> {
+    Ok(Alternative {
+        channel: read_channel(id, row.get_ref(0)?.as_str().unwrap_or_default())?,
+        address: row.get(1)?,
+        message: row.get(2)?,
+        content: read_content(id, row.get_ref(3)?.as_str().unwrap_or_default())?.shown(),
+    })
+}

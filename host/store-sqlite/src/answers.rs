@@ -1,0 +1,74 @@
+//! Answers under Idempotency-Keys.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{Result, damaged};
+use promoflow_model::clock::Timestamp;
+use promoflow_store::StoredAnswer;
+
+pub(super) fn find(
+    connection: &Connection,
+    key: &str,
+    under: &str,
+    since: Timestamp,
+) -> Result<Option<StoredAnswer>> {
+    let found = connection
+        .prepare_cached(
+            "SELECT fingerprint, status, content_type, location, body FROM answer
+             WHERE key = ?1 AND idempotency_key = ?2 AND at >= ?3",
+        )?
+        .query_row(params![key, under, since.0], |row| {
+            Ok((
+                row.get::<_, Vec<u8>>(0)?,
+                StoredAnswer {
+                    fingerprint: [0; 32],
+                    status: row.get(1)?,
+                    content_type: row.get(2)?,
+                    location: row.get(3)?,
+                    body: row.get(4)?,
+                },
+            ))
+        })
+        .optional()?;
+    found
+        .map(|(fingerprint, answer)| {
+            let fingerprint = <[u8; 32]>::try_from(fingerprint)
+                .map_err(|_| damaged("an answer", "its fingerprint has another length"))?;
+            Ok(StoredAnswer {
+                fingerprint,
+                ..answer
+            })
+        })
+        .transpose()
+}
+
+pub(super) fn put(
+    connection: &Connection,
+    key: &str,
+    under: &str,
+    answer: &StoredAnswer,
+    at: Timestamp,
+    since: Timestamp,
+) -> Result<()> {
+    connection
+        .prepare_cached("DELETE FROM answer WHERE at < ?1")?
+        .execute([since.0])?;
+    connection
+        .prepare_cached(
+            "INSERT INTO answer (key, idempotency_key, fingerprint, status, content_type,
+                                 location, body, at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+             ON CONFLICT (key, idempotency_key) DO NOTHING",
+        )?
+        .execute(params![
+            key,
+            under,
+            answer.fingerprint,
+            answer.status,
+            answer.content_type,
+            answer.location,
+            answer.body,
+            at.0
+        ])?;
+    Ok(())
+}

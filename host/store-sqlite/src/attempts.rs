@@ -1,0 +1,192 @@
+//! Attempts to deliver: each is committed as it begins, and as it ends.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::alternatives::{self, Led};
+use super::deliveries::read_channel;
+use super::{Result, contacts, pauses, release};
+use promoflow_model::clock::Timestamp;
+use promoflow_store::{AttemptEnd, AttemptOutcome, Attempts, DeliveryId, Reply, RunId, Side};
+
+/// Why a delivery fails that would carry an expired code.
+const EXPIRED: &str = "the promo code that it carries has expired";
+/// Why a delivery that was refused goes no other way.
+const UNCLEAR: &str = "an earlier attempt may have reached the contact, so no other way is tried";
+/// Why a delivery fails that nobody may begin before its code expires.
+pub(super) const TOO_LATE: &str = "the promo code that it carries expires before it may be sent";
+
+/// Commits what a dispatcher has done and is about to do.
+pub(super) fn commit(connection: &Connection, step: &Attempts, now: Timestamp) -> Result<Reply> {
+    for end in &step.ends {
+        self::end(connection, end, now)?;
+    }
+    for &(delivery, until) in &step.postponed {
+        postpone(connection, delivery, until)?;
+    }
+    for (delivery, error) in &step.unreadable {
+        fail(connection, *delivery, error)?;
+    }
+    for &(kind, until) in &step.pauses {
+        pauses::put(connection, Side::Channel(kind), until)?;
+    }
+    start(connection, &step.starts, now)
+}
+
+/// No attempt can be made of what cannot be read.
+fn fail(connection: &Connection, delivery: DeliveryId, error: &str) -> Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE delivery SET state = 'failed', due = NULL, error = ?2
+             WHERE id = ?1 AND state = 'pending'",
+        )?
+        .execute(params![delivery.0, error])?;
+    Ok(())
+}
+
+/// What nobody may begin before it expires fails when it does, and not later.
+fn postpone(connection: &Connection, delivery: DeliveryId, until: Timestamp) -> Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE delivery SET due = min(?2, expires) WHERE id = ?1 AND state = 'pending'",
+        )?
+        .execute(params![delivery.0, until.0])?;
+    Ok(())
+}
+
+/// Commits that attempts begin, of those deliveries that may still be tried.
+fn start(connection: &Connection, deliveries: &[DeliveryId], now: Timestamp) -> Result<Reply> {
+    let mut started = Vec::with_capacity(deliveries.len());
+    let anybody_refuses = contacts::anybody_refuses(connection)?;
+    for &delivery in deliveries {
+        if anybody_refuses && refused(connection, delivery, now)? {
+            continue;
+        }
+        let expired = connection
+            .prepare_cached(
+                "UPDATE delivery SET state = 'failed', due = NULL, error = ?3
+                 WHERE id = ?1 AND state = 'pending' AND expires <= ?2",
+            )?
+            .execute(params![delivery.0, now.0, EXPIRED])?;
+        let begun: Option<(i64, i64)> = connection
+            .prepare_cached(
+                "UPDATE delivery SET attempts = attempts + 1
+                 WHERE id = ?1 AND state = 'pending' RETURNING attempts, alternative",
+            )?
+            .query_row([delivery.0], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let Some((number, alternative)) = begun.filter(|_| expired == 0) else {
+            continue;
+        };
+        connection
+            .prepare_cached(
+                "INSERT INTO attempt (delivery, number, started, alternative)
+                 VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![delivery.0, number, now.0, alternative])?;
+        started.push(delivery);
+    }
+    Ok(Reply::Started(started))
+}
+
+/// Whether a delivery is not to be tried, because its contact has unsubscribed since it was staged.
+/// It goes on with its next alternative then, or is called off for good; and the codes that nothing
+/// else of its run may carry go back.
+fn refused(connection: &Connection, id: DeliveryId, now: Timestamp) -> Result<bool> {
+    let found = connection
+        .prepare_cached(
+            "SELECT run, channel, address FROM delivery WHERE id = ?1 AND state = 'pending'",
+        )?
+        .query_row([id.0], |row| {
+            Ok((
+                RunId(row.get(0)?),
+                row.get::<_, String>(1)?,
+                row.get::<_, String>(2)?,
+            ))
+        })
+        .optional()?;
+    let Some((run, channel, address)) = found else {
+        return Ok(false);
+    };
+    let channel = read_channel(id, &channel)?;
+    if !contacts::refuses_delivery(connection, id, channel, &address)? {
+        return Ok(false);
+    }
+    let why = format!("the contact has unsubscribed from {channel}");
+    if alternatives::lead_on(connection, id, &why)? == Led::On {
+        return Ok(true);
+    }
+    connection
+        .prepare_cached(
+            "UPDATE delivery SET state = 'cancelled', due = NULL, error = ?2 WHERE id = ?1",
+        )?
+        .execute(params![id.0, why])?;
+    release::unsent(connection, run, now)?;
+    Ok(true)
+}
+
+/// Commits what came of an attempt.
+fn end(connection: &Connection, end: &AttemptEnd, now: Timestamp) -> Result<()> {
+    let id = end.delivery;
+    let (outcome, unclear, state, due, mut error) = match &end.outcome {
+        AttemptOutcome::Delivered => ("delivered", false, "delivered", None, None),
+        AttemptOutcome::Later {
+            error,
+            due,
+            unclear,
+        } => ("later", *unclear, "pending", Some(due.0), Some(error)),
+        AttemptOutcome::GivenUp { error, unclear } => {
+            ("later", *unclear, "failed", None, Some(error))
+        }
+        AttemptOutcome::Refused { error } => ("refused", false, "failed", None, Some(error)),
+        AttemptOutcome::Held { error, due } => return hold(connection, id, error, *due),
+        AttemptOutcome::Withdrawn => return withdraw(connection, id),
+    };
+    connection
+        .prepare_cached(
+            "UPDATE attempt SET ended = ?2, outcome = ?3, error = ?4, unclear = ?5
+             WHERE delivery = ?1 AND number = (SELECT attempts FROM delivery WHERE id = ?1)",
+        )?
+        .execute(params![id.0, now.0, outcome, error, unclear])?;
+    let stays;
+    if let AttemptOutcome::Refused { error: why } = &end.outcome {
+        match alternatives::lead_on(connection, id, why)? {
+            Led::On => return Ok(()),
+            Led::Unclear => {
+                stays = format!("{why}; {UNCLEAR}");
+                error = Some(&stays);
+            }
+            Led::AtTheEnd => {}
+        }
+    }
+    connection
+        .prepare_cached(
+            "UPDATE delivery SET state = ?2, due = min(?3, expires), error = ?4
+             WHERE id = ?1 AND state = 'pending'",
+        )?
+        .execute(params![id.0, state, due, error])?;
+    Ok(())
+}
+
+/// Takes the start of an attempt back that may not be made yet, and says why.
+fn hold(connection: &Connection, id: DeliveryId, error: &str, due: Timestamp) -> Result<()> {
+    withdraw(connection, id)?;
+    postpone(connection, id, due)?;
+    connection
+        .prepare_cached("UPDATE delivery SET error = ?2 WHERE id = ?1 AND state = 'pending'")?
+        .execute(params![id.0, error])?;
+    Ok(())
+}
+
+/// Takes the start of an attempt back that handed nothing over.
+fn withdraw(connection: &Connection, id: DeliveryId) -> Result<()> {
+    let taken_back = connection
+        .prepare_cached(
+            "DELETE FROM attempt WHERE delivery = ?1 AND ended IS NULL
+                 AND number = (SELECT attempts FROM delivery WHERE id = ?1)",
+        )?
+        .execute([id.0])?;
+    connection
+        .prepare_cached("UPDATE delivery SET attempts = attempts - ?2 WHERE id = ?1")?
+        .execute(params![id.0, i64::from(taken_back == 1)])?;
+    Ok(())
+}

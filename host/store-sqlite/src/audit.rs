@@ -1,0 +1,355 @@
+//! The audit: re-derives the promises from the rows, trusting no index and no state column that
+//! another row can prove or disprove.
+
+use rusqlite::{Connection, Row};
+
+use super::{Error, Result, StoreError, carriers};
+use promoflow_store::Audited;
+
+/// How many violations of one promise are told.
+const MOST_TOLD: usize = 100;
+
+/// One question to the rows: every row of the answer is a violation, told by its first column. Where
+/// it has the content of a message and a code besides, it is none if that cannot carry the code.
+struct Check {
+    promise: &'static str,
+    /// How many rows the check looks at.
+    looks_at: &'static str,
+    violations: &'static str,
+}
+
+/// Claims that were not released.
+macro_rules! held {
+    () => {
+        "(SELECT * FROM claim WHERE id NOT IN (SELECT claim FROM release))"
+    };
+}
+
+const CHECKS: &[Check] = &[
+    Check {
+        promise: "P1",
+        looks_at: "SELECT count(*) FROM claim",
+        violations: concat!(
+            "SELECT 'code ' || code_id || ' has ' || count(*) || ' unreleased claims, by runs '
+                    || group_concat(run)
+             FROM ", held!(), " GROUP BY code_id HAVING count(*) > 1"
+        ),
+    },
+    Check {
+        promise: "P1",
+        looks_at: "SELECT count(*) FROM code",
+        violations: concat!(
+            "SELECT 'code ' || held.code_id || ' is claimed by run ' || held.run || ' and free as well'
+             FROM free JOIN ", held!(), " AS held ON held.code_id = free.id
+             UNION ALL
+             SELECT 'code ' || id || ' stands in the pool ' || count(*) || ' times'
+             FROM code GROUP BY id HAVING count(*) > 1
+             UNION ALL
+             SELECT 'code ' || id || ' is free ' || count(*) || ' times'
+             FROM free GROUP BY id HAVING count(*) > 1
+             UNION ALL
+             SELECT 'free code ' || free.id || ' is not what the pool holds'
+             FROM free LEFT JOIN code ON code.code = free.code
+             WHERE code.id IS NOT free.id OR code.lane IS NOT free.lane
+                 OR code.expires IS NOT free.expires OR code.retired IS NOT 0"
+        ),
+    },
+    Check {
+        promise: "P1",
+        looks_at: "SELECT count(*) FROM release",
+        violations:
+            "WITH held AS (
+                 SELECT claim.id, claim.run, claim.code
+                 FROM release JOIN claim ON claim.id = release.claim
+                 UNION ALL
+                 SELECT claim.id, reused.run, claim.code
+                 FROM release JOIN claim ON claim.id = release.claim
+                 JOIN reused ON reused.claim = claim.id
+             ), carrier AS (
+                 SELECT held.id AS claim, held.code, delivery.id, delivery.run, delivery.content,
+                     CASE WHEN EXISTS (SELECT 1 FROM attempt WHERE attempt.delivery = delivery.id
+                                       AND attempt.outcome IS NOT 'refused')
+                         THEN ' may have carried its code'
+                         WHEN delivery.state <> 'cancelled' THEN ' was not called off' END AS why
+                 FROM held JOIN delivery ON delivery.run = held.run
+             ), told AS (
+                 SELECT id, code, content, 'claim ' || claim || ' was released although delivery '
+                     || id || ' of run ' || run || why AS text
+                 FROM carrier WHERE why IS NOT NULL
+             )
+             SELECT text, content, code FROM told
+             UNION ALL
+             SELECT text, alternative.content, code
+             FROM told JOIN alternative ON alternative.delivery = told.id
+             UNION ALL
+             SELECT 'release of claim ' || claim || ', which does not exist', NULL, NULL
+             FROM release WHERE claim NOT IN (SELECT id FROM claim)",
+    },
+    Check {
+        promise: "P2",
+        looks_at: "SELECT count(*) FROM claim",
+        violations:
+            "SELECT 'run ' || run || ' claimed ' || count(*) || ' codes for step ' || step
+                    || ', visit ' || visit || ', effect ' || ordinal
+             FROM claim NOT INDEXED GROUP BY run, step, visit, ordinal HAVING count(*) > 1
+             UNION ALL
+             SELECT 'claim ' || claim.id || ' belongs to no committed step of run ' || claim.run
+             FROM claim WHERE NOT EXISTS (
+                 SELECT 1 FROM journal, json_each(journal.steps) AS done
+                 WHERE journal.run = claim.run AND journal.outcome <> 'failed'
+                     AND done.value ->> 'step' = claim.step)",
+    },
+    Check {
+        promise: "P2",
+        looks_at: "SELECT count(*) FROM delivery",
+        violations:
+            "SELECT 'run ' || run || ' sent ' || count(*) || ' messages for step ' || step
+                    || ', visit ' || visit || ', effect ' || ordinal
+             FROM delivery NOT INDEXED GROUP BY run, step, visit, ordinal HAVING count(*) > 1
+             UNION ALL
+             SELECT 'delivery ' || delivery.id || ' belongs to no committed step of run '
+                    || delivery.run
+             FROM delivery WHERE NOT EXISTS (
+                 SELECT 1 FROM journal, json_each(journal.steps) AS done
+                 WHERE journal.run = delivery.run AND journal.outcome <> 'failed'
+                     AND done.value ->> 'step' = delivery.step)",
+    },
+    Check {
+        promise: "P2",
+        looks_at: "SELECT count(*) FROM run",
+        violations:
+            "SELECT 'run ' || run.id || ' counts ' || run.segment || ' segments, its journal '
+                    || count(journal.run)
+             FROM run LEFT JOIN journal ON journal.run = run.id
+             GROUP BY run.id
+             HAVING count(journal.run) <> run.segment
+                 OR coalesce(max(journal.segment), -1) <> run.segment - 1
+             UNION ALL
+             SELECT 'the journal has steps of run ' || run || ', which does not exist'
+             FROM journal WHERE run NOT IN (SELECT id FROM run)",
+    },
+    Check {
+        promise: "P5",
+        looks_at: "SELECT count(*) FROM event",
+        violations:
+            "SELECT 'event id ' || quote(event_id) || ' was accepted ' || count(*) || ' times'
+             FROM event NOT INDEXED WHERE event_id IS NOT NULL
+             GROUP BY event_id HAVING count(*) > 1",
+    },
+    Check {
+        promise: "P5",
+        looks_at: "SELECT count(*) FROM run",
+        violations:
+            "SELECT 'event ' || run.event || ' started workflow ' || workflow.id || ' '
+                    || count(*) || ' times'
+             FROM run JOIN workflow ON workflow.row = run.workflow
+             GROUP BY run.event, workflow.id HAVING count(*) > 1
+             UNION ALL
+             SELECT 'run ' || id || ' was started by event ' || event || ', which does not exist'
+             FROM run WHERE event NOT IN (SELECT id FROM event)
+             UNION ALL
+             SELECT 'run ' || id || ' is of a version of a workflow that does not exist'
+             FROM run WHERE workflow NOT IN (SELECT row FROM workflow)",
+    },
+    Check {
+        promise: "P5",
+        looks_at: "SELECT count(*) FROM run",
+        violations:
+            // By what came before each run, in one pass: a key may have very many runs.
+            "WITH started AS MATERIALIZED (
+                 SELECT run.id, run.started, event.key, workflow.id AS workflow,
+                        json_extract(definition, '$.start.repeat') AS repeat,
+                        json_extract(definition, '$.start.repeat.every.seconds') AS period,
+                        json_extract(definition, '$.start.skipIfRunning') AS skips,
+                        -- A run that failed in between may have been tried again since.
+                        CASE WHEN NOT EXISTS (SELECT 1 FROM journal
+                                              WHERE journal.run = run.id AND outcome = 'failed')
+                             THEN coalesce(finished, 9223372036854775807) END AS ended
+                 FROM run JOIN event ON event.id = run.event
+                 JOIN workflow ON workflow.row = run.workflow
+                 WHERE workflow.id IN (
+                     SELECT id FROM workflow
+                     WHERE json_extract(definition, '$.start.repeat') <> 'everyTime'
+                         OR json_extract(definition, '$.start.skipIfRunning'))),
+             later AS (
+                 SELECT *, lag(id) OVER before AS earlier,
+                        max(started) OVER before AS last_started, max(ended) OVER before AS last_ended
+                 FROM started WINDOW before AS (
+                     PARTITION BY workflow, key ORDER BY id
+                     ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING))
+             SELECT 'run ' || id || ' of workflow ' || workflow
+                    || ' started too soon after run ' || (
+                        SELECT max(id) FROM started AS one
+                        WHERE one.key = later.key AND one.workflow = later.workflow
+                            AND one.id < later.id AND (
+                                later.repeat = 'once'
+                                OR one.started + later.period * 1000 > later.started
+                                OR (later.skips AND one.ended > later.started)))
+                    || ' for the same key'
+             FROM later
+             WHERE earlier IS NOT NULL AND (
+                 repeat = 'once'
+                 OR last_started + period * 1000 > started
+                 OR (skips AND last_ended > started))",
+    },
+    Check {
+        promise: "P6",
+        looks_at: "SELECT count(*) FROM upload_batch",
+        violations: concat!(
+            "SELECT 'uploads inserted ' || inserted || ' codes, but ' || free || ' free + '
+                    || claimed || ' claimed + ' || retired || ' retired = '
+                    || (free + claimed + retired)
+             FROM (SELECT
+                 (SELECT CAST(total(inserted) AS INTEGER) FROM upload_batch) AS inserted,
+                 (SELECT count(*) FROM free) AS free,
+                 (SELECT count(*) FROM ", held!(), ") AS claimed,
+                 (SELECT coalesce(sum(CASE retired WHEN 1 THEN 1 ELSE -1 END), 0)
+                  FROM retirement) AS retired)
+             WHERE inserted <> free + claimed + retired
+             UNION ALL
+             SELECT 'uploads inserted ' || inserted || ' codes, the pool holds ' || held
+             FROM (SELECT (SELECT CAST(total(inserted) AS INTEGER) FROM upload_batch) AS inserted,
+                          (SELECT count(*) FROM code) AS held)
+             WHERE inserted <> held"
+        ),
+    },
+    Check {
+        promise: "P6",
+        looks_at: "SELECT count(*) FROM code",
+        violations: concat!(
+            // Beside the max, SQLite takes the other columns from the row that has it.
+            "WITH last AS MATERIALIZED (
+                 SELECT code, retired, max(id) FROM retirement GROUP BY code)
+             SELECT 'code ' || code.id || ' is retired, but the ledger says otherwise'
+             FROM code LEFT JOIN last ON last.code = code.code
+             WHERE code.retired <> coalesce(last.retired, 0)
+             UNION ALL
+             SELECT 'claim ' || held.id || ' is of code ' || held.code_id
+                    || ', which was changed or made unused since'
+             FROM ", held!(), " AS held LEFT JOIN code ON code.code = held.code
+             WHERE code.id IS NOT held.code_id OR code.lane IS NOT held.lane
+                 OR code.expires IS NOT held.expires OR code.retired IS NOT 0"
+        ),
+    },
+    Check {
+        promise: "P6",
+        looks_at: "SELECT count(*) FROM claim",
+        violations:
+            "SELECT 'claim ' || claim.id || ' went to another contact than run ' || run.id
+                    || ' is about'
+             FROM claim JOIN run ON run.id = claim.run JOIN event ON event.id = run.event
+             WHERE event.key IS NOT claim.contact AND NOT EXISTS (
+                 SELECT 1 FROM known_as WHERE known_as.run = run.id AND name = claim.contact)
+             UNION ALL
+             SELECT 'claim ' || claim.id || ' served run ' || run.id || ' of another contact'
+             FROM reused JOIN claim ON claim.id = reused.claim
+             JOIN run ON run.id = reused.run JOIN event ON event.id = run.event
+             WHERE event.key IS NOT claim.contact AND NOT EXISTS (
+                 SELECT 1 FROM known_as WHERE known_as.run = run.id AND name = claim.contact)
+             UNION ALL
+             SELECT 'the ledger of claims lacks ' || (max(id) - count(*)) || ' rows'
+             FROM claim HAVING max(id) <> count(*)
+             UNION ALL
+             SELECT 'the ledger of uploads lacks ' || (max(id) - count(*)) || ' batches'
+             FROM upload_batch HAVING max(id) <> count(*)",
+    },
+];
+
+/// Tables whose rows need checking: where one has rows, something must have been looked at.
+const ANYTHING: &str = "
+    SELECT EXISTS (SELECT 1 FROM upload_batch) OR EXISTS (SELECT 1 FROM code)
+        OR EXISTS (SELECT 1 FROM free) OR EXISTS (SELECT 1 FROM claim)
+        OR EXISTS (SELECT 1 FROM event) OR EXISTS (SELECT 1 FROM run)
+        OR EXISTS (SELECT 1 FROM delivery) OR EXISTS (SELECT 1 FROM journal)";
+
+pub(super) fn audit(connection: &Connection) -> Result<Vec<Audited>> {
+    let mut found: Vec<Audited> = Vec::new();
+    for check in CHECKS {
+        let looked_at: i64 = connection.query_row(check.looks_at, [], |row| row.get(0))?;
+        let violations = match violations(connection, check.violations) {
+            // Not asked of each row at first: that takes as long as the question itself.
+            Err(Error(StoreError::Engine(why))) if why.contains(MALFORMED) => {
+                let mut found = violations(connection, &tolerant(check.violations))?;
+                found.insert(0, UNREADABLE.to_owned());
+                found.truncate(MOST_TOLD);
+                found
+            }
+            found => found?,
+        };
+        match found
+            .last_mut()
+            .filter(|last| last.promise == check.promise)
+        {
+            Some(last) => {
+                last.checked += looked_at.unsigned_abs();
+                last.violations.extend(violations);
+            }
+            None => found.push(Audited {
+                promise: check.promise.to_owned(),
+                holds: true,
+                checked: looked_at.unsigned_abs(),
+                violations,
+            }),
+        }
+    }
+    let anything: bool = connection.query_row(ANYTHING, [], |row| row.get(0))?;
+    let nothing_checked = found.iter().all(|audited| audited.checked == 0);
+    for audited in &mut found {
+        if anything && nothing_checked {
+            audited
+                .violations
+                .push("the database has rows, but none that could be checked".into());
+        }
+        audited.violations.truncate(MOST_TOLD);
+        audited.holds = audited.violations.is_empty();
+    }
+    Ok(found)
+}
+
+/// What SQLite says of JSON that cannot be read.
+const MALFORMED: &str = "malformed JSON";
+/// The violation that stands for such rows.
+const UNREADABLE: &str = "the journal or the workflows hold JSON that cannot be read: those rows were \
+                          damaged or edited, and prove nothing";
+
+/// The same question, to which rows that cannot be read say nothing.
+fn tolerant(question: &str) -> String {
+    let readable =
+        |column: &str, nothing: &str| format!("iif(json_valid({column}), {column}, {nothing})");
+    question
+        .replace(
+            "json_each(journal.steps)",
+            &format!("json_each({})", readable("journal.steps", "'[]'")),
+        )
+        .replace(
+            "json_extract(definition,",
+            &format!("json_extract({},", readable("definition", "'{}'")),
+        )
+}
+
+fn violations(connection: &Connection, question: &str) -> Result<Vec<String>> {
+    let mut statement = connection.prepare(question)?;
+    let mut rows = statement.query([])?;
+    let mut violations = Vec::new();
+    while let Some(row) = rows.next()? {
+        if violations.len() == MOST_TOLD {
+            break;
+        }
+        if let (Some(content), Some(code)) = (text(row, 1), text(row, 2))
+            && !carriers::may_carry(content, code)
+        {
+            continue;
+        }
+        // Not read as text, which may be damaged as well.
+        let told = String::from_utf8_lossy(row.get_ref(0)?.as_bytes().unwrap_or_default());
+        if !violations.iter().any(|known| *known == told) {
+            violations.push(told.into_owned());
+        }
+    }
+    Ok(violations)
+}
+
+/// The text of a column, where there is one.
+fn text<'r>(row: &'r Row<'_>, column: usize) -> Option<&'r str> {
+    row.get_ref(column).ok()?.as_str_or_null().ok()?
+}

@@ -1,0 +1,122 @@
+//! Which deliveries may carry the code of a claim.
+
+use rusqlite::{Connection, Row, params};
+
+use super::{Result, readable};
+use promoflow_model::message::Content;
+use promoflow_store::RunId;
+
+/// A claim whose code may go back, or not.
+pub(super) struct Claim {
+    pub(super) id: i64,
+    code: String,
+}
+
+/// The claims of a run that were not released: its own, and those that served it again.
+pub(super) fn claims(connection: &Connection, run: RunId) -> Result<Vec<Claim>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, code FROM claim
+         WHERE (run = ?1 OR id IN (SELECT claim FROM reused WHERE run = ?1))
+             AND id NOT IN (SELECT claim FROM release)",
+    )?;
+    let mut rows = statement.query([run.0])?;
+    let mut claims = Vec::new();
+    while let Some(row) = rows.next()? {
+        // A code that cannot be read stays claimed.
+        claims.extend(readable(read(row))?);
+    }
+    Ok(claims)
+}
+
+fn read(row: &Row<'_>) -> Result<Claim> {
+    Ok(Claim {
+        id: row.get(0)?,
+        code: row.get(1)?,
+    })
+}
+
+/// Whether a claim may go back now that a run is over; if so, the deliveries that must not be tried
+/// again.
+///
+/// It stays where a message that may carry its code may have left, or may still leave, and where
+/// another run goes on with it or has it for good. Another run lets go of it where it is cancelled,
+/// and where it is completed and all that carried it was called off.
+pub(super) fn lets_go(
+    connection: &Connection,
+    claim: &Claim,
+    ended: RunId,
+) -> Result<Option<Vec<i64>>> {
+    let mut may_be_tried = Vec::new();
+    for (run, state) in runs(connection, claim)? {
+        let own = run == ended;
+        if state != "cancelled" && state != "completed" {
+            return Ok(None);
+        }
+        let mut called_off = 0;
+        let mut statement = connection.prepare_cached(
+            "SELECT id, state, content, EXISTS (
+                 SELECT 1 FROM attempt WHERE delivery = id AND outcome IS NOT 'refused')
+             FROM delivery WHERE run = ?1",
+        )?;
+        let mut rows = statement.query([run.0])?;
+        while let Some(row) = rows.next()? {
+            let delivery: i64 = row.get(0)?;
+            let content = row.get_ref(2)?.as_str().unwrap_or_default();
+            if !carries(connection, delivery, content, &claim.code)? {
+                continue;
+            }
+            let may_have_left: bool = row.get(3)?;
+            match row.get_ref(1)?.as_str().unwrap_or_default() {
+                _ if may_have_left => return Ok(None),
+                "cancelled" => called_off += 1,
+                "pending" | "failed" if state == "cancelled" => may_be_tried.push(delivery),
+                "failed" if own => may_be_tried.push(delivery),
+                _ => return Ok(None),
+            }
+        }
+        if !own && state == "completed" && called_off == 0 {
+            return Ok(None);
+        }
+    }
+    Ok(Some(may_be_tried))
+}
+
+/// The run that claimed it and those that it served again, and how each stands.
+fn runs(connection: &Connection, claim: &Claim) -> Result<Vec<(RunId, String)>> {
+    let runs = connection
+        .prepare_cached(
+            "SELECT id, state FROM run
+             WHERE id IN (SELECT run FROM claim WHERE id = ?1
+                          UNION SELECT run FROM reused WHERE claim = ?1)",
+        )?
+        .query_map(params![claim.id], |row| {
+            Ok((RunId(row.get(0)?), row.get(1)?))
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(runs)
+}
+
+/// Whether a delivery may carry a code by any of its ways, those behind it as well.
+fn carries(connection: &Connection, delivery: i64, content: &str, code: &str) -> Result<bool> {
+    if may_carry(content, code) {
+        return Ok(true);
+    }
+    let mut statement =
+        connection.prepare_cached("SELECT content FROM alternative WHERE delivery = ?1")?;
+    let mut rows = statement.query([delivery])?;
+    while let Some(row) = rows.next()? {
+        if may_carry(row.get_ref(0)?.as_str().unwrap_or_default(), code) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a content, as it is stored, may carry a code. A code may be written in ways that nobody
+/// finds again, such as a picture's: unless the content was known to hold none when it was made, it
+/// may. So may one that cannot be read.
+pub(super) fn may_carry(content: &str, code: &str) -> bool {
+    serde_json::from_str(content).map_or(true, |content: Content| {
+        !content.codeless || content.shows(code)
+    })
+}

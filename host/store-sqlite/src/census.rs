@@ -1,0 +1,173 @@
+//! Counting the pool and the launch history.
+//!
+//! Whole lanes are read in the order of an index, and what was claimed since in that of the
+//! claims: both cost no more than what they read, and nothing is written for them.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{Result, lanes, number_setting, readable};
+use promoflow_model::clock::Timestamp;
+use promoflow_store::{Census, ClaimId, Claimed, ClaimedSince, LaneCount, Tally};
+
+pub(super) fn count(connection: &Connection, now: Timestamp, soon: Timestamp) -> Result<Census> {
+    let generation = number_setting(connection, "pool-generation")?.unsigned_abs();
+    let last = last_claim(connection)?;
+    let mut counts: HashMap<i64, LaneCount> = HashMap::new();
+    let mut all = connection.prepare_cached("SELECT id, type, discount FROM lane")?;
+    let mut rows = all.query([])?;
+    while let Some(row) = rows.next()? {
+        let Some(lane) = readable(lanes::read(row, 1))? else {
+            continue;
+        };
+        let count = LaneCount {
+            lane,
+            available: 0,
+            used: 0,
+            retired: 0,
+            expired: 0,
+            expiring: 0,
+        };
+        counts.insert(row.get(0)?, count);
+    }
+    let mut free = connection.prepare_cached(
+        "SELECT lane, count(*), sum(expires <= ?1), sum(expires <= ?2) FROM free GROUP BY lane",
+    )?;
+    let mut rows = free.query([now.0, soon.0.max(now.0)])?;
+    while let Some(row) = rows.next()? {
+        if let Some(count) = counts.get_mut(&row.get(0)?) {
+            let number = |index| row.get::<_, i64>(index).map(i64::unsigned_abs);
+            let (all, expired, expired_soon) = (number(1)?, number(2)?, number(3)?);
+            count.available = all - expired;
+            count.expired = expired;
+            count.expiring = expired_soon - expired;
+        }
+    }
+    let mut add = |sql: &str, part: fn(&mut LaneCount, u64)| -> Result<()> {
+        let mut statement = connection.prepare_cached(sql)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            if let Some(count) = counts.get_mut(&row.get(0)?) {
+                part(count, row.get::<_, i64>(1)?.unsigned_abs());
+            }
+        }
+        Ok(())
+    };
+    add(
+        "SELECT lane, count(*) FROM claim GROUP BY lane",
+        |count, claims| count.used += claims,
+    )?;
+    add(
+        // In this order: few claims are ever released, and all others need not be looked at.
+        "SELECT claim.lane, count(*) FROM release CROSS JOIN claim ON claim.id = release.claim
+         GROUP BY claim.lane",
+        |count, released| count.used = count.used.saturating_sub(released),
+    )?;
+    // Every code that was ever retired stands in this ledger, and most codes never are.
+    add(
+        "SELECT code.lane, count(*) FROM (SELECT DISTINCT code FROM retirement) AS once
+         JOIN code ON code.code = once.code WHERE code.retired = 1 GROUP BY code.lane",
+        |count, retired| count.retired += retired,
+    )?;
+    let mut lanes: Vec<LaneCount> = counts.into_values().collect();
+    lanes.sort_by(|a, b| a.lane.cmp(&b.lane));
+    Ok(Census {
+        lanes,
+        last,
+        generation,
+    })
+}
+
+/// The number of the last claim; 0 where there is none.
+pub(super) fn last_claim(connection: &Connection) -> Result<ClaimId> {
+    let last: Option<i64> = connection
+        .prepare_cached("SELECT max(id) FROM claim")?
+        .query_row([], |row| row.get(0))?;
+    Ok(ClaimId(last.unwrap_or(0)))
+}
+
+/// The claims after that one, by lane.
+pub(super) fn claimed_after(connection: &Connection, after: ClaimId) -> Result<Claimed> {
+    // Counted here: SQLite would sort what it groups.
+    let mut by_number: HashMap<i64, u64> = HashMap::new();
+    let mut last = after;
+    let mut statement =
+        connection.prepare_cached("SELECT id, lane FROM claim WHERE id > ?1 ORDER BY id")?;
+    let mut rows = statement.query([after.0])?;
+    while let Some(row) = rows.next()? {
+        last = ClaimId(row.get(0)?);
+        *by_number.entry(row.get(1)?).or_default() += 1;
+    }
+    let mut claimed = Claimed {
+        lanes: HashMap::new(),
+        last,
+    };
+    for (lane, count) in by_number {
+        if let Some(lane) = readable(lanes::name(connection, lane))? {
+            claimed.lanes.insert(lane, count);
+        }
+    }
+    Ok(claimed)
+}
+
+/// The claims since a moment, by lane; of very many only the last `most`.
+pub(super) fn claimed_since(
+    connection: &Connection,
+    since: Timestamp,
+    most: u64,
+) -> Result<ClaimedSince> {
+    let last = last_claim(connection)?.0;
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    // Claims are numbered in the order of their commits, so their times go up with them; where
+    // the clock was set back meanwhile, the answer is off by what it was set back.
+    let (mut before, mut after) = (last.saturating_sub(most).max(0), last + 1);
+    let mut select = connection.prepare_cached("SELECT at FROM claim WHERE id = ?1")?;
+    let mut at = |claim: i64| -> Result<Option<i64>> {
+        Ok(select.query_row([claim], |row| row.get(0)).optional()?)
+    };
+    while after - before > 1 {
+        let middle = before + (after - before) / 2;
+        match at(middle)? {
+            Some(moment) if moment >= since.0 => after = middle,
+            _ => before = middle,
+        }
+    }
+    let from = match at(before)? {
+        Some(earlier) if earlier < since.0 => None,
+        // There is none before those that are counted, or it is as late and left out.
+        _ => at(after)?,
+    };
+    Ok(ClaimedSince {
+        lanes: claimed_after(connection, ClaimId(before))?.lanes,
+        from: Timestamp(from.unwrap_or(since.0)),
+    })
+}
+
+pub(super) fn tally(connection: &Connection) -> Result<Tally> {
+    let mut tally = Tally::default();
+    // By the index of those that are not completed: most are, and no run is ever deleted.
+    let mut statement = connection.prepare_cached(
+        "SELECT state, count(*) FROM run WHERE state <> 'completed' GROUP BY state",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let count = row.get::<_, i64>(1)?.unsigned_abs();
+        match row.get_ref(0)?.as_str().unwrap_or_default() {
+            "running" => tally.running = count,
+            "waiting" => tally.waiting = count,
+            "failed" => tally.failed = count,
+            _ => tally.cancelled = count,
+        }
+    }
+    let all: Option<i64> = connection
+        .prepare_cached("SELECT max(id) FROM run")?
+        .query_row([], |row| row.get(0))?;
+    let others = tally.running + tally.waiting + tally.failed + tally.cancelled;
+    tally.completed = all.unwrap_or(0).unsigned_abs().saturating_sub(others);
+    let deliveries: i64 = connection
+        .prepare_cached("SELECT count(*) FROM delivery WHERE due IS NOT NULL")?
+        .query_row(params![], |row| row.get(0))?;
+    tally.deliveries = deliveries.unsigned_abs();
+    Ok(tally)
+}

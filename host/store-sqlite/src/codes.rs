@@ -1,0 +1,278 @@
+//! The pool as people look at it: listings, counts, retiring.
+
+use std::ops::ControlFlow;
+
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
+
+use super::{Result, SqliteStore, calendar, lanes, raise_setting, readable, waiters};
+use promoflow_model::clock::Timestamp;
+use promoflow_model::pool::{Filter, Lane};
+use promoflow_store::{CodeRow, DeliveryId, FreeCode, PoolCount, Position, Retired, UsedBy};
+
+/// A code with its lane, the claim that has it, and whether it is free.
+const CODE_ROWS: &str = "
+    SELECT code.code, lane.type, lane.discount, code.expires, code.retired,
+           free.id IS NOT NULL, claim.run, claim.step, claim.contact, claim.at
+    FROM code
+    JOIN lane ON lane.id = code.lane
+    LEFT JOIN free ON free.lane = code.lane AND free.expires = code.expires AND free.id = code.id
+    LEFT JOIN claim ON claim.lane = code.lane AND claim.expires = code.expires
+        AND claim.code_id = code.id
+        AND NOT EXISTS (SELECT 1 FROM release WHERE release.claim = claim.id)";
+
+pub(super) fn list(
+    store: &SqliteStore,
+    filter: &Filter,
+    after: Option<&str>,
+    now: Timestamp,
+    visit: &mut dyn FnMut(CodeRow) -> ControlFlow<()>,
+) -> Result<()> {
+    store.read(|connection| {
+        let (mut condition, mut values) = conditions(connection, filter, now)?;
+        if let Some(after) = after {
+            values.push(Box::new(after.to_owned()));
+            condition.push_str(&format!(" AND code.code > ?{}", values.len()));
+        }
+        let sql = format!("{CODE_ROWS} WHERE {condition} ORDER BY code.code");
+        let mut statement = connection.prepare_cached(&sql)?;
+        let values: Vec<&dyn ToSql> = values.iter().map(AsRef::as_ref).collect();
+        let mut rows = statement.query(values.as_slice())?;
+        while let Some(row) = rows.next()? {
+            if let Some(code) = readable(code_row(row).map_err(Into::into))?
+                && visit(code).is_break()
+            {
+                break;
+            }
+        }
+        Ok(())
+    })
+}
+
+pub(super) fn one(store: &SqliteStore, code: &str) -> Result<Option<(CodeRow, Vec<DeliveryId>)>> {
+    store.read(|connection| {
+        let sql = format!("{CODE_ROWS} WHERE code.code = ?1");
+        let found = connection
+            .prepare_cached(&sql)?
+            .query_row([code], |row| {
+                Ok((code_row(row)?, row.get::<_, Option<i64>>(6)?))
+            })
+            .optional()?;
+        let Some((row, run)) = found else {
+            return Ok(None);
+        };
+        let mut deliveries = connection.prepare_cached(
+            "SELECT id FROM delivery
+             WHERE run IN (SELECT ?1 UNION
+                           SELECT reused.run FROM reused JOIN claim ON claim.id = reused.claim
+                           WHERE claim.run = ?1)
+                 AND instr(content, ?2) > 0 ORDER BY id",
+        )?;
+        let json = serde_json::Value::from(code).to_string();
+        let inner = json.trim_matches('"');
+        let ids = deliveries
+            .query_map(params![run, inner], |row| row.get(0).map(DeliveryId))?
+            .collect::<rusqlite::Result<Vec<_>>>()?;
+        Ok(Some((row, ids)))
+    })
+}
+
+pub(super) fn count(store: &SqliteStore, filter: &Filter, now: Timestamp) -> Result<PoolCount> {
+    store.read(|connection| {
+        let (condition, mut values) = conditions(connection, filter, now)?;
+        values.push(Box::new(now.0));
+        let present = values.len();
+        let sql = format!(
+            "SELECT count(*),
+                    coalesce(sum(is_free AND expires > ?{present}), 0),
+                    coalesce(sum(NOT is_free AND NOT retired), 0),
+                    coalesce(sum(retired), 0),
+                    coalesce(sum(is_free AND expires <= ?{present}), 0)
+             FROM (SELECT code.expires, code.retired, free.id IS NOT NULL AS is_free
+                   FROM code
+                   JOIN lane ON lane.id = code.lane
+                   LEFT JOIN free ON free.lane = code.lane AND free.expires = code.expires
+                       AND free.id = code.id
+                   WHERE {condition})"
+        );
+        let values: Vec<&dyn ToSql> = values.iter().map(AsRef::as_ref).collect();
+        let counts = connection
+            .prepare_cached(&sql)?
+            .query_row(values.as_slice(), |row| {
+                let number = |index| row.get::<_, i64>(index).map(i64::unsigned_abs);
+                Ok(PoolCount {
+                    total: number(0)?,
+                    available: number(1)?,
+                    used: number(2)?,
+                    retired: number(3)?,
+                    expired: number(4)?,
+                })
+            })?;
+        Ok(counts)
+    })
+}
+
+/// The conditions of a filter on `code`, `lane` and `free`, with their values.
+fn conditions(
+    connection: &Connection,
+    filter: &Filter,
+    now: Timestamp,
+) -> Result<(String, Vec<Box<dyn ToSql>>)> {
+    let mut parts = vec!["1".to_owned()];
+    let mut values: Vec<Box<dyn ToSql>> = Vec::new();
+    if let Some(kind) = &filter.code_type {
+        values.push(Box::new(kind.clone()));
+        parts.push(format!("lane.type = ?{}", values.len()));
+    }
+    if let Some(discount) = filter.discount {
+        values.push(Box::new(discount));
+        parts.push(format!("lane.discount = ?{}", values.len()));
+    }
+    if let Some(in_use) = filter.in_use {
+        parts.push(format!(
+            "free.id IS {} NULL",
+            if in_use { "" } else { "NOT" }
+        ));
+    }
+    if let Some(days) = filter.due_days {
+        values.push(Box::new(calendar(connection)?.expiry_needed(now, days).0));
+        parts.push(format!("code.expires >= ?{}", values.len()));
+    }
+    Ok((parts.join(" AND "), values))
+}
+
+fn code_row(row: &Row<'_>) -> rusqlite::Result<CodeRow> {
+    let retired: bool = row.get(4)?;
+    let free: bool = row.get(5)?;
+    let run: Option<i64> = row.get(6)?;
+    let used_by = match run {
+        Some(run) if !free => Some(UsedBy {
+            run: run.to_string(),
+            step: row.get(7)?,
+            contact: row.get(8)?,
+            at: Timestamp(row.get(9)?).to_string(),
+        }),
+        _ => None,
+    };
+    Ok(CodeRow {
+        code: row.get(0)?,
+        lane: Lane {
+            code_type: row.get(1)?,
+            discount: row.get(2)?,
+        },
+        expires: Timestamp(row.get(3)?),
+        in_use: retired || !free,
+        used_by,
+    })
+}
+
+/// A free code: when it expires, its number, and its text.
+pub(super) fn free_code(row: &Row<'_>) -> Result<FreeCode> {
+    Ok(FreeCode {
+        position: Position {
+            expires: Timestamp(row.get(0)?),
+            id: row.get(1)?,
+        },
+        code: row.get(2)?,
+    })
+}
+
+pub(super) fn free_codes(
+    connection: &Connection,
+    lane: &Lane,
+    after: Option<Position>,
+    limit: usize,
+) -> Result<Vec<FreeCode>> {
+    let Some(lane) = lanes::find(connection, &lane.code_type, lane.discount)? else {
+        return Ok(Vec::new());
+    };
+    let (expires, id) = after.map_or((i64::MIN, i64::MIN), |at| (at.expires.0, at.id));
+    let mut statement = connection.prepare_cached(
+        "SELECT expires, id, code FROM free
+         WHERE lane = ?1 AND (expires, id) > (?2, ?3) ORDER BY expires, id",
+    )?;
+    let mut rows = statement.query(params![lane, expires, id])?;
+    let mut codes = Vec::new();
+    while codes.len() < limit {
+        let Some(row) = rows.next()? else { break };
+        codes.extend(readable(free_code(row))?);
+    }
+    Ok(codes)
+}
+
+pub(super) fn retire(
+    connection: &Connection,
+    codes: &[String],
+    retire: bool,
+    at: Timestamp,
+) -> Result<Retired> {
+    let mut done = Retired::default();
+    for code in codes {
+        let found = connection
+            .prepare_cached("SELECT lane, expires, id, retired FROM code WHERE code = ?1")?
+            .query_row([code], |row| {
+                Ok((
+                    row.get::<_, i64>(0)?,
+                    row.get::<_, i64>(1)?,
+                    row.get::<_, i64>(2)?,
+                    row.get::<_, bool>(3)?,
+                ))
+            })
+            .optional()?;
+        let Some((lane, expires, id, retired)) = found else {
+            done.unknown.push(code.clone());
+            continue;
+        };
+        if retired == retire && retire {
+            continue;
+        }
+        if retire {
+            let taken = connection
+                .prepare_cached("DELETE FROM free WHERE lane = ?1 AND expires = ?2 AND id = ?3")?
+                .execute(params![lane, expires, id])?;
+            if taken == 0 {
+                done.already_used.push(code.clone());
+                continue;
+            }
+        } else if retired {
+            connection
+                .prepare_cached(
+                    "INSERT INTO free (lane, expires, id, code) VALUES (?1, ?2, ?3, ?4)",
+                )?
+                .execute(params![lane, expires, id, code])?;
+        } else {
+            let free: bool = connection
+                .prepare_cached(
+                    "SELECT EXISTS (SELECT 1 FROM free WHERE lane = ?1 AND expires = ?2 AND id = ?3)",
+                )?
+                .query_row(params![lane, expires, id], |row| row.get(0))?;
+            if !free {
+                done.already_used.push(code.clone());
+            }
+            continue;
+        }
+        connection
+            .prepare_cached("UPDATE code SET retired = ?2 WHERE code = ?1")?
+            .execute(params![code, retire])?;
+        log_retirement(connection, code, retire, at)?;
+        done.retired += 1;
+    }
+    if done.retired > 0 {
+        raise_setting(connection, "pool-generation")?;
+        if !retire {
+            waiters::serve(connection, at)?;
+        }
+    }
+    Ok(done)
+}
+
+pub(super) fn log_retirement(
+    connection: &Connection,
+    code: &str,
+    retired: bool,
+    at: Timestamp,
+) -> Result<()> {
+    connection
+        .prepare_cached("INSERT INTO retirement (code, retired, at) VALUES (?1, ?2, ?3)")?
+        .execute(params![code, retired, at.0])?;
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! Codes: taken out of the pool for a unit, and put back where the unit is refused.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::{Stop, Work, hot, reuse};
+use crate::Result;
+use promoflow_store::{Exhausted, Segment, SegmentEnd, StagedClaim, Stale};
+
+impl Work<'_> {
+    /// Takes the codes of a unit's segments, once nothing else can refuse it.
+    pub(super) fn take<'s>(
+        &mut self,
+        segments: impl Iterator<Item = &'s Segment> + Clone,
+    ) -> Result<(), Stop> {
+        let commits = segments
+            .clone()
+            .filter(|one| !matches!(one.end, SegmentEnd::Retry { .. }));
+        for segment in segments.clone().filter(|one| is_kept(one)) {
+            for reuse in &segment.reuses {
+                if !reuse::holds(self.connection, reuse, self.now)? {
+                    return Err(Stop::Stale(Stale::Reuse));
+                }
+            }
+        }
+        let claims = || segments.clone().flat_map(kept);
+        for (count, claim) in claims().enumerate() {
+            if !self.take_code(claim)? {
+                for taken in claims().take(count) {
+                    self.put_back(taken)?;
+                }
+                return Err(Stop::Stale(Stale::Code));
+            }
+        }
+        // Asked when its own codes are taken: a segment may have had the last of them itself.
+        for exhausted in commits.flat_map(|segment| &segment.exhausted) {
+            if let Err(stop) = self.still_exhausted(exhausted) {
+                for taken in claims() {
+                    self.put_back(taken)?;
+                }
+                return Err(stop);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn take_code(&mut self, claim: &StagedClaim) -> Result<bool> {
+        let position = claim.code.position;
+        let lane = self.lanes.find(self.connection, &claim.lane)?;
+        let Some(lane) = lane.filter(|_| position.expires > self.now) else {
+            return Ok(false);
+        };
+        let taken = hot(
+            &mut self.hot.take,
+            self.connection,
+            "DELETE FROM free WHERE lane = ?1 AND expires = ?2 AND id = ?3",
+        )?
+        .execute(params![lane, position.expires.0, position.id])?;
+        Ok(taken == 1)
+    }
+
+    pub(super) fn put_back(&mut self, claim: &StagedClaim) -> Result<()> {
+        let position = claim.code.position;
+        let lane = self.lanes.find(self.connection, &claim.lane)?;
+        self.connection
+            .prepare_cached("INSERT INTO free (lane, expires, id, code) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![
+                lane,
+                position.expires.0,
+                position.id,
+                claim.code.code
+            ])?;
+        Ok(())
+    }
+
+    fn still_exhausted(&mut self, exhausted: &Exhausted) -> Result<(), Stop> {
+        let Some(lane) = self.lanes.find(self.connection, &exhausted.lane)? else {
+            return Ok(());
+        };
+        let there = self
+            .connection
+            .prepare_cached("SELECT 1 FROM free WHERE lane = ?1 AND expires >= ?2 LIMIT 1")?
+            .query_row(params![lane, exhausted.expires.0], |_| Ok(()))
+            .optional()?;
+        if there.is_some() {
+            Err(Stop::Stale(Stale::NotExhausted))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// The codes that a segment takes: none where nothing that it staged is kept.
+pub(super) fn kept(segment: &Segment) -> &[StagedClaim] {
+    match is_kept(segment) {
+        true => &segment.claims,
+        false => &[],
+    }
+}
+
+fn is_kept(segment: &Segment) -> bool {
+    matches!(segment.end, SegmentEnd::Completed | SegmentEnd::Wait { .. })
+}

@@ -1,0 +1,201 @@
+//! Contacts: putting in what rows and events state.
+
+use rusqlite::{Connection, params};
+use serde_json::{Map, Value};
+
+use super::people::whose;
+use super::{ContactRow, find_row, load, refusals};
+use crate::{Result, damaged};
+use promoflow_model::clock::Timestamp;
+use promoflow_model::contact::{Contact, Name, NewContact};
+use promoflow_model::message::ChannelKind;
+use promoflow_store::ContactOutcome;
+
+/// Puts in what a row states, or an event of that key. `resubscribe`: it may undo that somebody
+/// unsubscribed.
+pub(super) fn put(
+    connection: &Connection,
+    key: Option<&str>,
+    new: &NewContact,
+    resubscribe: bool,
+    at: Timestamp,
+) -> Result<ContactOutcome> {
+    let row = whose(connection, key, new)?;
+    if let Some(id) = &new.external_id
+        && let Some(other) = find_row(connection, &Name::ExternalId(id.clone()))?
+        && Some(other) != row
+    {
+        let contact = connection
+            .prepare_cached("SELECT id FROM contact WHERE row = ?1")?
+            .query_row([other], |row| row.get(0))?;
+        return Ok(ContactOutcome::Clashes { contact });
+    }
+    let Some(row) = row else {
+        let row = insert(connection, new, at)?;
+        put_consent(connection, row, new, resubscribe, at)?;
+        return Ok(ContactOutcome::Inserted);
+    };
+    let mut changed = update(connection, row, new)?;
+    refusals::leave(connection, row, new, at)?;
+    changed |= put_addresses(connection, row, new)?;
+    changed |= put_consent(connection, row, new, resubscribe, at)?;
+    Ok(match changed {
+        true => ContactOutcome::Updated,
+        false => ContactOutcome::Unchanged,
+    })
+}
+
+/// A contact that is not there yet, with its addresses.
+pub(super) fn insert(
+    connection: &Connection,
+    new: &NewContact,
+    at: Timestamp,
+) -> Result<ContactRow> {
+    let next: i64 = connection
+        .prepare_cached("SELECT coalesce(max(row), 0) + 1 FROM contact")?
+        .query_row([], |row| row.get(0))?;
+    let id = match &new.id {
+        Some(id) => id.clone(),
+        None => {
+            // With a letter before it, so that it is not taken for a number of somebody's own: the
+            // key of an event may be one. And still, it may have been given to another one.
+            let mut number = next;
+            loop {
+                let id = format!("c{number}");
+                if find_row(connection, &Name::Id(id.clone()))?.is_none() {
+                    break id;
+                }
+                number += 1;
+            }
+        }
+    };
+    connection
+        .prepare_cached(
+            "INSERT INTO contact (row, id, external_id, fields, languages, time_zone, at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![
+            next,
+            id,
+            new.external_id,
+            text_of(&new.fields)?,
+            text_of(new.languages.as_deref().unwrap_or_default())?,
+            new.time_zone.map(|zone| zone.name()),
+            at.0,
+        ])?;
+    put_addresses(connection, next, new)?;
+    Ok(next)
+}
+
+fn update(connection: &Connection, row: ContactRow, new: &NewContact) -> Result<bool> {
+    if new.external_id.is_none()
+        && new.fields.is_empty()
+        && new.languages.is_none()
+        && new.time_zone.is_none()
+    {
+        return Ok(false);
+    }
+    let fields: String = connection
+        .prepare_cached("SELECT fields FROM contact WHERE row = ?1")?
+        .query_row([row], |row| row.get(0))?;
+    let mut merged: Map<String, Value> = serde_json::from_str(&fields)
+        .map_err(|error| damaged(format!("the fields of contact row {row}"), error))?;
+    for (name, value) in &new.fields {
+        merged.insert(name.clone(), value.clone());
+    }
+    let languages = match &new.languages {
+        Some(languages) => Some(text_of(languages)?),
+        None => None,
+    };
+    let changed = connection
+        .prepare_cached(
+            "UPDATE contact SET external_id = coalesce(?2, external_id), fields = ?3,
+                 languages = coalesce(?4, languages), time_zone = coalesce(?5, time_zone)
+             WHERE row = ?1 AND (external_id IS NOT coalesce(?2, external_id) OR fields <> ?3
+                 OR languages <> coalesce(?4, languages)
+                 OR time_zone IS NOT coalesce(?5, time_zone))",
+        )?
+        .execute(params![
+            row,
+            new.external_id,
+            text_of(&merged)?,
+            languages,
+            new.time_zone.map(|zone| zone.name()),
+        ])?;
+    Ok(changed > 0)
+}
+
+fn put_addresses(connection: &Connection, row: ContactRow, new: &NewContact) -> Result<bool> {
+    let mut changed = false;
+    for (kind, address) in &new.addresses {
+        changed |= connection
+            .prepare_cached(
+                "INSERT INTO contact_address (contact, kind, address, key) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT DO UPDATE SET address = excluded.address, key = excluded.key
+                 WHERE address <> excluded.address",
+            )?
+            .execute(params![row, kind.name(), address, kind.key(address)])?
+            > 0;
+    }
+    Ok(changed)
+}
+
+fn put_consent(
+    connection: &Connection,
+    row: ContactRow,
+    new: &NewContact,
+    resubscribe: bool,
+    at: Timestamp,
+) -> Result<bool> {
+    let mut changed = false;
+    for (channel, given) in &new.consent {
+        changed |= consent(connection, row, *channel, *given, resubscribe, at)?;
+    }
+    Ok(changed)
+}
+
+/// Notes what a contact said, and with that what holds for its address. Without `resubscribe` it does
+/// not take back that anybody unsubscribed.
+pub(super) fn consent(
+    connection: &Connection,
+    row: ContactRow,
+    channel: ChannelKind,
+    given: bool,
+    resubscribe: bool,
+    at: Timestamp,
+) -> Result<bool> {
+    let changed = connection
+        .prepare_cached(
+            "INSERT INTO consent (contact, channel, given, at) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT DO UPDATE SET given = excluded.given, at = excluded.at
+             WHERE given <> excluded.given AND (?5 OR NOT excluded.given)",
+        )?
+        .execute(params![row, channel.name(), given, at.0, resubscribe])?;
+    let of_address = match given {
+        false => refusals::note(connection, row, channel, at)?,
+        true if resubscribe => refusals::lift(connection, row, channel)?,
+        true => false,
+    };
+    Ok(changed > 0 || of_address)
+}
+
+/// Notes what a contact said of these channels, by its id.
+pub(super) fn set_consent(
+    connection: &Connection,
+    id: &str,
+    channels: &[ChannelKind],
+    given: bool,
+    at: Timestamp,
+) -> Result<Option<Contact>> {
+    let Some(row) = find_row(connection, &Name::Id(id.to_owned()))? else {
+        return Ok(None);
+    };
+    for channel in channels {
+        consent(connection, row, *channel, given, true, at)?;
+    }
+    load(connection, row)
+}
+
+fn text_of<T: serde::Serialize + ?Sized>(value: &T) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| damaged("what a contact is to hold", error))
+}

@@ -1,0 +1,225 @@
+//! What every store must do with contacts, asked of its trait alone.
+
+use std::ops::ControlFlow;
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::SqliteStore;
+use promoflow_model::clock::Timestamp;
+use promoflow_model::contact::{AddressKind, Contact, Name, NewContact};
+use promoflow_model::message::ChannelKind;
+use promoflow_store::{ContactOutcome, Store};
+
+const NOW: Timestamp = Timestamp(1_000_000);
+
+fn store() -> (TempDir, Box<dyn Store>) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&folder.path().join("store.db")).unwrap();
+    (folder, Box::new(store))
+}
+
+fn row() -> NewContact {
+    NewContact::default()
+}
+
+/// Builds rows of an upload, attribute by attribute.
+trait Row: Sized {
+    fn id(self, id: &str) -> NewContact;
+    fn external(self, id: &str) -> NewContact;
+    fn at(self, kind: AddressKind, address: &str) -> NewContact;
+    fn email(self, address: &str) -> NewContact;
+    fn phone(self, address: &str) -> NewContact;
+    fn field(self, name: &str, value: &str) -> NewContact;
+    fn says(self, channel: ChannelKind, given: bool) -> NewContact;
+}
+
+impl Row for NewContact {
+    fn id(mut self, id: &str) -> NewContact {
+        self.id = Some(id.into());
+        self
+    }
+
+    fn external(mut self, id: &str) -> NewContact {
+        self.external_id = Some(id.into());
+        self
+    }
+
+    fn at(mut self, kind: AddressKind, address: &str) -> NewContact {
+        self.addresses.insert(kind, kind.check(address).unwrap());
+        self
+    }
+
+    fn email(self, address: &str) -> NewContact {
+        self.at(AddressKind::Email, address)
+    }
+
+    fn phone(self, address: &str) -> NewContact {
+        self.at(AddressKind::Phone, address)
+    }
+
+    fn field(mut self, name: &str, value: &str) -> NewContact {
+        self.fields.insert(name.into(), value.into());
+        self
+    }
+
+    fn says(mut self, channel: ChannelKind, given: bool) -> NewContact {
+        self.consent.insert(channel, given);
+        self
+    }
+}
+
+fn put_with(store: &dyn Store, rows: &[NewContact], resubscribe: bool) -> Vec<ContactOutcome> {
+    let mut session = store.begin_contacts(false, resubscribe, NOW).unwrap();
+    let outcomes = session.batch(rows).unwrap();
+    session.finish().unwrap();
+    outcomes
+}
+
+fn put(store: &dyn Store, rows: &[NewContact]) -> Vec<ContactOutcome> {
+    put_with(store, rows, false)
+}
+
+fn any(store: &dyn Store, name: &str) -> Option<Contact> {
+    store.contact(Name::Any(name.into())).unwrap()
+}
+
+fn ids(store: &dyn Store, after: Option<&str>) -> Vec<String> {
+    let mut ids = Vec::new();
+    store
+        .contacts(after, &mut |contact| {
+            ids.push(contact.id);
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    ids
+}
+
+#[test]
+fn a_contact_is_found_by_whatever_it_is_called() {
+    let (_folder, store) = store();
+    let ann = row()
+        .id("A-1")
+        .external("shop-7")
+        .email("Ann@Example.com")
+        .phone("+38 050 123-45-67")
+        .at(AddressKind::Telegram, "tg-1")
+        .field("firstName", "Ann");
+    assert_eq!(put(&*store, &[ann]), [ContactOutcome::Inserted]);
+    for name in [
+        "A-1",
+        "shop-7",
+        "ann@example.com",
+        "380501234567",
+        "+380501234567",
+        "tg-1",
+    ] {
+        let found = any(&*store, name).unwrap_or_else(|| panic!("{name}"));
+        assert_eq!(found.id, "A-1");
+    }
+    let ann = any(&*store, "A-1").unwrap();
+    assert_eq!(ann.address(ChannelKind::Email), Some("Ann@Example.com"));
+    assert_eq!(ann.address(ChannelKind::Viber), Some("+380501234567"));
+    assert_eq!(ann.address(ChannelKind::WebPush), None);
+    assert_eq!(ann.fields["firstName"], "Ann");
+    for nobody in ["a-1", "bob@example.com", "380501234568", ""] {
+        assert_eq!(any(&*store, nobody), None, "{nobody}");
+    }
+    let token = Name::Address(AddressKind::WebPush, "tg-1".into());
+    assert_eq!(store.contact(token).unwrap(), None);
+}
+
+#[test]
+fn a_row_updates_the_contact_that_it_tells_and_leaves_the_rest() {
+    let (_folder, store) = store();
+    put(
+        &*store,
+        &[row().email("ann@example.com").field("city", "Kyiv")],
+    );
+    let again = row()
+        .email("ANN@example.com")
+        .phone("+380501234567")
+        .field("name", "Ann");
+    assert_eq!(
+        put(&*store, std::slice::from_ref(&again)),
+        [ContactOutcome::Updated]
+    );
+    assert_eq!(put(&*store, &[again]), [ContactOutcome::Unchanged]);
+    let ann = any(&*store, "+380501234567").unwrap();
+    assert_eq!(json!(ann.fields), json!({ "city": "Kyiv", "name": "Ann" }));
+    assert_eq!(ann.address(ChannelKind::Email), Some("ANN@example.com"));
+
+    // An external id makes an anonymous contact somebody, and keeps two of them apart.
+    put(&*store, &[row().external("7").email("ann@example.com")]);
+    assert_eq!(any(&*store, "7").unwrap().id, ann.id);
+    let other = row().external("8").email("ann@example.com");
+    assert_eq!(put(&*store, &[other]), [ContactOutcome::Inserted]);
+    assert_ne!(any(&*store, "8").unwrap().id, ann.id);
+    assert_eq!(any(&*store, "ann@example.com").unwrap().id, ann.id);
+}
+
+#[test]
+fn ids_are_given_once_and_external_ids_are_one_contacts() {
+    let (_folder, store) = store();
+    put(&*store, &[row().id("2").email("two@example.com")]);
+    put(
+        &*store,
+        &[row().email("one@example.com"), row().email("x@example.com")],
+    );
+    let all = ids(&*store, None);
+    assert_eq!(all.len(), 3);
+    let mut unique = all.clone();
+    unique.sort();
+    unique.dedup();
+    assert_eq!(unique.len(), 3, "{all:?}");
+    assert_eq!(ids(&*store, Some(&all[0])), all[1..]);
+    assert_eq!(ids(&*store, Some("nobody")), Vec::<String>::new());
+
+    put(&*store, &[row().id("A").external("7")]);
+    let clash = put(
+        &*store,
+        &[row().id("B").external("7").email("b@example.com")],
+    );
+    assert_eq!(
+        clash,
+        [ContactOutcome::Clashes {
+            contact: "A".into()
+        }]
+    );
+    assert_eq!(any(&*store, "B"), None);
+}
+
+#[test]
+fn no_row_undoes_that_somebody_unsubscribed_unless_it_is_told_to() {
+    let (_folder, store) = store();
+    let says = |given| row().id("A").says(ChannelKind::Email, given);
+    put(&*store, &[says(true)]);
+    assert!(!any(&*store, "A").unwrap().refuses(ChannelKind::Email));
+    let refused = store.set_consent("A", &[ChannelKind::Email], false, NOW);
+    assert!(refused.unwrap().unwrap().refuses(ChannelKind::Email));
+    assert_eq!(put(&*store, &[says(true)]), [ContactOutcome::Unchanged]);
+    assert!(any(&*store, "A").unwrap().refuses(ChannelKind::Email));
+    assert!(!any(&*store, "A").unwrap().refuses(ChannelKind::Sms));
+    let told = put_with(&*store, &[says(true)], true);
+    assert_eq!(told, [ContactOutcome::Updated]);
+    assert!(!any(&*store, "A").unwrap().refuses(ChannelKind::Email));
+    assert_eq!(put(&*store, &[says(false)]), [ContactOutcome::Updated]);
+    assert!(any(&*store, "A").unwrap().refuses(ChannelKind::Email));
+    let nobody = store.set_consent("B", &[ChannelKind::Email], false, NOW);
+    assert_eq!(nobody.unwrap(), None);
+}
+
+#[test]
+fn an_upload_that_is_all_or_nothing_leaves_nothing_where_it_is_rolled_back() {
+    let (_folder, store) = store();
+    let mut session = store.begin_contacts(true, false, NOW).unwrap();
+    session.batch(&[row().id("A")]).unwrap();
+    session.roll_back().unwrap();
+    let session = store.begin_contacts(true, false, NOW).unwrap();
+    drop(session);
+    assert_eq!(ids(&*store, None), Vec::<String>::new());
+    let mut session = store.begin_contacts(true, false, NOW).unwrap();
+    session.batch(&[row().id("B")]).unwrap();
+    session.finish().unwrap();
+    assert_eq!(ids(&*store, None), ["B"]);
+}

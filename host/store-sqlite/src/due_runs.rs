@@ -1,0 +1,127 @@
+//! Runs that may go on.
+//!
+//! Each is read by itself: one whose rows cannot be read fails alone, with the reason, and no other
+//! run waits for it.
+
+use std::collections::{BTreeSet, HashMap};
+
+use rusqlite::{Connection, Row, params};
+use serde_json::{Map, Value};
+
+use super::{Error, Result, StoreError, damaged, troubles, unreadable, waiters};
+use promoflow_model::clock::Timestamp;
+use promoflow_store::{ConfigId, DueRun, DueRuns, RunId, StepRecord, WorkflowRow};
+
+/// What to do about a run that cannot be read.
+const REPAIR: &str = "the row was damaged or edited: repair it or restore a backup, and then \
+                      `promoflow run retry` the run";
+
+pub(super) fn page(
+    connection: &Connection,
+    now: Timestamp,
+    limit: usize,
+    left_out: &[WorkflowRow],
+    but: &dyn Fn(RunId) -> bool,
+) -> Result<DueRuns> {
+    let left_out: Vec<i64> = left_out.iter().map(|workflow| workflow.0).collect();
+    let left_out = serde_json::json!(left_out).to_string();
+    let mut statement = connection.prepare_cached(
+        "SELECT run.id, run.workflow, run.config, run.segment, run.step, run.attempt,
+                coalesce(run.data, event.params), event.key
+         FROM run LEFT JOIN event ON event.id = run.event
+         WHERE run.due <= ?1
+             AND (?2 = '[]' OR run.workflow NOT IN (SELECT value FROM json_each(?2)))
+         ORDER BY run.due, run.id",
+    )?;
+    let mut rows = statement.query(params![now.0, left_out])?;
+    let mut due = DueRuns::default();
+    while due.runs.len() + due.unreadable.len() < limit {
+        let Some(row) = rows.next()? else { break };
+        let id = RunId(row.get(0)?);
+        if but(id) {
+            continue;
+        }
+        match read(connection, id, row) {
+            Ok(run) => due.runs.push(run),
+            Err(error @ Error(StoreError::Damaged { .. })) => {
+                due.unreadable.push((id, format!("{error}; {REPAIR}")));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(due)
+}
+
+/// Has a run fail that cannot be read.
+pub(super) fn fail_unreadable(
+    connection: &Connection,
+    run: RunId,
+    why: &str,
+    now: Timestamp,
+) -> Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE run SET state = 'failed', due = NULL, error = ?2, finished = ?3
+             WHERE id = ?1 AND due IS NOT NULL",
+        )?
+        .execute(params![run.0, why, now.0])?;
+    troubles::remove(connection, run)
+}
+
+fn read(connection: &Connection, id: RunId, row: &Row<'_>) -> Result<DueRun> {
+    let attempt = row.get(5)?;
+    let data: Option<String> = row.get(6)?;
+    let (Some(data), Some(key)) = (data, row.get(7)?) else {
+        return Err(damaged(format!("run {id}"), "its event is missing"));
+    };
+    let data: Map<String, Value> = serde_json::from_str(&data)
+        .map_err(|error| unreadable(format!("the values of run {id}"), &error))?;
+    let Behind { visits, set } = behind(connection, id)?;
+    Ok(DueRun {
+        id,
+        workflow: WorkflowRow(row.get(1)?),
+        config: ConfigId(row.get(2)?),
+        segment: row.get(3)?,
+        step: row.get(4)?,
+        attempt,
+        troubles: match attempt {
+            0 => Vec::new(),
+            _ => troubles::of(connection, id)?,
+        },
+        data,
+        set,
+        key,
+        visits,
+        resumed: waiters::resumed(connection, id)?,
+    })
+}
+
+/// What is behind a run.
+#[derive(Default)]
+struct Behind {
+    /// How often it has left each of its steps; a step that waits is still being visited.
+    visits: HashMap<String, u32>,
+    /// The names of the values that they set.
+    set: BTreeSet<String>,
+}
+
+fn behind(connection: &Connection, run: RunId) -> Result<Behind> {
+    let mut behind = Behind::default();
+    let mut statement = connection
+        .prepare_cached("SELECT steps FROM journal WHERE run = ?1 AND outcome <> 'failed'")?;
+    let mut rows = statement.query([run.0])?;
+    while let Some(row) = rows.next()? {
+        let steps: String = row.get(0)?;
+        let steps: Vec<StepRecord> = serde_json::from_str(&steps)
+            .map_err(|error| unreadable(format!("the steps of run {run}"), &error))?;
+        for step in steps {
+            behind
+                .set
+                .extend(step.data.into_iter().map(|(name, _)| name));
+            if step.port.is_some() {
+                *behind.visits.entry(step.step).or_default() += 1;
+            }
+        }
+    }
+    Ok(behind)
+}

@@ -1,0 +1,107 @@
+//! The small numbers of lanes.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{Result, damaged};
+use promoflow_model::pool::Lane;
+
+/// Types that are remembered: some MiB of them.
+const MOST_TYPES: usize = 4_096;
+
+/// Numbers of lanes that were looked up before. A lane's number never changes.
+#[derive(Default)]
+pub struct LaneIds {
+    /// By type, then by discount: looked up without making a text.
+    known: HashMap<String, [Option<i64>; 100]>,
+}
+
+impl LaneIds {
+    /// The number of a lane, if it has one.
+    pub(super) fn find(&mut self, connection: &Connection, lane: &Lane) -> Result<Option<i64>> {
+        self.find_parts(connection, &lane.code_type, lane.discount)
+    }
+
+    fn find_parts(
+        &mut self,
+        connection: &Connection,
+        kind: &str,
+        discount: u8,
+    ) -> Result<Option<i64>> {
+        if let Some(id) = self.remembered(kind, discount) {
+            return Ok(Some(id));
+        }
+        let found = find(connection, kind, discount)?;
+        if let Some(id) = found {
+            self.remember(kind, discount, id);
+        }
+        Ok(found)
+    }
+
+    /// The number of a lane; it gets one if it has none.
+    pub(super) fn find_or_add(
+        &mut self,
+        connection: &Connection,
+        kind: &str,
+        discount: u8,
+    ) -> Result<i64> {
+        if let Some(id) = self.find_parts(connection, kind, discount)? {
+            return Ok(id);
+        }
+        connection
+            .prepare_cached("INSERT INTO lane (type, discount) VALUES (?1, ?2)")?
+            .execute(params![kind, discount])?;
+        let id = connection.last_insert_rowid();
+        self.remember(kind, discount, id);
+        Ok(id)
+    }
+
+    /// Forgets all: the transaction that may have added some was rolled back.
+    pub(super) fn forget(&mut self) {
+        self.known.clear();
+    }
+
+    fn remembered(&self, kind: &str, discount: u8) -> Option<i64> {
+        self.known
+            .get(kind)?
+            .get(usize::from(discount))
+            .copied()
+            .flatten()
+    }
+
+    fn remember(&mut self, kind: &str, discount: u8, id: i64) {
+        if self.known.len() >= MOST_TYPES && !self.known.contains_key(kind) {
+            self.known.clear();
+        }
+        let slots = self.known.entry(kind.to_owned()).or_insert([None; 100]);
+        if let Some(slot) = slots.get_mut(usize::from(discount)) {
+            *slot = Some(id);
+        }
+    }
+}
+
+/// The number of a lane, looked up in the file.
+pub(super) fn find(connection: &Connection, kind: &str, discount: u8) -> Result<Option<i64>> {
+    Ok(connection
+        .prepare_cached("SELECT id FROM lane WHERE type = ?1 AND discount = ?2")?
+        .query_row(params![kind, discount], |row| row.get(0))
+        .optional()?)
+}
+
+/// A lane whose type stands in that column, and its discount in the next.
+pub(super) fn read(row: &Row<'_>, column: usize) -> Result<Lane> {
+    Ok(Lane {
+        code_type: row.get(column)?,
+        discount: row.get(column + 1)?,
+    })
+}
+
+/// The lane of that number.
+pub(super) fn name(connection: &Connection, id: i64) -> Result<Lane> {
+    connection
+        .prepare_cached("SELECT type, discount FROM lane WHERE id = ?1")?
+        .query_row([id], |row| Ok(read(row, 0)))
+        .optional()?
+        .ok_or_else(|| damaged(format!("lane {id}"), "the row is missing"))?
+}

@@ -1,0 +1,143 @@
+//! Uploads that change nothing and hold up nobody: they go into a shadow of the pool.
+//!
+//! The shadow is the temporary database of a connection of its own. Its tables stand before those
+//! of the file that have the same names, so that a rehearsal is what an upload is; a code of the
+//! file is copied into it before the first row that names it is taken.
+
+use rusqlite::{Connection, params};
+
+use super::{LaneIds, Result, SqliteStore, StoreResult, connect, spellings, upload};
+use promoflow_model::clock::Clock;
+use promoflow_model::pool::NewCode;
+use promoflow_store::{FinishedUpload, RowOutcome, UploadEnd, UploadId, UploadSession};
+
+/// What an upload writes. Lanes and codes of the shadow have numbers of their own, since the file
+/// may give the same ones to others meanwhile.
+const SHADOW: &str = "
+    CREATE TEMP TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    INSERT INTO temp.setting SELECT name, value FROM main.setting;
+    UPDATE temp.setting SET value = CAST(1 << 60 AS TEXT) WHERE name = 'next-code';
+    CREATE TEMP TABLE lane (
+        id INTEGER PRIMARY KEY, type TEXT NOT NULL, discount INTEGER NOT NULL,
+        UNIQUE (type, discount)
+    );
+    CREATE TEMP TABLE code (
+        code TEXT PRIMARY KEY, id INTEGER NOT NULL, lane INTEGER NOT NULL, expires INTEGER NOT NULL,
+        retired INTEGER NOT NULL, upload INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TEMP TABLE free (
+        lane INTEGER NOT NULL, expires INTEGER NOT NULL, id INTEGER NOT NULL, code TEXT NOT NULL,
+        PRIMARY KEY (lane, expires, id)
+    ) WITHOUT ROWID;
+    CREATE TEMP TABLE upload_batch (
+        upload INTEGER, first_code INTEGER, inserted INTEGER, updated INTEGER, unchanged INTEGER,
+        rejected INTEGER
+    );
+    CREATE TEMP TABLE retirement (code TEXT, retired INTEGER, at INTEGER);";
+
+/// The number of an upload that is none: those of the file are larger.
+const NONE: i64 = 0;
+
+/// An upload that is judged and changes nothing.
+pub(super) struct Rehearsal<'s> {
+    connection: Connection,
+    lanes: LaneIds,
+    clock: &'s dyn Clock,
+}
+
+impl<'s> Rehearsal<'s> {
+    pub(super) fn begin(store: &SqliteStore, clock: &'s dyn Clock) -> Result<Rehearsal<'s>> {
+        let connection = connect(&store.path)?;
+        connection.execute_batch(SHADOW)?;
+        connection.execute_batch(upload::SEEN)?;
+        Ok(Rehearsal {
+            connection,
+            lanes: LaneIds::default(),
+            clock,
+        })
+    }
+
+    /// The connection of the shadow.
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// What would become of rows; `keep` notes it in the shadow.
+    pub(super) fn judge(
+        &mut self,
+        rows: &[NewCode],
+        keep: impl FnOnce(&Connection, &[RowOutcome]) -> Result<()>,
+    ) -> Result<Vec<RowOutcome>> {
+        // A transaction a batch: one that read from the first to the last would keep the log from
+        // being emptied for as long as the file comes.
+        let transaction = self.connection.transaction()?;
+        copy(&transaction, rows)?;
+        let batch = upload::Batch {
+            connection: &transaction,
+            lanes: &mut self.lanes,
+            upload: NONE,
+            at: self.clock.now(),
+        };
+        let outcomes = batch.take(rows)?;
+        keep(&transaction, &outcomes)?;
+        transaction.commit()?;
+        Ok(outcomes)
+    }
+}
+
+impl UploadSession for Rehearsal<'_> {
+    fn batch(&mut self, rows: &[NewCode]) -> StoreResult<Vec<RowOutcome>> {
+        Ok(self.judge(rows, |_, _| Ok(()))?)
+    }
+
+    fn id(&self) -> UploadId {
+        UploadId(NONE)
+    }
+
+    fn spelt_otherwise(&self, codes: &[String]) -> StoreResult<Vec<(String, String)>> {
+        Ok(spellings::others(
+            codes,
+            || spellings::pool_has_small_letters(&self.connection),
+            |some| spellings::stored(&self.connection, spellings::SHADOW, some),
+        )?)
+    }
+
+    fn finish(self: Box<Self>, _: UploadEnd) -> StoreResult<FinishedUpload> {
+        Ok(FinishedUpload::default())
+    }
+
+    fn roll_back(self: Box<Self>) -> StoreResult<()> {
+        Ok(())
+    }
+}
+
+/// Copies what the file holds of the codes of these rows and the shadow does not.
+fn copy(connection: &Connection, rows: &[NewCode]) -> Result<()> {
+    connection.execute(
+        "INSERT OR IGNORE INTO temp.lane (type, discount) SELECT type, discount FROM main.lane",
+        [],
+    )?;
+    let mut code = connection.prepare_cached(
+        "INSERT OR IGNORE INTO temp.code (code, id, lane, expires, retired, upload)
+         SELECT stored.code, stored.id, shadow.id, stored.expires, stored.retired, stored.upload
+         FROM main.code AS stored
+         JOIN main.lane AS lane ON lane.id = stored.lane
+         JOIN temp.lane AS shadow ON shadow.type = lane.type AND shadow.discount = lane.discount
+         WHERE stored.code = ?1",
+    )?;
+    let mut free = connection.prepare_cached(
+        "INSERT INTO temp.free (lane, expires, id, code)
+         SELECT shadow.lane, shadow.expires, shadow.id, shadow.code
+         FROM temp.code AS shadow
+         JOIN main.code AS stored ON stored.code = shadow.code
+         JOIN main.free AS free
+             ON free.lane = stored.lane AND free.expires = stored.expires AND free.id = stored.id
+         WHERE shadow.code = ?1",
+    )?;
+    for row in rows {
+        if code.execute(params![row.code])? > 0 {
+            free.execute(params![row.code])?;
+        }
+    }
+    Ok(())
+}

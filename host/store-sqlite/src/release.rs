@@ -1,0 +1,136 @@
+//! The end of a run before its last step, and what of its codes goes back to the pool.
+
+use rusqlite::{Connection, params};
+
+use super::carriers::{self, Claim};
+use super::{Result, raise_setting, waiters};
+use promoflow_model::clock::Timestamp;
+use promoflow_store::{Ordered, RunId};
+
+/// Ends a run that has not ended, or has failed; `error` says why where that was no person.
+///
+/// Each of its codes goes back if no delivery that may carry it may have left the host, those of
+/// other runs that it served again among them; they are called off for good. Where nothing of the
+/// run may have left, all its deliveries are called off. Other codes and deliveries stay as they
+/// are.
+pub(super) fn cancel(
+    connection: &Connection,
+    run: RunId,
+    error: Option<&str>,
+    now: Timestamp,
+) -> Result<Ordered> {
+    connection
+        .prepare_cached(
+            "UPDATE run SET state = 'cancelled', due = NULL, finished = ?2,
+                 error = coalesce(?3, error)
+             WHERE id = ?1",
+        )?
+        .execute(params![run.0, now.0, error])?;
+    waiters::remove(connection, run)?;
+    let all = match may_have_left(connection, run)? {
+        true => 0,
+        false => call_off_all(connection, run)?,
+    };
+    let (released, carriers) = give_back(connection, run, now)?;
+    Ok(Ordered::Done {
+        released,
+        called_off: all + carriers,
+    })
+}
+
+/// A message of a run was not sent, because its contact cannot or must not be written to. Codes
+/// that nothing of the run may carry go back: now, or where it goes on, when it completes.
+pub(super) fn unsent(connection: &Connection, run: RunId, now: Timestamp) -> Result<()> {
+    let state: String = connection
+        .prepare_cached("SELECT state FROM run WHERE id = ?1")?
+        .query_row([run.0], |row| row.get(0))?;
+    match state.as_str() {
+        "completed" => {
+            give_back(connection, run, now)?;
+        }
+        // Whoever cancels it gives back what may go.
+        "cancelled" => {}
+        _ => {
+            connection
+                .prepare_cached("INSERT OR IGNORE INTO unsent (run) VALUES (?1)")?
+                .execute([run.0])?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives back what an earlier segment of a run, which completes now, has left for its end.
+pub(super) fn settle_unsent(connection: &Connection, run: RunId, now: Timestamp) -> Result<()> {
+    let noted = connection
+        .prepare_cached("DELETE FROM unsent WHERE run = ?1")?
+        .execute([run.0])?;
+    if noted > 0 {
+        give_back(connection, run, now)?;
+    }
+    Ok(())
+}
+
+/// Whether a message of the run may have left the host: an attempt began and did not end in
+/// definite refusal.
+fn may_have_left(connection: &Connection, run: RunId) -> Result<bool> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT EXISTS (
+                 SELECT 1 FROM delivery JOIN attempt ON attempt.delivery = delivery.id
+                 WHERE delivery.run = ?1 AND attempt.outcome IS NOT 'refused')",
+        )?
+        .query_row([run.0], |row| row.get(0))?)
+}
+
+/// Those that were refused as well: nobody may try them again.
+fn call_off_all(connection: &Connection, run: RunId) -> Result<u64> {
+    let called_off = connection
+        .prepare_cached(
+            "UPDATE delivery SET state = 'cancelled', due = NULL
+             WHERE run = ?1 AND state IN ('pending', 'failed')",
+        )?
+        .execute([run.0])?;
+    Ok(called_off as u64)
+}
+
+/// Gives back the codes of a run that is over, each for itself. How many, and how many deliveries
+/// that carry them were called off.
+fn give_back(connection: &Connection, run: RunId, now: Timestamp) -> Result<(u64, u64)> {
+    let (mut released, mut called_off) = (0, 0);
+    for claim in carriers::claims(connection, run)? {
+        let Some(deliveries) = carriers::lets_go(connection, &claim, run)? else {
+            continue;
+        };
+        for delivery in deliveries {
+            connection
+                .prepare_cached(
+                    "UPDATE delivery SET state = 'cancelled', due = NULL WHERE id = ?1",
+                )?
+                .execute([delivery])?;
+            called_off += 1;
+        }
+        release(connection, &claim, now)?;
+        released += 1;
+    }
+    if released > 0 {
+        raise_setting(connection, "pool-generation")?;
+        waiters::serve(connection, now)?;
+    }
+    Ok((released, called_off))
+}
+
+fn release(connection: &Connection, claim: &Claim, now: Timestamp) -> Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO free (lane, expires, id, code)
+             SELECT lane, expires, code_id, code FROM claim WHERE id = ?1",
+        )?
+        .execute([claim.id])?;
+    connection
+        .prepare_cached("DELETE FROM kept WHERE claim = ?1")?
+        .execute([claim.id])?;
+    connection
+        .prepare_cached("INSERT INTO release (claim, at) VALUES (?1, ?2)")?
+        .execute(params![claim.id, now.0])?;
+    Ok(())
+}

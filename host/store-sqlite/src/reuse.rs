@@ -1,0 +1,93 @@
+//! Claims that serve again: within their run, or for their contact.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{Result, lanes};
+use promoflow_model::clock::Timestamp;
+use promoflow_model::pool::Lane;
+use promoflow_store::{ClaimId, FreeCode, HeldClaim, Position, RunId, StagedReuse};
+
+pub(super) fn by_run(
+    connection: &Connection,
+    run: RunId,
+    lane: &Lane,
+    needed: Timestamp,
+) -> Result<Option<HeldClaim>> {
+    let Some(lane) = lanes::find(connection, &lane.code_type, lane.discount)? else {
+        return Ok(None);
+    };
+    Ok(connection
+        .prepare_cached(
+            "SELECT id, expires, code_id, code, at FROM claim
+             WHERE (run = ?1 OR id IN (SELECT claim FROM reused WHERE run = ?1))
+                 AND lane = ?2 AND expires >= ?3 AND id NOT IN (SELECT claim FROM release)
+             ORDER BY id DESC LIMIT 1",
+        )?
+        .query_row(params![run.0, lane, needed.0], held)
+        .optional()?)
+}
+
+pub(super) fn by_contact(
+    connection: &Connection,
+    contact: &str,
+    lane: &Lane,
+) -> Result<Option<HeldClaim>> {
+    let Some(lane) = lanes::find(connection, &lane.code_type, lane.discount)? else {
+        return Ok(None);
+    };
+    Ok(connection
+        .prepare_cached(
+            "SELECT claim.id, expires, code_id, code, at
+             FROM kept JOIN claim ON claim.id = kept.claim
+             WHERE kept.contact = ?1 AND kept.lane = ?2",
+        )?
+        .query_row(params![contact, lane], held)
+        .optional()?)
+}
+
+fn held(row: &Row<'_>) -> rusqlite::Result<HeldClaim> {
+    Ok(HeldClaim {
+        id: ClaimId(row.get(0)?),
+        code: FreeCode {
+            position: Position {
+                expires: Timestamp(row.get(1)?),
+                id: row.get(2)?,
+            },
+            code: row.get(3)?,
+        },
+        at: Timestamp(row.get(4)?),
+    })
+}
+
+/// Whether the contact still keeps what the segment found, and it may still be handed out.
+pub(super) fn holds(connection: &Connection, reuse: &StagedReuse, now: Timestamp) -> Result<bool> {
+    let kept = by_contact(connection, &reuse.contact, &reuse.lane)?;
+    let lasts = |held: &HeldClaim| held.code.position.expires > now;
+    let serves = reuse.replaced_by.is_some() || kept.as_ref().is_some_and(lasts);
+    Ok(serves && kept.map(|held| held.id) == reuse.found)
+}
+
+/// Records what a segment made of a kept code; `claims` are those that it has taken.
+pub(super) fn record(
+    connection: &Connection,
+    run: RunId,
+    reuse: &StagedReuse,
+    claims: &[ClaimId],
+) -> Result<()> {
+    if let Some(claim) = reuse.replaced_by.and_then(|number| claims.get(number)) {
+        connection
+            .prepare_cached(
+                "INSERT INTO kept (contact, lane, claim)
+                 SELECT contact, lane, id FROM claim WHERE id = ?1
+                 ON CONFLICT DO UPDATE SET claim = excluded.claim",
+            )?
+            .execute([claim.0])?;
+    } else if let Some(found) = reuse.found {
+        connection
+            .prepare_cached(
+                "INSERT INTO reused (run, claim) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+            )?
+            .execute(params![run.0, found.0])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,50 @@
+//! The traces that events came with.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{Result, damaged};
+use promoflow_model::trace_context::TraceParent;
+use promoflow_store::{EventRow, RunId};
+
+pub(super) fn put(connection: &Connection, event: EventRow, parent: TraceParent) -> Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO event_trace (event, trace, span, sampled) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute(params![event.0, parent.trace, parent.span, parent.sampled])?;
+    Ok(())
+}
+
+/// The event of a run, with the trace that it came with.
+pub(super) fn of_run(
+    connection: &Connection,
+    run: RunId,
+) -> Result<Option<(EventRow, Option<TraceParent>)>> {
+    let found = connection
+        .prepare_cached(
+            "SELECT run.event, trace, span, sampled FROM run
+             LEFT JOIN event_trace ON event_trace.event = run.event WHERE run.id = ?1",
+        )?
+        .query_row([run.0], |row| {
+            Ok((
+                EventRow(row.get(0)?),
+                row.get::<_, Option<Vec<u8>>>(1)?,
+                row.get::<_, Option<Vec<u8>>>(2)?,
+                row.get::<_, Option<bool>>(3)?,
+            ))
+        })
+        .optional()?;
+    let Some((event, trace, span, sampled)) = found else {
+        return Ok(None);
+    };
+    let (Some(trace), Some(span)) = (trace, span) else {
+        return Ok(Some((event, None)));
+    };
+    let odd = || damaged(format!("the trace of event {event}"), "its length is odd");
+    let parent = TraceParent {
+        trace: trace.try_into().map_err(|_| odd())?,
+        span: span.try_into().map_err(|_| odd())?,
+        sampled: sampled.unwrap_or(true),
+    };
+    Ok(Some((event, Some(parent))))
+}

@@ -1,0 +1,78 @@
+//! How often the steps of runs that are tried again could not be done.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{Result, damaged};
+use promoflow_model::clock::Timestamp;
+use promoflow_store::{RunId, Trouble, TroubleKind};
+
+const KINDS: [(TroubleKind, &str); 2] = [
+    (TroubleKind::Unavailable, "unavailable"),
+    (TroubleKind::Trapped, "trapped"),
+];
+
+pub(super) fn put(
+    connection: &Connection,
+    run: RunId,
+    trouble: &Trouble,
+    at: Timestamp,
+) -> Result<()> {
+    let name = KINDS.iter().find(|(kind, _)| *kind == trouble.kind);
+    connection
+        .prepare_cached(
+            "INSERT INTO trouble (run, step, kind, attempts, at) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT DO UPDATE SET attempts = excluded.attempts, at = excluded.at",
+        )?
+        .execute(params![
+            run.0,
+            trouble.step,
+            name.map(|(_, name)| name),
+            trouble.attempts,
+            at.0
+        ])?;
+    Ok(())
+}
+
+/// Those of a run's present segment.
+pub(super) fn of(connection: &Connection, run: RunId) -> Result<Vec<Trouble>> {
+    let mut statement =
+        connection.prepare_cached("SELECT step, kind, attempts FROM trouble WHERE run = ?1")?;
+    let mut rows = statement.query([run.0])?;
+    let mut troubles = Vec::new();
+    while let Some(row) = rows.next()? {
+        troubles.push(read(run, row)?);
+    }
+    Ok(troubles)
+}
+
+/// The last that a run met.
+pub(super) fn last(connection: &Connection, run: RunId) -> Result<Option<Trouble>> {
+    let found = connection
+        .prepare_cached(
+            "SELECT step, kind, attempts FROM trouble WHERE run = ?1 ORDER BY at DESC LIMIT 1",
+        )?
+        .query_row([run.0], |row| Ok(read(run, row)))
+        .optional()?;
+    found.transpose()
+}
+
+fn read(run: RunId, row: &Row<'_>) -> Result<Trouble> {
+    let name: String = row.get(1)?;
+    let Some((kind, _)) = KINDS.iter().find(|(_, known)| *known == name) else {
+        let what = format!("the attempts of run {run}");
+        return Err(damaged(what, format!("there is no kind `{name}`")));
+    };
+    Ok(Trouble {
+        step: row.get(0)?,
+        kind: *kind,
+        attempts: row.get(2)?,
+    })
+}
+
+/// The segment is behind the run.
+pub(super) fn remove(connection: &Connection, run: RunId) -> Result<()> {
+    connection
+        .prepare_cached("DELETE FROM trouble WHERE run = ?1")?
+        .execute([run.0])?;
+    Ok(())
+}

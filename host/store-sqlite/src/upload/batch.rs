@@ -1,0 +1,295 @@
+//! Rows of an upload that go into the pool in one transaction.
+//!
+//! A new code costs one insert into each of `code` and `free`; only a code that is known already
+//! is read. The rows go in sorted by their key, so that neighbours share pages.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::{
+    LaneIds, Result, calendar, codes, lanes, number_setting, raise_setting, set_setting, spellings,
+};
+use promoflow_model::clock::Timestamp;
+use promoflow_model::pool::{DEFAULT_TYPE, NewCode};
+use promoflow_store::{RowOutcome, StoreError};
+
+/// Rows that go in at once.
+pub(crate) struct Batch<'b> {
+    pub(crate) connection: &'b Connection,
+    pub(crate) lanes: &'b mut LaneIds,
+    pub(crate) upload: i64,
+    pub(crate) at: Timestamp,
+}
+
+/// What is stored of a code, or what an earlier line of the upload said of it.
+struct Known {
+    id: i64,
+    lane: i64,
+    expires: i64,
+    in_use: bool,
+    upload: i64,
+}
+
+/// A row of `free`.
+struct FreeRow<'r> {
+    lane: i64,
+    expires: i64,
+    id: i64,
+    code: &'r str,
+}
+
+impl Batch<'_> {
+    /// Takes rows, whose codes get the next numbers in their order.
+    pub(crate) fn take(mut self, rows: &[NewCode]) -> Result<Vec<RowOutcome>> {
+        let first = reserve(self.connection, rows.len())?;
+        self.put(rows, first, |index| first + index as i64)
+    }
+
+    /// Takes rows whose codes have their numbers already.
+    pub(super) fn take_numbered(
+        mut self,
+        rows: &[NewCode],
+        numbers: &[i64],
+    ) -> Result<Vec<RowOutcome>> {
+        let first = numbers.iter().copied().min().unwrap_or_default();
+        self.put(rows, first, |index| {
+            numbers.get(index).copied().unwrap_or_default()
+        })
+    }
+
+    fn put(
+        &mut self,
+        rows: &[NewCode],
+        first: i64,
+        number: impl Fn(usize) -> i64,
+    ) -> Result<Vec<RowOutcome>> {
+        let mut order: Vec<usize> = (0..rows.len()).collect();
+        // Stable, so that of two lines with one code the earlier goes first.
+        order.sort_by(|&a, &b| rows[a].code.cmp(&rows[b].code));
+
+        let mut outcomes = vec![RowOutcome::Unchanged; rows.len()];
+        let mut free = Vec::with_capacity(rows.len());
+        let mut insert = self.connection.prepare_cached(
+            "INSERT INTO code (code, id, lane, expires, retired, upload)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (code) DO NOTHING",
+        )?;
+        let mut before: Option<usize> = None;
+        for index in order {
+            let row = &rows[index];
+            // A file may be one line a million times.
+            if before.is_some_and(|earlier| {
+                says_the_same(&rows[earlier], row)
+                    && !matches!(outcomes[earlier], RowOutcome::Contradicts { .. })
+            }) {
+                continue;
+            }
+            before = Some(index);
+            let kind = row.code_type.as_deref().unwrap_or(DEFAULT_TYPE);
+            let lane = self
+                .lanes
+                .find_or_add(self.connection, kind, row.discount.unwrap_or(0))?;
+            let expires = row.expires.unwrap_or(Timestamp::NEVER).0;
+            let retired = row.in_use.unwrap_or(false);
+            let id = number(index);
+            if insert.execute(params![row.code, id, lane, expires, retired, self.upload])? == 0 {
+                outcomes[index] = self.known(row)?;
+                continue;
+            }
+            outcomes[index] = RowOutcome::Inserted;
+            if retired {
+                self.log_retirement(&row.code)?;
+            } else {
+                free.push(FreeRow {
+                    lane,
+                    expires,
+                    id,
+                    code: &row.code,
+                });
+            }
+        }
+        self.insert_free(free)?;
+        spellings::note(self.connection, rows.iter().map(|row| row.code.as_str()))?;
+        self.record(first, &outcomes)?;
+        Ok(outcomes)
+    }
+
+    /// A row whose code the pool holds already.
+    fn known(&mut self, row: &NewCode) -> Result<RowOutcome> {
+        let stored = self
+            .connection
+            .prepare_cached("SELECT id, lane, expires, retired, upload FROM code WHERE code = ?1")?
+            .query_row([&row.code], |found| {
+                Ok(Known {
+                    id: found.get(0)?,
+                    lane: found.get(1)?,
+                    expires: found.get(2)?,
+                    in_use: found.get(3)?,
+                    upload: found.get(4)?,
+                })
+            })?;
+        let said = self
+            .connection
+            .prepare_cached(
+                "SELECT lane, expires, in_use FROM temp.seen WHERE upload = ?1 AND code = ?2",
+            )?
+            .query_row(params![self.upload, row.code], |found| {
+                Ok(Known {
+                    id: stored.id,
+                    lane: found.get(0)?,
+                    expires: found.get(1)?,
+                    in_use: found.get(2)?,
+                    upload: self.upload,
+                })
+            })
+            .optional()?;
+        if let Some(earlier) = said
+            .as_ref()
+            .or((stored.upload == self.upload).then_some(&stored))
+        {
+            return self.compare(row, earlier);
+        }
+        let now = self.stated(row, &stored)?;
+        self.connection
+            .prepare_cached("INSERT INTO temp.seen VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .execute(params![
+                self.upload,
+                row.code,
+                now.lane,
+                now.expires,
+                now.in_use
+            ])?;
+        self.update(row, &stored, &now)
+    }
+
+    /// What the row says of a code, with what it does not state as it is stored.
+    fn stated(&mut self, row: &NewCode, stored: &Known) -> Result<Known> {
+        let lane = if row.code_type.is_none() && row.discount.is_none() {
+            stored.lane
+        } else {
+            let old = lanes::name(self.connection, stored.lane)?;
+            let kind = row.code_type.as_deref().unwrap_or(&old.code_type);
+            self.lanes
+                .find_or_add(self.connection, kind, row.discount.unwrap_or(old.discount))?
+        };
+        Ok(Known {
+            id: stored.id,
+            lane,
+            expires: row.expires.map_or(stored.expires, |expires| expires.0),
+            in_use: row.in_use.unwrap_or(stored.in_use),
+            upload: self.upload,
+        })
+    }
+
+    /// A line beside an earlier one of the same upload.
+    fn compare(&mut self, row: &NewCode, earlier: &Known) -> Result<RowOutcome> {
+        let now = self.stated(row, earlier)?;
+        let contradicts = |field, earlier| Ok(RowOutcome::Contradicts { field, earlier });
+        if now.lane != earlier.lane {
+            let (new, old) = (
+                lanes::name(self.connection, now.lane)?,
+                lanes::name(self.connection, earlier.lane)?,
+            );
+            return if new.code_type == old.code_type {
+                contradicts("discount", old.discount.to_string())
+            } else {
+                contradicts("type", old.code_type)
+            };
+        }
+        if now.expires != earlier.expires {
+            let calendar = calendar(self.connection)?;
+            let old = calendar.format_expiry(Timestamp(earlier.expires));
+            return contradicts("expirationDate", old.unwrap_or_default());
+        }
+        if now.in_use != earlier.in_use {
+            return contradicts("inUse", earlier.in_use.to_string());
+        }
+        Ok(RowOutcome::Unchanged)
+    }
+
+    /// Brings an unused code to what the row says. A used one stays as it is, and a retired one
+    /// stays retired.
+    fn update(&mut self, row: &NewCode, stored: &Known, now: &Known) -> Result<RowOutcome> {
+        let retires = now.in_use && !stored.in_use;
+        let moves = (now.lane, now.expires) != (stored.lane, stored.expires);
+        if !retires && !moves {
+            return Ok(RowOutcome::Unchanged);
+        }
+        if !stored.in_use {
+            let taken = self
+                .connection
+                .prepare_cached("DELETE FROM free WHERE lane = ?1 AND expires = ?2 AND id = ?3")?
+                .execute(params![stored.lane, stored.expires, stored.id])?;
+            if taken == 0 {
+                return Ok(RowOutcome::Unchanged);
+            }
+            if retires {
+                self.log_retirement(&row.code)?;
+            } else {
+                self.insert_free(vec![FreeRow {
+                    lane: now.lane,
+                    expires: now.expires,
+                    id: stored.id,
+                    code: &row.code,
+                }])?;
+            }
+        }
+        self.connection
+            .prepare_cached(
+                "UPDATE code SET lane = ?2, expires = ?3, retired = ?4, upload = ?5 WHERE code = ?1",
+            )?
+            .execute(params![
+                row.code,
+                now.lane,
+                now.expires,
+                stored.in_use || retires,
+                self.upload
+            ])?;
+        Ok(RowOutcome::Updated)
+    }
+
+    fn insert_free(&self, mut rows: Vec<FreeRow<'_>>) -> Result<()> {
+        rows.sort_unstable_by_key(|row| (row.lane, row.expires, row.id));
+        let mut insert = self
+            .connection
+            .prepare_cached("INSERT INTO free (lane, expires, id, code) VALUES (?1, ?2, ?3, ?4)")?;
+        for row in rows {
+            insert.execute(params![row.lane, row.expires, row.id, row.code])?;
+        }
+        Ok(())
+    }
+
+    fn log_retirement(&self, code: &str) -> Result<()> {
+        codes::log_retirement(self.connection, code, true, self.at)
+    }
+
+    fn record(&self, first: i64, outcomes: &[RowOutcome]) -> Result<()> {
+        let count = |wanted: RowOutcome| outcomes.iter().filter(|&o| *o == wanted).count() as i64;
+        let (inserted, updated) = (count(RowOutcome::Inserted), count(RowOutcome::Updated));
+        self.connection
+            .prepare_cached(
+                "INSERT INTO upload_batch (upload, first_code, inserted, updated, unchanged, rejected)
+                 VALUES (?1, ?2, ?3, ?4, ?5, 0)",
+            )?
+            .execute(params![self.upload, first, inserted, updated, count(RowOutcome::Unchanged)])?;
+        if inserted + updated > 0 {
+            raise_setting(self.connection, "pool-generation")?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether two rows state the same of one code.
+fn says_the_same(one: &NewCode, other: &NewCode) -> bool {
+    let stated = |row: &NewCode| (row.discount, row.expires, row.in_use);
+    one.code == other.code && one.code_type == other.code_type && stated(one) == stated(other)
+}
+
+/// Keeps so many numbers for codes; returns the first of them.
+pub(super) fn reserve(connection: &Connection, codes: usize) -> Result<i64> {
+    let first = number_setting(connection, "next-code")?;
+    let next = i64::try_from(codes)
+        .ok()
+        .and_then(|codes| first.checked_add(codes))
+        .ok_or_else(|| StoreError::Engine("no numbers are left for codes".into()))?;
+    set_setting(connection, "next-code", &next.to_string())?;
+    Ok(first)
+}

@@ -1,0 +1,208 @@
+//! Uploads: batches of rows into `code` and `free`.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | `batch` | rows that go in in one transaction |
+//! | `staged` | uploads that are all or nothing and too large for one transaction |
+//! | `log` | the write-ahead log while uploads are on their way |
+//!
+//! Only one upload at a time waits for the writer, so that an event never waits for more than the
+//! batch that is going in.
+
+mod batch;
+mod log;
+mod staged;
+
+use std::sync::MutexGuard;
+
+use rusqlite::{Connection, params};
+
+use super::{
+    FairMutexGuard, Result, SqliteStore, StoreResult, Writer, layouts, lock, spellings, uploads,
+    waiters,
+};
+use promoflow_model::clock::Clock;
+use promoflow_model::failpoint;
+use promoflow_model::failpoint::Failpoint;
+use promoflow_model::pool::NewCode;
+use promoflow_store::{
+    Atomicity, FinishedUpload, RowOutcome, UploadEnd, UploadHead, UploadId, UploadSession,
+};
+
+pub(super) use batch::Batch;
+use log::Log;
+pub(super) use staged::{finish_decided, forget_lost};
+
+/// What an upload has said of codes that were known before it.
+pub(super) const SEEN: &str = "
+    CREATE TEMP TABLE IF NOT EXISTS seen (
+        upload INTEGER, code TEXT, lane INTEGER, expires INTEGER, in_use INTEGER,
+        PRIMARY KEY (upload, code)
+    ) WITHOUT ROWID";
+
+/// An upload into a SQLite file that goes in batch by batch, or in one transaction.
+struct Session<'s> {
+    store: &'s SqliteStore,
+    upload: i64,
+    clock: &'s dyn Clock,
+    /// The writer with its open transaction, where the upload is all or nothing, and the turn.
+    open: Option<(FairMutexGuard<'s, Writer>, MutexGuard<'s, ()>)>,
+    log: Log<'s>,
+}
+
+pub(super) fn begin<'s>(
+    store: &'s SqliteStore,
+    head: UploadHead,
+    clock: &'s dyn Clock,
+) -> Result<Box<dyn UploadSession + 's>> {
+    if head.atomicity == Atomicity::Staged {
+        return staged::begin(store, head, clock);
+    }
+    let log = Log::begin(store)?;
+    let turn = lock(&store.bulk);
+    let mut writer = store.writer();
+    if head.atomicity == Atomicity::OneTransaction {
+        writer.connection.execute_batch("BEGIN IMMEDIATE")?;
+        let upload = layouts::must_be_present(&writer.connection)
+            .and_then(|()| insert(&writer.connection, &head, clock))
+            .inspect_err(|_| abandon(&mut writer))?;
+        return Ok(Box::new(Session {
+            store,
+            upload,
+            clock,
+            open: Some((writer, turn)),
+            log,
+        }));
+    }
+    drop((writer, turn));
+    let upload = store.write(|connection, _| insert(connection, &head, clock))?;
+    Ok(Box::new(Session {
+        store,
+        upload,
+        clock,
+        open: None,
+        log,
+    }))
+}
+
+fn insert(connection: &Connection, head: &UploadHead, clock: &dyn Clock) -> Result<i64> {
+    connection.execute(
+        "INSERT INTO upload (at, source, key) VALUES (?1, ?2, ?3)",
+        params![clock.now().0, head.source, head.key],
+    )?;
+    Ok(connection.last_insert_rowid())
+}
+
+impl UploadSession for Session<'_> {
+    fn batch(&mut self, rows: &[NewCode]) -> StoreResult<Vec<RowOutcome>> {
+        let (upload, clock) = (self.upload, self.clock);
+        if let Some((writer, _)) = &mut self.open {
+            let Writer { connection, lanes } = &mut **writer;
+            let batch = Batch {
+                connection,
+                lanes,
+                upload,
+                at: clock.now(),
+            };
+            return Ok(batch.take(rows)?);
+        }
+        let turn = lock(&self.store.bulk);
+        let taken = self.store.write_pool(|connection, lanes| {
+            let at = clock.now();
+            let batch = Batch {
+                connection,
+                lanes,
+                upload,
+                at,
+            };
+            let outcomes = batch.take(rows)?;
+            waiters::serve(connection, at)?;
+            failpoint::pass(Failpoint::UploadBatch);
+            Ok(outcomes)
+        });
+        drop(turn);
+        if taken.is_ok() {
+            failpoint::pass(Failpoint::AfterUploadBatch);
+            self.log.written();
+        }
+        Ok(taken?)
+    }
+
+    fn id(&self) -> UploadId {
+        UploadId(self.upload)
+    }
+
+    fn spelt_otherwise(&self, codes: &[String]) -> StoreResult<Vec<(String, String)>> {
+        Ok(match &self.open {
+            Some((writer, _)) => spellings::others(
+                codes,
+                || spellings::pool_has_small_letters(&writer.connection),
+                |some| spellings::stored(&writer.connection, spellings::POOL, some),
+            ),
+            None => spellings::others(
+                codes,
+                || self.store.read(spellings::pool_has_small_letters),
+                |some| {
+                    self.store
+                        .read(|connection| spellings::stored(connection, spellings::POOL, some))
+                },
+            ),
+        }?)
+    }
+
+    fn finish(mut self: Box<Self>, ended: UploadEnd) -> StoreResult<FinishedUpload> {
+        let (upload, rejected) = (self.upload, ended.rejected);
+        let end = |connection: &Connection| -> Result<FinishedUpload> {
+            connection.execute("DELETE FROM temp.seen WHERE upload = ?1", [upload])?;
+            if rejected > 0 {
+                let rejected = i64::try_from(rejected).unwrap_or(i64::MAX);
+                connection.execute(
+                    "INSERT INTO upload_batch
+                         (upload, first_code, inserted, updated, unchanged, rejected)
+                     VALUES (?1, 0, 0, 0, 0, ?2)",
+                    params![upload, rejected],
+                )?;
+            }
+            uploads::end(connection, UploadId(upload), &ended)?;
+            uploads::sum(connection, UploadId(upload))
+        };
+        Ok(match self.open.take() {
+            Some((mut writer, turn)) => {
+                // By the time of the commit: much may have expired since the first batch.
+                let done = waiters::serve(&writer.connection, self.clock.now())
+                    .and_then(|()| end(&writer.connection))
+                    .and_then(|sum| Ok((sum, writer.connection.execute_batch("COMMIT")?).0));
+                if done.is_err() {
+                    abandon(&mut writer);
+                }
+                drop((writer, turn));
+                self.store.pool_changed();
+                done
+            }
+            None => self.store.write(|connection, _| end(connection)),
+        }?)
+    }
+
+    fn roll_back(mut self: Box<Self>) -> StoreResult<()> {
+        if let Some((mut writer, _turn)) = self.open.take() {
+            abandon(&mut writer);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        if let Some((mut writer, _turn)) = self.open.take() {
+            abandon(&mut writer);
+        }
+    }
+}
+
+fn abandon(writer: &mut Writer) {
+    writer.lanes.forget();
+    if let Err(error) = writer.connection.execute_batch("ROLLBACK") {
+        // SQLite has rolled back by itself then: the next BEGIN tells whether it has not.
+        tracing::debug!(%error, "rolling back an upload");
+    }
+}

@@ -1,0 +1,538 @@
+//! Uploads that are all or nothing, and too large to hold the writer until they are in.
+//!
+//! The rows are judged beside the file, as a rehearsal is. If none is refused, they are stored in
+//! slices, in the order of their codes; then one short transaction decides that the upload is to
+//! be: from there on the slices go in one after another, whatever becomes of this process. A slice
+//! is taken off in the transaction that brings its rows, so anybody may go on with them.
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde::{Deserialize, Serialize};
+
+use super::batch::reserve;
+use super::{Batch, Log, insert};
+use crate::rehearsal::Rehearsal;
+use crate::{Error, Result, SqliteStore, StoreResult, lock, unreadable, uploads, waiters};
+use promoflow_model::clock::{Clock, Timestamp};
+use promoflow_model::failpoint;
+use promoflow_model::failpoint::Failpoint;
+use promoflow_model::pool::NewCode;
+use promoflow_store::{
+    FinishedUpload, RowOutcome, StoreError, UploadEnd, UploadHead, UploadId, UploadSession,
+};
+
+/// Rows that go in in one transaction: some hundredths of a second. Few in tests, so that small
+/// uploads have several slices.
+const SLICE_ROWS: usize = if cfg!(test) { 3 } else { 10_000 };
+/// Bytes of them at the most.
+const SLICE_BYTES: usize = 1 << 20;
+/// How long slices that nobody decided on are kept: their process has died.
+const LOST: i64 = 24 * 60 * 60 * 1_000;
+
+/// Rows that were judged and change something, in the order of their codes.
+const JUDGED: &str = "
+    CREATE TEMP TABLE judged (
+        code TEXT PRIMARY KEY, number INTEGER, type TEXT, discount INTEGER, expires INTEGER,
+        in_use INTEGER
+    ) WITHOUT ROWID";
+
+/// A row in a slice.
+#[derive(Serialize, Deserialize)]
+struct StagedRow {
+    /// Its place in the upload, from 0.
+    #[serde(rename = "n")]
+    number: i64,
+    #[serde(rename = "c")]
+    code: String,
+    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
+    code_type: Option<String>,
+    #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
+    discount: Option<u8>,
+    #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
+    expires: Option<i64>,
+    #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
+    in_use: Option<bool>,
+}
+
+impl StagedRow {
+    fn size(&self) -> usize {
+        64 + self.code.len() + self.code_type.as_ref().map_or(0, String::len)
+    }
+}
+
+struct Staged<'s> {
+    store: &'s SqliteStore,
+    head: UploadHead,
+    clock: &'s dyn Clock,
+    rehearsal: Rehearsal<'s>,
+    /// Rows that came so far.
+    rows: usize,
+    /// Those that change nothing.
+    unchanged: usize,
+}
+
+pub(super) fn begin<'s>(
+    store: &'s SqliteStore,
+    head: UploadHead,
+    clock: &'s dyn Clock,
+) -> Result<Box<dyn UploadSession + 's>> {
+    let rehearsal = Rehearsal::begin(store, clock)?;
+    rehearsal.connection().execute_batch(JUDGED)?;
+    Ok(Box::new(Staged {
+        store,
+        head,
+        clock,
+        rehearsal,
+        rows: 0,
+        unchanged: 0,
+    }))
+}
+
+impl UploadSession for Staged<'_> {
+    fn batch(&mut self, rows: &[NewCode]) -> StoreResult<Vec<RowOutcome>> {
+        let first = self.rows;
+        let outcomes = self.rehearsal.judge(rows, |connection, outcomes| {
+            keep(connection, rows, first, outcomes)
+        })?;
+        self.rows += rows.len();
+        let unchanged = |outcome: &&RowOutcome| **outcome == RowOutcome::Unchanged;
+        self.unchanged += outcomes.iter().filter(unchanged).count();
+        Ok(outcomes)
+    }
+
+    fn id(&self) -> UploadId {
+        self.rehearsal.id()
+    }
+
+    fn spelt_otherwise(&self, codes: &[String]) -> StoreResult<Vec<(String, String)>> {
+        Ok(self.rehearsal.spelt_otherwise(codes)?)
+    }
+
+    fn finish(self: Box<Self>, end: UploadEnd) -> StoreResult<FinishedUpload> {
+        let log = Log::begin(self.store)?;
+        let mut stage = Stage {
+            store: self.store,
+            name: name()?,
+            slices: 0,
+            decided: false,
+        };
+        self.store_slices(&mut stage, &log)?;
+        let upload = self.decide(&mut stage, &end)?;
+        failpoint::pass(Failpoint::AfterUploadBatch);
+        let applied = apply(self.store, upload, self.clock, &log);
+        let sum = self
+            .store
+            .read(|connection| uploads::sum(connection, upload));
+        Ok(match applied {
+            Ok(()) => sum,
+            Err(error) => Err(Error(StoreError::Unfinished {
+                upload,
+                why: Box::new(error.into()),
+            })),
+        }?)
+    }
+
+    fn roll_back(self: Box<Self>) -> StoreResult<()> {
+        Ok(())
+    }
+}
+
+impl Staged<'_> {
+    /// Stores the rows that change something, slice by slice.
+    fn store_slices(&self, stage: &mut Stage<'_>, log: &Log<'_>) -> Result<()> {
+        let mut statement = self.rehearsal.connection().prepare(
+            "SELECT number, code, type, discount, expires, in_use FROM temp.judged ORDER BY code",
+        )?;
+        let mut judged = statement.query([])?;
+        let mut slice = Vec::new();
+        let mut bytes = 0;
+        while let Some(row) = judged.next()? {
+            let row = StagedRow {
+                number: row.get(0)?,
+                code: row.get(1)?,
+                code_type: row.get(2)?,
+                discount: row.get(3)?,
+                expires: row.get(4)?,
+                in_use: row.get(5)?,
+            };
+            bytes += row.size();
+            slice.push(row);
+            if slice.len() >= SLICE_ROWS || bytes >= SLICE_BYTES {
+                stage.push(&slice, self.clock.now(), log)?;
+                slice.clear();
+                bytes = 0;
+            }
+        }
+        match slice.is_empty() {
+            true => Ok(()),
+            false => stage.push(&slice, self.clock.now(), log),
+        }
+    }
+
+    /// Decides that the upload is to be.
+    fn decide(&self, stage: &mut Stage<'_>, end: &UploadEnd) -> Result<UploadId> {
+        let upload = self.store.write(|connection, _| {
+            let stored: i64 = connection.query_row(
+                "SELECT count(*) FROM upload_slice WHERE stage = ?1",
+                [&stage.name],
+                |row| row.get(0),
+            )?;
+            if stored != stage.slices {
+                let lost = "the upload took more than a day, and parts of it were given up";
+                return Err(StoreError::Engine(lost.into()).into());
+            }
+            let upload = UploadId(insert(connection, &self.head, self.clock)?);
+            let first = reserve(connection, self.rows)?;
+            let count = |rows| i64::try_from(rows).unwrap_or(i64::MAX);
+            let (unchanged, rejected) = (count(self.unchanged), count_of(end.rejected));
+            if unchanged + rejected > 0 || stage.slices == 0 {
+                connection.execute(
+                    "INSERT INTO upload_batch
+                         (upload, first_code, inserted, updated, unchanged, rejected)
+                     VALUES (?1, ?2, 0, 0, ?3, ?4)",
+                    params![upload.0, first, unchanged, rejected],
+                )?;
+            }
+            connection.execute(
+                "INSERT INTO upload_stage (upload, stage, first_code) VALUES (?1, ?2, ?3)",
+                params![upload.0, stage.name, first],
+            )?;
+            failpoint::pass(Failpoint::UploadBatch);
+            Ok(upload)
+        })?;
+        stage.decided = true;
+        Ok(upload)
+    }
+}
+
+fn count_of(rows: u64) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
+}
+
+/// A name that no other stage has.
+fn name() -> Result<String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| StoreError::Engine(format!("no randomness: {error}")))?;
+    Ok(format!("{:032x}", u128::from_le_bytes(bytes)))
+}
+
+/// Notes those of a batch that change something, each code once.
+fn keep(
+    connection: &Connection,
+    rows: &[NewCode],
+    first: usize,
+    outcomes: &[RowOutcome],
+) -> Result<()> {
+    let changes = |index: &usize| {
+        matches!(
+            outcomes.get(*index),
+            Some(RowOutcome::Inserted | RowOutcome::Updated)
+        )
+    };
+    let mut order: Vec<usize> = (0..rows.len()).filter(changes).collect();
+    order.sort_unstable_by(|&a, &b| rows[a].code.cmp(&rows[b].code));
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO temp.judged (code, number, type, discount, expires, in_use)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    for index in order {
+        let row = &rows[index];
+        insert.execute(params![
+            row.code,
+            i64::try_from(first + index).unwrap_or(i64::MAX),
+            row.code_type,
+            row.discount,
+            row.expires.map(|expires| expires.0),
+            row.in_use,
+        ])?;
+    }
+    Ok(())
+}
+
+/// The slices of an upload. They go with it unless it was decided on.
+struct Stage<'s> {
+    store: &'s SqliteStore,
+    name: String,
+    slices: i64,
+    decided: bool,
+}
+
+impl Stage<'_> {
+    fn push(&mut self, rows: &[StagedRow], at: Timestamp, log: &Log<'_>) -> Result<()> {
+        let bytes = serde_json::to_vec(rows)
+            .map_err(|error| StoreError::Engine(format!("rows of an upload: {error}")))?;
+        let _turn = lock(&self.store.bulk);
+        self.store.write(|connection, _| {
+            connection
+                .prepare_cached(
+                    "INSERT INTO upload_slice (stage, number, at, rows) VALUES (?1, ?2, ?3, ?4)",
+                )?
+                .execute(params![self.name, self.slices, at.0, bytes])?;
+            failpoint::pass(Failpoint::UploadBatch);
+            Ok(())
+        })?;
+        self.slices += 1;
+        failpoint::pass(Failpoint::AfterUploadBatch);
+        log.written();
+        Ok(())
+    }
+}
+
+impl Drop for Stage<'_> {
+    fn drop(&mut self) {
+        if self.decided || self.slices == 0 {
+            return;
+        }
+        let forgotten = self.store.write(|connection, _| {
+            connection.execute("DELETE FROM upload_slice WHERE stage = ?1", [&self.name])?;
+            Ok(())
+        });
+        if let Err(error) = forgotten {
+            tracing::debug!(%error, "an upload that was given up");
+        }
+    }
+}
+
+/// Brings in what is left of an upload that was decided on.
+fn apply(store: &SqliteStore, upload: UploadId, clock: &dyn Clock, log: &Log<'_>) -> Result<()> {
+    loop {
+        let turn = lock(&store.bulk);
+        let left = store.write_pool(|connection, lanes| {
+            let Some((stage, first)) = decided(connection, upload)? else {
+                forget_seen(connection, upload)?;
+                return Ok(false);
+            };
+            let at = clock.now();
+            let Some((number, rows, numbers)) = next_slice(connection, &stage, first)? else {
+                connection.execute("DELETE FROM upload_stage WHERE upload = ?1", [upload.0])?;
+                uploads::end(connection, upload, &UploadEnd::whole(0, at))?;
+                forget_seen(connection, upload)?;
+                return Ok(false);
+            };
+            let batch = Batch {
+                connection,
+                lanes,
+                upload: upload.0,
+                at,
+            };
+            batch.take_numbered(&rows, &numbers)?;
+            waiters::serve(connection, at)?;
+            connection.execute(
+                "DELETE FROM upload_slice WHERE stage = ?1 AND number = ?2",
+                params![stage, number],
+            )?;
+            failpoint::pass(Failpoint::UploadBatch);
+            Ok(true)
+        })?;
+        drop(turn);
+        failpoint::pass(Failpoint::AfterUploadBatch);
+        if !left {
+            return Ok(());
+        }
+        log.written();
+    }
+}
+
+fn forget_seen(connection: &Connection, upload: UploadId) -> Result<()> {
+    connection.execute("DELETE FROM temp.seen WHERE upload = ?1", [upload.0])?;
+    Ok(())
+}
+
+/// The stage of an upload that was decided on, and the number of its first code, while it is not
+/// all in.
+fn decided(connection: &Connection, upload: UploadId) -> Result<Option<(String, i64)>> {
+    Ok(connection
+        .prepare_cached("SELECT stage, first_code FROM upload_stage WHERE upload = ?1")?
+        .query_row([upload.0], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?)
+}
+
+type Slice = (i64, Vec<NewCode>, Vec<i64>);
+
+fn next_slice(connection: &Connection, stage: &str, first: i64) -> Result<Option<Slice>> {
+    let found: Option<(i64, Vec<u8>)> = connection
+        .prepare_cached(
+            "SELECT number, rows FROM upload_slice WHERE stage = ?1 ORDER BY number LIMIT 1",
+        )?
+        .query_row([stage], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((number, bytes)) = found else {
+        return Ok(None);
+    };
+    let staged: Vec<StagedRow> = serde_json::from_slice(&bytes)
+        .map_err(|error| unreadable(format!("a part of the upload in stage {stage}"), &error))?;
+    let mut numbers = Vec::with_capacity(staged.len());
+    let rows = staged.into_iter().map(|row| {
+        numbers.push(first + row.number);
+        NewCode {
+            line: 0,
+            code: row.code,
+            code_type: row.code_type,
+            discount: row.discount,
+            expires: row.expires.map(Timestamp),
+            in_use: row.in_use,
+        }
+    });
+    let rows = rows.collect();
+    Ok(Some((number, rows, numbers)))
+}
+
+/// Brings in what is left of all uploads that were decided on.
+pub(crate) fn finish_decided(store: &SqliteStore, clock: &dyn Clock) -> Result<()> {
+    let unfinished = store.read(|connection| {
+        let mut all =
+            connection.prepare_cached("SELECT upload FROM upload_stage ORDER BY upload")?;
+        let found = all.query_map([], |row| Ok(UploadId(row.get(0)?)))?;
+        Ok(found.collect::<rusqlite::Result<Vec<_>>>()?)
+    })?;
+    if unfinished.is_empty() {
+        return Ok(());
+    }
+    let log = Log::begin(store)?;
+    for upload in unfinished {
+        apply(store, upload, clock, &log)?;
+    }
+    Ok(())
+}
+
+/// Forgets slices whose process has died before it decided on them.
+pub(crate) fn forget_lost(connection: &Connection, at: Timestamp) -> Result<()> {
+    connection.execute(
+        "DELETE FROM upload_slice
+         WHERE at < ?1 AND stage NOT IN (SELECT stage FROM upload_stage)",
+        [at.plus_millis(-LOST).0],
+    )?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+
+    use super::*;
+    use promoflow_store::{Atomicity, Store, UploadState};
+
+    const NOW: Timestamp = Timestamp(1_000_000);
+
+    fn staged(store: &SqliteStore, source: &str) -> Staged<'static> {
+        // The clock and the store live as long as the test.
+        let store: &'static SqliteStore = {
+            let path = store.path().to_owned();
+            Box::leak(Box::new(SqliteStore::open(&path).unwrap()))
+        };
+        let rehearsal = Rehearsal::begin(store, &NOW).unwrap();
+        rehearsal.connection().execute_batch(JUDGED).unwrap();
+        Staged {
+            store,
+            head: UploadHead {
+                source: source.into(),
+                key: Some("key".into()),
+                atomicity: Atomicity::Staged,
+            },
+            clock: &NOW,
+            rehearsal,
+            rows: 0,
+            unchanged: 0,
+        }
+    }
+
+    fn rows(count: usize, discount: Option<u8>) -> Vec<NewCode> {
+        let row = |number| NewCode {
+            line: 1,
+            code: format!("C-{number:03}"),
+            code_type: None,
+            discount,
+            expires: None,
+            in_use: None,
+        };
+        (0..count).rev().map(row).collect()
+    }
+
+    fn free(store: &SqliteStore, discount: u8) -> Vec<String> {
+        let lane = promoflow_model::pool::Lane {
+            code_type: promoflow_model::pool::DEFAULT_TYPE.into(),
+            discount,
+        };
+        let free = store.free_codes(&lane, None, 1_000).unwrap();
+        free.into_iter().map(|free| free.code).collect()
+    }
+
+    fn slices(store: &SqliteStore) -> i64 {
+        store
+            .read(|connection| {
+                let count = "SELECT count(*) FROM upload_slice";
+                Ok(connection.query_row(count, [], |row| row.get(0))?)
+            })
+            .unwrap()
+    }
+
+    #[test]
+    fn what_was_decided_goes_in_though_its_process_died_and_what_was_not_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("shop.db")).unwrap();
+        let log = Log::begin(&store).unwrap();
+
+        let mut lost = staged(&store, "lost");
+        lost.batch(&rows(7, Some(5))).unwrap();
+        let mut stage = Stage {
+            store: lost.store,
+            name: name().unwrap(),
+            slices: 0,
+            decided: false,
+        };
+        lost.store_slices(&mut stage, &log).unwrap();
+        std::mem::forget((stage, lost));
+
+        let mut decided = staged(&store, "decided");
+        decided.batch(&rows(10, None)).unwrap();
+        let mut stage = Stage {
+            store: decided.store,
+            name: name().unwrap(),
+            slices: 0,
+            decided: false,
+        };
+        decided.store_slices(&mut stage, &log).unwrap();
+        let upload = decided
+            .decide(&mut stage, &UploadEnd::whole(0, NOW))
+            .unwrap();
+        std::mem::forget((stage, decided));
+        drop(log);
+
+        assert!(free(&store, 0).is_empty());
+        store.end_lost_uploads(NOW).unwrap();
+        assert_eq!(slices(&store), 3 + 4);
+        let state = || store.upload(upload).unwrap().unwrap().0.state;
+        assert_eq!(state(), UploadState::Running);
+
+        store.finish_uploads(&NOW).unwrap();
+        let expected: Vec<String> = rows(10, None).into_iter().map(|row| row.code).collect();
+        assert_eq!(free(&store, 0), expected, "in the order of the upload");
+        assert!(free(&store, 5).is_empty());
+        assert_eq!(state(), UploadState::Completed);
+        let audited = store.audit().unwrap();
+        assert!(audited.iter().all(|one| one.holds), "{audited:?}");
+
+        assert_eq!(slices(&store), 3);
+        store.end_lost_uploads(NOW.plus_millis(LOST + 1)).unwrap();
+        assert_eq!(slices(&store), 0);
+    }
+
+    #[test]
+    fn rows_that_another_upload_brought_meanwhile_are_no_new_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("shop.db")).unwrap();
+        let mut slow = staged(&store, "slow");
+        let outcomes = slow.batch(&rows(8, None)).unwrap();
+        assert!(outcomes.iter().all(|one| *one == RowOutcome::Inserted));
+        let mut fast = staged(&store, "fast");
+        fast.batch(&rows(5, Some(20))).unwrap();
+        let fast = Box::new(fast).finish(UploadEnd::whole(0, NOW)).unwrap();
+        assert_eq!((fast.inserted, fast.updated, fast.unchanged), (5, 0, 0));
+        // What its rows do not state stays as the other one said.
+        let slow = Box::new(slow).finish(UploadEnd::whole(0, NOW)).unwrap();
+        assert_eq!((slow.inserted, slow.updated, slow.unchanged), (3, 0, 5));
+        assert_eq!((free(&store, 0).len(), free(&store, 20).len()), (3, 5));
+        let audited = store.audit().unwrap();
+        assert!(audited.iter().all(|one| one.holds), "{audited:?}");
+    }
+}

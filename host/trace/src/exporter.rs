@@ -1,0 +1,70 @@
+//! Exporting spans by OTLP over HTTP.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use async_trait::async_trait;
+use opentelemetry_http::{Bytes, HttpError, Request, Response};
+use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{BatchSpanProcessor, SpanProcessor};
+
+use promoflow_config::TraceConfig;
+use promoflow_net::HttpClient;
+
+/// Where collectors take traces.
+const PATH: &str = "/v1/traces";
+/// How long a collector may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Gathers spans and exports them in batches, on a thread of its own.
+pub(super) fn processor(config: &TraceConfig) -> Result<BatchSpanProcessor> {
+    let headers = config.read_headers()?;
+    let endpoint = config.endpoint.as_str().trim_end_matches('/');
+    let endpoint = match endpoint.ends_with(PATH) {
+        true => endpoint.to_owned(),
+        false => format!("{endpoint}{PATH}"),
+    };
+    let is_plain = config.endpoint.scheme() == "http";
+    let client = HttpClient::new(TIMEOUT, 1, is_plain)?;
+    let exporter = SpanExporter::builder()
+        .with_http()
+        .with_http_client(Collector(client))
+        .with_protocol(Protocol::HttpBinary)
+        .with_endpoint(endpoint)
+        .with_headers(headers)
+        .with_timeout(TIMEOUT)
+        .build()
+        .context("cannot export traces")?;
+    let mut processor = BatchSpanProcessor::builder(exporter).build();
+    let resource = Resource::builder()
+        .with_service_name(config.service_name.clone())
+        .build();
+    processor.set_resource(&resource);
+    Ok(processor)
+}
+
+/// What sends requests.
+#[derive(Debug)]
+struct Collector(HttpClient);
+
+#[async_trait]
+impl opentelemetry_http::HttpClient for Collector {
+    /// Called on the thread that exports, which does nothing else: it may wait here.
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        match self.0.execute(request.try_into()?) {
+            Ok(reply) => {
+                if !(200..300).contains(&reply.status) {
+                    tracing::warn!("the collector of traces answered {}", reply.status);
+                }
+                // What it says beyond the status is only of use where all of it came.
+                let body = reply.body.unwrap_or_default();
+                Ok(Response::builder().status(reply.status).body(body.into())?)
+            }
+            Err(error) => {
+                tracing::warn!("the collector of traces is out of reach: {error}");
+                Err(error.into())
+            }
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! Ids of traces and spans: those of a request, or digests of what they are about.
+
+use opentelemetry::{SpanId, TraceId};
+use sha2::{Digest, Sha256};
+
+use promoflow_store::EventRow;
+
+/// The trace of an event that came without one.
+pub(super) fn trace_of(installation: &str, event: EventRow) -> TraceId {
+    let digest = Sha256::digest(format!("{installation}:event:{event}"));
+    let mut id = [0; 16];
+    id.copy_from_slice(&digest[..16]);
+    TraceId::from_bytes(id)
+}
+
+/// The span of something in a trace.
+pub(super) fn span_of(trace: TraceId, what: std::fmt::Arguments<'_>) -> SpanId {
+    let digest = Sha256::digest(format!("{trace}:{what}"));
+    let mut id = [0; 8];
+    id.copy_from_slice(&digest[..8]);
+    SpanId::from_bytes(id)
+}

@@ -1,0 +1,263 @@
+//! From what happened to spans.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use opentelemetry::trace::{SpanContext, SpanKind, Status, TraceFlags, TraceState};
+use opentelemetry::{InstrumentationScope, KeyValue, SpanId, TraceId};
+use opentelemetry_sdk::trace::{BatchSpanProcessor, SpanData, SpanProcessor};
+
+use super::ids::{span_of, trace_of};
+use promoflow_model::trace_context::TraceParent;
+
+use super::{CommitSpan, Happened, SegmentSpan};
+use promoflow_store::{EventRow, Result, Store};
+
+/// Makes spans and hands them to the exporter.
+pub(super) struct Spans {
+    processor: BatchSpanProcessor,
+    store: Arc<dyn Store>,
+    installation: String,
+    sample: f64,
+    scope: InstrumentationScope,
+}
+
+/// A span to make.
+struct Made {
+    trace: TraceId,
+    id: SpanId,
+    parent: SpanId,
+    kind: SpanKind,
+    name: Cow<'static, str>,
+    times: (SystemTime, SystemTime),
+    attributes: Vec<KeyValue>,
+    failed: bool,
+}
+
+impl Spans {
+    pub(super) fn new(
+        processor: BatchSpanProcessor,
+        store: Arc<dyn Store>,
+        installation: String,
+        sample: f64,
+    ) -> Spans {
+        let scope = InstrumentationScope::builder("promoflow")
+            .with_version(env!("CARGO_PKG_VERSION"))
+            .build();
+        Spans {
+            processor,
+            store,
+            installation,
+            sample,
+            scope,
+        }
+    }
+
+    /// Exports what is left.
+    pub(super) fn finish(&self, most: Duration) {
+        if let Err(error) = self.processor.shutdown_with_timeout(most) {
+            tracing::warn!("the last spans were not exported: {error}");
+        }
+    }
+
+    pub(super) fn make(&self, happened: Happened) -> Result<()> {
+        match happened {
+            Happened::Event {
+                row,
+                kind,
+                origin,
+                segments,
+                commit,
+            } => {
+                let Some(trace) = self.trace(row, origin.parent) else {
+                    return Ok(());
+                };
+                let event = event_span(trace);
+                let parent = origin.parent.map(|parent| SpanId::from_bytes(parent.span));
+                self.put(Made {
+                    trace,
+                    id: event,
+                    parent: parent.unwrap_or(SpanId::INVALID),
+                    kind: SpanKind::Server,
+                    name: format!("event {kind}").into(),
+                    times: (origin.received, commit.ended),
+                    attributes: vec![
+                        KeyValue::new("promoflow.event", row.0),
+                        KeyValue::new("promoflow.event.type", kind),
+                    ],
+                    failed: false,
+                });
+                self.commit(trace, event, format_args!("commit"), commit);
+                for segment in segments {
+                    self.segment(trace, &segment);
+                }
+            }
+            Happened::Segment { segment, commit } => {
+                let Some((row, parent)) = self.store.trace_of_run(segment.run)? else {
+                    return Ok(());
+                };
+                if let Some(trace) = self.trace(row, parent) {
+                    let run = self.segment(trace, &segment);
+                    let SegmentSpan {
+                        run: of,
+                        number,
+                        attempt,
+                        ..
+                    } = segment;
+                    let what = format_args!("commit:{of}:{number}:{attempt}");
+                    self.commit(trace, run, what, commit);
+                }
+            }
+            Happened::Attempt {
+                delivery,
+                channel,
+                outcome,
+                began,
+                ended,
+            } => {
+                let Some(run) = self.store.delivery(delivery)?.map(|one| one.run) else {
+                    return Ok(());
+                };
+                let Some((row, parent)) = self.store.trace_of_run(run)? else {
+                    return Ok(());
+                };
+                let Some(trace) = self.trace(row, parent) else {
+                    return Ok(());
+                };
+                let since = began.duration_since(SystemTime::UNIX_EPOCH);
+                let since = since.unwrap_or_default().as_nanos();
+                self.put(Made {
+                    trace,
+                    id: span_of(trace, format_args!("attempt:{delivery}:{since}")),
+                    parent: span_of(trace, format_args!("run:{run}:0")),
+                    kind: SpanKind::Client,
+                    name: format!("deliver {channel}").into(),
+                    times: (began, ended),
+                    attributes: vec![
+                        KeyValue::new("promoflow.delivery", delivery.0),
+                        KeyValue::new("promoflow.channel", channel),
+                        KeyValue::new("promoflow.outcome", outcome),
+                    ],
+                    failed: outcome != "delivered",
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The trace of an event; `None` where nothing is recorded of it.
+    fn trace(&self, row: EventRow, parent: Option<TraceParent>) -> Option<TraceId> {
+        match parent {
+            // Whoever began the trace has decided.
+            Some(parent) => parent.sampled.then(|| TraceId::from_bytes(parent.trace)),
+            None => {
+                let trace = trace_of(&self.installation, row);
+                let [first, ..] = trace.to_bytes();
+                (f64::from(first) < self.sample * 256.0).then_some(trace)
+            }
+        }
+    }
+
+    fn segment(&self, trace: TraceId, segment: &SegmentSpan) -> SpanId {
+        let (run, number) = (segment.run, segment.number);
+        // What is tried again has a span for each attempt.
+        let again = match segment.end {
+            "retried" => segment.attempt,
+            _ => 0,
+        };
+        let id = match again {
+            0 => span_of(trace, format_args!("run:{run}:{number}")),
+            attempt => span_of(trace, format_args!("run:{run}:{number}:{attempt}")),
+        };
+        let began = segment.steps.first().map(|step| step.began);
+        let ended = segment.steps.last().map(|step| step.ended);
+        let now = SystemTime::now();
+        self.put(Made {
+            trace,
+            id,
+            parent: event_span(trace),
+            kind: SpanKind::Internal,
+            name: "run".into(),
+            times: (began.unwrap_or(now), ended.unwrap_or(now)),
+            attributes: vec![
+                KeyValue::new("promoflow.run", run.0),
+                KeyValue::new("promoflow.segment", i64::from(number)),
+                KeyValue::new("promoflow.end", segment.end),
+            ],
+            failed: matches!(segment.end, "failed" | "retried"),
+        });
+        for (place, step) in segment.steps.iter().enumerate() {
+            let mut attributes = vec![
+                KeyValue::new("promoflow.step", step.step.clone()),
+                KeyValue::new("promoflow.block", step.block.clone()),
+            ];
+            if let Some(port) = &step.port {
+                attributes.push(KeyValue::new("promoflow.port", port.clone()));
+            }
+            self.put(Made {
+                trace,
+                id: span_of(trace, format_args!("step:{run}:{number}:{again}:{place}")),
+                parent: id,
+                kind: SpanKind::Internal,
+                name: format!("step {}", step.step).into(),
+                times: (step.began, step.ended),
+                attributes,
+                failed: step.port.is_none() && matches!(segment.end, "failed" | "retried"),
+            });
+        }
+        id
+    }
+
+    fn commit(
+        &self,
+        trace: TraceId,
+        parent: SpanId,
+        what: std::fmt::Arguments<'_>,
+        commit: CommitSpan,
+    ) {
+        let units = i64::try_from(commit.units).unwrap_or(i64::MAX);
+        self.put(Made {
+            trace,
+            id: span_of(trace, what),
+            parent,
+            kind: SpanKind::Internal,
+            name: "commit".into(),
+            times: (commit.began, commit.ended),
+            attributes: vec![KeyValue::new("promoflow.units", units)],
+            failed: false,
+        });
+    }
+
+    fn put(&self, made: Made) {
+        let context = SpanContext::new(
+            made.trace,
+            made.id,
+            TraceFlags::SAMPLED,
+            false,
+            TraceState::default(),
+        );
+        self.processor.on_end(SpanData {
+            span_context: context,
+            parent_span_id: made.parent,
+            parent_span_is_remote: made.kind == SpanKind::Server,
+            span_kind: made.kind,
+            name: made.name,
+            start_time: made.times.0,
+            end_time: made.times.1.max(made.times.0),
+            attributes: made.attributes,
+            dropped_attributes_count: 0,
+            events: Default::default(),
+            links: Default::default(),
+            status: match made.failed {
+                true => Status::error("see the launch history"),
+                false => Status::Unset,
+            },
+            instrumentation_scope: self.scope.clone(),
+        });
+    }
+}
+
+fn event_span(trace: TraceId) -> SpanId {
+    span_of(trace, format_args!("event"))
+}
