@@ -83,7 +83,7 @@ fn the_demo_prints_what_the_readme_shows() {
         .expect("the command");
     let shown = after.split("```").nth(1).expect("a block of output").trim();
     let (first, last) = shown
-        .split_once("[five more letters, each with a code of its own]")
+        .split_once("[five more messages, each with its own code]")
         .expect("what is left out");
 
     let folder = tempfile::tempdir().expect("a folder");
