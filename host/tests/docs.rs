@@ -1,5 +1,4 @@
-//! What README and docs/ show is what the programs do: the demo's output, commands and options,
-//! figures.
+//! Checks that README and docs/ are right: the demo's output, commands and options, figures, links.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,9 +14,11 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).expect("a document")
 }
 
-/// README, the pages of docs/ and of the examples, each with its path.
+/// Returns README, CONTRIBUTING, CHANGELOG and the pages of docs/, each with its path.
 fn documents() -> Vec<(String, String)> {
-    let mut paths = vec!["README.md".to_owned()];
+    let mut paths = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+        .map(str::to_owned)
+        .to_vec();
     for folder in ["docs", "docs/decisions", "packaging"] {
         for entry in fs::read_dir(root().join(folder)).expect("a folder of documents") {
             let name = entry.expect("an entry").file_name();
@@ -33,7 +34,7 @@ fn documents() -> Vec<(String, String)> {
         .collect()
 }
 
-/// The commands that a document shows, in blocks of code and within lines.
+/// Returns the commands that a document shows, in code blocks and in lines.
 fn commands<'d>(document: &'d str, program: &str) -> Vec<&'d str> {
     let mut found = Vec::new();
     let mut in_block = false;
@@ -58,7 +59,7 @@ fn commands<'d>(document: &'d str, program: &str) -> Vec<&'d str> {
     found
 }
 
-/// The texts of `--help`, by command.
+/// Returns the texts of `--help` by command.
 fn helps() -> BTreeMap<String, String> {
     let golden = read("host/tests/golden/help.txt");
     let mut helps = BTreeMap::new();
@@ -69,7 +70,7 @@ fn helps() -> BTreeMap<String, String> {
     helps
 }
 
-/// Whether a help lists an option.
+/// Returns whether a help text lists an option.
 fn lists(help: &str, option: &str) -> bool {
     let words = help.split(|sign: char| sign.is_whitespace() || ",=[]<>".contains(sign));
     words.into_iter().any(|word| word == option)
@@ -147,7 +148,7 @@ fn documents_show_commands_and_options_that_exist() {
     assert!(seen > 50, "{seen} commands were found");
 }
 
-/// Within a page, commands are also named without the program: `run list`.
+/// Prose also names commands without the program: `run list`.
 #[test]
 fn documents_name_commands_that_exist() {
     let helps = helps();
@@ -196,7 +197,7 @@ fn documents_show_tasks_that_exist() {
             let mut words = rest.split_whitespace();
             let task = words.next().unwrap_or_default();
             assert!(
-                help.contains(&format!("\n  {task} ")),
+                task == "help" || help.contains(&format!("\n  {task} ")),
                 "{path} shows `cargo xtask{rest}`: there is no task {task}"
             );
             for option in words.filter(|word| word.starts_with("--")) {
@@ -212,7 +213,7 @@ fn documents_show_tasks_that_exist() {
 }
 
 #[test]
-fn the_readme_shows_the_figures_of_the_page_of_figures() {
+fn the_readme_shows_the_same_figures_as_the_benchmarks() {
     let cells = |line: &str| -> Vec<String> {
         line.split('|').map(|cell| cell.trim().to_owned()).collect()
     };
@@ -229,4 +230,77 @@ fn the_readme_shows_the_figures_of_the_page_of_figures() {
         .expect("the figure of uploads");
     assert_eq!(format!("{} rows/s", shown[2]), measured[2]);
     assert_eq!(shown[3..5], measured[3..5]);
+}
+
+/// Returns the anchors of the headings of a page, as GitHub derives them.
+fn anchors(document: &str) -> Vec<String> {
+    let headings = document.lines().filter(|line| line.starts_with('#'));
+    headings
+        .map(|line| {
+            let title = line.trim_start_matches('#').trim().to_lowercase();
+            let kept = title.chars().filter_map(|c| match c {
+                ' ' => Some('-'),
+                c if c.is_alphanumeric() || matches!(c, '-' | '_') => Some(c),
+                _ => None,
+            });
+            kept.collect()
+        })
+        .collect()
+}
+
+#[test]
+fn links_lead_to_files_and_headings_that_exist() {
+    let mut seen = 0;
+    for (path, document) in documents() {
+        let folder = root().join(&path);
+        let folder = folder.parent().expect("a folder");
+        let prose: String = document.split("```").step_by(2).collect();
+        for link in prose.split("](").skip(1) {
+            let link = link.split(')').next().unwrap_or_default();
+            if link.contains("://") {
+                continue;
+            }
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = match file {
+                "" => root().join(&path),
+                file => folder.join(file),
+            };
+            assert!(target.exists(), "{path} links to {link}: no such file");
+            if !anchor.is_empty() {
+                let page = fs::read_to_string(&target).expect("a page with headings");
+                let found = anchors(&page).iter().any(|one| one == anchor);
+                assert!(found, "{path} links to {link}: no such heading");
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 50, "{seen} links were found");
+}
+
+#[test]
+fn the_index_lists_every_page() {
+    let index = read("docs/README.md");
+    for (path, _) in documents() {
+        let Some(page) = path.strip_prefix("docs/") else {
+            continue;
+        };
+        let listed = page.starts_with("decisions/") || index.contains(&format!("({page})"));
+        assert!(listed || page == "README.md", "docs/README.md lacks {page}");
+    }
+}
+
+#[test]
+fn the_architecture_lists_every_crate_of_the_host() {
+    let architecture = read("docs/architecture.md");
+    for entry in fs::read_dir(root().join("host")).expect("the host") {
+        let folder = entry.expect("an entry").path();
+        if folder.join("Cargo.toml").exists() {
+            let name = folder.file_name().and_then(|name| name.to_str());
+            let name = format!("`host/{}`", name.expect("a plain name"));
+            assert!(
+                architecture.contains(&name),
+                "docs/architecture.md lacks {name}"
+            );
+        }
+    }
 }
