@@ -1,4 +1,5 @@
-//! Checks that README and docs/ are right: the demo's output, commands and options, figures, links.
+//! What README and docs/ show is what the programs do: the demo's output, commands and options,
+//! figures.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,11 +15,9 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).expect("a document")
 }
 
-/// Returns README, CONTRIBUTING, CHANGELOG and the pages of docs/, each with its path.
+/// README, the pages of docs/ and of the examples, each with its path.
 fn documents() -> Vec<(String, String)> {
-    let mut paths = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
-        .map(str::to_owned)
-        .to_vec();
+    let mut paths = vec!["README.md".to_owned()];
     for folder in ["docs", "docs/decisions", "packaging"] {
         for entry in fs::read_dir(root().join(folder)).expect("a folder of documents") {
             let name = entry.expect("an entry").file_name();
@@ -34,7 +33,7 @@ fn documents() -> Vec<(String, String)> {
         .collect()
 }
 
-/// Returns the commands that a document shows, in code blocks and in lines.
+/// The commands that a document shows, in blocks of code and within lines.
 fn commands<'d>(document: &'d str, program: &str) -> Vec<&'d str> {
     let mut found = Vec::new();
     let mut in_block = false;
@@ -59,7 +58,7 @@ fn commands<'d>(document: &'d str, program: &str) -> Vec<&'d str> {
     found
 }
 
-/// Returns the texts of `--help` by command.
+/// The texts of `--help`, by command.
 fn helps() -> BTreeMap<String, String> {
     let golden = read("host/tests/golden/help.txt");
     let mut helps = BTreeMap::new();
@@ -70,7 +69,7 @@ fn helps() -> BTreeMap<String, String> {
     helps
 }
 
-/// Returns whether a help text lists an option.
+/// Whether a help lists an option.
 fn lists(help: &str, option: &str) -> bool {
     let words = help.split(|sign: char| sign.is_whitespace() || ",=[]<>".contains(sign));
     words.into_iter().any(|word| word == option)
@@ -84,7 +83,7 @@ fn the_demo_prints_what_the_readme_shows() {
         .expect("the command");
     let shown = after.split("```").nth(1).expect("a block of output").trim();
     let (first, last) = shown
-        .split_once("[five more messages, each with its own code]")
+        .split_once("[five more letters, each with a code of its own]")
         .expect("what is left out");
 
     let folder = tempfile::tempdir().expect("a folder");
@@ -148,7 +147,7 @@ fn documents_show_commands_and_options_that_exist() {
     assert!(seen > 50, "{seen} commands were found");
 }
 
-/// Prose also names commands without the program: `run list`.
+/// Within a page, commands are also named without the program: `run list`.
 #[test]
 fn documents_name_commands_that_exist() {
     let helps = helps();
@@ -197,7 +196,7 @@ fn documents_show_tasks_that_exist() {
             let mut words = rest.split_whitespace();
             let task = words.next().unwrap_or_default();
             assert!(
-                task == "help" || help.contains(&format!("\n  {task} ")),
+                help.contains(&format!("\n  {task} ")),
                 "{path} shows `cargo xtask{rest}`: there is no task {task}"
             );
             for option in words.filter(|word| word.starts_with("--")) {
@@ -213,7 +212,7 @@ fn documents_show_tasks_that_exist() {
 }
 
 #[test]
-fn the_readme_shows_the_same_figures_as_the_benchmarks() {
+fn the_readme_shows_the_figures_of_the_page_of_figures() {
     let cells = |line: &str| -> Vec<String> {
         line.split('|').map(|cell| cell.trim().to_owned()).collect()
     };
@@ -250,31 +249,33 @@ fn anchors(document: &str) -> Vec<String> {
 
 #[test]
 fn links_lead_to_files_and_headings_that_exist() {
+    let mut pages = documents();
+    pages.push(("CONTRIBUTING.md".to_owned(), read("CONTRIBUTING.md")));
     let mut seen = 0;
-    for (path, document) in documents() {
-        let folder = root().join(&path);
-        let folder = folder.parent().expect("a folder");
-        let prose: String = document.split("```").step_by(2).collect();
-        for link in prose.split("](").skip(1) {
+    for (path, document) in pages {
+        let page = root().join(&path);
+        let folder = page.parent().expect("a folder");
+        let prose: Vec<&str> = document.split("```").step_by(2).collect();
+        for link in prose.concat().split("](").skip(1) {
             let link = link.split(')').next().unwrap_or_default();
             if link.contains("://") {
                 continue;
             }
             let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
             let target = match file {
-                "" => root().join(&path),
+                "" => page.clone(),
                 file => folder.join(file),
             };
             assert!(target.exists(), "{path} links to {link}: no such file");
             if !anchor.is_empty() {
-                let page = fs::read_to_string(&target).expect("a page with headings");
-                let found = anchors(&page).iter().any(|one| one == anchor);
+                let target = fs::read_to_string(&target).expect("a page with headings");
+                let found = anchors(&target).iter().any(|one| one == anchor);
                 assert!(found, "{path} links to {link}: no such heading");
             }
             seen += 1;
         }
     }
-    assert!(seen > 50, "{seen} links were found");
+    assert!(seen > 50, "only {seen} links were found");
 }
 
 #[test]
@@ -284,22 +285,25 @@ fn the_index_lists_every_page() {
         let Some(page) = path.strip_prefix("docs/") else {
             continue;
         };
-        let listed = page.starts_with("decisions/") || index.contains(&format!("({page})"));
-        assert!(listed || page == "README.md", "docs/README.md lacks {page}");
+        let is_listed = page.starts_with("decisions/") || index.contains(&format!("({page})"));
+        assert!(
+            is_listed || page == "README.md",
+            "docs/README.md does not list {page}"
+        );
     }
 }
 
 #[test]
 fn the_architecture_lists_every_crate_of_the_host() {
     let architecture = read("docs/architecture.md");
-    for entry in fs::read_dir(root().join("host")).expect("the host") {
+    for entry in fs::read_dir(root().join("host")).expect("a readable folder") {
         let folder = entry.expect("an entry").path();
         if folder.join("Cargo.toml").exists() {
             let name = folder.file_name().and_then(|name| name.to_str());
-            let name = format!("`host/{}`", name.expect("a plain name"));
+            let name = format!("`host/{}`", name.expect("a UTF-8 file name"));
             assert!(
                 architecture.contains(&name),
-                "docs/architecture.md lacks {name}"
+                "docs/architecture.md does not list {name}"
             );
         }
     }

@@ -97,7 +97,7 @@ fn the_example_of_the_readme_sends_codes() {
         let file = file.unwrap();
         std::fs::copy(file.path(), folder.join(file.file_name())).unwrap();
     }
-    let compose = below("\n## Compose workflows\n")[0];
+    let compose = below("\n## You compose workflows\n")[0];
     let sent = said(bash(&folder, compose), compose);
     assert!(sent.contains("ann@example.com"), "{sent}");
 }
@@ -106,7 +106,7 @@ fn the_example_of_the_readme_sends_codes() {
 fn the_service_of_the_readme_takes_codes_and_sends_them_from_an_empty_folder() {
     let shop = Shop::new();
     let folder = shop.path(".");
-    let [start, calls] = below("\n## Run the HTTP service\n")[..] else {
+    let [start, calls] = below("\n## You serve\n")[..] else {
         panic!("the README starts a service, and calls it");
     };
     let (make_key, serve) = start.split_once('\n').unwrap();
