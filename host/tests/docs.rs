@@ -230,3 +230,81 @@ fn the_readme_shows_the_figures_of_the_page_of_figures() {
     assert_eq!(format!("{} rows/s", shown[2]), measured[2]);
     assert_eq!(shown[3..5], measured[3..5]);
 }
+
+/// Returns the anchors of the headings of a page, as GitHub derives them.
+fn anchors(document: &str) -> Vec<String> {
+    let headings = document.lines().filter(|line| line.starts_with('#'));
+    headings
+        .map(|line| {
+            let title = line.trim_start_matches('#').trim().to_lowercase();
+            let kept = title.chars().filter_map(|c| match c {
+                ' ' => Some('-'),
+                c if c.is_alphanumeric() || matches!(c, '-' | '_') => Some(c),
+                _ => None,
+            });
+            kept.collect()
+        })
+        .collect()
+}
+
+#[test]
+fn links_lead_to_files_and_headings_that_exist() {
+    let mut pages = documents();
+    pages.push(("CONTRIBUTING.md".to_owned(), read("CONTRIBUTING.md")));
+    let mut seen = 0;
+    for (path, document) in pages {
+        let page = root().join(&path);
+        let folder = page.parent().expect("a folder");
+        let prose: Vec<&str> = document.split("```").step_by(2).collect();
+        for link in prose.concat().split("](").skip(1) {
+            let link = link.split(')').next().unwrap_or_default();
+            if link.contains("://") {
+                continue;
+            }
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = match file {
+                "" => page.clone(),
+                file => folder.join(file),
+            };
+            assert!(target.exists(), "{path} links to {link}: no such file");
+            if !anchor.is_empty() {
+                let target = fs::read_to_string(&target).expect("a page with headings");
+                let found = anchors(&target).iter().any(|one| one == anchor);
+                assert!(found, "{path} links to {link}: no such heading");
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 50, "only {seen} links were found");
+}
+
+#[test]
+fn the_index_lists_every_page() {
+    let index = read("docs/README.md");
+    for (path, _) in documents() {
+        let Some(page) = path.strip_prefix("docs/") else {
+            continue;
+        };
+        let is_listed = page.starts_with("decisions/") || index.contains(&format!("({page})"));
+        assert!(
+            is_listed || page == "README.md",
+            "docs/README.md does not list {page}"
+        );
+    }
+}
+
+#[test]
+fn the_architecture_lists_every_crate_of_the_host() {
+    let architecture = read("docs/architecture.md");
+    for entry in fs::read_dir(root().join("host")).expect("a readable folder") {
+        let folder = entry.expect("an entry").path();
+        if folder.join("Cargo.toml").exists() {
+            let name = folder.file_name().and_then(|name| name.to_str());
+            let name = format!("`host/{}`", name.expect("a UTF-8 file name"));
+            assert!(
+                architecture.contains(&name),
+                "docs/architecture.md does not list {name}"
+            );
+        }
+    }
+}

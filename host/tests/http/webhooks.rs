@@ -95,7 +95,7 @@ pub(crate) fn requests(server: &mut Server) -> Vec<Request> {
 /// The configuration of the guide, whose servers are this one.
 fn guide(server: &Server) -> String {
     let guide = std::fs::read_to_string(root().join("docs/alerts.md")).unwrap();
-    let section = guide.split("## At a webhook").nth(1).unwrap();
+    let section = guide.split("## Notify a webhook").nth(1).unwrap();
     let config = section.split("```toml\n").nth(1).unwrap();
     let config = config.split("```").next().unwrap();
     let here = format!("http://127.0.0.1:{}", server.port);
