@@ -24,7 +24,7 @@ use super::{Api, Limits};
 use crate::Promoflow;
 use crate::key::{Key, Scope};
 
-/// How often keys that other processes created or revoked are looked up.
+/// Interval between checks for keys created or revoked by other processes.
 pub(super) const LOOK: Duration = Duration::from_millis(250);
 
 /// The API key that authenticated the request.
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_is_the_password_or_the_token() {
+    fn reads_the_key_from_basic_and_bearer() {
         assert_eq!(shown("Bearer pf_a_b").as_deref(), Some("pf_a_b"));
         assert_eq!(shown("bearer  pf_a_b ").as_deref(), Some("pf_a_b"));
         let basic = |text: &str| format!("Basic {}", STANDARD.encode(text));

@@ -23,7 +23,7 @@ use super::{Api, cloudevents, codes, contacts};
 use crate::Promoflow;
 use crate::store::StoredAnswer;
 
-/// How long responses are stored, in milliseconds.
+/// Lifetime of stored responses, in milliseconds.
 const REMEMBERED: i64 = 24 * 3_600_000;
 /// Maximum size of a stored response in bytes. Only requests without effects, such as rendering a
 /// message, have larger ones.

@@ -17,7 +17,7 @@ use super::Limits;
 use super::connections::{Admission, Connections, Place, Visit};
 use super::request::allowance;
 
-/// How often to check for room for a waiting connection.
+/// Interval between checks for room for a waiting connection.
 const ROOM: Duration = Duration::from_millis(10);
 
 /// A listener that limits the number of connections. Further ones wait in the backlog of the

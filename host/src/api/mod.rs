@@ -165,7 +165,7 @@ struct Area {
     /// The scope required for changes; see [`Gate`].
     scope: Scope,
     rate: Rate,
-    /// Whether responses are stored under the Idempotency-Key.
+    /// Store responses under the Idempotency-Key.
     remembers: bool,
 }
 

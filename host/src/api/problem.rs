@@ -147,9 +147,9 @@ pub(super) struct Fault {
     /// Column in characters, counted from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) column: Option<u64>,
-    /// What is wrong, and what is expected.
+    /// Description of the error, and what is expected.
     pub(super) detail: String,
-    /// How to fix it.
+    /// Hint for a fix.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) hint: Option<String>,
 }
@@ -200,7 +200,7 @@ pub(super) struct ProblemBody {
     /// HTTP status code.
     #[schema(example = 400, minimum = 400, maximum = 599)]
     status: u16,
-    /// What happened and how to fix it.
+    /// Description of the problem and how to fix it.
     detail: String,
     /// The invalid field, if there is exactly one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -357,7 +357,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_work_later_says_so_and_nothing_internal_gets_out() {
+    fn marks_retryable_errors_and_hides_internal_causes() {
         let of = |error: StoreError| Problem::from(error).into_response();
         for error in [StoreError::Full, StoreError::Busy { seconds: 120 }] {
             let response = of(error);

@@ -14,7 +14,7 @@ use crate::config::read_bounded;
 /// Maximum size of a certificate or key file, in bytes.
 const MAX_PEM_BYTES: u64 = 1 << 20;
 
-/// How often the files are checked for changes.
+/// Interval between checks of the files for changes.
 const LOOK: Duration = Duration::from_secs(1);
 /// ALPN protocol. The timeouts for slow clients apply to HTTP/1.1 only.
 const SPOKEN: &[u8] = b"http/1.1";
