@@ -208,15 +208,14 @@ fn structured(object: Value<'_>) -> Result<Event, Problem> {
     if found.contains_key("data_base64") {
         return Err(fault(
             "data_base64",
-            "binary data is not supported; expected `data`, a JSON \
-                          object",
+            "binary data is not supported; expected `data`, a JSON object",
         ));
     }
     let data = found.remove("data").unwrap_or(Value::Null);
     let attribute = |name: &str| match found.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Text(text)) => Ok(Some(text.clone().into_owned())),
-        Some(_) => Err(fault(name, "expected a text")),
+        Some(_) => Err(fault(name, "expected a string")),
     };
     event(attribute, data)
 }

@@ -81,8 +81,7 @@ impl Kind {
             Kind::EventConflict => (
                 S::CONFLICT,
                 "event-conflict",
-                "Another event with this id \
-                                                  exists",
+                "Another event with this id exists",
             ),
             Kind::IdempotencyConflict => (
                 S::CONFLICT,
@@ -97,8 +96,7 @@ impl Kind {
             Kind::WrongState => (
                 S::CONFLICT,
                 "wrong-state",
-                "The current state does not allow \
-                                               this",
+                "The current state does not allow this",
             ),
             Kind::BodyTooLarge => (
                 S::PAYLOAD_TOO_LARGE,
@@ -314,7 +312,7 @@ impl From<anyhow::Error> for Problem {
                 tracing::error!("{error:#}");
                 Problem::unavailable(
                     "the database was upgraded by another release; send the \
-                                      request to that release",
+                     request to that release",
                 )
             }
             _ => Problem::internal(format_args!("{error:#}")),

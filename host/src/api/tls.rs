@@ -68,8 +68,7 @@ pub(super) async fn renew(config: RustlsConfig, tls: Tls) {
             }
             Err(error) if told != now => {
                 tracing::error!(
-                    "cannot reload the TLS certificate, keeping the previous one: \
-                                 {error}"
+                    "cannot reload the TLS certificate, keeping the previous one: {error}"
                 );
                 told = now;
             }
