@@ -23,7 +23,7 @@ use super::{Api, Limits, Options, descriptors, gate, headers, router};
 use crate::Promoflow;
 use crate::store::StoreError;
 
-/// Buffer size for the head of a request; hyper reads at most twice as much. A client can make the
+/// Buffer size for the head of a request; hyper may read twice as much. A client can make the
 /// service hold this memory before it has authenticated.
 const HEAD_BYTES: usize = 64 << 10;
 

@@ -31,7 +31,7 @@ pub(super) async fn take(
 ) -> Result<Response, Problem> {
     let limit = Limit::Upload(api.limits.json_upload_bytes as u64);
     let (body, turn) = whole(&api, incoming, limit).await?;
-    // Once the body is complete, the response is stored even if the client disconnects.
+    // After the body is complete, the response is stored even if the client disconnects.
     let taking = api.lasting.begin({
         let api = api.clone();
         async move {

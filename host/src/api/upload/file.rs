@@ -118,7 +118,7 @@ impl Feed {
                 Ok(piece) => {
                     let ended = piece.is_none();
                     // If the reader has stopped early, the receiver is gone and the task reports
-                    // the reason. Once the end is sent, the client may disconnect.
+                    // the reason. After the end is sent, the client may disconnect.
                     if pieces.send(piece).await.is_err() || ended {
                         break Ok(());
                     }

@@ -167,7 +167,7 @@ impl Incoming {
     pub(super) fn read_on(self) {
         {
             let mut inner = self.lock();
-            // A client that asks before sending needs only the response.
+            // A client that expects 100-continue needs only the response.
             if inner.ended || inner.asks {
                 return;
             }

@@ -133,7 +133,7 @@ impl FormHead {
         }
     }
 
-    /// Returns the content of a part of at most `most` bytes; `None` if more bytes are needed.
+    /// Returns the content of a part, up to `most` bytes; `None` if more bytes are needed.
     pub(super) fn value(&mut self, most: usize) -> Option<Result<Vec<u8>, TooLong>> {
         let boundary = self.boundary.clone();
         let found = self.find(&boundary);
@@ -378,7 +378,7 @@ mod tests {
         FormError::new(part.name.as_deref().unwrap_or("?"))
     }
 
-    /// Returns at most this many bytes per read.
+    /// Returns up to this many bytes per read.
     struct Dribble<'b>(&'b [u8], usize);
 
     impl Read for Dribble<'_> {
