@@ -208,7 +208,7 @@ fn a_container_is_healthy_wherever_its_service_listens_and_whatever_it_speaks() 
     healthy(&[db, config]).unwrap();
 
     let other = healthy(&[db, config, ("PROMOFLOW_LISTEN", &listen)]).unwrap_err();
-    assert!(other.contains("no service answers"), "{other}");
+    assert!(other.contains("no service responds"), "{other}");
     drop(tls);
     healthy(&[db, config]).unwrap_err();
 }

@@ -1,7 +1,7 @@
-//! API keys: who may call the service, and for what.
+//! API keys and their scopes.
 //!
-//! A key is shown once, when it is made: `pf_ID_SECRET`. The id is public and finds the key; what
-//! is stored of the rest is a SHA-256, which suffices since the secret has 256 random bits.
+//! A key is shown once, when it is created: `pf_ID_SECRET`. The id is public and identifies the
+//! key. Only a SHA-256 of the key is stored, which suffices because the secret has 256 random bits.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,35 +14,35 @@ use subtle::ConstantTimeEq;
 
 use crate::clock::Timestamp;
 
-/// What every key begins with, so that scanners for leaked secrets find it.
+/// Prefix of every key, so that scanners for leaked secrets recognise it.
 const PREFIX: &str = "pf_";
-/// Random bytes of an id: enough that two keys of one database never share it.
+/// Random bytes of an id, enough to make it unique within a database.
 const ID_BYTES: usize = 8;
 /// Random bytes of a secret.
 const SECRET_BYTES: usize = 32;
 
-/// What a key allows.
+/// A permission of an API key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
-    /// To upload, set aside and look at promo codes.
+    /// Upload, retire and read promo codes.
     Codes,
-    /// To send events.
+    /// Send events.
     Events,
-    /// To change and look at contacts.
+    /// Change and read contacts.
     Contacts,
-    /// To change and look at workflows, messages, runs and deliveries.
+    /// Change and read workflows, messages, runs and deliveries.
     Workflows,
-    /// To look at everything but keys.
+    /// Read everything except API keys.
     Read,
-    /// To look at the metrics, and at nothing else.
+    /// Read the metrics, and nothing else.
     Metrics,
-    /// Everything, keys included.
+    /// Everything, including API keys.
     Admin,
 }
 
 impl Scope {
-    /// All of them.
+    /// All scopes.
     pub const ALL: [Scope; 7] = [
         Scope::Codes,
         Scope::Events,
@@ -53,7 +53,7 @@ impl Scope {
         Scope::Admin,
     ];
 
-    /// What a key allows where nothing is said: all but to manage keys.
+    /// Default scopes of a key: all except administration.
     pub const USUAL: [Scope; 6] = [
         Scope::Codes,
         Scope::Events,
@@ -63,7 +63,7 @@ impl Scope {
         Scope::Metrics,
     ];
 
-    /// As people write it.
+    /// Returns the scope's name.
     pub fn name(self) -> &'static str {
         match self {
             Scope::Codes => "codes",
@@ -83,17 +83,17 @@ impl fmt::Display for Scope {
     }
 }
 
-/// A text that names no scope.
+/// Error for an unknown scope name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` is not a scope; expected codes, events, contacts, workflows, read, metrics or admin"
 )]
 pub struct ParseScopeError(String);
 
-/// A list of scopes without any: a key of it would open nothing.
+/// Error for an empty list of scopes; such a key would be useless.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "an API key needs a scope; expected some of codes, events, contacts, workflows, read, metrics and \
+    "an API key needs at least one scope of codes, events, contacts, workflows, read, metrics and \
      admin"
 )]
 pub struct NoScopes;
@@ -110,31 +110,31 @@ impl FromStr for Scope {
     }
 }
 
-/// A key as it is stored.
+/// A stored key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
-    /// Its public part.
+    /// Public id.
     pub id: String,
     /// SHA-256 of the whole key.
     pub hash: [u8; 32],
-    /// What it allows, each once.
+    /// Scopes, without duplicates.
     pub scopes: Vec<Scope>,
-    /// When it was made.
+    /// Time of creation.
     pub created: Timestamp,
-    /// Since when it is refused.
+    /// Time of revocation, if it was revoked.
     pub revoked: Option<Timestamp>,
 }
 
-/// A key that was just made: the only moment at which it is known whole.
+/// A new key, with its secret, which is not available later.
 pub struct NewKey {
-    /// What is stored.
+    /// The key as it is stored.
     pub key: Key,
-    /// The key itself. Not part of any log or error.
+    /// The key itself. Must not be logged or included in errors.
     pub secret: String,
 }
 
 impl Key {
-    /// Makes a key; fails where the machine gives no randomness.
+    /// Generates a key. Fails if the system has no randomness available.
     pub fn generate(scopes: &[Scope], now: Timestamp) -> Result<NewKey, getrandom::Error> {
         let mut id = [0; ID_BYTES];
         let mut secret = [0; SECRET_BYTES];
@@ -156,19 +156,19 @@ impl Key {
         Ok(NewKey { key, secret })
     }
 
-    /// The id of a key that somebody shows; `None` where it has not the shape of one.
+    /// Returns the id of a presented key; `None` if its format is invalid.
     pub fn id_of(shown: &str) -> Option<&str> {
         let (id, secret) = shown.strip_prefix(PREFIX)?.split_once('_')?;
         (!id.is_empty() && !secret.is_empty()).then_some(id)
     }
 
-    /// Whether what is shown is this key. Takes the same time wherever the two differ.
+    /// Returns true if the presented key is this key. The comparison takes constant time.
     pub fn is(&self, shown: &str) -> bool {
         let hash: [u8; 32] = Sha256::digest(shown.as_bytes()).into();
         self.hash.ct_eq(&hash).into()
     }
 
-    /// Whether it allows what needs that scope.
+    /// Returns true if the key has this scope or `admin`.
     pub fn allows(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin)
     }
@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_recognised_whole_and_found_by_its_id() {
+    fn matches_only_the_whole_key_and_extracts_its_id() {
         let made = Key::generate(&[Scope::Read, Scope::Codes, Scope::Read], Timestamp(7)).unwrap();
         assert_eq!(Key::id_of(&made.secret), Some(made.key.id.as_str()));
         assert!(made.key.is(&made.secret));

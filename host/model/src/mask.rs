@@ -1,6 +1,6 @@
-//! Promo codes and addresses for eyes that need not know them: in logs and listings.
+//! Redaction of promo codes and addresses in logs and listings.
 
-/// A promo code: the last four characters, and fewer of a code that is short.
+/// Redacts a promo code: shows the last four characters, fewer if the code is short.
 pub fn code(code: &str) -> String {
     let chars: Vec<char> = code.chars().collect();
     let shown = (chars.len() / 2).min(4);
@@ -9,7 +9,7 @@ pub fn code(code: &str) -> String {
     format!("{}{tail}", "•".repeat(hidden.min(8)))
 }
 
-/// An address: its first character.
+/// Redacts an address: shows its first character.
 pub fn address(address: &str) -> String {
     let first: String = address.chars().take(1).collect();
     format!("{first}•••")
@@ -20,7 +20,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_masked_code_shows_its_last_four_characters_at_most() {
+    fn code_shows_at_most_its_last_four_characters() {
         assert_eq!(code("BDAY-LH2D-7APP"), "••••••••7APP");
         assert_eq!(code("ABC123"), "•••123");
         assert_eq!(code("A"), "•");
@@ -29,7 +29,7 @@ mod tests {
     }
 
     #[test]
-    fn a_masked_address_names_nobody() {
+    fn address_shows_only_its_first_character() {
         assert_eq!(address("ann@example.com"), "a•••");
         assert_eq!(address("+380501234567"), "+•••");
         assert_eq!(address(""), "•••");

@@ -1,4 +1,4 @@
-//! Alerts: what is watched of the pool, what is raised, and how long the pool lasts.
+//! Alerts on the pool, their rules and notifications, and the pool's forecast.
 
 use axum::Json;
 use axum::extract::State;
@@ -28,7 +28,7 @@ pub(super) fn outlook_router() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(outlook))
 }
 
-/// What is watched.
+/// Kind of an alert.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 enum KindName {
@@ -47,7 +47,7 @@ impl From<Kind> for KindName {
     }
 }
 
-/// Whether anything is raised.
+/// State of an alert.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum StateName {
@@ -56,28 +56,28 @@ enum StateName {
     Alarm,
 }
 
-/// A rule: what is watched, and from when on it is told.
+/// An alert rule and its thresholds.
 #[derive(Serialize, ToSchema)]
 #[schema(as = AlertRule)]
 #[serde(rename_all = "camelCase")]
 struct RuleJson {
-    /// `left`: codes that are left; `runs-dry`: days until none is; `expiring`: codes that expire
-    /// unused.
+    /// `left`: available codes; `runs-dry`: days until no code is available; `expiring`: codes that
+    /// expire unused.
     kind: KindName,
-    /// Of this type; without it, of every type that no other rule names.
+    /// Type of the codes; if absent, every type without a rule of its own.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     code_type: Option<String>,
-    /// Of this discount; without it, of every discount that no other rule names.
+    /// Discount of the codes; if absent, every discount without a rule of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     discount: Option<u8>,
-    /// The threshold of the warning: codes, or days for `runs-dry`.
+    /// Threshold of the warning: a number of codes, or of days for `runs-dry`.
     warning: u32,
-    /// The threshold of the alarm.
+    /// Threshold of the alarm.
     alarm: u32,
-    /// `expiring`: the days within which codes expire.
+    /// `expiring`: number of days within which codes expire.
     #[serde(skip_serializing_if = "Option::is_none")]
     within_days: Option<u32>,
-    /// The webhooks that are told, by name.
+    /// Names of the webhooks that are notified.
     webhooks: Vec<String>,
 }
 
@@ -95,33 +95,33 @@ impl From<&Rule> for RuleJson {
     }
 }
 
-/// A type and discount that a rule watches.
+/// The state of a rule for a type and discount.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Alert)]
 #[serde(rename_all = "camelCase")]
 struct AlertJson {
-    /// What is watched.
+    /// Kind of the alert.
     kind: KindName,
-    /// The type.
+    /// Type of the codes.
     #[serde(rename = "type")]
     code_type: String,
-    /// The discount.
+    /// Discount of the codes.
     discount: u8,
-    /// The level that is raised.
+    /// Current state.
     state: StateName,
-    /// Since when it is so, RFC 3339; absent where nothing was ever raised.
+    /// Time of the last change of the state, RFC 3339; absent if the alert was never raised.
     #[serde(skip_serializing_if = "Option::is_none")]
     since: Option<String>,
-    /// The threshold of the warning.
+    /// Threshold of the warning.
     warning: u32,
-    /// The threshold of the alarm.
+    /// Threshold of the alarm.
     alarm: u32,
-    /// `expiring`: the days within which codes expire.
+    /// `expiring`: number of days within which codes expire.
     #[serde(skip_serializing_if = "Option::is_none")]
     within_days: Option<u32>,
-    /// Codes that are left, or for `expiring` those that expire.
+    /// Number of available codes; for `expiring`, number of codes that expire.
     count: u64,
-    /// Days until no code is left, at the rate of the last 24 hours.
+    /// Days until no code is available, at the rate of the last 24 hours.
     #[serde(skip_serializing_if = "Option::is_none")]
     days_left: Option<f64>,
 }
@@ -148,29 +148,29 @@ impl From<Watched> for AlertJson {
     }
 }
 
-/// How the codes of a type and discount stand, and how long they last.
+/// Forecast for a type and discount.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Outlook)]
 #[serde(rename_all = "camelCase")]
 struct OutlookJson {
-    /// The type.
+    /// Type of the codes.
     #[serde(rename = "type")]
     code_type: String,
-    /// The discount.
+    /// Discount of the codes.
     discount: u8,
-    /// Free, and not expired.
+    /// Number of unused codes that have not expired.
     available: u64,
-    /// Claimed.
+    /// Number of used codes.
     used: u64,
-    /// Set aside.
+    /// Number of retired codes.
     retired: u64,
-    /// Free, but expired.
+    /// Number of unused codes that have expired.
     expired: u64,
-    /// Available, and expiring within the next 7 days.
+    /// Number of available codes that expire within the next 7 days.
     expiring: u64,
-    /// Claimed in the last 24 hours.
+    /// Number of codes claimed in the last 24 hours.
     claimed_last_day: u64,
-    /// Days until no code is left, at that rate.
+    /// Days until no code is available, at the rate of the last 24 hours.
     #[serde(skip_serializing_if = "Option::is_none")]
     days_left: Option<f64>,
 }
@@ -191,9 +191,9 @@ impl From<LaneOutlook> for OutlookJson {
     }
 }
 
-/// List what is watched of the pool, with the level that is raised.
+/// List the alerts and their states.
 #[utoipa::path(get, path = "/api/v1/alerts", tag = "alerts",
-    responses((status = 200, description = "Each type and discount that a rule watches.",
+    responses((status = 200, description = "The alerts, one for each rule, type and discount.",
                body = Vec<AlertJson>)))]
 async fn list(State(api): State<Api>) -> Result<Json<Vec<AlertJson>>, Problem> {
     api.call(|promoflow| {
@@ -203,17 +203,17 @@ async fn list(State(api): State<Api>) -> Result<Json<Vec<AlertJson>>, Problem> {
     .await
 }
 
-/// List the rules of the alerts, as the configuration has them.
+/// List the configured alert rules.
 #[utoipa::path(get, path = "/api/v1/alerts/rules", tag = "alerts",
-    responses((status = 200, description = "The rules.", body = Vec<RuleJson>)))]
+    responses((status = 200, description = "The alert rules.", body = Vec<RuleJson>)))]
 async fn rules(State(api): State<Api>) -> Json<Vec<RuleJson>> {
     let rules = api.promoflow.alert_rules().iter();
     Json(rules.map(RuleJson::from).collect())
 }
 
-/// Show how long the promo codes last, by type and discount.
+/// Show the forecast of the pool by type and discount.
 #[utoipa::path(get, path = "/api/v1/promocodes/outlook", tag = "promocodes",
-    responses((status = 200, description = "Each type and discount.", body = Vec<OutlookJson>)))]
+    responses((status = 200, description = "The forecast.", body = Vec<OutlookJson>)))]
 async fn outlook(State(api): State<Api>) -> Result<Json<Vec<OutlookJson>>, Problem> {
     api.call(|promoflow| {
         let lanes = promoflow.outlook()?.into_iter();
@@ -222,7 +222,7 @@ async fn outlook(State(api): State<Api>) -> Result<Json<Vec<OutlookJson>>, Probl
     .await
 }
 
-/// How a notice stands.
+/// State of a notification.
 #[derive(Clone, Copy, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum NoticeStateName {
@@ -231,41 +231,41 @@ enum NoticeStateName {
     Failed,
 }
 
-/// Which notices.
+/// Query parameters of the listing.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct Choice {
-    /// Only notices in this state.
+    /// Only notifications in this state.
     #[param(inline)]
     state: Option<NoticeStateName>,
-    /// Notices of a page, 100 unless given.
+    /// Maximum number of notifications in a page (default: 100).
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
-    /// The notice after which the page begins, as the `Link` of the page before has it.
+    /// Cursor from the `Link` of the previous page.
     #[param(pattern = "^[0-9]{1,18}$")]
     after: Option<String>,
 }
 
-/// The event of an alert on its way to a webhook.
+/// A notification of an alert to a webhook.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Notice)]
 struct NoticeJson {
-    /// Its number.
+    /// Id of the notification.
     notice: String,
-    /// The webhook's name.
+    /// Name of the webhook.
     webhook: String,
-    /// How it stands; `failed`: given up.
+    /// State; `failed`: no further attempts are made.
     state: NoticeStateName,
-    /// Attempts that have begun.
+    /// Number of attempts.
     attempts: u32,
-    /// Why the last attempt did not do.
+    /// Error of the last attempt.
     error: Option<String>,
-    /// When it is tried next, RFC 3339.
+    /// Time of the next attempt, RFC 3339.
     due: Option<String>,
-    /// When the alert was raised.
+    /// Time of the alert, RFC 3339.
     at: String,
-    /// The event, as it is sent.
+    /// Event sent to the webhook.
     #[schema(value_type = Object)]
     event: Value,
 }
@@ -289,10 +289,10 @@ impl From<Notice> for NoticeJson {
     }
 }
 
-/// List what webhooks were told, and are still to be told, the newest first.
+/// List notifications, newest first.
 #[utoipa::path(get, path = "/api/v1/alerts/notices", tag = "alerts", params(Choice),
-    responses((status = 200, description = "A page of notices.", body = Vec<NoticeJson>,
-        headers(("Link" = String, description = "The next page, while there is one.")))))]
+    responses((status = 200, description = "A page of notifications.", body = Vec<NoticeJson>,
+        headers(("Link" = String, description = "The next page, if there is one.")))))]
 async fn notices(
     State(api): State<Api>,
     Params(choice): Params<Choice>,

@@ -1,4 +1,4 @@
-//! Blocks that workflows may place.
+//! Blocks available to workflows.
 
 use axum::Json;
 use axum::extract::State;
@@ -23,25 +23,25 @@ pub(super) fn router() -> OpenApiRouter<Api> {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Block)]
 struct BlockJson {
-    /// Its name.
+    /// Name of the block.
     block: String,
-    /// Its version.
+    /// Version of the block.
     version: String,
-    /// The digest of its component, in hexadecimal.
+    /// SHA-256 of its component, in hexadecimal.
     sha256: String,
-    /// The host interfaces that it imports.
+    /// Host interfaces that it imports.
     imports: Vec<String>,
-    /// Those that it is granted.
+    /// Host interfaces that it is granted.
     grants: Vec<String>,
-    /// For people.
+    /// Display name.
     title: String,
-    /// What it does; not in listings.
+    /// Description; not in listings.
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<String>,
-    /// What it takes; not in listings.
+    /// Parameters; not in listings.
     #[serde(skip_serializing_if = "Option::is_none")]
     parameters: Option<Value>,
-    /// The ways out of it; not in listings.
+    /// Ports; not in listings.
     #[serde(skip_serializing_if = "Option::is_none")]
     ports: Option<Value>,
 }
@@ -64,7 +64,7 @@ impl From<&LibraryBlock> for BlockJson {
     }
 }
 
-/// List the blocks that workflows may place.
+/// List the blocks available to workflows.
 #[utoipa::path(get, path = "/api/v1/blocks", tag = "blocks",
     responses((status = 200, description = "The blocks.", body = Vec<BlockJson>)))]
 async fn list(State(api): State<Api>) -> Result<Json<Vec<BlockJson>>, Problem> {
@@ -77,7 +77,7 @@ async fn list(State(api): State<Api>) -> Result<Json<Vec<BlockJson>>, Problem> {
 
 /// Show a block with its parameters and ports.
 #[utoipa::path(get, path = "/api/v1/blocks/{block}", tag = "blocks",
-    params(("block" = String, Path, description = "Its name.")),
+    params(("block" = String, Path, description = "Name of the block.")),
     responses((status = 200, description = "The block.", body = BlockJson)))]
 async fn one(
     State(api): State<Api>,

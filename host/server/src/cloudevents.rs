@@ -1,8 +1,9 @@
-//! CloudEvents 1.0 over HTTP, binary, structured and batched, so that any platform is a trigger.
+//! CloudEvents 1.0 over HTTP (binary, structured and batched mode), so that other platforms can
+//! trigger workflows.
 //!
 //! `type` is the `eventTypeKey`, `subject` the `keyValue`, and the members of `data` are the
-//! parameters. `source` and `id` together are the event's id. Where the `subject` can be no key, a
-//! parameter tells the contact.
+//! parameters. `source` and `id` together form the event's id. If the `subject` is not a valid key,
+//! a parameter identifies the contact.
 
 mod header;
 
@@ -29,9 +30,9 @@ use promoflow_model::event::{
 };
 use promoflow_tabular::Value;
 
-/// Where CloudEvents are sent.
+/// Path of the endpoint.
 pub(super) const PATH: &str = "/api/v1/cloudevents";
-/// The headers that make an event in binary mode.
+/// Headers with the attributes in binary mode.
 pub(super) const HEADERS: [&str; 5] = [
     "ce-specversion",
     "ce-id",
@@ -39,11 +40,11 @@ pub(super) const HEADERS: [&str; 5] = [
     "ce-type",
     "ce-subject",
 ];
-/// Events of a batch at the most; fewer where a second allows fewer.
+/// Maximum number of events in a batch; lower if the rate limit is lower.
 const BATCH: usize = 100;
-/// The largest body: that of a batch.
+/// Maximum size of a body in bytes, for a batch.
 pub(super) const LARGEST: usize = BATCH * MAX_EVENT_BYTES;
-/// The members of an event in structured mode that are looked at.
+/// Members read from an event in structured mode.
 const MEMBERS: [&str; 7] = [
     "specversion",
     "id",
@@ -53,7 +54,7 @@ const MEMBERS: [&str; 7] = [
     "data",
     "data_base64",
 ];
-const TWICE: &str = "stands twice; keep one of them";
+const TWICE: &str = "is repeated; expected one";
 
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(send))
@@ -63,38 +64,38 @@ pub(super) fn router() -> OpenApiRouter<Api> {
 #[derive(Deserialize, ToSchema)]
 #[expect(dead_code, reason = "it describes what is read")]
 struct CloudEvent {
-    /// The version of CloudEvents.
+    /// CloudEvents version.
     #[schema(pattern = "^1\\.0$", example = "1.0")]
     specversion: String,
-    /// Unique for its source.
+    /// Id, unique for its source.
     #[schema(min_length = 1)]
     id: String,
-    /// Where it comes from: a URI reference.
+    /// Source of the event: a URI reference.
     #[schema(min_length = 1, pattern = "^\\S+$", example = "/shop")]
     source: String,
-    /// The `eventTypeKey`.
+    /// Type of the event (`eventTypeKey`).
     #[schema(min_length = 1, max_length = 100, example = "birthday")]
     r#type: String,
-    /// The `keyValue`.
+    /// Event key (`keyValue`).
     #[schema(max_length = 300, example = "ann@example.com")]
     subject: Option<String>,
-    /// The parameters.
+    /// Parameters of the event.
     data: Option<Map<String, serde_json::Value>>,
 }
 
 /// Send a CloudEvent.
 ///
 /// In binary mode the attributes are headers `ce-…` and the body is `data`, a JSON object. In
-/// structured mode the body is all of it, as `application/cloudevents+json`. A batch, as
-/// `application/cloudevents-batch+json`, is stored event by event; the first that is refused ends
-/// it, and sending the batch again is safe. Each of its events counts for the rate.
+/// structured mode the body is the whole event, as `application/cloudevents+json`. The events of a
+/// batch, sent as `application/cloudevents-batch+json`, are stored one by one up to the first
+/// invalid event; sending the batch again is safe. Each event counts towards the rate limit.
 #[utoipa::path(post, path = "/api/v1/cloudevents", tag = "events",
     params(
-        ("ce-specversion" = Option<String>, Header, description = "Binary mode: `1.0`."),
-        ("ce-id" = Option<String>, Header, description = "Binary mode."),
-        ("ce-source" = Option<String>, Header, description = "Binary mode."),
-        ("ce-type" = Option<String>, Header, description = "Binary mode."),
-        ("ce-subject" = Option<String>, Header, description = "Binary mode."),
+        ("ce-specversion" = Option<String>, Header, description = "Binary mode: version, `1.0`."),
+        ("ce-id" = Option<String>, Header, description = "Binary mode: id."),
+        ("ce-source" = Option<String>, Header, description = "Binary mode: source."),
+        ("ce-type" = Option<String>, Header, description = "Binary mode: type."),
+        ("ce-subject" = Option<String>, Header, description = "Binary mode: event key."),
     ),
     request_body(content(
         (CloudEvent = "application/cloudevents+json"),
@@ -112,7 +113,7 @@ async fn send(
     let batched = media.as_deref() == Some("application/cloudevents-batch+json");
     let limit = if batched { LARGEST } else { MAX_EVENT_BYTES };
     let body = whole(body, limit, api.limits.body_pause).await?;
-    // All are judged before the first is stored.
+    // Validate all events before storing the first.
     let events = match media.as_deref() {
         Some("application/cloudevents+json") => vec![structured(json(&body)?)?],
         Some("application/cloudevents-batch+json") => {
@@ -120,7 +121,10 @@ async fn send(
             let a_second = usize::try_from(api.limits.events_per_second).unwrap_or(BATCH);
             let most = BATCH.min(a_second.max(1));
             if batch.len() > most {
-                let detail = format!("{} events; a batch has at most {most}", batch.len());
+                let detail = format!(
+                    "{} events in one batch; at most {most} are allowed",
+                    batch.len()
+                );
                 return Err(Problem::new(Kind::InvalidEvent, detail));
             }
             let judged = batch.into_iter().enumerate();
@@ -134,8 +138,7 @@ async fn send(
             return Err(Problem::new(
                 Kind::UnsupportedMediaType,
                 "the Content-Type must be application/cloudevents+json, \
-                 application/cloudevents-batch+json, or one of JSON, such as application/json, \
-                 with headers ce-…",
+                 application/cloudevents-batch+json, or a JSON type with ce-… headers",
             ));
         }
     };
@@ -153,7 +156,7 @@ async fn send(
     Ok(Json(accepted))
 }
 
-/// Whether a media type is one of JSON that is the data of an event, and no event itself.
+/// Returns true for JSON media types that contain an event's data rather than a whole event.
 fn is_data(media: &str) -> bool {
     let is_json = media.ends_with("/json") || media.ends_with("+json");
     is_json && !media.starts_with("application/cloudevents")
@@ -167,7 +170,7 @@ fn fault(field: &str, detail: impl Into<String>) -> Problem {
     })
 }
 
-/// Binary mode: attributes as headers.
+/// Parses binary mode: attributes in headers.
 fn binary(headers: &HeaderMap, body: &[u8]) -> Result<Event, Problem> {
     let attribute = |name: &str| -> Result<Option<String>, Problem> {
         let mut values = headers.get_all(format!("ce-{name}")).iter();
@@ -187,16 +190,16 @@ fn binary(headers: &HeaderMap, body: &[u8]) -> Result<Event, Problem> {
     event(attribute, data)
 }
 
-/// Structured mode: attributes and data as one object.
+/// Parses structured mode: attributes and data in one object.
 fn structured(object: Value<'_>) -> Result<Event, Problem> {
     let Value::Object(members) = object else {
-        let detail = "expected an event, a JSON object";
+        let detail = "expected an event as a JSON object";
         return Err(Problem::new(Kind::InvalidEvent, detail));
     };
     let mut found = HashMap::new();
     for (name, value) in members {
         let mut known = MEMBERS.into_iter();
-        // Others are extensions.
+        // Other members are extensions.
         let Some(name) = known.find(|known| *known == name) else {
             continue;
         };
@@ -205,13 +208,16 @@ fn structured(object: Value<'_>) -> Result<Event, Problem> {
         }
     }
     if found.contains_key("data_base64") {
-        return Err(fault("data_base64", "expected `data`, a JSON object"));
+        return Err(fault(
+            "data_base64",
+            "binary data is not supported; expected `data`, a JSON object",
+        ));
     }
     let data = found.remove("data").unwrap_or(Value::Null);
     let attribute = |name: &str| match found.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Text(text)) => Ok(Some(text.clone().into_owned())),
-        Some(_) => Err(fault(name, "expected a text")),
+        Some(_) => Err(fault(name, "expected a string")),
     };
     event(attribute, data)
 }
@@ -223,7 +229,7 @@ fn event(
     let required = |name: &str| {
         attribute(name)?
             .filter(|text| !text.trim().is_empty())
-            .ok_or_else(|| fault(name, "missing; CloudEvents require it"))
+            .ok_or_else(|| fault(name, "missing; CloudEvents requires it"))
     };
     let version = required("specversion")?;
     if version != "1.0" {
@@ -234,14 +240,12 @@ fn event(
         Value::Object(members) => named("data", members).map_err(invalid)?,
         Value::Null => Map::new(),
         Value::Text(_) | Value::Word(_) | Value::List(_) => {
-            return Err(fault(
-                "data",
-                "expected a JSON object, whose members are the parameters",
-            ));
+            return Err(fault("data", "expected a JSON object with the parameters"));
         }
     };
     let mut key = attribute("subject")?.unwrap_or_default();
-    // With some senders it is a path, which no key may be; then a parameter may tell the contact.
+    // Some senders use a path as the subject, which is not a valid key; then a parameter may
+    // identify the contact.
     if check_key_value(&key).is_err() && identifying(&params).next().is_some() {
         key.clear();
     }
@@ -263,11 +267,15 @@ fn event(
     })
 }
 
-/// Source and id as one: parted by a space, which no source may hold, so that no two pairs make
-/// the same. Pairs that are too long are told apart by their digest.
+/// Combines source and id into one event id. The separator is a space, which a source cannot
+/// contain, so different pairs have different ids. Pairs that are too long are replaced by their
+/// digest.
 fn composed(source: &str, id: &str) -> Result<String, Problem> {
     if source.contains(char::is_whitespace) {
-        return Err(fault("source", "holds a space; expected a URI reference"));
+        return Err(fault(
+            "source",
+            "contains whitespace; expected a URI reference",
+        ));
     }
     let text = format!("{source} {id}");
     if text.chars().count() <= MAX_ID_CHARS {
@@ -283,7 +291,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn source_and_id_make_one_stable_id() {
+    fn combines_source_and_id_into_one_stable_id() {
         assert_eq!(composed("/shop", "a b").unwrap(), "/shop a b");
         assert!(composed("/shop a", "b").is_err());
         let long = composed("/shop", &"x".repeat(400)).unwrap();

@@ -1,4 +1,4 @@
-//! One promo code: who got it, and that it stays.
+//! A single promo code; and why codes cannot be deleted.
 
 use axum::Json;
 use axum::extract::State;
@@ -13,29 +13,29 @@ use super::problem::{Kind, Problem};
 use super::request::Place;
 use promoflow_store::DeliveryRow;
 
-/// A promo code, with the message that it went out with.
+/// A promo code and the delivery that carries it.
 #[derive(Serialize, ToSchema)]
 #[schema(as = PromocodeShown)]
 pub(super) struct ShownCode {
     #[serde(flatten)]
     code: Promocode,
-    /// The last delivery that carries it; null: none does.
+    /// The last delivery that carries the code; null if there is none.
     delivery: Option<CarriedBy>,
 }
 
-/// A delivery that carries a code.
+/// A delivery that carries a promo code.
 #[derive(Serialize, ToSchema)]
 struct CarriedBy {
-    /// Its number.
+    /// Id of the delivery.
     id: String,
-    /// How it stands.
+    /// State of the delivery.
     state: DeliveryStateName,
-    /// How it goes.
+    /// Channel.
     #[schema(example = "email")]
     channel: String,
-    /// To whom.
+    /// Address.
     address: String,
-    /// The prepared message.
+    /// Id of the message.
     message: String,
 }
 
@@ -51,7 +51,7 @@ impl From<&DeliveryRow> for CarriedBy {
     }
 }
 
-/// Show a promo code, who got it, and by which delivery.
+/// Show a promo code, its run and its delivery.
 #[utoipa::path(get, path = "/api/v1/promocodes/{code}", tag = "promocodes",
     params(("code" = String, Path, description = "The code.")),
     responses((status = 200, description = "The code.", body = ShownCode)))]
@@ -71,7 +71,7 @@ pub(super) async fn one(
     .await
 }
 
-/// A promo code cannot be deleted: this always answers 405, and says what to do instead.
+/// Always answers 405: a promo code cannot be deleted. The response describes the alternatives.
 #[utoipa::path(delete, path = "/api/v1/promocodes/{code}", tag = "promocodes",
     params(("code" = String, Path, description = "The code.")),
     responses())]
@@ -79,7 +79,7 @@ pub(super) async fn delete() -> Problem {
     not_deleted("GET,HEAD")
 }
 
-/// Promo codes cannot be deleted: this always answers 405, and says what to do instead.
+/// Always answers 405: promo codes cannot be deleted. The response describes the alternatives.
 #[utoipa::path(delete, path = "/api/v1/promocodes", tag = "promocodes", responses())]
 pub(super) async fn delete_all() -> Problem {
     not_deleted("GET,HEAD,POST")
@@ -88,8 +88,8 @@ pub(super) async fn delete_all() -> Problem {
 fn not_deleted(allowed: &'static str) -> Problem {
     Problem::new(
         Kind::CodesAreNotDeleted,
-        "a promo code is never deleted; to keep an unused one from being used, upload it again \
-         with `\"inUse\": true`, or name it to POST /api/v1/promocodes/retire",
+        "promo codes cannot be deleted; to retire an unused code, upload it again with `\"inUse\": \
+         true` or use POST /api/v1/promocodes/retire",
     )
     .header(header::ALLOW, HeaderValue::from_static(allowed))
 }

@@ -1,4 +1,4 @@
-//! Promo codes: uploads, listings and counts as Yespo has them, and setting codes aside.
+//! Promo codes: uploads, listings and counts compatible with Yespo; retiring and reinstating.
 
 use axum::Json;
 use axum::extract::{Extension, Request, State};
@@ -17,9 +17,9 @@ use super::{Api, code};
 use promoflow_model::pool::{Calendar, Filter};
 use promoflow_store::{CodeRow, PoolCount, Retired};
 
-/// Where the pool stands.
+/// Path of the promo codes.
 pub(super) const PATH: &str = "/api/v1/promocodes";
-/// Codes that one request sets aside.
+/// Maximum number of codes in one request to retire or reinstate.
 const MOST_NAMED: usize = 10_000;
 
 pub(super) fn router() -> OpenApiRouter<Api> {
@@ -31,7 +31,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(code::one, code::delete))
 }
 
-/// Which codes.
+/// Query parameters of the listing.
 #[derive(Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -39,24 +39,24 @@ struct Choice {
     /// Only codes of this type.
     #[serde(rename = "type")]
     code_type: Option<String>,
-    /// True: only used or retired codes; false: only unused ones.
+    /// True: only used or retired codes; false: only unused codes.
     in_use: Option<bool>,
-    /// Only codes that are valid for the next so many days, counted from tomorrow.
+    /// Only codes that are valid for at least this many more days, counted from tomorrow.
     #[serde(default, deserialize_with = "super::request::days")]
     #[param(maximum = 36500)]
     active_due_days: Option<u32>,
-    /// Only codes of this discount.
+    /// Only codes with this discount.
     #[serde(default, deserialize_with = "super::request::discount")]
     #[param(maximum = 99)]
     discount: Option<u8>,
-    /// Codes of a page, 100 unless given.
+    /// Maximum number of codes in a page (default: 100).
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
-    /// The code after which the page begins, as the `Link` of the page before has it.
+    /// Cursor from the `Link` of the previous page.
     after: Option<String>,
 }
 
-/// Which codes to count.
+/// Query parameters of the count.
 #[derive(Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -64,11 +64,11 @@ struct Counted {
     /// Only codes of this type.
     #[serde(rename = "type")]
     code_type: Option<String>,
-    /// Only codes that are valid for the next so many days, counted from tomorrow.
+    /// Only codes that are valid for at least this many more days, counted from tomorrow.
     #[serde(default, deserialize_with = "super::request::days")]
     #[param(maximum = 36500)]
     active_due_days: Option<u32>,
-    /// Only codes of this discount.
+    /// Only codes with this discount.
     #[serde(default, deserialize_with = "super::request::discount")]
     #[param(maximum = 99)]
     discount: Option<u8>,
@@ -80,30 +80,30 @@ struct Counted {
 pub(super) struct Promocode {
     /// The code.
     code: String,
-    /// Until when it is valid, in the time zone of the installation; null: for ever.
+    /// Expiration date in the installation's time zone; null if the code never expires.
     #[schema(example = "2026-12-31T23:59")]
     expiration_date: Option<String>,
-    /// The discount that it stands for, in percent.
+    /// Discount in percent.
     #[schema(maximum = 99)]
     discount: u8,
-    /// Its type.
+    /// Type of the code.
     r#type: String,
-    /// Whether it is used or retired.
+    /// True if the code is used or retired.
     in_use: bool,
-    /// Who got it; null: nobody.
+    /// The run and contact that use the code; null if there are none.
     used_by: Option<UsedBy>,
 }
 
-/// Who got a code.
+/// The use of a promo code.
 #[derive(Serialize, ToSchema)]
 struct UsedBy {
-    /// The run.
+    /// Id of the run.
     run: String,
-    /// The step of its workflow.
+    /// Id of the workflow's step.
     step: String,
-    /// The contact.
+    /// Id of the contact.
     contact: String,
-    /// When, RFC 3339.
+    /// Time of the claim, RFC 3339.
     at: String,
 }
 
@@ -125,10 +125,10 @@ impl Promocode {
     }
 }
 
-/// List promo codes, in the order of their text.
+/// List promo codes, sorted by code.
 #[utoipa::path(get, path = "/api/v1/promocodes", tag = "promocodes", params(Choice),
     responses((status = 200, description = "A page of codes.", body = Vec<Promocode>,
-        headers(("Link" = String, description = "The next page, while there is one.")))))]
+        headers(("Link" = String, description = "The next page, if there is one.")))))]
 async fn list(State(api): State<Api>, Params(choice): Params<Choice>) -> Result<Response, Problem> {
     let limit = page::limit(choice.limit)?;
     let filter = Filter {
@@ -163,20 +163,20 @@ async fn list(State(api): State<Api>, Params(choice): Params<Choice>) -> Result<
     }))
 }
 
-/// How many codes there are.
+/// Number of codes by state.
 #[derive(Serialize, ToSchema)]
 struct Count {
-    /// The available ones, the same as `available`.
+    /// Same as `available`.
     count: u64,
-    /// All: the sum of those below.
+    /// Sum of the four numbers below.
     total: u64,
-    /// Unused, and not expired.
+    /// Unused codes that have not expired.
     available: u64,
-    /// Used by a run.
+    /// Codes used by a run.
     used: u64,
-    /// Set aside.
+    /// Retired codes.
     retired: u64,
-    /// Unused, but expired.
+    /// Unused codes that have expired.
     expired: u64,
 }
 
@@ -195,7 +195,7 @@ impl From<PoolCount> for Count {
 
 /// Count promo codes.
 #[utoipa::path(get, path = "/api/v1/promocodes/count", tag = "promocodes", params(Counted),
-    responses((status = 200, description = "How many there are.", body = Count)))]
+    responses((status = 200, description = "The numbers.", body = Count)))]
 async fn count(
     State(api): State<Api>,
     Params(choice): Params<Counted>,
@@ -212,7 +212,7 @@ async fn count(
     Ok(Json(counted.into()))
 }
 
-/// Promo codes by name.
+/// A list of promo codes.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Named {
@@ -221,15 +221,15 @@ struct Named {
     promocodes: Vec<String>,
 }
 
-/// What became of codes that were to be set aside or brought back.
+/// Result of retiring or reinstating codes.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct RetiredCodes {
-    /// How many changed.
+    /// Number of codes that changed.
     pub(super) retired: u64,
-    /// Codes that the pool does not hold.
+    /// Codes that are not in the pool.
     pub(super) unknown: Vec<String>,
-    /// Codes that a run has; they stay as they are.
+    /// Codes used by a run; they stay unchanged.
     pub(super) already_used: Vec<String>,
 }
 
@@ -243,9 +243,9 @@ impl From<Retired> for RetiredCodes {
     }
 }
 
-/// Set unused promo codes aside, so that nobody gets them.
+/// Retire unused promo codes.
 #[utoipa::path(post, path = "/api/v1/promocodes/retire", tag = "promocodes", request_body = Named,
-    responses((status = 200, description = "What became of them.", body = RetiredCodes)))]
+    responses((status = 200, description = "The result.", body = RetiredCodes)))]
 async fn retire(State(api): State<Api>, request: Request) -> Result<Json<RetiredCodes>, Problem> {
     let codes = named(&api, request).await?;
     let done = api
@@ -254,10 +254,10 @@ async fn retire(State(api): State<Api>, request: Request) -> Result<Json<Retired
     Ok(Json(done.into()))
 }
 
-/// Bring retired promo codes back.
+/// Reinstate retired promo codes.
 #[utoipa::path(post, path = "/api/v1/promocodes/reinstate", tag = "promocodes",
     request_body = Named,
-    responses((status = 200, description = "What became of them.", body = RetiredCodes)))]
+    responses((status = 200, description = "The result.", body = RetiredCodes)))]
 async fn reinstate(
     State(api): State<Api>,
     request: Request,
@@ -274,15 +274,15 @@ async fn named(api: &Api, request: Request) -> Result<Vec<String>, Problem> {
     must_be(&parts.headers, &["application/json"])?;
     let Named { promocodes } = object(&api.body(body).await?)?;
     if promocodes.len() > MOST_NAMED {
-        let detail = format!("promocodes: at most {MOST_NAMED} at a time");
+        let detail = format!("promocodes: at most {MOST_NAMED} codes are allowed in one request");
         return Err(Problem::new(Kind::InvalidRequest, detail).field("promocodes"));
     }
     Ok(promocodes)
 }
 
-/// A call of Yespo's shape, whose attributes hold for all of its codes.
+/// A Yespo call, whose attributes apply to all of its codes.
 #[derive(Deserialize, ToSchema)]
-#[expect(dead_code, reason = "it describes what an upload reads")]
+#[expect(dead_code, reason = "documents the format of uploads")]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct PromocodesCall {
     /// The codes.
@@ -290,51 +290,52 @@ struct PromocodesCall {
     /// `2026-12-31`, `2026-12-31T23:59` or `2026.12.31`.
     #[schema(example = "2026-12-31T23:59")]
     expiration_date: String,
-    /// The discount.
+    /// Discount in percent.
     #[schema(maximum = 99)]
     discount: u8,
-    /// The type; `General` where it is missing.
+    /// Type (default: `General`).
     r#type: Option<String>,
-    /// True sets the codes aside.
+    /// True retires the codes.
     in_use: Option<bool>,
 }
 
-/// A code with attributes of its own.
+/// A code with its own attributes.
 #[derive(Deserialize, ToSchema)]
-#[expect(dead_code, reason = "it describes what an upload reads")]
+#[expect(dead_code, reason = "documents the format of uploads")]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct PromocodeRow {
     /// The code.
     #[schema(min_length = 1)]
     code: String,
-    /// `2026-12-31`, `2026-12-31T23:59` or `2026.12.31`; never where it is missing.
+    /// `2026-12-31`, `2026-12-31T23:59` or `2026.12.31`; if absent, the code never expires.
     #[schema(example = "2026-12-31T23:59")]
     expiration_date: Option<String>,
-    /// The discount; 0 where it is missing.
+    /// Discount in percent (default: 0).
     #[schema(maximum = 99)]
     discount: Option<u8>,
-    /// The type; `General` where it is missing.
+    /// Type (default: `General`).
     r#type: Option<String>,
-    /// True sets the code aside.
+    /// True retires the code.
     in_use: Option<bool>,
 }
 
-/// Codes as JSON.
+/// Promo codes as JSON.
 #[derive(Deserialize, ToSchema)]
-#[expect(dead_code, reason = "it describes what an upload reads")]
+#[expect(dead_code, reason = "documents the format of uploads")]
 #[serde(untagged)]
 enum Promocodes {
-    /// A call whose attributes hold for all of its codes.
+    /// A call whose attributes apply to all of its codes.
     Call(PromocodesCall),
-    /// Codes with attributes of their own.
+    /// Codes with their own attributes.
     Rows(Vec<PromocodeRow>),
 }
 
 /// Upload promo codes.
 ///
-/// JSON is all or nothing and is echoed: a call of Yespo's shape, or an array of objects with
-/// `code` and the attributes. Of CSV, as the body or as the file of a form, good rows go in and
-/// the answer tells the others; `strict` makes it all or nothing. `Location` is the upload.
+/// A JSON upload is all or nothing, and the response repeats the body: a Yespo call, or an array of
+/// objects with `code` and its attributes. A CSV upload, as the body or as the file of a form,
+/// imports the valid rows and reports the others; `strict` makes it all or nothing. `Location` is
+/// the upload.
 #[utoipa::path(post, path = "/api/v1/promocodes", tag = "promocodes",
     params(Fill),
     request_body(content(
@@ -342,9 +343,9 @@ enum Promocodes {
         (String = "text/csv"),
         (upload::UploadForm = "multipart/form-data"),
     )),
-    responses((status = 200, description = "The body as it came (JSON), or the upload (CSV).",
+    responses((status = 200, description = "The request body (JSON), or the upload (CSV).",
         body = serde_json::Value,
-        headers(("Location" = String, description = "The upload.")))))]
+        headers(("Location" = String, description = "URL of the upload.")))))]
 async fn upload_codes(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,

@@ -1,8 +1,8 @@
-//! Connections that are open: how many there may be, and which make room for others.
+//! Limits on open connections, and eviction in favour of new ones.
 //!
-//! Whoever has shown no key can take no place for good. Where there is no room, the oldest
-//! connection goes on which no key was shown, then the oldest on which nothing happens. One address
-//! has a part of the places alone, so that the others stay for everybody else.
+//! Clients without a valid key cannot block the service. At the limit, the oldest connection
+//! without a valid key is evicted, or else the oldest idle one. Each address may have only a part
+//! of the connections, so that others remain for everyone else.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-/// How long nothing has happened on a connection that makes room for another.
+/// Idle time after which a connection may be evicted.
 const IDLE: Duration = Duration::from_secs(1);
-/// How often it is logged that an address has all places that it may have.
+/// Minimum interval between warnings that an address is at its limit.
 const QUIET: Duration = Duration::from_secs(60);
 
 /// All open connections.
@@ -28,7 +28,7 @@ pub(super) struct Connections {
 #[derive(Default)]
 struct Open {
     next: u64,
-    /// In the order in which they came.
+    /// In order of acceptance.
     by_age: BTreeMap<u64, Entry>,
     by_address: HashMap<IpAddr, usize>,
     logged: Option<Instant>,
@@ -40,41 +40,41 @@ struct Entry {
     end: oneshot::Sender<()>,
 }
 
-/// What is known of a connection, for whoever serves it.
+/// State of a connection, shared with its requests.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Visit(Arc<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
-    /// A valid key was shown on it.
+    /// A request with a valid key was received.
     has_key: AtomicBool,
-    /// Requests with a key that are under way.
+    /// Number of authenticated requests in progress.
     requests: AtomicUsize,
-    /// When a byte went over it last, in milliseconds.
+    /// Time of the last transferred byte, in milliseconds since the service started.
     last: AtomicU64,
 }
 
-/// The place of a connection, which is free again once this is dropped.
+/// A permit for a connection, released when dropped.
 pub(super) struct Place {
     connections: Arc<Connections>,
     number: u64,
     pub(super) visit: Visit,
-    /// Resolves when the connection has to make room.
+    /// Resolves when the connection is evicted.
     pub(super) end: oneshot::Receiver<()>,
 }
 
-/// Whether a connection gets a place.
+/// Outcome of a request for a permit.
 pub(super) enum Admission {
-    /// It has one.
+    /// The connection is admitted.
     Taken(Place),
-    /// Not before another ends.
+    /// All connections are busy; try again.
     Full,
-    /// Its address has as many as one may have, and uses them all.
+    /// The address has reached its limit and all of its connections are busy.
     Refused,
 }
 
 impl Connections {
-    /// Room for so many, and for so many of one address.
+    /// Creates the limits: for all connections and for those of one address.
     pub(super) fn new(most: usize, most_of_one: usize) -> Arc<Connections> {
         Arc::new(Connections {
             most: most.max(1),
@@ -84,7 +84,7 @@ impl Connections {
         })
     }
 
-    /// Gives a connection from that address a place, and has others make room for it.
+    /// Requests a permit for a connection from this address; may evict another connection.
     pub(super) fn admit(self: &Arc<Connections>, address: IpAddr) -> Admission {
         let address = whose(address);
         let now = self.now();
@@ -129,7 +129,7 @@ impl Connections {
 }
 
 impl Open {
-    /// Ends the connection that is missed least, of that address or of all.
+    /// Evicts the least important connection, of this address or of all.
     fn make_room(&mut self, of: Option<IpAddr>, now: u64) -> bool {
         let concerned = |entry: &Entry| of.is_none_or(|address| entry.address == address);
         let find = |open: &Open, fits: &dyn Fn(&Known) -> bool| {
@@ -143,7 +143,7 @@ impl Open {
             return false;
         };
         if let Some(entry) = self.remove(number) {
-            // It may have ended a moment ago.
+            // It may just have closed.
             let _gone = entry.end.send(());
         }
         true
@@ -165,8 +165,8 @@ impl Open {
         if self.logged.is_none_or(|at| now - at >= QUIET) {
             self.logged = Some(now);
             tracing::warn!(
-                "{address} has {most} connections, as many as one address may have; further ones \
-                 are closed"
+                "{address} has reached the limit of {most} connections for one address; closing \
+                 further ones"
             );
         }
     }
@@ -180,7 +180,7 @@ impl Known {
 }
 
 impl Visit {
-    /// A request with a valid key is under way, until this is dropped.
+    /// Marks an authenticated request as in progress until the result is dropped.
     pub(super) fn request(&self) -> Request {
         self.0.has_key.store(true, Ordering::Relaxed);
         self.0.requests.fetch_add(1, Ordering::Relaxed);
@@ -188,7 +188,7 @@ impl Visit {
     }
 }
 
-/// A request with a valid key that is under way.
+/// An authenticated request in progress.
 pub(super) struct Request(Visit);
 
 impl Drop for Request {
@@ -198,7 +198,7 @@ impl Drop for Request {
 }
 
 impl Place {
-    /// Notes that something went over the connection.
+    /// Records that data was transferred.
     pub(super) fn used(&self) {
         let now = self.connections.now();
         self.visit.0.last.store(now, Ordering::Relaxed);
@@ -211,7 +211,8 @@ impl Drop for Place {
     }
 }
 
-/// Who is behind an address: one customer of a provider has a whole network of IPv6 addresses.
+/// Returns the address by which connections are counted: a customer of a provider has a whole IPv6
+/// /64 network.
 fn whose(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
@@ -243,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_without_a_key_makes_room_and_nobody_with_a_request_under_way() {
+    fn evicts_the_oldest_without_a_key_and_never_one_with_a_request_in_progress() {
         let connections = Connections::new(3, 3);
         let mut with_key = taken(&connections, 1);
         let request = with_key.visit.request();
@@ -251,11 +252,11 @@ mod tests {
         let mut young = taken(&connections, 1);
         let other = taken(&connections, 2);
         assert!(is_ended(&mut old) && !is_ended(&mut young) && !is_ended(&mut with_key));
-        // All are at work.
+        // All are busy.
         let (_young, _other) = (young.visit.request(), other.visit.request());
         assert!(matches!(connections.admit(address(3)), Admission::Full));
         drop(request);
-        // One that has just been used is not idle.
+        // A recently used connection is not idle.
         assert!(matches!(connections.admit(address(3)), Admission::Full));
         with_key.visit.0.last.store(0, Ordering::Relaxed);
         std::thread::sleep(IDLE);
@@ -264,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn one_address_has_its_part_and_leaves_the_others_alone() {
+    fn limits_one_address_without_affecting_others() {
         let connections = Connections::new(10, 2);
         let mut other = taken(&connections, 2);
         let mut first = taken(&connections, 1);
@@ -280,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_of_ipv6_is_one_address_and_a_mapped_one_is_ipv4() {
+    fn counts_an_ipv6_network_as_one_address_and_a_mapped_one_as_ipv4() {
         let whose = |text: &str| whose(text.parse().unwrap());
         assert_eq!(whose("2001:db8::1"), whose("2001:db8::ffff:1"));
         assert_ne!(whose("2001:db8::1"), whose("2001:db8:0:1::1"));

@@ -27,10 +27,10 @@ use promoflow_model::contact::{AddressKind, Contact, Name};
 use promoflow_model::message::ChannelKind;
 use promoflow_tabular::Format;
 
-/// Bytes of contacts that go in at once: events wait while they do.
+/// Maximum size in bytes of an upload imported in one transaction, during which events wait.
 const AT_ONCE: u64 = 2 << 20;
 
-/// Where contacts stand.
+/// Path of the contacts.
 pub(super) const PATH: &str = "/api/v1/contacts";
 
 pub(super) fn router() -> OpenApiRouter<Api> {
@@ -46,27 +46,27 @@ pub(super) fn router() -> OpenApiRouter<Api> {
 #[schema(as = Contact)]
 #[serde(rename_all = "camelCase")]
 struct ContactJson {
-    /// Its id.
+    /// Id of the contact.
     contact: String,
-    /// The id that another system has for it.
+    /// Id in an external system.
     external_id: Option<String>,
-    /// Its email address.
+    /// Email address.
     email: Option<String>,
-    /// Its phone number.
+    /// Phone number.
     phone: Option<String>,
-    /// Its tokens, by channel.
+    /// Tokens by channel.
     #[schema(example = json!({ "mobile-push": "f3a1" }))]
     tokens: BTreeMap<&'static str, String>,
-    /// What else is known, by name.
+    /// Further fields by name.
     #[schema(value_type = Object, example = json!({ "firstName": "Ann" }))]
     fields: Map<String, Value>,
-    /// The languages that it reads, the best first.
+    /// Preferred languages, most preferred first.
     #[schema(example = json!(["uk", "en"]))]
     languages: Vec<String>,
-    /// Where its clock is.
+    /// Time zone.
     #[schema(example = "Europe/Kyiv")]
     time_zone: Option<String>,
-    /// Whether it may be written to, by channel; a channel that is missing: nothing was said.
+    /// Consent by channel; absent if neither given nor withdrawn.
     #[schema(example = json!({ "email": true }))]
     consent: BTreeMap<&'static str, bool>,
 }
@@ -94,22 +94,22 @@ impl From<Contact> for ContactJson {
     }
 }
 
-/// Which contacts.
+/// Query parameters of the listing.
 #[derive(Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct Choice {
-    /// Contacts of a page, 100 unless given.
+    /// Maximum number of contacts in a page (default: 100).
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
-    /// The contact after which the page begins, as the `Link` of the page before has it.
+    /// Cursor from the `Link` of the previous page.
     after: Option<String>,
 }
 
-/// List contacts, in the order in which they came.
+/// List contacts in order of creation.
 #[utoipa::path(get, path = "/api/v1/contacts", tag = "contacts", params(Choice),
     responses((status = 200, description = "A page of contacts.", body = Vec<ContactJson>,
-        headers(("Link" = String, description = "The next page, while there is one.")))))]
+        headers(("Link" = String, description = "The next page, if there is one.")))))]
 async fn list(State(api): State<Api>, Params(choice): Params<Choice>) -> Result<Response, Problem> {
     let limit = page::limit(choice.limit)?;
     let rows = api
@@ -127,25 +127,26 @@ async fn list(State(api): State<Api>, Params(choice): Params<Choice>) -> Result<
     ))
 }
 
-/// How to take contacts.
+/// Parameters of an import.
 #[derive(Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct How {
-    /// All or nothing: with one bad row, no row goes in.
+    /// All or nothing: if any row is invalid, no row is imported.
     strict: Option<bool>,
-    /// Rows may undo that somebody has unsubscribed; otherwise they leave that as it is.
+    /// Allow rows to resubscribe contacts that have unsubscribed; otherwise they stay unsubscribed.
     resubscribe: Option<bool>,
-    /// Say what would happen, and change nothing.
+    /// Dry run: change nothing and report what would happen.
     dry_run: Option<bool>,
-    /// CSV: what stands between columns: one character, or `tab`. Without it, the first line tells
-    /// which of comma, semicolon and tab it is.
+    /// CSV: column delimiter, one character or `tab`. By default, the first line determines whether
+    /// it is comma, semicolon or tab.
     delimiter: Option<String>,
-    /// CSV: what a column is: a field, `=` and the column's heading, such as `email=Mail`, or
-    /// `ignore=Notes` for one that is not read. May stand several times.
+    /// CSV: column mapping: a field, `=` and the column's heading, such as `email=Mail`, or
+    /// `ignore=Notes` for a column to skip. May be repeated.
     #[serde(default)]
     column: Vec<String>,
-    /// CSV: true: the first line is a row, not a header. Columns have numbers then, as in `email=1`.
+    /// CSV: true if the first line is a row, not a header. Columns are then numbered, as in
+    /// `email=1`.
     no_header: Option<bool>,
 }
 
@@ -158,20 +159,20 @@ impl<S: Sync> FromRequestParts<S> for How {
     }
 }
 
-/// What became of the rows, or would.
+/// Result of an import or its dry run.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Imported {
-    /// Contacts that are new.
+    /// Number of new contacts.
     inserted: u64,
-    /// Contacts of which something changed.
+    /// Number of changed contacts.
     updated: u64,
-    /// Contacts that were as the row says.
+    /// Number of unchanged contacts.
     unchanged: u64,
-    /// Rows that were refused.
+    /// Number of rejected rows.
     rejected: u64,
-    /// Why, for the first thousand of them.
+    /// Errors of the first 1,000 rejected rows.
     errors: Vec<Fault>,
-    /// What stops no row, and whoever uploads should know.
+    /// Warnings that reject no row.
     warnings: Vec<String>,
 }
 
@@ -188,15 +189,15 @@ impl From<&ImportReport> for Imported {
     }
 }
 
-/// Make and change contacts.
+/// Create and update contacts.
 ///
-/// The body is a list of objects as a listing has them, `{"contacts": […]}`, or a CSV file. A row
-/// updates the contact that it tells by its id, its external id or an address, and makes one
-/// where there is none; what it leaves out stays. A key that is none of a contact's own is a
-/// field of that name. Good rows go in, and the answer tells the others.
+/// The body is an array of contacts as in the listing, `{"contacts": […]}`, or a CSV file. A row
+/// updates the contact that its id, external id or address identifies, or creates one; omitted
+/// values stay unchanged. Unknown keys become fields of the contact. Valid rows are imported, and
+/// the response reports the others.
 #[utoipa::path(post, path = "/api/v1/contacts", tag = "contacts", params(How),
     request_body(content((Value = "application/json"), (String = "text/csv"))),
-    responses((status = 200, description = "What became of the rows.", body = Imported)))]
+    responses((status = 200, description = "The result.", body = Imported)))]
 async fn import(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
@@ -222,7 +223,7 @@ async fn import(
         false => Limit::Upload(api.limits.json_upload_bytes as u64),
     };
     let (body, turn) = whole(&api, &parts.headers, body, limit).await?;
-    // A client that loses the connection sends the request again: it must find the answer.
+    // A client that loses its connection repeats the request and must find the response.
     let taking = api.lasting.begin({
         let api = api.clone();
         async move {
@@ -241,7 +242,7 @@ async fn store(
     once: Once,
 ) -> Result<Response, Problem> {
     if body.trim_ascii().is_empty() {
-        let detail = "the body is empty; expected contacts, as CSV or as JSON";
+        let detail = "the body is empty; expected contacts as CSV or JSON";
         return Err(Problem::new(Kind::InvalidRequest, detail));
     }
     let (body, (ticket, fingerprint)) = api
@@ -266,7 +267,7 @@ async fn store(
         })
         .await?;
     if report.inserted + report.updated + report.unchanged == 0 && report.rejected > 0 {
-        return Err(rejected(&report, "no row was taken"));
+        return Err(rejected(&report, "no row was imported"));
     }
     let response = Json(Imported::from(&report)).into_response();
     Ok(match ticket {
@@ -278,7 +279,7 @@ async fn store(
 /// Show a contact.
 #[utoipa::path(get, path = "/api/v1/contacts/{contact}", tag = "contacts",
     params(("contact" = String, Path,
-        description = "Its id, or else its external id, email address, phone number or token.")),
+        description = "Id, external id, email address, phone number or token of the contact.")),
     responses((status = 200, description = "The contact.", body = ContactJson)))]
 async fn one(
     State(api): State<Api>,
@@ -294,16 +295,16 @@ fn find(promoflow: &promoflow_installation::Promoflow, id: &str) -> Result<Conta
         .ok_or_else(|| Problem::unknown("contact", id))
 }
 
-/// Channels.
+/// A list of channels.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Channels {
-    /// Their names; all where it is missing.
+    /// Names of the channels (default: all).
     #[schema(example = json!(["email"]))]
     channels: Option<Vec<ChannelName>>,
 }
 
-/// How a message reaches an address.
+/// Channel by which a message reaches an address.
 #[derive(Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 enum ChannelName {
@@ -328,14 +329,14 @@ impl From<ChannelName> for ChannelKind {
     }
 }
 
-/// Note that a contact is not to be written to.
+/// Unsubscribe a contact from channels.
 ///
-/// What waits in the outbox for it is called off when it is due.
+/// Pending deliveries to the contact are cancelled when they are due.
 #[utoipa::path(post, path = "/api/v1/contacts/{contact}/unsubscribe", tag = "contacts",
     params(("contact" = String, Path,
-        description = "Its id, or else its external id, email address, phone number or token.")),
+        description = "Id, external id, email address, phone number or token of the contact.")),
     request_body = Channels,
-    responses((status = 200, description = "The contact as it is now.", body = ContactJson)))]
+    responses((status = 200, description = "The updated contact.", body = ContactJson)))]
 async fn unsubscribe(
     State(api): State<Api>,
     Place(id): Place<String>,
@@ -344,12 +345,12 @@ async fn unsubscribe(
     consent(api, id, request, false).await
 }
 
-/// Note that a contact wants to be written to.
+/// Subscribe a contact to channels.
 #[utoipa::path(post, path = "/api/v1/contacts/{contact}/subscribe", tag = "contacts",
     params(("contact" = String, Path,
-        description = "Its id, or else its external id, email address, phone number or token.")),
+        description = "Id, external id, email address, phone number or token of the contact.")),
     request_body = Channels,
-    responses((status = 200, description = "The contact as it is now.", body = ContactJson)))]
+    responses((status = 200, description = "The updated contact.", body = ContactJson)))]
 async fn subscribe(
     State(api): State<Api>,
     Place(id): Place<String>,
@@ -369,7 +370,7 @@ async fn consent(
     let Channels { channels } = json(&api.body(body).await?)?;
     let channels: Vec<ChannelKind> = match channels {
         Some(names) if names.is_empty() => {
-            let detail = "channels: none is named; leave it out for all of them";
+            let detail = "channels: the list is empty; omit it for all channels";
             return Err(Problem::new(Kind::InvalidRequest, detail).field("channels"));
         }
         Some(names) => names.into_iter().map(ChannelKind::from).collect(),

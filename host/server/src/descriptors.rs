@@ -1,34 +1,34 @@
-//! Files that this process may have open: connections take no more than leaves the database, the
-//! channels and the Maildir enough.
+//! Limit of open files. Connections leave enough of them for the database, the channels and the
+//! Maildir.
 
-/// Files that are kept for everything but connections.
+/// Number of files reserved for everything but connections.
 const RESERVED: u64 = 256;
 
-/// Raises the number of files that the process may have open to what the system allows, and returns
-/// it where it is known.
+/// Raises the process's limit of open files to the maximum that the system allows. Returns the
+/// limit if it is known.
 #[cfg(unix)]
 #[allow(
     clippy::useless_conversion,
-    reason = "some systems count files in another type"
+    reason = "the type of the limit depends on the system"
 )]
 pub(super) fn raise() -> Option<u64> {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
     if soft < hard {
-        // Some systems have a limit of their own below this one: what holds stays.
+        // Some systems enforce a lower limit; the one in effect is read below.
         let _raised = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
     let raised = getrlimit(Resource::RLIMIT_NOFILE).map_or(soft, |(soft, _)| soft);
     u64::try_from(raised).ok()
 }
 
-/// Elsewhere there is no such limit.
+/// Other systems have no such limit.
 #[cfg(not(unix))]
 pub(super) fn raise() -> Option<u64> {
     None
 }
 
-/// How many connections of those that are wanted there may be where so many files may be open.
+/// Returns how many of the wanted connections fit into this limit of open files.
 pub(super) fn room(wanted: usize, files: Option<u64>) -> usize {
     let Some(files) = files else {
         return wanted;
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connections_leave_files_for_everything_else() {
+    fn reserves_files_for_everything_but_connections() {
         assert_eq!(room(1024, None), 1024);
         assert_eq!(room(1024, Some(1 << 20)), 1024);
         assert_eq!(room(1024, Some(1024)), 768);
@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     #[cfg(unix)]
-    fn the_limit_is_raised_to_what_the_system_allows() {
+    fn raises_the_limit_to_what_the_system_allows() {
         use nix::sys::resource::{Resource, getrlimit};
         let raised = raise().unwrap();
         let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();

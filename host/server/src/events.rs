@@ -1,4 +1,4 @@
-//! Events, as Yespo takes them.
+//! Events, compatible with Yespo's API.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,25 +31,25 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(send_v2))
 }
 
-/// An event of version 1: values are text.
+/// Event of API version 1: values are text.
 #[derive(Deserialize, ToSchema)]
-#[expect(dead_code, reason = "it describes what `Event::from_json` reads")]
+#[expect(dead_code, reason = "documents the input of `Event::from_json`")]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct EventV1 {
-    /// What happened. An unknown type is created.
+    /// Event type. An unknown type is created.
     #[schema(schema_with = event_type_key)]
     event_type_key: String,
-    /// Whom it is about.
+    /// Event key: the contact that the event is about.
     #[schema(schema_with = key_value)]
     key_value: Option<String>,
-    /// Values by name; names are unique.
+    /// Parameters; names are unique.
     params: Option<ParamsV1>,
-    /// Under which a repeated sending is recognised.
+    /// Id that identifies repeated events.
     #[schema(schema_with = event_id)]
     id: Option<String>,
 }
 
-/// A text of an event, or a whole number that is written as one.
+/// Schema of a text, or a whole number that is read as text.
 fn text(most: usize, example: &str, description: &str) -> ObjectBuilder {
     ObjectBuilder::new()
         .schema_type(SchemaType::from_iter([Type::String, Type::Integer]))
@@ -59,11 +59,11 @@ fn text(most: usize, example: &str, description: &str) -> ObjectBuilder {
         .description(Some(description))
 }
 
-/// What no key holds; see [`Event::checked`].
+/// Pattern of keys; see [`Event::checked`].
 const PATTERN: &str = "^[^<;\u{2019}\\\\/|\"`'^?!,>]+$";
 
 fn event_type_key() -> ObjectBuilder {
-    let description = "What happened. An unknown type is created.";
+    let description = "Event type. An unknown type is created.";
     text(MAX_TYPE_CHARS, "birthday", description).pattern(Some(PATTERN))
 }
 
@@ -71,8 +71,8 @@ fn key_value() -> ObjectBuilder {
     text(
         MAX_KEY_CHARS,
         "ann@example.com",
-        "Whom it is about. Without it a parameter tells: a contact's id, an external id, an email \
-         address, a phone number, a token.",
+        "Event key: the contact that the event is about. If absent, a parameter identifies the \
+         contact: its id, external id, email address, phone number or token.",
     )
     .schema_type(SchemaType::from_iter([
         Type::String,
@@ -83,14 +83,18 @@ fn key_value() -> ObjectBuilder {
 }
 
 fn param_name() -> ObjectBuilder {
-    text(MAX_PARAM_NAME_CHARS, "EmailAddress", "Its name.")
+    text(
+        MAX_PARAM_NAME_CHARS,
+        "EmailAddress",
+        "Name of the parameter.",
+    )
 }
 
 fn event_id() -> ObjectBuilder {
     text(
         MAX_ID_CHARS,
         "e-1",
-        "Under which a repeated sending is recognised; so is the header Idempotency-Key.",
+        "Id that identifies repeated events; the header Idempotency-Key may be used instead.",
     )
     .schema_type(SchemaType::from_iter([
         Type::String,
@@ -99,100 +103,100 @@ fn event_id() -> ObjectBuilder {
     ]))
 }
 
-/// Parameters whose values are text.
+/// Parameters with text values.
 #[derive(Deserialize, ToSchema)]
-#[expect(dead_code, reason = "it describes what `Event::from_json` reads")]
+#[expect(dead_code, reason = "documents the input of `Event::from_json`")]
 #[serde(untagged)]
 enum ParamsV1 {
-    /// A list.
+    /// A list of names and values.
     List(Vec<ParamV1>),
-    /// Values by name.
+    /// An object of values by name.
     Object(BTreeMap<String, Scalar>),
 }
 
-/// Parameters whose values are anything.
+/// Parameters with values of any type.
 #[derive(Deserialize, ToSchema)]
-#[expect(dead_code, reason = "it describes what `Event::from_json` reads")]
+#[expect(dead_code, reason = "documents the input of `Event::from_json`")]
 #[serde(untagged)]
 enum ParamsV2 {
-    /// A list.
+    /// A list of names and values.
     List(Vec<ParamV2>),
-    /// Values by name.
+    /// An object of values by name.
     Object(BTreeMap<String, Value>),
 }
 
-/// A text, or what is written as one.
+/// A text, or a value that is converted to text.
 #[derive(Deserialize, ToSchema)]
-#[expect(dead_code, reason = "it describes what `Event::from_json` reads")]
+#[expect(dead_code, reason = "documents the input of `Event::from_json`")]
 #[serde(untagged)]
 enum Scalar {
     /// A text.
     Text(String),
     /// A number.
     Number(f64),
-    /// Yes or no.
+    /// A boolean.
     Truth(bool),
 }
 
-/// A parameter whose value is text.
+/// A parameter with a text value.
 #[derive(Deserialize, ToSchema)]
-#[expect(dead_code, reason = "it describes what `Event::from_json` reads")]
+#[expect(dead_code, reason = "documents the input of `Event::from_json`")]
 #[serde(deny_unknown_fields)]
 struct ParamV1 {
-    /// Its name.
+    /// Name of the parameter.
     #[schema(schema_with = param_name)]
     name: String,
-    /// Its value.
+    /// Value of the parameter.
     value: Scalar,
 }
 
-/// An event of version 2: values are anything.
+/// Event of API version 2: values of any type.
 #[derive(Deserialize, ToSchema)]
-#[expect(dead_code, reason = "it describes what `Event::from_json` reads")]
+#[expect(dead_code, reason = "documents the input of `Event::from_json`")]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct EventV2 {
-    /// What happened. An unknown type is created.
+    /// Event type. An unknown type is created.
     #[schema(schema_with = event_type_key)]
     event_type_key: String,
-    /// Whom it is about.
+    /// Event key: the contact that the event is about.
     #[schema(schema_with = key_value)]
     key_value: Option<String>,
-    /// Values by name; names are unique.
+    /// Parameters; names are unique.
     params: Option<ParamsV2>,
-    /// Under which a repeated sending is recognised.
+    /// Id that identifies repeated events.
     #[schema(schema_with = event_id)]
     id: Option<String>,
 }
 
-/// A parameter whose value is anything.
+/// A parameter with a value of any type.
 #[derive(Deserialize, ToSchema)]
-#[expect(dead_code, reason = "it describes what `Event::from_json` reads")]
+#[expect(dead_code, reason = "documents the input of `Event::from_json`")]
 #[serde(deny_unknown_fields)]
 struct ParamV2 {
-    /// Its name.
+    /// Name of the parameter.
     #[schema(schema_with = param_name)]
     name: String,
-    /// Its value: text, a number, a list, an object; null where it is missing.
+    /// Value: text, number, boolean, list or object; null if absent.
     value: Option<Value>,
 }
 
-/// That an event is stored.
+/// Acknowledgement of a stored event.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Accepted {
-    /// Its id, or its number where it came without one.
+    /// Id of the event, or its number if it was sent without an id.
     #[schema(example = "e-1")]
     event: String,
-    /// `duplicate`: the same event was accepted before.
+    /// `accepted`, or `duplicate` if the event was accepted before.
     #[schema(example = "accepted", pattern = "^(accepted|duplicate)$")]
     status: &'static str,
-    /// The runs that it started.
+    /// Ids of the runs that it started.
     #[schema(example = json!(["1"]))]
     runs: Vec<String>,
 }
 
-/// Send an event; values are text.
+/// Send an event with text values.
 ///
-/// Answered once the event is stored for good, with its runs.
+/// The response is sent once the event and its runs are stored durably.
 #[utoipa::path(post, path = "/api/v1/event", tag = "events",
     request_body = EventV1,
     responses((status = 200, description = "The event is stored.", body = Accepted)))]
@@ -209,7 +213,7 @@ async fn send_v1(State(api): State<Api>, request: Request) -> Result<Json<Accept
                 continue;
             }
             Value::Null | Value::Array(_) | Value::Object(_) => {
-                "must be text; /api/v2/event takes lists and objects"
+                "must be text; use /api/v2/event for lists and objects"
             }
         };
         return Err(invalid(EventError {
@@ -220,17 +224,17 @@ async fn send_v1(State(api): State<Api>, request: Request) -> Result<Json<Accept
     api.send(event).await.map(Json)
 }
 
-/// Whether a number is whole, and so large that it was read as the nearest that a float holds: as
-/// a text it would not be the one that was sent.
+/// Returns true if a whole number is so large that parsing rounded it to the nearest float:
+/// converted to text, it would differ from the number sent.
 fn is_rounded(number: &serde_json::Number) -> bool {
-    /// From here on there are whole numbers that a float does not hold.
+    /// The first whole number after which not all are representable as a float.
     const LARGE: f64 = 9_007_199_254_740_992.0;
     number.is_f64() && number.as_f64().is_some_and(|number| number.abs() >= LARGE)
 }
 
-/// Send an event; values are anything.
+/// Send an event with values of any type.
 ///
-/// Answered once the event is stored for good, with its runs.
+/// The response is sent once the event and its runs are stored durably.
 #[utoipa::path(post, path = "/api/v2/event", tag = "events",
     request_body = EventV2,
     responses((status = 200, description = "The event is stored.", body = Accepted)))]
@@ -257,13 +261,13 @@ pub(super) async fn read(api: &Api, request: Request) -> Result<Event, Problem> 
     Ok(event)
 }
 
-/// The header under which a repeated request is recognised.
+/// Returns the value of the Idempotency-Key header.
 pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(value) = headers.get("idempotency-key") else {
         return Ok(None);
     };
     let text = value.to_str().unwrap_or_default().trim();
-    // The draft of the header has it in quotes, most clients send it without.
+    // The draft standard requires quotes; most clients omit them.
     let text = text
         .strip_prefix('"')
         .and_then(|rest| rest.strip_suffix('"'))
@@ -287,7 +291,7 @@ pub(super) fn invalid(error: EventError) -> Problem {
 }
 
 impl Api {
-    /// How a request came, where traces are exported: in which trace of its sender's, and when.
+    /// Returns the request's trace parent and time, if traces are exported.
     pub(super) fn origin(&self, headers: &HeaderMap) -> Option<Box<Origin>> {
         self.promoflow.traces().then(|| {
             let parent = headers.get("traceparent");
@@ -299,12 +303,10 @@ impl Api {
         })
     }
 
-    /// Hands an event to the engine, and waits until it is committed.
+    /// Submits an event to the engine and waits until it is committed.
     pub(super) async fn send(&self, event: Event) -> Result<Accepted, Problem> {
         let late = || {
-            Problem::unavailable(
-                "the event was not stored in time; send it again under the same id",
-            )
+            Problem::unavailable("the event was not stored in time; send it again with the same id")
         };
         let wait = self.limits.event_time;
         let permit = Arc::clone(&self.events).acquire_owned();
@@ -313,14 +315,15 @@ impl Api {
         };
         let (answer, answered) = oneshot::channel();
         self.running.submit_at_once(event, move |receipt| {
-            // Not before: it is in the engine's queue, whoever waits for it.
+            // Keep the permit while the event is in the engine's queue, even if the client has
+            // disconnected.
             drop(permit);
-            // The client has gone: the event stands all the same.
+            // If the client has disconnected, the event is stored all the same.
             let _gone = answer.send(receipt);
         });
         let receipt = match tokio::time::timeout(wait, answered).await {
             Err(_) => return Err(late()),
-            Ok(Err(_)) => return Err(Problem::unavailable("the service is ending")),
+            Ok(Err(_)) => return Err(Problem::unavailable("the service is shutting down")),
             Ok(Ok(receipt)) => receipt.map_err(refused)?,
         };
         Ok(Accepted {
@@ -341,8 +344,8 @@ pub(super) fn refused(error: SendError) -> Problem {
         SendError::Conflict(_) => Problem::new(Kind::EventConflict, error.to_string()).field("id"),
         SendError::Configuration(cause) => Problem::internal(format_args!("{cause:#}")),
         SendError::Store(cause) => {
-            tracing::error!("an event was not stored: {cause}");
-            Problem::unavailable("the event was not stored; send it again under the same id")
+            tracing::error!("cannot store an event: {cause}");
+            Problem::unavailable("the event was not stored; send it again with the same id")
         }
         SendError::Unavailable(why) => {
             Problem::unavailable(format!("the event was not stored: {why}"))

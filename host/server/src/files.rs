@@ -1,4 +1,4 @@
-//! What authors write: the shapes that messages and workflows share.
+//! Request bodies and responses shared by messages and workflows.
 
 use std::ops::Deref;
 
@@ -14,11 +14,11 @@ use promoflow_document as document;
 use promoflow_document::{Diagnostic, Diagnostics, Severity};
 use promoflow_installation::AppliedFile;
 
-/// The file's name in diagnostics, and that of one that is sent as JSON.
+/// Names of the file in diagnostics, for YAML and for JSON.
 const NAME: &str = "body";
 const JSON_NAME: &str = "body.json";
 
-/// The media types of YAML and JSON.
+/// Accepted media types for YAML and JSON.
 const MEDIA: [&str; 5] = [
     "application/yaml",
     "application/json",
@@ -27,7 +27,7 @@ const MEDIA: [&str; 5] = [
     "text/x-yaml",
 ];
 
-/// The bytes of a file in YAML or JSON, and the turn of reading them.
+/// The bytes of a YAML or JSON file, with the permit to parse it.
 pub(super) struct Source {
     bytes: Vec<u8>,
     _turn: OwnedSemaphorePermit,
@@ -41,7 +41,8 @@ impl Deref for Source {
     }
 }
 
-/// A file in YAML or JSON: its name, of which the ending says whether it must be JSON, and its bytes.
+/// Reads a YAML or JSON file. Returns its name, whose extension determines the format, and its
+/// bytes.
 pub(super) async fn read(api: &Api, request: Request) -> Result<(&'static str, Source), Problem> {
     let (parts, body) = request.into_parts();
     must_be(&parts.headers, &MEDIA)?;
@@ -50,26 +51,26 @@ pub(super) async fn read(api: &Api, request: Request) -> Result<(&'static str, S
         _ => NAME,
     };
     let bytes = api.body(body).await?;
-    // Not before it is there: nobody waits for a slow client.
+    // Acquired after reading the body, so that slow clients hold no permit.
     let turn = api.document_turn().await?;
     Ok((name, Source { bytes, _turn: turn }))
 }
 
-/// Refuses a file with a fault.
+/// Rejects a file with errors.
 pub(super) fn sound<T>(file: &AppliedFile<T>, what: &str) -> Result<(), Problem> {
     let faults = faults(&file.diagnostics);
     if faults.is_empty() && !file.applied.is_empty() {
         return Ok(());
     }
     let detail = match faults.as_slice() {
-        [] => format!("the body holds no {what}"),
+        [] => format!("the body contains no {what}"),
         [one] => one.detail.clone(),
-        _ => "the body has faults, and nothing of it was stored".to_owned(),
+        _ => "the body has errors; nothing was stored".to_owned(),
     };
     Err(Problem::new(Kind::RefusedContent, detail).errors(faults))
 }
 
-/// The warnings of a file that was taken, of each of its documents in order.
+/// Returns the warnings of a stored file for each of its documents.
 pub(super) fn warnings(name: &str, source: &[u8], diagnostics: &[Diagnostic]) -> Vec<Vec<Fault>> {
     let documents = document::read(source, &mut Diagnostics::new(name));
     let mut warnings: Vec<Vec<Fault>> = vec![Vec::new(); documents.len()];
@@ -84,19 +85,19 @@ pub(super) fn warnings(name: &str, source: &[u8], diagnostics: &[Diagnostic]) ->
     warnings
 }
 
-/// What a check of a file found.
+/// Result of a check.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Checked {
-    /// Whether it would be taken.
+    /// True if the file is valid.
     pub(super) valid: bool,
-    /// What is wrong with it, with line and column.
+    /// Errors, with line and column.
     pub(super) errors: Vec<Fault>,
-    /// What is odd.
+    /// Warnings, with line and column.
     pub(super) warnings: Vec<Fault>,
 }
 
 impl Checked {
-    /// Sorts what was found.
+    /// Separates errors and warnings.
     pub(super) fn new(diagnostics: &[Diagnostic]) -> Checked {
         let warnings = diagnostics
             .iter()

@@ -1,4 +1,4 @@
-//! Who may come in: keys, scopes and rates.
+//! Authentication, scopes and rate limits.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -24,14 +24,14 @@ use super::{Api, Limits};
 use promoflow_installation::Promoflow;
 use promoflow_model::key::{Key, Scope};
 
-/// How often it is looked whether another process made or revoked a key.
+/// Interval between checks for keys created or revoked by other processes.
 pub(super) const LOOK: Duration = Duration::from_millis(250);
 
-/// Who calls: the key that was shown.
+/// The API key that authenticated the request.
 #[derive(Clone, Debug)]
 pub(super) struct Caller(pub(super) Arc<Key>);
 
-/// The keys of the installation, in memory: no request waits for the database here.
+/// The installation's API keys, kept in memory so that no request waits for the database.
 #[derive(Default)]
 pub(super) struct Keys {
     known: RwLock<Known>,
@@ -44,7 +44,7 @@ struct Known {
 }
 
 impl Keys {
-    /// Reads the keys anew if one was made or revoked.
+    /// Reloads the keys if one was created or revoked.
     pub(super) fn refresh(&self, promoflow: &Promoflow) -> anyhow::Result<()> {
         let generation = Some(promoflow.key_generation()?);
         if self.read().generation == generation {
@@ -62,8 +62,8 @@ impl Keys {
     }
 
     fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
-        // A browser that is asked for Basic opens a window, keeps what is typed into it, and sends
-        // that with every request from then on.
+        // A browser that gets a Basic challenge prompts the user, keeps the password, and sends it
+        // with every later request.
         let scheme = match is_browser(headers) {
             true => "Bearer realm=\"promoflow\"",
             false => "Basic realm=\"promoflow\", charset=\"UTF-8\"",
@@ -75,8 +75,7 @@ impl Keys {
         let known = self.read();
         if known.by_id.is_empty() {
             return Err(refused(
-                "no API key exists yet; `promoflow key create` makes one on the machine of the \
-                 service",
+                "no API key exists yet; create one with `promoflow key create` on the server",
             ));
         }
         let Some(shown) = shown_key(headers) else {
@@ -89,11 +88,11 @@ impl Keys {
             .and_then(|id| known.by_id.get(id))
             .filter(|key| key.is(&shown))
             .map(|key| Caller(Arc::clone(key)))
-            .ok_or_else(|| refused("this API key is unknown or was revoked"))
+            .ok_or_else(|| refused("the API key is unknown or was revoked"))
     }
 }
 
-/// The password of HTTP Basic, or the Bearer token.
+/// Returns the password of HTTP Basic or the Bearer token.
 fn shown_key(headers: &HeaderMap) -> Option<String> {
     let text = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, rest) = text.split_once(' ')?;
@@ -108,14 +107,14 @@ fn shown_key(headers: &HeaderMap) -> Option<String> {
     Some(password.to_owned())
 }
 
-/// Which of the two rates a request counts for.
+/// The rate limit that applies to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rate {
     Events,
     Others,
 }
 
-/// How many requests a second each key may make.
+/// Rate limiters for each key.
 pub(super) struct Rates {
     events: DefaultKeyedRateLimiter<String>,
     others: DefaultKeyedRateLimiter<String>,
@@ -142,18 +141,19 @@ impl Rates {
         limiter.check_key(&key.id).map_err(|not_until| {
             too_many(
                 not_until.wait_time_from(DefaultClock::default().now()),
-                "this API key has made as many requests as a second allows; wait, and try again",
+                "rate limit exceeded: this API key sent too many requests in one second; retry \
+                 after the time in Retry-After",
             )
         })
     }
 
-    /// Counts the further events of a request, the first of which the gate has counted.
+    /// Counts the further events of a batch; the first was counted with the request.
     pub(super) fn check_further_events(&self, key: &Key, further: usize) -> Result<(), Problem> {
         let Some(number) = u32::try_from(further).ok().and_then(NonZeroU32::new) else {
             return Ok(());
         };
-        let told = "this API key has sent as many events as a second allows; wait, and send the \
-                    batch again";
+        let told = "rate limit exceeded: this API key sent too many events in one second; send the \
+                    batch again after the time in Retry-After";
         match self.events.check_key_n(&key.id, number) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(not_until)) => {
@@ -166,27 +166,27 @@ impl Rates {
 }
 
 fn too_many(wait: Duration, told: &str) -> Problem {
-    // Rounded up: whoever comes that much later is let in.
+    // Rounded up, so that a client that waits this long succeeds.
     Problem::new(Kind::TooManyRequests, told).retry_after(wait.as_secs() + 1)
 }
 
-/// What a group of routes asks of its callers.
+/// Access rules of a group of routes.
 #[derive(Clone)]
 pub(super) struct Gate {
     pub(super) api: Api,
-    /// What changing something needs. Looking needs this or `read`.
+    /// The scope required for changes. Reading requires this scope or `read`.
     pub(super) scope: Scope,
     pub(super) rate: Rate,
     pub(super) queries: Queries,
     pub(super) media: MediaTypes,
 }
 
-/// Whether the scope `read` is enough for a request that `looks` at what a scope is for.
+/// Returns true if the scope `read` allows this request.
 pub(super) fn opens_by_reading(looks: bool, scope: Scope) -> bool {
     looks && scope != Scope::Admin
 }
 
-/// Lets those in who may come in, and tells the handler who they are.
+/// Authenticates and authorizes a request, and adds the [`Caller`] for the handler.
 pub(super) async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
     let caller = same_site(&request).and_then(|()| gate.api.keys.authenticate(request.headers()));
     let admitted = match caller {
@@ -203,7 +203,7 @@ pub(super) async fn guard(State(gate): State<Gate>, mut request: Request, next: 
             next.run(request).await
         }
         (Err(problem), under_way) => {
-            // A client that asks first whether to send its body needs no more than the answer.
+            // A client that sent `Expect: 100-continue` has not sent its body yet.
             if !request.headers().contains_key(header::EXPECT) {
                 match under_way {
                     Some(_) => drain(request.body_mut(), gate.api.limits.body_pause).await,
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_is_the_password_or_the_token() {
+    fn reads_the_key_from_basic_and_bearer() {
         assert_eq!(shown("Bearer pf_a_b").as_deref(), Some("pf_a_b"));
         assert_eq!(shown("bearer  pf_a_b ").as_deref(), Some("pf_a_b"));
         let basic = |text: &str| format!("Basic {}", STANDARD.encode(text));

@@ -1,4 +1,4 @@
-//! Headers of every request and answer.
+//! Headers of every request and response.
 
 use axum::extract::Request;
 use axum::http::uri::Authority;
@@ -6,22 +6,22 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Version, header};
 
 use super::problem::{Kind, Problem};
 
-/// What a page of the service may load, and where it may be shown: nothing, and nowhere. Pages that
-/// need more say so themselves.
+/// Default Content-Security-Policy: pages load nothing and may not be framed. Pages that need more
+/// set their own.
 const NOTHING: &str =
     "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Refuses a request of which it is unclear for whom it is (RFC 9112, 3.2): a proxy and this service
-/// might read it in two ways.
+/// Rejects a request with a missing, invalid or repeated Host header (RFC 9112, 3.2): a proxy and
+/// this service might interpret it differently.
 pub(super) fn host(request: &Request) -> Result<(), Problem> {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let detail = match (hosts.next(), hosts.next()) {
         (Some(host), None) if is_authority(host) => return Ok(()),
-        // Before HTTP/1.1 there was none.
+        // Host is optional before HTTP/1.1.
         (None, _) if request.version() < Version::HTTP_11 => return Ok(()),
-        (Some(_), None) => "the header Host is no host with an optional port",
+        (Some(_), None) => "the header Host is invalid; expected a host with an optional port",
         (None, _) => "the header Host is missing",
-        (Some(_), Some(_)) => "the header Host stands twice; expected one",
+        (Some(_), Some(_)) => "the header Host is repeated; expected one",
     };
     Err(Problem::new(Kind::InvalidRequest, detail))
 }
@@ -31,9 +31,9 @@ fn is_authority(host: &HeaderValue) -> bool {
     !text.contains('@') && text.parse::<Authority>().is_ok()
 }
 
-/// Adds what holds for every answer, where it says nothing else. Answers hold promo codes,
-/// addresses and secrets: nobody on the way keeps them, no browser takes them for something else
-/// than they say, and no page of another site shows or reads them.
+/// Adds security headers to a response, unless it has set them. Responses contain promo codes,
+/// addresses and secrets: they must not be cached, sniffed as another media type, or shown or read
+/// by pages of other sites.
 pub(super) fn secure(headers: &mut HeaderMap) {
     for (name, value) in [
         (header::CACHE_CONTROL, "no-store"),
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_for_one_host() {
+    fn requires_exactly_one_valid_host() {
         for good in ["a", "a.example:8080", "[::1]:80", "127.0.0.1"] {
             assert!(judged(Version::HTTP_11, &[good]), "{good}");
         }

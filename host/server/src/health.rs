@@ -1,4 +1,4 @@
-//! Whether the process lives, and whether it can work. Without a key: a load balancer has none.
+//! Liveness and readiness. No API key is required, because load balancers have none.
 
 use std::sync::atomic::Ordering;
 
@@ -18,32 +18,34 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(readyz))
 }
 
-/// How the service is.
+/// Health of the service.
 #[derive(Serialize, ToSchema)]
 struct Health {
-    /// `ok`.
+    /// Always `ok`.
     status: &'static str,
 }
 
-/// Whether the process lives.
+/// Check whether the process is alive.
 #[utoipa::path(get, path = "/healthz", tag = "health", security(()),
-    responses((status = 200, description = "It lives.", body = Health)))]
+    responses((status = 200, description = "The process is alive.", body = Health)))]
 async fn healthz() -> Json<Health> {
     Json(Health { status: "ok" })
 }
 
-/// Whether the service can work: its database answers and is of its own release, it is known who
-/// executes, and it was not told to end.
+/// Check whether the service is ready.
+///
+/// Ready means: the database responds and has this release's layout, the process that executes runs
+/// is known, and the service is not shutting down.
 #[utoipa::path(get, path = "/readyz", tag = "health", security(()),
-    responses((status = 200, description = "It can work.", body = Health)))]
+    responses((status = 200, description = "The service is ready.", body = Health)))]
 async fn readyz(State(api): State<Api>) -> Result<Json<Health>, Problem> {
     if api.draining.load(Ordering::SeqCst) {
-        return Err(Problem::unavailable("the service is ending"));
+        return Err(Problem::unavailable("the service is shutting down"));
     }
     api.call(|promoflow| Ok(promoflow.usable()?)).await?;
     if !api.running.knows_executor() {
         return Err(Problem::unavailable(
-            "it is unknown which process executes; the log of the service tells more",
+            "cannot determine which process executes runs; see the server log",
         ));
     }
     Ok(Json(Health { status: "ok" }))

@@ -1,10 +1,10 @@
-//! Idempotency-Key: a request that is sent again gets the answer that it got, for 24 hours.
+//! Idempotency-Key: a repeated request gets the same response for 24 hours.
 //!
-//! What is remembered is what was done: answers of success. A request that was refused is judged
-//! anew. Of an event the key is the event's id instead, which is known for ever.
+//! Only successful responses are stored; a repeated request that failed is processed again. For
+//! events the key is the event's id instead, which is stored permanently.
 //!
-//! An answer is stored after what it tells of, in a transaction of its own: what a client sends
-//! again after the process died between the two is done again.
+//! A response is stored in its own transaction after the change that it reports. If the process
+//! dies between the two, a repeated request is processed again.
 
 use std::sync::PoisonError;
 
@@ -23,18 +23,19 @@ use super::{Api, cloudevents, codes, contacts};
 use promoflow_installation::Promoflow;
 use promoflow_store::StoredAnswer;
 
-/// How long answers are remembered, in milliseconds.
+/// Lifetime of stored responses, in milliseconds.
 const REMEMBERED: i64 = 24 * 3_600_000;
-/// The largest answer that is remembered, in bytes. Larger ones are of requests that only look, such
-/// as those of messages that are rendered.
+/// Maximum size of a stored response in bytes. Only requests without effects, such as rendering a
+/// message, have larger ones.
 const LARGEST: u64 = 4 << 20;
 
-/// A request under a key that is on its way. Another one meanwhile is refused.
+/// A request in progress with an Idempotency-Key. Concurrent requests with the same key are
+/// rejected.
 pub(super) struct Ticket {
     api: Api,
-    /// The API key, and the Idempotency-Key.
+    /// The API key's id and the Idempotency-Key.
     names: (String, String),
-    /// What was answered before.
+    /// The stored response, if any.
     known: Option<StoredAnswer>,
 }
 
@@ -50,7 +51,7 @@ impl Drop for Ticket {
 }
 
 impl Ticket {
-    /// `None` where the request has no such key.
+    /// Begins a request; returns `None` without an Idempotency-Key.
     pub(super) async fn begin(
         api: &Api,
         caller: &Caller,
@@ -63,7 +64,7 @@ impl Ticket {
         {
             let mut all = api.underway.lock().unwrap_or_else(PoisonError::into_inner);
             if !all.insert(names.clone()) {
-                let detail = "a request with this Idempotency-Key is on its way";
+                let detail = "a request with this Idempotency-Key is in progress";
                 return Err(Problem::new(Kind::IdempotencyConflict, detail).retry_after(1));
             }
         }
@@ -78,13 +79,13 @@ impl Ticket {
         Ok(Some(ticket))
     }
 
-    /// Whether a request was answered under this key.
+    /// Returns true if a response is stored under this key.
     pub(super) fn is_known(&self) -> bool {
         self.known.is_some()
     }
 
-    /// The answer of before, if there is one; an error if it was to another request. `echo` is
-    /// the request's body, which an answer that repeats it does not hold.
+    /// Returns the stored response, if any, or an error if it belongs to another request. `echo` is
+    /// the request's body, for responses that repeat it and are stored without a body.
     pub(super) fn again(
         &self,
         fingerprint: [u8; 32],
@@ -94,7 +95,7 @@ impl Ticket {
             return Ok(None);
         };
         if known.fingerprint != fingerprint {
-            let detail = "another request was answered under this Idempotency-Key; use a new one";
+            let detail = "this Idempotency-Key was used for another request; use a new key";
             return Err(Problem::new(Kind::IdempotencyReused, detail));
         }
         let body = echo.unwrap_or(&known.body).to_vec();
@@ -117,8 +118,8 @@ impl Ticket {
         Ok(Some(response))
     }
 
-    /// Remembers an answer of success, and passes it on. With `echo` its body is the request's,
-    /// and is not stored.
+    /// Stores a successful response and returns it. With `echo` its body equals the request's and
+    /// is not stored.
     pub(super) async fn remember(
         self,
         fingerprint: [u8; 32],
@@ -129,7 +130,7 @@ impl Ticket {
             return response;
         }
         let (parts, body) = response.into_parts();
-        // What was done is answered as it was, whether or not it can be answered again.
+        // The client gets the response even if it cannot be stored.
         let (body, stored) = match body.size_hint().exact() {
             _ if echo => (body, Vec::new()),
             Some(length) if length <= LARGEST => match to_bytes(body, usize::MAX).await {
@@ -152,7 +153,7 @@ impl Ticket {
         let (key, under) = self.names.clone();
         let put = move |promoflow: &Promoflow| {
             if let Err(error) = promoflow.put_answer(&key, &under, &answer, REMEMBERED) {
-                tracing::error!("an answer under an Idempotency-Key is not remembered: {error:#}");
+                tracing::error!("cannot store the response for an Idempotency-Key: {error:#}");
             }
             Ok(())
         };
@@ -163,11 +164,11 @@ impl Ticket {
     }
 }
 
-/// By which a request is told from another under the same key: its method, path, query and body.
+/// Digest that identifies a request: its method, path, query and body.
 pub(super) struct Fingerprint(Sha256);
 
 impl Fingerprint {
-    /// Of a request whose body is still to come.
+    /// Starts with the method and URI; the body is added as it arrives.
     pub(super) fn new(method: &Method, uri: &Uri) -> Fingerprint {
         let target = uri.path_and_query().map_or("", |target| target.as_str());
         let mut digest = Sha256::new();
@@ -175,7 +176,7 @@ impl Fingerprint {
         Fingerprint(digest)
     }
 
-    /// Takes the headers that are as much of the request as its body: those of a CloudEvent.
+    /// Adds the headers that are part of a CloudEvent.
     fn headers(&mut self, headers: &HeaderMap) {
         for name in cloudevents::HEADERS {
             for value in headers.get_all(name) {
@@ -185,19 +186,19 @@ impl Fingerprint {
         }
     }
 
-    /// Takes a piece of the body.
+    /// Adds a chunk of the body.
     pub(super) fn update(&mut self, piece: &[u8]) {
         self.0.update(piece);
     }
 
-    /// Of all of it.
+    /// Returns the digest.
     pub(super) fn finish(self) -> [u8; 32] {
         self.0.finalize().into()
     }
 }
 
-/// Remembers the answers of requests that change something. Uploads, of codes and of contacts, see
-/// to it themselves.
+/// Middleware that stores the responses of requests with an Idempotency-Key. Uploads of codes and
+/// contacts handle the key themselves.
 pub(super) async fn remember(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
@@ -209,7 +210,7 @@ pub(super) async fn remember(
     if request.method() != Method::POST || [codes::PATH, contacts::PATH].contains(&path) {
         return next.run(request).await;
     }
-    // No less than the handler takes, which judges it.
+    // At least the handler's limit; the handler enforces its own.
     let limit = match path {
         cloudevents::PATH => cloudevents::LARGEST,
         _ => api.limits.body_bytes,
@@ -239,7 +240,7 @@ async fn once(
     if let Some(answer) = ticket.again(fingerprint, None)? {
         return Ok(answer);
     }
-    // A client that loses the connection sends the request again: it must find the answer.
+    // A client that loses its connection repeats the request and must find the response.
     let answering = api.lasting.begin(async move {
         let response = next.run(Request::from_parts(parts, Body::from(body))).await;
         Ok(ticket.remember(fingerprint, response, false).await)

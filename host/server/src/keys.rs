@@ -1,4 +1,4 @@
-//! API keys, for administrators.
+//! Administration of API keys.
 
 use axum::Json;
 use axum::extract::{Request, State};
@@ -20,7 +20,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(revoke))
 }
 
-/// What a key allows.
+/// Scope of an API key.
 #[derive(Clone, Copy, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum ScopeName {
@@ -66,15 +66,15 @@ impl From<ScopeName> for Scope {
 #[schema(as = Key)]
 #[serde(rename_all = "camelCase")]
 struct KeyJson {
-    /// Its public id.
+    /// Public id of the key.
     key: String,
-    /// What it allows.
+    /// Scopes of the key.
     scopes: Vec<ScopeName>,
-    /// When it was made, RFC 3339.
+    /// Creation time, RFC 3339.
     created_at: String,
-    /// Since when it is refused.
+    /// Time of revocation, RFC 3339; null if the key is valid.
     revoked_at: Option<String>,
-    /// The key itself: only in the answer that makes it.
+    /// The key itself; only in the response that creates it.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
 }
@@ -91,24 +91,24 @@ impl From<&Key> for KeyJson {
     }
 }
 
-/// A key to make.
+/// The API key to create.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewKeyBody {
-    /// What it allows; without it, all but `admin`.
+    /// Scopes of the key (default: all except `admin`).
     #[serde(default, deserialize_with = "some")]
     #[schema(value_type = Vec<ScopeName>, required = false, min_items = 1)]
     scopes: Option<Vec<ScopeName>>,
 }
 
-/// A list that is there: null is none, and would give what nobody asked for.
+/// Rejects null, which would otherwise grant the default scopes.
 fn some<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<ScopeName>>, D::Error> {
     Vec::deserialize(from).map(Some)
 }
 
 /// List the API keys, without their secrets.
 #[utoipa::path(get, path = "/api/v1/keys", tag = "keys",
-    responses((status = 200, description = "The keys.", body = Vec<KeyJson>)))]
+    responses((status = 200, description = "The API keys.", body = Vec<KeyJson>)))]
 async fn list(State(api): State<Api>) -> Result<Json<Vec<KeyJson>>, Problem> {
     api.call(|promoflow| {
         let keys = promoflow.keys()?;
@@ -117,9 +117,9 @@ async fn list(State(api): State<Api>) -> Result<Json<Vec<KeyJson>>, Problem> {
     .await
 }
 
-/// Make an API key, and show its secret this once.
+/// Create an API key. Its secret is shown only once.
 #[utoipa::path(post, path = "/api/v1/keys", tag = "keys", request_body = NewKeyBody,
-    responses((status = 201, description = "The key, with its secret.", body = KeyJson)))]
+    responses((status = 201, description = "The key with its secret.", body = KeyJson)))]
 async fn create(State(api): State<Api>, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     must_be(&parts.headers, &["application/json"])?;
@@ -146,10 +146,10 @@ async fn create(State(api): State<Api>, request: Request) -> Result<Response, Pr
     Ok((StatusCode::CREATED, Json(shown)).into_response())
 }
 
-/// Revoke an API key, for good and at once.
+/// Revoke an API key permanently, effective immediately.
 #[utoipa::path(delete, path = "/api/v1/keys/{key}", tag = "keys",
-    params(("key" = String, Path, description = "Its id.")),
-    responses((status = 204, description = "It is revoked.")))]
+    params(("key" = String, Path, description = "Id of the key.")),
+    responses((status = 204, description = "The key is revoked.")))]
 async fn revoke(State(api): State<Api>, Place(id): Place<String>) -> Result<StatusCode, Problem> {
     let of_call = api.clone();
     api.call(move |promoflow| {

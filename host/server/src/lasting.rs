@@ -1,19 +1,19 @@
-//! Work that goes on when the client that asked for it has gone.
+//! Tasks that continue after their client has disconnected.
 //!
-//! A handler is dropped where its connection breaks, wherever it stands. What is not to be left
-//! half done has a task of its own instead, and the service does not end before it.
+//! A handler is dropped at any await point when its connection breaks. Work that must not be left
+//! half done runs in a task of its own, and shutdown waits for it.
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::problem::Problem;
 
-/// Counts the tasks that are under way.
+/// Counts the running tasks.
 #[derive(Default)]
 pub(super) struct Lasting(watch::Sender<usize>);
 
 impl Lasting {
-    /// Begins work that outlives its client.
+    /// Spawns a task that outlives its client.
     pub(super) fn begin<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, Problem>> + Send + 'static,
@@ -25,19 +25,19 @@ impl Lasting {
         }))
     }
 
-    /// Waits until nothing is under way.
+    /// Waits until all tasks have finished.
     pub(super) async fn ended(&self) {
         let mut count = self.0.subscribe();
-        // It ends with the sender, which is held here.
+        // Fails only if the sender is dropped, which `self` prevents.
         let _none = count.wait_for(|count| *count == 0).await;
     }
 }
 
-/// Work that has begun.
+/// Handle of a spawned task.
 pub(super) struct Begun<T>(JoinHandle<Result<T, Problem>>);
 
 impl<T> Begun<T> {
-    /// What came of it.
+    /// Waits for the task and returns its result.
     pub(super) async fn end(self) -> Result<T, Problem> {
         let ended = self.0.await;
         ended.unwrap_or_else(|error| Err(Problem::internal(error)))

@@ -1,33 +1,33 @@
-//! The HTTP service: `promoflow serve`.
+//! The HTTP service behind `promoflow serve`.
 //!
-//! The one place that knows HTTP. A module a resource has its routes, its shapes and its
-//! `router`; what they share:
+//! This is the only place that knows HTTP. Each resource has a module with its routes, its JSON
+//! shapes and its `router`. They share:
 //!
-//! | module | holds |
+//! | module | contents |
 //! | --- | --- |
-//! | `options` | what a service is started with |
-//! | `server` | listening, TLS, ending |
-//! | `listener` | accepting connections, and waiting for their clients |
-//! | `connections` | which connections there are, and which make room |
-//! | `descriptors` | files that the process may have open |
-//! | `headers` | headers of every request and answer |
-//! | `tls` | the certificate |
-//! | `probe` | asking a service whether it is ready |
-//! | `gate` | keys, scopes, rates: who may come in, and what is asked of all |
-//! | `origin` | browsers, and pages of other sites |
+//! | `options` | options and limits of the service |
+//! | `server` | listening, TLS, graceful shutdown |
+//! | `listener` | accepting connections, write timeouts |
+//! | `connections` | connection limits and eviction |
+//! | `descriptors` | limit of open files |
+//! | `headers` | headers of every request and response |
+//! | `tls` | the certificate and its renewal |
+//! | `probe` | readiness probe for containers and supervisors |
+//! | `gate` | authentication, scopes and rate limits |
+//! | `origin` | protection against cross-site requests |
 //! | `request` | queries, bodies and calls of the database |
-//! | `query` | parameters that no operation knows |
-//! | `media` | media types that no operation reads |
-//! | `page` | listings in pages |
-//! | `problem` | what clients are told of errors |
-//! | `idempotency` | answers that are given again |
-//! | `lasting` | work that outlives its client |
-//! | `openapi` | the document that describes it all, and its page |
+//! | `query` | unknown query parameters |
+//! | `media` | accepted media types |
+//! | `page` | pagination |
+//! | `problem` | errors in responses |
+//! | `idempotency` | stored responses for the Idempotency-Key |
+//! | `lasting` | tasks that outlive their client |
+//! | `openapi` | the OpenAPI document and its page |
 //!
-//! Nothing of the database is called on a thread of the event loop.
+//! The event loop never calls the database on its own threads.
 #![allow(
     unused_qualifications,
-    reason = "utoipa writes paths into the code that it makes"
+    reason = "utoipa generates code with qualified paths"
 )]
 
 mod alerts;
@@ -94,14 +94,15 @@ use promoflow_model::key::Scope;
 use promoflow_store::UploadId;
 use query::Queries;
 
-/// Events on their way to the engine at one time: handing one over does not wait for room in its
-/// queue, which would hold up the event loop.
+/// Maximum number of events being submitted to the engine. Submitting does not wait for room in the
+/// engine's queue, because waiting would block the event loop.
 const EVENTS_AT_ONCE: usize = 192;
 
-/// Documents that are read at one time, such as workflows: each may be held many times over.
+/// Maximum number of documents, such as workflows, parsed at one time. Parsing one takes many times
+/// its size in memory.
 const DOCUMENTS_AT_ONCE: usize = 4;
 
-/// What all handlers share.
+/// State shared by all handlers.
 #[derive(Clone)]
 struct Api(Arc<Inner>);
 
@@ -112,18 +113,18 @@ struct Inner {
     rates: Rates,
     limits: Limits,
     events: Arc<Semaphore>,
-    /// Turns of uploads whose file is on its way.
+    /// Permits for uploads that stream a file.
     uploads: Arc<Semaphore>,
-    /// Turns of uploads that came as a whole, so that no slow file holds them up.
+    /// Permits for uploads received as a whole, so that slow files do not block them.
     calls: Arc<Semaphore>,
-    /// Turns of documents that are read.
+    /// Permits for parsing documents.
     documents: Arc<Semaphore>,
-    /// Rows that the uploads on their way have taken.
+    /// Rows imported so far by each running upload.
     progress: Mutex<HashMap<UploadId, Arc<AtomicU64>>>,
     lasting: Lasting,
-    /// Requests with an Idempotency-Key that are on their way: API key and that key.
+    /// Requests in progress with an Idempotency-Key: the API key's id and the Idempotency-Key.
     underway: Mutex<HashSet<(String, String)>>,
-    /// The service was told to end.
+    /// Set once the service is shutting down.
     draining: AtomicBool,
 }
 
@@ -158,17 +159,17 @@ impl Api {
     }
 }
 
-/// Resources behind the gate.
+/// Resources that require an API key.
 struct Area {
     routes: OpenApiRouter<Api>,
-    /// What changes need; see [`Gate`].
+    /// The scope required for changes; see [`Gate`].
     scope: Scope,
     rate: Rate,
-    /// Whether answers under an Idempotency-Key are remembered here.
+    /// Store responses under the Idempotency-Key.
     remembers: bool,
 }
 
-/// All resources, by what they ask of callers.
+/// Returns all resources, grouped by the scope and rate limit that apply to them.
 fn areas() -> [Area; 7] {
     let area = |routes, scope, rate, remembers| Area {
         routes,
@@ -193,13 +194,13 @@ fn areas() -> [Area; 7] {
         area(codes, Scope::Codes, Rate::Others, true),
         area(contacts::router(), Scope::Contacts, Rate::Others, true),
         area(workflows, Scope::Workflows, Rate::Others, true),
-        // A secret is shown once, and not remembered.
+        // The secret of a new key must not be stored.
         area(keys::router(), Scope::Admin, Rate::Others, false),
         area(metrics::router(), Scope::Metrics, Rate::Others, false),
     ]
 }
 
-/// All routes.
+/// Builds the router with all routes.
 fn router(api: Api) -> Router {
     let mut all = OpenApiRouter::new()
         .merge(health::router())
@@ -216,7 +217,7 @@ fn router(api: Api) -> Router {
         if area.remembers {
             routes = routes.route_layer(from_fn_with_state(api.clone(), idempotency::remember));
         }
-        // The last is the first that a request comes to.
+        // The layer added last runs first.
         all = all.merge(routes.route_layer(from_fn_with_state(gate, guard)));
     }
     let (router, _) = all.split_for_parts();
@@ -226,7 +227,7 @@ fn router(api: Api) -> Router {
         .method_not_allowed_fallback(not_allowed)
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(api.clone(), server::log))
-        // Every handler bounds its body itself, and says so as a problem.
+        // Every handler limits its body itself and answers with a problem.
         .layer(DefaultBodyLimit::disable())
         .with_state(api)
 }
@@ -234,14 +235,14 @@ fn router(api: Api) -> Router {
 async fn nothing_here() -> Problem {
     Problem::new(
         Kind::NotFound,
-        "there is nothing at this path; /docs/ shows what there is",
+        "no resource at this path; see /docs/ for the API",
     )
 }
 
 async fn not_allowed() -> Problem {
     Problem::new(
         Kind::MethodNotAllowed,
-        "this method does not fit this path; the header Allow names those that do",
+        "this path does not support the method; see the header Allow",
     )
 }
 

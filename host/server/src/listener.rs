@@ -1,4 +1,4 @@
-//! Connections: how many there are, and how long one waits for its client to take an answer.
+//! Accepts connections within the limits and enforces write timeouts.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -17,19 +17,19 @@ use super::Limits;
 use super::connections::{Admission, Connections, Place, Visit};
 use super::request::allowance;
 
-/// How soon it is looked again whether there is room for a connection.
+/// Interval between checks for room for a waiting connection.
 const ROOM: Duration = Duration::from_millis(10);
 
-/// A listener that accepts no more connections than there is room for. Others wait in the queue of
-/// the operating system.
+/// A listener that limits the number of connections. Further ones wait in the backlog of the
+/// operating system.
 pub(super) struct Bounded {
     pub(super) inner: TcpListener,
     pub(super) connections: Arc<Connections>,
-    /// How long a client may take nothing of its answer.
+    /// Maximum time that a client may read nothing of a response.
     pub(super) pause: Duration,
 }
 
-/// The client of a [`Bounded`] listener.
+/// Peer of a connection from [`Bounded`].
 #[derive(Clone)]
 pub(super) struct Client {
     address: SocketAddr,
@@ -41,7 +41,7 @@ impl Address for Client {
     type Listener = Bounded;
 }
 
-/// Hands requests what is known of their connection.
+/// Makes the connection's state available to requests.
 impl Connected<Client> for Visit {
     fn connect_info(client: Client) -> Visit {
         client.visit
@@ -71,8 +71,8 @@ impl AddrListener<Patient, Client> for Bounded {
             let Some(place) = place else {
                 continue;
             };
-            // Answers are small, and whoever waits for one has nothing more to send. A client that
-            // has gone already is met with by the first read.
+            // Responses are small, and a waiting client sends nothing more. If the client has
+            // already disconnected, the first read fails.
             let _gone = stream.set_nodelay(true);
             let visit = place.visit.clone();
             let patient = Patient::new(stream, place, self.pause);
@@ -89,18 +89,18 @@ impl AddrListener<Patient, Client> for Bounded {
     }
 }
 
-/// A connection that ends where its client takes nothing of an answer for long, or too little:
-/// otherwise a few clients that never read would hold all connections there are. It ends as well
-/// where it has to make room for another.
+/// A connection that fails if its client reads a response too slowly; otherwise a few clients that
+/// never read could hold all connections. It also fails when it is evicted in favour of another
+/// connection.
 pub(super) struct Patient {
     stream: TcpStream,
     place: Place,
     is_ended: bool,
     pause: Duration,
-    /// How long it has waited for the client in all, and what it has taken.
+    /// Total time spent waiting for the client.
     waited: Duration,
     written: u64,
-    /// Since when it waits now, and until when at the most.
+    /// Start and deadline of the current wait.
     waiting: Option<(Instant, Pin<Box<Sleep>>)>,
 }
 
@@ -117,7 +117,7 @@ impl Patient {
         }
     }
 
-    /// An error where it has to make room for another connection.
+    /// Returns an error if the connection was evicted.
     fn holds_its_place(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         self.is_ended = self.is_ended || Pin::new(&mut self.place.end).poll(cx).is_ready();
         match self.is_ended {
@@ -126,7 +126,7 @@ impl Patient {
         }
     }
 
-    /// What came of an attempt to write.
+    /// Checks the result of an attempt to write.
     fn wrote(
         &mut self,
         written: Poll<io::Result<usize>>,

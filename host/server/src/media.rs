@@ -1,7 +1,8 @@
-//! Media types of bodies: what each operation takes stands in its description.
+//! Rejects media types that an operation does not accept. The accepted ones come from each
+//! operation's OpenAPI description.
 //!
-//! A page of another site can have a browser send the types of forms, or a body without a type,
-//! without asking first. None of these is read where no form is meant.
+//! A page of another site can make a browser send the media types of forms, or a body without a
+//! type, without a CORS preflight. These are rejected wherever no form is expected.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,19 +19,19 @@ use super::origin::is_safe;
 use super::problem::{Kind, Problem};
 use super::request::media_type;
 
-/// What forms send (WHATWG Fetch: the CORS-safelisted values of Content-Type).
+/// Media types that forms send (WHATWG Fetch: the CORS-safelisted values of Content-Type).
 const OF_FORMS: [&str; 3] = [
     "application/x-www-form-urlencoded",
     "multipart/form-data",
     "text/plain",
 ];
 
-/// The media types that the operations of some routes take.
+/// Media types accepted by the operations of a group of routes.
 #[derive(Clone)]
 pub(super) struct MediaTypes(Arc<HashMap<(Method, String), Vec<String>>>);
 
 impl MediaTypes {
-    /// Those of these routes.
+    /// Collects the media types of these routes.
     pub(super) fn of(routes: &OpenApiRouter<Api>) -> MediaTypes {
         let mut known = HashMap::new();
         for (path, item) in &routes.get_openapi().paths.paths {
@@ -48,15 +49,15 @@ impl MediaTypes {
         MediaTypes(Arc::new(known))
     }
 
-    /// Refuses a request that changes something and whose body does not say what it is, or is a form
-    /// where none is read.
+    /// Rejects an unsafe request whose body has no media type, or a form's media type that the
+    /// operation does not accept.
     pub(super) fn check(&self, request: &Request) -> Result<(), Problem> {
         if is_safe(request.method()) {
             return Ok(());
         }
         let path = request.extensions().get::<MatchedPath>();
         let path = path.map_or(String::new(), |path| path.as_str().to_owned());
-        // A method that is not allowed here is told as that.
+        // The fallback answers methods that are not allowed.
         let Some(taken) = self.0.get(&(request.method().clone(), path)) else {
             return Ok(());
         };
@@ -68,7 +69,7 @@ impl MediaTypes {
             return Ok(());
         }
         let detail = match taken.as_slice() {
-            [] => "this request has no body; send none, and no Content-Type".to_owned(),
+            [] => "this request takes no body; send neither a body nor a Content-Type".to_owned(),
             taken => format!("the Content-Type must be {}", taken.join(" or ")),
         };
         Err(Problem::new(Kind::UnsupportedMediaType, detail))

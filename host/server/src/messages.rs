@@ -28,59 +28,59 @@ pub(super) fn router() -> OpenApiRouter<Api> {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Message)]
 struct MessageJson {
-    /// Its id.
+    /// Id of the message.
     message: String,
-    /// How it reaches an address.
+    /// Channel.
     #[schema(example = "email")]
     channel: String,
     #[serde(flatten)]
     parts: PartsJson,
-    /// The language of these parts.
+    /// Language of these parts.
     #[serde(skip_serializing_if = "Option::is_none")]
     language: Option<String>,
-    /// What it says in other languages, by BCP 47 tag.
+    /// Parts in other languages, by BCP 47 tag.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     languages: BTreeMap<String, PartsJson>,
-    /// `print`: a reference without a value prints its source; without it, it prints nothing.
+    /// `print`: a reference without a value prints its source; if absent, it prints nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     unset: Option<&'static str>,
-    /// What was applied: its version, counted from 1.
+    /// Version, counted from 1; only after applying.
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<u32>,
-    /// What was applied: whether it differs from the version before.
+    /// True if it differs from the previous version; only after applying.
     #[serde(skip_serializing_if = "Option::is_none")]
     changed: Option<bool>,
-    /// What was applied: what is odd about it, with line and column.
+    /// Warnings, with line and column; only after applying.
     #[serde(skip_serializing_if = "Option::is_none")]
     warnings: Option<Vec<Fault>>,
 }
 
-/// What a message says: templates, or what they print.
+/// Parts of a message: templates or rendered texts.
 #[derive(Serialize, ToSchema)]
 #[schema(as = MessageParts)]
 #[serde(rename_all = "camelCase")]
 struct PartsJson {
-    /// The sender.
+    /// Sender.
     from: Option<String>,
-    /// The subject of an email.
+    /// Subject of an email.
     subject: Option<String>,
-    /// The plain text.
+    /// Plain text.
     text: Option<String>,
-    /// The HTML of an email.
+    /// HTML of an email.
     html: Option<String>,
-    /// Where answers to an email go.
+    /// Reply-To address of an email.
     reply_to: Option<String>,
-    /// What mail programs show beside the subject.
+    /// Preheader, which mail programs show next to the subject.
     preheader: Option<String>,
-    /// The line above the text of a push.
+    /// Title of a push message.
     title: Option<String>,
-    /// The address of a picture.
+    /// URL of an image.
     image: Option<String>,
-    /// Where a tap leads.
+    /// URL opened by a tap.
     link: Option<String>,
-    /// What stands on the button.
+    /// Label of the button.
     button: Option<String>,
-    /// Further headers of an email, name and value.
+    /// Additional headers of an email, as names and values.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     headers: Vec<(String, String)>,
 }
@@ -157,10 +157,10 @@ async fn list(State(api): State<Api>) -> Result<Json<Vec<MessageJson>>, Problem>
 
 /// Check messages and store them.
 ///
-/// The body is a message file in YAML or JSON. It cannot name other files: HTML stands in it.
+/// The body is a message file in YAML or JSON. It cannot refer to other files; HTML must be inline.
 #[utoipa::path(post, path = "/api/v1/messages", tag = "messages",
     request_body(content((String = "application/yaml"), (Value = "application/json"))),
-    responses((status = 200, description = "What was stored.", body = Vec<MessageJson>)))]
+    responses((status = 200, description = "The stored messages.", body = Vec<MessageJson>)))]
 async fn apply(
     State(api): State<Api>,
     request: Request,
@@ -168,7 +168,7 @@ async fn apply(
     let (name, source) = read(&api, request).await?;
     api.call(move |promoflow| {
         let no_files = |_: &str| {
-            let why = "a message that is sent here names no files; write `html` instead";
+            let why = "messages sent to the API cannot refer to files; use `html`";
             Err(io::Error::other(why))
         };
         let file = promoflow.apply_messages(name, &source, &no_files)?;
@@ -194,7 +194,7 @@ fn find(promoflow: &promoflow_installation::Promoflow, id: &str) -> Result<Messa
 
 /// Show a message.
 #[utoipa::path(get, path = "/api/v1/messages/{message}", tag = "messages",
-    params(("message" = String, Path, description = "Its id.")),
+    params(("message" = String, Path, description = "Id of the message.")),
     responses((status = 200, description = "The message.", body = MessageJson)))]
 async fn one(
     State(api): State<Api>,
@@ -204,34 +204,34 @@ async fn one(
         .await
 }
 
-/// What a contact would get.
+/// A rendered message.
 #[derive(Serialize, ToSchema)]
 struct Rendered {
-    /// The message.
+    /// Id of the message.
     message: String,
-    /// How it would reach an address.
+    /// Channel.
     channel: String,
     #[serde(flatten)]
     parts: PartsJson,
-    /// The language that was chosen, where the message names it.
+    /// Chosen language, if the message specifies one.
     language: Option<String>,
 }
 
-/// How to show a message.
+/// Query parameters of rendering.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct RenderQuery {
-    /// The language to show it in, such as `uk`; without it, the one that the values prefer.
+    /// Language, such as `uk`. By default, the one that the values prefer.
     language: Option<String>,
 }
 
-/// Show what a contact would get, without sending it.
+/// Render a message without sending it.
 ///
-/// The body is an object of values; `key` among them is the event's key.
+/// The body is an object of values; `key` is the event key.
 #[utoipa::path(post, path = "/api/v1/messages/{message}/render", tag = "messages",
-    params(("message" = String, Path, description = "Its id."), RenderQuery),
+    params(("message" = String, Path, description = "Id of the message."), RenderQuery),
     request_body(content_type = "application/json", content = Object),
-    responses((status = 200, description = "What a contact would get.", body = Rendered)))]
+    responses((status = 200, description = "The rendered message.", body = Rendered)))]
 async fn render(
     State(api): State<Api>,
     Place(id): Place<String>,

@@ -1,5 +1,4 @@
-//! Metrics, for Prometheus: it shows an API key, as every client does. The scope
-//! `metrics` opens this and nothing else.
+//! Metrics for Prometheus. They require an API key; the scope `metrics` allows nothing else.
 
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
@@ -15,7 +14,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(metrics))
 }
 
-/// What the service counts, in the text format of Prometheus.
+/// Show the metrics in the Prometheus text format.
 #[utoipa::path(get, path = "/metrics", tag = "operation",
     responses((status = 200, description = "The metrics.", content_type = "text/plain", body = String)))]
 async fn metrics(State(api): State<Api>) -> Result<Response, Problem> {

@@ -1,4 +1,4 @@
-//! The document that describes the service, made from its code, and a page that shows it.
+//! The OpenAPI document, generated from the code, and the page that shows it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
@@ -21,10 +21,10 @@ use super::problem::{Fault, ProblemBody};
 use super::{Api, areas, health, nothing_here, unsubscribe};
 use promoflow_model::key::Scope;
 
-/// Where the document stands.
+/// Path of the document.
 const DOCUMENT: &str = "/api/openapi.json";
 
-/// What a page of the service may load: nothing from anywhere else.
+/// Content-Security-Policy of the page: it loads nothing from other sites.
 const ONLY_FROM_HERE: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; \
                               script-src 'self'; img-src 'self' data:; object-src 'none'; \
                               base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -33,13 +33,13 @@ const ONLY_FROM_HERE: &str = "default-src 'self'; style-src 'self' 'unsafe-inlin
 #[openapi(
     info(
         title = "Promoflow",
-        description = "Promo codes sent from a workflow, each exactly once."
+        description = "Sends each promo code from a workflow exactly once."
     ),
     components(schemas(ProblemBody, Fault))
 )]
 struct Described;
 
-/// The OpenAPI 3.1 document of the service.
+/// Returns the OpenAPI 3.1 document of the service.
 pub fn document() -> Value {
     let mut all = OpenApiRouter::<Api>::with_openapi(Described::openapi())
         .merge(health::router())
@@ -57,14 +57,14 @@ pub fn document() -> Value {
     document
 }
 
-/// What an area asks of the callers of its paths.
+/// Requirements of an area for the callers of its paths.
 struct Asks {
     scope: Scope,
     remembers: bool,
 }
 
-/// The keys that an operation asks for: each line of the list is enough. A scope stands where
-/// OpenAPI has roles.
+/// Returns the security requirements of an operation; each alternative is sufficient. Scopes are
+/// listed where OpenAPI lists roles.
 fn security(method: &str, scope: Scope) -> Value {
     let by_reading = opens_by_reading(method == "get", scope).then_some(Scope::Read);
     let scopes: BTreeSet<Scope> = [scope, Scope::Admin]
@@ -81,7 +81,7 @@ fn security(method: &str, scope: Scope) -> Value {
     lines.collect()
 }
 
-/// Adds what holds for all operations: keys, and the problems that each may answer.
+/// Adds security requirements and problem responses to all operations.
 fn finish(document: &mut Value, asks: &HashMap<String, Asks>) {
     if let Some(info) = document["info"].as_object_mut() {
         info.remove("license");
@@ -105,12 +105,14 @@ fn finish(document: &mut Value, asks: &HashMap<String, Asks>) {
             });
             if *status == "401" {
                 response["headers"] = json!({ "WWW-Authenticate": {
-                    "description": "How to show a key.", "schema": { "type": "string" }
+                    "description": "Supported authentication scheme.",
+                    "schema": { "type": "string" }
                 } });
             }
             if matches!(*status, "429" | "503") {
                 response["headers"] = json!({ "Retry-After": {
-                    "description": "Seconds to wait.", "schema": { "type": "integer" }
+                    "description": "Seconds to wait before retrying.",
+                    "schema": { "type": "integer" }
                 } });
             }
             ((*status).to_owned(), response)
@@ -129,7 +131,7 @@ fn finish(document: &mut Value, asks: &HashMap<String, Asks>) {
             if let Some(asks) = asks {
                 operation["security"] = security(method, asks.scope);
             }
-            // Alone it is the name of a function, which several modules have.
+            // The function's name alone is not unique across modules.
             if let (Some(tag), Some(id)) = (
                 operation["tags"][0].as_str(),
                 operation["operationId"].as_str(),
@@ -159,38 +161,38 @@ fn finish(document: &mut Value, asks: &HashMap<String, Asks>) {
     }
 }
 
-/// What the header Idempotency-Key does for an operation that takes it.
+/// Returns the description of the header Idempotency-Key for operations that accept it.
 fn idempotent(path: &str, method: &str, remembers: bool) -> Option<&'static str> {
     match path {
         "/api/v1/event" | "/api/v2/event" => {
-            Some("The event's id: 1 to 300 printable ASCII characters.")
+            Some("Id of the event: 1 to 300 printable ASCII characters.")
         }
         _ if remembers && method == "post" => Some(
-            "Under which a repeated request gets the same answer for 24 hours: 1 to 300 \
-                 printable ASCII characters.",
+            "A repeated request with the same key gets the same response for 24 hours. 1 to 300 \
+             printable ASCII characters.",
         ),
         _ => None,
     }
 }
 
-/// The problems that there are, by status.
+/// Descriptions of the problem responses, by status.
 const PROBLEMS: &[(&str, &str)] = &[
-    ("400", "The request is malformed, or the event is refused."),
+    ("400", "The request is malformed or the event is invalid."),
     ("401", "A valid API key is needed."),
     (
         "403",
-        "The API key does not allow this, or a page of another site asks for it.",
+        "The API key does not allow this, or the request is cross-site.",
     ),
-    ("404", "There is no such thing."),
-    ("405", "This cannot be done here."),
-    ("408", "The body came too slowly."),
-    ("409", "It conflicts with what is stored."),
-    ("413", "The body is too large."),
-    ("415", "The body is in a format that is not read here."),
-    ("422", "The content is refused."),
+    ("404", "Not found."),
+    ("405", "Method not allowed."),
+    ("408", "The request body arrived too slowly."),
+    ("409", "The request conflicts with stored data."),
+    ("413", "The request body is too large."),
+    ("415", "The media type is not supported."),
+    ("422", "The content is invalid."),
     ("429", "Too many requests with this API key."),
-    ("500", "The service failed."),
-    ("503", "The service cannot do this now."),
+    ("500", "Internal error."),
+    ("503", "The service is unavailable."),
 ];
 
 fn may_answer(path: &str, method: &str, status: &str) -> bool {
@@ -207,7 +209,7 @@ fn may_answer(path: &str, method: &str, status: &str) -> bool {
     }
 }
 
-/// The document, and the page that shows it.
+/// Routes of the document and the page that shows it.
 pub(super) fn router() -> Router<Api> {
     let config = Config::from(DOCUMENT)
         .validator_url("none")
@@ -222,7 +224,7 @@ pub(super) fn router() -> Router<Api> {
     .route(DOCUMENT, get(document_bytes))
 }
 
-/// What the page does not have is told as everywhere else.
+/// Replaces 404 responses of the page with a problem.
 async fn or_a_problem(response: Response) -> Response {
     match response.status() {
         StatusCode::NOT_FOUND => nothing_here().await.into_response(),
@@ -230,13 +232,13 @@ async fn or_a_problem(response: Response) -> Response {
     }
 }
 
-/// The document as it is sent, and what tells it from those of other releases.
+/// The serialized document and its ETag.
 struct Sent {
     bytes: Bytes,
     etag: HeaderValue,
 }
 
-/// Made once: it is the same for everybody, and making it takes as long as many events.
+/// Generated once: it never changes and takes as long to generate as many events to process.
 static SENT: LazyLock<Sent> = LazyLock::new(|| {
     let bytes = Bytes::from(document().to_string());
     let digest: [u8; 32] = Sha256::digest(&bytes).into();
@@ -265,12 +267,12 @@ async fn document_bytes(headers: HeaderMap) -> Response {
     };
     let headers = response.headers_mut();
     headers.insert(header::ETAG, SENT.etag.clone());
-    // It holds nothing secret, and is asked for anew each time.
+    // It contains no secrets; clients revalidate it on each use.
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response
 }
 
-/// Whether the tag is one of a list of tags.
+/// Returns true if the list of entity tags contains the tag.
 fn has_tag(tags: &[u8], tag: &[u8]) -> bool {
     tags.split(|byte| *byte == b',').any(|one| {
         let one = one.trim_ascii();

@@ -1,63 +1,63 @@
-//! What a service is started with.
+//! Options of the service.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How a service listens, and what one client may ask of it.
+/// Listening address, TLS, limits and shutdown of the service.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where it listens. Port 0 is any that is free.
+    /// Address to listen on. Port 0 chooses any available port.
     pub listen: SocketAddr,
-    /// The certificate to speak TLS with; without one it speaks plain HTTP.
+    /// Certificate for TLS; plain HTTP without one.
     pub tls: Option<Tls>,
-    /// What one client may ask for.
+    /// Limits for clients.
     pub limits: Limits,
-    /// How long requests that are under way may take to end once the service is told to end.
+    /// Maximum time to finish requests in progress during shutdown.
     pub drain: Duration,
 }
 
 /// A certificate and its private key, as PEM files.
 #[derive(Clone, Debug)]
 pub struct Tls {
-    /// The certificate, with those between it and its root below it.
+    /// Certificate, followed by its intermediate certificates.
     pub certificate: PathBuf,
     /// The private key.
     pub key: PathBuf,
 }
 
-/// What one client may ask for.
+/// Limits for clients.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Events a second and key.
+    /// Maximum events per second for each API key.
     pub events_per_second: u32,
-    /// Other requests a second and key.
+    /// Maximum other requests per second for each API key.
     pub requests_per_second: u32,
-    /// The largest body, in bytes, of a request that is no upload.
+    /// Maximum size of a request body other than an upload, in bytes.
     pub body_bytes: usize,
-    /// The largest upload as JSON, in bytes: it is echoed, so it is held in memory.
+    /// Maximum size of a JSON upload, in bytes. It is echoed and therefore held in memory.
     pub json_upload_bytes: usize,
-    /// The largest upload as CSV, in bytes. It is streamed.
+    /// Maximum size of a CSV upload, in bytes. It is streamed.
     pub upload_bytes: u64,
-    /// Files of uploads at one time; further ones are told to come again.
+    /// Maximum number of concurrent file uploads; further ones get 503.
     pub uploads: usize,
-    /// Open connections. Where there are as many, the oldest makes room on which no key was shown, or
-    /// nothing happens; where all are at work, further ones wait. No more than leaves the process
-    /// 256 files to open.
+    /// Maximum number of open connections. At the limit, a new connection replaces the oldest one
+    /// without a valid API key, or else the oldest idle one; if all are busy, it waits. Lowered if
+    /// necessary to leave the process 256 files to open.
     pub connections: usize,
-    /// Open connections of one address, or of one network of IPv6; half of all unless this says
-    /// another number.
+    /// Maximum number of open connections from one address, or from one IPv6 /64 network. Defaults
+    /// to half of [`connections`](Limits::connections).
     pub connections_per_address: Option<usize>,
-    /// How long a client may take for the head of a request, and keep an idle connection.
+    /// Timeout for the head of a request and for an idle connection.
     pub header_time: Duration,
-    /// How long a client may pause while it sends a body, or takes an answer.
+    /// Maximum pause while a client sends a body or reads a response.
     pub body_pause: Duration,
-    /// How long an event may take until it is committed.
+    /// Maximum time for an event to be committed.
     pub event_time: Duration,
 }
 
 impl Default for Options {
-    /// On 127.0.0.1:8080 without TLS, with the default limits and 30 seconds to end.
+    /// 127.0.0.1:8080 without TLS, the default limits, and 30 seconds to shut down.
     fn default() -> Options {
         Options {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
@@ -69,9 +69,10 @@ impl Default for Options {
 }
 
 impl Default for Limits {
-    /// 350 events and 200 other requests a second, as Yespo; bodies of 1 MiB, uploads of 16 MiB
-    /// as JSON and 2 GiB as CSV, 4 at a time; 1024 connections, half of them of one address; 15 seconds for a head, 30 for a
-    /// pause within a body or an answer, 60 for an event.
+    /// 350 events and 200 other requests per second, as Yespo allows; bodies of 1 MiB; uploads of
+    /// 16 MiB as JSON and 2 GiB as CSV, 4 at a time; 1024 connections, half of them from one
+    /// address; timeouts of 15 seconds for a head, 30 for a pause in a body or response, and 60 for
+    /// an event.
     fn default() -> Limits {
         Limits {
             events_per_second: 350,

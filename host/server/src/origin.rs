@@ -1,5 +1,5 @@
-//! Browsers: a page of another site must not have one do what its owner did not ask for. A browser
-//! that knows an API key sends it with every request to this service, whoever makes that.
+//! Cross-site request protection. A browser that knows an API key sends it with every request to
+//! this service, including requests that pages of other sites make.
 
 use axum::extract::Request;
 use axum::http::uri::{Authority, Uri};
@@ -7,31 +7,33 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 use super::problem::{Kind, Problem};
 
-/// What tells by whom a browser was asked for a request (W3C Fetch Metadata).
+/// Header in which browsers send the relation between the requesting site and this one (W3C Fetch
+/// Metadata).
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Whether a request changes nothing (RFC 9110, 9.2.1).
+/// Returns true for methods that change nothing (RFC 9110, 9.2.1).
 pub(super) fn is_safe(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
-/// Refuses a request that changes something where a browser makes it for a page of another site.
+/// Rejects unsafe requests that a browser sends for a page of another site.
 pub(super) fn same_site(request: &Request) -> Result<(), Problem> {
     if is_safe(request.method()) || is_own(request.headers()) {
         return Ok(());
     }
     Err(Problem::new(
         Kind::CrossSite,
-        "a browser sends this for a page of another site, which may look at nothing here and change \
-         nothing",
+        "cross-site requests are not allowed; the browser sent this request for a page of another \
+         site",
     ))
 }
 
-/// Whether a request is from a page of this service, from its user alone, or from no browser.
+/// Returns true if the request comes from a page of this service, directly from the browser's user,
+/// or not from a browser.
 fn is_own(headers: &HeaderMap) -> bool {
     let mut sites = headers.get_all(SEC_FETCH_SITE).iter().peekable();
     if sites.peek().is_some() {
-        // Scripts cannot set it. It holds behind a proxy as well, which may rename the host.
+        // Scripts cannot set this header, and it also works behind a proxy that changes the host.
         return sites.all(|site| site == "same-origin" || site == "none");
     }
     let own = host_of_request(headers);
@@ -39,13 +41,13 @@ fn is_own(headers: &HeaderMap) -> bool {
     origins.all(|origin| own.is_some() && host_of_origin(origin) == own)
 }
 
-/// Host and port of a request; without a port as browsers leave out the usual ones.
+/// Returns the request's host and port, without a default port, as browsers omit it in Origin.
 fn host_of_request(headers: &HeaderMap) -> Option<String> {
     let host = headers.get(header::HOST)?.to_str().ok()?;
     Some(without_usual_port(&host.parse().ok()?))
 }
 
-/// Host and port of an origin; `None` of `null`.
+/// Returns the host and port of an Origin header; `None` for `null`.
 fn host_of_origin(origin: &HeaderValue) -> Option<String> {
     let origin: Uri = origin.to_str().ok()?.parse().ok()?;
     origin.scheme()?;
@@ -60,7 +62,8 @@ fn without_usual_port(authority: &Authority) -> String {
     }
 }
 
-/// Whether a person waits for the answer in a browser, which would open a window to log in at.
+/// Returns true if a browser sent the request; a Basic challenge would make it prompt for a
+/// password.
 pub(super) fn is_browser(headers: &HeaderMap) -> bool {
     let accept = headers.get_all(header::ACCEPT).iter();
     let mut accept = accept.filter_map(|accept| accept.to_str().ok());
@@ -81,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_own_unless_a_browser_says_that_it_is_of_another_site() {
+    fn only_requests_from_other_sites_are_foreign() {
         assert!(own(&[]) && own(&[("host", "a")]));
         for (host, origin, is_same) in [
             ("a:8080", "http://a:8080", true),

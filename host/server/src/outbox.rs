@@ -29,7 +29,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(cancel))
 }
 
-/// How a delivery stands.
+/// State of a delivery.
 #[derive(Clone, Copy, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum DeliveryStateName {
@@ -61,7 +61,7 @@ impl From<DeliveryState> for DeliveryStateName {
     }
 }
 
-/// Which deliveries.
+/// Query parameters of the listing.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -69,42 +69,42 @@ struct Choice {
     /// Only deliveries in this state.
     #[param(inline)]
     state: Option<DeliveryStateName>,
-    /// Deliveries of a page, 100 unless given.
+    /// Maximum number of deliveries in a page (default: 100).
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
-    /// The delivery after which the page begins, as the `Link` of the page before has it.
+    /// Cursor from the `Link` of the previous page.
     #[param(pattern = "^[0-9]{1,18}$")]
     after: Option<String>,
 }
 
-/// A message to an address.
+/// A delivery.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Delivery)]
 struct DeliveryJson {
-    /// Its number.
+    /// Id of the delivery.
     delivery: String,
-    /// The run that sends it.
+    /// Id of the run that sends it.
     run: String,
-    /// How it goes.
+    /// Channel.
     #[schema(example = "email")]
     channel: String,
-    /// To whom.
+    /// Address.
     address: String,
-    /// The prepared message.
+    /// Id of the message.
     message: String,
-    /// The sender.
+    /// Sender.
     from: Option<String>,
-    /// The subject.
+    /// Subject.
     subject: Option<String>,
-    /// The plain text.
+    /// Plain text.
     text: Option<String>,
-    /// The HTML.
+    /// HTML.
     html: Option<String>,
-    /// How it stands.
+    /// State.
     state: DeliveryStateName,
-    /// Attempts until now.
+    /// Number of attempts.
     attempts: u32,
-    /// Why the last attempt did not do.
+    /// Error of the last attempt.
     error: Option<String>,
 }
 
@@ -127,10 +127,10 @@ impl From<DeliveryRow> for DeliveryJson {
     }
 }
 
-/// List deliveries, the oldest first.
+/// List deliveries, oldest first.
 #[utoipa::path(get, path = "/api/v1/outbox", tag = "outbox", params(Choice),
     responses((status = 200, description = "A page of deliveries.", body = Vec<DeliveryJson>,
-        headers(("Link" = String, description = "The next page, while there is one.")))))]
+        headers(("Link" = String, description = "The next page, if there is one.")))))]
 async fn list(State(api): State<Api>, Params(choice): Params<Choice>) -> Result<Response, Problem> {
     let limit = page::limit(choice.limit)?;
     let after = page::cursor(choice.after.as_deref())?;
@@ -142,7 +142,7 @@ async fn list(State(api): State<Api>, Params(choice): Params<Choice>) -> Result<
         ("state", choice.state.and_then(page::name)),
         page::asked(limit),
     ];
-    // What was read ended with the row that filled it, and that begins the next page.
+    // Reading stopped at the row that filled the page; the next page begins with it.
     let bytes: usize = rows.iter().map(DeliveryRow::size).sum();
     let limit = match bytes >= MOST_PAGE_BYTES {
         true => limit.min(rows.len().saturating_sub(1).max(1)),
@@ -164,9 +164,9 @@ fn find(promoflow: &Promoflow, id: DeliveryId) -> Result<DeliveryRow, Problem> {
     found.ok_or_else(|| Problem::unknown("delivery", &id.to_string()))
 }
 
-/// Show a delivery, with its alternatives and attempts.
+/// Show a delivery with its alternatives and attempts.
 #[utoipa::path(get, path = "/api/v1/outbox/{delivery}", tag = "outbox",
-    params(("delivery" = String, Path, description = "Its number.")),
+    params(("delivery" = String, Path, description = "Id of the delivery.")),
     responses((status = 200, description = "The delivery.", body = ShownDelivery)))]
 async fn one(
     State(api): State<Api>,
@@ -181,9 +181,9 @@ async fn one(
     .await
 }
 
-/// Put a failed delivery back into the outbox, due now.
+/// Retry a failed delivery now.
 #[utoipa::path(post, path = "/api/v1/outbox/{delivery}/retry", tag = "outbox",
-    params(("delivery" = String, Path, description = "Its number.")),
+    params(("delivery" = String, Path, description = "Id of the delivery.")),
     responses((status = 200, description = "The delivery.", body = DeliveryJson)))]
 async fn retry(
     State(api): State<Api>,
@@ -192,9 +192,9 @@ async fn retry(
     order(&api, &id, Order::Retry).await
 }
 
-/// Call a delivery off.
+/// Cancel a delivery.
 #[utoipa::path(post, path = "/api/v1/outbox/{delivery}/cancel", tag = "outbox",
-    params(("delivery" = String, Path, description = "Its number.")),
+    params(("delivery" = String, Path, description = "Id of the delivery.")),
     responses((status = 200, description = "The delivery.", body = DeliveryJson)))]
 async fn cancel(
     State(api): State<Api>,

@@ -1,4 +1,4 @@
-//! Listings in pages: an array, and a `Link` to the next page (RFC 8288) while there is one.
+//! Pagination: a JSON array, and a `Link` to the next page (RFC 8288) if there is one.
 
 use std::fmt::Write;
 
@@ -9,12 +9,12 @@ use serde::Serialize;
 
 use super::problem::{Kind, Problem};
 
-/// Items of a page where nothing else is asked for.
+/// Default number of items in a page.
 pub(super) const USUAL: usize = 100;
-/// Items of a page at the most, so that an answer stays small.
+/// Maximum number of items in a page, to keep responses small.
 pub(super) const MOST: usize = 1_000;
 
-/// How many items to give.
+/// Validates the requested number of items.
 pub(super) fn limit(asked: Option<usize>) -> Result<usize, Problem> {
     match asked {
         None => Ok(USUAL),
@@ -26,18 +26,18 @@ pub(super) fn limit(asked: Option<usize>) -> Result<usize, Problem> {
     }
 }
 
-/// The cursor of a query, of numbers.
+/// Parses a numeric cursor.
 pub(super) fn cursor<T: std::str::FromStr>(after: Option<&str>) -> Result<Option<T>, Problem> {
     let wrong = |_| {
-        let detail = "the query: after: expected what the Link of the page before holds";
+        let detail = "the query: after: expected the value from the Link of the previous page";
         Problem::new(Kind::InvalidRequest, detail).field("after")
     };
     after.map(|text| text.parse().map_err(wrong)).transpose()
 }
 
-/// A page of a listing: what was read is one more than `limit` if there is a next page, which
-/// begins after the item that `key` names. `query` is the query without `after`, and `limit`
-/// how many items are shown.
+/// Builds a page response. `rows` holds one row more than `limit` if there is a next page, which
+/// begins after the row whose cursor `key` returns. `query` lists the query parameters other than
+/// `after`.
 pub(super) fn page<R, T: Serialize>(
     path: &str,
     query: &[(&str, Option<String>)],
@@ -66,12 +66,12 @@ pub(super) fn page<R, T: Serialize>(
     response
 }
 
-/// How many items a query asks for, as its next page asks again.
+/// Returns the `limit` parameter for the link to the next page.
 pub(super) fn asked(limit: usize) -> (&'static str, Option<String>) {
     ("limit", Some(limit.to_string()))
 }
 
-/// The name that serde gives to a value, such as a state.
+/// Returns the serialized name of an enum value, such as a state.
 pub(super) fn name(value: impl Serialize) -> Option<String> {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(name)) => Some(name),
@@ -79,7 +79,7 @@ pub(super) fn name(value: impl Serialize) -> Option<String> {
     }
 }
 
-/// The text as it may stand in a query or a path.
+/// Percent-encodes a text for a query or path.
 pub(super) fn percent(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_links_to_the_next_while_there_is_one() {
+    fn links_to_the_next_page_only_if_there_is_one() {
         let query = [("type", Some("a&b".to_owned())), ("state", None), asked(2)];
         let link = |rows: Vec<u32>| {
             let response = page("/x", &query, 2, rows, u32::to_string, |row| row);

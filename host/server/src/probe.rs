@@ -1,4 +1,4 @@
-//! Asking a service whether it is ready, as a container's or a supervisor's check does.
+//! Readiness probe, for the health checks of containers and supervisors.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -7,14 +7,14 @@ use anyhow::{Context, Result, bail};
 
 use super::Options;
 
-/// How long a service may take to answer; less than a check of containers waits.
+/// Timeout of the probe; shorter than the usual timeout of container health checks.
 const PATIENCE: Duration = Duration::from_secs(4);
 
-/// Asks the service that was started with the same options on this machine whether it is ready.
-/// Answers where it was asked, or why it is not ready.
+/// Asks the service running on this machine with the same options whether it is ready. Returns the
+/// URL that was asked, or the reason why the service is not ready.
 pub fn probe(options: &Options) -> Result<String> {
     if options.listen.port() == 0 {
-        bail!("a service that listens on any port that is free cannot be asked; name one");
+        bail!("cannot probe a service that listens on port 0; set a fixed port");
     }
     let scheme = if options.tls.is_some() {
         "https"
@@ -22,29 +22,29 @@ pub fn probe(options: &Options) -> Result<String> {
         "http"
     };
     let url = format!("{scheme}://{}", within_reach(options.listen));
-    // An embedding program may have chosen its own provider before.
+    // An embedding program may already have installed a provider.
     let _chosen = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::blocking::Client::builder()
         .no_proxy()
         .timeout(PATIENCE)
         .redirect(reqwest::redirect::Policy::none())
-        // The certificate is for another name than that of this machine to itself. Nothing is told
-        // to whoever answers.
+        // The certificate is not issued for a loopback address. The probe sends nothing
+        // confidential.
         .tls_danger_accept_invalid_certs(true)
         .build()
-        .context("cannot make a client")?;
+        .context("cannot create an HTTP client")?;
     let answer = client
         .get(format!("{url}/readyz"))
         .send()
-        .with_context(|| format!("no service answers at {url}"))?;
+        .with_context(|| format!("no service responds at {url}"))?;
     let status = answer.status().as_u16();
     if status != 200 {
-        bail!("the service at {url} is not ready: it answers {status}");
+        bail!("the service at {url} is not ready: status {status}");
     }
     Ok(url)
 }
 
-/// Where a client on the same machine finds who listens there.
+/// Replaces an unspecified address with the loopback address.
 fn within_reach(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

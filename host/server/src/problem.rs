@@ -1,7 +1,7 @@
-//! What clients are told of errors: RFC 9457 problem details.
+//! Error responses as RFC 9457 problem details.
 //!
-//! A client decides by `type` and `status`, a person reads `detail`. What is wrong inside goes to
-//! the log and never to the client.
+//! Programs use `type` and `status`; people read `detail`. Internal causes are logged and never
+//! sent to the client.
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -12,12 +12,12 @@ use promoflow_document::{Diagnostic, Severity};
 use promoflow_model::pool::RowError;
 use promoflow_store::StoreError;
 
-/// What every `type` begins with.
+/// Prefix of every `type`.
 pub(super) const TYPES: &str = "urn:promoflow:problem:";
-/// Faults that one answer tells.
+/// Maximum number of errors in one response.
 const MOST_FAULTS: usize = 100;
 
-/// The kinds of problems. The names are part of the interface: they never change.
+/// Problem types. Their names are part of the API and never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     InvalidRequest,
@@ -50,7 +50,7 @@ impl Kind {
                 "invalid-request",
                 "The request is malformed",
             ),
-            Kind::InvalidEvent => (S::BAD_REQUEST, "invalid-event", "The event is refused"),
+            Kind::InvalidEvent => (S::BAD_REQUEST, "invalid-event", "The event is invalid"),
             Kind::NoValidKey => (S::UNAUTHORIZED, "no-valid-key", "A valid API key is needed"),
             Kind::ScopeMissing => (
                 S::FORBIDDEN,
@@ -60,13 +60,13 @@ impl Kind {
             Kind::CrossSite => (
                 S::FORBIDDEN,
                 "cross-site",
-                "Pages of other sites may not ask this",
+                "Cross-site requests are not allowed",
             ),
-            Kind::NotFound => (S::NOT_FOUND, "not-found", "There is no such thing"),
+            Kind::NotFound => (S::NOT_FOUND, "not-found", "Not found"),
             Kind::MethodNotAllowed => (
                 S::METHOD_NOT_ALLOWED,
                 "method-not-allowed",
-                "This cannot be done here",
+                "Method not allowed",
             ),
             Kind::CodesAreNotDeleted => (
                 S::METHOD_NOT_ALLOWED,
@@ -76,70 +76,78 @@ impl Kind {
             Kind::BodyTooSlow => (
                 S::REQUEST_TIMEOUT,
                 "body-too-slow",
-                "The body came too slowly",
+                "The request body arrived too slowly",
             ),
-            Kind::EventConflict => (S::CONFLICT, "event-conflict", "Another event has this id"),
+            Kind::EventConflict => (
+                S::CONFLICT,
+                "event-conflict",
+                "Another event with this id exists",
+            ),
             Kind::IdempotencyConflict => (
                 S::CONFLICT,
                 "idempotency-conflict",
-                "A request with this Idempotency-Key is on its way",
+                "A request with this Idempotency-Key is in progress",
             ),
             Kind::IdempotencyReused => (
                 S::UNPROCESSABLE_ENTITY,
                 "idempotency-key-reused",
-                "Another request had this Idempotency-Key",
+                "The Idempotency-Key was used for another request",
             ),
-            Kind::WrongState => (S::CONFLICT, "wrong-state", "It is not in a state for this"),
+            Kind::WrongState => (
+                S::CONFLICT,
+                "wrong-state",
+                "The current state does not allow this",
+            ),
             Kind::BodyTooLarge => (
                 S::PAYLOAD_TOO_LARGE,
                 "body-too-large",
-                "The body is too large",
+                "The request body is too large",
             ),
             Kind::UnsupportedMediaType => (
                 S::UNSUPPORTED_MEDIA_TYPE,
                 "unsupported-media-type",
-                "The body is in a format that is not read here",
+                "The media type is not supported",
             ),
             Kind::RefusedContent => (
                 S::UNPROCESSABLE_ENTITY,
                 "refused-content",
-                "The content is refused",
+                "The content is invalid",
             ),
             Kind::TooManyRequests => (
                 S::TOO_MANY_REQUESTS,
                 "too-many-requests",
                 "Too many requests with this API key",
             ),
-            Kind::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "The service failed"),
+            Kind::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
             Kind::Unavailable => (
                 S::SERVICE_UNAVAILABLE,
                 "unavailable",
-                "The service cannot do this now",
+                "The service is unavailable",
             ),
         }
     }
 }
 
-/// One fault of a body.
+/// An error in a request body.
 #[derive(Clone, Debug, Default, Serialize, ToSchema)]
 pub(super) struct Fault {
-    /// The field, as the body names it.
+    /// Name of the field, as in the body.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "keyValue")]
     pub(super) field: Option<String>,
-    /// The field in the body, where several have it: `promocodes[2]`, `[1].discount`.
+    /// Path of the field within the body: `promocodes[2]`, `[1].discount`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "[1].discount")]
     pub(super) path: Option<String>,
-    /// The line, counted from 1.
+    /// Line, counted from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) line: Option<u64>,
-    /// The character within the line, counted from 1.
+    /// Column in characters, counted from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) column: Option<u64>,
-    /// What was found and what is expected.
+    /// Description of the error, and what is expected.
     pub(super) detail: String,
-    /// What to do.
+    /// Hint for a fix.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) hint: Option<String>,
 }
@@ -170,37 +178,37 @@ impl From<&RowError> for Fault {
     }
 }
 
-/// The faults of a file that refuse it.
+/// Returns the errors among the diagnostics of a file.
 pub(super) fn faults(diagnostics: &[Diagnostic]) -> Vec<Fault> {
     let errors = diagnostics.iter();
     let errors = errors.filter(|one| one.severity == Severity::Error);
     errors.take(MOST_FAULTS).map(Fault::from).collect()
 }
 
-/// A problem as it is written.
+/// Problem details (RFC 9457).
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub(super) struct ProblemBody {
-    /// What kind of problem it is: a URI that never changes.
+    /// Problem type: a URI that never changes.
     #[serde(rename = "type")]
     #[schema(example = "urn:promoflow:problem:invalid-event")]
     kind: String,
-    /// The kind in words.
+    /// Short summary of the problem type.
     title: String,
-    /// The HTTP status.
+    /// HTTP status code.
     #[schema(example = 400, minimum = 400, maximum = 599)]
     status: u16,
-    /// What happened, and what to do.
+    /// Description of the problem and how to fix it.
     detail: String,
-    /// The field at fault, where it is one.
+    /// The invalid field, if there is exactly one.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
-    /// Each fault with its place.
+    /// Each error with its location.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<Fault>,
 }
 
-/// A problem on its way to a client.
+/// An error response.
 #[derive(Debug)]
 pub(super) struct Problem {
     pub(super) kind: Kind,
@@ -221,21 +229,21 @@ impl Problem {
         }
     }
 
-    /// With the field at fault.
+    /// Sets the invalid field.
     pub(super) fn field(mut self, field: impl Into<String>) -> Problem {
         let field = field.into();
         self.field = (!field.is_empty()).then_some(field);
         self
     }
 
-    /// With more of what happened, and what to do.
+    /// Appends to the detail.
     pub(super) fn and(mut self, more: &str) -> Problem {
         self.detail = format!("{}; {more}", self.detail);
         self
     }
 
-    /// With each fault; those beyond a hundred are left out. Where all are of one field, it is
-    /// the field at fault.
+    /// Adds the errors, at most [`MOST_FAULTS`]. If all of them are about one field, it becomes the
+    /// problem's field.
     pub(super) fn errors(mut self, errors: Vec<Fault>) -> Problem {
         self.errors = errors;
         self.errors.truncate(MOST_FAULTS);
@@ -246,7 +254,7 @@ impl Problem {
         self
     }
 
-    /// Of one item of a list: its fields are told from there.
+    /// Prefixes the fields with the index of a list item.
     pub(super) fn within(mut self, item: usize) -> Problem {
         let inside = |field: &Option<String>| match field {
             Some(field) => Some(format!("[{item}].{field}")),
@@ -260,33 +268,30 @@ impl Problem {
         self
     }
 
-    /// With a header.
+    /// Adds a header.
     pub(super) fn header(mut self, name: HeaderName, value: HeaderValue) -> Problem {
         self.headers.push((name, value));
         self
     }
 
-    /// With how long to wait before trying again.
+    /// Adds a Retry-After header.
     pub(super) fn retry_after(self, seconds: u64) -> Problem {
         self.header(header::RETRY_AFTER, seconds.max(1).into())
     }
 
-    /// There is no `what` of that name.
+    /// A 404 response for a `what` that does not exist.
     pub(super) fn unknown(what: &str, id: &str) -> Problem {
         let id: String = id.chars().take(100).collect();
-        Problem::new(Kind::NotFound, format!("there is no {what} `{id}`"))
+        Problem::new(Kind::NotFound, format!("no {what} `{id}`"))
     }
 
-    /// The cause goes to the log, not to the client.
+    /// A 500 response; `cause` is logged and not sent to the client.
     pub(super) fn internal(cause: impl std::fmt::Display) -> Problem {
-        tracing::error!("a request failed: {cause}");
-        Problem::new(
-            Kind::Internal,
-            "the service met an error that is none of yours; its log tells more",
-        )
+        tracing::error!("request failed: {cause}");
+        Problem::new(Kind::Internal, "internal error; see the server log")
     }
 
-    /// It may work later.
+    /// A 503 response: the request may succeed later.
     pub(super) fn unavailable(detail: impl Into<String>) -> Problem {
         Problem::new(Kind::Unavailable, detail).retry_after(1)
     }
@@ -297,17 +302,18 @@ impl From<anyhow::Error> for Problem {
         match error.chain().find_map(|cause| cause.downcast_ref()) {
             Some(StoreError::Busy { .. }) => {
                 tracing::warn!("{error:#}");
-                Problem::unavailable("the database is busy; try again")
+                Problem::unavailable("the database is busy; retry later")
             }
             Some(StoreError::Full) => {
                 tracing::error!("{error:#}");
-                Problem::unavailable(
-                    "the disk of the service is full; try again once there is room",
-                )
+                Problem::unavailable("the server's disk is full; retry once space is available")
             }
             Some(StoreError::Outdated { .. }) => {
                 tracing::error!("{error:#}");
-                Problem::unavailable("another release has taken the database over; try again there")
+                Problem::unavailable(
+                    "the database was upgraded by another release; send the \
+                     request to that release",
+                )
             }
             _ => Problem::internal(format_args!("{error:#}")),
         }
@@ -331,7 +337,7 @@ impl IntoResponse for Problem {
             field: self.field,
             errors: self.errors,
         };
-        // Texts and numbers always become JSON.
+        // Serializing strings and numbers cannot fail.
         let bytes = serde_json::to_vec(&body).unwrap_or_default();
         let mut response = (status, bytes).into_response();
         let headers = response.headers_mut();
@@ -349,14 +355,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_work_later_says_so_and_nothing_internal_gets_out() {
+    fn marks_retryable_errors_and_hides_internal_causes() {
         let of = |error: StoreError| Problem::from(error).into_response();
         for error in [StoreError::Full, StoreError::Busy { seconds: 120 }] {
             let response = of(error);
             assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
             assert!(response.headers().contains_key(header::RETRY_AFTER));
         }
-        let problem = Problem::from(StoreError::Engine("/var/lib/x.db: odd".into()));
+        let problem = Problem::from(StoreError::Engine("/var/lib/x.db: unexpected".into()));
         assert!(!problem.detail.contains("/var"), "{}", problem.detail);
         let status = problem.into_response().status();
         assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);

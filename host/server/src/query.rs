@@ -1,5 +1,5 @@
-//! Queries: a parameter that an operation does not know is a slip, which is told and not passed
-//! over. What each knows stands in its description.
+//! Rejects unknown query parameters, which are usually typos. The known ones come from each
+//! operation's OpenAPI description.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use super::Api;
 use super::problem::{Kind, Problem};
 use promoflow_tabular::shorten;
 
-/// The parameters that the queries of some routes may hold.
+/// Known query parameters of a group of routes.
 #[derive(Clone)]
 pub(super) struct Queries(Arc<HashMap<(Method, String), BTreeSet<String>>>);
 
 impl Queries {
-    /// Those of these routes.
+    /// Collects the parameters of these routes.
     pub(super) fn of(routes: &OpenApiRouter<Api>) -> Queries {
         let mut known = HashMap::new();
         for (path, item) in &routes.get_openapi().paths.paths {
@@ -36,7 +36,7 @@ impl Queries {
         Queries(Arc::new(known))
     }
 
-    /// Refuses a request whose query holds something that is not known.
+    /// Rejects a request with an unknown query parameter.
     pub(super) fn check(&self, request: &Request) -> Result<(), Problem> {
         let Some(query) = request.uri().query() else {
             return Ok(());
@@ -47,7 +47,7 @@ impl Queries {
         };
         let path = request.extensions().get::<MatchedPath>();
         let path = path.map_or(String::new(), |path| path.as_str().to_owned());
-        // A method that is not allowed here is told as that.
+        // The fallback answers methods that are not allowed.
         let Some(names) = self.0.get(&(method, path)) else {
             return Ok(());
         };
@@ -58,10 +58,10 @@ impl Queries {
         let name = shorten(&name);
         let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
         let expected = match names.as_slice() {
-            [] => "nothing, as this request has no parameters".to_owned(),
+            [] => "none, because this request has no parameters".to_owned(),
             names => names.join(", "),
         };
-        let detail = format!("the query: `{name}` is not known here, expected {expected}");
+        let detail = format!("the query: unknown parameter `{name}`; expected {expected}");
         Err(Problem::new(Kind::InvalidRequest, detail).field(name))
     }
 }

@@ -19,51 +19,51 @@ pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(test))
 }
 
-/// What an event would do.
+/// Result of a test run.
 #[derive(Serialize, ToSchema)]
 struct Rehearsal {
-    /// Its id, where it has one.
+    /// Id of the event, if it has one.
     event: Option<String>,
-    /// `test`: nothing was done.
+    /// Always `test`: nothing was changed.
     #[schema(example = "test")]
     status: &'static str,
-    /// Each workflow that it would start.
+    /// The runs that the event would start.
     would: Vec<WouldRun>,
 }
 
-/// What a workflow would do.
+/// A run that would be started.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct WouldRun {
-    /// The workflow.
+    /// Id of the workflow.
     workflow: Option<String>,
-    /// The steps, in order.
+    /// Steps, in order.
     steps: Vec<StepJson>,
-    /// The first promo code that it would take. It stays free.
+    /// The first promo code that it would claim. The code stays available.
     code: Option<String>,
-    /// All that it would take.
+    /// All promo codes that it would claim.
     codes: Vec<String>,
-    /// What it would send.
+    /// Messages that it would send.
     deliveries: Vec<WouldSend>,
-    /// The moments that it would wait for; the test goes on at once.
+    /// Times that it would wait for; the test run continues immediately.
     waits: Vec<WouldWaitJson>,
-    /// What it would wait for, without an end that could be foreseen.
+    /// The event or condition that it would wait for, if the end of the wait cannot be predicted.
     waits_for: Option<String>,
-    /// Until when it would wait for that, RFC 3339; none: without an end.
+    /// Timeout of that wait, RFC 3339; null: no timeout.
     waits_until: Option<String>,
-    /// Why it would not start; nothing else is known then.
+    /// Reason why it would not start; the other fields are then empty.
     held_off: Option<&'static str>,
-    /// Why it would fail.
+    /// Error with which it would fail.
     error: Option<String>,
 }
 
-/// A wait for a moment.
+/// A wait until a time.
 #[derive(Serialize, ToSchema)]
 #[schema(as = WouldWait)]
 struct WouldWaitJson {
-    /// The step that waits.
+    /// Id of the step that waits.
     step: String,
-    /// Until when, RFC 3339.
+    /// End of the wait, RFC 3339.
     until: String,
 }
 
@@ -76,39 +76,39 @@ impl From<WouldWait> for WouldWaitJson {
     }
 }
 
-/// What would be sent.
+/// A message that would be sent.
 #[derive(Serialize, ToSchema)]
 struct WouldSend {
     #[serde(flatten)]
     way: Way,
-    /// The ways that are tried where the one before was refused for good.
+    /// Alternatives that are tried after a permanent failure of the one before.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     others: Vec<Way>,
-    /// The hours in which it may leave, with their time zone.
+    /// Allowed hours for sending, with their time zone.
     #[serde(skip_serializing_if = "Option::is_none")]
     hours: Option<String>,
-    /// From when on it may leave, where hours say so.
+    /// Earliest time of sending, if limited by allowed hours.
     #[serde(skip_serializing_if = "Option::is_none")]
     due: Option<String>,
 }
 
-/// One way to reach a contact, with the message.
+/// One alternative: channel, address and message.
 #[derive(Serialize, ToSchema)]
 struct Way {
-    /// How.
+    /// Channel.
     #[schema(example = "email")]
     channel: String,
-    /// To whom.
+    /// Address.
     address: String,
-    /// The prepared message.
+    /// Id of the message.
     message: String,
-    /// The sender.
+    /// Sender.
     from: Option<String>,
-    /// The subject.
+    /// Subject.
     subject: Option<String>,
-    /// The plain text.
+    /// Plain text.
     text: Option<String>,
-    /// The HTML.
+    /// HTML.
     html: Option<String>,
 }
 
@@ -161,13 +161,14 @@ impl WouldRun {
     }
 }
 
-/// Test an event: tell what it would do.
+/// Test an event without side effects.
 ///
-/// The workflows run through, and nothing of it is kept: no code is taken, nothing is sent, and the
-/// event is not stored.
+/// The workflows run, but nothing is stored or sent: no code is claimed, and the event is not
+/// recorded.
 #[utoipa::path(post, path = "/api/v1/event/test", tag = "workflows",
     request_body = EventV2,
-    responses((status = 200, description = "What it would do.", body = Rehearsal)))]
+    responses((status = 200, description = "The runs that the event would start.",
+        body = Rehearsal)))]
 async fn test(State(api): State<Api>, request: Request) -> Result<Json<Rehearsal>, Problem> {
     let event = read(&api, request).await?;
     api.call(move |promoflow| {

@@ -20,18 +20,18 @@ use super::problem::{Fault, Kind, Problem};
 use promoflow_installation::Promoflow;
 use promoflow_model::pool::MAX_DISCOUNT;
 
-/// Bytes of a refused body that are read all the same.
+/// Maximum bytes read of a rejected body.
 pub(super) const DRAINED: u64 = 4 << 20;
-/// The same where no key was shown.
+/// The same for clients without a valid key.
 const DRAINED_OF_STRANGER: u64 = 64 << 10;
-/// How long such a body is read on.
+/// Maximum time to read a rejected body of such a client.
 const STRANGER_PAUSE: Duration = Duration::from_secs(2);
-/// Bytes a second that a body must come by, and an answer be taken, pauses of the length that is allowed aside.
+/// Minimum rate of a body or response in bytes per second, in addition to the allowed pause.
 const SLOWEST: u64 = 4 << 10;
-/// Days that a query may ask for.
+/// Maximum number of days in a query.
 const MOST_DAYS: u32 = 36_500;
 
-/// The parameters of a query, each of which must be known.
+/// Query parameters; unknown ones are rejected.
 pub(super) struct Params<T>(pub(super) T);
 
 impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Params<T> {
@@ -42,14 +42,14 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Params<T> {
     }
 }
 
-/// The parameters in the query of an address; `what`: where they came from, for messages.
+/// Parses the query of a URI. `what` names its origin in error messages.
 pub(super) fn stated<T: DeserializeOwned>(uri: &Uri, what: &str) -> Result<T, Problem> {
     match Query::try_from_uri(uri) {
         Ok(Query(params)) => Ok(params),
         Err(rejection) => {
             let text = rejection.body_text();
             let why = text.split_once(": ").map_or(text.as_str(), |(_, why)| why);
-            // What is said of a parameter begins with its name.
+            // Messages about a parameter begin with its name.
             let field = why.split_once(": ").map_or("", |(field, _)| field);
             let detail = format!("the {what}: {why}");
             Err(Problem::new(Kind::InvalidRequest, detail).field(field))
@@ -57,7 +57,7 @@ pub(super) fn stated<T: DeserializeOwned>(uri: &Uri, what: &str) -> Result<T, Pr
     }
 }
 
-/// The parameters of a path.
+/// Path parameters.
 pub(super) struct Place<T>(pub(super) T);
 
 impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Place<T> {
@@ -71,7 +71,7 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Place<T
     }
 }
 
-/// A discount in a query; one that no code may have is a slip.
+/// Deserializes a discount; rejects values that no code can have.
 pub(super) fn discount<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u8>, D::Error> {
     let discount = Option::<u8>::deserialize(from)?;
     if discount.is_some_and(|discount| discount > MAX_DISCOUNT) {
@@ -81,7 +81,7 @@ pub(super) fn discount<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u8>,
     Ok(discount)
 }
 
-/// A number of days in a query; more than a century is a slip.
+/// Deserializes a number of days; rejects more than a century.
 pub(super) fn days<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
     let days = Option::<u32>::deserialize(from)?;
     if days.is_some_and(|days| days > MOST_DAYS) {
@@ -91,27 +91,27 @@ pub(super) fn days<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D:
     Ok(days)
 }
 
-/// The number in a path; what is no number is the name of nothing.
+/// Parses the number in a path. Anything else is not found.
 pub(super) fn number<T: std::str::FromStr>(what: &str, id: &str) -> Result<T, Problem> {
     id.parse().map_err(|_| Problem::unknown(what, id))
 }
 
-/// How long a client may let wait in all that has sent or taken so many bytes.
+/// Total time that a client that sent or received this many bytes may keep the service waiting.
 pub(super) fn allowance(pause: Duration, bytes: u64) -> Duration {
     pause.saturating_add(Duration::from_secs(bytes / SLOWEST))
 }
 
-/// How a body comes. A client may pause, but not so often that it holds a connection for hours.
+/// Body timeout: a client may pause, but not so often that it holds a connection for hours.
 pub(super) struct Pace {
     pause: Duration,
     waited: Duration,
     bytes: u64,
-    /// Since when the next piece is waited for, and until when at the most.
+    /// Start and deadline of the current wait.
     waiting: Option<(Instant, Pin<Box<Sleep>>)>,
 }
 
 impl Pace {
-    /// Of a client that may pause so long.
+    /// Creates a timeout that allows pauses of this length.
     pub(super) fn new(pause: Duration) -> Pace {
         Pace {
             pause,
@@ -121,7 +121,7 @@ impl Pace {
         }
     }
 
-    /// What came of an attempt to take the next piece of a body.
+    /// Checks the result of polling the next chunk of a body.
     fn poll<T>(&mut self, next: Poll<T>, cx: &mut Context<'_>) -> Poll<Result<T, Problem>> {
         let Poll::Ready(next) = next else {
             let pause = self.pause;
@@ -129,26 +129,29 @@ impl Pace {
                 .waiting
                 .get_or_insert_with(|| (Instant::now(), Box::pin(sleep(pause))));
             ready!(end.as_mut().poll(cx));
-            let detail = format!("nothing of the body came for {} seconds", pause.as_secs());
+            let detail = format!(
+                "no part of the body arrived for {} seconds",
+                pause.as_secs()
+            );
             return Poll::Ready(Err(Problem::new(Kind::BodyTooSlow, detail)));
         };
         if let Some((since, _)) = self.waiting.take() {
             self.waited += since.elapsed();
         }
         if self.waited > allowance(self.pause, self.bytes) {
-            let detail = format!("the body came by less than {SLOWEST} bytes a second");
+            let detail = format!("the body arrived at less than {SLOWEST} bytes per second");
             return Poll::Ready(Err(Problem::new(Kind::BodyTooSlow, detail)));
         }
         Poll::Ready(Ok(next))
     }
 }
 
-/// The next piece of a body; `None` at its end.
+/// Returns the next chunk of a body, or `None` at its end.
 async fn piece(body: &mut Body, pace: &mut Pace) -> Result<Option<Bytes>, Problem> {
     poll_fn(|cx| poll_piece(body, pace, cx)).await
 }
 
-/// The next piece of a body for whoever is polled; `None` at its end.
+/// Polls the next chunk of a body; `None` at its end.
 pub(super) fn poll_piece(
     body: &mut Body,
     pace: &mut Pace,
@@ -160,11 +163,11 @@ pub(super) fn poll_piece(
             None => return Poll::Ready(Ok(None)),
             Some(Ok(frame)) => frame,
             Some(Err(_)) => {
-                let detail = "the connection ended before the body did";
+                let detail = "the connection was closed before the end of the body";
                 return Poll::Ready(Err(Problem::new(Kind::InvalidRequest, detail)));
             }
         };
-        // What is no data is a trailer.
+        // A frame without data is a trailer.
         if let Ok(data) = frame.into_data() {
             pace.bytes += data.len() as u64;
             return Poll::Ready(Ok(Some(data)));
@@ -172,16 +175,16 @@ pub(super) fn poll_piece(
     }
 }
 
-/// That a body is larger than is allowed here.
+/// A 413 response.
 pub(super) fn too_large(limit: u64) -> Problem {
     Problem::new(
         Kind::BodyTooLarge,
-        format!("at most {limit} bytes are accepted here"),
+        format!("the body exceeds the limit of {limit} bytes"),
     )
 }
 
-/// Reads what is left of a body that is refused, if that is not much: many clients read no
-/// answer before they have sent all, and meet a closed connection instead of the reason.
+/// Reads the rest of a rejected body, unless it is large. Many clients read no response before they
+/// have sent everything, and would see a closed connection instead of the error.
 pub(super) async fn drain(body: &mut Body, pause: Duration) {
     drain_bytes(body, DRAINED, pause).await;
 }
@@ -199,14 +202,14 @@ async fn drain_bytes(body: &mut Body, mut left: u64, pause: Duration) {
     }
 }
 
-/// The same of a client that has shown no key: a little, and not for long.
+/// The same for a client without a valid key: fewer bytes, and not for long.
 pub(super) async fn drain_of_stranger(body: &mut Body) {
     let drained = drain_bytes(body, DRAINED_OF_STRANGER, STRANGER_PAUSE);
-    // What comes later is left.
+    // The rest is not read.
     let _in_time = timeout(STRANGER_PAUSE, drained).await;
 }
 
-/// A whole body.
+/// Reads a whole body of at most `limit` bytes.
 pub(super) async fn whole(
     mut body: Body,
     limit: usize,
@@ -228,21 +231,21 @@ pub(super) async fn whole(
     Ok(bytes)
 }
 
-/// The media type of a body, in small letters and without parameters.
+/// Returns the media type of a body in lowercase and without parameters.
 pub(super) fn media_type(headers: &HeaderMap) -> Option<String> {
     let text = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
     let media = text.split(';').next().unwrap_or_default();
     Some(media.trim().to_ascii_lowercase())
 }
 
-/// Refuses a body that is compressed, before it is taken for what it is not.
+/// Rejects compressed bodies, which would otherwise be parsed as plain data.
 pub(super) fn uncoded(headers: &HeaderMap) -> Result<(), Problem> {
     let coding = headers.get(header::CONTENT_ENCODING);
     match coding.is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         true => Ok(()),
         false => Err(Problem::new(
             Kind::UnsupportedMediaType,
-            "the body has a Content-Encoding, and none is read here; send it as it is",
+            "Content-Encoding is not supported; send the body uncompressed",
         )
         .header(
             header::ACCEPT_ENCODING,
@@ -251,8 +254,8 @@ pub(super) fn uncoded(headers: &HeaderMap) -> Result<(), Problem> {
     }
 }
 
-/// Refuses a body that says it is something else than these. One that says nothing is empty, for
-/// [`MediaTypes`](super::media::MediaTypes) has refused others.
+/// Rejects a body of another media type. A body without a media type is empty here, because
+/// [`MediaTypes`](super::media::MediaTypes) has rejected the others.
 pub(super) fn must_be(headers: &HeaderMap, accepted: &[&str]) -> Result<(), Problem> {
     match media_type(headers) {
         Some(found) if !accepted.contains(&found.as_str()) => Err(Problem::new(
@@ -263,12 +266,12 @@ pub(super) fn must_be(headers: &HeaderMap, accepted: &[&str]) -> Result<(), Prob
     }
 }
 
-/// A JSON body that is an object. Serde would take the values of one in a list as well.
+/// Parses a JSON object. Serde alone would also accept an array of the field values.
 pub(super) fn object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     match bytes.trim_ascii_start().first() {
         Some(b'{') => json(bytes),
         _ => {
-            // What is no JSON at all is told with its place.
+            // Report invalid JSON with its location.
             let _any: serde::de::IgnoredAny = json(bytes)?;
             let detail = "the body: expected an object";
             Err(Problem::new(Kind::InvalidRequest, detail))
@@ -276,7 +279,7 @@ pub(super) fn object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     }
 }
 
-/// A JSON body.
+/// Parses a JSON body.
 pub(super) fn json<'b, T: Deserialize<'b>>(bytes: &'b [u8]) -> Result<T, Problem> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let read = serde_path_to_error::deserialize(&mut reader).and_then(|value| {
@@ -302,7 +305,7 @@ pub(super) fn json<'b, T: Deserialize<'b>>(bytes: &'b [u8]) -> Result<T, Problem
 }
 
 impl Api {
-    /// Calls the database on a thread that may wait.
+    /// Runs `work` on a thread that may block.
     pub(super) async fn call<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Promoflow) -> Result<T, Problem> + Send + 'static,
@@ -313,19 +316,18 @@ impl Api {
             .unwrap_or_else(|error| Err(Problem::internal(error)))
     }
 
-    /// A turn of reading a document, which takes many times its length in memory: few are read at
-    /// a time, and others wait.
+    /// Waits for a permit to parse a document, which takes many times its size in memory.
     pub(super) async fn document_turn(&self) -> Result<OwnedSemaphorePermit, Problem> {
         let turn = Arc::clone(&self.documents).acquire_owned();
         match tokio::time::timeout(self.limits.event_time, turn).await {
             Ok(Ok(turn)) => Ok(turn),
             _ => Err(Problem::unavailable(
-                "as many documents as this service reads at a time are on their way; send it again",
+                "too many documents are being read; retry later",
             )),
         }
     }
 
-    /// A body of the usual size.
+    /// Reads a body of at most [`Limits::body_bytes`](super::Limits::body_bytes).
     pub(super) async fn body(&self, body: Body) -> Result<Vec<u8>, Problem> {
         whole(body, self.limits.body_bytes, self.limits.body_pause).await
     }

@@ -28,7 +28,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(cancel))
 }
 
-/// How a run stands.
+/// State of a run.
 #[derive(Clone, Copy, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum RunStateName {
@@ -63,7 +63,7 @@ impl From<RunState> for RunStateName {
     }
 }
 
-/// Which runs.
+/// Query parameters of the listing.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -71,10 +71,10 @@ struct Choice {
     /// Only runs in this state.
     #[param(inline)]
     state: Option<RunStateName>,
-    /// Runs of a page, 100 unless given.
+    /// Maximum number of runs in a page (default: 100).
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
-    /// The run after which the page begins, as the `Link` of the page before has it.
+    /// Cursor from the `Link` of the previous page.
     #[param(pattern = "^[0-9]{1,18}$")]
     after: Option<String>,
 }
@@ -84,71 +84,71 @@ struct Choice {
 #[schema(as = Run)]
 #[serde(rename_all = "camelCase")]
 struct RunJson {
-    /// Its number.
+    /// Id of the run.
     run: String,
-    /// The workflow.
+    /// Id of the workflow.
     workflow: Option<String>,
-    /// The version of the workflow.
+    /// Version of the workflow.
     version: Option<u32>,
-    /// The event that started it.
+    /// Id of the event that started it.
     event: String,
-    /// Whom it is about.
+    /// Event key.
     key: String,
-    /// How it stands.
+    /// State.
     state: RunStateName,
-    /// Why it failed, or what its last attempt met.
+    /// Error of the run, or of its last attempt.
     error: Option<String>,
-    /// What it waits for, where it does: a moment, a promo code, a reply.
+    /// Cause of the wait: a time, a promo code, or a reply.
     waits_for: Option<String>,
-    /// Until when it waits, RFC 3339; none where it waits without an end.
+    /// Time or timeout of the wait, RFC 3339; null if it has no timeout.
     waits_until: Option<String>,
-    /// The attempts of its present step, where the last one failed and another follows.
+    /// Retries of the current step, if its last attempt failed and another follows.
     retry: Option<RetryJson>,
-    /// When it started, RFC 3339.
+    /// Start time, RFC 3339.
     started_at: String,
-    /// When it ended.
+    /// End time, RFC 3339; null if the run has not ended.
     finished_at: Option<String>,
-    /// Its steps; not in listings.
+    /// Steps; not in listings.
     #[serde(skip_serializing_if = "Option::is_none")]
     steps: Option<Vec<StepJson>>,
 }
 
-/// The attempts of a step.
+/// Retries of a step.
 #[derive(Serialize, ToSchema)]
 #[schema(as = RunRetry)]
 #[serde(rename_all = "camelCase")]
 struct RetryJson {
-    /// The step; none where none had begun.
+    /// Id of the step; null if no step has started.
     step: Option<String>,
-    /// Attempts that failed.
+    /// Number of failed attempts.
     attempts: u32,
-    /// After so many it is given up.
+    /// Maximum number of attempts.
     max_attempts: u32,
-    /// When it is tried again, RFC 3339; none: now.
+    /// Time of the next attempt, RFC 3339; null: now.
     next_at: Option<String>,
 }
 
-/// A step that a run has done.
+/// A completed step of a run.
 #[derive(Serialize, ToSchema)]
 #[schema(as = RunStep)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct StepJson {
-    /// Its id.
+    /// Id of the step.
     step: String,
-    /// The block that it places.
+    /// Name of its block.
     block: String,
-    /// The port that the run left by.
+    /// Port by which the run left the step.
     port: Option<String>,
-    /// When it began.
+    /// Start time, RFC 3339.
     started_at: String,
-    /// When it ended.
+    /// End time, RFC 3339.
     finished_at: String,
-    /// The values that it set.
+    /// Values that the step set.
     #[schema(value_type = Object)]
     data: Map<String, Value>,
-    /// Why it has no port.
+    /// Error, if it has no port.
     error: Option<String>,
-    /// What it noted.
+    /// Log messages of the step.
     log: Vec<String>,
 }
 
@@ -196,10 +196,10 @@ impl From<StepRecord> for StepJson {
     }
 }
 
-/// List runs, the newest first.
+/// List runs, newest first.
 #[utoipa::path(get, path = "/api/v1/runs", tag = "runs", params(Choice),
     responses((status = 200, description = "A page of runs.", body = Vec<RunJson>,
-        headers(("Link" = String, description = "The next page, while there is one.")))))]
+        headers(("Link" = String, description = "The next page, if there is one.")))))]
 async fn list(State(api): State<Api>, Params(choice): Params<Choice>) -> Result<Response, Problem> {
     let limit = page::limit(choice.limit)?;
     let before = page::cursor(choice.after.as_deref())?;
@@ -231,7 +231,7 @@ fn find(promoflow: &Promoflow, id: RunId) -> Result<RunJson, Problem> {
 
 /// Show a run with its steps.
 #[utoipa::path(get, path = "/api/v1/runs/{run}", tag = "runs",
-    params(("run" = String, Path, description = "Its number.")),
+    params(("run" = String, Path, description = "Id of the run.")),
     responses((status = 200, description = "The run.", body = RunJson)))]
 async fn one(State(api): State<Api>, Place(id): Place<String>) -> Result<Json<RunJson>, Problem> {
     let run = number("run", &id)?;
@@ -239,17 +239,17 @@ async fn one(State(api): State<Api>, Place(id): Place<String>) -> Result<Json<Ru
         .await
 }
 
-/// Try a failed run again, from the first step of the segment that failed.
+/// Retry a failed run from the first step of the failed segment.
 #[utoipa::path(post, path = "/api/v1/runs/{run}/retry", tag = "runs",
-    params(("run" = String, Path, description = "Its number.")),
+    params(("run" = String, Path, description = "Id of the run.")),
     responses((status = 200, description = "The run.", body = RunJson)))]
 async fn retry(State(api): State<Api>, Place(id): Place<String>) -> Result<Json<RunJson>, Problem> {
     order(&api, &id, Order::Retry).await
 }
 
-/// End a run. Its promo codes go back to the pool if none of them may have left.
+/// Cancel a run. Its promo codes return to the pool if none of them may have been sent.
 #[utoipa::path(post, path = "/api/v1/runs/{run}/cancel", tag = "runs",
-    params(("run" = String, Path, description = "Its number.")),
+    params(("run" = String, Path, description = "Id of the run.")),
     responses((status = 200, description = "The run.", body = RunJson)))]
 async fn cancel(
     State(api): State<Api>,
@@ -267,7 +267,7 @@ async fn order(api: &Api, id: &str, order: Order) -> Result<Json<RunJson>, Probl
     .await
 }
 
-/// Whether an order was carried out.
+/// Converts the outcome of an action to a result.
 pub(super) fn done(ordered: Ordered, what: &str, id: &str) -> Result<(), Problem> {
     match ordered {
         Ordered::Done { .. } => Ok(()),

@@ -1,4 +1,4 @@
-//! Listening, and ending well.
+//! Listening and graceful shutdown.
 
 use std::io;
 use std::net::SocketAddr;
@@ -23,13 +23,13 @@ use super::{Api, Limits, Options, descriptors, gate, headers, router};
 use promoflow_installation::Promoflow;
 use promoflow_store::StoreError;
 
-/// The head of a request that is still read on; twice as much at the most is read of one. A client
-/// holds so much memory before it has shown a key.
+/// Buffer size for the head of a request; hyper may read twice as much. A client can make the
+/// service hold this memory before it has authenticated.
 const HEAD_BYTES: usize = 64 << 10;
 
-/// Serves until the process is told to end (SIGTERM, SIGINT): then it stops accepting, finishes
-/// what is under way within [`Options::drain`], and ends the engine. `listens` is told where it
-/// listens once it does.
+/// Serves until the process receives SIGTERM or SIGINT. Then it stops accepting connections,
+/// finishes the requests in progress within [`Options::drain`], and shuts the engine down.
+/// `listens` is called with the address once the service accepts connections.
 pub fn serve(
     promoflow: Promoflow,
     options: Options,
@@ -40,11 +40,11 @@ pub fn serve(
         .enable_all()
         .thread_name("http")
         .build()
-        .context("cannot start the threads of the service")?;
+        .context("cannot start the threads of the HTTP service")?;
     let api = Api::new(promoflow, options.limits.clone())?;
     let served = runtime.block_on(async {
         let served = run(&api, &options, listens).await;
-        // No connection waits for work whose client has gone.
+        // Tasks whose client has disconnected are not tied to any connection.
         let _in_time = tokio::time::timeout(options.drain, api.lasting.ended()).await;
         served
     });
@@ -54,7 +54,7 @@ pub fn serve(
     served
 }
 
-/// Reads what a service would be started with, its certificate and key, and starts nothing.
+/// Checks the certificate and private key without starting the service.
 pub fn check(options: &Options) -> Result<()> {
     let Some(tls) = &options.tls else {
         return Ok(());
@@ -68,7 +68,7 @@ pub fn check(options: &Options) -> Result<()> {
 }
 
 async fn run(api: &Api, options: &Options, listens: impl FnOnce(SocketAddr)) -> Result<()> {
-    // Before listening, so that nobody who sees it listen can end it unheard.
+    // Before listening, so that no signal is lost once clients can connect.
     let told = Told::new().context("cannot listen for signals")?;
     let tls = match &options.tls {
         Some(tls) => {
@@ -87,7 +87,7 @@ async fn run(api: &Api, options: &Options, listens: impl FnOnce(SocketAddr)) -> 
     let ended = tokio::spawn(async move {
         let why = tokio::select! {
             () = told.wait() => {
-                tracing::info!("told to end");
+                tracing::info!("shutdown requested");
                 None
             }
             why = watch(&ending) => Some(why),
@@ -114,21 +114,21 @@ async fn run(api: &Api, options: &Options, listens: impl FnOnce(SocketAddr)) -> 
         None => patient(server, &options.limits).serve(service).await,
     }
     .context("the service ended")?;
-    // It serves until then, and no longer.
+    // The server runs until this task has ended it.
     match ended.await.context("the service ended")? {
         Some(why) => Err(why),
         None => Ok(()),
     }
 }
 
-/// Room for connections, as far as the process may have files open.
+/// Returns the connection limits, lowered if the process may not open enough files.
 fn connections(limits: &Limits) -> Arc<Connections> {
     let files = descriptors::raise();
     let most = descriptors::room(limits.connections, files);
     if most < limits.connections {
         tracing::warn!(
-            "this process may have {} files open: of {} connections there is room for {most}; raise \
-             its limit (`ulimit -Hn`, LimitNOFILE)",
+            "the process may open only {} files: of {} connections it accepts {most}; raise the \
+             limit (`ulimit -Hn`, LimitNOFILE)",
             files.unwrap_or_default(),
             limits.connections
         );
@@ -137,8 +137,8 @@ fn connections(limits: &Limits) -> Arc<Connections> {
     Connections::new(most, most_of_one)
 }
 
-/// The server, which waits for no head without end. To be asked last: another acceptor forgets
-/// that only HTTP/1.1 is spoken, and what a client speaks is looked for without a limit of time then.
+/// Configures the server to time out while it reads the head of a request. Must be called last:
+/// setting another acceptor resets `http1_only`, and detecting the protocol has no timeout.
 fn patient<Acceptor>(
     server: Server<Client, Acceptor>,
     limits: &Limits,
@@ -151,7 +151,7 @@ fn patient<Acceptor>(
     server
 }
 
-/// The wish of an operator that the process end.
+/// A signal that asks the process to shut down.
 #[cfg(unix)]
 struct Told {
     term: tokio::signal::unix::Signal,
@@ -192,8 +192,8 @@ impl Told {
     }
 }
 
-/// Looks at what other processes do to the database: at the keys, and whether another release has
-/// taken it over. Answers why this process may not go on, if it ever may not.
+/// Watches for changes that other processes make to the database: new or revoked keys, and an
+/// upgrade by another release. Returns the reason why this process must stop.
 async fn watch(api: &Api) -> anyhow::Error {
     loop {
         tokio::time::sleep(gate::LOOK).await;
@@ -208,11 +208,12 @@ async fn watch(api: &Api) -> anyhow::Error {
         if let Some(StoreError::Outdated { .. }) = error.downcast_ref() {
             return error;
         }
-        tracing::error!("the database cannot be looked at: {error:#}");
+        tracing::error!("cannot read the database: {error:#}");
     }
 }
 
-/// Notes and counts each request. The path as it is routed, for the path itself may hold a promo code.
+/// Logs and counts each request. Uses the route's pattern, because the path itself may contain a
+/// promo code.
 pub(super) async fn log(State(api): State<Api>, request: Request, next: Next) -> Response {
     let began = Instant::now();
     let method = request.method().clone();
@@ -239,7 +240,8 @@ pub(super) async fn log(State(api): State<Api>, request: Request, next: Next) ->
     response
 }
 
-/// The method as it is counted: a client may make up any.
+/// Returns the method's label in the metrics. Unknown methods share one label, since clients can
+/// send any.
 fn known(method: &Method) -> &str {
     match *method {
         Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::DELETE => method.as_str(),

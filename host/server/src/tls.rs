@@ -1,4 +1,4 @@
-//! TLS: the certificate, and the one that follows it.
+//! TLS certificate and its renewal.
 
 use std::io;
 use std::sync::Arc;
@@ -11,17 +11,17 @@ use rustls::ServerConfig;
 use super::Tls;
 use promoflow_config::read_bounded;
 
-/// The largest certificate or key file.
+/// Maximum size of a certificate or key file, in bytes.
 const MAX_PEM_BYTES: u64 = 1 << 20;
 
-/// How often it is looked whether the files have changed.
+/// Interval between checks of the files for changes.
 const LOOK: Duration = Duration::from_secs(1);
-/// What is spoken within TLS. The limits of slow clients are those of HTTP/1.1.
+/// ALPN protocol. The timeouts for slow clients apply to HTTP/1.1 only.
 const SPOKEN: &[u8] = b"http/1.1";
 
-/// The certificate with its key.
+/// Loads the certificate and its private key.
 pub(super) async fn certificate(tls: &Tls) -> Result<RustlsConfig> {
-    // An embedding program may have chosen its own provider before.
+    // An embedding program may already have installed a provider.
     let _chosen = rustls::crypto::ring::default_provider().install_default();
     let config = read(tls).await.with_context(|| {
         format!(
@@ -46,11 +46,11 @@ async fn read(tls: &Tls) -> io::Result<Arc<ServerConfig>> {
     Ok(Arc::new(config))
 }
 
-/// What tells one pair of files from the next.
+/// Modification times and sizes that identify a pair of files.
 type Stamp = [Option<(SystemTime, u64)>; 2];
 
-/// Reads the files anew when they change, so that a certificate that is renewed needs no restart.
-/// A pair that is wrong leaves the one before: it may be half replaced.
+/// Reloads the files when they change, so that renewing a certificate needs no restart. Keeps the
+/// previous pair while the new one is invalid, because it may be only half replaced.
 pub(super) async fn renew(config: RustlsConfig, tls: Tls) {
     let mut known = stamp(&tls).await;
     let mut told = known;
@@ -63,11 +63,13 @@ pub(super) async fn renew(config: RustlsConfig, tls: Tls) {
         match read(&tls).await {
             Ok(renewed) => {
                 config.reload_from_config(renewed);
-                tracing::info!("the TLS certificate was read anew");
+                tracing::info!("TLS certificate reloaded");
                 known = now;
             }
             Err(error) if told != now => {
-                tracing::error!("the TLS certificate before stays; the new one: {error}");
+                tracing::error!(
+                    "cannot reload the TLS certificate, keeping the previous one: {error}"
+                );
                 told = now;
             }
             Err(_) => {}

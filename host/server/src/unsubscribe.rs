@@ -1,4 +1,5 @@
-//! Unsubscribing by the token of a letter (RFC 8058). Without a key: the token is one.
+//! Unsubscribing with the token of a message (RFC 8058). No API key is required: the token
+//! authenticates the contact.
 
 use axum::extract::State;
 use axum::http::{HeaderName, header};
@@ -14,11 +15,11 @@ pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(ask, unsubscribe))
 }
 
-/// What the page may load, and do: send its own form.
+/// Content-Security-Policy of the page: it may only submit its own form.
 const OWN_FORM: &str =
     "default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
-/// A page of one sentence or button, which needs nothing from elsewhere.
+/// A page with one sentence or button and no external resources.
 type Page = ([(HeaderName, &'static str); 1], Html<String>);
 
 fn page(body: &str) -> Page {
@@ -30,14 +31,14 @@ fn page(body: &str) -> Page {
 }
 
 fn unknown() -> Problem {
-    Problem::new(Kind::NotFound, "there is no letter with this token")
+    Problem::new(Kind::NotFound, "no message with this token")
 }
 
-/// Ask whether to unsubscribe, for people who follow the address of a letter.
+/// Show a page that asks whether to unsubscribe.
 ///
-/// It changes nothing: programs that look through mails follow every address.
+/// Changes nothing, because mail scanners follow every link.
 #[utoipa::path(get, path = "/u/{token}", tag = "unsubscribe", security(()),
-    params(("token" = String, Path, description = "The token of a letter.")),
+    params(("token" = String, Path, description = "Unsubscribe token of a message.")),
     responses((status = 200, description = "A page with a button.", body = String,
         content_type = "text/html")))]
 async fn ask(State(api): State<Api>, Place(token): Place<String>) -> Result<Page, Problem> {
@@ -51,12 +52,12 @@ async fn ask(State(api): State<Api>, Place(token): Place<String>) -> Result<Page
     ))
 }
 
-/// Unsubscribe whoever got a letter from its channel.
+/// Unsubscribe the recipient of a message from its channel.
 ///
-/// Mail programs send `List-Unsubscribe=One-Click`; the body is not looked at.
+/// Mail programs send `List-Unsubscribe=One-Click`; the body is ignored.
 #[utoipa::path(post, path = "/u/{token}", tag = "unsubscribe", security(()),
-    params(("token" = String, Path, description = "The token of a letter.")),
-    responses((status = 200, description = "It is noted.", body = String,
+    params(("token" = String, Path, description = "Unsubscribe token of a message.")),
+    responses((status = 200, description = "The recipient is unsubscribed.", body = String,
         content_type = "text/html")))]
 async fn unsubscribe(State(api): State<Api>, Place(token): Place<String>) -> Result<Page, Problem> {
     let noted = api.call(move |promoflow| Ok(promoflow.unsubscribe_by(&token)?));

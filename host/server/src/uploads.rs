@@ -1,4 +1,4 @@
-//! The history of uploads.
+//! History of uploads.
 
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
@@ -19,7 +19,7 @@ use super::request::{Params, Place, number};
 use promoflow_model::pool::RowError;
 use promoflow_store::{UploadId, UploadRow, UploadState};
 
-/// Where uploads stand.
+/// Path of the uploads.
 pub(super) const UPLOADS: &str = "/api/v1/uploads";
 
 pub(super) fn router() -> OpenApiRouter<Api> {
@@ -34,38 +34,38 @@ pub(super) fn router() -> OpenApiRouter<Api> {
 #[schema(as = Upload)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct UploadJson {
-    /// Its number.
+    /// Id of the upload.
     upload: String,
-    /// `running`, `completed`, or `interrupted`: the file or the connection broke off, and what
-    /// its committed batches took stays.
+    /// `running`, `completed`, or `interrupted`: the file or the connection ended early; committed
+    /// batches remain imported.
     state: UploadStateName,
-    /// Where it came from.
+    /// Name of the upload, such as a file name.
     source: String,
-    /// The API key that uploaded; null: the command line.
+    /// Id of the API key; null for the command line.
     key: Option<String>,
-    /// When it began, RFC 3339.
+    /// Start time, RFC 3339.
     started_at: String,
-    /// When it ended.
+    /// End time, RFC 3339.
     finished_at: Option<String>,
-    /// Rows that were taken so far.
+    /// Number of rows processed so far.
     rows: u64,
-    /// Codes that were new.
+    /// Number of new codes.
     inserted: u64,
-    /// Unused codes of which something changed.
+    /// Number of unused codes that were changed.
     updated: u64,
-    /// Codes that stayed as they were.
+    /// Number of codes that were not changed.
     unchanged: u64,
-    /// Rows that were refused.
+    /// Number of rejected rows.
     rejected: u64,
-    /// Why, for the first thousand of them; not in listings.
+    /// Errors of the first 1,000 rejected rows; not in listings.
     #[serde(skip_serializing_if = "Option::is_none")]
     errors: Option<Vec<Fault>>,
-    /// What stops no row, and whoever uploads should know; not in listings.
+    /// Warnings that reject no row; not in listings.
     #[serde(skip_serializing_if = "Option::is_none")]
     warnings: Option<Vec<String>>,
 }
 
-/// How an upload stands.
+/// State of an upload.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum UploadStateName {
@@ -75,7 +75,7 @@ pub(super) enum UploadStateName {
 }
 
 impl UploadJson {
-    /// `live`: rows that an upload on its way has taken, as far as this process knows.
+    /// Builds the JSON. `live`: rows processed by a running upload, if it runs in this process.
     pub(super) fn new(
         row: UploadRow,
         errors: Option<&[RowError]>,
@@ -111,23 +111,23 @@ impl Api {
     }
 }
 
-/// Which page.
+/// Query parameters of the listing.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct Choice {
-    /// Uploads of a page, 100 unless given.
+    /// Maximum number of uploads in a page (default: 100).
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
-    /// The upload after which the page begins, as the `Link` of the page before has it.
+    /// Cursor from the `Link` of the previous page.
     #[param(pattern = "^[0-9]{1,18}$")]
     after: Option<String>,
 }
 
-/// List uploads, the newest first.
+/// List uploads, newest first.
 #[utoipa::path(get, path = "/api/v1/uploads", tag = "uploads", params(Choice),
     responses((status = 200, description = "A page of uploads.", body = Vec<UploadJson>,
-        headers(("Link" = String, description = "The next page, while there is one.")))))]
+        headers(("Link" = String, description = "The next page, if there is one.")))))]
 async fn list(State(api): State<Api>, Params(choice): Params<Choice>) -> Result<Response, Problem> {
     let limit = page::limit(choice.limit)?;
     let before = page::cursor(choice.after.as_deref())?;
@@ -148,9 +148,9 @@ async fn list(State(api): State<Api>, Params(choice): Params<Choice>) -> Result<
     ))
 }
 
-/// Show an upload: how far it is, what it did, and which rows were refused.
+/// Show an upload with its progress, results and rejected rows.
 #[utoipa::path(get, path = "/api/v1/uploads/{upload}", tag = "uploads",
-    params(("upload" = String, Path, description = "Its number.")),
+    params(("upload" = String, Path, description = "Id of the upload.")),
     responses((status = 200, description = "The upload.", body = UploadJson)))]
 async fn one(
     State(api): State<Api>,
@@ -166,10 +166,10 @@ async fn one(
     .await
 }
 
-/// Set all unused codes aside that this upload was the last to state.
+/// Retire all unused codes that this upload was the last to set.
 #[utoipa::path(post, path = "/api/v1/uploads/{upload}/retire", tag = "uploads",
-    params(("upload" = String, Path, description = "Its number.")),
-    responses((status = 200, description = "How many were set aside.", body = RetiredCodes)))]
+    params(("upload" = String, Path, description = "Id of the upload.")),
+    responses((status = 200, description = "Number of retired codes.", body = RetiredCodes)))]
 async fn retire(
     State(api): State<Api>,
     Place(id): Place<String>,

@@ -30,29 +30,29 @@ pub(super) fn router() -> OpenApiRouter<Api> {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Workflow)]
 struct WorkflowJson {
-    /// Its id.
+    /// Id of the workflow.
     workflow: String,
-    /// For people.
+    /// Display name.
     name: String,
-    /// Its present version, counted from 1.
+    /// Current version, counted from 1.
     version: u32,
-    /// Whether events start it.
+    /// `active` or `paused`; events start only active workflows.
     #[schema(example = "active", pattern = "^(active|paused)$")]
     state: &'static str,
-    /// Why it is paused, where nobody paused it: its blocks were stopped too often in a row.
+    /// Reason why it was paused automatically: its blocks failed too often in a row.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
-    /// The type of the event that starts it.
+    /// Type of the event that starts it.
     event: String,
-    /// Its steps.
+    /// Steps.
     steps: Vec<StepJson>,
-    /// What was applied: whether it differs from the version before.
+    /// True if it differs from the previous version; only after applying.
     #[serde(skip_serializing_if = "Option::is_none")]
     changed: Option<bool>,
-    /// What was applied: what is odd about it, with line and column.
+    /// Warnings, with line and column; only after applying.
     #[serde(skip_serializing_if = "Option::is_none")]
     warnings: Option<Vec<Fault>>,
-    /// The whole definition; not in listings.
+    /// Definition; not in listings.
     #[serde(skip_serializing_if = "Option::is_none")]
     definition: Option<Value>,
 }
@@ -61,9 +61,9 @@ struct WorkflowJson {
 #[derive(Serialize, ToSchema)]
 #[schema(as = WorkflowStep)]
 struct StepJson {
-    /// Its id.
+    /// Id of the step.
     id: String,
-    /// The block that it places.
+    /// Name of its block.
     block: String,
 }
 
@@ -111,13 +111,13 @@ async fn list(State(api): State<Api>) -> Result<Json<Vec<WorkflowJson>>, Problem
     .await
 }
 
-/// Check workflows and store them; events start the new version from then on.
+/// Check workflows and store them. From then on, events start the new version.
 ///
-/// The body is a workflow file in YAML or JSON. Where it has a fault, nothing of it is stored,
-/// and each fault is told with its line and column.
+/// The body is a workflow file in YAML or JSON. If it has errors, nothing is stored and each error
+/// is reported with its line and column.
 #[utoipa::path(post, path = "/api/v1/workflows", tag = "workflows",
     request_body(content((String = "application/yaml"), (Value = "application/json"))),
-    responses((status = 200, description = "What was stored.", body = Vec<WorkflowJson>)))]
+    responses((status = 200, description = "The stored workflows.", body = Vec<WorkflowJson>)))]
 async fn apply(
     State(api): State<Api>,
     request: Request,
@@ -141,10 +141,10 @@ async fn apply(
     .await
 }
 
-/// Find every fault of workflows, and change nothing.
+/// Check workflows without storing them.
 #[utoipa::path(post, path = "/api/v1/workflows/check", tag = "workflows",
     request_body(content((String = "application/yaml"), (Value = "application/json"))),
-    responses((status = 200, description = "What was found.", body = Checked)))]
+    responses((status = 200, description = "The errors and warnings.", body = Checked)))]
 async fn check(State(api): State<Api>, request: Request) -> Result<Json<Checked>, Problem> {
     let (name, source) = read(&api, request).await?;
     api.call(move |promoflow| {
@@ -156,7 +156,7 @@ async fn check(State(api): State<Api>, request: Request) -> Result<Json<Checked>
 
 /// Show a workflow with its definition.
 #[utoipa::path(get, path = "/api/v1/workflows/{workflow}", tag = "workflows",
-    params(("workflow" = String, Path, description = "Its id.")),
+    params(("workflow" = String, Path, description = "Id of the workflow.")),
     responses((status = 200, description = "The workflow.", body = WorkflowJson)))]
 async fn one(
     State(api): State<Api>,
@@ -173,9 +173,9 @@ async fn one(
     .await
 }
 
-/// Draw a workflow, as a Mermaid flowchart.
+/// Draw a workflow as a Mermaid flowchart.
 #[utoipa::path(get, path = "/api/v1/workflows/{workflow}/graph", tag = "workflows",
-    params(("workflow" = String, Path, description = "Its id.")),
+    params(("workflow" = String, Path, description = "Id of the workflow.")),
     responses((status = 200, description = "The flowchart.", body = String,
         content_type = "text/plain")))]
 async fn graph(State(api): State<Api>, Place(id): Place<String>) -> Result<String, Problem> {
@@ -183,9 +183,9 @@ async fn graph(State(api): State<Api>, Place(id): Place<String>) -> Result<Strin
         .await
 }
 
-/// Have events no longer start a workflow; runs that are on their way go on.
+/// Pause a workflow: events no longer start it; runs in progress continue.
 #[utoipa::path(post, path = "/api/v1/workflows/{workflow}/pause", tag = "workflows",
-    params(("workflow" = String, Path, description = "Its id.")),
+    params(("workflow" = String, Path, description = "Id of the workflow.")),
     responses((status = 200, description = "The workflow.", body = WorkflowJson)))]
 async fn pause(
     State(api): State<Api>,
@@ -194,9 +194,9 @@ async fn pause(
     set(&api, id, WorkflowState::Paused).await
 }
 
-/// Have events start a paused workflow again.
+/// Resume a paused workflow: events start it again.
 #[utoipa::path(post, path = "/api/v1/workflows/{workflow}/resume", tag = "workflows",
-    params(("workflow" = String, Path, description = "Its id.")),
+    params(("workflow" = String, Path, description = "Id of the workflow.")),
     responses((status = 200, description = "The workflow.", body = WorkflowJson)))]
 async fn resume(
     State(api): State<Api>,

@@ -1,16 +1,16 @@
-//! Values of headers, as the HTTP binding of CloudEvents has them.
+//! Header values in the HTTP binding of CloudEvents.
 
 use std::borrow::Cow;
 
 use axum::http::HeaderValue;
 
-/// The text of a header; `None` where it is not well written.
+/// Decodes a header value; `None` if it is malformed.
 pub(super) fn decoded(value: &HeaderValue) -> Option<String> {
     unpercent(&unquoted(value.to_str().ok()?)?)
 }
 
-/// The value of a header without the double quotes that senders of older versions put around it;
-/// `None` where they do not end it.
+/// Removes the double quotes that senders of older versions put around values; `None` if they are
+/// not closed.
 fn unquoted(text: &str) -> Option<Cow<'_, str>> {
     let Some(quoted) = text.strip_prefix('"') else {
         return Some(Cow::Borrowed(text));
@@ -27,7 +27,7 @@ fn unquoted(text: &str) -> Option<Cow<'_, str>> {
     rest.as_str().is_empty().then_some(Cow::Owned(inside))
 }
 
-/// Headers of CloudEvents are percent-encoded; `None` where it is not well done.
+/// Decodes percent-encoding; `None` if it is invalid.
 fn unpercent(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn older_senders_put_values_in_quotes() {
+    fn unquotes_values_of_older_senders() {
         assert_eq!(unquoted("a").as_deref(), Some("a"));
         assert_eq!(unquoted(r#""a \"b\" \\""#).as_deref(), Some(r#"a "b" \"#));
         for broken in ["\"", "\"a", "\"a\" b", "\"a\\"] {
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_are_percent_encoded() {
+    fn decodes_percent_encoded_headers() {
         assert_eq!(unpercent("a%20%E2%82%AC").as_deref(), Some("a €"));
         assert_eq!(unpercent("%"), None);
         assert_eq!(unpercent("%zz"), None);

@@ -1,4 +1,4 @@
-//! What a delivery went through.
+//! History of a delivery.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use super::DeliveryJson;
 use promoflow_store::{Alternative, AttemptRow, DeliveryHistory, DeliveryRow};
 
-/// A message to an address, with what it went through.
+/// A delivery with its alternatives and attempts.
 #[derive(Serialize, ToSchema)]
 #[schema(as = DeliveryWithHistory)]
 pub(super) struct ShownDelivery {
@@ -25,35 +25,35 @@ impl ShownDelivery {
     }
 }
 
-/// What a delivery went through, and what it has before it.
+/// Schedule, alternatives and attempts of a delivery.
 #[derive(Serialize, ToSchema)]
 #[schema(as = DeliveryHistory)]
 struct HistoryJson {
-    /// When it is tried next, RFC 3339; null where it is not.
+    /// Time of the next attempt, RFC 3339; null if there is none.
     due: Option<String>,
-    /// When it is given up, with the promo code that it carries; null: never.
+    /// Expiration time, which is that of its promo code; null if it does not expire.
     expires: Option<String>,
-    /// The hours in which it may leave, with their time zone; null: any.
+    /// Allowed hours for sending, with their time zone; null if unlimited.
     #[schema(example = "09:00-21:00 Europe/Kyiv")]
     hours: Option<String>,
-    /// The number of the alternative that it has come to, counted from 0.
+    /// Index of the current alternative, counted from 0.
     alternative: u32,
-    /// Its alternatives, in the order in which they are tried.
+    /// Alternatives in the order in which they are tried.
     alternatives: Vec<WayJson>,
-    /// Its attempts, in order.
+    /// Attempts, oldest first.
     history: Vec<AttemptJson>,
 }
 
-/// One way to reach a contact.
+/// One alternative of a delivery.
 #[derive(Serialize, ToSchema)]
 #[schema(as = DeliveryAlternative)]
 struct WayJson {
-    /// How.
+    /// Channel.
     #[schema(example = "sms")]
     channel: String,
-    /// To whom.
+    /// Address.
     address: String,
-    /// The prepared message.
+    /// Id of the message.
     message: String,
 }
 
@@ -62,18 +62,19 @@ struct WayJson {
 #[schema(as = DeliveryAttempt)]
 #[serde(rename_all = "camelCase")]
 struct AttemptJson {
-    /// Its number, counted from 1.
+    /// Number of the attempt, counted from 1.
     attempt: u32,
-    /// The number of the alternative that it used, counted from 0.
+    /// Index of the alternative used, counted from 0.
     alternative: u32,
-    /// When it began.
+    /// Start time, RFC 3339.
     started_at: String,
-    /// When it ended; null: it is under way, or its process has died.
+    /// End time, RFC 3339; null if it is in progress or its process has died.
     finished_at: Option<String>,
-    /// What came of it; unclear: it may have arrived, and is tried again.
+    /// Outcome. `later`: retryable failure; `unclear`: ambiguous, it may have been delivered and is
+    /// retried; `refused`: permanent failure.
     #[schema(pattern = "^(delivered|later|unclear|refused)$")]
     outcome: Option<String>,
-    /// Why it did not do.
+    /// Error.
     error: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! An upload as JSON, which is held as a whole: it is echoed.
+//! JSON uploads, which are held in memory because they are echoed.
 
 use std::io;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::request::json;
 use promoflow_engine::import::ImportOptions;
 use promoflow_model::pool::{Format, UploadOptions};
 
-/// Takes a call, or a list of codes.
+/// Handles an upload of a Yespo call or a list of codes.
 pub(super) async fn take(
     api: Api,
     caller: Caller,
@@ -32,7 +32,7 @@ pub(super) async fn take(
 ) -> Result<Response, Problem> {
     let limit = Limit::Upload(api.limits.json_upload_bytes as u64);
     let (body, turn) = whole(&api, incoming, limit).await?;
-    // Of a body that is whole the answer is remembered, whether or not the client waits.
+    // After the body is complete, the response is stored even if the client disconnects.
     let taking = api.lasting.begin({
         let api = api.clone();
         async move {
@@ -44,7 +44,7 @@ pub(super) async fn take(
     taking.end().await
 }
 
-/// Stores the codes, and echoes the body. `large`: it has the turn of a file.
+/// Stores the codes and echoes the body. `large`: the request holds a file permit.
 async fn store(
     api: Api,
     caller: Caller,
@@ -57,7 +57,7 @@ async fn store(
         ticket,
         mut fingerprint,
     } = once;
-    // Both take as long as the body is, which no thread of the event loop has.
+    // Both take time proportional to the body, which would block the event loop.
     let (body, fingerprint, checked) = api
         .call(move |_| {
             fingerprint.update(&body);
@@ -84,13 +84,13 @@ async fn store(
         dry_run: fill.dry_run(),
     };
     let reader = io::Cursor::new(body.clone());
-    // Few codes wait for few codes, and not for a file of them.
+    // Small uploads queue behind small ones only, not behind files.
     let _call = match large {
         true => None,
         false => {
             let call = Arc::clone(&api.calls).acquire_owned();
             let Ok(Ok(call)) = tokio::time::timeout(api.limits.event_time, call).await else {
-                let detail = "the codes were not stored in time; send them again";
+                let detail = "the codes were not stored in time; send the request again";
                 return Err(Problem::unavailable(detail));
             };
             Some(call)
@@ -99,7 +99,7 @@ async fn store(
     let mut outcome = import(api, reader, options).await;
     outcome.whole()?;
     if outcome.report.rejected > 0 {
-        return Err(rejected(&outcome.report, "nothing of the call was taken"));
+        return Err(rejected(&outcome.report, "no code was imported"));
     }
     let Some(upload) = outcome.upload else {
         return Ok(Json(Imported::from(&outcome.report)).into_response());
@@ -113,7 +113,8 @@ async fn store(
     })
 }
 
-/// Refuses what is no JSON as a whole: it is echoed, and the importer alone would take lines of it.
+/// Rejects a body that is not one JSON document. It is echoed, and the importer alone would also
+/// accept JSON Lines.
 fn check(body: &[u8]) -> Result<(), Problem> {
     match body.trim_ascii_start().first() {
         Some(b'{') => json::<Call>(body)?.checked(),
@@ -121,8 +122,8 @@ fn check(body: &[u8]) -> Result<(), Problem> {
     }
 }
 
-/// The whole body. One that is longer than other requests may be needs the turn of a file, so that
-/// few are held at one time.
+/// Reads a whole body. A body larger than the limit of other requests requires a file permit, so
+/// that only few of them are in memory.
 pub(super) async fn whole(
     api: &Api,
     incoming: &Incoming,
@@ -142,8 +143,8 @@ pub(super) async fn whole(
     }
 }
 
-/// What a call of Yespo's shape must state, since it holds for all of its codes. A code that is
-/// on its own may leave it out.
+/// Attributes that a Yespo call must set, because they apply to all of its codes. An object with
+/// `code` may omit them.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Call {
@@ -160,8 +161,8 @@ impl Call {
             _ => return Ok(()),
         };
         let detail = format!(
-            "{missing}: missing; a call with `promocodes` states it for all of them, and a list of \
-             objects with `code` may leave it out"
+            "{missing}: missing; a call with `promocodes` requires it; objects with `code` may \
+             omit it"
         );
         Err(Problem::new(Kind::InvalidRequest, detail).field(missing))
     }

@@ -1,4 +1,4 @@
-//! A CSV file on its way into the pool, piece by piece.
+//! CSV uploads, streamed into the pool.
 
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,10 +25,10 @@ use promoflow_engine::import::ImportOptions;
 use promoflow_model::clock::Timestamp;
 use promoflow_model::pool::{DateFormat, Format, UploadOptions};
 
-/// Pieces of a body between the network and the importer.
+/// Maximum number of chunks buffered between the network and the importer.
 const AHEAD: usize = 16;
 
-/// Takes a body that is the file.
+/// Handles an upload whose body is the file.
 pub(super) async fn take(
     api: Api,
     caller: Caller,
@@ -40,20 +40,20 @@ pub(super) async fn take(
     feed.all_of(incoming).await
 }
 
-/// Gives a file to a thread that may wait, which reads it.
+/// Streams a file to a blocking thread that imports it.
 pub(super) struct Feed {
     pieces: mpsc::Sender<Option<Bytes>>,
     taking: Begun<Taken>,
 }
 
-/// What came of a file, and what is answered if it was handed on to its end.
+/// Result of an import, and the response if the file was received completely.
 struct Taken {
     outcome: Outcome,
     answer: Result<Response, Problem>,
 }
 
 impl Feed {
-    /// `form`: the file is the last part of a form, and begins so.
+    /// Begins an import. `form`: the file is the last part of a form, and this is its beginning.
     pub(super) async fn begin(
         api: &Api,
         caller: &Caller,
@@ -73,8 +73,8 @@ impl Feed {
         let (file, fingerprint) = Fingerprinted::new(file, once.fingerprint);
         let api = api.clone();
         let taking = match once.ticket {
-            // The request was answered before. It is read to its end without taking anything of
-            // it: only then is it known whether it is the same.
+            // The request already has a stored response. Read it to the end without importing
+            // anything: only then is it known to be the same request.
             Some(known) if known.is_known() => api.clone().lasting.begin(async move {
                 let _turn = turn;
                 let read = api.call(move |_| Ok(read_all(file))).await?;
@@ -86,7 +86,7 @@ impl Feed {
                 Ok(Taken {
                     outcome: Outcome::default(),
                     answer: again.and_then(|answer| {
-                        answer.ok_or_else(|| Problem::internal("an answer has vanished"))
+                        answer.ok_or_else(|| Problem::internal("a stored response is missing"))
                     }),
                 })
             }),
@@ -111,15 +111,15 @@ impl Feed {
         Ok(Feed { pieces, taking })
     }
 
-    /// Hands on what is left of a body, and answers.
+    /// Streams the rest of the body and returns the response.
     pub(super) async fn all_of(self, incoming: &Incoming) -> Result<Response, Problem> {
         let Feed { pieces, taking } = self;
         let fed = loop {
             match incoming.next().await {
                 Ok(piece) => {
                     let ended = piece.is_none();
-                    // Where the reader has ended early, nobody listens, and it tells why. Once
-                    // the end is sent, the client may go.
+                    // If the reader has stopped early, the receiver is gone and the task reports
+                    // the reason. After the end is sent, the client may disconnect.
                     if pieces.send(piece).await.is_err() || ended {
                         break Ok(());
                     }
@@ -129,7 +129,7 @@ impl Feed {
         };
         drop(pieces);
         let Taken { outcome, answer } = taking.end().await?;
-        // Why the body broke off is more than that it did.
+        // The reason why the body ended early is more precise than the reader's error.
         fed.map_err(|problem| outcome.told(problem))?;
         answer
     }
@@ -141,13 +141,13 @@ fn read_all(mut file: impl Read) -> Result<(), Problem> {
     read.map(drop).map_err(|error| unreadable(&error))
 }
 
-/// A file whose bytes tell its request from others.
+/// A reader that adds the bytes it reads to the request's fingerprint.
 struct Fingerprinted<R> {
     inner: R,
     fingerprint: Shared,
 }
 
-/// What was read so far.
+/// Fingerprint of the bytes read so far.
 #[derive(Clone)]
 struct Shared(Arc<Mutex<Option<Fingerprint>>>);
 
@@ -177,19 +177,19 @@ impl<R: Read> Read for Fingerprinted<R> {
     }
 }
 
-/// What is answered to a file that was handed on to its end.
+/// Builds the response to a completely received file.
 async fn answer(api: &Api, outcome: &mut Outcome) -> Result<Response, Problem> {
     outcome.whole()?;
     let report = &outcome.report;
     if taken(report) == 0 && report.rejected > 0 {
-        return Err(outcome.located(rejected(report, "no row was taken")));
+        return Err(outcome.located(rejected(report, "no row was imported")));
     }
     let Some(upload) = outcome.upload else {
         return Ok(Json(Imported::from(report)).into_response());
     };
     let shown = api.call(move |promoflow| match promoflow.upload(upload)? {
         Some((row, errors)) => Ok(UploadJson::new(row, Some(&errors), None)),
-        None => Err(Problem::internal("an upload has vanished")),
+        None => Err(Problem::internal("a stored upload is missing")),
     });
     let shown = shown.await.map_err(|problem| outcome.located(problem))?;
     let mut response = Json(shown).into_response();

@@ -1,5 +1,5 @@
-//! What fills columns that a file lacks, and how it is taken: by the query, or by the fields of a
-//! form before its file.
+//! Parameters of an upload: defaults for missing columns, and how to read the file. They come from
+//! the query or from the form fields before the file.
 
 use axum::extract::FromRequestParts;
 use axum::http::Uri;
@@ -13,77 +13,78 @@ use crate::request::stated;
 use promoflow_model::pool::DateFormat;
 use promoflow_tabular::{CsvOptions, StatedColumn};
 
-/// What fills columns that a file lacks, and how to take it.
+/// Parameters of an upload.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct Fill {
-    /// CSV: the type of the codes, where the file has no such column.
+pub(in crate) struct Fill {
+    /// CSV: type of the codes if the file has no such column.
     #[serde(rename = "type")]
     pub(super) code_type: Option<String>,
-    /// CSV: the discount of the codes, where the file has no such column.
+    /// CSV: discount of the codes if the file has no such column.
     #[serde(default, deserialize_with = "crate::request::discount")]
     #[param(maximum = 99)]
     pub(super) discount: Option<u8>,
-    /// CSV: when the codes expire, where the file has no such column.
+    /// CSV: expiration date of the codes if the file has no such column.
     pub(super) expiration_date: Option<String>,
-    /// CSV: true sets the codes aside, where the file has no such column.
+    /// CSV: true retires the codes if the file has no such column.
     pub(super) in_use: Option<bool>,
-    /// CSV: what stands between columns: one character, or `tab`. Without it, the first line tells
-    /// which of comma, semicolon and tab it is.
+    /// CSV: column delimiter, one character or `tab`. By default, the first line determines whether
+    /// it is comma, semicolon or tab.
     pub(super) delimiter: Option<String>,
-    /// CSV: true: the first line is a row, not a header. Columns have numbers then, as in `code=1`.
+    /// CSV: true if the first line is a row, not a header. Columns are then numbered, as in
+    /// `code=1`.
     pub(super) no_header: Option<bool>,
-    /// CSV: what a column is: a field, `=` and the column's heading, such as `code=Coupon Code`, or
-    /// `ignore=Notes` for one that is not read. May stand several times.
+    /// CSV: column mapping: a field, `=` and the column's heading, such as `code=Coupon Code`, or
+    /// `ignore=Notes` for a column to skip. May be repeated.
     pub(super) column: Vec<String>,
-    /// How dates are written, such as `DD.MM.YYYY`. Without it, dates of one reading are read.
+    /// Date format, such as `DD.MM.YYYY`. By default, only unambiguous dates are accepted.
     pub(super) date_format: Option<String>,
-    /// CSV: all or nothing: with one bad row, no row goes in.
+    /// CSV: all or nothing: if any row is invalid, no row is imported.
     pub(super) strict: Option<bool>,
-    /// Say what would happen, and change nothing: the answer tells how many rows would be taken.
+    /// Dry run: change nothing and report how many rows would be imported.
     pub(super) dry_run: Option<bool>,
-    /// What the history calls the upload, such as the name of the file.
+    /// Name of the upload in the history, such as the file's name.
     pub(super) source: Option<String>,
 }
 
-/// A form with a file of codes. Its other fields stand before the file, and say what the query
-/// may say; an empty one says nothing.
+/// A form with a file of codes. The other fields come before the file and correspond to the query
+/// parameters; empty ones are ignored.
 #[derive(Deserialize, ToSchema)]
 #[expect(dead_code, reason = "it describes the form")]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct UploadForm {
-    /// The type of the codes, where the file has no such column.
+pub(in crate) struct UploadForm {
+    /// Type of the codes if the file has no such column.
     #[serde(rename = "type")]
     code_type: Option<String>,
-    /// The discount of the codes, where the file has no such column.
+    /// Discount of the codes if the file has no such column.
     #[schema(maximum = 99)]
     discount: Option<u8>,
-    /// When the codes expire, where the file has no such column.
+    /// Expiration date of the codes if the file has no such column.
     expiration_date: Option<String>,
-    /// True sets the codes aside, where the file has no such column.
+    /// True retires the codes if the file has no such column.
     in_use: Option<bool>,
-    /// What stands between columns: one character, or `tab`.
+    /// Column delimiter: one character or `tab`.
     delimiter: Option<String>,
-    /// True: the first line is a row, not a header.
+    /// True if the first line is a row, not a header.
     no_header: Option<bool>,
-    /// What a column is, such as `code=Coupon Code` or `ignore=Notes`. May stand several times.
+    /// Column mapping, such as `code=Coupon Code` or `ignore=Notes`. May be repeated.
     column: Option<Vec<String>>,
-    /// How dates are written, such as `DD.MM.YYYY`.
+    /// Date format, such as `DD.MM.YYYY`.
     date_format: Option<String>,
-    /// All or nothing: with one bad row, no row goes in.
+    /// All or nothing: if any row is invalid, no row is imported.
     strict: Option<bool>,
-    /// Say what would happen, and change nothing.
+    /// Dry run: change nothing and report what would happen.
     dry_run: Option<bool>,
-    /// What the history calls the upload, instead of the name of the file.
+    /// Name of the upload in the history; defaults to the file's name.
     source: Option<String>,
-    /// The CSV file; the last field.
+    /// The CSV file; must be the last field.
     #[schema(content_media_type = "text/csv")]
     file: String,
 }
 
 impl Fill {
-    /// The names of what may be stated.
+    /// Names of the parameters.
     pub(super) const NAMES: [&'static str; 11] = [
         "type",
         "discount",
@@ -98,7 +99,8 @@ impl Fill {
         "source",
     ];
 
-    /// With what the fields of a form state, by their names.
+    /// Merges the fields of a form. A parameter with different values in the query and the form is
+    /// an error.
     pub(super) fn with_form(self, fields: &[(String, String)]) -> Result<Fill, Problem> {
         let form = Fill::of(fields.iter().cloned(), "form")?;
         let column = match (self.column.is_empty(), form.column.is_empty()) {
@@ -123,18 +125,18 @@ impl Fill {
         })
     }
 
-    /// Of names and values; `what`: where they came from, for messages.
+    /// Parses names and values. `what` names their origin in error messages.
     fn of(pairs: impl Iterator<Item = (String, String)>, what: &str) -> Result<Fill, Problem> {
         let (fill, column) = stated_with_columns(pairs, what)?;
         Ok(Fill { column, ..fill })
     }
 
-    /// What is stated of the file.
+    /// Returns the options for reading CSV.
     pub(super) fn csv(&self) -> Result<CsvOptions, Problem> {
         csv_options(self.delimiter.as_deref(), self.no_header, &self.column)
     }
 
-    /// How dates are written.
+    /// Returns the date format.
     pub(super) fn date_format(&self) -> Result<Option<DateFormat>, Problem> {
         let format = self.date_format.as_deref().map(str::parse).transpose();
         format.map_err(|error| unfit("dateFormat", error))
@@ -148,7 +150,7 @@ impl Fill {
         self.strict.unwrap_or(false)
     }
 
-    /// The source, for the history.
+    /// Returns the upload's name for the history.
     pub(super) fn source(&self) -> String {
         let name = self.source.as_deref().unwrap_or("api");
         name.chars().filter(|c| !c.is_control()).take(200).collect()
@@ -163,7 +165,7 @@ fn either<T: PartialEq>(
     match (query, form) {
         (Some(query), Some(form)) if query != form => {
             let detail = format!(
-                "{name}: the query and the form give different values; state it in one of them"
+                "{name}: the query and the form have different values; set it in only one of them"
             );
             Err(Problem::new(Kind::InvalidRequest, detail).field(name))
         }
@@ -179,9 +181,9 @@ impl<S: Sync> FromRequestParts<S> for Fill {
     }
 }
 
-/// The parameters of a query or a form, and apart from them those that state a column, which may
-/// stand several times.
-pub(crate) fn stated_with_columns<T: DeserializeOwned>(
+/// Parses the parameters of a query or form. Returns the values of `column` separately, because it
+/// may be repeated.
+pub(in crate) fn stated_with_columns<T: DeserializeOwned>(
     pairs: impl Iterator<Item = (String, String)>,
     what: &str,
 ) -> Result<(T, Vec<String>), Problem> {
@@ -194,13 +196,13 @@ pub(crate) fn stated_with_columns<T: DeserializeOwned>(
     Ok((stated(&uri, what)?, columns))
 }
 
-/// The parameters of the query of a request, in their order.
-pub(crate) fn query_of(parts: &Parts) -> impl Iterator<Item = (String, String)> {
+/// Returns the query parameters of a request in order.
+pub(in crate) fn query_of(parts: &Parts) -> impl Iterator<Item = (String, String)> {
     form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned()
 }
 
-/// What is stated of a CSV file, by the parameters of a query.
-pub(crate) fn csv_options(
+/// Builds the options for reading CSV from query parameters.
+pub(in crate) fn csv_options(
     delimiter: Option<&str>,
     no_header: Option<bool>,
     columns: &[String],

@@ -1,4 +1,4 @@
-//! An upload as a form: what it states, and then its file.
+//! Multipart uploads: parameters, followed by the file.
 
 use axum::http::request::Parts;
 use axum::response::Response;
@@ -12,10 +12,10 @@ use crate::gate::Caller;
 use crate::problem::{Kind, Problem};
 use promoflow_tabular::shorten;
 
-/// Bytes of what a field states, at the most.
+/// Maximum size of a form field's value, in bytes.
 const MOST_BYTES: usize = 1_000;
 
-/// Takes the file of a form.
+/// Handles an upload whose file is the last part of a form.
 pub(super) async fn take(
     api: Api,
     caller: Caller,
@@ -33,17 +33,17 @@ pub(super) async fn take(
             continue;
         };
         let Some(part) = next else {
-            let detail = "the form has no field `file` with a file of codes";
+            let detail = "the form: `file` is missing; expected a file of codes";
             return Err(Problem::new(Kind::InvalidRequest, detail).field("file"));
         };
         if part.file_name.is_some() || part.name.as_deref() == Some("file") {
             break part;
         }
         let (name, value) = attribute(part, &mut form, incoming).await?;
-        // A file under the same Idempotency-Key that is to be taken otherwise is another request.
+        // The same file with other parameters is a different request.
         once.fingerprint
             .update(format!("{name}={value}\n").as_bytes());
-        // What a person leaves blank in a form states nothing.
+        // An empty field of a form is not set.
         if !value.is_empty() {
             fields.push((name, value));
         }
@@ -54,7 +54,7 @@ pub(super) async fn take(
     feed.all_of(incoming).await
 }
 
-/// Waits for more of what stands before the file.
+/// Waits for the next chunk before the file.
 async fn more(form: &mut FormHead, incoming: &Incoming) -> Result<(), Problem> {
     match incoming.next().await? {
         Some(piece) => form.push(&piece),
@@ -63,7 +63,7 @@ async fn more(form: &mut FormHead, incoming: &Incoming) -> Result<(), Problem> {
     Ok(())
 }
 
-/// What a field before the file states.
+/// Reads the value of a field before the file.
 async fn attribute(
     part: PartHead,
     form: &mut FormHead,
@@ -71,7 +71,7 @@ async fn attribute(
 ) -> Result<(String, String), Problem> {
     let name = match part.name {
         Some(name) if Fill::NAMES.contains(&name.as_str()) => name,
-        _ => return Err(unexpected(&part, "is not known here").into()),
+        _ => return Err(unexpected(&part, "is not a known field").into()),
     };
     let wrong = |expected: String| {
         let detail = format!("the form: {name}: expected {expected}");
@@ -86,20 +86,20 @@ async fn attribute(
     };
     match String::from_utf8(bytes) {
         Ok(value) => Ok((name, value)),
-        Err(_) => Err(wrong("a text in UTF-8".to_owned())),
+        Err(_) => Err(wrong("UTF-8 text".to_owned())),
     }
 }
 
-/// A part behind the file.
+/// Returns the error for a part after the file.
 pub(super) fn behind_the_file(part: &PartHead) -> FormError {
-    unexpected(part, "stands after the file")
+    unexpected(part, "comes after the file")
 }
 
 fn unexpected(part: &PartHead, what: &str) -> FormError {
     let name = shorten(part.name.as_deref().unwrap_or_default());
     let names = Fill::NAMES.map(|name| format!("`{name}`")).join(", ");
     FormError {
-        detail: format!("the form: `{name}` {what}; expected {names}, and last of all `file`"),
+        detail: format!("the form: `{name}` {what}; expected {names}, and `file` last"),
         field: Some(name.to_string()),
     }
 }

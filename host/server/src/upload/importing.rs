@@ -1,4 +1,4 @@
-//! An upload on its way into the pool: on a thread that may wait, and watched.
+//! Runs an import on a blocking thread and tracks its progress.
 
 use std::io::Read;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,26 +13,26 @@ use crate::problem::{Kind, Problem};
 use promoflow_engine::import::{ImportError, ImportOptions, ImportReport, Watch};
 use promoflow_store::{StoreError, UploadId};
 
-/// The number of an upload that the store has not begun.
+/// Id of an upload that the store has not begun.
 const NOT_BEGUN: UploadId = UploadId(0);
-/// How soon it is tried again to note the end of an upload.
+/// Interval between attempts to finish an interrupted upload.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// What came of an upload.
+/// Result of an import.
 #[derive(Default)]
 pub(super) struct Outcome {
-    /// The upload of which something stands; `None`: it was to change nothing, or did not.
+    /// The stored upload; `None` if nothing was stored.
     pub(super) upload: Option<UploadId>,
-    /// What became of the rows.
+    /// Counts and errors of the rows.
     pub(super) report: ImportReport,
-    /// Rows that were taken; `None`: that is not known.
+    /// Number of imported rows; `None` if unknown.
     taken: Option<u64>,
-    /// Why it ended early.
+    /// The reason why the import ended early.
     problem: Option<Problem>,
 }
 
 impl Outcome {
-    /// Why it ended early, if it did.
+    /// Returns an error if the import ended early.
     pub(super) fn whole(&mut self) -> Result<(), Problem> {
         match self.problem.take() {
             Some(problem) => Err(self.told(problem)),
@@ -40,22 +40,22 @@ impl Outcome {
         }
     }
 
-    /// A problem that ended it early, with what stands all the same.
+    /// Adds to a problem how many rows were imported before it.
     pub(super) fn told(&self, problem: Problem) -> Problem {
         if self.upload.is_none() {
             return problem;
         }
         let stands = match self.taken {
             Some(0) => return self.located(problem),
-            Some(rows) => format!("{rows} rows were taken before that and stay"),
-            None => "what was taken before that stays".to_owned(),
+            Some(rows) => format!("{rows} rows were imported before the failure"),
+            None => "some rows were imported before the failure".to_owned(),
         };
         self.located(problem.and(&format!(
-            "{stands}, as Location tells; upload the whole file again, which changes nothing of them"
+            "{stands} (see Location); uploading the whole file again is safe"
         )))
     }
 
-    /// A problem, with where to ask about the upload.
+    /// Adds the upload's Location to a problem.
     pub(super) fn located(&self, problem: Problem) -> Problem {
         match self.upload.and_then(location) {
             Some(location) => problem.header(header::LOCATION, location),
@@ -64,12 +64,12 @@ impl Outcome {
     }
 }
 
-/// Rows of a report that were not refused.
+/// Number of rows of a report that were imported.
 pub(super) fn taken(report: &ImportReport) -> u64 {
     report.inserted + report.updated + report.unchanged
 }
 
-/// Imports on a thread that may wait.
+/// Imports on a blocking thread.
 pub(super) async fn import(
     api: Api,
     reader: impl Read + Send + 'static,
@@ -102,8 +102,8 @@ pub(super) async fn import(
             Err(ImportError::Store(StoreError::Unfinished { upload, why })) => {
                 unfinished(&api);
                 let detail = format!(
-                    "upload {upload} is taken, and some of its codes are not in the pool yet; they \
-                     go in by themselves once this is over: {why}"
+                    "upload {upload} is accepted, but some of its codes are not in the pool yet; \
+                     they are added automatically once this is resolved: {why}"
                 );
                 Outcome {
                     upload: Some(upload),
@@ -113,7 +113,7 @@ pub(super) async fn import(
                 }
             }
             Err(ImportError::Store(error)) => {
-                // What is all or nothing was rolled back, and its number may become another's.
+                // A strict upload was rolled back, and its id may be reused.
                 if !options.strict {
                     lost(&api, begun);
                 }
@@ -131,7 +131,8 @@ pub(super) async fn import(
     })
 }
 
-/// The store failed, and so could not note that an upload has ended: it is noted once it can.
+/// Marks an upload as ended that could not be marked when the store failed; retries until it
+/// succeeds.
 fn lost(api: &Api, upload: UploadId) {
     if upload == NOT_BEGUN {
         return;
@@ -148,7 +149,7 @@ fn lost(api: &Api, upload: UploadId) {
     });
 }
 
-/// An upload was decided on and is not all in: it is tried again until it is.
+/// Adds the remaining codes of an accepted upload; retries until it succeeds.
 fn unfinished(api: &Api) {
     let api = api.clone();
     tokio::spawn(async move {
@@ -165,11 +166,11 @@ fn unfinished(api: &Api) {
 pub(super) fn broken_off() -> Problem {
     Problem::new(
         Kind::InvalidRequest,
-        "the connection ended before the file did",
+        "the connection was closed before the end of the file",
     )
 }
 
-/// Lets others see how far an upload is.
+/// Publishes the progress of an import.
 struct Progress<'a> {
     api: &'a Api,
     upload: UploadId,

@@ -1,7 +1,7 @@
-//! The body of an upload on its way: its pace and its size are kept here, whoever reads it.
+//! The body of an upload, with its timeout and size limit, for all kinds of readers.
 //!
-//! One that is refused is read on behind the answer. Many clients read no answer before they have
-//! sent all, and would meet a closed connection instead of the reason.
+//! A rejected body is read to its end after the response. Many clients read no response before they
+//! have sent everything, and would see a closed connection instead of the error.
 
 use std::future::poll_fn;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,18 +13,18 @@ use crate::request::{DRAINED, Pace, poll_piece};
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::{HeaderMap, header};
 
-/// Bytes that are handed on together, where they are there: a client may send them one by one, and
-/// each piece goes from thread to thread.
+/// Minimum size of a chunk, if enough bytes are available. Clients may send single bytes, and each
+/// chunk crosses threads.
 const PIECE: usize = 32 << 10;
 
-/// How many bytes may come, and for what reason.
+/// Size limit of a body and its reason.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Limit {
-    /// An upload as a whole.
+pub(in crate) enum Limit {
+    /// Limit for a whole upload.
     Upload(u64),
-    /// An upload as a whole that goes in at once.
+    /// Limit for an upload imported in one transaction.
     AtOnce(u64),
-    /// What stands before the file of a form.
+    /// Limit for the parts before the file of a form.
     BeforeFile(u64),
 }
 
@@ -38,13 +38,13 @@ impl Limit {
     fn exceeded(self) -> Problem {
         let bytes = self.bytes();
         let detail = match self {
-            Limit::Upload(_) => format!("at most {bytes} bytes are accepted here"),
+            Limit::Upload(_) => format!("the body exceeds the limit of {bytes} bytes"),
             Limit::AtOnce(_) => format!(
-                "at most {bytes} bytes go in at once, and events wait meanwhile; upload it without \
-                 `strict` and `dryRun`, or in parts"
+                "the body exceeds the limit of {bytes} bytes for one transaction, during which \
+                 events wait; upload it without `strict` and `dryRun`, or in parts"
             ),
             Limit::BeforeFile(_) => {
-                format!("at most {bytes} bytes may stand before the file of a form")
+                format!("the form fields before the file exceed the limit of {bytes} bytes")
             }
         };
         Problem::new(Kind::BodyTooLarge, detail)
@@ -59,12 +59,12 @@ struct Inner {
     pace: Pace,
     came: u64,
     limit: Limit,
-    /// How long any upload may be: so much is read of one that is refused.
+    /// Maximum size of any upload, up to which a rejected body is read.
     most: u64,
     ended: bool,
-    /// The client sends nothing before it is told to.
+    /// The client sent `Expect: 100-continue` and waits before it sends the body.
     asks: bool,
-    /// Why no more of it is read, once what came before is taken.
+    /// Error to return after the buffered chunk.
     fault: Option<Problem>,
 }
 
@@ -82,13 +82,13 @@ impl Inner {
                     return Poll::Ready(Err(self.limit.exceeded()));
                 }
             }
-            // A client that is too slow, or gone, is waited for no longer.
+            // Do not wait any longer for a client that is too slow or gone.
             Ok(None) | Err(_) => self.ended = true,
         }
         Poll::Ready(piece)
     }
 
-    /// All that is there, up to the length of a piece.
+    /// Returns the available bytes, up to the size of a chunk.
     fn poll_pieces(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Problem>> {
         if let Some(problem) = self.fault.take() {
             return Poll::Ready(Err(problem));
@@ -119,7 +119,7 @@ impl Inner {
 }
 
 impl Incoming {
-    /// Of a request with these headers, bounded as any upload.
+    /// Wraps a body, limited to the maximum size of any upload.
     pub(super) fn new(headers: &HeaderMap, body: Body, limits: &Limits) -> Incoming {
         let most = limits.upload_bytes;
         Incoming(Mutex::new(Inner {
@@ -138,7 +138,7 @@ impl Incoming {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Bounds it as a whole. One that says that it is longer is refused before it is read.
+    /// Limits the whole body. A larger Content-Length is rejected before reading.
     pub(super) fn bound(&self, limit: Limit) -> Result<(), Problem> {
         self.bound_next(limit);
         match self.at_least() > limit.bytes() {
@@ -147,27 +147,27 @@ impl Incoming {
         }
     }
 
-    /// Bounds what is read next, whatever comes behind it.
+    /// Limits the next bytes, regardless of what follows.
     pub(super) fn bound_next(&self, limit: Limit) {
         self.lock().limit = limit;
     }
 
-    /// How long it is at the least, by what came and what was announced.
+    /// Lower bound of the body's size, from the received bytes and the Content-Length.
     pub(super) fn at_least(&self) -> u64 {
         self.lock().at_least()
     }
 
-    /// The next piece; `None` at the end. What came in many small ones is one.
+    /// Returns the next chunk, or `None` at the end. Combines small chunks.
     pub(super) async fn next(&self) -> Result<Option<Bytes>, Problem> {
         poll_fn(|cx| self.lock().poll_pieces(cx)).await
     }
 
-    /// Reads what is left of a body that is refused and takes none of it, if any upload may be so
-    /// long; of what turns out to be longer, a little.
+    /// Reads and discards the rest of a rejected body, if it is within the maximum size of an
+    /// upload; otherwise only a little of it.
     pub(super) fn read_on(self) {
         {
             let mut inner = self.lock();
-            // Whoever asks before sending needs no more than the answer.
+            // A client that expects 100-continue needs only the response.
             if inner.ended || inner.asks {
                 return;
             }

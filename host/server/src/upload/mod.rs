@@ -1,15 +1,15 @@
-//! Uploads on their way.
+//! Handling of uploads.
 //!
-//! | module | holds |
+//! | module | contents |
 //! | --- | --- |
-//! | `fill` | what fills columns that a file lacks |
-//! | `incoming` | the body: its pace, its size, and what is left of it |
-//! | `call` | JSON, as a whole |
-//! | `file` | CSV, piece by piece |
+//! | `fill` | parameters and defaults for missing columns |
+//! | `incoming` | the body: timeout, size limit, and reading the rest |
+//! | `call` | JSON, held in memory |
+//! | `file` | CSV, streamed |
 //! | `form` | CSV in a form |
-//! | `parts` | the parts of a form |
-//! | `pieces` | from the network to a reader that waits |
-//! | `importing` | on a thread that may wait, and watched |
+//! | `parts` | parser for the parts of a form |
+//! | `pieces` | from the network to a blocking reader |
+//! | `importing` | the import on a blocking thread, and its progress |
 
 mod call;
 mod file;
@@ -46,7 +46,7 @@ use promoflow_store::{StoreError, UploadId};
 
 pub(super) use fill::{Fill, UploadForm, csv_options, query_of, stated_with_columns};
 
-/// Takes an upload and answers.
+/// Handles an upload.
 pub(super) async fn take(
     api: Api,
     caller: Caller,
@@ -62,7 +62,7 @@ pub(super) async fn take(
     taken
 }
 
-/// Takes it as what it says it is.
+/// Handles an upload by its media type.
 async fn take_as(
     api: Api,
     caller: Caller,
@@ -83,22 +83,21 @@ async fn take_as(
     }
 }
 
-/// A turn of those that are on their way at one time.
+/// Acquires a permit for a file upload; fails if none is available.
 fn turn(api: &Api) -> Result<OwnedSemaphorePermit, Problem> {
     Arc::clone(&api.uploads).try_acquire_owned().map_err(|_| {
-        Problem::unavailable("as many uploads as this service takes at a time are on their way")
-            .retry_after(5)
+        Problem::unavailable("too many concurrent uploads; retry later").retry_after(5)
     })
 }
 
-/// What makes a request that is sent again be taken once.
+/// Recognises repeated requests by their Idempotency-Key.
 pub(super) struct Once {
     pub(super) ticket: Option<Ticket>,
     pub(super) fingerprint: Fingerprint,
 }
 
 impl Once {
-    /// Of a request that has come, whose body has not.
+    /// Begins a request whose body has not been read.
     pub(super) async fn begin(api: &Api, caller: &Caller, parts: &Parts) -> Result<Once, Problem> {
         Ok(Once {
             ticket: Ticket::begin(api, caller, &parts.headers).await?,
@@ -106,13 +105,13 @@ impl Once {
         })
     }
 
-    /// Of the whole body.
+    /// Returns the fingerprint of the whole request.
     pub(super) fn finish(self) -> (Option<Ticket>, [u8; 32]) {
         (self.ticket, self.fingerprint.finish())
     }
 }
 
-/// A whole body of another resource; where it is large, with the turn of a file.
+/// Reads a whole body for another resource; a large one comes with a file permit.
 pub(super) async fn whole(
     api: &Api,
     headers: &HeaderMap,
@@ -127,7 +126,7 @@ pub(super) async fn whole(
     came
 }
 
-/// The address of an upload.
+/// Returns the URL of an upload.
 fn location(upload: UploadId) -> Option<HeaderValue> {
     format!("{UPLOADS}/{upload}").parse().ok()
 }
@@ -138,20 +137,20 @@ fn locate(response: &mut Response, upload: UploadId) {
     }
 }
 
-/// Rows were refused, and nothing was taken.
+/// Error for an upload whose rows were all rejected.
 pub(super) fn rejected(report: &ImportReport, what: &str) -> Problem {
-    let detail = format!("{} rows are refused, and {what}", report.rejected);
+    let detail = format!("{} rows are invalid; {what}", report.rejected);
     Problem::new(Kind::RefusedContent, detail)
         .errors(report.errors.iter().map(Fault::from).collect())
 }
 
-/// Why a file could not be read on: its form is wrong, or the connection ended.
+/// Maps a read error: the form is invalid, or the connection was closed.
 fn unreadable(error: &io::Error) -> Problem {
     let form = error.get_ref().and_then(|inner| inner.downcast_ref());
     form.map_or_else(broken_off, |form: &FormError| Problem::from(form))
 }
 
-/// What is wrong with a file.
+/// Maps an upload error to a problem.
 pub(super) fn file_problem(error: &UploadError) -> Problem {
     match error {
         UploadError::Unreadable { source, .. } => unreadable(source),

@@ -1,7 +1,7 @@
-//! The parts of a form (`multipart/form-data`, RFC 7578), read in one pass.
+//! Single-pass parser for multipart forms (`multipart/form-data`, RFC 7578).
 //!
-//! What stands before the file is little and bounded, and is read where the body comes from. The
-//! file is of any size: it is read on the thread that imports it.
+//! The fields before the file are small and bounded, and are parsed on the event loop. The file can
+//! have any size, and is read on the thread that imports it.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -10,13 +10,13 @@ use axum::http::{HeaderMap, header};
 use memchr::memmem::Finder;
 use mime::Mime;
 
-/// Bytes of the headers of a part, and of the spaces behind a boundary, at the most.
+/// Maximum size in bytes of a part's headers, including the whitespace after the boundary.
 const MAX_HEAD: usize = 16 << 10;
-/// Bytes that are read at a time.
+/// Number of bytes to read at a time.
 const BLOCK: usize = 64 << 10;
 const END_OF_HEAD: &[u8] = b"\r\n\r\n";
 
-/// What is wrong with a form.
+/// An error in a form.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct FormError {
     pub(super) detail: String,
@@ -32,7 +32,7 @@ impl FormError {
     }
 
     pub(super) fn ended() -> FormError {
-        FormError::new("it ends before its last boundary")
+        FormError::new("it ends before the final boundary")
     }
 }
 
@@ -44,7 +44,7 @@ impl fmt::Display for FormError {
 
 impl std::error::Error for FormError {}
 
-/// What stands between the parts, with the line end before it.
+/// Returns the boundary between parts, including the line break before it.
 pub(super) fn boundary(headers: &HeaderMap) -> Result<Vec<u8>, FormError> {
     let media: Option<Mime> = headers
         .get(header::CONTENT_TYPE)
@@ -58,27 +58,26 @@ pub(super) fn boundary(headers: &HeaderMap) -> Result<Vec<u8>, FormError> {
             Ok(format!("\r\n--{text}").into_bytes())
         }
         _ => Err(FormError::new(
-            "the header Content-Type names no boundary; expected \
-             multipart/form-data; boundary=...",
+            "the header Content-Type has no boundary; expected multipart/form-data; boundary=...",
         )),
     }
 }
 
-/// What is known of a part before its content.
+/// Headers of a part.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct PartHead {
     pub(super) name: Option<String>,
     pub(super) file_name: Option<String>,
 }
 
-/// Reads what stands before the file.
+/// Parser for the parts before the file.
 pub(super) struct FormHead {
-    /// With the line end before it.
+    /// Includes the line break before it.
     boundary: Vec<u8>,
     bytes: Vec<u8>,
-    /// What was read is before that.
+    /// Bytes before this offset are consumed.
     at: usize,
-    /// Where to look on for what comes next.
+    /// Offset at which to continue the search.
     looked: usize,
 }
 
@@ -86,7 +85,7 @@ impl FormHead {
     pub(super) fn new(boundary: Vec<u8>) -> FormHead {
         FormHead {
             boundary,
-            // The first boundary may stand at the very beginning.
+            // The first boundary may be at the very beginning.
             bytes: b"\r\n".to_vec(),
             at: 0,
             looked: 0,
@@ -97,7 +96,7 @@ impl FormHead {
         self.bytes.extend_from_slice(piece);
     }
 
-    /// Where a pattern begins that has not come yet; each byte is looked at once.
+    /// Finds the next occurrence of a pattern; searches each byte once.
     fn find(&mut self, pattern: &[u8]) -> Option<usize> {
         let from = self.looked.max(self.at);
         match memchr::memmem::find(&self.bytes[from..], pattern) {
@@ -115,13 +114,13 @@ impl FormHead {
         self.looked = until;
     }
 
-    /// The head of the next part; `None` where more must come.
+    /// Returns the headers of the next part; `None` if more bytes are needed.
     pub(super) fn next_part(&mut self) -> Result<Option<Option<PartHead>>, FormError> {
         let boundary = self.boundary.clone();
         let Some(begins) = self.find(&boundary) else {
             return Ok(None);
         };
-        // Found at the same place again where the head is not whole.
+        // If the headers are incomplete, the next call finds the boundary again.
         self.looked = begins;
         let behind = begins + boundary.len();
         match head(&self.bytes[behind..])? {
@@ -134,7 +133,7 @@ impl FormHead {
         }
     }
 
-    /// The content of a part, of so many bytes at the most; `None` where more must come.
+    /// Returns the content of a part, up to `most` bytes; `None` if more bytes are needed.
     pub(super) fn value(&mut self, most: usize) -> Option<Result<Vec<u8>, TooLong>> {
         let boundary = self.boundary.clone();
         let found = self.find(&boundary);
@@ -149,7 +148,7 @@ impl FormHead {
         })
     }
 
-    /// What is known of the content of the part that came last, and reads the rest of it.
+    /// Returns the beginning of the last part's content, which reads the rest.
     pub(super) fn into_rest(mut self) -> PartStart {
         PartStart {
             boundary: self.boundary,
@@ -158,19 +157,19 @@ impl FormHead {
     }
 }
 
-/// The content of a part is too long.
+/// A part's content exceeds its limit.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct TooLong;
 
 enum Head {
     More,
-    /// It was the last boundary.
+    /// The final boundary.
     End,
-    /// A part, whose content begins after so many bytes.
+    /// A part, and the offset of its content.
     Part(PartHead, usize),
 }
 
-/// What stands behind a boundary.
+/// Parses the bytes after a boundary.
 fn head(bytes: &[u8]) -> Result<Head, FormError> {
     if bytes.len() < 2 {
         return Ok(Head::More);
@@ -182,12 +181,10 @@ fn head(bytes: &[u8]) -> Result<Head, FormError> {
     let padding = padding.count();
     let line_end = &bytes[padding..];
     if !line_end.starts_with(b"\r\n") && !line_end.is_empty() && line_end != b"\r" {
-        return Err(FormError::new(
-            "something else than the end of a line stands behind a boundary",
-        ));
+        return Err(FormError::new("expected a line break after a boundary"));
     }
     let known = &bytes[..bytes.len().min(MAX_HEAD)];
-    // A part without headers is an empty line.
+    // A part without headers starts with an empty line.
     let Some(end) = known
         .get(padding..)
         .and_then(|known| memchr::memmem::find(known, END_OF_HEAD))
@@ -195,7 +192,7 @@ fn head(bytes: &[u8]) -> Result<Head, FormError> {
         return match bytes.len() < MAX_HEAD {
             true => Ok(Head::More),
             false => Err(FormError::new(&format!(
-                "the headers of a part are longer than {MAX_HEAD} bytes"
+                "the headers of a part exceed {MAX_HEAD} bytes"
             ))),
         };
     };
@@ -209,7 +206,7 @@ fn head(bytes: &[u8]) -> Result<Head, FormError> {
     Ok(Head::Part(part, padding + end + END_OF_HEAD.len()))
 }
 
-/// The names in `form-data; name="file"; filename="codes.csv"`.
+/// Parses the names in `form-data; name="file"; filename="codes.csv"`.
 fn part_head(disposition: &str) -> PartHead {
     let mut part = PartHead::default();
     let mut rest = disposition.split_once(';').map_or("", |(_, rest)| rest);
@@ -238,7 +235,7 @@ fn part_head(disposition: &str) -> PartHead {
     part
 }
 
-/// A value, in quotes or bare, and what stands behind it.
+/// Parses a quoted or bare value; returns it and the rest of the text.
 fn value_of(text: &str) -> (String, &str) {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find(';').unwrap_or(text.len());
@@ -249,7 +246,7 @@ fn value_of(text: &str) -> (String, &str) {
     while let Some((at, char)) = chars.next() {
         match char {
             '"' => return (value, &quoted[at + 1..]),
-            // Only quotes: some browsers send paths with backslashes.
+            // Only quotes are escaped: some browsers send paths with backslashes.
             '\\' if quoted[at + 1..].starts_with('"') => {
                 value.push('"');
                 chars.next();
@@ -260,14 +257,14 @@ fn value_of(text: &str) -> (String, &str) {
     (value, "")
 }
 
-/// The content of a part as far as it came.
+/// The received beginning of a part's content.
 pub(super) struct PartStart {
     boundary: Vec<u8>,
     bytes: Vec<u8>,
 }
 
 impl PartStart {
-    /// Reads the content, which must be that of the last part.
+    /// Returns a reader of the content, which must be that of the last part.
     pub(super) fn reader<R: Read>(
         self,
         inner: R,
@@ -286,23 +283,23 @@ impl PartStart {
     }
 }
 
-/// The content of the last part of a form.
+/// Reader of the content of a form's last part.
 pub(super) struct LastPart<R> {
     inner: R,
     boundary: Finder<'static>,
     bytes: Vec<u8>,
     at: usize,
-    /// What is content for certain ends there.
+    /// Bytes before this offset are known to be content.
     given: usize,
-    /// The boundary stands there.
+    /// The boundary starts at `given`.
     found: bool,
     ended: bool,
-    /// What is wrong with a part behind this one.
+    /// Returns the error for a part after this one.
     after: fn(&PartHead) -> FormError,
 }
 
 impl<R: Read> LastPart<R> {
-    /// Reads on; false at the end.
+    /// Reads more bytes; returns false at the end.
     fn more(&mut self) -> io::Result<bool> {
         self.bytes.drain(..self.at);
         self.given -= self.at;
@@ -319,7 +316,7 @@ impl<R: Read> LastPart<R> {
         read.map(|read| read > 0)
     }
 
-    /// Reads what stands behind the content.
+    /// Checks what follows the content.
     fn end(&mut self) -> io::Result<()> {
         self.at += self.boundary.needle().len();
         self.given = self.at;
@@ -348,7 +345,7 @@ impl<R: Read> Read for LastPart<R> {
                     self.found = true;
                 }
                 None => {
-                    // Its beginning may have come already.
+                    // A part of the boundary may already have arrived.
                     let sure = self
                         .bytes
                         .len()
@@ -381,7 +378,7 @@ mod tests {
         FormError::new(part.name.as_deref().unwrap_or("?"))
     }
 
-    /// Gives so many bytes at a time.
+    /// Returns up to this many bytes per read.
     struct Dribble<'b>(&'b [u8], usize);
 
     impl Read for Dribble<'_> {
@@ -395,7 +392,7 @@ mod tests {
 
     type Parsed = (Vec<(String, Vec<u8>)>, Vec<u8>);
 
-    /// All fields of a form, and the content of its file.
+    /// Parses all fields of a form and the content of its file.
     fn parse(form: &[u8], pieces: usize) -> Result<Parsed, FormError> {
         let mut fields = Vec::new();
         let mut head = FormHead::new(b"\r\n--between".to_vec());
@@ -458,7 +455,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_stands_in_a_form_comes_out_in_pieces_of_any_size(
+        fn parses_any_content_in_chunks_of_any_size(
             value in "[-\r\nbetwn]{0,40}", file in "[-\r\nbetwn]{0,80}", pieces in 1_usize..40
         ) {
             prop_assume!(!value.contains("\r\n--between") && !value.starts_with("--between"));
@@ -470,12 +467,12 @@ mod tests {
         }
 
         #[test]
-        fn nothing_at_all_panics(form in proptest::collection::vec(any::<u8>(), 0..200), pieces in 1_usize..40) {
+        fn never_panics(form in proptest::collection::vec(any::<u8>(), 0..200), pieces in 1_usize..40) {
             let _any = parse(&form, pieces);
         }
 
         #[test]
-        fn a_form_that_is_cut_off_is_no_form(cut in 1_usize..200, pieces in 1_usize..40) {
+        fn rejects_truncated_forms(cut in 1_usize..200, pieces in 1_usize..40) {
             let whole = form(&[("type", b"a")], b"code\nA\n");
             let whole = &whole[..whole.len() - "\r\nand more".len()];
             prop_assume!(cut <= whole.len());
@@ -484,7 +481,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_read_as_clients_write_them() {
+    fn parses_names_as_clients_write_them() {
         let names = |text: &str| {
             let part = part_head(text);
             [part.name, part.file_name].map(Option::unwrap_or_default)
@@ -506,7 +503,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_behind_the_file_is_refused() {
+    fn rejects_parts_after_the_file() {
         let file = form(&[], b"A");
         let text = String::from_utf8(file).unwrap();
         let further =
@@ -515,9 +512,9 @@ mod tests {
         assert_eq!(parse(text.as_bytes(), 7), Err(FormError::new("x")));
     }
 
-    /// Each takes a second and more where what has come is looked at again and again.
+    /// Each case takes more than a second if received bytes are searched repeatedly.
     #[test]
-    fn forms_that_are_nearly_boundaries_cost_no_more_than_their_length() {
+    fn parses_near_boundaries_in_linear_time() {
         let near = b"\r\n--betwee".repeat(400_000);
         let began = Instant::now();
         assert_eq!(parse(&form(&[], &near), 64).unwrap().1, near);

@@ -1,14 +1,14 @@
-//! A file on its way from an asynchronous body to a reader that waits.
+//! Adapter from an asynchronous body to a blocking reader.
 //!
-//! Pieces go through a short channel, so that a file of any size takes the same memory. A body
-//! that breaks off ends the channel without an end, which the reader tells as an error.
+//! Chunks go through a bounded channel, so memory use does not depend on the file's size. If the
+//! body breaks off, the channel closes without an end marker, which the reader returns as an error.
 
 use std::io::{self, Read};
 
 use axum::body::Bytes;
 use tokio::sync::mpsc;
 
-/// The other end of the channel. Read on a thread that may wait.
+/// Receiving end of the channel. Must be read on a blocking thread.
 pub(super) struct PieceReader {
     receiver: mpsc::Receiver<Option<Bytes>>,
     piece: Bytes,
@@ -16,7 +16,7 @@ pub(super) struct PieceReader {
 }
 
 impl PieceReader {
-    /// Reads what is sent there.
+    /// Creates a reader of the chunks sent to this channel.
     pub(super) fn new(receiver: mpsc::Receiver<Option<Bytes>>) -> PieceReader {
         PieceReader {
             receiver,
