@@ -173,11 +173,11 @@ fn what_further_ways_read_and_take_is_checked_as_well() {
     let reads = "w.yaml:10:36: warning: the message `coded` reads `promocode`, and no step before \
                  `tell` sets it\n";
     assert!(told.starts_with(reads), "{told}");
-    let takes = "takes a code of type New_Year, discount 7, valid for 1 more day";
+    let takes = "claims a code of type New_Year, discount 7, valid for 1 more day";
     assert_eq!(
         printed,
         format!(
-            "w.yaml: no faults in w\n  tell sends tagged: {takes}\n  \
+            "w.yaml: no errors in w\n  tell sends tagged: {takes}\n  \
              tell sends coded: reads name (from the event), promocode (from the event)\n  \
              tell sends tagged: {takes}\n"
         )
@@ -243,9 +243,9 @@ fn a_check_tells_what_messages_read_and_which_codes_they_take() {
     let (printed, _) = shop.done(&check);
     assert_eq!(
         printed,
-        "w.yaml: no faults in w\n  \
+        "w.yaml: no errors in w\n  \
          mail sends coded: reads name (from the event), promocode (set by code)\n  \
-         sorry sends tagged: takes a code of type New_Year, discount 7, valid for 1 more day\n"
+         sorry sends tagged: claims a code of type New_Year, discount 7, valid for 1 more day\n"
     );
     let checked = shop.json(&check);
     assert_eq!(

@@ -68,7 +68,7 @@ fn a_check_reads_everything_and_shows_no_secret() {
             ),
             (
                 format!("blocks = [\"nowhere\"]\n{good}"),
-                "no folder of blocks",
+                "no such folder of blocks",
             ),
             (
                 format!("[serve]\ntls-key = \"k\"\n{good}"),
