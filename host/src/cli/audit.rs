@@ -23,7 +23,7 @@ impl Audit {
     }
 }
 
-/// Prints the result of an audit; the status is `Done` if all promises hold.
+/// Prints the result of an audit; the status says if all promises hold.
 pub(super) fn report(audited: &[Audited], out: &mut Out) -> Done {
     if out.is_json() {
         for one in audited {

@@ -12,11 +12,11 @@ use super::output;
 /// The result of a command that has printed its output; each has an exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Status {
-    /// Success: exit status 0.
+    /// The command succeeded: exit status 0.
     Done,
-    /// Failure: exit status 1.
+    /// The command failed: exit status 1.
     Failed,
-    /// Invalid input: exit status 2.
+    /// The input was invalid: exit status 2.
     Refused,
 }
 

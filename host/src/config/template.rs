@@ -46,7 +46,7 @@ impl Templated {
         })
     }
 
-    /// Returns true if the template reads any value.
+    /// Returns true if the template has a reference.
     pub fn reads(&self) -> bool {
         self.reads
     }
