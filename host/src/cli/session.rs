@@ -94,7 +94,7 @@ pub(super) struct Session {
     globals: Globals,
 }
 
-/// What a command does with an installation.
+/// The intended use of an installation by a command.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// Reads only: the database must exist.

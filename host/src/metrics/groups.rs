@@ -291,13 +291,13 @@ pub struct State {
     pub claimed: IntGaugeVec,
     /// Days until a code group runs out.
     pub dry: GaugeVec,
-    /// Whether an alert is raised, by kind, type, discount and level.
+    /// 1 if an alert is raised, by kind, type, discount and level.
     pub raised: IntGaugeVec,
     /// Runs by state.
     pub runs: IntGaugeVec,
     /// Waiting items, by queue.
     pub waiting: IntGaugeVec,
-    /// Whether this process executes.
+    /// 1 if this process executes.
     pub executes: IntGauge,
     /// Held while the values are set and read.
     turn: Mutex<()>,
