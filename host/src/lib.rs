@@ -1,9 +1,9 @@
 //! Promo codes sent from a workflow, exactly once.
 //!
 //! A shop uploads its codes; an event ("birthday", "cart abandoned") starts a workflow of blocks;
-//! one block takes the next matching code out of the pool, another sends it in a message. One code
-//! is used once, whatever crashes. [`Promoflow`] is one installation, opened, and the front door
-//! of this crate:
+//! one block claims the next matching code from the pool, another sends it in a message. Each code
+//! is used once, even if the process crashes. [`Promoflow`] is an open installation and the entry
+//! point of this crate:
 //!
 //! ```
 //! # fn main() -> anyhow::Result<()> {
@@ -43,34 +43,34 @@
 //! # }
 //! ```
 //!
-//! A file with a mistake is not an error of the call: [`AppliedFile::diagnostics`] tells every
-//! fault with its line and column. `examples/embed` is a program with a channel of its own.
+//! A mistake in a file is not an error of the call: [`AppliedFile::diagnostics`] lists every
+//! problem with its line and column. `examples/embed` is a program with a channel of its own.
 //!
-//! # The map
+//! # Modules
 //!
-//! | module | what it is about |
+//! | module | contents |
 //! | --- | --- |
 //! | [`pool`] | promo codes: uploads, what a claim asks for, dates |
-//! | [`upload`] | files of rows: CSV and JSON in constant memory |
+//! | [`upload`] | files of rows: CSV and JSON, read in constant memory |
 //! | [`event`] | what triggers workflows |
 //! | [`contact`] | the people that events are about |
-//! | [`workflow`], [`message`] | what authors write: read, checked, drawn, rendered |
-//! | [`document`] | YAML and JSON with the place of every value; diagnostics |
-//! | [`block`] | WebAssembly components in sandboxes, and the host interfaces they reach |
+//! | [`workflow`], [`message`] | what authors write: parsed, checked, drawn, rendered |
+//! | [`document`] | YAML and JSON with the position of every value; diagnostics |
+//! | [`block`] | WebAssembly components in sandboxes, and the host interfaces available to them |
 //! | [`run`] | segments: executed by workers, staged, committed; leases |
 //! | [`key`], [`api`] | API keys; the HTTP service |
-//! | [`alert`] | what of the pool is watched, and told by events |
+//! | [`alert`] | rules that watch the pool, and the events they raise |
 //! | [`outbox`], [`channel`] | committed deliveries, and how they leave the host |
 //! | [`store`] | the one trait through which state is read and committed; SQLite; the committer; the executor lock |
 //! | [`config`] | the configuration file |
-//! | `net` | other servers as peers: TLS, and HTTP whose replies end |
-//! | [`trace`] | the way of an event as OpenTelemetry spans |
-//! | [`metrics`] | what operators watch; any part counts there |
-//! | [`clock`], [`backoff`] | the time, and when to try again |
-//! | [`zone`] | time zones by name, with hints for what is none |
+//! | `net` | clients for other servers: TLS, and HTTP with bounded replies |
+//! | [`trace`] | the path of an event as OpenTelemetry spans |
+//! | [`metrics`] | counters and gauges for operators; every module counts there |
+//! | [`clock`], [`backoff`] | the time, and when to retry |
+//! | [`zone`] | time zones by name, with hints for unknown names |
 //!
-//! Calls go one way: `api` → [`Promoflow`] → `run` → `block`, `pool`, `message`, `outbox` → `store`. To
-//! follow an event, begin at [`run::Engine::send`].
+//! Dependencies point one way: `api` → [`Promoflow`] → `run` → `block`, `pool`, `message`, `outbox`
+//! → `store`. To follow an event, begin at [`run::Engine::send`].
 #![forbid(unsafe_code)]
 
 pub use promoflow_block_host as block_host;

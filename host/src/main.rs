@@ -1,4 +1,4 @@
-//! The command line: `promoflow --help` lists what it can do.
+//! The command line; `promoflow --help` lists the commands.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;

@@ -227,7 +227,7 @@ fn block_check_refuses_what_is_no_block_and_says_why() {
         ("folder.wasm", "not a regular file"),
         ("pipe.wasm", "not a regular file"),
         ("loop.wasm", "cannot read the block"),
-        ("missing.wasm", "there is no file"),
+        ("missing.wasm", "no such file"),
     ] {
         let checked = promoflow(folder.path(), &["block", "check", file]);
         let error = text(&checked.stderr);

@@ -146,8 +146,8 @@ fn a_message_that_is_applied_again_is_checked_against_the_workflows_that_send_it
     assert!(printed.contains("stored, version 2"), "{printed}");
     assert!(
         told.contains(
-            "again.yaml:5:9: warning: it reads `promocode`, and in the workflow `w` no step before \
-             `mail` sets it\n  hint: "
+            "again.yaml:5:9: warning: the message reads `promocode`, but in workflow `w` no step \
+             before `mail` sets it\n  hint: "
         ),
         "{told}"
     );
@@ -173,11 +173,11 @@ fn what_further_ways_read_and_take_is_checked_as_well() {
     let reads = "w.yaml:10:36: warning: the message `coded` reads `promocode`, and no step before \
                  `tell` sets it\n";
     assert!(told.starts_with(reads), "{told}");
-    let takes = "takes a code of type New_Year, discount 7, valid for 1 more day";
+    let takes = "claims a code of type New_Year, discount 7, valid for 1 more day";
     assert_eq!(
         printed,
         format!(
-            "w.yaml: no faults in w\n  tell sends tagged: {takes}\n  \
+            "w.yaml: no errors in w\n  tell sends tagged: {takes}\n  \
              tell sends coded: reads name (from the event), promocode (from the event)\n  \
              tell sends tagged: {takes}\n"
         )
@@ -203,10 +203,10 @@ fn a_message_that_changes_its_channel_tells_which_workflows_it_breaks() {
         shop.file("pushed.yaml", &pushed);
         let (_, told) = shop.done(&["message", "apply", "pushed.yaml"]);
         let warnings = told
-            .matches("pushed.yaml:2:10: warning: it is for viber now")
+            .matches("pushed.yaml:2:10: warning: the channel is viber now")
             .count();
         assert_eq!(warnings, line, "{told}");
-        let step = "in the workflow `w` the step `tell` sends it by sms: its runs fail";
+        let step = "step `tell` of workflow `w` sends it by sms: its runs will fail";
         assert_eq!(told.contains(step), line == 1, "{told}");
     }
 }
@@ -243,9 +243,9 @@ fn a_check_tells_what_messages_read_and_which_codes_they_take() {
     let (printed, _) = shop.done(&check);
     assert_eq!(
         printed,
-        "w.yaml: no faults in w\n  \
+        "w.yaml: no errors in w\n  \
          mail sends coded: reads name (from the event), promocode (set by code)\n  \
-         sorry sends tagged: takes a code of type New_Year, discount 7, valid for 1 more day\n"
+         sorry sends tagged: claims a code of type New_Year, discount 7, valid for 1 more day\n"
     );
     let checked = shop.json(&check);
     assert_eq!(
@@ -327,7 +327,7 @@ fn a_code_that_a_merge_tag_reads_in_vain_is_told() {
     assert_eq!(apply("Your code: %PROMOCODE|x%").1, "");
     let (_, told) = apply("Dear %FIRSTNAME%, your code: %PromoCode%");
     assert!(
-        told.starts_with("m.yaml:3:37: warning: it reads `promocode`"),
+        told.starts_with("m.yaml:3:37: warning: the message reads `promocode`"),
         "{told}"
     );
 
@@ -397,15 +397,15 @@ fn what_fails_without_values_is_told_and_the_message_taken() {
     for (text, part) in [
         (
             "#macro(r)#r()#end a #r()",
-            "4:12: warning: `text` cannot be made for a run without values: macro calls nested",
+            "4:12: warning: `text` cannot be rendered for a run without values: macro calls nested",
         ),
         (
             "#set($a = [1, 2])$a.get(5)",
-            "4:23: warning: `text` cannot be made for a run without values: ",
+            "4:23: warning: `text` cannot be rendered for a run without values: ",
         ),
         (
             "#foreach($i in [1..2000000])$i#end",
-            "4:3: warning: `text` cannot be made for a run without values: more than 100000",
+            "4:3: warning: `text` cannot be rendered for a run without values: more than 100000",
         ),
     ] {
         let told = apply(text);

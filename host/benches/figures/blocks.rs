@@ -22,7 +22,7 @@ const ROUNDS: usize = 7;
 
 pub(crate) fn measure(report: &mut Report) -> Result<()> {
     let sandboxes = Sandboxes::new(Bounds::default(), None)
-        .map_err(|error| anyhow::anyhow!("cannot make sandboxes: {error:#}"))?;
+        .map_err(|error| anyhow::anyhow!("cannot create sandboxes: {error:#}"))?;
     let library = BlockLibrary::standard(&sandboxes)?;
     let block = |name: &str| {
         let known = library.get(name).context("a standard block")?;

@@ -1,4 +1,4 @@
-//! `promoflow alert`: what is watched of the pool.
+//! `promoflow alert`: the alerts about the pool.
 
 use clap::{Subcommand, ValueEnum};
 use promoflow_installation::{Promoflow, Watched};
@@ -11,27 +11,27 @@ use super::output::{Out, moment, name};
 use super::session::Session;
 use super::table::Table;
 
-/// Notices that are shown where nothing else is asked for.
+/// Default maximum number of notifications in a list.
 const SHOWN: usize = 100;
 
-/// Alerts: types of promo codes that run low, will run dry, or expire unused.
+/// Alerts: code groups that run low, will run out, or expire unused.
 #[derive(Subcommand)]
 #[command(after_help = "Example:\n  promoflow alert list")]
 pub(super) enum AlertCommand {
-    /// List what is watched, with what is raised and how long the codes last.
+    /// List the alerts, their levels, and how long the codes last.
     ///
-    /// The configuration says what is watched: each [[alert]] of promoflow.toml. A level that is
-    /// raised starts the workflows for its event, once a process works on the database; a level without
-    /// a moment under SINCE has not been seen by one yet.
+    /// The alerts are configured as [[alert]] in promoflow.toml. A raised level starts the
+    /// workflows for its event once a process executes on the database; a level without a time
+    /// under SINCE was not seen by one yet.
     #[command(after_help = "Example:\n  promoflow alert list")]
     List,
-    /// List what webhooks were told, and are still to be told, the newest first.
+    /// List the notifications to webhooks, the newest first.
     #[command(after_help = "Example:\n  promoflow alert notices --state pending")]
     Notices {
-        /// Only notices in this state.
+        /// Only notifications in this state.
         #[arg(long, value_name = "STATE")]
         state: Option<StateName>,
-        /// So many at most; 100.
+        /// Maximum number of notifications (default: 100).
         #[arg(long, value_name = "N")]
         limit: Option<usize>,
     },
@@ -39,11 +39,11 @@ pub(super) enum AlertCommand {
 
 #[derive(Clone, Copy, ValueEnum)]
 pub(super) enum StateName {
-    /// To be tried, now or later.
+    /// Waiting for an attempt.
     Pending,
-    /// The webhook took it.
+    /// Accepted by the webhook.
     Delivered,
-    /// Given up.
+    /// Permanently failed.
     Failed,
 }
 
@@ -108,7 +108,7 @@ fn list(promoflow: &Promoflow, out: &mut Out) -> Done {
     if !out.is_json() {
         table.finish(
             out,
-            "Nothing is watched: the configuration has no [[alert]] for a type that there is.",
+            "No alerts: the configuration has no [[alert]] for an existing type.",
         )?;
     }
     Ok(Status::Done)
@@ -121,7 +121,13 @@ fn notices(
     out: &mut Out,
 ) -> Done {
     let mut table = Table::new([
-        "NOTICE", "WEBHOOK", "STATE", "TRIES", "AT", "ALERT", "ERROR",
+        "NOTIFICATION",
+        "WEBHOOK",
+        "STATE",
+        "ATTEMPTS",
+        "AT",
+        "ALERT",
+        "ERROR",
     ]);
     for notice in promoflow.notices(state, None, limit)? {
         let event: Value = serde_json::from_str(&notice.event).unwrap_or_default();
@@ -142,7 +148,7 @@ fn notices(
         table.row(out, cells)?;
     }
     if !out.is_json() {
-        table.finish(out, "No webhook was told of anything.")?;
+        table.finish(out, "No matching notifications.")?;
     }
     Ok(Status::Done)
 }

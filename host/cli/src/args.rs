@@ -1,8 +1,9 @@
-//! Arguments that several commands take.
+//! Arguments shared by several commands.
 
 use clap::Args;
 
-/// Whatever follows a command that does not exist yet, so that what is refused is the command.
+/// The rest of the arguments of a command that does not exist yet, so that the error is about the
+/// command and not about its arguments.
 #[derive(Args)]
 pub(super) struct Rest {
     #[arg(
@@ -14,20 +15,20 @@ pub(super) struct Rest {
     _rest: Vec<String>,
 }
 
-/// A parameter as `--param` takes it: `NAME=VALUE`; everything behind the first `=` is the value.
+/// Parses a `--param NAME=VALUE`; everything after the first `=` is the value.
 pub(super) fn name_and_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
-        Some(("", _)) => Err("the name before `=` is missing".into()),
+        Some(("", _)) => Err("missing name before `=`".into()),
         Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
         None => Err("expected NAME=VALUE, such as firstName=Ann".into()),
     }
 }
 
-/// A parameter as `--json-param` takes it: `NAME=JSON`.
+/// Parses a `--json-param NAME=JSON`.
 pub(super) fn name_and_json(text: &str) -> Result<(String, serde_json::Value), String> {
     let (name, json) = name_and_value(text)?;
     let value = serde_json::from_str(&json)
-        .map_err(|error| format!("what stands behind `{name}=` is not JSON: {error}"))?;
+        .map_err(|error| format!("the value of `{name}=` is not JSON: {error}"))?;
     Ok((name, value))
 }
 
@@ -37,7 +38,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_parameter_is_split_at_the_first_equals_sign() {
+    fn splits_parameter_at_first_equals_sign() {
         let pair = |name: &str, value: &str| Ok((name.to_owned(), value.to_owned()));
         assert_eq!(name_and_value("a=b=c"), pair("a", "b=c"));
         assert_eq!(name_and_value("a="), pair("a", ""));
@@ -46,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn a_json_parameter_keeps_its_type() {
+    fn json_parameter_keeps_its_type() {
         assert_eq!(
             name_and_json("a=[1,\"x\"]"),
             Ok(("a".into(), json!([1, "x"])))

@@ -1,4 +1,4 @@
-//! `promoflow audit`: do the promises hold?
+//! `promoflow audit`: checks the promises.
 
 use clap::Args;
 use promoflow_store::Audited;
@@ -8,11 +8,11 @@ use super::output::Out;
 use super::session::Session;
 use super::table::Table;
 
-/// Re-derive the promises from the stored rows.
+/// Check the promises against the stored rows.
 ///
-/// P1: no code was claimed twice. P2: no committed step was done again. P5: an event was accepted
-/// once and started what it had to. P6: no upload touched a used code. The exit status is 1, and
-/// the offending rows are listed, where one of them is broken.
+/// P1: no code was claimed twice. P2: no committed step was repeated. P5: each event was accepted
+/// once and started the right workflows. P6: no upload changed a used code. If a promise is broken,
+/// the exit status is 1 and the offending rows are listed.
 #[derive(Args)]
 #[command(after_help = "Example:\n  promoflow audit --db shop.db")]
 pub(super) struct Audit {}
@@ -23,14 +23,14 @@ impl Audit {
     }
 }
 
-/// Shows what an audit found; the status tells whether all holds.
+/// Prints the result of an audit; the status says if all promises hold.
 pub(super) fn report(audited: &[Audited], out: &mut Out) -> Done {
     if out.is_json() {
         for one in audited {
             out.json(one)?;
         }
     } else {
-        let mut table = Table::new(["PROMISE", "HOLDS", "CHECKED", "WHAT IT SAYS"]);
+        let mut table = Table::new(["PROMISE", "HOLDS", "CHECKED", "MEANING"]);
         for one in audited {
             let holds = if one.holds { "yes" } else { "NO" };
             let cells = [
@@ -41,7 +41,7 @@ pub(super) fn report(audited: &[Audited], out: &mut Out) -> Done {
             ];
             table.row(out, cells)?;
         }
-        table.finish(out, "There was nothing to check.")?;
+        table.finish(out, "Nothing to check.")?;
     }
     out.flush()?;
     for one in audited.iter().filter(|one| !one.holds) {
@@ -58,9 +58,9 @@ pub(super) fn report(audited: &[Audited], out: &mut Out) -> Done {
 fn meaning(promise: &str) -> &'static str {
     match promise {
         "P1" => "a code is claimed at most once",
-        "P2" => "a committed step is never done again",
-        "P5" => "an event is accepted once and starts what it should",
-        "P6" => "no upload touches a used code",
+        "P2" => "a committed step is never repeated",
+        "P5" => "an event is accepted once and starts the right workflows",
+        "P6" => "no upload changes a used code",
         _ => "",
     }
 }

@@ -9,13 +9,14 @@ use super::failure::{Done, Failure, Status};
 use super::output::Out;
 use super::session::Session;
 
-/// Copy the database into a new file, while others go on writing.
+/// Copy the database into a new file, while other processes write.
 ///
-/// The copy is the database as it was at one moment; `promoflow restore` makes a database of it.
+/// The copy is the database as it was at one moment; `promoflow restore` creates a database from
+/// it.
 #[derive(Args)]
 #[command(after_help = "Example:\n  promoflow backup shop-2030-05-01.db --db shop.db")]
 pub(super) struct Backup {
-    /// The file to write. One that is there is refused.
+    /// The file to write; it must not exist.
     file: PathBuf,
 }
 
@@ -23,8 +24,8 @@ impl Backup {
     pub(super) fn run(&self, session: &Session, out: &mut Out) -> Done {
         let promoflow = session.open()?;
         if self.file.exists() {
-            let refused = format_args!("{} is there already", self.file.display());
-            return Err(Failure::refused(refused).hint("name a file that is not"));
+            let refused = format_args!("{}: already exists", self.file.display());
+            return Err(Failure::refused(refused).hint("name a new file"));
         }
         promoflow.backup(&self.file)?;
         let size = std::fs::metadata(&self.file).map_or(0, |file| file.len());

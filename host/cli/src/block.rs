@@ -1,4 +1,4 @@
-//! `promoflow block`: what workflows place.
+//! `promoflow block`: the components that workflows place.
 
 use std::path::Path;
 
@@ -17,23 +17,23 @@ use super::table::Table;
 #[derive(Subcommand)]
 #[command(after_help = "Example:\n  promoflow block list --blocks my-blocks")]
 pub(super) enum BlockCommand {
-    /// List the blocks that workflows may place: the standard ones, and those of --blocks.
+    /// List the blocks that workflows may place: the standard ones and those in --blocks.
     #[command(after_help = "Example:\n  promoflow block list --blocks my-blocks")]
     List,
-    /// Show what a block takes and the ports it leaves by.
+    /// Show the parameters and ports of a block.
     #[command(after_help = "Examples:\n  promoflow block info get-promocode\n  \
                       promoflow block info my-blocks/lottery.wasm")]
     Info {
         /// The component's file, or the name of a block that workflows may place.
         file: String,
     },
-    /// Check that a component is a block: load it, and have it describe itself.
+    /// Check that a component is a block: load it and read its description.
     #[command(after_help = "Example:\n  promoflow block check my-blocks/lottery.wasm")]
     Check {
         /// The component's file.
         file: String,
     },
-    /// Begin a block: not part of this release yet.
+    /// Create a block: not part of this release yet.
     #[command(hide = true)]
     New(Rest),
     /// Test a block: not part of this release yet.
@@ -57,8 +57,8 @@ impl BlockCommand {
                 };
                 let block = library.get(&name).ok_or_else(|| {
                     let why = library.why_missing(&name);
-                    let why = why.unwrap_or_else(|| format!("there is no file or block {file}"));
-                    Failure::refused(why).hint("`promoflow block list` lists the blocks")
+                    let why = why.unwrap_or_else(|| format!("{file}: no such file or block"));
+                    Failure::refused(why).hint("run `promoflow block list` for the blocks")
                 })?;
                 info(block, out)
             }
@@ -67,11 +67,11 @@ impl BlockCommand {
                 let name = load(session, &mut library, &file)?;
                 let block = library
                     .get(&name)
-                    .ok_or_else(|| Failure::failed("it is gone"))?;
+                    .ok_or_else(|| Failure::failed("block is missing"))?;
                 if out.is_json() {
                     out.json(&json_of(block))?;
                 } else {
-                    let good = out.style(GOOD, "a good block");
+                    let good = out.style(GOOD, "valid block");
                     let version = &block.description.version;
                     let file = tame_line(&file);
                     out.line(format_args!("{file}: {good}, {name} {version}"))?;
@@ -85,10 +85,10 @@ impl BlockCommand {
 }
 
 fn load(session: &Session, library: &mut BlockLibrary, file: &str) -> Result<String, Failure> {
-    // What is there and no file is refused where it is read, which says so. A link that leads
-    // nowhere, or in circles, is there.
+    // A path that exists but is not a file, including a broken or circular link, is reported where
+    // it is read.
     if std::fs::symlink_metadata(file).is_err() {
-        return Err(Failure::refused(format_args!("there is no file {file}")));
+        return Err(Failure::refused(format_args!("{file}: no such file")));
     }
     library
         .add_file(&session.sandboxes()?, file.as_ref(), &Grants::all())
@@ -102,7 +102,7 @@ fn json_of(block: &LibraryBlock) -> Json {
         "version": block.description.version,
         "sha256": block.block.digest(),
         "imports": imports,
-        // Every interface of the contract is granted to whoever imports it.
+        // Every interface of the contract is granted to each block that imports it.
         "grants": imports,
     })
 }
@@ -129,7 +129,7 @@ fn list(library: &BlockLibrary, out: &mut Out) -> Done {
         table.row(out, cells)?;
     }
     if !out.is_json() {
-        table.finish(out, "There are no blocks.")?;
+        table.finish(out, "No blocks.")?;
     }
     Ok(Status::Done)
 }
@@ -157,7 +157,7 @@ fn info(block: &LibraryBlock, out: &mut Out) -> Done {
     out.line(format_args!("\n{}", out.style(BOLD, "Ports")))?;
     for port in &described.ports {
         let follows = match port.follows {
-            true => " The next step follows unless the workflow says otherwise.",
+            true => " By default the next step follows.",
             false => "",
         };
         out.line(format_args!(
@@ -176,7 +176,7 @@ fn show_parameters(described: &Description, out: &mut Out) -> std::io::Result<()
     out.line(format_args!("\n{}", out.style(BOLD, "Parameters")))?;
     for parameter in &described.parameters {
         let need = match (&parameter.default, parameter.required) {
-            (Some(default), _) => format!(", {} unless given", value(default)),
+            (Some(default), _) => format!(", default {}", value(default)),
             (None, true) => ", required".to_owned(),
             (None, false) => String::new(),
         };
@@ -198,17 +198,17 @@ fn value(value: &Value) -> String {
     }
 }
 
-/// What a parameter takes, in words.
+/// Describes the values of a parameter in words.
 fn kind(kind: &Kind) -> String {
     match kind {
         Kind::Text {
             min_length,
             max_length,
-        } => format!("a text of {min_length} to {max_length} characters"),
+        } => format!("text of {min_length} to {max_length} characters"),
         Kind::Integer { min, max } => format!("a whole number from {min} to {max}"),
         Kind::Decimal { min, max } => format!("a number from {min} to {max}"),
         Kind::Boolean => "true or false".into(),
-        Kind::Duration => "a length of time such as 15m, 12h or 30d".into(),
+        Kind::Duration => "a duration such as 15m, 12h or 30d".into(),
         Kind::Choice(alternatives) => {
             let names: Vec<String> = alternatives
                 .iter()
@@ -222,7 +222,7 @@ fn kind(kind: &Kind) -> String {
         }
         Kind::Message => "the id of a message".into(),
         Kind::Channel => "a channel".into(),
-        Kind::Hours => "hours of the day such as 09:00-21:00".into(),
+        Kind::Hours => "hours of the day, such as 09:00-21:00".into(),
         Kind::TimeZone => "a time zone such as Europe/Kyiv".into(),
         Kind::Any => "anything".into(),
     }

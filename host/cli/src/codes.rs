@@ -1,4 +1,4 @@
-//! `promoflow codes`: the pool.
+//! `promoflow codes`: the pool of promo codes.
 
 mod import;
 mod show;
@@ -21,18 +21,18 @@ use super::table::Table;
 use import::Import;
 use show::{DeliveryJson, show};
 
-/// The pool of promo codes: upload, list, count, set aside.
+/// The pool of promo codes: upload, list, count, retire.
 #[derive(Subcommand)]
 #[command(after_help = "Example:\n  promoflow codes import codes.csv")]
 pub(super) enum Codes {
     Import(Import),
-    /// List codes, each with who got it.
+    /// List codes, and who got each.
     #[command(
         after_help = "Example, birthday codes that are valid for the next week:\n  \
                       promoflow codes list --type birthday --in-use false --due-days 7"
     )]
     List(Choice),
-    /// Write codes as CSV that imports again.
+    /// Write codes as CSV that can be imported again.
     #[command(
         after_help = "Example:\n  promoflow codes export --type birthday > birthday.csv\n  \
                             promoflow codes export --for-spreadsheet > codes.csv"
@@ -40,18 +40,18 @@ pub(super) enum Codes {
     Export {
         #[command(flatten)]
         choice: Choice,
-        /// Write a quote (') before each code and type that a spreadsheet would take for a formula:
-        /// those that begin with = + - or @. An import takes it off again.
+        /// Write a quote (') before each code and type that a spreadsheet would read as a formula:
+        /// those that begin with = + - or @. An import removes it again.
         #[arg(long)]
         for_spreadsheet: bool,
     },
     /// Count codes.
     #[command(after_help = "Example:\n  promoflow codes count --type birthday --discount 10")]
     Count(Choice),
-    /// Set unused codes aside, so that nobody gets them.
+    /// Retire unused codes, so that they are not sent.
     #[command(after_help = "Example:\n  promoflow codes retire BDAY-LH2D-7APP BDAY-VHV9-LWZB")]
     Retire(Named),
-    /// Bring retired codes back.
+    /// Make retired codes available again.
     #[command(after_help = "Example:\n  promoflow codes reinstate BDAY-LH2D-7APP")]
     Reinstate(Named),
     /// Show a code and who got it: run, contact, message and delivery.
@@ -62,13 +62,13 @@ pub(super) enum Codes {
     },
 }
 
-/// Which codes.
+/// The codes to select.
 #[derive(Args)]
 pub(super) struct Choice {
     /// Only codes of this type.
     #[arg(long = "type", value_name = "TYPE")]
     code_type: Option<String>,
-    /// Only codes of this discount, 0 to 99.
+    /// Only codes with this discount, 0 to 99.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=99))]
     discount: Option<u8>,
     /// true: only codes that are used or retired; false: only unused ones.
@@ -79,7 +79,7 @@ pub(super) struct Choice {
     due_days: Option<u32>,
 }
 
-/// Codes by name.
+/// Codes given by name.
 #[derive(Args)]
 pub(super) struct Named {
     /// The codes.
@@ -149,17 +149,17 @@ impl<'r> CodeJson<'r> {
     }
 }
 
-/// `free`, `used`, `retired` or `expired`.
+/// Returns the state: `available`, `used`, `retired` or `expired`.
 fn state(row: &CodeRow, now: Timestamp) -> &'static str {
     match (&row.used_by, row.in_use) {
         (Some(_), _) => "used",
         (None, true) => "retired",
         (None, false) if row.expires <= now => "expired",
-        (None, false) => "free",
+        (None, false) => "available",
     }
 }
 
-/// Gives each code to `write` until the reader has gone.
+/// Calls `write` with each code until the reader is gone.
 fn each(
     promoflow: &Promoflow,
     filter: &Filter,
@@ -202,7 +202,7 @@ fn list(promoflow: &Promoflow, filter: &Filter, out: &mut Out) -> Done {
         table.row(out, cells)?;
         Ok(!out.is_gone())
     })?;
-    table.finish(out, "There are no such codes.")?;
+    table.finish(out, "No matching codes.")?;
     Ok(Status::Done)
 }
 
@@ -238,7 +238,7 @@ fn show_count(promoflow: &Promoflow, filter: &Filter, out: &mut Out) -> Done {
         (counted.used, "used"),
         (counted.retired, "retired"),
         (counted.expired, "expired"),
-        (counted.total, "in all"),
+        (counted.total, "total"),
     ] {
         out.line(format_args!("{number:>10} {what}"))?;
     }
@@ -254,11 +254,11 @@ fn retired(done: &Retired, verb: &str, out: &mut Out) -> Done {
         out.flush()?;
     }
     for code in &done.unknown {
-        tell_error(format_args!("the pool holds no code {code}"), None);
+        tell_error(format_args!("no code `{code}` in the pool"), None);
     }
     for code in &done.already_used {
-        let hint = format!("`promoflow codes show {code}` tells who got it");
-        let message = format!("{code} is used already, and stays as it is");
+        let hint = format!("run `promoflow codes show {code}` to see who got it");
+        let message = format!("code `{code}` is used; it was not changed");
         tell_error(message, Some(&hint));
     }
     match done.unknown.is_empty() && done.already_used.is_empty() {

@@ -16,11 +16,11 @@ use super::session::Session;
 pub(super) enum ConfigCommand {
     /// Check the configuration: read all of it, with every secret and file that it names.
     ///
-    /// Nothing is changed, nobody is connected to, and no secret is shown.
+    /// Nothing is changed, no server is contacted, and no secret is shown.
     #[command(after_help = "Examples:\n  promoflow config check\n  \
                       promoflow config check /etc/promoflow/promoflow.toml")]
     Check {
-        /// The file; without it, the one that every command would read.
+        /// The file. Default: the one that every command would read.
         file: Option<PathBuf>,
     },
 }
@@ -33,8 +33,8 @@ impl ConfigCommand {
             None => session.config_file()?,
         };
         let Some(file) = file else {
-            return Err(Failure::refused("there is no configuration")
-                .hint("name a file, or write promoflow.toml beside the database"));
+            return Err(Failure::refused("no configuration file")
+                .hint("name a file, or create promoflow.toml next to the database"));
         };
         let config = session.check_config(&file)?;
         serve::check(&config.serve)?;
@@ -50,7 +50,7 @@ impl ConfigCommand {
             }))?;
         } else {
             out.line(format_args!(
-                "{} is fine: {}, {}, {}.",
+                "{} is valid: {}, {}, {}.",
                 file.display(),
                 count(channels as u64, "channel", "channels"),
                 count(alerts as u64, "alert", "alerts"),

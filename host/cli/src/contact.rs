@@ -17,12 +17,12 @@ use super::session::Session;
 use super::table::Table;
 use super::upload::{CsvArgs, FormatName, Upload, format_of};
 
-/// Contacts: the people that messages go to.
+/// Contacts: the people who receive messages.
 #[derive(Subcommand)]
 #[command(after_help = "Example:\n  promoflow contact import contacts.csv")]
 pub(super) enum ContactCommand {
     Import(Import),
-    /// List contacts, in the order in which they came.
+    /// List contacts, the oldest first.
     #[command(after_help = "Example, a copy that imports again:\n  \
                             promoflow contact list --json > contacts.jsonl")]
     List,
@@ -34,50 +34,50 @@ pub(super) enum ContactCommand {
         /// The contact's id, or else its external id, email address, phone number or token.
         id: String,
     },
-    /// Note that a contact is not to be written to.
+    /// Unsubscribe a contact.
     ///
-    /// What waits in the outbox for it is called off when it is due.
+    /// Its waiting deliveries are cancelled when they are due.
     #[command(after_help = "Example:\n  promoflow contact unsubscribe 17 --channel email")]
     Unsubscribe(Consent),
-    /// Note that a contact wants to be written to.
+    /// Subscribe a contact again.
     #[command(after_help = "Example:\n  promoflow contact subscribe 17 --channel email")]
     Subscribe(Consent),
 }
 
 /// Upload contacts from a CSV or JSON file.
 ///
-/// A row updates the contact that it tells by its id, its external id or an address, and makes
-/// one where there is none. What a row leaves out stays. A column or key that is none of
-/// contact, externalId, email, phone, tokens.…, languages, timeZone and consent.… is a field of
-/// that name. Good rows go in and bad ones are reported; the exit status is 2 then.
+/// A row updates the contact with its id, external id or address, or creates one if there is none.
+/// Fields that a row omits keep their values. A column or key other than contact, externalId,
+/// email, phone, tokens.…, languages, timeZone and consent.… becomes a field of that name. Valid
+/// rows are imported and invalid ones are reported; the exit status is then 2.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  promoflow contact import contacts.csv\n  \
                         promoflow contact import - --format json --dry-run < contacts.jsonl")]
 pub(super) struct Import {
     /// The file; `-` is standard input.
     file: String,
-    /// The file's format. Without it the file's extension tells, or else its first character.
+    /// The file's format. Default: by the file's extension, or else by its first character.
     #[arg(long, value_name = "FORMAT")]
     format: Option<FormatName>,
-    /// Say what would happen, and change nothing.
+    /// Show what would happen, and change nothing.
     #[arg(long)]
     dry_run: bool,
-    /// All or nothing: with one bad row, no row goes in.
+    /// All or nothing: one invalid row rejects the whole file.
     #[arg(long)]
     strict: bool,
     #[command(flatten)]
     csv: CsvArgs,
-    /// Let rows undo that somebody has unsubscribed. Without it they leave that as it is.
+    /// Let rows subscribe contacts that have unsubscribed. Without it, they stay unsubscribed.
     #[arg(long)]
     resubscribe: bool,
 }
 
-/// Of whom, and over which channels.
+/// The contact and the channels of a consent command.
 #[derive(Args)]
 pub(super) struct Consent {
     /// The contact's id, or else its external id, email address, phone number or token.
     id: String,
-    /// Only over this channel; may be given several times. Without it, over all.
+    /// Only this channel; may be repeated. Default: all channels.
     #[arg(long = "channel", value_name = "CHANNEL")]
     channels: Vec<String>,
 }
@@ -99,7 +99,7 @@ impl ContactCommand {
 
 impl Import {
     fn run(&self, session: &Session, out: &mut Out) -> Done {
-        // Before the database, which a slip in the file's name must not make.
+        // Opened before the database, so that a typo in the file's name does not create one.
         let input = input::open(&self.file)?;
         if self.dry_run {
             return self.import(&session.rehearse()?.promoflow, input, out);
@@ -153,8 +153,8 @@ impl Consent {
 }
 
 fn unknown(id: &str) -> Failure {
-    Failure::failed(format_args!("there is no contact {id}"))
-        .hint("`promoflow contact list` lists them")
+    Failure::failed(format_args!("no contact `{id}`"))
+        .hint("run `promoflow contact list` for the contacts")
 }
 
 fn find(promoflow: &Promoflow, id: &str) -> Result<Contact, Failure> {
@@ -223,7 +223,7 @@ fn list(promoflow: &Promoflow, out: &mut Out) -> Done {
     Ok(Status::Done)
 }
 
-/// The channels over which a contact is not to be written to.
+/// Returns the channels that a contact has unsubscribed from.
 fn refused(contact: &Contact) -> String {
     let refused = ChannelKind::ALL
         .into_iter()

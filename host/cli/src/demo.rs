@@ -1,4 +1,4 @@
-//! `promoflow demo`: the whole main job on the shipped example.
+//! `promoflow demo`: the shipped example from end to end.
 
 mod folder;
 
@@ -23,14 +23,14 @@ use super::table::Table;
 use super::workflow::show_steps;
 use folder::{DATABASE, example, prepare};
 
-/// Do the whole main job on the shipped example, in a fresh folder.
+/// Run the shipped example end to end, in a fresh folder.
 ///
-/// It imports promo codes, applies a message and a workflow, sends events, and prints each message
+/// It imports promo codes, applies messages and a workflow, sends events, and prints each message
 /// as the contact gets it, with the pool before and after.
 #[derive(Args)]
 #[command(after_help = "Example:\n  promoflow demo --dir /tmp/birthday")]
 pub(super) struct Demo {
-    /// The folder. One that an earlier demo made is begun anew.
+    /// The folder. If it holds an earlier demo, that demo is replaced.
     #[arg(long, value_name = "DIR", default_value = "promoflow-demo")]
     dir: PathBuf,
 }
@@ -38,8 +38,8 @@ pub(super) struct Demo {
 impl Demo {
     pub(super) fn run(self, session: &Session, out: &mut Out) -> Done {
         if out.is_json() {
-            return Err(Failure::refused("a demo is for people: it has no --json")
-                .hint("its database can be asked afterwards, by any other command"));
+            return Err(Failure::refused("`demo` does not support --json")
+                .hint("run it without --json, then query its database with other commands"));
         }
         prepare(&self.dir)?;
         let database = self.dir.join(DATABASE);
@@ -52,14 +52,14 @@ impl Demo {
         heading(
             out,
             3,
-            "Six customers have their birthday: six events, from events.jsonl",
+            "Six customers have a birthday: six events, from events.jsonl",
         )?;
         send(&promoflow, out)?;
-        heading(out, 4, "What they get")?;
+        heading(out, 4, "Their messages")?;
         let all_delivered = show_deliveries(&promoflow, out)?;
-        heading(out, 5, "The pool afterwards")?;
+        heading(out, 5, "The pool after the run")?;
         show_pool(&promoflow, out)?;
-        heading(out, 6, "The promises, re-derived from the database")?;
+        heading(out, 6, "The promises, checked in the database")?;
         let status = audit::report(&promoflow.audit()?, out)?;
         self.what_next(&database, out)?;
         match (status, all_delivered) {
@@ -69,22 +69,22 @@ impl Demo {
     }
 
     fn what_next(&self, database: &Path, out: &mut Out) -> Result<(), Failure> {
-        let heading = out.style(BOLD, "What is in the folder");
+        let heading = out.style(BOLD, "Files in the folder");
         let folder = self.dir.display();
         out.line(format_args!("\n{heading} {folder}"))?;
         let mail = maildir_beside(Path::new(DATABASE));
         let mail = format!("{}/", mail.display());
         for (file, what) in [
-            ("codes.csv", "the codes that were uploaded"),
+            ("codes.csv", "the uploaded codes"),
             ("message.yaml, birthday.html", "the two messages"),
             ("workflow.yaml", "the workflow"),
             ("events.jsonl", "the events"),
             (DATABASE, "the database: pool, workflows, history"),
-            (&mail, "the letters, as files that mail programs open"),
+            (&mail, "the messages, as files that mail programs open"),
         ] {
             out.line(format_args!("  {file:<28} {what}"))?;
         }
-        let heading = out.style(BOLD, "What to try next");
+        let heading = out.style(BOLD, "Next steps");
         let program = std::env::args()
             .next()
             .unwrap_or_else(|| "promoflow".into());
@@ -94,15 +94,15 @@ impl Demo {
         out.line(format_args!("\n{heading}"))?;
         for (what, command) in [
             (
-                "Send the same events again: nobody gets a second code.",
+                "Send the same events again: each customer keeps one code.",
                 format!("event send --file {events}"),
             ),
             (
-                "Have a birthday yourself.",
+                "Send a birthday event for yourself.",
                 "event send --type birthday --param EmailAddress=me@example.com --param firstName=Me"
                     .to_owned(),
             ),
-            ("See who got which code.", "codes list --in-use true".to_owned()),
+            ("List the used codes and who got them.", "codes list --in-use true".to_owned()),
         ] {
             let what = out.style(DIM, format_args!("# {what}"));
             out.line(format_args!("  {what}\n  {program} --db {database} {command}"))?;
@@ -149,7 +149,7 @@ fn apply(promoflow: &Promoflow, folder: &Path, out: &mut Out) -> Result<(), Fail
 fn accept<T>(file: AppliedFile<T>) -> Result<Vec<(T, Applied)>, Failure> {
     if file.applied.is_empty() {
         tell_diagnostics(&file.diagnostics);
-        return Err(Failure::failed("the example was refused"));
+        return Err(Failure::failed("the example is invalid"));
     }
     Ok(file.applied)
 }
@@ -173,7 +173,7 @@ fn send(promoflow: &Promoflow, out: &mut Out) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether all were delivered.
+/// Shows the deliveries; returns true if all were delivered.
 fn show_deliveries(promoflow: &Promoflow, out: &mut Out) -> Result<bool, Failure> {
     let mut deliveries: Vec<DeliveryRow> = Vec::new();
     promoflow.deliveries(None, |row| {
@@ -184,14 +184,14 @@ fn show_deliveries(promoflow: &Promoflow, out: &mut Out) -> Result<bool, Failure
     for mut row in deliveries {
         let rule = out.style(DIM, "─".repeat(72));
         out.line(format_args!("{rule}"))?;
-        // The text says it all; the HTML stands in the letter.
+        // The text is enough; the HTML is in the delivered message.
         if row.content.text.is_some() {
             row.content.html = None;
         }
         show_content(&row.content, Some(&row.address), out)?;
         if row.state != DeliveryState::Delivered {
             all_delivered = false;
-            let why = row.error.unwrap_or_else(|| "not tried yet".into());
+            let why = row.error.unwrap_or_else(|| "not attempted yet".into());
             let label = out.style(ERROR, "not delivered");
             out.line(format_args!("{label}: {why}"))?;
         }
@@ -219,7 +219,7 @@ fn show_pool(promoflow: &Promoflow, out: &mut Out) -> Result<(), Failure> {
     Ok(table.finish(out, "The pool is empty.")?)
 }
 
-/// An argument as a shell reads it back.
+/// Quotes an argument for a shell.
 fn quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c);
     match text.chars().all(plain) {
@@ -233,7 +233,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shell_reads_a_quoted_argument_back() {
+    fn quotes_arguments_for_a_shell() {
         assert_eq!(quoted("promoflow-demo/shop.db"), "promoflow-demo/shop.db");
         assert_eq!(quoted("my demo/it's"), r"'my demo/it'\''s'");
     }

@@ -1,4 +1,4 @@
-//! `promoflow event`: what triggers workflows.
+//! `promoflow event`: the events that trigger workflows.
 
 mod answers;
 mod rehearsal;
@@ -18,18 +18,18 @@ use super::output::Out;
 use super::session::Session;
 use answers::{Answer, Answers};
 
-/// Events: what triggers workflows.
+/// Events, which trigger workflows.
 #[derive(Subcommand)]
 #[command(after_help = "Example:\n  promoflow event send --file events.jsonl")]
 pub(super) enum EventCommand {
     Send(Send),
 }
 
-/// Send an event, or a file of them, and wait until what they start rests.
+/// Send an event, or a file of them, and wait for the runs that they start.
 ///
-/// It rests when no run may go on now and each due delivery was tried once. The exit status is 0
-/// once all events are accepted, even if a run then fails; an event that was accepted before,
-/// under the same id, is a duplicate and counts as accepted.
+/// Waits until no run can continue now and each due delivery was attempted once. The exit status is
+/// 0 once all events are accepted, even if a run fails later; an event that was accepted before
+/// under the same id is a duplicate and counts as accepted.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  \
         promoflow event send --type birthday --key ann@example.com --id birthday-2030-ann \\\n      \
@@ -47,13 +47,13 @@ pub(super) struct Send {
         conflicts_with = "file"
     )]
     event_type: Option<String>,
-    /// Whom the event is about, its keyValue. Without it, a parameter such as EmailAddress tells.
+    /// The event key, keyValue: whom the event is about. Default: a parameter such as EmailAddress.
     #[arg(long, value_name = "KEY", conflicts_with = "file")]
     key: Option<String>,
-    /// An id of your own: an event that is sent again under it is accepted once.
+    /// An id that you choose: an event sent again under the same id is accepted once.
     #[arg(long, value_name = "ID", conflicts_with = "file")]
     id: Option<String>,
-    /// A parameter, as text. May be given several times.
+    /// A parameter as text; may be repeated.
     #[arg(
         long = "param",
         value_name = "NAME=VALUE",
@@ -61,7 +61,7 @@ pub(super) struct Send {
         conflicts_with = "file"
     )]
     params: Vec<(String, String)>,
-    /// A parameter, as JSON: a number, a list, an object. May be given several times.
+    /// A parameter as JSON: a number, a list, an object; may be repeated.
     #[arg(
         long = "json-param",
         value_name = "NAME=JSON",
@@ -69,15 +69,15 @@ pub(super) struct Send {
         conflicts_with = "file"
     )]
     json_params: Vec<(String, Value)>,
-    /// A file of events, one JSON object a line; `-` is standard input. A bad line is told, and
-    /// the others are sent.
+    /// A file of events, one JSON object per line; `-` is standard input. An invalid line is
+    /// reported, and the others are sent.
     #[arg(long, value_name = "FILE")]
     file: Option<String>,
-    /// Say what the workflows would do, and which code they would take, without doing it. Waits
-    /// for a time are over at once. Each event is tested alone, against what is stored.
+    /// Show what the workflows would do and which code they would claim, without doing it. Waits
+    /// for a time end at once. Each event is tested on its own, against the stored state.
     #[arg(long)]
     test: bool,
-    /// Return as soon as the events are stored, and leave what they start to `promoflow work`.
+    /// Return as soon as the events are stored, and leave their runs to `promoflow work`.
     #[arg(long)]
     no_wait: bool,
 }
@@ -95,7 +95,7 @@ impl EventCommand {
 impl Send {
     fn run(self, session: &Session, out: &mut Out) -> Done {
         let mut answers = Answers::new(self.file.as_deref().map(input::shown));
-        // What can be refused is refused before a database is made for it.
+        // Invalid input is rejected before a database is created.
         let (one, file) = match &self.file {
             Some(file) => (None, Some(input::open(file)?)),
             None => (Some(self.event()), None),
@@ -164,7 +164,7 @@ impl Send {
         rehearsal::tell(&rehearsal.promoflow, event, None, out)
     }
 
-    /// The event that the options describe.
+    /// Builds the event from the options.
     fn event(&self) -> Result<Event, String> {
         let mut params = Map::new();
         let texts = self.params.iter();
@@ -185,7 +185,7 @@ impl Send {
     }
 }
 
-/// Whether the event itself is at fault.
+/// Returns true if the event itself is invalid.
 fn is_refusal(error: &SendError) -> bool {
     matches!(error, SendError::Invalid(_) | SendError::Conflict(_))
 }

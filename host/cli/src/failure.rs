@@ -1,4 +1,4 @@
-//! What went wrong, and the exit status that says so.
+//! Errors of commands, and the exit status of each.
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal};
@@ -9,14 +9,14 @@ use promoflow_store::StoreError;
 
 use super::output;
 
-/// How a command ended that has told everything already.
+/// The result of a command that has printed its output; each has an exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Status {
-    /// Done.
+    /// The command succeeded: exit status 0.
     Done,
-    /// It failed.
+    /// The command failed: exit status 1.
     Failed,
-    /// The input was refused.
+    /// The input was invalid: exit status 2.
     Refused,
 }
 
@@ -30,10 +30,10 @@ impl From<Status> for ExitCode {
     }
 }
 
-/// What a command gives.
+/// The result of a command.
 pub(super) type Done = Result<Status, Failure>;
 
-/// Why a command ended early. For the person at the terminal: what happened, and what to do.
+/// The reason why a command ended early: what happened, and a hint what to do.
 #[derive(Debug)]
 pub(super) struct Failure {
     status: Status,
@@ -42,7 +42,7 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    /// The input is at fault: another input helps.
+    /// Creates the error for invalid input: the command succeeds with other input.
     pub(super) fn refused(message: impl Display) -> Failure {
         Failure {
             status: Status::Refused,
@@ -51,7 +51,7 @@ impl Failure {
         }
     }
 
-    /// It did not work.
+    /// Creates the error for an operation that failed.
     pub(super) fn failed(message: impl Display) -> Failure {
         Failure {
             status: Status::Failed,
@@ -60,27 +60,27 @@ impl Failure {
         }
     }
 
-    /// A command that a later release will have.
+    /// Creates the error for a command of a later release.
     pub(super) fn not_yet(what: impl Display) -> Failure {
         Failure::refused(format_args!("{what} is not supported yet"))
-            .hint("`promoflow --help` lists what this release can do")
+            .hint("run `promoflow --help` for the commands of this release")
     }
 
-    /// With what to do.
+    /// Adds a hint.
     #[must_use]
     pub(super) fn hint(mut self, hint: impl Display) -> Failure {
         self.hint = Some(hint.to_string());
         self
     }
 
-    /// With what to do, where that is known.
+    /// Adds a hint if there is one.
     #[must_use]
     pub(super) fn maybe_hint(mut self, hint: Option<String>) -> Failure {
         self.hint = hint.or(self.hint);
         self
     }
 
-    /// Tells it, and gives the exit status.
+    /// Prints the error and returns the exit status.
     pub(super) fn report(self) -> ExitCode {
         tell_error(&self.message, self.hint.as_deref());
         self.status.into()
@@ -110,23 +110,24 @@ impl From<StoreError> for Failure {
 }
 
 impl From<io::Error> for Failure {
-    /// Reading is explained where it happens; what is left is writing to standard output.
+    /// Read errors are reported where they happen; the rest are errors of writing to standard
+    /// output.
     fn from(error: io::Error) -> Failure {
         Failure::failed(format_args!("cannot write the output: {error}"))
     }
 }
 
-/// Tells an error on standard error, with a hint on a line of its own.
+/// Prints an error on standard error, with its hint on a line of its own.
 pub(super) fn tell_error(message: impl Display, hint: Option<&str>) {
     tell("error", output::ERROR, &message.to_string(), hint);
 }
 
-/// Tells what its reader should know of something that was done, on standard error.
+/// Prints a warning on standard error.
 pub(super) fn tell_warning(message: impl Display) {
     tell("warning", output::WARNING, &message.to_string(), None);
 }
 
-/// Tells what helps to understand the output, on standard error.
+/// Prints a note on standard error that helps to understand the output.
 pub(super) fn tell_note(message: impl Display) {
     tell("note", output::HINT, &message.to_string(), None);
 }
@@ -141,7 +142,7 @@ fn tell(kind: &str, style: output::Style, message: &str, hint: Option<&str>) {
     output::tell_people(&text);
 }
 
-/// Tells the faults of a file on standard error: each with its place, and its hint below.
+/// Prints the diagnostics of a file on standard error, each with its position and its hint below.
 pub(super) fn tell_diagnostics(diagnostics: &[Diagnostic]) {
     let colours = output::colours(io::stderr().is_terminal());
     let mut text = String::new();
@@ -161,7 +162,7 @@ pub(super) fn tell_diagnostics(diagnostics: &[Diagnostic]) {
     output::tell_people(&text);
 }
 
-/// `1 code`, `2 codes`.
+/// Formats a number with its noun: `1 code`, `2 codes`.
 pub(super) fn count(number: impl Into<u64>, one: &str, many: &str) -> String {
     match number.into() {
         1 => format!("1 {one}"),

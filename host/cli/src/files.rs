@@ -1,4 +1,4 @@
-//! Files that people write: reading them, and telling what became of them.
+//! Message and workflow files: reading them, and reporting the result.
 
 use clap::Args;
 use promoflow_document::Severity;
@@ -10,7 +10,7 @@ use super::failure::{Done, Failure, Status, count, tell_diagnostics, tell_error}
 use super::input;
 use super::output::Out;
 
-/// Files that people write.
+/// Message or workflow files.
 #[derive(Args)]
 pub(super) struct Files {
     /// YAML or JSON files; `-` is standard input.
@@ -19,7 +19,7 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// All of them, with their names: read before anything is changed.
+    /// Reads all files, with their names, before anything is changed.
     pub(super) fn read(&self, most: usize) -> Result<Vec<(String, Vec<u8>)>, Failure> {
         self.files
             .iter()
@@ -28,8 +28,8 @@ impl Files {
     }
 }
 
-/// Tells what became of a file: its faults, or each thing that was stored. As JSON the faults
-/// of a refused file stand on standard output too, where a program looks for the result.
+/// Reports the result of a file: its diagnostics, or each stored item. With `--json`, the
+/// diagnostics of a rejected file are also on standard output, where programs look for the result.
 pub(super) fn applied_file<T>(
     file: &str,
     applied: &AppliedFile<T>,
@@ -46,24 +46,21 @@ pub(super) fn applied_file<T>(
                 out.json(diagnostic)?;
             }
         }
-        let faults = count(errors as u64, "fault", "faults");
-        tell_error(
-            format_args!("{file}: {faults}; no {one} of it was stored"),
-            None,
-        );
+        let faults = count(errors as u64, "error", "errors");
+        tell_error(format_args!("{file}: {faults}; no {one} was stored"), None);
         return Ok(Status::Refused);
     }
     for (item, done) in &applied.applied {
         show(out, item, *done)?;
     }
     if applied.applied.is_empty() {
-        tell_error(format_args!("{file} holds no {many}"), None);
+        tell_error(format_args!("{file}: contains no {many}"), None);
         return Ok(Status::Refused);
     }
     Ok(Status::Done)
 }
 
-/// Prints a schema: as it is written, or on one line as JSON lines ask for.
+/// Prints a schema: as written, or on one line for `--json`.
 pub(super) fn schema(schema: &str, out: &mut Out) -> Done {
     if out.is_json() {
         let schema: Value = serde_json::from_str(schema)

@@ -1,4 +1,4 @@
-//! What commands read: files, standard input, and lines of either.
+//! Input of commands: files, standard input, and their lines.
 
 use std::fs::File;
 use std::io::{self, BufRead, Read};
@@ -6,20 +6,20 @@ use std::path::Path;
 
 use super::failure::Failure;
 
-/// The name that stands for standard input.
+/// The file name that means standard input.
 pub(super) const STDIN: &str = "-";
 
-/// Something to read, opened.
+/// An open input.
 pub(super) struct Input {
-    /// As people are told of it.
+    /// Its name in messages.
     pub(super) name: String,
     /// Its bytes.
     pub(super) reader: Box<dyn Read + Send>,
-    /// How many there are, where that is known.
+    /// Its size in bytes, if known.
     pub(super) size: Option<u64>,
 }
 
-/// A file's name as people are told it.
+/// Returns a file's name for messages.
 pub(super) fn shown(name: &str) -> &str {
     match name {
         STDIN => "<stdin>",
@@ -38,12 +38,12 @@ pub(super) fn open(name: &str) -> Result<Input, Failure> {
     }
     let opened = File::open(name).and_then(|file| Ok((file.metadata()?, file)));
     let (metadata, file) = opened.map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => Failure::refused(format_args!("there is no file {name}")),
-        _ => Failure::refused(format_args!("cannot open {name}: {error}")),
+        io::ErrorKind::NotFound => Failure::refused(format_args!("{name}: no such file")),
+        _ => Failure::refused(format_args!("{name}: cannot open: {error}")),
     })?;
     if metadata.is_dir() {
         return Err(Failure::refused(format_args!(
-            "{name} is a folder; a file is expected"
+            "{name}: is a folder; expected a file"
         )));
     }
     Ok(Input {
@@ -53,27 +53,27 @@ pub(super) fn open(name: &str) -> Result<Input, Failure> {
     })
 }
 
-/// The whole of a file, or of standard input. One byte more than `most` is read of a larger one,
-/// so that whoever judges the size sees that it is too large.
+/// Reads a whole file, or standard input. Of a larger file, one byte more than `most` is read, so
+/// that the caller can detect that it is too large.
 pub(super) fn read(name: &str, most: usize) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     open(name)?
         .reader
         .take(most as u64 + 1)
         .read_to_end(&mut bytes)
-        .map_err(|error| Failure::failed(format_args!("cannot read {}: {error}", shown(name))))?;
+        .map_err(|error| Failure::failed(format_args!("{}: cannot read: {error}", shown(name))))?;
     Ok(bytes)
 }
 
-/// The folder in which a file finds what it names.
-pub(super) fn folder_of(name: &str) -> promoflow_model::message::Folder {
-    promoflow_model::message::Folder::of(Path::new(name))
+/// Returns the folder against which a file's references are resolved.
+pub(super) fn folder_of(name: &str) -> promoflow::message::Folder {
+    promoflow::message::Folder::of(Path::new(name))
 }
 
-/// A line of a file of lines.
+/// A line of input.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line {
-    /// The text, without its end.
+    /// The text, without the line break.
     Text(String),
     /// Longer than allowed.
     TooLong,
@@ -81,7 +81,7 @@ pub(super) enum Line {
     NotText,
 }
 
-/// Reads the next line; `None` after the last one. A line is never held beyond `most` bytes.
+/// Reads the next line; `None` after the last one. Keeps at most `most` bytes of a line.
 pub(super) fn next_line(reader: &mut impl BufRead, most: usize) -> io::Result<Option<Line>> {
     let mut line = Vec::new();
     let mut too_long = false;
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_read_whatever_ends_them() {
+    fn reads_lines_with_any_line_ending() {
         let mut reader = io::BufReader::with_capacity(3, &b"one\r\n\n\xFF\nmuch too long\nend"[..]);
         let mut lines = Vec::new();
         while let Some(line) = next_line(&mut reader, 6).unwrap() {

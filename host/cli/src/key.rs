@@ -9,29 +9,29 @@ use super::output::{Out, moment};
 use super::session::Session;
 use super::table::Table;
 
-/// API keys: who may call the HTTP service, and for what.
+/// API keys: access to the HTTP service.
 #[derive(Subcommand)]
 #[command(after_help = "Example:\n  promoflow key create --scopes events,read")]
 pub(super) enum KeyCommand {
-    /// Make an API key, and show its secret this once.
+    /// Create an API key and show its secret this once.
     ///
-    /// Clients send the secret as the password of HTTP Basic with any user name, or as a Bearer
+    /// Clients send the secret as the password of HTTP Basic, with any user name, or as a Bearer
     /// token. Only a digest of it is stored.
     #[command(after_help = "Examples:\n  promoflow key create\n  \
                             promoflow key create --scopes events,read")]
     Create {
-        /// What it allows: codes, events, contacts, workflows, read, metrics, admin. Without it, all but
-        /// admin.
+        /// Scopes of the key: codes, events, contacts, workflows, read, metrics, admin. Default:
+        /// all but admin.
         #[arg(long, value_name = "S,…", value_delimiter = ',')]
         scopes: Option<Vec<Scope>>,
     },
     /// List the API keys, without their secrets.
     #[command(after_help = "Example:\n  promoflow key list")]
     List,
-    /// Revoke an API key, for good; a running service refuses it within a second.
+    /// Revoke an API key permanently; a running service rejects it within a second.
     #[command(after_help = "Example:\n  promoflow key revoke 5f0c2a9be1d34c77")]
     Revoke {
-        /// The key's id, as the list has it.
+        /// The key's id, as `key list` shows it, or its secret.
         key: String,
     },
 }
@@ -75,7 +75,7 @@ fn create(session: &Session, allowed: Option<Vec<Scope>>, out: &mut Out) -> Done
     out.line(format_args!("{}", made.secret))?;
     out.flush()?;
     tell_note(format_args!(
-        "this is shown once; the key {} allows {}",
+        "this secret is shown once; key {} has the scopes {}",
         made.key.id,
         scopes(&made.key)
     ));
@@ -98,26 +98,23 @@ fn list(session: &Session, out: &mut Out) -> Done {
         table.row(out, cells)?;
     }
     if !out.is_json() {
-        table.finish(
-            out,
-            "There are no API keys; `promoflow key create` makes one.",
-        )?;
+        table.finish(out, "No API keys. Create one with `promoflow key create`.")?;
     }
     Ok(Status::Done)
 }
 
 fn revoke(session: &Session, key: &str, out: &mut Out) -> Done {
-    // Whoever has only the secret at hand may give that.
+    // The secret identifies the key as well.
     let id = Key::id_of(key).unwrap_or(key);
     let promoflow = session.open()?;
     if !promoflow.revoke_key(id)? {
-        return Err(Failure::failed(format_args!("there is no API key {id}"))
-            .hint("`promoflow key list` lists them"));
+        return Err(Failure::failed(format_args!("no API key `{id}`"))
+            .hint("run `promoflow key list` for the keys"));
     }
     let keys = promoflow.keys()?;
     match keys.iter().find(|known| known.id == id) {
         Some(key) if out.is_json() => out.json(&json_of(key))?,
-        _ => out.line(format_args!("The API key {id} is revoked."))?,
+        _ => out.line(format_args!("API key {id} is revoked."))?,
     }
     Ok(Status::Done)
 }

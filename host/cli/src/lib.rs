@@ -1,9 +1,9 @@
 //! The command line, a module for each group of commands.
 //!
-//! A command is a clap structure with a `run`, which is given the [`Session`] (what the global
-//! options say: which database, which blocks) and [`Out`] (standard output, as JSON lines or for
-//! people). What went wrong is a [`Failure`], which knows the exit status: 2 where the input was
-//! refused, 1 where something failed.
+//! A command is a clap structure with a `run` method. It receives the [`Session`] (the global
+//! options: database, blocks, configuration) and [`Out`] (standard output, as JSON lines or text).
+//! An error is a [`Failure`], which holds the exit status: 2 if the input is invalid, 1 if
+//! something failed.
 
 mod alert;
 mod args;
@@ -54,8 +54,8 @@ use session::{Globals, Session};
     version,
     disable_help_subcommand = true,
     max_term_width = 100,
-    after_help = "Exit status: 0 done; 1 it failed; 2 the input was refused.\n\n\
-                  Example, the whole main job in a fresh folder:\n  promoflow demo"
+    after_help = "Exit status: 0 success; 1 failure; 2 invalid input.\n\n\
+                  Example, the shipped example end to end in a fresh folder:\n  promoflow demo"
 )]
 struct Cli {
     #[command(flatten)]
@@ -113,7 +113,7 @@ pub fn main() -> ExitCode {
     let format = cli.globals.log_format.map(Into::into);
     let level = cli.globals.log_level.map(Into::into);
     let session = Session::new(cli.globals);
-    // What is wrong with the configuration is told by whoever needs it.
+    // An invalid configuration is reported by the command that needs it.
     let config = session.own_config().map(|config| config.log);
     let config = config.unwrap_or_default();
     log::start(
@@ -135,8 +135,8 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Tells what clap has to say: what was asked for, or what is wrong with the arguments. Those may come
-/// from outside as well.
+/// Prints help, or what is wrong with the arguments. Arguments may come from outside, so the text
+/// is sanitized.
 fn tell_usage(error: &clap::Error) {
     if error.use_stderr() {
         let text = error.render().to_string();
@@ -147,7 +147,7 @@ fn tell_usage(error: &clap::Error) {
         };
         return output::tell_people(&text);
     }
-    // Nobody may be reading any more; the status says what there is to say.
+    // The reader may be gone; the exit status is enough.
     let _closed = error.print();
 }
 
@@ -175,8 +175,8 @@ fn dispatch(command: Command, session: &Session, out: &mut Out) -> Done {
     }
 }
 
-/// A fault test says by `PROMOFLOW_FAILPOINT=name[:n]` where this process is to die. It is here,
-/// since the library reads nothing of the environment.
+/// Arms the failpoint of a fault test: `PROMOFLOW_FAILPOINT=name[:n]` selects where this process
+/// dies. Read here because the library does not read the environment.
 fn arm_failpoint() -> Result<(), Failure> {
     let Some(order) = std::env::var_os("PROMOFLOW_FAILPOINT").filter(|order| !order.is_empty())
     else {

@@ -1,14 +1,14 @@
-//! `promoflow licenses`: the notices of the software that this program is made with.
+//! `promoflow licenses`: the licence texts of third-party software.
 
 use clap::Args;
 
 use super::failure::{Done, Status};
 use super::output::Out;
 
-/// They ship with the program, wherever that is copied to.
+/// Embedded, so that the texts ship with every copy of the program.
 const NOTICES: &str = include_str!("../../../packaging/THIRD-PARTY-NOTICES.txt");
 
-/// Show the licences of the software that this program is made with.
+/// Show the licences of the third-party software in this program.
 #[derive(Args)]
 #[command(after_help = "Example:\n  promoflow licenses | less")]
 pub(super) struct Licenses {}

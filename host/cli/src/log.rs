@@ -1,7 +1,7 @@
-//! The log, on standard error: as text or as JSON lines, without addresses.
+//! The log on standard error: as text or as JSON lines, without addresses.
 //!
-//! Nothing in this program hands promo codes or addresses to the log, but for masked ones. What
-//! libraries and servers say may still quote an address, so what looks like one is masked here.
+//! This program logs promo codes and addresses only redacted. Messages of libraries and servers may
+//! contain an address, so anything that looks like one is redacted here.
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
@@ -15,7 +15,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::output;
 
-/// Begins to log. `verbose` is how often -v was given, which goes before the level.
+/// Starts logging. `verbose` is the number of -v options, which override the level.
 pub(super) fn start(verbose: u8, config: LogConfig) {
     let filter = match (verbose, config.level) {
         (0, Some(LogLevel::Error)) => "error",
@@ -27,7 +27,7 @@ pub(super) fn start(verbose: u8, config: LogConfig) {
     let log = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter))
         .with_target(filter.len() > "warn,promoflow=info".len() || filter == "trace")
-        // With standard error closed it would say so there, and panic.
+        // It would report a closed standard error there, and panic.
         .log_internal_errors(false);
     let format = config.format.unwrap_or_default();
     let log = log.with_writer(match format {
@@ -42,8 +42,8 @@ pub(super) fn start(verbose: u8, config: LogConfig) {
     }
 }
 
-/// Standard error, without addresses, and without what could steer a terminal or look like another
-/// line of the log.
+/// Standard error, without addresses, terminal control characters, and text that looks like another
+/// log line.
 #[derive(Clone, Copy)]
 enum Safe {
     Text,
@@ -59,7 +59,7 @@ impl<'w> MakeWriter<'w> for Safe {
 }
 
 impl Write for Safe {
-    /// Each event comes in one piece.
+    /// Writes one event; each event arrives in one piece.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(bytes);
         let safe = self.safe(&masked(&text));
@@ -79,7 +79,7 @@ impl Safe {
             Safe::Text => {
                 let mut safe = String::with_capacity(event.len());
                 let mut rest = event.strip_suffix('\n').unwrap_or(event);
-                // The colours are those of the log itself: what it is given it writes escaped.
+                // The colours come from the logger, which escapes what it is given.
                 while let Some(at) = rest.find('\u{1b}') {
                     safe += &tame_line(&rest[..at]);
                     let colour = COLOUR.as_ref().and_then(|colour| colour.find(&rest[at..]));
@@ -98,10 +98,10 @@ impl Safe {
     }
 }
 
-/// What begins or ends a colour.
+/// Matches the start or end of a colour.
 static COLOUR: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new("^\u{1b}\\[[0-9]{1,2}m").ok());
 
-/// Email addresses and phone numbers.
+/// Matches email addresses and phone numbers.
 static ADDRESS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r#"[^\s"'`<>()\[\]{}=,;:\\]+@[^\s"'`<>()\[\]{}=,;:\\]+|\+\d[\d ().-]{5,}\d"#).ok()
 });
@@ -109,8 +109,8 @@ static ADDRESS: LazyLock<Option<Regex>> = LazyLock::new(|| {
 fn masked(text: &str) -> Cow<'_, str> {
     match &*ADDRESS {
         Some(address) => address.replace_all(text, "•••"),
-        // It is tested that there is one.
-        None => Cow::Borrowed("a line is left out: it cannot be masked\n"),
+        // A test ensures that the expression is valid.
+        None => Cow::Borrowed("log line omitted: cannot redact it\n"),
     }
 }
 
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_is_one_line_and_steers_no_terminal() {
+    fn an_event_is_one_line_without_control_characters() {
         let event = "\u{1b}[2mnow\u{1b}[0m \u{1b}]0;x\u{7} a\nb\u{9b}2J\u{202e}\n";
         assert_eq!(
             Safe::Text.safe(event),
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_looks_like_an_address_is_masked() {
+    fn redacts_addresses() {
         for (line, wanted) in [
             (
                 "550 <ann.o'neil@example.com> unknown",

@@ -1,4 +1,4 @@
-//! `promoflow message`: prepared messages.
+//! `promoflow message`: the messages that workflows send.
 
 use clap::{Args, Subcommand};
 use promoflow_document::{MAX_FILE_BYTES, did_you_mean};
@@ -15,18 +15,18 @@ use super::output::{BOLD, DIM, Out};
 use super::session::Session;
 use super::table::Table;
 
-/// The largest file of values for a message.
+/// The largest file of values for a message, in bytes.
 const MAX_DATA_BYTES: usize = 16 * MAX_EVENT_BYTES;
 
-/// Prepared messages: what workflows send.
+/// Messages that workflows send.
 #[derive(Subcommand)]
 #[command(after_help = "Example:\n  promoflow message apply message.yaml")]
 pub(super) enum MessageCommand {
     /// Check messages and store them.
     ///
-    /// Where a file has a fault, nothing of it is stored, and each fault is told with its place. A
-    /// reference that nothing known sets is a warning; it prints nothing where it has no value, or with
-    /// the key `unset: print` its source.
+    /// If a file has an error, nothing from it is stored; every error is shown with its line and
+    /// column. A reference that no known source sets is a warning: without a value it prints
+    /// nothing, or its own source with the key `unset: print`.
     #[command(after_help = "Example:\n  promoflow message apply message.yaml")]
     Apply(Files),
     /// List the messages.
@@ -50,7 +50,7 @@ pub(super) struct Render {
     /// A JSON file: an object of values, or the body of an event; `-` is standard input.
     #[arg(long, value_name = "FILE")]
     data: String,
-    /// Show it in this language, such as `uk`; without it, in the one that the values prefer.
+    /// Language of the message, such as `uk`. Default: the language that the values prefer.
     #[arg(long, value_name = "TAG")]
     language: Option<String>,
 }
@@ -78,7 +78,7 @@ struct MessageJson<'m> {
     headers: &'m [(String, String)],
     #[serde(skip_serializing_if = "Option::is_none")]
     language: Option<&'m str>,
-    /// The others that it is in.
+    /// The other languages of the message.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     languages: Vec<&'m str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -187,10 +187,7 @@ fn list(promoflow: &Promoflow, out: &mut Out) -> Done {
         table.row(out, cells)?;
     }
     if !out.is_json() {
-        table.finish(
-            out,
-            "There are no messages; `promoflow message apply` adds some.",
-        )?;
+        table.finish(out, "No messages. Add some with `promoflow message apply`.")?;
     }
     Ok(Status::Done)
 }
@@ -203,9 +200,9 @@ impl Render {
         let messages = promoflow.messages()?;
         let ids = messages.iter().map(|message| message.id.as_str());
         let Some(message) = messages.iter().find(|message| message.id == self.id) else {
-            let failure = Failure::failed(format_args!("there is no message `{}`", self.id));
+            let failure = Failure::failed(format_args!("no message `{}`", self.id));
             return Err(failure
-                .hint("`promoflow message list` lists them")
+                .hint("run `promoflow message list` for the messages")
                 .maybe_hint(did_you_mean(&self.id, ids)));
         };
         let values = Values::new(&values, &key).at(promoflow.present()?);
@@ -237,21 +234,23 @@ impl Render {
     }
 }
 
-/// The values that a file gives, and whom they are about: the parameters of an event's body, or
-/// an object of values.
+/// Reads the values of a file and their event key: the parameters of an event's body, or an object
+/// of values.
 fn values(name: &str, data: &[u8]) -> Result<(String, Map<String, Value>), Failure> {
     let refused = |why: String| Failure::refused(format_args!("{name}: {why}"));
     if data.len() > MAX_DATA_BYTES {
-        return Err(refused(format!("more than {MAX_DATA_BYTES} bytes")));
+        return Err(refused(format!(
+            "too large; expected at most {MAX_DATA_BYTES} bytes"
+        )));
     }
     let text = std::str::from_utf8(data).map_err(|error| refused(format!("not UTF-8: {error}")))?;
-    // Some editors begin a file with a mark.
+    // Some editors begin a file with a byte order mark.
     let text = text.trim_start_matches('\u{feff}');
     let values: Value =
         serde_json::from_str(text).map_err(|error| refused(format!("not JSON: {error}")))?;
     let Value::Object(values) = values else {
         return Err(refused(
-            "a JSON object is expected, of values or as the body of an event".into(),
+            "expected a JSON object of values, or the body of an event".into(),
         ));
     };
     if values.contains_key("eventTypeKey") {
@@ -262,7 +261,7 @@ fn values(name: &str, data: &[u8]) -> Result<(String, Map<String, Value>), Failu
     Ok((key.unwrap_or_default().to_owned(), values))
 }
 
-/// Writes a message as people read it.
+/// Writes a message for people.
 pub(super) fn show_content(
     content: &Content,
     to: Option<&str>,

@@ -1,10 +1,10 @@
-//! What people do to runs and deliveries by hand, in words.
+//! Messages about manual actions on runs and deliveries: cancel and retry.
 
 use promoflow_store::{Order, Ordered};
 
 use super::failure::{Failure, count};
 
-/// What was done, in a sentence; `None` where there is none of that number.
+/// Returns what was done as a sentence; `None` if the id is unknown.
 pub(super) fn done(
     ordered: Ordered,
     order: Order,
@@ -20,21 +20,25 @@ pub(super) fn done(
         Ordered::Refused(why) => {
             let verb = match order {
                 Order::Cancel => "cancelled",
-                Order::Retry => "tried again",
+                Order::Retry => "retried",
             };
             let message = format!("{what} {id} cannot be {verb}: {why}");
             return Err(Failure::failed(message));
         }
     };
+    let subject = match what {
+        "run" => "Run",
+        _ => "Delivery",
+    };
     if order == Order::Retry {
-        return Ok(Some(format!("The {what} {id} is due now.")));
+        return Ok(Some(format!("{subject} {id} is due now.")));
     }
-    let mut text = format!("The {what} {id} is cancelled");
+    let mut text = format!("{subject} {id} is cancelled");
     if what == "run" {
         let codes = count(released, "code", "codes");
         let deliveries = count(called_off, "delivery", "deliveries");
         text.push_str(&format!(
-            "; {codes} went back to the pool, {deliveries} called off"
+            "; {codes} returned to the pool, {deliveries} cancelled"
         ));
     }
     text.push('.');

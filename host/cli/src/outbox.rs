@@ -1,4 +1,4 @@
-//! `promoflow outbox`: deliveries.
+//! `promoflow outbox`: the deliveries.
 
 mod history;
 
@@ -18,7 +18,7 @@ use super::output::{BOLD, Out, name, tame_line};
 use super::session::Session;
 use super::table::Table;
 
-/// The outbox: messages that wait to be handed to a channel, and those that were.
+/// The outbox: deliveries that wait for a channel, and finished ones.
 #[derive(Subcommand)]
 #[command(after_help = "Example:\n  promoflow outbox list --state pending")]
 pub(super) enum OutboxCommand {
@@ -29,40 +29,40 @@ pub(super) enum OutboxCommand {
         #[arg(long, value_name = "STATE")]
         state: Option<StateName>,
     },
-    /// Show a delivery: to whom, its alternatives and attempts, and all of the message.
+    /// Show a delivery: recipient, alternatives, attempts, and the whole message.
     #[command(after_help = "Example:\n  promoflow outbox show 3")]
     Show {
-        /// The delivery's number.
+        /// The delivery's id.
         id: String,
     },
-    /// Try a delivery again that failed, or try one now that waits for its next attempt.
+    /// Retry a failed delivery, or attempt a waiting one now.
     ///
-    /// Not where the promo code that it carries has expired. The process that executes delivers
-    /// it; without one, start it with `promoflow work`.
+    /// Not possible if the delivery's promo code has expired. The process that executes makes the
+    /// attempt; if none runs, start one with `promoflow work`.
     #[command(after_help = "Example:\n  promoflow outbox retry 3")]
     Retry {
-        /// The delivery's number.
+        /// The delivery's id.
         id: String,
     },
-    /// Call a delivery off that was never tried, or was refused each time.
+    /// Cancel a delivery that was never attempted, or whose attempts were all rejected.
     ///
-    /// The promo code that it carries stays with its run.
+    /// Its promo code stays with its run.
     #[command(after_help = "Example:\n  promoflow outbox cancel 3")]
     Cancel {
-        /// The delivery's number.
+        /// The delivery's id.
         id: String,
     },
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 pub(super) enum StateName {
-    /// To be tried, now or later.
+    /// Waiting for an attempt.
     Pending,
-    /// The channel took it.
+    /// Accepted by the channel.
     Delivered,
-    /// Given up.
+    /// Permanently failed.
     Failed,
-    /// Called off.
+    /// Cancelled.
     Cancelled,
 }
 
@@ -140,19 +140,19 @@ fn list(promoflow: &Promoflow, state: Option<DeliveryState>, out: &mut Out) -> D
     })?;
     written?;
     if !out.is_json() {
-        table.finish(out, "There are no such deliveries.")?;
+        table.finish(out, "No matching deliveries.")?;
     }
     Ok(Status::Done)
 }
 
 fn number(id: &str) -> Result<DeliveryId, Failure> {
     id.parse()
-        .map_err(|_| Failure::refused(format_args!("`{id}` is not the number of a delivery")))
+        .map_err(|_| Failure::refused(format_args!("`{id}`: not a delivery id; expected a number")))
 }
 
 fn unknown(id: &str) -> Failure {
-    Failure::failed(format_args!("there is no delivery {id}"))
-        .hint("`promoflow outbox list` lists them")
+    Failure::failed(format_args!("no delivery `{id}`"))
+        .hint("run `promoflow outbox list` for the deliveries")
 }
 
 fn order(promoflow: &Promoflow, id: &str, order: Order, out: &mut Out) -> Done {

@@ -1,7 +1,7 @@
-//! Standard output: JSON lines, or text for people; and what people are told on standard error.
+//! Standard output, as JSON lines or text, and messages on standard error.
 //!
-//! All that a command writes goes through here, and nothing that came from outside reaches a
-//! terminal as it is: whoever writes a line need not know where its parts came from.
+//! All output of a command goes through this module, which sanitizes it for terminals: callers need
+//! not know which parts came from outside.
 
 use std::borrow::Cow;
 use std::fmt::{Arguments, Display};
@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use promoflow_document::tame_json;
 
-/// How a word stands out on a terminal.
+/// A text style on a terminal.
 #[derive(Clone, Copy)]
 pub(super) struct Style(usize);
 
@@ -37,14 +37,13 @@ const STYLES: [Ansi; 6] = [
     Ansi::new().dimmed(),
 ];
 
-/// Stands before the number of a style in a text that is not yet written, and before a blank where
-/// it ends. Nobody outside knows it, so no text from there has a style.
+/// Marks a style in text that is not yet written: it precedes the number of the style, or a blank
+/// at its end. The random part keeps text from outside from adding styles.
 static MARK: LazyLock<String> =
     LazyLock::new(|| format!("\u{fdd0}{:016x}\u{fdd1}", RandomState::new().hash_one(0)));
 
 impl Style {
-    /// The text in this style where there are colours: for [`Out`] and [`tell_people`], which
-    /// write it.
+    /// Returns the text in this style if colours are on, for [`Out`] and [`tell_people`] to write.
     pub(super) fn on(self, colours: bool, text: impl Display) -> String {
         match colours {
             true => format!("{}{}{text}{} ", *MARK, self.0, *MARK),
@@ -53,7 +52,7 @@ impl Style {
     }
 }
 
-/// The text as it is written: what could steer a terminal is replaced, and our styles are in place.
+/// Returns the text to write: terminal control characters are replaced, and our styles are applied.
 fn written(text: &str) -> Cow<'_, str> {
     if text.bytes().all(|byte| matches!(byte, b'\n' | b' '..=b'~')) {
         return Cow::Borrowed(text);
@@ -78,34 +77,34 @@ fn written(text: &str) -> Cow<'_, str> {
     Cow::Owned(written)
 }
 
-/// Tells people something on standard error.
+/// Writes text to standard error.
 pub(super) fn tell_people(text: &str) {
-    // With standard error closed there is nobody to tell.
+    // Standard error may be closed; then there is nothing to do.
     let _closed = io::stderr().lock().write_all(written(text).as_bytes());
 }
 
-/// Whether to colour what goes to a stream.
+/// Decides whether to colour output: only on a terminal, and not if `NO_COLOR` is set.
 pub(super) fn colours(is_terminal: bool) -> bool {
     let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     is_terminal && !set("NO_COLOR") && !dumb
 }
 
-/// Standard output. Once its reader has gone (`| head`) it takes everything and writes nothing,
-/// so that a command which changes something still does all of it.
+/// Standard output. Once its reader is gone (`| head`) it discards everything, so that a command
+/// which changes something still completes.
 pub(super) struct Out {
     writer: BufWriter<Box<dyn Write + Send>>,
     json: bool,
     colours: bool,
-    /// People watch: bytes are shown to them like any text.
+    /// The output is a terminal: bytes are sanitized like text.
     watched: bool,
-    /// A line of bytes that has not ended.
+    /// An incomplete line of bytes.
     pending: Vec<u8>,
     gone: Arc<AtomicBool>,
 }
 
 impl Out {
-    /// The process's standard output.
+    /// Creates the output of the process.
     pub(super) fn stdout(json: bool) -> Out {
         let stdout = io::stdout();
         let watched = stdout.is_terminal();
@@ -119,17 +118,17 @@ impl Out {
         }
     }
 
-    /// Whether JSON is asked for.
+    /// Returns true if `--json` is set.
     pub(super) fn is_json(&self) -> bool {
         self.json
     }
 
-    /// Whether the reader has gone, so that a listing may end.
+    /// Returns true if the reader is gone, so that a listing may end.
     pub(super) fn is_gone(&self) -> bool {
         self.gone.load(Ordering::Relaxed)
     }
 
-    /// The same for whoever has lent the output away.
+    /// Returns the flag behind [`is_gone`](Self::is_gone), for use while the output is borrowed.
     pub(super) fn gone(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.gone)
     }
@@ -146,7 +145,7 @@ impl Out {
         self.put(written(&format!("{text}\n")).as_bytes())
     }
 
-    /// Writes the bytes of a file: as they are, unless they go to a terminal.
+    /// Writes the bytes of a file; sanitized if they go to a terminal.
     pub(super) fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         if !self.watched {
             return self.put(bytes);
@@ -168,7 +167,7 @@ impl Out {
         self.unless_gone(written)
     }
 
-    /// Hands over what was written so far.
+    /// Flushes what was written so far.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         if self.is_gone() {
             return Ok(());
@@ -179,7 +178,7 @@ impl Out {
         self.unless_gone(flushed)
     }
 
-    /// The text in that style, where there are colours.
+    /// Returns the text in that style, if colours are on.
     pub(super) fn style(&self, style: Style, text: impl Display) -> String {
         style.on(self.colours, text)
     }
@@ -206,7 +205,7 @@ impl Write for Out {
     }
 }
 
-/// A moment for people: to the second, in UTC.
+/// Formats a time for people: to the second, in UTC.
 pub(super) fn moment(at: Timestamp) -> String {
     match at.to_utc() {
         Some(time) => time.format("%Y-%m-%d %H:%M:%S").to_string(),
@@ -214,7 +213,7 @@ pub(super) fn moment(at: Timestamp) -> String {
     }
 }
 
-/// The name that serde gives to a value, such as a state.
+/// Returns the name that serde gives to a value, such as a state.
 pub(super) fn name(value: &impl Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(name)) => name,
@@ -235,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn only_our_own_styles_steer_the_terminal() {
+    fn only_own_styles_reach_the_terminal() {
         let text = format!(
             "{}: \u{1b}[2J {}\n",
             ERROR.on(true, "error"),
@@ -249,7 +248,7 @@ mod tests {
         assert_eq!(written(guessed), guessed);
     }
 
-    /// What was written.
+    /// The written bytes.
     #[derive(Clone, Default)]
     struct Sink(Arc<std::sync::Mutex<Vec<u8>>>);
 
@@ -265,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_goes_to_a_terminal_tamed_and_elsewhere_as_it_is() {
+    fn sanitizes_a_file_only_for_a_terminal() {
         let file = "code\nA\u{1b}]0;x\u{7}\u{442}\nB".as_bytes();
         for (watched, expected) in [
             (false, file.to_vec()),
@@ -280,7 +279,7 @@ mod tests {
                 pending: Vec::new(),
                 gone: Arc::default(),
             };
-            // Letters come in halves.
+            // Characters arrive split into bytes.
             for byte in file {
                 out.write_all(&[*byte]).unwrap();
             }

@@ -1,4 +1,4 @@
-//! `promoflow restore`: a backup becomes the database.
+//! `promoflow restore`: creates the database from a backup.
 
 use std::path::PathBuf;
 
@@ -10,14 +10,14 @@ use super::failure::{Done, Failure, Status, tell_error, tell_note};
 use super::output::Out;
 use super::session::Session;
 
-/// Make the database from a backup, once that is found to be whole.
+/// Create the database from a backup, after checking the backup.
 ///
-/// The backup is read and never changed. It must be undamaged, its promises must hold
-/// (`promoflow audit`), and it must not come from a later release; one of an earlier release is brought up
-/// to date. A database that is there is never overwritten: end every process that uses it, and
-/// move its files away first. Whatever happened after the backup is unknown then: codes that went
-/// out since are free in it, so retire those that the outbox of the old database or the mail server
-/// tell, before anything runs.
+/// The backup is read and never changed. It must be undamaged, its promises must hold (`promoflow
+/// audit`), and it must not come from a later release; a backup of an earlier release is migrated.
+/// An existing database is never overwritten: stop every process that uses it, and move its files
+/// away first. The backup does not know what happened after it: codes that were sent since are
+/// available in it, so retire the codes that the outbox of the old database or the mail server
+/// shows before you start anything.
 #[derive(Args)]
 #[command(after_help = "Example:\n  promoflow restore shop-2030-05-01.db --db shop.db")]
 pub(super) struct Restore {
@@ -28,7 +28,7 @@ pub(super) struct Restore {
 impl Restore {
     pub(super) fn run(&self, session: &Session, out: &mut Out) -> Done {
         if !self.file.is_file() {
-            let message = format_args!("there is no backup at {}", self.file.display());
+            let message = format_args!("{}: no such file", self.file.display());
             return Err(Failure::refused(message));
         }
         let to = session.new_path()?;
@@ -54,12 +54,12 @@ impl Restore {
             ))?;
         }
         if !restored.done {
-            return Err(Failure::failed("nothing was restored")
-                .hint("take an older backup, or look at this one with `promoflow audit`"));
+            return Err(Failure::failed("the backup was not restored")
+                .hint("use an older backup, or check this one with `promoflow audit`"));
         }
         out.flush()?;
         tell_note(
-            "codes that went out after the backup are free in it: retire them before anything runs",
+            "codes sent after the backup are available in it: retire them before you start anything",
         );
         Ok(Status::Done)
     }

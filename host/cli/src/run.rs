@@ -1,4 +1,4 @@
-//! `promoflow run`: the launch history.
+//! `promoflow run`: the run history.
 
 use std::collections::HashMap;
 
@@ -15,10 +15,10 @@ use super::output::{BOLD, ERROR, GOOD, Out, WARNING, moment, name, tame_line};
 use super::session::Session;
 use super::table::Table;
 
-/// Runs that a listing for people shows where nothing else is asked for.
+/// Default maximum number of runs in a list for people.
 const SHOWN: usize = 50;
 
-/// Runs: what events started, and how they went.
+/// Runs: executions of workflows, and their results.
 #[derive(Subcommand)]
 #[command(after_help = "Example:\n  promoflow run list --state failed")]
 pub(super) enum RunCommand {
@@ -28,50 +28,50 @@ pub(super) enum RunCommand {
         /// Only runs in this state.
         #[arg(long, value_name = "STATE")]
         state: Option<StateName>,
-        /// At most so many. Without it: 50, or all with --json.
+        /// Maximum number of runs (default: 50, or all with --json).
         #[arg(long, value_name = "N")]
         limit: Option<usize>,
     },
-    /// Show a run with its steps: when each began and ended, and what it set.
+    /// Show a run with its steps: their times, and the values they set.
     ///
-    /// Promo codes are shown by their last characters; --json shows them whole.
+    /// Promo codes are redacted to their last characters; --json shows them in full.
     #[command(after_help = "Example:\n  promoflow run show 5")]
     Show {
-        /// The run's number.
+        /// The run's id.
         id: String,
     },
-    /// Try a failed run again, from the first step of the segment that failed.
+    /// Retry a failed run, from the first step of the failed segment.
     ///
-    /// A run that waits for its next attempt is tried at once. It goes on in the process that
-    /// executes; without one, start it with `promoflow work`.
+    /// A run that waits for its next attempt is retried at once. It continues in the process that
+    /// executes; if none runs, start one with `promoflow work`.
     #[command(after_help = "Example:\n  promoflow run retry 5")]
     Retry {
-        /// The run's number.
+        /// The run's id.
         id: String,
     },
-    /// End a run that has not ended, or one that failed.
+    /// Cancel a run that has not ended, or a failed one.
     ///
-    /// Its promo codes go back to the pool, and its messages are called off, if none of them may
-    /// have left: no attempt to deliver one began, or each was refused. Otherwise the codes stay
+    /// If none of its messages may have been sent (no attempt began, or each was rejected), its
+    /// promo codes return to the pool and its deliveries are cancelled. Otherwise the codes stay
     /// used.
     #[command(after_help = "Example:\n  promoflow run cancel 5")]
     Cancel {
-        /// The run's number.
+        /// The run's id.
         id: String,
     },
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 pub(super) enum StateName {
-    /// May go on.
+    /// Ready to continue.
     Running,
-    /// Goes on later.
+    /// Waiting for a time, a code or a reply.
     Waiting,
-    /// Done.
+    /// Completed.
     Completed,
     /// Ended by an error.
     Failed,
-    /// Ended by a person.
+    /// Cancelled by a person.
     Cancelled,
 }
 
@@ -125,7 +125,7 @@ fn json_of(row: &RunRow, names: &Names) -> Value {
     })
 }
 
-/// What a run waits for, and until when; or how often it was tried, and when it is again.
+/// Describes the wait of a run and its deadline, or its failed attempts and the time of the next.
 fn standing(row: &RunRow) -> Option<String> {
     if let Some(trouble) = &row.retries {
         let (attempts, most) = (trouble.attempts, trouble.kind.backoff().attempts);
@@ -144,7 +144,7 @@ fn at(due: Timestamp) -> String {
     format!("at {} UTC", moment(due))
 }
 
-/// The id of the workflow that a run is of.
+/// Returns the id of a run's workflow.
 fn workflow_id(row: &RunRow, names: &Names) -> String {
     names
         .get(&row.workflow)
@@ -188,21 +188,23 @@ fn list(
         ];
         table.row(out, cells)?;
     }
-    table.finish(out, "There are no such runs.")?;
+    table.finish(out, "No matching runs.")?;
     out.flush()?;
     if more && limit.is_none() {
-        tell_note(format_args!("there are more; --limit N shows the newest N"));
+        tell_note(format_args!(
+            "more runs exist; show the newest N with --limit N"
+        ));
     }
     Ok(Status::Done)
 }
 
 fn number(id: &str) -> Result<RunId, Failure> {
     id.parse()
-        .map_err(|_| Failure::refused(format_args!("`{id}` is not the number of a run")))
+        .map_err(|_| Failure::refused(format_args!("`{id}`: not a run id; expected a number")))
 }
 
 fn unknown(id: &str) -> Failure {
-    Failure::failed(format_args!("there is no run {id}")).hint("`promoflow run list` lists them")
+    Failure::failed(format_args!("no run `{id}`")).hint("run `promoflow run list` for the runs")
 }
 
 fn order(promoflow: &Promoflow, id: &str, order: Order, out: &mut Out) -> Done {
@@ -266,7 +268,7 @@ fn show(promoflow: &Promoflow, id: &str, out: &mut Out) -> Done {
     Ok(Status::Done)
 }
 
-/// A step as `--json` shows it.
+/// Returns a step as `--json` shows it.
 pub(super) fn step_json(step: &StepRecord) -> Value {
     json!({
         "step": step.step,
@@ -280,7 +282,7 @@ pub(super) fn step_json(step: &StepRecord) -> Value {
     })
 }
 
-/// The values that steps set and that are promo codes of the pool.
+/// Returns the values set by steps that are promo codes of the pool.
 fn codes_in(promoflow: &Promoflow, steps: &[StepRecord]) -> Result<Vec<String>, Failure> {
     let mut codes = Vec::new();
     for value in steps.iter().flat_map(|step| step.data.values()) {
@@ -309,13 +311,13 @@ fn show_step(
     let id = out.style(BOLD, &step.step);
     let took = (step.finished_at.0 - step.started_at.0).max(0);
     let left = match &step.port {
-        Some(port) => format!("left by {port}"),
-        None => "did not end".to_owned(),
+        Some(port) => format!("exited by {port}"),
+        None => "did not finish".to_owned(),
     };
     let block = &step.block;
     let started = moment(step.started_at);
     out.line(format_args!(
-        "\n{number}. {id}: {block}, {left}, began {started} UTC and took {took} ms"
+        "\n{number}. {id}: {block}, {left}, started {started} UTC, took {took} ms"
     ))?;
     for (name, value) in &step.data {
         let value = match value {

@@ -18,16 +18,16 @@ use super::session::Session;
 
 /// Run the HTTP service, with workers and the dispatcher, until Ctrl-C or SIGTERM.
 ///
-/// It refuses everything without an API key, which `promoflow key create` makes. Told to end, it
-/// finishes what is under way and loses nothing. An option goes before its environment variable,
-/// and that before [serve] in the configuration.
+/// Every request needs an API key, which `promoflow key create` creates. On shutdown the service
+/// finishes the requests in progress and loses nothing. An option overrides its environment
+/// variable, which overrides [serve] in the configuration.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  promoflow serve\n  \
                   promoflow serve --listen 0.0.0.0:8443 --tls-certificate cert.pem --tls-key key.pem\n  \
                   promoflow serve --probe\n\n\
-                  http://127.0.0.1:8080/docs/ shows what it takes.")]
+                  The API is documented at http://127.0.0.1:8080/docs/.")]
 pub(super) struct Serve {
-    /// Where to listen; port 0 is any that is free. 127.0.0.1:8080 unless something says another.
+    /// Address to listen on; port 0 selects any available port (default: 127.0.0.1:8080).
     #[arg(
         long,
         value_name = "ADDR",
@@ -35,7 +35,7 @@ pub(super) struct Serve {
         hide_env_values = true
     )]
     listen: Option<SocketAddr>,
-    /// A certificate (PEM) to speak TLS with, those between it and its root below it.
+    /// The TLS certificate (PEM), followed by its intermediate certificates.
     #[arg(
         long,
         value_name = "FILE",
@@ -51,7 +51,7 @@ pub(super) struct Serve {
         hide_env_values = true
     )]
     tls_key: Option<PathBuf>,
-    /// Events a second that each API key may send; 350 unless something says otherwise.
+    /// Events per second that each API key may send (default: 350).
     #[arg(
         long,
         value_name = "N",
@@ -59,7 +59,7 @@ pub(super) struct Serve {
         hide_env_values = true
     )]
     events_per_second: Option<NonZeroU32>,
-    /// Other requests a second that each API key may make; 200 unless something says otherwise.
+    /// Other requests per second that each API key may make (default: 200).
     #[arg(
         long,
         value_name = "N",
@@ -67,7 +67,7 @@ pub(super) struct Serve {
         hide_env_values = true
     )]
     requests_per_second: Option<NonZeroU32>,
-    /// Seconds that a client may take for the head of a request, and keep an idle connection; 15.
+    /// Maximum seconds for the head of a request, and for an idle connection (default: 15).
     #[arg(
         long,
         value_name = "SECONDS",
@@ -76,7 +76,7 @@ pub(super) struct Serve {
         value_parser = RangedU64ValueParser::<NonZeroU64>::new().range(1..=LONGEST_SECONDS)
     )]
     header_time: Option<NonZeroU64>,
-    /// Seconds that a client may pause while it sends a body; 30.
+    /// Maximum seconds without data while a client sends a body (default: 30).
     #[arg(
         long,
         value_name = "SECONDS",
@@ -85,8 +85,8 @@ pub(super) struct Serve {
         value_parser = RangedU64ValueParser::<NonZeroU64>::new().range(1..=LONGEST_SECONDS)
     )]
     body_pause: Option<NonZeroU64>,
-    /// Connections at one time; 1024. For a further one the oldest makes room that has shown no key,
-    /// or does nothing.
+    /// Maximum number of connections (default: 1024). Above it, the oldest connection without a
+    /// valid API key, or else an idle one, is closed.
     #[arg(
         long,
         value_name = "N",
@@ -94,7 +94,7 @@ pub(super) struct Serve {
         hide_env_values = true
     )]
     connections: Option<NonZeroU64>,
-    /// Connections of one address at one time; half of all.
+    /// Maximum number of connections per address (default: half of all).
     #[arg(
         long,
         value_name = "N",
@@ -102,7 +102,7 @@ pub(super) struct Serve {
         hide_env_values = true
     )]
     connections_per_address: Option<NonZeroU64>,
-    /// Seconds for requests under way to end, once told to end; 30.
+    /// Seconds that requests in progress may take on shutdown (default: 30).
     #[arg(
         long,
         value_name = "SECONDS",
@@ -111,12 +111,12 @@ pub(super) struct Serve {
         value_parser = RangedU64ValueParser::<u64>::new().range(..=LONGEST_SECONDS)
     )]
     drain: Option<u64>,
-    /// Read everything that it would start with, secrets and certificates included, say whether it
-    /// is fine, and end.
+    /// Read everything that the service needs, including secrets and certificates, report whether
+    /// it is valid, and exit.
     #[arg(long)]
     check: bool,
-    /// Ask the service that was started with the same on this machine whether it is ready, and end:
-    /// with 0 where it is, with 1 where it is not.
+    /// Check whether the service that runs with the same options on this machine is ready, and
+    /// exit: status 0 if it is, 1 if it is not.
     #[arg(long, conflicts_with = "check")]
     probe: bool,
 }
@@ -139,7 +139,7 @@ impl Serve {
         }
         let promoflow = session.open_to_deliver()?;
         if promoflow.keys()?.iter().all(|key| key.revoked.is_some()) {
-            tell_note("there is no API key yet: `promoflow key create` makes one");
+            tell_note("no API key exists yet; create one with `promoflow key create`");
         }
         let mut told = Ok(());
         let served = api::serve(promoflow, options, |address| {
@@ -147,7 +147,7 @@ impl Serve {
             told = match out.is_json() {
                 true => out.json(&json!({ "url": url })),
                 false => out.line(format_args!(
-                    "Listening on {url}; {url}/docs/ shows what it takes."
+                    "Listening on {url}; the API is documented at {url}/docs/."
                 )),
             }
             .and_then(|()| out.flush());
@@ -157,8 +157,8 @@ impl Serve {
         Ok(Status::Done)
     }
 
-    /// What is to hold: the options and the environment, over the configuration, over what holds
-    /// by itself.
+    /// Merges the settings: options and environment override the configuration, which overrides the
+    /// defaults.
     fn over(self, file: ServeConfig) -> Result<Options, Failure> {
         let usual = Options::default();
         let limits = Limits::default();
@@ -168,13 +168,13 @@ impl Serve {
             (None, None) => None,
             (Some(_), None) => {
                 return Err(Failure::refused("the TLS certificate has no key").hint(
-                    "--tls-key, PROMOFLOW_TLS_KEY or `tls-key` in the configuration names its file",
+                    "name its file with --tls-key, PROMOFLOW_TLS_KEY or `tls-key` in the configuration",
                 ));
             }
             (None, Some(_)) => {
                 return Err(Failure::refused("the TLS key has no certificate").hint(
-                    "--tls-certificate, PROMOFLOW_TLS_CERTIFICATE or `tls-certificate` in the \
-                     configuration names its file",
+                    "name its file with --tls-certificate, PROMOFLOW_TLS_CERTIFICATE or \
+                     `tls-certificate` in the configuration",
                 ));
             }
         };
@@ -218,7 +218,7 @@ impl Serve {
     }
 }
 
-/// Checks what the configuration says of the service.
+/// Checks the `[serve]` section of the configuration.
 pub(super) fn check(file: &ServeConfig) -> Result<(), Failure> {
     let nothing = Serve {
         listen: None,
@@ -238,7 +238,7 @@ pub(super) fn check(file: &ServeConfig) -> Result<(), Failure> {
     api::check(&options).map_err(|error| Failure::refused(format_args!("{error:#}")))
 }
 
-/// Says what it would start with.
+/// Prints the settings that the service would start with.
 fn checked(session: &Session, options: &Options, scheme: &str, out: &mut Out) -> Done {
     let database = session.check()?;
     api::check(options).map_err(|error| Failure::refused(format_args!("{error:#}")))?;
@@ -258,14 +258,14 @@ fn checked(session: &Session, options: &Options, scheme: &str, out: &mut Out) ->
         }))?;
     } else {
         out.line(format_args!(
-            "It is fine: {} would be served at {url}.",
+            "Valid: {} would be served at {url}.",
             database.display()
         ))?;
     }
     Ok(Status::Done)
 }
 
-/// Says whether the service is ready.
+/// Prints whether the service is ready.
 fn probed(options: &Options, out: &mut Out) -> Done {
     let url = api::probe(options).map_err(|error| Failure::failed(format_args!("{error:#}")))?;
     if out.is_json() {

@@ -1,4 +1,4 @@
-//! The global options, and the installation that they name.
+//! The global options, and the installation that they select.
 
 use std::path::{Path, PathBuf};
 
@@ -9,17 +9,17 @@ use promoflow_installation::{Builder, Promoflow};
 
 use super::failure::Failure;
 
-/// The database where none is named.
+/// The database if no option and no configuration names one.
 const DEFAULT_DATABASE: &str = "promoflow.db";
-/// The configuration where none is named.
+/// The configuration file if no option names one.
 const CONFIG: &str = "promoflow.toml";
 
 /// Options of every command.
 #[derive(Args)]
 #[command(next_help_heading = "Options of every command")]
 pub(super) struct Globals {
-    /// The database: a SQLite file. Commands that write make it where there is none. Without it, the
-    /// one that the configuration names, or promoflow.db in the current folder.
+    /// The database, a SQLite file. Commands that write create it if it does not exist. Default:
+    /// the database that the configuration names, or promoflow.db in the current folder.
     #[arg(
         long,
         global = true,
@@ -28,9 +28,9 @@ pub(super) struct Globals {
         hide_env_values = true
     )]
     db: Option<String>,
-    /// The configuration: a TOML file that says how letters leave, what is watched, and how the
-    /// service runs. Without it, `promoflow.toml` beside the database if there is one; without any,
-    /// letters become files in a Maildir.
+    /// The configuration, a TOML file: channels, alerts and service settings. Default:
+    /// `promoflow.toml` next to the database, if it exists; without one, messages are written to a
+    /// Maildir.
     #[arg(
         long,
         global = true,
@@ -39,10 +39,10 @@ pub(super) struct Globals {
         hide_env_values = true
     )]
     config: Option<PathBuf>,
-    /// Write one JSON object a line to standard output, and nothing else there.
+    /// Write one JSON object per line to standard output, and nothing else.
     #[arg(long, global = true)]
     pub(super) json: bool,
-    /// How lines of the log look on standard error: `text`, or `json` for one object a line.
+    /// Format of log lines on standard error: `text`, or `json` for one object per line.
     #[arg(
         long,
         global = true,
@@ -51,8 +51,7 @@ pub(super) struct Globals {
         hide_env_values = true
     )]
     pub(super) log_format: Option<Format>,
-    /// How much is told on standard error: error, warn, info, debug or trace. `warn` unless something
-    /// says otherwise.
+    /// Log level on standard error: error, warn, info, debug or trace (default: warn).
     #[arg(
         long,
         global = true,
@@ -62,8 +61,8 @@ pub(super) struct Globals {
         hide_possible_values = true
     )]
     pub(super) log_level: Option<Level>,
-    /// Where to export traces: a collector that takes OTLP over HTTP, such as
-    /// http://127.0.0.1:4318. Nothing is exported without it.
+    /// Export traces to this collector (OTLP over HTTP), such as http://127.0.0.1:4318. Default:
+    /// the collector that the configuration names, if any.
     #[arg(
         long,
         global = true,
@@ -72,15 +71,14 @@ pub(super) struct Globals {
         hide_env_values = true
     )]
     trace_endpoint: Option<String>,
-    /// Tell more on standard error: -v each request, -vv each event, -vvv everything.
+    /// Log more on standard error: -v requests, -vv events, -vvv everything.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(super) verbose: u8,
-    /// A folder of blocks (*.wasm) beside the standard ones. May be given several times.
-    /// Without it, the folders in PROMOFLOW_BLOCKS, separated as in PATH.
+    /// A folder of blocks (*.wasm) in addition to the standard ones; may be repeated. Default: the
+    /// folders in PROMOFLOW_BLOCKS, separated as in PATH.
     #[arg(long, global = true, value_name = "DIR")]
     blocks: Vec<PathBuf>,
-    /// The folder for compiled blocks, which must belong to you alone. Without it, your own
-    /// cache folder.
+    /// The folder for compiled blocks, which must belong to you alone. Default: your cache folder.
     #[arg(
         long,
         global = true,
@@ -91,31 +89,31 @@ pub(super) struct Globals {
     cache: Option<PathBuf>,
 }
 
-/// What the global options say.
+/// The values of the global options.
 pub(super) struct Session {
     globals: Globals,
 }
 
-/// What a command is going to do with an installation.
+/// The intended use of an installation by a command.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// It only reads: the database must exist.
+    /// Reads only: the database must exist.
     Read,
-    /// It writes: the database is made where there is none.
+    /// Writes: the database is created if it does not exist.
     Write,
-    /// It writes and delivers: the secrets of the channels must be there as well.
+    /// Writes and delivers: the secrets of the channels must exist as well.
     Deliver,
 }
 
-/// An installation for a command that changes nothing. Where there is no database it stands in
-/// a temporary folder, which goes with it.
+/// An installation for a command that changes nothing. If there is no database, an empty one is
+/// created in a temporary folder that is deleted on drop.
 pub(super) struct Rehearsal {
     pub(super) promoflow: Promoflow,
     folder: Option<tempfile::TempDir>,
 }
 
 impl Rehearsal {
-    /// Whether there is no database.
+    /// Returns true if there is no database.
     pub(super) fn is_empty(&self) -> bool {
         self.folder.is_some()
     }
@@ -130,44 +128,46 @@ impl Session {
                 .filter(|folder| !folder.as_os_str().is_empty())
                 .collect();
         }
-        // A variable that is set to nothing names nothing.
+        // An empty variable counts as not set.
         globals.db = globals.db.filter(|db| !db.is_empty());
         globals.config = globals.config.filter(|file| !file.as_os_str().is_empty());
         globals.trace_endpoint = globals.trace_endpoint.filter(|url| !url.is_empty());
         Session { globals }
     }
 
-    /// The installation, for a command that only reads: its database must exist.
+    /// Opens the installation for a command that only reads: its database must exist.
     pub(super) fn open(&self) -> Result<Promoflow, Failure> {
         self.open_at(&self.path()?, Purpose::Read)
     }
 
-    /// The installation, for a command that writes: its database is made where there is none.
+    /// Opens the installation for a command that writes; creates the database if it does not exist.
     pub(super) fn open_or_make(&self) -> Result<Promoflow, Failure> {
         let path = self.new_path()?;
         self.open_at(&path, Purpose::Write)
     }
 
-    /// The installation, for a command that executes and delivers.
+    /// Opens the installation for a command that executes and delivers.
     pub(super) fn open_to_deliver(&self) -> Result<Promoflow, Failure> {
         let path = self.new_path()?;
         self.open_at(&path, Purpose::Deliver)
     }
 
-    /// The database's path, for a command that may make it: its folder must be there.
+    /// Returns the path of the database for a command that may create it: the folder must exist.
     pub(super) fn new_path(&self) -> Result<PathBuf, Failure> {
         let path = self.path()?;
         if let Some(folder) = path.parent()
             && folder != Path::new("")
             && !folder.is_dir()
         {
-            let message = format!("there is no folder {} for the database", folder.display());
-            return Err(Failure::refused(message).hint("make it, or name another path with --db"));
+            let message = format!("{}: no such folder", folder.display());
+            return Err(
+                Failure::refused(message).hint("create it, or name another database with --db")
+            );
         }
         Ok(path)
     }
 
-    /// The installation, for a command that changes nothing and needs nothing to be there.
+    /// Opens the installation for a command that changes nothing; works without a database.
     pub(super) fn rehearse(&self) -> Result<Rehearsal, Failure> {
         let path = self.path()?;
         if path.exists() {
@@ -176,16 +176,17 @@ impl Session {
                 folder: None,
             });
         }
-        let folder = tempfile::tempdir()
-            .map_err(|error| Failure::failed(format!("cannot make a temporary folder: {error}")))?;
-        let promoflow = self.open_at(&folder.path().join("rehearsal.db"), Purpose::Write)?;
+        let folder = tempfile::tempdir().map_err(|error| {
+            Failure::failed(format!("cannot create a temporary folder: {error}"))
+        })?;
+        let promoflow = self.open_at(&folder.path().join("dry-run.db"), Purpose::Write)?;
         Ok(Rehearsal {
             promoflow,
             folder: Some(folder),
         })
     }
 
-    /// The installation in another database, with the same blocks and cache.
+    /// Opens the installation in another database, with the same blocks and cache.
     pub(super) fn open_at(&self, path: &Path, purpose: Purpose) -> Result<Promoflow, Failure> {
         let mut builder = Promoflow::builder(path)
             .create(purpose != Purpose::Read)
@@ -218,7 +219,7 @@ impl Session {
         Ok(self.traced(builder)?.open()?)
     }
 
-    /// With traces to where an option says.
+    /// Applies `--trace-endpoint`.
     fn traced(&self, builder: Builder) -> Result<Builder, Failure> {
         match &self.globals.trace_endpoint {
             Some(endpoint) => builder
@@ -228,12 +229,12 @@ impl Session {
         }
     }
 
-    /// The configuration file that holds for this session.
+    /// Returns the configuration file that applies to this command.
     pub(super) fn config_file(&self) -> Result<Option<PathBuf>, Failure> {
         self.config_for(&self.path()?)
     }
 
-    /// The configuration that holds for this session; an empty one where there is none.
+    /// Returns the configuration that applies to this command; an empty one if there is no file.
     pub(super) fn own_config(&self) -> Result<Config, Failure> {
         match self.config_file()? {
             Some(file) => read(&file),
@@ -252,7 +253,7 @@ impl Session {
         Ok(config)
     }
 
-    /// Checks everything that an installation is opened with, and its database where there is one.
+    /// Checks everything that is needed to open the installation, and its database if it exists.
     pub(super) fn check(&self) -> Result<PathBuf, Failure> {
         let path = self.new_path()?;
         if let Some(file) = self.config_for(&path)? {
@@ -269,8 +270,8 @@ impl Session {
         Ok(path)
     }
 
-    /// The configuration file of an installation in that database. Where a configuration names the
-    /// database it goes with it.
+    /// Returns the configuration file of the installation in that database. A configuration that
+    /// names the database applies to it.
     fn config_for(&self, database: &Path) -> Result<Option<PathBuf>, Failure> {
         if let Some(file) = &self.globals.config {
             return Ok(Some(file.clone()));
@@ -287,7 +288,7 @@ impl Session {
         Ok(beside.exists().then_some(beside))
     }
 
-    /// The blocks that workflows may place; no database is needed for them.
+    /// Returns the blocks that workflows may place; needs no database.
     pub(super) fn library(&self) -> Result<BlockLibrary, Failure> {
         let sandboxes = self.sandboxes()?;
         let mut library = BlockLibrary::standard(&sandboxes)?;
@@ -299,12 +300,14 @@ impl Session {
         Ok(library)
     }
 
-    /// Where blocks are compiled.
+    /// Creates the sandboxes that compile and run blocks.
     pub(super) fn sandboxes(&self) -> Result<std::sync::Arc<Sandboxes>, Failure> {
         let cache = self.globals.cache.clone();
         let compiler = Compiler::this_program();
         Sandboxes::with_compiler(Bounds::default(), cache, compiler).map_err(|error| {
-            Failure::failed(format_args!("cannot make sandboxes for blocks: {error:#}"))
+            Failure::failed(format_args!(
+                "cannot create sandboxes for blocks: {error:#}"
+            ))
         })
     }
 
@@ -312,7 +315,7 @@ impl Session {
         folders(&self.globals.blocks)
     }
 
-    /// The database: as an option or the environment names it, or the configuration.
+    /// Returns the database: from the option, the environment or the configuration.
     fn path(&self) -> Result<PathBuf, Failure> {
         let Some(name) = self.globals.db.as_deref() else {
             let here = PathBuf::from(CONFIG);
@@ -326,12 +329,13 @@ impl Session {
         };
         let scheme = name.split_once("://").map(|(scheme, _)| scheme);
         match scheme {
-            Some("postgres" | "postgresql") => {
-                Err(Failure::refused("only SQLite files are supported yet")
-                    .hint("name a file with --db or PROMOFLOW_DB, such as --db shop.db"))
-            }
+            Some("postgres" | "postgresql") => Err(Failure::refused(
+                "PostgreSQL is not supported yet; expected a SQLite file",
+            )
+            .hint("name a file with --db or PROMOFLOW_DB, such as --db shop.db")),
             Some(scheme) => {
-                let message = format!("`{scheme}://` is no kind of database that is known here");
+                let message =
+                    format!("`{scheme}://`: unknown kind of database; expected a SQLite file");
                 Err(Failure::refused(message)
                     .hint("name a file with --db or PROMOFLOW_DB, such as --db shop.db"))
             }
@@ -340,7 +344,7 @@ impl Session {
     }
 }
 
-/// How a line of the log looks, as an option says it.
+/// The format of log lines, as an option.
 #[derive(Clone, Copy, clap::ValueEnum)]
 pub(super) enum Format {
     Text,
@@ -356,7 +360,7 @@ impl From<Format> for LogFormat {
     }
 }
 
-/// How much is told, as an option says it.
+/// The log level, as an option.
 #[derive(Clone, Copy, clap::ValueEnum)]
 pub(super) enum Level {
     Error,
@@ -388,13 +392,13 @@ fn read(file: &Path) -> Result<Config, Failure> {
     Config::read(file).map_err(|error| Failure::refused(format_args!("{error:#}")))
 }
 
-/// The folders of blocks, each of which must be there.
+/// Checks that each folder of blocks exists.
 fn folders(folders: &[PathBuf]) -> Result<&[PathBuf], Failure> {
     match folders.iter().find(|folder| !folder.is_dir()) {
         Some(folder) => {
-            let message = format!("there is no folder of blocks at {}", folder.display());
+            let message = format!("{}: no such folder of blocks", folder.display());
             Err(Failure::refused(message).hint(
-                "--blocks, PROMOFLOW_BLOCKS and `blocks` in the configuration name folders that hold \
+                "--blocks, PROMOFLOW_BLOCKS and `blocks` in the configuration name folders of \
                  *.wasm files",
             ))
         }

@@ -1,4 +1,4 @@
-//! `promoflow settings`: what holds for a whole database.
+//! `promoflow settings`: settings of the whole database.
 
 use clap::Subcommand;
 use promoflow_model::pool::Calendar;
@@ -13,14 +13,14 @@ use super::session::Session;
 #[derive(Subcommand)]
 #[command(after_help = "Example:\n  promoflow settings time-zone Europe/Kyiv")]
 pub(super) enum SettingsCommand {
-    /// Show or set the time zone in which dates are judged.
+    /// Show or set the time zone in which dates are interpreted.
     ///
-    /// A code that expires on a date is valid until that day ends there. UTC unless it is set. Codes
-    /// that were uploaded before keep their moment.
+    /// A code that expires on a date is valid until the end of that day in this zone (default:
+    /// UTC). A change does not affect codes that were uploaded earlier.
     #[command(after_help = "Examples:\n  promoflow settings time-zone\n  \
                       promoflow settings time-zone Europe/Kyiv")]
     TimeZone {
-        /// The zone's name in the IANA database; without it, the present one is shown.
+        /// The zone's name in the IANA database; without it, the current zone is shown.
         zone: Option<String>,
     },
 }

@@ -1,16 +1,16 @@
-//! Tables for people: aligned columns under a header, written as they come.
+//! Tables for people: aligned columns under a header, written row by row.
 
 use std::io;
 
 use super::output::{BOLD, Out, tame_line};
 
-/// Rows that are looked at to find out how wide the columns are. Later ones that are wider stand
-/// out; so a listing of millions needs no memory.
+/// Number of rows that determine the column widths. Wider cells in later rows break the alignment;
+/// in return, a listing of millions of rows needs little memory.
 const LOOK_AT: usize = 500;
-/// The widest that a column but the last is made.
+/// Maximum width of a column except the last, in characters.
 const WIDEST: usize = 48;
 
-/// A table on its way to the output.
+/// A table that is being written.
 pub(super) struct Table<const N: usize> {
     header: [&'static str; N],
     waiting: Vec<[String; N]>,
@@ -41,7 +41,7 @@ impl<const N: usize> Table<N> {
         }
     }
 
-    /// Writes what waits; without any row, that there is nothing.
+    /// Writes the buffered rows; if there are no rows, writes `nothing`.
     pub(super) fn finish(mut self, out: &mut Out, nothing: &str) -> io::Result<()> {
         if self.widths.is_none() && self.waiting.is_empty() {
             return out.line(format_args!("{nothing}"));

@@ -1,4 +1,4 @@
-//! What uploads of all kinds have in common: progress, and telling what became of the rows.
+//! Shared parts of all uploads: progress, and the report about the rows.
 
 use std::io::{self, IsTerminal, Read};
 use std::time::Duration;
@@ -12,19 +12,19 @@ use super::failure::{Done, Status, count, tell_error, tell_warning};
 use super::input::Input;
 use super::output::Out;
 
-/// Faulty rows that are told one by one; `--json` lists a thousand.
+/// Maximum number of invalid rows that are printed one by one; `--json` lists a thousand.
 const MOST_TOLD: usize = 20;
 
-/// A format by its name.
+/// A file format by name.
 #[derive(Clone, Copy, ValueEnum)]
 pub(super) enum FormatName {
-    /// A table with a header line; codes may stand alone, one a line.
+    /// A table with a header line; a list of codes needs no header.
     Csv,
-    /// An array, objects one after another, or a call such as `{"promocodes": […]}`.
+    /// An array, objects one after another, or a request body such as `{"promocodes": […]}`.
     Json,
 }
 
-/// The format of a file; `None`: its first character tells.
+/// Returns the format of a file; `None`: its first character decides.
 pub(super) fn format_of(named: Option<FormatName>, file: &str) -> Option<Format> {
     match named {
         Some(FormatName::Csv) => Some(Format::Csv),
@@ -33,25 +33,25 @@ pub(super) fn format_of(named: Option<FormatName>, file: &str) -> Option<Format>
     }
 }
 
-/// What is stated of a CSV file.
+/// Options of a CSV file.
 #[derive(Args)]
 pub(super) struct CsvArgs {
-    /// CSV: what stands between columns: one character, or `tab`. Without it, the first line tells
-    /// which of comma, semicolon and tab it is.
+    /// CSV: the column separator: one character, or `tab`. Default: comma, semicolon or tab, as the
+    /// first line shows.
     #[arg(long, value_name = "CHARACTER", value_parser = CsvOptions::parse_delimiter)]
     delimiter: Option<u8>,
-    /// CSV: the first line is a row, not a header. Columns have numbers then, as in `--column
+    /// CSV: the first line is a row, not a header. Columns then have numbers, as in `--column
     /// code=1`.
     #[arg(long)]
     no_header: bool,
-    /// CSV: the column under this heading is that field, as in `--column code='Coupon Code'`, or
-    /// is not read, as in `--column ignore=Notes`; may be given several times.
+    /// CSV: maps the column with this heading to a field, as in `--column code='Coupon Code'`, or
+    /// skips it, as in `--column ignore=Notes`; may be repeated.
     #[arg(long = "column", value_name = "FIELD=HEADING", value_parser = StatedColumn::parse)]
     columns: Vec<StatedColumn>,
 }
 
 impl CsvArgs {
-    /// For the import.
+    /// Returns the options for the import.
     pub(super) fn options(&self) -> CsvOptions {
         CsvOptions {
             delimiter: self.delimiter,
@@ -61,17 +61,17 @@ impl CsvArgs {
     }
 }
 
-/// An upload, as far as all kinds of them have the same options.
+/// The options that all uploads share.
 pub(super) struct Upload {
     /// All or nothing.
     pub(super) strict: bool,
-    /// Nothing is changed.
+    /// Changes nothing.
     pub(super) dry_run: bool,
 }
 
 impl Upload {
-    /// Imports a file and tells what became of it. `import` is given the file, and whom to tell
-    /// how many rows were taken.
+    /// Imports a file and reports the result. `import` gets the file, and a callback for the number
+    /// of rows read so far.
     pub(super) fn take(
         &self,
         input: Input,
@@ -82,7 +82,7 @@ impl Upload {
         ) -> Result<ImportReport, ImportError>,
     ) -> Done {
         let bar = progress_bar(input.size);
-        // The bytes move the bar of a file, the rows that of a stream.
+        // A file's bar counts bytes; a stream's counter counts rows.
         let reader: Box<dyn Read + Send> = match input.size {
             Some(_) => Box::new(bar.wrap_read(input.reader)),
             None => input.reader,
@@ -106,7 +106,7 @@ impl Upload {
         refused: Option<&UploadError>,
         out: &mut Out,
     ) -> Done {
-        // Some are found while reading, others while storing.
+        // Errors come from reading and from storing.
         report
             .errors
             .sort_by_key(|error| (error.line, error.column));
@@ -128,8 +128,8 @@ impl Upload {
         }
         if self.strict && (report.rejected > 0 || refused.is_some()) {
             tell_error(
-                "nothing went in: with --strict every row must be good",
-                Some("correct the rows, or leave --strict out"),
+                "no row was imported: with --strict every row must be valid",
+                Some("correct the rows, or omit --strict"),
             );
         }
         match refused {
@@ -191,7 +191,7 @@ fn tell_rows(file: &str, report: &ImportReport) {
     }
 }
 
-/// A bar for a file, a counter for a stream; neither where nobody watches.
+/// Creates a bar for a file or a counter for a stream; hidden unless standard error is a terminal.
 fn progress_bar(size: Option<u64>) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();

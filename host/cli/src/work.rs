@@ -10,20 +10,21 @@ use super::failure::{Done, Failure, Status, tell_note};
 use super::output::Out;
 use super::session::Session;
 
-/// How soon it is looked whether anything is left to do.
+/// Time before the first check for remaining work.
 const FIRST_LOOK: Duration = Duration::from_millis(10);
-/// The pause doubles up to this: a look counts what is due, and much may be.
+/// The maximum pause between checks. The pause doubles up to this, since a check counts everything
+/// that is due.
 const LAST_LOOK: Duration = Duration::from_millis(160);
 
 /// Run workers and the dispatcher in the foreground, until Ctrl-C.
 ///
-/// What events started goes on, and due deliveries are handed to their channels. One process
-/// executes for a database; another one waits, and takes over when the first ends.
+/// Runs are executed, and due deliveries are passed to their channels. One process executes per
+/// database; another one waits, and takes over when the first ends.
 #[derive(Args)]
 #[command(after_help = "Example:\n  promoflow work --until-idle")]
 pub(super) struct Work {
-    /// End as soon as nothing may go on: no run is due, the alerts are judged, and each due delivery
-    /// and notice was tried.
+    /// End when nothing is left to do: no run is due, the alerts are evaluated, and each due
+    /// delivery and notification was attempted.
     #[arg(long)]
     until_idle: bool,
 }
@@ -33,7 +34,7 @@ impl Work {
         let promoflow = session.open_to_deliver()?;
         let (stop, stopped) = channel();
         ctrlc::set_handler(move || {
-            // Asked twice, or while it ends already.
+            // The receiver may be gone if the process already ends.
             let _ending = stop.send(());
         })
         .map_err(|error| Failure::failed(format_args!("cannot listen for signals: {error}")))?;
@@ -41,9 +42,9 @@ impl Work {
         if !self.until_idle {
             let what = match running.executes() {
                 true => "working",
-                false => "another process works on this database; waiting to take over",
+                false => "another process executes on this database; waiting to take over",
             };
-            tell_note(format_args!("{what}; Ctrl-C ends it"));
+            tell_note(format_args!("{what}; press Ctrl-C to stop"));
         }
         let mut pause = FIRST_LOOK;
         loop {
@@ -62,14 +63,14 @@ impl Work {
     }
 }
 
-/// Whether nothing is left to do, the events of alerts included. A look that finds something new ends
-/// nothing: it is looked again.
+/// Returns true if nothing is left to do, including the events of alerts. If a check finds
+/// something new, it is repeated later.
 fn is_over(promoflow: &Promoflow, running: &Running) -> Result<bool, Failure> {
     if !promoflow.is_idle()? {
         return Ok(false);
     }
     let before = promoflow.pool_mark()?;
     running.judge_alerts();
-    // Runs of the events of alerts may have taken codes since, which may raise others.
+    // Runs started by alerts may have claimed codes since, which may raise other alerts.
     Ok(promoflow.is_idle()? && promoflow.pool_mark()? == before)
 }

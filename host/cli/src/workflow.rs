@@ -1,4 +1,4 @@
-//! `promoflow workflow`: what events start.
+//! `promoflow workflow`: the workflows that events start.
 
 mod apply;
 mod sends;
@@ -21,27 +21,27 @@ use apply::{apply, check};
 use show::show;
 pub(super) use show::show_steps;
 
-/// Workflows: what starts a run, and the steps that it takes.
+/// Workflows: what starts a run, and its steps.
 #[derive(Subcommand)]
 #[command(after_help = "Example:\n  promoflow workflow apply workflow.yaml")]
 pub(super) enum WorkflowCommand {
     /// Check workflows and store them; events start the new version from then on.
     ///
-    /// Where a file has a fault, nothing of it is stored, and each fault is told with its place.
-    /// The messages that a workflow sends must have been applied before.
+    /// If a file has an error, nothing from it is stored; every error is shown with its line and
+    /// column. The messages that a workflow sends must be applied first.
     #[command(after_help = "Example:\n  promoflow workflow apply workflow.yaml")]
     Apply(Files),
-    /// Find every fault of workflows, with line and column, and change nothing.
+    /// Report every error of workflows, with line and column, and change nothing.
     ///
-    /// They are judged against the messages in the database, if there is one.
+    /// Workflows are checked against the messages in the database, if there is one.
     #[command(
         after_help = "Example:\n  promoflow workflow check workflow.yaml --messages message.yaml"
     )]
     Check {
         #[command(flatten)]
         files: Files,
-        /// A file of messages that the workflows may name though they are not applied yet. May
-        /// be given several times.
+        /// A file of messages that the workflows may name although they are not applied yet; may be
+        /// repeated.
         #[arg(long, value_name = "FILE")]
         messages: Vec<String>,
     },
@@ -51,13 +51,13 @@ pub(super) enum WorkflowCommand {
     /// Show a workflow with its steps.
     #[command(after_help = "Example:\n  promoflow workflow show birthday")]
     Show(Named),
-    /// Print a workflow as a Mermaid flowchart, which code hosts draw.
+    /// Print a workflow as a Mermaid flowchart, which code hosting sites render.
     #[command(after_help = "Example:\n  promoflow workflow graph birthday > birthday.mmd")]
     Graph(Named),
-    /// Have events no longer start a workflow; runs that are on their way go on.
+    /// Pause a workflow: events no longer start it; existing runs continue.
     #[command(after_help = "Example:\n  promoflow workflow pause birthday")]
     Pause(Named),
-    /// Have events start a paused workflow again.
+    /// Resume a paused workflow: events start it again.
     #[command(after_help = "Example:\n  promoflow workflow resume birthday")]
     Resume(Named),
     /// Print the JSON Schema of a workflow file, for editors.
@@ -65,7 +65,7 @@ pub(super) enum WorkflowCommand {
     Schema,
 }
 
-/// A workflow by name.
+/// A workflow given by id.
 #[derive(Args)]
 pub(super) struct Named {
     /// The workflow's id.
@@ -77,13 +77,13 @@ struct WorkflowJson<'w> {
     workflow: &'w str,
     version: Option<u32>,
     state: Option<WorkflowState>,
-    /// Why it is paused, where nobody paused it.
+    /// The reason for the pause, if the host paused it.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'w str>,
     event: &'w str,
     steps: Vec<Value>,
     name: &'w str,
-    /// What its steps send, where it was checked.
+    /// The messages that its steps send, if it was checked.
     #[serde(skip_serializing_if = "Option::is_none")]
     sends: Option<Vec<Value>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -175,7 +175,7 @@ fn list(promoflow: &Promoflow, out: &mut Out) -> Done {
     if !out.is_json() {
         table.finish(
             out,
-            "There are no workflows; `promoflow workflow apply` adds some.",
+            "No workflows. Add some with `promoflow workflow apply`.",
         )?;
     }
     Ok(Status::Done)
@@ -186,8 +186,8 @@ fn find(promoflow: &Promoflow, id: &str) -> Result<StoredWorkflow, Failure> {
     let ids: Vec<String> = workflows.iter().map(|w| w.workflow.id.clone()).collect();
     let mut all = workflows.into_iter();
     all.find(|one| one.workflow.id == id).ok_or_else(|| {
-        Failure::failed(format_args!("there is no workflow `{id}`"))
-            .hint("`promoflow workflow list` lists them")
+        Failure::failed(format_args!("no workflow `{id}`"))
+            .hint("run `promoflow workflow list` for the workflows")
             .maybe_hint(did_you_mean(id, ids.iter().map(String::as_str)))
     })
 }
@@ -205,7 +205,7 @@ fn set_state(promoflow: &Promoflow, id: &str, state: WorkflowState, out: &mut Ou
                 "Workflow {id} is active: the event {event} starts it."
             ))?,
             WorkflowState::Paused => out.line(format_args!(
-                "Workflow {id} is paused: the event {event} starts it no longer."
+                "Workflow {id} is paused: the event {event} no longer starts it."
             ))?,
         }
     }

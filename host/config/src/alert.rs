@@ -1,4 +1,4 @@
-//! `[[alert]]`: what of the pool is watched, and from when on it is told.
+//! `[[alert]]`: a rule that watches a part of the pool, with its thresholds.
 
 use serde::Deserialize;
 
@@ -7,7 +7,7 @@ use super::webhook::{self, WebhookConfig};
 use promoflow_model::alert::{Kind, Rule};
 use promoflow_model::pool::{MAX_DISCOUNT, MAX_TYPE_CHARS};
 
-/// The largest threshold in codes: so many are counted at most to judge it.
+/// The largest threshold in codes, and the maximum number of codes that a check counts.
 const MOST_CODES: u32 = 1_000_000;
 /// The largest threshold in days.
 const MOST_DAYS: u32 = 365;
@@ -48,7 +48,7 @@ fn left() -> Kind {
     Kind::Left
 }
 
-/// Reads a rule; `before` are those above it in the file, `webhooks` what it may name.
+/// Reads a rule; `before` are the rules above it in the file, `webhooks` the ones it may name.
 pub(super) fn read(
     table: Table<'_>,
     before: &[Rule],
@@ -89,16 +89,16 @@ fn rule(written: Written, before: &[Rule]) -> Result<Rule, String> {
         Kind::Expiring => warning < alarm && warning > 0,
     };
     if !milder {
-        let than = match kind {
-            Kind::Left | Kind::RunsDry => "greater",
-            Kind::Expiring => "smaller, and not 0,",
+        let expected = match kind {
+            Kind::Left | Kind::RunsDry => "greater than",
+            Kind::Expiring => "at least 1 and less than",
         };
         return Err(format!(
-            "`warning` ({warning}) must be {than} than `alarm` ({alarm}): it comes first"
+            "`warning` ({warning}) must be {expected} `alarm` ({alarm})"
         ));
     }
     if written.within_days.is_some() && kind != Kind::Expiring {
-        return Err("`within-days` is for alerts of the kind expiring".to_owned());
+        return Err("`within-days` is only allowed for alerts of kind `expiring`".to_owned());
     }
     if !(1..=MOST_DAYS).contains(&rule.within_days) {
         return Err(format!("`within-days` must be 1 to {MOST_DAYS}"));
@@ -117,7 +117,9 @@ fn rule(written: Written, before: &[Rule]) -> Result<Rule, String> {
         (one.kind, &one.code_type, one.discount) == (kind, &rule.code_type, rule.discount)
     };
     match before.iter().find(same) {
-        Some(_) => Err("an alert above has the same kind, type and discount".to_owned()),
+        Some(_) => {
+            Err("duplicate alert: an earlier one has the same kind, type and discount".to_owned())
+        }
         None => Ok(rule),
     }
 }

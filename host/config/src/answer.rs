@@ -1,4 +1,4 @@
-//! `[[channel.answer]]`: what an answer of a provider means.
+//! `[[channel.answer]]`: the meaning of a provider's response.
 
 use std::ops::RangeInclusive;
 
@@ -9,42 +9,41 @@ use toml::de::DeValue;
 
 use super::file::{Source, Table, scalar};
 
-/// What answers of one kind mean.
+/// A rule that classifies some responses of a provider.
 #[derive(Debug)]
 pub struct Answer {
-    /// The statuses that it is about; all, where there are none.
+    /// The statuses that the rule applies to; all if empty.
     pub statuses: Vec<RangeInclusive<u16>>,
-    /// What a value of the answer's JSON must be.
+    /// A condition on a value in the JSON of the response.
     pub value: Option<ValueTest>,
-    /// What it means.
+    /// The outcome of a response that matches.
     pub means: Means,
-    /// The JSON pointer to the number of seconds after which to try again.
+    /// A JSON pointer to the number of seconds after which to retry.
     pub after: Option<String>,
 }
 
-/// A question about a value of an answer's JSON.
+/// A condition on a value in the JSON of a response.
 #[derive(Debug)]
 pub struct ValueTest {
-    /// Where it stands, a JSON pointer (RFC 6901).
+    /// The JSON pointer to the value (RFC 6901).
     pub pointer: String,
-    /// Whether it has to be one of the values, or none of them.
+    /// If true, the value must be one of `values`; if false, it must not.
     pub one_of: bool,
     /// The values, as text.
     pub values: Vec<String>,
 }
 
-/// What an answer means for the delivery.
+/// The outcome of an attempt, as a response shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Means {
-    /// The provider took the letter.
+    /// The provider accepted the message.
     Delivered,
-    /// Not now.
+    /// Retryable failure.
     Later,
-    /// Never.
+    /// Permanent failure.
     Refused,
-    /// It is about this installation, not about the letter: an operator has to mend it, and the
-    /// letter waits.
+    /// The installation is misconfigured: an operator has to fix it, and the delivery waits.
     Misconfigured,
 }
 
@@ -117,8 +116,8 @@ impl ValueTest {
     }
 }
 
-/// A value as a text: providers write the same code as a number here and as a text there.
-pub fn as_text(value: &Value) -> Option<String> {
+/// Converts a value to text: some providers write the same code both as a number and as a string.
+pub(crate) fn as_text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
@@ -126,7 +125,7 @@ pub fn as_text(value: &Value) -> Option<String> {
     }
 }
 
-/// The elements of a list, or the one value.
+/// Returns the elements of a list, or the single value.
 fn several(value: Spanned<DeValue<'_>>) -> Vec<Spanned<DeValue<'_>>> {
     let at = value.span();
     match value.into_inner() {
@@ -135,7 +134,7 @@ fn several(value: Spanned<DeValue<'_>>) -> Vec<Spanned<DeValue<'_>>> {
     }
 }
 
-/// A status, or a class of them such as `5xx`.
+/// Parses a status, or a class of statuses such as `5xx`.
 fn status(source: Source<'_>, value: Spanned<DeValue<'_>>) -> anyhow::Result<RangeInclusive<u16>> {
     let at = value.span();
     let text = as_text(&scalar(source, value)?).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What a request to a provider holds: JSON or a form, with templates where texts are.
+//! The body of a request to a provider: JSON or a form, with templates as strings.
 
 use promoflow_velocity::{Context, Error, Escape};
 use serde_json::{Map, Value};
@@ -8,26 +8,26 @@ use toml::de::DeValue;
 use super::file::{Source, Table, in_order, scalar};
 use super::template::Templated;
 
-/// What is sent.
+/// The body of a request.
 #[derive(Debug)]
 pub enum Body {
     /// Nothing.
     None,
-    /// The event of the alert as it is, as JSON: that of a webhook which says nothing else.
+    /// The event of an alert as JSON: the default of webhooks.
     Event,
     /// JSON.
     Json(Json),
-    /// A form, as HTML has it: names and values.
+    /// A form, as in HTML: names and values.
     Form(Vec<(String, Templated)>),
 }
 
-/// JSON whose texts are templates. A value becomes text within it and never a part of its
-/// structure: it is put together from values, not from text.
+/// JSON whose strings are templates. A rendered value is always a string and never changes the
+/// structure, since the JSON is built from values, not from text.
 #[derive(Debug)]
 pub enum Json {
-    /// A number or a truth value, as it stands.
+    /// A number or a boolean.
     Plain(Value),
-    /// A text.
+    /// A string.
     Text(Templated),
     /// An array.
     Array(Vec<Json>),
@@ -63,8 +63,8 @@ impl Json {
         })
     }
 
-    /// The value for a letter. What reads the letter's values and comes out empty is left out of
-    /// the array or object that it stands in, and so is an array or object of which nothing is left.
+    /// Renders the JSON for a delivery. Strings whose references are all empty are omitted, and so
+    /// are arrays and objects that are empty as a result.
     pub fn render(&self, values: &Context) -> Result<Value, Error> {
         Ok(self
             .rendered(values)?
@@ -98,7 +98,7 @@ impl Json {
     }
 }
 
-/// The fields of a form. A list gives a field several times.
+/// Compiles the fields of a form. A list repeats a field.
 pub(super) fn form(
     table: Table<'_>,
     variables: &[&str],
@@ -119,7 +119,7 @@ pub(super) fn form(
     Ok(fields)
 }
 
-/// A value as a text; numbers and truth values as they are written.
+/// Converts a value to text; numbers and booleans as they are written.
 fn text(source: Source<'_>, value: Spanned<DeValue<'_>>) -> anyhow::Result<Spanned<String>> {
     let at = value.span();
     let text = match value.into_inner() {

@@ -1,4 +1,4 @@
-//! `[[channel]]`: one way in which letters leave.
+//! `[[channel]]`: a channel through which messages are delivered.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,26 +15,26 @@ use promoflow_document::{did_you_mean, shown};
 /// A channel of a configuration file.
 #[derive(Clone, Debug)]
 pub struct ChannelConfig {
-    /// What it is, with the keys of its kind.
+    /// The transport, with the keys of its type.
     pub transport: Transport,
-    /// Letters that begin in a time, whatever it is; without it, as many as there are.
+    /// The rate limit of attempts; unlimited without it.
     pub rate: Option<Rate>,
 }
 
-/// What a channel is, as its `type` says.
+/// The transport of a channel, by its `type`.
 #[derive(Clone, Debug)]
 pub enum Transport {
     /// Email through a mail server.
     Smtp(SmtpConfig),
-    /// Letters of some kinds through a provider over HTTP.
+    /// Messages of some kinds through a provider over HTTP.
     Http(Arc<HttpConfig>),
-    /// Files that mail programs open, of letters of every kind.
+    /// Files that mail programs open, for messages of every kind.
     Maildir(MaildirConfig),
-    /// Standard error, for letters of every kind.
+    /// Standard error, for messages of every kind.
     Console,
 }
 
-/// Where files go that mail programs open.
+/// The settings of a Maildir.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct MaildirConfig {
@@ -48,10 +48,7 @@ impl ChannelConfig {
     pub(super) fn read(mut table: Table<'_>) -> anyhow::Result<ChannelConfig> {
         let kind: Option<Spanned<String>> = table.take("type")?;
         let Some(kind) = kind else {
-            let message = format_args!(
-                "this channel has no `type`; expected one of {}",
-                TYPES.join(", ")
-            );
+            let message = format_args!("missing `type`; expected one of {}", TYPES.join(", "));
             return Err(table.fault(message));
         };
         let rate = table.take("rate")?;

@@ -1,4 +1,4 @@
-//! The file as text: sections that are taken by name, and the place of what is wrong.
+//! Access to a TOML file: its sections by name, and errors with their position.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use promoflow_document::{did_you_mean, shown};
 
-/// A file's name and text, which say where a fault is.
+/// The name and the text of a file, for the positions of errors.
 #[derive(Clone, Copy)]
 pub(super) struct Source<'t> {
     pub(super) name: &'t str,
@@ -17,13 +17,13 @@ pub(super) struct Source<'t> {
 }
 
 impl<'t> Source<'t> {
-    /// A fault at these bytes of the file.
+    /// Creates an error at these bytes of the file.
     pub(super) fn fault(self, at: Range<usize>, message: impl std::fmt::Display) -> anyhow::Error {
         let (line, column) = place(self.text, at.start);
         anyhow::anyhow!("{}:{line}:{column}: {message}", self.name)
     }
 
-    /// The whole file as a table.
+    /// Parses the whole file as a table.
     pub(super) fn table(self) -> anyhow::Result<Table<'t>> {
         let table = DeTable::parse(self.text)
             .map_err(|error| self.fault(error.span().unwrap_or(0..0), error.message()))?;
@@ -34,7 +34,7 @@ impl<'t> Source<'t> {
         })
     }
 
-    /// What a value of the file says.
+    /// Deserializes a value of the file.
     pub(super) fn read<T: DeserializeOwned>(
         self,
         value: Spanned<DeValue<'t>>,
@@ -45,7 +45,7 @@ impl<'t> Source<'t> {
     }
 }
 
-/// A table of the file. What is taken out of it is known; what is left is not.
+/// A table of the file. Known keys are taken out of it; unknown keys remain.
 pub(super) struct Table<'t> {
     pub(super) source: Source<'t>,
     pub(super) at: Range<usize>,
@@ -71,12 +71,12 @@ impl<'t> Table<'t> {
         }
     }
 
-    /// A fault of the table.
+    /// Creates an error at the table.
     pub(super) fn fault(&self, message: impl std::fmt::Display) -> anyhow::Error {
         self.source.fault(self.at.clone(), message)
     }
 
-    /// The value of a key, if it is there.
+    /// Takes the value of a key, if present.
     pub(super) fn take<T: DeserializeOwned>(&mut self, key: &str) -> anyhow::Result<Option<T>> {
         let Some(value) = self.entries.remove(key) else {
             return Ok(None);
@@ -84,12 +84,12 @@ impl<'t> Table<'t> {
         self.source.read(value).map(Some)
     }
 
-    /// The value of a key as it stands, if it is there.
+    /// Takes the raw value of a key, if present.
     pub(super) fn take_value(&mut self, key: &str) -> Option<Spanned<DeValue<'t>>> {
         self.entries.remove(key)
     }
 
-    /// The table of a key, `[key]`, if it is there.
+    /// Takes the table `[key]`, if present.
     pub(super) fn take_table(&mut self, key: &str) -> anyhow::Result<Option<Table<'t>>> {
         let value = self.entries.remove(key);
         value
@@ -97,7 +97,7 @@ impl<'t> Table<'t> {
             .transpose()
     }
 
-    /// The tables of a key, `[[key]]` each, in the order of the file.
+    /// Takes the tables `[[key]]`, in the order of the file.
     pub(super) fn take_tables(&mut self, key: &str) -> anyhow::Result<Vec<Table<'t>>> {
         let Some(value) = self.entries.remove(key) else {
             return Ok(Vec::new());
@@ -113,18 +113,18 @@ impl<'t> Table<'t> {
             .collect()
     }
 
-    /// All that is left, as one value.
+    /// Deserializes the remaining entries as one value.
     pub(super) fn into<T: DeserializeOwned>(self) -> anyhow::Result<T> {
         let value = Spanned::new(self.at, DeValue::Table(self.entries));
         self.source.read(value)
     }
 
-    /// All that is left, name by name in the order of the file.
+    /// Returns the remaining entries, in the order of the file.
     pub(super) fn into_entries(self) -> Vec<(String, Spanned<DeValue<'t>>)> {
         in_order(self.entries)
     }
 
-    /// Refuses keys that are none of these.
+    /// Rejects keys other than these.
     pub(super) fn refuse_unknown(&self, known: &[&str]) -> anyhow::Result<()> {
         let unknown = self.entries.keys().filter(|key| {
             let name: &str = key.get_ref();
@@ -141,7 +141,7 @@ impl<'t> Table<'t> {
     }
 }
 
-/// The entries of a table in the order of the file.
+/// Returns the entries of a table in the order of the file.
 pub(super) fn in_order<'t>(table: DeTable<'t>) -> Vec<(String, Spanned<DeValue<'t>>)> {
     let mut entries: Vec<_> = table.into_iter().collect();
     entries.sort_by_key(|(name, _)| name.span().start);
@@ -151,7 +151,7 @@ pub(super) fn in_order<'t>(table: DeTable<'t>) -> Vec<(String, Spanned<DeValue<'
         .collect()
 }
 
-/// A number, a truth value or a text.
+/// Reads a string, a number or a boolean.
 pub(super) fn scalar(source: Source<'_>, value: Spanned<DeValue<'_>>) -> anyhow::Result<Value> {
     let at = value.span();
     let scalar = match source.read(value)? {
@@ -161,10 +161,10 @@ pub(super) fn scalar(source: Source<'_>, value: Spanned<DeValue<'_>>) -> anyhow:
         toml::Value::Float(number) => Number::from_f64(number).map(Value::Number),
         _ => None,
     };
-    scalar.ok_or_else(|| source.fault(at, "expected a text, a number, true or false"))
+    scalar.ok_or_else(|| source.fault(at, "expected a string, a number or a boolean"))
 }
 
-/// Line and column of a byte, counted from 1.
+/// Returns line and column of a byte, counted from 1.
 fn place(text: &str, byte: usize) -> (usize, usize) {
     let before = text.get(..byte).unwrap_or(text);
     let line = before.matches('\n').count() + 1;

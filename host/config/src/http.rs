@@ -1,5 +1,5 @@
-//! Requests over HTTP: of `type = "http"`, which hands letters to a provider, and of `[webhook.NAME]`,
-//! which is told of alerts.
+//! HTTP requests: of `type = "http"`, which sends messages to a provider, and of `[webhook.NAME]`,
+//! which receives alerts.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use super::url;
 use promoflow_document::shown;
 use promoflow_model::message::{ChannelKind, UnknownChannel};
 
-/// The values of a letter that templates read.
+/// The values of a delivery that templates can read.
 pub(super) const VARIABLES: [&str; 15] = [
     "address",
     "button",
@@ -37,7 +37,7 @@ pub(super) const VARIABLES: [&str; 15] = [
     "unsubscribe",
 ];
 
-/// The values of the event of an alert that templates read.
+/// The values of an alert's event that templates can read.
 const OF_EVENTS: [&str; 11] = [
     "count",
     "daysLeft",
@@ -52,17 +52,17 @@ const OF_EVENTS: [&str; 11] = [
     "withinDays",
 ];
 
-/// The names of all values that templates read.
-pub fn letter_and_event_values() -> impl Iterator<Item = &'static str> {
+/// Returns the names of all values that templates can read.
+pub(crate) fn letter_and_event_values() -> impl Iterator<Item = &'static str> {
     VARIABLES.into_iter().chain(OF_EVENTS)
 }
 
-/// What requests are made from.
+/// The source of the values in a request.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Of {
-    /// Letters, by a channel.
+    /// Deliveries of a channel.
     Letters,
-    /// Events of alerts, by a webhook.
+    /// Alert events of a webhook.
     Events,
 }
 
@@ -78,41 +78,41 @@ const OWN_HEADERS: [&str; 8] = [
     "webhook-timestamp",
 ];
 
-/// How to hand letters to a provider over HTTP.
+/// The requests to a provider or a webhook.
 #[derive(Debug)]
 pub struct HttpConfig {
-    /// The kinds of letters that go there; none of a webhook.
+    /// The kinds of messages that the channel supports; empty for a webhook.
     pub takes: Vec<ChannelKind>,
     /// The method of the request.
     pub method: Method,
-    /// The URL with a value for each reference: its origin is that of every request.
+    /// The URL with a sample value for each reference; every request has its origin.
     pub sample: Url,
     /// The URL.
     pub url: Templated,
-    /// Further headers.
+    /// Additional headers.
     pub headers: Vec<(HeaderName, Templated)>,
-    /// Who logs in, and with what.
+    /// User name and password.
     pub login: Option<(Templated, Secret)>,
-    /// What is sent.
+    /// The body of the request.
     pub body: Body,
-    /// Variables of the templates whose values are secret.
+    /// Secret variables of the templates.
     pub secrets: Vec<(String, Secret)>,
-    /// With what requests are signed; several while one replaces another.
+    /// The secrets that sign requests; several while a secret is being replaced.
     pub sign: Vec<Secret>,
-    /// The header that holds the delivery's identity.
+    /// The header that holds the idempotency key of the delivery.
     pub idempotency_header: HeaderName,
-    /// What answers mean; the first that fits decides.
+    /// The rules that classify responses; the first match applies.
     pub answers: Vec<Answer>,
-    /// Connections that are open, and letters that are handed over, at one time.
+    /// Maximum number of open connections, and of concurrent attempts.
     pub connections: usize,
-    /// How long the provider may take for an answer.
+    /// Maximum time for a response.
     pub timeout: Duration,
 }
 
-/// A request's method.
+/// The method of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
-#[allow(missing_docs, reason = "as RFC 9110 and RFC 5789 call them")]
+#[allow(missing_docs, reason = "names of RFC 9110 and RFC 5789")]
 pub enum Method {
     Get,
     #[default]
@@ -121,7 +121,7 @@ pub enum Method {
     Patch,
 }
 
-/// The keys that hold neither templates nor tables.
+/// The keys that are neither templates nor tables.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Plain {
@@ -138,8 +138,8 @@ struct Plain {
     timeout_seconds: Option<Spanned<u64>>,
 }
 
-/// The keys of a channel. The last four say what a webhook does not: which letters go there, and
-/// how many at a time.
+/// The keys of a channel. A webhook has no use for the last four: the kinds of messages, and their
+/// rate.
 const KEYS: [&str; 16] = [
     "url",
     "method",
@@ -158,7 +158,7 @@ const KEYS: [&str; 16] = [
     "rate",
     "type",
 ];
-/// How many of them a webhook has.
+/// The number of these keys that a webhook has.
 const KEYS_OF_WEBHOOKS: usize = 12;
 
 impl HttpConfig {
@@ -186,7 +186,7 @@ impl HttpConfig {
                 Some((Templated::compile(source, name, &variables)?, password))
             }
             (None, None) => None,
-            _ => return Err(source.fault(at, "`username` and `password` go together")),
+            _ => return Err(source.fault(at, "`username` and `password` must be set together")),
         };
         let timeout = plain.timeout_seconds.unwrap_or(Spanned::new(0..0, 30));
         if !(1..=600).contains(timeout.get_ref()) {
@@ -202,7 +202,7 @@ impl HttpConfig {
             None => HeaderName::from_static("idempotency-key"),
         };
         if headers.iter().any(|(name, _)| *name == idempotency_header) {
-            let message = "the header with the delivery's identity is set by the host";
+            let message = "the idempotency header is set by the host";
             return Err(source.fault(at, message));
         }
         Ok(HttpConfig {
@@ -233,7 +233,7 @@ fn takes(
 ) -> anyhow::Result<Vec<ChannelKind>> {
     if names.get_ref().is_empty() {
         let message = format_args!(
-            "expected some of {}",
+            "expected at least one of {}",
             ChannelKind::ALL.map(ChannelKind::name).join(", ")
         );
         return Err(source.fault(names.span(), message));
@@ -246,7 +246,7 @@ fn takes(
     kinds.collect()
 }
 
-/// The secrets by the names under which templates read them.
+/// Reads the secrets and the names by which templates read them.
 fn secrets(
     source: Source<'_>,
     table: Option<Table<'_>>,
@@ -265,7 +265,7 @@ fn secrets(
         }
         if values.contains(&name.as_str()) {
             let message = format_args!(
-                "{} is a value of what is sent; expected another name",
+                "{} is the name of a message value; choose another name",
                 shown(&name)
             );
             return Err(source.fault(at, message));
@@ -283,7 +283,7 @@ fn body(table: &mut Table<'_>, variables: &[&str]) -> anyhow::Result<Body> {
             (Some(json), None) => Body::Json(Json::compile(source, json, variables)?),
             (None, Some(fields)) => Body::Form(form(fields, variables)?),
             (Some(json), Some(_)) => {
-                return Err(source.fault(json.span(), "expected one of `json` and `form`"));
+                return Err(source.fault(json.span(), "expected either `json` or `form`"));
             }
         },
     )
@@ -303,7 +303,7 @@ fn headers(
     headers.collect()
 }
 
-/// The name of a header that the host does not set itself.
+/// Parses the name of a header that the host does not set itself.
 pub(super) fn header_name(
     source: Source<'_>,
     at: Range<usize>,
@@ -312,7 +312,7 @@ pub(super) fn header_name(
     let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
         source.fault(
             at.clone(),
-            format_args!("{} is not the name of a header", shown(name)),
+            format_args!("{}: invalid header name", shown(name)),
         )
     })?;
     if OWN_HEADERS.contains(&header.as_str()) {

@@ -1,8 +1,7 @@
-//! The configuration file, `promoflow.toml`: how letters leave the host, what of the pool is
-//! watched, and how the service runs.
+//! The configuration file, `promoflow.toml`: channels, alerts, and settings of the service.
 //!
-//! Every key is documented in `docs/configuration.md`. What is unknown or wrong is an error with its
-//! line and column; nothing is guessed.
+//! Every key is documented in `docs/configuration.md`. Unknown keys and invalid values are errors
+//! with line and column; nothing is guessed.
 
 mod alert;
 mod answer;
@@ -47,35 +46,35 @@ pub use webhook::WebhookConfig;
 use file::Source;
 use promoflow_model::alert::Rules;
 
-/// The largest configuration file.
+/// The maximum size of a configuration file, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
 
 /// A configuration file.
 #[derive(Debug, Default)]
 pub struct Config {
-    /// The channels. A letter goes through the first that takes its kind.
+    /// The channels. A delivery uses the first one that supports its kind.
     pub channels: Vec<ChannelConfig>,
-    /// What of the pool is watched.
+    /// The rules that watch the pool.
     pub alerts: Rules,
-    /// Servers that are told of alerts.
+    /// The webhooks that alerts notify.
     pub webhooks: Vec<WebhookConfig>,
-    /// How the service runs.
+    /// The settings of the service.
     pub serve: ServeConfig,
-    /// What is told on standard error.
+    /// The settings of the log.
     pub log: LogConfig,
-    /// Where traces go.
+    /// The export of traces.
     pub trace: Option<TraceConfig>,
-    /// Where mail programs unsubscribe their owner.
+    /// The address at which mail programs unsubscribe a contact.
     pub unsubscribe: Option<UnsubscribeConfig>,
-    /// The database, where nothing else names it.
+    /// The database, unless an option or the environment names one.
     pub database: Option<PathBuf>,
-    /// Folders of blocks beside the standard ones.
+    /// Folders of blocks in addition to the standard ones.
     pub blocks: Vec<PathBuf>,
     /// The folder for compiled blocks.
     pub cache: Option<PathBuf>,
 }
 
-/// The keys and sections that there are.
+/// The known keys and sections.
 const KEYS: [&str; 10] = [
     "channel",
     "alert",
@@ -90,7 +89,7 @@ const KEYS: [&str; 10] = [
 ];
 
 impl Config {
-    /// Reads a configuration; `name` stands in errors.
+    /// Parses a configuration; `name` appears in errors.
     pub fn parse(name: &str, text: &str) -> anyhow::Result<Config> {
         let mut file = Source { name, text }.table()?;
         file.refuse_unknown(&KEYS)?;

@@ -1,4 +1,4 @@
-//! Secrets: named in the configuration, kept elsewhere, printed nowhere.
+//! Secrets: named in the configuration, stored elsewhere, never printed.
 
 use std::env::VarError;
 use std::fmt;
@@ -9,15 +9,15 @@ use serde::Deserialize;
 
 use super::bounded::read_text;
 
-/// The largest file of a secret.
+/// The largest file of a secret, in bytes.
 const MAX_BYTES: u64 = 64 << 10;
 
-/// Where a secret is kept: `{ env = "NAME" }` or `{ file = "path" }`. A secret itself cannot stand in
-/// the configuration, which is copied and shown.
+/// The location of a secret: `{ env = "NAME" }` or `{ file = "path" }`. The secret itself must not
+/// be in the configuration, which is copied and shown.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(
     try_from = "toml::Value",
-    expecting = "a secret is named as { env = \"NAME\" } or { file = \"path\" }"
+    expecting = "expected a secret as { env = \"NAME\" } or { file = \"path\" }"
 )]
 pub struct Secret(Kept);
 
@@ -31,7 +31,7 @@ impl TryFrom<toml::Value> for Secret {
     type Error = &'static str;
 
     fn try_from(value: toml::Value) -> Result<Secret, Self::Error> {
-        let expected = "a secret is named as { env = \"NAME\" } or { file = \"path\" }";
+        let expected = "expected a secret as { env = \"NAME\" } or { file = \"path\" }";
         let table = value.as_table().filter(|table| table.len() == 1);
         let text = |name: &str| table?.get(name)?.as_str().map(str::to_owned);
         match (text("env"), text("file")) {
@@ -42,27 +42,27 @@ impl TryFrom<toml::Value> for Secret {
     }
 }
 
-/// The place, never the secret.
+/// Prints the location, never the secret.
 impl fmt::Display for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Kept::Env(name) => write!(f, "the variable {name}"),
-            Kept::File(path) => write!(f, "the file {}", path.display()),
+            Kept::Env(name) => write!(f, "environment variable {name}"),
+            Kept::File(path) => write!(f, "file {}", path.display()),
         }
     }
 }
 
 impl Secret {
-    /// The secret, as its place holds it now; a line break at its end is none of it.
+    /// Reads the secret from its location, without a line break at its end.
     pub fn read(&self) -> anyhow::Result<String> {
         let text = match &self.0 {
-            // The error of the standard library repeats what the variable holds.
+            // The error of the standard library repeats the value of the variable.
             Kept::Env(name) => std::env::var(name).map_err(|error| match error {
                 VarError::NotPresent => {
-                    anyhow!("the variable {name} holds no secret: it is not set")
+                    anyhow!("environment variable {name} is not set")
                 }
                 VarError::NotUnicode(_) => {
-                    anyhow!("the variable {name} holds no secret: it is not UTF-8")
+                    anyhow!("environment variable {name} is not UTF-8")
                 }
             })?,
             Kept::File(path) => read_text(path, MAX_BYTES)
@@ -70,7 +70,7 @@ impl Secret {
         };
         let secret = text.trim_end_matches(['\r', '\n']);
         if secret.is_empty() {
-            bail!("{self} holds an empty secret");
+            bail!("{self} is empty");
         }
         Ok(secret.to_owned())
     }

@@ -1,4 +1,4 @@
-//! `[serve]` and `[log]`: how the service runs and what it tells.
+//! `[serve]` and `[log]`: settings of the service and of the log.
 
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroU64};
@@ -7,40 +7,40 @@ use std::path::PathBuf;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
-/// The longest that the service may be told to wait, in seconds: a day. More is a slip, and
-/// moments so far off cannot be reckoned with.
+/// The maximum of every time setting, in seconds: a day. Longer times are probably mistakes, and
+/// very long ones overflow the clock.
 pub const LONGEST_SECONDS: u64 = 24 * 60 * 60;
 
-/// What `promoflow serve` is started with, where neither an option nor the environment says it.
+/// The settings of `promoflow serve`; options and environment variables override them.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ServeConfig {
-    /// Where it listens.
+    /// The address to listen on.
     pub listen: Option<SocketAddr>,
-    /// The certificate to speak TLS with.
+    /// The TLS certificate.
     pub tls_certificate: Option<PathBuf>,
-    /// Its private key.
+    /// The private key of the certificate.
     pub tls_key: Option<PathBuf>,
-    /// Events a second that each API key may send.
+    /// Events per second that each API key may send.
     pub events_per_second: Option<NonZeroU32>,
-    /// Other requests a second that each API key may make.
+    /// Other requests per second that each API key may make.
     pub requests_per_second: Option<NonZeroU32>,
-    /// Seconds that a client may take for the head of a request.
+    /// Maximum seconds for the head of a request.
     #[serde(default, deserialize_with = "seconds")]
     pub header_time: Option<NonZeroU64>,
-    /// Seconds that a client may pause while it sends a body.
+    /// Maximum seconds without data while a client sends a body.
     #[serde(default, deserialize_with = "seconds")]
     pub body_pause: Option<NonZeroU64>,
-    /// Connections at one time.
+    /// Maximum number of connections.
     pub connections: Option<NonZeroU64>,
-    /// Connections of one address at one time.
+    /// Maximum number of connections per address.
     pub connections_per_address: Option<NonZeroU64>,
-    /// Seconds for requests under way to end.
+    /// Seconds that requests in progress may take on shutdown.
     #[serde(default, deserialize_with = "seconds")]
     pub drain: Option<u64>,
 }
 
-/// Seconds, no more than a day of them.
+/// Deserializes a number of seconds of at most a day.
 fn seconds<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -50,22 +50,22 @@ where
     match seconds.into() <= LONGEST_SECONDS {
         true => Ok(Some(seconds)),
         false => Err(D::Error::custom(format_args!(
-            "expected seconds, {LONGEST_SECONDS} (a day) at most"
+            "expected at most {LONGEST_SECONDS} seconds (a day)"
         ))),
     }
 }
 
-/// What is told on standard error.
+/// The settings of the log on standard error.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct LogConfig {
-    /// How a line looks.
+    /// The format of a line.
     pub format: Option<LogFormat>,
-    /// From which level on.
+    /// The lowest level that is logged.
     pub level: Option<LogLevel>,
 }
 
-/// How a line of the log looks.
+/// The format of a log line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
@@ -76,18 +76,18 @@ pub enum LogFormat {
     Json,
 }
 
-/// How much is told.
+/// The lowest level that is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
-    /// What failed.
+    /// Failures only.
     Error,
-    /// And what is odd.
+    /// Also suspicious conditions.
     Warn,
-    /// And each request.
+    /// Also requests.
     Info,
-    /// And each event and delivery.
+    /// Also events and deliveries.
     Debug,
-    /// And what libraries tell.
+    /// Also messages of libraries.
     Trace,
 }

@@ -1,4 +1,4 @@
-//! `type = "smtp"`: how to reach a mail server.
+//! `type = "smtp"`: the connection to a mail server.
 
 use std::path::PathBuf;
 
@@ -10,31 +10,31 @@ use super::url::is_here;
 /// The longest name of a server, in characters (RFC 1035).
 const MAX_NAME_CHARS: usize = 255;
 
-/// How to reach a mail server.
+/// The connection to a mail server.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SmtpConfig {
-    /// The server's name.
+    /// The server's host name.
     pub host: String,
-    /// Its port; without it, 587 with STARTTLS, 465 with TLS, 25 without either.
+    /// The port (default: 587 with STARTTLS, 465 with TLS, 25 without either).
     pub port: Option<u16>,
-    /// Whether the conversation is encrypted; STARTTLS unless this says otherwise.
+    /// The encryption of the connection (default: STARTTLS).
     #[serde(default)]
     pub security: Security,
-    /// Whom letters are from whose message names nobody.
+    /// The sender of messages that name none.
     pub from: String,
-    /// Who logs in.
+    /// The user name of the login.
     pub username: Option<String>,
-    /// With what.
+    /// The password of the login.
     pub password: Option<Secret>,
-    /// The name that the host gives itself; without it, the machine's.
+    /// The name of this host in EHLO (default: the machine's name).
     pub hello: Option<String>,
-    /// A file of certificates in PEM that are trusted beside those of the machine.
+    /// A PEM file of certificates that are trusted in addition to those of the machine.
     pub ca_file: Option<PathBuf>,
-    /// Connections that are open, and letters that are handed over, at one time.
+    /// Maximum number of open connections, and of concurrent attempts.
     #[serde(default = "connections")]
     pub connections: u32,
-    /// How long the server may take for an answer.
+    /// Seconds that the server may take for a reply.
     #[serde(default = "timeout_seconds")]
     pub timeout_seconds: u64,
 }
@@ -47,21 +47,21 @@ fn timeout_seconds() -> u64 {
     30
 }
 
-/// Whether a conversation with a mail server is encrypted.
+/// The encryption of a connection to a mail server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Security {
-    /// It is not: for servers on this machine.
+    /// Unencrypted: for servers on this machine.
     None,
-    /// It begins in the clear and goes on encrypted, or not at all.
+    /// Starts unencrypted and switches to TLS; fails if the server does not offer it.
     #[default]
     Starttls,
-    /// From the first byte.
+    /// TLS from the first byte.
     Tls,
 }
 
 impl SmtpConfig {
-    /// The server's port.
+    /// Returns the port.
     pub fn port(&self) -> u16 {
         self.port.unwrap_or(match self.security {
             Security::None => 25,
@@ -70,13 +70,15 @@ impl SmtpConfig {
         })
     }
 
-    /// What is wrong beyond the form of each value.
+    /// Checks the values beyond their types.
     pub(super) fn check(&self) -> Result<(), &'static str> {
         if self.username.is_some() != self.password.is_some() {
-            return Err("`username` and `password` go together");
+            return Err("`username` and `password` must be set together");
         }
         if self.password.is_some() && self.security == Security::None && !is_here(&self.host) {
-            return Err("a password is not sent in the clear; expected `security` starttls or tls");
+            return Err(
+                "a password needs an encrypted connection; set `security` to starttls or tls",
+            );
         }
         if !(1..=64).contains(&self.connections) {
             return Err("`connections` must be 1 to 64");
@@ -89,7 +91,7 @@ impl SmtpConfig {
             return Err("`host` must be the name of a server such as mail.example.com");
         }
         if self.username.as_ref().is_some_and(odd) {
-            return Err("`username` must have a character, and no control characters");
+            return Err("`username` must not be empty or contain control characters");
         }
         if self.hello.as_ref().is_some_and(|name| !is_smtp_name(name)) {
             return Err(
@@ -104,9 +106,9 @@ impl SmtpConfig {
     }
 }
 
-/// Whether a text may stand behind EHLO: a domain, or an address in brackets (RFC 5321, 4.1.3). It
-/// must not end the line, or it would be a command of its own.
-pub fn is_smtp_name(text: &str) -> bool {
+/// Returns true if the text is valid after EHLO: a domain, or an address in brackets (RFC 5321,
+/// 4.1.3). A line break in it would inject another command.
+pub(crate) fn is_smtp_name(text: &str) -> bool {
     let (inner, further) = match text.strip_prefix('[').map(|rest| rest.strip_suffix(']')) {
         None => (text, ".-_"),
         Some(Some(address)) => (address, ".-:"),
@@ -121,7 +123,7 @@ mod tests {
     use super::is_smtp_name;
 
     #[test]
-    fn a_name_for_ehlo_is_a_domain_or_an_address_and_ends_no_line() {
+    fn ehlo_name_is_a_domain_or_a_bracketed_address() {
         for good in [
             "shop.example.com",
             "host_1",

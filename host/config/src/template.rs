@@ -1,4 +1,5 @@
-//! Texts with references: compiled as the file is read, so that a fault has its place in the file.
+//! Strings with references, compiled when the file is read so that errors have a position in the
+//! file.
 
 use promoflow_velocity::{Context, Error, Escape, RenderOptions, Template};
 use toml::Spanned;
@@ -6,7 +7,7 @@ use toml::Spanned;
 use super::file::Source;
 use promoflow_document::{did_you_mean, shown};
 
-/// A text with references to a letter's values, compiled.
+/// A compiled string with references to the values of a delivery.
 #[derive(Debug)]
 pub struct Templated {
     template: Template,
@@ -14,7 +15,7 @@ pub struct Templated {
 }
 
 impl Templated {
-    /// Compiles a text of the file, which may read the variables of these names.
+    /// Compiles a string of the file, which may read these variables.
     pub(super) fn compile(
         source: Source<'_>,
         text: &Spanned<String>,
@@ -45,12 +46,12 @@ impl Templated {
         })
     }
 
-    /// Whether it reads a value of the letter.
+    /// Returns true if the template has a reference.
     pub fn reads(&self) -> bool {
         self.reads
     }
 
-    /// The text with a letter's values.
+    /// Renders the template with the values of a delivery.
     pub fn render(&self, values: &Context, escape: Escape) -> Result<String, Error> {
         let options = RenderOptions {
             escape,
@@ -60,8 +61,8 @@ impl Templated {
     }
 }
 
-/// The byte of a quoted TOML text at which a character of what it says stands: escapes and line
-/// continuations take more room in the file than in the text.
+/// Returns the byte of a quoted TOML string that corresponds to a position in its value: escapes
+/// and line continuations are longer in the file than in the value.
 fn byte_of(quoted: &str, line: u32, column: u32) -> usize {
     let quotes = if quoted.starts_with("\"\"\"") || quoted.starts_with("'''") {
         3
@@ -70,7 +71,7 @@ fn byte_of(quoted: &str, line: u32, column: u32) -> usize {
     };
     let mut at = quotes;
     if quotes == 3 {
-        // A line break right after the quotes is none of the text.
+        // A line break right after the opening quotes is not part of the value.
         let rest = quoted.get(at..).unwrap_or("");
         at += ["\r\n", "\n"]
             .into_iter()
@@ -93,7 +94,8 @@ fn byte_of(quoted: &str, line: u32, column: u32) -> usize {
     at
 }
 
-/// How many bytes the next character takes, and which it is; none for a line continuation.
+/// Returns the length of the next character in bytes, and the character; `None` as the character
+/// for a line continuation.
 fn piece(rest: &str, escapes: bool) -> Option<(usize, Option<char>)> {
     let mut characters = rest.chars();
     let first = characters.next()?;
@@ -121,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_in_a_text_is_found_in_the_file() {
+    fn maps_template_positions_to_the_file() {
         let found = |quoted: &str, line, column| {
             let at = byte_of(quoted, line, column);
             quoted.get(at..).unwrap_or("").to_owned()

@@ -1,4 +1,4 @@
-//! The documented configuration, and what is said of faults.
+//! The documented configuration, and the errors of invalid ones.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use super::*;
@@ -8,7 +8,7 @@ fn told(text: &str) -> String {
 }
 
 #[test]
-fn the_documented_configuration_is_taken() {
+fn accepts_the_documented_configuration() {
     let guide = include_str!("../../../docs/configuration.md");
     let examples = guide.split("```toml\n").skip(1);
     let examples: Vec<Config> = examples
@@ -38,7 +38,7 @@ fn the_documented_configuration_is_taken() {
 }
 
 #[test]
-fn the_documented_alerts_are_taken_and_odd_ones_told() {
+fn accepts_the_documented_alerts_and_rejects_invalid_ones() {
     let guide = include_str!("../../../docs/alerts.md");
     let (_, rest) = guide.split_once("```toml\n").unwrap();
     let (example, _) = rest.split_once("```").unwrap();
@@ -54,12 +54,15 @@ fn the_documented_alerts_are_taken_and_odd_ones_told() {
         ),
         (
             "kind = \"expiring\"\nwarning = 0",
-            "must be smaller, and not 0,",
+            "must be at least 1 and less than",
         ),
         ("kind = \"dry\"", "unknown variant `dry`"),
         ("discount = 100", "`discount` must be 0 to 99"),
         ("type = \"\"", "`type` must have 1 to"),
-        ("within-days = 3", "is for alerts of the kind expiring"),
+        (
+            "within-days = 3",
+            "only allowed for alerts of kind `expiring`",
+        ),
         ("kind = \"runs-dry\"\nwarning = 400", "must be 0 to 365"),
         (
             "\n[[alert]]\nwarning = 9\nalarm = 3",
@@ -74,7 +77,7 @@ fn the_documented_alerts_are_taken_and_odd_ones_told() {
 }
 
 #[test]
-fn faults_are_told_with_their_place_and_what_is_expected() {
+fn errors_have_a_position_and_an_expectation() {
     let section = told("[[chanel]]\ntype = \"smtp\"\n");
     assert_eq!(
         section,
@@ -105,21 +108,21 @@ fn faults_are_told_with_their_place_and_what_is_expected() {
     let clear = told(&format!(
         "{smtp}security = \"none\"\nusername = \"u\"\npassword = {{ env = \"P\" }}\n"
     ));
-    assert!(clear.contains("in the clear"), "{clear}");
+    assert!(clear.contains("an encrypted connection"), "{clear}");
     let half = told(&format!("{smtp}username = \"u\"\n"));
-    assert!(half.contains("go together"), "{half}");
+    assert!(half.contains("set together"), "{half}");
     let sender = told(&smtp.replace("a@b", "Shop"));
     assert!(sender.contains("mailbox"), "{sender}");
     let plain = told(&format!("{smtp}username = \"u\"\npassword = \"letmein\"\n"));
     assert!(!plain.contains("letmein"), "{plain}");
     assert!(
-        plain.starts_with("p.toml:6:12: a secret is named"),
+        plain.starts_with("p.toml:6:12: expected a secret"),
         "{plain}"
     );
 }
 
 #[test]
-fn the_documented_traces_are_taken_and_odd_ones_told() {
+fn accepts_the_documented_traces_and_rejects_invalid_ones() {
     let guide = include_str!("../../../docs/operation.md");
     let (_, rest) = guide.split_once("```toml\n[trace]").unwrap();
     let example = format!("[trace]{}", rest.split_once("```").unwrap().0);
@@ -139,11 +142,11 @@ fn the_documented_traces_are_taken_and_odd_ones_told() {
         ),
         (
             "endpoint = \"https://a\"\nheaders = { k = \"v\" }",
-            "a secret is named",
+            "expected a secret",
         ),
         (
             "endpoint = \"http://collector.example:4318\"",
-            "expected https://; http:// is for servers on this machine",
+            "expected https://; http:// is only allowed for servers on this machine",
         ),
         ("endpoint = \"http://192.0.2.1\"", "expected https://"),
         (
@@ -160,14 +163,14 @@ fn the_documented_traces_are_taken_and_odd_ones_told() {
     }
 }
 
-/// What is said of a provider with these lines below `type`, without the file's name.
+/// Returns the error for a provider with these lines below `type`, without the file's name.
 fn provider(lines: &str) -> String {
     let told = told(&format!("[[channel]]\ntype = \"http\"\n{lines}\n"));
     told.strip_prefix("p.toml:").unwrap().to_owned()
 }
 
 #[test]
-fn faults_of_a_provider_are_told_with_their_place() {
+fn provider_errors_have_a_position() {
     for (lines, expected) in [
         (
             r#"json = { to = "$adress" }"#,
@@ -181,14 +184,17 @@ fn faults_of_a_provider_are_told_with_their_place() {
             "form = { to = '''\nTo:\n  $nobody''' }",
             "7:3: unknown variable `nobody`; expected one of",
         ),
-        ("json = 2021-01-01", "5:8: expected a text, a number"),
-        ("json = {}\nform = {}", "5:8: expected one of `json` and"),
+        ("json = 2021-01-01", "5:8: expected a string, a number"),
+        ("json = {}\nform = {}", "5:8: expected either `json` or"),
         (r#"headers = { Host = "a" }"#, "5:20: the header `Host`"),
-        (r#"headers = { "a b" = "" }"#, "5:21: `a b` is not the name"),
-        (r#"username = "u""#, "1:1: `username` and `password` go"),
+        (
+            r#"headers = { "a b" = "" }"#,
+            "5:21: `a b`: invalid header name",
+        ),
+        (r#"username = "u""#, "1:1: `username` and `password` must"),
         (
             r#"secrets = { text = { env = "T" } }"#,
-            "5:20: `text` is a value of",
+            "5:20: `text` is the name of a message value",
         ),
         (
             r#"secrets = { a-b = { env = "T" } }"#,
@@ -196,9 +202,9 @@ fn faults_of_a_provider_are_told_with_their_place() {
         ),
         (
             r#"secrets = { key = "letmein" }"#,
-            "5:19: a secret is named",
+            "5:19: expected a secret",
         ),
-        (r#"sign = ["letmein"]"#, "5:8: a secret is named"),
+        (r#"sign = ["letmein"]"#, "5:8: expected a secret"),
         ("connections = 0", "5:15: `connections` must be 1 to 64"),
         ("timeout-seconds = 0", "5:19: `timeout-seconds` must be"),
         (r#"method = "DELETE""#, "5:10: unknown variant `DELETE`"),
@@ -215,11 +221,14 @@ fn faults_of_a_provider_are_told_with_their_place() {
     let kind = provider("takes = [\"fax\"]\nurl = \"https://a/\"");
     assert!(kind.starts_with("3:10: unknown channel `fax`; "), "{kind}");
     let none = provider("takes = []\nurl = \"https://a/\"");
-    assert!(none.starts_with("3:9: expected some of email"), "{none}");
+    assert!(
+        none.starts_with("3:9: expected at least one of email"),
+        "{none}"
+    );
 }
 
 #[test]
-fn faults_of_an_answer_are_told_with_their_place() {
+fn response_rule_errors_have_a_position() {
     for (lines, expected) in [
         ("means = \"later\"", "5:1: expected `status`, or `pointer`"),
         (
@@ -251,7 +260,7 @@ fn faults_of_an_answer_are_told_with_their_place() {
 }
 
 #[test]
-fn a_url_names_its_server_and_is_encrypted_unless_it_stays_here() {
+fn url_has_a_constant_server_and_is_encrypted() {
     for (url, expected) in [
         (
             "http://api.example.com/",
@@ -266,7 +275,10 @@ fn a_url_names_its_server_and_is_encrypted_unless_it_stays_here() {
             "https://a#if($text).evil#end/",
             "4:7: expected https:// and",
         ),
-        ("https://me:pw@example.com/", "4:7: a URL holds no login"),
+        (
+            "https://me:pw@example.com/",
+            "4:7: the URL must not contain",
+        ),
         ("ftp://example.com/", "4:7: expected https://; http:// is"),
         (
             "example.com/$text",
@@ -288,7 +300,7 @@ fn a_url_names_its_server_and_is_encrypted_unless_it_stays_here() {
 }
 
 #[test]
-fn every_address_of_another_machine_is_encrypted() {
+fn remote_addresses_must_be_encrypted() {
     let of = |url: &str| {
         [
             format!("[trace]\nendpoint = \"{url}\"\n"),
@@ -325,7 +337,7 @@ fn every_address_of_another_machine_is_encrypted() {
 }
 
 #[test]
-fn what_is_said_to_a_mail_server_ends_no_line() {
+fn rejects_line_breaks_in_smtp_settings() {
     let smtp = "[[channel]]\ntype = \"smtp\"\nhost = \"mail.example.com\"\nfrom = \"a@b\"\n";
     for (line, wanted) in [
         (
@@ -336,7 +348,7 @@ fn what_is_said_to_a_mail_server_ends_no_line() {
         ("hello = \"\"", "`hello` must be a domain"),
         (
             "username = \"a\\u0000b\"\npassword = { env = \"P\" }",
-            "`username` must have",
+            "`username` must not be empty",
         ),
     ] {
         let told = told(&format!("{smtp}{line}\n"));

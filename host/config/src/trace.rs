@@ -1,4 +1,4 @@
-//! `[trace]`: where traces go.
+//! `[trace]`: the collector that traces are exported to.
 
 use std::collections::HashMap;
 
@@ -13,20 +13,20 @@ use super::file::{Source, Table};
 use super::http::header_name;
 use super::url::must_be_encrypted;
 
-/// Where traces go, and which.
+/// The export of traces.
 #[derive(Clone, Debug)]
 pub struct TraceConfig {
-    /// The collector, which takes OTLP over HTTP; `/v1/traces` is added where it is missing.
+    /// The collector, which accepts OTLP over HTTP; `/v1/traces` is appended if it is missing.
     pub endpoint: Url,
-    /// Headers for it, such as an API key.
+    /// Headers of the export requests, such as an API key.
     pub headers: Vec<(HeaderName, Secret)>,
-    /// What this service is called.
+    /// The name of this service in traces.
     pub service_name: String,
-    /// Which part of the events that come without a trace is recorded.
+    /// The share of traces to record, 0.0 to 1.0, of events without a trace of their own.
     pub sample: f64,
 }
 
-/// The keys that hold no table.
+/// The keys that are not tables.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Plain {
@@ -36,7 +36,7 @@ struct Plain {
 }
 
 impl TraceConfig {
-    /// To that collector, with everything else as it comes.
+    /// Creates the configuration for that collector, with defaults for everything else.
     pub fn to(endpoint: &str) -> anyhow::Result<TraceConfig> {
         Ok(TraceConfig {
             endpoint: collector(endpoint).map_err(|wrong| anyhow::anyhow!("{wrong}"))?,
@@ -46,7 +46,7 @@ impl TraceConfig {
         })
     }
 
-    /// The same to another collector.
+    /// Returns a copy with another collector.
     pub fn with_endpoint(&self, endpoint: &str) -> anyhow::Result<TraceConfig> {
         Ok(TraceConfig {
             endpoint: TraceConfig::to(endpoint)?.endpoint,
@@ -54,13 +54,13 @@ impl TraceConfig {
         })
     }
 
-    /// The headers with their secrets, as the places of those hold them now.
+    /// Reads the secrets, and returns the headers with their current values.
     pub fn read_headers(&self) -> anyhow::Result<HashMap<String, String>> {
         let headers = self.headers.iter().map(|(name, secret)| {
             let of = || format!("the header {name} of [trace]");
             let value = secret.read().with_context(of)?;
             if HeaderValue::from_str(&value).is_err() {
-                return Err(anyhow::anyhow!("{secret} holds what no header can hold"))
+                return Err(anyhow::anyhow!("{secret}: invalid value for a header"))
                     .with_context(of);
             }
             Ok((name.to_string(), value))
@@ -102,16 +102,18 @@ fn headers(
     headers.collect()
 }
 
-/// The address of a collector: a server and a path, to which one more is added.
+/// Parses the address of a collector: a server and a path, to which `/v1/traces` can be appended.
 fn collector(text: &str) -> Result<Url, String> {
     let expected = "expected the address of a collector such as http://127.0.0.1:4318";
     let url = Url::parse(text).map_err(|error| format!("not a URL: {error}; {expected}"))?;
     must_be_encrypted(&url).map_err(|wrong| format!("{wrong}; {expected}"))?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("a URL holds no login; `headers` name secrets".to_owned());
+        return Err("the URL must not contain a login; put secrets into `headers`".to_owned());
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(format!("the address holds a `?` or `#`; {expected}"));
+        return Err(format!(
+            "the address must not contain `?` or `#`; {expected}"
+        ));
     }
     Ok(url)
 }

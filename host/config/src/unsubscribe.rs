@@ -1,4 +1,4 @@
-//! `[unsubscribe]`: where a tap on "unsubscribe" in a mail program leads.
+//! `[unsubscribe]`: the address that mail programs open to unsubscribe a contact.
 
 use reqwest::Url;
 use serde::Deserialize;
@@ -7,16 +7,16 @@ use super::Secret;
 use super::file::Table;
 use super::url::must_be_encrypted;
 
-/// Stands in the address for what tells the delivery.
+/// The placeholder in the address for the token that identifies the delivery.
 const TOKEN: &str = "{token}";
 
-/// Where mail programs unsubscribe their owner.
+/// The address that mail programs open to unsubscribe a contact.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct UnsubscribeConfig {
-    /// The address of the service with `{token}` in it.
+    /// The address of the service, containing `{token}`.
     pub url: String,
-    /// What tokens are signed with.
+    /// The secret that signs tokens.
     pub secret: Secret,
 }
 
@@ -38,12 +38,12 @@ impl UnsubscribeConfig {
                 "`url` must be the address of this service such as https://shop.example/u/{token}",
             );
         };
-        // RFC 8058 asks for HTTPS; plain HTTP is for trying it out.
+        // RFC 8058 requires HTTPS; plain HTTP is for trying it out on this machine.
         must_be_encrypted(&url)
     }
 
-    /// The address with a token in it.
-    pub fn with(&self, token: &str) -> String {
+    /// Returns the address with a token in it.
+    pub(crate) fn with(&self, token: &str) -> String {
         self.url.replace(TOKEN, token)
     }
 }

@@ -1,4 +1,5 @@
-//! URLs: the server is written out, and reached encrypted unless it is on this machine.
+//! URLs: the server is a constant, and the connection is encrypted unless the server is on this
+//! machine.
 
 use std::net::IpAddr;
 
@@ -9,7 +10,7 @@ use toml::Spanned;
 use super::file::Source;
 use super::template::Templated;
 
-/// The URL, and what it looks like with a value for each reference.
+/// Parses a URL; also returns it as a template, since it may contain references.
 pub(super) fn read(
     source: Source<'_>,
     text: &Spanned<String>,
@@ -34,23 +35,23 @@ pub(super) fn read(
     let url = Url::parse(&rendered).map_err(|error| fault(&format!("not a URL: {error}")))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(fault(
-            "a URL holds no login; expected `username` and `password`",
+            "the URL must not contain a login; use `username` and `password`",
         ));
     }
     must_be_encrypted(&url).map_err(fault)?;
     Ok((url, template))
 }
 
-/// Refuses a URL by which what is sent could be read, or answered, by somebody on the way.
+/// Rejects a URL whose requests could be read or answered by others on the network.
 pub(super) fn must_be_encrypted(url: &Url) -> Result<(), &'static str> {
     match url.scheme() {
         "https" => Ok(()),
         "http" if url.host_str().is_some_and(is_here) => Ok(()),
-        _ => Err("expected https://; http:// is for servers on this machine alone"),
+        _ => Err("expected https://; http:// is only allowed for servers on this machine"),
     }
 }
 
-/// Whether a server is on this machine.
+/// Returns true if the host is this machine.
 pub(super) fn is_here(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let address = host.parse::<IpAddr>();

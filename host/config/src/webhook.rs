@@ -1,4 +1,4 @@
-//! `[webhook.NAME]`: servers that are told of alerts.
+//! `[webhook.NAME]`: servers that are notified of alerts.
 
 use std::sync::Arc;
 
@@ -11,16 +11,16 @@ use promoflow_model::alert::Rule;
 /// The longest name of a webhook, in characters.
 const MAX_NAME_CHARS: usize = 50;
 
-/// A server that is told of alerts.
+/// A server that is notified of alerts.
 #[derive(Clone, Debug)]
 pub struct WebhookConfig {
-    /// Its name, by which alerts name it.
+    /// The name that alerts use.
     pub name: String,
-    /// How to tell it.
+    /// The request that notifies it.
     pub request: Arc<HttpConfig>,
 }
 
-/// Reads the table of all webhooks.
+/// Reads all webhooks.
 pub(super) fn read(table: Option<Table<'_>>) -> anyhow::Result<Vec<WebhookConfig>> {
     let Some(table) = table else {
         return Ok(Vec::new());
@@ -30,8 +30,8 @@ pub(super) fn read(table: Option<Table<'_>>) -> anyhow::Result<Vec<WebhookConfig
         let letters = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         if name.is_empty() || name.len() > MAX_NAME_CHARS || !name.chars().all(letters) {
             let message = format_args!(
-                "the webhook {} needs a name of letters, digits, `-` and `_`, {MAX_NAME_CHARS} at \
-                 most",
+                "webhook {}: invalid name; expected letters, digits, `-` and `_`, at most \
+                 {MAX_NAME_CHARS}",
                 shown(&name)
             );
             return Err(source.fault(value.span(), message));
@@ -45,7 +45,7 @@ pub(super) fn read(table: Option<Table<'_>>) -> anyhow::Result<Vec<WebhookConfig
     webhooks.collect()
 }
 
-/// What is wrong with the webhooks that a rule names.
+/// Checks that the webhooks of a rule exist.
 pub(super) fn check(rule: &Rule, webhooks: &[WebhookConfig]) -> Result<(), String> {
     let known = |name: &&String| webhooks.iter().any(|one| one.name == **name);
     let Some(unknown) = rule.webhooks.iter().find(|name| !known(name)) else {
@@ -54,5 +54,5 @@ pub(super) fn check(rule: &Rule, webhooks: &[WebhookConfig]) -> Result<(), Strin
     let names = webhooks.iter().map(|one| one.name.as_str());
     let hint = did_you_mean(unknown, names)
         .unwrap_or_else(|| format!("expected a section [webhook.{unknown}]"));
-    Err(format!("no webhook is called {}; {hint}", shown(unknown)))
+    Err(format!("unknown webhook {}; {hint}", shown(unknown)))
 }

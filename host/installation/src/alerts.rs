@@ -1,4 +1,4 @@
-//! The alerts of an installation, as people look at them.
+//! The alerts of an installation, as users see them.
 
 use std::collections::HashMap;
 
@@ -9,32 +9,32 @@ use promoflow_model::alert::{Alert, Kind, Level, Rule, Rules, Subject};
 use promoflow_model::clock::Timestamp;
 use promoflow_store::{DeliveryState, Notice, NoticeId, Store};
 
-/// Codes that are counted for a list of alerts at most.
+/// Maximum number of codes to count for a list of alerts.
 const MOST_COUNTED: u64 = 1_000_000;
 
-/// A lane that a rule watches.
+/// A code group and a rule that watches it.
 #[derive(Clone, Debug)]
 pub struct Watched {
     /// The rule.
     pub rule: Rule,
-    /// The lane, as it stands.
+    /// The forecast of the code group.
     pub outlook: LaneOutlook,
-    /// What the rule judges by: codes that are left, or that expire within its days.
+    /// The number that the rule compares: codes that are left, or that expire within its days.
     pub count: u64,
-    /// The level that is raised, as the pool is now.
+    /// The raised level, in the current state of the pool.
     pub level: Option<Level>,
-    /// Since when that is so; `None` where nothing was ever raised, or the process that executes has not
-    /// seen it yet.
+    /// The time since which the level is in effect; `None` if nothing was ever raised, or if the
+    /// executing process has not seen it yet.
     pub since: Option<Timestamp>,
 }
 
 impl Promoflow {
-    /// What is watched of the pool.
+    /// Returns the rules that watch the pool.
     pub fn alert_rules(&self) -> &Rules {
         &self.parts.alerts
     }
 
-    /// Each lane that a rule watches, with what is raised for it.
+    /// Returns each code group that a rule watches, with its raised level.
     pub fn alerts(&self) -> Result<Vec<Watched>> {
         let rules = &self.parts.alerts;
         if rules.is_empty() {
@@ -52,8 +52,7 @@ impl Promoflow {
         Ok(watched)
     }
 
-    /// Up to so many notices before that one, the newest first: what webhooks were told, or are to
-    /// be told.
+    /// Returns up to `limit` notifications to webhooks before that one, the newest first.
     pub fn notices(
         &self,
         state: Option<DeliveryState>,
@@ -86,8 +85,8 @@ impl Promoflow {
                 self.store.free_between(lane, now, until, MOST_COUNTED)?
             }
         };
-        // Judged here as well: what is stored is what the process that executes saw last, which may
-        // not have run since the pool was changed.
+        // Evaluated here as well: the stored level is what the executing process saw last, and it
+        // may not have run since the pool was changed.
         let is_raised = |level: &Level| {
             let before = of(*level).is_some_and(|alert| alert.raised);
             rule.is_raised(rule.codes(*level, outlook.a_day), count, before)

@@ -1,4 +1,4 @@
-//! Messages and workflows of an installation: checked, stored, listed.
+//! Messages and workflows of an installation: check, apply, list.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeSet, HashMap};
@@ -22,19 +22,19 @@ use promoflow_store::{
     Applied, ContactStore, Store, StoredBlock, StoredWorkflow, WorkflowRow, WorkflowState,
 };
 
-/// What became of an applied file: the diagnostics of all documents in it, and what was stored,
-/// which is nothing where one of them is an error.
+/// The result of applying a file: the diagnostics of all its documents, and the stored items. If a
+/// diagnostic is an error, nothing is stored.
 #[derive(Debug)]
 pub struct AppliedFile<T> {
-    /// Faults and warnings, in the order of the file.
+    /// Errors and warnings, in the order of the file.
     pub diagnostics: Vec<Diagnostic>,
-    /// What the file holds, with what became of it.
+    /// The items of the file, each with its result.
     pub applied: Vec<(T, Applied)>,
 }
 
 impl Promoflow {
-    /// Checks the messages of a file, and stores them where nothing is wrong with any.
-    /// `name` stands in diagnostics; `files` is where the file finds what it names.
+    /// Checks the messages of a file, and stores them if none has an error. `name` appears in
+    /// diagnostics; `files` resolves the files that it references.
     pub fn apply_messages(
         &self,
         name: &str,
@@ -68,7 +68,7 @@ impl Promoflow {
         message::parse(name, source, files, &message::check_part)
     }
 
-    /// The present version of every message.
+    /// Returns the current version of every message.
     pub fn messages(&self) -> Result<Vec<Message>> {
         Ok(self.store.messages()?)
     }
@@ -78,7 +78,8 @@ impl Promoflow {
         self.check_workflows_with(name, source, &[])
     }
 
-    /// The same as if `more` messages had been applied.
+    /// Like [`check_workflows`](Self::check_workflows), as if the messages in `more` had been
+    /// applied.
     pub fn check_workflows_with(
         &self,
         name: &str,
@@ -93,8 +94,8 @@ impl Promoflow {
         ))
     }
 
-    /// The messages that the steps of a workflow send, what they read, and which promo codes they
-    /// take; as if `more` messages had been applied.
+    /// Returns the messages that the steps of a workflow send, the values they read, and the promo
+    /// codes they claim, as if the messages in `more` had been applied.
     pub fn sendings(&self, workflow: &Workflow, more: &[Message]) -> Result<Vec<Sending>> {
         Ok(sendings(workflow, &self.known(more)?))
     }
@@ -116,8 +117,8 @@ impl Promoflow {
         })
     }
 
-    /// Checks the workflows of a file, and stores them, with the blocks that they place, where
-    /// nothing is wrong with any.
+    /// Checks the workflows of a file; if none has an error, stores them and the blocks that they
+    /// place.
     pub fn apply_workflows(&self, name: &str, source: &[u8]) -> Result<AppliedFile<Workflow>> {
         let parsed = self.check_workflows(name, source)?;
         if parsed.has_errors() {
@@ -133,7 +134,7 @@ impl Promoflow {
                 let block = self
                     .blocks()?
                     .get(&step.block)
-                    .with_context(|| format!("the block `{}` is gone", step.block))?;
+                    .with_context(|| format!("block `{}` is missing", step.block))?;
                 self.store.put_block(&StoredBlock {
                     digest: step.digest.clone(),
                     description: block.description.clone(),
@@ -149,49 +150,50 @@ impl Promoflow {
         })
     }
 
-    /// The present version of every workflow.
+    /// Returns the current version of every workflow.
     pub fn workflows(&self) -> Result<Vec<StoredWorkflow>> {
         Ok(self.store.workflows()?)
     }
 
-    /// Whether events start a workflow from now on; false where there is none of that id.
+    /// Sets whether events start a workflow from now on; returns false if the id is unknown.
     pub fn set_workflow_state(&self, id: &str, state: WorkflowState) -> Result<bool> {
         Ok(self.store.set_workflow_state(id, state)?)
     }
 
-    /// Ids and versions of the workflows' rows, for listings of runs.
+    /// Returns ids and versions by workflow row, for lists of runs.
     pub fn workflow_names(&self) -> Result<HashMap<WorkflowRow, (String, u32)>> {
         Ok(self.store.workflow_names()?)
     }
 }
 
-/// What workflows may refer to in this installation.
+/// The names that workflows of this installation can refer to.
 pub(super) struct Known<'k> {
     blocks: &'k BlockLibrary,
     messages: HashMap<String, Message>,
     pool: &'k Promoflow,
-    /// Those that ever had a code, once somebody has asked.
+    /// The code groups that ever had a code; loaded on first use.
     lanes: OnceCell<Vec<Lane>>,
     contact_values: OnceCell<Vec<String>>,
-    /// By the type of the event.
+    /// Parameter names by event type.
     event_values: RefCell<HashMap<String, Vec<String>>>,
 }
 
-/// Contacts that are looked at for the names of their fields.
+/// Maximum number of contacts that are read for the names of their fields.
 const LOOKED_AT: usize = 500;
 
 impl Promoflow {
-    /// Why no code of a lane can be taken at present; `lanes` are those that ever had one.
+    /// Explains why no code of a group can be claimed now; `lanes` are the groups that ever had a
+    /// code.
     pub(super) fn lane_doubt(&self, lane: &Lane, lanes: &[Lane]) -> Option<LaneDoubt> {
         let now = self.parts.clock.now();
         pool::lane_doubt(lane, lanes, &mut |lane| {
             let free = self.store.free_between(lane, now, Timestamp::NEVER, 1);
-            // What cannot be read is not the author's fault.
+            // A read error is not the author's mistake.
             free.map_or(true, |free| free > 0)
         })
     }
 
-    /// The names under which messages read what is known of contacts.
+    /// Returns the names under which messages read values of contacts.
     pub(super) fn contact_values(&self) -> Result<Vec<String>> {
         let mut names = BTreeSet::new();
         if self.store.contacts_awake()? {

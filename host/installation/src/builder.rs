@@ -1,4 +1,4 @@
-//! What an installation is made of.
+//! The builder of an installation.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -18,7 +18,7 @@ use promoflow_model::clock::{Clock, SystemClock};
 use promoflow_store::Store;
 use promoflow_store_sqlite::SqliteStore;
 
-/// Gathers what an installation is made of. Begin with [`Promoflow::builder`].
+/// Collects the parts of an installation. Created by [`Promoflow::builder`].
 pub struct Builder {
     pub(super) database: PathBuf,
     pub(super) create: bool,
@@ -27,9 +27,9 @@ pub struct Builder {
     pub(super) bounds: Bounds,
     pub(super) cache: Option<PathBuf>,
     pub(super) compiler: Compiler,
-    /// How letters leave, the first that takes a kind before others.
+    /// The channels in order of preference: the first one that supports a kind is used.
     pub(super) exits: Vec<Exit>,
-    /// What was made of them, once that was asked for.
+    /// The created channels, if [`ready`](Self::ready) was called.
     pub(super) channels: Option<Channels>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) workers: usize,
@@ -66,61 +66,60 @@ impl Builder {
         }
     }
 
-    /// Whether to make the database where there is none. It is made unless this says no.
+    /// Creates the database if it does not exist (default: true).
     #[must_use]
     pub fn create(mut self, create: bool) -> Builder {
         self.create = create;
         self
     }
 
-    /// Adds the blocks of a folder, every `*.wasm` of it, to the standard ones.
+    /// Adds the blocks of a folder, every `*.wasm` in it, to the standard ones.
     #[must_use]
     pub fn blocks(mut self, folder: impl Into<PathBuf>) -> Builder {
         self.blocks.push(folder.into());
         self
     }
 
-    /// What blocks may import: everything of the contract unless this narrows it.
+    /// Sets the interfaces that blocks may import (default: all).
     #[must_use]
     pub fn grants(mut self, grants: Grants) -> Builder {
         self.grants = grants;
         self
     }
 
-    /// What one call of a block may use.
+    /// Sets the bounds of one call of a block.
     #[must_use]
     pub fn bounds(mut self, bounds: Bounds) -> Builder {
         self.bounds = bounds;
         self
     }
 
-    /// The folder for compiled blocks; it must belong to the host alone. Without it, the user's
-    /// own cache folder.
+    /// Sets the folder for compiled blocks; it must belong to the host alone (default: the user's
+    /// cache folder).
     #[must_use]
     pub fn cache(mut self, folder: impl Into<PathBuf>) -> Builder {
         self.cache = Some(folder.into());
         self
     }
 
-    /// How blocks are compiled that do not come with the host: in this process unless this says
-    /// another. Where strangers bring blocks, by child processes with limits.
+    /// Sets the compiler of blocks that are not built in (default: in this process). For untrusted
+    /// blocks, use child processes with limits.
     #[must_use]
     pub fn compiler(mut self, compiler: Compiler) -> Builder {
         self.compiler = compiler;
         self
     }
 
-    /// Adds a channel. A letter goes through the first that takes its kind; without any, letters
-    /// become files in a Maildir beside the database.
+    /// Adds a channel. A delivery uses the first one that supports its kind; without any channel,
+    /// messages are written to a Maildir next to the database.
     #[must_use]
     pub fn channel(mut self, channel: impl Channel + 'static) -> Builder {
         self.exits.push(Exit::Given(Arc::new(channel)));
         self
     }
 
-    /// Adds the channels of a configuration file, in its order, what it has watched, who is told of
-    /// that, where traces go, and where contacts unsubscribe. Secrets are read when delivering starts, or when it is
-    /// made [`ready`](Self::ready).
+    /// Adds the channels, alerts, webhooks, traces and unsubscribe address of a configuration file.
+    /// Secrets are read when delivery starts, or by [`ready`](Self::ready).
     #[must_use]
     pub fn configure(mut self, config: &Config) -> Builder {
         let channels = config.channels.iter().cloned();
@@ -133,36 +132,36 @@ impl Builder {
         self.alerts(config.alerts.clone())
     }
 
-    /// The clock to ask: the machine's own unless this says another.
+    /// Sets the clock (default: the machine's clock).
     #[must_use]
     pub fn clock(mut self, clock: impl Clock + 'static) -> Builder {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// Threads that execute blocks: as many as there are cores unless this says otherwise.
+    /// Sets the number of threads that execute blocks (default: the number of cores).
     #[must_use]
     pub fn workers(mut self, workers: usize) -> Builder {
         self.workers = workers;
         self
     }
 
-    /// Whether this process hands deliveries to channels. It does unless this says no; what it
-    /// commits waits in the outbox then, for a process that does.
+    /// Sets whether this process delivers (default: true). If false, its deliveries wait in the
+    /// outbox for a process that does.
     #[must_use]
     pub fn delivers(mut self, delivers: bool) -> Builder {
         self.delivers = delivers;
         self
     }
 
-    /// What of the pool is watched. Nothing is unless this says so.
+    /// Sets the alert rules (default: none).
     #[must_use]
     pub fn alerts(mut self, rules: Rules) -> Builder {
         self.alerts = rules;
         self
     }
 
-    /// Exports traces to that collector; with the rest of what a configuration says of traces.
+    /// Exports traces to that collector; other trace settings of the configuration are kept.
     pub fn trace_to(mut self, endpoint: &str) -> Result<Builder> {
         self.trace = Some(match &self.trace {
             Some(config) => config.with_endpoint(endpoint)?,
@@ -171,8 +170,8 @@ impl Builder {
         Ok(self)
     }
 
-    /// How long the end waits for letters that are being handed over, 10 seconds unless this says
-    /// another: an attempt that goes on then has no end, and is made again by the next start.
+    /// Sets how long a shutdown waits for attempts in progress (default: 10 seconds). A longer
+    /// attempt stays without a result, and is repeated after the next start.
     #[must_use]
     pub fn drain(mut self, drain: Duration) -> Builder {
         self.drain = drain;
@@ -187,7 +186,7 @@ impl Builder {
             SqliteStore::open_existing(&self.database)?
         };
         if let Err(error) = store.finish_uploads(&*self.clock) {
-            tracing::warn!("an upload that was decided on is not all in yet: {error}");
+            tracing::warn!("an accepted upload is not completely imported yet: {error}");
         }
         self.database = store.path().to_owned();
         Ok(Promoflow {
@@ -207,7 +206,7 @@ impl Builder {
     }
 }
 
-/// Where letters go that no channel was set up for.
+/// Returns the folder for messages if no channel is configured.
 pub fn maildir_beside(database: &Path) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push("-mail");

@@ -1,4 +1,4 @@
-//! The directory of contacts. Whoever asks for it wakes it.
+//! The directory of contacts. Any access enables it.
 
 use std::io::Read;
 use std::ops::ControlFlow;
@@ -14,7 +14,7 @@ use promoflow_model::message::ChannelKind;
 use promoflow_store::{ContactStore, Directory, Store};
 
 impl Promoflow {
-    /// Uploads contacts. `progress` is told how many rows were taken in all.
+    /// Uploads contacts. `progress` is called with the number of rows read so far.
     pub fn import_contacts(
         &self,
         reader: impl Read + Send,
@@ -27,13 +27,13 @@ impl Promoflow {
         import::contacts::import(&*self.store, self.now(), reader, &options, progress)
     }
 
-    /// Gives each contact to `visit`, in the order in which they came.
+    /// Calls `visit` with each contact, in the order of their creation.
     pub fn contacts(&self, mut visit: impl FnMut(Contact) -> ControlFlow<()>) -> Result<()> {
         self.store.wake_contacts()?;
         Ok(self.store.contacts(None, &mut visit)?)
     }
 
-    /// Up to so many contacts after the one of that id, in the same order.
+    /// Returns up to `limit` contacts after the one with that id, in the order of their creation.
     pub fn contacts_after(&self, after: Option<&str>, limit: usize) -> Result<Vec<Contact>> {
         self.store.wake_contacts()?;
         let mut contacts = Vec::new();
@@ -49,21 +49,21 @@ impl Promoflow {
         Ok(contacts)
     }
 
-    /// The contact of that name.
+    /// Returns the contact with that name: an id, an external id, an address or a token.
     pub fn contact(&self, name: Name) -> Result<Option<Contact>> {
         self.store.wake_contacts()?;
         Ok(self.store.contact(name)?)
     }
 
-    /// Notes that a contact has unsubscribed from channels; the contact as it is then, `None`
-    /// where there is none of that id.
+    /// Unsubscribes a contact from channels. Returns the updated contact; `None` if the id is
+    /// unknown.
     pub fn unsubscribe(&self, id: &str, channels: &[ChannelKind]) -> Result<Option<Contact>> {
         self.store.wake_contacts()?;
         Ok(self.store.set_consent(id, channels, false, self.now())?)
     }
 
-    /// Notes that whoever got the letter with that token has unsubscribed from its channel; false
-    /// where no letter of this installation has it.
+    /// Unsubscribes the recipient of the delivery with that token from its channel; returns false
+    /// if no delivery of this installation has the token.
     pub fn unsubscribe_by(&self, token: &str) -> Result<bool> {
         let Some(unsubscriber) = self.unsubscriber()? else {
             return Ok(false);
@@ -76,7 +76,7 @@ impl Promoflow {
         Ok(self.store.refuse(delivery, self.now())?)
     }
 
-    /// Whether a letter of this installation has that token.
+    /// Returns true if a delivery of this installation has that token.
     pub fn knows_unsubscribe(&self, token: &str) -> Result<bool> {
         let Some(unsubscriber) = self.unsubscriber()? else {
             return Ok(false);
@@ -85,7 +85,7 @@ impl Promoflow {
         Ok(unsubscriber.delivery(&installation, token).is_some())
     }
 
-    /// Notes that a contact wants to be written to over channels.
+    /// Subscribes a contact to channels. Returns the updated contact; `None` if the id is unknown.
     pub fn subscribe(&self, id: &str, channels: &[ChannelKind]) -> Result<Option<Contact>> {
         self.store.wake_contacts()?;
         Ok(self.store.set_consent(id, channels, true, self.now())?)

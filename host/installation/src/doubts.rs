@@ -1,5 +1,5 @@
-//! What is odd about messages that were applied: what they read of workflows that send them, and
-//! whether those still can.
+//! Warnings about applied messages: values that the workflows which send them may not set, and
+//! workflows that no longer work with them.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,8 @@ use promoflow_model::workflow::{Doubt, Sending, Workflow, sendings};
 use promoflow_store::{Store, StoredWorkflow};
 
 impl Promoflow {
-    /// Warns of what most likely is a mistake in the messages of a file, which are stored already.
+    /// Returns warnings about probable mistakes in the messages of a file, which are already
+    /// stored.
     pub(super) fn doubts(
         &self,
         file: &str,
@@ -39,7 +40,7 @@ impl Promoflow {
         let lanes = self.store.lanes()?;
         for message in messages {
             for (code, at) in message.code_places() {
-                // With a text instead it is sent all the same.
+                // A message with a fallback text is sent even without a code.
                 let doubt = self.lane_doubt(&code.selector.lane, &lanes);
                 if let Some(LaneDoubt { why, hint }) = doubt {
                     let warning = format!("{}: {why}", shown(&at.name));
@@ -49,7 +50,7 @@ impl Promoflow {
         }
         let mut brought: Vec<String> = Vec::new();
         let mut sent: HashMap<&str, Sent> = HashMap::new();
-        // Blocks are compiled to know what they read: not for nothing.
+        // Blocks are compiled to learn which values they read, so only if there are workflows.
         if !workflows.is_empty() {
             let known = self.known(&[])?;
             for StoredWorkflow { workflow, .. } in &workflows {
@@ -66,7 +67,7 @@ impl Promoflow {
                 }
             }
         }
-        // What is sent by no workflow yet may be sent by any.
+        // A message that no workflow sends yet may be sent by any.
         let mut anybodys = KnownValues::new(brought);
         anybodys.extend(workflow::usual_values());
         anybodys.extend(self.store.event_params(None)?);
@@ -90,19 +91,19 @@ impl Promoflow {
     }
 }
 
-/// The value that *Get promo code* sets where its step says nothing else.
+/// The default name of the value that *Get promo code* sets.
 const PROMOCODE: &str = "promocode";
 
-/// What is known of a message by the workflows that send it.
+/// The facts about a message from the workflows that send it.
 #[derive(Default)]
 struct Sent {
-    /// The values that may be there.
+    /// The values that may be set.
     known: KnownValues,
-    /// The names of those that its author was warned of.
+    /// The names of the values for which a warning was issued.
     told: Vec<String>,
 }
 
-/// What is odd in a file of messages.
+/// Collects the warnings about a file of messages.
 struct Doubts<'d> {
     out: Diagnostics,
     file: &'d str,
@@ -110,7 +111,7 @@ struct Doubts<'d> {
 }
 
 impl Doubts<'_> {
-    /// The names of the values that it warns of.
+    /// Warns about values that a sending does not set, and returns their names.
     fn of_sending(
         &mut self,
         message: &Message,
@@ -123,12 +124,12 @@ impl Doubts<'_> {
             && channel != message.channel
         {
             let warning = format!(
-                "it is for {} now, and in the workflow {id} the step {} sends it by {channel}: its \
-                 runs fail there from now on",
+                "the channel is {} now, but step {} of workflow {id} sends it by {channel}: its \
+                 runs will fail there",
                 message.channel,
                 shown(&sending.step)
             );
-            let hint = "give it another id, or apply the workflow with the other channel";
+            let hint = "use another id, or apply the workflow with the new channel";
             let at = Read {
                 name: String::new(),
                 tag: false,
@@ -144,7 +145,7 @@ impl Doubts<'_> {
                 continue;
             };
             let name = shown(&reading.read.name);
-            let warning = format!("it reads {name}, and in the workflow {id} {why}");
+            let warning = format!("the message reads {name}, but in workflow {id} {why}");
             self.warn(&message.id, &reading.read, warning, hint);
             told.push(reading.read.name);
         }
@@ -160,20 +161,20 @@ impl Doubts<'_> {
     fn of_trial(&mut self, message: &Message, trial: &mut Trial) {
         for (at, why) in trial.failures(message) {
             let part = shown(&at.name);
-            let warning = format!("{part} cannot be made for a run without values: {why}");
-            let hint = "such a run fails; `promoflow message render` shows it with values";
+            let warning = format!("{part} cannot be rendered for a run without values: {why}");
+            let hint = "such a run fails; preview the message with `promoflow message render`";
             self.warn(&message.id, &at, warning, hint.to_owned());
         }
     }
 
-    /// Nothing configured makes the address that a message prints.
+    /// Warns if a message prints an unsubscribe address and none is configured.
     fn of_unsubscribe(&mut self, message: &Message) {
         if let Some(at) = message.unsubscribes() {
             let warning = format!(
-                "it prints {UNSUBSCRIBE_TAG}, and the configuration has no [unsubscribe]: it is \
-                 held back until it has one"
+                "the message prints {UNSUBSCRIBE_TAG}, but the configuration has no [unsubscribe]: \
+                 it is held back until one is configured"
             );
-            let hint = "docs/configuration.md tells how to set it up";
+            let hint = "see docs/configuration.md for the setup";
             self.warn(&message.id, &at, warning, hint.to_owned());
         }
     }

@@ -1,5 +1,5 @@
-//! How letters leave an installation. What is configured becomes a channel when delivering begins:
-//! its secrets are read then, and not by everybody who looks into the database.
+//! The channels of an installation. A configured channel is created when delivery begins: only then
+//! are its secrets read, not by every process that opens the database.
 
 use std::sync::Arc;
 
@@ -12,11 +12,11 @@ use promoflow_config::{ChannelConfig, Transport};
 use promoflow_engine::outbox::{Unsubscriber, Webhook};
 use promoflow_model::clock::Clock;
 
-/// A way out.
+/// The source of a channel.
 pub(super) enum Exit {
     /// A channel of the embedding program.
     Given(Arc<dyn Channel>),
-    /// What a configuration says of one.
+    /// A channel of a configuration.
     Configured(ChannelConfig),
 }
 
@@ -43,8 +43,8 @@ impl Exit {
 }
 
 impl Builder {
-    /// Makes what delivers now, secrets and all, instead of when the installation starts: whoever
-    /// is going to deliver is told of a missing secret before a database is made.
+    /// Creates the channels now, with their secrets, instead of when the installation starts, so
+    /// that a missing secret is an error before a database is created.
     pub fn ready(mut self) -> Result<Builder> {
         self.channels = Some(self.make_channels()?);
         self.unsubscriber = Some(self.make_unsubscriber()?);
@@ -64,11 +64,11 @@ impl Builder {
         exits.map(|exit| exit.channel(&self.clock)).collect()
     }
 
-    /// Who is told of alerts.
+    /// Creates the webhooks that are notified of alerts.
     pub(super) fn make_webhooks(&self) -> Result<Vec<Webhook>> {
         let made = self.webhooks.iter().map(|webhook| {
             let http = Http::new(&webhook.request, Arc::clone(&self.clock))
-                .with_context(|| format!("the webhook {}", webhook.name))?;
+                .with_context(|| format!("webhook {}", webhook.name))?;
             Ok(Webhook {
                 name: webhook.name.clone(),
                 http: Arc::new(http),
@@ -83,7 +83,7 @@ impl Builder {
 }
 
 impl Promoflow {
-    /// The channels; made the first time that somebody asks.
+    /// Returns the channels; creates them on first use.
     pub(super) fn channels(&self) -> Result<&Channels> {
         if let Some(channels) = self.channels.get() {
             return Ok(channels);
@@ -92,7 +92,8 @@ impl Promoflow {
         Ok(self.channels.get_or_init(|| made))
     }
 
-    /// Who makes and knows the addresses to unsubscribe at, where some are configured.
+    /// Returns the unsubscriber, which creates and verifies unsubscribe addresses, if one is
+    /// configured.
     pub(super) fn unsubscriber(&self) -> Result<Option<&Unsubscriber>> {
         if let Some(unsubscriber) = self.unsubscriber.get() {
             return Ok(unsubscriber.as_ref());

@@ -1,4 +1,4 @@
-//! The front door: a [`Promoflow`] is one installation, opened.
+//! The entry point: a [`Promoflow`] is an open installation.
 
 mod alerts;
 mod authoring;
@@ -47,8 +47,8 @@ use promoflow_trace::Tracer;
 
 /// One installation: a pool, its workflows and messages, and their history.
 ///
-/// All methods may be called from any thread. What only looks does not execute anything; events
-/// are sent through the [`Running`] that [`start`](Self::start) gives.
+/// All methods may be called from any thread. Methods of this type do not execute runs; events are
+/// sent through the [`Running`] that [`start`](Self::start) returns.
 pub struct Promoflow {
     store: Arc<SqliteStore>,
     parts: Builder,
@@ -61,12 +61,12 @@ pub struct Promoflow {
 }
 
 impl Promoflow {
-    /// An installation in this database.
+    /// Returns a builder for an installation in this database.
     pub fn builder(database: impl Into<PathBuf>) -> Builder {
         Builder::new(database.into())
     }
 
-    /// The installation in this database with everything else as it comes.
+    /// Opens the installation in this database with defaults for everything else.
     pub fn open(database: impl Into<PathBuf>) -> Result<Promoflow> {
         Promoflow::builder(database).open()
     }
@@ -77,11 +77,11 @@ impl Promoflow {
         }
         let (bounds, cache) = (self.parts.bounds, self.parts.cache.clone());
         let made = Sandboxes::with_compiler(bounds, cache, self.parts.compiler.clone())
-            .map_err(|error| anyhow::anyhow!("cannot make sandboxes for blocks: {error:#}"))?;
+            .map_err(|error| anyhow::anyhow!("cannot create sandboxes for blocks: {error:#}"))?;
         Ok(self.sandboxes.get_or_init(|| made))
     }
 
-    /// The blocks that workflows may place.
+    /// Returns the blocks that workflows may place.
     pub fn blocks(&self) -> Result<&BlockLibrary> {
         if let Some(library) = self.library.get() {
             return Ok(library);
@@ -94,8 +94,8 @@ impl Promoflow {
         Ok(self.library.get_or_init(|| library))
     }
 
-    /// Starts the threads that execute: this process does, or waits until the one that does ends.
-    /// The secrets of configured channels are read now, where that has not been done.
+    /// Starts the threads that execute. If another process executes, this one waits until it ends.
+    /// Reads the secrets of configured channels, unless that was done.
     pub fn start(&self) -> Result<Running> {
         let store: Arc<dyn Store> = Arc::clone(&self.store) as Arc<dyn Store>;
         let clock = Arc::clone(&self.parts.clock);
@@ -150,8 +150,8 @@ impl Promoflow {
         Ok(configurations)
     }
 
-    /// What the workflows would do that an event starts. Nothing of it is done: pool, outbox,
-    /// events and runs stay as they are.
+    /// Runs the workflows that an event would start, without effects: pool, outbox, events and runs
+    /// stay unchanged.
     pub fn rehearse(&self, event: Event) -> Result<Vec<Rehearsed>, SendError> {
         let store: Arc<dyn Store> = Arc::clone(&self.store) as Arc<dyn Store>;
         let clock = Arc::clone(&self.parts.clock);
@@ -159,27 +159,27 @@ impl Promoflow {
         run::rehearse(event, store, clock, &configurations)
     }
 
-    /// Whether the way of events is exported as traces.
+    /// Returns true if events are exported as traces.
     pub fn traces(&self) -> bool {
         self.parts.trace.is_some()
     }
 
-    /// The dates of this installation.
+    /// Returns the calendar that interprets dates.
     pub fn calendar(&self) -> Result<Calendar> {
         Ok(self.store.calendar()?)
     }
 
-    /// The present on the clocks of the installation, as templates tell it.
+    /// Returns the current time in the installation's time zone, as templates print it.
     pub fn present(&self) -> Result<Option<DateTime<Tz>>> {
         Ok(self.calendar()?.local(self.parts.clock.now()))
     }
 
-    /// Sets the time zone in which dates are judged from now on.
+    /// Sets the calendar, and with it the time zone in which dates are interpreted from now on.
     pub fn set_calendar(&self, calendar: Calendar) -> Result<()> {
         Ok(self.store.set_calendar(calendar)?)
     }
 
-    /// Uploads codes. `progress` is told how many rows were taken in all.
+    /// Uploads codes. `progress` is called with the number of rows read so far.
     pub fn import(
         &self,
         reader: impl Read + Send,
@@ -189,7 +189,7 @@ impl Promoflow {
         self.import_watched(reader, options, &mut progress)
     }
 
-    /// Uploads codes; `watch` is told under which number, and how it goes on.
+    /// Uploads codes; `watch` receives the id of the upload and its progress.
     pub fn import_watched(
         &self,
         reader: impl Read + Send,
@@ -207,7 +207,7 @@ impl Promoflow {
         )
     }
 
-    /// Gives each code that passes to `visit`.
+    /// Calls `visit` with each code that matches.
     pub fn codes(
         &self,
         filter: &Filter,
@@ -218,12 +218,12 @@ impl Promoflow {
             .codes(filter, self.parts.clock.now(), &mut visit)?)
     }
 
-    /// How many codes pass.
+    /// Counts the codes that match.
     pub fn count(&self, filter: &Filter) -> Result<PoolCount> {
         Ok(self.store.count_codes(filter, self.parts.clock.now())?)
     }
 
-    /// One code, with the deliveries that carry it.
+    /// Returns a code with the deliveries that contain it.
     pub fn code(&self, code: &str) -> Result<Option<(CodeRow, Vec<DeliveryRow>)>> {
         let Some((row, ids)) = self.store.code(&exact(code))? else {
             return Ok(None);
@@ -235,39 +235,39 @@ impl Promoflow {
         Ok(Some((row, deliveries)))
     }
 
-    /// Sets unused codes aside.
+    /// Retires unused codes.
     pub fn retire(&self, codes: &[String]) -> Result<Retired> {
         Ok(self
             .store
             .retire(&as_stored(codes), true, &*self.parts.clock)?)
     }
 
-    /// Brings retired codes back.
+    /// Makes retired codes available again.
     pub fn reinstate(&self, codes: &[String]) -> Result<Retired> {
         Ok(self
             .store
             .retire(&as_stored(codes), false, &*self.parts.clock)?)
     }
 
-    /// The launch history, the newest first.
+    /// Returns up to `limit` runs, the newest first.
     pub fn runs(&self, state: Option<RunState>, limit: usize) -> Result<Vec<RunRow>> {
         Ok(self.store.runs(state, limit)?)
     }
 
-    /// One run with its steps.
+    /// Returns a run with its steps.
     pub fn run(&self, id: RunId) -> Result<Option<(RunRow, Vec<StepRecord>)>> {
         Ok(self.store.run(id)?)
     }
 
-    /// Ends a run, or puts one that failed back to where it failed, due now.
+    /// Cancels a run, or makes a failed one due again at the point of failure.
     pub fn order_run(&self, id: RunId, order: Order) -> Result<Ordered> {
         Ok(self.store.order_run(id, order, &*self.parts.clock)?)
     }
 
-    /// Hands a run the reply that it waits for; false where it waits for none to that request.
-    /// Durable when this returns: the run goes on with it whatever happens.
+    /// Passes a run the reply that it waits for; returns false if it does not wait for a reply to
+    /// that request. The reply is durable when this returns.
     ///
-    /// Fails where the reply is nested deeper than [`MAX_VALUE_DEPTH`](promoflow_document::MAX_VALUE_DEPTH).
+    /// Fails if the reply is nested deeper than [`MAX_VALUE_DEPTH`](promoflow_document::MAX_VALUE_DEPTH).
     pub fn reply(&self, run: RunId, request: &str, reply: &serde_json::Value) -> Result<bool> {
         if let Err(why) = check_depth(reply) {
             anyhow::bail!("the reply to `{request}` of run {run}: {why}");
@@ -275,12 +275,12 @@ impl Promoflow {
         Ok(self.store.reply(run, request, &reply.to_string())?)
     }
 
-    /// Calls a delivery off, or puts one that failed back into the outbox, due now.
+    /// Cancels a delivery, or makes a failed one due again.
     pub fn order_delivery(&self, id: DeliveryId, order: Order) -> Result<Ordered> {
         Ok(self.store.order_delivery(id, order, &*self.parts.clock)?)
     }
 
-    /// Gives each delivery to `visit`, the oldest first.
+    /// Calls `visit` with each delivery, the oldest first.
     pub fn deliveries(
         &self,
         state: Option<DeliveryState>,
@@ -289,18 +289,18 @@ impl Promoflow {
         Ok(self.store.deliveries(state, &mut visit)?)
     }
 
-    /// One delivery.
+    /// Returns a delivery.
     pub fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRow>> {
         Ok(self.store.delivery(id)?)
     }
 
-    /// What a delivery went through: its alternatives and its attempts.
+    /// Returns the alternatives and attempts of a delivery.
     pub fn delivery_history(&self, id: DeliveryId) -> Result<Option<DeliveryHistory>> {
         Ok(self.store.delivery_history(id)?)
     }
 
-    /// Whether nothing of the whole database may go on now: no run, no delivery, and no notice for a
-    /// webhook that is configured is due.
+    /// Returns true if nothing in the whole database is due now: no run, no delivery, and no
+    /// notification to a configured webhook.
     pub fn is_idle(&self) -> Result<bool> {
         let now = self.parts.clock.now();
         let all = (RunId(i64::MIN), RunId(i64::MAX));
@@ -311,30 +311,30 @@ impl Promoflow {
         Ok(idle)
     }
 
-    /// What changes with the pool: its generation, and its last claim.
+    /// Returns a mark that changes with the pool: its generation and its last claim.
     pub fn pool_mark(&self) -> Result<(u64, ClaimId)> {
         Ok((self.store.pool_generation()?, self.store.last_claim()?))
     }
 
-    /// Copies the database as it is at one moment into a new file, durably, while others write. A
-    /// file that is there is left alone and an error.
+    /// Copies the database as it is at one moment into a new file, durably, while others write.
+    /// Fails if the file exists.
     pub fn backup(&self, to: &std::path::Path) -> Result<()> {
         Ok(self.store.backup(to)?)
     }
 
-    /// Makes a database at `to`, where there is none, from a backup: undamaged, of no later release,
-    /// and only if the promises hold in it.
+    /// Creates a database at `to` from a backup. The backup must be undamaged and not from a later
+    /// release, and its promises must hold.
     pub fn restore(from: &std::path::Path, to: &std::path::Path) -> Result<Restored> {
         Ok(sqlite::restore(from, to)?)
     }
 
-    /// Re-derives the promises from the stored rows.
+    /// Checks the promises against the stored rows.
     pub fn audit(&self) -> Result<Vec<Audited>> {
         Ok(self.store.audit()?)
     }
 }
 
-/// Codes as uploads store them, without what a copy from elsewhere has around them.
+/// Normalizes codes as uploads do.
 fn as_stored(codes: &[String]) -> Vec<String> {
     codes.iter().map(|code| exact(code).into_owned()).collect()
 }

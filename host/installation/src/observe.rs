@@ -1,4 +1,4 @@
-//! What an operator sees of an installation.
+//! The metrics of an installation.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,23 +11,23 @@ use promoflow_model::alert::Alert;
 use promoflow_model::pool::Lane;
 use promoflow_store::Store;
 
-/// Lanes that have metrics of their own; types are any text, and there may be very many.
+/// Maximum number of code groups with metrics of their own, since types are arbitrary text.
 const MOST_LANES: usize = 1_000;
-/// The type under which the others are summed up.
+/// The type under which the remaining code groups are summed up.
 const OTHERS: &str = "(others)";
 
 impl Promoflow {
-    /// What this process counts.
+    /// Returns the counters of this process.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
     }
 
-    /// Each type and discount of the pool as it stands, and how long it lasts.
+    /// Returns the state and the forecast of each code group.
     pub fn outlook(&self) -> Result<Vec<LaneOutlook>> {
         Ok(self.outlook.lanes(&*self.store, self.now())?)
     }
 
-    /// The metrics of this process and of the database, in the text format of Prometheus.
+    /// Returns the metrics of this process and of the database, in the text format of Prometheus.
     pub fn metrics_text(&self, running: &Running) -> Result<String> {
         let state = &self.metrics.state;
         let (lanes, alerts, tally) = (self.outlook()?, self.store.alerts()?, self.store.tally()?);
@@ -43,14 +43,14 @@ impl Promoflow {
                 ("expired", lane.count.expired),
             ] {
                 let codes = state.codes.with_label_values(&[label[0], label[1], name]);
-                // Added: a type may have the name under which the others are summed up.
+                // Added, not set: a real type may have the name of the sum.
                 codes.add(gauge(count));
             }
             let expiring = state.expiring.with_label_values(&label);
             expiring.add(gauge(lane.count.expiring));
             let claimed = state.claimed.with_label_values(&label);
             claimed.add(gauge(lane.claimed_last_day));
-            // A rate that is over says nothing.
+            // Without a rate there is no value.
             if let Some(days) = lane.days_left {
                 state.dry.with_label_values(&label).set(days);
             }
@@ -67,7 +67,7 @@ impl Promoflow {
             };
             let (kind, level) = (subject.kind.name(), subject.level.name());
             let label = [kind, &lane.code_type, &lane.discount.to_string(), level];
-            // What no rule judges any more is over, whatever was stored of it.
+            // An alert without a rule is not raised, whatever is stored.
             let raised = *raised && self.parts.alerts.judging(subject).is_some();
             let count = state.raised.with_label_values(&label);
             count.add(i64::from(raised));
@@ -98,7 +98,7 @@ fn gauge(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// What the lanes that have no metrics of their own are told as.
+/// Returns the code group that sums up those without metrics of their own.
 fn others() -> Lane {
     Lane {
         code_type: OTHERS.to_owned(),
@@ -106,7 +106,7 @@ fn others() -> Lane {
     }
 }
 
-/// The first lanes, and the sum of the rest.
+/// Returns the first code groups, and the sum of the rest.
 fn summed_up(mut lanes: Vec<LaneOutlook>) -> Vec<LaneOutlook> {
     let rest = lanes.split_off(lanes.len().min(MOST_LANES));
     let sum = rest.into_iter().reduce(|mut sum, one| {

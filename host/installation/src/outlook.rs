@@ -1,4 +1,4 @@
-//! How the pool stands and how long it lasts, without counting it anew each time.
+//! The forecast: the state of the pool and how long it lasts, from counts that are cached.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,27 +7,27 @@ use promoflow_engine::run::rates::Rates;
 use promoflow_model::clock::Timestamp;
 use promoflow_store::{Census, LaneCount, Result, Store};
 
-/// The days in which codes count as expiring.
+/// The days within which codes count as expiring.
 pub const EXPIRING_DAYS: u32 = 7;
-/// A count is kept at most for that long: codes expire meanwhile.
+/// Maximum age of a count: codes expire in the meantime.
 const LONGEST_KEPT: Duration = Duration::from_secs(300);
-/// The pool is counted for no more than this part of the time.
+/// The pool is counted for at most one part in this many of the time.
 const SHARE: u32 = 50;
 
-/// A lane as it stands.
+/// The forecast of a code group.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LaneOutlook {
-    /// Its codes.
+    /// The numbers of its codes.
     pub count: LaneCount,
-    /// Codes that were claimed in the last 24 hours.
+    /// Codes claimed in the last 24 hours.
     pub claimed_last_day: u64,
-    /// Codes that are claimed in a day, at the present rate.
+    /// Codes claimed per day, at the current rate.
     pub a_day: f64,
-    /// Days until no code is left, at that rate; `None` where none was claimed.
+    /// Days until no code is left, at that rate; `None` if none was claimed.
     pub days_left: Option<f64>,
 }
 
-/// What was counted last.
+/// The cached last count.
 #[derive(Default)]
 pub(super) struct Outlook(Mutex<Option<Kept>>);
 
@@ -39,10 +39,11 @@ struct Kept {
 }
 
 impl Outlook {
-    /// The lanes as they stand. The pool is counted where it was changed, or the last count is
-    /// old, but seldom enough to cost little; claims since the last count are taken off.
+    /// Returns the forecast of each code group. Counts the pool again if it was changed or the last
+    /// count is too old, but limits the share of time spent on it; claims since the last count are
+    /// subtracted.
     pub(super) fn lanes(&self, store: &dyn Store, now: Timestamp) -> Result<Vec<LaneOutlook>> {
-        // Held while it counts: whoever asks meanwhile waits for the same answer.
+        // Held while counting: concurrent callers wait for the same result.
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = match kept.as_mut() {
             Some(kept) => kept.goes_on(store)?,
@@ -69,7 +70,7 @@ impl Kept {
         })
     }
 
-    /// Takes off what was claimed since. False where it is to be counted anew.
+    /// Subtracts the claims since the count. Returns false if the pool must be counted again.
     fn goes_on(&mut self, store: &dyn Store) -> Result<bool> {
         let age = self.counted.elapsed();
         let changed = store.pool_generation()? != self.census.generation;
@@ -82,7 +83,7 @@ impl Kept {
             let known = self.census.lanes.iter_mut().find(|one| one.lane == lane);
             if let Some(count) = known {
                 count.available = count.available.saturating_sub(claims);
-                // What expires first is claimed first.
+                // The code that expires first is claimed first.
                 count.expiring = count.expiring.saturating_sub(claims);
                 count.used += claims;
             }

@@ -1,4 +1,4 @@
-//! An installation that executes.
+//! The handle of an installation that executes.
 
 use anyhow::Result;
 
@@ -6,20 +6,20 @@ use promoflow_engine::run::{Engine, Receipt, SendError};
 use promoflow_model::event::Event;
 use promoflow_store::RunId;
 
-/// An installation whose threads run. They end when this is dropped; what is under way is
-/// finished first, and what is due later goes on with the next start.
+/// An installation with running threads. Dropping it ends them: work in progress is finished first,
+/// and work that is due later continues after the next start.
 pub struct Running {
     pub(super) engine: Engine,
 }
 
 impl Running {
-    /// Sends an event: returns when it is stored durably, with the runs that it started.
+    /// Sends an event; returns when it is stored durably, with the runs that it started.
     pub fn send(&self, event: Event) -> Result<Receipt, SendError> {
         self.engine.send(event)
     }
 
-    /// Hands in an event and goes on; `answer` is told what became of it, on a thread of the
-    /// engine, and must not block. Waits where too many wait already.
+    /// Queues an event and returns; `answer` is called with the result on a thread of the engine,
+    /// and must not block. Blocks while the queue is full.
     pub fn submit(
         &self,
         event: Event,
@@ -28,8 +28,9 @@ impl Running {
         self.engine.submit(event, answer);
     }
 
-    /// The same without waiting, for who bounds how many are on their way.
-    pub fn submit_at_once(
+    /// Like [`submit`](Self::submit), but never blocks, for callers that bound the number of events
+    /// in flight.
+    pub(crate) fn submit_at_once(
         &self,
         event: Event,
         answer: impl FnOnce(Result<Receipt, SendError>) + Send + 'static,
@@ -37,39 +38,39 @@ impl Running {
         self.engine.submit_at_once(event, answer);
     }
 
-    /// Waits until these runs rest: none may go on now, and no delivery is due.
+    /// Waits until no run of these can continue now, and none of their deliveries is due.
     pub fn rest(&self, runs: &[RunId]) -> Result<()> {
         Ok(self.engine.rest(runs)?)
     }
 
-    /// Waits until nothing of the whole database may go on now.
+    /// Waits until nothing in the whole database can continue now.
     pub fn rest_all(&self) -> Result<()> {
         Ok(self.engine.rest_all()?)
     }
 
-    /// Has the alerts judged, and returns once the events of those that are raised are stored. Does
-    /// nothing where none are watched, or another process executes.
+    /// Evaluates the alerts; returns once the events of those that are raised are stored. Does
+    /// nothing if no rule is configured or another process executes.
     pub fn judge_alerts(&self) {
         self.engine.judge_alerts();
     }
 
-    /// Whether this process is the one that executes.
+    /// Returns true if this process is the one that executes.
     pub fn executes(&self) -> bool {
         self.engine.executes()
     }
 
-    /// Whether it is known which process executes. It is not where the lock beside the database
-    /// cannot be asked: nobody may be executing then.
+    /// Returns true if the executing process is known. It is unknown if the lock next to the
+    /// database cannot be checked: possibly no process executes.
     pub fn knows_executor(&self) -> bool {
         self.engine.knows_executor()
     }
 
-    /// The same for those who share it: events that come later are refused.
+    /// Stops the threads like [`stop`](Self::stop), for shared handles; later events are rejected.
     pub fn finish(&self) {
         self.engine.stop();
     }
 
-    /// Ends the threads after what is under way.
+    /// Stops the threads after they finish the work in progress.
     pub fn stop(self) {
         self.engine.stop();
     }

@@ -1,5 +1,5 @@
-//! What a service asks of an installation: pages of listings, the history of uploads, keys, and
-//! answers to ask for again.
+//! Methods for the HTTP service: pages of lists, the history of uploads, API keys, and stored
+//! responses of idempotent requests.
 
 use std::ops::ControlFlow;
 
@@ -14,22 +14,22 @@ use promoflow_store::{
     StoredAnswer, UploadId, UploadRow,
 };
 
-/// Codes that are retired in one transaction: events wait behind it.
+/// Codes that one transaction retires: events wait for it.
 const RETIRED_AT_ONCE: usize = 5_000;
 
 impl Promoflow {
-    /// The present moment of this installation.
+    /// Returns the current time of this installation.
     pub fn now(&self) -> Timestamp {
         self.parts.clock.now()
     }
 
-    /// Whether this program may still use the database. Another release may have brought it to its
-    /// own layout: nothing is written any more then, and this process should end.
+    /// Returns an error if this program may no longer use the database: another release may have
+    /// migrated it. Nothing is written any more then, and this process should end.
     pub fn usable(&self) -> Result<()> {
         Ok(self.store.usable()?)
     }
 
-    /// Up to so many codes after that one, in the order of their text.
+    /// Returns up to `limit` codes after that one, in the order of their text.
     pub fn codes_after(
         &self,
         filter: &Filter,
@@ -50,7 +50,7 @@ impl Promoflow {
         Ok(rows)
     }
 
-    /// Up to so many runs before that one, the newest first.
+    /// Returns up to `limit` runs before that one, the newest first.
     pub fn runs_before(
         &self,
         state: Option<RunState>,
@@ -60,7 +60,7 @@ impl Promoflow {
         Ok(self.store.runs_before(state, before, limit)?)
     }
 
-    /// Up to so many deliveries after that one, the oldest first.
+    /// Returns up to `limit` deliveries after that one, the oldest first.
     pub fn deliveries_after(
         &self,
         state: Option<DeliveryState>,
@@ -70,17 +70,17 @@ impl Promoflow {
         Ok(self.store.deliveries_after(state, after, limit)?)
     }
 
-    /// Up to so many uploads before that one, the newest first.
+    /// Returns up to `limit` uploads before that one, the newest first.
     pub fn uploads(&self, before: Option<UploadId>, limit: usize) -> Result<Vec<UploadRow>> {
         Ok(self.store.uploads(before, limit)?)
     }
 
-    /// One upload, with the first rows of it that were refused.
+    /// Returns an upload with its first rejected rows.
     pub fn upload(&self, id: UploadId) -> Result<Option<(UploadRow, Vec<RowError>)>> {
         Ok(self.store.upload(id)?)
     }
 
-    /// Sets aside all unused codes that an upload was the last to state; tells how many.
+    /// Retires all unused codes that an upload was the last to contain; returns their number.
     pub fn retire_upload(&self, id: UploadId) -> Result<Retired> {
         let mut done = Retired::default();
         let mut after = String::new();
@@ -90,59 +90,59 @@ impl Promoflow {
                 return Ok(done);
             };
             after.clone_from(last);
-            // What a run has taken in the meantime is no longer unused, and stays as it is.
+            // A code that a run has claimed in the meantime is not retired.
             done.retired += self.retire(&codes)?.retired;
         }
     }
 
-    /// Marks the uploads of services that have died as interrupted; for a service that starts.
+    /// Marks the uploads of crashed services as interrupted; called when a service starts.
     pub fn end_lost_uploads(&self) -> Result<()> {
         Ok(self.store.end_lost_uploads(self.now())?)
     }
 
-    /// Marks an upload as interrupted, if it has no end: the store failed while it was on its way.
+    /// Marks an upload without an end as interrupted: the store failed during it.
     pub fn end_lost_upload(&self, id: UploadId) -> Result<()> {
         Ok(self.store.end_lost_upload(id, self.now())?)
     }
 
-    /// Brings in what is left of uploads that are all or nothing and were decided on: something
-    /// had kept it out, such as a full disk.
+    /// Completes accepted all-or-nothing uploads that could not be imported, for example because
+    /// the disk was full.
     pub fn finish_uploads(&self) -> Result<()> {
         Ok(self.store.finish_uploads(&*self.parts.clock)?)
     }
 
-    /// Makes an API key, with one scope at least. Its secret is known now and never again.
+    /// Creates an API key with at least one scope. Its secret is only known now.
     pub fn create_key(&self, scopes: &[Scope]) -> Result<NewKey> {
         if scopes.is_empty() {
             return Err(NoScopes.into());
         }
-        let made = Key::generate(scopes, self.now()).context("no randomness for a key")?;
+        let made = Key::generate(scopes, self.now()).context("no randomness for an API key")?;
         self.store.put_key(&made.key)?;
         Ok(made)
     }
 
-    /// Every API key, revoked ones as well, the oldest first.
+    /// Returns every API key, including revoked ones, the oldest first.
     pub fn keys(&self) -> Result<Vec<Key>> {
         Ok(self.store.keys()?)
     }
 
-    /// Revokes an API key for good; false where there is none of that id.
+    /// Revokes an API key permanently; returns false if the id is unknown.
     pub fn revoke_key(&self, id: &str) -> Result<bool> {
         Ok(self.store.revoke_key(id, self.now())?)
     }
 
-    /// A number that grows with every key that is made or revoked.
+    /// Returns a number that grows with every key that is created or revoked.
     pub fn key_generation(&self) -> Result<u64> {
         Ok(self.store.key_generation()?)
     }
 
-    /// What was answered to an API key under an Idempotency-Key in the last `millis`.
+    /// Returns the response to an API key under an Idempotency-Key in the last `millis`.
     pub fn answer(&self, key: &str, under: &str, millis: i64) -> Result<Option<StoredAnswer>> {
         let since = self.now().plus_millis(-millis);
         Ok(self.store.answer(key, under, since)?)
     }
 
-    /// Remembers an answer for `millis`.
+    /// Stores a response for `millis`.
     pub fn put_answer(
         &self,
         key: &str,

@@ -1,4 +1,4 @@
-//! The trace that a request belongs to, as W3C Trace Context has it.
+//! Ids of traces and spans: those of a request, or derived digests.
 
 use std::time::SystemTime;
 
@@ -11,25 +11,25 @@ pub struct Origin {
     pub received: SystemTime,
 }
 
-/// The trace of a request, as W3C Trace Context has it.
+/// The trace context of a request, as in W3C Trace Context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TraceParent {
-    /// The trace.
+    /// The id of the trace.
     pub trace: [u8; 16],
-    /// The span in it that sent the request.
+    /// The id of the span that sent the request.
     pub span: [u8; 8],
-    /// Whether the sender records it.
+    /// True if the sender records the trace.
     pub sampled: bool,
 }
 
 impl TraceParent {
-    /// Reads the header `traceparent`; `None` where it is malformed, as the specification asks.
+    /// Parses the header `traceparent`; `None` if it is malformed, as the specification requires.
     pub fn parse(header: &str) -> Option<TraceParent> {
         let mut parts = header.trim().split('-');
         let (version, trace, span, flags) =
             (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
         let [version] = bytes(version)?;
-        // Later versions may add parts; the first has none, and 255 is none.
+        // Later versions may add parts; version 0 has none, and version 255 is invalid.
         if version == 0xff || (version == 0 && parts.next().is_some()) {
             return None;
         }
@@ -42,7 +42,7 @@ impl TraceParent {
     }
 }
 
-/// Bytes in small hexadecimal letters.
+/// Parses lower-case hexadecimal digits.
 fn bytes<const N: usize>(text: &str) -> Option<[u8; N]> {
     let digit = |c: u8| match c {
         b'0'..=b'9' => Some(c - b'0'),
@@ -60,6 +60,22 @@ fn bytes<const N: usize>(text: &str) -> Option<[u8; N]> {
     Some(bytes)
 }
 
+/// Derives the trace id of an event that came without a trace.
+pub(super) fn trace_of(installation: &str, event: EventRow) -> TraceId {
+    let digest = Sha256::digest(format!("{installation}:event:{event}"));
+    let mut id = [0; 16];
+    id.copy_from_slice(&digest[..16]);
+    TraceId::from_bytes(id)
+}
+
+/// Derives the id of a span in a trace.
+pub(super) fn span_of(trace: TraceId, what: std::fmt::Arguments<'_>) -> SpanId {
+    let digest = Sha256::digest(format!("{trace}:{what}"));
+    let mut id = [0; 8];
+    id.copy_from_slice(&digest[..8]);
+    SpanId::from_bytes(id)
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test")]
@@ -67,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_traceparent_is_read_and_a_malformed_one_is_none() {
+    fn parses_traceparent_and_rejects_malformed_ones() {
         let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         let parent = TraceParent::parse(good).unwrap();
         assert_eq!((parent.trace[0], parent.span[7]), (0x0a, 0x31));

@@ -1,7 +1,7 @@
 //! HTTP as a client.
 //!
-//! The blocking client of `reqwest` bounds each read of a body and not the reply, so the
-//! asynchronous one is driven here, under one deadline from the first byte to the last.
+//! The blocking client of `reqwest` limits the time of each read and not of the whole reply, so
+//! this module drives the asynchronous client under one deadline from the first byte to the last.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -15,15 +15,15 @@ use tokio::time::{Instant, timeout_at};
 
 use super::client_config;
 
-/// The longest body that is read. Replies of providers have a few hundred bytes.
+/// Maximum size of a body, in bytes. Replies of providers have a few hundred.
 const MAX_BODY_BYTES: usize = 64 * 1024;
-/// The longest that a connection may take to be made.
+/// Maximum time for a connection attempt.
 const MAX_CONNECT: Duration = Duration::from_secs(10);
-/// How long a connection is kept that nobody uses.
+/// Maximum time that an idle connection is kept.
 const MAX_IDLE: Duration = Duration::from_secs(30);
 
-/// A client whose exchanges end. Redirects are not followed: another server gets to see neither
-/// what is sent nor who sends it.
+/// An HTTP client with bounded exchanges. It does not follow redirects, since another server must
+/// see neither the content nor the credentials of a request.
 #[derive(Debug)]
 pub struct HttpClient {
     client: Client,
@@ -32,46 +32,47 @@ pub struct HttpClient {
 }
 
 /// A reply.
-pub struct HttpReply {
-    pub status: u16,
-    pub headers: HeaderMap,
-    /// The body, or what is wrong with it.
-    pub body: Result<Vec<u8>, BodyError>,
+pub(crate) struct HttpReply {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    /// The body, or the reason why it is missing.
+    pub(crate) body: Result<Vec<u8>, BodyError>,
 }
 
-/// What is wrong with a body.
+/// The reason why a body is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BodyError {
-    /// The connection ended before it did.
+pub(crate) enum BodyError {
+    /// The connection ended before the body did.
     BrokeOff,
-    /// It has more than [`MAX_BODY_BYTES`].
+    /// Longer than [`MAX_BODY_BYTES`].
     TooLong,
-    /// It did not end before the deadline.
+    /// Not complete before the deadline.
     TooSlow,
 }
 
-/// Why there is no reply.
+/// The reason why there is no reply.
 #[derive(Debug, thiserror::Error)]
-pub enum HttpError {
-    /// The head of the reply did not end before the deadline.
-    #[error("no answer in time")]
+pub(crate) enum HttpError {
+    /// The head of the reply was not complete before the deadline.
+    #[error("no reply in time")]
     TimedOut,
-    /// No connection came about, or it broke.
+    /// The connection failed or broke.
     #[error(transparent)]
     Failed(reqwest::Error),
 }
 
 impl HttpError {
-    /// Whether nothing was sent, for want of a connection.
-    pub fn is_connect(&self) -> bool {
+    /// Returns true if nothing was sent because no connection could be made.
+    pub(crate) fn is_connect(&self) -> bool {
         matches!(self, HttpError::Failed(error) if error.is_connect())
     }
 }
 
 impl HttpClient {
-    /// A client whose exchanges take so long at most, over so many idle connections. `is_plain`:
-    /// for a server on this machine without TLS, which is not reached over a proxy on another one.
-    pub fn new(timeout: Duration, connections: usize, is_plain: bool) -> Result<HttpClient> {
+    /// Creates a client with that timeout per exchange, and up to that many idle connections.
+    /// `is_plain`: the server is on this machine and has no TLS; a proxy on another machine cannot
+    /// reach it.
+    pub(crate) fn new(timeout: Duration, connections: usize, is_plain: bool) -> Result<HttpClient> {
         let mut builder = ClientBuilder::new()
             .user_agent(concat!("promoflow/", env!("CARGO_PKG_VERSION")))
             .redirect(Policy::none())
@@ -83,14 +84,15 @@ impl HttpClient {
             builder = builder.no_proxy();
         }
         Ok(HttpClient {
-            client: builder.build().context("cannot make a client for HTTP")?,
+            client: builder.build().context("cannot create an HTTP client")?,
             runtime: runtime()?,
             timeout,
         })
     }
 
-    /// Sends a request and reads the whole reply. Not to be called on a thread of an event loop.
-    pub fn execute(&self, request: Request) -> Result<HttpReply, HttpError> {
+    /// Sends a request and reads the whole reply. Blocks: do not call it on a thread of an event
+    /// loop.
+    pub(crate) fn execute(&self, request: Request) -> Result<HttpReply, HttpError> {
         self.runtime.block_on(async {
             let deadline = Instant::now() + self.timeout;
             let head = timeout_at(deadline, self.client.execute(request)).await;
@@ -110,7 +112,7 @@ impl HttpClient {
     }
 }
 
-/// Reads a body to its end wherever it is short, so that the connection can be used again.
+/// Reads a body to its end if it is short, so that the connection can be reused.
 async fn read(response: &mut Response) -> Result<Vec<u8>, BodyError> {
     let mut body = Vec::new();
     while let Some(part) = response.chunk().await.map_err(|_| BodyError::BrokeOff)? {
@@ -122,8 +124,8 @@ async fn read(response: &mut Response) -> Result<Vec<u8>, BodyError> {
     Ok(body)
 }
 
-/// The threads that drive all clients of the process. They end with it: an embedding program may
-/// drop its installation where a runtime must not be dropped.
+/// Returns the runtime of all clients in this process. It lives as long as the process, since an
+/// embedding program may drop its installation in a context where a runtime must not be dropped.
 fn runtime() -> Result<&'static Runtime> {
     static RUNTIME: OnceLock<Result<Runtime, String>> = OnceLock::new();
     let made = RUNTIME.get_or_init(|| {
@@ -135,7 +137,7 @@ fn runtime() -> Result<&'static Runtime> {
             .map_err(|error| error.to_string())
     });
     made.as_ref()
-        .map_err(|error| anyhow!("cannot start the thread of HTTP clients: {error}"))
+        .map_err(|error| anyhow!("cannot start the thread for HTTP clients: {error}"))
 }
 
 #[cfg(test)]
@@ -150,7 +152,7 @@ mod tests {
 
     const TIME: Duration = Duration::from_secs(1);
 
-    /// A server that says something, and then something else on and on.
+    /// Starts a server that sends `first`, and then `on_and_on` forever.
     fn server(first: &'static str, on_and_on: &'static [u8], pause: u64) -> u16 {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -182,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_that_does_not_end_ends_by_its_time_or_its_bytes() {
+    fn endless_replies_end_at_the_deadline_or_the_size_limit() {
         const HEAD: &str = "HTTP/1.1 200 OK\r\n";
         let long = Box::leak(vec![b'x'; 64 * 1024].into_boxed_slice());
         let lines = Box::leak(b"a: b\r\n".repeat(10_000).into_boxed_slice());
@@ -236,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_followed_to_another_server() {
+    fn redirects_are_not_followed() {
         let port = server(
             "HTTP/1.1 307 Go\r\nLocation: http://192.0.2.1/\r\nContent-Length: 0\r\n\r\n",
             b"",

@@ -1,7 +1,7 @@
-//! Conversations with other servers: what is trusted, how long a reply may take, how long it may be.
+//! Clients for other servers: trusted certificates, and limits on the time and size of replies.
 //!
-//! No peer is believed to end its reply by itself. Every exchange has a deadline on the wall clock
-//! for the whole of it, not for each read, and a cap of bytes.
+//! No peer is trusted to end its reply. Every exchange has a wall-clock deadline as a whole, not
+//! per read, and a maximum size in bytes.
 
 mod http;
 mod tls;

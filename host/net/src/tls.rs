@@ -6,15 +6,15 @@ use anyhow::{Context, Result};
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 
-/// A configuration that trusts the machine's own roots, and these certificates.
-pub fn client_config(further: Vec<CertificateDer<'static>>) -> Result<ClientConfig> {
+/// Returns a configuration that trusts the machine's roots and these certificates.
+pub(crate) fn client_config(further: Vec<CertificateDer<'static>>) -> Result<ClientConfig> {
     let mut roots = RootCertStore::empty();
-    // One that cannot be read is missed by the handshake that needs it, which says so.
+    // An unreadable root certificate is skipped; a handshake that needs it fails and says so.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     for certificate in further {
         roots
             .add(certificate)
-            .context("cannot trust a certificate")?;
+            .context("cannot add a trusted certificate")?;
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)

@@ -290,7 +290,7 @@ fn odd_webhooks_are_told_with_their_place() {
     for (config, wanted) in [
         (
             "[[alert]]\nwebhook = \"osp\"\n[webhook.ops]\nurl = \"https://a.example/\"\n",
-            "promoflow.toml:1:1: no webhook is called `osp`; did you mean `ops`?",
+            "promoflow.toml:1:1: unknown webhook `osp`; did you mean `ops`?",
         ),
         (
             "[webhook.ops]\nurl = \"https://a.example/\"\ntakes = [\"sms\"]\n",
@@ -307,7 +307,7 @@ fn odd_webhooks_are_told_with_their_place() {
         ("[webhook.ops]\n", "missing field `url`"),
         (
             "[webhook.\"a b\"]\nurl = \"https://a.example/\"\n",
-            "needs a name of letters",
+            "invalid name; expected letters",
         ),
     ] {
         std::fs::write(shop.path("promoflow.toml"), config).unwrap();

@@ -103,7 +103,7 @@ fn a_message_prints_the_address_that_its_letter_carries() {
     let told = String::from_utf8(told).unwrap();
     assert!(
         told.contains(
-            "5:42: warning: it prints %UNSUBSCRIBE%, and the configuration has no [unsub"
+            "5:42: warning: the message prints %UNSUBSCRIBE%, but the configuration has no [unsub"
         ),
         "{told}"
     );

@@ -1,4 +1,4 @@
-//! Exporting spans by OTLP over HTTP.
+//! Exports spans by OTLP over HTTP.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use opentelemetry_sdk::trace::{BatchSpanProcessor, SpanProcessor};
 use promoflow_config::TraceConfig;
 use promoflow_net::HttpClient;
 
-/// Where collectors take traces.
+/// The path at which collectors receive traces.
 const PATH: &str = "/v1/traces";
-/// How long a collector may take.
+/// Maximum time for a request to the collector.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Gathers spans and exports them in batches, on a thread of its own.
+/// Creates a processor that exports spans in batches, on a thread of its own.
 pub(super) fn processor(config: &TraceConfig) -> Result<BatchSpanProcessor> {
     let headers = config.read_headers()?;
     let endpoint = config.endpoint.as_str().trim_end_matches('/');
@@ -44,25 +44,25 @@ pub(super) fn processor(config: &TraceConfig) -> Result<BatchSpanProcessor> {
     Ok(processor)
 }
 
-/// What sends requests.
+/// The HTTP client of the exporter.
 #[derive(Debug)]
 struct Collector(HttpClient);
 
 #[async_trait]
 impl opentelemetry_http::HttpClient for Collector {
-    /// Called on the thread that exports, which does nothing else: it may wait here.
+    /// Called on the exporter's own thread, so blocking is fine.
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         match self.0.execute(request.try_into()?) {
             Ok(reply) => {
                 if !(200..300).contains(&reply.status) {
-                    tracing::warn!("the collector of traces answered {}", reply.status);
+                    tracing::warn!("the trace collector returned status {}", reply.status);
                 }
-                // What it says beyond the status is only of use where all of it came.
+                // An incomplete body is useless; the status is enough.
                 let body = reply.body.unwrap_or_default();
                 Ok(Response::builder().status(reply.status).body(body.into())?)
             }
             Err(error) => {
-                tracing::warn!("the collector of traces is out of reach: {error}");
+                tracing::warn!("the trace collector is unreachable: {error}");
                 Err(error.into())
             }
         }

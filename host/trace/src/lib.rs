@@ -1,12 +1,13 @@
-//! Traces: the way of an event, from its acceptance to the attempts to deliver, as OpenTelemetry spans.
+//! Traces: the path of an event, from its acceptance to the delivery attempts, as OpenTelemetry
+//! spans.
 //!
-//! Off unless the configuration names a collector. A trace is found again from the event's row: its
-//! ids are digests of that and of the installation, so that a run that goes on after a restart, or in
-//! another process, goes on in its trace without anything being stored. Only where the request
-//! brought a trace of its own (`traceparent`) a row is stored beside the event.
+//! Off unless the configuration names a collector. The ids of an event's trace are digests of the
+//! event's row and of the installation. So a run that continues after a restart, or in another
+//! process, continues in its trace without stored state. Only if the request has a trace of its own
+//! (`traceparent`) is a row stored with the event.
 //!
-//! What happened is told to a thread that looks up what it lacks and makes the spans; whoever
-//! tells it never waits. Spans hold names and numbers, and no key, address, code or text.
+//! Records are sent to a thread that looks up what they lack and creates the spans; the sender
+//! never blocks. Spans contain names and numbers, but no key, address, code or text.
 
 mod exporter;
 mod ids;
@@ -23,12 +24,21 @@ use promoflow_config::TraceConfig;
 use promoflow_model::trace_context::Origin;
 use promoflow_store::{DeliveryId, EventRow, RunId, StepRecord, Store};
 
-/// What waits to become spans; beyond that it is left out.
+/// Maximum number of queued records; further ones are dropped.
 const WAITING: usize = 8_192;
-/// How long the last spans may take to leave.
+/// Maximum time for exporting the last spans on shutdown.
 const FLUSH: Duration = Duration::from_secs(5);
 
-/// A commit that several units may have shared.
+/// The origin of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The trace of the request, if it has one.
+    pub parent: Option<TraceParent>,
+    /// The time at which the request arrived.
+    pub received: SystemTime,
+}
+
+/// A commit, which several units may share.
 #[derive(Clone, Copy, Debug)]
 pub struct CommitSpan {
     pub began: SystemTime,
@@ -36,7 +46,7 @@ pub struct CommitSpan {
     pub units: usize,
 }
 
-/// A part of a run between two waits.
+/// A segment: a part of a run between two waits.
 #[derive(Clone, Debug)]
 pub struct SegmentSpan {
     pub run: RunId,
@@ -46,7 +56,7 @@ pub struct SegmentSpan {
     pub steps: Vec<StepSpan>,
 }
 
-/// A step of it.
+/// A step of a segment.
 #[derive(Clone, Debug)]
 pub struct StepSpan {
     pub step: String,
@@ -71,9 +81,9 @@ impl From<&StepRecord> for StepSpan {
     }
 }
 
-/// What happened.
-pub enum Happened {
-    /// An event was accepted, with what it started.
+/// A record of something to trace.
+pub(crate) enum Happened {
+    /// An event was accepted; with the segments it started.
     Event {
         row: EventRow,
         kind: String,
@@ -81,12 +91,12 @@ pub enum Happened {
         segments: Vec<SegmentSpan>,
         commit: CommitSpan,
     },
-    /// A run went on.
+    /// A segment of a run ended.
     Segment {
         segment: SegmentSpan,
         commit: CommitSpan,
     },
-    /// A delivery was tried.
+    /// A delivery attempt ended.
     Attempt {
         delivery: DeliveryId,
         channel: &'static str,
@@ -96,14 +106,14 @@ pub enum Happened {
     },
 }
 
-/// Makes spans of what happens.
+/// Creates spans from records.
 pub struct Tracer {
     told: Mutex<Option<SyncSender<Happened>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Tracer {
-    /// Exports to the collector of that configuration.
+    /// Starts the export to the collector of that configuration.
     pub fn start(config: &TraceConfig, store: Arc<dyn Store>) -> Result<Tracer> {
         let processor = exporter::processor(config)?;
         let installation = store.installation()?;
@@ -116,24 +126,24 @@ impl Tracer {
                 listen(&heard, &spans);
                 spans.finish(FLUSH);
             })
-            .context("cannot start the thread of traces")?;
+            .context("cannot start the trace thread")?;
         Ok(Tracer {
             told: Mutex::new(Some(told)),
             thread: Mutex::new(Some(thread)),
         })
     }
 
-    /// Takes note of something, if there is room.
-    pub fn tell(&self, happened: Happened) {
+    /// Queues a record; drops it if the queue is full.
+    pub(crate) fn tell(&self, happened: Happened) {
         let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(told) = &*told
             && let Err(TrySendError::Full(_)) = told.try_send(happened)
         {
-            tracing::debug!("the collector of traces is too slow: spans are left out");
+            tracing::debug!("the trace collector is too slow: spans were dropped");
         }
     }
 
-    /// Sends what is left, for some seconds at most.
+    /// Exports the remaining spans, within a few seconds.
     pub fn stop(&self) {
         drop(
             self.told
@@ -149,7 +159,7 @@ impl Tracer {
         if let Some(thread) = thread
             && thread.join().is_err()
         {
-            tracing::error!("the thread of traces ended by a panic");
+            tracing::error!("the trace thread panicked");
         }
     }
 }
@@ -157,7 +167,7 @@ impl Tracer {
 fn listen(heard: &Receiver<Happened>, spans: &spans::Spans) {
     while let Ok(happened) = heard.recv() {
         if let Err(error) = spans.make(happened) {
-            tracing::warn!("spans are left out: {error}");
+            tracing::warn!("spans were dropped: {error}");
         }
     }
 }

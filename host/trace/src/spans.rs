@@ -1,4 +1,4 @@
-//! From what happened to spans.
+//! Creates spans from trace records.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use promoflow_model::trace_context::TraceParent;
 use super::{CommitSpan, Happened, SegmentSpan};
 use promoflow_store::{EventRow, Result, Store};
 
-/// Makes spans and hands them to the exporter.
+/// Creates spans and passes them to the exporter.
 pub(super) struct Spans {
     processor: BatchSpanProcessor,
     store: Arc<dyn Store>,
@@ -23,7 +23,7 @@ pub(super) struct Spans {
     scope: InstrumentationScope,
 }
 
-/// A span to make.
+/// A span to export.
 struct Made {
     trace: TraceId,
     id: SpanId,
@@ -54,7 +54,7 @@ impl Spans {
         }
     }
 
-    /// Exports what is left.
+    /// Exports the remaining spans.
     pub(super) fn finish(&self, most: Duration) {
         if let Err(error) = self.processor.shutdown_with_timeout(most) {
             tracing::warn!("the last spans were not exported: {error}");
@@ -146,10 +146,10 @@ impl Spans {
         Ok(())
     }
 
-    /// The trace of an event; `None` where nothing is recorded of it.
+    /// Returns the trace of an event; `None` if it is not sampled.
     fn trace(&self, row: EventRow, parent: Option<TraceParent>) -> Option<TraceId> {
         match parent {
-            // Whoever began the trace has decided.
+            // The sender of the trace has decided.
             Some(parent) => parent.sampled.then(|| TraceId::from_bytes(parent.trace)),
             None => {
                 let trace = trace_of(&self.installation, row);
@@ -161,7 +161,7 @@ impl Spans {
 
     fn segment(&self, trace: TraceId, segment: &SegmentSpan) -> SpanId {
         let (run, number) = (segment.run, segment.number);
-        // What is tried again has a span for each attempt.
+        // A retried segment has a span for each attempt.
         let again = match segment.end {
             "retried" => segment.attempt,
             _ => 0,
@@ -250,7 +250,7 @@ impl Spans {
             events: Default::default(),
             links: Default::default(),
             status: match made.failed {
-                true => Status::error("see the launch history"),
+                true => Status::error("see the run history"),
                 false => Status::Unset,
             },
             instrumentation_scope: self.scope.clone(),

@@ -182,7 +182,7 @@ impl Harness<'_> {
         let errors = fs::File::options().create(true).append(true).open(&file)?;
         let said = || -> Result<usize> {
             let text = fs::read_to_string(&file)?;
-            Ok(text.matches("Ctrl-C ends it").count())
+            Ok(text.matches("press Ctrl-C to stop").count())
         };
         let before = said()?;
         let mut command = self.command();

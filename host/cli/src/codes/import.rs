@@ -1,4 +1,4 @@
-//! `promoflow codes import`: uploads.
+//! `promoflow codes import`: uploads of codes.
 
 use clap::Args;
 use promoflow_engine::import::ImportOptions;
@@ -14,13 +14,13 @@ use crate::upload::{CsvArgs, FormatName, Upload, format_of};
 
 /// Upload codes from a CSV or JSON file.
 ///
-/// The first line of a CSV file names the columns, in the words of many languages and shops. A list
-/// of codes alone needs no heading, where its first line is plainly a code. What cannot be told is
-/// refused, with the option that states it; docs/uploads.md has the rules.
+/// The first line of a CSV file names the columns; headings of many languages and shops are
+/// recognised. A list of codes alone needs no header if its first line is clearly a code. An
+/// ambiguous file is rejected, with the option that resolves it; docs/uploads.md has the rules.
 ///
-/// Good rows go in and bad ones are reported, each with its line and field; the exit status is 2
-/// then. A code that is known already is updated while it is unused; uploading a file again
-/// changes nothing.
+/// Valid rows are imported and invalid ones are reported, each with its line and field; the exit
+/// status is then 2. An existing code is updated while it is unused; uploading a file again changes
+/// nothing.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  promoflow codes import codes.csv\n  \
                   promoflow codes import codes.txt --type christmas --discount 15 --expires 2026-12-26\n  \
@@ -29,31 +29,31 @@ use crate::upload::{CsvArgs, FormatName, Upload, format_of};
 pub(crate) struct Import {
     /// The file; `-` is standard input.
     file: String,
-    /// The file's format. Without it the file's extension tells, or else its first character.
+    /// The file's format. Default: by the file's extension, or else by its first character.
     #[arg(long, value_name = "FORMAT")]
     format: Option<FormatName>,
-    /// Say what would happen, and change nothing.
+    /// Show what would happen, and change nothing.
     #[arg(long)]
     dry_run: bool,
-    /// All or nothing: with one bad row, no row goes in.
+    /// All or nothing: one invalid row rejects the whole file.
     #[arg(long)]
     strict: bool,
     #[command(flatten)]
     csv: CsvArgs,
-    /// How dates are written, such as DD.MM.YYYY or MM/DD/YYYY. Without it, dates of one reading are
-    /// read: 2026-12-31, 31.12.2026, 12/31/2026.
+    /// Format of the dates, such as DD.MM.YYYY or MM/DD/YYYY. Default: every unambiguous format,
+    /// such as 2026-12-31, 31.12.2026, 12/31/2026.
     #[arg(long, value_name = "FORMAT")]
     date_format: Option<DateFormat>,
-    /// The type of the codes, where the file has no such column.
+    /// Type of the codes, if the file has no such column.
     #[arg(long = "type", value_name = "TYPE")]
     code_type: Option<String>,
-    /// The discount of the codes, 0 to 99, where the file has no such column.
+    /// Discount of the codes, 0 to 99, if the file has no such column.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=99))]
     discount: Option<u8>,
-    /// When the codes expire, where the file has no such column: 2026-12-31 or 2026-12-31T23:59.
+    /// Expiry date of the codes, if the file has no such column: 2026-12-31 or 2026-12-31T23:59.
     #[arg(long, value_name = "DATE")]
     expires: Option<String>,
-    /// Set the codes aside, where the file has no such column: nobody gets them.
+    /// Import the codes as retired, if the file has no such column: they are not sent.
     #[arg(
         long,
         value_name = "BOOL",
@@ -66,7 +66,7 @@ pub(crate) struct Import {
 
 impl Import {
     pub(super) fn run(&self, session: &Session, out: &mut Out) -> Done {
-        // Before the database, which a slip in the file's name must not make.
+        // Opened before the database, so that a typo in the file's name does not create one.
         let input = input::open(&self.file)?;
         if self.dry_run {
             return self.import(&session.rehearse()?.promoflow, input, out);

@@ -8,7 +8,7 @@ use super::{CodeJson, state};
 use crate::failure::{Done, Failure, Status};
 use crate::output::{GOOD, Out, WARNING, name, tame_line};
 
-/// A delivery that carries a code.
+/// A delivery that contains a code.
 #[derive(Serialize)]
 pub(super) struct DeliveryJson {
     id: String,
@@ -18,12 +18,12 @@ pub(super) struct DeliveryJson {
     message: String,
 }
 
-/// Shows it.
+/// Shows one code.
 pub(super) fn show(promoflow: &Promoflow, code: &str, out: &mut Out) -> Done {
     let Some((row, deliveries)) = promoflow.code(code)? else {
         return Err(
-            Failure::failed(format_args!("the pool holds no code {code}"))
-                .hint("`promoflow codes list` lists them; upper and lower case differ"),
+            Failure::failed(format_args!("no code `{code}` in the pool"))
+                .hint("run `promoflow codes list` for the codes; codes are case-sensitive"),
         );
     };
     let calendar = promoflow.calendar()?;
@@ -40,7 +40,7 @@ pub(super) fn show(promoflow: &Promoflow, code: &str, out: &mut Out) -> Done {
         return Ok(Status::Done);
     }
     let state = state(&row, SystemClock.now());
-    let style = if state == "free" { GOOD } else { WARNING };
+    let style = if state == "available" { GOOD } else { WARNING };
     let expires = calendar.format_expiry(row.expires);
     out.line(format_args!(
         "{}: {}",

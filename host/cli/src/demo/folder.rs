@@ -1,4 +1,4 @@
-//! The demo's folder: the shipped example, and a database beside it.
+//! The demo's folder: the shipped example, and a database next to it.
 
 use std::fs;
 use std::io;
@@ -8,7 +8,7 @@ use promoflow_installation::maildir_beside;
 
 use crate::failure::Failure;
 
-/// Shows that a folder is a demo's own, so that the next demo may begin anew in it.
+/// Marks a folder that a demo created, so that the next demo may replace its files.
 const MARK: &str = ".promoflow-demo";
 /// The demo's database.
 pub(super) const DATABASE: &str = "shop.db";
@@ -22,7 +22,7 @@ macro_rules! example {
     };
 }
 
-/// What the folder holds.
+/// The files of the folder.
 const FILES: [(&str, &[u8]); 5] = [
     example!("codes.csv"),
     example!("message.yaml"),
@@ -31,31 +31,31 @@ const FILES: [(&str, &[u8]); 5] = [
     example!("events.jsonl"),
 ];
 
-/// A file of the example.
+/// Returns a file of the example.
 pub(super) fn example(name: &str) -> &'static [u8] {
     let found = FILES.iter().find(|(file, _)| *file == name);
     found.map_or(&[], |(_, bytes)| bytes)
 }
 
-/// Makes the folder, empty but for the example's files.
+/// Prepares the folder: removes an earlier demo, and writes the files of the example.
 pub(super) fn prepare(folder: &Path) -> Result<(), Failure> {
     let cannot = |error: io::Error| {
         Failure::failed(format_args!("cannot prepare {}: {error}", folder.display()))
     };
     if folder.exists() && !folder.is_dir() {
-        let message = format!("{} is not a folder", folder.display());
-        return Err(Failure::refused(message).hint("name another with --dir"));
+        let message = format!("{}: not a folder", folder.display());
+        return Err(Failure::refused(message).hint("name another folder with --dir"));
     }
     fs::create_dir_all(folder).map_err(cannot)?;
     let empty = fs::read_dir(folder).map_err(cannot)?.next().is_none();
     if !empty && !folder.join(MARK).is_file() {
-        let message = format!("{} holds something that is no demo's", folder.display());
-        return Err(Failure::refused(message).hint("name a fresh folder with --dir"));
+        let message = format!("{}: not empty, and not created by a demo", folder.display());
+        return Err(Failure::refused(message).hint("name an empty or new folder with --dir"));
     }
     begin_anew(folder).map_err(cannot)?;
     fs::write(
         folder.join(MARK),
-        "`promoflow demo` made this folder, and begins anew in it.\n",
+        "`promoflow demo` created this folder and replaces its files.\n",
     )
     .map_err(cannot)?;
     for (file, bytes) in FILES {
@@ -64,7 +64,7 @@ pub(super) fn prepare(folder: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Takes away what an earlier demo left, and nothing else.
+/// Removes the files of an earlier demo, and nothing else.
 fn begin_anew(folder: &Path) -> io::Result<()> {
     let unless_absent = |removed: io::Result<()>| match removed {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_an_empty_folder_or_a_demo_s_own_is_taken() {
+    fn uses_only_empty_folders_and_demo_folders() {
         let folder = tempfile::tempdir().unwrap();
         let demo = folder.path().join("demo");
         prepare(&demo).unwrap();

@@ -1,4 +1,4 @@
-//! What became of events, and how it is told.
+//! The results of sent events, and how they are printed.
 
 use promoflow_engine::run::{Receipt, SendError};
 use promoflow_installation::Promoflow;
@@ -9,26 +9,26 @@ use super::is_refusal;
 use crate::failure::{Done, Failure, Status, count, tell_error};
 use crate::output::{ERROR, GOOD, Out, WARNING, name, tame_line};
 
-/// Events that are told one by one to people; of more there is a sum.
+/// Maximum number of events that are printed one by one; more are only summed up.
 const MOST_SHOWN: usize = 20;
-/// Failed runs that the sum counts.
+/// Maximum number of failed runs that the summary counts.
 const MOST_FAILED: usize = 1_000;
 
-/// How an event fared.
+/// The result of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Verdict {
-    /// It is stored.
+    /// Stored.
     Accepted,
-    /// It was stored before, under the same id.
+    /// Stored before, under the same id.
     Duplicate,
-    /// It is at fault.
+    /// Invalid.
     Rejected,
-    /// It is not stored, and not at fault.
+    /// Valid, but not stored.
     Failed,
 }
 
-/// What became of an event.
+/// The result of an event, as `--json` shows it.
 #[derive(Debug, Serialize)]
 pub(super) struct Answer {
     event: Option<String>,
@@ -45,7 +45,7 @@ fn as_texts<S: serde::Serializer>(runs: &[RunId], to: S) -> Result<S::Ok, S::Err
 }
 
 impl Answer {
-    /// An event that was never sent; `line` is where the file has it.
+    /// Creates the result of an invalid event that was not sent; `line` is its line in the file.
     pub(super) fn rejected(id: Option<String>, line: Option<u64>, error: String) -> Answer {
         Answer {
             event: id,
@@ -56,7 +56,7 @@ impl Answer {
         }
     }
 
-    /// What the engine answered.
+    /// Creates the result from the engine's reply.
     pub(super) fn of(
         id: Option<String>,
         line: Option<u64>,
@@ -84,7 +84,7 @@ impl Answer {
     }
 }
 
-/// All answers of a command, told as they come or summed up.
+/// Collects the results of a command; prints them one by one or summed up.
 pub(super) struct Answers {
     file: Option<String>,
     counts: [u64; 4],
@@ -97,7 +97,7 @@ pub(super) struct Answers {
 }
 
 impl Answers {
-    /// None yet; `file` is where the events come from.
+    /// Creates an empty collection; `file` is the source of the events.
     pub(super) fn new(file: Option<&str>) -> Answers {
         Answers {
             file: file.map(str::to_owned),
@@ -111,7 +111,7 @@ impl Answers {
         }
     }
 
-    /// Takes the next one, in the order of the events.
+    /// Adds the next result, in the order of the events.
     pub(super) fn take(&mut self, answer: Answer, out: &mut Out) -> Result<(), Failure> {
         self.counts[answer.status as usize] += 1;
         self.runs += answer.runs.len() as u64;
@@ -147,12 +147,12 @@ impl Answers {
         tell_error(format_args!("{place}{event}{error}"), None);
     }
 
-    /// The first and the last run.
+    /// Returns the first and the last run.
     pub(super) fn span(&self) -> Vec<RunId> {
         self.first.into_iter().chain(self.last).collect()
     }
 
-    /// Tells people what came of it all, and gives the status.
+    /// Prints the results for people, and returns the status.
     pub(super) fn finish(&self, after: Option<(&Promoflow, bool)>, out: &mut Out) -> Done {
         if let (false, Some((promoflow, rested))) = (out.is_json(), after) {
             if self.shown.len() <= MOST_SHOWN {
@@ -191,18 +191,18 @@ impl Answers {
                 MOST_FAILED => format!("{MOST_FAILED} or more"),
                 failed => failed.to_string(),
             };
-            text.push_str(&format!(", {failed} of them failed"));
+            text.push_str(&format!(", {failed} failed"));
         }
         out.line(format_args!("{text}."))?;
         if failed > 0 {
             out.line(format_args!(
-                "`promoflow run list --state failed` lists them."
+                "List the failed runs with `promoflow run list --state failed`."
             ))?;
         }
         Ok(())
     }
 
-    /// How many of the runs have failed, counted up to a bound.
+    /// Counts the failed runs, up to a bound.
     fn failed_runs(&self, promoflow: &Promoflow) -> Result<usize, Failure> {
         let (Some(first), Some(last)) = (self.first, self.last) else {
             return Ok(0);
@@ -213,7 +213,7 @@ impl Answers {
     }
 }
 
-/// Tells of one event, with how its runs stand.
+/// Prints one event with the state of its runs.
 fn tell(
     answer: &Answer,
     promoflow: &Promoflow,
@@ -226,9 +226,7 @@ fn tell(
     };
     let event = tame_line(answer.event.as_deref().unwrap_or_default());
     if answer.runs.is_empty() {
-        out.line(format_args!(
-            "{verdict} {event}: no workflow starts with it"
-        ))?;
+        out.line(format_args!("{verdict} {event}: no workflow starts on it"))?;
         return Ok(());
     }
     let mut runs = Vec::with_capacity(answer.runs.len());

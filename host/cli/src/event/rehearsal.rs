@@ -1,4 +1,4 @@
-//! `event send --test`: what an event would do.
+//! `event send --test`: the effects that an event would have.
 
 use promoflow_engine::run::{Rehearsed, WouldWait};
 use promoflow_installation::Promoflow;
@@ -12,7 +12,7 @@ use super::super::message::show_content;
 use super::super::output::{BOLD, ERROR, Out, WARNING, moment, tame_line};
 use super::super::run::step_json;
 
-/// Tells what an event would do; `line` is where a file has it.
+/// Prints the test run of an event; `line` is its line in the file.
 pub(super) fn tell(promoflow: &Promoflow, event: Event, line: Option<u64>, out: &mut Out) -> Done {
     let id = event.id.clone();
     let would = promoflow
@@ -54,7 +54,7 @@ pub(super) fn tell(promoflow: &Promoflow, event: Event, line: Option<u64>, out: 
         out.line(format_args!("Line {line}:"))?;
     }
     if would.is_empty() {
-        out.line(format_args!("Test: no workflow starts with this event."))?;
+        out.line(format_args!("Test run: no workflow starts on this event."))?;
     }
     for run in &would {
         tell_run(&name(run), run, out)?;
@@ -63,16 +63,16 @@ pub(super) fn tell(promoflow: &Promoflow, event: Event, line: Option<u64>, out: 
 }
 
 fn tell_run(workflow: &str, run: &Rehearsed, out: &mut Out) -> std::io::Result<()> {
-    let title = out.style(BOLD, format_args!("Test of {workflow}"));
+    let title = out.style(BOLD, format_args!("Test run of {workflow}"));
     if let Some(why) = &run.held_off {
         return out.line(format_args!("{title}: would not start, {why}"));
     }
-    out.line(format_args!("{title}: nothing was done"))?;
+    out.line(format_args!("{title}: nothing was changed"))?;
     for step in &run.steps {
         let waits = run.waits_for.as_ref().map_or("an error", |_| "a wait");
         let port = step.port.as_deref().unwrap_or(waits);
         let (id, block) = (&step.step, &step.block);
-        out.line(format_args!("  {id}: {block}, would leave by {port}"))?;
+        out.line(format_args!("  {id}: {block}, would exit by {port}"))?;
         for warning in step
             .log
             .iter()
@@ -86,9 +86,9 @@ fn tell_run(workflow: &str, run: &Rehearsed, out: &mut Out) -> std::io::Result<(
         let (step, until) = (&wait.step, moment(wait.until));
         out.line(format_args!("  {step}: would wait until {until} UTC"))?;
     }
-    // Whole: the code stays free, and the author wants to see it.
+    // In full: the code stays available, and the author needs to see it.
     for code in &run.codes {
-        out.line(format_args!("  would take the code {}", tame_line(code)))?;
+        out.line(format_args!("  would claim the code {}", tame_line(code)))?;
     }
     if let Some(waits_for) = &run.waits_for {
         let until = match run.waits_until {
@@ -108,12 +108,12 @@ fn tell_run(workflow: &str, run: &Rehearsed, out: &mut Out) -> std::io::Result<(
         out.line(format_args!("\nWould send by {}:", delivery.channel))?;
         show_content(&delivery.content, Some(&delivery.address), out)?;
         for other in &delivery.others {
-            out.line(format_args!("\nOr else by {}:", other.channel))?;
+            out.line(format_args!("\nAlternatively by {}:", other.channel))?;
             show_content(&other.content, Some(&other.address), out)?;
         }
         if let Some(hours) = &delivery.hours {
             let due = delivery.due;
-            out.line(format_args!("\nOnly in the hours {hours}: from {due} on"))?;
+            out.line(format_args!("\nAllowed hours {hours}: not before {due}"))?;
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! A file of events on its way through the engine: many in flight, answered in order.
+//! Sends a file of events through the engine: many in flight, results in order.
 
 use std::collections::BTreeMap;
 use std::io::BufReader;
@@ -14,15 +14,15 @@ use crate::failure::Failure;
 use crate::input::{Input, Line, next_line};
 use crate::output::Out;
 
-/// Events in flight. Many share a commit, and each waits for one to be durable: fewer would make
-/// small commits of them.
+/// Maximum number of events in flight. Events share commits, and each waits until its commit is
+/// durable: a smaller window would make small commits.
 const WINDOW: usize = 4096;
-/// Longer lines are not kept in memory. The judgement of an event's size is the event's own.
+/// Longer lines are not kept in memory. The size limit of events is checked elsewhere.
 const MAX_LINE_BYTES: usize = 16 * MAX_EVENT_BYTES;
 
 type Numbered = (u64, Answer);
 
-/// Sends every event of a file, and takes the answers in the order of the lines.
+/// Sends every event of a file, and collects the results in the order of the lines.
 pub(super) fn send_all(
     running: &Running,
     input: Input,
@@ -34,11 +34,11 @@ pub(super) fn send_all(
     thread::scope(|scope| {
         let reading = scope.spawn(move || read_all(running, input, &places, &answer));
         let taken = take_all(&answered, freed, answers, out);
-        // The output is of no use any more: the reader notices that its places are gone.
+        // The output failed: dropping the receiver makes the reader stop.
         drop(answered);
         let read = reading
             .join()
-            .unwrap_or_else(|_| Err(Failure::failed("the reader of the file ended by a panic")));
+            .unwrap_or_else(|_| Err(Failure::failed("the reader of the file panicked")));
         taken.and(read)
     })
 }
@@ -61,7 +61,7 @@ fn read_all(
             Ok(event) => {
                 let id = event.id.clone();
                 running.submit(event, move |receipt| {
-                    // Nobody listens any more where the output has failed.
+                    // The receiver is gone if the output failed.
                     let _gone = answer.send((at, Answer::of(id, Some(line_number), receipt)));
                 });
             }
@@ -73,7 +73,7 @@ fn read_all(
     })
 }
 
-/// Gives each event of a file, with the number of its line, or what is wrong with the line.
+/// Calls `visit` with each event of a file and its line number, or with the error of the line.
 pub(super) fn each(
     input: Input,
     mut visit: impl FnMut(u64, Result<Event, Answer>) -> Result<ControlFlow<()>, Failure>,
@@ -83,7 +83,7 @@ pub(super) fn each(
     let mut number = 0;
     loop {
         let line = next_line(&mut reader, MAX_LINE_BYTES)
-            .map_err(|error| Failure::failed(format_args!("cannot read {name}: {error}")))?;
+            .map_err(|error| Failure::failed(format_args!("{name}: cannot read: {error}")))?;
         let Some(line) = line else { return Ok(()) };
         number += 1;
         if let Some(event) = read_event(line, number)
@@ -94,7 +94,7 @@ pub(super) fn each(
     }
 }
 
-/// The event of a line; `None` for a blank one.
+/// Parses the event of a line; `None` for a blank one.
 fn read_event(line: Line, number: u64) -> Option<Result<Event, Answer>> {
     let rejected = |why: &str| Answer::rejected(None, Some(number), why.to_owned());
     let text = match line {
@@ -102,7 +102,7 @@ fn read_event(line: Line, number: u64) -> Option<Result<Event, Answer>> {
         Line::TooLong => return Some(Err(rejected("event: the line is too long"))),
         Line::NotText => return Some(Err(rejected("event: not UTF-8"))),
     };
-    // Editors of one system put a mark before the first character.
+    // Windows editors begin a file with a byte order mark.
     let text = match number {
         1 => text.strip_prefix('\u{feff}').unwrap_or(&text),
         _ => &text,
@@ -130,7 +130,7 @@ fn take_all(
             Ok(answer) => answer,
             Err(TryRecvError::Disconnected) => return Ok(()),
             Err(TryRecvError::Empty) => {
-                // Whoever sends one event after another waits for the answer to each.
+                // A client that sends one event after another waits for each result.
                 out.flush()?;
                 match answered.recv() {
                     Ok(answer) => answer,
@@ -142,7 +142,7 @@ fn take_all(
         while let Some(answer) = early.remove(&next) {
             next += 1;
             answers.take(answer, out)?;
-            // The reader took a place for it before.
+            // The reader reserved a place for it before.
             let _ended = freed.recv();
         }
     }
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_an_event_or_blank_or_rejected_with_its_id() {
+    fn reads_blank_lines_events_and_rejections() {
         assert!(read("  ", 3).is_none());
         let event = r#"{"id": "e-1", "eventTypeKey": "birthday", "keyValue": "ann"}"#;
         assert!(read(event, 2).unwrap().is_ok());

@@ -1,4 +1,4 @@
-//! What a delivery went through, as `outbox show` tells it.
+//! The history of a delivery, for `outbox show`.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::output::{Out, tame_line};
 
-/// Adds what is told of one delivery alone.
+/// Adds the fields that only `outbox show` has.
 pub(super) fn json_of(mut row: Value, history: &DeliveryHistory) -> Value {
     let ways = history.alternatives.iter();
     row["due"] = json!(history.due.map(|due| due.to_string()));
@@ -35,7 +35,7 @@ pub(super) fn json_of(mut row: Value, history: &DeliveryHistory) -> Value {
     row
 }
 
-/// Tells it to people, as far as there is more to it than one way.
+/// Prints the history for people; alternatives only if there are several.
 pub(super) fn tell(history: &DeliveryHistory, out: &mut Out) -> io::Result<()> {
     if let Some(hours) = &history.hours {
         out.line(format_args!("Allowed hours: {hours}"))?;
@@ -55,7 +55,7 @@ pub(super) fn tell(history: &DeliveryHistory, out: &mut Out) -> io::Result<()> {
         }
     }
     for attempt in &history.attempts {
-        let outcome = attempt.outcome.as_deref().unwrap_or("without an end");
+        let outcome = attempt.outcome.as_deref().unwrap_or("unfinished");
         let error = attempt.error.as_deref().map(tame_line).unwrap_or_default();
         let by = match history.alternatives.get(attempt.alternative as usize) {
             Some(way) if history.alternatives.len() > 1 => format!(" by {}", way.channel),

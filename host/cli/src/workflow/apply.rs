@@ -59,7 +59,7 @@ pub(super) fn apply(session: &Session, files: &Files, out: &mut Out) -> Done {
     Ok(status)
 }
 
-/// Tells the faults of workflows.
+/// Reports the errors of workflows.
 pub(super) fn check(session: &Session, files: &Files, messages: &[String], out: &mut Out) -> Done {
     let sources = files.read(MAX_FILE_BYTES)?;
     let rehearsal = session.rehearse()?;
@@ -95,13 +95,13 @@ pub(super) fn check(session: &Session, files: &Files, messages: &[String], out: 
             let errors = parsed.diagnostics.iter();
             let errors = errors.filter(|d| d.severity == Severity::Error).count();
             tell_error(
-                format_args!("{name}: {}", count(errors as u64, "fault", "faults")),
+                format_args!("{name}: {}", count(errors as u64, "error", "errors")),
                 None,
             );
             status = Status::Refused;
         } else if !out.is_json() {
             let ids: Vec<&str> = parsed.items.iter().map(|one| one.id.as_str()).collect();
-            let fine = out.style(GOOD, "no faults");
+            let fine = out.style(GOOD, "no errors");
             out.line(format_args!("{name}: {fine} in {}", ids.join(", ")))?;
             for workflow in &parsed.items {
                 for sending in rehearsal.promoflow.sendings(workflow, &more)? {
@@ -111,7 +111,9 @@ pub(super) fn check(session: &Session, files: &Files, messages: &[String], out: 
         }
     }
     if status == Status::Refused && rehearsal.is_empty() && messages.is_empty() {
-        tell_note("there is no database yet; --messages FILE names messages to be applied later");
+        tell_note(
+            "no database exists yet; name messages that you will apply later with --messages FILE",
+        );
     }
     Ok(status)
 }

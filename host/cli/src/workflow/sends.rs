@@ -1,4 +1,4 @@
-//! What a workflow sends: which values its messages read, and which promo codes they take.
+//! The messages that a workflow sends: the values they read, and the promo codes they claim.
 
 use std::io;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::failure::count;
 use crate::output::{DIM, Out};
 
-/// As JSON.
+/// Returns a sending as JSON.
 pub(super) fn as_json(sending: &Sending) -> Value {
     let reads = sending.reads.iter();
     let reads = reads.map(|one| json!({ "name": one.read.name, "setBy": one.set_by }));
@@ -30,7 +30,7 @@ pub(super) fn as_json(sending: &Sending) -> Value {
     })
 }
 
-/// In words, a line a message.
+/// Prints a sending in words, one line per message.
 pub(super) fn tell(sending: &Sending, out: &mut Out) -> io::Result<()> {
     let mut parts: Vec<String> = sending.codes.iter().map(takes).collect();
     let reads: Vec<String> = sending.reads.iter().map(reads).collect();
@@ -51,7 +51,7 @@ fn takes(code: &CodeTag) -> String {
     let lane = &code.selector.lane;
     let days = count(u64::from(code.selector.days), "more day", "more days");
     format!(
-        "takes a code of type {}, discount {}, valid for {days}",
+        "claims a code of type {}, discount {}, valid for {days}",
         lane.code_type, lane.discount
     )
 }

@@ -7,7 +7,7 @@ use super::WorkflowJson;
 use crate::failure::{Done, Status};
 use crate::output::{BOLD, GOOD, Out, WARNING, tame_line};
 
-/// Shows it with its steps.
+/// Shows a workflow with its steps.
 pub(super) fn show(stored: &StoredWorkflow, out: &mut Out) -> Done {
     let workflow = &stored.workflow;
     if out.is_json() {
@@ -28,18 +28,18 @@ pub(super) fn show(stored: &StoredWorkflow, out: &mut Out) -> Done {
     ))?;
     if let Some(reason) = &stored.reason {
         out.line(format_args!(
-            "Paused: {}. `promoflow workflow resume {}` starts it again.",
+            "Paused: {}. Resume it with `promoflow workflow resume {}`.",
             tame_line(reason),
             workflow.id
         ))?;
     }
     let repeat = match workflow.start.repeat {
         Repeat::EveryTime => "every time".to_owned(),
-        Repeat::Once => "once for a key".to_owned(),
-        Repeat::Every { seconds } => format!("once in {seconds} seconds for a key"),
+        Repeat::Once => "once per key".to_owned(),
+        Repeat::Every { seconds } => format!("once in {seconds} seconds per key"),
     };
     let condition = match workflow.start.condition {
-        Some(_) => ", under a condition",
+        Some(_) => ", if its condition holds",
         None => "",
     };
     let event = &workflow.start.event;
@@ -64,8 +64,8 @@ pub(super) fn show(stored: &StoredWorkflow, out: &mut Out) -> Done {
     Ok(Status::Done)
 }
 
-/// Writes the steps in short: a line each, with where its ports lead.
-pub(crate) fn show_steps(workflow: &Workflow, out: &mut Out) -> std::io::Result<()> {
+/// Writes the steps in short: one line each, with the targets of its ports.
+pub(in crate) fn show_steps(workflow: &Workflow, out: &mut Out) -> std::io::Result<()> {
     for step in &workflow.steps {
         let ports: Vec<String> = step
             .ports
@@ -82,6 +82,6 @@ fn target_name(workflow: &Workflow, target: Target) -> &str {
     match target {
         Target::Step(to) => workflow.steps.get(to).map_or("?", |step| step.id.as_str()),
         Target::End => "end",
-        Target::Nowhere => "nowhere: the run fails",
+        Target::Nowhere => "not connected: the run fails",
     }
 }

@@ -1,4 +1,4 @@
-//! The groups of metrics, one for each part of the host.
+//! The groups of metrics, one per part of the host.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,38 +11,38 @@ use prometheus::{
 
 use super::Maker;
 
-/// Seconds: from a commit to a fast disk to one that waits for a slow one.
+/// Buckets in seconds: from a commit on a fast disk to one that waits for a slow disk.
 const COMMIT_SECONDS: [f64; 12] = [
     0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0,
 ];
-/// Units in one commit, up to the largest batch.
+/// Buckets in units per commit, up to the largest batch.
 const COMMIT_UNITS: [f64; 11] = [
     1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0,
 ];
-/// Seconds: from a block that only decides to one that uses up its time.
+/// Buckets in seconds: from a block that only decides to one that uses all its time.
 const BLOCK_SECONDS: [f64; 11] = [
     0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.001, 0.005, 0.025, 0.1, 0.5, 2.0,
 ];
-/// Seconds: from an answer out of memory to a long upload.
+/// Buckets in seconds: from a response out of memory to a long upload.
 const REQUEST_SECONDS: [f64; 10] = [
     0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 5.0, 30.0,
 ];
 
-/// Events by what became of them.
+/// Events by outcome.
 pub struct Events {
     /// Stored.
     pub accepted: IntCounter,
-    /// Stored before under the same id.
+    /// Stored before, under the same id.
     pub duplicate: IntCounter,
-    /// Malformed, or another event has its id.
+    /// Malformed, or the id belongs to another event.
     pub refused: IntCounter,
-    /// Not stored, through no fault of its own.
+    /// Valid, but not stored.
     pub failed: IntCounter,
 }
 
 impl Events {
     pub(super) fn new(maker: &Maker) -> Result<Events> {
-        let help = "Events by what became of them.";
+        let help = "Events by outcome.";
         let events = maker.counters("promoflow_events_total", help, &["outcome"])?;
         let of = |outcome| events.with_label_values(&[outcome]);
         Ok(Events {
@@ -59,7 +59,7 @@ pub struct Commits {
     units: Histogram,
     seconds: Histogram,
     failed: IntCounter,
-    /// The last one: how many units, and for how many nanoseconds.
+    /// Units and nanoseconds of the last commit.
     last: (AtomicUsize, AtomicU64),
 }
 
@@ -68,23 +68,23 @@ impl Commits {
         Ok(Commits {
             units: maker.histogram(
                 "promoflow_commit_units",
-                "Units (events, segments, attempts) that shared a commit.",
+                "Units (events, segments, attempts) per commit.",
                 &COMMIT_UNITS,
             )?,
             seconds: maker.histogram(
                 "promoflow_commit_seconds",
-                "How long a commit took, its write to the disk included.",
+                "Duration of a commit, including its write to disk.",
                 &COMMIT_SECONDS,
             )?,
             failed: maker.counter(
                 "promoflow_commits_failed_total",
-                "Commits that failed as a whole: a full disk, a busy database.",
+                "Commits that failed as a whole, for example on a full disk or a busy database.",
             )?,
             last: Default::default(),
         })
     }
 
-    /// So many units were committed together.
+    /// Records a commit of so many units.
     pub fn committed(&self, units: usize, took: Duration) {
         #[allow(clippy::cast_precision_loss, reason = "a batch is small")]
         self.units.observe(units as f64);
@@ -94,8 +94,8 @@ impl Commits {
         self.last.1.store(nanos, Ordering::Relaxed);
     }
 
-    /// The last commit: how many units shared it, and how long it took. For those whom it tells
-    /// what became of their units, before the next begins.
+    /// Returns the units and the duration of the last commit. Callbacks of a commit call this
+    /// before the next commit begins.
     pub fn last(&self) -> (usize, Duration) {
         let nanos = self.last.1.load(Ordering::Relaxed);
         (
@@ -104,19 +104,19 @@ impl Commits {
         )
     }
 
-    /// A commit failed.
+    /// Records a failed commit.
     pub fn failed(&self) {
         self.failed.inc();
     }
 }
 
-/// Segments of runs by how they ended.
+/// Segments of runs by end.
 pub struct Segments {
-    /// The run is done.
+    /// The run completed.
     pub completed: IntCounter,
-    /// The run failed for good.
+    /// The run failed permanently.
     pub failed: IntCounter,
-    /// It is tried again.
+    /// The segment is retried.
     pub retried: IntCounter,
     /// The run waits.
     pub waiting: IntCounter,
@@ -124,7 +124,7 @@ pub struct Segments {
 
 impl Segments {
     pub(super) fn new(maker: &Maker) -> Result<Segments> {
-        let help = "Segments of runs (the parts between two waits) by how they ended.";
+        let help = "Segments of runs (the parts between two waits) by end.";
         let segments = maker.counters("promoflow_segments_total", help, &["end"])?;
         let of = |end| segments.with_label_values(&[end]);
         Ok(Segments {
@@ -147,19 +147,19 @@ impl Blocks {
         Ok(Blocks {
             seconds: maker.histograms(
                 "promoflow_block_seconds",
-                "How long a call of a block took, its sandbox included.",
+                "Duration of a block call, including its sandbox.",
                 &["block"],
                 &BLOCK_SECONDS,
             )?,
             calls: maker.counters(
                 "promoflow_block_calls_total",
-                "Calls of blocks by how they ended; trapped: the sandbox stopped it.",
+                "Block calls by outcome; trapped: the sandbox stopped the call.",
                 &["block", "outcome"],
             )?,
         })
     }
 
-    /// What counts the calls of a block. To be kept: looking it up takes longer than counting.
+    /// Returns the metrics of one block. Keep the result: the lookup is slower than counting.
     pub fn meter(&self, block: &str) -> BlockMeter {
         BlockMeter {
             seconds: self.seconds.with_label_values(&[block]),
@@ -168,14 +168,14 @@ impl Blocks {
     }
 }
 
-/// Counts the calls of one block.
+/// The metrics of one block.
 pub struct BlockMeter {
     seconds: Histogram,
     calls: [IntCounter; CallEnd::ALL.len()],
 }
 
 impl BlockMeter {
-    /// The block was called.
+    /// Records a call of the block.
     pub fn called(&self, end: CallEnd, took: Duration) {
         self.seconds.observe(took.as_secs_f64());
         if let Some(calls) = self.calls.get(end as usize) {
@@ -184,25 +184,25 @@ impl BlockMeter {
     }
 }
 
-/// How a call of a block ended.
+/// The outcome of a block call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallEnd {
-    /// It left by a port.
+    /// Exited by a port.
     Port,
-    /// Its run waits.
+    /// The run waits.
     Wait,
     /// The author must change something.
     Invalid,
-    /// This run cannot go on.
+    /// This run cannot continue.
     Rejected,
-    /// Something is out of reach.
+    /// Something is temporarily unavailable.
     Unavailable,
-    /// Its sandbox stopped it.
+    /// The sandbox stopped the call.
     Trapped,
 }
 
 impl CallEnd {
-    /// All of them, in order.
+    /// All outcomes, in order.
     pub const ALL: [CallEnd; 6] = [
         CallEnd::Port,
         CallEnd::Wait,
@@ -212,7 +212,7 @@ impl CallEnd {
         CallEnd::Trapped,
     ];
 
-    /// As a label has it.
+    /// Returns the value of the label.
     fn name(self) -> &'static str {
         match self {
             CallEnd::Port => "port",
@@ -225,7 +225,7 @@ impl CallEnd {
     }
 }
 
-/// Attempts to deliver.
+/// Delivery attempts.
 pub struct Deliveries {
     attempts: IntCounterVec,
 }
@@ -235,13 +235,13 @@ impl Deliveries {
         Ok(Deliveries {
             attempts: maker.counters(
                 "promoflow_delivery_attempts_total",
-                "Attempts to deliver by channel and by what came of them.",
+                "Delivery attempts by channel and outcome.",
                 &["channel", "outcome"],
             )?,
         })
     }
 
-    /// An attempt has ended.
+    /// Records an ended attempt.
     pub fn attempted(&self, channel: &str, outcome: &str) {
         self.attempts.with_label_values(&[channel, outcome]).inc();
     }
@@ -258,7 +258,7 @@ impl Requests {
         Ok(Requests {
             seconds: maker.histograms(
                 "promoflow_http_request_seconds",
-                "How long a request took until its answer began.",
+                "Time from a request to the start of its response.",
                 &["route"],
                 &REQUEST_SECONDS,
             )?,
@@ -270,7 +270,7 @@ impl Requests {
         })
     }
 
-    /// A request was answered. `route` is one of the service's own, never the path as it came.
+    /// Records a response. `route` is a route of the service, never the path of the request.
     pub fn answered(&self, method: &str, route: &str, status: u16, took: Duration) {
         self.seconds
             .with_label_values(&[route])
@@ -281,25 +281,25 @@ impl Requests {
     }
 }
 
-/// What the database holds, and what waits in this process.
+/// The state of the database and of the queues in this process.
 pub struct State {
     /// Codes by type, discount and state.
     pub codes: IntGaugeVec,
     /// Codes that expire soon, by type and discount.
     pub expiring: IntGaugeVec,
-    /// Codes that were claimed in the last day, by type and discount.
+    /// Codes claimed in the last day, by type and discount.
     pub claimed: IntGaugeVec,
-    /// Days until a type and discount runs dry.
+    /// Days until a code group runs out.
     pub dry: GaugeVec,
-    /// Whether an alert is raised, by what it watches, type, discount and level.
+    /// 1 if an alert is raised, by kind, type, discount and level.
     pub raised: IntGaugeVec,
     /// Runs by state.
     pub runs: IntGaugeVec,
-    /// What waits, by queue.
+    /// Waiting items, by queue.
     pub waiting: IntGaugeVec,
-    /// Whether this process executes.
+    /// 1 if this process executes.
     pub executes: IntGauge,
-    /// Held by whoever sets them and reads them.
+    /// Held while the values are set and read.
     turn: Mutex<()>,
 }
 
@@ -319,7 +319,7 @@ impl State {
             )?,
             claimed: maker.gauges(
                 "promoflow_codes_claimed_last_day",
-                "Promo codes that were claimed in the last 24 hours.",
+                "Promo codes claimed in the last 24 hours.",
                 &lane,
             )?,
             dry: maker.register(GaugeVec::new(
@@ -331,25 +331,25 @@ impl State {
             )?)?,
             raised: maker.gauges(
                 "promoflow_alerts_raised",
-                "Alerts that were ever raised; 1: now as well.",
+                "Alerts that were raised at least once; 1 if raised now.",
                 &["kind", "type", "discount", "level"],
             )?,
             runs: maker.gauges("promoflow_runs", "Runs by state.", &["state"])?,
             waiting: maker.gauges(
                 "promoflow_queue_depth",
-                "What waits: jobs for a worker, units for a commit, deliveries for their turn.",
+                "Waiting items: jobs for a worker, units for a commit, pending deliveries.",
                 &["queue"],
             )?,
             executes: maker.register(IntGauge::new(
                 "promoflow_executes",
-                "Whether this process is the one that executes runs and deliveries.",
+                "1 if this process executes runs and deliveries, else 0.",
             )?)?,
             turn: Mutex::default(),
         })
     }
 
-    /// Forgets what was set of the pool, for somebody who sets all of it: what is there no more
-    /// leaves nothing behind. Nobody else does until he has read it, and lets go of the turn.
+    /// Resets the values of the pool, for a caller that sets all of them again: a group that no
+    /// longer exists leaves no value. The guard excludes other callers until the text is read.
     pub fn anew(&self) -> MutexGuard<'_, ()> {
         let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         for gauges in [&self.codes, &self.expiring, &self.claimed, &self.raised] {

@@ -1,8 +1,8 @@
-//! What operators watch: counters, gauges and histograms, as Prometheus reads them.
+//! Metrics for operators: counters, gauges and histograms, in the format of Prometheus.
 //!
-//! Each part of the host counts in the group that is its own; counting costs atomics and takes no
-//! lock that anybody holds for long. Nothing here knows the rest of the host. What only the
-//! database knows, the state of the pool and of runs, is set by whoever is asked for the text.
+//! Each part of the host counts in its own group; counting uses atomics and takes no lock that is
+//! held for long. This module knows nothing of the rest of the host. Values that only the database
+//! knows, such as the state of the pool and of runs, are set when the text is requested.
 
 mod groups;
 
@@ -19,36 +19,36 @@ use prometheus::{
 /// The media type of [`Metrics::text`].
 pub const MEDIA_TYPE: &str = prometheus::TEXT_FORMAT;
 
-/// All that one installation counts in this process.
+/// All metrics of one installation in this process.
 pub struct Metrics {
     registry: Registry,
-    /// Events by what became of them.
+    /// Events by outcome.
     pub events: Events,
     /// Commits of the committer.
     pub commits: Commits,
-    /// Segments of runs by how they ended.
+    /// Segments of runs by end.
     pub segments: Segments,
     /// Calls of blocks.
     pub blocks: Blocks,
-    /// Attempts to deliver.
+    /// Delivery attempts.
     pub deliveries: Deliveries,
     /// HTTP requests.
     pub requests: Requests,
-    /// What the database holds.
+    /// The state of the database and of the queues.
     pub state: State,
 }
 
 impl Metrics {
-    /// Everything at zero. Fails only where two metrics have one name.
+    /// Creates all metrics with the value zero. Fails only if two metrics have the same name.
     pub fn new() -> prometheus::Result<Metrics> {
         let maker = Maker(Registry::new());
         let build = maker.gauges(
             "promoflow_build_info",
-            "The version that runs; always 1.",
+            "The running version; always 1.",
             &["version"],
         )?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        // Memory, processor time, files: under the names that every dashboard knows.
+        // Memory, processor time, files: under the usual names.
         #[cfg(target_os = "linux")]
         maker.0.register(Box::new(
             prometheus::process_collector::ProcessCollector::for_self(),
@@ -65,7 +65,7 @@ impl Metrics {
         })
     }
 
-    /// All of it in the text format of Prometheus.
+    /// Returns all metrics in the text format of Prometheus.
     pub fn text(&self) -> prometheus::Result<String> {
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
@@ -77,7 +77,7 @@ impl std::fmt::Debug for Metrics {
     }
 }
 
-/// Makes metrics and registers each.
+/// Creates and registers metrics.
 struct Maker(Registry);
 
 impl Maker {
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_counted_stands_in_the_text() {
+    fn text_contains_what_was_counted() {
         let metrics = Metrics::new().unwrap();
         metrics.events.accepted.inc();
         metrics.commits.committed(7, Duration::from_millis(3));
