@@ -21,7 +21,7 @@ pub(crate) fn check_depth(value: &Value) -> Result<(), String> {
         };
         if depth > MAX_VALUE_DEPTH {
             return Err(format!(
-                "lists and objects are nested more than {MAX_VALUE_DEPTH} deep; flatten the value"
+                "lists and objects are nested more than {MAX_VALUE_DEPTH} levels deep; flatten the value"
             ));
         }
         nested.retain(|value| value.is_array() || value.is_object());

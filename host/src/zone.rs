@@ -11,7 +11,7 @@ use crate::document::{closest, shown};
 
 /// A name that no time zone has. For whoever wrote it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{found} is no time zone")]
+#[error("{found} is not a time zone")]
 pub struct UnknownZone {
     /// What stands there: the name, or the offset that it is.
     pub found: String,
@@ -41,7 +41,7 @@ pub fn surprise(zone: Tz) -> Option<String> {
         return None;
     }
     Some(format!(
-        "{} is {} UTC: the signs of such names are inverted; {}",
+        "{} is {} UTC: the sign in its name is inverted; {}",
         zone.name(),
         distance(minutes),
         Offset {
@@ -58,7 +58,7 @@ fn hint(name: &str) -> String {
         .iter()
         .find(|(short, _)| short.eq_ignore_ascii_case(name.trim()));
     if let Some((_, city)) = abbreviation {
-        return format!("such short names are ambiguous; write a city, such as {city}");
+        return format!("abbreviations are ambiguous; use a city such as {city}");
     }
     let plain = |text: &str| text.trim().to_lowercase().replace(' ', "_");
     let wanted = plain(name);
@@ -71,7 +71,7 @@ fn hint(name: &str) -> String {
     let names = names.filter(|zone| Offset::of(zone).is_none());
     match city.or_else(|| closest(name, names)) {
         Some(zone) => format!("did you mean {}?", shown(zone)),
-        None => "write a name of the IANA database, such as Europe/Kyiv".to_owned(),
+        None => "use an IANA time zone name, such as Europe/Kyiv".to_owned(),
     }
 }
 
@@ -153,22 +153,22 @@ impl Offset {
     fn hint(&self) -> String {
         let minutes = self.minutes;
         if minutes == 0 {
-            return "write UTC, or a city such as Europe/London, whose zone knows summer time"
+            return "use UTC, or a city such as Europe/London, which accounts for daylight saving time"
                 .into();
         }
         let name = whole(minutes);
         let city = CITIES.iter().find(|(offset, _)| *offset == minutes);
-        let mut hint = format!("for {} UTC write ", distance(minutes));
+        let mut hint = format!("for {} UTC, use ", distance(minutes));
         match (name, city) {
             (Some(name), Some((_, city))) => hint.push_str(&format!(
-                "{name}, or better a city such as {city}, whose zone knows summer time"
+                "{name} or, better, a city such as {city}, which accounts for daylight saving time"
             )),
             (Some(name), None) => hint.push_str(&name),
             (None, Some((_, city))) => hint.push_str(&format!("a city such as {city}")),
             (None, None) => hint.push_str("the name of a city, such as Europe/Kyiv"),
         }
         if let Some(other) = whole(-minutes).filter(|_| self.inverted) {
-            hint.push_str(&format!("; for {} it write {other}", distance(-minutes)));
+            hint.push_str(&format!("; for {} UTC, use {other}", distance(-minutes)));
         }
         hint
     }
@@ -255,17 +255,17 @@ mod tests {
             assert!(error.found.starts_with("the offset"), "{name}: {error}");
             assert_eq!(
                 error.hint,
-                "for 3 hours ahead of UTC write Etc/GMT-3, or better a city such as \
-                 Europe/Istanbul, whose zone knows summer time",
+                "for 3 hours ahead of UTC, use Etc/GMT-3 or, better, a city such as \
+                 Europe/Istanbul, which accounts for daylight saving time",
                 "{name}"
             );
         }
         for (name, expected) in [
-            ("Etc/GMT+03", "Etc/GMT-3, or better"),
-            ("Etc/GMT+03", "for 3 hours behind it write Etc/GMT+3"),
-            ("UTC-5", "for 5 hours behind UTC write Etc/GMT+5"),
+            ("Etc/GMT+03", "Etc/GMT-3 or, better"),
+            ("Etc/GMT+03", "for 3 hours behind UTC, use Etc/GMT+3"),
+            ("UTC-5", "for 5 hours behind UTC, use Etc/GMT+5"),
             ("GMT+5:30", "a city such as Asia/Kolkata"),
-            ("UTC+00", "write UTC"),
+            ("UTC+00", "use UTC"),
             ("UTC-14", "the name of a city"),
             ("Kyiv", "did you mean `Europe/Kyiv`?"),
             ("new york", "did you mean `America/New_York`?"),
@@ -309,7 +309,7 @@ mod tests {
             "{told}"
         );
         assert!(
-            told.contains("for 3 hours ahead of UTC write Etc/GMT-3"),
+            told.contains("for 3 hours ahead of UTC, use Etc/GMT-3"),
             "{told}"
         );
     }

@@ -135,8 +135,8 @@ fn a_message_that_is_applied_again_is_checked_against_the_workflows_that_send_it
     shop.file("w.yaml", &workflow(&send("mail", "tagged")));
     shop.done(&["workflow", "apply", "w.yaml"]);
     let (_, told) = shop.done(&["message", "apply", "m.yaml"]);
-    let slip = "m.yaml:7:7: warning: nothing that is known sets `$promocod`: where it has no value, it \
-                prints nothing\n  hint: did you mean `promocode`?\n";
+    let slip = "m.yaml:7:7: warning: unknown value `$promocod`: without a value it prints \
+                nothing\n  hint: did you mean `promocode`?\n";
     assert_eq!(told, slip);
     shop.file(
         "again.yaml",
@@ -228,7 +228,7 @@ fn a_tag_is_read_in_the_quotes_of_directives_and_told_without_them() {
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(
         told.starts_with("m.yaml:4:14: error: ")
-            && told.contains("a merge tag stands in quotes here: `\"%FIRSTNAME|friend%\"`"),
+            && told.contains("put the merge tag in quotes: `\"%FIRSTNAME|friend%\"`"),
         "{told}"
     );
 }

@@ -57,14 +57,14 @@ pub(super) fn modules(
     for package in packages {
         cargo.args(["--package", package]);
     }
-    let output = cargo.output().context("cargo can't be started")?;
+    let output = cargo.output().context("cannot start cargo")?;
     ensure!(
         output.status.success(),
-        "cargo could not compile {} ({}); its own words stand above",
+        "cargo could not compile {} ({}); see its output above",
         packages.join(", "),
         output.status
     );
-    let messages = String::from_utf8(output.stdout).context("cargo's messages are no UTF-8")?;
+    let messages = String::from_utf8(output.stdout).context("cargo's messages are not UTF-8")?;
     packages
         .iter()
         .map(|package| module_of(package, &messages))
@@ -74,7 +74,7 @@ pub(super) fn modules(
 /// The module that cargo made of a package, by its messages.
 fn module_of(package: &str, messages: &str) -> Result<PathBuf> {
     for line in messages.lines() {
-        let message: Value = serde_json::from_str(line).context("cargo's messages are no JSON")?;
+        let message: Value = serde_json::from_str(line).context("cargo's messages are not JSON")?;
         if message["reason"] != "compiler-artifact" || name_of(&message["package_id"]) != package {
             continue;
         }
@@ -86,7 +86,7 @@ fn module_of(package: &str, messages: &str) -> Result<PathBuf> {
             return Ok(module.into());
         }
     }
-    bail!("{package} is no block: its [lib] lacks crate-type = [\"cdylib\"]")
+    bail!("{package} is not a block: its [lib] lacks crate-type = [\"cdylib\"]")
 }
 
 /// The package's name in an id such as `path+file:///folder/name#0.1.0` or

@@ -48,7 +48,7 @@ pub fn components(manifest: &Path, packages: &[&str], target_dir: &Path) -> Resu
         .into_iter()
         .zip(packages)
         .map(|(module, package)| {
-            let bytes = encode(&module).with_context(|| format!("{package} is no block"))?;
+            let bytes = encode(&module).with_context(|| format!("{package} is not a block"))?;
             let package = (*package).to_owned();
             Ok(Component { package, bytes })
         })
@@ -69,7 +69,7 @@ pub fn shared_target_dir(out_dir: &Path) -> PathBuf {
 /// Makes a component of a module and checks it.
 fn encode(module: &Path) -> Result<Vec<u8>> {
     let bytes =
-        std::fs::read(module).with_context(|| format!("{} can't be read", module.display()))?;
+        std::fs::read(module).with_context(|| format!("cannot read {}", module.display()))?;
     ComponentEncoder::default()
         .validate(true)
         .module(&bytes)

@@ -164,7 +164,7 @@ impl<'s> Builder<'s> {
                 }
                 Event::Alias(anchor) => {
                     let Some(node) = self.anchors.get(&anchor).cloned() else {
-                        let message = "this alias names nothing that stands before it";
+                        let message = "this alias has no matching anchor before it";
                         return Err(Stop::new(at, message, Some(QUOTES.to_owned())));
                     };
                     self.unused.remove(&anchor);
@@ -175,7 +175,7 @@ impl<'s> Builder<'s> {
             }
         }
         for at in self.unused.values() {
-            let message = "the word that begins with `&` is left out: YAML takes it for an anchor";
+            let message = "the word that begins with `&` is dropped: YAML reads it as an anchor";
             out.warning(*at, message, Some(QUOTES.to_owned()));
         }
         Ok(())
@@ -186,15 +186,15 @@ impl<'s> Builder<'s> {
         let tabs = self.source.tab_indents(at.line);
         let escape = error.info().contains("invalid Unicode character escape");
         let hint = if tabs {
-            Some("indent with spaces; YAML takes no tabs there".to_owned())
+            Some("indent with spaces; YAML does not allow tabs here".to_owned())
         } else if escape {
-            Some("a character beyond U+FFFF is two escapes, such as \\ud83c\\udf89, or stands as it is".to_owned())
+            Some("write a character beyond U+FFFF as two escapes, such as \\ud83c\\udf89, or as itself".to_owned())
         } else {
             self.source.unquoted(at.line)
         };
         Stop {
             escape_at: escape.then(|| error.marker().index()),
-            ..Stop::new(at, format!("this is not YAML: {}", error.info()), hint)
+            ..Stop::new(at, format!("invalid YAML: {}", error.info()), hint)
         }
     }
 
@@ -205,7 +205,7 @@ impl<'s> Builder<'s> {
             return true;
         }
         let hint =
-            "put a text that begins with `!` in quotes; of tags only `!!str` is read".to_owned();
+            "put text that begins with `!` in quotes; the only supported tag is `!!str`".to_owned();
         out.error(
             at,
             format!("unknown tag {}", shown(&tag.to_string())),
@@ -231,7 +231,7 @@ impl<'s> Builder<'s> {
         };
         let mut at = self.position(end);
         let message = format!(
-            "what stands after ` #` is cut off: YAML takes {} for a comment",
+            "the text after ` #` is cut off: YAML reads {} as a comment",
             shown(text)
         );
         let Content::Scalar(scalar) = &mut node.content else {
@@ -243,7 +243,7 @@ impl<'s> Builder<'s> {
         at.column = at.column.saturating_add(count(blanks));
         let begins = text.chars().nth(1);
         let is_tight = begins.is_some_and(|c| !c.is_whitespace() && c != '#' && c != '!');
-        if is_tight && scalar.kind() == "a text" {
+        if is_tight && scalar.kind() == "text" {
             out.warning(at, message, Some(QUOTES.to_owned()));
         } else if blanks == 1 {
             // Texts that people read may hold such a sign; elsewhere it is a comment.
@@ -270,7 +270,7 @@ impl<'s> Builder<'s> {
 
     fn push(&mut self, at: Position, anchor: usize, content: Content) -> Result<(), Stop> {
         if self.open.len() == MAX_DEPTH {
-            let message = format!("nested more than {MAX_DEPTH} deep");
+            let message = format!("nested more than {MAX_DEPTH} levels deep");
             return Err(Stop::new(at, message, None));
         }
         self.open.push(Open {
@@ -304,7 +304,7 @@ impl<'s> Builder<'s> {
                     Key::Expected => match node.content {
                         Content::Scalar(key) => Key::Held(key.text().to_owned(), node.at),
                         _ => {
-                            let message = format!("a key must be a text, found {}", node.kind());
+                            let message = format!("a key must be text, found {}", node.kind());
                             let hint = "put text that begins with a bracket in quotes".to_owned();
                             out.error(node.at, message, Some(hint));
                             Key::Refused
@@ -349,7 +349,7 @@ impl<'s> Builder<'s> {
 
 fn too_much(at: Position) -> Stop {
     let message =
-        format!("the file holds more than {MAX_NODES} values, or aliases repeat too much");
+        format!("the file has more than {MAX_NODES} values, or its aliases repeat too much");
     Stop::new(at, message, Some("split it into several files".into()))
 }
 

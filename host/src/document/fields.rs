@@ -29,7 +29,7 @@ impl<'n> Fields<'n> {
                 if !is_known {
                     let hint = out
                         .did_you_mean(key, known.iter().copied())
-                        .unwrap_or_else(|| format!("known here: {}", known.join(", ")));
+                        .unwrap_or_else(|| format!("known keys: {}", known.join(", ")));
                     let message = format!("unknown key {} in {what}", shown(key));
                     out.error(entry.key_at, message, Some(hint));
                 }
@@ -82,8 +82,8 @@ pub fn entries<'n>(node: &'n Node, what: &str, out: &mut Diagnostics) -> Option<
         match seen.insert(entry.key.as_str(), entry.key_at) {
             None => unique.push(entry),
             Some(first) => {
-                let message = format!("the key {} stands twice in {what}", shown(&entry.key));
-                let hint = format!("it stands already at {}:{}", first.line, first.column);
+                let message = format!("duplicate key {} in {what}", shown(&entry.key));
+                let hint = format!("first used at {}:{}", first.line, first.column);
                 out.error(entry.key_at, message, Some(hint));
                 seen.insert(entry.key.as_str(), first);
             }
@@ -107,10 +107,10 @@ pub fn text<'n>(node: &'n Node, key: &str, out: &mut Diagnostics) -> Option<&'n 
     match node.scalar() {
         Some(scalar) if !scalar.is_null() => Some(scalar.text()),
         _ => {
-            let message = format!("expected a text for {}, found {}", shown(key), node.kind());
+            let message = format!("expected text for {}, found {}", shown(key), node.kind());
             let cut = node.scalar().and_then(Scalar::cut);
             let hint =
-                cut.map(|_| "YAML takes what begins with `#` for a comment: put it in quotes");
+                cut.map(|_| "YAML reads text that begins with `#` as a comment: put it in quotes");
             let at = cut.unwrap_or(node.at);
             out.error(at, message, hint.map(str::to_owned));
             None

@@ -127,14 +127,14 @@ impl<'t> Reader<'t, '_> {
         if self.nodes > MAX_NODES {
             return Err(Stop {
                 at,
-                why: format!("the file holds more than {MAX_NODES} values"),
+                why: format!("the file has more than {MAX_NODES} values"),
                 hint: Some("split it into several files".to_owned()),
             });
         }
         if depth == MAX_DEPTH && (self.next_is('{') || self.next_is('[')) {
             return Err(Stop {
                 at,
-                why: format!("nested more than {MAX_DEPTH} deep"),
+                why: format!("nested more than {MAX_DEPTH} levels deep"),
                 hint: None,
             });
         }
@@ -185,8 +185,8 @@ impl<'t> Reader<'t, '_> {
                 }
                 Some(first) => {
                     let Position { line, column } = first;
-                    let why = format!("the key {} stands twice", shown(&key));
-                    let hint = format!("keep one of them; it stands already at {line}:{column}");
+                    let why = format!("duplicate key {}", shown(&key));
+                    let hint = format!("keep one of them; the first is at {line}:{column}");
                     self.out.error(key_at, why, Some(hint));
                 }
             }
@@ -263,7 +263,7 @@ impl<'t> Reader<'t, '_> {
             Some(surrogate) => format!("{surrogate} in an escape `\\u…`"),
             None => why.to_owned(),
         };
-        (place.position(), format!("this is not JSON: {why}"), hint)
+        (place.position(), format!("invalid JSON: {why}"), hint)
     }
 }
 
@@ -272,19 +272,19 @@ fn hint(why: &str, passed: &str, rest: &str) -> Option<String> {
     let sign = rest.chars().next();
     let hint = match (why, sign) {
         (why, _) if why.contains("surrogate") => {
-            "a character beyond U+FFFF is two escapes, such as \\ud83c\\udf89, or stands as it is"
+            "write a character beyond U+FFFF as two escapes, such as \\ud83c\\udf89, or as itself"
         }
         (_, Some('}' | ']')) if passed.trim_end().ends_with(',') => {
-            "leave out the comma before the bracket"
+            "remove the comma before the bracket"
         }
-        (_, Some('/' | '#')) => "JSON has no comments: leave it out, or write YAML",
+        (_, Some('/' | '#')) => "JSON has no comments: remove it, or write YAML",
         (_, Some('\'' | '‘' | '“' | '”')) => {
-            "put texts and keys in straight double quotes, `\"`"
+            "put strings and keys in straight double quotes, `\"`"
         }
         ("key must be a string", _) => "put the key in double quotes",
         (why, _) if why.starts_with("EOF") => "a quote or a bracket is not closed",
         (why, _) if why.starts_with("control character") => {
-            "write a line break within a text as \\n, and a tab as \\t"
+            "write a line break within a string as \\n, and a tab as \\t"
         }
         (why, _) if why.starts_with("invalid escape") => "write a backslash as \\\\",
         _ => return None,

@@ -76,7 +76,7 @@ fn decode<'b>(bytes: &'b [u8], out: &mut Diagnostics) -> Option<&'b str> {
             };
             out.error(
                 at,
-                "the file is not UTF-8 from here",
+                "invalid UTF-8",
                 Some("save it as UTF-8".into()),
             );
             None

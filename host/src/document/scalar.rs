@@ -95,7 +95,7 @@ impl Scalar {
         } else if self.number().is_some() {
             "a number"
         } else {
-            "a text"
+            "text"
         }
     }
 

@@ -130,14 +130,14 @@ impl<'s> Source<'s> {
             } else if "[{".contains(begins) {
                 return None;
             } else if value.contains(": ") || value.ends_with(':') {
-                "holds a colon".to_owned()
+                "contains a colon".to_owned()
             } else if value.contains(" #") {
-                "holds ` #`".to_owned()
+                "contains ` #`".to_owned()
             } else {
                 return None;
             };
             let key = shown(key);
-            let mut hint = format!("a text that {why} goes in quotes as a whole: ");
+            let mut hint = format!("put the whole text in quotes, because it {why}: ");
             hint.push_str(&format!("write {key} as `\"…\"`, or below `|`"));
             Some(hint)
         };

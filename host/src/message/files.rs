@@ -44,7 +44,7 @@ impl Files for Folder {
         let file = folder.join(path).canonicalize()?;
         // A link may lead out of the folder where the path itself does not.
         if !file.starts_with(&folder) {
-            return Err(io::Error::other("it leads out of the message's folder"));
+            return Err(io::Error::other("it is outside the message's folder"));
         }
         // Reading a pipe or a device may never end.
         if !file.metadata()?.is_file() {
@@ -112,7 +112,7 @@ mod tests {
         {
             std::os::unix::fs::symlink(outside.path().join("secret"), folder.join("link")).unwrap();
             let error = files.read("link").unwrap_err();
-            assert_eq!(error.to_string(), "it leads out of the message's folder");
+            assert_eq!(error.to_string(), "it is outside the message's folder");
         }
     }
 

@@ -79,7 +79,7 @@ impl fmt::Display for AllowedHours {
 
 /// A text that names no hours with their time zone.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not hours with a time zone such as 09:00-21:00 Europe/Kyiv")]
+#[error("`{0}`: expected hours and a time zone, such as 09:00-21:00 Europe/Kyiv")]
 pub struct ParseHoursError(pub String);
 
 impl FromStr for AllowedHours {

@@ -34,8 +34,8 @@ impl Want {
     /// What it prints where it has no value, for a warning.
     pub fn without_value(&self, unset: Unset) -> &'static str {
         match (self.printed, self.as_text, unset) {
-            (true, false, Unset::Nothing) => ": where it has no value, it prints nothing",
-            (true, ..) => ": where it has no value, it stays as it is written",
+            (true, false, Unset::Nothing) => ": without a value it prints nothing",
+            (true, ..) => ": without a value it is printed as written",
             (false, ..) => "",
         }
     }
@@ -165,7 +165,7 @@ impl KnownValues {
         if meant.is_none() && (!printed || self.anything) {
             return None;
         }
-        let why = format!("nothing that is known sets {}", shown(source));
+        let why = format!("unknown value {}", shown(source));
         let hint = meant.unwrap_or_else(|| match source.strip_prefix('$') {
             Some(name) if want.as_text => {
                 format!("if the dollar sign is text, write `${{esc.d}}{name}`")
@@ -173,8 +173,8 @@ impl KnownValues {
             Some(name) => {
                 let inner = name.trim_matches(['{', '}']);
                 format!(
-                    "check the name; where the value may be missing, write `$!{name}`, or \
-                     `${{{inner}|'…'}}` with what stands there instead"
+                    "check the name; if the value may be missing, write `$!{name}`, or \
+                     `${{{inner}|'…'}}` with a default"
                 )
             }
             None => "check the name".to_owned(),
@@ -255,32 +255,32 @@ mod tests {
         for (source, expected) in [
             (
                 "Hi $firstNmae",
-                "sets `$firstNmae`; did you mean `firstName`?",
+                "unknown value `$firstNmae`; did you mean `firstName`?",
             ),
             (
                 "$!data.get('firstname')",
-                "sets `$firstname`; did you mean `firstName`?",
+                "unknown value `$firstname`; did you mean `firstName`?",
             ),
             (
                 "%FISTNAME|you%",
-                "sets `%FISTNAME%`; did you mean `%FIRSTNAME%`?",
+                "unknown value `%FISTNAME%`; did you mean `%FIRSTNAME%`?",
             ),
             (
                 "${ordr.total}",
-                "sets `${ordr.total}`; did you mean `order`?",
+                "unknown value `${ordr.total}`; did you mean `order`?",
             ),
             (
                 "$data.get('x')",
                 "missing, write `$!data.get('x')`, or `${data.get('x')|'…'}`",
             ),
-            ("$foo.bar()", "sets `$foo.bar()`; check the name"),
+            ("$foo.bar()", "unknown value `$foo.bar()`; check the name"),
             ("$dateTol.format('d', $order)", "did you mean `dateTool`?"),
             ("${PERSONAL.GENDER}", "write `$data.get('PERSONAL.GENDER')`"),
             (
                 "Only US$ABC",
-                "sets `$ABC`; if the dollar sign is text, write `${esc.d}ABC`",
+                "unknown value `$ABC`; if the dollar sign is text, write `${esc.d}ABC`",
             ),
-            ("$number.format('0', $totl)", "sets `$totl`; check the name"),
+            ("$number.format('0', $totl)", "unknown value `$totl`; check the name"),
         ] {
             let told = told(source, &known);
             assert!(

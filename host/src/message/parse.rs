@@ -50,7 +50,7 @@ pub fn parse(
         };
         if items.iter().any(|other| other.id == message.id) {
             let fault = format!(
-                "the message {} stands twice in this file",
+                "the message {} is defined twice in this file",
                 shown(&message.id)
             );
             out.error(

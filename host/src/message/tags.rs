@@ -69,7 +69,7 @@ fn unquoted(source: &str, mut fault: TemplateFault) -> TemplateFault {
     {
         let written = shown(&format!("\"%{inner}%\""));
         fault.message = format!(
-            "{}; a merge tag stands in quotes here: {written}",
+            "{}; put the merge tag in quotes: {written}",
             fault.message
         );
     }
@@ -82,7 +82,7 @@ fn check(tag: &MergeTag) -> Result<(), String> {
     }
     if tag.key == unsubscribe::KEY && !tag.instead.trim().is_empty() {
         return Err(format!(
-            "{} always has an address: write it without `|` and a text instead",
+            "{} always has a value: write it without `|` and a default",
             shown(unsubscribe::TAG)
         ));
     }
@@ -192,7 +192,7 @@ fn selector(name: &str) -> Result<Selector, String> {
     let wrong = |why: &str| {
         let tag = shown(&format!("%{name}%"));
         format!(
-            "{tag} takes no promo code: {why}; write %PC_TYPE_DAYS_DISCOUNT%, such as \
+            "{tag} is not a promo code tag: {why}; write %PC_TYPE_DAYS_DISCOUNT%, such as \
              %PC_NewYear_1_7%, or %PC_{}%",
             DEFAULT_TYPE.to_ascii_uppercase()
         )
@@ -210,18 +210,18 @@ fn selector(name: &str) -> Result<Selector, String> {
     let mut parts = text.rsplitn(3, '_');
     let (Some(discount), Some(days), Some(code_type)) = (parts.next(), parts.next(), parts.next())
     else {
-        return Err(wrong("it names no days and no discount"));
+        return Err(wrong("days and discount are missing"));
     };
     let discount = number(discount)
         .and_then(|number| u8::try_from(number).ok())
         .filter(|number| *number <= MAX_DISCOUNT)
-        .ok_or_else(|| wrong("the discount is a number from 0 to 99"))?;
+        .ok_or_else(|| wrong("the discount must be a number from 0 to 99"))?;
     let days = number(days)
         .filter(|number| *number <= MAX_DAYS)
-        .ok_or_else(|| wrong("the days are a number from 0 to 36500"))?;
+        .ok_or_else(|| wrong("the days must be a number from 0 to 36500"))?;
     let chars = code_type.chars().count();
     if chars == 0 || chars > MAX_TYPE_CHARS {
-        return Err(wrong("the type has 1 to 100 characters"));
+        return Err(wrong("the type must have 1 to 100 characters"));
     }
     let code_type = code_type.to_owned();
     Ok(Selector {
@@ -311,10 +311,10 @@ mod tests {
     #[test]
     fn a_faulty_code_is_told_with_its_place() {
         for (tag, why) in [
-            ("%PC_NewYear%", "it names no days and no discount"),
-            ("%PC_NewYear_1_100%", "the discount is a number"),
-            ("%PC_NewYear_x_7%", "the days are a number"),
-            ("%PC__1_7%", "the type has"),
+            ("%PC_NewYear%", "days and discount are missing"),
+            ("%PC_NewYear_1_100%", "the discount must be a number"),
+            ("%PC_NewYear_x_7%", "the days must be a number"),
+            ("%PC__1_7%", "the type must have"),
             ("%unsubscribe|here%", "write it without `|`"),
         ] {
             let fault = parse(&format!("a\n b {tag}")).unwrap_err();

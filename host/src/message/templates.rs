@@ -103,7 +103,7 @@ impl Templates {
     ) -> Result<(Content, Vec<UnsetValue>), RenderError> {
         let marker = self.unsubscribe.then(unsubscribe::marker).transpose();
         let marker = marker.map_err(|error| {
-            RenderError::at_start(message, "text", format!("no randomness: {error}"))
+            RenderError::at_start(message, "text", format!("the operating system returned no random bytes: {error}"))
         })?;
         let rendering = Rendering {
             message,
@@ -241,7 +241,7 @@ impl Rendering<'_, '_> {
         };
         let address = web_address::encoded(&address);
         web_address::check(&address, purpose).map_err(|expected| {
-            let why = format!("{} is no address: {expected}", shown(&address));
+            let why = format!("{} is not a valid address: {expected}", shown(&address));
             RenderError::at_start(self.message, part, why)
         })?;
         Ok(Some(address))

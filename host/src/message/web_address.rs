@@ -16,8 +16,8 @@ const REFUSED: [&str; 4] = ["javascript", "vbscript", "data", "file"];
 /// choose freely.
 pub(super) fn check(address: &str, purpose: Use) -> Result<(), &'static str> {
     let expected = match purpose {
-        Use::Picture => "expected the address of a picture, such as https://example.com/gift.png",
-        Use::Link => "expected where it leads, such as https://example.com/sale",
+        Use::Picture => "expected the URL of an image, such as https://example.com/gift.png",
+        Use::Link => "expected a link, such as https://example.com/sale",
     };
     let Some((scheme, rest)) = address.split_once(':') else {
         return Err(expected);

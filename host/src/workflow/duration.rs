@@ -2,7 +2,7 @@
 
 /// A text that is no length of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected a length of time such as 90s, 15m, 12h or 30d")]
+#[error("expected a duration such as 90s, 15m, 12h or 30d")]
 pub struct ParseDurationError;
 
 /// The longest length of time, in seconds: about 100 years, so that adding it to a moment stays

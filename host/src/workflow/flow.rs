@@ -27,7 +27,7 @@ pub(super) fn refuse_unreached(stops: &[Stop<'_>], leads: &[Vec<Lead>], out: &mu
         }
     }
     for (stop, _) in stops.iter().zip(reached).filter(|(_, reached)| !reached) {
-        let message = format!("nothing leads to the step {}", shown(stop.id));
+        let message = format!("no port leads to the step {}", shown(stop.id));
         let hint = "name it under the `ports` of another step, or delete it".to_owned();
         out.error(stop.at, message, Some(hint));
     }
@@ -96,11 +96,11 @@ fn note(round: &[usize], at: Position, stops: &[Stop<'_>], out: &mut Diagnostics
         names.push("…".into());
     }
     names.push(shown(stops[round[0]].id));
-    let message = format!("the steps go round without a wait: {}", names.join(" → "));
+    let message = format!("the steps form a cycle without a wait: {}", names.join(" → "));
     out.error(
         at,
         message,
-        Some("lead this port to a later step, or to `end`".into()),
+        Some("connect this port to a later step, or to `end`".into()),
     );
 }
 

@@ -30,7 +30,7 @@ pub fn graph(workflow: &Workflow) -> String {
     if targets().any(|target| *target == Target::Nowhere) {
         line(
             &mut text,
-            format_args!("nowhere([{}])", label("leads nowhere: the run fails")),
+            format_args!("nowhere([{}])", label("not connected: the run fails")),
         );
     }
     let first = if workflow.steps.is_empty() {
@@ -117,7 +117,7 @@ mod tests {
     s0["code<br/>get-promocode"]
     s1["mail<br/>get-promocode"]
     finish(["end"])
-    nowhere(["leads nowhere: the run fails"])
+    nowhere(["not connected: the run fails"])
     start --> s0
     s0 -->|"next"| s1
     s0 -.->|"exhausted"| nowhere

@@ -66,22 +66,22 @@ pub fn expected(kind: &Kind) -> String {
         Kind::Text {
             min_length: 0,
             max_length: u32::MAX,
-        } => "a text".into(),
+        } => "text".into(),
         Kind::Text {
             min_length: 1,
             max_length: u32::MAX,
-        } => "a text that is not empty".into(),
+        } => "non-empty text".into(),
         Kind::Text {
             min_length,
             max_length: u32::MAX,
         } => {
-            format!("a text of at least {min_length} characters")
+            format!("text of at least {min_length} characters")
         }
         Kind::Text {
             min_length,
             max_length,
         } => {
-            format!("a text of {min_length} to {max_length} characters")
+            format!("text of {min_length} to {max_length} characters")
         }
         Kind::Integer { min, max } => {
             let least = (*min != i64::MIN).then(|| min.to_string());
@@ -95,7 +95,7 @@ pub fn expected(kind: &Kind) -> String {
             format!("a number{}", range(bound(*min), bound(*max)))
         }
         Kind::Boolean => "true or false".into(),
-        Kind::Duration => "a length of time such as 90s, 15m, 12h or 30d".into(),
+        Kind::Duration => "a duration such as 90s, 15m, 12h or 30d".into(),
         Kind::Choice(alternatives) => {
             let names: Vec<_> = alternatives.iter().map(written).collect();
             format!("one of {}", names.join(", "))
@@ -133,7 +133,7 @@ fn found(kind: &Kind, value: &Json) -> String {
     match value {
         Json::Null => "nothing".into(),
         Json::String(text) if matches!(kind, Kind::Text { .. }) => {
-            format!("one of {}", text.chars().count())
+            format!("{} characters", text.chars().count())
         }
         Json::String(name) if *kind == Kind::TimeZone => match zone::parse(name) {
             Ok(_) => shown(name),

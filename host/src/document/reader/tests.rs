@@ -58,7 +58,7 @@ fn a_directive_that_yaml_takes_for_a_comment_is_refused() {
     for directive in ["#if($x)you#end", "#foreach ($a in $b)", "#set($a = 1)"] {
         let (_, faults) = parse(format!("a: Привіт! {directive}\n").as_bytes());
         let told = format!(
-            "f:1:11: what stands after ` #` is cut off: YAML takes `{directive}` for a comment\n  \
+            "f:1:11: the text after ` #` is cut off: YAML reads `{directive}` as a comment\n  \
              hint: put the text in quotes, or write it below `|`"
         );
         assert_eq!(faults, told, "{directive}");
@@ -102,49 +102,49 @@ fn what_is_no_json_is_refused_with_its_place_and_what_to_do() {
     for (file, told) in [
         (
             "{\"a\": 1,\n}",
-            "2:1: this is not JSON: trailing comma\n  hint: leave out the comma",
+            "2:1: invalid JSON: trailing comma\n  hint: remove the comma",
         ),
         (
             "[1, 2,]",
-            "1:7: this is not JSON: trailing comma\n  hint: leave out the comma",
+            "1:7: invalid JSON: trailing comma\n  hint: remove the comma",
         ),
         (
             "{\"a\": 1 // x\n}",
-            "1:9: this is not JSON: expected `,` or `}`\n  hint: JSON has no comments",
+            "1:9: invalid JSON: expected `,` or `}`\n  hint: JSON has no comments",
         ),
         (
             "{\n  # x\n \"a\": 1}",
-            "2:3: this is not JSON: key must be a string\n  hint: JSON has no comments",
+            "2:3: invalid JSON: key must be a string\n  hint: JSON has no comments",
         ),
         (
             "{'a': 1}",
-            "1:2: this is not JSON: key must be a string\n  hint: put texts and keys in straight",
+            "1:2: invalid JSON: key must be a string\n  hint: put strings and keys in straight",
         ),
         (
             "{\"a\": \u{201c}b\u{201d}}",
-            "1:7: this is not JSON: expected value\n  hint: put texts",
+            "1:7: invalid JSON: expected value\n  hint: put strings",
         ),
         (
             "{a: 1}",
-            "1:2: this is not JSON: key must be a string\n  hint: put the key in double quotes",
+            "1:2: invalid JSON: key must be a string\n  hint: put the key in double quotes",
         ),
         ("{\"\u{457}\u{457}\": \"x\\ud83c y\"}", "1:"),
         ("{\"a\": \"\\udf89\"}", "1:"),
         (
             "{\"a\": 1, \"b\": 2,\n  \"a\": 3}",
-            "2:3: the key `a` stands twice\n  hint: keep one of them; it stands already at 1:2",
+            "2:3: duplicate key `a`\n  hint: keep one of them; the first is at 1:2",
         ),
         (
             "{\"a\": {\"b\": 1, \"b\": 2}}",
-            "1:16: the key `b` stands twice",
+            "1:16: duplicate key `b`",
         ),
         ("{\"a\": \"b", "hint: a quote or a bracket is not closed"),
         (
             "{\"a\": \"b\nc\"}",
-            "hint: write a line break within a text as \\n",
+            "hint: write a line break within a string as \\n",
         ),
         ("{\"a\": \"\\x\"}", "hint: write a backslash as"),
-        ("{\"a\": 1} x", "1:10: this is not JSON: expected value"),
+        ("{\"a\": 1} x", "1:10: invalid JSON: expected value"),
         ("", "f.json:1:1: the file is empty"),
     ] {
         let (_, faults) = parse_named("f.json", file.as_bytes());
@@ -157,10 +157,10 @@ fn what_is_no_json_is_refused_with_its_place_and_what_to_do() {
     );
     // Of a file whose name does not say so, what looks like JSON is told as that.
     let (_, faults) = parse(b"{\"a\": \"b\" \"c\"}");
-    assert!(faults.contains("not JSON"), "{faults}");
+    assert!(faults.contains("invalid JSON"), "{faults}");
     let deep = format!("{}1{}", "[".repeat(70), "]".repeat(70));
     let (_, faults) = parse_named("f.json", deep.as_bytes());
-    assert!(faults.contains("nested more than 64 deep"), "{faults}");
+    assert!(faults.contains("nested more than 64 levels deep"), "{faults}");
     let many = format!("[{}1]", "1,".repeat(60_000));
     let (_, faults) = parse_named("f.json", many.as_bytes());
     assert!(faults.contains("more than 50000 values"), "{faults}");
@@ -188,26 +188,26 @@ fn a_text_that_needs_quotes_is_told() {
     for (file, told) in [
         (
             "a: Sale: today",
-            "hint: a text that holds a colon goes in quotes as a whole: write `a`",
+            "hint: put the whole text in quotes, because it contains a colon: write `a`",
         ),
-        ("a: %NAME%, hi", "hint: a text that begins with `%` goes"),
-        ("a: \"Hi\" you", "hint: a text that begins with `\"` goes"),
-        ("a: [SALE] now", "hint: a text that begins with `[` goes"),
-        ("a: *bold* sale", "hint: a text that begins with `*` goes"),
-        ("a: - 50% off", "hint: a text that begins with `-` goes"),
-        ("a: 'It's here'", "hint: a text that begins with `'` goes"),
-        ("a: > today", "hint: a text that begins with `>` goes"),
+        ("a: %NAME%, hi", "hint: put the whole text in quotes, because it begins with `%`"),
+        ("a: \"Hi\" you", "hint: put the whole text in quotes, because it begins with `\"`"),
+        ("a: [SALE] now", "hint: put the whole text in quotes, because it begins with `[`"),
+        ("a: *bold* sale", "hint: put the whole text in quotes, because it begins with `*`"),
+        ("a: - 50% off", "hint: put the whole text in quotes, because it begins with `-`"),
+        ("a: 'It's here'", "hint: put the whole text in quotes, because it begins with `'`"),
+        ("a: > today", "hint: put the whole text in quotes, because it begins with `>`"),
         (
             "a: !now x",
-            "hint: put a text that begins with `!` in quotes",
+            "hint: put text that begins with `!` in quotes",
         ),
         (
             "a: &co shop",
-            "warning: the word that begins with `&` is left out",
+            "warning: the word that begins with `&` is dropped",
         ),
         (
             "a: our #1 fan",
-            "f:1:8: warning: what stands after ` #` is cut off: YAML takes `#1 fan` for a comment",
+            "f:1:8: warning: the text after ` #` is cut off: YAML reads `#1 fan` as a comment",
         ),
     ] {
         let (_, faults) = parse(file.as_bytes());
@@ -237,26 +237,26 @@ fn what_is_no_text_or_no_yaml_is_refused_with_its_place() {
     refused(b"# only a comment\n", "f:1:1: the file is empty");
     refused(
         "a: 1\nbé: \u{e9}".as_bytes().split_last().unwrap().1,
-        "f:2:5: the file is not UTF-8 from here\n  hint: save it as UTF-8",
+        "f:2:5: invalid UTF-8\n  hint: save it as UTF-8",
     );
-    refused(b"a: [1\nb: 2\n", "this is not YAML");
+    refused(b"a: [1\nb: 2\n", "invalid YAML");
     refused(b"a:\n\tb: 1\n", "hint: indent with spaces");
     refused(b"a: !secret x\n", "f:1:4: unknown tag `!secret`");
-    refused(b"? [a, b]\n: c\n", "a key must be a text, found a list");
+    refused(b"? [a, b]\n: c\n", "a key must be text, found a list");
     refused(b"a: *b\n", "f:1:");
-    refused(b"a: &b 1\n---\nc: *b\n", "this alias names nothing");
-    refused(b"&a [*a]", "this alias names nothing");
+    refused(b"a: &b 1\n---\nc: *b\n", "this alias has no matching anchor");
+    refused(b"&a [*a]", "this alias has no matching anchor");
 }
 
 #[test]
 fn a_file_that_would_exhaust_memory_or_stack_is_refused() {
     refused(&vec![b'a'; MAX_FILE_BYTES + 1], "the file is larger than");
-    refused(&b"[".repeat(100), "nested more than 64 deep");
+    refused(&b"[".repeat(100), "nested more than 64 levels deep");
     // The parser looks ahead for the end of a key and finds these itself.
     refused(&b"[".repeat(100_000), "recursion limit exceeded");
     refused(&b"{a: ".repeat(100_000), "recursion limit exceeded");
-    refused(&b"- ".repeat(500_000), "nested more than 64 deep");
-    refused(&b"? ".repeat(500_000), "nested more than 64 deep");
+    refused(&b"- ".repeat(500_000), "nested more than 64 levels deep");
+    refused(&b"? ".repeat(500_000), "nested more than 64 levels deep");
     refused(
         format!("[{}]", "1,".repeat(60_000)).as_bytes(),
         "more than 50000 values",

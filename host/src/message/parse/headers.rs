@@ -34,7 +34,7 @@ pub(super) fn read(
         let hint = "write `headers: { X-Campaign: birthday }`".to_owned();
         out.error(
             node.at,
-            "`headers` must be a mapping of names to texts",
+            "`headers` must be a mapping of names to text",
             Some(hint),
         );
         return None;
@@ -47,9 +47,9 @@ pub(super) fn read(
     for entry in entries {
         let name = entry.key.to_ascii_lowercase();
         let fault = if !is_name(&entry.key) {
-            "is not the name of a header: letters, digits and `-`, at most 76"
+            "is not a header name; expected 1–76 letters, digits and `-`"
         } else if OWN.contains(&name.as_str()) || name.starts_with("content-") {
-            "is a header that is written for you"
+            "is a header that Promoflow sets itself"
         } else {
             let value = reader.header(&entry.value, &entry.key, out);
             headers.extend(value.map(|value| (entry.key.clone(), value)));

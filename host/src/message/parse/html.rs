@@ -11,7 +11,7 @@ impl Reader<'_> {
     pub(super) fn html_file(self, node: &Node, out: &mut Diagnostics) -> Option<String> {
         let path = text(node, "html-file", out)?;
         if !leads_downwards(path) {
-            let fault = format!("{} leads out of the message's folder", shown(path));
+            let fault = format!("{} is outside the message's folder", shown(path));
             let hint = "name a file in the message's folder or below, with `/` between folders";
             out.error(node.at, fault, Some(hint.into()));
             return None;

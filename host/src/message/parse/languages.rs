@@ -22,7 +22,7 @@ fn checked(tag: &str, at: Position, out: &mut Diagnostics) -> Option<String> {
         return Some(tag.to_owned());
     }
     let hint = "write a BCP 47 tag such as uk, pt-BR or zh-Hant";
-    let fault = format!("{} is not a language", shown(tag));
+    let fault = format!("{} is not a language tag", shown(tag));
     out.error(at, fault, Some(hint.to_owned()));
     None
 }
@@ -54,8 +54,8 @@ pub(super) fn read(
         };
         let same = |other: &str| other.eq_ignore_ascii_case(&language);
         if own.is_some_and(same) || variants.iter().any(|one| same(&one.language)) {
-            let fault = format!("the message is in {} already", shown(&language));
-            let hint = "keep one of them; `language` is that of the message itself".to_owned();
+            let fault = format!("duplicate language {}", shown(&language));
+            let hint = "keep one of them; `language` is the message's own language".to_owned();
             out.error(entry.key_at, fault, Some(hint));
             continue;
         }

@@ -63,7 +63,7 @@ impl Reader<'_> {
                 let hint = "keep one of them".to_owned();
                 out.error(
                     second.key_at,
-                    "`html` and `html-file` exclude each other",
+                    "`html` and `html-file` cannot be used together",
                     Some(hint),
                 );
                 None
@@ -85,7 +85,7 @@ impl Reader<'_> {
         // What references give is judged when the message is made.
         if email && !depends && !looks_like_mailbox(&mailbox) {
             let fault = format!("{} is not a mailbox", shown(&mailbox));
-            let hint = "write `shop@example.com` or `Shop <shop@example.com>`; a name with a comma or a bracket goes in double quotes";
+            let hint = "write `shop@example.com` or `Shop <shop@example.com>`; put a name with a comma or a bracket in double quotes";
             out.error(node.at, fault, Some(hint.to_owned()));
             return None;
         }
@@ -138,7 +138,7 @@ impl Reader<'_> {
         let (address, depends) = self.line(node, key, MAX_ADDRESS_CHARS, out)?;
         // What references give is judged when the message is made.
         if !depends && let Err(expected) = web_address::check(&address, purpose) {
-            let fault = format!("{} is no address for `{key}`", shown(&address));
+            let fault = format!("{} is not a valid address for `{key}`", shown(&address));
             out.error(node.at, fault, Some(expected.to_owned()));
             return None;
         }
@@ -149,8 +149,8 @@ impl Reader<'_> {
 /// A text that people are to read, which may begin with a bracket.
 fn words<'n>(node: &'n Node, key: &str, out: &mut Diagnostics) -> Option<&'n str> {
     if node.scalar().is_none() {
-        let fault = format!("expected a text for {}, found {}", shown(key), node.kind());
-        let hint = "put a text that begins with a bracket in quotes, or write it below `|`";
+        let fault = format!("expected text for {}, found {}", shown(key), node.kind());
+        let hint = "put text that begins with a bracket in quotes, or write it below `|`";
         out.error(node.at, fault, Some(hint.to_owned()));
         return None;
     }
@@ -160,8 +160,8 @@ fn words<'n>(node: &'n Node, key: &str, out: &mut Diagnostics) -> Option<&'n str
 /// Warns of a text that YAML ends at ` #`: what people are to read hardly has a comment behind it.
 fn cut(node: &Node, key: &str, out: &mut Diagnostics) {
     if let Some(at) = node.scalar().and_then(Scalar::cut) {
-        let warning = format!("`{key}` ends before the `#`: YAML takes the rest for a comment");
-        let hint = "if it belongs to the text, put the whole in quotes, or write it below `|`";
+        let warning = format!("`{key}` ends before the `#`: YAML reads the rest as a comment");
+        let hint = "if it is part of the text, put the whole text in quotes, or write it below `|`";
         out.warning(at, warning, Some(hint.to_owned()));
     }
 }

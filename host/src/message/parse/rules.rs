@@ -42,7 +42,7 @@ pub(super) fn refuse_others(channel: ChannelKind, fields: &Fields<'_>, out: &mut
         .filter(|key| !has.contains(*key))
         .filter_map(|key| fields.entry(key))
     {
-        let fault = format!("a message for {channel} has no `{}`", entry.key);
+        let fault = format!("messages for {channel} do not support `{}`", entry.key);
         let hint = instead(channel, &entry.key).to_owned();
         out.error(entry.key_at, fault, Some(hint));
     }
@@ -51,14 +51,14 @@ pub(super) fn refuse_others(channel: ChannelKind, fields: &Fields<'_>, out: &mut
 /// What to do without a part that the channel has not.
 fn instead(channel: ChannelKind, key: &str) -> &'static str {
     match (channel, key) {
-        (_, "reply-to" | "headers") => "leave it out: it belongs to emails",
-        (ChannelKind::Email, "title") => "an email has a `subject`",
+        (_, "reply-to" | "headers") => "remove it: only emails have it",
+        (ChannelKind::Email, "title") => "use `subject`",
         (ChannelKind::Email, _) => "put it in the HTML",
         (ChannelKind::MobilePush | ChannelKind::WebPush, "subject" | "preheader") => {
-            "a push has a `title`"
+            "use `title`"
         }
         (ChannelKind::MobilePush | ChannelKind::WebPush, "button") => {
-            "leave it out: a tap on the push opens its `link`"
+            "remove it: a tap on the push opens its `link`"
         }
         _ => "put all of it in `text`",
     }
@@ -91,13 +91,13 @@ fn has_html(fields: &Fields<'_>) -> bool {
 fn complete_email(fields: &Fields<'_>, out: &mut Diagnostics) {
     if fields.get("text").is_none() && !has_html(fields) {
         let hint = "add `text`, `html` or `html-file`".to_owned();
-        out.error(fields.at(), "there is no body", Some(hint));
+        out.error(fields.at(), "the body is missing", Some(hint));
     }
     if let Some(preheader) = fields.entry("preheader")
         && !has_html(fields)
     {
-        let hint = "it stands hidden at the beginning of the HTML: add `html` or `html-file`";
-        let fault = "a message without HTML has no `preheader`";
+        let hint = "a preheader is hidden text at the start of the HTML: add `html` or `html-file`";
+        let fault = "`preheader` requires HTML";
         out.error(preheader.key_at, fault, Some(hint.to_owned()));
     }
 }
@@ -110,11 +110,11 @@ pub(super) fn complete_button(channel: ChannelKind, fields: &Fields<'_>, out: &m
     match (fields.entry("button"), fields.entry("link")) {
         (Some(button), None) => {
             let hint = "add `link: https://example.com/sale`".to_owned();
-            out.error(button.key_at, "the `button` leads nowhere", Some(hint));
+            out.error(button.key_at, "`button` has no `link`", Some(hint));
         }
         (None, Some(link)) => {
             let hint = "add `button: To the shop`, or put the address in `text`".to_owned();
-            out.error(link.key_at, "no `button` shows the `link`", Some(hint));
+            out.error(link.key_at, "`link` has no `button`", Some(hint));
         }
         _ => {}
     }

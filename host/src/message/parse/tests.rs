@@ -75,24 +75,24 @@ mail/m.yaml:1:1: the message lacks `channel`";
         => "mail/m.yaml:3:1: unknown key `subjct` in the message
   hint: did you mean `subject`?
 mail/m.yaml:6:1: unknown key `colour` in the message
-  hint: known here: message, channel, from, reply-to, subject, preheader, title, text, html, html-file, image, link, button, headers, unset, language, languages";
+  hint: known keys: message, channel, from, reply-to, subject, preheader, title, text, html, html-file, image, link, button, headers, unset, language, languages";
 
     a_reply_goes_to_a_mailbox:
         email("subject: s\ntext: t\nreply-to: nobody\n")
         => "mail/m.yaml:5:11: `nobody` is not a mailbox
-  hint: write `shop@example.com` or `Shop <shop@example.com>`; a name with a comma or a bracket goes in double quotes";
+  hint: write `shop@example.com` or `Shop <shop@example.com>`; put a name with a comma or a bracket in double quotes";
 
     headers_that_the_host_writes_and_that_are_none_are_refused:
         email("subject: s\ntext: t\nheaders:\n  Bcc: a@example.com\n  content-type: x\n  X Y: z\n  X-Ok: v\n  X-Two: \"a\\r\\nBcc: b@example.com\"\n")
-        => "mail/m.yaml:6:3: `Bcc` is a header that is written for you
-mail/m.yaml:7:3: `content-type` is a header that is written for you
-mail/m.yaml:8:3: `X Y` is not the name of a header: letters, digits and `-`, at most 76
+        => "mail/m.yaml:6:3: `Bcc` is a header that Promoflow sets itself
+mail/m.yaml:7:3: `content-type` is a header that Promoflow sets itself
+mail/m.yaml:8:3: `X Y` is not a header name; expected 1–76 letters, digits and `-`
 mail/m.yaml:10:10: `X-Two` must be one line, without tabs or other control characters";
 
     a_preheader_needs_html:
         email("subject: s\ntext: t\npreheader: p\n")
-        => "mail/m.yaml:5:1: a message without HTML has no `preheader`
-  hint: it stands hidden at the beginning of the HTML: add `html` or `html-file`";
+        => "mail/m.yaml:5:1: `preheader` requires HTML
+  hint: a preheader is hidden text at the start of the HTML: add `html` or `html-file`";
 
     an_unknown_channel_is_refused:
         "message: m\nchannel: e-mail\ntext: t\n"
@@ -105,15 +105,15 @@ mail/m.yaml:10:10: `X-Two` must be one line, without tabs or other control chara
 
     an_email_has_a_subject_and_a_body:
         email("") => "mail/m.yaml:1:1: the message lacks `subject`
-mail/m.yaml:1:1: there is no body
+mail/m.yaml:1:1: the body is missing
   hint: add `text`, `html` or `html-file`";
 
     other_messages_are_text_alone:
         "message: m\nchannel: viber\nsubject: s\nhtml: <p>\n"
         => "mail/m.yaml:1:1: the message lacks `text`
-mail/m.yaml:3:1: a message for viber has no `subject`
+mail/m.yaml:3:1: messages for viber do not support `subject`
   hint: put all of it in `text`
-mail/m.yaml:4:1: a message for viber has no `html`
+mail/m.yaml:4:1: messages for viber do not support `html`
   hint: put all of it in `text`";
 
     each_channel_has_parts_of_its_own:
@@ -123,45 +123,45 @@ mail/m.yaml:4:1: a message for viber has no `html`
             push("image: https://a.b/c\n").replace("mobile-push", "sms").replace(": m\n", ": s\n"),
             viber("headers: { X-A: b }\n").replace(": m\n", ": v\n"),
         ].join("---\n")
-        => "mail/m.yaml:4:1: a message for mobile-push has no `subject`
-  hint: a push has a `title`
-mail/m.yaml:5:1: a message for mobile-push has no `button`
-  hint: leave it out: a tap on the push opens its `link`
-mail/m.yaml:11:1: a message for email has no `title`
-  hint: an email has a `subject`
-mail/m.yaml:12:1: a message for email has no `image`
+        => "mail/m.yaml:4:1: messages for mobile-push do not support `subject`
+  hint: use `title`
+mail/m.yaml:5:1: messages for mobile-push do not support `button`
+  hint: remove it: a tap on the push opens its `link`
+mail/m.yaml:11:1: messages for email do not support `title`
+  hint: use `subject`
+mail/m.yaml:12:1: messages for email do not support `image`
   hint: put it in the HTML
-mail/m.yaml:17:1: a message for sms has no `image`
+mail/m.yaml:17:1: messages for sms do not support `image`
   hint: put all of it in `text`
-mail/m.yaml:22:1: a message for viber has no `headers`
-  hint: leave it out: it belongs to emails";
+mail/m.yaml:22:1: messages for viber do not support `headers`
+  hint: remove it: only emails have it";
 
     a_button_and_its_link_go_together:
         [
             viber("button: To the shop\n"),
             viber("link: https://a.b/c\n").replace(": m\n", ": v\n"),
         ].join("---\n")
-        => "mail/m.yaml:4:1: the `button` leads nowhere
+        => "mail/m.yaml:4:1: `button` has no `link`
   hint: add `link: https://example.com/sale`
-mail/m.yaml:9:1: no `button` shows the `link`
+mail/m.yaml:9:1: `link` has no `button`
   hint: add `button: To the shop`, or put the address in `text`";
 
     pictures_and_links_are_addresses:
         push("image: shop://a.png\nlink: javascript:alert(1)\n")
-        => "mail/m.yaml:4:8: `shop://a.png` is no address for `image`
-  hint: expected the address of a picture, such as https://example.com/gift.png
-mail/m.yaml:5:7: `javascript:alert(1)` is no address for `link`
-  hint: expected where it leads, such as https://example.com/sale";
+        => "mail/m.yaml:4:8: `shop://a.png` is not a valid address for `image`
+  hint: expected the URL of an image, such as https://example.com/gift.png
+mail/m.yaml:5:7: `javascript:alert(1)` is not a valid address for `link`
+  hint: expected a link, such as https://example.com/sale";
 
     languages_are_tags_and_each_stands_once:
         viber("language: EN\nlanguages:\n  uk_UA: { text: x }\n  en: { text: x }\n  de: { text: x }\n  DE: { text: y }\n  fr: x\n")
-        => "mail/m.yaml:6:3: `uk_UA` is not a language
+        => "mail/m.yaml:6:3: `uk_UA` is not a language tag
   hint: write a BCP 47 tag such as uk, pt-BR or zh-Hant
-mail/m.yaml:7:3: the message is in `en` already
-  hint: keep one of them; `language` is that of the message itself
-mail/m.yaml:9:3: the message is in `DE` already
-  hint: keep one of them; `language` is that of the message itself
-mail/m.yaml:10:7: expected a mapping for a language, found a text
+mail/m.yaml:7:3: duplicate language `en`
+  hint: keep one of them; `language` is the message's own language
+mail/m.yaml:9:3: duplicate language `DE`
+  hint: keep one of them; `language` is the message's own language
+mail/m.yaml:10:7: expected a mapping for a language, found text
   hint: write `key: value` lines";
 
     a_language_has_all_the_words:
@@ -171,23 +171,23 @@ mail/m.yaml:10:7: expected a mapping for a language, found a text
             viber("languages:\n  uk: { text: x, button: b }\n").replace(": m\n", ": w\n"),
         ].join("---\n")
         => "mail/m.yaml:5:18: a language lacks `subject`
-mail/m.yaml:5:18: there is no body
+mail/m.yaml:5:18: the body is missing
   hint: add `text`, `html` or `html-file`
 mail/m.yaml:5:20: unknown key `headers` in a language
-  hint: known here: from, reply-to, subject, preheader, title, text, html, html-file, image, link, button
+  hint: known keys: from, reply-to, subject, preheader, title, text, html, html-file, image, link, button
 mail/m.yaml:13:7: a language lacks `button`
-mail/m.yaml:19:18: the `button` leads nowhere
+mail/m.yaml:19:18: `button` has no `link`
   hint: add `link: https://example.com/sale`";
 
     html_comes_from_one_place:
         email("subject: s\nhtml: <p>\nhtml-file: birthday.html\n")
-        => "mail/m.yaml:5:1: `html` and `html-file` exclude each other
+        => "mail/m.yaml:5:1: `html` and `html-file` cannot be used together
   hint: keep one of them";
 
     a_sender_of_email_is_a_mailbox:
         email("from: the shop\nsubject: s\ntext: t\n")
         => "mail/m.yaml:3:7: `the shop` is not a mailbox
-  hint: write `shop@example.com` or `Shop <shop@example.com>`; a name with a comma or a bracket goes in double quotes";
+  hint: write `shop@example.com` or `Shop <shop@example.com>`; put a name with a comma or a bracket in double quotes";
 
     subject_and_sender_are_one_line:
         email("from: \"a@b.c\\r\\nBcc: x@y.z\"\nsubject: |\n  one\n  two\ntext: t\n")
@@ -212,12 +212,12 @@ mail/m.yaml:8:11: unknown directive `#oops`";
     a_fault_of_an_html_file_is_shown_in_that_file:
         email("subject: s\nhtml-file: faulty.html\ncolour: x\n")
         => "mail/m.yaml:5:1: unknown key `colour` in the message
-  hint: known here: message, channel, from, reply-to, subject, preheader, title, text, html, html-file, image, link, button, headers, unset, language, languages
+  hint: known keys: message, channel, from, reply-to, subject, preheader, title, text, html, html-file, image, link, button, headers, unset, language, languages
 mail/faulty.html:2:3: unknown directive `#oops`";
 
     an_html_file_stays_in_the_folder:
         email("subject: s\nhtml-file: ../birthday.html\n")
-        => "mail/m.yaml:4:12: `../birthday.html` leads out of the message's folder
+        => "mail/m.yaml:4:12: `../birthday.html` is outside the message's folder
   hint: name a file in the message's folder or below, with `/` between folders";
 
     an_html_file_exists:
@@ -237,7 +237,7 @@ mail/m.yaml:14:12: `large.html` is larger than 1048576 bytes";
 
     a_message_stands_once_in_a_file:
         "message: m\nchannel: sms\ntext: t\n---\nmessage: m\nchannel: sms\ntext: t\n"
-        => "mail/m.yaml:5:1: the message `m` stands twice in this file
+        => "mail/m.yaml:5:1: the message `m` is defined twice in this file
   hint: give one of them another id";
 
     a_workflow_is_recognised:

@@ -197,7 +197,7 @@ fn a_link_stays_one_whatever_values_bring() {
     let data = json!({ "shop": "javascript:alert(1)//", "name": "x", "picture": "a.png" });
     let error = button(data).unwrap_err();
     assert_eq!(error.part, "link");
-    assert!(error.why.contains("is no address"), "{error}");
+    assert!(error.why.contains("is not a valid address"), "{error}");
 }
 
 const AT: &str = "https://shop.example/?u=7.x&v=\"1\"";

@@ -90,7 +90,7 @@ fn what_does_not_fit_is_refused_with_the_bounds() {
                 max_length: 4,
             },
             json!("abcde"),
-            "expected a text of 1 to 4 characters, found one of 5",
+            "expected text of 1 to 4 characters, found 5 characters",
         ),
         (
             Kind::Text {
@@ -98,7 +98,7 @@ fn what_does_not_fit_is_refused_with_the_bounds() {
                 max_length: u32::MAX,
             },
             json!(""),
-            "expected a text that is not empty, found one of 0",
+            "expected non-empty text, found 0 characters",
         ),
         (
             Kind::Text {
@@ -106,7 +106,7 @@ fn what_does_not_fit_is_refused_with_the_bounds() {
                 max_length: u32::MAX,
             },
             json!([]),
-            "expected a text, found a list",
+            "expected text, found a list",
         ),
         (
             Kind::Integer { min: 1, max: 99 },
@@ -145,7 +145,7 @@ fn what_does_not_fit_is_refused_with_the_bounds() {
         (
             Kind::Duration,
             json!(30),
-            "expected a length of time such as 90s, 15m, 12h or 30d, found 30",
+            "expected a duration such as 90s, 15m, 12h or 30d, found 30",
         ),
         (
             choice(),

@@ -47,7 +47,7 @@ pub fn parse(
         };
         if items.iter().any(|other| other.id == workflow.id) {
             let message = format!(
-                "the workflow {} stands twice in this file",
+                "the workflow {} is defined twice in this file",
                 shown(&workflow.id)
             );
             out.error(

@@ -24,7 +24,7 @@ pub(super) fn check(
         return;
     };
     if ways.len() > MOST_WAYS || ways.is_empty() {
-        let message = format!("expected 1 to {MOST_WAYS} ways, found {}", ways.len());
+        let message = format!("expected 1 to {MOST_WAYS} alternatives, found {}", ways.len());
         out.error(entry.value.at, message, None);
     }
     let of_a_way = Description {
@@ -53,21 +53,21 @@ fn parts(block: &Description) -> Vec<crate::block::Parameter> {
 }
 
 fn one(of_a_way: &Description, node: &Node, context: Context<'_>, out: &mut Diagnostics) {
-    let Some(given) = entries(node, "a way of `otherwise`", out) else {
+    let Some(given) = entries(node, "an alternative of `otherwise`", out) else {
         return;
     };
     for parameter in with::missing(of_a_way, &given) {
         let name = shown(&parameter.name);
-        out.error(node.at, format!("a way of `otherwise` lacks {name}"), None);
+        out.error(node.at, format!("an alternative of `otherwise` lacks {name}"), None);
     }
     let mut settled = Vec::new();
     for entry in given {
         let parameter = of_a_way.parameters.iter().find(|one| one.name == entry.key);
         let Some(parameter) = parameter else {
-            let message = format!("unknown key {} in a way of `otherwise`", shown(&entry.key));
+            let message = format!("unknown key {} in an alternative of `otherwise`", shown(&entry.key));
             let hint = out
                 .did_you_mean(&entry.key, PARTS)
-                .unwrap_or_else(|| format!("known here: {}", PARTS.join(", ")));
+                .unwrap_or_else(|| format!("known keys: {}", PARTS.join(", ")));
             out.error(entry.key_at, message, Some(hint));
             continue;
         };

@@ -95,13 +95,13 @@ fn target(entry: &Entry, steps: &Steps<'_>, out: &mut Diagnostics) -> Option<Tar
         return Some(Target::Step(*number));
     }
     let message = format!(
-        "the port {} leads to an unknown step {}",
+        "the port {} leads to the unknown step {}",
         shown(&entry.key),
         shown(name)
     );
     let hint = out
         .did_you_mean(name, steps.names.iter().copied())
-        .unwrap_or_else(|| "lead it to the id of a step, or to `end`".into());
+        .unwrap_or_else(|| "use the id of a step, or `end`".into());
     out.error(entry.value.at, message, Some(hint));
     None
 }

@@ -75,7 +75,7 @@ fn repeat(node: &Node, out: &mut Diagnostics) -> Option<Repeat> {
             Ok(seconds) if seconds > 0 => Some(Repeat::Every { seconds }),
             _ => {
                 let message = format!(
-                    "expected a length of time such as 90s, 15m, 12h or 30d for `every`, found {}",
+                    "expected a duration such as 90s, 15m, 12h or 30d for `every`, found {}",
                     shown(period)
                 );
                 out.error(every.at, message, None);

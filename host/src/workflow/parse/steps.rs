@@ -129,13 +129,13 @@ fn id<'n>(
 ) -> Option<&'n str> {
     let id = check_id(node, "id", out)?;
     if id == END {
-        let hint = "`end` under `ports` ends the run; call the step something else".to_owned();
-        out.error(node.at, "a step may not be called `end`", Some(hint));
+        let hint = "`end` under `ports` ends the run; choose another id".to_owned();
+        out.error(node.at, "`end` is reserved and cannot be a step's id", Some(hint));
         return None;
     }
     if let Some(first) = seen.get(id) {
-        let message = format!("a second step is called {}", shown(id));
-        let hint = format!("the first stands at {}:{}", first.line, first.column);
+        let message = format!("duplicate step id {}", shown(id));
+        let hint = format!("first used at {}:{}", first.line, first.column);
         out.error(node.at, message, Some(hint));
         return None;
     }
@@ -159,7 +159,7 @@ fn block<'n>(
         let names = context.catalog.block_names();
         let hint = out
             .did_you_mean(name, names.iter().map(String::as_str))
-            .unwrap_or_else(|| "`promoflow block list` names the blocks that there are".into());
+            .unwrap_or_else(|| "run `promoflow block list` to see the available blocks".into());
         out.error(
             node.at,
             format!("unknown block {}", shown(name)),

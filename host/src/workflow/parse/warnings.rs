@@ -63,7 +63,7 @@ fn texts(node: &Node, known: &KnownValues, out: &mut Diagnostics) {
             for (tag, line, column) in merge_tags(scalar.text()) {
                 let tag = format!("%{tag}%");
                 let why = format!(
-                    "{} stays as it is: only messages have merge tags",
+                    "{} is not replaced: merge tags work only in messages",
                     shown(&tag)
                 );
                 let hint = "write a reference, such as `$!data.get('EmailAddress')`".to_owned();

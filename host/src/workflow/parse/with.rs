@@ -27,7 +27,7 @@ pub(super) fn read(
     for parameter in missing(block, &given) {
         let name = shown(&parameter.name);
         let message = format!(
-            "the step lacks the parameter {name} of {}",
+            "the step lacks the required parameter {name} of {}",
             shown(&block.name)
         );
         let hint = format!("add {name} under `with`: {}", parameter.title);
@@ -196,11 +196,11 @@ pub(super) fn messages(
             }
             (Some(message), Some(channel)) if message.channel != channel => {
                 let message = format!(
-                    "the message {} is for {}, and the step's channel is {channel}",
+                    "the message {} is for {}, but the step's channel is {channel}",
                     shown(id),
                     message.channel
                 );
-                let hint = "change the one or the other".to_owned();
+                let hint = "change the message or the channel".to_owned();
                 out.error(node.at, message, Some(hint));
             }
             _ => {}

@@ -59,7 +59,7 @@ w.yaml:8:5: unknown key `prots` in a step
     a_key_that_resembles_none_is_answered_with_those_that_are_known:
         start("{ event: e, colour: red }")
         => "w.yaml:2:20: unknown key `colour` in `start`
-  hint: known here: event, where, repeat, skip-if-running";
+  hint: known keys: event, where, repeat, skip-if-running";
 
     keys_that_are_missing_are_named:
         "name: x" => "w.yaml:1:1: the workflow lacks `workflow`
@@ -72,22 +72,22 @@ w.yaml:4:5: a step lacks `block`";
 
     a_key_stands_once:
         "workflow: w\nstart: { event: e }\nworkflow: v\nsteps: [{ id: mail, block: send-message, with: { message: birthday-email } }]"
-        => "w.yaml:3:1: the key `workflow` stands twice in the workflow
-  hint: it stands already at 1:1";
+        => "w.yaml:3:1: duplicate key `workflow` in the workflow
+  hint: first used at 1:1";
 
     wrong_kinds_are_refused:
         "workflow: [w]\nname: {}\nstart: soon\nsteps: none\nstop: [x]\n"
-        => "w.yaml:1:11: expected a text for `workflow`, found a list
-w.yaml:2:7: expected a text for `name`, found a mapping
-w.yaml:3:8: expected a mapping for `start`, found a text
+        => "w.yaml:1:11: expected text for `workflow`, found a list
+w.yaml:2:7: expected text for `name`, found a mapping
+w.yaml:3:8: expected a mapping for `start`, found text
   hint: write `key: value` lines
-w.yaml:4:8: expected a list for `steps`, found a text
+w.yaml:4:8: expected a list for `steps`, found text
   hint: begin each item with `- `
 w.yaml:5:7: expected a mapping for `stop`, found a list
   hint: write `key: value` lines";
 
     an_empty_value_is_nothing:
-        start("{ event: }") => "w.yaml:2:15: expected a text for `event`, found nothing";
+        start("{ event: }") => "w.yaml:2:15: expected text for `event`, found nothing";
 
     ids_are_plain:
         "workflow: my flow\nstart: { event: e }\nsteps: [{ id: -x, block: send-message, with: { message: birthday-email } }]"
@@ -109,7 +109,7 @@ w.yaml:3:15: `-x` is not an id
 
     a_block_that_resembles_none_is_answered_with_the_command_that_lists_them:
         steps("  - id: code\n    block: teleport\n") => "w.yaml:5:12: unknown block `teleport`
-  hint: `promoflow block list` names the blocks that there are";
+  hint: run `promoflow block list` to see the available blocks";
 
     an_unknown_parameter_is_refused:
         code("      dayz: 7\n      colour: red\n") => "w.yaml:9:7: `get-promocode` has no parameter `dayz`
@@ -119,34 +119,34 @@ w.yaml:10:7: `get-promocode` has no parameter `colour`
 
     a_required_parameter_is_missed_at_its_step:
         steps("  - id: code\n    block: get-promocode\n    with: { type: a }\n")
-        => "w.yaml:4:5: the step lacks the parameter `discount` of `get-promocode`
+        => "w.yaml:4:5: the step lacks the required parameter `discount` of `get-promocode`
   hint: add `discount` under `with`: the discount";
 
     a_step_without_with_lacks_what_is_required:
         steps("  - id: mail\n    block: send-message\n")
-        => "w.yaml:4:5: the step lacks the parameter `message` of `send-message`
+        => "w.yaml:4:5: the step lacks the required parameter `message` of `send-message`
   hint: add `message` under `with`: the message";
 
     values_out_of_bounds_are_refused_with_the_bounds:
         steps("  - id: code\n    block: get-promocode\n    with: { type: aaaaaaaaaaaaaaaaaaaaa, discount: 150, days: -1 }\n")
-        => "w.yaml:6:19: expected a text of 1 to 20 characters for `type`, found one of 21
+        => "w.yaml:6:19: expected text of 1 to 20 characters for `type`, found 21 characters
 w.yaml:6:52: expected a whole number from 0 to 99 for `discount`, found 150
 w.yaml:6:63: expected a whole number from 0 to 3650 for `days`, found -1";
 
     values_of_another_kind_are_refused:
         steps("  - id: code\n    block: get-promocode\n    with: { type: [a], discount: ten, days: 1.5 }\n")
-        => "w.yaml:6:19: expected a text of 1 to 20 characters for `type`, found a list
+        => "w.yaml:6:19: expected text of 1 to 20 characters for `type`, found a list
 w.yaml:6:34: expected a whole number from 0 to 99 for `discount`, found `ten`
 w.yaml:6:45: expected a whole number from 0 to 3650 for `days`, found 1.5";
 
     a_parameter_without_a_value_is_nothing:
         steps("  - id: code\n    block: get-promocode\n    with: { type: , discount: null }\n")
-        => "w.yaml:6:17: expected a text of 1 to 20 characters for `type`, found nothing
+        => "w.yaml:6:17: expected text of 1 to 20 characters for `type`, found nothing
 w.yaml:6:31: expected a whole number from 0 to 99 for `discount`, found nothing";
 
     a_list_with_references_is_still_no_text:
         steps("  - id: code\n    block: get-promocode\n    with: { type: [$a], discount: { x: $a } }\n")
-        => "w.yaml:6:19: expected a text of 1 to 20 characters for `type`, found a list
+        => "w.yaml:6:19: expected text of 1 to 20 characters for `type`, found a list
 w.yaml:6:35: expected a whole number from 0 to 99 for `discount`, found a mapping";
 
     an_unknown_choice_is_refused:
@@ -169,20 +169,20 @@ w.yaml:6:35: expected a whole number from 0 to 99 for `discount`, found a mappin
 
     a_message_of_another_channel_is_refused:
         mail("{ channel: email, message: birthday-sms }")
-        => "w.yaml:6:38: the message `birthday-sms` is for sms, and the step's channel is email
-  hint: change the one or the other";
+        => "w.yaml:6:38: the message `birthday-sms` is for sms, but the step's channel is email
+  hint: change the message or the channel";
 
     the_channel_that_a_block_takes_by_itself_counts:
         mail("{ message: birthday-sms }")
-        => "w.yaml:6:22: the message `birthday-sms` is for sms, and the step's channel is email
-  hint: change the one or the other";
+        => "w.yaml:6:22: the message `birthday-sms` is for sms, but the step's channel is email
+  hint: change the message or the channel";
 
     an_unknown_channel_is_refused:
         mail("{ channel: emial, message: birthday-sms }")
         => "w.yaml:6:22: expected one of email, sms, viber, mobile-push, web-push, telegram for `channel`, found `emial`
   hint: did you mean `email`?
-w.yaml:6:38: the message `birthday-sms` is for sms, and the step's channel is email
-  hint: change the one or the other";
+w.yaml:6:38: the message `birthday-sms` is for sms, but the step's channel is email
+  hint: change the message or the channel";
 
     a_port_that_the_block_lacks_is_refused:
         code("    ports: { exausted: end, later: end }\n") => "w.yaml:9:14: `get-promocode` has no port `exausted`
@@ -192,49 +192,49 @@ w.yaml:9:29: `get-promocode` has no port `later`
 
     a_port_leads_to_a_step_that_exists:
         code("    ports: { next: cod, exhausted: nobody }\n")
-        => "w.yaml:9:20: the port `next` leads to an unknown step `cod`
+        => "w.yaml:9:20: the port `next` leads to the unknown step `cod`
   hint: did you mean `code`?
-w.yaml:9:36: the port `exhausted` leads to an unknown step `nobody`
-  hint: lead it to the id of a step, or to `end`";
+w.yaml:9:36: the port `exhausted` leads to the unknown step `nobody`
+  hint: use the id of a step, or `end`";
 
     a_misspelt_end_is_recognised:
-        code("    ports: { next: emd }\n") => "w.yaml:9:20: the port `next` leads to an unknown step `emd`
+        code("    ports: { next: emd }\n") => "w.yaml:9:20: the port `next` leads to the unknown step `emd`
   hint: did you mean `end`?";
 
     step_ids_are_unique:
         steps("  - { id: a, block: send-message, with: { message: birthday-email } }\n  - { id: a, block: send-message, with: { message: birthday-email } }\n")
-        => "w.yaml:5:11: a second step is called `a`
-  hint: the first stands at 4:11";
+        => "w.yaml:5:11: duplicate step id `a`
+  hint: first used at 4:11";
 
     no_step_is_called_end:
         steps("  - { id: end, block: send-message, with: { message: birthday-email } }\n")
-        => "w.yaml:4:11: a step may not be called `end`
-  hint: `end` under `ports` ends the run; call the step something else";
+        => "w.yaml:4:11: `end` is reserved and cannot be a step's id
+  hint: `end` under `ports` ends the run; choose another id";
 
     a_step_that_nothing_leads_to_is_refused:
         steps("  - { id: a, block: send-message, with: { message: birthday-email }, ports: { next: end } }
   - { id: b, block: send-message, with: { message: birthday-email } }
   - { id: c, block: send-message, with: { message: birthday-email } }
-") => "w.yaml:5:5: nothing leads to the step `b`
+") => "w.yaml:5:5: no port leads to the step `b`
   hint: name it under the `ports` of another step, or delete it
-w.yaml:6:5: nothing leads to the step `c`
+w.yaml:6:5: no port leads to the step `c`
   hint: name it under the `ports` of another step, or delete it";
 
     a_cycle_is_refused_where_it_leads_back:
         steps("  - { id: a, block: send-message, with: { message: birthday-email } }
   - { id: b, block: get-promocode, with: { type: x, discount: 1 }, ports: { exhausted: a } }
   - { id: c, block: send-message, with: { message: birthday-email }, ports: { next: c } }
-") => "w.yaml:5:88: the steps go round without a wait: `a` → `b` → `a`
-  hint: lead this port to a later step, or to `end`
-w.yaml:6:85: the steps go round without a wait: `c` → `c`
-  hint: lead this port to a later step, or to `end`";
+") => "w.yaml:5:88: the steps form a cycle without a wait: `a` → `b` → `a`
+  hint: connect this port to a later step, or to `end`
+w.yaml:6:85: the steps form a cycle without a wait: `c` → `c`
+  hint: connect this port to a later step, or to `end`";
 
     a_cycle_that_closes_by_the_order_of_the_list_is_shown_where_it_leads_back:
         steps("  - { id: a, block: send-message, with: { message: birthday-email }, ports: { next: c } }
   - { id: b, block: send-message, with: { message: birthday-email } }
   - { id: c, block: send-message, with: { message: birthday-email }, ports: { next: b } }
-") => "w.yaml:6:85: the steps go round without a wait: `c` → `b` → `c`
-  hint: lead this port to a later step, or to `end`";
+") => "w.yaml:6:85: the steps form a cycle without a wait: `c` → `b` → `c`
+  hint: connect this port to a later step, or to `end`";
 
     a_fault_of_a_template_is_shown_at_its_place:
         mail("{ message: birthday-email, to: a$b#oops, json: [{ x: 'b #oops' }] }")
@@ -248,11 +248,11 @@ w.yaml:6:67: unknown directive `#oops`";
     conditions_name_one_parameter_and_one_test:
         start("{ event: e, where: [{ is: set }, { param: a }, { param: a, is: set, equals: b }, { param: '' , is: set }] }")
         => "w.yaml:2:28: a condition lacks `param`
-w.yaml:2:41: a condition tests nothing
+w.yaml:2:41: a condition has no test
   hint: add one of is, equals, contains and one-of
-w.yaml:2:76: `equals` is a second test of one condition
-  hint: write an item of the list for each test
-w.yaml:2:98: `` is not the name of a parameter
+w.yaml:2:76: `equals` is a second test in the same condition
+  hint: write one list item per test
+w.yaml:2:98: `` is not a parameter name
   hint: names have 1 to 100 characters";
 
     tests_are_known:
@@ -260,29 +260,29 @@ w.yaml:2:98: `` is not the name of a parameter
         => "w.yaml:2:44: expected set or empty for `is`, found `sett`
   hint: did you mean `set`?
 w.yaml:2:68: expected set or empty for `is`, found `7`
-  hint: compare with a value by `equals`
-w.yaml:2:73: a condition tests nothing
+  hint: use `equals` to compare with a value
+w.yaml:2:73: a condition has no test
   hint: add one of is, equals, contains and one-of
 w.yaml:2:85: unknown key `one_of` in a condition
   hint: did you mean `one-of`?";
 
     tests_compare_with_something:
         start("{ event: e, where: [{ param: a, one-of: [] }, { param: a, contains: '' }, { param: a, equals: [x] }, { any: [] }] }")
-        => "w.yaml:2:48: `one-of` lists nothing
-w.yaml:2:76: `contains` looks for an empty text, which every text holds
-w.yaml:2:102: expected a text for `equals`, found a list
-w.yaml:2:116: `any` lists no condition";
+        => "w.yaml:2:48: `one-of` is empty
+w.yaml:2:76: `contains` is empty, and every text contains the empty text
+w.yaml:2:102: expected text for `equals`, found a list
+w.yaml:2:116: `any` is empty; expected at least one condition";
 
     all_and_any_stand_alone:
         start("{ event: e, where: { any: [{ param: a, is: set }], param: b, all: [{ param: a, is: set }] } }")
-        => "w.yaml:2:59: `param` cannot stand beside `all` or `any`
-  hint: make it an item of the list
-w.yaml:2:69: `all` and `any` cannot stand in one mapping
-  hint: make one an item of the other's list";
+        => "w.yaml:2:59: `param` cannot be combined with `all` or `any`
+  hint: make it an item of the `all` or `any` list
+w.yaml:2:69: `all` and `any` cannot be in the same mapping
+  hint: nest one of them in the other's list";
 
     a_condition_is_no_text:
         start("{ event: e, where: country }")
-        => "w.yaml:2:27: expected a list for `where`, found a text
+        => "w.yaml:2:27: expected a list for `where`, found text
   hint: begin each item with `- `";
 
     repeat_is_known:
@@ -293,18 +293,18 @@ w.yaml:2:55: expected true or false for `skip-if-running`, found `yes`";
 
     a_period_is_a_length_of_time:
         start("{ event: e, repeat: { every: 365 } }")
-        => "w.yaml:2:37: expected a length of time such as 90s, 15m, 12h or 30d for `every`, found `365`";
+        => "w.yaml:2:37: expected a duration such as 90s, 15m, 12h or 30d for `every`, found `365`";
 
     each_further_way_of_a_message_is_checked:
         mail("{ message: birthday-email, otherwise: [{ channel: sms, message: birthday-emial }, { chanel: sms, message: $m }, { channel: sms, message: birthday-email }, sms, { channel: $c, message: birthday-sms, to: 38050 }] }")
         => "w.yaml:6:75: unknown message `birthday-emial`
   hint: did you mean `birthday-email`?
-w.yaml:6:93: a way of `otherwise` lacks `channel`
-w.yaml:6:95: unknown key `chanel` in a way of `otherwise`
+w.yaml:6:93: an alternative of `otherwise` lacks `channel`
+w.yaml:6:95: unknown key `chanel` in an alternative of `otherwise`
   hint: did you mean `channel`?
-w.yaml:6:148: the message `birthday-email` is for email, and the step's channel is sms
-  hint: change the one or the other
-w.yaml:6:166: expected a mapping for a way of `otherwise`, found a text
+w.yaml:6:148: the message `birthday-email` is for email, but the step's channel is sms
+  hint: change the message or the channel
+w.yaml:6:166: expected a mapping for an alternative of `otherwise`, found text
   hint: write `key: value` lines";
 
     further_ways_are_a_list_of_some:
@@ -314,11 +314,11 @@ w.yaml:6:166: expected a mapping for a way of `otherwise`, found a text
 
     further_ways_have_a_most:
         mail("{ message: birthday-email, otherwise: [] }")
-        => "w.yaml:6:49: expected 1 to 5 ways, found 0";
+        => "w.yaml:6:49: expected 1 to 5 alternatives, found 0";
 
     further_ways_are_not_more_than_a_delivery_takes:
         mail("{ message: birthday-email, otherwise: [{ channel: sms, message: birthday-sms }, { channel: sms, message: birthday-sms }, { channel: sms, message: birthday-sms }, { channel: sms, message: birthday-sms }, { channel: sms, message: birthday-sms }, { channel: sms, message: birthday-sms }] }")
-        => "w.yaml:6:49: expected 1 to 5 ways, found 6";
+        => "w.yaml:6:49: expected 1 to 5 alternatives, found 6";
 
     a_template_in_a_further_way_is_checked_once:
         mail("{ message: birthday-email, otherwise: [{ channel: sms, message: birthday-sms, to: \"#oops\" }] }")
@@ -326,7 +326,7 @@ w.yaml:6:166: expected a mapping for a way of `otherwise`, found a text
 
     a_workflow_stands_once_in_a_file:
         format!("{0}---\n{0}", start("{ event: e }"))
-        => "w.yaml:5:1: the workflow `w` stands twice in this file
+        => "w.yaml:5:1: the workflow `w` is defined twice in this file
   hint: give one of them another id";
 
     a_message_is_recognised:
@@ -338,7 +338,7 @@ w.yaml:6:166: expected a mapping for a way of `otherwise`, found a text
   hint: write `key: value` lines";
 
     a_file_that_is_no_yaml_is_refused_at_its_place:
-        "workflow: [w\n" => "w.yaml:2:1: this is not YAML: while parsing a flow sequence, expected ',' or ']'";
+        "workflow: [w\n" => "w.yaml:2:1: invalid YAML: while parsing a flow sequence, expected ',' or ']'";
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn what_a_message_reads_in_vain_is_told_at_the_step() {
     assert_eq!(
         warnings(&workflow_of(step)),
         [
-            "w.yaml:8:36: warning: in the message `birthday-sms`, nothing that is known sets \
+            "w.yaml:8:36: warning: in the message `birthday-sms`, unknown value \
              `$firstNmae`\n  hint: did you mean `firstName`?"
         ]
     );
@@ -31,7 +31,7 @@ fn references_in_parameters_are_told_with_their_place() {
                 ports: { exhausted: end }\n";
     assert_eq!(
         warnings(&workflow_of(step)),
-        ["w.yaml:8:22: warning: nothing that is known sets `$totl`\n  hint: did you mean `total`?"]
+        ["w.yaml:8:22: warning: unknown value `$totl`\n  hint: did you mean `total`?"]
     );
 }
 
@@ -42,7 +42,7 @@ fn a_merge_tag_in_a_parameter_is_told() {
     let told = warnings(&workflow_of(step));
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(
-        told[0].starts_with("w.yaml:8:59: warning: `%EMAIL%` stays as it is"),
+        told[0].starts_with("w.yaml:8:59: warning: `%EMAIL%` is not replaced"),
         "{told:?}"
     );
 }
