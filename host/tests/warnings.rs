@@ -80,7 +80,7 @@ fn an_unset_reference_is_told_until_an_event_or_a_contact_has_it() {
         let (_, told) = shop.done(&args);
         assert_eq!(
             told,
-            "w.yaml:4:68: warning: in the message `m`, unknown value `$firstNmae`\n  \
+            "w.yaml:4:68: warning: message `m`: unknown value `$firstNmae`\n  \
              hint: did you mean `firstName`?\n"
         );
     }
@@ -164,9 +164,7 @@ fn escapes_of_emoji_are_read_in_json_and_yaml() {
     let output = shop.run(&["message", "apply", "bad.json"]);
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(
-        told.starts_with(
-            "bad.json:4:1: error: invalid JSON: trailing comma\n  hint: remove"
-        ),
+        told.starts_with("bad.json:4:1: error: invalid JSON: trailing comma\n  hint: remove"),
         "{told}"
     );
 }

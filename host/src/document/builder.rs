@@ -1,7 +1,7 @@
-//! From text to nodes.
+//! Parses YAML text into nodes.
 //!
-//! Works on the parser's events and not on a tree that it builds, because only so can nesting
-//! and aliases be bounded before they cost a stack or a memory.
+//! Works on the parser's events instead of a ready-made tree, because nesting and aliases must be
+//! bounded before they consume stack or memory.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -15,10 +15,10 @@ use super::reader::{MAX_DEPTH, MAX_FILE_BYTES, MAX_NODES, MAX_REPEATED_BYTES, co
 use super::scalar::{Origin, Scalar};
 use super::source::{Comment, QUOTES, Source, is_directive};
 
-/// Bytes that are read again to understand escapes that the parser does not.
+/// Maximum number of bytes read again to join escapes that the parser does not understand.
 const MAX_READ_AGAIN: usize = 16 * MAX_FILE_BYTES;
 
-/// One node for each document that is not empty, up to the first place that is no YAML.
+/// Returns one node per non-empty document, up to the first syntax error.
 pub(super) fn build(text: &str, out: &mut Diagnostics) -> Vec<Node> {
     let mut text = Cow::Borrowed(text);
     let mut joined = Joined::default();
@@ -51,13 +51,13 @@ pub(super) fn build(text: &str, out: &mut Diagnostics) -> Vec<Node> {
     }
 }
 
-/// Why reading ends before the file does.
+/// The error that ended the parsing of a file.
 struct Stop {
     at: Position,
     message: String,
     hint: Option<String>,
-    /// Where the quoted text begins that holds an escape which the parser does not understand, in
-    /// characters.
+    /// Character index of the start of the quoted text that contains an escape the parser does not
+    /// understand.
     escape_at: Option<usize>,
 }
 
@@ -80,13 +80,13 @@ struct Open {
     key: Key,
 }
 
-/// What the open mapping makes of the next node.
+/// The role of the next node in the open mapping.
 enum Key {
-    /// It is a key.
+    /// The node is a key.
     Expected,
-    /// It is the value of this key.
+    /// The node is the value of this key.
     Held(String, Position),
-    /// It is the value of a key that was refused.
+    /// The node is the value of a rejected key.
     Refused,
 }
 
@@ -95,9 +95,9 @@ struct Builder<'s> {
     joined: &'s Joined,
     documents: Vec<Node>,
     open: Vec<Open>,
-    /// By the parser's number; 0 stands for no anchor.
+    /// Anchored nodes by the parser's anchor number; 0 means no anchor.
     anchors: HashMap<usize, Node>,
-    /// Those of plain texts that no alias has named yet, with their places.
+    /// Anchors on plain text that no alias has used yet, with their positions.
     unused: HashMap<usize, Position>,
     nodes: usize,
     repeated_bytes: usize,
@@ -117,7 +117,7 @@ impl<'s> Builder<'s> {
         }
     }
 
-    /// A place in the file.
+    /// Converts a parser marker to a position in the file.
     fn position(&self, marker: Marker) -> Position {
         let line = count(marker.line().max(1));
         let shift = self.joined.shift(line, marker.index());
@@ -198,7 +198,7 @@ impl<'s> Builder<'s> {
         }
     }
 
-    /// Whether a tag makes a scalar a text. Other tags have no meaning here.
+    /// Returns true if the tag makes a scalar text. Other tags are not supported.
     fn tag(&self, tag: Option<&Tag>, at: Position, out: &mut Diagnostics) -> bool {
         let Some(tag) = tag else { return false };
         if tag.is_yaml_core_schema() && tag.suffix == "str" {
@@ -214,7 +214,7 @@ impl<'s> Builder<'s> {
         false
     }
 
-    /// Judges what YAML takes for a comment behind a plain text: most likely it is a part of that.
+    /// Reports what YAML reads as a comment after plain text but is most likely part of that text.
     fn comment(&self, node: &mut Node, end: Marker, out: &mut Diagnostics) {
         let Some(Comment { blanks, text }) = self.source.comment(end.index()) else {
             let key = self.open.last().map(|open| &open.key);
@@ -246,7 +246,7 @@ impl<'s> Builder<'s> {
         if is_tight && scalar.kind() == "text" {
             out.warning(at, message, Some(QUOTES.to_owned()));
         } else if blanks == 1 {
-            // Texts that people read may hold such a sign; elsewhere it is a comment.
+            // Text for people may contain such a `#`; everywhere else it is a comment.
             scalar.set_cut(at);
         }
     }
@@ -335,7 +335,7 @@ impl<'s> Builder<'s> {
         Ok(())
     }
 
-    /// Counts a copy of a node, so that a few aliases of aliases cannot fill the memory.
+    /// Counts a copy of a node, so that a few aliases of aliases cannot exhaust memory.
     fn charge(&mut self, node: &Node, at: Position) -> Result<(), Stop> {
         let (nodes, bytes) = weight(node);
         self.nodes += nodes;
@@ -353,7 +353,7 @@ fn too_much(at: Position) -> Stop {
     Stop::new(at, message, Some("split it into several files".into()))
 }
 
-/// How many nodes and bytes of text a copy of the node holds.
+/// Returns the number of nodes and of bytes of text in a copy of the node.
 fn weight(node: &Node) -> (usize, usize) {
     let add = |(nodes, bytes): (usize, usize), node: &Node| {
         let (more_nodes, more_bytes) = weight(node);

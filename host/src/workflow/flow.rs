@@ -96,7 +96,10 @@ fn note(round: &[usize], at: Position, stops: &[Stop<'_>], out: &mut Diagnostics
         names.push("…".into());
     }
     names.push(shown(stops[round[0]].id));
-    let message = format!("the steps form a cycle without a wait: {}", names.join(" → "));
+    let message = format!(
+        "the steps form a cycle without a wait: {}",
+        names.join(" → ")
+    );
     out.error(
         at,
         message,

@@ -1,9 +1,9 @@
-//! Further headers of an email.
+//! Additional headers of an email.
 
 use super::Reader;
 use crate::document::{Content, Diagnostics, Node, shown};
 
-/// Headers that the host writes itself, or that say whom a mail goes to.
+/// Headers that Promoflow writes itself, or that determine the recipients.
 const OWN: &[&str] = &[
     "bcc",
     "cc",
@@ -21,10 +21,10 @@ const OWN: &[&str] = &[
     "subject",
     "to",
 ];
-/// More headers than anybody needs.
+/// Maximum number of headers.
 const MOST: usize = 20;
 
-/// The headers of a message: names, and templates of one line.
+/// Reads the headers of a message: names, and single-line templates.
 pub(super) fn read(
     reader: Reader<'_>,
     node: &Node,

@@ -1,4 +1,4 @@
-//! HTML that stands in a file of its own.
+//! HTML in a separate file.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use super::Reader;
 use crate::document::{Diagnostics, Node, Position, shown, text};
 
 impl Reader<'_> {
-    /// The HTML in the file that the node names.
+    /// Reads the HTML file that the node refers to.
     pub(super) fn html_file(self, node: &Node, out: &mut Diagnostics) -> Option<String> {
         let path = text(node, "html-file", out)?;
         if !leads_downwards(path) {
@@ -56,8 +56,8 @@ impl Reader<'_> {
     }
 }
 
-/// The name of a file beside the message's, as the author would call it from where the message's
-/// own name is good.
+/// Returns the path of a file next to the message file, relative to the same folder as the message
+/// file's own path.
 pub(crate) fn beside(file: &str, path: &str) -> String {
     match Path::new(file).parent() {
         Some(parent) => parent.join(path).display().to_string(),

@@ -1,9 +1,9 @@
-//! Which parts a message has, by its channel.
+//! The parts that messages of each channel have.
 
 use super::super::channel::ChannelKind;
 use crate::document::{Diagnostics, Fields};
 
-/// The keys that belong to some channels alone.
+/// The keys that not all channels support.
 const PARTICULAR: [&str; 10] = [
     "reply-to",
     "subject",
@@ -17,7 +17,7 @@ const PARTICULAR: [&str; 10] = [
     "button",
 ];
 
-/// Those that a channel has.
+/// Returns the keys of [`PARTICULAR`] that a channel supports.
 fn has(channel: ChannelKind) -> &'static [&'static str] {
     match channel {
         ChannelKind::Email => &[
@@ -34,7 +34,7 @@ fn has(channel: ChannelKind) -> &'static [&'static str] {
     }
 }
 
-/// Refuses parts that the channel has not.
+/// Rejects parts that the channel does not support.
 pub(super) fn refuse_others(channel: ChannelKind, fields: &Fields<'_>, out: &mut Diagnostics) {
     let has = has(channel);
     for entry in PARTICULAR
@@ -48,15 +48,13 @@ pub(super) fn refuse_others(channel: ChannelKind, fields: &Fields<'_>, out: &mut
     }
 }
 
-/// What to do without a part that the channel has not.
+/// Suggests a replacement for an unsupported part.
 fn instead(channel: ChannelKind, key: &str) -> &'static str {
     match (channel, key) {
         (_, "reply-to" | "headers") => "remove it: only emails have it",
         (ChannelKind::Email, "title") => "use `subject`",
         (ChannelKind::Email, _) => "put it in the HTML",
-        (ChannelKind::MobilePush | ChannelKind::WebPush, "subject" | "preheader") => {
-            "use `title`"
-        }
+        (ChannelKind::MobilePush | ChannelKind::WebPush, "subject" | "preheader") => "use `title`",
         (ChannelKind::MobilePush | ChannelKind::WebPush, "button") => {
             "remove it: a tap on the push opens its `link`"
         }
@@ -64,7 +62,7 @@ fn instead(channel: ChannelKind, key: &str) -> &'static str {
     }
 }
 
-/// Demands what the channel cannot do without.
+/// Requires the parts that the channel needs.
 pub(super) fn complete(channel: ChannelKind, fields: &Fields<'_>, out: &mut Diagnostics) {
     if channel == ChannelKind::Email {
         fields.require("subject", out);
@@ -73,7 +71,7 @@ pub(super) fn complete(channel: ChannelKind, fields: &Fields<'_>, out: &mut Diag
     complete_button(channel, fields, out);
 }
 
-/// Demands text, or in an email text or HTML.
+/// Requires text, or text or HTML in an email.
 pub(super) fn complete_body(channel: ChannelKind, fields: &Fields<'_>, out: &mut Diagnostics) {
     if channel == ChannelKind::Email {
         complete_email(fields, out);
@@ -102,7 +100,7 @@ fn complete_email(fields: &Fields<'_>, out: &mut Diagnostics) {
     }
 }
 
-/// A button and its link make sense together alone.
+/// Requires a button and its link to appear together.
 pub(super) fn complete_button(channel: ChannelKind, fields: &Fields<'_>, out: &mut Diagnostics) {
     if !has(channel).contains(&"button") {
         return;

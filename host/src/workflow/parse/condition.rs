@@ -44,7 +44,11 @@ pub(super) fn read(node: &Node, out: &mut Diagnostics) -> Option<Condition> {
 fn several(node: &Node, key: &str, out: &mut Diagnostics) -> Option<Vec<Condition>> {
     let items = items(node, key, out)?;
     if items.is_empty() {
-        out.error(node.at, format!("`{key}` is empty; expected at least one condition"), None);
+        out.error(
+            node.at,
+            format!("`{key}` is empty; expected at least one condition"),
+            None,
+        );
         return None;
     }
     // Every item is read before one that is at fault ends it, so that each fault is seen.
@@ -74,7 +78,10 @@ fn test(node: &Node, out: &mut Diagnostics) -> Option<Condition> {
             _ => one_of(&entry.value, out),
         },
         [_, second, ..] => {
-            let message = format!("{} is a second test in the same condition", shown(&second.key));
+            let message = format!(
+                "{} is a second test in the same condition",
+                shown(&second.key)
+            );
             let hint = "write one list item per test".to_owned();
             out.error(second.key_at, message, Some(hint));
             None

@@ -24,7 +24,10 @@ pub(super) fn check(
         return;
     };
     if ways.len() > MOST_WAYS || ways.is_empty() {
-        let message = format!("expected 1 to {MOST_WAYS} alternatives, found {}", ways.len());
+        let message = format!(
+            "expected 1 to {MOST_WAYS} alternatives, found {}",
+            ways.len()
+        );
         out.error(entry.value.at, message, None);
     }
     let of_a_way = Description {
@@ -58,13 +61,20 @@ fn one(of_a_way: &Description, node: &Node, context: Context<'_>, out: &mut Diag
     };
     for parameter in with::missing(of_a_way, &given) {
         let name = shown(&parameter.name);
-        out.error(node.at, format!("an alternative of `otherwise` lacks {name}"), None);
+        out.error(
+            node.at,
+            format!("an alternative of `otherwise` lacks {name}"),
+            None,
+        );
     }
     let mut settled = Vec::new();
     for entry in given {
         let parameter = of_a_way.parameters.iter().find(|one| one.name == entry.key);
         let Some(parameter) = parameter else {
-            let message = format!("unknown key {} in an alternative of `otherwise`", shown(&entry.key));
+            let message = format!(
+                "unknown key {} in an alternative of `otherwise`",
+                shown(&entry.key)
+            );
             let hint = out
                 .did_you_mean(&entry.key, PARTS)
                 .unwrap_or_else(|| format!("known keys: {}", PARTS.join(", ")));

@@ -130,7 +130,11 @@ fn id<'n>(
     let id = check_id(node, "id", out)?;
     if id == END {
         let hint = "`end` under `ports` ends the run; choose another id".to_owned();
-        out.error(node.at, "`end` is reserved and cannot be a step's id", Some(hint));
+        out.error(
+            node.at,
+            "`end` is reserved and cannot be a step's id",
+            Some(hint),
+        );
         return None;
     }
     if let Some(first) = seen.get(id) {

@@ -34,7 +34,7 @@ pub(super) fn warn(node: &Node, workflow: &Workflow, catalog: &dyn Catalog, out:
         let wants = sending.wants.iter();
         for want in wants.filter(|want| !told.contains(&want.read.name)) {
             if let Some((why, hint)) = sending.known.doubt(want) {
-                let warning = format!("in the message {message}, {why}");
+                let warning = format!("message {message}: {why}");
                 out.warning(at, warning, Some(hint));
             }
         }

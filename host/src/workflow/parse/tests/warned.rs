@@ -19,7 +19,7 @@ fn what_a_message_reads_in_vain_is_told_at_the_step() {
     assert_eq!(
         warnings(&workflow_of(step)),
         [
-            "w.yaml:8:36: warning: in the message `birthday-sms`, unknown value \
+            "w.yaml:8:36: warning: message `birthday-sms`: unknown value \
              `$firstNmae`\n  hint: did you mean `firstName`?"
         ]
     );
