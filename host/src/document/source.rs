@@ -81,7 +81,7 @@ impl<'s> Source<'s> {
 
     /// Returns the column of a comment in the place of a key's value.
     pub(super) fn comment_after_key(&self, key: Position) -> Option<u32> {
-        // Nobody indents a key further, and a file that is one long line has thousands of keys.
+        // People do not indent keys further, but a file of one long line has thousands of keys.
         if key.column > MAX_KEY_COLUMN {
             return None;
         }

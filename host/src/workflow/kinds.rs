@@ -1,4 +1,4 @@
-//! What a parameter's kind takes, and what the block then gets.
+//! Conversion of parameters to the types that blocks expect.
 
 use serde_json::Value as Json;
 
@@ -8,20 +8,20 @@ use crate::document::{did_you_mean, shown};
 use crate::message::ChannelKind;
 use crate::zone;
 
-/// A value that a kind does not take.
+/// A value that does not match the parameter's type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected {expected}, found {found}")]
 pub struct Unfit {
-    /// What the kind takes, bounds included.
+    /// The expected type with its bounds.
     pub expected: String,
-    /// What there is instead.
+    /// The actual value.
     pub found: String,
-    /// What to do.
+    /// A suggested fix.
     pub hint: Option<String>,
 }
 
-/// What the block gets for a value whose references are evaluated. Texts are read as the kind
-/// needs, because evaluating a template gives text.
+/// Converts a value with evaluated references to the type that the block expects. Texts are parsed,
+/// because evaluating a template yields text.
 pub fn conform(kind: &Kind, value: &Json) -> Result<Value, Unfit> {
     let fit = match kind {
         Kind::Text {
@@ -60,7 +60,7 @@ pub fn conform(kind: &Kind, value: &Json) -> Result<Value, Unfit> {
     })
 }
 
-/// What a kind takes, in words.
+/// Describes a type in words.
 pub fn expected(kind: &Kind) -> String {
     match kind {
         Kind::Text {
@@ -120,7 +120,7 @@ fn range(least: Option<String>, greatest: Option<String>) -> String {
     }
 }
 
-/// An alternative as authors write it.
+/// Returns an alternative as authors write it.
 fn written(alternative: &Alternative) -> String {
     match alternative.carries {
         Carries::Nothing => alternative.name.clone(),
@@ -192,7 +192,7 @@ fn text_of(value: &Json) -> Option<String> {
     }
 }
 
-/// A typed value, or the text of one.
+/// Returns a typed value, or parses it from text.
 fn parsed<T: std::str::FromStr>(value: &Json, typed: fn(&Json) -> Option<T>) -> Option<T> {
     match value {
         Json::String(text) => text.trim().parse().ok(),
@@ -231,7 +231,7 @@ fn choose(alternatives: &[Alternative], value: &Json) -> Option<Value> {
     }
 }
 
-/// `09:00-21:00`; the later hours may be less than the earlier: they reach over midnight.
+/// Validates `09:00-21:00`. If the end is before the start, the hours span midnight.
 fn are_hours(text: &str) -> bool {
     let minutes = |text: &str| {
         let (hour, minute) = text.split_once(':')?;

@@ -16,7 +16,7 @@ fn choice() -> Kind {
 }
 
 #[test]
-fn a_block_gets_what_its_kind_says() {
+fn converts_values_to_the_expected_type() {
     let text = |text: &str| Value::Text(text.into());
     for (kind, value, expected) in [
         (
@@ -82,7 +82,7 @@ fn a_block_gets_what_its_kind_says() {
 }
 
 #[test]
-fn what_does_not_fit_is_refused_with_the_bounds() {
+fn rejects_mismatches_with_the_bounds() {
     for (kind, value, expected) in [
         (
             Kind::Text {
@@ -195,7 +195,7 @@ fn what_does_not_fit_is_refused_with_the_bounds() {
 }
 
 #[test]
-fn hints_say_what_to_write_instead() {
+fn suggests_a_replacement() {
     let hint = |kind: Kind, value| conform(&kind, &value).unwrap_err().hint.unwrap_or_default();
     assert_eq!(
         hint(Kind::Duration, json!(30)),

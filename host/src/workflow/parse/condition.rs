@@ -1,4 +1,4 @@
-//! Reads `where`.
+//! Parses `where`.
 
 use super::super::condition::{Condition, Test};
 use super::keys;
@@ -6,10 +6,10 @@ use crate::document::{
     Content, Diagnostics, Fields, Node, did_you_mean, entries, items, shown, text,
 };
 
-/// The longest name of an event's parameter, in characters.
+/// Maximum length of a parameter name, in characters.
 const MAX_PARAM_CHARS: usize = 100;
 
-/// Reads a condition: a test, `{ all: [...] }`, `{ any: [...] }`, or a list, of which all must
+/// Parses a condition: a test, `{ all: [...] }`, `{ any: [...] }`, or a list, of which all must
 /// hold.
 pub(super) fn read(node: &Node, out: &mut Diagnostics) -> Option<Condition> {
     let Content::Mapping(keys) = &node.content else {
@@ -51,7 +51,7 @@ fn several(node: &Node, key: &str, out: &mut Diagnostics) -> Option<Vec<Conditio
         );
         return None;
     }
-    // Every item is read before one that is at fault ends it, so that each fault is seen.
+    // Reads every item before collecting, so that all errors are reported.
     let read: Vec<_> = items.iter().map(|item| read(item, out)).collect();
     read.into_iter().collect()
 }

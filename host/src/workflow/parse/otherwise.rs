@@ -1,16 +1,17 @@
-//! Reads `otherwise` of *Send message*: further ways, each checked as the step's own parameters are.
+//! Parses `otherwise` of *Send message*: alternatives, each checked like the step's own parameters.
 
 use super::super::ways::OTHERWISE;
 use super::{Context, with};
 use crate::block::{Description, Kind};
 use crate::document::{Diagnostics, Entry, Node, entries, items, shown};
 
-/// What a way may say.
+/// The keys of an alternative.
 const PARTS: [&str; 3] = ["channel", "message", "to"];
-/// Further ways of a message: with the first, as many as a delivery takes.
+/// Maximum number of alternatives: together with the step's own target, as many as a delivery
+/// supports.
 const MOST_WAYS: usize = 5;
 
-/// Checks the ways, if that is what the entry holds.
+/// Checks the alternatives if the entry contains them.
 pub(super) fn check(
     block: &Description,
     entry: &Entry,
@@ -39,7 +40,7 @@ pub(super) fn check(
     }
 }
 
-/// The block's own parameters that a way may give; a way has a channel and a message.
+/// Returns the block's parameters that an alternative may set; channel and message are required.
 fn parts(block: &Description) -> Vec<crate::block::Parameter> {
     let parts = PARTS.iter().filter_map(|part| {
         let mut found = block
@@ -48,7 +49,7 @@ fn parts(block: &Description) -> Vec<crate::block::Parameter> {
             .find(|one| one.name == *part)?
             .clone();
         found.required = matches!(found.kind, Kind::Channel | Kind::Message);
-        // Where a way's channel depends on the run, nothing is known of it.
+        // If the channel depends on the run, nothing is known about it.
         found.default = None;
         Some(found)
     });

@@ -1,4 +1,4 @@
-//! Reads `steps`.
+//! Parses `steps`.
 
 use std::collections::HashMap;
 
@@ -8,24 +8,25 @@ use super::super::flow;
 use super::{Context, keys, ports, with};
 use crate::document::{Diagnostics, Fields, Node, Position, check_id, items, shown, text};
 
-/// The most steps of a workflow. Nobody reads a longer one, and each is compared with the others.
+/// Maximum number of steps in a workflow. People cannot follow a longer one, and each step is
+/// compared with the others.
 pub const MAX_STEPS: usize = 500;
 
-/// The word in `ports` that leads to the end of the run.
+/// The target in `ports` that ends the run.
 pub(super) const END: &str = "end";
 
-/// A step that is read, but does not know the steps around it yet.
+/// A parsed step whose ports are not resolved yet.
 pub(super) struct Draft<'n> {
     pub(super) at: Position,
-    /// `None`: missing, or at fault.
+    /// `None` if missing or invalid.
     pub(super) id: Option<&'n str>,
-    /// `None`: missing, or unknown.
+    /// `None` if missing or unknown.
     pub(super) block: Option<CatalogBlock<'n>>,
     with: Vec<(String, ParamValue)>,
     pub(super) ports: Option<&'n Node>,
 }
 
-/// Reads the steps, resolves their ports and follows them.
+/// Parses the steps, resolves their ports and checks the graph.
 pub(super) fn read<'n>(
     node: &'n Node,
     context: Context<'n>,
@@ -52,7 +53,7 @@ pub(super) fn read<'n>(
         .collect();
     let leads = ports::resolve(&drafts, out);
     flow::refuse_cycles(&drafts_as_stops(&drafts), &leads, out);
-    // Where a step or a port is at fault, what seems out of reach may not be.
+    // With an invalid step or port, a step may seem unreachable that is not.
     if out.errors() == before {
         flow::refuse_unreached(&drafts_as_stops(&drafts), &leads, out);
     }

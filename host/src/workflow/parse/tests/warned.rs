@@ -13,7 +13,7 @@ fn workflow_of(steps: &str) -> String {
 }
 
 #[test]
-fn what_a_message_reads_in_vain_is_told_at_the_step() {
+fn warns_about_unknown_values_at_the_step() {
     let step =
         "  - id: sms\n    block: send-message\n    with: { channel: sms, message: birthday-sms }\n";
     assert_eq!(
@@ -26,7 +26,7 @@ fn what_a_message_reads_in_vain_is_told_at_the_step() {
 }
 
 #[test]
-fn references_in_parameters_are_told_with_their_place() {
+fn warns_about_unknown_values_in_parameters() {
     let step = "  - id: code\n    block: get-promocode\n    with: { type: \"a-$totl\", discount: '$total' }\n    \
                 ports: { exhausted: end }\n";
     assert_eq!(
@@ -36,7 +36,7 @@ fn references_in_parameters_are_told_with_their_place() {
 }
 
 #[test]
-fn a_merge_tag_in_a_parameter_is_told() {
+fn warns_about_merge_tags_in_parameters() {
     let step = "  - id: sms\n    block: send-message\n    with: { channel: email, message: birthday-email, \
                 to: \"%EMAIL%\" }\n";
     let told = warnings(&workflow_of(step));
@@ -48,7 +48,7 @@ fn a_merge_tag_in_a_parameter_is_told() {
 }
 
 #[test]
-fn codes_that_the_pool_has_not_and_zones_with_inverted_signs_are_told() {
+fn warns_about_missing_codes_and_inverted_zone_signs() {
     let steps = "  - id: code\n    block: get-promocode\n    with: { type: Birthday, discount: 10 }\n    \
                  ports: { exhausted: end }\n  - id: sms\n    block: send-message\n    with:\n      \
                  channel: email\n      message: birthday-email\n      allowed-hours: 09:00-21:00\n      \
