@@ -30,7 +30,7 @@
 //!
 //! export!(Greet);
 //!
-//! Blocks are tested like any other crate, with a fake host.
+//! // Blocks are tested like any other crate, with a fake host.
 //! # #[cfg(not(target_arch = "wasm32"))] {
 //! use promoflow_block::testing::Host;
 //!

@@ -9,7 +9,7 @@ pub(crate) fn description() -> Description {
         .param(
             Parameter::new("channel", Kind::Channel)
                 .title("Channel")
-                .about("How the message reaches its address.")
+                .about("The channel that delivers the message.")
                 .required(),
         )
         .param(
