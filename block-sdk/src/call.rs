@@ -9,7 +9,7 @@ pub struct Call {
     /// The step's parameters: checked against the description, with defaults filled in and
     /// references evaluated.
     pub params: Params,
-    /// Why the step runs again after a wait; `None` on the first call.
+    /// The reason for a repeated call; `None` on the first call.
     pub resumed: Option<Resumption>,
 }
 

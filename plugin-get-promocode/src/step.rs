@@ -10,7 +10,7 @@ pub(crate) struct Step {
     pub(crate) empty: Empty,
 }
 
-/// What the block does if the host reports that no code matches.
+/// The reaction to an empty pool that the host leaves to the block.
 #[derive(PartialEq)]
 pub(crate) enum Empty {
     Fails,

@@ -19,7 +19,7 @@ impl Position {
 /// A value with its position.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// Where the value begins.
+    /// The position of the value.
     pub at: Position,
     /// The value.
     pub content: Content,
@@ -41,7 +41,7 @@ pub enum Content {
 pub struct Entry {
     /// The key.
     pub key: String,
-    /// Where the key begins.
+    /// The position of the key.
     pub key_at: Position,
     /// The value of the key.
     pub value: Node,

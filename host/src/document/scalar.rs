@@ -16,7 +16,7 @@ pub struct Scalar {
     cut: Option<Position>,
 }
 
-/// How positions in a scalar's text map to positions in the file.
+/// The mapping from positions in a scalar's text to positions in the file.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Origin {
     /// The text is a contiguous part of the file from this position.

@@ -49,8 +49,8 @@ fn essence(text: &str) -> String {
     kept.flat_map(char::to_lowercase).collect()
 }
 
-/// Decodes the HTML entities that escaping produces. Otherwise the letters of an entity would be
-/// taken for letters of the code.
+/// Decodes the HTML entities that escaping produces. Otherwise the letters of an entity would
+/// count as letters of the code.
 fn unescaped(text: &str) -> Cow<'_, str> {
     if !text.contains('&') {
         return Cow::Borrowed(text);

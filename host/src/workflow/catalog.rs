@@ -22,7 +22,7 @@ pub struct CatalogMessage {
     pub channel: ChannelKind,
 }
 
-/// What a message reads and claims from the run that sends it.
+/// The values and codes that a message needs from the run that sends it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Uses {
     /// The values that the message reads without a default.

@@ -28,13 +28,13 @@ pub struct Start {
     pub event: String,
     /// The condition on the event's parameters; `None` accepts every event.
     pub condition: Option<Condition>,
-    /// How often the workflow starts for one event key.
+    /// The number of starts for one event key.
     pub repeat: Repeat,
     /// True if an event starts no run while a run for the same event key is active.
     pub skip_if_running: bool,
 }
 
-/// How often a workflow starts for one event key.
+/// The number of times that a workflow starts for one event key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Repeat {

@@ -64,8 +64,7 @@ pub struct Doubt {
     pub hint: String,
 }
 
-/// What may be set when a run reaches a step: values with the steps that set them, and whether an
-/// earlier block may set values of any name.
+/// The values that may be set when a run reaches a step, with the steps that set them.
 #[derive(Clone, Default, PartialEq)]
 struct Known {
     values: BTreeMap<String, usize>,

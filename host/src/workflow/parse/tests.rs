@@ -1,5 +1,4 @@
-//! What the parser accepts and rejects. Each test shows a file and the exact diagnostics that its
-//! author gets.
+//! Files that the parser accepts and rejects. Each test shows a file and its exact diagnostics.
 
 mod faults;
 mod good;
