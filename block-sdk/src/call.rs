@@ -36,7 +36,7 @@ pub struct Params(Vec<(String, Value)>);
 /// Defines the required and the optional getter of a type.
 macro_rules! getters {
     ($($what:literal $name:ident $name_opt:ident -> $type:ty = $take:expr;)*) => {$(
-        #[doc = concat!("The parameter as ", $what, ".")]
+        #[doc = concat!("Returns the parameter as ", $what, ".")]
         ///
         /// # Errors
         /// Fails if the parameter is missing or has another type.
@@ -44,7 +44,7 @@ macro_rules! getters {
             self.$name_opt(name)?.ok_or_else(|| invalid(name, "is missing"))
         }
 
-        #[doc = concat!("The parameter as ", $what, "; none where the step does not give it.")]
+        #[doc = concat!("Returns the parameter as ", $what, ", or `None` if the step does not set it.")]
         ///
         /// # Errors
         /// Fails if the parameter has another type.
@@ -70,11 +70,11 @@ impl Params {
     }
 
     getters! {
-        "a text" text text_opt -> &str = |value| match value {
+        "text" text text_opt -> &str = |value| match value {
             Value::Text(text) => Some(text),
             _ => None,
         };
-        "a whole number" integer integer_opt -> i64 = |value| match value {
+        "an integer" integer integer_opt -> i64 = |value| match value {
             Value::Integer(number) => Some(*number),
             _ => None,
         };
@@ -88,11 +88,11 @@ impl Params {
             Value::Boolean(yes) => Some(*yes),
             _ => None,
         };
-        "a length of time" duration duration_opt -> u64 = |value| match value {
+        "a duration" duration duration_opt -> u64 = |value| match value {
             Value::Integer(seconds) => u64::try_from(*seconds).ok(),
             _ => None,
         };
-        "one of its choices" choice choice_opt -> Choice = Choice::read;
+        "one of its alternatives" choice choice_opt -> Choice = Choice::read;
         "a channel" channel channel_opt -> Channel = |value| match value {
             Value::Text(name) => Channel::from_name(name),
             _ => None,
@@ -101,7 +101,7 @@ impl Params {
             Value::Text(text) => hours::read(text),
             _ => None,
         };
-        "a list of mappings of texts" records records_opt -> Vec<Params> = |value| match value {
+        "a list of mappings" records records_opt -> Vec<Params> = |value| match value {
             Value::Json(text) => {
                 json::read_records(text).map(|records| records.into_iter().map(Params).collect())
             }
@@ -135,7 +135,7 @@ mod tests {
         let params = Params::from_iter([("days", "seven")]);
         assert_eq!(
             params.integer("days"),
-            Err(Error::Invalid("days must be a whole number".into()))
+            Err(Error::Invalid("days must be an integer".into()))
         );
         assert_eq!(
             params.text("type"),

@@ -33,9 +33,9 @@ pub(super) fn modules(
 ) -> Result<Vec<PathBuf>> {
     ensure!(
         target_is_installed(),
-        "blocks are compiled for {TARGET}, and that target is not installed. Run:\n\n    \
+        "the compiler target {TARGET} for blocks is not installed. Run:\n\n    \
          rustup target add {TARGET}\n\n\
-         `cargo xtask test`, `demo` and `build` do so themselves. Without rustup: `cargo xtask \
+         `cargo xtask test`, `demo` and `build` install it. Without rustup: `cargo xtask \
          blocks` says what to install."
     );
     let mut cargo = cargo();

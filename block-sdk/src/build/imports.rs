@@ -13,7 +13,9 @@ use super::Result;
 pub fn imports(component: &[u8]) -> Result<Vec<String>> {
     let decoded = match wit_component::decode(component)? {
         DecodedWasm::Component(resolve, world) => (resolve, world),
-        DecodedWasm::WitPackage(..) => anyhow::bail!("it is a package of interfaces"),
+        DecodedWasm::WitPackage(..) => {
+            anyhow::bail!("the bytes are a package of interfaces, not a component")
+        }
     };
     let (resolve, world) = decoded;
     let mut functions = Vec::new();

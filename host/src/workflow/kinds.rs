@@ -86,7 +86,7 @@ pub fn expected(kind: &Kind) -> String {
         Kind::Integer { min, max } => {
             let least = (*min != i64::MIN).then(|| min.to_string());
             let greatest = (*max != i64::MAX).then(|| max.to_string());
-            format!("a whole number{}", range(least, greatest))
+            format!("an integer{}", range(least, greatest))
         }
         Kind::Decimal { min, max } => {
             let bound = |bound: f64| {

@@ -111,7 +111,7 @@ fn rejects_mismatches_with_the_bounds() {
         (
             Kind::Integer { min: 1, max: 99 },
             json!(150),
-            "expected a whole number from 1 to 99, found 150",
+            "expected an integer from 1 to 99, found 150",
         ),
         (
             Kind::Integer {
@@ -119,7 +119,7 @@ fn rejects_mismatches_with_the_bounds() {
                 max: i64::MAX,
             },
             json!(1.5),
-            "expected a whole number of at least 0, found 1.5",
+            "expected an integer of at least 0, found 1.5",
         ),
         (
             Kind::Integer {
@@ -127,7 +127,7 @@ fn rejects_mismatches_with_the_bounds() {
                 max: 9,
             },
             json!("ten"),
-            "expected a whole number of at most 9, found `ten`",
+            "expected an integer of at most 9, found `ten`",
         ),
         (
             Kind::Decimal {

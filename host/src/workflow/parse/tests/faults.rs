@@ -130,24 +130,24 @@ w.yaml:10:7: `get-promocode` has no parameter `colour`
     rejects_values_out_of_bounds:
         steps("  - id: code\n    block: get-promocode\n    with: { type: aaaaaaaaaaaaaaaaaaaaa, discount: 150, days: -1 }\n")
         => "w.yaml:6:19: expected text of 1 to 20 characters for `type`, found 21 characters
-w.yaml:6:52: expected a whole number from 0 to 99 for `discount`, found 150
-w.yaml:6:63: expected a whole number from 0 to 3650 for `days`, found -1";
+w.yaml:6:52: expected an integer from 0 to 99 for `discount`, found 150
+w.yaml:6:63: expected an integer from 0 to 3650 for `days`, found -1";
 
     rejects_parameters_of_the_wrong_type:
         steps("  - id: code\n    block: get-promocode\n    with: { type: [a], discount: ten, days: 1.5 }\n")
         => "w.yaml:6:19: expected text of 1 to 20 characters for `type`, found a list
-w.yaml:6:34: expected a whole number from 0 to 99 for `discount`, found `ten`
-w.yaml:6:45: expected a whole number from 0 to 3650 for `days`, found 1.5";
+w.yaml:6:34: expected an integer from 0 to 99 for `discount`, found `ten`
+w.yaml:6:45: expected an integer from 0 to 3650 for `days`, found 1.5";
 
     rejects_parameters_without_a_value:
         steps("  - id: code\n    block: get-promocode\n    with: { type: , discount: null }\n")
         => "w.yaml:6:17: expected text of 1 to 20 characters for `type`, found nothing
-w.yaml:6:31: expected a whole number from 0 to 99 for `discount`, found nothing";
+w.yaml:6:31: expected an integer from 0 to 99 for `discount`, found nothing";
 
     rejects_lists_with_references_as_text:
         steps("  - id: code\n    block: get-promocode\n    with: { type: [$a], discount: { x: $a } }\n")
         => "w.yaml:6:19: expected text of 1 to 20 characters for `type`, found a list
-w.yaml:6:35: expected a whole number from 0 to 99 for `discount`, found a mapping";
+w.yaml:6:35: expected an integer from 0 to 99 for `discount`, found a mapping";
 
     rejects_unknown_choices:
         code("      when-empty: prot\n")
