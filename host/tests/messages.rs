@@ -114,8 +114,8 @@ fn a_code_that_no_step_before_sets_is_told_and_the_workflow_taken() {
     assert_eq!(
         told(sorry.concat()),
         format!(
-            "w.yaml:11:36: {reads} `sorry` sets it\n  hint: `code` sets it, and no way leads from \
-             there with it\n"
+            "w.yaml:11:36: {reads} `sorry` sets it\n  hint: `code` sets it, but no path leads from \
+             there with the value\n"
         )
     );
     let slip = [CODE, &send("mail", "slip"), &send("sorry", "tagged")].concat();

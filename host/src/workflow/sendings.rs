@@ -265,7 +265,10 @@ fn doubt(read: &Read, step: &str, workflow: &Workflow, catalog: &dyn Catalog) ->
         .collect();
     let why = format!("no step before {} sets it", shown(step));
     if let Some((_, by)) = set.iter().find(|(set, _)| read.is_of(set)) {
-        let hint = format!("{} sets it, and no way leads from there with it", shown(by));
+        let hint = format!(
+            "{} sets it, but no path leads from there with the value",
+            shown(by)
+        );
         return Some(Doubt { why, hint });
     }
     let near = did_you_mean(&read.name, set.iter().map(|(name, _)| name.as_str()));
