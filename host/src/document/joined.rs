@@ -8,7 +8,7 @@ use super::reader::count;
 /// Number of characters by which a pair is longer than the single escape that replaces it.
 const SHORTER: u32 = 2;
 
-/// Joined pairs, in text order.
+/// The joined pairs, in text order.
 #[derive(Default)]
 pub(super) struct Joined(Vec<Pair>);
 
