@@ -1,4 +1,4 @@
-//! What wit-bindgen makes of `wit/`, for the world that offers everything.
+//! Bindings that wit-bindgen generates from `wit/`, for the world with all interfaces.
 
 #![allow(missing_docs, unreachable_pub, unused_qualifications, clippy::all)]
 

@@ -1,21 +1,21 @@
-//! The trait that a block implements, and how it becomes a component.
+//! The trait that a block implements, and its export as a component.
 
 use crate::bindings::exports::promoflow::workflow::block::{self as contract, Guest};
 use crate::{Call, Description, Error, Outcome};
 
-/// A block: what it is, and what a step of it does.
+/// A block: its description, and the work of its steps.
 ///
-/// Each call runs in an instance of its own: nothing is kept between two calls but the run's data.
+/// Each call runs in its own instance. Only the run's data is kept between calls.
 pub trait Block {
-    /// What the block is. Called once for each version of it; it may use no function of the host.
+    /// Returns the block's description. Called once per version; must not call the host.
     fn describe() -> Description;
 
-    /// Does a step's work by staging effects. Where it ends in an error, nothing that the step
-    /// staged is kept.
+    /// Performs a step's work by staging effects. On an error, everything that the step staged is
+    /// discarded.
     ///
     /// # Errors
-    /// Says whose turn it is: [`Error::Invalid`] the workflow's author's, [`Error::Rejected`]
-    /// nobody's, [`Error::Unavailable`] the host's, which tries again later.
+    /// [`Error::Invalid`] if the workflow's author must change something, [`Error::Rejected`] if
+    /// this run cannot continue, and [`Error::Unavailable`] if the host should try again later.
     fn run(call: Call) -> Result<Outcome, Error>;
 }
 
@@ -31,11 +31,11 @@ impl<B: Block> Guest for B {
     }
 }
 
-/// Has the host told of a panic, its message and its place, before it ends the call as a trap.
-/// Each call is an instance of its own, so it is set up by each.
+/// Reports the message and the position of a panic to the host before it ends the call as a trap.
+/// Each call is its own instance, so each call installs the hook.
 #[cfg(target_arch = "wasm32")]
 fn report_panics() {
-    // As the standard library words it, which is what the host reads.
+    // The format of the standard library, which the host parses.
     std::panic::set_hook(Box::new(|panic| crate::log::error(&panic.to_string())));
 }
 
@@ -44,8 +44,8 @@ fn report_panics() {}
 
 /// Makes a type that implements [`Block`] the block of this crate's component.
 ///
-/// Compiled for another target than WebAssembly it does nothing, so that the crate can be tested
-/// as any other.
+/// Expands to nothing on targets other than WebAssembly, so that the crate can be tested like any
+/// other.
 #[macro_export]
 macro_rules! export {
     ($block:ident) => {

@@ -1,4 +1,4 @@
-//! One call of a block, and its parameters by type.
+//! A call of a block, with typed access to its parameters.
 
 use crate::bindings::exports::promoflow::workflow::block as contract;
 use crate::{Channel, Choice, Error, Hours, Resumption, Value, hours, json};
@@ -6,10 +6,10 @@ use crate::{Channel, Choice, Error, Hours, Resumption, Value, hours, json};
 /// One call of a block.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Call {
-    /// What the step gives, checked against the description, with defaults filled in and
+    /// The step's parameters: checked against the description, with defaults filled in and
     /// references evaluated.
     pub params: Params,
-    /// Why the step runs once more after a wait; none: its first call.
+    /// The reason for a repeated call; `None` on the first call.
     pub resumed: Option<Resumption>,
 }
 
@@ -28,26 +28,26 @@ impl From<contract::Call> for Call {
 
 /// A step's parameters.
 ///
-/// A getter without `_opt` wants the parameter to be there. Every error is [`Error::Invalid`] and
-/// names the parameter.
+/// Getters without `_opt` require the parameter. Every error is [`Error::Invalid`] and names the
+/// parameter.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Params(Vec<(String, Value)>);
 
-/// Writes the getters of one type: the one that wants the parameter, and the one that does not.
+/// Defines the required and the optional getter of a type.
 macro_rules! getters {
     ($($what:literal $name:ident $name_opt:ident -> $type:ty = $take:expr;)*) => {$(
-        #[doc = concat!("The parameter as ", $what, ".")]
+        #[doc = concat!("Returns the parameter as ", $what, ".")]
         ///
         /// # Errors
-        /// It is missing, or something else.
+        /// Fails if the parameter is missing or has another type.
         pub fn $name(&self, name: &str) -> Result<$type, Error> {
             self.$name_opt(name)?.ok_or_else(|| invalid(name, "is missing"))
         }
 
-        #[doc = concat!("The parameter as ", $what, "; none where the step does not give it.")]
+        #[doc = concat!("Returns the parameter as ", $what, ", or `None` if the step does not set it.")]
         ///
         /// # Errors
-        /// It is something else.
+        /// Fails if the parameter has another type.
         pub fn $name_opt(&self, name: &str) -> Result<Option<$type>, Error> {
             let take: fn(&Value) -> Option<$type> = $take;
             match self.get(name) {
@@ -62,7 +62,7 @@ macro_rules! getters {
 }
 
 impl Params {
-    /// The parameter as it came.
+    /// Returns the parameter's value without conversion.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Value> {
         let found = self.0.iter().find(|(given, _)| given == name);
@@ -70,17 +70,17 @@ impl Params {
     }
 
     getters! {
-        "a text" text text_opt -> &str = |value| match value {
+        "text" text text_opt -> &str = |value| match value {
             Value::Text(text) => Some(text),
             _ => None,
         };
-        "a whole number" integer integer_opt -> i64 = |value| match value {
+        "an integer" integer integer_opt -> i64 = |value| match value {
             Value::Integer(number) => Some(*number),
             _ => None,
         };
         "a number" decimal decimal_opt -> f64 = |value| match value {
             Value::Decimal(number) => Some(*number),
-            // Every bound that a description can set is far below 2^53, where this is exact.
+            // All bounds of a description are far below 2^53, up to which this is exact.
             Value::Integer(number) => Some(*number as f64),
             _ => None,
         };
@@ -88,11 +88,11 @@ impl Params {
             Value::Boolean(yes) => Some(*yes),
             _ => None,
         };
-        "a length of time" duration duration_opt -> u64 = |value| match value {
+        "a duration" duration duration_opt -> u64 = |value| match value {
             Value::Integer(seconds) => u64::try_from(*seconds).ok(),
             _ => None,
         };
-        "one of its choices" choice choice_opt -> Choice = Choice::read;
+        "one of its alternatives" choice choice_opt -> Choice = Choice::read;
         "a channel" channel channel_opt -> Channel = |value| match value {
             Value::Text(name) => Channel::from_name(name),
             _ => None,
@@ -101,7 +101,7 @@ impl Params {
             Value::Text(text) => hours::read(text),
             _ => None,
         };
-        "a list of mappings of texts" records records_opt -> Vec<Params> = |value| match value {
+        "a list of mappings" records records_opt -> Vec<Params> = |value| match value {
             Value::Json(text) => {
                 json::read_records(text).map(|records| records.into_iter().map(Params).collect())
             }
@@ -121,7 +121,7 @@ impl<N: Into<String>, V: Into<Value>> FromIterator<(N, V)> for Params {
     }
 }
 
-/// The author's fault in one parameter.
+/// Creates the error for an invalid parameter.
 pub(crate) fn invalid(name: &str, what: &str) -> Error {
     Error::Invalid(format!("{name} {what}"))
 }
@@ -135,7 +135,7 @@ mod tests {
         let params = Params::from_iter([("days", "seven")]);
         assert_eq!(
             params.integer("days"),
-            Err(Error::Invalid("days must be a whole number".into()))
+            Err(Error::Invalid("days must be an integer".into()))
         );
         assert_eq!(
             params.text("type"),
@@ -145,13 +145,13 @@ mod tests {
     }
 
     #[test]
-    fn a_length_of_time_is_not_negative() {
+    fn rejects_negative_durations() {
         let params = Params::from_iter([("for", -1_i64)]);
         assert!(params.duration("for").is_err());
     }
 
     #[test]
-    fn a_whole_number_is_a_number() {
+    fn reads_an_integer_as_a_decimal() {
         let params = Params::from_iter([("share", 2_i64)]);
         assert_eq!(params.decimal("share"), Ok(2.0));
     }

@@ -1,8 +1,8 @@
-//! The answer to a parameter of the kind `choice`.
+//! Values of parameters of the kind `choice`.
 
 use crate::{Value, json};
 
-/// What a step chose, and what stands beside it.
+/// A chosen alternative with its value.
 ///
 /// ```
 /// use promoflow_block::{Carried, Params, Value};
@@ -17,23 +17,23 @@ use crate::{Value, json};
 pub struct Choice {
     /// The alternative's name.
     pub name: String,
-    /// What it carries.
+    /// The alternative's value.
     pub carried: Carried,
 }
 
-/// What an alternative carries beside its name.
+/// The value that an alternative has in addition to its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Carried {
-    /// Nothing.
+    /// No value.
     Nothing,
-    /// A text.
+    /// Text.
     Text(String),
-    /// A length of time, in seconds.
+    /// A duration, in seconds.
     Duration(u64),
 }
 
 impl Choice {
-    /// The name alone, or the JSON text of an object with the name and what it carries.
+    /// Reads the name alone, or the JSON text of an object with the name and the value.
     pub(crate) fn read(value: &Value) -> Option<Self> {
         match value {
             Value::Text(name) => Some(Self {

@@ -1,28 +1,29 @@
-//! The run's values: the event's parameters under their own names, and what steps have set since.
+//! The run's values: the event's parameters under their own names, and values that steps set.
 
 use crate::{Error, Value, host::data as host};
 
-/// The value of that name; none where nothing set it.
+/// Returns the value of that name, or `None` if it is not set.
 #[must_use]
 pub fn get(name: &str) -> Option<Value> {
     host::get(name)
 }
 
-/// Sets a value for the steps that follow and for messages. Kept if the segment commits.
+/// Sets a value for later steps and for messages. Kept if the segment commits.
 ///
 /// # Errors
-/// The name or the value is none, or is too large, or the step may not set values.
+/// Fails if the name or the value is invalid or too large, or if the step is not allowed to set
+/// values.
 pub fn set(name: &str, value: impl Into<Value>) -> Result<(), Error> {
     Ok(host::set(name, &value.into())?)
 }
 
-/// The names that have a value, in the order in which they were set.
+/// Returns the names of all values, in the order in which they were set.
 #[must_use]
 pub fn names() -> Vec<String> {
     host::names()
 }
 
-/// Whom the event is about: its `keyValue`.
+/// Returns the event key, the event's `keyValue`.
 #[must_use]
 pub fn key() -> String {
     host::key()

@@ -1,4 +1,4 @@
-//! How a block writes down what it is.
+//! Builders for a block's description.
 
 use std::ops::RangeInclusive;
 
@@ -8,8 +8,8 @@ use crate::{
 };
 
 impl Description {
-    /// A block by its name in workflows, in kebab-case, and its own version: that of the crate is
-    /// `env!("CARGO_PKG_VERSION")`.
+    /// Creates a description with the block's name in workflows, in kebab-case, and its own
+    /// version, usually that of the crate: `env!("CARGO_PKG_VERSION")`.
     #[must_use]
     pub fn new(name: &str, version: &str) -> Self {
         Self {
@@ -22,14 +22,14 @@ impl Description {
         }
     }
 
-    /// The name that people read.
+    /// Sets the display name.
     #[must_use]
     pub fn title(mut self, title: &str) -> Self {
         self.title = title.into();
         self
     }
 
-    /// What it does, in a sentence or two.
+    /// Sets the purpose, in a sentence or two.
     #[must_use]
     pub fn about(mut self, description: &str) -> Self {
         self.description = description.into();
@@ -43,7 +43,7 @@ impl Description {
         self
     }
 
-    /// Adds a way out.
+    /// Adds a port.
     #[must_use]
     pub fn port(mut self, port: Port) -> Self {
         self.ports.push(port);
@@ -52,7 +52,7 @@ impl Description {
 }
 
 impl Parameter {
-    /// A parameter by its name in workflows, in kebab-case.
+    /// Creates a parameter with its name in workflows, in kebab-case.
     #[must_use]
     pub fn new(name: &str, kind: Kind) -> Self {
         Self {
@@ -65,7 +65,7 @@ impl Parameter {
         }
     }
 
-    /// A text of so many characters.
+    /// Creates a text parameter with that range of lengths, in characters.
     #[must_use]
     pub fn text(name: &str, characters: RangeInclusive<u32>) -> Self {
         let (min_length, max_length) = characters.into_inner();
@@ -76,48 +76,48 @@ impl Parameter {
         Self::new(name, Kind::Text(bounds))
     }
 
-    /// A whole number.
+    /// Creates an integer parameter.
     #[must_use]
     pub fn integer(name: &str, bounds: RangeInclusive<i64>) -> Self {
         let (min, max) = bounds.into_inner();
         Self::new(name, Kind::Integer(IntegerBounds { min, max }))
     }
 
-    /// A number.
+    /// Creates a decimal parameter.
     #[must_use]
     pub fn decimal(name: &str, bounds: RangeInclusive<f64>) -> Self {
         let (min, max) = bounds.into_inner();
         Self::new(name, Kind::Decimal(DecimalBounds { min, max }))
     }
 
-    /// One of these.
+    /// Creates a parameter with a choice of alternatives.
     #[must_use]
     pub fn choice(name: &str, of: impl IntoIterator<Item = Alternative>) -> Self {
         Self::new(name, Kind::Choice(of.into_iter().collect()))
     }
 
-    /// The name that people read.
+    /// Sets the display name.
     #[must_use]
     pub fn title(mut self, title: &str) -> Self {
         self.title = title.into();
         self
     }
 
-    /// What it is for, in a sentence or two.
+    /// Sets the purpose, in a sentence or two.
     #[must_use]
     pub fn about(mut self, description: &str) -> Self {
         self.description = description.into();
         self
     }
 
-    /// A workflow without it is refused.
+    /// Rejects workflows without the parameter.
     #[must_use]
     pub fn required(mut self) -> Self {
         self.required = true;
         self
     }
 
-    /// What the block gets where the step gives nothing.
+    /// Sets the value if the step does not set the parameter.
     #[must_use]
     pub fn default(mut self, value: impl Into<Value>) -> Self {
         self.default = Some(value.into());
@@ -134,19 +134,19 @@ impl Alternative {
         }
     }
 
-    /// An answer that is its name and nothing else: `when-empty: fail`.
+    /// Creates an alternative without a value: `when-empty: fail`.
     #[must_use]
     pub fn plain(name: &str, title: &str) -> Self {
         Self::new(name, title, Carries::Nothing)
     }
 
-    /// An answer with a text: `when-empty: { code: WELCOME }`.
+    /// Creates an alternative with text: `when-empty: { code: WELCOME }`.
     #[must_use]
     pub fn text(name: &str, title: &str) -> Self {
         Self::new(name, title, Carries::Text)
     }
 
-    /// An answer with a length of time: `reuse: { contact: 30d }`.
+    /// Creates an alternative with a duration: `reuse: { contact: 30d }`.
     #[must_use]
     pub fn duration(name: &str, title: &str) -> Self {
         Self::new(name, title, Carries::Duration)
@@ -154,7 +154,7 @@ impl Alternative {
 }
 
 impl Port {
-    /// A way out by its name in workflows, in kebab-case. A workflow must lead it somewhere.
+    /// Creates a port with its name in workflows, in kebab-case. A workflow must connect it.
     #[must_use]
     pub fn new(name: &str) -> Self {
         Self {
@@ -165,21 +165,21 @@ impl Port {
         }
     }
 
-    /// The name that people read.
+    /// Sets the display name.
     #[must_use]
     pub fn title(mut self, title: &str) -> Self {
         self.title = title.into();
         self
     }
 
-    /// When the block takes it.
+    /// Sets when the block takes the port.
     #[must_use]
     pub fn about(mut self, description: &str) -> Self {
         self.description = description.into();
         self
     }
 
-    /// The next step of the list follows where the workflow says nothing else.
+    /// Leads to the next step of the list unless the workflow connects the port.
     #[must_use]
     pub fn follows(mut self) -> Self {
         self.follows = true;

@@ -1,10 +1,10 @@
-//! The memory of a block: an arena that is there from the start, then whatever the host allows.
+//! The allocator of a block: a fixed arena first, then memory that the host provides.
 //!
-//! A run opens a fresh instance for each step, clears all its memory after that, and lets most of
-//! them allocate no more than some kilobytes. So the first of it comes from what stack and data
-//! leave of the module's last page, by moving a mark forward: nothing has to be set up for that,
-//! nothing is looked for, and no second page has to be cleared. What does not fit any more goes to
-//! `dlmalloc`, in pages that are asked for.
+//! A run opens a fresh instance for each step and clears all its memory afterwards, and most steps
+//! allocate only a few kilobytes. The first allocations therefore come from what stack and data
+//! leave of the module's last page, by advancing a pointer: this needs no setup and no search, and
+//! no second page has to be cleared. Everything else comes from `dlmalloc`, in pages requested from
+//! the host.
 #![allow(unsafe_code, reason = "an allocator hands out raw memory")]
 
 use std::alloc::Layout;
@@ -13,21 +13,22 @@ use std::ptr;
 
 use dlmalloc::Allocator;
 
-/// A page of WebAssembly, the unit in which memory is asked for.
+/// The size of a WebAssembly page, the unit of memory growth.
 pub(crate) const PAGE: usize = 64 * 1024;
 
-/// A stretch of memory that is given out from its beginning on. What is given back is used again
-/// only where it was the last.
+/// A bump arena: allocates a memory region from its beginning. Freed memory is reused only if it
+/// was allocated last.
 pub(crate) struct Arena<A> {
     stretch: A,
     used: Cell<usize>,
 }
 
 impl<A: Fn() -> (*mut u8, usize)> Arena<A> {
-    /// `stretch` gives the first address and the size in bytes, always the same.
+    /// Creates an arena. `stretch` returns the region's address and size in bytes, which never
+    /// change.
     ///
     /// # Safety
-    /// Nothing else uses that memory.
+    /// Nothing else may use the region.
     pub(crate) const unsafe fn new(stretch: A) -> Self {
         Self {
             stretch,
@@ -35,7 +36,7 @@ impl<A: Fn() -> (*mut u8, usize)> Arena<A> {
         }
     }
 
-    /// Memory of that layout, if there is room.
+    /// Allocates memory of that layout if there is room.
     pub(crate) fn take(&self, layout: Layout) -> Option<*mut u8> {
         let (start, room) = (self.stretch)();
         let unused = start.wrapping_add(self.used.get());
@@ -47,20 +48,20 @@ impl<A: Fn() -> (*mut u8, usize)> Arena<A> {
         })
     }
 
-    /// Whether a block is of this arena.
+    /// Returns true if the block belongs to this arena.
     pub(crate) fn holds(&self, block: *mut u8) -> bool {
         let (start, room) = (self.stretch)();
         (start..start.wrapping_add(room)).contains(&block)
     }
 
-    /// Takes a block back.
+    /// Frees a block.
     pub(crate) fn give_back(&self, block: *mut u8, layout: Layout) {
         if let Some(begin) = self.last(block, layout.size()) {
             self.used.set(begin);
         }
     }
 
-    /// Makes a block larger or smaller where it stands, if that can be.
+    /// Grows or shrinks a block in place if possible.
     pub(crate) fn resize(&self, block: *mut u8, layout: Layout, size: usize) -> bool {
         let end = self
             .last(block, layout.size())
@@ -72,25 +73,25 @@ impl<A: Fn() -> (*mut u8, usize)> Arena<A> {
         end.is_some() || size <= layout.size()
     }
 
-    /// Where a block begins, if nothing was given out after it.
+    /// Returns the offset of a block if it was allocated last.
     fn last(&self, block: *mut u8, size: usize) -> Option<usize> {
         let begin = block as usize - (self.stretch)().0 as usize;
         (begin + size == self.used.get()).then_some(begin)
     }
 }
 
-/// Where `dlmalloc` gets memory from: a function that gets a number of pages and returns the first
-/// address of so many new, zeroed ones.
+/// The source of `dlmalloc`'s memory: a function from a number of pages to the address of as many
+/// new, zeroed pages.
 pub(crate) struct Pages<G>(pub(crate) G);
 
-// SAFETY: `alloc` hands out what the function returned, which is new. Nothing that was handed out is
-// taken back: `free`, `free_part` and `remap` refuse.
+// SAFETY: `alloc` returns only memory that the function returned, which is new. That memory is
+// never released: `free`, `free_part` and `remap` refuse.
 unsafe impl<G: Fn(usize) -> Option<*mut u8> + Send> Allocator for Pages<G> {
     fn alloc(&self, size: usize) -> (*mut u8, usize, u32) {
         let pages = size.div_ceil(PAGE);
         let end_of = |start: *mut u8| (start as usize).checked_add(pages * PAGE);
         match (self.0)(pages) {
-            // The end of memory must be an address, which that of the last possible page is not.
+            // The end must be a valid address, which rules out the very last page.
             Some(start) if end_of(start).is_some() => (start, pages * PAGE, 0),
             _ => (ptr::null_mut(), 0, 0),
         }
@@ -133,7 +134,7 @@ mod global {
 
     #[global_allocator]
     static HEAP: Heap = Heap {
-        // SAFETY: this is the one arena, and the linker puts nothing else there.
+        // SAFETY: this is the only arena, and the linker puts nothing else there.
         arena: unsafe { Arena::new(rest_of_the_page as Stretch) },
         rest: UnsafeCell::new(Dlmalloc::new_with_allocator(Pages(grow as Grow))),
     };
@@ -146,16 +147,16 @@ mod global {
         rest: UnsafeCell<Dlmalloc<Pages<Grow>>>,
     }
 
-    // SAFETY: a block has one thread.
+    // SAFETY: a block has a single thread.
     unsafe impl Sync for Heap {}
 
     unsafe extern "C" {
-        /// The linker puts it behind stack and data.
+        /// The linker puts this symbol after stack and data.
         safe static __heap_base: u8;
     }
 
-    /// From the end of stack and data to the end of the page: the memory begins with as many pages
-    /// as hold those.
+    /// Returns the memory from the end of stack and data to the end of the page. Initially, the
+    /// memory has just as many pages as stack and data need.
     fn rest_of_the_page() -> (*mut u8, usize) {
         let start = (&raw const __heap_base).cast_mut();
         (
@@ -169,14 +170,14 @@ mod global {
         (before != usize::MAX).then(|| (before * PAGE) as *mut u8)
     }
 
-    // SAFETY: the arena gives out each byte once at a time, and `dlmalloc` keeps the contract of an
-    // allocator. The only reference to it lives for one call, and no call begins within another:
-    // there is one thread, and `grow` allocates nothing.
+    // SAFETY: the arena allocates each byte at most once at a time, and `dlmalloc` upholds the
+    // contract of an allocator. The only reference to it lives for one call, and calls do not nest:
+    // there is one thread, and `grow` does not allocate.
     unsafe impl GlobalAlloc for Heap {
         unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
             match self.arena.take(layout) {
                 Some(block) => block,
-                // SAFETY: see the impl; the layout is the caller's promise.
+                // SAFETY: see the impl; the caller guarantees the layout.
                 None => unsafe { (*self.rest.get()).malloc(layout.size(), layout.align()) },
             }
         }
@@ -184,7 +185,7 @@ mod global {
         unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
             match self.arena.holds(block) {
                 true => self.arena.give_back(block, layout),
-                // SAFETY: as in `alloc`; the block is one of `dlmalloc`'s, by the caller's promise.
+                // SAFETY: as in `alloc`; the caller guarantees that the block is from `dlmalloc`.
                 false => unsafe {
                     (*self.rest.get()).free(block, layout.size(), layout.align());
                 },
@@ -201,8 +202,8 @@ mod global {
             if self.arena.resize(block, layout, size) {
                 return block;
             }
-            // SAFETY: the caller promises that the size fits the alignment; both blocks are this
-            // allocator's, and hold what is copied.
+            // SAFETY: the caller guarantees that the size fits the alignment; both blocks belong to
+            // this allocator and contain the copied bytes.
             unsafe {
                 let larger = self.alloc(Layout::from_size_align_unchecked(size, layout.align()));
                 if !larger.is_null() {
@@ -223,7 +224,7 @@ mod tests {
 
     const ROOM: usize = 4096;
 
-    /// An arena of its own.
+    /// Creates an independent arena.
     fn arena() -> Arena<impl Fn() -> (*mut u8, usize)> {
         let start: *mut u8 = Box::leak(vec![0_u64; ROOM / 8].into_boxed_slice())
             .as_mut_ptr()
@@ -249,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_refused_and_what_does_still_fits() {
+    fn rejects_only_allocations_that_do_not_fit() {
         let arena = arena();
         let first = arena.take(layout(ROOM - 8, 1)).unwrap();
         assert_eq!(arena.take(layout(9, 1)), None);
@@ -260,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_block_is_used_again_and_grows_where_it_stands() {
+    fn reuses_and_grows_the_last_block_in_place() {
         let arena = arena();
         let first = arena.take(layout(10, 1)).unwrap();
         let second = arena.take(layout(10, 1)).unwrap();
@@ -276,18 +277,18 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_growth_gives_no_memory() {
+    fn returns_null_if_growing_fails() {
         let pages = Pages(|_| None);
         assert!(pages.alloc(2 * PAGE).0.is_null());
     }
 
     #[test]
-    fn the_rest_asks_for_whole_pages() {
+    fn requests_whole_pages_beyond_the_arena() {
         thread_local!(static GROWN: Cell<usize> = const { Cell::new(0) });
         fn counting(pages: usize) -> Option<*mut u8> {
             GROWN.set(GROWN.get() + pages);
             let layout = Layout::from_size_align(pages * PAGE, PAGE).ok()?;
-            // SAFETY: the layout has a size.
+            // SAFETY: the layout has a nonzero size.
             let start = unsafe { alloc_zeroed(layout) };
             (!start.is_null()).then_some(start)
         }
@@ -296,7 +297,7 @@ mod tests {
             dlmalloc::Dlmalloc::new_with_allocator(Pages(counting as fn(usize) -> Option<*mut u8>));
         let mut blocks = Vec::new();
         for round in 0..200_u8 {
-            // SAFETY: size and alignment are those of a layout, and what is written is owned.
+            // SAFETY: size and alignment form a valid layout, and the written memory is owned.
             unsafe {
                 let block = heap.malloc(1000, 8);
                 assert!(!block.is_null());
@@ -306,7 +307,7 @@ mod tests {
         }
         assert!((4..=5).contains(&GROWN.get()), "{}", GROWN.get());
         for (round, block) in (0..200_u8).zip(blocks) {
-            // SAFETY: the block was allocated above, with that size and alignment.
+            // SAFETY: the block was allocated above with that size and alignment.
             unsafe {
                 assert_eq!([*block, *block.add(999)], [round; 2]);
                 heap.free(block, 1000, 8);

@@ -1,4 +1,4 @@
-//! The host's functions: the real ones in a component, stand-ins everywhere else.
+//! The host's functions: the real ones in a component, fakes everywhere else.
 
 #[cfg(target_arch = "wasm32")]
 pub(crate) use crate::bindings::promoflow::workflow::{data, log, messages, promocodes};

@@ -2,7 +2,7 @@
 
 use crate::Hours;
 
-/// Reads hours; `00:00` at the end is midnight, as `24:00` is.
+/// Parses hours; `00:00` as the end is midnight, like `24:00`.
 pub(crate) fn read(text: &str) -> Option<Hours> {
     let (from, until) = text.split_once('-')?;
     let from = minutes(from).filter(|from| *from < 1440)?;
@@ -17,7 +17,7 @@ pub(crate) fn read(text: &str) -> Option<Hours> {
     })
 }
 
-/// Minutes after midnight.
+/// Parses minutes after midnight.
 fn minutes(text: &str) -> Option<u16> {
     let (hour, minute) = text.trim().split_once(':')?;
     let (hour, minute) = (number(hour)?, number(minute)?);
@@ -25,7 +25,7 @@ fn minutes(text: &str) -> Option<u16> {
     (minute < 60 && minutes <= 1440).then_some(minutes)
 }
 
-/// One or two digits.
+/// Parses one or two digits.
 fn number(text: &str) -> Option<u16> {
     let digits = text.bytes().all(|digit| digit.is_ascii_digit());
     (digits && text.len() <= 2).then(|| text.parse().ok())?
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_hours() {
+    fn parses_hours() {
         let bounds = |text| read(text).map(|hours| (hours.from, hours.until));
         assert_eq!(bounds("09:00-21:30"), Some((540, 1290)));
         assert_eq!(bounds("22:00 - 06:00"), Some((1320, 360)));

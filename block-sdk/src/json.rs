@@ -1,10 +1,10 @@
-//! As much JSON as blocks need: what a choice carries, and lists of flat objects.
+//! A minimal JSON parser for the values of choices and for lists of flat objects.
 //!
-//! A general reader would weigh more than all the rest of a small block.
+//! A general parser would be larger than the rest of a small block.
 
 use crate::{Carried, Value};
 
-/// Reads `{"name": "text"}` or `{"name": 123}`.
+/// Parses `{"name": "text"}` or `{"name": 123}`.
 pub(crate) fn read_pair(text: &str) -> Option<(String, Carried)> {
     let mut reader = Reader { rest: text };
     reader.sign('{')?;
@@ -21,7 +21,7 @@ pub(crate) fn read_pair(text: &str) -> Option<(String, Carried)> {
     reader.rest.is_empty().then_some((name, carried))
 }
 
-/// Reads `[{"name": "text", "other": 123}]`: objects of texts, whole numbers, `true` and `false`.
+/// Parses `[{"name": "text", "other": 123}]`: objects of strings, integers and booleans.
 pub(crate) fn read_records(text: &str) -> Option<Vec<Vec<(String, Value)>>> {
     let mut reader = Reader { rest: text };
     let records = reader.many('[', ']', Reader::record)?;
@@ -44,7 +44,7 @@ impl Reader<'_> {
         Some(())
     }
 
-    /// Whether the next sign is this one, which is taken then.
+    /// Skips the next character if it is this one, and returns whether it was.
     fn is(&mut self, sign: char) -> bool {
         self.space();
         let rest = self.rest.strip_prefix(sign);
@@ -52,7 +52,7 @@ impl Reader<'_> {
         rest.is_some()
     }
 
-    /// What stands between two signs, with commas between.
+    /// Parses comma-separated items between two delimiters.
     fn many<T>(
         &mut self,
         open: char,
@@ -136,7 +136,7 @@ impl Reader<'_> {
         })
     }
 
-    /// What follows `\u`: four digits, or two times four for what lies beyond U+FFFF.
+    /// Parses what follows `\u`: four digits, or a surrogate pair beyond U+FFFF.
     fn code_point(&mut self) -> Option<char> {
         let first = self.hex()?;
         if !(0xD800..0xDC00).contains(&first) {
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_what_a_choice_carries() {
+    fn parses_the_value_of_a_choice() {
         let read = read_pair(" { \"contact\" : 2592000 } ");
         assert_eq!(read, Some(("contact".into(), Carried::Duration(2_592_000))));
         assert_eq!(text(r#"{"code":"WELCOME"}"#).as_deref(), Some("WELCOME"));
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_lists_of_flat_objects() {
+    fn parses_lists_of_flat_objects() {
         let read = read_records(" [ { \"to\" : \"ann\", \"n\": 38050 } , {\"yes\":true}, {} ] ");
         let first = vec![
             ("to".into(), Value::Text("ann".into())),
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_everything_else() {
+    fn rejects_everything_else() {
         for json in [
             "",
             "{}",

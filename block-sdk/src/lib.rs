@@ -1,10 +1,11 @@
-//! What a Promoflow block is written with.
+//! The SDK for writing Promoflow blocks.
 //!
-//! A **block** says what it is, in a [`Description`]: a name, [`Parameter`]s, and [`Port`]s, the
-//! named ways out of it. A workflow places it as a **step** with parameters of its own. When a run
-//! comes to the step, the host makes a [`Call`], and the block answers with an [`Outcome`] or with
-//! an [`Error`]. What it does between the two is **staged**: values in [`data`], codes that it
-//! [claims](promocodes), [messages], notes in the [log]. The host commits all of it or none.
+//! A **block** describes itself with a [`Description`]: a name, [`Parameter`]s, and [`Port`]s, the
+//! named exits of its steps. A workflow uses the block as a **step** with parameters. When a run
+//! reaches the step, the host makes a [`Call`], and the block returns an [`Outcome`] or an
+//! [`Error`]. Everything it does in between is **staged**: values in [`data`],
+//! [claimed](promocodes) codes, [messages] and [log] messages. The host commits either all of it or
+//! nothing.
 //!
 //! ```
 //! use promoflow_block::{Block, Call, Description, Error, Outcome, Parameter, Port, data, export};
@@ -29,7 +30,7 @@
 //!
 //! export!(Greet);
 //!
-//! // A block is tested as any other crate, with a stand-in for the host.
+//! // Blocks are tested like any other crate, with a fake host.
 //! # #[cfg(not(target_arch = "wasm32"))] {
 //! use promoflow_block::testing::Host;
 //!
@@ -42,15 +43,14 @@
 //! ```
 //!
 //! # Building
-//! A block is a crate of the type `cdylib`. `cargo xtask blocks PATH` makes a component of it, and
-//! so does the module `build`, for build scripts and tools, with the feature of that name. Who
-//! calls cargo alone builds for `wasm32-unknown-unknown` and passes
-//! `-C link-arg=-zstack-size=16384`: with the default, a megabyte of stack is cleared for every
-//! step of every run. The stack lies at the lowest addresses, so one that overflows traps and
-//! overwrites nothing.
+//! A block is a crate of the type `cdylib`. `cargo xtask blocks PATH` builds a component from it,
+//! and so does the module `build` (with the feature `build`) in build scripts and tools. To call
+//! cargo directly, build for `wasm32-unknown-unknown` and pass `-C link-arg=-zstack-size=16384`:
+//! with the default, a megabyte of stack is cleared for every step of every run. The stack is at
+//! the lowest addresses, so an overflow traps and overwrites nothing.
 //!
-//! A component imports only the functions that its block calls, and `log`, by which the message and
-//! the place of a panic reach the run's history; a step is granted only those.
+//! A component imports only the functions that its block calls, and `log`, which passes the message
+//! and the position of a panic to the run's history. A step is granted only those.
 
 mod block;
 mod call;

@@ -7,13 +7,13 @@ pub use crate::bindings::promoflow::workflow::messages::{Delivery, Recipient, Ta
 /// Stages one delivery. Nothing leaves the host before the segment is committed.
 ///
 /// # Errors
-/// Says why nothing was staged. A block that has no way of its own to go on writes `?`.
+/// Returns why nothing was staged. Blocks that do not handle the error pass it on with `?`.
 pub fn send(request: &Request) -> Result<Delivery, SendError> {
     host::send(request)
 }
 
 impl Request {
-    /// A message to one address in one channel, as soon as may be.
+    /// Creates a request for one address in one channel, to be sent as soon as possible.
     #[must_use]
     pub fn new(channel: Channel, address: &str, message: &str) -> Self {
         Self {
@@ -31,7 +31,7 @@ impl Request {
 }
 
 impl Channel {
-    /// Every channel.
+    /// All channels.
     pub const ALL: [Self; 6] = [
         Self::Email,
         Self::Sms,
@@ -41,13 +41,13 @@ impl Channel {
         Self::Telegram,
     ];
 
-    /// The channel that authors write so.
+    /// Returns the channel with that name in workflows.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|channel| channel.name() == name)
     }
 
-    /// As authors write it: `mobile-push`.
+    /// Returns the name in workflows: `mobile-push`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

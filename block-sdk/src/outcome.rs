@@ -1,22 +1,22 @@
-//! How a step ends, and what each of the host's refusals means for it.
+//! Outcomes of a step, and conversions of the host's errors.
 
 use crate::{ClaimError, CodeWait, Error, Outcome, Selector, SendError, SetError, Timer};
 
 impl Outcome {
-    /// The run leaves by this port.
+    /// The run takes this port.
     #[must_use]
     pub fn port(name: &str) -> Self {
         Self::Port(name.into())
     }
 
-    /// The run goes on at that moment, in milliseconds since 1970, and leaves by this port.
+    /// The run continues at that time, in milliseconds since 1970, and takes this port.
     #[must_use]
     pub fn wait_until(until: i64, port: &str) -> Self {
         let port = port.into();
         Self::WaitUntil(Timer { until, port })
     }
 
-    /// The step runs again when a code that matches may be there, however long that takes.
+    /// The step runs again when a matching code may be available, however long that takes.
     #[must_use]
     pub fn wait_for_code(selector: Selector) -> Self {
         Self::WaitForCode(CodeWait {
@@ -35,7 +35,7 @@ impl From<SetError> for Error {
     }
 }
 
-/// A block that asks to wait, or that has a port for an empty pool, handles these two itself.
+/// Blocks that wait, or that have a port for an empty pool, handle the first two themselves.
 impl From<ClaimError> for Error {
     fn from(error: ClaimError) -> Self {
         match error {

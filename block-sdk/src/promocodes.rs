@@ -1,18 +1,19 @@
-//! Promo codes out of the pool.
+//! Promo codes from the pool.
 
 use crate::{ClaimError, Promocode, Reuse, Selector, WhenEmpty, host::promocodes as host};
 
-/// Claims the next code that matches. Staged: it belongs to the run once the segment commits, and
-/// returns to the pool if it does not.
+/// Claims the next matching code. Staged: it belongs to the run once the segment commits, and
+/// returns to the pool otherwise.
 ///
 /// # Errors
-/// Says why there is no code. A block that has no way of its own to go on writes `?`.
+/// Returns why no code was claimed. Blocks that do not handle the error pass it on with `?`.
 pub fn claim(selector: &Selector) -> Result<Promocode, ClaimError> {
     host::claim(selector)
 }
 
 impl Selector {
-    /// A new code of that type and discount that stays valid for so many days after today.
+    /// Selects a new code of that type and discount that stays valid for at least `days` days after
+    /// today.
     #[must_use]
     pub fn new(type_: &str, discount: u8, days: u32) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! Values of a run, made from Rust's own.
+//! Conversions from Rust types to values of a run.
 
 use crate::Value;
 
@@ -33,7 +33,7 @@ impl From<bool> for Value {
 }
 
 impl Value {
-    /// A text, or a whole number as text: a telephone number may come as either.
+    /// Returns text, or an integer as text: a phone number may be either.
     #[must_use]
     pub fn to_text(&self) -> Option<String> {
         match self {

@@ -1,4 +1,4 @@
-"""Prints the letters that come by HTTP (local-http.toml), each once, if their signature is right."""
+"""Prints each message received by HTTP (local-http.toml) once, if its signature is valid."""
 
 import base64
 import hashlib
@@ -11,7 +11,7 @@ SECRET = base64.b64decode(os.environ["WEBHOOK_SECRET"].removeprefix("whsec_"))
 seen = set()
 
 
-class Letters(BaseHTTPRequestHandler):
+class MessageHandler(BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         identity = self.headers["webhook-id"]
@@ -25,8 +25,8 @@ class Letters(BaseHTTPRequestHandler):
             return self.end_headers()
         if identity not in seen:
             seen.add(identity)
-            letter = json.loads(body)["data"]
-            print(f"To: {letter['to']}\nSubject: {letter['subject']}\n\n{letter['text']}", flush=True)
+            message = json.loads(body)["data"]
+            print(f"To: {message['to']}\nSubject: {message['subject']}\n\n{message['text']}", flush=True)
         self.send_response(204)
         self.end_headers()
 
@@ -34,4 +34,4 @@ class Letters(BaseHTTPRequestHandler):
         pass
 
 
-HTTPServer(("127.0.0.1", 8025), Letters).serve_forever()
+HTTPServer(("127.0.0.1", 8025), MessageHandler).serve_forever()

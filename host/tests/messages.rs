@@ -114,8 +114,8 @@ fn a_code_that_no_step_before_sets_is_told_and_the_workflow_taken() {
     assert_eq!(
         told(sorry.concat()),
         format!(
-            "w.yaml:11:36: {reads} `sorry` sets it\n  hint: `code` sets it, and no way leads from \
-             there with it\n"
+            "w.yaml:11:36: {reads} `sorry` sets it\n  hint: `code` sets it, but no path leads from \
+             there with the value\n"
         )
     );
     let slip = [CODE, &send("mail", "slip"), &send("sorry", "tagged")].concat();
@@ -135,8 +135,8 @@ fn a_message_that_is_applied_again_is_checked_against_the_workflows_that_send_it
     shop.file("w.yaml", &workflow(&send("mail", "tagged")));
     shop.done(&["workflow", "apply", "w.yaml"]);
     let (_, told) = shop.done(&["message", "apply", "m.yaml"]);
-    let slip = "m.yaml:7:7: warning: nothing that is known sets `$promocod`: where it has no value, it \
-                prints nothing\n  hint: did you mean `promocode`?\n";
+    let slip = "m.yaml:7:7: warning: unknown value `$promocod`: without a value it prints \
+                nothing\n  hint: did you mean `promocode`?\n";
     assert_eq!(told, slip);
     shop.file(
         "again.yaml",
@@ -228,7 +228,7 @@ fn a_tag_is_read_in_the_quotes_of_directives_and_told_without_them() {
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(
         told.starts_with("m.yaml:4:14: error: ")
-            && told.contains("a merge tag stands in quotes here: `\"%FIRSTNAME|friend%\"`"),
+            && told.contains("put the merge tag in quotes: `\"%FIRSTNAME|friend%\"`"),
         "{told}"
     );
 }

@@ -1,4 +1,4 @@
-//! The standard block *Get promo code*: takes the next code that matches and sets it as a value.
+//! The standard block *Get promo code*: claims the next matching code and saves it as a value.
 //!
 //! ```
 //! use plugin_get_promocode::GetPromocode;
@@ -47,7 +47,7 @@ impl Block for GetPromocode {
             Err(ClaimError::MustWait) => Ok(Outcome::wait_for_code(step.selector)),
             Err(ClaimError::Exhausted) if step.empty == Empty::Fails => Err(step.exhausted()),
             Err(ClaimError::Exhausted) => {
-                log::info("No promo code is left that matches.");
+                log::info("No matching promo code is available.");
                 Ok(Outcome::port("exhausted"))
             }
             Err(error) => Err(error.into()),

@@ -1,16 +1,16 @@
-//! A step's parameters as a selector.
+//! Conversion of a step's parameters to a selector.
 
 use promoflow_block::{Carried, Choice, Error, Params, Reuse, Selector, WhenEmpty};
 
-/// What a step asks for.
+/// The parameters of a step.
 pub(crate) struct Step {
     pub(crate) selector: Selector,
-    /// The name of the value that it sets.
+    /// The name of the value to set.
     pub(crate) value: String,
     pub(crate) empty: Empty,
 }
 
-/// What the block does where the host reports that no code matches.
+/// The reaction to an empty pool that the host leaves to the block.
 #[derive(PartialEq)]
 pub(crate) enum Empty {
     Fails,
@@ -47,11 +47,11 @@ impl Step {
         })
     }
 
-    /// The error of a step that fails when no code matches.
+    /// Returns the error of a step that fails if no code matches.
     pub(crate) fn exhausted(&self) -> Error {
         let selector = &self.selector;
         Error::Rejected(format!(
-            "no promo code of the type {} and the discount {} is left that is valid for {} more days",
+            "no promo code of type `{}` and discount {} is available that is valid for {} more days",
             selector.type_, selector.discount, selector.days
         ))
     }

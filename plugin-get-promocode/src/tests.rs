@@ -1,4 +1,4 @@
-//! What a step asks of the pool, and where it leads.
+//! Claims of a step, and the ports it takes.
 
 use promoflow_block::testing::Host;
 use promoflow_block::{ClaimError, Error, Outcome, Resumption, Reuse, Selector, Value, WhenEmpty};
@@ -22,7 +22,7 @@ fn json(text: &str) -> Value {
 }
 
 #[test]
-fn sets_the_code_under_the_name_that_the_step_gives() {
+fn saves_the_code_under_the_given_name() {
     let mut host = Host::new().code("A1");
     let outcome = host.run::<GetPromocode>(step([("as", "gift".into())]));
     assert_eq!(outcome, Ok(Outcome::port("next")));
@@ -32,7 +32,7 @@ fn sets_the_code_under_the_name_that_the_step_gives() {
 }
 
 #[test]
-fn an_empty_pool_leads_to_the_port() {
+fn takes_the_port_if_the_pool_is_empty() {
     for params in [step([]), step([("when-empty", "port".into())])] {
         let mut host = Host::new();
         assert_eq!(
@@ -44,7 +44,7 @@ fn an_empty_pool_leads_to_the_port() {
 }
 
 #[test]
-fn an_empty_pool_fails_where_the_step_says_so() {
+fn fails_on_an_empty_pool_if_configured() {
     let outcome = Host::new().run::<GetPromocode>(step([("when-empty", "fail".into())]));
     let Err(Error::Rejected(why)) = outcome else {
         panic!("{outcome:?}")
@@ -53,7 +53,7 @@ fn an_empty_pool_fails_where_the_step_says_so() {
 }
 
 #[test]
-fn an_empty_pool_is_waited_for_and_asked_again() {
+fn waits_on_an_empty_pool_and_claims_again() {
     let wait = || step([("when-empty", "wait".into())]);
     let mut host = Host::new();
     let selector = Selector {
@@ -77,7 +77,7 @@ fn an_empty_pool_is_waited_for_and_asked_again() {
 }
 
 #[test]
-fn an_empty_pool_is_stood_in_for() {
+fn uses_the_substitute_if_the_pool_is_empty() {
     let mut host = Host::new();
     let outcome = host.run::<GetPromocode>(step([("when-empty", json(r#"{"code":"WELCOME"}"#))]));
     assert_eq!(outcome, Ok(Outcome::port("next")));
@@ -85,7 +85,7 @@ fn an_empty_pool_is_stood_in_for() {
 }
 
 #[test]
-fn passes_on_what_serves_again() {
+fn passes_reuse_to_the_host() {
     for (given, reuse) in [
         (Value::from("never"), Reuse::Never),
         (Value::from("run"), Reuse::WithinRun),
@@ -98,7 +98,7 @@ fn passes_on_what_serves_again() {
 }
 
 #[test]
-fn a_choice_without_what_it_carries_is_refused() {
+fn rejects_choices_without_their_value() {
     for param in [
         ("reuse", Value::from("contact")),
         ("when-empty", Value::from("code")),
@@ -116,7 +116,7 @@ fn a_choice_without_what_it_carries_is_refused() {
 }
 
 #[test]
-fn the_hosts_refusals_keep_their_meaning() {
+fn maps_claim_errors_to_block_errors() {
     for (refusal, error) in [
         (
             ClaimError::Unavailable("busy".into()),

@@ -1,11 +1,11 @@
-//! To whom a message goes.
+//! Recipients of a message.
 
 use promoflow_block::{Channel, Error, data, messages::Recipient};
 
-/// The names under which events bring the id of a contact.
+/// The names of event parameters with the id of a contact.
 const CONTACT_NAMES: [&str; 2] = ["ContactId", "externalCustomerId"];
 
-/// The address that the step gives, or the contact; or else what the event tells of them.
+/// Returns the address or the contact that the step sets, or else the event's.
 pub(crate) fn find(
     channel: Channel,
     to: Option<&str>,
@@ -13,7 +13,7 @@ pub(crate) fn find(
 ) -> Result<Recipient, Error> {
     match (to, contact) {
         (Some(_), Some(_)) => Err(Error::Invalid(
-            "to is an address and contact is an id: give one of them".into(),
+            "`to` and `contact` cannot be used together: set one of them".into(),
         )),
         (Some(to), None) => given("to", to).map(Recipient::Address),
         (None, Some(contact)) => given("contact", contact).map(Recipient::Contact),
@@ -21,7 +21,7 @@ pub(crate) fn find(
     }
 }
 
-/// What a step gives, or what the value of that name holds; none where that is empty.
+/// Returns the text, or the value it names; `None` if that is empty.
 pub(crate) fn named(given: &str) -> Option<String> {
     let given = given.trim();
     match data::get(given) {
@@ -30,7 +30,7 @@ pub(crate) fn named(given: &str) -> Option<String> {
     }
 }
 
-/// What a step gives: the text itself, unless it is exactly the name of a value.
+/// Returns the text itself, or the value if the text is exactly the name of one.
 fn given(param: &str, text: &str) -> Result<String, Error> {
     let text = text.trim();
     if text.is_empty() {
@@ -39,17 +39,19 @@ fn given(param: &str, text: &str) -> Result<String, Error> {
     }
     match value(text) {
         Some(found) => Ok(found),
-        // A name whose value is empty is no address either.
+        // The name of an empty value is not an address either.
         None if data::get(text).is_some() => {
             let what = if param == "to" { "address" } else { "contact" };
-            Err(Error::Rejected(format!("the value {text} is no {what}")))
+            Err(Error::Rejected(format!(
+                "the value {text} is not a valid {what}"
+            )))
         }
         None => Ok(text.into()),
     }
 }
 
-/// The first of the usual names that has a value; for email, the event's key may serve as well.
-/// Without any, the contact that the event is about: the host may know its address.
+/// Returns the first non-empty parameter with a usual name. For email, the event key may be the
+/// address. Otherwise returns the event's contact, whose address the host may know.
 fn of_the_event(channel: Channel) -> Recipient {
     let mut names = usual_names(channel).iter();
     if let Some(address) = names.find_map(|name| value(name)) {
@@ -63,7 +65,7 @@ fn of_the_event(channel: Channel) -> Recipient {
     Recipient::Contact(id.unwrap_or(key))
 }
 
-/// The names under which events bring addresses, in the order in which they are tried.
+/// Returns the names of event parameters with addresses, in the order in which they are tried.
 fn usual_names(channel: Channel) -> &'static [&'static str] {
     match channel {
         Channel::Email => &["Email", "EmailAddress", "UserEmail", "ContactEmail"],
@@ -74,14 +76,14 @@ fn usual_names(channel: Channel) -> &'static [&'static str] {
     }
 }
 
-/// A value that is not empty, as text.
+/// Returns a non-empty value as text.
 fn value(name: &str) -> Option<String> {
     let text = data::get(name)?.to_text()?;
     let text = text.trim();
     (!is_placeholder(text)).then(|| text.into())
 }
 
-/// Whether a text is what programs write where they have no value.
+/// Returns true if the text is what programs write for a missing value.
 fn is_placeholder(text: &str) -> bool {
     let bare = text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\''));
     let placeholders = ["null", "undefined", "none", "nil", "nan", "n/a", "(null)"];
@@ -89,7 +91,7 @@ fn is_placeholder(text: &str) -> bool {
     bare.is_empty() || placeholders.any(|placeholder| placeholder.eq_ignore_ascii_case(bare))
 }
 
-/// Enough to tell an address from a number or an account; the channel judges it in full.
+/// Distinguishes an address from a number or an account name; the channel validates it fully.
 fn looks_like_email(key: &str) -> bool {
     let blank = key.contains(|sign: char| sign.is_whitespace() || sign.is_control());
     match key.split_once('@') {

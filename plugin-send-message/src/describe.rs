@@ -1,15 +1,15 @@
-//! What the block says of itself.
+//! The block's description.
 
 use promoflow_block::{Description, Kind, Parameter, Port};
 
 pub(crate) fn description() -> Description {
     Description::new("send-message", env!("CARGO_PKG_VERSION"))
         .title("Send message")
-        .about("Sends a prepared message, once the step is committed.")
+        .about("Sends a prepared message once the step is committed.")
         .param(
             Parameter::new("channel", Kind::Channel)
                 .title("Channel")
-                .about("How the message reaches its address.")
+                .about("The channel that delivers the message.")
                 .required(),
         )
         .param(
@@ -19,30 +19,30 @@ pub(crate) fn description() -> Description {
                 .required(),
         )
         .param(Parameter::text("to", 0..=2000).title("To").about(
-            "The address, or the name of the event's parameter that has it; without it, \
-                 the usual names are tried.",
+            "The address, or the name of the event parameter with the address; if missing, \
+                 the usual parameter names are tried.",
         ))
         .param(Parameter::text("contact", 0..=2000).title("Contact").about(
-            "Instead of an address: the contact's id, or the name of the event's parameter that \
-                 has it. The directory of contacts tells the address.",
+            "Instead of an address: the contact's id, or the name of the event parameter with \
+                 the id. The address comes from the contact.",
         ))
         .param(Parameter::text("language", 0..=100).title("Language").about(
-            "The language to prefer, such as uk, or the name of the event's parameter that has \
-                 it; without it, the event's or the contact's.",
+            "The preferred language, such as uk, or the name of the event parameter with the \
+                 language; defaults to the event's, then to the contact's.",
         ))
         .param(Parameter::new("otherwise", Kind::Any).title("Otherwise").about(
-            "Further ways in order, each a channel, a message and, where it needs one, a `to`: the \
-                 next is tried only when the one before was refused for good.",
+            "Alternatives in order, each with a channel, a message and optionally a `to`. Each is \
+                 tried only after the one before failed permanently.",
         ))
         .param(
             Parameter::new("allowed-hours", Kind::Hours)
                 .title("Allowed hours")
-                .about("The message leaves only in these hours: 09:00-21:00."),
+                .about("The hours in which the message may be sent, such as 09:00-21:00."),
         )
         .param(
             Parameter::new("time-zone", Kind::TimeZone)
                 .title("Time zone")
-                .about("The time zone of the allowed hours; without it, the contact's."),
+                .about("The time zone of the allowed hours; defaults to the contact's."),
         )
         .port(
             Port::new("next")
@@ -53,7 +53,7 @@ pub(crate) fn description() -> Description {
         .port(
             Port::new("unreachable")
                 .title("Unreachable")
-                .about("No address of the contact is known for the channel."),
+                .about("The contact has no address for the channel."),
         )
         .port(
             Port::new("unsubscribed")

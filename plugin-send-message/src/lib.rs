@@ -16,9 +16,9 @@
 //! # Ok::<(), promoflow_block::Error>(())
 //! ```
 //!
-//! Where the contact cannot be reached, or has unsubscribed, the run leaves by a port of that
-//! name, and fails where the workflow leads it nowhere. Either way a promo code that it took since
-//! its last wait, and that no other message carries, goes back to the pool instead of to nobody.
+//! If the contact cannot be reached or has unsubscribed, the run takes the port of that name, and
+//! fails if the workflow does not connect it. Either way, a promo code that the run claimed since
+//! its last wait returns to the pool, unless another message contains it.
 #![forbid(unsafe_code)]
 
 mod address;
@@ -60,7 +60,7 @@ fn hours(params: &Params) -> Result<Option<Hours>, Error> {
     match params.hours_opt("allowed-hours")? {
         Some(hours) => Ok(Some(Hours { time_zone, ..hours })),
         None if time_zone.is_some() => Err(Error::Invalid(
-            "time-zone is that of allowed-hours, which is missing".into(),
+            "`time-zone` requires `allowed-hours`".into(),
         )),
         None => Ok(None),
     }

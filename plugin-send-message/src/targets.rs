@@ -1,11 +1,11 @@
-//! One from many: the ways that a step names, with their addresses.
+//! One from many: the alternatives of a step, with their addresses.
 
 use promoflow_block::messages::Target;
 use promoflow_block::{Error, Params};
 
 use crate::address;
 
-/// The ways in order, without those that this run has no address for.
+/// Returns the alternatives in order, without those that have no address in this run.
 pub(crate) fn all(params: &Params) -> Result<Vec<Target>, Error> {
     let others = params.records_opt("otherwise")?.unwrap_or_default();
     let contact = params.text_opt("contact")?;
@@ -16,7 +16,9 @@ pub(crate) fn all(params: &Params) -> Result<Vec<Target>, Error> {
             Ok(target) => targets.push(target),
             Err(Error::Rejected(why)) => refused.push(why),
             Err(Error::Invalid(why)) if number > 0 => {
-                return Err(Error::Invalid(format!("otherwise, number {number}: {why}")));
+                return Err(Error::Invalid(format!(
+                    "otherwise, alternative {number}: {why}"
+                )));
             }
             Err(error) => return Err(error),
         }
@@ -27,7 +29,7 @@ pub(crate) fn all(params: &Params) -> Result<Vec<Target>, Error> {
     }
 }
 
-/// The contact of the step is that of all its ways, but for those with an address of their own.
+/// The step's contact applies to all alternatives without an address of their own.
 fn target(way: &Params, contact: Option<&str>, number: usize) -> Result<Target, Error> {
     let channel = way.channel("channel")?;
     let message = way.text("message")?.to_owned();
@@ -35,7 +37,7 @@ fn target(way: &Params, contact: Option<&str>, number: usize) -> Result<Target, 
         None => None,
         Some(to) => Some(
             to.to_text()
-                .ok_or_else(|| Error::Invalid("to must be a text".into()))?,
+                .ok_or_else(|| Error::Invalid("to must be text".into()))?,
         ),
     };
     let contact = contact.filter(|_| number == 0 || to.is_none());

@@ -1,4 +1,4 @@
-//! To whom a step sends, and when.
+//! Recipients and sending times of a step.
 
 use promoflow_block::testing::Host;
 use promoflow_block::{Error, Hours, Outcome, Request, SendError, Value, messages::Recipient};
@@ -13,7 +13,7 @@ fn step(channel: &str, more: impl IntoIterator<Item = Param>) -> Vec<Param> {
     params
 }
 
-/// Runs a step and returns the address that it sent to; a contact's id stands in brackets.
+/// Runs a step and returns the recipient's address, or a contact's id in angle brackets.
 fn address(host: Host, channel: &str, to: Option<&str>) -> Result<String, Error> {
     recipient(host, step(channel, to.map(|to| ("to", to.into()))))
 }
@@ -37,7 +37,7 @@ fn ok(address: &str) -> Result<String, Error> {
 }
 
 #[test]
-fn sends_to_what_the_step_gives() {
+fn sends_to_the_given_address() {
     let host = Host::new().value("Email", "other@example.com");
     assert_eq!(
         address(host, "email", Some("ann@example.com")),
@@ -46,7 +46,7 @@ fn sends_to_what_the_step_gives() {
 }
 
 #[test]
-fn sends_to_the_value_that_the_step_names() {
+fn sends_to_the_named_value() {
     let host = || {
         Host::new()
             .value("Work", "ann@work.example")
@@ -64,7 +64,7 @@ fn sends_to_the_value_that_the_step_names() {
 }
 
 #[test]
-fn an_address_that_came_out_empty_is_not_replaced_by_another() {
+fn rejects_an_empty_address_instead_of_guessing() {
     let host = Host::new().value("Email", "ann@example.com");
     assert!(matches!(
         address(host, "email", Some("")),
@@ -73,7 +73,7 @@ fn an_address_that_came_out_empty_is_not_replaced_by_another() {
 }
 
 #[test]
-fn tries_the_usual_names_in_their_order() {
+fn tries_the_usual_names_in_order() {
     let host = Host::new()
         .value("ContactEmail", "4@example.com")
         .value("EmailAddress", "2@example.com")
@@ -89,7 +89,7 @@ fn tries_the_usual_names_in_their_order() {
 }
 
 #[test]
-fn placeholders_are_no_addresses() {
+fn ignores_placeholders() {
     let host = Host::new()
         .key("ann@example.com")
         .value("Email", "null")
@@ -101,7 +101,7 @@ fn placeholders_are_no_addresses() {
 }
 
 #[test]
-fn the_events_key_serves_as_an_email_address() {
+fn uses_the_event_key_as_an_email_address() {
     let host = Host::new().key("ann@example.com");
     assert_eq!(address(host.clone(), "email", None), ok("ann@example.com"));
     assert_eq!(address(host, "sms", None), ok("<ann@example.com>"));
@@ -112,7 +112,7 @@ fn the_events_key_serves_as_an_email_address() {
 }
 
 #[test]
-fn a_contact_is_given_by_id_or_by_the_name_of_a_value() {
+fn finds_a_contact_by_id_or_by_the_name_of_a_value() {
     let host = || {
         Host::new()
             .key("k")
@@ -131,7 +131,7 @@ fn a_contact_is_given_by_id_or_by_the_name_of_a_value() {
         [("contact", "A".into()), ("to", "b@example.com".into())],
     );
     assert!(matches!(recipient(host(), both), Err(Error::Invalid(_))));
-    // An address that the event brings needs no directory.
+    // An address in the event needs no contact.
     assert_eq!(recipient(host(), step("email", [])), ok("a@example.com"));
     assert_eq!(recipient(host(), step("sms", [])), ok("<17>"));
     let host = Host::new().key("k").value("externalCustomerId", "shop-7");
@@ -139,7 +139,7 @@ fn a_contact_is_given_by_id_or_by_the_name_of_a_value() {
 }
 
 #[test]
-fn whoever_cannot_or_must_not_be_written_to_has_a_port() {
+fn takes_a_port_for_unreachable_and_unsubscribed_contacts() {
     for (refusal, port) in [
         (SendError::Unreachable("why".into()), "unreachable"),
         (SendError::NoConsent("why".into()), "unsubscribed"),
@@ -151,7 +151,7 @@ fn whoever_cannot_or_must_not_be_written_to_has_a_port() {
 }
 
 #[test]
-fn passes_on_the_language_or_the_value_that_the_step_names() {
+fn passes_the_language_or_the_named_value() {
     let host = || {
         Host::new()
             .key("ann@example.com")
@@ -173,7 +173,7 @@ fn passes_on_the_language_or_the_value_that_the_step_names() {
 }
 
 #[test]
-fn passes_on_the_hours() {
+fn passes_the_hours() {
     let host = || Host::new().key("ann@example.com");
     let allowed = ("allowed-hours", Value::from("09:00-21:00"));
     let zone = ("time-zone", Value::from("Europe/Kyiv"));
@@ -191,7 +191,8 @@ fn passes_on_the_hours() {
     }
 }
 
-/// The channels and addresses of a step that has further ways; a contact's id stands in brackets.
+/// Returns the channels and addresses of a step with alternatives; a contact's id is in angle
+/// brackets.
 fn ways(host: Host, otherwise: &str) -> Result<Vec<(&'static str, String)>, Error> {
     ways_of(host, [], otherwise)
 }
@@ -211,7 +212,7 @@ fn ways_of<const N: usize>(
 }
 
 #[test]
-fn further_ways_follow_in_order_by_their_own_addresses_or_the_contact() {
+fn sends_alternatives_in_order_to_their_own_address_or_the_contact() {
     let otherwise = r#"[{"channel": "sms", "message": "m", "to": 380501234567},
         {"channel": "telegram", "message": "m"},
         {"channel": "web-push", "message": "m", "to": " "},
@@ -228,7 +229,7 @@ fn further_ways_follow_in_order_by_their_own_addresses_or_the_contact() {
     assert_eq!(got, Ok(with_first(way("viber", "<k>"))));
     let got = ways(host().value("Phone", "380509999999"), otherwise);
     assert_eq!(got, Ok(with_first(way("viber", "380509999999"))));
-    // The contact of the step is that of all its ways.
+    // The step's contact applies to all alternatives.
     let got = ways_of(host(), [("contact", "A-1".into())], otherwise);
     let mut wanted = with_first(way("viber", "<A-1>"));
     wanted[2] = way("telegram", "<A-1>");
@@ -236,7 +237,7 @@ fn further_ways_follow_in_order_by_their_own_addresses_or_the_contact() {
 }
 
 #[test]
-fn a_step_all_of_whose_addresses_are_empty_says_what_each_lacks() {
+fn reports_every_empty_address_if_all_are_empty() {
     let otherwise = r#"[{"channel": "telegram", "message": "m", "to": "Chat"}]"#;
     let host = Host::new().value("Chat", "");
     let got = ways_of(host, [("to", " ".into())], otherwise);
@@ -247,14 +248,17 @@ fn a_step_all_of_whose_addresses_are_empty_says_what_each_lacks() {
 }
 
 #[test]
-fn a_further_way_that_is_none_is_the_authors_fault_and_told_by_its_number() {
+fn reports_invalid_alternatives_by_number() {
     for (otherwise, told) in [
         (r#"{"channel": "sms"}"#, "otherwise must be"),
-        (r#"[{"message": "m"}]"#, "otherwise, number 1: channel"),
-        (r#"[{"channel": "sms"}]"#, "otherwise, number 1: message"),
+        (r#"[{"message": "m"}]"#, "otherwise, alternative 1: channel"),
+        (
+            r#"[{"channel": "sms"}]"#,
+            "otherwise, alternative 1: message",
+        ),
         (
             r#"[{"channel": "sms", "message": "m", "to": true}]"#,
-            "number 1: to",
+            "alternative 1: to",
         ),
     ] {
         let got = ways(Host::new().value("Phone", "1"), otherwise);
@@ -266,7 +270,7 @@ fn a_further_way_that_is_none_is_the_authors_fault_and_told_by_its_number() {
 }
 
 #[test]
-fn the_hosts_refusals_keep_their_meaning() {
+fn maps_send_errors_to_block_errors() {
     let why = || String::from("why");
     for (refusal, error) in [
         (SendError::Unavailable(why()), Error::Unavailable(why())),

@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::Result;
 use super::environment::{TARGET, cargo, target_is_installed};
 
-/// Small, and a panic is a trap. Given here and not in a manifest, so that it holds for block crates
-/// of any workspace.
+/// Build profile for small modules in which a panic is a trap. Passed on the command line instead
+/// of a manifest, so that it applies to block crates of any workspace.
 const PROFILE: [&str; 7] = [
     "inherits='release'",
     "opt-level='s'",
@@ -21,11 +21,11 @@ const PROFILE: [&str; 7] = [
     "strip=true",
 ];
 
-/// A megabyte, the default, would have to be cleared for every step of every run. The compiler
-/// lays the stack at the lowest addresses, where one that overflows traps.
+/// The default stack of one megabyte would have to be cleared for every step of every run. The
+/// stack is at the lowest addresses, where an overflow traps.
 const STACK: &str = "link-arg=-zstack-size=16384";
 
-/// Compiles the packages, and returns the module of each.
+/// Compiles the packages, and returns the path of each module.
 pub(super) fn modules(
     manifest: &Path,
     packages: &[&str],
@@ -33,9 +33,9 @@ pub(super) fn modules(
 ) -> Result<Vec<PathBuf>> {
     ensure!(
         target_is_installed(),
-        "blocks are compiled for {TARGET}, and that target is not installed. Run:\n\n    \
+        "the compiler target {TARGET} for blocks is not installed. Run:\n\n    \
          rustup target add {TARGET}\n\n\
-         `cargo xtask test`, `demo` and `build` do so themselves. Without rustup: `cargo xtask \
+         `cargo xtask test`, `demo` and `build` install it. Without rustup: `cargo xtask \
          blocks` says what to install."
     );
     let mut cargo = cargo();
@@ -57,24 +57,24 @@ pub(super) fn modules(
     for package in packages {
         cargo.args(["--package", package]);
     }
-    let output = cargo.output().context("cargo can't be started")?;
+    let output = cargo.output().context("cannot start cargo")?;
     ensure!(
         output.status.success(),
-        "cargo could not compile {} ({}); its own words stand above",
+        "cargo could not compile {} ({}); see its output above",
         packages.join(", "),
         output.status
     );
-    let messages = String::from_utf8(output.stdout).context("cargo's messages are no UTF-8")?;
+    let messages = String::from_utf8(output.stdout).context("cargo's messages are not UTF-8")?;
     packages
         .iter()
         .map(|package| module_of(package, &messages))
         .collect()
 }
 
-/// The module that cargo made of a package, by its messages.
+/// Returns the module that cargo built from a package, according to cargo's messages.
 fn module_of(package: &str, messages: &str) -> Result<PathBuf> {
     for line in messages.lines() {
-        let message: Value = serde_json::from_str(line).context("cargo's messages are no JSON")?;
+        let message: Value = serde_json::from_str(line).context("cargo's messages are not JSON")?;
         if message["reason"] != "compiler-artifact" || name_of(&message["package_id"]) != package {
             continue;
         }
@@ -86,10 +86,10 @@ fn module_of(package: &str, messages: &str) -> Result<PathBuf> {
             return Ok(module.into());
         }
     }
-    bail!("{package} is no block: its [lib] lacks crate-type = [\"cdylib\"]")
+    bail!("{package} is not a block: its [lib] lacks crate-type = [\"cdylib\"]")
 }
 
-/// The package's name in an id such as `path+file:///folder/name#0.1.0` or
+/// Returns the package's name from an id such as `path+file:///folder/name#0.1.0` or
 /// `path+file:///folder#name@0.1.0`.
 fn name_of(id: &Value) -> &str {
     let id = id.as_str().unwrap_or_default();

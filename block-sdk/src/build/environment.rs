@@ -1,4 +1,4 @@
-//! What a nested cargo call finds around it.
+//! The environment of a nested cargo call.
 
 use std::env;
 use std::ffi::OsString;
@@ -8,11 +8,11 @@ use std::process::Command;
 /// The target that blocks are built for.
 pub const TARGET: &str = "wasm32-unknown-unknown";
 
-/// What begins so is meant for every cargo call of this person, not for the call that is under way.
+/// Prefixes of variables that configure every cargo call of a user, not one particular call.
 const KEPT: [&str; 7] = [
     "CARGO_HOME",
     "CARGO_HTTP_",
-    // The jobserver: the nested call takes its turn among the jobs of the outer one.
+    // The jobserver: the nested call shares the outer call's job slots.
     "CARGO_MAKEFLAGS",
     "CARGO_NET_",
     "CARGO_REGISTR",
@@ -20,7 +20,7 @@ const KEPT: [&str; 7] = [
     "CARGO_TERM_",
 ];
 
-/// Compiler settings outside of `CARGO_*`; a clippy run, for one, sets a wrapper.
+/// Compiler settings outside `CARGO_*`. Clippy, for example, sets a wrapper.
 const CLEARED: [&str; 4] = [
     "RUSTFLAGS",
     "RUSTC_WRAPPER",
@@ -28,8 +28,8 @@ const CLEARED: [&str; 4] = [
     "RUSTDOCFLAGS",
 ];
 
-/// A cargo call that knows nothing of the one it is nested in. With inherited flags, blocks would
-/// be compiled with what is meant for the host, and anew whenever that changes.
+/// Returns a cargo command that is isolated from the outer cargo call. With inherited flags, blocks
+/// would be compiled with the host's settings, and again whenever those change.
 pub(super) fn cargo() -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     for (name, _) in env::vars_os() {
@@ -46,8 +46,8 @@ fn is_of_the_outer_call(name: &str) -> bool {
     CLEARED.contains(&name) || (name.starts_with("CARGO_") && !kept)
 }
 
-/// Whether blocks can be compiled. Where the compiler itself can't be asked, the answer is yes:
-/// cargo then says what is wrong with it.
+/// Returns true if the compiler target of blocks is installed. Also returns true if the compiler
+/// cannot be run: cargo then reports the problem.
 #[must_use]
 pub fn target_is_installed() -> bool {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| OsString::from("rustc"));
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keeps_a_persons_settings_and_clears_a_calls() {
+    fn keeps_user_settings_and_clears_call_settings() {
         for name in [
             "CARGO_HOME",
             "CARGO_NET_OFFLINE",

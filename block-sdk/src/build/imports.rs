@@ -1,19 +1,21 @@
-//! What a component asks of its host.
+//! The imports of a component.
 
 use wit_component::DecodedWasm;
 use wit_parser::WorldItem;
 
 use super::Result;
 
-/// The functions that a component imports, as `promoflow:workflow/data@1.0.0#get`. An interface
-/// of which it uses nothing but types is left out: it asks for nothing.
+/// Returns the functions that a component imports, such as `promoflow:workflow/data@1.0.0#get`.
+/// Interfaces of which it uses only types are not included.
 ///
 /// # Errors
-/// The bytes are no component.
+/// Fails if the bytes are not a component.
 pub fn imports(component: &[u8]) -> Result<Vec<String>> {
     let decoded = match wit_component::decode(component)? {
         DecodedWasm::Component(resolve, world) => (resolve, world),
-        DecodedWasm::WitPackage(..) => anyhow::bail!("it is a package of interfaces"),
+        DecodedWasm::WitPackage(..) => {
+            anyhow::bail!("the bytes are a package of interfaces, not a component")
+        }
     };
     let (resolve, world) = decoded;
     let mut functions = Vec::new();

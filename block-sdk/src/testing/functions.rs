@@ -1,4 +1,4 @@
-//! What the bindings offer in a component, answered by the stand-in.
+//! The imported functions, implemented by the fake host.
 
 use super::{CURRENT, Host};
 

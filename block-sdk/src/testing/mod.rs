@@ -1,4 +1,4 @@
-//! A stand-in for the host, to test a block as any other crate. Not there in a component.
+//! A fake host for testing a block like any other crate. Not available in a component.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -16,7 +16,7 @@ thread_local! {
     static CURRENT: RefCell<Host> = RefCell::default();
 }
 
-/// A run's host: what it answers, and what the block staged.
+/// The fake host of a run: its responses, and what the block staged.
 #[derive(Clone, Debug, Default)]
 pub struct Host {
     key: String,
@@ -24,68 +24,68 @@ pub struct Host {
     codes: VecDeque<String>,
     claim_error: Option<ClaimError>,
     send_error: Option<SendError>,
-    /// What was asked for in each claim.
+    /// The selectors of all claims.
     pub claims: Vec<Selector>,
-    /// What was staged for sending.
+    /// The staged requests.
     pub sent: Vec<Request>,
-    /// The notes on the step.
+    /// The step's log messages.
     pub notes: Vec<(Level, String)>,
 }
 
 impl Host {
-    /// A run without values, and a pool without codes.
+    /// Creates a run without values, and a pool without codes.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Whom the event is about.
+    /// Sets the event key.
     #[must_use]
     pub fn key(mut self, key: &str) -> Self {
         self.key = key.into();
         self
     }
 
-    /// Gives the run a value.
+    /// Sets a value of the run.
     #[must_use]
     pub fn value(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.set(name, value.into());
         self
     }
 
-    /// Puts a code into the pool; it matches every selector.
+    /// Adds a code to the pool; it matches every selector.
     #[must_use]
     pub fn code(mut self, code: &str) -> Self {
         self.codes.push_back(code.into());
         self
     }
 
-    /// Refuses every claim.
+    /// Fails every claim with this error.
     #[must_use]
     pub fn refuse_claims(mut self, error: ClaimError) -> Self {
         self.claim_error = Some(error);
         self
     }
 
-    /// Refuses every message.
+    /// Fails every message with this error.
     #[must_use]
     pub fn refuse_messages(mut self, error: SendError) -> Self {
         self.send_error = Some(error);
         self
     }
 
-    /// The run's value of that name.
+    /// Returns the run's value of that name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Value> {
         let found = self.data.iter().find(|(set, _)| set == name);
         found.map(|(_, value)| value)
     }
 
-    /// Runs the block with these parameters. As in a workflow, defaults are filled in, and what is
-    /// required must be there; bounds are not checked.
+    /// Runs the block with these parameters. As in a workflow, defaults are filled in and required
+    /// parameters must be present; bounds are not checked.
     ///
     /// # Errors
-    /// The block's, or a parameter is missing.
+    /// Returns the block's error, or an error for a missing parameter.
     pub fn run<B: Block>(
         &mut self,
         params: impl IntoIterator<Item = (&'static str, Value)>,
@@ -93,10 +93,10 @@ impl Host {
         self.call::<B>(params, None)
     }
 
-    /// Runs the block once more, after a wait.
+    /// Runs the block again after a wait.
     ///
     /// # Errors
-    /// The block's, or a parameter is missing.
+    /// Returns the block's error, or an error for a missing parameter.
     pub fn resume<B: Block>(
         &mut self,
         params: impl IntoIterator<Item = (&'static str, Value)>,

@@ -1,7 +1,7 @@
-//! The block *Discount by total*: who puts more into the cart gets a higher discount.
+//! The block *Discount by total*: the higher the cart's total, the higher the discount.
 //!
-//! It sets the value `discount`, which the step after it asks for:
-//! `with: { type: cart, discount: $discount, days: 3 }`.
+//! It sets the value `discount`, which the next step uses: `with: { type: cart, discount:
+//! $discount, days: 3 }`.
 #![forbid(unsafe_code)]
 
 use promoflow_block::{
@@ -16,28 +16,28 @@ impl Block for DiscountByTotal {
     fn describe() -> Description {
         Description::new("discount-by-total", env!("CARGO_PKG_VERSION"))
             .title("Discount by total")
-            .about("Chooses the discount by what the cart is worth.")
+            .about("Chooses the discount by the total of the cart.")
             .param(
                 Parameter::decimal("threshold", 0.0..=1e9)
                     .title("Threshold")
-                    .about("From this total on, the discount is the higher one.")
+                    .about("The total from which the higher discount applies.")
                     .required(),
             )
             .param(
                 Parameter::integer("below", 0..=99)
-                    .title("Discount below it")
+                    .title("Discount below the threshold")
                     .required(),
             )
             .param(
                 Parameter::integer("above", 0..=99)
-                    .title("Discount from it on")
+                    .title("Discount from the threshold on")
                     .required(),
             )
             .port(Port::new("next").title("Next").follows())
             .port(
                 Port::new("no-total")
                     .title("No total")
-                    .about("The event tells no total."),
+                    .about("The event has no total."),
             )
     }
 
@@ -55,7 +55,7 @@ impl Block for DiscountByTotal {
 
 export!(DiscountByTotal);
 
-/// Events bring numbers as numbers or as texts.
+/// Reads a number, which events contain as a number or as text.
 fn number(value: Value) -> Option<f64> {
     match value {
         Value::Integer(number) => Some(number as f64),
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn the_total_chooses_the_discount() {
+    fn chooses_the_discount_by_the_total() {
         assert_eq!(
             outcome(49.99.into()),
             (Outcome::port("next"), Some(5.into()))

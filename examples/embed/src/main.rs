@@ -1,5 +1,5 @@
-//! A program of its own that sends promo codes: opens an installation, teaches it a message and a
-//! workflow, uploads codes, sends events, and brings its own channel, which prints.
+//! A program that embeds Promoflow: it opens an installation, applies a message and a workflow,
+//! uploads codes, sends events, and delivers messages through its own channel, which prints them.
 //!
 //! Run it with `cargo run --release -p example-embed`.
 #![forbid(unsafe_code)]
@@ -34,7 +34,7 @@ steps:
     with: { channel: sms, message: greeting }
 ";
 
-/// Prints what a platform would hand to its own provider.
+/// A channel that prints messages instead of passing them to a provider.
 struct Printer;
 
 impl Channel for Printer {
@@ -91,7 +91,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Stops at faults in a file, which tell the place and what to do.
+/// Fails with the diagnostics of a file that was not applied.
 fn accept<T>(file: AppliedFile<T>) -> Result<()> {
     let faults: Vec<String> = file.diagnostics.iter().map(ToString::to_string).collect();
     ensure!(!file.applied.is_empty(), "{}", faults.join("\n"));

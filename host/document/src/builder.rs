@@ -1,7 +1,7 @@
-//! From text to nodes.
+//! Parses YAML text into nodes.
 //!
-//! Works on the parser's events and not on a tree that it builds, because only so can nesting
-//! and aliases be bounded before they cost a stack or a memory.
+//! Works on the parser's events instead of a ready-made tree, because nesting and aliases must be
+//! bounded before they consume stack or memory.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -15,10 +15,10 @@ use super::reader::{MAX_DEPTH, MAX_FILE_BYTES, MAX_NODES, MAX_REPEATED_BYTES, co
 use super::scalar::{Origin, Scalar};
 use super::source::{Comment, QUOTES, Source, is_directive};
 
-/// Bytes that are read again to understand escapes that the parser does not.
+/// Maximum number of bytes read again to join escapes that the parser does not understand.
 const MAX_READ_AGAIN: usize = 16 * MAX_FILE_BYTES;
 
-/// One node for each document that is not empty, up to the first place that is no YAML.
+/// Returns one node per non-empty document, up to the first syntax error.
 pub(super) fn build(text: &str, out: &mut Diagnostics) -> Vec<Node> {
     let mut text = Cow::Borrowed(text);
     let mut joined = Joined::default();
@@ -51,13 +51,13 @@ pub(super) fn build(text: &str, out: &mut Diagnostics) -> Vec<Node> {
     }
 }
 
-/// Why reading ends before the file does.
+/// The error that ended the parsing of a file.
 struct Stop {
     at: Position,
     message: String,
     hint: Option<String>,
-    /// Where the quoted text begins that holds an escape which the parser does not understand, in
-    /// characters.
+    /// Character index of the start of the quoted text that contains an escape the parser does not
+    /// understand.
     escape_at: Option<usize>,
 }
 
@@ -80,13 +80,13 @@ struct Open {
     key: Key,
 }
 
-/// What the open mapping makes of the next node.
+/// The role of the next node in the open mapping.
 enum Key {
-    /// It is a key.
+    /// The node is a key.
     Expected,
-    /// It is the value of this key.
+    /// The node is the value of this key.
     Held(String, Position),
-    /// It is the value of a key that was refused.
+    /// The node is the value of a rejected key.
     Refused,
 }
 
@@ -95,9 +95,9 @@ struct Builder<'s> {
     joined: &'s Joined,
     documents: Vec<Node>,
     open: Vec<Open>,
-    /// By the parser's number; 0 stands for no anchor.
+    /// Anchored nodes by the parser's anchor number; 0 means no anchor.
     anchors: HashMap<usize, Node>,
-    /// Those of plain texts that no alias has named yet, with their places.
+    /// Anchors on plain text that no alias has used yet, with their positions.
     unused: HashMap<usize, Position>,
     nodes: usize,
     repeated_bytes: usize,
@@ -117,7 +117,7 @@ impl<'s> Builder<'s> {
         }
     }
 
-    /// A place in the file.
+    /// Converts a parser marker to a position in the file.
     fn position(&self, marker: Marker) -> Position {
         let line = count(marker.line().max(1));
         let shift = self.joined.shift(line, marker.index());
@@ -164,7 +164,7 @@ impl<'s> Builder<'s> {
                 }
                 Event::Alias(anchor) => {
                     let Some(node) = self.anchors.get(&anchor).cloned() else {
-                        let message = "this alias names nothing that stands before it";
+                        let message = "this alias has no matching anchor before it";
                         return Err(Stop::new(at, message, Some(QUOTES.to_owned())));
                     };
                     self.unused.remove(&anchor);
@@ -175,7 +175,7 @@ impl<'s> Builder<'s> {
             }
         }
         for at in self.unused.values() {
-            let message = "the word that begins with `&` is left out: YAML takes it for an anchor";
+            let message = "the word that begins with `&` is dropped: YAML reads it as an anchor";
             out.warning(*at, message, Some(QUOTES.to_owned()));
         }
         Ok(())
@@ -186,26 +186,26 @@ impl<'s> Builder<'s> {
         let tabs = self.source.tab_indents(at.line);
         let escape = error.info().contains("invalid Unicode character escape");
         let hint = if tabs {
-            Some("indent with spaces; YAML takes no tabs there".to_owned())
+            Some("indent with spaces; YAML does not allow tabs here".to_owned())
         } else if escape {
-            Some("a character beyond U+FFFF is two escapes, such as \\ud83c\\udf89, or stands as it is".to_owned())
+            Some("write a character beyond U+FFFF as two escapes, such as \\ud83c\\udf89, or as itself".to_owned())
         } else {
             self.source.unquoted(at.line)
         };
         Stop {
             escape_at: escape.then(|| error.marker().index()),
-            ..Stop::new(at, format!("this is not YAML: {}", error.info()), hint)
+            ..Stop::new(at, format!("invalid YAML: {}", error.info()), hint)
         }
     }
 
-    /// Whether a tag makes a scalar a text. Other tags have no meaning here.
+    /// Returns true if the tag makes a scalar text. Other tags are not supported.
     fn tag(&self, tag: Option<&Tag>, at: Position, out: &mut Diagnostics) -> bool {
         let Some(tag) = tag else { return false };
         if tag.is_yaml_core_schema() && tag.suffix == "str" {
             return true;
         }
         let hint =
-            "put a text that begins with `!` in quotes; of tags only `!!str` is read".to_owned();
+            "put text that begins with `!` in quotes; the only supported tag is `!!str`".to_owned();
         out.error(
             at,
             format!("unknown tag {}", shown(&tag.to_string())),
@@ -214,7 +214,7 @@ impl<'s> Builder<'s> {
         false
     }
 
-    /// Judges what YAML takes for a comment behind a plain text: most likely it is a part of that.
+    /// Reports what YAML reads as a comment after plain text but is most likely part of that text.
     fn comment(&self, node: &mut Node, end: Marker, out: &mut Diagnostics) {
         let Some(Comment { blanks, text }) = self.source.comment(end.index()) else {
             let key = self.open.last().map(|open| &open.key);
@@ -231,7 +231,7 @@ impl<'s> Builder<'s> {
         };
         let mut at = self.position(end);
         let message = format!(
-            "what stands after ` #` is cut off: YAML takes {} for a comment",
+            "the text after ` #` is cut off: YAML reads {} as a comment",
             shown(text)
         );
         let Content::Scalar(scalar) = &mut node.content else {
@@ -243,10 +243,10 @@ impl<'s> Builder<'s> {
         at.column = at.column.saturating_add(count(blanks));
         let begins = text.chars().nth(1);
         let is_tight = begins.is_some_and(|c| !c.is_whitespace() && c != '#' && c != '!');
-        if is_tight && scalar.kind() == "a text" {
+        if is_tight && scalar.kind() == "text" {
             out.warning(at, message, Some(QUOTES.to_owned()));
         } else if blanks == 1 {
-            // Texts that people read may hold such a sign; elsewhere it is a comment.
+            // Text for people may contain such a `#`; everywhere else it is a comment.
             scalar.set_cut(at);
         }
     }
@@ -270,7 +270,7 @@ impl<'s> Builder<'s> {
 
     fn push(&mut self, at: Position, anchor: usize, content: Content) -> Result<(), Stop> {
         if self.open.len() == MAX_DEPTH {
-            let message = format!("nested more than {MAX_DEPTH} deep");
+            let message = format!("nested more than {MAX_DEPTH} levels deep");
             return Err(Stop::new(at, message, None));
         }
         self.open.push(Open {
@@ -304,7 +304,7 @@ impl<'s> Builder<'s> {
                     Key::Expected => match node.content {
                         Content::Scalar(key) => Key::Held(key.text().to_owned(), node.at),
                         _ => {
-                            let message = format!("a key must be a text, found {}", node.kind());
+                            let message = format!("a key must be text, found {}", node.kind());
                             let hint = "put text that begins with a bracket in quotes".to_owned();
                             out.error(node.at, message, Some(hint));
                             Key::Refused
@@ -335,7 +335,7 @@ impl<'s> Builder<'s> {
         Ok(())
     }
 
-    /// Counts a copy of a node, so that a few aliases of aliases cannot fill the memory.
+    /// Counts a copy of a node, so that a few aliases of aliases cannot exhaust memory.
     fn charge(&mut self, node: &Node, at: Position) -> Result<(), Stop> {
         let (nodes, bytes) = weight(node);
         self.nodes += nodes;
@@ -349,11 +349,11 @@ impl<'s> Builder<'s> {
 
 fn too_much(at: Position) -> Stop {
     let message =
-        format!("the file holds more than {MAX_NODES} values, or aliases repeat too much");
+        format!("the file has more than {MAX_NODES} values, or its aliases repeat too much");
     Stop::new(at, message, Some("split it into several files".into()))
 }
 
-/// How many nodes and bytes of text a copy of the node holds.
+/// Returns the number of nodes and of bytes of text in a copy of the node.
 fn weight(node: &Node) -> (usize, usize) {
     let add = |(nodes, bytes): (usize, usize), node: &Node| {
         let (more_nodes, more_bytes) = weight(node);

@@ -1,4 +1,4 @@
-//! What is wrong with a file, and where.
+//! Problems found in a file, with their positions.
 
 use std::fmt;
 
@@ -7,38 +7,38 @@ use serde::Serialize;
 use super::node::Position;
 use super::suggest::did_you_mean;
 
-/// The longest piece of a file that a message repeats, in characters.
+/// Maximum length of an excerpt of a file in a message, in characters.
 const MAX_SHOWN_CHARS: usize = 60;
 
-/// After so many errors no more names are compared: a comparison costs time by the names that
-/// there are, and a file can be made to ask for it tens of thousands of times.
+/// Number of errors after which no more suggestions are computed. Each suggestion compares all
+/// candidates, and a file can be crafted to request tens of thousands of them.
 const MAX_SUGGESTING_ERRORS: usize = 200;
 
-/// How bad it is.
+/// The severity of a diagnostic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Severity {
-    /// The file is refused.
+    /// The file is rejected.
     Error,
-    /// The file is taken.
+    /// The file is accepted.
     Warning,
 }
 
-/// One fault of a file. For the author, who mends it there.
+/// A problem in a file, for the author who fixes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Diagnostic {
-    /// How bad it is.
+    /// The severity.
     pub severity: Severity,
-    /// The file, named as it was given.
+    /// The file name as given by the caller.
     pub file: String,
     /// The line, counted from 1.
     pub line: u32,
     /// The character within the line, counted from 1.
     pub column: u32,
-    /// What is wrong.
+    /// A description of the problem.
     pub message: String,
-    /// What to do.
+    /// A suggested fix.
     pub hint: Option<String>,
 }
 
@@ -56,7 +56,7 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// Collects the faults of one file.
+/// Collects the diagnostics of one file.
 #[derive(Clone, Debug)]
 pub struct Diagnostics {
     file: String,
@@ -65,7 +65,7 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
-    /// None yet, for the file of that name.
+    /// Creates an empty collection for the named file.
     pub fn new(file: impl Into<String>) -> Diagnostics {
         Diagnostics {
             file: file.into(),
@@ -79,19 +79,19 @@ impl Diagnostics {
         &self.file
     }
 
-    /// Takes over what was noted of the same file elsewhere.
+    /// Appends diagnostics that were collected separately for the same file.
     pub fn extend(&mut self, other: Diagnostics) {
         self.errors += other.errors;
         self.list.extend(other.list);
     }
 
-    /// Notes an error.
+    /// Adds an error.
     pub fn error(&mut self, at: Position, message: impl Into<String>, hint: Option<String>) {
         let file = self.file.clone();
         self.error_in(file, at, message, hint);
     }
 
-    /// Notes an error in another file that belongs to this one.
+    /// Adds an error in another file that this one includes.
     pub fn error_in(
         &mut self,
         file: impl Into<String>,
@@ -110,13 +110,13 @@ impl Diagnostics {
         });
     }
 
-    /// Notes a warning.
+    /// Adds a warning.
     pub fn warning(&mut self, at: Position, message: impl Into<String>, hint: Option<String>) {
         let file = self.file.clone();
         self.warning_in(file, at, message, hint);
     }
 
-    /// Notes a warning in another file that belongs to this one.
+    /// Adds a warning in another file that this one includes.
     pub fn warning_in(
         &mut self,
         file: impl Into<String>,
@@ -134,8 +134,8 @@ impl Diagnostics {
         });
     }
 
-    /// The hint that names the candidate which the name is most likely a slip of. In a file with
-    /// very many errors there is none.
+    /// Returns a hint with the closest candidate to a misspelled name. Returns `None` once the file
+    /// has very many errors.
     pub fn did_you_mean<'c>(
         &self,
         name: &str,
@@ -147,14 +147,14 @@ impl Diagnostics {
         did_you_mean(name, candidates)
     }
 
-    /// How many errors there are so far; a part that adds none is sound.
+    /// Returns the number of errors so far. A part is valid if it adds none.
     pub fn errors(&self) -> usize {
         self.errors
     }
 
-    /// All of them, in the order of the file.
+    /// Returns all diagnostics in file order.
     pub fn into_sorted(mut self) -> Vec<Diagnostic> {
-        // Faults of another file stand after the file's own.
+        // Diagnostics of other files come after the file's own.
         let own = |d: &Diagnostic| d.file != self.file;
         self.list.sort_by(|a, b| {
             (own(a), &a.file, a.line, a.column).cmp(&(own(b), &b.file, b.line, b.column))
@@ -163,24 +163,24 @@ impl Diagnostics {
     }
 }
 
-/// What a file holds, and what is wrong with it.
+/// The contents of a file together with its diagnostics.
 #[derive(Clone, Debug)]
 pub struct Parsed<T> {
-    /// One for each document without errors, in the order of the file.
+    /// One item per document without errors, in file order.
     pub items: Vec<T>,
-    /// What is wrong, in the order of the file.
+    /// The diagnostics, in file order.
     pub diagnostics: Vec<Diagnostic>,
 }
 
 impl<T> Parsed<T> {
-    /// Whether anything is wrong enough to refuse the file.
+    /// Returns true if the file is rejected.
     pub fn has_errors(&self) -> bool {
         self.diagnostics
             .iter()
             .any(|d| d.severity == Severity::Error)
     }
 
-    /// All that the file holds, with the warnings; or its faults, if one of them is an error.
+    /// Returns the items with the warnings, or all diagnostics if one of them is an error.
     pub fn into_result(self) -> Result<(Vec<T>, Vec<Diagnostic>), Vec<Diagnostic>> {
         if self.has_errors() {
             Err(self.diagnostics)
@@ -190,8 +190,8 @@ impl<T> Parsed<T> {
     }
 }
 
-/// A piece of a file as a message repeats it: in backticks, cut where it is long, and without
-/// control characters, which could break the message's line or play tricks on a terminal.
+/// Quotes an excerpt of a file for a message: in backticks, truncated if long, and without control
+/// characters, which could break the line or manipulate a terminal.
 pub fn shown(text: &str) -> String {
     let mut shown = String::from("`");
     for (number, character) in text.chars().enumerate() {
@@ -202,7 +202,7 @@ pub fn shown(text: &str) -> String {
         match character {
             '\n' => shown.push_str("\\n"),
             '\t' => shown.push_str("\\t"),
-            // Directional marks reorder the line that they stand in.
+            // Directional marks reorder the line that contains them.
             c if c.is_control()
                 || matches!(c, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
             {
@@ -220,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_diagnostic_reads_as_place_fault_and_hint() {
+    fn displays_position_message_and_hint() {
         let mut out = Diagnostics::new("birthday.yaml");
         out.error(
             Position {
@@ -230,21 +230,24 @@ mod tests {
             "unknown block `get-promcode`",
             Some("did you mean `get-promocode`?".into()),
         );
-        out.warning(Position { line: 3, column: 1 }, "odd", None);
+        out.warning(Position { line: 3, column: 1 }, "check this", None);
         let list = out.into_sorted();
-        assert_eq!(list[0].to_string(), "birthday.yaml:3:1: warning: odd");
+        assert_eq!(
+            list[0].to_string(),
+            "birthday.yaml:3:1: warning: check this"
+        );
         assert_eq!(
             list[1].to_string(),
             "birthday.yaml:12:12: unknown block `get-promcode`\n  hint: did you mean `get-promocode`?"
         );
         assert_eq!(
             serde_json::to_string(&list[0]).unwrap(),
-            r#"{"severity":"warning","file":"birthday.yaml","line":3,"column":1,"message":"odd","hint":null}"#
+            r#"{"severity":"warning","file":"birthday.yaml","line":3,"column":1,"message":"check this","hint":null}"#
         );
     }
 
     #[test]
-    fn what_is_repeated_stays_on_one_short_line() {
+    fn keeps_excerpts_short_and_on_one_line() {
         assert_eq!(shown("a\nb\u{1b}[2J\u{202e}"), "`a\\nb\u{fffd}[2J\u{fffd}`");
         assert_eq!(
             shown(&"x".repeat(1000)).chars().count(),

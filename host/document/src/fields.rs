@@ -1,4 +1,4 @@
-//! Reading a mapping: known keys, and a fault for every other.
+//! Mappings with known keys; any other key is an error.
 
 use super::diagnostic::{Diagnostics, shown};
 use super::node::{Content, Entry, Node, Position};
@@ -13,8 +13,8 @@ pub struct Fields<'n> {
 }
 
 impl<'n> Fields<'n> {
-    /// Reads a mapping. Keys that are not known, or stand twice, are noted as errors. `what`
-    /// names the mapping in messages: `a step`.
+    /// Reads a mapping. Unknown and duplicate keys are reported as errors. `what` names the mapping
+    /// in messages: `a step`.
     pub fn read(
         node: &'n Node,
         what: &'static str,
@@ -29,7 +29,7 @@ impl<'n> Fields<'n> {
                 if !is_known {
                     let hint = out
                         .did_you_mean(key, known.iter().copied())
-                        .unwrap_or_else(|| format!("known here: {}", known.join(", ")));
+                        .unwrap_or_else(|| format!("known keys: {}", known.join(", ")));
                     let message = format!("unknown key {} in {what}", shown(key));
                     out.error(entry.key_at, message, Some(hint));
                 }
@@ -43,17 +43,17 @@ impl<'n> Fields<'n> {
         })
     }
 
-    /// The key with its value, if the mapping has it.
+    /// Returns the entry of a key, if present.
     pub fn entry(&self, key: &str) -> Option<&'n Entry> {
         self.entries.iter().copied().find(|entry| entry.key == key)
     }
 
-    /// The value of a key, if the mapping has it.
+    /// Returns the value of a key, if present.
     pub fn get(&self, key: &str) -> Option<&'n Node> {
         self.entry(key).map(|entry| &entry.value)
     }
 
-    /// The value of a key that must not be missing.
+    /// Returns the value of a required key, and reports an error if it is missing.
     pub fn require(&self, key: &str, out: &mut Diagnostics) -> Option<&'n Node> {
         let found = self.get(key);
         if found.is_none() {
@@ -62,14 +62,14 @@ impl<'n> Fields<'n> {
         found
     }
 
-    /// Where the mapping begins.
+    /// Returns the position where the mapping begins.
     pub fn at(&self) -> Position {
         self.at
     }
 }
 
-/// The entries of a mapping with any keys. Of a key that stands twice, the first is given and
-/// the second noted as an error.
+/// Returns the entries of a mapping with arbitrary keys. Of duplicate keys only the first is
+/// returned, and an error is reported for each of the others.
 pub fn entries<'n>(node: &'n Node, what: &str, out: &mut Diagnostics) -> Option<Vec<&'n Entry>> {
     let Content::Mapping(all) = &node.content else {
         let message = format!("expected a mapping for {what}, found {}", node.kind());
@@ -82,8 +82,8 @@ pub fn entries<'n>(node: &'n Node, what: &str, out: &mut Diagnostics) -> Option<
         match seen.insert(entry.key.as_str(), entry.key_at) {
             None => unique.push(entry),
             Some(first) => {
-                let message = format!("the key {} stands twice in {what}", shown(&entry.key));
-                let hint = format!("it stands already at {}:{}", first.line, first.column);
+                let message = format!("duplicate key {} in {what}", shown(&entry.key));
+                let hint = format!("first used at {}:{}", first.line, first.column);
                 out.error(entry.key_at, message, Some(hint));
                 seen.insert(entry.key.as_str(), first);
             }
@@ -92,7 +92,7 @@ pub fn entries<'n>(node: &'n Node, what: &str, out: &mut Diagnostics) -> Option<
     Some(unique)
 }
 
-/// The items of a list.
+/// Returns the items of a list.
 pub fn items<'n>(node: &'n Node, key: &str, out: &mut Diagnostics) -> Option<&'n [Node]> {
     if let Content::List(items) = &node.content {
         return Some(items);
@@ -102,15 +102,15 @@ pub fn items<'n>(node: &'n Node, key: &str, out: &mut Diagnostics) -> Option<&'n
     None
 }
 
-/// The text of a scalar. Numbers and the words `true`, `no` and so on are taken as written.
+/// Returns the text of a scalar. Numbers and words such as `true` and `no` are kept as written.
 pub fn text<'n>(node: &'n Node, key: &str, out: &mut Diagnostics) -> Option<&'n str> {
     match node.scalar() {
         Some(scalar) if !scalar.is_null() => Some(scalar.text()),
         _ => {
-            let message = format!("expected a text for {}, found {}", shown(key), node.kind());
+            let message = format!("expected text for {}, found {}", shown(key), node.kind());
             let cut = node.scalar().and_then(Scalar::cut);
             let hint =
-                cut.map(|_| "YAML takes what begins with `#` for a comment: put it in quotes");
+                cut.map(|_| "YAML reads text that begins with `#` as a comment: put it in quotes");
             let at = cut.unwrap_or(node.at);
             out.error(at, message, hint.map(str::to_owned));
             None

@@ -1,15 +1,14 @@
-//! Ids: of workflows, steps and messages.
+//! Ids of workflows, steps and messages.
 
 use super::diagnostic::{Diagnostics, shown};
 use super::fields::text;
 use super::node::Node;
 
-/// The longest id, in characters.
+/// Maximum length of an id, in characters.
 pub const MAX_ID_CHARS: usize = 100;
 
-/// The node's text, if it is an id: letters of the English alphabet, digits, `-`, `_` and `.`.
-/// It begins with none of `-` and `.`, so that neither a command nor a path takes it for
-/// something else.
+/// Returns the node's text if it is a valid id: ASCII letters, digits, `-`, `_` and `.`. An id must
+/// not begin with `-` or `.`, so that commands and paths cannot misinterpret it.
 pub fn check_id<'n>(node: &'n Node, key: &str, out: &mut Diagnostics) -> Option<&'n str> {
     let id = text(node, key, out)?;
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');

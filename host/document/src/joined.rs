@@ -1,29 +1,30 @@
-//! Escapes of surrogate pairs in YAML: `"\\ud83c\\udf89"`, as programs write an emoji.
+//! Surrogate pair escapes in YAML: `"\\ud83c\\udf89"`, as programs write an emoji.
 //!
-//! YAML has an escape for such a character, `\\U0001F389`, and the parser knows that one alone.
+//! YAML has its own escape for such a character, `\\U0001F389`, and it is the only one that the
+//! parser understands.
 
 use super::reader::count;
 
-/// The characters that a pair is longer than the escape that stands for it.
+/// Number of characters by which a pair is longer than the single escape that replaces it.
 const SHORTER: u32 = 2;
 
-/// Pairs that were joined, in the order of the text.
+/// The joined pairs, in text order.
 #[derive(Default)]
 pub(super) struct Joined(Vec<Pair>);
 
-/// A pair that was joined.
+/// A joined pair.
 struct Pair {
-    /// Its line.
+    /// The line that contains it.
     line: u32,
-    /// How many of the line there are up to this one.
+    /// Number of joined pairs on the line, including this one.
     number: u32,
-    /// The character of the joined text behind it.
+    /// Index of the character after the pair in the joined text.
     end: usize,
 }
 
 impl Joined {
-    /// The text with the pairs joined of the quoted text that begins at that byte; `None` where it
-    /// holds none.
+    /// Joins the pairs in the quoted text that begins at byte `begins`. Returns `None` if it
+    /// contains none.
     pub(super) fn join(&mut self, text: &str, begins: usize) -> Option<String> {
         let (before, rest) = text.split_at_checked(begins)?;
         let mut joined = String::with_capacity(text.len());
@@ -57,7 +58,7 @@ impl Joined {
             }
             joined.push(c);
             index += 1;
-            // What is escaped ends nothing.
+            // An escaped quote does not end the text.
             if c == '\\'
                 && let Some((_, next)) = chars.next()
             {
@@ -69,7 +70,8 @@ impl Joined {
         None
     }
 
-    /// How much further to the right something stands in the file than in the joined text.
+    /// Returns the number of columns by which a position in the file is to the right of the same
+    /// position in the joined text.
     pub(super) fn shift(&self, line: u32, index: usize) -> u32 {
         let before = self.0.partition_point(|pair| pair.end <= index);
         let last = before.checked_sub(1).and_then(|last| self.0.get(last));
@@ -78,7 +80,7 @@ impl Joined {
     }
 }
 
-/// The character that two escapes stand for.
+/// Decodes two escapes to the character they represent.
 fn pair(text: &str) -> Option<char> {
     let unit = |text: &str| {
         let digits = text.strip_prefix("\\u")?;

@@ -1,6 +1,6 @@
-//! From JSON to nodes.
+//! Parses JSON text into nodes.
 //!
-//! serde_json judges the text and reads its texts; what is added here is the place of every value.
+//! serde_json validates the text and decodes strings; this module adds the position of every value.
 
 use serde::de::{Deserialize, IgnoredAny};
 use serde_json::{Deserializer, Error};
@@ -10,7 +10,7 @@ use super::node::{Content, Entry, Node, Position};
 use super::reader::{MAX_DEPTH, MAX_NODES, count};
 use super::scalar::{Origin, Scalar};
 
-/// Whether a text begins as JSON does, and as people hardly write YAML: `{"`, `{}`, `[{`, `["`.
+/// Returns true if the text begins like JSON and unlike hand-written YAML: `{"`, `{}`, `[{`, `["`.
 pub(super) fn begins(text: &str) -> bool {
     let mut signs = text.chars().filter(|c| !c.is_whitespace());
     matches!(
@@ -19,7 +19,7 @@ pub(super) fn begins(text: &str) -> bool {
     )
 }
 
-/// One node for each value that follows another, up to the first place that is no JSON.
+/// Returns one node per top-level value, up to the first syntax error.
 pub(super) fn build(text: &str, out: &mut Diagnostics) -> Vec<Node> {
     let mut reader = Reader {
         text,
@@ -51,14 +51,14 @@ pub(super) fn build(text: &str, out: &mut Diagnostics) -> Vec<Node> {
     }
 }
 
-/// Why reading ends before the text does.
+/// The error that ended the parsing of a text.
 struct Stop {
     at: Position,
     why: String,
     hint: Option<String>,
 }
 
-/// A place, counted on.
+/// A position that advances while reading.
 #[derive(Clone, Copy)]
 struct Place {
     line: usize,
@@ -89,7 +89,7 @@ impl Place {
     }
 }
 
-/// Walks over a text that is known to be JSON up to the end of the present value.
+/// Walks over a text that is known to be valid JSON up to the end of the current value.
 struct Reader<'t, 'o> {
     text: &'t str,
     at: usize,
@@ -127,14 +127,14 @@ impl<'t> Reader<'t, '_> {
         if self.nodes > MAX_NODES {
             return Err(Stop {
                 at,
-                why: format!("the file holds more than {MAX_NODES} values"),
+                why: format!("the file has more than {MAX_NODES} values"),
                 hint: Some("split it into several files".to_owned()),
             });
         }
         if depth == MAX_DEPTH && (self.next_is('{') || self.next_is('[')) {
             return Err(Stop {
                 at,
-                why: format!("nested more than {MAX_DEPTH} deep"),
+                why: format!("nested more than {MAX_DEPTH} levels deep"),
                 hint: None,
             });
         }
@@ -174,7 +174,7 @@ impl<'t> Reader<'t, '_> {
             let key_at = self.place.position();
             let key = self.text()?.text().to_owned();
             self.blanks();
-            // The colon.
+            // Skip the colon.
             self.pass(1);
             let value = self.value(depth + 1)?;
             self.divided();
@@ -185,8 +185,8 @@ impl<'t> Reader<'t, '_> {
                 }
                 Some(first) => {
                     let Position { line, column } = first;
-                    let why = format!("the key {} stands twice", shown(&key));
-                    let hint = format!("keep one of them; it stands already at {line}:{column}");
+                    let why = format!("duplicate key {}", shown(&key));
+                    let hint = format!("keep one of them; the first is at {line}:{column}");
                     self.out.error(key_at, why, Some(hint));
                 }
             }
@@ -195,7 +195,7 @@ impl<'t> Reader<'t, '_> {
         Ok(entries)
     }
 
-    /// Passes what divides two values.
+    /// Skips the separator between two values.
     fn divided(&mut self) {
         self.blanks();
         if self.next_is(',') {
@@ -204,7 +204,7 @@ impl<'t> Reader<'t, '_> {
         }
     }
 
-    /// A text in quotes.
+    /// Reads a quoted string.
     fn text(&mut self) -> Result<Scalar, Stop> {
         let from = (self.at, self.place);
         let mut escaped = false;
@@ -221,7 +221,7 @@ impl<'t> Reader<'t, '_> {
         })?;
         let mut begins = from.1.position();
         let origin = match written.contains('\\') {
-            // The characters of the file are not those of the text.
+            // Escapes make the file's characters differ from the text's.
             true => Origin::Beginning(begins),
             false => {
                 begins.column = begins.column.saturating_add(1);
@@ -231,7 +231,7 @@ impl<'t> Reader<'t, '_> {
         Ok(Scalar::new(text, false, origin))
     }
 
-    /// What serde_json found in the text from there on: the place in the file, and what to do.
+    /// Converts a serde_json error to a position in the file, a message and a hint.
     fn told(&self, from: (usize, Place), error: &Error) -> (Position, String, Option<String>) {
         let (offset, mut place) = from;
         let text = self.text.get(offset..).unwrap_or_default();
@@ -240,7 +240,7 @@ impl<'t> Reader<'t, '_> {
             .take(error.line().saturating_sub(1))
             .map(str::len)
             .sum();
-        // Its columns are bytes, up to the one that is wrong.
+        // serde_json's columns count bytes, up to and including the wrong one.
         let mut end = (before + error.column().saturating_sub(1)).min(text.len());
         while !text.is_char_boundary(end) {
             end -= 1;
@@ -250,7 +250,7 @@ impl<'t> Reader<'t, '_> {
         let whole = error.to_string();
         let why = whole.split(" at line ").next().unwrap_or(&whole);
         let is_trailing = rest.starts_with(['}', ']']) && passed.trim_end().ends_with(',');
-        // From the end: an escape of the first half of a pair.
+        // Read backwards: an escape of the first half of a pair.
         let before: String = passed.chars().rev().take(12).collect();
         let is_lone = why.contains("hex escape") && before.to_ascii_lowercase().contains("du\\");
         let why = match (is_trailing, is_lone) {
@@ -263,28 +263,28 @@ impl<'t> Reader<'t, '_> {
             Some(surrogate) => format!("{surrogate} in an escape `\\u…`"),
             None => why.to_owned(),
         };
-        (place.position(), format!("this is not JSON: {why}"), hint)
+        (place.position(), format!("invalid JSON: {why}"), hint)
     }
 }
 
-/// What to do about a fault, by what precedes it and what stands there.
+/// Suggests a fix, given the text before and after the error.
 fn hint(why: &str, passed: &str, rest: &str) -> Option<String> {
     let sign = rest.chars().next();
     let hint = match (why, sign) {
         (why, _) if why.contains("surrogate") => {
-            "a character beyond U+FFFF is two escapes, such as \\ud83c\\udf89, or stands as it is"
+            "write a character beyond U+FFFF as two escapes, such as \\ud83c\\udf89, or as itself"
         }
         (_, Some('}' | ']')) if passed.trim_end().ends_with(',') => {
-            "leave out the comma before the bracket"
+            "remove the comma before the bracket"
         }
-        (_, Some('/' | '#')) => "JSON has no comments: leave it out, or write YAML",
+        (_, Some('/' | '#')) => "JSON has no comments: remove it, or write YAML",
         (_, Some('\'' | '‘' | '“' | '”')) => {
-            "put texts and keys in straight double quotes, `\"`"
+            "put strings and keys in straight double quotes, `\"`"
         }
         ("key must be a string", _) => "put the key in double quotes",
         (why, _) if why.starts_with("EOF") => "a quote or a bracket is not closed",
         (why, _) if why.starts_with("control character") => {
-            "write a line break within a text as \\n, and a tab as \\t"
+            "write a line break within a string as \\n, and a tab as \\t"
         }
         (why, _) if why.starts_with("invalid escape") => "write a backslash as \\\\",
         _ => return None,

@@ -1,12 +1,11 @@
-//! Files that people write: YAML, or JSON.
+//! Files that people write: YAML or JSON.
 //!
-//! [`read`] turns bytes into one [`Node`] for each document, every node with the [`Position`]
-//! that it stands at. [`Fields`] takes the known keys out of a mapping. What is wrong goes to
-//! [`Diagnostics`], so that an author sees every fault of a file at once, and [`Parsed`] hands
-//! over what a file holds together with them.
+//! [`read`] parses bytes into one [`Node`] per document, and every node has a [`Position`].
+//! [`Fields`] reads the known keys of a mapping. Problems are collected in [`Diagnostics`], so that
+//! an author sees every error of a file at once, and [`Parsed`] holds the contents of a file
+//! together with its diagnostics.
 //!
-//! Nothing here knows what a workflow or a message is.
-#![forbid(unsafe_code)]
+//! This module knows nothing about workflows or messages.
 
 mod builder;
 mod diagnostic;

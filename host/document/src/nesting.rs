@@ -1,16 +1,16 @@
-//! How deep values may be nested.
+//! Maximum nesting of values.
 //!
-//! Readers of stored JSON go 128 levels deep, and a value stands within records and messages of its
-//! own. A bound far below that keeps whatever is stored readable.
+//! JSON parsers accept 128 levels by default, and a stored value is itself nested in records and
+//! messages. A limit far below that keeps everything that is stored readable.
 
 use serde_json::Value;
 
-/// The deepest nesting of a value: lists and objects within each other.
+/// Maximum nesting of lists and objects in a value.
 pub const MAX_VALUE_DEPTH: usize = 64;
 
-/// Refuses a value that is nested too deep.
-pub fn check_depth(value: &Value) -> Result<(), String> {
-    // Not by recursion: an embedder's value may be of any depth.
+/// Rejects a value that is nested too deeply.
+pub(crate) fn check_depth(value: &Value) -> Result<(), String> {
+    // Iterative, because an embedder's value may have any depth.
     let mut left = vec![(value, 0)];
     while let Some((value, around)) = left.pop() {
         let depth = around + 1;
@@ -21,7 +21,7 @@ pub fn check_depth(value: &Value) -> Result<(), String> {
         };
         if depth > MAX_VALUE_DEPTH {
             return Err(format!(
-                "lists and objects are nested more than {MAX_VALUE_DEPTH} deep; flatten the value"
+                "lists and objects are nested more than {MAX_VALUE_DEPTH} levels deep; flatten the value"
             ));
         }
         nested.retain(|value| value.is_array() || value.is_object());
@@ -38,21 +38,21 @@ mod tests {
 
     fn nested(depth: usize) -> Value {
         (0..depth).fold(json!(1), |value, level| match level % 2 {
-            // Not by `json!`, which goes down what is there already.
+            // Not with `json!`, which would recurse into the existing value.
             0 => Value::Array(vec![json!(0), value]),
             _ => Value::Object([("a".to_owned(), value)].into_iter().collect()),
         })
     }
 
     #[test]
-    fn values_are_taken_up_to_the_bound() {
+    fn accepts_values_up_to_the_limit() {
         for depth in [0, 1, MAX_VALUE_DEPTH] {
             assert_eq!(check_depth(&nested(depth)), Ok(()), "{depth}");
         }
         for depth in [MAX_VALUE_DEPTH + 1, 126, 10_000] {
             let deep = nested(depth);
             assert!(check_depth(&deep).is_err(), "{depth}");
-            // Dropping it would recurse as deep.
+            // Dropping it would recurse to the same depth.
             std::mem::forget(deep);
         }
     }

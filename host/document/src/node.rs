@@ -1,8 +1,8 @@
-//! What a file holds: nodes with their positions.
+//! The contents of a file: nodes with positions.
 
 use super::scalar::Scalar;
 
-/// A place in a file. Lines and columns count from 1, columns in characters.
+/// A position in a file. Lines and columns count from 1; columns count characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
     /// The line.
@@ -16,23 +16,23 @@ impl Position {
     pub const START: Position = Position { line: 1, column: 1 };
 }
 
-/// A value and the place where it begins.
+/// A value with its position.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// Where it begins.
+    /// The position of the value.
     pub at: Position,
-    /// What it is.
+    /// The value.
     pub content: Content,
 }
 
-/// What a node is.
+/// The value of a node.
 #[derive(Clone, Debug)]
 pub enum Content {
-    /// A text, a number, `true`, `false` or nothing.
+    /// Text, a number, `true`, `false` or nothing.
     Scalar(Scalar),
     /// A list.
     List(Vec<Node>),
-    /// A mapping, in the order of the file. A key may stand in it twice.
+    /// A mapping in file order. May contain a key twice.
     Mapping(Vec<Entry>),
 }
 
@@ -41,14 +41,14 @@ pub enum Content {
 pub struct Entry {
     /// The key.
     pub key: String,
-    /// Where the key begins.
+    /// The position of the key.
     pub key_at: Position,
-    /// What stands beside it.
+    /// The value of the key.
     pub value: Node,
 }
 
 impl Node {
-    /// The scalar, if it is one.
+    /// Returns the scalar, if the node is one.
     pub fn scalar(&self) -> Option<&Scalar> {
         match &self.content {
             Content::Scalar(scalar) => Some(scalar),
@@ -56,12 +56,12 @@ impl Node {
         }
     }
 
-    /// Whether nothing stands here: `key:` or `key: null`.
+    /// Returns true if there is no value: `key:` or `key: null`.
     pub fn is_null(&self) -> bool {
         self.scalar().is_some_and(Scalar::is_null)
     }
 
-    /// What it is, for a message: `a list`.
+    /// Names the kind of value for a message: `a list`.
     pub fn kind(&self) -> &'static str {
         match &self.content {
             Content::Scalar(scalar) => scalar.kind(),
@@ -70,8 +70,9 @@ impl Node {
         }
     }
 
-    /// As JSON. With `typed`, unquoted numbers, `true`, `false` and `null` are what they look
-    /// like; without, every scalar is its text. Of a key that stands twice, the first counts.
+    /// Converts the node to JSON. With `typed`, unquoted numbers, `true`, `false` and `null` become
+    /// JSON values of that type; otherwise every scalar becomes a string. Of duplicate keys, the
+    /// first wins.
     pub fn to_json(&self, typed: bool) -> serde_json::Value {
         match &self.content {
             Content::Scalar(scalar) if typed => scalar.to_json(),

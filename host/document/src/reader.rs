@@ -1,28 +1,29 @@
-//! From bytes to nodes, within bounds.
+//! Reads files within fixed limits.
 
 use super::builder::build;
 use super::diagnostic::Diagnostics;
 use super::json;
 use super::node::{Node, Position};
 
-/// The largest file, in bytes: far above what a person writes, and small enough to be held in
-/// memory several times over.
+/// Maximum size of a file, in bytes: far above what a person writes, and small enough to keep
+/// several copies in memory.
 pub const MAX_FILE_BYTES: usize = 1024 * 1024;
 
-/// The deepest nesting of lists and mappings. Whatever walks the nodes does so on the stack.
+/// Maximum nesting of lists and mappings. Code that walks the nodes recurses on the stack.
 pub const MAX_DEPTH: usize = 64;
 
-/// The most values in a file, each counted as often as aliases repeat it.
+/// Maximum number of values in a file; each counts once per alias that repeats it.
 pub const MAX_NODES: usize = 50_000;
 
-/// The most text that aliases may repeat, in bytes.
+/// Maximum number of bytes of text that aliases may repeat.
 pub(super) const MAX_REPEATED_BYTES: usize = 4 * MAX_FILE_BYTES;
 
-/// Reads a file: one node for each document that is not empty. Reading ends at the first place
-/// that is neither YAML nor JSON; the documents before it are given.
+/// Reads a file and returns one node per non-empty document. Reading stops at the first syntax
+/// error; the documents before it are returned.
 ///
-/// A file whose name ends in `.json` is JSON. Any other that begins as JSON does, with `{"` say, is
-/// read as that where it is that; YAML may begin so too.
+/// A file whose name ends in `.json` is JSON. Any other file that begins like JSON, with `{"` for
+/// example, is read as JSON if it is valid JSON, and otherwise as YAML, which may begin the same
+/// way.
 pub fn read(bytes: &[u8], out: &mut Diagnostics) -> Vec<Node> {
     let Some(text) = decode(bytes, out) else {
         return Vec::new();
@@ -39,7 +40,7 @@ pub fn read(bytes: &[u8], out: &mut Diagnostics) -> Vec<Node> {
     documents
 }
 
-/// Reads what may be JSON, or YAML that looks like it.
+/// Reads a text that may be JSON or YAML that looks like JSON.
 fn either(text: &str, out: &mut Diagnostics) -> Vec<Node> {
     let mut of_json = Diagnostics::new(out.file());
     let documents = json::build(text, &mut of_json);
@@ -63,7 +64,7 @@ fn decode<'b>(bytes: &'b [u8], out: &mut Diagnostics) -> Option<&'b str> {
         out.error(Position::START, message, None);
         return None;
     }
-    // A byte order mark is no character of the text: it would shift the first line's columns.
+    // A byte order mark is not part of the text and would shift the columns of the first line.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     match str::from_utf8(bytes) {
         Ok(text) => Some(text),
@@ -74,17 +75,13 @@ fn decode<'b>(bytes: &'b [u8], out: &mut Diagnostics) -> Option<&'b str> {
                 line: count(sound.matches('\n').count() + 1),
                 column: count(last.chars().count() + 1),
             };
-            out.error(
-                at,
-                "the file is not UTF-8 from here",
-                Some("save it as UTF-8".into()),
-            );
+            out.error(at, "invalid UTF-8", Some("save it as UTF-8".into()));
             None
         }
     }
 }
 
-/// A number of lines or columns.
+/// Converts a number of lines or columns.
 pub(super) fn count(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }

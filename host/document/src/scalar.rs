@@ -1,34 +1,34 @@
-//! Scalars. The text is kept as the author wrote it, and what it means is decided by whoever
-//! reads it: `type: 2026` and `country: no` are texts where a text is expected, and a phone
-//! number keeps its plus and its zeros.
+//! Scalars. The text is kept as written, and the reader of a value decides what it means: `type:
+//! 2026` and `country: no` are text where text is expected, and a phone number keeps its plus sign
+//! and leading zeros.
 
 use serde_json::{Number, Value};
 
 use super::node::Position;
 
-/// A text, a number, `true`, `false` or nothing.
+/// Text, a number, `true`, `false` or nothing.
 #[derive(Clone, Debug)]
 pub struct Scalar {
     text: String,
     plain: bool,
     origin: Origin,
-    /// Where a comment begins that most likely belongs to the text.
+    /// Start of a comment that is most likely part of the text.
     cut: Option<Position>,
 }
 
-/// Where the characters of a scalar's text stand in the file.
+/// The mapping from positions in a scalar's text to positions in the file.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Origin {
-    /// One after the other from here.
+    /// The text is a contiguous part of the file from this position.
     Exact(Position),
-    /// A literal block (`|`): line by line from this one, after so many columns.
+    /// A literal block (`|`): one line of text per line of the file, after an indentation.
     Lines {
         /// The line of the first line of text.
         line: u32,
-        /// How far the block is indented.
+        /// The indentation of the block, in columns.
         indent: u32,
     },
-    /// Escapes or folded lines stand between; only the beginning is known.
+    /// Escapes or folded lines make other positions unknown; only the start is known.
     Beginning(Position),
 }
 
@@ -42,27 +42,28 @@ impl Scalar {
         }
     }
 
-    /// Notes that a comment begins there.
+    /// Records that a comment begins at this position.
     pub(super) fn set_cut(&mut self, at: Position) {
         self.cut = Some(at);
     }
 
-    /// Where a comment begins that would be a part of the text, if people are to read it.
+    /// Returns the start of a comment that would be part of the text if the text is meant for
+    /// people.
     pub fn cut(&self) -> Option<Position> {
         self.cut
     }
 
-    /// Its text: of an unquoted scalar what stands in the file, of others with escapes resolved.
+    /// Returns the text: as in the file if unquoted, otherwise with escapes resolved.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Whether nothing stands here.
+    /// Returns true if there is no value.
     pub fn is_null(&self) -> bool {
         self.plain && matches!(self.text.as_str(), "" | "~" | "null" | "Null" | "NULL")
     }
 
-    /// `true` or `false`, if it is one of them and not quoted.
+    /// Returns the boolean, if the scalar is an unquoted `true` or `false`.
     pub fn boolean(&self) -> Option<bool> {
         match self.text.as_str() {
             "true" | "True" | "TRUE" if self.plain => Some(true),
@@ -71,8 +72,8 @@ impl Scalar {
         }
     }
 
-    /// As typed JSON. Only what JSON takes for a number is one: `+380…`, `007`, `0x1F` and whole
-    /// numbers beyond 64 bits stay texts, because converting them would lose what was written.
+    /// Converts the scalar to typed JSON. Only JSON numbers become numbers: `+380…`, `007`, `0x1F`
+    /// and integers beyond 64 bits stay text, because converting them would lose what was written.
     pub fn to_json(&self) -> Value {
         if self.is_null() {
             return Value::Null;
@@ -86,7 +87,7 @@ impl Scalar {
         }
     }
 
-    /// What it is, for a message.
+    /// Names the kind of value for a message.
     pub fn kind(&self) -> &'static str {
         if self.is_null() {
             "nothing"
@@ -95,11 +96,11 @@ impl Scalar {
         } else if self.number().is_some() {
             "a number"
         } else {
-            "a text"
+            "text"
         }
     }
 
-    /// The place in the file of a place in the text; lines and columns count from 1.
+    /// Maps a position in the text to a position in the file; lines and columns count from 1.
     pub fn locate(&self, line: usize, column: usize) -> Position {
         let line = u32::try_from(line.max(1) - 1).unwrap_or(u32::MAX);
         let column = u32::try_from(column.max(1) - 1).unwrap_or(u32::MAX);
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_json_takes_for_a_number_is_one() {
+    fn converts_only_json_numbers_to_numbers() {
         for (text, value) in [
             ("10", json!(10)),
             ("-0.5", json!(-0.5)),
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_in_the_text_is_a_place_in_the_file() {
+    fn maps_text_positions_to_file_positions() {
         let at = Position {
             line: 4,
             column: 10,

@@ -1,24 +1,24 @@
-//! The text of a file, and where the characters of its scalars stand in it.
+//! The text of a file, and the positions of its scalars in it.
 
 use super::diagnostic::shown;
 use super::node::Position;
 use super::scalar::Origin;
 
-/// What to do with a text that YAML reads otherwise.
+/// Hint for text that YAML would misread.
 pub(super) const QUOTES: &str = "put the text in quotes, or write it below `|`";
 
-/// Keys further to the right are not asked what stands behind them.
+/// Maximum column of a key whose value is checked for a comment.
 const MAX_KEY_COLUMN: u32 = 200;
 
-/// What YAML takes for a comment.
+/// Text that YAML reads as a comment.
 pub(super) struct Comment<'s> {
-    /// The blanks before it.
+    /// Number of blanks before it.
     pub(super) blanks: usize,
-    /// It, with its sign.
+    /// The comment including its `#`.
     pub(super) text: &'s str,
 }
 
-/// Whether a directive of a template stands there.
+/// Returns true if the text begins with a template directive.
 pub(super) fn is_directive(text: &str) -> bool {
     let text = text.trim_start_matches('#');
     ["if", "elseif", "foreach", "set"].iter().any(|word| {
@@ -27,12 +27,12 @@ pub(super) fn is_directive(text: &str) -> bool {
     })
 }
 
-/// A file's text with what it takes to find a place in it quickly.
+/// The text of a file, indexed for fast position lookups.
 pub(super) struct Source<'s> {
     text: &'s str,
-    /// The byte that each character begins at; empty where every character is one byte.
+    /// The byte offset of each character; empty if all characters are ASCII.
     bytes: Vec<usize>,
-    /// The byte that each line begins at.
+    /// The byte offset of each line.
     lines: Vec<usize>,
 }
 
@@ -47,12 +47,13 @@ impl<'s> Source<'s> {
         Source { text, bytes, lines }
     }
 
-    /// What YAML takes for a comment after so many characters, where blanks alone stand before it.
+    /// Returns what YAML reads as a comment after the character at `index`, if only blanks precede
+    /// it.
     pub(super) fn comment(&self, index: usize) -> Option<Comment<'s>> {
         let rest = self.from(index)?;
         let text = rest.trim_start_matches([' ', '\t']);
         let blanks = rest.len() - text.len();
-        // A line may be as long as the file: it is walked over for a comment alone.
+        // A line may be as long as the file, so it is scanned only if it contains a comment.
         if blanks == 0 || !text.starts_with('#') {
             return None;
         }
@@ -60,8 +61,9 @@ impl<'s> Source<'s> {
         Some(Comment { blanks, text })
     }
 
-    /// Where a comment begins in the line below so many characters, indented deeper than that column
-    /// and without a blank behind its sign: in a text of several lines it is most likely one of them.
+    /// Returns the indentation of a comment on the line after the character at `index`, if it is
+    /// indented deeper than column `than` and no blank follows its `#`. In multi-line text such a
+    /// line is most likely part of the text.
     pub(super) fn comment_below(&self, index: usize, than: u32) -> Option<usize> {
         let rest = self.from(index)?;
         let below = rest
@@ -77,9 +79,9 @@ impl<'s> Source<'s> {
         is_below.then_some(indent)
     }
 
-    /// The column of a comment that stands where the value of a key would.
+    /// Returns the column of a comment in the place of a key's value.
     pub(super) fn comment_after_key(&self, key: Position) -> Option<u32> {
-        // Nobody writes one further to the right; a file that is one long line has thousands of keys.
+        // People do not indent keys further, but a file of one long line has thousands of keys.
         if key.column > MAX_KEY_COLUMN {
             return None;
         }
@@ -96,8 +98,8 @@ impl<'s> Source<'s> {
         is_comment.then(|| u32::try_from(column).unwrap_or(u32::MAX))
     }
 
-    /// The hint to put a text in quotes, where a line that is no YAML holds one that needs them. The
-    /// parser may find it in the next line only.
+    /// Suggests quotes if a line that is not valid YAML contains text that needs them. The parser
+    /// may notice the error only on the next line.
     pub(super) fn unquoted(&self, line: u32) -> Option<String> {
         let before = line.saturating_sub(1);
         let suspect = |line: u32| {
@@ -105,7 +107,7 @@ impl<'s> Source<'s> {
             let (key, value) = text.split_once(": ")?;
             let value = value.trim();
             let begins = value.chars().next()?;
-            // A list or mapping that is not closed is no text.
+            // An unclosed list or mapping is not text.
             let closes = |open: char, close: char| {
                 let behind = value
                     .strip_prefix(open)
@@ -130,28 +132,28 @@ impl<'s> Source<'s> {
             } else if "[{".contains(begins) {
                 return None;
             } else if value.contains(": ") || value.ends_with(':') {
-                "holds a colon".to_owned()
+                "contains a colon".to_owned()
             } else if value.contains(" #") {
-                "holds ` #`".to_owned()
+                "contains ` #`".to_owned()
             } else {
                 return None;
             };
             let key = shown(key);
-            let mut hint = format!("a text that {why} goes in quotes as a whole: ");
+            let mut hint = format!("put the whole text in quotes, because it {why}: ");
             hint.push_str(&format!("write {key} as `\"…\"`, or below `|`"));
             Some(hint)
         };
         suspect(line).or_else(|| suspect(before))
     }
 
-    /// A line, counted from 1.
+    /// Returns a line, counted from 1.
     fn line(&self, line: u32) -> Option<&'s str> {
         let begins = *self.lines.get((line as usize).checked_sub(1)?)?;
         let line = self.text.get(begins..)?.split('\n').next()?;
         Some(line.strip_suffix('\r').unwrap_or(line))
     }
 
-    /// The byte at which a character begins.
+    /// Returns the byte offset of a character.
     pub(super) fn byte(&self, index: usize) -> usize {
         match self.bytes.is_empty() {
             true => index,
@@ -159,7 +161,7 @@ impl<'s> Source<'s> {
         }
     }
 
-    /// What stands after so many characters.
+    /// Returns the text from the character at `index` on.
     fn from(&self, index: usize) -> Option<&'s str> {
         let byte = match self.bytes.is_empty() {
             true => index,
@@ -168,11 +170,11 @@ impl<'s> Source<'s> {
         self.text.get(byte..)
     }
 
-    /// Where the text of a scalar that stands on one line comes from: `index` is the number of
-    /// characters before it, `at` its place, `quoted` whether a quote stands before the text.
+    /// Maps the text of a single-line scalar to the file. `index` is the number of characters
+    /// before the scalar, `at` its position; `quoted` is true if a quote precedes the text.
     pub(super) fn inline(&self, text: &str, index: usize, at: Position, quoted: bool) -> Origin {
         let index = index + usize::from(quoted);
-        // Where escapes or folds stand between, the file's characters are not the text's.
+        // With escapes or folds in between, the file's characters differ from the text's.
         match self.from(index) {
             Some(rest) if rest.starts_with(text) && !text.contains('\n') => {
                 Origin::Exact(Position {
@@ -184,8 +186,7 @@ impl<'s> Source<'s> {
         }
     }
 
-    /// Where the text of a literal block comes from, whose first line that isn't blank begins
-    /// at `at`.
+    /// Maps the text of a literal block to the file. `at` is the start of its first non-blank line.
     pub(super) fn literal(text: &str, at: Position) -> Origin {
         let blank = text.bytes().take_while(|byte| *byte == b'\n').count();
         Origin::Lines {
@@ -196,7 +197,7 @@ impl<'s> Source<'s> {
         }
     }
 
-    /// Whether the line is indented with a tab.
+    /// Returns true if the line is indented with a tab.
     pub(super) fn tab_indents(&self, line: u32) -> bool {
         self.line(line).is_some_and(|line| {
             line.chars()

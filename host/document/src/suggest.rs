@@ -1,11 +1,11 @@
-//! Did you mean …?
+//! "Did you mean …?" suggestions.
 
 use super::diagnostic::shown;
 
-/// The longest name that is compared, in characters: the comparison is quadratic.
+/// Maximum length of a compared name, in characters: the comparison is quadratic.
 const MAX_COMPARED_CHARS: usize = 100;
 
-/// The candidate that the name is most likely a slip of.
+/// Returns the candidate closest to a misspelled name.
 pub fn closest<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let length = name.chars().count();
     if length > MAX_COMPARED_CHARS {
@@ -22,7 +22,7 @@ pub fn closest<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// The hint that names it.
+/// Returns a hint with the closest candidate.
 pub fn did_you_mean<'c>(
     name: &str,
     candidates: impl IntoIterator<Item = &'c str>,
@@ -30,7 +30,7 @@ pub fn did_you_mean<'c>(
     closest(name, candidates).map(|candidate| format!("did you mean {}?", shown(candidate)))
 }
 
-/// Case and the kind of dash are no difference worth counting.
+/// Normalises case and kinds of dashes.
 fn plain(name: &str) -> String {
     name.to_lowercase().replace(['_', ' '], "-")
 }
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slips_are_recognised_and_other_words_are_not() {
+    fn suggests_names_only_for_likely_typos() {
         let names = ["get-promocode", "send-message", "end"];
         assert_eq!(closest("get-promcode", names), Some("get-promocode"));
         assert_eq!(closest("Get_Promocode", names), Some("get-promocode"));

@@ -1,4 +1,4 @@
-//! Text from outside on a terminal, in a log or in JSON that a terminal shows.
+//! Makes untrusted text safe for terminals, logs, and JSON shown on a terminal.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -6,9 +6,9 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter, Serializer};
 
-/// Whether a character may steer a terminal or mislead who reads it: control characters (C0, DEL
-/// and C1), line and paragraph separators, marks that change the direction of writing, and format
-/// characters that are not seen. Those that join the letters of a word or an emoji stay.
+/// Returns true if a character may control a terminal or mislead a reader: control characters (C0,
+/// DEL and C1), line and paragraph separators, marks that change the text direction, and invisible
+/// format characters. Characters that join the letters of a word or the parts of an emoji are safe.
 pub fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(
@@ -28,12 +28,12 @@ pub fn is_unsafe(c: char) -> bool {
         )
 }
 
-/// Whether a text is ASCII without control characters, and so needs no further look.
+/// Returns true if the text is ASCII without control characters and needs no further checks.
 fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
-/// The text without what could steer a terminal, other than line ends and tabs.
+/// Replaces characters that could control a terminal, except line breaks and tabs.
 pub fn tame(text: &str) -> String {
     match is_plain(text) {
         true => text.to_owned(),
@@ -41,26 +41,26 @@ pub fn tame(text: &str) -> String {
     }
 }
 
-/// The same on one line.
+/// Same as [`tame`], on one line.
 pub fn tame_line(text: &str) -> String {
     tame(text).replace(['\n', '\t'], " ")
 }
 
-/// JSON with each unsafe character of its strings as `\uXXXX`: the same value.
+/// Serialises to JSON with each unsafe character escaped as `\uXXXX`. The value stays the same.
 pub fn tame_json(value: &impl Serialize) -> serde_json::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     value.serialize(&mut Serializer::with_formatter(&mut bytes, Escaping))?;
     Ok(bytes)
 }
 
-/// The same of JSON that is written already.
+/// Same as [`tame_json`], for JSON that is already serialised.
 pub fn tame_json_text(json: &str) -> Cow<'_, str> {
     if is_plain(json) {
         return Cow::Borrowed(json);
     }
     let mut tamed = String::with_capacity(json.len());
     for c in json.chars() {
-        // Between the values stand line ends and tabs alone, and no JSON has them within one.
+        // Only line breaks and tabs occur between values, and valid JSON has none within a string.
         match is_unsafe(c) && !matches!(c, '\n' | '\r' | '\t') {
             true => escape(c, |text| tamed.push_str(text)),
             false => tamed.push(c),
@@ -108,14 +108,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_cannot_steer_the_terminal() {
+    fn removes_terminal_control_characters() {
         assert_eq!(tame("a\u{1b}[2J\nb\u{202e}"), "a\u{fffd}[2J\nb\u{fffd}");
         assert_eq!(tame_line("a\nb\tc"), "a b c");
         assert_eq!(
             tame("\u{9b}2J\u{7f}\r\u{200f}"),
             "\u{fffd}2J\u{fffd}\u{fffd}\u{fffd}"
         );
-        // Letters of any language, and emoji of several characters, are no tricks.
+        // Letters of any language and multi-character emoji stay.
         for plain in ["Ганна", "می\u{200c}خواهم", "👩\u{200d}👧\u{fe0f}"] {
             assert_eq!(tame(plain), plain);
         }
@@ -123,7 +123,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn tamed_json_is_the_same_value_and_nothing_unsafe(
+        fn escapes_unsafe_characters_without_changing_the_value(
             text in any::<String>(), tricks in "[\u{0}-\u{1f}\u{7f}-\u{a0}\u{ad}\u{200b}-\u{202f}\u{2060}-\u{2070}\u{feff}\u{e0001}\"\\\\]{0,20}"
         ) {
             let value = serde_json::json!({ &tricks: [&text, &tricks] });

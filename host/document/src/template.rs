@@ -1,14 +1,14 @@
-//! The seam to the template engine: whether a text is a sound template.
+//! The interface to the template engine: checks that a text is a valid template.
 
 use super::diagnostic::Diagnostics;
 use super::node::Node;
 
-/// What is wrong with a template. Lines and columns count from 1 within the template's text.
+/// An error in a template. Lines and columns count from 1 within the template's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TemplateFault {
-    /// What is wrong.
+    /// A description of the error.
     pub message: String,
-    /// What to do about it, if there is something to say.
+    /// A suggested fix, if any.
     pub hint: Option<String>,
     /// The line.
     pub line: usize,
@@ -16,10 +16,10 @@ pub struct TemplateFault {
     pub column: usize,
 }
 
-/// Judges templates. A function of the same shape will do.
+/// Validates templates. Any function with the same signature implements it.
 pub trait TemplateCheck {
-    /// Whether what the template prints depends on the run's data, that is, whether it holds
-    /// references.
+    /// Returns true if the output of the template depends on the run's data, that is, if it
+    /// contains references.
     fn depends_on_data(&self, template: &str) -> Result<bool, TemplateFault>;
 }
 
@@ -29,8 +29,9 @@ impl<F: Fn(&str) -> Result<bool, TemplateFault>> TemplateCheck for F {
     }
 }
 
-/// Checks the template that a node's text is, and says whether it depends on the run's data.
-/// `None`: it is not sound, which is noted at its place in the file, or the node is no scalar.
+/// Validates the node's text as a template and returns whether its output depends on the run's
+/// data. Returns `None` if the node is not a scalar, or if the template is invalid, which is
+/// reported at its position in the file.
 pub fn check_template(
     node: &Node,
     templates: &dyn TemplateCheck,

@@ -1,16 +1,16 @@
-//! Enough of JSON Schema to tell, in tests, that a schema takes what the parser takes. Patterns
+//! Enough of JSON Schema to check in tests that a schema accepts what the parser accepts. Patterns
 //! and numeric bounds are left to the parser's own tests.
 
 use serde_json::{Map, Value};
 
-/// Where and why the value is not what the schema says; `None`: it is.
-pub fn violation(schema: &str, value: &Value) -> Option<String> {
+/// Returns the path and the reason of the first violation, or `None` if the value is valid.
+pub(crate) fn violation(schema: &str, value: &Value) -> Option<String> {
     let root: Value = serde_json::from_str(schema).unwrap();
     check(&root, &root, value, "").err()
 }
 
-/// The names of the properties that stand at a place of a schema.
-pub fn properties(schema: &str, place: &str) -> Vec<String> {
+/// Returns the property names defined at a JSON pointer of a schema.
+pub(crate) fn properties(schema: &str, place: &str) -> Vec<String> {
     let root: Value = serde_json::from_str(schema).unwrap();
     let at = root
         .pointer(place)

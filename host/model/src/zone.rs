@@ -1,7 +1,8 @@
-//! Time zones by name, as people write them.
+//! Time zones by name.
 //!
-//! The names are those of the IANA database. Offsets are none of them, except for `Etc/GMT-3`, whose
-//! sign is inverted: it is three hours *ahead* of UTC. So an offset gets a hint that says what it means.
+//! The names come from the IANA database. Offsets are not names, except for `Etc/GMT-3`, whose sign
+//! is inverted: it is three hours *ahead* of UTC. An offset therefore gets a hint that says what it
+//! means.
 
 use std::fmt;
 
@@ -9,17 +10,17 @@ use chrono_tz::{TZ_VARIANTS, Tz};
 
 use promoflow_document::{closest, shown};
 
-/// A name that no time zone has. For whoever wrote it.
+/// An unknown time zone name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{found} is no time zone")]
+#[error("{found} is not a time zone")]
 pub struct UnknownZone {
-    /// What stands there: the name, or the offset that it is.
+    /// The name or offset that was given.
     pub found: String,
-    /// What to write instead.
+    /// A suggested replacement.
     pub hint: String,
 }
 
-/// The time zone of that name.
+/// Parses a time zone name.
 pub fn parse(name: &str) -> Result<Tz, UnknownZone> {
     name.trim().parse().map_err(|_| match Offset::of(name) {
         Some(offset) => UnknownZone {
@@ -33,7 +34,7 @@ pub fn parse(name: &str) -> Result<Tz, UnknownZone> {
     })
 }
 
-/// What most people do not expect of a zone that they named: the sign of `Etc/GMT+3` is inverted.
+/// Returns a warning for a zone whose name is easily misread: the sign of `Etc/GMT+3` is inverted.
 pub fn surprise(zone: Tz) -> Option<String> {
     let offset = Offset::of(zone.name())?;
     let minutes = -offset.minutes;
@@ -41,7 +42,7 @@ pub fn surprise(zone: Tz) -> Option<String> {
         return None;
     }
     Some(format!(
-        "{} is {} UTC: the signs of such names are inverted; {}",
+        "{} is {} UTC: the sign in its name is inverted; {}",
         zone.name(),
         distance(minutes),
         Offset {
@@ -52,13 +53,13 @@ pub fn surprise(zone: Tz) -> Option<String> {
     ))
 }
 
-/// What to write instead of a name that is no offset.
+/// Suggests a replacement for a name that is not an offset.
 fn hint(name: &str) -> String {
     let abbreviation = ABBREVIATIONS
         .iter()
         .find(|(short, _)| short.eq_ignore_ascii_case(name.trim()));
     if let Some((_, city)) = abbreviation {
-        return format!("such short names are ambiguous; write a city, such as {city}");
+        return format!("abbreviations are ambiguous; use a city such as {city}");
     }
     let plain = |text: &str| text.trim().to_lowercase().replace(' ', "_");
     let wanted = plain(name);
@@ -66,16 +67,16 @@ fn hint(name: &str) -> String {
         let city = zone.rsplit('/').next().unwrap_or(zone);
         plain(city) == wanted || plain(zone) == wanted
     });
-    // Names of offsets are as near to one another as slips are.
+    // Names of offsets are as close to each other as typos are.
     let names = TZ_VARIANTS.iter().map(|zone| zone.name());
     let names = names.filter(|zone| Offset::of(zone).is_none());
     match city.or_else(|| closest(name, names)) {
         Some(zone) => format!("did you mean {}?", shown(zone)),
-        None => "write a name of the IANA database, such as Europe/Kyiv".to_owned(),
+        None => "use an IANA time zone name, such as Europe/Kyiv".to_owned(),
     }
 }
 
-/// Short names that no zone has, with a city where they hold.
+/// Abbreviations that are not time zone names, with a city where each is in use.
 const ABBREVIATIONS: [(&str, &str); 18] = [
     ("AEDT", "Australia/Sydney"),
     ("AEST", "Australia/Sydney"),
@@ -97,18 +98,18 @@ const ABBREVIATIONS: [(&str, &str); 18] = [
     ("WEST", "Europe/Lisbon"),
 ];
 
-/// An offset that somebody wrote for a zone.
+/// An offset written instead of a time zone name.
 struct Offset {
-    /// As it is written: `+03`.
+    /// The offset as written: `+03`.
     written: String,
-    /// Minutes ahead of UTC, as most people read it.
+    /// Minutes ahead of UTC, as most people read the offset.
     minutes: i32,
-    /// Whether it stands behind `Etc/`, where it would be read the other way round.
+    /// True after `Etc/`, where the sign means the opposite.
     inverted: bool,
 }
 
 impl Offset {
-    /// The offset that a text is: `UTC+3`, `GMT+03:00`, `Etc/GMT+03`, `+0300`, `(GMT+02:00) Kyiv`.
+    /// Parses an offset: `UTC+3`, `GMT+03:00`, `Etc/GMT+03`, `+0300`, `(GMT+02:00) Kyiv`.
     fn of(text: &str) -> Option<Offset> {
         let text = text.trim();
         let text = text.strip_prefix('(').map_or(text, |inner| {
@@ -153,35 +154,35 @@ impl Offset {
     fn hint(&self) -> String {
         let minutes = self.minutes;
         if minutes == 0 {
-            return "write UTC, or a city such as Europe/London, whose zone knows summer time"
+            return "use UTC, or a city such as Europe/London, which accounts for daylight saving time"
                 .into();
         }
         let name = whole(minutes);
         let city = CITIES.iter().find(|(offset, _)| *offset == minutes);
-        let mut hint = format!("for {} UTC write ", distance(minutes));
+        let mut hint = format!("for {} UTC, use ", distance(minutes));
         match (name, city) {
             (Some(name), Some((_, city))) => hint.push_str(&format!(
-                "{name}, or better a city such as {city}, whose zone knows summer time"
+                "{name} or, better, a city such as {city}, which accounts for daylight saving time"
             )),
             (Some(name), None) => hint.push_str(&name),
             (None, Some((_, city))) => hint.push_str(&format!("a city such as {city}")),
             (None, None) => hint.push_str("the name of a city, such as Europe/Kyiv"),
         }
         if let Some(other) = whole(-minutes).filter(|_| self.inverted) {
-            hint.push_str(&format!("; for {} it write {other}", distance(-minutes)));
+            hint.push_str(&format!("; for {} UTC, use {other}", distance(-minutes)));
         }
         hint
     }
 }
 
-/// The name of a zone of whole hours, whose sign is inverted.
+/// Returns the name of the zone with a whole-hour offset; its sign is inverted.
 fn whole(minutes: i32) -> Option<String> {
     let hours = minutes / 60;
     let exists = minutes % 60 == 0 && (-12..=14).contains(&hours);
     exists.then(|| format!("Etc/GMT{:+}", -hours))
 }
 
-/// How far from UTC: `3 hours ahead of`.
+/// Describes the distance from UTC: `3 hours ahead of`.
 fn distance(minutes: i32) -> String {
     let (hours, rest) = (minutes.abs() / 60, minutes.abs() % 60);
     let side = match minutes > 0 {
@@ -198,7 +199,7 @@ fn distance(minutes: i32) -> String {
     }
 }
 
-/// A city for each usual offset in winter, in minutes.
+/// A city for each common offset in winter, in minutes.
 const CITIES: [(i32, &str); 28] = [
     (-600, "Pacific/Honolulu"),
     (-540, "America/Anchorage"),
@@ -241,7 +242,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_offset_gets_a_hint_that_means_what_it_says() {
+    fn suggests_a_zone_with_the_meant_offset() {
         for name in [
             "UTC+3",
             "GMT+3",
@@ -255,17 +256,17 @@ mod tests {
             assert!(error.found.starts_with("the offset"), "{name}: {error}");
             assert_eq!(
                 error.hint,
-                "for 3 hours ahead of UTC write Etc/GMT-3, or better a city such as \
-                 Europe/Istanbul, whose zone knows summer time",
+                "for 3 hours ahead of UTC, use Etc/GMT-3 or, better, a city such as \
+                 Europe/Istanbul, which accounts for daylight saving time",
                 "{name}"
             );
         }
         for (name, expected) in [
-            ("Etc/GMT+03", "Etc/GMT-3, or better"),
-            ("Etc/GMT+03", "for 3 hours behind it write Etc/GMT+3"),
-            ("UTC-5", "for 5 hours behind UTC write Etc/GMT+5"),
+            ("Etc/GMT+03", "Etc/GMT-3 or, better"),
+            ("Etc/GMT+03", "for 3 hours behind UTC, use Etc/GMT+3"),
+            ("UTC-5", "for 5 hours behind UTC, use Etc/GMT+5"),
             ("GMT+5:30", "a city such as Asia/Kolkata"),
-            ("UTC+00", "write UTC"),
+            ("UTC+00", "use UTC"),
             ("UTC-14", "the name of a city"),
             ("Kyiv", "did you mean `Europe/Kyiv`?"),
             ("new york", "did you mean `America/New_York`?"),
@@ -284,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_a_hint_names_is_a_zone() {
+    fn suggests_only_existing_zones() {
         let cities = CITIES
             .iter()
             .chain([&(0, "Europe/London")])
@@ -299,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_zone_with_an_inverted_sign_surprises() {
+    fn warns_about_zones_with_inverted_signs() {
         let told = |name: &str| surprise(parse(name).unwrap());
         assert_eq!(told("Europe/Kyiv"), None);
         assert_eq!(told("Etc/GMT"), None);
@@ -309,7 +310,7 @@ mod tests {
             "{told}"
         );
         assert!(
-            told.contains("for 3 hours ahead of UTC write Etc/GMT-3"),
+            told.contains("for 3 hours ahead of UTC, use Etc/GMT-3"),
             "{told}"
         );
     }

@@ -25,7 +25,7 @@ fn refused(bytes: &[u8], expected: &str) {
 }
 
 #[test]
-fn yaml_and_json_and_several_documents_are_read() {
+fn reads_yaml_json_and_several_documents() {
     let (documents, faults) = parse(b"a: [1, 'x']\n---\n{\"b\": {\"c\": null}}\n---\n");
     assert_eq!(faults, "");
     assert_eq!(
@@ -35,7 +35,7 @@ fn yaml_and_json_and_several_documents_are_read() {
 }
 
 #[test]
-fn a_byte_order_mark_and_windows_line_ends_change_nothing() {
+fn ignores_byte_order_marks_and_windows_line_endings() {
     let (documents, faults) = parse(b"\xef\xbb\xbfa: 1\r\nb: |\r\n  x\r\n  y\r\n");
     assert_eq!(faults, "");
     assert_eq!(documents, [json!({"a": 1, "b": "x\ny\n"})]);
@@ -45,7 +45,7 @@ fn a_byte_order_mark_and_windows_line_ends_change_nothing() {
 }
 
 #[test]
-fn words_that_old_yaml_took_for_booleans_are_texts() {
+fn reads_yaml_1_1_booleans_as_text() {
     let (documents, _) = parse(b"on: no\noff: yes\nphone: +380501234567\n");
     assert_eq!(
         documents,
@@ -54,11 +54,11 @@ fn words_that_old_yaml_took_for_booleans_are_texts() {
 }
 
 #[test]
-fn a_directive_that_yaml_takes_for_a_comment_is_refused() {
+fn rejects_directives_that_yaml_reads_as_comments() {
     for directive in ["#if($x)you#end", "#foreach ($a in $b)", "#set($a = 1)"] {
         let (_, faults) = parse(format!("a: Привіт! {directive}\n").as_bytes());
         let told = format!(
-            "f:1:11: what stands after ` #` is cut off: YAML takes `{directive}` for a comment\n  \
+            "f:1:11: the text after ` #` is cut off: YAML reads `{directive}` as a comment\n  \
              hint: put the text in quotes, or write it below `|`"
         );
         assert_eq!(faults, told, "{directive}");
@@ -75,7 +75,7 @@ fn a_directive_that_yaml_takes_for_a_comment_is_refused() {
 }
 
 #[test]
-fn json_is_read_as_json_wherever_it_stands() {
+fn reads_json_regardless_of_the_file_name() {
     let file = br#"{"a": "x\ud83c\udf89\u00e9\n", "b": [1.50, -2, true, null, "007", {}], "c\u0064": 1e3}"#;
     let document = json!({
         "a": "x\u{1f389}\u{e9}\n", "b": [1.5, -2, true, null, "007", {}], "cd": 1000.0
@@ -89,7 +89,7 @@ fn json_is_read_as_json_wherever_it_stands() {
     }
     let (documents, faults) = parse(b"{\"a\": 1}\n{\"a\": 2}\n");
     assert_eq!((documents.len(), faults.as_str()), (2, ""));
-    // YAML may look like that, and does not stop at a comma that is too many.
+    // YAML may look like JSON, and accepts a trailing comma.
     assert_eq!(
         parse_named("f.yaml", b"{\"a\": b, # here\n}"),
         (vec![json!({"a": "b"})], String::new())
@@ -98,53 +98,50 @@ fn json_is_read_as_json_wherever_it_stands() {
 }
 
 #[test]
-fn what_is_no_json_is_refused_with_its_place_and_what_to_do() {
+fn rejects_invalid_json_with_position_and_hint() {
     for (file, told) in [
         (
             "{\"a\": 1,\n}",
-            "2:1: this is not JSON: trailing comma\n  hint: leave out the comma",
+            "2:1: invalid JSON: trailing comma\n  hint: remove the comma",
         ),
         (
             "[1, 2,]",
-            "1:7: this is not JSON: trailing comma\n  hint: leave out the comma",
+            "1:7: invalid JSON: trailing comma\n  hint: remove the comma",
         ),
         (
             "{\"a\": 1 // x\n}",
-            "1:9: this is not JSON: expected `,` or `}`\n  hint: JSON has no comments",
+            "1:9: invalid JSON: expected `,` or `}`\n  hint: JSON has no comments",
         ),
         (
             "{\n  # x\n \"a\": 1}",
-            "2:3: this is not JSON: key must be a string\n  hint: JSON has no comments",
+            "2:3: invalid JSON: key must be a string\n  hint: JSON has no comments",
         ),
         (
             "{'a': 1}",
-            "1:2: this is not JSON: key must be a string\n  hint: put texts and keys in straight",
+            "1:2: invalid JSON: key must be a string\n  hint: put strings and keys in straight",
         ),
         (
             "{\"a\": \u{201c}b\u{201d}}",
-            "1:7: this is not JSON: expected value\n  hint: put texts",
+            "1:7: invalid JSON: expected value\n  hint: put strings",
         ),
         (
             "{a: 1}",
-            "1:2: this is not JSON: key must be a string\n  hint: put the key in double quotes",
+            "1:2: invalid JSON: key must be a string\n  hint: put the key in double quotes",
         ),
         ("{\"\u{457}\u{457}\": \"x\\ud83c y\"}", "1:"),
         ("{\"a\": \"\\udf89\"}", "1:"),
         (
             "{\"a\": 1, \"b\": 2,\n  \"a\": 3}",
-            "2:3: the key `a` stands twice\n  hint: keep one of them; it stands already at 1:2",
+            "2:3: duplicate key `a`\n  hint: keep one of them; the first is at 1:2",
         ),
-        (
-            "{\"a\": {\"b\": 1, \"b\": 2}}",
-            "1:16: the key `b` stands twice",
-        ),
+        ("{\"a\": {\"b\": 1, \"b\": 2}}", "1:16: duplicate key `b`"),
         ("{\"a\": \"b", "hint: a quote or a bracket is not closed"),
         (
             "{\"a\": \"b\nc\"}",
-            "hint: write a line break within a text as \\n",
+            "hint: write a line break within a string as \\n",
         ),
         ("{\"a\": \"\\x\"}", "hint: write a backslash as"),
-        ("{\"a\": 1} x", "1:10: this is not JSON: expected value"),
+        ("{\"a\": 1} x", "1:10: invalid JSON: expected value"),
         ("", "f.json:1:1: the file is empty"),
     ] {
         let (_, faults) = parse_named("f.json", file.as_bytes());
@@ -155,19 +152,22 @@ fn what_is_no_json_is_refused_with_its_place_and_what_to_do() {
         faults.contains("surrogate") && faults.contains("\\ud83c\\udf89"),
         "{faults}"
     );
-    // Of a file whose name does not say so, what looks like JSON is told as that.
+    // Errors of a file that looks like JSON are JSON errors, whatever its name.
     let (_, faults) = parse(b"{\"a\": \"b\" \"c\"}");
-    assert!(faults.contains("not JSON"), "{faults}");
+    assert!(faults.contains("invalid JSON"), "{faults}");
     let deep = format!("{}1{}", "[".repeat(70), "]".repeat(70));
     let (_, faults) = parse_named("f.json", deep.as_bytes());
-    assert!(faults.contains("nested more than 64 deep"), "{faults}");
+    assert!(
+        faults.contains("nested more than 64 levels deep"),
+        "{faults}"
+    );
     let many = format!("[{}1]", "1,".repeat(60_000));
     let (_, faults) = parse_named("f.json", many.as_bytes());
     assert!(faults.contains("more than 50000 values"), "{faults}");
 }
 
 #[test]
-fn a_pair_of_escapes_in_yaml_is_the_character_that_it_means() {
+fn joins_surrogate_pairs_in_yaml() {
     let (documents, faults) = parse(
         "a: \"\\ud83c\\udf89 x \\uD83D\\uDE00\"\nb: { c: \"\\ud83c\\udf89\", d: !x y }\n"
             .as_bytes(),
@@ -175,7 +175,7 @@ fn a_pair_of_escapes_in_yaml_is_the_character_that_it_means() {
     assert_eq!(documents[0]["a"], "\u{1f389} x \u{1f600}");
     assert_eq!(documents[0]["b"]["c"], "\u{1f389}");
     assert!(faults.starts_with("f:2:28: unknown tag"), "{faults}");
-    // Only in double quotes is it an escape.
+    // An escape exists only in double quotes.
     let (documents, _) = parse(b"a: |\n  \\ud83c\\udf89\nb: '\\ud83c\\udf89'\nc: \"\\\\ud83c\"\n");
     assert_eq!(documents[0]["a"], "\\ud83c\\udf89\n");
     assert_eq!(documents[0]["b"], "\\ud83c\\udf89");
@@ -184,30 +184,48 @@ fn a_pair_of_escapes_in_yaml_is_the_character_that_it_means() {
 }
 
 #[test]
-fn a_text_that_needs_quotes_is_told() {
+fn reports_text_that_needs_quotes() {
     for (file, told) in [
         (
             "a: Sale: today",
-            "hint: a text that holds a colon goes in quotes as a whole: write `a`",
+            "hint: put the whole text in quotes, because it contains a colon: write `a`",
         ),
-        ("a: %NAME%, hi", "hint: a text that begins with `%` goes"),
-        ("a: \"Hi\" you", "hint: a text that begins with `\"` goes"),
-        ("a: [SALE] now", "hint: a text that begins with `[` goes"),
-        ("a: *bold* sale", "hint: a text that begins with `*` goes"),
-        ("a: - 50% off", "hint: a text that begins with `-` goes"),
-        ("a: 'It's here'", "hint: a text that begins with `'` goes"),
-        ("a: > today", "hint: a text that begins with `>` goes"),
         (
-            "a: !now x",
-            "hint: put a text that begins with `!` in quotes",
+            "a: %NAME%, hi",
+            "hint: put the whole text in quotes, because it begins with `%`",
         ),
+        (
+            "a: \"Hi\" you",
+            "hint: put the whole text in quotes, because it begins with `\"`",
+        ),
+        (
+            "a: [SALE] now",
+            "hint: put the whole text in quotes, because it begins with `[`",
+        ),
+        (
+            "a: *bold* sale",
+            "hint: put the whole text in quotes, because it begins with `*`",
+        ),
+        (
+            "a: - 50% off",
+            "hint: put the whole text in quotes, because it begins with `-`",
+        ),
+        (
+            "a: 'It's here'",
+            "hint: put the whole text in quotes, because it begins with `'`",
+        ),
+        (
+            "a: > today",
+            "hint: put the whole text in quotes, because it begins with `>`",
+        ),
+        ("a: !now x", "hint: put text that begins with `!` in quotes"),
         (
             "a: &co shop",
-            "warning: the word that begins with `&` is left out",
+            "warning: the word that begins with `&` is dropped",
         ),
         (
             "a: our #1 fan",
-            "f:1:8: warning: what stands after ` #` is cut off: YAML takes `#1 fan` for a comment",
+            "f:1:8: warning: the text after ` #` is cut off: YAML reads `#1 fan` as a comment",
         ),
     ] {
         let (_, faults) = parse(file.as_bytes());
@@ -225,38 +243,41 @@ fn a_text_that_needs_quotes_is_told() {
 }
 
 #[test]
-fn an_alias_repeats_what_its_anchor_holds() {
+fn copies_the_anchored_value_for_an_alias() {
     let (documents, faults) = parse(b"a: &x { b: 1 }\nc: *x\n");
     assert_eq!(faults, "");
     assert_eq!(documents, [json!({"a": {"b": 1}, "c": {"b": 1}})]);
 }
 
 #[test]
-fn what_is_no_text_or_no_yaml_is_refused_with_its_place() {
+fn rejects_invalid_utf8_and_yaml_with_position() {
     refused(b"", "f:1:1: the file is empty");
     refused(b"# only a comment\n", "f:1:1: the file is empty");
     refused(
         "a: 1\nbé: \u{e9}".as_bytes().split_last().unwrap().1,
-        "f:2:5: the file is not UTF-8 from here\n  hint: save it as UTF-8",
+        "f:2:5: invalid UTF-8\n  hint: save it as UTF-8",
     );
-    refused(b"a: [1\nb: 2\n", "this is not YAML");
+    refused(b"a: [1\nb: 2\n", "invalid YAML");
     refused(b"a:\n\tb: 1\n", "hint: indent with spaces");
     refused(b"a: !secret x\n", "f:1:4: unknown tag `!secret`");
-    refused(b"? [a, b]\n: c\n", "a key must be a text, found a list");
+    refused(b"? [a, b]\n: c\n", "a key must be text, found a list");
     refused(b"a: *b\n", "f:1:");
-    refused(b"a: &b 1\n---\nc: *b\n", "this alias names nothing");
-    refused(b"&a [*a]", "this alias names nothing");
+    refused(
+        b"a: &b 1\n---\nc: *b\n",
+        "this alias has no matching anchor",
+    );
+    refused(b"&a [*a]", "this alias has no matching anchor");
 }
 
 #[test]
-fn a_file_that_would_exhaust_memory_or_stack_is_refused() {
+fn rejects_files_that_would_exhaust_memory_or_stack() {
     refused(&vec![b'a'; MAX_FILE_BYTES + 1], "the file is larger than");
-    refused(&b"[".repeat(100), "nested more than 64 deep");
-    // The parser looks ahead for the end of a key and finds these itself.
+    refused(&b"[".repeat(100), "nested more than 64 levels deep");
+    // The parser looks ahead for the end of a key and reports these itself.
     refused(&b"[".repeat(100_000), "recursion limit exceeded");
     refused(&b"{a: ".repeat(100_000), "recursion limit exceeded");
-    refused(&b"- ".repeat(500_000), "nested more than 64 deep");
-    refused(&b"? ".repeat(500_000), "nested more than 64 deep");
+    refused(&b"- ".repeat(500_000), "nested more than 64 levels deep");
+    refused(&b"? ".repeat(500_000), "nested more than 64 levels deep");
     refused(
         format!("[{}]", "1,".repeat(60_000)).as_bytes(),
         "more than 50000 values",
@@ -275,7 +296,7 @@ fn a_file_that_would_exhaust_memory_or_stack_is_refused() {
     refused(long.as_bytes(), "aliases repeat too much");
 }
 
-/// The place in the file of each `!` in the text of the mapping's first value.
+/// Returns the file position of each `!` in the first value of the mapping.
 fn marks(file: &str) -> Vec<(u32, u32)> {
     let mut out = Diagnostics::new("f");
     let nodes = read(file.as_bytes(), &mut out);
@@ -294,7 +315,7 @@ fn marks(file: &str) -> Vec<(u32, u32)> {
 }
 
 #[test]
-fn places_within_a_scalar_are_places_in_the_file() {
+fn locates_positions_within_scalars() {
     assert_eq!(marks("a: x!y!"), [(1, 5), (1, 7)]);
     assert_eq!(marks("# тло\nпривіт: т!у\n"), [(2, 10)]);
     assert_eq!(marks("a: 'x!'"), [(1, 6)]);
@@ -308,12 +329,12 @@ fn places_within_a_scalar_are_places_in_the_file() {
 
 proptest! {
     #[test]
-    fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+    fn never_panics_on_random_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
         parse(&bytes);
     }
 
     #[test]
-    fn no_text_of_yaml_signs_makes_it_panic(text in "[-?:,\\[\\]{}#&*!|>'\"%@` \t\r\nab0é\u{feff}]{0,120}") {
+    fn never_panics_on_yaml_punctuation(text in "[-?:,\\[\\]{}#&*!|>'\"%@` \t\r\nab0é\u{feff}]{0,120}") {
         parse(text.as_bytes());
     }
 }

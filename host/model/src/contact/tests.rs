@@ -101,7 +101,7 @@ fn bad_rows_are_told_by_line_and_field_and_addresses_stay_out_of_it() {
     let begins = [
         "2 email: expected an email address",
         "2 phone: expected a phone number",
-        "2 timeZone: `Mars` is no time zone",
+        "2 timeZone: `Mars` is not a time zone",
         "2 languages: `!` is no language",
         "2 consent.sms: `perhaps` is neither true nor false",
         "4 : nothing tells who this contact is",

@@ -1,14 +1,15 @@
-//! Addresses: what each channel takes.
+//! Validation of addresses per channel.
 
 use lettre::Address;
 
 use super::ChannelKind;
 use crate::contact::is_placeholder;
 
-/// The longest token, in characters; providers' tokens have a few hundred.
+/// Maximum length of a token, in characters. Tokens of providers have a few hundred.
 const MAX_TOKEN_CHARS: usize = 4096;
 
-/// The address as the channel takes it, or what is expected instead.
+/// Validates an address and returns it in the form the channel expects. The error says what was
+/// expected.
 pub fn check_address(channel: ChannelKind, address: &str) -> Result<String, String> {
     let address = address.trim();
     match channel {
@@ -30,8 +31,8 @@ pub fn check_address(channel: ChannelKind, address: &str) -> Result<String, Stri
     }
 }
 
-/// A phone number without the signs that people put between its digits. ITU-T E.164 allows 15
-/// digits; short numbers have as few as 5 with an area code.
+/// Returns a phone number without separators between its digits. ITU-T E.164 allows 15 digits;
+/// short numbers with an area code have as few as 5.
 fn phone(text: &str) -> Result<String, String> {
     let expected = || "expected a phone number, such as +380501234567".to_owned();
     let mut number = String::with_capacity(text.len());
@@ -56,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn phone_numbers_lose_what_stands_between_digits() {
+    fn removes_separators_from_phone_numbers() {
         assert_eq!(
             check_address(ChannelKind::Sms, "+38 (050) 123-45-67").unwrap(),
             "+380501234567"
@@ -67,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn an_email_address_cannot_carry_a_second_header() {
+    fn rejects_email_addresses_that_inject_headers() {
         assert_eq!(
             check_address(ChannelKind::Email, " ann@example.com ").unwrap(),
             "ann@example.com"

@@ -1,13 +1,13 @@
-//! Whether a message shows a promo code.
+//! Detection of promo codes in rendered messages.
 
 use std::borrow::Cow;
 
 use super::Content;
 
 impl Content {
-    /// Whether the text of a promo code stands anywhere in it: as it is, or in another writing,
-    /// as templates make them: in small letters, in groups, between the tags of HTML, escaped.
-    /// When in doubt it does. A code of which only a part is shown is not carried.
+    /// Returns true if any part contains the promo code, as it is or as a template may transform
+    /// it: in lower case, in groups, split by HTML tags, or escaped. Errs towards true. Part of a
+    /// code does not count as the code.
     pub fn shows(&self, code: &str) -> bool {
         if self.parts().any(|part| part.contains(code)) {
             return true;
@@ -43,14 +43,14 @@ impl Content {
     }
 }
 
-/// What remains of a text in every writing of it: letters and digits, the letters small.
+/// Reduces a text to what all its spellings have in common: lower-case letters and digits.
 fn essence(text: &str) -> String {
     let kept = text.chars().filter(|one| one.is_alphanumeric());
     kept.flat_map(char::to_lowercase).collect()
 }
 
-/// A text with the characters that HTML escapes: those of a code that are written so hold
-/// letters, which are none of it.
+/// Decodes the HTML entities that escaping produces. Otherwise the letters of an entity would
+/// count as letters of the code.
 fn unescaped(text: &str) -> Cow<'_, str> {
     if !text.contains('&') {
         return Cow::Borrowed(text);
@@ -69,7 +69,7 @@ fn unescaped(text: &str) -> Cow<'_, str> {
     Cow::Owned(plain)
 }
 
-/// A text without what stands between angle brackets.
+/// Removes everything between angle brackets.
 fn without_tags(text: &str) -> String {
     let mut inside = false;
     text.chars()
@@ -85,7 +85,7 @@ fn without_tags(text: &str) -> String {
         .collect()
 }
 
-/// A text as a web address means it.
+/// Decodes percent-encoding.
 fn percent_decoded(text: &str) -> String {
     percent_encoding::percent_decode_str(text)
         .decode_utf8_lossy()
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_is_found_in_every_part_and_writing() {
+    fn finds_a_code_in_every_part_and_spelling() {
         for written in [
             "Your code: AB-12-cd!",
             "ab 12 cd",
@@ -115,7 +115,10 @@ mod tests {
             assert!(html(written).shows("AB-12-CD"), "{written}");
         }
         assert!(html("R&amp;D-1").shows("R&D-1"));
-        assert!(html("x").shows("--"), "nothing is known of it");
+        assert!(
+            html("x").shows("--"),
+            "a code without letters and digits always counts as contained"
+        );
         let headers = vec![("X-Code".to_owned(), "AB-12-CD".to_owned())];
         let in_header = Content {
             headers,
@@ -131,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_without_it_does_not_carry_it() {
+    fn finds_no_code_in_a_message_without_it() {
         for other in [
             "We miss you",
             "AB-12-",

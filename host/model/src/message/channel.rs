@@ -1,4 +1,4 @@
-//! The ways in which a message reaches an address.
+//! Channels: how a message reaches an address.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,26 +7,26 @@ use serde::{Deserialize, Serialize};
 
 use promoflow_document::{did_you_mean, shown};
 
-/// How a message reaches an address.
+/// The kind of channel that delivers a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ChannelKind {
-    /// To an email address.
+    /// An email address.
     Email,
-    /// To a phone number, as a text message.
+    /// A phone number, as a text message.
     Sms,
-    /// To a phone number, over Viber.
+    /// A phone number, over Viber.
     Viber,
-    /// To the token of an app on a phone.
+    /// The token of an app on a phone.
     MobilePush,
-    /// To the token of a browser.
+    /// The token of a browser.
     WebPush,
-    /// To the token of a Telegram chat.
+    /// The token of a Telegram chat.
     Telegram,
 }
 
 impl ChannelKind {
-    /// All of them.
+    /// All channels.
     pub const ALL: [ChannelKind; 6] = [
         ChannelKind::Email,
         ChannelKind::Sms,
@@ -36,7 +36,7 @@ impl ChannelKind {
         ChannelKind::Telegram,
     ];
 
-    /// As authors write it.
+    /// Returns the name of the channel in files.
     pub fn name(self) -> &'static str {
         match self {
             ChannelKind::Email => "email",
@@ -55,13 +55,13 @@ impl fmt::Display for ChannelKind {
     }
 }
 
-/// A name that no channel has. For the author, who picks another.
+/// An unknown channel name, for the author who corrects it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown channel {}", shown(.name))]
 pub struct UnknownChannel {
-    /// The name.
+    /// The unknown name.
     pub name: String,
-    /// The channel that was meant, or all that there are.
+    /// The closest channel name, or the list of all.
     pub hint: String,
 }
 
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_channel_is_written_stored_and_read_by_one_name() {
+    fn parses_displays_and_serializes_by_the_same_name() {
         for channel in ChannelKind::ALL {
             assert_eq!(channel.to_string().parse(), Ok(channel));
             let stored = serde_json::to_value(channel).unwrap();
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_channel_is_refused_with_a_hint() {
+    fn rejects_unknown_channels_with_a_hint() {
         let error = "e-mail".parse::<ChannelKind>().unwrap_err();
         assert_eq!(error.to_string(), "unknown channel `e-mail`");
         assert_eq!(error.hint, "did you mean `email`?");

@@ -1,15 +1,15 @@
-//! What a contact gets.
+//! Rendered messages.
 
 use serde::{Deserialize, Serialize};
 
-/// A message with its references evaluated. Stored as JSON with each delivery.
+/// A message with all references evaluated. Stored as JSON with each delivery.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Content {
-    /// The sender, as a mailbox.
+    /// The sender: a mailbox in emails, otherwise a name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
-    /// The subject; email has one.
+    /// The subject (email only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
     /// The plain text.
@@ -18,36 +18,37 @@ pub struct Content {
     /// The HTML.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub html: Option<String>,
-    /// Where answers go, as a mailbox; of emails alone.
+    /// The mailbox that receives replies (email only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<String>,
-    /// What a mail program shows beside the subject; it stands hidden in the HTML already.
+    /// The preview text that mail programs show next to the subject. The HTML already contains it,
+    /// hidden.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preheader: Option<String>,
-    /// The line above the text; of pushes.
+    /// The title above the text (push only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// The web address of a picture; of pushes, Viber and Telegram.
+    /// The URL of an image (push, Viber and Telegram).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
-    /// Where a tap on the push, or on the button, leads; of pushes, Viber and Telegram.
+    /// The URL that a tap on the push or the button opens (push, Viber and Telegram).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
-    /// What stands on the button; of Viber and Telegram, with a `link` always.
+    /// The label of the button (Viber and Telegram); always together with `link`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub button: Option<String>,
-    /// Further headers of an email, name and value, each one line.
+    /// Additional headers of an email as pairs of name and value, each on one line.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<(String, String)>,
-    /// The language that it was made in, a BCP 47 tag.
+    /// The language that was chosen, a BCP 47 tag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
-    /// What stands in the other parts for the address at which the contact unsubscribes, until the
-    /// letter leaves; `None`: nothing does.
+    /// The placeholder in the other parts for the unsubscribe URL, which replaces it when the
+    /// message is sent. `None` if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unsubscribe: Option<String>,
-    /// Whether it reads as it would if no step of its run had set anything: however a code may be
-    /// written, it holds none.
+    /// True if the message would read the same had no step of its run set a value. Such a message
+    /// cannot contain a promo code, however a template may spell it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub codeless: bool,
 }

@@ -1,57 +1,57 @@
-//! A message as it is stored and sent. The names of the fields are a stored format.
+//! Prepared messages as they are stored. The field names are a stored format.
 
 use serde::{Deserialize, Serialize};
 
 use super::channel::ChannelKind;
 
-/// One version of a prepared message. Its texts are templates, which are evaluated from the
-/// data of the run that sends it.
+/// One version of a prepared message. Its texts are templates, evaluated with the data of the run
+/// that sends it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Message {
-    /// What steps call it by.
+    /// The id that steps refer to.
     pub id: String,
-    /// How it reaches an address.
+    /// The channel that delivers the message.
     pub channel: ChannelKind,
-    /// What it says.
+    /// The message's parts.
     #[serde(flatten)]
     pub parts: Parts,
-    /// Further headers, name and value; of emails alone.
+    /// Additional headers as pairs of name and value (email only).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<(String, String)>,
-    /// The language of these parts, a BCP 47 tag; `None`: the author does not say.
+    /// The language of the parts, a BCP 47 tag. `None` if the author does not state it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
-    /// What it says in other languages.
+    /// The message in other languages.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub languages: Vec<Variant>,
-    /// What a reference without a value prints.
+    /// The output of a reference without a value.
     #[serde(default, skip_serializing_if = "Unset::is_default")]
     pub unset: Unset,
 }
 
-/// What a reference without a value prints.
+/// The output of a reference without a value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Unset {
-    /// Nothing.
+    /// Prints nothing.
     #[default]
     Nothing,
-    /// Its source, as Velocity does.
+    /// Prints the source of the reference, as Velocity does.
     Print,
 }
 
 impl Unset {
-    /// Both, as authors write them.
+    /// Both variants by their names in files.
     pub const NAMES: [(&'static str, Unset); 2] =
         [("nothing", Unset::Nothing), ("print", Unset::Print)];
 
-    /// Whether it is what holds where the author says nothing.
+    /// Returns true if this is the default.
     pub fn is_default(&self) -> bool {
         *self == Unset::default()
     }
 
-    /// As authors write it.
+    /// Returns the name in files.
     pub fn name(self) -> &'static str {
         match self {
             Unset::Nothing => "nothing",
@@ -64,16 +64,16 @@ impl Unset {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Variant {
-    /// A BCP 47 tag.
+    /// The language, a BCP 47 tag.
     pub language: String,
-    /// What it says: all that is words, and of the rest what differs.
+    /// The translated parts, and other parts that differ.
     #[serde(flatten)]
     pub parts: Parts,
 }
 
 impl Message {
-    /// All that it says in that variant: what is no words is that of the message itself, where
-    /// the variant has none of its own.
+    /// Returns all parts in the variant's language. Parts without words fall back to those of the
+    /// message itself.
     pub fn said(&self, variant: &Variant) -> Parts {
         let own = &variant.parts;
         let of = |own: &Option<String>, all: &Option<String>| own.clone().or_else(|| all.clone());
@@ -87,35 +87,35 @@ impl Message {
     }
 }
 
-/// What a message says, each a template. Which of them a message has depends on its channel.
+/// The parts of a message, each a template. The channel determines which parts a message has.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Parts {
-    /// Whom it comes from: for email a mailbox, `Shop <shop@example.com>`; elsewhere a sender's
-    /// name. `None`: as the channel is set up.
+    /// The sender: a mailbox in emails (`Shop <shop@example.com>`), otherwise a sender's name.
+    /// Defaults to the channel's setting.
     pub from: Option<String>,
-    /// The subject; of emails alone, which all have one.
+    /// The subject. Required in emails; no other message has one.
     pub subject: Option<String>,
-    /// The plain text; an email has this, HTML or both, every other message has this.
+    /// The plain text. Required except in emails that have HTML.
     pub text: Option<String>,
-    /// The HTML; of emails alone.
+    /// The HTML (email only).
     pub html: Option<String>,
-    /// Where answers go, a mailbox; of emails alone.
+    /// The mailbox that receives replies (email only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<String>,
-    /// What mail programs show beside the subject; of emails with HTML alone.
+    /// The preview text that mail programs show next to the subject (email with HTML only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preheader: Option<String>,
-    /// The line above the text; of pushes alone.
+    /// The title above the text (push only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// The address of a picture; of pushes, Viber and Telegram.
+    /// The URL of an image (push, Viber and Telegram).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
-    /// Where a tap on the push, or on the button, leads; of pushes, Viber and Telegram.
+    /// The URL that a tap on the push or the button opens (push, Viber and Telegram).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
-    /// What stands on the button below the text; of Viber and Telegram.
+    /// The label of the button below the text (Viber and Telegram).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub button: Option<String>,
 }

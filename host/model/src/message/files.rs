@@ -1,15 +1,15 @@
-//! The files that a message names.
+//! Access to the files that a message refers to.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
-/// The largest HTML file, in bytes: mail programs cut a mail off long before.
+/// Maximum size of an HTML file, in bytes. Mail programs truncate emails long before.
 pub const MAX_HTML_BYTES: usize = 1024 * 1024;
 
-/// Where a message finds the files that it names. A function of the same shape will do.
+/// Reads the files that a message refers to. Any function with the same signature implements it.
 pub trait Files {
-    /// The bytes of a file. The path is relative, leads downwards, and is written with `/`.
+    /// Reads a file. The path is relative, stays within the folder, and is written with `/`.
     fn read(&self, path: &str) -> io::Result<Vec<u8>>;
 }
 
@@ -19,17 +19,17 @@ impl<F: Fn(&str) -> io::Result<Vec<u8>>> Files for F {
     }
 }
 
-/// The files in a folder and below it.
+/// The files in a folder and its subfolders.
 #[derive(Clone, Debug)]
 pub struct Folder(PathBuf);
 
 impl Folder {
-    /// The files in this folder and below it.
+    /// Creates access to the files of a folder.
     pub fn new(folder: impl Into<PathBuf>) -> Folder {
         Folder(folder.into())
     }
 
-    /// The files beside this one.
+    /// Creates access to the files next to the given one.
     pub fn of(file: &Path) -> Folder {
         match file.parent() {
             Some(parent) if parent != Path::new("") => Folder::new(parent),
@@ -42,16 +42,16 @@ impl Files for Folder {
     fn read(&self, path: &str) -> io::Result<Vec<u8>> {
         let folder = self.0.canonicalize()?;
         let file = folder.join(path).canonicalize()?;
-        // A link may lead out of the folder where the path itself does not.
+        // A symbolic link may leave the folder although the path itself does not.
         if !file.starts_with(&folder) {
-            return Err(io::Error::other("it leads out of the message's folder"));
+            return Err(io::Error::other("it is outside the message's folder"));
         }
         // Reading a pipe or a device may never end.
         if !file.metadata()?.is_file() {
             return Err(io::Error::other("it is not a file"));
         }
         let mut bytes = Vec::new();
-        // One more than is allowed, so that whoever judges the size sees that it is too large.
+        // Reads one byte more than is allowed, so that the caller notices a file that is too large.
         File::open(file)?
             .take(MAX_HTML_BYTES as u64 + 1)
             .read_to_end(&mut bytes)?;
@@ -59,7 +59,7 @@ impl Files for Folder {
     }
 }
 
-/// Whether a path is relative and leads downwards, on any system.
+/// Returns true if a path is relative and stays within its folder on every operating system.
 pub(super) fn leads_downwards(path: &str) -> bool {
     !path.is_empty()
         && !path.contains(['\\', ':', '\0'])
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_paths_that_lead_downwards_are_taken() {
+    fn accepts_only_paths_within_the_folder() {
         for path in ["a.html", "mail/a.html", "./a.html", "..a.html"] {
             assert!(leads_downwards(path), "{path}");
         }
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_gives_its_files_and_nothing_outside() {
+    fn reads_files_only_within_the_folder() {
         let outside = tempfile::tempdir().unwrap();
         let folder = outside.path().join("messages");
         std::fs::create_dir_all(folder.join("sub")).unwrap();
@@ -112,12 +112,12 @@ mod tests {
         {
             std::os::unix::fs::symlink(outside.path().join("secret"), folder.join("link")).unwrap();
             let error = files.read("link").unwrap_err();
-            assert_eq!(error.to_string(), "it leads out of the message's folder");
+            assert_eq!(error.to_string(), "it is outside the message's folder");
         }
     }
 
     #[test]
-    fn a_large_file_is_not_read_to_its_end() {
+    fn stops_reading_large_files() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("a"), vec![b'x'; MAX_HTML_BYTES + 100]).unwrap();
         let bytes = Folder::new(folder.path()).read("a").unwrap();

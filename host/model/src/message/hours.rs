@@ -1,4 +1,4 @@
-//! Allowed hours: when a message may reach a contact, on the clock of the contact's wall.
+//! Allowed hours: the hours of the day, in a time zone, in which a message may be delivered.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,13 +10,15 @@ use crate::clock::Timestamp;
 
 const MINUTE: i64 = 60_000;
 const MINUTES_A_DAY: u16 = 24 * 60;
-/// The clocks of the world change at quarters of an hour: whoever walks in such steps meets each
-/// change.
+/// Step of the search, in minutes. All clock changes in the world happen at a quarter of an hour,
+/// so steps of that size hit every change.
 const STEP: i64 = 15;
-/// Steps until it is given up: more than three days, though no gap swallows the hours of two.
+/// Maximum number of steps. They cover more than three days, and no clock change skips the hours of
+/// two days.
 const MOST_STEPS: usize = 4 * 24 * 4;
 
-/// Hours of the day in which a delivery may begin. Stored as their text: `09:00-21:00 Europe/Kyiv`.
+/// Hours of the day in which an attempt to deliver may start. Stored as text: `09:00-21:00
+/// Europe/Kyiv`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AllowedHours {
     from: u16,
@@ -25,29 +27,30 @@ pub struct AllowedHours {
 }
 
 impl AllowedHours {
-    /// Hours in minutes after midnight; where `until` is less than `from`, they reach over midnight.
-    /// `None` where they are none.
+    /// Creates allowed hours from minutes after midnight. If `until` is less than `from`, they span
+    /// midnight. Returns `None` if they are out of range or equal.
     pub fn new(from: u16, until: u16, zone: Tz) -> Option<AllowedHours> {
         let fit = from < MINUTES_A_DAY && (1..=MINUTES_A_DAY).contains(&until) && from != until;
         fit.then_some(AllowedHours { from, until, zone })
     }
 
-    /// Whether a delivery may begin at that moment.
+    /// Returns true if an attempt may start at the given time.
     pub fn are_open(&self, at: Timestamp) -> bool {
         self.wait(at).is_none()
     }
 
-    /// The first moment, from this one on, at which a delivery may begin.
+    /// Returns the first time, not before the given one, at which an attempt may start.
     ///
-    /// What the clock on the wall shows decides: an hour that the clocks skip is not waited for,
-    /// and one that they repeat is open twice.
+    /// Local time decides: hours that a clock change skips do not open, and hours that it repeats
+    /// open twice.
     pub fn next_open(&self, at: Timestamp) -> Timestamp {
         let mut at = at;
         for _ in 0..MOST_STEPS {
             let Some(minutes) = self.wait(at) else {
                 return at;
             };
-            // To the beginning of a minute, and of a quarter: there the clocks may have changed.
+            // Advances to the start of a minute, at most to the next quarter, where the clocks may
+            // change.
             let minute = at.0.div_euclid(MINUTE);
             let quarter = STEP - minute.rem_euclid(STEP);
             at = Timestamp(minute.saturating_add(minutes.min(quarter)) * MINUTE);
@@ -55,9 +58,10 @@ impl AllowedHours {
         at
     }
 
-    /// How many minutes on the wall are left until the hours open; `None` while they are open.
+    /// Returns the minutes of local time until the hours open, or `None` while they are open.
     fn wait(&self, at: Timestamp) -> Option<i64> {
-        // What chrono cannot tell is beyond every clock: nothing holds it back.
+        // A time that chrono cannot represent is out of range of every calendar and is not held
+        // back.
         let wall = at.to_utc()?.with_timezone(&self.zone);
         let now = u16::try_from(wall.hour() * 60 + wall.minute()).ok()?;
         let open = match self.from < self.until {
@@ -77,9 +81,9 @@ impl fmt::Display for AllowedHours {
     }
 }
 
-/// A text that names no hours with their time zone.
+/// A text that does not state hours and a time zone.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not hours with a time zone such as 09:00-21:00 Europe/Kyiv")]
+#[error("`{0}`: expected hours and a time zone, such as 09:00-21:00 Europe/Kyiv")]
 pub struct ParseHoursError(pub String);
 
 impl FromStr for AllowedHours {
@@ -95,7 +99,7 @@ impl FromStr for AllowedHours {
     }
 }
 
-/// Minutes after midnight of `09:00`.
+/// Parses `09:00` to minutes after midnight.
 fn minutes(text: &str) -> Option<u16> {
     let (hour, minute) = text.split_once(':')?;
     let (hour, minute): (u16, u16) = (hour.parse().ok()?, minute.parse().ok()?);
@@ -121,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn within_the_hours_it_may_begin_at_once_and_outside_when_they_open() {
+    fn opens_at_once_within_the_hours_and_at_the_next_opening_outside() {
         let day = "09:00-21:00 Europe/Kyiv";
         opens(
             day,
@@ -151,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn hours_may_reach_over_midnight() {
+    fn spans_midnight() {
         let night = "22:00-06:30 Asia/Kathmandu";
         opens(
             night,
@@ -181,18 +185,18 @@ mod tests {
     }
 
     #[test]
-    fn an_hour_that_the_clocks_skip_is_not_waited_for() {
-        // In Kyiv 2026-03-29 goes from 02:59 to 04:00.
+    fn skips_hours_that_a_clock_change_skips() {
+        // In Kyiv, 2026-03-29 jumps from 02:59 to 04:00.
         let at = "2026-03-29T02:00:00+02:00";
         opens("03:30-05:00 Europe/Kyiv", at, "2026-03-29T04:00:00+03:00");
-        // All of it is skipped that day.
+        // The whole range is skipped on that day.
         opens("03:10-03:50 Europe/Kyiv", at, "2026-03-30T03:10:00+03:00");
         opens("09:00-21:00 Europe/Kyiv", at, "2026-03-29T09:00:00+03:00");
     }
 
     #[test]
-    fn an_hour_that_the_clocks_repeat_is_open_twice() {
-        // In Kyiv 2026-10-25 goes from 03:59 in summer time back to 03:00.
+    fn opens_twice_in_repeated_hours() {
+        // In Kyiv, 2026-10-25 falls back from 03:59 daylight saving time to 03:00.
         let day = "03:30-09:00 Europe/Kyiv";
         opens(
             day,
@@ -213,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_the_first_minute_that_is_open_whatever_the_clocks_do() {
+    fn finds_the_first_open_minute_across_clock_changes() {
         let zones = [
             "Europe/Kyiv",
             "America/Sao_Paulo",
@@ -246,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn they_are_stored_as_they_read() {
+    fn round_trips_through_text() {
         for text in [
             "09:00-21:00 Europe/Kyiv",
             "22:05-06:00 UTC",

@@ -1,4 +1,4 @@
-//! Values that a message may read: whether a name is one of them, and which one was meant.
+//! The values a message can read: checks references against known names and suggests corrections.
 
 use std::collections::BTreeSet;
 
@@ -9,45 +9,47 @@ use super::reads::{PROVIDED, Read};
 use super::tags;
 use promoflow_document::{closest, shown};
 
-/// Values of a message that are compared with what is known: a comparison costs time by the names that
-/// there are, and a file can be made to ask for tens of thousands.
+/// Maximum number of references per message that are compared with known names. Each comparison
+/// takes time proportional to the number of names, and a file can be crafted with tens of thousands
+/// of references.
 const MAX_WANTS: usize = 200;
-/// Names that contacts usually have: meant, even if nothing is known yet.
+/// Names that contacts usually have, and that are suggested even if nothing is known yet.
 const COMMON: [&str; 2] = ["firstName", "lastName"];
-/// Names shorter than this are too much alike to tell a slip.
+/// Minimum length of a name for typo detection. Shorter names are too similar to each other.
 const LEAST_COMPARED: usize = 4;
 
 /// A value that a template reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Want {
-    /// Its name, and the place of the first reference that tells most.
+    /// The value's name, and the position of its most significant reference.
     pub read: Read,
-    /// As it is written: `${order.total}`, `%FIRSTNAME%`.
+    /// The reference as written: `${order.total}`, `%FIRSTNAME%`.
     pub source: String,
-    /// Whether it is printed, and nothing says what stands there without it.
+    /// True if the value is printed without a default.
     pub printed: bool,
-    /// Whether its dollar sign reads as one of the text, so that it stays where it has no value.
+    /// True if the dollar sign looks like part of the text, so that the reference is printed as
+    /// written if it has no value.
     pub as_text: bool,
 }
 
 impl Want {
-    /// What it prints where it has no value, for a warning.
+    /// Describes the output without a value, for a warning.
     pub fn without_value(&self, unset: Unset) -> &'static str {
         match (self.printed, self.as_text, unset) {
-            (true, false, Unset::Nothing) => ": where it has no value, it prints nothing",
-            (true, ..) => ": where it has no value, it stays as it is written",
+            (true, false, Unset::Nothing) => ": without a value it prints nothing",
+            (true, ..) => ": without a value it is printed as written",
             (false, ..) => "",
         }
     }
 
-    /// Whether nothing new is known by another one.
+    /// Returns true if this reference makes the other one redundant.
     fn covers(&self, other: &Want) -> bool {
         self.read.covers(&other.read) && (self.printed || !other.printed)
     }
 }
 
 impl Message {
-    /// The values that it reads in any language, each once, in the order of the file.
+    /// Returns the values that the message reads in any language, each once, in file order.
     pub fn wants(&self) -> Vec<Want> {
         let mut wants: Vec<Want> = Vec::new();
         self.each_template(&mut |part, language, source| {
@@ -73,7 +75,7 @@ impl Message {
     }
 }
 
-/// The values that a template of a workflow reads, with their lines and columns.
+/// Returns the values that a template of a workflow reads, with line and column.
 pub fn wants_of(template: &Template) -> Vec<(Want, u32, u32)> {
     let references = template.references();
     let name = |one: &promoflow_velocity::Reference| match &one.key {
@@ -101,7 +103,7 @@ pub fn wants_of(template: &Template) -> Vec<(Want, u32, u32)> {
     };
     let by_reference = references.iter().filter_map(|one| {
         let name = name(one)?;
-        // Whoever asks for it knows that it may be missing.
+        // A template that tests a value expects that it may be missing.
         let as_text = one.usage == Usage::Text;
         let printed = (one.usage == Usage::Printed || as_text) && !tested.contains(&name);
         let want = want(name, false, one.source.clone(), printed, as_text);
@@ -118,7 +120,7 @@ pub fn wants_of(template: &Template) -> Vec<(Want, u32, u32)> {
     wants
 }
 
-/// The names of values that somebody may bring.
+/// The names of values that are available to a message.
 #[derive(Clone, Debug, Default)]
 pub struct KnownValues {
     names: BTreeSet<String>,
@@ -126,7 +128,7 @@ pub struct KnownValues {
 }
 
 impl KnownValues {
-    /// These names.
+    /// Creates a set of known names.
     pub fn new(names: impl IntoIterator<Item = String>) -> KnownValues {
         KnownValues {
             names: names.into_iter().collect(),
@@ -134,23 +136,23 @@ impl KnownValues {
         }
     }
 
-    /// Adds more names.
+    /// Adds names.
     pub fn extend(&mut self, names: impl IntoIterator<Item = String>) {
         self.names.extend(names);
     }
 
-    /// Adds what others know.
+    /// Adds the names of another set.
     pub fn join(&mut self, other: &KnownValues) {
         self.names.extend(other.names.iter().cloned());
         self.anything |= other.anything;
     }
 
-    /// A block may set whatever it likes.
+    /// Marks that a block may set values with any name.
     pub fn allow_anything(&mut self) {
         self.anything = true;
     }
 
-    /// What is most likely wrong with a value that is read: why, and what to do.
+    /// Returns a message and a hint if the reference is most likely a mistake.
     pub fn doubt(&self, want: &Want) -> Option<(String, String)> {
         let Want {
             read,
@@ -165,7 +167,7 @@ impl KnownValues {
         if meant.is_none() && (!printed || self.anything) {
             return None;
         }
-        let why = format!("nothing that is known sets {}", shown(source));
+        let why = format!("unknown value {}", shown(source));
         let hint = meant.unwrap_or_else(|| match source.strip_prefix('$') {
             Some(name) if want.as_text => {
                 format!("if the dollar sign is text, write `${{esc.d}}{name}`")
@@ -173,8 +175,8 @@ impl KnownValues {
             Some(name) => {
                 let inner = name.trim_matches(['{', '}']);
                 format!(
-                    "check the name; where the value may be missing, write `$!{name}`, or \
-                     `${{{inner}|'…'}}` with what stands there instead"
+                    "check the name; if the value may be missing, write `$!{name}`, or \
+                     `${{{inner}|'…'}}` with a default"
                 )
             }
             None => "check the name".to_owned(),
@@ -182,7 +184,7 @@ impl KnownValues {
         Some((why, hint))
     }
 
-    /// The hint that names the known value which a reference most likely means.
+    /// Returns a hint with the known value that the reference most likely means.
     pub fn meant(&self, want: &Want) -> Option<String> {
         let Want {
             read,
@@ -190,7 +192,7 @@ impl KnownValues {
             printed,
             ..
         } = want;
-        // `${PERSONAL.GENDER}` asks for a part of another value.
+        // `${PERSONAL.GENDER}` reads a member of another value.
         let path = source
             .trim_start_matches(['$', '!', '{'])
             .trim_end_matches('}');
@@ -221,13 +223,13 @@ impl KnownValues {
     }
 }
 
-/// Whether a name is so near to another one that it can hardly be meant.
+/// Returns true if the name is most likely a typo of the other one.
 fn is_slip(name: &str, other: &str) -> bool {
     let letters = |text: &str| text.to_lowercase().replace(['_', ' ', '-'], "");
     let without_digits = |text: &str| text.replace(|c: char| c.is_ascii_digit(), "");
     let (name, other) = (letters(name), letters(other));
     let length = name.chars().count();
-    // `price1` and `price2` are two.
+    // `price1` and `price2` are different values.
     name == other
         || (length >= LEAST_COMPARED
             && without_digits(&name) != without_digits(&other)
@@ -250,37 +252,40 @@ mod tests {
     }
 
     #[test]
-    fn an_unset_reference_is_told_with_the_nearest_known_value() {
+    fn suggests_the_closest_known_value() {
         let known = ["firstName", "order", "PERSONAL.GENDER"];
         for (source, expected) in [
             (
                 "Hi $firstNmae",
-                "sets `$firstNmae`; did you mean `firstName`?",
+                "unknown value `$firstNmae`; did you mean `firstName`?",
             ),
             (
                 "$!data.get('firstname')",
-                "sets `$firstname`; did you mean `firstName`?",
+                "unknown value `$firstname`; did you mean `firstName`?",
             ),
             (
                 "%FISTNAME|you%",
-                "sets `%FISTNAME%`; did you mean `%FIRSTNAME%`?",
+                "unknown value `%FISTNAME%`; did you mean `%FIRSTNAME%`?",
             ),
             (
                 "${ordr.total}",
-                "sets `${ordr.total}`; did you mean `order`?",
+                "unknown value `${ordr.total}`; did you mean `order`?",
             ),
             (
                 "$data.get('x')",
                 "missing, write `$!data.get('x')`, or `${data.get('x')|'…'}`",
             ),
-            ("$foo.bar()", "sets `$foo.bar()`; check the name"),
+            ("$foo.bar()", "unknown value `$foo.bar()`; check the name"),
             ("$dateTol.format('d', $order)", "did you mean `dateTool`?"),
             ("${PERSONAL.GENDER}", "write `$data.get('PERSONAL.GENDER')`"),
             (
                 "Only US$ABC",
-                "sets `$ABC`; if the dollar sign is text, write `${esc.d}ABC`",
+                "unknown value `$ABC`; if the dollar sign is text, write `${esc.d}ABC`",
             ),
-            ("$number.format('0', $totl)", "sets `$totl`; check the name"),
+            (
+                "$number.format('0', $totl)",
+                "unknown value `$totl`; check the name",
+            ),
         ] {
             let told = told(source, &known);
             assert!(
@@ -291,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_or_may_be_missing_is_not_told() {
+    fn accepts_known_and_optional_values() {
         let known = ["firstName", "order", "price1"];
         assert!(told("$!firstname %FIRSTNAME%", &[]).is_empty());
         assert!(told("$!firstNmae", &[])[0].contains("did you mean `firstName`?"));

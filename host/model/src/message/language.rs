@@ -1,9 +1,9 @@
-//! Languages: BCP 47 tags, and which of a message's languages a contact gets.
+//! Languages: BCP 47 tags, and the choice of a message's language for a contact.
 
-/// The longest tag, in characters: longer ones tell what no message differs by.
+/// Maximum length of a tag, in characters. Longer tags distinguish nothing that messages differ in.
 const MAX_TAG_CHARS: usize = 35;
 
-/// Whether a text is a BCP 47 tag, as far as its form tells: `uk`, `pt-BR`, `zh-Hant-TW`.
+/// Returns true if the text is a well-formed BCP 47 tag: `uk`, `pt-BR`, `zh-Hant-TW`.
 pub(super) fn is_tag(text: &str) -> bool {
     let mut parts = text.split('-');
     let language = parts.next().unwrap_or_default();
@@ -15,20 +15,21 @@ pub(super) fn is_tag(text: &str) -> bool {
         })
 }
 
-/// The number of the language that fits the preferred ones best. The first preferred language
-/// that any fits decides: `uk-UA` is that itself, else `uk`, else a nearer kind of it, `uk-Latn`.
+/// Returns the index of the available language that best matches the preferred ones. The first
+/// preferred language with any match decides: `uk-UA` matches itself, then `uk`, then a more
+/// specific tag such as `uk-Latn`.
 pub(super) fn choose<'l>(
     there: impl Iterator<Item = Option<&'l str>> + Clone,
     preferred: &[String],
 ) -> Option<usize> {
     preferred.iter().find_map(|wanted| {
-        // Systems that know no BCP 47 write `uk_UA`.
+        // Systems without BCP 47 write `uk_UA`.
         let wanted = wanted.trim().replace('_', "-").to_ascii_lowercase();
         lookup(there.clone(), &wanted)
     })
 }
 
-/// RFC 4647, 3.4: the tag is shortened from its end until one is found.
+/// RFC 4647, 3.4: shortens the tag from its end until it matches.
 fn lookup<'l>(there: impl Iterator<Item = Option<&'l str>> + Clone, wanted: &str) -> Option<usize> {
     let position = |fits: &dyn Fn(&str) -> bool| {
         there
@@ -46,7 +47,7 @@ fn lookup<'l>(there: impl Iterator<Item = Option<&'l str>> + Clone, wanted: &str
         let Some((shorter, _)) = range.rsplit_once('-') else {
             break;
         };
-        // A single letter only leads what follows it.
+        // A single letter is a prefix of the subtag after it.
         range = match shorter.rsplit_once('-') {
             Some((shortest, single)) if single.len() == 1 => shortest,
             _ => shorter,
@@ -66,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_are_told_from_other_texts() {
+    fn recognizes_language_tags() {
         for tag in ["uk", "pt-BR", "zh-Hant-TW", "sl-rozaj-1994", "de-1996"] {
             assert!(is_tag(tag), "{tag}");
         }
@@ -86,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_preferred_language_that_fits_decides() {
+    fn prefers_the_first_language_with_a_match() {
         let there = ["en", "uk", "pt-BR", "zh-Hant"];
         for (preferred, number) in [
             (&["uk"][..], Some(1)),

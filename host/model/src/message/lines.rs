@@ -1,12 +1,12 @@
-//! A content as people read it on a terminal.
+//! Rendered messages as text for terminals.
 
 use super::Content;
 use promoflow_document::{tame, tame_line};
 
-/// A piece of a content, without what could play tricks on a terminal.
+/// A part of a rendered message, safe to print on a terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Line {
-    /// A header: its name and its value, on one line.
+    /// A header with its name and value, on one line.
     Header(String, String),
     /// The plain text.
     Text(String),
@@ -14,7 +14,7 @@ pub enum Line {
     Html(String),
 }
 
-/// The pieces of a content, in the order in which they are read; `to` is the address.
+/// Returns the parts of a rendered message in reading order; `to` is the address.
 pub fn lines(content: &Content, to: Option<&str>) -> Vec<Line> {
     let header = |(name, value): (&str, &str)| Line::Header(name.to_owned(), tame_line(value));
     let above = [
@@ -41,7 +41,7 @@ pub fn lines(content: &Content, to: Option<&str>) -> Vec<Line> {
         .collect()
 }
 
-/// Those that are there.
+/// Returns the parts that exist.
 fn present<'c, const N: usize>(
     named: [(&'static str, Option<&'c str>); N],
 ) -> impl Iterator<Item = (&'c str, &'c str)> {

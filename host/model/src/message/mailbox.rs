@@ -1,13 +1,13 @@
-//! Mailboxes: what looks like one, and names in them that values bring.
+//! Validation of mailboxes, and quoting of names that values insert.
 
-/// Signs of mailboxes themselves (RFC 5322, 3.2.3): a name with one of them stands in quotes.
+/// Special characters in mailboxes (RFC 5322, 3.2.3): a name that contains one must be quoted.
 const SPECIAL: &str = "()<>[]:;@\\,\"";
-/// Stands before the address in what a template prints. A value may bring it too, but only before
-/// this one, or into the address, which has no such sign.
+/// Separates the name from the address in rendered text. A value may contain it too, but only
+/// before this one, or in the address, where it is invalid.
 const MARK: char = '\u{1}';
 
-/// The template of a mailbox, `$shop <shop@example.com>`, with a mark between the name and the
-/// address; `None` where it is of another form. Quotes around the name are left to [`quoted`].
+/// Inserts a mark between the name and the address of a mailbox template such as `$shop
+/// <shop@example.com>`. Returns `None` for any other form. [`quoted`] adds quotes around the name.
 pub(super) fn marked(template: &str) -> Option<String> {
     let template = template.trim_end().strip_suffix('>')?;
     let (name, address) = template.rsplit_once('<')?;
@@ -15,14 +15,14 @@ pub(super) fn marked(template: &str) -> Option<String> {
     let within = within.and_then(|name| name.strip_suffix('"'));
     let name = match within {
         Some(within) if within.contains(['"', '\\']) => return None,
-        // Blanks instead, so that places in the template stay what they are.
+        // Blanks keep positions in the template unchanged.
         Some(_) => name.replace('"', " "),
         None => name.to_owned(),
     };
     Some(format!("{name}{MARK}<{address}>"))
 }
 
-/// The mailbox that a [`marked`] template printed: its name in quotes, if it needs them.
+/// Returns the mailbox from a rendered [`marked`] template, with its name quoted if necessary.
 pub(super) fn quoted(printed: &str, one_line: impl Fn(&str) -> String) -> String {
     let Some((name, address)) = printed.rsplit_once(MARK) else {
         return one_line(printed);
@@ -39,9 +39,9 @@ pub(super) fn quoted(printed: &str, one_line: impl Fn(&str) -> String) -> String
     format!("\"{name}\" {address}")
 }
 
-/// Whether the text looks like `shop@example.com` or `Shop <shop@example.com>`. Whether anybody
-/// reads what is sent there, only sending can tell.
-pub fn looks_like_mailbox(text: &str) -> bool {
+/// Returns true if the text looks like `shop@example.com` or `Shop <shop@example.com>`. It does not
+/// check that the mailbox exists.
+pub(crate) fn looks_like_mailbox(text: &str) -> bool {
     if text.chars().any(char::is_control) {
         return false;
     }
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mailboxes_are_told_from_other_texts() {
+    fn recognizes_mailboxes() {
         for text in [
             "shop@example.com",
             "Shop <shop@example.com>",

@@ -1,6 +1,6 @@
-//! Text within HTML.
+//! HTML escaping.
 
-/// A text as it stands in HTML, in attributes as well.
+/// Escapes a text for HTML, including attribute values.
 pub(super) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {

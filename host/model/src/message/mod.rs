@@ -1,7 +1,7 @@
 //! Prepared messages: what a step sends, and over which [`ChannelKind`].
 //!
-//! [`parse`] reads the files that authors write and gives each [`Message`] with its faults;
-//! [`Files`] is where it finds the HTML that a message names.
+//! [`parse`] reads the files that authors write and returns each [`Message`] with diagnostics;
+//! [`Files`] reads the HTML files that a message refers to.
 
 mod address;
 mod carried;

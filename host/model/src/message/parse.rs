@@ -1,7 +1,7 @@
-//! From a file to messages, with every fault on the way.
+//! Parses message files and reports every error.
 //!
-//! [`parts`] reads what a message says, [`html`] the files that it names and [`headers`] its
-//! headers; [`rules`] says which of it a channel has, and [`languages`] reads it in others.
+//! [`parts`] reads the parts of a message, [`html`] its HTML files and [`headers`] its headers;
+//! [`rules`] defines the parts of each channel, and [`languages`] reads the other languages.
 
 mod headers;
 mod html;
@@ -18,7 +18,7 @@ use promoflow_document::{
     Content, Diagnostics, Fields, Node, Parsed, TemplateCheck, check_id, read, shown, text,
 };
 
-/// The keys of a message file beside those of its [parts]. The schema lists the same.
+/// The keys of a message file other than those of its [parts]. The schema lists the same keys.
 const KEYS: [&str; 6] = [
     "message",
     "channel",
@@ -28,8 +28,8 @@ const KEYS: [&str; 6] = [
     "languages",
 ];
 
-/// Reads the messages of a file, one a document. `file` names the file in diagnostics; `files`
-/// are those that an `html-file` may name; `templates` judges the texts.
+/// Reads the messages of a file, one per document. `file` names the file in diagnostics, `files`
+/// reads the files that `html-file` refers to, and `templates` validates the texts.
 pub fn parse(
     file: &str,
     bytes: &[u8],
@@ -50,7 +50,7 @@ pub fn parse(
         };
         if items.iter().any(|other| other.id == message.id) {
             let fault = format!(
-                "the message {} stands twice in this file",
+                "the message {} is defined twice in this file",
                 shown(&message.id)
             );
             out.error(
@@ -122,7 +122,7 @@ impl Reader<'_> {
     }
 }
 
-/// All keys of a message file, in the order in which people write them.
+/// Returns all keys of a message file, in the usual order.
 fn keys() -> Vec<&'static str> {
     let (before, after) = KEYS.split_at(2);
     [before, &parts::KEYS, after].concat()

@@ -1,12 +1,12 @@
-//! The preheader: a line that mail programs show beside the subject.
+//! The preheader: preview text that mail programs show next to the subject.
 
 use super::markup::escaped;
 
-/// Elements whose content is text, whatever looks like a tag in it.
+/// Elements whose content is text, even if it looks like a tag.
 const TEXT_ONLY: [&str; 4] = ["script", "style", "textarea", "title"];
 
-/// Puts the line, hidden, at the beginning of what an HTML document shows. It is a stranger's text
-/// like every other, so it is escaped.
+/// Inserts the hidden preheader before the first visible content of an HTML document. The text is
+/// escaped, because values in it are untrusted.
 pub(super) fn put(html: String, preheader: &str) -> String {
     let hidden = format!(
         "<div style=\"display:none;max-height:0;overflow:hidden\">{}</div>",
@@ -16,8 +16,8 @@ pub(super) fn put(html: String, preheader: &str) -> String {
     format!("{before}{hidden}{after}")
 }
 
-/// Where a document begins to show: in its body. One without the tag begins behind its head, or
-/// behind what else stands at its beginning: nothing may stand before a doctype.
+/// Returns the offset of the visible content: the start of the body, or without a body tag the end
+/// of the head, of the root tag or of the doctype, which must stay first.
 fn shows_from(html: &str) -> usize {
     let (mut doctype, mut root, mut head) = (None, None, None);
     for (name, end) in (Tags { html, at: 0 }) {
@@ -32,7 +32,8 @@ fn shows_from(html: &str) -> usize {
     head.or(root).or(doctype).unwrap_or(0)
 }
 
-/// The tags of a document: their names in small letters, and where they end. Comments are none.
+/// Iterates over the tags of a document with their lower-case names and end offsets. Skips
+/// comments.
 struct Tags<'h> {
     html: &'h str,
     at: usize,
@@ -47,7 +48,7 @@ impl Iterator for Tags<'_> {
             let rest = rest.get(rest.find('<')?..)?;
             let start = self.html.len() - rest.len();
             if rest.starts_with("<!--") {
-                // `<!-->` is a whole one: its end may be made of the signs that begin it.
+                // `<!-->` is a complete comment: its end may overlap its start.
                 let dashes = start + "<!".len();
                 let end = self.html.get(dashes..)?.find("-->")?;
                 self.at = dashes + end + "-->".len();
@@ -72,7 +73,7 @@ impl Iterator for Tags<'_> {
     }
 }
 
-/// Where a tag ends: at the first `>` that stands in no quotes.
+/// Returns the end of a tag: the first `>` outside quotes.
 fn end_of_tag(tag: &str) -> Option<usize> {
     let mut quote = None;
     for (at, c) in tag.char_indices() {
@@ -86,7 +87,7 @@ fn end_of_tag(tag: &str) -> Option<usize> {
     None
 }
 
-/// Where the closing tag of an element begins.
+/// Returns the start of an element's closing tag.
 fn closing(text: &str, name: &str) -> Option<usize> {
     let starts = text.match_indices("</").map(|(at, _)| at);
     let mut starts = starts.filter(|at| {
@@ -103,7 +104,7 @@ mod tests {
     const HIDDEN: &str = "<div style=\"display:none;max-height:0;overflow:hidden\">x</div>";
 
     #[test]
-    fn it_stands_hidden_and_escaped_where_the_document_begins_to_show() {
+    fn inserts_hidden_escaped_text_before_the_visible_content() {
         let html = put(
             "<html><BODY class=\"x\"><p>Hi</p></BODY></html>".into(),
             "5 < 6 & \"so\"",
@@ -116,8 +117,8 @@ mod tests {
     }
 
     #[test]
-    fn it_stands_in_the_body_or_as_near_to_where_one_would_be() {
-        // `|` is where it belongs.
+    fn inserts_into_the_body_or_where_it_would_start() {
+        // `|` marks the expected position.
         for html in [
             "|<p>Hi</p>",
             "|Hi",

@@ -1,10 +1,10 @@
-//! What a message reads and takes, and where in its file.
+//! The values a message reads and the codes it claims, with their positions in its file.
 
 use super::definition::{Message, Parts};
 use super::tags::{self, CodeTag};
 use promoflow_document::{Content, Diagnostics, Node, Position, read};
 
-/// Names in templates that are no values of a run.
+/// Names in templates that are not values of a run.
 pub(super) const PROVIDED: [&str; 8] = [
     "key",
     "math",
@@ -16,16 +16,16 @@ pub(super) const PROVIDED: [&str; 8] = [
     "data",
 ];
 
-/// A value that a message reads, at the first place where it does.
+/// The first reference of a message to a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Read {
     /// The value's name.
     pub name: String,
-    /// Whether a merge tag reads it, in which the case of letters does not matter.
+    /// True for a merge tag, whose name is case-insensitive.
     pub tag: bool,
-    /// The part, as the message's file calls it.
+    /// The part, as named in the message's file.
     pub part: &'static str,
-    /// The language, where it is not the message itself that reads it.
+    /// The language, unless it is the message's own.
     pub language: Option<String>,
     /// The line within the part, counted from 1.
     pub line: u32,
@@ -34,20 +34,20 @@ pub struct Read {
 }
 
 impl Read {
-    /// Whether it reads the value of that name.
+    /// Returns true if the reference reads the value of that name.
     pub fn is_of(&self, name: &str) -> bool {
         self.name == name || (self.tag && self.name.eq_ignore_ascii_case(name))
     }
 
-    /// Whether nothing new is known by another one.
+    /// Returns true if this reference makes the other one redundant.
     pub(super) fn covers(&self, other: &Read) -> bool {
         self.name == other.name || other.is_of(&self.name)
     }
 }
 
 impl Message {
-    /// The values that it reads in any language, each once, in the order of the file. What merge
-    /// tags print is among them where they do not say what stands instead.
+    /// Returns the values that the message reads in any language, each once, in file order. Merge
+    /// tags with a default are not included.
     pub fn reads(&self) -> Vec<Read> {
         let mut reads: Vec<Read> = Vec::new();
         self.each_template(&mut |part, language, source| {
@@ -84,7 +84,7 @@ impl Message {
         reads
     }
 
-    /// The promo codes that its merge tags take in any language, each once.
+    /// Returns the promo codes that the message's merge tags claim in any language, each once.
     pub fn codes(&self) -> Vec<CodeTag> {
         let mut codes = Vec::new();
         self.each_template(&mut |_, _, source| {
@@ -97,7 +97,7 @@ impl Message {
         codes
     }
 
-    /// Where it first prints the address at which its contact unsubscribes.
+    /// Returns the position of the first unsubscribe tag.
     pub fn unsubscribes(&self) -> Option<Read> {
         let mut first = None;
         self.each_template(&mut |part, language, source| {
@@ -118,7 +118,7 @@ impl Message {
         first
     }
 
-    /// The promo codes that its merge tags take, each with its first place.
+    /// Returns the promo codes that the message's merge tags claim, each with its first position.
     pub fn code_places(&self) -> Vec<(CodeTag, Read)> {
         let mut places: Vec<(CodeTag, Read)> = Vec::new();
         self.each_template(&mut |part, language, source| {
@@ -149,7 +149,7 @@ impl Message {
         places
     }
 
-    /// Shows each of its templates, with its part and its language.
+    /// Calls `each` with every template, its part and its language.
     pub(super) fn each_template<'m>(
         &'m self,
         each: &mut dyn FnMut(&'static str, Option<&'m str>, &'m str),
@@ -169,7 +169,7 @@ impl Message {
 }
 
 impl Parts {
-    /// Those that there are, with their names in files.
+    /// Iterates over the existing parts with their names in files.
     fn each(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let all = [
             ("from", &self.from),
@@ -188,8 +188,8 @@ impl Parts {
     }
 }
 
-/// Where a message of this file, of which the name says how it is read, reads a value: in the file itself, or in the `html-file` that it
-/// names, whose path is the answer's first half then.
+/// Returns the position of a reference in the message's file, or in its `html-file`; in that case
+/// the first element is the path of that file. The extension of `file` decides how it is parsed.
 pub fn place(file: &str, bytes: &[u8], message: &str, of: &Read) -> (Option<String>, Position) {
     let document = read(bytes, &mut Diagnostics::new(file))
         .into_iter()
@@ -255,7 +255,7 @@ languages:
 ";
 
     #[test]
-    fn what_a_message_reads_and_takes_is_told_with_its_place() {
+    fn reports_reads_and_codes_with_positions() {
         let files = |_: &str| Ok(b"<p>\n $!data.city</p>".to_vec());
         let (messages, _) = parse("f", FILE.as_bytes(), &files, &check_part)
             .into_result()

@@ -1,4 +1,4 @@
-//! Rendering: a message's templates with a run's values.
+//! Rendering of a message's templates with a run's values.
 
 use promoflow_velocity::{Error, UnsetReference};
 use thiserror::Error as ThisError;
@@ -7,22 +7,21 @@ use super::templates::Templates;
 use super::{ChannelKind, CodeTag, Content, Message, Parts, Values, language};
 use promoflow_document::TemplateFault;
 
-/// Takes the promo code of a merge tag for a rendering, each time that the tag is printed; `None`:
-/// there is none, and what the tag says instead is printed. Tags that are not printed, as they
-/// stand in a branch that is not taken, take none.
+/// Claims the promo code of a merge tag, each time that the tag is printed. On `None` no code is
+/// available and the tag's default is printed. Tags in a branch that is not executed claim nothing.
 pub type TakeCode<'t> = dyn FnMut(&CodeTag) -> Option<String> + 't;
 
-/// A message whose templates are parsed.
+/// A message with parsed templates.
 pub struct Prepared {
     id: String,
     channel: ChannelKind,
     language: Option<String>,
     templates: Templates,
-    /// In other languages.
+    /// The templates in other languages.
     languages: Vec<(String, Templates)>,
 }
 
-/// A message in the language that was chosen.
+/// A message in the chosen language.
 #[derive(Clone, Copy)]
 pub struct Chosen<'m> {
     message: &'m Prepared,
@@ -30,19 +29,19 @@ pub struct Chosen<'m> {
     templates: &'m Templates,
 }
 
-/// A template of a message that cannot be parsed or rendered.
+/// An error in a message's template, found by parsing or rendering.
 #[derive(Clone, Debug, PartialEq, Eq, ThisError)]
 #[error("{part} of message `{message}`, line {line}, column {column}: {why}")]
 pub struct RenderError {
     /// The message's id.
     pub message: String,
-    /// `subject`, `text`, `html`, … as the message's file calls it.
+    /// The part, as named in the message's file: `subject`, `text`, `html`, …
     pub part: &'static str,
     /// The line within the part, counted from 1.
     pub line: u32,
     /// The character within the line, counted from 1.
     pub column: u32,
-    /// What is wrong.
+    /// A description of the error.
     pub why: String,
 }
 
@@ -57,7 +56,7 @@ impl RenderError {
         }
     }
 
-    /// A fault that was found by parsing.
+    /// Creates an error from a parser error.
     pub(super) fn of(message: &str, part: &'static str, fault: TemplateFault) -> RenderError {
         let place = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         RenderError {
@@ -107,12 +106,12 @@ impl Prepared {
         })
     }
 
-    /// How it reaches an address.
+    /// Returns the channel that delivers the message.
     pub fn channel(&self) -> ChannelKind {
         self.channel
     }
 
-    /// It in the language that fits the preferred ones best, else as it is.
+    /// Selects the language that best matches the preferred ones, or the message's own.
     pub fn choose(&self, preferred: &[String]) -> Chosen<'_> {
         let base = [self.language.as_deref()];
         let others = self.languages.iter().map(|(tag, _)| Some(tag.as_str()));
@@ -129,13 +128,13 @@ impl Prepared {
         }
     }
 
-    /// What a contact gets, in the language that the values prefer.
+    /// Renders the message in the language that the values prefer.
     pub fn render(&self, values: &Values, take: &mut TakeCode<'_>) -> Result<Content, RenderError> {
         self.choose(&values.languages()).render(values, take)
     }
 
-    /// What a contact would get, in that language or the one that the values prefer. No code is
-    /// taken: where one would stand, its tag does, and so where the contact would unsubscribe.
+    /// Renders the message in the given language, or the one that the values prefer, without
+    /// claiming codes. Tags of codes and the unsubscribe tag are printed as written.
     pub fn preview(&self, values: Values, language: Option<&str>) -> Result<Content, RenderError> {
         let chosen = match language {
             Some(language) => self.choose(&[language.to_owned()]),
@@ -147,12 +146,12 @@ impl Prepared {
 }
 
 impl Chosen<'_> {
-    /// What a contact gets. Values are escaped where they come into HTML.
+    /// Renders the message. Values are escaped in HTML.
     pub fn render(&self, values: &Values, take: &mut TakeCode<'_>) -> Result<Content, RenderError> {
         Ok(self.render_reporting(values, take)?.0)
     }
 
-    /// The same, with the references that had no value when they were printed.
+    /// Same as [`render`](Self::render), with the printed references that had no value.
     pub fn render_reporting(
         &self,
         values: &Values,
@@ -168,12 +167,12 @@ impl Chosen<'_> {
     }
 }
 
-/// A reference of a message that had no value when it was printed.
+/// A printed reference that had no value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnsetValue {
-    /// `subject`, `text`, `html`, … as the message's file calls it.
+    /// The part, as named in the message's file: `subject`, `text`, `html`, …
     pub part: &'static str,
-    /// The reference, and its place within the part.
+    /// The reference, with its position within the part.
     pub reference: UnsetReference,
 }
 

@@ -1,7 +1,7 @@
-//! Merge tags: `%FIRSTNAME|friend%` stands for a value, `%PC_NewYear_1_7%` for a promo code, and
-//! `%UNSUBSCRIBE%` for an address.
+//! Merge tags: `%FIRSTNAME|friend%` prints a value, `%PC_NewYear_1_7%` a promo code, and
+//! `%UNSUBSCRIBE%` a URL.
 //!
-//! They are compiled into the templates of a message, so what values bring is never read as a tag.
+//! Tags are compiled into the templates of a message, so text from values is never read as a tag.
 
 use std::fmt;
 
@@ -12,19 +12,19 @@ use super::values::{PARSING, fault};
 use crate::pool::{DEFAULT_TYPE, Lane, MAX_DISCOUNT, MAX_TYPE_CHARS, Selector};
 use promoflow_document::{TemplateFault, shown};
 
-/// The longest name of a value in a tag, in characters.
+/// Maximum length of a value's name in a tag, in characters.
 const MAX_NAME_CHARS: usize = 100;
-/// Begins the name of a tag that takes a code; small letters will do.
+/// Prefix of tags that claim a code; case-insensitive.
 const CODE: &str = "PC_";
-/// The longest `days` of a tag.
+/// Maximum `days` of a tag.
 const MAX_DAYS: u32 = 36_500;
 
-/// A tag that takes a promo code: `%PC_GENERAL%`, or `%PC_TYPE_DAYS_DISCOUNT%`.
+/// A tag that claims a promo code: `%PC_GENERAL%`, or `%PC_TYPE_DAYS_DISCOUNT%`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CodeTag {
-    /// Which code it takes.
+    /// The code to claim.
     pub selector: Selector,
-    /// What is printed where no code is left; `None`: the message is not sent then.
+    /// The text to print if no code is available; `None` if the message is not sent then.
     pub instead: Option<String>,
 }
 
@@ -34,13 +34,13 @@ impl fmt::Display for CodeTag {
     }
 }
 
-/// The key of a code in a rendering; the same for each way to write a tag.
+/// Returns the key of a code in a rendering, which is the same for all spellings of a tag.
 pub(super) fn key(selector: &Selector) -> String {
     let Selector { lane, days } = selector;
     format!("{CODE}{}_{days}_{}", lane.code_type, lane.discount)
 }
 
-/// Parses a template of a message, in which tags may stand.
+/// Parses a message template, which may contain merge tags.
 pub(super) fn parse(source: &str) -> Result<Template, TemplateFault> {
     let place = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
     let template = Template::parse_with_tags(source, &PARSING, &is_tag)
@@ -56,8 +56,8 @@ pub(super) fn parse(source: &str) -> Result<Template, TemplateFault> {
     Ok(template)
 }
 
-/// What is wrong with a template, with what to do about a tag that stands in a directive without
-/// quotes: there a percent sign divides.
+/// Adds a hint about quotes to an error at a merge tag that is not quoted in a directive, where `%`
+/// is the modulo operator.
 fn unquoted(source: &str, mut fault: TemplateFault) -> TemplateFault {
     let line = source.split('\n').nth(fault.line.saturating_sub(1));
     let from = fault.column.saturating_sub(1);
@@ -68,10 +68,7 @@ fn unquoted(source: &str, mut fault: TemplateFault) -> TemplateFault {
         && is_tag("", name, rest).is_some()
     {
         let written = shown(&format!("\"%{inner}%\""));
-        fault.message = format!(
-            "{}; a merge tag stands in quotes here: {written}",
-            fault.message
-        );
+        fault.message = format!("{}; put the merge tag in quotes: {written}", fault.message);
     }
     fault
 }
@@ -82,20 +79,20 @@ fn check(tag: &MergeTag) -> Result<(), String> {
     }
     if tag.key == unsubscribe::KEY && !tag.instead.trim().is_empty() {
         return Err(format!(
-            "{} always has an address: write it without `|` and a text instead",
+            "{} always has a value: write it without `|` and a default",
             shown(unsubscribe::TAG)
         ));
     }
     Ok(())
 }
 
-/// Where a template first prints the address at which the contact unsubscribes.
+/// Returns the first unsubscribe tag of a template.
 pub(super) fn unsubscribe(template: &Template) -> Option<&MergeTag> {
     let mut tags = template.tags().iter();
     tags.find(|tag| tag.key == unsubscribe::KEY)
 }
 
-/// The merge tags of a text: their names in capitals, with line and column.
+/// Returns the merge tags of a text as upper-case names with line and column.
 pub fn merge_tags(source: &str) -> Vec<(String, u32, u32)> {
     let template = parse(source);
     let tags = template.iter().flat_map(|template| template.tags());
@@ -103,7 +100,7 @@ pub fn merge_tags(source: &str) -> Vec<(String, u32, u32)> {
         .collect()
 }
 
-/// The codes that a template takes, each once.
+/// Returns the codes that a template claims, each once.
 pub(super) fn codes(template: &Template) -> Vec<CodeTag> {
     let mut codes: Vec<CodeTag> = Vec::new();
     for tag in template.tags() {
@@ -115,19 +112,18 @@ pub(super) fn codes(template: &Template) -> Vec<CodeTag> {
     codes
 }
 
-/// The tags of a template that print a value and nothing without one.
+/// Returns the tags of a template that print a value and have no default.
 pub(super) fn bare(template: &Template) -> impl Iterator<Item = &MergeTag> {
     let tags = template.tags().iter();
     tags.filter(|tag| tag.instead.trim().is_empty() && prints_value(tag))
 }
 
-/// Whether a tag prints a value, and neither a code nor an address.
+/// Returns true if a tag prints a value, not a code or a URL.
 pub(super) fn prints_value(tag: &MergeTag) -> bool {
     !is_code(&tag.key) && tag.key != unsubscribe::KEY
 }
 
-/// Adds a code, if it is not among them. It may be missing only where each of its tags says what
-/// stands instead.
+/// Adds a code unless it is in the list. A code is optional only if each of its tags has a default.
 pub(super) fn join(codes: &mut Vec<CodeTag>, code: CodeTag) {
     match codes.iter_mut().find(|one| one.selector == code.selector) {
         Some(one) if code.instead.is_none() => one.instead = None,
@@ -136,7 +132,7 @@ pub(super) fn join(codes: &mut Vec<CodeTag>, code: CodeTag) {
     }
 }
 
-/// The code that the tag of that key takes, if it takes one.
+/// Returns the code that the tag claims, if it is a code tag.
 pub(super) fn code(key: &str, instead: &str) -> Option<CodeTag> {
     if !is_code(key) {
         return None;
@@ -153,10 +149,10 @@ fn is_code(name: &str) -> bool {
         .is_some_and(|start| start.eq_ignore_ascii_case(CODE))
 }
 
-/// What stands between percent signs, if it is the name of a tag.
+/// Returns the key of the tag between two percent signs, or `None` if it is not a tag.
 fn is_tag(before: &str, name: &str, rest: &str) -> Option<String> {
     if is_code(name) {
-        // Faulty ones are tags too, so that their author is told.
+        // Invalid code tags are tags as well, so that the author gets an error.
         let known = selector(name).map(|selector| key(&selector));
         return Some(known.unwrap_or_else(|_| name.to_owned()));
     }
@@ -169,15 +165,16 @@ fn is_tag(before: &str, name: &str, rest: &str) -> Option<String> {
     is_name.then(|| name.to_ascii_lowercase())
 }
 
-/// Whether the percent signs belong to numbers, `10%or20%`, or the first of them does, `10%off%`.
+/// Returns true if the percent signs belong to numbers, as in `10%or20%`, or the first one does, as
+/// in `10%off%`.
 fn is_between_percentages(before: &str, name: &str) -> bool {
     let digit = |c: char| c.is_ascii_digit();
     before.ends_with(digit)
         && (name.ends_with(digit) || !name.contains(|c: char| c.is_ascii_uppercase()))
 }
 
-/// Whether the percent signs are those of an address, `%D0%BA` or `%C3%BCber%20`: there each is
-/// followed by two hexadecimal digits.
+/// Returns true if the percent signs are part of percent-encoding, as in `%D0%BA` or
+/// `%C3%BCber%20`, where two hexadecimal digits follow each of them.
 fn is_percent_encoded(name: &str, rest: &str) -> bool {
     let byte = |text: &str| {
         let digits = text.as_bytes().get(..2);
@@ -187,12 +184,12 @@ fn is_percent_encoded(name: &str, rest: &str) -> bool {
     byte(name) && (name.len() == 2 || digit || byte(rest))
 }
 
-/// Which code a tag takes. The type may hold underscores, so it is read from the right.
+/// Parses the selector of a tag from the right, because the type may contain underscores.
 fn selector(name: &str) -> Result<Selector, String> {
     let wrong = |why: &str| {
         let tag = shown(&format!("%{name}%"));
         format!(
-            "{tag} takes no promo code: {why}; write %PC_TYPE_DAYS_DISCOUNT%, such as \
+            "{tag} is not a promo code tag: {why}; write %PC_TYPE_DAYS_DISCOUNT%, such as \
              %PC_NewYear_1_7%, or %PC_{}%",
             DEFAULT_TYPE.to_ascii_uppercase()
         )
@@ -210,18 +207,18 @@ fn selector(name: &str) -> Result<Selector, String> {
     let mut parts = text.rsplitn(3, '_');
     let (Some(discount), Some(days), Some(code_type)) = (parts.next(), parts.next(), parts.next())
     else {
-        return Err(wrong("it names no days and no discount"));
+        return Err(wrong("days and discount are missing"));
     };
     let discount = number(discount)
         .and_then(|number| u8::try_from(number).ok())
         .filter(|number| *number <= MAX_DISCOUNT)
-        .ok_or_else(|| wrong("the discount is a number from 0 to 99"))?;
+        .ok_or_else(|| wrong("the discount must be a number from 0 to 99"))?;
     let days = number(days)
         .filter(|number| *number <= MAX_DAYS)
-        .ok_or_else(|| wrong("the days are a number from 0 to 36500"))?;
+        .ok_or_else(|| wrong("the days must be a number from 0 to 36500"))?;
     let chars = code_type.chars().count();
     if chars == 0 || chars > MAX_TYPE_CHARS {
-        return Err(wrong("the type has 1 to 100 characters"));
+        return Err(wrong("the type must have 1 to 100 characters"));
     }
     let code_type = code_type.to_owned();
     Ok(Selector {
@@ -248,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn names_between_percent_signs_are_tags_and_addresses_are_not() {
+    fn recognizes_tags_but_not_percentages_or_encoded_urls() {
         for (source, tags) in [
             (
                 "Hi %FIRSTNAME%, %LastName|friend%!",
@@ -277,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_is_named_by_type_days_and_discount_read_from_the_right() {
+    fn parses_type_days_and_discount_from_the_right() {
         for (tag, code_type, days, discount) in [
             ("%PC_NewYear_1_7%", "NewYear", 1, 7),
             ("%pc_New_Year_2026_01_07%", "New_Year_2026", 1, 7),
@@ -299,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn one_code_stands_wherever_its_tag_does() {
+    fn claims_one_code_per_selector() {
         let codes = |source: &str| codes(&parse(source).unwrap());
         let source = "%PC_GENERAL|WELCOME% %PC_General_0_0% %PC_x_1_7|A% %PC_x_1_7|B%";
         let [general, x] = codes(source).try_into().unwrap();
@@ -309,12 +306,12 @@ mod tests {
     }
 
     #[test]
-    fn a_faulty_code_is_told_with_its_place() {
+    fn reports_invalid_code_tags_with_position() {
         for (tag, why) in [
-            ("%PC_NewYear%", "it names no days and no discount"),
-            ("%PC_NewYear_1_100%", "the discount is a number"),
-            ("%PC_NewYear_x_7%", "the days are a number"),
-            ("%PC__1_7%", "the type has"),
+            ("%PC_NewYear%", "days and discount are missing"),
+            ("%PC_NewYear_1_100%", "the discount must be a number"),
+            ("%PC_NewYear_x_7%", "the days must be a number"),
+            ("%PC__1_7%", "the type must have"),
             ("%unsubscribe|here%", "write it without `|`"),
         ] {
             let fault = parse(&format!("a\n b {tag}")).unwrap_err();

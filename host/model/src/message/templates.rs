@@ -1,4 +1,4 @@
-//! The templates of a message, parsed, and what they print.
+//! The parsed templates of a message, and their rendering.
 
 use std::cell::RefCell;
 
@@ -13,7 +13,7 @@ use super::{
 };
 use promoflow_document::shown;
 
-/// What a message says, as parsed templates.
+/// The parts of a message as parsed templates.
 pub(super) struct Templates {
     from: Option<Template>,
     reply_to: Option<Template>,
@@ -26,16 +26,17 @@ pub(super) struct Templates {
     link: Option<Template>,
     button: Option<Template>,
     headers: Vec<(String, Template)>,
-    /// The language in which tools write dates and numbers.
+    /// The locale in which tools format dates and numbers.
     locale: Locale,
-    /// Whether one of them prints the address at which the contact unsubscribes.
+    /// True if a template prints the unsubscribe URL.
     unsubscribe: bool,
-    /// What a reference without a value prints.
+    /// The output of a reference without a value.
     unset: Unset,
 }
 
 impl Templates {
-    /// Parses them; `message` names the message in errors, `language` is what they are written in.
+    /// Parses the templates. `message` names the message in errors; `language` is the language of
+    /// the parts.
     pub(super) fn new(
         message: &str,
         parts: &Parts,
@@ -56,7 +57,7 @@ impl Templates {
             };
             let template = parse(part, source)?;
             let depends = depends_on_data(&template) || !template.tags().is_empty();
-            // Not where the sign before the address is one of the language.
+            // Without the mark if `<` is an operator of the template language here.
             let marked = marked(source).filter(|_| depends);
             let marked = marked.and_then(|source| tags::parse(&source).ok());
             Ok(Some(marked.unwrap_or(template)))
@@ -93,7 +94,7 @@ impl Templates {
         Ok(templates)
     }
 
-    /// What they print.
+    /// Renders all parts.
     pub(super) fn render(
         &self,
         message: &str,
@@ -103,7 +104,11 @@ impl Templates {
     ) -> Result<(Content, Vec<UnsetValue>), RenderError> {
         let marker = self.unsubscribe.then(unsubscribe::marker).transpose();
         let marker = marker.map_err(|error| {
-            RenderError::at_start(message, "text", format!("no randomness: {error}"))
+            RenderError::at_start(
+                message,
+                "text",
+                format!("the operating system returned no random bytes: {error}"),
+            )
         })?;
         let rendering = Rendering {
             message,
@@ -150,10 +155,10 @@ struct Rendering<'r, 't> {
     channel: ChannelKind,
     values: &'r Values,
     locale: Locale,
-    /// What stands for the address at which the contact unsubscribes.
+    /// The placeholder for the unsubscribe URL.
     unsubscribe: Option<&'r str>,
     take: RefCell<&'r mut TakeCode<'t>>,
-    /// What a reference without a value prints, and those that had none.
+    /// The output of a reference without a value, and the references that had none.
     on_unset: Unset,
     unset: RefCell<Vec<UnsetValue>>,
 }
@@ -209,7 +214,7 @@ impl Rendering<'_, '_> {
         Ok(self.part(part, template, Escape::None)?.map(one_line))
     }
 
-    /// A mailbox; elsewhere than in emails a sender is any name.
+    /// Renders a mailbox. Outside emails, any name is a valid sender.
     fn mailbox(
         &self,
         part: &'static str,
@@ -241,14 +246,14 @@ impl Rendering<'_, '_> {
         };
         let address = web_address::encoded(&address);
         web_address::check(&address, purpose).map_err(|expected| {
-            let why = format!("{} is no address: {expected}", shown(&address));
+            let why = format!("{} is not a valid address: {expected}", shown(&address));
             RenderError::at_start(self.message, part, why)
         })?;
         Ok(Some(address))
     }
 }
 
-/// A subject is one line; what a value brings of line breaks must not become a header.
+/// Joins lines: line breaks in a value must not inject a header.
 fn one_line(subject: String) -> String {
     if subject.contains(char::is_control) {
         subject

@@ -1,4 +1,4 @@
-//! Calls of tools that an author most likely did not mean so.
+//! Warnings about tool calls that are most likely mistakes.
 
 use promoflow_velocity::Locale;
 
@@ -6,19 +6,19 @@ use super::definition::Message;
 use super::reads::Read;
 use super::tags;
 
-/// An odd call of a tool in a message.
+/// A suspicious tool call in a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ToolWarning {
-    /// Where it stands.
+    /// The position of the call.
     pub at: Read,
-    /// What is odd.
+    /// A description of the problem.
     pub why: String,
-    /// What to write in its place.
+    /// A suggested replacement.
     pub hint: String,
 }
 
 impl Message {
-    /// Its odd calls of tools, in any language, in the order of the file.
+    /// Returns the suspicious tool calls in any language, in file order.
     pub fn tool_warnings(&self) -> Vec<ToolWarning> {
         let mut warnings = Vec::new();
         self.each_template(&mut |part, language, source| {

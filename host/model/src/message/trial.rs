@@ -1,5 +1,5 @@
-//! A trial of messages that are applied: what fails already where a run has no values, such as a macro
-//! that calls itself, would else be found by the first run.
+//! Renders applied messages without values, to find errors that would otherwise fail the first run,
+//! such as a macro that calls itself.
 
 use promoflow_velocity::{Error, Limits, MAX_WORK, RenderOptions, Template};
 use serde_json::Map;
@@ -8,14 +8,14 @@ use super::definition::Message;
 use super::reads::Read;
 use super::{Values, tags};
 
-/// Templates that one trial renders, and those of them for which it takes more than a moment: a file
-/// may hold thousands, and each may work for a second.
+/// Maximum number of templates that are rendered, and of those that take long. A file may contain
+/// thousands, and each may work for up to a second.
 const MOST: u32 = 200;
 const MOST_LONG: u32 = 5;
-/// Work that is done in a moment.
+/// Amount of work that counts as fast.
 const SHORT: u64 = MAX_WORK / 64;
 
-/// The trial of a file of messages.
+/// Renders the messages of a file without values.
 pub struct Trial {
     values: Values,
     left: u32,
@@ -33,7 +33,7 @@ impl Default for Trial {
 }
 
 impl Trial {
-    /// Where a message fails without values, and why, once for each part that does.
+    /// Returns the position and the reason of each part that fails without values.
     pub fn failures(&mut self, message: &Message) -> Vec<(Read, String)> {
         let mut failures = Vec::new();
         message.each_template(&mut |part, language, source| {
@@ -71,7 +71,7 @@ impl Trial {
             rendered.err()
         };
         render(SHORT)?;
-        // What takes long is no mistake: that is known once it is given its time.
+        // A template that takes long may still be valid: rendering with the full limit decides.
         self.left_long = self.left_long.checked_sub(1)?;
         render(MAX_WORK)
     }

@@ -1,9 +1,9 @@
-//! `%UNSUBSCRIBE%`: the address at which whoever gets a letter unsubscribes, in its own text.
+//! `%UNSUBSCRIBE%`: the unsubscribe URL in the text of a message.
 //!
-//! The address tells the delivery, and that has no number before it is committed. So a message is
-//! made with a *marker* in its place, and the address comes in when the letter leaves. The marker is
-//! an address itself, so that it may stand wherever one may, and random, so that nothing that a
-//! value brings is taken for it.
+//! The URL contains the delivery's number, which exists only after the commit. So a message is
+//! rendered with a *marker* in its place, and the URL replaces the marker when the message is sent.
+//! The marker is itself a URL, so that it is valid wherever a URL is, and random, so that text from
+//! a value is never mistaken for it.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -12,19 +12,19 @@ use super::markup::escaped;
 
 /// The key of the tag in a rendering.
 pub(super) const KEY: &str = "unsubscribe";
-/// The tag as authors write it, and as it is shown to those who look at messages.
+/// The tag as authors write it, and as previews show it.
 pub const TAG: &str = "%UNSUBSCRIBE%";
 
-/// A new marker.
+/// Returns a new marker.
 pub(super) fn marker() -> Result<String, getrandom::Error> {
     let mut random = [0; 16];
     getrandom::fill(&mut random)?;
     let random = u128::from_be_bytes(random);
-    // A name that no server has (RFC 2606).
+    // A reserved name that no server has (RFC 2606).
     Ok(format!("https://unsubscribe.invalid/{random:032x}"))
 }
 
-/// An address as a value within another one.
+/// Percent-encodes a URL for use within another URL.
 fn encoded(address: &str) -> String {
     const VALUE: &AsciiSet = &NON_ALPHANUMERIC
         .remove(b'-')
@@ -35,13 +35,14 @@ fn encoded(address: &str) -> String {
 }
 
 impl Content {
-    /// What leaves: with that address where the contact unsubscribes.
+    /// Returns the message to send, with the unsubscribe URL inserted.
     #[must_use]
     pub fn unsubscribing_at(&self, url: &str) -> Content {
         self.clone().with_address(url)
     }
 
-    /// What people are shown: the address is good for whoever has it, and is not for them.
+    /// Returns the message to show to people. The URL works for everyone who has it and must not be
+    /// shown.
     #[must_use]
     pub fn shown(self) -> Content {
         self.with_address(TAG)
@@ -51,7 +52,7 @@ impl Content {
         let Some(marker) = self.unsubscribe.take() else {
             return self;
         };
-        // Within another address it stands with percent signs.
+        // Within another URL the marker is percent-encoded.
         let within = encoded(&marker);
         let inner = match address == TAG {
             true => address.to_owned(),

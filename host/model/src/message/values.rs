@@ -14,38 +14,38 @@ use serde_json::{Map as JsonMap, Value as Json};
 use super::tags;
 use promoflow_document::TemplateFault;
 
-/// How templates are read: authors copy `$!data.get ('promocode')` from manuals.
+/// Parser options: authors copy `$!data.get ('promocode')` from manuals.
 pub(super) const PARSING: ParseOptions = ParseOptions { spaced_calls: true };
-/// The name under which the event's key stands in templates.
+/// The variable with the event's key.
 const KEY: &str = "key";
-/// The name under which all values stand in templates.
+/// The variable with all values.
 const DATA: &str = "data";
-/// The names under which events bring the language to prefer.
-pub const LANGUAGE: [&str; 2] = ["language", "languageCode"];
-/// Names under which the same value may stand, as merge tags ask for them.
+/// The names of event parameters with the preferred language.
+pub(crate) const LANGUAGE: [&str; 2] = ["language", "languageCode"];
+/// Aliases of the same value in merge tags.
 const USUAL: [&[&str]; 2] = [
     &["email", "emailaddress", "useremail", "contactemail"],
     &["phone", "sms", "phonenumber"],
 ];
 
-/// A run's values as templates read them: all in `$data`, each whose name allows it as a
-/// variable, and the event's key as `$key`.
+/// A run's values as templates read them: all of them in `$data`, those with a suitable name also
+/// as variables, and the event's key as `$key`.
 pub struct Values {
     context: Context,
-    /// What is known of the contact beside the run's values: merge tags read it.
+    /// The fields of the contact, which merge tags read in addition to the run's values.
     fields: JsonMap<String, Json>,
-    /// Those of its fields that the run has no value for.
+    /// Names of the contact's fields for which the run has no value.
     of_contact_alone: HashSet<String>,
-    /// The languages of the contact, the best first.
+    /// The languages of the contact, best first.
     languages: Vec<String>,
-    /// The present as tools tell it; `None`: that of the system's clock.
+    /// The current time for tools; `None` means the system clock.
     present: Option<DateTime<Tz>>,
-    /// Where the contact's clock is.
+    /// The contact's time zone.
     contact_zone: Option<Tz>,
 }
 
 impl Values {
-    /// The values of a run about that key.
+    /// Creates values for a run with that event key.
     pub fn new(data: &JsonMap<String, Json>, key: &str) -> Values {
         let mut context = Context::new().with_tools();
         context.set(KEY, key);
@@ -64,7 +64,7 @@ impl Values {
         values
     }
 
-    /// Has all that is rendered with these values share the work that this allows.
+    /// Limits the total work of all renderings with these values.
     pub fn set_allowance(&mut self, allowance: Arc<Allowance>) {
         self.context.set_allowance(allowance);
     }
@@ -72,7 +72,7 @@ impl Values {
     /// Sets one of the run's values.
     pub fn set(&mut self, name: &str, value: &Json) {
         let value = Value::from(value.clone());
-        // What stands for all values, or for the event's key, is no value's.
+        // `$data` and `$key` cannot be replaced by values.
         if is_variable(name) && name != DATA && name != KEY {
             self.context.set(name, value.clone());
         }
@@ -81,8 +81,8 @@ impl Values {
         }
     }
 
-    /// Adds what is known of the contact: its fields, and its languages, the best first. Templates
-    /// read a field where the run has no value of that name: what its steps set is the run's.
+    /// Adds the contact's fields and languages, best first. Templates read a field only if the run
+    /// has no value of that name, so values that steps set take precedence.
     #[must_use]
     pub fn with_contact(mut self, fields: JsonMap<String, Json>, languages: Vec<String>) -> Values {
         for (name, value) in &fields {
@@ -97,13 +97,13 @@ impl Values {
         self
     }
 
-    /// Tells tools the present, on the clocks of the installation.
+    /// Sets the current time for tools, in the installation's time zone.
     #[must_use]
     pub fn at(self, present: Option<DateTime<Tz>>) -> Values {
         Values { present, ..self }
     }
 
-    /// Tells tools where the contact's clock is.
+    /// Sets the contact's time zone for tools.
     #[must_use]
     pub fn with_contact_zone(self, contact_zone: Option<Tz>) -> Values {
         Values {
@@ -112,13 +112,13 @@ impl Values {
         }
     }
 
-    /// The languages to prefer, the best first: the event's, then the contact's.
+    /// Returns the preferred languages, best first: the event's, then the contact's.
     pub fn languages(&self) -> Vec<String> {
         let of_event = LANGUAGE.iter().find_map(|name| self.of_event(name));
         of_event.into_iter().chain(self.languages.clone()).collect()
     }
 
-    /// The value of a merge tag, by its key: the contact's, else the event's.
+    /// Returns the value of a merge tag by its key: the contact's, or else the event's.
     pub(super) fn tag(&self, key: &str) -> Option<String> {
         let names = USUAL.iter().find(|names| names.contains(&key));
         let names = names.map_or(&[] as &[&str], |names| names);
@@ -150,19 +150,19 @@ impl Values {
         }
     }
 
-    /// The names of all values that templates read.
+    /// Iterates over the names of all values.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let data = self.data().into_iter().flat_map(Map::iter);
         data.map(|(name, _)| name)
     }
 
-    /// What a template prints with them.
+    /// Renders a template with the values.
     pub fn render(&self, template: &Template) -> Result<String, Error> {
         let rendered = self.render_with(template, &RenderOptions::default(), &|_, _| None)?;
         Ok(rendered.text)
     }
 
-    /// The same of a part of a message, with values for its tags.
+    /// Same as [`render`](Self::render) for a part of a message, with values for its tags.
     pub(super) fn render_with(
         &self,
         template: &Template,
@@ -178,7 +178,7 @@ impl Values {
     }
 }
 
-/// A value that fits into a line, as text; blank ones are none.
+/// Returns a scalar value as text; blank values count as missing.
 fn text(value: &Value) -> Option<String> {
     let text = match value {
         Value::Str(text) => text.clone(),
@@ -191,7 +191,7 @@ fn text(value: &Value) -> Option<String> {
     (!text.trim().is_empty()).then_some(text)
 }
 
-/// Whether a value's name can be written behind a `$`.
+/// Returns true if the name is valid after a `$`.
 fn is_variable(name: &str) -> bool {
     let mut chars = name.chars();
     chars
@@ -200,12 +200,12 @@ fn is_variable(name: &str) -> bool {
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
 
-/// Whether what a template prints depends on a run's values.
+/// Returns true if the output of a template depends on a run's values.
 pub fn depends_on_data(template: &Template) -> bool {
     !template.references().is_empty()
 }
 
-/// What a template prints that does not depend on any value.
+/// Renders a template that does not depend on values.
 pub fn render_constant(template: &Template) -> Result<String, Error> {
     static NOTHING: LazyLock<Context> = LazyLock::new(Context::new);
     template.render(&NOTHING)
@@ -216,22 +216,22 @@ pub fn parse_template(source: &str) -> Result<Template, Error> {
     Template::parse_with(source, &PARSING)
 }
 
-/// Judges a template for the reader of workflows.
+/// Validates a template of a workflow.
 pub fn check_template(source: &str) -> Result<bool, TemplateFault> {
     let template = parse_template(source).map_err(fault)?;
     sound(&template)?;
     Ok(depends_on_data(&template))
 }
 
-/// Judges a template of a message, in which merge tags may stand.
+/// Validates a template of a message, which may contain merge tags.
 pub fn check_part(source: &str) -> Result<bool, TemplateFault> {
     let template = tags::parse(source)?;
     sound(&template)?;
     Ok(depends_on_data(&template) || !template.tags().is_empty())
 }
 
-/// Refuses a template that fails whatever the values are. Templates that are stored are not asked:
-/// they may never come to the place.
+/// Rejects a template that fails for all values. Stored templates are not checked: the failing
+/// place may never be reached.
 fn sound(template: &Template) -> Result<(), TemplateFault> {
     let of_tools = || template.tool_faults().into_iter().next();
     match template.faults().into_iter().next().or_else(of_tools) {
@@ -240,7 +240,7 @@ fn sound(template: &Template) -> Result<(), TemplateFault> {
     }
 }
 
-/// What the template engine found, as readers of files tell it.
+/// Converts an error of the template engine to a template error of a file.
 pub(super) fn fault(error: Error) -> TemplateFault {
     let place = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
     TemplateFault {
@@ -260,7 +260,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_that_are_set_later_are_read_and_hide_neither_data_nor_the_key() {
+    fn later_values_win_but_never_replace_data_or_key() {
         let Json::Object(data) = json!({ "name": "Ann", "key": "k", "data": "d" }) else {
             unreachable!("an object")
         };

@@ -1,23 +1,23 @@
-//! Addresses of pictures and links.
+//! URLs of images and links.
 
-/// What an address in a message is for.
+/// The purpose of a URL in a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Use {
-    /// A picture that a provider fetches.
+    /// An image that a provider fetches.
     Picture,
-    /// Where a tap leads: the web, or an app of the phone (`shop://cart`).
+    /// The target of a tap: the web, or an app on the phone (`shop://cart`).
     Link,
 }
 
-/// Schemes under which a device executes or shows what a stranger wrote.
+/// Schemes that make a device execute or display untrusted content.
 const REFUSED: [&str; 4] = ["javascript", "vbscript", "data", "file"];
 
-/// Whether an address is one; its scheme decides what opens it, so it is never a stranger's to
-/// choose freely.
+/// Validates a URL. Its scheme decides which program opens it, so untrusted values must not choose
+/// it freely.
 pub(super) fn check(address: &str, purpose: Use) -> Result<(), &'static str> {
     let expected = match purpose {
-        Use::Picture => "expected the address of a picture, such as https://example.com/gift.png",
-        Use::Link => "expected where it leads, such as https://example.com/sale",
+        Use::Picture => "expected the URL of an image, such as https://example.com/gift.png",
+        Use::Link => "expected a link, such as https://example.com/sale",
     };
     let Some((scheme, rest)) = address.split_once(':') else {
         return Err(expected);
@@ -48,7 +48,7 @@ fn is_scheme(scheme: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
 }
 
-/// The address with what values may bring and no address holds written as percent signs.
+/// Percent-encodes characters that values may contain but URLs may not.
 pub(super) fn encoded(address: &str) -> String {
     let mut encoded = String::with_capacity(address.len());
     for c in address.trim().chars() {
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pictures_come_from_the_web_and_links_lead_there_or_into_an_app() {
+    fn accepts_web_images_and_web_or_app_links() {
         for address in ["https://example.com/a.png", "HTTP://example.com"] {
             assert_eq!(check(address, Use::Picture), Ok(()), "{address}");
             assert_eq!(check(address, Use::Link), Ok(()), "{address}");
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_values_bring_stays_within_the_address() {
+    fn keeps_values_within_the_url() {
         let address = encoded("https://example.com/?q=Ann\r\n <b>\"&x=1 ");
         assert_eq!(address, "https://example.com/?q=Ann%0D%0A%20%3Cb%3E%22&x=1");
         assert_eq!(check(&address, Use::Link), Ok(()));

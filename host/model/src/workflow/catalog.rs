@@ -1,71 +1,71 @@
-//! What a workflow may refer to.
+//! The blocks and messages that a workflow may refer to.
 
 use crate::block::Description;
 use crate::message::{ChannelKind, CodeTag, Read, Want};
 use crate::pool::{Lane, LaneDoubt};
 
-/// A block that a step may place.
+/// A block that steps may use.
 #[derive(Clone, Debug)]
 pub struct CatalogBlock<'c> {
-    /// The SHA-256 of its component, in hexadecimal digits.
+    /// The SHA-256 of the block's component, in hexadecimal.
     pub digest: String,
-    /// What it says of itself.
+    /// The block's description of itself.
     pub description: &'c Description,
-    /// Whether it may set values of the run.
+    /// True if the block may set values of the run.
     pub sets_values: bool,
 }
 
-/// A message that a step may send.
+/// A message that steps may send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CatalogMessage {
-    /// How it reaches an address.
+    /// The channel that delivers the message.
     pub channel: ChannelKind,
 }
 
-/// What a message needs of the run that sends it.
+/// The values and codes that a message needs from the run that sends it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Uses {
-    /// The values that it reads.
+    /// The values that the message reads without a default.
     pub reads: Vec<Read>,
-    /// All that it reads, whether it may be missing or not.
+    /// All values that the message reads.
     pub wants: Vec<Want>,
-    /// The promo codes that its merge tags take.
+    /// The promo codes that the message's merge tags claim.
     pub codes: Vec<CodeTag>,
 }
 
-/// The blocks and messages that there are.
+/// Access to the available blocks and messages.
 pub trait Catalog {
-    /// The block of that name.
+    /// Returns the block of that name.
     fn block(&self, name: &str) -> Option<CatalogBlock<'_>>;
 
-    /// Why there is no block of that name, where that is known.
+    /// Returns the reason why a block of that name is unavailable, if known.
     fn why_missing(&self, _name: &str) -> Option<String> {
         None
     }
 
-    /// The names of all blocks, for hints.
+    /// Returns the names of all blocks, for hints.
     fn block_names(&self) -> Vec<String>;
 
-    /// The message of that id.
+    /// Returns the message of that id.
     fn message(&self, id: &str) -> Option<CatalogMessage>;
 
-    /// What the message of that id needs.
+    /// Returns what the message of that id reads and claims.
     fn uses(&self, id: &str) -> Option<Uses>;
 
-    /// The ids of all messages, for hints.
+    /// Returns the ids of all messages, for hints.
     fn message_ids(&self) -> Vec<String>;
 
-    /// The names of parameters that events of that type have brought.
+    /// Returns the names of parameters that past events of that type had.
     fn event_values(&self, _event: &str) -> Vec<String> {
         Vec::new()
     }
 
-    /// The names under which messages read what is known of contacts.
+    /// Returns the names of the contact fields that messages can read.
     fn contact_values(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// Why no code of a lane can be taken at present.
+    /// Returns a warning if no code of the group is currently available.
     fn lane_doubt(&self, _lane: &Lane) -> Option<LaneDoubt> {
         None
     }

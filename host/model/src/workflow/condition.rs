@@ -1,45 +1,45 @@
-//! Whether an event's parameters are such that a run starts.
+//! Conditions on an event's parameters that decide whether a run starts.
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What the event's parameters must be.
+/// A condition on the event's parameters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Condition {
-    /// Each of these holds.
+    /// All conditions hold.
     All(Vec<Condition>),
-    /// At least one of these holds.
+    /// At least one condition holds.
     Any(Vec<Condition>),
     /// A parameter passes a test.
     Param {
         /// The parameter's name.
         name: String,
-        /// What it must be.
+        /// The test.
         test: Test,
     },
 }
 
-/// What a parameter must be. Numbers compare with their text: `"1"` equals 1.
+/// A test of a parameter. Numbers compare by their text: `"1"` equals 1.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Test {
-    /// It is there, and neither null nor an empty text, list or object.
+    /// The parameter exists and is neither null nor an empty text, list or object.
     Set,
-    /// The opposite.
+    /// The opposite of `Set`.
     Empty,
-    /// It is this.
+    /// The parameter equals this value.
     Equals(String),
-    /// It is a text with this in it, or a list with this among its items.
+    /// The parameter is a text that contains this text, or a list that contains this item.
     Contains(String),
-    /// It is one of these.
+    /// The parameter equals one of these values.
     OneOf(Vec<String>),
 }
 
 impl Condition {
-    /// Whether the condition holds, given the event's parameters by name.
+    /// Returns true if the condition holds for the event's parameters.
     pub fn matches(&self, param: &dyn Fn(&str) -> Option<Value>) -> bool {
         match self {
             Condition::All(all) => all.iter().all(|condition| condition.matches(param)),
@@ -50,7 +50,7 @@ impl Condition {
 }
 
 impl Condition {
-    /// Shows the name of each parameter that it asks for.
+    /// Calls `each` with the name of every parameter in the condition.
     pub(super) fn each_name(&self, each: &mut dyn FnMut(&str)) {
         match self {
             Condition::All(some) | Condition::Any(some) => {
@@ -60,7 +60,7 @@ impl Condition {
         }
     }
 
-    /// Whether it asks for such a parameter.
+    /// Returns true if `param` holds for the name of any parameter in the condition.
     pub(super) fn names(&self, param: &dyn Fn(&str) -> bool) -> bool {
         match self {
             Condition::All(some) | Condition::Any(some) => some.iter().any(|one| one.names(param)),
@@ -101,7 +101,7 @@ fn equal(value: &Value, text: &str) -> bool {
     if text_of(value).is_some_and(|value| value == text) {
         return true;
     }
-    // A number may be written in more than one way: 1.0 is 1, and 1e2 is 100.
+    // A number has several notations: 1.0 is 1, and 1e2 is 100.
     match value {
         Value::Number(number) => {
             number
@@ -172,14 +172,14 @@ mod tests {
         assert!(!equals("1", json!("1.0")));
         assert!(!equals("01", json!(1)));
         assert!(!equals("+380501", json!("380501")));
-        // Beyond what a float can tell apart.
+        // Beyond the precision of a float.
         assert!(!equals("9007199254740993", json!(9007199254740992_i64)));
         assert!(!equals("UA", json!("ua")));
         assert!(!equals("null", json!(null)));
     }
 
     #[test]
-    fn contains_looks_into_texts_and_lists() {
+    fn contains_searches_texts_and_lists() {
         let contains = |text: &str, value| passes(Test::Contains(text.into()), value);
         assert!(contains("shop", json!("eshop.example")));
         assert!(contains("2", json!([1, 2])));

@@ -1,4 +1,4 @@
-//! A workflow as it is stored and run. The names of the fields are a stored format.
+//! Workflows as they are stored and run. The field names are a stored format.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,74 +8,74 @@ use super::condition::Condition;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Workflow {
-    /// What commands and other workflows call it by.
+    /// The id that commands and other workflows refer to.
     pub id: String,
-    /// For people; the id where the author gives none.
+    /// The display name; defaults to the id.
     pub name: String,
-    /// When a run starts.
+    /// The start condition.
     pub start: Start,
-    /// When a run ends before its last step.
+    /// The event that ends a run before its last step.
     pub stop: Option<Stop>,
-    /// The steps; a run begins with the first.
+    /// The steps; a run begins with the first one.
     pub steps: Vec<Step>,
 }
 
-/// When a run starts.
+/// The start condition of a workflow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Start {
-    /// The type of the event: its `eventTypeKey`.
+    /// The type of the event, its `eventTypeKey`.
     pub event: String,
-    /// What the event's parameters must be; `None`: anything.
+    /// The condition on the event's parameters; `None` accepts every event.
     pub condition: Option<Condition>,
-    /// How often for one event key.
+    /// The number of starts for one event key.
     pub repeat: Repeat,
-    /// Whether an event starts nothing while a run for its key goes on.
+    /// True if an event starts no run while a run for the same event key is active.
     pub skip_if_running: bool,
 }
 
-/// How often a workflow starts for one event key.
+/// The number of times that a workflow starts for one event key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Repeat {
-    /// For each event.
+    /// Starts for every event.
     EveryTime,
-    /// For the first event alone.
+    /// Starts for the first event only.
     Once,
-    /// Once in a period that begins with the last start.
+    /// Starts once in a period that begins with the last start.
     Every {
-        /// The period's length.
+        /// The length of the period, in seconds.
         seconds: u64,
     },
 }
 
-/// When a run ends before its last step.
+/// The event that ends a run before its last step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Stop {
-    /// The type of the event that ends it.
+    /// The type of the event.
     pub event: String,
 }
 
-/// A block placed with parameters.
+/// A block with parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Step {
-    /// Its name within the workflow.
+    /// The step's id within the workflow.
     pub id: String,
     /// The block's name.
     pub block: String,
-    /// The SHA-256 of the block's component, in hexadecimal digits: the bytes that run are those
-    /// that the workflow was checked against.
+    /// The SHA-256 of the block's component, in hexadecimal. It pins the component that the
+    /// workflow was checked against.
     pub digest: String,
-    /// The parameters that the author gave, in that order. Defaults are not among them.
+    /// The parameters in the author's order, without defaults.
     pub with: Vec<(String, ParamValue)>,
-    /// Where each of the block's ports leads, in the order of its description.
+    /// The target of each of the block's ports, in the order of its description.
     pub ports: Vec<(String, Target)>,
 }
 
 impl Step {
-    /// Where a port leads; `None`: the block described no such port.
+    /// Returns the target of a port, or `None` if the block has no such port.
     pub fn target(&self, port: &str) -> Option<Target> {
         self.ports
             .iter()
@@ -84,27 +84,27 @@ impl Step {
     }
 }
 
-/// Where a port leads.
+/// The target of a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Target {
-    /// To the step of this number, counted from 0.
+    /// The step with this index, counted from 0.
     Step(usize),
-    /// To the end of the run.
+    /// The end of the run.
     End,
-    /// The workflow leads it nowhere: a run that takes it fails.
+    /// The port is not connected; a run that takes it fails.
     Nowhere,
 }
 
 /// A parameter as the author wrote it. Every text in it, at any depth, is a template that is
-/// evaluated from the run's data when the step starts; [`conform`](super::conform) then makes of
-/// the value what the block gets.
+/// evaluated with the run's data when the step starts. [`conform`](super::conform) then converts
+/// the result to the type that the block expects.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum ParamValue {
     /// A template.
     Text(String),
-    /// A number, `true` or `false`, or a list or an object whose texts are templates.
+    /// A number, `true` or `false`, or a list or an object that may contain templates.
     Json(serde_json::Value),
 }
 
@@ -118,8 +118,8 @@ impl From<serde_json::Value> for ParamValue {
 }
 
 impl ParamValue {
-    /// The value with each text replaced by what `render` makes of it. The keys of objects are
-    /// no templates.
+    /// Returns the value with each text replaced by the result of `render`. Keys of objects are not
+    /// templates.
     pub fn render<E>(
         &self,
         render: &mut dyn FnMut(&str) -> Result<String, E>,
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_stored_form_stays_what_it_is() {
+    fn keeps_the_stored_format() {
         let workflow = Workflow {
             id: "w".into(),
             name: "W".into(),
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn every_text_of_a_parameter_is_rendered_and_nothing_else() {
+    fn renders_only_the_texts_of_a_parameter() {
         let value = ParamValue::from(json!({ "a": ["x", 1, { "b": "y" }], "c": true }));
         let mut render = |text: &str| Ok::<_, ()>(format!("<{text}>"));
         let rendered = value.render(&mut render).unwrap();

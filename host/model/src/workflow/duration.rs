@@ -1,15 +1,15 @@
-//! Lengths of time as people write them.
+//! Durations as people write them.
 
-/// A text that is no length of time.
+/// The text is not a duration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected a length of time such as 90s, 15m, 12h or 30d")]
+#[error("expected a duration such as 90s, 15m, 12h or 30d")]
 pub struct ParseDurationError;
 
-/// The longest length of time, in seconds: about 100 years, so that adding it to a moment stays
-/// within what calendars know.
+/// Maximum duration, in seconds: about 100 years, so that adding it to a time stays within the
+/// range of calendars.
 const MAX_SECONDS: u64 = 36_525 * 86_400;
 
-/// The seconds of `90s`, `15m`, `12h` or `30d`.
+/// Parses `90s`, `15m`, `12h` or `30d` to seconds.
 pub fn parse_duration(text: &str) -> Result<u64, ParseDurationError> {
     let text = text.trim();
     let unit = match text.chars().last() {
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_and_a_unit_are_seconds() {
+    fn parses_numbers_with_a_unit() {
         for (text, seconds) in [
             ("90s", 90),
             ("15m", 900),

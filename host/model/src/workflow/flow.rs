@@ -1,4 +1,4 @@
-//! Where the steps of a workflow lead one another.
+//! Checks of the graph of a workflow's steps.
 
 use std::collections::HashSet;
 
@@ -6,18 +6,18 @@ use super::definition::Target;
 use super::parse::Lead;
 use promoflow_document::{Diagnostics, Position, shown};
 
-/// The most steps of a cycle that a message names.
+/// Maximum number of steps of a cycle that a message lists.
 const MAX_NAMED: usize = 8;
 
-/// A step as a place that runs pass.
+/// A node of the graph: a step.
 pub(super) struct Stop<'s> {
-    /// Where it stands in the file.
+    /// The step's position in the file.
     pub(super) at: Position,
-    /// Its id.
+    /// The step's id.
     pub(super) id: &'s str,
 }
 
-/// Refuses steps that no run reaches.
+/// Rejects steps that no run can reach.
 pub(super) fn refuse_unreached(stops: &[Stop<'_>], leads: &[Vec<Lead>], out: &mut Diagnostics) {
     let mut reached = vec![false; stops.len()];
     let mut waiting = vec![0];
@@ -27,14 +27,14 @@ pub(super) fn refuse_unreached(stops: &[Stop<'_>], leads: &[Vec<Lead>], out: &mu
         }
     }
     for (stop, _) in stops.iter().zip(reached).filter(|(_, reached)| !reached) {
-        let message = format!("nothing leads to the step {}", shown(stop.id));
+        let message = format!("no port leads to the step {}", shown(stop.id));
         let hint = "name it under the `ports` of another step, or delete it".to_owned();
         out.error(stop.at, message, Some(hint));
     }
 }
 
-/// Refuses steps that lead round to themselves. A run would go round for ever, all in one
-/// transaction; it needs a wait in between, and no block waits yet.
+/// Rejects cycles. A run in a cycle would continue for ever within one transaction, and the graph
+/// does not show which blocks wait.
 pub(super) fn refuse_cycles(stops: &[Stop<'_>], leads: &[Vec<Lead>], out: &mut Diagnostics) {
     let mut done = vec![false; stops.len()];
     let mut on_path = vec![false; stops.len()];
@@ -43,7 +43,8 @@ pub(super) fn refuse_cycles(stops: &[Stop<'_>], leads: &[Vec<Lead>], out: &mut D
         if done[first] {
             continue;
         }
-        // The steps from `first` to the one in hand, each with the number of its next port.
+        // The path from `first` to the current step; each entry also has the index of its next
+        // port.
         let mut path = vec![(first, 0)];
         on_path[first] = true;
         while let Some((number, port)) = path.last_mut() {
@@ -74,7 +75,7 @@ pub(super) fn refuse_cycles(stops: &[Stop<'_>], leads: &[Vec<Lead>], out: &mut D
     }
 }
 
-/// Where the workflow leads one of these steps back: what the author most likely did not mean.
+/// Returns the position of the edge that leads back, which is most likely the mistake.
 fn backward(round: &[usize], leads: &[Vec<Lead>]) -> Option<Position> {
     let following = round.iter().skip(1).chain(round.first());
     round
@@ -96,16 +97,19 @@ fn note(round: &[usize], at: Position, stops: &[Stop<'_>], out: &mut Diagnostics
         names.push("…".into());
     }
     names.push(shown(stops[round[0]].id));
-    let message = format!("the steps go round without a wait: {}", names.join(" → "));
+    let message = format!(
+        "the steps form a cycle without a wait: {}",
+        names.join(" → ")
+    );
     out.error(
         at,
         message,
-        Some("lead this port to a later step, or to `end`".into()),
+        Some("connect this port to a later step, or to `end`".into()),
     );
 }
 
 impl Lead {
-    /// The number of the step that it leads to, if it does.
+    /// Returns the index of the step that the edge leads to, if any.
     fn step(&self) -> Option<usize> {
         match self.target {
             Target::Step(number) => Some(number),

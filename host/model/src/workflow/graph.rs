@@ -1,11 +1,11 @@
-//! Draws a workflow.
+//! Diagrams of workflows.
 
 use std::fmt::Write;
 
 use super::definition::{Target, Workflow};
 
-/// A Mermaid flowchart of the workflow: the event, the steps with their blocks, the ports by
-/// name, and the end. It reads on its own, and code hosts draw it.
+/// Returns a Mermaid flowchart of the workflow: the event, the steps with their blocks, the named
+/// ports, and the end. It is readable as text, and code hosts render it.
 pub fn graph(workflow: &Workflow) -> String {
     let mut text = String::from("flowchart TD\n");
     line(
@@ -30,7 +30,7 @@ pub fn graph(workflow: &Workflow) -> String {
     if targets().any(|target| *target == Target::Nowhere) {
         line(
             &mut text,
-            format_args!("nowhere([{}])", label("leads nowhere: the run fails")),
+            format_args!("nowhere([{}])", label("not connected: the run fails")),
         );
     }
     let first = if workflow.steps.is_empty() {
@@ -53,11 +53,11 @@ pub fn graph(workflow: &Workflow) -> String {
 }
 
 fn line(text: &mut String, content: std::fmt::Arguments<'_>) {
-    // Writing to a text cannot fail.
+    // Writing to a string cannot fail.
     let _ = writeln!(text, "    {content}");
 }
 
-/// A quoted label. What Mermaid would take for markup is written as a character's number.
+/// Returns a quoted label. Characters with a meaning in Mermaid are written as character codes.
 fn label(text: &str) -> String {
     let mut label = String::from("\"");
     for character in text.chars() {
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_workflow_is_drawn_with_its_event_steps_ports_and_end() {
+    fn draws_event_steps_ports_and_end() {
         let workflow = Workflow {
             id: "w".into(),
             name: "W".into(),
@@ -117,7 +117,7 @@ mod tests {
     s0["code<br/>get-promocode"]
     s1["mail<br/>get-promocode"]
     finish(["end"])
-    nowhere(["leads nowhere: the run fails"])
+    nowhere(["not connected: the run fails"])
     start --> s0
     s0 -->|"next"| s1
     s0 -.->|"exhausted"| nowhere

@@ -1,4 +1,4 @@
-//! What a parameter's kind takes, and what the block then gets.
+//! Conversion of parameters to the types that blocks expect.
 
 use serde_json::Value as Json;
 
@@ -8,20 +8,20 @@ use crate::message::ChannelKind;
 use crate::zone;
 use promoflow_document::{did_you_mean, shown};
 
-/// A value that a kind does not take.
+/// A value that does not match the parameter's type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected {expected}, found {found}")]
 pub struct Unfit {
-    /// What the kind takes, bounds included.
+    /// The expected type with its bounds.
     pub expected: String,
-    /// What there is instead.
+    /// The actual value.
     pub found: String,
-    /// What to do.
+    /// A suggested fix.
     pub hint: Option<String>,
 }
 
-/// What the block gets for a value whose references are evaluated. Texts are read as the kind
-/// needs, because evaluating a template gives text.
+/// Converts a value with evaluated references to the type that the block expects. Texts are parsed,
+/// because evaluating a template yields text.
 pub fn conform(kind: &Kind, value: &Json) -> Result<Value, Unfit> {
     let fit = match kind {
         Kind::Text {
@@ -60,33 +60,33 @@ pub fn conform(kind: &Kind, value: &Json) -> Result<Value, Unfit> {
     })
 }
 
-/// What a kind takes, in words.
+/// Describes a type in words.
 pub fn expected(kind: &Kind) -> String {
     match kind {
         Kind::Text {
             min_length: 0,
             max_length: u32::MAX,
-        } => "a text".into(),
+        } => "text".into(),
         Kind::Text {
             min_length: 1,
             max_length: u32::MAX,
-        } => "a text that is not empty".into(),
+        } => "non-empty text".into(),
         Kind::Text {
             min_length,
             max_length: u32::MAX,
         } => {
-            format!("a text of at least {min_length} characters")
+            format!("text of at least {min_length} characters")
         }
         Kind::Text {
             min_length,
             max_length,
         } => {
-            format!("a text of {min_length} to {max_length} characters")
+            format!("text of {min_length} to {max_length} characters")
         }
         Kind::Integer { min, max } => {
             let least = (*min != i64::MIN).then(|| min.to_string());
             let greatest = (*max != i64::MAX).then(|| max.to_string());
-            format!("a whole number{}", range(least, greatest))
+            format!("an integer{}", range(least, greatest))
         }
         Kind::Decimal { min, max } => {
             let bound = |bound: f64| {
@@ -95,7 +95,7 @@ pub fn expected(kind: &Kind) -> String {
             format!("a number{}", range(bound(*min), bound(*max)))
         }
         Kind::Boolean => "true or false".into(),
-        Kind::Duration => "a length of time such as 90s, 15m, 12h or 30d".into(),
+        Kind::Duration => "a duration such as 90s, 15m, 12h or 30d".into(),
         Kind::Choice(alternatives) => {
             let names: Vec<_> = alternatives.iter().map(written).collect();
             format!("one of {}", names.join(", "))
@@ -120,7 +120,7 @@ fn range(least: Option<String>, greatest: Option<String>) -> String {
     }
 }
 
-/// An alternative as authors write it.
+/// Returns an alternative as authors write it.
 fn written(alternative: &Alternative) -> String {
     match alternative.carries {
         Carries::Nothing => alternative.name.clone(),
@@ -133,7 +133,7 @@ fn found(kind: &Kind, value: &Json) -> String {
     match value {
         Json::Null => "nothing".into(),
         Json::String(text) if matches!(kind, Kind::Text { .. }) => {
-            format!("one of {}", text.chars().count())
+            format!("{} characters", text.chars().count())
         }
         Json::String(name) if *kind == Kind::TimeZone => match zone::parse(name) {
             Ok(_) => shown(name),
@@ -192,7 +192,7 @@ fn text_of(value: &Json) -> Option<String> {
     }
 }
 
-/// A typed value, or the text of one.
+/// Returns a typed value, or parses it from text.
 fn parsed<T: std::str::FromStr>(value: &Json, typed: fn(&Json) -> Option<T>) -> Option<T> {
     match value {
         Json::String(text) => text.trim().parse().ok(),
@@ -231,7 +231,7 @@ fn choose(alternatives: &[Alternative], value: &Json) -> Option<Value> {
     }
 }
 
-/// `09:00-21:00`; the later hours may be less than the earlier: they reach over midnight.
+/// Validates `09:00-21:00`. If the end is before the start, the hours span midnight.
 fn are_hours(text: &str) -> bool {
     let minutes = |text: &str| {
         let (hour, minute) = text.split_once(':')?;

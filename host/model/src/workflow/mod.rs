@@ -1,9 +1,9 @@
-//! Workflows: what starts a run, and the steps that it takes.
+//! Workflows: the events that start runs, and the steps of a run.
 //!
-//! [`parse`] reads the files that authors write and checks them against a [`Catalog`] of the
-//! blocks and messages that there are; what it gives is a [`Workflow`], the form that is stored
-//! and run. [`Condition`] decides whether an event starts a run, [`conform`] what a block gets
-//! for a parameter, and [`graph()`] draws a workflow.
+//! [`parse`] reads the files that authors write, checks them against a [`Catalog`] of the available
+//! blocks and messages, and returns each [`Workflow`] in the form that is stored and run.
+//! [`Condition`] decides whether an event starts a run, [`conform`] converts parameters to the
+//! types that blocks expect, and [`graph()`] draws a workflow.
 
 mod catalog;
 mod condition;

@@ -1,4 +1,4 @@
-//! What a workflow sends: which values its messages read, and who sets them.
+//! The messages that a workflow sends: the values they read, and the steps that set those values.
 
 use std::collections::BTreeMap;
 
@@ -12,59 +12,59 @@ use promoflow_document::{did_you_mean, shown};
 
 /// The parameter of a block that names the value which the step sets.
 const NAMES_VALUE: &str = "as";
-/// The port by which a step leaves without what it was to set.
+/// The port that a step takes without setting its value.
 const WITHOUT: &str = "exhausted";
-/// The value that messages are about: an event hardly ever brings it.
+/// The value that messages usually read; events hardly ever have it.
 const PROMOCODE: &str = "promocode";
 
 /// A message that a step sends.
 #[derive(Clone, Debug)]
 pub struct Sending {
-    /// The number of the step, counted from 0.
+    /// The index of the step, counted from 0.
     pub number: usize,
     /// The step's id.
     pub step: String,
-    /// The parameter that names the message, of the step or of the way.
+    /// The parameter that names the message, of the step or the alternative.
     pub parameter: String,
-    /// The number of the further way that sends it, counted from 0; `None`: the first way.
+    /// The index of the alternative that sends the message, counted from 0; `None` for the step's
+    /// own.
     pub way: Option<usize>,
     /// The message's id.
     pub message: String,
-    /// The channel by which it is sent, where the workflow names that outright.
+    /// The channel, if the workflow names it literally.
     pub channel: Option<ChannelKind>,
-    /// What the message reads, as far as it must be there.
+    /// The values that the message reads without a default.
     pub reads: Vec<Reading>,
-    /// All that the message reads.
+    /// All values that the message reads.
     pub wants: Vec<Want>,
-    /// The values that may be there: those that the event and the contact are known to bring, and
-    /// those that steps before set.
+    /// The values that may be set: those that the event and the contact are known to have, and
+    /// those that earlier steps set.
     pub known: KnownValues,
-    /// The promo codes that the message's merge tags take.
+    /// The promo codes that the message's merge tags claim.
     pub codes: Vec<CodeTag>,
 }
 
 /// A value that a message reads.
 #[derive(Clone, Debug)]
 pub struct Reading {
-    /// Its name and its place in the message.
+    /// The value's name, and its position in the message.
     pub read: Read,
-    /// The step that sets it before; `None`: the event or the contact must bring it.
+    /// The earlier step that sets the value; `None` if the event or the contact must have it.
     pub set_by: Option<String>,
-    /// Why that is most likely a mistake.
+    /// A warning if the reference is most likely a mistake.
     pub doubt: Option<Doubt>,
 }
 
-/// Why a message most likely reads a value in vain.
+/// A warning that a message most likely reads a value that is never set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Doubt {
-    /// What is wrong.
+    /// A description of the problem.
     pub why: String,
-    /// What to do.
+    /// A suggested fix.
     pub hint: String,
 }
 
-/// What may be set where a run stands: values with the steps that set them, and whether a block
-/// came by that sets what it likes.
+/// The values that may be set when a run reaches a step, with the steps that set them.
 #[derive(Clone, Default, PartialEq)]
 struct Known {
     values: BTreeMap<String, usize>,
@@ -82,7 +82,7 @@ impl Known {
     }
 }
 
-/// The messages that a workflow's steps name outright, with what they read.
+/// Returns the messages that a workflow's steps name literally, with the values they read.
 pub fn sendings(workflow: &Workflow, catalog: &dyn Catalog) -> Vec<Sending> {
     let known = follow(workflow, catalog);
     let mut sendings = Vec::new();
@@ -91,7 +91,7 @@ pub fn sendings(workflow: &Workflow, catalog: &dyn Catalog) -> Vec<Sending> {
             continue;
         };
         for one in named(step, block.description) {
-            // An id that references give is known to the run alone.
+            // An id with references is only known during the run.
             let Some(found) = catalog.uses(one.message) else {
                 continue;
             };
@@ -115,7 +115,7 @@ pub fn sendings(workflow: &Workflow, catalog: &dyn Catalog) -> Vec<Sending> {
     sendings
 }
 
-/// What may be set where a run comes to each step.
+/// Computes what may be set when a run reaches each step.
 fn follow(workflow: &Workflow, catalog: &dyn Catalog) -> Vec<Known> {
     let mut known = vec![Known::default(); workflow.steps.len()];
     let mut waiting = vec![0];
@@ -144,7 +144,8 @@ fn follow(workflow: &Workflow, catalog: &dyn Catalog) -> Vec<Known> {
     known
 }
 
-/// The values that may be there when a run comes to each step, for the texts of its parameters.
+/// Returns the values that may be set when a run reaches each step, for the texts of its
+/// parameters.
 pub(super) fn known_values(workflow: &Workflow, catalog: &dyn Catalog) -> Vec<KnownValues> {
     let known = follow(workflow, catalog);
     let steps = 0..workflow.steps.len();
@@ -153,7 +154,7 @@ pub(super) fn known_values(workflow: &Workflow, catalog: &dyn Catalog) -> Vec<Kn
         .collect()
 }
 
-/// The values that any step of a workflow sets, and those that its event is known to bring.
+/// Returns the values that any step of a workflow sets, and those that its event is known to have.
 pub fn brought(workflow: &Workflow, catalog: &dyn Catalog) -> Vec<String> {
     let set = workflow
         .steps
@@ -165,7 +166,7 @@ pub fn brought(workflow: &Workflow, catalog: &dyn Catalog) -> Vec<String> {
     set.chain(by_event(workflow, catalog)).collect()
 }
 
-/// The parameters that a workflow's event is known to bring.
+/// Returns the parameters that a workflow's event is known to have.
 fn by_event(workflow: &Workflow, catalog: &dyn Catalog) -> Vec<String> {
     let mut names = catalog.event_values(&workflow.start.event);
     if let Some(condition) = &workflow.start.condition {
@@ -174,7 +175,7 @@ fn by_event(workflow: &Workflow, catalog: &dyn Catalog) -> Vec<String> {
     names
 }
 
-/// Names that need no telling: any event may have them.
+/// Returns names that need no warning, because any event may have them.
 pub fn usual_values() -> impl Iterator<Item = String> {
     let names = IDENTIFYING_PARAMS.into_iter().chain(LANGUAGE_PARAMS);
     names.map(str::to_owned)
@@ -200,11 +201,11 @@ fn known_at(
     values
 }
 
-/// What a step sets.
+/// The values that a step sets.
 enum Sets {
     Nothing,
     Value(String),
-    /// Whatever its block likes.
+    /// Values of any name.
     Anything,
 }
 
@@ -252,7 +253,7 @@ fn reading(
     }
 }
 
-/// Whether a value that no step before sets is meant to be set by one.
+/// Returns a warning if a value that no earlier step sets was most likely meant to be set by one.
 fn doubt(read: &Read, step: &str, workflow: &Workflow, catalog: &dyn Catalog) -> Option<Doubt> {
     let set: Vec<(String, &str)> = workflow
         .steps
@@ -264,7 +265,10 @@ fn doubt(read: &Read, step: &str, workflow: &Workflow, catalog: &dyn Catalog) ->
         .collect();
     let why = format!("no step before {} sets it", shown(step));
     if let Some((_, by)) = set.iter().find(|(set, _)| read.is_of(set)) {
-        let hint = format!("{} sets it, and no way leads from there with it", shown(by));
+        let hint = format!(
+            "{} sets it, but no path leads from there with the value",
+            shown(by)
+        );
         return Some(Doubt { why, hint });
     }
     let near = did_you_mean(&read.name, set.iter().map(|(name, _)| name.as_str()));

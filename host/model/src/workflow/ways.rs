@@ -1,4 +1,4 @@
-//! The messages that a step names outright: its own, and those of further ways.
+//! The messages that a step names literally: its own, and those of its alternatives.
 
 use serde_json::Value as Json;
 
@@ -6,23 +6,23 @@ use super::definition::{ParamValue, Step};
 use crate::block::{Description, Kind, Value};
 use crate::message::ChannelKind;
 
-/// The block that has further ways, and the parameter that names them.
+/// The block that supports alternatives, and the parameter that lists them.
 pub(super) const OTHERWISE: (&str, &str) = ("send-message", "otherwise");
 
-/// A message that a step names outright.
+/// A message that a step names literally.
 pub(super) struct Named<'s> {
-    /// The parameter that names it, of the step or of the way.
+    /// The parameter that names the message, of the step or the alternative.
     pub(super) parameter: String,
-    /// The number of the way that it belongs to, counted from 0; `None`: the step itself.
+    /// The index of the alternative, counted from 0; `None` for the step itself.
     pub(super) way: Option<usize>,
     /// The message's id.
     pub(super) message: &'s str,
-    /// Its channel, where the workflow names that outright.
+    /// The channel, if the workflow names it literally.
     pub(super) channel: Option<ChannelKind>,
 }
 
-/// The messages that a step names outright, in order. What references give is known to the run
-/// alone.
+/// Returns the messages that a step names literally, in order. Ids with references are only known
+/// during the run.
 pub(super) fn named<'s>(step: &'s Step, block: &Description) -> Vec<Named<'s>> {
     let of_step = |name: &str| match given(step, name)? {
         ParamValue::Text(text) => Some(text.as_str()),
@@ -41,7 +41,7 @@ pub(super) fn named<'s>(step: &'s Step, block: &Description) -> Vec<Named<'s>> {
     named
 }
 
-/// A parameter of a step.
+/// Returns a parameter of a step.
 pub(super) fn given<'s>(step: &'s Step, name: &str) -> Option<&'s ParamValue> {
     let (_, value) = step.with.iter().find(|(given, _)| given == name)?;
     Some(value)

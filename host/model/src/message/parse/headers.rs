@@ -1,9 +1,9 @@
-//! Further headers of an email.
+//! Additional headers of an email.
 
 use super::Reader;
 use promoflow_document::{Content, Diagnostics, Node, shown};
 
-/// Headers that the host writes itself, or that say whom a mail goes to.
+/// Headers that Promoflow writes itself, or that determine the recipients.
 const OWN: &[&str] = &[
     "bcc",
     "cc",
@@ -21,10 +21,10 @@ const OWN: &[&str] = &[
     "subject",
     "to",
 ];
-/// More headers than anybody needs.
+/// Maximum number of headers.
 const MOST: usize = 20;
 
-/// The headers of a message: names, and templates of one line.
+/// Reads the headers of a message: names, and single-line templates.
 pub(super) fn read(
     reader: Reader<'_>,
     node: &Node,
@@ -34,7 +34,7 @@ pub(super) fn read(
         let hint = "write `headers: { X-Campaign: birthday }`".to_owned();
         out.error(
             node.at,
-            "`headers` must be a mapping of names to texts",
+            "`headers` must be a mapping of names to text",
             Some(hint),
         );
         return None;
@@ -47,9 +47,9 @@ pub(super) fn read(
     for entry in entries {
         let name = entry.key.to_ascii_lowercase();
         let fault = if !is_name(&entry.key) {
-            "is not the name of a header: letters, digits and `-`, at most 76"
+            "is not a header name; expected 1–76 letters, digits and `-`"
         } else if OWN.contains(&name.as_str()) || name.starts_with("content-") {
-            "is a header that is written for you"
+            "is a header that Promoflow sets itself"
         } else {
             let value = reader.header(&entry.value, &entry.key, out);
             headers.extend(value.map(|value| (entry.key.clone(), value)));

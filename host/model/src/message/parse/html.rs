@@ -1,4 +1,4 @@
-//! HTML that stands in a file of its own.
+//! HTML in a separate file.
 
 use std::path::Path;
 
@@ -7,11 +7,11 @@ use super::Reader;
 use promoflow_document::{Diagnostics, Node, Position, shown, text};
 
 impl Reader<'_> {
-    /// The HTML in the file that the node names.
+    /// Reads the HTML file that the node refers to.
     pub(super) fn html_file(self, node: &Node, out: &mut Diagnostics) -> Option<String> {
         let path = text(node, "html-file", out)?;
         if !leads_downwards(path) {
-            let fault = format!("{} leads out of the message's folder", shown(path));
+            let fault = format!("{} is outside the message's folder", shown(path));
             let hint = "name a file in the message's folder or below, with `/` between folders";
             out.error(node.at, fault, Some(hint.into()));
             return None;
@@ -56,9 +56,9 @@ impl Reader<'_> {
     }
 }
 
-/// The name of a file beside the message's, as the author would call it from where the message's
-/// own name is good.
-pub fn beside(file: &str, path: &str) -> String {
+/// Returns the path of a file next to the message file, relative to the same folder as the message
+/// file's own path.
+pub(crate) fn beside(file: &str, path: &str) -> String {
     match Path::new(file).parent() {
         Some(parent) => parent.join(path).display().to_string(),
         None => path.to_owned(),

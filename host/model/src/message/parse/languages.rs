@@ -1,4 +1,4 @@
-//! A message in other languages.
+//! Messages in other languages.
 
 use super::super::channel::ChannelKind;
 use super::super::definition::Variant;
@@ -6,12 +6,12 @@ use super::super::language::is_tag;
 use super::{Reader, parts, rules};
 use promoflow_document::{Diagnostics, Fields, Node, Position, entries, shown, text};
 
-/// More languages than anybody writes a message in.
+/// Maximum number of languages.
 const MOST: usize = 100;
-/// What is words and so in some language: a variant has each that the message has.
+/// Keys that are words in some language: each variant needs those that the message has.
 const WORDS: [&str; 3] = ["subject", "title", "button"];
 
-/// A language, as a BCP 47 tag.
+/// Reads a BCP 47 language tag.
 pub(super) fn tag(node: &Node, out: &mut Diagnostics) -> Option<String> {
     let tag = text(node, "language", out)?;
     checked(tag, node.at, out)
@@ -22,12 +22,12 @@ fn checked(tag: &str, at: Position, out: &mut Diagnostics) -> Option<String> {
         return Some(tag.to_owned());
     }
     let hint = "write a BCP 47 tag such as uk, pt-BR or zh-Hant";
-    let fault = format!("{} is not a language", shown(tag));
+    let fault = format!("{} is not a language tag", shown(tag));
     out.error(at, fault, Some(hint.to_owned()));
     None
 }
 
-/// The other languages of a message, as far as they are sound.
+/// Reads the valid ones of a message's other languages.
 pub(super) fn read(
     reader: Reader<'_>,
     message: &Fields<'_>,
@@ -54,8 +54,8 @@ pub(super) fn read(
         };
         let same = |other: &str| other.eq_ignore_ascii_case(&language);
         if own.is_some_and(same) || variants.iter().any(|one| same(&one.language)) {
-            let fault = format!("the message is in {} already", shown(&language));
-            let hint = "keep one of them; `language` is that of the message itself".to_owned();
+            let fault = format!("duplicate language {}", shown(&language));
+            let hint = "keep one of them; `language` is the message's own language".to_owned();
             out.error(entry.key_at, fault, Some(hint));
             continue;
         }
@@ -73,8 +73,8 @@ pub(super) fn read(
     variants
 }
 
-/// Demands the words that the message itself has: whoever gets it in one language gets all of it
-/// in that.
+/// Requires the texts that the message itself has, so that a contact gets the whole message in one
+/// language.
 fn complete(
     channel: ChannelKind,
     message: &Fields<'_>,

@@ -1,4 +1,4 @@
-//! The parts of a message: what it says.
+//! The parts of a message.
 
 use super::super::definition::Parts;
 use super::super::mailbox::looks_like_mailbox;
@@ -21,13 +21,14 @@ pub(super) const KEYS: [&str; 11] = [
     "button",
 ];
 
-/// The longest subject or sender, in characters: a line of a mail's head has at most 998.
+/// Maximum length of a subject or a sender, in characters. A header line of an email has at most
+/// 998.
 const MAX_LINE_CHARS: usize = 500;
-/// The longest web address, in characters: what browsers take.
+/// Maximum length of a URL, in characters: what browsers support.
 const MAX_ADDRESS_CHARS: usize = 2000;
 
 impl Reader<'_> {
-    /// The parts that a mapping gives; those at fault are missing.
+    /// Reads the parts of a mapping, without the invalid ones.
     pub(super) fn parts(self, fields: &Fields<'_>, email: bool, out: &mut Diagnostics) -> Parts {
         let mailbox = |key, out: &mut Diagnostics| {
             let node = fields.get(key)?;
@@ -63,7 +64,7 @@ impl Reader<'_> {
                 let hint = "keep one of them".to_owned();
                 out.error(
                     second.key_at,
-                    "`html` and `html-file` exclude each other",
+                    "`html` and `html-file` cannot be used together",
                     Some(hint),
                 );
                 None
@@ -74,25 +75,25 @@ impl Reader<'_> {
         }
     }
 
-    /// The template of a header's value.
+    /// Reads the template of a header value.
     pub(super) fn header(self, node: &Node, name: &str, out: &mut Diagnostics) -> Option<String> {
         Some(self.line(node, name, MAX_LINE_CHARS, out)?.0)
     }
 
-    /// A template of a mailbox; in other messages than emails a sender is any name.
+    /// Reads a mailbox template. Outside emails, any name is a valid sender.
     fn mailbox(self, node: &Node, key: &str, email: bool, out: &mut Diagnostics) -> Option<String> {
         let (mailbox, depends) = self.line(node, key, MAX_LINE_CHARS, out)?;
-        // What references give is judged when the message is made.
+        // The output of references is checked when the message is rendered.
         if email && !depends && !looks_like_mailbox(&mailbox) {
             let fault = format!("{} is not a mailbox", shown(&mailbox));
-            let hint = "write `shop@example.com` or `Shop <shop@example.com>`; a name with a comma or a bracket goes in double quotes";
+            let hint = "write `shop@example.com` or `Shop <shop@example.com>`; put a name with a comma or a bracket in double quotes";
             out.error(node.at, fault, Some(hint.to_owned()));
             return None;
         }
         Some(mailbox)
     }
 
-    /// A template of one line, and whether it depends on the run's data.
+    /// Reads a single-line template, and returns whether it depends on the run's data.
     fn line(
         self,
         node: &Node,
@@ -127,7 +128,7 @@ impl Reader<'_> {
         Some(body.to_owned())
     }
 
-    /// A template of a web address.
+    /// Reads a URL template.
     fn address(
         self,
         node: &Node,
@@ -136,9 +137,9 @@ impl Reader<'_> {
         out: &mut Diagnostics,
     ) -> Option<String> {
         let (address, depends) = self.line(node, key, MAX_ADDRESS_CHARS, out)?;
-        // What references give is judged when the message is made.
+        // The output of references is checked when the message is rendered.
         if !depends && let Err(expected) = web_address::check(&address, purpose) {
-            let fault = format!("{} is no address for `{key}`", shown(&address));
+            let fault = format!("{} is not a valid address for `{key}`", shown(&address));
             out.error(node.at, fault, Some(expected.to_owned()));
             return None;
         }
@@ -146,22 +147,22 @@ impl Reader<'_> {
     }
 }
 
-/// A text that people are to read, which may begin with a bracket.
+/// Reads a text for people, which may begin with a bracket.
 fn words<'n>(node: &'n Node, key: &str, out: &mut Diagnostics) -> Option<&'n str> {
     if node.scalar().is_none() {
-        let fault = format!("expected a text for {}, found {}", shown(key), node.kind());
-        let hint = "put a text that begins with a bracket in quotes, or write it below `|`";
+        let fault = format!("expected text for {}, found {}", shown(key), node.kind());
+        let hint = "put text that begins with a bracket in quotes, or write it below `|`";
         out.error(node.at, fault, Some(hint.to_owned()));
         return None;
     }
     text(node, key, out)
 }
 
-/// Warns of a text that YAML ends at ` #`: what people are to read hardly has a comment behind it.
+/// Warns about text that YAML ends at ` #`: text for people is hardly ever followed by a comment.
 fn cut(node: &Node, key: &str, out: &mut Diagnostics) {
     if let Some(at) = node.scalar().and_then(Scalar::cut) {
-        let warning = format!("`{key}` ends before the `#`: YAML takes the rest for a comment");
-        let hint = "if it belongs to the text, put the whole in quotes, or write it below `|`";
+        let warning = format!("`{key}` ends before the `#`: YAML reads the rest as a comment");
+        let hint = "if it is part of the text, put the whole text in quotes, or write it below `|`";
         out.warning(at, warning, Some(hint.to_owned()));
     }
 }

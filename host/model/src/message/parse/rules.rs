@@ -1,9 +1,9 @@
-//! Which parts a message has, by its channel.
+//! The parts that messages of each channel have.
 
 use super::super::channel::ChannelKind;
 use promoflow_document::{Diagnostics, Fields};
 
-/// The keys that belong to some channels alone.
+/// The keys that not all channels support.
 const PARTICULAR: [&str; 10] = [
     "reply-to",
     "subject",
@@ -17,7 +17,7 @@ const PARTICULAR: [&str; 10] = [
     "button",
 ];
 
-/// Those that a channel has.
+/// Returns the keys of [`PARTICULAR`] that a channel supports.
 fn has(channel: ChannelKind) -> &'static [&'static str] {
     match channel {
         ChannelKind::Email => &[
@@ -34,7 +34,7 @@ fn has(channel: ChannelKind) -> &'static [&'static str] {
     }
 }
 
-/// Refuses parts that the channel has not.
+/// Rejects parts that the channel does not support.
 pub(super) fn refuse_others(channel: ChannelKind, fields: &Fields<'_>, out: &mut Diagnostics) {
     let has = has(channel);
     for entry in PARTICULAR
@@ -42,29 +42,27 @@ pub(super) fn refuse_others(channel: ChannelKind, fields: &Fields<'_>, out: &mut
         .filter(|key| !has.contains(*key))
         .filter_map(|key| fields.entry(key))
     {
-        let fault = format!("a message for {channel} has no `{}`", entry.key);
+        let fault = format!("messages for {channel} do not support `{}`", entry.key);
         let hint = instead(channel, &entry.key).to_owned();
         out.error(entry.key_at, fault, Some(hint));
     }
 }
 
-/// What to do without a part that the channel has not.
+/// Suggests a replacement for an unsupported part.
 fn instead(channel: ChannelKind, key: &str) -> &'static str {
     match (channel, key) {
-        (_, "reply-to" | "headers") => "leave it out: it belongs to emails",
-        (ChannelKind::Email, "title") => "an email has a `subject`",
+        (_, "reply-to" | "headers") => "remove it: only emails have it",
+        (ChannelKind::Email, "title") => "use `subject`",
         (ChannelKind::Email, _) => "put it in the HTML",
-        (ChannelKind::MobilePush | ChannelKind::WebPush, "subject" | "preheader") => {
-            "a push has a `title`"
-        }
+        (ChannelKind::MobilePush | ChannelKind::WebPush, "subject" | "preheader") => "use `title`",
         (ChannelKind::MobilePush | ChannelKind::WebPush, "button") => {
-            "leave it out: a tap on the push opens its `link`"
+            "remove it: a tap on the push opens its `link`"
         }
         _ => "put all of it in `text`",
     }
 }
 
-/// Demands what the channel cannot do without.
+/// Requires the parts that the channel needs.
 pub(super) fn complete(channel: ChannelKind, fields: &Fields<'_>, out: &mut Diagnostics) {
     if channel == ChannelKind::Email {
         fields.require("subject", out);
@@ -73,7 +71,7 @@ pub(super) fn complete(channel: ChannelKind, fields: &Fields<'_>, out: &mut Diag
     complete_button(channel, fields, out);
 }
 
-/// Demands text, or in an email text or HTML.
+/// Requires text, or text or HTML in an email.
 pub(super) fn complete_body(channel: ChannelKind, fields: &Fields<'_>, out: &mut Diagnostics) {
     if channel == ChannelKind::Email {
         complete_email(fields, out);
@@ -91,18 +89,18 @@ fn has_html(fields: &Fields<'_>) -> bool {
 fn complete_email(fields: &Fields<'_>, out: &mut Diagnostics) {
     if fields.get("text").is_none() && !has_html(fields) {
         let hint = "add `text`, `html` or `html-file`".to_owned();
-        out.error(fields.at(), "there is no body", Some(hint));
+        out.error(fields.at(), "the body is missing", Some(hint));
     }
     if let Some(preheader) = fields.entry("preheader")
         && !has_html(fields)
     {
-        let hint = "it stands hidden at the beginning of the HTML: add `html` or `html-file`";
-        let fault = "a message without HTML has no `preheader`";
+        let hint = "a preheader is hidden text at the start of the HTML: add `html` or `html-file`";
+        let fault = "`preheader` requires HTML";
         out.error(preheader.key_at, fault, Some(hint.to_owned()));
     }
 }
 
-/// A button and its link make sense together alone.
+/// Requires a button and its link to appear together.
 pub(super) fn complete_button(channel: ChannelKind, fields: &Fields<'_>, out: &mut Diagnostics) {
     if !has(channel).contains(&"button") {
         return;
@@ -110,11 +108,11 @@ pub(super) fn complete_button(channel: ChannelKind, fields: &Fields<'_>, out: &m
     match (fields.entry("button"), fields.entry("link")) {
         (Some(button), None) => {
             let hint = "add `link: https://example.com/sale`".to_owned();
-            out.error(button.key_at, "the `button` leads nowhere", Some(hint));
+            out.error(button.key_at, "`button` has no `link`", Some(hint));
         }
         (None, Some(link)) => {
             let hint = "add `button: To the shop`, or put the address in `text`".to_owned();
-            out.error(link.key_at, "no `button` shows the `link`", Some(hint));
+            out.error(link.key_at, "`link` has no `button`", Some(hint));
         }
         _ => {}
     }

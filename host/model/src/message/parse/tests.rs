@@ -9,7 +9,7 @@ use crate::message::SCHEMA;
 use crate::schema_check::{properties, violation};
 use promoflow_document::TemplateFault;
 
-/// Stands for the template engine: `#oops` is a fault, and `$` a reference.
+/// A fake template engine: `#oops` is an error, and `$` a reference.
 fn templates(text: &str) -> Result<bool, TemplateFault> {
     for (number, line) in text.split('\n').enumerate() {
         if let Some(byte) = line.find("#oops") {
@@ -41,7 +41,7 @@ fn parsed(file: &str) -> Parsed<Message> {
     parse("mail/m.yaml", file.as_bytes(), &files, &templates)
 }
 
-/// A file, and what its author is told.
+/// Checks the exact diagnostics of a file.
 macro_rules! told {
     ($($name:ident: $file:expr => $told:expr;)*) => { $(
         #[test]
@@ -54,7 +54,7 @@ macro_rules! told {
     )* };
 }
 
-/// An email with these lines beside what it needs.
+/// An email with additional lines.
 fn email(lines: &str) -> String {
     format!("message: m\nchannel: email\n{lines}")
 }
@@ -68,166 +68,166 @@ fn viber(lines: &str) -> String {
 }
 
 told! {
-    keys_that_are_missing_are_named:
+    names_missing_keys:
         "subject: x" => "mail/m.yaml:1:1: the message lacks `message`
 mail/m.yaml:1:1: the message lacks `channel`";
 
-    unknown_keys_are_refused:
+    rejects_unknown_keys:
         email("subjct: s\nsubject: s\ntext: t\ncolour: red\n")
         => "mail/m.yaml:3:1: unknown key `subjct` in the message
   hint: did you mean `subject`?
 mail/m.yaml:6:1: unknown key `colour` in the message
-  hint: known here: message, channel, from, reply-to, subject, preheader, title, text, html, html-file, image, link, button, headers, unset, language, languages";
+  hint: known keys: message, channel, from, reply-to, subject, preheader, title, text, html, html-file, image, link, button, headers, unset, language, languages";
 
-    a_reply_goes_to_a_mailbox:
+    requires_a_mailbox_for_replies:
         email("subject: s\ntext: t\nreply-to: nobody\n")
         => "mail/m.yaml:5:11: `nobody` is not a mailbox
-  hint: write `shop@example.com` or `Shop <shop@example.com>`; a name with a comma or a bracket goes in double quotes";
+  hint: write `shop@example.com` or `Shop <shop@example.com>`; put a name with a comma or a bracket in double quotes";
 
-    headers_that_the_host_writes_and_that_are_none_are_refused:
+    rejects_reserved_and_invalid_headers:
         email("subject: s\ntext: t\nheaders:\n  Bcc: a@example.com\n  content-type: x\n  X Y: z\n  X-Ok: v\n  X-Two: \"a\\r\\nBcc: b@example.com\"\n")
-        => "mail/m.yaml:6:3: `Bcc` is a header that is written for you
-mail/m.yaml:7:3: `content-type` is a header that is written for you
-mail/m.yaml:8:3: `X Y` is not the name of a header: letters, digits and `-`, at most 76
+        => "mail/m.yaml:6:3: `Bcc` is a header that Promoflow sets itself
+mail/m.yaml:7:3: `content-type` is a header that Promoflow sets itself
+mail/m.yaml:8:3: `X Y` is not a header name; expected 1–76 letters, digits and `-`
 mail/m.yaml:10:10: `X-Two` must be one line, without tabs or other control characters";
 
-    a_preheader_needs_html:
+    requires_html_for_a_preheader:
         email("subject: s\ntext: t\npreheader: p\n")
-        => "mail/m.yaml:5:1: a message without HTML has no `preheader`
-  hint: it stands hidden at the beginning of the HTML: add `html` or `html-file`";
+        => "mail/m.yaml:5:1: `preheader` requires HTML
+  hint: a preheader is hidden text at the start of the HTML: add `html` or `html-file`";
 
-    an_unknown_channel_is_refused:
+    rejects_unknown_channels:
         "message: m\nchannel: e-mail\ntext: t\n"
         => "mail/m.yaml:2:10: unknown channel `e-mail`
   hint: did you mean `email`?";
 
-    an_id_is_plain:
+    rejects_invalid_ids:
         "message: a b\nchannel: sms\ntext: t\n" => "mail/m.yaml:1:10: `a b` is not an id
   hint: use letters a-z, digits, `-`, `_` and `.`, beginning with a letter, a digit or `_`; at most 100 characters";
 
-    an_email_has_a_subject_and_a_body:
+    requires_subject_and_body_in_emails:
         email("") => "mail/m.yaml:1:1: the message lacks `subject`
-mail/m.yaml:1:1: there is no body
+mail/m.yaml:1:1: the body is missing
   hint: add `text`, `html` or `html-file`";
 
-    other_messages_are_text_alone:
+    requires_plain_text_outside_emails:
         "message: m\nchannel: viber\nsubject: s\nhtml: <p>\n"
         => "mail/m.yaml:1:1: the message lacks `text`
-mail/m.yaml:3:1: a message for viber has no `subject`
+mail/m.yaml:3:1: messages for viber do not support `subject`
   hint: put all of it in `text`
-mail/m.yaml:4:1: a message for viber has no `html`
+mail/m.yaml:4:1: messages for viber do not support `html`
   hint: put all of it in `text`";
 
-    each_channel_has_parts_of_its_own:
+    rejects_parts_of_other_channels:
         [
             push("subject: s\nbutton: b\n"),
             email("subject: s\ntext: t\ntitle: t\nimage: https://a.b/c\n").replace(": m\n", ": e\n"),
             push("image: https://a.b/c\n").replace("mobile-push", "sms").replace(": m\n", ": s\n"),
             viber("headers: { X-A: b }\n").replace(": m\n", ": v\n"),
         ].join("---\n")
-        => "mail/m.yaml:4:1: a message for mobile-push has no `subject`
-  hint: a push has a `title`
-mail/m.yaml:5:1: a message for mobile-push has no `button`
-  hint: leave it out: a tap on the push opens its `link`
-mail/m.yaml:11:1: a message for email has no `title`
-  hint: an email has a `subject`
-mail/m.yaml:12:1: a message for email has no `image`
+        => "mail/m.yaml:4:1: messages for mobile-push do not support `subject`
+  hint: use `title`
+mail/m.yaml:5:1: messages for mobile-push do not support `button`
+  hint: remove it: a tap on the push opens its `link`
+mail/m.yaml:11:1: messages for email do not support `title`
+  hint: use `subject`
+mail/m.yaml:12:1: messages for email do not support `image`
   hint: put it in the HTML
-mail/m.yaml:17:1: a message for sms has no `image`
+mail/m.yaml:17:1: messages for sms do not support `image`
   hint: put all of it in `text`
-mail/m.yaml:22:1: a message for viber has no `headers`
-  hint: leave it out: it belongs to emails";
+mail/m.yaml:22:1: messages for viber do not support `headers`
+  hint: remove it: only emails have it";
 
-    a_button_and_its_link_go_together:
+    requires_button_and_link_together:
         [
             viber("button: To the shop\n"),
             viber("link: https://a.b/c\n").replace(": m\n", ": v\n"),
         ].join("---\n")
-        => "mail/m.yaml:4:1: the `button` leads nowhere
+        => "mail/m.yaml:4:1: `button` has no `link`
   hint: add `link: https://example.com/sale`
-mail/m.yaml:9:1: no `button` shows the `link`
+mail/m.yaml:9:1: `link` has no `button`
   hint: add `button: To the shop`, or put the address in `text`";
 
-    pictures_and_links_are_addresses:
+    requires_valid_urls_for_images_and_links:
         push("image: shop://a.png\nlink: javascript:alert(1)\n")
-        => "mail/m.yaml:4:8: `shop://a.png` is no address for `image`
-  hint: expected the address of a picture, such as https://example.com/gift.png
-mail/m.yaml:5:7: `javascript:alert(1)` is no address for `link`
-  hint: expected where it leads, such as https://example.com/sale";
+        => "mail/m.yaml:4:8: `shop://a.png` is not a valid address for `image`
+  hint: expected the URL of an image, such as https://example.com/gift.png
+mail/m.yaml:5:7: `javascript:alert(1)` is not a valid address for `link`
+  hint: expected a link, such as https://example.com/sale";
 
-    languages_are_tags_and_each_stands_once:
+    rejects_invalid_and_duplicate_languages:
         viber("language: EN\nlanguages:\n  uk_UA: { text: x }\n  en: { text: x }\n  de: { text: x }\n  DE: { text: y }\n  fr: x\n")
-        => "mail/m.yaml:6:3: `uk_UA` is not a language
+        => "mail/m.yaml:6:3: `uk_UA` is not a language tag
   hint: write a BCP 47 tag such as uk, pt-BR or zh-Hant
-mail/m.yaml:7:3: the message is in `en` already
-  hint: keep one of them; `language` is that of the message itself
-mail/m.yaml:9:3: the message is in `DE` already
-  hint: keep one of them; `language` is that of the message itself
-mail/m.yaml:10:7: expected a mapping for a language, found a text
+mail/m.yaml:7:3: duplicate language `en`
+  hint: keep one of them; `language` is the message's own language
+mail/m.yaml:9:3: duplicate language `DE`
+  hint: keep one of them; `language` is the message's own language
+mail/m.yaml:10:7: expected a mapping for a language, found text
   hint: write `key: value` lines";
 
-    a_language_has_all_the_words:
+    requires_all_texts_in_each_language:
         [
             email("subject: s\ntext: t\nlanguages: { uk: { headers: {} } }\n"),
             viber("link: https://a.b\nbutton: b\nlanguages:\n  uk: { text: x }\n").replace(": m\n", ": v\n"),
             viber("languages:\n  uk: { text: x, button: b }\n").replace(": m\n", ": w\n"),
         ].join("---\n")
         => "mail/m.yaml:5:18: a language lacks `subject`
-mail/m.yaml:5:18: there is no body
+mail/m.yaml:5:18: the body is missing
   hint: add `text`, `html` or `html-file`
 mail/m.yaml:5:20: unknown key `headers` in a language
-  hint: known here: from, reply-to, subject, preheader, title, text, html, html-file, image, link, button
+  hint: known keys: from, reply-to, subject, preheader, title, text, html, html-file, image, link, button
 mail/m.yaml:13:7: a language lacks `button`
-mail/m.yaml:19:18: the `button` leads nowhere
+mail/m.yaml:19:18: `button` has no `link`
   hint: add `link: https://example.com/sale`";
 
-    html_comes_from_one_place:
+    rejects_html_together_with_html_file:
         email("subject: s\nhtml: <p>\nhtml-file: birthday.html\n")
-        => "mail/m.yaml:5:1: `html` and `html-file` exclude each other
+        => "mail/m.yaml:5:1: `html` and `html-file` cannot be used together
   hint: keep one of them";
 
-    a_sender_of_email_is_a_mailbox:
+    requires_a_mailbox_as_sender_of_emails:
         email("from: the shop\nsubject: s\ntext: t\n")
         => "mail/m.yaml:3:7: `the shop` is not a mailbox
-  hint: write `shop@example.com` or `Shop <shop@example.com>`; a name with a comma or a bracket goes in double quotes";
+  hint: write `shop@example.com` or `Shop <shop@example.com>`; put a name with a comma or a bracket in double quotes";
 
-    subject_and_sender_are_one_line:
+    requires_single_line_subject_and_sender:
         email("from: \"a@b.c\\r\\nBcc: x@y.z\"\nsubject: |\n  one\n  two\ntext: t\n")
         => "mail/m.yaml:3:7: `from` must be one line, without tabs or other control characters
 mail/m.yaml:5:3: `subject` must be one line, without tabs or other control characters";
 
-    nothing_is_empty:
+    rejects_empty_parts:
         email("subject: ''\ntext: ' '\nhtml: ''\n") => "mail/m.yaml:3:10: `subject` is empty
 mail/m.yaml:4:7: `text` is empty
 mail/m.yaml:5:7: `html` is empty";
 
-    a_long_subject_is_refused:
+    rejects_long_subjects:
         email(&format!("subject: {}\ntext: t\n", "x".repeat(501)))
         => "mail/m.yaml:3:10: `subject` has more than 500 characters";
 
-    faults_of_templates_are_shown_at_their_place:
+    locates_template_errors:
         email("subject: a#oops\ntext: |\n  one\n\n   two #oops\nhtml: '<p>#oops'\n")
         => "mail/m.yaml:3:11: unknown directive `#oops`
 mail/m.yaml:7:8: unknown directive `#oops`
 mail/m.yaml:8:11: unknown directive `#oops`";
 
-    a_fault_of_an_html_file_is_shown_in_that_file:
+    locates_errors_in_the_html_file:
         email("subject: s\nhtml-file: faulty.html\ncolour: x\n")
         => "mail/m.yaml:5:1: unknown key `colour` in the message
-  hint: known here: message, channel, from, reply-to, subject, preheader, title, text, html, html-file, image, link, button, headers, unset, language, languages
+  hint: known keys: message, channel, from, reply-to, subject, preheader, title, text, html, html-file, image, link, button, headers, unset, language, languages
 mail/faulty.html:2:3: unknown directive `#oops`";
 
-    an_html_file_stays_in_the_folder:
+    rejects_html_files_outside_the_folder:
         email("subject: s\nhtml-file: ../birthday.html\n")
-        => "mail/m.yaml:4:12: `../birthday.html` leads out of the message's folder
+        => "mail/m.yaml:4:12: `../birthday.html` is outside the message's folder
   hint: name a file in the message's folder or below, with `/` between folders";
 
-    an_html_file_exists:
+    requires_the_html_file_to_exist:
         email("subject: s\nhtml-file: none.html\n")
         => "mail/m.yaml:4:12: cannot read `none.html`: no such file
   hint: the path is relative to the message's file";
 
-    an_html_file_is_text_of_a_bounded_size:
+    rejects_binary_empty_and_large_html_files:
         [
             "message: a\nchannel: email\nsubject: s\nhtml-file: latin.html\n",
             "message: b\nchannel: email\nsubject: s\nhtml-file: empty.html\n",
@@ -237,12 +237,12 @@ mail/faulty.html:2:3: unknown directive `#oops`";
 mail/m.yaml:9:12: `empty.html` is empty
 mail/m.yaml:14:12: `large.html` is larger than 1048576 bytes";
 
-    a_message_stands_once_in_a_file:
+    rejects_duplicate_messages:
         "message: m\nchannel: sms\ntext: t\n---\nmessage: m\nchannel: sms\ntext: t\n"
-        => "mail/m.yaml:5:1: the message `m` stands twice in this file
+        => "mail/m.yaml:5:1: the message `m` is defined twice in this file
   hint: give one of them another id";
 
-    a_workflow_is_recognised:
+    recognizes_workflow_files:
         "workflow: w\n" => "mail/m.yaml:1:1: this is a workflow, not a message
   hint: apply workflows with `promoflow workflow apply`";
 }
@@ -250,7 +250,7 @@ mail/m.yaml:14:12: `large.html` is larger than 1048576 bytes";
 const EXAMPLE: &str = include_str!("../../../../../examples/birthday/message.yaml");
 
 #[test]
-fn the_shipped_example_is_taken() {
+fn accepts_the_shipped_example() {
     let (messages, warnings) = parsed(EXAMPLE).into_result().unwrap();
     assert_eq!(warnings, []);
     let [birthday, sorry] = messages.as_slice() else {
@@ -287,7 +287,7 @@ fn the_shipped_example_is_taken() {
 }
 
 #[test]
-fn the_stored_form_stays_what_it_is() {
+fn keeps_the_stored_format() {
     let (messages, _) = parsed("message: m\nchannel: mobile-push\nfrom: Shop\ntext: Hi $x\n")
         .into_result()
         .unwrap();
@@ -298,12 +298,12 @@ fn the_stored_form_stays_what_it_is() {
 }
 
 #[test]
-fn a_sender_with_references_is_judged_when_the_message_is_made() {
+fn accepts_references_in_the_sender() {
     assert!(!parsed(&email("from: $sender\nsubject: s\ntext: t\n")).has_errors());
 }
 
 #[test]
-fn the_schema_has_the_keys_that_the_parser_has() {
+fn the_schema_has_the_same_keys_as_the_parser() {
     let in_schema = properties(SCHEMA, "");
     let in_schema: BTreeSet<_> = in_schema.iter().map(String::as_str).collect();
     assert_eq!(in_schema, keys().into_iter().collect());
@@ -313,7 +313,7 @@ fn the_schema_has_the_keys_that_the_parser_has() {
 }
 
 #[test]
-fn schema_and_parser_take_and_refuse_the_same() {
+fn schema_and_parser_accept_the_same_files() {
     let sms = "message: m\nchannel: sms\ntext: t\n";
     for (file, taken) in [
         (sms.to_owned(), true),
@@ -384,7 +384,7 @@ fn schema_and_parser_take_and_refuse_the_same() {
 
 proptest! {
     #[test]
-    fn no_change_of_a_message_makes_it_panic(
+    fn never_panics_on_modified_messages(
         at in 0..EXAMPLE.len(),
         gone in 0..30usize,
         new in "[-:|>'\"{}\\[\\]&*!#$ \n\ta-cé]{0,20}",

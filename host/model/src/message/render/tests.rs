@@ -1,4 +1,4 @@
-//! What a message is made into.
+//! Rendering of messages.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
@@ -33,7 +33,7 @@ fn rendered(data: Json) -> Result<Content, RenderError> {
 }
 
 #[test]
-fn what_values_bring_makes_no_header_and_no_tag() {
+fn values_inject_neither_headers_nor_markup() {
     let name = "Ann\r\nBcc: eve@example.com <b>";
     let data = json!({ "shop": "Shop", "name": name, "answers": "help@example.com" });
     let content = rendered(data).unwrap();
@@ -67,7 +67,7 @@ fn values(data: Json) -> Values {
 }
 
 #[test]
-fn a_message_is_in_the_language_of_the_event_or_the_contact_or_as_it_is() {
+fn chooses_the_language_of_the_event_then_the_contact() {
     let hello = hello();
     let subject = |values: Values| {
         hello
@@ -101,7 +101,7 @@ fn a_message_is_in_the_language_of_the_event_or_the_contact_or_as_it_is() {
 }
 
 #[test]
-fn tags_print_values_that_html_does_not_take_for_markup() {
+fn escapes_tag_values_in_html() {
     let content = hello()
         .preview(values(json!({ "FIRSTNAME": "A&B <i>" })), None)
         .unwrap();
@@ -117,14 +117,14 @@ fn tags_print_values_that_html_does_not_take_for_markup() {
 }
 
 #[test]
-fn what_a_value_brings_is_no_tag() {
+fn does_not_expand_tags_in_values() {
     let data = json!({ "firstName": "%PC_x_1_7% %LASTNAME|x%" });
     let content = hello().preview(values(data), None).unwrap();
     assert_eq!(content.subject.unwrap(), "Hello %PC_x_1_7% %LASTNAME|x%");
 }
 
 #[test]
-fn only_the_codes_that_are_printed_are_taken() {
+fn claims_only_printed_codes() {
     let message = |text: &str| {
         let message = json!({
             "id": "m", "channel": "sms", "language": "en", "text": text,
@@ -154,7 +154,7 @@ fn only_the_codes_that_are_printed_are_taken() {
     let defined = "#define($code)%PC_x_1_7%#end#if($vip)$code#end";
     assert_eq!(taken(defined, json!({})), of("", ""));
     assert_eq!(taken(defined, json!({ "vip": 1 })), of("PC_x_1_7", "A1"));
-    // What is printed decides, even if it is another tag.
+    // The printed text decides, even if it comes from another tag.
     let spare = "#define($a)%PC_x_1_7|NONE%#end#set($a = \"$a\")#if($a == 'NONE')%PC_z_0_1%#end";
     assert_eq!(taken(spare, json!({})), of("PC_x_1_7 PC_z_0_1", "A1"));
     assert_eq!(
@@ -188,7 +188,7 @@ fn button(data: Json) -> Result<Content, RenderError> {
 }
 
 #[test]
-fn a_link_stays_one_whatever_values_bring() {
+fn values_cannot_change_the_target_of_a_link() {
     let data = json!({ "shop": "https://example.com", "name": "Ann\n B", "picture": "a.png" });
     let content = button(data).unwrap();
     assert_eq!(content.link.unwrap(), "https://example.com/?q=Ann%0A%20B");
@@ -197,13 +197,13 @@ fn a_link_stays_one_whatever_values_bring() {
     let data = json!({ "shop": "javascript:alert(1)//", "name": "x", "picture": "a.png" });
     let error = button(data).unwrap_err();
     assert_eq!(error.part, "link");
-    assert!(error.why.contains("is no address"), "{error}");
+    assert!(error.why.contains("is not a valid address"), "{error}");
 }
 
 const AT: &str = "https://shop.example/?u=7.x&v=\"1\"";
 
 #[test]
-fn the_address_to_unsubscribe_at_comes_in_when_the_letter_leaves() {
+fn inserts_the_unsubscribe_url_when_sending() {
     let message = json!({
         "id": "m", "channel": "email", "from": "shop@example.com",
         "subject": "%unsubscribe%", "text": "$name: %UNSUBSCRIBE%",
@@ -211,7 +211,7 @@ fn the_address_to_unsubscribe_at_comes_in_when_the_letter_leaves() {
         "headers": [["X-Out", "<%UNSUBSCRIBE%>"]]
     });
     let message = Prepared::new(serde_json::from_value(message).unwrap()).unwrap();
-    // Nothing that values bring is taken for it.
+    // Text from values never matches the marker.
     let name = "%UNSUBSCRIBE% https://unsubscribe.invalid/0";
     let made = message
         .render(&values(json!({ "name": name })), &mut |_| None)
@@ -229,14 +229,14 @@ fn the_address_to_unsubscribe_at_comes_in_when_the_letter_leaves() {
     let html = format!("<a href=\"{href}\">{name}</a>");
     assert_eq!(leaves.html.unwrap(), html);
     assert_eq!(leaves.unsubscribe, None);
-    // People who look at it are not shown an address that is good for whoever has it.
+    // Previews must not show a URL that works for everyone who has it.
     assert_eq!(made.shown().text.unwrap(), format!("{name}: %UNSUBSCRIBE%"));
     let preview = message.preview(values(json!({ "name": "Ann" })), None);
     assert_eq!(preview.unwrap().text.unwrap(), "Ann: %UNSUBSCRIBE%");
 }
 
 #[test]
-fn the_address_to_unsubscribe_at_stands_where_one_is_checked() {
+fn accepts_the_unsubscribe_tag_as_a_link() {
     let message = json!({
         "id": "m", "channel": "viber", "text": "Hi", "button": "No more", "link": "%UNSUBSCRIBE%"
     });
@@ -248,7 +248,7 @@ fn the_address_to_unsubscribe_at_stands_where_one_is_checked() {
 }
 
 #[test]
-fn a_name_that_a_value_brings_stands_in_quotes_where_it_needs_them() {
+fn quotes_sender_names_from_values_if_necessary() {
     let from = |template: &str, shop: &str| {
         let message = json!({ "id": "m", "channel": "email", "subject": "s", "text": "t",
             "from": template, "replyTo": template });
@@ -300,7 +300,7 @@ fn a_name_that_a_value_brings_stands_in_quotes_where_it_needs_them() {
 }
 
 #[test]
-fn a_mailbox_that_values_spoil_is_told_and_not_sent() {
+fn rejects_mailboxes_that_values_make_invalid() {
     let data = json!({ "shop": "Shop", "name": "Ann", "answers": "a@b, c@d" });
     let error = rendered(data).unwrap_err();
     assert_eq!(error.part, "reply-to");
@@ -321,7 +321,7 @@ fn text_of(prepared: &Prepared, values: &Values) -> String {
 }
 
 #[test]
-fn an_unset_reference_prints_nothing_or_its_source_where_the_message_wants_that() {
+fn prints_nothing_or_the_source_of_an_unset_reference() {
     let text = "Hi $firstNmae ${order.total} US$ABC $10, \\$name";
     let values = values(json!({ "firstName": "Ann" }));
     let nothing = sms(text, Unset::Nothing);
@@ -353,7 +353,7 @@ fn an_unset_reference_prints_nothing_or_its_source_where_the_message_wants_that(
 }
 
 #[test]
-fn templates_read_fields_of_the_contact_where_the_run_has_no_value() {
+fn reads_contact_fields_if_the_run_has_no_value() {
     let text = "$firstName ${firstName} $!data.get('PERSONAL.GENDER') $city $code %CITY%";
     let fields = json!({
         "firstName": "Ann", "PERSONAL.GENDER": "F", "city": "Kyiv", "code": "OLD", "language": "de"
@@ -362,18 +362,18 @@ fn templates_read_fields_of_the_contact_where_the_run_has_no_value() {
     let values = values(data).with_contact(fields.as_object().unwrap().clone(), vec!["uk".into()]);
     assert_eq!(
         text_of(&sms(text, Unset::Nothing), &values),
-        // A tag prefers the contact; a template the run, whose steps set values.
+        // A tag prefers the contact; a template prefers the run, whose steps set values.
         "Ann Ann F Lviv NEW-1 Kyiv"
     );
     assert_eq!(
         values.languages(),
         ["uk"],
-        "a field is no preference of the event"
+        "a contact field is not a language preference of the event"
     );
 }
 
 #[test]
-fn tags_in_addresses_are_encoded_as_their_place_needs() {
+fn encodes_tag_values_in_urls() {
     let message = json!({
         "id": "m", "channel": "viber", "text": "shop.example/?n=%NAME%", "button": "%NAME%",
         "link": "https://shop.example/?n=%NAME%&c=%PC_x_1_7%&u=%UNSUBSCRIBE%",

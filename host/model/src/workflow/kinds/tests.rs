@@ -16,7 +16,7 @@ fn choice() -> Kind {
 }
 
 #[test]
-fn a_block_gets_what_its_kind_says() {
+fn converts_values_to_the_expected_type() {
     let text = |text: &str| Value::Text(text.into());
     for (kind, value, expected) in [
         (
@@ -82,7 +82,7 @@ fn a_block_gets_what_its_kind_says() {
 }
 
 #[test]
-fn what_does_not_fit_is_refused_with_the_bounds() {
+fn rejects_mismatches_with_the_bounds() {
     for (kind, value, expected) in [
         (
             Kind::Text {
@@ -90,7 +90,7 @@ fn what_does_not_fit_is_refused_with_the_bounds() {
                 max_length: 4,
             },
             json!("abcde"),
-            "expected a text of 1 to 4 characters, found one of 5",
+            "expected text of 1 to 4 characters, found 5 characters",
         ),
         (
             Kind::Text {
@@ -98,7 +98,7 @@ fn what_does_not_fit_is_refused_with_the_bounds() {
                 max_length: u32::MAX,
             },
             json!(""),
-            "expected a text that is not empty, found one of 0",
+            "expected non-empty text, found 0 characters",
         ),
         (
             Kind::Text {
@@ -106,12 +106,12 @@ fn what_does_not_fit_is_refused_with_the_bounds() {
                 max_length: u32::MAX,
             },
             json!([]),
-            "expected a text, found a list",
+            "expected text, found a list",
         ),
         (
             Kind::Integer { min: 1, max: 99 },
             json!(150),
-            "expected a whole number from 1 to 99, found 150",
+            "expected an integer from 1 to 99, found 150",
         ),
         (
             Kind::Integer {
@@ -119,7 +119,7 @@ fn what_does_not_fit_is_refused_with_the_bounds() {
                 max: i64::MAX,
             },
             json!(1.5),
-            "expected a whole number of at least 0, found 1.5",
+            "expected an integer of at least 0, found 1.5",
         ),
         (
             Kind::Integer {
@@ -127,7 +127,7 @@ fn what_does_not_fit_is_refused_with_the_bounds() {
                 max: 9,
             },
             json!("ten"),
-            "expected a whole number of at most 9, found `ten`",
+            "expected an integer of at most 9, found `ten`",
         ),
         (
             Kind::Decimal {
@@ -145,7 +145,7 @@ fn what_does_not_fit_is_refused_with_the_bounds() {
         (
             Kind::Duration,
             json!(30),
-            "expected a length of time such as 90s, 15m, 12h or 30d, found 30",
+            "expected a duration such as 90s, 15m, 12h or 30d, found 30",
         ),
         (
             choice(),
@@ -195,7 +195,7 @@ fn what_does_not_fit_is_refused_with_the_bounds() {
 }
 
 #[test]
-fn hints_say_what_to_write_instead() {
+fn suggests_a_replacement() {
     let hint = |kind: Kind, value| conform(&kind, &value).unwrap_err().hint.unwrap_or_default();
     assert_eq!(
         hint(Kind::Duration, json!(30)),

@@ -1,4 +1,4 @@
-//! Reads `where`.
+//! Parses `where`.
 
 use super::super::condition::{Condition, Test};
 use super::keys;
@@ -6,10 +6,10 @@ use promoflow_document::{
     Content, Diagnostics, Fields, Node, did_you_mean, entries, items, shown, text,
 };
 
-/// The longest name of an event's parameter, in characters.
+/// Maximum length of a parameter name, in characters.
 const MAX_PARAM_CHARS: usize = 100;
 
-/// Reads a condition: a test, `{ all: [...] }`, `{ any: [...] }`, or a list, of which all must
+/// Parses a condition: a test, `{ all: [...] }`, `{ any: [...] }`, or a list, of which all must
 /// hold.
 pub(super) fn read(node: &Node, out: &mut Diagnostics) -> Option<Condition> {
     let Content::Mapping(keys) = &node.content else {
@@ -23,12 +23,12 @@ pub(super) fn read(node: &Node, out: &mut Diagnostics) -> Option<Condition> {
     for entry in entries(node, "a condition", out)? {
         let key = entry.key.as_str();
         if !nests(key) {
-            let message = format!("{} cannot stand beside `all` or `any`", shown(key));
-            let hint = "make it an item of the list".to_owned();
+            let message = format!("{} cannot be combined with `all` or `any`", shown(key));
+            let hint = "make it an item of the `all` or `any` list".to_owned();
             out.error(entry.key_at, message, Some(hint));
         } else if condition.is_some() {
-            let message = "`all` and `any` cannot stand in one mapping";
-            let hint = "make one an item of the other's list".to_owned();
+            let message = "`all` and `any` cannot be in the same mapping";
+            let hint = "nest one of them in the other's list".to_owned();
             out.error(entry.key_at, message, Some(hint));
         } else {
             let inner = several(&entry.value, key, out);
@@ -44,10 +44,14 @@ pub(super) fn read(node: &Node, out: &mut Diagnostics) -> Option<Condition> {
 fn several(node: &Node, key: &str, out: &mut Diagnostics) -> Option<Vec<Condition>> {
     let items = items(node, key, out)?;
     if items.is_empty() {
-        out.error(node.at, format!("`{key}` lists no condition"), None);
+        out.error(
+            node.at,
+            format!("`{key}` is empty; expected at least one condition"),
+            None,
+        );
         return None;
     }
-    // Every item is read before one that is at fault ends it, so that each fault is seen.
+    // Reads every item before collecting, so that all errors are reported.
     let read: Vec<_> = items.iter().map(|item| read(item, out)).collect();
     read.into_iter().collect()
 }
@@ -64,7 +68,7 @@ fn test(node: &Node, out: &mut Diagnostics) -> Option<Condition> {
     let test = match given.as_slice() {
         [] => {
             let hint = "add one of is, equals, contains and one-of".to_owned();
-            out.error(fields.at(), "a condition tests nothing", Some(hint));
+            out.error(fields.at(), "a condition has no test", Some(hint));
             None
         }
         [entry] => match entry.key.as_str() {
@@ -74,8 +78,11 @@ fn test(node: &Node, out: &mut Diagnostics) -> Option<Condition> {
             _ => one_of(&entry.value, out),
         },
         [_, second, ..] => {
-            let message = format!("{} is a second test of one condition", shown(&second.key));
-            let hint = "write an item of the list for each test".to_owned();
+            let message = format!(
+                "{} is a second test in the same condition",
+                shown(&second.key)
+            );
+            let hint = "write one list item per test".to_owned();
             out.error(second.key_at, message, Some(hint));
             None
         }
@@ -91,7 +98,7 @@ fn param(node: &Node, out: &mut Diagnostics) -> Option<String> {
     if (1..=MAX_PARAM_CHARS).contains(&name.chars().count()) {
         return Some(name.to_owned());
     }
-    let message = format!("{} is not the name of a parameter", shown(name));
+    let message = format!("{} is not a parameter name", shown(name));
     out.error(
         node.at,
         message,
@@ -107,7 +114,7 @@ fn is(node: &Node, out: &mut Diagnostics) -> Option<Test> {
         other => {
             let message = format!("expected set or empty for `is`, found {}", shown(other));
             let hint = did_you_mean(other, ["set", "empty"])
-                .unwrap_or_else(|| "compare with a value by `equals`".into());
+                .unwrap_or_else(|| "use `equals` to compare with a value".into());
             out.error(node.at, message, Some(hint));
             None
         }
@@ -119,7 +126,7 @@ fn contains(node: &Node, out: &mut Diagnostics) -> Option<Test> {
     if part.is_empty() {
         out.error(
             node.at,
-            "`contains` looks for an empty text, which every text holds",
+            "`contains` is empty, and every text contains the empty text",
             None,
         );
         return None;
@@ -130,7 +137,7 @@ fn contains(node: &Node, out: &mut Diagnostics) -> Option<Test> {
 fn one_of(node: &Node, out: &mut Diagnostics) -> Option<Test> {
     let items = items(node, "one-of", out)?;
     if items.is_empty() {
-        out.error(node.at, "`one-of` lists nothing", None);
+        out.error(node.at, "`one-of` is empty", None);
         return None;
     }
     let texts: Vec<_> = items

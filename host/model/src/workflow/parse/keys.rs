@@ -1,4 +1,4 @@
-//! The keys of a workflow file. The schema lists the same.
+//! The keys of a workflow file. The schema lists the same keys.
 
 pub(super) const WORKFLOW: &[&str] = &["workflow", "name", "start", "stop", "steps"];
 pub(super) const START: &[&str] = &["event", "where", "repeat", "skip-if-running"];

@@ -1,8 +1,8 @@
-//! From a file to workflows, with every fault on the way.
+//! Parses workflow files and reports every error.
 //!
-//! [`start`] reads what stands above the steps, [`steps`] the steps, [`with`] their parameters,
-//! [`otherwise`] the further ways of a message, and [`ports`] where steps lead; [`warnings`] says what
-//! is most likely a mistake in what is sound.
+//! [`start`] reads what comes before the steps, [`steps`] the steps, [`with`] their parameters,
+//! [`otherwise`] the alternatives of a message, and [`ports`] the targets of ports; [`warnings`]
+//! reports likely mistakes in valid workflows.
 
 mod condition;
 mod keys;
@@ -22,14 +22,14 @@ use promoflow_document::{
     Content, Diagnostics, Fields, Node, Parsed, TemplateCheck, check_id, read, shown, text,
 };
 
-/// What the steps are checked against.
+/// The context that steps are checked against.
 #[derive(Clone, Copy)]
 struct Context<'c> {
     catalog: &'c dyn Catalog,
     templates: &'c dyn TemplateCheck,
 }
 
-/// Reads the workflows of a file, one a document, and checks them against the catalog. `file`
+/// Reads the workflows of a file, one per document, and checks them against the catalog. `file`
 /// names the file in diagnostics.
 pub fn parse(
     file: &str,
@@ -47,7 +47,7 @@ pub fn parse(
         };
         if items.iter().any(|other| other.id == workflow.id) {
             let message = format!(
-                "the workflow {} stands twice in this file",
+                "the workflow {} is defined twice in this file",
                 shown(&workflow.id)
             );
             out.error(
@@ -67,7 +67,8 @@ pub fn parse(
     }
 }
 
-/// `None` only where too little is there to go on; a workflow with errors may be given as well.
+/// Returns `None` only if essential keys are missing or invalid; a workflow may be returned despite
+/// errors.
 fn workflow(node: &Node, context: Context<'_>, out: &mut Diagnostics) -> Option<Workflow> {
     if is_message(node) {
         let hint = "apply messages with `promoflow message apply`";

@@ -1,16 +1,17 @@
-//! Reads `otherwise` of *Send message*: further ways, each checked as the step's own parameters are.
+//! Parses `otherwise` of *Send message*: alternatives, each checked like the step's own parameters.
 
 use super::super::ways::OTHERWISE;
 use super::{Context, with};
 use crate::block::{Description, Kind};
 use promoflow_document::{Diagnostics, Entry, Node, entries, items, shown};
 
-/// What a way may say.
+/// The keys of an alternative.
 const PARTS: [&str; 3] = ["channel", "message", "to"];
-/// Further ways of a message: with the first, as many as a delivery takes.
+/// Maximum number of alternatives: together with the step's own target, as many as a delivery
+/// supports.
 const MOST_WAYS: usize = 5;
 
-/// Checks the ways, if that is what the entry holds.
+/// Checks the alternatives if the entry contains them.
 pub(super) fn check(
     block: &Description,
     entry: &Entry,
@@ -24,7 +25,10 @@ pub(super) fn check(
         return;
     };
     if ways.len() > MOST_WAYS || ways.is_empty() {
-        let message = format!("expected 1 to {MOST_WAYS} ways, found {}", ways.len());
+        let message = format!(
+            "expected 1 to {MOST_WAYS} alternatives, found {}",
+            ways.len()
+        );
         out.error(entry.value.at, message, None);
     }
     let of_a_way = Description {
@@ -36,7 +40,7 @@ pub(super) fn check(
     }
 }
 
-/// The block's own parameters that a way may give; a way has a channel and a message.
+/// Returns the block's parameters that an alternative may set; channel and message are required.
 fn parts(block: &Description) -> Vec<crate::block::Parameter> {
     let parts = PARTS.iter().filter_map(|part| {
         let mut found = block
@@ -45,7 +49,7 @@ fn parts(block: &Description) -> Vec<crate::block::Parameter> {
             .find(|one| one.name == *part)?
             .clone();
         found.required = matches!(found.kind, Kind::Channel | Kind::Message);
-        // Where a way's channel depends on the run, nothing is known of it.
+        // If the channel depends on the run, nothing is known about it.
         found.default = None;
         Some(found)
     });
@@ -53,21 +57,28 @@ fn parts(block: &Description) -> Vec<crate::block::Parameter> {
 }
 
 fn one(of_a_way: &Description, node: &Node, context: Context<'_>, out: &mut Diagnostics) {
-    let Some(given) = entries(node, "a way of `otherwise`", out) else {
+    let Some(given) = entries(node, "an alternative of `otherwise`", out) else {
         return;
     };
     for parameter in with::missing(of_a_way, &given) {
         let name = shown(&parameter.name);
-        out.error(node.at, format!("a way of `otherwise` lacks {name}"), None);
+        out.error(
+            node.at,
+            format!("an alternative of `otherwise` lacks {name}"),
+            None,
+        );
     }
     let mut settled = Vec::new();
     for entry in given {
         let parameter = of_a_way.parameters.iter().find(|one| one.name == entry.key);
         let Some(parameter) = parameter else {
-            let message = format!("unknown key {} in a way of `otherwise`", shown(&entry.key));
+            let message = format!(
+                "unknown key {} in an alternative of `otherwise`",
+                shown(&entry.key)
+            );
             let hint = out
                 .did_you_mean(&entry.key, PARTS)
-                .unwrap_or_else(|| format!("known here: {}", PARTS.join(", ")));
+                .unwrap_or_else(|| format!("known keys: {}", PARTS.join(", ")));
             out.error(entry.key_at, message, Some(hint));
             continue;
         };

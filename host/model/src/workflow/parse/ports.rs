@@ -1,4 +1,4 @@
-//! Reads `ports`, and resolves where every port of every step leads.
+//! Parses `ports`, and resolves the target of every port of every step.
 
 use std::collections::HashMap;
 
@@ -6,24 +6,24 @@ use super::super::definition::Target;
 use super::steps::{Draft, END};
 use promoflow_document::{Diagnostics, Entry, Position, entries, shown, text};
 
-/// A port and where it leads.
+/// A port with its target.
 pub(in crate::workflow) struct Lead {
     /// The port's name.
     pub(in crate::workflow) port: String,
-    /// Where it leads.
+    /// The target.
     pub(in crate::workflow) target: Target,
-    /// Where the workflow says so; `None`: it says nothing.
+    /// The position in the workflow file; `None` if the file does not mention the port.
     pub(in crate::workflow) at: Option<Position>,
 }
 
-/// What a port may lead to.
+/// The possible targets of ports.
 struct Steps<'n> {
     numbers: HashMap<&'n str, usize>,
-    /// For hints: the ids, and the word for the end.
+    /// The ids and the word for the end, for hints.
     names: Vec<&'n str>,
 }
 
-/// The ports of each step, in the order of its block's description.
+/// Resolves the ports of each step, in the order of its block's description.
 pub(super) fn resolve(drafts: &[Draft<'_>], out: &mut Diagnostics) -> Vec<Vec<Lead>> {
     let numbers: HashMap<&str, usize> = drafts
         .iter()
@@ -31,7 +31,7 @@ pub(super) fn resolve(drafts: &[Draft<'_>], out: &mut Diagnostics) -> Vec<Vec<Le
         .filter_map(|(number, draft)| Some((draft.id?, number)))
         .collect();
     let mut names: Vec<_> = numbers.keys().copied().chain([END]).collect();
-    // Among equally likely names the hint is the same every time.
+    // Sorted, so that the hint is deterministic.
     names.sort_unstable();
     let steps = Steps { numbers, names };
     drafts
@@ -64,7 +64,7 @@ pub(super) fn resolve(drafts: &[Draft<'_>], out: &mut Diagnostics) -> Vec<Vec<Le
         .collect()
 }
 
-/// What stands under `ports`.
+/// Reads the entries of `ports`.
 fn explicit<'d>(
     draft: &Draft<'d>,
     steps: &Steps<'_>,
@@ -95,13 +95,13 @@ fn target(entry: &Entry, steps: &Steps<'_>, out: &mut Diagnostics) -> Option<Tar
         return Some(Target::Step(*number));
     }
     let message = format!(
-        "the port {} leads to an unknown step {}",
+        "the port {} leads to the unknown step {}",
         shown(&entry.key),
         shown(name)
     );
     let hint = out
         .did_you_mean(name, steps.names.iter().copied())
-        .unwrap_or_else(|| "lead it to the id of a step, or to `end`".into());
+        .unwrap_or_else(|| "use the id of a step, or `end`".into());
     out.error(entry.value.at, message, Some(hint));
     None
 }

@@ -1,19 +1,19 @@
-//! What stands above the steps: `start` and `stop`.
+//! Parses `start` and `stop`.
 
 use super::super::definition::{Repeat, Start, Stop};
 use super::super::duration::parse_duration;
 use super::{condition, keys};
 use promoflow_document::{Content, Diagnostics, Entry, Fields, Node, did_you_mean, shown, text};
 
-/// The longest event type, in characters.
+/// Maximum length of an event type, in characters.
 const MAX_EVENT_CHARS: usize = 100;
 
-/// What no event type may hold.
+/// Characters that are not allowed in event types.
 const FORBIDDEN: [char; 13] = [
     '<', ';', '’', '\\', '/', '|', '"', '`', '\'', '^', '?', '!', '>',
 ];
 
-/// Reads `start`.
+/// Parses `start`.
 pub(super) fn read(node: &Node, out: &mut Diagnostics) -> Option<Start> {
     let fields = Fields::read(node, "`start`", keys::START, out)?;
     let event = fields
@@ -38,7 +38,7 @@ pub(super) fn read(node: &Node, out: &mut Diagnostics) -> Option<Start> {
     })
 }
 
-/// Reads `stop`.
+/// Parses `stop`.
 pub(super) fn read_stop(entry: &Entry, out: &mut Diagnostics) -> Option<Stop> {
     let fields = Fields::read(&entry.value, "`stop`", keys::STOP, out)?;
     let event = fields
@@ -75,7 +75,7 @@ fn repeat(node: &Node, out: &mut Diagnostics) -> Option<Repeat> {
             Ok(seconds) if seconds > 0 => Some(Repeat::Every { seconds }),
             _ => {
                 let message = format!(
-                    "expected a length of time such as 90s, 15m, 12h or 30d for `every`, found {}",
+                    "expected a duration such as 90s, 15m, 12h or 30d for `every`, found {}",
                     shown(period)
                 );
                 out.error(every.at, message, None);

@@ -1,4 +1,4 @@
-//! Reads `steps`.
+//! Parses `steps`.
 
 use std::collections::HashMap;
 
@@ -8,24 +8,25 @@ use super::super::flow;
 use super::{Context, keys, ports, with};
 use promoflow_document::{Diagnostics, Fields, Node, Position, check_id, items, shown, text};
 
-/// The most steps of a workflow. Nobody reads a longer one, and each is compared with the others.
+/// Maximum number of steps in a workflow. People cannot follow a longer one, and each step is
+/// compared with the others.
 pub const MAX_STEPS: usize = 500;
 
-/// The word in `ports` that leads to the end of the run.
+/// The target in `ports` that ends the run.
 pub(super) const END: &str = "end";
 
-/// A step that is read, but does not know the steps around it yet.
+/// A parsed step whose ports are not resolved yet.
 pub(super) struct Draft<'n> {
     pub(super) at: Position,
-    /// `None`: missing, or at fault.
+    /// `None` if missing or invalid.
     pub(super) id: Option<&'n str>,
-    /// `None`: missing, or unknown.
+    /// `None` if missing or unknown.
     pub(super) block: Option<CatalogBlock<'n>>,
     with: Vec<(String, ParamValue)>,
     pub(super) ports: Option<&'n Node>,
 }
 
-/// Reads the steps, resolves their ports and follows them.
+/// Parses the steps, resolves their ports and checks the graph.
 pub(super) fn read<'n>(
     node: &'n Node,
     context: Context<'n>,
@@ -52,7 +53,7 @@ pub(super) fn read<'n>(
         .collect();
     let leads = ports::resolve(&drafts, out);
     flow::refuse_cycles(&drafts_as_stops(&drafts), &leads, out);
-    // Where a step or a port is at fault, what seems out of reach may not be.
+    // With an invalid step or port, a step may seem unreachable that is not.
     if out.errors() == before {
         flow::refuse_unreached(&drafts_as_stops(&drafts), &leads, out);
     }
@@ -129,13 +130,17 @@ fn id<'n>(
 ) -> Option<&'n str> {
     let id = check_id(node, "id", out)?;
     if id == END {
-        let hint = "`end` under `ports` ends the run; call the step something else".to_owned();
-        out.error(node.at, "a step may not be called `end`", Some(hint));
+        let hint = "`end` under `ports` ends the run; choose another id".to_owned();
+        out.error(
+            node.at,
+            "`end` is reserved and cannot be a step's id",
+            Some(hint),
+        );
         return None;
     }
     if let Some(first) = seen.get(id) {
-        let message = format!("a second step is called {}", shown(id));
-        let hint = format!("the first stands at {}:{}", first.line, first.column);
+        let message = format!("duplicate step id {}", shown(id));
+        let hint = format!("first used at {}:{}", first.line, first.column);
         out.error(node.at, message, Some(hint));
         return None;
     }
@@ -159,7 +164,7 @@ fn block<'n>(
         let names = context.catalog.block_names();
         let hint = out
             .did_you_mean(name, names.iter().map(String::as_str))
-            .unwrap_or_else(|| "`promoflow block list` names the blocks that there are".into());
+            .unwrap_or_else(|| "run `promoflow block list` to see the available blocks".into());
         out.error(
             node.at,
             format!("unknown block {}", shown(name)),

@@ -1,5 +1,4 @@
-//! What the parser takes and what it refuses. Each test shows a file and, word for word, what
-//! its author is told.
+//! Files that the parser accepts and rejects. Each test shows a file and its exact diagnostics.
 
 mod faults;
 mod good;
@@ -161,7 +160,7 @@ fn shop() -> Shop {
     }
 }
 
-/// Stands for the template engine: `#oops` is a fault, and `$` a reference.
+/// A fake template engine: `#oops` is an error, and `$` a reference.
 fn templates(text: &str) -> Result<bool, TemplateFault> {
     for (number, line) in text.split('\n').enumerate() {
         if let Some(byte) = line.find("#oops") {
@@ -180,7 +179,7 @@ fn parsed(file: &str) -> Parsed<Workflow> {
     parse("w.yaml", file.as_bytes(), &shop(), &templates)
 }
 
-/// The only workflow of a file without faults.
+/// Returns the only workflow of a file without diagnostics.
 #[track_caller]
 fn workflow(file: &str) -> Workflow {
     let (mut workflows, warnings) = parsed(file).into_result().unwrap();

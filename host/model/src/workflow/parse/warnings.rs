@@ -1,4 +1,4 @@
-//! What is most likely a mistake in a workflow that is sound.
+//! Warnings about likely mistakes in valid workflows.
 
 use super::super::catalog::Catalog;
 use super::super::definition::{ParamValue, Step, Workflow};
@@ -11,12 +11,12 @@ use crate::pool::{Lane, LaneDoubt};
 use crate::zone;
 use promoflow_document::{Content, Diagnostics, Node, Position, shown};
 
-/// The block that takes codes, and its parameters that name the lane.
+/// The block that claims codes, and its parameters that select the code group.
 const TAKES_CODES: &str = "get-promocode";
 const TYPE: &str = "type";
 const DISCOUNT: &str = "discount";
 
-/// Warns of values that are most likely read in vain, and of codes that the pool does not have.
+/// Warns about values that are most likely not set, and codes that the pool does not have.
 pub(super) fn warn(node: &Node, workflow: &Workflow, catalog: &dyn Catalog, out: &mut Diagnostics) {
     for sending in sendings(workflow, catalog) {
         let at = parameter_at(node, &sending).unwrap_or(node.at);
@@ -34,7 +34,7 @@ pub(super) fn warn(node: &Node, workflow: &Workflow, catalog: &dyn Catalog, out:
         let wants = sending.wants.iter();
         for want in wants.filter(|want| !told.contains(&want.read.name)) {
             if let Some((why, hint)) = sending.known.doubt(want) {
-                let warning = format!("in the message {message}, {why}");
+                let warning = format!("message {message}: {why}");
                 out.warning(at, warning, Some(hint));
             }
         }
@@ -52,7 +52,7 @@ pub(super) fn warn(node: &Node, workflow: &Workflow, catalog: &dyn Catalog, out:
     }
 }
 
-/// Warns of references in the texts of parameters.
+/// Warns about references in the texts of parameters.
 fn texts(node: &Node, known: &KnownValues, out: &mut Diagnostics) {
     match &node.content {
         Content::Scalar(scalar) => {
@@ -63,7 +63,7 @@ fn texts(node: &Node, known: &KnownValues, out: &mut Diagnostics) {
             for (tag, line, column) in merge_tags(scalar.text()) {
                 let tag = format!("%{tag}%");
                 let why = format!(
-                    "{} stays as it is: only messages have merge tags",
+                    "{} is not replaced: merge tags work only in messages",
                     shown(&tag)
                 );
                 let hint = "write a reference, such as `$!data.get('EmailAddress')`".to_owned();
@@ -82,7 +82,7 @@ fn texts(node: &Node, known: &KnownValues, out: &mut Diagnostics) {
     }
 }
 
-/// Warns of a time zone whose sign is inverted.
+/// Warns about a time zone with an inverted sign.
 fn zone(step: &Step, with: &Node, catalog: &dyn Catalog, out: &mut Diagnostics) {
     let Some(block) = catalog.block(&step.block) else {
         return;
@@ -99,7 +99,7 @@ fn zone(step: &Step, with: &Node, catalog: &dyn Catalog, out: &mut Diagnostics) 
     }
 }
 
-/// Warns where the pool has no codes of the type and discount that a step names outright.
+/// Warns if the pool has no codes of the type and discount that a step names literally.
 fn lane(step: &Step, with: &Node, catalog: &dyn Catalog, out: &mut Diagnostics) {
     if step.block != TAKES_CODES {
         return;
@@ -128,7 +128,7 @@ fn lane(step: &Step, with: &Node, catalog: &dyn Catalog, out: &mut Diagnostics) 
     }
 }
 
-/// Where a step names the message that it sends.
+/// Returns the position where a step names the message that it sends.
 fn parameter_at(workflow: &Node, sending: &Sending) -> Option<Position> {
     let Content::List(steps) = &value(workflow, "steps")?.content else {
         return None;

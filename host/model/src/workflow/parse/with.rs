@@ -1,4 +1,4 @@
-//! Reads `with`: the parameters of a step, checked against what its block says of itself.
+//! Parses `with`: the parameters of a step, checked against its block's description.
 
 use super::super::definition::ParamValue;
 use super::super::kinds::conform;
@@ -9,7 +9,7 @@ use promoflow_document::{
     Content, Diagnostics, Entry, Fields, Node, TemplateCheck, check_template, entries, shown,
 };
 
-/// Reads the parameters of a step.
+/// Parses the parameters of a step.
 pub(super) fn read(
     step: &Fields<'_>,
     block: &Description,
@@ -20,14 +20,14 @@ pub(super) fn read(
         Some(node) => entries(node, "`with`", out),
         None => Some(Vec::new()),
     };
-    // Where `with` is no mapping, that alone is the fault.
+    // If `with` is not a mapping, only that is reported.
     let Some(given) = given else {
         return Vec::new();
     };
     for parameter in missing(block, &given) {
         let name = shown(&parameter.name);
         let message = format!(
-            "the step lacks the parameter {name} of {}",
+            "the step lacks the required parameter {name} of {}",
             shown(&block.name)
         );
         let hint = format!("add {name} under `with`: {}", parameter.title);
@@ -55,7 +55,7 @@ pub(super) fn read(
     with
 }
 
-/// The required parameters that are not given.
+/// Returns the required parameters that are missing.
 pub(super) fn missing<'b>(
     block: &'b Description,
     given: &'b [&Entry],
@@ -64,7 +64,7 @@ pub(super) fn missing<'b>(
     required.filter(|one| !given.iter().any(|entry| entry.key == one.name))
 }
 
-/// Whether unquoted numbers and `true` are meant as such, and not as the text that they are.
+/// Returns true if unquoted numbers and booleans keep their type instead of becoming text.
 pub(super) fn is_typed(kind: &Kind) -> bool {
     matches!(
         kind,
@@ -93,8 +93,8 @@ fn unknown(entry: &Entry, block: &Description, out: &mut Diagnostics) {
     out.error(entry.key_at, message, Some(hint));
 }
 
-/// Checks a parameter as far as it can be before a run: what the block gets, or `None` where it
-/// depends on the run's data or is at fault.
+/// Checks a parameter as far as possible before a run. Returns the converted value, or `None` if it
+/// depends on the run's data or is invalid.
 pub(super) fn check(
     node: &Node,
     parameter: &Parameter,
@@ -110,7 +110,7 @@ pub(super) fn check(
     if depends && !wrong_whatever_the_data(node, &parameter.kind) {
         return None;
     }
-    // A null beside a key is nothing, whatever the kind.
+    // A null value is no value, whatever the type.
     let value = if node.is_null() {
         &serde_json::Value::Null
     } else {
@@ -131,7 +131,7 @@ pub(super) fn check(
     }
 }
 
-/// Whether some text in the node holds references. Checks each as a template.
+/// Returns true if a text in the node contains references. Checks each text as a template.
 fn depends_on_data(
     node: &Node,
     typed: bool,
@@ -141,7 +141,8 @@ fn depends_on_data(
     match &node.content {
         Content::Scalar(scalar) if typed && !scalar.to_json().is_string() => false,
         Content::Scalar(_) => check_template(node, templates, out).unwrap_or(false),
-        // Counted and not sought: each is to be checked, also after one that depends.
+        // Counts instead of searching, because each item must be checked, also after one that
+        // depends.
         Content::List(items) => {
             let depend = |item: &&Node| depends_on_data(item, typed, templates, out);
             items.iter().filter(depend).count() > 0
@@ -153,7 +154,7 @@ fn depends_on_data(
     }
 }
 
-/// Whether a list or mapping cannot become what the kind takes, whatever its references give.
+/// Returns true if a list or mapping cannot match the type, whatever its references evaluate to.
 fn wrong_whatever_the_data(node: &Node, kind: &Kind) -> bool {
     match (&node.content, kind) {
         (Content::Scalar(_), _) | (_, Kind::Any) => false,
@@ -170,7 +171,7 @@ fn wrong_whatever_the_data(node: &Node, kind: &Kind) -> bool {
     }
 }
 
-/// Checks that messages which are named outright exist, and are of the step's channel.
+/// Checks that messages which are named literally exist and belong to the step's channel.
 pub(super) fn messages(
     block: &Description,
     settled: &[(&Parameter, &Node, Value)],
@@ -196,11 +197,11 @@ pub(super) fn messages(
             }
             (Some(message), Some(channel)) if message.channel != channel => {
                 let message = format!(
-                    "the message {} is for {}, and the step's channel is {channel}",
+                    "the message {} is for {}, but the step's channel is {channel}",
                     shown(id),
                     message.channel
                 );
-                let hint = "change the one or the other".to_owned();
+                let hint = "change the message or the channel".to_owned();
                 out.error(node.at, message, Some(hint));
             }
             _ => {}
@@ -208,7 +209,7 @@ pub(super) fn messages(
     }
 }
 
-/// The channel that the step names outright, or that its block takes where it names none.
+/// Returns the channel that the step names literally, or its block's default.
 fn channel(block: &Description, settled: &[(&Parameter, &Node, Value)]) -> Option<ChannelKind> {
     let parameter = block.parameters.iter().find(|p| p.kind == Kind::Channel)?;
     let given = settled.iter().find(|(p, ..)| p.name == parameter.name);

@@ -4,7 +4,7 @@ use super::*;
 use crate::workflow::{Condition, ParamValue, Repeat, Target, Test};
 
 #[test]
-fn the_shipped_example_is_taken() {
+fn accepts_the_shipped_example() {
     let workflow = workflow(include_str!(
         "../../../../../../examples/birthday/workflow.yaml"
     ));
@@ -33,7 +33,7 @@ fn the_shipped_example_is_taken() {
 }
 
 #[test]
-fn every_port_of_a_block_is_listed_and_one_that_does_not_follow_leads_nowhere() {
+fn resolves_every_port_and_leaves_explicit_ones_unconnected() {
     let workflow = workflow(
         "workflow: w
 start: { event: e }
@@ -49,12 +49,12 @@ steps:
         ("exhausted".to_owned(), Target::Nowhere),
     ];
     assert_eq!(workflow.steps[0].ports, ports);
-    // The author's spelling is kept: the year is a text here.
+    // The author's spelling is kept: the year is text here.
     assert_eq!(workflow.steps[0].with[0].1, ParamValue::Text("2026".into()));
 }
 
 #[test]
-fn references_stand_for_any_kind_until_the_step_starts() {
+fn accepts_references_for_any_type() {
     let workflow = workflow(
         "workflow: w
 start: { event: e }
@@ -111,7 +111,7 @@ steps: [{ id: mail, block: send-message, with: { message: birthday-email } }]
 }
 
 #[test]
-fn json_and_several_documents_are_taken() {
+fn accepts_json_and_several_documents() {
     let one = r#"{"workflow": "one", "start": {"event": "e", "repeat": "every-time", "skip-if-running": false},
         "steps": [{"id": "mail", "block": "send-message", "with": {"message": "birthday-email"}}]}"#;
     let two = one.replace("one", "two");
@@ -124,7 +124,7 @@ fn json_and_several_documents_are_taken() {
 }
 
 #[test]
-fn of_several_documents_only_those_without_errors_are_given() {
+fn returns_only_documents_without_errors() {
     let sound = "workflow: a
 start: { event: e }
 steps: [{ id: mail, block: send-message, with: { message: birthday-email } }]

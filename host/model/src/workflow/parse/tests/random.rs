@@ -4,7 +4,7 @@ use super::*;
 
 const EXAMPLE: &str = include_str!("../../../../../../examples/birthday/workflow.yaml");
 
-/// Pieces that stand in workflows, in any order.
+/// Generates fragments of workflows in random order.
 fn pieces() -> impl Strategy<Value = String> {
     let piece = proptest::sample::select(vec![
         "workflow",
@@ -61,17 +61,17 @@ fn pieces() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+    fn never_panics_on_random_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         parse("f", &bytes, &shop(), &templates);
     }
 
     #[test]
-    fn no_mixture_of_its_words_makes_it_panic(text in pieces()) {
+    fn never_panics_on_shuffled_fragments(text in pieces()) {
         parse("f", text.as_bytes(), &shop(), &templates);
     }
 
     #[test]
-    fn no_change_of_a_workflow_makes_it_panic(
+    fn never_panics_on_modified_workflows(
         at in 0..EXAMPLE.len(),
         gone in 0..40usize,
         new in pieces(),
@@ -80,7 +80,7 @@ proptest! {
         let end = (at + gone).min(bytes.len());
         bytes.splice(at..end, new.into_bytes());
         let parsed = parse("f", &bytes, &shop(), &templates);
-        // Whatever is given can be drawn, stored and read again.
+        // Every accepted workflow can be drawn, stored and read back.
         for workflow in parsed.items {
             crate::workflow::graph(&workflow);
             let stored = serde_json::to_string(&workflow).unwrap();

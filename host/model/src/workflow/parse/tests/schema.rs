@@ -11,7 +11,7 @@ fn json(file: &str) -> serde_json::Value {
 }
 
 #[test]
-fn the_schema_has_the_keys_that_the_parser_has() {
+fn the_schema_has_the_same_keys_as_the_parser() {
     for (place, keys) in [
         ("", keys::WORKFLOW),
         ("/$defs/start", keys::START),
@@ -29,8 +29,8 @@ fn the_schema_has_the_keys_that_the_parser_has() {
 }
 
 #[test]
-fn what_the_parser_takes_the_schema_takes() {
-    let example = include_str!("../../../../../../examples/birthday/workflow.yaml");
+fn the_schema_accepts_what_the_parser_accepts() {
+    let example = include_str!("../../../../../examples/birthday/workflow.yaml");
     let full = "workflow: w
 name: W
 start:
@@ -52,7 +52,7 @@ steps:
 }
 
 #[test]
-fn what_the_parser_refuses_the_schema_refuses() {
+fn the_schema_rejects_what_the_parser_rejects() {
     let good = "workflow: w
 start: { event: e, repeat: once, where: [{ param: a, is: set }] }
 steps: [{ id: mail, block: send-message, with: { message: m }, ports: { next: end } }]
@@ -83,7 +83,7 @@ steps: [{ id: mail, block: send-message, with: { message: m }, ports: { next: en
 }
 
 #[test]
-fn the_schema_explains_every_key() {
+fn the_schema_describes_every_key() {
     for place in [
         "",
         "/$defs/start",

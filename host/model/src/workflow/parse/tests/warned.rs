@@ -13,42 +13,42 @@ fn workflow_of(steps: &str) -> String {
 }
 
 #[test]
-fn what_a_message_reads_in_vain_is_told_at_the_step() {
+fn warns_about_unknown_values_at_the_step() {
     let step =
         "  - id: sms\n    block: send-message\n    with: { channel: sms, message: birthday-sms }\n";
     assert_eq!(
         warnings(&workflow_of(step)),
         [
-            "w.yaml:8:36: warning: in the message `birthday-sms`, nothing that is known sets \
+            "w.yaml:8:36: warning: message `birthday-sms`: unknown value \
              `$firstNmae`\n  hint: did you mean `firstName`?"
         ]
     );
 }
 
 #[test]
-fn references_in_parameters_are_told_with_their_place() {
+fn warns_about_unknown_values_in_parameters() {
     let step = "  - id: code\n    block: get-promocode\n    with: { type: \"a-$totl\", discount: '$total' }\n    \
                 ports: { exhausted: end }\n";
     assert_eq!(
         warnings(&workflow_of(step)),
-        ["w.yaml:8:22: warning: nothing that is known sets `$totl`\n  hint: did you mean `total`?"]
+        ["w.yaml:8:22: warning: unknown value `$totl`\n  hint: did you mean `total`?"]
     );
 }
 
 #[test]
-fn a_merge_tag_in_a_parameter_is_told() {
+fn warns_about_merge_tags_in_parameters() {
     let step = "  - id: sms\n    block: send-message\n    with: { channel: email, message: birthday-email, \
                 to: \"%EMAIL%\" }\n";
     let told = warnings(&workflow_of(step));
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(
-        told[0].starts_with("w.yaml:8:59: warning: `%EMAIL%` stays as it is"),
+        told[0].starts_with("w.yaml:8:59: warning: `%EMAIL%` is not replaced"),
         "{told:?}"
     );
 }
 
 #[test]
-fn codes_that_the_pool_has_not_and_zones_with_inverted_signs_are_told() {
+fn warns_about_missing_codes_and_inverted_zone_signs() {
     let steps = "  - id: code\n    block: get-promocode\n    with: { type: Birthday, discount: 10 }\n    \
                  ports: { exhausted: end }\n  - id: sms\n    block: send-message\n    with:\n      \
                  channel: email\n      message: birthday-email\n      allowed-hours: 09:00-21:00\n      \
