@@ -175,7 +175,7 @@ fn engine(pool: &Path) -> Result<Measured> {
     let took = begin.elapsed();
     let spent = Spent::so_far()?.since(&before, RUNS as f64);
     running.stop();
-    ensure!(failed.load(Ordering::SeqCst) == 0, "events were refused");
+    ensure!(failed.load(Ordering::SeqCst) == 0, "events were rejected");
     Ok(Measured {
         rate: RUNS as f64 / took.as_secs_f64(),
         spent,

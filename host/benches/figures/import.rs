@@ -71,7 +71,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
         .iter()
         .map(|(rate, way)| format!("{} {rate:.0}", way.name))
         .collect();
-    let (_, fastest) = measured.first().context("a way")?;
+    let (_, fastest) = measured.first().context("no method")?;
 
     let mut rounds = Rounds::default();
     let database = folder.path().join("pool.db");
@@ -95,7 +95,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
         Some(Goal::ratio_at_least(1.0)),
         &format!(
             "{ROWS} codes in random order; baseline: the sqlite3 shell into the engine's tables, in \
-             the fastest way of these (rows/s in one round): {}",
+             the fastest of these methods (rows/s in one round): {}",
             told.join(", ")
         ),
         &rounds,

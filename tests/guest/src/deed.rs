@@ -72,16 +72,16 @@ impl Deed {
             Self::Aside => return Ok(Outcome::port("aside")),
             Self::Spin => spin(),
             Self::Hoard => hoard(),
-            Self::Trap | Self::ClaimThenTrap => panic!("as told"),
+            Self::Trap | Self::ClaimThenTrap => panic!("as requested"),
             Self::Recurse => {
                 black_box(recurse(1));
             }
             Self::FloodLog => (0..n).for_each(|_| log::info(&"flood ".repeat(200))),
             Self::FloodClaims => (0..n).try_for_each(|_| claim(params))?,
             Self::FloodData => flood_data(n)?,
-            Self::Unavailable => return Err(Error::Unavailable("as told".into())),
-            Self::Invalid => return Err(Error::Invalid("as told".into())),
-            Self::Rejected => return Err(Error::Rejected("as told".into())),
+            Self::Unavailable => return Err(Error::Unavailable("as requested".into())),
+            Self::Invalid => return Err(Error::Invalid("as requested".into())),
+            Self::Rejected => return Err(Error::Rejected("as requested".into())),
             Self::BadPort => return Ok(Outcome::port("no-such-port")),
             Self::WaitCodeAgain => return Ok(Outcome::wait_for_code(selector(params)?)),
             Self::WaitCode => {

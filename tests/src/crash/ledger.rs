@@ -48,7 +48,8 @@ impl Ledger {
 
     /// Records a line printed by `event send --json`.
     pub(crate) fn event(&self, line: &str) -> Result<()> {
-        let told: Value = serde_json::from_str(line).with_context(|| format!("told `{line}`"))?;
+        let told: Value =
+            serde_json::from_str(line).with_context(|| format!("not JSON: `{line}`"))?;
         let runs: Vec<i64> = told["runs"]
             .as_array()
             .into_iter()
@@ -78,7 +79,8 @@ impl Ledger {
 
     /// Records the report of `codes import --json` for a file of codes.
     pub(crate) fn upload(&self, file: &str, codes: &[String], line: &str) -> Result<()> {
-        let told: Value = serde_json::from_str(line).with_context(|| format!("told `{line}`"))?;
+        let told: Value =
+            serde_json::from_str(line).with_context(|| format!("not JSON: `{line}`"))?;
         let count = |field: &str| told[field].as_u64().unwrap_or_default();
         let mut state = self.state();
         if count("inserted") + count("updated") + count("unchanged") < codes.len() as u64 {

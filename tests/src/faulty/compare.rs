@@ -59,7 +59,7 @@ impl Stored {
                 "failed" if is_last => tell("it was retried and is still failed"),
                 "failed" if noted.refused == 0 => tell("no server rejected it"),
                 "delivered" | "failed" => {}
-                _ => tell("it waits"),
+                _ => tell("it is still pending"),
             }
             if arrived > 1 + noted.ambiguous {
                 tell("it was sent twice without a lost answer");

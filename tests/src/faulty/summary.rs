@@ -84,7 +84,7 @@ impl Summary {
         if self.delivered != self.deliveries {
             let (delivered, asked) = (self.delivered, self.deliveries);
             self.offences
-                .push(format!("{delivered} of {asked} are delivered"));
+                .push(format!("only {delivered} of {asked} are delivered"));
         }
     }
 

@@ -77,7 +77,7 @@ fn p7_a_full_disk_is_retried_with_back_off_however_many_runs_wait() {
     let (refused, asked) = (refused.into_inner(), disk.faults());
     assert!(
         refused >= 4 && asked < 150,
-        "{refused} refused, asked {asked} times"
+        "{refused} rejections, {asked} attempts to write"
     );
     disk.fail(Fault::None);
     for sender in 0..4 {
@@ -93,7 +93,7 @@ fn send(running: &Running, id: &str) -> u32 {
     for refusals in 0..50 {
         match running.send(birthday(id)) {
             Ok(receipt) => {
-                assert!(!receipt.duplicate, "{id} was refused, and stored");
+                assert!(!receipt.duplicate, "{id} was rejected but stored");
                 return refusals;
             }
             Err(SendError::Store(_)) => {}

@@ -39,7 +39,7 @@ fn send(running: &Running, ids: Vec<String>) -> Answers {
     for (id, receipt) in answered {
         match receipt {
             Ok(receipt) => {
-                assert!(!receipt.duplicate, "{id} was refused, and stored");
+                assert!(!receipt.duplicate, "{id} was rejected but stored");
                 answers.accepted += 1;
             }
             Err(SendError::Store(_)) => answers.refused.push(id),

@@ -129,7 +129,10 @@ fn unsubscribing_from_an_old_message_covers_every_address_of_its_contact() {
     for letter in 0..2 {
         world.clicks(letter);
         assert!(world.refuses("A"));
-        assert!(world.contact("old@x.com").is_none(), "nobody new");
+        assert!(
+            world.contact("old@x.com").is_none(),
+            "a new contact was created"
+        );
         assert_eq!(world.sends("named", &[A]), None);
         assert_eq!(world.sends("plain", &[("Email", "old@x.com")]), None);
         // The event has assigned the address to another contact, which gives it up again.

@@ -49,7 +49,7 @@ fn p10_a_misbehaving_block_fails_its_run_with_the_reason_and_the_host_continues(
             "trap",
             "",
             RunState::Running,
-            "it panicked: \"as told\" (tests/guest/src/deed.rs:",
+            "it panicked: \"as requested\" (tests/guest/src/deed.rs:",
         ),
         ("long-port", "", RunState::Failed, "that it does not have"),
         (
@@ -89,9 +89,9 @@ fn p10_a_misbehaving_block_fails_its_run_with_the_reason_and_the_host_continues(
             RunState::Failed,
             "`no-such-port` that it does not have",
         ),
-        ("invalid", "", RunState::Failed, "as told"),
-        ("rejected", "", RunState::Failed, "as told"),
-        ("unavailable", "", RunState::Running, "as told"),
+        ("invalid", "", RunState::Failed, "as requested"),
+        ("rejected", "", RunState::Failed, "as requested"),
+        ("unavailable", "", RunState::Running, "as requested"),
     ] {
         let (_shop, promoflow) = tight(2);
         promoflow.workflows_of(&mischief(deed, &format!("{more}, claims: 2")));

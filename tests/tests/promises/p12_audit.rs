@@ -260,7 +260,10 @@ fn p12_the_audit_reports_each_kind_of_damage() {
             .iter()
             .filter(|one| one.promise == *promise)
             .any(|one| one.violations.iter().any(|text| text.contains(told)));
-        assert!(found, "{damage}\nwants {promise}: {told}\ngets {broken:#?}");
+        assert!(
+            found,
+            "{damage}\nexpected {promise}: {told}\nfound {broken:#?}"
+        );
     }
 }
 

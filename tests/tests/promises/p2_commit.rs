@@ -107,7 +107,10 @@ steps:
     let run = promoflow.one(&running, "late-no", "ann@example.com");
     let (row, steps) = promoflow.run_of(run);
     assert_eq!(row.state, RunState::Failed);
-    assert_eq!(row.error.as_deref(), Some("step `bad` (mischief): as told"));
+    assert_eq!(
+        row.error.as_deref(),
+        Some("step `bad` (mischief): as requested")
+    );
     assert_eq!(steps.len(), 3);
     assert_eq!(steps[0].port.as_deref(), Some("next"));
     assert_eq!(effects(&shop), (0, 0, 1));

@@ -41,7 +41,10 @@ fn p2_a_retried_run_keeps_its_commits_and_continues_where_it_failed() {
     assert_eq!(row.waits_for().as_deref(), Some("a moment"));
     assert_eq!(row.waits_until().unwrap().0, 1_780_401_600_000);
     let refused = promoflow.order_run(run, Order::Retry).unwrap();
-    assert!(matches!(refused, Ordered::Refused(_)), "it waits");
+    assert!(
+        matches!(refused, Ordered::Refused(_)),
+        "the run waits, but the retry was accepted"
+    );
     shop.clock.set("2026-06-03T12:00:00Z");
     running.rest(&[run]).unwrap();
     for _ in 0..2 {
