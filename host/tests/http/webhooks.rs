@@ -151,7 +151,7 @@ fn the_guide_s_webhooks_get_one_notification_per_crossing() {
     shop.done(&retire);
     shop.take("joe");
     let again = requests(&mut server);
-    assert_eq!(again.len(), 2, "told anew");
+    assert_eq!(again.len(), 2, "no second notification");
     assert!(
         again
             .iter()

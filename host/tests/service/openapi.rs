@@ -56,7 +56,7 @@ fn every_operation_has_a_name_and_every_reference_resolves() {
     for item in document["paths"].as_object().unwrap().values() {
         for operation in item.as_object().unwrap().values() {
             let name = operation["operationId"].as_str().unwrap();
-            assert!(names.insert(name), "{name} stands twice");
+            assert!(names.insert(name), "{name} occurs twice");
             assert!(operation["summary"].is_string(), "{name}");
         }
     }
