@@ -187,35 +187,6 @@ fn documented_command_names_exist() {
 }
 
 #[test]
-fn documents_show_tasks_that_exist() {
-    let source = read("xtask/src/main.rs");
-    let help = source
-        .split("const HELP")
-        .nth(1)
-        .expect("the help of tasks");
-    let help = help.split("\";").next().expect("its end");
-    let mut seen = 0;
-    for (path, document) in documents() {
-        for rest in commands(&document, "cargo xtask") {
-            let mut words = rest.split_whitespace();
-            let task = words.next().unwrap_or_default();
-            assert!(
-                help.contains(&format!("\n  {task} ")),
-                "{path} shows `cargo xtask{rest}`: there is no task {task}"
-            );
-            for option in words.filter(|word| word.starts_with("--")) {
-                assert!(
-                    lists(help, option),
-                    "{path} shows `cargo xtask{rest}`: there is no option {option}"
-                );
-            }
-            seen += 1;
-        }
-    }
-    assert!(seen > 10, "{seen} tasks were found");
-}
-
-#[test]
 fn the_readme_and_docs_figures_agree() {
     let cells = |line: &str| -> Vec<String> {
         line.split('|').map(|cell| cell.trim().to_owned()).collect()

@@ -9,6 +9,7 @@ pub mod faulty;
 mod helper;
 mod left;
 mod letters;
+pub mod options;
 #[cfg(unix)]
 pub mod powerloss;
 mod shop;
