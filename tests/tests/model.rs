@@ -1,9 +1,9 @@
 //! Random interleavings of uploads, claims, waits, retries, expiries, releases and crashes,
 //! compared with a simple in-memory model of the promises.
 //!
-//! The model does not know segments, leases or tables, only who has which code, who waits, and the
-//! time. After every step the database must agree with it (P1, P2, P4, P6, P8) and the audit must
-//! hold.
+//! The model does not know segments, leases or tables, only the holder of each code, the waiting
+//! runs, and the time. After every step the database must agree with it (P1, P2, P4, P6, P8) and
+//! the audit must hold.
 #![expect(
     clippy::unwrap_used,
     reason = "helpers of a suite may panic too; clippy only recognises test functions"

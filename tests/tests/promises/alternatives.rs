@@ -95,7 +95,7 @@ fn a_permanent_failure_tries_the_next_alternative_and_each_attempt_records_its_o
     drop(running);
     let sent = shop.letters.sent().into_iter();
     let sent: Vec<_> = sent.map(|one| (one.id, one.address)).collect();
-    // A provider that serves both alternatives must be able to tell their messages apart.
+    // A provider that serves both alternatives must be able to distinguish their messages.
     let [first, second] = ["delivery-1", "delivery-1-2"].map(str::to_owned);
     assert_eq!(
         sent,

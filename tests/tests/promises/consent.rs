@@ -65,7 +65,7 @@ fn world() -> World {
 
 impl World {
     fn import(&self, resubscribe: bool, csv: &str) {
-        // The time decides who had an address when.
+        // The time decides which contact had an address.
         self.shop.clock.advance(1_000);
         let options = ContactOptions {
             resubscribe,

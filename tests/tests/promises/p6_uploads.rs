@@ -1,4 +1,4 @@
-//! P6: no upload makes a used code unused, changes who got it, or brings a retired code back.
+//! P6: no upload makes a used code unused, changes its recipient, or brings a retired code back.
 
 use std::io::Write;
 use std::thread;
