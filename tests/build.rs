@@ -1,4 +1,4 @@
-//! Builds the block that misbehaves; the suites find it by `env!("MISCHIEF_WASM")`.
+//! Builds the misbehaving block `mischief`; suites find it through `env!("MISCHIEF_WASM")`.
 
 use std::env;
 use std::path::PathBuf;

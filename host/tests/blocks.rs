@@ -1,7 +1,7 @@
-//! Components of strangers: compiled by a child process of the real binary, within limits, and
+//! Third-party components: compiled by a child process of the real binary, within limits, and
 //! checked by the command line.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
+#![allow(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use wasm_encoder::{
 
 const PROMOFLOW: &str = env!("CARGO_BIN_EXE_promoflow");
 
-/// A component without exports, whose functions set each of their locals in loops in loops.
+/// Returns a component without exports, whose functions set each of their locals in nested loops.
 fn component(functions: usize, locals: u32, loops: u32) -> Vec<u8> {
     let mut types = TypeSection::new();
     types.ty().function([], []);
@@ -51,7 +51,7 @@ fn component(functions: usize, locals: u32, loops: u32) -> Vec<u8> {
     component.finish()
 }
 
-/// Ends so many loops, each of which may go round again.
+/// Closes `loops` loops, each with a branch back to its start.
 fn close(function: &mut Function, loops: u32) {
     for _ in 0..loops {
         function.instruction(&Instruction::LocalGet(0));
@@ -67,12 +67,12 @@ fn sandboxes(cache: &Path, compiler: Compiler) -> Arc<Sandboxes> {
 
 fn load(sandboxes: &Arc<Sandboxes>, bytes: &[u8]) -> BlockError {
     match Block::load(sandboxes, bytes, &Grants::all()) {
-        Ok(_) => panic!("it is a block"),
+        Ok(_) => panic!("the component was accepted"),
         Err(error) => error,
     }
 }
 
-/// A program that notes that it was called, and compiles then.
+/// Writes a program that counts its calls and then compiles.
 fn counting(folder: &Path) -> (PathBuf, impl Fn() -> usize) {
     let (script, calls) = (folder.join("compiler"), folder.join("calls"));
     let text = format!(
@@ -86,7 +86,7 @@ fn counting(folder: &Path) -> (PathBuf, impl Fn() -> usize) {
 }
 
 #[test]
-fn a_component_is_compiled_once_by_a_child_however_many_ask_for_it() {
+fn a_component_is_compiled_once_by_a_child_process() {
     let folder = tempfile::tempdir().unwrap();
     let cache = folder.path().join("cache");
     let (program, calls) = counting(folder.path());
@@ -105,7 +105,7 @@ fn a_component_is_compiled_once_by_a_child_however_many_ask_for_it() {
     let other = sandboxes(&cache, Compiler::program(&program));
     assert!(matches!(load(&other, &bytes), BlockError::NotABlock(_)));
     assert_eq!(calls(), 1);
-    // Those that come with the host need no child.
+    // Components shipped with the host need no child.
     for (_, standard) in STANDARD_BLOCKS {
         assert!(Block::load(&other, standard, &Grants::all()).is_ok());
     }
@@ -113,7 +113,7 @@ fn a_component_is_compiled_once_by_a_child_however_many_ask_for_it() {
 }
 
 #[test]
-fn a_child_is_stopped_at_each_of_its_limits_and_its_component_is_refused_at_once_after_that() {
+fn a_child_over_a_limit_is_killed_and_its_component_rejected_from_then_on() {
     let heavy = component(8, 1_000, 1_500);
     assert_eq!(check_structure(&heavy), Ok(()));
     let limits = CompileLimits::default();
@@ -154,7 +154,7 @@ fn a_child_is_stopped_at_each_of_its_limits_and_its_component_is_refused_at_once
 }
 
 #[test]
-fn what_cannot_compile_is_said() {
+fn compile_errors_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     let bytes = component(1, 1, 1);
     let fails = |program: &str| {
@@ -164,7 +164,7 @@ fn what_cannot_compile_is_said() {
     assert!(fails("/no/such/program").contains("cannot be run"));
     assert!(fails("/bin/true").contains("did something else"));
 
-    // Sound in its structure, and not valid.
+    // Well-formed but invalid.
     let mut invalid = Function::new([]);
     invalid.instruction(&Instruction::I64Add);
     invalid.instruction(&Instruction::End);
@@ -203,7 +203,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn block_check_refuses_what_is_no_block_and_says_why() {
+fn block_check_rejects_files_that_are_not_blocks_with_a_reason() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     let mut nested = Component::new();
@@ -239,14 +239,17 @@ fn block_check_refuses_what_is_no_block_and_says_why() {
 }
 
 #[test]
-fn a_file_that_is_no_block_leaves_the_others_of_its_folder_alone() {
+fn an_invalid_file_does_not_affect_other_blocks_of_its_folder() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("blocks")).unwrap();
     std::fs::write(folder.path().join("blocks/bad.wasm"), "none").unwrap();
     let listed = promoflow(folder.path(), &["block", "list", "--blocks", "blocks"]);
     assert_eq!(listed.status.code(), Some(0));
     assert!(text(&listed.stdout).contains("send-message"));
-    assert!(text(&listed.stderr).contains("bad.wasm"), "it is not named");
+    assert!(
+        text(&listed.stderr).contains("bad.wasm"),
+        "the file is not named"
+    );
     let info = promoflow(
         folder.path(),
         &["block", "info", "bad", "--blocks", "blocks"],
@@ -256,11 +259,11 @@ fn a_file_that_is_no_block_leaves_the_others_of_its_folder_alone() {
 }
 
 #[test]
-fn nothing_of_a_component_steers_the_terminal() {
+fn component_texts_are_sanitised_for_the_terminal() {
     let folder = tempfile::tempdir().unwrap();
     let (_, standard) = STANDARD_BLOCKS[1];
     let mut bytes = standard.to_vec();
-    // Whatever a block says of itself stands in its data.
+    // The block's description contains control characters.
     let mut replaced = 0;
     for (ours, hostile) in [
         ("Send message", "\u{1b}[2J\u{9b}1mEvil"),

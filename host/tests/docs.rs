@@ -1,4 +1,4 @@
-//! What README and docs/ show is what the programs do: the demo's output, commands and options,
+//! Checks that the README and docs/ match the programs: the demo's output, commands and options,
 //! figures.
 
 use std::collections::BTreeMap;
@@ -15,13 +15,13 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).expect("a document")
 }
 
-/// README, the pages of docs/ and of the examples, each with its path.
+/// Returns the README, the pages of docs/ and of the examples, each with its path.
 fn documents() -> Vec<(String, String)> {
     let mut paths = vec!["README.md".to_owned()];
     for folder in ["docs", "docs/decisions", "packaging"] {
-        for entry in fs::read_dir(root().join(folder)).expect("a folder of documents") {
+        for entry in fs::read_dir(root().join(folder)).expect("a readable folder") {
             let name = entry.expect("an entry").file_name();
-            let name = name.to_str().expect("a plain name");
+            let name = name.to_str().expect("a UTF-8 file name");
             if name.ends_with(".md") {
                 paths.push(format!("{folder}/{name}"));
             }
@@ -33,7 +33,7 @@ fn documents() -> Vec<(String, String)> {
         .collect()
 }
 
-/// The commands that a document shows, in blocks of code and within lines.
+/// Returns the commands that a document shows, in code blocks and inline.
 fn commands<'d>(document: &'d str, program: &str) -> Vec<&'d str> {
     let mut found = Vec::new();
     let mut in_block = false;
@@ -58,7 +58,7 @@ fn commands<'d>(document: &'d str, program: &str) -> Vec<&'d str> {
     found
 }
 
-/// The texts of `--help`, by command.
+/// Returns the `--help` texts by command.
 fn helps() -> BTreeMap<String, String> {
     let golden = read("host/tests/golden/help.txt");
     let mut helps = BTreeMap::new();
@@ -69,22 +69,26 @@ fn helps() -> BTreeMap<String, String> {
     helps
 }
 
-/// Whether a help lists an option.
+/// Returns true if a help text lists an option.
 fn lists(help: &str, option: &str) -> bool {
     let words = help.split(|sign: char| sign.is_whitespace() || ",=[]<>".contains(sign));
     words.into_iter().any(|word| word == option)
 }
 
 #[test]
-fn the_demo_prints_what_the_readme_shows() {
+fn the_readme_shows_the_demo_s_output() {
     let readme = read("README.md");
     let (_, after) = readme
         .split_once("```\ncargo xtask demo\n```")
         .expect("the command");
-    let shown = after.split("```").nth(1).expect("a block of output").trim();
+    let shown = after
+        .split("```")
+        .nth(1)
+        .expect("no block of output")
+        .trim();
     let (first, last) = shown
         .split_once("[five more letters, each with a code of its own]")
-        .expect("what is left out");
+        .expect("no mark of the omitted output");
 
     let folder = tempfile::tempdir().expect("a folder");
     let output = Command::new(env!("CARGO_BIN_EXE_promoflow"))
@@ -92,7 +96,7 @@ fn the_demo_prints_what_the_readme_shows() {
         .current_dir(folder.path())
         .env("NO_COLOR", "1")
         .output()
-        .expect("the demo runs");
+        .expect("the demo failed");
     assert!(output.status.success());
     let output = String::from_utf8(output.stdout).expect("text");
     let (_, rest) = output
@@ -105,7 +109,7 @@ fn the_demo_prints_what_the_readme_shows() {
 }
 
 #[test]
-fn documents_show_commands_and_options_that_exist() {
+fn documented_commands_and_options_exist() {
     let helps = helps();
     let mut seen = 0;
     for (path, document) in documents() {
@@ -123,12 +127,12 @@ fn documents_show_commands_and_options_that_exist() {
             let takes_options_alone = rest.split_whitespace().all(|word| word.starts_with('-'));
             assert!(
                 command != "promoflow" || takes_options_alone,
-                "{path} shows `promoflow{rest}`: there is no command {name:?}"
+                "{path} shows `promoflow{rest}`: no command {name:?}"
             );
             let has_commands = helps[&command].contains("\nCommands:\n");
             assert!(
                 !has_commands || command == "promoflow" || rest.trim() == &command[10..],
-                "{path} shows `promoflow{rest}`: `{command}` has no such command"
+                "{path} shows `promoflow{rest}`: `{command}` has no such subcommand"
             );
             for word in rest
                 .split_whitespace()
@@ -147,9 +151,9 @@ fn documents_show_commands_and_options_that_exist() {
     assert!(seen > 50, "{seen} commands were found");
 }
 
-/// Within a page, commands are also named without the program: `run list`.
+/// Within a page, commands also appear without the program name: `run list`.
 #[test]
-fn documents_name_commands_that_exist() {
+fn documented_command_names_exist() {
     let helps = helps();
     let groups: Vec<&str> = helps
         .iter()
@@ -174,7 +178,7 @@ fn documents_name_commands_that_exist() {
             }
             assert!(
                 helps.contains_key(&format!("promoflow {group} {name}")),
-                "{path} names `{code}`: there is no such command"
+                "{path} names `{code}`: no such command"
             );
             seen += 1;
         }
@@ -183,36 +187,7 @@ fn documents_name_commands_that_exist() {
 }
 
 #[test]
-fn documents_show_tasks_that_exist() {
-    let source = read("xtask/src/main.rs");
-    let help = source
-        .split("const HELP")
-        .nth(1)
-        .expect("the help of tasks");
-    let help = help.split("\";").next().expect("its end");
-    let mut seen = 0;
-    for (path, document) in documents() {
-        for rest in commands(&document, "cargo xtask") {
-            let mut words = rest.split_whitespace();
-            let task = words.next().unwrap_or_default();
-            assert!(
-                help.contains(&format!("\n  {task} ")),
-                "{path} shows `cargo xtask{rest}`: there is no task {task}"
-            );
-            for option in words.filter(|word| word.starts_with("--")) {
-                assert!(
-                    lists(help, option),
-                    "{path} shows `cargo xtask{rest}`: there is no option {option}"
-                );
-            }
-            seen += 1;
-        }
-    }
-    assert!(seen > 10, "{seen} tasks were found");
-}
-
-#[test]
-fn the_readme_shows_the_figures_of_the_page_of_figures() {
+fn the_readme_and_docs_figures_agree() {
     let cells = |line: &str| -> Vec<String> {
         line.split('|').map(|cell| cell.trim().to_owned()).collect()
     };
@@ -221,12 +196,12 @@ fn the_readme_shows_the_figures_of_the_page_of_figures() {
         .lines()
         .find(|line| line.starts_with("| rows of an upload a second"))
         .map(cells)
-        .expect("the figure of uploads");
+        .expect("no figure of uploads");
     let measured = figures
         .lines()
         .find(|line| line.starts_with("| `import_rows_per_s`"))
         .map(cells)
-        .expect("the figure of uploads");
+        .expect("no figure of uploads");
     assert_eq!(format!("{} rows/s", shown[2]), measured[2]);
     assert_eq!(shown[3..5], measured[3..5]);
 }

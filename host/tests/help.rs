@@ -1,32 +1,32 @@
-//! The help of every command is a golden file, so that a change of the command line is seen in
-//! review. `UPDATE_GOLDEN=1 cargo test --release -p promoflow --test help` writes it anew.
+//! The help of every command is a golden file, so that reviewers see changes of the command line.
+//! `UPDATE_GOLDEN=1 cargo test --release -p promoflow --test help` rewrites it.
 
 use std::fmt::Write;
 use std::path::Path;
 use std::process::Command;
 
-/// The help of a command.
+/// Returns the help of a command.
 fn help(command: &[String]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_promoflow"))
         .args(command)
         .arg("--help")
-        // They would change the width.
+        // These variables would change the width.
         .env_remove("COLUMNS")
         .env_remove("LINES")
         .output()
-        .expect("the binary runs");
+        .expect("cannot run the binary");
     assert!(output.status.success(), "{command:?} has no help");
     assert!(output.stderr.is_empty(), "{command:?}");
-    String::from_utf8(output.stdout).expect("help is text")
+    String::from_utf8(output.stdout).expect("the help is UTF-8")
 }
 
-/// The commands that a help lists.
+/// Returns the commands that a help text lists.
 fn commands(help: &str) -> Vec<String> {
     help.lines()
         .skip_while(|line| *line != "Commands:")
         .skip(1)
         .take_while(|line| !line.is_empty())
-        // What a long purpose is wrapped to stands further in.
+        // Continuation lines are indented further.
         .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
         .filter_map(|line| line.split_whitespace().next())
         .map(str::to_owned)
@@ -43,7 +43,7 @@ fn collect(command: &[String], all: &mut Vec<(Vec<String>, String)>) {
 }
 
 #[test]
-fn the_help_of_every_command_is_as_reviewed() {
+fn the_help_matches_the_golden_file() {
     let mut all = Vec::new();
     collect(&[], &mut all);
     let mut text = String::new();
@@ -59,7 +59,7 @@ fn the_help_of_every_command_is_as_reviewed() {
     let reviewed = std::fs::read_to_string(&golden).unwrap_or_default();
     assert!(
         text == reviewed,
-        "the help differs from {}; look at it, and write it anew with UPDATE_GOLDEN=1",
+        "the help differs from {}; review the change and rewrite the file with UPDATE_GOLDEN=1",
         golden.display()
     );
 }

@@ -1,5 +1,5 @@
-//! Mails of awkward messages, read by a parser that is not ours and compared field by field.
-#![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
+//! Emails from unusual messages, parsed by an independent parser and compared field by field.
+#![allow(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
 use std::path::Path;
 use std::process::Command;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 const ADDRESS: &str = "ann@example.com";
 
-/// The mails of contents, as Python's `email` reads them.
+/// Returns the emails of contents, as parsed by Python's `email`.
 fn read(contents: &[Content]) -> Vec<Value> {
     let letters = contents.iter();
     read_all(letters.map(|content| (ChannelKind::Email, ADDRESS, content)))
@@ -36,10 +36,7 @@ fn read_all<'c>(letters: impl Iterator<Item = (ChannelKind, &'c str, &'c Content
     }
     let release = Path::new(env!("CARGO_BIN_EXE_promoflow")).parent().unwrap();
     let python = release.join("../test-tools/bin/python");
-    assert!(
-        python.exists(),
-        "`cargo xtask test` installs what reads the mails"
-    );
+    assert!(python.exists(), "`cargo xtask test` installs the parser");
     let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/tools/mail_reader.py");
     let output = Command::new(python).arg(tool).args(files).output().unwrap();
     assert!(output.status.success(), "{output:?}");
@@ -58,7 +55,7 @@ fn header(mail: &Value, name: &str) -> Vec<String> {
         .collect()
 }
 
-/// Texts as messages and values bring them.
+/// Texts that occur in messages and values.
 fn awkward() -> Vec<String> {
     [
         "A present",
@@ -84,7 +81,7 @@ fn awkward() -> Vec<String> {
 }
 
 #[test]
-fn whatever_a_message_says_arrives_to_the_letter() {
+fn message_texts_arrive_unchanged() {
     let mut contents = Vec::new();
     for text in awkward() {
         let body = format!(
@@ -134,7 +131,7 @@ fn whatever_a_message_says_arrives_to_the_letter() {
 }
 
 #[test]
-fn a_name_that_a_value_brings_arrives_to_the_letter() {
+fn names_from_values_arrive_unchanged() {
     let message = json!({
         "id": "m", "channel": "email", "subject": "s", "text": "t",
         "from": "$shop <shop@example.com>", "replyTo": "\"To %SHOP%\" <$at@example.com>",
@@ -163,7 +160,7 @@ fn a_name_that_a_value_brings_arrives_to_the_letter() {
 }
 
 #[test]
-fn what_comes_in_no_header_of_ours_makes_none_of_its_own() {
+fn values_cannot_add_headers() {
     let evil = "Ann\r\nBcc: eve@example.com\r\n\r\n<p>body</p>";
     let plain = Content {
         from: Some("Shop <shop@example.com>".into()),
@@ -199,7 +196,7 @@ fn what_comes_in_no_header_of_ours_makes_none_of_its_own() {
 }
 
 #[test]
-fn no_mail_has_half_an_end_of_a_line_or_a_control_character() {
+fn emails_have_no_bare_cr_or_lf_and_no_control_characters() {
     let evil = "A\r.\rMAIL FROM:<eve@example.com>\r\r\nB\0\u{1b}[2J\u{b}\u{7f}\tC\nD\r";
     let html = format!("<p>{evil}</p>");
     let (text, html) = (Some(evil.to_owned()), Some(html));
@@ -236,7 +233,7 @@ fn no_mail_has_half_an_end_of_a_line_or_a_control_character() {
 }
 
 #[test]
-fn mailboxes_that_are_none_are_refused() {
+fn rejects_invalid_mailboxes() {
     let folder = tempfile::tempdir().unwrap();
     let maildir = Maildir::new(folder.path());
     for (from, address) in [

@@ -1,5 +1,5 @@
-//! What an author of messages is told by the real binary.
-#![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
+//! Errors and warnings for authors of messages, from the real binary.
+#![allow(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
 use std::process::{Command, Output};
 
@@ -13,7 +13,7 @@ impl Shop {
         Shop(tempfile::tempdir().unwrap())
     }
 
-    /// One whose pool has the codes that the messages and steps here ask for.
+    /// Creates an installation whose pool has the codes that these messages and steps use.
     fn with_codes() -> Shop {
         let shop = Shop::new();
         shop.file("codes.csv", "code,discount,type\nA-1,1,a\nN-1,7,New_Year\n");
@@ -39,7 +39,7 @@ impl Shop {
         command.output().unwrap()
     }
 
-    /// What a command prints, and what it tells beside that.
+    /// Returns standard output and standard error of a command.
     fn done(&self, args: &[&str]) -> (String, String) {
         let output = self.run(args);
         let told = String::from_utf8(output.stderr).unwrap();
@@ -84,7 +84,7 @@ fn send(step: &str, message: &str) -> String {
 }
 
 #[test]
-fn a_code_that_no_step_before_sets_is_told_and_the_workflow_taken() {
+fn warns_about_a_code_that_no_earlier_step_sets() {
     let shop = Shop::with_codes();
     shop.file("m.yaml", MESSAGES);
     shop.done(&["message", "apply", "m.yaml"]);
@@ -103,7 +103,7 @@ fn a_code_that_no_step_before_sets_is_told_and_the_workflow_taken() {
              the code by a tag such as %PC_NewYear_1_7%\n"
         )
     );
-    // With a code it is set, and where none is left it is not.
+    // A code sets the value; without an available code it stays unset.
     let both = [CODE, &send("mail", "coded"), &send("sorry", "tagged")].concat();
     assert_eq!(told(both), "");
     let sorry = [
@@ -128,7 +128,7 @@ fn a_code_that_no_step_before_sets_is_told_and_the_workflow_taken() {
 }
 
 #[test]
-fn a_message_that_is_applied_again_is_checked_against_the_workflows_that_send_it() {
+fn applying_a_message_checks_the_workflows_that_send_it() {
     let shop = Shop::with_codes();
     shop.file("m.yaml", MESSAGES);
     shop.done(&["message", "apply", "m.yaml"]);
@@ -154,7 +154,7 @@ fn a_message_that_is_applied_again_is_checked_against_the_workflows_that_send_it
 }
 
 #[test]
-fn what_further_ways_read_and_take_is_checked_as_well() {
+fn alternatives_are_checked_too() {
     let shop = Shop::with_codes();
     shop.file("m.yaml", MESSAGES);
     let step = "  - id: tell
@@ -185,7 +185,7 @@ fn what_further_ways_read_and_take_is_checked_as_well() {
 }
 
 #[test]
-fn a_message_that_changes_its_channel_tells_which_workflows_it_breaks() {
+fn a_message_with_a_new_channel_warns_about_broken_workflows() {
     let shop = Shop::with_codes();
     shop.file("m.yaml", MESSAGES);
     shop.done(&["message", "apply", "m.yaml"]);
@@ -212,7 +212,7 @@ fn a_message_that_changes_its_channel_tells_which_workflows_it_breaks() {
 }
 
 #[test]
-fn a_tag_is_read_in_the_quotes_of_directives_and_told_without_them() {
+fn merge_tags_are_found_inside_directive_quotes() {
     let shop = Shop::new();
     let message = |text: &str| format!("message: m\nchannel: sms\ntext: |\n  {text}\n");
     shop.file("d.json", r#"{ "FirstName": "Ann" }"#);
@@ -234,7 +234,7 @@ fn a_tag_is_read_in_the_quotes_of_directives_and_told_without_them() {
 }
 
 #[test]
-fn a_check_tells_what_messages_read_and_which_codes_they_take() {
+fn check_lists_values_and_codes_that_messages_use() {
     let shop = Shop::with_codes();
     shop.file("m.yaml", MESSAGES);
     let steps = [CODE, &send("mail", "coded"), &send("sorry", "tagged")].concat();
@@ -262,7 +262,7 @@ fn a_check_tells_what_messages_read_and_which_codes_they_take() {
 }
 
 #[test]
-fn a_code_is_printed_whether_or_not_blanks_stand_before_the_parenthesis() {
+fn spaces_before_a_parenthesis_do_not_matter() {
     let shop = Shop::new();
     shop.file(
         "d.json",
@@ -309,7 +309,7 @@ fn a_code_is_printed_whether_or_not_blanks_stand_before_the_parenthesis() {
 }
 
 #[test]
-fn a_code_that_a_merge_tag_reads_in_vain_is_told() {
+fn warns_about_a_merge_tag_that_reads_an_unset_code() {
     let shop = Shop::with_codes();
     let apply = |text: &str| {
         shop.file(
@@ -331,7 +331,7 @@ fn a_code_that_a_merge_tag_reads_in_vain_is_told() {
         "{told}"
     );
 
-    // What a step sets is found whatever its letters' case.
+    // Values set by steps match in any case.
     let code = "  - { id: code, block: get-promocode, with: { type: a, discount: 1, days: 0, as: myCode }, \
                 ports: { exhausted: end } }\n";
     apply("Dear %FIRSTNAME%, your code: %MYCODE%");
@@ -347,7 +347,7 @@ fn a_code_that_a_merge_tag_reads_in_vain_is_told() {
 }
 
 #[test]
-fn what_fails_whatever_the_values_are_is_refused_with_its_place() {
+fn rejects_templates_that_always_fail_with_the_position() {
     let shop = Shop::new();
     let refused = |args: &[&str], part: &str| {
         let output = shop.run(args);
@@ -387,7 +387,7 @@ fn what_fails_whatever_the_values_are_is_refused_with_its_place() {
 }
 
 #[test]
-fn what_fails_without_values_is_told_and_the_message_taken() {
+fn warns_about_templates_that_fail_without_values() {
     let shop = Shop::new();
     let apply = |text: &str| {
         let message = format!("message: m\nchannel: sms\ntext: |\n  {text}\n");
@@ -422,7 +422,7 @@ fn what_fails_without_values_is_told_and_the_message_taken() {
 }
 
 #[test]
-fn events_whose_parameters_are_called_like_tools_leave_messages_as_they_are() {
+fn event_parameters_do_not_replace_tools() {
     let shop = Shop::new();
     let text = "$esc.url('a b') $math.add(1, 2) $number.format('0.0', 1) $date.format('dd', '2026-12-31') $date";
     shop.file(
@@ -439,7 +439,7 @@ fn events_whose_parameters_are_called_like_tools_leave_messages_as_they_are() {
 }
 
 #[test]
-fn calls_of_tools_that_do_not_exist_are_refused_and_odd_ones_warned_of() {
+fn rejects_unknown_tool_calls_and_warns_about_suspicious_ones() {
     let shop = Shop::new();
     let apply = |text: &str| {
         shop.file(
@@ -463,7 +463,7 @@ fn calls_of_tools_that_do_not_exist_are_refused_and_odd_ones_warned_of() {
 }
 
 #[test]
-fn dates_and_numbers_follow_the_language_and_the_zone_of_the_installation() {
+fn dates_and_numbers_use_the_message_s_language_and_the_installation_s_time_zone() {
     let shop = Shop::new();
     let text = "$date.format('d MMMM', $day) $number.integer($n) $dateTool.formatDate('HH:mm', 0)";
     let part = format!("channel: sms\nlanguage: en\ntext: \"{text}\"\n");
@@ -483,7 +483,7 @@ fn dates_and_numbers_follow_the_language_and_the_zone_of_the_installation() {
 }
 
 #[test]
-fn a_message_is_shown_in_a_language_and_takes_no_code() {
+fn rendering_a_message_in_a_language_claims_no_code() {
     let shop = Shop::new();
     shop.file("m.yaml", MESSAGES);
     shop.done(&["message", "apply", "m.yaml"]);

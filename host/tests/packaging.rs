@@ -1,8 +1,8 @@
-//! What is shipped beside the program: the systemd unit and the Dockerfile.
+//! The files shipped with the program: the systemd unit and the Dockerfile.
 #![allow(
     clippy::unwrap_used,
     dead_code,
-    reason = "what cannot be read fails the test, and few of the service's helpers are needed"
+    reason = "unreadable files fail the test, and few of the service's helpers are used"
 )]
 
 #[path = "service/certificate.rs"]
@@ -25,7 +25,7 @@ fn read(file: &str) -> String {
     std::fs::read_to_string(root().join(file)).unwrap()
 }
 
-/// The instructions of a Dockerfile, each on one line.
+/// Returns the instructions of a Dockerfile, each on one line.
 fn instructions(text: &str) -> Vec<String> {
     let mut all = Vec::new();
     let mut open = String::new();
@@ -57,7 +57,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
-fn the_image_is_built_from_what_the_dockerfile_copies() {
+fn the_dockerfile_copies_everything_the_build_needs() {
     let dockerfile = read("packaging/Dockerfile");
     let all = instructions(&dockerfile);
     let folder = tempfile::tempdir().unwrap();
@@ -79,8 +79,8 @@ fn the_image_is_built_from_what_the_dockerfile_copies() {
             copy(&root().join(from), &to);
         }
     }
-    // Every package of the workspace is there, at the place where the others look for it, and the
-    // lock file fits: without that cargo would refuse `--locked`.
+    // Every package of the workspace is at the path where the others expect it, and the lock file
+    // matches; otherwise cargo would reject `--locked`.
     let tree = Command::new(env!("CARGO"))
         .args([
             "tree",
@@ -95,7 +95,7 @@ fn the_image_is_built_from_what_the_dockerfile_copies() {
         .unwrap();
     let said = String::from_utf8_lossy(&tree.stderr);
     assert!(tree.status.success(), "{said}");
-    // What the sources include at compile time is there as well.
+    // Files included at compile time are there as well.
     let mut sources = vec![
         folder.path().join("host"),
         folder.path().join("velocity/src"),
@@ -109,7 +109,7 @@ fn the_image_is_built_from_what_the_dockerfile_copies() {
             );
         } else if path.extension().is_some_and(|kind| kind == "rs") {
             let text = std::fs::read_to_string(&path).unwrap();
-            // Tests stand last in a file, and are not built.
+            // Tests are at the end of a file and are not built.
             let code = text.split("#[cfg(test)]").next().unwrap();
             for part in code.split("include_").skip(1) {
                 let text = part.strip_prefix("str!(\"");
@@ -118,7 +118,7 @@ fn the_image_is_built_from_what_the_dockerfile_copies() {
                 };
                 let name = rest.split('"').next().unwrap();
                 let included = path.parent().unwrap().join(name);
-                // A module of tests is a folder of that name, or a file, `tests.rs`.
+                // A test module is a folder of that name or `tests.rs`.
                 let of_tests = path.file_name().is_some_and(|name| name == "tests.rs")
                     || path
                         .components()
@@ -127,7 +127,7 @@ fn the_image_is_built_from_what_the_dockerfile_copies() {
             }
         }
     }
-    // It is built as `cargo xtask build` does.
+    // The build command is the one of `cargo xtask build`.
     let build = all
         .iter()
         .find(|line| line.starts_with("RUN cargo"))
@@ -144,7 +144,7 @@ fn the_image_is_built_from_what_the_dockerfile_copies() {
         "{version}"
     );
     assert!(all.iter().any(|line| line == "USER promoflow"));
-    // Everything that the environment sets is an option of the service.
+    // Every environment variable is an option of the service.
     let environment = all.iter().find(|line| line.starts_with("ENV ")).unwrap();
     let variables: HashMap<&str, &str> = environment[4..]
         .split_whitespace()
@@ -161,7 +161,7 @@ fn the_image_is_built_from_what_the_dockerfile_copies() {
     assert!(said.contains("http://0.0.0.0:8080"), "{output:?}");
 }
 
-/// Asks as the image's check of health does, with this environment.
+/// Runs the image's health check with this environment.
 fn healthy(environment: &[(&str, &str)]) -> Result<(), String> {
     let all = instructions(&read("packaging/Dockerfile"));
     let check = all.iter().find(|line| line.starts_with("HEALTHCHECK "));
@@ -181,7 +181,7 @@ fn healthy(environment: &[(&str, &str)]) -> Result<(), String> {
 }
 
 #[test]
-fn a_container_is_healthy_wherever_its_service_listens_and_whatever_it_speaks() {
+fn the_health_check_follows_the_configured_address_and_tls() {
     let shop = Shop::new();
     let db = shop.path("shop.db");
     let db = ("PROMOFLOW_DB", db.to_str().unwrap());
@@ -197,7 +197,7 @@ fn a_container_is_healthy_wherever_its_service_listens_and_whatever_it_speaks() 
     make(&certificate, &key);
     let (certificate, key) = (certificate.to_str().unwrap(), key.to_str().unwrap());
     let tls = shop.serve_with(&["--tls-certificate", certificate, "--tls-key", key]);
-    // By a configuration that is mounted.
+    // Through a mounted configuration.
     let config = shop.path("mounted.toml");
     let serve = format!(
         "[serve]\nlisten = {:?}\ntls-certificate = {certificate:?}\ntls-key = {key:?}\n",
@@ -214,7 +214,7 @@ fn a_container_is_healthy_wherever_its_service_listens_and_whatever_it_speaks() 
 }
 
 #[test]
-fn the_unit_is_sound_and_starts_what_there_is() {
+fn the_systemd_unit_is_valid_and_starts_the_service() {
     let unit = read("packaging/promoflow.service");
     let values = |name: &str| -> Vec<&str> {
         let lines = unit.lines();
@@ -235,7 +235,7 @@ fn the_unit_is_sound_and_starts_what_there_is() {
             .output();
         assert!(help.unwrap().status.success(), "{line}");
     }
-    // More than the service may take to end by itself.
+    // Longer than the service's own shutdown may take.
     let stop: u64 = values("TimeoutStopSec")[0].parse().unwrap();
     let drain = promoflow::api::Options::default().drain.as_secs();
     assert!(stop > drain, "{stop} s to stop, {drain} s to drain");
@@ -250,14 +250,14 @@ fn the_unit_is_sound_and_starts_what_there_is() {
     assert_eq!(values("ProtectSystem"), ["strict"]);
     assert!(
         values("MemoryDenyWriteExecute").is_empty(),
-        "blocks are compiled in memory"
+        "the compiler needs writable executable memory"
     );
     assert!(
         values("ProcSubset").is_empty(),
         "process_start_time_seconds is read from /proc/stat"
     );
 
-    // systemd's own judgement, where there is systemd.
+    // systemd's own check, if systemd is installed.
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("promoflow.service");
     let here = unit.replace(program, env!("CARGO_BIN_EXE_promoflow"));
@@ -267,7 +267,7 @@ fn the_unit_is_sound_and_starts_what_there_is() {
         .arg(&file)
         .output()
     else {
-        eprintln!("systemd-analyze is not here: the unit was read by this test alone");
+        eprintln!("systemd-analyze is missing: the unit was only checked by this test");
         return;
     };
     let said = String::from_utf8_lossy(&judged.stderr);

@@ -1,12 +1,12 @@
-//! A client that knows the service by its document alone: schemathesis, which makes requests that
-//! the document allows and such that it does not, and holds each answer to it.
+//! A client that knows the service only by its OpenAPI document: schemathesis sends valid and
+//! invalid requests and checks every answer against the document.
 //!
-//! The seed is fixed, so that a run can be repeated. `SCHEMATHESIS_EXAMPLES=500` makes many more
-//! requests, `SCHEMATHESIS_SEED` others.
+//! The seed is fixed, so that a run can be repeated. `SCHEMATHESIS_EXAMPLES=500` sends many more
+//! requests, `SCHEMATHESIS_SEED` changes them.
 #![allow(
     clippy::unwrap_used,
     dead_code,
-    reason = "helpers of a suite end the test too, and this one needs few of the other's"
+    reason = "helpers of a suite may panic too, and few of the service's helpers are used"
 )]
 
 #[path = "service/service.rs"]
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use service::{Service, Shop, ok, until};
 
-/// A shop with something of everything, and its service.
+/// Returns an installation with some of everything, and its service.
 fn stocked() -> (Shop, Service) {
     let shop = Shop::ready();
     let service = shop.serve_with(&[
@@ -42,15 +42,12 @@ fn stocked() -> (Shop, Service) {
     (shop, service)
 }
 
-/// Runs schemathesis over the document in a place, with a key; it must find nothing.
+/// Runs schemathesis with a key over the document at `at`; it must report no issues.
 fn run(shop: &Shop, service: &Service, key: &str, at: &str, examples: &str, args: &[&str]) {
     let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/tools");
     let release = Path::new(env!("CARGO_BIN_EXE_promoflow")).parent().unwrap();
     let program = release.join("../test-tools/bin/schemathesis");
-    assert!(
-        program.exists(),
-        "`cargo xtask test` installs what this test is run by"
-    );
+    assert!(program.exists(), "`cargo xtask test` installs schemathesis");
     let asked = |name: &str, usual: &str| std::env::var(name).unwrap_or(usual.to_owned());
     let mut schemathesis = Command::new(program.canonicalize().unwrap());
     schemathesis
@@ -71,9 +68,9 @@ fn run(shop: &Shop, service: &Service, key: &str, at: &str, examples: &str, args
 }
 
 #[test]
-fn what_the_document_allows_is_answered_as_it_says_and_the_rest_is_refused() {
+fn valid_requests_match_the_document_and_invalid_ones_are_rejected() {
     let (shop, service) = stocked();
-    // Any text may stand in a header: there is none to break this one by.
+    // The document allows any text in headers, so this run uses none.
     let mut document = promoflow::api::document();
     for item in document["paths"].as_object_mut().unwrap().values_mut() {
         for operation in item.as_object_mut().unwrap().values_mut() {
@@ -97,7 +94,7 @@ fn what_the_document_allows_is_answered_as_it_says_and_the_rest_is_refused() {
 }
 
 #[test]
-fn whatever_a_key_allows_the_answers_are_as_the_document_says() {
+fn answers_match_the_document_for_every_scope() {
     let (shop, service) = stocked();
     let document = format!("{}/api/openapi.json", service.url);
     std::thread::scope(|scope| {
@@ -107,7 +104,7 @@ fn whatever_a_key_allows_the_answers_are_as_the_document_says() {
             scope.spawn(move || {
                 let (phases, off) = ("fuzzing,stateful", "negative_data_rejection");
                 let mut args = vec!["--phases", phases, "--exclude-checks", off];
-                // Whoever follows the list of keys would revoke the one that is in use.
+                // Otherwise a generated request could revoke the key in use.
                 args.extend(["--exclude-operation-id", "keys-revoke"]);
                 run(shop, service, &key, document, "2", &args);
             });

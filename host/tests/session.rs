@@ -1,6 +1,5 @@
-//! Sessions of a person, or of a script, with the real binary: what is printed, as which JSON,
-//! and with which exit status.
-#![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
+//! Sessions with the real binary: its output, its JSON, and its exit status.
+#![allow(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -8,7 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// A shop's folder with the shipped example in it.
+/// A folder with the shipped example.
 struct Shop {
     folder: TempDir,
 }
@@ -29,7 +28,7 @@ impl Shop {
         Shop { folder }
     }
 
-    /// The same with everything applied and uploaded.
+    /// Creates a folder with everything applied and uploaded.
     fn ready() -> Shop {
         let shop = Shop::new();
         shop.done(&["codes", "import", "codes.csv"]);
@@ -68,7 +67,7 @@ impl Shop {
         text(&output.stdout)
     }
 
-    /// The JSON lines of a command, and its exit status.
+    /// Returns the JSON lines of a command and its exit status.
     fn json(&self, args: &[&str]) -> (Vec<Value>, Option<i32>) {
         let output = self.run(&[args, &["--json"]].concat());
         let lines = text(&output.stdout);
@@ -91,7 +90,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn the_main_job_gives_each_contact_a_code_of_its_own() {
+fn the_main_job_gives_each_contact_a_separate_code() {
     let shop = Shop::ready();
     let (sent, status) = shop.json(&["event", "send", "--file", "events.jsonl"]);
     assert_eq!(status, Some(0));
@@ -141,7 +140,7 @@ fn the_main_job_gives_each_contact_a_code_of_its_own() {
 }
 
 #[test]
-fn shops_that_share_a_folder_overwrite_no_letter_of_one_another() {
+fn databases_in_one_folder_do_not_overwrite_each_other_s_messages() {
     let folder = tempfile::tempdir().unwrap();
     let config = format!(
         "[[channel]]\ntype = \"maildir\"\nfolder = {:?}\n",
@@ -200,7 +199,7 @@ fn p1_eight_processes_at_once_use_every_code_once() {
         .collect();
     texts.sort_unstable();
     texts.dedup();
-    assert_eq!(texts.len(), 324, "two letters carry one code");
+    assert_eq!(texts.len(), 324, "two messages carry one code");
     assert_eq!(
         shop.one(&["codes", "count", "--type", "birthday"])["available"],
         0
@@ -209,7 +208,7 @@ fn p1_eight_processes_at_once_use_every_code_once() {
 }
 
 #[test]
-fn bad_rows_are_told_by_line_and_field_and_good_rows_go_in() {
+fn invalid_rows_are_reported_by_line_and_field_and_valid_rows_inserted() {
     let shop = Shop::new();
     shop.file(
         "rows.csv",
@@ -259,14 +258,14 @@ fn bad_rows_are_told_by_line_and_field_and_good_rows_go_in() {
     assert!(text(&refused.stderr).contains("not UTF-8"));
 }
 
-/// What an import tells on standard error, and its exit status.
+/// Returns standard error and exit status of an import.
 fn told(shop: &Shop, args: &[&str]) -> (String, Option<i32>) {
     let done = shop.run(&[&["codes", "import"], args].concat());
     (text(&done.stderr), done.status.code())
 }
 
 #[test]
-fn files_that_may_be_understood_otherwise_are_refused_with_the_option_that_states_them() {
+fn rejects_ambiguous_files_naming_the_option_that_resolves_them() {
     let shop = Shop::new();
     shop.file("angebot.csv", "Angebot\nAB12\nAB13\n");
     let (refused, status) = told(&shop, &["angebot.csv"]);
@@ -311,7 +310,7 @@ fn files_that_may_be_understood_otherwise_are_refused_with_the_option_that_state
 }
 
 #[test]
-fn what_the_author_should_know_is_told_by_dry_runs_and_strict_uploads_alike() {
+fn dry_runs_and_strict_uploads_print_the_same_warnings() {
     let shop = Shop::new();
     shop.file("old.csv", "code\nSAVE10\n");
     shop.done(&["codes", "import", "old.csv"]);
@@ -349,7 +348,7 @@ fn what_the_author_should_know_is_told_by_dry_runs_and_strict_uploads_alike() {
 }
 
 #[test]
-fn codes_are_looked_up_without_what_nobody_sees() {
+fn code_lookup_ignores_invisible_characters() {
     let shop = Shop::new();
     shop.file("codes.csv", "code\nA-1\n\u{200B}A-1\nA-2\u{2060}\n");
     let done = shop.one(&["codes", "import", "codes.csv"]);
@@ -365,7 +364,7 @@ fn codes_are_looked_up_without_what_nobody_sees() {
 }
 
 #[test]
-fn what_is_exported_imports_again_and_changes_nothing() {
+fn importing_an_export_changes_nothing() {
     let shop = Shop::ready();
     shop.done(&["codes", "retire", "BDAY-LH2D-7APP"]);
     let exported = shop.done(&["codes", "export"]);
@@ -379,7 +378,7 @@ fn what_is_exported_imports_again_and_changes_nothing() {
 }
 
 #[test]
-fn a_workflow_with_mistakes_is_refused_with_places_and_hints() {
+fn rejects_a_workflow_with_errors_positions_and_hints() {
     let shop = Shop::ready();
     let workflow = std::fs::read_to_string(shop.folder.path().join("workflow.yaml")).unwrap();
     let wrong = workflow
@@ -446,7 +445,7 @@ fn contacts_are_imported_listed_shown_and_unsubscribed() {
     assert_eq!(refused.status.code(), Some(2));
     assert!(text(&refused.stderr).contains("did you mean `email`?"));
 
-    // A listing imports again and changes nothing.
+    // A listing can be imported again without changes.
     let listing = shop.done(&["contact", "list", "--json"]);
     assert_eq!(listing.lines().count(), 2);
     shop.file("contacts.jsonl", &listing);
@@ -460,7 +459,7 @@ fn contacts_are_imported_listed_shown_and_unsubscribed() {
 }
 
 #[test]
-fn what_belongs_to_later_releases_is_refused_by_name() {
+fn rejects_unsupported_features_by_name() {
     let shop = Shop::ready();
     for args in [&["block", "new", "mine"][..], &["block", "test", "mine"]] {
         let refused = shop.run(args);
@@ -473,7 +472,7 @@ fn what_belongs_to_later_releases_is_refused_by_name() {
 }
 
 #[test]
-fn p11_a_test_run_tells_the_code_and_changes_nothing() {
+fn p11_a_test_run_shows_the_code_and_changes_nothing() {
     let shop = Shop::ready();
     let before = shop.done(&["codes", "export"]);
     let event = [
@@ -496,14 +495,14 @@ fn p11_a_test_run_tells_the_code_and_changes_nothing() {
     ]);
     let run = shop.one(&["run", "show", first["runs"][0].as_str().unwrap()]);
     let code = run["steps"][0]["data"]["promocode"].as_str().unwrap();
-    assert_eq!(run["run"], "1", "the test run left no run");
+    assert_eq!(run["run"], "1", "the test run created a run");
     assert!(told.contains(code), "{told}");
     assert!(before.contains(code));
     assert_eq!(shop.json(&["outbox", "list"]).0.len(), 1);
 }
 
 #[test]
-fn p11_a_test_run_writes_to_whom_the_run_does_before_anybody_asked_for_contacts() {
+fn p11_a_test_run_resolves_recipients_like_a_run_before_contacts_are_used() {
     let shop = Shop::new();
     shop.file(
         "hello.yaml",
@@ -535,7 +534,7 @@ fn p11_a_test_run_writes_to_whom_the_run_does_before_anybody_asked_for_contacts(
 }
 
 #[test]
-fn p11_a_test_run_of_a_file_tells_each_line_and_changes_nothing() {
+fn p11_a_test_run_of_a_file_reports_each_line_and_changes_nothing() {
     let shop = Shop::ready();
     let event = |name: &str| {
         let params = json!({ "EmailAddress": format!("{name}@example.com"), "firstName": name });
@@ -567,14 +566,14 @@ fn p11_a_test_run_of_a_file_tells_each_line_and_changes_nothing() {
         );
         assert_eq!(would["heldOff"], Value::Null);
     }
-    // Each is tested alone: both would get the first code.
+    // Each line is tested separately: both would get the first code.
     assert_eq!(told[0]["would"][0]["code"], told[2]["would"][0]["code"]);
     assert_eq!(shop.done(&["codes", "export"]), before);
     assert!(shop.json(&["run", "list"]).0.is_empty());
 }
 
 #[test]
-fn a_backup_is_a_whole_database_of_one_moment_and_overwrites_nothing() {
+fn a_backup_is_a_consistent_snapshot_and_overwrites_nothing() {
     let shop = Shop::ready();
     let send = |count: usize| {
         let events: String = (0..count)
@@ -618,7 +617,7 @@ fn a_backup_is_a_whole_database_of_one_moment_and_overwrites_nothing() {
 }
 
 #[test]
-fn a_command_that_reads_does_not_make_a_database() {
+fn reading_commands_do_not_create_a_database() {
     let shop = Shop::new();
     let refused = shop.run(&["codes", "list", "--db", "none.db"]);
     assert_eq!(refused.status.code(), Some(2));
@@ -627,7 +626,7 @@ fn a_command_that_reads_does_not_make_a_database() {
 }
 
 #[test]
-fn bad_events_are_refused_by_line_and_the_others_are_sent() {
+fn invalid_events_are_rejected_by_line_and_the_others_sent() {
     let shop = Shop::ready();
     shop.file(
         "events.jsonl",
@@ -649,7 +648,7 @@ fn bad_events_are_refused_by_line_and_the_others_are_sent() {
 }
 
 #[test]
-fn the_demo_ends_well_and_prints_a_code_for_each() {
+fn the_demo_succeeds_and_prints_a_code_per_contact() {
     let shop = Shop::new();
     let told = shop.done(&["demo", "--dir", "demo"]);
     let mut codes: Vec<&str> = told

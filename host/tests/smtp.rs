@@ -1,5 +1,5 @@
-//! Emails through a mail server that is not ours, read by a parser that is not ours.
-#![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
+//! Emails through an independent mail server, read by an independent parser.
+#![allow(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -25,7 +25,7 @@ impl Server {
         let python = release.join("../test-tools/bin/python");
         assert!(
             python.exists(),
-            "`cargo xtask test` installs what this test talks to"
+            "`cargo xtask test` installs the mail server"
         );
         let mut child = Command::new(python)
             .arg(root.join("tests/tools/mail_server.py"))
@@ -41,7 +41,7 @@ impl Server {
         Server { child, told, port }
     }
 
-    /// The next mail that it took.
+    /// Returns the next email that the server accepted.
     fn mail(&mut self) -> Value {
         let mut line = String::new();
         self.told.read_line(&mut line).unwrap();
@@ -56,7 +56,7 @@ impl Drop for Server {
     }
 }
 
-/// A shop whose emails go to a port.
+/// An installation whose email channel uses a port.
 struct Shop(TempDir);
 
 const MESSAGE: &str = r#"
@@ -120,7 +120,7 @@ impl Shop {
         self.run(args).0
     }
 
-    /// What it told, and what it logged.
+    /// Returns standard output and the log.
     fn run(&self, args: &[&str]) -> (String, String) {
         let output = self.command(args).output().unwrap();
         assert!(output.status.success(), "{output:?}");
@@ -142,7 +142,7 @@ impl Shop {
         command
     }
 
-    /// Sends an event, and returns what was logged.
+    /// Sends an event and returns the log.
     fn send(&self, address: &str, name: &str) -> String {
         let (address, name) = (format!("EmailAddress={address}"), format!("name={name}"));
         let event = ["event", "send", "--type", "birthday"];
@@ -150,13 +150,13 @@ impl Shop {
         self.run(&[&event[..], &params].concat()).1
     }
 
-    /// The last delivery.
+    /// Returns the last delivery.
     fn delivery(&self) -> Value {
         let listed = self.done(&["outbox", "list", "--json"]);
         serde_json::from_str(listed.lines().last().unwrap()).unwrap()
     }
 
-    /// What came of the first attempt of a delivery.
+    /// Returns the outcome of a delivery's first attempt.
     fn outcome(&self, delivery: &Value) -> String {
         let id = delivery["delivery"].as_str().unwrap();
         let shown = self.done(&["outbox", "show", id, "--json"]);
@@ -164,7 +164,7 @@ impl Shop {
         shown["history"][0]["outcome"].as_str().unwrap().to_owned()
     }
 
-    /// Has the last delivery tried again now.
+    /// Makes the last delivery due now.
     fn again(&self) {
         let delivery = self.delivery();
         self.done(&["outbox", "retry", delivery["delivery"].as_str().unwrap()]);
@@ -181,7 +181,7 @@ fn headers(mail: &Value, name: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_mail_reads_as_it_was_written_and_what_values_bring_makes_no_header() {
+fn an_email_arrives_as_written_and_values_add_no_header() {
     let mut server = Server::start();
     let shop = Shop::new(server.port);
     shop.send("ann@example.com", "Ann\r\nBcc: eve@example.com <i>");
@@ -213,7 +213,7 @@ fn a_mail_reads_as_it_was_written_and_what_values_bring_makes_no_header() {
 }
 
 #[test]
-fn what_is_refused_for_now_is_tried_again_under_the_same_identity() {
+fn temporary_rejections_are_retried_under_the_same_identity() {
     let mut server = Server::start();
     let shop = Shop::new(server.port);
     let mut identities = Vec::new();
@@ -251,14 +251,14 @@ fn what_is_refused_for_now_is_tried_again_under_the_same_identity() {
 }
 
 #[test]
-fn a_mail_whose_answer_was_lost_comes_again_as_the_same() {
+fn an_email_without_an_answer_is_sent_again_under_the_same_identity() {
     let mut server = Server::start();
     let shop = Shop::new(server.port);
     shop.send("after@example.com", "Ann");
     assert_eq!(
         shop.delivery()["state"],
         "pending",
-        "nobody said that it was taken"
+        "no server acknowledged it"
     );
     shop.again();
     let delivery = shop.delivery();
@@ -273,7 +273,7 @@ fn a_mail_whose_answer_was_lost_comes_again_as_the_same() {
 }
 
 #[test]
-fn a_slow_server_is_waited_for_and_a_stuck_one_delays_no_other_channel() {
+fn a_slow_server_is_waited_for_and_a_stuck_server_delays_no_other_channel() {
     let mut server = Server::start();
     let shop = Shop::new(server.port);
     shop.send("slow@example.com", "Ann");
@@ -282,7 +282,7 @@ fn a_slow_server_is_waited_for_and_a_stuck_one_delays_no_other_channel() {
 
     let config = std::fs::read_to_string(shop.0.path().join("promoflow.toml")).unwrap();
     let maildir = "[[channel]]\ntype = \"maildir\"\nfolder = \"letters\"\n";
-    // Longer than the process may take to end.
+    // Longer than the process may take to stop.
     let config = config.replace("timeout-seconds = 5", "timeout-seconds = 120");
     shop.file("promoflow.toml", &format!("{config}{maildir}"));
     shop.file("text.yaml", "{ message: text, channel: sms, text: hello }");
@@ -321,7 +321,7 @@ steps:
     while shop.delivery()["state"] != "delivered" {
         assert!(began.elapsed().as_secs() < 30, "{}", shop.delivery());
     }
-    // Told to end, it does not wait for the stuck server for long.
+    // On SIGTERM it does not wait long for the stuck server.
     let told = Command::new("kill").arg(work.id().to_string()).status();
     assert!(told.unwrap().success());
     let began = std::time::Instant::now();
@@ -332,7 +332,7 @@ steps:
 }
 
 #[test]
-fn a_mail_goes_encrypted_and_logged_in_to_a_server_that_a_file_vouches_for() {
+fn emails_use_tls_login_and_a_configured_certificate() {
     for security in ["starttls", "tls"] {
         let folder = tempfile::tempdir().unwrap();
         let authority = folder.path().join("ca.pem");
@@ -352,7 +352,7 @@ fn a_mail_goes_encrypted_and_logged_in_to_a_server_that_a_file_vouches_for() {
         let more = format!("security = \"{security}\"\nca-file = \"{authority}\"\n{login}");
         let shop = Shop::with("localhost", server.port, &more);
         shop.send("ann@example.com", "Ann");
-        // That is our fault and not the letter's.
+        // This is an error of the installation, not of the message.
         let delivery = shop.delivery();
         assert_eq!(delivery["state"], "pending", "{delivery}");
         std::fs::write(&secret, "letmein\n").unwrap();
@@ -364,7 +364,7 @@ fn a_mail_goes_encrypted_and_logged_in_to_a_server_that_a_file_vouches_for() {
             (&true.into(), &"shop".into())
         );
 
-        // Without the file nobody vouches for it, and nothing is said to it.
+        // Without the file the server is not trusted, and no message is sent to it.
         let config = std::fs::read_to_string(shop.0.path().join("promoflow.toml")).unwrap();
         let line = format!("ca-file = \"{authority}\"\n");
         shop.file("promoflow.toml", &config.replace(&line, ""));
@@ -374,12 +374,16 @@ fn a_mail_goes_encrypted_and_logged_in_to_a_server_that_a_file_vouches_for() {
         assert!(!delivery["error"].as_str().unwrap().contains("letmein"));
         assert!(log.contains("ERROR"), "{log}");
         assert!(log.contains("invalid peer certificate"), "{log}");
-        assert_eq!(shop.outcome(&delivery), "later", "it heard of no letter");
+        assert_eq!(
+            shop.outcome(&delivery),
+            "later",
+            "the server got no message"
+        );
     }
 }
 
 #[test]
-fn a_server_without_the_encryption_that_is_configured_is_told_in_the_log() {
+fn a_server_without_the_configured_encryption_is_logged() {
     let server = Server::start();
     for (security, why) in [
         ("starttls", "STARTTLS is not supported"),
@@ -387,7 +391,7 @@ fn a_server_without_the_encryption_that_is_configured_is_told_in_the_log() {
     ] {
         let more = format!("security = \"{security}\"\n");
         let shop = Shop::with("localhost", server.port, &more);
-        // Not the address's fault either, whatever the server takes.
+        // Not an error of the address either, whatever the server accepts.
         for address in ["ann@example.com", "юля@example.com"] {
             let log = shop.send(address, "Ann");
             assert!(log.contains("ERROR") && log.contains(why), "{log}");
@@ -399,7 +403,7 @@ fn a_server_without_the_encryption_that_is_configured_is_told_in_the_log() {
 }
 
 #[test]
-fn what_values_bring_ends_no_line_of_the_conversation_by_itself() {
+fn values_cannot_inject_smtp_commands() {
     let mut server = Server::start();
     let shop = Shop::new(server.port);
     for html in ["", "html: \"<p>$!data.get('name')</p>\"\n"] {
@@ -422,13 +426,13 @@ fn what_values_bring_ends_no_line_of_the_conversation_by_itself() {
         assert_eq!(
             server.mail()["envelope"][1],
             "bob@example.com",
-            "no mail between"
+            "another email arrived"
         );
     }
 }
 
 #[test]
-fn who_refuses_this_installation_has_not_refused_the_letter() {
+fn rejecting_the_installation_is_no_permanent_failure_of_the_message() {
     let server = Server::start();
     let shop = Shop::new(server.port);
     for (address, answer) in [
@@ -446,7 +450,7 @@ fn who_refuses_this_installation_has_not_refused_the_letter() {
         );
         assert_eq!(shop.outcome(&delivery), "later");
     }
-    // The same status, and the postmaster is taken: it is about this address.
+    // The same status, but the postmaster is accepted: it is about this address.
     let log = shop.send("private@example.com", "Ann");
     assert!(!log.contains("refuses this installation"), "{log}");
     let delivery = shop.delivery();
@@ -463,7 +467,7 @@ fn who_refuses_this_installation_has_not_refused_the_letter() {
 }
 
 #[test]
-fn an_answer_that_is_none_is_not_repeated() {
+fn an_invalid_answer_is_not_quoted() {
     let server = Server::start();
     let shop = Shop::new(server.port);
     let log = shop.send("garbled@example.com", "Ann");
@@ -475,7 +479,7 @@ fn an_answer_that_is_none_is_not_repeated() {
 }
 
 #[test]
-fn what_no_channel_takes_waits_for_one_and_goes_no_other_way() {
+fn a_delivery_without_a_channel_waits_and_tries_no_alternative() {
     let mut server = Server::start();
     let shop = Shop::new(server.port);
     shop.file("text.yaml", "{ message: text, channel: sms, text: hello }");
@@ -523,7 +527,7 @@ steps:
         );
         assert_eq!(delivery["error"], "no channel is set up for sms");
     }
-    // No attempt began, and so its code goes back.
+    // No attempt was made, so its code is released.
     let left = || shop.done(&["codes", "count", "--json"]);
     assert!(left().contains("\"available\":6"), "{}", left());
     shop.done(&["run", "cancel", "1"]);
@@ -542,12 +546,12 @@ steps:
     assert_eq!(
         server.mail()["envelope"][1],
         "bob@example.com",
-        "no other mail"
+        "another email arrived"
     );
 }
 
 #[test]
-fn what_is_refused_for_good_fails_and_a_server_that_is_away_refuses_nothing() {
+fn permanent_rejections_fail_and_an_unreachable_server_rejects_nothing() {
     let mut server = Server::start();
     let shop = Shop::new(server.port);
     shop.send("never@example.com", "Ann");
@@ -558,7 +562,7 @@ fn what_is_refused_for_good_fails_and_a_server_that_is_away_refuses_nothing() {
     let delivery = shop.delivery();
     assert_eq!(delivery["state"], "failed", "{delivery}");
     assert_eq!(delivery["error"], "the mail server answered 554 5.7.1");
-    // The server takes no such name, and is not asked to; a domain has another spelling.
+    // The server does not support such a name and is not tried; a domain has an ASCII spelling.
     shop.send("юля@example.com", "Ann");
     let delivery = shop.delivery();
     assert_eq!(delivery["state"], "failed", "{delivery}");
@@ -571,5 +575,5 @@ fn what_is_refused_for_good_fails_and_a_server_that_is_away_refuses_nothing() {
     shop.send("ann@example.com", "Ann");
     let delivery = shop.delivery();
     assert_eq!(delivery["state"], "pending", "{delivery}");
-    assert_eq!(shop.outcome(&delivery), "later", "nobody was reached");
+    assert_eq!(shop.outcome(&delivery), "later", "no server was reached");
 }

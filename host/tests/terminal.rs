@@ -1,6 +1,5 @@
-//! Nothing that came from outside reaches a terminal as it is, whatever it stands in and whichever
-//! command shows it.
-#![allow(clippy::unwrap_used, reason = "what cannot be prepared fails the test")]
+//! Text from outside never reaches a terminal unescaped, from whichever command.
+#![allow(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
 use std::fs;
 use std::path::Path;
@@ -34,7 +33,7 @@ fn cache() -> std::path::PathBuf {
     folder
 }
 
-/// What a command shows, as text and as JSON.
+/// Returns the output of a command as text and as JSON.
 fn shows(folder: &Path, args: &[&str]) -> Result<String, TestCaseError> {
     let mut all = String::new();
     for json in [false, true] {
@@ -58,7 +57,7 @@ fn shows(folder: &Path, args: &[&str]) -> Result<String, TestCaseError> {
     Ok(all)
 }
 
-/// Texts that steer terminals, turn around what stands beside them, or hide in it.
+/// Texts that control terminals, reorder neighbouring text, or are invisible.
 fn hostile() -> impl Strategy<Value = String> {
     let trick = prop::sample::select(vec![
         "\u{1b}[2J",
@@ -204,7 +203,7 @@ fn attack(evil: &str) -> Result<(), TestCaseError> {
     for args in shown {
         all += &shows(folder, args)?;
     }
-    // It came so far that it could have been seen.
+    // The attack was complete enough to be visible.
     prop_assert!(all.contains('\u{fffd}') && all.contains("\\u"), "{all}");
     prop_assert!(all.contains("GOOD-2"), "{all}");
     Ok(())
@@ -214,13 +213,13 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 4, max_shrink_iters: 8, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_command_shows_what_steers_a_terminal(evil in hostile()) {
+    fn no_command_prints_terminal_control_characters(evil in hostile()) {
         attack(&evil)?;
     }
 }
 
 #[test]
-fn a_guarded_export_imports_again() {
+fn an_export_guarded_against_formulas_imports_again() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let rows = ["=1+1", "+A", "-B", "@C", "'=D", "''+E", "'F", "G"];

@@ -1,6 +1,6 @@
-//! What an author is warned of by the real binary: values that nobody sets, codes that the pool does not
-//! have, and what JSON and YAML make of pasted texts.
-#![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
+//! Warnings for authors, from the real binary: unset values, codes that the pool does not have, and
+//! the effects of JSON and YAML on pasted text.
+#![allow(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
 use std::process::{Command, Output};
 
@@ -32,7 +32,7 @@ impl Shop {
         command.output().unwrap()
     }
 
-    /// What a command prints, and what it tells beside that.
+    /// Returns standard output and standard error of a command.
     #[track_caller]
     fn done(&self, args: &[&str]) -> (String, String) {
         let output = self.run(args);
@@ -54,7 +54,7 @@ steps:
 ";
 
 #[test]
-fn an_unset_reference_is_told_until_an_event_or_a_contact_has_it() {
+fn warns_about_unset_references_until_an_event_or_contact_has_them() {
     let shop = Shop::new();
     shop.file(
         "m.yaml",
@@ -67,7 +67,7 @@ fn an_unset_reference_is_told_until_an_event_or_a_contact_has_it() {
             && told.contains("m.yaml:3:22: warning: unknown value `${order.total}`"),
         "{told}"
     );
-    // With an event that brings `order`, and a contact that has `firstName`, more is known.
+    // An event with `order` and a contact with `firstName` make more values known.
     shop.file("c.csv", "contact,phone,firstName\nA-1,+380501234567,Ann\n");
     shop.done(&["contact", "import", "c.csv"]);
     let event = r#"{"eventTypeKey":"e","keyValue":"A-1","params":{"order":{"total":5}}}"#;
@@ -89,7 +89,7 @@ fn an_unset_reference_is_told_until_an_event_or_a_contact_has_it() {
         told,
         "m.yaml:3:10: warning: unknown value `$firstNmae`: without a value it prints nothing\n  hint: did you mean `firstName`?\n"
     );
-    // A test run tells what had none.
+    // A test run reports values that were missing.
     let (printed, _) = shop.done(&["event", "send", "--file", "e.jsonl", "--test"]);
     assert!(
         printed.contains(
@@ -105,7 +105,7 @@ fn an_unset_reference_is_told_until_an_event_or_a_contact_has_it() {
 }
 
 #[test]
-fn a_type_of_codes_that_the_pool_does_not_have_is_told() {
+fn warns_about_code_types_missing_from_the_pool() {
     let shop = Shop::new();
     shop.file("codes.csv", "code,discount,type\nA-1,10,Birthday\n");
     shop.done(&["codes", "import", "codes.csv"]);
@@ -137,7 +137,7 @@ fn a_type_of_codes_that_the_pool_does_not_have_is_told() {
 }
 
 #[test]
-fn escapes_of_emoji_are_read_in_json_and_yaml() {
+fn emoji_escapes_are_read_in_json_and_yaml() {
     let shop = Shop::new();
     let escaped = r"\ud83c\udf89 Sale";
     shop.file(
@@ -170,7 +170,7 @@ fn escapes_of_emoji_are_read_in_json_and_yaml() {
 }
 
 #[test]
-fn a_time_zone_is_told_with_what_its_sign_means() {
+fn warns_about_the_sign_of_etc_time_zones() {
     let shop = Shop::new();
     for zone in ["Etc/GMT+03", "GMT+3", "UTC+03:00"] {
         let output = shop.run(&["settings", "time-zone", zone]);
@@ -191,7 +191,7 @@ fn a_time_zone_is_told_with_what_its_sign_means() {
 }
 
 #[test]
-fn what_yaml_cuts_off_a_text_is_told() {
+fn warns_about_text_that_yaml_treats_as_a_comment() {
     let shop = Shop::new();
     shop.file(
         "m.yaml",

@@ -1,4 +1,4 @@
-//! A clock that tests move by hand, also between a claim and its commit.
+//! A clock that tests set by hand, also between a claim and its commit.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use promoflow::clock::{Clock, ManualClock, Timestamp};
 
 type Deed = Box<dyn FnOnce() + Send>;
 
-/// A manual clock that several owners share.
+/// A manual clock with shared ownership.
 #[derive(Clone)]
 pub struct HandClock {
     time: Arc<ManualClock>,
@@ -18,10 +18,10 @@ pub struct HandClock {
 }
 
 impl HandClock {
-    /// A clock that stands at a moment written as RFC 3339 has it.
+    /// Returns a clock that shows the given RFC 3339 time.
     ///
     /// # Panics
-    /// Where that is no moment.
+    /// If the text is not an RFC 3339 time.
     pub fn at(text: &str) -> HandClock {
         HandClock {
             time: Arc::new(ManualClock::at(moment(text))),
@@ -31,35 +31,35 @@ impl HandClock {
         }
     }
 
-    /// Moves it to a moment.
+    /// Sets the clock.
     pub fn set(&self, text: &str) {
         self.time.set(moment(text));
     }
 
-    /// Moves it by so many milliseconds.
+    /// Advances the clock by `millis` milliseconds.
     pub fn advance(&self, millis: i64) {
         self.time.advance(millis);
     }
 
-    /// Has something done right before the next commit of an engine, when its segments are
-    /// executed and nothing of them is stored: what was staged may then be no longer so. Several
-    /// are done one a commit, in order.
+    /// Runs a hook right before the engine's next commit, when its segments are executed and none
+    /// of their effects is stored, so that staged effects can become invalid. Several hooks run in
+    /// order, one per commit.
     pub fn before_commit(&self, deed: impl FnOnce() + Send + 'static) {
         self.deeds().push(Box::new(deed));
     }
 
-    /// How many of those commits are still to come.
+    /// Returns the number of hooks that have not run yet.
     pub fn commits_to_come(&self) -> usize {
         self.deeds().len()
     }
 
-    /// How many commits of an engine have begun.
+    /// Returns the number of engine commits that have begun.
     pub fn commits(&self) -> u64 {
         self.commits.load(Ordering::SeqCst)
     }
 
-    /// Panics when this thread, or a worker, asks for the time next: a fault of the host at that
-    /// place.
+    /// Makes the next call from this thread, or from a worker, panic: an error inside the host at
+    /// that point.
     pub fn panic_here(&self) {
         *lock(&self.panics) = Some(thread::current().id());
     }
@@ -81,7 +81,7 @@ impl Clock for HandClock {
         if panics.is_some_and(|armed| works || armed == this.id()) {
             *panics = None;
             drop(panics);
-            panic!("a fault of the host");
+            panic!("an error inside the host");
         }
         self.time.now()
     }
@@ -99,6 +99,6 @@ impl Clock for HandClock {
 }
 
 fn moment(text: &str) -> Timestamp {
-    let time = chrono::DateTime::parse_from_rfc3339(text).expect("a moment as RFC 3339 has it");
+    let time = chrono::DateTime::parse_from_rfc3339(text).expect("an RFC 3339 time");
     Timestamp(time.timestamp_millis())
 }

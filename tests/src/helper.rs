@@ -1,6 +1,6 @@
-//! Helper processes: the library in a process of its own, to run beside others and to be killed.
+//! Helper processes: the library in a separate process, to run next to others and to be killed.
 //!
-//! The orders are the arguments; what it tells, a line each, is read here as it comes.
+//! The arguments are the command; the output is read line by line as it arrives.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use promoflow::store::RunId;
 
-/// A helper that runs. Killed when dropped.
+/// A running helper. Killed when dropped.
 pub struct Helper {
     child: Child,
     told: BufReader<ChildStdout>,
@@ -17,19 +17,20 @@ pub struct Helper {
 /// An acknowledgement of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ack {
-    /// The event's id.
+    /// Event id.
     pub event: String,
-    /// Whether it was known.
+    /// True if the event was known.
     pub duplicate: bool,
-    /// Its runs.
+    /// Runs of the event.
     pub runs: Vec<RunId>,
 }
 
 impl Helper {
-    /// Starts the program with these orders for a database.
+    /// Starts the program with a command for a database.
     ///
     /// # Panics
-    /// Where it cannot be started; the others where it does not do as it was told.
+    /// If the program cannot be started. The other methods panic if it behaves differently than
+    /// expected.
     pub fn start(program: &str, database: &Path, orders: &[&str]) -> Helper {
         let mut child = Command::new(program)
             .arg(database)
@@ -37,19 +38,19 @@ impl Helper {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .expect("the helper starts");
-        let told = child.stdout.take().expect("its output is a pipe");
+            .expect("cannot start the helper");
+        let told = child.stdout.take().expect("stdout is a pipe");
         Helper {
             child,
             told: BufReader::new(told),
         }
     }
 
-    /// The next line that it tells; `None` after the last.
+    /// Returns the next line; `None` after the last.
     pub fn line(&mut self) -> Option<String> {
         let mut line = String::new();
-        let read = self.told.read_line(&mut line).expect("its output is text");
-        // What a kill cut off in the middle of a line was not told.
+        let read = self.told.read_line(&mut line).expect("stdout is text");
+        // A line cut off by a kill does not count.
         (read > 0 && line.ends_with('\n')).then(|| line.trim_end().to_owned())
     }
 
@@ -59,7 +60,7 @@ impl Helper {
         assert_eq!(line.as_deref(), Some(wanted));
     }
 
-    /// The next acknowledgement; `None` when there are no more.
+    /// Returns the next acknowledgement; `None` if there are no more.
     pub fn ack(&mut self) -> Option<Ack> {
         let line = self.line()?;
         let mut words = line.split(' ');
@@ -76,20 +77,20 @@ impl Helper {
         })
     }
 
-    /// All acknowledgements until the last.
+    /// Returns all remaining acknowledgements.
     pub fn acks(&mut self) -> Vec<Ack> {
         std::iter::from_fn(|| self.ack()).collect()
     }
 
-    /// Ends it by SIGKILL, and gives the acknowledgements that it had still told.
+    /// Kills the process with SIGKILL and returns the acknowledgements it had still printed.
     pub fn kill(&mut self) -> Vec<Ack> {
-        self.child.kill().expect("it can be killed");
+        self.child.kill().expect("cannot kill the helper");
         self.child.wait().expect("it ends");
         self.acks()
     }
 
-    /// Has the program send five events of the main job, under ids with a prefix, and kills it after
-    /// so many acknowledgements; gives all that it had told.
+    /// Sends five events of the main job with ids of a prefix from a helper, kills it after `acks`
+    /// acknowledgements, and returns all that it printed.
     pub fn killed(program: &str, database: &Path, prefix: &str, acks: usize) -> Vec<Ack> {
         let mut helper = Helper::start(program, database, &["send-as", "birthday", prefix, "5"]);
         let mut acknowledged: Vec<_> = (0..acks).filter_map(|_| helper.ack()).collect();
@@ -97,7 +98,7 @@ impl Helper {
         acknowledged
     }
 
-    /// Tells it to end by closing its input, and waits until it has, well.
+    /// Closes the process's input and waits for a successful exit.
     pub fn end(mut self) {
         drop(self.child.stdin.take());
         let status = self.child.wait().expect("it ends");
@@ -107,7 +108,7 @@ impl Helper {
 
 impl Drop for Helper {
     fn drop(&mut self) {
-        // It may have ended long ago.
+        // It may have ended already.
         let _ended = self.child.kill();
         let _reaped = self.child.wait();
     }

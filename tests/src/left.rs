@@ -1,15 +1,15 @@
-//! What left, beside what is stored of it.
+//! Compares the messages that left with what is stored about them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{LetterFile, Sent, Shop};
 
-/// Every letter of a shop is of a delivery, and left as often as attempts of it were made: at least
-/// once for each that has ended, at most once for each that began. Codes whose letters may have
-/// left did so for the runs of one claim alone (P1, P3).
+/// Asserts that every message belongs to a delivery and left as often as attempts were made: at
+/// least once per ended attempt, at most once per started attempt. A code that may have left did so
+/// for the runs of one claim only (P1, P3).
 ///
 /// # Panics
-/// Where it is not so.
+/// If that is not so.
 pub fn letters_fit(shop: &Shop) {
     let elsewhere = LetterFile(format!("{}-letters", shop.database().display()).into());
     let mut letters = shop.letters.sent();
@@ -36,7 +36,7 @@ pub fn letters_fit(shop: &Shop) {
         let left = times.remove(&id).unwrap_or_default();
         assert!(
             (ended..=began).contains(&left),
-            "{id} left {left} times in {began} attempts, {ended} of which have ended"
+            "{id} left {left} times in {began} attempts, of which {ended} have ended"
         );
         assert_eq!(
             delivered,
@@ -44,7 +44,7 @@ pub fn letters_fit(shop: &Shop) {
             "{id} is {state}"
         );
     }
-    assert!(times.is_empty(), "{times:?} are no deliveries");
+    assert!(times.is_empty(), "messages without a delivery: {times:?}");
     for (code, deliveries) in carriers(&letters) {
         let one_claim = "SELECT NOT EXISTS (
                  SELECT 1 FROM delivery JOIN attempt ON attempt.delivery = delivery.id
@@ -62,12 +62,12 @@ pub fn letters_fit(shop: &Shop) {
             .expect("claims are read");
         assert!(
             fits,
-            "{code} may have left in {deliveries:?}, of no one claim"
+            "{code} may have left in {deliveries:?}, which do not share one claim"
         );
     }
 }
 
-/// The deliveries of each text that is one.
+/// Returns the deliveries by text.
 fn carriers(letters: &[Sent]) -> BTreeMap<String, BTreeSet<String>> {
     let mut carriers: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for letter in letters.iter().filter(|letter| !letter.text.is_empty()) {
@@ -77,7 +77,7 @@ fn carriers(letters: &[Sent]) -> BTreeMap<String, BTreeSet<String>> {
     carriers
 }
 
-/// The delivery of a letter, whichever of its ways it went: further ones have a number behind it.
+/// Returns the delivery's id; alternatives after the first append a number to it.
 fn delivery(letter: &Sent) -> String {
     let parts: Vec<&str> = letter.id.split('-').take(2).collect();
     parts.join("-")

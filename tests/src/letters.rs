@@ -1,4 +1,4 @@
-//! Channels that keep what they are handed.
+//! Channels that record their messages.
 
 use std::collections::VecDeque;
 use std::fs::OpenOptions;
@@ -9,20 +9,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use promoflow::channel::{Channel, Handover, Letter};
 use promoflow::message::ChannelKind;
 
-/// A letter that was handed over.
+/// A recorded message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sent {
-    /// The delivery's identity.
+    /// Delivery identity.
     pub id: String,
-    /// To whom.
+    /// Address.
     pub address: String,
-    /// The text.
+    /// Text.
     pub text: String,
 }
 
 type Look = Arc<dyn Fn(&Letter<'_>) + Send + Sync>;
 
-/// Takes every letter, unless it was told what to answer.
+/// A channel that accepts every message unless an answer is queued.
 #[derive(Clone, Default)]
 pub struct Letters {
     sent: Arc<Mutex<Vec<Sent>>>,
@@ -35,22 +35,22 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Letters {
-    /// What was handed over, refused or not, in order.
+    /// Returns all messages in order, including rejected ones.
     pub fn sent(&self) -> Vec<Sent> {
         lock(&self.sent).clone()
     }
 
-    /// The texts, in order.
+    /// Returns the texts in order.
     pub fn texts(&self) -> Vec<String> {
         self.sent().into_iter().map(|sent| sent.text).collect()
     }
 
-    /// Answers so next time, instead of taking the letter.
+    /// Queues an answer for the next message, which is then not accepted.
     pub fn answer(&self, answer: Handover) {
         lock(&self.answers).push_back(answer);
     }
 
-    /// Has something done at the moment of each delivery.
+    /// Sets a hook that runs during each delivery.
     pub fn at_delivery(&self, look: impl Fn(&Letter<'_>) + Send + Sync + 'static) {
         *lock(&self.look) = Some(Arc::new(look));
     }
@@ -82,20 +82,20 @@ fn text(letter: &Letter<'_>) -> String {
     text.trim().to_owned()
 }
 
-/// A line a letter in one file, which the channels of several processes append to.
+/// A channel that appends one line per message to a file, shared by several processes.
 #[derive(Clone, Debug)]
 pub struct LetterFile(pub PathBuf);
 
 impl LetterFile {
-    /// The letters, in order.
+    /// Returns the messages in order.
     ///
     /// # Panics
-    /// Where the file holds anything else.
+    /// If the file contains anything else.
     pub fn sent(&self) -> Vec<Sent> {
         let lines = std::fs::read_to_string(&self.0).unwrap_or_default();
         let letter = |line: &str| {
             let mut parts = line.splitn(3, '\t').map(str::to_owned);
-            let mut part = || parts.next().expect("a letter is three parts of a line");
+            let mut part = || parts.next().expect("a line has three fields");
             Sent {
                 id: part(),
                 address: part(),

@@ -1,5 +1,5 @@
-//! What the end-to-end suites share: a shop to set up, a clock to move, a channel that keeps its
-//! letters, and helper processes to kill.
+//! Shared parts of the end-to-end suites: a prepared installation, a manual clock, a channel that
+//! records its messages, and helper processes to kill.
 
 mod clock;
 #[cfg(unix)]
@@ -9,6 +9,7 @@ pub mod faulty;
 mod helper;
 mod left;
 mod letters;
+pub mod options;
 #[cfg(unix)]
 pub mod powerloss;
 mod shop;

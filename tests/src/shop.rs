@@ -1,4 +1,5 @@
-//! A shop: a database in a folder of its own, with everything that a suite sets up in it.
+//! A test installation: a database in a temporary folder, with everything that a suite sets up in
+//! it.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -23,8 +24,8 @@ subject: A code
 text: \"$!data.get('promocode')\"
 ";
 
-/// The main job: on the event `birthday`, a code of the type `birthday` by email; without one, the
-/// run ends.
+/// The main job: on the event `birthday`, sends a code of the type `birthday` by email; without an
+/// available code, the run ends.
 pub const CODE_THEN_MAIL: &str = "
 workflow: birthday
 start: { event: birthday }
@@ -38,7 +39,7 @@ steps:
     with: { channel: email, message: mail }
 ";
 
-/// A workflow of one step, which the block `mischief` does; the deed is the event that starts it.
+/// Returns a workflow of one `mischief` step; the event that starts it names the action.
 pub fn mischief(deed: &str, more: &str) -> String {
     format!(
         "
@@ -53,10 +54,10 @@ steps:
     )
 }
 
-/// Waits until something is so.
+/// Polls until a condition holds.
 ///
 /// # Panics
-/// Where it is not so for half a minute.
+/// If the condition does not hold within half a minute.
 pub fn until(is_so: impl Fn() -> bool) {
     for _ in 0..6_000 {
         if is_so() {
@@ -64,10 +65,10 @@ pub fn until(is_so: impl Fn() -> bool) {
         }
         thread::sleep(Duration::from_millis(5));
     }
-    panic!("waited in vain");
+    panic!("the condition did not hold in time");
 }
 
-/// The runs of receipts.
+/// Returns the runs of receipts.
 pub fn ids(receipts: &[Receipt]) -> Vec<RunId> {
     receipts
         .iter()
@@ -75,12 +76,12 @@ pub fn ids(receipts: &[Receipt]) -> Vec<RunId> {
         .collect()
 }
 
-/// A shop's database, clock and channel.
+/// A test installation's database, clock and channel.
 pub struct Shop {
     folder: TempDir,
-    /// The clock of whatever is opened here.
+    /// Clock of everything opened here.
     pub clock: HandClock,
-    /// What was delivered.
+    /// Delivered messages.
     pub letters: Letters,
 }
 
@@ -91,19 +92,19 @@ impl Default for Shop {
 }
 
 impl Shop {
-    /// A shop without a database, on 2026-06-01 at noon in UTC.
+    /// Creates an installation without a database, at 2026-06-01 12:00 UTC.
     ///
     /// # Panics
-    /// Where no folder can be made; so do all the others where what they are for cannot be done.
+    /// If the folder cannot be created. The other methods panic if their operation fails.
     pub fn new() -> Shop {
         Shop {
-            folder: tempfile::tempdir().expect("a folder for the test"),
+            folder: tempfile::tempdir().expect("cannot create a temporary folder"),
             clock: HandClock::at("2026-06-01T12:00:00Z"),
             letters: Letters::default(),
         }
     }
 
-    /// A shop with the main job set up, and so many codes of its type, `C-0000` and on.
+    /// Creates an installation with the main job and `count` codes of its type, `C-0000` onwards.
     pub fn with_codes(count: usize) -> (Shop, Promoflow) {
         let shop = Shop::new();
         let promoflow = shop.open();
@@ -115,22 +116,22 @@ impl Shop {
         (shop, promoflow)
     }
 
-    /// The database.
+    /// Returns the path of the database.
     pub fn database(&self) -> PathBuf {
         self.folder.path().join("shop.db")
     }
 
-    /// A file or folder beside the database.
+    /// Returns the path of a file or folder next to the database.
     pub fn beside(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    /// An installation here, with the block `mischief`, the clock and the channel of the shop.
+    /// Returns a builder with the block `mischief` and this installation's clock and channel.
     pub fn builder(&self) -> Builder {
         self.builder_at(&self.database(), &self.letters)
     }
 
-    /// An installation here with another channel before the shop's.
+    /// Returns a builder with another channel in front of the installation's own.
     pub fn builder_before(&self, channel: impl Channel + 'static) -> Builder {
         builder(&self.database())
             .clock(self.clock.clone())
@@ -138,44 +139,44 @@ impl Shop {
             .channel(self.letters.clone())
     }
 
-    /// An installation in another database, with a channel of its own.
+    /// Returns a builder for another database, with a separate channel.
     pub fn builder_at(&self, database: &Path, letters: &Letters) -> Builder {
         builder(database)
             .clock(self.clock.clone())
             .channel(letters.clone())
     }
 
-    /// Opens it.
+    /// Opens the installation.
     pub fn open(&self) -> Promoflow {
-        self.builder().open().expect("the database opens")
+        self.builder().open().expect("cannot open the database")
     }
 
-    /// A connection beside those of the library.
+    /// Opens a connection that is independent of the library.
     pub fn sql(&self) -> rusqlite::Connection {
         sql(&self.database())
     }
 }
 
-/// A connection of our own; foreign keys are not enforced, so that anything can be damaged.
+/// Opens a connection without foreign keys, so that any row can be damaged.
 fn sql(database: &Path) -> rusqlite::Connection {
-    let connection = rusqlite::Connection::open(database).expect("the database opens");
+    let connection = rusqlite::Connection::open(database).expect("cannot open the database");
     connection
         .execute_batch("PRAGMA foreign_keys = OFF; PRAGMA busy_timeout = 60000;")
-        .expect("a connection takes its settings");
+        .expect("cannot configure the connection");
     connection
 }
 
-/// An installation with the block `mischief`. Compiled blocks are kept beside it for the next.
+/// Returns a builder with the block `mischief`. Compiled blocks are cached next to it.
 pub(crate) fn builder(database: &Path) -> Builder {
     let mischief = Path::new(env!("MISCHIEF_WASM"));
-    let folder = mischief.parent().expect("a file stands in a folder");
+    let folder = mischief.parent().expect("a file has a parent folder");
     Promoflow::builder(database)
         .blocks(folder)
         .cache(folder.join("compiled"))
         .workers(4)
 }
 
-/// So many codes of the main job's type.
+/// Returns `count` codes of the main job's type.
 fn csv(count: usize) -> String {
     let mut csv = "code,expirationDate,discount,type\n".to_owned();
     for number in 0..count {
@@ -184,27 +185,27 @@ fn csv(count: usize) -> String {
     csv
 }
 
-/// What suites do with an installation; a fault in what they give ends the test.
+/// Shorthands that suites use on an installation; an error ends the test.
 pub trait Teach {
     /// Applies messages.
     fn messages_of(&self, yaml: &str);
     /// Applies workflows.
     fn workflows_of(&self, yaml: &str);
-    /// Uploads codes, none of which is refused.
+    /// Uploads codes, all of which must be accepted.
     fn codes_of(&self, csv: &str) -> ImportReport;
-    /// Every code, by its text.
+    /// Returns every code, ordered by text.
     fn all_codes(&self) -> Vec<CodeRow>;
-    /// The unused codes, by their text.
+    /// Returns the available codes, ordered by text.
     fn free(&self) -> Vec<String>;
-    /// A run that must be there.
+    /// Returns a run that must exist.
     fn run_of(&self, run: RunId) -> (RunRow, Vec<StepRecord>);
-    /// Sends an event about the address, waits until its runs rest, and gives the last of them.
+    /// Sends an event about the address, waits until its runs are idle, and returns the last one.
     fn one(&self, running: &Running, kind: &str, address: &str) -> RunId;
-    /// Sends an event of the main job: the code it got, or `None` where it ended without.
+    /// Sends an event of the main job and returns its code, or `None` if the run ended without one.
     fn birthday(&self, running: &Running, address: &str) -> Option<String>;
-    /// The code that a run got.
+    /// Returns the code of a run.
     fn code_of(&self, run: RunId) -> Option<String>;
-    /// The audit must hold.
+    /// Asserts that the audit holds.
     fn audited(&self);
 }
 
@@ -213,21 +214,21 @@ impl Teach for Promoflow {
         let no_files = |_: &str| Err(std::io::ErrorKind::NotFound.into());
         let file = self
             .apply_messages("messages", yaml.as_bytes(), &no_files)
-            .expect("the store takes messages");
+            .expect("cannot apply messages");
         assert!(!file.applied.is_empty(), "{:#?}", file.diagnostics);
     }
 
     fn workflows_of(&self, yaml: &str) {
         let file = self
             .apply_workflows("workflows", yaml.as_bytes())
-            .expect("the store takes workflows");
+            .expect("cannot apply workflows");
         assert!(!file.applied.is_empty(), "{:#?}", file.diagnostics);
     }
 
     fn codes_of(&self, csv: &str) -> ImportReport {
         let report = self
             .import(csv.as_bytes(), &ImportOptions::default(), &mut |_| ())
-            .expect("the upload is taken");
+            .expect("the upload failed");
         assert_eq!(report.rejected, 0, "{:#?}", report.errors);
         report
     }
@@ -238,7 +239,7 @@ impl Teach for Promoflow {
             codes.push(code);
             ControlFlow::Continue(())
         })
-        .expect("the codes are listed");
+        .expect("cannot list codes");
         codes
     }
 
@@ -248,15 +249,17 @@ impl Teach for Promoflow {
     }
 
     fn run_of(&self, run: RunId) -> (RunRow, Vec<StepRecord>) {
-        let found = self.run(run).expect("the run is read");
-        found.expect("the run is there")
+        let found = self.run(run).expect("cannot read the run");
+        found.expect("no such run")
     }
 
     fn one(&self, running: &Running, kind: &str, address: &str) -> RunId {
         let event = Event::new(kind, address).with_param("EmailAddress", address);
-        let receipt = running.send(event).expect("the event is accepted");
-        running.rest(&receipt.runs).expect("the runs rest");
-        *receipt.runs.last().expect("the event starts a run")
+        let receipt = running.send(event).expect("the event was rejected");
+        running
+            .rest(&receipt.runs)
+            .expect("the runs did not become idle");
+        *receipt.runs.last().expect("the event started no run")
     }
 
     fn birthday(&self, running: &Running, address: &str) -> Option<String> {
@@ -270,12 +273,12 @@ impl Teach for Promoflow {
         let (_, steps) = self.run_of(run);
         steps.into_iter().rev().find_map(|step| {
             let value = step.data.get("promocode")?;
-            Some(value.as_str().expect("a code is text").to_owned())
+            Some(value.as_str().expect("the code is not text").to_owned())
         })
     }
 
     fn audited(&self) {
-        let audited = self.audit().expect("the audit reads");
+        let audited = self.audit().expect("the audit failed");
         let broken: Vec<_> = audited.iter().filter(|one| !one.holds).collect();
         assert!(broken.is_empty(), "{broken:#?}");
         assert!(audited.iter().any(|one| one.checked > 0), "nothing checked");

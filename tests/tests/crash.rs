@@ -8,11 +8,14 @@ use promoflow::failpoint::Failpoint;
 use promoflow_tests::crash::serve::{self, ServePlan};
 use promoflow_tests::crash::{Plan, run};
 
-/// The binary is of another package: a call for the whole workspace builds it beside the tests.
+/// Returns the binary, which belongs to another package: building the whole workspace puts it next
+/// to the tests.
 fn program() -> PathBuf {
-    let tests = std::env::current_exe().expect("the test is a file");
+    let tests = std::env::current_exe().expect("no path of the test binary");
     let release = tests.parent().and_then(Path::parent);
-    let program = release.expect("it is in `deps`").join("promoflow");
+    let program = release
+        .expect("the test binary is in `deps`")
+        .join("promoflow");
     assert!(
         program.exists(),
         "build it: cargo build --release --workspace"
@@ -20,8 +23,8 @@ fn program() -> PathBuf {
     program
 }
 
-/// A program that keeps no promise: it acknowledges an event that it does not store, and one
-/// letter leaves once more under another identity.
+/// A program that breaks promises: it acknowledges an event that it does not store, and one message
+/// leaves again under another identity.
 const LIAR: &str = r#"#!/bin/sh
 case "$*" in
 *"event send"*) echo '{"event":"ghost","status":"accepted","runs":["1"]}'; exec PROGRAM "$@" ;;
@@ -32,36 +35,39 @@ esac
 "#;
 
 #[test]
-fn the_harness_sees_what_is_lost_and_what_left_twice() {
+fn harness_detects_lost_events_and_duplicate_messages() {
     use std::os::unix::fs::PermissionsExt;
 
-    let folder = tempfile::tempdir().expect("a folder for the test");
+    let folder = tempfile::tempdir().expect("cannot create a temporary folder");
     let liar = folder.path().join("liar");
     let script = LIAR.replace("PROGRAM", &format!("'{}'", program().display()));
-    std::fs::write(&liar, script).expect("the script is written");
+    std::fs::write(&liar, script).expect("cannot write the script");
     std::fs::set_permissions(&liar, std::fs::Permissions::from_mode(0o755))
-        .expect("the script may be run");
+        .expect("cannot make the script executable");
     let plan = Plan {
         program: liar,
         kills: 2,
         seed: 1,
     };
-    let summary = run(&plan).expect("the harness comes to its end");
+    let summary = run(&plan).expect("the harness failed");
     let told = |part: &str| summary.offences.iter().any(|one| one.contains(part));
-    assert!(told("event ghost was told runs") || told("event ghost was acknowledged, and is lost"));
+    assert!(
+        told("event ghost: acknowledged runs")
+            || told("event ghost was acknowledged and is missing")
+    );
     assert!(told("event ghost was accepted as new twice"), "{summary}");
     assert!(told("left in deliveries 1 and 999999"), "{summary}");
     assert!(told("delivery 999999 left as"), "{summary}");
     if let Some(kept) = summary.kept {
-        std::fs::remove_dir_all(kept).expect("it is removed");
+        std::fs::remove_dir_all(kept).expect("cannot remove the folder");
     }
 }
 
 #[test]
-fn p7_what_was_acknowledged_survives_a_hundred_kills_and_leaves_once() {
+fn p7_acknowledged_work_survives_a_hundred_kills_and_messages_leave_once() {
     let seed = SystemTime::now()
         .duration_since(UNIX_EPOCH)
-        .expect("it is after 1970")
+        .expect("the clock is before 1970")
         .as_secs();
     println!("--seed {seed}");
     let plan = Plan {
@@ -69,23 +75,23 @@ fn p7_what_was_acknowledged_survives_a_hundred_kills_and_leaves_once() {
         kills: 100,
         seed,
     };
-    let summary = run(&plan).expect("the harness comes to its end");
+    let summary = run(&plan).expect("the harness failed");
     println!("{summary}");
     assert!(summary.holds(), "{summary}");
     assert!(summary.killed() >= 100);
     for point in Failpoint::ALL {
         assert!(summary.kills.contains_key(point.name()), "{summary}");
     }
-    // A failpoint that nobody gets to tests nothing.
+    // A failpoint that is never reached tests nothing.
     assert!(summary.missed <= 3, "{summary}");
     assert!(summary.cancelled > 0, "{summary}");
 }
 
 #[test]
-fn p7_what_the_service_acknowledged_survives_kills_and_has_one_run() {
+fn p7_events_acknowledged_by_the_service_survive_kills_and_have_one_run() {
     let seed = SystemTime::now()
         .duration_since(UNIX_EPOCH)
-        .expect("it is after 1970")
+        .expect("the clock is before 1970")
         .as_secs();
     println!("--seed {seed}");
     let plan = ServePlan {
@@ -93,11 +99,11 @@ fn p7_what_the_service_acknowledged_survives_kills_and_has_one_run() {
         time: Duration::from_secs(6),
         kills: 3,
         connections: 32,
-        // Each letter is a file that is synced: no more than are written in a moment at the end.
+        // Each message is a synced file: limit their number, so that the end does not take long.
         pause: Duration::from_millis(30),
         seed,
     };
-    let summary = serve::run(&plan).expect("the harness comes to its end");
+    let summary = serve::run(&plan).expect("the harness failed");
     println!("{summary}");
     assert!(summary.holds(), "{summary}");
     assert_eq!(summary.kills, 3);

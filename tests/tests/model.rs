@@ -1,12 +1,12 @@
-//! Random interleavings of uploads, claims, waits, retries, expiries, releases and crashes, against
-//! a plain model of the promises in memory.
+//! Random interleavings of uploads, claims, waits, retries, expiries, releases and crashes,
+//! compared with a simple in-memory model of the promises.
 //!
-//! The model knows nothing of segments, leases or tables: which code is whose, who waits, and what
-//! time it is. After every step the database must say the same (P1, P2, P4, P6, P8), and the audit
-//! must hold.
+//! The model does not know segments, leases or tables, only the holder of each code, the waiting
+//! runs, and the time. After every step the database must agree with it (P1, P2, P4, P6, P8) and
+//! the audit must hold.
 #![expect(
     clippy::unwrap_used,
-    reason = "helpers of a suite end the test too; clippy knows test functions alone"
+    reason = "helpers of a suite may panic too; clippy only recognises test functions"
 )]
 
 use std::collections::BTreeMap;
@@ -20,9 +20,9 @@ use promoflow_tests::{Helper, Shop, Teach, letters_fit};
 use proptest::prelude::*;
 
 const HELPER: &str = env!("CARGO_BIN_EXE_helper");
-/// Milliseconds of a day.
+/// Milliseconds per day.
 const DAY: i64 = 86_400_000;
-/// Further away than the time moves in one case.
+/// Longer than the time that passes in one case.
 const HOLD: i64 = 400 * DAY;
 
 const WORKFLOWS: &str = "
@@ -61,30 +61,30 @@ steps:
     ports: { aside: end }
 ";
 
-/// What happens.
+/// A step of a case.
 #[derive(Clone, Debug)]
 enum Step {
-    /// So many new codes, valid for that many days, and all that were uploaded before once more.
+    /// Uploads new codes with this validity in days, and all earlier codes again.
     Upload { count: usize, days: i64 },
-    /// The main job.
+    /// Sends an event of the main job.
     Birthday,
-    /// A run that waits where the pool is empty.
+    /// Starts a run that waits if the pool is empty.
     Waits,
-    /// A run that keeps its code and sends nothing.
+    /// Starts a run that keeps its code and sends nothing.
     Holds,
-    /// A run that fails after its claim.
+    /// Starts a run that fails after its claim.
     Fails,
-    /// A person cancels a run.
+    /// Cancels a run.
     Cancel(prop::sample::Index),
-    /// A person retries a run.
+    /// Retries a run.
     Retry(prop::sample::Index),
-    /// A person retires a code, or brings it back.
+    /// Retires or reinstates a code.
     Retire(prop::sample::Index, bool),
-    /// Time passes.
+    /// Advances the time.
     Days(i64),
-    /// The process ends well and starts again.
+    /// Stops the process and starts it again.
     Restart,
-    /// Another process takes over, and is killed after so many acknowledgements.
+    /// Another process takes over and is killed after this number of acknowledgements.
     Crash { acks: usize },
 }
 
@@ -120,20 +120,19 @@ struct Code {
     held: Held,
 }
 
-/// What ought to be so.
+/// The expected state.
 #[derive(Default)]
 struct Model {
-    /// In the order of upload.
+    /// In upload order.
     codes: Vec<Code>,
     runs: BTreeMap<RunId, RunState>,
-    /// Those that wait for a code, in order.
+    /// Runs that wait for a code, in order.
     queue: Vec<RunId>,
     letters: Vec<String>,
 }
 
 impl Model {
-    /// The code that is taken next: the first to expire of those that last, then the first that
-    /// was uploaded.
+    /// Returns the code that is claimed next: the earliest sufficient expiry, then upload order.
     fn next(&self, needed: Timestamp) -> Option<usize> {
         (0..self.codes.len())
             .filter(|at| self.codes[*at].held == Held::Free && self.codes[*at].expires >= needed.0)
@@ -146,7 +145,7 @@ impl Model {
         Some(self.codes[at].text.clone())
     }
 
-    /// Waiters go first.
+    /// Serves waiting runs first.
     fn serve(&mut self, needed: Timestamp) {
         while let Some(&run) = self.queue.first() {
             let Some(code) = self.take(run, needed) else {
@@ -171,7 +170,7 @@ impl World {
     fn new() -> World {
         let (shop, promoflow) = Shop::with_codes(0);
         promoflow.workflows_of(WORKFLOWS);
-        // Later than the clock of the processes that are killed, for which no code has expired.
+        // Later than the clock of the killed processes, so that no code has expired for them.
         shop.clock.set("2040-01-01T12:00:00Z");
         let running = Some(promoflow.start().unwrap());
         World {
@@ -205,7 +204,7 @@ impl World {
         let last = self.now().0 + days * DAY;
         let mut csv = "code,expirationDate,discount,type\n".to_owned();
         for code in &self.model.codes {
-            // The end of a day is the beginning of the next.
+            // The end of a day is the start of the next day.
             csv.push_str(&format!(
                 "{},{},10,birthday\n",
                 code.text,
@@ -308,7 +307,7 @@ impl World {
             return;
         };
         let done = self.promoflow.order_run(run, Order::Retry).unwrap();
-        // What failed fails again, and takes nothing.
+        // The same failure repeats and claims nothing.
         let refused = matches!(done, Ordered::Refused(_));
         assert_eq!(refused, state != RunState::Failed, "{done:?}");
     }
@@ -335,8 +334,8 @@ impl World {
         self.model.serve(self.needed(3));
     }
 
-    /// What a killed process had acknowledged stands; of what it was sent beside that, each event
-    /// stands as a whole or not at all.
+    /// Acknowledged events of a killed process are stored; each of its other events is stored
+    /// completely or not at all.
     fn crash(&mut self, acks: usize) {
         self.running.take().unwrap().stop();
         let before = self.model.runs.keys().next_back().map_or(0, |run| run.0);
@@ -355,7 +354,7 @@ impl World {
             assert_eq!(ack.runs, [*run]);
         }
         for run in new {
-            // By the killed process's clock, or in the model's time where it goes on here.
+            // By the killed process's clock, or by the model's clock if the run continues here.
             let held = (self.promoflow.all_codes().into_iter()).find(|code| {
                 code.used_by
                     .as_ref()
@@ -371,7 +370,7 @@ impl World {
                 .unwrap_or_else(|| panic!("{run} took {held:?}"));
             if let Some(at) = index {
                 self.model.codes[at].held = Held::By(run);
-                // Whoever delivered it: it left once, or expired before it could.
+                // Whichever process delivered it: it left once, or expired before it could.
                 self.model.letters.push(self.model.codes[at].text.clone());
             }
             self.model.runs.insert(run, RunState::Completed);
@@ -382,7 +381,7 @@ impl World {
         self.running.as_ref().unwrap().rest_all().unwrap();
     }
 
-    /// The database says what the model says.
+    /// Asserts that the database agrees with the model.
     fn compare(&self) {
         let codes = self.promoflow.all_codes();
         assert_eq!(codes.len(), self.model.codes.len());
@@ -402,7 +401,7 @@ impl World {
             assert_eq!(row.state, *state, "{row:?}");
         }
         letters_fit(&self.shop);
-        // No code in two letters, and none that the model did not send.
+        // No code is in two messages, and no message is unknown to the model.
         let mut sent = self.shop.letters.texts();
         sent.retain(|text| !text.is_empty());
         sent.sort();
@@ -417,14 +416,14 @@ impl World {
         for text in &sent {
             assert!(
                 wanted.contains(text),
-                "{text} left and nobody was to get it"
+                "{text} left but the model did not send it"
             );
         }
         self.promoflow.audited_if_any();
     }
 }
 
-/// An audit of a database in which nothing has happened has nothing to check.
+/// Audits, except that a database in which nothing has happened has nothing to check.
 trait Audit {
     fn audited_if_any(&self);
 }
@@ -446,7 +445,7 @@ proptest! {
     })]
 
     #[test]
-    fn p1_p2_p4_p6_p8_hold_whatever_happens_in_whatever_order(steps in steps()) {
+    fn p1_p2_p4_p6_p8_hold_in_any_order_of_steps(steps in steps()) {
         let mut world = World::new();
         for step in &steps {
             world.step(step);

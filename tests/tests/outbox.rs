@@ -1,4 +1,4 @@
-//! Deliveries through a mail server with faults, in the ordinary test run: two thousand.
+//! Deliveries through a faulty mail server, in the ordinary test run: two thousand.
 #![cfg(unix)]
 
 use std::path::Path;
@@ -6,19 +6,20 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use promoflow_tests::faulty::{self, Plan, run};
 
-/// The binary is of another package: a call for the whole workspace builds it beside the tests.
+/// Returns a plan. The binary belongs to another package: building the whole workspace puts it next
+/// to the tests.
 fn plan(deliveries: u64, faults: u32) -> Plan {
-    let tests = std::env::current_exe().expect("the test is a file");
+    let tests = std::env::current_exe().expect("no path of the test binary");
     let release = tests.parent().and_then(Path::parent);
-    let release = release.expect("it is in `deps`");
+    let release = release.expect("the test binary is in `deps`");
     let python = faulty::python(release);
     assert!(
         python.exists(),
-        "`cargo xtask test` installs what this test talks to"
+        "`cargo xtask test` installs the mail server of this test"
     );
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
-        .expect("it is after 1970");
+        .expect("the clock is before 1970");
     Plan {
         program: release.join("promoflow"),
         python,
@@ -31,11 +32,11 @@ fn plan(deliveries: u64, faults: u32) -> Plan {
 }
 
 #[test]
-fn none_of_two_thousand_is_lost_and_none_arrives_twice_but_for_a_lost_answer() {
-    // More faults than the long run has, so that each kind comes many times.
+fn two_thousand_emails_arrive_once_unless_an_answer_is_lost() {
+    // More faults than in the long run, so that each kind occurs often.
     let plan = plan(2_000, 60);
     println!("--seed {}", plan.seed);
-    let summary = run(&plan).expect("the harness comes to its end");
+    let summary = run(&plan).expect("the harness failed");
     println!("{summary}");
     assert!(summary.holds(), "{summary}");
     let kinds = [
@@ -50,15 +51,15 @@ fn none_of_two_thousand_is_lost_and_none_arrives_twice_but_for_a_lost_answer() {
 }
 
 #[test]
-fn the_harness_sees_what_a_server_forgot() {
+fn harness_detects_forgotten_emails() {
     let plan = Plan {
         forgets: 50,
         ..plan(200, 0)
     };
-    let summary = run(&plan).expect("the harness comes to its end");
+    let summary = run(&plan).expect("the harness failed");
     let told = |part: &str| summary.offences.iter().any(|one| one.contains(part));
-    assert!(told("no server said that it took it"), "{summary}");
+    assert!(told("no server acknowledged it"), "{summary}");
     if let Some(kept) = summary.kept {
-        std::fs::remove_dir_all(kept).expect("it is removed");
+        std::fs::remove_dir_all(kept).expect("cannot remove the folder");
     }
 }

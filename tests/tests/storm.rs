@@ -1,9 +1,9 @@
-//! Random storms: events of many workflows, uploads, orders of people and refusals by channels at
-//! the same time, from several threads, with restarts and kills between them. What was answered,
-//! and the promises P1 to P5, are held against the tables when the storm has settled.
+//! Random concurrency: events of many workflows, uploads, admin actions and channel failures at the
+//! same time from several threads, with restarts and kills in between. When no run is active,
+//! acknowledgements and the promises P1 to P5 are checked against the tables.
 #![expect(
     clippy::unwrap_used,
-    reason = "helpers of a suite end the test too; clippy knows test functions alone"
+    reason = "helpers of a suite may panic too; clippy only recognises test functions"
 )]
 
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ use rusqlite::{Connection, params_from_iter};
 
 const HELPER: &str = env!("CARGO_BIN_EXE_helper");
 const DAY: i64 = 86_400_000;
-/// Threads that act at the same time.
+/// Concurrent threads.
 const THREADS: usize = 4;
 
 const MESSAGES: &str = "
@@ -31,7 +31,7 @@ channel: sms
 text: \"$!data.get('promocode')\"
 ";
 
-/// Workflows of two lanes, by what their runs do about their code.
+/// Workflows of two code groups, one per kind of use of a code.
 const WORKFLOWS: &str = "
 workflow: waits
 start: { event: waits }
@@ -95,25 +95,25 @@ const KINDS: [&str; 7] = [
     "birthday", "waits", "needs", "keeps", "once", "many", "enough",
 ];
 
-/// What one thread does.
+/// An action of one thread.
 #[derive(Clone, Debug)]
 enum Deed {
-    /// An event of a kind, about one of a few contacts; half of them have an id that others have
-    /// as well.
+    /// An event of a kind about one of a few contacts; half of them have an id that others use as
+    /// well.
     Send(usize, usize, Option<u8>),
-    /// So many codes of a lane, valid for that many days; the same file now and then.
+    /// New codes of a group with this validity in days; sometimes the same file again.
     Upload(bool, u8, i64),
     Cancel(prop::sample::Index),
     Retry(prop::sample::Index),
-    /// The same of a delivery.
+    /// The same for a delivery.
     Recall(prop::sample::Index),
     Revive(prop::sample::Index),
     Retire(prop::sample::Index, bool),
-    /// The channel answers so next time.
+    /// Queues an answer of the channel.
     Refuse(bool),
 }
 
-/// What happens between storms.
+/// An action between two rounds.
 #[derive(Clone, Debug)]
 enum Lull {
     Nothing,
@@ -148,16 +148,16 @@ fn storms() -> impl Strategy<Value = Vec<Storm>> {
     prop::collection::vec((prop::collection::vec(deed, 6..28), lull), 2..5)
 }
 
-/// What was answered.
+/// The acknowledgements.
 #[derive(Default)]
 struct Answers {
-    /// Runs by the event's number in this test, and by its id where it has one.
+    /// Runs by event id, or by a unique name if the event has no id.
     runs: BTreeMap<String, Vec<RunId>>,
-    /// Runs that a person cancelled for good.
+    /// Runs that were cancelled successfully.
     cancelled: Vec<RunId>,
-    /// New codes of uploads.
+    /// Number of inserted codes.
     inserted: i64,
-    /// Codes retired, less those reinstated.
+    /// Number of retired codes minus reinstated ones.
     retired: i64,
 }
 
@@ -175,7 +175,7 @@ impl World {
         let (shop, promoflow) = Shop::with_codes(0);
         promoflow.messages_of(MESSAGES);
         promoflow.workflows_of(WORKFLOWS);
-        // Later than the clock of the processes that are killed, for which no code has expired.
+        // Later than the clock of the killed processes, so that no code has expired for them.
         shop.clock.set("2040-01-01T12:00:00Z");
         let running = Some(promoflow.start().unwrap());
         World {
@@ -216,7 +216,7 @@ impl World {
             Some(id) => format!("{kind}-{key}-{id}"),
             None => format!("own-{}", self.sent.fetch_add(1, Ordering::SeqCst)),
         };
-        // The same id has the same body, or it would be refused.
+        // The same id needs the same body, or it would be rejected.
         let event = Event::new(kind, &address)
             .with_id(&id)
             .with_param("EmailAddress", address)
@@ -225,7 +225,7 @@ impl World {
         let receipt = self.running.as_ref().unwrap().send(event).unwrap();
         let mut answers = self.answers.lock().unwrap();
         let known = answers.runs.entry(id).or_insert(receipt.runs.clone());
-        assert_eq!(*known, receipt.runs, "one event has the runs that it had");
+        assert_eq!(*known, receipt.runs, "a duplicate reported other runs");
     }
 
     fn upload(&self, lane: bool, file: u8, days: i64) {
@@ -311,7 +311,7 @@ impl World {
         self.running = Some(self.promoflow.start().unwrap());
     }
 
-    /// What was answered is so, and the promises hold.
+    /// Asserts that the acknowledgements are true and that the promises hold.
     fn check(&self) {
         let sql = self.shop.sql();
         let answers = self.answers.lock().unwrap();
@@ -323,11 +323,14 @@ impl World {
                 .query_map([id], |row| Ok(RunId(row.get(0)?)))
                 .unwrap();
             let stored: Vec<RunId> = stored.map(Result::unwrap).collect();
-            assert_eq!(stored, *runs, "event {id} was told its runs");
+            assert_eq!(
+                stored, *runs,
+                "event {id}: acknowledged and stored runs differ"
+            );
         }
         for run in &answers.cancelled {
             let state: String = one(&sql, &format!("SELECT state FROM run WHERE id = {}", run.0));
-            assert_eq!(state, "cancelled", "{run} was told so");
+            assert_eq!(state, "cancelled", "{run} was acknowledged as cancelled");
         }
         let codes: i64 = one(&sql, "SELECT count(*) FROM code");
         assert_eq!(codes, answers.inserted);
@@ -358,10 +361,10 @@ fn one<T: rusqlite::types::FromSql + Default>(sql: &Connection, query: &str) -> 
     value.unwrap_or_default()
 }
 
-/// What must never be found: a rule, and a query for what breaks it. `?1` is the time.
+/// Invariants: a rule and a query that finds its violations. `?1` is the time.
 const RULES: [(&str, &str); 8] = [
     (
-        "P1: a code is claimed once, free or retired",
+        "P1: a code is claimed once, available or retired",
         "SELECT code.code FROM code WHERE 1 <> retired
              + (SELECT count(*) FROM free WHERE free.code = code.code)
              + (SELECT count(*) FROM claim WHERE claim.code = code.code
@@ -373,7 +376,7 @@ const RULES: [(&str, &str); 8] = [
          HAVING count(*) > 1",
     ),
     (
-        "P4: a code that was released can have left with nobody",
+        "P4: a released code cannot have left",
         "SELECT claim.code FROM claim JOIN release ON release.claim = claim.id
          JOIN delivery ON instr(content, claim.code) > 0 AND (delivery.run = claim.run
              OR delivery.run IN (SELECT run FROM reused WHERE reused.claim = claim.id))
@@ -381,7 +384,7 @@ const RULES: [(&str, &str); 8] = [
              SELECT 1 FROM attempt WHERE delivery = delivery.id AND outcome IS NOT 'refused')",
     ),
     (
-        "P4: a run that is not cancelled and has sent its code keeps it",
+        "P4: a run that has sent its code and is not cancelled keeps it",
         "SELECT CAST(delivery.run AS TEXT) FROM delivery JOIN run ON run.id = delivery.run
          WHERE run.state = 'completed' AND delivery.state IN ('pending', 'delivered')
              AND NOT EXISTS (
@@ -390,18 +393,18 @@ const RULES: [(&str, &str); 8] = [
                           OR id IN (SELECT claim FROM reused WHERE reused.run = run.id)))",
     ),
     (
-        "P5: a workflow that starts once for a key starts once",
+        "P5: a workflow with `repeat: once` starts once per key",
         "SELECT event.key FROM run JOIN event ON event.id = run.event
          WHERE event.type = 'once' GROUP BY event.key HAVING count(*) > 1",
     ),
     (
-        "P5: a workflow does not start beside itself",
+        "P5: a workflow with `skip-if-running` has one active run per key",
         "SELECT event.key FROM run JOIN event ON event.id = run.event
          WHERE event.type = 'many' AND run.state IN ('running', 'waiting')
          GROUP BY event.key HAVING count(*) > 1",
     ),
     (
-        "a contact keeps one code of a lane",
+        "a contact keeps one code per group",
         "SELECT claim.contact FROM claim JOIN run ON run.id = claim.run
          JOIN event ON event.id = run.event
          WHERE event.type = 'keeps' AND claim.id NOT IN (SELECT claim FROM release)
@@ -409,7 +412,7 @@ const RULES: [(&str, &str); 8] = [
          GROUP BY claim.contact HAVING count(*) > 1",
     ),
     (
-        "nobody waits for a code that is there",
+        "no run waits while a matching code is available",
         "SELECT CAST(run.id AS TEXT) FROM run JOIN event ON event.id = run.event
          JOIN lane ON lane.type = iif(event.type = 'waits', 'birthday', 'loyal')
          WHERE run.state = 'waiting' AND event.type IN ('waits', 'keeps')
@@ -427,7 +430,7 @@ proptest! {
     })]
 
     #[test]
-    fn p1_to_p5_hold_when_everything_happens_at_once(storms in storms()) {
+    fn p1_to_p5_hold_under_random_concurrency(storms in storms()) {
         let mut world = World::new();
         for storm in &storms {
             world.storm(storm);

@@ -1,5 +1,5 @@
-"""A collector of traces for tests: takes OTLP over HTTP and reads it with OpenTelemetry's own Python
-classes. Prints its port, then a line of JSON for each span."""
+"""A trace collector for tests: receives OTLP over HTTP and parses it with OpenTelemetry's own Python
+classes. Prints its port, then one line of JSON per span."""
 
 import json
 import sys

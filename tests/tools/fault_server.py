@@ -1,16 +1,16 @@
-"""A mail server with faults: aiosmtpd takes the mails, and notes what it did with each.
+"""A mail server with faults: aiosmtpd accepts the emails and logs the result of each.
 
     fault_server.py --ledger FILE --seed S --faults PER_MILLE [--port P] [--forget PER_MILLE]
 
-Prints its port. Several may listen on one port, each with a ledger of its own. A line of the ledger is
-a word, the recipient and, for what was taken, the Message-ID and the text:
+Prints its port. Several servers may share a port, each with a separate log. A line of the log is a
+result, the recipient and, for accepted emails, the Message-ID and the text:
 
-    taken, busy (4xx as recipient), later (4xx after the data), never (5xx as recipient), unwanted
-    (5xx after the data), middle (cut off in the middle of the data), after (taken, and cut off
-    before that was said).
+    taken, busy (4xx at the recipient), later (4xx after the data), never (5xx at the recipient),
+    unwanted (5xx after the data), middle (cut off in the middle of the data), after (accepted, but
+    cut off before the answer).
 
-`--forget`: takes so many mails, says so, and notes nothing; a comparison that does not see that
-sees nothing.
+`--forget`: accepts this many emails per thousand without logging them, to test that the comparison
+notices it.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import sys
 
 from aiosmtpd.smtp import SMTP
 
-# What a cut leaves behind of a mail is read as commands.
+# After a cut, the rest of an email is read as commands, which aiosmtpd logs.
 logging.disable()
 
 FAULTS = ["busy", "later", "never", "unwanted", "middle", "after"]
@@ -37,7 +37,7 @@ class Handler:
         self.ledger.write("\t".join(words) + "\n")
 
     async def handle_RCPT(self, server, session, envelope, address, options):
-        # Asked about where a refusal does not say whom it is about, and not written to.
+        # Probed when a rejection does not say which address it is about; gets no email.
         if address.startswith("postmaster@"):
             return "250 OK"
         hit = self.random.randrange(1000) < self.args.faults
@@ -89,7 +89,7 @@ async def main():
     server = lambda: Server(handler, hostname="localhost")
     listening = await loop.create_server(server, "127.0.0.1", args.port, reuse_port=True)
     print(listening.sockets[0].getsockname()[1], flush=True)
-    # Ends with whoever started it.
+    # Ends when its parent process ends.
     await loop.run_in_executor(None, sys.stdin.read)
 
 

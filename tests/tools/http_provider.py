@@ -1,11 +1,11 @@
-"""A provider for tests: Python's `http.server` takes the requests, and `standardwebhooks` verifies them.
+"""A provider for tests: Python's `http.server` receives the requests, `standardwebhooks` verifies them.
 
-Prints its port, then a line of JSON for each request. With arguments, a certificate and its key, it
-speaks TLS. What it does is in the last part of the path: `busy`, `date`, `down`, `slow`, `drop` and
-`cut` fail the first time that a request comes with its identity, each in its own way; the others
-always do the same. `/bot…`, `/2010-04-01/…` and `/message/…` answer as Telegram, Twilio and TurboSMS
-document it, and refuse what does not have the documented shape; with the token `page` they answer
-with a page.
+Prints its port, then one line of JSON per request. With a certificate and its key as arguments it
+speaks TLS. The last segment of the path selects the behaviour: `busy`, `date`, `down`, `slow`,
+`drop` and `cut` fail the first request of each identity in different ways; the others always do the
+same. `/bot…`, `/2010-04-01/…` and `/message/…` answer as documented by Telegram, Twilio and
+TurboSMS, and reject requests of any other shape; with the token `page` they answer with an HTML
+page.
 """
 
 import base64
@@ -20,7 +20,7 @@ import urllib.parse
 
 import standardwebhooks
 
-# The secrets that a test signs with.
+# The secrets that tests sign with.
 SECRETS = {
     "new": "whsec_" + base64.b64encode(b"n" * 24).decode(),
     "old": "whsec_" + base64.b64encode(b"o" * 64).decode(),
@@ -29,7 +29,7 @@ SECRETS = {
 
 
 def verified_by(headers, body):
-    """The secrets by which a request is verified."""
+    """Returns the secrets that verify the request."""
     verified = []
     for name, secret in SECRETS.items():
         try:
@@ -91,7 +91,7 @@ class Provider(http.server.BaseHTTPRequestHandler):
     do_GET = do_PUT = do_PATCH = do_POST
 
     def on_status(self):
-        """Always the status that the word ends with: `status-409`."""
+        """Always answers with the status in the path: `status-409`."""
         self.answer(int(self.path.rsplit("-", 1)[-1]), {"ok": False})
 
     def once(self, status, headers=()):
@@ -122,7 +122,7 @@ class Provider(http.server.BaseHTTPRequestHandler):
         self.close_connection = True
 
     def on_cut(self):
-        """The answer ends before its end."""
+        """Sends an incomplete answer."""
         if not self.first("cut"):
             return self.answer(200, {"ok": True})
         self.send_response(200)
@@ -132,7 +132,7 @@ class Provider(http.server.BaseHTTPRequestHandler):
         self.close_connection = True
 
     def on_drip(self):
-        """An answer that never ends, a byte at a time."""
+        """Sends an endless answer, one byte at a time."""
         self.send_response(200)
         self.send_header("Content-Length", "1000000")
         self.end_headers()
@@ -168,7 +168,7 @@ class Provider(http.server.BaseHTTPRequestHandler):
         self.answer(200, "fine")
 
     def on_page(self):
-        """A page where an answer should be."""
+        """Answers with an HTML page."""
         data = b"<html><body>Back soon</body></html>"
         self.send_response(200)
         self.send_header("Content-Length", str(len(data)))
@@ -290,7 +290,7 @@ def main():
         server.socket = tls.wrap_socket(server.socket, server_side=True)
     print(server.server_port, flush=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    # Ends with whoever started it.
+    # Ends when its parent process ends.
     sys.stdin.read()
 
 

@@ -1,4 +1,4 @@
--- Events for wrk, each under an id of its own. The environment names the key and the event's type.
+-- Events for wrk, each with a unique id. The environment sets the API key and the event type.
 
 local threads = 0
 

@@ -1,4 +1,4 @@
-"""Reads mails with Python's `email`, for tests: a line of JSON for each file that is named."""
+"""Parses emails with Python's `email`, for tests: one line of JSON per file argument."""
 
 import email
 import email.policy

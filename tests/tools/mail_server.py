@@ -1,16 +1,16 @@
-"""A mail server for tests: aiosmtpd takes the mails, and Python's `email` reads them.
+"""A mail server for tests: aiosmtpd accepts the emails, and Python's `email` parses them.
 
-Prints its port, then a line of JSON for each mail that it took. What it does with a mail is in the
-address. Refused for good: `never` and `private` as recipient, `unwanted` after its data; everybody
-is who has sent too much (`limit`), who writes to `blocked.example`, or whose sender is `nobody`.
-`garbled` is answered with what is no answer. The first time only:
-`busy` is refused for now as recipient and `later` after its data; `drop` is cut off before its
-data, `middle` in the middle of them, and `after` when it is taken and before that is said. `slow`
-is answered slowly, and `stuck` never.
+Prints its port, then one line of JSON per accepted email. The address selects the behaviour.
+Permanent rejections (5xx): `never` and `private` at the recipient, `unwanted` after the data; every
+recipient after `limit` is exceeded, for `blocked.example`, or with the sender `nobody`. `garbled`
+gets an invalid answer. Only the first time: `busy` is rejected temporarily (4xx) at the recipient
+and `later` after the data; the connection is cut before the data (`drop`), in the middle of the
+data (`middle`), or after acceptance but before the answer (`after`). `slow` is answered slowly,
+`stuck` never.
 
     mail_server.py [--tls starttls|tls --authority FILE] [--login USER:PASSWORD]
 
-With `--tls` it makes an authority of its own and writes its certificate into FILE.
+With `--tls` it creates a certificate authority and writes its certificate into FILE.
 """
 
 import argparse
@@ -26,7 +26,7 @@ import warnings
 from aiosmtpd.smtp import SMTP, AuthResult
 
 
-# What it warns of is what the tests are for.
+# The tests cause these warnings on purpose.
 logging.disable()
 warnings.simplefilter("ignore")
 
@@ -65,7 +65,7 @@ class Handler:
         if self.first("busy", address):
             return "451 4.3.0 try again"
         if self.first("drop", address):
-            # The connection ends while the mail is on its way.
+            # The connection ends while the email is in transit.
             asyncio.get_running_loop().call_later(0.0, server.transport.abort)
         envelope.rcpt_tos.append(address)
         return "250 OK"
@@ -148,7 +148,7 @@ async def main():
     implicit = context if args.tls == "tls" else None
     listening = await loop.create_server(server, "127.0.0.1", 0, ssl=implicit)
     print(listening.sockets[0].getsockname()[1], flush=True)
-    # Ends with whoever started it.
+    # Ends when its parent process ends.
     await loop.run_in_executor(None, sys.stdin.read)
 
 

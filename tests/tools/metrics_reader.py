@@ -1,5 +1,5 @@
-"""Reads metrics in the text format of Prometheus from standard input, as Prometheus' own Python
-client does, and writes them as JSON: a list of {name, labels, value, type}."""
+"""Parses metrics in Prometheus' text format from standard input with Prometheus' own Python client,
+and prints them as JSON: a list of {name, labels, value, type}."""
 
 import json
 import sys

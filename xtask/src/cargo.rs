@@ -1,4 +1,4 @@
-//! Runs cargo and other commands, and passes on how they end.
+//! Runs cargo and other commands and passes on their exit status.
 
 use std::env;
 use std::ffi::OsStr;
@@ -9,11 +9,11 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-/// A command ended with something else than success; it has said why itself.
+/// A command failed; it has printed the reason.
 #[derive(Debug)]
 pub(crate) struct Ended {
     command: String,
-    /// Its exit status; that of a command that a signal ended is 1.
+    /// Exit status; 1 if a signal ended the command.
     pub(crate) status: u8,
 }
 
@@ -22,19 +22,19 @@ impl fmt::Display for Ended {
         let Self { command, status } = self;
         write!(
             f,
-            "`{command}` failed (exit status {status}); its own words stand above"
+            "`{command}` failed (exit status {status}); see its output above"
         )
     }
 }
 
 impl std::error::Error for Ended {}
 
-/// Runs a command to its end.
+/// Runs a command, which must succeed.
 pub(crate) fn succeed(command: &mut Command) -> Result<()> {
     let shown = show(command);
     let status = command
         .status()
-        .with_context(|| format!("`{shown}` can't be started"))?;
+        .with_context(|| format!("cannot start `{shown}`"))?;
     if status.success() {
         return Ok(());
     }
@@ -53,10 +53,10 @@ fn show(command: &Command) -> String {
     words.join(" ")
 }
 
-/// The cargo that runs this program, in the repository's root.
+/// Returns a command of the cargo that runs this program, in the repository's root.
 pub(crate) fn command() -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    // What `cargo run` says of xtask holds for no other package.
+    // `cargo run` sets these variables for xtask; they are wrong for other packages.
     for (name, _) in env::vars_os() {
         let given = name.to_string_lossy();
         if given.starts_with("CARGO_PKG_") || given.starts_with("CARGO_MANIFEST_") {
@@ -76,25 +76,25 @@ pub(crate) fn run<A: AsRef<OsStr>, B: AsRef<OsStr>>(
     succeed(command().arg(name).args(first).args(then))
 }
 
-/// The folder that holds the workspace.
+/// Returns the folder of the workspace.
 pub(crate) fn root() -> PathBuf {
     let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
     xtask.parent().unwrap_or(xtask).to_owned()
 }
 
-/// The workspace's target folder.
+/// Returns the workspace's target folder.
 pub(crate) fn target_dir() -> Result<PathBuf> {
     let output = command()
         .args(["metadata", "--no-deps", "--format-version", "1"])
         .output()
-        .context("cargo can't be started")?;
+        .context("cannot start cargo")?;
     ensure!(
         output.status.success(),
-        "cargo can't read the workspace: {}",
+        "cargo cannot read the workspace: {}",
         String::from_utf8_lossy(&output.stderr).trim()
     );
     let metadata: Value =
-        serde_json::from_slice(&output.stdout).context("cargo's answer is no JSON")?;
+        serde_json::from_slice(&output.stdout).context("cargo's output is not JSON")?;
     let folder = metadata["target_directory"].as_str();
     Ok(folder.context("cargo names no target folder")?.into())
 }

@@ -1,4 +1,4 @@
-//! Says how long the first compilation takes, and how far it is.
+//! Reports the expected time and the progress of the first build.
 
 use std::path::Path;
 use std::process::Command;
@@ -10,17 +10,17 @@ use anyhow::Result;
 
 use crate::cargo;
 
-/// Processor time of a build from nothing to the end of `cargo xtask demo`, in minutes: measured on
-/// a cloud machine with two cores in 2026. A machine of today's desktops takes half of it.
+/// Processor time in minutes from nothing to the end of `cargo xtask demo`, measured on a cloud
+/// machine with two cores in 2026. A current desktop machine takes half of it.
 const PROCESSOR_MINUTES: u64 = 22;
 
-/// Minutes that more cores save nothing of: wasmtime and then the crate `promoflow` are compiled
-/// when little else is left.
+/// Lower bound in minutes for any number of cores: wasmtime and then the crate `promoflow` are
+/// compiled when little else is left.
 const LEAST_MINUTES: u64 = 5;
 
-/// Runs a cargo command to its end. Where nothing has been compiled yet, it says first how long
-/// that takes, and then once a minute how long it has taken: the last crates are large, and cargo
-/// is silent for minutes while it compiles them.
+/// Runs a cargo command. If nothing has been compiled yet, prints the expected time first, and the
+/// elapsed time every minute: cargo prints nothing for minutes while it compiles the last, large
+/// crates.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     if is_compiled(&cargo::target_dir()?) {
         return cargo::succeed(command);
@@ -29,18 +29,18 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     let minutes = PROCESSOR_MINUTES.div_ceil(cores).max(LEAST_MINUTES);
     eprintln!(
         "xtask: the first build compiles everything, about {minutes} minutes on {cores} cores; \
-         later ones compile what has changed"
+         later builds compile only changes"
     );
     let (end, ended) = mpsc::channel::<()>();
     let clock = thread::spawn(move || report(&ended, minutes));
     let result = cargo::succeed(command);
     drop(end);
-    // It has nothing to say but what it printed.
+    // The thread returns nothing.
     clock.join().ok();
     result
 }
 
-/// Whether the largest dependency is there, and with it most of the rest.
+/// Returns true if the largest dependency, and so most of the rest, is compiled.
 fn is_compiled(target: &Path) -> bool {
     let Ok(units) = target.join("release/.fingerprint").read_dir() else {
         return false;
@@ -50,7 +50,7 @@ fn is_compiled(target: &Path) -> bool {
         .any(|unit| unit.file_name().to_string_lossy().starts_with("wasmtime-"))
 }
 
-/// Prints the time once a minute, until the other end is dropped.
+/// Prints the elapsed time every minute until the sender is dropped.
 fn report(ended: &mpsc::Receiver<()>, minutes: u64) {
     let begun = Instant::now();
     while ended.recv_timeout(Duration::from_secs(60)) == Err(mpsc::RecvTimeoutError::Timeout) {

@@ -1,10 +1,12 @@
-//! Fuzzes what is read from outside, led by coverage, with the Rust that builds everything else.
+//! Fuzzes the parsers of external input, guided by coverage, with the toolchain of the workspace.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result};
+use clap::Args;
+use clap::builder::PossibleValuesParser;
 use serde_json::{Value, json};
 
 use crate::cargo;
@@ -12,11 +14,11 @@ use crate::cargo;
 /// A package of fuzzers.
 struct Package {
     manifest: &'static str,
-    /// Its programs, one a fuzzer.
+    /// Its programs, one per fuzzer.
     fuzzers: &'static [&'static str],
 }
 
-/// The template language has its own, which are built in a moment.
+/// The template language has a separate package, because it builds quickly.
 const PACKAGES: [Package; 2] = [
     Package {
         manifest: "velocity/fuzz/Cargo.toml",
@@ -35,8 +37,8 @@ const PACKAGES: [Package; 2] = [
     },
 ];
 
-/// What makes stable Rust count the edges that a run takes, as libFuzzer wants it. A nightly one
-/// is needed for sanitizers alone, which safe code gains little from.
+/// Flags that make stable Rust count edges in libFuzzer's format. Only sanitizers would need a
+/// nightly toolchain, and safe code gains little from them.
 const COVERAGE: [&str; 7] = [
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
@@ -47,21 +49,32 @@ const COVERAGE: [&str; 7] = [
     "--cfg=fuzzing",
 ];
 
-/// What a fuzzer may take, beside what the targets themselves check: longer inputs find the same
-/// more slowly, and a run of ten seconds or a gigabyte is one that does not end.
+/// Limits of an input, besides the checks of the targets: longer inputs find the same errors more
+/// slowly, and an execution of ten seconds or one gigabyte counts as a hang.
 const BOUNDS: [&str; 3] = ["-max_len=4096", "-timeout=10", "-rss_limit_mb=1000"];
 
-struct Asked {
+/// Options of the task.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Time in seconds, divided among the fuzzers
+    #[arg(long, value_name = "N", default_value_t = 60)]
     seconds: u64,
+    /// Run only this fuzzer
+    #[arg(long, value_name = "NAME", value_parser = names())]
     fuzzer: Option<String>,
-    /// One input, to be run again.
+    /// Run the fuzzer once, with the input in this file
+    #[arg(long, value_name = "FILE", requires = "fuzzer")]
     input: Option<PathBuf>,
 }
 
-pub(crate) fn run(args: &[String]) -> Result<()> {
-    let asked = Asked::read(args)?;
+pub(crate) fn run(options: &Options) -> Result<()> {
     let folder = cargo::target_dir()?.join("fuzz");
-    let is_chosen = |name: &&str| asked.fuzzer.as_deref().is_none_or(|chosen| chosen == *name);
+    let is_chosen = |name: &&str| {
+        options
+            .fuzzer
+            .as_deref()
+            .is_none_or(|chosen| chosen == *name)
+    };
     let mut chosen = Vec::new();
     for package in &PACKAGES {
         let names: Vec<_> = package.fuzzers.iter().copied().filter(is_chosen).collect();
@@ -75,91 +88,42 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
             folder: &folder,
         }));
     }
-    if let Some(input) = &asked.input {
-        let [fuzzer] = chosen.as_slice() else {
-            bail!("--input wants --fuzzer as well: one of {}", names());
-        };
+    if let (Some(input), [fuzzer]) = (&options.input, chosen.as_slice()) {
+        let input = fs::canonicalize(input).with_context(|| input.display().to_string())?;
         return cargo::succeed(Command::new(&fuzzer.program).arg(input));
     }
-    let seconds = (asked.seconds / chosen.len() as u64).max(1);
+    let seconds = (options.seconds / chosen.len() as u64).max(1);
     chosen.iter().try_for_each(|fuzzer| fuzzer.run(seconds))
 }
 
-/// The names of all fuzzers, for messages.
-fn names() -> String {
-    PACKAGES
-        .map(|package| package.fuzzers.join(", "))
-        .join(", ")
+/// Returns the names of all fuzzers.
+fn names() -> PossibleValuesParser {
+    PACKAGES.iter().flat_map(|package| package.fuzzers).into()
 }
 
-impl Asked {
-    fn read(args: &[String]) -> Result<Self> {
-        let mut asked = Self {
-            seconds: 60,
-            fuzzer: None,
-            input: None,
-        };
-        let mut args = args.iter();
-        while let Some(arg) = args.next() {
-            let value = || {
-                args.clone()
-                    .next()
-                    .with_context(|| format!("{arg} wants a value"))
-            };
-            match arg.as_str() {
-                "--seconds" => {
-                    let text = value()?;
-                    asked.seconds = text
-                        .parse()
-                        .with_context(|| format!("--seconds wants a whole number, not {text}"))?;
-                }
-                "--fuzzer" => {
-                    let name = value()?;
-                    let mut fuzzers = PACKAGES.iter().flat_map(|package| package.fuzzers);
-                    ensure!(
-                        fuzzers.any(|fuzzer| fuzzer == name),
-                        "there is no fuzzer {name}: there are {}",
-                        names()
-                    );
-                    asked.fuzzer = Some(name.clone());
-                }
-                "--input" => asked.input = Some(fs::canonicalize(value()?)?),
-                other => {
-                    bail!("{other} is not understood: --seconds N, --fuzzer NAME, --input FILE")
-                }
-            }
-            args.next();
-        }
-        Ok(asked)
-    }
-}
-
-/// Builds the fuzzers of a package with coverage, and answers where they are.
+/// Builds the fuzzers of a package with coverage and returns their folder.
 fn build(package: &Package, folder: &Path) -> Result<PathBuf> {
     let host = host()?;
     let mut build = cargo::command();
     build
         .args(["build", "--release", "--bins", "--manifest-path"])
         .arg(cargo::root().join(package.manifest))
-        // Programs that run while others are built are left alone by flags for a target.
+        // With an explicit target, these flags do not affect build scripts and macros.
         .args(["--target", &host])
         .env("CARGO_TARGET_DIR", folder)
         .env("RUSTFLAGS", COVERAGE.join(" "));
-    cargo::succeed(&mut build)
-        .context("libFuzzer is compiled from its sources, which takes a C++ compiler")?;
+    cargo::succeed(&mut build).context("cannot compile libFuzzer; it needs a C++ compiler")?;
     Ok(folder.join(host).join("release"))
 }
 
-/// The name of the machine that Rust compiles for.
+/// Returns the host triple of the compiler.
 fn host() -> Result<String> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let output = Command::new(rustc).arg("-vV").output();
-    let output = output.context("rustc can't be started")?;
+    let output = output.context("cannot start rustc")?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let host = text.lines().find_map(|line| line.strip_prefix("host: "));
-    Ok(host
-        .context("rustc does not say what it compiles for")?
-        .to_owned())
+    Ok(host.context("rustc prints no host triple")?.to_owned())
 }
 
 struct Fuzzer<'f> {
@@ -169,7 +133,7 @@ struct Fuzzer<'f> {
 }
 
 impl Fuzzer<'_> {
-    /// Goes on from what earlier runs found worth keeping.
+    /// Continues from the corpus of earlier runs.
     fn run(&self, seconds: u64) -> Result<()> {
         let name = self.name;
         let corpus = self.folder.join("corpus").join(name);
@@ -192,12 +156,12 @@ impl Fuzzer<'_> {
             .arg("-print_final_stats=1")
             .stderr(File::create(&log)?);
         let ended = cargo::succeed(&mut fuzzer);
-        // What it prints holds parts of inputs, which may be no text.
+        // The log contains parts of inputs, which may not be text.
         let told = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
         summary(&told).iter().for_each(|line| println!("  {line}"));
         ended.with_context(|| {
             format!(
-                "{name} found something: {} tells what, and the input is in {}. Run it again \
+                "{name} found an error: see {} and the input in {}. Run it again \
                  with\n\n    cargo xtask fuzz --fuzzer {name} --input FILE",
                 log.display(),
                 found.display()
@@ -205,13 +169,13 @@ impl Fuzzer<'_> {
         })
     }
 
-    /// The words of the language that it is about, where there is a list.
+    /// Returns the dictionary of the fuzzed language, if there is one.
     fn words(&self) -> Option<PathBuf> {
         let is_of_templates = PACKAGES[0].fuzzers.contains(&self.name) || self.name == "documents";
         is_of_templates.then(|| cargo::root().join("velocity/tests/targets/velocity.dict"))
     }
 
-    /// Puts what it begins with into the corpus.
+    /// Adds the seeds to the corpus.
     fn sow(&self, corpus: &Path) -> Result<()> {
         let seeds = cargo::root().join("host/fuzz/seeds").join(self.name);
         if !seeds.is_dir() {
@@ -224,8 +188,8 @@ impl Fuzzer<'_> {
         Ok(())
     }
 
-    /// Puts the recorded cases of the template language into the corpus, in the form that its
-    /// targets read.
+    /// Adds the recorded cases of the template language to the corpus, in the format of its
+    /// targets.
     fn sow_cases(&self, corpus: &Path) -> Result<()> {
         let cases = cargo::root().join("velocity/tests/cases.jsonl");
         let cases = fs::read_to_string(&cases).context("velocity/tests/cases.jsonl")?;
@@ -242,13 +206,13 @@ impl Fuzzer<'_> {
                 values.into_bytes()
             } else {
                 let template = case["template"].as_str().unwrap_or_default();
-                // A zero ends the template, and a byte of options begins the values.
+                // A zero byte ends the template, and a byte of options starts the values.
                 let options = [0, (number % 8) as u8];
                 [template.as_bytes(), &options, values.as_bytes()].concat()
             };
             fs::write(corpus.join(format!("case-{number}")), seed)?;
         }
-        // Options that have the targets make calls of methods, of whatever bytes come.
+        // Options that make the targets call methods with arbitrary bytes.
         for options in 8..16 {
             let seed = [vec![0, options], (0..64).collect()].concat();
             fs::write(corpus.join(format!("calls-{options}")), seed)?;
@@ -257,7 +221,7 @@ impl Fuzzer<'_> {
     }
 }
 
-/// What a fuzzer's own words say in the end: how much it ran, and what of the program.
+/// Returns the interesting lines of a fuzzer's log: its statistics and its coverage.
 fn summary(told: &str) -> Vec<&str> {
     let of_interest = |line: &&str| {
         ["INFO: Loaded 1 modules", "Done ", "stat::", "SUMMARY"]

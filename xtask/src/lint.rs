@@ -1,11 +1,11 @@
-//! Everything that a change is held to beside its tests.
+//! Checks of a change besides its tests.
 
 use anyhow::Result;
 
 use crate::wasm_target::TARGET;
 use crate::{EVERYTHING, cargo, notices, wasm_target};
 
-/// What is compiled for WebAssembly as well, and has parts that are compiled for nothing else.
+/// Packages with code that is only compiled for WebAssembly.
 const GUESTS: [&str; 10] = [
     "-p",
     "promoflow-block",
@@ -25,7 +25,7 @@ pub(crate) fn run() -> Result<()> {
     wasm_target::ensure()?;
     notices::check_file()?;
     cargo::run("fmt", ["--all"], ["--check"])?;
-    // The fuzzers are a workspace of their own; what they share is compiled with the tests.
+    // The fuzzers are separate workspaces; the tests compile the code they share.
     for manifest in ["host/fuzz/Cargo.toml", "velocity/fuzz/Cargo.toml"] {
         cargo::run("fmt", ["--manifest-path", manifest], ["--check"])?;
     }

@@ -1,18 +1,19 @@
-//! Loads the real service with events by wrk, and watches its memory.
+//! Sends events to the real service with wrk and watches its memory.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
+use clap::Args;
 use serde_json::Value;
 
 use crate::cargo;
 
-/// Memory that the service may take more at the end than after the first round, in KiB: caches
-/// fill, and what an event takes for itself is freed with it. A million events that left 40
-/// bytes each would exceed it.
+/// Allowed growth of the memory between the first and the last round, in KiB. Caches may fill, but
+/// the memory of an event must be freed: a million events that leak 40 bytes each exceed it.
 const MOST_GROWTH: u64 = 32 * 1024;
 
 const MESSAGE: &str =
@@ -25,17 +26,24 @@ steps:
   - { id: mail, block: send-message, with: { channel: email, message: mail } }
 ";
 
-/// What is asked for on the command line.
-struct Asked {
-    seconds: u64,
-    connections: u64,
-    /// Rounds go on until so many events were accepted.
-    events: u64,
-    /// The type of the events; `birthday` starts runs, others nothing.
+/// Options of the task.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Length of a round in seconds
+    #[arg(long, value_name = "N", default_value = "10")]
+    seconds: NonZeroU64,
+    /// Number of connections
+    #[arg(long, value_name = "N", default_value = "64")]
+    connections: NonZeroU64,
+    /// Accepted events after which no new round starts
+    #[arg(long, value_name = "N", default_value = "1")]
+    events: NonZeroU64,
+    /// Type of the events; only `birthday` starts runs
+    #[arg(long, value_name = "TYPE", default_value = "birthday")]
     event: String,
 }
 
-/// What a round of wrk counted.
+/// The result of a round.
 struct Round {
     events: u64,
     per_second: f64,
@@ -44,11 +52,10 @@ struct Round {
     p99: f64,
 }
 
-pub(crate) fn run(args: &[String]) -> Result<()> {
-    let asked = Asked::read(args)?;
+pub(crate) fn run(options: &Options) -> Result<()> {
     ensure!(
         Command::new("wrk").arg("--version").output().is_ok(),
-        "the load is made by wrk: install it (Debian and Ubuntu: apt-get install wrk)"
+        "wrk is missing: install it (Debian and Ubuntu: apt-get install wrk)"
     );
     crate::build()?;
     let target = cargo::target_dir()?;
@@ -61,13 +68,13 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         program: target.join("release/promoflow"),
         folder,
     };
-    let key = shop.set_up(&asked)?;
+    let key = shop.set_up(options)?;
     let service = shop.serve()?;
     println!("events      events/s   p50 ms   p99 ms   memory MiB");
     let mut accepted = 0;
     let mut memory = Vec::new();
     for number in 0.. {
-        let round = asked.round(&service, &key, number)?;
+        let round = options.round(&service, &key, number)?;
         accepted += round.events;
         let resident = service.resident()?;
         memory.push(resident);
@@ -78,7 +85,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
             round.p99,
             resident / 1024
         );
-        if accepted >= asked.events {
+        if accepted >= options.events.get() {
             break;
         }
     }
@@ -92,33 +99,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     Ok(())
 }
 
-impl Asked {
-    fn read(args: &[String]) -> Result<Asked> {
-        let mut asked = Asked {
-            seconds: 10,
-            connections: 64,
-            events: 1,
-            event: "birthday".to_owned(),
-        };
-        let mut args = args.iter();
-        while let Some(option) = args.next() {
-            let value = args.next().with_context(|| format!("{option} of what?"))?;
-            let number = || {
-                let number: u64 = value.parse().ok().filter(|number| *number > 0)?;
-                Some(number)
-            };
-            let number = || number().with_context(|| format!("{option} {value} is no number"));
-            match option.as_str() {
-                "--seconds" => asked.seconds = number()?,
-                "--connections" => asked.connections = number()?,
-                "--events" => asked.events = number()?,
-                "--event" => asked.event.clone_from(value),
-                _ => bail!("there is no option {option}"),
-            }
-        }
-        Ok(asked)
-    }
-
+impl Options {
     fn round(&self, service: &Service, key: &str, number: u32) -> Result<Round> {
         let mut wrk = Command::new("wrk");
         wrk.args(["--threads", "1", "--timeout", "10s"]);
@@ -132,12 +113,13 @@ impl Asked {
         let output = wrk.arg(&service.url).output()?;
         let said = String::from_utf8_lossy(&output.stderr);
         let last = said.lines().last().unwrap_or_default();
-        let told: Value = serde_json::from_str(last).with_context(|| format!("wrk said {said}"))?;
+        let told: Value = serde_json::from_str(last)
+            .with_context(|| format!("unexpected output of wrk: {said}"))?;
         let count = |name: &str| told[name].as_u64().unwrap_or_default();
         let (refused, broken) = (count("refused"), count("broken"));
         ensure!(
             refused == 0 && broken == 0,
-            "{refused} events were refused, and {broken} not answered"
+            "{refused} events were rejected and {broken} got no answer"
         );
         Ok(Round {
             events: count("requests"),
@@ -148,7 +130,7 @@ impl Asked {
     }
 }
 
-/// A database in a folder, and the program that works on it.
+/// A database in a folder, and the program.
 struct Shop {
     program: PathBuf,
     folder: PathBuf,
@@ -169,8 +151,8 @@ impl Shop {
         Ok(output)
     }
 
-    /// A pool that suffices, the workflow, and a key.
-    fn set_up(&self, asked: &Asked) -> Result<String> {
+    /// Creates a sufficient pool, the workflow, and a key, which it returns.
+    fn set_up(&self, options: &Options) -> Result<String> {
         let file = |name: &str| self.folder.join(name);
         let text = |path: &Path| path.to_string_lossy().into_owned();
         for (command, name, content) in [
@@ -181,7 +163,7 @@ impl Shop {
             self.succeed(&[command, "apply", &text(&file(name))])?;
         }
         let mut csv = "code,expirationDate,discount,type\n".to_owned();
-        for number in 0..asked.events + 100_000 * asked.seconds {
+        for number in 0..options.events.get() + 100_000 * options.seconds.get() {
             csv.push_str(&format!("L{number},2999-12-31,10,birthday\n"));
         }
         fs::write(file("codes.csv"), csv)?;
@@ -189,7 +171,7 @@ impl Shop {
         let made = self.succeed(&["key", "create", "--scopes", "events"])?;
         let made: Value = serde_json::from_slice(&made.stdout)?;
         let secret = made["secret"].as_str();
-        Ok(secret.context("a key has a secret")?.to_owned())
+        Ok(secret.context("the new key has no secret")?.to_owned())
     }
 
     fn serve(&self) -> Result<Service> {
@@ -202,7 +184,7 @@ impl Shop {
             "100000",
         ]);
         let mut child = serve.stdout(Stdio::piped()).spawn()?;
-        let stdout = child.stdout.take().context("its output is a pipe")?;
+        let stdout = child.stdout.take().context("stdout is a pipe")?;
         let mut service = Service {
             child,
             url: String::new(),
@@ -211,7 +193,7 @@ impl Shop {
         BufReader::new(stdout).read_line(&mut line)?;
         let told: Value = serde_json::from_str(&line).context("the service does not listen")?;
         let url = told["url"].as_str();
-        service.url = url.context("the service told no address")?.to_owned();
+        service.url = url.context("the service printed no address")?.to_owned();
         Ok(service)
     }
 }
@@ -223,19 +205,19 @@ struct Service {
 }
 
 impl Service {
-    /// The memory that it takes, in KiB.
+    /// Returns the resident memory in KiB.
     fn resident(&self) -> Result<u64> {
         let status = format!("/proc/{}/status", self.child.id());
-        let status = fs::read_to_string(status).context("the memory is read as Linux tells it")?;
+        let status = fs::read_to_string(status).context("cannot read the memory from /proc")?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-        number.context("Linux tells the memory of a process")
+        number.context("/proc has no resident memory")
     }
 }
 
 impl Drop for Service {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have ended already.
         let _ended = self.child.kill();
         let _reaped = self.child.wait();
     }

@@ -1,7 +1,9 @@
-//! What a person runs in this repository: `cargo xtask help` lists it.
+//! Development tasks of this repository. `cargo xtask --help` lists them.
 #![forbid(unsafe_code)]
 
 mod cargo;
+#[cfg(test)]
+mod documents;
 #[cfg(test)]
 mod features;
 mod first_build;
@@ -9,59 +11,87 @@ mod fuzz;
 mod lint;
 mod load;
 mod notices;
+/// Shared as source: a dependency on `promoflow-tests` would compile the whole product before any
+/// task starts.
+#[path = "../../tests/src/options.rs"]
+#[expect(unreachable_pub, reason = "the items are public in promoflow-tests")]
+mod options;
 mod test_tools;
 mod wasm_target;
 
 use std::env;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
+use clap::{Parser, Subcommand};
 
-const HELP: &str = "\
-Usage: cargo xtask COMMAND
+use options::{CrashOptions, OutboxOptions};
 
-  demo [ARGS…]            builds promoflow and runs `promoflow demo ARGS…`
-  test [ARGS…]            runs every test; ARGS go to `cargo test`
-  crash [--kills N] [--seed S]
-                          kills processes of the real binary under load, 100 unless told, and
-                          compares what they acknowledged with what is there
-  crash --serve [--seconds N] [--kills N] [--connections N] [--seed S]
-                          the same of the HTTP service: 32 connections send events for 60 seconds,
-                          and it is killed ten times, unless told
-  outbox [--deliveries N] [--seed S]
-                          delivers through a mail server with faults, 100,000 unless told, and
-                          compares what is stored with what the server noted
-  load [--seconds N] [--connections N] [--events N] [--event TYPE]
-                          sends events to the HTTP service by wrk, in rounds of 10 seconds by 64
-                          connections until so many are accepted, and watches its memory; of the
-                          type birthday, which starts a run, unless told
-  build                   builds target/release/promoflow
-  bench [GROUP…]          measures the figures beside what they are compared with, audits what
-                          that leaves, writes target/bench/report.json, and fails where a goal is
-                          missed; a group that is measured alone replaces its own figures there;
-                          groups: durable latency blocks import start growth serve
-  fuzz [--seconds N] [--fuzzer NAME] [--input FILE]
-                          fuzzes what is read from outside, led by coverage, for a minute in all
-                          unless told; or runs one with an input again; fuzzers: render escape json
-                          (templates), csv upload-json documents events
-                          smtp-replies component
-  blocks [PATH…] [--out DIR]
-                          makes components of the standard blocks, or of the block crates in
-                          PATH…, in target/blocks or DIR, and prints size and imports
-  lint                    rustfmt, clippy and rustdoc, with every warning an error; and whether
-                          the notices are of the present dependencies
-  notices [--check]       writes packaging/THIRD-PARTY-NOTICES.txt, the licences of all that is
-                          compiled in
+/// Development tasks of this repository
+///
+/// Each task installs what it needs, such as the WebAssembly target of Rust. If a program that a
+/// task runs fails, the exit status is that of the program.
+#[derive(Parser)]
+#[command(name = "xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
 
-Each adds the Rust target for WebAssembly where it is missing. An exit status other than 0 is that
-of the command that failed.";
+#[derive(Subcommand)]
+enum Task {
+    /// Build promoflow and run `promoflow demo`
+    Demo {
+        /// Arguments of `promoflow demo`
+        args: Vec<OsString>,
+    },
+    /// Run all tests, or those that the arguments select
+    Test {
+        /// Arguments of `cargo test`
+        args: Vec<OsString>,
+    },
+    /// Kill processes under load and compare what they acknowledged with what is stored
+    Crash(CrashOptions),
+    /// Deliver through a faulty mail server and compare the database with the server's log
+    Outbox(OutboxOptions),
+    /// Send events to the HTTP service with wrk, in rounds, and watch its memory
+    Load(load::Options),
+    /// Build target/release/promoflow
+    Build,
+    /// Run the benchmarks next to their baselines; fail if a goal is missed
+    ///
+    /// Prints a table, writes target/bench/report.json and audits the databases of the
+    /// measurements. Groups that are measured alone replace their own figures in the report.
+    Bench {
+        /// Groups to measure: durable, latency, blocks, import, start, growth, serve [default: all]
+        #[arg(value_name = "GROUP")]
+        groups: Vec<String>,
+    },
+    /// Fuzz the parsers of external input, guided by coverage
+    Fuzz(fuzz::Options),
+    /// Build WebAssembly components from block crates; print their size and imports
+    Blocks {
+        /// Folders of block crates [default: the standard blocks]
+        paths: Vec<PathBuf>,
+        /// Folder for the components [default: target/blocks]
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+    /// Run rustfmt, clippy and rustdoc with warnings as errors, and check the licence notices
+    Lint,
+    /// Write packaging/THIRD-PARTY-NOTICES.txt, the licences of everything compiled in
+    Notices {
+        /// Only check that the file is up to date
+        #[arg(long)]
+        check: bool,
+    },
+}
 
 fn main() -> ExitCode {
-    let mut args = env::args().skip(1);
-    let command = args.next().unwrap_or_default();
-    let rest: Vec<String> = args.collect();
-    let Err(error) = run(&command, &rest) else {
+    let Arguments { task } = Arguments::parse_from(pass_on_arguments(env::args_os().collect()));
+    let Err(error) = run(&task) else {
         return ExitCode::SUCCESS;
     };
     eprintln!("xtask: {error:#}");
@@ -69,44 +99,47 @@ fn main() -> ExitCode {
     ExitCode::from(ended.map_or(1, |ended| ended.status))
 }
 
-fn run(command: &str, args: &[String]) -> Result<()> {
-    match command {
-        "demo" => demo(args),
-        "test" => test(args),
-        "crash" => crash(args),
-        "outbox" => outbox(args),
-        "build" => nothing_more(args).and_then(|()| build()),
-        "bench" => bench(args),
-        "load" => load::run(args),
-        "fuzz" => fuzz::run(args),
-        "blocks" => blocks(args),
-        "lint" => nothing_more(args).and_then(|()| lint::run()),
-        "notices" => notices::run(args),
-        "help" | "--help" | "-h" => {
-            println!("{HELP}");
-            Ok(())
-        }
-        "" => bail!("which command?\n\n{HELP}"),
-        unknown => bail!("there is no command {unknown}\n\n{HELP}"),
+fn run(task: &Task) -> Result<()> {
+    match task {
+        Task::Demo { args } => demo(args),
+        Task::Test { args } => test(args),
+        Task::Crash(options) => crash(options),
+        Task::Outbox(options) => outbox(options),
+        Task::Load(options) => load::run(options),
+        Task::Build => build(),
+        Task::Bench { groups } => bench(groups),
+        Task::Fuzz(options) => fuzz::run(options),
+        Task::Blocks { paths, out } => blocks(paths, out.as_ref()),
+        Task::Lint => lint::run(),
+        Task::Notices { check: false } => notices::write_file(),
+        Task::Notices { check: true } => notices::check_file(),
     }
 }
 
-fn nothing_more(args: &[String]) -> Result<()> {
-    match args.first() {
-        Some(more) => bail!("{more} is not understood here: this command takes nothing more"),
-        None => Ok(()),
+/// Inserts `--` after `demo` and `test`, whose arguments belong to other programs: clap then passes
+/// on options, and a `--` of the user's, unchanged.
+fn pass_on_arguments(mut args: Vec<OsString>) -> Vec<OsString> {
+    let passes_on = args
+        .get(1)
+        .is_some_and(|task| task == "demo" || task == "test");
+    let is_help = args
+        .get(2)
+        .is_some_and(|arg| arg == "--help" || arg == "-h");
+    if passes_on && !is_help {
+        args.insert(2, "--".into());
     }
+    args
 }
 
-/// Features are unified over the packages that a call names: naming the workspace in each of them
-/// has what they share, wasmtime above all, compiled once.
+/// Every cargo command names the whole workspace: cargo unifies features over the named packages,
+/// so that shared dependencies, above all wasmtime, are compiled once.
 const EVERYTHING: [&str; 2] = ["--release", "--workspace"];
 
 fn build() -> Result<()> {
     compile("build", &["--bin", "promoflow"])
 }
 
-fn demo(args: &[String]) -> Result<()> {
+fn demo(args: &[OsString]) -> Result<()> {
     build()?;
     let promoflow = cargo::target_dir()?.join("release/promoflow");
     let mut demo = Command::new(promoflow);
@@ -114,41 +147,47 @@ fn demo(args: &[String]) -> Result<()> {
 }
 
 fn bench(groups: &[String]) -> Result<()> {
-    // The profile of benchmarks is that of releases.
+    // `cargo bench` uses the release profile by itself.
     let mut args = vec!["--bench", "figures", "--"];
     args.extend(groups.iter().map(String::as_str));
     compile("bench", &args)
 }
 
-fn crash(args: &[String]) -> Result<()> {
+fn crash(options: &CrashOptions) -> Result<()> {
     let release = build_with("crash")?;
     let mut crash = Command::new(release.join("crash"));
-    cargo::succeed(crash.arg(release.join("promoflow")).args(args))
+    cargo::succeed(crash.arg(release.join("promoflow")).args(options.to_args()))
 }
 
-fn outbox(args: &[String]) -> Result<()> {
+fn outbox(options: &OutboxOptions) -> Result<()> {
     test_tools::ensure()?;
     let release = build_with("outbox")?;
     let mut outbox = Command::new(release.join("outbox"));
-    cargo::succeed(outbox.arg(release.join("promoflow")).args(args))
+    cargo::succeed(
+        outbox
+            .arg(release.join("promoflow"))
+            .args(options.to_args()),
+    )
 }
 
-fn blocks(args: &[String]) -> Result<()> {
+fn blocks(paths: &[PathBuf], out: Option<&PathBuf>) -> Result<()> {
     wasm_target::ensure()?;
     cargo::run("build", EVERYTHING, ["--bin", "xtask-blocks"])?;
     let target = cargo::target_dir()?;
+    let out = out.cloned().unwrap_or_else(|| target.join("blocks"));
     let mut blocks = Command::new(target.join("release/xtask-blocks"));
-    blocks.arg(cargo::root().join("Cargo.toml")).arg(target);
-    cargo::succeed(blocks.args(args))
+    blocks.arg(cargo::root().join("Cargo.toml"));
+    blocks.arg(target.join("guests")).arg(out);
+    cargo::succeed(blocks.args(paths))
 }
 
-/// Builds the product and one more program, and returns the folder of both.
+/// Builds `promoflow` and another program, and returns the folder of both.
 fn build_with(name: &str) -> Result<PathBuf> {
     compile("build", &["--bin", "promoflow", "--bin", name])?;
     Ok(cargo::target_dir()?.join("release"))
 }
 
-/// Runs a cargo command over the whole workspace, with what it needs.
+/// Runs a cargo command over the whole workspace, after installing the WebAssembly target.
 fn compile(command: &str, args: &[&str]) -> Result<()> {
     wasm_target::ensure()?;
     let everything = match command {
@@ -158,13 +197,68 @@ fn compile(command: &str, args: &[&str]) -> Result<()> {
     first_build::run(cargo::command().arg(command).args(everything).args(args))
 }
 
-fn test(args: &[String]) -> Result<()> {
+fn test(args: &[OsString]) -> Result<()> {
     wasm_target::ensure()?;
     test_tools::ensure()?;
-    let chosen = |arg: &String| arg.starts_with("-p") || arg.starts_with("--package");
-    let packages = match args.iter().take_while(|arg| *arg != "--").any(chosen) {
+    let selects = |arg: &OsString| {
+        let arg = arg.to_string_lossy();
+        arg.starts_with("-p") || arg.starts_with("--package")
+    };
+    let packages = match args.iter().take_while(|arg| *arg != "--").any(selects) {
         true => &EVERYTHING[..1],
         false => &EVERYTHING[..],
     };
     first_build::run(cargo::command().arg("test").args(packages).args(args))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failure ends the test")]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Task {
+        let args = line.split_whitespace().map(OsString::from).collect();
+        Arguments::try_parse_from(pass_on_arguments(args))
+            .unwrap()
+            .task
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn arguments_of_test_and_demo_are_passed_on_unchanged() {
+        for line in [
+            "-p promoflow --test help -- --nocapture",
+            "-- --ignored",
+            "",
+        ] {
+            let Task::Test { args } = parse(&format!("xtask test {line}")) else {
+                panic!("not the task test");
+            };
+            assert_eq!(args, line.split_whitespace().collect::<Vec<_>>());
+        }
+        let Task::Demo { args } = parse("xtask demo --dir shop") else {
+            panic!("not the task demo");
+        };
+        assert_eq!(args, ["--dir", "shop"]);
+    }
+
+    #[test]
+    fn options_of_crash_and_outbox_are_passed_on() {
+        for line in ["--serve --seconds=5 --connections=3 --seed=1", "--kills=7"] {
+            let Task::Crash(options) = parse(&format!("xtask crash {line}")) else {
+                panic!("not the task crash");
+            };
+            assert_eq!(options.to_args().join(" "), line);
+        }
+        let Task::Outbox(options) = parse("xtask outbox --seed 4") else {
+            panic!("not the task outbox");
+        };
+        assert_eq!(options.to_args(), ["--deliveries=100000", "--seed=4"]);
+    }
 }

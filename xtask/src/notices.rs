@@ -1,4 +1,4 @@
-//! The licences of all that is compiled into the program, in one file that ships with it.
+//! The licences of everything compiled into the program, in one file that ships with it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -11,37 +11,31 @@ use serde_json::Value;
 use crate::cargo;
 
 const FILE: &str = "packaging/THIRD-PARTY-NOTICES.txt";
-/// What is shipped: the program, and the blocks that stand in it.
+/// Shipped packages: the program and the blocks inside it.
 const SHIPPED: [&str; 3] = ["promoflow", "plugin-get-promocode", "plugin-send-message"];
-/// What it is shipped for; the last is what blocks are compiled for.
+/// Shipped targets; the last is the target of blocks.
 const PLATFORMS: [&str; 3] = [
     "x86_64-unknown-linux-gnu",
     "aarch64-unknown-linux-gnu",
     "wasm32-unknown-unknown",
 ];
-/// How deep in the folder of a package the licences of what it brings along may stand.
+/// Depth to which a package is searched for licences of its bundled code.
 const DEPTH: usize = 3;
 const RULE_CHARS: usize = 80;
 
-/// Writes the file; `--check` fails instead where it would change.
-pub(crate) fn run(args: &[String]) -> Result<()> {
-    match args {
-        [] => {
-            fs::write(FILE, notices()?).with_context(|| format!("cannot write {FILE}"))?;
-            println!("{FILE} is written");
-            Ok(())
-        }
-        [check] if check == "--check" => check_file(),
-        _ => bail!("notices takes --check and nothing else"),
-    }
+/// Writes the file.
+pub(crate) fn write_file() -> Result<()> {
+    fs::write(FILE, notices()?).with_context(|| format!("cannot write {FILE}"))?;
+    println!("wrote {FILE}");
+    Ok(())
 }
 
-/// Fails where the file does not hold the licences of the present dependencies.
+/// Fails if the file differs from the licences of the current dependencies.
 pub(crate) fn check_file() -> Result<()> {
     let present = fs::read_to_string(FILE).unwrap_or_default();
     ensure!(
         present == notices()?,
-        "{FILE} is not of the present dependencies; `cargo xtask notices` writes it anew"
+        "{FILE} is out of date; run `cargo xtask notices`"
     );
     Ok(())
 }
@@ -54,7 +48,7 @@ fn notices() -> Result<String> {
         let license = package["license"].as_str().unwrap_or("see its file");
         writeln!(list, "{name}: {license}")?;
         let manifest = Path::new(package["manifest_path"].as_str().unwrap_or_default());
-        let folder = manifest.parent().context("a package without a folder")?;
+        let folder = manifest.parent().context("the manifest has no folder")?;
         let mut files = Vec::new();
         find(folder, DEPTH, &mut files)?;
         if files.is_empty() {
@@ -77,7 +71,7 @@ fn notices() -> Result<String> {
         "promoflow is made with the software below, whose licences follow.\n\
          `cargo xtask notices` writes this file.\n\n{list}"
     );
-    // Each text once, in the order of the packages that have it.
+    // Each text once, sorted by the packages that have it.
     let mut texts: Vec<(Vec<String>, String)> = by_text
         .into_iter()
         .filter(|(text, _)| !text.is_empty())
@@ -94,7 +88,7 @@ fn notices() -> Result<String> {
     Ok(notices)
 }
 
-/// The licence of a package that holds no file of it.
+/// Returns the licence text of a package without a licence file.
 fn stated(license: &str, package: &Value) -> Result<String> {
     let authors: Vec<&str> = package["authors"]
         .as_array()
@@ -112,13 +106,10 @@ fn stated(license: &str, package: &Value) -> Result<String> {
     let own = match license {
         text if text.contains("MIT") => "LICENSE-MIT",
         text if text.contains("Apache-2.0") => "LICENSE-APACHE",
-        _ => bail!(
-            "{} has no file with its licence, {license}",
-            package["name"]
-        ),
+        _ => bail!("{}: no file with its licence {license}", package["name"]),
     };
     let text = fs::read_to_string(own).with_context(|| format!("cannot read {own}"))?;
-    // The same words as ours, of other people.
+    // The standard text, with other copyright holders.
     let lines: Vec<&str> = text
         .lines()
         .filter(|line| !line.starts_with("Copyright (c)"))
@@ -129,7 +120,7 @@ fn stated(license: &str, package: &Value) -> Result<String> {
     ))
 }
 
-/// All that is compiled in and not of this repository, by name and version.
+/// Returns the third-party packages that are compiled in, by name and version.
 fn packages() -> Result<BTreeMap<String, Value>> {
     let mut found = BTreeMap::new();
     for platform in PLATFORMS {
@@ -143,7 +134,7 @@ fn packages() -> Result<BTreeMap<String, Value>> {
                 platform,
             ])
             .output()
-            .context("cargo can't be started")?;
+            .context("cannot start cargo")?;
         ensure!(
             output.status.success(),
             "cargo metadata failed: {}",
@@ -169,7 +160,7 @@ fn packages() -> Result<BTreeMap<String, Value>> {
             let Some(package) = packages.get(&id).filter(|_| seen.insert(id.clone())) else {
                 continue;
             };
-            // Macros are run by the compiler, and are not in what it makes.
+            // Procedural macros run in the compiler and are not part of the program.
             if list(&package["targets"]).iter().any(is_macro) {
                 continue;
             }
@@ -198,7 +189,7 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-/// Files with licences, in the order of their names.
+/// Finds files with licences, sorted by name.
 fn find(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<()> {
     let read = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     let mut entries: Vec<PathBuf> = read

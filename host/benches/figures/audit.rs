@@ -1,4 +1,4 @@
-//! The audit of what a measurement leaves behind: a rate at which promises are broken is none.
+//! Audits the databases that measurements leave behind: a rate counts only if the promises hold.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::fixture;
 use crate::goal::Goal;
 use crate::report::Report;
 
-/// Audits the databases of a group, and reports how many rows break a promise: none may.
+/// Audits the databases of a group and reports the number of violating rows, which must be 0.
 pub(crate) fn databases(report: &mut Report, name: &str, files: &[&Path]) -> Result<()> {
     let mut found = (0, 0);
     for file in files {
@@ -20,7 +20,7 @@ pub(crate) fn databases(report: &mut Report, name: &str, files: &[&Path]) -> Res
     Ok(())
 }
 
-/// The same of an installation that is open.
+/// Audits an open installation in the same way.
 pub(crate) fn installation(
     report: &mut Report,
     name: &str,
@@ -31,7 +31,7 @@ pub(crate) fn installation(
     Ok(())
 }
 
-/// Rows that were looked at, and those that break a promise.
+/// Returns the number of rows checked and the number of rows that break a promise.
 fn audit(installation: &Promoflow) -> Result<(u64, u64)> {
     let (mut checked, mut broken) = (0, 0);
     for promise in installation.audit()? {
@@ -51,7 +51,7 @@ fn tell(report: &mut Report, name: &str, (checked, broken): (u64, u64)) {
         &format!("audit_{name}"),
         "rows",
         Some(Goal::value_at_most(0.0)),
-        &format!("rows that break P1, P2, P5 or P6, of {checked} that were looked at"),
+        &format!("rows that break P1, P2, P5 or P6, of {checked} checked"),
         &[broken as f64],
     );
 }

@@ -1,5 +1,5 @@
-//! `block_overhead`: a fresh sandbox, its call and its teardown, beside the same block compiled
-//! natively; and the ceiling of the blocks alone, without any storage, on all cores.
+//! `block_overhead`: a fresh sandbox, its call and its teardown, compared with the same block
+//! compiled natively; also the ceiling of the blocks alone, without storage, on all cores.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -65,7 +65,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
         "blocks_alone_runs_per_s",
         "runs/s",
         None,
-        "runs of two blocks without any storage, on all cores: the ceiling of durable_runs_per_s",
+        "runs of two blocks without storage, on all cores: the ceiling of durable_runs_per_s",
         &ceilings,
     );
     ensure!(median(&ceilings) > 0.0, "no block ran");
@@ -112,7 +112,7 @@ fn in_sandbox(block: &Block, call: Call) -> Result<()> {
     }
 }
 
-/// The block compiled for this machine, with the SDK's stand-in for the host.
+/// Runs `get-promocode` compiled for this machine, with the SDK's test double as the host.
 fn native_code() -> Result<()> {
     let mut host = promoflow_block::testing::Host::new().code("HAPPY-1");
     let step = [
@@ -128,7 +128,7 @@ fn native_code() -> Result<()> {
     Ok(())
 }
 
-/// The same of the other one.
+/// Runs `send-message` in the same way.
 fn native_message() -> Result<()> {
     let mut host = promoflow_block::testing::Host::new().value("Phone", "+380501234567");
     let step = [("channel", "sms".into()), ("message", "greeting".into())];
@@ -137,7 +137,7 @@ fn native_message() -> Result<()> {
     Ok(())
 }
 
-/// Runs of two blocks per second on all cores, with nothing stored.
+/// Returns the runs per second of two blocks on all cores, with nothing stored.
 fn ceiling(sandboxes: &Sandboxes, code: &Block, message: &Block) -> Result<f64> {
     let cores = thread::available_parallelism().map_or(2, usize::from);
     let begin = Instant::now();
@@ -165,7 +165,7 @@ fn ceiling(sandboxes: &Sandboxes, code: &Block, message: &Block) -> Result<f64> 
     Ok(runs / begin.elapsed().as_secs_f64())
 }
 
-/// A run that does nothing.
+/// A host whose functions do nothing.
 struct Still;
 
 impl StepHost for Still {

@@ -1,5 +1,5 @@
-//! `durable_runs_per_s`: from the accepted event to the committed outbox row, beside a bare loop
-//! that writes the same rows with the best batch size, and beside one transaction a run.
+//! `durable_runs_per_s`: from the accepted event to the committed outbox row, compared with a bare
+//! loop that writes the same rows at the best batch size, and with one transaction per run.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,7 +21,8 @@ use crate::report::{Report, Rounds};
 const CODES: u64 = 1_000_000;
 const RUNS: u64 = 50_000;
 const ROUNDS: usize = 5;
-/// Runs of the loop that commits each on its own: enough to be steady, few enough to end.
+/// Runs of the loop that commits each run separately: enough for a steady figure, few enough to
+/// finish.
 const SINGLE: usize = 4_000;
 const BATCHES: [usize; 4] = [100, 300, 1_000, 3_000];
 
@@ -77,7 +78,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
                 "durable_runs_vs_commit_per_run",
                 "runs/s",
                 Some(Goal::ratio_at_least(5.0)),
-                "baseline: the bare loop with one transaction a run",
+                "baseline: the bare loop with one transaction per run",
                 &single,
             );
         }
@@ -88,18 +89,18 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// The copy of the pool that the engine works on.
+/// File name of the pool copy that the engine works on.
 const ENGINE: &str = "engine.db";
 
-/// How fast runs were written, and what processor time they took.
+/// The rate at which runs were written, and the processor time they took.
 struct Measured {
     rate: f64,
-    /// For a run.
+    /// Per run.
     spent: Spent,
     left: std::path::PathBuf,
 }
 
-/// What a run's processor time goes into, round by round.
+/// The parts of a run's processor time, one value per round.
 #[derive(Default)]
 struct Parts {
     committer: Rounds,
@@ -124,8 +125,8 @@ impl Parts {
             &name("committer"),
             unit,
             None,
-            "processor time: checks, rows and the commit, and telling those who wait; baseline: \
-             what the bare loop takes of it, which is SQLite's own",
+            "processor time: checks, rows, the commit and notifying waiting callers; baseline: the \
+             bare loop's share, which is SQLite's own",
             &self.committer,
         );
         let alone = [
@@ -137,12 +138,12 @@ impl Parts {
             ),
             (
                 "sender",
-                "processor time: making events and handing them in",
+                "processor time: creating and submitting events",
                 &self.sender,
             ),
             (
                 "others",
-                "processor time: the scout, epochs, and what else lives",
+                "processor time: the poller, epochs and other threads",
                 &self.others,
             ),
         ];
@@ -152,7 +153,7 @@ impl Parts {
     }
 }
 
-/// Runs through the engine on a copy of the pool.
+/// Executes runs through the engine on a copy of the pool.
 fn engine(pool: &Path) -> Result<Measured> {
     let copy = fixture::copy(pool, ENGINE)?;
     let running = fixture::builder(&copy).open()?.start()?;
@@ -174,7 +175,7 @@ fn engine(pool: &Path) -> Result<Measured> {
     let took = begin.elapsed();
     let spent = Spent::so_far()?.since(&before, RUNS as f64);
     running.stop();
-    ensure!(failed.load(Ordering::SeqCst) == 0, "events were refused");
+    ensure!(failed.load(Ordering::SeqCst) == 0, "events were rejected");
     Ok(Measured {
         rate: RUNS as f64 / took.as_secs_f64(),
         spent,
@@ -182,10 +183,10 @@ fn engine(pool: &Path) -> Result<Measured> {
     })
 }
 
-/// The tables that a run writes, in the order in which the engine writes them.
+/// The tables that a run writes, in the engine's order.
 const TABLES: [&str; 5] = ["event", "run", "claim", "delivery", "journal"];
 
-/// What the engine wrote for one run, a row a table.
+/// The rows that the engine wrote for one run, one per table.
 type Run = [Vec<Value>; TABLES.len()];
 
 fn rows_of(database: &Path) -> Result<Vec<Run>> {
@@ -200,7 +201,7 @@ fn rows_of(database: &Path) -> Result<Vec<Run>> {
         .collect();
     ensure!(
         runs.len() == RUNS as usize,
-        "{} of {RUNS} runs wrote a row in each table",
+        "{} of {RUNS} runs wrote one row in each table",
         runs.len()
     );
     Ok(runs)
@@ -216,7 +217,7 @@ fn rows(connection: &Connection, table: &str) -> Result<Vec<Vec<Value>>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Writes the rows into a copy of the pool, that many runs a transaction.
+/// Writes the rows into a copy of the pool, `batch` runs per transaction.
 fn replay(pool: &Path, runs: &[Run], batch: usize) -> Result<Measured> {
     let copy = fixture::copy(pool, "replay.db")?;
     let connection = SqliteStore::connect(&copy)?;
@@ -232,9 +233,9 @@ fn replay(pool: &Path, runs: &[Run], batch: usize) -> Result<Measured> {
     for batch in runs.chunks(batch) {
         connection.execute_batch("BEGIN IMMEDIATE")?;
         for run in batch {
-            // Lane, expiry and number of the claimed code stand in this order in `claim`.
+            // `claim` holds group, expiry and number of the claimed code in this order.
             let taken = take.execute(params_from_iter(&run[2][5..8]))?;
-            ensure!(taken == 1, "a code was not there");
+            ensure!(taken == 1, "a code was missing");
             for (insert, row) in inserts.iter_mut().zip(run) {
                 insert.execute(params_from_iter(row))?;
             }

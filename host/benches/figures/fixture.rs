@@ -1,4 +1,4 @@
-//! What several figures begin with: pools, a workflow of the two standard blocks, its events.
+//! Fixtures that several figures share: pools, a workflow of the two standard blocks, its events.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -11,13 +11,13 @@ use promoflow::pool::ImportOptions;
 use promoflow::{Builder, Promoflow};
 use tempfile::TempDir;
 
-/// Types of codes in every pool.
+/// Code types in every pool.
 pub(crate) const TYPES: u64 = 50;
 
-/// How codes were uploaded.
+/// Upload order of the codes.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Layout {
-    /// In the order of their expiry.
+    /// By expiry.
     Ordered,
     /// In random order.
     Scattered,
@@ -47,19 +47,19 @@ steps:
     with: { channel: sms, message: greeting }
 ";
 
-/// The event of that number: each type in turn.
+/// Returns the event with that number; the types alternate.
 pub(crate) fn event(number: u64) -> Event {
     Event::new("birthday", "ann@example.com")
         .with_param("type", format!("type-{}", number % TYPES))
         .with_param("Phone", "+380501234567")
 }
 
-/// A folder on the disk of the build, not in a memory file system.
+/// Creates a folder on the build disk rather than in a memory file system.
 pub(crate) fn folder() -> Result<TempDir> {
     Ok(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?)
 }
 
-/// A source of numbers that is the same in every run (xorshift).
+/// A reproducible source of random numbers (xorshift).
 pub(crate) struct Random(u64);
 
 impl Random {
@@ -75,7 +75,7 @@ impl Random {
     }
 }
 
-/// Codes as a CSV: random texts that expire in the years from 2030 on.
+/// Returns codes as CSV: random texts that expire from 2030 on.
 pub(crate) fn csv(codes: u64, layout: Layout) -> Result<String> {
     let mut csv = String::from("code,expirationDate,discount,type\n");
     let first = NaiveDate::from_ymd_opt(2030, 1, 1).unwrap_or_default();
@@ -92,13 +92,13 @@ pub(crate) fn csv(codes: u64, layout: Layout) -> Result<String> {
     Ok(csv)
 }
 
-/// A pool with the workflow applied, closed, so that the file can be copied.
+/// Creates a pool with the workflow applied and closes it, so that the file can be copied.
 pub(crate) fn pool(file: &Path, codes: &str) -> Result<()> {
     let promoflow = builder(file).open()?;
     let report = promoflow.import(codes.as_bytes(), &ImportOptions::default(), &mut |_| ())?;
     ensure!(
         report.rejected == 0,
-        "{} rows were refused",
+        "{} rows were rejected",
         report.rejected
     );
     configure(&promoflow)
@@ -113,22 +113,22 @@ pub(crate) fn configure(promoflow: &Promoflow) -> Result<()> {
     Ok(())
 }
 
-/// An installation that commits to its outbox and delivers nothing.
+/// Returns a builder for an installation that commits to its outbox and delivers nothing.
 pub(crate) fn builder(file: &Path) -> Builder {
     Promoflow::builder(file).delivers(false)
 }
 
-/// A copy of a pool to spend.
+/// Copies a pool, to be used up by a measurement.
 pub(crate) fn copy(pool: &Path, name: &str) -> Result<PathBuf> {
     let copy = pool.with_file_name(name);
     remove(&copy)?;
     fs::copy(pool, &copy)?;
-    // What was copied shall be on the disk before anything is measured.
+    // The copy must be on disk before the measurement starts.
     fs::File::open(&copy)?.sync_all()?;
     Ok(copy)
 }
 
-/// Removes a database, if there is one, with what stands beside it.
+/// Removes a database and the files next to it, if they exist.
 pub(crate) fn remove(database: &Path) -> Result<()> {
     for suffix in ["", "-wal", "-shm", "-executor"] {
         let mut file = database.to_owned().into_os_string();

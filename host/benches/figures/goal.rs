@@ -1,8 +1,8 @@
-//! What figures are to reach.
+//! Goals of figures.
 
 use serde::{Deserialize, Serialize};
 
-/// What of a figure a goal is about.
+/// The part of a figure that a goal constrains.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Of {
@@ -10,7 +10,7 @@ pub(crate) enum Of {
     Ratio,
 }
 
-/// What a figure is to reach: at least or at most so much.
+/// A lower or an upper bound for a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Goal {
@@ -46,8 +46,7 @@ impl Goal {
         }
     }
 
-    /// Whether it is met. A figure that has not what the goal is about does not meet it, nor does
-    /// one that is no number.
+    /// Returns true if the goal is met. A missing or non-finite measurement does not meet it.
     pub(crate) fn met(&self, value: f64, ratio: Option<f64>) -> bool {
         let measured = match self.of {
             Of::Value => value,

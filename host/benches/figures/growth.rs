@@ -1,4 +1,4 @@
-//! `claim_cost_growth`: a run with 10,000,000 codes in the pool beside one with 10,000.
+//! `claim_cost_growth`: a run with 10,000,000 codes in the pool, compared with a run with 10,000.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -17,8 +17,8 @@ use crate::report::{Report, Rounds};
 const SMALL: u64 = 10_000;
 const LARGE: u64 = 10_000_000;
 const ROUNDS: usize = 5;
-/// Runs of a slice. After each, both pools get as many new codes as it took, so that a pool of
-/// 10,000 stays one.
+/// Runs per slice. After each slice both pools get as many new codes as it used, so that the small
+/// pool stays at 10,000.
 const SLICE: u64 = 2_500;
 const SLICES: u64 = 4;
 
@@ -59,7 +59,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
 struct Pool {
     promoflow: Promoflow,
     running: Running,
-    /// Codes that it was given so far.
+    /// Codes uploaded so far.
     given: u64,
 }
 
@@ -75,19 +75,19 @@ impl Pool {
         })
     }
 
-    /// The time of a slice of runs.
+    /// Measures one slice of runs.
     fn slice(&mut self) -> Result<Duration> {
         let (sent, received) = channel();
         let begin = Instant::now();
         for number in 0..SLICE {
             let sent = sent.clone();
             self.running.submit(fixture::event(number), move |receipt| {
-                // The other side counts until all have come.
+                // The clock stops when the receiver has seen every receipt.
                 let _gone = sent.send(receipt.is_ok());
             });
         }
         for _ in 0..SLICE {
-            ensure!(received.recv()?, "an event was refused");
+            ensure!(received.recv()?, "an event was rejected");
         }
         let took = begin.elapsed();
         let csv = csv(self.given, SLICE)?;
@@ -95,14 +95,18 @@ impl Pool {
         let done = self
             .promoflow
             .import(csv.as_bytes(), &options, &mut |_| ())?;
-        ensure!(done.inserted == SLICE, "{} codes went in", done.inserted);
+        ensure!(
+            done.inserted == SLICE,
+            "{} codes were inserted",
+            done.inserted
+        );
         self.given += SLICE;
         Ok(took)
     }
 }
 
-/// Codes whose texts ascend, so that making ten million takes seconds; claims never look at the
-/// table whose order that is.
+/// Returns codes with ascending texts, so that creating ten million takes seconds. Claims never
+/// read the table that is ordered by text.
 fn csv(first: u64, codes: u64) -> Result<String> {
     let mut csv = String::from("code,expirationDate,discount,type\n");
     for number in first..first + codes {

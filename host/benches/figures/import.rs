@@ -1,5 +1,5 @@
-//! `import_rows_per_s`, beside the `sqlite3` shell doing the same work: `.import` into a plain
-//! table, then INSERT … SELECT into the engine's own tables.
+//! `import_rows_per_s`, compared with the `sqlite3` shell doing the same work: `.import` into a
+//! plain table, then INSERT … SELECT into the engine's own tables.
 
 use std::fs;
 use std::io::Write as _;
@@ -18,14 +18,14 @@ use crate::report::{Report, Rounds};
 const ROWS: u64 = 1_000_000;
 const ROUNDS: usize = 3;
 
-/// A way of the shell to fill both tables of the pool: its name, and its statements.
+/// One method of filling both pool tables with the shell: its name and its statements.
 struct Way {
     name: &'static str,
     fill: String,
 }
 
-/// Every way that may be the fastest. SQLite fills one table by one INSERT … SELECT, so there is
-/// one for each, or a trigger takes care of the other.
+/// Returns every method that may be the fastest. One INSERT … SELECT fills one table, so there is
+/// one for each table, or a trigger fills the second.
 fn ways() -> [Way; 5] {
     let lane = "JOIN lane ON lane.type = plain.type
                     AND lane.discount = CAST(plain.discount AS INTEGER)";
@@ -41,7 +41,7 @@ fn ways() -> [Way; 5] {
                    END";
     let way = |name, fill| Way { name, fill };
     [
-        way("as the file is", format!("{code}; {free};")),
+        way("in file order", format!("{code}; {free};")),
         way(
             "each sorted by its key",
             format!("{code} ORDER BY code; {free} ORDER BY 1, 2, 3;"),
@@ -71,7 +71,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
         .iter()
         .map(|(rate, way)| format!("{} {rate:.0}", way.name))
         .collect();
-    let (_, fastest) = measured.first().context("a way")?;
+    let (_, fastest) = measured.first().context("no method")?;
 
     let mut rounds = Rounds::default();
     let database = folder.path().join("pool.db");
@@ -82,7 +82,11 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
         let promoflow = fixture::builder(&database).open()?;
         let file = fs::File::open(&csv)?;
         let done = promoflow.import(file, &ImportOptions::default(), &mut |_| ())?;
-        ensure!(done.inserted == ROWS, "{} rows went in", done.inserted);
+        ensure!(
+            done.inserted == ROWS,
+            "{} rows were inserted",
+            done.inserted
+        );
         rounds.add(ROWS as f64 / begin.elapsed().as_secs_f64(), baseline);
     }
     report.compared(
@@ -91,7 +95,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
         Some(Goal::ratio_at_least(1.0)),
         &format!(
             "{ROWS} codes in random order; baseline: the sqlite3 shell into the engine's tables, in \
-             the fastest way of these (rows/s in one round): {}",
+             the fastest of these methods (rows/s in one round): {}",
             told.join(", ")
         ),
         &rounds,
@@ -99,11 +103,11 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
     audit::databases(report, "import", &[&database])
 }
 
-/// Rows per second through the shell.
+/// Returns rows per second through the shell.
 fn shell(folder: &Path, csv: &Path, way: &Way) -> Result<f64> {
     let file = folder.join("shell.db");
     fixture::remove(&file)?;
-    // The engine's own tables and pragmas.
+    // The engine's tables and pragmas.
     drop(fixture::builder(&file).open()?);
     let script = format!(
         "PRAGMA synchronous = FULL;
@@ -120,7 +124,7 @@ fn shell(folder: &Path, csv: &Path, way: &Way) -> Result<f64> {
         csv.display(),
         way.fill
     );
-    // The shell knows its own commands only at the beginning of a line.
+    // The shell recognises its dot commands only at the start of a line.
     let script: String = script
         .lines()
         .map(|line| line.trim_start().to_owned() + "\n")
@@ -142,7 +146,7 @@ fn shell(folder: &Path, csv: &Path, way: &Way) -> Result<f64> {
     let told = String::from_utf8_lossy(&output.stdout);
     ensure!(
         told.trim().ends_with(&ROWS.to_string()),
-        "the shell did not take all rows: {told}"
+        "the shell did not insert all rows: {told}"
     );
     Ok(ROWS as f64 / took.as_secs_f64())
 }

@@ -1,5 +1,5 @@
-//! `trigger_latency`: a single client, from sending the event to the committed outbox row, beside
-//! one bare durable commit of one row.
+//! `trigger_latency`: a single client, from sending the event to the committed outbox row, compared
+//! with one bare durable commit of one row.
 
 use std::time::Instant;
 
@@ -28,7 +28,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
     let (mut p50, mut p99) = (Rounds::default(), Rounds::default());
     for round in 0..ROUNDS {
         let (mut events, mut commits) = (Vec::new(), Vec::new());
-        // One after the other, so that both meet the same moments of a busy machine.
+        // Alternating, so that both see the same load on a busy machine.
         for number in 0..EVENTS {
             let begin = Instant::now();
             insert.execute(["a row of about the length that an outbox row has in practice"])?;
@@ -38,7 +38,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
             events.push(micros(begin));
         }
         if round == 0 {
-            // Caches fill.
+            // Warm the caches.
             continue;
         }
         p50.add(quantile(&mut events, 0.50), quantile(&mut commits, 0.50));

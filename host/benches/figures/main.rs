@@ -1,10 +1,11 @@
-//! The figures of the project, each beside what it is compared with, measured side by side in one
-//! run: interleaved, several rounds, median with spread.
+//! The project's benchmarks. Each figure is measured next to its baseline in one run: interleaved,
+//! in several rounds, reported as median with spread.
 //!
-//! `cargo xtask bench [GROUP…]` runs it, writes `target/bench/report.json` (a list of `{name,
-//! value, unit, baseline, ratio, spread, goal, met, note, group, measuredAt}`) and prints a table.
+//! `cargo xtask bench [GROUP…]` runs them, prints a table and writes `target/bench/report.json` (a
+//! list of `{name, value, unit, baseline, ratio, spread, goal, met, note, group, measuredAt}`).
 //! Groups that are measured alone replace their own figures in the report. Every database that a
-//! group leaves is audited. The exit status tells whether all was measured and every goal is met.
+//! group leaves is audited. The exit status is 0 only if every figure was measured and every goal
+//! is met.
 
 mod audit;
 mod blocks;
@@ -26,11 +27,11 @@ use anyhow::{Result, bail};
 
 use crate::report::Report;
 
-/// As in the binary.
+/// The allocator of the released binary.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// A group of figures: its name on the command line, and what measures it.
+/// A group of figures: its name on the command line and its measuring function.
 type Group = (&'static str, fn(&mut Report) -> Result<()>);
 
 const GROUPS: [Group; 7] = [
@@ -49,7 +50,7 @@ fn main() -> Result<()> {
     let names = GROUPS.map(|(name, _)| name);
     if let Some(unknown) = asked.iter().find(|name| !names.contains(&name.as_str())) {
         let names = names.join(", ");
-        bail!("there is no group of figures `{unknown}`; there are {names}");
+        bail!("no group `{unknown}`; groups: {names}");
     }
     let mut report = Report::default();
     let (mut measured, mut failed) = (Vec::new(), Vec::new());

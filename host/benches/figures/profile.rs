@@ -1,23 +1,23 @@
-//! What the time goes into: the processor time of this process's threads, by their names.
+//! Processor time of this process's threads, by thread name.
 
 use std::collections::BTreeMap;
 use std::fs;
 
 use anyhow::{Context, Result};
 
-/// Microseconds of processor time by what a thread does: `committer`, `workers`, `sender` (the
-/// thread that measures) and `others`. As Linux tells it.
+/// Microseconds of processor time by role: `committer`, `workers`, `sender` (the measuring thread)
+/// and `others`. Read from Linux's `/proc`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Spent(BTreeMap<&'static str, f64>);
 
 impl Spent {
-    /// What the threads that live have spent so far.
+    /// Returns the processor time of the live threads so far.
     pub(crate) fn so_far() -> Result<Spent> {
         let mut spent = Spent::default();
-        let own = fs::read_link("/proc/thread-self").context("no /proc to ask")?;
+        let own = fs::read_link("/proc/thread-self").context("/proc is not readable")?;
         for thread in fs::read_dir("/proc/self/task")? {
             let thread = thread?;
-            // A thread may end while it is asked.
+            // A thread may end while it is read.
             let (Ok(name), Ok(times)) = (
                 fs::read_to_string(thread.path().join("comm")),
                 fs::read_to_string(thread.path().join("schedstat")),
@@ -41,7 +41,7 @@ impl Spent {
         Ok(spent)
     }
 
-    /// What was spent since then, for each of so many.
+    /// Returns the processor time since `before`, divided by `count`.
     pub(crate) fn since(&self, before: &Spent, count: f64) -> Spent {
         let since = self.0.iter().map(|(does, micros)| {
             let before = before.of(does);

@@ -1,4 +1,4 @@
-//! What was measured.
+//! The report of measured figures.
 
 use std::fs;
 use std::path::Path;
@@ -9,38 +9,38 @@ use serde::{Deserialize, Serialize};
 
 use crate::goal::Goal;
 
-/// A figure, in the words of `report.json`.
+/// A figure as stored in `report.json`.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Figure {
     name: String,
-    /// The median of the rounds.
+    /// Median of the rounds.
     value: f64,
     unit: String,
-    /// The median of what it is compared with.
+    /// Median of the baseline.
     baseline: Option<f64>,
-    /// `value / baseline`, the median of the rounds' ratios.
+    /// Median of the rounds' `value / baseline`.
     ratio: Option<f64>,
-    /// Least and greatest value.
+    /// Smallest and largest value.
     spread: [f64; 2],
-    /// What it is to reach, and whether it does.
+    /// The goal, and whether it is met.
     goal: Option<Goal>,
     met: Option<bool>,
-    /// What it is and what it is compared with.
+    /// A description of the figure and its baseline.
     note: String,
-    /// What it was measured with, and when.
+    /// The group it belongs to, and the time of the measurement.
     group: String,
     measured_at: String,
 }
 
-/// What is measured now.
+/// The figures measured in this run.
 #[derive(Default)]
 pub(crate) struct Report {
     figures: Vec<Figure>,
     group: &'static str,
 }
 
-/// Values of rounds, and beside each that of the baseline in the same round.
+/// Values of the rounds, and the baseline value of each round.
 #[derive(Default)]
 pub(crate) struct Rounds {
     values: Vec<f64>,
@@ -54,7 +54,7 @@ impl Rounds {
     }
 }
 
-/// The median; 0 for no values.
+/// Returns the median, or 0 for no values.
 pub(crate) fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -70,12 +70,12 @@ fn spread(values: &[f64]) -> [f64; 2] {
 }
 
 impl Report {
-    /// From now on figures are of this group.
+    /// Starts a group: the figures that follow belong to it.
     pub(crate) fn begin(&mut self, group: &'static str) {
         self.group = group;
     }
 
-    /// A figure beside its baseline.
+    /// Adds a figure with its baseline.
     pub(crate) fn compared(
         &mut self,
         name: &str,
@@ -90,7 +90,7 @@ impl Report {
         self.add(name, unit, goal, note, &rounds.values, Some(beside));
     }
 
-    /// A figure on its own.
+    /// Adds a figure without a baseline.
     pub(crate) fn alone(
         &mut self,
         name: &str,
@@ -128,14 +128,17 @@ impl Report {
         });
     }
 
-    /// Writes what was measured now, with what is in the file of the other groups, in the order
-    /// of the groups.
+    /// Writes the figures of this run, and those of the other groups from the existing file, in the
+    /// order of the groups.
     pub(crate) fn write(&self, file: &Path, order: &[&str], measured: &[&str]) -> Result<()> {
         let folder = file.parent().context("the report has a folder")?;
         fs::create_dir_all(folder)?;
         let before = match fs::read(file) {
             Ok(text) => serde_json::from_slice(&text).unwrap_or_else(|error| {
-                eprintln!("{} is begun anew: {error}", file.display());
+                eprintln!(
+                    "{}: cannot be read, starting a new report: {error}",
+                    file.display()
+                );
                 Vec::new()
             }),
             Err(_) => Vec::<Figure>::new(),
@@ -178,13 +181,13 @@ impl Report {
                 },
             );
         }
-        println!("\nWhat each is, and is compared with:");
+        println!("\nFigures and their baselines:");
         for figure in &self.figures {
             println!("  {}: {}", figure.name, figure.note);
         }
     }
 
-    /// The figures that are not what they are to be.
+    /// Returns the figures that miss their goal.
     pub(crate) fn missed(&self) -> Vec<String> {
         let missed = self.figures.iter().filter(|one| one.met == Some(false));
         missed.map(|figure| figure.name.clone()).collect()

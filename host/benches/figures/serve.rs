@@ -1,8 +1,8 @@
-//! `serve`: events a second over HTTP through the whole service, to the commit of their run, their
-//! code and their message, beside a bare axum handler that reads the same JSON and commits one row,
-//! by group commit as well. The same clients call both, in turn, and every other round the other way
-//! round. Each event has an id of its own, as clients are told to give it: the service looks whether it
-//! is known, and keeps it in an index, which the bare handler does not.
+//! `serve`: events per second over HTTP through the whole service, until their run, code and
+//! message are committed. The baseline is a bare axum handler that reads the same JSON and commits
+//! one row, also by group commit. The same clients call both in turn, in alternating order. Each
+//! event has an id of its own, as the guide recommends: the service looks it up and stores it in an
+//! index, which the bare handler does not do.
 
 mod bare;
 mod clients;
@@ -25,7 +25,7 @@ use clients::{Load, Measured};
 
 const CODES: u64 = 1_000_000;
 const ROUNDS: usize = 7;
-/// Clients that each send the next event when the one before is answered.
+/// Clients, each of which sends its next event after the answer to the previous one.
 const CONNECTIONS: usize = 128;
 const MEASURED: Duration = Duration::from_secs(2);
 
@@ -55,7 +55,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
             let started = load(service.address, "birthday")?;
             Ok((started, load(service.address, "nothing")?))
         };
-        // What comes first in a round may find the machine cooler, or the disk less busy.
+        // The first measurement of a round may find a cooler machine or a less busy disk.
         let (limit, (started, stored)) = match round % 2 == 0 {
             true => (limit()?, of_service()?),
             false => {
@@ -64,7 +64,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
             }
         };
         if round == 0 {
-            // Caches fill.
+            // Warm the caches.
             continue;
         }
         for (figures, measured) in [(&mut runs, started), (&mut nothing, stored)] {
@@ -79,18 +79,19 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
         (
             "serve_events",
             Some(Goal::ratio_at_least(0.5)),
-            "events that are accepted and start nothing, as the bare handler starts nothing",
+            "events that are accepted and start no run, like those of the bare handler",
             nothing,
         ),
         (
             "serve_runs",
             None,
-            "events with the run of two blocks that each starts: five rows and two sandboxes",
+            "events that each start a run of two blocks: five rows and two sandboxes",
             runs,
         ),
     ];
     for (name, goal, what, (rates, p50, p99)) in figures {
-        let note = format!("{what}; baseline: an axum handler that commits a row, in groups");
+        let note =
+            format!("{what}; baseline: an axum handler that commits one row, by group commit");
         report.compared(&format!("{name}_per_s"), "events/s", goal, &note, &rates);
         let until = format!("until the answer, {CONNECTIONS} clients at once");
         report.alone(&format!("{name}_p50"), "ms", None, &until, &p50);
@@ -99,8 +100,8 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
     audit::databases(report, "serve", &[&pool])
 }
 
-/// The service of `promoflow serve`. It commits to its outbox and delivers nothing, as the other
-/// figures.
+/// The service of `promoflow serve`. It commits to its outbox and delivers nothing, like the other
+/// benchmarks.
 struct Service {
     address: SocketAddr,
     key: String,
@@ -122,7 +123,7 @@ impl Service {
         let (tell, told) = mpsc::channel();
         let thread = thread::spawn(move || {
             api::serve(promoflow, options, |address| {
-                // Who waits for it has not gone.
+                // The receiver is still waiting.
                 let _heard = tell.send(address);
             })
         });
@@ -134,7 +135,7 @@ impl Service {
         })
     }
 
-    /// Ends it as an operator does.
+    /// Stops the service as an operator does.
     fn end(self) -> Result<()> {
         nix::sys::signal::raise(nix::sys::signal::Signal::SIGTERM)?;
         let ended = self.thread.join();

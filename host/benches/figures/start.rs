@@ -1,5 +1,5 @@
-//! `cold_start_ms`: a new process until a stored workflow has run, with a warm compilation cache;
-//! and what a process keeps in memory that has nothing to do, before its first run and after some.
+//! `cold_start_ms`: from a new process until a stored workflow has run, with a warm compilation
+//! cache; also the memory of an idle process before its first run and after some runs.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -16,11 +16,11 @@ use crate::goal::Goal;
 use crate::report::Report;
 
 const ROUNDS: usize = 11;
-/// Samples of memory, each of a process of its own.
+/// Memory samples, each from a separate process.
 const SAMPLES: usize = 5;
-/// Runs before memory is looked at again.
+/// Runs before memory is measured again.
 const RUNS: u64 = 1_000;
-/// How long a process has nothing to do before its memory is looked at.
+/// Idle time before memory is measured.
 const IDLE: Duration = Duration::from_secs(1);
 
 pub(crate) fn measure(report: &mut Report) -> Result<()> {
@@ -53,16 +53,16 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
             after.push(process.memory()?);
             *greatest = greatest.max(before);
         }
-        let note = format!("`{name}` that has nothing to do, a second after its start");
+        let note = format!("idle `{name}`, one second after its start");
         report.alone(&format!("idle_memory_{name}"), "MiB", None, &note, &idle);
-        let note = format!("`{name}` that has nothing to do any more after {RUNS} runs");
+        let note = format!("idle `{name}` after {RUNS} runs");
         report.alone(&format!("memory_after_{name}"), "MiB", None, &note, &after);
     }
     report.alone(
         "idle_memory",
         "MiB",
         Some(Goal::value_at_most(40.0)),
-        "the greater of idle_memory_work and idle_memory_serve",
+        "the larger of idle_memory_work and idle_memory_serve",
         &greatest,
     );
     audit::databases(report, "start", &[&database])
@@ -106,7 +106,7 @@ fn write_events(file: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Has another process send the events, which the one that is watched executes and delivers.
+/// Sends the events from another process; the watched process executes and delivers them.
 fn run_events(database: &Path, events: &Path) -> Result<()> {
     let status = promoflow(database)
         .args(["event", "send", "--file"])
@@ -129,16 +129,16 @@ fn promoflow(database: &Path) -> Command {
     command
 }
 
-/// A process that executes, until it is dropped.
+/// A process that executes runs until it is dropped.
 struct Process {
     child: Child,
     status: PathBuf,
 }
 
 impl Process {
-    /// Starts it, and waits until it says that it has.
+    /// Starts the process and waits until it reports that it is ready.
     fn start(database: &Path, args: &[&str]) -> Result<Process> {
-        // `work` tells it on one, `serve` on the other.
+        // `work` reports it on standard error, `serve` on standard output.
         let (told, tells) = std::io::pipe()?;
         let child = promoflow(database)
             .args(args)
@@ -150,12 +150,12 @@ impl Process {
         let mut told = BufReader::new(told);
         let read = told.read_line(&mut String::new())?;
         ensure!(read > 0, "{args:?} ended at once");
-        // What it says later is of no interest, and shall not hold it up.
+        // Drain later output, so that the process never blocks on a full pipe.
         thread::spawn(move || std::io::copy(&mut told, &mut std::io::sink()));
         Ok(process)
     }
 
-    /// Resident memory in MiB, as Linux tells it, when it has had nothing to do for a while.
+    /// Returns the resident memory in MiB from Linux's `/proc`, after an idle period.
     fn memory(&self) -> Result<f64> {
         thread::sleep(IDLE);
         let status = std::fs::read_to_string(&self.status)?;
@@ -174,7 +174,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended by itself, which the measurement tells.
+        // It may have ended already; the measurement reports that.
         let _ended = self.child.kill();
         let _reaped = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! What answers mean.
+//! Classification of answers.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ fn later(channel: &Http, number: u32, address: &str) -> (String, Option<Duration
     }
 }
 
-/// Whether the provider may have taken the letter all the same.
+/// Returns true if the provider may have accepted the message although the attempt failed.
 fn unclear(channel: &Http, number: u32, address: &str) -> bool {
     match deliver(channel, number, address, "Your code: A-1") {
         Handover::Later { unclear, .. } => unclear,
@@ -39,7 +39,7 @@ fn refused(channel: &Http, number: u32, address: &str) -> String {
 }
 
 #[test]
-fn what_fails_for_now_is_tried_again_and_no_error_repeats_the_letter() {
+fn temporary_errors_are_retryable_and_do_not_contain_the_message() {
     let server = Server::start();
     let channel = server.channel(CONFIG);
     for (number, (address, expected)) in [
@@ -79,7 +79,7 @@ fn what_fails_for_now_is_tried_again_and_no_error_repeats_the_letter() {
 }
 
 #[test]
-fn what_may_have_been_taken_is_told_from_what_was_not() {
+fn ambiguous_and_definite_failures_are_distinguished() {
     let server = Server::start();
     let channel = server.channel(CONFIG);
     for (number, (address, expected)) in [
@@ -101,17 +101,17 @@ fn what_may_have_been_taken_is_told_from_what_was_not() {
         assert_eq!(unclear(&channel, number, address), expected, "{address}");
     }
     drop(server);
-    assert!(!unclear(&channel, 99, "ann"), "nobody was reached");
+    assert!(!unclear(&channel, 99, "ann"), "no server was reached");
 }
 
 #[test]
-fn what_the_letter_is_to_blame_for_is_refused_and_what_we_are_is_not() {
+fn only_errors_of_the_message_are_permanent() {
     let mut server = Server::start();
     let channel = server.channel(CONFIG);
     let error = refused(&channel, 1, "never");
     assert_eq!(error, "the provider answered 400");
     assert_eq!(later(&channel, 2, "login").0, "the provider answered 401");
-    // A redirect would take the login elsewhere.
+    // A redirect would send the credentials elsewhere.
     assert_eq!(later(&channel, 3, "away").0, "the provider answered 302");
     assert_eq!(deliver(&channel, 4, "ann", ""), Handover::Delivered);
     let paths = ["never", "login", "away", "ann"].map(|word| format!("/send/{word}"));
@@ -121,7 +121,7 @@ fn what_the_letter_is_to_blame_for_is_refused_and_what_we_are_is_not() {
 }
 
 #[test]
-fn a_status_without_a_rule_means_what_it_says() {
+fn a_status_without_a_rule_has_its_standard_meaning() {
     let server = Server::start();
     let channel = server.channel(CONFIG);
     let now = |status: u32| later(&channel, status, &format!("status-{status}")).0;
@@ -139,7 +139,7 @@ fn a_status_without_a_rule_means_what_it_says() {
 }
 
 #[test]
-fn an_answer_that_is_not_needed_may_be_of_any_kind() {
+fn the_body_is_ignored_unless_a_rule_needs_it() {
     let server = Server::start();
     let channel = server.channel(CONFIG);
     for (number, address) in ["cut", "huge", "text", "wrong", "drip"]
@@ -148,14 +148,14 @@ fn an_answer_that_is_not_needed_may_be_of_any_kind() {
     {
         let begun = Instant::now();
         let told = deliver(&channel, number.try_into().unwrap(), address, "A-1");
-        // The status said so.
+        // The status alone decides.
         assert_eq!(told, Handover::Delivered, "{address}");
         assert!(begun.elapsed() < Duration::from_secs(5), "{address}");
     }
 }
 
 #[test]
-fn a_provider_may_say_in_its_answer_what_became_of_the_letter() {
+fn rules_classify_fields_of_the_answer() {
     let server = Server::start();
     let channel = server.channel(&format!(
         r#"{CONFIG}
@@ -182,7 +182,7 @@ fn a_provider_may_say_in_its_answer_what_became_of_the_letter() {
         means = "delivered"
         "#
     ));
-    // Not the text of the answer: it repeats the address.
+    // The text of the answer is omitted: it repeats the address.
     let error = refused(&channel, 1, "wrong");
     assert_eq!(error, "the provider answered 200, /error/code 7");
     let (error, after) = later(&channel, 2, "wait");
@@ -190,7 +190,7 @@ fn a_provider_may_say_in_its_answer_what_became_of_the_letter() {
     assert_eq!(after, Some(Duration::from_secs(90)));
     let (error, _) = later(&channel, 3, "text");
     assert_eq!(error, "the provider answered 200, /ok not true");
-    // What cannot be read may have been anything.
+    // An unreadable answer may have meant anything.
     let broken = [
         ("page", "is no JSON"),
         ("cut", "broke off"),
@@ -207,7 +207,7 @@ fn a_provider_may_say_in_its_answer_what_became_of_the_letter() {
         let again = 20 + number;
         assert!(unclear(&channel, again, address), "{address}");
     }
-    // Status 400 is said to mean delivered, but a code may say otherwise first.
+    // Status 400 means delivered by the configuration, but a code in the answer has priority.
     let (error, _) = later(&channel, 8, "down");
     assert_eq!(error, "the provider answered 500");
     assert_eq!(deliver(&channel, 9, "never", ""), Handover::Delivered);

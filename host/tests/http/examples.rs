@@ -1,4 +1,4 @@
-//! The ready configurations, against a provider that insists on the documented shape.
+//! The ready-made configurations, with a provider that insists on the documented format.
 
 use serde_json::json;
 
@@ -108,9 +108,9 @@ fn turbosms() {
     }
 }
 
-/// A provider that is being mended shows a page, with a status that its answers have.
+/// A provider under maintenance shows a page, with a status that its answers also have.
 #[test]
-fn a_page_in_place_of_an_answer_refuses_nothing() {
+fn a_page_instead_of_an_answer_is_no_permanent_failure() {
     let server = Server::start();
     for (example, kind, secret) in [
         ("telegram.toml", "telegram", "TELEGRAM_TOKEN"),

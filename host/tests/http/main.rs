@@ -1,5 +1,5 @@
-//! Letters to a provider over HTTP that is not ours, which misbehaves as providers do.
-#![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
+//! Messages sent to an independent provider over HTTP, which misbehaves as providers do.
+#![allow(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
 mod answers;
 mod examples;

@@ -1,4 +1,4 @@
-//! A provider that asks to be left alone.
+//! A provider that sends `Retry-After`.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use crate::shop::Shop;
 use crate::webhooks::requests;
 
 #[test]
-fn one_that_asks_to_wait_is_left_alone_by_the_next_process_as_well() {
+fn retry_after_is_respected_by_the_next_process() {
     let mut server = Server::start();
     let config = format!(
         "[[channel]]\ntype = \"http\"\ntakes = [\"telegram\", \"sms\"]\n\

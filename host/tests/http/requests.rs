@@ -1,4 +1,4 @@
-//! What a letter becomes.
+//! Requests made from messages.
 
 use std::process::Command;
 
@@ -11,7 +11,7 @@ use crate::shop::Shop;
 const NASTY: &str = "\"},\"admin\":true,{\"a\":\"\\\r\nX-Evil: 1 ціна & co=1%00 $address #if(1)";
 
 #[test]
-fn a_value_stays_within_its_text_of_the_json_its_field_of_the_form_and_its_part_of_the_url() {
+fn values_are_escaped_in_json_forms_and_urls() {
     let mut server = Server::start();
     let json_channel = server.channel(
         r#"
@@ -44,7 +44,7 @@ fn a_value_stays_within_its_text_of_the_json_its_field_of_the_form_and_its_part_
             "empty": "",
         })
     );
-    // In the order of the file.
+    // In the configuration's order.
     assert!(request.body().starts_with("{\"to\":"), "{}", request.body());
     assert_eq!(request.header("content-type"), Some("application/json"));
     assert_eq!(request.header("x-evil"), None);
@@ -94,7 +94,7 @@ fn a_value_stays_within_its_text_of_the_json_its_field_of_the_form_and_its_part_
     );
 }
 
-/// A form as Python reads it.
+/// Returns a form as Python parses it.
 fn parsed(form: &str) -> serde_json::Value {
     let read = "import json, sys, urllib.parse\n\
                 print(json.dumps(urllib.parse.parse_qsl(sys.argv[1], keep_blank_values=True)))";
@@ -106,7 +106,7 @@ fn parsed(form: &str) -> serde_json::Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// The path of a file with a secret.
+/// Returns the path of a file with a secret.
 fn secret(text: &str) -> String {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), text).unwrap();
@@ -115,7 +115,7 @@ fn secret(text: &str) -> String {
 }
 
 #[test]
-fn a_value_that_would_lead_elsewhere_or_make_a_header_is_refused() {
+fn rejects_values_that_change_the_url_or_add_headers() {
     let mut server = Server::start();
     let channel = server.channel(
         r#"
@@ -138,7 +138,7 @@ fn a_value_that_would_lead_elsewhere_or_make_a_header_is_refused() {
         panic!("{header:?}")
     };
     assert_eq!(error, "the letter's values make no header x-text");
-    // Nothing of that was sent.
+    // Nothing was sent.
     assert_eq!(deliver(&channel, 2, "...", ""), Handover::Delivered);
     let request = server.request();
     assert_eq!(request.path(), "/v1/.../send");
@@ -147,7 +147,7 @@ fn a_value_that_would_lead_elsewhere_or_make_a_header_is_refused() {
 }
 
 #[test]
-fn p2_every_attempt_has_the_identity_of_the_delivery() {
+fn p2_every_attempt_has_the_delivery_s_identity() {
     let mut server = Server::start();
     let config = r#"
         [[channel]]
@@ -161,7 +161,7 @@ fn p2_every_attempt_has_the_identity_of_the_delivery() {
         deliver(&first, 7, "down", "A"),
         Handover::Later { .. }
     ));
-    // After a restart as well.
+    // Also after a restart.
     let second = server.channel(&config.replace("json", "idempotency-header = \"X-Once\"\njson"));
     assert!(matches!(
         deliver(&second, 7, "never", "A"),
@@ -183,7 +183,7 @@ fn p2_every_attempt_has_the_identity_of_the_delivery() {
 }
 
 #[test]
-fn requests_are_signed_as_standard_webhooks_has_it_with_every_secret() {
+fn requests_are_signed_with_every_secret_as_in_standard_webhooks() {
     let mut server = Server::start();
     let config = r#"
         [[channel]]
@@ -193,7 +193,7 @@ fn requests_are_signed_as_standard_webhooks_has_it_with_every_secret() {
         sign = SECRETS
         json = { text = "$text" }
         "#;
-    // 24 and 64 bytes, the least and the most.
+    // 24 and 64 bytes, the shortest and the longest secret.
     let new = secret(&format!("whsec_{}\n", "bm5u".repeat(8)));
     let old = secret(&format!("whsec_{}bw==", "b29v".repeat(21)));
     for (secrets, verified_by) in [
@@ -216,7 +216,7 @@ fn requests_are_signed_as_standard_webhooks_has_it_with_every_secret() {
 }
 
 #[test]
-fn a_provider_is_trusted_by_its_certificate_alone() {
+fn a_provider_is_trusted_only_by_the_configured_certificate() {
     let folder = tempfile::tempdir().unwrap();
     let [certificate, key] = ["cert.pem", "key.pem"].map(|name| folder.path().join(name));
     let made = Command::new("openssl")
@@ -233,7 +233,7 @@ fn a_provider_is_trusted_by_its_certificate_alone() {
         .arg("-out")
         .arg(&certificate)
         .output()
-        .expect("openssl makes the certificate of this test");
+        .expect("openssl failed to create the certificate");
     assert!(made.status.success(), "{made:?}");
     let mut server = Server::with(&[&certificate, &key]);
     let url = format!("https://127.0.0.1:{}/letters", server.port);

@@ -1,4 +1,4 @@
-//! The provider, and channels and letters for it.
+//! The provider, and channels and messages for it.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -26,13 +26,13 @@ impl Server {
         Server::with(&[])
     }
 
-    /// With a certificate and its key.
+    /// Starts a server with a certificate and its key.
     pub(crate) fn with(tls: &[&Path]) -> Server {
         let release = Path::new(env!("CARGO_BIN_EXE_promoflow")).parent().unwrap();
         let python = release.join("../test-tools/bin/python");
         assert!(
             python.exists(),
-            "`cargo xtask test` installs what this test talks to"
+            "`cargo xtask test` installs the server of this test"
         );
         let mut child = Command::new(python)
             .arg(root().join("tests/tools/http_provider.py"))
@@ -48,14 +48,14 @@ impl Server {
         Server { child, told, port }
     }
 
-    /// The next request that it took.
+    /// Returns the next request that the server received.
     pub(crate) fn request(&mut self) -> Request {
         let mut line = String::new();
         self.told.read_line(&mut line).unwrap();
         Request(serde_json::from_str(&line).unwrap())
     }
 
-    /// A channel of the configuration, in which `{url}` is this server.
+    /// Returns a channel with the configuration, in which `{url}` is this server.
     pub(crate) fn channel(&self, config: &str) -> Http {
         let here = format!("http://127.0.0.1:{}", self.port);
         let config = Config::parse("p.toml", &config.replace("{url}", &here)).unwrap();
@@ -88,17 +88,17 @@ impl Request {
         serde_json::from_str(self.body()).unwrap()
     }
 
-    /// The value of a header that is there once, or nowhere.
+    /// Returns the value of a header that occurs at most once.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let all = self.0["headers"].as_array().unwrap().iter();
         let mut named = all.filter(|header| header[0] == name);
         let value = named.next().map(|header| header[1].as_str().unwrap());
-        assert!(named.next().is_none(), "{name} is there twice: {}", self.0);
+        assert!(named.next().is_none(), "{name} occurs twice: {}", self.0);
         value
     }
 }
 
-/// Hands over a letter with a text and a promo code in it.
+/// Delivers a message with a text and a promo code.
 pub(crate) fn deliver(channel: &Http, number: u32, address: &str, text: &str) -> Handover {
     let content = Content {
         text: Some(text.to_owned()),

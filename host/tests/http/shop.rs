@@ -1,4 +1,4 @@
-//! A shop whose letters go through a provider.
+//! An installation that delivers through a provider.
 
 use std::process::{Command, Output};
 
@@ -7,14 +7,14 @@ use tempfile::TempDir;
 
 use crate::server::{Server, root};
 
-/// A shop whose letters of one kind go through a provider.
+/// An installation that delivers one kind of message through a provider.
 pub(crate) struct Shop {
     folder: TempDir,
     kind: &'static str,
     pub(crate) environment: Environment,
 }
 
-/// Variables and their values.
+/// Environment variables.
 pub(crate) type Environment = Vec<(&'static str, String)>;
 
 const WORKFLOW: &str = "
@@ -31,7 +31,7 @@ steps:
 ";
 
 impl Shop {
-    /// With a ready configuration.
+    /// Creates an installation with a ready-made configuration.
     pub(crate) fn ready(
         server: &Server,
         example: &str,
@@ -40,7 +40,7 @@ impl Shop {
     ) -> Shop {
         let path = root().join("examples/providers").join(example);
         let config = std::fs::read_to_string(path).unwrap();
-        // Its server, and nothing else of it.
+        // Only its server is replaced.
         let local = format!("http://127.0.0.1:{}", server.port);
         let there = config.split("url = \"").nth(1).unwrap();
         let origin: Vec<&str> = there.splitn(4, '/').take(3).collect();
@@ -51,7 +51,7 @@ impl Shop {
         )
     }
 
-    /// With that configuration.
+    /// Creates an installation with the given configuration.
     pub(crate) fn new(config: &str, kind: &'static str, environment: Environment) -> Shop {
         let shop = Shop {
             folder: tempfile::tempdir().unwrap(),
@@ -69,7 +69,7 @@ impl Shop {
         shop
     }
 
-    /// Applies the message, with further keys.
+    /// Applies the message with additional keys.
     pub(crate) fn message(&self, more: &str) {
         let kind = self.kind;
         let text = "Код: $!data.get('promocode') & more";
@@ -105,7 +105,7 @@ impl Shop {
         output
     }
 
-    /// Sends an event for that address, and returns the delivery that comes of it.
+    /// Sends an event for that address and returns its delivery.
     pub(crate) fn send(&self, address: &str) -> Value {
         let address = format!("to={address}");
         let output = self.done(&[

@@ -1,4 +1,4 @@
-//! Alerts at webhooks.
+//! Alert webhooks.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -19,7 +19,7 @@ steps:
   - { id: code, block: get-promocode, with: { type: birthday, discount: 10, days: 0 } }
 ";
 
-/// A shop that watches its pool.
+/// An installation with alert rules.
 struct Shop(TempDir);
 
 impl Shop {
@@ -71,7 +71,7 @@ impl Shop {
             .collect()
     }
 
-    /// One code is taken.
+    /// Claims one code.
     fn take(&self, key: &str) {
         self.done(&["event", "send", "--type", "take", "--key", key]);
     }
@@ -81,7 +81,7 @@ impl Shop {
     }
 }
 
-/// The requests that the server has taken until now.
+/// Returns the requests that the server has received so far.
 pub(crate) fn requests(server: &mut Server) -> Vec<Request> {
     let mut mark = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
     let head = b"POST /mark HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
@@ -92,7 +92,7 @@ pub(crate) fn requests(server: &mut Server) -> Vec<Request> {
         .collect()
 }
 
-/// The configuration of the guide, whose servers are this one.
+/// Returns the guide's configuration with this server in place of its servers.
 fn guide(server: &Server) -> String {
     let guide = std::fs::read_to_string(root().join("docs/alerts.md")).unwrap();
     let section = guide.split("## Notify a webhook").nth(1).unwrap();
@@ -106,7 +106,7 @@ fn guide(server: &Server) -> String {
 }
 
 #[test]
-fn an_alert_reaches_the_webhooks_of_the_guide_once_a_crossing() {
+fn the_guide_s_webhooks_get_one_notification_per_crossing() {
     let mut server = Server::start();
     let shop = Shop::new(&guide(&server), 501);
     assert_eq!(shop.done(&["config", "check"])[0]["webhooks"], 2);
@@ -138,7 +138,8 @@ fn an_alert_reaches_the_webhooks_of_the_guide_once_a_crossing() {
         );
         assert_eq!(notice["event"], event);
     }
-    // It stays below: nothing more is told, until it is clear of the threshold and crosses again.
+    // It stays below the threshold: no new notification until it rises above the reset threshold
+    // and crosses again.
     shop.take("bob");
     shop.codes(501, 560);
     shop.done(&["codes", "retire", "B-559"]);
@@ -150,7 +151,7 @@ fn an_alert_reaches_the_webhooks_of_the_guide_once_a_crossing() {
     shop.done(&retire);
     shop.take("joe");
     let again = requests(&mut server);
-    assert_eq!(again.len(), 2, "told anew");
+    assert_eq!(again.len(), 2, "no second notification");
     assert!(
         again
             .iter()
@@ -167,9 +168,9 @@ fn one_webhook(server: &Server, path: &str) -> String {
 }
 
 #[test]
-fn a_webhook_that_does_not_take_it_is_told_again_under_the_same_identity() {
+fn a_failed_notification_is_retried_under_the_same_identity() {
     let mut server = Server::start();
-    // A server error, a lost answer, one that says that there is nobody: all are tried again.
+    // A server error, a lost answer and a 404 are all retried.
     for path in ["down", "drop", "never"] {
         let shop = Shop::new(&one_webhook(&server, path), 3);
         shop.take("ann");
@@ -191,7 +192,7 @@ fn a_webhook_that_does_not_take_it_is_told_again_under_the_same_identity() {
                 }
                 std::thread::sleep(std::time::Duration::from_millis(50));
             }
-            panic!("{path}: it is not tried again");
+            panic!("{path}: no retry");
         };
         tried(2);
         let state = if path == "never" {
@@ -209,11 +210,11 @@ fn a_webhook_that_does_not_take_it_is_told_again_under_the_same_identity() {
 }
 
 #[test]
-fn a_webhook_that_asks_to_wait_is_told_nothing_by_the_next_process_either() {
+fn a_webhook_s_retry_after_is_respected_by_the_next_process() {
     let mut server = Server::start();
     let shop = Shop::new(&one_webhook(&server, "busy"), 3);
     shop.take("ann");
-    // The alarm, which is another notice.
+    // The alarm is another notification.
     shop.take("bob");
     assert_eq!(requests(&mut server).len(), 1);
     let attempts: Vec<_> = shop
@@ -224,11 +225,11 @@ fn a_webhook_that_asks_to_wait_is_told_nothing_by_the_next_process_either() {
     assert_eq!(attempts, [json!(0), json!(1)]);
 }
 
-/// P2 and P3, for notices: wherever a process dies, each crossing becomes one notice, and its
-/// attempt is stored before it is made.
+/// P2 and P3 for notifications: wherever a process dies, each crossing creates one notification,
+/// whose attempt is stored before it is made.
 #[cfg(unix)]
 #[test]
-fn p3_a_crossing_becomes_one_notice_wherever_processes_die() {
+fn p3_a_crossing_creates_one_notification_wherever_processes_die() {
     let mut server = Server::start();
     let shop = Shop::new(&one_webhook(&server, "pool"), 3);
     let before = std::fs::read(shop.path("promoflow.db")).unwrap();
@@ -260,7 +261,7 @@ fn p3_a_crossing_becomes_one_notice_wherever_processes_die() {
                 assert_eq!(
                     shop.notices()[0]["attempts"],
                     1,
-                    "{all}: it was not stored first"
+                    "{all}: the attempt was not stored first"
                 );
             }
             shop.done(&[
@@ -269,14 +270,14 @@ fn p3_a_crossing_becomes_one_notice_wherever_processes_die() {
             let notices = shop.notices();
             assert_eq!(notices.len(), 1, "{all}");
             assert_eq!(notices[0]["state"], "delivered", "{all}");
-            // It may be told twice after an answer that nobody stored, and under one identity.
+            // A lost answer may cause a second request, under the same identity.
             let told = told_before + requests(&mut server).len();
             let twice = dead && point == "after-delivery";
             assert_eq!(told, 1 + usize::from(twice), "{all}");
             audited(&shop);
         }
     }
-    assert!(kills >= 6, "{kills} processes were killed");
+    assert!(kills >= 6, "only {kills} processes were killed");
 }
 
 fn audited(shop: &Shop) {
@@ -284,7 +285,7 @@ fn audited(shop: &Shop) {
 }
 
 #[test]
-fn odd_webhooks_are_told_with_their_place() {
+fn invalid_webhooks_are_reported_with_their_position() {
     let server = Server::start();
     let shop = Shop::new(&one_webhook(&server, "pool"), 1);
     for (config, wanted) in [

@@ -1,4 +1,4 @@
-//! Alerts on the pool: told by events, once for each crossing.
+//! Alerts on the pool: raised by events, once per crossing.
 
 use serde_json::{Value, json};
 
@@ -22,7 +22,7 @@ warning = 2
 alarm = 1
 ";
 
-/// What a workflow for each level's event tells.
+/// The text that a workflow sends for each level's event.
 const TOLD: &str = "
 { message: told, channel: sms,
   text: \"$!data.get('level') $!data.get('kind') $!data.get('type') $!data.get('discount') \
@@ -42,7 +42,7 @@ steps:
     .replace("on-Alarm", "on-alarm")
 }
 
-/// A shop that watches its pool, and tells what it sees.
+/// Returns an installation with alert rules and workflows that report alerts.
 fn watching() -> Shop {
     let shop = Shop::ready();
     std::fs::write(shop.path("promoflow.toml"), RULES).unwrap();
@@ -83,7 +83,7 @@ fn birthdays(shop: &Shop, from: u32, count: u32) {
     shop.done(&["event", "send", "--file", file.to_str().unwrap()]);
 }
 
-/// What was told, in order.
+/// Returns the reported alerts in order.
 fn told(shop: &Shop) -> Vec<String> {
     let deliveries = shop.done(&["outbox", "list"]).into_iter();
     deliveries
@@ -93,7 +93,7 @@ fn told(shop: &Shop) -> Vec<String> {
 }
 
 #[test]
-fn each_crossing_is_told_once_by_whatever_process_meets_it() {
+fn each_crossing_is_reported_once_by_any_process() {
     let shop = watching();
     codes(&shop, "birthday", "2999-12-31", 0..8);
     birthdays(&shop, 0, 1);
@@ -101,11 +101,11 @@ fn each_crossing_is_told_once_by_whatever_process_meets_it() {
     birthdays(&shop, 1, 1);
     assert_eq!(told(&shop), ["warning left birthday 10 6 6"]);
     birthdays(&shop, 2, 2);
-    assert_eq!(told(&shop).len(), 1, "it is below already");
-    // Both are crossed at once by a file of events; the last of them leaves nothing.
+    assert_eq!(told(&shop).len(), 1, "it is already below the threshold");
+    // A file of events crosses both thresholds at once; the last event leaves no codes.
     birthdays(&shop, 4, 4);
     assert_eq!(told(&shop)[1..], ["alarm left birthday 10 3 0"]);
-    // A refill that is not clear of the threshold takes nothing back.
+    // A refill below the reset threshold does not clear the alert.
     let state = || shop.done(&["alert", "list"]);
     let left = |rows: Vec<Value>| rows.into_iter().find(|row| row["kind"] == "left").unwrap();
     assert_eq!(left(state())["state"], "alarm");
@@ -114,9 +114,9 @@ fn each_crossing_is_told_once_by_whatever_process_meets_it() {
     std::thread::sleep(std::time::Duration::from_millis(1_500));
     assert_eq!(left(state())["state"], "alarm");
     assert_eq!(told(&shop).len(), 2);
-    // One that is does, and the next crossing is told anew.
+    // A larger refill does, and the next crossing is reported again.
     codes(&shop, "birthday", "2999-12-31", 12..20);
-    // The list judges by itself; the service has seen it once there is a moment.
+    // The list evaluates the rules itself; the service notices the refill a moment later.
     until(|| left(state())["state"] == "ok" && !left(state())["since"].is_null());
     let shown = service.at("/api/v1/alerts");
     let shown = shown.as_array().unwrap();
@@ -154,7 +154,7 @@ fn send(service: &Service, from: u32, count: u32) {
 }
 
 #[test]
-fn codes_that_expire_unused_and_a_pool_that_will_run_dry_are_told() {
+fn reports_expiring_codes_and_a_pool_that_runs_out() {
     let shop = watching();
     let day = |days: i64| {
         let at = chrono::Utc::now() + chrono::TimeDelta::days(days);
@@ -177,7 +177,8 @@ steps:
     assert_eq!(told(&shop), [""; 0]);
     codes(&shop, "birthday", &day(5), 100..102);
     until(|| told(&shop) == ["warning expiring birthday 10 1 2"]);
-    // Two in the first hour are 48 a day: 58 last for more than a day and less than two.
+    // Two claims in the first hour are 48 per day: 58 codes last for more than one day and less
+    // than two.
     for number in 0..2 {
         let event = json!({ "eventTypeKey": "dry", "keyValue": format!("d{number}") });
         ok(service.post_json("/api/v1/event", &event).send().unwrap());
@@ -197,7 +198,7 @@ steps:
 
 #[cfg(unix)]
 #[test]
-fn a_crossing_is_told_once_wherever_processes_die() {
+fn a_crossing_is_reported_once_wherever_processes_die() {
     let shop = watching();
     codes(&shop, "birthday", "2999-12-31", 0..7);
     let before = std::fs::read(shop.path("shop.db")).unwrap();
@@ -208,7 +209,7 @@ fn a_crossing_is_told_once_wherever_processes_die() {
                 let _gone = std::fs::remove_file(shop.path(&format!("shop.db{behind}")));
             }
             std::fs::write(shop.path("shop.db"), &before).unwrap();
-            // Six codes are left by its event, which is what the warning is for.
+            // Its event leaves six codes, which is the warning threshold.
             let killed = shop
                 .command(&["event", "send", "--type", "birthday", "--no-wait"])
                 .args(["--key", "ann", "--param", "EmailAddress=ann@example.com"])
@@ -216,7 +217,8 @@ fn a_crossing_is_told_once_wherever_processes_die() {
                 .output()
                 .unwrap();
             kills += u32::from(killed.status.code().is_none());
-            // Fewer are when the next process looks, and the event that tells it stays as it is.
+            // Fewer codes are left when the next process checks; the event with the report stays
+            // the same.
             shop.done(&["codes", "retire", "birthday-6"]);
             birthdays(&shop, 0, 1);
             let warnings = told(&shop);
@@ -229,17 +231,17 @@ fn a_crossing_is_told_once_wherever_processes_die() {
             shop.audited();
         }
     }
-    assert!(kills >= 4, "{kills} processes were killed");
+    assert!(kills >= 4, "only {kills} processes were killed");
 }
 
-/// The row of what is left of `birthday`.
+/// Returns the list's row for the available codes of `birthday`.
 fn left(shop: &Shop) -> Option<Value> {
     let rows = shop.done(&["alert", "list"]).into_iter();
     let mut left = rows.filter(|row| row["kind"] == "left" && row["type"] == "birthday");
     left.next()
 }
 
-/// What the metrics say of the levels of what is left that are raised.
+/// Returns the raised `left` levels according to the metrics.
 fn raised(service: &Service) -> Vec<String> {
     let text = service.get("/metrics").send().unwrap().text().unwrap();
     let raised = |line: &&str| {
@@ -252,7 +254,7 @@ fn raised(service: &Service) -> Vec<String> {
 
 #[cfg(unix)]
 #[test]
-fn an_alert_whose_rule_was_away_is_taken_back_and_told_anew() {
+fn an_alert_is_cleared_without_its_rule_and_raised_again_with_it() {
     let shop = watching();
     codes(&shop, "birthday", "2999-12-31", 0..3);
     let mut service = shop.serve();
@@ -260,7 +262,7 @@ fn an_alert_whose_rule_was_away_is_taken_back_and_told_anew() {
     assert_eq!(raised(&service).len(), 2);
     assert_eq!(service.end(), Some(0));
 
-    // Without any rule nothing is raised, in whatever way it is asked for.
+    // Without rules no alert is raised, by any interface.
     std::fs::remove_file(shop.path("promoflow.toml")).unwrap();
     let mut service = shop.serve();
     assert_eq!(raised(&service), [""; 0]);
@@ -273,7 +275,7 @@ fn an_alert_whose_rule_was_away_is_taken_back_and_told_anew() {
     ok(retired.send().unwrap());
     assert_eq!(service.end(), Some(0));
 
-    // With rules for something else neither.
+    // Nor with rules for another type.
     let others = RULES.replacen("[[alert]]", "[[alert]]\ntype = \"dry\"", 1);
     std::fs::write(shop.path("promoflow.toml"), others).unwrap();
     let mut service = shop.serve();
@@ -282,7 +284,7 @@ fn an_alert_whose_rule_was_away_is_taken_back_and_told_anew() {
     assert_eq!(service.end(), Some(0));
     assert_eq!(told(&shop).len(), 2);
 
-    // Four codes are left, which only the warning is for.
+    // Four codes are left, which only crosses the warning threshold.
     std::fs::write(shop.path("promoflow.toml"), RULES).unwrap();
     let mut service = shop.serve();
     until(|| told(&shop).len() == 3);
@@ -294,7 +296,7 @@ fn an_alert_whose_rule_was_away_is_taken_back_and_told_anew() {
 }
 
 #[test]
-fn the_list_shows_the_truth_before_anything_was_executed() {
+fn the_list_is_current_before_anything_is_executed() {
     let shop = watching();
     codes(&shop, "birthday", "2999-12-31", 0..2);
     let row = left(&shop).unwrap();
@@ -307,10 +309,10 @@ fn the_list_shows_the_truth_before_anything_was_executed() {
 }
 
 #[test]
-fn work_until_idle_judges_the_alerts_and_leaves_nothing_untried() {
+fn work_until_idle_evaluates_alerts_and_tries_every_notification() {
     let shop = watching();
     for round in 0..20 {
-        // Both levels are crossed by what is claimed, or by what is there at all.
+        // Both levels are crossed by the claims, or by the number of codes alone.
         let kind = format!("kind-{round}");
         codes(&shop, "birthday", "2999-12-31", round * 20..round * 20 + 10);
         codes(&shop, &kind, "2999-12-31", 0..2);

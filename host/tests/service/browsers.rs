@@ -1,4 +1,4 @@
-//! Browsers that hold a key, and pages of other sites that would use it.
+//! Browsers that hold a key, and pages of other sites that try to use it.
 
 use reqwest::blocking::RequestBuilder;
 use reqwest::{Method, StatusCode};
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::service::{Service, Shop, problem};
 
-/// The operations that change something, with values in their paths.
+/// Returns the operations that change something, with values in their paths.
 fn operations() -> Vec<(Method, String)> {
     let document = promoflow::api::document();
     let mut found = Vec::new();
@@ -33,7 +33,7 @@ fn operations() -> Vec<(Method, String)> {
     found
 }
 
-/// A request as a browser sends it that has logged in by HTTP Basic.
+/// Returns a request as a browser sends it after logging in with HTTP Basic.
 fn by_browser(service: &Service, method: &Method, path: &str) -> RequestBuilder {
     let url = format!("{}{path}", service.url);
     let request = service.client.request(method.clone(), url);
@@ -41,7 +41,7 @@ fn by_browser(service: &Service, method: &Method, path: &str) -> RequestBuilder 
 }
 
 #[test]
-fn a_page_of_another_site_changes_nothing_by_any_request() {
+fn a_page_of_another_site_cannot_change_anything() {
     let shop = Shop::ready();
     let service = shop.serve_with(&["--requests-per-second", "100000"]);
     let forms = [
@@ -77,7 +77,7 @@ fn a_page_of_another_site_changes_nothing_by_any_request() {
                 problem(request.send().unwrap(), 403, "cross-site");
             }
         }
-        // A browser that says nothing of the page.
+        // A browser that does not send the page's origin.
         for form in [
             "application/x-www-form-urlencoded",
             "text/plain",
@@ -95,7 +95,7 @@ fn a_page_of_another_site_changes_nothing_by_any_request() {
 }
 
 #[test]
-fn the_service_s_own_page_and_what_is_no_browser_go_on() {
+fn the_service_s_own_page_and_other_clients_keep_working() {
     let shop = Shop::ready();
     let service = shop.serve();
     let pause = "/api/v1/workflows/birthday/pause";
@@ -104,7 +104,7 @@ fn the_service_s_own_page_and_what_is_no_browser_go_on() {
         vec![("Origin", own.as_str()), ("Sec-Fetch-Site", "same-origin")],
         vec![("Origin", own.as_str())],
         vec![("Sec-Fetch-Site", "none")],
-        // Behind a proxy that renames the host.
+        // Behind a proxy that changes the host.
         vec![
             ("Origin", "https://shop.example"),
             ("Sec-Fetch-Site", "same-origin"),
@@ -117,7 +117,7 @@ fn the_service_s_own_page_and_what_is_no_browser_go_on() {
         }
         assert_eq!(request.send().unwrap().status(), 200);
     }
-    // Looking changes nothing, and cannot be read elsewhere.
+    // Reads change nothing, and other sites cannot see the answers.
     let request = by_browser(&service, &Method::GET, "/api/v1/runs");
     let answer = request
         .header("Origin", "https://evil.example")
@@ -158,7 +158,7 @@ fn a_browser_is_not_asked_to_log_in() {
 }
 
 #[test]
-fn pages_load_nothing_from_elsewhere_and_are_shown_nowhere_else() {
+fn pages_load_nothing_from_other_sites_and_cannot_be_framed() {
     let shop = Shop::ready();
     let service = shop.serve();
     for path in [
@@ -181,7 +181,7 @@ fn pages_load_nothing_from_elsewhere_and_are_shown_nowhere_else() {
             assert_eq!(header("x-content-type-options"), "nosniff", "{path}");
             assert_eq!(header("x-frame-options"), "DENY", "{path}");
             assert_eq!(header("referrer-policy"), "no-referrer", "{path}");
-            // The document is the same for everybody, and asked for anew each time.
+            // The document is the same for every client and is revalidated each time.
             let is_document = path == "/api/openapi.json" && method == Method::GET;
             let kept = if is_document { "no-cache" } else { "no-store" };
             assert_eq!(header("cache-control"), kept, "{path}");
@@ -190,7 +190,7 @@ fn pages_load_nothing_from_elsewhere_and_are_shown_nowhere_else() {
 }
 
 #[test]
-fn an_empty_list_of_scopes_is_refused_and_metrics_open_nothing_else() {
+fn rejects_an_empty_list_of_scopes_and_limits_metrics_keys_to_metrics() {
     let shop = Shop::ready();
     let mut service = shop.serve();
     let ask = |body: Value| service.post_json("/api/v1/keys", &body).send().unwrap();

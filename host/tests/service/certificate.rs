@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-/// Makes a certificate for this machine, with its key.
+/// Creates a certificate for this machine, with its key.
 pub(crate) fn make(certificate: &Path, key: &Path) {
     let made = Command::new("openssl")
         .args("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2".split(' '))
@@ -19,7 +19,7 @@ pub(crate) fn make(certificate: &Path, key: &Path) {
         .arg("-out")
         .arg(certificate)
         .output()
-        .expect("openssl makes the certificate of this test");
+        .expect("openssl failed to create the certificate");
     let error = String::from_utf8_lossy(&made.stderr);
     assert!(made.status.success(), "{error}");
 }

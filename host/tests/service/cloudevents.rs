@@ -52,7 +52,7 @@ fn binary_structured_and_batched_events_are_the_same_event() {
 }
 
 #[test]
-fn what_is_no_cloudevent_is_refused_with_its_attribute() {
+fn rejects_invalid_cloudevents_naming_the_attribute() {
     let shop = Shop::ready();
     let service = shop.serve();
     let whole = json!({ "specversion": "1.0", "id": "7", "source": "/shop", "type": "birthday",
@@ -76,7 +76,7 @@ fn what_is_no_cloudevent_is_refused_with_its_attribute() {
     problem(text, 415, "unsupported-media-type");
 }
 
-/// An event in binary mode, without data but `data`.
+/// Returns an event in binary mode whose only content is `data`.
 fn binary(
     service: &Service,
     headers: &[(&str, &str)],
@@ -97,7 +97,7 @@ fn binary(
 }
 
 #[test]
-fn p5_a_value_in_quotes_is_the_same_value() {
+fn p5_a_quoted_value_equals_the_plain_value() {
     let shop = Shop::ready();
     let service = shop.serve();
     let ann = json!({ "EmailAddress": "ann@example.com" });
@@ -114,13 +114,13 @@ fn p5_a_value_in_quotes_is_the_same_value() {
 }
 
 #[test]
-fn p5_another_event_under_an_idempotency_key_is_refused() {
+fn p5_rejects_another_event_under_an_idempotency_key() {
     let shop = Shop::ready();
     let service = shop.serve();
     let ann = json!({ "EmailAddress": "ann@example.com" });
     let send = |id: &str| binary(&service, &[("ce-id", id), ("Idempotency-Key", "k-1")], &ann);
     let first = ok(send("1"));
-    // The bodies are the same, and the events are not.
+    // The bodies are the same, but the events differ.
     problem(send("2"), 422, "idempotency-key-reused");
     let again = send("1");
     assert_eq!(again.headers()["idempotent-replayed"], "true");
@@ -129,7 +129,7 @@ fn p5_another_event_under_an_idempotency_key_is_refused() {
 }
 
 #[test]
-fn a_subject_that_can_be_no_key_leaves_it_to_the_data() {
+fn a_subject_that_is_no_valid_key_is_ignored_in_favour_of_the_data() {
     let shop = Shop::ready();
     let service = shop.serve();
     let path = ("ce-subject", "/orders/7");
@@ -150,7 +150,7 @@ fn a_subject_that_can_be_no_key_leaves_it_to_the_data() {
 }
 
 #[test]
-fn a_fault_of_a_batch_is_told_with_its_event() {
+fn errors_of_a_batch_name_their_event() {
     let shop = Shop::ready();
     let service = shop.serve();
     let event = |id: &str, subject: &str| {

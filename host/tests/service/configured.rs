@@ -1,4 +1,4 @@
-//! What a service is started with: options, environment, configuration file.
+//! Configuration of a service: options, environment, configuration file.
 
 use std::process::Output;
 
@@ -12,7 +12,7 @@ fn said(output: &Output) -> String {
 }
 
 #[test]
-fn an_option_goes_before_the_environment_and_that_before_the_file() {
+fn options_override_the_environment_which_overrides_the_file() {
     let shop = Shop::new();
     let file = "[serve]\nlisten = \"127.0.0.1:7001\"\ndrain = 1\nconnections = 11\n";
     std::fs::write(shop.path("promoflow.toml"), file).unwrap();
@@ -28,12 +28,15 @@ fn an_option_goes_before_the_environment_and_that_before_the_file() {
         (&found["drain"], &found["connections"], &found["url"]),
         (&json!(3), &json!(22), &json!("http://127.0.0.1:7001"))
     );
-    assert_eq!(found["eventsPerSecond"], 350, "what nobody says is as ever");
-    assert!(!shop.path("shop.db").exists(), "nothing is made");
+    assert_eq!(
+        found["eventsPerSecond"], 350,
+        "unset options have their defaults"
+    );
+    assert!(!shop.path("shop.db").exists(), "a database was created");
 }
 
 #[test]
-fn a_check_reads_everything_and_shows_no_secret() {
+fn config_check_reads_everything_and_shows_no_secret() {
     let shop = Shop::new();
     let secret = shop.path("secret");
     std::fs::write(&secret, "hunter2-of-the-shop\n").unwrap();
@@ -144,7 +147,7 @@ fn a_check_reads_everything_and_shows_no_secret() {
 
 #[cfg(unix)]
 #[test]
-fn a_secret_in_the_environment_that_serves_nobody_is_told_and_not_shown() {
+fn an_unusable_secret_is_reported_and_not_shown() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
 
@@ -186,7 +189,7 @@ fn a_secret_in_the_environment_that_serves_nobody_is_told_and_not_shown() {
 }
 
 #[test]
-fn what_an_option_says_is_checked_like_the_file() {
+fn options_are_validated_like_the_file() {
     let shop = Shop::new();
     for (args, wanted) in [
         (["--header-time", "86401"], "is not in 1..=86400"),
@@ -212,7 +215,7 @@ fn what_an_option_says_is_checked_like_the_file() {
 }
 
 #[test]
-fn only_who_delivers_needs_the_secrets() {
+fn only_delivering_commands_need_the_secrets() {
     let shop = Shop::new();
     let nowhere = shop.path("nowhere");
     let channel = format!(
@@ -241,7 +244,7 @@ fn only_who_delivers_needs_the_secrets() {
             assert!(said.contains("cannot read the secret"), "{args:?}: {said}");
             assert!(said.contains("promoflow.toml"), "{args:?}: {said}");
         }
-        assert!(!shop.path("shop.db").exists(), "nothing is made");
+        assert!(!shop.path("shop.db").exists(), "a database was created");
     }
     std::fs::write(&config, [channel, unsubscribe, trace].concat()).unwrap();
     let shop_files = Shop::ready();
@@ -271,7 +274,7 @@ fn a_file_in_the_current_folder_may_name_the_database() {
 
 #[cfg(unix)]
 #[test]
-fn a_service_is_ready_while_it_is_known_who_executes() {
+fn a_service_is_ready_while_the_executor_is_known() {
     let shop = Shop::new();
     let first = shop.serve();
     let second = shop.serve();
@@ -280,7 +283,7 @@ fn a_service_is_ready_while_it_is_known_who_executes() {
     assert_eq!(
         ready(&second).status(),
         200,
-        "the first executes, which is known"
+        "the first process is the known executor"
     );
     let lock = shop.path("shop.db-executor");
     std::fs::remove_file(&lock).unwrap();

@@ -1,11 +1,11 @@
-//! The directory of contacts.
+//! The contact directory.
 
 use serde_json::json;
 
 use crate::service::{Shop, ok, problem};
 
 #[test]
-fn contacts_are_made_changed_listed_and_shown() {
+fn contacts_are_created_changed_listed_and_shown() {
     let shop = Shop::new();
     let service = shop.serve();
     let rows = json!([
@@ -45,7 +45,7 @@ fn contacts_are_made_changed_listed_and_shown() {
 }
 
 #[test]
-fn consent_is_taken_and_given_by_channel_and_needs_the_scope() {
+fn consent_is_set_per_channel_and_needs_the_scope() {
     let shop = Shop::new();
     let (reader, all) = (shop.key("read"), shop.key("contacts"));
     let service = shop.serve();

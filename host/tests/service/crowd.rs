@@ -1,4 +1,4 @@
-//! Many connections, and clients that have shown no key.
+//! Many connections, and clients without a key.
 #![cfg(unix)]
 
 use std::io::{Read, Write};
@@ -18,7 +18,7 @@ fn connect(service: &Service) -> TcpStream {
     stream
 }
 
-/// Sends something on a connection, and reads one answer without a body.
+/// Sends a request on a connection and reads one answer without a body.
 fn status(stream: &mut TcpStream, request: &str) -> Option<String> {
     stream.write_all(request.as_bytes()).ok()?;
     let mut status = [0; 12];
@@ -26,7 +26,7 @@ fn status(stream: &mut TcpStream, request: &str) -> Option<String> {
     Some(String::from_utf8_lossy(&status).into_owned())
 }
 
-/// A request on a connection that stays, with its whole answer.
+/// Sends a request on a persistent connection and reads the whole answer.
 fn keys(stream: &mut TcpStream, key: &str) -> bool {
     let head =
         format!("GET /api/v1/alerts HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key}\r\n\r\n");
@@ -44,7 +44,7 @@ fn keys(stream: &mut TcpStream, key: &str) -> bool {
     status == "HTTP/1.1 200"
 }
 
-/// Whether the other side has closed a connection on which it owes nothing.
+/// Returns true if the other side has closed a connection without an open request.
 fn is_closed(stream: &TcpStream) -> bool {
     let short = Some(Duration::from_millis(1));
     stream.set_read_timeout(short).unwrap();
@@ -55,28 +55,31 @@ fn is_closed(stream: &TcpStream) -> bool {
 }
 
 #[test]
-fn strangers_make_room_for_each_other_and_not_those_with_a_key() {
+fn only_unauthenticated_connections_are_closed_to_make_room() {
     let shop = Shop::new();
     let service = shop.serve_with(&["--connections", "8", "--connections-per-address", "8"]);
     let mut with_key = connect(&service);
     assert!(keys(&mut with_key, &service.key));
     let strangers: Vec<TcpStream> = (0..30).map(|_| connect(&service)).collect();
-    // The oldest of them go, one for each that comes.
+    // The oldest connections are closed, one for each new one.
     until(|| strangers.iter().filter(|one| is_closed(one)).count() == 23);
     assert!(strangers[29..].iter().all(|one| !is_closed(one)));
-    assert!(keys(&mut with_key, &service.key), "it kept its place");
-    // Half a head, and half a body without a key, are strangers' as well.
+    assert!(
+        keys(&mut with_key, &service.key),
+        "the connection with a key was closed"
+    );
+    // Connections with half a head, or half a body without a key, count as unauthenticated too.
     let mut half = connect(&service);
     half.write_all(b"POST /api/v1/event HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n")
         .unwrap();
     let _more: Vec<TcpStream> = (0..9).map(|_| connect(&service)).collect();
     assert!(keys(&mut with_key, &service.key));
-    // Whoever comes is served, full as it is.
+    // A new client is served although all places are taken.
     assert!(keys(&mut connect(&service), &service.key));
 }
 
 #[test]
-fn one_address_has_half_of_the_places() {
+fn one_address_gets_at_most_half_of_the_connections() {
     let shop = Shop::new();
     let service = shop.serve_with(&["--connections", "8"]);
     let strangers: Vec<TcpStream> = (0..8).map(|_| connect(&service)).collect();
@@ -85,7 +88,7 @@ fn one_address_has_half_of_the_places() {
 }
 
 #[test]
-fn connections_leave_files_for_letters() {
+fn connections_leave_file_descriptors_for_deliveries() {
     let shop = Shop::ready();
     shop.done(&["key", "list"]);
     let key = shop.key("admin");
@@ -120,7 +123,7 @@ fn connections_leave_files_for_letters() {
 }
 
 #[test]
-fn of_a_body_without_a_key_little_is_read() {
+fn little_of_an_unauthenticated_body_is_read() {
     let shop = Shop::new();
     let service = shop.serve_with(&["--body-pause", "30"]);
     let head = |more: &str| {
@@ -128,7 +131,7 @@ fn of_a_body_without_a_key_little_is_read() {
             "POST /api/v1/event HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n{more}\r\n"
         )
     };
-    // One that is announced and does not come, one that drips, one without end.
+    // A body that never arrives, one that arrives slowly, one without end.
     for (more, drip) in [
         ("Content-Length: 9000\r\n", &b""[..]),
         ("Content-Length: 9000\r\n", b"x"),
@@ -152,7 +155,7 @@ fn of_a_body_without_a_key_little_is_read() {
     stream.write_all(chunked.as_bytes()).unwrap();
     let chunk = format!("8000\r\n{}\r\n", "x".repeat(0x8000));
     let sent = (0..10_000).take_while(|_| stream.write_all(chunk.as_bytes()).is_ok());
-    // What the buffers on the way hold, and no more.
+    // At most the contents of the buffers in between.
     assert!(sent.count() < 9_999);
 }
 
@@ -195,7 +198,7 @@ fn a_request_is_for_one_host() {
 }
 
 #[test]
-fn events_of_alerts_come_from_nobody_else() {
+fn clients_cannot_send_alert_events() {
     let shop = Shop::new();
     let service = shop.serve();
     for kind in ["Warning", "Alarm"] {
@@ -209,7 +212,7 @@ fn events_of_alerts_come_from_nobody_else() {
             );
             assert_eq!(told["field"], "eventTypeKey");
         }
-        // What it would do may be asked.
+        // A test run of such an event is allowed.
         let test = service
             .post_json("/api/v1/event/test", &event)
             .send()

@@ -1,4 +1,4 @@
-//! The end of a service.
+//! Shutdown of a service.
 #![cfg(unix)]
 
 use std::io::{Read, Write};
@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::service::{Shop, until};
 
 #[test]
-fn told_to_end_it_finishes_what_is_under_way_and_accepts_nothing_more() {
+fn shutdown_finishes_open_requests_and_accepts_no_new_ones() {
     let shop = Shop::ready();
     let mut service = shop.serve();
     let address = service.url.strip_prefix("http://").unwrap().to_owned();
@@ -35,7 +35,7 @@ fn told_to_end_it_finishes_what_is_under_way_and_accepts_nothing_more() {
 }
 
 #[test]
-fn a_client_that_never_ends_is_not_waited_for_without_end() {
+fn shutdown_does_not_wait_for_a_stuck_client() {
     let shop = Shop::new();
     let mut service = shop.serve_with(&["--drain", "1"]);
     let address = service.url.strip_prefix("http://").unwrap().to_owned();
@@ -53,7 +53,7 @@ fn a_client_that_never_ends_is_not_waited_for_without_end() {
 }
 
 #[test]
-fn told_to_end_under_load_it_loses_nothing() {
+fn shutdown_under_load_loses_nothing() {
     let shop = Shop::ready();
     let mut service = shop.serve_with(&["--events-per-second", "1000000"]);
     service.codes(20_000);
@@ -73,7 +73,7 @@ fn told_to_end_under_load_it_loses_nothing() {
                         let request = client.post(format!("{url}/api/v1/event"));
                         match request.bearer_auth(key).json(&event).send() {
                             Ok(answer) if answer.status() == 200 => stored.push(id),
-                            // It refuses, or has gone.
+                            // The service rejects the event or has stopped.
                             _ => return stored,
                         }
                     }
@@ -95,11 +95,11 @@ fn told_to_end_under_load_it_loses_nothing() {
     let all = runs.len();
     runs.sort();
     runs.dedup();
-    assert_eq!(runs.len(), all, "an event has two runs");
+    assert_eq!(runs.len(), all, "events and runs differ in number");
     for id in &stored {
         assert!(
             runs.binary_search(id).is_ok(),
-            "{id} was answered and is not there"
+            "{id} was acknowledged and is missing"
         );
     }
     shop.done(&["work", "--until-idle"]);

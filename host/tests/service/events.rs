@@ -33,7 +33,7 @@ fn deliver(service: &Service, address: &str) -> Value {
 }
 
 #[test]
-fn an_event_takes_a_code_and_delivers_it() {
+fn an_event_claims_and_delivers_a_code() {
     let shop = Shop::ready();
     let service = shop.serve();
     service.codes(3);
@@ -59,7 +59,7 @@ fn an_event_takes_a_code_and_delivers_it() {
 }
 
 #[test]
-fn ids_and_keys_that_identify_nobody_are_ignored_in_every_shape() {
+fn placeholder_ids_and_keys_are_ignored_in_every_format() {
     let shop = Shop::ready();
     let service = shop.serve();
     let params = |address: &str| {
@@ -96,7 +96,7 @@ fn ids_and_keys_that_identify_nobody_are_ignored_in_every_shape() {
 }
 
 #[test]
-fn the_second_version_takes_lists_and_objects_and_the_first_refuses_them() {
+fn v2_accepts_lists_and_objects_and_v1_rejects_them() {
     let shop = Shop::ready();
     let service = shop.serve();
     let event = json!({ "eventTypeKey": "never seen", "keyValue": "ann",
@@ -105,14 +105,14 @@ fn the_second_version_takes_lists_and_objects_and_the_first_refuses_them() {
     let refused = service.post_json("/api/v1/event", &event).send().unwrap();
     let told = problem(refused, 400, "invalid-event");
     assert_eq!(told["field"], "params[0]");
-    // Numbers are written as text.
+    // Numbers are converted to text.
     let number =
         json!({ "eventTypeKey": "never seen", "params": [{ "name": "ContactId", "value": 7 }] });
     ok(service.post_json("/api/v1/event", &number).send().unwrap());
 }
 
 #[test]
-fn what_keeps_no_bounds_is_refused_with_its_field() {
+fn rejects_out_of_range_values_naming_the_field() {
     let shop = Shop::ready();
     let service = shop.serve();
     for (event, field) in [
@@ -139,7 +139,7 @@ fn what_keeps_no_bounds_is_refused_with_its_field() {
 }
 
 #[test]
-fn p5_two_numbers_are_never_taken_for_one() {
+fn p5_different_numbers_stay_different_keys() {
     let shop = Shop::ready();
     let service = shop.serve();
     let send = |path: &str, body: String| {
@@ -187,7 +187,7 @@ fn p5_two_numbers_are_never_taken_for_one() {
 }
 
 #[test]
-fn what_is_wrong_with_a_body_is_told_where_it_is() {
+fn errors_in_a_body_have_positions() {
     let shop = Shop::ready();
     let service = shop.serve();
     for (params, field) in [
@@ -209,7 +209,7 @@ fn what_is_wrong_with_a_body_is_told_where_it_is() {
 }
 
 #[test]
-fn an_address_that_could_be_no_key_gets_its_code() {
+fn an_address_that_is_no_valid_key_gets_its_code() {
     let shop = Shop::ready();
     let service = shop.serve();
     service.codes(1);
@@ -233,7 +233,7 @@ impl FormBody for reqwest::blocking::RequestBuilder {
 }
 
 #[test]
-fn p5_the_idempotency_key_is_the_id_of_the_event() {
+fn p5_the_idempotency_key_is_the_event_s_id() {
     let shop = Shop::ready();
     let service = shop.serve();
     service.codes(3);
@@ -263,7 +263,7 @@ fn p5_the_idempotency_key_is_the_id_of_the_event() {
 }
 
 #[test]
-fn p7_what_was_acknowledged_survives_kills_and_has_one_run() {
+fn p7_acknowledged_events_survive_kills_and_have_one_run() {
     const KILLS: usize = 4;
     let shop = Shop::ready();
     let mut service = shop.serve_with(&["--events-per-second", "100000"]);

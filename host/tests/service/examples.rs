@@ -1,4 +1,4 @@
-//! The commands of README.md and docs/api.md, run by bash as they are written there.
+//! The commands of README.md and docs/api.md, executed by bash exactly as shown.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -9,13 +9,13 @@ use crate::service::{Service, Shop, client, until};
 const README: &str = include_str!("../../../README.md");
 const GUIDE: &str = include_str!("../../../docs/api.md");
 
-/// The fenced blocks of a page, each with its language.
+/// Returns the fenced blocks of a page, each with its language.
 fn blocks(page: &str) -> Vec<(&str, &str)> {
     let fenced = page.split("\n```").skip(1).step_by(2);
     fenced.map(|text| text.split_once('\n').unwrap()).collect()
 }
 
-/// Bash in a folder, with the program at hand.
+/// Returns bash in a folder, with the program on its path.
 fn bash(folder: &Path, script: &str) -> Command {
     let program = Path::new(env!("CARGO_BIN_EXE_promoflow"));
     let path = std::env::var("PATH").unwrap();
@@ -26,7 +26,7 @@ fn bash(folder: &Path, script: &str) -> Command {
     bash
 }
 
-/// What a script says, which must end well.
+/// Returns the output of a script, which must succeed.
 fn said(mut bash: Command, script: &str) -> String {
     let output = bash.output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
@@ -36,7 +36,7 @@ fn said(mut bash: Command, script: &str) -> String {
 }
 
 #[test]
-fn every_example_of_the_guide_does_what_it_says() {
+fn the_guide_s_examples_work_as_shown() {
     let shop = Shop::new();
     let service = shop.serve();
     let scripts: Vec<_> = blocks(GUIDE)
@@ -50,7 +50,7 @@ fn every_example_of_the_guide_does_what_it_says() {
         bash.env("KEY", &service.key).env("URL", &service.url);
         said(bash, script);
     }
-    // The guide's events of the type `spring` take its two codes of that type.
+    // The guide's events of the type `spring` use up its two codes of that type.
     until(|| {
         let sent = service.at("/api/v1/outbox?state=delivered");
         sent.as_array().unwrap().len() == 2
@@ -63,7 +63,7 @@ fn every_example_of_the_guide_does_what_it_says() {
     shop.audited();
 }
 
-/// The blocks below a heading of the README.
+/// Returns the blocks below a heading of the README.
 fn below(heading: &str) -> Vec<&'static str> {
     let (_, rest) = README.split_once(heading).unwrap();
     let section = rest
@@ -75,7 +75,7 @@ fn below(heading: &str) -> Vec<&'static str> {
         .collect()
 }
 
-/// The service as the README starts it, on another port.
+/// Starts the service as in the README, on another port.
 fn started(folder: &Path, line: &str) -> (Child, String) {
     let line = line.replace(":8080", ":0");
     let mut serving = bash(folder, &format!("exec {line}"));
@@ -89,7 +89,7 @@ fn started(folder: &Path, line: &str) -> (Child, String) {
 }
 
 #[test]
-fn the_example_of_the_readme_sends_codes() {
+fn the_readme_s_example_sends_codes() {
     let shop = Shop::new();
     let folder = shop.path(".");
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/birthday");
@@ -103,11 +103,11 @@ fn the_example_of_the_readme_sends_codes() {
 }
 
 #[test]
-fn the_service_of_the_readme_takes_codes_and_sends_them_from_an_empty_folder() {
+fn the_readme_s_service_example_works_from_an_empty_folder() {
     let shop = Shop::new();
     let folder = shop.path(".");
     let [start, calls] = below("\n## You serve\n")[..] else {
-        panic!("the README starts a service, and calls it");
+        panic!("the README has no service example");
     };
     let (make_key, serve) = start.split_once('\n').unwrap();
     let key = said(bash(&folder, make_key), make_key);

@@ -1,4 +1,4 @@
-//! Uploads as forms: what their fields state, and clients that send none.
+//! Uploads as forms: the fields they may have, and incomplete requests.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -12,7 +12,7 @@ use crate::service::{Service, Shop, ok, problem};
 const CODES: &str = "/api/v1/promocodes";
 const FORM: &str = "multipart/form-data; boundary=between";
 
-/// The fields of a form; one that is called `file` is a file.
+/// Returns a form; a field called `file` is a file.
 fn form(fields: &[(&str, &str)]) -> String {
     let part = |(name, value): &(&str, &str)| {
         let file = match *name {
@@ -37,12 +37,12 @@ fn send(service: &Service, query: &str, body: String) -> Response {
 }
 
 #[test]
-fn forms_that_do_not_come_are_told_so_and_hold_up_nobody_else() {
+fn incomplete_forms_time_out_without_delaying_others() {
     let shop = Shop::new();
     let service = shop.serve_with(&["--body-pause", "1"]);
     let address = service.url.strip_prefix("http://").unwrap();
     let begun = "--between\r\nContent-Disposition: form-data; name=\"type\"\r\n\r\nspri";
-    // As many as are taken at one time.
+    // As many as the service accepts at one time.
     let mut idle: Vec<TcpStream> = ["", "", "--betw", begun]
         .iter()
         .map(|sent| {
@@ -69,11 +69,11 @@ fn forms_that_do_not_come_are_told_so_and_hold_up_nobody_else() {
 }
 
 #[test]
-fn what_stands_before_the_file_of_a_form_is_bounded() {
+fn the_size_before_the_file_of_a_form_is_limited() {
     let shop = Shop::new();
     let service = shop.serve();
     let long = "x".repeat(3 << 20);
-    // A form may begin with a text that no field holds.
+    // A form may begin with text that belongs to no field.
     let preface = format!("{long}\r\n{}", form(&[("file", "F-1\n")]));
     let told = problem(send(&service, "", preface), 413, "body-too-large");
     assert!(told["detail"].as_str().unwrap().contains("before the file"));
@@ -87,7 +87,7 @@ fn what_stands_before_the_file_of_a_form_is_bounded() {
 }
 
 #[test]
-fn the_fields_of_a_form_state_what_the_query_may() {
+fn form_fields_work_like_query_parameters() {
     let shop = Shop::new();
     let service = shop.serve();
     let stated = [
@@ -117,7 +117,7 @@ fn the_fields_of_a_form_state_what_the_query_may() {
 }
 
 #[test]
-fn a_field_that_states_nothing_here_refuses_the_form() {
+fn rejects_forms_with_unknown_fields() {
     let shop = Shop::new();
     let service = shop.serve();
     let field = |query: &str, fields: &[(&str, &str)]| -> Value {
@@ -135,7 +135,7 @@ fn a_field_that_states_nothing_here_refuses_the_form() {
 }
 
 #[test]
-fn a_form_under_a_known_key_that_states_something_else_is_another_request() {
+fn a_form_with_other_fields_under_a_known_key_is_another_request() {
     let shop = Shop::new();
     let service = shop.serve();
     let send = |kind: &str| {
@@ -152,7 +152,7 @@ fn a_form_under_a_known_key_that_states_something_else_is_another_request() {
 }
 
 #[test]
-fn what_a_file_does_not_say_is_stated_by_the_query_or_the_form() {
+fn query_and_form_fill_missing_columns() {
     let shop = Shop::new();
     let service = shop.serve();
     let csv = |query: &str, body: &str| {
@@ -220,7 +220,7 @@ fn what_a_file_does_not_say_is_stated_by_the_query_or_the_form() {
             .contains("HTML")
     );
 
-    // Of what is echoed, the history has the warnings.
+    // Of the report, the history keeps the warnings.
     let call = serde_json::json!([{ "code": "angebot" }, { "code": "ab12", "expirationDate": "2020-01-01" }]);
     let echoed = service.post_json(CODES, &call).send().unwrap();
     let location = echoed.headers()["location"].to_str().unwrap().to_owned();

@@ -1,4 +1,4 @@
-//! Requests that are sent again.
+//! Repeated requests.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -21,7 +21,7 @@ fn upload(service: &Service, media: &str, body: &str) -> Response {
 }
 
 #[test]
-fn an_upload_that_is_sent_again_gets_its_answer_and_is_done_once() {
+fn a_repeated_upload_gets_the_stored_answer_and_is_done_once() {
     for (media, body, other) in [
         (
             "application/json",
@@ -54,10 +54,10 @@ fn an_upload_that_is_sent_again_gets_its_answer_and_is_done_once() {
                 .status(),
             404
         );
-        // It outlives the service.
+        // The stored answer survives a restart.
         drop(service);
         let service = shop.serve();
-        // Another API key has its own.
+        // Another API key has its own idempotency keys.
         assert!(
             !upload(&service, media, other)
                 .headers()
@@ -67,7 +67,7 @@ fn an_upload_that_is_sent_again_gets_its_answer_and_is_done_once() {
 }
 
 #[test]
-fn another_post_that_is_sent_again_is_done_once() {
+fn other_repeated_posts_are_done_once() {
     let shop = Shop::new();
     let service = shop.serve();
     service.codes(2);
@@ -89,7 +89,7 @@ fn another_post_that_is_sent_again_is_done_once() {
         422,
         "idempotency-key-reused",
     );
-    // What was refused is judged anew.
+    // A rejected request is evaluated again.
     let refused = |body: &str| {
         let request = service
             .post("/api/v1/promocodes/retire")
@@ -102,7 +102,7 @@ fn another_post_that_is_sent_again_is_done_once() {
 }
 
 #[test]
-fn the_same_request_meanwhile_is_told_to_wait() {
+fn a_concurrent_repetition_is_told_to_retry_later() {
     let shop = Shop::new();
     let service = shop.serve();
     let address = service.url.strip_prefix("http://").unwrap();
@@ -129,7 +129,7 @@ fn the_same_request_meanwhile_is_told_to_wait() {
     assert_eq!(ok(again)["inserted"], 1);
 }
 
-/// Sends a whole request under the key `u-1`, and goes before it is answered.
+/// Sends a whole request under the key `u-1` and disconnects before the answer.
 fn cut(service: &Service, path: &str, media: &str, body: &str) {
     let address = service.url.strip_prefix("http://").unwrap();
     let mut client = TcpStream::connect(address).unwrap();
@@ -145,7 +145,7 @@ fn cut(service: &Service, path: &str, media: &str, body: &str) {
     std::thread::sleep(Duration::from_millis(100));
 }
 
-/// The answer once the first request is no longer on its way.
+/// Returns the answer once the first request has finished.
 fn settled(send: impl Fn() -> Response) -> Response {
     until(|| send().status() != 409);
     send()
@@ -166,7 +166,7 @@ fn change(service: &Service, path: &str, under: Option<&str>) -> Response {
 }
 
 #[test]
-fn what_a_client_asked_for_that_has_gone_is_answered_when_it_comes_back() {
+fn a_disconnected_client_gets_its_answer_when_it_repeats_the_request() {
     let shop = Shop::new();
     let service = shop.serve();
     service.codes(1);
@@ -178,7 +178,7 @@ fn what_a_client_asked_for_that_has_gone_is_answered_when_it_comes_back() {
     problem(again(), 409, "idempotency-conflict");
     drop(held);
     until(|| service.at("/api/v1/promocodes/C-00000")["inUse"] == false);
-    // Somebody has set it aside since: that stands.
+    // Another client has retired it since; that result stays.
     assert_eq!(retire()["retired"], 1);
     let answered = settled(again);
     assert_eq!(answered.headers()["idempotent-replayed"], "true");
@@ -187,7 +187,7 @@ fn what_a_client_asked_for_that_has_gone_is_answered_when_it_comes_back() {
 }
 
 #[test]
-fn an_upload_whose_client_has_gone_is_answered_when_it_comes_back() {
+fn a_disconnected_upload_is_answered_when_it_is_repeated() {
     for (media, body) in [
         ("application/json", "[{\"code\": \"A1\"}]"),
         ("text/csv", "code\nA1\n"),
@@ -207,7 +207,7 @@ fn an_upload_whose_client_has_gone_is_answered_when_it_comes_back() {
 
 #[cfg(unix)]
 #[test]
-fn the_service_does_not_end_before_what_clients_asked_for_that_have_gone() {
+fn shutdown_waits_for_requests_of_disconnected_clients() {
     let shop = Shop::new();
     let mut service = shop.serve();
     service.codes(1);
@@ -227,10 +227,10 @@ fn the_service_does_not_end_before_what_clients_asked_for_that_have_gone() {
 }
 
 #[test]
-fn a_key_takes_nothing_from_what_a_request_may_be() {
+fn an_idempotency_key_does_not_restrict_requests() {
     let shop = Shop::new();
     let service = shop.serve();
-    // Contacts may be more than the usual mebibyte.
+    // Contacts may exceed the usual limit of one mebibyte.
     let contacts = format!("[{{\"contact\": \"A-1\"}}{}]", " ".repeat(2 << 20));
     let send = || {
         let request = service.post("/api/v1/contacts").body(contacts.clone());
@@ -239,7 +239,7 @@ fn a_key_takes_nothing_from_what_a_request_may_be() {
     };
     assert_eq!(ok(send())["inserted"], 1);
     assert_eq!(send().headers()["idempotent-replayed"], "true");
-    // An answer that is too large to keep is given all the same.
+    // An answer that is too large to store is still returned.
     let large = format!(
         "{{ message: large, channel: sms, text: \"#foreach($i in [1..5000]){}#end\" }}",
         "x".repeat(1_000)

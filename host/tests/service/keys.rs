@@ -1,11 +1,11 @@
-//! Keys and scopes.
+//! API keys and scopes.
 
 use serde_json::json;
 
 use crate::service::{Shop, ok, problem, until};
 
 #[test]
-fn without_a_key_there_is_health_alone() {
+fn only_health_is_available_without_a_key() {
     let shop = Shop::ready();
     let mut service = shop.serve();
     for (path, status) in [("/healthz", 200), ("/readyz", 200), ("/docs/", 200)] {
@@ -38,7 +38,7 @@ fn without_a_key_there_is_health_alone() {
         "no-valid-key",
     );
     service.key = key;
-    // The only key is gone.
+    // The only key was revoked.
     shop.done(&["key", "revoke", &service.key]);
     until(|| service.get("/api/v1/runs").send().unwrap().status() == 401);
     let told = problem(
@@ -55,7 +55,7 @@ fn without_a_key_there_is_health_alone() {
 }
 
 #[test]
-fn a_scope_opens_what_it_names() {
+fn a_scope_allows_what_it_names() {
     let shop = Shop::ready();
     let mut service = shop.serve();
     let event = json!({ "eventTypeKey": "e", "keyValue": "ann" });
@@ -96,7 +96,7 @@ fn a_scope_opens_what_it_names() {
 }
 
 #[test]
-fn a_key_is_made_shown_once_and_revoked_at_once() {
+fn a_key_is_shown_once_and_revoked_immediately() {
     let shop = Shop::new();
     let service = shop.serve();
     let asked = json!({ "scopes": ["events", "read"] });
@@ -124,7 +124,7 @@ fn a_key_is_made_shown_once_and_revoked_at_once() {
         .unwrap();
     assert_eq!(revoked.status(), 204);
     assert_eq!(get(secret), 401);
-    // The database holds no secret.
+    // The database contains no secret.
     let database = std::fs::read(shop.path("shop.db")).unwrap();
     let log = std::fs::read(shop.path("shop.db-wal")).unwrap();
     for bytes in [database, log] {

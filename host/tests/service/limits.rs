@@ -1,4 +1,4 @@
-//! What one client may ask for.
+//! Limits per client.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -12,7 +12,7 @@ use crate::service::{Service, Shop, problem};
 use crate::tls::secure;
 
 #[test]
-fn a_key_that_asks_too_often_is_told_to_wait() {
+fn a_key_over_its_rate_limit_is_told_to_wait() {
     let shop = Shop::new();
     let service = shop.serve_with(&["--requests-per-second", "5", "--events-per-second", "3"]);
     let event = json!({ "eventTypeKey": "e", "keyValue": "ann" });
@@ -25,7 +25,7 @@ fn a_key_that_asks_too_often_is_told_to_wait() {
             break;
         }
     }
-    let refused = refused.expect("a hundred events at once are too many");
+    let refused = refused.expect("a hundred events at once exceeded no limit");
     let wait: u64 = refused.headers()["retry-after"]
         .to_str()
         .unwrap()
@@ -33,7 +33,7 @@ fn a_key_that_asks_too_often_is_told_to_wait() {
         .unwrap();
     problem(refused, 429, "too-many-requests");
     assert!((1..=2).contains(&wait) && began.elapsed() < Duration::from_secs(20));
-    // The rates are apart.
+    // The rate limits of events and requests are separate.
     assert_eq!(service.get("/api/v1/runs").send().unwrap().status(), 200);
     std::thread::sleep(Duration::from_secs(wait));
     assert_eq!(
@@ -46,7 +46,7 @@ fn a_key_that_asks_too_often_is_told_to_wait() {
     );
 }
 
-/// A batch of so many CloudEvents, none of which any other has the id of.
+/// Sends a batch of `events` CloudEvents with unique ids.
 fn batch(service: &Service, name: &str, events: usize) -> Response {
     let event = |number: usize| {
         json!({ "specversion": "1.0", "type": "e", "source": "/limits",
@@ -62,7 +62,7 @@ fn batch(service: &Service, name: &str, events: usize) -> Response {
 }
 
 #[test]
-fn each_event_of_a_batch_counts_for_the_rate() {
+fn each_event_of_a_batch_counts_towards_the_rate_limit() {
     let shop = Shop::new();
     let service = shop.serve_with(&["--events-per-second", "100"]);
     assert_eq!(batch(&service, "a", 100).status(), 200);
@@ -82,7 +82,7 @@ fn each_event_of_a_batch_counts_for_the_rate() {
 }
 
 #[test]
-fn a_body_that_is_too_large_is_refused_before_it_is_read() {
+fn rejects_a_large_body_before_reading_it() {
     let shop = Shop::new();
     let service = shop.serve();
     let large = "x".repeat(2 << 20);
@@ -92,21 +92,21 @@ fn a_body_that_is_too_large_is_refused_before_it_is_read() {
     problem(request.body(large).send().unwrap(), 413, "body-too-large");
 }
 
-/// How long a client that sends this and no more is waited for, by a service that waits for a
-/// second.
+/// Returns how long the service waits for a client that sends this and no more. The limit of the
+/// service is one second.
 fn waited_for(sent: &[u8], mut connection: impl Read + Write) -> Duration {
     let began = Instant::now();
     connection.write_all(sent).unwrap();
     connection.flush().unwrap();
     let mut told = Vec::new();
-    // The end of a connection that was hung up on may look like a fault.
+    // A connection closed by the service may end with an error.
     let _ended = connection.read_to_end(&mut told);
     assert!(!String::from_utf8_lossy(&told).contains("200 OK"));
     began.elapsed()
 }
 
 #[test]
-fn a_client_that_does_not_end_its_head_is_hung_up_on() {
+fn a_connection_with_an_incomplete_head_is_closed() {
     let shop = Shop::new();
     let (certificate, key) = (shop.path("cert.pem"), shop.path("key.pem"));
     make(&certificate, &key);
@@ -130,13 +130,13 @@ fn a_client_that_does_not_end_its_head_is_hung_up_on() {
         let until = Some(Duration::from_secs(20));
         secure.sock.set_read_timeout(until).unwrap();
         assert!(waited_for(sent, secure) < long, "{sent:?}");
-        // Whoever does not shake hands gets no further.
+        // Nor does a client without a TLS handshake get further.
         assert!(waited_for(&[], connect(&tls)) < Duration::from_secs(8));
     }
 }
 
 #[test]
-fn a_client_that_trickles_a_body_is_told_so() {
+fn a_slow_body_gets_408() {
     let shop = Shop::new();
     let service = shop.serve_with(&["--body-pause", "1"]);
     let address = service.url.strip_prefix("http://").unwrap();
@@ -161,7 +161,7 @@ fn a_client_that_trickles_a_body_is_told_so() {
 }
 
 #[test]
-fn a_client_that_pauses_within_a_body_is_told_so() {
+fn a_paused_body_gets_408() {
     let shop = Shop::new();
     let service = shop.serve_with(&["--body-pause", "1"]);
     let address = service.url.strip_prefix("http://").unwrap();
@@ -182,7 +182,7 @@ fn a_client_that_pauses_within_a_body_is_told_so() {
 }
 
 #[test]
-fn a_head_without_end_is_refused_before_anybody_asks_for_a_key() {
+fn rejects_an_endless_head_before_authentication() {
     let shop = Shop::new();
     let service = shop.serve();
     let address = service.url.strip_prefix("http://").unwrap();
@@ -191,7 +191,7 @@ fn a_head_without_end_is_refused_before_anybody_asks_for_a_key() {
         let long = "a".repeat(bytes);
         let head =
             format!("GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-A: {long}\r\n\r\n");
-        // What is refused may be hung up on before it is sent.
+        // The connection may be closed before everything is sent.
         let _hung_up = stream.write_all(head.as_bytes());
         let mut status = [0; 12];
         stream.read_exact(&mut status).unwrap();
@@ -202,7 +202,7 @@ fn a_head_without_end_is_refused_before_anybody_asks_for_a_key() {
 }
 
 #[test]
-fn a_client_that_does_not_take_its_answers_is_hung_up_on() {
+fn a_client_that_does_not_read_answers_is_disconnected() {
     let shop = Shop::new();
     let service = shop.serve_with(&["--body-pause", "1"]);
     let address = service.url.strip_prefix("http://").unwrap();
@@ -217,7 +217,7 @@ fn a_client_that_does_not_take_its_answers_is_hung_up_on() {
             .unwrap();
         stream
     };
-    // So many that no buffer on the way holds them.
+    // More than all buffers in between can hold.
     let count = 30;
     let read = |mut stream: TcpStream, most: usize| {
         let (mut got, mut part) = (0, vec![0; 1 << 20]);
@@ -231,7 +231,7 @@ fn a_client_that_does_not_take_its_answers_is_hung_up_on() {
     };
     assert!(
         read(ask(count), count * size) >= count * size,
-        "whoever takes it gets it all"
+        "a client that reads gets the whole answer"
     );
     let stuck = ask(count);
     std::thread::sleep(Duration::from_secs(4));

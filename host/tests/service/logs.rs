@@ -1,4 +1,4 @@
-//! The log names nobody and gives no code away, whatever happens and however much it tells.
+//! The log contains no addresses and no codes, at any level.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::service::{Service, Shop, client, until};
 
-/// What every code, address and key of these tests holds, in this form and no other.
+/// Marks that every code, address and key of these tests contains, only in this form.
 const MARKS: [&str; 4] = ["Zq7", "leakaddr", "38099", "Жук"];
 
 fn no_marks(log: &Path) -> String {
@@ -23,7 +23,7 @@ fn no_marks(log: &Path) -> String {
     text
 }
 
-/// A mail server that refuses everybody and quotes all that it was told.
+/// Starts a mail server that rejects every recipient and quotes all that it was sent.
 fn quoting_server() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -74,7 +74,7 @@ pub(crate) fn serve(shop: &Shop, level: Option<&str>, args: &[&str], log: &Path)
     }
 }
 
-/// Everything that a client can get wrong, and some that it gets right.
+/// Sends all kinds of invalid requests, and some valid ones.
 fn everything(service: &Service) {
     let csv = "code,expirationDate,discount,type\nZq7-1,2999-12-31,10,birthday\n\
                Zq7-2,2999-12-31,10,birthday\nZq7-3,2999-12-31,10,birthday\n\
@@ -153,7 +153,7 @@ fn everything(service: &Service) {
         .unwrap();
 }
 
-/// Rows that were edited by hand hold what cannot be read.
+/// Damages rows so that they contain unreadable values.
 fn damage(shop: &Shop) {
     let database = SqliteStore::connect(&shop.path("shop.db")).unwrap();
     database
@@ -167,7 +167,7 @@ fn damage(shop: &Shop) {
 }
 
 #[test]
-fn no_code_and_no_address_reaches_the_log_at_any_level() {
+fn the_log_contains_no_code_and_no_address_at_any_level() {
     for format in ["json", "text"] {
         let shop = Shop::ready();
         let config = format!(
@@ -237,7 +237,7 @@ fn no_code_and_no_address_reaches_the_log_at_any_level() {
 }
 
 #[test]
-fn the_log_is_as_loud_as_the_nearest_word_says() {
+fn the_most_specific_log_level_applies() {
     let shop = Shop::new();
     let file = "[log]\nlevel = \"info\"\nformat = \"json\"\n";
     std::fs::write(shop.path("promoflow.toml"), file).unwrap();

@@ -1,7 +1,7 @@
-//! The service as its clients meet it: the real program, real HTTP.
+//! The service as its clients see it: the real program, real HTTP.
 #![allow(
     clippy::unwrap_used,
-    reason = "helpers of a suite end the test too; clippy knows test functions alone"
+    reason = "helpers of a suite may panic too; clippy only recognises test functions"
 )]
 
 mod alerts;

@@ -1,4 +1,4 @@
-//! Metrics, read by a parser that is not ours.
+//! Metrics, read by an independent parser.
 
 use std::io::Write;
 use std::path::Path;
@@ -19,7 +19,7 @@ impl Metrics {
         assert!(media.starts_with("text/plain; version=0.0.4"), "{media}");
         let release = Path::new(env!("CARGO_BIN_EXE_promoflow")).parent().unwrap();
         let python = release.join("../test-tools/bin/python");
-        assert!(python.exists(), "`cargo xtask test` installs the reader");
+        assert!(python.exists(), "`cargo xtask test` installs the parser");
         let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/tools/metrics_reader.py");
         let mut reader = Command::new(python)
             .arg(tool)
@@ -36,7 +36,7 @@ impl Metrics {
         Metrics(serde_json::from_slice(&output.stdout).unwrap())
     }
 
-    /// The value of a sample with these labels, and perhaps others.
+    /// Returns the value of a sample with these labels (and possibly others).
     fn get(&self, name: &str, labels: &Value) -> Option<f64> {
         let wanted = labels.as_object().unwrap();
         let fits = |one: &&Value| {
@@ -48,7 +48,7 @@ impl Metrics {
 }
 
 #[test]
-fn metrics_tell_what_was_done_and_what_is_there() {
+fn metrics_count_actions_and_current_state() {
     let shop = Shop::ready();
     let service = shop.serve();
     service.codes(5);
@@ -73,7 +73,7 @@ fn metrics_tell_what_was_done_and_what_is_there() {
     assert_eq!(send(event("a", "ann")), 200);
     assert_eq!(send(event("a", "bob")), 409);
     assert_eq!(send(event("b", "bob")), 200);
-    // No address: the run fails and keeps no code.
+    // Without an address the run fails and its code is released.
     let nobody = json!({ "eventTypeKey": "birthday", "keyValue": "joe", "id": "c" });
     assert_eq!(send(nobody), 200);
     until(|| {
@@ -104,7 +104,7 @@ fn metrics_tell_what_was_done_and_what_is_there() {
         metrics.get("promoflow_codes_claimed_last_day", &lane),
         Some(2.0)
     );
-    // Two codes are left at two an hour, the shortest time that tells a rate.
+    // Two codes are left at two per hour, the shortest time that a rate covers.
     let days = metrics.get("promoflow_codes_days_left", &lane).unwrap();
     assert!((days - 2.0 / 48.0).abs() < 1e-9, "{days}");
     for (outcome, wanted) in [("accepted", 3.0), ("duplicate", 1.0), ("refused", 1.0)] {
@@ -120,8 +120,8 @@ fn metrics_tell_what_was_done_and_what_is_there() {
     assert_eq!(attempts, Some(2.0));
     let calls = json!({ "block": "get-promocode", "outcome": "port" });
     let called = metrics.get("promoflow_block_calls_total", &calls);
-    // Five events called it, and the last twice: the first that asks for a contact wakes the
-    // directory, and runs again by what that tells.
+    // Five events, the last one twice: the first event that needs a contact enables the directory
+    // and runs again with its values.
     assert_eq!(called, Some(3.0 + 2.0 + 1.0));
     assert!(metrics.get("promoflow_commit_seconds_count", &json!({})) >= Some(3.0));
     let route = json!({ "route": "/api/v1/event", "method": "POST", "status": "409" });
@@ -130,7 +130,7 @@ fn metrics_tell_what_was_done_and_what_is_there() {
         Some(1.0)
     );
     assert_eq!(metrics.get("promoflow_executes", &json!({})), Some(1.0));
-    // What is claimed later is taken off without counting anew.
+    // Later claims are subtracted without counting again.
     assert_eq!(send(event("d", "eve")), 200);
     let metrics = Metrics::of(&service);
     assert_eq!(
@@ -140,7 +140,7 @@ fn metrics_tell_what_was_done_and_what_is_there() {
 }
 
 #[test]
-fn lanes_beyond_a_thousand_are_summed_up_and_stand_nowhere_else() {
+fn groups_beyond_a_thousand_are_summed_up() {
     let shop = Shop::new();
     let watched = ["t0998", "t0999", "t1000"];
     let rules = watched.map(|kind| format!("[[alert]]\ntype = \"{kind}\"\n"));
@@ -165,13 +165,13 @@ fn lanes_beyond_a_thousand_are_summed_up_and_stand_nowhere_else() {
     assert_eq!(available(&metrics, "t0999", "10"), Some(1.0));
     assert_eq!(available(&metrics, "t1000", "10"), None);
     assert_eq!(available(&metrics, "(others)", "0"), Some(1.0));
-    // One that comes before them takes the place of the thousandth.
+    // A group that sorts before them takes the place of the thousandth.
     upload(&["a".to_owned()]);
     until(|| available(&Metrics::of(&service), "a", "10") == Some(1.0));
     let metrics = Metrics::of(&service);
     assert_eq!(available(&metrics, "t0999", "10"), None);
     assert_eq!(available(&metrics, "(others)", "0"), Some(2.0));
-    // An alert is told where the codes of its lane are.
+    // The alert is reported for the group that has it.
     until(|| {
         let alerts = service.at("/api/v1/alerts");
         let mut alerts = alerts.as_array().unwrap().iter();
@@ -187,10 +187,10 @@ fn lanes_beyond_a_thousand_are_summed_up_and_stand_nowhere_else() {
     assert_eq!(raised("(others)", "0"), Some(2.0));
 }
 
-/// As everybody's dashboards have them.
+/// The names that dashboards expect.
 #[cfg(target_os = "linux")]
 #[test]
-fn metrics_tell_of_the_process_under_the_usual_names() {
+fn process_metrics_have_the_standard_names() {
     let shop = Shop::new();
     let service = shop.serve();
     let metrics = Metrics::of(&service);
@@ -218,7 +218,7 @@ fn metrics_tell_of_the_process_under_the_usual_names() {
 }
 
 #[test]
-fn metrics_are_for_keys_that_may_read() {
+fn metrics_need_a_key_with_a_read_scope() {
     let shop = Shop::ready();
     let mut service = shop.serve();
     let bare = service.client.get(format!("{}/metrics", service.url));

@@ -1,4 +1,4 @@
-//! The document that describes the service, and its page.
+//! The OpenAPI document and its page.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::service::{Shop, problem, until};
 
 #[test]
-fn the_document_is_as_reviewed() {
+fn the_document_matches_the_golden_file() {
     let document = promoflow::api::document();
     let mut text = serde_json::to_string_pretty(&document).unwrap();
     text.push('\n');
@@ -20,7 +20,7 @@ fn the_document_is_as_reviewed() {
     let reviewed = std::fs::read_to_string(&golden).unwrap_or_default();
     assert!(
         text == reviewed,
-        "the document differs from {}; look at it, and write it anew with UPDATE_GOLDEN=1",
+        "the document differs from {}; review the change and rewrite the file with UPDATE_GOLDEN=1",
         golden.display()
     );
 }
@@ -43,7 +43,7 @@ fn references<'d>(value: &'d Value, found: &mut HashSet<&'d str>) {
 }
 
 #[test]
-fn every_operation_has_a_name_and_every_reference_leads_somewhere() {
+fn every_operation_has_a_name_and_every_reference_resolves() {
     let document = promoflow::api::document();
     assert_eq!(document["openapi"], "3.1.0");
     let mut found = HashSet::new();
@@ -56,14 +56,14 @@ fn every_operation_has_a_name_and_every_reference_leads_somewhere() {
     for item in document["paths"].as_object().unwrap().values() {
         for operation in item.as_object().unwrap().values() {
             let name = operation["operationId"].as_str().unwrap();
-            assert!(names.insert(name), "{name} stands twice");
+            assert!(names.insert(name), "{name} occurs twice");
             assert!(operation["summary"].is_string(), "{name}");
         }
     }
     assert!(names.len() > 30, "{}", names.len());
 }
 
-/// What needs no key.
+/// Paths that need no key.
 const OPEN: [&str; 4] = [
     "GET /healthz",
     "GET /readyz",
@@ -71,13 +71,13 @@ const OPEN: [&str; 4] = [
     "POST /u/{token}",
 ];
 
-/// What changes need, by the resource; the first that fits.
+/// Scopes for changes, by resource; the first match counts.
 const SCOPES: [(&str, &str); 14] = [
     ("alerts", "workflows"),
     ("blocks", "workflows"),
     ("cloudevents", "events"),
     ("contacts", "contacts"),
-    // It shows promo codes that are free.
+    // A test run shows available promo codes.
     ("event/test", "workflows"),
     ("event", "events"),
     ("keys", "admin"),
@@ -90,9 +90,9 @@ const SCOPES: [(&str, &str); 14] = [
     ("workflows", "workflows"),
 ];
 
-/// From the document, so that a new operation is asked as well.
+/// Reads the document, so that new operations are covered too.
 #[test]
-fn every_operation_refuses_strangers_and_keys_without_its_scope() {
+fn every_operation_requires_a_key_with_its_scope() {
     let shop = Shop::new();
     let mut service = shop.serve_with(&["--requests-per-second", "1000000"]);
     let scopes = [
@@ -116,7 +116,7 @@ fn every_operation_refuses_strangers_and_keys_without_its_scope() {
             let method: Method = method.to_uppercase().parse().unwrap();
             let named: HashSet<&str> = operation["security"]
                 .as_array()
-                .expect("an operation that says nothing of keys")
+                .expect("an operation without a security entry")
                 .iter()
                 .filter_map(|line| line.as_object().unwrap().values().next())
                 .map(|scopes| scopes[0].as_str().unwrap())
@@ -132,7 +132,7 @@ fn every_operation_refuses_strangers_and_keys_without_its_scope() {
             let below = |name: &str| resource == name || resource.starts_with(&format!("{name}/"));
             let scope = SCOPES.iter().find(|(name, _)| below(name));
             let scope = scope
-                .unwrap_or_else(|| panic!("which scope is {path} for?"))
+                .unwrap_or_else(|| panic!("no scope known for {path}"))
                 .1;
             let mut wanted = HashSet::from([scope, "admin"]);
             if method == Method::GET && scope != "admin" {
@@ -174,9 +174,9 @@ fn every_operation_refuses_strangers_and_keys_without_its_scope() {
     assert!(asked > 40, "{asked}");
 }
 
-/// From the document, so that a new operation is asked as well.
+/// Reads the document, so that new operations are covered too.
 #[test]
-fn every_operation_refuses_a_parameter_that_it_does_not_know() {
+fn every_operation_rejects_unknown_parameters() {
     let shop = Shop::new();
     let service = shop.serve_with(&["--requests-per-second", "1000000"]);
     let document = promoflow::api::document();
@@ -204,7 +204,7 @@ fn every_operation_refuses_a_parameter_that_it_does_not_know() {
 }
 
 #[test]
-fn the_page_shows_it_without_any_other_site() {
+fn the_page_needs_no_other_site() {
     let shop = Shop::new();
     let service = shop.serve();
     let get = |path: &str| {

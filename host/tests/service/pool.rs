@@ -1,4 +1,4 @@
-//! Promo codes, as Yespo's clients know them.
+//! Promo codes in the format that Yespo's clients use.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use crate::service::{Shop, ok, problem};
 const CODES: &str = "/api/v1/promocodes";
 
 #[test]
-fn a_call_of_yespo_is_echoed_and_its_codes_are_there() {
+fn a_yespo_upload_is_echoed_and_its_codes_exist() {
     let shop = Shop::new();
     let service = shop.serve();
     let call = r#"{"promocodes": ["A1", "A2"], "expirationDate": "2999-12-15T20:15", "discount": 10, "type": "type1", "inUse": false}"#;
@@ -35,7 +35,7 @@ fn a_call_of_yespo_is_echoed_and_its_codes_are_there() {
 }
 
 #[test]
-fn json_is_all_or_nothing_and_csv_takes_its_good_rows() {
+fn json_is_all_or_nothing_and_csv_inserts_its_valid_rows() {
     let shop = Shop::new();
     let service = shop.serve();
     let list = json!([{ "code": "B1", "discount": 5 }, { "code": "B2", "discount": 500 }]);
@@ -69,7 +69,7 @@ fn json_is_all_or_nothing_and_csv_takes_its_good_rows() {
 }
 
 #[test]
-fn of_json_each_fault_tells_its_item() {
+fn json_errors_name_their_item() {
     let shop = Shop::new();
     let service = shop.serve();
     let faults = |body: &str| {
@@ -88,7 +88,7 @@ fn of_json_each_fault_tells_its_item() {
         };
         faults.map(shown).collect::<Vec<_>>()
     };
-    // Whether the attributes stand before the codes or behind them.
+    // Whether the attributes come before or after the codes.
     let call =
         r#"{"promocodes":["OK-1","OK-2",""," "],"expirationDate":"2999-12-31","discount":5}"#;
     assert_eq!(
@@ -128,7 +128,7 @@ fn a_form_uploads_its_file() {
 }
 
 #[test]
-fn p9_a_code_is_not_deleted_and_the_answer_says_what_to_do() {
+fn p9_deleting_a_code_fails_with_advice() {
     let shop = Shop::new();
     let service = shop.serve();
     service.codes(1);
@@ -165,7 +165,7 @@ fn p9_a_code_is_not_deleted_and_the_answer_says_what_to_do() {
 }
 
 #[test]
-fn pages_follow_each_other_until_the_last() {
+fn pagination_reaches_every_item_once() {
     let shop = Shop::new();
     let service = shop.serve();
     service.codes(25);
@@ -193,7 +193,7 @@ fn pages_follow_each_other_until_the_last() {
 }
 
 #[test]
-fn what_is_wrong_with_a_request_is_told_as_a_problem() {
+fn request_errors_are_problem_documents() {
     let shop = Shop::new();
     let service = shop.serve();
     let told = |request: reqwest::blocking::RequestBuilder| request.send().unwrap();
@@ -245,7 +245,7 @@ fn what_is_wrong_with_a_request_is_told_as_a_problem() {
 }
 
 #[test]
-fn a_call_states_what_holds_for_all_of_its_codes() {
+fn attributes_of_a_call_apply_to_all_of_its_codes() {
     let shop = Shop::new();
     let service = shop.serve();
     let whole = json!({ "promocodes": ["A1"], "expirationDate": "2999-12-31", "discount": 10 });
@@ -261,7 +261,7 @@ fn a_call_states_what_holds_for_all_of_its_codes() {
 }
 
 #[test]
-fn a_dry_run_tells_what_would_become_of_the_rows_and_changes_nothing() {
+fn a_dry_run_reports_the_result_and_changes_nothing() {
     let shop = Shop::new();
     let service = shop.serve();
     service.codes(2);
@@ -296,7 +296,7 @@ fn a_dry_run_tells_what_would_become_of_the_rows_and_changes_nothing() {
     assert_eq!(service.at(&format!("{CODES}/count"))["total"], 2);
     assert_eq!(service.at(&format!("{CODES}/C-00000"))["discount"], 10);
     assert_eq!(service.at("/api/v1/uploads").as_array().unwrap().len(), 1);
-    // What was rehearsed may be done.
+    // After the dry run the upload works.
     assert_eq!(ok(send(CODES, "text/csv", csv.to_owned()))["inserted"], 1);
     shop.audited();
 }

@@ -1,5 +1,5 @@
-//! Uploads that are refused: what they did until then, and clients that read no answer before
-//! they have sent all.
+//! Rejected uploads: their effects before the rejection, and clients that read no answer before
+//! they have sent everything.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -11,7 +11,7 @@ use crate::service::{Service, Shop, ok, problem, until};
 
 const CODES: &str = "/api/v1/promocodes";
 
-/// A connection with the head of an upload of a CSV file.
+/// Opens a connection and sends the head of a CSV upload.
 fn begin(service: &Service, query: &str, length: u64) -> TcpStream {
     let address = service.url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
@@ -34,7 +34,7 @@ fn answer(mut stream: TcpStream) -> String {
 }
 
 #[test]
-fn a_late_fault_tells_what_was_taken_before_it() {
+fn an_error_late_in_a_file_reports_the_inserted_rows() {
     let shop = Shop::new();
     let service = shop.serve();
     let mut csv = b"code\n".to_vec();
@@ -55,7 +55,7 @@ fn a_late_fault_tells_what_was_taken_before_it() {
     assert_eq!(upload["state"], "interrupted");
     assert_eq!(upload["inserted"], 150_000);
 
-    // All or nothing did nothing, and there is nothing to ask about.
+    // A strict upload inserted nothing and has no entry in the history.
     let request = service.post(&format!("{CODES}?strict=true&type=other"));
     let request = request.header("Content-Type", "text/csv");
     let refused = request
@@ -69,7 +69,7 @@ fn a_late_fault_tells_what_was_taken_before_it() {
 }
 
 #[test]
-fn a_file_that_comes_no_further_tells_what_was_taken() {
+fn a_stalled_upload_reports_the_inserted_rows() {
     let shop = Shop::new();
     let service = shop.serve_with(&["--body-pause", "1"]);
     let mut stream = begin(&service, "", 100_000_000);
@@ -85,7 +85,7 @@ fn a_file_that_comes_no_further_tells_what_was_taken() {
 }
 
 #[test]
-fn a_client_that_reads_nothing_before_it_has_sent_all_is_told_why() {
+fn a_client_that_sends_everything_first_still_gets_the_error() {
     let shop = Shop::new();
     let service = shop.serve();
     let mut csv = b"code,code\n".to_vec();
@@ -103,7 +103,7 @@ fn a_client_that_reads_nothing_before_it_has_sent_all_is_told_why() {
 }
 
 #[test]
-fn a_file_that_says_that_it_is_too_large_is_refused_before_it_begins() {
+fn rejects_a_file_with_a_large_content_length_at_once() {
     let shop = Shop::new();
     let service = shop.serve();
     let told = answer(begin(&service, "", 3 << 30));
@@ -112,10 +112,10 @@ fn a_file_that_says_that_it_is_too_large_is_refused_before_it_begins() {
 }
 
 #[test]
-fn calls_wait_for_each_other_and_not_for_files() {
+fn json_uploads_queue_behind_each_other_but_not_behind_files() {
     let shop = Shop::new();
     let service = shop.serve();
-    // As many files as are taken at one time are on their way, and none comes on.
+    // As many file uploads as the service accepts at one time are open and send nothing.
     let files: Vec<TcpStream> = (0..4).map(|_| begin(&service, "", 1_000)).collect();
     until(|| service.at("/api/v1/uploads").as_array().unwrap().len() == 4);
     let call = |number: usize| {

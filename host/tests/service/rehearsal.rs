@@ -1,11 +1,11 @@
-//! Test runs, and who got a code, as the command line tells them.
+//! Test runs, and the recipient of a code, as the command line shows them.
 
 use serde_json::json;
 
 use crate::service::{Shop, ok, problem, until};
 
 #[test]
-fn p11_a_test_over_http_tells_what_an_event_would_do_and_does_nothing() {
+fn p11_a_test_event_over_http_reports_its_effects_and_has_none() {
     let shop = Shop::ready();
     let mut service = shop.serve();
     service.codes(2);
@@ -37,7 +37,7 @@ fn p11_a_test_over_http_tells_what_an_event_would_do_and_does_nothing() {
         );
         assert_eq!(run["error"], json!(null));
     }
-    // The same as the command line says.
+    // The same output as the command line.
     let file = shop.path("event.jsonl");
     std::fs::write(&file, event.to_string()).unwrap();
     let said = shop.done(&["event", "send", "--test", "--file", file.to_str().unwrap()]);
@@ -50,7 +50,7 @@ fn p11_a_test_over_http_tells_what_an_event_would_do_and_does_nothing() {
         }
     }
     assert_eq!(here, over_http["would"]);
-    // Nothing was done, and the event may still come.
+    // Nothing was done, and the event can still be sent.
     assert_eq!(service.at("/api/v1/promocodes/count")["available"], 2);
     for path in ["/api/v1/runs", "/api/v1/outbox"] {
         assert_eq!(service.at(path), json!([]), "{path}");
@@ -60,7 +60,7 @@ fn p11_a_test_over_http_tells_what_an_event_would_do_and_does_nothing() {
     let odd = json!({ "eventTypeKey": "a/b", "keyValue": "x" });
     let odd = service.post_json("/api/v1/event/test", &odd);
     problem(odd.send().unwrap(), 400, "invalid-event");
-    // It shows codes that are free: a key that sends events does not get to see them.
+    // It shows available codes: a key that may only send events must not see them.
     service.key = shop.key("events");
     until(|| {
         service
@@ -76,7 +76,7 @@ fn p11_a_test_over_http_tells_what_an_event_would_do_and_does_nothing() {
 }
 
 #[test]
-fn a_code_tells_by_which_delivery_it_went() {
+fn a_code_shows_the_delivery_that_carried_it() {
     let shop = Shop::ready();
     let service = shop.serve();
     service.codes(2);
@@ -96,7 +96,7 @@ fn a_code_tells_by_which_delivery_it_went() {
 }
 
 #[test]
-fn nobody_on_the_way_keeps_an_answer() {
+fn answers_are_not_cacheable() {
     let shop = Shop::ready();
     let service = shop.serve();
     for path in ["/api/v1/promocodes", "/api/v1/keys", "/nothing", "/docs/"] {

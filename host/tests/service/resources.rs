@@ -95,7 +95,7 @@ steps:
 }
 
 #[test]
-fn what_is_odd_about_what_was_applied_is_told_with_it() {
+fn applying_returns_warnings() {
     let shop = Shop::new();
     let service = shop.serve();
     let messages = "
@@ -208,7 +208,7 @@ fn runs_and_deliveries_are_listed_shown_retried_and_cancelled() {
     assert_eq!(first[0]["history"], json!(null), "not in listings");
     let shown = service.at(&format!("/api/v1/outbox/{delivery}"));
     assert_eq!(shown["address"], "ann@example.com");
-    // The same as the command line shows.
+    // The same output as the command line.
     let told = shop.done(&["outbox", "show", delivery]);
     assert_eq!(shown, told[0]);
     let ann = json!({ "channel": "email", "address": "ann@example.com", "message": "mail" });
@@ -224,7 +224,7 @@ fn runs_and_deliveries_are_listed_shown_retried_and_cancelled() {
 }
 
 #[test]
-fn blocks_tell_what_they_take() {
+fn blocks_list_their_parameters() {
     let shop = Shop::new();
     let service = shop.serve();
     let all = service.at("/api/v1/blocks");

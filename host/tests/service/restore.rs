@@ -1,4 +1,4 @@
-//! Backups of a service that runs, and databases from them.
+//! Backups of a running service, and databases restored from them.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::service::{Shop, ok};
 
-/// How a command ended, and what it said.
+/// Returns the exit status and the output of a restore.
 fn restore(shop: &Shop, backup: &Path, to: &str) -> (Option<i32>, String) {
     let mut command = shop.command(&["restore", backup.to_str().unwrap()]);
     let output = command.arg("--db").arg(shop.path(to)).output().unwrap();
@@ -38,9 +38,13 @@ fn a_backup_of_a_running_service_becomes_a_database() {
     };
     assert_eq!(count("new.db"), count("shop.db"));
     assert!(count("new.db").contains("\"used\":2"));
-    assert_eq!(std::fs::read(&backup).unwrap(), bytes, "it is only read");
+    assert_eq!(
+        std::fs::read(&backup).unwrap(),
+        bytes,
+        "the backup was changed"
+    );
 
-    // Never in the place of another, nor beside what another left behind.
+    // It never replaces a file, nor writes next to another database's leftover files.
     let (status, said) = restore(&shop, &backup, "new.db");
     assert_eq!(status, Some(2));
     assert!(said.contains("nothing is overwritten"), "{said}");
@@ -48,7 +52,7 @@ fn a_backup_of_a_running_service_becomes_a_database() {
     let (status, said) = restore(&shop, &backup, "left.db");
     assert_eq!(status, Some(2), "{said}");
     assert!(!shop.path("left.db").exists());
-    // What a process writes is no backup.
+    // A database that a process writes is not a backup.
     let (status, said) = restore(&shop, &shop.path("shop.db"), "other.db");
     assert_eq!(status, Some(2));
     assert!(said.contains("in use"), "{said}");
@@ -56,14 +60,14 @@ fn a_backup_of_a_running_service_becomes_a_database() {
 
 #[cfg(unix)]
 #[test]
-fn what_holds_codes_and_addresses_is_for_its_owner_alone() {
+fn files_with_codes_and_addresses_are_readable_only_by_their_owner() {
     use std::os::unix::fs::PermissionsExt;
     let shop = Shop::ready();
     let service = shop.serve();
     service.codes(1);
     let backup = shop.path("backup.db");
     shop.done(&["backup", backup.to_str().unwrap()]);
-    // As somebody copies a backup who minds nothing.
+    // A backup copied with default permissions.
     std::fs::set_permissions(&backup, PermissionsExt::from_mode(0o644)).unwrap();
     assert_eq!(restore(&shop, &backup, "new.db").0, Some(0));
     std::fs::remove_file(&backup).unwrap();
@@ -75,7 +79,7 @@ fn what_holds_codes_and_addresses_is_for_its_owner_alone() {
 }
 
 #[test]
-fn a_backup_that_is_damaged_broken_newer_or_something_else_is_refused() {
+fn rejects_damaged_newer_or_foreign_backups() {
     let shop = Shop::ready();
     let codes: String = (0..2_000).map(|n| format!("CODE-{n}\n")).collect();
     std::fs::write(shop.path("codes.csv"), format!("code\n{codes}")).unwrap();
@@ -104,11 +108,11 @@ fn a_backup_that_is_damaged_broken_newer_or_something_else_is_refused() {
     refused(2, "a later one");
     change("PRAGMA application_id = 7");
     refused(2, "no backup of a promoflow database");
-    // A code has vanished from the pool: P6 tells.
+    // A code has disappeared from the pool, which P6 detects.
     change("DELETE FROM free WHERE code = 'CODE-7'");
     refused(1, "does not hold");
     let mut bytes = good.clone();
-    // Where the codes stand, and not the description of the tables, which is read before all else.
+    // Damages pages of codes rather than the schema, which is read first.
     let code = bytes.windows(9).position(|part| part == b"CODE-1500");
     let page = code.unwrap() / 4096 * 4096;
     bytes[page..page + 4096].fill(0x5a);
@@ -123,7 +127,7 @@ fn a_backup_that_is_damaged_broken_newer_or_something_else_is_refused() {
 }
 
 #[test]
-fn a_backup_that_holds_something_of_its_own_is_refused() {
+fn rejects_a_backup_with_foreign_tables_or_triggers() {
     let shop = Shop::ready();
     let backup = shop.path("backup.db");
     shop.done(&["backup", backup.to_str().unwrap()]);

@@ -1,4 +1,4 @@
-//! A service that runs, and what tests ask of it.
+//! A running service, and the operations that tests use.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use reqwest::blocking::{Client, RequestBuilder, Response};
 use serde_json::Value;
 
-/// A workflow that gives a code of the type `birthday`, and mails it.
+/// A workflow that claims a code of the type `birthday` and emails it.
 const MESSAGE: &str = "{ message: mail, channel: email, subject: A code, \
                        text: \"$!data.get('promocode')\" }";
 const WORKFLOW: &str = "
@@ -23,7 +23,7 @@ steps:
   - { id: mail, block: send-message, with: { channel: email, message: mail } }
 ";
 
-/// A database in a folder of its own.
+/// A database in a temporary folder.
 pub(crate) struct Shop {
     folder: tempfile::TempDir,
 }
@@ -35,7 +35,7 @@ impl Shop {
         }
     }
 
-    /// With a workflow for the event `birthday`.
+    /// Creates an installation with a workflow for the event `birthday`.
     pub(crate) fn ready() -> Shop {
         let shop = Shop::new();
         for (command, name, text) in [
@@ -59,7 +59,7 @@ impl Shop {
         command
     }
 
-    /// Runs a command to its good end: the JSON lines that it wrote.
+    /// Runs a command that must succeed and returns its JSON lines.
     pub(crate) fn done(&self, args: &[&str]) -> Vec<Value> {
         let output = self.command(args).output().unwrap();
         let error = String::from_utf8_lossy(&output.stderr);
@@ -71,18 +71,18 @@ impl Shop {
             .collect()
     }
 
-    /// A new key with these scopes.
+    /// Creates a key with these scopes.
     pub(crate) fn key(&self, scopes: &str) -> String {
         let made = self.done(&["key", "create", "--scopes", scopes]);
         made[0]["secret"].as_str().unwrap().to_owned()
     }
 
-    /// The promises must hold.
+    /// Asserts that the audit holds.
     pub(crate) fn audited(&self) {
         assert!(self.done(&["audit"]).iter().all(|one| one["holds"] == true));
     }
 
-    /// Keeps everybody else from writing while what it gives is held.
+    /// Blocks all other writers until the returned connection is dropped.
     pub(crate) fn held(&self) -> rusqlite::Connection {
         let writer = rusqlite::Connection::open(self.path("shop.db")).unwrap();
         writer.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -93,7 +93,7 @@ impl Shop {
         self.serve_with(&[])
     }
 
-    /// Starts the service on a free port, with a key for everything.
+    /// Starts the service on an available port, with a key for everything.
     pub(crate) fn serve_with(&self, args: &[&str]) -> Service {
         let key = self.key("admin");
         let mut command = self.command(&["serve", "--listen", "127.0.0.1:0"]);
@@ -102,7 +102,7 @@ impl Shop {
     }
 }
 
-/// A client; with a certificate, one that trusts that alone.
+/// Returns a client. With a certificate, it trusts only that.
 pub(crate) fn client(certificate: Option<&Path>) -> Client {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {
@@ -120,7 +120,7 @@ pub(crate) fn client(certificate: Option<&Path>) -> Client {
     builder.tls_certs_only(trusted).build().unwrap()
 }
 
-/// A service that runs. Killed when dropped.
+/// A running service. Killed when dropped.
 pub(crate) struct Service {
     pub(crate) url: String,
     pub(crate) key: String,
@@ -158,12 +158,12 @@ impl Service {
         self.post(path).json(body)
     }
 
-    /// The JSON at a path.
+    /// Returns the JSON at a path.
     pub(crate) fn at(&self, path: &str) -> Value {
         ok(self.get(path).send().unwrap())
     }
 
-    /// Uploads so many codes of the type `birthday`.
+    /// Uploads `count` codes of the type `birthday`.
     pub(crate) fn codes(&self, count: usize) {
         let mut csv = "code,expirationDate,discount,type\n".to_owned();
         for number in 0..count {
@@ -175,14 +175,14 @@ impl Service {
         assert_eq!(ok(upload.body(csv).send().unwrap())["inserted"], count);
     }
 
-    /// Tells it to end, and gives its exit status.
+    /// Sends SIGTERM and returns the exit status.
     #[cfg(unix)]
     pub(crate) fn end(&mut self) -> Option<i32> {
         self.tell_to_end();
         self.ended()
     }
 
-    /// Waits for its end, and gives its exit status.
+    /// Waits for the exit and returns its status.
     #[cfg(unix)]
     pub(crate) fn ended(&mut self) -> Option<i32> {
         let until = Instant::now() + Duration::from_secs(60);
@@ -190,7 +190,7 @@ impl Service {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.code();
             }
-            assert!(Instant::now() < until, "it does not end");
+            assert!(Instant::now() < until, "the service does not stop");
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -206,13 +206,13 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        // It may have ended long ago.
+        // It may have ended already.
         let _ended = self.child.kill();
         let _reaped = self.child.wait();
     }
 }
 
-/// The body of an answer of success.
+/// Returns the body of a successful answer.
 pub(crate) fn ok(response: Response) -> Value {
     let status = response.status();
     let text = response.text().unwrap();
@@ -220,7 +220,7 @@ pub(crate) fn ok(response: Response) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-/// The body of a problem, which must be one of that status and kind.
+/// Returns the body of a problem, which must have that status and type.
 pub(crate) fn problem(response: Response, status: u16, kind: &str) -> Value {
     assert_eq!(response.status(), status);
     let media = response.headers()["content-type"].to_str().unwrap();
@@ -236,7 +236,7 @@ pub(crate) fn problem(response: Response, status: u16, kind: &str) -> Value {
     body
 }
 
-/// Waits until something is so.
+/// Polls until a condition holds.
 pub(crate) fn until(is_so: impl Fn() -> bool) {
     for _ in 0..3_000 {
         if is_so() {
@@ -244,5 +244,5 @@ pub(crate) fn until(is_so: impl Fn() -> bool) {
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-    panic!("waited in vain");
+    panic!("the condition did not hold in time");
 }

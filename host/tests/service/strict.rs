@@ -1,4 +1,4 @@
-//! Uploads that are all or nothing: whole wherever they end, and nobody waits for them.
+//! Strict uploads: all or nothing wherever they end, and other work does not wait for them.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::service::{Shop, ok, problem};
 
 #[test]
-fn events_are_stored_while_a_slow_client_uploads_all_or_nothing() {
+fn events_are_stored_during_a_slow_strict_upload() {
     let shop = Shop::new();
     let service = shop.serve();
     let address = service.url.strip_prefix("http://").unwrap();
@@ -29,7 +29,7 @@ fn events_are_stored_while_a_slow_client_uploads_all_or_nothing() {
     assert!(began.elapsed() < Duration::from_secs(5));
 }
 
-/// Codes that no small upload has.
+/// Returns codes that no small upload has.
 fn csv(codes: usize, last: &str) -> String {
     let rows: String = (0..codes)
         .map(|number| format!("S-{:06},spring\n", number * 7_919 % 1_000_000))
@@ -38,7 +38,7 @@ fn csv(codes: usize, last: &str) -> String {
 }
 
 #[test]
-fn events_are_stored_while_large_uploads_go_in_all_or_nothing() {
+fn events_are_stored_during_large_strict_uploads() {
     let shop = Shop::new();
     let service = shop.serve();
     let calls = (0..60_000).map(|number| format!("\"J-{number}\""));
@@ -65,7 +65,7 @@ fn events_are_stored_while_large_uploads_go_in_all_or_nothing() {
             })
         };
         let uploads = [upload("application/json", json), upload("text/csv", csv)];
-        // Each waits until both are in where an upload keeps the database to itself.
+        // Both would have to wait for each other if an upload locked the database.
         let mut stored = 0;
         while !uploads.iter().all(|upload| upload.is_finished()) {
             let key = format!("key-{stored}");
@@ -73,13 +73,13 @@ fn events_are_stored_while_large_uploads_go_in_all_or_nothing() {
             ok(service.post_json("/api/v1/event", &event).send().unwrap());
             stored += 1;
         }
-        assert!(stored > 10, "{stored} events were stored meanwhile");
+        assert!(stored > 10, "only {stored} events were stored meanwhile");
     });
     assert_eq!(service.at("/api/v1/promocodes/count")["available"], 120_000);
 }
 
 #[test]
-fn a_bad_row_at_the_end_of_a_large_upload_keeps_all_of_it_out() {
+fn an_invalid_row_at_the_end_rejects_a_whole_strict_upload() {
     let shop = Shop::new();
     let service = shop.serve();
     for last in ["BAD,spring,1\n", "S-000000,autumn\n"] {
@@ -93,7 +93,7 @@ fn a_bad_row_at_the_end_of_a_large_upload_keeps_all_of_it_out() {
     assert_eq!(service.at("/api/v1/uploads"), json!([]));
 }
 
-/// Runs the program on a database, to be killed where the failpoint says.
+/// Runs the program on a database, to be killed at the failpoint.
 fn program(database: &Path, args: &[&str], failpoint: &str) -> Output {
     Command::new(env!("CARGO_BIN_EXE_promoflow"))
         .args(args)
@@ -104,13 +104,13 @@ fn program(database: &Path, args: &[&str], failpoint: &str) -> Output {
 }
 
 #[test]
-fn an_upload_that_is_all_or_nothing_is_so_wherever_its_process_dies() {
+fn a_strict_upload_is_atomic_wherever_its_process_dies() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("codes.csv");
     // Three slices.
     std::fs::write(&file, csv(25_000, "")).unwrap();
     let import = ["codes", "import", "--strict", file.to_str().unwrap()];
-    // Three slices are stored, then it is decided, then they go in.
+    // Three slices are stored, then the upload is decided, then the slices are inserted.
     for (failpoint, kept) in [
         ("after-upload-batch:2", 0),
         ("upload-batch:4", 0),

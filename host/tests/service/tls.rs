@@ -12,8 +12,8 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use crate::certificate::make;
 use crate::service::{Service, Shop, client, until};
 
-/// A connection of a client that trusts this certificate alone and offers to speak these. It shakes
-/// hands when it is first used.
+/// Returns a client connection that trusts only this certificate and offers these protocols. The
+/// handshake happens on first use.
 pub(crate) fn secure(
     url: &str,
     trusted: &Path,
@@ -39,7 +39,7 @@ pub(crate) fn secure(
     StreamOwned::new(connection, TcpStream::connect(address).unwrap())
 }
 
-/// What a client and the service agree to speak, where they agree.
+/// Returns the protocol that a client and the service negotiate, if any.
 fn spoken(service: &Service, trusted: &Path, offered: &[&str]) -> Option<Vec<u8>> {
     let mut stream = secure(&service.url, trusted, offered);
     let connection = &mut stream.conn;
@@ -59,7 +59,7 @@ fn with_a_certificate_the_service_speaks_tls() {
     assert!(service.url.starts_with("https://"));
     service.client = client(Some(certificate.as_ref()));
     assert_eq!(service.get("/api/v1/runs").send().unwrap().status(), 200);
-    // Whoever does not trust the certificate does not talk.
+    // A client that does not trust the certificate cannot connect.
     let strict = client(None).get(format!("{}/healthz", service.url)).send();
     assert!(strict.is_err());
     let plain = format!("{}/healthz", service.url.replace("https", "http"));
@@ -73,7 +73,7 @@ fn with_a_certificate_the_service_speaks_tls() {
 }
 
 #[test]
-fn a_certificate_that_is_renewed_is_used_at_once_and_a_wrong_one_is_not() {
+fn a_renewed_certificate_is_used_at_once_and_an_invalid_one_ignored() {
     let shop = Shop::new();
     let (certificate, key) = (shop.path("cert.pem"), shop.path("key.pem"));
     make(&certificate, &key);
@@ -86,7 +86,7 @@ fn a_certificate_that_is_renewed_is_used_at_once_and_a_wrong_one_is_not() {
     let first = shop.path("first.pem");
     std::fs::copy(&certificate, &first).unwrap();
     assert!(answers(&first));
-    // Whatever a client would like, also when the certificate is another.
+    // Whatever a client offers, also with the renewed certificate.
     let speaks_http_1 = |trusted: &Path| {
         let spoken = |offered: &[&str]| spoken(&service, trusted, offered);
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Traces, as a collector that is not ours reads them.
+//! Traces, as an independent collector reads them.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
@@ -41,7 +41,7 @@ impl Collector {
         Collector { child, port, spans }
     }
 
-    /// The next so many spans.
+    /// Returns the next `count` spans.
     fn take(&self, count: usize) -> Vec<Value> {
         let next = || self.spans.recv_timeout(Duration::from_secs(20)).unwrap();
         (0..count).map(|_| next()).collect()
@@ -75,7 +75,7 @@ fn by_name(spans: &[Value]) -> HashMap<&str, &Value> {
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
 #[test]
-fn a_trace_leads_from_the_request_to_the_delivery_of_another_process() {
+fn a_trace_covers_the_request_and_a_delivery_in_another_process() {
     let shop = Shop::ready();
     let collector = Collector::start();
     configure(&shop, collector.port, "");
@@ -130,7 +130,7 @@ fn a_trace_leads_from_the_request_to_the_delivery_of_another_process() {
     );
     assert_eq!(run["attributes"]["promoflow.end"], "completed");
 
-    // A delivery of another process finds its parent by what is stored.
+    // A delivery in another process finds its parent in the database.
     let delivery = shop.done(&["outbox", "list"])[0]["delivery"]
         .as_str()
         .unwrap()
@@ -150,9 +150,8 @@ fn a_trace_leads_from_the_request_to_the_delivery_of_another_process() {
         delivery
     );
 
-    // Without a trace of its own an event gets one; nothing is stored for that, and its sender may
-    // say that none is wanted.
-    // An option goes before the file, which keeps the rest.
+    // An event without a trace gets one, which is not stored; its sender may disable it. Options
+    // override the file, whose other settings stay.
     configure(&shop, 9, "");
     let url = format!("http://127.0.0.1:{}", collector.port);
     let event = |key: &str| {
@@ -160,7 +159,7 @@ fn a_trace_leads_from_the_request_to_the_delivery_of_another_process() {
         shop.done(&[&event[..], &["--trace-endpoint", &url]].concat());
     };
     event("bob");
-    // Event, commit, run, two steps: without an address nothing is delivered.
+    // Event, commit, run, two steps: without an address there is no delivery.
     let spans = collector.take(5);
     let own = by_name(&spans)["event birthday"];
     assert_ne!(own["trace"], TRACE);
@@ -190,7 +189,7 @@ fn a_trace_leads_from_the_request_to_the_delivery_of_another_process() {
 }
 
 #[test]
-fn a_collector_that_is_away_holds_nothing_up() {
+fn an_unreachable_collector_delays_nothing() {
     let shop = Shop::ready();
     let port = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -1,4 +1,4 @@
-//! Unsubscribing with the one request that mail programs make.
+//! Unsubscribing with the one-click request that mail programs send.
 
 use serde_json::json;
 
@@ -24,7 +24,7 @@ fn configured() -> (Shop, Service) {
     (shop, service)
 }
 
-/// The headers of the only letter, each on a line.
+/// Returns the headers of the only email, one per line.
 fn head(shop: &Shop) -> String {
     let mut letters = std::fs::read_dir(shop.path("shop.db-mail/new")).unwrap();
     let letter = std::fs::read_to_string(letters.next().unwrap().unwrap().path()).unwrap();
@@ -42,7 +42,7 @@ fn header(head: &str, name: &str) -> String {
 }
 
 #[test]
-fn a_letter_carries_the_way_to_unsubscribe_and_one_request_is_enough() {
+fn an_email_has_a_one_click_unsubscribe_header() {
     let (shop, service) = configured();
     let head = head(&shop);
     let list = header(&head, "List-Unsubscribe");
@@ -54,11 +54,11 @@ fn a_letter_carries_the_way_to_unsubscribe_and_one_request_is_enough() {
         .strip_prefix("<https://shop.example/u/")
         .and_then(|rest| rest.strip_suffix('>'))
         .unwrap();
-    assert!(!list.contains("ann"), "no address stands in it: {list}");
+    assert!(!list.contains("ann"), "it contains the address: {list}");
 
     let client = crate::service::client(None);
     let url = |token: &str| format!("{}/u/{token}", service.url);
-    // Programs that look through mails follow the address: that changes nothing.
+    // Link scanners follow the address with GET, which changes nothing.
     let page = client.get(url(token)).send().unwrap();
     assert_eq!(page.status(), 200);
     assert!(page.text().unwrap().contains("method=\"post\""));
@@ -85,7 +85,7 @@ text: \"$!data.get('promocode'), no more: %UNSUBSCRIBE%\"
 html: '<a href=\"%UNSUBSCRIBE%\">No more</a>'
 ";
 
-/// The text and the HTML of the only letter, without the marks of their encoding.
+/// Returns the decoded text and HTML of the only email.
 fn body(shop: &Shop) -> String {
     let mut letters = std::fs::read_dir(shop.path("shop.db-mail/new")).unwrap();
     let letter = std::fs::read_to_string(letters.next().unwrap().unwrap().path()).unwrap();
@@ -94,7 +94,7 @@ fn body(shop: &Shop) -> String {
 }
 
 #[test]
-fn a_message_prints_the_address_that_its_letter_carries() {
+fn a_message_can_print_its_unsubscribe_address() {
     let shop = Shop::ready();
     std::fs::write(shop.path("prints.yaml"), PRINTS).unwrap();
     let prints = shop.path("prints.yaml");
@@ -107,7 +107,7 @@ fn a_message_prints_the_address_that_its_letter_carries() {
         ),
         "{told}"
     );
-    // Nothing is configured: it is held back, and tells why.
+    // Without the configuration the delivery fails with an error.
     let codes = shop.path("codes.csv");
     std::fs::write(&codes, "code,discount,type\nC-1,10,birthday\n").unwrap();
     shop.done(&["codes", "import", codes.to_str().unwrap()]);
@@ -126,7 +126,7 @@ fn a_message_prints_the_address_that_its_letter_carries() {
     shop.done(&[&event[..], &to].concat());
     let held = &shop.done(&["outbox", "show", "1"])[0];
     assert_eq!(held["state"], "pending");
-    // Nothing was tried, and so its code could go back.
+    // No attempt was made, so its code was released.
     assert_eq!(held["attempts"], 0);
     let error = held["error"].as_str().unwrap();
     assert!(error.contains("has no [unsubscribe]"), "{error}");
@@ -152,7 +152,7 @@ fn a_message_prints_the_address_that_its_letter_carries() {
     );
     let href = url.replace('&', "&amp;");
     assert!(body.contains(&format!("<a href=\"{href}\">")), "{body}");
-    // Whoever looks into the outbox is not shown it.
+    // The outbox does not show the link.
     let shown = &shop.done(&["outbox", "show", "1"])[0];
     assert_eq!(shown["text"], "C-1, no more: %UNSUBSCRIBE%");
     assert_eq!(shown["state"], "delivered");
@@ -166,7 +166,7 @@ fn a_message_prints_the_address_that_its_letter_carries() {
 }
 
 #[test]
-fn whoever_has_a_token_of_an_app_unsubscribes_as_well() {
+fn app_tokens_can_unsubscribe_too() {
     let (shop, service) = configured();
     let yaml = |path: &str, text: &'static str| {
         let request = service
@@ -203,7 +203,7 @@ fn whoever_has_a_token_of_an_app_unsubscribes_as_well() {
 }
 
 #[test]
-fn a_token_that_was_not_made_here_unsubscribes_nobody() {
+fn foreign_tokens_unsubscribe_no_contact() {
     let (shop, service) = configured();
     let client = crate::service::client(None);
     for token in ["1.AAAAAAAAAAAAAAAAAAAAAA", "1.", "1", "x"] {

@@ -1,4 +1,4 @@
-//! One release follows another on a database.
+//! Upgrades of a database by a later release.
 
 use std::fs::File;
 
@@ -14,7 +14,7 @@ fn layout(database: &Connection) -> i32 {
 }
 
 #[test]
-fn a_service_whose_database_another_release_has_changed_writes_nothing_and_ends() {
+fn a_service_stops_when_another_release_has_upgraded_its_database() {
     let shop = Shop::ready();
     let log = shop.path("log");
     let mut service = serve(&shop, None, &[], &log);
@@ -30,7 +30,7 @@ fn a_service_whose_database_another_release_has_changed_writes_nothing_and_ends(
     database
         .pragma_update(None, "user_version", layout(&database) + 1)
         .unwrap();
-    // At once, and not when it looks next.
+    // At once, not at its next poll.
     assert!(send(&service).map_or(true, |answer| answer.status() == 503));
     let ready = service.get("/readyz").send();
     assert!(ready.map_or(true, |answer| answer.status() == 503));
@@ -45,7 +45,7 @@ fn a_service_whose_database_another_release_has_changed_writes_nothing_and_ends(
 }
 
 #[test]
-fn an_older_database_is_brought_up_to_date_once_nobody_executes_on_it() {
+fn an_older_database_is_upgraded_once_it_has_no_executor() {
     let shop = Shop::new();
     let path = shop.path("shop.db");
     let database = Connection::open(&path).unwrap();
@@ -55,7 +55,7 @@ fn an_older_database_is_brought_up_to_date_once_nobody_executes_on_it() {
         .pragma_update(None, "application_id", 0x5072_6f6d)
         .unwrap();
     database.pragma_update(None, "user_version", 1).unwrap();
-    // As the executor of the release that wrote it does.
+    // Like the executor of the earlier release.
     let executor = File::create(shop.path("shop.db-executor")).unwrap();
     executor.lock().unwrap();
     let refused = shop.command(&["codes", "count"]).output().unwrap();

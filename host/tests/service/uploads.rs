@@ -1,4 +1,4 @@
-//! Uploads that stream, their history, and those that break off.
+//! Streaming uploads, their history, and uploads that break off.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -8,9 +8,9 @@ use reqwest::blocking::Body;
 
 use crate::service::{Service, Shop, ok, until};
 
-/// A CSV of so many rows, made while it is read.
+/// A CSV with this many rows, generated while it is read.
 struct Rows {
-    /// What each code ends with.
+    /// Suffix of each code.
     tail: String,
     next: u64,
     end: u64,
@@ -68,11 +68,11 @@ fn peak_memory(service: &Service) -> u64 {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_large_upload_streams_in_bounded_memory_and_tells_how_far_it_is() {
+fn a_large_upload_uses_bounded_memory_and_reports_progress() {
     const ROWS: u64 = 300_000;
     let shop = Shop::new();
     let service = shop.serve();
-    // What a small upload takes once and for all: threads, and the database's pages.
+    // The fixed memory of a first upload: threads and the database's pages.
     let small = service
         .post("/api/v1/promocodes")
         .header("Content-Type", "text/csv");
@@ -107,12 +107,12 @@ fn a_large_upload_streams_in_bounded_memory_and_tells_how_far_it_is() {
         "{seen:?}"
     );
     let grown = peak_memory(&service) - before;
-    // Of a file of 65 MiB a few batches are held at one time.
+    // Of a 65 MiB file, only a few batches are in memory at one time.
     assert!(grown < 24, "{before} MiB and then {grown} MiB more");
 }
 
 #[test]
-fn the_history_tells_who_uploaded_and_command_lines_as_well() {
+fn the_history_names_the_uploader_including_the_command_line() {
     let shop = Shop::new();
     std::fs::write(shop.path("codes.csv"), "code\nX1\nX2\n").unwrap();
     shop.done(&["codes", "import", shop.path("codes.csv").to_str().unwrap()]);
@@ -149,7 +149,7 @@ fn the_history_tells_who_uploaded_and_command_lines_as_well() {
     shop.audited();
 }
 
-/// Sends so many rows of a body that is said to be longer, and hangs up.
+/// Sends some rows of a longer body and disconnects.
 fn break_off(service: &Service, path: &str) {
     let address = service.url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
@@ -164,7 +164,7 @@ fn break_off(service: &Service, path: &str) {
 }
 
 #[test]
-fn a_broken_upload_keeps_what_was_committed_and_says_so() {
+fn an_interrupted_upload_keeps_committed_rows_and_reports_them() {
     let shop = Shop::new();
     let service = shop.serve();
     break_off(&service, "/api/v1/promocodes");
@@ -174,7 +174,7 @@ fn a_broken_upload_keeps_what_was_committed_and_says_so() {
     assert!(taken >= 75_000, "{upload}");
     assert_eq!(service.at("/api/v1/promocodes/count")["total"], taken);
 
-    // All or nothing: nothing, and no trace in the history.
+    // A strict upload inserts nothing and leaves no entry in the history.
     break_off(&service, "/api/v1/promocodes?strict=true&type=other");
     std::thread::sleep(Duration::from_millis(500));
     until(|| {

@@ -1,4 +1,4 @@
-//! The things that the block does.
+//! The actions that the block can perform.
 
 use std::hint::black_box;
 
@@ -6,7 +6,7 @@ use promoflow_block::{CodeWait, Error, Outcome, Params, ReplyWait, Value, data, 
 
 use crate::{claim, selector};
 
-/// One of them.
+/// One action.
 #[derive(Clone, Copy)]
 pub(crate) enum Deed {
     Next,
@@ -34,7 +34,7 @@ pub(crate) enum Deed {
 }
 
 impl Deed {
-    /// Every one, by the name that a step gives.
+    /// Every action, with the name that a step uses.
     pub(crate) const ALL: [(&'static str, Self); 22] = [
         ("next", Self::Next),
         ("aside", Self::Aside),
@@ -72,16 +72,16 @@ impl Deed {
             Self::Aside => return Ok(Outcome::port("aside")),
             Self::Spin => spin(),
             Self::Hoard => hoard(),
-            Self::Trap | Self::ClaimThenTrap => panic!("as told"),
+            Self::Trap | Self::ClaimThenTrap => panic!("as requested"),
             Self::Recurse => {
                 black_box(recurse(1));
             }
             Self::FloodLog => (0..n).for_each(|_| log::info(&"flood ".repeat(200))),
             Self::FloodClaims => (0..n).try_for_each(|_| claim(params))?,
             Self::FloodData => flood_data(n)?,
-            Self::Unavailable => return Err(Error::Unavailable("as told".into())),
-            Self::Invalid => return Err(Error::Invalid("as told".into())),
-            Self::Rejected => return Err(Error::Rejected("as told".into())),
+            Self::Unavailable => return Err(Error::Unavailable("as requested".into())),
+            Self::Invalid => return Err(Error::Invalid("as requested".into())),
+            Self::Rejected => return Err(Error::Rejected("as requested".into())),
             Self::BadPort => return Ok(Outcome::port("no-such-port")),
             Self::WaitCodeAgain => return Ok(Outcome::wait_for_code(selector(params)?)),
             Self::WaitCode => {
@@ -116,7 +116,7 @@ fn spin() {
     }
 }
 
-/// Keeps page after page, and writes to each, so that none is there in name only.
+/// Allocates page after page and writes to each, so that every page is really committed.
 fn hoard() {
     let mut kept = Vec::new();
     loop {
@@ -124,7 +124,7 @@ fn hoard() {
     }
 }
 
-/// Has an end that is never reached; without one, the compiler may do as it likes.
+/// Has an end that is never reached; without one the compiler may remove the recursion.
 #[inline(never)]
 fn recurse(depth: u64) -> u64 {
     let frame = black_box([depth; 16]);
@@ -134,7 +134,7 @@ fn recurse(depth: u64) -> u64 {
     recurse(depth + 1) + frame[15]
 }
 
-/// Sets ten values of so many bytes each.
+/// Sets ten values of `bytes` bytes each.
 fn flood_data(bytes: i64) -> Result<(), Error> {
     let size = usize::try_from(bytes).unwrap_or(usize::MAX);
     (0..10).try_for_each(|number| data::set(&format!("flood-{number}"), "x".repeat(size)))

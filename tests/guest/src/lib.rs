@@ -1,7 +1,7 @@
-//! `mischief`, a block that does what its step tells it, most of it bad.
+//! `mischief`, a block that performs the action its step names; most actions are harmful.
 //!
-//! `do` says what; `claims` codes are claimed before that, so that every way to fail can be had
-//! with something staged; `n` says how often where something is done in a loop.
+//! `do` names the action. `claims` codes are claimed first, so that every failure can also happen
+//! with staged effects. `n` is the number of repetitions of actions that loop.
 #![forbid(unsafe_code)]
 
 mod deed;
@@ -21,16 +21,16 @@ impl Block for Mischief {
         let deeds = Deed::ALL.map(|(name, _)| Alternative::plain(name, name));
         Description::new("mischief", env!("CARGO_PKG_VERSION"))
             .title("Mischief")
-            .about("Does what it is told.")
+            .about("Performs the action that `do` names.")
             .param(Parameter::choice("do", deeds).required())
             .param(
                 Parameter::integer("n", 0..=i64::MAX)
-                    .about("How often, in a loop; how many bytes, of a value.")
+                    .about("Repetitions of a loop, or bytes of a value.")
                     .default(1_000_000),
             )
             .param(
                 Parameter::integer("claims", 0..=1000)
-                    .about("How many codes to claim first.")
+                    .about("Number of codes to claim first.")
                     .default(0),
             )
             .param(Parameter::text("type", 1..=100).default("General"))
@@ -38,17 +38,17 @@ impl Block for Mischief {
             .param(Parameter::integer("days", 0..=36_500).default(0))
             .param(
                 Parameter::integer("until", i64::MIN..=i64::MAX)
-                    .about("When a wait ends, in milliseconds since 1970.")
+                    .about("End of a wait, in milliseconds since 1970.")
                     .default(0),
             )
             .port(Port::new("next").about("Nothing bad happened.").follows())
-            .port(Port::new("aside").about("Led nowhere unless the workflow does."))
+            .port(Port::new("aside").about("Not connected unless the workflow connects it."))
     }
 
     fn run(call: Call) -> Result<Outcome, Error> {
         let params = &call.params;
         let deed = Deed::from_name(&params.choice("do")?.name)
-            .ok_or_else(|| Error::Invalid("do is none of what this block does".into()))?;
+            .ok_or_else(|| Error::Invalid("do: unknown action".into()))?;
         match call.resumed {
             Some(Resumption::GaveUp) if matches!(deed, Deed::WaitAgain) => {}
             Some(Resumption::GaveUp) => return Ok(Outcome::port("aside")),
@@ -74,7 +74,7 @@ impl Block for Mischief {
     }
 }
 
-/// The code that the step's parameters ask for.
+/// Returns the selector from the step's parameters.
 fn selector(params: &Params) -> Result<Selector, Error> {
     let number = |name| {
         let number = params.integer(name)?;

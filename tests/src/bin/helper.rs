@@ -1,11 +1,11 @@
-//! The library in a process of its own, for suites that need several, or one to kill.
+//! The library in a separate process, for suites that need several processes or one to kill.
 //!
-//! `helper DB send PREFIX COUNT`: sends events `PREFIX-0` and on of the main job, tells each
-//! acknowledgement, waits until everything rests and tells `rested`.
-//! `helper DB once PREFIX COUNT`: the same, of events that are all about one contact.
-//! `helper DB send-as TYPE PREFIX COUNT`: the same, of events of that type, one after another.
-//! `helper DB work`: executes until its input ends; tells `working` first.
-//! `helper DB import ROWS`: uploads rows that it makes up, and tells its peak of memory in KiB.
+//! - `helper DB send PREFIX COUNT`: sends events `PREFIX-0` onwards of the main job, prints each
+//!   acknowledgement, waits until no run is active and prints `rested`.
+//! - `helper DB once PREFIX COUNT`: the same, with all events about one contact.
+//! - `helper DB send-as TYPE PREFIX COUNT`: the same, with events of that type, one after another.
+//! - `helper DB work`: executes runs until its input ends; prints `working` first.
+//! - `helper DB import ROWS`: uploads generated rows and prints its peak memory in KiB.
 
 use std::fmt::Write as _;
 use std::io::{self, Read, Write};
@@ -19,13 +19,13 @@ use promoflow::run::Receipt;
 use promoflow::{Promoflow, Running};
 use promoflow_tests::LetterFile;
 
-/// Threads that send.
+/// Sender threads.
 const SENDERS: usize = 4;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let (database, orders) = words.split_first().context("no database is named")?;
+    let (database, orders) = words.split_first().context("missing argument: database")?;
     let cache = PathBuf::from(env!("MISCHIEF_WASM")).with_file_name("compiled");
     let promoflow = Promoflow::builder(*database)
         .cache(cache)
@@ -38,7 +38,7 @@ fn main() -> Result<()> {
         ["send-as", kind, prefix, count] => send_as(&promoflow, kind, prefix, count.parse()?),
         ["work"] => work(&promoflow),
         ["import", rows] => import(&promoflow, rows.parse()?),
-        _ => bail!("{orders:?} are no orders"),
+        _ => bail!("unknown command {orders:?}"),
     }
 }
 
@@ -57,7 +57,7 @@ fn send(promoflow: &Promoflow, prefix: &str, count: usize) -> Result<()> {
             .collect();
         senders
             .into_iter()
-            .try_for_each(|sender| sender.join().expect("a sender ends"))
+            .try_for_each(|sender| sender.join().expect("a sender panicked"))
     })?;
     running.rest_all()?;
     tell("rested")?;
@@ -66,7 +66,7 @@ fn send(promoflow: &Promoflow, prefix: &str, count: usize) -> Result<()> {
 
 fn send_some(running: &Running, prefix: &str, next: &Mutex<std::ops::Range<usize>>) -> Result<()> {
     loop {
-        let number = next.lock().expect("no sender panics").next();
+        let number = next.lock().expect("a sender panicked").next();
         let Some(number) = number else { return Ok(()) };
         let id = format!("{prefix}-{number}");
         let address = format!("{id}@example.com");
@@ -103,7 +103,7 @@ fn send_as(promoflow: &Promoflow, kind: &str, prefix: &str, count: usize) -> Res
     }
     running.rest_all()?;
     tell("rested")?;
-    // Goes on holding the database until it is killed or its input ends.
+    // Keep the database open until this process is killed or its input ends.
     io::stdin().read_to_end(&mut Vec::new())?;
     Ok(())
 }
@@ -139,13 +139,13 @@ fn import(promoflow: &Promoflow, rows: u64) -> Result<()> {
     let peak = status
         .lines()
         .find_map(|line| line.strip_prefix("VmHWM:"))
-        .context("the system tells no peak of memory")?;
+        .context("/proc has no peak memory")?;
     tell(&format!("inserted {}", report.inserted))?;
     tell(peak.trim().trim_end_matches(" kB"))?;
     Ok(())
 }
 
-/// A file of codes that is made as it is read.
+/// A file of codes that is generated while it is read.
 struct Rows {
     next: u64,
     end: u64,
@@ -158,7 +158,7 @@ impl Read for Rows {
             if self.next == self.end {
                 return Ok(0);
             }
-            // Out of order, as random codes are.
+            // Out of order, like random codes.
             let scattered = self.next.wrapping_mul(0x9e37_79b9_7f4a_7c15);
             self.line = format!("{scattered:016X},2999-12-31,10,birthday\n").into_bytes();
             if self.next == 0 {

@@ -1,30 +1,29 @@
-//! `outbox PROGRAM [--deliveries N] [--seed S]`: delivers through a mail server with faults in one
-//! of a hundred answers, and compares what the database says with what the server noted.
-//! `cargo xtask outbox` builds and runs it.
+//! Delivers through a mail server with faults in one of a hundred answers, and compares the
+//! database with the server's log. `cargo xtask outbox` builds and runs it.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+use clap::Parser;
 use promoflow_tests::faulty::{self, Plan};
+use promoflow_tests::options::OutboxOptions;
+
+/// Deliver through a faulty mail server and compare the database with the server's log
+#[derive(Parser)]
+struct Arguments {
+    /// The binary `promoflow`
+    program: PathBuf,
+    #[command(flatten)]
+    options: OutboxOptions,
+}
 
 fn main() -> Result<ExitCode> {
-    let mut args = std::env::args().skip(1);
-    let program: PathBuf = args.next().context("no program is named")?.into();
-    let since = SystemTime::now().duration_since(UNIX_EPOCH)?;
-    let (mut deliveries, mut seed) = (100_000, since.as_secs());
-    while let Some(option) = args.next() {
-        let field = match &*option {
-            "--deliveries" => &mut deliveries,
-            "--seed" => &mut seed,
-            _ => bail!("there is no option {option}: --deliveries N, --seed S"),
-        };
-        let value = args.next().with_context(|| format!("{option} of what?"))?;
-        let number = value.parse();
-        *field = number.with_context(|| format!("{option} {value} is no number"))?;
-    }
-    let release = program.parent().context("the program is in a folder")?;
+    let Arguments { program, options } = Arguments::parse();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    let (deliveries, seed) = (options.deliveries, options.seed.unwrap_or(now.as_secs()));
+    let release = program.parent().context("the program is in no folder")?;
     let plan = Plan {
         python: faulty::python(release),
         tools: Path::new(env!("CARGO_MANIFEST_DIR")).join("tools"),

@@ -1,4 +1,4 @@
-//! The comparison: the ledger beside the database and the messages that left.
+//! Compares the ledger with the database and with the messages that left.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::ledger::Acknowledged;
 use super::letters::Mailbox;
 
-/// A run with what it got.
+/// A run with its codes and deliveries.
 struct Run {
     state: String,
     event: i64,
@@ -17,20 +17,20 @@ struct Run {
     deliveries: Vec<i64>,
 }
 
-/// What the database holds, read off its tables.
+/// The contents of the database, read from its tables.
 struct Stored {
-    /// By the event's id: its number and its address.
+    /// Row id by event id.
     events: HashMap<String, i64>,
     runs: HashMap<i64, Run>,
     of_event: HashMap<i64, Vec<i64>>,
-    /// By the delivery's number: its run, address and state.
+    /// Run, address and state by delivery id.
     deliveries: HashMap<i64, (i64, String, String)>,
-    /// Attempts that began and have no end, by the delivery's number.
+    /// Number of attempts without an end, by delivery id.
     unended: HashMap<i64, u32>,
     codes: HashSet<String>,
 }
 
-/// Everything that is not as it was acknowledged.
+/// Returns every violation: each difference from what was acknowledged.
 pub(crate) fn compare(
     database: &Path,
     acknowledged: &Acknowledged,
@@ -38,7 +38,7 @@ pub(crate) fn compare(
 ) -> Result<Vec<String>> {
     let connection = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let sound: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0))?;
-    let stored = Stored::read(&connection).context("the database is read")?;
+    let stored = Stored::read(&connection).context("cannot read the database")?;
     let mut offences: Vec<String> = acknowledged.offences.iter().cloned().collect();
     offences.extend(mailbox.offences.iter().cloned());
     if sound != "ok" {
@@ -120,17 +120,17 @@ impl Stored {
         Ok(stored)
     }
 
-    /// An event that was acknowledged: its runs are those, and each has one code and one delivery,
-    /// unless somebody ordered to cancel it.
+    /// Checks an acknowledged event: it has exactly the acknowledged runs, each with one code and
+    /// one delivery unless its cancellation was requested.
     fn event(&self, event: &str, runs: &[i64], told: &Acknowledged, offences: &mut Vec<String>) {
         let Some(row) = self.events.get(event) else {
-            offences.push(format!("event {event} was acknowledged, and is lost"));
+            offences.push(format!("event {event} was acknowledged and is missing"));
             return;
         };
         let stored = self.of_event.get(row).map_or(&[][..], Vec::as_slice);
         if stored != runs || runs.len() != 1 {
             offences.push(format!(
-                "event {event} was told runs {runs:?}, and has {stored:?}"
+                "event {event}: acknowledged runs {runs:?}, stored runs {stored:?}"
             ));
         }
         for number in stored {
@@ -152,12 +152,12 @@ impl Stored {
         }
     }
 
-    /// What left is what was committed, and no code left under two identities.
+    /// Checks that exactly the committed messages left, and that no code left in two deliveries.
     fn letters(&self, mailbox: &Mailbox, offences: &mut Vec<String>) {
         let mut carriers: BTreeMap<&str, i64> = BTreeMap::new();
         for (&delivery, letter) in &mailbox.letters {
             let shared = |other: &i64| {
-                // A contact's own code, which several of its messages carry.
+                // A contact's own code may appear in several of its messages.
                 letter.code.contains("-keeper-")
                     && mailbox.letters.get(other).map(|one| &one.address) == Some(&letter.address)
             };
@@ -177,7 +177,7 @@ impl Stored {
             let unended = self.unended.get(&delivery).copied().unwrap_or_default();
             if letter.times > 1 + unended {
                 offences.push(format!(
-                    "delivery {delivery} left {} times, and {unended} attempts have no end",
+                    "delivery {delivery} left {} times, but {unended} attempts have no end",
                     letter.times
                 ));
             }

@@ -1,4 +1,5 @@
-//! The outside ledger: what processes acknowledged, read off their output, in a file of its own.
+//! The external ledger: acknowledgements of all processes, read from their output, in a separate
+//! file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -11,42 +12,44 @@ use serde_json::{Value, json};
 
 use super::random::Random;
 
-/// What was acknowledged.
+/// The acknowledgements.
 #[derive(Default)]
 pub(crate) struct Acknowledged {
     /// Runs of each event.
     pub(crate) events: BTreeMap<String, Vec<i64>>,
-    /// Events that were told to be new; where two send one, the other may be told sooner.
+    /// Events acknowledged as new. When two processes send one event, either may be acknowledged
+    /// first.
     new: BTreeSet<String>,
     /// Codes of each upload.
     pub(crate) uploads: BTreeMap<String, Vec<String>>,
-    /// Acknowledgements of events that were known.
+    /// Number of acknowledgements as duplicates.
     pub(crate) duplicates: u64,
-    /// Runs that somebody ordered to be cancelled, and those of them that were told to be.
+    /// Runs whose cancellation was requested, and those acknowledged as cancelled.
     pub(crate) asked: BTreeSet<i64>,
     pub(crate) cancelled: BTreeSet<i64>,
-    /// Events and uploads that were answered with an error.
+    /// Number of events and uploads answered with an error.
     pub(crate) errors: u64,
-    /// Acknowledgements that contradict each other.
+    /// Contradicting acknowledgements.
     pub(crate) offences: BTreeSet<String>,
 }
 
-/// The ledger, written by the readers of all processes.
+/// The ledger, written by the reader threads of all processes.
 pub(crate) struct Ledger {
     state: Mutex<(File, Acknowledged)>,
 }
 
 impl Ledger {
     pub(crate) fn new(file: &Path) -> Result<Ledger> {
-        let file = File::create(file).context("the ledger cannot be made")?;
+        let file = File::create(file).context("cannot create the ledger")?;
         Ok(Ledger {
             state: Mutex::new((file, Acknowledged::default())),
         })
     }
 
-    /// A line that `event send --json` told.
+    /// Records a line printed by `event send --json`.
     pub(crate) fn event(&self, line: &str) -> Result<()> {
-        let told: Value = serde_json::from_str(line).with_context(|| format!("told `{line}`"))?;
+        let told: Value =
+            serde_json::from_str(line).with_context(|| format!("not JSON: `{line}`"))?;
         let runs: Vec<i64> = told["runs"]
             .as_array()
             .into_iter()
@@ -74,9 +77,10 @@ impl Ledger {
         Ok(())
     }
 
-    /// What `codes import --json` told of a file of codes.
+    /// Records the report of `codes import --json` for a file of codes.
     pub(crate) fn upload(&self, file: &str, codes: &[String], line: &str) -> Result<()> {
-        let told: Value = serde_json::from_str(line).with_context(|| format!("told `{line}`"))?;
+        let told: Value =
+            serde_json::from_str(line).with_context(|| format!("not JSON: `{line}`"))?;
         let count = |field: &str| told[field].as_u64().unwrap_or_default();
         let mut state = self.state();
         if count("inserted") + count("updated") + count("unchanged") < codes.len() as u64 {
@@ -88,12 +92,12 @@ impl Ledger {
         Ok(())
     }
 
-    /// Somebody orders a run to be cancelled.
+    /// Records a request to cancel a run.
     pub(crate) fn asked(&self, run: i64) {
         self.state().1.asked.insert(run);
     }
 
-    /// What `run cancel --json` told of it: nothing where that was refused.
+    /// Records a successful cancellation.
     pub(crate) fn cancelled(&self, run: i64) -> Result<()> {
         let mut state = self.state();
         writeln!(state.0, "{}", json!({ "cancelled": run }))?;
@@ -101,7 +105,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// A run of those events whose ids begin so.
+    /// Returns a random run of the events whose ids start with `prefix`.
     pub(crate) fn some_run(&self, prefix: &str, random: &mut Random) -> Option<i64> {
         self.read(|known| {
             let events = known.events.range(prefix.to_owned()..);
@@ -114,7 +118,7 @@ impl Ledger {
         })
     }
 
-    /// What is in it.
+    /// Gives access to the acknowledgements.
     pub(crate) fn read<T>(&self, read: impl FnOnce(&Acknowledged) -> T) -> T {
         read(&self.state().1)
     }

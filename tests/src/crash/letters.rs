@@ -1,4 +1,4 @@
-//! The messages that left: the Maildir beside the database, read as a mail program does.
+//! The messages that left: the Maildir next to the database, read like a mail program reads it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,20 +6,20 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
-/// One letter, as often as it was written.
+/// One message and the number of times it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Letter {
     pub(crate) address: String,
     pub(crate) code: String,
-    /// How often it was found.
+    /// Number of copies found.
     pub(crate) times: u32,
 }
 
-/// All letters so far, by the delivery's number.
+/// All messages so far, by delivery id.
 pub(crate) struct Mailbox {
     folder: PathBuf,
     pub(crate) letters: BTreeMap<i64, Letter>,
-    /// Letters that came again and were not the same.
+    /// Violations: repeated messages that differ.
     pub(crate) offences: Vec<String>,
 }
 
@@ -32,7 +32,7 @@ impl Mailbox {
         }
     }
 
-    /// Takes what is new, and moves it to what is read: a letter that is written again is new
+    /// Reads new messages and moves them to `cur`, so that a repeated message shows up as new
     /// again.
     pub(crate) fn collect(&mut self) -> Result<()> {
         let Ok(new) = fs::read_dir(self.folder.join("new")) else {
@@ -43,15 +43,16 @@ impl Mailbox {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let read = self.folder.join("cur").join(&*name);
             fs::rename(&path, &read)?;
-            // The installation, `delivery`, its number, and what the letter says.
+            // The name holds the installation, `delivery`, the delivery id, and the content's
+            // digest.
             let delivery = (name
                 .split('-')
                 .skip_while(|part| *part != "delivery")
                 .nth(1))
             .and_then(|number| number.parse().ok())
-            .with_context(|| format!("{name} is the name of no letter"))?;
+            .with_context(|| format!("{name}: not the file name of a message"))?;
             let letter = parse(&fs::read_to_string(&read)?)
-                .with_context(|| format!("{name} is no letter"))?;
+                .with_context(|| format!("{name}: not a message"))?;
             self.take(delivery, letter);
         }
         Ok(())
@@ -69,7 +70,7 @@ impl Mailbox {
         }
     }
 
-    /// Letters that were written more than once.
+    /// Returns the number of messages that were written more than once.
     pub(crate) fn repeated(&self) -> usize {
         self.letters.values().filter(|one| one.times > 1).count()
     }

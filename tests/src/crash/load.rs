@@ -1,4 +1,4 @@
-//! The load: files of events and of codes. A file whose process was killed is sent again.
+//! The load: files of events and files of codes. A file whose process was killed is sent again.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -9,20 +9,20 @@ use anyhow::Result;
 use super::process::Job;
 use super::random::Random;
 
-/// Events in a file.
+/// Events per file.
 const EVENTS: usize = 60;
-/// Codes in a file.
+/// Codes per file.
 const CODES: usize = 400;
-/// Codes in a file for those who wait for one: fewer than wait, so that their pool runs dry.
+/// Codes per file for waiting runs: fewer than there are waiting runs, so that their pool runs out.
 const AWAITED: usize = 8;
-/// Contacts who keep their code.
+/// Number of contacts that keep their code.
 const KEEPERS: usize = 12;
-/// How long a run waits for the time that its event names, at most, in milliseconds.
+/// Longest time in milliseconds that a run waits for the time in its event.
 pub(crate) const WAIT: u64 = 2_500;
 
-/// What the load starts beside the main job: runs that wait for a refill, send their code, and wait
-/// for a moment, so that they can be cancelled when it may have left; and runs that wait for a
-/// moment with the code that their contact shares.
+/// Workflows next to the main job: runs that wait for a refill, send their code and wait for a
+/// time, so that they can be cancelled after the code may have left; and runs that wait for a time
+/// with the code that their contact shares.
 pub(crate) const WORKFLOWS: &str = "
 workflow: patient
 start: { event: patient }
@@ -49,12 +49,12 @@ steps:
   - { id: mail, block: send-message, with: { channel: email, message: mail } }
 ";
 
-/// Makes jobs, and keeps those that are to be done again.
+/// Creates jobs and keeps those that must be repeated.
 pub(crate) struct Load {
     folder: PathBuf,
     made: usize,
     again: Vec<Job>,
-    /// Events that were written into files, and how many of them wait for a code.
+    /// Number of events in files, and of those that wait for a code.
     pub(crate) events: usize,
     patient: usize,
 }
@@ -70,19 +70,19 @@ impl Load {
         }
     }
 
-    /// The job is not known to be done.
+    /// Queues a job whose completion is unknown.
     pub(crate) fn again(&mut self, job: Job) {
         if !matches!(job, Job::Work | Job::Cancel { .. }) {
             self.again.push(job);
         }
     }
 
-    /// What is left to be done again.
+    /// Takes the jobs that must be repeated.
     pub(crate) fn left(&mut self) -> Vec<Job> {
         std::mem::take(&mut self.again)
     }
 
-    /// A file of events: half the time one that was sent before and not to its end.
+    /// Returns a file of events: half of the time one that was sent before without finishing.
     pub(crate) fn send(&mut self, random: &mut Random) -> Result<Job> {
         let known = self
             .again
@@ -98,7 +98,7 @@ impl Load {
         let mut text = String::new();
         let soon = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as u64;
         for number in 0..EVENTS {
-            // By the first letter of its id the comparison knows what an event starts.
+            // The comparison derives what an event starts from the first letter of its id.
             let (kind, letter) = match number % 6 {
                 0 => ("patient", 'p'),
                 1 => ("keeper", 'k'),
@@ -122,7 +122,7 @@ impl Load {
         Ok(Job::Send { file, waits })
     }
 
-    /// A file of codes: half the time one that was uploaded before and not to its end.
+    /// Returns a file of codes: half of the time one that was uploaded before without finishing.
     pub(crate) fn import(&mut self, random: &mut Random) -> Result<Job> {
         let known = self
             .again
@@ -134,12 +134,12 @@ impl Load {
         self.import_of(CODES, AWAITED)
     }
 
-    /// A file with a code for everybody who may wait for one.
+    /// Returns a file with a code for every run that may wait for one.
     pub(crate) fn refill(&mut self) -> Result<Job> {
         self.import_of(0, self.patient)
     }
 
-    /// A new file of so many codes of the main job, and for those who wait.
+    /// Returns a new file with `count` codes of the main job and `awaited` codes for waiting runs.
     pub(crate) fn import_of(&mut self, count: usize, awaited: usize) -> Result<Job> {
         self.made += 1;
         let upload = self.made;

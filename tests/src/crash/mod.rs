@@ -1,9 +1,9 @@
-//! The crash harness: the real binary under load, killed again and again.
+//! The crash harness: kills the real binary under load, again and again.
 //!
 //! Several processes send events and upload codes on one database. They are killed by SIGKILL, at
-//! random moments and at every failpoint in turn, and what they had not finished is sent again.
-//! What they acknowledged goes into a ledger outside of the database. At the end, when everything
-//! rests, the ledger is compared with the database and with the messages that left.
+//! random moments and at every failpoint in turn, and unfinished work is sent again.
+//! Acknowledgements go into a ledger outside the database. At the end, when no run is active, the
+//! ledger is compared with the database and with the messages that left.
 
 mod compare;
 mod ledger;
@@ -30,32 +30,32 @@ use process::{Ended, Job, Process, Shop};
 use random::Random;
 pub use summary::Summary;
 
-/// How long a process may take for its job, or on its way to a failpoint.
+/// Longest time for a job, or until a failpoint is reached.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long a worker gets new load on its way to a failpoint.
+/// Time during which a worker gets new load while it has not reached its failpoint.
 const FED: Duration = Duration::from_secs(10);
-/// Codes for each kill: more than the events that are sent for it.
+/// Codes per kill: more than the events sent per kill.
 const CODES_A_KILL: u64 = 250;
 
-/// What to do.
+/// The parameters of a run of the harness.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The binary.
     pub program: PathBuf,
-    /// How many processes to kill, at least.
+    /// Minimum number of processes to kill.
     pub kills: u64,
-    /// What the choices come from.
+    /// Seed of the random choices.
     pub seed: u64,
 }
 
-/// What a round kills.
+/// The target of a round's kill.
 #[derive(Clone, Copy)]
 enum Target {
     /// One process, at a random moment.
     One,
-    /// All at once, at a random moment.
+    /// All processes at once, at a random moment.
     All,
-    /// A process that gets to a failpoint.
+    /// A process that reaches a failpoint.
     Failpoint(Failpoint),
 }
 
@@ -67,7 +67,7 @@ struct Harness {
     summary: Summary,
 }
 
-/// Kills as planned, and compares. The summary has the offences, if there are any.
+/// Kills as planned and compares. The summary lists all violations.
 pub fn run(plan: &Plan) -> Result<Summary> {
     let began = Instant::now();
     let folder = tempfile::tempdir()?;
@@ -174,7 +174,7 @@ impl Harness {
         };
         let mut victim = self.shop.start(job, Some(&order))?;
         if delivers {
-            // Others that start later leave the execution to it.
+            // Processes that start later leave the execution to this one.
             thread::sleep(Duration::from_millis(60));
         }
         let mut others = self.start_some()?;
@@ -196,16 +196,16 @@ impl Harness {
                 self.summary.missed += 1;
                 self.kill(victim, "random moment")?;
             }
-            None => bail!("{:?} hangs on its way to {order}", victim.job),
+            None => bail!("{:?} hangs before failpoint {order}", victim.job),
         }
         self.settle(others)
     }
 
-    /// Somebody cancels a run while others send, and dies of it.
+    /// Kills a process that cancels a run while others send.
     fn order(&mut self, point: Failpoint) -> Result<()> {
         let others = self.start_some()?;
         thread::sleep(Duration::from_millis(self.random.below(60)));
-        // One that is over refuses it: the process gets to the failpoint all the same.
+        // A finished run cannot be cancelled, but the process reaches the failpoint all the same.
         let run = self.shop.ledger.some_run("p", &mut self.random);
         let job = Job::Cancel {
             run: run.unwrap_or(1),
@@ -213,13 +213,13 @@ impl Harness {
         let mut victim = self.shop.start(job, Some(point.name()))?;
         match victim.wait(PATIENCE)? {
             Some(ended) => self.account(&victim.job, ended, point.name())?,
-            None => bail!("{:?} hangs on its way to {}", victim.job, point.name()),
+            None => bail!("{:?} hangs before failpoint {}", victim.job, point.name()),
         }
         self.settle(others)
     }
 
-    /// Two processes that send, one that uploads, and one that cancels; now and then two send the
-    /// same file.
+    /// Starts two processes that send, one that uploads and one that cancels. Sometimes both
+    /// senders send the same file.
     fn start_some(&mut self) -> Result<Vec<Process>> {
         let first = self.load.send(&mut self.random)?;
         let second = match self.random.once_in(4) {
@@ -236,7 +236,7 @@ impl Harness {
             .collect()
     }
 
-    /// Has the rest of a round end, well or by a kill.
+    /// Waits for the remaining processes of a round, or kills them.
     fn settle(&mut self, processes: Vec<Process>) -> Result<()> {
         let kills = self.random.once_in(3);
         for mut process in processes {
@@ -265,7 +265,7 @@ impl Harness {
                     self.shop.ledger.cancelled(*run)?;
                 }
             }
-            // A run that is over is not cancelled.
+            // A finished run is not cancelled.
             Ended::Failed if matches!(job, Job::Cancel { .. }) => {}
             Ended::Killed => {
                 self.summary.kill(how);
@@ -273,13 +273,13 @@ impl Harness {
             }
             Ended::Failed => {
                 let errors = std::fs::read_to_string(&self.shop.errors).unwrap_or_default();
-                bail!("{job:?} failed by itself: {errors}");
+                bail!("{job:?} failed without a kill: {errors}");
             }
         }
         Ok(())
     }
 
-    /// Does a job to its end, undisturbed.
+    /// Runs a job to its end without kills.
     fn finish(&mut self, job: Job) -> Result<()> {
         let mut process = self.shop.start(job, None)?;
         let ended = process.wait(PATIENCE * 10)?;
@@ -288,15 +288,14 @@ impl Harness {
         Ok(())
     }
 
-    /// Sends what is left, and has everything come to rest.
+    /// Sends the unfinished work and waits until no run is active.
     fn rest(&mut self) -> Result<()> {
         for job in self.load.left() {
             self.finish(job)?;
         }
         let job = self.load.refill()?;
         self.finish(job)?;
-        // Those who wait for a moment have come to it when they have their code, and perhaps a
-        // moment after.
+        // Runs that wait for a time have reached it once they have their code, plus a short delay.
         for _ in 0..2 {
             self.shop.succeed(&["work", "--until-idle"])?;
             thread::sleep(Duration::from_millis(load::WAIT));
@@ -318,14 +317,14 @@ impl Harness {
                 let errors = acknowledged.errors;
                 summary
                     .offences
-                    .push(format!("{errors} answers were errors"));
+                    .push(format!("{errors} errors were returned"));
             }
             if acknowledged.events.len() != self.load.events {
                 let sent = self.load.events;
                 let told = acknowledged.events.len();
-                summary.offences.push(format!(
-                    "{sent} events were sent to their end, {told} acknowledged"
-                ));
+                summary
+                    .offences
+                    .push(format!("{sent} events were sent, {told} acknowledged"));
             }
             anyhow::Ok(())
         })?;

@@ -1,4 +1,4 @@
-//! The processes of the load: each does one job, and what it tells goes into the ledger.
+//! The load's processes: each does one job, and its output goes into the ledger.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 
 use super::ledger::Ledger;
 
-/// What a process is started for.
+/// The job of a process.
 #[derive(Clone, Debug)]
 pub(crate) enum Job {
     /// Sends the events of a file.
@@ -22,50 +22,50 @@ pub(crate) enum Job {
     Import { file: PathBuf, codes: Vec<String> },
     /// Cancels a run.
     Cancel { run: i64 },
-    /// Executes until it is killed.
+    /// Executes runs until it is killed.
     Work,
 }
 
-/// How a process ended.
+/// The end of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
-    /// By itself, its job done.
+    /// Exited with its job done.
     Done,
-    /// By itself, with an error.
+    /// Exited with an error.
     Failed,
-    /// By SIGKILL.
+    /// Killed by SIGKILL.
     Killed,
 }
 
-/// A process that runs. Killed when dropped.
+/// A running process. Killed when dropped.
 pub(crate) struct Process {
     pub(crate) job: Job,
     child: Child,
     reader: Option<JoinHandle<Result<()>>>,
 }
 
-/// The program, and the database that all work on.
+/// The program and the database that all processes share.
 pub(crate) struct Shop {
     pub(crate) program: PathBuf,
     pub(crate) database: PathBuf,
-    /// Where all write their diagnostics.
+    /// File that collects the diagnostics of all processes.
     pub(crate) errors: PathBuf,
     pub(crate) ledger: Arc<Ledger>,
 }
 
 impl Shop {
-    /// The program with its database.
+    /// Returns the program's command with the database set.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.arg("--db").arg(&self.database).arg("--json");
-        // For the block that waits until a time.
+        // For the block that waits for a time.
         let blocks = Path::new(env!("MISCHIEF_WASM")).parent();
         command.arg("--blocks").args(blocks);
         command.env_remove("PROMOFLOW_FAILPOINT");
         command
     }
 
-    /// Runs a command to its good end.
+    /// Runs a command that must succeed.
     pub(crate) fn succeed(&self, args: &[&str]) -> Result<String> {
         let output = self.command().args(args).output()?;
         if !output.status.success() {
@@ -76,7 +76,7 @@ impl Shop {
         Ok(String::from_utf8(output.stdout)?)
     }
 
-    /// Starts a process for a job, to die at a failpoint where one is named.
+    /// Starts a process for a job. With `failpoint` it dies there.
     pub(crate) fn start(&self, job: Job, failpoint: Option<&str>) -> Result<Process> {
         let mut command = self.command();
         match &job {
@@ -109,13 +109,13 @@ impl Shop {
             .stdout(Stdio::piped())
             .stderr(errors)
             .spawn()
-            .context("the program cannot be started")?;
-        let told = child.stdout.take().context("its output is a pipe")?;
+            .context("cannot start the program")?;
+        let told = child.stdout.take().context("stdout is a pipe")?;
         let (ledger, of_reader) = (Arc::clone(&self.ledger), job.clone());
         let reader = thread::spawn(move || {
             let mut told = BufReader::new(told);
             let mut line = String::new();
-            // What a kill cut off in the middle of a line was not acknowledged.
+            // A line cut off by a kill was not acknowledged.
             while told.read_line(&mut line)? > 0 && line.ends_with('\n') {
                 match &of_reader {
                     Job::Send { .. } => ledger.event(&line)?,
@@ -137,7 +137,7 @@ impl Shop {
 }
 
 impl Process {
-    /// How it ended, if it has.
+    /// Returns how the process ended, if it has.
     pub(crate) fn ended(&mut self) -> Result<Option<Ended>> {
         match self.child.try_wait()? {
             None => Ok(None),
@@ -145,14 +145,14 @@ impl Process {
         }
     }
 
-    /// Ends it by SIGKILL; it may have been faster.
+    /// Kills the process; it may have finished before.
     pub(crate) fn kill(mut self) -> Result<Ended> {
         self.child.kill()?;
         let status = self.child.wait()?;
         self.reap(status)
     }
 
-    /// Waits for its end; `None` where it does not come in time.
+    /// Waits for the end; `None` after the time limit.
     pub(crate) fn wait(&mut self, time: Duration) -> Result<Option<Ended>> {
         let until = Instant::now() + time;
         loop {
@@ -168,7 +168,7 @@ impl Process {
 
     fn reap(&mut self, status: ExitStatus) -> Result<Ended> {
         if let Some(reader) = self.reader.take() {
-            reader.join().ok().context("a reader panicked")??;
+            reader.join().ok().context("a reader thread panicked")??;
         }
         Ok(match status.signal() {
             Some(9) => Ended::Killed,
@@ -180,7 +180,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended long ago.
+        // It may have ended already.
         let _ended = self.child.kill();
         let _reaped = self.child.wait();
     }

@@ -1,42 +1,43 @@
-//! What a run of the harness found.
+//! The summary of a run of the harness.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Offences that are told.
+/// Number of violations printed.
 const MOST_TOLD: usize = 50;
 
-/// What was killed, and what became of what was acknowledged.
+/// Kills, and the comparison of acknowledgements with the stored state.
 #[derive(Debug, Default)]
 pub struct Summary {
-    /// What the choices came from.
+    /// Seed of the random choices.
     pub seed: u64,
-    /// Kills by where they struck.
+    /// Number of kills by place.
     pub kills: BTreeMap<String, u64>,
-    /// Rounds of the load.
+    /// Number of load rounds.
     pub rounds: u64,
-    /// Failpoints that no process came by in time; it was killed then all the same.
+    /// Number of failpoints that no process reached in time; the process was killed anyway.
     pub missed: u64,
-    /// Events that were acknowledged.
+    /// Number of acknowledged events.
     pub events: usize,
-    /// Acknowledgements of events as known already: sent again after a kill, or twice at once.
+    /// Number of acknowledgements as duplicates: sent again after a kill, or by two processes at
+    /// once.
     pub duplicates: u64,
-    /// Runs that were told to be cancelled.
+    /// Number of runs acknowledged as cancelled.
     pub cancelled: usize,
-    /// Uploads that were acknowledged.
+    /// Number of acknowledged uploads.
     pub uploads: usize,
-    /// Letters, by identity.
+    /// Number of messages, by identity.
     pub letters: usize,
-    /// Letters that were written again under their identity, after a kill that left open whether
-    /// they had been.
+    /// Number of messages written again under the same identity, after a kill that left their
+    /// delivery ambiguous.
     pub repeated: usize,
-    /// How long it took.
+    /// Duration.
     pub took: Duration,
     /// Everything that breaks a promise.
     pub offences: Vec<String>,
-    /// Where the database and the ledger were kept to be looked at.
+    /// Folder with the database and the ledger, kept for inspection after a violation.
     pub kept: Option<PathBuf>,
 }
 
@@ -52,12 +53,12 @@ impl Summary {
         *self.kills.entry(how.to_owned()).or_default() += 1;
     }
 
-    /// How many processes were killed.
+    /// Returns the number of killed processes.
     pub fn killed(&self) -> u64 {
         self.kills.values().sum()
     }
 
-    /// Whether every promise held.
+    /// Returns true if every promise held.
     pub fn holds(&self) -> bool {
         self.offences.is_empty()
     }
@@ -73,8 +74,11 @@ impl fmt::Display for Summary {
             ("  again, as duplicates", self.duplicates),
             ("runs cancelled", self.cancelled as u64),
             ("uploads acknowledged", self.uploads as u64),
-            ("letters", self.letters as u64),
-            ("  written again under their identity", self.repeated as u64),
+            ("messages", self.letters as u64),
+            (
+                "  written again under the same identity",
+                self.repeated as u64,
+            ),
             ("seconds", self.took.as_secs()),
         ];
         for (what, count) in rows {
@@ -84,7 +88,7 @@ impl fmt::Display for Summary {
         for (how, count) in &self.kills {
             writeln!(f, "  {how:<36} {count:>10}")?;
         }
-        writeln!(f, "{:<38} {:>10}", "offences", self.offences.len())?;
+        writeln!(f, "{:<38} {:>10}", "violations", self.offences.len())?;
         for offence in self.offences.iter().take(MOST_TOLD) {
             writeln!(f, "  {offence}")?;
         }

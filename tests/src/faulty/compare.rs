@@ -1,4 +1,4 @@
-//! The comparison: what the database says beside what the servers noted.
+//! Compares the database with the servers' logs.
 
 use std::collections::HashMap;
 
@@ -7,16 +7,16 @@ use rusqlite::Connection;
 
 use super::server::Noted;
 
-/// A delivery as it is stored.
+/// A stored delivery.
 pub(super) struct Delivery {
     pub(super) id: i64,
     pub(super) state: String,
     pub(super) attempts: u64,
-    /// The code of its run.
+    /// Code of its run.
     pub(super) code: String,
 }
 
-/// All deliveries, by their address.
+/// All deliveries, by address.
 pub(super) struct Stored {
     pub(super) deliveries: HashMap<String, Delivery>,
 }
@@ -41,7 +41,7 @@ impl Stored {
         })
     }
 
-    /// Everything that is not as it must be. `final`: nothing may have failed any more.
+    /// Returns every violation. With `is_last`, no delivery may be failed any more.
     pub(super) fn offences(&self, all: &HashMap<String, Noted>, is_last: bool) -> Vec<String> {
         let mut offences = Vec::new();
         let none = Noted::default();
@@ -55,32 +55,32 @@ impl Stored {
             };
             let arrived = noted.taken + noted.ambiguous;
             match delivery.state.as_str() {
-                "delivered" if noted.taken == 0 => tell("no server said that it took it"),
-                "failed" if is_last => tell("it was revived"),
-                "failed" if noted.refused == 0 => tell("nobody refused it"),
+                "delivered" if noted.taken == 0 => tell("no server acknowledged it"),
+                "failed" if is_last => tell("it was retried and is still failed"),
+                "failed" if noted.refused == 0 => tell("no server rejected it"),
                 "delivered" | "failed" => {}
-                _ => tell("it waits"),
+                _ => tell("it is still pending"),
             }
             if arrived > 1 + noted.ambiguous {
-                tell("it was sent twice, and not for an answer that was lost");
+                tell("it was sent twice without a lost answer");
             }
             let answers = arrived + noted.later + noted.refused + noted.cut;
             if answers != delivery.attempts {
                 let attempts = delivery.attempts;
                 tell(&format!(
-                    "{attempts} attempts, and {answers} mails or refusals"
+                    "{attempts} attempts, but {answers} emails or rejections"
                 ));
             }
             let identity = format!("<delivery-{}@", delivery.id);
             let same =
                 |(id, text): &(String, String)| id.starts_with(&identity) && *text == delivery.code;
             if !noted.mails.iter().all(same) {
-                tell("it arrived as another, or with another code");
+                tell("it arrived under another identity or with another code");
             }
         }
         for address in all.keys() {
             if !self.deliveries.contains_key(address) {
-                offences.push(format!("{address} got a mail, and no delivery is stored"));
+                offences.push(format!("{address} got an email, but no delivery is stored"));
             }
         }
         offences

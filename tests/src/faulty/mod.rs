@@ -1,10 +1,10 @@
-//! Deliveries through a mail server with faults: many, with one answer in so many a fault, and each
-//! compared with what the server noted.
+//! Deliveries through a faulty mail server: many deliveries, faults in a fixed share of the
+//! answers, and each delivery compared with the server's log.
 //!
-//! The servers are not ours, and note outside of the database what they did with each mail. The
-//! real binary delivers, is told to end (SIGTERM) now and then, and goes on. At the end what the
-//! database says is compared with what the servers say, dead letters are revived until none is
-//! left, and it is compared again.
+//! The servers are independent programs that log outside the database what they did with each
+//! email. The real binary delivers, is stopped by SIGTERM now and then, and continues. At the end
+//! the database is compared with the servers' logs, dead letters are retried until none is left,
+//! and the comparison is repeated.
 
 mod compare;
 mod server;
@@ -24,31 +24,31 @@ use crate::{CODE_THEN_MAIL, MAIL};
 use server::Servers;
 pub use summary::Summary;
 
-/// Connections to the servers at one time.
+/// Number of simultaneous connections to the servers.
 const CONNECTIONS: usize = 16;
-/// How long nothing may change before it hangs.
+/// Longest time without progress.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How often dead letters are revived before it is a fault that some are left.
+/// Number of retries of dead letters before remaining ones are a violation.
 const MOST_REVIVALS: u32 = 6;
-/// How often the process is told to end while it delivers.
+/// Number of restarts while the process delivers.
 const RESTARTS: u64 = 3;
 
-/// What to do.
+/// The parameters of a run.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The binary.
     pub program: PathBuf,
-    /// A Python that has aiosmtpd.
+    /// A Python with aiosmtpd.
     pub python: PathBuf,
-    /// The folder with the server.
+    /// Folder with the server.
     pub tools: PathBuf,
-    /// How many deliveries.
+    /// Number of deliveries.
     pub deliveries: u64,
-    /// What the faults come from.
+    /// Seed of the faults.
     pub seed: u64,
-    /// Of a thousand mails, how many meet a fault.
+    /// Faults per thousand emails.
     pub faults: u32,
-    /// Of a thousand mails, how many the servers take and forget: to see that it is seen.
+    /// Emails per thousand that the servers accept and forget, to test that the comparison notices.
     pub forgets: u32,
 }
 
@@ -58,7 +58,7 @@ struct Harness<'p> {
     summary: Summary,
 }
 
-/// Delivers as planned, and compares. The summary has the offences, if there are any.
+/// Delivers as planned and compares. The summary lists all violations.
 pub fn run(plan: &Plan) -> Result<Summary> {
     let folder = tempfile::tempdir()?;
     let servers = Servers::start(plan, folder.path())?;
@@ -119,7 +119,7 @@ impl Harness<'_> {
         Ok(path.to_string_lossy().into_owned())
     }
 
-    /// A shop with codes and events for all deliveries, each with an address of its own.
+    /// Sets up codes and events for all deliveries, each with a separate address.
     fn set_up(&self, port: u16) -> Result<()> {
         let config = format!(
             "[[channel]]\ntype = \"smtp\"\nhost = \"127.0.0.1\"\nport = {port}\nsecurity = \"none\"\n\
@@ -150,7 +150,7 @@ impl Harness<'_> {
         self.succeed(&["event", "send", "--no-wait", "--file", &events])
     }
 
-    /// Has everything delivered that is due, by a process that is told to end so often.
+    /// Delivers everything that is due, restarting the process `restarts` times.
     fn deliver(&mut self, restarts: u64) -> Result<()> {
         let all = self.left()?;
         let mut worker = self.worker()?;
@@ -176,7 +176,7 @@ impl Harness<'_> {
         self.end(worker)
     }
 
-    /// Starts a process, and waits until it listens for signals: it says so once it works.
+    /// Starts a worker and waits until it handles signals, which it reports when it works.
     fn worker(&self) -> Result<Child> {
         let file = self.folder.join("stderr.txt");
         let errors = fs::File::options().create(true).append(true).open(&file)?;
@@ -187,25 +187,31 @@ impl Harness<'_> {
         let before = said()?;
         let mut command = self.command();
         command.arg("work").stdout(Stdio::null()).stderr(errors);
-        let mut worker = command.spawn().context("the program cannot be started")?;
+        let mut worker = command.spawn().context("cannot start the program")?;
         let began = Instant::now();
         while said()? == before {
             if let Some(status) = worker.try_wait()? {
-                bail!("it ended with {status} before it worked");
+                bail!("the worker ended with {status} before it was ready");
             }
-            ensure!(began.elapsed() < PATIENCE, "it does not begin to work");
+            ensure!(
+                began.elapsed() < PATIENCE,
+                "the worker does not become ready"
+            );
             thread::sleep(Duration::from_millis(10));
         }
         Ok(worker)
     }
 
-    /// Ends a process as an operator does.
+    /// Stops a process as an operator does.
     fn end(&self, mut worker: Child) -> Result<()> {
         let told = Command::new("kill").arg(worker.id().to_string()).status()?;
-        ensure!(told.success(), "the process could not be told to end");
+        ensure!(told.success(), "cannot signal the process");
         let began = Instant::now();
         let status = worker.wait()?;
-        ensure!(status.success(), "told to end, it ended with {status}");
+        ensure!(
+            status.success(),
+            "after SIGTERM the process ended with {status}"
+        );
         ensure!(
             began.elapsed() < Duration::from_secs(30),
             "it took {:?} to end",
@@ -214,7 +220,7 @@ impl Harness<'_> {
         Ok(())
     }
 
-    /// Deliveries that wait, and events that have not become any.
+    /// Returns the number of pending deliveries and of runs that have not created theirs.
     fn left(&self) -> Result<u64> {
         let connection = self.connection()?;
         let sql = "SELECT (SELECT count(*) FROM delivery WHERE due IS NOT NULL)
@@ -224,7 +230,7 @@ impl Harness<'_> {
             .into())
     }
 
-    /// Revives dead letters until there are none.
+    /// Retries dead letters until none is left.
     fn revive(&mut self) -> Result<()> {
         for _ in 0..MOST_REVIVALS {
             let dead = self.dead()?;
@@ -259,7 +265,7 @@ impl Harness<'_> {
     }
 }
 
-/// The Python that `cargo xtask` installs beside the binaries of that folder.
+/// Returns the Python that `cargo xtask` installs next to the binaries of that folder.
 pub fn python(release: &Path) -> PathBuf {
     release.join("../test-tools/bin/python")
 }

@@ -1,4 +1,4 @@
-//! The servers, and what they noted.
+//! The mail servers and their logs.
 
 use std::collections::HashMap;
 use std::fs;
@@ -10,27 +10,27 @@ use anyhow::{Context, Result, bail};
 
 use super::Plan;
 
-/// Servers that share a port: one alone takes fewer mails than the host sends.
+/// Servers that share a port: a single one accepts fewer emails than the host sends.
 const SERVERS: usize = 2;
 
-/// What the servers did with the mails to one address.
+/// The log of the emails to one address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Noted {
-    /// Taken, and said so.
+    /// Accepted and acknowledged.
     pub(super) taken: u64,
-    /// Taken, and cut off before that was said.
+    /// Accepted, but the connection was cut before the acknowledgement.
     pub(super) ambiguous: u64,
-    /// Refused for now, as recipient or after the data.
+    /// Temporarily rejected, at the recipient or after the data.
     pub(super) later: u64,
-    /// Refused for good.
+    /// Permanently rejected.
     pub(super) refused: u64,
     /// Cut off in the middle of the data.
     pub(super) cut: u64,
-    /// What was taken: the identity and the text.
+    /// The accepted emails: identity and text.
     pub(super) mails: Vec<(String, String)>,
 }
 
-/// Servers that run. They end with this.
+/// Running servers. Stopped when dropped.
 pub(super) struct Servers {
     children: Vec<Child>,
     ledgers: Vec<PathBuf>,
@@ -63,12 +63,12 @@ impl Servers {
                         plan.python.display()
                     )
                 })?;
-            let mut told = BufReader::new(child.stdout.take().context("a server has an output")?);
+            let mut told = BufReader::new(child.stdout.take().context("stdout is a pipe")?);
             servers.children.push(child);
             servers.ledgers.push(ledger);
             let mut port = String::new();
             told.read_line(&mut port)?;
-            servers.port = port.trim().parse().context("a server tells its port")?;
+            servers.port = port.trim().parse().context("the server prints its port")?;
         }
         Ok(servers)
     }
@@ -77,14 +77,14 @@ impl Servers {
         self.port
     }
 
-    /// What they noted until now, by address.
+    /// Returns the log so far, by address.
     pub(super) fn noted(&self) -> Result<HashMap<String, Noted>> {
         let mut all: HashMap<String, Noted> = HashMap::new();
         for ledger in &self.ledgers {
             for line in fs::read_to_string(ledger)?.lines() {
                 let mut words = line.split('\t');
                 let (Some(word), Some(address)) = (words.next(), words.next()) else {
-                    bail!("a server noted `{line}`");
+                    bail!("unknown line in a server's log: `{line}`");
                 };
                 let noted = all.entry(address.to_owned()).or_default();
                 let count = match word {
@@ -93,7 +93,7 @@ impl Servers {
                     "busy" | "later" => &mut noted.later,
                     "never" | "unwanted" => &mut noted.refused,
                     "middle" => &mut noted.cut,
-                    _ => bail!("a server noted `{line}`"),
+                    _ => bail!("unknown line in a server's log: `{line}`"),
                 };
                 *count += 1;
                 if let (Some(identity), Some(text)) = (words.next(), words.next()) {
@@ -108,7 +108,7 @@ impl Servers {
 impl Drop for Servers {
     fn drop(&mut self) {
         for child in &mut self.children {
-            // It may have ended by itself.
+            // It may have ended already.
             let _gone = child.kill();
             let _ended = child.wait();
         }

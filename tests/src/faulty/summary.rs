@@ -1,4 +1,4 @@
-//! What a run with faults found.
+//! The summary of a run with faults.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,41 +9,41 @@ use super::Plan;
 use super::compare::Stored;
 use super::server::Noted;
 
-/// Offences that are told.
+/// Number of violations printed.
 const MOST_TOLD: usize = 20;
 
-/// What was delivered, through which faults.
+/// Deliveries and the faults they met.
 #[derive(Debug, Default)]
 pub struct Summary {
-    /// What the faults came from.
+    /// Seed of the faults.
     pub seed: u64,
-    /// Deliveries that were asked for.
+    /// Number of requested deliveries.
     pub deliveries: u64,
-    /// Those that are stored as delivered.
+    /// Number of deliveries stored as delivered.
     pub delivered: u64,
-    /// Attempts in all.
+    /// Number of attempts.
     pub attempts: u64,
-    /// Mails that were refused for now (4xx).
+    /// Number of temporarily rejected emails (4xx).
     pub later: u64,
-    /// Mails that were refused for good (5xx).
+    /// Number of permanently rejected emails (5xx).
     pub refused: u64,
-    /// Mails that were cut off in the middle of their data.
+    /// Number of emails cut off in the middle of their data.
     pub cut: u64,
-    /// Mails that were taken, and the connection cut off before that was said.
+    /// Number of accepted emails whose connection was cut before the acknowledgement.
     pub ambiguous: u64,
-    /// Deliveries that arrived more than once: each for an answer that was lost.
+    /// Number of deliveries that arrived more than once, each after a lost answer.
     pub twice: u64,
-    /// Dead letters after the first pass: refused for good, as the servers say as well.
+    /// Number of dead letters after the first pass: permanently rejected according to the servers.
     pub dead: u64,
-    /// Dead letters that were revived, some more than once.
+    /// Number of retries of dead letters.
     pub revived: u64,
-    /// How often the process was told to end while it delivered.
+    /// Number of restarts while the process delivered.
     pub restarts: u64,
-    /// How long the first pass took.
+    /// Duration of the first pass.
     pub took: Duration,
     /// Everything that breaks a promise.
     pub offences: Vec<String>,
-    /// Where the database and the ledgers were kept to be looked at.
+    /// Folder with the database and the logs, kept for inspection after a violation.
     pub kept: Option<PathBuf>,
 }
 
@@ -56,7 +56,7 @@ impl Summary {
         }
     }
 
-    /// After everything was tried, before dead letters are revived.
+    /// Records the state after the first pass, before dead letters are retried.
     pub(super) fn first(&mut self, noted: &HashMap<String, Noted>, stored: &Stored) {
         let dead = stored
             .deliveries
@@ -66,7 +66,7 @@ impl Summary {
         self.offences.extend(stored.offences(noted, false));
     }
 
-    /// At the end.
+    /// Records the state at the end.
     pub(super) fn last(&mut self, noted: &HashMap<String, Noted>, stored: &Stored) {
         let sum = |part: fn(&Noted) -> u64| noted.values().map(part).sum();
         self.later = sum(|one| one.later);
@@ -84,11 +84,11 @@ impl Summary {
         if self.delivered != self.deliveries {
             let (delivered, asked) = (self.delivered, self.deliveries);
             self.offences
-                .push(format!("{delivered} of {asked} are delivered"));
+                .push(format!("only {delivered} of {asked} are delivered"));
         }
     }
 
-    /// Whether none was lost, and none sent twice but for a lost answer.
+    /// Returns true if no email was lost, and none was sent twice without a lost answer.
     pub fn holds(&self) -> bool {
         self.offences.is_empty()
     }
@@ -103,17 +103,17 @@ impl fmt::Display for Summary {
             ("deliveries", self.deliveries),
             ("  delivered", self.delivered),
             ("attempts", self.attempts),
-            ("  refused for now (4xx)", self.later),
-            ("  refused for good (5xx)", self.refused),
+            ("  temporarily rejected (4xx)", self.later),
+            ("  permanently rejected (5xx)", self.refused),
             ("  cut off in the middle of the data", self.cut),
             ("  cut off after the final dot", self.ambiguous),
-            ("arrived twice, each after such a cut", self.twice),
+            ("arrived twice, after such a cut", self.twice),
             ("dead letters of the first pass", self.dead),
-            ("dead letters revived", self.revived),
-            ("told to end and started again", self.restarts),
+            ("dead letters retried", self.revived),
+            ("restarts", self.restarts),
             ("seconds of the first pass", seconds as u64),
             ("deliveries a second", rate as u64),
-            ("offences", self.offences.len() as u64),
+            ("violations", self.offences.len() as u64),
         ];
         for (what, count) in rows {
             writeln!(f, "{what:<38} {count:>10}")?;

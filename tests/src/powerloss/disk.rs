@@ -1,46 +1,46 @@
-//! A disk that can lose what was not synced, and that can fail.
+//! A disk that can lose unsynced data and that can fail.
 
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Bytes that survive together, or do not.
+/// Unit of survival: the bytes of a sector survive together or not at all.
 const SECTOR: usize = 512;
 
-/// What is wrong with a disk.
+/// A disk fault.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing.
+    /// No fault.
     #[default]
     None,
-    /// It has no room: every write fails, as where a file system writes elsewhere what it
-    /// overwrites. (One that overwrites in place lets a log that begins anew take some more.)
+    /// No room: every write fails, as on a file system that writes elsewhere what it overwrites. (A
+    /// file system that overwrites in place lets a restarted log grow a little more.)
     Full,
-    /// The n-th write from now fails, and the later ones do not.
+    /// The n-th write from now fails; later ones succeed.
     Write(u64),
-    /// The n-th sync from now fails, and the later ones do not.
+    /// The n-th sync from now fails; later ones succeed.
     Sync(u64),
-    /// Of the writes and syncs from now on each n-th fails.
+    /// Every n-th write or sync from now fails.
     Every(u64),
 }
 
-/// What survives a power cut of what was not synced.
+/// The unsynced data that survives a power cut.
 #[derive(Clone, Copy, Debug)]
 pub enum Survives {
     /// Nothing.
     Nothing,
-    /// Some sectors, chosen by this seed: a disk writes in an order of its own.
+    /// Some sectors, chosen by this seed: a disk writes in any order.
     Some(u64),
 }
 
-/// A change that is not synced.
+/// An unsynced change.
 enum Change {
     Write { at: usize, bytes: Vec<u8> },
     Truncate { to: usize },
 }
 
-/// One file: what is safe, and what was done since.
+/// One file: its synced contents and the changes since.
 #[derive(Default)]
 struct File {
     synced: Vec<u8>,
@@ -53,12 +53,12 @@ struct State {
     fault: Fault,
     weak: bool,
     faults: u64,
-    /// Writes and syncs since it was told what is wrong.
+    /// Writes and syncs since the fault was set.
     asked: u64,
 }
 
 impl State {
-    /// Whether this write or sync is the n-th of [`Fault::Every`].
+    /// Returns true if this write or sync is the n-th of [`Fault::Every`].
     fn is_due(&mut self) -> bool {
         self.asked += 1;
         match self.fault {
@@ -68,7 +68,7 @@ impl State {
     }
 }
 
-/// The files of one folder. Clones are the same disk.
+/// The files of one folder. Clones share the disk.
 #[derive(Clone, Default)]
 pub struct Disk(Arc<Mutex<State>>);
 
@@ -77,19 +77,19 @@ impl Disk {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From now on this is wrong with it.
+    /// Sets the fault from now on.
     pub fn fail(&self, fault: Fault) {
         let mut state = self.state();
         state.fault = fault;
         state.asked = 0;
     }
 
-    /// How many writes and syncs have failed.
+    /// Returns the number of failed writes and syncs.
     pub fn faults(&self) -> u64 {
         self.state().faults
     }
 
-    /// Connections that are opened from now on have `synchronous=NORMAL`, whatever they ask for.
+    /// Opens later connections with `synchronous=NORMAL`, whatever they ask for.
     pub fn weaken(&self) {
         self.state().weak = true;
     }
@@ -98,8 +98,8 @@ impl Disk {
         self.state().weak
     }
 
-    /// Writes the files into a folder as they are found after a power cut at this moment. The
-    /// disk itself goes on, so that nothing has to be stopped.
+    /// Writes the files into a folder as they would be found after a power cut at this moment. The
+    /// disk itself continues, so nothing has to be stopped.
     pub fn after_power_cut(&self, folder: &Path, survives: Survives) -> io::Result<()> {
         let state = self.state();
         for (path, file) in &state.files {
@@ -115,13 +115,13 @@ impl Disk {
         Ok(())
     }
 
-    /// A file is opened. What it holds before the first change is safe.
+    /// Records an opened file. Its contents before the first change are synced.
     pub(super) fn opened(&self, path: &Path) {
         self.state()
             .files
             .entry(path.to_owned())
             .or_insert_with(|| {
-                // Where there is no file yet, it is made by that.
+                // A missing file is created by opening it.
                 let synced = std::fs::read(path).unwrap_or_default();
                 File {
                     synced,
@@ -134,7 +134,7 @@ impl Disk {
         self.state().files.remove(path);
     }
 
-    /// Whether a write may be done.
+    /// Returns the fault if this write must fail.
     pub(super) fn may_write(&self) -> Result<(), Fault> {
         let mut state = self.state();
         let due = state.is_due();
@@ -168,7 +168,7 @@ impl Disk {
         file.since.push(change);
     }
 
-    /// A file is synced, or fails to be.
+    /// Records a sync, or its failure.
     pub(super) fn synced(&self, path: &Path) -> Result<(), Fault> {
         let mut state = self.state();
         let due = state.is_due();
@@ -205,7 +205,7 @@ impl Change {
 
     fn survive_partly(&self, left: &mut Vec<u8>, chance: &mut u64) {
         let mut survives = || {
-            // A linear congruence; its high bits are random enough for a coin.
+            // A linear congruential generator; its high bits are random enough for a coin.
             *chance = chance
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1_442_695_040_888_963_407);

@@ -1,9 +1,9 @@
 //! Power loss and failing disks, below SQLite.
 //!
-//! `kill -9` leaves the system's cache alive, so it shows nothing of what a power loss does. Here
-//! a VFS stands between SQLite and the files: for each file it keeps what was synced and what was
-//! written since, and [`Disk::after_power_cut`] tells what a machine would find that lost its
-//! power at this moment. It also makes writes and syncs fail.
+//! `kill -9` leaves the operating system's cache intact, so it does not show the effects of a power
+//! loss. Here a VFS sits between SQLite and the files: for each file it records the synced contents
+//! and the writes since, and [`Disk::after_power_cut`] returns the files that a machine would find
+//! if it lost power at this moment. It also makes writes and syncs fail.
 
 mod disk;
 mod vfs;
@@ -12,10 +12,10 @@ pub use disk::{Disk, Fault, Survives};
 
 use std::path::Path;
 
-/// Watches the databases in a folder that are opened from now on, by whomever in this process.
+/// Watches the databases in a folder that this process opens from now on.
 ///
 /// # Panics
-/// Where SQLite does not take the VFS.
+/// If SQLite does not accept the VFS.
 pub fn watch(folder: &Path) -> Disk {
     vfs::install();
     let disk = Disk::default();

@@ -1,6 +1,6 @@
-//! The VFS: hands everything on to SQLite's own, and tells a [`Disk`] of writes and syncs.
+//! The VFS: forwards every call to SQLite's own VFS and records writes and syncs in a [`Disk`].
 //!
-//! It is registered as the default, so the library's own connections go through it as they are.
+//! It is registered as the default, so the library's own connections use it unchanged.
 #![allow(unsafe_code, reason = "SQLite calls a file system by pointers")]
 
 use std::collections::HashMap;
@@ -13,7 +13,7 @@ use rusqlite::ffi;
 
 use super::disk::{Disk, Fault};
 
-/// The disks, by their folders.
+/// Disks by folder.
 static DISKS: Mutex<Option<HashMap<PathBuf, Disk>>> = Mutex::new(None);
 
 pub(super) fn watch(folder: &Path, disk: &Disk) {
@@ -27,11 +27,11 @@ fn disk_of(path: &Path) -> Option<Disk> {
     disks.as_ref()?.get(path.parent()?).cloned()
 }
 
-/// A file of ours; SQLite gives room for it, and behind it for the file of its own VFS.
+/// Our file. SQLite allocates room for it, followed by the file of its own VFS.
 #[repr(C)]
 struct File {
     base: ffi::sqlite3_file,
-    /// Made by `open`, freed by `close`; null where the file is not watched.
+    /// Created by `open`, freed by `close`; null if the file is not watched.
     watched: *mut Watched,
 }
 
@@ -44,7 +44,7 @@ pub(super) fn install() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         // SAFETY: SQLite's default VFS lives as long as the process; so does the copy, which is
-        // leaked. The functions that are kept from it do not use the VFS that they are given.
+        // leaked. The functions kept from it do not use the VFS that they are given.
         let registered = unsafe {
             let own = ffi::sqlite3_vfs_find(std::ptr::null());
             let mut vfs = *own;
@@ -53,43 +53,43 @@ pub(super) fn install() {
             vfs.szOsFile += size_of::<File>() as c_int;
             vfs.xOpen = Some(open);
             vfs.xDelete = Some(delete);
-            // Where `open` finds SQLite's own.
+            // `open` finds SQLite's own VFS here.
             vfs.pAppData = own.cast();
             ffi::sqlite3_vfs_register(Box::leak(Box::new(vfs)), 1)
         };
-        assert_eq!(registered, ffi::SQLITE_OK, "SQLite takes the VFS");
+        assert_eq!(registered, ffi::SQLITE_OK, "SQLite accepts the VFS");
     });
 }
 
-/// SQLite's own VFS.
+/// Returns SQLite's own VFS.
 ///
 /// # Safety
-/// `vfs` is the one that [`install`] made.
+/// `vfs` is the one that [`install`] created.
 unsafe fn own(vfs: *mut ffi::sqlite3_vfs) -> *mut ffi::sqlite3_vfs {
-    // SAFETY: as the caller says.
+    // SAFETY: guaranteed by the caller.
     unsafe { (*vfs).pAppData.cast() }
 }
 
-/// The file of SQLite's own VFS, and its methods.
+/// Returns the file of SQLite's own VFS and its methods.
 ///
 /// # Safety
 /// `file` was opened by [`open`] and is not closed.
 unsafe fn inner(
     file: *mut ffi::sqlite3_file,
 ) -> (*mut ffi::sqlite3_file, &'static ffi::sqlite3_io_methods) {
-    // SAFETY: SQLite gave room for both, one behind the other; methods are static.
+    // SAFETY: SQLite allocated room for both, one after the other; methods are static.
     unsafe {
         let inner: *mut ffi::sqlite3_file = file.cast::<File>().add(1).cast();
         (inner, &*(*inner).pMethods)
     }
 }
 
-/// What is watched of a file.
+/// Returns the watched state of a file.
 ///
 /// # Safety
-/// As of [`inner`].
+/// The same as for [`inner`].
 unsafe fn watched<'f>(file: *mut ffi::sqlite3_file) -> Option<&'f Watched> {
-    // SAFETY: `open` has set it, and `close` alone frees it.
+    // SAFETY: `open` has set it, and only `close` frees it.
     unsafe { (*file.cast::<File>()).watched.as_ref() }
 }
 
@@ -112,7 +112,7 @@ unsafe extern "C" fn open(
     let path = path_of(name);
     let disk = path.as_deref().and_then(disk_of);
     if let (Some(path), Some(disk)) = (&path, &disk) {
-        // Before the file is opened: reading it by another handle would drop SQLite's locks.
+        // Before the file is opened: reading it through another handle would drop SQLite's locks.
         disk.opened(path);
     }
     // SAFETY: `file` has room for ours and the inner one, by `szOsFile`.
@@ -138,7 +138,7 @@ unsafe extern "C" fn open(
 }
 
 unsafe extern "C" fn delete(vfs: *mut ffi::sqlite3_vfs, name: *const c_char, sync: c_int) -> c_int {
-    // SAFETY: SQLite gives the VFS that was registered.
+    // SAFETY: SQLite passes the VFS that was registered.
     let deleted = unsafe {
         let own = own(vfs);
         (*own)
@@ -153,11 +153,11 @@ unsafe extern "C" fn delete(vfs: *mut ffi::sqlite3_vfs, name: *const c_char, syn
     deleted
 }
 
-/// Hands a call on to the inner file.
+/// Forwards a call to the inner file.
 macro_rules! hand_on {
     ($($name:ident = $method:ident($($arg:ident: $kind:ty),*);)*) => {$(
         unsafe extern "C" fn $name(file: *mut ffi::sqlite3_file $(, $arg: $kind)*) -> c_int {
-            // SAFETY: SQLite gives a file that is open, and what its own method expects.
+            // SAFETY: SQLite passes an open file and the arguments that its own method expects.
             unsafe {
                 let (inner, methods) = inner(file);
                 methods.$method.map_or(ffi::SQLITE_IOERR, |method| method(inner $(, $arg)*))
@@ -184,7 +184,7 @@ hand_on! {
 }
 
 unsafe extern "C" fn shm_barrier(file: *mut ffi::sqlite3_file) {
-    // SAFETY: SQLite gives a file that is open.
+    // SAFETY: SQLite passes an open file.
     unsafe {
         let (inner, methods) = inner(file);
         if let Some(barrier) = methods.xShmBarrier {
@@ -194,7 +194,7 @@ unsafe extern "C" fn shm_barrier(file: *mut ffi::sqlite3_file) {
 }
 
 unsafe extern "C" fn close(file: *mut ffi::sqlite3_file) -> c_int {
-    // SAFETY: SQLite closes a file once, and does not use it after.
+    // SAFETY: SQLite closes a file once and does not use it afterwards.
     unsafe {
         let closed = close_inner(file);
         let watched = std::mem::replace(&mut (*file.cast::<File>()).watched, std::ptr::null_mut());
@@ -211,7 +211,7 @@ unsafe extern "C" fn write(
     amount: c_int,
     at: ffi::sqlite3_int64,
 ) -> c_int {
-    // SAFETY: SQLite gives a file that is open, and that many bytes.
+    // SAFETY: SQLite passes an open file and that many bytes.
     unsafe {
         let Some(Watched { path, disk }) = watched(file) else {
             return write_inner(file, from, amount, at);
@@ -231,7 +231,7 @@ unsafe extern "C" fn write(
 }
 
 unsafe extern "C" fn truncate(file: *mut ffi::sqlite3_file, size: ffi::sqlite3_int64) -> c_int {
-    // SAFETY: SQLite gives a file that is open.
+    // SAFETY: SQLite passes an open file.
     unsafe {
         let truncated = truncate_inner(file, size);
         if truncated == ffi::SQLITE_OK
@@ -244,10 +244,10 @@ unsafe extern "C" fn truncate(file: *mut ffi::sqlite3_file, size: ffi::sqlite3_i
 }
 
 unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, flags: c_int) -> c_int {
-    // SAFETY: SQLite gives a file that is open.
+    // SAFETY: SQLite passes an open file.
     unsafe {
         match watched(file) {
-            // The real disk is not asked: what is safe is what the model says.
+            // The real disk is not synced: the model decides what is safe.
             Some(Watched { path, disk }) => match disk.synced(path) {
                 Ok(()) => ffi::SQLITE_OK,
                 Err(_) => ffi::SQLITE_IOERR_FSYNC,
@@ -263,9 +263,9 @@ unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, flags: c_int) -> c_int {
 }
 
 unsafe extern "C" fn control(file: *mut ffi::sqlite3_file, op: c_int, arg: *mut c_void) -> c_int {
-    // SAFETY: SQLite gives a file that is open. With this operation `arg` is an array of the
-    // answer, the pragma's name and its value, which SQLite owns and reads after this call; a
-    // value of two bytes or more has room for one digit and the zero.
+    // SAFETY: SQLite passes an open file. For this operation `arg` is an array of the answer, the
+    // pragma's name and its value, which SQLite owns and reads after this call; a value of two
+    // bytes or more has room for one digit and the zero.
     unsafe {
         if op == ffi::SQLITE_FCNTL_PRAGMA && watched(file).is_some_and(|one| one.disk.is_weak()) {
             let parts: *mut *mut c_char = arg.cast();

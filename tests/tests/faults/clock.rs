@@ -1,4 +1,4 @@
-//! P1 and P8 under a clock that jumps by days, back and forth, while codes are handed out.
+//! P1 and P8 with a clock that jumps by days, back and forth, while codes are claimed.
 
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +11,7 @@ use crate::{birthday, column};
 
 const DAY: i64 = 86_400_000;
 
-/// Codes that expire day by day around the day on which the shop's clock stands.
+/// Returns codes that expire day by day around the clock's current day.
 fn expiring(count: usize) -> String {
     let mut csv = "code,expirationDate,discount,type\n".to_owned();
     for number in 0..count {
@@ -22,7 +22,7 @@ fn expiring(count: usize) -> String {
 }
 
 #[test]
-fn p8_a_clock_that_jumps_hands_out_no_expired_code_and_p1_none_twice() {
+fn p1_p8_a_jumping_clock_gives_no_code_twice_and_no_expired_code() {
     let (shop, promoflow) = Shop::with_codes(0);
     promoflow.codes_of(&expiring(3_000));
     let running = promoflow.start().unwrap();
@@ -53,16 +53,16 @@ fn p8_a_clock_that_jumps_hands_out_no_expired_code_and_p1_none_twice() {
         ends.store(true, Ordering::SeqCst);
         all.unwrap();
     });
-    // Before most of the moments that it has shown.
+    // Earlier than most of the times that the clock has shown.
     shop.clock.set("2026-05-10T00:00:00Z");
     running.rest_all().unwrap();
     drop(running);
 
     let sql = shop.sql();
     let claims: Vec<i64> = column(&sql, "SELECT count(*) FROM claim");
-    assert!(claims[0] > 100, "{claims:?} codes were handed out");
+    assert!(claims[0] > 100, "only {claims:?} codes were claimed");
     let expired: Vec<String> = column(&sql, "SELECT code FROM claim WHERE expires <= at");
-    assert!(expired.is_empty(), "{expired:?} were handed out expired");
+    assert!(expired.is_empty(), "claimed after expiry: {expired:?}");
     let undone: Vec<i64> = column(
         &sql,
         "SELECT id FROM delivery WHERE due IS NOT NULL UNION ALL
@@ -70,24 +70,24 @@ fn p8_a_clock_that_jumps_hands_out_no_expired_code_and_p1_none_twice() {
     );
     assert!(
         undone.is_empty(),
-        "{undone:?} wait for a time that was wrong"
+        "still waiting for a wrong time: {undone:?}"
     );
     let late: Vec<i64> = column(
         &sql,
         "SELECT delivery.id FROM delivery JOIN attempt ON attempt.delivery = delivery.id
          WHERE delivery.expires <= attempt.started",
     );
-    assert!(late.is_empty(), "{late:?} left with expired codes");
+    assert!(late.is_empty(), "left with expired codes: {late:?}");
     let twice: Vec<String> = column(
         &sql,
         "SELECT code FROM claim GROUP BY code HAVING count(*) > 1",
     );
-    assert!(twice.is_empty(), "{twice:?} were handed out twice");
+    assert!(twice.is_empty(), "claimed twice: {twice:?}");
     promoflow.audited();
 }
 
 #[test]
-fn what_was_accepted_by_a_clock_that_was_ahead_goes_on_once_it_is_put_right() {
+fn runs_accepted_by_a_fast_clock_continue_after_its_correction() {
     let (shop, promoflow) = Shop::with_codes(2);
     let mut lock = shop.database().into_os_string();
     lock.push("-executor");

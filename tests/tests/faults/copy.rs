@@ -1,14 +1,14 @@
-//! A database that is copied, file and log, while another process writes it.
+//! A copy of a database, file and log, made while another process writes.
 
 use promoflow_tests::{Helper, Shop, Teach};
 
 use crate::column;
 
 #[test]
-fn p12_a_copy_made_in_mid_write_opens_elsewhere_and_the_audit_holds() {
+fn p12_a_copy_made_during_writes_opens_and_the_audit_holds() {
     let (shop, promoflow) = Shop::with_codes(4_000);
-    // Closing the last connection empties the log, and it stays below the size at which it is
-    // copied into the file: a copy that is made while that happens is none of one moment.
+    // Closing the last connection empties the log, which stays below the size at which it is copied
+    // into the file. A copy made during that checkpoint would not be a consistent snapshot.
     drop(promoflow);
     let database = shop.database();
     let helper = env!("CARGO_BIN_EXE_helper");
@@ -16,7 +16,7 @@ fn p12_a_copy_made_in_mid_write_opens_elsewhere_and_the_audit_holds() {
     let mut events = Vec::new();
     for copy in 0..8 {
         for _ in 0..100 {
-            helper.ack().expect("it goes on sending");
+            helper.ack().expect("the helper stopped sending");
         }
         let folder = shop.beside(&format!("copy-{copy}"));
         std::fs::create_dir(&folder).unwrap();

@@ -1,5 +1,5 @@
-//! P7 on a disk that is full, or fails now and then: what cannot be stored is refused, and the
-//! process goes on.
+//! P7 on a disk that is full or that fails sometimes: what cannot be stored is rejected, and the
+//! process continues.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ fn import(promoflow: &Promoflow, csv: &str) -> Result<ImportReport, String> {
 }
 
 #[test]
-fn p7_on_a_full_disk_events_and_uploads_are_refused_and_go_on_when_there_is_room() {
+fn p7_a_full_disk_rejects_events_and_uploads_until_there_is_room() {
     let (shop, disk, builder) = watched(|_| ());
     let promoflow = builder.open().unwrap();
     promoflow.codes_of(&codes("C", 200));
@@ -53,7 +53,7 @@ fn p7_on_a_full_disk_events_and_uploads_are_refused_and_go_on_when_there_is_room
 }
 
 #[test]
-fn p7_a_full_disk_is_not_asked_again_at_once_however_many_wait() {
+fn p7_a_full_disk_is_retried_with_back_off_however_many_runs_wait() {
     let (shop, disk, builder) = watched(|_| ());
     let promoflow = builder.open().unwrap();
     promoflow.codes_of(&codes("C", 200));
@@ -77,7 +77,7 @@ fn p7_a_full_disk_is_not_asked_again_at_once_however_many_wait() {
     let (refused, asked) = (refused.into_inner(), disk.faults());
     assert!(
         refused >= 4 && asked < 150,
-        "{refused} refused, asked {asked} times"
+        "{refused} rejections, {asked} attempts to write"
     );
     disk.fail(Fault::None);
     for sender in 0..4 {
@@ -88,19 +88,19 @@ fn p7_a_full_disk_is_not_asked_again_at_once_however_many_wait() {
     all_went_once(&shop, &promoflow);
 }
 
-/// Sends an event until it is accepted; a refusal leaves nothing of it behind.
+/// Sends an event until it is accepted. A rejected event must leave nothing behind.
 fn send(running: &Running, id: &str) -> u32 {
     for refusals in 0..50 {
         match running.send(birthday(id)) {
             Ok(receipt) => {
-                assert!(!receipt.duplicate, "{id} was refused, and stored");
+                assert!(!receipt.duplicate, "{id} was rejected but stored");
                 return refusals;
             }
             Err(SendError::Store(_)) => {}
             Err(error) => panic!("{id}: {error}"),
         }
     }
-    panic!("{id} is refused for ever");
+    panic!("{id} is rejected every time");
 }
 
 fn sweep(name: &str, faults: impl Iterator<Item = Fault>) {
@@ -120,36 +120,36 @@ fn sweep(name: &str, faults: impl Iterator<Item = Fault>) {
         running.rest_all().unwrap();
     }
     disk.fail(Fault::None);
-    assert!(refusals > 0 && disk.faults() > 5, "no fault was noticed");
+    assert!(refusals > 0 && disk.faults() > 5, "no fault had an effect");
     shop.clock.advance(3_600_000);
     running.rest_all().unwrap();
     all_went_once(&shop, &promoflow);
 }
 
 #[test]
-fn p7_a_write_that_fails_is_refused_or_done_again() {
+fn p7_a_failed_write_is_reported_or_retried() {
     sweep("write", (0..40).map(Fault::Write));
 }
 
 #[test]
-fn p7_a_sync_that_fails_is_refused_or_done_again() {
+fn p7_a_failed_sync_is_reported_or_retried() {
     sweep("sync", (0..12).map(Fault::Sync));
 }
 
 #[test]
-fn p7_a_database_opens_after_an_opening_that_failed() {
+fn p7_a_database_opens_after_a_failed_attempt_to_open_it() {
     let (shop, disk, _) = watched(|_| ());
     for number in 0..12 {
         let opens = |disk: &Disk, fault| {
             disk.fail(fault);
             let opened = shop.builder().open().map(|promoflow| {
-                // Closing it copies the log into the file.
+                // Closing the database copies the log into the file.
                 drop(promoflow);
             });
             disk.fail(Fault::None);
             opened
         };
-        // Whether it opens is its own affair; that it opens after is not.
+        // Opening may succeed or fail here; opening it afterwards must succeed.
         let _failed = opens(&disk, Fault::Write(number));
         opens(&disk, Fault::None).unwrap();
         let _failed = opens(&disk, Fault::Sync(number));

@@ -1,5 +1,5 @@
-//! P7 where the disk fails in the middle of a commit that many share: some of them are refused,
-//! and none that stands is denied.
+//! P7 when the disk fails in the middle of a group commit: some of the events may be rejected, but
+//! no stored event is reported as rejected.
 
 use std::sync::mpsc::channel;
 use std::thread;
@@ -12,20 +12,20 @@ use promoflow_tests::{Shop, Teach};
 
 use crate::{all_went_once, birthday, codes, column, watched};
 
-/// Threads that send, and the events that each has on their way at once.
+/// Sender threads, and the number of events that each has in flight.
 const SENDERS: usize = 3;
 const AT_ONCE: usize = 50;
-/// After so many refusals the disk is mended.
+/// Number of rejections after which the disk works again.
 const PATIENCE: usize = 4;
 
-/// What came of events that were sent at once.
+/// The results of events that were sent at once.
 #[derive(Default)]
 struct Answers {
     accepted: usize,
     refused: Vec<String>,
 }
 
-/// Sends events without waiting for one another.
+/// Sends events without waiting for each other.
 fn send(running: &Running, ids: Vec<String>) -> Answers {
     let (answer, answered) = channel();
     for id in ids {
@@ -39,7 +39,7 @@ fn send(running: &Running, ids: Vec<String>) -> Answers {
     for (id, receipt) in answered {
         match receipt {
             Ok(receipt) => {
-                assert!(!receipt.duplicate, "{id} was refused, and stored");
+                assert!(!receipt.duplicate, "{id} was rejected but stored");
                 answers.accepted += 1;
             }
             Err(SendError::Store(_)) => answers.refused.push(id),
@@ -49,10 +49,10 @@ fn send(running: &Running, ids: Vec<String>) -> Answers {
     answers
 }
 
-/// What the faults did to events that were sent together.
+/// The effect of the faults on events that were sent together.
 #[derive(Debug, Default)]
 struct Seen {
-    /// Bursts of which nothing, some and all were refused.
+    /// Bursts of which no event, some events and all events were rejected.
     none: usize,
     some: usize,
     all: usize,
@@ -92,7 +92,7 @@ fn upload(promoflow: &Promoflow, name: &str) {
         }
         thread::sleep(Duration::from_millis(10));
     }
-    panic!("{name} is refused for ever");
+    panic!("{name} is rejected every time");
 }
 
 fn under(faults: impl Iterator<Item = Fault>) -> Seen {
@@ -133,7 +133,7 @@ fn under(faults: impl Iterator<Item = Fault>) -> Seen {
     let counted = |table| column::<i64>(&sql, &format!("SELECT count(*) FROM {table}"));
     assert_eq!(counted("event"), [rounds * (SENDERS * AT_ONCE) as i64]);
     assert_eq!(counted("code"), [6_000 + uploads * 40]);
-    // Many shared a commit, or this is no test of that. The dispatcher's commits count as well.
+    // Requires that many events shared a commit. The dispatcher's commits count as well.
     let commits = usize::try_from(shop.clock.commits()).unwrap();
     assert!(seen.sent > 2 * commits, "{seen:?} in {commits} commits");
     seen
@@ -141,7 +141,7 @@ fn under(faults: impl Iterator<Item = Fault>) -> Seen {
 
 fn went_well(shop: &Shop, promoflow: &Promoflow, running: &Running) {
     running.rest_all().unwrap();
-    // What a channel was to be asked again for.
+    // Deliveries that were to be retried.
     shop.clock.advance(3_600_000);
     running.rest_all().unwrap();
     all_went_once(shop, promoflow);
@@ -150,20 +150,20 @@ fn went_well(shop: &Shop, promoflow: &Promoflow, running: &Running) {
 }
 
 #[test]
-fn p7_a_write_that_fails_within_a_group_commit_denies_nothing_that_stands() {
-    // A commit of so many writes some hundred pages.
+fn p7_a_failed_write_in_a_group_commit_rejects_no_stored_event() {
+    // A commit of this many events writes some hundred pages.
     let seen = under((0..36).map(|number| Fault::Write(number * 7)));
     assert!(seen.none > 0, "{seen:?}");
 }
 
 #[test]
-fn p7_a_sync_that_fails_within_a_group_commit_denies_nothing_that_stands() {
+fn p7_a_failed_sync_in_a_group_commit_rejects_no_stored_event() {
     let seen = under((0..8).map(Fault::Sync));
     assert!(seen.none > 0, "{seen:?}");
 }
 
 #[test]
-fn p7_a_disk_that_fails_again_and_again_refuses_some_of_a_group_and_keeps_the_others() {
+fn p7_a_repeatedly_failing_disk_rejects_part_of_a_group_and_stores_the_rest() {
     let seen = under([3, 5, 9, 14, 23, 40, 61, 90].into_iter().map(Fault::Every));
     assert!(seen.some > 3, "{seen:?}");
 }

@@ -1,9 +1,9 @@
-//! Faults below the library: power that is lost, disks that are full or fail, a clock that jumps,
-//! and a database that is copied while it is written.
+//! Faults below the library: power loss, full or failing disks, a clock that jumps, and a database
+//! that is copied while it is written.
 #![cfg(unix)]
 #![expect(
     clippy::unwrap_used,
-    reason = "helpers of a suite end the test too; clippy knows test functions alone"
+    reason = "helpers of a suite may panic too; clippy only recognises test functions"
 )]
 
 mod clock;
@@ -17,7 +17,7 @@ use promoflow::{Builder, Promoflow};
 use promoflow_tests::powerloss::{self, Disk};
 use promoflow_tests::{CODE_THEN_MAIL, MAIL, Shop, Teach};
 
-/// A shop whose disk is watched from the first byte on, with the main job set up.
+/// Returns an installation with the main job, whose disk is watched from the first byte.
 fn watched(prepare: impl FnOnce(&Disk)) -> (Shop, Disk, Builder) {
     let shop = Shop::new();
     let disk = powerloss::watch(shop.database().parent().unwrap());
@@ -30,7 +30,7 @@ fn watched(prepare: impl FnOnce(&Disk)) -> (Shop, Disk, Builder) {
     (shop, disk, builder)
 }
 
-/// So many codes of the main job's type.
+/// Returns `count` codes of the main job's type.
 fn codes(prefix: &str, count: usize) -> String {
     let rows = (0..count).map(|number| format!("{prefix}-{number},2999-12-31,10,birthday\n"));
     let mut csv = "code,expirationDate,discount,type\n".to_owned();
@@ -45,14 +45,15 @@ fn birthday(id: &str) -> Event {
         .with_param("EmailAddress", address)
 }
 
-/// A column of one query.
+/// Returns the column that a query selects.
 fn column<T: rusqlite::types::FromSql>(connection: &rusqlite::Connection, sql: &str) -> Vec<T> {
     let mut statement = connection.prepare(sql).unwrap();
     let rows = statement.query_map([], |row| row.get(0)).unwrap();
     rows.collect::<rusqlite::Result<_>>().unwrap()
 }
 
-/// Every run is completed, with one code and one delivery that was delivered; no code left twice.
+/// Asserts that every run is completed with one code and one delivered delivery, and that no code
+/// left twice.
 fn all_went_once(shop: &Shop, promoflow: &Promoflow) {
     let sql = shop.sql();
     let unlike: Vec<i64> = column(
@@ -62,10 +63,7 @@ fn all_went_once(shop: &Shop, promoflow: &Promoflow) {
              OR (SELECT count(*) FROM delivery
                  WHERE delivery.run = run.id AND state = 'delivered') <> 1",
     );
-    assert!(
-        unlike.is_empty(),
-        "runs {unlike:?} did not go as they should"
-    );
+    assert!(unlike.is_empty(), "runs {unlike:?} have another result");
     let mut carriers = std::collections::HashMap::new();
     for letter in shop.letters.sent() {
         let first = carriers

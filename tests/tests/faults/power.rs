@@ -1,4 +1,4 @@
-//! P7: what was acknowledged survives power loss, by `synchronous=FULL` and not without it.
+//! P7: acknowledged work survives power loss with `synchronous=FULL`, and does not without it.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -14,10 +14,10 @@ use promoflow_tests::{Letters, Sent, Shop, Teach};
 use crate::{birthday, codes, column, watched};
 
 const CUTS: u64 = 40;
-/// After each so manieth cut it goes on with what is left.
+/// Every n-th cut continues with the remaining files.
 const GOES_ON: u64 = 10;
 
-/// What was acknowledged up to a moment.
+/// The acknowledgements up to a moment.
 #[derive(Clone, Default)]
 struct Acknowledged {
     events: Vec<String>,
@@ -26,24 +26,24 @@ struct Acknowledged {
 
 type Ledger = Arc<Mutex<Acknowledged>>;
 
-/// What a power cut took back.
+/// The effect of a power cut.
 #[derive(Debug, Default)]
 struct Lost {
     acknowledged: usize,
-    /// Letters that left, and of whose attempt nothing is known any more.
+    /// Messages that left although no attempt is stored.
     letters: usize,
     checked: usize,
 }
 
 #[test]
-fn p7_what_was_acknowledged_survives_power_loss() {
+fn p7_acknowledged_work_survives_power_loss() {
     let lost = cuts(false);
     assert_eq!((lost.acknowledged, lost.letters), (0, 0), "{lost:?}");
     assert!(lost.checked > 1_000, "{lost:?}");
 }
 
 #[test]
-fn p7_with_synchronous_normal_power_loss_takes_back_what_was_acknowledged() {
+fn p7_with_synchronous_normal_power_loss_loses_acknowledged_work() {
     let lost = cuts(true);
     assert!(lost.acknowledged > 0 && lost.letters > 0, "{lost:?}");
 }
@@ -65,7 +65,7 @@ fn cuts(weak: bool) -> Lost {
             scope.spawn(move || send(running, sender, ledger, ends));
         }
         scope.spawn(|| upload(&promoflow, &ledger, &ends));
-        // Told to end also where a check below fails, or the scope would wait for ever.
+        // Signals the senders even if a check below panics; otherwise the scope would never end.
         let _ending = Ending(&ends);
         for cut in 0..CUTS {
             thread::sleep(Duration::from_millis(3 + cut % 17));
@@ -128,7 +128,7 @@ fn one_cut(shop: &Shop, disk: &Disk, cut: u64, weak: bool, ledger: &Ledger, lost
     let builder = shop.builder_at(&database, &after).create(false);
     let promoflow = builder.open().unwrap();
     if weak {
-        // A cut may take back everything, and leave nothing to check.
+        // A cut may lose everything, so that there is nothing to check.
         let audited = promoflow.audit().unwrap();
         assert!(audited.iter().all(|promise| promise.holds), "{audited:?}");
     } else {
@@ -163,8 +163,8 @@ fn set(sql: &rusqlite::Connection, query: &str) -> HashSet<String> {
     column(sql, query).into_iter().collect()
 }
 
-/// The machine is up again: all that was accepted goes its way, and what left before the cut
-/// leaves at most again under the same identity.
+/// Restarts after the cut: every accepted event is completed, and messages that left before the cut
+/// leave at most once more, under the same identity.
 fn go_on(promoflow: &Promoflow, database: &Path, before: &[Sent], after: &Letters) {
     let running = promoflow.start().unwrap();
     running.rest_all().unwrap();
@@ -172,7 +172,7 @@ fn go_on(promoflow: &Promoflow, database: &Path, before: &[Sent], after: &Letter
     promoflow.audited();
     let sql = rusqlite::Connection::open(database).unwrap();
     let unlike: Vec<i64> = column(&sql, "SELECT id FROM delivery WHERE state <> 'delivered'");
-    assert!(unlike.is_empty(), "{unlike:?} were not delivered");
+    assert!(unlike.is_empty(), "not delivered: {unlike:?}");
     let mut carriers = HashMap::new();
     for letter in before.iter().chain(&after.sent()) {
         let first = carriers

@@ -1,4 +1,4 @@
-//! One from many: the next way is tried only when the one before was refused for good.
+//! Alternatives: the next one is tried only after a permanent failure of the previous one.
 
 use promoflow::channel::Handover;
 use promoflow::message::ChannelKind;
@@ -8,7 +8,7 @@ use promoflow_tests::{Shop, Teach, until};
 
 const TEXT: &str = "{ message: text, channel: sms, text: \"$!data.get('promocode')\" }";
 
-/// A code by email or else as a text message; then the run waits until 2026-06-02.
+/// Sends a code by email with SMS as the alternative; then the run waits until 2026-06-02.
 const ONE_FROM_MANY: &str = "
 workflow: many
 start: { event: many }
@@ -58,7 +58,7 @@ fn later() -> Handover {
     }
 }
 
-/// What may have arrived, for all that anybody knows.
+/// Returns an ambiguous failure.
 fn unclear() -> Handover {
     Handover::Later {
         error: "no answer".into(),
@@ -71,7 +71,7 @@ fn history(promoflow: &Promoflow) -> DeliveryHistory {
     promoflow.delivery_history(DeliveryId(1)).unwrap().unwrap()
 }
 
-/// Each attempt by its alternative and outcome.
+/// Returns the alternative and outcome of each attempt.
 fn attempts(history: &DeliveryHistory) -> Vec<(u32, &str)> {
     let attempts = history.attempts.iter();
     attempts
@@ -85,17 +85,17 @@ fn state(promoflow: &Promoflow) -> DeliveryState {
 }
 
 #[test]
-fn a_refusal_leads_to_the_next_way_and_each_attempt_tells_which_it_used() {
+fn a_permanent_failure_tries_the_next_alternative_and_each_attempt_records_its_own() {
     let (shop, promoflow) = shop();
     shop.letters.answer(refused());
     let running = promoflow.start().unwrap();
     let receipt = running.send(event(ANN.0, ANN.1)).unwrap();
-    // Rests when the second way was tried, not before.
+    // The run is idle only after the second alternative was tried.
     running.rest(&receipt.runs).unwrap();
     drop(running);
     let sent = shop.letters.sent().into_iter();
     let sent: Vec<_> = sent.map(|one| (one.id, one.address)).collect();
-    // A provider of both ways must not take the second letter for the first.
+    // A provider that serves both alternatives must be able to distinguish their messages.
     let [first, second] = ["delivery-1", "delivery-1-2"].map(str::to_owned);
     assert_eq!(
         sent,
@@ -117,7 +117,7 @@ fn a_refusal_leads_to_the_next_way_and_each_attempt_tells_which_it_used() {
 }
 
 #[test]
-fn a_way_that_is_busy_is_tried_again_and_the_next_is_not() {
+fn a_retryable_failure_retries_the_same_alternative() {
     let (shop, promoflow) = shop();
     shop.letters.answer(later());
     let running = promoflow.start().unwrap();
@@ -134,7 +134,7 @@ fn a_way_that_is_busy_is_tried_again_and_the_next_is_not() {
 }
 
 #[test]
-fn a_refusal_leads_on_only_where_no_earlier_attempt_may_have_arrived() {
+fn the_next_alternative_is_tried_only_if_no_earlier_attempt_is_ambiguous() {
     for (first, expected) in [
         (
             later(),
@@ -167,14 +167,14 @@ fn a_refusal_leads_on_only_where_no_earlier_attempt_may_have_arrived() {
 }
 
 #[test]
-fn an_attempt_that_its_process_did_not_end_may_have_arrived() {
+fn an_attempt_without_an_end_is_ambiguous() {
     let (shop, promoflow) = shop();
     shop.letters.answer(later());
     let running = promoflow.start().unwrap();
     let receipt = running.send(event(ANN.0, ANN.1)).unwrap();
     running.rest(&receipt.runs).unwrap();
     drop(running);
-    // As if the process had been killed between the answer and its commit.
+    // The same state as after a kill between the answer and its commit.
     let unended = "UPDATE attempt SET ended = NULL, outcome = NULL, error = NULL, unclear = 1";
     assert_eq!(shop.sql().execute(unended, []).unwrap(), 1);
     shop.letters.answer(refused());
@@ -189,7 +189,7 @@ fn an_attempt_that_its_process_did_not_end_may_have_arrived() {
 }
 
 #[test]
-fn a_way_without_a_good_address_is_left_out_and_noted() {
+fn an_alternative_without_a_valid_address_is_skipped_and_logged() {
     let (shop, promoflow) = shop();
     let running = promoflow.start().unwrap();
     let receipt = running.send(event("nobody", ANN.1)).unwrap();
@@ -198,11 +198,11 @@ fn a_way_without_a_good_address_is_left_out_and_noted() {
     let note = steps.iter().flat_map(|step| &step.log).next().unwrap();
     assert!(note.contains("not by email"), "{note}");
     assert_eq!(shop.letters.sent()[0].address, ANN.1);
-    // What is left is one way: it costs no rows of its own.
+    // A single remaining alternative needs no rows.
     let rows = "SELECT count(*) FROM alternative";
     let rows: i64 = shop.sql().query_row(rows, [], |row| row.get(0)).unwrap();
     assert_eq!(rows, 0);
-    // Without any, the run fails and tells of each; its code goes back.
+    // Without any address, the run fails with an error for each channel, and its code is released.
     let receipt = running.send(event("nobody", "none")).unwrap();
     running.rest(&receipt.runs).unwrap();
     let error = promoflow.run_of(receipt.runs[0]).0.error.unwrap();
@@ -214,7 +214,7 @@ fn a_way_without_a_good_address_is_left_out_and_noted() {
 }
 
 #[test]
-fn p4_a_code_goes_back_only_if_every_way_was_refused() {
+fn p4_a_code_is_released_only_if_every_alternative_failed_permanently() {
     for (answers, released) in [
         (vec![refused(), refused()], 1),
         (vec![refused(), later()], 0),
@@ -245,7 +245,7 @@ fn p4_a_code_goes_back_only_if_every_way_was_refused() {
 }
 
 #[test]
-fn a_dead_letter_is_revived_with_its_first_way_unless_another_may_have_arrived() {
+fn a_retried_dead_letter_starts_with_its_first_alternative_unless_another_is_ambiguous() {
     for (answers, first_again) in [
         (vec![refused(), refused()], 0),
         (vec![refused(), later(), refused()], 0),

@@ -1,5 +1,5 @@
-//! Consent when addresses go from one contact to another: neither whoever has unsubscribed nor the
-//! address at which it did is written to.
+//! Consent when addresses move between contacts: neither the contact that unsubscribed nor the
+//! address at which it did so gets messages.
 
 use std::sync::{Arc, Mutex};
 
@@ -13,7 +13,7 @@ use promoflow_tests::{Shop, Teach, until};
 
 const EMAIL: [ChannelKind; 1] = [ChannelKind::Email];
 
-/// By the contact's id, or to whom the event is about.
+/// Workflows that find the contact by id or by the event's key.
 const WORKFLOWS: &str = "
 workflow: named
 start: { event: named }
@@ -31,7 +31,7 @@ steps:
   - { id: mail, block: send-message, with: { channel: email, message: mail, contact: ContactId, allowed-hours: 20:00-23:00 } }
 ";
 
-/// A shop that tells how to unsubscribe, and the tokens of its letters.
+/// An installation with unsubscribe links, and the tokens of its messages.
 struct World {
     shop: Shop,
     promoflow: Promoflow,
@@ -65,7 +65,7 @@ fn world() -> World {
 
 impl World {
     fn import(&self, resubscribe: bool, csv: &str) {
-        // Who had an address when is told by the time.
+        // The time decides which contact had an address.
         self.shop.clock.advance(1_000);
         let options = ContactOptions {
             resubscribe,
@@ -78,7 +78,7 @@ impl World {
         self.shop.clock.advance(1_000);
     }
 
-    /// Sends an event with these parameters: the address that got a letter.
+    /// Sends an event with these parameters and returns the address that got a message.
     fn sends(&self, kind: &str, params: &[(&str, &str)]) -> Option<String> {
         let before = self.shop.letters.sent().len();
         let mut event = Event::new(kind, "order");
@@ -95,7 +95,7 @@ impl World {
         sent.get(before).map(|one| one.address.clone())
     }
 
-    /// Whoever got that letter follows its way to unsubscribe.
+    /// Follows the unsubscribe link of a message.
     fn clicks(&self, letter: usize) {
         let token = self.tokens.lock().unwrap()[letter].clone();
         assert!(self.promoflow.unsubscribe_by(&token).unwrap());
@@ -118,10 +118,10 @@ const A: (&str, &str) = ("ContactId", "A");
 const B: (&str, &str) = ("ContactId", "B");
 
 #[test]
-fn a_click_in_an_old_letter_counts_for_its_contact_at_every_address() {
+fn unsubscribing_from_an_old_message_covers_every_address_of_its_contact() {
     let world = world();
     world.import(false, "contact,email\nA,old@x.com\n");
-    // Named by the event, and found by the address that its event had.
+    // By the event's id, and by the address in the event.
     for by in [A, ("Email", "old@x.com")] {
         assert_eq!(world.sends("plain", &[by]), to("old@x.com"));
     }
@@ -129,10 +129,13 @@ fn a_click_in_an_old_letter_counts_for_its_contact_at_every_address() {
     for letter in 0..2 {
         world.clicks(letter);
         assert!(world.refuses("A"));
-        assert!(world.contact("old@x.com").is_none(), "nobody new");
+        assert!(
+            world.contact("old@x.com").is_none(),
+            "a new contact was created"
+        );
         assert_eq!(world.sends("named", &[A]), None);
         assert_eq!(world.sends("plain", &[("Email", "old@x.com")]), None);
-        // The event has brought it to somebody else, who lets it go again.
+        // The event has assigned the address to another contact, which gives it up again.
         let other = world.contact("old@x.com").unwrap().id;
         assert_ne!(other, "A");
         world.import(false, &format!("contact,email\n{other},other@x.com\n"));
@@ -142,7 +145,7 @@ fn a_click_in_an_old_letter_counts_for_its_contact_at_every_address() {
 }
 
 #[test]
-fn a_click_counts_for_whose_letter_it_was_and_for_the_address_that_several_share() {
+fn unsubscribing_covers_the_message_s_contact_and_a_shared_address() {
     let world = world();
     world.import(false, "contact,email\nA,fam@x.com\nB,FAM@x.com\n");
     assert_eq!(world.sends("named", &[B]), to("FAM@x.com"));
@@ -151,14 +154,14 @@ fn a_click_counts_for_whose_letter_it_was_and_for_the_address_that_several_share
     world.import(false, "contact,email\nA,a@x.com\n");
     assert_eq!(world.sends("named", &[B]), None);
     assert_eq!(world.sends("named", &[A]), to("a@x.com"));
-    // Nor is a third one written to at the address that said no.
+    // A third contact is not written to at the unsubscribed address either.
     world.import(false, "contact,email\nB,b@x.com\nC,fam@x.com\n");
     assert_eq!(world.sends("named", &[B]), None);
     assert_eq!(world.sends("named", &[("ContactId", "C")]), None);
 }
 
 #[test]
-fn a_letter_to_somebody_else_than_its_event_is_about_is_not_that_ones() {
+fn unsubscribing_from_a_message_to_another_contact_does_not_affect_the_event_s_contact() {
     let world = world();
     world.import(false, "contact,email\nA,a@x.com\nF,friend@x.com\n");
     let friend = "
@@ -174,7 +177,7 @@ steps:
 }
 
 #[test]
-fn an_address_that_was_refused_stays_so_when_its_contact_has_moved() {
+fn an_unsubscribed_address_stays_unsubscribed_when_its_contact_changes_address() {
     let world = world();
     world.import(false, "contact,email\nM,m1@x.com\n");
     world.promoflow.unsubscribe("M", &EMAIL).unwrap();
@@ -182,7 +185,7 @@ fn an_address_that_was_refused_stays_so_when_its_contact_has_moved() {
     for address in ["m1@x.com", "M1@x.com", "m2@x.com"] {
         assert_eq!(world.sends("plain", &[("Email", address)]), None);
     }
-    // Another channel than that one was not meant.
+    // Other channels are not affected.
     let sms = "{ message: text, channel: sms, text: Hello }";
     world.promoflow.messages_of(sms);
     world.promoflow.workflows_of(
@@ -197,7 +200,7 @@ fn an_address_that_was_refused_stays_so_when_its_contact_has_moved() {
 }
 
 #[test]
-fn an_address_is_won_back_by_hand_or_by_an_upload_that_may() {
+fn an_address_is_resubscribed_by_hand_or_by_an_upload_with_resubscribe() {
     let world = world();
     world.import(false, "contact,email,consent.email\nM,m@x.com,false\n");
     let mail = || world.sends("plain", &[("Email", "m@x.com")]);
@@ -209,14 +212,14 @@ fn an_address_is_won_back_by_hand_or_by_an_upload_that_may() {
     let claims = "contact,email,consent.email\nM,,true\nN,m@x.com,true\n";
     world.import(false, claims);
     assert_eq!(mail(), None);
-    // Of the address that it left as well.
+    // This includes the address that the contact no longer has.
     world.import(true, "contact,consent.email\nM,true\n");
     assert_eq!(mail(), to("m@x.com"));
     assert_eq!(world.sends("named", &[("ContactId", "M")]), to("m2@x.com"));
 }
 
 #[test]
-fn a_letter_that_waits_is_called_off_whatever_its_contact_does_first() {
+fn a_scheduled_message_is_cancelled_whether_its_contact_unsubscribes_or_moves_first() {
     for unsubscribes_first in [true, false] {
         let world = world();
         world.import(false, "contact,email\nA,fam@x.com\nB,fam@x.com\n");
@@ -238,7 +241,7 @@ fn a_letter_that_waits_is_called_off_whatever_its_contact_does_first() {
         until(|| state(1) != DeliveryState::Pending && state(2) != DeliveryState::Pending);
         running.stop();
         assert_eq!(state(1), DeliveryState::Cancelled);
-        // The other one's own address was not refused before its letter was staged there.
+        // The other contact's own address was not unsubscribed when its message was staged.
         let other = match unsubscribes_first {
             true => DeliveryState::Cancelled,
             false => DeliveryState::Delivered,

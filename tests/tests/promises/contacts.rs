@@ -1,4 +1,4 @@
-//! Contacts: filled from events, found by them, and what codes they keep.
+//! Contacts: created from events, found by events, and the codes they keep.
 
 use promoflow::Promoflow;
 use promoflow::contact::{Contact, ContactOptions, Name};
@@ -49,7 +49,7 @@ fn rows(shop: &Shop, table: &str) -> i64 {
 }
 
 #[test]
-fn events_cost_nothing_for_contacts_until_somebody_asks_for_them_and_fill_them_then() {
+fn events_write_no_contact_rows_until_contacts_are_used() {
     let (shop, promoflow) = Shop::with_codes(0);
     let running = promoflow.start().unwrap();
     let before = Event::new("x", "")
@@ -61,7 +61,8 @@ fn events_cost_nothing_for_contacts_until_somebody_asks_for_them_and_fill_them_t
     let ann = contact(&promoflow, "42").unwrap();
     assert_eq!(ann.address(ChannelKind::Email), Some("ann@example.com"));
     assert_eq!(ann.address(ChannelKind::Sms), None);
-    // From now on each event fills in its own commit, whichever way it tells its contact.
+    // From now on each event creates or updates its contact in its own commit, however it names the
+    // contact.
     let after = [
         Event::new("x", "ann@example.com").with_param("PhoneNumber", "+380501234567"),
         Event::new("x", "order-7")
@@ -85,12 +86,12 @@ fn events_cost_nothing_for_contacts_until_somebody_asks_for_them_and_fill_them_t
 }
 
 #[test]
-fn a_step_names_a_contact_and_the_directory_tells_its_address() {
+fn a_step_names_a_contact_and_the_directory_provides_its_address() {
     let (shop, promoflow) = Shop::with_codes(0);
     promoflow.messages_of(HELLO);
     promoflow.workflows_of(TO_A_CONTACT);
     let running = promoflow.start().unwrap();
-    // Nobody has asked for contacts yet, and an event told this one's address before.
+    // Contacts are not in use yet; an earlier event had this contact's address.
     let earlier = Event::new("x", "x")
         .with_param("ContactId", "A")
         .with_param("Email", "a@example.com");
@@ -109,7 +110,7 @@ fn a_step_names_a_contact_and_the_directory_tells_its_address() {
         "contact,firstName,phone\nA,Ann,+380501234567\nB,Bob,+380507654321\n",
     );
     assert_eq!(send(hello("A")), done());
-    // What the event itself says comes first.
+    // The event's own address has priority.
     let moved = hello("A").with_param("Email", "new@example.com");
     assert_eq!(send(moved), done());
     let sent = shop.letters.sent();
@@ -144,7 +145,7 @@ fn p1_a_contact_keeps_its_code_whatever_key_its_events_have() {
         running.rest(&receipt.runs).unwrap();
         promoflow.code_of(receipt.runs[0]).unwrap()
     };
-    // Kept under the key of an event, before there were contacts.
+    // Kept under an event's key, before contacts were in use.
     let first = code(Event::new("keeps", "ann@example.com"));
     import(
         &promoflow,
@@ -158,7 +159,7 @@ fn p1_a_contact_keeps_its_code_whatever_key_its_events_have() {
     assert_eq!(code(Event::new("keeps", "bob@example.com")), second);
     let used = promoflow.code(&second).unwrap().unwrap().0.used_by.unwrap();
     assert_eq!(used.contact, "B");
-    // A key that finds nobody is a contact of its own.
+    // A key without a contact counts as a separate contact.
     let third = code(Event::new("keeps", "cat@example.com"));
     assert_eq!(promoflow.free().len(), 1);
     assert!(![&first, &second].contains(&&third));
@@ -170,10 +171,10 @@ fn p1_a_contact_keeps_its_code_whatever_key_its_events_have() {
 }
 
 #[test]
-fn p1_an_id_that_identifies_nobody_never_makes_one_of_two_people() {
+fn p1_a_placeholder_id_never_merges_two_contacts() {
     let (_shop, promoflow) = Shop::with_codes(20);
     promoflow.workflows_of(KEEPS);
-    // The directory is awake.
+    // The directory is enabled.
     import(
         &promoflow,
         "externalId,email,firstName\nnull,eve@example.com,Eve\nNULL,dan@example.com,Dan\n",

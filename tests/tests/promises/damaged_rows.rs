@@ -1,4 +1,4 @@
-//! One row that cannot be read never hides or holds up another.
+//! A row that cannot be read never hides or blocks other rows.
 
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,7 +15,7 @@ use promoflow_tests::{Shop, Teach, until};
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
-/// Workflows whose runs wait: for a refill, for a reply, for a moment.
+/// Workflows whose runs wait: for a refill, for a reply, for a time.
 const WAITING: &str = "
 workflow: refill
 start: { event: refill, repeat: every-time, skip-if-running: true }
@@ -50,8 +50,8 @@ steps:
     with: { channel: email, message: mail, otherwise: [{ channel: sms, message: text, to: '+380501234567' }] }
 ";
 
-/// What nobody can read: no UTF-8, no JSON, JSON that is too deep, an unknown name, a number that is
-/// none.
+/// Returns unreadable values: invalid UTF-8, invalid JSON, JSON that is nested too deeply, an
+/// unknown name, an out-of-range number.
 fn garbage() -> Vec<Value> {
     let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
     vec![
@@ -67,7 +67,7 @@ fn event(kind: &str, address: &str) -> Event {
     Event::new(kind, address).with_param("EmailAddress", address)
 }
 
-/// Runs that wait, of two contacts each: the first is the one that is damaged.
+/// Creates waiting runs of two contacts each; the first of each pair is damaged later.
 fn filled(shop: &Shop) -> Promoflow {
     let rule = Rule {
         kind: Kind::Left,
@@ -124,7 +124,7 @@ fn send_all(promoflow: &Promoflow, running: &Running) {
     }
 }
 
-/// Everything that lists or counts.
+/// Calls everything that lists or counts.
 fn look_at_everything(promoflow: &Promoflow, what: &str) {
     let go_on = ControlFlow::<()>::Continue(());
     let runs = promoflow.runs(None, 1_000).expect(what);
@@ -174,7 +174,7 @@ fn look_at_everything(promoflow: &Promoflow, what: &str) {
     promoflow.audit().expect(what);
 }
 
-/// The columns of a table that are no part of its key, and where its first row is.
+/// Returns the non-key columns of a table, and the condition for its first row.
 fn columns(sql: &Connection, table: &str) -> (Vec<String>, Vec<String>) {
     let mut statement = sql
         .prepare("SELECT name, pk FROM pragma_table_info(?1)")
@@ -186,8 +186,8 @@ fn columns(sql: &Connection, table: &str) -> (Vec<String>, Vec<String>) {
     (names(keys), names(others))
 }
 
-/// The tables whose rows are damaged one by one. Not settings, each of which is the only one; and of
-/// what all workflows need, the row that another needs.
+/// The tables whose rows are damaged one at a time. Excludes settings, which are single rows; of
+/// tables that every workflow needs, the row that only the damaged workflow needs.
 const TABLES: [(&str, &str); 31] = [
     ("run", "1"),
     ("event", "1"),
@@ -223,7 +223,7 @@ const TABLES: [(&str, &str); 31] = [
 ];
 
 #[test]
-fn a_damaged_row_of_any_table_hides_no_other_and_stops_nothing() {
+fn a_damaged_row_of_any_table_hides_no_other_and_blocks_nothing() {
     let shop = Shop::new();
     let promoflow = filled(&shop);
     let mut csv = "code,expirationDate,discount,type\n".to_owned();
@@ -254,7 +254,7 @@ fn a_damaged_row_of_any_table_hides_no_other_and_stops_nothing() {
             let no_utf8 = format!(
                 "UPDATE OR IGNORE {table} SET {column} = CAST(x'ff22' AS TEXT) WHERE {first}"
             );
-            // A column of numbers takes no texts, and the other way round.
+            // A numeric column does not accept text, and vice versa.
             let mut all: Vec<Option<Value>> = garbage().into_iter().map(Some).collect();
             all.push(None);
             for value in all {
@@ -269,7 +269,7 @@ fn a_damaged_row_of_any_table_hides_no_other_and_stops_nothing() {
                 damaged += 1;
                 let looked = catch_unwind(AssertUnwindSafe(|| {
                     look_at_everything(&promoflow, &what);
-                    // Whatever it is, others get their codes and letters.
+                    // Whatever is damaged, other runs get their codes and messages.
                     let address = format!("c{damaged}@example.com");
                     let code = promoflow.birthday(&running, &address);
                     assert!(code.is_some(), "{what}");
@@ -286,7 +286,7 @@ fn a_damaged_row_of_any_table_hides_no_other_and_stops_nothing() {
     assert!(damaged > 200, "{damaged}");
 }
 
-/// A damage of a run that is due, and what its error says.
+/// Damages a due run and checks its error.
 fn fails_alone(kind: &str, damage: &str, says: &str) {
     let shop = Shop::new();
     let promoflow = filled(&shop);
@@ -298,7 +298,7 @@ fn fails_alone(kind: &str, damage: &str, says: &str) {
         .unwrap();
     let damage = damage.replace("RUN", &victim.to_string());
     sql.execute_batch(&damage).unwrap();
-    // All go on: the refill, the reply, the moment, the next attempt.
+    // All others continue: the refill, the reply, the time, the next attempt.
     let before = promoflow.run_of(other).0;
     if kind == "refill" {
         promoflow.codes_of(
@@ -326,7 +326,7 @@ fn fails_alone(kind: &str, damage: &str, says: &str) {
 }
 
 #[test]
-fn a_due_run_that_cannot_be_read_fails_alone_with_the_reason() {
+fn an_unreadable_due_run_fails_alone_with_the_reason() {
     let deep = format!("'{{\"a\":{}{}}}'", "[".repeat(200), "]".repeat(200));
     let deep = format!("UPDATE run SET data = {deep} WHERE id = RUN");
     fails_alone("refill", &deep, "the values of run");
@@ -364,7 +364,7 @@ fn a_due_run_that_cannot_be_read_fails_alone_with_the_reason() {
 }
 
 #[test]
-fn a_run_that_was_repaired_is_retried() {
+fn a_repaired_run_can_be_retried() {
     let shop = Shop::new();
     let promoflow = filled(&shop);
     let running = promoflow.start().unwrap();
@@ -384,7 +384,7 @@ fn a_run_that_was_repaired_is_retried() {
 }
 
 #[test]
-fn values_that_could_not_be_read_again_are_never_stored() {
+fn values_that_cannot_be_read_back_are_never_stored() {
     let shop = Shop::new();
     let promoflow = filled(&shop);
     let running = promoflow.start().unwrap();

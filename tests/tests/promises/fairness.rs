@@ -1,4 +1,4 @@
-//! A workflow that is slow, or whose blocks are stopped, holds up no other.
+//! A slow workflow, or one whose blocks are stopped, does not block others.
 
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use promoflow::store::{RunState, WorkflowState};
 use promoflow::{Promoflow, Running};
 use promoflow_tests::{CODE_THEN_MAIL, MAIL, Shop, Teach, mischief, until};
 
-/// How long a spinning block holds its worker.
+/// Time for which a spinning block occupies its worker.
 const SPIN: Duration = Duration::from_secs(6);
 
 fn shop(workers: usize) -> (Shop, Promoflow) {
@@ -39,7 +39,7 @@ fn submit(running: &Running, kind: &str, key: &str) -> Receiver<Receipt> {
 }
 
 #[test]
-fn an_event_is_stored_and_executed_while_another_workflow_holds_all_workers() {
+fn an_event_is_stored_and_executed_while_another_workflow_occupies_all_workers() {
     let (_shop, promoflow) = shop(2);
     promoflow.workflows_of(&mischief("spin", ""));
     let running = promoflow.start().unwrap();
@@ -48,19 +48,23 @@ fn an_event_is_stored_and_executed_while_another_workflow_holds_all_workers() {
         .map(|n| submit(&running, "spin", &format!("s{n}")))
         .collect();
     let good = submit(&running, "birthday", "ann");
-    let receipt = good.recv_timeout(SPIN / 2).expect("the event is stored");
+    let receipt = good
+        .recv_timeout(SPIN / 2)
+        .expect("the event was not stored");
     running.rest(&receipt.runs).unwrap();
     assert!(began.elapsed() < SPIN, "{:?}", began.elapsed());
     assert!(promoflow.code_of(receipt.runs[0]).is_some());
-    // Those that wait behind the two that spin are stored as well.
+    // Events queued behind the two spinning runs are stored as well.
     for answered in &spinning[2..] {
-        answered.recv_timeout(SPIN).expect("the event is stored");
+        answered
+            .recv_timeout(SPIN)
+            .expect("the event was not stored");
     }
     assert!(began.elapsed() < SPIN, "{:?}", began.elapsed());
 }
 
 #[test]
-fn due_runs_of_a_slow_workflow_do_not_go_before_those_of_others() {
+fn due_runs_of_a_slow_workflow_do_not_delay_other_workflows() {
     let (shop, promoflow) = shop(2);
     let wait = "do: wait, until: 1780401600000";
     for (name, then) in [("slow", "spin"), ("fast", "next")] {
@@ -85,7 +89,7 @@ steps:
     shop.clock.set("2026-06-03T00:00:00Z");
     until(|| promoflow.run_of(fast).0.state == RunState::Completed);
     assert!(began.elapsed() < SPIN, "{:?}", began.elapsed());
-    // The end waits for none of those that are still to come.
+    // The shutdown does not wait for runs that have not started.
     running.stop();
     assert!(began.elapsed() < SPIN * 3, "{:?}", began.elapsed());
 }
@@ -125,7 +129,7 @@ steps:
 }
 
 #[test]
-fn a_workflow_whose_blocks_are_stopped_again_and_again_is_paused_and_an_alert_says_so() {
+fn a_workflow_with_repeated_traps_is_paused_and_raises_an_alert() {
     let (_shop, promoflow) = shop(2);
     promoflow.workflows_of(&mischief("trap", ""));
     promoflow.workflows_of(
@@ -159,7 +163,7 @@ steps:
         runs.into_iter().find(|run| run.key == "w-trap")
     };
     until(|| told().is_some_and(|run| run.state == RunState::Completed));
-    // Events are stored, and start it no longer; others go on.
+    // Its events are stored but no longer start it; other workflows continue.
     let receipt = running.send(Event::new("trap", "ann")).unwrap();
     assert!(receipt.runs.is_empty());
     assert!(promoflow.birthday(&running, "ann@example.com").is_some());

@@ -1,4 +1,4 @@
-//! What is at fault fails alone: a workflow, a run, a panic, a name of the database.
+//! A failure stays isolated: of a workflow, a run, a panic, or an alias of the database path.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use promoflow::event::Event;
 use promoflow::store::RunState;
 use promoflow_tests::{Letters, MAIL, Shop, Teach, until};
 
-/// Another workflow of the same event, by a block that is not the main job's.
+/// Another workflow of the same event, with a block that the main job does not use.
 const BESIDE: &str = "
 workflow: beside
 start: { event: birthday }
@@ -19,7 +19,7 @@ steps:
 ";
 
 #[test]
-fn a_workflow_that_cannot_run_holds_up_no_other_and_its_runs_go_on_once_it_can() {
+fn a_broken_workflow_delays_no_other_and_its_runs_continue_once_it_is_repaired() {
     let (shop, promoflow) = Shop::with_codes(1);
     promoflow.workflows_of(BESIDE);
     drop(promoflow);
@@ -51,7 +51,7 @@ fn a_workflow_that_cannot_run_holds_up_no_other_and_its_runs_go_on_once_it_can()
 }
 
 #[test]
-fn p4_a_panic_while_a_run_is_executed_gives_its_code_back_and_the_run_goes_on_later() {
+fn p4_a_panic_during_a_run_releases_its_code_and_the_run_is_retried() {
     let (shop, promoflow) = Shop::with_codes(1);
     let running = promoflow.start().unwrap();
     shop.clock.panic_here();
@@ -67,7 +67,7 @@ fn p4_a_panic_while_a_run_is_executed_gives_its_code_back_and_the_run_goes_on_la
 }
 
 #[test]
-fn p4_a_panic_within_a_commit_takes_nothing_and_the_next_one_commits() {
+fn p4_a_panic_within_a_commit_claims_nothing_and_the_next_commit_succeeds() {
     let (shop, promoflow) = Shop::with_codes(1);
     let running = promoflow.start().unwrap();
     let clock = shop.clock.clone();
@@ -82,13 +82,13 @@ fn p4_a_panic_within_a_commit_takes_nothing_and_the_next_one_commits() {
 }
 
 #[test]
-fn who_panics_when_told_of_an_event_holds_up_no_other() {
+fn a_panicking_callback_delays_no_other_event() {
     let (_shop, promoflow) = Shop::with_codes(20);
     let running = promoflow.start().unwrap();
     for number in 0..12 {
         let address = format!("a{number}@example.com");
         let event = Event::new("birthday", &address).with_param("EmailAddress", &*address);
-        running.submit(event, |_| panic!("a fault of who is told"));
+        running.submit(event, |_| panic!("a panicking callback"));
     }
     thread::scope(|scope| {
         let event = scope.spawn(|| promoflow.birthday(&running, "ben@example.com"));
@@ -98,7 +98,7 @@ fn who_panics_when_told_of_an_event_holds_up_no_other() {
 }
 
 #[test]
-fn a_run_that_cannot_be_committed_is_not_tried_without_a_pause() {
+fn a_run_that_cannot_be_committed_is_retried_with_back_off() {
     let (shop, promoflow) = Shop::with_codes(1);
     promoflow.workflows_of(
         "
@@ -115,12 +115,12 @@ steps:
     let run = promoflow.one(&running, "sleeps", "ann@example.com");
     let sql = shop.sql();
     sql.execute_batch(
-        "CREATE TRIGGER bad BEFORE UPDATE ON run BEGIN SELECT raise(ABORT, 'a fault'); END",
+        "CREATE TRIGGER bad BEFORE UPDATE ON run BEGIN SELECT raise(ABORT, 'an error'); END",
     )
     .unwrap();
     shop.clock.set("2026-06-03T00:00:00Z");
     let (before, began, mut sent) = (shop.clock.commits(), Instant::now(), 0);
-    // Whatever is committed has the scout look.
+    // Each commit wakes the poller.
     while began.elapsed() < Duration::from_millis(2_500) {
         running.send(Event::new("unheard", "ben")).unwrap();
         sent += 1;
@@ -134,7 +134,7 @@ steps:
 
 #[cfg(unix)]
 #[test]
-fn p1_two_names_of_one_database_have_one_executor() {
+fn p1_two_paths_of_one_database_share_one_executor() {
     let (shop, promoflow) = Shop::with_codes(1);
     let running = promoflow.start().unwrap();
     assert!(running.executes());

@@ -1,4 +1,4 @@
-//! Allowed hours: a message leaves in these hours and in no others.
+//! Allowed hours: a message leaves only within them.
 
 use promoflow::channel::Handover;
 use promoflow::pool::Calendar;
@@ -6,7 +6,7 @@ use promoflow::store::{DeliveryId, DeliveryRow, DeliveryState, Order, RunState};
 use promoflow::{Promoflow, Running};
 use promoflow_tests::{Shop, Teach, until};
 
-/// A shop on 2026-06-01 at noon in UTC, with a workflow that sends in these hours.
+/// Returns an installation at 2026-06-01 12:00 UTC with a workflow that sends within these hours.
 fn shop(hours: &str) -> (Shop, Promoflow) {
     let (shop, promoflow) = Shop::with_codes(2);
     promoflow.workflows_of(&format!(
@@ -30,7 +30,7 @@ fn row(promoflow: &Promoflow) -> DeliveryRow {
     promoflow.delivery(DeliveryId(1)).unwrap().unwrap()
 }
 
-/// When the delivery is due, in UTC.
+/// Returns the due time of the delivery in UTC.
 fn due(promoflow: &Promoflow) -> String {
     let history = promoflow.delivery_history(DeliveryId(1)).unwrap().unwrap();
     history.due.map(|due| due.to_string()).unwrap_or_default()
@@ -41,7 +41,7 @@ fn sends(promoflow: &Promoflow, running: &Running) {
 }
 
 #[test]
-fn a_message_leaves_at_once_while_the_hours_are_open() {
+fn a_message_leaves_at_once_within_its_hours() {
     let (shop, promoflow) = shop("allowed-hours: 15:00-16:00, time-zone: Europe/Kyiv");
     let running = promoflow.start().unwrap();
     sends(&promoflow, &running);
@@ -54,7 +54,7 @@ fn a_message_waits_until_its_hours_open() {
     let running = promoflow.start().unwrap();
     sends(&promoflow, &running);
     assert_eq!(due(&promoflow), "2026-06-02T09:00:00.000Z");
-    // What a person asks for does not open them.
+    // A manual retry does not open them.
     promoflow
         .order_delivery(DeliveryId(1), Order::Retry)
         .unwrap();
@@ -69,7 +69,7 @@ fn a_message_waits_until_its_hours_open() {
 }
 
 #[test]
-fn the_hours_are_those_of_the_installations_time_zone_where_the_step_names_none() {
+fn hours_use_the_installation_s_time_zone_by_default() {
     let (shop, promoflow) = shop("allowed-hours: 16:00-20:00");
     promoflow
         .set_calendar(Calendar::new(chrono_tz::Europe::Kyiv))
@@ -81,7 +81,7 @@ fn the_hours_are_those_of_the_installations_time_zone_where_the_step_names_none(
 }
 
 #[test]
-fn the_hours_are_those_of_the_contacts_time_zone_where_it_is_known() {
+fn hours_use_the_contact_s_time_zone_if_known() {
     let (shop, promoflow) = shop("allowed-hours: 16:00-20:00");
     let contacts = "contact,email,timeZone\nann,ann@example.com,Asia/Tokyo\n";
     promoflow
@@ -95,7 +95,7 @@ fn the_hours_are_those_of_the_contacts_time_zone_where_it_is_known() {
 }
 
 #[test]
-fn what_is_tried_again_waits_for_the_hours_again() {
+fn a_retry_waits_for_the_hours_too() {
     let (shop, promoflow) = shop("allowed-hours: 10:00-20:00");
     shop.clock.set("2026-06-01T19:59:59.500Z");
     shop.letters.answer(Handover::Later {
@@ -110,7 +110,7 @@ fn what_is_tried_again_waits_for_the_hours_again() {
 }
 
 #[test]
-fn p8_a_code_that_expires_before_the_hours_open_fails_the_run_and_goes_back() {
+fn p8_a_code_that_expires_before_the_hours_open_fails_the_run_and_is_released() {
     let (shop, promoflow) = Shop::with_codes(0);
     promoflow.codes_of("code,expirationDate,discount,type\nA,2026-06-01T18:00,10,birthday\n");
     promoflow.workflows_of(
@@ -141,7 +141,7 @@ steps:
 }
 
 #[test]
-fn p8_a_delivery_that_nobody_may_begin_before_an_earlier_code_expires_fails_at_once() {
+fn p8_a_delivery_fails_at_once_if_an_earlier_code_expires_before_its_hours() {
     let (shop, promoflow) = Shop::with_codes(0);
     promoflow.codes_of("code,expirationDate,discount,type\nA,2026-06-02T20:00,10,birthday\n");
     promoflow.workflows_of(
@@ -164,7 +164,7 @@ steps:
     );
     let running = promoflow.start().unwrap();
     let run = promoflow.one(&running, "tomorrow", "ann@example.com");
-    // 2026-06-02 at noon: the hours open again when the code has expired.
+    // 2026-06-02 at noon: the code expires before the hours open again.
     shop.clock.set("2026-06-02T12:00:00Z");
     running.rest(&[run]).unwrap();
     let row = row(&promoflow);

@@ -1,5 +1,5 @@
-//! Promo codes that the merge tags of a message take: P1, P2, P4 and P11 hold for them as for those
-//! that blocks take.
+//! Promo codes claimed by merge tags in messages: P1, P2, P4 and P11 hold for them as for codes
+//! claimed by blocks.
 
 use std::ops::ControlFlow;
 
@@ -29,7 +29,7 @@ steps:
     with: { channel: email, message: tagged }
 ";
 
-/// Sends a tagged message, and then fails until codes of another type are there.
+/// Sends a tagged message, then fails until codes of another type exist.
 const THEN_FAILS: &str = "
 workflow: tagged
 start: { event: tagged }
@@ -62,7 +62,7 @@ fn contents(promoflow: &Promoflow) -> Vec<Content> {
 }
 
 #[test]
-fn p1_a_tag_takes_one_code_however_often_it_stands_in_a_message() {
+fn p1_a_tag_claims_one_code_however_often_it_occurs_in_a_message() {
     let (_shop, promoflow) = shop(3, WORKFLOW);
     let running = promoflow.start().unwrap();
     promoflow.one(&running, "tagged", "ann@example.com");
@@ -84,13 +84,17 @@ fn p1_a_tag_takes_one_code_however_often_it_stands_in_a_message() {
 }
 
 #[test]
-fn p2_a_tag_takes_one_code_however_often_its_step_runs() {
+fn p2_a_tag_claims_one_code_however_often_its_step_runs() {
     let (shop, promoflow) = shop(3, THEN_FAILS);
     let running = promoflow.start().unwrap();
     let run = promoflow.one(&running, "tagged", "ann@example.com");
     for _ in 0..2 {
         assert_eq!(promoflow.run_of(run).0.state, RunState::Failed);
-        assert_eq!(promoflow.free().len(), 3, "what did not commit is there");
+        assert_eq!(
+            promoflow.free().len(),
+            3,
+            "a code of a failed segment was not released"
+        );
         promoflow.order_run(run, Order::Retry).unwrap();
         running.rest(&[run]).unwrap();
     }
@@ -104,7 +108,7 @@ fn p2_a_tag_takes_one_code_however_often_its_step_runs() {
 }
 
 #[test]
-fn p4_a_message_for_which_no_code_is_left_is_not_sent_and_its_run_keeps_nothing() {
+fn p4_a_message_without_an_available_code_is_not_sent_and_its_run_keeps_nothing() {
     let (shop, promoflow) = Shop::with_codes(1);
     let tagged = TAGGED.replace("birthday_0_10", "New_Year_1_7");
     promoflow.messages_of(&tagged);
@@ -134,7 +138,7 @@ fn p4_a_message_for_which_no_code_is_left_is_not_sent_and_its_run_keeps_nothing(
 }
 
 #[test]
-fn a_tag_may_say_what_stands_instead_and_takes_the_code_of_its_language() {
+fn a_tag_may_have_a_default_and_claims_the_code_of_its_language() {
     let (shop, promoflow) = shop(1, WORKFLOW);
     let running = promoflow.start().unwrap();
     let send = |key: &str| {
@@ -152,7 +156,7 @@ fn a_tag_may_say_what_stands_instead_and_takes_the_code_of_its_language() {
     promoflow.audited();
 }
 
-/// A message of which some contacts get a code and others none.
+/// A message that contains a code for some contacts only.
 const BRANCHES: &str = "
 message: tagged
 channel: email
@@ -162,7 +166,7 @@ html: \"<p>#foreach($item in $items)%PC_birthday_0_10% #end</p>#define($none)%PC
 ";
 
 #[test]
-fn p1_a_tag_that_is_not_printed_takes_no_code_and_an_empty_pool_does_not_matter_to_it() {
+fn p1_a_tag_in_an_untaken_branch_claims_no_code_even_with_an_empty_pool() {
     let (shop, promoflow) = Shop::with_codes(1);
     promoflow.messages_of(BRANCHES);
     promoflow.workflows_of(WORKFLOW);
@@ -180,7 +184,7 @@ fn p1_a_tag_that_is_not_printed_takes_no_code_and_an_empty_pool_does_not_matter_
     assert_eq!(promoflow.free(), ["C-0000"]);
     assert_eq!(send("ben@example.com", "yes").0, RunState::Completed);
     assert!(promoflow.free().is_empty());
-    // Who needs no code gets the message, and who needs one is told.
+    // A message without a code is sent; a message that needs one fails with an error.
     assert_eq!(send("eve@example.com", "no").0, RunState::Completed);
     let (state, error) = send("joe@example.com", "yes");
     assert_eq!(state, RunState::Failed);
@@ -194,7 +198,7 @@ fn p1_a_tag_that_is_not_printed_takes_no_code_and_an_empty_pool_does_not_matter_
 }
 
 #[test]
-fn a_text_instead_of_a_code_stands_wherever_the_code_would() {
+fn a_default_replaces_the_code_wherever_the_tag_occurs() {
     let (shop, promoflow) = Shop::with_codes(0);
     let both = "#if($vip)%PC_birthday_0_10%#{else}%PC_birthday_0_10|A%%PC_birthday_0_10|B%#end";
     promoflow.messages_of(&format!(
@@ -208,7 +212,7 @@ fn a_text_instead_of_a_code_stands_wherever_the_code_would() {
 }
 
 #[test]
-fn p1_the_ways_of_a_delivery_share_the_code_of_a_tag() {
+fn p1_the_alternatives_of_a_delivery_share_the_code_of_a_tag() {
     let (shop, promoflow) = Shop::with_codes(3);
     promoflow.messages_of(TAGGED);
     promoflow.messages_of("{ message: short, channel: sms, text: \"%PC_birthday_0_10%\" }");
@@ -221,7 +225,7 @@ fn p1_the_ways_of_a_delivery_share_the_code_of_a_tag() {
     });
     let running = promoflow.start().unwrap();
     promoflow.one(&running, "tagged", "ann@example.com");
-    // A way without a good address takes none.
+    // An alternative without a valid address claims none.
     promoflow.one(&running, "tagged", "nobody");
     let texts = ["C-0000 and again C-0000", "C-0000", "C-0001"];
     assert_eq!(shop.letters.texts(), texts);
@@ -230,7 +234,7 @@ fn p1_the_ways_of_a_delivery_share_the_code_of_a_tag() {
 }
 
 #[test]
-fn p1_senders_that_race_for_tags_get_a_code_each_until_none_is_left() {
+fn p1_racing_senders_get_one_code_per_tag_until_none_is_left() {
     let (shop, promoflow) = shop(20, WORKFLOW);
     let running = promoflow.start().unwrap();
     std::thread::scope(|scope| {
@@ -254,7 +258,7 @@ fn p1_senders_that_race_for_tags_get_a_code_each_until_none_is_left() {
 }
 
 #[test]
-fn p11_a_test_run_shows_the_code_that_a_tag_would_take() {
+fn p11_a_test_run_shows_the_code_that_a_tag_would_claim() {
     let (shop, promoflow) = shop(2, WORKFLOW);
     let event =
         Event::new("tagged", "ann@example.com").with_param("EmailAddress", "ann@example.com");

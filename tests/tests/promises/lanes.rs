@@ -1,4 +1,5 @@
-//! Lanes: what one channel does delays no other, and no more is asked of it than it takes.
+//! Channel queues: a slow channel does not delay others, and no channel gets more than its limits
+//! allow.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -14,7 +15,7 @@ use promoflow_tests::{Shop, Teach, until};
 
 const TEXT: &str = "{ message: text, channel: sms, text: hello }";
 
-/// An email and a text message for each event.
+/// Sends an email and an SMS per event.
 const BOTH: &str = "
 workflow: both
 start: { event: both }
@@ -27,7 +28,7 @@ steps:
     with: { channel: sms, message: text, to: '+380501234567' }
 ";
 
-/// A channel for emails that hands over while it is open, as many at a time as its limits say.
+/// An email channel that delivers while it is open, with the given limits.
 #[derive(Clone)]
 struct Gate {
     limits: Limits,
@@ -107,11 +108,11 @@ fn count(shop: &Shop, what: &str) -> i64 {
 }
 
 #[test]
-fn p3_a_channel_that_is_stuck_delays_neither_another_nor_the_end() {
+fn p3_a_stuck_channel_delays_neither_other_channels_nor_the_shutdown() {
     let gate = Gate::new(Limits::ONE);
     let (shop, promoflow) = shop(&gate);
     let running = promoflow.start().unwrap();
-    // It was fast before: the lane has several letters in hand when it gets stuck.
+    // It was fast before, so the queue has fetched several deliveries when it gets stuck.
     send(&running, 40);
     until(|| gate.passed() == 40);
     gate.set(false);
@@ -126,7 +127,7 @@ fn p3_a_channel_that_is_stuck_delays_neither_another_nor_the_end() {
         before.elapsed()
     );
     drop(running);
-    // The one that was being handed over has no end; of the others nothing has begun.
+    // The attempt in progress has no end; no other attempt has started.
     assert_eq!(count(&shop, "attempt WHERE ended IS NULL"), 1);
     assert_eq!(
         count(&shop, "delivery WHERE state = 'pending' AND attempts = 0"),
@@ -145,7 +146,7 @@ fn p3_a_channel_that_is_stuck_delays_neither_another_nor_the_end() {
 }
 
 #[test]
-fn a_channel_is_asked_for_as_many_letters_at_a_time_as_it_takes() {
+fn a_channel_gets_as_many_concurrent_deliveries_as_its_limit_allows() {
     let mut gate = Gate::new(Limits {
         concurrency: 3,
         rate: None,
@@ -160,7 +161,7 @@ fn a_channel_is_asked_for_as_many_letters_at_a_time_as_it_takes() {
 }
 
 #[test]
-fn a_channel_is_held_to_its_rate() {
+fn a_channel_s_rate_limit_is_respected() {
     let gate = Gate::new(Limits {
         concurrency: 4,
         rate: Some("50/s".parse().unwrap()),
@@ -170,20 +171,20 @@ fn a_channel_is_held_to_its_rate() {
     send(&running, 30);
     running.rest_all().unwrap();
     let passed = gate.passed.lock().unwrap();
-    // 5 at once, and then one each 20 ms.
+    // A burst of 5, then one every 20 ms.
     let took = passed[29] - passed[0];
     assert!(took > Duration::from_millis(450), "{took:?}");
 }
 
 #[test]
-fn a_channel_is_held_to_its_rate_when_it_was_stuck() {
+fn a_channel_s_rate_limit_is_respected_after_it_was_stuck() {
     let gate = Gate::new(Limits {
         concurrency: 4,
         rate: Some("200/s".parse().unwrap()),
     });
     let (shop, promoflow) = shop(&gate);
     let running = promoflow.start().unwrap();
-    // The lane is fast at first, and has several letters in hand.
+    // The queue is fast at first and has fetched several deliveries.
     send(&running, 30);
     until(|| gate.passed() == 30);
     gate.set(false);
@@ -204,18 +205,19 @@ fn a_channel_is_held_to_its_rate_when_it_was_stuck() {
         those.count()
     };
     let most = passed.iter().map(in_a_tenth).max().unwrap();
-    // The four that were stuck, a burst of twenty, and one each 5 ms.
+    // The four that were stuck, a burst of twenty, and one every 5 ms.
     assert!(most <= 56, "{most} in a tenth of a second");
-    // What has begun can be called off no more.
+    // Started attempts can no longer be cancelled.
     assert!((4..=40).contains(&begun), "{begun} have begun");
 }
 
-/// Answers `later` until it is told otherwise, and waits within a letter while it is closed.
+/// Answers with a retryable failure until `takes` is set, and blocks within a delivery while
+/// closed.
 #[derive(Clone)]
 struct Moody {
     gate: Gate,
     takes: Arc<AtomicBool>,
-    /// The letters that were handed over, in order.
+    /// The delivered messages, in order.
     asked: Arc<Mutex<Vec<String>>>,
 }
 
@@ -232,7 +234,7 @@ impl Moody {
         self.asked.lock().unwrap().clone()
     }
 
-    /// Waits until a letter is inside of what is closed.
+    /// Closes the gate and waits until a delivery is blocked in it.
     fn close(&self, running: &Running) {
         let before = self.asked().len();
         self.gate.set(false);
@@ -271,7 +273,7 @@ fn moody() -> (Moody, Shop, Promoflow) {
 }
 
 #[test]
-fn what_is_tried_again_and_what_is_new_wait_for_each_others_turn_alone() {
+fn retries_and_new_deliveries_take_turns() {
     let (channel, shop, promoflow) = moody();
     let running = promoflow.start().unwrap();
     let pending = || {
@@ -286,7 +288,7 @@ fn what_is_tried_again_and_what_is_new_wait_for_each_others_turn_alone() {
     channel.takes.store(true, Ordering::SeqCst);
     let again = channel.asked()[0].clone();
 
-    // Its moment comes when three hundred newer ones wait, of which 128 may be in hand.
+    // It becomes due when three hundred newer ones wait, of which up to 128 may have been fetched.
     channel.close(&running);
     send(&running, 300);
     shop.clock.advance(2_000);
@@ -303,7 +305,7 @@ fn what_is_tried_again_and_what_is_new_wait_for_each_others_turn_alone() {
     let after = place(&again, before);
     assert!(after < 150, "it was tried again after {after} others");
 
-    // And a new one comes when three hundred are to be tried again.
+    // A new delivery arrives when three hundred are due for a retry.
     channel.takes.store(false, Ordering::SeqCst);
     send(&running, 300);
     running.rest_all().unwrap();
@@ -327,7 +329,7 @@ fn what_is_tried_again_and_what_is_new_wait_for_each_others_turn_alone() {
 }
 
 #[test]
-fn a_delivery_that_cannot_be_read_fails_and_holds_up_no_other() {
+fn an_unreadable_delivery_fails_and_delays_no_other() {
     let (channel, shop, promoflow) = moody();
     channel.takes.store(false, Ordering::SeqCst);
     let running = promoflow.start().unwrap();
@@ -361,14 +363,14 @@ fn a_delivery_that_cannot_be_read_fails_and_holds_up_no_other() {
         assert!(error.starts_with(&told), "{error}");
     }
     let failed = promoflow.deliveries_after(Some(DeliveryState::Failed), None, 10);
-    assert_eq!(failed.unwrap().len(), 2, "they are listed");
+    assert_eq!(failed.unwrap().len(), 2, "failed deliveries are not listed");
 }
 
 #[test]
-fn attempts_that_cannot_be_committed_hold_up_no_other() {
+fn attempts_that_cannot_be_committed_delay_no_other() {
     let (channel, shop, promoflow) = moody();
     let running = promoflow.start().unwrap();
-    // The second mail can begin no attempt, the fourth can end none.
+    // The second email cannot start an attempt, the fourth cannot end one.
     shop.sql()
         .execute_batch(
             "CREATE TRIGGER begins BEFORE INSERT ON attempt WHEN NEW.delivery = 3
@@ -392,7 +394,7 @@ fn attempts_that_cannot_be_committed_hold_up_no_other() {
 }
 
 #[test]
-fn a_provider_that_asks_to_wait_is_left_alone_by_all_its_letters() {
+fn retry_after_throttles_all_deliveries_to_a_provider() {
     let (shop, promoflow) = Shop::with_codes(3);
     let running = promoflow.start().unwrap();
     shop.letters.answer(Handover::Later {
@@ -400,12 +402,12 @@ fn a_provider_that_asks_to_wait_is_left_alone_by_all_its_letters() {
         after: Some(Duration::from_secs(600)),
         unclear: false,
     });
-    // Each comes to rest: nobody waits for what is not to be tried now.
+    // Each run becomes idle: a throttled delivery is not waited for.
     promoflow.one(&running, "birthday", "ann@example.com");
     promoflow.one(&running, "birthday", "bob@example.com");
     assert_eq!(shop.letters.sent().len(), 1);
     drop(running);
-    // Another start keeps to it, also with what is new then.
+    // A restart respects it too, for new deliveries as well.
     let running = promoflow.start().unwrap();
     promoflow.one(&running, "birthday", "eve@example.com");
     shop.clock.advance(599_000);
@@ -419,12 +421,15 @@ fn a_provider_that_asks_to_wait_is_left_alone_by_all_its_letters() {
 }
 
 #[test]
-fn a_channel_that_panics_ends_an_attempt_and_not_its_lane() {
+fn a_panicking_channel_fails_its_attempt_but_not_its_queue() {
     let (shop, promoflow) = Shop::with_codes(2);
     let running = promoflow.start().unwrap();
     let times = AtomicUsize::new(0);
     shop.letters.at_delivery(move |_| {
-        assert!(times.fetch_add(1, Ordering::SeqCst) > 0, "as a test has it");
+        assert!(
+            times.fetch_add(1, Ordering::SeqCst) > 0,
+            "a panicking channel"
+        );
     });
     promoflow.one(&running, "birthday", "ann@example.com");
     promoflow.one(&running, "birthday", "bob@example.com");
@@ -437,7 +442,7 @@ fn a_channel_that_panics_ends_an_attempt_and_not_its_lane() {
 }
 
 #[test]
-fn a_dead_letter_that_is_revived_begins_anew() {
+fn a_retried_dead_letter_starts_again_with_the_first_back_off() {
     let (shop, promoflow) = Shop::with_codes(1);
     let later = || Handover::Later {
         error: "busy".into(),
@@ -466,7 +471,7 @@ fn a_dead_letter_that_is_revived_begins_anew() {
     let wait = history.due.unwrap().0 - promoflow.now().0;
     assert!(
         (1..=2_000).contains(&wait),
-        "the first pause again, not the sixth: {wait}"
+        "expected the first back-off again, not the sixth: {wait}"
     );
     let outcomes: Vec<_> = history
         .attempts

@@ -1,7 +1,7 @@
-//! A suite a promise: real databases, real components in real sandboxes, real processes.
+//! One suite per promise: real databases, real components in real sandboxes, real processes.
 #![expect(
     clippy::unwrap_used,
-    reason = "helpers of a suite end the test too; clippy knows test functions alone"
+    reason = "helpers of a suite may panic too; clippy only recognises test functions"
 )]
 
 mod alternatives;
@@ -36,5 +36,5 @@ mod selection;
 mod versions;
 mod waits;
 
-/// The helper program.
+/// Path of the helper program.
 const HELPER: &str = env!("CARGO_BIN_EXE_helper");

@@ -1,11 +1,11 @@
-//! How long the pool lasts, at the rate at which its codes are claimed.
+//! The forecast: how long the pool lasts at the rate at which its codes are claimed.
 
 use promoflow::Promoflow;
 use promoflow_tests::{Shop, Teach};
 
 const HOUR: i64 = 60 * 60 * 1_000;
 
-/// Sends so many events of the main job.
+/// Sends `count` events of the main job.
 fn claim(promoflow: &Promoflow, count: usize) {
     let running = promoflow.start().unwrap();
     for number in 0..count {
@@ -14,9 +14,9 @@ fn claim(promoflow: &Promoflow, count: usize) {
     }
 }
 
-/// Codes that are left of the only lane, and the days they last.
+/// Returns the available codes of the only group, and the days until they run out.
 fn outlook(shop: &Shop) -> (u64, f64) {
-    // Opened anew: what was counted before is kept for a while, by the clock on the wall.
+    // Opens the database again, because counts are cached for a while by the wall clock.
     let lanes = shop.open().outlook().unwrap();
     assert_eq!(lanes.len(), 1);
     (lanes[0].count.available, lanes[0].days_left.unwrap())
@@ -29,27 +29,27 @@ fn lasts(shop: &Shop, available: u64, days: f64) {
 }
 
 #[test]
-fn the_rate_is_that_of_a_whole_day_however_quiet_it_was() {
+fn the_rate_covers_a_whole_day_however_quiet_it_was() {
     let (shop, promoflow) = Shop::with_codes(12);
     claim(&promoflow, 1);
     shop.clock.advance(3 * 24 * HOUR);
     claim(&promoflow, 3);
     lasts(&shop, 8, 8.0 / 3.0);
-    // Some hours later it is the same three.
+    // Some hours later the rate is the same.
     shop.clock.advance(23 * HOUR);
     lasts(&shop, 8, 8.0 / 3.0);
     claim(&promoflow, 1);
     lasts(&shop, 7, 7.0 / 4.0);
-    // Two hours later those of yesterday are no longer counted.
+    // Two hours later yesterday's claims no longer count.
     shop.clock.advance(2 * HOUR);
     lasts(&shop, 7, 7.0);
 }
 
 #[test]
-fn the_rate_of_the_first_day_is_that_of_the_time_since_the_first_claim() {
+fn the_rate_of_the_first_day_covers_the_time_since_the_first_claim() {
     let (shop, promoflow) = Shop::with_codes(12);
     claim(&promoflow, 2);
-    // An hour is the shortest time that tells a rate.
+    // The rate covers at least one hour.
     lasts(&shop, 10, 10.0 / 48.0);
     shop.clock.advance(6 * HOUR);
     claim(&promoflow, 1);

@@ -1,4 +1,4 @@
-//! P10: a block gets what it was granted, within bounds; the host and other runs go on.
+//! P10: a block gets what it was granted, within its limits; the host and other runs continue.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ const TIGHT: Bounds = Bounds {
     call_bytes: 1 << 20,
 };
 
-/// A shop with twenty codes and with tight bounds.
+/// Returns an installation with twenty codes and tight limits.
 fn tight(workers: usize) -> (Shop, Promoflow) {
     let shop = Shop::new();
     let promoflow = shop
@@ -40,7 +40,7 @@ fn tight(workers: usize) -> (Shop, Promoflow) {
 }
 
 #[test]
-fn p10_whatever_a_block_does_its_run_fails_with_the_reason_and_the_host_goes_on() {
+fn p10_a_misbehaving_block_fails_its_run_with_the_reason_and_the_host_continues() {
     for (deed, more, state, reason) in [
         ("spin", "", RunState::Running, "longer than a step may"),
         ("hoard", "", RunState::Running, "memory ran out"),
@@ -49,7 +49,7 @@ fn p10_whatever_a_block_does_its_run_fails_with_the_reason_and_the_host_goes_on(
             "trap",
             "",
             RunState::Running,
-            "it panicked: \"as told\" (tests/guest/src/deed.rs:",
+            "it panicked: \"as requested\" (tests/guest/src/deed.rs:",
         ),
         ("long-port", "", RunState::Failed, "that it does not have"),
         (
@@ -89,9 +89,9 @@ fn p10_whatever_a_block_does_its_run_fails_with_the_reason_and_the_host_goes_on(
             RunState::Failed,
             "`no-such-port` that it does not have",
         ),
-        ("invalid", "", RunState::Failed, "as told"),
-        ("rejected", "", RunState::Failed, "as told"),
-        ("unavailable", "", RunState::Running, "as told"),
+        ("invalid", "", RunState::Failed, "as requested"),
+        ("rejected", "", RunState::Failed, "as requested"),
+        ("unavailable", "", RunState::Running, "as requested"),
     ] {
         let (_shop, promoflow) = tight(2);
         promoflow.workflows_of(&mischief(deed, &format!("{more}, claims: 2")));
@@ -119,11 +119,11 @@ fn p10_whatever_a_block_does_its_run_fails_with_the_reason_and_the_host_goes_on(
 }
 
 #[test]
-fn p10_a_run_that_only_waits_and_is_at_once_awake_again_fails() {
+fn p10_a_run_that_waits_in_a_busy_loop_fails() {
     for deed in ["wait-again", "wait-code-again"] {
         let (_shop, promoflow) = tight(2);
         promoflow.workflows_of(&mischief(deed, ""));
-        // Each time that it waits for a code it is given one.
+        // Each time it waits for a code it gets one.
         let codes: String = (0..150)
             .map(|n| format!("D-{n:03},birthday,10\n"))
             .collect();
@@ -140,7 +140,7 @@ fn p10_a_run_that_only_waits_and_is_at_once_awake_again_fails() {
 }
 
 #[test]
-fn p10_notes_are_cut_and_counted() {
+fn p10_log_notes_are_truncated_and_limited() {
     let (_shop, promoflow) = tight(2);
     promoflow.workflows_of(&mischief("flood-log", ", n: 500"));
     let running = promoflow.start().unwrap();
@@ -168,7 +168,7 @@ fn submit(running: &Running, kind: &str, count: usize) -> Vec<RunId> {
 }
 
 #[test]
-fn p10_while_a_block_spins_other_runs_go_on() {
+fn p10_other_runs_continue_while_a_block_spins() {
     let shop = Shop::new();
     let bounds = Bounds {
         time: Duration::from_secs(4),
@@ -187,7 +187,7 @@ fn p10_while_a_block_spins_other_runs_go_on() {
     let others = began.elapsed();
     running.rest(&runs).unwrap();
     assert!(others < Duration::from_secs(3), "they took {others:?}");
-    assert!(answered.try_recv().is_err(), "it spins no more");
+    assert!(answered.try_recv().is_err(), "it no longer spins");
     let spun = answered.recv().unwrap();
     let took = began.elapsed();
     assert!(took >= bounds.time && took < bounds.time * 2, "{took:?}");
@@ -195,14 +195,14 @@ fn p10_while_a_block_spins_other_runs_go_on() {
 }
 
 #[test]
-fn p10_when_all_sandboxes_are_taken_a_run_waits_longer_than_it_may_take_and_completes() {
+fn p10_a_run_may_wait_for_a_sandbox_longer_than_its_time_limit() {
     let (shop, promoflow) = tight(80);
     promoflow.workflows_of(&mischief("next", ", claims: 1").replace("birthday", "single"));
     promoflow.workflows_of(&mischief("aside", ""));
     promoflow.codes_of("code,type,discount\nSINGLE,single,10\n");
     let running = promoflow.start().unwrap();
-    // The only code is staged, and its commit takes until it is told to go on. All who want it
-    // wait in their sandboxes, as many as there are, for a second each.
+    // The only code is staged, and its commit is held back until released. All other runs that want
+    // it wait in their sandboxes, up to the number of sandboxes, for one second each.
     let (go_on, told) = std::sync::mpsc::channel::<()>();
     shop.clock.before_commit(move || {
         let _told = told.recv();
@@ -225,7 +225,7 @@ fn p10_when_all_sandboxes_are_taken_a_run_waits_longer_than_it_may_take_and_comp
     }
 }
 
-/// A component that imports an instance of that name with one function.
+/// Returns a component that imports an instance of that name with one function.
 fn importing(name: &str) -> Vec<u8> {
     let mut types = ComponentTypeSection::new();
     let mut instance = wasm_encoder::InstanceType::new();
@@ -249,16 +249,16 @@ fn refused(shop: &Shop, bytes: &[u8]) -> String {
     std::fs::write(folder.join("foreign.wasm"), bytes).unwrap();
     let promoflow = shop.builder().blocks(folder).open().unwrap();
     let blocks = promoflow.blocks().unwrap();
-    // It stops no other block.
+    // It does not affect other blocks.
     assert!(blocks.get("send-message").is_some() && blocks.get("mischief").is_some());
     let [refused] = blocks.refused() else {
-        panic!("the component was taken")
+        panic!("the component was accepted")
     };
     refused.why.clone()
 }
 
 #[test]
-fn p10_a_block_that_cannot_be_loaded_is_named_where_a_workflow_places_it() {
+fn p10_a_workflow_error_names_a_block_that_cannot_be_loaded() {
     let shop = Shop::new();
     let folder = shop.beside("blocks");
     std::fs::create_dir_all(&folder).unwrap();
@@ -282,7 +282,7 @@ fn p10_a_block_that_cannot_be_loaded_is_named_where_a_workflow_places_it() {
 }
 
 #[test]
-fn p10_of_two_blocks_with_one_name_none_is_placed() {
+fn p10_two_blocks_with_one_name_are_rejected() {
     let shop = Shop::new();
     let folder = shop.beside("blocks");
     std::fs::create_dir_all(&folder).unwrap();
@@ -298,7 +298,7 @@ fn p10_of_two_blocks_with_one_name_none_is_placed() {
 }
 
 #[test]
-fn p10_a_component_that_imports_what_blocks_cannot_have_is_refused() {
+fn p10_rejects_a_component_with_forbidden_imports() {
     for foreign in [
         "wasi:filesystem/types@0.2.0",
         "wasi:sockets/tcp@0.2.0",
@@ -313,7 +313,7 @@ fn p10_a_component_that_imports_what_blocks_cannot_have_is_refused() {
 }
 
 #[test]
-fn p10_what_is_no_block_is_refused() {
+fn p10_rejects_files_that_are_not_blocks() {
     let known = importing("promoflow:workflow/data@1.0.0");
     assert!(refused(&Shop::new(), &known).contains("does not export"));
     assert!(refused(&Shop::new(), &known[..known.len() - 3]).contains("not a WebAssembly"));

@@ -1,9 +1,9 @@
-//! P11: a test run claims nothing, sends nothing, and says what it would have done.
+//! P11: a test run claims nothing, sends nothing, and reports what it would have done.
 
 use promoflow::event::Event;
 use promoflow_tests::{Shop, Teach, until};
 
-/// Rows of everything that a run writes.
+/// Returns the row counts of every table that a run writes.
 fn rows(shop: &Shop) -> Vec<i64> {
     [
         "event", "run", "journal", "claim", "start", "kept", "reused", "delivery", "attempt",
@@ -17,7 +17,7 @@ fn rows(shop: &Shop) -> Vec<i64> {
 }
 
 #[test]
-fn p11_a_test_run_says_what_it_would_do_and_does_nothing() {
+fn p11_a_test_run_reports_its_effects_and_has_none() {
     let (shop, promoflow) = Shop::with_codes(2);
     promoflow.workflows_of(
         "
@@ -61,7 +61,7 @@ steps:
     }
     assert_eq!(rows(&shop), before);
 
-    // The event is as new as before, and so is the pool.
+    // The event counts as new afterwards, and the pool is unchanged.
     let running = promoflow.start().unwrap();
     let receipt = running.send(event).unwrap();
     running.rest(&receipt.runs).unwrap();
@@ -72,7 +72,7 @@ steps:
 }
 
 #[test]
-fn p11_a_test_run_beside_runs_takes_nothing_from_them() {
+fn p11_a_test_run_takes_nothing_from_concurrent_runs() {
     let (shop, promoflow) = Shop::with_codes(1);
     let running = promoflow.start().unwrap();
     let event =
@@ -88,7 +88,7 @@ fn p11_a_test_run_beside_runs_takes_nothing_from_them() {
 }
 
 #[test]
-fn p11_a_test_run_tells_a_wait_and_what_holds_a_workflow_off() {
+fn p11_a_test_run_reports_waits_and_blocked_starts() {
     let (shop, promoflow) = Shop::with_codes(0);
     promoflow.workflows_of(
         "
@@ -136,7 +136,7 @@ steps:
 }
 
 #[test]
-fn p11_a_test_run_meets_the_end_of_the_pool_as_the_runs_do() {
+fn p11_a_test_run_is_exhausted_exactly_when_runs_are() {
     let (_shop, promoflow) = Shop::with_codes(1);
     promoflow.workflows_of(
         "
@@ -166,7 +166,8 @@ steps:
     assert_eq!(last.port.as_deref(), Some("exhausted"));
 }
 
-/// The text message reads of the contact what only the directory knows, before a step names it.
+/// The text message reads contact values that only the directory has, before a step names the
+/// contact.
 const WAKES: &str = "
 workflow: wakes
 start: { event: wakes }
@@ -184,7 +185,7 @@ steps:
 ";
 
 #[test]
-fn p11_a_test_run_finds_contacts_as_the_run_would_and_lets_their_directory_sleep() {
+fn p11_a_test_run_finds_contacts_like_a_run_without_enabling_the_directory() {
     for (kind, texts) in [
         ("wakes", &["Hello a@example.com", "Hello"][..]),
         ("later", &["Hello friend", "Hello", "Hello a@example.com"]),

@@ -1,4 +1,4 @@
-//! P12: the audit re-derives the promises from the rows, and fails loudly where one is broken.
+//! P12: the audit derives the promises from the rows again and fails if one is broken.
 
 use std::time::{Duration, Instant};
 
@@ -6,8 +6,8 @@ use promoflow::Promoflow;
 use promoflow::store::Audited;
 use promoflow_tests::{CODE_THEN_MAIL, MAIL, Shop, Teach, mischief};
 
-/// A database with some of everything: used, retired, reinstated and unused codes, completed,
-/// failed and waiting runs.
+/// Returns a database with some of everything: used, retired, reinstated and unused codes,
+/// completed, failed and waiting runs.
 fn mixed() -> (Shop, Promoflow) {
     let (shop, promoflow) = Shop::with_codes(12);
     promoflow.workflows_of(&mischief("rejected", ", claims: 1"));
@@ -31,7 +31,7 @@ fn broken(promoflow: &Promoflow) -> Vec<Audited> {
     audited.into_iter().filter(|one| !one.holds).collect()
 }
 
-/// The damage, the promise that is told, and part of what is told.
+/// The damage, the promise that is reported, and part of the report.
 const DAMAGES: &[(&str, &str, &str)] = &[
     // P1
     (
@@ -226,7 +226,7 @@ const DAMAGES: &[(&str, &str, &str)] = &[
 ];
 
 #[test]
-fn p12_the_audit_holds_after_a_mixed_load_and_looks_at_every_promise() {
+fn p12_the_audit_holds_after_a_mixed_load_and_checks_every_promise() {
     let (_shop, promoflow) = mixed();
     let audited = promoflow.audit().unwrap();
     let promises: Vec<&str> = audited.iter().map(|one| one.promise.as_str()).collect();
@@ -238,7 +238,7 @@ fn p12_the_audit_holds_after_a_mixed_load_and_looks_at_every_promise() {
 }
 
 #[test]
-fn p12_the_audit_tells_each_kind_of_damage() {
+fn p12_the_audit_reports_each_kind_of_damage() {
     let (shop, promoflow) = mixed();
     drop(promoflow);
     let sound = std::fs::read(shop.database()).unwrap();
@@ -260,7 +260,10 @@ fn p12_the_audit_tells_each_kind_of_damage() {
             .iter()
             .filter(|one| one.promise == *promise)
             .any(|one| one.violations.iter().any(|text| text.contains(told)));
-        assert!(found, "{damage}\nwants {promise}: {told}\ngets {broken:#?}");
+        assert!(
+            found,
+            "{damage}\nexpected {promise}: {told}\nfound {broken:#?}"
+        );
     }
 }
 
@@ -269,7 +272,7 @@ fn p12_an_empty_database_holds() {
     let shop = Shop::new();
     let promoflow = shop.open();
     assert!(broken(&promoflow).is_empty());
-    // Nor is a configuration alone anything to check.
+    // A configuration alone is nothing to check either.
     promoflow.messages_of(MAIL);
     assert!(broken(&promoflow).is_empty());
 }
@@ -294,7 +297,7 @@ fn p12_a_database_with_rows_but_nothing_to_check_fails() {
 }
 
 #[test]
-fn p12_at_most_a_hundred_violations_of_a_promise_are_told() {
+fn p12_at_most_a_hundred_violations_per_promise_are_reported() {
     let (shop, promoflow) = Shop::with_codes(300);
     shop.sql()
         .execute_batch("UPDATE free SET code = 'FORGED-' || id")
@@ -304,7 +307,7 @@ fn p12_at_most_a_hundred_violations_of_a_promise_are_told() {
     assert_eq!(broken[0].violations.len(), 100);
 }
 
-/// The main job with a condition, and one run of it.
+/// Returns the main job with a start condition, and one run of it.
 fn started_once(condition: &str) -> (Shop, Promoflow) {
     let shop = Shop::new();
     let promoflow = shop.open();
@@ -318,7 +321,7 @@ fn started_once(condition: &str) -> (Shop, Promoflow) {
     (shop, promoflow)
 }
 
-/// More runs like the first, numbered on, each so many milliseconds after the one before.
+/// Adds `count` copies of the first run, each `apart` milliseconds after the previous one.
 fn more_runs(shop: &Shop, count: u32, apart: i64) {
     shop.sql()
         .execute_batch(&format!(
@@ -339,7 +342,7 @@ fn more_runs(shop: &Shop, count: u32, apart: i64) {
 }
 
 #[test]
-fn p12_a_run_that_started_too_soon_is_told() {
+fn p12_a_run_that_started_too_soon_is_reported() {
     const DAY: i64 = 24 * 60 * 60 * 1_000;
     for (condition, sound, apart, damage) in [
         ("repeat: once", "UPDATE event SET key = id", DAY, "SELECT 1"),
@@ -380,7 +383,7 @@ fn p12_a_run_that_started_too_soon_is_told() {
             broken[0].violations.iter().any(|one| one == told),
             "{condition}, {damage}: {broken:#?}"
         );
-        // One that failed may have been running again since.
+        // A failed run may have been active again since.
         if condition.starts_with("skip") {
             sql.execute_batch("UPDATE journal SET outcome = 'failed' WHERE run = 2")
                 .unwrap();
@@ -390,8 +393,8 @@ fn p12_a_run_that_started_too_soon_is_told() {
 }
 
 #[test]
-fn p12_the_audit_of_a_large_database_ends_in_seconds() {
-    // Codes of which half are retired, and very many runs for one key, each after the one before.
+fn p12_the_audit_of_a_large_database_takes_seconds() {
+    // Half of the codes are retired, and very many runs have one key, each after the previous one.
     let (shop, promoflow) = started_once("repeat: { every: 1s }, skip-if-running: true");
     let mut csv = "code,expirationDate,discount,type,inUse\n".to_owned();
     for number in 0..200_000 {
@@ -409,7 +412,7 @@ fn p12_the_audit_of_a_large_database_ends_in_seconds() {
         "{:?}",
         began.elapsed()
     );
-    // And it looked: the last that was retired, and the last that started.
+    // It did check everything: the last retired code and the last started run are reported.
     shop.sql()
         .execute_batch(
             "UPDATE code SET retired = 0 WHERE code = 'L-199998';

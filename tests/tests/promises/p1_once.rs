@@ -11,7 +11,7 @@ use promoflow_tests::{Ack, CODE_THEN_MAIL, Helper, LetterFile, Shop, Teach, ids}
 
 use crate::HELPER;
 
-/// Each code went to at most one run, and no code is left while a run went without.
+/// Asserts that each code went to at most one run, and that no code is left if a run got none.
 fn each_code_once(promoflow: &Promoflow, runs: usize, codes: usize) {
     let rows = promoflow.runs(None, usize::MAX).unwrap();
     assert_eq!(rows.len(), runs);
@@ -61,7 +61,8 @@ fn p1_eight_threads_get_each_code_once_and_exhausted_exactly_for_the_rest() {
     assert_eq!(shop.letters.sent().len(), 50);
 }
 
-/// No code stands in letters of two deliveries, and no letter holds a code that nobody claimed.
+/// Asserts that no code is in messages of two deliveries, and that every code in a message is
+/// claimed.
 fn letters_are_claims(promoflow: &Promoflow, letters: &LetterFile, count: usize) {
     let sent = letters.sent();
     let codes: HashSet<String> = sent.iter().map(|letter| letter.text.clone()).collect();
@@ -92,11 +93,11 @@ fn p1_eight_processes_on_one_database_get_each_code_once() {
 
     each_code_once(&promoflow, 240, 50);
     letters_are_claims(&promoflow, &letters, 50);
-    assert_eq!(letters.sent().len(), 50, "a letter went twice");
+    assert_eq!(letters.sent().len(), 50, "a message left twice");
 }
 
 #[test]
-fn p1_when_the_executor_is_killed_others_take_over_and_nothing_is_lost_or_doubled() {
+fn p1_after_a_kill_of_the_executor_others_take_over_without_losses_or_duplicates() {
     let (shop, promoflow) = Shop::with_codes(300);
     let letters = LetterFile(shop.beside("shop.db-letters"));
     let start = |prefix: &str| Helper::start(HELPER, &shop.database(), &["send", prefix, "150"]);
@@ -111,7 +112,7 @@ fn p1_when_the_executor_is_killed_others_take_over_and_nothing_is_lost_or_double
         acks.extend(other.acks());
         other.end();
     }
-    // Whatever the killed one left is taken up by whoever comes.
+    // Whatever the killed process left is completed by its successors.
     let mut last = Helper::start(HELPER, &shop.database(), &["work"]);
     last.expect("working");
     last.end();
@@ -132,7 +133,7 @@ fn p1_when_the_executor_is_killed_others_take_over_and_nothing_is_lost_or_double
 }
 
 #[test]
-fn p1_a_process_that_ends_well_hands_over_only_when_it_has_let_go() {
+fn p1_a_process_releases_the_executor_lock_only_after_its_last_delivery() {
     let (shop, promoflow) = Shop::with_codes(1);
     let running = promoflow.start().unwrap();
     let heir = shop.open();
@@ -143,15 +144,15 @@ fn p1_a_process_that_ends_well_hands_over_only_when_it_has_let_go() {
     let event = event.with_param("EmailAddress", "ann@example.com");
     running.send(event).unwrap();
     std::thread::sleep(Duration::from_millis(100));
-    // In the middle of handing over the letter.
+    // In the middle of a delivery.
     drop(running);
     waiting.rest_all().unwrap();
     drop(waiting);
-    assert_eq!(shop.letters.sent().len(), 1, "the letter went twice");
+    assert_eq!(shop.letters.sent().len(), 1, "the message left twice");
 }
 
 #[test]
-fn p1_the_last_codes_go_round_among_the_workflows_of_one_event() {
+fn p1_workflows_of_one_event_share_the_last_codes() {
     let (_shop, promoflow) = Shop::with_codes(5);
     for name in ["second", "third"] {
         let twin = CODE_THEN_MAIL.replace("workflow: birthday", &format!("workflow: {name}"));
@@ -172,7 +173,7 @@ fn p1_the_last_codes_go_round_among_the_workflows_of_one_event() {
     assert!(promoflow.free().is_empty());
     assert!(
         began.elapsed() < Duration::from_secs(10),
-        "one of them waited for a code of its own event"
+        "a run waited for a code of its own event"
     );
     promoflow.audited();
 }

@@ -1,4 +1,4 @@
-//! P2: a committed step is never done again; what did not commit is discarded as a whole.
+//! P2: a committed step is never done again; an uncommitted segment is discarded as a whole.
 
 use promoflow::event::Event;
 use promoflow::store::RunState;
@@ -6,7 +6,8 @@ use promoflow_tests::{Helper, Shop, Teach, mischief};
 
 use crate::HELPER;
 
-/// Rows of everything that a segment may commit beside the run's own: claims, deliveries, journal.
+/// Returns the row counts of what a segment may commit besides the run: claims, deliveries,
+/// journal.
 fn effects(shop: &Shop) -> (i64, i64, i64) {
     let count = |table: &str| -> i64 {
         let sql = format!("SELECT count(*) FROM {table}");
@@ -15,7 +16,7 @@ fn effects(shop: &Shop) -> (i64, i64, i64) {
     (count("claim"), count("delivery"), count("journal"))
 }
 
-/// What a run that is to be tried again has stored: its attempt, and when it is due.
+/// Returns the stored state of a run before its retry: attempt, due time, and data.
 fn attempt(shop: &Shop) -> (i64, Option<i64>, Option<String>) {
     shop.sql()
         .query_row(
@@ -27,7 +28,7 @@ fn attempt(shop: &Shop) -> (i64, Option<i64>, Option<String>) {
 }
 
 #[test]
-fn p2_a_trap_after_a_claim_leaves_the_pool_as_it_was_and_is_tried_three_times() {
+fn p2_a_trap_after_a_claim_leaves_the_pool_unchanged_and_is_retried_three_times() {
     let (shop, promoflow) = Shop::with_codes(3);
     promoflow.workflows_of(&mischief("claim-then-trap", ""));
     let running = promoflow.start().unwrap();
@@ -58,7 +59,7 @@ fn p2_a_trap_after_a_claim_leaves_the_pool_as_it_was_and_is_tried_three_times() 
 }
 
 #[test]
-fn p2_unavailable_is_tried_later_with_only_attempt_and_due_committed() {
+fn p2_unavailable_is_retried_with_only_attempt_and_due_committed() {
     let (shop, promoflow) = Shop::with_codes(3);
     promoflow.workflows_of(&mischief("unavailable", ", claims: 2"));
     let running = promoflow.start().unwrap();
@@ -81,9 +82,9 @@ fn p2_unavailable_is_tried_later_with_only_attempt_and_due_committed() {
 }
 
 #[test]
-fn p2_a_segment_that_fails_for_good_keeps_its_error_and_none_of_its_effects() {
+fn p2_a_permanently_failed_segment_commits_its_error_and_no_effects() {
     let (shop, promoflow) = Shop::with_codes(3);
-    // The code is claimed and the message staged before the last step says no.
+    // The code is claimed and the message staged before the last step fails.
     promoflow.workflows_of(
         "
 workflow: late-no
@@ -106,7 +107,10 @@ steps:
     let run = promoflow.one(&running, "late-no", "ann@example.com");
     let (row, steps) = promoflow.run_of(run);
     assert_eq!(row.state, RunState::Failed);
-    assert_eq!(row.error.as_deref(), Some("step `bad` (mischief): as told"));
+    assert_eq!(
+        row.error.as_deref(),
+        Some("step `bad` (mischief): as requested")
+    );
     assert_eq!(steps.len(), 3);
     assert_eq!(steps[0].port.as_deref(), Some("next"));
     assert_eq!(effects(&shop), (0, 0, 1));
@@ -116,7 +120,7 @@ steps:
 }
 
 #[test]
-fn p2_what_an_earlier_segment_committed_is_not_done_again() {
+fn p2_an_earlier_segment_is_not_executed_again() {
     let (shop, promoflow) = Shop::with_codes(3);
     promoflow.workflows_of(
         "
@@ -145,7 +149,7 @@ steps:
     drop(running);
     drop(promoflow);
 
-    // Another start of the process; the second segment is tried a few times.
+    // Another process start; the second segment is tried a few times.
     let promoflow = shop.open();
     let running = promoflow.start().unwrap();
     for day in 3..6 {
@@ -160,14 +164,14 @@ steps:
 }
 
 #[test]
-fn p2_a_run_whose_process_is_killed_between_acceptance_and_commit_finds_its_code_once() {
+fn p2_a_kill_between_acceptance_and_commit_gives_the_run_one_code() {
     let (shop, promoflow) = Shop::with_codes(10);
-    // This process executes nothing: it holds the right to, and is stopped in a commit.
+    // This process holds the executor lock, executes nothing, and is stopped in a commit.
     let running = promoflow.start().unwrap();
     let mut sender = Helper::start(HELPER, &shop.database(), &["send", "orphan", "4"]);
     let (held, wait) = std::sync::mpsc::channel::<()>();
     shop.clock.before_commit(move || {
-        // Ends when the sender is dead.
+        // Ends after the sender was killed.
         let _dead = wait.recv();
     });
     // The first event here keeps the committer in that commit.
@@ -183,7 +187,7 @@ fn p2_a_run_whose_process_is_killed_between_acceptance_and_commit_finds_its_code
     }
     assert_eq!(effects(&shop), (0, 0, 0));
     drop(held);
-    // The killed process went by the machine's clock.
+    // The killed process used the machine's clock.
     shop.clock.set("2998-01-01T00:00:00Z");
     running.rest_all().unwrap();
 

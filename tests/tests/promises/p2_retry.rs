@@ -1,4 +1,4 @@
-//! P2: a run that is tried again by hand does nothing twice.
+//! P2: a manual retry of a run does nothing twice.
 
 use promoflow::store::{DeliveryId, DeliveryState, Order, Ordered, RunState};
 use promoflow_tests::{Shop, Teach, mischief};
@@ -8,7 +8,8 @@ const DONE: Ordered = Ordered::Done {
     called_off: 0,
 };
 
-/// Takes a code, waits until 2026-06-02, and takes one of another type, which fails without one.
+/// Claims a code, waits until 2026-06-02, and claims one of another type, which fails if none is
+/// available.
 const TWO_CODES: &str = "
 workflow: two
 start: { event: two }
@@ -31,7 +32,7 @@ steps:
 ";
 
 #[test]
-fn p2_a_retried_run_keeps_what_it_committed_and_goes_on_where_it_failed() {
+fn p2_a_retried_run_keeps_its_commits_and_continues_where_it_failed() {
     let (shop, promoflow) = Shop::with_codes(3);
     promoflow.workflows_of(TWO_CODES);
     let running = promoflow.start().unwrap();
@@ -40,7 +41,10 @@ fn p2_a_retried_run_keeps_what_it_committed_and_goes_on_where_it_failed() {
     assert_eq!(row.waits_for().as_deref(), Some("a moment"));
     assert_eq!(row.waits_until().unwrap().0, 1_780_401_600_000);
     let refused = promoflow.order_run(run, Order::Retry).unwrap();
-    assert!(matches!(refused, Ordered::Refused(_)), "it waits");
+    assert!(
+        matches!(refused, Ordered::Refused(_)),
+        "the run waits, but the retry was accepted"
+    );
     shop.clock.set("2026-06-03T12:00:00Z");
     running.rest(&[run]).unwrap();
     for _ in 0..2 {
@@ -70,7 +74,7 @@ fn p2_a_retried_run_keeps_what_it_committed_and_goes_on_where_it_failed() {
 }
 
 #[test]
-fn p2_a_run_that_waits_for_its_next_attempt_is_tried_at_once() {
+fn p2_a_manual_retry_starts_the_next_attempt_at_once() {
     let (shop, promoflow) = Shop::with_codes(3);
     promoflow.workflows_of(&mischief("unavailable", ", claims: 2"));
     let running = promoflow.start().unwrap();
@@ -87,7 +91,7 @@ fn p2_a_run_that_waits_for_its_next_attempt_is_tried_at_once() {
     assert_eq!(promoflow.order_run(run, Order::Retry).unwrap(), DONE);
     running.rest(&[run]).unwrap();
     assert_eq!(attempts(), 2);
-    // Cancelled while it waits for the next one: there is none.
+    // Cancelled while it waits for the next attempt: there is none.
     assert_eq!(promoflow.order_run(run, Order::Cancel).unwrap(), DONE);
     shop.clock.advance(86_400_000);
     running.rest_all().unwrap();
@@ -97,7 +101,7 @@ fn p2_a_run_that_waits_for_its_next_attempt_is_tried_at_once() {
 }
 
 #[test]
-fn p2_a_run_that_ran_out_of_attempts_gets_all_of_them_anew() {
+fn p2_a_retried_run_gets_all_of_its_attempts_again() {
     let (shop, promoflow) = Shop::with_codes(1);
     promoflow.workflows_of(&mischief("unavailable", ", claims: 1"));
     let running = promoflow.start().unwrap();
@@ -108,7 +112,7 @@ fn p2_a_run_that_ran_out_of_attempts_gets_all_of_them_anew() {
         shop.clock.advance(86_400_000);
         running.rest(&[run]).unwrap();
         days += 1;
-        assert!(days < 100, "it never gives up");
+        assert!(days < 100, "the run never failed");
     }
     assert_eq!(state(), RunState::Failed);
     assert_eq!(promoflow.order_run(run, Order::Retry).unwrap(), DONE);
@@ -121,7 +125,7 @@ fn p2_a_run_that_ran_out_of_attempts_gets_all_of_them_anew() {
 }
 
 #[test]
-fn p2_a_segment_in_the_commit_of_which_its_run_is_cancelled_leaves_nothing() {
+fn p2_cancelling_a_run_during_its_commit_leaves_no_effects() {
     let (shop, promoflow) = Shop::with_codes(3);
     promoflow.codes_of("code,expirationDate,discount,type\nL-1,2999-12-31,10,late\n");
     promoflow.workflows_of(TWO_CODES);
@@ -142,7 +146,7 @@ fn p2_a_segment_in_the_commit_of_which_its_run_is_cancelled_leaves_nothing() {
 }
 
 #[test]
-fn p2_a_failed_delivery_is_tried_again_by_hand_unless_its_code_has_expired() {
+fn p2_a_failed_delivery_can_be_retried_unless_its_code_has_expired() {
     let (shop, promoflow) = Shop::with_codes(0);
     promoflow.codes_of("code,expirationDate,discount,type\nSOON,2026-06-10,10,birthday\n");
     let running = promoflow.start().unwrap();

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use promoflow::channel::Handover;
 use promoflow_tests::{Shop, Teach, until};
 
-/// What the database shows to others at the moment of a delivery.
+/// The state of the database, as another connection sees it during a delivery.
 #[derive(Clone, Debug, PartialEq)]
 struct Seen {
     run: String,
@@ -15,7 +15,7 @@ struct Seen {
 }
 
 #[test]
-fn p3_at_each_delivery_the_run_and_the_start_of_the_attempt_are_committed() {
+fn p3_the_run_and_the_attempt_s_start_are_committed_before_each_delivery() {
     let (shop, promoflow) = Shop::with_codes(2);
     let seen = Arc::new(Mutex::new(Vec::new()));
     let (database, look) = (shop.database(), Arc::clone(&seen));
@@ -71,11 +71,11 @@ fn p3_at_each_delivery_the_run_and_the_start_of_the_attempt_are_committed() {
     };
     assert_eq!(*seen.lock().unwrap(), [attempt(1), attempt(2)]);
     let letters = shop.letters.sent();
-    assert_eq!(letters[0], letters[1], "the same letter under the same id");
+    assert_eq!(letters[0], letters[1], "the retry is a different message");
 }
 
 #[test]
-fn p3_a_delivery_whose_run_never_commits_never_begins() {
+fn p3_a_delivery_without_a_commit_never_starts() {
     let (shop, promoflow) = Shop::with_codes(2);
     promoflow.workflows_of(
         "

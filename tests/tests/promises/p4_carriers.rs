@@ -1,5 +1,5 @@
-//! P4: a code goes back to the pool where no message that carries it may have left, whatever else
-//! its run has sent.
+//! P4: a code is released if no message that carries it may have left, whatever else its run has
+//! sent.
 
 use promoflow::channel::Handover;
 use promoflow::contact::ContactOptions;
@@ -9,8 +9,8 @@ use promoflow::store::{DeliveryId, DeliveryState, Order, Ordered, RunId, RunStat
 use promoflow::{Promoflow, Running};
 use promoflow_tests::{Shop, Teach, until};
 
-/// A text message that says it with the code, or without: what it reads of others is none of it, and
-/// what it makes of the code is not found again.
+/// Texts, and whether each carries the code. Values of the event do not count; derived values
+/// cannot be searched for, so they do.
 const TEXTS: [(&str, bool); 4] = [
     ("We miss you, $!EmailAddress$!key", false),
     ("Use <b>$!data.get('promocode')</b>", true),
@@ -21,7 +21,7 @@ const TEXTS: [(&str, bool); 4] = [
     ("#if($promocode)It is yours#end", true),
 ];
 
-/// Steps that workflows here are made of.
+/// Steps for the workflows of this suite.
 const CODE: &str = "
   - { id: code, block: get-promocode, with: { type: birthday, discount: 10, days: 0 }, ports: { exhausted: end } }";
 const KEEPS: &str = "
@@ -66,7 +66,7 @@ fn sends(promoflow: &Promoflow, running: &Running) -> RunId {
     promoflow.one(running, "w", "ann@example.com")
 }
 
-/// The pool, after what became of the run's code.
+/// Returns the available codes, depending on whether the message carried the run's code.
 fn pool(carried: bool) -> &'static [&'static str] {
     match carried {
         true => &["C-0001"],
@@ -74,14 +74,14 @@ fn pool(carried: bool) -> &'static [&'static str] {
     }
 }
 
-/// The delivery was called off without an attempt.
+/// Returns true if the delivery was cancelled without an attempt.
 fn called_off(promoflow: &Promoflow, id: i64) -> bool {
     let row = promoflow.delivery(DeliveryId(id)).unwrap().unwrap();
     row.state == DeliveryState::Cancelled && row.attempts == 0
 }
 
 #[test]
-fn p4_a_code_goes_back_though_a_later_message_without_it_tells_of_that() {
+fn p4_a_code_is_released_although_a_later_message_without_it_leaves() {
     for (text, carried) in TEXTS {
         let (shop, promoflow) = shop(text, &[CODE, MAIL, SORRY]);
         unsubscribe(&promoflow);
@@ -99,7 +99,7 @@ fn p4_a_code_goes_back_though_a_later_message_without_it_tells_of_that() {
 }
 
 #[test]
-fn p4_a_code_goes_back_with_the_mail_that_carries_it_though_another_message_has_left() {
+fn p4_a_code_is_released_with_the_email_that_carries_it_although_another_message_left() {
     for (text, carried) in TEXTS {
         let (shop, promoflow) = shop(text, &[CODE, TEXT, MAIL_TONIGHT]);
         let running = promoflow.start().unwrap();
@@ -115,7 +115,7 @@ fn p4_a_code_goes_back_with_the_mail_that_carries_it_though_another_message_has_
 }
 
 #[test]
-fn p4_a_run_that_goes_on_gives_the_code_of_an_unsent_message_back_at_its_end() {
+fn p4_a_continuing_run_releases_the_code_of_an_unsent_message_at_its_end() {
     for (mail, unsent_at_once) in [(MAIL, true), (MAIL_TONIGHT, false)] {
         for (text, carried) in TEXTS {
             let (shop, promoflow) = shop(text, &[CODE, TEXT, mail, SLEEP]);
@@ -127,7 +127,7 @@ fn p4_a_run_that_goes_on_gives_the_code_of_an_unsent_message_back_at_its_end() {
             unsubscribe(&promoflow);
             shop.clock.set("2026-06-01T20:30:00Z");
             until(|| unsent_at_once || called_off(&promoflow, 2));
-            // What follows may carry it still.
+            // A later message may still carry it.
             assert_eq!(promoflow.free(), ["C-0001"]);
             shop.clock.set("2026-06-03T12:30:00Z");
             until(|| promoflow.run_of(run).0.state == RunState::Completed);
@@ -138,7 +138,7 @@ fn p4_a_run_that_goes_on_gives_the_code_of_an_unsent_message_back_at_its_end() {
 }
 
 #[test]
-fn p4_a_kept_code_goes_back_with_the_last_of_the_messages_that_carry_it() {
+fn p4_a_kept_code_is_released_with_the_last_message_that_carries_it() {
     for delivered_first in [false, true] {
         let (shop, promoflow) = shop("Hello", &[KEEPS, MAIL_TONIGHT]);
         let running = promoflow.start().unwrap();
@@ -159,7 +159,7 @@ fn p4_a_kept_code_goes_back_with_the_last_of_the_messages_that_carry_it() {
 }
 
 #[test]
-fn p4_what_carried_a_code_by_its_earlier_way_counts_when_it_went_another() {
+fn p4_an_earlier_alternative_that_carried_a_code_still_counts() {
     let (shop, promoflow) = shop("Hello", &[CODE, TEXT_OR_MAIL, MAIL_TONIGHT]);
     shop.letters.answer(Handover::Refused {
         error: "no such mailbox".into(),
@@ -175,7 +175,7 @@ fn p4_what_carried_a_code_by_its_earlier_way_counts_when_it_went_another() {
 }
 
 #[test]
-fn p4_a_cancelled_run_gives_back_what_none_of_its_letters_carried_and_calls_off_no_other() {
+fn p4_a_cancelled_run_releases_uncarried_codes_and_cancels_only_its_own_deliveries() {
     for (text, carried) in TEXTS {
         let (shop, promoflow) = shop(text, &[CODE, TEXT, MAIL_TONIGHT, SLEEP]);
         let running = promoflow.start().unwrap();
@@ -197,7 +197,7 @@ fn p4_a_cancelled_run_gives_back_what_none_of_its_letters_carried_and_calls_off_
 }
 
 #[test]
-fn p12_the_audit_tells_a_release_whose_code_may_have_left_by_any_way() {
+fn p12_the_audit_reports_a_release_whose_code_may_have_left_by_any_alternative() {
     let (shop, promoflow) = shop("Hello", &[CODE, TEXT_OR_MAIL]);
     let running = promoflow.start().unwrap();
     let event = Event::new("w", "ben").with_param("EmailAddress", "ben@example.com");

@@ -4,7 +4,7 @@ use promoflow::store::RunState;
 use promoflow_tests::{Shop, Teach, mischief};
 
 #[test]
-fn p4_staged_claims_return_in_their_place_whatever_ends_the_segment() {
+fn p4_staged_claims_return_in_order_whatever_ends_the_segment() {
     for (deed, state) in [
         ("rejected", RunState::Failed),
         ("invalid", RunState::Failed),
@@ -18,7 +18,7 @@ fn p4_staged_claims_return_in_their_place_whatever_ends_the_segment() {
         let run = promoflow.one(&running, deed, "ann@example.com");
         assert_eq!(promoflow.run_of(run).0.state, state, "{deed}");
         assert_eq!(promoflow.free().len(), 4, "{deed}");
-        // In the order in which they stood.
+        // In their previous order.
         for wanted in ["C-0000", "C-0001", "C-0002", "C-0003"] {
             let code = promoflow.birthday(&running, "ben@example.com");
             assert_eq!(code.as_deref(), Some(wanted), "{deed}");
@@ -29,7 +29,7 @@ fn p4_staged_claims_return_in_their_place_whatever_ends_the_segment() {
 }
 
 #[test]
-fn p4_a_port_that_leads_nowhere_returns_the_claims_too() {
+fn p4_an_unconnected_port_returns_the_claims_too() {
     let (_shop, promoflow) = Shop::with_codes(1);
     promoflow.workflows_of(
         "

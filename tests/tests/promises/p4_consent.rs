@@ -1,4 +1,4 @@
-//! P4 and consent: whoever has unsubscribed is not written to, and the code goes back to the pool.
+//! P4 and consent: an unsubscribed contact gets no message, and its code is released.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use promoflow_tests::{Shop, Teach, until};
 
 const EMAIL: [ChannelKind; 1] = [ChannelKind::Email];
 
-/// The main job, with a way for those who must not be written to.
+/// The main job with a port for unsubscribed contacts.
 const ASKS_FIRST: &str = "
 workflow: asks
 start: { event: asks }
@@ -50,11 +50,11 @@ fn delivery(promoflow: &Promoflow, id: i64) -> (DeliveryState, Option<String>) {
 }
 
 #[test]
-fn p4_a_code_for_somebody_who_unsubscribed_goes_back_with_the_commit() {
+fn p4_the_commit_releases_the_code_of_an_unsubscribed_contact() {
     let (shop, promoflow) = shop(2);
     unsubscribe(&promoflow, "A");
     let running = promoflow.start().unwrap();
-    // However the address is spelt, and by whichever workflow.
+    // In any spelling of the address, and from any workflow.
     for (kind, state) in [
         ("asks", RunState::Completed),
         ("birthday", RunState::Failed),
@@ -78,7 +78,7 @@ fn p4_a_code_for_somebody_who_unsubscribed_goes_back_with_the_commit() {
 }
 
 #[test]
-fn p4_a_code_that_another_message_carries_stays_with_its_run() {
+fn p4_a_code_carried_by_another_message_stays_with_its_run() {
     let (shop, promoflow) = shop(2);
     promoflow.messages_of("{ message: text, channel: sms, text: \"$!data.get('promocode')\" }");
     promoflow.workflows_of(
@@ -113,7 +113,7 @@ steps:
 }
 
 #[test]
-fn p4_a_delivery_that_waits_is_called_off_when_its_contact_unsubscribes_and_its_code_released() {
+fn p4_unsubscribing_cancels_pending_deliveries_and_releases_their_codes() {
     let (shop, promoflow) = shop(2);
     drop(promoflow);
     let promoflow = shop.builder().delivers(false).open().unwrap();
@@ -122,7 +122,7 @@ fn p4_a_delivery_that_waits_is_called_off_when_its_contact_unsubscribes_and_its_
     running.send(event).unwrap();
     assert_eq!(promoflow.free(), ["C-0001"]);
     unsubscribe(&promoflow, "A");
-    // It is judged when the attempt begins.
+    // Consent is checked when the attempt starts.
     assert_eq!(delivery(&promoflow, 1).0, DeliveryState::Pending);
     drop(running);
     drop(promoflow);
@@ -134,13 +134,13 @@ fn p4_a_delivery_that_waits_is_called_off_when_its_contact_unsubscribes_and_its_
     assert!(error.unwrap().contains("unsubscribed"));
     assert!(shop.letters.sent().is_empty());
     assert_eq!(promoflow.free(), ["C-0000", "C-0001"]);
-    // The engine that runs hands it out at once, in its place.
+    // The running engine hands it out at once, in its order.
     let code = promoflow.birthday(&running, "ben@example.com");
     assert_eq!(code.as_deref(), Some("C-0000"));
     promoflow.audited();
 }
 
-/// By email or else as a text message.
+/// By email, with SMS as the alternative.
 const ONE_FROM_MANY: &str = "
 workflow: many
 start: { event: many }
@@ -158,7 +158,7 @@ steps:
 ";
 
 #[test]
-fn p4_what_may_have_arrived_goes_no_other_way_though_its_contact_unsubscribes() {
+fn p4_an_ambiguous_delivery_tries_no_alternative_when_its_contact_unsubscribes() {
     for (unclear, state, sent) in [
         (false, DeliveryState::Delivered, 2),
         (true, DeliveryState::Cancelled, 1),
@@ -185,7 +185,7 @@ fn p4_what_may_have_arrived_goes_no_other_way_though_its_contact_unsubscribes() 
 }
 
 #[test]
-fn p4_what_may_have_left_keeps_its_code_though_its_contact_unsubscribes() {
+fn p4_an_ambiguous_delivery_keeps_its_code_when_its_contact_unsubscribes() {
     let (shop, promoflow) = shop(2);
     shop.letters.answer(Handover::Later {
         error: "busy".into(),

@@ -5,7 +5,7 @@ use promoflow::store::{DeliveryId, DeliveryState, Order, Ordered, RunState};
 use promoflow::{Promoflow, Running};
 use promoflow_tests::{Shop, Teach};
 
-/// Takes a code, sends it, and waits until 2026-06-02.
+/// Claims a code, sends it, and waits until 2026-06-02.
 const SENT_THEN_WAITS: &str = "
 workflow: sent
 start: { event: sent }
@@ -41,14 +41,14 @@ fn state_of(promoflow: &Promoflow, delivery: i64) -> DeliveryState {
     row.state
 }
 
-/// The next run gets this code.
+/// Asserts that the next run gets this code.
 fn next_gets(promoflow: &Promoflow, running: &Running, code: &str) {
     let got = promoflow.birthday(running, "zoe@example.com");
     assert_eq!(got.as_deref(), Some(code));
 }
 
 #[test]
-fn p4_a_cancelled_run_gives_its_code_back_if_nothing_was_tried() {
+fn p4_a_cancelled_run_releases_its_code_if_no_attempt_was_made() {
     let (shop, _) = shop(2);
     let promoflow = shop.builder().delivers(false).open().unwrap();
     let running = promoflow.start().unwrap();
@@ -70,7 +70,8 @@ fn p4_a_cancelled_run_gives_its_code_back_if_nothing_was_tried() {
     }
     running.stop();
 
-    // A process that delivers: what was called off does not leave, and the code serves again.
+    // Even in a process that delivers, the cancelled delivery does not leave, and the code is used
+    // again.
     let promoflow = shop.open();
     let running = promoflow.start().unwrap();
     next_gets(&promoflow, &running, "C-0000");
@@ -82,7 +83,7 @@ fn p4_a_cancelled_run_gives_its_code_back_if_nothing_was_tried() {
 }
 
 #[test]
-fn p4_a_refused_delivery_does_not_keep_the_code_and_is_never_tried_again() {
+fn p4_a_permanently_failed_delivery_releases_the_code_and_is_never_retried() {
     let (shop, promoflow) = shop(2);
     let running = promoflow.start().unwrap();
     shop.letters.answer(Handover::Refused {
@@ -94,7 +95,7 @@ fn p4_a_refused_delivery_does_not_keep_the_code_and_is_never_tried_again() {
     assert_eq!(state_of(&promoflow, 1), DeliveryState::Cancelled);
     let refused = promoflow.order_delivery(DeliveryId(1), Order::Retry);
     assert!(matches!(refused.unwrap(), Ordered::Refused(_)));
-    // What is leased in memory is read anew a moment later, or by the next start.
+    // Leases in memory are refreshed after a moment, or by the next start.
     running.stop();
     let running = promoflow.start().unwrap();
     next_gets(&promoflow, &running, "C-0000");
@@ -130,7 +131,7 @@ fn p4_a_code_that_may_have_left_stays_with_its_cancelled_run() {
 }
 
 #[test]
-fn p4_a_code_whose_delivery_is_under_way_stays_with_its_cancelled_run() {
+fn p4_a_code_in_a_running_delivery_stays_with_its_cancelled_run() {
     let (shop, promoflow) = shop(1);
     let running = promoflow.start().unwrap();
     let database = shop.database();
@@ -151,7 +152,7 @@ fn beside(database: &std::path::Path) -> Promoflow {
 }
 
 #[test]
-fn p4_a_run_that_is_done_cannot_be_cancelled() {
+fn p4_a_completed_run_cannot_be_cancelled() {
     let (_shop, promoflow) = shop(1);
     let running = promoflow.start().unwrap();
     let run = promoflow.one(&running, "birthday", "ann@example.com");

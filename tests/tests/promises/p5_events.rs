@@ -17,12 +17,12 @@ fn event(id: &str) -> Event {
 }
 
 #[test]
-fn p5_the_same_event_again_is_a_duplicate_with_the_same_runs_also_after_a_restart() {
+fn p5_a_repeated_event_is_a_duplicate_with_the_same_runs_even_after_a_restart() {
     let (shop, promoflow) = Shop::with_codes(3);
     let running = promoflow.start().unwrap();
     let first = running.send(event("e-1")).unwrap();
     assert!(!first.duplicate);
-    // The order of parameters is no part of the event.
+    // The order of parameters does not matter.
     let turned = Event::new("birthday", "ann@example.com")
         .with_id("e-1")
         .with_param("n", 7)
@@ -46,7 +46,7 @@ fn p5_the_same_event_again_is_a_duplicate_with_the_same_runs_also_after_a_restar
 }
 
 #[test]
-fn p5_the_same_id_with_another_content_is_refused() {
+fn p5_rejects_the_same_id_with_other_content() {
     let (_shop, promoflow) = Shop::with_codes(3);
     let running = promoflow.start().unwrap();
     running.send(event("e-1")).unwrap();
@@ -75,7 +75,7 @@ fn p5_the_same_id_with_another_content_is_refused() {
 }
 
 #[test]
-fn p5_events_without_an_id_are_each_their_own() {
+fn p5_events_without_an_id_are_separate() {
     let (_shop, promoflow) = Shop::with_codes(3);
     let running = promoflow.start().unwrap();
     let nameless = Event {
@@ -92,7 +92,7 @@ fn p5_events_without_an_id_are_each_their_own() {
 }
 
 #[test]
-fn p5_threads_that_race_with_one_id_start_one_run() {
+fn p5_threads_racing_with_one_id_start_one_run() {
     let (_shop, promoflow) = Shop::with_codes(50);
     let running = promoflow.start().unwrap();
     for round in 0..10 {
@@ -113,7 +113,7 @@ fn p5_threads_that_race_with_one_id_start_one_run() {
 }
 
 #[test]
-fn p5_processes_that_race_with_the_same_ids_start_one_run_each() {
+fn p5_processes_racing_with_the_same_ids_start_one_run_per_id() {
     let (shop, promoflow) = Shop::with_codes(50);
     let mut helpers: Vec<Helper> = (0..4)
         .map(|_| Helper::start(HELPER, &shop.database(), &["send", "same", "40"]))
@@ -133,7 +133,7 @@ fn p5_processes_that_race_with_the_same_ids_start_one_run_each() {
 }
 
 #[test]
-fn p5_an_event_that_nothing_listens_to_is_stored_and_one_that_somebody_does_by_now_starts() {
+fn p5_an_event_without_a_listener_is_stored_and_starts_a_run_once_there_is_one() {
     let (shop, promoflow) = Shop::with_codes(1);
     let running = promoflow.start().unwrap();
     let send = |id: &str| {
@@ -147,14 +147,14 @@ fn p5_an_event_that_nothing_listens_to_is_stored_and_one_that_somebody_does_by_n
     let first = send("e-1");
     assert_eq!((first.duplicate, first.runs.len()), (false, 0));
     assert!(send("e-1").duplicate);
-    // Another process teaches the database, and this one does not know yet.
+    // Another process applies a workflow that this process does not know yet.
     let other = shop.builder().delivers(false).open().unwrap();
     other.workflows_of(&CODE_THEN_MAIL.replace("birthday }", "late }"));
     let second = send("e-2");
     assert_eq!(second.runs.len(), 1);
     running.rest(&second.runs).unwrap();
     assert_eq!(promoflow.code_of(second.runs[0]).as_deref(), Some("C-0000"));
-    // What came before is not caught up on.
+    // Earlier events are not processed again.
     assert!(send("e-1").duplicate);
     promoflow.audited();
 }

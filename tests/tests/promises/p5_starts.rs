@@ -1,4 +1,4 @@
-//! P5: for one event key a workflow starts as often as its start condition says.
+//! P5: for one event key a workflow starts as often as its start condition allows.
 
 use promoflow::event::Event;
 use promoflow::store::{Order, RunId, RunState};
@@ -7,7 +7,8 @@ use promoflow_tests::{Helper, Shop, Teach};
 
 use crate::HELPER;
 
-/// The main job with more to its start, and a wait until 2026-06-02 at its end.
+/// Returns the main job with additional start options, and a wait until 2026-06-02 before its last
+/// step.
 fn workflow(start: &str, stop: &str) -> String {
     format!(
         "
@@ -47,7 +48,7 @@ fn send(running: &Running, kind: &str, key: &str) -> Vec<RunId> {
 }
 
 #[test]
-fn p5_once_is_once_for_a_key_and_across_versions() {
+fn p5_repeat_once_holds_per_key_and_across_versions() {
     let (shop, promoflow) = shop(", repeat: once", "");
     let running = promoflow.start().unwrap();
     assert_eq!(send(&running, "birthday", "ann@example.com").len(), 1);
@@ -56,7 +57,7 @@ fn p5_once_is_once_for_a_key_and_across_versions() {
     shop.clock.set("2030-06-01T12:00:00Z");
     promoflow.workflows_of(&workflow(", repeat: once, skip-if-running: true", ""));
     assert_eq!(send(&running, "birthday", "ann@example.com").len(), 0);
-    // The codes that were taken in case are back.
+    // The codes claimed in advance are available again.
     assert_eq!(promoflow.free().len(), 48);
     assert_eq!(
         promoflow.birthday(&running, "cem@example.com").as_deref(),
@@ -66,7 +67,7 @@ fn p5_once_is_once_for_a_key_and_across_versions() {
 }
 
 #[test]
-fn p5_runs_of_a_version_that_asked_for_nothing_count() {
+fn p5_runs_of_a_version_without_a_condition_count() {
     let (_shop, promoflow) = shop("", "");
     let running = promoflow.start().unwrap();
     send(&running, "birthday", "ann@example.com");
@@ -93,7 +94,7 @@ fn p5_a_period_counts_from_the_last_start() {
 }
 
 #[test]
-fn p5_a_workflow_does_not_start_beside_itself() {
+fn p5_skip_if_running_prevents_a_second_run() {
     let (shop, promoflow) = shop(", skip-if-running: true", "");
     let running = promoflow.start().unwrap();
     let first = send(&running, "birthday", "ann@example.com")[0];
@@ -107,7 +108,7 @@ fn p5_a_workflow_does_not_start_beside_itself() {
 }
 
 #[test]
-fn p5_threads_that_race_for_one_key_start_one_run() {
+fn p5_threads_racing_for_one_key_start_one_run() {
     let (_shop, promoflow) = shop(", repeat: once", "");
     let running = promoflow.start().unwrap();
     for round in 0..6 {
@@ -127,9 +128,9 @@ fn p5_threads_that_race_for_one_key_start_one_run() {
 }
 
 #[test]
-fn p5_processes_that_race_for_one_key_start_one_run() {
+fn p5_processes_racing_for_one_key_start_one_run() {
     let (shop, promoflow) = shop(", repeat: once", "");
-    // Each has ids of its own, so that the key alone holds the others off.
+    // Each process uses different ids, so that only the key prevents a start.
     let mut helpers: Vec<Helper> = (0..3)
         .map(|number| {
             let prefix = format!("p{number}");
@@ -156,7 +157,7 @@ fn p5_a_stop_event_ends_the_runs_of_its_key() {
     assert_eq!(row.state, RunState::Cancelled);
     assert!(row.error.unwrap().starts_with("stopped by event "));
     assert_eq!(promoflow.run_of(ben).0.state, RunState::Waiting);
-    // The next version has no stop; the runs of this one keep theirs.
+    // The next version has no stop event; the runs of this version keep theirs.
     promoflow.workflows_of(&workflow("", ""));
     assert!(send(&running, "left", "ben@example.com").is_empty());
     assert_eq!(promoflow.run_of(ben).0.state, RunState::Cancelled);
@@ -171,7 +172,7 @@ fn p5_a_stop_event_ends_the_runs_of_its_key() {
 }
 
 #[test]
-fn p5_a_stop_event_that_came_before_a_run_does_not_hold_it_off() {
+fn p5_an_earlier_stop_event_does_not_prevent_a_run() {
     let (_shop, promoflow) = shop("", "stop: { event: left }");
     let running = promoflow.start().unwrap();
     assert!(send(&running, "left", "ann@example.com").is_empty());
@@ -179,14 +180,14 @@ fn p5_a_stop_event_that_came_before_a_run_does_not_hold_it_off() {
     assert_eq!(promoflow.run_of(ann).0.state, RunState::Waiting);
     assert!(send(&running, "left", "ann@example.com").is_empty());
     assert_eq!(promoflow.run_of(ann).0.state, RunState::Cancelled);
-    // Who comes back is greeted again.
+    // A returning contact is greeted again.
     let again = send(&running, "birthday", "ann@example.com")[0];
     assert_eq!(promoflow.run_of(again).0.state, RunState::Waiting);
     promoflow.audited();
 }
 
 #[test]
-fn p5_an_event_that_does_not_meet_the_conditions_starts_nothing_and_takes_nothing() {
+fn p5_an_event_that_fails_the_conditions_starts_nothing_and_claims_nothing() {
     let conditions = ", where: [{ param: EmailAddress, is: set }, { any: [{ param: country, \
                       one-of: [UA, PL] }, { param: vip, equals: \"yes\" }] }]";
     let (shop, promoflow) = shop(conditions, "");
@@ -217,7 +218,7 @@ fn p5_an_event_that_does_not_meet_the_conditions_starts_nothing_and_takes_nothin
         assert_eq!(runs(met), 1, "{met:?}");
     }
     assert_eq!(promoflow.free().len(), 48);
-    // What started nothing was accepted all the same.
+    // Events that started nothing were accepted all the same.
     let events: i64 = (shop.sql())
         .query_row("SELECT count(*) FROM event", [], |row| row.get(0))
         .unwrap();
@@ -240,7 +241,7 @@ fn p5_the_audit_finds_runs_that_should_not_have_started() {
         promoflow.audited();
         running.stop();
         promoflow.workflows_of(&workflow(start, ""));
-        // As if both had been started under the rule.
+        // The same state as if both had been started under the rule.
         let sql = "UPDATE run SET workflow = (SELECT max(row) FROM workflow)";
         shop.sql().execute(sql, []).unwrap();
         let audited = promoflow.audit().unwrap();

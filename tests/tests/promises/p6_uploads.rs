@@ -1,4 +1,4 @@
-//! P6: no upload makes a used code unused, changes whom it went to, or brings a retired one back.
+//! P6: no upload makes a used code unused, changes its recipient, or brings a retired code back.
 
 use std::io::Write;
 use std::thread;
@@ -20,7 +20,7 @@ D,2026-12-31,10,birthday,true
 ";
 
 #[test]
-fn p6_the_same_file_again_changes_nothing_at_any_time() {
+fn p6_uploading_the_same_file_again_changes_nothing() {
     let (_shop, promoflow) = Shop::with_codes(0);
     assert_eq!(promoflow.codes_of(FILE).inserted, 4);
     let running = promoflow.start().unwrap();
@@ -34,7 +34,7 @@ fn p6_the_same_file_again_changes_nothing_at_any_time() {
 }
 
 #[test]
-fn p6_no_upload_brings_a_used_or_a_retired_code_back() {
+fn p6_no_upload_brings_back_a_used_or_retired_code() {
     let (_shop, promoflow) = Shop::with_codes(0);
     promoflow.codes_of(FILE);
     let running = promoflow.start().unwrap();
@@ -67,7 +67,7 @@ fn p6_no_upload_brings_a_used_or_a_retired_code_back() {
 }
 
 #[test]
-fn p6_unused_codes_take_what_a_new_upload_says_of_them() {
+fn p6_an_upload_updates_unused_codes() {
     let (_shop, promoflow) = Shop::with_codes(0);
     promoflow.codes_of(FILE);
     let report = promoflow.codes_of(
@@ -88,14 +88,14 @@ fn p6_unused_codes_take_what_a_new_upload_says_of_them() {
 }
 
 #[test]
-fn p6_uploads_in_the_middle_of_running_events_double_and_revive_nothing() {
+fn p6_uploads_during_events_duplicate_and_revive_no_code() {
     let (_shop, promoflow) = Shop::with_codes(200);
     let running = promoflow.start().unwrap();
     let file: String = "code,expirationDate,discount,type,inUse\n".to_owned()
         + &(0..200)
             .map(|number| format!("C-{number:04},2999-12-31,10,birthday,false\n"))
             .collect::<String>();
-    // The same codes with another date: each upload moves those that are unused.
+    // The same codes with another date: each upload moves the unused ones.
     let moved = file.replace("2999-12-31", "2999-11-30");
     let runs: Vec<RunId> = thread::scope(|scope| {
         let uploads = scope.spawn(|| {
@@ -127,7 +127,7 @@ fn p6_uploads_in_the_middle_of_running_events_double_and_revive_nothing() {
 }
 
 #[test]
-fn p6_an_upload_of_many_rows_keeps_a_small_memory() {
+fn p6_a_large_upload_uses_little_memory() {
     let (shop, promoflow) = Shop::with_codes(0);
     let mut helper = Helper::start(HELPER, &shop.database(), &["import", "200000"]);
     helper.expect("inserted 200000");
@@ -140,7 +140,7 @@ fn p6_an_upload_of_many_rows_keeps_a_small_memory() {
 }
 
 #[test]
-fn an_upload_that_is_all_or_nothing_holds_up_no_event_while_it_trickles() {
+fn a_slow_strict_upload_delays_no_event() {
     let (_shop, promoflow) = Shop::with_codes(3);
     let running = promoflow.start().unwrap();
     let strict = ImportOptions {

@@ -1,4 +1,4 @@
-//! P7: what was acknowledged survives `kill -9`.
+//! P7: acknowledged work survives `kill -9`.
 
 use std::collections::HashSet;
 
@@ -8,7 +8,7 @@ use promoflow_tests::{Ack, Helper, LetterFile, Shop, Teach};
 use crate::HELPER;
 
 #[test]
-fn p7_every_acknowledged_event_is_there_after_a_kill_with_its_run_code_and_delivery() {
+fn p7_every_acknowledged_event_survives_a_kill_with_its_run_code_and_delivery() {
     let (shop, promoflow) = Shop::with_codes(2_000);
     let mut acks: Vec<Ack> = Vec::new();
     for (round, before) in [1, 3, 40, 120].into_iter().enumerate() {

@@ -1,4 +1,4 @@
-//! P8: an expired code is never handed out, and a delivery expires with the code it carries.
+//! P8: an expired code is never claimed, and a delivery expires with the code it carries.
 
 use std::sync::mpsc::channel;
 use std::thread;
@@ -12,7 +12,7 @@ use promoflow::store::{DeliveryId, DeliveryRow, DeliveryState, Order, Ordered, R
 use promoflow::{Promoflow, Running};
 use promoflow_tests::{Shop, Teach, until};
 
-/// A workflow that asks for codes of its own type that last so many days.
+/// Returns a workflow that asks for codes of its own type that are valid for `days` more days.
 fn lasting(days: u32) -> String {
     format!(
         "
@@ -31,7 +31,7 @@ fn got(promoflow: &Promoflow, running: &Running, kind: &str) -> Option<String> {
     promoflow.code_of(promoflow.one(running, kind, "ann@example.com"))
 }
 
-/// Two codes of one expiry, asked for right before a moment and at it.
+/// Asserts that of two codes with one expiry, one is claimed right before a time and none at it.
 fn lasts_until(zone: Option<chrono_tz::Tz>, date: &str, moment: &str) {
     let (shop, promoflow) = Shop::with_codes(0);
     if let Some(zone) = zone {
@@ -59,22 +59,22 @@ fn lasts_until(zone: Option<chrono_tz::Tz>, date: &str, moment: &str) {
 }
 
 #[test]
-fn p8_a_code_is_handed_out_until_its_expiry_and_not_at_it() {
+fn p8_a_code_is_claimed_until_its_expiry_and_not_at_it() {
     lasts_until(None, "2026-06-01", "2026-06-02T00:00:00Z");
     lasts_until(None, "2026-06-01T12:00", "2026-06-01T12:01:00Z");
     lasts_until(None, "2026-06-01T12:00:30", "2026-06-01T12:00:30Z");
 }
 
 #[test]
-fn p8_a_date_means_the_end_of_that_day_in_the_time_zone_of_the_database() {
+fn p8_a_date_is_the_end_of_that_day_in_the_database_s_time_zone() {
     lasts_until(Some(Kyiv), "2026-06-01", "2026-06-01T21:00:00Z");
     lasts_until(Some(Kyiv), "2026-06-01T18:30", "2026-06-01T15:31:00Z");
-    // In winter the zone is an hour nearer.
+    // In winter the zone's offset is one hour smaller.
     lasts_until(Some(Kyiv), "2026-12-01", "2026-12-01T22:00:00Z");
 }
 
 #[test]
-fn p8_days_are_whole_days_after_today_in_the_time_zone_of_the_database() {
+fn p8_days_are_whole_days_after_today_in_the_database_s_time_zone() {
     let (shop, promoflow) = Shop::with_codes(0);
     promoflow.set_calendar(Calendar::new(Kyiv)).unwrap();
     promoflow.workflows_of(&lasting(7));
@@ -86,10 +86,10 @@ fn p8_days_are_whole_days_after_today_in_the_time_zone_of_the_database() {
          C,2026-06-09,10,birthday\n",
     );
     let running = promoflow.start().unwrap();
-    // 23:59:59.999 of the first of June there.
+    // 23:59:59.999 on 1 June in that zone.
     shop.clock.set("2026-06-01T20:59:59.999Z");
     assert_eq!(got(&promoflow, &running, "d7").as_deref(), Some("A"));
-    // The second of June there, still the first in UTC: B lasts for six more days now.
+    // 2 June in that zone, still 1 June in UTC: B is valid for six more days now.
     shop.clock.advance(1);
     assert_eq!(got(&promoflow, &running, "d7").as_deref(), Some("C"));
     assert_eq!(got(&promoflow, &running, "d7"), None);
@@ -97,7 +97,7 @@ fn p8_days_are_whole_days_after_today_in_the_time_zone_of_the_database() {
 }
 
 #[test]
-fn p8_a_code_that_expires_between_its_claim_and_the_commit_is_not_handed_out() {
+fn p8_a_code_that_expires_between_claim_and_commit_is_not_used() {
     let (shop, promoflow) = Shop::with_codes(0);
     promoflow.codes_of(
         "code,expirationDate,discount,type\n\
@@ -120,7 +120,7 @@ fn p8_a_code_that_expires_between_its_claim_and_the_commit_is_not_handed_out() {
 }
 
 #[test]
-fn p8_a_code_that_expires_while_its_commit_waits_to_write_is_not_handed_out() {
+fn p8_a_code_that_expires_while_its_commit_waits_is_not_used() {
     let (shop, promoflow) = Shop::with_codes(0);
     promoflow.codes_of(
         "code,expirationDate,discount,type\n\
@@ -147,18 +147,18 @@ fn p8_a_code_that_expires_while_its_commit_waits_to_write_is_not_handed_out() {
 }
 
 #[test]
-fn p8_days_are_judged_in_a_time_zone_that_was_set_while_events_are_taken() {
+fn p8_days_use_a_time_zone_that_was_set_while_events_arrive() {
     let (shop, promoflow) = Shop::with_codes(0);
     promoflow.workflows_of(&lasting(7));
     promoflow.codes_of("code,expirationDate,discount,type\nA,2026-06-08T12:00,10,birthday\n");
     let running = promoflow.start().unwrap();
     shop.open().set_calendar(Calendar::new(Kyiv)).unwrap();
-    // Still the first of June in UTC, the second there: the code lasts for six more days now.
+    // Still 1 June in UTC, 2 June in the new zone: the code is valid for six more days now.
     shop.clock.set("2026-06-01T21:00:00Z");
     assert_eq!(got(&promoflow, &running, "d7"), None);
 }
 
-/// The one delivery.
+/// Returns the only delivery.
 fn delivery(promoflow: &Promoflow, run: RunId) -> DeliveryRow {
     let code = promoflow.code_of(run).unwrap();
     let (_, deliveries) = promoflow.code(&code).unwrap().unwrap();
@@ -167,7 +167,7 @@ fn delivery(promoflow: &Promoflow, run: RunId) -> DeliveryRow {
 }
 
 #[test]
-fn p8_a_delivery_is_not_begun_when_its_code_has_expired_and_says_so() {
+fn p8_a_delivery_with_an_expired_code_fails_with_that_error() {
     for (late, state, letters) in [
         (59_999, DeliveryState::Delivered, 1),
         (60_000, DeliveryState::Failed, 0),
@@ -175,7 +175,7 @@ fn p8_a_delivery_is_not_begun_when_its_code_has_expired_and_says_so() {
         let (shop, promoflow) = Shop::with_codes(0);
         promoflow.codes_of("code,expirationDate,discount,type\nA,2026-06-01T12:00,10,birthday\n");
         let running = promoflow.start().unwrap();
-        // The first commit is that of the run, the second the start of the attempt.
+        // The first commit is the run's, the second the start of the attempt.
         let clock = shop.clock.clone();
         shop.clock.before_commit(|| ());
         shop.clock.before_commit(move || clock.advance(late));
@@ -196,7 +196,7 @@ fn p8_a_delivery_is_not_begun_when_its_code_has_expired_and_says_so() {
 }
 
 #[test]
-fn p8_a_delivery_that_is_tried_again_expires_with_its_code() {
+fn p8_a_retried_delivery_expires_with_its_code() {
     let (shop, promoflow) = Shop::with_codes(0);
     promoflow.codes_of("code,expirationDate,discount,type\nA,2026-06-01T12:30,10,birthday\n");
     shop.letters.answer(Handover::Later {
@@ -217,7 +217,7 @@ fn p8_a_delivery_that_is_tried_again_expires_with_its_code() {
     assert_eq!((last.state, last.attempts), (DeliveryState::Failed, 1));
     assert!(last.error.unwrap().contains("expired"));
     assert_eq!(shop.letters.sent().len(), 1);
-    // Nobody revives it: it would only fail again.
+    // A retry by hand is rejected: it would only fail again.
     let refused = promoflow.order_delivery(last.id, Order::Retry).unwrap();
     assert!(
         matches!(refused, Ordered::Refused(why) if why.contains("expired")),
@@ -225,7 +225,7 @@ fn p8_a_delivery_that_is_tried_again_expires_with_its_code() {
     );
 }
 
-/// Takes a code that expires on 2026-06-02 at 11:01, sleeps until noon, and sends a message then.
+/// Claims a code that expires on 2026-06-02 at 11:01, sleeps until noon, and then sends a message.
 fn sent_after(message: &str) -> DeliveryState {
     let (shop, promoflow) = Shop::with_codes(0);
     promoflow.codes_of("code,expirationDate,discount,type\nCODE-A,2026-06-02T11:00,10,birthday\n");
@@ -264,7 +264,7 @@ steps:
 }
 
 #[test]
-fn p8_a_message_expires_with_the_codes_of_earlier_segments_that_it_carries_and_with_no_other() {
+fn p8_a_message_expires_only_with_codes_of_earlier_segments_that_it_carries() {
     assert_eq!(sent_after("We miss you"), DeliveryState::Delivered);
     let code = "$!data.get('promocode')";
     assert_eq!(sent_after(code), DeliveryState::Failed);

@@ -8,7 +8,7 @@ fn texts(codes: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn p9_retired_codes_are_not_handed_out_until_they_are_reinstated_and_stay_in_the_pool() {
+fn p9_retired_codes_stay_in_the_pool_and_are_claimed_only_after_reinstatement() {
     let (_shop, promoflow) = Shop::with_codes(4);
     let running = promoflow.start().unwrap();
     let done = promoflow
@@ -48,7 +48,7 @@ fn p9_a_used_code_is_neither_retired_nor_reinstated() {
 }
 
 #[test]
-fn p9_a_code_that_is_retired_between_its_claim_and_the_commit_is_not_handed_out() {
+fn p9_a_code_retired_between_claim_and_commit_is_not_used() {
     let (shop, promoflow) = Shop::with_codes(2);
     let running = promoflow.start().unwrap();
     let other = shop.open();
@@ -63,7 +63,7 @@ fn p9_a_code_that_is_retired_between_its_claim_and_the_commit_is_not_handed_out(
 }
 
 #[test]
-fn p9_no_statement_of_the_store_deletes_from_the_pool_or_its_ledgers() {
+fn p9_no_sql_statement_deletes_from_the_pool_or_its_ledgers() {
     let (shop, promoflow) = Shop::with_codes(3);
     let forbid = |table: &str| {
         let sql = format!(

@@ -1,5 +1,5 @@
-//! What *Get promo code* does beside taking a new code: P1, P4, P5 and P8 hold for codes that
-//! serve again.
+//! Options of *Get promo code* besides claiming a new code: P1, P4, P5 and P8 hold for reused
+//! codes.
 
 use promoflow::channel::Handover;
 use promoflow::event::Event;
@@ -7,7 +7,7 @@ use promoflow::store::{DeliveryId, DeliveryState, Order, Ordered, RunId, RunStat
 use promoflow::{Promoflow, Running};
 use promoflow_tests::{Shop, Teach, until};
 
-/// A workflow that gets a code so and sends it.
+/// Returns a workflow that gets a code with these options and sends it.
 fn workflow(id: &str, event: &str, more: &str) -> String {
     format!(
         "
@@ -36,7 +36,7 @@ fn send(running: &Running, kind: &str, key: &str) -> Vec<RunId> {
     receipt.runs
 }
 
-/// The two codes of a run.
+/// Returns the two codes of a run.
 fn codes(promoflow: &Promoflow, run: RunId) -> [String; 2] {
     let (row, steps) = promoflow.run_of(run);
     assert_eq!(row.state, RunState::Completed, "{row:?}");
@@ -45,7 +45,7 @@ fn codes(promoflow: &Promoflow, run: RunId) -> [String; 2] {
 }
 
 #[test]
-fn p1_an_empty_pool_gives_the_default_code_to_anybody() {
+fn p1_an_empty_pool_gives_every_run_the_default_code() {
     let (shop, promoflow) = Shop::with_codes(1);
     promoflow.workflows_of(&workflow("w", "e", ", when-empty: { code: WELCOME }"));
     let running = promoflow.start().unwrap();
@@ -58,7 +58,7 @@ fn p1_an_empty_pool_gives_the_default_code_to_anybody() {
 }
 
 #[test]
-fn p1_within_a_run_the_same_code_serves_again() {
+fn p1_a_code_is_reused_within_a_run() {
     let (_shop, promoflow) = Shop::with_codes(3);
     promoflow.workflows_of(&workflow("w", "e", ", reuse: run"));
     let running = promoflow.start().unwrap();
@@ -71,7 +71,7 @@ fn p1_within_a_run_the_same_code_serves_again() {
 }
 
 #[test]
-fn p1_within_a_run_the_same_code_serves_again_after_a_wait() {
+fn p1_a_code_is_reused_within_a_run_after_a_wait() {
     let (shop, promoflow) = Shop::with_codes(3);
     promoflow.workflows_of(
         "
@@ -123,14 +123,14 @@ fn p1_a_contact_keeps_a_code_for_a_period_from_the_claim() {
     shop.clock.set("2026-07-01T12:00:00Z");
     gets("e", "ann@example.com", "C-0002");
     gets("other", "ann@example.com", "C-0002");
-    // A step that does not reuse takes its own.
+    // A step without `reuse` claims a new code.
     let own = promoflow.birthday(&running, "ann@example.com");
     assert_eq!(own.as_deref(), Some("C-0003"));
     promoflow.audited();
 }
 
 #[test]
-fn p1_workflows_of_one_event_give_a_contact_one_code_and_so_do_senders_that_race() {
+fn p1_workflows_and_senders_that_race_give_a_contact_one_code() {
     let (_shop, promoflow) = Shop::with_codes(20);
     promoflow.workflows_of(&workflow("w", "e", ", reuse: { contact: 30d }"));
     promoflow.workflows_of(&workflow("other", "e", ", reuse: { contact: 30d }"));
@@ -153,7 +153,7 @@ fn p1_workflows_of_one_event_give_a_contact_one_code_and_so_do_senders_that_race
 }
 
 #[test]
-fn p8_a_kept_code_that_no_longer_lasts_is_replaced_and_deliveries_expire_with_it() {
+fn p8_a_kept_code_that_expires_too_soon_is_replaced_and_deliveries_expire_with_it() {
     let (shop, promoflow) = Shop::with_codes(0);
     promoflow.codes_of(
         "code,expirationDate,discount,type\nSOON,2026-06-15,10,birthday\n\
@@ -180,7 +180,7 @@ fn p8_a_kept_code_that_no_longer_lasts_is_replaced_and_deliveries_expire_with_it
 }
 
 #[test]
-fn p4_a_code_that_served_another_run_stays_until_that_is_cancelled_too() {
+fn p4_a_reused_code_is_released_only_when_every_run_is_cancelled() {
     let (shop, _) = Shop::with_codes(2);
     let promoflow = shop.builder().delivers(false).open().unwrap();
     let waits = "
@@ -209,7 +209,7 @@ fn p4_a_code_that_served_another_run_stays_until_that_is_cancelled_too() {
 }
 
 #[test]
-fn p4_a_code_that_goes_back_leaves_with_no_run_that_it_served_before() {
+fn p4_a_released_code_leaves_in_no_message_of_an_earlier_run() {
     let (shop, promoflow) = Shop::with_codes(1);
     let kept = ", reuse: { contact: 30d }";
     let code = format!(
@@ -233,8 +233,8 @@ fn p4_a_code_that_goes_back_leaves_with_no_run_that_it_served_before() {
     promoflow.workflows_of(&format!(
         "workflow: second\nstart: {{ event: second }}\nsteps:\n{code}{sleep}"
     ));
-    // While the letter of the first run is handed over, that run is cancelled, and the letter
-    // refused then.
+    // While the first run's message is being delivered, the run is cancelled; then the delivery
+    // fails permanently.
     let other = shop.builder().delivers(false).open().unwrap();
     let cancel = move |promoflow: &Promoflow, run| promoflow.order_run(run, Order::Cancel).unwrap();
     let done = |released, called_off| Ordered::Done {

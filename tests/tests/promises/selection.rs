@@ -1,4 +1,4 @@
-//! Which code is taken next, and when there is none: the edges that the design decides.
+//! Selection of the next code, and exhaustion: the edge cases that the design decides.
 
 use std::time::{Duration, Instant};
 
@@ -7,13 +7,13 @@ use promoflow::event::Event;
 use promoflow::store::RunState;
 use promoflow_tests::{CODE_THEN_MAIL, MAIL, Shop, Teach, mischief};
 
-/// Long enough for the executor to see what another process has committed.
+/// Sleeps long enough for the executor to notice another process's commit.
 fn let_it_look() {
     std::thread::sleep(Duration::from_millis(200));
 }
 
 #[test]
-fn codes_go_by_expiry_then_by_upload_and_those_that_never_expire_last() {
+fn codes_are_claimed_by_expiry_then_upload_order_and_those_without_expiry_last() {
     let (_shop, promoflow) = Shop::with_codes(0);
     promoflow.codes_of(
         "code,expirationDate,discount,type\n\
@@ -34,7 +34,7 @@ fn codes_go_by_expiry_then_by_upload_and_those_that_never_expire_last() {
 }
 
 #[test]
-fn days_skip_within_the_lane_and_leave_the_others_for_those_who_ask_for_less() {
+fn days_skip_codes_of_a_group_and_leave_them_for_other_claims() {
     let (_shop, promoflow) = Shop::with_codes(0);
     promoflow.workflows_of(
         "
@@ -66,7 +66,7 @@ steps:
 }
 
 #[test]
-fn a_code_that_another_process_uploads_with_an_earlier_expiry_is_taken_next() {
+fn an_earlier_expiring_code_from_another_process_is_claimed_next() {
     let (shop, promoflow) = Shop::with_codes(20);
     let running = promoflow.start().unwrap();
     let next = || promoflow.birthday(&running, "ann@example.com");
@@ -83,9 +83,9 @@ fn a_code_that_another_process_uploads_with_an_earlier_expiry_is_taken_next() {
 }
 
 #[test]
-fn while_the_last_code_is_only_staged_a_claim_waits_for_it_to_come_back() {
+fn a_claim_waits_while_the_last_code_is_only_staged() {
     let shop = Shop::new();
-    // Longer than a claim waits at one go.
+    // Longer than a single wait of a claim.
     let bounds = Bounds {
         time: Duration::from_millis(1_500),
         ..Bounds::default()
@@ -103,10 +103,14 @@ fn while_the_last_code_is_only_staged_a_claim_waits_for_it_to_come_back() {
     });
     std::thread::sleep(Duration::from_millis(200));
     let code = promoflow.birthday(&running, "ann@example.com");
-    assert_eq!(code.as_deref(), Some("LAST"), "it was told `exhausted`");
+    assert_eq!(
+        code.as_deref(),
+        Some("LAST"),
+        "the claim was answered with `exhausted`"
+    );
     assert!(
         began.elapsed() >= Duration::from_millis(1_400),
-        "nobody held it"
+        "no claim waited"
     );
     let holder = answered.recv().unwrap().runs[0];
     assert_eq!(promoflow.run_of(holder).0.state, RunState::Running);
@@ -114,10 +118,10 @@ fn while_the_last_code_is_only_staged_a_claim_waits_for_it_to_come_back() {
 }
 
 #[test]
-fn a_claim_that_waits_for_a_code_that_is_committed_is_then_told_exhausted() {
+fn a_claim_waiting_for_a_staged_code_is_exhausted_once_it_commits() {
     let (shop, promoflow) = Shop::with_codes(1);
     let running = promoflow.start().unwrap();
-    // The commit of the first takes its time; the second claims meanwhile.
+    // The first commit takes a while; meanwhile the second run claims.
     shop.clock
         .before_commit(|| std::thread::sleep(Duration::from_millis(300)));
     let event = |address: &str| {
@@ -138,7 +142,7 @@ fn a_claim_that_waits_for_a_code_that_is_committed_is_then_told_exhausted() {
 }
 
 #[test]
-fn an_upload_between_a_claim_and_its_commit_is_not_answered_with_exhausted() {
+fn an_upload_between_claim_and_commit_prevents_exhausted() {
     let (shop, promoflow) = Shop::with_codes(0);
     let running = promoflow.start().unwrap();
     assert_eq!(promoflow.birthday(&running, "ann@example.com"), None);

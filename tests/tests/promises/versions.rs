@@ -1,11 +1,11 @@
-//! Versions: a run keeps the workflow, the messages and the blocks that it started with.
+//! Versions: a run keeps the workflow, messages and blocks that it started with.
 
 use promoflow::Promoflow;
 use promoflow::event::Event;
 use promoflow::store::{RunState, WorkflowState};
 use promoflow_tests::{CODE_THEN_MAIL, Shop, Teach};
 
-/// Waits until 2026-06-02 at noon, then sends the message.
+/// Waits until 2026-06-02 12:00, then sends the message.
 const SLEEP_THEN_MAIL: &str = "
 workflow: slow
 start: { event: slow }
@@ -32,7 +32,7 @@ fn slow(text: &str) -> (Shop, Promoflow) {
 }
 
 #[test]
-fn a_run_keeps_the_message_that_it_started_with_and_new_runs_use_the_new_one() {
+fn a_run_keeps_its_message_version_and_new_runs_use_the_new_one() {
     let (shop, promoflow) = slow("old");
     let running = promoflow.start().unwrap();
     let old = promoflow.one(&running, "slow", "ann@example.com");
@@ -59,7 +59,7 @@ fn a_run_keeps_the_message_that_it_started_with_and_new_runs_use_the_new_one() {
 }
 
 #[test]
-fn a_run_keeps_its_workflow_message_and_block_in_a_process_that_knows_none_of_them() {
+fn a_run_keeps_its_versions_in_a_process_without_those_files() {
     let (shop, promoflow) = slow("old");
     let running = promoflow.start().unwrap();
     let run = promoflow.one(&running, "slow", "ann@example.com");
@@ -78,7 +78,7 @@ steps:
     );
     drop(promoflow);
 
-    // No folder of blocks: what the run needs stands in the database.
+    // Without a folder of blocks: everything that the run needs is in the database.
     let promoflow = Promoflow::builder(shop.database())
         .clock(shop.clock.clone())
         .channel(shop.letters.clone())
@@ -98,7 +98,7 @@ steps:
 }
 
 #[test]
-fn a_paused_workflow_starts_nothing_and_its_runs_go_on() {
+fn a_paused_workflow_starts_nothing_and_its_runs_continue() {
     let (shop, promoflow) = slow("note");
     let running = promoflow.start().unwrap();
     let run = promoflow.one(&running, "slow", "ann@example.com");
@@ -124,7 +124,7 @@ fn a_paused_workflow_starts_nothing_and_its_runs_go_on() {
 }
 
 #[test]
-fn a_workflow_applied_between_an_event_and_its_commit_is_the_one_that_starts() {
+fn a_workflow_applied_before_an_event_s_commit_is_used() {
     let (shop, promoflow) = Shop::with_codes(5);
     let running = promoflow.start().unwrap();
     let other = shop.open();

@@ -1,4 +1,4 @@
-//! Waits: for a code until the pool is filled, and for a reply.
+//! Waits: for a code until the pool is refilled, and for a reply.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::HELPER;
 
-/// The main job, for runs that wait where the pool is empty.
+/// The main job, with runs that wait if the pool is empty.
 const WAITS: &str = "
 workflow: waits
 start: { event: waits }
@@ -27,7 +27,7 @@ steps:
     with: { channel: email, message: mail }
 ";
 
-/// Takes a code and keeps it until 2026-06-02.
+/// Claims a code and keeps it until 2026-06-02.
 const HOLDS: &str = "
 workflow: holds
 start: { event: holds }
@@ -53,7 +53,7 @@ fn event(kind: &str, name: &str) -> Event {
     Event::new(kind, &address).with_param("EmailAddress", address)
 }
 
-/// So many codes of the type, from that number on, which expire at the end of that day.
+/// Returns `count` codes of the type from number `first`, which expire at the end of that day.
 fn codes(first: usize, count: usize, expires: &str) -> String {
     let mut csv = "code,expirationDate,discount,type\n".to_owned();
     for number in first..first + count {
@@ -78,14 +78,14 @@ fn waiters(shop: &Shop) -> i64 {
 }
 
 #[test]
-fn p2_a_run_that_waits_for_a_refill_goes_on_with_its_code_after_a_restart() {
+fn p2_a_run_waiting_for_a_refill_continues_after_a_restart() {
     let (shop, promoflow) = shop();
     let running = promoflow.start().unwrap();
     let run = waiting(&promoflow, &running, "ann");
     running.stop();
     drop(promoflow);
 
-    // Whom the code is for is decided with the upload, whether anybody executes or not.
+    // The upload assigns the code, whether or not a process executes runs.
     let promoflow = shop.open();
     promoflow.codes_of(&codes(0, 2, "2999-12-31"));
     assert_eq!(promoflow.free(), ["W-001"]);
@@ -104,7 +104,7 @@ fn p2_a_run_that_waits_for_a_refill_goes_on_with_its_code_after_a_restart() {
 }
 
 #[test]
-fn p2_a_process_killed_while_its_runs_wait_leaves_them_in_the_queue() {
+fn p2_waiting_runs_stay_in_the_queue_when_their_process_is_killed() {
     let (shop, promoflow) = shop();
     let mut sender = Helper::start(HELPER, &shop.database(), &["send-as", "waits", "w", "5"]);
     let acks: Vec<_> = (0..5).map(|_| sender.ack().unwrap()).collect();
@@ -123,14 +123,14 @@ fn p2_a_process_killed_while_its_runs_wait_leaves_them_in_the_queue() {
 }
 
 #[test]
-fn p1_waiters_go_before_newcomers_in_the_order_in_which_they_were_stored() {
+fn p1_waiting_runs_get_codes_before_new_runs_in_stored_order() {
     let (shop, promoflow) = shop();
     let promoflow = Arc::new(promoflow);
     let running = promoflow.start().unwrap();
     let first: Vec<RunId> = ["ann", "ben", "cem", "dora"]
         .map(|name| waiting(&promoflow, &running, name))
         .to_vec();
-    // Newcomers race with the uploads: those of `birthday` take a port where nothing is left.
+    // New runs race with the uploads: those of `birthday` take a port if no code is available.
     let uploads = {
         let promoflow = Arc::clone(&promoflow);
         thread::spawn(move || {
@@ -156,7 +156,8 @@ fn p1_waiters_go_before_newcomers_in_the_order_in_which_they_were_stored() {
     let got = |run: &RunId| promoflow.code_of(*run).is_some();
     assert!(!ids(&newcomers).iter().any(got));
 
-    // The rest of the queue in its order, then nobody waits and newcomers get what is left.
+    // The rest of the queue is served in order; then nothing waits and new runs get the remaining
+    // codes.
     promoflow.codes_of(&codes(3, 40, "2999-12-31"));
     running.rest_all().unwrap();
     assert_eq!(promoflow.code_of(first[3]).as_deref(), Some("W-003"));
@@ -173,7 +174,7 @@ fn p1_waiters_go_before_newcomers_in_the_order_in_which_they_were_stored() {
 }
 
 #[test]
-fn p4_a_run_that_is_cancelled_leaves_the_queue_and_its_code_goes_to_the_next() {
+fn p4_a_cancelled_run_leaves_the_queue_and_its_code_goes_to_the_next() {
     let (shop, promoflow) = shop();
     let running = promoflow.start().unwrap();
     let [ann, ben, cem] = ["ann", "ben", "cem"].map(|name| waiting(&promoflow, &running, name));
@@ -184,7 +185,7 @@ fn p4_a_run_that_is_cancelled_leaves_the_queue_and_its_code_goes_to_the_next() {
     };
     assert_eq!(promoflow.order_run(ann, Order::Cancel).unwrap(), done(0));
     assert_eq!(waiters(&shop), 2);
-    // Nobody executes: ben has been given the code and has not gone on.
+    // Without an executor: ben has been assigned the code but has not continued.
     promoflow.codes_of(&codes(0, 1, "2999-12-31"));
     assert_eq!(promoflow.run_of(ben).0.waits_for(), None);
     assert!(promoflow.run_of(cem).0.waits_for().is_some());
@@ -200,7 +201,7 @@ fn p4_a_run_that_is_cancelled_leaves_the_queue_and_its_code_goes_to_the_next() {
 }
 
 #[test]
-fn p4_a_code_that_comes_back_by_release_or_reinstatement_goes_to_who_waits() {
+fn p4_a_released_or_reinstated_code_goes_to_a_waiting_run() {
     let (_shop, promoflow) = shop();
     promoflow.codes_of(&codes(0, 2, "2999-12-31"));
     promoflow.retire(&["W-000".to_owned()]).unwrap();
@@ -218,7 +219,7 @@ fn p4_a_code_that_comes_back_by_release_or_reinstatement_goes_to_who_waits() {
 }
 
 #[test]
-fn p4_a_stop_event_ends_a_run_that_waits() {
+fn p4_a_stop_event_ends_a_waiting_run() {
     let (shop, promoflow) = shop();
     let running = promoflow.start().unwrap();
     let run = waiting(&promoflow, &running, "ann");
@@ -232,12 +233,12 @@ fn p4_a_stop_event_ends_a_run_that_waits() {
 }
 
 #[test]
-fn p8_days_are_judged_when_the_code_is_given_and_not_when_the_wait_began() {
+fn p8_days_count_from_the_assignment_of_a_code_not_from_the_start_of_the_wait() {
     let (shop, promoflow) = shop();
     let running = promoflow.start().unwrap();
     let run = waiting(&promoflow, &running, "ann");
     shop.clock.set("2026-06-10T12:00:00Z");
-    // Enough for three more days when the wait began, and one short now.
+    // Valid for three more days when the wait began, and one day short now.
     promoflow.codes_of(&codes(0, 1, "2026-06-12"));
     running.rest_all().unwrap();
     assert_eq!(promoflow.run_of(run).0.state, RunState::Waiting);
@@ -250,7 +251,7 @@ fn p8_days_are_judged_when_the_code_is_given_and_not_when_the_wait_began() {
 }
 
 #[test]
-fn p8_a_code_that_expired_before_its_run_went_on_is_not_sent() {
+fn p8_a_code_that_expires_before_its_run_continues_is_not_sent() {
     let (shop, promoflow) = shop();
     let running = promoflow.start().unwrap();
     let run = waiting(&promoflow, &running, "ann");
@@ -267,7 +268,7 @@ fn p8_a_code_that_expired_before_its_run_went_on_is_not_sent() {
     promoflow.audited();
 }
 
-/// Waits for a code or a reply until 2026-06-02.
+/// Returns a workflow that waits for a code or a reply until 2026-06-02.
 fn gives_up(deed: &str) -> String {
     format!(
         "
@@ -286,7 +287,7 @@ steps:
 }
 
 #[test]
-fn p2_a_wait_that_is_given_up_takes_no_code_and_one_in_time_takes_one() {
+fn p2_a_timed_out_wait_claims_no_code_and_one_in_time_claims_one() {
     let (shop, promoflow) = shop();
     promoflow.workflows_of(&gives_up("wait-code"));
     let running = promoflow.start().unwrap();
@@ -297,7 +298,7 @@ fn p2_a_wait_that_is_given_up_takes_no_code_and_one_in_time_takes_one() {
     });
     promoflow.codes_of(&codes(0, 1, "2999-12-31"));
     running.rest_all().unwrap();
-    // In their order, whichever this test calls so.
+    // In queue order, whatever the order of this test's calls.
     let (late, timely) = (timely, late);
     assert_eq!(promoflow.code_of(timely).as_deref(), Some("W-000"));
     shop.clock.set("2026-06-03T12:00:00Z");
@@ -313,7 +314,7 @@ fn p2_a_wait_that_is_given_up_takes_no_code_and_one_in_time_takes_one() {
 }
 
 #[test]
-fn a_block_that_waits_for_a_code_that_is_there_goes_on_at_once() {
+fn a_block_waiting_for_an_available_code_continues_at_once() {
     let (_shop, promoflow) = shop();
     promoflow.workflows_of(&gives_up("wait-code"));
     promoflow.codes_of(&codes(0, 1, "2999-12-31"));
@@ -325,7 +326,7 @@ fn a_block_that_waits_for_a_code_that_is_there_goes_on_at_once() {
 }
 
 #[test]
-fn p2_a_run_goes_on_with_the_reply_that_it_waits_for_once() {
+fn p2_a_run_continues_once_with_its_reply() {
     let (shop, promoflow) = shop();
     promoflow.workflows_of(&gives_up("wait-reply"));
     let running = promoflow.start().unwrap();
@@ -351,7 +352,7 @@ fn p2_a_run_goes_on_with_the_reply_that_it_waits_for_once() {
 }
 
 #[test]
-fn p8_a_run_whose_code_expired_before_it_went_on_keeps_its_place() {
+fn p8_a_run_whose_code_expired_keeps_its_place_in_the_queue() {
     let (shop, promoflow) = shop();
     let running = promoflow.start().unwrap();
     let ann = waiting(&promoflow, &running, "ann");
@@ -370,7 +371,7 @@ fn p8_a_run_whose_code_expired_before_it_went_on_keeps_its_place() {
 }
 
 #[test]
-fn p1_a_contact_that_waits_twice_keeps_one_code_whatever_the_clock_does() {
+fn p1_a_contact_waiting_twice_keeps_one_code_whatever_the_clock_does() {
     let (shop, promoflow) = shop();
     promoflow.workflows_of(&WAITS.replace("when-empty", "reuse: { contact: 30d }, when-empty"));
     let running = promoflow.start().unwrap();
@@ -398,7 +399,7 @@ impl Read for Slow<'_> {
 }
 
 #[test]
-fn p8_who_waits_is_given_a_code_by_the_time_at_which_its_upload_comes_to_it() {
+fn p8_a_waiting_run_gets_a_code_valid_at_the_time_of_its_insertion() {
     for strict in [false, true] {
         let (shop, promoflow) = shop();
         let running = promoflow.start().unwrap();
@@ -414,7 +415,7 @@ fn p8_who_waits_is_given_a_code_by_the_time_at_which_its_upload_comes_to_it() {
             running.rest(&[run]).unwrap();
             promoflow.code_of(run)
         };
-        // It lasts for three more days when its upload begins, and for two when it is taken.
+        // Valid for three more days when its upload starts, and for two when it is inserted.
         assert_eq!(upload("2026-06-04"), None, "strict: {strict}");
         assert_eq!(upload("2026-06-09").as_deref(), Some("W-000"));
         promoflow.audited();
@@ -422,12 +423,12 @@ fn p8_who_waits_is_given_a_code_by_the_time_at_which_its_upload_comes_to_it() {
 }
 
 #[test]
-fn p1_a_contact_that_is_given_a_code_while_another_of_its_runs_asks_keeps_that_one() {
+fn p1_a_contact_that_gets_a_code_during_another_claim_keeps_that_code() {
     let (shop, promoflow) = shop();
     promoflow.workflows_of(&WAITS.replace("when-empty", "reuse: { contact: 30d }, when-empty"));
     let running = promoflow.start().unwrap();
     let first = waiting(&promoflow, &running, "ann");
-    // The second run has found nothing, and is not stored yet.
+    // The second run has found no code and is not stored yet.
     let other = shop.builder().delivers(false).open().unwrap();
     shop.clock.before_commit(move || {
         other.codes_of(&codes(0, 1, "2999-12-31"));

@@ -1,6 +1,6 @@
-//! Makes components of block crates: what `cargo xtask blocks` runs.
+//! Builds components from block crates, for `cargo xtask blocks`.
 //!
-//! A program of its own, so that the tools for components are compiled for those who make some.
+//! A separate program, so that other tasks do not compile the component tools.
 
 use std::env;
 use std::fs;
@@ -11,99 +11,74 @@ use anyhow::{Context, Result, bail, ensure};
 use promoflow_block::build::{self, Component};
 use serde_json::Value;
 
-/// The blocks that the host carries.
+/// The blocks shipped with the host.
 const STANDARD: [&str; 2] = ["plugin-get-promocode", "plugin-send-message"];
 
-/// Arguments: the workspace's manifest, its target folder, then what the person asked for.
+/// Arguments, as `cargo xtask blocks` passes them: the workspace's manifest, the target folder of
+/// the builds, the folder for the components, and the folders of block crates, if any.
 fn main() -> Result<()> {
-    let mut args = env::args().skip(1);
-    let (Some(manifest), Some(target_dir)) = (args.next(), args.next()) else {
+    let args: Vec<PathBuf> = env::args_os().skip(1).map(PathBuf::from).collect();
+    let [manifest, target, out, crates @ ..] = args.as_slice() else {
         bail!("start this program with `cargo xtask blocks`");
     };
-    let (manifest, target_dir) = (PathBuf::from(manifest), PathBuf::from(target_dir));
-    let asked = Asked::read(args)?;
-    let guests = target_dir.join("guests");
     let mut components = Vec::new();
-    if asked.paths.is_empty() {
-        components.extend(build::components(&manifest, &STANDARD, &guests)?);
+    if crates.is_empty() {
+        components.extend(build::components(manifest, &STANDARD, target)?);
     }
-    for path in &asked.paths {
-        let manifest = manifest_in(path)?;
+    for folder in crates {
+        let manifest = manifest_in(folder)?;
         let package = package_of(&manifest)?;
-        components.extend(build::components(&manifest, &[&package], &guests)?);
+        components.extend(build::components(&manifest, &[&package], target)?);
     }
-    let out = asked.out.unwrap_or_else(|| target_dir.join("blocks"));
-    fs::create_dir_all(&out).with_context(|| format!("{} can't be made", out.display()))?;
+    fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
     components
         .iter()
-        .try_for_each(|component| keep(component, &out))
+        .try_for_each(|component| write(component, out))
 }
 
-struct Asked {
-    paths: Vec<PathBuf>,
-    out: Option<PathBuf>,
-}
-
-impl Asked {
-    fn read(mut args: impl Iterator<Item = String>) -> Result<Self> {
-        let mut asked = Self {
-            paths: Vec::new(),
-            out: None,
-        };
-        while let Some(arg) = args.next() {
-            match arg.as_str() {
-                "--out" => asked.out = Some(args.next().context("--out wants a folder")?.into()),
-                option if option.starts_with('-') => bail!("there is no option {option}"),
-                path => asked.paths.push(path.into()),
-            }
-        }
-        Ok(asked)
-    }
-}
-
-/// The manifest in a folder, as an absolute path.
+/// Returns the absolute path of the manifest in a folder.
 fn manifest_in(folder: &Path) -> Result<PathBuf> {
     let manifest = folder.join("Cargo.toml");
     fs::canonicalize(&manifest)
-        .with_context(|| format!("{} is no crate: it has no Cargo.toml", folder.display()))
+        .with_context(|| format!("{}: not a crate: no Cargo.toml", folder.display()))
 }
 
-/// The name of the package that a manifest describes.
+/// Returns the name of the package in a manifest.
 fn package_of(manifest: &Path) -> Result<String> {
     let metadata = metadata(manifest)?;
     let mut packages = metadata["packages"].as_array().into_iter().flatten();
     let package =
         packages.find(|package| package["manifest_path"].as_str().map(Path::new) == Some(manifest));
     let name = package.and_then(|package| package["name"].as_str());
-    let name = name.with_context(|| format!("{} describes no package", manifest.display()))?;
+    let name = name.with_context(|| format!("{}: no package", manifest.display()))?;
     Ok(name.to_owned())
 }
 
-/// What cargo knows of a workspace.
+/// Returns cargo's metadata of a workspace.
 fn metadata(manifest: &Path) -> Result<Value> {
     let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args(["metadata", "--no-deps", "--format-version", "1"])
         .arg("--manifest-path")
         .arg(manifest)
         .output()
-        .context("cargo can't be started")?;
+        .context("cannot start cargo")?;
     ensure!(
         output.status.success(),
-        "cargo can't read {}: {}",
+        "{}: cargo cannot read it: {}",
         manifest.display(),
         String::from_utf8_lossy(&output.stderr).trim()
     );
-    serde_json::from_slice(&output.stdout).context("cargo's answer is no JSON")
+    serde_json::from_slice(&output.stdout).context("cargo's output is not JSON")
 }
 
-/// Writes a component and says what it is.
-fn keep(component: &Component, out: &Path) -> Result<()> {
+/// Writes a component and prints its size and imports.
+fn write(component: &Component, out: &Path) -> Result<()> {
     let name = &component.package;
     let file = out
         .join(name.strip_prefix("plugin-").unwrap_or(name))
         .with_extension("wasm");
     fs::write(&file, &component.bytes)
-        .with_context(|| format!("{} can't be written", file.display()))?;
+        .with_context(|| format!("cannot write {}", file.display()))?;
     println!("{}: {} bytes", file.display(), component.bytes.len());
     for import in build::imports(&component.bytes)? {
         println!("  imports {import}");

@@ -1,5 +1,5 @@
-//! What is the least: an axum handler that reads an event, has one row of it committed, and
-//! answers. One thread commits all rows that wait at once.
+//! The baseline: an axum handler that reads an event, has one row of it committed, and answers. One
+//! thread commits all waiting rows at once.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -40,7 +40,7 @@ struct Waiting {
     done: oneshot::Sender<i64>,
 }
 
-/// Starts it on a free port. It ends with the process.
+/// Starts the handler on an available port. It runs until the process ends.
 pub(super) fn start(database: &Path) -> Result<SocketAddr> {
     let connection = SqliteStore::connect(database)?;
     connection.execute_batch(
@@ -97,7 +97,7 @@ fn commit(connection: &Connection, batch: Vec<Waiting>) -> Result<()> {
     }
     connection.execute_batch("COMMIT")?;
     for (done, row) in committed {
-        // A client that has gone.
+        // The client may have disconnected.
         let _gone = done.send(row);
     }
     Ok(())

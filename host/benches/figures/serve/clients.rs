@@ -1,4 +1,4 @@
-//! Clients that take as little of the machine as they can: bytes to a socket, and from it.
+//! HTTP clients that use as little of the machine as possible: bytes to a socket and back.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -9,19 +9,19 @@ use tokio::task::JoinSet;
 
 use crate::fixture::TYPES;
 
-/// Which events to send.
+/// The events to send.
 pub(super) struct Load {
     pub(super) address: SocketAddr,
     pub(super) key: String,
-    /// Their type.
+    /// Event type.
     pub(super) event: &'static str,
-    /// What the ids of its events begin with; no other load has it.
+    /// Prefix of the event ids; unique to this load.
     pub(super) name: String,
     pub(super) connections: usize,
     pub(super) time: Duration,
 }
 
-/// How it went: events a second, and milliseconds until the answer.
+/// The result: events per second, and milliseconds until the answer.
 pub(super) struct Measured {
     pub(super) rate: f64,
     pub(super) p50: f64,
@@ -29,7 +29,7 @@ pub(super) struct Measured {
 }
 
 impl Load {
-    /// Sends until the time is over. All clients share a thread.
+    /// Sends events until the time is over. All clients share one thread.
     pub(super) fn run(&self) -> Result<Measured> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -54,7 +54,7 @@ impl Load {
                 micros.extend(ended??);
             }
             let took = began.elapsed().as_secs_f64();
-            ensure!(!micros.is_empty(), "no event was answered");
+            ensure!(!micros.is_empty(), "no event got an answer");
             micros.sort_unstable();
             let at = |share: f64| {
                 let place = (micros.len() - 1) as f64 * share;
@@ -120,7 +120,7 @@ impl Client {
         Ok(())
     }
 
-    /// Reads one answer, which must be one of success.
+    /// Reads one answer; any status other than success is an error.
     async fn answer(&mut self) -> Result<()> {
         self.read.clear();
         let mut whole = None;
@@ -142,7 +142,7 @@ impl Client {
     }
 }
 
-/// The length of an answer whose head has come: head and body.
+/// Returns the length of head and body once the head has arrived.
 fn length(answer: &[u8]) -> Result<Option<usize>> {
     let Some(head) = answer.windows(4).position(|end| end == b"\r\n\r\n") else {
         return Ok(None);
@@ -152,7 +152,7 @@ fn length(answer: &[u8]) -> Result<Option<usize>> {
         .lines()
         .find_map(|line| line.strip_prefix("content-length:"));
     let length: usize = length
-        .context("an answer without a length")?
+        .context("the answer has no Content-Length")?
         .trim()
         .parse()?;
     Ok(Some(head + 4 + length))

@@ -1,4 +1,4 @@
-//! The clients: threads that send events and upload codes, through every crash.
+//! The clients: threads that send events and upload codes through every crash.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,13 +14,13 @@ use super::connection::Connection;
 use super::summary::ServeSummary;
 use super::{Ledger, ServePlan};
 
-/// A pause before something is sent again.
+/// Pause before a request is repeated.
 const AGAIN: Duration = Duration::from_millis(5);
-/// One in so many events is sent twice at once.
+/// One in `TWICE` events is sent on two connections at once.
 const TWICE: u64 = 20;
 const EVENTS: &str = "/api/v1/event";
 const JSON: &str = "application/json";
-/// Codes in an upload, and the pause after one.
+/// Codes per upload, and the pause after an upload.
 const CODES: u64 = 500;
 const AFTER_UPLOAD: Duration = Duration::from_millis(200);
 
@@ -35,18 +35,18 @@ struct Shared {
     address: String,
     key: String,
     pause: Duration,
-    /// No new event is sent.
+    /// Set when no new event may be sent.
     over: AtomicBool,
-    /// Events that may still be sent.
+    /// Number of events that may still be sent.
     left: AtomicU64,
-    /// Connections that nobody took.
+    /// Number of refused connections.
     unconnected: AtomicU64,
-    /// Requests that got no answer.
+    /// Number of requests without an answer.
     unanswered: AtomicU64,
-    /// Events sent twice at once of which both halves were answered, one as accepted and the other
-    /// as known already.
+    /// Number of events sent on two connections at once of which one was answered `accepted` and
+    /// the other `duplicate`.
     raced: AtomicU64,
-    /// Other answers to both halves.
+    /// Other pairs of answers.
     odd: Mutex<Vec<String>>,
     /// Answers other than success, by status.
     refused: Mutex<BTreeMap<u16, (u64, String)>>,
@@ -84,11 +84,11 @@ impl Clients {
         Clients { shared, threads }
     }
 
-    /// Has them send what they have begun until it is answered.
+    /// Lets the clients finish their open requests and collects their counts.
     pub(super) fn end(self, summary: &mut ServeSummary) -> Result<()> {
         self.shared.over.store(true, Ordering::SeqCst);
         for thread in self.threads {
-            thread.join().ok().context("a client panicked")??;
+            thread.join().ok().context("a client thread panicked")??;
         }
         summary.unconnected = self.shared.unconnected.load(Ordering::SeqCst);
         summary.unanswered = self.shared.unanswered.load(Ordering::SeqCst);
@@ -127,9 +127,8 @@ impl Shared {
         Ok(())
     }
 
-    /// Sends an event on two connections, on both before either is answered, and again where there
-    /// was no answer. Nobody sent it before: where both halves are answered at once, one of them is
-    /// the first.
+    /// Sends an event on two connections before either is answered, and repeats a request without
+    /// an answer. The event is new: if both requests are answered, exactly one is the first.
     fn twice_at_once(
         &self,
         connections: [&mut Connection; 2],
@@ -155,7 +154,7 @@ impl Shared {
                 self.raced.fetch_add(1, Ordering::SeqCst);
             }
             [one, other] => lock(&self.odd).push(format!(
-                "event {id} was sent twice at once and answered with {one} and {other}"
+                "event {id} was sent on two connections at once and answered {one} and {other}"
             )),
             _ => {}
         }
@@ -198,7 +197,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Sends a body again and again until it is answered; `None` where it is refused.
+    /// Repeats a request until it is answered; `None` if the answer is not success.
     fn until_answered(
         &self,
         connection: &mut Connection,
@@ -222,7 +221,7 @@ impl Shared {
         None
     }
 
-    /// Counts what came to nothing, and waits for a moment.
+    /// Counts a lost request and pauses.
     fn lost(&self, error: &io::Error) {
         let count = match error.kind() {
             io::ErrorKind::ConnectionRefused => &self.unconnected,
@@ -233,7 +232,7 @@ impl Shared {
     }
 }
 
-/// What became of an event, by an answer.
+/// Returns the status of an event from its answer.
 fn status(answer: &str) -> String {
     let told: Option<Value> = serde_json::from_str(answer).ok();
     let status = told.as_ref().and_then(|told| told["status"].as_str());

@@ -1,13 +1,13 @@
-//! HTTP as the clients need it: a request on a connection that stays, and its answer.
+//! Minimal HTTP for the clients: requests on a persistent connection and their answers.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// How long an answer may take: a service that lives gives one sooner.
+/// Longest time to wait for an answer; a live service answers sooner.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// A connection that is made when it is needed.
+/// A connection that is opened when it is needed.
 pub(super) struct Connection {
     address: String,
     key: String,
@@ -23,7 +23,7 @@ impl Connection {
         }
     }
 
-    /// Sends a body: status and body of the answer, if all of it came.
+    /// Sends a body and returns status and body of the answer, if it arrives complete.
     pub(super) fn post(
         &mut self,
         path: &str,
@@ -34,7 +34,7 @@ impl Connection {
         self.answer()
     }
 
-    /// Lets go of a connection that the other side has closed, as a service does that is killed.
+    /// Drops a connection that the other side has closed, as a killed service does.
     pub(super) fn let_go_if_closed(&mut self) {
         let is_open = |stream: &BufReader<TcpStream>| {
             let stream = stream.get_ref();
@@ -49,7 +49,7 @@ impl Connection {
         self.stream = self.stream.take().filter(|stream| waits(is_open(stream)));
     }
 
-    /// Sends a body, whose answer is still to come.
+    /// Sends a body without reading the answer.
     pub(super) fn send(&mut self, path: &str, media: &str, body: &str) -> io::Result<()> {
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
@@ -72,8 +72,8 @@ impl Connection {
         Ok(())
     }
 
-    /// The answer to what was sent last. Where it does not come, the next is sent on a connection of
-    /// its own.
+    /// Reads the answer to the last request. If it does not arrive, the next request opens a new
+    /// connection.
     pub(super) fn answer(&mut self) -> io::Result<(u16, String)> {
         let mut stream = self.stream.take().ok_or(io::ErrorKind::NotConnected)?;
         let answer = read(&mut stream)?;
@@ -86,7 +86,7 @@ fn read(stream: &mut impl BufRead) -> io::Result<(u16, String)> {
     let odd = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
     let first = line(stream)?;
     let status = first.split(' ').nth(1).and_then(|text| text.parse().ok());
-    let status = status.ok_or_else(|| odd("an answer without a status"))?;
+    let status = status.ok_or_else(|| odd("the answer has no status"))?;
     let mut length = None;
     loop {
         let line = line(stream)?.to_ascii_lowercase();
@@ -97,13 +97,13 @@ fn read(stream: &mut impl BufRead) -> io::Result<(u16, String)> {
             length = text.trim().parse().ok();
         }
     }
-    let mut body = vec![0; length.ok_or_else(|| odd("an answer without a length"))?];
+    let mut body = vec![0; length.ok_or_else(|| odd("the answer has no length"))?];
     stream.read_exact(&mut body)?;
-    let body = String::from_utf8(body).map_err(|_| odd("an answer that is no text"))?;
+    let body = String::from_utf8(body).map_err(|_| odd("the answer is not text"))?;
     Ok((status, body))
 }
 
-/// A line of the head; one that is cut off is an error.
+/// Reads a line of the head; an incomplete line is an error.
 fn line(stream: &mut impl BufRead) -> io::Result<String> {
     let mut line = String::new();
     stream.take(64 * 1024).read_line(&mut line)?;

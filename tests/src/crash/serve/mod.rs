@@ -1,8 +1,8 @@
-//! The service under fire: clients send events over HTTP and upload codes while `promoflow serve`
-//! is killed by SIGKILL and started again.
+//! The crash harness of the HTTP service: clients send events and upload codes while `promoflow
+//! serve` is killed by SIGKILL and started again.
 //!
-//! A client that gets no answer sends the same event again, as clients do, until it has one. What
-//! was answered goes into the ledger, which is compared at the end as that of the other harness.
+//! A client without an answer sends the same event again until it has one, as real clients do.
+//! Answers go into the ledger, which is compared at the end like that of the other harness.
 
 mod clients;
 mod connection;
@@ -26,27 +26,28 @@ use clients::Clients;
 use service::Service;
 pub use summary::ServeSummary;
 
-/// Codes in the pool for each second and as many events: more than the service takes.
+/// Codes in the pool per second, and the limit of events per second: more than the service can
+/// execute.
 const EVENTS_A_SECOND: u64 = 10_000;
 
-/// What to do.
+/// The parameters of a run of the harness.
 #[derive(Clone, Debug)]
 pub struct ServePlan {
     /// The binary.
     pub program: PathBuf,
-    /// How long events are sent.
+    /// Time during which events are sent.
     pub time: Duration,
-    /// How often the service is killed in that time.
+    /// Number of kills in that time.
     pub kills: u64,
-    /// Clients that send events, each the next when the one before is answered.
+    /// Number of clients, each of which sends its next event after the answer to the previous one.
     pub connections: usize,
-    /// How long a client waits after an answer; none: it sends as fast as it can.
+    /// Pause of a client after an answer; zero for as fast as possible.
     pub pause: Duration,
-    /// What the choices come from.
+    /// Seed of the random choices.
     pub seed: u64,
 }
 
-/// Kills as planned, and compares. The summary has the offences, if there are any.
+/// Kills as planned and compares. The summary lists all violations.
 pub fn run(plan: &ServePlan) -> Result<ServeSummary> {
     let folder = tempfile::tempdir()?;
     let database = folder.path().join("shop.db");
@@ -78,7 +79,7 @@ pub fn run(plan: &ServePlan) -> Result<ServeSummary> {
     thread::sleep((began + plan.time).saturating_duration_since(Instant::now()));
     summary.took = began.elapsed();
     clients.end(&mut summary)?;
-    service.end().context("told to end, the service")?;
+    service.end().context("stopping the service")?;
 
     shop.succeed(&["work", "--until-idle"])?;
     let mut mailbox = Mailbox::new(promoflow::maildir_beside(&database));
@@ -101,7 +102,7 @@ pub fn run(plan: &ServePlan) -> Result<ServeSummary> {
     Ok(summary)
 }
 
-/// A pool, a workflow of two blocks, and the key of the clients.
+/// Sets up a pool and a workflow of two blocks, and returns the clients' key.
 fn set_up(shop: &Shop, codes: u64) -> Result<String> {
     let folder = shop.database.parent().context("a file in a folder")?;
     for (command, name, text) in [

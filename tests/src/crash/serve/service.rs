@@ -1,4 +1,4 @@
-//! The process that is killed.
+//! The service process that is killed.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -13,21 +13,21 @@ use serde_json::Value;
 
 use crate::crash::process::Shop;
 
-/// How long a service that is told to end may take: it has 30 seconds for requests under way.
+/// Longest time for a graceful shutdown: the service has 30 seconds for open requests.
 const ENDS: Duration = Duration::from_secs(60);
-/// A pause between two looks whether it has.
+/// Poll interval while waiting for the shutdown.
 const LOOK: Duration = Duration::from_millis(10);
 
 /// `promoflow serve`. Killed when dropped.
 pub(super) struct Service {
     child: Child,
     pub(super) address: String,
-    /// How long it took until it listened.
+    /// Time from the start until it listened.
     pub(super) start: Duration,
 }
 
 impl Service {
-    /// Starts it, and waits until it listens.
+    /// Starts the service and waits until it listens.
     pub(super) fn start(shop: &Shop, address: &str) -> Result<Service> {
         let errors = File::options()
             .create(true)
@@ -44,17 +44,17 @@ impl Service {
             .stdout(Stdio::piped())
             .stderr(errors)
             .spawn()
-            .context("the service cannot be started")?;
-        let told = child.stdout.take().context("its output is a pipe")?;
+            .context("cannot start the service")?;
+        let told = child.stdout.take().context("stdout is a pipe")?;
         let mut line = String::new();
         BufReader::new(told).read_line(&mut line)?;
         let told: Value = serde_json::from_str(&line).with_context(|| {
             let errors = std::fs::read_to_string(&shop.errors).unwrap_or_default();
-            format!("the service told `{line}`: {errors}")
+            format!("the service printed `{line}`: {errors}")
         })?;
         let url = told["url"]
             .as_str()
-            .context("the service told no address")?;
+            .context("the service printed no address")?;
         Ok(Service {
             child,
             address: url.trim_start_matches("http://").to_owned(),
@@ -62,16 +62,19 @@ impl Service {
         })
     }
 
-    /// Ends it by SIGKILL.
+    /// Kills the service with SIGKILL.
     pub(super) fn kill(mut self) -> Result<()> {
         let ended = self.child.try_wait()?;
-        ensure!(ended.is_none(), "it had ended by itself: {ended:?}");
+        ensure!(
+            ended.is_none(),
+            "the service had ended before the kill: {ended:?}"
+        );
         self.child.kill()?;
         self.child.wait()?;
         Ok(())
     }
 
-    /// Tells it to end, and waits until it has, well.
+    /// Sends SIGTERM and waits for a successful exit.
     pub(super) fn end(self) -> Result<()> {
         self.end_within(ENDS)
     }
@@ -95,7 +98,7 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        // It may have ended long ago.
+        // It may have ended already.
         let _ended = self.child.kill();
         let _reaped = self.child.wait();
     }
@@ -111,7 +114,7 @@ mod tests {
     use super::*;
     use crate::crash::ledger::Ledger;
 
-    /// Listens, as far as it tells, and does not end when it is told to.
+    /// A program that reports an address and ignores SIGTERM.
     const DEAF: &str = "#!/bin/sh
 trap '' TERM
 echo '{\"url\":\"http://127.0.0.1:1\"}'
@@ -119,7 +122,7 @@ while :; do sleep 0.1; done
 ";
 
     #[test]
-    fn a_service_that_does_not_end_is_not_waited_for() {
+    fn does_not_wait_for_a_service_that_ignores_sigterm() {
         let folder = tempfile::tempdir().unwrap();
         let file = |name: &str| folder.path().join(name);
         std::fs::write(file("deaf"), DEAF).unwrap();

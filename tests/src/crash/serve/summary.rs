@@ -1,4 +1,4 @@
-//! What a run against the service found.
+//! The summary of a run against the service.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -7,42 +7,43 @@ use std::time::Duration;
 use super::ServePlan;
 use crate::crash::ledger::Acknowledged;
 
-/// Offences that are told.
+/// Number of violations printed.
 const MOST_TOLD: usize = 50;
 
-/// How often the service was killed, and what became of what it had acknowledged.
+/// Kills, and the comparison of acknowledgements with the stored state.
 #[derive(Debug, Default)]
 pub struct ServeSummary {
-    /// What the choices came from.
+    /// Seed of the random choices.
     pub seed: u64,
-    /// Clients that sent events.
+    /// Number of clients that sent events.
     pub connections: usize,
-    /// How often the service was killed.
+    /// Number of kills of the service.
     pub kills: u64,
-    /// The longest time until it listened again.
+    /// Longest time until the service listened again.
     pub slowest_start: Duration,
-    /// Connections that nobody took, because the service was down.
+    /// Number of refused connections, while the service was down.
     pub unconnected: u64,
-    /// Requests that got no answer, and were sent again.
+    /// Number of requests without an answer, which were sent again.
     pub unanswered: u64,
-    /// Events that were acknowledged.
+    /// Number of acknowledged events.
     pub events: usize,
-    /// Acknowledgements of events as known already: sent again after a kill, or twice at once.
+    /// Number of acknowledgements as duplicates: sent again after a kill, or on two connections at
+    /// once.
     pub duplicates: u64,
-    /// Events that were sent twice at once, and of which one half was acknowledged as new and the
-    /// other as known already.
+    /// Number of events sent on two connections at once of which one was acknowledged as new and
+    /// the other as a duplicate.
     pub raced: u64,
-    /// Uploads that were acknowledged.
+    /// Number of acknowledged uploads.
     pub uploads: usize,
-    /// Letters, by identity.
+    /// Number of messages, by identity.
     pub letters: usize,
-    /// Letters that were written again under their identity.
+    /// Number of messages written again under the same identity.
     pub repeated: usize,
-    /// How long events were sent.
+    /// Time during which events were sent.
     pub took: Duration,
     /// Everything that breaks a promise.
     pub offences: Vec<String>,
-    /// Where the database and the ledger were kept to be looked at.
+    /// Folder with the database and the ledger, kept for inspection after a violation.
     pub kept: Option<PathBuf>,
 }
 
@@ -55,18 +56,18 @@ impl ServeSummary {
         }
     }
 
-    /// Takes over what the ledger has.
+    /// Copies the counts of the ledger.
     pub(super) fn acknowledged(&mut self, acknowledged: &Acknowledged) {
         self.events = acknowledged.events.len();
         self.duplicates = acknowledged.duplicates;
         self.uploads = acknowledged.uploads.len();
         if acknowledged.errors > 0 {
             let errors = acknowledged.errors;
-            self.offences.push(format!("{errors} answers were errors"));
+            self.offences.push(format!("{errors} errors were returned"));
         }
     }
 
-    /// Whether every promise held.
+    /// Returns true if every promise held.
     pub fn holds(&self) -> bool {
         self.offences.is_empty()
     }
@@ -81,15 +82,18 @@ impl fmt::Display for ServeSummary {
             ("seconds", self.took.as_secs()),
             ("kills", self.kills),
             ("milliseconds of the slowest start", millis),
-            ("connections that nobody took", self.unconnected),
+            ("connections refused", self.unconnected),
             ("requests without an answer", self.unanswered),
             ("events acknowledged", self.events as u64),
             ("  again, as duplicates", self.duplicates),
-            ("  of which twice at once", self.raced),
+            ("  of which sent twice at once", self.raced),
             ("uploads acknowledged", self.uploads as u64),
-            ("letters", self.letters as u64),
-            ("  written again under their identity", self.repeated as u64),
-            ("offences", self.offences.len() as u64),
+            ("messages", self.letters as u64),
+            (
+                "  written again under the same identity",
+                self.repeated as u64,
+            ),
+            ("violations", self.offences.len() as u64),
         ];
         for (what, count) in rows {
             writeln!(f, "{what:<38} {count:>10}")?;
