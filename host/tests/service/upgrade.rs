@@ -38,7 +38,7 @@ fn a_service_whose_database_another_release_has_changed_writes_nothing_and_ends(
     let told = std::fs::read_to_string(log).unwrap();
     assert_eq!(status, Some(2), "{told}");
     assert!(
-        told.contains("another release brought the database"),
+        told.contains("another release migrated the database"),
         "{told}"
     );
     assert_eq!(events(), before);
