@@ -1,4 +1,4 @@
-//! Answers under Idempotency-Keys.
+//! Responses stored under Idempotency-Keys.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -33,7 +33,7 @@ pub(super) fn find(
     found
         .map(|(fingerprint, answer)| {
             let fingerprint = <[u8; 32]>::try_from(fingerprint)
-                .map_err(|_| damaged("an answer", "its fingerprint has another length"))?;
+                .map_err(|_| damaged("a stored response", "its fingerprint is not 32 bytes long"))?;
             Ok(StoredAnswer {
                 fingerprint,
                 ..answer
