@@ -30,17 +30,17 @@ pub(super) fn held_off(
             Ok((row.get(0)?, row.get(1)?, row.get(2)?))
         })?;
     if rule.skip_if_running && going {
-        return Ok(Some("as another of its runs goes on for this key"));
+        return Ok(Some("another run is active for this key"));
     }
     Ok(match rule.repeat {
         Repeat::EveryTime => None,
-        Repeat::Once => (runs > 0).then_some("as it starts once for a key and has"),
+        Repeat::Once => (runs > 0).then_some("it starts only once for each key"),
         Repeat::Every { seconds } => {
             let period = i64::try_from(seconds)
                 .unwrap_or(i64::MAX)
                 .saturating_mul(1_000);
             last.is_some_and(|last| last.saturating_add(period) > now.0)
-                .then_some("as its period since the last start for this key goes on")
+                .then_some("the period since its last start for this key is not over")
         }
     })
 }
