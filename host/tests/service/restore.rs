@@ -43,7 +43,7 @@ fn a_backup_of_a_running_service_becomes_a_database() {
     // Never in the place of another, nor beside what another left behind.
     let (status, said) = restore(&shop, &backup, "new.db");
     assert_eq!(status, Some(2));
-    assert!(said.contains("nothing is overwritten"), "{said}");
+    assert!(said.contains("is not overwritten"), "{said}");
     std::fs::write(shop.path("left.db-wal"), "x").unwrap();
     let (status, said) = restore(&shop, &backup, "left.db");
     assert_eq!(status, Some(2), "{said}");
@@ -103,7 +103,7 @@ fn a_backup_that_is_damaged_broken_newer_or_something_else_is_refused() {
     change("PRAGMA user_version = 999");
     refused(2, "a later one");
     change("PRAGMA application_id = 7");
-    refused(2, "no backup of a promoflow database");
+    refused(2, "not a backup of a Promoflow database");
     // A code has vanished from the pool: P6 tells.
     change("DELETE FROM free WHERE code = 'CODE-7'");
     refused(1, "does not hold");
@@ -144,7 +144,10 @@ fn a_backup_that_holds_something_of_its_own_is_refused() {
         drop(database);
         let (status, said) = restore(&shop, &odd, "new.db");
         assert_eq!(status, Some(2), "{sql}: {said}");
-        assert!(said.contains("is none of ours"), "{sql}: {said}");
+        assert!(
+            said.contains("is not a valid backup: unexpected"),
+            "{sql}: {said}"
+        );
         assert!(!shop.path("new.db").exists());
     }
 }

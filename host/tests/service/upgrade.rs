@@ -62,7 +62,7 @@ fn an_older_database_is_brought_up_to_date_once_nobody_executes_on_it() {
     let told = String::from_utf8_lossy(&refused.stderr);
     assert_eq!(refused.status.code(), Some(2), "{told}");
     assert!(
-        told.contains("a process executes on it: end that first"),
+        told.contains("is still executing on it; stop that process first"),
         "{told}"
     );
     assert_eq!(layout(&database), 1);

@@ -1,7 +1,7 @@
-//! Start and stop conditions: what the runs of a workflow for one event key ask of each other.
+//! Start and stop conditions: the rules between the runs of a workflow for one event key.
 //!
-//! Decided within the commit, where nothing else writes: however many senders race, each sees
-//! what the one before has started.
+//! They are checked in the commit, where nothing else writes, so that racing senders see each
+//! other's starts.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -11,8 +11,8 @@ use crate::event::Event;
 use crate::store::{RunId, StartRule};
 use crate::workflow::Repeat;
 
-/// Why an event may not start a run now; `None` where it may. Runs that the same event stops do
-/// not count as running.
+/// Returns why an event may not start a run now, or `None` if it may. Runs that the same event
+/// stops do not count as active.
 pub(super) fn held_off(
     connection: &Connection,
     event: &Event,
@@ -45,14 +45,14 @@ pub(super) fn held_off(
     })
 }
 
-/// Whether any run asks something of others.
+/// Returns true if any run was started under a rule.
 pub(super) fn any(connection: &Connection) -> Result<bool> {
     Ok(connection
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM start)")?
         .query_row([], |row| row.get(0))?)
 }
 
-/// Remembers a run that was started.
+/// Records a started run.
 pub(super) fn record(
     connection: &Connection,
     key: &str,
@@ -65,10 +65,10 @@ pub(super) fn record(
     Ok(())
 }
 
-/// The runs that an event ends: each by the version that it started with.
+/// Returns the active runs that an event stops, each by the workflow version that it started with.
 ///
-/// Asked for every event, so it reads one table by its key; SQLite would plan a join with `run`
-/// anew for each.
+/// Called for every event, so it reads one table by its key; SQLite would plan a join with `run`
+/// again for each call.
 pub(super) fn stopped_by(connection: &Connection, event: &Event) -> Result<Vec<RunId>> {
     let mut statement =
         connection.prepare_cached("SELECT run FROM start WHERE key = ?1 AND stop = ?2")?;
@@ -87,7 +87,7 @@ pub(super) fn stopped_by(connection: &Connection, event: &Event) -> Result<Vec<R
     Ok(going)
 }
 
-/// Remembers what a workflow had started before it asked for anything.
+/// Records the runs that a workflow started before it had a rule.
 pub(super) fn backfill(connection: &Connection, workflow: &str) -> Result<()> {
     connection.execute(
         "INSERT OR IGNORE INTO start (key, workflow, run, stop)
