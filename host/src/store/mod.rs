@@ -81,7 +81,7 @@ pub enum StoreError {
     Damaged {
         /// The row or value that was read.
         what: String,
-        /// What is wrong with it.
+        /// The reason.
         why: String,
     },
 }

@@ -107,7 +107,7 @@ pub struct RunRow {
     pub started: Timestamp,
     /// When it ended.
     pub finished: Option<Timestamp>,
-    /// What the run waits for other than a time, as text.
+    /// The thing, other than a time, that the run waits for, as text.
     pub awaits: Option<String>,
     /// When the run continues: the end of its wait, or the next attempt.
     pub due: Option<Timestamp>,
@@ -116,7 +116,7 @@ pub struct RunRow {
 }
 
 impl RunRow {
-    /// Returns what the run waits for, as text; `None` if it does not wait.
+    /// Returns a description of what the run waits for; `None` if it does not wait.
     pub fn waits_for(&self) -> Option<String> {
         match (self.state, &self.awaits) {
             (RunState::Waiting, None) => self.due.map(|_| "a point in time".to_owned()),

@@ -134,11 +134,11 @@ impl Segment {
 pub struct StagedWait {
     /// The waiting step, and the number of the effect that ends the wait.
     pub step: StepKey,
-    /// What it waits for.
+    /// The awaited thing.
     pub awaited: Awaited,
 }
 
-/// What a run can wait for.
+/// The things that a run can wait for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Awaited {
     /// A code. Waiting runs get codes in the order in which they started waiting, before any new
@@ -233,7 +233,7 @@ pub enum SegmentEnd {
         due: Option<Timestamp>,
         /// The run's values.
         data: Map<String, Value>,
-        /// What ends the wait other than the time.
+        /// The wait that may end before that time.
         wait: Option<StagedWait>,
     },
 }

@@ -32,8 +32,9 @@ pub(super) fn find(
         .optional()?;
     found
         .map(|(fingerprint, answer)| {
-            let fingerprint = <[u8; 32]>::try_from(fingerprint)
-                .map_err(|_| damaged("a stored response", "its fingerprint is not 32 bytes long"))?;
+            let fingerprint = <[u8; 32]>::try_from(fingerprint).map_err(|_| {
+                damaged("a stored response", "its fingerprint is not 32 bytes long")
+            })?;
             Ok(StoredAnswer {
                 fingerprint,
                 ..answer

@@ -519,7 +519,11 @@ fn does(store: &SqliteStore, model: &mut Model, deed: &Deed) -> Result<(), TestC
             );
             prop_assert_eq!(sum.state, UploadState::Completed);
             let raised = store.pool_generation().unwrap() != generation;
-            prop_assert_eq!(raised, changed, "every change must raise the pool generation");
+            prop_assert_eq!(
+                raised,
+                changed,
+                "every change must raise the pool generation"
+            );
         }
         Deed::Retire(codes) => {
             let done = store.retire(codes, true, &NOW).unwrap();
