@@ -134,7 +134,7 @@ fn note(run: &mut RunRow, error: &StoreError) {
     });
 }
 
-/// Reads a run for a listing. A run that cannot be read is listed with the reason and does not hide
+/// Reads a run for a listing. A run that cannot be read is shown with the reason and does not hide
 /// the others.
 fn listed(connection: &Connection, row: &Row<'_>) -> Result<RunRow> {
     let id = RunId(row.get(0)?);

@@ -24,7 +24,7 @@ pub(super) fn one_by_one(
         }
     }
     match failure {
-        // The disk failed, not the units. With an error, the committer pauses.
+        // The disk failed, not the units. After an error, the committer waits a moment.
         Some(error) if replies.iter().all(|one| matches!(one, Reply::Failed(_))) => Err(error),
         _ => Ok(replies),
     }

@@ -38,7 +38,7 @@ impl<'s> Log<'s> {
         set.map(|()| log)
     }
 
-    /// Runs a checkpoint if needed, and pauses. Called after each transaction.
+    /// Runs a checkpoint if needed, then waits. Called after each transaction.
     pub(super) fn written(&self) {
         if let Err(error) = self.copy(MOST_PAGES) {
             tracing::debug!(%error, "checkpoint during an upload failed");
