@@ -223,7 +223,7 @@ pub struct DeliveryRow {
     pub address: String,
     /// The message's id.
     pub message: String,
-    /// The rendered message, [redacted for display](Content::shown).
+    /// The rendered message, [without its unsubscribe address](Content::shown).
     pub content: Content,
     /// The state.
     pub state: DeliveryState,
@@ -273,7 +273,7 @@ pub struct DeliveryHistory {
     pub expires: Option<Timestamp>,
     /// The hours in which attempts may begin.
     pub hours: Option<AllowedHours>,
-    /// The alternatives in order, with contents [redacted for display](Content::shown).
+    /// The alternatives in order, with contents [without unsubscribe addresses](Content::shown).
     pub alternatives: Vec<Alternative>,
     /// The number of the current alternative, from 0.
     pub present: u32,
