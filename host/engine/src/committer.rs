@@ -1,9 +1,9 @@
-//! The committer: one thread that drains what waits into one transaction (group commit).
+//! The committer: one thread that commits all waiting units in one transaction (group commit).
 //!
-//! A durable commit costs a write to the disk, and a page that many units change is written once
-//! for all of them; so everything that waits when a commit begins shares it. While more is known
-//! to be on its way it waits a moment for that as well. A unit that is alone is committed by the
-//! thread that hands it in: a single client waits for no other thread.
+//! A durable commit costs a write to disk, and a page that many units change is written only once
+//! for all of them. So everything that is waiting when a commit begins shares it. If more units are
+//! announced, the commit waits a moment for those too. A unit that is alone is committed by the
+//! thread that submits it, so a single client never waits for another thread.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -16,22 +16,22 @@ use promoflow_model::failpoint;
 use promoflow_model::failpoint::Failpoint;
 use promoflow_store::{Reply, Store, StoreError, Unit};
 
-/// Units that wait before those who hand in more are held up. Enough for a few full commits.
+/// Maximum number of waiting units; further submitters block. Enough for a few full commits.
 const WAITING: usize = 4_096;
-/// Units in one transaction. More gains little (the disk is a small part by then) and makes
-/// those at its front wait.
+/// Maximum number of units in one transaction. More gains little (the disk is a small part of the
+/// cost by then) and delays the first units of the batch.
 const LARGEST_BATCH: usize = 1_024;
-/// How long a commit waits for units that are on their way.
+/// The maximum time a commit waits for announced units.
 const LINGER: Duration = Duration::from_millis(10);
-/// A pause after a commit that failed as a whole: a full disk is not asked again at once.
+/// The pause after a failed commit, so that a full disk is not retried at once.
 const AFTER_FAILURE: Duration = Duration::from_millis(100);
 
-/// Why a unit was not committed, shared by all units of the batch.
+/// The reason why a unit was not committed, shared by all units of the batch.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct CommitError(pub Arc<StoreError>);
 
-/// Told what became of a unit, on the thread that committed it: it must not block.
+/// Callback with the result of a unit, on the thread that committed it. It must not block.
 type Done = Box<dyn FnOnce(Result<Reply, CommitError>, Unit) + Send>;
 
 struct Waiting {
@@ -39,7 +39,7 @@ struct Waiting {
     done: Done,
 }
 
-/// Commits units together.
+/// Commits units in groups.
 pub struct Committer {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
@@ -48,41 +48,42 @@ pub struct Committer {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// Where units are handed in.
+/// The queue of submitted units.
 struct Desk {
     state: Mutex<State>,
     /// Wakes the committer.
     filled: Condvar,
-    /// Wakes those who wait for room.
+    /// Wakes submitters that wait for room.
     drained: Condvar,
 }
 
 #[derive(Default)]
 struct State {
     waiting: Vec<Waiting>,
-    /// Units that were announced and are not handed in yet.
+    /// Number of units that are announced and not submitted yet.
     coming: usize,
-    /// The committer waits for the first unit, or for those that are coming.
+    /// The committer is waiting for a first unit. `lingers`: it is waiting for announced units.
     idle: bool,
     lingers: bool,
-    /// Somebody commits: the committer, or the thread of a unit that is alone.
+    /// A commit is in progress, by the committer or by the submitter of a lone unit.
     committing: bool,
     closed: bool,
 }
 
 impl State {
-    /// Whether a commit that lingers has what it waits for.
+    /// Returns true if a lingering commit need not wait any longer.
     fn complete(&self) -> bool {
         self.coming == 0 || self.waiting.len() >= LARGEST_BATCH || self.closed
     }
 
-    /// Whether there is nothing to share a commit with for who has announced so many.
+    /// Returns true if a submitter with `announced` units of its own has nothing to share a commit
+    /// with.
     fn alone(&self, announced: usize) -> bool {
         !self.committing && !self.closed && self.waiting.is_empty() && self.coming == announced
     }
 }
 
-/// That a unit is on its way. Dropped with it, or without it.
+/// Announces a unit that is about to be submitted. Dropped with or without submitting it.
 pub struct Announced(Arc<Desk>);
 
 impl Drop for Announced {
@@ -105,7 +106,7 @@ impl Desk {
         }
     }
 
-    /// Ends the commit of who set `committing`.
+    /// Ends a commit, for the thread that set `committing`.
     fn committed(&self) {
         let mut state = self.state();
         state.committing = false;
@@ -115,7 +116,7 @@ impl Desk {
         }
     }
 
-    /// The next batch; empty once closed and drained.
+    /// Returns the next batch, or an empty one once the queue is closed and drained.
     fn next(&self) -> Vec<Waiting> {
         let mut state = self.state();
         while state.committing || (state.waiting.is_empty() && !state.closed) {
@@ -147,7 +148,7 @@ impl Desk {
 }
 
 impl Committer {
-    /// Starts the thread.
+    /// Starts the committer's thread.
     pub fn start(
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
@@ -176,14 +177,15 @@ impl Committer {
         })
     }
 
-    /// Says that a unit is on its way: a commit that could begin waits for it a moment.
+    /// Announces a unit, so that a commit that could begin waits for it for a moment.
     pub fn announce(&self) -> Announced {
         self.desk.state().coming += 1;
         Announced(Arc::clone(&self.desk))
     }
 
-    /// Hands in a unit; waits where too many wait already, and for the commit where nothing else
-    /// is to be committed. After the committer was stopped the unit is dropped with its `done`.
+    /// Submits a unit. Blocks while too many units are waiting and, if there is nothing else to
+    /// commit, until the commit ends. Once the committer is stopped, drops the unit and its `done`
+    /// callback.
     pub fn hand_in(
         &self,
         unit: Unit,
@@ -204,8 +206,8 @@ impl Committer {
         self.put(state, unit, announced, Box::new(done));
     }
 
-    /// Hands in a unit for a thread that must not wait for a disk: the committer's thread commits
-    /// it, also where it is alone. Otherwise as [`hand_in`](Committer::hand_in).
+    /// Submits a unit from a thread that must not wait for a disk: the committer's thread always
+    /// commits it. Otherwise the same as [`hand_in`](Committer::hand_in).
     pub fn hand_over(
         &self,
         unit: Unit,
@@ -237,22 +239,22 @@ impl Committer {
         drop(announced);
     }
 
-    /// Hands in a unit and waits for its commit; `None` after the committer was stopped.
+    /// Submits a unit and waits for its commit; `None` if the committer was stopped.
     pub fn commit(&self, unit: Unit) -> Option<Result<Reply, CommitError>> {
         let (answer, answered) = std::sync::mpsc::channel();
         self.hand_in(unit, None, move |reply, _| {
-            // Nobody waits any more: the unit stands all the same.
+            // The receiver may be gone; the unit is committed all the same.
             let _gone = answer.send(reply);
         });
         answered.recv().ok()
     }
 
-    /// How many units wait.
+    /// Returns the number of waiting units.
     pub fn waiting(&self) -> usize {
         self.desk.state().waiting.len()
     }
 
-    /// Commits what waits, then ends the thread.
+    /// Commits the waiting units, then ends the thread.
     pub fn stop(&self) {
         self.desk.state().closed = true;
         self.desk.filled.notify_all();
@@ -265,7 +267,7 @@ impl Committer {
         if let Some(thread) = thread
             && thread.join().is_err()
         {
-            tracing::error!("the committer ended by a panic");
+            tracing::error!("the committer panicked");
         }
     }
 }
@@ -281,10 +283,10 @@ fn commit_all(store: &dyn Store, clock: &dyn Clock, metrics: &Metrics, desk: &De
     }
 }
 
-/// Whoever panics when told ends neither the thread nor what the others are told.
+/// Runs a callback. A panic in it ends neither the thread nor the other callbacks.
 fn tell(done: Done, reply: Result<Reply, CommitError>, unit: Unit) {
     if catch_unwind(AssertUnwindSafe(|| done(reply, unit))).is_err() {
-        tracing::error!("who was told of a commit panicked");
+        tracing::error!("commit callback panicked");
     }
 }
 
@@ -306,7 +308,10 @@ fn commit_batch(store: &dyn Store, clock: &dyn Clock, metrics: &Metrics, batch: 
         }
         Err(error) => {
             metrics.commits.failed();
-            tracing::error!(units = units.len(), "nothing was committed: {error}");
+            tracing::error!(
+                units = units.len(),
+                "commit failed, nothing was stored: {error}"
+            );
             let error = CommitError(Arc::new(error));
             for (unit, done) in units.into_iter().zip(dones) {
                 tell(done, Err(error.clone()), unit);

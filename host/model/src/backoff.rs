@@ -1,4 +1,4 @@
-//! When something that did not work is tried again.
+//! Back-off: when a failed operation is retried.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -7,43 +7,44 @@ use crate::clock::Timestamp;
 /// Exponential back-off with jitter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
-    /// Milliseconds before the second attempt.
+    /// The delay before the second attempt, in milliseconds.
     pub first: i64,
-    /// The longest wait, in milliseconds.
+    /// The maximum delay, in milliseconds.
     pub longest: i64,
-    /// After so many attempts it is given up.
+    /// The maximum number of attempts.
     pub attempts: u32,
 }
 
 impl Backoff {
-    /// For blocks that say `unavailable`: half a day in all.
+    /// For blocks that return `unavailable`: 24 attempts over half a day.
     pub const UNAVAILABLE: Backoff = Backoff {
         first: 1_000,
         longest: 3_600_000,
         attempts: 24,
     };
-    /// For blocks that trap. Most would trap for ever; a lack of memory or time may pass.
+    /// For blocks that trap. Most would trap again every time; a lack of memory or time may pass.
     pub const TRAPPED: Backoff = Backoff {
         first: 1_000,
         longest: 60_000,
         attempts: 3,
     };
-    /// For deliveries that a channel could not take: two days in all.
+    /// For deliveries that a channel could not accept: 36 attempts over two days.
     pub const DELIVERY: Backoff = Backoff {
         first: 2_000,
         longest: 7_200_000,
         attempts: 36,
     };
 
-    /// When to try again after the attempt of that number (from 1); `None`: never.
+    /// Returns the time of the next attempt after attempt number `attempt` (from 1), or `None` if
+    /// there is none left.
     pub fn next(&self, attempt: u32, now: Timestamp) -> Option<Timestamp> {
         if attempt >= self.attempts {
             return None;
         }
         let doublings = attempt.saturating_sub(1).min(40);
         let wait = self.first.saturating_mul(1 << doublings).min(self.longest);
-        // Between half and the whole of it, so that those that failed together do not come back
-        // together. The hasher's keys are random, which is random enough here.
+        // The delay is between half and all of `wait`, so that operations that failed together do
+        // not retry together. The hasher's keys are random, which is random enough here.
         let random = RandomState::new().hash_one(attempt) % 1024;
         let jitter = wait / 2 * i64::try_from(random).unwrap_or(0) / 1024;
         Some(now.plus_millis(wait - jitter))
@@ -55,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_grow_to_the_longest_and_end() {
+    fn delays_grow_to_the_maximum_and_end() {
         let now = Timestamp(0);
         let backoff = Backoff {
             first: 1_000,
@@ -79,12 +80,12 @@ mod tests {
     }
 
     #[test]
-    fn those_that_failed_together_do_not_come_back_together() {
+    fn jitter_spreads_retries() {
         let next = |_| Backoff::UNAVAILABLE.next(7, Timestamp(0)).unwrap().0;
         let mut waits: Vec<i64> = (0..400).map(next).collect();
         waits.sort_unstable();
         let (least, most) = (waits[0], waits[399]);
-        // Between 32 and 64 seconds: no quarter of that is left empty, and few of them meet.
+        // Between 32 and 64 seconds: both ends of the range occur, and few values repeat.
         assert!(least < 40_000 && most > 56_000, "{least} to {most}");
         waits.dedup();
         assert!(waits.len() > 200, "{} moments for 400", waits.len());

@@ -1,4 +1,4 @@
-//! The time: [`Timestamp`], and the [`Clock`] that everything asks for it.
+//! Time: [`Timestamp`], and the [`Clock`] that supplies the current time to everything.
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -7,28 +7,28 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 
-/// A moment: milliseconds since 1970-01-01T00:00:00Z.
+/// A point in time: milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// Later than every other moment: when something that never expires expires.
+    /// The latest timestamp: the expiry of something that never expires.
     pub const NEVER: Timestamp = Timestamp(i64::MAX);
 
-    /// The moment that many milliseconds later; earlier where it is negative.
+    /// Returns the timestamp that many milliseconds later, or earlier if `millis` is negative.
     pub fn plus_millis(self, millis: i64) -> Timestamp {
         Timestamp(self.0.saturating_add(millis))
     }
 
-    /// As chrono has it; `None` for moments that chrono cannot tell, [`NEVER`](Self::NEVER) among them.
+    /// Converts to chrono's type; `None` if out of its range, as [`NEVER`](Self::NEVER) is.
     pub fn to_utc(self) -> Option<DateTime<Utc>> {
         DateTime::from_timestamp_millis(self.0)
     }
 }
 
 impl fmt::Display for Timestamp {
-    /// RFC 3339 in UTC with milliseconds, or `never`.
+    /// Writes RFC 3339 in UTC with milliseconds, or `never`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.to_utc() {
             Some(time) => f.write_str(&time.to_rfc3339_opts(SecondsFormat::Millis, true)),
@@ -37,31 +37,31 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// Whom everything asks for the time, so that a test moves it by hand.
+/// The source of the current time. Everything uses it, so tests can set the time by hand.
 pub trait Clock: Send + Sync {
-    /// The present moment.
+    /// Returns the current time.
     fn now(&self) -> Timestamp;
 
-    /// Told that a commit begins, on the thread that commits: a test may have the world change
-    /// between what was staged and its commit.
+    /// Called on the committing thread before each commit. Tests use it to change the world between
+    /// staging and commit.
     fn before_commit(&self) {}
 }
 
-/// At that moment time stands still.
+/// A fixed time, as a clock.
 impl Clock for Timestamp {
     fn now(&self) -> Timestamp {
         *self
     }
 }
 
-/// The machine's own clock.
+/// The operating system's clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        // A clock set before 1970 reads as 1970: codes then look valid for longer than they
-        // are, and delivery, which asks again, still refuses them once the clock is mended.
+        // A clock set before 1970 reads as 1970. Codes then look valid for longer than they are,
+        // but delivery checks again and refuses expired ones once the clock is corrected.
         let since = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
@@ -69,22 +69,22 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is moved.
+/// A clock that only moves when set or advanced.
 #[derive(Debug)]
 pub struct ManualClock(AtomicI64);
 
 impl ManualClock {
-    /// A clock that stands at this moment.
+    /// Creates a clock that shows this time.
     pub fn at(time: Timestamp) -> ManualClock {
         ManualClock(AtomicI64::new(time.0))
     }
 
-    /// Moves it by that many milliseconds; back where it is negative.
+    /// Advances the clock by that many milliseconds; a negative value moves it back.
     pub fn advance(&self, millis: i64) {
         self.0.fetch_add(millis, Ordering::SeqCst);
     }
 
-    /// Sets it.
+    /// Sets the time.
     pub fn set(&self, time: Timestamp) {
         self.0.store(time.0, Ordering::SeqCst);
     }

@@ -1,42 +1,42 @@
-//! Failpoints: named places where a process can be told to die, for fault tests.
+//! Failpoints: named places at which a process can be made to kill itself, for fault tests.
 //!
-//! They are compiled in always, so that what the tests kill is the very binary that is shipped;
-//! one that is not armed costs a relaxed load of one byte, beside a commit to the disk. Nothing
-//! in the library arms one: the command line does, where the environment says so.
+//! They are always compiled in, so that the tests kill the binary that is shipped. A failpoint that
+//! is not armed costs a relaxed load of one byte, which is negligible next to a commit to disk. The
+//! library never arms one; the command line does, if the environment asks for it.
 
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
-/// A place to die at.
+/// A place at which the process can be killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Failpoint {
-    /// Units are gathered, nothing of them is written.
+    /// A batch of units is gathered; none of them is written.
     BeforeCommit = 1,
-    /// Everything is written, and the transaction is open.
+    /// Everything is written; the transaction is still open.
     InsideCommit,
-    /// The commit is durable, nobody was told.
+    /// The commit is durable; no caller has been notified.
     AfterCommit,
-    /// Deliveries are due, no attempt has started.
+    /// Deliveries are due; no attempt has started.
     BeforeAttempt,
-    /// The start of attempts is committed, nothing was handed over.
+    /// The start of the attempts is committed; nothing has reached a channel.
     AfterAttemptStart,
-    /// A letter was handed over, the end of its attempt is not committed.
+    /// A delivery has reached its channel; the end of its attempt is not committed.
     AfterDelivery,
-    /// A batch of an upload is written, and its transaction is open.
+    /// A batch of an upload is written; its transaction is still open.
     UploadBatch,
-    /// A batch of an upload is durable, nobody was told.
+    /// A batch of an upload is durable; the caller has not been notified.
     AfterUploadBatch,
-    /// What a person ordered is written, with what it releases, and its transaction is open.
+    /// An action of an operator, and what it releases, is written; its transaction is still open.
     InsideOrder,
-    /// What a person ordered is durable, nobody was told.
+    /// An action of an operator is durable; the caller has not been notified.
     AfterOrder,
-    /// A letter is durable in the `tmp` of a Maildir, and not in its `new`.
+    /// A message is durable in the `tmp` folder of a Maildir, but not yet in `new`.
     LetterWritten,
 }
 
 impl Failpoint {
-    /// All of them.
+    /// All failpoints.
     pub const ALL: [Failpoint; 11] = [
         Failpoint::BeforeCommit,
         Failpoint::InsideCommit,
@@ -51,7 +51,7 @@ impl Failpoint {
         Failpoint::LetterWritten,
     ];
 
-    /// The name by which it is armed.
+    /// The name that arms this failpoint.
     pub fn name(self) -> &'static str {
         match self {
             Failpoint::BeforeCommit => "before-commit",
@@ -69,12 +69,12 @@ impl Failpoint {
     }
 }
 
-/// The armed failpoint; 0 is none.
+/// The armed failpoint; 0 means that no failpoint is armed.
 static ARMED: AtomicU8 = AtomicU8::new(0);
-/// How often it is still passed.
+/// The number of passes left until the armed failpoint kills the process.
 static LEFT: AtomicU32 = AtomicU32::new(0);
 
-/// A failpoint, and which time it strikes: `name`, or `name:n`.
+/// A failpoint and the pass on which it kills the process: `name` or `name:n`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Order {
     point: Failpoint,
@@ -97,15 +97,17 @@ impl FromStr for Order {
         let point = Failpoint::ALL
             .into_iter()
             .find(|point| point.name() == name)
-            .ok_or_else(|| format!("there is no failpoint `{name}`"))?;
+            .ok_or_else(|| format!("unknown failpoint `{name}`"))?;
         match time.parse() {
             Ok(time @ 1..) => Ok(Order { point, time }),
-            _ => Err(format!("`{time}` is not which time it strikes")),
+            _ => Err(format!(
+                "failpoint `{name}`: `{time}` is not a pass number; expected 1 or more"
+            )),
         }
     }
 }
 
-/// Passes a failpoint; where it is armed and its time has come, the process is no more.
+/// Passes a failpoint. If it is armed and its count is reached, kills the process.
 #[inline]
 pub fn pass(point: Failpoint) {
     if ARMED.load(Ordering::Relaxed) == point as u8 {
@@ -120,11 +122,11 @@ fn count_down() {
     }
 }
 
-/// As `kill -9` does: no destructor, no flush, no handler.
+/// Ends the process as `kill -9` does: no destructors, no flush, no handlers.
 fn die() -> ! {
     #[cfg(unix)]
     {
-        // It cannot be refused; where it were, the abort below is next best.
+        // SIGKILL cannot be refused; the abort below is a fallback.
         let _dead = nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL);
     }
     std::process::abort()
@@ -135,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_order_names_a_failpoint_and_which_time() {
+    fn parses_a_failpoint_with_an_optional_pass_number() {
         for point in Failpoint::ALL {
             let order: Order = format!("{}:3", point.name()).parse().unwrap();
             assert_eq!(order, Order { point, time: 3 });

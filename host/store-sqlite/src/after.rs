@@ -1,13 +1,13 @@
-//! What a segment leaves in its run's row.
+//! The state of a run's row after a segment.
 
 use super::{Result, damaged};
 use promoflow_model::clock::Timestamp;
 use promoflow_store::{AT_ONCE, Segment, SegmentEnd};
 
-/// What a run's row says after a segment; before any, that the run may go on at once.
+/// The columns of a run's row after a segment; without a segment, a run that may start at once.
 pub(super) struct After {
     pub(super) state: &'static str,
-    /// 1 where the segment is behind the run, 0 where it runs again.
+    /// 1 if the segment is finished, 0 if it is retried.
     pub(super) advance: u32,
     pub(super) step: Option<u32>,
     pub(super) attempt: u32,

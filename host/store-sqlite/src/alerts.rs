@@ -1,4 +1,4 @@
-//! Alerts: what was raised, and the counts that decide it.
+//! Alerts, and the counts that decide whether to raise them.
 
 use rusqlite::{Connection, Row, params};
 
@@ -22,7 +22,7 @@ pub(super) fn all(connection: &Connection) -> Result<Vec<Alert>> {
 
 fn read(row: &Row<'_>) -> Result<Alert> {
     let (kind, level): (String, String) = (row.get(0)?, row.get(3)?);
-    let unknown = |what: &str| damaged(format!("an alert of {what}"), "it is unknown here");
+    let unknown = |what: &str| damaged(format!("an alert of {what}"), "unknown kind or level");
     let found = Kind::ALL.into_iter().find(|one| one.name() == kind);
     let kind = found.ok_or_else(|| unknown(&kind))?;
     let found = Level::ALL.into_iter().find(|one| one.name() == level);
@@ -67,7 +67,7 @@ pub(super) fn put(connection: &Connection, alert: &Alert) -> Result<()> {
     Ok(())
 }
 
-/// Every lane that ever had a code.
+/// Returns every code group that ever had a code.
 pub(super) fn lanes(connection: &Connection) -> Result<Vec<Lane>> {
     let mut statement =
         connection.prepare_cached("SELECT type, discount FROM lane ORDER BY type, discount")?;
@@ -79,7 +79,8 @@ pub(super) fn lanes(connection: &Connection) -> Result<Vec<Lane>> {
     Ok(lanes)
 }
 
-/// Free codes of a lane that expire after `from`, and not after `to`; no more than `most` are read.
+/// Counts available codes of a code group that expire after `from`, and not after `to`; at most
+/// `most`.
 pub(super) fn free_between(
     connection: &Connection,
     lane: &Lane,

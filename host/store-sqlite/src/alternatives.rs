@@ -1,4 +1,4 @@
-//! One from many: the alternatives of a delivery, and its way through them.
+//! The alternatives of a delivery ("one from many"), and the change from one to the next.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -10,13 +10,13 @@ use promoflow_store::{
     AT_ONCE, Alternative, AttemptRow, DeliveryHistory, DeliveryId, RunId, StagedDelivery,
 };
 
-/// The text that a content is stored as.
+/// Serialises a message's content.
 pub(super) fn content(run: RunId, content: &Content) -> Result<String> {
     serde_json::to_string(content)
         .map_err(|error| damaged(format!("a message of run {run}"), error))
 }
 
-/// Stores the alternatives of a delivery that has several, the first of them as well.
+/// Stores the alternatives of a delivery that has more than one, including the first.
 pub(super) fn add(
     connection: &Connection,
     run: RunId,
@@ -53,18 +53,19 @@ pub(super) fn add(
     Ok(())
 }
 
-/// Whether a delivery goes on with its next alternative.
+/// The result of trying to switch a delivery to its next alternative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Led {
-    /// It does.
+    /// It was switched.
     On,
-    /// There is one; but an attempt may have reached the contact, who would get it twice.
+    /// There is a next one, but an ambiguous attempt may have reached the contact, who would get it
+    /// twice.
     Unclear,
-    /// There is none.
+    /// There is no further alternative.
     AtTheEnd,
 }
 
-/// Leads a delivery that may be tried to its next alternative, if it may go there.
+/// Switches a pending delivery to its next alternative, if that is allowed.
 pub(super) fn lead_on(connection: &Connection, id: DeliveryId, error: &str) -> Result<Led> {
     let found: Option<(i64, bool)> = connection
         .prepare_cached(
@@ -85,7 +86,7 @@ pub(super) fn lead_on(connection: &Connection, id: DeliveryId, error: &str) -> R
     })
 }
 
-/// Leads a delivery to the alternative of that number, due at once; false where there is none.
+/// Switches a delivery to that alternative, due at once. Returns false if it does not exist.
 pub(super) fn lead(
     connection: &Connection,
     id: DeliveryId,
@@ -105,7 +106,7 @@ pub(super) fn lead(
     Ok(led == 1)
 }
 
-/// What a delivery went through.
+/// Returns the details of a delivery.
 pub(super) fn history(connection: &Connection, id: DeliveryId) -> Result<Option<DeliveryHistory>> {
     let found = connection
         .prepare_cached(

@@ -1,4 +1,4 @@
-//! Answers under Idempotency-Keys.
+//! Responses stored under Idempotency-Keys.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -32,8 +32,9 @@ pub(super) fn find(
         .optional()?;
     found
         .map(|(fingerprint, answer)| {
-            let fingerprint = <[u8; 32]>::try_from(fingerprint)
-                .map_err(|_| damaged("an answer", "its fingerprint has another length"))?;
+            let fingerprint = <[u8; 32]>::try_from(fingerprint).map_err(|_| {
+                damaged("a stored response", "its fingerprint is not 32 bytes long")
+            })?;
             Ok(StoredAnswer {
                 fingerprint,
                 ..answer

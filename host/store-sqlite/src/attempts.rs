@@ -1,4 +1,4 @@
-//! Attempts to deliver: each is committed as it begins, and as it ends.
+//! Attempts to deliver: committed when they begin and when they end.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -8,14 +8,14 @@ use super::{Result, contacts, pauses, release};
 use promoflow_model::clock::Timestamp;
 use promoflow_store::{AttemptEnd, AttemptOutcome, Attempts, DeliveryId, Reply, RunId, Side};
 
-/// Why a delivery fails that would carry an expired code.
+/// The error of a delivery whose promo code has expired.
 const EXPIRED: &str = "the promo code that it carries has expired";
-/// Why a delivery that was refused goes no other way.
-const UNCLEAR: &str = "an earlier attempt may have reached the contact, so no other way is tried";
-/// Why a delivery fails that nobody may begin before its code expires.
+/// The error of a rejected delivery that must not switch to an alternative.
+const UNCLEAR: &str = "an earlier attempt may have reached the contact, so no alternative is tried";
+/// The error of a delivery whose promo code expires before it may begin.
 pub(super) const TOO_LATE: &str = "the promo code that it carries expires before it may be sent";
 
-/// Commits what a dispatcher has done and is about to do.
+/// Commits a dispatcher's finished attempts, reschedulings and new attempts.
 pub(super) fn commit(connection: &Connection, step: &Attempts, now: Timestamp) -> Result<Reply> {
     for end in &step.ends {
         self::end(connection, end, now)?;
@@ -32,7 +32,7 @@ pub(super) fn commit(connection: &Connection, step: &Attempts, now: Timestamp) -
     start(connection, &step.starts, now)
 }
 
-/// No attempt can be made of what cannot be read.
+/// Fails a delivery whose row cannot be read.
 fn fail(connection: &Connection, delivery: DeliveryId, error: &str) -> Result<()> {
     connection
         .prepare_cached(
@@ -43,7 +43,7 @@ fn fail(connection: &Connection, delivery: DeliveryId, error: &str) -> Result<()
     Ok(())
 }
 
-/// What nobody may begin before it expires fails when it does, and not later.
+/// Reschedules a delivery, at the latest to its expiry, so that it fails then and not later.
 fn postpone(connection: &Connection, delivery: DeliveryId, until: Timestamp) -> Result<()> {
     connection
         .prepare_cached(
@@ -53,7 +53,7 @@ fn postpone(connection: &Connection, delivery: DeliveryId, until: Timestamp) -> 
     Ok(())
 }
 
-/// Commits that attempts begin, of those deliveries that may still be tried.
+/// Commits the start of attempts, for those deliveries that may still be attempted.
 fn start(connection: &Connection, deliveries: &[DeliveryId], now: Timestamp) -> Result<Reply> {
     let mut started = Vec::with_capacity(deliveries.len());
     let anybody_refuses = contacts::anybody_refuses(connection)?;
@@ -88,9 +88,9 @@ fn start(connection: &Connection, deliveries: &[DeliveryId], now: Timestamp) -> 
     Ok(Reply::Started(started))
 }
 
-/// Whether a delivery is not to be tried, because its contact has unsubscribed since it was staged.
-/// It goes on with its next alternative then, or is called off for good; and the codes that nothing
-/// else of its run may carry go back.
+/// Returns true if a delivery must not be attempted because its contact has unsubscribed since it
+/// was staged. It then switches to its next alternative, or is cancelled, and the codes that no
+/// other delivery of its run may carry are released.
 fn refused(connection: &Connection, id: DeliveryId, now: Timestamp) -> Result<bool> {
     let found = connection
         .prepare_cached(
@@ -124,7 +124,7 @@ fn refused(connection: &Connection, id: DeliveryId, now: Timestamp) -> Result<bo
     Ok(true)
 }
 
-/// Commits what came of an attempt.
+/// Commits the outcome of an attempt.
 fn end(connection: &Connection, end: &AttemptEnd, now: Timestamp) -> Result<()> {
     let id = end.delivery;
     let (outcome, unclear, state, due, mut error) = match &end.outcome {
@@ -167,7 +167,7 @@ fn end(connection: &Connection, end: &AttemptEnd, now: Timestamp) -> Result<()> 
     Ok(())
 }
 
-/// Takes the start of an attempt back that may not be made yet, and says why.
+/// Undoes the start of an attempt that may not be made yet, and records why.
 fn hold(connection: &Connection, id: DeliveryId, error: &str, due: Timestamp) -> Result<()> {
     withdraw(connection, id)?;
     postpone(connection, id, due)?;
@@ -177,7 +177,7 @@ fn hold(connection: &Connection, id: DeliveryId, error: &str, due: Timestamp) ->
     Ok(())
 }
 
-/// Takes the start of an attempt back that handed nothing over.
+/// Undoes the start of an attempt in which nothing was sent.
 fn withdraw(connection: &Connection, id: DeliveryId) -> Result<()> {
     let taken_back = connection
         .prepare_cached(

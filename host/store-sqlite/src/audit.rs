@@ -1,4 +1,4 @@
-//! The audit: re-derives the promises from the rows, trusting no index and no state column that
+//! The audit: re-derives the promises from the rows. It trusts no index, and no state column that
 //! another row can prove or disprove.
 
 use rusqlite::{Connection, Row};
@@ -6,19 +6,20 @@ use rusqlite::{Connection, Row};
 use super::{Error, Result, StoreError, carriers};
 use promoflow_store::Audited;
 
-/// How many violations of one promise are told.
+/// Maximum number of reported violations of one promise.
 const MOST_TOLD: usize = 100;
 
-/// One question to the rows: every row of the answer is a violation, told by its first column. Where
-/// it has the content of a message and a code besides, it is none if that cannot carry the code.
+/// One query over the rows. Each row of the result is a violation, described by its first column.
+/// If the row also has a message content and a code, it only counts if the content may contain the
+/// code.
 struct Check {
     promise: &'static str,
-    /// How many rows the check looks at.
+    /// The query for the number of rows checked.
     looks_at: &'static str,
     violations: &'static str,
 }
 
-/// Claims that were not released.
+/// Unreleased claims.
 macro_rules! held {
     () => {
         "(SELECT * FROM claim WHERE id NOT IN (SELECT claim FROM release))"
@@ -39,16 +40,16 @@ const CHECKS: &[Check] = &[
         promise: "P1",
         looks_at: "SELECT count(*) FROM code",
         violations: concat!(
-            "SELECT 'code ' || held.code_id || ' is claimed by run ' || held.run || ' and free as well'
+            "SELECT 'code ' || held.code_id || ' is claimed by run ' || held.run || ' and is also available'
              FROM free JOIN ", held!(), " AS held ON held.code_id = free.id
              UNION ALL
-             SELECT 'code ' || id || ' stands in the pool ' || count(*) || ' times'
+             SELECT 'code ' || id || ' is in the pool ' || count(*) || ' times'
              FROM code GROUP BY id HAVING count(*) > 1
              UNION ALL
-             SELECT 'code ' || id || ' is free ' || count(*) || ' times'
+             SELECT 'code ' || id || ' is available ' || count(*) || ' times'
              FROM free GROUP BY id HAVING count(*) > 1
              UNION ALL
-             SELECT 'free code ' || free.id || ' is not what the pool holds'
+             SELECT 'available code ' || free.id || ' differs from its row in the pool'
              FROM free LEFT JOIN code ON code.code = free.code
              WHERE code.id IS NOT free.id OR code.lane IS NOT free.lane
                  OR code.expires IS NOT free.expires OR code.retired IS NOT 0"
@@ -70,7 +71,7 @@ const CHECKS: &[Check] = &[
                      CASE WHEN EXISTS (SELECT 1 FROM attempt WHERE attempt.delivery = delivery.id
                                        AND attempt.outcome IS NOT 'refused')
                          THEN ' may have carried its code'
-                         WHEN delivery.state <> 'cancelled' THEN ' was not called off' END AS why
+                         WHEN delivery.state <> 'cancelled' THEN ' was not cancelled' END AS why
                  FROM held JOIN delivery ON delivery.run = held.run
              ), told AS (
                  SELECT id, code, content, 'claim ' || claim || ' was released although delivery '
@@ -155,13 +156,13 @@ const CHECKS: &[Check] = &[
         promise: "P5",
         looks_at: "SELECT count(*) FROM run",
         violations:
-            // By what came before each run, in one pass: a key may have very many runs.
+            // Based on what came before each run, in one pass: a key may have very many runs.
             "WITH started AS MATERIALIZED (
                  SELECT run.id, run.started, event.key, workflow.id AS workflow,
                         json_extract(definition, '$.start.repeat') AS repeat,
                         json_extract(definition, '$.start.repeat.every.seconds') AS period,
                         json_extract(definition, '$.start.skipIfRunning') AS skips,
-                        -- A run that failed in between may have been tried again since.
+                        -- A run that failed in between may have been retried since.
                         CASE WHEN NOT EXISTS (SELECT 1 FROM journal
                                               WHERE journal.run = run.id AND outcome = 'failed')
                              THEN coalesce(finished, 9223372036854775807) END AS ended
@@ -196,7 +197,7 @@ const CHECKS: &[Check] = &[
         promise: "P6",
         looks_at: "SELECT count(*) FROM upload_batch",
         violations: concat!(
-            "SELECT 'uploads inserted ' || inserted || ' codes, but ' || free || ' free + '
+            "SELECT 'uploads inserted ' || inserted || ' codes, but ' || free || ' available + '
                     || claimed || ' claimed + ' || retired || ' retired = '
                     || (free + claimed + retired)
              FROM (SELECT
@@ -207,7 +208,7 @@ const CHECKS: &[Check] = &[
                   FROM retirement) AS retired)
              WHERE inserted <> free + claimed + retired
              UNION ALL
-             SELECT 'uploads inserted ' || inserted || ' codes, the pool holds ' || held
+             SELECT 'uploads inserted ' || inserted || ' codes, the pool contains ' || held
              FROM (SELECT (SELECT CAST(total(inserted) AS INTEGER) FROM upload_batch) AS inserted,
                           (SELECT count(*) FROM code) AS held)
              WHERE inserted <> held"
@@ -217,7 +218,7 @@ const CHECKS: &[Check] = &[
         promise: "P6",
         looks_at: "SELECT count(*) FROM code",
         violations: concat!(
-            // Beside the max, SQLite takes the other columns from the row that has it.
+            // With `max`, SQLite takes the other columns from the row that has the maximum.
             "WITH last AS MATERIALIZED (
                  SELECT code, retired, max(id) FROM retirement GROUP BY code)
              SELECT 'code ' || code.id || ' is retired, but the ledger says otherwise'
@@ -255,7 +256,7 @@ const CHECKS: &[Check] = &[
     },
 ];
 
-/// Tables whose rows need checking: where one has rows, something must have been looked at.
+/// Tables with rows to check: if any of them has rows, something must have been checked.
 const ANYTHING: &str = "
     SELECT EXISTS (SELECT 1 FROM upload_batch) OR EXISTS (SELECT 1 FROM code)
         OR EXISTS (SELECT 1 FROM free) OR EXISTS (SELECT 1 FROM claim)
@@ -267,8 +268,8 @@ pub(super) fn audit(connection: &Connection) -> Result<Vec<Audited>> {
     for check in CHECKS {
         let looked_at: i64 = connection.query_row(check.looks_at, [], |row| row.get(0))?;
         let violations = match violations(connection, check.violations) {
-            // Not asked of each row at first: that takes as long as the question itself.
-            Err(Error(StoreError::Engine(why))) if why.contains(MALFORMED) => {
+            // Not validated for every row up front, which would take as long as the query itself.
+            Err(StoreError::Engine(why)) if why.contains(MALFORMED) => {
                 let mut found = violations(connection, &tolerant(check.violations))?;
                 found.insert(0, UNREADABLE.to_owned());
                 found.truncate(MOST_TOLD);
@@ -298,7 +299,7 @@ pub(super) fn audit(connection: &Connection) -> Result<Vec<Audited>> {
         if anything && nothing_checked {
             audited
                 .violations
-                .push("the database has rows, but none that could be checked".into());
+                .push("the database has rows, but nothing was checked".into());
         }
         audited.violations.truncate(MOST_TOLD);
         audited.holds = audited.violations.is_empty();
@@ -306,13 +307,13 @@ pub(super) fn audit(connection: &Connection) -> Result<Vec<Audited>> {
     Ok(found)
 }
 
-/// What SQLite says of JSON that cannot be read.
+/// SQLite's error for invalid JSON.
 const MALFORMED: &str = "malformed JSON";
-/// The violation that stands for such rows.
-const UNREADABLE: &str = "the journal or the workflows hold JSON that cannot be read: those rows were \
-                          damaged or edited, and prove nothing";
+/// The violation reported for rows with invalid JSON.
+const UNREADABLE: &str = "the journal or the workflows contain invalid JSON: those rows were \
+                          damaged or edited, and cannot be checked";
 
-/// The same question, to which rows that cannot be read say nothing.
+/// Returns the same query, with rows of invalid JSON treated as empty.
 fn tolerant(question: &str) -> String {
     let readable =
         |column: &str, nothing: &str| format!("iif(json_valid({column}), {column}, {nothing})");
@@ -340,7 +341,7 @@ fn violations(connection: &Connection, question: &str) -> Result<Vec<String>> {
         {
             continue;
         }
-        // Not read as text, which may be damaged as well.
+        // Read as bytes, because the text may be damaged too.
         let told = String::from_utf8_lossy(row.get_ref(0)?.as_bytes().unwrap_or_default());
         if !violations.iter().any(|known| *known == told) {
             violations.push(told.into_owned());
@@ -349,7 +350,7 @@ fn violations(connection: &Connection, question: &str) -> Result<Vec<String>> {
     Ok(violations)
 }
 
-/// The text of a column, where there is one.
+/// Returns the text of a column; `None` if it is missing or NULL.
 fn text<'r>(row: &'r Row<'_>, column: usize) -> Option<&'r str> {
     row.get_ref(column).ok()?.as_str_or_null().ok()?
 }

@@ -1,4 +1,4 @@
-//! A copy of the database while others write.
+//! Backup: a copy of the database while other connections write.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use super::connection::private;
 use super::{Result, SqliteStore, StoreError};
 
-/// Writes the database as it is at one moment into a new file, and makes that durable.
+/// Writes the database as it is at one moment into a new file, durably.
 ///
-/// A snapshot of the log is read, so writers go on meanwhile and the copy is never begun anew.
+/// It reads a snapshot of the write-ahead log, so writers continue meanwhile and the copy never has
+/// to start over.
 pub(super) fn write(store: &SqliteStore, to: &Path) -> Result<()> {
     whole(to, |unfinished| {
         let name = unfinished
@@ -19,11 +20,11 @@ pub(super) fn write(store: &SqliteStore, to: &Path) -> Result<()> {
     .map(drop)
 }
 
-/// Has a new file made under another name, and gives it its own once it is durable, so that what
-/// stands under `to` is whole. `make` gets an empty file that its owner alone may read, and fills it.
-/// Where it says that it is not to be, nothing is left of it.
+/// Creates a file under a temporary name and renames it once it is durable, so that a file named
+/// `to` is always complete. `make` gets an empty file that only its owner can read, and fills it.
+/// If it returns false or fails, nothing is left behind.
 pub(super) fn whole(to: &Path, make: impl FnOnce(&Path) -> Result<bool>) -> Result<bool> {
-    // Taken for good before anything is written: a file that is there is never overwritten.
+    // Reserves the name before anything is written, so that an existing file is never overwritten.
     let new = |path: &Path| {
         let made = private().create_new(true).open(path);
         made.map(drop).map_err(|error| failed("make", path, &error))
@@ -66,7 +67,7 @@ fn unfinished(to: &Path) -> PathBuf {
     beside(to, &format!(".{}.unfinished", std::process::id()))
 }
 
-/// The path with something behind its name.
+/// Returns the path with a suffix appended to its name.
 pub(super) fn beside(path: &Path, behind: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(behind);

@@ -1,4 +1,4 @@
-//! Which deliveries may carry the code of a claim.
+//! Code usage: decides which deliveries may carry the code of a claim.
 
 use rusqlite::{Connection, Row, params};
 
@@ -6,13 +6,13 @@ use super::{Result, readable};
 use promoflow_model::message::Content;
 use promoflow_store::RunId;
 
-/// A claim whose code may go back, or not.
+/// A claim whose code may be released.
 pub(super) struct Claim {
     pub(super) id: i64,
     code: String,
 }
 
-/// The claims of a run that were not released: its own, and those that served it again.
+/// Returns the unreleased claims of a run: its own, and those that it reuses.
 pub(super) fn claims(connection: &Connection, run: RunId) -> Result<Vec<Claim>> {
     let mut statement = connection.prepare_cached(
         "SELECT id, code FROM claim
@@ -35,12 +35,12 @@ fn read(row: &Row<'_>) -> Result<Claim> {
     })
 }
 
-/// Whether a claim may go back now that a run is over; if so, the deliveries that must not be tried
-/// again.
+/// Decides whether a claim may be released now that a run has ended. If so, returns the deliveries
+/// that must not be attempted any more; otherwise `None`.
 ///
-/// It stays where a message that may carry its code may have left, or may still leave, and where
-/// another run goes on with it or has it for good. Another run lets go of it where it is cancelled,
-/// and where it is completed and all that carried it was called off.
+/// A claim is kept if a message that may carry its code may have left or may still leave, and if
+/// another run still uses it or keeps it permanently. Another run does not keep it if that run is
+/// cancelled, or if it is completed and all its deliveries that carried the code were cancelled.
 pub(super) fn lets_go(
     connection: &Connection,
     claim: &Claim,
@@ -81,7 +81,7 @@ pub(super) fn lets_go(
     Ok(Some(may_be_tried))
 }
 
-/// The run that claimed it and those that it served again, and how each stands.
+/// Returns the run that made a claim and those that reuse it, each with its state.
 fn runs(connection: &Connection, claim: &Claim) -> Result<Vec<(RunId, String)>> {
     let runs = connection
         .prepare_cached(
@@ -96,7 +96,7 @@ fn runs(connection: &Connection, claim: &Claim) -> Result<Vec<(RunId, String)>> 
     Ok(runs)
 }
 
-/// Whether a delivery may carry a code by any of its ways, those behind it as well.
+/// Returns true if the message of a delivery, or any of its alternatives, may contain a code.
 fn carries(connection: &Connection, delivery: i64, content: &str, code: &str) -> Result<bool> {
     if may_carry(content, code) {
         return Ok(true);
@@ -112,9 +112,10 @@ fn carries(connection: &Connection, delivery: i64, content: &str, code: &str) ->
     Ok(false)
 }
 
-/// Whether a content, as it is stored, may carry a code. A code may be written in ways that nobody
-/// finds again, such as a picture's: unless the content was known to hold none when it was made, it
-/// may. So may one that cannot be read.
+/// Returns true if a stored content may contain a code. A template can write a code in forms that
+/// no search finds, such as in the URL of a picture. So a content may contain one unless it was
+/// known to be free of codes when it was rendered. A content that cannot be read may contain one,
+/// too.
 pub(super) fn may_carry(content: &str, code: &str) -> bool {
     serde_json::from_str(content).map_or(true, |content: Content| {
         !content.codeless || content.shows(code)

@@ -1,4 +1,4 @@
-//! Messages, blocks and workflows, each version for good.
+//! Messages, blocks and workflows; every version is kept.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use promoflow_store::{
     Applied, ConfigId, StartRule, StoredBlock, StoredWorkflow, WorkflowRow, WorkflowState,
 };
 
-/// The text that is stored; it is read back first, so that nothing is stored which cannot be read.
+/// Serialises a value and reads it back, so that nothing unreadable is stored.
 fn write_json<T: Serialize + DeserializeOwned>(what: &str, value: &T) -> Result<String> {
     let text = serde_json::to_string(value).map_err(|error| damaged(what, error))?;
     read_json::<T>(|| what.to_owned(), &text)?;
@@ -25,7 +25,7 @@ fn read_json<T: DeserializeOwned>(what: impl FnOnce() -> String, text: &str) -> 
     serde_json::from_str(text).map_err(|error| unreadable(what(), &error))
 }
 
-/// The latest version in a table of versions, with its definition.
+/// Returns the latest version in a table of versions, with its definition.
 fn latest(connection: &Connection, table: &str, id: &str) -> Result<Option<(u32, String)>> {
     let sql = format!(
         "SELECT version, definition FROM {table} WHERE id = ?1 ORDER BY version DESC LIMIT 1"
@@ -36,7 +36,7 @@ fn latest(connection: &Connection, table: &str, id: &str) -> Result<Option<(u32,
         .optional()?)
 }
 
-/// Adds a version to a table of versions unless the latest says the same.
+/// Adds a version to a table of versions, unless it equals the latest.
 fn put(
     connection: &Connection,
     table: &str,

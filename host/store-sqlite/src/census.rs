@@ -1,7 +1,7 @@
-//! Counting the pool and the launch history.
+//! Counts of the pool and the launch history.
 //!
-//! Whole lanes are read in the order of an index, and what was claimed since in that of the
-//! claims: both cost no more than what they read, and nothing is written for them.
+//! Code groups are counted in the order of an index, and recent claims in the order of the claims.
+//! Both cost only the rows that they read, and need no rows written for them.
 
 use std::collections::HashMap;
 
@@ -59,12 +59,13 @@ pub(super) fn count(connection: &Connection, now: Timestamp, soon: Timestamp) ->
         |count, claims| count.used += claims,
     )?;
     add(
-        // In this order: few claims are ever released, and all others need not be looked at.
+        // CROSS JOIN keeps this order: few claims are ever released, and the others need not be
+        // read.
         "SELECT claim.lane, count(*) FROM release CROSS JOIN claim ON claim.id = release.claim
          GROUP BY claim.lane",
         |count, released| count.used = count.used.saturating_sub(released),
     )?;
-    // Every code that was ever retired stands in this ledger, and most codes never are.
+    // Every code that was ever retired is in this ledger, and most codes never are.
     add(
         "SELECT code.lane, count(*) FROM (SELECT DISTINCT code FROM retirement) AS once
          JOIN code ON code.code = once.code WHERE code.retired = 1 GROUP BY code.lane",
@@ -79,7 +80,7 @@ pub(super) fn count(connection: &Connection, now: Timestamp, soon: Timestamp) ->
     })
 }
 
-/// The number of the last claim; 0 where there is none.
+/// Returns the last claim, or 0 if there is none.
 pub(super) fn last_claim(connection: &Connection) -> Result<ClaimId> {
     let last: Option<i64> = connection
         .prepare_cached("SELECT max(id) FROM claim")?
@@ -87,9 +88,9 @@ pub(super) fn last_claim(connection: &Connection) -> Result<ClaimId> {
     Ok(ClaimId(last.unwrap_or(0)))
 }
 
-/// The claims after that one, by lane.
+/// Counts the claims after that one, by code group.
 pub(super) fn claimed_after(connection: &Connection, after: ClaimId) -> Result<Claimed> {
-    // Counted here: SQLite would sort what it groups.
+    // Counted here, because SQLite would sort the rows to group them.
     let mut by_number: HashMap<i64, u64> = HashMap::new();
     let mut last = after;
     let mut statement =
@@ -111,7 +112,7 @@ pub(super) fn claimed_after(connection: &Connection, after: ClaimId) -> Result<C
     Ok(claimed)
 }
 
-/// The claims since a moment, by lane; of very many only the last `most`.
+/// Counts the claims since a time, by code group; at most the last `most`.
 pub(super) fn claimed_since(
     connection: &Connection,
     since: Timestamp,
@@ -119,8 +120,8 @@ pub(super) fn claimed_since(
 ) -> Result<ClaimedSince> {
     let last = last_claim(connection)?.0;
     let most = i64::try_from(most).unwrap_or(i64::MAX);
-    // Claims are numbered in the order of their commits, so their times go up with them; where
-    // the clock was set back meanwhile, the answer is off by what it was set back.
+    // Claim ids increase in commit order, and so do their times. If the clock was set back, the
+    // result is off by that much.
     let (mut before, mut after) = (last.saturating_sub(most).max(0), last + 1);
     let mut select = connection.prepare_cached("SELECT at FROM claim WHERE id = ?1")?;
     let mut at = |claim: i64| -> Result<Option<i64>> {
@@ -135,7 +136,7 @@ pub(super) fn claimed_since(
     }
     let from = match at(before)? {
         Some(earlier) if earlier < since.0 => None,
-        // There is none before those that are counted, or it is as late and left out.
+        // No claim precedes the counted ones, or one of the same time is left out.
         _ => at(after)?,
     };
     Ok(ClaimedSince {
@@ -146,7 +147,7 @@ pub(super) fn claimed_since(
 
 pub(super) fn tally(connection: &Connection) -> Result<Tally> {
     let mut tally = Tally::default();
-    // By the index of those that are not completed: most are, and no run is ever deleted.
+    // By the index of runs that are not completed: most are completed, and runs are never deleted.
     let mut statement = connection.prepare_cached(
         "SELECT state, count(*) FROM run WHERE state <> 'completed' GROUP BY state",
     )?;

@@ -1,4 +1,4 @@
-//! The pool as people look at it: listings, counts, retiring.
+//! Listings and counts of the pool, and retiring of codes.
 
 use std::ops::ControlFlow;
 
@@ -9,7 +9,7 @@ use promoflow_model::clock::Timestamp;
 use promoflow_model::pool::{Filter, Lane};
 use promoflow_store::{CodeRow, DeliveryId, FreeCode, PoolCount, Position, Retired, UsedBy};
 
-/// A code with its lane, the claim that has it, and whether it is free.
+/// A code with its code group, its claim, and whether it is available.
 const CODE_ROWS: &str = "
     SELECT code.code, lane.type, lane.discount, code.expires, code.retired,
            free.id IS NOT NULL, claim.run, claim.step, claim.contact, claim.at
@@ -111,7 +111,7 @@ pub(super) fn count(store: &SqliteStore, filter: &Filter, now: Timestamp) -> Res
     })
 }
 
-/// The conditions of a filter on `code`, `lane` and `free`, with their values.
+/// Returns the conditions of a filter on `code`, `lane` and `free`, with their values.
 fn conditions(
     connection: &Connection,
     filter: &Filter,
@@ -165,7 +165,7 @@ fn code_row(row: &Row<'_>) -> rusqlite::Result<CodeRow> {
     })
 }
 
-/// A free code: when it expires, its number, and its text.
+/// Reads an available code: its expiry, its number and its text.
 pub(super) fn free_code(row: &Row<'_>) -> Result<FreeCode> {
     Ok(FreeCode {
         position: Position {

@@ -1,4 +1,4 @@
-//! Connections to the file, and the settings that make commits durable.
+//! Connections to the file, with the settings that make commits durable.
 
 use std::fs::OpenOptions;
 use std::path::Path;
@@ -9,18 +9,18 @@ use rusqlite::{Connection, OpenFlags};
 use super::faults::BUSY_SECONDS;
 use super::{Error, Result, StoreError};
 
-/// Pages in the log before it is copied into the file: 32 MiB, so that a page that many commits
-/// change is copied once for all of them.
+/// Pages in the write-ahead log before a checkpoint: 32 MiB, so that a page that many commits
+/// change is copied only once.
 pub(super) const CHECKPOINT_PAGES: u32 = 8_192;
 
-/// Makes the file of a new database, for its owner alone: it holds promo codes, addresses and what
-/// proves keys. What SQLite lays beside a database has the rights of that. Where it cannot be made,
-/// or is there already, connecting tells.
+/// Creates the file of a new database with access for its owner only, because it contains promo
+/// codes, addresses and key hashes. SQLite's additional files get the same permissions. If the file
+/// exists or cannot be created, opening the connection reports that.
 pub(super) fn make(path: &Path) {
     let _connecting_tells = private().create_new(true).open(path);
 }
 
-/// To write a file that nobody but its owner reads, where this makes it.
+/// Options to write a file that, if created, only its owner can read.
 pub(super) fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true);
@@ -29,11 +29,11 @@ pub(super) fn private() -> OpenOptions {
     options
 }
 
-/// How often it is looked whether another process still writes. SQLite by itself looks ever more
-/// seldom, and would miss the moments that an upload leaves.
+/// The interval of checks for another process's write lock. SQLite's own handler checks less and
+/// less often, and would miss the gaps between the batches of an upload.
 const LOOK: Duration = Duration::from_millis(4);
 
-/// Whether to wait on for another process, after so many looks.
+/// Busy handler: returns true to keep waiting for another process, after this many checks.
 fn waits_on(looks: i32) -> bool {
     let waited = LOOK.saturating_mul(looks.unsigned_abs());
     if waited >= Duration::from_secs(BUSY_SECONDS) {
@@ -59,7 +59,8 @@ pub(super) fn connect(path: &Path) -> Result<Connection> {
     connection.set_prepared_statement_cache_capacity(128);
     connection
         .execute_batch(
-            // 32 MiB of pages: the heads of the lanes and the tails of the ledgers stay in memory.
+            // A cache of 32 MiB: the heads of the code groups and the tails of the ledgers stay in
+            // memory.
             "PRAGMA journal_mode = WAL;
              PRAGMA synchronous = FULL;
              PRAGMA cache_size = -32768;

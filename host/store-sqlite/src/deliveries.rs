@@ -1,4 +1,4 @@
-//! The outbox: listings, and what a row holds.
+//! Listings of deliveries, and reading of their columns.
 
 use std::ops::ControlFlow;
 
@@ -48,7 +48,7 @@ pub(super) fn one(store: &SqliteStore, id: DeliveryId) -> Result<Option<Delivery
 fn delivery_row(row: &Row<'_>) -> Result<DeliveryRow> {
     let id = DeliveryId(row.get(0)?);
     let state: String = row.get(6)?;
-    // One that is damaged is listed without its content: it hides none of the others.
+    // A damaged delivery is listed without its content and does not hide the others.
     let content = read_content(id, row.get_ref(5)?.as_str().unwrap_or_default());
     let error: Option<String> = row.get(8)?;
     let error = error.or_else(|| content.as_ref().err().map(ToString::to_string));

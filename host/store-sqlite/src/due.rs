@@ -1,8 +1,8 @@
-//! The outbox: what may be tried.
+//! Deliveries that may be attempted now.
 //!
-//! What was to wait and what was never to wait are looked for apart, in one index, and begin in
-//! turn: a retry whose moment has come does not wait until no more new letters come, nor a new
-//! letter until all that failed has been tried again.
+//! Scheduled deliveries (retries, and those that waited for their hours) and new ones are read
+//! separately from one index, and begin alternately. So a due retry does not wait for a stream of
+//! new deliveries to end, nor a new delivery for a backlog of retries.
 
 use std::iter::once;
 
@@ -14,7 +14,7 @@ use promoflow_model::clock::Timestamp;
 use promoflow_model::message::ChannelKind;
 use promoflow_store::{AT_ONCE, Alternative, DeliveryId, DueDelivery, DuePage, MOST_PAGE_BYTES};
 
-/// Up to `room` deliveries that may be tried now.
+/// Returns up to `room` deliveries that may be attempted now.
 pub(super) fn page(
     connection: &Connection,
     kinds: &[ChannelKind],
@@ -59,7 +59,7 @@ pub(super) fn page(
     })
 }
 
-/// One of these, one of those; then what is left of the longer.
+/// Interleaves both lists; the rest of the longer one follows.
 fn in_turn(first: Vec<(i64, DueDelivery)>, second: Vec<(i64, DueDelivery)>) -> Vec<DueDelivery> {
     let mut letters = Vec::with_capacity(first.len() + second.len());
     let (mut first, mut second) = (first.into_iter(), second.into_iter());
@@ -72,16 +72,16 @@ fn in_turn(first: Vec<(i64, DueDelivery)>, second: Vec<(i64, DueDelivery)>) -> V
     }
 }
 
-/// How much is taken at most.
+/// The maximum size of a page.
 #[derive(Clone, Copy)]
 struct Bounds {
     letters: usize,
-    /// Of contents; the letter that reaches it is the last.
+    /// Content bytes; the delivery that reaches this is the last.
     bytes: usize,
 }
 
 impl Bounds {
-    /// What is left of it.
+    /// Returns the remaining bounds after these pages.
     fn without(self, taken: &[&Taken]) -> Bounds {
         let letters = taken.iter().flat_map(|taken| &taken.letters);
         Bounds {
@@ -93,10 +93,10 @@ impl Bounds {
     }
 }
 
-/// What was found, with how long it is due.
+/// Found deliveries, each with the time since when it is due.
 struct Taken {
     letters: Vec<(i64, DueDelivery)>,
-    /// Whether there is no more.
+    /// True if there are no more.
     all: bool,
 }
 
@@ -108,8 +108,8 @@ struct Shelf<'s> {
 }
 
 impl Shelf<'_> {
-    /// Those that are due after a moment and until another, of each channel, merged by how long
-    /// they are due.
+    /// Returns deliveries due after `after` and not after `until`, of all channels, merged by due
+    /// time.
     fn take(
         &mut self,
         after: Timestamp,
@@ -162,8 +162,8 @@ impl Shelf<'_> {
                     bytes += delivery.size();
                     taken.letters.push((due, delivery));
                 }
-                // It holds up none of those behind it.
-                Err(error @ Error(StoreError::Damaged { .. })) => {
+                // An unreadable delivery does not block those behind it.
+                Err(error @ StoreError::Damaged { .. }) => {
                     self.unreadable.push((id, error.to_string()));
                 }
                 Err(error) => return Err(error),

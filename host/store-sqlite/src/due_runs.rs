@@ -1,7 +1,7 @@
-//! Runs that may go on.
+//! Runs that may continue.
 //!
-//! Each is read by itself: one whose rows cannot be read fails alone, with the reason, and no other
-//! run waits for it.
+//! Each is read by itself. A run whose rows cannot be read fails with the reason, and blocks no
+//! other run.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -12,7 +12,7 @@ use super::{Error, Result, StoreError, damaged, troubles, unreadable, waiters};
 use promoflow_model::clock::Timestamp;
 use promoflow_store::{ConfigId, DueRun, DueRuns, RunId, StepRecord, WorkflowRow};
 
-/// What to do about a run that cannot be read.
+/// How to repair a run that cannot be read.
 const REPAIR: &str = "the row was damaged or edited: repair it or restore a backup, and then \
                       `promoflow run retry` the run";
 
@@ -52,7 +52,7 @@ pub(super) fn page(
     Ok(due)
 }
 
-/// Has a run fail that cannot be read.
+/// Fails a run that cannot be read.
 pub(super) fn fail_unreadable(
     connection: &Connection,
     run: RunId,
@@ -96,12 +96,12 @@ fn read(connection: &Connection, id: RunId, row: &Row<'_>) -> Result<DueRun> {
     })
 }
 
-/// What is behind a run.
+/// The finished steps of a run.
 #[derive(Default)]
 struct Behind {
-    /// How often it has left each of its steps; a step that waits is still being visited.
+    /// How often the run has left each step. A step that waits is still being visited.
     visits: HashMap<String, u32>,
-    /// The names of the values that they set.
+    /// The names of the values that the steps set.
     set: BTreeSet<String>,
 }
 

@@ -1,4 +1,4 @@
-//! The parameters that events bring, by name.
+//! The names of the parameters that events bring.
 
 use std::collections::BTreeSet;
 
@@ -7,11 +7,11 @@ use serde_json::{Map, Value};
 
 use super::Result;
 
-/// Events that are looked at for the names of their parameters, of those so many of a type.
+/// The number of recent events to examine, overall or of a type.
 const LAST_EVENTS: usize = 2_000;
 const OF_A_TYPE: usize = 50;
 
-/// The names of the parameters that the last events of a type brought, or those of any.
+/// Returns the parameter names of the last events of a type, or of any type.
 pub(super) fn names(connection: &Connection, event_type: Option<&str>) -> Result<BTreeSet<String>> {
     let mut statement = connection.prepare_cached(
         "SELECT params FROM (SELECT type, params FROM event ORDER BY id DESC LIMIT ?1)
@@ -21,7 +21,7 @@ pub(super) fn names(connection: &Connection, event_type: Option<&str>) -> Result
     let mut rows = statement.query(params![most(LAST_EVENTS), event_type, most(OF_A_TYPE)])?;
     let mut names = BTreeSet::new();
     while let Some(row) = rows.next()? {
-        // One that cannot be read tells nothing, and is others' to report.
+        // An event that cannot be read contributes nothing here, and is reported elsewhere.
         let text = row.get_ref(0)?.as_str().unwrap_or_default();
         if let Ok(params) = serde_json::from_str::<Map<String, Value>>(text) {
             names.extend(params.into_iter().map(|(name, _)| name));

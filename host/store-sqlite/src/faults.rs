@@ -1,4 +1,4 @@
-//! What the engine's errors, and rows that cannot be read, are called.
+//! Conversion of database errors, and errors for rows that cannot be read.
 
 use std::fmt;
 
@@ -31,7 +31,7 @@ impl From<Error> for StoreError {
     }
 }
 
-/// How long a writer waits for another process at the least.
+/// The minimum time a writer waits for another process, in seconds.
 pub(super) const BUSY_SECONDS: u64 = 120;
 
 impl From<rusqlite::Error> for Error {
@@ -68,24 +68,24 @@ pub(super) fn damaged(what: impl Into<String>, why: impl ToString) -> Error {
     })
 }
 
-/// Keeps a scan going past a row that cannot be read: it is left out, and the log says why.
+/// Lets a scan continue past a row that cannot be read: skips it and logs the reason.
 pub(super) fn readable<T>(read: Result<T>) -> Result<Option<T>> {
     match read {
         Ok(value) => Ok(Some(value)),
-        Err(error @ Error(StoreError::Damaged { .. })) => {
-            tracing::error!("a row is left out: {error}");
+        Err(error @ StoreError::Damaged { .. }) => {
+            tracing::error!("skipped a row: {error}");
             Ok(None)
         }
         Err(error) => Err(error),
     }
 }
 
-/// The same of JSON that was stored. What stands there is not quoted, as the error itself would:
-/// it may hold promo codes and addresses.
-pub(super) fn unreadable(what: impl Into<String>, error: &serde_json::Error) -> Error {
+/// Same as [`damaged`], for stored JSON. Does not quote the text, as the JSON error would: it may
+/// contain promo codes and addresses.
+pub(super) fn unreadable(what: impl Into<String>, error: &serde_json::Error) -> StoreError {
     let kind = match error.classify() {
-        serde_json::error::Category::Data => "a value of another kind than is expected",
-        _ => "no JSON",
+        serde_json::error::Category::Data => "unexpected value",
+        _ => "invalid JSON",
     };
     let why = format!("{kind} at line {}, column {}", error.line(), error.column());
     damaged(what, why)

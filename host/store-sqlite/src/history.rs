@@ -1,4 +1,4 @@
-//! The launch history, and when runs rest.
+//! The launch history, and whether runs are idle.
 
 use std::sync::OnceLock;
 
@@ -10,7 +10,7 @@ use promoflow_model::clock::Timestamp;
 use promoflow_model::message::ChannelKind;
 use promoflow_store::{AT_ONCE, RunId, RunRow, RunState, StepRecord, WorkflowRow};
 
-/// When the next run or delivery is due after `now`.
+/// Returns the time after `now` at which the next run or delivery is due.
 pub(super) fn next_due(connection: &Connection, now: Timestamp) -> Result<Option<Timestamp>> {
     let next: Option<i64> = connection
         .prepare_cached(
@@ -23,7 +23,7 @@ pub(super) fn next_due(connection: &Connection, now: Timestamp) -> Result<Option
     Ok(next.map(Timestamp))
 }
 
-/// The names of all channels, as a JSON list: what is due is looked up for each.
+/// Returns the names of all channels as a JSON list: due deliveries are looked up for each channel.
 fn channels() -> &'static str {
     static NAMES: OnceLock<String> = OnceLock::new();
     NAMES.get_or_init(|| serde_json::json!(ChannelKind::ALL).to_string())
@@ -35,7 +35,7 @@ pub(super) fn rested(
     last: RunId,
     now: Timestamp,
 ) -> Result<bool> {
-    // `+` keeps the planner on the small indexes of what is due.
+    // `+` makes the planner use the small indexes of due rows.
     let unrested: bool = connection
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM run WHERE due <= ?3 AND +id BETWEEN ?1 AND ?2)
@@ -126,16 +126,16 @@ fn segment(run: RunId, row: &Row<'_>) -> Result<Vec<StepRecord>> {
         .map_err(|error| unreadable(format!("segment {segment} of run {run}"), &error))
 }
 
-/// Says of a run what of it cannot be read.
-fn note(run: &mut RunRow, error: &Error) {
+/// Adds an error to a run for a part that cannot be read.
+fn note(run: &mut RunRow, error: &StoreError) {
     run.error = Some(match run.error.take() {
         Some(before) => format!("{before}; {error}"),
         None => error.to_string(),
     });
 }
 
-/// A run for a listing. One that cannot be read is listed with the reason, and hides none of the
-/// others.
+/// Reads a run for a listing. A run that cannot be read is shown with the reason and does not hide
+/// the others.
 fn listed(connection: &Connection, row: &Row<'_>) -> Result<RunRow> {
     let id = RunId(row.get(0)?);
     match run_row(connection, id, row) {

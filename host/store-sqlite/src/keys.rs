@@ -32,7 +32,7 @@ fn read(row: &Row<'_>) -> Result<Key> {
     let (id, scopes): (String, String) = (row.get(0)?, row.get(2)?);
     let hash: Vec<u8> = row.get(1)?;
     let hash = <[u8; 32]>::try_from(hash)
-        .map_err(|_| damaged(format!("the API key {id}"), "its hash has another length"))?;
+        .map_err(|_| damaged(format!("the API key {id}"), "its hash is not 32 bytes long"))?;
     let scopes = scopes
         .split(',')
         .filter(|scope| !scope.is_empty())
@@ -48,7 +48,7 @@ fn read(row: &Row<'_>) -> Result<Key> {
     })
 }
 
-/// The moment of the first revocation stays.
+/// Keeps the time of the first revocation.
 pub(super) fn revoke(connection: &Connection, id: &str, at: Timestamp) -> Result<bool> {
     let found = connection.execute(
         "UPDATE api_key SET revoked = coalesce(revoked, ?2) WHERE id = ?1",

@@ -1,4 +1,4 @@
-//! The small numbers of lanes.
+//! The ids of code groups.
 
 use std::collections::HashMap;
 
@@ -7,18 +7,18 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::{Result, damaged};
 use promoflow_model::pool::Lane;
 
-/// Types that are remembered: some MiB of them.
+/// Maximum number of cached types; a few MiB.
 const MOST_TYPES: usize = 4_096;
 
-/// Numbers of lanes that were looked up before. A lane's number never changes.
+/// A cache of code group ids. The id of a code group never changes.
 #[derive(Default)]
 pub struct LaneIds {
-    /// By type, then by discount: looked up without making a text.
+    /// By type, then by discount, so that a look-up allocates no key.
     known: HashMap<String, [Option<i64>; 100]>,
 }
 
 impl LaneIds {
-    /// The number of a lane, if it has one.
+    /// Returns the id of a code group, if it exists.
     pub(super) fn find(&mut self, connection: &Connection, lane: &Lane) -> Result<Option<i64>> {
         self.find_parts(connection, &lane.code_type, lane.discount)
     }
@@ -39,7 +39,7 @@ impl LaneIds {
         Ok(found)
     }
 
-    /// The number of a lane; it gets one if it has none.
+    /// Returns the id of a code group, creating it if it does not exist.
     pub(super) fn find_or_add(
         &mut self,
         connection: &Connection,
@@ -57,7 +57,7 @@ impl LaneIds {
         Ok(id)
     }
 
-    /// Forgets all: the transaction that may have added some was rolled back.
+    /// Clears the cache after a rollback, which may have removed code groups.
     pub(super) fn forget(&mut self) {
         self.known.clear();
     }
@@ -81,7 +81,7 @@ impl LaneIds {
     }
 }
 
-/// The number of a lane, looked up in the file.
+/// Returns the id of a code group from the database, bypassing the cache.
 pub(super) fn find(connection: &Connection, kind: &str, discount: u8) -> Result<Option<i64>> {
     Ok(connection
         .prepare_cached("SELECT id FROM lane WHERE type = ?1 AND discount = ?2")?
@@ -89,7 +89,7 @@ pub(super) fn find(connection: &Connection, kind: &str, discount: u8) -> Result<
         .optional()?)
 }
 
-/// A lane whose type stands in that column, and its discount in the next.
+/// Reads a code group from a row: its type from this column and its discount from the next.
 pub(super) fn read(row: &Row<'_>, column: usize) -> Result<Lane> {
     Ok(Lane {
         code_type: row.get(column)?,
@@ -97,11 +97,11 @@ pub(super) fn read(row: &Row<'_>, column: usize) -> Result<Lane> {
     })
 }
 
-/// The lane of that number.
+/// Returns the code group with that id.
 pub(super) fn name(connection: &Connection, id: i64) -> Result<Lane> {
     connection
         .prepare_cached("SELECT type, discount FROM lane WHERE id = ?1")?
         .query_row([id], |row| Ok(read(row, 0)))
         .optional()?
-        .ok_or_else(|| damaged(format!("lane {id}"), "the row is missing"))?
+        .ok_or_else(|| damaged(format!("code group {id}"), "the row is missing"))?
 }

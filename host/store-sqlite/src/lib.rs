@@ -1,8 +1,8 @@
 //! The store in one SQLite file.
 //!
-//! One connection writes, behind a lock; a few read. Every commit is durable before it is
-//! answered: write-ahead log with `synchronous=FULL`, because a commit that a power loss takes
-//! back is a code issued twice. The statements stand one module a concern, below.
+//! One connection writes, behind a lock; a few read. Every commit is durable before it returns
+//! (write-ahead log with `synchronous=FULL`), because a commit lost in a power failure means a code
+//! issued twice. The statements are in the modules below, one for each concern.
 
 mod after;
 mod alerts;
@@ -75,43 +75,43 @@ use settings::{calendar, number_setting, raise_setting, set_setting, setting};
 pub use lanes::LaneIds;
 pub use restore::{Restored, restore};
 
-/// Idle readers that are kept open.
+/// Maximum number of idle read connections to keep open.
 const KEPT_READERS: usize = 4;
 
 /// A store in a SQLite file.
 pub struct SqliteStore {
     path: PathBuf,
-    /// Fair: who waits gets it in turn, and no upload keeps an event waiting batch after batch.
+    /// Fair, so that waiting threads get the lock in turn and uploads cannot starve events.
     writer: FairMutex<Writer>,
-    /// The turn of what writes much: only one of them waits for the writer at a time.
+    /// Serialises bulk writes, so that only one of them waits for the writer at a time.
     bulk: Mutex<()>,
-    /// Uploads that are on their way.
+    /// The number of uploads in progress.
     uploading: AtomicUsize,
     readers: Mutex<Vec<Connection>>,
-    /// Changes of the pool by this process.
+    /// The number of pool changes by this process.
     pool_changes: AtomicU64,
-    /// Watches the file for commits of others; used for nothing else.
+    /// Detects commits by other processes; used for nothing else.
     watcher: Mutex<Connection>,
-    /// What the directory of contacts would be, with the last event that it was filled from: once a
-    /// test run has asked for contacts while it sleeps.
+    /// The contact directory for test runs while contacts are disabled, with the last event that it
+    /// includes. Built when a test run first needs it.
     aside: Mutex<Option<(Arc<contacts::Aside>, i64)>>,
 }
 
-/// The connection that writes, with what it remembers of the file.
+/// The writing connection, with its cache of code group ids.
 struct Writer {
     connection: Connection,
     lanes: LaneIds,
 }
 
 impl SqliteStore {
-    /// Opens the database, making it where there is none.
-    pub fn open(path: &Path) -> StoreResult<SqliteStore> {
-        Ok(Self::open_with(path, true)?)
+    /// Opens the database, creating it if it does not exist.
+    pub fn open(path: &Path) -> Result<SqliteStore> {
+        Self::open_with(path, true)
     }
 
-    /// Opens a database that must exist.
-    pub fn open_existing(path: &Path) -> StoreResult<SqliteStore> {
-        Ok(Self::open_with(path, false)?)
+    /// Opens an existing database.
+    pub fn open_existing(path: &Path) -> Result<SqliteStore> {
+        Self::open_with(path, false)
     }
 
     fn open_with(path: &Path, create: bool) -> Result<SqliteStore> {
@@ -127,7 +127,7 @@ impl SqliteStore {
             make(path);
         }
         let mut connection = connect(path)?;
-        // One name, by whatever link it was opened: others beside it are made from it.
+        // A canonical name: the names of other files, such as the lock file, are derived from it.
         let file = path.canonicalize().map_err(|error| {
             StoreError::Open(format!("cannot find {} again: {error}", path.display()))
         })?;
@@ -148,12 +148,12 @@ impl SqliteStore {
         })
     }
 
-    /// A connection with the settings that the store writes with, for measurements beside it.
-    pub fn connect(path: &Path) -> StoreResult<Connection> {
-        Ok(connect(path)?)
+    /// Opens a connection with the store's settings, for measurements next to it.
+    pub fn connect(path: &Path) -> Result<Connection> {
+        connect(path)
     }
 
-    /// The file, without symbolic links.
+    /// Returns the path of the file, without symbolic links.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -162,8 +162,8 @@ impl SqliteStore {
         self.writer.lock()
     }
 
-    /// Runs one write transaction. `IMMEDIATE`: a transaction that begins by reading and then
-    /// writes would not wait for others, but fail.
+    /// Runs a write transaction. It is `IMMEDIATE`, because a transaction that reads first and
+    /// writes later fails instead of waiting for other writers.
     fn write<T>(&self, work: impl FnOnce(&Connection, &mut LaneIds) -> Result<T>) -> Result<T> {
         let mut writer = self.writer();
         let Writer { connection, lanes } = &mut *writer;
@@ -175,17 +175,16 @@ impl SqliteStore {
             transaction.commit()?;
             Ok(value)
         }));
-        // The transaction was rolled back on the way.
-        let done =
-            written.unwrap_or_else(|_| Err(StoreError::Engine("a write panicked".into()).into()));
+        // The panic has already rolled the transaction back.
+        let done = written.unwrap_or_else(|_| Err(StoreError::Engine("a write panicked".into())));
         if done.is_err() {
-            // Lanes that the transaction had added are gone with it.
+            // Code groups that the transaction had added are gone with it.
             lanes.forget();
         }
         done
     }
 
-    /// A write that may have changed the pool: leases are looked at anew once it stands.
+    /// Runs a write that may change the pool. Leases are checked again after it commits.
     fn write_pool<T>(
         &self,
         work: impl FnOnce(&Connection, &mut LaneIds) -> Result<T>,
@@ -206,14 +205,14 @@ impl SqliteStore {
         self.pool_changes.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Writes what the database holds now into a new file of that name.
+    /// Writes the current database into a new file with that name.
     fn snapshot(&self, name: &str) -> Result<()> {
-        // Not within a transaction, which SQLite refuses here.
+        // Outside a transaction, which SQLite requires here.
         connect(&self.path)?.execute("VACUUM INTO ?1", [name])?;
         Ok(())
     }
 
-    /// Reads on a connection of its own, in one transaction, so that what is read fits together.
+    /// Reads on a separate connection, in one transaction, so that the result is consistent.
     fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         let mut connection = match lock(&self.readers).pop() {
             Some(connection) => connection,
@@ -231,8 +230,8 @@ impl SqliteStore {
     }
 }
 
-/// A lock that a panic of another thread left behind is still good: transactions roll back when
-/// they are dropped, so no half-done work is seen.
+/// Locks a mutex. A lock poisoned by a panic is still usable: transactions roll back when they are
+/// dropped, so no incomplete work is visible.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! Notices: events of alerts on their way to webhooks.
+//! Notifications: alert events that are sent to webhooks.
 
 use rusqlite::{Connection, Row, params};
 
@@ -42,7 +42,7 @@ pub(super) fn due(
     Ok(notices)
 }
 
-/// The newest first.
+/// Lists notifications, the newest first.
 pub(super) fn list(
     connection: &Connection,
     state: Option<DeliveryState>,
@@ -50,7 +50,7 @@ pub(super) fn list(
     limit: usize,
 ) -> Result<Vec<Notice>> {
     let state = state.map(|state| STATES.iter().find(|(_, one)| *one == state));
-    // A state that no notice is ever in.
+    // Notifications are never in this state.
     let Ok(state) = state.map(|found| found.ok_or(())).transpose() else {
         return Ok(Vec::new());
     };
@@ -73,7 +73,7 @@ fn read(row: &Row<'_>) -> Result<Notice> {
     let state: String = row.get(3)?;
     let known = STATES.iter().find(|(name, _)| *name == state);
     let (_, state) =
-        *known.ok_or_else(|| damaged(format!("a notice that is {state}"), "unknown"))?;
+        *known.ok_or_else(|| damaged("the state of a notification", format!("`{state}`")))?;
     Ok(Notice {
         id: NoticeId(row.get(0)?),
         webhook: row.get(1)?,
@@ -86,7 +86,7 @@ fn read(row: &Row<'_>) -> Result<Notice> {
     })
 }
 
-/// False where somebody else has ended it meanwhile.
+/// Begins an attempt. Returns false if the notification is no longer pending.
 pub(super) fn begin(connection: &Connection, id: NoticeId) -> Result<bool> {
     let begun = connection
         .prepare_cached(

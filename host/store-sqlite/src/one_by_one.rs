@@ -1,9 +1,9 @@
-//! What becomes of a batch that could not be committed as a whole.
+//! The fallback for a batch that could not be committed as a whole.
 
 use super::{Error, Reply, Result, StoreError, Unit};
 
-/// Commits units one after another. What stands is answered so, whatever becomes of the units
-/// after it; an error of the call would deny it.
+/// Commits units individually. A unit that is committed gets its reply, whatever happens to the
+/// units after it; returning an error would deny that.
 pub(super) fn one_by_one(
     units: &[Unit],
     commit: impl Fn(&[Unit]) -> Result<Vec<Reply>>,
@@ -12,7 +12,7 @@ pub(super) fn one_by_one(
     let mut failure = None;
     for unit in units {
         match failure.as_ref().filter(|error| fails_any(error)) {
-            // It was asked, or waited for, once.
+            // The failure affects every unit, so the database is tried, or waited for, only once.
             Some(error) => replies.push(Reply::Failed(error.to_string())),
             None => match commit(std::slice::from_ref(unit)) {
                 Ok(reply) => replies.extend(reply),
@@ -24,14 +24,14 @@ pub(super) fn one_by_one(
         }
     }
     match failure {
-        // It is not the units, but the disk: the committer pauses then.
+        // The disk failed, not the units. After an error, the committer waits a moment.
         Some(error) if replies.iter().all(|one| matches!(one, Reply::Failed(_))) => Err(error),
         _ => Ok(replies),
     }
 }
 
-/// Whether a failure has nothing to do with what was to be committed.
-fn fails_any(error: &Error) -> bool {
+/// Returns true if the failure does not depend on what is committed.
+fn fails_any(error: &StoreError) -> bool {
     use StoreError::{Busy, Disk, Full};
     matches!(error.0, Busy { .. } | Disk(_) | Full)
 }

@@ -1,4 +1,4 @@
-//! What people do to runs and deliveries by hand.
+//! Operators' actions on runs and deliveries.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -6,7 +6,7 @@ use super::{Result, alternatives, release};
 use promoflow_model::clock::Timestamp;
 use promoflow_store::{AT_ONCE, DeliveryId, Order, Ordered, RunId};
 
-/// Nothing went back and nothing was called off.
+/// An action that released and cancelled nothing.
 const DONE: Ordered = Ordered::Done {
     released: 0,
     called_off: 0,
@@ -30,14 +30,14 @@ pub(super) fn run(
         (_, "cancelled") => Ok(Ordered::Refused("it was cancelled")),
         (Order::Cancel, _) => release::cancel(connection, id, None, now),
         (Order::Retry, "waiting") => Ok(Ordered::Refused(
-            "it has not failed: it waits, and goes on by itself",
+            "it has not failed; it is waiting and continues by itself",
         )),
         (Order::Retry, _) => retry(connection, id),
     }
 }
 
-/// The failed segment is behind the run, with its row in the journal; the same step begins the
-/// next one.
+/// Restarts a failed run. The failed segment is over, with its row in the journal; the next one
+/// begins with the same step.
 fn retry(connection: &Connection, id: RunId) -> Result<Ordered> {
     connection
         .prepare_cached(
@@ -79,9 +79,9 @@ pub(super) fn delivery(
     match (order, state.as_str()) {
         (_, "delivered") => Ok(Ordered::Refused("it is delivered")),
         (_, "cancelled") => Ok(Ordered::Refused("it was cancelled")),
-        (Order::Cancel, _) if unrefused => Ok(Ordered::Refused(
-            "an attempt may have handed it over already",
-        )),
+        (Order::Cancel, _) if unrefused => {
+            Ok(Ordered::Refused("an attempt may already have delivered it"))
+        }
         (Order::Cancel, _) => {
             connection
                 .prepare_cached(
@@ -106,8 +106,8 @@ pub(super) fn delivery(
     }
 }
 
-/// Begins a dead letter anew: with its first alternative where none can have arrived, and else with
-/// the one that may have, so that nobody gets it twice.
+/// Restarts a failed delivery: with its first alternative if no attempt can have arrived, otherwise
+/// with the current one, so that the contact does not get it twice.
 fn revive(connection: &Connection, id: DeliveryId, unclear: bool) -> Result<Ordered> {
     if unclear || !alternatives::lead(connection, id, 0, None)? {
         connection

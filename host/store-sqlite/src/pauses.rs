@@ -1,4 +1,4 @@
-//! Pauses: until when the other side asked to be left alone.
+//! `Retry-After` deadlines of providers and webhooks.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -13,7 +13,7 @@ fn key(side: Side<'_>) -> (&'static str, &str) {
     }
 }
 
-/// In the place of the one before.
+/// Stores a deadline, replacing the previous one.
 pub(super) fn put(connection: &Connection, side: Side<'_>, until: Timestamp) -> Result<()> {
     let (side, name) = key(side);
     connection

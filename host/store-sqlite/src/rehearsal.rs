@@ -1,8 +1,8 @@
-//! Uploads that change nothing and hold up nobody: they go into a shadow of the pool.
+//! Dry runs: uploads that change nothing and block nothing. They write to a shadow of the pool.
 //!
-//! The shadow is the temporary database of a connection of its own. Its tables stand before those
-//! of the file that have the same names, so that a rehearsal is what an upload is; a code of the
-//! file is copied into it before the first row that names it is taken.
+//! The shadow is the temporary database of a separate connection. Its tables hide those of the file
+//! that have the same names, so a dry run executes the same statements as an upload. A stored code
+//! is copied into the shadow before the first row that names it is processed.
 
 use rusqlite::{Connection, params};
 
@@ -11,8 +11,8 @@ use promoflow_model::clock::Clock;
 use promoflow_model::pool::NewCode;
 use promoflow_store::{FinishedUpload, RowOutcome, UploadEnd, UploadId, UploadSession};
 
-/// What an upload writes. Lanes and codes of the shadow have numbers of their own, since the file
-/// may give the same ones to others meanwhile.
+/// The tables that an upload writes. New code groups and codes in the shadow get ids of their own,
+/// because other connections may assign the same ones in the file meanwhile.
 const SHADOW: &str = "
     CREATE TEMP TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
     INSERT INTO temp.setting SELECT name, value FROM main.setting;
@@ -35,10 +35,10 @@ const SHADOW: &str = "
     );
     CREATE TEMP TABLE retirement (code TEXT, retired INTEGER, at INTEGER);";
 
-/// The number of an upload that is none: those of the file are larger.
+/// The number of an upload that is not recorded; stored uploads have larger ones.
 const NONE: i64 = 0;
 
-/// An upload that is judged and changes nothing.
+/// A dry run.
 pub(super) struct Rehearsal<'s> {
     connection: Connection,
     lanes: LaneIds,
@@ -57,19 +57,19 @@ impl<'s> Rehearsal<'s> {
         })
     }
 
-    /// The connection of the shadow.
+    /// Returns the connection of the shadow.
     pub(super) fn connection(&self) -> &Connection {
         &self.connection
     }
 
-    /// What would become of rows; `keep` notes it in the shadow.
+    /// Returns the outcomes that the rows would have; `keep` records them in the shadow.
     pub(super) fn judge(
         &mut self,
         rows: &[NewCode],
         keep: impl FnOnce(&Connection, &[RowOutcome]) -> Result<()>,
     ) -> Result<Vec<RowOutcome>> {
-        // A transaction a batch: one that read from the first to the last would keep the log from
-        // being emptied for as long as the file comes.
+        // One transaction for each batch: one that lasted for the whole file would keep the
+        // write-ahead log from being reset.
         let transaction = self.connection.transaction()?;
         copy(&transaction, rows)?;
         let batch = upload::Batch {
@@ -111,7 +111,7 @@ impl UploadSession for Rehearsal<'_> {
     }
 }
 
-/// Copies what the file holds of the codes of these rows and the shadow does not.
+/// Copies the stored codes that these rows name and the shadow does not have.
 fn copy(connection: &Connection, rows: &[NewCode]) -> Result<()> {
     connection.execute(
         "INSERT OR IGNORE INTO temp.lane (type, discount) SELECT type, discount FROM main.lane",

@@ -1,4 +1,4 @@
-//! The end of a run before its last step, and what of its codes goes back to the pool.
+//! The cancellation of runs, and the release of their codes.
 
 use rusqlite::{Connection, params};
 
@@ -7,12 +7,12 @@ use super::{Result, raise_setting, waiters};
 use promoflow_model::clock::Timestamp;
 use promoflow_store::{Ordered, RunId};
 
-/// Ends a run that has not ended, or has failed; `error` says why where that was no person.
+/// Cancels a run that has not ended, or has failed. `error` is the reason, unless an operator
+/// cancelled it.
 ///
-/// Each of its codes goes back if no delivery that may carry it may have left the host, those of
-/// other runs that it served again among them; they are called off for good. Where nothing of the
-/// run may have left, all its deliveries are called off. Other codes and deliveries stay as they
-/// are.
+/// A code is released if no delivery that may carry it may have left the host, including those of
+/// other runs that reuse it; these deliveries are cancelled. If nothing of the run may have left,
+/// all its deliveries are cancelled. Other codes and deliveries stay unchanged.
 pub(super) fn cancel(
     connection: &Connection,
     run: RunId,
@@ -38,8 +38,8 @@ pub(super) fn cancel(
     })
 }
 
-/// A message of a run was not sent, because its contact cannot or must not be written to. Codes
-/// that nothing of the run may carry go back: now, or where it goes on, when it completes.
+/// Handles a message of a run that was not sent because its contact cannot or must not be written
+/// to: codes that no delivery of the run may carry are released, now or when the run completes.
 pub(super) fn unsent(connection: &Connection, run: RunId, now: Timestamp) -> Result<()> {
     let state: String = connection
         .prepare_cached("SELECT state FROM run WHERE id = ?1")?
@@ -48,7 +48,7 @@ pub(super) fn unsent(connection: &Connection, run: RunId, now: Timestamp) -> Res
         "completed" => {
             give_back(connection, run, now)?;
         }
-        // Whoever cancels it gives back what may go.
+        // Cancelling the run has released its codes.
         "cancelled" => {}
         _ => {
             connection
@@ -59,7 +59,7 @@ pub(super) fn unsent(connection: &Connection, run: RunId, now: Timestamp) -> Res
     Ok(())
 }
 
-/// Gives back what an earlier segment of a run, which completes now, has left for its end.
+/// Releases the codes that an earlier segment marked for release, when the run completes.
 pub(super) fn settle_unsent(connection: &Connection, run: RunId, now: Timestamp) -> Result<()> {
     let noted = connection
         .prepare_cached("DELETE FROM unsent WHERE run = ?1")?
@@ -70,8 +70,8 @@ pub(super) fn settle_unsent(connection: &Connection, run: RunId, now: Timestamp)
     Ok(())
 }
 
-/// Whether a message of the run may have left the host: an attempt began and did not end in
-/// definite refusal.
+/// Returns true if a message of the run may have left the host: an attempt began and did not end in
+/// a permanent failure.
 fn may_have_left(connection: &Connection, run: RunId) -> Result<bool> {
     Ok(connection
         .prepare_cached(
@@ -82,7 +82,7 @@ fn may_have_left(connection: &Connection, run: RunId) -> Result<bool> {
         .query_row([run.0], |row| row.get(0))?)
 }
 
-/// Those that were refused as well: nobody may try them again.
+/// Cancels failed deliveries too, so that they cannot be retried.
 fn call_off_all(connection: &Connection, run: RunId) -> Result<u64> {
     let called_off = connection
         .prepare_cached(
@@ -93,8 +93,8 @@ fn call_off_all(connection: &Connection, run: RunId) -> Result<u64> {
     Ok(called_off as u64)
 }
 
-/// Gives back the codes of a run that is over, each for itself. How many, and how many deliveries
-/// that carry them were called off.
+/// Releases the codes of a run that has ended, each if it may be. Returns the number of released
+/// codes and of cancelled deliveries.
 fn give_back(connection: &Connection, run: RunId, now: Timestamp) -> Result<(u64, u64)> {
     let (mut released, mut called_off) = (0, 0);
     for claim in carriers::claims(connection, run)? {

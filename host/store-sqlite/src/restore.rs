@@ -1,4 +1,4 @@
-//! A backup becomes a database: only where it is whole, and the promises hold in it.
+//! Restore: creates a database from a backup, if the backup is intact and the promises hold in it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -10,27 +10,26 @@ use super::backup::{beside, failed, whole};
 use super::{Error, Result, SqliteStore, StoreError, StoreResult, connect, layouts};
 use promoflow_store::{Audited, Store};
 
-/// What was found of a backup.
+/// The result of checking a backup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Restored {
-    /// Whether the database is there now; it is not where a promise is broken.
+    /// True if the database was created; false if a promise is broken.
     pub done: bool,
-    /// The audit of it.
+    /// The result of the audit.
     pub audited: Vec<Audited>,
-    /// How large it is.
+    /// The size of the database, in bytes.
     pub bytes: u64,
 }
 
-/// Copies a backup to where there is no database, checks the copy, and brings it to the present
-/// layout. The backup itself is only read.
-pub fn restore(from: &Path, to: &Path) -> StoreResult<Restored> {
-    // A log without its database would be taken for that of the one which comes into its place.
+/// Copies a backup to a path without a database, checks the copy, and migrates it to the current
+/// schema. Only reads the backup.
+pub fn restore(from: &Path, to: &Path) -> Result<Restored> {
+    // A left-over log would be applied to the restored database.
     for behind in ["", "-wal", "-shm", "-journal"] {
         let there = beside(to, behind);
         if there.exists() {
             return Err(StoreError::Open(format!(
-                "{} is there already; nothing is overwritten: move it away, or name another place \
-                 with --db",
+                "{} exists and is not overwritten; move it, or choose another path with --db",
                 there.display()
             ))
             .into());
@@ -39,8 +38,8 @@ pub fn restore(from: &Path, to: &Path) -> StoreResult<Restored> {
     let log = beside(from, "-wal");
     if fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
         return Err(StoreError::Open(format!(
-            "{} is a database in use, or was not closed: what is in {} would be lost; `promoflow \
-             backup` makes a backup of it",
+            "{} is in use or was not closed properly: the changes in {} would be lost; create a \
+             backup with `promoflow backup`",
             from.display(),
             log.display()
         ))
@@ -53,7 +52,7 @@ pub fn restore(from: &Path, to: &Path) -> StoreResult<Restored> {
     };
     restored.done = whole(to, |copy| {
         let checked = check(from, copy).map(|audited| restored.audited = audited);
-        // They stay where a check broke off, and are none of a database that is whole.
+        // Left over if a check fails; not needed by an intact database.
         for behind in ["-wal", "-shm"] {
             let _gone = fs::remove_file(beside(copy, behind));
         }
@@ -65,7 +64,7 @@ pub fn restore(from: &Path, to: &Path) -> StoreResult<Restored> {
 }
 
 fn check(from: &Path, copy: &Path) -> Result<Vec<Audited>> {
-    // Into the file that is there: one that is copied as a whole would have the rights of the backup.
+    // Written into the existing file: copying the file itself would also copy its permissions.
     File::open(from)
         .and_then(|mut from| io::copy(&mut from, &mut OpenOptions::new().write(true).open(copy)?))
         .map_err(|error| failed("copy", from, &error))?;
@@ -82,21 +81,21 @@ fn check(from: &Path, copy: &Path) -> Result<Vec<Audited>> {
     let mut connection = connect(copy).map_err(named)?;
     if !layouts::is_ours(&connection).map_err(named)? {
         return Err(StoreError::Open(format!(
-            "{} is no backup of a promoflow database",
+            "{} is not a backup of a Promoflow database",
             from.display()
         ))
         .into());
     }
-    // Before anything is written: a trigger would be run, and a view be asked.
+    // Checked before any write, which would run triggers and read views.
     if let Some(strange) = layouts::strange(&connection).map_err(named)? {
         return Err(StoreError::Open(format!(
-            "{} is no backup of a promoflow database: {strange} in it is none of ours",
+            "{} is not a valid backup: {strange}",
             from.display()
         ))
         .into());
     }
     integrity(&connection, from).map_err(named)?;
-    // The copy is nobody else's.
+    // No other process uses the copy.
     layouts::complete(&mut connection, copy).map_err(named)?;
     drop(connection);
     let audited = {
@@ -105,7 +104,7 @@ fn check(from: &Path, copy: &Path) -> Result<Vec<Audited>> {
             .map_err(named)?;
         store.audit().map_err(Error).map_err(named)?
     };
-    // All of it goes into the one file that gets its name.
+    // Moves the write-ahead log into the file, which is then renamed.
     let connection = connect(copy).map_err(named)?;
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
     Ok(audited)

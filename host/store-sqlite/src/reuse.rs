@@ -1,4 +1,4 @@
-//! Claims that serve again: within their run, or for their contact.
+//! Reuse of claims, within a run or by a contact.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -59,7 +59,8 @@ fn held(row: &Row<'_>) -> rusqlite::Result<HeldClaim> {
     })
 }
 
-/// Whether the contact still keeps what the segment found, and it may still be handed out.
+/// Returns true if the contact still keeps the claim that the segment found, and its code is not
+/// expired.
 pub(super) fn holds(connection: &Connection, reuse: &StagedReuse, now: Timestamp) -> Result<bool> {
     let kept = by_contact(connection, &reuse.contact, &reuse.lane)?;
     let lasts = |held: &HeldClaim| held.code.position.expires > now;
@@ -67,7 +68,7 @@ pub(super) fn holds(connection: &Connection, reuse: &StagedReuse, now: Timestamp
     Ok(serves && kept.map(|held| held.id) == reuse.found)
 }
 
-/// Records what a segment made of a kept code; `claims` are those that it has taken.
+/// Records the use of a kept code. `claims` are the claims of the segment.
 pub(super) fn record(
     connection: &Connection,
     run: RunId,

@@ -1,4 +1,4 @@
-//! The settings of an installation: a name and a value each.
+//! The settings of an installation, as name and value.
 
 use chrono_tz::Tz;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -11,7 +11,7 @@ pub(super) fn setting(connection: &Connection, name: &str) -> Result<String> {
         .prepare_cached("SELECT value FROM setting WHERE name = ?1")?
         .query_row([name], |row| row.get(0))
         .optional()?
-        .ok_or_else(|| damaged(format!("no setting `{name}`"), "the row is missing"))
+        .ok_or_else(|| damaged(format!("the setting `{name}`"), "the row is missing"))
 }
 
 pub(super) fn number_setting(connection: &Connection, name: &str) -> Result<i64> {

@@ -1,8 +1,9 @@
-//! Codes that differ in upper and lower case only. The pool tells them apart, many shops do not.
+//! Codes that differ only in letter case. The pool distinguishes them; many shops do not.
 //!
-//! There is no index of codes without their case, which every upload would have to write: the
-//! spellings that people use are looked up, all capitals, all small letters and a capital first.
-//! Most pools hold capitals alone, where no two codes can differ so: a setting says which do not.
+//! There is no case-insensitive index, which every upload would have to write. Instead, the
+//! spellings that people use are looked up: all upper case, all lower case and capitalised. Most
+//! pools only have upper-case codes, where no two codes can differ in case; a setting records
+//! whether this is so.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -11,27 +12,27 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::{Result, number_setting, set_setting};
 
-/// Where codes are.
+/// Looks up a code in the pool.
 pub(super) const POOL: &str = "SELECT code FROM code WHERE code = ?1";
-/// Where they are for a rehearsal.
+/// Looks up a code in a dry run.
 pub(super) const SHADOW: &str = "
     SELECT code FROM temp.code WHERE code = ?1
     UNION ALL SELECT code FROM main.code WHERE code = ?1 LIMIT 1";
 
-/// Codes that are looked up at once; others may read in between.
+/// The number of codes to look up at once, so that others can read in between.
 const AT_ONCE: usize = 5_000;
 
-/// The setting that says whether any code of the pool [has other letters](has_small_letters) than
-/// capitals.
+/// The setting that records whether any code of the pool [has lower-case
+/// letters](has_small_letters).
 const SMALL_LETTERS: &str = "small-letters";
 
-/// Whether a code has letters beside the capitals of ASCII. Two codes that have none never differ in
-/// case only.
+/// Returns true if a code has letters other than A to Z. Two codes without any never differ only in
+/// case.
 pub(super) fn has_small_letters(code: &str) -> bool {
     !code.is_ascii() || code.bytes().any(|byte| byte.is_ascii_lowercase())
 }
 
-/// Notes that the pool gets these codes.
+/// Updates the setting for these new codes.
 pub(super) fn note<'c>(
     connection: &Connection,
     mut codes: impl Iterator<Item = &'c str>,
@@ -42,12 +43,13 @@ pub(super) fn note<'c>(
     Ok(())
 }
 
-/// Whether any code of the pool has letters beside the capitals of ASCII.
+/// Returns true if any code of the pool has letters other than A to Z.
 pub(super) fn pool_has_small_letters(connection: &Connection) -> Result<bool> {
     Ok(number_setting(connection, SMALL_LETTERS)? != 0)
 }
 
-/// The codes of which another spelling is among them or stored, each with one of those.
+/// Returns the codes that differ only in case from another of `codes` or from a stored one, in
+/// pairs.
 pub(super) fn others(
     codes: &[String],
     pool_has_small_letters: impl FnOnce() -> Result<bool>,
@@ -56,7 +58,7 @@ pub(super) fn others(
     if !codes.iter().any(|code| has_small_letters(code)) && !pool_has_small_letters()? {
         return Ok(Vec::new());
     }
-    // Hashes rather than texts, so that a batch of long codes is not held twice.
+    // Hashes instead of texts, to avoid holding a batch of long codes twice.
     let hasher = RandomState::new();
     let hashes: Vec<u64> = codes
         .iter()
@@ -84,7 +86,7 @@ pub(super) fn others(
     Ok(found)
 }
 
-/// Which of these codes is stored in another spelling.
+/// Returns those of the codes that are stored in another spelling, in pairs.
 pub(super) fn stored(
     connection: &Connection,
     query: &str,
@@ -114,7 +116,7 @@ fn lower(code: &str) -> String {
     }
 }
 
-/// A code in small letters, in capitals, and with a capital first; each of them once.
+/// Returns the lower-case, upper-case and capitalised spellings of a code, without duplicates.
 fn spellings(code: &str) -> impl Iterator<Item = String> {
     let small = lower(code);
     let first = small
@@ -136,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spellings_are_found_among_codes_and_in_the_pool() {
+    fn finds_other_spellings_among_codes_and_in_the_pool() {
         let connection = Connection::open_in_memory().unwrap();
         connection
             .execute_batch(
@@ -159,7 +161,7 @@ mod tests {
         );
         assert_eq!(find(&["aB3", "Ab3", "new"]), ["aB3 Ab3"]);
         assert!(find(&["SAVE10", "123", "A-2"]).is_empty());
-        // As long as nobody notes that the pool has small letters, capitals are not looked up.
+        // Upper-case codes are not looked up until a lower-case code is noted.
         assert!(find(&["WINTER"]).is_empty());
         note(&connection, ["A-1", "123"].into_iter()).unwrap();
         assert!(find(&["WINTER"]).is_empty());

@@ -1,7 +1,7 @@
-//! Start and stop conditions: what the runs of a workflow for one event key ask of each other.
+//! Start and stop conditions: the rules between the runs of a workflow for one event key.
 //!
-//! Decided within the commit, where nothing else writes: however many senders race, each sees
-//! what the one before has started.
+//! They are checked in the commit, where nothing else writes, so that racing senders see each
+//! other's starts.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -11,8 +11,8 @@ use promoflow_model::event::Event;
 use promoflow_model::workflow::Repeat;
 use promoflow_store::{RunId, StartRule};
 
-/// Why an event may not start a run now; `None` where it may. Runs that the same event stops do
-/// not count as running.
+/// Returns why an event may not start a run now, or `None` if it may. Runs that the same event
+/// stops do not count as active.
 pub(super) fn held_off(
     connection: &Connection,
     event: &Event,
@@ -30,29 +30,29 @@ pub(super) fn held_off(
             Ok((row.get(0)?, row.get(1)?, row.get(2)?))
         })?;
     if rule.skip_if_running && going {
-        return Ok(Some("as another of its runs goes on for this key"));
+        return Ok(Some("another run is active for this key"));
     }
     Ok(match rule.repeat {
         Repeat::EveryTime => None,
-        Repeat::Once => (runs > 0).then_some("as it starts once for a key and has"),
+        Repeat::Once => (runs > 0).then_some("it starts only once for each key"),
         Repeat::Every { seconds } => {
             let period = i64::try_from(seconds)
                 .unwrap_or(i64::MAX)
                 .saturating_mul(1_000);
             last.is_some_and(|last| last.saturating_add(period) > now.0)
-                .then_some("as its period since the last start for this key goes on")
+                .then_some("the period since its last start for this key is not over")
         }
     })
 }
 
-/// Whether any run asks something of others.
+/// Returns true if any run was started under a rule.
 pub(super) fn any(connection: &Connection) -> Result<bool> {
     Ok(connection
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM start)")?
         .query_row([], |row| row.get(0))?)
 }
 
-/// Remembers a run that was started.
+/// Records a started run.
 pub(super) fn record(
     connection: &Connection,
     key: &str,
@@ -65,10 +65,10 @@ pub(super) fn record(
     Ok(())
 }
 
-/// The runs that an event ends: each by the version that it started with.
+/// Returns the active runs that an event stops, each by the workflow version that it started with.
 ///
-/// Asked for every event, so it reads one table by its key; SQLite would plan a join with `run`
-/// anew for each.
+/// Called for every event, so it reads one table by its key; SQLite would plan a join with `run`
+/// again for each call.
 pub(super) fn stopped_by(connection: &Connection, event: &Event) -> Result<Vec<RunId>> {
     let mut statement =
         connection.prepare_cached("SELECT run FROM start WHERE key = ?1 AND stop = ?2")?;
@@ -87,7 +87,7 @@ pub(super) fn stopped_by(connection: &Connection, event: &Event) -> Result<Vec<R
     Ok(going)
 }
 
-/// Remembers what a workflow had started before it asked for anything.
+/// Records the runs that a workflow started before it had a rule.
 pub(super) fn backfill(connection: &Connection, workflow: &str) -> Result<()> {
     connection.execute(
         "INSERT OR IGNORE INTO start (key, workflow, run, stop)

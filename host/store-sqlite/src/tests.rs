@@ -1,4 +1,4 @@
-//! The store against a plain model, and what a commit refuses.
+//! The store against a plain model, and units that a commit rejects.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -17,7 +17,7 @@ fn store() -> (TempDir, SqliteStore) {
     let store = SqliteStore::open(&folder.path().join("store.db")).unwrap();
     store
         .write(|connection, _| {
-            // Segments need a workflow that they belong to, and nothing of it.
+            // Segments need an existing workflow, but nothing else of it.
             connection.execute_batch(
                 "INSERT INTO workflow (row, id, version, config, definition, at)
                  VALUES (1, 'w', 1, 0, '{}', 0)",
@@ -86,7 +86,7 @@ fn claim(lane: Lane, code: FreeCode) -> StagedClaim {
     }
 }
 
-/// A segment of one step that claims these codes and completes.
+/// Creates a segment with one step that claims these codes and completes.
 fn segment(run: Option<(RunId, u32)>, claims: Vec<StagedClaim>) -> Segment {
     Segment {
         trapped: false,
@@ -138,7 +138,7 @@ fn holds(store: &SqliteStore) {
 }
 
 #[test]
-fn of_two_units_that_claim_one_code_the_second_is_stale_and_leaves_nothing() {
+fn second_unit_that_claims_a_code_is_stale_and_leaves_nothing() {
     let (_folder, store) = store();
     upload(&store, &[vec![row("A", None)]], Atomicity::Batches);
     let code = first(&store, &lane(0)).unwrap();
@@ -165,7 +165,7 @@ fn of_two_units_that_claim_one_code_the_second_is_stale_and_leaves_nothing() {
 }
 
 #[test]
-fn a_code_that_expires_at_the_moment_of_the_commit_is_stale() {
+fn code_that_expires_at_commit_time_is_stale() {
     let (_folder, store) = store();
     upload(
         &store,
@@ -187,7 +187,7 @@ fn a_code_that_expires_at_the_moment_of_the_commit_is_stale() {
 }
 
 #[test]
-fn exhausted_is_stale_while_a_code_is_there_that_lasts_long_enough() {
+fn exhausted_is_stale_if_a_suitable_code_is_available() {
     let (_folder, store) = store();
     upload(
         &store,
@@ -207,7 +207,7 @@ fn exhausted_is_stale_while_a_code_is_there_that_lasts_long_enough() {
 }
 
 #[test]
-fn a_segment_is_committed_once_and_only_by_a_run_that_goes_on() {
+fn commits_a_segment_once_and_only_for_an_active_run() {
     let (_folder, store) = store();
     upload(
         &store,
@@ -238,7 +238,7 @@ fn a_segment_is_committed_once_and_only_by_a_run_that_goes_on() {
 }
 
 #[test]
-fn a_unit_that_cannot_be_committed_fails_alone_and_the_others_are_answered() {
+fn failed_unit_does_not_affect_the_others() {
     let (_folder, store) = store();
     store.commit(&[accept(Some("known"), None)], &NOW).unwrap();
     store
@@ -261,7 +261,7 @@ fn a_unit_that_cannot_be_committed_fails_alone_and_the_others_are_answered() {
 }
 
 #[test]
-fn a_disk_that_fails_is_asked_once_however_many_units_there_are() {
+fn failing_disk_is_tried_once_for_all_units() {
     let units = ["one", "two", "three"].map(|id| accept(Some(id), None));
     let asked = std::cell::Cell::new(0);
     let failed = one_by_one(&units, |_| {
@@ -273,7 +273,7 @@ fn a_disk_that_fails_is_asked_once_however_many_units_there_are() {
 }
 
 #[test]
-fn a_failed_segment_commits_its_error_and_no_claim() {
+fn failed_segment_commits_its_error_and_no_claim() {
     let (_folder, store) = store();
     upload(&store, &[vec![row("A", None)]], Atomicity::Batches);
     let code = first(&store, &lane(0)).unwrap();
@@ -287,7 +287,7 @@ fn a_failed_segment_commits_its_error_and_no_claim() {
 }
 
 #[test]
-fn an_upload_that_is_rolled_back_or_dropped_leaves_nothing_where_it_is_atomic() {
+fn rolled_back_or_dropped_atomic_upload_leaves_nothing() {
     for atomicity in [Atomicity::OneTransaction, Atomicity::Staged] {
         let (_folder, store) = store();
         let mut session = store.begin_upload(head(atomicity), &NOW).unwrap();
@@ -304,7 +304,7 @@ fn an_upload_that_is_rolled_back_or_dropped_leaves_nothing_where_it_is_atomic() 
 }
 
 #[test]
-fn a_rehearsal_waits_for_nobody_and_nobody_waits_for_it() {
+fn dry_run_blocks_nothing_and_is_never_blocked() {
     let (_folder, store) = store();
     let rows = |codes: &[&str]| codes.iter().map(|code| row(code, None)).collect::<Vec<_>>();
     upload(&store, &[rows(&["A"])], Atomicity::Batches);
@@ -312,7 +312,7 @@ fn a_rehearsal_waits_for_nobody_and_nobody_waits_for_it() {
     use RowOutcome::{Inserted, Unchanged};
     let took = session.batch(&rows(&["A", "B"])).unwrap();
     assert_eq!(took, [Unchanged, Inserted]);
-    // One on its way holds the writer.
+    // An upload in progress holds the writer.
     let head = head(Atomicity::OneTransaction);
     let mut real = store.begin_upload(head, &NOW).unwrap();
     real.batch(&rows(&["B", "C"])).unwrap();
@@ -326,14 +326,14 @@ fn a_rehearsal_waits_for_nobody_and_nobody_waits_for_it() {
     holds(&store);
 }
 
-/// What happens to a pool.
+/// An action on a pool.
 #[derive(Clone, Debug)]
 enum Deed {
-    /// An upload of batches.
+    /// Uploads these batches.
     Upload(Vec<Vec<NewCode>>, Atomicity),
     Retire(Vec<String>),
     Reinstate(Vec<String>),
-    /// A segment claims the first code of a lane.
+    /// Claims the first code of a code group in a segment.
     Claim(u8),
 }
 
@@ -382,7 +382,7 @@ enum State {
     Used,
 }
 
-/// A code, as the model has it.
+/// A code in the model.
 #[derive(Clone, Debug, PartialEq)]
 struct Held {
     place: usize,
@@ -391,7 +391,7 @@ struct Held {
     state: State,
 }
 
-/// The pool as a plain table.
+/// A pool as a plain table.
 #[derive(Default)]
 struct Model {
     codes: BTreeMap<String, Held>,
@@ -400,7 +400,7 @@ struct Model {
 
 impl Model {
     fn upload(&mut self, rows: &[NewCode]) -> Vec<RowOutcome> {
-        // What an earlier line of this upload has said of a code.
+        // The values from earlier lines of this upload, by code.
         let mut said: BTreeMap<String, (u8, Timestamp, bool)> = BTreeMap::new();
         let mut outcomes = Vec::new();
         for row in rows {
@@ -465,7 +465,7 @@ impl Model {
         done
     }
 
-    /// The free codes of a lane in the order in which they go.
+    /// Returns the available codes of a code group in the order of claiming.
     fn free(&self, discount: u8) -> Vec<&String> {
         let mut free: Vec<(&String, &Held)> = self
             .codes
@@ -519,7 +519,11 @@ fn does(store: &SqliteStore, model: &mut Model, deed: &Deed) -> Result<(), TestC
             );
             prop_assert_eq!(sum.state, UploadState::Completed);
             let raised = store.pool_generation().unwrap() != generation;
-            prop_assert_eq!(raised, changed, "leases must hear of what changed");
+            prop_assert_eq!(
+                raised,
+                changed,
+                "every change must raise the pool generation"
+            );
         }
         Deed::Retire(codes) => {
             let done = store.retire(codes, true, &NOW).unwrap();
@@ -593,7 +597,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(40) })]
 
     #[test]
-    fn p6_uploads_retirements_and_claims_leave_the_pool_that_a_plain_table_has(deeds in deeds()) {
+    fn p6_pool_matches_a_plain_table(deeds in deeds()) {
         let (_folder, store) = store();
         let mut model = Model::default();
         for deed in &deeds {

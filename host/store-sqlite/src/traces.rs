@@ -1,4 +1,4 @@
-//! The traces that events came with.
+//! The trace contexts of events.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -15,7 +15,7 @@ pub(super) fn put(connection: &Connection, event: EventRow, parent: TraceParent)
     Ok(())
 }
 
-/// The event of a run, with the trace that it came with.
+/// Returns the event of a run, with the trace context that it arrived with.
 pub(super) fn of_run(
     connection: &Connection,
     run: RunId,
@@ -40,7 +40,12 @@ pub(super) fn of_run(
     let (Some(trace), Some(span)) = (trace, span) else {
         return Ok(Some((event, None)));
     };
-    let odd = || damaged(format!("the trace of event {event}"), "its length is odd");
+    let odd = || {
+        damaged(
+            format!("the trace of event {event}"),
+            "its length is invalid",
+        )
+    };
     let parent = TraceParent {
         trace: trace.try_into().map_err(|_| odd())?,
         span: span.try_into().map_err(|_| odd())?,

@@ -1,4 +1,4 @@
-//! How often the steps of runs that are tried again could not be done.
+//! Retry states: the failed attempts of the steps of runs that are retried.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -33,7 +33,7 @@ pub(super) fn put(
     Ok(())
 }
 
-/// Those of a run's present segment.
+/// Returns the retry states of a run's current segment.
 pub(super) fn of(connection: &Connection, run: RunId) -> Result<Vec<Trouble>> {
     let mut statement =
         connection.prepare_cached("SELECT step, kind, attempts FROM trouble WHERE run = ?1")?;
@@ -45,7 +45,7 @@ pub(super) fn of(connection: &Connection, run: RunId) -> Result<Vec<Trouble>> {
     Ok(troubles)
 }
 
-/// The last that a run met.
+/// Returns the latest retry state of a run.
 pub(super) fn last(connection: &Connection, run: RunId) -> Result<Option<Trouble>> {
     let found = connection
         .prepare_cached(
@@ -60,7 +60,7 @@ fn read(run: RunId, row: &Row<'_>) -> Result<Trouble> {
     let name: String = row.get(1)?;
     let Some((kind, _)) = KINDS.iter().find(|(_, known)| *known == name) else {
         let what = format!("the attempts of run {run}");
-        return Err(damaged(what, format!("there is no kind `{name}`")));
+        return Err(damaged(what, format!("unknown kind `{name}`")));
     };
     Ok(Trouble {
         step: row.get(0)?,
@@ -69,7 +69,7 @@ fn read(run: RunId, row: &Row<'_>) -> Result<Trouble> {
     })
 }
 
-/// The segment is behind the run.
+/// Deletes the retry states of a run whose segment is over.
 pub(super) fn remove(connection: &Connection, run: RunId) -> Result<()> {
     connection
         .prepare_cached("DELETE FROM trouble WHERE run = ?1")?

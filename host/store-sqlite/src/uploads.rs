@@ -98,7 +98,7 @@ fn upload_row(row: &Row<'_>) -> Result<UploadRow> {
     })
 }
 
-/// Notes how an upload ended. One that was taken for lost in the meantime has ended after all.
+/// Records the end of an upload, even if it was marked as interrupted before.
 pub(super) fn end(connection: &Connection, id: UploadId, end: &UploadEnd) -> Result<()> {
     let state = if end.whole {
         "completed"
@@ -129,7 +129,7 @@ pub(super) fn end(connection: &Connection, id: UploadId, end: &UploadEnd) -> Res
     Ok(())
 }
 
-/// What became of the rows of an upload so far.
+/// Sums up the outcomes of an upload's rows so far.
 pub(super) fn sum(connection: &Connection, id: UploadId) -> Result<FinishedUpload> {
     let number = |row: &Row<'_>, index| row.get::<_, i64>(index).map(i64::unsigned_abs);
     Ok(connection
@@ -148,7 +148,7 @@ pub(super) fn sum(connection: &Connection, id: UploadId) -> Result<FinishedUploa
         })?)
 }
 
-/// Uploads that were decided on are not lost: they go in.
+/// Marks unfinished uploads as interrupted. Accepted uploads are not lost and are completed later.
 pub(super) fn end_lost(connection: &Connection, at: Timestamp) -> Result<()> {
     connection.execute(
         "INSERT INTO upload_end (upload, state, at)
@@ -169,8 +169,8 @@ pub(super) fn end_lost_one(connection: &Connection, id: UploadId, at: Timestamp)
     Ok(())
 }
 
-/// There is no index of codes by their upload, which every upload would have to write: the codes
-/// are read in the order of their text, once for all calls together.
+/// Lists unused codes of an upload. There is no index of codes by upload, which every upload would
+/// have to write; the codes are read in text order, once for all calls together.
 pub(super) fn unused(
     connection: &Connection,
     id: UploadId,

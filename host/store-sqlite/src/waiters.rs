@@ -1,8 +1,8 @@
 //! Runs that wait for a code or a reply.
 //!
-//! A code that comes into the pool goes to the first waiter that it suffices, in the transaction
-//! that brings it: nobody who comes later can see it. So waiters go before newcomers, in the order
-//! in which they were stored.
+//! A code that comes into the pool goes to the first waiting run whose requirements it meets, in
+//! the same transaction, so that no new run can see it. Waiting runs therefore get codes before new
+//! ones, in the order in which they started waiting.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -14,8 +14,9 @@ use promoflow_store::{
     AT_ONCE, Awaited, Awakened, ClaimId, FreeCode, GivenCode, Position, Resumed, RunId, StagedWait,
 };
 
-/// Stores that a run waits, at its old place where it has one. A code that is there already is
-/// given to it: its block need not have asked, and nobody who waits longer could use it.
+/// Stores a wait, at the run's previous position if it has one. If a suitable code is available,
+/// the run gets it at once: its block may not have asked for it, and no earlier waiting run can use
+/// it.
 pub(super) fn add(
     connection: &Connection,
     lanes: &mut LaneIds,
@@ -74,8 +75,8 @@ pub(super) fn add(
     }
 }
 
-/// Whether a run still stands as its segment found it: it was not given anything meanwhile, and
-/// what it took has not expired.
+/// Returns true if the run's wait is unchanged since its segment began: it has got nothing
+/// meanwhile, and the code that it took has not expired.
 pub(super) fn unchanged(
     connection: &Connection,
     run: RunId,
@@ -93,15 +94,14 @@ pub(super) fn unchanged(
         .query_row(params![run.0, served], |row| row.get(0))?)
 }
 
-/// Where a run stood among those who wait for codes of a lane.
+/// The position of a run in the queue of a code group.
 pub(super) struct Place {
     id: i64,
     lane: i64,
 }
 
-/// The run goes on: it waits no more. A code that expired before its step could take it stays
-/// the run's, and no message of the run carries it; should the run wait again, then at the place
-/// in the answer.
+/// Ends a run's wait. A code that expired before the run's step took it remains claimed by the run,
+/// and no message of the run carries it. In that case, returns the position for a further wait.
 pub(super) fn settle(
     connection: &Connection,
     run: RunId,
@@ -133,7 +133,7 @@ pub(super) fn settle(
     Ok(place)
 }
 
-/// Forgets that a run waited.
+/// Deletes a run's wait.
 pub(super) fn remove(connection: &Connection, run: RunId) -> Result<()> {
     connection
         .prepare_cached("DELETE FROM waiter WHERE run = ?1")?
@@ -141,7 +141,7 @@ pub(super) fn remove(connection: &Connection, run: RunId) -> Result<()> {
     Ok(())
 }
 
-/// What a run that is due has waited for, if it has.
+/// Returns what ended the wait of a due run; `None` if it did not wait.
 pub(super) fn resumed(connection: &Connection, run: RunId) -> Result<Option<Resumed>> {
     let found = connection
         .prepare_cached(
@@ -187,14 +187,14 @@ pub(super) fn resumed(connection: &Connection, run: RunId) -> Result<Option<Resu
     Ok(Some(Resumed { ordinal, why }))
 }
 
-/// What a run waits for, in words.
+/// Describes what a run waits for.
 pub(super) const WAITS_FOR: &str = "
     (SELECT CASE WHEN waiter.lane IS NULL THEN 'the reply to ' || waiter.request
             ELSE 'a promo code of type ' || lane.type || ' and discount ' || lane.discount END
      FROM waiter LEFT JOIN lane ON lane.id = waiter.lane
      WHERE waiter.run = run.id AND waiter.served = 0 AND run.state = 'waiting')";
 
-/// Hands a reply to the run that waits for it; false where none does.
+/// Stores the reply for a waiting run. Returns false if the run does not wait for it.
 pub(super) fn reply(
     connection: &Connection,
     run: RunId,
@@ -214,8 +214,8 @@ pub(super) fn reply(
     Ok(taken == 1)
 }
 
-/// Gives the codes of the pool to those who wait for them. Called wherever codes may have come
-/// into the pool, in the same transaction.
+/// Gives available codes to waiting runs. Called in every transaction that may add codes to the
+/// pool.
 pub(super) fn serve(connection: &Connection, now: Timestamp) -> Result<()> {
     let lanes = connection
         .prepare_cached(
@@ -244,12 +244,12 @@ struct Waiter {
     contact: String,
     keeps: bool,
     at: i64,
-    /// The claim that its contact kept when it asked, 0 where there was none; `None` where it came
-    /// under an older layout.
+    /// The claim that its contact kept when it asked, or 0 if there was none; `None` for waits
+    /// stored under an older schema.
     since: Option<i64>,
 }
 
-/// Gives the codes of a lane to those who wait for them, or to that run alone.
+/// Gives the codes of a code group to waiting runs, or only to `only`.
 fn serve_lane(
     connection: &Connection,
     lane: i64,
@@ -257,7 +257,7 @@ fn serve_lane(
     calendar: Calendar,
     now: Timestamp,
 ) -> Result<()> {
-    // A newcomer may have been given a code in another run of its contact meanwhile.
+    // Even without codes, a new run's contact may have got a code in another of its runs.
     let any = next_free(connection, lane, calendar.expiry_needed(now, 0).0)?.is_some();
     if !any && only.is_none() {
         return Ok(());
@@ -270,14 +270,14 @@ fn serve_lane(
          ORDER BY waiter.id",
     )?;
     let mut rows = waiting.query(params![lane, only.map(|run| run.0)])?;
-    // Asked in vain for this expiry, and so for every later one.
+    // No code is available for this expiry, so neither for later ones.
     let mut none_from = i64::MAX;
     while let Some(row) = rows.next()? {
         let run = RunId(row.get(1)?);
         let waiter = match read_waiter(row) {
             Ok(waiter) => waiter,
-            // It fails alone: whoever waits behind it gets the codes.
-            Err(error @ Error(StoreError::Damaged { .. })) => {
+            // Only this run fails; those behind it get the codes.
+            Err(error @ StoreError::Damaged { .. }) => {
                 tracing::error!("run {run} fails: {error}");
                 wake(connection, run.0)?;
                 due_runs::fail_unreadable(connection, run, &error.to_string(), now)?;
@@ -286,7 +286,7 @@ fn serve_lane(
             Err(error) => return Err(error),
         };
         if waiter.keeps && has_since(connection, &waiter, lane)? {
-            // Its contact got a code in another run, which serves this one too.
+            // The contact got a code in another run, which this run can use, too.
             served(connection, &waiter, None)?;
             continue;
         }
@@ -320,7 +320,7 @@ fn read_waiter(row: &Row<'_>) -> Result<Waiter> {
     })
 }
 
-/// Whether the contact came to keep a code of the lane since the run asked for one.
+/// Returns true if the contact has kept a code of the code group since the run asked for one.
 fn has_since(connection: &Connection, waiter: &Waiter, lane: i64) -> Result<bool> {
     Ok(connection
         .prepare_cached(

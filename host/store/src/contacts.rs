@@ -1,4 +1,4 @@
-//! What the store keeps of contacts.
+//! Contacts in the store.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -8,41 +8,43 @@ use promoflow_model::clock::Timestamp;
 use promoflow_model::contact::{Contact, Name, NewContact};
 use promoflow_model::message::ChannelKind;
 
-/// What runs look up of contacts.
+/// Contact look-ups that runs make.
 pub trait Directory: Send + Sync {
-    /// The contact that an event of that key is about, whose parameters state this.
+    /// Returns the contact of an event with that key, whose parameters state `stated`.
     fn contact_of(&self, key: &str, stated: &NewContact) -> Result<Option<Contact>>;
 
-    /// Whether somebody has unsubscribed from the channel at that address, or has it and did so.
+    /// Returns true if this address has unsubscribed from the channel, or a contact that has it
+    /// did.
     fn is_refused(&self, channel: ChannelKind, address: &str) -> Result<bool>;
 
-    /// The contact of that name.
+    /// Returns the contact with that name.
     fn contact(&self, name: Name) -> Result<Option<Contact>>;
 }
 
-/// The directory of contacts; a part of every [`Store`](super::Store).
+/// The contact directory; part of every [`Store`](super::Store).
 ///
-/// It sleeps until somebody asks for it: events cost nothing for it until then, and what is looked
-/// up is not there. Awake, it has seen every event, and is filled by each in the event's commit.
+/// It is disabled until it is first used: until then events cost nothing for it, and every look-up
+/// finds nothing. Once enabled, it covers every event so far, and each event's commit adds to it.
 pub trait ContactStore: Directory {
-    /// Whether the directory is awake.
+    /// Returns true if the directory is enabled.
     fn contacts_awake(&self) -> Result<bool>;
 
-    /// Wakes the directory, for good: returns when it has seen every event.
+    /// Enables the directory permanently. Returns once it covers every event.
     fn wake_contacts(&self) -> Result<()>;
 
-    /// The directory as it would be if it were woken now, for test runs: that itself sleeps on.
+    /// Returns the directory as it would be if it were enabled now, for test runs. Does not enable
+    /// it.
     fn contacts_aside(&self) -> Result<Arc<dyn Directory>>;
 
-    /// Gives each contact after that one to `visit`, in the order in which they came.
+    /// Calls `visit` for each contact after that one, in the order of creation.
     fn contacts(
         &self,
         after: Option<&str>,
         visit: &mut dyn FnMut(Contact) -> ControlFlow<()>,
     ) -> Result<()>;
 
-    /// Begins an upload of contacts. `atomic`: all of it is one transaction; `resubscribe`: rows
-    /// may undo that somebody has unsubscribed.
+    /// Begins an upload of contacts. `atomic`: everything is one transaction. `resubscribe`: rows
+    /// may undo an unsubscription.
     fn begin_contacts<'s>(
         &'s self,
         atomic: bool,
@@ -50,8 +52,8 @@ pub trait ContactStore: Directory {
         at: Timestamp,
     ) -> Result<Box<dyn ContactSession + 's>>;
 
-    /// Notes that a contact may, or may not, be written to over these channels; the contact as it
-    /// is then, `None` where there is none of that id.
+    /// Records that a contact has given or withdrawn consent for these channels. Returns the
+    /// changed contact; `None` if there is no contact with that id.
     fn set_consent(
         &self,
         id: &str,
@@ -60,37 +62,37 @@ pub trait ContactStore: Directory {
         at: Timestamp,
     ) -> Result<Option<Contact>>;
 
-    /// Notes that whoever got a delivery has unsubscribed from its channel: its contact, wherever
-    /// that is reached by now, and its address, whoever has it by now. False where there is no such
-    /// delivery.
+    /// Records that the recipient of a delivery has unsubscribed from its channel: both the
+    /// contact, at whatever address it has now, and the address, whichever contact has it now.
+    /// Returns false if there is no such delivery.
     fn refuse(&self, delivery: DeliveryId, at: Timestamp) -> Result<bool>;
 }
 
-/// An upload of contacts on its way: batches go in one after another.
+/// An upload of contacts in progress, to which batches are added.
 pub trait ContactSession {
-    /// Takes a batch of rows; the answers are in their order.
+    /// Imports a batch of rows. Returns their outcomes in order.
     fn batch(&mut self, rows: &[NewContact]) -> Result<Vec<ContactOutcome>>;
 
-    /// Ends the upload and makes what it took durable. A session that is dropped instead leaves
-    /// what its committed batches took, or nothing where it is atomic.
+    /// Ends the upload and makes its changes durable. Dropping the session instead keeps the
+    /// committed batches, or nothing if the upload is atomic.
     fn finish(self: Box<Self>) -> Result<()>;
 
-    /// Ends the upload and takes nothing of it; for atomic ones.
+    /// Ends the upload and discards it. For atomic uploads.
     fn roll_back(self: Box<Self>) -> Result<()>;
 }
 
-/// What became of a row.
+/// The outcome of a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ContactOutcome {
-    /// It is a new contact.
+    /// The contact is new.
     Inserted,
-    /// Something of a contact has changed.
+    /// The contact has changed.
     Updated,
-    /// The contact is as the row says.
+    /// The contact already is as the row says.
     Unchanged,
-    /// The row's external id is another contact's.
+    /// Another contact has the row's external id.
     Clashes {
-        /// Its id.
+        /// The id of that contact.
         contact: String,
     },
 }

@@ -1,34 +1,34 @@
-//! The executor lock: which process of a database executes runs and deliveries.
+//! The executor lock: it decides which process of a database executes runs and deliveries.
 //!
-//! An operating-system lock on a file beside the database. The system frees it when its process
-//! ends in any way, so whoever asks next takes over, and no lease outlives the memory it is in.
-//! Whoever brings a database to a later layout holds it as well, so that nobody executes by the
-//! earlier one meanwhile.
+//! It is an operating-system lock on a file next to the database. The system releases it when the
+//! process ends for any reason, so the next process to ask takes over, and no lease outlives the
+//! memory that holds it. A process that migrates the schema holds it too, so that no other process
+//! executes runs under the old schema at the same time.
 
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The rights of the file.
+/// The permissions of the lock file.
 #[cfg(unix)]
 const OWNER_ONLY: u32 = 0o600;
 
-/// The right to execute; given up when dropped.
+/// The right to execute runs and deliveries. Released on drop.
 #[derive(Debug)]
 pub struct ExecutorLock {
     _file: File,
 }
 
-/// The lock's file for a database.
-pub fn lock_path(database: &Path) -> PathBuf {
+/// Returns the path of a database's lock file.
+pub(crate) fn lock_path(database: &Path) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push("-executor");
     PathBuf::from(name)
 }
 
 impl ExecutorLock {
-    /// Takes the lock; `None` where another process has it.
-    pub fn try_take(path: &Path) -> io::Result<Option<ExecutorLock>> {
+    /// Acquires the lock; `None` if another process holds it.
+    pub(crate) fn try_take(path: &Path) -> io::Result<Option<ExecutorLock>> {
         let file = open(path)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(ExecutorLock { _file: file })),
@@ -38,7 +38,7 @@ impl ExecutorLock {
     }
 }
 
-/// The lock's file, for its owner alone: whoever can open a file can hold its lock.
+/// Opens the lock file, accessible to its owner only: any process that can open a file can lock it.
 #[cfg(unix)]
 fn open(path: &Path) -> io::Result<File> {
     use std::fs::{OpenOptions, Permissions};
@@ -49,7 +49,7 @@ fn open(path: &Path) -> io::Result<File> {
         .truncate(false)
         .mode(OWNER_ONLY)
         .open(path)?;
-    // One of an earlier release, or of somebody who was careless.
+    // The file may have wider permissions: from an earlier release, or changed by hand.
     if file.metadata()?.permissions().mode() & 0o077 != 0 {
         file.set_permissions(Permissions::from_mode(OWNER_ONLY))?;
     }
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_file_is_for_its_owner_alone_also_where_it_was_not() {
+    fn lock_file_is_accessible_to_its_owner_only() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
         let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;

@@ -1,8 +1,8 @@
-//! The store: the one trait through which state is read and committed.
+//! The store: the trait through which all state is read and committed.
 //!
-//! It is shaped by what its callers need, not by tables: commit a batch of [`Unit`]s at once,
-//! lease the next codes of a lane, take an upload, tell what is due. Implementations:
-//! [`sqlite`], embedded. The types in `model` are what crosses the line.
+//! It is shaped by what its callers need, not by tables: commit a batch of [`Unit`]s at once, lease
+//! the next codes of a code group, import an upload, list what is due. The implementation is
+//! [`sqlite`], embedded. The types in `model` are the data that callers and the store exchange.
 
 mod contacts;
 mod executor;
@@ -25,108 +25,110 @@ use promoflow_model::pool::{Calendar, Filter, Lane};
 use promoflow_model::trace_context::TraceParent;
 use promoflow_model::workflow::Workflow;
 
-/// Why the store could not do what was asked. Read by operators: the text says what to do where
-/// that is known. Callers only ask whether trying again may help.
+/// An error of the store. Operators read the text, which says what to do if that is known. Callers
+/// only distinguish errors that a retry may fix.
 #[derive(Debug, Error)]
 pub enum StoreError {
-    /// The database cannot be opened, or is none of ours; the text says which and what to do.
+    /// The database cannot be opened or is not a Promoflow database. The text says which and what
+    /// to do.
     #[error("{0}")]
     Open(String),
-    /// Another process held the database for too long. Trying again may help.
+    /// Another process held the database for too long. Retrying may help.
     #[error("the database is busy: another process held it for {seconds} seconds")]
     Busy {
-        /// How long it was waited for.
+        /// How long the store waited, in seconds.
         seconds: u64,
     },
-    /// There is no room on the disk. Trying again helps once there is.
+    /// The disk is full. Retrying helps once there is room.
     #[error("the disk is full")]
     Full,
-    /// The disk could not be read or written. Trying again may help.
+    /// Reading or writing the disk failed. Retrying may help.
     #[error("the disk failed: {0}")]
     Disk(String),
-    /// The file or the database engine failed.
+    /// The database engine failed.
     #[error("the database failed: {0}")]
     Engine(String),
-    /// Another release has changed how the database is laid out while this process had it open.
-    /// Nothing is written any more, and trying again never helps.
+    /// Another release migrated the schema while this process had the database open. This process
+    /// writes nothing any more, and retrying never helps.
     #[error(
-        "another release brought the database to layout {found} while this process used it, which \
-         knows layout {known}: nothing is written any more; use the release that did"
+        "another release migrated the database to schema version {found} while this process was \
+         using it; this release knows version {known} and writes nothing any more; start the newer \
+         release"
     )]
     Outdated {
-        /// The layout that the database has.
+        /// The schema version of the database.
         found: i32,
-        /// The layout that this program reads and writes.
+        /// The schema version that this program reads and writes.
         known: i32,
     },
-    /// An upload that is all or nothing was decided on, and some of its codes are not in the pool
-    /// yet. [`Store::finish_uploads`] brings them in.
+    /// An atomic upload is accepted, but some of its codes are not in the pool yet.
+    /// [`Store::finish_uploads`] adds them.
     #[error(
-        "upload {upload} is taken, and some of its codes are not in the pool yet: {why}; they go in \
-         by themselves once that is over"
+        "upload {upload} is accepted, but some of its codes are not in the pool yet: {why}; they \
+         are added automatically once this is resolved"
     )]
     Unfinished {
         /// The upload.
         upload: UploadId,
-        /// What kept them out.
+        /// The error that stopped it.
         why: Box<StoreError>,
     },
-    /// A stored row does not read as what it must be: the database was damaged or edited.
-    #[error("the database holds {what} that cannot be read: {why}")]
+    /// A stored row has an invalid value: the database was damaged or edited by hand.
+    #[error("cannot read {what} from the database: {why}")]
     Damaged {
-        /// What was read.
+        /// The row or value that was read.
         what: String,
-        /// What is wrong with it.
+        /// The reason.
         why: String,
     },
 }
 
-/// What every method here returns.
+/// The result of the store's methods.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
-/// Where all state lives. One store is shared by all threads of a process.
+/// All state of an installation. All threads of a process share one store.
 pub trait Store: ContactStore + Send + Sync {
-    /// Whether this program may still use the database, which another release may have changed
-    /// since it was opened ([`StoreError::Outdated`]).
+    /// Fails with [`StoreError::Outdated`] if another release migrated the database since it was
+    /// opened.
     fn usable(&self) -> Result<()>;
 
-    /// The calendar of the installation: UTC unless it was set.
+    /// Returns the calendar of the installation; UTC unless it was set.
     fn calendar(&self) -> Result<Calendar>;
 
-    /// What tells this installation from others.
+    /// Returns the identifier of this installation.
     fn installation(&self) -> Result<String>;
 
     /// Sets the time zone of the installation.
     fn set_calendar(&self, calendar: Calendar) -> Result<()>;
 
-    /// Stores a message; the version is the old one where nothing changed.
+    /// Stores a message. If nothing changed, the version stays the same.
     fn put_message(&self, message: &Message, at: Timestamp) -> Result<Applied>;
 
-    /// The present version of every message, by id.
+    /// Returns the current version of every message, by id.
     fn messages(&self) -> Result<Vec<Message>>;
 
-    /// A message as it was at that configuration.
+    /// Returns a message as it was in that configuration, with its version.
     fn message_at(&self, id: &str, config: ConfigId) -> Result<Option<(u32, Message)>>;
 
     /// Stores a block's component under its digest.
     fn put_block(&self, block: &StoredBlock) -> Result<()>;
 
-    /// The block of that digest.
+    /// Returns the block with that digest.
     fn block(&self, digest: &str) -> Result<Option<StoredBlock>>;
 
-    /// Stores a workflow; the version is the old one where nothing changed.
+    /// Stores a workflow. If nothing changed, the version stays the same.
     fn put_workflow(&self, workflow: &Workflow, at: Timestamp) -> Result<Applied>;
 
-    /// The present version of every workflow, by id.
+    /// Returns the current version of every workflow, by id.
     fn workflows(&self) -> Result<Vec<StoredWorkflow>>;
 
-    /// A version of a workflow that runs refer to.
+    /// Returns the version of a workflow that runs refer to by this row.
     fn workflow_version(&self, row: WorkflowRow) -> Result<Option<StoredWorkflow>>;
 
-    /// Pauses or resumes a workflow; false where there is none of that id.
+    /// Pauses or resumes a workflow. Returns false if there is no workflow with that id.
     fn set_workflow_state(&self, id: &str, state: WorkflowState) -> Result<bool>;
 
-    /// Pauses a workflow for a reason that was no person's, and stores notices of that.
+    /// Pauses a workflow automatically, for this reason, and stores the notifications of that.
     fn pause_workflow(
         &self,
         id: &str,
@@ -135,25 +137,26 @@ pub trait Store: ContactStore + Send + Sync {
         at: Timestamp,
     ) -> Result<()>;
 
-    /// The number of the present configuration: it grows with each message and workflow.
+    /// Returns the number of the current configuration. Each applied message or workflow increases
+    /// it.
     fn config(&self) -> Result<ConfigId>;
 
-    /// Begins an upload. Who waits for a code is given one by the time of its batch.
+    /// Begins an upload. Runs that wait for a code get one as of the time of its batch.
     fn begin_upload<'s>(
         &'s self,
         head: UploadHead,
         clock: &'s dyn Clock,
     ) -> Result<Box<dyn UploadSession + 's>>;
 
-    /// Begins an upload that changes nothing, and that nobody waits for: its answers are those of
-    /// an upload at that time.
+    /// Begins an upload that changes nothing and blocks nothing. Its outcomes are those of a real
+    /// upload at that time.
     fn rehearse_upload<'s>(&'s self, clock: &'s dyn Clock) -> Result<Box<dyn UploadSession + 's>>;
 
-    /// Brings in what is left of uploads that are all or nothing and were decided on: their process
-    /// died on the way, or the disk was full.
+    /// Adds the remaining codes of atomic uploads that were accepted and not finished, because
+    /// their process died or the disk was full.
     fn finish_uploads(&self, clock: &dyn Clock) -> Result<()>;
 
-    /// The free codes of a lane in the order in which they are taken, after that position.
+    /// Returns the available codes of a code group after that position, in the order of claiming.
     fn free_codes(
         &self,
         lane: &Lane,
@@ -161,21 +164,22 @@ pub trait Store: ContactStore + Send + Sync {
         limit: usize,
     ) -> Result<Vec<FreeCode>>;
 
-    /// The latest code of a lane that a run has, if it expires at `needed` or later.
+    /// Returns the latest code of a code group that a run has claimed, if it expires at `needed` or
+    /// later.
     fn held_by_run(&self, run: RunId, lane: &Lane, needed: Timestamp) -> Result<Option<HeldClaim>>;
 
-    /// The code of a lane that a contact keeps.
+    /// Returns the code of a code group that a contact keeps.
     fn held_by_contact(&self, contact: &str, lane: &Lane) -> Result<Option<HeldClaim>>;
 
-    /// A number that changes whenever codes were added to, changed in or taken from the pool
-    /// other than by a segment's commit: what was leased before may be out of order.
+    /// Returns a number that changes whenever codes are added, changed or removed other than by a
+    /// segment's commit. Earlier leases may then be out of order.
     fn pool_generation(&self) -> Result<u64>;
 
-    /// How often this process has changed the pool so. Costs nothing to ask; a change that was
-    /// answered is counted.
+    /// Returns how often this process has changed the pool in that way. Free of cost; includes
+    /// every change whose call has returned.
     fn pool_changes(&self) -> u64;
 
-    /// Gives each code that passes to `visit`, in the order of the codes' text. Constant memory.
+    /// Calls `visit` for each matching code, ordered by the codes' text, in constant memory.
     fn codes(
         &self,
         filter: &Filter,
@@ -183,23 +187,24 @@ pub trait Store: ContactStore + Send + Sync {
         visit: &mut dyn FnMut(CodeRow) -> std::ops::ControlFlow<()>,
     ) -> Result<()>;
 
-    /// One code, with the deliveries that carry it.
+    /// Returns one code, with the deliveries that carry it.
     fn code(&self, code: &str) -> Result<Option<(CodeRow, Vec<DeliveryId>)>>;
 
-    /// How many codes pass.
+    /// Counts the matching codes.
     fn count_codes(&self, filter: &Filter, now: Timestamp) -> Result<PoolCount>;
 
-    /// Sets unused codes aside (`retire`), or brings retired ones back.
+    /// Retires unused codes (`retire`), or reinstates retired ones.
     fn retire(&self, codes: &[String], retire: bool, clock: &dyn Clock) -> Result<Retired>;
 
-    /// Commits all units in one durable transaction, each on its own: a unit that is refused
-    /// leaves nothing behind and does not touch the others. The answers are in the order of the
-    /// units. An error means that nothing was committed. The clock is asked once nobody else can
-    /// write: what was valid before the wait for that may not be any more.
+    /// Commits all units in one durable transaction. Units are independent: a rejected unit leaves
+    /// nothing behind and does not affect the others. The replies are in the order of the units. An
+    /// error means that nothing was committed. The clock is read once the write lock is held,
+    /// because codes may expire while waiting for it.
     fn commit(&self, units: &[Unit], clock: &dyn Clock) -> Result<Vec<Reply>>;
 
-    /// Runs that may go on at `now`, the longest due first, without those in `but` and those of the
-    /// workflows in `left_out`. One that cannot be read holds up none of the others.
+    /// Returns runs that may continue at `now`, the longest due first, except those for which `but`
+    /// is true and those of the workflows in `left_out`. A run that cannot be read does not block
+    /// the others.
     fn due_runs(
         &self,
         now: Timestamp,
@@ -208,14 +213,14 @@ pub trait Store: ContactStore + Send + Sync {
         but: &dyn Fn(RunId) -> bool,
     ) -> Result<DueRuns>;
 
-    /// Has runs fail that cannot be read, each for that reason. Nothing else of them changes, and
-    /// they may be retried once they are repaired.
+    /// Fails runs that cannot be read, each with its reason. Nothing else of them changes, so they
+    /// can be retried after a repair.
     fn fail_unreadable(&self, runs: &[(RunId, String)], now: Timestamp) -> Result<()>;
 
-    /// Deliveries by these channels that may be tried at `now`, without those in `but`; fewer than
-    /// `limit` where their contents reach [`MOST_PAGE_BYTES`]. Those that were to wait until now
-    /// and those that never were take turns, each by themselves the longest due first, so that
-    /// neither wait for the end of the others; `waited_first` says whose turn it is.
+    /// Returns deliveries over these channels that may be attempted at `now`, except those for
+    /// which `but` is true; fewer than `limit` if their contents reach [`MOST_PAGE_BYTES`].
+    /// Deliveries that were scheduled for a later time and new ones alternate, each kind ordered by
+    /// due time, so that neither starves the other. `waited_first` says which kind comes first.
     fn due_deliveries(
         &self,
         kinds: &[ChannelKind],
@@ -225,24 +230,24 @@ pub trait Store: ContactStore + Send + Sync {
         but: &dyn Fn(DeliveryId) -> bool,
     ) -> Result<DuePage>;
 
-    /// Until when a side asked to be left alone, the last time that it did.
+    /// Returns the latest `Retry-After` deadline that this provider or webhook sent.
     fn pause(&self, side: Side<'_>) -> Result<Option<Timestamp>>;
 
-    /// When the next run or delivery is due, after `now`.
+    /// Returns the time after `now` at which the next run or delivery is due.
     fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>>;
 
-    /// Whether the runs from `first` to `last` rest at `now`: none may go on, and none of their
-    /// deliveries is due; one that was tried and could not be taken is due later.
+    /// Returns true if the runs from `first` to `last` are idle at `now`: no run may continue, and
+    /// none of their deliveries is due. A delivery that is to be retried is due later.
     fn rested(&self, first: RunId, last: RunId, now: Timestamp) -> Result<bool>;
 
-    /// The launch history, the newest first.
+    /// Lists runs, the newest first.
     fn runs(&self, state: Option<RunState>, limit: usize) -> Result<Vec<RunRow>>;
 
-    /// One run with its steps.
+    /// Returns one run with its steps.
     fn run(&self, id: RunId) -> Result<Option<(RunRow, Vec<StepRecord>)>>;
 
-    /// Why an event would not start a workflow of that rule at `now`, in words for its author;
-    /// `None` where it would.
+    /// Returns why an event would not start a workflow with that rule at `now`, as text for the
+    /// author; `None` if it would.
     fn held_off(
         &self,
         event: &Event,
@@ -250,47 +255,47 @@ pub trait Store: ContactStore + Send + Sync {
         now: Timestamp,
     ) -> Result<Option<&'static str>>;
 
-    /// Hands a run the reply that it waits for, as JSON; false where it waits for none to that
-    /// request.
+    /// Stores the reply that a run waits for, as JSON. Returns false if the run does not wait for a
+    /// reply to that request.
     fn reply(&self, run: RunId, request: &str, reply: &str) -> Result<bool>;
 
-    /// Does to a run what a person asks for. A run that is cancelled gives its codes back if
-    /// none of them may have left the host, and its deliveries are called off with that.
+    /// Applies an operator's action to a run. Cancelling a run releases its codes if none of them
+    /// may have left the host, and cancels its deliveries.
     fn order_run(&self, id: RunId, order: Order, clock: &dyn Clock) -> Result<Ordered>;
 
-    /// Does to a delivery what a person asks for.
+    /// Applies an operator's action to a delivery.
     fn order_delivery(&self, id: DeliveryId, order: Order, clock: &dyn Clock) -> Result<Ordered>;
 
-    /// The deliveries, the oldest first.
+    /// Calls `visit` for each delivery, the oldest first.
     fn deliveries(
         &self,
         state: Option<DeliveryState>,
         visit: &mut dyn FnMut(DeliveryRow) -> std::ops::ControlFlow<()>,
     ) -> Result<()>;
 
-    /// One delivery.
+    /// Returns one delivery.
     fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRow>>;
 
-    /// What a delivery went through.
+    /// Returns the attempts, alternatives and deadlines of a delivery.
     fn delivery_history(&self, id: DeliveryId) -> Result<Option<DeliveryHistory>>;
 
-    /// A number that changes when another process or connection has committed.
+    /// Returns a number that changes when another process or connection has committed.
     fn change_mark(&self) -> Result<u64>;
 
-    /// Copies everything as it is at one moment into a new file, durably, while others write. A file
-    /// that is there is left alone and an error.
+    /// Copies the database as it is at one moment into a new file, durably, without blocking
+    /// writers. Fails if the file exists.
     fn backup(&self, to: &std::path::Path) -> Result<()>;
 
     /// Re-derives the promises from the stored rows.
     fn audit(&self) -> Result<Vec<Audited>>;
 
-    /// When a segment of a run was committed; `None` where it was not.
+    /// Returns when a segment of a run was committed; `None` if it was not.
     fn segment_at(&self, run: RunId, segment: u32) -> Result<Option<Timestamp>>;
 
-    /// Names the configuration's rows by number, for listings.
+    /// Returns the id and version of each workflow row, for listings.
     fn workflow_names(&self) -> Result<HashMap<WorkflowRow, (String, u32)>>;
 
-    /// The same as [`codes`](Self::codes), from the code after that one on.
+    /// Same as [`codes`](Self::codes), starting after code `after`.
     fn codes_after(
         &self,
         filter: &Filter,
@@ -299,7 +304,7 @@ pub trait Store: ContactStore + Send + Sync {
         visit: &mut dyn FnMut(CodeRow) -> std::ops::ControlFlow<()>,
     ) -> Result<()>;
 
-    /// The launch history before that run, the newest first.
+    /// Lists runs before run `before`, the newest first.
     fn runs_before(
         &self,
         state: Option<RunState>,
@@ -307,8 +312,8 @@ pub trait Store: ContactStore + Send + Sync {
         limit: usize,
     ) -> Result<Vec<RunRow>>;
 
-    /// Up to so many deliveries after that one, the oldest first; fewer where their contents
-    /// reach [`MOST_PAGE_BYTES`].
+    /// Lists up to `limit` deliveries after delivery `after`, the oldest first; fewer if their
+    /// contents reach [`MOST_PAGE_BYTES`].
     fn deliveries_after(
         &self,
         state: Option<DeliveryState>,
@@ -316,36 +321,36 @@ pub trait Store: ContactStore + Send + Sync {
         limit: usize,
     ) -> Result<Vec<DeliveryRow>>;
 
-    /// How many codes each lane holds at `now`, and how many of those expire until `soon`. Reads
-    /// the whole pool in the order of its indexes: to be asked seldom.
+    /// Counts the codes of each code group at `now`, and those of them that expire by `soon`. Reads
+    /// the whole pool in index order, so call it seldom.
     fn census(&self, now: Timestamp, soon: Timestamp) -> Result<Census>;
 
-    /// Every lane that ever had a code.
+    /// Returns every code group that ever had a code.
     fn lanes(&self) -> Result<Vec<Lane>>;
 
-    /// Free codes of a lane that expire after `from`, and not after `to`. No more than `most` are
-    /// read: where the answer is that many there may be more.
+    /// Counts the available codes of a code group that expire after `from` and not after `to`.
+    /// Reads at most `most` codes; if the count equals `most`, there may be more.
     fn free_between(&self, lane: &Lane, from: Timestamp, to: Timestamp, most: u64) -> Result<u64>;
 
-    /// The names of the parameters that the last events of that type brought, of those that came
-    /// last of all; `None`: of any type.
+    /// Returns the names of the parameters of recent events of that type; `None`: of any type.
     fn event_params(&self, event_type: Option<&str>) -> Result<BTreeSet<String>>;
 
-    /// Every alert that was ever raised.
+    /// Returns every alert that was ever raised.
     fn alerts(&self) -> Result<Vec<Alert>>;
 
-    /// Stores an alert in the place of the one before about the same, and with it the notices of
-    /// its event.
+    /// Stores an alert, replacing the previous one about the same subject, together with the
+    /// notifications of its event.
     fn put_alert(&self, alert: &Alert, notices: &[NewNotice]) -> Result<()>;
 
-    /// Notices for a webhook that may be tried at `now`, the longest due first.
+    /// Returns notifications for a webhook that may be attempted at `now`, the longest due first.
     fn due_notices(&self, webhook: &str, now: Timestamp, limit: usize) -> Result<Vec<Notice>>;
 
-    /// An attempt to deliver a notice begins; false where it is not to be tried any more.
+    /// Begins an attempt to deliver a notification. Returns false if it must not be attempted any
+    /// more.
     fn begin_notice(&self, id: NoticeId) -> Result<bool>;
 
-    /// An attempt to deliver a notice has ended; `paused`: who asks with that to be left
-    /// alone until when.
+    /// Ends an attempt to deliver a notification. `paused`: the party that asked for a pause, and
+    /// until when.
     fn end_notice(
         &self,
         id: NoticeId,
@@ -353,7 +358,7 @@ pub trait Store: ContactStore + Send + Sync {
         paused: Option<(Side<'_>, Timestamp)>,
     ) -> Result<()>;
 
-    /// The notices before that one, the newest first.
+    /// Lists notifications before notification `before`, the newest first.
     fn notices(
         &self,
         state: Option<DeliveryState>,
@@ -361,55 +366,52 @@ pub trait Store: ContactStore + Send + Sync {
         limit: usize,
     ) -> Result<Vec<Notice>>;
 
-    /// The last claim; 0 where there is none.
+    /// Returns the last claim, or 0 if there is none.
     fn last_claim(&self) -> Result<ClaimId>;
 
-    /// The claims after that one, by lane.
+    /// Counts the claims after that one, by code group.
     fn claimed_after(&self, after: ClaimId) -> Result<Claimed>;
 
-    /// The claims since a moment, by lane; of very many only the last `most`.
+    /// Counts the claims since a time, by code group; at most the last `most`.
     fn claimed_since(&self, since: Timestamp, most: u64) -> Result<ClaimedSince>;
 
-    /// The event of a run, with the trace that it came with.
+    /// Returns the event of a run, with the trace context that it arrived with.
     fn trace_of_run(&self, run: RunId) -> Result<Option<(EventRow, Option<TraceParent>)>>;
 
-    /// How many runs and deliveries there are. Costs what is not done yet.
+    /// Counts runs and deliveries. The cost grows with what is not finished yet.
     fn tally(&self) -> Result<Tally>;
 
-    /// The uploads before that one, the newest first.
+    /// Lists uploads before that one, the newest first.
     fn uploads(&self, before: Option<UploadId>, limit: usize) -> Result<Vec<UploadRow>>;
 
-    /// One upload, with the first rows of it that were refused.
-    fn upload(
-        &self,
-        id: UploadId,
-    ) -> Result<Option<(UploadRow, Vec<promoflow_model::pool::RowError>)>>;
+    /// Returns one upload, with the first of its rejected rows.
+    fn upload(&self, id: UploadId) -> Result<Option<(UploadRow, Vec<promoflow_model::pool::RowError>)>>;
 
-    /// Up to so many unused codes that an upload was the last to state, after that code.
+    /// Lists up to `limit` unused codes last stated by an upload, after that code.
     fn unused_of_upload(&self, id: UploadId, after: &str, limit: usize) -> Result<Vec<String>>;
 
-    /// Marks the uploads of API keys that did not end as interrupted: their service has died.
+    /// Marks unfinished uploads of API keys as interrupted, because their service has died.
     fn end_lost_uploads(&self, at: Timestamp) -> Result<()>;
 
-    /// Marks an upload as interrupted, if it has no end.
+    /// Marks an upload as interrupted if it has not ended.
     fn end_lost_upload(&self, id: UploadId, at: Timestamp) -> Result<()>;
 
     /// Adds an API key.
     fn put_key(&self, key: &Key) -> Result<()>;
 
-    /// Every API key, revoked ones as well, the oldest first.
+    /// Lists every API key, including revoked ones, the oldest first.
     fn keys(&self) -> Result<Vec<Key>>;
 
-    /// Revokes an API key, for good; false where there is none of that id.
+    /// Revokes an API key permanently. Returns false if there is no key with that id.
     fn revoke_key(&self, id: &str, at: Timestamp) -> Result<bool>;
 
-    /// A number that grows with every key that is made or revoked.
+    /// Returns a number that grows with every created or revoked key.
     fn key_generation(&self) -> Result<u64>;
 
-    /// What was answered under an Idempotency-Key of an API key since that moment.
+    /// Returns the response stored under an Idempotency-Key of an API key since that time.
     fn answer(&self, key: &str, under: &str, since: Timestamp) -> Result<Option<StoredAnswer>>;
 
-    /// Remembers an answer, and forgets those before `since`.
+    /// Stores a response, and deletes those from before `since`.
     fn put_answer(
         &self,
         key: &str,
@@ -420,23 +422,22 @@ pub trait Store: ContactStore + Send + Sync {
     ) -> Result<()>;
 }
 
-/// An upload on its way: batches go in one after another.
+/// An upload in progress, to which batches are added.
 pub trait UploadSession {
-    /// Takes a batch of rows; the answers are in their order.
+    /// Imports a batch of rows. Returns their outcomes in order.
     fn batch(&mut self, rows: &[promoflow_model::pool::NewCode]) -> Result<Vec<RowOutcome>>;
 
-    /// Its number; 0 while it has none.
+    /// Returns the upload's number, or 0 while it has none.
     fn id(&self) -> UploadId;
 
-    /// Codes of the pool that differ from one of these in upper and lower case only: each of these
-    /// with another, for the spellings that people use.
+    /// Returns pairs of one of these codes and a code of the pool that differs from it only in
+    /// letter case, in the spellings that people use.
     fn spelt_otherwise(&self, codes: &[String]) -> Result<Vec<(String, String)>>;
 
-    /// Ends the upload and makes what it took durable. A session that is dropped instead leaves
-    /// what its committed batches took, or nothing where the upload is atomic.
+    /// Ends the upload and makes its changes durable. Dropping the session instead keeps the
+    /// committed batches, or nothing if the upload is atomic.
     fn finish(self: Box<Self>, end: UploadEnd) -> Result<FinishedUpload>;
 
-    /// Ends the upload and takes nothing of it; for atomic uploads, and rehearsals, which take
-    /// nothing anyhow.
+    /// Ends the upload and discards it. For atomic uploads and dry runs.
     fn roll_back(self: Box<Self>) -> Result<()>;
 }

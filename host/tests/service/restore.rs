@@ -47,7 +47,7 @@ fn a_backup_of_a_running_service_becomes_a_database() {
     // It never replaces a file, nor writes next to another database's leftover files.
     let (status, said) = restore(&shop, &backup, "new.db");
     assert_eq!(status, Some(2));
-    assert!(said.contains("nothing is overwritten"), "{said}");
+    assert!(said.contains("is not overwritten"), "{said}");
     std::fs::write(shop.path("left.db-wal"), "x").unwrap();
     let (status, said) = restore(&shop, &backup, "left.db");
     assert_eq!(status, Some(2), "{said}");
@@ -107,8 +107,8 @@ fn rejects_damaged_newer_or_foreign_backups() {
     change("PRAGMA user_version = 999");
     refused(2, "a later one");
     change("PRAGMA application_id = 7");
-    refused(2, "no backup of a promoflow database");
-    // A code has disappeared from the pool, which P6 detects.
+    refused(2, "not a backup of a Promoflow database");
+    // A code has vanished from the pool: P6 tells.
     change("DELETE FROM free WHERE code = 'CODE-7'");
     refused(1, "does not hold");
     let mut bytes = good.clone();
@@ -148,7 +148,10 @@ fn rejects_a_backup_with_foreign_tables_or_triggers() {
         drop(database);
         let (status, said) = restore(&shop, &odd, "new.db");
         assert_eq!(status, Some(2), "{sql}: {said}");
-        assert!(said.contains("is none of ours"), "{sql}: {said}");
+        assert!(
+            said.contains("is not a valid backup: unexpected"),
+            "{sql}: {said}"
+        );
         assert!(!shop.path("new.db").exists());
     }
 }

@@ -38,7 +38,7 @@ fn a_service_stops_when_another_release_has_upgraded_its_database() {
     let told = std::fs::read_to_string(log).unwrap();
     assert_eq!(status, Some(2), "{told}");
     assert!(
-        told.contains("another release brought the database"),
+        told.contains("another release migrated the database"),
         "{told}"
     );
     assert_eq!(events(), before);
@@ -62,7 +62,7 @@ fn an_older_database_is_upgraded_once_it_has_no_executor() {
     let told = String::from_utf8_lossy(&refused.stderr);
     assert_eq!(refused.status.code(), Some(2), "{told}");
     assert!(
-        told.contains("a process executes on it: end that first"),
+        told.contains("is still executing on it; stop that process first"),
         "{told}"
     );
     assert_eq!(layout(&database), 1);

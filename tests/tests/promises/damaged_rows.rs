@@ -359,7 +359,7 @@ fn an_unreadable_due_run_fails_alone_with_the_reason() {
     fails_alone(
         "tries",
         "UPDATE trouble SET kind = 'odd' WHERE run = RUN",
-        "there is no kind",
+        "unknown kind",
     );
 }
 

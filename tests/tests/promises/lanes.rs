@@ -359,7 +359,7 @@ fn an_unreadable_delivery_fails_and_delays_no_other() {
     for (id, what) in [(ids[0], "the content"), (ids[2], "the hours")] {
         assert_eq!(row(id).state, DeliveryState::Failed);
         let error = row(id).error.unwrap();
-        let told = format!("the database holds {what} of delivery {id} that cannot be read");
+        let told = format!("cannot read {what} of delivery {id} from the database");
         assert!(error.starts_with(&told), "{error}");
     }
     let failed = promoflow.deliveries_after(Some(DeliveryState::Failed), None, 10);

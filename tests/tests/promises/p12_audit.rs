@@ -43,22 +43,22 @@ const DAMAGES: &[(&str, &str, &str)] = &[
     (
         "INSERT INTO free (lane, expires, id, code) SELECT lane, expires, code_id, code FROM claim LIMIT 1",
         "P1",
-        "and free as well",
+        "and is also available",
     ),
     (
         "INSERT INTO free (lane, expires, id, code) SELECT lane, expires + 1, id, code FROM free LIMIT 1",
         "P1",
-        "is free 2 times",
+        "is available 2 times",
     ),
     (
         "UPDATE free SET code = 'FORGED' WHERE id = (SELECT max(id) FROM free)",
         "P1",
-        "is not what the pool holds",
+        "differs from its row in the pool",
     ),
     (
         "UPDATE code SET expires = 0 WHERE code IN (SELECT code FROM free)",
         "P1",
-        "is not what the pool holds",
+        "differs from its row in the pool",
     ),
     (
         "INSERT INTO release (claim, at) SELECT id, at FROM claim LIMIT 1",
@@ -170,17 +170,17 @@ const DAMAGES: &[(&str, &str, &str)] = &[
     (
         "UPDATE upload_batch SET inserted = inserted + 1 WHERE id = 1",
         "P6",
-        "the pool holds 13",
+        "the pool contains 13",
     ),
     (
         "DELETE FROM free WHERE id = (SELECT max(id) FROM free)",
         "P6",
-        "free + ",
+        "available + ",
     ),
     (
         "DELETE FROM code WHERE code = 'OTHER'; DELETE FROM free WHERE code = 'OTHER'",
         "P6",
-        "the pool holds 12",
+        "the pool contains 12",
     ),
     (
         "UPDATE code SET retired = 0 WHERE code = 'C-0008'",
@@ -291,7 +291,7 @@ fn p12_a_database_with_rows_but_nothing_to_check_fails() {
     let broken = broken(&promoflow);
     assert_eq!(broken.len(), 4, "{broken:#?}");
     for one in &broken {
-        let nothing = |text: &String| text.contains("none that could be checked");
+        let nothing = |text: &String| text.contains("nothing was checked");
         assert!(one.violations.iter().any(nothing), "{one:?}");
     }
 }

@@ -226,6 +226,6 @@ fn p12_the_audit_reports_a_release_whose_code_may_have_left_by_any_alternative()
     );
     assert_eq!(told("UPDATE alternative SET content = '{'"), left);
     let waits = told("UPDATE attempt SET outcome = 'refused'");
-    assert!(waits.contains("was not called off"), "{waits}");
+    assert!(waits.contains("was not cancelled"), "{waits}");
     assert_eq!(told("UPDATE delivery SET state = 'cancelled'"), "");
 }

@@ -65,7 +65,7 @@ pub(super) fn tell(promoflow: &Promoflow, event: Event, line: Option<u64>, out: 
 fn tell_run(workflow: &str, run: &Rehearsed, out: &mut Out) -> std::io::Result<()> {
     let title = out.style(BOLD, format_args!("Test run of {workflow}"));
     if let Some(why) = &run.held_off {
-        return out.line(format_args!("{title}: would not start, {why}"));
+        return out.line(format_args!("{title}: would not start: {why}"));
     }
     out.line(format_args!("{title}: nothing was changed"))?;
     for step in &run.steps {

@@ -1,4 +1,4 @@
-//! What a segment leaves: its journal, and all that it staged.
+//! Writes a segment's journal entry and staged effects.
 
 use rusqlite::{Connection, params};
 
@@ -9,7 +9,7 @@ use promoflow_store::{
 };
 
 impl Work<'_> {
-    /// The journal of a segment, and what it staged.
+    /// Writes the journal entry of a segment and what it staged.
     pub(super) fn segment(
         &mut self,
         run: RunId,
@@ -72,7 +72,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Records who has a code that was taken.
+    /// Records the claim of a code that was taken out of the pool.
     fn claim(&mut self, run: RunId, claim: &StagedClaim) -> Result<ClaimId, Stop> {
         let position = claim.code.position;
         let lane = self.lanes.find(self.connection, &claim.lane)?;
@@ -105,7 +105,7 @@ impl Work<'_> {
         {
             expires = expires.min(earlier);
         }
-        // What nobody may begin in time fails now, and not when it would be due.
+        // A delivery that cannot begin before it expires fails now, not when it becomes due.
         let too_late = (expires <= delivery.due.0.max(self.now.0)).then_some(attempts::TOO_LATE);
         hot(
             &mut self.hot.delivery,
@@ -141,7 +141,7 @@ impl Work<'_> {
     }
 }
 
-/// When the first of a run's codes expires that a delivery carries, whichever segment claimed it.
+/// Returns the earliest expiry of the run's codes that a delivery carries, from any segment.
 fn first_carried(
     connection: &Connection,
     run: RunId,

@@ -1,9 +1,9 @@
 //! The commit: a batch of units in one durable transaction.
 //!
-//! A unit that is refused leaves nothing behind and the others stand. Savepoints would do that by
-//! copying every page that a unit touches; here each unit asks first what may refuse it, takes its
-//! codes, which alone can still fail, and writes the rest after that. Codes that were taken in
-//! vain are put back as they were.
+//! A rejected unit leaves nothing behind and does not affect the others. Savepoints would achieve
+//! that by copying every page that a unit touches. Instead, each unit first checks everything that
+//! may reject it, then takes its codes, which is the only step that can still fail, and then writes
+//! the rest. If taking codes fails, those already taken are put back.
 
 mod effects;
 mod take;
@@ -24,7 +24,7 @@ use promoflow_store::{
     Accept, EventRow, Reply, RunId, Segment, SegmentEnd, Stale, Unit, WorkflowRow,
 };
 
-/// The answers, and whether codes went back to the pool.
+/// Commits units. Returns the replies, and true if codes went back to the pool.
 pub(super) fn commit(
     connection: &Connection,
     lanes: &mut LaneIds,
@@ -54,15 +54,15 @@ struct Work<'w> {
     lanes: &'w mut LaneIds,
     now: Timestamp,
     config: i64,
-    /// Whether a run asks anything of others; where none does, nothing is looked up for that.
+    /// True if any workflow has a start rule; otherwise nothing is looked up for rules.
     rules: bool,
-    /// Whether events fill contacts.
+    /// True if events add to the contact directory.
     contacts: bool,
     hot: Hot<'w>,
 }
 
-/// The statements that every run needs, kept at hand throughout a batch: looking each up by its
-/// text takes as long as some of them do.
+/// The statements that every run needs, kept for the whole batch: looking each up by its text in
+/// the statement cache takes as long as executing some of them.
 #[derive(Default)]
 struct Hot<'w> {
     event: Option<CachedStatement<'w>>,
@@ -73,7 +73,7 @@ struct Hot<'w> {
     journal: Option<CachedStatement<'w>>,
 }
 
-/// The statement of a slot, prepared where it is not yet.
+/// Returns the statement in a slot, preparing it on first use.
 fn hot<'s, 'w>(
     slot: &'s mut Option<CachedStatement<'w>>,
     connection: &'w Connection,
@@ -85,7 +85,7 @@ fn hot<'s, 'w>(
     })
 }
 
-/// What stops a unit: it is no longer so, or the database failed.
+/// The reason why a unit stops: outdated state, or a database error.
 enum Stop {
     Stale(Stale),
     Store(Error),

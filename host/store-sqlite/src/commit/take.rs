@@ -1,4 +1,4 @@
-//! Codes: taken out of the pool for a unit, and put back where the unit is refused.
+//! Takes the codes of a unit out of the pool, and puts them back if the unit is rejected.
 
 use rusqlite::{OptionalExtension, params};
 
@@ -7,7 +7,7 @@ use crate::Result;
 use promoflow_store::{Exhausted, Segment, SegmentEnd, StagedClaim, Stale};
 
 impl Work<'_> {
-    /// Takes the codes of a unit's segments, once nothing else can refuse it.
+    /// Takes the codes of a unit's segments. Called last, when nothing else can reject the unit.
     pub(super) fn take<'s>(
         &mut self,
         segments: impl Iterator<Item = &'s Segment> + Clone,
@@ -31,7 +31,7 @@ impl Work<'_> {
                 return Err(Stop::Stale(Stale::Code));
             }
         }
-        // Asked when its own codes are taken: a segment may have had the last of them itself.
+        // Checked after the segment's own codes are taken: they may have been the last ones.
         for exhausted in commits.flat_map(|segment| &segment.exhausted) {
             if let Err(stop) = self.still_exhausted(exhausted) {
                 for taken in claims() {
@@ -89,7 +89,7 @@ impl Work<'_> {
     }
 }
 
-/// The codes that a segment takes: none where nothing that it staged is kept.
+/// Returns the codes that a segment takes; empty if none of its staged effects are kept.
 pub(super) fn kept(segment: &Segment) -> &[StagedClaim] {
     match is_kept(segment) {
         true => &segment.claims,

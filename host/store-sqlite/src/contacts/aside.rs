@@ -1,4 +1,4 @@
-//! The directory as it would be, beside one that sleeps.
+//! The contact directory for test runs while contacts are disabled.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -11,14 +11,14 @@ use promoflow_model::contact::{Contact, Name, NewContact};
 use promoflow_model::message::ChannelKind;
 use promoflow_store::Directory;
 
-/// A directory in a database of its own, which goes with it.
-pub(crate) struct Aside {
+/// A directory in a temporary database, deleted when this is dropped.
+pub(in crate) struct Aside {
     connection: Mutex<Connection>,
 }
 
 impl Aside {
     fn new() -> Result<Aside> {
-        // Without a name it is in memory, and in a file that SQLite removes where that gets tight.
+        // SQLite keeps a nameless database in memory and spills it to a temporary file if needed.
         let name = Path::new("");
         let mut connection = Connection::open(name)?;
         connection.set_prepared_statement_cache_capacity(128);
@@ -30,8 +30,8 @@ impl Aside {
     }
 }
 
-/// The directory as waking would fill it from the events until now. Whoever asks again has it filled
-/// from those that came since: a file of events may be tried one by one.
+/// Returns the directory that enabling contacts would build from the events so far. A further call
+/// adds only the events since the last one, because a file of events may be tested one by one.
 pub(super) fn filled(store: &SqliteStore) -> Result<Arc<Aside>> {
     let mut kept = lock(&store.aside);
     let (aside, seen) = match kept.take() {

@@ -1,4 +1,4 @@
-//! Contacts: looking up and listing.
+//! Contacts: look-ups and listings.
 
 mod aside;
 mod people;
@@ -23,7 +23,7 @@ use promoflow_model::contact::{AddressKind, Addresses, Consent, Contact, Name, N
 use promoflow_model::message::ChannelKind;
 use promoflow_store::{ContactSession, ContactStore, DeliveryId, Directory};
 
-/// The number of a contact's row.
+/// The id of a contact's row.
 type ContactRow = i64;
 
 impl Directory for SqliteStore {
@@ -95,7 +95,7 @@ const CONTACTS: &str = "
         (SELECT json_group_object(channel, given) FROM consent WHERE contact = row)
     FROM contact";
 
-/// The contact of that name.
+/// Returns the contact with that name.
 fn find(connection: &Connection, name: Name) -> Result<Option<Contact>> {
     for name in name.candidates() {
         if let Some(row) = find_row(connection, &name)? {
@@ -105,7 +105,7 @@ fn find(connection: &Connection, name: Name) -> Result<Option<Contact>> {
     Ok(None)
 }
 
-/// The row of a contact, by one name.
+/// Returns the row of the contact with that name.
 fn find_row(connection: &Connection, name: &Name) -> Result<Option<ContactRow>> {
     let row = match name {
         Name::Id(id) => connection
@@ -125,7 +125,7 @@ fn find_row(connection: &Connection, name: &Name) -> Result<Option<ContactRow>> 
     Ok(row.optional()?)
 }
 
-/// A contact by its row.
+/// Loads a contact by its row.
 fn load(connection: &Connection, row: ContactRow) -> Result<Option<Contact>> {
     let found = connection
         .prepare_cached(&format!("{CONTACTS} WHERE row = ?1"))?
@@ -134,7 +134,7 @@ fn load(connection: &Connection, row: ContactRow) -> Result<Option<Contact>> {
     found.transpose()
 }
 
-/// Gives each contact after that one to `visit`.
+/// Calls `visit` for each contact after that one.
 fn list(
     store: &SqliteStore,
     after: Option<&str>,

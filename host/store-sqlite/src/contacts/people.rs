@@ -1,7 +1,7 @@
-//! Contacts and events: whom an event is about, and filling the directory from events.
+//! Contacts and events: the contact that an event is about, and filling the directory from events.
 //!
-//! The directory sleeps until somebody asks for it. It is then filled from the events that came
-//! before, and after that from each event in the event's own commit.
+//! The directory is disabled until it is first used. It is then filled from the earlier events, and
+//! after that by each event, in the event's own commit.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::{Map, Value};
@@ -11,15 +11,15 @@ use crate::{Result, SqliteStore, damaged, number_setting, raise_setting, readabl
 use promoflow_model::clock::Timestamp;
 use promoflow_model::contact::{AddressKind, Contact, Name, NewContact, is_placeholder};
 
-/// Events that contacts are filled from in one transaction: others wait behind it.
+/// The number of events in one filling transaction. Other writers wait for it.
 const FILLED_AT_ONCE: i64 = 2_000;
 
-/// Whether the directory is awake.
-pub(crate) fn awake(connection: &Connection) -> Result<bool> {
+/// Returns true if the directory is enabled.
+pub(in crate) fn awake(connection: &Connection) -> Result<bool> {
     Ok(number_setting(connection, "contacts")? != 0)
 }
 
-/// Wakes the directory: it has seen every event then, and sees each that comes.
+/// Enables the directory: fills it from all earlier events, and from each event from now on.
 pub(super) fn wake(store: &SqliteStore) -> Result<()> {
     while !store.read(awake)? {
         store.write(|connection, _| {
@@ -35,7 +35,7 @@ pub(super) fn wake(store: &SqliteStore) -> Result<()> {
             )?;
             if last.is_none() {
                 set_setting(connection, "contacts", "1")?;
-                // Whoever executes knows the directory as part of the configuration.
+                // The executor caches the state of the directory as part of the configuration.
                 raise_setting(connection, "config")?;
             }
             Ok(())
@@ -44,8 +44,8 @@ pub(super) fn wake(store: &SqliteStore) -> Result<()> {
     Ok(())
 }
 
-/// Fills the directory of one database from the events of another, or of the same, after that one;
-/// the last of them, `None` where there are none.
+/// Fills the directory in one database from the events after that one in another or the same
+/// database. Returns the last of them, or `None` if there are none.
 pub(super) fn fill_after(events: &Connection, into: &Connection, seen: i64) -> Result<Option<i64>> {
     let mut statement = events.prepare_cached(
         "SELECT id, key, params, at FROM event WHERE id > ?1 ORDER BY id LIMIT ?2",
@@ -62,15 +62,15 @@ pub(super) fn fill_after(events: &Connection, into: &Connection, seen: i64) -> R
     Ok(last)
 }
 
-/// The key and the parameters of an event.
+/// Reads the key and the parameters of an event.
 fn read_event(id: i64, row: &Row<'_>) -> Result<(String, Map<String, Value>)> {
     let params = serde_json::from_str(row.get_ref(2)?.as_str().unwrap_or_default())
         .map_err(|error| damaged(format!("the parameters of event {id}"), error))?;
     Ok((row.get(1)?, params))
 }
 
-/// Fills a contact from an event.
-pub(crate) fn fill(
+/// Creates or updates a contact from an event.
+pub(in crate) fn fill(
     connection: &Connection,
     key: &str,
     params: &Map<String, Value>,
@@ -78,17 +78,17 @@ pub(crate) fn fill(
 ) -> Result<()> {
     let stated = NewContact::stated_by(params);
     if stated.is_somebody() {
-        // Where an external id is another contact's, or the contact cannot be read, the event is
-        // stored, and nobody changed.
+        // If the external id belongs to another contact, or the contact cannot be read, the event
+        // is stored and no contact changes.
         readable(put::put(connection, Some(key), &stated, false, at))?;
     }
     Ok(())
 }
 
-/// The contact that a row or an event is about: by the first thing that it says of who it is.
+/// Finds the contact of a row or an event, by the first name that it states.
 ///
-/// An id or an external id that nobody has is a new contact's; an address, or the key of an
-/// event, is that of a contact which has no other external id than is stated.
+/// An unknown id or external id means a new contact. An address, or the key of an event, means the
+/// contact that has it, unless that contact has an external id other than the stated one.
 pub(super) fn whose(
     connection: &Connection,
     key: Option<&str>,
@@ -102,7 +102,7 @@ pub(super) fn whose(
     {
         return Ok(Some(row));
     }
-    // A key that is one of the parameters says no more than that parameter.
+    // A key that equals one of the parameters adds no information to that parameter.
     let says_more = |key: &&str| {
         !is_placeholder(key) && new.external_id.as_deref() != Some(*key) && !new.has_address(key)
     };
@@ -142,7 +142,7 @@ fn by_address_of(
         .optional()?)
 }
 
-/// The contact that an event is about.
+/// Returns the contact that an event is about.
 pub(super) fn about(
     connection: &Connection,
     key: &str,

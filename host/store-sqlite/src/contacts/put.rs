@@ -1,4 +1,4 @@
-//! Contacts: putting in what rows and events state.
+//! Creates and updates contacts from rows and events.
 
 use rusqlite::{Connection, params};
 use serde_json::{Map, Value};
@@ -11,8 +11,8 @@ use promoflow_model::contact::{Contact, Name, NewContact};
 use promoflow_model::message::ChannelKind;
 use promoflow_store::ContactOutcome;
 
-/// Puts in what a row states, or an event of that key. `resubscribe`: it may undo that somebody
-/// unsubscribed.
+/// Stores the data of a row, or of an event with that key. `resubscribe`: it may undo an
+/// unsubscription.
 pub(super) fn put(
     connection: &Connection,
     key: Option<&str>,
@@ -45,7 +45,7 @@ pub(super) fn put(
     })
 }
 
-/// A contact that is not there yet, with its addresses.
+/// Creates a contact with its addresses.
 pub(super) fn insert(
     connection: &Connection,
     new: &NewContact,
@@ -57,8 +57,8 @@ pub(super) fn insert(
     let id = match &new.id {
         Some(id) => id.clone(),
         None => {
-            // With a letter before it, so that it is not taken for a number of somebody's own: the
-            // key of an event may be one. And still, it may have been given to another one.
+            // The prefix distinguishes it from numeric ids of the user's own, such as event keys.
+            // The id may still be in use.
             let mut number = next;
             loop {
                 let id = format!("c{number}");
@@ -154,8 +154,8 @@ fn put_consent(
     Ok(changed)
 }
 
-/// Notes what a contact said, and with that what holds for its address. Without `resubscribe` it does
-/// not take back that anybody unsubscribed.
+/// Records a contact's consent for a channel, and applies it to the contact's address. Does not
+/// undo an unsubscription unless `resubscribe` is set.
 pub(super) fn consent(
     connection: &Connection,
     row: ContactRow,
@@ -179,7 +179,7 @@ pub(super) fn consent(
     Ok(changed > 0 || of_address)
 }
 
-/// Notes what a contact said of these channels, by its id.
+/// Records consent of the contact with that id for these channels.
 pub(super) fn set_consent(
     connection: &Connection,
     id: &str,
@@ -197,5 +197,5 @@ pub(super) fn set_consent(
 }
 
 fn text_of<T: serde::Serialize + ?Sized>(value: &T) -> Result<String> {
-    serde_json::to_string(value).map_err(|error| damaged("what a contact is to hold", error))
+    serde_json::to_string(value).map_err(|error| damaged("the fields of a contact", error))
 }

@@ -1,7 +1,8 @@
-//! Who is not to be written to: contacts that have unsubscribed, and the addresses at which they did.
+//! Unsubscriptions: contacts that have unsubscribed, and the addresses at which they did.
 //!
-//! Both are kept, because addresses go from one contact to another: neither does an address that was
-//! refused become good by that, nor a contact that has unsubscribed by a new address.
+//! Both are kept, because addresses move between contacts. An unsubscribed address stays
+//! unsubscribed when another contact gets it, and so does an unsubscribed contact when it gets a
+//! new address.
 
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Map, Value};
@@ -14,8 +15,8 @@ use promoflow_model::contact::{AddressKind, Name, NewContact};
 use promoflow_model::message::ChannelKind;
 use promoflow_store::DeliveryId;
 
-/// Whether anybody has unsubscribed from anything.
-pub(crate) fn anybody_refuses(connection: &Connection) -> Result<bool> {
+/// Returns true if there is any unsubscription at all.
+pub(in crate) fn anybody_refuses(connection: &Connection) -> Result<bool> {
     Ok(connection
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM refusal)
@@ -24,8 +25,8 @@ pub(crate) fn anybody_refuses(connection: &Connection) -> Result<bool> {
         .query_row([], |row| row.get(0))?)
 }
 
-/// Whether somebody has unsubscribed from the channel at that address, or has it and did so.
-pub(crate) fn refuses(
+/// Returns true if this address has unsubscribed from the channel, or a contact that has it did.
+pub(in crate) fn refuses(
     connection: &Connection,
     channel: ChannelKind,
     address: &str,
@@ -44,9 +45,9 @@ pub(crate) fn refuses(
         )?)
 }
 
-/// Whether a delivery is not to be tried: its address is refused, or its contact has left that and
-/// unsubscribed.
-pub(crate) fn refuses_delivery(
+/// Returns true if a delivery must not be attempted: its address has unsubscribed, or its contact
+/// has since left that address and unsubscribed.
+pub(in crate) fn refuses_delivery(
     connection: &Connection,
     id: DeliveryId,
     channel: ChannelKind,
@@ -81,7 +82,7 @@ pub(crate) fn refuses_delivery(
         .query_row(params![whose, channel.name()], |row| row.get(0))?)
 }
 
-/// Notes that a contact has unsubscribed from a channel at the address that it has; whether that is
+/// Records the unsubscription of a contact's current address from a channel. Returns true if it is
 /// new.
 pub(super) fn note(
     connection: &Connection,
@@ -103,8 +104,8 @@ pub(super) fn note(
     Ok(noted > 0)
 }
 
-/// Takes back that anybody has unsubscribed from a channel at an address that a contact has or had;
-/// whether anybody had.
+/// Removes the unsubscriptions of a contact's current and former addresses from a channel. Returns
+/// true if there were any.
 pub(super) fn lift(
     connection: &Connection,
     contact: ContactRow,
@@ -124,7 +125,7 @@ pub(super) fn lift(
     Ok(lifted > 0)
 }
 
-/// Notes the addresses that a contact leaves for those that are stated of it.
+/// Records the addresses that a contact gives up for the newly stated ones.
 pub(super) fn leave(
     connection: &Connection,
     contact: ContactRow,
@@ -144,8 +145,8 @@ pub(super) fn leave(
     Ok(())
 }
 
-/// Notes that whoever got a delivery has unsubscribed from its channel; false where there is no such
-/// delivery.
+/// Records that the recipient of a delivery has unsubscribed from its channel. Returns false if
+/// there is no such delivery.
 pub(super) fn by_delivery(connection: &Connection, id: DeliveryId, at: Timestamp) -> Result<bool> {
     let Some(letter) = letter(connection, id)? else {
         return Ok(false);
@@ -153,14 +154,15 @@ pub(super) fn by_delivery(connection: &Connection, id: DeliveryId, at: Timestamp
     let channel = letter.channel;
     let contact = match letter.contact(connection)? {
         Some(contact) => contact,
-        // An address of nobody comes into the directory, where people see it.
+        // An address without a contact gets one, so that the unsubscription is visible.
         None => put::insert(connection, &letter.stranger(), at)?,
     };
     put::consent(connection, contact, channel, false, true, at)?;
     connection
         .prepare_cached("INSERT OR IGNORE INTO refusal (channel, key, at) VALUES (?1, ?2, ?3)")?
         .execute(params![channel.name(), letter.key(), at.0])?;
-    // It is the contact's, whoever has it now: subscribing takes it back.
+    // Links the address to this contact, whichever contact has it now: subscribing again lifts the
+    // unsubscription.
     connection
         .prepare_cached(
             "INSERT OR IGNORE INTO former_address (contact, kind, key, until)
@@ -171,7 +173,7 @@ pub(super) fn by_delivery(connection: &Connection, id: DeliveryId, at: Timestamp
     Ok(true)
 }
 
-/// A delivery, as far as it tells whose it is.
+/// The parts of a delivery that identify its recipient.
 struct Letter {
     channel: ChannelKind,
     address: String,
@@ -221,8 +223,9 @@ impl Letter {
         self.kind().key(&self.address)
     }
 
-    /// The contact that it was for: whom its event names, if the address was ever that one's; else
-    /// whoever had it when it was staged, else whoever has it.
+    /// Returns the contact that the delivery was for: the one that its event names, if it ever had
+    /// the address; otherwise the one that had the address when the delivery was staged; otherwise
+    /// the one that has it now.
     fn contact(&self, connection: &Connection) -> Result<Option<ContactRow>> {
         let named = [
             self.stated.id.clone().map(Name::Id),
@@ -256,7 +259,7 @@ impl Letter {
         }
     }
 
-    /// Whether its address is one that the contact has or had.
+    /// Returns true if the contact has or had the delivery's address.
     fn is_of(&self, connection: &Connection, contact: ContactRow) -> Result<bool> {
         let stated = self.stated.addresses.get(&self.kind());
         if stated.is_some_and(|stated| self.kind().key(stated) == self.key()) {
@@ -274,7 +277,7 @@ impl Letter {
             })?)
     }
 
-    /// A contact of which nothing is known but the address.
+    /// Returns a contact of which only the address is known.
     fn stranger(&self) -> NewContact {
         let mut stranger = NewContact::default();
         stranger.addresses.insert(self.kind(), self.address.clone());

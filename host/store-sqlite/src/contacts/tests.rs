@@ -1,4 +1,4 @@
-//! What every store must do with contacts, asked of its trait alone.
+//! Tests of contacts that every store must pass: they only use the trait.
 
 use std::ops::ControlFlow;
 
@@ -96,7 +96,7 @@ fn ids(store: &dyn Store, after: Option<&str>) -> Vec<String> {
 }
 
 #[test]
-fn a_contact_is_found_by_whatever_it_is_called() {
+fn finds_a_contact_by_each_of_its_names() {
     let (_folder, store) = store();
     let ann = row()
         .id("A-1")
@@ -130,7 +130,7 @@ fn a_contact_is_found_by_whatever_it_is_called() {
 }
 
 #[test]
-fn a_row_updates_the_contact_that_it_tells_and_leaves_the_rest() {
+fn row_updates_only_what_it_states_of_its_contact() {
     let (_folder, store) = store();
     put(
         &*store,
@@ -149,7 +149,7 @@ fn a_row_updates_the_contact_that_it_tells_and_leaves_the_rest() {
     assert_eq!(json!(ann.fields), json!({ "city": "Kyiv", "name": "Ann" }));
     assert_eq!(ann.address(ChannelKind::Email), Some("ANN@example.com"));
 
-    // An external id makes an anonymous contact somebody, and keeps two of them apart.
+    // An external id turns an anonymous contact into a known one, and keeps two contacts apart.
     put(&*store, &[row().external("7").email("ann@example.com")]);
     assert_eq!(any(&*store, "7").unwrap().id, ann.id);
     let other = row().external("8").email("ann@example.com");
@@ -159,7 +159,7 @@ fn a_row_updates_the_contact_that_it_tells_and_leaves_the_rest() {
 }
 
 #[test]
-fn ids_are_given_once_and_external_ids_are_one_contacts() {
+fn ids_and_external_ids_are_unique() {
     let (_folder, store) = store();
     put(&*store, &[row().id("2").email("two@example.com")]);
     put(
@@ -190,7 +190,7 @@ fn ids_are_given_once_and_external_ids_are_one_contacts() {
 }
 
 #[test]
-fn no_row_undoes_that_somebody_unsubscribed_unless_it_is_told_to() {
+fn rows_undo_unsubscriptions_only_if_asked_to() {
     let (_folder, store) = store();
     let says = |given| row().id("A").says(ChannelKind::Email, given);
     put(&*store, &[says(true)]);
@@ -210,7 +210,7 @@ fn no_row_undoes_that_somebody_unsubscribed_unless_it_is_told_to() {
 }
 
 #[test]
-fn an_upload_that_is_all_or_nothing_leaves_nothing_where_it_is_rolled_back() {
+fn rolled_back_atomic_upload_leaves_nothing() {
     let (_folder, store) = store();
     let mut session = store.begin_contacts(true, false, NOW).unwrap();
     session.batch(&[row().id("A")]).unwrap();

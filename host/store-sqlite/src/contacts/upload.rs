@@ -1,4 +1,4 @@
-//! Uploads of contacts: batches of rows, each a transaction, or all of them one.
+//! Uploads of contacts, with a transaction for each batch or one for all of them.
 
 use super::put;
 use crate::{Error, FairMutexGuard, Result, SqliteStore, StoreResult, Writer, layouts};
@@ -11,7 +11,7 @@ pub(super) struct Session<'s> {
     store: &'s SqliteStore,
     resubscribe: bool,
     at: Timestamp,
-    /// The writer with its open transaction, where the upload is all or nothing.
+    /// The writer with its open transaction, if the upload is atomic.
     open: Option<FairMutexGuard<'s, Writer>>,
 }
 
@@ -30,7 +30,7 @@ pub(super) fn begin(
     if atomic {
         let writer = store.writer();
         writer.connection.execute_batch("BEGIN IMMEDIATE")?;
-        // Rolled back with the session from here on.
+        // From here on, dropping the session rolls back.
         let writer = session.open.insert(writer);
         layouts::must_be_present(&writer.connection)?;
     }
@@ -71,7 +71,7 @@ impl Drop for Session<'_> {
         if let Some(writer) = &self.open
             && let Err(error) = writer.connection.execute_batch("ROLLBACK")
         {
-            // SQLite has rolled back by itself then: the next BEGIN tells whether it has not.
+            // SQLite has already rolled back; if not, the next BEGIN fails.
             tracing::debug!(%error, "rolling back an upload of contacts");
         }
     }

@@ -1,8 +1,8 @@
-//! The layouts of the tables, from the first release on.
+//! The schema and its migrations, from the first release on.
 //!
-//! A new file goes through all of them, an older one through those that it lacks, in one
-//! transaction; so both end alike. A layout that was released is never edited: what changes is a
-//! further one.
+//! A new file goes through all migrations, an older one through those that it lacks, in one
+//! transaction, so both end up the same. A released migration is never edited; changes go into a
+//! new one.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,10 +12,10 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::{ExecutorLock, Path, Result, StoreError};
 use promoflow_document::shown;
 
-/// Marks our files among SQLite files: `Prom` in ASCII.
+/// Identifies Promoflow's files among SQLite files: `Prom` in ASCII.
 const APPLICATION_ID: i32 = 0x5072_6f6d;
 
-/// What leads from each layout to the next.
+/// The migrations, each from one schema version to the next.
 const LAYOUTS: &[&str] = &[
     include_str!("01-first.sql"),
     include_str!("02-installation.sql"),
@@ -39,19 +39,20 @@ const LAYOUTS: &[&str] = &[
     include_str!("20-small-letters.sql"),
 ];
 
-/// The layout that this program reads and writes: how many there are.
+/// The schema version that this program reads and writes: the number of migrations.
 #[allow(clippy::cast_possible_truncation, reason = "a handful")]
 const PRESENT: i32 = LAYOUTS.len() as i32;
 
-/// How long it is waited for another process that brings the database up to date.
+/// The maximum wait for another process that is migrating the database.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How often it is looked whether it has.
+/// The interval at which to check whether it has finished.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Makes the tables in an empty file and brings those of an older one up to date, unless a process
-/// executes by them, which holds `lock`; refuses a file of something else, or of a later version.
+/// Creates the tables in an empty file and migrates an older one, unless a running process holds
+/// `lock` and executes under the old schema. Rejects files of other programs and of later releases.
 pub(super) fn prepare(connection: &mut Connection, path: &Path, lock: &Path) -> Result<()> {
-    // Without a transaction first: a file that is ready opens while somebody else writes it.
+    // First without a transaction, so that an up-to-date file opens while another process writes to
+    // it.
     let _nobody_executes = match read(connection)? {
         (APPLICATION_ID, PRESENT) => return Ok(()),
         (APPLICATION_ID, 1..PRESENT) => alone(connection, path, lock)?,
@@ -60,8 +61,8 @@ pub(super) fn prepare(connection: &mut Connection, path: &Path, lock: &Path) -> 
     complete(connection, path)
 }
 
-/// Has nobody execute by an older layout, nor take that up, while this is held. `None` where
-/// another process has brought the file up to date meanwhile.
+/// Acquires the executor lock, so that no process executes under the older schema during the
+/// migration. Returns `None` if another process has migrated the file meanwhile.
 fn alone(connection: &Connection, path: &Path, lock: &Path) -> Result<Option<ExecutorLock>> {
     let until = Instant::now() + PATIENCE;
     loop {
@@ -73,8 +74,8 @@ fn alone(connection: &Connection, path: &Path, lock: &Path) -> Result<Option<Exe
         }
         if Instant::now() >= until {
             return Err(StoreError::Open(format!(
-                "{} is of an earlier release, and a process executes on it: end that first (it \
-                 has {} open), then this release brings the database up to date",
+                "{} belongs to an earlier release and a process is still executing on it; stop \
+                     that process first (it holds {}), then this release migrates the database",
                 path.display(),
                 lock.display()
             ))
@@ -84,7 +85,7 @@ fn alone(connection: &Connection, path: &Path, lock: &Path) -> Result<Option<Exe
     }
 }
 
-/// The same for a file that nobody else uses.
+/// Same as [`prepare`], for a file that no other process uses.
 pub(super) fn complete(connection: &mut Connection, path: &Path) -> Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let (application, version) = read(&transaction)?;
@@ -95,7 +96,7 @@ pub(super) fn complete(connection: &mut Connection, path: &Path) -> Result<()> {
             transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
         if tables > 0 || application != 0 {
             return Err(StoreError::Open(format!(
-                "{} is a database of another program; name a file of promoflow's with --db",
+                "{} is not a Promoflow database; choose another file with --db",
                 path.display()
             ))
             .into());
@@ -107,18 +108,14 @@ pub(super) fn complete(connection: &mut Connection, path: &Path) -> Result<()> {
         .and_then(|known| LAYOUTS.get(known..))
     else {
         return Err(StoreError::Open(format!(
-            "{} was written by a promoflow with layout {version}; this one knows layout \
-             {PRESENT}: use the release that wrote it, or a later one",
+            "{} has schema version {version}, but this release only knows version {PRESENT}; use \
+             the release that wrote it, or a later one",
             path.display()
         ))
         .into());
     };
     if known > 0 && !missing.is_empty() {
-        tracing::info!(
-            from = known,
-            to = PRESENT,
-            "bringing the database up to date"
-        );
+        tracing::info!(from = known, to = PRESENT, "migrating the database");
     }
     for layout in missing {
         transaction.execute_batch(layout)?;
@@ -129,10 +126,10 @@ pub(super) fn complete(connection: &mut Connection, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a file that another release has changed since it was opened. Within a transaction that
-/// writes, that stays so until its end.
+/// Fails if another release has migrated the file since it was opened. In a write transaction, the
+/// answer holds until its end.
 pub(super) fn must_be_present(connection: &Connection) -> Result<()> {
-    // Costs no read of the file: the transaction holds its first page.
+    // Needs no read of the file: the transaction has its first page.
     let found = connection
         .prepare_cached("PRAGMA user_version")?
         .query_row([], |row| row.get(0))?;
@@ -146,13 +143,14 @@ pub(super) fn must_be_present(connection: &Connection) -> Result<()> {
     }
 }
 
-/// Whether a file is one of ours, in whichever layout.
+/// Returns true if the file is a Promoflow database of any schema version.
 pub(super) fn is_ours(connection: &Connection) -> Result<bool> {
     Ok(read(connection)?.0 == APPLICATION_ID)
 }
 
-/// What a file holds beside the tables and indexes of its layout, or holds in another way than that
-/// says; `None` where there is nothing, or a later release knows the layout.
+/// Returns the first unexpected, changed or missing table, index, trigger or view of a file,
+/// compared with its schema version. `None` if there is none, or if the version is later than this
+/// release's.
 pub(super) fn strange(connection: &Connection) -> Result<Option<String>> {
     let version = usize::try_from(read(connection)?.1).unwrap_or(0);
     let Some(layouts) = LAYOUTS.get(..version) else {
@@ -164,10 +162,10 @@ pub(super) fn strange(connection: &Connection) -> Result<Option<String>> {
     }
     let (ours, found) = (schema(&made)?, schema(connection)?);
     let (differs, kind) = match found.iter().find(|one| !ours.contains(one)) {
-        Some(one) => (one, "the"),
-        // What is missing or hidden would be made anew by nobody.
+        Some(one) => (one, "unexpected"),
+        // A missing object is not created again by any migration.
         None => match ours.iter().find(|one| !found.contains(one)) {
-            Some(one) => (one, "the missing"),
+            Some(one) => (one, "missing"),
             None => return Ok(None),
         },
     };
@@ -175,7 +173,7 @@ pub(super) fn strange(connection: &Connection) -> Result<Option<String>> {
     Ok(Some(format!("{kind} {what} {name}")))
 }
 
-/// A table, index, trigger or view of a file.
+/// A table, index, trigger or view.
 #[derive(Debug, PartialEq, Eq)]
 struct Part {
     what: String,
@@ -184,7 +182,7 @@ struct Part {
     sql: Option<String>,
 }
 
-/// All of them, apart from the notes that SQLite takes of tables.
+/// Returns all of them, except SQLite's own statistics tables.
 fn schema(connection: &Connection) -> Result<Vec<Part>> {
     let mut statement = connection.prepare(
         "SELECT type, name, tbl_name, sql FROM sqlite_schema
@@ -201,7 +199,7 @@ fn schema(connection: &Connection) -> Result<Vec<Part>> {
     Ok(parts.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Whose file it is, and in which layout.
+/// Returns the application id and the schema version of a file.
 fn read(connection: &Connection) -> Result<(i32, i32)> {
     let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get(0));
     Ok((pragma("application_id")?, pragma("user_version")?))
@@ -224,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn an_older_file_ends_like_a_new_one_and_keeps_its_rows() {
+    fn migrating_gives_the_schema_of_a_new_file_and_keeps_rows() {
         for first in 1..=PRESENT {
             let mut old = Connection::open_in_memory().unwrap();
             for layout in &LAYOUTS[..first as usize] {
@@ -239,7 +237,7 @@ mod tests {
 
             let mut new = Connection::open_in_memory().unwrap();
             complete(&mut new, Path::new("new.db")).unwrap();
-            assert_eq!(tables(&old), tables(&new), "from layout {first}");
+            assert_eq!(tables(&old), tables(&new), "from version {first}");
             let kept: String = old
                 .query_row("SELECT type FROM lane", [], |row| row.get(0))
                 .unwrap();
@@ -247,7 +245,7 @@ mod tests {
         }
     }
 
-    /// A file of that layout.
+    /// Creates a file of that schema version.
     fn file(path: &Path, layout: i32) -> Connection {
         let made = Connection::open(path).unwrap();
         for layout in &LAYOUTS[..layout as usize] {
@@ -260,29 +258,29 @@ mod tests {
     }
 
     #[test]
-    fn an_older_file_is_left_alone_while_a_process_executes_on_it() {
+    fn does_not_migrate_while_a_process_executes() {
         let folder = tempfile::tempdir().unwrap();
         let (path, lock) = (folder.path().join("a.db"), folder.path().join("lock"));
         let mut old = file(&path, PRESENT - 1);
         let executes = ExecutorLock::try_take(&lock).unwrap().unwrap();
         let before = tables(&old);
         let refused = prepare(&mut old, &path, &lock).unwrap_err().to_string();
-        assert!(refused.contains("end that first"), "{refused}");
+        assert!(refused.contains("stop that process first"), "{refused}");
         assert_eq!((read(&old).unwrap().1, tables(&old)), (PRESENT - 1, before));
         drop(executes);
         prepare(&mut old, &path, &lock).unwrap();
         assert_eq!(read(&old).unwrap().1, PRESENT);
-        // A file that is ready needs nobody to end.
+        // An up-to-date file opens while another process executes.
         let _executes = ExecutorLock::try_take(&lock).unwrap().unwrap();
         prepare(&mut old, &path, &lock).unwrap();
     }
 
     #[test]
-    fn who_waits_for_another_to_bring_a_file_up_to_date_goes_on_with_it() {
+    fn opens_a_file_that_another_process_migrates() {
         let folder = tempfile::tempdir().unwrap();
         let (path, lock) = (folder.path().join("a.db"), folder.path().join("lock"));
         let mut old = file(&path, PRESENT - 1);
-        // Who has brought it up to date goes on to execute.
+        // The other process keeps the lock after its migration, to execute.
         let _executes = ExecutorLock::try_take(&lock).unwrap().unwrap();
         let other = path.clone();
         let other = thread::spawn(move || {
@@ -294,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_file_holds_beside_its_layout_is_named() {
+    fn names_objects_that_differ_from_the_schema() {
         for layout in 1..=PRESENT {
             let file = || {
                 let made = Connection::open_in_memory().unwrap();
@@ -331,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn a_later_file_and_one_of_another_program_are_refused_and_left_alone() {
+    fn rejects_later_and_foreign_files_without_changing_them() {
         let mut later = Connection::open_in_memory().unwrap();
         complete(&mut later, Path::new("later.db")).unwrap();
         later
@@ -344,7 +342,10 @@ mod tests {
         let mut other = Connection::open_in_memory().unwrap();
         other.execute_batch("CREATE TABLE theirs (x)").unwrap();
         let refused = complete(&mut other, Path::new("other.db")).unwrap_err();
-        assert!(refused.to_string().contains("another program"), "{refused}");
+        assert!(
+            refused.to_string().contains("not a Promoflow database"),
+            "{refused}"
+        );
         assert_eq!(tables(&other).len(), 1);
     }
 }

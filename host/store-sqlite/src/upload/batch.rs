@@ -1,7 +1,7 @@
-//! Rows of an upload that go into the pool in one transaction.
+//! Imports the rows of one transaction into the pool.
 //!
-//! A new code costs one insert into each of `code` and `free`; only a code that is known already
-//! is read. The rows go in sorted by their key, so that neighbours share pages.
+//! A new code costs one insert into each of `code` and `free`; only known codes are read. The rows
+//! are inserted in key order, so that neighbours share pages.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -12,15 +12,15 @@ use promoflow_model::clock::Timestamp;
 use promoflow_model::pool::{DEFAULT_TYPE, NewCode};
 use promoflow_store::{RowOutcome, StoreError};
 
-/// Rows that go in at once.
-pub(crate) struct Batch<'b> {
-    pub(crate) connection: &'b Connection,
-    pub(crate) lanes: &'b mut LaneIds,
-    pub(crate) upload: i64,
-    pub(crate) at: Timestamp,
+/// The rows of one transaction.
+pub(in crate) struct Batch<'b> {
+    pub(in crate) connection: &'b Connection,
+    pub(in crate) lanes: &'b mut LaneIds,
+    pub(in crate) upload: i64,
+    pub(in crate) at: Timestamp,
 }
 
-/// What is stored of a code, or what an earlier line of the upload said of it.
+/// A code as stored, or as an earlier line of the upload gave it.
 struct Known {
     id: i64,
     lane: i64,
@@ -38,13 +38,13 @@ struct FreeRow<'r> {
 }
 
 impl Batch<'_> {
-    /// Takes rows, whose codes get the next numbers in their order.
-    pub(crate) fn take(mut self, rows: &[NewCode]) -> Result<Vec<RowOutcome>> {
+    /// Imports rows. Their codes get the next numbers in order.
+    pub(in crate) fn take(mut self, rows: &[NewCode]) -> Result<Vec<RowOutcome>> {
         let first = reserve(self.connection, rows.len())?;
         self.put(rows, first, |index| first + index as i64)
     }
 
-    /// Takes rows whose codes have their numbers already.
+    /// Imports rows whose codes already have numbers.
     pub(super) fn take_numbered(
         mut self,
         rows: &[NewCode],
@@ -63,7 +63,7 @@ impl Batch<'_> {
         number: impl Fn(usize) -> i64,
     ) -> Result<Vec<RowOutcome>> {
         let mut order: Vec<usize> = (0..rows.len()).collect();
-        // Stable, so that of two lines with one code the earlier goes first.
+        // A stable sort: of two lines with the same code, the earlier one comes first.
         order.sort_by(|&a, &b| rows[a].code.cmp(&rows[b].code));
 
         let mut outcomes = vec![RowOutcome::Unchanged; rows.len()];
@@ -75,7 +75,7 @@ impl Batch<'_> {
         let mut before: Option<usize> = None;
         for index in order {
             let row = &rows[index];
-            // A file may be one line a million times.
+            // A file may contain the same line a million times.
             if before.is_some_and(|earlier| {
                 says_the_same(&rows[earlier], row)
                     && !matches!(outcomes[earlier], RowOutcome::Contradicts { .. })
@@ -112,7 +112,7 @@ impl Batch<'_> {
         Ok(outcomes)
     }
 
-    /// A row whose code the pool holds already.
+    /// Imports a row whose code is already in the pool.
     fn known(&mut self, row: &NewCode) -> Result<RowOutcome> {
         let stored = self
             .connection
@@ -160,7 +160,7 @@ impl Batch<'_> {
         self.update(row, &stored, &now)
     }
 
-    /// What the row says of a code, with what it does not state as it is stored.
+    /// Returns the values that the row gives a code; what it leaves out stays as stored.
     fn stated(&mut self, row: &NewCode, stored: &Known) -> Result<Known> {
         let lane = if row.code_type.is_none() && row.discount.is_none() {
             stored.lane
@@ -179,7 +179,7 @@ impl Batch<'_> {
         })
     }
 
-    /// A line beside an earlier one of the same upload.
+    /// Compares a line with an earlier one of the same upload.
     fn compare(&mut self, row: &NewCode, earlier: &Known) -> Result<RowOutcome> {
         let now = self.stated(row, earlier)?;
         let contradicts = |field, earlier| Ok(RowOutcome::Contradicts { field, earlier });
@@ -205,8 +205,8 @@ impl Batch<'_> {
         Ok(RowOutcome::Unchanged)
     }
 
-    /// Brings an unused code to what the row says. A used one stays as it is, and a retired one
-    /// stays retired.
+    /// Updates an unused code from the row. A used code does not change, and a retired one stays
+    /// retired.
     fn update(&mut self, row: &NewCode, stored: &Known, now: &Known) -> Result<RowOutcome> {
         let retires = now.in_use && !stored.in_use;
         let moves = (now.lane, now.expires) != (stored.lane, stored.expires);
@@ -277,19 +277,19 @@ impl Batch<'_> {
     }
 }
 
-/// Whether two rows state the same of one code.
+/// Returns true if two rows give the same code the same values.
 fn says_the_same(one: &NewCode, other: &NewCode) -> bool {
     let stated = |row: &NewCode| (row.discount, row.expires, row.in_use);
     one.code == other.code && one.code_type == other.code_type && stated(one) == stated(other)
 }
 
-/// Keeps so many numbers for codes; returns the first of them.
+/// Reserves numbers for codes. Returns the first of them.
 pub(super) fn reserve(connection: &Connection, codes: usize) -> Result<i64> {
     let first = number_setting(connection, "next-code")?;
     let next = i64::try_from(codes)
         .ok()
         .and_then(|codes| first.checked_add(codes))
-        .ok_or_else(|| StoreError::Engine("no numbers are left for codes".into()))?;
+        .ok_or_else(|| StoreError::Engine("the numbers for codes are exhausted".into()))?;
     set_setting(connection, "next-code", &next.to_string())?;
     Ok(first)
 }

@@ -1,7 +1,7 @@
-//! The write-ahead log while uploads are on their way.
+//! Checkpoints of the write-ahead log during uploads.
 //!
-//! An upload writes much of the file. Whoever commits when the log is long would copy it, and an
-//! event would wait for that; so an upload copies it itself, by a connection beside the writer.
+//! An upload writes much of the file. If commits copied a long log into the file, events would wait
+//! for that. So an upload runs checkpoints itself, on a separate connection.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -12,15 +12,15 @@ use super::SEEN;
 use crate::connection::CHECKPOINT_PAGES;
 use crate::{Result, SqliteStore, connect};
 
-/// Pages in the log before an upload copies them into the file: 256 MiB. Each batch of an upload
-/// changes most pages of the pool, so copying after each would write them all each time.
+/// Maximum number of log pages before an upload runs a checkpoint: 256 MiB. Each batch of an upload
+/// changes most pages of the pool, so a checkpoint after each would write all of them each time.
 const MOST_PAGES: i64 = 65_536;
-/// What an upload leaves others between two of its transactions. Those of other processes look for
-/// a moment to write in every few milliseconds.
+/// The pause between two transactions of an upload, in which others can write. Other processes try
+/// every few milliseconds.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Keeps the log from being copied by who commits, for as long as uploads are on their way; and has
-/// the writer know the table of what they have seen.
+/// Disables automatic checkpoints by commits while uploads are in progress, and creates the
+/// writer's temporary table of what uploads have seen.
 pub(super) struct Log<'s>(&'s SqliteStore);
 
 impl<'s> Log<'s> {
@@ -33,27 +33,27 @@ impl<'s> Log<'s> {
             .execute_batch(SEEN)
             .map_err(Into::into)
             .and_then(|()| copied_by_commits(&writer.connection, 0));
-        // Before the log can end, which asks for it.
+        // Unlocked before the log can be dropped, which locks it again.
         drop(writer);
         set.map(|()| log)
     }
 
-    /// To be called after each transaction.
+    /// Runs a checkpoint if needed, then waits. Called after each transaction.
     pub(super) fn written(&self) {
         if let Err(error) = self.copy(MOST_PAGES) {
-            tracing::debug!(%error, "during an upload");
+            tracing::debug!(%error, "checkpoint during an upload failed");
         }
         std::thread::sleep(PAUSE);
     }
 
-    /// Copies the log into the file where it is longer than that.
+    /// Runs a checkpoint if the log is longer than that.
     fn copy(&self, pages: i64) -> Result<()> {
         let beside = connect(&self.0.path)?;
         if left(&beside, "NOOP")? <= pages {
             return Ok(());
         }
         left(&beside, "PASSIVE")?;
-        // The log begins anew where all of it was copied: what came meanwhile is little.
+        // The log is reset if all of it was copied; few pages have been added meanwhile.
         left(&self.0.writer().connection, "PASSIVE")?;
         Ok(())
     }
@@ -62,18 +62,18 @@ impl<'s> Log<'s> {
 impl Drop for Log<'_> {
     fn drop(&mut self) {
         if let Err(error) = self.copy(i64::from(CHECKPOINT_PAGES) / 4) {
-            tracing::debug!(%error, "after an upload");
+            tracing::debug!(%error, "checkpoint after an upload failed");
         }
         let writer = self.0.writer();
         if self.0.uploading.fetch_sub(1, Ordering::SeqCst) == 1
             && let Err(error) = copied_by_commits(&writer.connection, CHECKPOINT_PAGES)
         {
-            tracing::debug!(%error, "after an upload");
+            tracing::debug!(%error, "cannot enable automatic checkpoints after an upload");
         }
     }
 }
 
-/// Pages in the log that were not copied, once this was done.
+/// Runs a checkpoint of that mode. Returns the number of log pages that are not copied.
 fn left(connection: &Connection, how: &str) -> Result<i64> {
     let (all, copied): (i64, i64) =
         connection.query_row(&format!("PRAGMA wal_checkpoint({how})"), [], |row| {
@@ -82,7 +82,7 @@ fn left(connection: &Connection, how: &str) -> Result<i64> {
     Ok(all - copied)
 }
 
-/// After so many pages the commit that brings them copies the log; 0: none does.
+/// Sets after how many log pages a commit runs a checkpoint; 0: never.
 fn copied_by_commits(connection: &Connection, pages: u32) -> Result<()> {
     Ok(connection.pragma_update(None, "wal_autocheckpoint", pages)?)
 }

@@ -1,13 +1,13 @@
 //! Uploads: batches of rows into `code` and `free`.
 //!
-//! | module | holds |
+//! | module | contents |
 //! | --- | --- |
-//! | `batch` | rows that go in in one transaction |
+//! | `batch` | the rows of one transaction |
 //! | `staged` | uploads that are all or nothing and too large for one transaction |
-//! | `log` | the write-ahead log while uploads are on their way |
+//! | `log` | checkpoints of the write-ahead log during uploads |
 //!
-//! Only one upload at a time waits for the writer, so that an event never waits for more than the
-//! batch that is going in.
+//! Only one upload at a time waits for the writer, so an event never waits for more than the batch
+//! that is being written.
 
 mod batch;
 mod log;
@@ -33,19 +33,19 @@ pub(super) use batch::Batch;
 use log::Log;
 pub(super) use staged::{finish_decided, forget_lost};
 
-/// What an upload has said of codes that were known before it.
+/// The values that an upload gave codes that already existed.
 pub(super) const SEEN: &str = "
     CREATE TEMP TABLE IF NOT EXISTS seen (
         upload INTEGER, code TEXT, lane INTEGER, expires INTEGER, in_use INTEGER,
         PRIMARY KEY (upload, code)
     ) WITHOUT ROWID";
 
-/// An upload into a SQLite file that goes in batch by batch, or in one transaction.
+/// An upload that is written batch by batch, or in one transaction.
 struct Session<'s> {
     store: &'s SqliteStore,
     upload: i64,
     clock: &'s dyn Clock,
-    /// The writer with its open transaction, where the upload is all or nothing, and the turn.
+    /// The writer with its open transaction and the bulk lock, if the upload is atomic.
     open: Option<(FairMutexGuard<'s, Writer>, MutexGuard<'s, ()>)>,
     log: Log<'s>,
 }
@@ -168,7 +168,7 @@ impl UploadSession for Session<'_> {
         };
         Ok(match self.open.take() {
             Some((mut writer, turn)) => {
-                // By the time of the commit: much may have expired since the first batch.
+                // As of the time of the commit: codes may have expired since the first batch.
                 let done = waiters::serve(&writer.connection, self.clock.now())
                     .and_then(|()| end(&writer.connection))
                     .and_then(|sum| Ok((sum, writer.connection.execute_batch("COMMIT")?).0));
@@ -202,7 +202,7 @@ impl Drop for Session<'_> {
 fn abandon(writer: &mut Writer) {
     writer.lanes.forget();
     if let Err(error) = writer.connection.execute_batch("ROLLBACK") {
-        // SQLite has rolled back by itself then: the next BEGIN tells whether it has not.
+        // SQLite has already rolled back; if not, the next BEGIN fails.
         tracing::debug!(%error, "rolling back an upload");
     }
 }

@@ -1,9 +1,9 @@
-//! Uploads that are all or nothing, and too large to hold the writer until they are in.
+//! Staged uploads: all or nothing, and too large to hold the writer all the time.
 //!
-//! The rows are judged beside the file, as a rehearsal is. If none is refused, they are stored in
-//! slices, in the order of their codes; then one short transaction decides that the upload is to
-//! be: from there on the slices go in one after another, whatever becomes of this process. A slice
-//! is taken off in the transaction that brings its rows, so anybody may go on with them.
+//! The rows are first checked as in a dry run. If none is rejected, they are stored in slices, in
+//! code order. Then one short transaction accepts the upload: from then on, the slices are imported
+//! one after another, whatever happens to this process. Each slice is deleted in the transaction
+//! that imports its rows, so any process can continue.
 
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
@@ -20,15 +20,16 @@ use promoflow_store::{
     FinishedUpload, RowOutcome, StoreError, UploadEnd, UploadHead, UploadId, UploadSession,
 };
 
-/// Rows that go in in one transaction: some hundredths of a second. Few in tests, so that small
-/// uploads have several slices.
+/// Maximum number of rows in one transaction, which takes some hundredths of a second. Smaller in
+/// tests, so that small uploads have several slices.
 const SLICE_ROWS: usize = if cfg!(test) { 3 } else { 10_000 };
-/// Bytes of them at the most.
+/// Maximum size of the rows of a slice, in bytes.
 const SLICE_BYTES: usize = 1 << 20;
-/// How long slices that nobody decided on are kept: their process has died.
+/// The age, in milliseconds, after which slices of an upload that was not accepted are deleted: its
+/// process has died.
 const LOST: i64 = 24 * 60 * 60 * 1_000;
 
-/// Rows that were judged and change something, in the order of their codes.
+/// Checked rows that change something, in code order.
 const JUDGED: &str = "
     CREATE TEMP TABLE judged (
         code TEXT PRIMARY KEY, number INTEGER, type TEXT, discount INTEGER, expires INTEGER,
@@ -38,7 +39,7 @@ const JUDGED: &str = "
 /// A row in a slice.
 #[derive(Serialize, Deserialize)]
 struct StagedRow {
-    /// Its place in the upload, from 0.
+    /// Its index in the upload, from 0.
     #[serde(rename = "n")]
     number: i64,
     #[serde(rename = "c")]
@@ -64,9 +65,9 @@ struct Staged<'s> {
     head: UploadHead,
     clock: &'s dyn Clock,
     rehearsal: Rehearsal<'s>,
-    /// Rows that came so far.
+    /// The number of rows so far.
     rows: usize,
-    /// Those that change nothing.
+    /// The number of those that change nothing.
     unchanged: usize,
 }
 
@@ -137,7 +138,7 @@ impl UploadSession for Staged<'_> {
 }
 
 impl Staged<'_> {
-    /// Stores the rows that change something, slice by slice.
+    /// Stores the rows that change something, in slices.
     fn store_slices(&self, stage: &mut Stage<'_>, log: &Log<'_>) -> Result<()> {
         let mut statement = self.rehearsal.connection().prepare(
             "SELECT number, code, type, discount, expires, in_use FROM temp.judged ORDER BY code",
@@ -168,7 +169,7 @@ impl Staged<'_> {
         }
     }
 
-    /// Decides that the upload is to be.
+    /// Accepts the upload.
     fn decide(&self, stage: &mut Stage<'_>, end: &UploadEnd) -> Result<UploadId> {
         let upload = self.store.write(|connection, _| {
             let stored: i64 = connection.query_row(
@@ -177,8 +178,8 @@ impl Staged<'_> {
                 |row| row.get(0),
             )?;
             if stored != stage.slices {
-                let lost = "the upload took more than a day, and parts of it were given up";
-                return Err(StoreError::Engine(lost.into()).into());
+                let lost = "the upload took more than a day, and parts of it were deleted";
+                return Err(StoreError::Engine(lost.into()));
             }
             let upload = UploadId(insert(connection, &self.head, self.clock)?);
             let first = reserve(connection, self.rows)?;
@@ -208,7 +209,7 @@ fn count_of(rows: u64) -> i64 {
     i64::try_from(rows).unwrap_or(i64::MAX)
 }
 
-/// A name that no other stage has.
+/// Returns a unique name for a stage.
 fn name() -> Result<String> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes)
@@ -216,7 +217,7 @@ fn name() -> Result<String> {
     Ok(format!("{:032x}", u128::from_le_bytes(bytes)))
 }
 
-/// Notes those of a batch that change something, each code once.
+/// Stores the rows of a batch that change something, each code once.
 fn keep(
     connection: &Connection,
     rows: &[NewCode],
@@ -249,7 +250,7 @@ fn keep(
     Ok(())
 }
 
-/// The slices of an upload. They go with it unless it was decided on.
+/// The slices of an upload. Deleted on drop unless the upload was accepted.
 struct Stage<'s> {
     store: &'s SqliteStore,
     name: String,
@@ -288,12 +289,12 @@ impl Drop for Stage<'_> {
             Ok(())
         });
         if let Err(error) = forgotten {
-            tracing::debug!(%error, "an upload that was given up");
+            tracing::debug!(%error, "cannot delete the slices of an abandoned upload");
         }
     }
 }
 
-/// Brings in what is left of an upload that was decided on.
+/// Imports the remaining slices of an accepted upload.
 fn apply(store: &SqliteStore, upload: UploadId, clock: &dyn Clock, log: &Log<'_>) -> Result<()> {
     loop {
         let turn = lock(&store.bulk);
@@ -338,8 +339,8 @@ fn forget_seen(connection: &Connection, upload: UploadId) -> Result<()> {
     Ok(())
 }
 
-/// The stage of an upload that was decided on, and the number of its first code, while it is not
-/// all in.
+/// Returns the stage of an accepted upload and the number of its first code; `None` once everything
+/// is imported.
 fn decided(connection: &Connection, upload: UploadId) -> Result<Option<(String, i64)>> {
     Ok(connection
         .prepare_cached("SELECT stage, first_code FROM upload_stage WHERE upload = ?1")?
@@ -377,8 +378,11 @@ fn next_slice(connection: &Connection, stage: &str, first: i64) -> Result<Option
     Ok(Some((number, rows, numbers)))
 }
 
-/// Brings in what is left of all uploads that were decided on.
-pub(crate) fn finish_decided(store: &SqliteStore, clock: &dyn Clock) -> Result<()> {
+/// Imports the remaining slices of all accepted uploads.
+pub(in crate) fn finish_decided(
+    store: &SqliteStore,
+    clock: &dyn Clock,
+) -> Result<()> {
     let unfinished = store.read(|connection| {
         let mut all =
             connection.prepare_cached("SELECT upload FROM upload_stage ORDER BY upload")?;
@@ -395,8 +399,8 @@ pub(crate) fn finish_decided(store: &SqliteStore, clock: &dyn Clock) -> Result<(
     Ok(())
 }
 
-/// Forgets slices whose process has died before it decided on them.
-pub(crate) fn forget_lost(connection: &Connection, at: Timestamp) -> Result<()> {
+/// Deletes slices of uploads whose process died before they were accepted.
+pub(in crate) fn forget_lost(connection: &Connection, at: Timestamp) -> Result<()> {
     connection.execute(
         "DELETE FROM upload_slice
          WHERE at < ?1 AND stage NOT IN (SELECT stage FROM upload_stage)",
@@ -415,7 +419,7 @@ mod tests {
     const NOW: Timestamp = Timestamp(1_000_000);
 
     fn staged(store: &SqliteStore, source: &str) -> Staged<'static> {
-        // The clock and the store live as long as the test.
+        // Leaked, so that it lives as long as the test.
         let store: &'static SqliteStore = {
             let path = store.path().to_owned();
             Box::leak(Box::new(SqliteStore::open(&path).unwrap()))
@@ -467,7 +471,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_decided_goes_in_though_its_process_died_and_what_was_not_does_not() {
+    fn accepted_uploads_survive_their_process_and_others_do_not() {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&folder.path().join("shop.db")).unwrap();
         let log = Log::begin(&store).unwrap();
@@ -518,7 +522,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_another_upload_brought_meanwhile_are_no_new_ones() {
+    fn rows_that_another_upload_added_meanwhile_are_not_new() {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&folder.path().join("shop.db")).unwrap();
         let mut slow = staged(&store, "slow");
@@ -528,7 +532,7 @@ mod tests {
         fast.batch(&rows(5, Some(20))).unwrap();
         let fast = Box::new(fast).finish(UploadEnd::whole(0, NOW)).unwrap();
         assert_eq!((fast.inserted, fast.updated, fast.unchanged), (5, 0, 0));
-        // What its rows do not state stays as the other one said.
+        // What the rows do not state stays as the other upload set it.
         let slow = Box::new(slow).finish(UploadEnd::whole(0, NOW)).unwrap();
         assert_eq!((slow.inserted, slow.updated, slow.unchanged), (3, 0, 5));
         assert_eq!((free(&store, 0).len(), free(&store, 20).len()), (3, 5));

@@ -1,4 +1,4 @@
-//! What the pool and the launch history amount to.
+//! Counts of the pool and the launch history.
 
 use std::collections::HashMap;
 
@@ -6,66 +6,66 @@ use super::ClaimId;
 use promoflow_model::clock::Timestamp;
 use promoflow_model::pool::Lane;
 
-/// How many codes of a lane there are.
+/// The codes of a code group, counted by state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LaneCount {
     /// The type and discount.
     pub lane: Lane,
-    /// Free, and not expired.
+    /// Unclaimed and not expired.
     pub available: u64,
     /// Claimed.
     pub used: u64,
-    /// Set aside.
+    /// Retired.
     pub retired: u64,
-    /// Free, but expired.
+    /// Unclaimed and expired.
     pub expired: u64,
-    /// Available, and expiring soon.
+    /// Available, but expiring soon.
     pub expiring: u64,
 }
 
-/// All lanes, counted at one moment.
+/// The counts of all code groups at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Census {
-    /// Each lane that ever had a code.
+    /// Every code group that ever had a code.
     pub lanes: Vec<LaneCount>,
-    /// The last claim that is counted in.
+    /// The last claim included.
     pub last: ClaimId,
-    /// The pool's generation that was counted.
+    /// The pool generation at the time.
     pub generation: u64,
 }
 
-/// Claims of a stretch of time, by lane.
+/// Claims of a period, by code group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claimed {
-    /// How many, where there were any.
+    /// The number of claims; code groups without any are left out.
     pub lanes: HashMap<Lane, u64>,
-    /// The last claim that is counted in.
+    /// The last claim included.
     pub last: ClaimId,
 }
 
-/// Claims since a moment, by lane.
+/// Claims since a time, by code group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimedSince {
-    /// How many, where there were any.
+    /// The number of claims; code groups without any are left out.
     pub lanes: HashMap<Lane, u64>,
-    /// From when on they are all that were made: that moment, or a later one where the first claim
-    /// ever came later or older ones were not counted.
+    /// The time since which these are all claims: the requested time, or a later one if the first
+    /// claim ever is later or older claims were not counted.
     pub from: Timestamp,
 }
 
-/// How many runs and deliveries there are.
+/// The number of runs by state, and of pending deliveries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Runs that may go on.
+    /// Runs that may continue.
     pub running: u64,
-    /// Runs that go on later.
+    /// Runs that continue later.
     pub waiting: u64,
-    /// Runs that are done.
+    /// Runs that completed.
     pub completed: u64,
-    /// Runs that ended by an error.
+    /// Runs that failed.
     pub failed: u64,
-    /// Runs that a person or an event ended.
+    /// Runs that a person or an event cancelled.
     pub cancelled: u64,
-    /// Deliveries that are still to be made.
+    /// Deliveries that are pending.
     pub deliveries: u64,
 }

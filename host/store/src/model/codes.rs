@@ -1,4 +1,4 @@
-//! The pool: uploads, codes, and what became of them.
+//! The pool: uploads, codes and their states.
 
 use serde::Serialize;
 
@@ -6,36 +6,36 @@ use crate::UploadId;
 use promoflow_model::clock::Timestamp;
 use promoflow_model::pool::Lane;
 
-/// What is known of an upload as it begins.
+/// The data of an upload that is known when it begins.
 #[derive(Clone, Debug)]
 pub struct UploadHead {
-    /// Where it came from: a file's name, or `-`.
+    /// The origin: a file's name, or `-`.
     pub source: String,
-    /// The id of the API key that uploads; `None`: not by the service.
+    /// The id of the API key that uploads; `None` if not uploaded through the service.
     pub key: Option<String>,
-    /// How much of it goes in at once.
+    /// How much of it is committed at once.
     pub atomicity: Atomicity,
 }
 
-/// How much of an upload goes in at once.
+/// How much of an upload is committed at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Atomicity {
     /// Each batch by itself.
     Batches,
-    /// All or nothing, in one transaction, which holds up other writers until it ends: for few
-    /// rows that are there.
+    /// All or nothing, in one transaction, which blocks other writers until it ends. For a few rows
+    /// that are already in memory.
     OneTransaction,
-    /// All or nothing: judged beside the pool, decided on as a whole, and then brought in slice by
-    /// slice. Other writers go on meanwhile.
+    /// All or nothing: checked apart from the pool, accepted as a whole, then added in slices.
+    /// Other writers continue meanwhile.
     Staged,
 }
 
-/// What became of an upload that has ended.
+/// The result of an upload that has ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FinishedUpload {
-    /// Its number; `None`: it changed nothing.
+    /// The upload's number; `None` if it changed nothing.
     pub upload: Option<UploadId>,
-    /// Codes that are new.
+    /// New codes.
     pub inserted: u64,
     /// Codes of which something changed.
     pub updated: u64,
@@ -43,43 +43,43 @@ pub struct FinishedUpload {
     pub unchanged: u64,
 }
 
-/// What became of a row of an upload.
+/// The outcome of a row of an upload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RowOutcome {
     /// The code is new.
     Inserted,
     /// The code was known and unused, and something of it changed.
     Updated,
-    /// Nothing changed: the row says what is stored, or the code is used.
+    /// Nothing changed: the row is as stored, or the code is used.
     Unchanged,
-    /// The same upload gave the code other attributes on an earlier line.
+    /// An earlier line of the same upload gave the code other attributes.
     Contradicts {
         /// The first field that differs, named as in an upload.
         field: &'static str,
-        /// What the earlier line gave.
+        /// The value on the earlier line.
         earlier: String,
     },
 }
 
-/// Where a code stands in its lane. Codes are taken in this order.
+/// The position of a code in its code group. Codes are claimed in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
-    /// When it expires.
+    /// The expiry.
     pub expires: Timestamp,
-    /// Its number, given in the order of upload.
+    /// The code's number, assigned in the order of upload.
     pub id: i64,
 }
 
-/// A code that nobody has claimed.
+/// A code that is neither claimed nor retired.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FreeCode {
-    /// Where it stands in its lane.
+    /// Its position in its code group.
     pub position: Position,
     /// The code.
     pub code: String,
 }
 
-/// Who got a code.
+/// The claim of a code.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UsedBy {
@@ -93,44 +93,44 @@ pub struct UsedBy {
     pub at: String,
 }
 
-/// A code as listings show it.
+/// A code in listings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CodeRow {
     /// The code.
     pub code: String,
     /// Its type and discount.
     pub lane: Lane,
-    /// When it expires.
+    /// The expiry.
     pub expires: Timestamp,
     /// Claimed or retired.
     pub in_use: bool,
-    /// Who got it; `None` for unused and retired ones.
+    /// The claim; `None` for unused and retired codes.
     pub used_by: Option<UsedBy>,
 }
 
-/// How many codes there are. `total` is the sum of the others.
+/// The number of codes by state. `total` is the sum of the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PoolCount {
-    /// All that pass.
+    /// All matching codes.
     pub total: u64,
-    /// Free, and not expired.
+    /// Unclaimed and not expired.
     pub available: u64,
     /// Claimed.
     pub used: u64,
-    /// Set aside.
+    /// Retired.
     pub retired: u64,
-    /// Free, but expired.
+    /// Unclaimed and expired.
     pub expired: u64,
 }
 
-/// What became of codes that were to be retired or reinstated.
+/// The result of retiring or reinstating codes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Retired {
-    /// How many changed.
+    /// The number of changed codes.
     pub retired: u64,
-    /// Codes that the pool does not hold.
+    /// Codes that the pool does not contain.
     pub unknown: Vec<String>,
-    /// Codes that a run has: they stay as they are.
+    /// Codes that a run has claimed; they stay unchanged.
     pub already_used: Vec<String>,
 }

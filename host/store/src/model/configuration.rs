@@ -1,4 +1,4 @@
-//! Configuration: messages, blocks and workflows as they are stored.
+//! Configuration: messages, blocks and workflows as stored.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,21 +6,21 @@ use super::WorkflowRow;
 use promoflow_model::block::Description;
 use promoflow_model::workflow::Workflow;
 
-/// What became of an applied message or workflow.
+/// The result of applying a message or workflow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Applied {
     /// Its version, counted from 1.
     pub version: u32,
-    /// Whether it differs from the version before.
+    /// True if it differs from the previous version.
     pub changed: bool,
 }
 
-/// A block's component with what it says of itself.
+/// A block's component with its description.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredBlock {
     /// SHA-256 of the component, in hexadecimal.
     pub digest: String,
-    /// What the block's `describe` answered.
+    /// The result of the block's `describe`.
     pub description: Description,
     /// The component.
     pub bytes: Vec<u8>,
@@ -30,9 +30,9 @@ pub struct StoredBlock {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WorkflowState {
-    /// They do.
+    /// Events start it.
     Active,
-    /// They don't.
+    /// Events do not start it.
     Paused,
 }
 
@@ -41,11 +41,11 @@ pub enum WorkflowState {
 pub struct StoredWorkflow {
     /// The row that runs refer to.
     pub row: WorkflowRow,
-    /// Counted from 1.
+    /// The version, counted from 1.
     pub version: u32,
-    /// Of the workflow as a whole, whatever the version.
+    /// The state of the workflow as a whole, regardless of version.
     pub state: WorkflowState,
-    /// Why it is paused, where that was no person's decision.
+    /// Why the workflow is paused, unless a person paused it.
     pub reason: Option<String>,
     /// The definition.
     pub workflow: Workflow,

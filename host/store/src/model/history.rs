@@ -1,4 +1,4 @@
-//! The launch history and the outbox as they are read.
+//! The launch history: runs and their steps, the actions on them, and the audit's findings.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::*;
 use promoflow_model::clock::Timestamp;
 
-/// A step as the launch history shows it.
+/// A step in the launch history.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StepRecord {
@@ -16,7 +16,7 @@ pub struct StepRecord {
     pub step: String,
     /// The block's name.
     pub block: String,
-    /// The port that the run left by.
+    /// The port by which the run left the step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<String>,
     /// When it began.
@@ -26,31 +26,31 @@ pub struct StepRecord {
     /// The values that it set.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub data: Map<String, Value>,
-    /// What it noted.
+    /// The lines that it logged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub log: Vec<String>,
-    /// Why it has no port.
+    /// The error; `None` if it has a port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
-/// How a run stands.
+/// The state of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RunState {
-    /// May go on.
+    /// The run may continue.
     Running,
-    /// Goes on later.
+    /// The run continues later.
     Waiting,
-    /// Done.
+    /// The run is done.
     Completed,
-    /// Ended by an error.
+    /// The run ended with an error.
     Failed,
-    /// Ended by a person.
+    /// A person or an event ended the run.
     Cancelled,
 }
 
-/// A run that may go on.
+/// A run that may continue.
 #[derive(Clone, Debug)]
 pub struct DueRun {
     /// The run.
@@ -59,112 +59,112 @@ pub struct DueRun {
     pub workflow: WorkflowRow,
     /// The configuration that it started with.
     pub config: ConfigId,
-    /// The number of its next segment.
+    /// The number of the next segment.
     pub segment: u32,
-    /// The step that the segment begins with.
+    /// The first step of that segment.
     pub step: u32,
-    /// Attempts that the segment has taken.
+    /// The attempts of that segment so far.
     pub attempt: u32,
-    /// What those met, by step.
+    /// The retry states of those attempts, by step.
     pub troubles: Vec<Trouble>,
     /// The run's values; the event's parameters before the first segment.
     pub data: Map<String, Value>,
-    /// The names of those that its steps have set.
+    /// The names of the values that its steps have set.
     pub set: BTreeSet<String>,
     /// The event's key.
     pub key: String,
-    /// How often it has left each of its steps.
+    /// How often the run has left each step.
     pub visits: HashMap<String, u32>,
-    /// What it had waited for, if it had.
+    /// The end of its wait; `None` if it did not wait.
     pub resumed: Option<Resumed>,
 }
 
-/// Runs that may go on.
+/// Runs that may continue.
 #[derive(Clone, Debug, Default)]
 pub struct DueRuns {
     /// The runs, the longest due first.
     pub runs: Vec<DueRun>,
-    /// Runs that are due and cannot be read, with the reason: they are to fail.
+    /// Due runs that cannot be read, with the reason. They are to fail.
     pub unreadable: Vec<(RunId, String)>,
 }
 
-/// A run as listings show it.
+/// A run in listings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunRow {
     /// The run.
     pub id: RunId,
     /// The version of the workflow.
     pub workflow: WorkflowRow,
-    /// The event: its id, or its row where it has none.
+    /// The event: its id, or its row if it has none.
     pub event: String,
     /// The event's key.
     pub key: String,
-    /// How it stands.
+    /// The state.
     pub state: RunState,
-    /// Why it failed, or what its last attempt met.
+    /// The error that it failed with, or that of the last attempt.
     pub error: Option<String>,
     /// When it started.
     pub started: Timestamp,
     /// When it ended.
     pub finished: Option<Timestamp>,
-    /// What it waits for beside the time, in words.
+    /// The thing, other than a time, that the run waits for, as text.
     pub awaits: Option<String>,
-    /// When it goes on by itself: until when it waits, or when it is tried again.
+    /// When the run continues: the end of its wait, or the next attempt.
     pub due: Option<Timestamp>,
-    /// What its last attempt met, where it is tried again.
+    /// The retry state; `None` if no attempt has failed.
     pub retries: Option<Trouble>,
 }
 
 impl RunRow {
-    /// What it waits for, in words; `None`: it does not wait.
+    /// Returns a description of what the run waits for; `None` if it does not wait.
     pub fn waits_for(&self) -> Option<String> {
         match (self.state, &self.awaits) {
-            (RunState::Waiting, None) => self.due.map(|_| "a moment".to_owned()),
+            (RunState::Waiting, None) => self.due.map(|_| "a point in time".to_owned()),
             (RunState::Waiting, Some(awaited)) => Some(awaited.clone()),
             _ => None,
         }
     }
 
-    /// Until when it waits; `None`: it does not, or without an end.
+    /// Returns until when the run waits; `None` if it does not wait or waits without a limit.
     pub fn waits_until(&self) -> Option<Timestamp> {
         self.due.filter(|_| self.state == RunState::Waiting)
     }
 }
 
-/// What a person may do to a run or a delivery by hand.
+/// An action of an operator on a run or a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// It ends for good.
+    /// Ends it permanently.
     Cancel,
-    /// It is tried again, now.
+    /// Retries it now.
     Retry,
 }
 
-/// What became of an [`Order`].
+/// The result of an [`Order`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ordered {
-    /// It is done.
+    /// The action was applied.
     Done {
-        /// Codes that went back to the pool.
+        /// The number of codes that went back to the pool.
         released: u64,
-        /// Deliveries that were called off.
+        /// The number of deliveries that were cancelled.
         called_off: u64,
     },
-    /// There is none of that number.
+    /// There is no run or delivery with that number.
     Unknown,
-    /// It cannot be done, for this reason; nothing was changed.
+    /// The action is not possible, for this reason; nothing was changed.
     Refused(&'static str),
 }
 
-/// What an audit found about one promise.
+/// The audit's finding about one promise.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Audited {
-    /// `P1`.
+    /// The promise, such as `P1`.
     pub promise: String,
-    /// Whether it holds.
+    /// True if the promise holds.
     pub holds: bool,
-    /// How many rows were looked at.
+    /// The number of rows checked.
     pub checked: u64,
-    /// The offending rows, a text each; at most 100.
+    /// The offending rows, as text; at most 100.
     pub violations: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! The numbers of stored rows.
+//! Row ids.
 
 macro_rules! row_id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -39,7 +39,7 @@ row_id!(
     DeliveryId
 );
 row_id!(
-    /// The event of an alert on its way to a webhook.
+    /// An alert event that is sent to a webhook.
     NoticeId
 );
 row_id!(
@@ -47,7 +47,7 @@ row_id!(
     WorkflowRow
 );
 row_id!(
-    /// A state of the configuration: all messages and workflows up to it.
+    /// A state of the configuration: all messages and workflows up to that number.
     ConfigId
 );
 row_id!(

@@ -1,4 +1,4 @@
-//! What crosses the line between the store and its callers.
+//! The data that callers and the store exchange.
 
 mod census;
 mod codes;
@@ -22,6 +22,6 @@ pub use unit::*;
 
 use promoflow_model::clock::Timestamp;
 
-/// When something is due that never was to wait. A moment of the clock in its place would make it
-/// wait where the clock was ahead, and is put right before it goes on.
+/// The due time of something that may begin at once. A time of the clock instead would delay it if
+/// the clock was ahead and is set right.
 pub const AT_ONCE: Timestamp = Timestamp(0);

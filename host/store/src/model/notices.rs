@@ -1,9 +1,9 @@
-//! Notices: events of alerts on their way to webhooks.
+//! Notifications: alert events that are sent to webhooks.
 
 use super::{DeliveryState, NoticeId};
 use promoflow_model::clock::Timestamp;
 
-/// A notice to store.
+/// A notification to store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewNotice {
     /// The webhook's name.
@@ -12,7 +12,7 @@ pub struct NewNotice {
     pub event: String,
 }
 
-/// A stored notice.
+/// A stored notification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
     /// Its number.
@@ -21,33 +21,33 @@ pub struct Notice {
     pub webhook: String,
     /// The event, as JSON.
     pub event: String,
-    /// How it stands; never cancelled.
+    /// The state; never cancelled.
     pub state: DeliveryState,
     /// Attempts that have begun.
     pub attempts: u32,
-    /// When it is tried next.
+    /// When the next attempt is due.
     pub due: Option<Timestamp>,
-    /// Why the last attempt did not deliver it.
+    /// The error of the last attempt.
     pub error: Option<String>,
     /// When it was stored.
     pub at: Timestamp,
 }
 
-/// How an attempt to deliver a notice ended.
+/// The outcome of an attempt to deliver a notification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NoticeEnd {
-    /// The webhook took it.
+    /// The webhook accepted it.
     Delivered,
-    /// It is tried again.
+    /// The attempt failed and will be retried.
     Later {
-        /// When.
+        /// When to retry.
         due: Timestamp,
-        /// Why.
+        /// The error.
         error: String,
     },
-    /// It is given up.
+    /// The attempt failed and will not be retried.
     Failed {
-        /// Why.
+        /// The error.
         error: String,
     },
 }

@@ -1,4 +1,4 @@
-//! The outbox: what is staged, tried, and listed.
+//! The outbox: staged deliveries, attempts and listings.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,16 +6,16 @@ use super::*;
 use promoflow_model::clock::Timestamp;
 use promoflow_model::message::{AllowedHours, ChannelKind, Content};
 
-/// One way in which a delivery may reach its contact.
+/// One channel, address and message of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alternative {
-    /// How.
+    /// The channel.
     pub channel: ChannelKind,
-    /// To whom.
+    /// The address.
     pub address: String,
     /// The message's id.
     pub message: String,
-    /// What the contact gets.
+    /// The rendered message.
     pub content: Content,
 }
 
@@ -24,33 +24,32 @@ pub struct Alternative {
 pub struct StagedDelivery {
     /// The step that sends.
     pub step: StepKey,
-    /// How.
+    /// The channel.
     pub channel: ChannelKind,
-    /// To whom.
+    /// The address.
     pub address: String,
     /// The message's id.
     pub message: String,
-    /// What the contact gets.
+    /// The rendered message.
     pub content: Content,
-    /// The ways that follow, each tried when the one before was refused for good and cannot have
-    /// arrived.
+    /// The alternatives, each tried if the one before failed permanently and cannot have arrived.
     pub others: Vec<Alternative>,
-    /// Not before; [`AT_ONCE`]: whatever the clock says.
+    /// The earliest time of the first attempt; [`AT_ONCE`] regardless of the clock.
     pub due: Timestamp,
-    /// Given up at this moment: with the first of its segment's codes that it carries. The commit
-    /// looks at those of earlier segments.
+    /// The time after which it is not attempted any more: the earliest expiry of the codes of this
+    /// segment that it carries. The commit adds the codes of earlier segments.
     pub expires: Timestamp,
-    /// Only in these hours.
+    /// The hours in which attempts may begin; `None`: any.
     pub hours: Option<AllowedHours>,
 }
 
 impl StagedDelivery {
-    /// Whether a promo code is seen in one of its ways.
+    /// Returns true if the code appears in the message or in one of its alternatives.
     pub fn shows(&self, code: &str) -> bool {
         self.contents().any(|content| content.shows(code))
     }
 
-    /// Whether none of its ways holds a promo code, for certain.
+    /// Returns true if neither the message nor any alternative can contain a promo code.
     pub fn is_codeless(&self) -> bool {
         self.contents().all(|content| content.codeless)
     }
@@ -61,23 +60,23 @@ impl StagedDelivery {
     }
 }
 
-/// What a dispatcher commits at once.
+/// The changes of deliveries that a dispatcher commits at once.
 #[derive(Clone, Debug, Default)]
 pub struct Attempts {
     /// Attempts that have ended.
     pub ends: Vec<AttemptEnd>,
-    /// Deliveries that are not tried before that moment.
+    /// Deliveries that are rescheduled, and until when.
     pub postponed: Vec<(DeliveryId, Timestamp)>,
-    /// Deliveries whose rows cannot be read, and why: they fail.
+    /// Deliveries whose rows cannot be read, with the reason. They fail.
     pub unreadable: Vec<(DeliveryId, String)>,
-    /// Channels that are left alone until that moment.
+    /// Channels that are throttled, and until when.
     pub pauses: Vec<(ChannelKind, Timestamp)>,
     /// Deliveries whose next attempt begins.
     pub starts: Vec<DeliveryId>,
 }
 
 impl Attempts {
-    /// Whether there is nothing to commit.
+    /// Returns true if there is nothing to commit.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
             && self.postponed.is_empty()
@@ -87,12 +86,12 @@ impl Attempts {
     }
 }
 
-/// Who may ask to be left alone for a while.
+/// A party that can ask for a pause (`Retry-After`).
 #[derive(Clone, Copy, Debug)]
 pub enum Side<'s> {
-    /// Whoever takes letters of that kind.
+    /// The provider of that channel.
     Channel(ChannelKind),
-    /// The webhook of that name.
+    /// The webhook with that name.
     Webhook(&'s str),
 }
 
@@ -101,51 +100,51 @@ pub enum Side<'s> {
 pub struct AttemptEnd {
     /// The delivery.
     pub delivery: DeliveryId,
-    /// What came of it.
+    /// The outcome.
     pub outcome: AttemptOutcome,
 }
 
-/// What came of an attempt to deliver.
+/// The outcome of an attempt to deliver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AttemptOutcome {
-    /// The channel took it.
+    /// The channel accepted the message.
     Delivered,
-    /// Not now.
+    /// A retryable failure.
     Later {
-        /// Why.
+        /// The error.
+        error: String,
+        /// When to retry.
+        due: Timestamp,
+        /// True if the result is ambiguous: the provider may have accepted the message.
+        unclear: bool,
+    },
+    /// A retryable failure of the last attempt.
+    GivenUp {
+        /// The error.
+        error: String,
+        /// True if the result is ambiguous: the provider may have accepted the message.
+        unclear: bool,
+    },
+    /// A permanent failure. The next alternative is tried, unless an earlier attempt was ambiguous;
+    /// if there is none, the delivery fails.
+    Refused {
+        /// The error.
+        error: String,
+    },
+    /// Nothing was sent because of the installation's configuration. The start of the attempt is
+    /// undone and the error is shown to the operator.
+    Held {
+        /// The error.
         error: String,
         /// When to try again.
         due: Timestamp,
-        /// Whether the other side may have taken it all the same.
-        unclear: bool,
     },
-    /// Not now, and it was tried often enough.
-    GivenUp {
-        /// Why.
-        error: String,
-        /// Whether the other side may have taken it all the same.
-        unclear: bool,
-    },
-    /// Never: the next alternative is tried, unless an earlier attempt was unclear, or the delivery
-    /// fails.
-    Refused {
-        /// Why.
-        error: String,
-    },
-    /// Nothing was handed over, because of how the installation is set up: the start is taken back,
-    /// and an operator is told why.
-    Held {
-        /// Why.
-        error: String,
-        /// When to look again.
-        due: Timestamp,
-    },
-    /// Nothing was handed over: the start is taken back.
+    /// Nothing was sent. The start of the attempt is undone.
     Withdrawn,
 }
 
 impl AttemptOutcome {
-    /// In one word.
+    /// Returns the outcome's name.
     pub fn name(&self) -> &'static str {
         match self {
             AttemptOutcome::Delivered => "delivered",
@@ -158,7 +157,7 @@ impl AttemptOutcome {
         }
     }
 
-    /// Whether anything was tried: the start stands.
+    /// Returns true if an attempt was made, so that its start remains recorded.
     pub fn was_tried(&self) -> bool {
         !matches!(
             self,
@@ -167,86 +166,86 @@ impl AttemptOutcome {
     }
 }
 
-/// How a delivery stands.
+/// The state of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DeliveryState {
-    /// To be tried, now or later.
+    /// Waiting for its first or next attempt.
     Pending,
-    /// The channel took it.
+    /// Accepted by the channel.
     Delivered,
-    /// Given up.
+    /// Failed permanently, or after the last attempt.
     Failed,
-    /// Called off.
+    /// Cancelled.
     Cancelled,
 }
 
-/// A delivery that may be tried.
+/// A delivery that may be attempted.
 #[derive(Clone, Debug)]
 pub struct DueDelivery {
     /// The delivery.
     pub id: DeliveryId,
-    /// The way that is tried now.
+    /// The current alternative.
     pub way: Alternative,
-    /// The number of that way, from 0.
+    /// The number of that alternative, from 0.
     pub alternative: u32,
-    /// Given up at this moment.
+    /// The time after which it is not attempted any more.
     pub expires: Timestamp,
-    /// Only in these hours.
+    /// The hours in which attempts may begin.
     pub hours: Option<AllowedHours>,
-    /// Attempts by this way until now, or since it was revived.
+    /// The attempts with this alternative so far, or since an operator restarted the delivery.
     pub tries: u32,
-    /// Whether it was to wait until now: for its next attempt, or for its hours.
+    /// True if it was scheduled for a later time: a retry, or the start of its hours.
     pub waited: bool,
 }
 
-/// Deliveries that may be tried.
+/// A page of deliveries that may be attempted.
 #[derive(Clone, Debug, Default)]
 pub struct DuePage {
-    /// In the order in which they begin.
+    /// The deliveries, in the order in which to begin them.
     pub letters: Vec<DueDelivery>,
-    /// Those whose rows cannot be read, and why.
+    /// Deliveries whose rows cannot be read, with the reason.
     pub unreadable: Vec<(DeliveryId, String)>,
-    /// Whether there may be more.
+    /// True if there may be more.
     pub more: bool,
 }
 
-/// A delivery as listings show it.
+/// A delivery in listings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeliveryRow {
     /// The delivery.
     pub id: DeliveryId,
     /// The run that staged it.
     pub run: RunId,
-    /// How.
+    /// The channel.
     pub channel: ChannelKind,
-    /// To whom.
+    /// The address.
     pub address: String,
     /// The message's id.
     pub message: String,
-    /// What the contact gets, as people are [shown](Content::shown) it.
+    /// The rendered message, [without its unsubscribe address](Content::shown).
     pub content: Content,
-    /// How it stands.
+    /// The state.
     pub state: DeliveryState,
-    /// Attempts until now.
+    /// The number of attempts so far.
     pub attempts: u32,
-    /// Why the last attempt did not do.
+    /// The error of the last attempt.
     pub error: Option<String>,
 }
 
-/// Bytes of contents in a page of deliveries: it ends with the delivery that reaches them.
+/// Maximum content bytes in a page of deliveries. The page ends with the delivery that reaches it.
 pub const MOST_PAGE_BYTES: usize = 8 << 20;
 
 impl DeliveryRow {
-    /// About how many bytes its content has.
+    /// Returns the approximate size of the content in bytes.
     pub fn size(&self) -> usize {
         size(&self.content)
     }
 }
 
 impl DueDelivery {
-    /// Who it is for the other side, the same in every attempt. Each way is somebody else: a
-    /// provider that has refused the one must not take the next for a repetition.
+    /// Returns the idempotency key for the provider, the same in every attempt. Each alternative
+    /// has its own: a provider that rejected one must not mistake the next for a repetition.
     pub fn identity(&self) -> String {
         match self.alternative {
             0 => format!("delivery-{}", self.id),
@@ -254,7 +253,7 @@ impl DueDelivery {
         }
     }
 
-    /// About how many bytes its content has.
+    /// Returns the approximate size of the content in bytes.
     pub fn size(&self) -> usize {
         size(&self.way.content)
     }
@@ -265,20 +264,20 @@ fn size(content: &Content) -> usize {
     parts.into_iter().flatten().map(String::len).sum()
 }
 
-/// What a delivery went through, for those who look at one.
+/// The details of one delivery.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeliveryHistory {
-    /// When it is tried next.
+    /// When the next attempt is due.
     pub due: Option<Timestamp>,
-    /// When it is given up; `None`: never.
+    /// When it expires; `None`: never.
     pub expires: Option<Timestamp>,
-    /// The hours in which it may begin.
+    /// The hours in which attempts may begin.
     pub hours: Option<AllowedHours>,
-    /// Its alternatives, in order, their contents as people are [shown](Content::shown) them.
+    /// The alternatives in order, with contents [without unsubscribe addresses](Content::shown).
     pub alternatives: Vec<Alternative>,
-    /// The number of the one that it has come to, from 0.
+    /// The number of the current alternative, from 0.
     pub present: u32,
-    /// Its attempts, in order.
+    /// The attempts in order.
     pub attempts: Vec<AttemptRow>,
 }
 
@@ -287,14 +286,14 @@ pub struct DeliveryHistory {
 pub struct AttemptRow {
     /// Its number, from 1.
     pub number: u32,
-    /// The alternative that it used, from 0.
+    /// The number of the alternative used, from 0.
     pub alternative: u32,
     /// When it began.
     pub started: Timestamp,
-    /// When it ended; `None`: it is under way, or its process has died.
+    /// When it ended; `None` if it is in progress or its process died.
     pub ended: Option<Timestamp>,
-    /// `delivered`, `later`, `unclear` or `refused`, once it has ended.
+    /// `delivered`, `later`, `unclear` or `refused`; `None` until it has ended.
     pub outcome: Option<String>,
-    /// Why it did not do.
+    /// The error.
     pub error: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! What the service keeps: the history of uploads, and answers to ask for again.
+//! The history of uploads, and responses stored under Idempotency-Keys.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,35 +6,35 @@ use super::*;
 use promoflow_model::clock::Timestamp;
 use promoflow_model::pool::RowError;
 
-/// How an upload stands.
+/// The state of an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum UploadState {
-    /// On its way.
+    /// In progress.
     Running,
     /// Read to its end.
     Completed,
-    /// The file or the connection broke off; what its committed batches took stays.
+    /// The file or the connection broke off; the committed batches stay.
     Interrupted,
 }
 
-/// How an upload ends.
+/// The end of an upload.
 #[derive(Clone, Debug)]
 pub struct UploadEnd {
-    /// When.
+    /// The time.
     pub at: Timestamp,
-    /// Whether it was read to its end.
+    /// True if it was read to its end.
     pub whole: bool,
-    /// Rows that were refused.
+    /// The number of rejected rows.
     pub rejected: u64,
-    /// Why, for the first of them.
+    /// The errors of the first rejected rows.
     pub rejections: Vec<RowError>,
-    /// What its author should know.
+    /// Warnings for the uploader.
     pub warnings: Vec<String>,
 }
 
 impl UploadEnd {
-    /// Read to its end, with so many rows refused.
+    /// Creates the end of an upload that was read completely, with this number of rejected rows.
     pub fn whole(rejected: u64, at: Timestamp) -> UploadEnd {
         UploadEnd {
             at,
@@ -46,34 +46,34 @@ impl UploadEnd {
     }
 }
 
-/// An upload as the history shows it.
+/// An upload in the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UploadRow {
     /// Its number.
     pub id: UploadId,
-    /// Where it came from: a file's name, or `-`.
+    /// The origin: a file's name, or `-`.
     pub source: String,
-    /// The id of the API key that uploaded; `None`: not by the service.
+    /// The id of the API key that uploaded it; `None` if not uploaded through the service.
     pub key: Option<String>,
     /// When it began.
     pub started: Timestamp,
     /// When it ended.
     pub finished: Option<Timestamp>,
-    /// How it stands.
+    /// The state.
     pub state: UploadState,
-    /// Codes that were new.
+    /// New codes.
     pub inserted: u64,
     /// Unused codes of which something changed.
     pub updated: u64,
-    /// Codes that stayed as they were.
+    /// Codes that stayed unchanged.
     pub unchanged: u64,
-    /// Rows that were refused.
+    /// Rejected rows.
     pub rejected: u64,
-    /// What its author should know; not in listings.
+    /// Warnings for the uploader; empty in listings.
     pub warnings: Vec<String>,
 }
 
-/// What was answered under an Idempotency-Key.
+/// The response to a request with an Idempotency-Key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredAnswer {
     /// SHA-256 of the request.

@@ -1,4 +1,4 @@
-//! What is committed, or refused, as a whole.
+//! Units: commit requests, and the replies to them.
 
 use std::sync::Arc;
 
@@ -11,14 +11,14 @@ use promoflow_model::event::Event;
 use promoflow_model::pool::Lane;
 use promoflow_model::workflow::{Repeat, Workflow};
 
-/// One thing that is committed, or refused, as a whole.
+/// A commit request, which is committed or rejected as a whole.
 #[derive(Clone, Debug)]
 pub enum Unit {
     /// An event, with a run for each workflow that it starts.
     Accept(Box<Accept>),
-    /// The segment of a run that exists.
+    /// The next segment of an existing run.
     Segment(Box<Segment>),
-    /// Attempts to deliver end and begin.
+    /// Ends and starts of attempts to deliver.
     Attempts(Box<Attempts>),
 }
 
@@ -27,38 +27,38 @@ pub enum Unit {
 pub struct Accept {
     /// The event.
     pub event: Event,
-    /// The configuration that `starts` was made from; another one makes the unit stale.
+    /// The configuration that `starts` is based on. If it has changed, the unit is stale.
     pub config: ConfigId,
-    /// What it starts.
+    /// The runs that it starts.
     pub starts: Vec<Start>,
 }
 
 /// A run to start.
 #[derive(Clone, Debug)]
 pub struct Start {
-    /// Of this version of a workflow.
+    /// The workflow version.
     pub workflow: WorkflowRow,
-    /// Whether it may start is decided in the commit; `None`: for every event.
+    /// The start rule, checked in the commit; `None`: it starts on every event.
     pub rule: Option<Arc<StartRule>>,
-    /// Its first segment, if it was executed already; it then shares the event's commit.
+    /// The first segment, if it was executed already. It then shares the event's commit.
     pub segment: Option<Segment>,
 }
 
-/// What a workflow asks of its other runs for the same event key, whatever their versions.
+/// The rule that limits a workflow's runs for one event key, across its versions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StartRule {
     /// The workflow's id.
     pub workflow: String,
     /// How often it starts.
     pub repeat: Repeat,
-    /// Whether it does not start while another of its runs goes on.
+    /// True if it does not start while another of its runs is active.
     pub skip_if_running: bool,
-    /// The type of the event that ends its runs.
+    /// The type of the event that stops its runs.
     pub stop: Option<String>,
 }
 
 impl StartRule {
-    /// What a workflow asks for; `None`: nothing.
+    /// Returns the rule of a workflow; `None` if it has none.
     pub fn of(workflow: &Workflow) -> Option<StartRule> {
         let start = &workflow.start;
         let asks =
@@ -72,39 +72,40 @@ impl StartRule {
     }
 }
 
-/// What a run did between two waits: all that its commit makes true.
+/// The work of a run between two waits: all effects of one commit.
 #[derive(Clone, Debug)]
 pub struct Segment {
-    /// The run and the number of this segment, from 0; `None` for a run that starts in the
-    /// same unit.
+    /// The run and the number of this segment, from 0; `None` for a run that starts in the same
+    /// unit.
     pub run: Option<(RunId, u32)>,
-    /// Attempts that this segment has taken, this one included.
+    /// The attempts of this segment, including this one.
     pub attempt: u32,
-    /// The steps, in order.
+    /// The steps in order.
     pub steps: Vec<StepRecord>,
-    /// Codes to take.
+    /// Codes to claim.
     pub claims: Vec<StagedClaim>,
-    /// Claims that were told that nothing is left. Must still be true.
+    /// Claims that found no code. The commit checks that there still is none.
     pub exhausted: Vec<Exhausted>,
-    /// Codes that the contact keeps: found, or taken now.
+    /// Uses of the code that the contact keeps: found, or claimed now.
     pub reuses: Vec<StagedReuse>,
-    /// Deliveries to make.
+    /// Deliveries to store.
     pub deliveries: Vec<StagedDelivery>,
-    /// What its run had waited for; must still be so.
+    /// The end of the run's wait. The commit checks that it is still valid.
     pub resumed: Option<Resumed>,
-    /// Names other than the event's key by which the run's contact gets or keeps codes here.
+    /// The contact's names, other than the event's key, under which this segment claims or keeps
+    /// codes.
     pub known_as: Vec<String>,
-    /// A message was not sent, because its contact could not or must not be written to. Codes that
-    /// no message of the run may carry go back when it completes.
+    /// True if a message was not sent because its contact cannot or must not be written to. Codes
+    /// that no message of the run may carry are released when the run completes.
     pub unsent: bool,
-    /// A block of it was stopped: it trapped, or took too long.
+    /// True if one of its blocks was stopped: it trapped or took too long.
     pub trapped: bool,
-    /// How it ended.
+    /// The outcome.
     pub end: SegmentEnd,
 }
 
 impl Segment {
-    /// A segment of which nothing is kept but how it ended.
+    /// Creates a segment of which only the outcome is kept.
     pub fn without_effects(
         run: Option<(RunId, u32)>,
         attempt: u32,
@@ -128,36 +129,36 @@ impl Segment {
     }
 }
 
-/// What a run waits for beside the time. The run is due again when it is there.
+/// A wait for something other than a time. The run becomes due when it arrives.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StagedWait {
-    /// The step that waits, and the number of the effect that ends the wait.
+    /// The waiting step, and the number of the effect that ends the wait.
     pub step: StepKey,
-    /// What for.
+    /// The awaited thing.
     pub awaited: Awaited,
 }
 
-/// What a run may wait for.
+/// The things that a run can wait for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Awaited {
-    /// A code that comes into the pool. Those who wait get it in the order in which they were
-    /// stored, before anybody who comes later.
+    /// A code. Waiting runs get codes in the order in which they started waiting, before any new
+    /// run.
     Code {
         /// Its type and discount.
         lane: Lane,
-        /// It stays valid for at least that many more days when it is given.
+        /// The code must be valid for at least that many more days when it is given.
         days: u32,
-        /// Whom it is for.
+        /// The contact that gets the code.
         contact: String,
-        /// Whether the contact keeps it.
+        /// True if the contact keeps the code.
         keeps: bool,
-        /// The claim whose code the contact kept when the run asked. One that it came to keep since
-        /// serves the run.
+        /// The claim whose code the contact kept when the run asked. If the contact has kept
+        /// another one since, the run gets that.
         found: Option<ClaimId>,
     },
     /// The reply to a request.
     Reply {
-        /// Which, as the block called it.
+        /// The request's name, set by the block.
         request: String,
     },
 }
@@ -175,28 +176,28 @@ impl std::fmt::Display for Awaited {
     }
 }
 
-/// What ended a wait.
+/// The end of a wait.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Resumed {
     /// The number of the effect that ended it.
     pub ordinal: u32,
-    /// What it was.
+    /// The reason.
     pub why: Awakened,
 }
 
-/// What ends a wait.
+/// The reason why a wait ends.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Awakened {
-    /// There is a code: this one, or that which the contact keeps. In a segment that is to be
-    /// committed, the one that its step took.
+    /// A code is available: this one, or the one that the contact keeps. In a segment to be
+    /// committed, the one that its step claimed.
     Code(Option<GivenCode>),
-    /// The reply.
+    /// The reply arrived.
     Reply(Value),
-    /// The wait was given up.
+    /// The wait timed out.
     GaveUp,
 }
 
-/// A code that a run was given while it waited.
+/// A code reserved for a waiting run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GivenCode {
     /// Its type and discount.
@@ -205,60 +206,60 @@ pub struct GivenCode {
     pub code: FreeCode,
 }
 
-/// How a segment ended.
+/// The outcome of a segment.
 #[derive(Clone, Debug)]
 pub enum SegmentEnd {
     /// The run is done.
     Completed,
-    /// The run failed for good; nothing that was staged is kept.
+    /// The run failed permanently; none of its staged effects are kept.
     Failed {
-        /// Why, for the author.
+        /// The error, for the author.
         error: String,
     },
-    /// Something was out of reach; nothing that was staged is kept.
+    /// The segment is retried; none of its staged effects are kept.
     Retry {
-        /// What.
+        /// The error.
         error: String,
-        /// When to try again.
+        /// When to retry.
         due: Timestamp,
-        /// What counts how often it was so.
+        /// The retry state.
         trouble: Trouble,
     },
-    /// The run goes on later.
+    /// The run continues later.
     Wait {
-        /// The step that follows.
+        /// The next step.
         step: u32,
-        /// When; `None`: when something else wakes it.
+        /// When to continue; `None`: only when `wait` ends.
         due: Option<Timestamp>,
-        /// The run's values until then.
+        /// The run's values.
         data: Map<String, Value>,
-        /// What else wakes it.
+        /// The wait that may end before that time.
         wait: Option<StagedWait>,
     },
 }
 
-/// How often a step of a segment could not be done, for one kind of reason.
+/// The number of failed attempts of a step in one segment, for one kind of failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {
-    /// The step's id; empty where none had begun.
+    /// The step's id; empty if none had begun.
     pub step: String,
-    /// The kind.
+    /// The kind of failure.
     pub kind: TroubleKind,
-    /// Attempts that ended so.
+    /// The number of attempts that failed.
     pub attempts: u32,
 }
 
-/// Why a step is tried again.
+/// The kind of failure after which a step is retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TroubleKind {
-    /// Something that it needs was out of reach.
+    /// The block returned `unavailable`.
     Unavailable,
-    /// Its block was stopped.
+    /// The block was stopped.
     Trapped,
 }
 
 impl TroubleKind {
-    /// How the attempts follow each other, and after how many a step is given up.
+    /// Returns the back-off of this kind of failure.
     pub fn backoff(self) -> Backoff {
         match self {
             TroubleKind::Unavailable => Backoff::UNAVAILABLE,
@@ -267,33 +268,33 @@ impl TroubleKind {
     }
 }
 
-/// A code that a step takes.
+/// A code that a step claims.
 #[derive(Clone, Debug)]
 pub struct StagedClaim {
     /// The step that claims.
     pub step: StepKey,
-    /// The lane that the code stands in.
+    /// The code's code group.
     pub lane: Lane,
     /// The code.
     pub code: FreeCode,
-    /// Who gets it.
+    /// The contact that gets the code.
     pub contact: String,
 }
 
-/// That a step went by the code which its contact keeps. A contact keeps one of each lane.
+/// A step's use of the code that its contact keeps. A contact keeps one code of each code group.
 #[derive(Clone, Debug)]
 pub struct StagedReuse {
     /// The contact.
     pub contact: String,
-    /// The lane of the code.
+    /// The code group.
     pub lane: Lane,
-    /// The claim whose code the contact keeps. Must still be so.
+    /// The claim whose code the contact keeps. The commit checks that it is still kept.
     pub found: Option<ClaimId>,
-    /// Which of the segment's claims takes its place; `None`: that code serves again.
+    /// The index of the segment's claim that replaces it; `None`: the kept code is reused.
     pub replaced_by: Option<usize>,
 }
 
-/// A claim that may serve again.
+/// A claim whose code can be reused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldClaim {
     /// The claim.
@@ -304,66 +305,66 @@ pub struct HeldClaim {
     pub at: Timestamp,
 }
 
-/// A step's effect, named by the host: never by anything that a block chose.
+/// The key of a step's effect. The host assigns it; a block cannot influence it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StepKey {
     /// The step's id.
     pub step: String,
-    /// How often the run has come to this step, from 1.
+    /// The visit of the run to this step, from 1.
     pub visit: u32,
-    /// The number of this effect within the visit, from 0.
+    /// The number of the effect within the visit, from 0.
     pub ordinal: u32,
 }
 
-/// What a claim found nothing for.
+/// A claim that found no code.
 #[derive(Clone, Debug)]
 pub struct Exhausted {
-    /// The lane.
+    /// The code group.
     pub lane: Lane,
-    /// The earliest expiry that would have done.
+    /// The earliest expiry that the claim accepted.
     pub expires: Timestamp,
 }
 
-/// The answer to a [`Unit`].
+/// The reply to a [`Unit`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// The event is stored with these runs.
     Accepted {
         /// The event's row.
         event: EventRow,
-        /// A run for each start, in order; `None` where its rule did not allow it.
+        /// A run for each start, in order; `None` if its rule did not allow it.
         runs: Vec<Option<RunId>>,
     },
-    /// The event was stored before, with these runs.
+    /// The event was already stored, with these runs.
     Duplicate {
         /// The event's row.
         event: EventRow,
         /// Its runs.
         runs: Vec<RunId>,
     },
-    /// Another event has that id: refused.
+    /// The id belongs to another event, so this one is rejected.
     Conflict,
-    /// These attempts have begun; the other deliveries were called off or have expired.
+    /// These attempts have begun. The other deliveries were cancelled or have expired.
     Started(Vec<DeliveryId>),
     /// Committed.
     Done,
-    /// The database refused it; nothing of it is stored.
+    /// The database rejected the unit; nothing of it is stored.
     Failed(String),
-    /// Something that the unit was made from is no longer so; make it anew.
+    /// The unit is based on outdated state; create it again.
     Stale(Stale),
 }
 
-/// What was no longer so.
+/// The outdated part of a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stale {
-    /// A code was taken, changed or retired, or has expired.
+    /// A code was claimed, changed or retired, or has expired.
     Code,
-    /// A code is there where none was.
+    /// A code is available although a claim found none.
     NotExhausted,
     /// The contact keeps another code.
     Reuse,
     /// Workflows or messages were applied.
     Config,
-    /// The run has gone on, or has ended.
+    /// The run has continued or ended.
     Run,
 }
