@@ -117,7 +117,7 @@ impl ValueTest {
 }
 
 /// Converts a value to text: some providers write the same code both as a number and as a string.
-pub(crate) fn as_text(value: &Value) -> Option<String> {
+pub fn as_text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(_) | Value::Bool(_) => Some(value.to_string()),

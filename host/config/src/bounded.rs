@@ -6,7 +6,7 @@ use std::path::Path;
 
 /// Reads a file of at most `max` bytes, so that a path to a device or to a wrong file does not fill
 /// the memory.
-pub(crate) fn read_bounded(file: &Path, max: u64) -> io::Result<Vec<u8>> {
+pub fn read_bounded(file: &Path, max: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let read = File::open(file)?.take(max + 1).read_to_end(&mut bytes)?;
     match u64::try_from(read).is_ok_and(|read| read <= max) {

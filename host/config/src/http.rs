@@ -53,7 +53,7 @@ const OF_EVENTS: [&str; 11] = [
 ];
 
 /// Returns the names of all values that templates can read.
-pub(crate) fn letter_and_event_values() -> impl Iterator<Item = &'static str> {
+pub fn letter_and_event_values() -> impl Iterator<Item = &'static str> {
     VARIABLES.into_iter().chain(OF_EVENTS)
 }
 

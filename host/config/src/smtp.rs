@@ -108,7 +108,7 @@ impl SmtpConfig {
 
 /// Returns true if the text is valid after EHLO: a domain, or an address in brackets (RFC 5321,
 /// 4.1.3). A line break in it would inject another command.
-pub(crate) fn is_smtp_name(text: &str) -> bool {
+pub fn is_smtp_name(text: &str) -> bool {
     let (inner, further) = match text.strip_prefix('[').map(|rest| rest.strip_suffix(']')) {
         None => (text, ".-_"),
         Some(Some(address)) => (address, ".-:"),

@@ -43,7 +43,7 @@ impl UnsubscribeConfig {
     }
 
     /// Returns the address with a token in it.
-    pub(crate) fn with(&self, token: &str) -> String {
+    pub fn with(&self, token: &str) -> String {
         self.url.replace(TOKEN, token)
     }
 }

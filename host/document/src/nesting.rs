@@ -9,7 +9,7 @@ use serde_json::Value;
 pub const MAX_VALUE_DEPTH: usize = 64;
 
 /// Rejects a value that is nested too deeply.
-pub(crate) fn check_depth(value: &Value) -> Result<(), String> {
+pub fn check_depth(value: &Value) -> Result<(), String> {
     // Iterative, because an embedder's value may have any depth.
     let mut left = vec![(value, 0)];
     while let Some((value, around)) = left.pop() {

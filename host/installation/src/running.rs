@@ -30,7 +30,7 @@ impl Running {
 
     /// Like [`submit`](Self::submit), but never blocks, for callers that bound the number of events
     /// in flight.
-    pub(crate) fn submit_at_once(
+    pub fn submit_at_once(
         &self,
         event: Event,
         answer: impl FnOnce(Result<Receipt, SendError>) + Send + 'static,

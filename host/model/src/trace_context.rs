@@ -60,22 +60,6 @@ fn bytes<const N: usize>(text: &str) -> Option<[u8; N]> {
     Some(bytes)
 }
 
-/// Derives the trace id of an event that came without a trace.
-pub(super) fn trace_of(installation: &str, event: EventRow) -> TraceId {
-    let digest = Sha256::digest(format!("{installation}:event:{event}"));
-    let mut id = [0; 16];
-    id.copy_from_slice(&digest[..16]);
-    TraceId::from_bytes(id)
-}
-
-/// Derives the id of a span in a trace.
-pub(super) fn span_of(trace: TraceId, what: std::fmt::Arguments<'_>) -> SpanId {
-    let digest = Sha256::digest(format!("{trace}:{what}"));
-    let mut id = [0; 8];
-    id.copy_from_slice(&digest[..8]);
-    SpanId::from_bytes(id)
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test")]

@@ -32,16 +32,16 @@ pub struct HttpClient {
 }
 
 /// A reply.
-pub(crate) struct HttpReply {
-    pub(crate) status: u16,
-    pub(crate) headers: HeaderMap,
+pub struct HttpReply {
+    pub status: u16,
+    pub headers: HeaderMap,
     /// The body, or the reason why it is missing.
-    pub(crate) body: Result<Vec<u8>, BodyError>,
+    pub body: Result<Vec<u8>, BodyError>,
 }
 
 /// The reason why a body is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum BodyError {
+pub enum BodyError {
     /// The connection ended before the body did.
     BrokeOff,
     /// Longer than [`MAX_BODY_BYTES`].
@@ -52,7 +52,7 @@ pub(crate) enum BodyError {
 
 /// The reason why there is no reply.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum HttpError {
+pub enum HttpError {
     /// The head of the reply was not complete before the deadline.
     #[error("no reply in time")]
     TimedOut,
@@ -63,7 +63,7 @@ pub(crate) enum HttpError {
 
 impl HttpError {
     /// Returns true if nothing was sent because no connection could be made.
-    pub(crate) fn is_connect(&self) -> bool {
+    pub fn is_connect(&self) -> bool {
         matches!(self, HttpError::Failed(error) if error.is_connect())
     }
 }
@@ -72,7 +72,7 @@ impl HttpClient {
     /// Creates a client with that timeout per exchange, and up to that many idle connections.
     /// `is_plain`: the server is on this machine and has no TLS; a proxy on another machine cannot
     /// reach it.
-    pub(crate) fn new(timeout: Duration, connections: usize, is_plain: bool) -> Result<HttpClient> {
+    pub fn new(timeout: Duration, connections: usize, is_plain: bool) -> Result<HttpClient> {
         let mut builder = ClientBuilder::new()
             .user_agent(concat!("promoflow/", env!("CARGO_PKG_VERSION")))
             .redirect(Policy::none())
@@ -92,7 +92,7 @@ impl HttpClient {
 
     /// Sends a request and reads the whole reply. Blocks: do not call it on a thread of an event
     /// loop.
-    pub(crate) fn execute(&self, request: Request) -> Result<HttpReply, HttpError> {
+    pub fn execute(&self, request: Request) -> Result<HttpReply, HttpError> {
         self.runtime.block_on(async {
             let deadline = Instant::now() + self.timeout;
             let head = timeout_at(deadline, self.client.execute(request)).await;

@@ -7,7 +7,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 
 /// Returns a configuration that trusts the machine's roots and these certificates.
-pub(crate) fn client_config(further: Vec<CertificateDer<'static>>) -> Result<ClientConfig> {
+pub fn client_config(further: Vec<CertificateDer<'static>>) -> Result<ClientConfig> {
     let mut roots = RootCertStore::empty();
     // An unreadable root certificate is skipped; a handshake that needs it fails and says so.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);

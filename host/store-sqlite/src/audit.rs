@@ -269,7 +269,7 @@ pub(super) fn audit(connection: &Connection) -> Result<Vec<Audited>> {
         let looked_at: i64 = connection.query_row(check.looks_at, [], |row| row.get(0))?;
         let violations = match violations(connection, check.violations) {
             // Not validated for every row up front, which would take as long as the query itself.
-            Err(StoreError::Engine(why)) if why.contains(MALFORMED) => {
+            Err(Error(StoreError::Engine(why))) if why.contains(MALFORMED) => {
                 let mut found = violations(connection, &tolerant(check.violations))?;
                 found.insert(0, UNREADABLE.to_owned());
                 found.truncate(MOST_TOLD);

@@ -163,7 +163,7 @@ impl Shelf<'_> {
                     taken.letters.push((due, delivery));
                 }
                 // An unreadable delivery does not block those behind it.
-                Err(error @ StoreError::Damaged { .. }) => {
+                Err(error @ Error(StoreError::Damaged { .. })) => {
                     self.unreadable.push((id, error.to_string()));
                 }
                 Err(error) => return Err(error),

@@ -72,7 +72,7 @@ pub(super) fn damaged(what: impl Into<String>, why: impl ToString) -> Error {
 pub(super) fn readable<T>(read: Result<T>) -> Result<Option<T>> {
     match read {
         Ok(value) => Ok(Some(value)),
-        Err(error @ StoreError::Damaged { .. }) => {
+        Err(error @ Error(StoreError::Damaged { .. })) => {
             tracing::error!("skipped a row: {error}");
             Ok(None)
         }
@@ -82,7 +82,7 @@ pub(super) fn readable<T>(read: Result<T>) -> Result<Option<T>> {
 
 /// Same as [`damaged`], for stored JSON. Does not quote the text, as the JSON error would: it may
 /// contain promo codes and addresses.
-pub(super) fn unreadable(what: impl Into<String>, error: &serde_json::Error) -> StoreError {
+pub(super) fn unreadable(what: impl Into<String>, error: &serde_json::Error) -> Error {
     let kind = match error.classify() {
         serde_json::error::Category::Data => "unexpected value",
         _ => "invalid JSON",

@@ -127,7 +127,7 @@ fn segment(run: RunId, row: &Row<'_>) -> Result<Vec<StepRecord>> {
 }
 
 /// Adds an error to a run for a part that cannot be read.
-fn note(run: &mut RunRow, error: &StoreError) {
+fn note(run: &mut RunRow, error: &Error) {
     run.error = Some(match run.error.take() {
         Some(before) => format!("{before}; {error}"),
         None => error.to_string(),

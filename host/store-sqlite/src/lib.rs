@@ -105,13 +105,13 @@ struct Writer {
 
 impl SqliteStore {
     /// Opens the database, creating it if it does not exist.
-    pub fn open(path: &Path) -> Result<SqliteStore> {
-        Self::open_with(path, true)
+    pub fn open(path: &Path) -> StoreResult<SqliteStore> {
+        Ok(Self::open_with(path, true)?)
     }
 
     /// Opens an existing database.
-    pub fn open_existing(path: &Path) -> Result<SqliteStore> {
-        Self::open_with(path, false)
+    pub fn open_existing(path: &Path) -> StoreResult<SqliteStore> {
+        Ok(Self::open_with(path, false)?)
     }
 
     fn open_with(path: &Path, create: bool) -> Result<SqliteStore> {
@@ -149,8 +149,8 @@ impl SqliteStore {
     }
 
     /// Opens a connection with the store's settings, for measurements next to it.
-    pub fn connect(path: &Path) -> Result<Connection> {
-        connect(path)
+    pub fn connect(path: &Path) -> StoreResult<Connection> {
+        Ok(connect(path)?)
     }
 
     /// Returns the path of the file, without symbolic links.
@@ -176,7 +176,8 @@ impl SqliteStore {
             Ok(value)
         }));
         // The panic has already rolled the transaction back.
-        let done = written.unwrap_or_else(|_| Err(StoreError::Engine("a write panicked".into())));
+        let done = written
+            .unwrap_or_else(|_| Err(StoreError::Engine("a write panicked".into()).into()));
         if done.is_err() {
             // Code groups that the transaction had added are gone with it.
             lanes.forget();

@@ -31,7 +31,7 @@ pub(super) fn one_by_one(
 }
 
 /// Returns true if the failure does not depend on what is committed.
-fn fails_any(error: &StoreError) -> bool {
+fn fails_any(error: &Error) -> bool {
     use StoreError::{Busy, Disk, Full};
     matches!(error.0, Busy { .. } | Disk(_) | Full)
 }

@@ -23,7 +23,7 @@ pub struct Restored {
 
 /// Copies a backup to a path without a database, checks the copy, and migrates it to the current
 /// schema. Only reads the backup.
-pub fn restore(from: &Path, to: &Path) -> Result<Restored> {
+pub fn restore(from: &Path, to: &Path) -> StoreResult<Restored> {
     // A left-over log would be applied to the restored database.
     for behind in ["", "-wal", "-shm", "-journal"] {
         let there = beside(to, behind);

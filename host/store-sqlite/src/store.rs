@@ -1,4 +1,4 @@
-//! What the host asks of the store, each call led to its statements.
+//! The [`Store`] implementation: each method delegates to its module.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -20,7 +20,7 @@ impl Store for SqliteStore {
 
     fn set_calendar(&self, calendar: Calendar) -> StoreResult<()> {
         Ok(self.write(|connection, _| {
-            // Whoever executes reads it anew, and nothing is committed by the one before.
+            // The executor reloads its configuration, and units based on the old one become stale.
             raise_setting(connection, "config")?;
             set_setting(connection, "time-zone", calendar.zone().name())
         })?)
@@ -192,9 +192,10 @@ impl Store for SqliteStore {
                     StoreError::Engine(_) | StoreError::Disk(_) | StoreError::Damaged { .. },
                 ),
             ) if units.len() > 1 => {
-                // One of them cannot be committed, whatever the reason: alone it fails alone. A
-                // disk that failed may serve those before it fails again.
-                tracing::warn!("a batch is committed unit by unit: {error}");
+                // One of the units cannot be committed, for whatever reason; committed
+                // individually, only that one fails. A failing disk may serve the units before it
+                // fails again.
+                tracing::warn!("the batch failed and is committed unit by unit: {error}");
                 one_by_one(units, commit)
             }
             other => other,

@@ -277,7 +277,7 @@ fn serve_lane(
         let waiter = match read_waiter(row) {
             Ok(waiter) => waiter,
             // Only this run fails; those behind it get the codes.
-            Err(error @ StoreError::Damaged { .. }) => {
+            Err(error @ Error(StoreError::Damaged { .. })) => {
                 tracing::error!("run {run} fails: {error}");
                 wake(connection, run.0)?;
                 due_runs::fail_unreadable(connection, run, &error.to_string(), now)?;

@@ -20,7 +20,7 @@ pub struct ExecutorLock {
 }
 
 /// Returns the path of a database's lock file.
-pub(crate) fn lock_path(database: &Path) -> PathBuf {
+pub fn lock_path(database: &Path) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push("-executor");
     PathBuf::from(name)
@@ -28,7 +28,7 @@ pub(crate) fn lock_path(database: &Path) -> PathBuf {
 
 impl ExecutorLock {
     /// Acquires the lock; `None` if another process holds it.
-    pub(crate) fn try_take(path: &Path) -> io::Result<Option<ExecutorLock>> {
+    pub fn try_take(path: &Path) -> io::Result<Option<ExecutorLock>> {
         let file = open(path)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(ExecutorLock { _file: file })),

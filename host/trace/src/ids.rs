@@ -1,11 +1,11 @@
-//! Ids of traces and spans: those of a request, or digests of what they are about.
+//! Ids of traces and spans, derived from what they are about.
 
 use opentelemetry::{SpanId, TraceId};
 use sha2::{Digest, Sha256};
 
 use promoflow_store::EventRow;
 
-/// The trace of an event that came without one.
+/// Derives the trace id of an event that came without a trace.
 pub(super) fn trace_of(installation: &str, event: EventRow) -> TraceId {
     let digest = Sha256::digest(format!("{installation}:event:{event}"));
     let mut id = [0; 16];
@@ -13,7 +13,7 @@ pub(super) fn trace_of(installation: &str, event: EventRow) -> TraceId {
     TraceId::from_bytes(id)
 }
 
-/// The span of something in a trace.
+/// Derives the id of a span in a trace.
 pub(super) fn span_of(trace: TraceId, what: std::fmt::Arguments<'_>) -> SpanId {
     let digest = Sha256::digest(format!("{trace}:{what}"));
     let mut id = [0; 8];

@@ -29,15 +29,6 @@ const WAITING: usize = 8_192;
 /// Maximum time for exporting the last spans on shutdown.
 const FLUSH: Duration = Duration::from_secs(5);
 
-/// The origin of an event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin {
-    /// The trace of the request, if it has one.
-    pub parent: Option<TraceParent>,
-    /// The time at which the request arrived.
-    pub received: SystemTime,
-}
-
 /// A commit, which several units may share.
 #[derive(Clone, Copy, Debug)]
 pub struct CommitSpan {
@@ -82,7 +73,7 @@ impl From<&StepRecord> for StepSpan {
 }
 
 /// A record of something to trace.
-pub(crate) enum Happened {
+pub enum Happened {
     /// An event was accepted; with the segments it started.
     Event {
         row: EventRow,
@@ -134,7 +125,7 @@ impl Tracer {
     }
 
     /// Queues a record; drops it if the queue is full.
-    pub(crate) fn tell(&self, happened: Happened) {
+    pub fn tell(&self, happened: Happened) {
         let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(told) = &*told
             && let Err(TrySendError::Full(_)) = told.try_send(happened)

@@ -41,7 +41,7 @@ pub(super) fn quoted(printed: &str, one_line: impl Fn(&str) -> String) -> String
 
 /// Returns true if the text looks like `shop@example.com` or `Shop <shop@example.com>`. It does not
 /// check that the mailbox exists.
-pub(crate) fn looks_like_mailbox(text: &str) -> bool {
+pub fn looks_like_mailbox(text: &str) -> bool {
     if text.chars().any(char::is_control) {
         return false;
     }

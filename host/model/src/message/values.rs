@@ -21,7 +21,7 @@ const KEY: &str = "key";
 /// The variable with all values.
 const DATA: &str = "data";
 /// The names of event parameters with the preferred language.
-pub(crate) const LANGUAGE: [&str; 2] = ["language", "languageCode"];
+pub const LANGUAGE: [&str; 2] = ["language", "languageCode"];
 /// Aliases of the same value in merge tags.
 const USUAL: [&[&str]; 2] = [
     &["email", "emailaddress", "useremail", "contactemail"],

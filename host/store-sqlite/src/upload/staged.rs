@@ -179,7 +179,7 @@ impl Staged<'_> {
             )?;
             if stored != stage.slices {
                 let lost = "the upload took more than a day, and parts of it were deleted";
-                return Err(StoreError::Engine(lost.into()));
+                return Err(StoreError::Engine(lost.into()).into());
             }
             let upload = UploadId(insert(connection, &self.head, self.clock)?);
             let first = reserve(connection, self.rows)?;

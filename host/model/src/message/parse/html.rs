@@ -58,7 +58,7 @@ impl Reader<'_> {
 
 /// Returns the path of a file next to the message file, relative to the same folder as the message
 /// file's own path.
-pub(crate) fn beside(file: &str, path: &str) -> String {
+pub fn beside(file: &str, path: &str) -> String {
     match Path::new(file).parent() {
         Some(parent) => parent.join(path).display().to_string(),
         None => path.to_owned(),

@@ -30,7 +30,7 @@ fn the_schema_has_the_same_keys_as_the_parser() {
 
 #[test]
 fn the_schema_accepts_what_the_parser_accepts() {
-    let example = include_str!("../../../../../examples/birthday/workflow.yaml");
+    let example = include_str!("../../../../../../examples/birthday/workflow.yaml");
     let full = "workflow: w
 name: W
 start:
