@@ -97,7 +97,7 @@ fn a_client_that_reads_nothing_before_it_has_sent_all_is_told_why() {
     let told = answer(stream);
     assert!(told.starts_with("HTTP/1.1 422"), "{told}");
     assert!(
-        told.contains("stands twice") || told.contains("`code`"),
+        told.contains("appears twice") || told.contains("`code`"),
         "{told}"
     );
 }

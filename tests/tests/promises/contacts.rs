@@ -202,7 +202,7 @@ fn p1_an_id_that_identifies_nobody_never_makes_one_of_two_people() {
             .send(nobody)
             .unwrap_err()
             .to_string()
-            .contains("identifies nobody")
+            .contains("identifies no contact")
     );
     // Spellings of one name are one name.
     let first = code(Event::new("keeps", "order-1").with_param("Contact_id", 15));
