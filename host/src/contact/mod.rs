@@ -67,7 +67,7 @@ impl Contact {
         self.addresses.get(&kind).map(String::as_str)
     }
 
-    /// Returns the contact with the id and addresses of `new` added.
+    /// Returns the contact with the ids and addresses of `new` added.
     #[must_use]
     pub fn with(mut self, new: &NewContact) -> Contact {
         if let Some(id) = new.id.as_ref().filter(|_| self.id.is_empty()) {

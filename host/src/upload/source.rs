@@ -1,5 +1,5 @@
-//! The bytes of an upload, normalised for the formats: UTF-8 without a byte order mark, `
-//! ` as the only line ending, and a bounded number of bytes per row.
+//! The bytes of an upload, normalised for the formats: UTF-8 without a byte order mark, `\n` as the
+//! only line ending, and a bounded number of bytes per row.
 
 use std::io::{self, Read};
 
@@ -13,8 +13,7 @@ pub(super) const MAX_ROW_BYTES: usize = 64 * 1024;
 /// Large enough that read calls cost little compared with parsing, and that it contains the header.
 const BLOCK: usize = 64 * 1024;
 
-/// A reader that converts all line endings to `
-/// `, so that lines can be counted.
+/// A reader that converts all line endings to `\n`, so that lines can be counted.
 pub(super) struct Source<R> {
     inner: R,
     block: Vec<u8>,
@@ -160,9 +159,7 @@ fn read(reader: &mut impl Read, out: &mut [u8]) -> io::Result<usize> {
     }
 }
 
-/// Replaces `\r
-/// ` and `\r` by `
-/// ` in place and returns the new length.
+/// Replaces `\r\n` and `\r` by `\n` in place and returns the new length.
 fn unify_line_ends(bytes: &mut [u8], after_return: &mut bool) -> usize {
     let mut kept = 0;
     for at in 0..bytes.len() {
