@@ -43,8 +43,9 @@ pub(super) struct Notifier {
 }
 
 impl Notifier {
-    /// Tells what is due until the dispatcher stops, and then what nobody has tried to tell yet: a
-    /// command that sends events ends right after the alert.
+    /// Delivers what is due until the dispatcher stops, and then once more: a command that sends
+    /// events ends right after the alert. The last pass leaves retries to the next process, unless
+    /// it is the first pass of this one, which may end before another.
     pub(super) fn run(self) {
         let mut pause = None;
         loop {
@@ -65,6 +66,7 @@ impl Notifier {
     fn look(&self, until: Option<Instant>, pause: &mut Option<Pause>) -> Result<()> {
         let side = Side::Webhook(&self.webhook.name);
         let now = self.around.clock.now();
+        let first = pause.is_none();
         let pause = match pause {
             Some(pause) => pause,
             None => pause.insert(Pause::recall(self.store.pause(side)?, now)),
@@ -73,7 +75,8 @@ impl Notifier {
             return Ok(());
         }
         for notice in self.store.due_notices(&self.webhook.name, now, FETCH)? {
-            if until.is_some_and(|until| notice.attempts > 0 || Instant::now() >= until) {
+            if until.is_some_and(|until| (notice.attempts > 0 && !first) || Instant::now() >= until)
+            {
                 continue;
             }
             if !self.store.begin_notice(notice.id)? {
