@@ -186,7 +186,7 @@ impl Budget {
             let cap = self.limits.loop_turns;
             return Err(Error::new(
                 pos,
-                format!("more than {cap} loop turns in one message"),
+                format!("more than {cap} loop iterations in one message"),
             ));
         }
         self.work(NODE_WORK, pos)

@@ -29,7 +29,7 @@ fn refused(source: &str) -> Error {
 fn limits_loop_iterations() {
     let error = refused("\n  #foreach($i in [1..1000000000])$i#end");
     assert_eq!((error.line, error.column), (2, 3));
-    assert!(error.message.contains("loop turns"), "{error}");
+    assert!(error.message.contains("loop iterations"), "{error}");
     refused(
         "#foreach($a in [1..1000])#foreach($b in [1..1000])#foreach($c in [1..1000])#end#end#end",
     );

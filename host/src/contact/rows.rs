@@ -274,7 +274,7 @@ impl Table for ContactTable {
         stated
     }
 
-    /// An empty cell changes nothing, and neither does a placeholder such as `null` in an
+    /// An empty cell is ignored, and so is a placeholder such as `null` in an
     /// identifying column.
     fn read(&mut self, stated: &mut NewContact, column: &Column, text: &str) -> Result<(), String> {
         // Texts that people read may contain joiners; all other values are compared exactly.

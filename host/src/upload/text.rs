@@ -50,7 +50,7 @@ pub(crate) fn is_invisible(c: char) -> bool {
     )
 }
 
-/// Returns true if an invisible character shapes the visible one before it, as in emoji and in
+/// Returns true if an invisible character modifies the one before it, as in emoji and in
 /// Persian.
 fn shapes(c: char) -> bool {
     matches!(c, '\u{200C}'..='\u{200D}' | '\u{FE00}'..='\u{FE0F}')

@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use super::header::Column;
 use crate::upload::fold;
 
-/// The headings of each column, several per line, separated by commas. Case, spaces, accents and
+/// The headings of every column, several per line, separated by commas. Case, spaces, accents and
 /// marks are ignored.
 pub(super) const HEADINGS: &[(Column, &[&str])] = &[
     (
