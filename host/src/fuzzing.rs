@@ -1,7 +1,7 @@
-//! What must hold for any bytes from outside, whoever made them up.
+//! Invariants that hold for any untrusted input.
 //!
-//! The fuzzers in `host/fuzz` call these functions with what coverage leads them to; the tests
-//! below call them with variations of a few inputs. Compiled for these two alone.
+//! The fuzzers in `host/fuzz` call these functions with generated inputs; the tests below call them
+//! with variations of a few inputs. Compiled only for these two.
 
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -17,7 +17,7 @@ use crate::message::{self, ChannelKind};
 use crate::pool::{Calendar, Format, Row, UploadOptions, UploadReader};
 use crate::workflow::{self, Catalog, CatalogBlock, CatalogMessage, Uses};
 
-/// Uploads of codes and contacts as CSV: an accepted code is printable and within its bounds.
+/// Uploads of codes and contacts as CSV: accepted codes are printable and within their limits.
 pub fn uploads_as_csv(bytes: &[u8]) {
     uploads(bytes, Format::Csv);
 }
@@ -62,7 +62,7 @@ fn assert_is_sound(row: &crate::pool::NewCode) {
     assert!(row.discount.unwrap_or(0) <= crate::pool::MAX_DISCOUNT);
 }
 
-/// Messages and workflows as YAML or JSON: what is refused is refused with a place in the file.
+/// Messages and workflows as YAML or JSON: every error has a position in the file.
 pub fn documents(bytes: &[u8]) {
     let lines = bytes
         .iter()
@@ -80,7 +80,7 @@ pub fn documents(bytes: &[u8]) {
     };
     assert!(
         has_errors(&messages.diagnostics) || has_errors(&workflows.diagnostics),
-        "a file of messages is no file of workflows"
+        "a file cannot hold both messages and workflows"
     );
 }
 
@@ -92,7 +92,7 @@ fn assert_has_places(diagnostics: &[Diagnostic], lines: usize) {
     }
 }
 
-/// An installation without blocks and messages.
+/// A catalog without blocks and messages.
 struct Empty;
 
 impl Catalog for Empty {
@@ -119,7 +119,7 @@ impl Catalog for Empty {
     }
 }
 
-/// Events as JSON: what is accepted is accepted again, and is the same event.
+/// Events as JSON: an accepted event is accepted again and is equal to itself.
 pub fn events(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else {
         return;
@@ -134,15 +134,15 @@ pub fn events(bytes: &[u8]) {
     }
 }
 
-/// Replies of a mail server: each has a code and a meaning, and is longer than nothing.
+/// Replies of a mail server: each one has a code and a meaning, and is not empty.
 pub fn smtp_replies(bytes: &[u8]) {
     let replies = channel::read_replies(bytes);
     // Three digits and a line break.
     assert!(replies <= bytes.len() / 4, "{replies}");
 }
 
-/// Components: what is loaded describes itself within the bounds of a call. Bytes that do not begin
-/// as a component are taken for a module, and stand in one.
+/// Components: whatever loads can describe itself within the limits of a call. Bytes that do not
+/// start like a component are wrapped in one as a module.
 pub fn components(bytes: &[u8]) {
     let wrapped = (!bytes.starts_with(b"\0asm\x0d")).then(|| component_of(bytes));
     let bytes = wrapped.as_deref().unwrap_or(bytes);
@@ -153,12 +153,12 @@ pub fn components(bytes: &[u8]) {
     let sandboxes = SANDBOXES.get_or_init(|| Sandboxes::new(Bounds::default(), None).ok());
     let sandboxes = sandboxes.as_ref().expect("sandboxes can be made");
     if let Ok(block) = Block::load(sandboxes, bytes, &Grants::all()) {
-        // It may fail, within its bounds.
+        // The call may fail, within its limits.
         let _described = block.describe();
     }
 }
 
-/// A component that holds these bytes as its only module.
+/// Wraps these bytes in a component as its only module.
 fn component_of(module: &[u8]) -> Vec<u8> {
     let mut component = b"\0asm\x0d\0\x01\0".to_vec();
     component.push(1);
@@ -179,7 +179,7 @@ fn component_of(module: &[u8]) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    /// A target, and inputs to vary.
+    /// A fuzz target and its seed inputs.
     type Case = (fn(&[u8]), &'static [&'static str]);
 
     const CASES: [Case; 5] = [
@@ -226,7 +226,7 @@ mod tests {
         ),
     ];
 
-    /// A generator of numbers (xorshift): the same ones each time.
+    /// A deterministic pseudo-random generator (xorshift).
     struct Numbers(u64);
 
     impl Numbers {
@@ -238,7 +238,7 @@ mod tests {
         }
     }
 
-    /// Changes some bytes: fewer, some twice, others, parts of another input.
+    /// Mutates an input: deletes, repeats, inserts, or copies bytes from another input.
     fn vary(seed: &[u8], other: &[u8], numbers: &mut Numbers) -> Vec<u8> {
         const SIGNS: &[u8] = b"\"',;:{}[]\\\n\r\t #&*|%$\xef\xbb\xbf\x00\xff-0";
         let mut bytes = seed.to_vec();
@@ -262,12 +262,12 @@ mod tests {
         bytes
     }
 
-    /// A module with a function of one local, which loops and branches.
+    /// A module with one function, which loops and branches.
     const MODULE: &[u8] = b"\0asm\x01\0\0\0\x01\x06\x01\x60\x01\x7f\x01\x7f\x03\x02\x01\0\x05\x03\x01\0\x01\
         \x07\x05\x01\x01f\0\0\x0a\x14\x01\x12\x01\x01\x7f\x03\x40\x20\0\x41\x01\x6b\x22\0\x0d\0\x0b\x20\x01\x0b";
 
     #[test]
-    fn variations_of_components_are_refused_or_loaded() {
+    fn mutated_components_load_or_fail_cleanly() {
         assert!(check_structure(&component_of(MODULE)).is_ok());
         let mut numbers = Numbers(1);
         for _ in 0..500 {
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn variations_of_inputs_hold_what_fuzzers_check() {
+    fn mutated_inputs_keep_the_invariants() {
         for (target, seeds) in CASES {
             for (number, seed) in seeds.iter().enumerate() {
                 let mut numbers = Numbers(number as u64 + 1);

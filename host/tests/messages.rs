@@ -367,7 +367,7 @@ fn rejects_templates_that_always_fail_with_the_position() {
         ),
         (
             "$!data.get('name').replaceAll('(', '')",
-            "m.yaml:4:22: error: '(' is no regular expression that works here: unclosed group",
+            "m.yaml:4:22: error: '(' is not a supported regular expression: unclosed group",
         ),
     ] {
         shop.file(
@@ -382,7 +382,7 @@ fn rejects_templates_that_always_fail_with_the_position() {
     shop.file("w.yaml", &workflow(to));
     refused(
         &["workflow", "apply", "w.yaml"],
-        "w.yaml:4:82: error: '[' is no regular expression",
+        "w.yaml:4:82: error: '[' is not a supported regular expression",
     );
 }
 

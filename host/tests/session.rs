@@ -319,9 +319,9 @@ fn dry_runs_and_strict_uploads_print_the_same_warnings() {
         "code,expirationDate\nsave10,2020-01-01\nX1,2020-01-01\nx1,2040-01-01\n",
     );
     let expected = [
-        "2 of 3 codes have expired: nobody can get these",
-        "`X1` and `x1`, `SAVE10` and `save10` differ in upper and lower case only; many shops take \
-         such codes for one",
+        "2 of 3 codes have expired and cannot be claimed",
+        "`X1` and `x1`, `SAVE10` and `save10` differ only in case; many shops treat such codes as \
+         the same",
     ];
     for how in [
         &["--dry-run"][..],

@@ -117,7 +117,7 @@ fn warns_about_code_types_missing_from_the_pool() {
     assert_eq!(
         told,
         "m.yaml:3:8: warning: `%PC_birthday_0_10%`: the pool has no codes of the type `birthday`\n  \
-         hint: the pool has the type `Birthday`: upper and lower case and blanks count\n"
+         hint: the pool has the type `Birthday`; case and spaces matter\n"
     );
     let step = "workflow: w\nstart: { event: e }\nsteps:\n  - id: code\n    block: get-promocode\n    \
                 with: { type: TYPE, discount: 10, days: 0 }\n    ports: { exhausted: end }\n";

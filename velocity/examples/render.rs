@@ -1,10 +1,10 @@
-//! Renders JSON lines: `{"template": …, "data": {…}, "context": {…}}` on standard input, one
-//! line `{"output": …}` or `{"error": {"message", "line", "column"}}` each on standard output.
+//! Renders JSON lines: `{"template": …, "data": {…}, "context": {…}}` on standard input, and for
+//! each one a line `{"output": …}` or `{"error": {"message", "line", "column"}}` on standard
+//! output.
 //!
-//! `data` is what stands behind `$data`; `context` holds further top-level variables. Both may be
-//! left out, and other members are passed over. Lines end with LF only, and blank ones are too.
-//! A line that is no such object gets an error that says so, with its place in that line, and the
-//! next one is read.
+//! `data` becomes `$data`; `context` holds further top-level variables. Both are optional, and
+//! other members are ignored. Lines end with LF only, and blank lines are skipped. A line that is
+//! not such an object produces an error with its position in that line, and the next line is read.
 
 use std::io::{self, BufRead, Write};
 use std::str;
@@ -12,11 +12,11 @@ use std::str;
 use promoflow_velocity::{Context, Error, Map, Template, Value};
 use serde_json::json;
 
-/// Why there is no output.
+/// The reason why there is no output.
 enum Refused {
-    /// The template is at fault, and so is the place.
+    /// The template is invalid, at this position.
     Template(Error),
-    /// The line is, at a column of it.
+    /// The line is invalid, at this column.
     Line(String, u32),
 }
 

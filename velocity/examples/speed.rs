@@ -1,7 +1,7 @@
-//! Measures what rendering costs: an HTML message of 20 KB with 20 references.
+//! Measures rendering: an HTML message of 20 KB with 20 references.
 //!
-//! `cargo run --release -p promoflow-velocity --example speed` runs it. It fails if the median of the rounds is
-//! above the 50 µs that the crate promises.
+//! Run it with `cargo run --release -p promoflow-velocity --example speed`. It fails if the median
+//! of the rounds exceeds the goal of 50 µs.
 
 use std::hint::black_box;
 use std::process::ExitCode;
@@ -14,7 +14,7 @@ const BYTES: usize = 20 << 10;
 const PROMISE: Duration = Duration::from_micros(50);
 const ROUNDS: usize = 2_000;
 
-/// A message of about [`BYTES`] with [`REFERENCES`] references.
+/// Builds a message of about [`BYTES`] with [`REFERENCES`] references.
 pub(crate) fn message() -> String {
     let row =
         "<tr><td style=\"padding:0 8px;color:#333333\">Only this week &amp; only here</td></tr>\n";
@@ -30,7 +30,7 @@ pub(crate) fn message() -> String {
     source
 }
 
-/// What a rendering takes, the median of the rounds: without escaping and with it.
+/// Returns the median time of a rendering, without and with escaping.
 pub(crate) fn medians(source: &str) -> Result<Vec<(Escape, Duration)>, Error> {
     let template = Template::parse(source)?;
     let mut medians = Vec::new();

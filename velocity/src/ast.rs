@@ -1,4 +1,4 @@
-//! A parsed template.
+//! The syntax tree of a template.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -11,11 +11,11 @@ use crate::tags::Tag;
 /// A sequence of nodes, printed in order.
 pub(crate) type Block = Vec<Node>;
 
-/// A piece of a template.
+/// A node of the tree.
 #[derive(Debug)]
 pub(crate) enum Node {
     Text(Box<str>),
-    /// What `#[[ ]]#` holds: text, whatever stands in it.
+    /// The content of `#[[ ]]#`, which is text whatever it contains.
     Raw(Box<str>),
     /// A merge tag.
     Tag(Box<Tag>),
@@ -29,7 +29,7 @@ pub(crate) enum Node {
     },
     Evaluate(Box<Expr>, Pos),
     Call(Box<Call>),
-    /// `#break`, with the loop to end if one is named.
+    /// `#break`, with the loop to end, if one is named.
     Break(Option<Box<Expr>>),
     Stop,
 }
@@ -38,20 +38,20 @@ pub(crate) enum Node {
 #[derive(Debug)]
 pub(crate) struct Output {
     pub(crate) reference: Reference,
-    /// An odd number of backslashes precedes it: its source is printed, not its value.
+    /// An odd number of backslashes precedes it: its source is printed instead of its value.
     pub(crate) escaped: bool,
     /// Half of the backslashes before it.
     pub(crate) slashes: Box<str>,
-    /// `$` and `#` that stand right before it and are text.
+    /// Literal `$` and `#` directly before it.
     pub(crate) before: Box<str>,
-    /// What is printed without a value.
+    /// Printed if there is no value.
     pub(crate) source: Box<str>,
-    /// Whether it reads as text: a price or a name with a dollar sign in it.
+    /// The dollar sign looks like part of the text, as in a price or a name.
     pub(crate) reads_as_text: bool,
 }
 
 impl Output {
-    /// Whether it prints its source without a value, and says nothing of what to print instead.
+    /// Returns true if it prints its source without a value and has no default.
     pub(crate) fn is_loud(&self) -> bool {
         !self.escaped && !self.source.is_empty() && self.reference.alternate.is_none()
     }
@@ -61,7 +61,7 @@ impl Output {
 #[derive(Debug)]
 pub(crate) struct Reference {
     pub(crate) name: Arc<str>,
-    /// A word without `$` where a value is expected, or `$\!name`: never has a value.
+    /// A word without `$` where a value is expected, or `$\!name`: it never has a value.
     pub(crate) valueless: bool,
     pub(crate) steps: Vec<Step>,
     pub(crate) alternate: Option<Expr>,
@@ -97,7 +97,7 @@ pub(crate) struct Foreach {
     pub(crate) variable: Arc<str>,
     pub(crate) items: Expr,
     pub(crate) body: Block,
-    /// Printed when there is nothing to go through.
+    /// Printed if there are no items.
     pub(crate) otherwise: Block,
     pub(crate) pos: Pos,
 }
@@ -109,19 +109,19 @@ pub(crate) struct Set {
     pub(crate) value: Expr,
 }
 
-/// `#name(...)`, or `#@name(...) ... #end`: a macro, or plain text if there is none.
+/// `#name(...)` or `#@name(...) ... #end`: a macro call, or plain text if there is no such macro.
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) name: Arc<str>,
     pub(crate) arguments: Vec<Expr>,
     pub(crate) body: Option<Arc<Block>>,
-    /// A bare word is no argument, but only matters if the macro exists.
+    /// A bare word is not a valid argument, but this only matters if the macro exists.
     pub(crate) bare_word: Option<Box<str>>,
-    /// The source of which `range` is the call. Calls within calls share it, as copies of each
+    /// The source that `range` refers to. Nested calls share it, because copies for each of them
     /// would take a hundred times its length.
     pub(crate) source: Arc<str>,
     pub(crate) range: Range<usize>,
-    /// Text before and after that belongs to the source, for when it is no macro.
+    /// Text before and after that belongs to the source if there is no such macro.
     pub(crate) before: Box<str>,
     pub(crate) after: Box<str>,
     pub(crate) pos: Pos,
@@ -137,11 +137,11 @@ pub(crate) struct Macro {
 /// The macros of a template by name.
 pub(crate) type Macros = HashMap<Arc<str>, Arc<Macro>>;
 
-/// Something with a value.
+/// An expression.
 #[derive(Debug)]
 pub(crate) enum Expr {
     Text(Arc<str>),
-    /// A text with references in it.
+    /// A text that contains references.
     Template(Arc<Block>, Pos),
     Number(Number),
     Bool(bool),
@@ -151,8 +151,8 @@ pub(crate) enum Expr {
     Reference(Box<Reference>),
     Not(Box<Expr>),
     Negate(Box<Expr>),
-    /// Operators of one precedence, from left to right. A list, since a tree of a long sum
-    /// would be as deep as the sum is long.
+    /// Operators of one precedence, from left to right. A list, because a tree for a long sum would
+    /// be as deep as the sum is long.
     Chain(Box<Chain>),
 }
 
@@ -161,8 +161,8 @@ pub(crate) enum Expr {
 pub(crate) struct Chain {
     pub(crate) first: Expr,
     pub(crate) rest: Vec<Link>,
-    /// The source and where the first operand starts: `+` prints the source of an operand
-    /// without a value.
+    /// The source and the start of the first operand: `+` prints the source of an operand without a
+    /// value.
     pub(crate) source: Arc<str>,
     pub(crate) start: usize,
     pub(crate) first_end: usize,

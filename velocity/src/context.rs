@@ -7,7 +7,7 @@ use crate::limits::Allowance;
 use crate::runtime::Tool;
 use crate::value::Value;
 
-/// What a template may read: top-level variables by name. `$data` is simply one of them.
+/// The values that a template may read: top-level variables by name. `$data` is simply one of them.
 ///
 /// Rendering reads a context and never changes it. Building one costs a hash map and the values.
 ///
@@ -26,12 +26,12 @@ pub struct Context {
 }
 
 impl Context {
-    /// A context without variables.
+    /// Creates a context without variables.
     pub fn new() -> Context {
         Context::default()
     }
 
-    /// Sets a variable. Its name has no `$`.
+    /// Sets a variable. The name has no `$`.
     pub fn set(&mut self, name: impl Into<String>, value: impl Into<Value>) {
         self.variables.insert(name.into(), value.into());
     }
@@ -43,21 +43,21 @@ impl Context {
         self
     }
 
-    /// Offers the tools under their usual names: `$esc`, `$math`, `$mathTool`, `$number`,
-    /// `$numberTool`, `$date` and `$dateTool`. A variable of the same name stands in the tool's place
-    /// where it stands alone, and the methods that the tool has stay the tool's: values may have any
-    /// name, and must not break what a template does with the tool.
+    /// Provides the tools under their usual names: `$esc`, `$math`, `$mathTool`, `$number`,
+    /// `$numberTool`, `$date` and `$dateTool`. A variable with the same name overrides the tool
+    /// when it is used alone, but the methods of the tool keep working: values may have any name,
+    /// and must not break a template that uses the tool.
     ///
-    /// Without this a template has no tools, as Velocity has none without its tools library
-    /// (only escaped output brings `$esc` with it, see [`Escape::Html`](crate::Escape::Html)).
+    /// Without this, a template has no tools, as in Velocity without its tools library (only
+    /// escaped output provides `$esc`, see [`Escape::Html`](crate::Escape::Html)).
     #[must_use]
     pub fn with_tools(mut self) -> Context {
         self.tools = true;
         self
     }
 
-    /// Has all renderings with this context, and with others that have the same allowance, share the
-    /// work that it allows. They are to come one after another.
+    /// Makes all renderings with this context, and with others that have the same allowance, share
+    /// its work. They must run one after another.
     pub fn set_allowance(&mut self, allowance: Arc<Allowance>) {
         self.allowance = Some(allowance);
     }
@@ -66,12 +66,12 @@ impl Context {
         self.allowance.clone()
     }
 
-    /// The value of a variable.
+    /// Returns the value of a variable.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.variables.get(name)
     }
 
-    /// The value of a variable, to change it in its place.
+    /// Returns the value of a variable for modification.
     pub fn get_mut(&mut self, name: &str) -> Option<&mut Value> {
         self.variables.get_mut(name)
     }

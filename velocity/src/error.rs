@@ -1,11 +1,11 @@
-//! What can go wrong, and where.
+//! Errors and positions.
 
 use std::borrow::Cow;
 
-/// Characters that a message quotes of a text of the template or its values.
+/// Maximum number of characters that an error quotes.
 const MAX_QUOTED: usize = 40;
 
-/// A place in the source of a template.
+/// A position in the source of a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Pos {
     pub(crate) line: u32,
@@ -16,20 +16,20 @@ impl Pos {
     pub(crate) const START: Pos = Pos { line: 1, column: 1 };
 }
 
-/// Why a template could not be parsed or rendered.
+/// The reason why a template could not be parsed or rendered.
 ///
-/// Line and column start at 1. The column counts characters (not bytes), a tab is one.
+/// Line and column start at 1. The column counts characters, not bytes; a tab is one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message} (line {line}, column {column})")]
 #[non_exhaustive]
 pub struct Error {
-    /// What is wrong and what was expected instead, without the place.
+    /// What was found and what was expected, without the position.
     pub message: String,
     /// The line, from 1; a line ends with LF, CR LF or CR.
     pub line: u32,
     /// The character in the line, from 1.
     pub column: u32,
-    /// What to do about it, if there is something to say.
+    /// A suggested fix, if there is one.
     pub hint: Option<String>,
 }
 
@@ -56,7 +56,7 @@ const _: () = {
     crosses_threads::<Error>();
 };
 
-/// The start of a text that a message quotes: the whole may be as long as a rendering.
+/// Returns the start of a text for a message, because the whole may be as long as the output.
 pub(crate) fn excerpt(text: &str) -> Cow<'_, str> {
     match text.char_indices().nth(MAX_QUOTED) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or("")).into(),

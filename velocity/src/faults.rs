@@ -1,6 +1,6 @@
-//! What fails as soon as it is rendered, whatever the values are.
+//! Errors that occur as soon as their place is rendered, whatever the values.
 //!
-//! Velocity takes such a template and fails when it comes to the place, so parsing takes it too.
+//! Velocity accepts such a template and fails when it reaches the place, so parsing accepts it too.
 
 use crate::ast::{Expr, Macros, Node, Step, StepKind};
 use crate::error::{Error, Pos};
@@ -11,11 +11,11 @@ use crate::options::ParseOptions;
 use crate::parser::Parsed;
 use crate::walk::{self, Visitor};
 
-/// Work that looking for faults may take: a source can hold thousands of patterns, each of which
+/// Maximum work for these checks: a source can have thousands of patterns, and compiling each one
 /// takes up to some milliseconds.
 const WORK: u64 = 500_000;
 
-/// The faults of a template, in the order of the source; those that there is work left to find.
+/// Returns the errors of a template in source order, as far as the work limit allows.
 pub(crate) fn faults(parsed: &Parsed) -> Vec<Error> {
     let limits = Limits {
         work: WORK,

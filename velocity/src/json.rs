@@ -1,24 +1,24 @@
-//! Values from JSON.
+//! Parses JSON values.
 //!
-//! Templates print numbers as they came: 10 is not 10.0, and 30 digits stay 30 digits. General
-//! JSON readers turn the latter into a double, so the crate reads JSON itself.
+//! Templates print numbers as they were written: 10 is not 10.0, and 30 digits stay 30 digits.
+//! General JSON parsers turn the latter into a double, so this crate has its own parser.
 
 use crate::error::{Error, Pos};
 use crate::value::{Map, Value};
 
-/// Deepest nesting of a JSON text; readers elsewhere stop there too.
+/// Maximum nesting of a JSON text, as in other parsers.
 const MAX_JSON_DEPTH: u32 = 128;
 
 impl Value {
-    /// Reads one JSON value (RFC 8259).
+    /// Parses a JSON value (RFC 8259).
     ///
-    /// A number with a point or an exponent becomes a double, every other one a whole number.
-    /// The last of equal keys counts, at the place of the first.
+    /// A number with a point or an exponent becomes a double, any other an integer. Of repeated
+    /// keys the last value wins, at the position of the first.
     ///
     /// # Errors
     ///
-    /// If the text is not JSON, is nested deeper than 128 levels, or holds a whole number beyond
-    /// 38 digits.
+    /// Fails if the text is not JSON, is nested deeper than 128 levels, or has an integer with more
+    /// than 38 digits.
     pub fn from_json(text: &str) -> Result<Value, Error> {
         let mut reader = Reader { text, at: 0 };
         let value = reader.value(0)?;
@@ -220,7 +220,7 @@ impl Reader<'_> {
                 } else {
                     None
                 };
-                // Half of a pair is no character.
+                // A lone surrogate is not a character.
                 char::decode_utf16([Some(first), second].into_iter().flatten())
                     .next()
                     .and_then(Result::ok)
@@ -248,7 +248,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_numbers_as_they_are() {
+    fn keeps_numbers_as_written() {
         let value = Value::from_json("[1, -2.0, 1e2, 123456789012345678901234567890]");
         let expected = vec![
             Value::Int(1),
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn says_where_it_is_wrong() {
+    fn errors_have_a_position() {
         for text in [
             "",
             "{",

@@ -1,9 +1,8 @@
 //! The Velocity template language (VTL) for messages, without Java.
 //!
 //! A [`Template`] is parsed once and rendered many times, each time with a [`Context`] of
-//! [`Value`]s; what goes wrong is an [`Error`] with its line and column. [`RenderOptions`] cap
-//! what a template may take and say whether values are escaped; a [`Reference`] is a value that
-//! a template needs.
+//! [`Value`]s; an [`Error`] has a line and column. [`RenderOptions`] set limits and the escaping of
+//! values; a [`Reference`] is a value that a template needs.
 //!
 //! ```
 //! use promoflow_velocity::{Context, Map, Template};
@@ -17,19 +16,19 @@
 //! # Ok::<(), promoflow_velocity::Error>(())
 //! ```
 //!
-//! The language is that of Velocity 2.3, and where this crate differs its README says so.
+//! The language is that of Velocity 2.3; the README lists the differences.
 //!
-//! # Strangers
+//! # Untrusted input
 //!
-//! Neither a template nor a value needs to be trusted. No source panics or recurses deeper than a
-//! stack of 2 MiB allows; [`Limits`] bound the turns of loops, the output, nesting, time and memory of
-//! a rendering, and the constants beside it what a source may hold. With [`Escape::Html`] no value
-//! comes out as markup unless the template asks for that.
+//! Neither templates nor values need to be trusted. No source causes a panic or a stack overflow in
+//! a 2 MiB stack; [`Limits`] bound loop iterations, output, nesting, time and memory of a
+//! rendering, and the constants next to it bound the source. With [`Escape::Html`] no value is
+//! printed as markup unless the template asks for it.
 //!
 //! # Features
 //!
-//! `serde_json` adds `From<serde_json::Value>` for [`Value`] and `From<serde_json::Map>` for [`Map`].
-//! [`Value::from_json`] is always there and keeps numbers as they were written.
+//! `serde_json` adds `From<serde_json::Value>` for [`Value`] and `From<serde_json::Map>` for
+//! [`Map`]. [`Value::from_json`] is always available and keeps numbers as they were written.
 
 #![forbid(unsafe_code)]
 #![warn(

@@ -1,66 +1,66 @@
-//! Caps that keep a stranger's template from hanging or exhausting the host.
+//! Limits that keep an untrusted template from hanging or exhausting the host.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::error::{Error, Pos, Result, excerpt};
 
-/// Longest source that [`Template::parse`](crate::Template::parse) takes, in bytes.
+/// Maximum size of a source for [`Template::parse`](crate::Template::parse), in bytes.
 ///
-/// Mail clients clip messages far below this; positions also have to fit 32 bits.
+/// Mail clients clip messages far below this; positions also have to fit into 32 bits.
 pub const MAX_SOURCE_BYTES: usize = 8 << 20;
 
-/// Most words and signs of the language in a source, a line of plain text counting as one.
+/// Maximum number of tokens in a source; a line of plain text counts as one.
 ///
-/// A message has hundreds. Each takes some hundred bytes once it is parsed, so that without this
-/// the longest source would take gigabytes.
+/// A message has hundreds. Each takes some hundred bytes once parsed, so without this limit the
+/// longest source would take gigabytes.
 pub const MAX_SOURCE_TOKENS: u32 = 500_000;
 
-/// Deepest nesting of blocks, parentheses, lists and strings within strings in a source.
+/// Maximum nesting of blocks, parentheses, lists and strings in a source.
 ///
-/// The parser calls itself once a level, and 100 levels leave room in a 2 MiB stack, the
-/// smallest that Rust gives a thread, even without optimisation.
+/// The parser recurses once per level, and 100 levels fit into a 2 MiB stack, the default of Rust
+/// threads, even without optimisation.
 pub const MAX_SOURCE_DEPTH: u32 = 100;
 
-/// Turns of `#foreach` in one rendering, over all loops together.
+/// Maximum number of `#foreach` iterations in a rendering, over all loops together.
 ///
 /// A long order has hundreds of lines; a range of a billion would hang the host.
 pub const MAX_LOOP_TURNS: u64 = 100_000;
 
-/// Longest output of one rendering, and longest text within it, in bytes.
+/// Maximum size of the output of a rendering, and of any text in it, in bytes.
 ///
 /// Twenty times the largest message that mail providers show in full.
 pub const MAX_OUTPUT_BYTES: usize = 8 << 20;
 
-/// Deepest nesting of blocks, macro calls and evaluations while rendering.
+/// Maximum nesting of blocks, macro calls and evaluations during rendering.
 ///
-/// It exceeds [`MAX_SOURCE_DEPTH`], because a macro's body starts below its call, and fits the
-/// same 2 MiB stack.
+/// It exceeds [`MAX_SOURCE_DEPTH`], because the body of a macro starts below its call, and fits
+/// into the same 2 MiB stack.
 pub const MAX_DEPTH: u32 = 150;
 
-/// Deepest nesting of macro calls, the default of Velocity's `velocimacro.max.depth`.
+/// Maximum nesting of macro calls, the default of Velocity's `velocimacro.max.depth`.
 pub const MAX_MACRO_DEPTH: u32 = 20;
 
-/// Work in one rendering: a unit for a byte built, and as many for anything else as it takes
-/// longer.
+/// Maximum work of a rendering: one unit per byte built, and proportionally more for slower
+/// operations.
 ///
-/// At some nanoseconds a unit the whole takes about a second at worst, and it bounds memory too,
-/// since whatever is built is paid for.
+/// At some nanoseconds per unit, the limit is about a second at worst. It bounds memory too,
+/// because everything that is built is paid for.
 pub const MAX_WORK: u64 = 64 << 20;
 
 /// Work for a node, a reference, a step or an operator: each takes some hundred nanoseconds.
 pub(crate) const NODE_WORK: usize = 32;
 
-/// The caps on one rendering. A template that reaches one gets an error with its place.
+/// The limits of a rendering. A template that exceeds one fails with an error at its position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Turns of all loops together; see [`MAX_LOOP_TURNS`].
+    /// Maximum number of iterations of all loops; see [`MAX_LOOP_TURNS`].
     pub loop_turns: u64,
-    /// Bytes of output; see [`MAX_OUTPUT_BYTES`].
+    /// Maximum size of the output in bytes; see [`MAX_OUTPUT_BYTES`].
     pub output_bytes: usize,
-    /// Levels of nesting while rendering; see [`MAX_DEPTH`]. A higher one is taken as that.
+    /// Maximum nesting during rendering; see [`MAX_DEPTH`], which is also the maximum value.
     pub depth: u32,
-    /// Units of work; see [`MAX_WORK`].
+    /// Maximum units of work; see [`MAX_WORK`].
     pub work: u64,
 }
 
@@ -75,7 +75,7 @@ impl Default for Limits {
     }
 }
 
-/// Work that several renderings share, each bounded by its own [`Limits`] besides; see
+/// Work that several renderings share, in addition to their own [`Limits`]; see
 /// [`Context::set_allowance`](crate::Context::set_allowance).
 #[derive(Debug)]
 pub struct Allowance {
@@ -84,8 +84,8 @@ pub struct Allowance {
 }
 
 impl Allowance {
-    /// So many units for all renderings together; see [`MAX_WORK`] for what a unit is. Once
-    /// `interrupt` is set, a rendering ends soon, with an error.
+    /// Creates an allowance of `work` units for all renderings; see [`MAX_WORK`] for the unit. Soon
+    /// after `interrupt` is set, a rendering ends with an error.
     #[must_use]
     pub fn new(work: u64, interrupt: Option<Arc<AtomicBool>>) -> Allowance {
         Allowance {
@@ -100,18 +100,18 @@ impl Allowance {
     }
 }
 
-/// Units of work after which a rendering looks whether it is interrupted: about a millisecond.
+/// Units of work between checks for an interrupt: about a millisecond.
 const INTERRUPT_CHECK: u64 = 1 << 16;
 
-/// What one rendering has left of its [`Limits`].
+/// The remaining [`Limits`] of a rendering.
 #[derive(Debug)]
 pub(crate) struct Budget {
     limits: Limits,
     turns: u64,
     work: u64,
-    /// The work at which to look whether it may go on.
+    /// The amount of work after which to check the limits again.
     check_at: u64,
-    /// What is left for this rendering and others.
+    /// The allowance shared with other renderings.
     shared: Option<Arc<Allowance>>,
     depth: u32,
     macros: u32,
@@ -146,27 +146,27 @@ impl Budget {
         budget
     }
 
-    /// The work that this rendering may do.
+    /// Returns the work that this rendering may do.
     fn most_work(&self) -> u64 {
         let shared = self.shared.as_ref();
         let left = shared.map_or(u64::MAX, |shared| shared.left.load(Ordering::Relaxed));
         left.min(self.limits.work)
     }
 
-    /// Whether more than `check_at` may be done.
+    /// Checks the limits, and sets the next `check_at`.
     #[cold]
     fn go_on(&mut self, pos: Pos) -> Result<()> {
         let most = self.most_work();
         if self.work > self.limits.work {
             return Err(Error::new(
                 pos,
-                "the template does more work than one message may",
+                "the template exceeds the work limit of one message",
             ));
         }
         if self.work > most {
             return Err(Error::new(
                 pos,
-                "the templates do more work than they may together",
+                "the templates together exceed their work limit",
             ));
         }
         if self
@@ -186,7 +186,7 @@ impl Budget {
             let cap = self.limits.loop_turns;
             return Err(Error::new(
                 pos,
-                format!("more than {cap} loop turns in one message"),
+                format!("more than {cap} loop iterations in one message"),
             ));
         }
         self.work(NODE_WORK, pos)

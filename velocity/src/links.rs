@@ -1,11 +1,11 @@
-//! Where a merge tag stands in a web address, and how its value is written there.
+//! Detects merge tags inside web addresses and encodes their values.
 //!
-//! What was printed before the tag tells: it ends within an attribute of HTML that holds an address,
-//! or within what reads as an address in a text.
+//! The output before the tag decides: it ends inside an HTML attribute that holds an address, or
+//! inside something that looks like an address in a text.
 
-/// How much of what was printed is looked at, in bytes: hardly any address is longer.
+/// Number of bytes of the output that are examined; addresses are rarely longer.
 const LOOK_BACK: usize = 4096;
-/// Work for looking at it.
+/// Work for examining them.
 pub(crate) const WORK: usize = LOOK_BACK / 2;
 
 /// Attributes that hold an address.
@@ -23,21 +23,22 @@ const ADDRESSES: [&str; 12] = [
     "data-src",
     "xlink:href",
 ];
-/// Begin an address without slashes.
+/// Prefixes of addresses without slashes.
 const OPAQUE: [&str; 4] = ["mailto:", "tel:", "sms:", "viber:"];
 
 /// A place in a web address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// A part of the path: slashes stay.
+    /// Part of the path: slashes are kept.
     Path,
-    /// One value of the query, or in the fragment: nothing that divides may stay.
+    /// A value in the query or in the fragment: separators are encoded.
     Value,
-    /// Where a name of the query begins: whole pairs may stand there.
+    /// The start of a name in the query: the value may contain whole pairs.
     Pairs,
 }
 
-/// Where in an address stands what is printed next; `None` where it stands in none, or begins one.
+/// Returns the place in an address at the end of the output, or `None` outside of addresses and at
+/// the start of one.
 pub(crate) fn place(printed: &str, html: bool) -> Option<Place> {
     let printed = tail(printed);
     let address = match html.then(|| attribute(printed)) {
@@ -58,7 +59,7 @@ fn is_address(name: &str) -> bool {
     ADDRESSES.iter().any(|one| one.eq_ignore_ascii_case(name))
 }
 
-/// The end of a text, no longer than it is looked at.
+/// Returns the end of a text, up to [`LOOK_BACK`] bytes.
 fn tail(text: &str) -> &str {
     let mut from = text.len().saturating_sub(LOOK_BACK);
     while !text.is_char_boundary(from) {
@@ -67,15 +68,15 @@ fn tail(text: &str) -> &str {
     text.get(from..).unwrap_or("")
 }
 
-/// Where in HTML something stands.
+/// A position in HTML.
 enum Spot<'t> {
-    /// In the value of an attribute: its name, and what precedes in the value.
+    /// Inside the value of an attribute: its name, and the preceding part of the value.
     Attribute(&'t str, &'t str),
-    /// In text: what precedes. Nothing within a tag beside the values of attributes.
+    /// In text: the preceding text. Empty inside a tag but outside of attribute values.
     Text(&'t str),
 }
 
-/// Where the end of a piece of HTML stands.
+/// Determines the position at the end of a piece of HTML.
 fn attribute(html: &str) -> Spot<'_> {
     let begins = |at: &usize| {
         let next = html.as_bytes().get(at + 1);
@@ -101,7 +102,7 @@ fn attribute(html: &str) -> Spot<'_> {
         let (attribute, after) = rest.split_at(name(rest));
         let after = after.trim_start();
         let Some(value) = after.strip_prefix('=') else {
-            // A sign that begins no name is passed over, or nothing would come next.
+            // Skip a character that starts no name, so that the loop makes progress.
             let passed = usize::from(attribute.is_empty());
             rest = after.get(passed..).unwrap_or("");
             continue;
@@ -125,7 +126,7 @@ fn attribute(html: &str) -> Spot<'_> {
     }
 }
 
-/// What reads as an address at the end of a text, from where it begins.
+/// Returns the unfinished address at the end of a text.
 fn bare(text: &str) -> Option<&str> {
     let ends = |c: char| c.is_whitespace() || "<>\"«»“”„`".contains(c);
     let word = text.rsplit(ends).next()?;
@@ -139,7 +140,7 @@ fn bare(text: &str) -> Option<&str> {
     if let Some(at) = OPAQUE.iter().find_map(|opaque| lower.find(opaque)) {
         return word.get(at..);
     }
-    // `shop.example/sale?x=`, as texts of messages have it.
+    // `shop.example/sale?x=`, as in texts of messages.
     let host = word.find(['/', '?'])?;
     let begins = word.get(..host)?.trim_end_matches(scheme).len();
     let (label, top) = word.get(begins..host)?.rsplit_once('.')?;
@@ -148,7 +149,7 @@ fn bare(text: &str) -> Option<&str> {
     is_host.then(|| word.get(begins..)).flatten()
 }
 
-/// Where in an address what follows stands.
+/// Returns the place at the end of an unfinished address.
 fn within(address: &str) -> Option<Place> {
     let rest = match address.split_once("://") {
         Some((_, rest)) => rest,
@@ -170,7 +171,7 @@ fn within(address: &str) -> Option<Place> {
     })
 }
 
-/// A value as it is written at a place in an address.
+/// Encodes a value for a place in an address.
 pub(crate) fn encoded(value: &str, place: Place) -> String {
     let mut out = String::with_capacity(value.len());
     for (at, byte) in value.bytes().enumerate() {
@@ -178,7 +179,7 @@ pub(crate) fn encoded(value: &str, place: Place) -> String {
             b'-' | b'.' | b'_' | b'~' => true,
             b'/' | b'@' | b':' | b'+' | b',' => place != Place::Value,
             b'=' | b'&' => place == Place::Pairs,
-            // Whoever brings whole pairs has encoded them.
+            // A value with whole pairs is already encoded.
             b'%' if place == Place::Pairs => value
                 .as_bytes()
                 .get(at + 1..at + 3)
@@ -190,7 +191,7 @@ pub(crate) fn encoded(value: &str, place: Place) -> String {
     out
 }
 
-/// What an author wrote for an address, with what no address holds encoded.
+/// Encodes the characters of a default that are not allowed in an address.
 pub(crate) fn mended(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -224,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn the_place_in_an_address_is_known_by_what_precedes() {
+    fn detects_the_place_in_an_address() {
         for (printed, expected) in [
             ("Hi ", "-"),
             ("Save 10% and/or ", "-"),
@@ -248,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn attributes_of_html_hold_addresses_and_texts() {
+    fn detects_addresses_in_html_attributes() {
         for (printed, expected) in [
             ("<a href=\"", "-"),
             ("<a href=\"https://x.example?a=1&amp;email=", "value"),
@@ -272,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_written_as_its_place_needs() {
+    fn encodes_values_for_their_place() {
         for (value, place, written) in [
             ("Tom & Jerry", Place::Value, "Tom%20%26%20Jerry"),
             ("tom+x@example.com", Place::Value, "tom%2Bx%40example.com"),

@@ -1,4 +1,4 @@
-//! How to parse and to render.
+//! Options for parsing and rendering.
 
 use chrono::DateTime;
 use chrono_tz::Tz;
@@ -6,67 +6,67 @@ use chrono_tz::Tz;
 use crate::limits::Limits;
 use crate::locale::Locale;
 
-/// Whether values are escaped when references print them.
+/// The escaping of values that references print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Escape {
-    /// Values are printed as they are, as Velocity prints them.
+    /// Values are printed unchanged, as in Velocity.
     #[default]
     None,
-    /// In values, `&`, `<`, `>`, `"` and `'` become `&amp;`, `&lt;`, `&gt;`, `&quot;` and
-    /// `&#39;`. The template's own text stays as it is.
+    /// In values, `&`, `<`, `>`, `"` and `'` become `&amp;`, `&lt;`, `&gt;`, `&quot;` and `&#39;`.
+    /// The text of the template is unchanged.
     ///
-    /// `$esc.raw($value)` and `$esc.none($value)` print a value as it is; `$esc.html($value)` is
-    /// not escaped twice. A text that `#set` puts together from text and references is a value:
-    /// all of it is escaped when it is printed. What `#define` names is a part of the template:
-    /// only the references within are escaped. What `#evaluate` prints is a value, unless the
-    /// evaluated text stands in the template as it is, without references.
+    /// `$esc.raw($value)` and `$esc.none($value)` print a value unchanged; `$esc.html($value)` is
+    /// not escaped twice. A text that `#set` builds from text and references is a value: all of it
+    /// is escaped when it is printed. A block of `#define` is part of the template: only the
+    /// references in it are escaped. The output of `#evaluate` is a value, unless the evaluated
+    /// text is a literal without references.
     Html,
-    /// In values, every byte that is not a letter, a digit, `-`, `.`, `_` or `~` of ASCII becomes
-    /// `%XX`, so that a value stays one part of a URL. The template's own text stays as it is; what
-    /// is exempt from escaping is that of [`Html`](Escape::Html).
+    /// In values, every byte other than an ASCII letter, a digit, `-`, `.`, `_` or `~` becomes
+    /// `%XX`, so that a value stays one part of a URL. The text of the template is unchanged; the
+    /// exemptions are those of [`Html`](Escape::Html).
     Url,
 }
 
-/// What a reference without a value prints.
+/// The output of a reference without a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Unset {
-    /// Its source, as Velocity does: `Hi $firstNmae` stays `Hi $firstNmae`.
+    /// Its source, as in Velocity: `Hi $firstNmae` prints `Hi $firstNmae`.
     #[default]
     Source,
-    /// Nothing. A `$` that reads as text keeps the word behind it: one after a digit (`10$off`), one
-    /// between letters and up to three capitals (`A$AP`, `US$ABC`), and one before one or two
-    /// capitals (`$US 10`). An escaped reference, `\$name`, prints `$name` whatever the values are.
+    /// Nothing. A `$` that looks like text keeps the following word: after a digit (`10$off`),
+    /// between letters and up to three capitals (`A$AP`, `US$ABC`), and before one or two capitals
+    /// (`$US 10`). An escaped reference, `\$name`, always prints `$name`.
     Nothing,
 }
 
-/// How to parse: what is read beside what Velocity reads.
+/// Options for parsing: extensions of Velocity's syntax.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ParseOptions {
-    /// Whether `$data.get ('name')` calls `get`: blanks before the parenthesis, no-break spaces
-    /// too, count as none where one quoted text or whole number stands in it and nothing else.
+    /// Whether `$data.get ('name')` calls `get`: blanks before the parenthesis, including no-break
+    /// spaces, are ignored if the parentheses contain exactly one quoted text or integer.
     ///
-    /// Velocity ends the reference at the blank and prints the rest as text. As texts seldom
-    /// have such a parenthesis after `.get`, and manuals that authors copy from do, a host of
-    /// messages may want it. Other methods, and other parentheses, stay text: `$name (new)`.
+    /// Velocity ends the reference at the blank and prints the rest as text. Texts rarely have such
+    /// parentheses after `.get`, but manuals that authors copy from do, so a host may want this.
+    /// Other methods and other parentheses remain text: `$name (new)`.
     pub spaced_calls: bool,
 }
 
-/// How to render: the caps, the escaping of values, and what tools ask for.
+/// Options for rendering: limits, escaping, and the settings of tools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RenderOptions {
-    /// The caps on this rendering.
+    /// The limits of this rendering.
     pub limits: Limits,
-    /// Whether values are escaped.
+    /// The escaping of values.
     pub escape: Escape,
-    /// The language in which tools write dates and numbers.
+    /// The language in which tools print dates and numbers.
     pub locale: Locale,
-    /// The present as tools tell it, with the time zone in which they tell moments. Without it they
-    /// ask the system's clock, in UTC.
+    /// The current time for tools, and the time zone in which they print moments. Without it, tools
+    /// use the system clock in UTC.
     pub now: Option<DateTime<Tz>>,
-    /// The time zone of whom the text is for; without it, that of `now`.
+    /// The time zone of the recipient; without it, that of `now`.
     pub contact_zone: Option<Tz>,
-    /// What a reference without a value prints.
+    /// The output of a reference without a value.
     pub unset: Unset,
 }

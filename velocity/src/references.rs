@@ -1,4 +1,4 @@
-//! Which values a template needs.
+//! Finds the values that a template needs.
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,9 +15,10 @@ pub struct Reference {
     pub variable: String,
     /// The key, if the variable is `data` and the template names the key as a constant.
     pub key: Option<String>,
-    /// What becomes of its value.
+    /// How the value is used.
     pub usage: Usage,
-    /// As it stands in the template where it is printed, `${order.total}`; else `$` and its name.
+    /// The source as written in the template if it is printed, such as `${order.total}`; otherwise
+    /// `$` and the name.
     pub source: String,
     /// The line of the reference, from 1.
     pub line: u32,
@@ -25,24 +26,24 @@ pub struct Reference {
     pub column: u32,
 }
 
-/// What becomes of a value that a template reads.
+/// How a template uses a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Usage {
-    /// It is printed, by itself or as the argument of a method whose answer is, and the template does
-    /// not say what stands there without it.
+    /// It is printed, directly or through a method call, and the template has no default for it.
     Printed,
-    /// The same, and its dollar sign reads as one of the text: `10$off`, `A$AP`.
+    /// Like [`Printed`](Usage::Printed), but the dollar sign looks like part of the text: `10$off`,
+    /// `A$AP`.
     Text,
-    /// It is printed, or nothing is: `$!name`; or something else is: `${name|'friend'}`.
+    /// It is printed if it has a value (`$!name`), or has a default (`${name|'friend'}`).
     Optional,
-    /// An `#if` asks for it.
+    /// An `#if` tests it.
     Tested,
-    /// Anything else: a list of `#foreach`, the value of a `#set`, an argument.
+    /// Any other use: a list of `#foreach`, the value of a `#set`, an argument.
     Read,
 }
 
-/// Variables that rendering itself provides, and `$null`, which authors write for no value.
+/// Variables that rendering provides, and `$null`, which authors write for a missing value.
 const PROVIDED: [&str; 6] = [
     "foreach",
     "velocityCount",
@@ -52,7 +53,7 @@ const PROVIDED: [&str; 6] = [
     "esc",
 ];
 
-/// All references of a template in the order of the source.
+/// Returns all references of a template, in source order.
 pub(crate) fn references(parsed: &Parsed) -> Vec<Reference> {
     let mut walk = Walk::default();
     for defined in parsed.macros.values() {
@@ -83,9 +84,9 @@ struct Walk {
     read: Vec<Reference>,
     set: HashSet<String>,
     set_keys: HashSet<String>,
-    /// Conditions around the place of the walk.
+    /// Number of conditions around the current node.
     conditions: u32,
-    /// What becomes of references that are printed, and of what stands within them, by their place.
+    /// The usage and source of printed references, and of references inside them, by position.
     printed: HashMap<Pos, (Usage, Box<str>)>,
 }
 
@@ -109,7 +110,7 @@ impl Walk {
     }
 }
 
-/// The references within the steps of another one.
+/// Collects the references inside the steps of another one.
 struct Within(Vec<Pos>);
 
 impl Visitor for Within {
@@ -118,7 +119,7 @@ impl Visitor for Within {
     }
 }
 
-/// The key that a reference to `$data` names.
+/// Returns the key that a reference to `$data` names.
 fn key(reference: &AstReference) -> Option<String> {
     if &*reference.name != "data" {
         return None;

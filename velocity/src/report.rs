@@ -1,13 +1,13 @@
-//! What a rendering gives beside its text.
+//! The result of a rendering.
 
 /// A rendered template.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Rendered {
-    /// What it prints.
+    /// The output.
     pub text: String,
-    /// The references that had no value when they were printed, in that order, up to a bound. Quiet
-    /// ones, `$!name`, are not among them.
+    /// The references that had no value when they were printed, in that order, up to a maximum.
+    /// Quiet ones, `$!name`, are not included.
     pub unset: Vec<UnsetReference>,
 }
 
@@ -15,7 +15,7 @@ pub struct Rendered {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UnsetReference {
-    /// As it stands in the template, `${order.total}`; cut where it is long.
+    /// The source as written in the template, such as `${order.total}`, shortened if it is long.
     pub source: String,
     /// The line, from 1.
     pub line: u32,

@@ -1,8 +1,8 @@
-//! Merge tags: `%NAME%` and `%NAME|instead%` in the text of a template, and in the quoted texts of
+//! Merge tags: `%NAME%` and `%NAME|default%` in the text of a template, and in the quoted texts of
 //! its directives and methods.
 //!
-//! They are no part of Velocity. Whoever parses says which names are tags, as a percent sign is
-//! first of all a percent sign.
+//! They are not part of Velocity. The caller decides which names are tags, because a percent sign
+//! is usually just a percent sign.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -11,28 +11,28 @@ use crate::ast::{Block, Expr, Node, Reference, StepKind};
 use crate::error::Pos;
 use crate::parser::Parsed;
 
-/// The longest tag, in bytes, percent signs included.
+/// The maximum length of a tag in bytes, including percent signs.
 const MAX_TAG_BYTES: usize = 500;
 
-/// Says which names are tags. Gets what stands before the first percent sign, what stands between the
-/// two up to the bar, and what follows the tag; answers the key under which rendering asks for the value, or `None` if this
-/// is no tag.
+/// Decides which names are tags. Receives the text before the first percent sign, the text between
+/// the percent signs up to the bar, and the text after the tag; returns the key by which rendering
+/// looks up the value, or `None` if this is not a tag.
 pub type IsTag<'t> = dyn Fn(&str, &str, &str) -> Option<String> + 't;
 
-/// Gives the value of a tag by its key and what the template says instead. Asked for each tag that
-/// is printed, when it is: of a tag in a branch that is not taken nobody asks for the value.
+/// Returns the value of a tag by its key and its default. Called when a tag is printed, so not for
+/// tags in branches that are not taken.
 ///
-/// Within a web address a value is percent-encoded as its place there needs. One that is the tag
-/// itself, `%key%`, is not: a preview shows it.
+/// Inside a web address the value is percent-encoded as its place requires, unless it is the tag
+/// itself, `%key%`, as in a preview.
 pub type TagValues<'t> = dyn Fn(&str, &str) -> Option<String> + 't;
 
 /// A merge tag of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MergeTag {
-    /// The key under which rendering asks for its value.
+    /// The key by which rendering looks up the value.
     pub key: String,
-    /// What is printed without a value.
+    /// Printed if there is no value.
     pub instead: String,
     /// The line of the tag, from 1.
     pub line: u32,
@@ -40,7 +40,7 @@ pub struct MergeTag {
     pub column: u32,
 }
 
-/// A tag in the tree.
+/// A tag in the syntax tree.
 #[derive(Debug)]
 pub(crate) struct Tag {
     pub(crate) key: Box<str>,
@@ -49,7 +49,7 @@ pub(crate) struct Tag {
 }
 
 impl Tag {
-    /// Whether a value is the tag as it is written.
+    /// Returns true if a value is the tag as written.
     pub(crate) fn is(&self, value: &str) -> bool {
         let inner = value
             .strip_prefix('%')
@@ -58,7 +58,7 @@ impl Tag {
     }
 }
 
-/// Makes nodes of the tags in the text of a template, and lists them.
+/// Replaces tags in the text of a template by nodes, and returns them.
 pub(crate) fn compile(parsed: &mut Parsed, source: &str, is_tag: &IsTag<'_>) -> Vec<MergeTag> {
     let mut compiler = Compiler {
         is_tag,
@@ -81,8 +81,8 @@ pub(crate) fn compile(parsed: &mut Parsed, source: &str, is_tag: &IsTag<'_>) -> 
     found
 }
 
-/// Where in the source each tag stands, by its text. Text nodes do not know their places: white
-/// space and comments are left out of them.
+/// Returns the positions of each tag in the source, by its text. Text nodes have no exact
+/// positions, because white space and comments are left out of them.
 fn places<'s>(source: &'s str, is_tag: &IsTag<'_>) -> HashMap<&'s str, VecDeque<Pos>> {
     let mut places: HashMap<&str, VecDeque<Pos>> = HashMap::new();
     let mut pos = Pos::START;
@@ -109,7 +109,7 @@ fn places<'s>(source: &'s str, is_tag: &IsTag<'_>) -> HashMap<&'s str, VecDeque<
 struct Compiler<'c> {
     is_tag: &'c IsTag<'c>,
     places: HashMap<&'c str, VecDeque<Pos>>,
-    /// The place of the last tag: that of the next one too, if a comment stands within it.
+    /// The position of the last tag; also that of the next one if it contains a comment.
     last: Pos,
     found: Vec<MergeTag>,
 }
@@ -168,7 +168,7 @@ impl Compiler<'_> {
         }
     }
 
-    /// A quoted text with a tag becomes one that is put together when it is needed.
+    /// Converts a quoted text with a tag to a template.
     fn expr(&mut self, value: &mut Expr) {
         match value {
             Expr::Text(text) => {
@@ -203,7 +203,7 @@ impl Compiler<'_> {
         }
     }
 
-    /// Nothing holds a block twice before the template is rendered.
+    /// Before rendering, no block is shared.
     fn shared(&mut self, block: &mut Arc<Block>) {
         if let Some(block) = Arc::get_mut(block) {
             self.block(block);
@@ -217,7 +217,7 @@ impl Compiler<'_> {
             let start = look + start;
             let after = text.get(start + 1..).unwrap_or("");
             if after.starts_with('%') {
-                // Two of them are text, and begin nothing.
+                // `%%` is text and starts no tag.
                 look = start + 2;
                 continue;
             }
@@ -249,7 +249,7 @@ impl Compiler<'_> {
         push(block, text.get(from..).unwrap_or(""));
     }
 
-    /// Where the next such tag stands.
+    /// Returns the position of the next tag with this text.
     fn place(&mut self, tag: &str) -> Pos {
         let place = self.places.get_mut(tag).and_then(VecDeque::pop_front);
         self.last = place.unwrap_or(self.last);
@@ -257,7 +257,7 @@ impl Compiler<'_> {
     }
 }
 
-/// What stands before the next percent sign of the line, and what follows that.
+/// Returns the text before the next percent sign on the line, and the text after it.
 fn inside(text: &str) -> Option<(&str, &str)> {
     let end = text
         .bytes()
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_print_their_value_or_what_stands_instead() {
+    fn tags_print_their_value_or_default() {
         for (source, printed) in [
             ("Hi %NAME%!", "Hi Ann & <Co>!"),
             ("Hi %NAME|friend%!", "Hi Ann & <Co>!"),
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_tag_stays_as_it_is() {
+    fn leaves_other_percent_signs_unchanged() {
         for source in [
             "%",
             "%%",
@@ -345,14 +345,14 @@ mod tests {
     }
 
     #[test]
-    fn tags_stand_wherever_text_does() {
+    fn tags_work_wherever_text_does() {
         let source = "#if(true)%NAME|a%#else%OTHER|b%#end#foreach($i in [1..2])%OTHER|c%#end\
                       #define($d)%OTHER|d%#end$d#macro(m)%OTHER|e%#end#m()";
         assert_eq!(print(source, Escape::None), "Ann & <Co>ccde");
     }
 
     #[test]
-    fn tags_are_listed_with_their_places() {
+    fn lists_tags_with_positions() {
         let source = "Hi %NAME%\r\n## a comment\n  #set($x = 1)\n é%OTHER|x% %NAME%";
         let template = parse(source);
         let places: Vec<_> = template

@@ -12,7 +12,7 @@ use crate::references::{self, Reference};
 use crate::report::Rendered;
 use crate::tags::{self, IsTag, MergeTag, TagValues};
 
-/// A template, parsed and ready to be rendered from any thread.
+/// A parsed template that can be rendered from any thread.
 #[derive(Debug)]
 pub struct Template {
     parsed: Parsed,
@@ -25,9 +25,10 @@ impl Template {
     ///
     /// # Errors
     ///
-    /// If the source is no template, for instance for a missing `#end` or bracket; if it calls
-    /// `#include` or `#parse`; or if it is longer than [`MAX_SOURCE_BYTES`](crate::MAX_SOURCE_BYTES)
-    /// or [`MAX_SOURCE_TOKENS`](crate::MAX_SOURCE_TOKENS), or nested deeper than
+    /// Fails if the source is not a valid template, for instance because of a missing `#end` or
+    /// bracket; if it uses `#include` or `#parse`; or if it is longer than
+    /// [`MAX_SOURCE_BYTES`](crate::MAX_SOURCE_BYTES) or
+    /// [`MAX_SOURCE_TOKENS`](crate::MAX_SOURCE_TOKENS), or nested deeper than
     /// [`MAX_SOURCE_DEPTH`](crate::MAX_SOURCE_DEPTH).
     pub fn parse(source: &str) -> Result<Template, Error> {
         Template::parse_with(source, &ParseOptions::default())
@@ -37,7 +38,7 @@ impl Template {
     ///
     /// # Errors
     ///
-    /// Those of [`Template::parse`].
+    /// Like [`Template::parse`].
     pub fn parse_with(source: &str, options: &ParseOptions) -> Result<Template, Error> {
         Ok(Template {
             parsed: parser::parse(source, Pos::START, 0, *options)?,
@@ -46,13 +47,13 @@ impl Template {
         })
     }
 
-    /// Parses the source of a template with merge tags, such as `%NAME|instead%`, in its text.
+    /// Parses the source of a template with merge tags, such as `%NAME|default%`, in its text.
     ///
-    /// `#[[ ]]#` keeps what looks like a tag as it is.
+    /// `#[[ ]]#` protects text that looks like a tag.
     ///
     /// # Errors
     ///
-    /// Those of [`Template::parse`].
+    /// Like [`Template::parse`].
     pub fn parse_with_tags(
         source: &str,
         options: &ParseOptions,
@@ -63,12 +64,12 @@ impl Template {
         Ok(template)
     }
 
-    /// Renders with the default [`RenderOptions`]: values as they are, and the default caps.
+    /// Renders with the default [`RenderOptions`]: without escaping, and with the default limits.
     ///
     /// # Errors
     ///
-    /// If a method gets what it cannot take, such as an index outside of a list, if an evaluated
-    /// text is no template, or if a cap is reached.
+    /// Fails if a method gets an invalid argument, such as an index outside of a list, if an
+    /// evaluated text is not a valid template, or if a limit is exceeded.
     pub fn render(&self, context: &Context) -> Result<String, Error> {
         self.render_with(context, &RenderOptions::default())
     }
@@ -77,17 +78,17 @@ impl Template {
     ///
     /// # Errors
     ///
-    /// Those of [`Template::render`].
+    /// Like [`Template::render`].
     pub fn render_with(&self, context: &Context, options: &RenderOptions) -> Result<String, Error> {
         self.render_with_tags(context, options, &|_, _| None)
     }
 
     /// Renders with the given options and values of merge tags. A tag whose value is missing or
-    /// blank prints what the template says instead.
+    /// blank prints its default.
     ///
     /// # Errors
     ///
-    /// Those of [`Template::render`].
+    /// Like [`Template::render`].
     pub fn render_with_tags(
         &self,
         context: &Context,
@@ -98,11 +99,12 @@ impl Template {
         Ok(rendered.text)
     }
 
-    /// The same, with the references that had no value when they were printed.
+    /// Like [`render_with_tags`](Template::render_with_tags), and also returns the references that
+    /// had no value when they were printed.
     ///
     /// # Errors
     ///
-    /// Those of [`Template::render`].
+    /// Like [`Template::render`].
     pub fn render_reporting(
         &self,
         context: &Context,
@@ -112,38 +114,38 @@ impl Template {
         eval::render(&self.parsed, self.length, context, options, tags)
     }
 
-    /// The merge tags of the template, in the order of the source.
+    /// Returns the merge tags of the template, in source order.
     pub fn tags(&self) -> &[MergeTag] {
         &self.tags
     }
 
-    /// What fails wherever it is rendered, whatever the values: an `#evaluate` of a text that is no
-    /// template, a regular expression that is none, the call of a macro with a word for a value.
+    /// Returns the errors that occur when their place is rendered, whatever the values: an
+    /// `#evaluate` of an invalid template, an invalid regular expression, or a macro call with a
+    /// bare word as argument.
     ///
-    /// Velocity and [`Template::parse`] take such a template, as the place may never be come to.
-    /// Who writes one has made a mistake, so that a host may tell them before it is rendered.
+    /// Velocity and [`Template::parse`] accept such a template, because the place may never be
+    /// reached. It is a mistake of the author, so a host should report it before rendering.
     pub fn faults(&self) -> Vec<Error> {
         faults::faults(&self.parsed)
     }
 
-    /// Calls of tools that print nothing, whatever the values: of a tool or method that is none, with
-    /// a pattern that is none. For templates to which [tools](crate::Context::with_tools) are offered.
+    /// Returns the calls of tools that print nothing, whatever the values, because the tool, method
+    /// or pattern does not exist. For templates that use [tools](crate::Context::with_tools).
     pub fn tool_faults(&self) -> Vec<Error> {
         calls::find(&self.parsed, Locale::default()).faults
     }
 
-    /// Calls of tools that most likely are not meant so, in a message of that language: with too few
-    /// arguments, with a pattern that prints minutes in the place of months, with a currency that
-    /// nobody has named.
+    /// Returns the calls of tools that are probably mistakes in a message of this language: too few
+    /// arguments, a pattern with minutes instead of months, an amount without an explicit currency.
     pub fn tool_warnings(&self, locale: Locale) -> Vec<Error> {
         calls::find(&self.parsed, locale).warnings
     }
 
-    /// The values that the template reads and does not set itself, in the order of the source:
-    /// each key of `$data` that it names as a constant, and each top-level variable.
+    /// Returns the values that the template reads and does not set itself, in source order: each
+    /// key of `$data` that is a constant, and each top-level variable.
     ///
-    /// Variables that rendering provides, such as `$foreach`, are left out, and so is what an
-    /// evaluated text reads.
+    /// Variables that rendering provides, such as `$foreach`, are left out, and so are the
+    /// references of evaluated texts.
     pub fn references(&self) -> Vec<Reference> {
         references::references(&self.parsed)
     }

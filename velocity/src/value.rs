@@ -1,10 +1,10 @@
-//! The values a template is filled with.
+//! Input values for templates.
 
 use indexmap::IndexMap;
 
 /// A value in a [`Context`](crate::Context).
 ///
-/// It is plain data: a template that changes a list or map changes its own copy.
+/// Values are plain data: a template that changes a list or map changes its own copy.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum Value {
     /// No value: a reference to it prints its own source, or nothing if it is quiet.
@@ -12,51 +12,51 @@ pub enum Value {
     Null,
     /// `true` or `false`.
     Bool(bool),
-    /// A whole number, Java's `Integer` or `Long`.
+    /// An integer, Java's `Integer` or `Long`.
     Int(i64),
-    /// A whole number that does not fit 64 bits, Java's `BigInteger`.
+    /// An integer beyond 64 bits, Java's `BigInteger`.
     Big(i128),
-    /// A number with a fraction; prints as `Double.toString` does in Java.
+    /// A floating-point number; prints like Java's `Double.toString`.
     Double(f64),
     /// A text.
     Str(String),
     /// A list.
     List(Vec<Value>),
-    /// A map, in order of insertion.
+    /// A map, in insertion order.
     Map(Map),
 }
 
-/// A map from texts to values that keeps the order of insertion, as Java's `LinkedHashMap`.
+/// A map with text keys that keeps the insertion order, like Java's `LinkedHashMap`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Map(pub(crate) IndexMap<String, Value>);
 
 impl Map {
-    /// An empty map.
+    /// Creates an empty map.
     pub fn new() -> Map {
         Map::default()
     }
 
-    /// Sets `key` to `value` and returns the value before.
+    /// Sets `key` to `value` and returns the previous value.
     pub fn insert(&mut self, key: impl Into<String>, value: impl Into<Value>) -> Option<Value> {
         self.0.insert(key.into(), value.into())
     }
 
-    /// The value of `key`.
+    /// Returns the value of `key`.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.0.get(key)
     }
 
-    /// The number of entries.
+    /// Returns the number of entries.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are no entries.
+    /// Returns true if there are no entries.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Keys and values in order of insertion.
+    /// Iterates over keys and values in insertion order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.0.iter().map(|(key, value)| (key.as_str(), value))
     }
@@ -122,8 +122,8 @@ impl<T: Into<Value>> From<Option<T>> for Value {
 
 #[cfg(feature = "serde_json")]
 impl From<serde_json::Value> for Value {
-    /// A number without fraction or exponent that fits 64 bits becomes a whole number, every
-    /// other one a double; [`Value::from_json`] also keeps longer whole numbers.
+    /// A number without fraction or exponent that fits into 64 bits becomes an integer, any other a
+    /// double; [`Value::from_json`] also keeps larger integers.
     fn from(json: serde_json::Value) -> Value {
         match json {
             serde_json::Value::Null => Value::Null,
@@ -152,7 +152,7 @@ mod map_tests {
     use super::*;
 
     #[test]
-    fn maps_are_filled_and_emptied_in_order() {
+    fn maps_keep_insertion_order() {
         let mut map: Map = [("b", 1), ("a", 2)].into_iter().collect();
         map.extend([("c", Value::from(u64::MAX)), ("b", Value::from(7_u64))]);
         let entries: Vec<_> = map.into_iter().collect();
@@ -173,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_values_keep_order_and_form() {
+    fn conversion_from_json_keeps_order_and_type() {
         let json = serde_json::json!({ "b": [1, 2.0, u64::MAX], "a": null });
         let mut expected = Map::new();
         let numbers = vec![

@@ -1,24 +1,24 @@
-//! A walk over all parts of a template, whether they are ever rendered or not.
+//! Traverses all parts of a template, whether or not they are ever rendered.
 
 use crate::ast::{Block, Expr, Node, Reference, Step, StepKind};
 use crate::parser::Parsed;
 
-/// Is shown the parts of a template, each before what stands within it.
+/// Visits the parts of a template, each one before its children.
 pub(crate) trait Visitor {
-    /// A piece of the template.
+    /// Visits a node.
     fn node(&mut self, _node: &Node) {}
 
-    /// A reference whose value is read. The target of a `#set` is none.
+    /// Visits a reference whose value is read; the target of a `#set` is not.
     fn reference(&mut self, _reference: &Reference) {}
 
-    /// The condition of an `#if` begins, or ends.
+    /// Called at the start and at the end of the condition of an `#if`.
     fn condition(&mut self, _begins: bool) {}
 
-    /// A step of a reference, that of a `#set` too.
+    /// Visits a step of a reference, including the target of a `#set`.
     fn step(&mut self, _step: &Step) {}
 }
 
-/// Shows the whole of a template, its macros last.
+/// Visits a whole template, its macros last.
 pub(crate) fn template(parsed: &Parsed, visitor: &mut dyn Visitor) {
     block(&parsed.block, visitor);
     for defined in parsed.macros.values() {
@@ -40,7 +40,7 @@ fn node(node: &Node, visitor: &mut dyn Visitor) {
     visitor.node(node);
     match node {
         Node::Text(_) | Node::Raw(_) | Node::Tag(_) | Node::Stop | Node::Break(None) => {}
-        // An escaped reference is text; whether there is a value does not matter.
+        // An escaped reference is text, whether or not it has a value.
         Node::Output(output) if output.escaped => {}
         Node::Output(output) => reference(&output.reference, visitor),
         Node::If(branches) => {
@@ -83,7 +83,7 @@ fn reference(reference: &Reference, visitor: &mut dyn Visitor) {
     }
 }
 
-/// Shows what stands within the steps of a reference.
+/// Visits the steps of a reference and their children.
 pub(crate) fn steps(reference: &Reference, visitor: &mut dyn Visitor) {
     for step in &reference.steps {
         visitor.step(step);

@@ -1,4 +1,4 @@
-//! What authors write and Velocity does not read, or finds to be wrong when it comes to it.
+//! Extensions of Velocity's syntax, and errors that are found before rendering.
 
 use promoflow_velocity::{
     Context, Error, Escape, Map, ParseOptions, RenderOptions, Template, Value,
@@ -17,7 +17,7 @@ fn print(source: &str, spaced_calls: bool) -> Result<String, Error> {
 }
 
 #[test]
-fn blanks_before_the_parenthesis_of_get_count_as_none_where_that_is_wanted() {
+fn spaced_calls_ignore_blanks_before_the_parenthesis_of_get() {
     for (source, printed) in [
         ("$!data.get ('promocode')!", "SPRING!"),
         ("$!data.get\u{a0}('promocode')!", "SPRING!"),
@@ -41,7 +41,7 @@ fn blanks_before_the_parenthesis_of_get_count_as_none_where_that_is_wanted() {
 }
 
 #[test]
-fn other_parentheses_behind_blanks_are_text() {
+fn other_parentheses_after_blanks_are_text() {
     for (source, printed) in [
         ("$name (note)", "Ann (note)"),
         ("$name ('note')", "Ann ('note')"),
@@ -64,7 +64,7 @@ fn other_parentheses_behind_blanks_are_text() {
 }
 
 #[test]
-fn what_fails_whatever_the_values_are_is_told_before() {
+fn finds_certain_errors_before_rendering() {
     let faults = |source: &str| {
         let template = Template::parse(source).expect(source);
         let faults = template.faults().into_iter();
@@ -82,7 +82,7 @@ fn what_fails_whatever_the_values_are_is_told_before() {
         (
             "$!data.get('name').replaceAll('(', '')",
             20,
-            "'(' is no regular expression that works here: unclosed group",
+            "'(' is not a supported regular expression: unclosed group",
         ),
         ("#if($x.matches('['))#end", 8, "unclosed character class"),
         ("#set($p = $data.name.split('(?=a)'))", 22, "look-around"),
@@ -96,7 +96,7 @@ fn what_fails_whatever_the_values_are_is_told_before() {
         assert_eq!(found.len(), 1, "{found:?} in {source}");
         assert_eq!((found[0].0, found[0].1), (1, column), "{source}");
         assert!(found[0].2.contains(part), "{found:?} in {source}");
-        // It is what rendering says, if it comes to that place.
+        // Rendering reports the same error if it reaches that place.
         if let Err(error) = Template::parse(source).and_then(|one| one.render(&context())) {
             assert_eq!(error.message, found[0].2);
         }
@@ -111,11 +111,11 @@ fn what_fails_whatever_the_values_are_is_told_before() {
         "{}#evaluate('#end')",
         "$x.matches('[a-z]{40}')".repeat(10_000)
     );
-    assert_eq!(faults(&many), [], "there is no end of looking");
+    assert_eq!(faults(&many), [], "the search is limited");
 }
 
 #[test]
-fn an_error_says_what_was_expected() {
+fn errors_say_what_was_expected() {
     for (source, found) in [
         ("$!data.get(`promocode`)", "'`'"),
         ("$!data.get(«promocode»)", "'«'"),
@@ -139,7 +139,7 @@ fn an_error_says_what_was_expected() {
 }
 
 #[test]
-fn a_value_that_is_called_like_a_tool_leaves_the_tool_its_methods() {
+fn tool_methods_work_despite_a_value_with_the_tools_name() {
     let names = [
         "esc",
         "math",

@@ -1,4 +1,5 @@
-//! What the recorded cases do not say: errors, escaping, pasted quotes, references, tools.
+//! Behaviour that the recorded cases do not cover: errors, escaping, typographic quotes,
+//! references, tools.
 
 use promoflow_velocity::{Context, Error, Escape, Map, RenderOptions, Template, Value};
 
@@ -38,7 +39,7 @@ fn assert_error(source: &str, line: u32, column: u32, part: &str) {
 }
 
 #[test]
-fn a_value_in_a_url_stays_one_part_of_it() {
+fn url_escaping_keeps_a_value_in_one_part() {
     let context = Context::new().with("to", "../a b?c&d#\u{457}+~");
     let options = RenderOptions {
         escape: Escape::Url,
@@ -56,9 +57,9 @@ fn a_value_in_a_url_stays_one_part_of_it() {
 }
 
 #[test]
-fn syntax_errors_say_where_and_what_was_expected() {
+fn syntax_errors_have_a_position_and_an_expectation() {
     assert_error("a\n#if($x)b", 2, 9, "expected #end for the #if in line 2");
-    assert_error("a #end", 1, 3, "no block is open");
+    assert_error("a #end", 1, 3, "without an open block");
     assert_error("Привіт #if($x == )", 1, 18, "expected a value");
     assert_error("🎁\r\n  #set($x 1)", 2, 11, "expected '='");
     assert_error("#set(x = 1)", 1, 6, "expected a reference");
@@ -86,7 +87,7 @@ fn syntax_errors_say_where_and_what_was_expected() {
 }
 
 #[test]
-fn runtime_errors_say_where() {
+fn runtime_errors_have_a_position() {
     assert_error("a\n b $data.tags.get(5)", 2, 15, "no element 5");
     assert_error("$data.name.substring(0, 9)", 1, 12, "length 4");
     assert_error("x #evaluate('#if(')", 1, 3, "in #evaluate");
@@ -108,7 +109,7 @@ fn parse_finds_syntax_errors_without_a_context() {
 }
 
 #[test]
-fn values_are_escaped_and_text_is_not() {
+fn escapes_values_but_not_text() {
     assert_eq!(html("<b>$data.promocode</b>"), "<b>A&amp;B &lt;1&gt;</b>");
     assert_eq!(html("$first $!{first}"), "O&#39;Neil O&#39;Neil");
     assert_eq!(html("$data.tags"), "[a, b]");
@@ -135,7 +136,7 @@ fn values_are_escaped_and_text_is_not() {
 }
 
 #[test]
-fn pasted_quotes_count_as_plain() {
+fn typographic_quotes_equal_plain_ones() {
     for argument in [
         "'name'",
         "\"name\"",
@@ -219,7 +220,7 @@ fn templates_are_shared_between_threads() {
 }
 
 #[test]
-fn references_name_what_a_template_needs() {
+fn lists_the_references_of_a_template() {
     let source = "Hi $!{data['name']}, $first!\n\
         #set($own = $data.get(\"promocode\"))$own\n\
         #foreach($tag in $data.tags)$tag.label $foreach.count#end\
@@ -256,7 +257,7 @@ fn references_name_what_a_template_needs() {
 }
 
 #[test]
-fn tools_are_there_when_offered() {
+fn tools_are_available_if_provided() {
     let context = context().with_tools();
     let render = |source: &str| Template::parse(source)?.render(&context);
     for (source, expected) in [
@@ -288,7 +289,7 @@ fn tools_are_there_when_offered() {
 }
 
 #[test]
-fn numbers_keep_their_form() {
+fn numbers_print_as_written() {
     let context = Context::new()
         .with("int", 10)
         .with("double", 10.0)

@@ -1,8 +1,8 @@
-//! Renders the recorded cases and compares with what the engine of Apache printed.
+//! Renders the recorded cases and compares them with the output of Apache Velocity.
 //!
-//! `cases.jsonl` holds what Velocity 2.3 printed. Where this project chose otherwise (see the
-//! README), `choices.jsonl` holds what is expected instead, by the name of the case. Such cases are
-//! counted apart: what they print is not what is recorded.
+//! `cases.jsonl` holds the output of Velocity 2.3. Where this project differs on purpose (see the
+//! README), `choices.jsonl` holds the expected output by the name of the case. Such cases are
+//! counted separately, because their output differs from the recorded one.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -39,13 +39,13 @@ fn run(case: &Map) -> Result<String, promoflow_velocity::Error> {
     Template::parse(text(case, "template").expect("a template"))?.render(&context)
 }
 
-/// Cases of a tier.
+/// The results of the cases in a tier.
 #[derive(Default)]
 struct Tally {
     total: usize,
-    /// Printed what is recorded.
+    /// Cases that match the recorded output.
     recorded: usize,
-    /// Printed what was chosen instead.
+    /// Cases that match the output in `choices.jsonl`.
     chosen: usize,
 }
 

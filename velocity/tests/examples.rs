@@ -1,5 +1,5 @@
-//! The example programs, as what they are written of: each line of a mixed input is answered, and
-//! a message of 20 KB is rendered in time.
+//! Tests of the example programs: each line of a mixed input is answered, and a message of 20 KB is
+//! rendered in time.
 
 #[allow(dead_code, reason = "main belongs to the program")]
 #[path = "../examples/render.rs"]
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// The answers to lines, which need not be text.
+/// Returns the answers to lines, which need not be UTF-8.
 fn answers(input: &[u8]) -> Vec<Value> {
     let mut output = Vec::new();
     render::answer(input, &mut output).expect("memory takes everything");
@@ -25,7 +25,7 @@ fn answers(input: &[u8]) -> Vec<Value> {
 }
 
 #[test]
-fn each_line_is_answered_and_a_broken_one_stops_nothing() {
+fn answers_each_line_despite_invalid_ones() {
     let mut input =
         br#"{"template": "Hi $data.name, $x\u2028", "data": {"name": "Ann"}, "context": {"x": 1.0}}
 {"template": "a\n #if($x", "data": {}}
@@ -73,7 +73,7 @@ no JSON
     );
 }
 
-/// The promise is 50 µs, which the program holds on a machine of its own; tests share theirs.
+/// The goal is 50 µs, which the program meets on an idle machine; tests share theirs.
 #[test]
 fn a_message_of_20_kb_is_rendered_in_time() {
     let most = Duration::from_micros(if cfg!(debug_assertions) { 5_000 } else { 500 });

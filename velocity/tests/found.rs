@@ -1,4 +1,4 @@
-//! What fuzzing and reading found, each once and never again. Times and memory stand in
+//! Regression tests for bugs found by fuzzing and review. Those about time and memory are in
 //! `prices.rs`.
 
 use std::thread;
@@ -29,23 +29,23 @@ fn html(source: &str) -> String {
 }
 
 #[test]
-fn whole_division_takes_a_negative_divisor() {
+fn integer_division_accepts_a_negative_divisor() {
     assert_eq!(
         render("$math.idiv(7, -2) $math.idiv(-7, 2) [$!math.idiv(7, 0)] [$!math.idiv(7, 0.5)]"),
         Ok("-3 -3 [] []".to_owned())
     );
 }
 
-/// Each loop was put into the one before, and freeing the last freed them one in another.
+/// Each loop was nested in the previous one, and freeing the last one freed them all recursively.
 #[test]
-fn a_chain_of_loops_is_freed() {
+fn frees_a_chain_of_loops() {
     let source = "#foreach($i in [1..50000])#set($foreach = $keep)\
         #foreach($j in [1])#set($keep = $foreach)#end#end$keep.parent.index";
     on_a_small_stack(move || assert_eq!(render(source), Ok("0".to_owned())));
 }
 
 #[test]
-fn a_message_quotes_only_the_start_of_a_text() {
+fn errors_quote_only_the_start_of_a_text() {
     let name = "a".repeat(100_000);
     for source in [
         "$long.matches(\"($long\")".to_owned(),
@@ -70,9 +70,9 @@ fn a_message_quotes_only_the_start_of_a_text() {
     }
 }
 
-/// A line end that is written as an escape begins no line of the template.
+/// A line break written as an escape does not start a line of the template.
 #[test]
-fn the_place_of_an_error_is_one_of_the_template() {
+fn error_positions_are_inside_the_template() {
     for source in [
         "#set($x = \"\\u000a  $v.get(1\")",
         "#set($x = \"\\u000a$v.substring(99)\")",
@@ -85,9 +85,9 @@ fn the_place_of_an_error_is_one_of_the_template() {
     }
 }
 
-/// An evaluated value is a value: what it says comes out escaped, wherever it was taken to.
+/// The output of an evaluated value is escaped, wherever it was assigned.
 #[test]
-fn what_is_evaluated_of_a_value_is_escaped() {
+fn escapes_the_output_of_evaluated_values() {
     let escaped = "&lt;b&gt;&amp;&quot;&#39;&lt;/b&gt;";
     let of_value = |text: &str, then: &str| {
         format!(
@@ -124,7 +124,7 @@ fn what_is_evaluated_of_a_value_is_escaped() {
 }
 
 #[test]
-fn a_text_for_a_script_closes_no_attribute() {
+fn script_escaping_cannot_close_an_attribute() {
     assert_eq!(
         html("$esc.javascript($v)"),
         "\\u003Cb\\u003E\\u0026\\u0022\\u0027\\u003C\\/b\\u003E"
@@ -132,7 +132,7 @@ fn a_text_for_a_script_closes_no_attribute() {
 }
 
 #[test]
-fn a_template_has_only_so_many_parts() {
+fn limits_the_number_of_tokens() {
     let most = MAX_SOURCE_TOKENS as usize;
     assert!(Template::parse(&"$a".repeat(most - 10)).is_ok());
     let Err(error) = Template::parse(&"$a".repeat(most + 1)) else {
@@ -143,7 +143,7 @@ fn a_template_has_only_so_many_parts() {
     assert!(Template::parse(&inside).is_err());
 }
 
-/// What Rust gives a thread, and with optimisation a quarter of it.
+/// Runs on the default stack of a Rust thread, or a quarter of it with optimisation.
 fn on_a_small_stack(work: impl FnOnce() + Send + 'static) {
     let stack = if cfg!(debug_assertions) {
         2 << 20
@@ -152,7 +152,7 @@ fn on_a_small_stack(work: impl FnOnce() + Send + 'static) {
     };
     let thread = thread::Builder::new().stack_size(stack).spawn(work);
     let ended = thread.expect("a thread starts").join();
-    assert!(ended.is_ok(), "a template went wrong");
+    assert!(ended.is_ok(), "a template panicked");
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn the_deepest_nesting_fits_a_small_stack() {
 }
 
 #[test]
-fn caps_of_zero_refuse() {
+fn zero_limits_reject_templates() {
     let options = RenderOptions {
         limits: Limits {
             loop_turns: 0,

@@ -1,5 +1,5 @@
-//! A short run of the fuzzers of `velocity/fuzz`, without their sense of what is new: variations of
-//! the recorded cases, the same each time.
+//! A short run of the fuzzers of `velocity/fuzz` without coverage guidance: deterministic mutations
+//! of the recorded cases.
 
 #[allow(unreachable_pub, reason = "the fuzzers use it from another crate")]
 mod targets;
@@ -13,11 +13,11 @@ static COUNTING: Counting = Counting;
 const CASES: &str = include_str!("cases.jsonl");
 const WORDS: &str = include_str!("targets/velocity.dict");
 
-/// Variations that the short run makes of each case.
+/// Number of mutations of each case.
 const VARIATIONS: u32 = 150;
 
-/// A generator of numbers (xorshift), seeded by the number of the case so that a failure comes
-/// again.
+/// A pseudo-random generator (xorshift), seeded by the number of the case so that failures are
+/// reproducible.
 struct Numbers(u64);
 
 impl Numbers {
@@ -29,14 +29,14 @@ impl Numbers {
     }
 }
 
-/// The words of the dictionary, without those that need escapes there.
+/// Returns the words of the dictionary, without those that need escapes there.
 fn words() -> Vec<&'static str> {
     let lines = WORDS.lines().filter(|line| !line.contains('\\'));
     let words = lines.filter_map(|line| line.strip_prefix('"')?.strip_suffix('"'));
     words.collect()
 }
 
-/// A case as the fuzzers are given it: its template, a zero, options, and its values.
+/// Encodes a case for the fuzzers: its template, a zero, options, and its values.
 fn seed(case: &Map, options: u8) -> Vec<u8> {
     let Some(Value::Str(template)) = case.get("template") else {
         panic!("no template in {case:?}");
@@ -49,7 +49,8 @@ fn seed(case: &Map, options: u8) -> Vec<u8> {
     seed
 }
 
-/// Changes some bytes of the template: other ones, fewer, words of the language, parts twice.
+/// Mutates some bytes of the template: replaces, deletes, repeats, or inserts words of the
+/// language.
 fn vary(seed: &[u8], numbers: &mut Numbers, words: &[&str]) -> Vec<u8> {
     let mut bytes = seed.to_vec();
     for _ in 0..=numbers.below(4) {
@@ -73,7 +74,7 @@ fn vary(seed: &[u8], numbers: &mut Numbers, words: &[&str]) -> Vec<u8> {
 }
 
 #[test]
-fn variations_of_the_recorded_cases_hold() {
+fn mutations_of_the_recorded_cases_keep_the_invariants() {
     let words = words();
     assert!(words.len() > 80, "{} words", words.len());
     let lines = CASES.split('\n').filter(|line| !line.is_empty());
@@ -87,12 +88,13 @@ fn variations_of_the_recorded_cases_hold() {
             let bytes = vary(&seed, &mut numbers, &words);
             renders_within_its_caps(&bytes);
             escapes_values(&bytes);
-            // Half of the variations go on from what was varied already.
+            // Half of the mutations continue from the previous one.
             if numbers.below(2) == 0 && bytes.len() < 4_096 {
                 seed = bytes;
             }
         }
-        // Calls of methods: nothing, a zero, options, and what they are made of.
+        // Method calls: an empty template, a zero, options, and the bytes from which the calls are
+        // made.
         for options in [12, 13, 14] {
             let mut calls = vec![0, options];
             calls.extend((0..400).map(|_| numbers.below(256) as u8));

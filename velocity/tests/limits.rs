@@ -1,4 +1,4 @@
-//! The caps: what a stranger's template may take, and where the errors say it was too much.
+//! The limits for untrusted templates, and the positions in their errors.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +8,7 @@ use promoflow_velocity::{
     Allowance, Context, Error, Limits, MAX_WORK, RenderOptions, Template, Value,
 };
 
-/// Renders with the default caps, which must not take long.
+/// Renders with the default limits, which must not take long.
 fn render(source: &str) -> Result<String, Error> {
     let started = Instant::now();
     let context = Context::new().with("list", vec![Value::from(1), Value::from(2)]);
@@ -26,10 +26,10 @@ fn refused(source: &str) -> Error {
 }
 
 #[test]
-fn loops_are_capped() {
+fn limits_loop_iterations() {
     let error = refused("\n  #foreach($i in [1..1000000000])$i#end");
     assert_eq!((error.line, error.column), (2, 3));
-    assert!(error.message.contains("loop turns"), "{error}");
+    assert!(error.message.contains("loop iterations"), "{error}");
     refused(
         "#foreach($a in [1..1000])#foreach($b in [1..1000])#foreach($c in [1..1000])#end#end#end",
     );
@@ -50,7 +50,7 @@ fn loops_are_capped() {
 }
 
 #[test]
-fn doubling_is_capped() {
+fn limits_doubling_texts() {
     refused("#set($s = 'x')#foreach($i in [1..100])#set($s = \"$s$s\")#end");
     refused("#set($s = 'x')#foreach($i in [1..100])#set($s = $s + $s)#end");
     refused("#set($s = 'x')#foreach($i in [1..100])#set($s = $s.concat($s))#end");
@@ -66,7 +66,7 @@ fn doubling_is_capped() {
 }
 
 #[test]
-fn large_ranges_cost_nothing_unless_walked() {
+fn large_ranges_are_free_unless_iterated() {
     assert_eq!(
         render("#set($r = [1..1000000000])$r.size() $r.get(5) $r[-1]"),
         Ok("1000000000 6 1000000000".to_owned())
@@ -74,7 +74,7 @@ fn large_ranges_cost_nothing_unless_walked() {
 }
 
 #[test]
-fn output_is_capped() {
+fn limits_output() {
     let mut source = "x".repeat(1000);
     source = format!("#foreach($i in [1..99999]){source}#end");
     let error = refused(&source);
@@ -82,7 +82,7 @@ fn output_is_capped() {
 }
 
 #[test]
-fn patterns_are_capped() {
+fn limits_patterns() {
     refused("#set($s = 'a')$s.matches('(((a{1000}){1000}){1000})')");
     render("#set($s = 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa')$s.matches('(a*)*b')")
         .expect("linear time");
@@ -97,7 +97,7 @@ fn patterns_are_capped() {
 }
 
 #[test]
-fn nesting_is_capped() {
+fn limits_nesting() {
     let nested = |open: &str, inner: &str, close: &str, times: usize| {
         format!("{}{inner}{}", open.repeat(times), close.repeat(times))
     };
@@ -147,7 +147,7 @@ fn nesting_is_capped() {
 }
 
 #[test]
-fn long_chains_are_fine() {
+fn accepts_long_chains() {
     let sum = format!("#set($x = 0{})$x", " + 1".repeat(50_000));
     assert_eq!(render(&sum), Ok("50000".to_owned()));
     let either = format!("#if(false{})x#end", " || false".repeat(50_000));
@@ -157,13 +157,13 @@ fn long_chains_are_fine() {
 }
 
 #[test]
-fn lists_may_hold_each_other() {
+fn lists_may_contain_each_other() {
     assert_eq!(
         render("#set($l = [])$l.add($l)$l"),
         Ok("true[(this Collection)]".to_owned())
     );
     refused("#set($a = [])#set($b = [$a])#set($ok = $a.add($b))$a");
-    // Each list is put into the one before, so a recursion along them would be deep.
+    // Each list contains the previous one, so recursion would be deep.
     let chain = "#set($root = [])#set($last = $root)\
         #foreach($i in [1..50000])#set($next = [])#set($ok = $last.add($next))#set($last = $next)#end";
     render(chain).expect("a long chain");
@@ -171,7 +171,7 @@ fn lists_may_hold_each_other() {
 }
 
 #[test]
-fn many_symbols_take_no_longer() {
+fn many_symbols_take_linear_time() {
     let sources = [
         "\\".repeat(300_000),
         "$".repeat(300_000),

@@ -1,5 +1,5 @@
-//! Each thing that a template may do costs work by the time it takes, so that the cap on work is
-//! one on time. A thing with too low a price would keep the host busy for minutes.
+//! Every operation of a template costs work in proportion to its time, so that the work limit also
+//! limits time. An operation with too low a price would keep the host busy for minutes.
 
 #[allow(dead_code, unreachable_pub, reason = "shared with the fuzzers")]
 #[path = "targets/measure.rs"]
@@ -13,10 +13,10 @@ use promoflow_velocity::{Context, ParseOptions, Template};
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
-/// Far above what any of them takes without optimisation, far below what a wrong price does.
+/// Far above the time of any case without optimisation, far below that of a wrong price.
 const TIME: Duration = Duration::from_secs(if cfg!(debug_assertions) { 40 } else { 4 });
 
-/// Memory for parsing or rendering, most of it for texts as long as the cap on output.
+/// Memory for parsing or rendering, most of it for texts as long as the output limit.
 const BYTES: usize = 200 << 20;
 
 fn context() -> Context {
@@ -32,7 +32,7 @@ fn context() -> Context {
         .with_tools()
 }
 
-/// What a loop repeats, and how often in each of its 100,000 turns.
+/// The body of a loop, and how often it is repeated in each of its 100,000 iterations.
 const THINGS: [(&str, usize); 63] = [
     ("#set($y = $x)", 600),
     ("#set($y = $x.length())", 600),
@@ -109,7 +109,7 @@ const THINGS: [(&str, usize); 63] = [
 ];
 
 #[test]
-fn whatever_a_template_does_ends_soon() {
+fn every_operation_ends_soon() {
     let context = context();
     let start = "#set($m = {})#set($l = [1])#macro(m $a)#end#define($block)#set($q = 1)#end\
         #set($pattern = '(?x)')#set($pattern = $pattern + $x.replaceAll('.', ' ').repeat(600))\
@@ -124,7 +124,7 @@ fn whatever_a_template_does_ends_soon() {
     }
 }
 
-/// Sources that a parser may take long for, or much memory: each piece is repeated to a MiB.
+/// Sources that could make the parser slow or use much memory: each piece is repeated up to a MiB.
 const PIECES: [&str; 34] = [
     "$",
     "#",
@@ -163,7 +163,7 @@ const PIECES: [&str; 34] = [
 ];
 
 #[test]
-fn whatever_is_parsed_takes_no_longer_than_it_is_long() {
+fn parsing_takes_linear_time() {
     let is_tag = |_: &str, name: &str, _: &str| {
         let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric());
         (plain && !name.is_empty()).then(|| name.to_owned())

@@ -1,4 +1,4 @@
-//! No template panics, and none gets around the caps.
+//! Property tests: no template panics, and none exceeds the limits.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use promoflow_velocity::{
 };
 use proptest::prelude::*;
 
-/// Pieces that templates are made of, well-formed or not.
+/// Fragments of templates, well-formed or not.
 const PIECES: [&str; 80] = [
     "%TAG%",
     "%TAG|instead%",
@@ -91,7 +91,7 @@ const PIECES: [&str; 80] = [
     "Їжак 🎁",
 ];
 
-/// Ways on which a value comes to be printed.
+/// Constructs that print a value.
 const WAYS: [&str; 14] = [
     "$v",
     "$!{v}",
@@ -156,7 +156,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn pieces_never_panic(
+    fn fragments_do_not_panic(
         pieces in prop::collection::vec(prop::sample::select(&PIECES[..]), 0..40),
         html in any::<bool>(),
     ) {
@@ -164,9 +164,9 @@ proptest! {
         check(&pieces.concat(), escape);
     }
 
-    /// However a value is passed on, no sign of it that means something in HTML comes out.
+    /// No value prints characters that are significant in HTML, however it is passed on.
     #[test]
-    fn no_value_comes_out_of_html_as_markup(
+    fn html_escaping_prints_no_value_as_markup(
         way in prop::sample::select(&WAYS[..]),
         before in "[a-z ]{0,5}",
         value in "[<>\"'&a-z ]{0,20}",
@@ -183,23 +183,23 @@ proptest! {
     }
 
     #[test]
-    fn any_text_never_panics(source in "\\PC{0,60}") {
+    fn any_text_does_not_panic(source in "\\PC{0,60}") {
         check(&source, Escape::None);
     }
 
     #[test]
-    fn symbols_never_panic(source in "[$#{}()\\[\\]!.'\"\\\\|a \n1=@*-]{0,40}") {
+    fn symbols_do_not_panic(source in "[$#{}()\\[\\]!.'\"\\\\|a \n1=@*-]{0,40}") {
         check(&source, Escape::None);
     }
 
     #[test]
-    fn text_without_symbols_is_itself(source in "[^$#\\\\\u{1c}]{0,80}") {
+    fn text_without_symbols_is_unchanged(source in "[^$#\\\\\u{1c}]{0,80}") {
         let template = Template::parse(&source).expect("plain text");
         prop_assert_eq!(template.render(&Context::new()).expect("plain text"), source);
     }
 
     #[test]
-    fn json_never_panics(source in "[\\[\\]{}:,\"\\\\u0-9a-f.eE+ -]{0,40}") {
+    fn json_does_not_panic(source in "[\\[\\]{}:,\"\\\\u0-9a-f.eE+ -]{0,40}") {
         let _ = Value::from_json(&source);
     }
 }

@@ -1,5 +1,5 @@
-//! Tools: what the manuals of Yespo and of Velocity Tools promise, what nothing is printed for, and
-//! what authors are told of.
+//! Tools: the examples in the manuals of Yespo and Velocity Tools, inputs for which nothing is
+//! printed, and the findings for authors.
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -32,7 +32,7 @@ fn print(source: &str, data: &[(&str, Value)], language: &str) -> String {
 }
 
 #[test]
-fn dates_are_counted_on_as_the_manual_of_yespo_prints_it() {
+fn date_arithmetic_matches_the_manual_of_yespo() {
     let data = [
         ("date", "01/01/2020 12:00".into()),
         ("ts", Value::Int(1_495_479_520_000)),
@@ -151,7 +151,7 @@ fn dates_are_counted_on_as_the_manual_of_yespo_prints_it() {
 }
 
 #[test]
-fn the_contact_has_a_clock_of_its_own() {
+fn formats_dates_in_the_time_zone_of_the_contact() {
     let options = RenderOptions {
         contact_zone: Some(Tz::America__New_York),
         ..options("en")
@@ -164,7 +164,7 @@ fn the_contact_has_a_clock_of_its_own() {
 }
 
 #[test]
-fn tools_print_as_the_manual_of_velocity_tools_has_it() {
+fn tools_match_the_manual_of_velocity_tools() {
     for (source, language, expected) in [
         ("$date", "en", "Oct 19, 2003, 9:54:50 PM"),
         ("$date.long_date", "en", "October 19, 2003"),
@@ -263,7 +263,7 @@ fn tools_print_as_the_manual_of_velocity_tools_has_it() {
 }
 
 #[test]
-fn nothing_is_printed_for_what_is_missing_or_wrong() {
+fn missing_and_invalid_arguments_print_nothing() {
     let value = |text: &str| Value::from(text);
     let names = [
         "date",
@@ -377,18 +377,21 @@ fn told(errors: Vec<Error>) -> Vec<String> {
     told.collect()
 }
 
-/// Whether one thing is told, with all these pieces in it.
+/// Asserts that there is one finding and that it contains all these pieces.
 fn assert_told(source: &str, told: &[String], pieces: &[&str]) {
     let [one] = told else {
         panic!("{source}: {told:?}");
     };
     for piece in pieces {
-        assert!(one.contains(piece), "{source}: {one} lacks {piece}");
+        assert!(
+            one.contains(piece),
+            "{source}: {one} does not contain {piece}"
+        );
     }
 }
 
 #[test]
-fn calls_that_nothing_answers_are_faults() {
+fn reports_calls_that_always_fail() {
     for (source, pieces) in [
         (
             "\n $dateTool.frobnicate(1)",
@@ -420,32 +423,35 @@ fn calls_that_nothing_answers_are_faults() {
         ),
         (
             "$display.truncate($x, 10)",
-            &["a tool of Velocity that is not here", "substring"],
+            &["a tool of Velocity that is not available here", "substring"],
         ),
         (
             "$displayTool.truncate($x, 10)",
-            &["a tool of Velocity that is not here"],
+            &["a tool of Velocity that is not available here"],
         ),
         (
             "#foreach($i in $sorter.sort($l, 'name'))$i#end",
             &["a tool of Velocity"],
         ),
         ("$link.relative('x')", &["a tool of Velocity"]),
-        ("$date.format('dd.MM.bbbb', $x)", &["'b' means nothing"]),
+        ("$date.format('dd.MM.bbbb', $x)", &["'b' has no meaning"]),
         ("$date.format(\"yyyy 'o\", $x)", &["quote"]),
         (
             "$date.format('2040-03-04T12:00', $x)",
-            &["'T' means nothing", "the pattern comes first"],
+            &["'T' has no meaning", "the pattern comes first"],
         ),
-        ("$date.get('iso')", &["'i' means nothing"]),
-        ("$date.get('short', 'smal')", &["'smal' is no style"]),
+        ("$date.get('iso')", &["'i' has no meaning"]),
+        (
+            "$date.get('short', 'smal')",
+            &["'smal' is not a date style"],
+        ),
         (
             "$dateTool.currentDate('HH', 'Mars')",
-            &["'Mars' is no time zone"],
+            &["'Mars' is not a time zone"],
         ),
         (
             "$dateTool.diff($x, $y, 'FORTNIGHTS')",
-            &["'FORTNIGHTS' is no unit", "DAYS"],
+            &["'FORTNIGHTS' is not a unit", "DAYS"],
         ),
         ("$number.format('money', $x)", &["no # or 0"]),
         (
@@ -482,14 +488,14 @@ fn calls_that_nothing_answers_are_faults() {
 }
 
 #[test]
-fn odd_calls_are_warned_of() {
+fn warns_of_suspicious_calls() {
     for (source, pieces) in [
         ("$date.format('dd.mm.yyyy', $x)", &["minutes", "MM"][..]),
         ("$date.format('dd.MM.YYYY', $x)", &["week", "yyyy"]),
         ("$date.format('DD.MM.yyyy', $x)", &["day of the year", "dd"]),
         ("$date.month", &["counts from 0", "$date.get('M')"]),
         ("$date.format('yyyy')", &["no date", "$date.get('yyyy')"]),
-        ("$date.format('yyyy', 'soon')", &["'soon'", "no date"]),
+        ("$date.format('yyyy', 'soon')", &["'soon'", "not a date"]),
         ("$dateTool.addDays($x)", &["1 argument", "takes"]),
         ("$number.format('0.00')", &["no number"]),
         ("$number.format('0.00', '12,50')", &["'12,50'", "12.50"]),

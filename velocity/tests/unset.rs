@@ -1,4 +1,4 @@
-//! References without a value: what they print, and what is told of them.
+//! References without a value: their output and their report.
 
 use promoflow_velocity::{Context, Escape, RenderOptions, Template, Unset, Usage};
 
@@ -18,7 +18,7 @@ fn print(source: &str, unset: Unset) -> String {
 }
 
 #[test]
-fn an_unset_reference_prints_nothing_where_the_host_wants_that() {
+fn unset_references_print_nothing_with_that_option() {
     for (source, printed) in [
         ("Hi $firstNmae!", "Hi !"),
         ("${order.total} EUR", " EUR"),
@@ -34,7 +34,7 @@ fn an_unset_reference_prints_nothing_where_the_host_wants_that() {
     ] {
         assert_eq!(print(source, Unset::Nothing), printed, "{source}");
     }
-    // As Velocity does, where the host says nothing.
+    // The default is that of Velocity.
     let source = "Hi $firstNmae, ${order.total} #set($g = 'a' + $none)$g";
     assert_eq!(
         print(source, Unset::default()),
@@ -43,7 +43,7 @@ fn an_unset_reference_prints_nothing_where_the_host_wants_that() {
 }
 
 #[test]
-fn a_dollar_sign_of_the_text_stays() {
+fn keeps_dollar_signs_of_the_text() {
     let source = "Only $5, $5.99, US$ 10, A$AP, US$ABC, $US 10, 10$off, $AP, $$, $1,000.00";
     assert_eq!(print(source, Unset::Nothing), source);
     for (source, printed) in [
@@ -56,7 +56,7 @@ fn a_dollar_sign_of_the_text_stays() {
 }
 
 #[test]
-fn what_had_no_value_is_told_with_its_place() {
+fn reports_unset_references_with_positions() {
     let source = "Hi $firstNmae $!quiet ${a|'b'}\n#if($x)$x#end ${order.total} A$AP $name";
     let template = Template::parse(source).expect("a template");
     let rendered = template
@@ -82,7 +82,7 @@ fn what_had_no_value_is_told_with_its_place() {
 }
 
 #[test]
-fn references_say_what_becomes_of_them() {
+fn references_have_a_usage() {
     let source = "$a $!b ${c|$d} A$AP $f.g($h) $!i.j($k) #if($l)#end #set($m = $n) \
                   #foreach($o in $p)#end \"#set($q = \"$r\")\"";
     let template = Template::parse(source).expect("a template");
@@ -114,7 +114,7 @@ fn references_say_what_becomes_of_them() {
 }
 
 #[test]
-fn a_directive_without_its_parenthesis_is_named() {
+fn names_directives_without_parentheses() {
     for (source, column, message) in [
         (
             "<a href=\"/p#if\">x</a>",
@@ -126,9 +126,9 @@ fn a_directive_without_its_parenthesis_is_named() {
         (
             "/p#end",
             3,
-            "no block is open here for #end; if #end is text here",
+            "#end without an open block; if #end is text here",
         ),
-        ("/p#else", 3, "no #if is open here for #else"),
+        ("/p#else", 3, "#else without an open #if"),
         ("#if(true)a#elseif b#end", 11, "#elseif needs a condition"),
     ] {
         let error = Template::parse(source).expect_err(source);
@@ -144,7 +144,7 @@ fn a_directive_without_its_parenthesis_is_named() {
 }
 
 #[test]
-fn tags_are_read_in_quotes_and_encoded_in_addresses() {
+fn reads_tags_in_quotes_and_encodes_them_in_addresses() {
     let is_tag = |_: &str, name: &str, _: &str| {
         let upper = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase());
         upper.then(|| name.to_lowercase())

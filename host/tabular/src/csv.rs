@@ -1,5 +1,5 @@
-//! Rows out of CSV as people have it: any of three delimiters, columns in any order, some or
-//! all of them missing, and the traces that spreadsheets leave.
+//! Reads rows from CSV: any of three delimiters, columns in any order, missing columns, and the
+//! artefacts that spreadsheets leave.
 
 use std::io::Read;
 
@@ -14,26 +14,26 @@ use super::source::{MAX_ROW_BYTES, Source, not_utf8};
 use super::table::{Draft, Table};
 use super::{CsvOptions, Row, RowPlace, UploadError, shorten};
 
-/// Rows by which the first line is judged.
+/// Number of rows below the first line that are examined to classify it.
 const SAMPLE: usize = 100;
-/// The mark with which files begin, and which stands within one where two were joined.
+/// The byte order mark. Inside a file it shows that two files were joined.
 const MARK: &[u8] = "\u{FEFF}".as_bytes();
 
 /// The rows of a CSV file.
 pub(super) struct CsvRows<R: Read, T: Table> {
     reader: Reader<Source<R>>,
     record: ByteRecord,
-    /// The record is the first row of a file without a header, and not yet handed out.
+    /// The record is the first row of a file without a header and has not been returned yet.
     pending: bool,
     line: u64,
-    /// Lines that were passed over before the reader began.
+    /// Number of lines skipped before the CSV reader started.
     skipped: u64,
     places: Vec<Place<T::Column>>,
-    /// The header; `None`: the file has none.
+    /// The header, or `None` if the file has no header.
     header: Option<Vec<String>>,
-    /// The author has stated what the first line is, so that words are no headings.
+    /// The caller described the first line, so words in later rows are not taken for headings.
     is_stated: bool,
-    /// The lone column of codes, whose delimiter was found rather than stated.
+    /// The file has a single column of codes, and the delimiter was guessed rather than given.
     is_lone: bool,
     accepted: u64,
     warnings: Vec<String>,
@@ -41,7 +41,7 @@ pub(super) struct CsvRows<R: Read, T: Table> {
 }
 
 impl<R: Read, T: Table> CsvRows<R, T> {
-    /// Reads the first line.
+    /// Opens the file and reads its first line.
     pub(super) fn open(
         mut source: Source<R>,
         options: &CsvOptions,
@@ -102,12 +102,12 @@ impl<R: Read, T: Table> CsvRows<R, T> {
         Ok(rows)
     }
 
-    /// What the rows are.
+    /// Returns the schema of the rows.
     pub(super) fn table(&self) -> &T {
         &self.table
     }
 
-    /// How the file was understood, where it does not say so itself.
+    /// Returns warnings about how the file was interpreted.
     pub(super) fn warnings(&self) -> Vec<String> {
         let mut warnings = self.warnings.clone();
         if self.header.is_none() && self.accepted > 0 {
@@ -120,7 +120,7 @@ impl<R: Read, T: Table> CsvRows<R, T> {
         warnings
     }
 
-    /// The next row.
+    /// Returns the next row, or `None` at the end of the file.
     pub(super) fn next_row(&mut self) -> Result<Option<Row<T::Row>>, UploadError> {
         if !std::mem::take(&mut self.pending) && !self.read_record()? {
             return Ok(None);
@@ -141,8 +141,8 @@ impl<R: Read, T: Table> CsvRows<R, T> {
                 Place::Column(column) => {
                     if self.is_lone && value.contains(['|', ';', '\t']) {
                         let message = format!(
-                            "`{}` holds what may separate columns; state what does, `--delimiter` \
-                             (over HTTP `delimiter`)",
+                            "`{}` contains a character that may separate columns; name the \
+                             delimiter with `--delimiter` (over HTTP `delimiter`)",
                             shorten(value)
                         );
                         draft.reject(T::name(column), message);
@@ -154,8 +154,8 @@ impl<R: Read, T: Table> CsvRows<R, T> {
                             is_plain(value, |text| self.table.is_made_of_words(text))
                     {
                         let message = format!(
-                            "`{}` is no {} as far as one can see: {reason}; if it is one, state that \
-                             there is no heading, `--no-header` (over HTTP `noHeader=true`)",
+                            "`{}` does not look like a {}: {reason}; if it is one, use `--no-header` \
+                             (over HTTP `noHeader=true`)",
                             shorten(value),
                             T::PLURAL.strip_suffix('s').unwrap_or(T::PLURAL)
                         );
@@ -168,9 +168,7 @@ impl<R: Read, T: Table> CsvRows<R, T> {
                     let value = shorten(value);
                     draft.reject(
                         "",
-                        format!(
-                            "`{value}` stands in a column without a name; name it or remove it"
-                        ),
+                        format!("`{value}` is in a column without a name; name it or remove it"),
                     );
                 }
                 Place::Unnamed | Place::Ignored => {}
@@ -181,7 +179,7 @@ impl<R: Read, T: Table> CsvRows<R, T> {
         Ok(Some(row))
     }
 
-    /// Refuses what shows that another file was put behind this one: its header, or its mark.
+    /// Rejects a repeated header or an inner byte order mark: two files were joined.
     fn check_joined(&self) -> Result<(), UploadError> {
         let fault = |message: String| UploadError::Header {
             line: self.line,
@@ -199,9 +197,9 @@ impl<R: Read, T: Table> CsvRows<R, T> {
         if is_header {
             let shown: Vec<&str> = cells().collect();
             return Err(fault(format!(
-                "`{}` names the columns once more; if two files were joined, upload each of them \
-                 alone, and if it is a row, state what the first line is (`--column` or \
-                 `--no-header`, over HTTP `column` or `noHeader`)",
+                "`{}` repeats the header; if two files were joined, upload them separately; if it \
+                 is a row, describe the first line (`--column` or `--no-header`, over HTTP `column` \
+                 or `noHeader`)",
                 shorten(&shown.join(","))
             )));
         }
@@ -214,15 +212,15 @@ impl<R: Read, T: Table> CsvRows<R, T> {
         };
         if self.record.iter().any(is_inside) {
             return Err(fault(
-                "a byte order mark stands within a value: two files were joined without a line end \
-                 between them; upload each of them alone"
+                "a value contains a byte order mark: two files were joined without a line break \
+                 between them; upload them separately"
                     .to_owned(),
             ));
         }
         Ok(())
     }
 
-    /// Reads the next record that is not blank, and checks that it is UTF-8; false at the end.
+    /// Reads the next non-blank record and checks that it is UTF-8. Returns false at the end.
     fn read_record(&mut self) -> Result<bool, UploadError> {
         loop {
             self.reader.get_mut().allow(2 * MAX_ROW_BYTES);
@@ -245,8 +243,8 @@ impl<R: Read, T: Table> CsvRows<R, T> {
             if self.record.is_empty() {
                 return Ok(false);
             }
-            // The record's own position is before the blank lines that the reader skipped, so
-            // the line is counted back from its end, which is always one line end.
+            // The reader's position is before the blank lines that it skipped, so the line number
+            // is counted back from the end of the record, which is always one line break.
             let content = self.record.as_slice();
             let inside = content.iter().filter(|byte| **byte == b'\n').count() as u64;
             self.line = after.saturating_sub(1 + inside).max(self.line + 1);
@@ -277,12 +275,12 @@ fn builder(delimiter: u8) -> ReaderBuilder {
     builder
         .delimiter(delimiter)
         .has_headers(false)
-        // A row with too few or too many fields is refused alone, not the file.
+        // Only a row with too few or too many fields is rejected, not the whole file.
         .flexible(true);
     builder
 }
 
-/// The rows below the first line, as far as the first block holds them, in cells.
+/// Returns the cells of the rows below the first line, as far as the first block holds them.
 fn sample<R: Read>(source: &Source<R>, delimiter: u8) -> Vec<Vec<String>> {
     let mut rows = Vec::new();
     for record in builder(delimiter)
@@ -303,7 +301,7 @@ fn sample<R: Read>(source: &Source<R>, delimiter: u8) -> Vec<Vec<String>> {
             break;
         }
     }
-    // The last one may go on in the next block.
+    // The last row may continue in the next block.
     if !source.is_whole() && rows.len() <= SAMPLE {
         rows.pop();
     }
@@ -311,7 +309,7 @@ fn sample<R: Read>(source: &Source<R>, delimiter: u8) -> Vec<Vec<String>> {
     rows
 }
 
-/// The text of a cell; [`CsvRows::read_record`] has seen to it that it is one.
+/// Returns the text of a cell, which [`CsvRows::read_record`] has checked.
 fn text(cell: &[u8]) -> &str {
     std::str::from_utf8(cell).unwrap_or_default()
 }

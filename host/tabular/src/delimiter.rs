@@ -1,17 +1,17 @@
-//! What stands between the columns of a CSV file.
+//! Detects the delimiter of a CSV file.
 
 use super::header::{FirstLines, trim};
 use super::options::can_delimit;
 use super::table::Table;
 use super::{CsvOptions, UploadError, fold, text};
 
-/// Delimiters that are found without being stated. The last of equals wins.
+/// Delimiters that are detected automatically. The last one wins a tie.
 const DELIMITERS: [u8; 3] = [b'\t', b';', b','];
-/// Others that a message suggests.
+/// Other delimiters that an error message suggests.
 const OTHER_DELIMITERS: [char; 10] = ['|', '^', '~', '\u{1F}', '\u{1}', ':', '/', '=', '#', ' '];
 
-/// The line with which spreadsheets are told the delimiter, `sep=;`: what it says, and how many
-/// bytes and lines it takes with what stands before it.
+/// Parses the line `sep=;` that tells spreadsheets the delimiter. Returns the delimiter and the
+/// number of bytes and lines to skip, including blank lines before it.
 pub(super) fn separator_line(head: &[u8]) -> Option<(Option<u8>, usize, u64)> {
     let start = head.iter().position(|byte| !byte.is_ascii_whitespace())?;
     let length = head[start..].iter().position(|byte| *byte == b'\n');
@@ -33,7 +33,7 @@ pub(super) fn separator_line(head: &[u8]) -> Option<(Option<u8>, usize, u64)> {
         None if rest.starts_with(' ') => Some(b' '),
         None => None,
     };
-    // Behind it may stand what ends the lines of that spreadsheet.
+    // The spreadsheet may pad the line with its own delimiters.
     let mut behind = rest.trim_matches(' ').trim_start_matches("\\t").chars();
     if behind.any(char::is_alphanumeric) {
         return None;
@@ -42,9 +42,9 @@ pub(super) fn separator_line(head: &[u8]) -> Option<(Option<u8>, usize, u64)> {
     Some((stated, end, lines))
 }
 
-/// The delimiter of a file: the one of its first line that makes the most known columns, and
-/// among equals the one that stands there most often, outside quotes.
-/// `separator`: what a line for spreadsheets says, unless the header contradicts it.
+/// Returns the delimiter of a file: the one that splits the first line into the most known columns;
+/// in a tie, the one that occurs most often outside quotes.
+/// `separator`: the delimiter named by a `sep=` line, unless the header contradicts it.
 pub(super) fn delimiter<T: Table>(
     table: &T,
     options: &CsvOptions,
@@ -92,7 +92,8 @@ pub(super) fn delimiter<T: Table>(
     }
 }
 
-/// Another delimiter by which a lone cell of the first line would name columns.
+/// Returns an error if another delimiter would split the only cell of the first line into known
+/// columns.
 pub(super) fn other_delimiter<T: Table>(table: &T, first: &FirstLines<'_>) -> Option<UploadError> {
     let [cell] = first.cells else {
         return None;
@@ -106,8 +107,8 @@ pub(super) fn other_delimiter<T: Table>(table: &T, first: &FirstLines<'_>) -> Op
         let (known, parts) = known(char::from(delimiter));
         if known > 0 && parts > 1 {
             let message = format!(
-                "`{}` stands in quotes as a whole, and is several columns; export the file \
-                 without these quotes",
+                "`{}` is quoted as a whole but holds several columns; export the file without \
+                 these quotes",
                 first.shown()
             );
             return Some(first.fault("", message));
@@ -121,7 +122,7 @@ pub(super) fn other_delimiter<T: Table>(table: &T, first: &FirstLines<'_>) -> Op
     let (line, preview) = (first.shown(), first.preview());
     let found = found.escape_default();
     let message = format!(
-        "`{line}` names no column; `{found}` seems to stand between the columns: state it, \
+        "`{line}` names no column; `{found}` seems to separate the columns: use \
          `--delimiter '{found}'` (over HTTP `delimiter`); {preview}"
     );
     Some(first.fault("", message))
@@ -132,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_line_for_spreadsheets_states_the_delimiter() {
+    fn parses_the_sep_line_of_spreadsheets() {
         for (head, expected) in [
             ("sep=;\ncode;type\n", Some((Some(b';'), 6, 1))),
             ("\"sep=;\"\nx", Some((Some(b';'), 8, 1))),

@@ -1,13 +1,13 @@
-//! What stops a whole upload. People read it: it says where, what was expected and what to do.
+//! Errors that stop a whole upload. The text says where, what was expected and what to do.
 
 use std::io;
 
-/// Why an upload cannot be read, or not any further. It is the file that must change, save for
-/// [`Unreadable`](Self::Unreadable), [`Spool`](Self::Spool) and [`Keep`](Self::Keep), where trying
-/// again may help.
+/// The reason why an upload cannot be read (any further). The file must change, except for
+/// [`Unreadable`](Self::Unreadable), [`Spool`](Self::Spool) and [`Keep`](Self::Keep), where a retry
+/// may help.
 #[derive(Debug, thiserror::Error)]
 pub enum UploadError {
-    /// The text is in another encoding.
+    /// The text is not UTF-8.
     #[error(
         "line {line}: this is not UTF-8{}; save the file as UTF-8 and upload it again",
         .looks_like.map(|name| format!(", it looks like {name}")).unwrap_or_default()
@@ -15,89 +15,89 @@ pub enum UploadError {
     NotUtf8 {
         /// The line with the first byte that is not UTF-8, counted from 1.
         line: u64,
-        /// The encoding that it probably is.
+        /// The probable encoding.
         looks_like: Option<&'static str>,
     },
-    /// It is a file of another kind.
+    /// The file is of another kind, such as a workbook or an archive.
     #[error("line 1: the file is {kind}; export a table as CSV (UTF-8) or JSON and upload that")]
     Kind {
-        /// What it is.
+        /// A description of the file.
         kind: &'static str,
     },
-    /// It was to be CSV, and is another text.
+    /// The file was uploaded as CSV but is another kind of text.
     #[error("line {line}: the file is {kind}")]
     NotCsv {
-        /// The line on which it begins.
+        /// The line where the text starts.
         line: u64,
-        /// What it is, and what to do.
+        /// A description of the text and what to do.
         kind: &'static str,
     },
-    /// What the author states of the file does not suit it.
+    /// An option does not fit the file.
     #[error("{option}: {message}")]
     Option {
-        /// The option, as uploads over HTTP call it: `column`.
+        /// The option as named in the HTTP API, such as `column`.
         option: &'static str,
-        /// What is wrong and what is expected.
+        /// What was found and what is expected.
         message: String,
     },
-    /// A value that cannot be read before more is stated of the file.
+    /// A value that cannot be read without a further option.
     #[error("line {line}: {field}: {message}")]
     Value {
-        /// The line that it stands on.
+        /// The line of the value.
         line: u64,
-        /// The field, named as in an upload.
+        /// The field as named in an upload.
         field: &'static str,
-        /// What is wrong and what to state.
+        /// What was found and which option to use.
         message: String,
     },
-    /// The first line of a CSV file does not name the columns as it should, or a later one names
-    /// them again.
+    /// The first line of a CSV file does not name the columns correctly, or a later line repeats
+    /// the header.
     #[error("line {line}: {message}")]
     Header {
         /// The line of the header.
         line: u64,
-        /// The column at fault as the file names it; empty where it is the line as a whole.
+        /// The column as named in the file; empty if the error is about the whole line.
         field: String,
-        /// What is wrong and what is expected.
+        /// What was found and what is expected.
         message: String,
     },
-    /// The file is not JSON from here on, or holds something else than rows.
+    /// The file is not valid JSON from here on, or holds something other than rows.
     #[error("line {line}, column {column}: {message}")]
     Json {
         /// The line, counted from 1.
         line: u64,
         /// The column, in bytes, counted from 1.
         column: u64,
-        /// What is wrong and what is expected.
+        /// What was found and what is expected.
         message: String,
     },
-    /// A key of a call such as `{"promocodes": […], …}`, which would hold for all of its rows.
+    /// A key of a call such as `{"promocodes": […], …}` that would apply to all of its rows.
     #[error("line {line}: {message}; correct the call and upload it again")]
     Call {
-        /// The line that it stands on.
+        /// The line of the key.
         line: u64,
-        /// The key, as the file has it.
+        /// The key as written in the file.
         field: String,
-        /// What is wrong and what is expected.
+        /// What was found and what is expected.
         message: String,
     },
-    /// A row, or a value of JSON, that cannot be an honest one.
+    /// A row or a JSON value of an implausible length.
     #[error(
         "line {line}: the row or value that begins here is longer than {limit} bytes; \
          a quote or a bracket is probably not closed"
     )]
     TooLong {
-        /// The line where it begins.
+        /// The line where it starts.
         line: u64,
-        /// How long it may be.
+        /// The maximum length in bytes.
         limit: usize,
     },
-    /// A value to fill in that no row may have.
-    #[error("the {field} to fill in: {message}")]
+    /// A default value that no row may have.
+    #[error("default {field}: {message}")]
     Fill {
-        /// The field, named as in an upload.
+        /// The field as named in an upload.
         field: &'static str,
-        /// What is wrong and what is expected.
+        /// What was found and what is expected.
         message: String,
     },
     /// The reader failed.
@@ -108,21 +108,21 @@ pub enum UploadError {
         /// The reader's own error.
         source: io::Error,
     },
-    /// Rows wait in a temporary file for attributes that stand after them, and it failed.
+    /// The temporary file for rows that precede the attributes of their call failed.
     #[error(
-        "the codes before the attributes could not be kept in a temporary file ({0}); \
+        "the codes before the attributes could not be buffered in a temporary file ({0}); \
          write the attributes before `promocodes`, or make room in the temporary folder"
     )]
     Spool(io::Error),
-    /// An upload that is all or nothing waits in a temporary file for its end, and that failed.
+    /// The temporary file for an all-or-nothing upload failed.
     #[error(
-        "the upload could not be kept in a temporary file ({0}); make room in the temporary folder"
+        "the upload could not be buffered in a temporary file ({0}); make room in the temporary folder"
     )]
     Keep(io::Error),
 }
 
 impl UploadError {
-    /// The line at fault, counted from 1; `None` where it is none of the file's.
+    /// Returns the line of the error, counted from 1, or `None` if it has no line.
     pub fn line(&self) -> Option<u64> {
         match self {
             UploadError::NotUtf8 { line, .. }
@@ -141,7 +141,7 @@ impl UploadError {
         }
     }
 
-    /// The field at fault; empty where it is not one field.
+    /// Returns the field of the error; empty if it is not about one field.
     pub fn field(&self) -> &str {
         match self {
             UploadError::Header { field, .. } | UploadError::Call { field, .. } => field,

@@ -1,36 +1,38 @@
-//! Whether the first line of a list without a known heading is a row like the others.
+//! Decides whether the first line of a list without a known heading is a row like the others.
 //!
-//! A heading that is taken for a code reaches a customer, so what is not plainly a row is refused,
-//! and the author states what it is. The rule, in this order; "others" are the rows below, as far
-//! as the first block of the file shows them:
+//! A heading that is taken for a code reaches a customer, so anything that is not clearly a row is
+//! rejected and the author has to say what it is. The rules apply in this order; "others" are the
+//! rows below, as far as the first block of the file holds them:
 //!
-//! 1. What begins like a comment, an item of a list or markup, or holds what separates columns or
-//!    stands in documents (quotes, brackets, `@`, `:`, a `=` behind the beginning), is no row.
-//! 2. Nor is what holds a space, unless another row has the same outline and there is a digit.
-//! 3. Nor is a date, or what has letters of a script that no other row has.
-//! 4. Nor is what consists of words for codes, or has one of their stems (`Rabattkod`, `Vaucheris`),
-//!    without a digit; with digits (`Coupons2027`), where no other row has the same outline, or the
-//!    same case, and letters and digits in turn.
-//! 5. With a digit it is a row, unless the others, two or more, all have one outline, and this has
-//!    neither that nor the same letters and digits in turn (`A9` above `A10`).
-//! 6. Without a digit it is a row where another has no digit either, and the same case; where
-//!    another has its length and case; or, alone in the file, in capital letters.
+//! 1. A line is not a row if it starts like a comment, a list item or markup, or contains a column
+//!    separator or a character of documents (quotes, brackets, `@`, `:`, a `=` after the first
+//!    character).
+//! 2. A line with a space is not a row, unless it has a digit and another row has the same outline.
+//! 3. A date is not a row, nor is a line with letters of a script that no other row uses.
+//! 4. A line made of words for codes, or with one of their stems (`Rabattkod`, `Vaucheris`), is not
+//!    a row if it has no digit; with digits (`Coupons2027`), if no other row has the same outline
+//!    or the same case and sequence of letters and digits.
+//! 5. A line with a digit is a row, unless there are at least two others, all with one outline, and
+//!    the line has neither that outline nor the same sequence of letters and digits (`A9` above
+//!    `A10`).
+//! 6. A line without a digit is a row if another row has no digit either and the same case, if
+//!    another row has its length and case, or, alone in the file, if it is in capital letters.
 //!
-//! Rows below such a first line are judged by what they are themselves ([`is_plain`]).
+//! Rows below such a first line are classified on their own ([`is_plain`]).
 
 use super::text::is_item;
 
-/// What is known of a row by its characters.
+/// The features of a row that are compared.
 struct Shape {
     chars: usize,
-    /// What stands at which place and is neither letter nor digit.
+    /// Positions of characters that are neither letters nor digits.
     marks: Vec<(usize, char)>,
-    /// Letters and digits in turn, and the marks between them: `a9-a`.
+    /// The sequence of letters, digits and other characters, with repeats collapsed: `a9-a`.
     turns: String,
     digit: bool,
     space: bool,
     case: Case,
-    /// It has letters beyond ASCII.
+    /// The row has letters beyond ASCII.
     foreign: bool,
 }
 
@@ -76,13 +78,14 @@ impl Shape {
         }
     }
 
-    /// The same length, and the same marks at the same places.
+    /// Returns true if both have the same length and the same marks in the same places.
     fn outlines(&self, other: &Shape) -> bool {
         self.chars == other.chars && self.marks == other.marks
     }
 }
 
-/// Judges a first line, which has a single cell, by the rows below. Gives why it may be no row.
+/// Classifies a first line with a single cell by the rows below. The error says why it is not a
+/// row.
 pub(super) fn judge(
     first: &str,
     others: &[String],
@@ -93,20 +96,20 @@ pub(super) fn judge(
     let below: Vec<Shape> = others.iter().map(|other| Shape::of(other)).collect();
     let outlined = below.iter().any(|other| other.outlines(&shape));
     if shape.space && !(shape.digit && outlined) {
-        return Err("it holds spaces");
+        return Err("it contains spaces");
     }
     if is_date(first) && !others.iter().any(|other| is_date(other)) {
         return Err("it is a date");
     }
     if shape.foreign && !below.is_empty() && !below.iter().any(|other| other.foreign) {
-        return Err("it is of another script than the rows below");
+        return Err("its script differs from the rows below");
     }
     let letters: String = first.chars().filter(|c| !c.is_numeric()).collect();
     if is_made_of_words(&letters) {
         let is_like = |other: &Shape| other.turns == shape.turns && other.case == shape.case;
         let is_one_of = below.is_empty() || outlined || below.iter().any(is_like);
         if !shape.digit || !is_one_of {
-            return Err("it says what the rows are");
+            return Err("it consists of words that headings use");
         }
     }
     if shape.digit {
@@ -123,13 +126,13 @@ pub(super) fn judge(
         |other: &Shape| other.case == shape.case && (!other.digit || other.chars == shape.chars);
     match below.is_empty() {
         true if shape.case == Case::Upper => Ok(()),
-        true => Err("it has no digit, and nothing stands below it"),
+        true => Err("it has no digit, and there is no row below it"),
         false if below.iter().any(is_like) => Ok(()),
         false => Err("it has no digit, and the rows below look different"),
     }
 }
 
-/// Whether a row below a first line that is a code is one as far as it shows by itself.
+/// Checks that a row below a first line that is a code looks like a code on its own.
 pub(super) fn is_plain(
     row: &str,
     is_made_of_words: impl Fn(&str) -> bool,
@@ -144,11 +147,11 @@ pub(super) fn is_plain(
     }
 }
 
-/// Whether it has marks that stand in texts and documents rather than in codes.
+/// Rejects characters that occur in texts and documents rather than in codes.
 fn looks_like_text(text: &str) -> Result<(), &'static str> {
     let separates = |c: char| matches!(c, '|' | '¦' | '^' | '~' | ';' | '；' | '，' | '\t');
     if text.contains(separates) {
-        return Err("it holds what may separate columns");
+        return Err("it contains a character that may separate columns");
     }
     let begins = text.starts_with(['#', '<', '%', '!', '?', '>'])
         || ["//", "--", "/*", "==", "**"]
@@ -162,12 +165,12 @@ fn looks_like_text(text: &str) -> Result<(), &'static str> {
     };
     let assigns = text.char_indices().any(|(at, c)| c == '=' && at > 0);
     match begins || assigns || text.contains(belongs_to_text) || is_item(text) {
-        true => Err("it looks like a comment, an item of a list, or a part of a document"),
+        true => Err("it looks like a comment, a list item or part of a document"),
         false => Ok(()),
     }
 }
 
-/// Whether it is a day and perhaps a time, and nothing else.
+/// Returns true if the text is a date, optionally with a time, and nothing else.
 fn is_date(text: &str) -> bool {
     let numbers: Vec<&str> = text
         .split(['-', '.', '/', ':', ' ', 'T', 'Z', '+'])
@@ -191,7 +194,7 @@ fn is_date(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// The words of these tests: some for codes.
+    /// A word list for these tests.
     fn words(text: &str) -> bool {
         ["kupon", "promo", "coupons", "my codes", "coupon", "voucher"]
             .contains(&text.to_lowercase().trim_matches(['_', '-']))
@@ -204,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_codes_are_rows() {
+    fn accepts_plain_codes_as_rows() {
         for lines in [
             "A1",
             "PROMO10\nSAVE20",
@@ -235,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_below_are_judged_by_themselves() {
+    fn classifies_later_rows_on_their_own() {
         for row in ["A1", "B 2", "WELCOME", "=B2", "save-10"] {
             assert_eq!(is_plain(row, words), Ok(()), "{row}");
         }
@@ -252,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn headings_titles_and_comments_are_none() {
+    fn rejects_headings_titles_and_comments() {
         for lines in [
             "Kupong\nAB12\nAB13",
             "Kupon",

@@ -1,24 +1,24 @@
-//! Texts that a spreadsheet would take for formulas.
+//! Protects texts that a spreadsheet would take for formulas.
 //!
-//! A guarded text has a quote (`'`) before it, as OWASP recommends against CSV injection. To take
-//! the guard off for certain, a text that looks guarded by itself is guarded as well.
+//! A guarded text has a quote (`'`) in front, as OWASP recommends against CSV injection. A text
+//! that already looks guarded is guarded as well, so that removing the guard is unambiguous.
 
 use std::borrow::Cow;
 
-/// What a formula begins with, in spreadsheets of any language.
+/// Characters that start a formula, in spreadsheets of any language.
 const BEGINNINGS: [char; 11] = [
     '=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
 ];
 
-/// Whether a text is a formula, and whether it is one behind quotes.
+/// Returns whether the text is a formula, and whether quotes precede it.
 fn formula(text: &str) -> (bool, bool) {
     let behind = text.trim_start_matches('\'');
     let is_formula = behind.starts_with(BEGINNINGS);
     (is_formula, is_formula && behind.len() < text.len())
 }
 
-/// The text so that [`unguarded`] gives it back. For a spreadsheet, a formula is guarded.
-pub fn guarded(text: &str, for_spreadsheet: bool) -> Cow<'_, str> {
+/// Returns the text in a form that [`unguarded`] reverses. For a spreadsheet, formulas are guarded.
+pub(crate) fn guarded(text: &str, for_spreadsheet: bool) -> Cow<'_, str> {
     match formula(text) {
         (_, true) => Cow::Owned(format!("'{text}")),
         (true, false) if for_spreadsheet => Cow::Owned(format!("'{text}")),
@@ -26,8 +26,8 @@ pub fn guarded(text: &str, for_spreadsheet: bool) -> Cow<'_, str> {
     }
 }
 
-/// The text without its guard.
-pub fn unguarded(text: &str) -> &str {
+/// Returns the text without its guard.
+pub(crate) fn unguarded(text: &str) -> &str {
     match formula(text) {
         (_, true) => &text[1..],
         _ => text,
@@ -42,7 +42,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_guarded_comes_back_and_is_no_formula(text in "['=+@a-]{0,6}", any in any::<String>()) {
+        fn guarded_text_round_trips_and_is_no_formula(text in "['=+@a-]{0,6}", any in any::<String>()) {
             for text in [text, any] {
                 let guarded_too = guarded(&text, false);
                 prop_assert_eq!(unguarded(&guarded_too), &text);
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quote_before_anything_else_stays() {
+    fn keeps_a_quote_that_guards_no_formula() {
         for text in ["'A", "'", "''", "A'=1", ""] {
             assert_eq!((guarded(text, true), unguarded(text)), (text.into(), text));
         }

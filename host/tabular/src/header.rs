@@ -1,15 +1,15 @@
-//! The first lines of a CSV file: which columns there are, and what stands between them.
+//! The first lines of a CSV file: detects the columns.
 
 use super::delimiter::other_delimiter;
 use super::first_line::judge;
 use super::table::Table;
 use super::{CsvOptions, StatedColumn, UploadError, fold, shorten, text};
 
-/// Lines that a preview shows.
+/// Number of lines in a preview.
 const PREVIEW: usize = 3;
 
-/// A value without the spaces around it, and without quotes that a space kept from being
-/// read as quotes: `A1, "General"`.
+/// Returns a cell without surrounding spaces, and without quotes that a leading space kept from
+/// being read as quotes: `A1, "General"`.
 pub(super) fn trim(cell: &str) -> &str {
     let trimmed = text::trim(cell);
     let spaced = cell.starts_with([' ', '\t', '\u{FEFF}']);
@@ -19,33 +19,33 @@ pub(super) fn trim(cell: &str) -> &str {
     }
 }
 
-/// What a cell of a row is.
+/// The role of a cell in a row.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Place<C> {
     /// A value of that column.
     Column(C),
-    /// It is not read, as was stated.
+    /// Not read, as an option says.
     Ignored,
-    /// It must be empty: what a spreadsheet leaves when all lines end in a delimiter.
+    /// Must be empty: spreadsheets leave such a cell if all lines end in a delimiter.
     Unnamed,
 }
 
-/// What the first line says of a file.
+/// The columns of a file, as its first line describes them.
 pub(super) struct Layout<C> {
     pub(super) places: Vec<Place<C>>,
-    /// The first line is a header. Otherwise it is a row already.
+    /// The first line is a header; otherwise it is the first row.
     pub(super) has_header: bool,
-    /// What the author should know of how it was understood.
+    /// Warnings about how the header was interpreted.
     pub(super) warnings: Vec<String>,
 }
 
-/// The first lines of a file, in cells.
+/// The first lines of a file, split into cells.
 pub(super) struct FirstLines<'a> {
-    /// The line of the first.
+    /// The line number of the first line.
     pub(super) line: u64,
-    /// The first.
+    /// The cells of the first line.
     pub(super) cells: &'a [&'a str],
-    /// Those below it, as far as they were read.
+    /// The rows below, as far as they were read.
     pub(super) below: &'a [Vec<String>],
 }
 
@@ -62,7 +62,7 @@ impl FirstLines<'_> {
         shorten(&self.cells.join(","))
     }
 
-    /// What was understood, so that the author sees what was not.
+    /// Returns the first lines as they were parsed, for an error message.
     pub(super) fn preview(&self) -> String {
         let line = |cells: Vec<&str>| {
             let cells: Vec<String> = cells
@@ -82,7 +82,7 @@ impl FirstLines<'_> {
     }
 }
 
-/// Judges the first line.
+/// Determines the columns from the first line.
 pub(super) fn layout<T: Table>(
     table: &T,
     options: &CsvOptions,
@@ -117,9 +117,8 @@ pub(super) fn layout<T: Table>(
             Place::Column(column) if places[..at].contains(&places[at]) => {
                 let name = T::name(column);
                 let advice = ignore(cell);
-                let message = format!(
-                    "the column `{name}` stands twice; keep one of them, or state {advice}"
-                );
+                let message =
+                    format!("the column `{name}` appears twice; keep one of them, or use {advice}");
                 return Err(first.fault(cell, message));
             }
             Place::Column(column) => {
@@ -145,11 +144,11 @@ pub(super) fn layout<T: Table>(
                     .take(9)
                     .map(|name| format!("`{}`", shorten(name)))
                     .collect();
-                format!(" (nor {})", names.join(", "))
+                format!(" (also unknown: {})", names.join(", "))
             }
         };
         let message = format!(
-            "`{}` is not a column{more}; {}; state what it is: {}",
+            "`{}` is not a column{more}; {}; map it with {}",
             shorten(one),
             table.hint(one, &[]),
             state(table, &unknown, &columns)
@@ -159,7 +158,10 @@ pub(super) fn layout<T: Table>(
     if let Some((field, message)) = table.lacks(&columns, &first.shown()) {
         let message = match header_below(table, first) {
             Some(below) => format!("{message}; {below}"),
-            None => format!("{message}; or state it: {}", state(table, cells, &[])),
+            None => format!(
+                "{message}; or map a column with {}",
+                state(table, cells, &[])
+            ),
         };
         return Err(first.fault(&field, message));
     }
@@ -177,7 +179,7 @@ fn column_of<C: Clone>(place: &Place<C>) -> Option<C> {
     }
 }
 
-/// What is stated of each cell of the first line.
+/// Returns the role that the options give to each cell of the first line.
 fn stated<T: Table>(
     table: &T,
     options: &CsvOptions,
@@ -188,7 +190,11 @@ fn stated<T: Table>(
         let folded = fold(heading);
         let same = |cell: &&str| **cell == *heading || (!folded.is_empty() && fold(cell) == folded);
         let Some(at) = first.cells.iter().position(same) else {
-            let message = format!("no heading is `{}`; {}", shorten(heading), first.preview());
+            let message = format!(
+                "there is no heading `{}`; {}",
+                shorten(heading),
+                first.preview()
+            );
             return Err(UploadError::Option {
                 option: "column",
                 message,
@@ -199,7 +205,7 @@ fn stated<T: Table>(
     Ok(places)
 }
 
-/// The columns of a file of which it is stated that it has no heading.
+/// Determines the columns of a file that the options say has no header.
 fn numbered<T: Table>(
     table: &T,
     options: &CsvOptions,
@@ -218,7 +224,7 @@ fn numbered<T: Table>(
             .filter(|at| (1..=cells.len()).contains(at));
         let Some(number) = number else {
             return Err(fault(format!(
-                "`{}` is not the number of a column; without a heading expected 1 to {}, such as \
+                "`{}` is not a column number; without a heading, expected 1 to {}, such as \
                  code=1; {}",
                 shorten(heading),
                 cells.len(),
@@ -233,13 +239,13 @@ fn numbered<T: Table>(
             (Some(only), None, Some(column)) => places[only] = Place::Column(column),
             _ => {
                 return Err(fault(format!(
-                    "without a heading, state what each column is by its number, such as code=1; {}",
+                    "without a heading, map the columns by number, such as code=1; {}",
                     first.preview()
                 )));
             }
         }
     } else {
-        // Those that are not stated are not read.
+        // Columns without an option are not read.
         for place in &mut places {
             if *place == Place::Unnamed {
                 *place = Place::Ignored;
@@ -257,7 +263,7 @@ fn numbered<T: Table>(
     })
 }
 
-/// What a field that was stated is.
+/// Returns the role that an option names.
 fn named<T: Table>(table: &T, field: &str) -> Result<Place<T::Column>, UploadError> {
     if field == StatedColumn::IGNORE {
         return Ok(Place::Ignored);
@@ -273,7 +279,7 @@ fn named<T: Table>(table: &T, field: &str) -> Result<Place<T::Column>, UploadErr
     Ok(Place::Column(column))
 }
 
-/// A file whose first line names no column: codes alone, or refused.
+/// Handles a file whose first line names no column: either a list of codes, or an error.
 fn headless<T: Table>(table: &T, first: &FirstLines<'_>) -> Result<Layout<T::Column>, UploadError> {
     let cells = first.cells;
     let mut values = (0..cells.len()).filter(|at| !cells[*at].is_empty());
@@ -283,9 +289,9 @@ fn headless<T: Table>(table: &T, first: &FirstLines<'_>) -> Result<Layout<T::Col
             None => {
                 let field = T::HEADER.split(',').next().unwrap_or_default();
                 format!(
-                    "if it is a header, state what its columns are (`--column {field}=HEADING`, \
-                     over HTTP `column=…`), and if it is a row, that there is none (`--no-header \
-                     --column {field}=1`, over HTTP `noHeader=true&column=…`)"
+                    "if it is a header, map its columns (`--column {field}=HEADING`, over HTTP \
+                     `column=…`); if it is a row, use `--no-header --column {field}=1` (over HTTP \
+                     `noHeader=true&column=…`)"
                 )
             }
         };
@@ -305,7 +311,7 @@ fn headless<T: Table>(table: &T, first: &FirstLines<'_>) -> Result<Layout<T::Col
         .filter(|cell| !cell.is_empty())
         .collect();
     let line_below = header_below(table, first);
-    // What stands alone in another column than the rows is a comment: `;generated today`.
+    // A single cell in another column than the rows' is a comment: `;generated today`.
     let is_shared = match first.below {
         [] => only == 0,
         rows => rows.iter().any(|row| row.len() == cells.len()),
@@ -318,7 +324,7 @@ fn headless<T: Table>(table: &T, first: &FirstLines<'_>) -> Result<Layout<T::Col
     if let Err(reason) = judged {
         let advice = line_below.unwrap_or_else(|| {
             format!(
-                "state what it is, {} or a row (`--no-header`, over HTTP `noHeader=true`)",
+                "map it with {}, or, if it is a row, use `--no-header` (over HTTP `noHeader=true`)",
                 state(table, &cells[only..=only], &[])
             )
         });
@@ -338,9 +344,9 @@ fn headless<T: Table>(table: &T, first: &FirstLines<'_>) -> Result<Layout<T::Col
     })
 }
 
-/// How to state what headings are.
+/// Returns the options that would map these headings.
 fn state<T: Table>(table: &T, headings: &[&str], known: &[Option<T::Column>]) -> String {
-    // The first that nothing is known of may be what the header lacks.
+    // The first heading without a suggestion may be the required column.
     let mut lacked = table
         .lacks(known, "")
         .map(|_| T::HEADER.split(',').next().unwrap_or_default());
@@ -368,7 +374,7 @@ fn option(field: &str, heading: &str) -> String {
     }
 }
 
-/// That the columns are named further below, which makes of the first lines a title.
+/// Returns advice if a header follows further below, which makes the first lines a title.
 fn header_below<T: Table>(table: &T, first: &FirstLines<'_>) -> Option<String> {
     let mut below = first.below.iter().take(20);
     let header = below.find(|row| {
@@ -384,11 +390,11 @@ fn header_below<T: Table>(table: &T, first: &FirstLines<'_>) -> Option<String> {
     })?;
     let shown = shorten(&header.join(","));
     Some(format!(
-        "the line `{shown}` names the columns: remove what stands above it"
+        "the line `{shown}` is the header: remove the lines above it"
     ))
 }
 
-/// Whether a row names columns rather than having values for them.
+/// Returns true if the cells of a row are headings rather than values.
 pub(super) fn names_columns<'a, T: Table>(table: &T, cells: impl Iterator<Item = &'a str>) -> bool {
     let mut found = 0;
     let mut last = None;
@@ -406,7 +412,7 @@ pub(super) fn names_columns<'a, T: Table>(table: &T, cells: impl Iterator<Item =
     }
 }
 
-/// Whether a cell holds nothing that most values do and no heading.
+/// Returns true if a cell holds no character that is common in values and absent from headings.
 fn may_be_heading(cell: &str) -> bool {
     cell.len() <= 80
         && !cell

@@ -1,5 +1,5 @@
-//! Rows out of JSON, in all the shapes that uploads have: an array of texts or of objects, a
-//! call whose attributes hold for all of its rows, and objects one after another.
+//! Reads rows from JSON in all shapes that uploads have: an array of texts or objects, a call whose
+//! attributes apply to all of its rows, and a sequence of objects.
 
 use std::io::Read;
 
@@ -15,43 +15,43 @@ pub(super) struct JsonRows<R, T: Table> {
     skeleton: Skeleton<R>,
     table: T,
     state: State<T>,
-    /// Where the last row stands.
+    /// The location of the last row.
     place: RowPlace,
 }
 
-/// What is read next.
+/// The parser's state: what comes next.
 enum State<T: Table> {
     /// The first value of the file.
     Start,
-    /// An object, after another one, or the end.
+    /// Another object, or the end of the file.
     Objects,
-    /// An item of an array: the file's, or that of a call whose attributes are all known.
+    /// An item of an array: the top-level one, or that of a call whose attributes are all known.
     Items {
         first: bool,
         call: Option<Box<Object<T>>>,
         fill: T::Stated,
         index: u64,
     },
-    /// A row of a call that was put aside until its attributes were known.
+    /// A row of a call that was buffered until the attributes were known.
     Replay(Replay, T::Stated, u64),
-    /// Nothing but blanks.
+    /// Only whitespace may follow.
     End,
 }
 
-/// An object of the file that has begun: a row, or a call once its rows are seen.
+/// An object that is being read: a row, or a call as soon as its rows are seen.
 struct Object<T: Table> {
     draft: Draft<T>,
-    /// A member was seen: a comma stands before the next.
+    /// True until the first member was read; a comma precedes every later one.
     first: bool,
     is_call: bool,
-    /// The call's rows, where they came before the attributes.
+    /// The rows of the call, if they precede the attributes.
     spool: Option<Spool>,
-    /// The line of the member that was last read.
+    /// The line of the last member.
     line: u64,
 }
 
 impl<R: Read, T: Table> JsonRows<R, T> {
-    /// Begins at the beginning.
+    /// Creates a reader at the start of the file.
     pub(super) fn new(source: Source<R>, table: T) -> JsonRows<R, T> {
         JsonRows {
             skeleton: Skeleton::new(source),
@@ -61,17 +61,17 @@ impl<R: Read, T: Table> JsonRows<R, T> {
         }
     }
 
-    /// What the rows are.
+    /// Returns the schema of the rows.
     pub(super) fn table(&self) -> &T {
         &self.table
     }
 
-    /// Where the last row stands.
+    /// Returns the location of the last row.
     pub(super) fn place(&self) -> RowPlace {
         self.place
     }
 
-    /// The next row.
+    /// Returns the next row, or `None` at the end of the file.
     pub(super) fn next_row(&mut self) -> Result<Option<Row<T::Row>>, UploadError> {
         loop {
             match &mut self.state {
@@ -117,7 +117,7 @@ impl<R: Read, T: Table> JsonRows<R, T> {
                         return Ok(Some(read_row(&mut self.table, self.place, &value, fill)));
                     }
                     match call.take() {
-                        // A call whose attributes are known gives no row of its own.
+                        // A call whose attributes are known returns no row of its own.
                         Some(object) => drop(self.read_object(object)?),
                         None => self.state = State::End,
                     }
@@ -141,7 +141,7 @@ impl<R: Read, T: Table> JsonRows<R, T> {
         }
     }
 
-    /// Reads an object to its end, or to the rows of a call if they can be handed out at once.
+    /// Reads an object to its end, or up to the rows of a call if they can be returned at once.
     fn read_object(
         &mut self,
         mut object: Box<Object<T>>,
@@ -184,7 +184,7 @@ impl<R: Read, T: Table> JsonRows<R, T> {
         Ok(None)
     }
 
-    /// Puts the items of an array aside, through its closing bracket.
+    /// Buffers the items of an array, through its closing bracket.
     fn put_aside(&mut self) -> Result<Spool, UploadError> {
         let mut spool = Spool::new();
         let mut first = true;
@@ -207,17 +207,17 @@ impl<T: Table> Object<T> {
         }
     }
 
-    /// The key of a call's rows was seen: what came before it must suit a call.
+    /// Starts a call when the key of its rows is seen, and checks the members before it.
     fn begin_call(&mut self) -> Result<(), UploadError> {
         if self.is_call {
-            let message = format!("`{}` stands twice; make two calls of it", T::ROWS);
+            let message = format!("`{}` appears twice; split it into two calls", T::ROWS);
             return Err(self.fault(T::ROWS, message));
         }
         self.is_call = true;
         self.check_call()
     }
 
-    /// An attribute at fault is no row's, and what is one row's cannot be the call's.
+    /// Checks the attributes of a call: they must be valid and apply to all rows.
     fn check_call(&self) -> Result<(), UploadError> {
         if let Some(error) = self.draft.errors().first() {
             return Err(self.fault(&error.field, error.message.clone()));
@@ -225,10 +225,7 @@ impl<T: Table> Object<T> {
         let mut own = self.draft.seen().iter();
         if let Some(column) = own.find(|column| !T::is_common(column)) {
             let name = T::name(column);
-            let message = format!(
-                "`{name}` stands beside `{}`; put it among the others",
-                T::ROWS
-            );
+            let message = format!("`{name}` is next to `{}`; move it into the list", T::ROWS);
             return Err(self.fault(name, message));
         }
         Ok(())
@@ -243,13 +240,13 @@ impl<T: Table> Object<T> {
     }
 }
 
-/// The place of an item of an array.
+/// Returns the location of an array item.
 fn item(place: Place, list: &'static str, index: u64, value: &Value<'_>) -> RowPlace {
     let alone = !matches!(value, Value::Object(_));
     RowPlace::value(place.line, place.column).item(list, index, alone)
 }
 
-/// Judges an item of an array: a text alone, or an object.
+/// Reads an array item: a bare text or an object.
 fn read_row<T: Table>(
     table: &mut T,
     place: RowPlace,
@@ -272,7 +269,7 @@ fn read_row<T: Table>(
     draft.finish(table, fill)
 }
 
-/// Judges a key and its value.
+/// Reads a key and its value.
 fn read_member<T: Table>(
     table: &mut T,
     draft: &mut Draft<T>,

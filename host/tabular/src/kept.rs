@@ -1,5 +1,5 @@
-//! An upload that is all or nothing: kept as a whole before the store takes any of it. It is one
-//! transaction, which holds up every event, and must wait for no sender meanwhile.
+//! Buffers an all-or-nothing upload before the store sees any of it. Storing it takes one
+//! transaction, which blocks all events and so must not wait for a slow client.
 
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 
@@ -7,13 +7,13 @@ use tempfile::SpooledTempFile;
 
 use super::UploadError;
 
-/// What is longer goes to a file without a name, which the system removes whatever becomes of this
-/// process.
+/// Larger uploads go to an unnamed temporary file, which the operating system removes even if this
+/// process is killed.
 const IN_MEMORY: usize = 512 * 1024;
 const BLOCK: usize = 64 * 1024;
 
-/// Gives again what was read, and after that the error that reading ended with, if it did.
-pub struct Kept {
+/// Replays the bytes that were read, followed by the read error, if there was one.
+pub(crate) struct Kept {
     file: BufReader<SpooledTempFile>,
     failed: Option<io::Error>,
 }

@@ -1,27 +1,28 @@
-//! Uploads: a stream of rows out of a CSV or JSON file, in constant memory.
+//! Uploads: reads rows from a CSV or JSON file in constant memory.
 //!
-//! A `Reader` gives one [`Row`] after another. A row is accepted or rejected on its own; an
-//! [`UploadError`] is what is wrong with the file as a whole, and ends it. What the rows are
-//! (promo codes, contacts) is said by a `Table`.
+//! A `Reader` returns one [`Row`] after another. Each row is accepted or rejected on its own; an
+//! [`UploadError`] concerns the whole file and stops it. A `Table` defines the rows (promo codes,
+//! contacts).
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | `source` | the bytes: encoding, line ends, how long a row may be |
-//! | `table` | the seam: columns, and what a value must look like |
-//! | `options` | what the author states of a CSV file |
-//! | `sniff` | files that are no table at all |
-//! | `delimiter` | what stands between the columns of a CSV file |
-//! | `header` | the first line of a CSV file |
+//! | `source` | the bytes: encoding, line endings, maximum row length |
+//! | `table` | the interface to a kind of rows: columns and value checks |
+//! | `options` | options of a CSV file |
+//! | `sniff` | detection of files that are not tables |
+//! | `delimiter` | the delimiter of a CSV file |
+//! | `header` | the header of a CSV file |
 //! | `first_line` | whether a first line without a known heading is a row |
-//! | `csv` | rows out of CSV |
-//! | `text` | values without what nobody sees |
-//! | `place` | where a row stands in its file |
-//! | `skeleton` | the brackets and commas of JSON, value by value |
-//! | `value` | one value of JSON, read by serde |
-//! | `json` | rows out of JSON |
-//! | `spool` | rows that wait for attributes which stand after them |
-//! | `kept` | uploads that are all or nothing, before the store takes any of them |
-//! | `error` | what stops a file |
+//! | `csv` | rows from CSV |
+//! | `text` | cleaning of values |
+//! | `place` | the location of a row in its file |
+//! | `skeleton` | splitting JSON into values |
+//! | `value` | one JSON value, read by serde |
+//! | `json` | rows from JSON |
+//! | `spool` | a buffer for rows that precede the attributes of their call |
+//! | `kept` | a buffer for all-or-nothing uploads |
+//! | `batches` | batches of rows for the store |
+//! | `error` | errors that stop a file |
 
 mod csv;
 mod delimiter;
@@ -60,17 +61,17 @@ use self::json::JsonRows;
 pub use self::kept::Kept;
 use self::source::Source;
 
-/// How an upload is written.
+/// The format of an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// A table with a header line; codes may stand alone, one a line.
+    /// A table with a header line; a list of codes, one per line, needs none.
     Csv,
-    /// An array, objects one after another, or a call such as `{"promocodes": […], …}`.
+    /// An array, a sequence of objects, or a call such as `{"promocodes": […], …}`.
     Json,
 }
 
 impl Format {
-    /// The format that a file's extension names; `None` where it names neither.
+    /// Returns the format that a file extension names, or `None` for other extensions.
     pub fn of_path(path: &Path) -> Option<Format> {
         match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
             "csv" | "tsv" | "txt" => Some(Format::Csv),
@@ -80,18 +81,19 @@ impl Format {
     }
 }
 
-/// Why a row of an upload was refused.
+/// The reason why a row was rejected.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RowError {
-    /// The line that it stands on, counted from 1; the header is line 1.
+    /// The line of the row, counted from 1; the header is line 1.
     pub line: u64,
-    /// JSON: the column on that line at which the row begins, in bytes, counted from 1.
+    /// JSON: the column where the row starts, in bytes, counted from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub column: Option<u64>,
-    /// JSON: the row in its list, and the field in it: `promocodes[2]`, `[1].discount`.
+    /// JSON: the path of the row and the field: `promocodes[2]`, `[1].discount`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// The field, named as in an upload: `discount`; empty where the row as a whole is at fault.
+    /// The field as named in an upload, such as `discount`; empty if the error is about the whole
+    /// row.
     pub field: String,
     /// What was found and what is expected.
     pub message: String,
@@ -100,17 +102,17 @@ pub struct RowError {
 /// A row of an upload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Row<T> {
-    /// It may be stored.
+    /// The row is valid.
     Accepted(T),
-    /// It may not. There is an error for each field at fault, never none, and it counts as one
-    /// rejected row.
+    /// The row is invalid. There is at least one error, one for each invalid field; together they
+    /// count as one rejected row.
     Rejected(Vec<RowError>),
 }
 
 /// The rows of an upload.
 pub struct Reader<R: Read, T: Table> {
     rows: Rows<R, T>,
-    /// Rows that were handed out.
+    /// Number of rows returned so far.
     read: u64,
     ended: bool,
 }
@@ -121,12 +123,14 @@ enum Rows<R: Read, T: Table> {
 }
 
 impl<R: Read, T: Table> Reader<R, T> {
-    /// Opens an upload. It reads in blocks of its own, so the reader need not be buffered.
-    /// Without a format, the first character that is not blank tells it.
+    /// Opens an upload. The reader need not be buffered. Without a format, it is detected from the
+    /// first non-blank character.
     ///
-    /// Fails where the beginning shows already that nothing can be read: a file of another kind,
-    /// another encoding than UTF-8, a CSV header that lacks a column or has unknown ones.
-    pub fn new(
+    /// # Errors
+    ///
+    /// Fails if the beginning already shows that the file cannot be read: another kind of file, an
+    /// encoding other than UTF-8, or a CSV header that lacks a column or has unknown ones.
+    pub(crate) fn new(
         reader: R,
         format: Option<Format>,
         csv: &CsvOptions,
@@ -144,9 +148,9 @@ impl<R: Read, T: Table> Reader<R, T> {
         })
     }
 
-    /// The next row; `None` after the last one. After an error there are no more rows, though
-    /// the file may hold some: who must have all or nothing discards what came before.
-    pub fn next_row(&mut self) -> Result<Option<Row<T::Row>>, UploadError> {
+    /// Returns the next row, or `None` after the last one. After an error there are no more rows,
+    /// even if the file has some; an all-or-nothing caller must discard the rows before it.
+    pub(crate) fn next_row(&mut self) -> Result<Option<Row<T::Row>>, UploadError> {
         if self.ended {
             return Ok(None);
         }
@@ -167,8 +171,8 @@ impl<R: Read, T: Table> Reader<R, T> {
         row
     }
 
-    /// What the author should know of a file that was read to its end, though it was read.
-    pub fn warnings(&self) -> Vec<String> {
+    /// Returns warnings about a file that was read to its end.
+    pub(crate) fn warnings(&self) -> Vec<String> {
         let (mut warnings, table) = match &self.rows {
             Rows::Csv(rows) => (rows.warnings(), rows.table()),
             Rows::Json(rows) => (Vec::new(), rows.table()),
@@ -183,8 +187,8 @@ impl<R: Read, T: Table> Reader<R, T> {
         warnings
     }
 
-    /// Where the last row stands, if its line does not tell that.
-    pub fn place(&self) -> Option<RowPlace> {
+    /// Returns the location of the last row, if its line number alone does not identify it.
+    fn place(&self) -> Option<RowPlace> {
         match &self.rows {
             Rows::Csv(_) => None,
             Rows::Json(rows) => Some(rows.place()),
@@ -192,7 +196,7 @@ impl<R: Read, T: Table> Reader<R, T> {
     }
 }
 
-/// JSON begins with a bracket, and no row of CSV does.
+/// Detects the format: JSON starts with a bracket, CSV never does.
 fn format_of(head: &[u8]) -> Format {
     match head.iter().find(|byte| !byte.is_ascii_whitespace()) {
         Some(b'{' | b'[') => Format::Json,
@@ -200,8 +204,8 @@ fn format_of(head: &[u8]) -> Format {
     }
 }
 
-/// At most so much of the upload's own text stands in a message.
-pub fn shorten(text: &str) -> String {
+/// Returns at most 40 characters of the text, for messages.
+pub(crate) fn shorten(text: &str) -> String {
     let mut short: String = text.chars().take(40).collect();
     if short.len() < text.len() {
         short.push('…');
@@ -209,10 +213,10 @@ pub fn shorten(text: &str) -> String {
     short
 }
 
-/// A name without what people write differently: case, accents, spaces, marks. What may separate
-/// columns stays, so that two names together are none.
-pub fn fold(text: &str) -> String {
-    // What ends a label separates nothing.
+/// Normalises a name for comparison: drops case, accents, spaces and marks. Column separators are
+/// kept, so that two joined names match nothing.
+pub(crate) fn fold(text: &str) -> String {
+    // A trailing colon ends a label and separates nothing.
     let text = text.trim_end().trim_end_matches([':', ' ']);
     let is_part = |c: &char| {
         let separates = matches!(c, '|' | ';' | ',' | '^' | '~' | '=' | '/' | ':' | '\t');
@@ -227,8 +231,11 @@ pub fn fold(text: &str) -> String {
     decomposed.chars().filter(is_part).collect()
 }
 
-/// The name among these that was probably meant.
-pub fn nearest(text: &str, names: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+/// Returns the most similar of these names, if one is similar enough.
+pub(crate) fn nearest(
+    text: &str,
+    names: impl Iterator<Item = &'static str>,
+) -> Option<&'static str> {
     let folded = fold(text);
     names
         .map(|name| (strsim::jaro_winkler(&folded, &name.to_lowercase()), name))

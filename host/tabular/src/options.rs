@@ -1,35 +1,35 @@
-//! What the author of a CSV file states of it, where it does not say so itself.
+//! Options that describe a CSV file whose format is not evident.
 
-/// How a CSV file is to be read. What is not stated, the file tells.
+/// Options for reading a CSV file. Anything left out is detected.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CsvOptions {
-    /// What stands between columns.
+    /// The column delimiter.
     pub delimiter: Option<u8>,
     /// The first line is a row.
     pub no_header: bool,
-    /// What the columns are.
+    /// The roles of columns.
     pub columns: Vec<StatedColumn>,
 }
 
-/// What a column is.
+/// The role of a column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatedColumn {
-    /// The field, named as in an upload; [`StatedColumn::IGNORE`] for none.
+    /// The field as named in an upload; [`StatedColumn::IGNORE`] for none.
     pub field: String,
-    /// The heading as the file has it, or the number of the column, counted from 1, where the file
-    /// has no heading.
+    /// The heading as written in the file, or, if the file has no heading, the column number
+    /// counted from 1.
     pub heading: String,
 }
 
 impl StatedColumn {
-    /// The field of a column that is not read.
+    /// The field name of a column that is not read.
     pub const IGNORE: &'static str = "ignore";
 
-    /// Reads `code=Coupon Code`.
+    /// Parses a text such as `code=Coupon Code`.
     ///
     /// # Errors
     ///
-    /// Tells what is expected where it is not of that form.
+    /// Returns what is expected if the text does not have this form.
     pub fn parse(text: &str) -> Result<StatedColumn, String> {
         match text.split_once('=') {
             Some((field, heading)) if !field.trim().is_empty() && !heading.trim().is_empty() => {
@@ -39,8 +39,8 @@ impl StatedColumn {
                 })
             }
             _ => Err(format!(
-                "`{}` states no column; expected a field and a heading, such as code=Coupon, or \
-                 ignore=Notes",
+                "`{}` is not a column mapping; expected a field and a heading, such as \
+                 code=Coupon, or ignore=Notes",
                 super::shorten(text)
             )),
         }
@@ -48,25 +48,25 @@ impl StatedColumn {
 }
 
 impl CsvOptions {
-    /// Reads a delimiter: one character of ASCII that is neither letter, digit nor quote, or `tab`.
+    /// Parses a delimiter: one ASCII character other than a letter, a digit or a quote, or `tab`.
     ///
     /// # Errors
     ///
-    /// Tells what is expected where it is none.
+    /// Returns what is expected if the text is not a delimiter.
     pub fn parse_delimiter(text: &str) -> Result<u8, String> {
         match text.as_bytes() {
             [b' '] => Ok(b' '),
             _ if matches!(text, "tab" | "\\t" | "\t") => Ok(b'\t'),
             [one] if one.is_ascii() && can_delimit(*one) => Ok(*one),
             _ => Err(format!(
-                "`{}` delimits no columns; expected one character, such as | or ;, or the word tab",
+                "`{}` is not a delimiter; expected one character, such as | or ;, or the word tab",
                 super::shorten(text)
             )),
         }
     }
 }
 
-/// Whether columns may be delimited by it.
+/// Returns true if the byte may delimit columns.
 pub(super) fn can_delimit(byte: u8) -> bool {
     !byte.is_ascii_alphanumeric() && !matches!(byte, b'"' | b'\n' | b'\r' | 0) && byte.is_ascii()
 }
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn options_are_read_as_they_are_written() {
+    fn parses_column_mappings_and_delimiters() {
         let column = StatedColumn::parse("code = Coupon=Code ").unwrap();
         assert_eq!((&*column.field, &*column.heading), ("code", "Coupon=Code"));
         for text in ["code", "=x", "code=", ""] {

@@ -1,31 +1,31 @@
-//! Where a row stands in its file, as its author finds it.
+//! The location of a row in its file, as the author finds it.
 
 use super::RowError;
 
-/// Where a row stands in its file.
+/// The location of a row in its file.
 #[derive(Clone, Copy, Debug)]
 pub struct RowPlace {
     /// The line, counted from 1.
     pub(super) line: u64,
     /// JSON: the column on that line, in bytes, counted from 1.
     column: Option<u64>,
-    /// JSON: which item of a list it is.
+    /// JSON: the position in a list.
     item: Option<Item>,
 }
 
-/// An item of a list.
+/// A position in a list.
 #[derive(Clone, Copy, Debug)]
 struct Item {
-    /// The key of the list; empty where the file is the list.
+    /// The key of the list; empty if the list is the whole file.
     list: &'static str,
     index: u64,
-    /// It is a text, and has no fields of its own.
+    /// The item is a bare text without fields.
     alone: bool,
 }
 
 impl RowPlace {
-    /// A line of CSV.
-    pub fn line(line: u64) -> RowPlace {
+    /// Creates the location of a CSV line.
+    pub(super) fn line(line: u64) -> RowPlace {
         RowPlace {
             line,
             column: None,
@@ -33,7 +33,7 @@ impl RowPlace {
         }
     }
 
-    /// A value of JSON.
+    /// Creates the location of a JSON value.
     pub(super) fn value(line: u64, column: u64) -> RowPlace {
         RowPlace {
             column: Some(column),
@@ -41,7 +41,7 @@ impl RowPlace {
         }
     }
 
-    /// The value as an item of that list.
+    /// Returns the location of the value as an item of a list.
     pub(super) fn item(self, list: &'static str, index: u64, alone: bool) -> RowPlace {
         RowPlace {
             item: Some(Item { list, index, alone }),
@@ -49,8 +49,8 @@ impl RowPlace {
         }
     }
 
-    /// Why the row is refused.
-    pub fn error(&self, field: &str, message: String) -> RowError {
+    /// Creates an error at this location.
+    pub(crate) fn error(&self, field: &str, message: String) -> RowError {
         RowError {
             line: self.line,
             column: self.column,

@@ -1,8 +1,8 @@
-//! The brackets and commas of a JSON file: finds where each value begins and ends.
+//! Splits a JSON file into values by finding where each one starts and ends.
 //!
-//! serde reads a value whole, so a file of a million would be in memory at once, and it does not
-//! say on which line a value stood. Here the file is cut into values; what stands within one is
-//! left to serde, so nothing of JSON is known here but strings, brackets and blanks.
+//! serde reads a value as a whole, so a file with a million rows would be in memory at once, and it
+//! does not report the line of a value. This module only knows strings, brackets and whitespace,
+//! and leaves the content of each value to serde.
 
 use std::io::Read;
 
@@ -10,14 +10,14 @@ use super::source::{MAX_ROW_BYTES, Source, not_utf8};
 use super::value::Value;
 use super::{UploadError, shorten};
 
-/// Where something begins, both counted from 1, the column in bytes.
+/// A position in the file. Both numbers count from 1, the column in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) line: u64,
     pub(super) column: u64,
 }
 
-/// A JSON file that is being cut up.
+/// A JSON file that is being split into values.
 pub(super) struct Skeleton<R> {
     source: Source<R>,
     place: Place,
@@ -25,7 +25,7 @@ pub(super) struct Skeleton<R> {
 }
 
 impl<R: Read> Skeleton<R> {
-    /// Begins at the beginning.
+    /// Creates a scanner at the start of the file.
     pub(super) fn new(source: Source<R>) -> Skeleton<R> {
         let place = Place { line: 1, column: 1 };
         Skeleton {
@@ -35,7 +35,8 @@ impl<R: Read> Skeleton<R> {
         }
     }
 
-    /// Skips blanks and looks at what follows; `None` at the end of the file.
+    /// Skips whitespace and returns the next byte without consuming it, or `None` at the end of the
+    /// file.
     pub(super) fn peek(&mut self) -> Result<Option<u8>, UploadError> {
         loop {
             let bytes = self.fill()?;
@@ -54,7 +55,7 @@ impl<R: Read> Skeleton<R> {
         }
     }
 
-    /// Takes this byte, which must follow.
+    /// Consumes this byte; any other is an error.
     pub(super) fn expect(&mut self, byte: u8) -> Result<(), UploadError> {
         if self.peek()? != Some(byte) {
             return Err(self.unexpected(&format!("`{}`", byte as char)));
@@ -63,7 +64,7 @@ impl<R: Read> Skeleton<R> {
         Ok(())
     }
 
-    /// Goes on to the next item between brackets; false where the closing one is, which it takes.
+    /// Moves to the next item between brackets. Returns false after consuming the closing bracket.
     pub(super) fn next_item(&mut self, first: &mut bool, close: u8) -> Result<bool, UploadError> {
         let closed = self.peek()? == Some(close);
         if closed {
@@ -79,7 +80,7 @@ impl<R: Read> Skeleton<R> {
         Ok(true)
     }
 
-    /// Takes the value that follows; its text is valid until the next call.
+    /// Consumes the next value. Its text is valid until the next call.
     pub(super) fn text(&mut self) -> Result<(Place, &str), UploadError> {
         self.peek()?;
         let place = self.place;
@@ -118,7 +119,7 @@ impl<R: Read> Skeleton<R> {
         }
     }
 
-    /// Takes the text in quotes that follows: a key.
+    /// Consumes the next quoted key and the colon after it.
     pub(super) fn key(&mut self) -> Result<(Place, String), UploadError> {
         if self.peek()? != Some(b'"') {
             return Err(self.unexpected("a key in quotes"));
@@ -129,7 +130,7 @@ impl<R: Read> Skeleton<R> {
         Ok((place, key))
     }
 
-    /// The error for something else standing where this was expected.
+    /// Returns the error for an unexpected byte or the end of the file.
     pub(super) fn unexpected(&mut self, expected: &str) -> UploadError {
         let found = match self.peek() {
             Ok(Some(byte)) if byte.is_ascii_graphic() => format!("found `{}`", byte as char),
@@ -150,7 +151,7 @@ impl<R: Read> Skeleton<R> {
         }
     }
 
-    /// Where the next byte stands.
+    /// Returns the position of the next byte.
     pub(super) fn place(&self) -> Place {
         self.place
     }
@@ -174,16 +175,16 @@ impl<R: Read> Skeleton<R> {
     }
 }
 
-/// Reads a value that [`Skeleton::text`] gave.
+/// Parses a value returned by [`Skeleton::text`].
 pub(super) fn parse(place: Place, text: &str) -> Result<Value<'_>, UploadError> {
     serde_json::from_str(text).map_err(|error| broken(place, text, &error))
 }
 
-/// The error for a value that serde refuses, at its place in the file.
+/// Converts serde's error to one with the position in the file.
 fn broken(place: Place, text: &str, error: &serde_json::Error) -> UploadError {
     let (line, column) = (error.line() as u64, error.column() as u64);
     let said = error.to_string();
-    // serde counts within the value and says so at the end of its message.
+    // serde counts within the value and appends the position to its message.
     let reason = said
         .rsplit_once(" at line ")
         .map_or(said.as_str(), |(reason, _)| reason);
@@ -205,20 +206,20 @@ fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
-/// How far a value reaches.
+/// Finds the end of a value.
 #[derive(Default)]
 struct Extent {
-    /// Brackets open. Whether they match is for serde to say.
+    /// Number of open brackets. serde checks whether they match.
     depth: usize,
     in_string: bool,
     escaped: bool,
-    /// A bracket or a quote opened the value. Otherwise a delimiter ends it: it is a number,
-    /// a word, or nonsense.
+    /// A bracket or a quote opened the value. Otherwise a delimiter ends it: it is a number, a
+    /// word, or invalid.
     enclosed: bool,
 }
 
 impl Extent {
-    /// How many of these bytes belong to the value, and whether it ends there.
+    /// Returns how many of these bytes belong to the value, and whether it ends there.
     fn take(&mut self, bytes: &[u8]) -> (usize, bool) {
         for (at, byte) in bytes.iter().enumerate() {
             if self.in_string {
@@ -226,8 +227,8 @@ impl Extent {
                     _ if self.escaped => self.escaped = false,
                     b'\\' => self.escaped = true,
                     b'"' => self.in_string = false,
-                    // No string goes on over a line end: a quote was not closed, and serde
-                    // says so here rather than at the next quote.
+                    // No string spans lines: a quote was not closed, and serde reports it here
+                    // rather than at the next quote.
                     b'\n' => return (at + 1, true),
                     _ => continue,
                 }

@@ -1,12 +1,12 @@
-//! What a file is that is neither CSV nor JSON, by its first bytes.
+//! Detects files that are neither CSV nor JSON by their first bytes.
 
-/// Files of other kinds by the bytes that they begin with, and how they become a table.
+/// Leading bytes of other kinds of files, with a description of each.
 const KINDS: &[(&[u8], &str)] = &[
     (
         b"PK\x03\x04",
         "an Excel workbook (XLSX), or another ZIP archive",
     ),
-    (b"PK\x05\x06", "a ZIP archive with nothing in it"),
+    (b"PK\x05\x06", "a ZIP archive without files"),
     (
         b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1",
         "an Excel workbook (XLS)",
@@ -20,10 +20,10 @@ const KINDS: &[(&[u8], &str)] = &[
     (b"Rar!\x1A\x07", "a RAR archive"),
     (b"%PDF-", "a PDF document"),
     (b"{\\rtf", "a rich text document (RTF)"),
-    (b"\x89PNG\r\n", "a picture (PNG)"),
-    (b"\xFF\xD8\xFF", "a picture (JPEG)"),
-    (b"GIF87a", "a picture (GIF)"),
-    (b"GIF89a", "a picture (GIF)"),
+    (b"\x89PNG\r\n", "an image (PNG)"),
+    (b"\xFF\xD8\xFF", "an image (JPEG)"),
+    (b"GIF87a", "an image (GIF)"),
+    (b"GIF89a", "an image (GIF)"),
     (b"SQLite format 3\0", "an SQLite database"),
     (b"PAR1\x15", "a Parquet file"),
     (b"Obj\x01", "an Avro file"),
@@ -32,13 +32,13 @@ const KINDS: &[(&[u8], &str)] = &[
     (b"MZ\x90\0", "a program"),
 ];
 
-/// What a file is by the bytes that it begins with; `None`: perhaps text.
+/// Returns the kind of a file by its first bytes, or `None` if it may be text.
 pub(super) fn kind_of(head: &[u8]) -> Option<&'static str> {
     let known = KINDS.iter().find(|(magic, _)| head.starts_with(magic));
     known.map(|(_, kind)| *kind)
 }
 
-/// What a text is that was to be CSV, and is not.
+/// Returns the kind of a text that was uploaded as CSV but is not CSV.
 pub(super) fn text_kind_of(head: &[u8]) -> Option<&'static str> {
     let mut text = head.trim_ascii_start();
     while let Some(rest) = text.strip_prefix(b"\xEF\xBB\xBF") {
@@ -51,7 +51,7 @@ pub(super) fn text_kind_of(head: &[u8]) -> Option<&'static str> {
     let after = |at: usize| text[at..].trim_ascii_start().first().copied();
     match text.first()? {
         b'<' if starts("<!doctype html") || starts("<html") || starts("<head") => {
-            Some("a web page (HTML), perhaps one to sign in or an error; open it and look")
+            Some("a web page (HTML), perhaps a sign-in or error page; open it to check")
         }
         b'<' => {
             let next = text.get(1).copied().unwrap_or_default();
@@ -59,7 +59,7 @@ pub(super) fn text_kind_of(head: &[u8]) -> Option<&'static str> {
             is_markup.then_some("a document in XML or HTML, not a table")
         }
         b'{' => Some(
-            "JSON; open it and look, and if it holds rows, read it as JSON (`--format json`, over HTTP `Content-Type: application/json`)",
+            "JSON; open it to check, and if it holds rows, read it as JSON (`--format json`, over HTTP `Content-Type: application/json`)",
         ),
         b'[' => {
             let next = after(1);
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_of_other_kinds_are_named() {
+    fn names_other_kinds_of_files() {
         assert!(kind_of(b"PK\x03\x04\x14\0\x06\0").unwrap().contains("XLSX"));
         assert!(
             kind_of(b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1\0")

@@ -1,27 +1,27 @@
-//! The bytes of an upload as the formats want them: UTF-8 without a byte order mark, lines ended
-//! by `\n` alone, and no more at a time than a row may take.
+//! The bytes of an upload, normalised for the formats: UTF-8 without a byte order mark, `\n` as the
+//! only line ending, and a bounded number of bytes per row.
 
 use std::io::{self, Read};
 
 use super::UploadError;
 use super::sniff::kind_of;
 
-/// The longest row of CSV and the longest single value of JSON. A real one has a few hundred
-/// bytes; without a bound, a quote that is never closed would take the whole file into memory.
+/// The maximum length of a CSV row and of a single JSON value, in bytes. Real ones have a few
+/// hundred bytes; without a limit, an unclosed quote would read the whole file into memory.
 pub(super) const MAX_ROW_BYTES: usize = 64 * 1024;
 
-/// Large enough that a read call costs nothing beside the parsing, and that the header is in it.
+/// Large enough that read calls cost little compared with parsing, and that it contains the header.
 const BLOCK: usize = 64 * 1024;
 
-/// A reader with the line ends of all systems made one, so that lines can be counted.
+/// A reader that converts all line endings to `\n`, so that lines can be counted.
 pub(super) struct Source<R> {
     inner: R,
     block: Vec<u8>,
     start: usize,
     end: usize,
-    /// The block before ended in `\r`: a `\n` at the start of the next belongs to it.
+    /// The previous block ended in `\r`, so a leading `\n` belongs to it.
     after_return: bool,
-    /// The last byte taken in; before the first, as after a line.
+    /// The last byte that was read; initially a line ending.
     last: u8,
     finished: bool,
     /// The first block holds the whole file.
@@ -30,7 +30,8 @@ pub(super) struct Source<R> {
 }
 
 impl<R: Read> Source<R> {
-    /// Reads the first block, skips a byte order mark and refuses encodings that show there.
+    /// Reads the first block, skips a byte order mark and rejects other encodings that are visible
+    /// there.
     pub(super) fn open(inner: R) -> Result<Source<R>, UploadError> {
         let mut source = Source {
             inner,
@@ -45,7 +46,7 @@ impl<R: Read> Source<R> {
         };
         let unreadable = |source| UploadError::Unreadable { line: 1, source };
         let mut filled = 0;
-        // A pipe gives a few bytes at a time, and the header must be seen in one piece.
+        // A pipe may return a few bytes at a time, but the header must be in one piece.
         while filled < BLOCK {
             match read(&mut source.inner, &mut source.block[filled..]).map_err(unreadable)? {
                 0 => break,
@@ -69,27 +70,27 @@ impl<R: Read> Source<R> {
         Ok(source)
     }
 
-    /// What has been read and not yet consumed: at the beginning, the head of the file.
+    /// Returns the bytes that are buffered and not consumed: initially, the head of the file.
     pub(super) fn head(&self) -> &[u8] {
         &self.block[self.start..self.end]
     }
 
-    /// Whether the whole file was read when it was opened.
+    /// Returns true if the first block holds the whole file.
     pub(super) fn is_whole(&self) -> bool {
         self.whole
     }
 
-    /// Lets so many more bytes be read through [`Read`] before that fails.
+    /// Sets the number of bytes that may be read through [`Read`] before it fails.
     pub(super) fn allow(&mut self, bytes: usize) {
         self.budget = bytes;
     }
 
-    /// Whether a read failed for want of allowance.
+    /// Returns true if a read failed because the allowance was used up.
     pub(super) fn is_spent(&self) -> bool {
         self.budget == 0
     }
 
-    /// The bytes at hand, at least one unless the file is at its end.
+    /// Returns the buffered bytes; they are empty only at the end of the file.
     pub(super) fn fill(&mut self) -> io::Result<&[u8]> {
         while self.start == self.end && !self.finished {
             self.start = 0;
@@ -99,12 +100,12 @@ impl<R: Read> Source<R> {
         Ok(&self.block[self.start..self.end])
     }
 
-    /// Marks so many of the bytes at hand as done with.
+    /// Consumes this many of the buffered bytes.
     pub(super) fn consume(&mut self, bytes: usize) {
         self.start = self.end.min(self.start + bytes);
     }
 
-    /// Makes `block[start..filled]`, fresh from the reader, the bytes at hand.
+    /// Normalises `block[start..filled]`, which was just read.
     fn take_in(&mut self, filled: usize) {
         if filled == 0 {
             self.finished = true;
@@ -124,7 +125,7 @@ impl<R: Read> Source<R> {
     }
 }
 
-/// What CSV is read through: the last line is ended like the others.
+/// The input of the CSV reader. Adds the missing line break at the end of the file.
 impl<R: Read> Read for Source<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if self.budget == 0 {
@@ -146,11 +147,11 @@ impl<R: Read> Read for Source<R> {
     }
 }
 
-/// Reads, and reads again where a signal came between.
+/// Reads and retries after an interruption.
 fn read(reader: &mut impl Read, out: &mut [u8]) -> io::Result<usize> {
     loop {
         match reader.read(out) {
-            // A reader that claims more than there was room for must not make slices panic.
+            // A reader that claims to have read more than fits must not cause a panic.
             Ok(n) => return Ok(n.min(out.len())),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
@@ -158,7 +159,7 @@ fn read(reader: &mut impl Read, out: &mut [u8]) -> io::Result<usize> {
     }
 }
 
-/// Makes `\r\n` and a lone `\r` into `\n`, in place; returns how many bytes are left.
+/// Replaces `\r\n` and `\r` by `\n` in place and returns the new length.
 fn unify_line_ends(bytes: &mut [u8], after_return: &mut bool) -> usize {
     let mut kept = 0;
     for at in 0..bytes.len() {
@@ -173,8 +174,7 @@ fn unify_line_ends(bytes: &mut [u8], after_return: &mut bool) -> usize {
     kept
 }
 
-/// The encodings of more than one byte a letter: by their mark, or by the zeros that they put
-/// beside Latin letters.
+/// Detects UTF-16 and UTF-32 by the byte order mark, or by the zero bytes next to Latin letters.
 fn wide_encoding(head: &[u8]) -> Option<&'static str> {
     if head.starts_with(b"\xFF\xFE\0\0") || head.starts_with(b"\0\0\xFE\xFF") {
         return Some("UTF-32");
@@ -192,10 +192,10 @@ fn wide_encoding(head: &[u8]) -> Option<&'static str> {
     (head.len() >= 4 && (even == 0 && odd > most || odd == 0 && even > most)).then_some("UTF-16")
 }
 
-/// The error for bytes that are not UTF-8, with a guess at what they are.
+/// Returns the error for bytes that are not UTF-8, with a guess at the encoding.
 pub(super) fn not_utf8(line: u64, bytes: &[u8]) -> UploadError {
-    // Cyrillic letters lie at 0xC0 and above, whole words of them side by side; in the
-    // Western encodings such a letter is a rare guest among ASCII ones.
+    // In Windows-1251, Cyrillic letters are 0xC0 and above, and whole words consist of them. In the
+    // Western encodings such letters are rare among ASCII ones.
     let cyrillic = bytes
         .windows(3)
         .any(|run| run.iter().all(|byte| *byte >= 0xC0));

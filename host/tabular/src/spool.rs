@@ -1,4 +1,4 @@
-//! Rows that wait for attributes which stand after them, as in the documented call:
+//! A buffer for rows that precede the attributes of their call, as in the documented example:
 //! `{"promocodes": ["A1", …], "expirationDate": "2023-12-15T20:15", "discount": 10}`.
 
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
@@ -8,18 +8,18 @@ use tempfile::SpooledTempFile;
 use super::UploadError;
 use super::skeleton::Place;
 
-/// A call of some ten thousand codes stays in memory; more go to a file without a name, which the
-/// system removes whatever becomes of this process.
+/// About ten thousand codes stay in memory; more go to an unnamed temporary file, which the
+/// operating system removes even if this process is killed.
 const IN_MEMORY: usize = 512 * 1024;
 
-/// Takes the rows.
+/// The writing side of the buffer.
 pub(super) struct Spool {
     file: BufWriter<SpooledTempFile>,
     rows: u64,
 }
 
 impl Spool {
-    /// An empty one.
+    /// Creates an empty buffer.
     pub(super) fn new() -> Spool {
         Spool {
             file: BufWriter::new(SpooledTempFile::new(IN_MEMORY)),
@@ -39,7 +39,7 @@ impl Spool {
         write().map_err(UploadError::Spool)
     }
 
-    /// Gives the rows back in the same order.
+    /// Returns a reader of the rows, in the same order.
     pub(super) fn replay(self) -> Result<Replay, UploadError> {
         let rewound = || {
             let mut file = self.file.into_inner().map_err(|error| error.into_error())?;
@@ -54,7 +54,7 @@ impl Spool {
     }
 }
 
-/// Gives the rows.
+/// The reading side of the buffer.
 pub(super) struct Replay {
     file: BufReader<SpooledTempFile>,
     left: u64,
@@ -62,7 +62,7 @@ pub(super) struct Replay {
 }
 
 impl Replay {
-    /// The next row; its text is valid until the next call.
+    /// Returns the next row. Its text is valid until the next call.
     pub(super) fn next(&mut self) -> Result<Option<(Place, &str)>, UploadError> {
         if self.left == 0 {
             return Ok(None);

@@ -1,93 +1,94 @@
-//! What the rows of an upload are: how their columns are called, and what their values must be.
+//! The interface between the file formats and a kind of rows: names of columns and checks of
+//! values.
 
 use super::value::Value;
 use super::{Row, RowError, RowPlace};
 
-/// An object may hold any number of keys that are none, and the first few tell enough.
+/// Maximum number of errors per row; an object may have any number of unknown keys.
 const MOST_ERRORS: usize = 20;
 
-/// A kind of rows. The formats know nothing of rows but this.
-pub trait Table {
+/// A kind of rows. The file formats know nothing else about rows.
+pub(crate) trait Table {
     /// A column of CSV, or a key of a JSON object.
     type Column: Clone + PartialEq;
-    /// What is stated: by a row, by the call around it, or for columns that the file lacks.
+    /// Values that a row, the call around it, or the options give.
     type Stated: Clone + Default;
-    /// A row that is whole.
+    /// A complete row.
     type Row;
 
-    /// The key of a call's rows: `promocodes`.
+    /// The key of a call's rows, such as `promocodes`.
     const ROWS: &'static str;
-    /// A header, as messages ask for it.
+    /// An example header for messages.
     const HEADER: &'static str;
-    /// What the rows are: `codes`.
+    /// The plural noun for rows, such as `codes`.
     const PLURAL: &'static str;
-    /// What an item of a list is not, where it is neither a text nor an object, and what is
-    /// expected: `a code; expected a text in quotes or an object`.
+    /// The end of the message for a list item that is neither a text nor an object: `a code;
+    /// expected a text in quotes or an object`.
     const ITEM: &'static str;
 
-    /// The column of that name in an object, however its words are put together.
+    /// Returns the column with this name in an object, ignoring case and word separators.
     fn column(&self, name: &str) -> Option<Self::Column>;
 
-    /// The column of that heading in a CSV file.
+    /// Returns the column with this heading in a CSV file.
     fn heading(&self, text: &str) -> Option<Self::Column> {
         self.column(text)
     }
 
-    /// Whether a heading tells what delimits columns: one that could not be a part of another.
+    /// Returns true if a heading is specific enough to detect the delimiter by it.
     fn is_known(&self, text: &str) -> bool {
         self.heading(text).is_some()
     }
 
-    /// What to write instead of a name that no column has. `others`: names that are no columns,
-    /// but would do in that place.
+    /// Returns a suggestion for an unknown name. `others`: keys that are not columns but are
+    /// allowed in the same place.
     fn hint(&self, name: &str, others: &[&'static str]) -> String;
 
-    /// As uploads and errors name it.
+    /// Returns the name of a column as used in uploads and errors.
     fn name(column: &Self::Column) -> &str;
 
-    /// The column that a heading may name, though it is not taken for it.
+    /// Returns the column that an unknown heading probably means.
     fn suggested(&self, heading: &str) -> Option<Self::Column> {
         let _ = heading;
         None
     }
 
-    /// Whether a text consists of words that headings and titles are made of.
+    /// Returns true if a text consists of words that headings and titles use.
     fn is_made_of_words(&self, text: &str) -> bool {
         let _ = text;
         false
     }
 
-    /// The column that a header lacks, and what is wrong with that.
+    /// Returns the required column that is missing from a header, and the message for it.
     fn lacks(&self, columns: &[Option<Self::Column>], header: &str) -> Option<(String, String)>;
 
-    /// The column of a text that stands alone in a list, or in a CSV file without a heading.
+    /// Returns the column of a bare text in a list, or of a CSV file without a heading.
     fn alone(&self) -> Option<Self::Column> {
         None
     }
 
-    /// Whether a call may state it for all of its rows.
+    /// Returns true if a call may give this column for all of its rows.
     fn is_common(column: &Self::Column) -> bool;
 
-    /// Whether nothing is left for a call to state.
+    /// Returns true if a call cannot add anything.
     fn is_complete(stated: &Self::Stated) -> bool;
 
-    /// Why no row can be read without more being stated: the field, and what is wrong.
+    /// Returns the field and the message if no row can be read without a further option.
     fn stop(&self) -> Option<(&'static str, String)> {
         None
     }
 
-    /// What the author should know of the rows that were read.
+    /// Returns warnings about the rows that were read.
     fn warnings(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// What fills columns that a file lacks.
+    /// Returns the values for columns that a file lacks.
     fn fill(&self) -> &Self::Stated;
 
-    /// What the first leaves open is taken from the second.
+    /// Fills the missing values of the first with those of the second.
     fn or(stated: Self::Stated, other: &Self::Stated) -> Self::Stated;
 
-    /// Reads the text of a cell; the spaces around it are already gone.
+    /// Reads the text of a cell, which is already trimmed.
     fn read(
         &mut self,
         stated: &mut Self::Stated,
@@ -95,7 +96,7 @@ pub trait Table {
         text: &str,
     ) -> Result<(), String>;
 
-    /// Reads a value of JSON other than null, which states nothing.
+    /// Reads a JSON value other than null.
     fn read_value(
         &mut self,
         stated: &mut Self::Stated,
@@ -103,8 +104,8 @@ pub trait Table {
         value: &Value<'_>,
     ) -> Result<(), String>;
 
-    /// The row, with what it leaves open filled in; or the field that it lacks, and what is wrong
-    /// with that.
+    /// Completes the row with defaults; fails with the field that is missing and the message for
+    /// it.
     fn finish(
         &self,
         line: u64,
@@ -113,7 +114,7 @@ pub trait Table {
     ) -> Result<Self::Row, (&'static str, String)>;
 }
 
-/// A row in the making.
+/// A row that is being read.
 pub(super) struct Draft<T: Table> {
     place: RowPlace,
     seen: Vec<T::Column>,
@@ -122,7 +123,7 @@ pub(super) struct Draft<T: Table> {
 }
 
 impl<T: Table> Draft<T> {
-    /// A row of which nothing is known but its place.
+    /// Creates an empty row.
     pub(super) fn new(place: RowPlace) -> Draft<T> {
         Draft {
             place,
@@ -132,7 +133,7 @@ impl<T: Table> Draft<T> {
         }
     }
 
-    /// Notes that a field, or the row where it is empty, is at fault.
+    /// Records an error for a field, or for the whole row if `field` is empty.
     pub(super) fn reject(&mut self, field: &str, message: String) {
         if self.errors.len() < MOST_ERRORS {
             self.errors.push(self.place.error(field, message));
@@ -146,11 +147,11 @@ impl<T: Table> Draft<T> {
         }
     }
 
-    /// Reads a value of JSON under its column, which stands once in an object.
+    /// Reads a JSON value; each column may appear once per object.
     pub(super) fn read_value(&mut self, table: &mut T, column: T::Column, value: &Value<'_>) {
         if self.seen.contains(&column) {
             let name = T::name(&column);
-            let message = format!("`{name}` stands twice; keep one of them");
+            let message = format!("`{name}` appears twice; keep one of them");
             return self.reject(name, message);
         }
         if !matches!(value, Value::Null)
@@ -161,7 +162,7 @@ impl<T: Table> Draft<T> {
         self.seen.push(column);
     }
 
-    /// The row, with what it leaves open filled in.
+    /// Completes the row with defaults.
     pub(super) fn finish(mut self, table: &T, fill: &T::Stated) -> Row<T::Row> {
         if self.errors.is_empty() {
             match table.finish(self.place.line, std::mem::take(&mut self.stated), fill) {
@@ -172,17 +173,17 @@ impl<T: Table> Draft<T> {
         Row::Rejected(self.errors)
     }
 
-    /// The columns that were stated.
+    /// Returns the columns seen so far.
     pub(super) fn seen(&self) -> &[T::Column] {
         &self.seen
     }
 
-    /// What was stated so far.
+    /// Returns the values read so far.
     pub(super) fn stated(&self) -> &T::Stated {
         &self.stated
     }
 
-    /// What is at fault so far.
+    /// Returns the errors found so far.
     pub(super) fn errors(&self) -> &[RowError] {
         &self.errors
     }

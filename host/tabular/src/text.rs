@@ -1,9 +1,8 @@
-//! The text of a value as its author meant it: without characters that nobody sees, and without
-//! what spreadsheets put around it.
+//! Cleans the text of a value: removes invisible characters and the decoration of spreadsheets.
 
 use std::borrow::Cow;
 
-/// What spreadsheets write into a cell whose formula failed, and what programs write for nothing.
+/// Texts that spreadsheets write for a failed formula, and programs for a missing value.
 const PLACEHOLDERS: &[&str] = &[
     "#n/a",
     "#name?",
@@ -27,8 +26,8 @@ const PLACEHOLDERS: &[&str] = &[
     "[object object]",
 ];
 
-/// Whether nobody sees a character: the default ignorable ones of Unicode, and format characters.
-pub fn is_invisible(c: char) -> bool {
+/// Returns true for invisible characters: Unicode's default ignorables and format characters.
+pub(crate) fn is_invisible(c: char) -> bool {
     matches!(
         c,
         '\u{AD}'
@@ -51,14 +50,15 @@ pub fn is_invisible(c: char) -> bool {
     )
 }
 
-/// Whether an invisible character shapes the visible one before it, as in emoji and in Persian.
+/// Returns true if an invisible character modifies the one before it, as in emoji and in
+/// Persian.
 fn shapes(c: char) -> bool {
     matches!(c, '\u{200C}'..='\u{200D}' | '\u{FE00}'..='\u{FE0F}')
 }
 
-/// The text without spaces and invisible characters around it, and without the guard `="…"` with
-/// which spreadsheets are kept from reading a text as a number.
-pub fn trim(text: &str) -> &str {
+/// Returns the text without surrounding whitespace and invisible characters, and without the
+/// wrapper `="…"` that keeps spreadsheets from reading a text as a number.
+pub(crate) fn trim(text: &str) -> &str {
     let around = |c: char| c.is_whitespace() || is_invisible(c);
     let trimmed = text.trim_matches(around);
     let inner = trimmed
@@ -70,20 +70,20 @@ pub fn trim(text: &str) -> &str {
     }
 }
 
-/// A value that is compared letter by letter, such as a code: nothing in it is invisible, and its
-/// spaces are those of a keyboard.
-pub fn exact(text: &str) -> Cow<'_, str> {
+/// Cleans a value that is compared exactly, such as a code: removes all invisible characters and
+/// converts all spaces to plain ones.
+pub(crate) fn exact(text: &str) -> Cow<'_, str> {
     visible(text, |_, c| is_invisible(c))
 }
 
-/// A value that people read, such as a type. What joins letters or emoji stays.
-pub fn readable(text: &str) -> Cow<'_, str> {
+/// Cleans a value that people read, such as a type. Characters that join letters or emoji are kept.
+pub(crate) fn readable(text: &str) -> Cow<'_, str> {
     visible(text, |before, c| {
         is_invisible(c) && !(shapes(c) && before.is_some_and(|before| !before.is_ascii()))
     })
 }
 
-/// Quotes that open and close a text.
+/// Pairs of quotes around a text.
 const QUOTES: [(char, char); 9] = [
     ('"', '"'),
     ('\'', '\''),
@@ -96,7 +96,7 @@ const QUOTES: [(char, char); 9] = [
     ('»', '«'),
 ];
 
-/// The text without quotes around it, and without the apostrophe by which spreadsheets know a text.
+/// Returns the text without surrounding quotes, or without the leading apostrophe of a spreadsheet.
 fn unquoted(text: &str) -> &str {
     let quoted = QUOTES.iter().find_map(|(open, close)| {
         let inner = text.strip_prefix(*open)?.strip_suffix(*close)?;
@@ -106,7 +106,7 @@ fn unquoted(text: &str) -> &str {
     quoted.or_else(marked).map_or(text, trim)
 }
 
-/// The text without anything around it that is none of it, so that nothing is left to take off.
+/// Removes all decoration around the text, repeatedly, so that the result is stable.
 fn bare(text: &str) -> &str {
     let mut text = trim(text);
     loop {
@@ -139,8 +139,8 @@ fn visible(text: &str, drops: impl Fn(Option<char>, char) -> bool) -> Cow<'_, st
     }
 }
 
-/// Whether a spreadsheet has made this of a long number, whose digits are lost: `1.23457E+11`.
-pub fn is_scientific(text: &str) -> bool {
+/// Returns true if a spreadsheet rounded a long number to this: `1.23457E+11`.
+pub(crate) fn is_scientific(text: &str) -> bool {
     let Some((mantissa, exponent)) = text.split_once(['E', 'e']) else {
         return false;
     };
@@ -159,16 +159,16 @@ pub fn is_scientific(text: &str) -> bool {
         && (sign.is_some() || fraction.is_some())
 }
 
-/// What a text is that stands where a value is meant; `None`: it may be one.
-pub fn mistaken(text: &str) -> Option<&'static str> {
+/// Describes a text that is not a value. Returns `None` if it may be one.
+pub(crate) fn mistaken(text: &str) -> Option<&'static str> {
     if is_scientific(text) {
         return Some(
-            "a number that a spreadsheet has rounded, its digits are lost; format the column as \
+            "a number that a spreadsheet has rounded, so digits are lost; format the column as \
              text and export it again",
         );
     }
     if text.len() <= 15 && PLACEHOLDERS.contains(&text.to_ascii_lowercase().as_str()) {
-        return Some("what programs write where there is no value; expected one");
+        return Some("a placeholder for no value; expected a value");
     }
     if text.starts_with('<') && text.ends_with('>') {
         return Some("markup; expected a text");
@@ -177,7 +177,7 @@ pub fn mistaken(text: &str) -> Option<&'static str> {
         return Some("a comment; remove the line");
     }
     if is_item(text) {
-        return Some("an item of a list; remove what stands before it");
+        return Some("a list item; remove the bullet or number before it");
     }
     if is_row_count(text) || is_total(text) {
         return Some("a count of rows; remove the line");
@@ -188,12 +188,12 @@ pub fn mistaken(text: &str) -> Option<&'static str> {
             || matches!(c, '\u{2010}'..='\u{2027}' | '\u{2500}'..='\u{259F}')
     };
     if text.chars().all(is_line) {
-        return Some("without a letter or digit; expected some");
+        return Some("without a letter or digit; expected at least one");
     }
     None
 }
 
-/// Whether it begins as comments do.
+/// Returns true if the text starts like a comment.
 pub(super) fn is_comment(text: &str) -> bool {
     let marks = ["# ", "// ", "-- ", "/*", "<!--", "rem "];
     let begins = |mark: &&str| {
@@ -203,7 +203,7 @@ pub(super) fn is_comment(text: &str) -> bool {
     marks.iter().any(begins)
 }
 
-/// Whether it begins with the mark or the number of an item: `- A1`, `1. A1`.
+/// Returns true if the text starts with a bullet or an item number: `- A1`, `1. A1`.
 pub(super) fn is_item(text: &str) -> bool {
     let number = text.trim_start_matches(|c: char| c.is_ascii_digit());
     let marks: &[char] = match number.len() == text.len() {
@@ -214,7 +214,7 @@ pub(super) fn is_item(text: &str) -> bool {
     rest.is_some_and(|rest| rest.starts_with(char::is_whitespace))
 }
 
-/// `(3 rows)`, `3 codes`, `3 rows in set`, as programs end a table.
+/// Returns true for `(3 rows)`, `3 codes` and `3 rows in set`, which programs print below a table.
 fn is_row_count(text: &str) -> bool {
     let inner = text
         .strip_prefix('(')
@@ -230,7 +230,7 @@ fn is_row_count(text: &str) -> bool {
         && counted.iter().any(|word| what.starts_with(word))
 }
 
-/// `Total: 3`, as spreadsheets and reports end a table.
+/// Returns true for `Total: 3`, which spreadsheets and reports print below a table.
 fn is_total(text: &str) -> bool {
     let word = text.split([':', ' ', '=']).next().unwrap_or_default();
     let rest = text[word.len()..].trim_start_matches([':', ' ', '=']);
@@ -252,7 +252,7 @@ fn is_total(text: &str) -> bool {
     ];
     totals.contains(&word.to_lowercase().as_str())
         && match rest {
-            // A code may be such a word, in capital letters.
+            // A code may be such a word in capital letters.
             "" => text.ends_with(':') || text.contains(char::is_lowercase),
             rest => rest
                 .bytes()
@@ -265,7 +265,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_invisible_stays_in_a_code() {
+    fn removes_invisible_characters_from_codes() {
         for text in [
             "\u{200B}A-1",
             "A-1\u{200B}",
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn what_joins_emoji_stays_in_a_type_and_not_in_a_code() {
+    fn keeps_emoji_joiners_in_types_but_not_in_codes() {
         let family = "\u{1F468}\u{200D}\u{1F469}";
         assert_eq!(readable(family), family);
         assert_eq!(readable("\u{2764}\u{FE0F} VIP"), "\u{2764}\u{FE0F} VIP");
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_a_spreadsheet_has_rounded_are_told_from_codes() {
+    fn distinguishes_rounded_numbers_from_codes() {
         for text in [
             "1.23457E+11",
             "1,23457E+11",
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_value_is_named() {
+    fn describes_texts_that_are_not_values() {
         for text in [
             "#N/A",
             "#REF!",

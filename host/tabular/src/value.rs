@@ -1,4 +1,4 @@
-//! One value of JSON that a client wrote. It borrows from the text where no escape stands in the way.
+//! One JSON value written by a client. It borrows from the input unless the text has escapes.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,48 +7,47 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value as Json;
 
-/// Why a number is refused where a text is meant: another one would make the same text.
-pub const INEXACT: &str = "a number with a fraction or too many digits, which is not kept \
-                                  as it is written; write it in quotes";
+/// The reason why a number is refused for a text: another number would give the same text.
+pub(crate) const INEXACT: &str = "a number with a fraction or too many digits, which would not be \
+                                  kept exactly; write it in quotes";
 
-/// Whether a [`Value::Word`] is a number that may have been rounded when it was read, as all are
-/// but whole ones of 64 bits.
-pub fn is_inexact(word: &str) -> bool {
+/// Returns true if a [`Value::Word`] is a number that may have been rounded while parsing: any
+/// number other than a 64-bit integer.
+pub(crate) fn is_inexact(word: &str) -> bool {
     let whole = word.parse::<i64>().is_ok() || word.parse::<u64>().is_ok();
     !whole && word != "true" && word != "false"
 }
 
-/// A value, as far as what reads it tells values apart.
+/// A JSON value. It distinguishes only what the readers need.
 #[derive(Debug)]
-pub enum Value<'a> {
-    /// Not stated.
+pub(crate) enum Value<'a> {
+    /// Null: no value.
     Null,
-    /// A text in quotes.
+    /// A string.
     Text(Cow<'a, str>),
-    /// A number, `true` or `false`, as written; a number that is not whole, or larger than 64 bits
-    /// hold, as it is rounded.
+    /// A number, `true` or `false` as written; a fraction or a number beyond 64 bits is rounded.
     Word(String),
-    /// A list.
+    /// An array.
     List(Vec<Value<'a>>),
-    /// An object: its keys in the order in which they stand, repeated ones as well.
+    /// An object: its keys in their order in the input, including repeated ones.
     Object(Vec<(Cow<'a, str>, Value<'a>)>),
 }
 
 impl Value<'_> {
-    /// A text in quotes.
-    pub fn as_text(&self) -> Option<&str> {
+    /// Returns the text of a string.
+    pub(crate) fn as_text(&self) -> Option<&str> {
         match self {
             Value::Text(text) => Some(text),
             _ => None,
         }
     }
 
-    /// The same value for those who keep it.
-    pub fn to_json(&self) -> Json {
+    /// Converts to an owned JSON value.
+    pub(crate) fn to_json(&self) -> Json {
         match self {
             Value::Null => Json::Null,
             Value::Text(text) => Json::from(text.as_ref()),
-            // It was read from a number, `true` or `false`, so it reads as one again.
+            // It was parsed from a number, `true` or `false`, so it parses again.
             Value::Word(word) => serde_json::from_str(word).unwrap_or(Json::Null),
             Value::List(items) => items.iter().map(Value::to_json).collect(),
             Value::Object(members) => members
@@ -58,8 +57,8 @@ impl Value<'_> {
         }
     }
 
-    /// What it is, for messages.
-    pub fn described(&self) -> String {
+    /// Describes the value for messages.
+    pub(crate) fn described(&self) -> String {
         match self {
             Value::Null => "null".to_owned(),
             Value::Text(text) => format!("`{}`", super::shorten(text)),
@@ -70,7 +69,7 @@ impl Value<'_> {
     }
 }
 
-/// `Cow` by itself never borrows when it is deserialized.
+/// `Cow` itself never borrows when it is deserialized.
 #[derive(Deserialize)]
 struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
@@ -106,7 +105,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Value<'de>, E> {
-        // The debug form keeps the fraction: 10.0 is no whole number.
+        // The debug format keeps the fraction, so 10.0 is not an integer.
         Ok(Value::Word(format!("{value:?}")))
     }
 

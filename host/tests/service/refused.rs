@@ -97,7 +97,7 @@ fn a_client_that_sends_everything_first_still_gets_the_error() {
     let told = answer(stream);
     assert!(told.starts_with("HTTP/1.1 422"), "{told}");
     assert!(
-        told.contains("stands twice") || told.contains("`code`"),
+        told.contains("appears twice") || told.contains("`code`"),
         "{told}"
     );
 }

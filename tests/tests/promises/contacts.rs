@@ -203,7 +203,7 @@ fn p1_a_placeholder_id_never_merges_two_contacts() {
             .send(nobody)
             .unwrap_err()
             .to_string()
-            .contains("identifies nobody")
+            .contains("identifies no contact")
     );
     // Spellings of one name are one name.
     let first = code(Event::new("keeps", "order-1").with_param("Contact_id", 15));

@@ -125,7 +125,10 @@ steps:
     let (row, _) = promoflow.run_of(run);
     assert_eq!(row.state, RunState::Failed);
     let error = row.error.unwrap();
-    assert!(error.contains("than they may together"), "{error}");
+    assert!(
+        error.contains("together exceed their work limit"),
+        "{error}"
+    );
 }
 
 #[test]

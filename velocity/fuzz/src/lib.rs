@@ -1,4 +1,5 @@
-//! What the fuzzers share with the tests of the crate. `cargo xtask fuzz` builds and runs them.
+//! Shared code of the fuzzers and the tests of the crate. `cargo xtask fuzz` builds and runs the
+//! fuzzers.
 
 #[path = "../../tests/targets/mod.rs"]
 pub mod targets;

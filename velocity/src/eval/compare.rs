@@ -9,7 +9,7 @@ use crate::number::Number;
 use crate::runtime::Val;
 
 impl<'c> Renderer<'c> {
-    /// A value as a number: a text counts if it reads as one.
+    /// Converts a value to a number; a text counts if it can be parsed as one.
     pub(crate) fn number(&mut self, value: &Val<'c>, pos: Pos) -> Result<Option<Number>> {
         Ok(match value {
             Val::Number(number) => Some(*number),
@@ -22,7 +22,7 @@ impl<'c> Renderer<'c> {
         })
     }
 
-    /// The order of two values if both count as numbers.
+    /// Compares two values if both are numbers.
     pub(super) fn numeric_order(
         &mut self,
         a: &Val<'c>,
@@ -35,7 +35,7 @@ impl<'c> Renderer<'c> {
         Ok(Some(a.compare(b)))
     }
 
-    /// `==`: numbers by value, values of one kind by content, others by their text.
+    /// `==`: numbers by value, values of the same type by content, others by their text.
     pub(super) fn equal(&mut self, a: &Val<'c>, b: &Val<'c>, pos: Pos) -> Result<bool> {
         if a.is_null() || b.is_null() {
             return Ok(a.is_null() && b.is_null());

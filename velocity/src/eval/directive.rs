@@ -1,4 +1,4 @@
-//! `#foreach`, calls of macros and `#evaluate`.
+//! `#foreach`, macro calls and `#evaluate`.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,15 +11,15 @@ use crate::options::ParseOptions;
 use crate::parser::{self, Parsed};
 use crate::runtime::{Loop, Val};
 
-/// Levels of nesting that an evaluated text counts from: it is parsed while a template renders.
+/// Nesting depth at which an evaluated text starts, because it is parsed during rendering.
 const EVALUATED_DEPTH: u32 = MAX_SOURCE_DEPTH / 2;
 
-/// Goes through a list, range or the values of a map, as a Java iterator does.
+/// Iterates over a list, range or the values of a map, like a Java iterator.
 struct Elements<'c> {
     source: Val<'c>,
     next: usize,
     changes: u64,
-    /// A map's iterator knows after each step whether there is another one.
+    /// After each step, a map's iterator knows whether there is another element.
     more: bool,
 }
 
@@ -44,10 +44,7 @@ impl<'c> Elements<'c> {
 
     fn next(&mut self, renderer: &Renderer<'c>, pos: Pos) -> Result<Val<'c>> {
         if changes(&self.source) != self.changes {
-            return Err(Error::new(
-                pos,
-                "the list was changed while #foreach goes through it",
-            ));
+            return Err(Error::new(pos, "the list was changed during #foreach"));
         }
         let value = match &self.source {
             Val::Map(map) => map.at(self.next).map(|entry| entry.1),
@@ -109,7 +106,7 @@ impl<'c> Renderer<'c> {
         Ok(flow)
     }
 
-    /// Sets a variable back to what it was before a loop.
+    /// Restores a variable to its value before a loop.
     fn restore(&mut self, name: Arc<str>, before: Val<'c>) {
         if before.is_null() {
             self.remove_variable(&name);
@@ -118,7 +115,7 @@ impl<'c> Renderer<'c> {
         }
     }
 
-    /// A macro, and whether it was made of a value.
+    /// Returns a macro, and whether it was defined by a value.
     fn find_macro(&self, name: &str) -> Option<(Arc<Macro>, bool)> {
         match self.macros.get(name) {
             Some(found) => Some((found.clone(), false)),
@@ -161,7 +158,7 @@ impl<'c> Renderer<'c> {
         Ok(flow.past_break())
     }
 
-    /// Sets the parameters of a macro, from the first to the first without a value.
+    /// Sets the parameters of a macro, up to the first one without a value.
     #[allow(clippy::type_complexity)]
     fn bind(
         &mut self,
@@ -181,7 +178,7 @@ impl<'c> Renderer<'c> {
         Ok(bound)
     }
 
-    /// Sets a parameter back, unless the macro itself has set it to something else.
+    /// Restores a parameter, unless the macro itself has changed it.
     fn unbind(&mut self, name: &Arc<str>, outer: Option<Variable<'c>>, stamp: u64) {
         if self
             .variables
@@ -224,7 +221,7 @@ impl<'c> Renderer<'c> {
     }
 }
 
-/// What is wrong with the call of a macro that has a word for an argument.
+/// Returns the error for a macro call with a bare word as argument.
 pub(crate) fn bare_word(call: &Call) -> Option<Error> {
     let (name, word) = (excerpt(&call.name), excerpt(call.bare_word.as_deref()?));
     let message = format!(
@@ -233,7 +230,7 @@ pub(crate) fn bare_word(call: &Call) -> Option<Error> {
     Some(Error::new(call.pos, message))
 }
 
-/// Parses a text that `#evaluate` at `pos` gets.
+/// Parses the text of an `#evaluate` at `pos`.
 pub(crate) fn parse_evaluated(text: &str, options: ParseOptions, pos: Pos) -> Result<Parsed> {
     parser::parse(text, Pos::START, EVALUATED_DEPTH, options).map_err(|error| {
         let Error {

@@ -1,4 +1,4 @@
-//! The values of expressions.
+//! Evaluates expressions.
 
 use std::cmp::Ordering;
 use std::rc::Rc;
@@ -13,11 +13,11 @@ use crate::limits::NODE_WORK;
 use crate::number::Operation;
 use crate::runtime::{MapObject, Text, Val};
 
-/// Work for an element of a list or map: about its bytes in memory.
+/// Work for an element of a list or map: approximately its size in memory.
 pub(crate) const ELEMENT_WORK: usize = 64;
 
 impl<'c> Renderer<'c> {
-    /// The value of an expression.
+    /// Evaluates an expression.
     pub(crate) fn eval(&mut self, expr: &Expr) -> Result<Val<'c>> {
         match expr {
             Expr::Text(text) => Ok(Val::Text(Text::Shared(text.clone()))),
@@ -82,7 +82,7 @@ impl<'c> Renderer<'c> {
         self.check_depth(Val::Map(Rc::new(MapObject::new(map))), pos)
     }
 
-    /// Refuses values that are nested too deep to be walked through.
+    /// Rejects values that are nested too deep to be traversed.
     pub(crate) fn check_depth(&self, value: Val<'c>, pos: Pos) -> Result<Val<'c>> {
         if value.depth() > MAX_VALUE_DEPTH {
             return Err(too_deep(pos));
@@ -132,7 +132,7 @@ impl<'c> Renderer<'c> {
         Ok(value)
     }
 
-    /// `a && b && ...` or `a || b || ...`, as far as needed.
+    /// Evaluates `a && b && ...` or `a || b || ...`, with short-circuiting.
     fn logic(&mut self, chain: &Chain, or: bool) -> Result<bool> {
         if self.truth(&chain.first)? == or {
             return Ok(or);
@@ -146,8 +146,8 @@ impl<'c> Renderer<'c> {
         Ok(!or)
     }
 
-    /// `+` with a text on one side. An operand without a value shows its source, or
-    /// nothing where the host wants that.
+    /// Evaluates `+` with a text on one side. An operand without a value prints its source, or
+    /// nothing if the options say so.
     fn join(
         &mut self,
         left: Val<'c>,
@@ -171,7 +171,7 @@ impl<'c> Renderer<'c> {
         Ok(Val::text(out))
     }
 
-    /// Pays for a text of `bytes` before it is put together.
+    /// Pays for a text of `bytes` before it is built.
     pub(crate) fn built(&mut self, bytes: usize, pos: Pos) -> Result<()> {
         self.budget.output(bytes, pos)?;
         self.budget.work(bytes, pos)
@@ -207,7 +207,7 @@ impl<'c> Renderer<'c> {
         }))
     }
 
-    /// Whether an expression counts as true.
+    /// Returns true if an expression is true.
     pub(crate) fn truth(&mut self, expr: &Expr) -> Result<bool> {
         match expr {
             Expr::Not(inner) => {
@@ -222,7 +222,7 @@ impl<'c> Renderer<'c> {
         }
     }
 
-    /// False are: no value, `false`, zero, and an empty text, list or map.
+    /// Returns false for a missing value, `false`, zero, and an empty text, list or map.
     pub(crate) fn is_true(&mut self, value: &Val<'c>) -> Result<bool> {
         Ok(match value {
             Val::Null | Val::Nothing => false,

@@ -31,10 +31,10 @@ use crate::report::{Rendered, UnsetReference};
 use crate::runtime::{Definition, List, Loop, MapObject, Val};
 use crate::tags::{Tag, TagValues};
 
-/// References without a value that a rendering remembers.
+/// Maximum number of references without a value that a rendering reports.
 const MAX_UNSET: usize = 50;
 
-/// What comes after a node.
+/// The control flow after a node.
 #[derive(Debug, Clone)]
 pub(crate) enum Flow {
     Next,
@@ -45,7 +45,7 @@ pub(crate) enum Flow {
 }
 
 impl Flow {
-    /// What comes after something that a plain `#break` ends.
+    /// Returns the control flow after something that a plain `#break` ends.
     fn past_break(self) -> Flow {
         match self {
             Flow::Break(None) => Flow::Next,
@@ -54,22 +54,22 @@ impl Flow {
     }
 }
 
-/// A variable, and when it was set.
+/// A variable and the stamp of its assignment.
 #[derive(Debug, Clone)]
 struct Variable<'c> {
     value: Val<'c>,
-    /// 0 of what is the context's.
+    /// 0 for a variable of the context.
     stamp: u64,
 }
 
-/// One rendering.
+/// The state of a rendering.
 pub(crate) struct Renderer<'c> {
     context: &'c Context,
     tags: &'c TagValues<'c>,
     variables: HashMap<Arc<str>, Variable<'c>>,
     stamp: u64,
     macros: &'c Macros,
-    /// How texts that are evaluated are parsed.
+    /// The options for parsing evaluated texts.
     parsing: ParseOptions,
     /// Macros defined by evaluated texts, and whether those were values.
     more_macros: HashMap<Arc<str>, (Arc<Macro>, bool)>,
@@ -79,19 +79,19 @@ pub(crate) struct Renderer<'c> {
     escape: Escape,
     /// The language in which tools print.
     pub(crate) locale: Locale,
-    /// The present, once somebody has asked.
+    /// The current time, once it has been used.
     now: Option<DateTime<Tz>>,
     contact_zone: Option<Tz>,
     on_unset: Unset,
     /// The references that had no value when they were printed.
     unset: Vec<UnsetReference>,
-    /// Above 0 within a block that was made of a value.
+    /// Above 0 inside a block that comes from a value.
     of_value: u32,
-    /// Above 0 within a text that is put together to be a value.
+    /// Above 0 inside a text that becomes a value.
     nested: u32,
     loops: Vec<Rc<Loop>>,
-    /// Lists and maps that were put into others. They are emptied at the end, as two that hold
-    /// each other would never be freed, and a long chain would be freed by a deep recursion.
+    /// Lists and maps that contain others. They are emptied at the end: cycles would never be
+    /// freed, and a long chain would be freed by deep recursion.
     lists: Vec<Rc<List<'c>>>,
     maps: Vec<Rc<MapObject<'c>>>,
 }
@@ -147,33 +147,33 @@ impl<'c> Renderer<'c> {
         }
     }
 
-    /// The present, which is the same throughout, on the clocks of the installation.
+    /// Returns the current time in the installation's zone; it is constant during a rendering.
     pub(crate) fn now(&mut self) -> DateTime<Tz> {
         *self
             .now
             .get_or_insert_with(|| Utc::now().with_timezone(&Tz::UTC))
     }
 
-    /// Where the clock of the contact is.
+    /// Returns the time zone of the contact.
     pub(crate) fn contact_zone(&mut self) -> Tz {
         self.contact_zone.unwrap_or_else(|| self.now().timezone())
     }
 
-    /// Remembers a list that something was put into.
+    /// Records a list that contains other values.
     pub(crate) fn register_list(&mut self, list: &Rc<List<'c>>) {
         if !list.register() {
             self.lists.push(list.clone());
         }
     }
 
-    /// Remembers a map that something was put into.
+    /// Records a map that contains other values.
     pub(crate) fn register_map(&mut self, map: &Rc<MapObject<'c>>) {
         if !map.register() {
             self.maps.push(map.clone());
         }
     }
 
-    /// Renders a block; `pos` is where it is, for when it is nested too deep.
+    /// Renders a block; `pos` is its position for nesting errors.
     pub(crate) fn block(&mut self, block: &Block, pos: Pos) -> Result<Flow> {
         self.budget.enter(pos)?;
         for node in block {
@@ -231,7 +231,7 @@ impl<'c> Renderer<'c> {
         }
     }
 
-    /// Notes that a reference of that source has no value; whether it prints nothing then.
+    /// Records a reference without a value, and returns true if it prints nothing.
     fn omits(&mut self, source: &str, pos: Pos) -> bool {
         let loud = !source.is_empty() && !source.starts_with("$!");
         if loud && self.unset.len() < MAX_UNSET {
@@ -244,7 +244,7 @@ impl<'c> Renderer<'c> {
         self.on_unset == Unset::Nothing
     }
 
-    /// Prints a merge tag: its value, or what the template says instead.
+    /// Prints a merge tag: its value, or its default.
     fn tag(&mut self, tag: &Tag) -> Result<()> {
         let value = (self.tags)(&tag.key, &tag.instead);
         let value = value.filter(|value| !value.trim().is_empty());
@@ -314,8 +314,8 @@ impl<'c> Renderer<'c> {
         Ok(Flow::Next)
     }
 
-    /// Renders a block that was made of a value: an evaluated text that does not stand in the
-    /// template as it is. What it prints is a value too, so all of it is escaped.
+    /// Renders a block that comes from a value: an evaluated text that is not a literal. Its output
+    /// is a value too, so all of it is escaped.
     pub(crate) fn value_block(&mut self, block: &Block, pos: Pos) -> Result<Flow> {
         self.of_value += 1;
         let flow = if self.escape == Escape::None || self.nested > 0 {
@@ -329,7 +329,7 @@ impl<'c> Renderer<'c> {
         Ok(flow)
     }
 
-    /// What `#define` and the call of a macro with a body give a name to.
+    /// Returns the value of a block named by `#define` or a macro call with a body.
     fn definition(&self, block: &Arc<Block>) -> Val<'c> {
         Val::Block(Definition {
             block: block.clone(),
@@ -337,7 +337,7 @@ impl<'c> Renderer<'c> {
         })
     }
 
-    /// Renders a block into a text of its own.
+    /// Renders a block into a separate text.
     pub(crate) fn nested(&mut self, block: &Block, pos: Pos) -> Result<(String, Flow)> {
         let outer = std::mem::take(&mut self.out);
         self.nested += 1;

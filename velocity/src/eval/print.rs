@@ -1,17 +1,17 @@
-//! Values as text.
+//! Prints values.
 
 use super::Renderer;
 use crate::error::{Error, Pos, Result};
 use crate::options::Escape;
 use crate::runtime::{Text, Tool, Val};
 
-/// Deepest nesting of lists and maps that is printed, compared or made.
+/// Maximum nesting of lists and maps that are printed, compared or created.
 pub(crate) const MAX_VALUE_DEPTH: u32 = 100;
 
-/// Work for looking at a value within others: it may take a dozen nanoseconds.
+/// Work for visiting a nested value, which may take a dozen nanoseconds.
 pub(crate) const VISIT_WORK: usize = 4;
 
-/// Appends `text` with the characters that mean something in HTML replaced.
+/// Appends `text` with the significant characters of HTML replaced.
 pub(crate) fn push_html(text: &str, out: &mut String) {
     let mut from = 0;
     for (at, byte) in text.bytes().enumerate() {
@@ -42,7 +42,7 @@ fn push_percent(text: &str, out: &mut String) {
     }
 }
 
-/// The error for values that are nested too deep.
+/// Returns the error for values that are nested too deep.
 pub(crate) fn too_deep(pos: Pos) -> Error {
     Error::new(
         pos,
@@ -73,7 +73,7 @@ impl<'c> Renderer<'c> {
         self.budget.output(self.out.len(), pos)
     }
 
-    /// The text of a value: Java's `toString()`.
+    /// Returns the text of a value: Java's `toString()`.
     pub(crate) fn text(&mut self, value: &Val<'c>, pos: Pos) -> Result<Text<'c>> {
         if let Some(text) = value.as_text() {
             return Ok(text.clone());
@@ -147,7 +147,7 @@ impl<'c> Renderer<'c> {
         self.budget.output(out.len(), pos)
     }
 
-    /// The element of a list or range at `index`.
+    /// Returns the element of a list or range at `index`.
     pub(crate) fn element(&self, value: &Val<'c>, index: usize) -> Option<Val<'c>> {
         match value {
             Val::List(list) => list.get(index),
@@ -168,7 +168,7 @@ impl<'c> Renderer<'c> {
         }
     }
 
-    /// The number of elements of a list, range or map.
+    /// Returns the number of elements of a list, range or map.
     pub(crate) fn size(&self, value: &Val<'c>) -> Option<usize> {
         match value {
             Val::List(list) => Some(list.len()),

@@ -1,4 +1,4 @@
-//! The values of references, and setting them.
+//! Evaluates references and assigns to them.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::number::Number;
 use crate::runtime::{Key, ListKind, Tool, Val};
 
 impl<'c> Renderer<'c> {
-    /// The value of a reference.
+    /// Returns the value of a reference.
     pub(crate) fn reference(&mut self, reference: &Reference) -> Result<Val<'c>> {
         if reference.valueless {
             return Ok(Val::Null);
@@ -38,11 +38,11 @@ impl<'c> Renderer<'c> {
         Ok(value)
     }
 
-    /// A step of a value that is called like a tool. The methods of the tool are the tool's; what a
-    /// map holds under the name is the map's.
+    /// Evaluates a step of a value with the name of a tool. The methods of the tool take
+    /// precedence; so do the properties of a map.
     fn step_of_hidden(&mut self, tool: Tool, value: &Val<'c>, step: &Step) -> Result<Val<'c>> {
         let tool_first = match &step.kind {
-            // A map or list has a method of that name, and the tool one for the same.
+            // A map or list has a `get` method too, which is probably meant.
             StepKind::Method(name, _) => {
                 Self::is_tool_method(tool, name)
                     && !(&**name == "get" && matches!(value, Val::Map(_) | Val::List(_)))
@@ -92,7 +92,7 @@ impl<'c> Renderer<'c> {
         }
     }
 
-    /// A negative index counts from the end.
+    /// Converts a negative index, which counts from the end.
     fn index_from_end(&mut self, value: &Val<'c>, index: Val<'c>, pos: Pos) -> Result<Val<'c>> {
         let Val::Number(Number::Int(n)) = index else {
             return Ok(index);
@@ -109,7 +109,7 @@ impl<'c> Renderer<'c> {
         }
     }
 
-    /// `value.name`: a getter, a key of a map, or `isName()`.
+    /// Evaluates `value.name`: a getter, a key of a map, or `isName()`.
     fn property(&mut self, value: &Val<'c>, name: &Arc<str>, pos: Pos) -> Result<Val<'c>> {
         if let Val::Map(map) = value {
             return Ok(map.get_text(name).unwrap_or(Val::Null));
@@ -135,7 +135,7 @@ impl<'c> Renderer<'c> {
         })
     }
 
-    /// A value as the key of a map.
+    /// Converts a value to a map key.
     pub(crate) fn key(&mut self, value: &Val<'c>, pos: Pos) -> Result<Key<'c>> {
         match Key::simple(value) {
             Some(key) => Ok(key),
@@ -143,7 +143,7 @@ impl<'c> Renderer<'c> {
         }
     }
 
-    /// `#set(target = value)`. Where Velocity finds nothing to set it goes on, and so does this.
+    /// `#set(target = value)`. Like Velocity, ignores a target that cannot be set.
     pub(super) fn assign(&mut self, target: &Reference, value: Val<'c>) -> Result<()> {
         if target.valueless || target.alternate.is_some() {
             return Ok(());
@@ -179,7 +179,7 @@ impl<'c> Renderer<'c> {
         Ok(())
     }
 
-    /// Puts a value into a map and returns the one before.
+    /// Sets a map entry and returns the previous value.
     pub(crate) fn put(
         &mut self,
         object: &Val<'c>,
@@ -199,7 +199,7 @@ impl<'c> Renderer<'c> {
         Ok(map.insert(key, value).unwrap_or(Val::Null))
     }
 
-    /// Whether positions mean something in a list.
+    /// Returns true if the elements of a list have positions.
     pub(crate) fn has_positions(value: &Val<'c>) -> bool {
         match value {
             Val::List(list) => list.kind() != ListKind::View,

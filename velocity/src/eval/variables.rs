@@ -1,4 +1,4 @@
-//! Variables: those that a template sets, those of its context, and those that rendering provides.
+//! Variables: set by the template, given by the context, or provided by rendering.
 
 use std::sync::Arc;
 
@@ -7,11 +7,11 @@ use crate::number::Number;
 use crate::options::Escape;
 use crate::runtime::{Tool, Val};
 
-/// The stamp of what was taken over from the context and set by nobody.
+/// The stamp of a variable that was copied from the context.
 const OF_CONTEXT: u64 = 0;
 
 impl<'c> Renderer<'c> {
-    /// The value of a variable.
+    /// Returns the value of a variable.
     pub(crate) fn variable(&mut self, name: &Arc<str>) -> Val<'c> {
         if let Some(variable) = self.variables.get(name) {
             return variable.value.clone();
@@ -19,7 +19,7 @@ impl<'c> Renderer<'c> {
         if let Some(value) = self.context.get(name) {
             let value = Val::borrow(value);
             if matches!(value, Val::List(_) | Val::Map(_)) {
-                // The template may change it and must see the change the next time.
+                // The template may change it and must see the change later.
                 let (value, stamp) = (value.clone(), OF_CONTEXT);
                 self.variables
                     .insert(name.clone(), Variable { value, stamp });
@@ -29,7 +29,7 @@ impl<'c> Renderer<'c> {
         self.implied_variable(name)
     }
 
-    /// Variables that nobody sets: counters of loops as in Velocity 1.7, and tools.
+    /// Returns a variable that rendering provides: loop counters as in Velocity 1.7, and tools.
     fn implied_variable(&self, name: &str) -> Val<'c> {
         match (name, self.loops.last()) {
             ("velocityCount", Some(innermost)) => {
@@ -47,16 +47,16 @@ impl<'c> Renderer<'c> {
         }
     }
 
-    /// The tool of that name where a variable of the context stands in its place.
+    /// Returns the tool that a variable of the context overrides.
     pub(super) fn hidden_tool(&self, name: &str) -> Option<Tool> {
         let hidden = self.tool(name)?;
-        // What the template itself sets under the name was set to be used.
+        // A variable that the template itself sets is meant to be used.
         let own = self.variables.get(name);
         let own = own.is_some_and(|variable| variable.stamp != OF_CONTEXT);
         (!own && self.context.get(name).is_some()).then_some(hidden)
     }
 
-    /// Sets a variable and returns a stamp that tells this setting from any other.
+    /// Sets a variable and returns a stamp that identifies this assignment.
     pub(crate) fn set_variable(&mut self, name: Arc<str>, value: Val<'c>) -> u64 {
         self.stamp += 1;
         let stamp = self.stamp;

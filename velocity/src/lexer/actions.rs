@@ -1,4 +1,4 @@
-//! How tokens change the state of the lexer.
+//! The state changes that tokens cause.
 
 use super::{Kind, Lexer, State};
 
@@ -34,7 +34,7 @@ impl Lexer {
         }
     }
 
-    /// The change of state that comes with a token which starts at `from`.
+    /// Applies the state change of a token that starts at `from`.
     pub(super) fn act(&mut self, kind: Kind, from: usize) {
         match kind {
             Kind::LoneSymbol
@@ -103,7 +103,7 @@ impl Lexer {
             }
             Kind::Name if self.state == State::Dollar => self.state = State::Name,
             Kind::Dot => {
-                // The rule looked at the letter after the dot.
+                // The rule included the letter after the dot.
                 self.at -= 1;
                 self.state = State::Property;
             }
@@ -111,7 +111,7 @@ impl Lexer {
         }
     }
 
-    /// Outside of parentheses a literal is plain text: `#1`.
+    /// Outside parentheses a literal is plain text: `#1`.
     fn end_bare_argument(&mut self) {
         if self.open == 0 && !self.in_set {
             self.pop();
@@ -127,7 +127,7 @@ impl Lexer {
         }
     }
 
-    /// Leaves the innermost state in which a parenthesis is open.
+    /// Leaves the innermost state with an open parenthesis.
     fn on_paren_close(&mut self) {
         loop {
             if self.open > 0 {

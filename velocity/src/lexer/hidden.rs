@@ -1,4 +1,4 @@
-//! Comments and raw blocks: what lies between their start and end is not looked into.
+//! Comments and raw blocks, whose content is not tokenised.
 
 use super::{END_MARK, Kind, Lexer, State};
 use crate::error::Result;
@@ -6,7 +6,8 @@ use crate::error::Result;
 impl Lexer {
     /// Reads up to the end of the comment or raw block, or the end of the source.
     ///
-    /// `None` if the comment had no end: Velocity takes the rest of the source as the comment.
+    /// Returns `None` if the comment is not closed: Velocity treats the rest of the source as the
+    /// comment.
     pub(super) fn skip_hidden(&mut self, start: &mut usize) -> Result<Option<Kind>> {
         loop {
             let bytes = self.source.as_bytes().get(self.at..).unwrap_or(&[]);
@@ -41,7 +42,7 @@ impl Lexer {
                     }
                 }
             }
-            // A start within is read as one piece, so `#*#` does not end a comment.
+            // A nested start is read as one unit, so `#*#` does not end a comment.
             self.at += match bytes {
                 [b'#', b'[', b'[', ..] => 3,
                 [b'#', b'*', b'*', c, ..] if !matches!(*c, b'#' | 0x1c) => 3 + char_length(*c),
@@ -61,7 +62,7 @@ impl Lexer {
     }
 }
 
-/// Bytes of the character that starts with `first`.
+/// Returns the length of the character that starts with the byte `first`.
 pub(super) fn char_length(first: u8) -> usize {
     match first {
         0..=0x7f => 1,

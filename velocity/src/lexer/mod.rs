@@ -1,9 +1,9 @@
 //! Splits a template into tokens.
 //!
-//! Velocity has no clear line between text and language: whether `.` goes on with a reference
-//! or ends a sentence depends on what was read before. So the lexer is a machine with a stack of
-//! [`State`]s; in each the longest match wins, and the first rule listed among equally long
-//! ones, which is how the grammar of Velocity 2.3 (`Parser.jjt`) is defined.
+//! Velocity has no clear boundary between text and language: whether `.` continues a reference or
+//! ends a sentence depends on what was read before. So the lexer is a state machine with a stack of
+//! [`State`]s. In each state the longest match wins, and among equally long matches the first rule,
+//! as in the grammar of Velocity 2.3 (`Parser.jjt`).
 
 mod actions;
 mod hidden;
@@ -21,11 +21,11 @@ pub(crate) use token::{Kind, State, Token};
 use crate::error::{Error, Pos, Result};
 use crate::options::ParseOptions;
 
-/// Ends the source, so that a last `$` or `#` has something after it. Velocity puts the same
-/// control character there.
+/// Terminates the source, so that something follows a final `$` or `#`. Velocity uses the same
+/// control character.
 pub(crate) const END_MARK: char = '\u{1c}';
 
-/// A state to come back to, with its counts of brackets.
+/// A saved state with its bracket counts.
 #[derive(Debug, Clone, Copy)]
 struct Saved {
     state: State,
@@ -34,13 +34,13 @@ struct Saved {
     curly: i32,
 }
 
-/// What a rule asks for.
+/// The effect of a matched rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rule {
     Token(Kind),
-    /// `$` or `$!`: the token goes on.
+    /// `$` or `$!`: the token continues.
     Dollar,
-    /// `#`: the token goes on.
+    /// `#`: the token continues.
     Hash,
     RawStart,
     BlockCommentStart,
@@ -49,7 +49,7 @@ enum Rule {
     Terminator,
 }
 
-/// Reads the tokens of one source on demand.
+/// Reads the tokens of a source on demand.
 #[derive(Debug)]
 pub(crate) struct Lexer {
     source: Arc<str>,
@@ -61,16 +61,16 @@ pub(crate) struct Lexer {
     curly: i32,
     hidden: bool,
     in_set: bool,
-    /// The last run of backslashes looked at: many of them must not be counted again and again.
+    /// The last run of backslashes, so that a long run is counted only once.
     slashes: (usize, usize),
     located: (usize, Pos),
-    /// The source is not what was written there, so all of it stands where it starts.
+    /// All positions are that of the start, because the source differs from what was written there.
     in_one_place: bool,
     options: ParseOptions,
 }
 
 impl Lexer {
-    /// A lexer over `source`, whose first character stands at `pos`.
+    /// Creates a lexer for `source`, whose first character is at `pos`.
     pub(crate) fn new(source: &str, pos: Pos, options: ParseOptions) -> Lexer {
         let mut marked = String::with_capacity(source.len() + 1);
         marked.push_str(source);
@@ -92,7 +92,7 @@ impl Lexer {
         }
     }
 
-    /// Makes the place of the start that of all that follows.
+    /// Reports the position of the start for all tokens.
     pub(crate) fn stay_in_place(&mut self) {
         self.in_one_place = true;
     }
@@ -105,7 +105,7 @@ impl Lexer {
         self.options
     }
 
-    /// The source with the end mark.
+    /// Returns the source with the end mark.
     pub(crate) fn source(&self) -> &Arc<str> {
         &self.source
     }
@@ -122,12 +122,12 @@ impl Lexer {
         self.in_set = false;
     }
 
-    /// The source from where the next token will start.
+    /// Returns the source from the start of the next token.
     pub(crate) fn rest(&self) -> &str {
         self.source.get(self.at..).unwrap_or("")
     }
 
-    /// Where `at` is. Asked for in growing order it costs one walk over the source.
+    /// Returns the position of `at`. Calls with increasing `at` scan the source only once.
     fn locate(&mut self, at: usize) -> Pos {
         if self.in_one_place {
             return self.located.1;
@@ -164,7 +164,7 @@ impl Lexer {
         self.curly = 0;
     }
 
-    /// Goes back to the state before; `false` if there was none.
+    /// Restores the previous state; returns false if there was none.
     pub(crate) fn pop(&mut self) -> bool {
         match self.stack.pop() {
             Some(saved) => {
@@ -187,7 +187,7 @@ impl Lexer {
         Error::new(pos, message)
     }
 
-    /// The next token; [`Kind::EndOfFile`] again and again after the last.
+    /// Returns the next token; after the last one, always [`Kind::EndOfFile`].
     pub(crate) fn next_token(&mut self) -> Result<Token> {
         let mut start = self.at;
         let mut stray = String::new();
@@ -277,8 +277,8 @@ impl Lexer {
     }
 }
 
-/// Keeps of a text that looked like language but was none the `$`, `#` and backslashes before
-/// `$`; the character that ended it is read again.
+/// Keeps the `$`, `#` and backslashes before `$` of a text that turned out not to be language; the
+/// character that ended it is read again.
 fn push_stray(text: &str, stray: &mut String) {
     let mut slashes = 0;
     for c in text.chars() {

@@ -1,33 +1,33 @@
-//! Quoted texts, with the quotes that word processors make of plain ones.
+//! Quoted texts, including typographic quotes.
 //!
-//! Velocity knows `'` and `"`. Authors paste `‘’`, `“”`, `„“` from documentation and `&#39;`
-//! from HTML, and mean the same; here they count as plain.
+//! Velocity only knows `'` and `"`. Authors paste `‘’`, `“”`, `„“` from documentation and `&#39;`
+//! from HTML; here they are equivalent to the plain ones.
 
-/// Which plain quote a quote stands for.
+/// The plain quote that a quote is equivalent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Family {
     Single,
     Double,
 }
 
-/// Spaces that count as plain ones within parentheses.
+/// Spaces that are equivalent to plain ones inside parentheses.
 pub(crate) const WIDE_SPACES: [char; 3] = ['\u{a0}', '\u{202f}', '\u{2007}'];
 
 const ENTITY: &str = "&#39;";
 
-/// A quoted text: its content as written, and whether references within are replaced.
+/// A quoted text: its content as written, and whether references in it are replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Quoted<'s> {
     pub(crate) content: &'s str,
     pub(crate) interpolated: bool,
-    /// The quote that is doubled to stand for itself; none in typographic quotes.
+    /// The quote that is escaped by doubling; `None` in typographic quotes.
     pub(crate) doubled: Option<char>,
-    /// Bytes of the opening quote.
+    /// Length of the opening quote in bytes.
     pub(crate) opening: usize,
 }
 
 impl<'s> Quoted<'s> {
-    /// Takes the token `image` apart.
+    /// Splits the token `image`.
     pub(crate) fn new(image: &'s str) -> Quoted<'s> {
         let (family, opening) = quote_at(image).unwrap_or((Family::Double, 0));
         let closing = closing_length(image);
@@ -43,7 +43,7 @@ impl<'s> Quoted<'s> {
     }
 }
 
-/// The quote that `text` starts with, and its bytes.
+/// Returns the quote at the start of `text` and its length in bytes.
 fn quote_at(text: &str) -> Option<(Family, usize)> {
     let first = text.chars().next()?;
     let family = match first {
@@ -62,12 +62,13 @@ fn closing_length(image: &str) -> usize {
     image.chars().next_back().map_or(0, char::len_utf8)
 }
 
-/// Length of the quoted text at the start of `text`, if it is one.
+/// Returns the length of the quoted text at the start of `text`, if there is one.
 pub(super) fn quoted_length(text: &str) -> Option<usize> {
     match text.as_bytes().first()? {
         quote @ (b'\'' | b'"') => {
             let plain = plain_length(text, *quote);
-            // `get('name’) if it's` is closed by the pasted quote: no argument ends within a word.
+            // The typographic quote closes `get('name’) if it's`: an argument never ends inside a
+            // word.
             let in_word = plain
                 .and_then(|length| text.get(length..)?.chars().next())
                 .is_some_and(char::is_alphanumeric);
@@ -82,7 +83,8 @@ pub(super) fn quoted_length(text: &str) -> Option<usize> {
     }
 }
 
-/// The longest text between `quote`s, in which two in a row stand for one.
+/// Returns the length of the longest text between `quote`s, where a doubled quote is an escaped
+/// one.
 fn plain_length(text: &str, quote: u8) -> Option<usize> {
     let bytes = text.as_bytes();
     let mut accepted = None;
@@ -103,9 +105,10 @@ fn plain_length(text: &str, quote: u8) -> Option<usize> {
     accepted
 }
 
-/// A text between pasted quotes ends at the first quote of its family that an argument may end
-/// with, so that the apostrophe of `‘ім’я’` stays inside; it stays in one line. Only a pasted
-/// quote closes a plain one here: the plain pair is read as Velocity reads it.
+/// Returns the length of a text in typographic quotes. It ends at the first quote of the same
+/// family that is followed by the end of an argument, so the apostrophe in `‘ім’я’` is part of the
+/// text, and it must be on one line. Only a typographic quote closes a plain one here: plain pairs
+/// are read as in Velocity.
 fn pasted_length(text: &str) -> Option<usize> {
     let (family, opening) = quote_at(text)?;
     let opened_plain = text.chars().next().is_some_and(is_plain);

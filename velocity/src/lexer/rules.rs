@@ -1,4 +1,4 @@
-//! The rules of each state, in the order in which they win among equally long matches.
+//! The rules of each state, by their priority among equally long matches.
 
 use super::hidden::char_length;
 use super::quotes::{WIDE_SPACES, quoted_length};
@@ -20,7 +20,7 @@ impl Best {
     }
 }
 
-/// Operators, longest match first decided by [`Best`].
+/// Operators; [`Best`] selects the longest match.
 const OPERATORS: [(&str, Kind); 25] = [
     ("-", Kind::Minus),
     ("+", Kind::Plus),
@@ -61,7 +61,7 @@ const CONTROL: [(&str, Kind); 8] = [
 ];
 
 impl Lexer {
-    /// The rule that applies at the current place. Comments are read elsewhere.
+    /// Returns the rule that applies at the current position. Comments are handled elsewhere.
     pub(super) fn longest_match(&mut self) -> Option<(Rule, usize)> {
         let first = *self.source.as_bytes().get(self.at)?;
         if self.state == State::Text && !matches!(first, b'$' | b'#' | b'\\' | 0x1c) {
@@ -109,7 +109,7 @@ impl Lexer {
         best.0
     }
 
-    /// The length of the run of backslashes here, counted once for the whole run.
+    /// Returns the length of the run of backslashes here, counted once per run.
     fn count_slashes(&mut self, first: u8) -> usize {
         if first != b'\\' {
             return 0;
@@ -122,7 +122,7 @@ impl Lexer {
         self.slashes.1 - self.at
     }
 
-    /// Text up to the next symbol: whole lines as one token if the first is not blank.
+    /// Matches text up to the next symbol: whole lines as one token unless the first is blank.
     fn plain_text(&self) -> Option<(Rule, usize)> {
         let bytes = self.rest().as_bytes();
         let line = bytes
@@ -186,7 +186,7 @@ fn brackets(state: State, rest: &str, best: &mut Best) {
     best.token(kind, 1);
 }
 
-/// `$`, `#` and what starts with them or with backslashes before them.
+/// Matches `$`, `#` and tokens that start with them or with backslashes before them.
 fn symbols(state: State, rest: &str, slashes: usize, best: &mut Best) {
     let bytes = rest.as_bytes();
     match bytes.get(slashes) {

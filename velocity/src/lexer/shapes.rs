@@ -1,4 +1,4 @@
-//! The lengths of names, numbers and line ends at the start of a text; 0 if it is none.
+//! Lengths of names, numbers and line endings at the start of a text; 0 if there is none.
 
 fn name_length(text: &str, first: impl Fn(u8) -> bool) -> usize {
     let bytes = text.as_bytes();
@@ -17,7 +17,7 @@ pub(super) fn identifier(text: &str) -> usize {
     name_length(text, |b| b.is_ascii_alphabetic() || b == b'_')
 }
 
-/// The name of a directive; `@` starts the call of a macro with a body.
+/// Returns the length of a directive name; `@` starts a macro call with a body.
 pub(super) fn word(text: &str) -> usize {
     name_length(text, |b| b.is_ascii_alphabetic() || b == b'_' || b == b'@')
 }
@@ -38,7 +38,8 @@ fn digits(bytes: &[u8]) -> usize {
     bytes.iter().take_while(|b| b.is_ascii_digit()).count()
 }
 
-/// Digits, with `..` after them if it is there, so that `1..3` is no decimal point.
+/// Returns the length of an integer including a following `..`, so that `1..3` is not read as a
+/// decimal.
 pub(super) fn integer(text: &str) -> usize {
     let bytes = text.as_bytes();
     let sign = usize::from(bytes.first() == Some(&b'-'));
@@ -90,7 +91,7 @@ fn exponent(bytes: &[u8]) -> usize {
     }
 }
 
-/// Length of the line end at the start of `bytes`, 0 if there is none.
+/// Returns the length of the line ending at the start of `bytes`, or 0.
 pub(super) fn newline(bytes: &[u8]) -> usize {
     match bytes {
         [b'\r', b'\n', ..] => 2,

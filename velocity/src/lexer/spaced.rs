@@ -1,19 +1,20 @@
-//! Calls with blanks before their parenthesis, `$data.get ('name')`, where the options want them.
+//! Calls with blanks before the parenthesis, such as `$data.get ('name')`, if the options allow
+//! them.
 
 use super::quotes::{WIDE_SPACES, quoted_length};
 use super::shapes::integer;
 use super::{Lexer, State};
 
-/// The method that is called so.
+/// The method that may be called this way.
 const GET: &str = ".get";
 
-/// Bytes that are looked at for the closing parenthesis. The key of a value is far shorter, and
-/// without a bound a source of many parentheses that nothing closes is read again for each.
+/// Maximum number of bytes to scan for the closing parenthesis. Keys are much shorter, and without
+/// a limit a source with many unclosed parentheses would be scanned again for each of them.
 const MOST: usize = 500;
 
 impl Lexer {
-    /// The length of blanks and the parenthesis behind them, if they belong to the method whose
-    /// name ends here.
+    /// Returns the length of the blanks and the parenthesis if they belong to the method whose name
+    /// ends here.
     pub(super) fn spaced_parenthesis(&self) -> Option<usize> {
         let wanted = self.options.spaced_calls && self.state == State::Property;
         if !wanted || !self.source.get(..self.at)?.ends_with(GET) {
@@ -38,7 +39,7 @@ fn blank(c: char) -> bool {
     matches!(c, ' ' | '\t') || WIDE_SPACES.contains(&c)
 }
 
-/// A text from its first character on that no parenthesis takes for a blank.
+/// Strips the white space that is ignored inside parentheses.
 fn within(text: &str) -> &str {
     text.trim_start_matches(|c| blank(c) || matches!(c, '\n' | '\r'))
 }

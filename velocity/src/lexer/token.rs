@@ -1,9 +1,9 @@
-//! The tokens of a template and the states in which they are read.
+//! Tokens of a template and the lexer states in which they are read.
 
 use crate::error::Pos;
 
-/// What the lexer reads next depends on what surrounds it: after `$name` a dot may go on, in
-/// plain text it is a dot. The names follow what was just read.
+/// A lexer state. It determines how the next characters are read: after `$name` a dot may continue
+/// the reference, in plain text it is a dot. States are named after what was just read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
     /// Plain text.
@@ -14,23 +14,23 @@ pub(crate) enum State {
     Name,
     /// After the dot of a property or method.
     Property,
-    /// Within the parentheses of a method call.
+    /// Inside the parentheses of a method call.
     Call,
     /// After the closing parenthesis of a method call.
     CallEnd,
-    /// Within the brackets of an index.
+    /// Inside the brackets of an index.
     Index,
     /// After the `|` of a default value.
     Alternate,
     /// After `#`, before the name of a directive.
     Hash,
-    /// Within a directive's arguments.
+    /// Inside the arguments of a directive.
     Directive,
-    /// Within `#[[ ]]#`.
+    /// Inside `#[[ ]]#`.
     Raw,
-    /// Within `#** *#`.
+    /// Inside `#** *#`.
     FormalComment,
-    /// Within `#* *#`.
+    /// Inside `#* *#`.
     BlockComment,
     /// After `##`, up to the end of the line.
     LineComment,
@@ -106,7 +106,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// What a message calls the token when it stands where it must not.
+    /// Returns the description of the token in error messages.
     pub(crate) fn describe(self) -> &'static str {
         match self {
             Kind::EndOfFile | Kind::EndMark => "the end of the template",
@@ -151,7 +151,7 @@ pub(crate) struct Token {
     pub(crate) kind: Kind,
     pub(crate) start: usize,
     pub(crate) end: usize,
-    /// `$` and `#` that turned out to be plain text right before this token.
+    /// Literal `$` and `#` directly before this token.
     pub(crate) stray: Box<str>,
     pub(crate) pos: Pos,
 }

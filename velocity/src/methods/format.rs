@@ -4,13 +4,13 @@ use super::{Error, Pos, Renderer, Result, excerpt};
 use crate::number::Number;
 use crate::runtime::Val;
 
-/// Widest field that is filled up.
+/// Maximum width of a field.
 const MAX_WIDTH: usize = 10_000;
 
-/// Most digits after the point.
+/// Maximum number of digits after the point.
 const MAX_PRECISION: usize = 400;
 
-/// One `%...` of a format.
+/// A `%...` specifier of a format.
 #[derive(Debug, Default)]
 struct Specifier {
     index: Option<usize>,
@@ -24,7 +24,7 @@ struct Specifier {
     conversion: char,
 }
 
-/// Formats `values` as `String.format(pattern, values)` does with the English locale.
+/// Formats `values` like `String.format(pattern, values)` in the English locale.
 pub(super) fn format<'c>(
     renderer: &mut Renderer<'c>,
     pattern: &str,
@@ -37,7 +37,7 @@ pub(super) fn format<'c>(
     while let Some(at) = rest.find('%') {
         out.push_str(rest.get(..at).unwrap_or(""));
         let (specifier, length) = parse(rest.get(at + 1..).unwrap_or(""))
-            .ok_or_else(|| Error::new(pos, format!("'{}' is no format", excerpt(pattern))))?;
+            .ok_or_else(|| Error::new(pos, format!("'{}' is not a format", excerpt(pattern))))?;
         rest = rest.get(at + 1 + length..).unwrap_or("");
         let field = match specifier.conversion {
             'n' => "\n".to_owned(),
@@ -60,7 +60,7 @@ pub(super) fn format<'c>(
     Ok(out)
 }
 
-/// Reads a specifier after its `%`, and its length.
+/// Parses a specifier after its `%`, and returns its length.
 fn parse(text: &str) -> Option<(Specifier, usize)> {
     let mut specifier = Specifier::default();
     let bytes = text.as_bytes();
@@ -163,7 +163,7 @@ fn field<'c>(
     Ok(pad(text, specifier))
 }
 
-/// A number with its sign, groups of digits, and zeros up to the width.
+/// Formats a number with its sign, grouping, and leading zeros.
 fn signed(text: &str, specifier: &Specifier) -> String {
     let (negative, digits) = match text.strip_prefix('-') {
         Some(digits) => (true, digits),
@@ -197,7 +197,7 @@ fn pad(text: String, specifier: &Specifier) -> String {
     }
 }
 
-/// Puts a comma before every `size` digits of the whole part.
+/// Inserts a comma before every `size` digits of the integer part.
 pub(super) fn grouped(digits: &str, size: usize) -> String {
     let (whole, fraction) = match digits.find('.') {
         Some(at) => digits.split_at(at),
@@ -213,8 +213,8 @@ pub(super) fn grouped(digits: &str, size: usize) -> String {
     out + fraction
 }
 
-/// `value` with `precision` digits after the point, halves rounded away from zero in the
-/// shortest decimal form of the number, as Java's `Formatter` does.
+/// Formats `value` with `precision` digits after the point, rounding halves away from zero in the
+/// shortest decimal form of the number, like Java's `Formatter`.
 pub(super) fn half_up(value: f64, precision: usize) -> String {
     if !value.is_finite() {
         return crate::number::double_text(value);

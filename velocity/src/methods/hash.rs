@@ -14,7 +14,7 @@ fn long_hash(value: i64) -> i32 {
 }
 
 impl<'c> Renderer<'c> {
-    /// Java's `hashCode()` of a value.
+    /// Returns Java's `hashCode()` of a value.
     pub(super) fn java_hash(&mut self, value: &Val<'c>, depth: u32, pos: Pos) -> Result<i32> {
         if depth > MAX_VALUE_DEPTH {
             return Err(too_deep(pos));

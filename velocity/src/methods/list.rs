@@ -1,4 +1,4 @@
-//! Methods of `List`, of arrays and of the views of a map.
+//! Methods of `List`, arrays and the views of maps.
 
 use std::rc::Rc;
 
@@ -176,7 +176,7 @@ impl<'c> Renderer<'c> {
         Ok(Some(answer))
     }
 
-    /// The elements of a list, range or map's values as a new list.
+    /// Returns the elements of a list or range, or the values of a map, as a new list.
     pub(super) fn items(&mut self, value: &Val<'c>, pos: Pos) -> Result<Vec<Val<'c>>> {
         let size = self.size(value).unwrap_or(0);
         self.budget.work(size.saturating_mul(ELEMENT_WORK), pos)?;
@@ -241,7 +241,7 @@ fn read_only(pos: Pos) -> Error {
     Error::new(pos, "this list cannot be changed")
 }
 
-/// The list, if elements can be added to it and removed from it.
+/// Returns the list if elements can be added and removed.
 fn changeable<'c>(target: &Val<'c>, pos: Pos) -> Result<Rc<List<'c>>> {
     match target {
         Val::List(list) if list.kind() == ListKind::List => Ok(list.clone()),
@@ -249,7 +249,7 @@ fn changeable<'c>(target: &Val<'c>, pos: Pos) -> Result<Rc<List<'c>>> {
     }
 }
 
-/// An index below `end`.
+/// Checks that an index is below `end`.
 fn position(index: i64, end: usize, pos: Pos) -> Result<usize> {
     match usize::try_from(index) {
         Ok(at) if at < end => Ok(at),

@@ -79,7 +79,7 @@ impl<'c> Renderer<'c> {
                 }
             }
             ("remove", [key]) => {
-                // The entries behind it move up.
+                // All later entries move up.
                 self.budget.work(map.len(), pos)?;
                 let key = self.key(key, pos)?;
                 map.remove(&key).unwrap_or(Val::Null)

@@ -1,8 +1,8 @@
-//! The methods of values: those of Java's classes that make sense in a message.
+//! The methods of values: those of Java's classes that are useful in a message.
 //!
-//! A method that does not exist, or not for the arguments given, has no value. One that Java
-//! would end with an exception is an error. Arguments are converted as Velocity 2 does: a number
-//! to a text where a text is wanted, a text to a whole number where one is wanted.
+//! A method that does not exist, or not for the given arguments, has no value. One that would throw
+//! an exception in Java is an error. Arguments are converted as in Velocity 2: a number to a text
+//! where a text is expected, a text to an integer where one is expected.
 
 mod date;
 mod format;
@@ -25,10 +25,10 @@ pub(crate) use date::Date;
 pub(crate) use pattern::{Patterns, check as check_pattern};
 pub(crate) use tools::calls;
 
-/// What a call yields: nothing if there is no such method.
+/// The result of a call; `None` if there is no such method.
 pub(crate) type Answer<'c> = Result<Option<Val<'c>>>;
 
-/// A method without a result prints nothing, rather than its own source.
+/// Returns the result of a method without one, which prints nothing rather than its own source.
 pub(crate) fn void<'c>() -> Answer<'c> {
     Ok(Some(Val::text("")))
 }
@@ -42,7 +42,7 @@ impl<'c> Renderer<'c> {
         arguments: &[Val<'c>],
         pos: Pos,
     ) -> Answer<'c> {
-        // Most methods look through the texts they get.
+        // Most methods scan their text arguments.
         for text in arguments.iter().filter_map(Val::as_text) {
             self.budget.work(text.len() / 4, pos)?;
         }
@@ -71,7 +71,7 @@ impl<'c> Renderer<'c> {
         }
     }
 
-    /// What every Java object has.
+    /// Calls a method that every Java object has.
     fn common_method(
         &mut self,
         target: &Val<'c>,
@@ -94,18 +94,16 @@ impl<'c> Renderer<'c> {
         })
     }
 
-    /// An argument where Java wants a `String`: everything converts, except no value.
+    /// Converts an argument where Java expects a `String`. Every value converts, except a missing
+    /// one.
     pub(crate) fn string_argument(&mut self, value: &Val<'c>, pos: Pos) -> Result<Text<'c>> {
         if value.is_null() {
-            return Err(Error::new(
-                pos,
-                "a method got no value where it needs a text",
-            ));
+            return Err(Error::new(pos, "a method needs a text but got no value"));
         }
         self.text(value, pos)
     }
 
-    /// An argument where Java wants an `int`; `None` if it cannot be one.
+    /// Converts an argument where Java expects an `int`; `None` if it cannot be converted.
     pub(crate) fn int_argument(&mut self, value: &Val<'c>, pos: Pos) -> Result<Option<i64>> {
         match value {
             Val::Number(number) => {

@@ -6,7 +6,7 @@ use crate::eval::Renderer;
 use crate::number::Number;
 use crate::runtime::Val;
 
-/// The double that prints as the single-precision number nearest to `value` does.
+/// Returns the double that prints like the single-precision number nearest to `value`.
 fn as_float(value: f64) -> f64 {
     format!("{}", value as f32).parse().unwrap_or(value)
 }

@@ -1,32 +1,32 @@
-//! Patterns of `java.text.DecimalFormat`, such as `#,##0.00`.
+//! The patterns of `java.text.DecimalFormat`, such as `#,##0.00`.
 
 use super::format::grouped;
 use crate::locale::{Currency, Locale};
 
-/// Most digits that a pattern may ask for.
+/// Maximum number of digits in a pattern.
 const MAX_DIGITS: usize = 340;
-/// Longest pattern that is read.
+/// Maximum length of a pattern, in bytes.
 const MAX_PATTERN_BYTES: usize = 500;
-/// What stands for the sign of the currency.
+/// The placeholder for the currency symbol.
 const CURRENCY: char = '¤';
 
-/// A pattern that was read.
+/// A parsed pattern.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NumericPattern {
     prefix: String,
     suffix: String,
-    /// Around a negative number, in the place of the minus sign.
+    /// Prefix and suffix of negative numbers, instead of the minus sign.
     negative: Option<(String, String)>,
     least_whole: usize,
     least_fraction: usize,
     most_fraction: usize,
-    /// Digits between separators.
+    /// Number of digits between separators.
     group: Option<usize>,
-    /// The power of ten that the number is multiplied with.
+    /// The power of ten by which the number is multiplied.
     shift: u8,
 }
 
-/// The signs with which a number is written.
+/// The symbols for printing a number.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Symbols {
     decimal: &'static str,
@@ -36,7 +36,7 @@ pub(super) struct Symbols {
 }
 
 impl Symbols {
-    /// Those of a language.
+    /// Returns the symbols of a language.
     pub(super) fn of(locale: Locale) -> Symbols {
         let names = locale.names();
         Symbols {
@@ -47,7 +47,7 @@ impl Symbols {
         }
     }
 
-    /// Those of a pattern that an author writes: what stands in it is what is printed.
+    /// Returns the symbols for a pattern written by an author: they are printed literally.
     pub(super) fn plain(locale: Locale) -> Symbols {
         Symbols {
             decimal: ".",
@@ -59,25 +59,25 @@ impl Symbols {
 }
 
 impl NumericPattern {
-    /// Reads a pattern, or says what is wrong with it.
+    /// Parses a pattern; the error describes the problem.
     pub(super) fn read(pattern: &str) -> Result<NumericPattern, String> {
         if pattern.len() > MAX_PATTERN_BYTES {
             return Err(format!(
-                "the pattern of a number is longer than {MAX_PATTERN_BYTES} bytes"
+                "the number pattern is longer than {MAX_PATTERN_BYTES} bytes"
             ));
         }
-        let wrong = |why: &str| format!("'{pattern}' is no pattern of a number: {why}");
+        let wrong = |why: &str| format!("'{pattern}' is not a number pattern: {why}");
         let mut parts = Parts::split(pattern).ok_or_else(|| wrong("a quote is not closed"))?;
         let mut first = parts.next_part();
         if first.digits.is_empty() {
-            return Err(wrong("it has no # or 0 where digits go"));
+            return Err(wrong("it has no # or 0 for the digits"));
         }
         if first.more_digits {
-            return Err(wrong("# and 0 stand together, and in quotes as text"));
+            return Err(wrong("# and 0 must be together; quote them as text"));
         }
         if first.suffix.starts_with(',') {
             return Err(wrong(
-                "digits follow a comma; in double quotes ## begins a comment, so use single ones",
+                "digits follow a comma; ## starts a comment in double quotes, so use single quotes",
             ));
         }
         let (whole, fraction) = match first.digits.split_once('.') {
@@ -92,10 +92,10 @@ impl NumericPattern {
             digits.all(|c| c == second)
         };
         if !falls(whole, '#', '0') {
-            return Err(wrong("before the point # comes before 0"));
+            return Err(wrong("before the point, # comes before 0"));
         }
         if fraction.contains([',', '.']) || !falls(fraction, '0', '#') {
-            return Err(wrong("behind the point 0 comes before #"));
+            return Err(wrong("after the point, 0 comes before #"));
         }
         let after_group = whole.rfind(',').map(|at| whole.len() - at - 1);
         let count = |text: &str, digit: char| text.matches(digit).count().min(MAX_DIGITS);
@@ -122,12 +122,12 @@ impl NumericPattern {
         })
     }
 
-    /// Whether it parts digits otherwise than by threes, as `0,00` does.
+    /// Returns true if digits are not grouped by threes, as in `0,00`.
     pub(super) fn groups_oddly(&self) -> bool {
         self.group.is_some_and(|size| size != 3)
     }
 
-    /// So many digits behind the point, whatever the pattern says.
+    /// Returns the pattern with exactly this many digits after the point.
     pub(super) fn with_fraction(self, digits: usize) -> NumericPattern {
         NumericPattern {
             least_fraction: digits,
@@ -136,7 +136,7 @@ impl NumericPattern {
         }
     }
 
-    /// A number as the pattern says; halves go to the even neighbour.
+    /// Formats a number; halves are rounded to even.
     pub(super) fn format(&self, value: f64, symbols: &Symbols) -> String {
         let value = value * 10_f64.powi(self.shift.into());
         let most = self.most_fraction;
@@ -177,7 +177,7 @@ impl NumericPattern {
         };
         let mut out = String::from(sign);
         push_affix(prefix, symbols, &mut out);
-        // Letters of a currency do not touch its amount.
+        // A currency name in letters is separated from the amount.
         if prefix.ends_with(CURRENCY) && symbols.currency.symbol.ends_with(char::is_alphabetic) {
             out.push('\u{a0}');
         }
@@ -200,19 +200,19 @@ fn push_affix(affix: &str, symbols: &Symbols, out: &mut String) {
     }
 }
 
-/// A half of a pattern: what holds for numbers, or for those below zero.
+/// One half of a pattern: for all numbers, or for negative ones.
 #[derive(Debug, Default)]
 struct Part {
     prefix: String,
     digits: String,
     suffix: String,
-    /// `%` or `‰`, if one stands there unquoted.
+    /// `%` or `‰`, if there is an unquoted one.
     shift: Option<char>,
-    /// Whether digits follow behind others.
+    /// Digits follow after other text.
     more_digits: bool,
 }
 
-/// A pattern's characters, and whether each is quoted.
+/// The characters of a pattern, and whether each one is quoted.
 struct Parts {
     chars: std::iter::Peekable<std::vec::IntoIter<(char, bool)>>,
 }
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn follows_the_pattern() {
+    fn formats_by_pattern() {
         for (pattern, value, expected) in [
             ("0.00", 9.5, "9.50"),
             ("#,##0.00", 1_234_567.891, "1,234,567.89"),
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn writes_as_the_language_does() {
+    fn uses_the_symbols_of_the_language() {
         for (pattern, value, language, expected) in [
             ("#,##0.###", 1_341.999, "de", "1.341,999"),
             ("#,##0.###", -1_341.5, "uk", "-1\u{a0}341,5"),
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_is_wrong() {
+    fn rejects_invalid_patterns() {
         for pattern in [
             "",
             "currency",

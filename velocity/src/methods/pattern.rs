@@ -1,7 +1,7 @@
-//! Regular expressions of Java, as `replaceAll`, `replaceFirst`, `matches` and `split` take them.
+//! Java regular expressions for `replaceAll`, `replaceFirst`, `matches` and `split`.
 //!
-//! The engine behind matches in linear time, so it has no look-around and no back references;
-//! a pattern with them is an error. The rest is translated where the two differ.
+//! The underlying engine matches in linear time, so it has no look-around and no back references; a
+//! pattern with them is an error. Other differences are translated.
 
 use std::collections::HashMap;
 
@@ -12,26 +12,27 @@ use super::{Error, Pos, Renderer, Result, excerpt};
 use crate::eval::ELEMENT_WORK;
 use crate::limits::Budget;
 
-/// Bytes that a compiled pattern may take. It bounds the time for each byte of the text.
+/// Maximum size of a compiled pattern in bytes. It limits the time per byte of text.
 const MAX_PATTERN_BYTES: usize = 256 << 10;
 
-/// Work for finding a pattern and beginning to match.
+/// Work for looking up a pattern and starting to match.
 const CALL_WORK: usize = 200;
 
-/// Longest pattern. Each `\p{L}` in it stands for hundreds of ranges before its size is known.
+/// Maximum length of a pattern. Each `\p{L}` expands to hundreds of ranges before the size is
+/// known.
 const MAX_LENGTH: usize = 2_000;
 
-/// Bytes that matching may remember of a pattern to be fast; it goes on without.
+/// Maximum cache size for matching, in bytes; without the cache, matching is slower.
 const MAX_CACHE_BYTES: usize = 256 << 10;
 
-/// Patterns that one rendering keeps compiled.
+/// Number of compiled patterns that a rendering keeps.
 const KEPT: usize = 16;
 
-/// Compiled patterns of one rendering.
+/// The compiled patterns of one rendering.
 #[derive(Default)]
 pub(crate) struct Patterns(HashMap<String, Regex>);
 
-/// What is wrong with a pattern, where there is work left to find out.
+/// Returns the error in a pattern, if the budget allows compiling it.
 pub(crate) fn check(pattern: &str, budget: &mut Budget) -> Option<String> {
     if let Some(why) = too_long(pattern) {
         return Some(why);
@@ -46,8 +47,8 @@ fn too_long(pattern: &str) -> Option<String> {
     long.then(|| format!("a regular expression is longer than {MAX_LENGTH} bytes"))
 }
 
-/// What a byte of a text takes of time with that pattern: more with its length, and with what its
-/// counts multiply.
+/// Returns the relative cost of matching a byte: it grows with the length of the pattern and with
+/// its repetition counts.
 fn cost(pattern: &str) -> usize {
     let mut cost = pattern.len();
     for count in pattern
@@ -71,19 +72,20 @@ fn compile(pattern: &str, translated: &str) -> std::result::Result<Regex, String
         .nest_limit(50)
         .build()
         .map_err(|error| {
-            // What stands above the last line shows the translated pattern, which nobody wrote.
+            // Lines before the last one show the translated pattern, which the author has not
+            // written.
             let error = error.to_string();
             let why = error.lines().last().unwrap_or_default();
             let why = why.strip_prefix("error: ").unwrap_or(why);
             let pattern = excerpt(pattern);
-            format!("'{pattern}' is no regular expression that works here: {why}")
+            format!("'{pattern}' is not a supported regular expression: {why}")
         })
 }
 
 impl<'c> Renderer<'c> {
     /// Compiles a pattern and pays for searching `text` with it.
     ///
-    /// A pattern is compiled `whole` if it must match all of the text.
+    /// If `whole`, the pattern must match all of the text.
     fn pattern(&mut self, pattern: &str, whole: bool, text: &str, pos: Pos) -> Result<Regex> {
         self.budget.work(CALL_WORK + pattern.len(), pos)?;
         if let Some(why) = too_long(pattern) {
@@ -146,7 +148,7 @@ impl<'c> Renderer<'c> {
         Ok(out)
     }
 
-    /// `String.split`: with a limit of 0, empty parts at the end are left out.
+    /// `String.split`: with a limit of 0, trailing empty parts are dropped.
     pub(super) fn split(
         &mut self,
         pattern: &str,
@@ -181,8 +183,8 @@ impl<'c> Renderer<'c> {
     }
 }
 
-/// The matches in a text as `Matcher.find` yields them: an empty one may follow right after
-/// another match.
+/// The matches in a text as `Matcher.find` returns them: an empty match may directly follow another
+/// one.
 struct Matches<'r, 't> {
     regex: &'r Regex,
     text: &'t str,
@@ -215,7 +217,7 @@ impl<'t> Iterator for Matches<'_, 't> {
     }
 }
 
-/// Appends a replacement: `$1` and `${name}` are groups, a backslash takes the next as it is.
+/// Appends a replacement: `$1` and `${name}` are groups, a backslash escapes the next character.
 fn expand(
     replacement: &str,
     found: &regex::Captures<'_>,
@@ -238,12 +240,12 @@ fn expand(
             '$' => {
                 let first = chars.next().and_then(|digit| digit.to_digit(10));
                 let Some(mut group) = first.map(|digit| digit as usize) else {
-                    return Err("expected the number of a group after '$'".to_owned());
+                    return Err("expected a group number after '$'".to_owned());
                 };
                 if group >= found.len() {
                     return Err(format!("there is no group {group}"));
                 }
-                // As many digits as still name a group.
+                // The longest run of digits that names a group.
                 while let Some(digit) = chars.peek().and_then(|next| next.to_digit(10)) {
                     let longer = group * 10 + digit as usize;
                     if longer >= found.len() {

@@ -1,6 +1,6 @@
-//! Patterns of Java in the syntax of the `regex` crate.
+//! Translates Java patterns to the syntax of the `regex` crate.
 
-/// Java's `\d`, `\w` and `\s` know ASCII only.
+/// Returns the members of Java's `\d`, `\w` and `\s`, which are ASCII only.
 fn class(letter: char) -> Option<&'static str> {
     Some(match letter {
         'd' => "0-9",
@@ -11,7 +11,7 @@ fn class(letter: char) -> Option<&'static str> {
     })
 }
 
-/// A pattern of Java in the syntax of the `regex` crate.
+/// Translates a Java pattern to the syntax of the `regex` crate.
 pub(super) fn translate(pattern: &str) -> String {
     let mut out = String::with_capacity(pattern.len() + 16);
     let mut chars = pattern.chars().peekable();
@@ -63,7 +63,7 @@ pub(super) fn translate(pattern: &str) -> String {
     out
 }
 
-/// Translates an escape whose letter is `letter`.
+/// Translates the escape `letter`.
 fn escape(
     letter: char,
     in_class: bool,
@@ -111,7 +111,7 @@ fn escape(
     }
 }
 
-/// The name of a Unicode property as the `regex` crate knows it.
+/// Returns the `regex` crate's name of a Unicode property.
 fn property(name: &str) -> &str {
     match name {
         "Lower" => "Ll",

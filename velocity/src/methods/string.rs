@@ -5,7 +5,7 @@ use crate::error::{Error, Pos};
 use crate::eval::Renderer;
 use crate::runtime::{List, ListKind, Text, Val, text};
 
-/// `Character.isWhitespace`: Unicode spaces that break lines, and the separators of ASCII.
+/// `Character.isWhitespace`: Unicode spaces that allow a line break, and the ASCII separators.
 fn is_java_space(c: char) -> bool {
     matches!(c, '\u{1c}'..='\u{1f}')
         || (c.is_whitespace() && !matches!(c, '\u{a0}' | '\u{2007}' | '\u{202f}' | '\u{85}'))
@@ -124,7 +124,7 @@ impl<'c> Renderer<'c> {
                 let Ok(count) = usize::try_from(count) else {
                     return Err(Error::new(
                         pos,
-                        "a text cannot be repeated less than 0 times",
+                        "a text cannot be repeated a negative number of times",
                     ));
                 };
                 self.built(text.len().saturating_mul(count), pos)?;
@@ -274,12 +274,13 @@ impl<'c> Renderer<'c> {
     }
 }
 
-/// Work for comparing two texts without regard to case.
+/// Work for comparing two texts case-insensitively.
 fn folding(a: &str, b: &str) -> usize {
     a.len().saturating_add(b.len()).saturating_mul(4)
 }
 
-/// The text as Java compares it without regard to case: each character up, then down.
+/// Returns the text as Java compares it case-insensitively: each character to upper, then to lower
+/// case.
 fn folded(text: &str) -> String {
     text.chars()
         .flat_map(char::to_uppercase)
@@ -287,7 +288,7 @@ fn folded(text: &str) -> String {
         .collect()
 }
 
-/// `compareTo`: the distance of the first units that differ, or of the lengths.
+/// `compareTo`: the difference of the first distinct units, or of the lengths.
 fn compare(a: &str, b: &str) -> i64 {
     let mut a_units = a.encode_utf16();
     let mut b_units = b.encode_utf16();

@@ -1,18 +1,18 @@
-//! Decimal numbers with a scale, as Java's `BigDecimal`.
+//! Decimal numbers with a scale, like Java's `BigDecimal`.
 
 use std::cmp::Ordering;
 
-/// `unscaled` · 10^-`scale`, up to 38 digits.
+/// `unscaled` · 10^-`scale`, with up to 38 digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Decimal {
     unscaled: i128,
     scale: i32,
 }
 
-/// Largest scale that is kept; with 38 digits nothing beyond makes a difference to a message.
+/// Maximum scale; with 38 digits, a larger one makes no difference to a message.
 const MAX_SCALE: i32 = 400;
 
-/// Longest text that is read as a number; the longest with a meaning has leading zeros.
+/// Maximum length of a text that is parsed as a number; meaningful long ones have leading zeros.
 const MAX_LENGTH: usize = 1_000;
 
 fn power(exponent: i32) -> Option<i128> {
@@ -33,9 +33,9 @@ impl Decimal {
             .then_some(Decimal { unscaled, scale })
     }
 
-    /// Reads what `new BigDecimal(String)` reads: a sign, digits with a point, an exponent.
+    /// Parses the format of `new BigDecimal(String)`: a sign, digits with a point, an exponent.
     pub(crate) fn parse(text: &str) -> Option<Decimal> {
-        // Any text may be asked whether it is a number, and most are none.
+        // Any text may be tested for being a number, and most are not.
         let begins = text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c));
         if !begins || text.len() > MAX_LENGTH {
             return None;
@@ -79,7 +79,7 @@ impl Decimal {
             .unwrap_or(f64::NAN)
     }
 
-    /// The part before the point.
+    /// Returns the part before the point.
     pub(crate) fn truncate(self) -> i128 {
         if self.scale <= 0 {
             power(-self.scale)
@@ -98,7 +98,7 @@ impl Decimal {
         Decimal::new(self.unscaled.checked_neg()?, self.scale)
     }
 
-    /// Both with the larger of the two scales.
+    /// Converts both numbers to the larger of the two scales.
     fn align(self, other: Decimal) -> Option<(i128, i128, i32)> {
         let scale = self.scale.max(other.scale);
         let a = self.unscaled.checked_mul(power(scale - self.scale)?)?;
@@ -121,7 +121,7 @@ impl Decimal {
         Decimal::new(unscaled, self.scale.checked_add(other.scale)?)
     }
 
-    /// Keeps the scale of `self` and rounds halves towards zero, as Velocity divides.
+    /// Keeps the scale of `self` and rounds halves towards zero, as Velocity does.
     pub(crate) fn divide(self, other: Decimal) -> Option<Decimal> {
         let mut dividend = self.unscaled;
         let mut divisor = other.unscaled;
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn divides_at_the_scale_of_the_dividend() {
+    fn division_keeps_the_scale_of_the_dividend() {
         let divide = |a, b| text(Decimal::parse(a).and_then(|a| a.divide(Decimal::parse(b)?)));
         assert_eq!(divide("5", "2.0"), "2");
         assert_eq!(divide("5.00", "3.0"), "1.67");

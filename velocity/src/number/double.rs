@@ -1,9 +1,9 @@
 //! `Double.toString` of Java.
 
-/// Appends `value` as `Double.toString` prints it: with a point always, and with an exponent
-/// outside of 10⁻³ to 10⁷.
+/// Appends `value` as `Double.toString` prints it: always with a point, and with an exponent
+/// outside 10⁻³ to 10⁷.
 ///
-/// Java from version 19 on prints the fewest digits that read back the same, as Rust does.
+/// Since version 19, Java prints the fewest digits that round-trip, as Rust does.
 pub(crate) fn push_double(value: f64, out: &mut String) {
     if value.is_nan() {
         out.push_str("NaN");
@@ -32,7 +32,7 @@ pub(crate) fn push_double(value: f64, out: &mut String) {
     out.push_str(exponent);
 }
 
-/// [`push_double`] into a new text.
+/// Returns the text of [`push_double`].
 pub(crate) fn double_text(value: f64) -> String {
     let mut out = String::new();
     push_double(value, &mut out);

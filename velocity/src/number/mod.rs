@@ -1,7 +1,7 @@
-//! Numbers as Velocity calculates with them.
+//! Numbers with Velocity's arithmetic.
 //!
-//! The rules are those of Velocity's `MathUtils`: whole numbers grow instead of overflowing, a
-//! double makes the result a double, a number that was text is a decimal.
+//! The rules are those of Velocity's `MathUtils`: integers grow instead of overflowing, a double
+//! makes the result a double, and a number from a text is a decimal.
 
 mod decimal;
 mod double;
@@ -19,12 +19,12 @@ pub(crate) enum Number {
     /// Java's `BigInteger`, up to 38 digits.
     Big(i128),
     Double(f64),
-    /// Java's `BigDecimal`: what a text becomes in arithmetic.
+    /// Java's `BigDecimal`: the type of a text in arithmetic.
     Decimal(Decimal),
 }
 
 impl Number {
-    /// A number as it stands in a template.
+    /// Parses a number literal of a template.
     pub(crate) fn literal(text: &str) -> Option<Number> {
         if text.contains(['.', 'e', 'E']) {
             return text.parse().ok().map(Number::Double);
@@ -35,7 +35,7 @@ impl Number {
         }
     }
 
-    /// A text as a number: what Java's `new BigDecimal(text)` takes.
+    /// Parses a text as Java's `new BigDecimal(text)` does.
     pub(crate) fn from_text(text: &str) -> Option<Number> {
         Decimal::parse(text).map(Number::Decimal)
     }
@@ -53,7 +53,7 @@ impl Number {
         }
     }
 
-    /// The whole part, as Java's `longValue()`.
+    /// Returns the integer part, like Java's `longValue()`.
     pub(crate) fn to_i64(self) -> i64 {
         match self {
             Number::Int(n) => n,
@@ -63,7 +63,8 @@ impl Number {
         }
     }
 
-    /// The whole part, as Java's `intValue()`: other bits are cut off, a double is clamped.
+    /// Returns the integer part, like Java's `intValue()`: excess bits are cut off, a double is
+    /// clamped.
     pub(crate) fn to_i32(self) -> i32 {
         match self {
             Number::Double(n) => n as i32,
@@ -84,7 +85,7 @@ impl Number {
         match self {
             Number::Decimal(n) => Some(n),
             Number::Big(n) => Some(Decimal::whole(n)),
-            // Velocity goes by way of a double, so that 2 is 2.0.
+            // Velocity converts through a double, so 2 becomes 2.0.
             other => Decimal::parse(&double_text(other.to_f64())),
         }
     }
@@ -102,7 +103,7 @@ impl Number {
         matches!(self, Number::Int(_) | Number::Big(_))
     }
 
-    /// In which kind of number two numbers are calculated.
+    /// Returns the type in which two numbers are calculated.
     fn base(self, other: Number) -> Base {
         let whole = self.is_whole() && other.is_whole();
         let big = matches!(self, Number::Big(_)) || matches!(other, Number::Big(_));
@@ -116,7 +117,7 @@ impl Number {
         }
     }
 
-    /// `self op other`; `None` where Velocity has no result or it has too many digits.
+    /// Returns `self op other`, or `None` if Velocity has no result or it has too many digits.
     pub(crate) fn calculate(self, operation: Operation, other: Number) -> Option<Number> {
         if matches!(operation, Operation::Divide | Operation::Modulo) && other.is_zero() {
             return None;
@@ -166,7 +167,7 @@ impl Number {
         })
     }
 
-    /// The order by value; a number that is none (NaN) equals everything, as in Velocity.
+    /// Compares by value; NaN equals everything, as in Velocity.
     pub(crate) fn compare(self, other: Number) -> Ordering {
         match self.base(other) {
             Base::Whole => self.to_i128().cmp(&other.to_i128()),
@@ -232,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_numbers_grow() {
+    fn integers_grow_beyond_64_bits() {
         let max = Number::Int(i64::MAX);
         let sum = max.calculate(Operation::Add, Number::Int(1));
         assert_eq!(text(sum), "9223372036854775808");
@@ -248,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_a_decimal() {
+    fn texts_become_decimals() {
         let five = Number::from_text("5").expect("a number");
         assert_eq!(
             text(five.calculate(Operation::Multiply, Number::Int(2))),

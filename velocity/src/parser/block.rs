@@ -10,7 +10,7 @@ use crate::error::{Error, Result, excerpt};
 use crate::lexer::Kind;
 
 impl Parser {
-    /// Reads the block of a directive up to its `#end`.
+    /// Parses the block of a directive up to its `#end`.
     pub(super) fn block_directive(
         &mut self,
         block: &mut Block,
@@ -113,7 +113,7 @@ impl Parser {
                 }
             }
         }
-        // As in Velocity, the first definition of a name stays.
+        // As in Velocity, the first definition of a name wins.
         self.macros
             .entry(name.into())
             .or_insert_with(|| Arc::new(Macro { parameters, body }));

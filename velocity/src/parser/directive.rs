@@ -17,7 +17,7 @@ pub(super) enum Argument {
     Default(Arc<str>, Expr),
 }
 
-/// What was read of a directive before its block.
+/// The part of a directive before its block.
 pub(super) struct Head {
     pub(super) name: Box<str>,
     pub(super) start: usize,
@@ -26,7 +26,7 @@ pub(super) struct Head {
 }
 
 impl Parser {
-    /// A directive that is neither `#if` nor `#set`.
+    /// Parses a directive other than `#if` and `#set`.
     pub(super) fn directive(&mut self, block: &mut Block, line_start: bool) -> Result<bool> {
         let start = self.position_start()?;
         let indent = self.indent()?;
@@ -51,9 +51,9 @@ impl Parser {
         } else {
             self.lexer.pop();
             let example = match &*head.name {
-                "foreach" => "a list, as #foreach($item in $list) has one",
-                "define" => "a name, as #define($name) has one",
-                "macro" => "a name, as #macro(name) has one",
+                "foreach" => "a list, as in #foreach($item in $list)",
+                "define" => "a name, as in #define($name)",
+                "macro" => "a name, as in #macro(name)",
                 _ => "",
             };
             if !example.is_empty() {
@@ -84,7 +84,7 @@ impl Parser {
         Ok(self.ahead.front().map_or(0, |token| token.start))
     }
 
-    /// Whether `(` is the next character that is not blank.
+    /// Returns true if `(` is the next non-blank character.
     fn parenthesis_follows(&self) -> bool {
         self.lexer
             .rest()
@@ -92,7 +92,7 @@ impl Parser {
             .starts_with('(')
     }
 
-    /// Whether the arguments end here.
+    /// Returns true at the end of the arguments.
     fn at_end_of_arguments(&mut self) -> Result<bool> {
         Ok(match self.peek(1)? {
             Kind::ParenClose => true,
@@ -187,7 +187,10 @@ impl Parser {
                 return Ok(());
             }
             "include" | "parse" => {
-                let message = format!("#{} is not available: messages read no files", head.name);
+                let message = format!(
+                    "#{} is not available: messages cannot read files",
+                    head.name
+                );
                 return Err(Error::new(pos, message));
             }
             _ => {

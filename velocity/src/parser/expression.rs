@@ -6,7 +6,7 @@ use crate::error::{Error, Pos, Result};
 use crate::lexer::{Kind, Quoted, Token};
 use crate::number::Number;
 
-/// Levels of precedence, the loosest first.
+/// Number of precedence levels, from the loosest.
 const LEVELS: u8 = 6;
 
 fn operator(kind: Kind) -> Option<(u8, Operator)> {
@@ -28,7 +28,7 @@ fn operator(kind: Kind) -> Option<(u8, Operator)> {
     })
 }
 
-/// An operand and the part of the source that is its text.
+/// An operand and its range in the source.
 struct Operand {
     value: Expr,
     start: usize,
@@ -36,7 +36,7 @@ struct Operand {
 }
 
 impl Parser {
-    /// An expression with operators.
+    /// Parses an expression with operators.
     pub(super) fn expression(&mut self) -> Result<Expr> {
         self.enter()?;
         let pos = self.position()?;
@@ -45,7 +45,7 @@ impl Parser {
         Ok(operand.value)
     }
 
-    /// Operators of precedence `level` and tighter.
+    /// Parses operators of precedence `level` and tighter.
     fn level(&mut self, level: u8, pos: Pos) -> Result<Operand> {
         if level == LEVELS {
             return self.unary();
@@ -126,7 +126,7 @@ impl Parser {
         Ok(Operand { value, start, end })
     }
 
-    /// A value without operators.
+    /// Parses a value without operators.
     pub(super) fn simple_value(&mut self) -> Result<Expr> {
         match self.peek(1)? {
             Kind::Name | Kind::CurlyOpen => {
@@ -152,7 +152,7 @@ impl Parser {
         }
     }
 
-    /// A value in a list or map, with blanks around.
+    /// Parses a value in a list or map, with white space around it.
     fn element(&mut self) -> Result<Expr> {
         self.skip_blank()?;
         let value = self.simple_value()?;
@@ -206,7 +206,7 @@ impl Parser {
         Ok(Expr::Map(entries, pos))
     }
 
-    /// A quoted text. In double quotes references and directives work.
+    /// Parses a quoted text. Double quotes allow references and directives.
     fn string(&mut self, token: &Token) -> Result<Expr> {
         let image = self.text(token).to_owned();
         let quoted = Quoted::new(&image);
@@ -231,7 +231,7 @@ impl Parser {
     }
 }
 
-/// Replaces `\uXXXX`; halves of a surrogate pair are put together, a lone one becomes `?`.
+/// Replaces `\uXXXX` escapes and joins surrogate pairs; a lone surrogate becomes `?`.
 fn unescape(text: &str) -> Option<String> {
     if !text.contains("\\u") {
         return Some(text.to_owned());

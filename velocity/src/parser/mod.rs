@@ -1,7 +1,7 @@
-//! Turns tokens into a tree.
+//! The parser: turns tokens into a syntax tree.
 //!
-//! The productions, and how far each looks ahead, follow the grammar of Velocity 2.3: looking at
-//! a token makes the lexer read it, in the state that it is in then.
+//! The productions and their lookahead follow the grammar of Velocity 2.3: looking ahead makes the
+//! lexer read a token in its current state.
 
 mod block;
 mod directive;
@@ -18,16 +18,16 @@ use crate::lexer::{Kind, Lexer, Token};
 use crate::limits::{MAX_SOURCE_BYTES, MAX_SOURCE_DEPTH, MAX_SOURCE_TOKENS};
 use crate::options::ParseOptions;
 
-/// What parsing yields.
+/// The result of parsing.
 #[derive(Debug, Default)]
 pub(crate) struct Parsed {
     pub(crate) block: Block,
     pub(crate) macros: Macros,
-    /// How it was parsed, and how what it evaluates is.
+    /// The options, which also apply to evaluated texts.
     pub(crate) options: ParseOptions,
 }
 
-/// Parses `source`, whose first character stands at `pos`, below `depth` levels of nesting.
+/// Parses `source`, whose first character is at `pos`, inside `depth` levels of nesting.
 pub(crate) fn parse(source: &str, pos: Pos, depth: u32, options: ParseOptions) -> Result<Parsed> {
     if source.len() > MAX_SOURCE_BYTES {
         return Err(Error::new(
@@ -48,12 +48,12 @@ pub(crate) fn parse(source: &str, pos: Pos, depth: u32, options: ParseOptions) -
 pub(crate) struct Parser {
     lexer: Lexer,
     ahead: VecDeque<Token>,
-    /// Where the last taken token ended.
+    /// The end of the last token.
     last_end: usize,
-    /// Where it began.
+    /// The start of the last token.
     last_pos: Pos,
     depth: u32,
-    /// Tokens taken so far, those of texts within included.
+    /// Number of tokens so far, including those of nested texts.
     taken: u32,
     macros: Macros,
 }
@@ -71,7 +71,7 @@ impl Parser {
         }
     }
 
-    /// The whole source.
+    /// Parses the whole source.
     fn template(&mut self) -> Result<Block> {
         self.enter()?;
         let mut block = Block::new();
@@ -83,7 +83,7 @@ impl Parser {
         Ok(block)
     }
 
-    /// The kind of the token `n` ahead, 1 being the next.
+    /// Returns the kind of the `n`th next token, starting at 1.
     fn peek(&mut self, n: usize) -> Result<Kind> {
         while self.ahead.len() < n {
             let token = self.lexer.next_token()?;
@@ -95,7 +95,7 @@ impl Parser {
             .map_or(Kind::EndOfFile, |token| token.kind))
     }
 
-    /// Takes the next token.
+    /// Consumes the next token.
     fn take(&mut self) -> Result<Token> {
         self.peek(1)?;
         match self.ahead.pop_front() {
@@ -105,7 +105,7 @@ impl Parser {
                 self.taken += 1;
                 if self.taken > MAX_SOURCE_TOKENS {
                     let message =
-                        format!("the template has more than {MAX_SOURCE_TOKENS} words and signs");
+                        format!("the template has more than {MAX_SOURCE_TOKENS} words and symbols");
                     return Err(Error::new(token.pos, message));
                 }
                 Ok(token)
@@ -114,7 +114,7 @@ impl Parser {
         }
     }
 
-    /// Takes the next token, which must be of one of `kinds`.
+    /// Consumes the next token, which must have one of `kinds`.
     fn expect(&mut self, kinds: &[Kind], expected: &str) -> Result<Token> {
         if kinds.contains(&self.peek(1)?) {
             self.take()
@@ -123,7 +123,7 @@ impl Parser {
         }
     }
 
-    /// Whether the next token was of `kind` and has been taken.
+    /// Consumes the next token if it has this kind, and returns whether it did.
     fn accept(&mut self, kind: Kind) -> Result<bool> {
         let found = self.peek(1)? == kind;
         if found {
@@ -132,7 +132,7 @@ impl Parser {
         Ok(found)
     }
 
-    /// The error that the next token is not what was expected.
+    /// Returns the error for an unexpected token.
     fn wrong(&self, expected: &str) -> Error {
         match self.ahead.front() {
             Some(token) => Error::new(
@@ -167,7 +167,7 @@ impl Parser {
         Ok(self.ahead.front().map_or(Pos::START, |token| token.pos))
     }
 
-    /// The place `columns` to the right of `pos`.
+    /// Returns the position `columns` to the right of `pos`.
     fn shifted(&self, pos: Pos, columns: usize) -> Pos {
         if self.lexer.is_in_one_place() {
             return pos;
@@ -185,8 +185,8 @@ impl Parser {
         Ok(())
     }
 
-    /// Takes the end of the line, with white space before it, and returns it; empty if there is
-    /// other text in the line.
+    /// Consumes the end of the line with the white space before it, and returns it; empty if the
+    /// line has other text.
     fn line_end(&mut self) -> Result<Box<str>> {
         let start = match self.peek(1)? {
             Kind::Newline => self.take()?.start,
@@ -216,8 +216,8 @@ impl Parser {
         self.depth -= 1;
     }
 
-    /// Parses the content of a quoted text as a template of its own. If it is not `as_written`,
-    /// its lines and columns are none of the source.
+    /// Parses the content of a quoted text as a template. Unless it is `as_written`, its positions
+    /// do not correspond to the source.
     fn nested(&mut self, source: &str, pos: Pos, as_written: bool) -> Result<Arc<Block>> {
         let macros = std::mem::take(&mut self.macros);
         let mut lexer = Lexer::new(source, pos, self.lexer.options());
@@ -233,7 +233,7 @@ impl Parser {
     }
 }
 
-/// Adds text to a block, to its last node if that is text too.
+/// Appends text to a block, merging it with a preceding text node.
 fn push_text(block: &mut Block, text: &str) {
     if text.is_empty() {
         return;

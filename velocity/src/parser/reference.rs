@@ -5,7 +5,7 @@ use crate::ast::{Output, Reference, Step, StepKind};
 use crate::error::Result;
 use crate::lexer::{Kind, Token};
 
-/// What stands in front of the name of a reference.
+/// The characters before the name of a reference.
 #[derive(Debug, Default)]
 struct Sigil {
     slashes: Box<str>,
@@ -13,14 +13,14 @@ struct Sigil {
     before: Box<str>,
     quiet: bool,
     valueless: bool,
-    /// Where the reference itself starts in the source.
+    /// The start of the reference itself in the source.
     start: usize,
-    /// What `$\!name` prints.
+    /// The text that `$\!name` prints.
     instead: Option<Box<str>>,
 }
 
 impl Parser {
-    /// Whether a reference starts here; braces start one only before a name.
+    /// Returns true if a reference starts here; a brace starts one only before a name.
     pub(super) fn at_reference(&mut self, first: Kind) -> Result<bool> {
         Ok(match first {
             Kind::Name => {
@@ -32,18 +32,18 @@ impl Parser {
         })
     }
 
-    /// A reference in the text.
+    /// Parses a reference in text.
     pub(super) fn output(&mut self) -> Result<Output> {
         self.reference()
     }
 
-    /// A reference, with what it prints without a value.
+    /// Parses a reference, including the text that it prints without a value.
     pub(super) fn reference(&mut self) -> Result<Output> {
         self.enter()?;
         let first = self.expect(&[Kind::Name, Kind::CurlyOpen], "a reference such as $name")?;
         let formal = first.kind == Kind::CurlyOpen;
         let sigil = self.sigil(&first);
-        // What precedes the name is ASCII.
+        // All characters before the name are ASCII.
         let pos = self.shifted(first.pos, sigil.start.saturating_sub(first.start));
         let name = if formal {
             let token = self.expect(&[Kind::Name], "a name after '${'")?;
@@ -82,7 +82,7 @@ impl Parser {
         })
     }
 
-    /// Takes apart what precedes the name: backslashes, further `$` and `#`, `!`.
+    /// Splits the characters before the name into backslashes, literal `$` and `#`, and `!`.
     fn sigil(&self, token: &Token) -> Sigil {
         let image = self.text(token);
         let mut sigil = Sigil {
@@ -90,7 +90,7 @@ impl Parser {
             ..Sigil::default()
         };
         if let Some(at) = image.find("\\!") {
-            // `$\!name`: one backslash goes, and it is no reference any more.
+            // In `$\!name` one backslash is dropped, and the rest is not a reference.
             let mut text = image.to_owned();
             text.remove(at);
             sigil.instead = Some(text.into());
@@ -136,7 +136,7 @@ impl Parser {
         Ok(steps)
     }
 
-    /// Whether what follows the parenthesis can be an argument or closes it.
+    /// Returns true if the token after the parenthesis starts an argument or closes the call.
     fn call_follows(&mut self) -> Result<bool> {
         Ok(matches!(
             self.peek(3)?,

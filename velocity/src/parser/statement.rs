@@ -5,17 +5,18 @@ use crate::ast::{Block, Expr, If, Node, Output, Set};
 use crate::error::{Error, Pos, Result};
 use crate::lexer::{Kind, Token};
 
-/// A `$`, `#` or both right before a directive are text; so is then the white space around.
+/// A `$`, `#` or both directly before a directive are text, and so is the surrounding white space.
 #[derive(Debug, Default)]
 pub(super) struct Around {
-    /// The indentation in front.
+    /// The indentation before the directive.
     pub(super) indent: Box<str>,
-    /// The symbols in front.
+    /// The symbols before the directive.
     pub(super) symbols: Box<str>,
 }
 
 impl Around {
-    /// Prints what stands before the directive. The indentation goes with the line.
+    /// Returns the text before the directive. Without symbols, the indentation is dropped with the
+    /// line.
     pub(super) fn before(&self) -> String {
         if self.symbols.is_empty() {
             String::new()
@@ -24,7 +25,7 @@ impl Around {
         }
     }
 
-    /// Prints the end of the directive's line if the line has other text.
+    /// Returns the end of the directive's line if the line has other text.
     pub(super) fn after<'t>(&self, line_end: &'t str) -> &'t str {
         if self.symbols.is_empty() {
             ""
@@ -35,8 +36,8 @@ impl Around {
 }
 
 impl Parser {
-    /// One statement. `line_start` says whether only white space precedes it in its line; the
-    /// answer says the same of what comes next.
+    /// Parses a statement. `line_start`: only white space precedes it in its line. Returns the same
+    /// for what follows the statement.
     pub(super) fn statement(&mut self, block: &mut Block, line_start: bool) -> Result<bool> {
         let first = self.peek(1)?;
         let indented = line_start && first == Kind::Whitespace;
@@ -140,14 +141,14 @@ impl Parser {
         Ok(line_start)
     }
 
-    /// The error that nothing is open which a directive could belong to.
+    /// Returns the error for a directive that closes something that is not open.
     fn closes_nothing(&mut self, name: &str, opener: &str) -> Error {
         let pos = self.position().unwrap_or(Pos::START);
-        let message = format!("no {opener} is open here for {name}; {}", as_text(name));
+        let message = format!("{name} without an open {opener}; {}", as_text(name));
         Error::new(pos, message)
     }
 
-    /// Pairs of backslashes: each is one before a directive, two before anything else.
+    /// Parses pairs of backslashes: each is one backslash before a directive, two otherwise.
     fn escapes(&mut self, block: &mut Block) -> Result<()> {
         let mut count = 0;
         while self.peek(1)? == Kind::DoubleEscape {
@@ -168,7 +169,7 @@ impl Parser {
         Ok(())
     }
 
-    /// `\#if`: the backslash goes if what follows would be a directive.
+    /// Parses `\#if`: the backslash is dropped if a directive follows.
     fn unescape_directive(&self, text: &str) -> String {
         let (slashes, name) = text.split_at(text.rfind('\\').map_or(0, |at| at + 1));
         let bare = name.trim_start_matches('#');
@@ -191,7 +192,7 @@ impl Parser {
         NAMES.contains(&name) || self.macros.contains_key(name)
     }
 
-    /// The indentation of a directive, if there is one and the line starts with it.
+    /// Parses the indentation of a directive at the start of a line.
     pub(super) fn indent(&mut self) -> Result<Box<str>> {
         if self.peek(1)? != Kind::Whitespace {
             return Ok("".into());
@@ -200,7 +201,7 @@ impl Parser {
         Ok(self.text(&token).into())
     }
 
-    /// The symbols before the `#` of `token`.
+    /// Returns the symbols before the `#` of `token`.
     pub(super) fn symbols(&self, token: &Token) -> Box<str> {
         let text = self.text(token);
         let end = text.rfind('#').unwrap_or(0);
@@ -260,7 +261,7 @@ impl Parser {
         Ok(ends_line)
     }
 
-    /// The parenthesised condition of `#if` and `#elseif`.
+    /// Parses the parenthesised condition of `#if` or `#elseif`.
     fn condition(&mut self, name: &str) -> Result<Expr> {
         let pos = self.last_pos;
         let follows = self.lexer.rest().trim_start().starts_with('(');
@@ -275,7 +276,8 @@ impl Parser {
         Ok(condition)
     }
 
-    /// The statements up to `#elseif`, `#else` or `#end`, and whether a new line starts there.
+    /// Parses statements up to `#elseif`, `#else` or `#end`. Returns whether a new line starts
+    /// there.
     fn branch(&mut self, line_start: bool) -> Result<(Block, bool)> {
         let mut block = Block::new();
         let mut at_start = line_start;
@@ -328,17 +330,18 @@ impl Parser {
     }
 }
 
-/// The error that a directive stands there without its parenthesis.
+/// Returns the error for a directive without its parentheses.
 pub(super) fn needs(pos: Pos, name: &str, what: &str) -> Error {
     Error::new(pos, format!("{name} needs {what}; {}", as_text(name)))
 }
 
-/// What to do where the name of a directive is text, as in the fragment of a link.
+/// Returns the advice for a directive name that is meant as text, such as a URL fragment.
 fn as_text(name: &str) -> String {
     format!("if {name} is text here, as in a link, write #[[{name}]]#")
 }
 
-/// Whether a dollar sign is most likely one of the text: `10$off`, `A$AP`, `US$ABC`, `$US 10`.
+/// Returns true if the dollar sign is probably part of the text: `10$off`, `A$AP`, `US$ABC`, `$US
+/// 10`.
 fn reads_as_text(output: &Output, before: Option<char>) -> bool {
     let name = &*output.reference.name;
     // Neither braces nor `!`, and no steps.

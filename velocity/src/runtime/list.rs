@@ -5,14 +5,14 @@ use std::cell::{Cell, RefCell};
 use super::{Val, is_container};
 use crate::value::Value;
 
-/// What a list is in Java; it decides which methods it has.
+/// The Java type of a list, which determines its methods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ListKind {
     /// An `ArrayList`.
     List,
-    /// An array, as `split` returns: of fixed size.
+    /// An array, as returned by `split`: of fixed size.
     Array,
-    /// What `keySet`, `values` and `entrySet` return: without positions.
+    /// A view, as returned by `keySet`, `values` and `entrySet`: without positions.
     View,
 }
 
@@ -60,12 +60,13 @@ impl<'c> List<'c> {
         self.depth.get()
     }
 
-    /// Counts additions and removals: a loop over the list fails after one, as in Java.
+    /// Returns the number of additions and removals: as in Java, a loop over the list fails after
+    /// one.
     pub(crate) fn changes(&self) -> u64 {
         self.changes.get()
     }
 
-    /// Marks the list as known to the renderer, and says whether it was before.
+    /// Marks the list as known to the renderer, and returns whether it was already.
     pub(crate) fn register(&self) -> bool {
         self.registered.replace(true)
     }
@@ -77,20 +78,20 @@ impl<'c> List<'c> {
         }
     }
 
-    /// The element at `index`.
+    /// Returns the element at `index`.
     pub(crate) fn get(&self, index: usize) -> Option<Val<'c>> {
         let value = match &*self.items.borrow() {
             Items::Owned(items) => return items.get(index).cloned(),
             Items::Borrowed(items) => *items.get(index).as_ref()?,
         };
         if is_container(value) {
-            // It must be the same object the next time.
+            // Repeated calls must return the same object.
             return self.edit(|items| items.get(index).cloned());
         }
         Some(Val::borrow(value))
     }
 
-    /// Changes the elements in place, without counting that as a change.
+    /// Modifies elements in place; this does not count as a change.
     pub(crate) fn edit<T>(&self, change: impl FnOnce(&mut Vec<Val<'c>>) -> T) -> T {
         let mut items = self.items.borrow_mut();
         if let Items::Borrowed(borrowed) = &*items {
@@ -108,7 +109,7 @@ impl<'c> List<'c> {
         self.edit(change)
     }
 
-    /// The elements as they are now.
+    /// Returns a copy of the elements.
     pub(crate) fn snapshot(&self) -> Vec<Val<'c>> {
         self.edit(|items| items.clone())
     }

@@ -18,7 +18,7 @@ pub(crate) enum Key<'c> {
     Double(u64),
     Char(char),
     Text(Text<'c>),
-    /// Anything else is told apart by its printed form.
+    /// Any other value is compared by its printed form.
     Other(Text<'c>),
 }
 
@@ -52,7 +52,7 @@ impl Hash for Key<'_> {
 }
 
 impl<'c> Key<'c> {
-    /// The key that `value` is, if it needs no printing.
+    /// Returns the key for `value` if it can be built without printing.
     pub(crate) fn simple(value: &Val<'c>) -> Option<Key<'c>> {
         Some(match value {
             Val::Null => Key::Null,
@@ -119,12 +119,13 @@ impl<'c> MapObject<'c> {
         self.depth.get()
     }
 
-    /// Counts additions and removals: a loop over the map fails after one, as in Java.
+    /// Returns the number of additions and removals: as in Java, a loop over the map fails after
+    /// one.
     pub(crate) fn changes(&self) -> u64 {
         self.changes.get()
     }
 
-    /// Marks the map as known to the renderer, and says whether it was before.
+    /// Marks the map as known to the renderer, and returns whether it was already.
     pub(crate) fn register(&self) -> bool {
         self.registered.replace(true)
     }
@@ -136,7 +137,7 @@ impl<'c> MapObject<'c> {
         }
     }
 
-    /// The value of a key that is a text.
+    /// Returns the value of a text key.
     pub(crate) fn get_text(&self, key: &str) -> Option<Val<'c>> {
         let value = match &*self.entries.borrow() {
             Entries::Borrowed(map) => map.get(key)?,
@@ -145,7 +146,7 @@ impl<'c> MapObject<'c> {
             }
         };
         if is_container(value) {
-            // It must be the same object the next time.
+            // Repeated calls must return the same object.
             return self.edit(|entries| entries.get(&Key::Text(Text::Shared(key.into()))).cloned());
         }
         Some(Val::borrow(value))
@@ -161,7 +162,7 @@ impl<'c> MapObject<'c> {
         }
     }
 
-    /// Changes entries in place, without counting that as a change.
+    /// Modifies entries in place; this does not count as a change.
     pub(crate) fn edit<T>(&self, change: impl FnOnce(&mut IndexMap<Key<'c>, Val<'c>>) -> T) -> T {
         let mut entries = self.entries.borrow_mut();
         if let Entries::Borrowed(map) = &*entries {
@@ -177,7 +178,7 @@ impl<'c> MapObject<'c> {
         }
     }
 
-    /// Sets a value and returns the one before.
+    /// Sets a value and returns the previous one.
     pub(crate) fn insert(&self, key: Key<'c>, value: Val<'c>) -> Option<Val<'c>> {
         let before = self.edit(|entries| entries.insert(key, value));
         if before.is_none() {
@@ -186,7 +187,7 @@ impl<'c> MapObject<'c> {
         before
     }
 
-    /// Removes a key and returns its value. The others keep their order.
+    /// Removes a key and returns its value. The other keys keep their order.
     pub(crate) fn remove(&self, key: &Key<'c>) -> Option<Val<'c>> {
         let before = self.edit(|entries| entries.shift_remove(key));
         if before.is_some() {
@@ -200,7 +201,7 @@ impl<'c> MapObject<'c> {
         self.edit(IndexMap::clear);
     }
 
-    /// Key and value at a position.
+    /// Returns the key and value at a position.
     pub(crate) fn at(&self, index: usize) -> Option<(Val<'c>, Val<'c>)> {
         self.edit(|entries| {
             let (key, value) = entries.get_index(index)?;

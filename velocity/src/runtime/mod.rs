@@ -1,7 +1,8 @@
 //! Values while rendering.
 //!
-//! Java's lists and maps are shared: a change through one variable shows in another. So each is
-//! one counted object. What comes from the context is borrowed until a template reaches into it.
+//! Java's lists and maps are shared: a change through one variable is visible through another. So
+//! each one is a reference-counted object. Values of the context are borrowed until a template
+//! accesses their elements.
 
 mod list;
 mod map;
@@ -23,7 +24,7 @@ use crate::methods::Date;
 use crate::number::Number;
 use crate::value::Value;
 
-/// A value while rendering; `'c` is the context it may borrow from.
+/// A value while rendering; `'c` is the lifetime of the context that it may borrow from.
 #[derive(Debug, Clone)]
 pub(crate) enum Val<'c> {
     Null,
@@ -35,43 +36,44 @@ pub(crate) enum Val<'c> {
     /// A text that is printed without escaping.
     Markup(Text<'c>),
     List(Rc<List<'c>>),
-    /// `[from..to]`, whose elements exist only when asked for.
+    /// `[from..to]`, whose elements are created on demand.
     Range(i32, i32),
     Map(Rc<MapObject<'c>>),
     /// A key and its value in a map.
     Entry(Rc<(Val<'c>, Val<'c>)>),
-    /// What `#define` or the call of a macro with a body names; rendered where it is printed.
+    /// A block named by `#define` or by a macro call with a body; rendered when it is printed.
     Block(Definition),
     /// `$foreach`.
     Loop(Rc<Loop>),
     Tool(Tool),
-    /// A date that a tool has read.
+    /// A date that a tool has parsed.
     Date(Date),
-    /// What reflection would yield; prints nothing, and so does all that follows.
+    /// The result of reflection: it and everything that follows prints nothing.
     Nothing,
 }
 
-/// A block with a name.
+/// A named block.
 #[derive(Debug, Clone)]
 pub(crate) struct Definition {
     pub(crate) block: Arc<Block>,
-    /// It was made of a value: see [`Renderer::value_block`](crate::eval::Renderer::value_block).
+    /// The block comes from a value: see
+    /// [`Renderer::value_block`](crate::eval::Renderer::value_block).
     pub(crate) of_value: bool,
 }
 
-/// The state of a loop, which `$foreach` shows.
+/// The state of a loop, exposed as `$foreach`.
 #[derive(Debug)]
 pub(crate) struct Loop {
     pub(crate) index: Cell<i64>,
     pub(crate) has_next: Cell<bool>,
     parent: Option<Rc<Loop>>,
-    /// Loops around this one.
+    /// Number of loops around this one.
     depth: u32,
 }
 
 impl Loop {
-    /// A loop within `parent`. `$foreach` can be set to a loop that has ended, so without a bound
-    /// each loop might be put into the one before, for ever.
+    /// Creates a loop inside `parent`. `$foreach` can be set to a loop that has ended, so without a
+    /// limit each loop could be nested in the previous one for ever.
     pub(crate) fn new(parent: Option<Rc<Loop>>) -> Loop {
         let parent = parent.filter(|parent| parent.depth < MAX_DEPTH);
         Loop {
@@ -82,14 +84,14 @@ impl Loop {
         }
     }
 
-    /// The loop around this one.
+    /// Returns the enclosing loop.
     pub(crate) fn parent(&self) -> Option<Rc<Loop>> {
         self.parent.clone()
     }
 }
 
 impl<'c> Val<'c> {
-    /// A value of the context; its elements follow when they are asked for.
+    /// Borrows a value of the context; its elements are converted on demand.
     pub(crate) fn borrow(value: &'c Value) -> Val<'c> {
         match value {
             Value::Null => Val::Null,
@@ -119,7 +121,7 @@ impl<'c> Val<'c> {
         matches!(self, Val::Null)
     }
 
-    /// The text that this is, without converting anything.
+    /// Returns the text if this is one, without conversion.
     pub(crate) fn as_text(&self) -> Option<&Text<'c>> {
         match self {
             Val::Text(text) | Val::Markup(text) => Some(text),
@@ -127,7 +129,7 @@ impl<'c> Val<'c> {
         }
     }
 
-    /// Levels of lists and maps in this value when it was made.
+    /// Returns the nesting depth of lists and maps when the value was created.
     pub(crate) fn depth(&self) -> u32 {
         match self {
             Val::List(list) => list.depth(),
@@ -138,7 +140,7 @@ impl<'c> Val<'c> {
     }
 }
 
-/// Whether a value of the context is a list or map.
+/// Returns true for lists and maps.
 fn is_container(value: &Value) -> bool {
     matches!(value, Value::List(_) | Value::Map(_))
 }

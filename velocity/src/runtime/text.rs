@@ -1,4 +1,4 @@
-//! Texts, with the positions that Java counts in: UTF-16 code units.
+//! Texts, with positions in UTF-16 code units as in Java.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ impl From<String> for Text<'_> {
     }
 }
 
-/// A text from UTF-16; half of a pair becomes `?`, as when Java writes UTF-8.
+/// Converts from UTF-16; a lone surrogate becomes `?`, as when Java writes UTF-8.
 pub(crate) fn from_utf16(units: &[u16]) -> String {
     char::decode_utf16(units.iter().copied())
         .map(|unit| unit.unwrap_or('?'))
@@ -43,12 +43,12 @@ pub(crate) fn length(text: &str) -> usize {
     }
 }
 
-/// The position of the byte `at` in UTF-16 code units.
+/// Returns the position of the byte `at` in UTF-16 code units.
 pub(crate) fn position(text: &str, at: usize) -> usize {
     length(text.get(..at).unwrap_or(text))
 }
 
-/// The part from `begin` to before `end`; `None` if that is out of range.
+/// Returns the part from `begin` up to `end`, or `None` if out of range.
 pub(crate) fn substring(text: &str, begin: i64, end: i64) -> Option<String> {
     let begin = usize::try_from(begin).ok()?;
     let end = usize::try_from(end).ok()?;
@@ -62,7 +62,7 @@ pub(crate) fn substring(text: &str, begin: i64, end: i64) -> Option<String> {
     units.get(begin..end).map(from_utf16)
 }
 
-/// The byte at which the UTF-16 code unit `at` starts, or the end of the text.
+/// Returns the byte at which the UTF-16 code unit `at` starts, or the end of the text.
 pub(crate) fn byte_at(text: &str, at: usize) -> usize {
     if text.is_ascii() {
         return at.min(text.len());

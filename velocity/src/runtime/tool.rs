@@ -1,4 +1,4 @@
-//! The tools that a context may offer.
+//! Tools that a context may provide.
 
 /// A tool; its methods are in `methods`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub(crate) enum Tool {
 }
 
 impl Tool {
-    /// The tool that goes by `name`.
+    /// Returns the tool with this name.
     pub(crate) fn named(name: &str) -> Option<Tool> {
         Some(match name {
             "esc" => Tool::Escape,

@@ -1,9 +1,9 @@
-//! Calls of methods, made of bytes: mutations of text seldom come upon a name and arguments that
-//! it takes.
+//! Method calls made from bytes: mutations of text rarely produce an existing name with valid
+//! arguments.
 
 use arbitrary::Unstructured;
 
-/// The values that calls are made on and with, beside `$r`, what the last call answered.
+/// The values on and with which methods are called, in addition to `$r`, the last result.
 pub const VALUES: &str = r#"{"s": "Black <Friday> & 'ї🎁'", "t": "a,b,,c", "e": "", "n": 7,
     "k": -9223372036854775808, "w": 123456789012345678901234567890, "d": -1234.5678,
     "h": 1e300, "b": true, "l": ["b", 2, null, "b"], "o": [[1], {"x": 2}], "m": {"a": 1, "b": [2]}}"#;
@@ -30,7 +30,7 @@ const ARGUMENTS: &str = "$r $r $s $t $e $n $k $w $d $h $b $l $o $m $none 0 1 2 -
     'EEEE_MMM_yy_hh:mm_a' '2017-12-31T23:59' \
     '01/02/2020' 'dd/MM/yyyy' 'long' 'short' 'currency' 'DAYS' 'MONTHS' 'GMT+3' 'Europe/Kyiv' 'uk' true false [1,'b'] [1..3] {'a':2} [$r] $s.charAt(1)";
 
-/// A template of some calls.
+/// Builds a template of some calls.
 pub fn template(bytes: &[u8]) -> String {
     let [targets, methods, arguments] = [TARGETS, METHODS, ARGUMENTS]
         .map(|words| words.split_ascii_whitespace().collect::<Vec<_>>());

@@ -1,4 +1,4 @@
-//! A template and its values, from bytes that nobody has looked at.
+//! A template and its values, made from arbitrary bytes.
 
 use std::borrow::Cow;
 
@@ -7,12 +7,12 @@ use promoflow_velocity::{Context, Escape, Map, ParseOptions, Value};
 
 use super::calls;
 
-/// Names that templates use, so that made-up values are read.
+/// Names that templates use, so that generated values are read.
 const NAMES: [&str; 12] = [
     "data", "x", "y", "i", "l", "m", "name", "list", "items", "a", "b", "foreach",
 ];
 
-/// Texts that mean something to some method, or to HTML.
+/// Texts that are significant for some method, or for HTML.
 const TEXTS: [&str; 16] = [
     "",
     "a",
@@ -32,11 +32,11 @@ const TEXTS: [&str; 16] = [
     "\\u003c",
 ];
 
-/// What one run of a fuzzer is about.
+/// The input of one fuzzer run.
 ///
-/// The bytes are the template, a zero, a byte of options, and the values: JSON, or bytes from
-/// which values are made, or, where an option says so, calls of methods that go on the template.
-/// All but the template may be missing.
+/// The bytes are the template, a zero, a byte of options, and the values: JSON, or bytes from which
+/// values are made, or, with an option, method calls that are appended to the template. Everything
+/// but the template is optional.
 pub struct Input {
     pub source: String,
     pub context: Context,

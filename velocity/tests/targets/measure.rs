@@ -1,5 +1,4 @@
-//! What a piece of work takes of the processor and of memory, by thread: tests beside it do not
-//! count.
+//! Measures processor time and memory per thread, so that concurrent tests do not count.
 #![allow(unsafe_code, reason = "an allocator that counts hands out raw memory")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -13,13 +12,13 @@ thread_local! {
     static MOST: Cell<usize> = const { Cell::new(0) };
 }
 
-/// The system's allocator, counting.
+/// The system allocator with counters.
 pub struct Counting;
 
 fn grow(bytes: usize) {
     let now = NOW.get().wrapping_add(bytes);
     NOW.set(now);
-    // What another thread allocated and this one freed must not look like a lot.
+    // Freeing memory that another thread allocated must not underflow.
     if (now as isize) > MOST.get() as isize {
         MOST.set(now);
     }
@@ -29,12 +28,12 @@ fn shrink(bytes: usize) {
     NOW.set(NOW.get().wrapping_sub(bytes));
 }
 
-// SAFETY: the system's allocator does the work, with the arguments as they come; the counters
-// beside it have constant initial values and no destructors, so that they allocate nothing.
+// SAFETY: the system allocator does the work with unchanged arguments; the counters have constant
+// initial values and no destructors, so they do not allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         grow(layout.size());
-        // SAFETY: the caller keeps to what the system's allocator asks for.
+        // SAFETY: the caller upholds the contract of the system allocator.
         unsafe { System.alloc(layout) }
     }
 
@@ -52,15 +51,15 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// What was spent.
+/// The resources used by a piece of work.
 pub struct Spent {
     pub time: Duration,
-    /// The most bytes that were held at once, beside those held before.
+    /// Peak number of bytes allocated, in addition to those allocated before.
     pub bytes: usize,
 }
 
 impl Spent {
-    /// What `work` takes. Bytes are counted where [`Counting`] is the global allocator.
+    /// Measures `work`. Bytes are only counted if [`Counting`] is the global allocator.
     pub fn by<T>(work: impl FnOnce() -> T) -> (T, Spent) {
         let before = NOW.get();
         MOST.set(before);

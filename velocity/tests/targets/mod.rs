@@ -1,7 +1,7 @@
-//! What must hold for any template and any values, whoever made them up.
+//! Invariants that hold for any template and any values.
 //!
-//! The fuzzers in `velocity/fuzz` call these functions with what coverage leads them to, and
-//! `tests/fuzz.rs` calls them with variations of the recorded cases.
+//! The fuzzers in `velocity/fuzz` call these functions with generated inputs, and `tests/fuzz.rs`
+//! calls them with mutations of the recorded cases.
 
 mod calls;
 mod input;
@@ -16,7 +16,7 @@ use promoflow_velocity::{Context, Error, Escape, Limits, Locale, RenderOptions, 
 pub use input::Input;
 use measure::Spent;
 
-/// Caps low enough that whatever reaches one is done in a moment.
+/// Limits that are low enough to be reached in a moment.
 pub const LIMITS: Limits = Limits {
     loop_turns: 1_000,
     output_bytes: 100_000,
@@ -24,14 +24,14 @@ pub const LIMITS: Limits = Limits {
     work: 500_000,
 };
 
-/// Processor time that parsing or rendering may take. A unit of work is some nanoseconds, and
-/// coverage and checks make it several times as slow.
+/// Processor time for parsing or rendering. A unit of work takes some nanoseconds; coverage and
+/// debug checks multiply that.
 const TIME: Duration = Duration::from_millis(400);
 
-/// Bytes that a parsed template may take for one of its source.
+/// Maximum number of bytes of a parsed template per byte of its source.
 const BYTES_PER_BYTE: usize = 2_000;
 
-/// Bytes that rendering may take beside what the template itself does: what the work pays for,
+/// Maximum memory of a rendering, except for what the template's own work pays for: built values
 /// and compiled patterns.
 const RENDER_BYTES: usize = 8 << 20;
 
@@ -57,7 +57,7 @@ fn parse(input: &Input) -> Result<Template, Error> {
 }
 
 fn render(template: &Template, context: &Context, escape: Escape) -> Result<String, Error> {
-    // Time stands still, or a template that prints it would not do the same each time.
+    // The time is fixed, because a template that prints it must be deterministic.
     let now = DateTime::from_timestamp_millis(0).map(|now| now.with_timezone(&Tz::UTC));
     let options = RenderOptions {
         limits: LIMITS,
@@ -73,12 +73,12 @@ fn render(template: &Template, context: &Context, escape: Escape) -> Result<Stri
     );
     assert!(spent.time <= TIME, "rendering takes {:?}", spent.time);
     if let Ok(output) = &result {
-        assert!(output.len() <= LIMITS.output_bytes, "the cap on output");
+        assert!(output.len() <= LIMITS.output_bytes, "the output limit");
     }
     result
 }
 
-/// An error tells something, in few words, and its place is one of the source.
+/// Checks that an error has a short message and a position in the source.
 fn assert_within(error: &Error, source: &str) {
     assert!(
         !error.message.is_empty() && error.message.len() < 1_000,
@@ -91,8 +91,8 @@ fn assert_within(error: &Error, source: &str) {
     assert!(inside, "no such place: {error}");
 }
 
-/// Any text can be parsed or is refused, can be rendered or is refused, and takes no more than it
-/// may of time and memory.
+/// Any text either parses or is rejected, and either renders or fails, within the limits of time
+/// and memory.
 pub fn renders_within_its_caps(bytes: &[u8]) {
     let input = Input::new(bytes);
     let Ok(template) = parse(&input) else {
@@ -117,8 +117,8 @@ pub fn renders_within_its_caps(bytes: &[u8]) {
     }
 }
 
-/// A template does the same each time, and what it prints of values has no sign that means
-/// something where it is put: such a sign in the output is one of the template's own text.
+/// Rendering is deterministic, and significant characters in the output come from the template's
+/// own text, not from values.
 pub fn escapes_values(bytes: &[u8]) {
     let input = Input::new(bytes);
     let source = input.source.as_str();
@@ -135,7 +135,7 @@ pub fn escapes_values(bytes: &[u8]) {
     let output = render(&first, &input.context, escape);
     assert_eq!(output, render(&first, &input.context, escape));
     assert_eq!(output, render(&second, &input.context, escape));
-    // Who asks for a value as it is gets it.
+    // Templates may explicitly print a value unescaped.
     let opts_out = ["raw", "none"].iter().any(|name| source.contains(name));
     let (Ok(output), false) = (output, opts_out) else {
         return;
@@ -155,7 +155,7 @@ pub fn escapes_values(bytes: &[u8]) {
     }
 }
 
-/// Any text is JSON or is refused with a place, and what `serde_json` reads is read alike.
+/// Any text is JSON or is rejected with a position, and is parsed like `serde_json` does.
 pub fn reads_json(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let (ours, spent) = Spent::by(|| Value::from_json(&text));
@@ -165,8 +165,8 @@ pub fn reads_json(bytes: &[u8]) {
     if let Err(error) = &ours {
         assert_within(error, &text.replace('\r', " "));
     }
-    // Both read at most 128 levels; where exactly they stop, and what they make of numbers
-    // beyond 64 bits, is theirs.
+    // Both read at most 128 levels, but may differ in where exactly they stop and in numbers beyond
+    // 64 bits.
     let Ok(theirs) = serde_json::from_str::<serde_json::Value>(&text) else {
         return;
     };
@@ -203,7 +203,7 @@ fn alike(ours: &Value, theirs: &serde_json::Value) -> bool {
     }
 }
 
-/// `serde_json` rounds the last digit otherwise unless told to be exact.
+/// Unless configured otherwise, `serde_json` rounds the last digit differently.
 fn near(a: f64, b: f64) -> bool {
     a == b || (a - b).abs() <= a.abs() * 1e-12
 }

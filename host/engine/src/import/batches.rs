@@ -1,4 +1,5 @@
-//! Rows on their way into the store: read ahead on a thread of their own, stored in batches.
+//! Batches of rows on their way into the store. A separate thread reads ahead while the previous
+//! batch is stored.
 
 use std::io::Read;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -10,35 +11,35 @@ use thiserror::Error;
 use promoflow_store::StoreError;
 use promoflow_tabular::{Kept, Reader, Row, RowError, RowPlace, Table, UploadError};
 
-/// Batches that wait between the one that is read and the one that is stored.
+/// Batches that wait between the one being read and the one being stored.
 const AHEAD: usize = 0;
-/// Errors that a report keeps; the others are counted.
+/// Maximum number of errors that a report keeps; the rest are only counted.
 const MOST_ERRORS: usize = 1_000;
 
-/// How much is stored at once.
+/// Limits of one batch.
 #[derive(Clone, Copy, Debug)]
-pub struct BatchSize<Row> {
-    /// Rows at the most.
-    pub rows: usize,
-    /// Bytes at the most, so that memory stays bounded whatever the rows hold.
-    pub bytes: usize,
-    /// What a row counts.
-    pub weigh: fn(&Row) -> usize,
+pub(crate) struct BatchSize<Row> {
+    /// Maximum number of rows.
+    pub(crate) rows: usize,
+    /// Maximum size in bytes, so that memory stays bounded whatever the rows hold.
+    pub(crate) bytes: usize,
+    /// Returns the size of a row in bytes.
+    pub(crate) weigh: fn(&Row) -> usize,
 }
 
-/// Rows that are stored at once.
-pub struct Batch<Row> {
-    /// Those that may be.
-    pub good: Vec<Row>,
-    /// Where these stand, if their lines do not tell that.
+/// Rows that are stored in one call.
+pub(crate) struct Batch<Row> {
+    /// The rows that were accepted.
+    pub(crate) good: Vec<Row>,
+    /// The locations of the accepted rows; empty if the line number says enough (CSV).
     places: Vec<RowPlace>,
-    /// Why others may not.
-    pub bad: Vec<Vec<RowError>>,
+    /// The errors of each rejected row.
+    pub(crate) bad: Vec<Vec<RowError>>,
 }
 
 impl<Row> Batch<Row> {
-    /// Why a good row is refused all the same.
-    pub fn refuse(&self, index: usize, line: u64, field: &str, message: String) -> RowError {
+    /// Returns the error for an accepted row that the store refuses.
+    pub(crate) fn refuse(&self, index: usize, line: u64, field: &str, message: String) -> RowError {
         let place = self.places.get(index).copied();
         place
             .unwrap_or_else(|| RowPlace::line(line))
@@ -46,51 +47,51 @@ impl<Row> Batch<Row> {
     }
 }
 
-/// What became of an upload.
+/// The result of an upload.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ImportReport {
-    /// What is new.
+    /// Number of new rows.
     pub inserted: u64,
-    /// What was known, and of which something changed.
+    /// Number of known rows of which something changed.
     pub updated: u64,
-    /// What was as the row says, or may not be changed.
+    /// Number of known rows that equal the stored ones, or that may not change them.
     pub unchanged: u64,
-    /// Rows that were refused.
+    /// Number of rejected rows.
     pub rejected: u64,
-    /// Why, for the first thousand errors.
+    /// The first 1,000 errors.
     pub errors: Vec<RowError>,
-    /// What stops no row, and its author should know.
+    /// Warnings for the author of the file; they reject no row.
     pub warnings: Vec<String>,
 }
 
 impl ImportReport {
-    /// Counts a row that is refused.
-    pub fn reject(&mut self, errors: Vec<RowError>) {
+    /// Counts a rejected row and keeps its errors.
+    pub(crate) fn reject(&mut self, errors: Vec<RowError>) {
         self.rejected += 1;
         let room = MOST_ERRORS.saturating_sub(self.errors.len());
         self.errors.extend(errors.into_iter().take(room));
     }
 
-    /// Rows that were taken in all.
-    pub fn rows(&self) -> u64 {
+    /// Returns the number of rows read so far.
+    pub(crate) fn rows(&self) -> u64 {
         self.inserted + self.updated + self.unchanged + self.rejected
     }
 
-    /// Nothing of it went in.
-    pub fn undo(&mut self) {
+    /// Resets the counts of stored rows, because the upload was rolled back.
+    pub(crate) fn undo(&mut self) {
         (self.inserted, self.updated, self.unchanged) = (0, 0, 0);
     }
 }
 
-/// Why an upload was ended.
+/// The reason why an upload ended early.
 #[derive(Debug, Error)]
 pub enum ImportError {
-    /// The file cannot be read on. `report` tells what of it went in before.
+    /// The rest of the file cannot be read. `report` covers the rows before that point.
     #[error("{error}")]
     File {
-        /// What is wrong with the file.
+        /// The error in the file.
         error: UploadError,
-        /// What went in.
+        /// The rows that were stored before the error.
         report: Box<ImportReport>,
     },
     /// The store failed.
@@ -98,23 +99,23 @@ pub enum ImportError {
     Store(#[from] StoreError),
 }
 
-/// What the reading thread hands over.
+/// A message from the reading thread.
 enum ReadAhead<Row> {
     Rows(Batch<Row>),
     Ended(Ended),
 }
 
-/// How a file was read to its end.
+/// The end of a file.
 #[derive(Default)]
-pub struct Ended {
-    /// What is wrong with the file, where it was not.
-    pub failed: Option<UploadError>,
-    /// What its author should know of it.
-    pub warnings: Vec<String>,
+pub(crate) struct Ended {
+    /// The error that stopped reading, if any.
+    pub(crate) failed: Option<UploadError>,
+    /// Warnings for the author of the file.
+    pub(crate) warnings: Vec<String>,
 }
 
-/// What to read an upload from that is all or nothing: it is read to its end here.
-pub fn kept<'r>(
+/// Returns the reader for an upload. If `atomic`, the upload is read to its end here first.
+pub(crate) fn kept<'r>(
     reader: impl Read + Send + 'r,
     atomic: bool,
 ) -> Result<Box<dyn Read + Send + 'r>, ImportError> {
@@ -130,8 +131,8 @@ pub fn kept<'r>(
     }
 }
 
-/// Reads an upload and gives its rows to `take`, batch by batch.
-pub fn in_batches<R: Read, T: Table>(
+/// Reads an upload on a separate thread and passes its rows to `take`, batch by batch.
+pub(crate) fn in_batches<R: Read, T: Table>(
     open: impl FnOnce() -> Result<Reader<R, T>, UploadError> + Send,
     size: BatchSize<T::Row>,
     mut take: impl FnMut(Batch<T::Row>) -> Result<(), StoreError>,
@@ -188,7 +189,7 @@ fn read_all<R: Read, T: Table>(
                     bad: std::mem::take(&mut bad),
                 });
                 if batches.send(rows).is_err() {
-                    // Whoever stores has given up.
+                    // The storing side gave up.
                     return;
                 }
             }

@@ -1,4 +1,4 @@
-//! Uploading: rows from a file into the pool.
+//! Imports codes from a file into the pool.
 
 use std::io::{self, Cursor, Read};
 
@@ -11,40 +11,40 @@ use promoflow_store::{
 };
 use promoflow_tabular::shorten;
 
-/// Rows that are committed at once. Codes are random texts, so each batch touches all of the
-/// pool's pages, and a million rows in batches of ten thousand write them a hundred times. Events
-/// wait behind a batch for some tenths of a second.
+/// Number of rows per transaction. Codes are random texts, so each batch touches all pages of the
+/// pool; a million rows in batches of ten thousand would write each page a hundred times. Events
+/// wait some tenths of a second behind a batch.
 const BATCH: usize = 75_000;
-/// Bytes of codes in a batch at the most: long codes make it smaller, so that memory stays bounded.
+/// Maximum size of the codes in a batch, in bytes. It keeps memory bounded if codes are long.
 const BATCH_BYTES: usize = 4 << 20;
 
-/// Bytes of a file that goes in in one transaction where it is all or nothing. Events wait for that
-/// as they do for a batch.
+/// Maximum size of an all-or-nothing file that is stored in one transaction, in bytes. Events wait
+/// for it as they do for a batch.
 const SMALL: u64 = 64 << 10;
-/// The number of an upload that the store has not begun.
+/// The id of an upload that the store has not started yet.
 const NOT_BEGUN: UploadId = UploadId(0);
 
-/// How to upload.
+/// Options for an import.
 #[derive(Clone, Debug, Default)]
 pub struct ImportOptions {
-    /// The file's format, and what fills columns that it lacks.
+    /// The file format, and defaults for missing columns.
     pub upload: UploadOptions,
-    /// Where it comes from, for the history: a file's name.
+    /// The source for the history, such as a file name.
     pub source: String,
-    /// The id of the API key that uploads, for the history; `None`: not by the service.
+    /// The id of the API key, for the history; `None` if the import does not come through the API.
     pub key: Option<String>,
-    /// All or nothing: one bad row, and no row goes in.
+    /// All or nothing: one invalid row rejects the whole file.
     pub strict: bool,
-    /// Says what would happen, and changes nothing.
+    /// Dry run: reports the result and changes nothing.
     pub dry_run: bool,
 }
 
-/// Told how an upload goes on. A function of the rows that were taken in all will do.
+/// Observes the progress of an import. A function of the number of rows read so far will do.
 pub trait Watch {
-    /// It has begun, under this number.
+    /// Called when the upload has started, with its id.
     fn begun(&mut self, _upload: UploadId) {}
 
-    /// So many rows were taken in all.
+    /// Called after each batch with the number of rows read so far.
     fn taken(&mut self, rows: u64);
 }
 
@@ -54,7 +54,7 @@ impl<F: FnMut(u64)> Watch for F {
     }
 }
 
-/// Uploads a file; `watch` is told how it goes on.
+/// Imports a file and reports its progress to `watch`.
 pub fn import(
     store: &dyn Store,
     calendar: Calendar,
@@ -129,7 +129,7 @@ pub fn import(
         if let Some(upload) = finished.upload.filter(|_| begun == NOT_BEGUN) {
             watch.begun(upload);
         }
-        // What was judged beside the pool may have met another upload on its way into it.
+        // Another upload may have changed the pool while this one was checked separately.
         report.inserted = finished.inserted;
         report.updated = finished.updated;
         report.unchanged = finished.unchanged;
@@ -143,8 +143,8 @@ pub fn import(
     }
 }
 
-/// What to read a file from that is all or nothing, and how it goes in. Nobody is to wait for the
-/// sender of one: a small one is read to its end here.
+/// Returns the reader for an all-or-nothing file, and how it is stored. A small file is read to its
+/// end here, so that the transaction never waits for a slow client.
 fn small_or_staged<'r>(
     mut reader: impl Read + Send + 'r,
 ) -> (Box<dyn Read + Send + 'r>, Atomicity) {
@@ -161,7 +161,7 @@ fn small_or_staged<'r>(
     }
 }
 
-/// Gives the error that reading ended with.
+/// A reader that returns the error with which reading ended.
 struct Failed(Option<io::Error>);
 
 impl Read for Failed {
@@ -170,10 +170,10 @@ impl Read for Failed {
     }
 }
 
-/// Codes that differ in case only, of which a warning names so many.
+/// Maximum number of pairs in the warning about codes that differ only in case.
 const TWINS: usize = 3;
 
-/// What is found of codes that may be stored.
+/// Findings about valid rows, for warnings.
 struct Findings {
     now: Timestamp,
     codes: u64,
@@ -199,7 +199,7 @@ impl Findings {
         self.codes += codes.len() as u64;
     }
 
-    /// Finds other spellings of new codes, in the pool and so among the rows before.
+    /// Finds codes in the pool, including earlier rows, that differ from the new ones only in case.
     fn look_for_twins(
         &mut self,
         session: &dyn UploadSession,
@@ -218,12 +218,12 @@ impl Findings {
         let mut warnings = Vec::new();
         match (self.expired, self.codes) {
             (0, _) => {}
-            (1, 1) => warnings.push("the code has expired: nobody can get it".to_owned()),
+            (1, 1) => warnings.push("the code has expired and cannot be claimed".to_owned()),
             (expired, codes) if expired == codes => warnings.push(format!(
-                "all {codes} codes have expired: nobody can get them"
+                "all {codes} codes have expired and cannot be claimed"
             )),
             (expired, codes) => warnings.push(format!(
-                "{expired} of {codes} codes have expired: nobody can get these"
+                "{expired} of {codes} codes have expired and cannot be claimed"
             )),
         }
         if self.twins > 0 {
@@ -236,7 +236,7 @@ impl Findings {
                 more => format!(", and {more} more"),
             };
             warnings.push(format!(
-                "{} differ in upper and lower case only{more}; many shops take such codes for one",
+                "{} differ only in case{more}; many shops treat such codes as the same",
                 shown.join(", ")
             ));
         }
@@ -244,7 +244,7 @@ impl Findings {
     }
 }
 
-/// Stores a batch; the answer is the codes that are new.
+/// Stores a batch and returns the codes that are new.
 fn store_batch(
     session: &mut dyn UploadSession,
     mut batch: Batch<NewCode>,
@@ -313,7 +313,7 @@ mod tests {
     use promoflow_store_sqlite::SqliteStore;
 
     #[test]
-    fn others_write_while_a_rehearsal_is_on_its_way() {
+    fn a_dry_run_does_not_block_writers() {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(SqliteStore::open(&folder.path().join("shop.db")).unwrap());
         let options = ImportOptions {
@@ -328,7 +328,7 @@ mod tests {
                 done.send(retired.unwrap().unknown.len()).unwrap();
             });
             let unknown = waits.recv_timeout(Duration::from_secs(10));
-            assert_eq!(unknown, Ok(1), "it waits for the rehearsal");
+            assert_eq!(unknown, Ok(1), "the writer waits for the dry run");
             wrote += 1;
         };
         let calendar = store.calendar().unwrap();

@@ -1,4 +1,4 @@
-//! Uploading contacts.
+//! Imports contacts from a file.
 
 use std::io::Read;
 
@@ -8,27 +8,27 @@ use promoflow_model::contact::{NewContact, rows};
 use promoflow_store::{ContactOutcome, ContactSession, Store, StoreError};
 use promoflow_tabular::{CsvOptions, Format};
 
-/// Contacts that are committed at once. Events wait behind a batch for some tenths of a second.
+/// Number of contacts per transaction. Events wait some tenths of a second behind a batch.
 const BATCH: usize = 5_000;
-/// Bytes of a batch at the most.
+/// Maximum size of a batch, in bytes.
 const BATCH_BYTES: usize = 4 << 20;
 
-/// How to upload contacts.
+/// Options for an import of contacts.
 #[derive(Clone, Debug, Default)]
 pub struct ContactOptions {
-    /// The file's format; told from its first character where `None`.
+    /// The file format; if `None`, detected from the first character.
     pub format: Option<Format>,
-    /// What a CSV file does not say of itself.
+    /// Options for CSV files.
     pub csv: CsvOptions,
-    /// All or nothing: one bad row, and no row goes in.
+    /// All or nothing: one invalid row rejects the whole file.
     pub strict: bool,
-    /// Says what would happen, and changes nothing.
+    /// Dry run: reports the result and changes nothing.
     pub dry_run: bool,
-    /// Rows may undo that somebody has unsubscribed. Otherwise they leave it so.
+    /// Rows may undo an unsubscription. Otherwise they leave it unchanged.
     pub resubscribe: bool,
 }
 
-/// Uploads a file; `watch` is told how many rows were taken in all.
+/// Imports a file and calls `watch` with the number of rows read so far.
 pub fn import(
     store: &dyn Store,
     now: Timestamp,
@@ -80,7 +80,7 @@ pub fn import(
     }
 }
 
-/// About the bytes that a row takes.
+/// Returns the approximate size of a row in bytes.
 fn weigh(row: &NewContact) -> usize {
     let addresses: usize = row.addresses.values().map(String::len).sum();
     let fields = row.fields.iter().map(|(name, value)| {
@@ -112,7 +112,7 @@ fn store_batch(
             ContactOutcome::Clashes { contact } => {
                 let line = batch.good[index].line;
                 let message = format!(
-                    "contact `{contact}` has this external id already; give it to one of the two"
+                    "contact `{contact}` already has this external id; external ids are unique"
                 );
                 report.reject(vec![batch.refuse(index, line, "externalId", message)]);
             }

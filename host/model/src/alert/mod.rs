@@ -1,9 +1,9 @@
 //! Alerts: the pool runs low, will run dry, or expires unused.
 //!
-//! A [`Rule`] watches the lanes that it names at two [`Level`]s. A level is raised when its threshold
-//! is crossed, and taken back only when the pool is clear of it by a tenth, so that a count that
-//! goes to and fro at the threshold is told once. Each raising is an event, which workflows start
-//! on like on any other.
+//! A [`Rule`] watches code groups at two [`Level`]s. A level is raised when the count crosses its
+//! threshold, and cleared only when the count is a tenth beyond it, so that a count that fluctuates
+//! around the threshold raises one alert. Each time a level is raised, an event is created, which
+//! can start workflows like any other event.
 
 mod rules;
 mod telling;
@@ -18,26 +18,26 @@ use crate::event;
 use crate::event::{Event, EventError};
 use crate::pool::Lane;
 
-/// What the ids of the events of alerts begin with.
+/// The prefix of the event ids of alerts.
 const ID_PREFIX: &str = "promoflow-alert:";
 
-/// What a rule watches.
+/// The quantity that a rule watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// How many codes are left.
+    /// The number of available codes.
     Left,
-    /// In how many days none is left, at the present rate.
+    /// The number of days until no code is available, at the current rate.
     RunsDry,
-    /// How many codes expire soon without having been used.
+    /// The number of codes that expire soon without having been used.
     Expiring,
 }
 
 impl Kind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Kind; 3] = [Kind::Left, Kind::RunsDry, Kind::Expiring];
 
-    /// As people write it.
+    /// Returns the name used in configuration and events.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Left => "left",
@@ -47,24 +47,24 @@ impl Kind {
     }
 }
 
-/// The `kind` of the event that says that a workflow was paused.
-pub const WORKFLOW_PAUSED: &str = "workflow-paused";
+/// The `kind` of the event for a paused workflow.
+pub(crate) const WORKFLOW_PAUSED: &str = "workflow-paused";
 
-/// How bad it is.
+/// The severity of an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// There is time to do something.
+    /// There is time to act.
     Warning,
-    /// There is none.
+    /// Immediate action is needed.
     Alarm,
 }
 
 impl Level {
-    /// Both, the milder first.
+    /// Both levels, the milder first.
     pub const ALL: [Level; 2] = [Level::Warning, Level::Alarm];
 
-    /// As people write it.
+    /// Returns the name used in events.
     pub fn name(self) -> &'static str {
         match self {
             Level::Warning => "warning",
@@ -72,7 +72,7 @@ impl Level {
         }
     }
 
-    /// The type of the event that tells it.
+    /// Returns the type of the event for this level.
     pub fn event_type(self) -> &'static str {
         match self {
             Level::Warning => "alertSettingsWarningTriggerEvent",
@@ -81,29 +81,29 @@ impl Level {
     }
 }
 
-/// What is watched, and from when on it is told.
+/// A rule: the quantity to watch and the thresholds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Rule {
-    /// What.
+    /// The watched quantity.
     pub kind: Kind,
-    /// Of which type; `None`: of every type that no other rule names.
+    /// The type; `None` matches every type that no other rule names.
     #[serde(rename = "type")]
     pub code_type: Option<String>,
-    /// Of which discount; `None`: of every discount that no other rule names.
+    /// The discount; `None` matches every discount that no other rule names.
     pub discount: Option<u8>,
-    /// The threshold of the warning: codes, or days where the kind is [`Kind::RunsDry`].
+    /// The threshold of the warning: a number of codes, or of days for [`Kind::RunsDry`].
     pub warning: u32,
     /// The threshold of the alarm.
     pub alarm: u32,
-    /// [`Kind::Expiring`]: the days within which codes expire.
+    /// [`Kind::Expiring`]: the number of days within which codes expire.
     pub within_days: u32,
-    /// The webhooks that are told, by name.
+    /// The names of the webhooks to notify.
     pub webhooks: Vec<String>,
 }
 
 impl Rule {
-    /// The threshold of a level.
+    /// Returns the threshold of a level.
     pub fn threshold(&self, level: Level) -> u32 {
         match level {
             Level::Warning => self.warning,
@@ -111,7 +111,7 @@ impl Rule {
         }
     }
 
-    /// Whether it is for that lane.
+    /// Returns true if the rule applies to a code group.
     pub fn is_for(&self, lane: &Lane) -> bool {
         self.code_type
             .as_ref()
@@ -119,7 +119,8 @@ impl Rule {
             && self.discount.is_none_or(|one| one == lane.discount)
     }
 
-    /// The codes at which a level is raised; `a_day` are the claims of a day.
+    /// Returns the number of codes at which a level is raised; `a_day` is the number of claims per
+    /// day.
     pub fn codes(&self, level: Level, a_day: f64) -> u64 {
         let threshold = self.threshold(level);
         match self.kind {
@@ -127,22 +128,23 @@ impl Rule {
             #[allow(
                 clippy::cast_possible_truncation,
                 clippy::cast_sign_loss,
-                reason = "it is not negative, and saturates"
+                reason = "the value is not negative, and the cast saturates"
             )]
             Kind::RunsDry => (f64::from(threshold) * a_day).ceil() as u64,
         }
     }
 
-    /// How many codes have to be counted to judge a level whose threshold are so many.
+    /// Returns the maximum number of codes that must be counted to decide on a level with this
+    /// threshold.
     pub fn enough(&self, codes: u64) -> u64 {
         match self.kind {
             Kind::Left | Kind::RunsDry => clear_above(codes).saturating_add(1),
-            // The event tells how many; far beyond the threshold it need not be exact.
+            // The event reports the count; far beyond the threshold it need not be exact.
             Kind::Expiring => codes.saturating_mul(4).saturating_add(10_000),
         }
     }
 
-    /// Whether a level is raised where so many codes were counted; `before`: whether it was.
+    /// Returns true if a level is raised at this count; `before`: whether it was raised already.
     pub fn is_raised(&self, codes: u64, counted: u64, before: bool) -> bool {
         match self.kind {
             Kind::RunsDry if codes == 0 => false,
@@ -154,41 +156,42 @@ impl Rule {
     }
 }
 
-/// A level of fewer codes is taken back above this number.
+/// Returns the count above which a level with this threshold is cleared.
 fn clear_above(codes: u64) -> u64 {
     codes.saturating_add((codes / 10).max(1))
 }
 
-/// What an alert is about: no two alerts have the same.
+/// The subject of an alert; unique for each alert.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Subject {
-    /// What is watched.
+    /// The watched quantity.
     pub kind: Kind,
-    /// Of which type and discount.
+    /// The code group.
     pub lane: Lane,
-    /// How bad it is.
+    /// The severity.
     pub level: Level,
 }
 
 /// An alert that is or was raised.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Alert {
-    /// What it is about.
+    /// The subject.
     pub subject: Subject,
     /// Whether it is raised now.
     pub raised: bool,
-    /// How often it was: it is part of the id of its event, so that no crossing is told twice.
+    /// How often it was raised. The number is part of the event id, so that each event is sent
+    /// once.
     pub crossing: i64,
-    /// Whether the event of the last crossing is stored.
+    /// Whether the event for the last crossing is stored.
     pub told: bool,
-    /// What the event of the last crossing says.
+    /// The parameters of the event for the last crossing.
     pub params: Map<String, Value>,
-    /// When it was raised, or taken back.
+    /// When it was raised or cleared.
     pub at: crate::clock::Timestamp,
 }
 
 impl Alert {
-    /// The event that tells the last crossing, the same whenever it is asked for.
+    /// Returns the event for the last crossing; repeated calls return the same event.
     pub fn event(&self, installation: &str) -> Event {
         let Subject { kind, lane, level } = &self.subject;
         let name = safe(&lane.code_type);
@@ -206,9 +209,9 @@ impl Alert {
     }
 }
 
-/// Refuses an event that comes from outside and would be taken for that of an alert: it would start
-/// what is meant for the operator, or have a crossing pass for told.
-pub fn check_foreign(event: &Event) -> Result<(), EventError> {
+/// Rejects an external event that looks like an alert's event: it would start workflows meant for
+/// the operator, or suppress a real alert with the same id.
+pub(crate) fn check_foreign(event: &Event) -> Result<(), EventError> {
     let same = |level: &Level| {
         let reserved = level.event_type();
         event.event_type.trim().eq_ignore_ascii_case(reserved)
@@ -217,7 +220,7 @@ pub fn check_foreign(event: &Event) -> Result<(), EventError> {
         return Err(EventError::new(
             "eventTypeKey",
             format!(
-                "`{}` is a type of alerts, which promoflow sends itself; expected another one, or a \
+                "`{}` is reserved for alerts, which promoflow sends itself; use another type, or a \
                  test run",
                 event.event_type.trim()
             ),
@@ -225,14 +228,15 @@ pub fn check_foreign(event: &Event) -> Result<(), EventError> {
     }
     let id = event.id.as_deref().unwrap_or_default();
     if id.trim_start().to_ascii_lowercase().starts_with(ID_PREFIX) {
-        let message = format!("`{ID_PREFIX}` begins ids of alerts; expected another id");
+        let message =
+            format!("ids that start with `{ID_PREFIX}` are reserved for alerts; use another id");
         return Err(EventError::new("id", message));
     }
     Ok(())
 }
 
-/// The event that says that a workflow was paused, because its blocks were stopped again and again.
-/// `config` makes each pause another one.
+/// Returns the event for a workflow that was paused because its blocks were stopped repeatedly.
+/// `config` makes each pause distinct.
 pub fn workflow_paused(installation: &str, workflow: &str, reason: &str, config: i64) -> Event {
     let level = Level::Alarm;
     let mut event = Event::new(level.event_type(), safe(workflow));
@@ -249,7 +253,8 @@ pub fn workflow_paused(installation: &str, workflow: &str, reason: &str, config:
     event
 }
 
-/// What the event of a crossing says. Values are text, as those of every event of version 1.
+/// Returns the parameters of the event for a crossing. All values are text, as in every event of
+/// version 1.
 pub fn params(
     rule: &Rule,
     subject: &Subject,
@@ -276,7 +281,7 @@ pub fn params(
     params
 }
 
-/// A type as the key of an event may hold it.
+/// Replaces the characters of a type that are not allowed in an event key.
 fn safe(code_type: &str) -> String {
     let safe = |c: char| !c.is_control() && !event::FORBIDDEN_IN_KEYS.contains(&c);
     code_type
@@ -304,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_level_is_raised_at_its_threshold_and_taken_back_clear_of_it() {
+    fn raises_at_the_threshold_and_clears_well_beyond_it() {
         let left = rule(Kind::Left, 500, 50);
         let mut raised = false;
         let mut crossings = 0;
@@ -322,13 +327,13 @@ mod tests {
             assert_eq!(now, is, "{counted}");
             crossings += u32::from(now && !raised);
             raised = now;
-            assert!(left.enough(500) >= 551, "a count that ends there tells all");
+            assert!(left.enough(500) >= 551, "the count is sufficient");
         }
         assert_eq!(crossings, 2);
     }
 
     #[test]
-    fn small_and_odd_thresholds_do_what_they_say() {
+    fn handles_small_thresholds() {
         let left = rule(Kind::Left, 1, 0);
         assert!(left.is_raised(0, 0, false) && !left.is_raised(0, 1, false));
         assert!(left.is_raised(0, 1, true) && !left.is_raised(0, 2, true));
@@ -338,12 +343,12 @@ mod tests {
         let dry = rule(Kind::RunsDry, 7, 2);
         assert_eq!(dry.codes(Level::Warning, 10.5), 74);
         assert!(dry.is_raised(74, 74, false) && !dry.is_raised(74, 75, false));
-        // Nobody claims: it never runs dry, empty as it is.
+        // No claims: the pool never runs dry, even if it is empty.
         assert!(!dry.is_raised(dry.codes(Level::Alarm, 0.0), 0, true));
     }
 
     #[test]
-    fn nobody_else_sends_events_of_alerts_or_takes_their_ids() {
+    fn rejects_external_events_that_imitate_alerts() {
         let field = |event: Event| check_foreign(&event).err().map(|error| error.field);
         for level in Level::ALL {
             let own = level.event_type();
@@ -359,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn the_event_of_a_crossing_may_be_sent_whatever_the_type_is() {
+    fn alert_events_are_valid_for_any_type() {
         let odd = "a/b <'\u{7}`; ’,>".repeat(6);
         let alert = Alert {
             subject: Subject {

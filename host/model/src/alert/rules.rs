@@ -1,44 +1,44 @@
-//! The rules of an installation, and which of them is for a lane.
+//! The alert rules of an installation, and the choice of the rule for a code group.
 
 use std::collections::BTreeSet;
 
 use super::{Kind, Rule, Subject};
 use crate::pool::Lane;
 
-/// The rules of an installation.
+/// The alert rules of an installation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules(Vec<Rule>);
 
 impl Rules {
-    /// These rules. What says more comes first: a rule for a type and discount stands before one
-    /// for the type, that before one for a discount, and that before one for everything.
+    /// Creates the rule set. Specific rules come first: rules for a type and discount, then for a
+    /// type, then for a discount, then for everything.
     pub fn new(mut rules: Vec<Rule>) -> Rules {
         rules.sort_by_key(|rule| (rule.code_type.is_none(), rule.discount.is_none()));
         Rules(rules)
     }
 
-    /// Whether there are none.
+    /// Returns true if there are no rules.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// All of them.
+    /// Iterates over all rules.
     pub fn iter(&self) -> impl Iterator<Item = &Rule> {
         self.0.iter()
     }
 
-    /// The webhooks that any of them names.
+    /// Returns the names of all webhooks in the rules.
     pub fn webhooks(&self) -> BTreeSet<&str> {
         let named = self.0.iter().flat_map(|rule| &rule.webhooks);
         named.map(String::as_str).collect()
     }
 
-    /// Whether any watches this.
+    /// Returns true if any rule watches this kind.
     pub fn watch(&self, kind: Kind) -> bool {
         self.0.iter().any(|rule| rule.kind == kind)
     }
 
-    /// The rules for a lane, one of each kind at most.
+    /// Returns the rules for a code group, at most one of each kind.
     pub fn of(&self, lane: &Lane) -> impl Iterator<Item = &Rule> {
         let of_kind = |kind| {
             let mut rules = self.0.iter();
@@ -47,7 +47,7 @@ impl Rules {
         Kind::ALL.into_iter().filter_map(of_kind)
     }
 
-    /// The rule that judges what an alert is about.
+    /// Returns the rule for the subject of an alert.
     pub fn judging(&self, subject: &Subject) -> Option<&Rule> {
         self.of(&subject.lane)
             .find(|rule| rule.kind == subject.kind)
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rule_that_says_most_is_the_one_for_a_lane() {
+    fn the_most_specific_rule_applies() {
         let rule = |kind, code_type: Option<&str>, discount, warning| Rule {
             kind,
             code_type: code_type.map(str::to_owned),

@@ -1,11 +1,11 @@
-//! What webhooks are told: the event as it is, and as a sentence for people.
+//! The content of notifications: the event as JSON, and a summary for people.
 
 use serde_json::{Map, Value, json};
 
 use super::WORKFLOW_PAUSED;
 use crate::event::Event;
 
-/// The event of an alert as JSON, in the shape in which events are sent.
+/// Returns the event of an alert as JSON, in the format of the event API.
 pub fn body(event: &Event) -> Value {
     json!({
         "id": event.id,
@@ -15,7 +15,7 @@ pub fn body(event: &Event) -> Value {
     })
 }
 
-/// What the parameters of an alert's event say, for people.
+/// Returns a one-line summary of an alert event.
 pub fn sentence(params: &Map<String, Value>) -> String {
     let of = |name: &str| params.get(name).and_then(Value::as_str).unwrap_or_default();
     if of("kind") == WORKFLOW_PAUSED {
@@ -24,7 +24,7 @@ pub fn sentence(params: &Map<String, Value>) -> String {
     }
     let (level, count, threshold) = (of("level"), of("count"), of("threshold"));
     let what = match of("kind") {
-        "runs-dry" => format!("{count} left, for {} more days", of("daysLeft")),
+        "runs-dry" => format!("{count} left, enough for {} days", of("daysLeft")),
         "expiring" => format!("{count} expiring unused within {} days", of("withinDays")),
         _ => format!("{count} left"),
     };
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_alert_is_a_sentence() {
+    fn summarises_alerts() {
         let params = |more: Value| {
             let mut params = json!({ "level": "alarm", "type": "spring", "discount": "10",
                                      "threshold": "2", "count": "9" });
@@ -59,7 +59,7 @@ mod tests {
         );
         assert_eq!(
             params(json!({ "kind": "runs-dry", "daysLeft": "1.5" })),
-            "alarm: promo codes of spring with 10 %: 9 left, for 1.5 more days (alarm at 2)"
+            "alarm: promo codes of spring with 10 %: 9 left, enough for 1.5 days (alarm at 2)"
         );
         assert_eq!(
             params(json!({ "kind": "expiring", "withinDays": "14" })),

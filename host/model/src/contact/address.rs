@@ -1,15 +1,15 @@
-//! The kinds of addresses. Channels that reach the same address share a kind.
+//! Kinds of addresses. Channels that use the same address share a kind.
 
 use crate::message::{ChannelKind, check_address};
 
-/// What a contact is reached by.
+/// A kind of address of a contact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AddressKind {
     /// An email address.
     Email,
-    /// A phone number: SMS and Viber.
+    /// A phone number, for SMS and Viber.
     Phone,
-    /// The token of an app on a phone.
+    /// The token of a mobile app.
     MobilePush,
     /// The token of a browser.
     WebPush,
@@ -18,7 +18,7 @@ pub enum AddressKind {
 }
 
 impl AddressKind {
-    /// All of them, in the order in which events are asked for them.
+    /// All kinds, in the order in which the parameters of an event are checked.
     pub const ALL: [AddressKind; 5] = [
         AddressKind::Email,
         AddressKind::Phone,
@@ -27,14 +27,14 @@ impl AddressKind {
         AddressKind::Telegram,
     ];
 
-    /// Those that are tokens, each of one channel.
+    /// The kinds that are tokens, each used by one channel.
     pub const TOKENS: [AddressKind; 3] = [
         AddressKind::MobilePush,
         AddressKind::WebPush,
         AddressKind::Telegram,
     ];
 
-    /// The kind that a channel needs.
+    /// Returns the kind that a channel uses.
     pub fn of(channel: ChannelKind) -> AddressKind {
         match channel {
             ChannelKind::Email => AddressKind::Email,
@@ -45,7 +45,7 @@ impl AddressKind {
         }
     }
 
-    /// As it is stored, and as listings name it.
+    /// Returns the name used in the database and in listings.
     pub fn name(self) -> &'static str {
         match self {
             AddressKind::Email => "email",
@@ -56,14 +56,14 @@ impl AddressKind {
         }
     }
 
-    /// The kind of that name.
+    /// Returns the kind with this name.
     pub fn named(name: &str) -> Option<AddressKind> {
         AddressKind::ALL
             .into_iter()
             .find(|kind| kind.name() == name)
     }
 
-    /// The address as channels take it, or what is expected instead.
+    /// Normalises an address for its channels. The error says what is expected.
     pub fn check(self, text: &str) -> Result<String, String> {
         let channel = match self {
             AddressKind::Email => ChannelKind::Email,
@@ -75,8 +75,8 @@ impl AddressKind {
         check_address(channel, text)
     }
 
-    /// The text by which two spellings of an address are recognised as one: people write email
-    /// addresses in any case, and phone numbers with and without the plus.
+    /// Returns the key by which addresses are compared: email addresses ignore case, phone numbers
+    /// ignore the plus sign.
     pub fn key(self, address: &str) -> String {
         match self {
             AddressKind::Email => address.to_lowercase(),
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spellings_of_one_address_have_one_key() {
+    fn spellings_of_one_address_share_a_key() {
         let key = |kind: AddressKind, text: &str| kind.key(&kind.check(text).unwrap());
         assert_eq!(
             key(AddressKind::Email, "Ann@Example.com"),
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_is_read_by_its_name() {
+    fn every_kind_is_found_by_its_name() {
         for kind in AddressKind::ALL {
             assert_eq!(AddressKind::named(kind.name()), Some(kind));
         }

@@ -1,8 +1,8 @@
-//! Contacts: a small directory of the people that events are about.
+//! Contacts: a small directory of the people whom events are about.
 //!
-//! A [`Contact`] has an id, addresses, fields, languages, a time zone, and what it said of being
-//! written to. It is filled from files, row by row, and from events, whose parameters state a
-//! [`NewContact`] each. A [`Name`] is what one is looked up by.
+//! A [`Contact`] has an id, addresses, fields, languages, a time zone and consent. It is created
+//! and updated from files, row by row, and from the parameters of events, each of which gives a
+//! [`NewContact`]. A [`Name`] looks up a contact.
 
 mod address;
 mod params;
@@ -22,50 +22,50 @@ pub use rows::ContactReader;
 
 use crate::message::ChannelKind;
 
-/// The longest id, in characters; an external id may be as long as an event's key.
+/// Maximum length of an id, in characters.
 pub const MAX_ID_CHARS: usize = 100;
-/// The longest external id, in characters.
+/// Maximum length of an external id, in characters; it equals that of an event key.
 pub const MAX_EXTERNAL_ID_CHARS: usize = 300;
-/// The longest name of a field, in characters.
+/// Maximum length of a field name, in characters.
 pub const MAX_FIELD_NAME_CHARS: usize = 100;
-/// Fields that a contact may have.
+/// Maximum number of fields of a contact.
 pub const MAX_FIELDS: usize = 200;
-/// Languages that a contact may name.
+/// Maximum number of languages of a contact.
 pub const MAX_LANGUAGES: usize = 10;
 
-/// Addresses by kind, one of each.
+/// Addresses by kind, at most one of each.
 pub type Addresses = BTreeMap<AddressKind, String>;
-/// Whether somebody may be written to, by channel. A channel that is missing: nothing was said,
-/// and nothing forbids it.
+/// Consent to messages, by channel. A missing channel has neither consent nor refusal, so messages
+/// are allowed.
 pub type Consent = BTreeMap<ChannelKind, bool>;
 
-/// A person as the directory has it.
+/// A contact in the directory.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Contact {
-    /// Its id; unique, and never changed.
+    /// The id; unique and never changed.
     pub id: String,
-    /// The id that another system has for it; unique.
+    /// The id in another system; unique.
     pub external_id: Option<String>,
-    /// Where it is reached. Several contacts may share an address.
+    /// The addresses. Several contacts may share one.
     pub addresses: Addresses,
-    /// What else is known, by name: for messages.
+    /// Further values by name, for messages.
     pub fields: Map<String, Value>,
-    /// The languages that it reads, the best first, as BCP 47 tags.
+    /// The preferred languages as BCP 47 tags, the best first.
     pub languages: Vec<String>,
-    /// Where its clock is.
+    /// The time zone.
     pub time_zone: Option<Tz>,
-    /// What it said of being written to.
+    /// Consent by channel.
     pub consent: Consent,
 }
 
 impl Contact {
-    /// The address by which a channel reaches it.
+    /// Returns the address for a channel.
     pub fn address(&self, channel: ChannelKind) -> Option<&str> {
         let kind = AddressKind::of(channel);
         self.addresses.get(&kind).map(String::as_str)
     }
 
-    /// The contact as it is with what is stated of it besides.
+    /// Returns the contact with the ids and addresses of `new` added.
     #[must_use]
     pub fn with(mut self, new: &NewContact) -> Contact {
         if let Some(id) = new.id.as_ref().filter(|_| self.id.is_empty()) {
@@ -80,8 +80,8 @@ impl Contact {
         self
     }
 
-    /// What messages may say of it, by name: its fields, and its addresses where no field is called
-    /// so.
+    /// Returns the values for messages by name: the fields, and the addresses unless a field has
+    /// the same name.
     pub fn values(&self) -> Map<String, Value> {
         let mut values = self.fields.clone();
         let addresses = [(AddressKind::Email, "Email"), (AddressKind::Phone, "Phone")];
@@ -95,7 +95,7 @@ impl Contact {
         values
     }
 
-    /// Whether a text is its id, its external id or one of its addresses.
+    /// Returns true if a text is the id, the external id or one of the addresses.
     pub fn is(&self, text: &str) -> bool {
         !text.is_empty()
             && (self.id == text
@@ -103,7 +103,7 @@ impl Contact {
                 || has_address(&self.addresses, text))
     }
 
-    /// Whether it asked not to be written to over a channel.
+    /// Returns true if the contact unsubscribed from a channel.
     pub fn refuses(&self, channel: ChannelKind) -> bool {
         self.consent.get(&channel) == Some(&false)
     }
@@ -116,54 +116,54 @@ fn has_address(addresses: &Addresses, text: &str) -> bool {
     })
 }
 
-/// What a row or an event states of a contact. What it leaves out stays as it is.
+/// The values that a row or an event gives for a contact. Anything left out stays unchanged.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct NewContact {
-    /// The line of the file, counted from 1; 0 where it comes from none.
+    /// The line in the file, counted from 1; 0 without a file.
     pub line: u64,
-    /// Its id.
+    /// The id.
     pub id: Option<String>,
-    /// The id that another system has for it.
+    /// The id in another system.
     pub external_id: Option<String>,
-    /// Where it is reached.
+    /// The addresses.
     pub addresses: Addresses,
-    /// What else is known.
+    /// Further values by name.
     pub fields: Map<String, Value>,
-    /// The languages that it reads.
+    /// The preferred languages.
     pub languages: Option<Vec<String>>,
-    /// Where its clock is.
+    /// The time zone.
     pub time_zone: Option<Tz>,
-    /// What it said of being written to.
+    /// Consent by channel.
     pub consent: Consent,
 }
 
 impl NewContact {
-    /// Whether a text is one of its addresses, however it is spelt.
+    /// Returns true if a text is one of the addresses, in any spelling.
     pub fn has_address(&self, text: &str) -> bool {
         has_address(&self.addresses, text)
     }
 
-    /// Whether anything tells who it is.
+    /// Returns true if anything identifies the contact.
     pub fn is_somebody(&self) -> bool {
         self.id.is_some() || self.external_id.is_some() || !self.addresses.is_empty()
     }
 }
 
-/// What a contact is looked up by.
+/// An identifier by which a contact is looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Name {
-    /// Its id.
+    /// The id.
     Id(String),
-    /// Another system's id.
+    /// The id in another system.
     ExternalId(String),
-    /// An address. Of several contacts that share it, the one that was there first is meant.
+    /// An address. If several contacts share it, the oldest one is found.
     Address(AddressKind, String),
-    /// Any of these, tried in this order, as far as the text may be one.
+    /// Any of these, tried in this order, as far as the text has their form.
     Any(String),
 }
 
 impl Name {
-    /// The names that a text may be, in the order in which they are tried.
+    /// Returns the names that a text may be, in the order in which they are tried.
     pub fn candidates(self) -> Vec<Name> {
         let Name::Any(text) = self else {
             return vec![self];

@@ -1,10 +1,10 @@
-//! What the parameters of an event tell of a contact.
+//! Contact data in the parameters of events.
 
 use serde_json::{Map, Value};
 
 use super::{AddressKind, MAX_EXTERNAL_ID_CHARS, MAX_ID_CHARS, NewContact};
 
-/// The parameters that tell whom an event is about, in the order in which they are tried: a
+/// The parameters that identify the contact of an event, in the order in which they are checked: a
 /// contact's id, an external id, an email address, a phone number, a token.
 pub const IDENTIFYING_PARAMS: [&str; 12] = [
     "ContactId",
@@ -21,7 +21,7 @@ pub const IDENTIFYING_PARAMS: [&str; 12] = [
     "TelegramBotToken",
 ];
 
-/// The kind of address that a parameter holds; `None`: it holds an id.
+/// Returns the kind of address in a parameter, or `None` for an id.
 fn kind_of(param: &str) -> Option<AddressKind> {
     match param {
         "Email" | "EmailAddress" | "UserEmail" | "ContactEmail" => Some(AddressKind::Email),
@@ -32,14 +32,14 @@ fn kind_of(param: &str) -> Option<AddressKind> {
     }
 }
 
-/// The parameters under which events bring an address of that kind.
+/// Returns the parameters that hold an address of this kind.
 pub fn params_of(kind: AddressKind) -> impl Iterator<Item = &'static str> {
     let holds = move |param: &&str| kind_of(param) == Some(kind);
     IDENTIFYING_PARAMS.into_iter().filter(holds)
 }
 
-/// Texts that programs write where they have no value. Whoever took one for an id would make one
-/// contact of all customers without one.
+/// Texts that programs write for a missing value. Reading one as an id would merge all customers
+/// without an id into one contact.
 const PLACEHOLDERS: [&str; 8] = [
     "null",
     "undefined",
@@ -51,8 +51,8 @@ const PLACEHOLDERS: [&str; 8] = [
     "[object object]",
 ];
 
-/// Whether a text identifies nobody: it is blank, or a placeholder such as `null`, in any case and
-/// also in quotes.
+/// Returns true if a text identifies no contact: it is blank or a placeholder such as `null`, in
+/// any case and also in quotes.
 pub fn is_placeholder(text: &str) -> bool {
     let quotes = |c: char| c.is_whitespace() || is_invisible(c) || matches!(c, '"' | '\'');
     let bare = text.trim_matches(quotes);
@@ -60,7 +60,7 @@ pub fn is_placeholder(text: &str) -> bool {
     bare.is_empty() || placeholders.any(|placeholder| placeholder.eq_ignore_ascii_case(bare))
 }
 
-/// Whether a character has no width and no meaning of its own, as byte order marks have none.
+/// Returns true for characters without width or meaning, such as byte order marks.
 fn is_invisible(c: char) -> bool {
     matches!(
         c,
@@ -68,8 +68,8 @@ fn is_invisible(c: char) -> bool {
     )
 }
 
-/// Whether two names of parameters are the same but for case, `_`, `-` and spaces.
-pub fn is_same_param(one: &str, other: &str) -> bool {
+/// Returns true if two parameter names are equal, ignoring case, `_`, `-` and spaces.
+pub(crate) fn is_same_param(one: &str, other: &str) -> bool {
     fn letters(name: &str) -> impl Iterator<Item = u8> {
         let between = |byte: &u8| !matches!(byte, b'_' | b'-' | b' ');
         let letters = name.bytes().filter(between);
@@ -78,14 +78,14 @@ pub fn is_same_param(one: &str, other: &str) -> bool {
     letters(one).eq(letters(other))
 }
 
-/// Whether a parameter of that name tells a contact.
-pub fn tells_contact(name: &str) -> bool {
+/// Returns true if a parameter with this name identifies a contact.
+pub(crate) fn tells_contact(name: &str) -> bool {
     let mut params = IDENTIFYING_PARAMS.iter();
     params.any(|param| is_same_param(param, name))
 }
 
-/// The identifying parameters that have a value, in their order. A value that identifies nobody is
-/// none ([`is_placeholder`]).
+/// Returns the identifying parameters that have a value, in order, without placeholders
+/// ([`is_placeholder`]).
 pub fn identifying(params: &Map<String, Value>) -> impl Iterator<Item = (&'static str, String)> {
     IDENTIFYING_PARAMS.into_iter().filter_map(|wanted| {
         let exact = params.get(wanted);
@@ -97,7 +97,7 @@ pub fn identifying(params: &Map<String, Value>) -> impl Iterator<Item = (&'stati
     })
 }
 
-/// The text of a value that may identify somebody.
+/// Returns the text of a value that may identify a contact.
 fn identity(value: &Value) -> Option<String> {
     let text = match value {
         Value::String(text) => text.trim().to_owned(),
@@ -108,8 +108,8 @@ fn identity(value: &Value) -> Option<String> {
 }
 
 impl NewContact {
-    /// What parameters state: the first of each kind that is what it should be. Others are no
-    /// reason to refuse an event.
+    /// Reads the contact data in parameters: the first valid value of each kind. Invalid values are
+    /// ignored, because they are no reason to reject the event.
     pub fn stated_by(params: &Map<String, Value>) -> NewContact {
         let mut stated = NewContact::default();
         let fits = |text: &str, most: usize| {
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn placeholders_identify_nobody() {
+    fn ignores_placeholders() {
         let nobody = [
             "",
             " ",
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn names_count_in_any_case_and_with_what_stands_between_words() {
+    fn parameter_names_ignore_case_and_separators() {
         for name in [
             "ContactId",
             "contactid",
@@ -223,7 +223,7 @@ mod tests {
             );
         }
         assert!(!tells_contact("contact") && !tells_contact("ContactIds"));
-        // The spelling that has a value counts.
+        // The spelling with a value counts.
         let found = stated(json!({ "ContactId": "null", "Contact_id": "15" }));
         assert_eq!(found.id.as_deref(), Some("15"));
     }

@@ -1,4 +1,4 @@
-//! Rows of an upload of contacts: their columns, and what the values must be.
+//! The rows of an upload of contacts: columns and checks of values.
 
 use std::io::Read;
 
@@ -16,30 +16,32 @@ use promoflow_tabular::{
     is_scientific, shorten, trim,
 };
 
-/// A header, as it is asked for in messages.
+/// An example header for error messages.
 const HEADER: &str = "contact,externalId,email,phone,languages,timeZone,consent.email,firstName";
-/// The longest text of a field, in characters.
+/// Maximum length of the text of a field, in characters.
 const MAX_FIELD_CHARS: usize = 4_000;
 
-/// The rows of an upload of contacts.
+/// Reads the rows of an upload of contacts.
 pub struct ContactReader<R: Read>(Reader<R, ContactTable>);
 
 impl<R: Read> ContactReader<R> {
-    /// Opens an upload; the format is told from its first character where it is not given.
+    /// Opens an upload. Without a format, it is detected from the first character.
     ///
-    /// Fails where the beginning shows already that nothing can be read.
+    /// # Errors
+    ///
+    /// Fails if the beginning already shows that the file cannot be read.
     pub fn new(reader: R, format: Option<Format>) -> Result<ContactReader<R>, UploadError> {
         open(reader, format, &CsvOptions::default()).map(ContactReader)
     }
 
-    /// The next row; `None` after the last one.
+    /// Returns the next row, or `None` after the last one.
     pub fn next_row(&mut self) -> Result<Option<Row<NewContact>>, UploadError> {
         self.0.next_row()
     }
 }
 
-/// Opens an upload.
-pub fn open<R: Read>(
+/// Opens an upload; fails like [`ContactReader::new`].
+pub(super) fn open<R: Read>(
     reader: R,
     format: Option<Format>,
     csv: &CsvOptions,
@@ -53,20 +55,20 @@ pub enum Column {
     Id,
     ExternalId,
     Address(AddressKind),
-    /// JSON: all tokens, by channel.
+    /// JSON: all tokens by channel.
     Tokens,
     Languages,
     TimeZone,
     Consent(ChannelKind),
-    /// JSON: all consent, by channel.
+    /// JSON: all consent by channel.
     Consents,
     Field(String),
-    /// JSON: all fields, by name.
+    /// JSON: all fields by name.
     Fields,
 }
 
-/// The names of columns, with what else they are called: by Yespo, in its events and its files.
-/// Without what stands between words, in small letters.
+/// The names of columns and their aliases: the names in Yespo's events and files, in lower case and
+/// without word separators.
 const NAMES: &[(&str, &[&str])] = &[
     ("contact", &["id", "contactid"]),
     ("externalId", &["externalcustomerid"]),
@@ -123,7 +125,7 @@ const NAMES: &[(&str, &[&str])] = &[
 ];
 
 impl Column {
-    /// The column that this name stands for by itself; `None`: it is a field.
+    /// Returns the built-in column with this name, or `None` for a field.
     fn known(name: &str) -> Option<Column> {
         if let Some(channel) = name.strip_prefix("consent.") {
             return channel.parse().ok().map(Column::Consent);
@@ -157,7 +159,7 @@ impl Column {
     }
 }
 
-/// The column that a name misses by one letter.
+/// Returns the column name that differs from this name by one letter.
 fn slip_of(name: &str) -> Option<&'static str> {
     let folded = fold(name);
     let near = |canonical: &str| strsim::damerau_levenshtein(&fold(canonical), &folded) == 1;
@@ -165,7 +167,7 @@ fn slip_of(name: &str) -> Option<&'static str> {
     names.filter(|name| name.len() > 4).find(|name| near(name))
 }
 
-/// Reads the values of contacts.
+/// The schema of contact rows.
 #[derive(Default)]
 pub struct ContactTable {
     nothing: NewContact,
@@ -181,8 +183,8 @@ impl Table for ContactTable {
     const PLURAL: &'static str = "contacts";
     const ITEM: &'static str = "a contact; expected an object";
 
-    /// A name that is none of a column is that of a field. What misses a column by one letter is
-    /// a slip rather than a field.
+    /// An unknown name is a field. A name that differs from a column by one letter is a typo rather
+    /// than a field.
     fn column(&self, name: &str) -> Option<Column> {
         let name = name.trim();
         if let Some(known) = Column::known(name) {
@@ -206,8 +208,7 @@ impl Table for ContactTable {
     fn hint(&self, name: &str, _: &[&'static str]) -> String {
         if let Some(meant) = slip_of(name) {
             return format!(
-                "did you mean `{meant}`? A field of its own that is called so is written \
-                 `fields.{}`",
+                "did you mean `{meant}`? For a field with this name, write `fields.{}`",
                 shorten(name)
             );
         }
@@ -217,8 +218,7 @@ impl Table for ContactTable {
             Some(("consent", _)) => format!("the channels are {channels}"),
             Some(("tokens", _)) => format!("the tokens are {tokens}"),
             _ => format!(
-                "a field's name has 1 to {MAX_FIELD_NAME_CHARS} characters, none of them a \
-                 control character"
+                "a field name has 1 to {MAX_FIELD_NAME_CHARS} characters and no control characters"
             ),
         }
     }
@@ -251,7 +251,7 @@ impl Table for ContactTable {
         let identifies = columns.iter().flatten().any(Column::identifies);
         let message = || {
             format!(
-                "no column of `{header}` tells who a contact is; expected contact, externalId, \
+                "no column of `{header}` identifies a contact; expected contact, externalId, \
                  email, phone or a token, as in {HEADER}"
             )
         };
@@ -274,10 +274,10 @@ impl Table for ContactTable {
         stated
     }
 
-    /// An empty cell states nothing, and neither does a placeholder such as `null` of who somebody
-    /// is.
+    /// An empty cell is ignored, and so is a placeholder such as `null` in an
+    /// identifying column.
     fn read(&mut self, stated: &mut NewContact, column: &Column, text: &str) -> Result<(), String> {
-        // What people read may hold what shapes letters; all else is compared by its letters.
+        // Texts that people read may contain joiners; all other values are compared exactly.
         let text = match column {
             Column::Field(_) => trim(text),
             _ => &*exact(text),
@@ -290,8 +290,8 @@ impl Table for ContactTable {
             Column::ExternalId => stated.external_id = Some(id(text, MAX_EXTERNAL_ID_CHARS)?),
             Column::Address(kind) => {
                 let address = kind.check(text).map_err(|expected| {
-                    // An address is personal: it stays out of what is said of it.
-                    format!("{expected}; this is something else")
+                    // An address is personal data, so the error does not quote it.
+                    format!("{expected}; found something else")
                 })?;
                 stated.addresses.insert(*kind, address);
             }
@@ -312,7 +312,7 @@ impl Table for ContactTable {
             Column::Tokens | Column::Consents | Column::Fields => {
                 let name = ContactTable::name(column);
                 return Err(format!(
-                    "this column is for JSON; in CSV write one for each, such as `{name}.…`"
+                    "this column is for JSON; in CSV use one column for each, such as `{name}.…`"
                 ));
             }
         }
@@ -364,7 +364,7 @@ impl Table for ContactTable {
         _: &NewContact,
     ) -> Result<NewContact, (&'static str, String)> {
         if !stated.is_somebody() {
-            let message = "nothing tells who this contact is; expected contact, externalId, email, \
+            let message = "nothing identifies this contact; expected contact, externalId, email, \
                            phone or a token";
             return Err(("", message.to_owned()));
         }
@@ -378,7 +378,7 @@ impl Table for ContactTable {
 }
 
 impl ContactTable {
-    /// Reads the members of an object as columns of their own.
+    /// Reads the members of an object as separate columns.
     fn read_members(
         &mut self,
         stated: &mut NewContact,
@@ -394,7 +394,7 @@ impl ContactTable {
             let short = shorten(name);
             let Some(member) = member else {
                 let whole = format!("{}.{name}", ContactTable::name(column));
-                return Err(format!("`{short}` is none; {}", self.hint(&whole, &[])));
+                return Err(format!("`{short}` is unknown; {}", self.hint(&whole, &[])));
             };
             if !matches!(value, Value::Null) {
                 self.read_value(stated, &member, value)
@@ -408,7 +408,7 @@ impl ContactTable {
 fn id(text: &str, most: usize) -> Result<String, String> {
     if is_scientific(text) {
         return Err(format!(
-            "`{}` is a number that a spreadsheet has rounded, its digits are lost; format the \
+            "`{}` is a number that a spreadsheet has rounded, so digits are lost; format the \
              column as text and export it again",
             shorten(text)
         ));
@@ -422,9 +422,7 @@ fn id(text: &str, most: usize) -> Result<String, String> {
     }
     if text.contains(char::is_control) {
         let shown = shorten(text).escape_default().to_string();
-        return Err(format!(
-            "`{shown}` holds a control character; expected none"
-        ));
+        return Err(format!("`{shown}` contains a control character; remove it"));
     }
     Ok(text.to_owned())
 }
@@ -453,7 +451,7 @@ fn languages<'t>(tags: impl Iterator<Item = &'t str>) -> Result<Vec<String>, Str
             && tag.bytes().take(2).all(|byte| byte.is_ascii_alphabetic());
         if !good {
             return Err(format!(
-                "`{}` is no language; expected a tag such as uk or pt-BR",
+                "`{}` is not a language; expected a tag such as uk or pt-BR",
                 shorten(&tag)
             ));
         }

@@ -1,4 +1,4 @@
-//! Rows of contacts as people have them.
+//! Rows of contacts in realistic files.
 
 use serde_json::{Value, json};
 
@@ -32,7 +32,7 @@ fn faults(rows: Result<Vec<Row<NewContact>>, UploadError>) -> Vec<String> {
 }
 
 #[test]
-fn csv_and_json_state_the_same_contact() {
+fn csv_and_json_give_the_same_contact() {
     let csv = "Contact ID;External-ID;EmailAddress;PhoneNumber;tokens.web-push;Language;Time zone;\
                consent.email;consent.sms;firstName;fields.email 2\n\
                A-1;7;ann@example.com;+38 050 123-45-67;w1;uk, en;Europe/Kyiv;yes;0;Ann;second\n";
@@ -54,7 +54,7 @@ fn csv_and_json_state_the_same_contact() {
 }
 
 #[test]
-fn numbers_whose_digits_are_not_all_kept_name_nobody() {
+fn rejects_rounded_numbers_as_identifiers() {
     for number in ["89014103211118510720", "1.5"] {
         for key in ["contact", "externalId", "phone"] {
             let text = format!("{{\"{key}\": {number}}}");
@@ -68,7 +68,7 @@ fn numbers_whose_digits_are_not_all_kept_name_nobody() {
 }
 
 #[test]
-fn all_shapes_of_json_are_read_and_fields_keep_their_values() {
+fn reads_all_shapes_of_json_and_keeps_field_values() {
     let one = json!({ "id": "A", "orders": 3, "vip": true, "tags": ["a", { "b": null }] });
     let texts = [
         one.to_string(),
@@ -84,7 +84,7 @@ fn all_shapes_of_json_are_read_and_fields_keep_their_values() {
 }
 
 #[test]
-fn what_is_empty_states_nothing() {
+fn empty_cells_change_nothing() {
     let csv = "email,languages,firstName,consent.email\nann@example.com,,,\n";
     let [contact] = good(read_as(csv, Format::Csv)).try_into().unwrap();
     assert_eq!(contact.languages, None);
@@ -92,7 +92,7 @@ fn what_is_empty_states_nothing() {
 }
 
 #[test]
-fn bad_rows_are_told_by_line_and_field_and_addresses_stay_out_of_it() {
+fn errors_name_line_and_field_but_no_address() {
     let csv = "email,phone,timeZone,languages,consent.sms\n\
                secret address,12,Mars,!,perhaps\n\
                ,,,,\n\
@@ -101,10 +101,10 @@ fn bad_rows_are_told_by_line_and_field_and_addresses_stay_out_of_it() {
     let begins = [
         "2 email: expected an email address",
         "2 phone: expected a phone number",
-        "2 timeZone: `Mars` is not a time zone",
-        "2 languages: `!` is no language",
+        "2 timeZone: `Mars` is no time zone",
+        "2 languages: `!` is not a language",
         "2 consent.sms: `perhaps` is neither true nor false",
-        "4 : nothing tells who this contact is",
+        "4 : nothing identifies this contact",
     ];
     assert_eq!(faults.len(), begins.len(), "{faults:?}");
     for (fault, begin) in faults.iter().zip(begins) {
@@ -114,7 +114,7 @@ fn bad_rows_are_told_by_line_and_field_and_addresses_stay_out_of_it() {
 }
 
 #[test]
-fn slips_in_names_are_told_and_not_taken_for_fields() {
+fn rejects_misspelt_names_instead_of_adding_fields() {
     let header = |text: &str| read_as(text, Format::Csv).unwrap_err().to_string();
     let slip = header("contact,emial\nA,x\n");
     assert!(
@@ -122,8 +122,8 @@ fn slips_in_names_are_told_and_not_taken_for_fields() {
         "{slip}"
     );
     assert!(header("contact,consent.fax\n").contains("the channels are email, sms"));
-    assert!(header("firstName,city\nAnn,Kyiv\n").contains("tells who a contact is"));
-    assert!(header("email,EmailAddress\n").contains("stands twice"));
+    assert!(header("firstName,city\nAnn,Kyiv\n").contains("identifies a contact"));
+    assert!(header("email,EmailAddress\n").contains("appears twice"));
     let row = faults(read_as(
         r#"{"contact": "A", "tokens": {"pager": "1"}}"#,
         Format::Json,
@@ -136,12 +136,12 @@ fn slips_in_names_are_told_and_not_taken_for_fields() {
     assert!(
         call.unwrap_err()
             .to_string()
-            .contains("`email` stands beside `contacts`")
+            .contains("`email` is next to `contacts`")
     );
 }
 
 #[test]
-fn a_name_is_tried_as_what_it_may_be_in_the_order_of_events() {
+fn tries_the_kinds_of_a_name_in_the_order_of_events() {
     let names = Name::Any("+38 050 123-45-67".into()).candidates();
     assert_eq!(names.len(), 3);
     assert_eq!(
@@ -153,12 +153,12 @@ fn a_name_is_tried_as_what_it_may_be_in_the_order_of_events() {
         names[2],
         Name::Address(AddressKind::Email, "ann@example.com".into())
     );
-    // A text without spaces may be the token of any app.
+    // Any text without spaces may be a token.
     assert_eq!(names.len(), 6);
 }
 
 #[test]
-fn placeholders_state_nobody() {
+fn placeholders_identify_no_contact() {
     let csv = "externalId,email,phone,firstName\nnull,NULL,undefined,Ann\n\
                null,ann@example.com,n/a,null\n\"  \",bob@example.com,,Bob\n";
     let rows = read_as(csv, Format::Csv);
@@ -173,7 +173,7 @@ fn placeholders_state_nobody() {
 }
 
 #[test]
-fn files_of_contacts_are_judged_as_files_of_codes_are() {
+fn reads_contact_files_like_code_files() {
     let csv = |text: &str| read_as(text, Format::Csv);
     for text in [
         "sep=;\nE-mail;first\nann@example.com;Ann\n",
@@ -194,19 +194,22 @@ fn files_of_contacts_are_judged_as_files_of_codes_are() {
         ("email|first\nann@example.com|Ann", "--delimiter '|'"),
         (
             "Contacts of spring\nemail,first\nann@example.com,Ann",
-            "remove what stands above it",
+            "remove the lines above it",
         ),
         ("<html>", "HTML"),
         ("{\"error\": 1}", "JSON"),
         ("PK\u{3}\u{4}", "XLSX"),
-        ("email,phone\nann@example.com,\nemail,phone\n", "once more"),
+        (
+            "email,phone\nann@example.com,\nemail,phone\n",
+            "repeats the header",
+        ),
     ] {
         let error = csv(text).unwrap_err().to_string();
         assert!(error.contains(expected), "{text:?}: {error}");
     }
     let rounded = faults(csv("externalId,email\n1.23457E+11,ann@example.com\n"));
     assert!(rounded[0].contains("rounded"), "{rounded:?}");
-    // What joins letters stays in what people read.
+    // Characters that join letters are kept in texts that people read.
     let name = "\u{645}\u{6CC}\u{200C}\u{62E}";
     let joined = good(csv(&format!("email,first\nann@example.com,{name}\n")));
     assert_eq!(joined[0].fields["first"], name);

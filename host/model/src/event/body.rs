@@ -9,8 +9,8 @@ use crate::contact::is_placeholder;
 use promoflow_tabular::{INEXACT, Value, is_inexact, shorten};
 
 impl Event {
-    /// Reads the JSON body of an event: `{"eventTypeKey": …, "keyValue": …, "params": …}`, with
-    /// `params` a list of `{"name": …, "value": …}` or an object.
+    /// Parses the JSON body of an event: `{"eventTypeKey": …, "keyValue": …, "params": …}`, where
+    /// `params` is a list of `{"name": …, "value": …}` or an object.
     pub fn from_json(text: &str) -> Result<Event, EventError> {
         if text.len() > MAX_EVENT_BYTES {
             let message = format!(
@@ -59,8 +59,8 @@ impl Event {
     }
 }
 
-/// The members of an object by these names, null where there is none. Any other is refused, and
-/// so is one that stands twice: whoever reads the other of the two reads another event.
+/// Returns the members of an object with these names, null for missing ones. Unknown and repeated
+/// names are rejected: with a repeated name, another reader might see another event.
 fn members_of<'a, const N: usize>(
     place: &str,
     members: Vec<(Cow<'a, str>, Value<'a>)>,
@@ -77,7 +77,7 @@ fn members_of<'a, const N: usize>(
             return Err(EventError::new(&field(), unknown));
         };
         if found[at].replace(value).is_some() {
-            return Err(EventError::new(&field(), "stands twice; keep one of them"));
+            return Err(EventError::new(&field(), "appears twice; keep one of them"));
         }
     }
     Ok(found.map(|value| value.unwrap_or(Value::Null)))
@@ -112,14 +112,14 @@ fn listed(list: Vec<Value<'_>>) -> Result<Map<String, Json>, EventError> {
         let name = text_of(&field, name)
             .ok()
             .flatten()
-            .ok_or_else(|| EventError::new(&field, "expected a name, as text"))?;
+            .ok_or_else(|| EventError::new(&field, "expected a name (a text)"))?;
         put(&mut params, &field, name, &value)?;
     }
     Ok(params)
 }
 
-/// Parameters that are the members of an object, `field`.
-pub fn named(
+/// Reads parameters from the members of the object `field`.
+pub(crate) fn named(
     field: &str,
     members: Vec<(Cow<'_, str>, Value<'_>)>,
 ) -> Result<Map<String, Json>, EventError> {
@@ -138,7 +138,7 @@ fn put(
 ) -> Result<(), EventError> {
     if params.contains_key(&name) {
         let short = shorten(&name);
-        let message = format!("`{short}` stands twice; parameter names are unique");
+        let message = format!("`{short}` appears twice; parameter names are unique");
         return Err(EventError::new(field, message));
     }
     params.insert(name, value.to_json());
@@ -151,7 +151,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn parameters_come_as_a_list_or_as_an_object() {
+    fn reads_parameters_as_a_list_or_an_object() {
         let list = r#"{"eventTypeKey":"birthday","keyValue":"ann@example.com","params":[{"name":"a","value":"1"}]}"#;
         let object =
             r#"{"eventTypeKey":"birthday","keyValue":"ann@example.com","params":{"a":"1"}}"#;
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_keeps_no_bounds_is_refused_with_its_field() {
+    fn rejects_invalid_fields_by_name() {
         for (body, field) in [
             (json!({}), "eventTypeKey"),
             (
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_stands_twice() {
+    fn rejects_repeated_names() {
         for (body, field) in [
             (
                 r#"{"id": "1", "eventTypeKey": "a", "keyValue": "k", "id": "2"}"#,
@@ -232,12 +232,12 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_a_text_as_long_as_all_of_its_digits_are_kept() {
+    fn reads_numbers_as_text_if_no_digit_is_lost() {
         let body = |id: &str| format!(r#"{{"eventTypeKey": "a", "keyValue": {id}, "id": {id}}}"#);
         let event = Event::from_json(&body("18446744073709551615")).unwrap();
         assert_eq!(event.id.as_deref(), Some("18446744073709551615"));
         assert_eq!(event.key, "18446744073709551615");
-        // The two would be one.
+        // Rounded, the first two would be the same number.
         for id in ["89014103211118510720", "89014103211118510999", "1.0"] {
             let error = Event::from_json(&body(id)).unwrap_err();
             assert!(error.message.ends_with("write it in quotes"), "{error}");

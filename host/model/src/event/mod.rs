@@ -1,7 +1,6 @@
-//! Events: what triggers workflows.
+//! Events, which trigger workflows.
 //!
-//! The shape is that of Yespo's event API: a type, whom it is about, and named parameters; `body`
-//! reads it.
+//! The shape is that of Yespo's event API: a type, a key, and named parameters. `body` parses it.
 
 mod body;
 
@@ -17,42 +16,42 @@ use crate::trace_context::Origin;
 use promoflow_document::nesting::check_depth;
 use promoflow_tabular::{INEXACT, shorten};
 
-/// The longest `eventTypeKey`, in characters.
+/// Maximum length of `eventTypeKey`, in characters.
 pub const MAX_TYPE_CHARS: usize = 100;
-/// The longest `keyValue`, in characters.
+/// Maximum length of `keyValue`, in characters.
 pub const MAX_KEY_CHARS: usize = 300;
-/// The longest parameter name, in characters.
+/// Maximum length of a parameter name, in characters.
 pub const MAX_PARAM_NAME_CHARS: usize = 100;
-/// The longest event id, in characters.
+/// Maximum length of an event id, in characters.
 pub const MAX_ID_CHARS: usize = 300;
-/// The largest event, in bytes of JSON.
+/// Maximum size of an event, in bytes of JSON.
 pub const MAX_EVENT_BYTES: usize = 20 * 1024;
 
-/// Characters that no key may hold.
-pub const FORBIDDEN_IN_KEYS: &[char] = &[
+/// Characters that are not allowed in keys.
+pub(crate) const FORBIDDEN_IN_KEYS: &[char] = &[
     '<', ';', '’', '\\', '/', '|', '"', '`', '\'', '^', '?', '!', ',', '>',
 ];
 
-/// An event that may be accepted: checked, with a key.
+/// A validated event with a key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
-    /// Under which a repeated sending is recognised; unique in a database for ever.
+    /// The id by which repeated submissions are recognised; unique in a database, for ever.
     pub id: Option<String>,
     /// `eventTypeKey`.
     pub event_type: String,
-    /// `keyValue`: whom the event is about.
+    /// `keyValue`: identifies whom the event is about.
     pub key: String,
-    /// Values by name, in the order in which they came.
+    /// The parameters by name, in their original order.
     pub params: Map<String, Value>,
-    /// How it came, where traces are exported; no part of what it says.
+    /// Metadata for exported traces; not part of the event's content.
     pub origin: Option<Box<Origin>>,
 }
 
-/// Why an event is refused.
+/// The reason why an event is rejected.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{field}: {message}")]
 pub struct EventError {
-    /// The field, as the JSON body names it.
+    /// The field as named in the JSON body.
     pub field: String,
     /// What was found and what is expected.
     pub message: String,
@@ -68,7 +67,7 @@ impl EventError {
 }
 
 impl Event {
-    /// An event of that type about that key, without parameters. Checked when it is sent.
+    /// Creates an event without parameters. It is validated when it is sent.
     pub fn new(event_type: impl Into<String>, key: impl Into<String>) -> Event {
         Event {
             id: None,
@@ -79,21 +78,21 @@ impl Event {
         }
     }
 
-    /// The same event under an id: sent twice, it is accepted once.
+    /// Returns the event with an id: if sent twice, it is accepted once.
     #[must_use]
     pub fn with_id(mut self, id: impl Into<String>) -> Event {
         self.id = Some(id.into());
         self
     }
 
-    /// The same event with one more parameter.
+    /// Returns the event with another parameter.
     #[must_use]
     pub fn with_param(mut self, name: impl Into<String>, value: impl Into<Value>) -> Event {
         self.params.insert(name.into(), value.into());
         self
     }
 
-    /// The event if it keeps the bounds; without a key, with the one that its parameters give.
+    /// Validates the event. If it has no key, the key is taken from its parameters.
     pub fn checked(mut self) -> Result<Event, EventError> {
         check_key("eventTypeKey", &self.event_type, MAX_TYPE_CHARS)?;
         for (index, (name, value)) in self.params.iter().enumerate() {
@@ -107,7 +106,7 @@ impl Event {
             self.key = text;
         } else if let Err(error) = check_key_value(&self.key) {
             check_text("keyValue", &self.key, MAX_KEY_CHARS)?;
-            // An address may hold what no key may that somebody chose.
+            // An address may contain characters that are not allowed in other keys.
             let told = identifying(&self.params).next();
             if told.is_none_or(|(_, text)| text != self.key) {
                 return Err(error);
@@ -128,7 +127,7 @@ impl Event {
         Ok(self)
     }
 
-    /// Where a parameter stands that tells the contact.
+    /// Returns the location of an identifying parameter.
     fn place_of(&self, param: &str) -> String {
         let mut names = self.params.keys();
         match names.position(|name| is_same_param(name, param)) {
@@ -137,7 +136,8 @@ impl Event {
         }
     }
 
-    /// The text under which two sendings of one id are compared. Not the order of parameters.
+    /// Returns the text by which two submissions with one id are compared. The order of parameters
+    /// does not matter.
     pub fn fingerprint(&self) -> String {
         let mut params: Vec<(&String, &Value)> = self.params.iter().collect();
         params.sort_by_key(|(name, _)| *name);
@@ -160,14 +160,15 @@ fn nobody(key: &str) -> EventError {
     let names = IDENTIFYING_PARAMS.join(", ");
     let found = match key.trim() {
         "" => "missing".to_owned(),
-        placeholder => format!("`{}` identifies nobody", shorten(placeholder)),
+        placeholder => format!("`{}` identifies no contact", shorten(placeholder)),
     };
-    let message = format!("{found}, and no parameter tells the contact; expected one of {names}");
+    let message =
+        format!("{found}, and no parameter identifies the contact; expected one of {names}");
     EventError::new("keyValue", message)
 }
 
 fn check_param(name: &str, value: &Value) -> Result<(), String> {
-    judge(name, MAX_PARAM_NAME_CHARS).map_err(|message| format!("its name: {message}"))?;
+    judge(name, MAX_PARAM_NAME_CHARS).map_err(|message| format!("name: {message}"))?;
     check_depth(value).map_err(|message| format!("`{}`: {message}", shorten(name)))?;
     let inexact = matches!(value, Value::Number(number) if number.is_f64());
     match inexact && tells_contact(name) {
@@ -189,13 +190,13 @@ fn judge(text: &str, max: usize) -> Result<(), String> {
         return Err(format!("{chars} characters; at most {max} are accepted"));
     }
     if text.chars().any(char::is_control) {
-        return Err("holds a control character".to_owned());
+        return Err("contains a control character".to_owned());
     }
     Ok(())
 }
 
-/// Refuses a `keyValue` that no key may be.
-pub fn check_key_value(text: &str) -> Result<(), EventError> {
+/// Validates a `keyValue`.
+pub(crate) fn check_key_value(text: &str) -> Result<(), EventError> {
     check_key("keyValue", text, MAX_KEY_CHARS)
 }
 
@@ -204,7 +205,7 @@ fn check_key(field: &str, text: &str, max: usize) -> Result<(), EventError> {
     match text.chars().find(|c| FORBIDDEN_IN_KEYS.contains(c)) {
         Some(c) => Err(EventError::new(
             field,
-            format!("holds `{c}`, which no key may hold"),
+            format!("contains `{c}`, which is not allowed in keys"),
         )),
         None => Ok(()),
     }
@@ -216,7 +217,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn without_a_key_the_parameters_tell_whom_it_is_about() {
+    fn takes_a_missing_key_from_the_parameters() {
         let event = Event::new("birthday", "")
             .with_param("Phone", "+380501234567")
             .with_param("EmailAddress", "ann@example.com")
@@ -231,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_identifies_nobody_is_none() {
+    fn ignores_placeholder_keys() {
         for key in ["null", "NULL", " ", "undefined", "\"null\"", "None"] {
             let event = Event::new("birthday", key).with_param("externalCustomerId", "null");
             let error = event.clone().checked().unwrap_err();
@@ -244,13 +245,13 @@ mod tests {
         }
         let error = Event::new("birthday", "null").checked().unwrap_err();
         assert!(
-            error.message.starts_with("`null` identifies nobody"),
+            error.message.starts_with("`null` identifies no contact"),
             "{error}"
         );
     }
 
     #[test]
-    fn an_address_is_no_key_that_somebody_chose() {
+    fn allows_more_characters_in_keys_from_addresses() {
         let event = || Event::new("birthday", "").with_param("EmailAddress", "o'b@example.com");
         let checked = event().checked().unwrap();
         assert_eq!(checked.key, "o'b@example.com");
@@ -263,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_is_named_by_its_place() {
+    fn errors_name_parameters_by_index() {
         let event = Event::new("birthday", "ann").with_param("a", 1);
         let wrong = |name: &str, value: Value| {
             let event = event.clone().with_param(name, value);
@@ -271,7 +272,7 @@ mod tests {
         };
         assert_eq!(wrong("", json!("x")).field, "params[1]");
         assert_eq!(wrong("a\nb", json!("x")).field, "params[1]");
-        // It would be another number than was sent, and so another customer.
+        // As a float it would be a different number, and so a different customer.
         assert_eq!(wrong("externalcustomerid", json!(1e20)).field, "params[1]");
         assert!(event.clone().with_param("price", 9.5).checked().is_ok());
         let deep = (0..70).fold(json!(1), |value, _| json!([value]));

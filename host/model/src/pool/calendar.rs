@@ -1,5 +1,5 @@
-//! The days of an installation: what a date in an upload means, and what "valid for seven more
-//! days" asks of an expiry. Both are judged in one time zone, the database's.
+//! Dates of codes: when an expiry date ends, and which expiry "valid for seven more days" requires.
+//! Both depend on the database's time zone.
 
 use chrono::{
     DateTime, Days, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone,
@@ -9,47 +9,47 @@ use chrono_tz::Tz;
 use super::DateFormat;
 use crate::clock::Timestamp;
 
-/// Dates in one time zone.
+/// Date calculations in one time zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Calendar {
     zone: Tz,
 }
 
-/// Why a text is not read as a date.
+/// The reason why a text is not a date.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseDateError {
-    /// It is no date, or none that exists.
+    /// Not a date, or one that does not exist.
     #[error("`{0}` is not a date; expected one like 2026-12-31, 2026-12-31T23:59 or 2026.12.31")]
     NoDate(String),
-    /// Its day and its month cannot be told apart.
+    /// The day and the month cannot be told apart.
     #[error(
-        "`{text}` may be {day_first} or {month_first}; state how dates are written, `--date-format \
+        "`{text}` may be {day_first} or {month_first}; name the date format: `--date-format \
          {}` or `--date-format {}` (over HTTP `dateFormat`)",
         shape(.text, "DD", "MM"), shape(.text, "MM", "DD")
     )]
     TwoReadings {
         /// The text.
         text: String,
-        /// The day if the day stands first.
+        /// The date if the day comes first.
         day_first: NaiveDate,
-        /// The day if the month stands first.
+        /// The date if the month comes first.
         month_first: NaiveDate,
     },
 }
 
-/// The format of a date whose parts stand in this order.
+/// Returns the format of a date with its parts in this order.
 fn shape(text: &str, first: &str, second: &str) -> String {
     let mark = text.find(|c: char| !c.is_ascii_digit());
     let mark = mark.map_or("/", |at| &text[at..=at]);
     format!("{first}{mark}{second}{mark}YYYY")
 }
 
-/// Dates whose parts have one order wherever they are written.
+/// Formats whose order of day and month is unambiguous.
 const PLAIN: [&str; 9] = [
     "%Y-%m-%d",
     "%Y.%m.%d",
     "%Y/%m/%d",
-    // With dots the day stands first in all countries that write so.
+    // With dots, the day comes first in all countries that use them.
     "%d.%m.%Y",
     "%d %B %Y",
     "%d-%B-%Y",
@@ -57,44 +57,46 @@ const PLAIN: [&str; 9] = [
     "%B %d, %Y",
     "%B %d %Y",
 ];
-/// How many of [`PLAIN`] begin with the year, and cannot be taken for a stated format.
+/// Number of formats in [`PLAIN`] that start with the year, and cannot conflict with a given
+/// format.
 const YEAR_FIRST: usize = 3;
 
 impl Calendar {
-    /// The calendar of an IANA time zone.
+    /// Creates a calendar for an IANA time zone.
     pub fn new(zone: Tz) -> Calendar {
         Calendar { zone }
     }
 
-    /// Its time zone.
+    /// Returns the time zone.
     pub fn zone(&self) -> Tz {
         self.zone
     }
 
-    /// A moment on the clocks of the zone; `None` beyond what chrono can tell.
+    /// Returns the local time in the zone, or `None` outside of chrono's range.
     pub fn local(&self, moment: Timestamp) -> Option<DateTime<Tz>> {
         Some(moment.to_utc()?.with_timezone(&self.zone))
     }
 
-    /// The moment from which a code is no longer valid, for an expiry as people and programs write
-    /// it: `2017-12-31`, `2017.12.31`, `2017/12/31`, `31.12.2017`, `31 Dec 2017` (the end of that
-    /// day), each with a time behind a space or `T`: `2017-12-31T23:59` (the end of that minute),
-    /// `2017-12-31 23:59:30`, `11:59 PM`, with a fraction, or followed by `Z`, `UTC` or an offset
-    /// such as `+02:00` or `+0200`; and as RFC 3339 and RFC 2822 have it. `31/12/2017` and
-    /// `12/31/2017` are read where one of the two is no month.
+    /// Parses an expiry and returns the moment from which a code is no longer valid. Accepts
+    /// `2017-12-31`, `2017.12.31`, `2017/12/31`, `31.12.2017`, `31 Dec 2017` (the end of that day),
+    /// each optionally with a time after a space or `T`: `2017-12-31T23:59` (the end of that
+    /// minute), `2017-12-31 23:59:30`, `11:59 PM`, with a fraction, or followed by `Z`, `UTC` or an
+    /// offset such as `+02:00` or `+0200`; also RFC 3339 and RFC 2822. `31/12/2017` and
+    /// `12/31/2017` are accepted if only one of the two numbers can be a month.
     ///
     /// # Errors
     ///
-    /// It is no date, or has two readings.
+    /// Fails if the text is not a date, or is ambiguous.
     pub fn parse_expiry(&self, text: &str) -> Result<Timestamp, ParseDateError> {
         self.parse_expiry_as(text, None)
     }
 
-    /// As [`parse_expiry`](Self::parse_expiry), for dates of a stated format, or with the year first.
+    /// Like [`parse_expiry`](Self::parse_expiry), for dates in a given format or with the year
+    /// first.
     ///
     /// # Errors
     ///
-    /// It is no date, or has two readings.
+    /// Fails if the text is not a date, or is ambiguous.
     pub fn parse_expiry_as(
         &self,
         text: &str,
@@ -150,9 +152,9 @@ impl Calendar {
         Err(error())
     }
 
-    /// The expiry of a day with what stands behind it: nothing, or a time.
+    /// Returns the expiry for a date and the text after it: nothing, or a time.
     fn end(&self, date: NaiveDate, rest: &str) -> Option<Timestamp> {
-        // Beyond lie years whose days leave the range that chrono can tell.
+        // Days of later years may be outside of chrono's range.
         if !(1..=9999).contains(&chrono::Datelike::year(&date)) {
             return None;
         }
@@ -177,7 +179,7 @@ impl Calendar {
         })
     }
 
-    /// The expiry at a time, in the zone that stands behind it or else in ours.
+    /// Returns the expiry for a time, in the zone that follows it or else in this calendar's.
     fn at(
         &self,
         date: NaiveDate,
@@ -195,8 +197,8 @@ impl Calendar {
         plausible(Timestamp(utc.and_utc().timestamp_millis()))
     }
 
-    /// An expiry as it is written in listings and exports; reading it again gives the same
-    /// moment. Whole minutes are written as the minute that ends there.
+    /// Formats an expiry for listings and exports; parsing it returns the same moment. Whole
+    /// minutes are written as the minute that ends there.
     pub fn format_expiry(&self, expires: Timestamp) -> Option<String> {
         let utc = expires.to_utc()?;
         let (last, format) = if expires.0.rem_euclid(60_000) == 0 {
@@ -210,15 +212,15 @@ impl Calendar {
             (utc, "%Y-%m-%dT%H:%M:%S%.3f")
         };
         let text = last.with_timezone(&self.zone).format(format).to_string();
-        // An hour that the clocks repeat is told apart by its offset alone.
+        // An hour that the clocks repeat can only be distinguished by its offset.
         match self.parse_expiry(&text) {
             Ok(read) if read == expires => Some(text),
             _ => Some(utc.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)),
         }
     }
 
-    /// The earliest expiry that a code must have to be valid, at `now`, for `days` more days:
-    /// through the last of them, counted from tomorrow. For 0 days it must not have expired.
+    /// Returns the earliest expiry of a code that is still valid for `days` more days: through the
+    /// last of them, counted from tomorrow. For 0 days the code must not have expired at `now`.
     pub fn expiry_needed(&self, now: Timestamp, days: u32) -> Timestamp {
         // A code is valid before the moment of its expiry and no longer at it.
         let valid_now = now.plus_millis(1);
@@ -237,13 +239,13 @@ impl Calendar {
         }
     }
 
-    /// When a day begins here.
+    /// Returns the start of a day in this zone.
     fn start_of(&self, day: NaiveDate) -> Timestamp {
         self.moment(day.and_time(NaiveTime::MIN))
     }
 
-    /// When the clock on the wall shows this; the later one where it does so twice, and the
-    /// end of the gap where the clocks skip it: a customer is never cut short.
+    /// Converts a local time: the later moment if the clocks repeat it, the end of the gap if they
+    /// skip it, so that a code is never shortened.
     fn moment(&self, local: NaiveDateTime) -> Timestamp {
         let mut local = local;
         for _ in 0..=24 * 4 {
@@ -258,7 +260,7 @@ impl Calendar {
     }
 }
 
-/// The minutes by which a zone is ahead of UTC: `Z`, `UTC`, `+02:00`, `+0200`, `+02`.
+/// Returns the minutes by which a zone is ahead of UTC: `Z`, `UTC`, `+02:00`, `+0200`, `+02`.
 fn offset(zone: &str) -> Option<i64> {
     if ["z", "utc", "gmt", "ut"]
         .iter()
@@ -292,8 +294,8 @@ fn offset(zone: &str) -> Option<i64> {
     })
 }
 
-/// Refuses years that only a slip of the keyboard makes. The end of 9999-12-31, which many
-/// systems write for never, is within.
+/// Rejects years that can only be typing mistakes. The end of 9999-12-31, which many systems write
+/// for "never", is accepted.
 fn plausible(time: Timestamp) -> Option<Timestamp> {
     let before = time.plus_millis(-24 * 3_600_000).to_utc()?;
     (1969..=9999)
@@ -330,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn every_documented_shape_is_read() {
+    fn reads_all_documented_formats() {
         let calendar = Calendar::new(Tz::UTC);
         for (text, moment) in [
             ("2017-12-31T23:59", "2018-01-01T00:00:00Z"),
@@ -387,12 +389,12 @@ mod tests {
     }
 
     #[test]
-    fn a_date_of_two_readings_is_read_as_it_is_stated() {
+    fn reads_ambiguous_dates_in_the_given_format() {
         let calendar = Calendar::new(Tz::UTC);
         let error = calendar.parse_expiry("01/02/2040").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "`01/02/2040` may be 2040-02-01 or 2040-01-02; state how dates are written, \
+            "`01/02/2040` may be 2040-02-01 or 2040-01-02; name the date format: \
              `--date-format DD/MM/YYYY` or `--date-format MM/DD/YYYY` (over HTTP `dateFormat`)"
         );
         for text in ["01-02-2040", "1/2/2040 10:00"] {
@@ -440,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_reads_as_the_same_moment() {
+    fn formatted_expiries_round_trip() {
         for calendar in [kyiv(), Calendar::new(chrono_tz::America::Sao_Paulo)] {
             let mut time = utc("2026-10-20T00:00:00Z").0;
             while time < utc("2026-11-05T00:00:00Z").0 {
@@ -455,7 +457,7 @@ mod tests {
     }
 
     #[test]
-    fn days_count_from_tomorrow_and_must_be_whole() {
+    fn counts_days_from_tomorrow() {
         let calendar = kyiv();
         let now = utc("2026-11-23T10:00:00Z");
         let needed = calendar.expiry_needed(now, 7);

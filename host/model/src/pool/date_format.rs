@@ -1,29 +1,29 @@
-//! How the dates of an upload are written, as its author states it.
+//! A user-defined date format for uploads.
 
 use std::str::FromStr;
 
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
 
-/// A format of dates: `DD.MM.YYYY`, `MM/DD/YYYY HH:mm`, `%d.%m.%Y`, or `DMY`, `MDY`, `YMD` with any
-/// marks between the parts.
+/// A date format: `DD.MM.YYYY`, `MM/DD/YYYY HH:mm`, `%d.%m.%Y`, or `DMY`, `MDY`, `YMD` with any
+/// separators.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DateFormat {
-    /// As chrono has them; the first that fits is meant.
+    /// Patterns of chrono; the first match applies.
     patterns: Vec<String>,
     has_time: bool,
     has_seconds: bool,
 }
 
-/// A text that is no format of dates.
+/// A text that is not a date format.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is not a format of dates; expected one with a day, a month and a year, such as \
-     DD.MM.YYYY, MM/DD/YYYY or %d.%m.%Y"
+    "`{0}` is not a date format; expected one with a day, a month and a year, such as DD.MM.YYYY, \
+     MM/DD/YYYY or %d.%m.%Y"
 )]
 pub struct ParseDateFormatError(pub String);
 
 impl DateFormat {
-    /// The day, the time if the format has one, and what stands behind.
+    /// Parses a date, its time if the format has one, and returns the rest of the text.
     pub(super) fn read<'t>(
         &self,
         text: &'t str,
@@ -38,7 +38,7 @@ impl DateFormat {
         })
     }
 
-    /// Whether its times are exact to the second.
+    /// Returns true if times are exact to the second.
     pub(super) fn has_seconds(&self) -> bool {
         self.has_seconds
     }
@@ -74,7 +74,7 @@ impl FromStr for DateFormat {
             has_seconds: has(&['S', 'T']),
             patterns,
         };
-        // It must tell a day by itself, and another one from it.
+        // The format must round-trip a full date.
         let is_whole = [(2041, 2, 3), (2042, 3, 2)]
             .into_iter()
             .all(|(year, month, day)| {
@@ -104,7 +104,8 @@ fn any_marks(first: &str, second: &str, third: &str) -> Vec<String> {
     ["/", ".", "-", " ", ""].into_iter().map(with).collect()
 }
 
-/// `DD.MM.YYYY` as chrono has it. Minutes are told from months by the hour before them.
+/// Converts `DD.MM.YYYY` to a pattern of chrono. `mm` means minutes after an hour, months
+/// otherwise.
 fn pattern_of(text: &str) -> String {
     let letters: Vec<char> = text.chars().collect();
     let mut pattern = String::new();
@@ -146,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_states_no_day_is_refused() {
+    fn rejects_formats_without_a_full_date() {
         for text in [
             "",
             "DD",

@@ -1,4 +1,4 @@
-//! Writing codes as CSV that an upload reads back unchanged.
+//! Writes codes as CSV that imports unchanged.
 
 use std::io::{self, Write};
 
@@ -7,35 +7,37 @@ use super::upload::HEADER;
 use crate::clock::Timestamp;
 use promoflow_tabular::guarded;
 
-/// A code as an export writes it.
+/// A code in an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExportRow<'a> {
     /// The code.
     pub code: &'a str,
-    /// The moment from which it is no longer valid; [`Timestamp::NEVER`] is written as nothing.
+    /// The moment from which the code is no longer valid; [`Timestamp::NEVER`] is written as an
+    /// empty cell.
     pub expires: Timestamp,
     /// 0 to [`MAX_DISCOUNT`](super::MAX_DISCOUNT).
     pub discount: u8,
-    /// Its type.
+    /// The type.
     pub code_type: &'a str,
-    /// Whether it is claimed or retired.
+    /// True for claimed and retired codes.
     pub in_use: bool,
 }
 
-/// Writes codes, one a line, under a header.
+/// Writes codes as CSV: a header, then one line per code.
 ///
-/// Values stand as they are, unless it is written [`for_spreadsheet`](Self::for_spreadsheet): a code
-/// that begins with `=` would be taken for a formula there. An upload takes the guard off again.
+/// Values are written as they are. With [`for_spreadsheet`](Self::for_spreadsheet), a value that a
+/// spreadsheet would read as a formula, such as a code that starts with `=`, gets a leading quote;
+/// an upload removes it again.
 pub struct ExportWriter<W: Write> {
     csv: csv::Writer<W>,
     calendar: Calendar,
     for_spreadsheet: bool,
-    /// The last expiry and its text: they repeat from row to row.
+    /// The last expiry and its text, because expiries repeat from row to row.
     last: (Timestamp, String),
 }
 
 impl<W: Write> ExportWriter<W> {
-    /// Writes the header. The writer need not be buffered.
+    /// Creates a writer and writes the header. `writer` need not be buffered.
     pub fn new(writer: W, calendar: Calendar) -> io::Result<ExportWriter<W>> {
         let mut csv = csv::Writer::from_writer(writer);
         csv.write_record(HEADER.split(','))?;
@@ -47,7 +49,7 @@ impl<W: Write> ExportWriter<W> {
         })
     }
 
-    /// Writes a quote before what a spreadsheet would take for a formula.
+    /// Sets whether values that a spreadsheet would read as formulas get a leading quote.
     #[must_use]
     pub fn for_spreadsheet(mut self, yes: bool) -> ExportWriter<W> {
         self.for_spreadsheet = yes;
@@ -69,8 +71,8 @@ impl<W: Write> ExportWriter<W> {
         Ok(())
     }
 
-    /// Writes what is still buffered and gives the writer back. Without it an error at the end,
-    /// such as a full disk, would pass unseen.
+    /// Flushes the buffer and returns the underlying writer. If this call is omitted, an error at
+    /// the end, such as a full disk, goes unnoticed.
     pub fn finish(self) -> io::Result<W> {
         self.csv.into_inner().map_err(|error| error.into_error())
     }
@@ -81,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_export_is_a_header_and_a_line_for_each_code() {
+    fn writes_a_header_and_a_line_per_code() {
         let calendar = Calendar::new(chrono_tz::Europe::Kyiv);
         let mut writer = ExportWriter::new(Vec::new(), calendar).unwrap();
         let row = ExportRow {
@@ -111,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn an_export_of_nothing_is_a_header() {
+    fn an_empty_export_is_a_header() {
         let writer = ExportWriter::new(Vec::new(), Calendar::new(chrono_tz::Tz::UTC)).unwrap();
         assert_eq!(
             writer.finish().unwrap(),

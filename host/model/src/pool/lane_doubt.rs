@@ -1,21 +1,21 @@
-//! Whether the pool has what authors ask for: a type in another case, or one without codes, is
-//! most likely a slip.
+//! Checks that the pool has codes for a type and discount. A type in another case, or one without
+//! codes, is most likely a typo.
 
 use super::Lane;
 use promoflow_document::{closest, shown};
 
-/// Why no code of a lane can be taken at present. For the author, who names another one or uploads
-/// codes.
+/// The reason why no code of a code group can be claimed at present, for the author who names
+/// another group or uploads codes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LaneDoubt {
-    /// What is wrong.
+    /// The problem.
     pub why: String,
-    /// What to do.
+    /// The suggested fix.
     pub hint: String,
 }
 
-/// Judges a lane: `lanes` are those that ever had a code, `is_available` says whether one has a
-/// code that can be taken.
+/// Checks a code group. `lanes` are the groups that ever had a code; `is_available` returns true
+/// for a group with an available code.
 pub fn lane_doubt(
     lane: &Lane,
     lanes: &[Lane],
@@ -59,7 +59,7 @@ pub fn lane_doubt(
     let same = types().find(|other| other.to_lowercase().trim() == folded.trim());
     if let Some(other) = same {
         let hint = format!(
-            "the pool has the type {}: upper and lower case and blanks count",
+            "the pool has the type {}; case and spaces matter",
             shown(other)
         );
         return doubt(why, hint);
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_without_codes_is_told_with_what_was_most_likely_meant() {
+    fn suggests_groups_that_have_codes() {
         assert_eq!(told(&lane("Birthday", 10)), None);
         for (asked, expected) in [
             (lane("birthday", 10), "the pool has the type `Birthday`"),

@@ -1,7 +1,7 @@
-//! The pool: promo codes, what they are asked for by, and how they are uploaded.
+//! The pool: promo codes, the selectors of claims, and uploads.
 //!
-//! A [`NewCode`] is a row of an upload. A [`Selector`] is what a claim asks for; its
-//! [`Lane`] names the queue of codes that it takes from, and its days skip within that queue.
+//! A [`NewCode`] is a row of an upload. A [`Selector`] is what a claim asks for: its [`Lane`] names
+//! the code group, and its days exclude codes within that group.
 
 mod calendar;
 mod date_format;
@@ -26,17 +26,18 @@ pub type Row = promoflow_tabular::Row<NewCode>;
 /// The type of a code whose upload names none.
 pub const DEFAULT_TYPE: &str = "General";
 
-/// The greatest discount that a code may have.
+/// The maximum discount of a code.
 pub const MAX_DISCOUNT: u8 = 99;
 
-/// The longest code, in characters. Longer than any shop prints, short enough for every channel.
+/// The maximum length of a code, in characters: longer than any shop prints, short enough for every
+/// channel.
 pub const MAX_CODE_CHARS: usize = 200;
 
-/// The longest type, in characters.
+/// The maximum length of a type, in characters.
 pub const MAX_TYPE_CHARS: usize = 100;
 
-/// The queue that a code stands in: its type and its discount. Within it the code that
-/// expires first goes first, and among equals the one that was uploaded first.
+/// A code group: the codes of one type and discount. Claims get the code that expires first, and
+/// among equals the one that was uploaded first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Lane {
     /// The type: any text, such as `birthday`.
@@ -46,44 +47,45 @@ pub struct Lane {
     pub discount: u8,
 }
 
-/// What a claim asks for.
+/// The code that a claim asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Selector {
-    /// Type and discount of the code.
+    /// The code group.
     #[serde(flatten)]
     pub lane: Lane,
-    /// The code stays valid for at least that many days after today; 0: it has not expired.
+    /// The code must stay valid for at least this many days after today; for 0 it must not have
+    /// expired.
     pub days: u32,
 }
 
-/// A code as an upload states it. What is `None` was not stated: a new code gets the default,
-/// a code that is known already keeps what it has.
+/// A code as an upload gives it. `None` means that the upload gives no value: a new code gets the
+/// default, a known code keeps its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewCode {
-    /// The line of the upload that it stands on, counted from 1 (JSON: the line of its value).
+    /// The line in the upload, counted from 1 (JSON: the line where its value starts).
     pub line: u64,
     /// The code.
     pub code: String,
-    /// Type; [`DEFAULT_TYPE`] for a new code where not stated.
+    /// The type; a new code defaults to [`DEFAULT_TYPE`].
     pub code_type: Option<String>,
-    /// 0 to [`MAX_DISCOUNT`]; 0 for a new code where not stated.
+    /// The discount, 0 to [`MAX_DISCOUNT`]; a new code defaults to 0.
     pub discount: Option<u8>,
-    /// The moment from which it is no longer valid, [`Timestamp::NEVER`] where the upload says
-    /// that it has none; never for a new code where not stated.
+    /// The moment from which the code is no longer valid; [`Timestamp::NEVER`] if the upload says
+    /// that it has none. A new code defaults to never.
     pub expires: Option<Timestamp>,
-    /// True sets an unused code aside (retires it). False brings nothing back.
+    /// True retires an unused code. False does not reinstate a retired one.
     pub in_use: Option<bool>,
 }
 
-/// Which codes a listing holds. `None` does not narrow it.
+/// Filters for a listing of codes. `None` does not filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Only of this type.
+    /// Only codes of this type.
     pub code_type: Option<String>,
-    /// Only of this discount.
+    /// Only codes of this discount.
     pub discount: Option<u8>,
-    /// True: only claimed or retired ones; false: only unused ones.
+    /// True: only claimed or retired codes; false: only unused ones.
     pub in_use: Option<bool>,
-    /// Only those valid for the next so many days, counted from tomorrow.
+    /// Only codes that stay valid for this many days, counted from tomorrow.
     pub due_days: Option<u32>,
 }

@@ -7,19 +7,19 @@ use super::pattern::{Style, Token};
 use crate::locale::Names;
 
 impl Date {
-    /// The date in a style. Without a time of day it prints none.
+    /// Formats the date in a style. Without a time of day, none is printed.
     pub(crate) fn in_style(self, style: Style, names: &Names) -> String {
         self.format(&style.tokens(self.is_timed(), names), names)
     }
 
-    /// The date in one style and the time in another.
+    /// Formats the date in one style and the time in another.
     pub(crate) fn in_styles(self, date: Style, time: Style, names: &Names) -> String {
         self.format(&Style::both(date, time, names), names)
     }
 
-    /// The date in a pattern.
+    /// Formats the date by a pattern.
     pub(crate) fn format(self, tokens: &[Token], names: &Names) -> String {
-        // A month without its day stands alone, and so in the nominative.
+        // A month without its day is in the nominative.
         let alone = !tokens
             .iter()
             .any(|token| matches!(token, Token::Field('d', _)));
@@ -99,7 +99,7 @@ impl Date {
 }
 
 fn year(year: i32, count: usize) -> i64 {
-    // Before the year 1 there was the year 1 before it.
+    // The year before 1 is 1 BC.
     let of_era = if year > 0 {
         year.into()
     } else {
@@ -108,20 +108,20 @@ fn year(year: i32, count: usize) -> i64 {
     if count == 2 { of_era % 100 } else { of_era }
 }
 
-/// Days from the day that weeks begin with to that of a date.
+/// Returns the days from the first day of the week to a date.
 fn within_week(date: NaiveDate, names: &Names) -> u32 {
     (date.weekday().num_days_from_sunday() + 7 - names.first_day) % 7
 }
 
-/// The number of the week in a period, whose `day` a date is, from 1. It is 0 where the week
-/// belongs to the period before.
+/// Returns the number of the week of a date in a period, from 1; `day` is the day in the period. 0
+/// means that the week belongs to the previous period.
 fn week(day: u32, date: NaiveDate, names: &Names) -> u32 {
-    // Multiples of seven keep it from going below 0.
+    // A multiple of seven keeps the result from becoming negative.
     let start = (within_week(date, names) + 7 * 200 + 1 - day) % 7;
     (day + start - 1) / 7 + u32::from(7 - start >= names.first_week)
 }
 
-/// The week of the year, and the year to which it belongs.
+/// Returns the week of the year, and the year to which it belongs.
 fn week_of_year(date: NaiveDate, names: &Names) -> (u32, i32) {
     let (year, day) = (date.year(), date.ordinal());
     let length = |year| 365 + u32::from(NaiveDate::from_yo_opt(year, 366).is_some());
@@ -131,7 +131,7 @@ fn week_of_year(date: NaiveDate, names: &Names) -> (u32, i32) {
     }
     let within = within_week(date, names);
     let left = length(year) - day;
-    // The days of this week that fall into the next year.
+    // The number of days of this week that fall into the next year.
     let beyond = (6 - within).saturating_sub(left);
     if beyond > 0 && beyond >= names.first_week {
         return (1, year + 1);

@@ -1,4 +1,4 @@
-//! Dates and times of day, as tools read, count and print them.
+//! Dates and times as tools parse, calculate and print them.
 
 mod format;
 mod parse;
@@ -9,18 +9,18 @@ use chrono_tz::Tz;
 
 pub(crate) use pattern::{Style, checked, doubtful, tokens};
 
-/// A date, with a time of day and a distance from UTC where what it was read from has them.
+/// A date, with a time of day and a UTC offset if its source had them.
 ///
-/// It prints as it was written: a distance from UTC moves nothing.
+/// It prints as it was written, regardless of the offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Date {
     local: NaiveDateTime,
     offset: Option<FixedOffset>,
-    /// Whether it has a time of day.
+    /// The date has a time of day.
     timed: bool,
 }
 
-/// What dates are added to and compared by.
+/// Units of date arithmetic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unit {
     Years,
@@ -33,7 +33,7 @@ pub(crate) enum Unit {
 }
 
 impl Unit {
-    /// The unit of that name, in whatever case.
+    /// Returns the unit with this name, ignoring case.
     pub(crate) fn named(name: &str) -> Option<Unit> {
         Some(match name.to_ascii_uppercase().as_str() {
             "YEARS" => Unit::Years,
@@ -60,7 +60,7 @@ impl Unit {
 }
 
 impl Date {
-    /// A moment on the clocks of its zone.
+    /// Converts a moment to the local time of its zone.
     pub(crate) fn at(moment: DateTime<Tz>) -> Date {
         Date {
             local: moment.naive_local(),
@@ -69,13 +69,13 @@ impl Date {
         }
     }
 
-    /// A moment given by its milliseconds since 1970; `None` beyond what a calendar tells.
+    /// Converts milliseconds since 1970; `None` outside the range of the calendar.
     pub(crate) fn from_millis(millis: i64, zone: Tz) -> Option<Date> {
         let moment = DateTime::from_timestamp_millis(millis)?;
         Some(Date::at(moment.with_timezone(&zone)))
     }
 
-    /// The date alone.
+    /// Returns the date without its time of day.
     pub(crate) fn without_time(self) -> Date {
         Date {
             timed: false,
@@ -83,19 +83,19 @@ impl Date {
         }
     }
 
-    /// Whether it has a time of day.
+    /// Returns true if the date has a time of day.
     pub(crate) fn is_timed(self) -> bool {
         self.timed
     }
 
-    /// The moment; without a distance from UTC, that on the clocks of `zone`.
+    /// Returns the moment; without a UTC offset, as local time in `zone`.
     pub(crate) fn moment(self, zone: Tz) -> Option<DateTime<Tz>> {
         match self.offset {
             Some(offset) => {
                 let moment = offset.from_local_datetime(&self.local).single()?;
                 Some(moment.with_timezone(&zone))
             }
-            // Clocks that are put forward skip an hour: what falls into it is taken as if they were not.
+            // Clocks that are put forward skip an hour; a time in it is read as if they were not.
             None => match zone.from_local_datetime(&self.local).earliest() {
                 Some(moment) => Some(moment),
                 None => {
@@ -107,13 +107,13 @@ impl Date {
         }
     }
 
-    /// The year, the month from 1, and the day.
+    /// Returns the year, the month from 1, and the day.
     pub(crate) fn year_month_day(self) -> (i64, i64, i64) {
         let (year, month, day) = (self.local.year(), self.local.month(), self.local.day());
         (year.into(), month.into(), day.into())
     }
 
-    /// The date so much later; `None` where no calendar reaches.
+    /// Returns the date later by `amount`; `None` outside the range of the calendar.
     pub(crate) fn plus(self, amount: i64, unit: Unit) -> Option<Date> {
         let local = match unit.seconds() {
             Some(seconds) => {
@@ -136,7 +136,7 @@ impl Date {
         Some(Date { local, ..self })
     }
 
-    /// Whole units from this date to a later one; negative to an earlier one.
+    /// Returns the whole units from this date to `other`; negative if `other` is earlier.
     pub(crate) fn until(self, other: Date, unit: Unit) -> i64 {
         let (from, to) = self.beside(other);
         if let Some(seconds) = unit.seconds() {
@@ -156,13 +156,13 @@ impl Date {
         }
     }
 
-    /// The order of two dates.
+    /// Compares two dates.
     pub(crate) fn compare(self, other: Date) -> std::cmp::Ordering {
         let (one, other) = self.beside(other);
         one.cmp(&other)
     }
 
-    /// Both on one clock: that of UTC if each tells its distance from it.
+    /// Converts both dates to one clock: UTC if both have an offset.
     fn beside(self, other: Date) -> (NaiveDateTime, NaiveDateTime) {
         let utc = |date: Date| {
             let seconds = date.offset?.local_minus_utc().into();
@@ -176,7 +176,7 @@ impl Date {
     }
 }
 
-/// The zone of an IANA name, or of a distance from Greenwich: `GMT+3`, `UTC+02:00`, `+0530`.
+/// Returns the zone for an IANA name or an offset: `GMT+3`, `UTC+02:00`, `+0530`.
 pub(crate) fn zone(name: &str) -> Option<FixedZone> {
     let name = name.trim();
     let bare = ["GMT", "UTC"]
@@ -192,7 +192,7 @@ pub(crate) fn zone(name: &str) -> Option<FixedZone> {
     }
 }
 
-/// A time zone that a template names.
+/// A time zone named in a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FixedZone {
     Named(Tz),
@@ -200,7 +200,7 @@ pub(crate) enum FixedZone {
 }
 
 impl FixedZone {
-    /// That moment on its clocks.
+    /// Converts a moment to the zone.
     pub(crate) fn date(self, moment: DateTime<Tz>) -> Date {
         match self {
             FixedZone::Named(zone) => Date::at(moment.with_timezone(&zone)),

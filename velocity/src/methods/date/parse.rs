@@ -1,4 +1,4 @@
-//! Dates from text.
+//! Parses dates.
 
 use chrono::{Datelike, FixedOffset, NaiveDate, NaiveTime, Utc};
 use chrono_tz::Tz;
@@ -7,8 +7,7 @@ use super::Date;
 use super::pattern::{Token, tokens};
 use crate::locale::{Locale, Names};
 
-/// How dates come that nobody gives a pattern for: as Yespo's manual lists them, and as they are
-/// written in JSON.
+/// Formats of dates without a given pattern: those in Yespo's manual, and those used in JSON.
 const USUAL: [&str; 17] = [
     "yyyy-MM-dd",
     "yyyy-MM-dd'T'HH:mm",
@@ -28,15 +27,15 @@ const USUAL: [&str; 17] = [
     "dd.MM.yyyy HH:mm",
     "yyyy.MM.dd",
 ];
-/// The pattern of a moment that came as a number.
+/// The pattern for a moment that was given as a number.
 const OF_NUMBERS: &str = "dd/MM/yyyy HH:mm";
-/// The longest text that may be a date.
+/// Maximum length of a date, in bytes.
 const MAX_DATE_BYTES: usize = 200;
-/// Digits from which on a text of digits is a moment, in milliseconds since 1970.
+/// Minimum number of digits for a text to be read as milliseconds since 1970.
 const DIGITS_OF_MILLIS: usize = 12;
 
 impl Date {
-    /// A date as it usually comes, and the pattern in which it did.
+    /// Parses a date in one of the usual formats, and returns its pattern.
     pub(crate) fn guess(text: &str, zone: Tz) -> Option<(Date, &'static str)> {
         let text = text.trim();
         if text.len() > MAX_DATE_BYTES
@@ -59,12 +58,13 @@ impl Date {
         })
     }
 
-    /// A moment that came as a number, and the pattern in which it is printed if none is given.
+    /// Converts a moment given as a number, and returns the pattern in which it is printed by
+    /// default.
     pub(crate) fn of_number(millis: i64, zone: Tz) -> Option<(Date, &'static str)> {
         Some((Date::from_millis(millis, zone)?, OF_NUMBERS))
     }
 
-    /// The date at the beginning of a text, by a pattern, and the rest of the text.
+    /// Parses a date by a pattern at the start of a text, and returns the rest of the text.
     pub(crate) fn parse<'t>(
         text: &'t str,
         tokens: &[Token],
@@ -80,7 +80,8 @@ impl Date {
                 Token::Literal(literal) => rest.strip_prefix(literal.as_str())?,
                 Token::Field(letter, count) => {
                     let next = tokens.get(index + 1);
-                    // Digits follow at once: no more than the pattern says are this field's.
+                    // Digits follow directly, so only as many as the pattern says belong to this
+                    // field.
                     let abuts = matches!(next, Some(Token::Field(next, n)) if is_number(*next, *n));
                     parts.read(*letter, *count, abuts, rest.trim_start(), names)?
                 }
@@ -90,7 +91,7 @@ impl Date {
     }
 }
 
-/// Whether a field holds digits.
+/// Returns true if a field holds digits.
 fn is_number(letter: char, count: usize) -> bool {
     match letter {
         'M' | 'L' => count < 3,
@@ -98,7 +99,8 @@ fn is_number(letter: char, count: usize) -> bool {
     }
 }
 
-/// A distance from UTC at the beginning of a text, `Z`, `+2`, `+02:00` or `-0530`, and the rest.
+/// Parses a UTC offset at the start of a text (`Z`, `+2`, `+02:00` or `-0530`), and returns the
+/// rest.
 pub(super) fn offset(text: &str) -> Option<(FixedOffset, &str)> {
     for name in ["Z", "UTC", "GMT"] {
         if let Some(rest) = text.strip_prefix(name) {
@@ -128,7 +130,7 @@ pub(super) fn offset(text: &str) -> Option<(FixedOffset, &str)> {
     Some((FixedOffset::east_opt(sign * seconds)?, rest))
 }
 
-/// The number that up to `most` digits at the beginning of a text make, how many there are, and
+/// Parses up to `most` digits at the start of a text; returns the number, the count of digits, and
 /// the rest.
 fn digits(text: &str, most: usize) -> Option<(u32, usize, &str)> {
     let count = text
@@ -140,7 +142,7 @@ fn digits(text: &str, most: usize) -> Option<(u32, usize, &str)> {
     Some((number.parse().ok()?, count, rest))
 }
 
-/// What a text has told of a date so far.
+/// The fields of a date that were parsed so far.
 #[derive(Default)]
 struct Parts {
     year: Option<i32>,
@@ -148,9 +150,9 @@ struct Parts {
     day: Option<u32>,
     ordinal: Option<u32>,
     before_christ: bool,
-    /// Of the day, 0 to 23.
+    /// Hour of the day, 0 to 23.
     hour: Option<u32>,
-    /// Of its half, 0 to 11.
+    /// Hour of the half day, 0 to 11.
     half_hour: Option<u32>,
     afternoon: bool,
     minute: Option<u32>,
@@ -160,7 +162,7 @@ struct Parts {
 }
 
 impl Parts {
-    /// Reads a field at the beginning of a text, and returns the rest.
+    /// Parses a field at the start of a text, and returns the rest.
     fn read<'t>(
         &mut self,
         letter: char,
@@ -183,7 +185,7 @@ impl Parts {
         let below = |end: u32| (number < end).then_some(number);
         match letter {
             'y' | 'Y' => {
-                // Of two digits: within eighty years before and twenty after today, as in Java.
+                // As in Java, a two-digit year is within 80 years before and 20 years after today.
                 let year = i32::try_from(number).ok()?;
                 self.year = Some(if count <= 2 && found == 2 {
                     near(year)
@@ -201,7 +203,7 @@ impl Parts {
             'm' => self.minute = Some(below(60)?),
             's' => self.second = Some(below(60)?),
             'S' => {
-                // A fraction of a second, however long.
+                // A fraction of a second of any length.
                 let scale = i32::try_from(found).ok()? - 3;
                 let power = 10_u32.pow(scale.unsigned_abs());
                 let millis = if scale > 0 { number / power } else { number };
@@ -285,7 +287,7 @@ impl Parts {
     }
 }
 
-/// The number of the longest name that a text begins with, in whatever case, and the rest.
+/// Returns the index of the longest name at the start of a text, ignoring case, and the rest.
 fn longest<'t>(text: &'t str, names: &[&str]) -> Option<(usize, &'t str)> {
     let found = names.iter().enumerate().filter_map(|(index, name)| {
         let mut rest = text.chars();
@@ -298,7 +300,7 @@ fn longest<'t>(text: &'t str, names: &[&str]) -> Option<(usize, &'t str)> {
     found.min_by_key(|(_, rest)| rest.len())
 }
 
-/// A year of two digits as the nearest one to today.
+/// Returns the year nearest to today for a two-digit year.
 fn near(year: i32) -> i32 {
     let today = Utc::now().year();
     let century = today - today.rem_euclid(100);

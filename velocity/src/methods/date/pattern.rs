@@ -1,23 +1,23 @@
-//! The patterns of `java.text.SimpleDateFormat`, and the styles that stand in their place.
+//! The patterns of `java.text.SimpleDateFormat`, and named styles.
 
 use crate::locale::Names;
 
 /// Letters with a meaning.
 const LETTERS: &str = "GyYMLwWDdFEuaHkKhmsSzZX";
-/// Letters that patterns of the CLDR have beside them: a part of the day, and the day of the week.
+/// Additional letters in CLDR patterns: part of the day, and day of the week.
 const OF_CLDR: &str = "Bc";
-/// Longest pattern that is read.
+/// Maximum length of a pattern, in bytes.
 pub(crate) const MAX_PATTERN_BYTES: usize = 500;
 
 /// A piece of a pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Token {
     Literal(String),
-    /// A letter, and how often it stands there.
+    /// A letter and its number of repetitions.
     Field(char, usize),
 }
 
-/// The pieces of a pattern, or what is wrong with it.
+/// Parses a pattern; the error describes the problem.
 pub(crate) fn tokens(pattern: &str) -> Result<Vec<Token>, String> {
     read(pattern, "")
 }
@@ -25,7 +25,7 @@ pub(crate) fn tokens(pattern: &str) -> Result<Vec<Token>, String> {
 fn read(pattern: &str, more: &str) -> Result<Vec<Token>, String> {
     if pattern.len() > MAX_PATTERN_BYTES {
         return Err(format!(
-            "the pattern of a date is longer than {MAX_PATTERN_BYTES} bytes"
+            "the date pattern is longer than {MAX_PATTERN_BYTES} bytes"
         ));
     }
     let mut tokens = Vec::new();
@@ -34,12 +34,12 @@ fn read(pattern: &str, more: &str) -> Result<Vec<Token>, String> {
     while let Some(c) = chars.next() {
         if c == '\'' {
             quoted(&mut chars, &mut literal).ok_or_else(|| {
-                format!("'{pattern}' has a quote that nothing closes; a quote itself is ''")
+                format!("'{pattern}' has an unclosed quote; write a literal quote as ''")
             })?;
         } else if c.is_ascii_alphabetic() {
             if !LETTERS.contains(c) && !more.contains(c) {
                 return Err(format!(
-                    "'{pattern}' is no pattern of a date: '{c}' means nothing in it"
+                    "'{pattern}' is not a date pattern: '{c}' has no meaning"
                 ));
             }
             if !literal.is_empty() {
@@ -60,7 +60,7 @@ fn read(pattern: &str, more: &str) -> Result<Vec<Token>, String> {
     Ok(tokens)
 }
 
-/// Reads what follows an opening quote; `''` is a quote, within quoted text too.
+/// Reads the text after an opening quote; `''` is a literal quote, also inside quoted text.
 fn quoted(
     chars: &mut std::iter::Peekable<std::str::Chars<'_>>,
     literal: &mut String,
@@ -78,24 +78,24 @@ fn quoted(
     }
 }
 
-/// A date, a time of day or both in the manner of a language, `medium_date` for instance.
+/// A date, a time or both in the format of a language, such as `medium_date`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Style {
-    /// The place in the lists of patterns.
+    /// The index into the lists of patterns.
     length: usize,
     date: bool,
     time: bool,
 }
 
 impl Style {
-    /// What a date without more is printed in.
+    /// The default style of dates.
     pub(crate) const MEDIUM: Style = Style {
         length: 2,
         date: true,
         time: true,
     };
 
-    /// The style of that name, in whatever case.
+    /// Returns the style with this name, ignoring case.
     pub(crate) fn named(name: &str) -> Option<Style> {
         let name = name.to_ascii_lowercase();
         let (length, part) = match name.split_once('_') {
@@ -118,7 +118,7 @@ impl Style {
         Some(Style { length, date, time })
     }
 
-    /// Its pieces in a language. A date without a time of day prints none.
+    /// Returns the tokens in a language. A date without a time of day prints none.
     pub(super) fn tokens(self, timed: bool, names: &Names) -> Vec<Token> {
         match (self.date, self.time && (timed || !self.date)) {
             (true, true) => Style::both(self, self, names),
@@ -127,7 +127,7 @@ impl Style {
         }
     }
 
-    /// The pieces of the date in one style and the time in another.
+    /// Returns the tokens of the date in one style and the time in another.
     pub(super) fn both(date: Style, time: Style, names: &Names) -> Vec<Token> {
         let of = |list: [&'static str; 4], style: Style| *list.get(style.length).unwrap_or(&"");
         let join = of(names.joins, date);
@@ -148,7 +148,7 @@ fn of_cldr(pattern: &str) -> Vec<Token> {
     read(pattern, OF_CLDR).unwrap_or_default()
 }
 
-/// What is wrong with a style or pattern, whatever date it gets.
+/// Checks a style or pattern independently of a date.
 pub(crate) fn checked(pattern: &str) -> Result<(), String> {
     if Style::named(pattern).is_some() {
         return Ok(());
@@ -156,7 +156,7 @@ pub(crate) fn checked(pattern: &str) -> Result<(), String> {
     tokens(pattern).map(|_| ())
 }
 
-/// What an author most likely did not mean with a pattern that can be read, and what they did.
+/// Returns a likely mistake in a valid pattern, and a hint.
 pub(crate) fn doubtful(pattern: &str) -> Option<(&'static str, &'static str)> {
     if Style::named(pattern).is_some() {
         return None;
@@ -168,7 +168,7 @@ pub(crate) fn doubtful(pattern: &str) -> Option<(&'static str, &'static str)> {
     };
     if has("Y") && !has("w") {
         return Some((
-            "YYYY is the year to which the week belongs: around New Year it is another one",
+            "YYYY is the year of the week, which differs from yyyy around New Year",
             "write yyyy",
         ));
     }

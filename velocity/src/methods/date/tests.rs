@@ -26,7 +26,7 @@ fn parse(pattern: &str, text: &str) -> Option<String> {
 }
 
 #[test]
-fn dates_print_in_patterns() {
+fn formats_dates_by_pattern() {
     let day = date("2017-12-31T23:59:05.120");
     for (pattern, expected) in [
         ("dd.MM.yyyy HH:mm", "31.12.2017 23:59"),
@@ -54,7 +54,7 @@ fn dates_print_in_patterns() {
 }
 
 #[test]
-fn months_are_in_the_genitive_beside_their_day_alone() {
+fn months_use_the_genitive_only_with_a_day() {
     let day = date("2040-03-04");
     for (language, pattern, expected) in [
         ("uk", "d MMMM", "4 березня"),
@@ -82,7 +82,7 @@ fn months_are_in_the_genitive_beside_their_day_alone() {
 }
 
 #[test]
-fn styles_are_those_of_the_language() {
+fn formats_styles_by_language() {
     let moment = date("2003-10-19T21:54:50");
     for (language, style, expected) in [
         ("en", "short", "10/19/03, 9:54 PM"),
@@ -105,7 +105,7 @@ fn styles_are_those_of_the_language() {
 }
 
 #[test]
-fn dates_are_found_as_they_come() {
+fn guesses_common_date_formats() {
     for (text, expected) in [
         ("2040-03-04", "2040-03-04 00:00:00.000"),
         (" 2040-03-04T12:30 ", "2040-03-04 12:30:00.000"),
@@ -142,7 +142,7 @@ fn dates_are_found_as_they_come() {
 }
 
 #[test]
-fn patterns_read_what_they_print() {
+fn parses_dates_by_pattern() {
     for (pattern, text, expected) in [
         (
             "HH:mm yyyy-dd-MM",
@@ -185,7 +185,7 @@ fn patterns_read_what_they_print() {
 }
 
 #[test]
-fn dates_are_added_to_and_told_apart_by_units() {
+fn adds_and_subtracts_units() {
     let added = |text, amount, unit| {
         let date = date(text).plus(amount, unit)?;
         Some(print(date, "yyyy-MM-dd HH:mm", "en"))
@@ -222,7 +222,7 @@ fn dates_are_added_to_and_told_apart_by_units() {
 }
 
 #[test]
-fn moments_are_told_on_the_clocks_of_a_zone() {
+fn converts_moments_to_zones() {
     let kyiv = chrono_tz::Europe::Kyiv;
     let at =
         |millis| Date::from_millis(millis, kyiv).map(|date| print(date, "yyyy-MM-dd HH:mm", "en"));

@@ -1,4 +1,4 @@
-//! What tools there are, and what they can do.
+//! The catalog of tools, with their methods and properties.
 
 use super::super::date::Style;
 use crate::runtime::Tool;
@@ -7,10 +7,10 @@ use crate::runtime::Tool;
 #[derive(Debug)]
 pub(crate) struct Method {
     pub(crate) name: &'static str,
-    /// Fewest and most arguments.
+    /// Minimum and maximum number of arguments.
     pub(crate) least: usize,
     pub(crate) most: usize,
-    /// How it is called, for who called it otherwise.
+    /// The arguments, for hints: `it takes …`.
     pub(crate) takes: &'static str,
 }
 
@@ -23,7 +23,7 @@ const fn method(name: &'static str, least: usize, most: usize, takes: &'static s
     }
 }
 
-/// The names under which a template finds tools.
+/// The names of tools in templates.
 pub(crate) const NAMES: [&str; 7] = [
     "esc",
     "math",
@@ -59,7 +59,7 @@ const MATH: &[Method] = &[
     method("ceil", 1, 1, "a number"),
     method("floor", 1, 1, "a number"),
     method("round", 1, 1, "a number"),
-    method("roundTo", 2, 2, "how many digits, and a number"),
+    method("roundTo", 2, 2, "a number of digits, and a number"),
     method("roundToInt", 1, 1, "a number"),
     method("toInteger", 1, 1, "a number"),
     method("toDouble", 1, 1, "a number"),
@@ -80,7 +80,7 @@ const NUMBER: &[Method] = &[
     method("toNumber", 1, 1, "a number"),
 ];
 
-const ADDING: &str = "a date, how many, and patterns of what it gets and prints if need be";
+const ADDING: &str = "a date, an amount, and optional patterns for reading and printing";
 
 const DATE: &[Method] = &[
     method(
@@ -107,19 +107,19 @@ const DATE: &[Method] = &[
         2,
         "a pattern, and a text: ('dd.MM.yyyy', $text)",
     ),
-    method("getDate", 0, 0, "nothing"),
-    method("getSystemDate", 0, 0, "nothing"),
-    method("getSystemTime", 0, 0, "nothing"),
-    method("getYear", 0, 1, "nothing, or a date"),
-    method("getMonth", 0, 1, "nothing, or a date"),
-    method("getDay", 0, 1, "nothing, or a date"),
+    method("getDate", 0, 0, "no arguments"),
+    method("getSystemDate", 0, 0, "no arguments"),
+    method("getSystemTime", 0, 0, "no arguments"),
+    method("getYear", 0, 1, "no argument, or a date"),
+    method("getMonth", 0, 1, "no argument, or a date"),
+    method("getDay", 0, 1, "no argument, or a date"),
     method(
         "currentDate",
         0,
         2,
-        "nothing, a pattern, or a pattern and a time zone",
+        "no argument, a pattern, or a pattern and a time zone",
     ),
-    method("currentTimeStamp", 0, 0, "nothing"),
+    method("currentTimeStamp", 0, 0, "no arguments"),
     method("formatDate", 2, 2, "a pattern, and a date"),
     method("formatInContactTimezone", 2, 2, "a pattern, and a date"),
     method("addYears", 2, 4, ADDING),
@@ -131,15 +131,15 @@ const DATE: &[Method] = &[
         "diff",
         3,
         4,
-        "two dates, their pattern if need be, and a unit: ($from, $to, 'DAYS')",
+        "two dates, an optional pattern, and a unit: ($from, $to, 'DAYS')",
     ),
     method("compare", 2, 2, "two dates"),
 ];
 
-/// Methods of a date that a tool has read.
+/// Methods of a date that a tool has parsed.
 pub(crate) const OF_DATES: [&str; 5] = ["getTime", "before", "after", "compareTo", "toString"];
 
-/// The methods of a tool.
+/// Returns the methods of a tool.
 pub(crate) fn methods(tool: Tool) -> &'static [Method] {
     match tool {
         Tool::Escape => ESCAPE,
@@ -149,12 +149,12 @@ pub(crate) fn methods(tool: Tool) -> &'static [Method] {
     }
 }
 
-/// The method of that name.
+/// Returns the method with this name.
 pub(crate) fn find(tool: Tool, name: &str) -> Option<&'static Method> {
     methods(tool).iter().find(|method| method.name == name)
 }
 
-/// What a tool has beside methods.
+/// Returns the properties of a tool.
 pub(crate) fn properties(tool: Tool) -> &'static [&'static str] {
     match tool {
         Tool::Escape => &[
@@ -190,29 +190,29 @@ pub(crate) fn properties(tool: Tool) -> &'static [&'static str] {
     }
 }
 
-/// Whether a tool has a property. Those of dates are styles and fields as well: `$date.long_date`,
-/// `$date.yyyy`.
+/// Returns true if a tool has a property. The properties of dates include styles and fields:
+/// `$date.long_date`, `$date.yyyy`.
 pub(crate) fn has_property(tool: Tool, name: &str) -> bool {
     properties(tool).contains(&name)
         || tool == Tool::Date && (Style::named(name).is_some() || is_field(name))
 }
 
-/// Whether a name is one letter of a pattern, several times perhaps.
+/// Returns true if a name is one pattern letter, possibly repeated.
 pub(crate) fn is_field(name: &str) -> bool {
     let first = name.chars().next();
     first.is_some_and(|first| "yMdEHhmsa".contains(first) && name.chars().all(|c| c == first))
 }
 
-/// Tools of Velocity that there are elsewhere and not here: the name, some of what they do, and
-/// what does it here.
+/// Tools of Velocity that are not available here: the name, some of its methods, and the
+/// alternative.
 pub(crate) const ELSEWHERE: &[(&str, &[&str], &str)] = &[
     (
         "alternator",
         &["make", "auto", "manual"],
-        "$foreach.index tells odd rows from even ones",
+        "use $foreach.index to distinguish odd and even rows",
     ),
     ("class", &["inspect"], ""),
-    ("context", &["get", "contains"], "values stand in $data"),
+    ("context", &["get", "contains"], "values are in $data"),
     (
         "convert",
         &[
@@ -223,7 +223,7 @@ pub(crate) const ELSEWHERE: &[(&str, &[&str], &str)] = &[
             "toDate",
             "parseLocale",
         ],
-        "$math.toInteger, $math.toDouble and $date.toDate convert",
+        "use $math.toInteger, $math.toDouble and $date.toDate",
     ),
     ("cookies", &["get"], ""),
     (
@@ -245,7 +245,7 @@ pub(crate) const ELSEWHERE: &[(&str, &[&str], &str)] = &[
             "br",
             "propertyKey",
         ],
-        "texts have methods of their own, such as substring and replace; ${name|'instead'} prints something in the place of nothing",
+        "texts have their own methods, such as substring and replace; ${name|'default'} prints a default",
     ),
     ("field", &["in"], ""),
     ("import", &["read"], ""),
@@ -253,7 +253,7 @@ pub(crate) const ELSEWHERE: &[(&str, &[&str], &str)] = &[
     (
         "json",
         &["parse", "fetch", "read"],
-        "objects and lists of an event are read as they are: $data.get('order').get('total')",
+        "objects and lists of an event can be used directly: $data.get('order').get('total')",
     ),
     (
         "link",
@@ -269,40 +269,44 @@ pub(crate) const ELSEWHERE: &[(&str, &[&str], &str)] = &[
             "addQueryData",
             "encodeURL",
         ],
-        "write the address, and $esc.url($value) for values within it",
+        "write the address, and use $esc.url($value) for values in it",
     ),
     (
         "list",
         &["size", "isList", "isArray", "contains"],
-        "lists have size, get and contains of their own",
+        "lists have the methods size, get and contains",
     ),
     (
         "loop",
         &["watch", "sync"],
-        "$foreach.count, $foreach.index and $foreach.hasNext tell where a loop is",
+        "use $foreach.count, $foreach.index and $foreach.hasNext",
     ),
     ("mark", &["strong", "span"], ""),
     (
         "msg",
         &["get"],
-        "`languages` of a message holds what it says in others",
+        "put translations into `languages` of the message",
     ),
     ("pager", &["page"], ""),
-    ("params", &["getString", "getInt"], "values stand in $data"),
+    ("params", &["getString", "getInt"], "values are in $data"),
     ("parser", &["parse"], ""),
-    ("render", &["eval", "recurse"], "#evaluate does"),
+    ("render", &["eval", "recurse"], "use #evaluate"),
     (
         "resource",
         &["get", "bundle"],
-        "`languages` of a message holds what it says in others",
+        "put translations into `languages` of the message",
     ),
     ("search", &["find"], ""),
-    ("sorter", &["sort"], "send the list in its order"),
-    ("sort", &["sort"], "send the list in its order"),
+    (
+        "sorter",
+        &["sort"],
+        "sort the list before sending the event",
+    ),
+    ("sort", &["sort"], "sort the list before sending the event"),
     (
         "text",
         &["get", "bundle"],
-        "`languages` of a message holds what it says in others",
+        "put translations into `languages` of the message",
     ),
     ("xml", &["find", "parse", "read"], ""),
 ];

@@ -1,4 +1,4 @@
-//! `$date`: dates as text, and counted on.
+//! `$date`: prints and calculates dates.
 
 use std::sync::Arc;
 
@@ -11,9 +11,9 @@ use crate::locale::Locale;
 use crate::number::Number;
 use crate::runtime::{Tool, Val};
 
-/// Work for reading a date in each of the ways in which it may come, or printing one.
+/// Work for parsing a date in all usual formats, or printing one.
 const DATE_WORK: usize = 1_000;
-/// The longest name of a month or day, in bytes: what a letter of a pattern may become.
+/// Maximum length of the name of a month or day, in bytes: the expansion of a pattern letter.
 const LETTER_WORK: usize = 48;
 
 impl<'c> Renderer<'c> {
@@ -70,7 +70,7 @@ impl<'c> Renderer<'c> {
             }
             ("toDate" | "parse", [value]) => Ok(self.date_of(value, pos)?.map(Val::Date)),
             ("toDate" | "parse", [pattern, value]) => {
-                // What is a date already needs no pattern.
+                // A value that is a date already needs no pattern.
                 if !matches!(value, Val::Text(_) | Val::Markup(_) | Val::Block(_)) {
                     return Ok(self.date_of(value, pos)?.map(Val::Date));
                 }
@@ -93,7 +93,7 @@ impl<'c> Renderer<'c> {
         }
     }
 
-    /// `$date.year`, `$date.long_date`, `$date.yyyy`.
+    /// Returns a property: `$date.year`, `$date.long_date`, `$date.yyyy`.
     pub(super) fn date_property(&mut self, name: &str, pos: Pos) -> Result<Val<'c>> {
         let getter = match name {
             "year" | "Year" => "getYear",
@@ -112,7 +112,7 @@ impl<'c> Renderer<'c> {
         Ok(answer.unwrap_or(Val::Null))
     }
 
-    /// Calls a method of a date that a tool has read.
+    /// Calls a method of a date that a tool has parsed.
     pub(crate) fn date_method(
         &mut self,
         date: Date,
@@ -141,23 +141,23 @@ impl<'c> Renderer<'c> {
         }
     }
 
-    /// A date as it is printed without more.
+    /// Formats a date in the default style.
     pub(crate) fn date_text(&mut self, date: Date, pos: Pos) -> Result<String> {
         self.budget.work(DATE_WORK, pos)?;
         Ok(date.in_style(Style::MEDIUM, self.locale.names()))
     }
 
-    /// Today's date on the clocks of the installation.
+    /// Returns today's date in the installation's time zone.
     pub(crate) fn today(&mut self) -> Date {
         Date::at(self.now())
     }
 
-    /// A value as a date; `None` if it is none.
+    /// Converts a value to a date; `None` if it is not one.
     fn date_of(&mut self, value: &Val<'c>, pos: Pos) -> Result<Option<Date>> {
         Ok(self.guessed(value, pos)?.map(|(date, _)| date))
     }
 
-    /// A value as a date, and the pattern in which it is printed again if it came in one.
+    /// Converts a value to a date, and returns the pattern in which it was written, if any.
     fn guessed(
         &mut self,
         value: &Val<'c>,
@@ -179,7 +179,7 @@ impl<'c> Renderer<'c> {
         })
     }
 
-    /// A text as a date by a pattern.
+    /// Parses a text as a date by a pattern.
     fn date_in(&mut self, pattern: &Val<'c>, value: &Val<'c>, pos: Pos) -> Result<Option<Date>> {
         self.budget.work(DATE_WORK, pos)?;
         let (pattern, text) = (self.text(pattern, pos)?, self.text(value, pos)?);
@@ -190,7 +190,7 @@ impl<'c> Renderer<'c> {
         Ok(date.map(|(date, _)| date))
     }
 
-    /// A date in a style or pattern; nothing if it is neither.
+    /// Formats a date in a style or pattern; `None` if it is neither.
     fn print_date(
         &mut self,
         date: Date,
@@ -254,7 +254,7 @@ impl<'c> Renderer<'c> {
         pos: Pos,
     ) -> Answer<'c> {
         let amount = self.number(amount, pos)?;
-        // Half a month is none.
+        // A fraction of a month has no meaning.
         let whole = amount.filter(|amount| amount.to_f64().fract() == 0.0);
         let (came, printed) = match patterns {
             [] => (self.guessed(value, pos)?, None),
@@ -285,7 +285,7 @@ impl<'c> Renderer<'c> {
         }
     }
 
-    /// `$dateTool.diff(from, to, pattern, unit)`: how far apart they are, whichever comes first.
+    /// `$dateTool.diff(from, to, pattern, unit)`: the distance of two dates, in any order.
     fn difference(
         &mut self,
         from: &Val<'c>,
@@ -320,7 +320,7 @@ fn int<'c>(value: i64) -> Val<'c> {
     Val::Number(Number::Int(value))
 }
 
-/// A field of Java's `Calendar`, whose months count from 0.
+/// Returns a field of Java's `Calendar`, whose months count from 0.
 fn calendar_field<'c>(date: Date, getter: &str) -> Val<'c> {
     let (year, month, day) = date.year_month_day();
     int(match getter {

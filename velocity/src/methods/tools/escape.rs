@@ -1,4 +1,4 @@
-//! `$esc`: texts for other languages.
+//! `$esc`: escapes texts for other languages.
 
 use super::super::Answer;
 use crate::error::Pos;
@@ -30,7 +30,7 @@ impl<'c> Renderer<'c> {
     }
 }
 
-/// Appends `text` as a value of a form: a space is `+`.
+/// Appends `text` as a form value: a space becomes `+`.
 fn push_url(text: &str, out: &mut String) {
     for byte in text.bytes() {
         match byte {
@@ -42,7 +42,7 @@ fn push_url(text: &str, out: &mut String) {
     }
 }
 
-/// Appends `text` for a quoted text of JavaScript or JSON.
+/// Appends `text` for a quoted string of JavaScript or JSON.
 fn push_script(text: &str, out: &mut String) {
     for c in text.chars() {
         match c {
@@ -51,7 +51,7 @@ fn push_script(text: &str, out: &mut String) {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            // Quotes and brackets would mean something to HTML around a script.
+            // Quotes and brackets would be significant in HTML around a script.
             '"' | '\'' | '<' | '>' | '&' => out.push_str(&format!("\\u{:04X}", u32::from(c))),
             _ if c < ' ' => out.push_str(&format!("\\u{:04X}", u32::from(c))),
             _ => out.push(c),

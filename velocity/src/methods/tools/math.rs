@@ -10,7 +10,7 @@ use crate::runtime::Val;
 const MATH_WORK: usize = 250;
 
 impl<'c> Renderer<'c> {
-    /// All arguments as numbers, if they are.
+    /// Converts all arguments to numbers; `None` if one is not a number.
     pub(super) fn numbers(
         &mut self,
         arguments: &[Val<'c>],
@@ -18,7 +18,7 @@ impl<'c> Renderer<'c> {
     ) -> Result<Option<Vec<Number>>> {
         let mut numbers = Vec::with_capacity(arguments.len());
         for argument in arguments {
-            // The library reads a text as a double or a whole number.
+            // The tools library parses a text as a double or an integer.
             match self.number(argument, pos)? {
                 Some(Number::Decimal(decimal)) => {
                     let text = self.text(argument, pos)?;

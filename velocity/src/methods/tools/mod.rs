@@ -1,6 +1,6 @@
-//! Tools that a context may offer, after those of the Velocity tools library and of Yespo's manual.
+//! Tools that a context may provide, modelled on the Velocity tools library and Yespo's manual.
 //!
-//! [`catalog`] lists what each can do, [`calls`] finds calls that none can answer.
+//! [`catalog`] lists their methods, [`calls`] finds invalid calls.
 
 pub(crate) mod calls;
 mod catalog;
@@ -16,8 +16,8 @@ use crate::number::Number;
 use crate::runtime::{Tool, Val};
 
 impl<'c> Renderer<'c> {
-    /// Calls a method of a tool. One that the tool has prints nothing without the values that it
-    /// needs, and never its own source; one that it has not has no value.
+    /// Calls a method of a tool. An existing method prints nothing if a required value is missing,
+    /// and never its own source; an unknown one has no value.
     pub(super) fn tool_method(
         &mut self,
         tool: Tool,
@@ -44,7 +44,7 @@ impl<'c> Renderer<'c> {
         Ok(Some(answer.unwrap_or(Val::Nothing)))
     }
 
-    /// What a tool has beside methods.
+    /// Returns a property of a tool.
     pub(crate) fn tool_property(&mut self, tool: Tool, name: &str, pos: Pos) -> Result<Val<'c>> {
         if tool == Tool::Date {
             return self.date_property(name, pos);
@@ -64,7 +64,8 @@ impl<'c> Renderer<'c> {
         Ok(Val::text(symbol))
     }
 
-    /// Whether a method of that name is a tool's, whatever value has the tool's name.
+    /// Returns true if a tool has this method; it then takes precedence over a value with the
+    /// tool's name.
     pub(crate) fn is_tool_method(tool: Tool, name: &str) -> bool {
         catalog::find(tool, name).is_some()
     }

@@ -7,10 +7,10 @@ use crate::eval::Renderer;
 use crate::locale::Locale;
 use crate::runtime::Val;
 
-/// Work for writing out a number that may have hundreds of digits.
+/// Work for printing a number, which may have hundreds of digits.
 const DIGITS_WORK: usize = 4_000;
 
-/// A manner of writing numbers that a language has.
+/// A predefined number format of a language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NumberStyle {
     Number,
@@ -20,7 +20,7 @@ pub(super) enum NumberStyle {
 }
 
 impl NumberStyle {
-    /// The style of that name, in whatever case.
+    /// Returns the style with this name, ignoring case.
     pub(super) fn named(name: &str) -> Option<NumberStyle> {
         Some(match name.to_ascii_lowercase().as_str() {
             "number" | "default" => NumberStyle::Number,
@@ -35,7 +35,7 @@ impl NumberStyle {
         let names = locale.names();
         let (pattern, value) = match self {
             NumberStyle::Number => (names.number, value),
-            // Manuals say that it does not round.
+            // The manuals say that it does not round.
             NumberStyle::Integer => (names.number, value.trunc()),
             NumberStyle::Percent => (names.percent, value),
             NumberStyle::Currency => (names.money, value),
@@ -49,7 +49,7 @@ impl NumberStyle {
     }
 }
 
-/// What is wrong with a style or pattern, whatever number it gets.
+/// Checks a style or pattern independently of a number.
 pub(super) fn checked(pattern: &str) -> Result<(), String> {
     match NumberStyle::named(pattern) {
         Some(_) => Ok(()),
@@ -57,7 +57,7 @@ pub(super) fn checked(pattern: &str) -> Result<(), String> {
     }
 }
 
-/// Whether a pattern has a comma where an author most likely means a point.
+/// Returns true if a pattern has a comma where the author probably means a point.
 pub(super) fn groups_oddly(pattern: &str) -> bool {
     NumberStyle::named(pattern).is_none()
         && NumericPattern::read(pattern).is_ok_and(|pattern| pattern.groups_oddly())

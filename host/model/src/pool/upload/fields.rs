@@ -1,4 +1,4 @@
-//! What a value must look like, whichever format it came in.
+//! Checks of values, for all file formats.
 
 use std::collections::HashMap;
 
@@ -12,17 +12,17 @@ use crate::pool::{
 };
 use promoflow_tabular::{Table, UploadError, Value, exact, mistaken, readable, shorten};
 
-/// Dates repeat from row to row and cost more to read than the rest of the row. So many
-/// different ones are remembered; beyond, the memory is emptied.
+/// Maximum number of cached dates. Dates repeat from row to row and cost more to parse than the
+/// rest of the row. A full cache is cleared.
 const DATES: usize = 1024;
 
-/// The longest date that is remembered: to the nanosecond and with an offset.
+/// The longest date that is cached: with nanoseconds and an offset.
 const DATE_BYTES: usize = 40;
 
-/// Digits of a number that spreadsheets keep; they write zeros for those behind.
+/// Number of digits that spreadsheets keep; they replace the rest by zeros.
 const SPREADSHEET_DIGITS: usize = 15;
 
-/// What is stated: by a row, by the call around it, or by the options.
+/// Values that a row, the call around it, or the options give.
 #[derive(Clone, Debug, Default)]
 pub struct Stated {
     code: Option<String>,
@@ -32,23 +32,23 @@ pub struct Stated {
     in_use: Option<bool>,
 }
 
-/// Reads values, and knows what the options fill in.
-pub struct Judge {
+/// Reads values and holds the defaults.
+pub(in crate::pool) struct Judge {
     calendar: Calendar,
     date_format: Option<DateFormat>,
     dates: HashMap<String, Timestamp>,
     fill: Stated,
-    /// What is at fault with a date that has two readings.
+    /// The error for an ambiguous date, if there was one.
     ambiguous: Option<String>,
-    /// A date was none of those that are known.
+    /// At least one date had no known format.
     is_date_unread: bool,
-    /// Codes that are numbers longer than spreadsheets keep, and those of them whose further digits
-    /// are all zeros.
+    /// The number of codes that are numbers longer than spreadsheets keep, and how many of them end
+    /// in zeros only.
     long_numbers: (u64, u64),
 }
 
 impl Judge {
-    /// Fails where a fill is out of bounds.
+    /// Fails if a default is out of range.
     pub(super) fn new(options: UploadOptions, calendar: Calendar) -> Result<Judge, UploadError> {
         let fault = |field: Column| {
             move |message| UploadError::Fill {
@@ -96,7 +96,7 @@ impl Judge {
             }
             error.to_string()
         })?;
-        // A fraction of a second may have any number of digits; such a date is not worth keeping.
+        // A fraction of a second may have any number of digits; such a date is not worth caching.
         if text.len() <= DATE_BYTES {
             if self.dates.len() == DATES {
                 self.dates.clear();
@@ -171,7 +171,7 @@ impl Table for Judge {
         let mut warnings = Vec::new();
         if self.is_date_unread {
             warnings.push(
-                "dates were not read: state how they are written, such as `--date-format \
+                "some dates were not recognised: name their format, such as `--date-format \
                  DD.MM.YYYY` (over HTTP `dateFormat=DD.MM.YYYY`)"
                     .to_owned(),
             );
@@ -179,8 +179,8 @@ impl Table for Judge {
         let (long, rounded) = self.long_numbers;
         if long > 1 && long == rounded {
             warnings.push(format!(
-                "{long} codes have more than {SPREADSHEET_DIGITS} digits, and those behind are all \
-                 zeros: a spreadsheet has probably rounded them"
+                "{long} codes have more than {SPREADSHEET_DIGITS} digits, and the further digits \
+                 are all zeros: a spreadsheet has probably rounded them"
             ));
         }
         warnings
@@ -211,7 +211,7 @@ impl Table for Judge {
         }
     }
 
-    /// An empty text states the default.
+    /// An empty text means the default.
     fn read(&mut self, stated: &mut Stated, column: &Column, text: &str) -> Result<(), String> {
         match column {
             Column::Code => stated.code = Some(self.read_code(text)?),
@@ -261,10 +261,7 @@ impl Table for Judge {
                 expires: stated.expires,
                 in_use: stated.in_use,
             }),
-            None => Err((
-                Column::Code.name(),
-                "there is no code; expected one".to_owned(),
-            )),
+            None => Err((Column::Code.name(), "the code is missing".to_owned())),
         }
     }
 }
@@ -272,10 +269,10 @@ impl Table for Judge {
 fn read_code(text: &str) -> Result<String, String> {
     let code = exact(text);
     if code.is_empty() {
-        return Err("the code is empty; expected one".to_owned());
+        return Err("the code is empty".to_owned());
     }
     if let Some(what) = mistaken(&code) {
-        return Err(format!("`{}` is no code but {what}", shorten(&code)));
+        return Err(format!("`{}` is not a code but {what}", shorten(&code)));
     }
     read_text(&code, "code", MAX_CODE_CHARS)
 }
@@ -289,7 +286,7 @@ fn read_type(text: &str) -> Result<String, String> {
 }
 
 fn read_text(text: &str, what: &str, most: usize) -> Result<String, String> {
-    // A character takes a byte at least.
+    // A character has at least one byte.
     if text.len() > most && text.chars().count() > most {
         let found = text.chars().count();
         let short = shorten(text);
@@ -301,13 +298,14 @@ fn read_text(text: &str, what: &str, most: usize) -> Result<String, String> {
         let shown = shorten(text).escape_default().to_string();
         let found = control.escape_default();
         return Err(format!(
-            "`{shown}` holds the control character {found}; expected a {what} without"
+            "`{shown}` contains the control character {found}; expected a {what} without control \
+             characters"
         ));
     }
     Ok(text.to_owned())
 }
 
-/// A whole number, perhaps as a percentage or with a fraction of nothing: `10`, `10 %`, `10.0`.
+/// Reads an integer, optionally with a percent sign or a zero fraction: `10`, `10 %`, `10.0`.
 fn read_discount(text: &str) -> Result<u8, String> {
     let text = exact(text);
     if text.is_empty() {
@@ -315,7 +313,7 @@ fn read_discount(text: &str) -> Result<u8, String> {
     }
     let number = text.strip_suffix('%').map_or(&*text, str::trim_end);
     let whole = match number.split_once(['.', ',']) {
-        // Three zeros are thousands.
+        // Three zeros are a thousands group.
         Some((whole, "0" | "00")) => whole,
         _ => number,
     };

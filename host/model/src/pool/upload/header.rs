@@ -1,9 +1,9 @@
-//! The columns' names.
+//! The names of columns.
 
 use super::headings;
 use promoflow_tabular::{fold, nearest};
 
-/// The header of a full file, as it is asked for in messages and written by exports.
+/// The header of a complete file, for error messages and exports.
 pub(in crate::pool) const HEADER: &str = "code,expirationDate,discount,type,inUse";
 
 /// A column of CSV, or a key of a JSON object.
@@ -17,7 +17,7 @@ pub enum Column {
 }
 
 impl Column {
-    /// In the order of [`HEADER`].
+    /// All columns, in the order of [`HEADER`].
     const ALL: [Column; 5] = [
         Column::Code,
         Column::ExpirationDate,
@@ -26,7 +26,7 @@ impl Column {
         Column::InUse,
     ];
 
-    /// As uploads and errors name it.
+    /// Returns the name used in uploads and errors.
     pub(super) fn name(self) -> &'static str {
         match self {
             Column::Code => "code",
@@ -37,9 +37,9 @@ impl Column {
         }
     }
 
-    /// The column of this name, in any case, with or without spaces, `_` and `-` between words.
+    /// Returns the column with this name, ignoring case and any spaces, `_` and `-` between words.
     pub(super) fn named(text: &str) -> Option<Column> {
-        // Most names are written as here, and comparing costs less than folding.
+        // Most names are written exactly like this, and comparing is cheaper than folding.
         let exact = Column::ALL.into_iter().find(|column| column.name() == text);
         exact.or_else(|| {
             let folded = fold(text);
@@ -48,25 +48,25 @@ impl Column {
         })
     }
 
-    /// As [`named`](Self::named), for a heading: also in other languages, and as other systems call
-    /// it.
+    /// Like [`named`](Self::named), for a heading: also accepts other languages and the names of
+    /// other systems.
     pub(super) fn heading(text: &str) -> Option<Column> {
         let exact = Column::ALL.into_iter().find(|column| column.name() == text);
         exact.or_else(|| headings::known(text))
     }
 }
 
-/// The column whose name is meant by a slip.
+/// Returns the column whose name is most similar.
 pub(super) fn nearest_column(text: &str) -> Option<Column> {
     nearest(text, Column::ALL.map(Column::name).into_iter()).and_then(Column::named)
 }
 
-/// "did you mean" for a name that is none, and all those that there are.
+/// Returns a "did you mean" suggestion for an unknown name, and the list of known names.
 pub(super) fn hint(text: &str, others: &[&'static str]) -> String {
     let names = || others.iter().copied().chain(Column::ALL.map(Column::name));
     let all: Vec<&str> = names().collect();
     match nearest(text, names()) {
-        Some(name) => format!("did you mean `{name}`? There are {}", all.join(", ")),
-        None => format!("there are {}", all.join(", ")),
+        Some(name) => format!("did you mean `{name}`? The fields are {}", all.join(", ")),
+        None => format!("the fields are {}", all.join(", ")),
     }
 }

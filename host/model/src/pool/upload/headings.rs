@@ -1,8 +1,8 @@
-//! What the columns of codes are called: by people, in their languages, and by other systems.
+//! Names of columns in many languages and other systems.
 //!
-//! Only names that mean a field of ours and nothing else stand in [`HEADINGS`]. What may mean more
-//! than one thing is suggested, not taken: `valid until` leaves open whether that day counts, an
-//! `amount` may be money, and `used` a number of times. docs/uploads.md has both tables.
+//! [`HEADINGS`] lists only unambiguous names. Ambiguous names are suggested instead of accepted:
+//! `valid until` may or may not include that day, `amount` may be money, and `used` may be a count.
+//! docs/uploads.md has both tables.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -10,8 +10,8 @@ use std::sync::LazyLock;
 use super::header::Column;
 use promoflow_tabular::fold;
 
-/// The headings of each column, as people write them, several in a text. Case, spaces, accents and
-/// marks do not count.
+/// The headings of every column, several per line, separated by commas. Case, spaces, accents and
+/// marks are ignored.
 pub(super) const HEADINGS: &[(Column, &[&str])] = &[
     (
         Column::Code,
@@ -114,7 +114,7 @@ pub(super) const HEADINGS: &[(Column, &[&str])] = &[
     (Column::InUse, &["inUse, in use, is in use"]),
 ];
 
-/// What may be one of the columns, and is asked for.
+/// Headings that may mean a column; an error message suggests it.
 pub(super) const SUGGESTIONS: &[(Column, &[&str])] = &[
     (
         Column::Code,
@@ -154,7 +154,7 @@ pub(super) const SUGGESTIONS: &[(Column, &[&str])] = &[
     ),
 ];
 
-/// Words that headings and titles are made of, without accents and in small letters.
+/// Words of headings and titles, in lower case and without accents.
 const WORDS: &[&str] = &[
     "my, our, your, list, export, exported, report, name, number, unique, unused, code, codes",
     "coupon, coupons, voucher, vouchers, promo, promos, promotion, promotions, promotional",
@@ -178,19 +178,19 @@ const WORDS: &[&str] = &[
     "подарочный, подарунковий",
 ];
 
-/// What words for codes begin with in languages of all kinds.
+/// Stems of words for codes in many languages.
 const STEMS: &[&str] = &[
     "coupon, cupon, kupon, voucher, vaucher, vaučer, gutschein, promocod, promokod, rabatt",
     "discountcod, giftc, купон, ваучер, промокод",
 ];
 
-/// What they end with.
+/// Endings of words for codes.
 const ENDINGS: &[&str] = &[
     "kod, kode, koder, kodas, kodai, kods, kody, code, codes, kood, koodi, codice, codigo",
     "coupon, coupons, voucher, vouchers, kupon, kupong, gutschein, код, коды, коди",
 ];
 
-/// The names by what they have in common, however they are written.
+/// Headings by their folded form.
 static KNOWN: LazyLock<HashMap<String, Column>> = LazyLock::new(|| index(HEADINGS));
 static SUGGESTED: LazyLock<HashMap<String, Column>> = LazyLock::new(|| index(SUGGESTIONS));
 static WORDS_FOLDED: LazyLock<Vec<Vec<char>>> = LazyLock::new(|| {
@@ -212,26 +212,26 @@ fn index(table: &[(Column, &'static [&'static str])]) -> HashMap<String, Column>
     names
 }
 
-/// The names or words of such a list.
+/// Splits a list into its names or words.
 pub(super) fn each(list: &'static [&'static str]) -> impl Iterator<Item = &'static str> {
     list.iter().flat_map(|line| line.split(", "))
 }
 
-/// The column that a heading names.
+/// Returns the column that a heading names.
 pub(super) fn known(heading: &str) -> Option<Column> {
     KNOWN.get(&fold(heading)).copied()
 }
 
-/// The column that a heading may name.
+/// Returns the column that a heading probably means.
 pub(super) fn suggested(heading: &str) -> Option<Column> {
     SUGGESTED.get(&fold(heading)).copied()
 }
 
-/// Whether a text consists of words for codes, joined or not, or has a stem of one, as headings and
-/// titles do.
+/// Returns true if a text consists of words for codes, joined or not, or starts or ends with one,
+/// as headings and titles do.
 pub(super) fn is_made_of_words(text: &str) -> bool {
     let letters: Vec<char> = fold(text).chars().collect();
-    // Longer ones have other marks of a title.
+    // Longer texts have other features of a title.
     if letters.is_empty() || letters.len() > 60 {
         return false;
     }
@@ -258,7 +258,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_heading_names_two_columns_and_none_has_a_digit() {
+    fn headings_are_unambiguous_and_have_no_digits() {
         let mut seen: HashMap<String, Column> = HashMap::new();
         for (column, headings) in HEADINGS {
             for heading in each(headings) {
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn headings_are_known_however_they_are_written() {
+    fn recognises_headings_in_any_spelling() {
         for heading in [
             "Coupon Code",
             "COUPON_CODE",
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn words_for_codes_make_a_heading() {
+    fn recognises_headings_made_of_words_for_codes() {
         for text in [
             "My codes",
             "Rabattkod",
@@ -326,7 +326,7 @@ mod tests {
         }
     }
 
-    /// docs/uploads.md lists what is known and what is asked for.
+    /// docs/uploads.md lists all accepted and suggested headings.
     #[test]
     fn the_documentation_lists_the_headings() {
         let docs = include_str!("../../../../../docs/uploads.md");

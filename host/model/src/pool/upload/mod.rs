@@ -1,11 +1,11 @@
-//! Reading an upload of codes. The formats are those of all uploads; here stands what its columns
-//! are, and what their values must be.
+//! Reads uploads of codes. The file formats are shared by all uploads; this module defines the
+//! columns of codes and the checks of their values.
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | `header` | the columns' names |
-//! | `headings` | what else they are called |
-//! | `fields` | what a value must look like |
+//! | `header` | the names of columns |
+//! | `headings` | their names in other languages and systems |
+//! | `fields` | the checks of values |
 
 mod fields;
 mod header;
@@ -22,33 +22,33 @@ use super::{Calendar, DateFormat, Row};
 use crate::clock::Timestamp;
 use promoflow_tabular::{CsvOptions, Format, Reader, UploadError};
 
-/// How an upload is read, and what is put where it states nothing.
+/// Options for reading an upload, and values for columns that the file lacks.
 ///
-/// A fill is for a column that the file lacks (JSON: for a value that is absent or null). An
-/// empty cell of a column that is there states the default and is not filled.
+/// A default applies to a column that the file lacks (JSON: to a value that is absent or null). An
+/// empty cell of an existing column means the built-in default instead.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UploadOptions {
-    /// The format; told from the first character that is not blank where `None`.
+    /// The format; if `None`, detected from the first non-blank character.
     pub format: Option<Format>,
-    /// What a CSV file does not say of itself.
+    /// Options for CSV files.
     pub csv: CsvOptions,
-    /// How dates are written, where that is not plain.
+    /// The date format, for dates that are ambiguous otherwise.
     pub date_format: Option<DateFormat>,
-    /// The type to fill in.
+    /// The default type.
     pub code_type: Option<String>,
-    /// The discount to fill in, 0 to [`MAX_DISCOUNT`](super::MAX_DISCOUNT).
+    /// The default discount, 0 to [`MAX_DISCOUNT`](super::MAX_DISCOUNT).
     pub discount: Option<u8>,
-    /// The expiry to fill in.
+    /// The default expiry.
     pub expires: Option<Timestamp>,
-    /// The `inUse` to fill in.
+    /// The default of `inUse`.
     pub in_use: Option<bool>,
 }
 
 /// The rows of an upload.
 pub struct UploadReader<R: Read>(Reader<R, Judge>);
 
-/// Opens an upload; fails as [`UploadReader::new`] does.
-pub fn open<R: Read>(
+/// Opens an upload; fails like [`UploadReader::new`].
+pub(super) fn open<R: Read>(
     reader: R,
     options: UploadOptions,
     calendar: Calendar,
@@ -58,10 +58,12 @@ pub fn open<R: Read>(
 }
 
 impl<R: Read> UploadReader<R> {
-    /// Opens an upload. It reads in blocks of its own, so the reader need not be buffered.
+    /// Opens an upload. The reader need not be buffered.
     ///
-    /// Fails where the beginning shows already that nothing can be read: another encoding than
-    /// UTF-8, a CSV header without a `code` column or with unknown ones, a fill out of bounds.
+    /// # Errors
+    ///
+    /// Fails if the beginning already shows that the file cannot be read: an encoding other than
+    /// UTF-8, a CSV header without a `code` column or with unknown ones, or a default out of range.
     pub fn new(
         reader: R,
         options: UploadOptions,
@@ -70,8 +72,8 @@ impl<R: Read> UploadReader<R> {
         open(reader, options, calendar).map(UploadReader)
     }
 
-    /// The next row; `None` after the last one. After an error there are no more rows, though
-    /// the file may hold some: who must have all or nothing discards what came before.
+    /// Returns the next row, or `None` after the last one. After an error there are no more rows,
+    /// even if the file has some; an all-or-nothing caller must discard the rows before it.
     pub fn next_row(&mut self) -> Result<Option<Row>, UploadError> {
         self.0.next_row()
     }

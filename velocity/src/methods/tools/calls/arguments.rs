@@ -1,4 +1,4 @@
-//! Constant arguments of calls that are right otherwise: patterns, styles, units, dates.
+//! Checks constant arguments of calls: patterns, styles, units, dates.
 
 use super::super::super::date::{Date, Style, Unit, checked, doubtful, zone};
 use super::super::number::{self, NumberStyle};
@@ -14,13 +14,13 @@ impl Search {
                 let pattern = call.text(0);
                 if let Some(Err(why)) = pattern.map(number::checked) {
                     let hint = "a style is number, integer, percent or currency, and a pattern such \
-                                as '#,##0.00' has # or 0 where digits go";
+                                as '#,##0.00' has # or 0 for the digits";
                     self.fault(call.pos, why, hint.to_owned());
                 }
                 if pattern.is_some_and(number::groups_oddly) {
                     let shown = excerpt(pattern.unwrap_or_default());
-                    let message = format!("'{shown}': the comma parts groups of digits");
-                    self.warn(call.pos, message, "decimals stand behind a point: '0.00'");
+                    let message = format!("'{shown}': the comma separates groups of digits");
+                    self.warn(call.pos, message, "use a point for decimals: '0.00'");
                 }
                 self.language(call, 2);
                 pattern.and_then(NumberStyle::named)
@@ -56,14 +56,14 @@ impl Search {
         }
     }
 
-    /// Constant arguments from that place on, which must be numbers.
+    /// Checks that the constant arguments from this index on are numbers.
     pub(super) fn numbers(&mut self, call: Call<'_>, from: usize) {
         for index in from..call.arguments.len() {
             if let Some(text) = call.text(index)
                 && Number::from_text(text).is_none()
             {
                 let message = format!(
-                    "${}.{} prints nothing for '{}': it is no number",
+                    "${}.{} prints nothing for '{}': it is not a number",
                     call.name,
                     call.method,
                     excerpt(text)
@@ -103,7 +103,7 @@ impl Search {
                 if let Some(name) = call.text(1)
                     && zone(name).is_none()
                 {
-                    let message = format!("'{}' is no time zone", excerpt(name));
+                    let message = format!("'{}' is not a time zone", excerpt(name));
                     let hint = "write GMT+3, or a name such as Europe/Kyiv";
                     self.fault(call.pos, message, hint.to_owned());
                 }
@@ -128,18 +128,18 @@ impl Search {
                     && Number::from_text(text).is_none()
                 {
                     let message = format!(
-                        "${}.{method} prints nothing for '{}': it is no number",
+                        "${}.{method} prints nothing for '{}': it is not a number",
                         call.name,
                         excerpt(text)
                     );
-                    self.warn(call.pos, message, "it takes a date, and how many");
+                    self.warn(call.pos, message, "it takes a date and an amount");
                 }
             }
             _ => {}
         }
     }
 
-    /// A constant style or pattern of a date.
+    /// Checks a constant date style or pattern.
     fn pattern(&mut self, call: Call<'_>, index: usize) {
         let Some(pattern) = call.text(index) else {
             return;
@@ -158,13 +158,13 @@ impl Search {
         }
     }
 
-    /// A constant date.
+    /// Checks a constant date.
     fn date(&mut self, call: Call<'_>, index: usize) {
         if let Some(text) = call.text(index)
             && !is_date(text)
         {
             let message = format!(
-                "${}.{} prints nothing for '{}': it is no date",
+                "${}.{} prints nothing for '{}': it is not a date",
                 call.name,
                 call.method,
                 excerpt(text)
@@ -178,9 +178,9 @@ impl Search {
     fn styles(&mut self, call: Call<'_>, (date, time): (&str, &str)) {
         for style in [date, time] {
             if Style::named(style).is_none() {
-                let message = format!("'{}' is no style of a date", excerpt(style));
-                let hint = "a style is short, medium, long or full; the first is of the date, and \
-                            the second of the time";
+                let message = format!("'{}' is not a date style", excerpt(style));
+                let hint = "a style is short, medium, long or full; the first is for the date, the \
+                            second for the time";
                 return self.fault(call.pos, message, hint.to_owned());
             }
         }
@@ -190,7 +190,7 @@ impl Search {
         if let Some(tag) = call.text(index)
             && Locale::of(tag).is_none()
         {
-            let message = format!("'{}' is no language that is known here", excerpt(tag));
+            let message = format!("'{}' is not a known language", excerpt(tag));
             self.fault(
                 call.pos,
                 message,
@@ -199,7 +199,7 @@ impl Search {
         }
     }
 
-    /// The unit of a difference, and the pattern of both dates.
+    /// Checks the unit of a difference, and the pattern of both dates.
     fn units(&mut self, call: Call<'_>) {
         let texts: Vec<_> = (2..call.arguments.len())
             .map(|index| call.text(index))
@@ -207,7 +207,7 @@ impl Search {
         let is_unit = |text: &Option<&str>| text.is_none_or(|text| Unit::named(text).is_some());
         if !texts.iter().any(is_unit) {
             let unit = texts.last().copied().flatten().unwrap_or_default();
-            let message = format!("'{}' is no unit of time", excerpt(unit));
+            let message = format!("'{}' is not a unit of time", excerpt(unit));
             let hint = "a unit is YEARS, MONTHS, WEEKS, DAYS, HOURS, MINUTES or SECONDS";
             return self.fault(call.pos, message, hint.to_owned());
         }

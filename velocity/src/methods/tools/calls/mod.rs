@@ -1,5 +1,5 @@
-//! Calls of tools that no value mends: tools, methods and styles that are none; and calls that an
-//! author most likely did not mean so.
+//! Checks calls of tools: calls that fail for all values, because a tool, method or style does not
+//! exist, and calls that are probably mistakes.
 
 mod arguments;
 
@@ -13,13 +13,13 @@ use crate::parser::Parsed;
 use crate::runtime::Tool;
 use crate::walk::{self, Visitor};
 
-/// How alike a name must be to be meant, from 0 to 1.
+/// Minimum similarity of a suggested name, from 0 to 1.
 const ALIKE: f64 = 0.8;
 
-/// Calls that are looked at: each may compare names, or try the ways in which a date may come.
+/// Maximum number of checked calls: each may compare names or try all date formats.
 const MOST_CALLS: usize = 2_000;
 
-/// Methods of values: a value that is called `date` or `number` may have them.
+/// Methods of values, which a value called `date` or `number` may have.
 const OF_VALUES: &[&str] = &[
     "charAt",
     "compareTo",
@@ -65,19 +65,19 @@ const OF_VALUES: &[&str] = &[
     "trim",
     "values",
 ];
-/// What texts and lists have beside methods.
+/// Properties of texts and lists.
 const OF_TEXTS: [&str; 3] = ["empty", "blank", "class"];
 
-/// What is found in a template.
+/// The findings in a template.
 #[derive(Default)]
 pub(crate) struct Findings {
-    /// What prints nothing, whatever the values.
+    /// Calls that print nothing, whatever the values.
     pub(crate) faults: Vec<Error>,
-    /// What is odd.
+    /// Calls that are probably mistakes.
     pub(crate) warnings: Vec<Error>,
 }
 
-/// Looks through a template that tools are offered to, in a language.
+/// Checks a template that uses tools, for a language.
 pub(crate) fn find(parsed: &Parsed, locale: Locale) -> Findings {
     let mut own = Own::default();
     for defined in parsed.macros.values() {
@@ -99,7 +99,7 @@ pub(crate) fn find(parsed: &Parsed, locale: Locale) -> Findings {
     found
 }
 
-/// Variables that the template itself sets: under the name of a tool they are what it says.
+/// Variables that the template itself sets: they override a tool with the same name.
 #[derive(Default)]
 struct Own(HashSet<String>);
 
@@ -139,7 +139,7 @@ impl Visitor for Search {
     }
 }
 
-/// A tool by one of its names.
+/// A tool and the name by which it is called.
 #[derive(Clone, Copy)]
 struct Named<'n> {
     tool: Tool,
@@ -147,7 +147,7 @@ struct Named<'n> {
 }
 
 impl Named<'_> {
-    /// Whether no value is likely to have the name.
+    /// Returns true if a value is unlikely to have this name.
     fn is_unmistakable(self) -> bool {
         self.name.ends_with("Tool")
     }
@@ -166,7 +166,7 @@ impl Search {
             .push(Error::new(pos, message).with_hint(hint));
     }
 
-    /// A call of a variable that is no tool's name.
+    /// Checks a call of a variable that is not a tool.
     fn unknown(&mut self, name: &str, step: &Step) {
         let StepKind::Method(method, _) = &step.kind else {
             return;
@@ -179,7 +179,7 @@ impl Search {
                 || *tool == bare && name.ends_with("Tool")
         });
         if let Some((_, _, instead)) = elsewhere {
-            let message = format!("${shown} is a tool of Velocity that is not here");
+            let message = format!("${shown} is a tool of Velocity that is not available here");
             let tools = format!("the tools are {}", listed());
             let hint = match *instead {
                 "" => tools,
@@ -190,7 +190,7 @@ impl Search {
         let is_called_so = ["tool", "tools", "util", "utils"]
             .iter()
             .any(|end| lower.len() > end.len() && lower.ends_with(end));
-        // `$Math`, `$DATE`: unless it has a method that a value may have.
+        // `$Math`, `$DATE`: unless the method is one that a value may have.
         let in_other_case = NAMES.iter().any(|one| one.eq_ignore_ascii_case(name))
             && !OF_VALUES.contains(&&**method);
         if !is_called_so && !in_other_case {
@@ -245,7 +245,7 @@ impl Search {
             let hint = instead.unwrap_or_else(|| self.can(named));
             return self.fault(pos, message, hint);
         }
-        // The value of an event may be called so, and have it.
+        // A value of the event may have this name and property.
         let of_value = format!("a value of the event is read as $data.get('{name}').{shown}");
         let hint = match instead {
             Some(instead) => format!("{instead} {of_value}"),
@@ -254,7 +254,7 @@ impl Search {
         self.warn(pos, message, hint);
     }
 
-    /// What a tool can do, for who asked it something else.
+    /// Returns the methods of a tool, for a hint.
     fn can(&self, named: Named<'_>) -> String {
         let mut methods = catalog::methods(named.tool)
             .iter()
@@ -285,7 +285,7 @@ impl Search {
             };
             return self.fault(pos, format!("${name} has no method {shown}"), hint);
         };
-        // With others, a value that is called like the tool may be meant.
+        // A value with the name of the tool may be meant.
         if !named.is_unmistakable()
             && method == "get"
             && arguments.first().and_then(constant).is_none()
@@ -316,28 +316,28 @@ impl Search {
     }
 }
 
-/// A call of a method that a tool has.
+/// A call of an existing method.
 #[derive(Clone, Copy)]
 struct Call<'t> {
     name: &'t str,
     method: &'t str,
-    /// The arguments that are constant texts.
+    /// The constant text arguments.
     arguments: &'t [Option<String>],
     pos: Pos,
 }
 
 impl<'t> Call<'t> {
-    /// The text of an argument that is constant.
+    /// Returns a constant argument.
     fn text(self, index: usize) -> Option<&'t str> {
         self.arguments.get(index)?.as_deref()
     }
 }
 
-/// The text of an expression that is constant.
+/// Returns the text of a constant expression.
 fn constant(expr: &Expr) -> Option<String> {
     match expr {
         Expr::Text(text) => Some(text.to_string()),
-        // In double quotes `#,##0.00` may be more than text, and is not.
+        // In double quotes `#,##0.00` could contain references, but does not.
         Expr::Template(block, _) => {
             let texts = block.iter().map(|node| match node {
                 Node::Text(text) | Node::Raw(text) => Some(&**text),
@@ -357,14 +357,14 @@ fn catalog_has(name: &str, method: &str) -> bool {
     Tool::named(name).is_some_and(|tool| catalog::find(tool, method).is_some())
 }
 
-/// What does here what a method of Velocity's tools does elsewhere.
+/// Returns the alternative for a method that exists in Velocity's tools but not here.
 fn instead_of(tool: Tool, method: &str) -> Option<&'static str> {
     match (tool, method) {
         (Tool::Date, "getCalendar" | "toCalendar" | "getSystemCalendar") => {
-            Some("count on dates with $dateTool.addDays($date.date, 3) and its like")
+            Some("calculate with $dateTool.addDays($date.date, 3) and similar methods")
         }
         (Tool::Date, "difference" | "whenIs" | "whenWas" | "getValue") => {
-            Some("$dateTool.diff($from, $to, 'DAYS') counts what lies between")
+            Some("use $dateTool.diff($from, $to, 'DAYS')")
         }
         (Tool::Date, method) if OF_DATES.contains(&method) => {
             Some("read the dates first: $date.toDate('dd.MM.yyyy', $text).before($date.date)")
@@ -372,12 +372,12 @@ fn instead_of(tool: Tool, method: &str) -> Option<&'static str> {
         (Tool::Math, "getAverage" | "average" | "getTotal" | "total") => {
             Some("add up in a loop: #set($sum = $math.add($sum, $item.price))")
         }
-        (Tool::Escape, "sql") => Some("no message is a query"),
+        (Tool::Escape, "sql") => Some("messages contain no SQL"),
         _ => None,
     }
 }
 
-/// The candidate that is most like a name, if one is.
+/// Returns the most similar candidate, if one is similar enough.
 fn nearest<'c>(name: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
     if name.len() > 60 {
         return None;

@@ -1,9 +1,9 @@
-//! CSV.
+//! Uploads in CSV.
 
 use super::*;
 
 #[test]
-fn a_full_row_states_every_field() {
+fn reads_every_field_of_a_full_row() {
     let expected = NewCode {
         line: 2,
         code: "A1".to_owned(),
@@ -25,7 +25,7 @@ fn a_full_row_states_every_field() {
 }
 
 #[test]
-fn an_empty_cell_states_the_default_and_a_missing_column_states_nothing() {
+fn an_empty_cell_is_the_default_and_a_missing_column_is_absent() {
     let stated = one("code,expirationDate,discount,type,inUse\nA1,,,,");
     let expected = NewCode {
         code_type: Some(DEFAULT_TYPE.to_owned()),
@@ -39,7 +39,7 @@ fn an_empty_cell_states_the_default_and_a_missing_column_states_nothing() {
 }
 
 #[test]
-fn codes_alone_need_no_header() {
+fn a_list_of_codes_needs_no_header() {
     let expected = [(1, "A1".to_owned()), (2, "B 2".to_owned())];
     for text in ["A1\nB 2", "A1,\r\nB 2,\r\n", "\"A1\"\n\"B 2\"\n"] {
         assert_eq!(codes(text), expected, "{text:?}");
@@ -58,7 +58,7 @@ fn codes_alone_need_no_header() {
 }
 
 #[test]
-fn lines_count_blank_lines_and_line_ends_within_quotes() {
+fn line_numbers_count_blank_lines_and_quoted_line_breaks() {
     let text = "\n\ncode,type\n\nA1,a\n , \nA2,\"b\n\nc\"\n\n\nA3,c\n\"A4\",d";
     for text in [
         text.to_owned(),
@@ -81,7 +81,7 @@ fn lines_count_blank_lines_and_line_ends_within_quotes() {
 }
 
 #[test]
-fn delimiters_and_quotes_within_quotes_belong_to_the_value() {
+fn quoted_delimiters_and_quotes_belong_to_the_value() {
     let code = one("code,type\n\"A,1\",\"say \"\"hi\"\"\"");
     assert_eq!(
         (code.code.as_str(), code.code_type.as_deref()),
@@ -95,16 +95,16 @@ fn delimiters_and_quotes_within_quotes_belong_to_the_value() {
 }
 
 #[test]
-fn a_delimiter_at_the_end_of_all_lines_is_tolerated() {
+fn accepts_a_trailing_delimiter_on_all_lines() {
     assert_eq!(codes("code,type,\nA1,a,\nA2,b,\n").len(), 2);
     assert_eq!(
         faults("code,type,\nA1,a,b\n"),
-        ["2 : `b` stands in a column without a name; name it or remove it"]
+        ["2 : `b` is in a column without a name; name it or remove it"]
     );
 }
 
 #[test]
-fn a_row_of_another_length_is_refused_alone() {
+fn rejects_rows_of_another_length_individually() {
     let text = "code,type\nA1\nA2,a,b\nA3,c\n";
     assert_eq!(
         faults(text),
@@ -117,12 +117,12 @@ fn a_row_of_another_length_is_refused_alone() {
 }
 
 #[test]
-fn every_field_at_fault_is_named_and_the_row_is_one() {
+fn reports_every_invalid_field_of_a_row() {
     let text = "code,expirationDate,discount,type,inUse\n,soon,ten,,maybe\n";
     assert_eq!(
         faults(text),
         [
-            "2 code: the code is empty; expected one",
+            "2 code: the code is empty",
             "2 expirationDate: `soon` is not a date; expected one like 2026-12-31, 2026-12-31T23:59 or 2026.12.31",
             "2 discount: `ten` is not a discount; expected a whole number from 0 to 99",
             "2 inUse: `maybe` is neither true nor false; expected true, false, 1, 0, yes or no",
@@ -171,7 +171,7 @@ fn a_discount_is_a_whole_number_up_to_99() {
 }
 
 #[test]
-fn a_code_and_a_type_are_bounded_and_without_control_characters() {
+fn rejects_long_texts_and_control_characters() {
     let alone = |code: String| format!("code\n{code}");
     assert_eq!(codes(&alone("ї".repeat(200))).len(), 1);
     let faults_of = faults(&alone("ї".repeat(201)));
@@ -182,8 +182,8 @@ fn a_code_and_a_type_are_bounded_and_without_control_characters() {
     assert_eq!(
         faults("code,type\nA\u{7}1,a\u{85}b"),
         [
-            r"2 code: `A\u{7}1` holds the control character \u{7}; expected a code without",
-            r"2 type: `a\u{85}b` holds the control character \u{85}; expected a type without",
+            r"2 code: `A\u{7}1` contains the control character \u{7}; expected a code without control characters",
+            r"2 type: `a\u{85}b` contains the control character \u{85}; expected a type without control characters",
         ]
     );
     let long = format!("code,type\nA1,{}", "t".repeat(101));
@@ -191,7 +191,7 @@ fn a_code_and_a_type_are_bounded_and_without_control_characters() {
 }
 
 #[test]
-fn years_beyond_the_calendar_are_refused() {
+fn rejects_years_beyond_the_calendar() {
     for date in [
         "+262142-12-31T23:59",
         "-262143-01-01",
@@ -204,7 +204,7 @@ fn years_beyond_the_calendar_are_refused() {
 }
 
 #[test]
-fn dates_that_repeat_are_read_alike() {
+fn repeated_dates_are_read_alike() {
     let mut text = "code,expirationDate\n".to_owned();
     for n in 0..5_000 {
         text += &format!("A{n},2026-12-31T{:02}:{:02}\n", n / 60 % 24, n % 60);
@@ -223,13 +223,13 @@ fn dates_that_repeat_are_read_alike() {
 }
 
 #[test]
-fn a_header_with_an_unknown_column_is_refused_with_a_guess() {
+fn rejects_unknown_columns_with_a_suggestion() {
     let error = stop("code,discont\nA1,10");
     assert_eq!((error.line(), error.field()), (Some(1), "discont"));
     assert_eq!(
         error.to_string(),
         "line 1: `discont` is not a column; did you mean `discount`? \
-         There are code, expirationDate, discount, type, inUse; state what it is: \
+         The fields are code, expirationDate, discount, type, inUse; map it with \
          `--column discount=discont` (over HTTP `column=…`)"
     );
     let error = stop("\ncode,colour\nA1,red").to_string();
@@ -240,7 +240,7 @@ fn a_header_with_an_unknown_column_is_refused_with_a_guess() {
 }
 
 #[test]
-fn a_header_without_codes_or_with_a_column_twice_is_refused() {
+fn rejects_headers_without_codes_or_with_repeated_columns() {
     let error = stop("type,discount\na,10");
     assert_eq!(error.field(), "code");
     assert!(
@@ -252,25 +252,25 @@ fn a_header_without_codes_or_with_a_column_twice_is_refused() {
     assert!(
         error
             .to_string()
-            .contains("the column `inUse` stands twice"),
+            .contains("the column `inUse` appears twice"),
         "{error}"
     );
 }
 
 #[test]
-fn several_columns_without_a_header_are_refused() {
+fn rejects_several_columns_without_a_header() {
     let error = stop("A1,2026-12-31,10\nA2,2026-12-31,10").to_string();
     assert_eq!(
         error,
         "line 1: `A1,2026-12-31,10` names no column; expected a header such as \
-         code,expirationDate,discount,type,inUse; if it is a header, state what its columns are \
-         (`--column code=HEADING`, over HTTP `column=…`), and if it is a row, that there is none \
-         (`--no-header --column code=1`, over HTTP `noHeader=true&column=…`); read as 3 columns: `A1` `2026-12-31` `10` / `A2` `2026-12-31` `10`"
+         code,expirationDate,discount,type,inUse; if it is a header, map its columns \
+         (`--column code=HEADING`, over HTTP `column=…`); if it is a row, use \
+         `--no-header --column code=1` (over HTTP `noHeader=true&column=…`); read as 3 columns: `A1` `2026-12-31` `10` / `A2` `2026-12-31` `10`"
     );
 }
 
 #[test]
-fn a_quote_that_is_never_closed_does_not_take_the_file_into_memory() {
+fn an_unclosed_quote_uses_bounded_memory() {
     let text = format!("code,type\nA1,a\nA2,\"b\n{}", "A3,c\n".repeat(100_000));
     let error = stop(&text);
     assert!(
@@ -279,7 +279,7 @@ fn a_quote_that_is_never_closed_does_not_take_the_file_into_memory() {
     );
 }
 
-/// Reads with what is stated of a file.
+/// Reads an upload with these CSV options.
 fn read_as(text: &str, csv: CsvOptions) -> Result<Vec<Row>, UploadError> {
     let options = UploadOptions {
         csv,
@@ -307,7 +307,7 @@ fn codes_of(rows: Result<Vec<Row>, UploadError>) -> Vec<String> {
 }
 
 #[test]
-fn the_line_that_states_the_delimiter_is_obeyed_and_passed_over() {
+fn the_sep_line_sets_the_delimiter() {
     for text in [
         "sep=;\r\ncode;type\r\nA1;x\r\n",
         "\"sep=;\"\ncode;type\nA1;x",
@@ -331,7 +331,7 @@ fn the_line_that_states_the_delimiter_is_obeyed_and_passed_over() {
 }
 
 #[test]
-fn what_is_no_plain_list_is_refused_and_told_how_to_state_it() {
+fn rejects_unclear_lists_and_suggests_options() {
     for (text, expected) in [
         ("Angebot\nAB12\nAB13", "--column code=Angebot"),
         ("My codes\nAB12\nAB13", "--column 'code=My codes'"),
@@ -342,18 +342,18 @@ fn what_is_no_plain_list_is_refused_and_told_how_to_state_it() {
         ),
         (
             "Export of winter\ncode,type\nA1,x",
-            "remove what stands above it",
+            "remove the lines above it",
         ),
         (
             "Winter codes,,\ncode,type,discount\nA1,x,1",
             "`code,type,discount`",
         ),
-        ("# winter\ncode\nA1", "remove what stands above it"),
+        ("# winter\ncode\nA1", "remove the lines above it"),
         ("code|type\nA1|x", "--delimiter '|'"),
         ("code^type\nA1^x", "--delimiter '^'"),
         ("code:type\nA1:x", "--delimiter ':'"),
-        ("\"code,type\"\n\"A1,x\"", "in quotes as a whole"),
-        ("code,Notes,Uses\nA1,x,1", "(nor `Uses`)"),
+        ("\"code,type\"\n\"A1,x\"", "quoted as a whole"),
+        ("code,Notes,Uses\nA1,x,1", "(also unknown: `Uses`)"),
         ("code,Notes\nA1,x", "--column ignore=Notes"),
         (
             "code,valid_until\nA1,2030-01-01",
@@ -368,7 +368,7 @@ fn what_is_no_plain_list_is_refused_and_told_how_to_state_it() {
 }
 
 #[test]
-fn other_documents_are_refused_whatever_is_stated() {
+fn rejects_other_documents_whatever_the_options() {
     let headless = CsvOptions {
         no_header: true,
         ..CsvOptions::default()
@@ -396,7 +396,7 @@ fn other_documents_are_refused_whatever_is_stated() {
 }
 
 #[test]
-fn a_second_file_behind_the_first_stops_it() {
+fn stops_at_a_second_file() {
     for (text, line) in [
         ("code,type\nA1,x\ncode,type\nB1,y", 3),
         ("code,type\nA1,x\n\u{feff}type,code\ny,B1", 3),
@@ -409,9 +409,9 @@ fn a_second_file_behind_the_first_stops_it() {
         let error = stop(text);
         assert_eq!(error.line(), Some(line), "{text:?}: {error}");
     }
-    // A mark at the beginning of a line is none within a value.
+    // A byte order mark at the start of a line is not inside a value.
     assert_eq!(codes("A1\n\u{feff}A2\n").len(), 2);
-    // Words for codes may be codes where more than that is stated.
+    // A word for codes may be a code if the header or an option makes that clear.
     assert_eq!(codes("code,type\nVOUCHER,x\n").len(), 1);
     assert_eq!(
         codes_of(read_as("code\nVOUCHER\n", stated(&["code=code"]))),
@@ -420,7 +420,7 @@ fn a_second_file_behind_the_first_stops_it() {
 }
 
 #[test]
-fn what_is_stated_of_the_columns_holds() {
+fn column_options_apply() {
     let text = "Name;Notes;Until\nA1;x;2030-01-01\nA2;;2030-01-01\n";
     let csv = stated(&["code=name", "ignore=Notes", "expirationDate=Until"]);
     assert_eq!(codes_of(read_as(text, csv)), ["A1", "A2"]);
@@ -428,7 +428,7 @@ fn what_is_stated_of_the_columns_holds() {
         .unwrap_err()
         .to_string();
     assert!(
-        error.starts_with("column: no heading is `Coupon`; read as 3 columns"),
+        error.starts_with("column: there is no heading `Coupon`; read as 3 columns"),
         "{error}"
     );
     let error = read_as(text, stated(&["colour=Name"]))
@@ -478,7 +478,7 @@ fn what_is_stated_of_the_columns_holds() {
 }
 
 #[test]
-fn what_stands_for_no_value_is_no_code() {
+fn rejects_placeholders_as_codes() {
     for (value, expected) in [
         ("1.23457E+11", "rounded"),
         ("\"1,23457E+11\"", "rounded"),
@@ -504,7 +504,7 @@ fn what_stands_for_no_value_is_no_code() {
 }
 
 #[test]
-fn a_date_of_two_readings_stops_the_file_once() {
+fn an_ambiguous_date_stops_the_file() {
     let text = "code,expirationDate\nA0,2030-01-01\nA1,01/02/2030\nA2,03/04/2030\n";
     let error = stop(text);
     assert_eq!((error.line(), error.field()), (Some(3), "expirationDate"));
@@ -524,7 +524,7 @@ fn a_date_of_two_readings_stops_the_file_once() {
 }
 
 #[test]
-fn how_a_file_was_understood_is_told() {
+fn warnings_describe_how_a_file_was_read() {
     let told = |text: &str| {
         let mut reader = open(text.as_bytes(), UploadOptions::default(), utc()).unwrap();
         while reader.next_row().unwrap().is_some() {}

@@ -10,7 +10,7 @@ fn encoding_of(bytes: &[u8]) -> (u64, Option<&'static str>) {
 }
 
 #[test]
-fn utf_16_is_named_with_and_without_its_mark() {
+fn detects_utf_16_with_and_without_a_byte_order_mark() {
     let text = "code\nA1\n";
     let little: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let big: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
@@ -26,7 +26,7 @@ fn utf_16_is_named_with_and_without_its_mark() {
 }
 
 #[test]
-fn windows_1251_is_named_with_the_line() {
+fn detects_windows_1251_with_the_line() {
     // "birthday" in Ukrainian.
     let word = b"\xE4\xE5\xED\xFC \xED\xE0\xF0\xEE\xE4\xE6\xE5\xED\xED\xFF";
     let csv = [&b"code,type\nA1,a\nA2,"[..], word].concat();
@@ -48,15 +48,15 @@ fn windows_1251_is_named_with_the_line() {
 }
 
 #[test]
-fn other_encodings_are_refused_without_a_guess() {
+fn rejects_other_encodings_without_a_guess() {
     assert_eq!(encoding_of(b"code,type\nA1,caf\xE9\n"), (2, None));
-    // Half a character a cell is none, though the two together would be one.
+    // A character split between two cells is invalid, even if the halves would join.
     assert_eq!(encoding_of(b"code,type\nA\xD0,\x90\n"), (2, None));
 }
 
 #[test]
-fn line_ends_are_one_however_the_bytes_arrive() {
-    /// Gives one byte at a time.
+fn normalises_line_endings_across_reads() {
+    /// Returns one byte at a time.
     struct Dripping<'a>(&'a [u8]);
     impl Read for Dripping<'_> {
         fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
@@ -64,7 +64,7 @@ fn line_ends_are_one_however_the_bytes_arrive() {
             self.0.read(&mut out[..n])
         }
     }
-    // Longer than a block, so that a line end is cut in two at some block or other.
+    // Longer than a block, so that some block boundary splits a line ending.
     let mut text = "code\r\n".to_owned();
     for n in 0..30_000 {
         text += &format!("A{n}\r\n");

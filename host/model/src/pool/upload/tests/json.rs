@@ -1,4 +1,4 @@
-//! JSON in its shapes.
+//! Uploads in JSON.
 
 use super::*;
 
@@ -17,7 +17,7 @@ fn accepted(codes: impl IntoIterator<Item = NewCode>) -> Vec<Row> {
 }
 
 #[test]
-fn the_attributes_of_a_call_hold_for_all_its_codes_wherever_they_stand() {
+fn call_attributes_apply_to_all_codes_in_any_order() {
     for text in [
         r#"{"promocodes": ["A1", "A2"], "expirationDate": "2026-12-31", "discount": 10, "type": "type1", "inUse": false}"#,
         r#"{"expirationDate": "2026-12-31", "discount": 10, "type": "type1", "inUse": false, "promocodes": ["A1", "A2"]}"#,
@@ -33,7 +33,7 @@ fn the_attributes_of_a_call_hold_for_all_its_codes_wherever_they_stand() {
 }
 
 #[test]
-fn a_row_of_a_call_overrides_its_attributes() {
+fn rows_override_the_attributes_of_their_call() {
     let text = r#"{"promocodes": [{"code": "A1", "discount": 20}], "discount": 10, "type": "x"}"#;
     let code = one(text);
     assert_eq!(
@@ -43,7 +43,7 @@ fn a_row_of_a_call_overrides_its_attributes() {
 }
 
 #[test]
-fn arrays_and_lines_hold_objects_with_the_line_of_each() {
+fn reads_arrays_and_lines_of_objects_with_line_numbers() {
     let object = r#"{"code": "CODE", "expirationDate": "2026-12-31", "discount": 10, "type": "type1", "inUse": false}"#;
     let (a, b) = (object.replace("CODE", "A1"), object.replace("CODE", "A2"));
     for text in [
@@ -61,7 +61,7 @@ fn arrays_and_lines_hold_objects_with_the_line_of_each() {
 }
 
 #[test]
-fn an_array_of_texts_is_codes_alone() {
+fn reads_an_array_of_texts_as_codes() {
     assert_eq!(
         read("[\"A1\",\n \" A\\u0032 \"\n,\n\"ї\"]"),
         accepted([new_code(1, "A1"), new_code(2, "A2"), new_code(4, "ї")])
@@ -69,7 +69,7 @@ fn an_array_of_texts_is_codes_alone() {
 }
 
 #[test]
-fn several_calls_may_follow_each_other() {
+fn reads_several_calls_in_sequence() {
     let text =
         "{\"promocodes\": [\"A1\"], \"discount\": 1}\n{\"promocodes\": [\"B1\"], \"discount\": 2}";
     let discounts: Vec<_> = read(text)
@@ -86,7 +86,7 @@ fn several_calls_may_follow_each_other() {
 }
 
 #[test]
-fn null_states_nothing_and_an_empty_text_states_the_default() {
+fn null_is_absent_and_an_empty_text_is_the_default() {
     let text = r#"[{"code": "A1", "expirationDate": null, "discount": null, "type": null, "inUse": null}]"#;
     assert_eq!(one(text), new_code(1, "A1"));
     let code = one(r#"{"code": "A1", "expirationDate": "", "type": "", "inUse": ""}"#);
@@ -96,7 +96,7 @@ fn null_states_nothing_and_an_empty_text_states_the_default() {
 }
 
 #[test]
-fn a_row_of_another_kind_is_refused_alone() {
+fn rejects_items_of_the_wrong_kind_individually() {
     let text = "[\"A1\", 12345,\n null, [\"x\", {}], -1.5e3, true, \"\", {}, {\"code\": 7}]";
     assert_eq!(
         faults(text),
@@ -106,15 +106,15 @@ fn a_row_of_another_kind_is_refused_alone() {
             "2 : a list is not a code; expected a text in quotes or an object",
             "2 : `-1500.0` is not a code; expected a text in quotes or an object",
             "2 : `true` is not a code; expected a text in quotes or an object",
-            "2 code: the code is empty; expected one",
-            "2 code: there is no code; expected one",
+            "2 code: the code is empty",
+            "2 code: the code is missing",
             "2 code: found `7`; expected a text in quotes",
         ]
     );
 }
 
 #[test]
-fn a_field_of_another_kind_is_named() {
+fn reports_fields_of_the_wrong_kind() {
     assert_eq!(
         faults(
             r#"[{"code": "A1", "discount": 10.5, "inUse": 2, "type": 5, "expirationDate": [1]}]"#
@@ -129,15 +129,15 @@ fn a_field_of_another_kind_is_named() {
 }
 
 #[test]
-fn an_unknown_or_repeated_key_of_a_row_refuses_the_row() {
-    let message = "`discont` is not a field; did you mean `discount`? There are code, expirationDate, discount, type, inUse";
+fn rejects_rows_with_unknown_or_repeated_keys() {
+    let message = "`discont` is not a field; did you mean `discount`? The fields are code, expirationDate, discount, type, inUse";
     assert_eq!(
         faults(r#"[{"code": "A1", "discont": 1}]"#),
         [format!("1 discont: {message}")]
     );
     assert_eq!(
         faults(r#"{"code": "A1", "type": "a", "type": "b"}"#),
-        ["1 type: `type` stands twice; keep one of them"]
+        ["1 type: `type` appears twice; keep one of them"]
     );
     let lines = faults("{\"code\": \"A1\"}\n{\"promocode\": [\"A2\"]}");
     assert!(
@@ -147,7 +147,7 @@ fn an_unknown_or_repeated_key_of_a_row_refuses_the_row() {
 }
 
 #[test]
-fn an_attribute_at_fault_refuses_the_call() {
+fn rejects_calls_with_invalid_attributes() {
     for (text, line, field) in [
         (
             "{\"discount\": \"ten\",\n\"promocodes\": [\"A1\"]}",
@@ -179,7 +179,7 @@ fn an_attribute_at_fault_refuses_the_call() {
 }
 
 #[test]
-fn broken_json_is_refused_with_line_and_column() {
+fn rejects_invalid_json_with_line_and_column() {
     for (text, at) in [
         ("[\"A1\",\n  \"A2\" \"A3\"]", (2, 8)),
         ("[\"A1\",\n]", (2, 1)),
@@ -209,7 +209,7 @@ fn broken_json_is_refused_with_line_and_column() {
 }
 
 #[test]
-fn a_quote_that_is_not_closed_is_refused_on_its_line() {
+fn rejects_an_unclosed_quote_on_its_line() {
     let text = format!("[\"A1\",\n\"A2,\n{}]", "\"A3\",\n".repeat(50_000));
     let error = stop(&text);
     assert!(matches!(error, UploadError::Json { .. }), "{error}");
@@ -220,7 +220,7 @@ fn a_quote_that_is_not_closed_is_refused_on_its_line() {
 }
 
 #[test]
-fn a_bracket_that_is_not_closed_does_not_take_the_file_into_memory() {
+fn an_unclosed_bracket_uses_bounded_memory() {
     let text = format!(
         "[\"A1\",\n{{\"code\": \"A2\",\n{}]",
         "\"A3\",\n".repeat(50_000)
@@ -235,7 +235,7 @@ fn a_bracket_that_is_not_closed_does_not_take_the_file_into_memory() {
 }
 
 #[test]
-fn more_codes_than_stay_in_memory_wait_for_their_attributes() {
+fn buffers_many_codes_until_their_attributes() {
     let codes: Vec<String> = (0..60_000).map(|n| format!("\"PROMO{n}\"")).collect();
     let text = format!(
         "{{\"promocodes\": [\n{}\n], \"discount\": 10}}",
@@ -253,7 +253,7 @@ fn more_codes_than_stay_in_memory_wait_for_their_attributes() {
 }
 
 #[test]
-fn an_object_of_countless_wrong_keys_gives_a_bounded_report() {
+fn limits_the_errors_of_one_object() {
     let mut text = "{\"code\": \"A1\"".to_owned();
     for n in 0..10_000 {
         text += &format!(", \"key{n}\": {n}");

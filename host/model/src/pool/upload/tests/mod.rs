@@ -1,4 +1,4 @@
-//! Uploads as people have them, and bytes that nobody means.
+//! Realistic uploads, and inputs that nothing valid looks like.
 
 mod csv;
 mod encoding;
@@ -18,7 +18,7 @@ fn utc() -> Calendar {
     Calendar::new(chrono_tz::Tz::UTC)
 }
 
-/// All rows of an upload.
+/// Returns all rows of an upload.
 fn read_with(bytes: &[u8], options: UploadOptions) -> Result<Vec<Row>, UploadError> {
     let mut reader = UploadReader::new(bytes, options, utc())?;
     let mut rows = Vec::new();
@@ -32,7 +32,7 @@ fn read(text: &str) -> Vec<Row> {
     read_with(text.as_bytes(), UploadOptions::default()).unwrap()
 }
 
-/// Line and code of each accepted row; none may be rejected.
+/// Returns the line and code of each row; no row may be rejected.
 fn codes(text: &str) -> Vec<(u64, String)> {
     let accepted = |row| match row {
         Row::Accepted(code) => (code.line, code.code),
@@ -41,7 +41,7 @@ fn codes(text: &str) -> Vec<(u64, String)> {
     read(text).into_iter().map(accepted).collect()
 }
 
-/// The only row, which is accepted.
+/// Returns the only row, which must be accepted.
 fn one(text: &str) -> NewCode {
     match read(text).as_slice() {
         [Row::Accepted(code)] => code.clone(),
@@ -49,7 +49,7 @@ fn one(text: &str) -> NewCode {
     }
 }
 
-/// `line field: message` of each error in the rejected rows.
+/// Returns `line field: message` for each error of the rejected rows.
 fn faults(text: &str) -> Vec<String> {
     let mut faults = Vec::new();
     for row in read(text) {
@@ -62,7 +62,7 @@ fn faults(text: &str) -> Vec<String> {
     faults
 }
 
-/// What stops the file.
+/// Returns the error that stops the file.
 fn stop(text: &str) -> UploadError {
     read_with(text.as_bytes(), UploadOptions::default()).unwrap_err()
 }
@@ -79,7 +79,7 @@ fn new_code(line: u64, code: &str) -> NewCode {
 }
 
 #[test]
-fn the_extension_tells_the_format() {
+fn detects_the_format_by_extension() {
     let of = |name: &str| Format::of_path(Path::new(name));
     assert_eq!(of("codes.CSV"), Some(Format::Csv));
     assert_eq!(of("a/codes.tsv"), Some(Format::Csv));
@@ -89,7 +89,7 @@ fn the_extension_tells_the_format() {
 }
 
 #[test]
-fn the_first_character_tells_the_format_unless_it_is_given() {
+fn detects_the_format_by_the_first_character() {
     assert_eq!(codes("\u{feff} \n[\"A1\"]"), [(2, "A1".to_owned())]);
     let csv = UploadOptions {
         format: Some(Format::Csv),
@@ -104,7 +104,7 @@ fn the_first_character_tells_the_format_unless_it_is_given() {
 }
 
 #[test]
-fn an_empty_upload_has_no_rows() {
+fn empty_uploads_have_no_rows() {
     for text in [
         "",
         "\n\n",
@@ -118,7 +118,7 @@ fn an_empty_upload_has_no_rows() {
 }
 
 #[test]
-fn fills_go_where_a_column_is_missing_and_not_into_empty_cells() {
+fn defaults_fill_missing_columns_but_not_empty_cells() {
     let options = UploadOptions {
         code_type: Some("birthday".to_owned()),
         discount: Some(10),
@@ -148,7 +148,7 @@ fn fills_go_where_a_column_is_missing_and_not_into_empty_cells() {
 }
 
 #[test]
-fn a_fill_out_of_bounds_is_refused() {
+fn rejects_defaults_out_of_range() {
     let options = UploadOptions {
         discount: Some(100),
         ..UploadOptions::default()
@@ -163,7 +163,7 @@ fn a_fill_out_of_bounds_is_refused() {
 }
 
 #[test]
-fn after_an_error_there_are_no_more_rows() {
+fn returns_no_rows_after_an_error() {
     let mut reader =
         UploadReader::new(&b"[\"A1\" \"A2\"]"[..], UploadOptions::default(), utc()).unwrap();
     assert!(matches!(reader.next_row(), Ok(Some(Row::Accepted(_)))));
@@ -172,7 +172,7 @@ fn after_an_error_there_are_no_more_rows() {
 }
 
 #[test]
-fn a_reader_that_fails_is_reported_with_its_line() {
+fn reports_read_errors_with_the_line() {
     struct Failing(usize);
     impl Read for Failing {
         fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
@@ -183,7 +183,7 @@ fn a_reader_that_fails_is_reported_with_its_line() {
                     out[..n].copy_from_slice(&b"A1\n"[..n]);
                     Ok(n)
                 }
-                _ => Err(std::io::Error::other("the cable is cut")),
+                _ => Err(std::io::Error::other("connection reset")),
             }
         }
     }

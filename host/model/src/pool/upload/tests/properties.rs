@@ -1,4 +1,4 @@
-//! Whatever the bytes are, and there and back.
+//! Property tests: arbitrary bytes, and round trips through export and import.
 
 use proptest::prelude::*;
 
@@ -7,7 +7,7 @@ use crate::pool::upload::headings::{HEADINGS, each};
 use crate::pool::{ExportRow, ExportWriter};
 use promoflow_tabular::{exact, readable};
 
-/// Reads to the end; the outcome does not matter, that there is one does.
+/// Reads to the end; only panics and lost rows matter, not the outcome.
 fn survive(bytes: &[u8]) {
     for format in [None, Some(Format::Csv), Some(Format::Json)] {
         let options = UploadOptions {
@@ -36,7 +36,7 @@ fn survive(bytes: &[u8]) {
     }
 }
 
-/// Pieces that reach further into the readers than random bytes do.
+/// Fragments that reach deeper into the readers than random bytes do.
 fn piece() -> impl Strategy<Value = &'static [u8]> {
     prop::sample::select(vec![
         &b"code"[..],
@@ -86,7 +86,7 @@ fn piece() -> impl Strategy<Value = &'static [u8]> {
     ])
 }
 
-/// A heading as people write one: known, or words for codes, in their spellings.
+/// A heading in one of its spellings: a known one, or words for codes.
 fn heading() -> impl Strategy<Value = String> {
     let known: Vec<&str> = HEADINGS
         .iter()
@@ -119,7 +119,7 @@ fn heading() -> impl Strategy<Value = String> {
         })
 }
 
-/// What people and programs put above a table.
+/// Lines that people and programs put above a table.
 fn preamble() -> impl Strategy<Value = String> {
     prop_oneof![
         "[#;%!] ?[A-Za-z0-9 ]{1,20}",
@@ -133,7 +133,7 @@ fn preamble() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn no_heading_and_no_comment_becomes_a_code(
+    fn headings_and_comments_never_become_codes(
         first in prop_oneof![heading(), preamble()],
         codes in prop::collection::vec("[A-Z0-9]{3}-?[A-Z0-9]{1,6}[0-9]", 0..5),
         is_full in any::<bool>(),
@@ -151,7 +151,7 @@ proptest! {
     }
 
     #[test]
-    fn what_was_taken_off_a_value_leaves_nothing_more_to_take_off(
+    fn cleaning_a_value_is_idempotent(
         value in "[=\"'`“”«» \u{200B}\u{FEFF}A1]{0,12}",
     ) {
         for clean in [exact, readable] {
@@ -161,7 +161,7 @@ proptest! {
     }
 
     #[test]
-    fn codes_of_one_make_need_no_heading(
+    fn uniform_codes_need_no_heading(
         codes in prop::collection::vec("[A-Z]{2}[A-Z0-9]{5}[0-9]", 1..20),
     ) {
         let text = codes.join("\n");
@@ -170,24 +170,24 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn arbitrary_bytes_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         survive(&bytes);
     }
 
     #[test]
-    fn no_pieces_of_uploads_make_it_panic(pieces in prop::collection::vec(piece(), 0..60)) {
+    fn fragments_of_uploads_do_not_panic(pieces in prop::collection::vec(piece(), 0..60)) {
         survive(&pieces.concat());
     }
 
     #[test]
-    fn no_date_makes_it_panic(date in "[+-]?[0-9]{1,7}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2})?)?([+-][0-9]{2}:[0-9]{2}|Z)?") {
+    fn arbitrary_dates_do_not_panic(date in "[+-]?[0-9]{1,7}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2})?)?([+-][0-9]{2}:[0-9]{2}|Z)?") {
         survive(format!("code,expirationDate\nA1,{date}").as_bytes());
     }
 
     #[test]
-    fn what_is_exported_is_imported_unchanged(
+    fn exports_import_unchanged(
         rows in prop::collection::vec(
-            // Not what is mistaken for a code: comments, dashes.
+            // Without texts that are mistaken for something else: comments, dashes.
             ("A([^\\p{C}]{0,20}[^\\p{C}\\p{Z}])?7", "[^\\p{C}\\p{Z}]{1,20}", 0u8..=99, any::<bool>(), prop::option::of(0i64..253_000_000_000_000)),
             0..20,
         ),
