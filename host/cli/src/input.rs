@@ -66,8 +66,8 @@ pub(super) fn read(name: &str, most: usize) -> Result<Vec<u8>, Failure> {
 }
 
 /// Returns the folder against which a file's references are resolved.
-pub(super) fn folder_of(name: &str) -> promoflow::message::Folder {
-    promoflow::message::Folder::of(Path::new(name))
+pub(super) fn folder_of(name: &str) -> promoflow_model::message::Folder {
+    promoflow_model::message::Folder::of(Path::new(name))
 }
 
 /// A line of input.

@@ -176,8 +176,8 @@ impl SqliteStore {
             Ok(value)
         }));
         // The panic has already rolled the transaction back.
-        let done = written
-            .unwrap_or_else(|_| Err(StoreError::Engine("a write panicked".into()).into()));
+        let done =
+            written.unwrap_or_else(|_| Err(StoreError::Engine("a write panicked".into()).into()));
         if done.is_err() {
             // Code groups that the transaction had added are gone with it.
             lanes.forget();

@@ -385,7 +385,10 @@ pub trait Store: ContactStore + Send + Sync {
     fn uploads(&self, before: Option<UploadId>, limit: usize) -> Result<Vec<UploadRow>>;
 
     /// Returns one upload, with the first of its rejected rows.
-    fn upload(&self, id: UploadId) -> Result<Option<(UploadRow, Vec<promoflow_model::pool::RowError>)>>;
+    fn upload(
+        &self,
+        id: UploadId,
+    ) -> Result<Option<(UploadRow, Vec<promoflow_model::pool::RowError>)>>;
 
     /// Lists up to `limit` unused codes last stated by an upload, after that code.
     fn unused_of_upload(&self, id: UploadId, after: &str, limit: usize) -> Result<Vec<String>>;

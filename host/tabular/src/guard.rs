@@ -18,7 +18,7 @@ fn formula(text: &str) -> (bool, bool) {
 }
 
 /// Returns the text in a form that [`unguarded`] reverses. For a spreadsheet, formulas are guarded.
-pub(crate) fn guarded(text: &str, for_spreadsheet: bool) -> Cow<'_, str> {
+pub fn guarded(text: &str, for_spreadsheet: bool) -> Cow<'_, str> {
     match formula(text) {
         (_, true) => Cow::Owned(format!("'{text}")),
         (true, false) if for_spreadsheet => Cow::Owned(format!("'{text}")),
@@ -27,7 +27,7 @@ pub(crate) fn guarded(text: &str, for_spreadsheet: bool) -> Cow<'_, str> {
 }
 
 /// Returns the text without its guard.
-pub(crate) fn unguarded(text: &str) -> &str {
+pub fn unguarded(text: &str) -> &str {
     match formula(text) {
         (_, true) => &text[1..],
         _ => text,

@@ -13,7 +13,7 @@ const IN_MEMORY: usize = 512 * 1024;
 const BLOCK: usize = 64 * 1024;
 
 /// Replays the bytes that were read, followed by the read error, if there was one.
-pub(crate) struct Kept {
+pub struct Kept {
     file: BufReader<SpooledTempFile>,
     failed: Option<io::Error>,
 }

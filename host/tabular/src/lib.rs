@@ -130,7 +130,7 @@ impl<R: Read, T: Table> Reader<R, T> {
     ///
     /// Fails if the beginning already shows that the file cannot be read: another kind of file, an
     /// encoding other than UTF-8, or a CSV header that lacks a column or has unknown ones.
-    pub(crate) fn new(
+    pub fn new(
         reader: R,
         format: Option<Format>,
         csv: &CsvOptions,
@@ -150,7 +150,7 @@ impl<R: Read, T: Table> Reader<R, T> {
 
     /// Returns the next row, or `None` after the last one. After an error there are no more rows,
     /// even if the file has some; an all-or-nothing caller must discard the rows before it.
-    pub(crate) fn next_row(&mut self) -> Result<Option<Row<T::Row>>, UploadError> {
+    pub fn next_row(&mut self) -> Result<Option<Row<T::Row>>, UploadError> {
         if self.ended {
             return Ok(None);
         }
@@ -172,7 +172,7 @@ impl<R: Read, T: Table> Reader<R, T> {
     }
 
     /// Returns warnings about a file that was read to its end.
-    pub(crate) fn warnings(&self) -> Vec<String> {
+    pub fn warnings(&self) -> Vec<String> {
         let (mut warnings, table) = match &self.rows {
             Rows::Csv(rows) => (rows.warnings(), rows.table()),
             Rows::Json(rows) => (Vec::new(), rows.table()),
@@ -188,7 +188,7 @@ impl<R: Read, T: Table> Reader<R, T> {
     }
 
     /// Returns the location of the last row, if its line number alone does not identify it.
-    fn place(&self) -> Option<RowPlace> {
+    pub fn place(&self) -> Option<RowPlace> {
         match &self.rows {
             Rows::Csv(_) => None,
             Rows::Json(rows) => Some(rows.place()),
@@ -205,7 +205,7 @@ fn format_of(head: &[u8]) -> Format {
 }
 
 /// Returns at most 40 characters of the text, for messages.
-pub(crate) fn shorten(text: &str) -> String {
+pub fn shorten(text: &str) -> String {
     let mut short: String = text.chars().take(40).collect();
     if short.len() < text.len() {
         short.push('…');
@@ -215,7 +215,7 @@ pub(crate) fn shorten(text: &str) -> String {
 
 /// Normalises a name for comparison: drops case, accents, spaces and marks. Column separators are
 /// kept, so that two joined names match nothing.
-pub(crate) fn fold(text: &str) -> String {
+pub fn fold(text: &str) -> String {
     // A trailing colon ends a label and separates nothing.
     let text = text.trim_end().trim_end_matches([':', ' ']);
     let is_part = |c: &char| {
@@ -232,10 +232,7 @@ pub(crate) fn fold(text: &str) -> String {
 }
 
 /// Returns the most similar of these names, if one is similar enough.
-pub(crate) fn nearest(
-    text: &str,
-    names: impl Iterator<Item = &'static str>,
-) -> Option<&'static str> {
+pub fn nearest(text: &str, names: impl Iterator<Item = &'static str>) -> Option<&'static str> {
     let folded = fold(text);
     names
         .map(|name| (strsim::jaro_winkler(&folded, &name.to_lowercase()), name))

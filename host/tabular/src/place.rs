@@ -25,7 +25,7 @@ struct Item {
 
 impl RowPlace {
     /// Creates the location of a CSV line.
-    pub(super) fn line(line: u64) -> RowPlace {
+    pub fn line(line: u64) -> RowPlace {
         RowPlace {
             line,
             column: None,
@@ -50,7 +50,7 @@ impl RowPlace {
     }
 
     /// Creates an error at this location.
-    pub(crate) fn error(&self, field: &str, message: String) -> RowError {
+    pub fn error(&self, field: &str, message: String) -> RowError {
         RowError {
             line: self.line,
             column: self.column,

@@ -8,7 +8,7 @@ use super::{Row, RowError, RowPlace};
 const MOST_ERRORS: usize = 20;
 
 /// A kind of rows. The file formats know nothing else about rows.
-pub(crate) trait Table {
+pub trait Table {
     /// A column of CSV, or a key of a JSON object.
     type Column: Clone + PartialEq;
     /// Values that a row, the call around it, or the options give.

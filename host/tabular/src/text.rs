@@ -27,7 +27,7 @@ const PLACEHOLDERS: &[&str] = &[
 ];
 
 /// Returns true for invisible characters: Unicode's default ignorables and format characters.
-pub(crate) fn is_invisible(c: char) -> bool {
+pub fn is_invisible(c: char) -> bool {
     matches!(
         c,
         '\u{AD}'
@@ -58,7 +58,7 @@ fn shapes(c: char) -> bool {
 
 /// Returns the text without surrounding whitespace and invisible characters, and without the
 /// wrapper `="…"` that keeps spreadsheets from reading a text as a number.
-pub(crate) fn trim(text: &str) -> &str {
+pub fn trim(text: &str) -> &str {
     let around = |c: char| c.is_whitespace() || is_invisible(c);
     let trimmed = text.trim_matches(around);
     let inner = trimmed
@@ -72,12 +72,12 @@ pub(crate) fn trim(text: &str) -> &str {
 
 /// Cleans a value that is compared exactly, such as a code: removes all invisible characters and
 /// converts all spaces to plain ones.
-pub(crate) fn exact(text: &str) -> Cow<'_, str> {
+pub fn exact(text: &str) -> Cow<'_, str> {
     visible(text, |_, c| is_invisible(c))
 }
 
 /// Cleans a value that people read, such as a type. Characters that join letters or emoji are kept.
-pub(crate) fn readable(text: &str) -> Cow<'_, str> {
+pub fn readable(text: &str) -> Cow<'_, str> {
     visible(text, |before, c| {
         is_invisible(c) && !(shapes(c) && before.is_some_and(|before| !before.is_ascii()))
     })
@@ -140,7 +140,7 @@ fn visible(text: &str, drops: impl Fn(Option<char>, char) -> bool) -> Cow<'_, st
 }
 
 /// Returns true if a spreadsheet rounded a long number to this: `1.23457E+11`.
-pub(crate) fn is_scientific(text: &str) -> bool {
+pub fn is_scientific(text: &str) -> bool {
     let Some((mantissa, exponent)) = text.split_once(['E', 'e']) else {
         return false;
     };
@@ -160,7 +160,7 @@ pub(crate) fn is_scientific(text: &str) -> bool {
 }
 
 /// Describes a text that is not a value. Returns `None` if it may be one.
-pub(crate) fn mistaken(text: &str) -> Option<&'static str> {
+pub fn mistaken(text: &str) -> Option<&'static str> {
     if is_scientific(text) {
         return Some(
             "a number that a spreadsheet has rounded, so digits are lost; format the column as \

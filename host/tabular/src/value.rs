@@ -8,19 +8,19 @@ use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value as Json;
 
 /// The reason why a number is refused for a text: another number would give the same text.
-pub(crate) const INEXACT: &str = "a number with a fraction or too many digits, which would not be \
+pub const INEXACT: &str = "a number with a fraction or too many digits, which would not be \
                                   kept exactly; write it in quotes";
 
 /// Returns true if a [`Value::Word`] is a number that may have been rounded while parsing: any
 /// number other than a 64-bit integer.
-pub(crate) fn is_inexact(word: &str) -> bool {
+pub fn is_inexact(word: &str) -> bool {
     let whole = word.parse::<i64>().is_ok() || word.parse::<u64>().is_ok();
     !whole && word != "true" && word != "false"
 }
 
 /// A JSON value. It distinguishes only what the readers need.
 #[derive(Debug)]
-pub(crate) enum Value<'a> {
+pub enum Value<'a> {
     /// Null: no value.
     Null,
     /// A string.
@@ -35,7 +35,7 @@ pub(crate) enum Value<'a> {
 
 impl Value<'_> {
     /// Returns the text of a string.
-    pub(crate) fn as_text(&self) -> Option<&str> {
+    pub fn as_text(&self) -> Option<&str> {
         match self {
             Value::Text(text) => Some(text),
             _ => None,
@@ -43,7 +43,7 @@ impl Value<'_> {
     }
 
     /// Converts to an owned JSON value.
-    pub(crate) fn to_json(&self) -> Json {
+    pub fn to_json(&self) -> Json {
         match self {
             Value::Null => Json::Null,
             Value::Text(text) => Json::from(text.as_ref()),
@@ -58,7 +58,7 @@ impl Value<'_> {
     }
 
     /// Describes the value for messages.
-    pub(crate) fn described(&self) -> String {
+    pub fn described(&self) -> String {
         match self {
             Value::Null => "null".to_owned(),
             Value::Text(text) => format!("`{}`", super::shorten(text)),

@@ -65,7 +65,7 @@ pub(super) fn show(stored: &StoredWorkflow, out: &mut Out) -> Done {
 }
 
 /// Writes the steps in short: one line each, with the targets of its ports.
-pub(in crate) fn show_steps(workflow: &Workflow, out: &mut Out) -> std::io::Result<()> {
+pub(crate) fn show_steps(workflow: &Workflow, out: &mut Out) -> std::io::Result<()> {
     for step in &workflow.steps {
         let ports: Vec<String> = step
             .ports

@@ -18,28 +18,28 @@ const MOST_ERRORS: usize = 1_000;
 
 /// Limits of one batch.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct BatchSize<Row> {
+pub struct BatchSize<Row> {
     /// Maximum number of rows.
-    pub(crate) rows: usize,
+    pub rows: usize,
     /// Maximum size in bytes, so that memory stays bounded whatever the rows hold.
-    pub(crate) bytes: usize,
+    pub bytes: usize,
     /// Returns the size of a row in bytes.
-    pub(crate) weigh: fn(&Row) -> usize,
+    pub weigh: fn(&Row) -> usize,
 }
 
 /// Rows that are stored in one call.
-pub(crate) struct Batch<Row> {
+pub struct Batch<Row> {
     /// The rows that were accepted.
-    pub(crate) good: Vec<Row>,
+    pub good: Vec<Row>,
     /// The locations of the accepted rows; empty if the line number says enough (CSV).
     places: Vec<RowPlace>,
     /// The errors of each rejected row.
-    pub(crate) bad: Vec<Vec<RowError>>,
+    pub bad: Vec<Vec<RowError>>,
 }
 
 impl<Row> Batch<Row> {
     /// Returns the error for an accepted row that the store refuses.
-    pub(crate) fn refuse(&self, index: usize, line: u64, field: &str, message: String) -> RowError {
+    pub fn refuse(&self, index: usize, line: u64, field: &str, message: String) -> RowError {
         let place = self.places.get(index).copied();
         place
             .unwrap_or_else(|| RowPlace::line(line))
@@ -66,19 +66,19 @@ pub struct ImportReport {
 
 impl ImportReport {
     /// Counts a rejected row and keeps its errors.
-    pub(crate) fn reject(&mut self, errors: Vec<RowError>) {
+    pub fn reject(&mut self, errors: Vec<RowError>) {
         self.rejected += 1;
         let room = MOST_ERRORS.saturating_sub(self.errors.len());
         self.errors.extend(errors.into_iter().take(room));
     }
 
     /// Returns the number of rows read so far.
-    pub(crate) fn rows(&self) -> u64 {
+    pub fn rows(&self) -> u64 {
         self.inserted + self.updated + self.unchanged + self.rejected
     }
 
     /// Resets the counts of stored rows, because the upload was rolled back.
-    pub(crate) fn undo(&mut self) {
+    pub fn undo(&mut self) {
         (self.inserted, self.updated, self.unchanged) = (0, 0, 0);
     }
 }
@@ -107,15 +107,15 @@ enum ReadAhead<Row> {
 
 /// The end of a file.
 #[derive(Default)]
-pub(crate) struct Ended {
+pub struct Ended {
     /// The error that stopped reading, if any.
-    pub(crate) failed: Option<UploadError>,
+    pub failed: Option<UploadError>,
     /// Warnings for the author of the file.
-    pub(crate) warnings: Vec<String>,
+    pub warnings: Vec<String>,
 }
 
 /// Returns the reader for an upload. If `atomic`, the upload is read to its end here first.
-pub(crate) fn kept<'r>(
+pub fn kept<'r>(
     reader: impl Read + Send + 'r,
     atomic: bool,
 ) -> Result<Box<dyn Read + Send + 'r>, ImportError> {
@@ -132,7 +132,7 @@ pub(crate) fn kept<'r>(
 }
 
 /// Reads an upload on a separate thread and passes its rows to `take`, batch by batch.
-pub(crate) fn in_batches<R: Read, T: Table>(
+pub fn in_batches<R: Read, T: Table>(
     open: impl FnOnce() -> Result<Reader<R, T>, UploadError> + Send,
     size: BatchSize<T::Row>,
     mut take: impl FnMut(Batch<T::Row>) -> Result<(), StoreError>,

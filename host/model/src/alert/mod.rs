@@ -48,7 +48,7 @@ impl Kind {
 }
 
 /// The `kind` of the event for a paused workflow.
-pub(crate) const WORKFLOW_PAUSED: &str = "workflow-paused";
+pub const WORKFLOW_PAUSED: &str = "workflow-paused";
 
 /// The severity of an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -211,7 +211,7 @@ impl Alert {
 
 /// Rejects an external event that looks like an alert's event: it would start workflows meant for
 /// the operator, or suppress a real alert with the same id.
-pub(crate) fn check_foreign(event: &Event) -> Result<(), EventError> {
+pub fn check_foreign(event: &Event) -> Result<(), EventError> {
     let same = |level: &Level| {
         let reserved = level.event_type();
         event.event_type.trim().eq_ignore_ascii_case(reserved)

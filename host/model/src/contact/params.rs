@@ -69,7 +69,7 @@ fn is_invisible(c: char) -> bool {
 }
 
 /// Returns true if two parameter names are equal, ignoring case, `_`, `-` and spaces.
-pub(crate) fn is_same_param(one: &str, other: &str) -> bool {
+pub fn is_same_param(one: &str, other: &str) -> bool {
     fn letters(name: &str) -> impl Iterator<Item = u8> {
         let between = |byte: &u8| !matches!(byte, b'_' | b'-' | b' ');
         let letters = name.bytes().filter(between);
@@ -79,7 +79,7 @@ pub(crate) fn is_same_param(one: &str, other: &str) -> bool {
 }
 
 /// Returns true if a parameter with this name identifies a contact.
-pub(crate) fn tells_contact(name: &str) -> bool {
+pub fn tells_contact(name: &str) -> bool {
     let mut params = IDENTIFYING_PARAMS.iter();
     params.any(|param| is_same_param(param, name))
 }

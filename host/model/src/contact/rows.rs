@@ -41,7 +41,7 @@ impl<R: Read> ContactReader<R> {
 }
 
 /// Opens an upload; fails like [`ContactReader::new`].
-pub(super) fn open<R: Read>(
+pub fn open<R: Read>(
     reader: R,
     format: Option<Format>,
     csv: &CsvOptions,

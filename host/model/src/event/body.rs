@@ -119,7 +119,7 @@ fn listed(list: Vec<Value<'_>>) -> Result<Map<String, Json>, EventError> {
 }
 
 /// Reads parameters from the members of the object `field`.
-pub(crate) fn named(
+pub fn named(
     field: &str,
     members: Vec<(Cow<'_, str>, Value<'_>)>,
 ) -> Result<Map<String, Json>, EventError> {

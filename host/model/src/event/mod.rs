@@ -28,7 +28,7 @@ pub const MAX_ID_CHARS: usize = 300;
 pub const MAX_EVENT_BYTES: usize = 20 * 1024;
 
 /// Characters that are not allowed in keys.
-pub(crate) const FORBIDDEN_IN_KEYS: &[char] = &[
+pub const FORBIDDEN_IN_KEYS: &[char] = &[
     '<', ';', '’', '\\', '/', '|', '"', '`', '\'', '^', '?', '!', ',', '>',
 ];
 
@@ -196,7 +196,7 @@ fn judge(text: &str, max: usize) -> Result<(), String> {
 }
 
 /// Validates a `keyValue`.
-pub(crate) fn check_key_value(text: &str) -> Result<(), EventError> {
+pub fn check_key_value(text: &str) -> Result<(), EventError> {
     check_key("keyValue", text, MAX_KEY_CHARS)
 }
 

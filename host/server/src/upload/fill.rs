@@ -17,7 +17,7 @@ use promoflow_tabular::{CsvOptions, StatedColumn};
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
-pub(in crate) struct Fill {
+pub(crate) struct Fill {
     /// CSV: type of the codes if the file has no such column.
     #[serde(rename = "type")]
     pub(super) code_type: Option<String>,
@@ -53,7 +53,7 @@ pub(in crate) struct Fill {
 #[derive(Deserialize, ToSchema)]
 #[expect(dead_code, reason = "it describes the form")]
 #[serde(rename_all = "camelCase")]
-pub(in crate) struct UploadForm {
+pub(crate) struct UploadForm {
     /// Type of the codes if the file has no such column.
     #[serde(rename = "type")]
     code_type: Option<String>,
@@ -183,7 +183,7 @@ impl<S: Sync> FromRequestParts<S> for Fill {
 
 /// Parses the parameters of a query or form. Returns the values of `column` separately, because it
 /// may be repeated.
-pub(in crate) fn stated_with_columns<T: DeserializeOwned>(
+pub(crate) fn stated_with_columns<T: DeserializeOwned>(
     pairs: impl Iterator<Item = (String, String)>,
     what: &str,
 ) -> Result<(T, Vec<String>), Problem> {
@@ -197,12 +197,12 @@ pub(in crate) fn stated_with_columns<T: DeserializeOwned>(
 }
 
 /// Returns the query parameters of a request in order.
-pub(in crate) fn query_of(parts: &Parts) -> impl Iterator<Item = (String, String)> {
+pub(crate) fn query_of(parts: &Parts) -> impl Iterator<Item = (String, String)> {
     form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned()
 }
 
 /// Builds the options for reading CSV from query parameters.
-pub(in crate) fn csv_options(
+pub(crate) fn csv_options(
     delimiter: Option<&str>,
     no_header: Option<bool>,
     columns: &[String],

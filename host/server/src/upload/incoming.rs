@@ -19,7 +19,7 @@ const PIECE: usize = 32 << 10;
 
 /// Size limit of a body and its reason.
 #[derive(Clone, Copy, Debug)]
-pub(in crate) enum Limit {
+pub(crate) enum Limit {
     /// Limit for a whole upload.
     Upload(u64),
     /// Limit for an upload imported in one transaction.

@@ -12,7 +12,7 @@ use promoflow_model::message::ChannelKind;
 use promoflow_store::Directory;
 
 /// A directory in a temporary database, deleted when this is dropped.
-pub(in crate) struct Aside {
+pub(crate) struct Aside {
     connection: Mutex<Connection>,
 }
 

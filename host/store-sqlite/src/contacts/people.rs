@@ -15,7 +15,7 @@ use promoflow_model::contact::{AddressKind, Contact, Name, NewContact, is_placeh
 const FILLED_AT_ONCE: i64 = 2_000;
 
 /// Returns true if the directory is enabled.
-pub(in crate) fn awake(connection: &Connection) -> Result<bool> {
+pub(crate) fn awake(connection: &Connection) -> Result<bool> {
     Ok(number_setting(connection, "contacts")? != 0)
 }
 
@@ -70,7 +70,7 @@ fn read_event(id: i64, row: &Row<'_>) -> Result<(String, Map<String, Value>)> {
 }
 
 /// Creates or updates a contact from an event.
-pub(in crate) fn fill(
+pub(crate) fn fill(
     connection: &Connection,
     key: &str,
     params: &Map<String, Value>,

@@ -16,7 +16,7 @@ use promoflow_model::message::ChannelKind;
 use promoflow_store::DeliveryId;
 
 /// Returns true if there is any unsubscription at all.
-pub(in crate) fn anybody_refuses(connection: &Connection) -> Result<bool> {
+pub(crate) fn anybody_refuses(connection: &Connection) -> Result<bool> {
     Ok(connection
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM refusal)
@@ -26,7 +26,7 @@ pub(in crate) fn anybody_refuses(connection: &Connection) -> Result<bool> {
 }
 
 /// Returns true if this address has unsubscribed from the channel, or a contact that has it did.
-pub(in crate) fn refuses(
+pub(crate) fn refuses(
     connection: &Connection,
     channel: ChannelKind,
     address: &str,
@@ -47,7 +47,7 @@ pub(in crate) fn refuses(
 
 /// Returns true if a delivery must not be attempted: its address has unsubscribed, or its contact
 /// has since left that address and unsubscribed.
-pub(in crate) fn refuses_delivery(
+pub(crate) fn refuses_delivery(
     connection: &Connection,
     id: DeliveryId,
     channel: ChannelKind,

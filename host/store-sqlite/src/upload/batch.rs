@@ -13,11 +13,11 @@ use promoflow_model::pool::{DEFAULT_TYPE, NewCode};
 use promoflow_store::{RowOutcome, StoreError};
 
 /// The rows of one transaction.
-pub(in crate) struct Batch<'b> {
-    pub(in crate) connection: &'b Connection,
-    pub(in crate) lanes: &'b mut LaneIds,
-    pub(in crate) upload: i64,
-    pub(in crate) at: Timestamp,
+pub(crate) struct Batch<'b> {
+    pub(crate) connection: &'b Connection,
+    pub(crate) lanes: &'b mut LaneIds,
+    pub(crate) upload: i64,
+    pub(crate) at: Timestamp,
 }
 
 /// A code as stored, or as an earlier line of the upload gave it.
@@ -39,7 +39,7 @@ struct FreeRow<'r> {
 
 impl Batch<'_> {
     /// Imports rows. Their codes get the next numbers in order.
-    pub(in crate) fn take(mut self, rows: &[NewCode]) -> Result<Vec<RowOutcome>> {
+    pub(crate) fn take(mut self, rows: &[NewCode]) -> Result<Vec<RowOutcome>> {
         let first = reserve(self.connection, rows.len())?;
         self.put(rows, first, |index| first + index as i64)
     }

@@ -379,10 +379,7 @@ fn next_slice(connection: &Connection, stage: &str, first: i64) -> Result<Option
 }
 
 /// Imports the remaining slices of all accepted uploads.
-pub(in crate) fn finish_decided(
-    store: &SqliteStore,
-    clock: &dyn Clock,
-) -> Result<()> {
+pub(crate) fn finish_decided(store: &SqliteStore, clock: &dyn Clock) -> Result<()> {
     let unfinished = store.read(|connection| {
         let mut all =
             connection.prepare_cached("SELECT upload FROM upload_stage ORDER BY upload")?;
@@ -400,7 +397,7 @@ pub(in crate) fn finish_decided(
 }
 
 /// Deletes slices of uploads whose process died before they were accepted.
-pub(in crate) fn forget_lost(connection: &Connection, at: Timestamp) -> Result<()> {
+pub(crate) fn forget_lost(connection: &Connection, at: Timestamp) -> Result<()> {
     connection.execute(
         "DELETE FROM upload_slice
          WHERE at < ?1 AND stage NOT IN (SELECT stage FROM upload_stage)",

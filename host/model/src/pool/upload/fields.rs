@@ -33,7 +33,7 @@ pub struct Stated {
 }
 
 /// Reads values and holds the defaults.
-pub(in crate::pool) struct Judge {
+pub struct Judge {
     calendar: Calendar,
     date_format: Option<DateFormat>,
     dates: HashMap<String, Timestamp>,

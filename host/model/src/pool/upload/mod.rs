@@ -48,7 +48,7 @@ pub struct UploadOptions {
 pub struct UploadReader<R: Read>(Reader<R, Judge>);
 
 /// Opens an upload; fails like [`UploadReader::new`].
-pub(super) fn open<R: Read>(
+pub fn open<R: Read>(
     reader: R,
     options: UploadOptions,
     calendar: Calendar,
