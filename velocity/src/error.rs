@@ -23,7 +23,7 @@ impl Pos {
 #[error("{message} (line {line}, column {column})")]
 #[non_exhaustive]
 pub struct Error {
-    /// What was found and what was expected, without the position.
+    /// A description of the problem and of the expected input, without the position.
     pub message: String,
     /// The line, from 1; a line ends with LF, CR LF or CR.
     pub line: u32,

@@ -44,7 +44,7 @@ pub enum Unset {
 /// Options for parsing: extensions of Velocity's syntax.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ParseOptions {
-    /// Whether `$data.get ('name')` calls `get`: blanks before the parenthesis, including no-break
+    /// Makes `$data.get ('name')` call `get`: blanks before the parenthesis, including no-break
     /// spaces, are ignored if the parentheses contain exactly one quoted text or integer.
     ///
     /// Velocity ends the reference at the blank and prints the rest as text. Texts rarely have such

@@ -15,7 +15,7 @@ pub struct Reference {
     pub variable: String,
     /// The key, if the variable is `data` and the template names the key as a constant.
     pub key: Option<String>,
-    /// How the value is used.
+    /// The use of the value.
     pub usage: Usage,
     /// The source as written in the template if it is printed, such as `${order.total}`; otherwise
     /// `$` and the name.
@@ -26,7 +26,7 @@ pub struct Reference {
     pub column: u32,
 }
 
-/// How a template uses a value.
+/// A use of a value in a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Usage {

@@ -10,7 +10,7 @@ const DELIMITERS: [u8; 3] = [b'\t', b';', b','];
 /// Other delimiters that an error message suggests.
 const OTHER_DELIMITERS: [char; 10] = ['|', '^', '~', '\u{1F}', '\u{1}', ':', '/', '=', '#', ' '];
 
-/// Parses the line `sep=;` that tells spreadsheets the delimiter. Returns the delimiter and the
+/// Parses the line `sep=;` that names the delimiter for spreadsheets. Returns the delimiter and the
 /// number of bytes and lines to skip, including blank lines before it.
 pub(super) fn separator_line(head: &[u8]) -> Option<(Option<u8>, usize, u64)> {
     let start = head.iter().position(|byte| !byte.is_ascii_whitespace())?;

@@ -37,7 +37,7 @@ pub enum UploadError {
     Option {
         /// The option as named in the HTTP API, such as `column`.
         option: &'static str,
-        /// What was found and what is expected.
+        /// The value found and the expected one.
         message: String,
     },
     /// A value that cannot be read without a further option.
@@ -47,7 +47,7 @@ pub enum UploadError {
         line: u64,
         /// The field as named in an upload.
         field: &'static str,
-        /// What was found and which option to use.
+        /// The value found and the option to use.
         message: String,
     },
     /// The first line of a CSV file does not name the columns correctly, or a later line repeats
@@ -58,7 +58,7 @@ pub enum UploadError {
         line: u64,
         /// The column as named in the file; empty if the error is about the whole line.
         field: String,
-        /// What was found and what is expected.
+        /// The value found and the expected one.
         message: String,
     },
     /// The file is not valid JSON from here on, or holds something other than rows.
@@ -68,7 +68,7 @@ pub enum UploadError {
         line: u64,
         /// The column, in bytes, counted from 1.
         column: u64,
-        /// What was found and what is expected.
+        /// The value found and the expected one.
         message: String,
     },
     /// A key of a call such as `{"promocodes": […], …}` that would apply to all of its rows.
@@ -78,7 +78,7 @@ pub enum UploadError {
         line: u64,
         /// The key as written in the file.
         field: String,
-        /// What was found and what is expected.
+        /// The value found and the expected one.
         message: String,
     },
     /// A row or a JSON value of an implausible length.
@@ -97,7 +97,7 @@ pub enum UploadError {
     Fill {
         /// The field as named in an upload.
         field: &'static str,
-        /// What was found and what is expected.
+        /// The value found and the expected one.
         message: String,
     },
     /// The reader failed.

@@ -95,7 +95,7 @@ pub struct RowError {
     /// The field as named in an upload, such as `discount`; empty if the error is about the whole
     /// row.
     pub field: String,
-    /// What was found and what is expected.
+    /// The value found and the expected one.
     pub message: String,
 }
 

@@ -177,16 +177,16 @@ pub struct Subject {
 pub struct Alert {
     /// The subject.
     pub subject: Subject,
-    /// Whether it is raised now.
+    /// True if it is raised now.
     pub raised: bool,
-    /// How often it was raised. The number is part of the event id, so that each event is sent
+    /// The number of times it was raised. It is part of the event id, so that each event is sent
     /// once.
     pub crossing: i64,
-    /// Whether the event for the last crossing is stored.
+    /// True if the event for the last crossing is stored.
     pub told: bool,
     /// The parameters of the event for the last crossing.
     pub params: Map<String, Value>,
-    /// When it was raised or cleared.
+    /// The time at which it was raised or cleared.
     pub at: crate::clock::Timestamp,
 }
 

@@ -53,7 +53,7 @@ pub struct Event {
 pub struct EventError {
     /// The field as named in the JSON body.
     pub field: String,
-    /// What was found and what is expected.
+    /// The value found and the expected one.
     pub message: String,
 }
 

@@ -21,7 +21,7 @@ pub enum ParseDateError {
     /// Not a date, or one that does not exist.
     #[error("`{0}` is not a date; expected one like 2026-12-31, 2026-12-31T23:59 or 2026.12.31")]
     NoDate(String),
-    /// The day and the month cannot be told apart.
+    /// The order of day and month is ambiguous.
     #[error(
         "`{text}` may be {day_first} or {month_first}; name the date format: `--date-format \
          {}` or `--date-format {}` (over HTTP `dateFormat`)",
