@@ -8,7 +8,6 @@ use anyhow::Result;
 use super::Promoflow;
 use promoflow_engine::import::ContactOptions;
 use promoflow_engine::import::{self, ImportError, ImportReport};
-use promoflow_model::contact;
 use promoflow_model::contact::{Contact, Name};
 use promoflow_model::message::ChannelKind;
 use promoflow_store::{ContactStore, Directory, Store};

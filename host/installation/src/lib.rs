@@ -29,7 +29,7 @@ pub use running::Running;
 use promoflow_block_host::{BlockLibrary, Sandboxes};
 use promoflow_document::nesting::check_depth;
 use promoflow_engine::committer::Committer;
-use promoflow_engine::import::{self, ImportError, ImportOptions, ImportReport, Watch, codes};
+use promoflow_engine::import::{self, ImportError, ImportOptions, ImportReport, Watch};
 use promoflow_engine::metrics::Metrics;
 use promoflow_engine::outbox::{Dispatcher, DispatcherParts, Unsubscriber};
 use promoflow_engine::run;

@@ -33,7 +33,9 @@ pub struct HttpClient {
 
 /// A reply.
 pub struct HttpReply {
+    /// The status code.
     pub status: u16,
+    /// The headers.
     pub headers: HeaderMap,
     /// The body, or the reason why it is missing.
     pub body: Result<Vec<u8>, BodyError>,

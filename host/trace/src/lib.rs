@@ -32,28 +32,41 @@ const FLUSH: Duration = Duration::from_secs(5);
 /// A commit, which several units may share.
 #[derive(Clone, Copy, Debug)]
 pub struct CommitSpan {
+    /// Start of the transaction.
     pub began: SystemTime,
+    /// End of the transaction.
     pub ended: SystemTime,
+    /// Number of units that the transaction committed.
     pub units: usize,
 }
 
 /// A segment: a part of a run between two waits.
 #[derive(Clone, Debug)]
 pub struct SegmentSpan {
+    /// The run.
     pub run: RunId,
+    /// Number of the segment in the run, from 0.
     pub number: u32,
+    /// Number of the attempt, from 1.
     pub attempt: u32,
+    /// How the segment ended, for the span attribute.
     pub end: &'static str,
+    /// The steps, in execution order.
     pub steps: Vec<StepSpan>,
 }
 
 /// A step of a segment.
 #[derive(Clone, Debug)]
 pub struct StepSpan {
+    /// Id of the step.
     pub step: String,
+    /// Name of its block.
     pub block: String,
+    /// The port that it took, if it ended with one.
     pub port: Option<String>,
+    /// Start of the step.
     pub began: SystemTime,
+    /// End of the step.
     pub ended: SystemTime,
 }
 
@@ -76,23 +89,35 @@ impl From<&StepRecord> for StepSpan {
 pub enum Happened {
     /// An event was accepted; with the segments it started.
     Event {
+        /// The stored event.
         row: EventRow,
+        /// The type of the event.
         kind: String,
+        /// The request that brought it.
         origin: Origin,
+        /// The segments that it started.
         segments: Vec<SegmentSpan>,
+        /// The commit that stored it.
         commit: CommitSpan,
     },
     /// A segment of a run ended.
     Segment {
+        /// The segment.
         segment: SegmentSpan,
+        /// The commit that stored it.
         commit: CommitSpan,
     },
     /// A delivery attempt ended.
     Attempt {
+        /// The delivery.
         delivery: DeliveryId,
+        /// Name of the channel.
         channel: &'static str,
+        /// Outcome of the attempt, for the span attribute.
         outcome: &'static str,
+        /// Start of the attempt.
         began: SystemTime,
+        /// End of the attempt.
         ended: SystemTime,
     },
 }

@@ -52,16 +52,23 @@ pub fn open<R: Read>(
 /// A column of CSV, or a key of a JSON object.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Column {
+    /// The id.
     Id,
+    /// The external id.
     ExternalId,
+    /// An address of that kind.
     Address(AddressKind),
     /// JSON: all tokens by channel.
     Tokens,
+    /// The languages, most preferred first.
     Languages,
+    /// The time zone.
     TimeZone,
+    /// Consent for one channel.
     Consent(ChannelKind),
     /// JSON: all consent by channel.
     Consents,
+    /// A field of that name.
     Field(String),
     /// JSON: all fields by name.
     Fields,

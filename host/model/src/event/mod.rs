@@ -58,6 +58,7 @@ pub struct EventError {
 }
 
 impl EventError {
+    /// Creates the error of a field.
     pub fn new(field: &str, message: impl Into<String>) -> EventError {
         EventError {
             field: field.to_owned(),
