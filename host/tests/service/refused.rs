@@ -81,7 +81,7 @@ fn a_stalled_upload_reports_the_inserted_rows() {
     let told = answer(stream);
     assert!(told.starts_with("HTTP/1.1 408"), "{told}");
     assert!(told.contains("location: /api/v1/uploads/1\r\n"), "{told}");
-    assert!(told.contains("160000 rows were taken"), "{told}");
+    assert!(told.contains("160000 rows were imported"), "{told}");
 }
 
 #[test]
