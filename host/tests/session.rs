@@ -644,7 +644,7 @@ fn bad_events_are_refused_by_line_and_the_others_are_sent() {
         answers[3]["error"]
             .as_str()
             .unwrap()
-            .contains("another content")
+            .contains("different content")
     );
 }
 

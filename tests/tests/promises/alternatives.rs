@@ -196,7 +196,7 @@ fn a_way_without_a_good_address_is_left_out_and_noted() {
     running.rest(&receipt.runs).unwrap();
     let (_, steps) = promoflow.run_of(receipt.runs[0]);
     let note = steps.iter().flat_map(|step| &step.log).next().unwrap();
-    assert!(note.contains("not by email"), "{note}");
+    assert!(note.contains("channel email skipped"), "{note}");
     assert_eq!(shop.letters.sent()[0].address, ANN.1);
     // What is left is one way: it costs no rows of its own.
     let rows = "SELECT count(*) FROM alternative";
