@@ -47,7 +47,7 @@ fn what_fails_for_now_is_tried_again_and_no_error_repeats_the_letter() {
         ("date", "the provider answered 503"),
         ("down", "the provider answered 500"),
         ("slow", "the provider did not answer in time"),
-        ("drop", "the conversation with the provider broke off"),
+        ("drop", "the connection to the provider was lost"),
     ]
     .into_iter()
     .enumerate()
@@ -69,7 +69,7 @@ fn what_fails_for_now_is_tried_again_and_no_error_repeats_the_letter() {
     drop(server);
     let (error, _) = later(&channel, 9, "ann");
     assert!(
-        error.starts_with("no connection to the provider: "),
+        error.starts_with("cannot connect to the provider: "),
         "{error}"
     );
     assert!(
@@ -192,8 +192,8 @@ fn a_provider_may_say_in_its_answer_what_became_of_the_letter() {
     assert_eq!(error, "the provider answered 200, /ok not true");
     // What cannot be read may have been anything.
     let broken = [
-        ("page", "is no JSON"),
-        ("cut", "broke off"),
+        ("page", "is not JSON"),
+        ("cut", "was cut off"),
         ("huge", "is too long"),
         ("drip", "took too long"),
     ];
@@ -202,7 +202,7 @@ fn a_provider_may_say_in_its_answer_what_became_of_the_letter() {
         let (error, _) = later(&channel, number, address);
         assert_eq!(
             error,
-            format!("the provider answered 200, and its answer {why}")
+            format!("the provider answered 200, but the response body {why}")
         );
         let again = 20 + number;
         assert!(unclear(&channel, again, address), "{address}");

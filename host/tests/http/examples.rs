@@ -122,7 +122,7 @@ fn a_page_in_place_of_an_answer_refuses_nothing() {
         assert_eq!(delivery["state"], "pending", "{delivery}");
         assert_eq!(
             delivery["error"],
-            "the provider answered 200, and its answer is no JSON"
+            "the provider answered 200, but the response body is not JSON"
         );
     }
 }

@@ -137,7 +137,10 @@ fn a_value_that_would_lead_elsewhere_or_make_a_header_is_refused() {
     let Handover::Refused { error } = header else {
         panic!("{header:?}")
     };
-    assert_eq!(error, "the letter's values make no header x-text");
+    assert_eq!(
+        error,
+        "the values of this message give an invalid header x-text"
+    );
     // Nothing of that was sent.
     assert_eq!(deliver(&channel, 2, "...", ""), Handover::Delivered);
     let request = server.request();

@@ -178,8 +178,8 @@ fn a_secret_in_the_environment_that_serves_nobody_is_told_and_not_shown() {
             ),
             (Some(&b"s3cret\xff"[..]), "it is not UTF-8"),
             (Some(b"\n"), "the variable SMS_TOKEN holds an empty secret"),
-            (Some(b"s3\ncret"), "make no header authorization"),
-            (Some(b"s3\x07cret"), "make no header authorization"),
+            (Some(b"s3\ncret"), "invalid header authorization"),
+            (Some(b"s3\x07cret"), "invalid header authorization"),
         ] {
             let (status, said) = check(token);
             assert_eq!(status, Some(2), "{token:?}: {said}");
