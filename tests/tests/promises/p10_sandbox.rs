@@ -42,8 +42,8 @@ fn tight(workers: usize) -> (Shop, Promoflow) {
 #[test]
 fn p10_whatever_a_block_does_its_run_fails_with_the_reason_and_the_host_goes_on() {
     for (deed, more, state, reason) in [
-        ("spin", "", RunState::Running, "longer than a step may"),
-        ("hoard", "", RunState::Running, "memory ran out"),
+        ("spin", "", RunState::Running, "exceeded the time limit"),
+        ("hoard", "", RunState::Running, "out of memory"),
         ("recurse", "", RunState::Running, "out of bounds"),
         (
             "trap",
@@ -64,7 +64,7 @@ fn p10_whatever_a_block_does_its_run_fails_with_the_reason_and_the_host_goes_on(
             RunState::Failed,
             "at most 64 levels",
         ),
-        ("flood-log", "", RunState::Running, "calls of the host"),
+        ("flood-log", "", RunState::Running, "host calls"),
         (
             "flood-claims",
             "",
@@ -294,7 +294,7 @@ fn p10_of_two_blocks_with_one_name_none_is_placed() {
     let blocks = promoflow.blocks().unwrap();
     assert!(blocks.get("mischief").is_none());
     let why = blocks.why_missing("mischief").unwrap();
-    assert!(why.contains("two blocks named `mischief`"), "{why}");
+    assert!(why.contains("two blocks are named `mischief`"), "{why}");
 }
 
 #[test]

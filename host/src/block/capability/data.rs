@@ -42,7 +42,7 @@ impl Host for StepState {
     }
 }
 
-/// A value on its way into a sandbox.
+/// Converts a value for the sandbox.
 pub(in crate::block) fn into_wit(value: Value) -> types::Value {
     match value {
         Value::Text(text) => types::Value::Text(text),

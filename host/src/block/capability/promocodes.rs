@@ -52,7 +52,7 @@ fn into_wit(code: crate::block::host::Promocode) -> promocodes::Promocode {
     }
 }
 
-/// A selector as the host has it, if it keeps the bounds.
+/// Converts a selector and checks its limits.
 pub(in crate::block) fn read_selector(selector: &promocodes::Selector) -> Result<Selector, String> {
     let chars = selector.type_.chars().count();
     if chars == 0 || chars > MAX_TYPE_CHARS {
