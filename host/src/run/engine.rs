@@ -177,11 +177,11 @@ impl Engine {
         let shared = Arc::clone(&engine.shared);
         engine.spawn("late-events".into(), move || shared.store_late_events())?;
         let shared = Arc::clone(&engine.shared);
-        engine.spawn("scout".into(), move || shared.scout())?;
+        engine.spawn("poller".into(), move || shared.scout())?;
         if !engine.shared.parts.alerts.is_empty() {
             let shared = Arc::clone(&engine.shared);
             let watch = Watch::new(&shared)?;
-            let thread = thread::Builder::new().name("watch".into());
+            let thread = thread::Builder::new().name("alert-monitor".into());
             *lock(&engine.watch) = Some(thread.spawn(move || watch.run(&shared))?);
         }
         Ok(engine)
