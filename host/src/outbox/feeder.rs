@@ -54,7 +54,7 @@ pub(super) struct Feeder {
     stopped: Option<Instant>,
 }
 
-/// The committer has stopped, so nothing more can be delivered.
+/// The committer is no longer running, so nothing more can be delivered.
 struct Stopped;
 
 impl Feeder {

@@ -14,7 +14,7 @@ use crate::message::Prepared;
 use crate::pool::Calendar;
 use crate::store::{ConfigId, Store, StoreError, StoredWorkflow, WorkflowRow, WorkflowState};
 
-/// Maximum number of cached plans of earlier configurations.
+/// Maximum number of cached plans of earlier configuration versions.
 const MOST_OLD_PLANS: usize = 256;
 
 /// The active workflows of one configuration version.
@@ -47,7 +47,7 @@ impl Configuration {
     }
 }
 
-/// Reads configurations from the store and caches the compiled plans and blocks.
+/// Reads the configuration from the store and caches the compiled plans and blocks.
 pub struct Configurations {
     store: Arc<dyn Store>,
     sandboxes: Arc<Sandboxes>,

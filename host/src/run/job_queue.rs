@@ -179,7 +179,7 @@ impl JobQueue {
     }
 
     /// Takes the next job and blocks until there is one. `None` once the queue is closed and
-    /// drained.
+    /// empty.
     pub(super) fn take(&self) -> Option<(Job, Turn)> {
         let mut state = self.state();
         loop {

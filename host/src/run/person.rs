@@ -104,7 +104,7 @@ impl Stage {
         }
     }
 
-    /// Fails if the person with this address has unsubscribed from the channel.
+    /// Fails if the owner of this address has unsubscribed from the channel.
     pub(super) fn check_consent(
         &mut self,
         channel: ChannelKind,
