@@ -643,7 +643,7 @@ fn invalid_events_are_rejected_by_line_and_the_others_sent() {
         answers[3]["error"]
             .as_str()
             .unwrap()
-            .contains("another content")
+            .contains("different content")
     );
 }
 

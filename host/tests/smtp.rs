@@ -474,7 +474,7 @@ fn an_invalid_answer_is_not_quoted() {
     assert!(!log.contains("garbled"), "{log}");
     let delivery = shop.delivery();
     assert_eq!(delivery["state"], "pending", "{delivery}");
-    let error = "the mail server hung up, or answered what is no SMTP";
+    let error = "the mail server closed the connection or sent an invalid SMTP reply";
     assert_eq!(delivery["error"], error);
 }
 
@@ -513,7 +513,7 @@ steps:
     );
     let (_, log) = shop.run(&["event", "send", "--file", "events.jsonl"]);
     assert_eq!(
-        log.matches("no channel is set up for sms").count(),
+        log.matches("no channel is configured for sms").count(),
         1,
         "{log}"
     );
@@ -525,7 +525,7 @@ steps:
             (&delivery["state"], &delivery["attempts"]),
             (&"pending".into(), &0.into())
         );
-        assert_eq!(delivery["error"], "no channel is set up for sms");
+        assert_eq!(delivery["error"], "no channel is configured for sms");
     }
     // No attempt was made, so its code is released.
     let left = || shop.done(&["codes", "count", "--json"]);

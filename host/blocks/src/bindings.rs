@@ -1,4 +1,4 @@
-//! The contract in Rust, made from `wit/`.
+//! The Rust bindings of the contract, generated from `wit/`.
 #![allow(missing_docs, unreachable_pub)]
 
 wasmtime::component::bindgen!({

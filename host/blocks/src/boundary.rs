@@ -1,8 +1,8 @@
-//! The boundary of the sandbox: everything that a block hands out is bounded and cleaned here.
+//! The boundary of the sandbox: limits and sanitises everything that a block returns.
 //!
-//! A block is written by a stranger. What it says is shown on terminals, stored with the run, and
-//! read again later, so no text of it is longer than somebody would read, none moves a cursor, no
-//! number is one that JSON cannot hold, and no moment is one that no calendar has.
+//! Blocks are untrusted. Their output is shown on terminals, stored with the run, and parsed again
+//! later. So texts are short and without control characters, numbers are valid in JSON, and times
+//! are valid dates.
 
 use super::bindings::exports::promoflow::workflow::block as wit;
 use super::bindings::promoflow::workflow::{log, types};
@@ -13,20 +13,20 @@ use promoflow_document::tame_line;
 use promoflow_model::block::Value;
 use promoflow_model::clock::Timestamp;
 
-/// Characters of an error that a block gives.
+/// Maximum length of an error text, in characters.
 pub(super) const MAX_ERROR_CHARS: usize = 2_000;
-/// Characters of names that a block gives, such as those of ports.
+/// Maximum length of a name, such as a port's, in characters.
 pub(super) const MAX_NAME_CHARS: usize = 64;
-/// Characters of the name of a request that a step waits for.
+/// Maximum length of the name of a request that a step waits for, in characters.
 const MAX_REQUEST_CHARS: usize = 200;
-/// Characters of what a block says when it panics.
+/// Maximum length of a panic message, in characters.
 const MAX_PANIC_CHARS: usize = 500;
-/// Characters of where it did.
+/// Maximum length of a panic's source location, in characters.
 const MAX_PLACE_CHARS: usize = 200;
-/// The last millisecond of the year 9999, after which no date has a form that others read.
+/// The last millisecond of the year 9999; later dates have no common text format.
 const LAST_MOMENT: i64 = 253_402_300_799_999;
 
-/// At most `max` characters on one line, none of which steers a terminal.
+/// Returns at most `max` characters on one line, without control characters.
 pub(super) fn clean(text: &str, max: usize) -> String {
     let end = text.char_indices().nth(max).map(|(end, _)| end);
     let mut cleaned = tame_line(&text[..end.unwrap_or(text.len())]);
@@ -36,7 +36,7 @@ pub(super) fn clean(text: &str, max: usize) -> String {
     cleaned
 }
 
-/// A text that means something to the host, if it is not longer than such a text may be.
+/// Returns a text that the host interprets, or an error if it is too long.
 pub(super) fn short(what: &str, text: String, max: usize) -> Result<String, String> {
     let found = text.chars().count();
     match found <= max {
@@ -47,23 +47,23 @@ pub(super) fn short(what: &str, text: String, max: usize) -> Result<String, Stri
     }
 }
 
-/// A moment of the years 1970 to 9999: the nearest one.
+/// Returns the nearest time within the years 1970 to 9999.
 pub(super) fn moment(millis: i64) -> Timestamp {
     Timestamp(millis.clamp(0, LAST_MOMENT))
 }
 
-/// A value that can be stored and read again.
+/// Converts a value; rejects one that could not be read back from the store.
 pub(super) fn read_value(value: types::Value) -> Result<Value, String> {
     Ok(match value {
         types::Value::Text(text) => Value::Text(text),
         types::Value::Integer(number) => Value::Integer(number),
         types::Value::Decimal(number) if number.is_finite() => Value::Decimal(number),
         types::Value::Decimal(number) => {
-            return Err(format!("a number must be finite, and this is {number}"));
+            return Err(format!("a number must be finite, found {number}"));
         }
         types::Value::Boolean(flag) => Value::Boolean(flag),
         types::Value::Json(text) => {
-            // Parsed only where it is not deep.
+            // Check the depth before parsing: the parser is recursive.
             if depth(&text) > MAX_VALUE_DEPTH {
                 return Err(format!(
                     "a value has at most {MAX_VALUE_DEPTH} levels of lists and objects"
@@ -76,8 +76,8 @@ pub(super) fn read_value(value: types::Value) -> Result<Value, String> {
     })
 }
 
-/// Levels of lists and objects in a JSON text; of one that is damaged, at least as many as a
-/// parser would go down.
+/// Returns the nesting depth of a JSON text. For invalid JSON, it is at least as deep as a parser
+/// would go.
 fn depth(json: &str) -> usize {
     let (mut depth, mut deepest) = (0_usize, 0);
     let (mut in_string, mut escaped) = (false, false);
@@ -97,10 +97,10 @@ fn depth(json: &str) -> usize {
     deepest
 }
 
-/// How a step ends.
+/// Converts the outcome of a step.
 pub(super) fn read_outcome(outcome: wit::Outcome) -> Result<Outcome, StepError> {
     Ok(match outcome {
-        // What is longer is not the name of a port.
+        // A longer name cannot be a port of the block.
         wit::Outcome::Port(port) => Outcome::Port(clean(&port, MAX_NAME_CHARS)),
         wit::Outcome::WaitUntil(timer) => Outcome::WaitUntil {
             until: moment(timer.until),
@@ -117,7 +117,7 @@ pub(super) fn read_outcome(outcome: wit::Outcome) -> Result<Outcome, StepError> 
     })
 }
 
-/// The name of a request: whoever replies gives the same.
+/// Checks the name of a request, which the reply must repeat.
 fn read_request(name: String) -> Result<String, String> {
     let name = short(
         "the request that the step waits for",
@@ -134,11 +134,11 @@ fn read_request(name: String) -> Result<String, String> {
     }
 }
 
-/// How a note begins that a block leaves when it panics, with the place after it.
+/// The start of the log entry that a block writes when it panics; the location follows.
 const PANICKED: &str = "panicked at ";
 
-/// What a block says in a note when it panics, `panicked at src/lib.rs:31:5:` and the message on
-/// the next line: the same in words for whoever reads the run's history.
+/// Parses the log entry of a panic, `panicked at src/lib.rs:31:5:` and the message on the next
+/// line. Returns a sentence for the run's history.
 pub(super) fn read_panic(level: log::Level, note: &str) -> Option<String> {
     let panic = match level {
         log::Level::Error => note.strip_prefix(PANICKED)?,
@@ -155,7 +155,7 @@ pub(super) fn read_panic(level: log::Level, note: &str) -> Option<String> {
     })
 }
 
-/// Why a step has no outcome.
+/// Converts the error of a step.
 pub(super) fn read_error(error: wit::BlockError) -> StepError {
     let clean = |text: String| clean(&text, MAX_ERROR_CHARS);
     match error {
@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_cut_and_cannot_steer_a_terminal() {
+    fn texts_are_cut_and_stripped_of_control_characters() {
         assert_eq!(
             clean("a\u{1b}[2J\u{9b}1mb\u{202e}c\r\nd", 100)
                 .chars()
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn every_moment_is_one_that_a_calendar_has() {
+    fn times_are_limited_to_valid_dates() {
         assert_eq!(moment(i64::MIN), Timestamp(0));
         assert_eq!(moment(1_800_000_000_000), Timestamp(1_800_000_000_000));
         let last = moment(i64::MAX).to_utc().unwrap();
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_could_not_be_read_again_is_refused() {
+    fn rejects_values_that_cannot_be_read_back() {
         let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
         let json = |text: String| read_value(types::Value::Json(text));
         assert!(json(nested(MAX_VALUE_DEPTH)).is_ok());
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_has_its_message_and_its_place() {
+    fn panics_include_message_and_location() {
         let read = |note: &str| read_panic(log::Level::Error, note);
         assert_eq!(
             read("panicked at src/lib.rs:31:5:\nI am broken: 42").as_deref(),
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_of_a_request_is_short_and_printable() {
+    fn request_names_are_short_and_printable() {
         let wait = |request: String| {
             read_outcome(wit::Outcome::WaitForReply(wit::ReplyWait {
                 request,
@@ -245,7 +245,7 @@ mod tests {
         );
         for bad in [String::new(), "x".repeat(900_000), "a\u{1b}b".into()] {
             let Err(StepError::Invalid(error)) = wait(bad) else {
-                panic!("it is taken")
+                panic!("the request is accepted")
             };
             assert!(error.chars().count() < 500, "{error}");
         }

@@ -1,10 +1,10 @@
-//! The folder for compiled blocks. What is read from it runs in this process, so it must be its
-//! owner's alone.
+//! Checks the folder for compiled blocks. Code from it runs in this process, so only its owner may
+//! write to it.
 
 use std::path::Path;
 
-/// Makes the folder where there is none, for its owner alone; refuses one in which somebody else
-/// may write.
+/// Creates the folder with access for its owner only. Rejects an existing folder that another user
+/// owns or can write to.
 #[cfg(unix)]
 pub(super) fn secure(folder: &Path) -> Result<(), String> {
     use std::fs::{self, DirBuilder};
@@ -14,7 +14,7 @@ pub(super) fn secure(folder: &Path) -> Result<(), String> {
 
     let shown = folder.display();
     let mut builder = DirBuilder::new();
-    // Where it cannot be made nothing is read from it.
+    // If it cannot be created, nothing is read from it.
     let _cache_tells = builder.recursive(true).mode(0o700).create(folder);
     let Ok(found) = fs::metadata(folder) else {
         return Ok(());
@@ -22,19 +22,19 @@ pub(super) fn secure(folder: &Path) -> Result<(), String> {
     let mine = Uid::effective();
     if found.uid() != mine.as_raw() {
         return Err(format!(
-            "the folder {shown} belongs to another user, who could have code run here; name one of \
-             your own with --cache"
+            "the folder {shown} belongs to another user, who could run code in this process; choose \
+             your own folder with --cache"
         ));
     }
     if found.mode() & 0o022 != 0 {
         return Err(format!(
-            "others may write to the folder {shown}, and so have code run here; `chmod go-w {shown}`"
+            "other users can write to the folder {shown} and so run code in this process; run `chmod go-w {shown}`"
         ));
     }
     Ok(())
 }
 
-/// Elsewhere the rights of folders are not known here.
+/// Other systems: folder permissions are not checked.
 #[cfg(not(unix))]
 pub(super) fn secure(_: &Path) -> Result<(), String> {
     Ok(())
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_that_others_write_to_or_own_is_refused() {
+    fn rejects_folders_that_others_own_or_write_to() {
         let folder = tempfile::tempdir().unwrap();
         let cache = folder.path().join("a/b");
         secure(&cache).unwrap();
@@ -63,13 +63,13 @@ mod tests {
             assert_eq!(secure(&cache).is_ok(), is_fine, "{mode:o}");
         }
         fs::set_permissions(&cache, Permissions::from_mode(0o700)).unwrap();
-        // Only who may give a folder away can try that.
+        // Only root can change the owner.
         if Uid::effective().is_root() {
             chown(&cache, Some(65_534), None).unwrap();
             let refused = secure(&cache).unwrap_err();
             assert!(refused.contains("another user"), "{refused}");
         }
-        // Compiled blocks are not kept there.
+        // No folder, so no compiled blocks are read.
         assert!(secure(Path::new("/dev/null/c")).is_ok());
     }
 }

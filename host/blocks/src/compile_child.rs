@@ -1,8 +1,8 @@
-//! The child process that compiles a component, and its parent's side.
+//! The child process that compiles a component, and the parent's side of it.
 //!
-//! The parent starts a program with [`COMPILE_ARGUMENT`], gives it the component on standard
-//! input, and reads why it failed from standard error. The child limits itself before it reads
-//! anything: its own limits cannot be forgotten by whoever starts it.
+//! The parent starts a program with [`COMPILE_ARGUMENT`], writes the component to its standard
+//! input, and reads errors from its standard error. The child sets its own resource limits before
+//! it reads anything, so that no caller can forget them.
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
@@ -18,19 +18,18 @@ use super::compiler::{CompileError, CompileLimits, from_binary};
 use super::component::MAX_COMPONENT_BYTES;
 use super::sandbox;
 
-/// The first argument of a program that is asked to compile.
+/// The first argument of a program that should compile.
 const COMPILE_ARGUMENT: &str = "__compile-block";
-/// The exit status of a child that says on standard error why there is nothing to compile.
+/// The exit status of a child that rejects the component; the error is on standard error.
 const REFUSED: i32 = 3;
-/// What it says where it has compiled: a program that does not know what it was asked for ends
-/// with 0 as well.
+/// Printed by the child after a successful compilation: a program that does not know the argument
+/// may also exit with 0.
 const COMPILED: &str = "compiled";
-/// What is read of a child's standard error.
+/// Maximum number of bytes read from a child's standard error.
 const MAX_ERROR_BYTES: u64 = 4_096;
 
-/// Compiles a component if that is what this program was started for, and ends the process then.
-/// For the first line of `main` in a program that is named by
-/// [`Compiler`](super::Compiler); otherwise it does nothing.
+/// Compiles a component and exits, if this process was started for that by a
+/// [`Compiler`](super::Compiler); otherwise it does nothing. Call it in the first line of `main`.
 pub fn compile_if_asked() {
     let mut arguments = std::env::args_os().skip(1);
     if arguments
@@ -56,11 +55,12 @@ fn compile(mut arguments: impl Iterator<Item = OsString>) -> Result<(), String> 
     let mut number = || {
         let argument = arguments.next().unwrap_or_default();
         let parsed = argument.to_string_lossy().parse::<u64>();
-        parsed.map_err(|_| "this argument is for the program itself alone".to_owned())
+        parsed.map_err(|_| "this argument is for internal use only".to_owned())
     };
     let (seconds, memory) = (number()?, number()?);
     let cache = arguments.next().map(PathBuf::from);
-    limit(seconds, memory).map_err(|error| format!("it cannot be limited: {error}"))?;
+    limit(seconds, memory)
+        .map_err(|error| format!("cannot limit the compiler process: {error}"))?;
     let mut config = sandbox::compiler_config();
     if let Some(folder) = cache {
         config.cache(sandbox::open_cache(Some(folder)));
@@ -80,17 +80,17 @@ fn compile(mut arguments: impl Iterator<Item = OsString>) -> Result<(), String> 
     }
 }
 
-/// Limits this process.
+/// Sets the resource limits of this process.
 #[cfg(unix)]
 fn limit(seconds: u64, memory: u64) -> nix::Result<()> {
     use nix::sys::resource::{Resource, setrlimit};
 
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
     setrlimit(Resource::RLIMIT_CPU, seconds, seconds + 1)?;
-    // What the program itself has, such as its own code, is not the component's.
+    // Adds the memory of the program itself, such as its code.
     let memory = memory.saturating_add(own_memory());
     match setrlimit(Resource::RLIMIT_AS, memory, memory) {
-        // Not every system can: the others keep the limit of time.
+        // Some systems cannot limit memory; the time limit still applies.
         Err(_) if !cfg!(target_os = "linux") => Ok(()),
         other => other,
     }
@@ -101,7 +101,7 @@ fn limit(_seconds: u64, _memory: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Bytes of address space that this process has.
+/// Returns the size of this process's address space in bytes.
 #[cfg(unix)]
 fn own_memory() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -110,7 +110,7 @@ fn own_memory() -> u64 {
     kilobytes.unwrap_or(256 << 10) << 10
 }
 
-/// Has a child compile a component within limits. Nothing comes back: what it made is in the cache.
+/// Compiles a component in a child process with limits. The result is in the compilation cache.
 pub(super) fn run(
     program: &Path,
     limits: CompileLimits,
@@ -128,8 +128,8 @@ pub(super) fn run(
         .arg(limits.memory.to_string())
         .args(cache)
         .env_clear()
-        // Our allocator would reserve a gigabyte at once, which the limit then cannot tell from
-        // what is used. In KiB.
+        // The allocator would reserve a gigabyte at once, which counts as used under the limit. In
+        // KiB.
         .env("MIMALLOC_ARENA_RESERVE", "32768")
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
@@ -139,7 +139,7 @@ pub(super) fn run(
         let stdin = child.stdin.take();
         scope.spawn(move || {
             if let Some(mut stdin) = stdin {
-                // A child that ends before it has read everything says why.
+                // A child that exits early reports the reason on standard error.
                 let _closed = stdin.write_all(bytes);
             }
         });
@@ -149,7 +149,7 @@ pub(super) fn run(
             let mut said = Vec::new();
             if let Some(mut stderr) = stderr {
                 let _cut = stderr.by_ref().take(MAX_ERROR_BYTES).read_to_end(&mut said);
-                // The child closes it by ending.
+                // The pipe closes when the child exits.
                 let _rest = io::copy(&mut stderr, &mut io::sink());
             }
             let _nobody_waits = tell.send(said);
@@ -176,20 +176,20 @@ fn wait(child: &mut Child) -> io::Result<ExitStatus> {
     waited
 }
 
-/// Whole seconds: the system counts no others.
+/// Rounds up to whole seconds, the unit of the system's limit.
 fn seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
-/// What a child's end means.
+/// Converts the exit status of a child to a result.
 fn judge(status: ExitStatus, said: &str, limits: CompileLimits) -> Result<(), CompileError> {
     let said = super::boundary::clean(said.trim(), 500);
-    // As the system's own error is written, where a large piece of memory could not be had.
+    // The system's error texts for a failed large allocation.
     let no_memory = said.contains("os error 12") || said.contains("annot allocate memory");
     match status.code() {
         Some(0) if said == COMPILED => Ok(()),
         Some(0) => Err(CompileError::Failed(
-            "the program that was to compile it did something else: its `main` must begin with \
+            "the compiler program did not compile the component: its `main` must begin with \
              `compile_if_asked`"
                 .into(),
         )),
@@ -211,16 +211,16 @@ fn stopped(status: ExitStatus, said: &str, limits: CompileLimits) -> CompileErro
     let signal = status.signal().map(Signal::try_from);
     match signal {
         Some(Ok(Signal::SIGXCPU)) => CompileError::Time(limits.processor),
-        // An allocation that fails ends in an abort; a stack that cannot grow, in the others. What
-        // kills a process from outside is the system, when its memory is short.
+        // A failed allocation ends in SIGABRT, a failed stack growth in SIGSEGV or SIGBUS. SIGKILL
+        // comes from the system when it is out of memory.
         Some(Ok(Signal::SIGABRT | Signal::SIGSEGV | Signal::SIGBUS | Signal::SIGKILL)) => {
             CompileError::Memory(limits.memory)
         }
-        _ => CompileError::Failed(format!("its compiler was stopped ({status}): {said}")),
+        _ => CompileError::Failed(format!("its compiler was killed ({status}): {said}")),
     }
 }
 
 #[cfg(not(unix))]
 fn stopped(status: ExitStatus, said: &str, _limits: CompileLimits) -> CompileError {
-    CompileError::Failed(format!("its compiler was stopped ({status}): {said}"))
+    CompileError::Failed(format!("its compiler was killed ({status}): {said}"))
 }

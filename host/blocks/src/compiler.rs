@@ -1,9 +1,9 @@
-//! Compiling components: once for each, and in a child process with limits where one is set up.
+//! Compiles each component once, if configured in a child process with resource limits.
 //!
-//! A compiler cannot be interrupted, and what it takes does not follow from what it is given.
-//! So a component whose structure is sound is first compiled by a child process, which the system
-//! stops at its limits. What the child made lies in the compilation cache then, where this process
-//! finds it; and where there is no cache, compiling it again takes no more than the child took.
+//! A compiler cannot be interrupted, and its cost cannot be predicted from its input. So after the
+//! structure check a component is first compiled by a child process, which the system kills at its
+//! limits. This process then loads the result from the compilation cache. Without a cache it
+//! compiles the component again, which takes no more than the child took.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -17,26 +17,26 @@ use wasmtime::component::Component;
 
 use super::compile_child;
 
-/// How long a component that could not be compiled is refused without another attempt.
+/// Time for which a component that failed to compile is rejected without another attempt.
 const REFUSED_FOR: Duration = Duration::from_secs(600);
-/// Components that are remembered.
+/// Maximum number of components in memory.
 const MAX_REMEMBERED: usize = 1_000;
-/// Folder in the cache that says what was compiled within the limits.
+/// Subfolder of the cache that records which components were compiled within the limits.
 const COMPILED: &str = "promoflow-compiled";
 
-/// What compiling one component may take.
+/// The resource limits for compiling one component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CompileLimits {
     /// Processor time, rounded up to whole seconds.
     pub processor: Duration,
-    /// Time on the clock. More than processor time, since the machine has other work.
+    /// Wall-clock time. Longer than the processor time, because the machine has other work.
     pub time: Duration,
-    /// Bytes of memory.
+    /// Memory in bytes.
     pub memory: u64,
 }
 
 impl Default for CompileLimits {
-    /// Many times what the largest blocks take.
+    /// Many times the needs of the largest blocks.
     fn default() -> CompileLimits {
         CompileLimits {
             processor: Duration::from_secs(10),
@@ -46,7 +46,7 @@ impl Default for CompileLimits {
     }
 }
 
-/// How components are compiled.
+/// The method of compiling components.
 #[derive(Clone, Debug, Default)]
 pub struct Compiler {
     program: Option<PathBuf>,
@@ -54,13 +54,13 @@ pub struct Compiler {
 }
 
 impl Compiler {
-    /// In this process. What compiling a component takes is bounded by its structure alone, which
-    /// leaves room for minutes and gigabytes: for components of people who are trusted.
+    /// Compiles in this process. Only the structure check limits the cost, which can still reach
+    /// minutes and gigabytes; use this for trusted components only.
     pub fn in_process() -> Compiler {
         Compiler::default()
     }
 
-    /// By child processes of that program, whose `main` begins with
+    /// Compiles in child processes of this program, whose `main` must start with
     /// [`compile_if_asked`](super::compile_if_asked).
     pub fn program(program: impl Into<PathBuf>) -> Compiler {
         Compiler {
@@ -69,18 +69,18 @@ impl Compiler {
         }
     }
 
-    /// By child processes of the program that is running, whose `main` begins with
+    /// Compiles in child processes of the running program, whose `main` must start with
     /// [`compile_if_asked`](super::compile_if_asked).
     pub fn this_program() -> Compiler {
         match cfg!(target_os = "linux") {
-            // The file that is running, even where another was put in its place.
+            // The running file, even if it was replaced on disk.
             true => Compiler::program("/proc/self/exe"),
-            // One that is not known cannot be run, which is said once it is to compile.
+            // An unknown path causes an error when a component is compiled.
             false => Compiler::program(std::env::current_exe().unwrap_or_default()),
         }
     }
 
-    /// What a child may take.
+    /// Sets the resource limits of a child process.
     #[must_use]
     pub fn limits(mut self, limits: CompileLimits) -> Compiler {
         self.limits = limits;
@@ -88,39 +88,39 @@ impl Compiler {
     }
 }
 
-/// Why a component was not compiled.
+/// The reason why a component was not compiled.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum CompileError {
-    /// It took too long.
+    /// The compilation took too long.
     #[error(
         "compiling it took more than {} s; a block of this size needs a fraction of that: make \
          its functions smaller", .0.as_secs_f32()
     )]
     Time(Duration),
-    /// It took too much memory.
+    /// The compilation took too much memory.
     #[error(
         "compiling it took more than {} MiB of memory; a block of this size needs a fraction of \
          that: make its functions smaller", .0 >> 20
     )]
     Memory(u64),
-    /// It is not a component.
+    /// The bytes are not a component.
     #[error("not a WebAssembly component: {0}")]
     Invalid(String),
     /// The compiler itself failed.
-    #[error("it could not be compiled: {0}")]
+    #[error("compiling it failed: {0}")]
     Failed(String),
 }
 
-/// What became of a component; empty while nobody has compiled it.
+/// The result for a component; `None` until it is compiled.
 type Slot = Arc<Mutex<Option<(Instant, Result<Component, CompileError>)>>>;
 
-/// Compiles each component once, whoever asks for it and however many at the same time.
+/// Compiles each component once, even for concurrent callers.
 pub(super) struct Compiled {
     compiler: Compiler,
     /// The folder of the compilation cache.
     cache: Option<PathBuf>,
     slots: Mutex<HashMap<String, Slot>>,
-    /// Held while a child runs: one at a time, so that the limits hold for all together.
+    /// Locked while a child runs: one at a time, so that the limits hold in total.
     child: Mutex<()>,
 }
 
@@ -138,7 +138,7 @@ impl Compiled {
         }
     }
 
-    /// The compiled component of that digest. Its structure was checked.
+    /// Returns the compiled component with this digest. The caller has checked its structure.
     pub(super) fn component(
         &self,
         engine: &Engine,
@@ -146,7 +146,7 @@ impl Compiled {
         bytes: &[u8],
     ) -> Result<Component, CompileError> {
         let slot = self.slot(digest);
-        // Whoever comes second waits here, and takes what the first has made.
+        // A second caller waits here for the first one's result.
         let mut slot = lock(&slot);
         if let Some((at, made)) = slot.as_ref()
             && (made.is_ok() || at.elapsed() < REFUSED_FOR)
@@ -161,7 +161,7 @@ impl Compiled {
     fn slot(&self, digest: &str) -> Slot {
         let mut slots = lock(&self.slots);
         if slots.len() >= MAX_REMEMBERED {
-            // Those that somebody waits for are kept by them.
+            // Slots in use are kept alive by their callers.
             slots.clear();
         }
         Arc::clone(slots.entry(digest.to_owned()).or_default())
@@ -186,7 +186,7 @@ impl Compiled {
         from_binary(engine, bytes)
     }
 
-    /// The file that says that a component was compiled within the limits by this compiler.
+    /// Returns the file that records that this compiler compiled the component within the limits.
     fn mark(&self, engine: &Engine, digest: &str) -> Option<PathBuf> {
         let folder = self.cache.as_ref()?.join(COMPILED);
         let mut hasher = DefaultHasher::new();
@@ -197,18 +197,18 @@ impl Compiled {
     }
 }
 
-/// Without the mark the component is compiled by a child again, and nothing else.
+/// Records a compilation. Without the record, a child compiles the component again.
 fn put_mark(mark: &Path) {
     let put = || {
         std::fs::create_dir_all(mark.parent().unwrap_or(mark))?;
         std::fs::write(mark, [])
     };
     if let Err(error) = put() {
-        tracing::debug!("cannot note what was compiled: {error}");
+        tracing::debug!("cannot record the compilation: {error}");
     }
 }
 
-/// Compiles in this process, or takes it from the compilation cache.
+/// Compiles in this process, or loads the result from the compilation cache.
 pub(super) fn from_binary(engine: &Engine, bytes: &[u8]) -> Result<Component, CompileError> {
     Component::from_binary(engine, bytes)
         .map_err(|error| CompileError::Invalid(super::boundary::clean(&format!("{error:#}"), 500)))

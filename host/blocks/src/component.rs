@@ -21,43 +21,43 @@ use super::sandbox::{Grants, Interface, Sandboxes, StepState};
 use super::structure::{StructureError, check_structure};
 use promoflow_model::block::Description;
 
-/// The largest component that is loaded, in bytes. JavaScript and Python bring their engine and
-/// have 12 to 18 MB; more is a mistake or an attack on the compiler.
+/// Maximum size of a component in bytes. JavaScript and Python components contain their engine and
+/// have 12 to 18 MB; a larger one is a mistake or an attack on the compiler.
 pub const MAX_COMPONENT_BYTES: usize = 32 << 20;
 
-/// How much a single host call may lift out of a sandbox, in wasmtime's own measure of work.
+/// Limit of the data that one host call may copy out of a sandbox, in wasmtime's fuel.
 const HOST_CALL_FUEL: usize = 4 << 20;
 
-/// Why a component is no block. Read by whoever put it there.
+/// The reason why a component is not a valid block.
 #[derive(Debug, Error)]
 pub enum BlockError {
-    /// Not a component, damaged, or larger than any block.
+    /// The component is malformed, too large or too complex.
     #[error(transparent)]
     Structure(#[from] StructureError),
-    /// It could not be compiled.
+    /// The component could not be compiled.
     #[error(transparent)]
     Compile(#[from] CompileError),
-    /// It imports something that blocks cannot have.
+    /// It imports an interface that blocks cannot use.
     #[error(
         "it imports `{0}`, which blocks cannot have; expected only interfaces of \
          promoflow:workflow@1"
     )]
     ForeignImport(String),
-    /// It imports something that it was not granted.
+    /// It imports an interface that was not granted.
     #[error("it imports `{0}`, which it was not granted")]
     NotGranted(String),
-    /// It does not export what a block exports.
+    /// It does not export the block interface.
     #[error("it does not export the interface `block` of promoflow:workflow@1: {0}")]
     NotABlock(String),
     /// `describe` failed.
     #[error("its `describe` failed: {0}")]
     Describe(String),
-    /// `describe` answered something that cannot be.
-    #[error("its description is wrong: {0}")]
+    /// `describe` returned an invalid description.
+    #[error("its description is invalid: {0}")]
     Description(String),
 }
 
-/// A compiled block. Cheap to share; each call gets a sandbox of its own.
+/// A compiled block. Cheap to share; each call gets its own sandbox.
 pub struct Block {
     digest: String,
     imports: Vec<Interface>,
@@ -67,21 +67,21 @@ pub struct Block {
     functions: Functions,
 }
 
-/// The exported functions. Found once: what is made from the contract looks up and checks every
+/// The exported functions, looked up once: the generated bindings would look up and check every
 /// export for each sandbox.
 struct Functions {
     describe: ComponentExportIndex,
     run: ComponentExportIndex,
 }
 
-/// `describe` as the contract has it.
+/// The type of `describe` in the contract.
 type Describe = TypedFunc<(), (wit::Description,)>;
 
-/// `run` as the contract has it.
+/// The type of `run` in the contract.
 type Run<'c> = TypedFunc<(&'c wit::Call,), (Result<wit::Outcome, wit::BlockError>,)>;
 
 impl Block {
-    /// Compiles a component, or takes it from the compilation cache.
+    /// Compiles a component, or loads it from the compilation cache.
     pub fn load(
         sandboxes: &Arc<Sandboxes>,
         bytes: &[u8],
@@ -99,7 +99,7 @@ impl Block {
         let pre = instance_pre(sandboxes, &component, &imports).map_err(not_a_block)?;
         let pre = FullBlockPre::new(pre).map_err(not_a_block)?;
         let functions = find_functions(&component, sandboxes)
-            .ok_or_else(|| BlockError::NotABlock("it has no `describe` and `run`".into()))?;
+            .ok_or_else(|| BlockError::NotABlock("`describe` or `run` is missing".into()))?;
         Ok(Block {
             digest,
             imports,
@@ -110,22 +110,22 @@ impl Block {
         })
     }
 
-    /// SHA-256 of the component, in hexadecimal.
+    /// Returns the SHA-256 digest of the component, in hexadecimal.
     pub fn digest(&self) -> &str {
         &self.digest
     }
 
-    /// The host interfaces that it uses.
+    /// Returns the host interfaces that it imports.
     pub fn imports(&self) -> &[Interface] {
         &self.imports
     }
 
-    /// Whether it may set values of the run.
+    /// Returns true if it may set values of the run.
     pub fn sets_values(&self) -> bool {
         self.sets_values
     }
 
-    /// Asks the block what it is. Its imports are out of reach meanwhile.
+    /// Calls `describe`. Host functions are not available to it.
     pub fn describe(&self) -> Result<Description, BlockError> {
         let _slot = self.sandboxes.slot();
         let mut store = self.store(None);
@@ -137,21 +137,21 @@ impl Block {
 
     fn call_describe(&self, store: &mut Store<StepState>) -> wasmtime::Result<wit::Description> {
         let instance = self.pre.instantiate(&mut *store)?;
-        // A block whose `run` has another type would fail in its first step.
+        // Fails now if `run` has another type, instead of in the first step.
         let _run: Run<'_> = instance.get_typed_func(&mut *store, self.functions.run)?;
         let describe: Describe = instance.get_typed_func(&mut *store, self.functions.describe)?;
         let (described,) = describe.call(store, ())?;
         Ok(described)
     }
 
-    /// Makes one call in a fresh sandbox. The host comes back whatever happened.
+    /// Makes one call in a fresh sandbox. Returns the host in any case.
     pub fn run(
         &self,
         call: Call,
         host: Box<dyn StepHost>,
     ) -> (Result<Outcome, StepError>, Box<dyn StepHost>) {
-        // The slot comes first and goes last: waiting for it takes none of the call's time, and the
-        // engine has the sandbox back before anybody else asks it for one.
+        // Acquired first and released last: waiting for a permit takes no time of the call, and the
+        // engine gets the sandbox back before the next caller asks for one.
         let slot = self.sandboxes.slot();
         let mut store = self.store(Some(host));
         let call = write_call(call);
@@ -168,8 +168,8 @@ impl Block {
         drop(slot);
         match host {
             Some(host) => (result, host),
-            // `run` put it there, and nothing takes it out.
-            None => unreachable!("a sandbox lost the host that it was lent"),
+            // `run` sets it, and nothing removes it.
+            None => unreachable!("a sandbox keeps its host"),
         }
     }
 
@@ -194,7 +194,7 @@ impl Block {
     }
 }
 
-/// Compiles a component of anybody's, or one that comes with the host, which needs no check.
+/// Compiles a component. Standard blocks need no structure check.
 fn compile(sandboxes: &Sandboxes, digest: &str, bytes: &[u8]) -> Result<Component, BlockError> {
     if is_standard(bytes) {
         return Ok(compiler::from_binary(&sandboxes.engine, bytes)?);
@@ -206,7 +206,7 @@ fn compile(sandboxes: &Sandboxes, digest: &str, bytes: &[u8]) -> Result<Componen
     Ok(component)
 }
 
-/// Where a component exports the functions of the contract.
+/// Finds the exported functions of the contract.
 fn find_functions(component: &Component, sandboxes: &Sandboxes) -> Option<Functions> {
     let exports = component.component_type();
     let (interface, _) = exports
@@ -219,7 +219,7 @@ fn find_functions(component: &Component, sandboxes: &Sandboxes) -> Option<Functi
     })
 }
 
-/// SHA-256 in hexadecimal.
+/// Returns the SHA-256 digest in hexadecimal.
 pub(super) fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes)
         .iter()
@@ -230,7 +230,7 @@ pub(super) fn digest(bytes: &[u8]) -> String {
 fn imports_of(sandboxes: &Sandboxes, component: &Component) -> Result<Vec<Interface>, BlockError> {
     let mut imports = Vec::new();
     for (name, item) in component.component_type().imports(&sandboxes.engine) {
-        // Types of an interface are imported where another one uses them; they grant nothing.
+        // Interfaces that only provide types grant nothing.
         if let ComponentItem::ComponentInstance(instance) = &item.ty
             && instance
                 .exports(&sandboxes.engine)
@@ -254,7 +254,8 @@ fn imports_of(sandboxes: &Sandboxes, component: &Component) -> Result<Vec<Interf
     Ok(imports)
 }
 
-/// Whether a component imports the function that sets a value: one that only reads them does not.
+/// Returns true if a component imports the function that sets a value. One that only reads values
+/// does not.
 fn sets_values(sandboxes: &Sandboxes, component: &Component) -> bool {
     let of_data = format!("promoflow:workflow/{}@", Interface::Data.name());
     let imports = component.component_type();
@@ -281,16 +282,16 @@ fn instance_pre(
     linker.instantiate_pre(component)
 }
 
-/// Why a block was stopped. `said` is what it said when it panicked, which ends in a trap.
+/// Describes a trap. `said` is the block's panic message, if it panicked.
 fn trap_text(error: &wasmtime::Error, said: Option<&str>) -> String {
     let trap = error.downcast_ref::<Trap>();
     if let (None | Some(Trap::UnreachableCodeReached), Some(said)) = (trap, said) {
         return said.to_owned();
     }
     let text = match trap {
-        Some(Trap::Interrupt) => "it took longer than a step may".to_owned(),
-        Some(Trap::StackOverflow) => "it went too deep: its stack is full".to_owned(),
-        Some(Trap::UnreachableCodeReached) => "it gave up (a panic, or memory ran out)".to_owned(),
+        Some(Trap::Interrupt) => "it exceeded the time limit of a step".to_owned(),
+        Some(Trap::StackOverflow) => "it overflowed its stack".to_owned(),
+        Some(Trap::UnreachableCodeReached) => "it aborted (a panic, or out of memory)".to_owned(),
         Some(trap) => trap.to_string(),
         None => format!("{:#}", error.root_cause()),
     };

@@ -1,5 +1,5 @@
-//! What a block says of itself, read from its `describe`: bounded, cleaned, and refused where
-//! nobody could place the block or nothing could read the description again.
+//! Converts the result of a block's `describe`. Texts are cut and sanitised; a description that
+//! workflows could not use or that could not be read back is rejected.
 
 use std::collections::HashSet;
 
@@ -12,24 +12,24 @@ use super::boundary::{self, MAX_NAME_CHARS, clean};
 use promoflow_model::block::{Alternative, Carries, Description, Kind, Parameter, Port, Value};
 use promoflow_model::message::ChannelKind;
 
-/// Parameters of a block.
+/// Maximum number of parameters of a block.
 const MAX_PARAMETERS: usize = 100;
-/// Ports of a block.
+/// Maximum number of ports of a block.
 const MAX_PORTS: usize = 100;
-/// Alternatives of a choice.
+/// Maximum number of alternatives of a choice.
 const MAX_ALTERNATIVES: usize = 200;
-/// Characters of a version.
+/// Maximum length of a version, in characters.
 const MAX_VERSION_CHARS: usize = 64;
-/// Characters of a title.
+/// Maximum length of a title, in characters.
 const MAX_TITLE_CHARS: usize = 200;
-/// Characters of a description.
+/// Maximum length of a description, in characters.
 const MAX_DESCRIPTION_CHARS: usize = 2_000;
-/// Characters of a default that is a text.
+/// Maximum length of a text default, in characters.
 const MAX_DEFAULT_CHARS: usize = 10_000;
 
 type Result<T> = std::result::Result<T, String>;
 
-/// Reads a description. An error says what of it cannot be, for the block's author.
+/// Converts a description. The error tells the block's author what is invalid.
 pub(super) fn read_description(described: wit::Description) -> Result<Description> {
     check_name("the name", &described.name)?;
     let (parameters, ports) = (described.parameters, described.ports);
@@ -44,7 +44,7 @@ pub(super) fn read_description(described: wit::Description) -> Result<Descriptio
     check_unique("the parameter", parameters.iter().map(|one| &*one.name))?;
     check_unique("the port", ports.iter().map(|one| &*one.name))?;
     if ports.is_empty() {
-        return Err("it has no port, so no run could leave it".into());
+        return Err("it has no port; a run could not leave the step".into());
     }
     let parameters: Result<Vec<Parameter>> = parameters.into_iter().map(read_parameter).collect();
     let description = Description {
@@ -58,11 +58,11 @@ pub(super) fn read_description(described: wit::Description) -> Result<Descriptio
     stored(&description)
 }
 
-/// The description as it reads once it was stored: the runs of a workflow are made from that.
+/// Returns the description as it will be read from the store, because runs use that one.
 fn stored(description: &Description) -> Result<Description> {
     serde_json::to_string(description)
         .and_then(|text| serde_json::from_str(&text))
-        .map_err(|error| format!("it could not be read again once stored: {error}"))
+        .map_err(|error| format!("it cannot be stored and read back: {error}"))
 }
 
 fn read_port(port: wit::Port) -> Port {
@@ -78,7 +78,7 @@ fn read_parameter(parameter: wit::Parameter) -> Result<Parameter> {
     let name = parameter.name;
     let of_it = |error: String| format!("the parameter `{name}`: {error}");
     let kind = read_kind(parameter.kind).map_err(of_it)?;
-    // No stored row can hold a number that is not finite: there is no default then.
+    // JSON cannot represent a number that is not finite: treat it as no default.
     let is_stored = |value: &types::Value| match value {
         types::Value::Decimal(number) => number.is_finite(),
         _ => true,
@@ -117,7 +117,7 @@ fn read_kind(kind: wit::Kind) -> Result<Kind> {
             }
         }
         wit::Kind::Decimal(bounds) => {
-            // No stored row can hold what is not finite, and it bounds nothing.
+            // JSON cannot represent a bound that is not finite, and it limits nothing.
             let finite = |bound: f64, none: f64| match bound.is_nan() {
                 true => none,
                 false => bound.clamp(f64::MIN, f64::MAX),
@@ -158,8 +158,8 @@ fn read_alternatives(alternatives: Vec<wit::Alternative>) -> Result<Vec<Alternat
     Ok(read.collect())
 }
 
-/// A default goes to the block as it is, so it must be what the block would get for a value that
-/// a workflow gives. An error is what was expected.
+/// Checks a default like a value from a workflow, because the block gets it unchecked. The error is
+/// a description of the expected value.
 fn check_default(kind: &Kind, default: &Value) -> Result<()> {
     let is_text = |fits: &dyn Fn(&str) -> bool| match default {
         Value::Text(text) => text.chars().count() <= MAX_DEFAULT_CHARS && fits(text),
@@ -197,7 +197,7 @@ fn check_default(kind: &Kind, default: &Value) -> Result<()> {
         ),
         Kind::Choice(alternatives) => (
             is_chosen(alternatives, default),
-            "one of its alternatives with what that carries".into(),
+            "one of its alternatives with its payload".into(),
         ),
         Kind::Message => (is_text(&|id| !id.is_empty()), "the id of a message".into()),
         Kind::Channel => (
@@ -226,8 +226,8 @@ fn check_default(kind: &Kind, default: &Value) -> Result<()> {
     }
 }
 
-/// Whether a default is the name of an alternative that carries nothing, or the JSON text of an
-/// object with the name and what it carries.
+/// Returns true if a default is the name of an alternative without a payload, or the JSON text of
+/// an object with the name and its payload.
 fn is_chosen(alternatives: &[Alternative], default: &Value) -> bool {
     let carries = |name: &str| {
         let mut named = alternatives.iter().filter(|one| one.name == name);
@@ -249,7 +249,7 @@ fn is_chosen(alternatives: &[Alternative], default: &Value) -> bool {
     }
 }
 
-/// A name is what authors write in their files.
+/// Checks a name that authors write in workflow files.
 fn check_name(what: &str, name: &str) -> Result<()> {
     let is_kebab = (1..=MAX_NAME_CHARS).contains(&name.len())
         && name
@@ -267,7 +267,7 @@ fn check_name(what: &str, name: &str) -> Result<()> {
 fn check_unique<'n>(what: &str, mut names: impl Iterator<Item = &'n str>) -> Result<()> {
     let mut seen = HashSet::new();
     match names.find(|name| !seen.insert(*name)) {
-        Some(twice) => Err(format!("{what} `{twice}` stands twice")),
+        Some(twice) => Err(format!("{what} `{twice}` appears twice")),
         None => Ok(()),
     }
 }
@@ -283,7 +283,7 @@ fn check_range<T: PartialOrd + std::fmt::Display>(what: &str, min: T, max: T) ->
     match min <= max {
         true => Ok(()),
         false => Err(format!(
-            "its least {what} {min} is greater than its greatest {max}"
+            "its minimum {what} {min} is greater than its maximum {max}"
         )),
     }
 }

@@ -1,4 +1,4 @@
-//! Reading a component's file.
+//! Reads component files.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Read;
@@ -8,17 +8,17 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::component::MAX_COMPONENT_BYTES;
 
-/// Reads a component's file: a regular one, or a link to one, and no more of it than is loaded.
+/// Reads a regular file or a link to one, up to the maximum size of a component.
 pub(super) fn read_component(file: &Path) -> Result<Vec<u8>> {
     let cannot = || format!("cannot read the block {}", file.display());
-    // Looked at before it is opened: to open a device may do something.
+    // Check before opening: opening a device may have side effects.
     check(file, &fs::metadata(file).with_context(cannot)?)?;
     let opened = open(file).with_context(cannot)?;
     let metadata = opened.metadata().with_context(cannot)?;
     check(file, &metadata)?;
     let size = usize::try_from(metadata.len()).unwrap_or_default();
     let mut bytes = Vec::with_capacity(size.saturating_add(1));
-    // It may grow meanwhile.
+    // The file may have grown since.
     opened
         .take(MAX_COMPONENT_BYTES as u64 + 1)
         .read_to_end(&mut bytes)
@@ -30,7 +30,7 @@ pub(super) fn read_component(file: &Path) -> Result<Vec<u8>> {
 fn check(file: &Path, metadata: &fs::Metadata) -> Result<()> {
     ensure!(
         metadata.is_file(),
-        "{} is not a regular file, so it is not read as a block",
+        "{} is not a regular file",
         file.display()
     );
     check_size(file, metadata.len())
@@ -39,14 +39,14 @@ fn check(file: &Path, metadata: &fs::Metadata) -> Result<()> {
 fn check_size(file: &Path, size: u64) -> Result<()> {
     if size > MAX_COMPONENT_BYTES as u64 {
         bail!(
-            "{} has {size} bytes or more; at most {MAX_COMPONENT_BYTES} are loaded",
+            "{} has at least {size} bytes; expected at most {MAX_COMPONENT_BYTES}",
             file.display()
         );
     }
     Ok(())
 }
 
-/// Opens it without waiting: what was a file when it was looked at may be a pipe by now.
+/// Opens without blocking: the file may have been replaced by a pipe since the check.
 fn open(file: &Path) -> std::io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
@@ -63,11 +63,14 @@ mod tests {
     use super::*;
 
     fn refused(file: &Path) -> String {
-        format!("{:#}", read_component(file).expect_err("it is read"))
+        format!(
+            "{:#}",
+            read_component(file).expect_err("the file is rejected")
+        )
     }
 
     #[test]
-    fn only_a_regular_file_is_read() {
+    fn reads_only_regular_files() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         fs::write(at("good.wasm"), b"bytes").unwrap();

@@ -1,4 +1,4 @@
-//! What a block's call crosses the sandbox with: the contract's types as the host has them.
+//! The host's types for calls into and out of a sandbox.
 
 use std::any::Any;
 
@@ -7,251 +7,251 @@ use promoflow_model::clock::Timestamp;
 use promoflow_model::message::ChannelKind;
 use promoflow_model::pool::Selector;
 
-/// What a step may reach while its block runs. The run implements it: everything that is done
-/// here is staged, and nothing of it is true before the segment commits.
+/// The host functions that a block can call. Implemented by the engine: every effect is staged and
+/// takes effect only when the segment commits.
 pub trait StepHost: Any + Send {
-    /// A value of the run.
+    /// Returns a value of the run.
     fn get(&self, name: &str) -> Option<Value>;
 
     /// Sets a value of the run.
     fn set(&mut self, name: &str, value: Value) -> Result<(), SetError>;
 
-    /// The names that have a value.
+    /// Returns the names of all values.
     fn names(&self) -> Vec<String>;
 
-    /// Whom the event is about.
+    /// Returns the event key.
     fn key(&self) -> &str;
 
-    /// Takes the next matching code.
+    /// Claims the next matching code.
     fn claim(&mut self, request: ClaimRequest) -> Result<Promocode, ClaimError>;
 
-    /// Stages a delivery and gives its number within the run.
+    /// Stages a delivery and returns its index within the segment.
     fn send(&mut self, request: SendRequest) -> Result<u32, SendError>;
 
-    /// Notes something in the run's history; the text is bounded and has no control characters.
+    /// Writes an entry to the run's history. The text is short and has no control characters.
     fn log(&mut self, level: LogLevel, text: &str);
 }
 
 /// One call of a block.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Call {
-    /// Parameters by name: checked, defaults filled in, references evaluated.
+    /// Parameters by name: checked, with defaults, and with references evaluated.
     pub params: Vec<(String, Value)>,
-    /// Why the step runs once more; `None` for the first call.
+    /// The end of the wait before this call; `None` for the first call.
     pub resumed: Option<Resumption>,
 }
 
-/// Why a step runs once more after a wait.
+/// The reason why a step runs again after a wait.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Resumption {
-    /// A code may be there.
+    /// A matching code may be available.
     Code,
-    /// The answer to a request.
+    /// The reply to a request.
     Reply(Value),
-    /// The wait was given up.
+    /// The wait timed out.
     GaveUp,
 }
 
-/// How a step ends.
+/// The outcome of a step.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
     /// The run leaves by this port.
     Port(String),
-    /// The run goes on later, by this port.
+    /// The run continues at a later time by this port.
     WaitUntil {
-        /// When.
+        /// The time.
         until: Timestamp,
-        /// Where.
+        /// The port.
         port: String,
     },
-    /// The step runs again when a code may be there.
+    /// The step runs again when a matching code may be available.
     WaitForCode {
-        /// Which.
+        /// The selector of the code.
         selector: Selector,
-        /// When to stop waiting.
+        /// The end of the wait.
         give_up: Option<Timestamp>,
     },
     /// The step runs again with the reply.
     WaitForReply {
-        /// To what.
+        /// The name of the request.
         request: String,
-        /// When to stop waiting.
+        /// The end of the wait.
         give_up: Option<Timestamp>,
     },
 }
 
-/// Why a step has no outcome.
+/// The reason why a step failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StepError {
-    /// The author must change something.
+    /// The workflow or its parameters must be changed.
     Invalid(String),
-    /// This run cannot go on.
+    /// This run cannot continue.
     Rejected(String),
-    /// Something is out of reach.
+    /// Something is temporarily unavailable.
     Unavailable(String),
-    /// The block trapped, or went over a bound of its sandbox.
+    /// The block trapped or exceeded a limit of its sandbox.
     Trapped(String),
 }
 
-/// A claim, as a block asks for it.
+/// A block's request for a code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimRequest {
-    /// Which code.
+    /// The criteria of the code.
     pub selector: Selector,
-    /// Whether an earlier claim's code serves again.
+    /// The condition for reusing an earlier claim's code.
     pub reuse: Reuse,
-    /// What happens when no code matches.
+    /// The reaction if no code matches.
     pub when_empty: WhenEmpty,
 }
 
-/// When a claim is answered with a code that was claimed before.
+/// The condition for reusing an earlier claim's code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reuse {
-    /// Never.
+    /// Always claims a new code.
     Never,
-    /// Within the run.
+    /// Reuses a code of the same run.
     WithinRun,
-    /// For the contact, for so many seconds after the claim.
+    /// Reuses a code of the same contact for this number of seconds after the claim.
     ForContact(u64),
 }
 
-/// What the host does when no code matches.
+/// The reaction if no code matches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WhenEmpty {
-    /// Says so.
+    /// Returns an error to the block.
     Report,
-    /// Puts the run among those that wait for a refill.
+    /// Makes the run wait for a refill.
     Wait,
-    /// Hands this out, which is not of the pool.
+    /// Returns this code, which is not from the pool.
     Substitute(String),
 }
 
-/// A code that was handed out.
+/// A code returned to a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Promocode {
     /// The code.
     pub code: String,
     /// Its type.
     pub code_type: String,
-    /// Its discount.
+    /// Its discount in percent.
     pub discount: u8,
-    /// When it expires; `None`: never.
+    /// Its expiry; `None` if it never expires.
     pub expires: Option<Timestamp>,
-    /// Where it came from.
+    /// The origin of the code.
     pub origin: CodeOrigin,
 }
 
-/// Where a code came from.
+/// The origin of a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CodeOrigin {
-    /// Out of the pool.
+    /// A new claim from the pool.
     Claimed,
-    /// From an earlier claim.
+    /// An earlier claim.
     Reused,
     /// The selector's substitute.
     Substitute,
 }
 
-/// Why no code was handed out.
+/// The reason why no code was returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClaimError {
     /// No code matches.
     Exhausted,
-    /// No code matches, and the run shall wait for one.
+    /// No code matches, and the run must wait for one.
     MustWait,
-    /// The selector is out of bounds.
+    /// The selector is invalid.
     Invalid(String),
     /// Too many claims.
     Denied(String),
-    /// Try again later.
+    /// A temporary failure.
     Unavailable(String),
 }
 
-/// Why a value was not set.
+/// The reason why a value was not set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SetError {
-    /// Name or value are none.
+    /// The name or the value is invalid.
     Invalid(String),
-    /// The run would hold too much.
+    /// The run's values would be too large.
     TooLarge(String),
 }
 
-/// What is to be sent.
+/// A block's request for a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SendRequest {
-    /// In order of preference.
+    /// The alternatives in order of preference.
     pub targets: Vec<Target>,
-    /// Not before.
+    /// The earliest time to send.
     pub not_before: Option<Timestamp>,
-    /// Given up after.
+    /// The time after which the delivery is cancelled.
     pub not_after: Option<Timestamp>,
-    /// Only in these hours.
+    /// The hours in which the delivery may be sent.
     pub hours: Option<Hours>,
-    /// The language to prefer.
+    /// The preferred language.
     pub language: Option<String>,
 }
 
-/// One way to reach somebody.
+/// An alternative of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// How.
+    /// The channel.
     pub channel: ChannelKind,
-    /// Whom.
+    /// The recipient.
     pub recipient: Recipient,
-    /// The message's id.
+    /// The message id.
     pub message: String,
 }
 
-/// To whom a message goes.
+/// The recipient of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Recipient {
     /// An address of the channel.
     Address(String),
-    /// A contact's id.
+    /// A contact id.
     Contact(String),
 }
 
-/// Hours in which a delivery may begin, in minutes after midnight.
+/// Hours in which a delivery may start, in minutes after midnight.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hours {
     /// The first minute.
     pub from: u16,
-    /// The minute after the last.
+    /// The minute after the last one.
     pub until: u16,
-    /// An IANA name.
+    /// An IANA time zone name.
     pub time_zone: Option<String>,
 }
 
-/// Why nothing was staged.
+/// The reason why no delivery was staged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SendError {
-    /// No such message, or one of another channel.
+    /// The message does not exist, or is for another channel.
     UnknownMessage(String),
-    /// Not an address of the channel.
+    /// The address is not valid for the channel.
     InvalidAddress(String),
-    /// No such contact, or no address.
+    /// The contact does not exist or has no address.
     Unreachable(String),
-    /// The contact does not want it.
+    /// The contact has unsubscribed.
     NoConsent(String),
-    /// The message cannot be made.
+    /// The message cannot be rendered.
     Unrenderable(String),
-    /// Another field is out of bounds.
+    /// Another field is invalid.
     Invalid(String),
     /// Too many deliveries.
     Denied(String),
-    /// Try again later.
+    /// A temporary failure.
     Unavailable(String),
 }
 
-/// How much a note matters.
+/// The level of a log entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogLevel {
-    /// For the block's author.
+    /// Details for the block's author.
     Debug,
-    /// For the curious.
+    /// Normal progress.
     Info,
-    /// For those who look for a cause.
+    /// A likely problem.
     Warn,
-    /// For everybody.
+    /// An error.
     Error,
 }

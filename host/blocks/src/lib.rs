@@ -1,11 +1,11 @@
-//! Blocks: WebAssembly components that a workflow's steps place.
+//! Blocks: WebAssembly components that the steps of workflows run.
 //!
-//! [`Sandboxes`] compiles components and bounds what they may use; a [`Block`] is a compiled
-//! component with its [`Description`]; [`Block::run`] makes a call in a fresh sandbox, which
-//! reaches the run through the [`StepHost`] it is lent and through nothing else. Each host
-//! interface of the contract is a module of `capability`; what a block hands out passes through
-//! `boundary`. A component is read by [`check_structure`] before it is compiled, in a child process
-//! where a [`Compiler`] says so. Wasmtime stands here alone.
+//! [`Sandboxes`] compiles components and limits their resources. A [`Block`] is a compiled
+//! component with its [`Description`]. [`Block::run`] makes a call in a fresh sandbox, which can
+//! reach nothing but the [`StepHost`] of the call. Each host interface of the contract is a module
+//! of `capability`; everything that a block returns is checked by `boundary`. [`check_structure`]
+//! checks a component before it is compiled, in a child process if the [`Compiler`] says so. Only
+//! this module uses wasmtime.
 
 mod bindings;
 mod boundary;

@@ -1,4 +1,4 @@
-//! The blocks that workflows may place: the standard ones, and those of a folder.
+//! The blocks that workflows may use: the standard blocks and those of a folder.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -25,14 +25,14 @@ pub const STANDARD_BLOCKS: [(&str, &[u8]); 2] = [
     ),
 ];
 
-/// A block that workflows may place.
+/// A block that workflows may use.
 #[derive(Clone)]
 pub struct LibraryBlock {
     /// The compiled block.
     pub block: Arc<Block>,
-    /// What it says of itself.
+    /// Its description.
     pub description: Description,
-    /// The component.
+    /// The component's bytes.
     pub bytes: Arc<[u8]>,
 }
 
@@ -40,22 +40,22 @@ pub struct LibraryBlock {
 #[derive(Clone, Default)]
 pub struct BlockLibrary {
     blocks: BTreeMap<String, LibraryBlock>,
-    /// Names that two components have: none of them may be placed.
+    /// Names that two components use: neither of them may be used.
     ambiguous: BTreeSet<String>,
     refused: Vec<RefusedBlock>,
 }
 
-/// A file of a folder of blocks that could not be loaded.
+/// A file that could not be loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefusedBlock {
-    /// The file.
+    /// The path.
     pub file: PathBuf,
-    /// Why not, with the file.
+    /// The error, including the path.
     pub why: String,
 }
 
 impl BlockLibrary {
-    /// The standard blocks.
+    /// Returns the standard blocks.
     pub fn standard(sandboxes: &Arc<Sandboxes>) -> Result<BlockLibrary> {
         let mut library = BlockLibrary::default();
         for (name, bytes) in STANDARD_BLOCKS {
@@ -66,15 +66,15 @@ impl BlockLibrary {
         Ok(library)
     }
 
-    /// Adds every `*.wasm` of a folder. One that cannot be loaded leaves the others alone: it is
-    /// logged, and kept among the [`refused`](Self::refused).
+    /// Adds every `*.wasm` file of a folder. A file that cannot be loaded is logged and kept in
+    /// [`refused`](Self::refused); the others are added.
     pub fn add_folder(
         &mut self,
         sandboxes: &Arc<Sandboxes>,
         folder: &Path,
         grants: &Grants,
     ) -> Result<()> {
-        let cannot = || format!("cannot read the folder of blocks {}", folder.display());
+        let cannot = || format!("cannot read the block folder {}", folder.display());
         let mut files = fs::read_dir(folder)
             .with_context(cannot)?
             .map(|entry| entry.map(|entry| entry.path()))
@@ -88,14 +88,14 @@ impl BlockLibrary {
         for file in files {
             if let Err(error) = self.add_file(sandboxes, &file, grants) {
                 let why = tame_line(&format!("{error:#}"));
-                tracing::error!("a block cannot be loaded: {why}");
+                tracing::error!("cannot load a block: {why}");
                 self.refused.push(RefusedBlock { file, why });
             }
         }
         Ok(())
     }
 
-    /// Adds the component of one file.
+    /// Adds the component in a file.
     pub fn add_file(
         &mut self,
         sandboxes: &Arc<Sandboxes>,
@@ -107,7 +107,7 @@ impl BlockLibrary {
             .with_context(|| file.display().to_string())
     }
 
-    /// Adds a component, and gives its name.
+    /// Adds a component and returns its name.
     pub fn add(
         &mut self,
         sandboxes: &Arc<Sandboxes>,
@@ -122,11 +122,11 @@ impl BlockLibrary {
             || other.is_some_and(|other| other.block.digest() != block.digest())
         {
             if other.is_some_and(|other| !is_standard(&other.bytes)) {
-                // Which of them was meant cannot be told.
+                // Neither of the two is used, because the intended one is unknown.
                 self.blocks.remove(&name);
                 self.ambiguous.insert(name.clone());
             }
-            bail!("there are two blocks named `{name}`; rename one, or take it away");
+            bail!("two blocks are named `{name}`; rename or remove one");
         }
         let block = LibraryBlock {
             block: Arc::new(block),
@@ -137,27 +137,27 @@ impl BlockLibrary {
         Ok(name)
     }
 
-    /// The block of that name.
+    /// Returns the block with this name.
     pub fn get(&self, name: &str) -> Option<&LibraryBlock> {
         self.blocks.get(name)
     }
 
-    /// The files of folders that could not be loaded.
+    /// Returns the files that could not be loaded.
     pub fn refused(&self) -> &[RefusedBlock] {
         &self.refused
     }
 
-    /// Why there is no block of that name, where that is known.
+    /// Returns the reason why there is no block with this name, if known.
     pub fn why_missing(&self, name: &str) -> Option<String> {
         if self.ambiguous.contains(name) {
-            return Some(format!("there are two blocks named `{name}`"));
+            return Some(format!("two blocks are named `{name}`"));
         }
         let stem = |file: &RefusedBlock| file.file.file_stem().is_some_and(|stem| stem == name);
         let refused = self.refused.iter().find(|file| stem(file));
         refused.map(|file| file.why.clone())
     }
 
-    /// All blocks in the order of their names.
+    /// Returns all blocks ordered by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &LibraryBlock)> {
         self.blocks
             .iter()
@@ -165,7 +165,7 @@ impl BlockLibrary {
     }
 }
 
-/// Whether a component came with this host.
+/// Returns true for the components that come with the host.
 pub(super) fn is_standard(component: &[u8]) -> bool {
     let mut standard = STANDARD_BLOCKS.iter();
     standard.any(|(_, bytes)| *bytes == component)

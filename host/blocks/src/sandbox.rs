@@ -1,4 +1,4 @@
-//! The sandboxes: one engine, its bounds, and the clock that interrupts endless loops.
+//! The sandboxes: one engine with its limits, and the timer that interrupts endless loops.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
@@ -14,43 +14,43 @@ use wasmtime::{
 use super::compiler::{Compiled, Compiler};
 use super::host::StepHost;
 
-/// How long a tick of the interrupting clock is. A step is stopped at most that much late.
+/// Interval of the interrupting timer. A step is stopped at most this much late.
 const TICK: Duration = Duration::from_millis(10);
-/// Sandboxes that exist at once; who wants one more waits. Twice as many as any host of ours has
-/// workers, few enough that reserving their address space takes no time.
+/// Maximum number of sandboxes at once; further callers wait. Twice the usual number of workers,
+/// and few enough that reserving their address space takes no time.
 const SANDBOXES: u32 = 64;
-/// Modules of a component, and their tables. There is room for that many in every sandbox, so that
-/// none fails for what the others hold.
+/// Maximum number of modules and of tables per component. Every sandbox has room for that many,
+/// whatever the others use.
 const MOST_PARTS: u32 = 8;
-/// Just above the memory that a standard block starts with, so that a slot is wiped by writing
-/// zeros. For so little that takes less time than to ask the kernel which pages were touched.
+/// Just above the initial memory of a standard block, so that its slot is reset by writing zeros.
+/// For so little memory that is faster than asking the kernel which pages are dirty.
 const KEPT_RESIDENT: usize = 256 * 1024;
 
-/// What a step may use. Every bound is on one call of a block.
+/// The limits of one call of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// How long a call may take, waiting for the host included.
+    /// Maximum duration, including the time in host functions.
     pub time: Duration,
-    /// Bytes of linear memory.
+    /// Maximum linear memory in bytes.
     pub memory: usize,
-    /// Elements of a table.
+    /// Maximum number of elements of a table.
     pub table_elements: usize,
-    /// Calls of host functions.
+    /// Maximum number of host calls.
     pub host_calls: u32,
-    /// Promo codes that a call may claim.
+    /// Maximum number of claims.
     pub claims: u32,
-    /// Deliveries that a call may stage.
+    /// Maximum number of staged deliveries.
     pub deliveries: u32,
-    /// Notes in the history; what is more is dropped and counted.
+    /// Maximum number of log entries; further ones are dropped.
     pub notes: u32,
-    /// Characters of a note; what is longer is cut.
+    /// Maximum length of a log entry in characters; longer ones are cut.
     pub note_chars: usize,
-    /// Bytes that cross from the block in one host call.
+    /// Maximum number of bytes that one host call passes out of the sandbox.
     pub call_bytes: usize,
 }
 
 impl Default for Bounds {
-    /// Generous for a block that does its work, tight for one that does not.
+    /// Generous for a well-behaved block, tight for any other.
     fn default() -> Bounds {
         Bounds {
             time: Duration::from_secs(2),
@@ -75,12 +75,12 @@ pub enum Interface {
     Promocodes,
     /// Deliveries.
     Messages,
-    /// Notes in the history.
+    /// Log entries in the run's history.
     Log,
 }
 
 impl Interface {
-    /// All of them.
+    /// All interfaces.
     pub const ALL: [Interface; 4] = [
         Interface::Data,
         Interface::Promocodes,
@@ -88,7 +88,7 @@ impl Interface {
         Interface::Log,
     ];
 
-    /// Its name in the contract.
+    /// Returns its name in the contract.
     pub fn name(self) -> &'static str {
         match self {
             Interface::Data => "data",
@@ -104,23 +104,23 @@ impl Interface {
 pub struct Grants(Vec<Interface>);
 
 impl Grants {
-    /// Every interface. What a block does not import it does not get in any case.
+    /// Grants every interface. A block still gets only those that it imports.
     pub fn all() -> Grants {
         Grants(Interface::ALL.to_vec())
     }
 
-    /// These alone.
+    /// Grants only these interfaces.
     pub fn only(interfaces: &[Interface]) -> Grants {
         Grants(interfaces.to_vec())
     }
 
-    /// Whether it is among them.
+    /// Returns true if the interface is granted.
     pub fn allow(&self, interface: Interface) -> bool {
         self.0.contains(&interface)
     }
 }
 
-/// Compiles components and gives them sandboxes. Cheap to share behind an [`Arc`].
+/// Compiles components and provides their sandboxes. Cheap to share behind an [`Arc`].
 pub struct Sandboxes {
     pub(super) engine: Engine,
     pub(super) bounds: Bounds,
@@ -129,14 +129,14 @@ pub struct Sandboxes {
 }
 
 impl Sandboxes {
-    /// An engine with these bounds, which compiles in this process; `cache` is the folder that
-    /// compiled code is kept in, `None` for the user's own cache folder. It must belong to the host
-    /// alone: who can write there can run code in this process.
+    /// Creates an engine with these limits that compiles in this process. `cache` is the folder for
+    /// compiled code; `None` uses the user's cache folder. Only the host may write to it, because
+    /// code from it runs in this process.
     pub fn new(bounds: Bounds, cache: Option<PathBuf>) -> wasmtime::Result<Arc<Sandboxes>> {
         Sandboxes::with_compiler(bounds, cache, Compiler::in_process())
     }
 
-    /// The same with another way to compile components.
+    /// Like [`new`](Sandboxes::new), with another [`Compiler`].
     pub fn with_compiler(
         bounds: Bounds,
         cache: Option<PathBuf>,
@@ -175,18 +175,18 @@ impl Sandboxes {
         Ok(sandboxes)
     }
 
-    /// Makes this thread ready to call into sandboxes, so that its first call is as fast as the
+    /// Prepares this thread for calls into sandboxes, so that its first call is as fast as the
     /// others.
     pub fn prepare_thread(&self) {
         Engine::tls_eager_initialize();
     }
 
-    /// Waits until a sandbox is free.
+    /// Blocks until a sandbox is available.
     pub(super) fn slot(&self) -> Slot<'_> {
         self.free.take()
     }
 
-    /// Ticks after which a call is interrupted.
+    /// Returns the number of ticks after which a call is interrupted.
     pub(super) fn deadline(&self) -> u64 {
         let ticks = self.bounds.time.as_millis() / TICK.as_millis();
         u64::try_from(ticks).unwrap_or(u64::MAX).max(1)
@@ -197,16 +197,15 @@ impl Sandboxes {
     }
 }
 
-/// What decides how components are compiled. What is compiled with it in one process can be used in
-/// another.
+/// Returns the settings that determine compiled code. Processes with the same settings can share
+/// it.
 pub(super) fn compiler_config() -> Config {
     let mut config = Config::new();
     config.epoch_interruption(true);
     config
 }
 
-/// Wasmtime's compilation cache, or none where there is no folder for it: compiling anew is
-/// slower and nothing else.
+/// Opens wasmtime's compilation cache. Without a folder there is none, which is only slower.
 pub(super) fn open_cache(folder: Option<PathBuf>) -> Option<Cache> {
     let mut config = CacheConfig::new();
     if let Some(folder) = folder {
@@ -215,13 +214,13 @@ pub(super) fn open_cache(folder: Option<PathBuf>) -> Option<Cache> {
     match Cache::new(config) {
         Ok(cache) => Some(cache),
         Err(error) => {
-            tracing::warn!("compiled blocks are not kept: {error:#}");
+            tracing::warn!("no cache for compiled blocks: {error:#}");
             None
         }
     }
 }
 
-/// Starts the thread that ticks until the sandboxes are gone.
+/// Starts the timer thread, which ends with the sandboxes.
 fn tick(sandboxes: Weak<Sandboxes>) -> wasmtime::Result<()> {
     thread::Builder::new()
         .name("block-ticks".into())
@@ -235,7 +234,7 @@ fn tick(sandboxes: Weak<Sandboxes>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// How many sandboxes are free. The engine fails when all are taken; this waits.
+/// A semaphore for sandboxes: the engine would fail if all are in use; this blocks.
 struct Slots {
     counts: Mutex<Counts>,
     returned: Condvar,
@@ -243,7 +242,7 @@ struct Slots {
 
 struct Counts {
     free: usize,
-    /// Who waits: waking nobody is a system call all the same.
+    /// Number of waiting threads: a wake-up costs a system call even if none waits.
     waiting: usize,
 }
 
@@ -289,7 +288,7 @@ impl Drop for Slot<'_> {
     }
 }
 
-/// What a sandbox carries: the run that it works for, and what it has used.
+/// The state of a sandbox: its host, its limits and their usage.
 pub(super) struct StepState {
     pub(super) host: Option<Box<dyn StepHost>>,
     pub(super) limits: StoreLimits,
@@ -297,14 +296,14 @@ pub(super) struct StepState {
     pub(super) used: Used,
 }
 
-/// What a call has used of its bounds.
+/// The resources that a call has used.
 #[derive(Default)]
 pub(super) struct Used {
     pub(super) host_calls: u32,
     pub(super) claims: u32,
     pub(super) deliveries: u32,
     pub(super) notes: u32,
-    /// What the block said when it panicked.
+    /// The block's panic message.
     pub(super) panic: Option<String>,
 }
 
@@ -325,15 +324,15 @@ impl StepState {
         }
     }
 
-    /// Counts a host call and gives the run; an error is a trap.
+    /// Counts a host call and returns the host. An error is a trap.
     pub(super) fn enter(&mut self) -> wasmtime::Result<&mut dyn StepHost> {
         self.used.host_calls += 1;
         if self.used.host_calls > self.bounds.host_calls {
-            wasmtime::bail!("more than {} calls of the host", self.bounds.host_calls);
+            wasmtime::bail!("more than {} host calls", self.bounds.host_calls);
         }
         match &mut self.host {
             Some(host) => Ok(host.as_mut()),
-            None => wasmtime::bail!("`describe` may not call the host"),
+            None => wasmtime::bail!("`describe` must not call the host"),
         }
     }
 }

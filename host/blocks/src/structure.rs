@@ -1,8 +1,8 @@
-//! The structure of a component, checked before anything is made of it.
+//! Checks the structure of a component before it is compiled.
 //!
-//! A compiler's work can grow much faster than its input: 50 KB of WebAssembly can keep it busy
-//! for hours. [`check_structure`] reads a component once, in time proportional to its size and in
-//! little memory, and refuses what no real block has. It does not validate: the compiler does.
+//! A compiler's work can grow much faster than its input: 50 KB of WebAssembly can keep it busy for
+//! hours. [`check_structure`] reads a component once, in linear time and little memory, and rejects
+//! components that exceed the needs of any real block. It does not validate; the compiler does.
 
 use std::ops::Range;
 
@@ -16,49 +16,49 @@ use wasmparser::{
 use super::boundary::{MAX_ERROR_CHARS, clean};
 use super::component::MAX_COMPONENT_BYTES;
 
-/// Levels of components in components, the outermost included.
+/// Maximum nesting depth of components, including the outermost.
 const MAX_DEPTH: usize = 8;
-/// Levels of component and instance types in one another.
+/// Maximum nesting depth of component and instance types.
 const MAX_TYPE_DEPTH: usize = 16;
-/// Locals of a function, its parameters included.
+/// Maximum number of locals of a function, including its parameters.
 const MAX_LOCALS: u64 = 10_000;
-/// Bytes of a function's body.
+/// Maximum size of a function's body in bytes.
 const MAX_FUNCTION_BYTES: u64 = 1 << 20;
-/// Locals of a function, times its blocks and branches: a compiler may have to join each local at
-/// each of them.
+/// Maximum product of a function's locals and its blocks and branches: a compiler may have to join
+/// each local at each of them.
 const MAX_FUNCTION_JOINS: u64 = 4_000_000;
-/// Loops in one another.
+/// Maximum nesting depth of loops.
 const MAX_LOOP_DEPTH: usize = 64;
-/// Bytes of memory that a module declares to begin with. What it gets is bounded for each call.
+/// Maximum initial memory of a module in bytes. The actual memory is limited per call.
 const MAX_MEMORY_BYTES: u64 = 1 << 30;
-/// Elements of a table that a module declares to begin with.
+/// Maximum initial number of elements of a table.
 const MAX_TABLE_ELEMENTS: u64 = 1_000_000;
 
-/// Why a component's structure is refused.
+/// The reason why a component's structure is rejected.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum StructureError {
-    /// It is larger than what is loaded.
-    #[error("the component has {found} bytes; at most {MAX_COMPONENT_BYTES} are loaded")]
+    /// The component is too large.
+    #[error("the component has {found} bytes; expected at most {MAX_COMPONENT_BYTES}")]
     TooLarge {
         /// Its size in bytes.
         found: usize,
     },
-    /// It is not a component, or damaged.
+    /// The bytes are not a component, or damaged.
     #[error("not a WebAssembly component: {0}")]
     Malformed(String),
-    /// It has more of something than a block may have.
+    /// A count exceeds its limit.
     #[error("it has more than {max} {what}; no block needs that many")]
     TooMany {
-        /// What it has too many of.
+        /// The counted items.
         what: &'static str,
-        /// How many are allowed.
+        /// The maximum.
         max: u64,
     },
 }
 
 type Result<T, E = StructureError> = std::result::Result<T, E>;
 
-/// What is counted over the whole component, with everything that is nested in it.
+/// Items counted over the whole component, including nested ones.
 #[derive(Clone, Copy)]
 enum Item {
     Component,
@@ -84,14 +84,14 @@ enum Item {
 impl Item {
     const COUNT: usize = Item::Join as usize + 1;
 
-    /// Its name in errors, and how many are allowed.
+    /// Returns its name for errors and its limit.
     fn limit(self) -> (&'static str, u64) {
         match self {
             Item::Component => ("nested components", 100),
             Item::Module => ("modules", 16),
             Item::Instance => ("instances", 200),
-            // Each instance of a component holds those that the component makes, so that their
-            // number multiplies from level to level.
+            // Each instance of a component contains the instances that the component creates, so
+            // their number multiplies per level.
             Item::NestedInstance => ("instances in nested components", 32),
             Item::ExportOfInstance => ("arguments and exports of instances", 10_000),
             Item::Type => ("types", 20_000),
@@ -137,19 +137,19 @@ fn malformed(error: impl std::fmt::Display) -> StructureError {
 /// A module or component that is being read.
 #[derive(Default)]
 struct Level {
-    /// Parameters of each function type of a module; 0 for other types.
+    /// Number of parameters of each function type of a module; 0 for other types.
     params: Vec<u64>,
-    /// The types of a module's own functions.
+    /// The type indices of a module's own functions.
     functions: Vec<u32>,
-    /// Functions whose body was read.
+    /// Number of function bodies read so far.
     bodies: usize,
 }
 
-/// Checks that a component is small and simple enough to be compiled. A pure function of its
-/// bytes; its time is proportional to their number.
+/// Checks that a component is small and simple enough to be compiled. A pure function of its bytes
+/// that runs in linear time.
 ///
 /// # Errors
-/// It is not a component, or names the limit that it exceeds.
+/// The bytes are not a component, or a limit is exceeded; the error names the limit.
 pub fn check_structure(bytes: &[u8]) -> Result<()> {
     if bytes.len() > MAX_COMPONENT_BYTES {
         return Err(StructureError::TooLarge { found: bytes.len() });
@@ -157,9 +157,9 @@ pub fn check_structure(bytes: &[u8]) -> Result<()> {
     if !Parser::is_component(bytes) {
         return Err(malformed(match Parser::is_core_wasm(bytes) {
             true => {
-                "it is a core module; make a component of it, such as with `cargo xtask blocks`"
+                "it is a core module; convert it to a component, for example with `cargo xtask blocks`"
             }
-            false => "it does not begin with the header of a component",
+            false => "it does not start with the header of a component",
         }));
     }
     let mut check = Check {
@@ -179,7 +179,7 @@ pub fn check_structure(bytes: &[u8]) -> Result<()> {
 struct Check<'b> {
     bytes: &'b [u8],
     counts: Counts,
-    /// The outermost first.
+    /// The outermost level first.
     levels: Vec<Level>,
 }
 
@@ -277,14 +277,15 @@ impl Check<'_> {
             Payload::ElementSection(section) => counts.add(Item::Segment, section.count())?,
             Payload::DataSection(section) => counts.add(Item::Segment, section.count())?,
             Payload::CodeSectionStart { count, size, .. } => {
-                // A module may have bodies that no function is declared for; the compiler says so.
+                // A module may contain more bodies than declared functions; the compiler reports
+                // that.
                 counts.add(Item::CodeByte, size)?;
                 bound("functions", count.into(), Item::Function.limit().1)?;
             }
             Payload::CodeSectionEntry(body) => self.function(&body)?,
             Payload::UnknownSection { id, .. } => {
                 return Err(malformed(format_args!(
-                    "it has a section of the unknown kind {id}"
+                    "it has a section of unknown kind {id}"
                 )));
             }
             _ => {}
@@ -292,7 +293,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Types of a module: a compiler keeps a function's parameters as locals.
+    /// Counts the types of a module, because a compiler keeps a function's parameters as locals.
     fn core_types(&mut self, section: SectionLimited<'_, RecGroup>) -> Result<()> {
         for group in section {
             let group = group.map_err(malformed)?;
@@ -328,7 +329,7 @@ impl Check<'_> {
         }
         self.counts.add(Item::Local, locals)?;
         let mut branches = 1_u64;
-        // Whether each of the blocks that are open is a loop.
+        // For each open block, true if it is a loop.
         let mut open = Vec::new();
         let mut loops = 0_usize;
         let mut operators = body.get_operators_reader().map_err(malformed)?;
@@ -341,7 +342,7 @@ impl Check<'_> {
                 | Operator::TryTable { .. } => {
                     let is_loop = matches!(operator, Operator::Loop { .. });
                     loops += usize::from(is_loop);
-                    bound("loops in one another", loops as u64, MAX_LOOP_DEPTH as u64)?;
+                    bound("nested loops", loops as u64, MAX_LOOP_DEPTH as u64)?;
                     open.push(is_loop);
                 }
                 Operator::End => loops -= usize::from(open.pop().unwrap_or(false)),
@@ -372,8 +373,8 @@ impl Check<'_> {
         self.counts.add(Item::Join, joins)
     }
 
-    /// Types of a component. They may hold one another, and what reads them for us would follow
-    /// them however deep, so the levels are counted before it does.
+    /// Counts the types of a component. The parser follows nested types recursively, so the depth
+    /// is checked before it does.
     fn component_types(&mut self, range: Range<usize>) -> Result<()> {
         let section = self.bytes.get(range.clone()).unwrap_or_default();
         let mut reader = BinaryReader::new(section, range.start);
@@ -391,7 +392,7 @@ fn component_type(reader: &mut BinaryReader<'_>, counts: &mut Counts, depth: usi
     let is_component = match reader.clone().read_u8().map_err(malformed)? {
         0x41 => true,
         0x42 => false,
-        // No other type holds one; they only refer to others by their index.
+        // All other types refer to types by index and do not nest.
         _ => {
             return reader
                 .read::<ComponentType<'_>>()
@@ -427,7 +428,7 @@ fn component_type(reader: &mut BinaryReader<'_>, counts: &mut Counts, depth: usi
             }
             other => {
                 return Err(malformed(format_args!(
-                    "a type holds a declaration of the unknown kind {other} (at offset {position:#x})"
+                    "a type has a declaration of unknown kind {other} (at offset {position:#x})"
                 )));
             }
         }
@@ -446,7 +447,7 @@ fn count_core_type(counts: &mut Counts, core_type: &CoreType<'_>) -> Result<()> 
 fn check_memory(memory: &MemoryType) -> Result<()> {
     let page = 1_u64 << memory.page_size_log2.unwrap_or(16).min(16);
     let bytes = memory.initial.saturating_mul(page);
-    bound("bytes of memory to begin with", bytes, MAX_MEMORY_BYTES)
+    bound("bytes of initial memory", bytes, MAX_MEMORY_BYTES)
 }
 
 fn check_table(table: &TableType) -> Result<()> {

@@ -1,19 +1,19 @@
-//! What an operator is told of a channel that refuses this installation.
+//! A log of configuration errors that a provider reports, with a rate limit per error.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long the same complaint is not repeated.
+/// Time before the same error is logged again.
 const QUIET: Duration = Duration::from_secs(60);
 
-/// Complaints that were told a moment ago: thousands of letters may meet the same fault, and it is
-/// told once a minute.
+/// Recently logged errors. Thousands of deliveries may meet the same error, which is logged once a
+/// minute.
 #[derive(Debug, Default)]
 pub(super) struct Complaints(Mutex<HashMap<String, Instant>>);
 
 impl Complaints {
-    /// Writes a complaint into the log, unless it stands there already.
+    /// Logs an error, unless it was logged recently.
     pub(super) fn tell(&self, complaint: String) {
         if self.is_news(&complaint, Instant::now()) {
             tracing::error!("{complaint}");
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_is_told_once_a_minute() {
+    fn logs_the_same_error_once_a_minute() {
         let complaints = Complaints::default();
         let now = Instant::now();
         assert!(complaints.is_news("login", now));

@@ -1,14 +1,14 @@
-//! `console`: each letter is printed, for those who try something out.
+//! `console`: prints each message, for trying things out.
 
 use std::io::{self, Write};
 
 use super::{Channel, Handover, Letter};
 use promoflow_model::message::{ChannelKind, Line, lines};
 
-/// Between letters.
+/// Width of the line between messages.
 const RULE_CHARS: usize = 72;
 
-/// Letters on standard error: standard output belongs to what commands tell, and to `--json`.
+/// Prints messages to standard error; standard output belongs to the commands' results.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Console;
 
@@ -18,7 +18,7 @@ impl Channel for Console {
     }
 
     fn deliver(&self, letter: &Letter<'_>) -> Handover {
-        // At once, so that letters of several threads do not mix.
+        // One write, so that messages of several threads do not mix.
         match io::stderr().lock().write_all(printed(letter).as_bytes()) {
             Ok(()) => Handover::Delivered,
             Err(error) => Handover::Later {
@@ -30,7 +30,7 @@ impl Channel for Console {
     }
 }
 
-/// The letter as people read it.
+/// Formats the message for people.
 fn printed(letter: &Letter<'_>) -> String {
     let mut printed = "─".repeat(RULE_CHARS);
     printed.push('\n');
@@ -40,7 +40,7 @@ fn printed(letter: &Letter<'_>) -> String {
     let told = letter.content.text.is_some();
     for line in lines(letter.content, Some(letter.address)) {
         printed.push_str(&match line {
-            // The text says it all.
+            // The plain text is enough.
             Line::Html(_) if told => continue,
             Line::Header(name, value) => format!("{name}: {value}\n"),
             Line::Text(text) => format!("\n{text}\n"),
@@ -56,7 +56,7 @@ mod tests {
     use promoflow_model::message::Content;
 
     #[test]
-    fn a_letter_is_printed_without_its_tricks() {
+    fn prints_messages_without_control_characters() {
         let content = Content {
             subject: Some("Hi\nthere".into()),
             text: Some("Your code: A-1\u{1b}[2J\n".into()),

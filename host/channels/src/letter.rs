@@ -1,20 +1,20 @@
-//! A letter: one delivery, as a channel gets it.
+//! An outbound message: one rendered message as a channel gets it.
 
 use promoflow_model::message::{ChannelKind, Content};
 
-/// What is to be handed over.
+/// A message to deliver.
 #[derive(Clone, Copy, Debug)]
 pub struct Letter<'l> {
-    /// The identity of the delivery, the same in every attempt by this way.
+    /// The delivery id, the same in every attempt with this alternative.
     pub id: &'l str,
-    /// The installation that sends it: deliveries of another one may have the same identity.
+    /// The id of the sending installation; another installation may use the same delivery id.
     pub installation: &'l str,
-    /// How.
+    /// The kind of channel.
     pub kind: ChannelKind,
-    /// To whom.
+    /// The recipient's address on this channel.
     pub address: &'l str,
-    /// Where whoever gets it unsubscribes with one request, where that is configured.
+    /// The one-click unsubscribe URL; `None` if unsubscribing is not configured.
     pub unsubscribe: Option<&'l str>,
-    /// What.
+    /// The rendered message.
     pub content: &'l Content,
 }

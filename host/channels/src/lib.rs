@@ -1,8 +1,8 @@
 //! Channels: how a message leaves the host.
 //!
-//! A [`Channel`] hands one [`Letter`] to one address and says what came of it. [`Maildir`] is the
-//! embedded default: files that any mail program opens. [`Smtp`] hands emails to a mail server, [`Http`]
-//! letters of every kind to a provider; [`Console`] prints them.
+//! A [`Channel`] delivers one [`Letter`] to one address and returns the outcome. [`Maildir`] is the
+//! default: files that any mail program opens. [`Smtp`] sends email through a mail server, [`Http`]
+//! sends messages of any kind through a provider's API, and [`Console`] prints them.
 
 mod complaints;
 mod console;
@@ -28,39 +28,40 @@ use std::time::Duration;
 
 use promoflow_model::message::ChannelKind;
 
-/// What came of handing over a letter.
+/// The outcome of an attempt to deliver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Handover {
-    /// The other side took it.
+    /// The provider accepted the message.
     Delivered,
-    /// Not now.
+    /// A temporary failure: the delivery is retried.
     Later {
-        /// Why, for the operator; holds no address and no promo code.
+        /// The error for the operator; contains no address and no promo code.
         error: String,
-        /// How long the other side asks to be left alone: no letter goes to the channel before.
+        /// The delay that the provider requested (`Retry-After`). It applies to the whole channel.
         after: Option<Duration>,
-        /// Whether it may have taken the letter all the same: a connection that broke, an answer
-        /// that did not come in time. The letter is tried again and goes no other way.
+        /// True if the provider may have accepted the message, for example after a lost connection
+        /// or a time-out. The delivery is then retried with the same alternative only.
         unclear: bool,
     },
-    /// Never: this letter to this address will not be taken.
+    /// A permanent failure: the provider will never accept this message for this address.
     Refused {
-        /// Why, for the operator; holds no address and no promo code.
+        /// The error for the operator; contains no address and no promo code.
         error: String,
     },
 }
 
-/// Hands letters to addresses.
+/// Delivers messages to addresses.
 pub trait Channel: Send + Sync {
-    /// Whether it takes letters of that kind.
+    /// Returns true if the channel supports this kind.
     fn takes(&self, kind: ChannelKind) -> bool;
 
-    /// How much it is asked to do at one time: one letter after another unless it says more.
+    /// Returns the concurrency and rate limits. The default is one delivery at a time.
     fn limits(&self) -> Limits {
         Limits::ONE
     }
 
-    /// Hands over one letter. The same letter may come again after a crash; it has the same
-    /// [`id`](Letter::id) then. It must come to an end by itself: only that channel waits for it.
+    /// Delivers one message. After a crash the same message may be delivered again with the same
+    /// [`id`](Letter::id). The call may block, but must return eventually; only this channel waits
+    /// for it.
     fn deliver(&self, letter: &Letter<'_>) -> Handover;
 }

@@ -1,4 +1,4 @@
-//! A letter as a mail, the same whichever way it goes.
+//! Formats a message as MIME, the same for every email channel.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,18 +10,19 @@ use lettre::{Address, Message};
 use super::Letter;
 use promoflow_model::message::ChannelKind;
 
-/// How an encoded word begins (RFC 2047).
+/// The start of an encoded word (RFC 2047).
 const ENCODED: &str = "=?";
-/// Bytes of a word that stands in a header as it is: its line may have 998 (RFC 5322, 2.1.1).
+/// Maximum length of a word in an unencoded header in bytes: a line is limited to 998 (RFC 5322,
+/// 2.1.1).
 const LONGEST_WORD: usize = 200;
-/// Bytes of text in an encoded word, which has at most 75 characters.
+/// Bytes of text per encoded word, which is limited to 75 characters.
 const WORD_BYTES: usize = 42;
 
-/// Makes the mail of a letter; `sender` is whom it is from where its message names nobody. An error
-/// says why there will never be one, without addresses.
+/// Formats an email. `sender` is used if the message names no sender. An error is permanent; its
+/// text contains no address.
 ///
-/// Its Message-ID comes from the delivery and the installation, so it is the same in every attempt
-/// and nobody else's.
+/// The Message-ID is derived from the delivery id and the installation, so it is unique and the
+/// same in every attempt.
 pub(super) fn mail(letter: &Letter<'_>, sender: &str) -> Result<Message, String> {
     let content = letter.content;
     let mailbox = |what: &str, text: &str| -> Result<Mailbox, String> {
@@ -35,7 +36,7 @@ pub(super) fn mail(letter: &Letter<'_>, sender: &str) -> Result<Message, String>
     let mut mail = Message::builder().from(from).message_id(Some(id));
     let text = lines(content.text.as_deref().unwrap_or_default());
     if letter.kind != ChannelKind::Email {
-        // What is no email goes to the address as a name, with the kind as subject.
+        // Other kinds than email: the address becomes a display name and the kind the subject.
         let nowhere = format!("{}@promoflow.invalid", letter.kind)
             .parse()
             .map_err(|error| format!("the channel: {error}"))?;
@@ -44,18 +45,18 @@ pub(super) fn mail(letter: &Letter<'_>, sender: &str) -> Result<Message, String>
             .to(to)
             .subject(letter.kind.to_string())
             .singlepart(SinglePart::plain(text))
-            .map_err(|error| format!("the mail: {error}"));
+            .map_err(|error| format!("the email: {error}"));
     }
     if let Some(reply_to) = &content.reply_to {
-        mail = mail.reply_to(mailbox("the mailbox for replies", reply_to)?);
+        mail = mail.reply_to(mailbox("reply-to", reply_to)?);
     }
     for (name, value) in &content.headers {
         let name = HeaderName::new_from_ascii(name.clone())
-            .map_err(|_| format!("`{name}` is not the name of a header"))?;
+            .map_err(|_| format!("`{name}` is not a header name"))?;
         mail = mail.raw_header(line(name, value));
     }
     if let Some(url) = letter.unsubscribe {
-        // RFC 2369, and RFC 8058 for the one request that mail programs make.
+        // RFC 2369, and RFC 8058 for one-click unsubscribing.
         let header = |name, value| HeaderValue::new(HeaderName::new_from_ascii_str(name), value);
         mail = mail
             .raw_header(header("List-Unsubscribe", format!("<{url}>")))
@@ -65,7 +66,7 @@ pub(super) fn mail(letter: &Letter<'_>, sender: &str) -> Result<Message, String>
             ));
     }
     if let Some(language) = &content.language {
-        // RFC 3282; the language is a tag that was checked when the message was applied.
+        // RFC 3282; the language tag was checked when the message was applied.
         mail = mail.raw_header(HeaderValue::new(
             HeaderName::new_from_ascii_str("Content-Language"),
             language.clone(),
@@ -84,11 +85,11 @@ pub(super) fn mail(letter: &Letter<'_>, sender: &str) -> Result<Message, String>
         Some(html) => mail.singlepart(SinglePart::html(html)),
         None => mail.singlepart(SinglePart::plain(text)),
     }
-    .map_err(|error| format!("the mail: {error}"))
+    .map_err(|error| format!("the email: {error}"))
 }
 
-/// The address with its domain as every mail server takes it (RFC 5890): `пошта.укр` is a name that
-/// only some do.
+/// Converts the domain of an address to ASCII (RFC 5890), because not every server supports names
+/// like `пошта.укр`.
 fn ascii_domain(address: Address) -> Result<Address, AddressError> {
     if address.domain().is_ascii() {
         return Ok(address);
@@ -98,24 +99,24 @@ fn ascii_domain(address: Address) -> Result<Address, AddressError> {
     Address::new(address.user(), domain)
 }
 
-/// A text as the lines of a mail, without control characters but tabs; LF becomes CR and LF as the
-/// mail is made (RFC 5322, 2.3). A CR alone ends a line for some mail servers and not for others,
-/// so that one reads as a command of ours what a stranger has put into a text.
+/// Normalizes line ends and removes control characters except tabs; LF becomes CRLF when the email
+/// is formatted (RFC 5322, 2.3). A bare CR ends a line for some servers only, so text from outside
+/// could inject an SMTP command.
 fn lines(text: &str) -> String {
     let dropped = |c: char| c.is_ascii_control() && !matches!(c, '\n' | '\t');
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
     text.replace(dropped, "")
 }
 
-/// A text as one line.
+/// Replaces control characters by spaces, to give one line.
 fn one_line(text: &str) -> String {
     text.replace(|c: char| c.is_ascii_control(), " ")
 }
 
-/// A header that holds a text.
+/// Creates a text header, encoded if necessary.
 fn line(name: HeaderName, text: &str) -> HeaderValue {
     let text = one_line(text);
-    // What looks like an encoded word would be read as one, and what has no space cannot be folded.
+    // Text that looks like an encoded word would be decoded, and a long word cannot be folded.
     let plain = !text.contains(ENCODED) && text.split(' ').all(|word| word.len() <= LONGEST_WORD);
     if plain {
         return HeaderValue::new(name, text);

@@ -1,9 +1,9 @@
-//! `maildir`: each letter becomes a file in a Maildir, the format of D. J. Bernstein's qmail: it
-//! is written in `tmp`, made durable, and then renamed into `new`, so that nobody sees half a
-//! letter. It is delivered once the folder is durable as well.
+//! `maildir`: writes each message to a file in a Maildir, the format of D. J. Bernstein's qmail.
+//! The file is written to `tmp`, synced, and then renamed into `new`, so that a partial file is
+//! never visible. The message counts as delivered after the folder is synced as well.
 //!
-//! A file has the name of its letter, the same in each attempt: what is written again after a crash
-//! takes its own place, and no other letter's.
+//! The file name is derived from the message and is the same in each attempt: an attempt after a
+//! crash replaces its own file, and no other message's.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -19,10 +19,10 @@ use promoflow_model::failpoint;
 use promoflow_model::failpoint::Failpoint;
 use promoflow_model::message::ChannelKind;
 
-/// Whom letters are from that name no sender.
+/// The sender of messages that name none.
 const DEFAULT_FROM: &str = "Promoflow <promoflow@localhost>";
 
-/// Letters as files.
+/// Writes messages to files.
 #[derive(Debug)]
 pub struct Maildir {
     folder: PathBuf,
@@ -31,7 +31,7 @@ pub struct Maildir {
 }
 
 impl Maildir {
-    /// Letters go into this folder, which is made with the first of them.
+    /// Creates a channel for this folder, which is created with the first message.
     pub fn new(folder: impl Into<PathBuf>) -> Maildir {
         Maildir {
             folder: folder.into(),
@@ -40,7 +40,7 @@ impl Maildir {
         }
     }
 
-    /// The folder.
+    /// Returns the folder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -54,13 +54,13 @@ impl Maildir {
             if let Some(parent) = self.folder.parent() {
                 make_durable(parent)?;
             }
-            // Another thread may have been faster.
+            // Another thread may have set it first.
             let _already = self.made.set(());
         }
         Ok(())
     }
 
-    /// Writes the whole file where nobody looks, and makes it durable.
+    /// Writes and syncs the whole file in `tmp`.
     fn prepare(&self, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
         self.make()?;
         let unfinished = self.folder.join("tmp").join(name);
@@ -71,7 +71,7 @@ impl Maildir {
         Ok(unfinished)
     }
 
-    /// Has a file appear that was prepared.
+    /// Moves a written file to `new`.
     fn publish(&self, name: &str, unfinished: &Path) -> io::Result<()> {
         let new = self.folder.join("new");
         fs::rename(unfinished, new.join(name))?;
@@ -87,24 +87,23 @@ impl Maildir {
     }
 }
 
-/// The name of a letter's file. Installations that share a folder count their deliveries each from
-/// one, and so does a database again that was restored from a backup: what the letter says tells
-/// them apart.
+/// Returns the file name of a message. The delivery id alone is not unique in a shared folder or
+/// after a database is restored from a backup, so the name also contains a digest of the content.
 fn name(letter: &Letter<'_>) -> String {
     let mut digest = Sha256::new();
     for part in [letter.kind.name(), letter.address] {
         digest.update(part);
         digest.update([0]);
     }
-    // Texts and lists of them: there is nothing that could not be written.
+    // Serialization cannot fail: the content consists of texts and lists of texts.
     digest.update(serde_json::to_vec(letter.content).unwrap_or_default());
     let digest = digest.finalize();
     let digest: String = digest.iter().take(8).map(|b| format!("{b:02x}")).collect();
     format!("{}-{}-{digest}.promoflow", letter.installation, letter.id)
 }
 
-/// To make folders that nobody but their owner looks into: letters hold addresses and promo codes.
-/// Folders that are there keep the rights that they have.
+/// Returns a builder for folders that only their owner can read, because messages contain addresses
+/// and promo codes. Existing folders keep their permissions.
 fn private() -> fs::DirBuilder {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
@@ -113,16 +112,16 @@ fn private() -> fs::DirBuilder {
     builder
 }
 
-/// What was made or renamed in a folder outlives a loss of power after this.
+/// Syncs a folder, so that new and renamed files in it survive power loss.
 fn make_durable(folder: &Path) -> io::Result<()> {
-    // The parent of a folder that is named alone.
+    // The parent of a relative folder name.
     let folder = match folder.as_os_str().is_empty() {
         true => Path::new("."),
         false => folder,
     };
     match cfg!(unix) {
         true => File::open(folder)?.sync_all(),
-        // Elsewhere folders cannot be opened, and the file system sees to it.
+        // Other systems cannot open folders; their file systems sync them.
         false => Ok(()),
     }
 }
@@ -132,7 +131,7 @@ impl Channel for Maildir {
         true
     }
 
-    /// Letters that are made durable together cost the disk little more than one.
+    /// Concurrent messages share a sync of the folder, so several cost little more than one.
     fn limits(&self) -> Limits {
         Limits {
             concurrency: 4,
@@ -146,7 +145,7 @@ impl Channel for Maildir {
             Err(error) => return Handover::Refused { error },
         };
         let name = name(letter);
-        // Until it appears in `new` nobody has got it.
+        // The message is not delivered before it appears in `new`.
         let unfinished = match self.prepare(&name, &mail.formatted()) {
             Ok(unfinished) => unfinished,
             Err(error) => return self.failed(&error, false),
@@ -165,7 +164,7 @@ mod tests {
 
     #[test]
     #[cfg(unix)]
-    fn a_folder_that_is_made_is_for_its_owner_alone_and_one_that_is_there_stays_as_it_is() {
+    fn new_folders_are_private_and_existing_ones_keep_their_permissions() {
         use std::os::unix::fs::PermissionsExt;
         let there = tempfile::tempdir().unwrap();
         fs::set_permissions(there.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -181,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_replaced_by_its_own_letter_alone() {
+    fn a_file_is_replaced_only_by_its_own_message() {
         let folder = tempfile::tempdir().unwrap();
         let maildir = Maildir::new(folder.path());
         let write = |installation, address, text: &str| {
@@ -204,14 +203,14 @@ mod tests {
         assert_eq!(write("a", "ann@example.com", "A-1"), 1);
         assert_eq!(write("a", "ann@example.com", "A-1"), 1, "another attempt");
         assert_eq!(write("b", "ann@example.com", "A-1"), 2, "another shop");
-        // As of a database that was restored.
+        // As after restoring a database.
         assert_eq!(write("a", "ann@example.com", "A-2"), 3, "another text");
         assert_eq!(write("a", "bob@example.com", "A-1"), 4, "another address");
         assert_eq!(write("a", "ann@example.com", "A-1"), 4, "a late attempt");
     }
 
     #[test]
-    fn a_letter_may_have_arrived_only_once_its_file_was_to_appear() {
+    fn a_failure_is_ambiguous_only_from_the_rename_on() {
         let folder = tempfile::tempdir().unwrap();
         let content = Content {
             subject: Some("A present".into()),
@@ -232,7 +231,7 @@ mod tests {
                 _ => None,
             }
         };
-        // No folder, then no file in it, then no place for the finished one.
+        // First the folder is missing, then `tmp`, then `new`.
         fs::write(folder.path().join("file"), "").unwrap();
         let nowhere = Maildir::new(folder.path().join("file"));
         assert_eq!(unclear(&nowhere), Some(false));

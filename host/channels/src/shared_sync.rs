@@ -1,9 +1,10 @@
-//! Making a folder durable for many who renamed files into it.
+//! Shares one sync of a folder among all threads that renamed files into it.
 
 use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Has one thread at a time make a folder durable, for all whose files came before it began.
+/// Lets one thread at a time sync a folder, on behalf of all threads whose files were renamed
+/// before.
 #[derive(Debug, Default)]
 pub(super) struct SharedSync {
     state: Mutex<State>,
@@ -13,13 +14,14 @@ pub(super) struct SharedSync {
 #[derive(Debug, Default)]
 struct State {
     begun: u64,
-    /// The last that went well.
+    /// The last sync that succeeded.
     done: u64,
     running: bool,
 }
 
 impl SharedSync {
-    /// Returns once a `sync` has gone well that began after this call, or the caller's own has not.
+    /// Returns after a successful `sync` that started after this call, by this or another thread.
+    /// Returns an error only if this thread's own sync failed.
     pub(super) fn wait(&self, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
         let mut state = self.state();
         let needed = state.begun + 1;
@@ -62,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn those_who_come_while_it_runs_share_the_next() {
+    fn calls_during_a_sync_share_the_next_one() {
         let (shared, syncs) = (SharedSync::default(), AtomicU32::new(0));
         let sync = || {
             syncs.fetch_add(1, Ordering::SeqCst);
@@ -88,12 +90,12 @@ mod tests {
             }
             first.join().unwrap().unwrap();
         });
-        // The one that ran began before they came, and made nothing of theirs durable.
+        // The running sync had started before these calls, so it did not cover them.
         assert_eq!(syncs.load(Ordering::SeqCst), 1);
     }
 
     #[test]
-    fn a_failure_is_told_to_whose_it_is_and_the_others_do_it_themselves() {
+    fn a_failed_sync_fails_only_its_own_call() {
         let shared = SharedSync::default();
         let failed = shared.wait(|| Err(io::Error::other("no")));
         assert!(failed.is_err());

@@ -1,4 +1,4 @@
-//! How often a channel is asked to deliver.
+//! Concurrency and rate limits of channels.
 
 use std::num::NonZeroU32;
 use std::str::FromStr;
@@ -6,7 +6,52 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-/// So many letters in a time: `20/s`, `600/min`, `5000/h`.
+use super::{Channel, Handover, Letter};
+use promoflow_model::message::ChannelKind;
+
+/// Concurrency and rate limits of a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Maximum number of simultaneous deliveries; at least one.
+    pub concurrency: usize,
+    /// Maximum rate of deliveries; `None` if unlimited.
+    pub rate: Option<Rate>,
+}
+
+impl Limits {
+    /// One delivery at a time, without a rate limit.
+    pub const ONE: Limits = Limits {
+        concurrency: 1,
+        rate: None,
+    };
+}
+
+/// A channel with a rate limit.
+pub(crate) struct Paced {
+    /// The channel.
+    pub(crate) channel: Arc<dyn Channel>,
+    /// Its maximum rate.
+    pub(crate) rate: Rate,
+}
+
+impl Channel for Paced {
+    fn takes(&self, kind: ChannelKind) -> bool {
+        self.channel.takes(kind)
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            rate: Some(self.rate),
+            ..self.channel.limits()
+        }
+    }
+
+    fn deliver(&self, letter: &Letter<'_>) -> Handover {
+        self.channel.deliver(letter)
+    }
+}
+
+/// A number of messages per unit of time: `20/s`, `600/min`, `5000/h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Rate {
@@ -15,13 +60,13 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// The time between two letters, where they go evenly.
+    /// Returns the interval between two messages at an even rate.
     pub fn interval(&self) -> Duration {
         self.period / self.letters.get()
     }
 
-    /// Letters that may go at once: what comes together in a tenth of a second, so that fast
-    /// channels are not woken for each.
+    /// Returns the number of messages that may start at once: a tenth of a second's worth, so that
+    /// fast channels need no wake-up per message.
     pub fn burst(&self) -> NonZeroU32 {
         let tenth = Duration::from_millis(100).as_nanos() / self.interval().as_nanos().max(1);
         let tenth = u32::try_from(tenth).unwrap_or(u32::MAX);
@@ -29,11 +74,9 @@ impl Rate {
     }
 }
 
-/// A text that is no rate.
+/// The error for a text that is not a rate.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{0}` is not a rate; expected a number of letters in a time, such as 20/s, 600/min or 5000/h"
-)]
+#[error("`{0}` is not a rate; expected messages per unit of time, such as 20/s, 600/min or 5000/h")]
 pub struct ParseRateError(String);
 
 impl FromStr for Rate {
@@ -50,7 +93,7 @@ impl FromStr for Rate {
                 _ => return None,
             };
             let period = Duration::from_secs(seconds);
-            // A channel that takes a million letters a second has no limit worth a name.
+            // A rate of more than a million per second is no limit.
             let rate = Rate { letters, period };
             (rate.interval() >= Duration::from_micros(1)).then_some(rate)
         };
@@ -71,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rate_is_letters_in_a_time() {
+    fn parses_rates_as_messages_per_time() {
         for (text, millis, burst) in [
             ("20/s", 50, 2),
             ("600/min", 100, 1),

@@ -1,6 +1,6 @@
-//! What a block says of itself: the contract's `description`, as the host keeps it.
+//! A block's description of itself: the contract's `description`, as the host stores it.
 //!
-//! Stored as JSON beside the block's bytes, so the names of the fields are a stored format.
+//! It is stored as JSON with the block's bytes, so the field names are a stored format.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,115 +10,115 @@ use serde::{Deserialize, Serialize};
 pub struct Description {
     /// Its name in workflows, in kebab-case: `get-promocode`.
     pub name: String,
-    /// Its own version, as semantic versioning has it.
+    /// The block's own semantic version.
     pub version: String,
-    /// For people.
+    /// A title for people.
     pub title: String,
-    /// What it does, in a sentence or two.
+    /// A description in one or two sentences.
     pub description: String,
-    /// What it takes under `with`.
+    /// Its parameters, written under `with`.
     pub parameters: Vec<Parameter>,
-    /// The named ways out of it.
+    /// Its named exits.
     pub ports: Vec<Port>,
 }
 
-/// One parameter.
+/// A parameter of a block.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Parameter {
-    /// As authors write it, in kebab-case.
+    /// Its name in workflows, in kebab-case.
     pub name: String,
-    /// For people.
+    /// A title for people.
     pub title: String,
-    /// What it is for.
+    /// A description of its purpose.
     pub description: String,
-    /// What it takes.
+    /// The type and limits of its value.
     pub kind: Kind,
-    /// Whether a workflow without it is refused.
+    /// True if a workflow must set it.
     pub required: bool,
-    /// What the block gets where the step gives nothing.
+    /// The value without a setting.
     pub default: Option<Value>,
 }
 
-/// What a parameter takes. Bounds are included.
+/// The type of a parameter's value. Limits are inclusive.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Kind {
-    /// A text of so many characters.
+    /// A text.
     #[serde(rename_all = "camelCase")]
     Text {
-        /// The fewest characters.
+        /// Minimum length in characters.
         min_length: u32,
-        /// The most characters.
+        /// Maximum length in characters.
         max_length: u32,
     },
-    /// A whole number.
+    /// An integer.
     Integer {
-        /// The least.
+        /// The minimum.
         min: i64,
-        /// The greatest.
+        /// The maximum.
         max: i64,
     },
     /// A number.
     Decimal {
-        /// The least.
+        /// The minimum.
         min: f64,
-        /// The greatest.
+        /// The maximum.
         max: f64,
     },
     /// `true` or `false`.
     Boolean,
-    /// A length of time: `90s`, `15m`, `12h`, `30d`.
+    /// A duration: `90s`, `15m`, `12h`, `30d`.
     Duration,
-    /// One of these.
+    /// One of these alternatives.
     Choice(Vec<Alternative>),
     /// The id of a prepared message.
     Message,
-    /// A channel's name.
+    /// The name of a channel.
     Channel,
     /// Hours of the day: `09:00-21:00`.
     Hours,
     /// An IANA time zone name.
     TimeZone,
-    /// Anything.
+    /// Any value.
     Any,
 }
 
-/// One of the answers that a choice takes.
+/// An alternative of a choice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Alternative {
-    /// As authors write it.
+    /// Its name in workflows.
     pub name: String,
-    /// For people.
+    /// A title for people.
     pub title: String,
-    /// What stands beside the name.
+    /// The value that follows the name.
     pub carries: Carries,
 }
 
-/// What an alternative carries beside its name.
+/// The payload of an alternative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Carries {
-    /// Nothing: `when-empty: fail`.
+    /// No payload: `when-empty: fail`.
     Nothing,
     /// A text: `when-empty: { code: WELCOME }`.
     Text,
-    /// A length of time: `reuse: { contact: 30d }`.
+    /// A duration: `reuse: { contact: 30d }`.
     Duration,
 }
 
-/// A named way out of a step.
+/// A named exit of a step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Port {
-    /// As authors write it, in kebab-case.
+    /// Its name in workflows, in kebab-case.
     pub name: String,
-    /// For people.
+    /// A title for people.
     pub title: String,
-    /// When the block takes it.
+    /// A description of when the block uses it.
     pub description: String,
-    /// Whether the next step of the list follows where the workflow says nothing else.
+    /// True if the port leads to the next step of the list by default.
     pub follows: bool,
 }
 
@@ -128,7 +128,7 @@ pub struct Port {
 pub enum Value {
     /// A text.
     Text(String),
-    /// A whole number.
+    /// An integer.
     Integer(i64),
     /// A number.
     Decimal(f64),

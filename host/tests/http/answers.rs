@@ -47,7 +47,7 @@ fn temporary_errors_are_retryable_and_do_not_contain_the_message() {
         ("date", "the provider answered 503"),
         ("down", "the provider answered 500"),
         ("slow", "the provider did not answer in time"),
-        ("drop", "the conversation with the provider broke off"),
+        ("drop", "the connection to the provider was lost"),
     ]
     .into_iter()
     .enumerate()
@@ -69,7 +69,7 @@ fn temporary_errors_are_retryable_and_do_not_contain_the_message() {
     drop(server);
     let (error, _) = later(&channel, 9, "ann");
     assert!(
-        error.starts_with("no connection to the provider: "),
+        error.starts_with("cannot connect to the provider: "),
         "{error}"
     );
     assert!(
@@ -192,8 +192,8 @@ fn rules_classify_fields_of_the_answer() {
     assert_eq!(error, "the provider answered 200, /ok not true");
     // An unreadable answer may have meant anything.
     let broken = [
-        ("page", "is no JSON"),
-        ("cut", "broke off"),
+        ("page", "is not JSON"),
+        ("cut", "was cut off"),
         ("huge", "is too long"),
         ("drip", "took too long"),
     ];
@@ -202,7 +202,7 @@ fn rules_classify_fields_of_the_answer() {
         let (error, _) = later(&channel, number, address);
         assert_eq!(
             error,
-            format!("the provider answered 200, and its answer {why}")
+            format!("the provider answered 200, but the response body {why}")
         );
         let again = 20 + number;
         assert!(unclear(&channel, again, address), "{address}");

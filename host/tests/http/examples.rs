@@ -122,7 +122,7 @@ fn a_page_instead_of_an_answer_is_no_permanent_failure() {
         assert_eq!(delivery["state"], "pending", "{delivery}");
         assert_eq!(
             delivery["error"],
-            "the provider answered 200, and its answer is no JSON"
+            "the provider answered 200, but the response body is not JSON"
         );
     }
 }

@@ -137,8 +137,11 @@ fn rejects_values_that_change_the_url_or_add_headers() {
     let Handover::Refused { error } = header else {
         panic!("{header:?}")
     };
-    assert_eq!(error, "the letter's values make no header x-text");
-    // Nothing was sent.
+    assert_eq!(
+        error,
+        "the values of this message give an invalid header x-text"
+    );
+    // Nothing of that was sent.
     assert_eq!(deliver(&channel, 2, "...", ""), Handover::Delivered);
     let request = server.request();
     assert_eq!(request.path(), "/v1/.../send");

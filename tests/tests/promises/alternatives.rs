@@ -196,7 +196,7 @@ fn an_alternative_without_a_valid_address_is_skipped_and_logged() {
     running.rest(&receipt.runs).unwrap();
     let (_, steps) = promoflow.run_of(receipt.runs[0]);
     let note = steps.iter().flat_map(|step| &step.log).next().unwrap();
-    assert!(note.contains("not by email"), "{note}");
+    assert!(note.contains("channel email skipped"), "{note}");
     assert_eq!(shop.letters.sent()[0].address, ANN.1);
     // A single remaining alternative needs no rows.
     let rows = "SELECT count(*) FROM alternative";

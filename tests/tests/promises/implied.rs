@@ -125,7 +125,7 @@ fn p4_a_message_without_an_available_code_is_not_sent_and_its_run_keeps_nothing(
     assert_eq!(row.state, RunState::Failed);
     let error = row.error.unwrap();
     let told = "step `mail` (send-message): message `tagged`, %PC_New_Year_1_7%: no promo code of \
-                type `New_Year` and discount 7 is left that is valid for 1 more days";
+                type `New_Year` with discount 7 and at least 1 days of validity is left";
     assert!(error.contains(told), "{error}");
     assert!(shop.letters.sent().is_empty());
     assert_eq!(promoflow.free(), ["C-0000"]);

@@ -45,7 +45,7 @@ steps:
     let run = promoflow.one(&running, "nowhere", "ann@example.com");
     let (row, _) = promoflow.run_of(run);
     assert_eq!(row.state, RunState::Failed);
-    assert!(row.error.unwrap().contains("nowhere"));
+    assert!(row.error.unwrap().contains("not connected"));
     assert_eq!(promoflow.free(), ["C-0000"]);
 }
 

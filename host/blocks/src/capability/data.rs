@@ -43,8 +43,8 @@ impl Host for StepState {
     }
 }
 
-/// A value on its way into a sandbox.
-pub(crate) fn into_wit(value: Value) -> types::Value {
+/// Converts a value for the sandbox.
+pub(in crate) fn into_wit(value: Value) -> types::Value {
     match value {
         Value::Text(text) => types::Value::Text(text),
         Value::Integer(number) => types::Value::Integer(number),

@@ -1,5 +1,5 @@
-//! `log`: notes in the run's history. A guest's text is hostile: it is cut, counted, and its
-//! control characters are replaced before anybody's terminal sees them.
+//! `log`: entries in the run's history. Texts are untrusted: they are cut, counted and stripped of
+//! control characters.
 
 use wasmtime::component::{HasSelf, Linker};
 
@@ -30,7 +30,10 @@ impl Host for StepState {
         if used < bounds.notes {
             host.log(level, &clean(&text, bounds.note_chars));
         } else if used == bounds.notes {
-            host.log(LogLevel::Warn, "further notes of this step are dropped");
+            host.log(
+                LogLevel::Warn,
+                "further log entries of this step are dropped",
+            );
         }
         self.used.notes = used.saturating_add(1);
         Ok(())

@@ -9,11 +9,11 @@ use crate::host::{Hours, Recipient, SendError, SendRequest, Target};
 use crate::sandbox::StepState;
 use promoflow_model::message::ChannelKind;
 
-/// Ways to reach somebody that one delivery may name: as many as there are channels.
+/// Maximum number of targets of a delivery: one per channel.
 const MOST_TARGETS: usize = 6;
-/// Characters of an address or of a contact's id. Tokens of push services are the longest.
+/// Maximum length of an address or a contact id in characters. Push tokens are the longest.
 const MAX_ADDRESS_CHARS: usize = 4_096;
-/// Characters of the other texts of a request.
+/// Maximum length of the other texts of a request, in characters.
 const MAX_TEXT_CHARS: usize = 200;
 const MINUTES_A_DAY: u16 = 24 * 60;
 
@@ -66,7 +66,7 @@ fn read_request(request: messages::Request) -> Result<SendRequest, String> {
             || hours.until > MINUTES_A_DAY
             || hours.from == hours.until)
     {
-        return Err("hours: expected minutes of a day, `from` before or after `until`".into());
+        return Err("hours: expected minutes of a day, with `from` different from `until`".into());
     }
     Ok(SendRequest {
         targets: request

@@ -1,5 +1,5 @@
-//! The host interfaces of the contract, a module each: how it is linked, what bounds it has, and
-//! what it hands to the run.
+//! The host interfaces of the contract. Each module contains an interface's linking, its limits and
+//! its conversions.
 
 pub(super) mod data;
 pub(super) mod log;
@@ -11,7 +11,7 @@ use wasmtime::component::Linker;
 use super::bindings::promoflow::workflow;
 use super::sandbox::{Interface, StepState};
 
-/// Links what an interface needs.
+/// Links one interface.
 pub(super) fn link(linker: &mut Linker<StepState>, interface: Interface) -> wasmtime::Result<()> {
     match interface {
         Interface::Data => data::link(linker),

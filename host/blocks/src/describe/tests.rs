@@ -35,7 +35,7 @@ fn described() -> wit::Description {
 fn refused(change: impl FnOnce(&mut wit::Description)) -> String {
     let mut description = described();
     change(&mut description);
-    let error = read_description(description).expect_err("the description is taken");
+    let error = read_description(description).expect_err("the description is rejected");
     assert!(error.chars().count() < 400, "{error}");
     assert!(!error.chars().any(char::is_control), "{error:?}");
     error
@@ -72,7 +72,7 @@ fn choice(names: &[(&str, wit::Carries)]) -> wit::Kind {
 }
 
 #[test]
-fn texts_for_people_are_cut_and_cleaned() {
+fn texts_are_cut_and_sanitised() {
     let hostile = format!("\u{1b}[2J\u{9b}31m\u{202e}evil\r\n{}", "x".repeat(900_000));
     let mut description = described();
     description.version.clone_from(&hostile);
@@ -94,7 +94,7 @@ fn texts_for_people_are_cut_and_cleaned() {
 }
 
 #[test]
-fn names_are_kebab_case_and_stand_once() {
+fn names_are_kebab_case_and_unique() {
     for bad in ["", "A", "a b", "a\u{1b}[2J", "é", &"x".repeat(900_000)] {
         assert!(refused(|one| one.name = bad.into()).contains("kebab-case"));
         assert!(refused(|one| one.ports = vec![port(bad)]).contains("the port"));
@@ -109,7 +109,7 @@ fn names_are_kebab_case_and_stand_once() {
 }
 
 #[test]
-fn counts_are_bounded() {
+fn counts_are_limited() {
     assert!(refused(|one| one.ports.clear()).contains("no port"));
     assert!(
         refused(|one| one.ports = (0..101).map(|n| port(&format!("p-{n}"))).collect())
@@ -136,7 +136,7 @@ fn counts_are_bounded() {
 }
 
 #[test]
-fn bounds_are_made_finite_and_must_be_in_order() {
+fn limits_are_made_finite_and_must_be_ordered() {
     for ((min, max), (read_min, read_max)) in [
         ((f64::NAN, 1.0), (f64::MIN, 1.0)),
         ((0.0, f64::NAN), (0.0, f64::MAX)),
@@ -145,7 +145,7 @@ fn bounds_are_made_finite_and_must_be_in_order() {
         let description = with(decimal(min, max), None).unwrap();
         let (min, max) = (read_min, read_max);
         assert_eq!(description.parameters[0].kind, Kind::Decimal { min, max });
-        // What a run is made from is what is stored.
+        // Runs use the stored description.
         let stored = serde_json::to_string(&description).unwrap();
         let read: Description = serde_json::from_str(&stored).unwrap();
         assert_eq!(read, description);
@@ -164,7 +164,7 @@ fn bounds_are_made_finite_and_must_be_in_order() {
 }
 
 #[test]
-fn a_default_is_what_its_parameter_takes() {
+fn defaults_are_checked_against_their_kind() {
     use wit::Carries::{Duration, Nothing, Text};
     let words = |text: &str| Some(WitValue::Text(text.into()));
     let json = |text: &str| Some(WitValue::Json(text.into()));

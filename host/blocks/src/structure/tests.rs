@@ -10,14 +10,14 @@ use wasm_encoder::{
 use super::*;
 use crate::STANDARD_BLOCKS;
 
-/// A component that holds this module.
+/// Returns a component that contains this module.
 fn holding(module: &Module) -> Vec<u8> {
     let mut component = Component::new();
     component.section(&ModuleSection(module));
     component.finish()
 }
 
-/// A component with a module of these functions, each without parameters.
+/// Returns a component with a module of these functions, each without parameters.
 fn functions(bodies: &[Function]) -> Vec<u8> {
     let (mut types, mut functions, mut code) = Default::default();
     TypeSection::ty(&mut types).function([], []);
@@ -57,7 +57,7 @@ fn real_blocks_pass() {
 }
 
 #[test]
-fn what_is_no_component_is_refused() {
+fn rejects_bytes_that_are_no_component() {
     let good = STANDARD_BLOCKS[0].1;
     for bytes in [
         &b""[..],
@@ -83,7 +83,7 @@ fn what_is_no_component_is_refused() {
 }
 
 #[test]
-fn every_truncation_and_many_damages_end_without_a_panic() {
+fn truncated_and_damaged_components_cause_no_panic() {
     let good = STANDARD_BLOCKS[0].1;
     for end in (0..good.len()).step_by(97) {
         assert!(check_structure(&good[..end]).is_err(), "{end}");
@@ -97,7 +97,7 @@ fn every_truncation_and_many_damages_end_without_a_panic() {
 }
 
 #[test]
-fn components_in_components_are_bounded_in_depth_and_number() {
+fn limits_depth_and_number_of_nested_components() {
     let mut inner = Component::new();
     for _ in 0..2_000 {
         let mut outer = Component::new();
@@ -120,8 +120,9 @@ fn components_in_components_are_bounded_in_depth_and_number() {
 }
 
 #[test]
-fn instances_that_multiply_are_refused() {
-    // Each component makes several instances of the one before it: their number doubles with each.
+fn rejects_instances_that_multiply() {
+    // Each component creates several instances of the previous one, so their number doubles per
+    // level.
     let mut outer = Component::new();
     outer.section(&NestedComponentSection(&Component::new()));
     for number in 0..20_u32 {
@@ -152,13 +153,13 @@ fn instances_that_multiply_are_refused() {
 }
 
 #[test]
-fn types_are_bounded_in_depth_and_number() {
-    // What reads types for us follows them down; a thread's stack must outlast that.
+fn limits_depth_and_number_of_types() {
+    // The parser is recursive; a thread's stack must suffice for the maximum depth.
     let deep = |levels: usize| {
         let mut section = Vec::new();
         section.push(1);
         for _ in 0..levels {
-            // A component type of one declaration, which is a type.
+            // A component type with one declaration, which is a type.
             section.extend([0x41, 1, 1]);
         }
         section.extend([0x42, 0]);
@@ -202,7 +203,7 @@ fn leb(bytes: &mut Vec<u8>, mut number: usize) {
 }
 
 #[test]
-fn imports_exports_and_aliases_are_bounded() {
+fn limits_imports_exports_and_aliases() {
     let mut types = ComponentTypeSection::new();
     types.instance(&wasm_encoder::InstanceType::new());
     let mut imports = ComponentImportSection::new();
@@ -230,7 +231,7 @@ fn imports_exports_and_aliases_are_bounded() {
 }
 
 #[test]
-fn functions_are_bounded_in_number_size_and_what_must_be_joined() {
+fn limits_number_size_and_joins_of_functions() {
     refused(&functions(&vec![blocks(0, 0); 50_001]), "functions");
     refused(&functions(&[blocks(10_001, 0)]), "locals in a function");
     refused(
@@ -244,7 +245,7 @@ fn functions_are_bounded_in_number_size_and_what_must_be_joined() {
     for _ in 0..66 {
         loops.instruction(&Instruction::End);
     }
-    refused(&functions(&[loops]), "loops in one another");
+    refused(&functions(&[loops]), "nested loops");
     refused(
         &functions(&[blocks(5_000, 15_000)]),
         "locals times branches in a function",
@@ -275,7 +276,7 @@ fn parameters_count_as_locals() {
 }
 
 #[test]
-fn memories_tables_globals_and_segments_are_bounded() {
+fn limits_memories_tables_globals_and_segments() {
     let memory = |minimum, memory64| wasm_encoder::MemoryType {
         minimum,
         maximum: None,
@@ -296,7 +297,7 @@ fn memories_tables_globals_and_segments_are_bounded() {
         memory(1 << 48, true),
         memory(u64::MAX, true),
     ] {
-        refused(&with_memory(memory), "bytes of memory to begin with");
+        refused(&with_memory(memory), "bytes of initial memory");
     }
     let mut memories = MemorySection::new();
     for _ in 0..17 {
@@ -349,8 +350,8 @@ fn memories_tables_globals_and_segments_are_bounded() {
 }
 
 #[test]
-fn what_a_file_claims_takes_no_memory() {
-    // Each says that four billion items follow, in a section of five bytes.
+fn declared_counts_allocate_no_memory() {
+    // Each section claims four billion items in five bytes.
     for id in 1..=12 {
         for nested in [false, true] {
             let claim = [id, 5, 0xff, 0xff, 0xff, 0xff, 0x0f];
@@ -364,7 +365,7 @@ fn what_a_file_claims_takes_no_memory() {
                     [bytes, module].concat()
                 }
             };
-            // In a module, the start section is a function's number.
+            // In a module, the start section contains a function index.
             let is_claim = !(nested && id == 8);
             assert_eq!(check_structure(&bytes).is_err(), is_claim, "section {id}");
         }

@@ -1,32 +1,32 @@
-//! The client of a provider, and what is said of a conversation that failed.
+//! The HTTP client of a provider, and the texts of its errors.
 
 use std::error::Error as _;
 
 use promoflow_config::HttpConfig;
 use promoflow_net::{BodyError, HttpClient, HttpError};
 
-/// A client for one provider.
+/// Creates the client of a provider.
 pub(super) fn make(config: &HttpConfig) -> anyhow::Result<HttpClient> {
     let is_plain = config.sample.scheme() == "http";
     HttpClient::new(config.timeout, config.connections, is_plain)
 }
 
-/// What is wrong with a body, said of an answer.
+/// Describes an error of a response body, after "the response body".
 pub(super) fn fault(error: BodyError) -> &'static str {
     match error {
-        BodyError::BrokeOff => "broke off",
+        BodyError::BrokeOff => "was cut off",
         BodyError::TooLong => "is too long",
         BodyError::TooSlow => "took too long",
     }
 }
 
-/// What the network said. Never the URL, which may hold an address and a secret.
+/// Describes a network error. Never the URL, which may contain an address or a secret.
 pub(super) fn told(error: &HttpError) -> String {
     let error = match error {
         HttpError::TimedOut => return "the provider did not answer in time".to_owned(),
         HttpError::Failed(error) if error.is_connect() => error,
         HttpError::Failed(_) => {
-            return "the conversation with the provider broke off".to_owned();
+            return "the connection to the provider was lost".to_owned();
         }
     };
     let mut cause = error.source();
@@ -34,5 +34,5 @@ pub(super) fn told(error: &HttpError) -> String {
         cause = Some(deeper);
     }
     let cause = cause.map_or_else(String::new, |cause| format!(": {cause}"));
-    format!("no connection to the provider{cause}")
+    format!("cannot connect to the provider{cause}")
 }

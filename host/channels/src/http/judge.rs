@@ -1,4 +1,4 @@
-//! What an answer means.
+//! Classifies responses of providers.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -7,33 +7,33 @@ use serde_json::Value;
 use promoflow_config::{Answer, Means, ValueTest, as_text};
 use promoflow_model::clock::Timestamp;
 
-/// The longest pause that a provider may ask for; it may have mistaken the unit.
+/// Maximum delay that a provider may request; a longer one is assumed to be in the wrong unit.
 const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The body of an answer.
+/// The body of a response.
 pub(super) enum Heard {
     /// JSON.
     Json(Value),
-    /// Something else, whole.
+    /// A complete body that is not JSON.
     NoJson,
-    /// Not all of it, and what is wrong with it.
+    /// An incomplete body, with the reason.
     Broken(&'static str),
 }
 
-/// What came of a request.
+/// The classification of a response.
 pub(super) struct Judgement {
-    /// What it means for the delivery.
+    /// The outcome of the delivery.
     pub(super) means: Means,
-    /// What happened, for the operator. Holds nothing of the answer but what the configuration
-    /// names itself: providers repeat addresses and texts.
+    /// The error for the operator. Contains only those parts of the response that the configuration
+    /// names, because providers repeat addresses and texts.
     pub(super) error: String,
-    /// How long the answer's JSON asks to wait.
+    /// The delay that the response's JSON requests.
     pub(super) after: Option<Duration>,
-    /// Whether the provider may have taken the letter, whatever it answers.
+    /// True if the provider may have accepted the message despite its status.
     pub(super) unclear: bool,
 }
 
-/// Judges by the first of the answers that fits, and else by the status.
+/// Classifies a response by the first matching rule, else by its status.
 pub(super) fn judge(answers: &[Answer], status: u16, heard: &Heard) -> Judgement {
     let error = format!("the provider answered {status}");
     let about = |answer: &&Answer| {
@@ -43,8 +43,8 @@ pub(super) fn judge(answers: &[Answer], status: u16, heard: &Heard) -> Judgement
     for answer in answers.iter().filter(about) {
         let error = match (&answer.value, heard) {
             (None, _) => error.clone(),
-            // What was to be read there may have been anything.
-            (Some(_), Heard::NoJson) => return unread(&error, "is no JSON"),
+            // The body might have contained any value.
+            (Some(_), Heard::NoJson) => return unread(&error, "is not JSON"),
             (Some(_), Heard::Broken(why)) => return unread(&error, why),
             (Some(test), Heard::Json(json)) => match fits(test, json) {
                 Some(found) => format!("{error}, {found}"),
@@ -66,37 +66,37 @@ pub(super) fn judge(answers: &[Answer], status: u16, heard: &Heard) -> Judgement
     }
 }
 
-/// What an answer means whose value decides and cannot be read.
+/// Classifies a response whose body is needed for a rule and cannot be read.
 fn unread(error: &str, why: &str) -> Judgement {
     Judgement {
         means: Means::Later,
-        error: format!("{error}, and its answer {why}"),
+        error: format!("{error}, but the response body {why}"),
         after: None,
         unclear: true,
     }
 }
 
-/// Whether a letter may have been taken for which that status came, and not a good one: a server or
-/// gateway that fails may have passed it on before, and 409 and 423 tell of an earlier attempt.
+/// Returns true if the provider may have accepted the message despite this status. A failing server
+/// or gateway may have forwarded the request, and 409 and 423 refer to an earlier attempt.
 fn is_unclear(status: u16) -> bool {
     !matches!(status, 200..=499) || matches!(status, 409 | 423)
 }
 
-/// What statuses mean where nothing else is said.
+/// Classifies a status that no rule matches.
 fn by_status(status: u16) -> Means {
     match status {
         200..=299 => Means::Delivered,
-        // Who asks, how, and with which money: none of the letter's business. Redirects are not
-        // followed.
+        // Authentication, method and payment problems concern the installation, not the message.
+        // Redirects are not followed.
         300..=399 | 401..=403 | 405 | 407 | 415 => Means::Misconfigured,
-        // 409 and 423: the same request is under way, of an attempt whose answer was lost.
+        // 409 and 423: an earlier attempt, whose response was lost, is still being processed.
         408 | 409 | 423 | 425 | 429 | 500..=599 => Means::Later,
         400..=499 => Means::Refused,
         _ => Means::Later,
     }
 }
 
-/// How an answer fits a test, if it does.
+/// Returns a description of the match if the response matches a test.
 fn fits(test: &ValueTest, json: &Value) -> Option<String> {
     let pointer = &test.pointer;
     let found = json.pointer(pointer).and_then(as_text);
@@ -108,7 +108,7 @@ fn fits(test: &ValueTest, json: &Value) -> Option<String> {
     }
 }
 
-/// The pause that stands in an answer, in seconds.
+/// Returns the delay that the JSON requests in seconds.
 fn pause(pointer: &str, heard: &Heard) -> Option<Duration> {
     let Heard::Json(json) = heard else {
         return None;
@@ -118,7 +118,7 @@ fn pause(pointer: &str, heard: &Heard) -> Option<Duration> {
     Some(pause.min(LONGEST_PAUSE))
 }
 
-/// The pause that a `Retry-After` asks for: seconds, or a moment by the provider's clock.
+/// Returns the delay of a `Retry-After` header: seconds, or a date by the provider's clock.
 pub(super) fn retry_after(value: &str, date: Option<&str>, now: Timestamp) -> Option<Duration> {
     if let Ok(seconds) = value.trim().parse::<u64>() {
         return Some(Duration::from_secs(seconds).min(LONGEST_PAUSE));

@@ -1,9 +1,9 @@
-//! `http`: letters of some kinds through a provider over HTTP, and alerts to webhooks.
+//! `http`: sends messages through a provider's HTTP API, and alert notifications to webhooks.
 //!
-//! A letter becomes one request, as the configuration's templates say ([`request`]), under an
-//! identity that is the same in every attempt, signed where there are secrets for it ([`sign`]). What
-//! comes back is judged by the configuration's answers and, where none of them fits, by the
-//! status ([`judge`]).
+//! A message becomes one request, built from the configuration's templates ([`request`]). It
+//! carries an idempotency key that is the same in every attempt, and a signature if secrets are
+//! configured ([`sign`]). The response is classified by the configuration's rules, and by its
+//! status if no rule matches ([`judge`]).
 
 mod client;
 mod judge;
@@ -25,11 +25,11 @@ use promoflow_model::clock::Clock;
 use promoflow_model::message::ChannelKind;
 use promoflow_net::{HttpClient, HttpReply};
 
-/// Letters through one provider, over connections that are kept.
+/// Sends messages through one provider, over persistent connections.
 pub struct Http {
     config: Arc<HttpConfig>,
     client: HttpClient,
-    /// The configuration's secrets, by the names under which templates read them.
+    /// The configuration's secrets, by their names in templates.
     secrets: Vec<(String, String)>,
     password: Option<String>,
     signer: Signer,
@@ -38,8 +38,7 @@ pub struct Http {
 }
 
 impl Http {
-    /// A channel of that configuration. Its secrets are read; nothing is connected before the first
-    /// letter.
+    /// Creates a channel and reads its secrets. It connects with the first message.
     pub fn new(config: &Arc<HttpConfig>, clock: Arc<dyn Clock>) -> anyhow::Result<Http> {
         let config = Arc::clone(config);
         let secrets = config.secrets.iter();
@@ -58,8 +57,7 @@ impl Http {
         Ok(http)
     }
 
-    /// Tells the event of an alert, as JSON, to a webhook: under an identity that is the same in
-    /// every attempt.
+    /// Sends an alert event as JSON to a webhook. The id is the same in every attempt.
     pub fn tell(&self, id: &str, event: &str) -> Handover {
         let value = serde_json::from_str(event).unwrap_or_default();
         let values = self.values_of_event(id, &value);
@@ -70,7 +68,7 @@ impl Http {
         let request = match request {
             Ok(request) => request,
             Err(Unmade::Letter(part)) => {
-                let error = format!("the letter's values make no {part}");
+                let error = format!("the values of this message give an invalid {part}");
                 return Handover::Refused { error };
             }
             Err(Unmade::Configuration(error)) => {
@@ -122,13 +120,13 @@ impl Http {
         }
     }
 
-    /// What the provider asks for, by its own clock where it tells the time.
+    /// Returns the delay that the provider requested, by the provider's clock if it sent the date.
     fn retry_after(&self, headers: &HeaderMap) -> Option<std::time::Duration> {
         let text = |name| headers.get(name)?.to_str().ok();
         judge::retry_after(text(RETRY_AFTER)?, text(DATE), self.clock.now())
     }
 
-    /// Tells the operator of what no letter mends.
+    /// Logs an error that affects every message and that an operator must fix.
     fn complain(&self, error: &str) {
         let host = self.config.sample.host_str().unwrap_or_default();
         let complaint = format!("the provider {host} refuses this installation: {error}");

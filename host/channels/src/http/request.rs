@@ -1,4 +1,4 @@
-//! The request that a letter becomes.
+//! Builds the HTTP request of a message.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -13,7 +13,7 @@ use promoflow_config as config;
 use promoflow_config::Body;
 use promoflow_model::alert::sentence;
 
-/// The parameters of an alert's event.
+/// The parameters of an alert event.
 const VALUES: [&str; 8] = [
     "count",
     "daysLeft",
@@ -25,25 +25,26 @@ const VALUES: [&str; 8] = [
     "withinDays",
 ];
 
-/// Why there is no request.
+/// The reason why a request cannot be built.
 pub(super) enum Unmade {
-    /// This letter never becomes one: its values do not make that part of it.
+    /// The values of this message give an invalid part of the request; retrying does not help.
     Letter(String),
-    /// No letter would: an operator has to mend the configuration.
+    /// The configuration is invalid for every message; an operator must fix it.
     Configuration(String),
 }
 
-/// A template that cannot be rendered. What the template engine says may repeat a value.
+/// Creates the error of a template that cannot be rendered. The engine's error text is left out,
+/// because it may contain a value.
 fn unrendered(part: &str, error: &Error) -> Unmade {
     Unmade::Configuration(format!(
-        "the template of {part} cannot be rendered (its line {}, column {})",
+        "the template of {part} cannot be rendered (line {}, column {})",
         error.line, error.column
     ))
 }
 
 impl Http {
-    /// The request that is made from these values, under an identity. `event` is the body where
-    /// the configuration says nothing else.
+    /// Builds the request from values. `id` is the idempotency key; `event` is the body unless the
+    /// configuration defines one.
     pub(super) fn request(
         &self,
         id: &str,
@@ -83,7 +84,7 @@ impl Http {
         Ok(request)
     }
 
-    /// What every template reads: the configuration's secrets, and the identity.
+    /// Returns the values of every template: the configuration's secrets and the delivery id.
     fn values(&self, id: &str) -> Context {
         self.with_secrets(Context::new().with("delivery", id))
     }
@@ -95,25 +96,25 @@ impl Http {
         })
     }
 
-    /// Makes a request from the secrets and from values that fit everywhere: a part that cannot be
-    /// made of these is the fault of the configuration or of a secret, and would fail every letter.
+    /// Builds a request from the secrets and harmless values. If that fails, the configuration or a
+    /// secret is invalid and every message would fail.
     pub(super) fn try_secrets(&self) -> anyhow::Result<()> {
         let values = config::letter_and_event_values();
         let values = values.fold(Context::new(), |values, name| values.with(name, "x"));
         match self.request("x", &self.with_secrets(values), "") {
-            // Whether a template can be rendered may hang on what a real value says.
+            // A template may fail only for the test values.
             Ok(_) | Err(Unmade::Configuration(_)) => Ok(()),
             Err(Unmade::Letter(part)) => {
                 let host = self.config.sample.host_str().unwrap_or_default();
                 anyhow::bail!(
-                    "the provider {host}: what is configured, and its secrets, make no {part}; expected \
+                    "provider {host}: the configuration and its secrets give an invalid {part}; expected \
                      one line each"
                 )
             }
         }
     }
 
-    /// What templates read of the event of an alert. A value that it does not have is empty.
+    /// Returns the template values of an alert event. Missing values are empty.
     pub(super) fn values_of_event(&self, id: &str, event: &Value) -> Context {
         let mut values = self.values(id);
         for name in VALUES {
@@ -125,7 +126,7 @@ impl Http {
             .with("text", sentence.unwrap_or_default())
     }
 
-    /// What templates read of a letter. A value that it does not have is empty.
+    /// Returns the template values of a message. Missing values are empty.
     pub(super) fn values_of_letter(&self, id: &str, letter: &Letter<'_>) -> Context {
         let content = letter.content;
         let or_empty = |text: &Option<String>| text.clone().unwrap_or_default();
@@ -149,9 +150,9 @@ impl Http {
     fn url(&self, values: &Context) -> Result<Url, Unmade> {
         let rendered = self.config.url.render(values, Escape::Url);
         let rendered = rendered.map_err(|error| unrendered("`url`", &error))?;
-        let odd = || Unmade::Letter("URL of the provider".to_owned());
+        let odd = || Unmade::Letter("URL".to_owned());
         let url = Url::parse(&rendered).map_err(|_| odd())?;
-        // A value cannot end its part of the path, but `..` as a whole part leads out of it.
+        // Values are escaped, but a value of `..` would leave the configured path.
         let path = rendered.split(['?', '#']).next().unwrap_or_default();
         let leads_out = path.split('/').any(|part| matches!(part, "." | ".."));
         if leads_out || url.origin() != self.config.sample.origin() {
@@ -206,7 +207,7 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-/// Sets a header. A value with line breaks would become another header.
+/// Sets a header. Rejects values with line breaks, which could inject another header.
 fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) -> Result<(), Unmade> {
     let mut value =
         HeaderValue::from_str(value).map_err(|_| Unmade::Letter(format!("header {name}")))?;

@@ -1,5 +1,5 @@
-//! Signatures as the Standard Webhooks specification 1.0.0 has them: HMAC-SHA256 of identity, time
-//! and body, so that the other side knows who sent a request and that it is no repetition.
+//! Signatures by the Standard Webhooks specification 1.0.0: HMAC-SHA256 of id, time and body, by
+//! which the receiver authenticates requests and detects replays.
 
 use anyhow::Context;
 use base64::Engine as _;
@@ -8,16 +8,16 @@ use ring::hmac;
 
 use promoflow_config::Secret;
 
-/// What a secret begins with.
+/// The prefix of a secret.
 const PREFIX: &str = "whsec_";
-/// The bytes of a secret.
+/// The valid lengths of a secret in bytes.
 const LENGTHS: std::ops::RangeInclusive<usize> = 24..=64;
 
-/// Signs with each of its secrets.
+/// Signs requests with each of its secrets.
 pub(super) struct Signer(Vec<hmac::Key>);
 
 impl Signer {
-    /// A signer with these secrets.
+    /// Reads these secrets.
     pub(super) fn new(secrets: &[Secret]) -> anyhow::Result<Signer> {
         let keys = secrets.iter().map(|secret| {
             let text = secret.read()?;
@@ -28,7 +28,7 @@ impl Signer {
                 .map(|bytes| hmac::Key::new(hmac::HMAC_SHA256, &bytes))
                 .with_context(|| {
                     format!(
-                        "{secret} holds no secret for signatures; expected {PREFIX} and the base64 of \
+                        "{secret} holds no signing secret; expected {PREFIX} and the base64 of \
                          {} to {} bytes",
                         LENGTHS.start(),
                         LENGTHS.end()
@@ -38,7 +38,7 @@ impl Signer {
         Ok(Signer(keys.collect::<anyhow::Result<_>>()?))
     }
 
-    /// The signatures of a request, one for each secret; none without secrets.
+    /// Returns the signatures of a request, one for each secret; `None` without secrets.
     pub(super) fn sign(&self, id: &str, seconds: i64, body: &[u8]) -> Option<String> {
         let signatures = self.0.iter().map(|key| {
             let mut signed = hmac::Context::with_key(key);

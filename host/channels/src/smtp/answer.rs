@@ -1,23 +1,23 @@
-//! What a mail server's refusals mean.
+//! Classifies permanent rejections of a mail server.
 
 use super::error::Error;
 use super::reply::Status;
 
-/// Refusals that are about who logs in, not about the letter (RFC 4954).
+/// Rejections that concern the login, not the message (RFC 4954).
 const LOGIN: [u16; 4] = [530, 534, 535, 538];
 
-/// Whose fault a refusal for good is.
+/// The cause of a permanent rejection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// The letter's, or the address's: no other attempt will do better.
+    /// The message or its address: another attempt does not help.
     Letter,
-    /// The installation's: an operator has to mend it, and the letter waits.
+    /// The installation: an operator must fix it, and the message waits.
     Ours,
-    /// The answer does not say.
+    /// The reply does not say.
     Unknown,
 }
 
-/// A refusal for good.
+/// A permanent rejection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     code: u16,
@@ -25,7 +25,7 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    /// The refusal that an error is, if it is one.
+    /// Returns the rejection in an error, if it is one.
     pub(super) fn of(error: &Error) -> Option<Refusal> {
         match error {
             Error::Rejected(reply) if reply.is_permanent() => Some(Refusal {
@@ -36,7 +36,7 @@ impl Refusal {
         }
     }
 
-    /// Whose fault it is, as IANA's registry of enhanced status codes has them.
+    /// Returns the cause according to IANA's registry of enhanced status codes.
     pub(super) fn fault(&self) -> Fault {
         if LOGIN.contains(&self.code) {
             return Fault::Ours;
@@ -47,19 +47,19 @@ impl Refusal {
         match (status.subject, status.detail) {
             // The sender's address.
             (1, 7 | 8)
-            // The server takes no mail, or is set up wrongly.
+            // The server accepts no mail, or is misconfigured.
             | (3, 2 | 5)
-            // It has too much to do, and so say some of a sender who has sent too much.
+            // The server is overloaded; some servers use this for a sender who has sent too much.
             | (4, 5)
             // The login.
             | (7, 8..=14)
-            // The sender's signatures, domain and machine, or how much comes from there.
+            // The sender's signatures, domain and host, or the volume from there.
             | (7, 20..=29) => Fault::Ours,
-            // The contact's address.
+            // The recipient's address.
             (1, 1..=6 | 10)
-            // The contact's mailbox.
+            // The recipient's mailbox.
             | (2, _)
-            // The letter's size and form.
+            // The message's size and format.
             | (3, 4)
             | (6, _) => Fault::Letter,
             _ => Fault::Unknown,
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_status_says_whose_fault_a_refusal_is() {
+    fn classifies_rejections_by_enhanced_status() {
         let fault = |code, text: &str| {
             let status = Status::read(text);
             Refusal { code, status }.fault()

@@ -1,5 +1,5 @@
-//! A connection to a mail server: greeting, encryption, login, and mails one after another
-//! (RFC 5321, 3207 and 4954).
+//! A connection to a mail server: greeting, encryption, login, and one email after another (RFC
+//! 5321, 3207 and 4954).
 
 use std::io::{BufReader, Write};
 use std::time::Duration;
@@ -14,12 +14,12 @@ use super::reply::Reply;
 use super::server::{Encryption, Server};
 use super::wire::{Stream, Wire};
 
-/// Bytes of a mail that a server takes in a second at the least.
+/// Minimum rate at which a server must accept an email, in bytes per second.
 const MIN_BYTES_PER_SECOND: u64 = 4 << 10;
-/// How long the end of a connection is waited for, whose server takes nothing.
+/// Maximum time to send QUIT.
 const MAX_QUIT: Duration = Duration::from_secs(1);
 
-/// What a server offers.
+/// The SMTP extensions that a server offers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Extensions {
     starttls: bool,
@@ -29,18 +29,18 @@ pub(super) struct Extensions {
     auth_login: bool,
 }
 
-/// A connection on which mails may be sent.
+/// A connection that is ready to send email.
 pub(super) struct Connection {
     stream: BufReader<Stream>,
     extensions: Extensions,
-    /// How long each exchange may take.
+    /// Time limit of each exchange.
     timeout: Duration,
-    /// Whether the other side still follows.
+    /// True while requests and replies are in step.
     in_step: bool,
 }
 
 impl Connection {
-    /// Connects, encrypted and logged in as it is configured.
+    /// Connects, encrypts and logs in as configured.
     pub(super) fn open(server: &Server) -> Result<Connection, Error> {
         let timeout = server.timeout;
         let wire = Wire::connect(&server.host, server.port, timeout).map_err(Error::Unconnected)?;
@@ -66,7 +66,7 @@ impl Connection {
             let encrypted = connection.stream.get_mut().encrypt(config, name, timeout);
             connection.in_step &= encrypted.is_ok();
             encrypted?;
-            // What was offered in the clear may have been made up on the way.
+            // Extensions offered before encryption may have been forged.
             connection.hello(&server.hello)?;
         }
         if let Some((user, password)) = &server.credentials {
@@ -75,8 +75,8 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Refuses a server that says more than it was asked: from there on nobody knows which reply
-    /// belongs to what, and before encryption somebody else may have said it.
+    /// Rejects a server that sends more than one reply: later replies could not be matched with
+    /// commands, and before encryption they may be injected.
     fn nothing_more(&mut self) -> Result<(), Error> {
         match self.stream.buffer().is_empty() {
             true => Ok(()),
@@ -112,12 +112,12 @@ impl Connection {
     fn logged_in(&mut self, line: &str) -> Result<(), Error> {
         match self.command(line)?.code {
             235 => Ok(()),
-            // It asks on.
+            // The server asks for more.
             _ => Err(Error::NoSmtp),
         }
     }
 
-    /// Sends one mail. After an error the connection is of no more use.
+    /// Sends one email. After an error the connection must not be used again.
     pub(super) fn send(&mut self, envelope: &Envelope, mail: &[u8]) -> Result<(), Error> {
         self.mail_from(envelope, mail.is_ascii())?;
         for address in envelope.to() {
@@ -136,37 +136,37 @@ impl Connection {
         }
     }
 
-    /// Begins a mail; `is_ascii`: what it will hold.
+    /// Starts an email; `is_ascii` states whether its content will be ASCII.
     pub(super) fn mail_from(&mut self, envelope: &Envelope, is_ascii: bool) -> Result<(), Error> {
         let from = envelope.from();
         let mut command = format!("MAIL FROM:<{}>", from.map_or("", AsRef::as_ref));
         let addresses = from.into_iter().chain(envelope.to());
         if addresses.clone().any(|address| !address_is_ascii(address)) {
             if !self.extensions.utf8 {
-                return Err(Error::Unsupported("an address beyond ASCII (SMTPUTF8)"));
+                return Err(Error::Unsupported("a non-ASCII address (SMTPUTF8)"));
             }
             command.push_str(" SMTPUTF8");
         }
         if !is_ascii {
             if !self.extensions.eight_bit {
-                return Err(Error::Unsupported("a mail beyond ASCII (8BITMIME)"));
+                return Err(Error::Unsupported("a non-ASCII message (8BITMIME)"));
             }
             command.push_str(" BODY=8BITMIME");
         }
         self.command(&command).map(drop)
     }
 
-    /// Names a recipient.
+    /// Adds a recipient.
     pub(super) fn rcpt_to(&mut self, address: &Address) -> Result<(), Error> {
         self.command(&format!("RCPT TO:<{address}>")).map(drop)
     }
 
-    /// Whether the server still answers.
+    /// Returns true if the server still responds.
     pub(super) fn is_alive(&mut self) -> bool {
         self.command("NOOP").is_ok()
     }
 
-    /// Sends a line, and reads a good reply.
+    /// Sends a command and reads a positive reply.
     fn command(&mut self, line: &str) -> Result<Reply, Error> {
         if line.contains(|c: char| c.is_ascii_control()) {
             return Err(Error::Unsupported("a line break in a command"));
@@ -184,7 +184,7 @@ impl Connection {
         Ok(written?)
     }
 
-    /// Reads a reply, which is to be a good one.
+    /// Reads a reply and fails unless it is positive.
     fn positive(&mut self) -> Result<Reply, Error> {
         let reply = self.reply()?;
         match reply.is_positive() {
@@ -204,7 +204,7 @@ impl Connection {
     }
 }
 
-/// A server is told of the end, and not waited for: it has answered whatever matters.
+/// Sends QUIT without waiting for the reply: everything that matters was confirmed before.
 impl Drop for Connection {
     fn drop(&mut self) {
         if self.in_step {
@@ -219,7 +219,7 @@ fn address_is_ascii(address: &Address) -> bool {
     address.is_ascii()
 }
 
-/// What a reply to EHLO offers: a keyword a line, behind the first.
+/// Reads the extensions from a reply to EHLO: one keyword per line after the first.
 pub(super) fn extensions(reply: &Reply) -> Extensions {
     let mut found = Extensions::default();
     for line in reply.lines.iter().skip(1) {
@@ -241,8 +241,8 @@ pub(super) fn extensions(reply: &Reply) -> Extensions {
     found
 }
 
-/// A mail as it goes over the wire, its end with it: a line that begins with a dot gets another,
-/// since a dot alone ends the mail (RFC 5321, 4.5.2).
+/// Escapes an email for DATA and appends the end mark. A leading dot is doubled, because a line
+/// with only a dot ends the email (RFC 5321, 4.5.2).
 fn dotted(mail: &[u8]) -> Vec<u8> {
     let mut dotted = Vec::with_capacity(mail.len() + mail.len() / 64 + 8);
     let mut begins = true;
@@ -267,7 +267,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mail_ends_with_its_own_dot_alone() {
+    fn escapes_leading_dots() {
         for (mail, on_the_wire) in [
             ("", ".\r\n"),
             (".", "..\r\n.\r\n"),
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_offers_is_read_in_either_case_and_not_from_its_name() {
+    fn reads_extensions_in_any_case_and_skips_the_host_name() {
         let offered = |lines: &[&str]| {
             extensions(&Reply {
                 code: 250,

@@ -1,4 +1,4 @@
-//! Why a mail server took no mail.
+//! Errors of an exchange with a mail server.
 
 use std::fmt;
 use std::io;
@@ -6,28 +6,28 @@ use std::io;
 use super::reply::Reply;
 use super::wire::TooLong;
 
-/// Why an exchange with a mail server did not come to a good end.
+/// An error of an exchange with a mail server.
 #[derive(Debug)]
 pub(super) enum Error {
-    /// No connection came about.
+    /// The connection could not be established.
     Unconnected(io::Error),
-    /// The connection broke, or the server did not answer in time.
+    /// The connection was lost, or the server did not reply in time.
     Network(io::Error),
-    /// No encrypted connection came about: what the server offers, or who vouches for it.
+    /// The TLS handshake failed, because of the offered parameters or the certificate.
     Tls(rustls::Error),
-    /// The server hung up, or answered what is no SMTP.
+    /// The server closed the connection, or its reply was not SMTP.
     NoSmtp,
-    /// The server's answer does not end.
+    /// The server's reply is too long.
     TooLong,
-    /// The server lacks what the mail, or the configuration, needs of it.
+    /// The server lacks an extension that the email or the configuration needs.
     Unsupported(&'static str),
-    /// The server says no: 4xx for now, 5xx for good.
+    /// The server rejected the command: 4xx is temporary, 5xx permanent.
     Rejected(Reply),
 }
 
 impl Error {
-    /// Whether the server may have taken a mail during whose transaction this happened: unless it
-    /// said that it did not, or was not asked.
+    /// Returns true if the server may have accepted the email despite this error during its
+    /// transaction: unless it rejected the email or was not asked.
     pub(super) fn is_ambiguous(&self) -> bool {
         match self {
             Error::Network(_) | Error::NoSmtp | Error::TooLong | Error::Tls(_) => true,
@@ -58,7 +58,7 @@ impl From<io::Error> for Error {
     }
 }
 
-/// What happened, for the operator: without what may repeat an address, since servers quote them.
+/// The error for the operator, without the server's text, which may quote an address.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -69,13 +69,15 @@ impl fmt::Display for Error {
             Error::Network(error) if error.kind() == io::ErrorKind::TimedOut => {
                 f.write_str("the mail server did not answer in time")
             }
-            Error::NoSmtp => f.write_str("the mail server hung up, or answered what is no SMTP"),
-            Error::TooLong => write!(f, "no conversation with the mail server: {TooLong}"),
+            Error::NoSmtp => {
+                f.write_str("the mail server closed the connection or sent an invalid SMTP reply")
+            }
+            Error::TooLong => write!(f, "the connection to the mail server failed: {TooLong}"),
             Error::Unsupported(what) => write!(f, "{what} is not supported by the mail server"),
             Error::Unconnected(error) | Error::Network(error) => {
-                write!(f, "no conversation with the mail server: {error}")
+                write!(f, "the connection to the mail server failed: {error}")
             }
-            Error::Tls(error) => write!(f, "no conversation with the mail server: {error}"),
+            Error::Tls(error) => write!(f, "the connection to the mail server failed: {error}"),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! `smtp`: email through a mail server (RFC 5321).
 //!
-//! The mail of a letter goes over one of the [connections](connection) that are [kept](pool) to the
-//! [`server`], each exchange within bounds of time and bytes ([`wire`]). What the server says is read
-//! in [`reply`], and what that means in [`answer`]: a refusal for good ends a delivery only where the
-//! letter or its address is to blame.
+//! An email goes to the [`server`] over a persistent [connection] from the [pool]; each exchange is
+//! limited in time and bytes ([`wire`]). Replies are parsed by [`reply`] and permanent rejections
+//! are classified by [`answer`]: a rejection fails the delivery only if it concerns the message or
+//! its address.
 
 mod answer;
 mod connection;
@@ -29,7 +29,7 @@ use super::{Channel, Handover, Letter, Limits};
 use promoflow_config::SmtpConfig;
 use promoflow_model::message::ChannelKind;
 
-/// Emails through one mail server, over connections that are kept.
+/// Sends email through one mail server, over persistent connections.
 pub struct Smtp {
     server: Server,
     pool: Arc<Pool>,
@@ -39,7 +39,7 @@ pub struct Smtp {
 }
 
 impl Smtp {
-    /// A channel of that configuration. Nothing is connected before the first letter.
+    /// Creates a channel. It connects with the first message.
     pub fn new(config: &SmtpConfig) -> anyhow::Result<Smtp> {
         Ok(Smtp {
             server: Server::new(config)?,
@@ -53,7 +53,7 @@ impl Smtp {
         })
     }
 
-    /// No mail was begun: the letter may go another way.
+    /// Handles an error before the email was started: the delivery may use another alternative.
     fn unreached(&self, envelope: &Envelope, error: &Error) -> Handover {
         match error {
             Error::Tls(_) | Error::Unsupported(_) => self.later(error, true, false),
@@ -61,7 +61,7 @@ impl Smtp {
         }
     }
 
-    /// `is_ambiguous`: the server may have taken the mail all the same.
+    /// Handles an error. `is_ambiguous`: the server may have accepted the email.
     fn failed(&self, envelope: &Envelope, error: &Error, is_ambiguous: bool) -> Handover {
         let ours = match (Refusal::of(error), error) {
             (Some(refusal), _) => match refusal.fault() {
@@ -69,7 +69,7 @@ impl Smtp {
                 Fault::Ours => true,
                 Fault::Unknown => self.server.refuses_everybody(envelope, &refusal),
             },
-            // An address that the server cannot take is the letter's own, any other mail is ours.
+            // A non-ASCII address is the recipient's problem; any other missing extension is ours.
             (None, Error::Unsupported(_)) => envelope.to().iter().all(is_ascii),
             (None, _) => return self.later(error, false, is_ambiguous),
         };
@@ -81,7 +81,7 @@ impl Smtp {
         }
     }
 
-    /// Not now; `ours`: an operator has to mend something before.
+    /// Returns a retryable failure. `ours`: an operator must fix the configuration first.
     fn later(&self, error: &Error, ours: bool, is_ambiguous: bool) -> Handover {
         if ours {
             let complaint = format!("the mail server refuses this installation: {error}");
@@ -95,7 +95,7 @@ impl Smtp {
     }
 }
 
-/// Whether every server takes an address (RFC 6531).
+/// Returns true if every server supports the address (RFC 6531).
 fn is_ascii(address: &lettre::Address) -> bool {
     let address: &str = address.as_ref();
     address.is_ascii()
@@ -125,7 +125,7 @@ impl Channel for Smtp {
                 Handover::Delivered
             }
             Err(error) => {
-                // Before it is asked anew whom the server refuses.
+                // Close it before asking the server again.
                 drop(connection);
                 self.failed(mail.envelope(), &error, error.is_ambiguous())
             }
@@ -133,9 +133,9 @@ impl Channel for Smtp {
     }
 }
 
-/// Reads the replies that some bytes are, each to its meaning, and gives how many there are.
-#[doc(hidden)]
-pub fn read_replies(mut bytes: &[u8]) -> usize {
+/// Parses and classifies all replies in some bytes and returns their number.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn read_replies(mut bytes: &[u8]) -> usize {
     let mut count = 0;
     while let Ok(Some(reply)) = reply::Reply::read(&mut bytes) {
         assert!((200..600).contains(&reply.code), "{reply:?}");
@@ -146,7 +146,7 @@ pub fn read_replies(mut bytes: &[u8]) -> usize {
         let rejected = Error::Rejected(reply);
         let refusal = Refusal::of(&rejected);
         assert_eq!(refusal.is_some(), is_permanent, "{rejected:?}");
-        // Its text may repeat an address: the code and the status are told alone.
+        // The reply's text may quote an address: only its code and status are printed.
         let told = rejected.to_string();
         let status = |c: char| c.is_ascii_digit() || c == '.' || c == ' ';
         let what = told.strip_prefix("the mail server answered ");

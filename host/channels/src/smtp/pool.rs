@@ -1,4 +1,4 @@
-//! Connections that are kept for the next mail.
+//! A pool of idle connections.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
@@ -8,12 +8,12 @@ use super::connection::Connection;
 use super::error::Error;
 use super::server::Server;
 
-/// How long a connection is kept that nobody uses.
+/// Time after which an idle connection is closed.
 const MAX_IDLE: Duration = Duration::from_secs(30);
-/// How often it is looked for such connections.
+/// Interval at which idle connections are checked.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// Connections to one server. There are as many as threads that send.
+/// The idle connections to one server, at most one per sending thread.
 #[derive(Default)]
 pub(super) struct Pool {
     kept: Mutex<Kept>,
@@ -22,32 +22,32 @@ pub(super) struct Pool {
 #[derive(Default)]
 struct Kept {
     connections: Vec<(Instant, Connection)>,
-    /// Whether a thread looks after them.
+    /// True if a thread closes idle connections.
     is_swept: bool,
 }
 
 impl Pool {
-    /// A connection on which the server answers: one that was kept, or another.
+    /// Returns a live connection: a pooled one, or a new one.
     pub(super) fn take(&self, server: &Server) -> Result<Connection, Error> {
         let kept = self.lock().connections.pop();
         if let Some((_, mut connection)) = kept {
             if connection.is_alive() {
                 return Ok(connection);
             }
-            // It was restarted, or has had enough of us: so it is with the others.
+            // The server was restarted or closed idle connections; the others are closed as well.
             let _others = std::mem::take(&mut self.lock().connections);
         }
         Connection::open(server)
     }
 
-    /// Keeps a connection for a while.
+    /// Returns a connection to the pool.
     pub(super) fn keep(self: &Arc<Pool>, connection: Connection) {
         let mut kept = self.lock();
         kept.connections.push((Instant::now(), connection));
         if !kept.is_swept {
             let pool = Arc::downgrade(self);
             let thread = thread::Builder::new().name("smtp-idle".into());
-            // Without it they are kept until the server hangs up.
+            // Without the thread, connections stay open until the server closes them.
             kept.is_swept = thread.spawn(move || sweep(&pool)).is_ok();
         }
     }
@@ -57,7 +57,7 @@ impl Pool {
     }
 }
 
-/// Ends connections that nobody uses, until there are none.
+/// Closes idle connections until none are left.
 fn sweep(pool: &Weak<Pool>) {
     loop {
         thread::sleep(LOOK);
@@ -72,7 +72,7 @@ fn sweep(pool: &Weak<Pool>) {
         kept.is_swept = !kept.connections.is_empty();
         let is_done = !kept.is_swept;
         drop(kept);
-        // Whoever sends meanwhile does not wait for their end.
+        // Closed without the lock, so that senders do not wait.
         let _ended: Vec<(Instant, Connection)> = idle;
         if is_done {
             return;

@@ -12,7 +12,7 @@ pub(super) struct Reply {
     pub(super) lines: Vec<String>,
 }
 
-/// A status that tells more than the code: `5.1.1`.
+/// An enhanced status, such as `5.1.1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Status {
     pub(super) class: u16,
@@ -21,8 +21,8 @@ pub(super) struct Status {
 }
 
 impl Reply {
-    /// Reads a reply to its end; `None` where it is none. How long it may be, and how long it may
-    /// take, is up to what is read from.
+    /// Reads a whole reply; `None` if it is not a valid one. The reader must limit its length and
+    /// duration.
     pub(super) fn read(from: &mut impl BufRead) -> io::Result<Option<Reply>> {
         let mut reply = Reply {
             code: 0,
@@ -46,25 +46,25 @@ impl Reply {
         }
     }
 
-    /// Whether the server does what it was asked, or goes on with it.
+    /// Returns true for success and intermediate replies.
     pub(super) fn is_positive(&self) -> bool {
         self.code < 400
     }
 
-    /// Whether it is a refusal for good.
+    /// Returns true for a permanent rejection.
     pub(super) fn is_permanent(&self) -> bool {
         self.code >= 500
     }
 
-    /// The enhanced status that it begins with, if it does.
+    /// Returns the enhanced status at the start of the text, if there is one.
     pub(super) fn status(&self) -> Option<Status> {
         Status::read(self.lines.first()?)
     }
 }
 
-/// The code of a line, whether it is the last of its reply, and its text.
+/// Splits a line into its code, a flag for the last line of the reply, and its text.
 fn parse(line: &[u8]) -> Option<(u16, bool, String)> {
-    // What has no end was cut off.
+    // A line without an end was cut off.
     let line = line.strip_suffix(b"\n")?;
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let (digits, rest) = line.split_at_checked(3)?;
@@ -85,12 +85,12 @@ fn parse(line: &[u8]) -> Option<(u16, bool, String)> {
 }
 
 impl Status {
-    /// The status that the text of a line begins with, if it does.
+    /// Parses the enhanced status at the start of a line's text.
     pub(super) fn read(text: &str) -> Option<Status> {
         let mut parts = text.split_ascii_whitespace().next()?.split('.');
         let mut number = || {
             let part = parts.next()?;
-            // `parse` takes a sign as well.
+            // `parse` would also accept a sign.
             let digits = part.bytes().all(|b| b.is_ascii_digit());
             part.parse().ok().filter(|number| digits && *number < 1000)
         };
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_is_read_to_its_last_line_and_nothing_else_is_one() {
+    fn reads_replies_to_the_last_line_and_rejects_anything_else() {
         let reply = read(b"250-a.example\r\n250-SIZE 1\r\n250 8BITMIME\r\n220 later\r\n").unwrap();
         assert_eq!(
             (reply.code, reply.lines),

@@ -1,4 +1,4 @@
-//! The mail server: how it is reached, and whether it refuses everybody.
+//! The mail server: its address, and a check for rejections that do not concern the message.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,39 +19,43 @@ use promoflow_net::client_config;
 
 /// The mailbox that every domain has (RFC 5321, 4.5.1).
 const EVERYWHERE: &str = "postmaster";
-/// The largest file of certificates: all authorities of the web have a quarter of a MiB.
+/// Maximum size of the CA file in bytes; all public authorities together need a quarter of a MiB.
 const MAX_CA_BYTES: u64 = 4 << 20;
-/// How a machine without a name calls itself.
+/// The EHLO name of a host without a name.
 const NAMELESS: &str = "[127.0.0.1]";
 
-/// Whether and from when on a conversation is encrypted.
+/// The encryption of connections.
 pub(super) enum Encryption {
     None,
     Starttls(Arc<ClientConfig>, ServerName<'static>),
     Tls(Arc<ClientConfig>, ServerName<'static>),
 }
 
-/// How a mail server is reached.
+/// The address and settings of a mail server.
 pub(super) struct Server {
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) encryption: Encryption,
     pub(super) hello: String,
     pub(super) credentials: Option<(String, String)>,
-    /// How long each exchange may take.
+    /// Time limit of each exchange.
     pub(super) timeout: Duration,
 }
 
 impl Server {
-    /// The server of a configuration. Its password is read; nothing is connected.
+    /// Reads the configuration and the password. It does not connect.
     pub(super) fn new(config: &SmtpConfig) -> anyhow::Result<Server> {
         let credentials = match (&config.username, &config.password) {
             (Some(user), Some(password)) => Some((user.clone(), password.read()?)),
             _ => None,
         };
         let name = || {
-            ServerName::try_from(config.host.clone())
-                .with_context(|| format!("no certificate can be for the host {}", config.host))
+            ServerName::try_from(config.host.clone()).with_context(|| {
+                format!(
+                    "the host name {} is not valid in a certificate",
+                    config.host
+                )
+            })
         };
         Ok(Server {
             host: config.host.clone(),
@@ -67,9 +71,9 @@ impl Server {
         })
     }
 
-    /// Asks whether a letter was refused for what it is not to blame for: the connection, the login
-    /// or the sender is refused, or the postmaster of the contact's domain is in the same words.
-    /// Nothing is sent.
+    /// Checks whether a rejection is unrelated to the message: the server also rejects the
+    /// connection, the login or the sender, or it rejects the postmaster of the recipient's domain
+    /// with the same reply. Nothing is sent.
     pub(super) fn refuses_everybody(&self, envelope: &Envelope, refusal: &Refusal) -> bool {
         let Ok(mut connection) = Connection::open(self) else {
             return true;
@@ -85,14 +89,14 @@ impl Server {
             Ok(()) => false,
             Err(error) => match Refusal::of(&error) {
                 Some(same) => same == *refusal,
-                // Whoever is told to come again, or is hung up on, has learnt nothing.
+                // A temporary rejection or a lost connection proves nothing.
                 None => !matches!(error, Error::Rejected(_)),
             },
         }
     }
 }
 
-/// The machine's name.
+/// Returns the host's name.
 fn machine() -> String {
     let name = hostname::get()
         .ok()
@@ -101,18 +105,18 @@ fn machine() -> String {
         .unwrap_or_else(|| NAMELESS.to_owned())
 }
 
-/// Who is trusted to vouch for a server.
+/// Returns the TLS configuration with the trusted authorities.
 fn trusted(config: &SmtpConfig) -> anyhow::Result<Arc<ClientConfig>> {
     let further = match &config.ca_file {
         Some(file) => {
             let name = file.display();
             let pem = config::read_bounded(file, MAX_CA_BYTES)
                 .with_context(|| format!("cannot read `ca-file` {name}"))?;
-            let none = || format!("`ca-file` {name} holds no certificate in PEM");
+            let none = || format!("`ca-file` {name} contains no certificate in PEM format");
             let certificates: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&pem)
                 .collect::<Result<_, _>>()
                 .with_context(none)?;
-            // Without any, nobody is trusted by it.
+            // Without any certificate, the file would add no trust.
             anyhow::ensure!(!certificates.is_empty(), none());
             certificates
         }

@@ -1,4 +1,4 @@
-//! Mail servers that misbehave at each stage, over real connections.
+//! Tests with mail servers that misbehave at each stage, over real connections.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::io::{BufRead, BufReader, Write};
@@ -13,17 +13,17 @@ use super::*;
 use promoflow_config::{Config, Transport};
 use promoflow_model::message::Content;
 
-/// What a server does instead of a reply.
+/// The misbehaviour of a server.
 #[derive(Clone, Copy, Debug)]
 enum Mischief {
     Silence,
-    /// A line of a reply without end, now and then.
+    /// Sends an endless reply, one line at a time.
     Lines,
-    /// A byte of a line without end, now and then.
+    /// Sends an endless line, one byte at a time.
     Bytes,
-    /// A line without end, as fast as it is read.
+    /// Sends an endless line as fast as it is read.
     Endless,
-    /// Lines without end.
+    /// Sends endless lines as fast as they are read.
     EndlessLines,
     HangUp,
 }
@@ -39,7 +39,7 @@ impl Mischief {
             Mischief::EndlessLines => (&b"250-x\r\n".repeat(1000)[..], 0),
         };
         let began = Instant::now();
-        // Whoever reads has to end it.
+        // The reader must end the exchange.
         while began.elapsed() < Duration::from_secs(30) && stream.write_all(bytes).is_ok() {
             if bytes.is_empty() && stream.peek(&mut [0]).is_ok_and(|read| read == 0) {
                 return;
@@ -49,7 +49,7 @@ impl Mischief {
     }
 }
 
-/// A server that has each connection served so; gives its port.
+/// Starts a server that serves each connection with `serve`. Returns its port.
 fn server(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -63,8 +63,8 @@ fn server(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> u16 {
     port
 }
 
-/// Answers as a server does until a line that begins so, and does something else then. `""` is
-/// before the greeting, `.` is the end of a mail.
+/// Replies normally until a line that starts with `stage`, and then runs `instead`. `""` is before
+/// the greeting, `.` is the end of an email.
 fn until(stage: &str, mut stream: TcpStream, instead: impl Fn(&mut TcpStream)) {
     if stage.is_empty() {
         return instead(&mut stream);
@@ -129,7 +129,7 @@ fn letter(content: &Content) -> Letter<'_> {
     }
 }
 
-/// Whether the attempt leaves open if the mail was taken; it must come to its end soon.
+/// Delivers a message and returns whether the outcome is ambiguous. The attempt must end soon.
 fn unclear(smtp: &Smtp, case: &str) -> (bool, String) {
     let began = Instant::now();
     let handover = deliver(smtp);
@@ -142,7 +142,7 @@ fn unclear(smtp: &Smtp, case: &str) -> (bool, String) {
 }
 
 #[test]
-fn a_reply_that_does_not_end_ends_the_attempt_at_every_stage() {
+fn an_endless_reply_fails_the_attempt_at_every_stage() {
     let mut cases = Vec::new();
     for stage in ["", "EHLO", "MAIL", "RCPT", "DATA", "."] {
         for mischief in [
@@ -162,7 +162,7 @@ fn a_reply_that_does_not_end_ends_the_attempt_at_every_stage() {
                 let case = format!("{stage} {mischief:?}");
                 let port = server(move |stream| until(stage, stream, |to| mischief.run(to)));
                 let (unclear, error) = unclear(&smtp(port, "security = \"none\"\n"), &case);
-                // The server has heard of the mail from its sender on.
+                // From the sender on, the server has seen a part of the email.
                 let heard = !matches!(stage, "" | "EHLO");
                 assert_eq!(unclear, heard, "{case}: {error}");
                 let wanted = match mischief {
@@ -177,14 +177,14 @@ fn a_reply_that_does_not_end_ends_the_attempt_at_every_stage() {
 }
 
 #[test]
-fn encryption_that_comes_to_no_end_ends_the_attempt_and_leaves_nothing_open() {
+fn an_endless_tls_handshake_fails_the_attempt_unambiguously() {
     let hello = |stream: &mut TcpStream, bytes: &[u8], pause| {
         let began = Instant::now();
         while began.elapsed() < Duration::from_secs(20) && stream.write_all(bytes).is_ok() {
             thread::sleep(Duration::from_millis(pause));
         }
     };
-    // What claims to be a long handshake, byte by byte; records without end; no TLS.
+    // An endless handshake byte by byte; endless records; no TLS; silence.
     let odd: [(&str, &[u8], u64); 4] = [
         ("drip", b"\x16", 50),
         ("records", b"\x15\x03\x03\x00\x02\x01\x00", 0),
@@ -200,7 +200,8 @@ fn encryption_that_comes_to_no_end_ends_the_attempt_and_leaves_nothing_open() {
                         until(stage, stream, |to| {
                             if security == "starttls" {
                                 to.write_all(b"220 go on\r\n").unwrap();
-                                // Not at once: that would be said in the clear.
+                                // A delay, because bytes sent at once would be read before the
+                                // handshake.
                                 thread::sleep(Duration::from_millis(100));
                             }
                             hello(to, bytes, pause);
@@ -217,7 +218,7 @@ fn encryption_that_comes_to_no_end_ends_the_attempt_and_leaves_nothing_open() {
 }
 
 #[test]
-fn a_server_that_takes_nothing_of_a_mail_is_not_waited_for() {
+fn a_server_that_reads_no_data_fails_the_attempt() {
     let port = server(|stream| {
         until("DATA", stream, |to| {
             to.write_all(b"354 go on\r\n").unwrap();
@@ -227,7 +228,7 @@ fn a_server_that_takes_nothing_of_a_mail_is_not_waited_for() {
     let smtp = smtp(port, "security = \"none\"\n");
     let content = Content {
         subject: Some("Long".into()),
-        // More than the buffers on the way hold.
+        // More than the socket buffers hold.
         text: Some("long ".repeat(4 << 20)),
         ..Content::default()
     };
@@ -242,7 +243,7 @@ fn a_server_that_takes_nothing_of_a_mail_is_not_waited_for() {
 }
 
 #[test]
-fn what_is_said_behind_starttls_in_the_clear_is_not_believed() {
+fn rejects_plaintext_injected_after_starttls() {
     let port = server(|stream| {
         until("STARTTLS", stream, |to| {
             to.write_all(b"220 go on\r\n250 injected\r\n").unwrap();
@@ -250,11 +251,11 @@ fn what_is_said_behind_starttls_in_the_clear_is_not_believed() {
         });
     });
     let (unclear, error) = unclear(&smtp(port, ""), "injected");
-    assert!(!unclear && error.contains("no SMTP"), "{error}");
+    assert!(!unclear && error.contains("invalid SMTP reply"), "{error}");
 }
 
 #[test]
-fn a_server_that_asks_on_and_on_logs_nobody_in() {
+fn an_endless_login_fails_the_attempt() {
     let port = server(|stream| {
         until("AUTH", stream, |to| {
             let mut lines = BufReader::new(to.try_clone().unwrap());
@@ -278,7 +279,7 @@ fn a_server_that_asks_on_and_on_logs_nobody_in() {
 }
 
 #[test]
-fn a_login_goes_by_the_way_that_the_server_offers() {
+fn logs_in_with_a_mechanism_that_the_server_offers() {
     for (offered, wanted) in [
         ("plain", &["AUTH PLAIN AHUAbGV0bWVpbg=="][..]),
         ("LOGIN", &["AUTH LOGIN", "dQ==", "bGV0bWVpbg=="]),
@@ -324,12 +325,12 @@ fn a_login_goes_by_the_way_that_the_server_offers() {
 }
 
 #[test]
-fn a_connection_is_kept_and_one_on_which_nobody_answers_is_replaced() {
+fn reuses_connections_and_replaces_dead_ones() {
     let connections = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&connections);
     let port = server(move |stream| {
         let number = counted.fetch_add(1, Ordering::SeqCst);
-        // The first one says good-bye when it is used again.
+        // The first connection is closed when it is used again.
         let stage = if number == 0 { "NOOP" } else { "never" };
         until(stage, stream, |to| {
             to.write_all(b"421 closing\r\n").unwrap();
@@ -345,7 +346,7 @@ fn a_connection_is_kept_and_one_on_which_nobody_answers_is_replaced() {
 }
 
 #[test]
-fn a_good_reply_to_the_end_of_a_mail_alone_means_delivered() {
+fn only_a_positive_reply_to_the_end_of_data_means_delivered() {
     for reply in ["354 more\r\n", "25\r\n", "HTTP/1.1 200 OK\r\n"] {
         let port = server(move |stream| {
             until(".", stream, |to| to.write_all(reply.as_bytes()).unwrap());

@@ -1,7 +1,7 @@
-//! The bytes between the host and a mail server.
+//! The transport to a mail server.
 //!
-//! Each exchange has a deadline for all of it and a budget of bytes that may come, which hold below
-//! TLS as well: a server that sends one byte a second, or bytes without end, gets no further.
+//! Each exchange has a deadline and a limit of received bytes. Both apply below TLS as well, so
+//! that a server cannot hold a connection by sending one byte a second or an endless reply.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
@@ -13,25 +13,27 @@ use rustls::{ClientConfig, ClientConnection};
 
 use super::error::Error;
 
-/// Bytes that may come in one exchange: a reply, or a TLS handshake with its certificates.
+/// Maximum number of bytes received in one exchange: a reply, or a TLS handshake with its
+/// certificates.
 const MAX_REPLY_BYTES: usize = 64 * 1024;
 
-/// That a server sends more than one exchange may have.
+/// The error for a reply that exceeds the limit.
 #[derive(Debug, thiserror::Error)]
-#[error("the answer has more than {MAX_REPLY_BYTES} bytes")]
+#[error("the reply has more than {MAX_REPLY_BYTES} bytes")]
 pub(super) struct TooLong;
 
-/// A TCP connection that bounds what goes over it.
+/// A TCP connection with limits.
 pub(super) struct Wire {
     socket: TcpStream,
     deadline: Instant,
-    /// How long the server may take nothing of what is written.
+    /// Maximum time for which the server may accept no bytes of a write.
     pause: Duration,
     budget: usize,
 }
 
 impl Wire {
-    /// Connects to the first address of a server that takes it, within that time for all of them.
+    /// Connects to the first of the host's addresses that accepts, within `timeout` for all of
+    /// them.
     pub(super) fn connect(host: &str, port: u16, timeout: Duration) -> io::Result<Wire> {
         let deadline = Instant::now() + timeout;
         let mut failed = None;
@@ -57,10 +59,10 @@ impl Wire {
                 Err(error) => failed = Some(error),
             }
         }
-        Err(failed.unwrap_or_else(|| io::Error::other("its name has no address")))
+        Err(failed.unwrap_or_else(|| io::Error::other("the host name has no address")))
     }
 
-    /// Begins an exchange that may take so long.
+    /// Starts an exchange with this time limit.
     fn begin(&mut self, time: Duration) {
         self.deadline = Instant::now() + time;
         self.budget = MAX_REPLY_BYTES;
@@ -75,7 +77,7 @@ fn time_left(deadline: Instant) -> io::Result<Duration> {
     }
 }
 
-/// A time-out of the system, which is called differently from system to system.
+/// Unifies the time-out errors of different systems.
 fn timed_out(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::WouldBlock => io::ErrorKind::TimedOut.into(),
@@ -117,12 +119,12 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    /// In the clear.
+    /// Creates an unencrypted connection.
     pub(super) fn plain(wire: Wire) -> Stream {
         Stream { wire, tls: None }
     }
 
-    /// Shakes hands, within that time; from then on everything is encrypted.
+    /// Makes the TLS handshake within `time`; everything after it is encrypted.
     pub(super) fn encrypt(
         &mut self,
         config: &Arc<ClientConfig>,
@@ -138,12 +140,12 @@ impl Stream {
         Ok(())
     }
 
-    /// Begins an exchange that may take so long.
+    /// Starts an exchange with this time limit.
     pub(super) fn begin(&mut self, time: Duration) {
         self.wire.begin(time);
     }
 
-    /// Ends the connection, whatever is still on its way.
+    /// Shuts the connection down at once.
     pub(super) fn close(&mut self) {
         let _gone = self.wire.socket.shutdown(Shutdown::Both);
     }

@@ -1,21 +1,22 @@
-//! What cannot be committed, set apart: it fails alone, and the others of its lane go on.
+//! Isolates deliveries that cannot be committed, so that the others of their channel queue
+//! continue.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use promoflow_store::{AttemptEnd, Attempts, DeliveryId, DueDelivery};
 
-/// How long it is left aside.
+/// Time before an isolated delivery is tried again.
 const ASIDE: Duration = Duration::from_secs(5);
 
-/// A part of a step that is committed by itself: of one delivery, or the pause of the lane.
+/// A part of an attempt batch that is committed alone: one delivery, or the throttle of the queue.
 pub(super) struct Part {
     pub(super) delivery: Option<DeliveryId>,
     pub(super) step: Attempts,
     pub(super) letters: Vec<DueDelivery>,
 }
 
-/// The parts of a step, what has ended first.
+/// Splits an attempt batch into parts, with the ended attempts first.
 pub(super) fn parts(step: Attempts, letters: Vec<DueDelivery>) -> Vec<Part> {
     let mut parts = Vec::new();
     let mut add = |delivery, fill: &mut dyn FnMut(&mut Attempts), letters| {
@@ -57,12 +58,12 @@ pub(super) fn parts(step: Attempts, letters: Vec<DueDelivery>) -> Vec<Part> {
     parts
 }
 
-/// Deliveries of which something could not be committed, until they are tried again.
+/// Deliveries that failed to commit, until they are tried again.
 #[derive(Default)]
 pub(super) struct Aside(HashMap<DeliveryId, (Instant, Vec<AttemptEnd>)>);
 
 impl Aside {
-    /// Leaves a delivery aside, with the end of its attempt if that is what failed.
+    /// Isolates a delivery, together with the end of its attempt if that failed to commit.
     pub(super) fn put(&mut self, delivery: DeliveryId, ends: Vec<AttemptEnd>) {
         let until = Instant::now() + ASIDE;
         let (moment, kept) = self.0.entry(delivery).or_insert((until, Vec::new()));
@@ -74,12 +75,13 @@ impl Aside {
         self.0.contains_key(&delivery)
     }
 
-    /// When the first of them is tried again.
+    /// Returns the time at which the first of them is tried again.
     pub(super) fn next(&self) -> Option<Instant> {
         self.0.values().map(|(until, _)| *until).min()
     }
 
-    /// Takes those back whose time has come, or all; `None` where there are none.
+    /// Removes and returns the attempt ends that are due, or all of them. `None` if no delivery is
+    /// due.
     pub(super) fn back(&mut self, all: bool) -> Option<Vec<AttemptEnd>> {
         let now = Instant::now();
         let mut back = None;

@@ -1,4 +1,5 @@
-//! A feeder: brings a lane what is due, and commits where each attempt begins and ends.
+//! The fetcher of a channel queue: fetches due deliveries and commits the start and the end of each
+//! attempt.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -19,43 +20,43 @@ use promoflow_store::{
     Unit,
 };
 
-/// A pause after the store failed.
+/// Delay after an error of the store.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
-/// Letters that wait longer for a sender are too many.
+/// Waiting time in the queue above which too many deliveries are in flight.
 const TOO_LONG: Duration = Duration::from_millis(250);
 
-/// Brings a lane what is due.
+/// Fetches the due deliveries of one channel queue.
 pub(super) struct Feeder {
     lane: Arc<Lane>,
     around: Arc<Around>,
     store: Arc<dyn Store>,
     committer: Arc<Committer>,
     pace: Pace,
-    /// Deliveries whose attempts have begun and have no committed end.
+    /// Deliveries whose attempts have started and whose ends are not committed yet.
     in_hand: HashSet<DeliveryId>,
-    /// How many letters may be in hand: few where each takes long, so that little has begun that
-    /// nobody hands over, and many where they are fast, so that they share commits.
+    /// Maximum number of deliveries in flight. Small while attempts are slow, so that few attempts
+    /// have started without a worker; large while they are fast, so that they share commits.
     window: usize,
     queued_at: Instant,
-    /// Ends that could not be committed yet.
+    /// Attempt ends that are not committed yet.
     unsaved: Vec<AttemptEnd>,
-    /// A step could not be committed: the next is, part by part.
+    /// True if the last batch failed to commit: the next one is committed in parts.
     apart: bool,
-    /// What could not be committed by itself either.
+    /// Deliveries that failed to commit on their own.
     aside: Aside,
-    /// There is more that is due.
+    /// True if more deliveries are due.
     hungry: bool,
-    /// Whose turn it is: of what was to wait, or of what never was.
+    /// True if rescheduled deliveries come first in the next page, false if new ones do.
     waited_first: bool,
-    /// What is stored of the pause that the provider asks for; `None`: nobody has looked yet.
+    /// The stored throttle of the provider; `None` until it is read.
     stored_pause: Option<Option<Timestamp>>,
-    /// Nothing begins before.
+    /// No attempt starts before this time.
     held_until: Option<Instant>,
-    /// When it was told to stop.
+    /// The time at which the fetcher saw the stop request.
     stopped: Option<Instant>,
 }
 
-/// The committer has stopped: there is nothing left to do.
+/// The committer is no longer running, so nothing more can be delivered.
 struct Stopped;
 
 impl Feeder {
@@ -86,7 +87,7 @@ impl Feeder {
         }
     }
 
-    /// Feeds the lane until the dispatcher stops.
+    /// Runs until the dispatcher stops.
     pub(super) fn feed(mut self) {
         while !self.over() {
             if self.turn().is_err() {
@@ -97,12 +98,13 @@ impl Feeder {
         if !self.in_hand.is_empty() {
             let (count, name) = (self.in_hand.len(), self.lane.name());
             tracing::warn!(
-                "{count} attempts to deliver by {name} go on without an end: they are made again"
+                "channel {name}: {count} attempts did not end before the stop; they will be repeated"
             );
         }
     }
 
-    /// Whether all that was in hand has come to its end, or had its time.
+    /// Returns true if the dispatcher is stopping and all attempts have ended or the drain time is
+    /// over.
     fn over(&mut self) -> bool {
         if !self.around.stopping() {
             return false;
@@ -113,7 +115,7 @@ impl Feeder {
 
     fn turn(&mut self) -> Result<(), Stopped> {
         let stopping = self.stopped.is_some();
-        // What no sender has taken is due as it was.
+        // Deliveries that no worker has taken stay due.
         let withdrawn = match stopping {
             true => self.lane.withdraw(),
             false => Vec::new(),
@@ -137,7 +139,7 @@ impl Feeder {
             held.is_some() || stopping,
             self.hungry,
             until,
-            // Once it has stopped it waits for ends alone.
+            // After the stop request, only attempt ends matter.
             || !stopping && around.stopping(),
         );
         let mut step = Attempts {
@@ -178,8 +180,8 @@ impl Feeder {
         Ok(())
     }
 
-    /// Commits a step part by part, and leaves aside which of them fails: for the reason that is
-    /// its own, the others go on without it; a disk that failed fails the first of them again.
+    /// Commits a batch in parts and isolates the part that fails. The part is isolated if the fault
+    /// is its own; if the disk fails, the first part fails again and the rest is kept for later.
     fn commit_apart(&mut self, step: Attempts, letters: Vec<DueDelivery>) -> Result<(), Stopped> {
         self.apart = false;
         for part in parts(step, letters) {
@@ -196,7 +198,7 @@ impl Feeder {
         Ok(())
     }
 
-    /// Keeps to what the provider has asked an earlier start for.
+    /// Restores the throttle that the provider requested before this start.
     fn recall_pause(&mut self) -> Result<(), StoreError> {
         if self.stored_pause.is_none() {
             let mut latest = None;
@@ -212,7 +214,7 @@ impl Feeder {
         Ok(())
     }
 
-    /// What is due and may begin now; what may not is postponed.
+    /// Returns the due deliveries that may start now; adds the others to `step` as rescheduled.
     fn due(
         &mut self,
         room: usize,
@@ -225,7 +227,7 @@ impl Feeder {
         let first = self.waited_first;
         let page = self.store.due_deliveries(kinds, now, room, first, &busy)?;
         for (delivery, error) in &page.unreadable {
-            tracing::error!("delivery {delivery} fails: {error}");
+            tracing::error!("delivery {delivery} failed: {error}");
         }
         step.unreadable = page.unreadable;
         self.hungry = page.more;
@@ -252,8 +254,8 @@ impl Feeder {
         Ok(due)
     }
 
-    /// Where senders wait for letters there are too few in hand, and where letters wait for senders
-    /// too many.
+    /// Adjusts the number of deliveries in flight: increases it if workers wait for deliveries,
+    /// reduces it if deliveries wait for workers.
     fn adapt(&mut self) {
         let least = self.lane.limits().concurrency;
         let load = self.lane.load();
@@ -264,7 +266,7 @@ impl Feeder {
         }
     }
 
-    /// False where it could not be committed.
+    /// Commits a batch and queues the started deliveries. Returns false if the commit failed.
     fn commit(&mut self, step: Attempts, letters: Vec<DueDelivery>) -> Result<bool, Stopped> {
         if !step.starts.is_empty() {
             failpoint::pass(Failpoint::BeforeAttempt);
@@ -272,7 +274,7 @@ impl Feeder {
         let (answer, answered) = std::sync::mpsc::channel();
         self.committer
             .hand_in(Unit::Attempts(Box::new(step)), None, move |reply, unit| {
-                // The feeder waits for it.
+                // The fetcher waits for this reply.
                 let _gone = answer.send((reply, unit));
             });
         let Ok((reply, Unit::Attempts(step))) = answered.recv() else {
@@ -300,7 +302,7 @@ impl Feeder {
         }
         let others = |end: &AttemptEnd| matches!(end.outcome, AttemptOutcome::Refused { .. });
         if step.ends.iter().any(others) {
-            // The next alternative may be of another lane.
+            // The next alternative may use another channel queue.
             self.around.look();
         }
         if started.is_empty() {
@@ -317,23 +319,23 @@ impl Feeder {
         Ok(true)
     }
 
-    /// Makes a sender.
+    /// Starts a delivery worker.
     fn hire(&self) {
         let (lane, around) = (Arc::clone(&self.lane), Arc::clone(&self.around));
         let made = thread::Builder::new()
-            .name(format!("sender-{}", self.lane.name()))
+            .name(format!("deliver-{}", self.lane.name()))
             .spawn(move || sender::send(&lane, &around));
         if let Err(error) = made {
             self.lane.sender_less();
-            tracing::error!("no thread to deliver on: {error}");
+            tracing::error!("cannot start a delivery thread: {error}");
         }
     }
 
-    /// Nothing begins for a while; what came of attempts is kept.
+    /// Delays new attempts after an error. Attempt ends are kept.
     fn failed(&mut self, error: &StoreError) {
-        tracing::error!("cannot deliver: {error}");
+        tracing::error!("cannot fetch or commit deliveries: {error}");
         self.held_until = Some(Instant::now() + AFTER_FAILURE);
-        // What was asked for is still to be looked for.
+        // The requested work was not done.
         self.hungry = true;
     }
 }

@@ -1,4 +1,4 @@
-//! A lane: what one channel has in hand, between its feeder and its senders.
+//! A channel queue: the deliveries of one channel in flight, between its fetcher and its workers.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -13,58 +13,58 @@ use promoflow_model::clock::Timestamp;
 use promoflow_model::message::ChannelKind;
 use promoflow_store::{AttemptEnd, AttemptOutcome, DueDelivery};
 
-/// Letters that a lane has in hand at most: their attempts have begun.
+/// Maximum number of deliveries in flight in one channel queue; their attempts have started.
 pub(super) const MOST_IN_HAND: usize = 128;
-/// Attempts that have ended before they are committed, while others go on.
+/// Number of ended attempts that are committed together while others are running.
 const ENDS_TOGETHER: usize = 64;
-/// How long an end waits for others to share its commit.
+/// Time that an attempt end waits for others to share its commit.
 const LINGER: Duration = Duration::from_millis(3);
 
-/// What one channel has in hand.
+/// The deliveries of one channel in flight.
 pub(super) struct Lane {
     channel: Option<Arc<dyn Channel>>,
     kinds: Vec<ChannelKind>,
     limits: Limits,
-    /// When the next letter may be handed over.
+    /// The rate limit of the channel.
     pace: Pace,
     desk: Mutex<Desk>,
-    /// Wakes the senders.
+    /// Wakes the workers.
     queued: Condvar,
-    /// Wakes the feeder.
+    /// Wakes the fetcher.
     news: Condvar,
 }
 
 #[derive(Default)]
 struct Desk {
-    /// Letters whose attempts have begun, until a sender takes them.
+    /// Deliveries whose attempts have started, until a worker takes them.
     queue: VecDeque<DueDelivery>,
-    /// Letters that senders are handing over.
+    /// Number of deliveries that workers are processing.
     sending: usize,
-    /// Senders there are.
+    /// Number of workers.
     senders: usize,
-    /// What came of attempts, until the feeder commits it.
+    /// Ended attempts, until the fetcher commits them.
     ends: Vec<AttemptEnd>,
     first_end: Option<Instant>,
-    /// Somebody asks to look for what is due.
+    /// True if the fetcher was asked to look for due deliveries.
     rung: bool,
-    /// The feeder knows of more that is due, and wants to be woken when the queue is this short.
+    /// The queue length at which to wake the fetcher, which knows of more due deliveries.
     wanted_below: Option<usize>,
-    /// The provider asks to be left alone.
+    /// The throttle that the provider requested.
     pause: Pause,
-    /// A sender waits for the moment at which the next letter may be handed over.
+    /// True while a worker waits for the rate limit.
     paced: bool,
     closed: bool,
 }
 
-/// What a feeder was woken by.
+/// The reason for waking the fetcher.
 pub(super) struct News {
-    /// What came of attempts.
+    /// Ended attempts.
     pub(super) ends: Vec<AttemptEnd>,
-    /// How many letters may begin; 0 where nobody asks for more.
+    /// Number of deliveries that may start; 0 if none are wanted.
     pub(super) room: usize,
 }
 
-/// How full a lane is, for its feeder.
+/// The load of a channel queue.
 pub(super) struct Load {
     pub(super) queued: usize,
     pub(super) sending: usize,
@@ -86,7 +86,7 @@ impl Lane {
         }
     }
 
-    /// The first of its kinds.
+    /// Returns the name of its first channel kind.
     pub(super) fn name(&self) -> &'static str {
         self.kinds.first().map_or("none", |kind| kind.name())
     }
@@ -106,8 +106,9 @@ impl Lane {
         }
     }
 
-    /// Letters that may be in hand. Where there is a rate, no more than leave in two of its bursts:
-    /// what has begun waits for its turn, and can be neither cancelled nor led another way.
+    /// Returns the maximum number of deliveries in flight. With a rate limit it is two bursts: a
+    /// started delivery that waits for its turn can neither be cancelled nor use another
+    /// alternative.
     pub(super) fn most_in_hand(&self) -> usize {
         let two =
             |rate: Rate| usize::try_from(rate.burst().get()).map_or(MOST_IN_HAND, |one| 2 * one);
@@ -115,7 +116,7 @@ impl Lane {
         most.clamp(self.limits().concurrency, MOST_IN_HAND)
     }
 
-    /// Has the feeder look for what is due.
+    /// Wakes the fetcher to look for due deliveries.
     pub(super) fn ring(&self) {
         let mut desk = lock(&self.desk);
         if !desk.rung {
@@ -124,15 +125,15 @@ impl Lane {
         }
     }
 
-    /// Wakes the feeder, to see that it stops.
+    /// Wakes the fetcher to see the stop request.
     pub(super) fn wake(&self) {
-        // Under the lock: between asking and waiting nobody misses it.
+        // Locked, so that the fetcher cannot miss it between its check and its wait.
         let _desk = lock(&self.desk);
         self.news.notify_one();
     }
 
-    /// Waits until there is something for the feeder to do, at most until that moment. `held`: it
-    /// would begin nothing now. `hungry`: it knows of more that is due.
+    /// Blocks until the fetcher has something to do, or until `until`. `held`: no attempt may start
+    /// now. `hungry`: more deliveries are due.
     pub(super) fn listen(
         &self,
         window: usize,
@@ -171,8 +172,8 @@ impl Lane {
         }
     }
 
-    /// Queues letters whose attempts have begun; answers how many senders it wants beside those
-    /// that there are.
+    /// Queues deliveries whose attempts have started. Returns the number of additional workers
+    /// needed.
     pub(super) fn queue(&self, letters: Vec<DueDelivery>) -> usize {
         let mut desk = lock(&self.desk);
         desk.queue.extend(letters);
@@ -184,14 +185,14 @@ impl Lane {
         wants
     }
 
-    /// A sender that was wanted could not be made.
+    /// Corrects the number of workers after a thread could not be started.
     pub(super) fn sender_less(&self) {
         lock(&self.desk).senders -= 1;
     }
 
-    /// The next letter for a sender, when it may be handed over; `None` once the lane is closed.
-    /// Its rate is asked here and not only where it begins: what waits while senders hang would
-    /// leave all at once after that.
+    /// Returns the next delivery for a worker when the rate limit allows it; `None` once the queue
+    /// is closed. The limit is checked here as well as at the start of an attempt: otherwise
+    /// deliveries that waited for stuck workers would leave all at once.
     pub(super) fn take(&self) -> Option<DueDelivery> {
         let mut desk = lock(&self.desk);
         loop {
@@ -199,7 +200,7 @@ impl Lane {
                 desk.senders -= 1;
                 return None;
             }
-            // The others are woken by the one that waits for the moment.
+            // The worker that waits for the rate limit wakes the others.
             if desk.queue.is_empty() || desk.paced {
                 desk = wait(&self.queued, desk);
                 continue;
@@ -223,7 +224,7 @@ impl Lane {
         }
     }
 
-    /// What came of a letter that was taken.
+    /// Records the end of an attempt.
     pub(super) fn done(&self, end: AttemptEnd) {
         let mut desk = lock(&self.desk);
         desk.sending -= 1;
@@ -237,17 +238,17 @@ impl Lane {
         }
     }
 
-    /// The provider asks to be left alone until that moment.
+    /// Throttles the channel until this time, as the provider requested.
     pub(super) fn pause(&self, until: Timestamp) {
         lock(&self.desk).pause.keep(until);
     }
 
-    /// Until when the provider asks to be left alone; `None`: it does not.
+    /// Returns the end of the throttle; `None` if the channel is not throttled.
     pub(super) fn paused(&self, now: Timestamp) -> Option<Timestamp> {
         lock(&self.desk).pause.until(now)
     }
 
-    /// Takes the letters back that no sender has taken: their attempts handed nothing over.
+    /// Removes the deliveries that no worker has taken and ends their attempts as not made.
     pub(super) fn withdraw(&self) -> Vec<AttemptEnd> {
         let queue = std::mem::take(&mut lock(&self.desk).queue);
         let ends = queue.into_iter().map(|letter| AttemptEnd {
@@ -265,7 +266,7 @@ impl Lane {
         }
     }
 
-    /// Ends the senders, each after the letter that it has.
+    /// Closes the queue; each worker ends after its current delivery.
     pub(super) fn close(&self) {
         lock(&self.desk).closed = true;
         self.queued.notify_all();

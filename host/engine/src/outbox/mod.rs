@@ -1,16 +1,17 @@
 //! The outbox: committed deliveries, handed to channels.
 //!
-//! The [`Dispatcher`] gives each channel a *lane* of its own. In a lane one thread, the *feeder*,
-//! asks for what is due and commits the start of each attempt before it queues the letter, and what
-//! came of it after; the *senders*, as many as the channel takes letters at one time, hand them
-//! over. So a provider that is stuck holds up its own lane and nothing else: no other channel, no
-//! commit, not the end of the process.
+//! The [`Dispatcher`] gives each channel a *channel queue*. One thread per queue, the *fetcher*,
+//! fetches due deliveries, commits the start of each attempt before it queues the delivery, and
+//! commits the end of the attempt afterwards. The *delivery workers*, as many as the channel
+//! allows, make the attempts. A stuck provider therefore blocks only its own queue: no other
+//! channel, no commit and no shutdown.
 //!
-//! Events of alerts go to webhooks beside it, as *notices*: they are about no contact and no run.
+//! Alert events go to webhooks in the same way, as *notifications*, which belong to no contact and
+//! no run.
 //!
-//! Between the start and the end of an attempt a crash leaves an attempt without an end: it is made
-//! again, under the same identity. What a lane has in hand is bounded, and everything else waits in
-//! the store.
+//! A crash between the start and the end of an attempt leaves an attempt without an end. It is
+//! repeated under the same delivery id. The number of deliveries in flight is bounded per queue;
+//! all others stay in the store.
 
 mod apart;
 mod feeder;
@@ -42,28 +43,29 @@ use feeder::Feeder;
 use lane::Lane;
 use notices::Notifier;
 
-/// Hands what is due to channels, on threads of its own.
+/// Delivers the outbox through channels, on its own threads.
 pub struct Dispatcher {
     around: Arc<Around>,
     store: Arc<dyn Store>,
     committer: Arc<Committer>,
     webhooks: Vec<Webhook>,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    /// What those who tell webhooks wait on: it ends with them.
+    /// Senders that the notification threads wait on: dropping them ends the wait.
     ends: Mutex<Vec<Sender<()>>>,
 }
 
-/// What all threads share. Nothing of the store: a sender that is stuck may outlive it.
+/// The state that all threads share. It does not contain the store, which a stuck worker may
+/// outlive.
 struct Around {
     clock: Arc<dyn Clock>,
     installation: String,
     metrics: Arc<Metrics>,
     tracer: Option<Arc<Tracer>>,
-    /// How long the end waits for letters that are being handed over.
+    /// Time that a stop waits for running attempts.
     drain: Duration,
     unsubscriber: Option<Unsubscriber>,
-    /// What letters wait for that an operator has to mend: there may be thousands of them, and each
-    /// reason is told once.
+    /// The reasons for which deliveries are on hold, such as a missing configuration. Thousands of
+    /// deliveries may share a reason, which is logged once.
     held_for: Mutex<HashSet<String>>,
     lanes: Vec<Arc<Lane>>,
     stopping: AtomicBool,
@@ -74,7 +76,7 @@ impl Around {
         self.stopping.load(Ordering::SeqCst)
     }
 
-    /// Has every lane look for what is due.
+    /// Makes every channel queue look for due deliveries.
     fn look(&self) {
         for lane in &self.lanes {
             lane.ring();
@@ -86,30 +88,31 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What a dispatcher is made of.
+/// The dependencies of a dispatcher.
 pub struct DispatcherParts {
-    /// Where the outbox lives.
+    /// The store.
     pub store: Arc<dyn Store>,
-    /// The time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// The one committer of the process.
+    /// The process's only committer.
     pub committer: Arc<Committer>,
-    /// How letters leave, the first that takes a kind before others.
+    /// The channels, in order of preference: the first one that supports a kind gets its
+    /// deliveries.
     pub channels: Vec<Arc<dyn Channel>>,
-    /// Where attempts are counted.
+    /// The metrics of attempts.
     pub metrics: Arc<Metrics>,
-    /// Who traces deliveries, if anybody does.
+    /// Records spans of deliveries; `None` if traces are not exported.
     pub tracer: Option<Arc<Tracer>>,
-    /// How long the end waits for letters that are being handed over.
+    /// Time that a stop waits for running attempts.
     pub drain: Duration,
-    /// Who makes addresses to unsubscribe at, where some are configured.
+    /// Creates unsubscribe links; `None` if they are not configured.
     pub unsubscriber: Option<Unsubscriber>,
-    /// Who is told of alerts.
+    /// The webhooks that receive alert notifications.
     pub webhooks: Vec<Webhook>,
 }
 
 impl Dispatcher {
-    /// Delivers through the first of the channels that takes a letter's kind.
+    /// Creates a dispatcher. Each channel kind uses the first channel that supports it.
     pub fn new(parts: DispatcherParts) -> Result<Dispatcher, StoreError> {
         let around = Around {
             clock: parts.clock,
@@ -142,7 +145,7 @@ impl Dispatcher {
                 Arc::clone(&self.committer),
             );
             let thread = thread::Builder::new()
-                .name(format!("feeder-{}", lane.name()))
+                .name(format!("fetch-{}", lane.name()))
                 .spawn(move || feeder.feed())?;
             lock(&self.threads).push(thread);
         }
@@ -155,7 +158,7 @@ impl Dispatcher {
                 told,
             };
             let thread = thread::Builder::new()
-                .name(format!("notices-{}", webhook.name))
+                .name(format!("notify-{}", webhook.name))
                 .spawn(move || notifier.run())?;
             lock(&self.threads).push(thread);
             lock(&self.ends).push(end);
@@ -164,15 +167,15 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Has it look for what is due.
+    /// Makes all channel queues look for due deliveries.
     pub fn look(&self) {
         self.around.look();
     }
 
-    /// Ends the threads after what is being handed over, which is waited for no longer than the
-    /// drain: an attempt that goes on then has no end, and is made again.
+    /// Stops the threads after the running attempts end, or after the drain time. An attempt that
+    /// is still running then has no recorded end and is repeated later.
     pub fn stop(&self) {
-        // What is due beside that may be very much: it stays in the outbox.
+        // Many more deliveries may be due: they stay in the outbox.
         self.around.stopping.store(true, Ordering::SeqCst);
         for lane in &self.around.lanes {
             lane.wake();
@@ -180,13 +183,14 @@ impl Dispatcher {
         lock(&self.ends).clear();
         for thread in lock(&self.threads).drain(..) {
             if thread.join().is_err() {
-                tracing::error!("a thread of the dispatcher ended by a panic");
+                tracing::error!("a dispatcher thread panicked");
             }
         }
     }
 }
 
-/// A lane for each channel with the kinds that it takes first, and one for those that nobody takes.
+/// Creates a queue for each channel with the kinds that it serves, and one for the kinds without a
+/// channel.
 fn lanes(channels: Vec<Arc<dyn Channel>>) -> Vec<Arc<Lane>> {
     let mut left = ChannelKind::ALL.to_vec();
     let mut lanes = Vec::new();

@@ -1,8 +1,8 @@
-//! Notices: the events of alerts, handed to webhooks.
+//! Notifications: delivers alert events to webhooks.
 //!
-//! Each webhook has a thread of its own, so that one that is stuck holds up nothing else. The start
-//! of an attempt is committed before its first byte, its end after; a crash between the two leaves
-//! a notice that is tried again, under the same identity.
+//! Each webhook has its own thread, so that a stuck one does not block the others. The start of an
+//! attempt is committed before its first byte is sent, its end afterwards; after a crash in
+//! between, the notification is sent again under the same id.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -18,52 +18,51 @@ use promoflow_model::failpoint;
 use promoflow_model::failpoint::Failpoint;
 use promoflow_store::{Notice, NoticeEnd, Result, Side, Store};
 
-/// How often it is looked whether a notice is due.
+/// Interval at which due notifications are fetched.
 const LOOK: Duration = Duration::from_millis(250);
-/// Notices that are fetched at once.
+/// Number of notifications fetched at once.
 const FETCH: usize = 16;
-/// How a notice's attempts are counted, beside those of letters.
+/// The `channel` label of notifications in the metrics.
 const CHANNEL: &str = "webhook";
 
-/// A server that is told of alerts.
+/// A server that receives alert notifications.
 #[derive(Clone)]
 pub struct Webhook {
-    /// Its name.
+    /// The webhook's name in the configuration.
     pub name: String,
-    /// How it is told.
+    /// The HTTP client and request template.
     pub http: Arc<Http>,
 }
 
-/// Tells one webhook.
+/// Delivers the notifications of one webhook.
 pub(super) struct Notifier {
     pub(super) webhook: Webhook,
     pub(super) around: Arc<Around>,
     pub(super) store: Arc<dyn Store>,
-    /// Ends when the dispatcher stops.
+    /// Disconnects when the dispatcher stops.
     pub(super) told: Receiver<()>,
 }
 
 impl Notifier {
-    /// Delivers what is due until the dispatcher stops, and then once more: a command that sends
-    /// events ends right after the alert. The last pass leaves retries to the next process, unless
-    /// it is the first pass of this one, which may end before another.
+    /// Delivers due notifications until the dispatcher stops, and then once more those that have no
+    /// attempt yet: a command that sends events ends right after the alert.
     pub(super) fn run(self) {
         let mut pause = None;
         loop {
             let last = self.around.stopping();
             let until = last.then(|| Instant::now() + self.around.drain);
             if let Err(error) = self.look(until, &mut pause) {
-                tracing::error!("the notices of alerts cannot be handed over: {error}");
+                tracing::error!("cannot deliver alert notifications: {error}");
             }
             if last {
                 return;
             }
-            // Nothing is ever sent there.
+            // The channel carries no messages: it disconnects at the stop.
             let _stopped = self.told.recv_timeout(LOOK);
         }
     }
 
-    /// `pause`: what the webhook has asked for; nobody has looked yet where it is `None`.
+    /// `pause`: the throttle that the webhook requested; `None` until it is read from the store.
     fn look(&self, until: Option<Instant>, pause: &mut Option<Pause>) -> Result<()> {
         let side = Side::Webhook(&self.webhook.name);
         let now = self.around.clock.now();
@@ -84,7 +83,8 @@ impl Notifier {
                 continue;
             }
             failpoint::pass(Failpoint::AfterAttemptStart);
-            // Where it takes too long it has no end, and is made again by the next start.
+            // An attempt that takes too long has no recorded end and is repeated after the next
+            // start.
             let Some(handover) = self.hand_over(&notice) else {
                 return Ok(());
             };
@@ -98,7 +98,7 @@ impl Notifier {
             self.around.metrics.deliveries.attempted(CHANNEL, outcome);
             if let NoticeEnd::Later { error, .. } | NoticeEnd::Failed { error } = &end {
                 let name = &self.webhook.name;
-                tracing::error!("the webhook {name} was not told of an alert: {error}");
+                tracing::error!("webhook {name}: an alert notification was not delivered: {error}");
             }
             let paused = asked.map(|until| (side, until));
             self.store.end_notice(notice.id, &end, paused)?;
@@ -110,7 +110,7 @@ impl Notifier {
         Ok(())
     }
 
-    /// What the webhook says, on a thread that may be left behind.
+    /// Makes the request on a thread that can be abandoned at a stop.
     fn hand_over(&self, notice: &Notice) -> Option<Handover> {
         let id = format!("{}-notice-{}", self.around.installation, notice.id);
         let (http, event) = (Arc::clone(&self.webhook.http), notice.event.clone());
@@ -121,7 +121,7 @@ impl Notifier {
         let thread = thread::Builder::new().name(format!("webhook-{}", self.webhook.name));
         if let Err(error) = thread.spawn(call) {
             return Some(Handover::Later {
-                error: format!("no thread could be started: {error}"),
+                error: format!("cannot start a thread: {error}"),
                 after: None,
                 unclear: false,
             });
@@ -149,9 +149,9 @@ impl Notifier {
     }
 }
 
-/// How an attempt ended. A refusal is about the webhook's configuration, here or there, and not
-/// about the alert: somebody mends it, and then it is told. `asked`: until when the webhook asks to
-/// be left alone.
+/// Returns the outcome of an attempt. A rejection points to the webhook's configuration on either
+/// side, not to the alert, so the notification is retried. `asked`: the end of the throttle that
+/// the webhook requested.
 fn end(
     notice: &Notice,
     handover: Handover,
@@ -177,7 +177,7 @@ mod tests {
     use promoflow_store::{DeliveryState, NoticeId};
 
     #[test]
-    fn what_was_not_taken_is_tried_again_for_days_and_then_given_up() {
+    fn retries_rejected_notifications_for_days_and_then_fails() {
         let notice = |attempts| Notice {
             id: NoticeId(1),
             webhook: "ops".into(),

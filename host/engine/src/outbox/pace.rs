@@ -1,4 +1,4 @@
-//! The pace: how many letters of a channel may begin now.
+//! The rate limiter of a channel.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 use promoflow_config::Rate;
 
-/// Lets so many letters begin as a rate allows; without one, all.
+/// Limits the rate of deliveries; without a rate, all may start.
 pub(super) struct Pace {
     limiter: Option<DefaultDirectRateLimiter>,
     clock: DefaultClock,
@@ -25,7 +25,8 @@ impl Pace {
         }
     }
 
-    /// Of so many letters, how many may begin now, and where that is not all, when the next may.
+    /// Requests to start this many deliveries. Returns the number that may start now, and if that
+    /// is fewer, the time at which the next one may.
     pub(super) fn take(&self, letters: usize) -> (usize, Option<Instant>) {
         let Some(limiter) = &self.limiter else {
             return (letters, None);
@@ -33,7 +34,7 @@ impl Pace {
         for taken in 0..letters {
             if let Err(not_yet) = limiter.check() {
                 let wait = not_yet.wait_time_from(self.clock.now());
-                // A timer that fires a little early would ask again at once.
+                // A timer that fires slightly early would only ask again.
                 let next = Instant::now() + wait + Duration::from_micros(100);
                 return (taken, Some(next));
             }
@@ -47,11 +48,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rate_holds_back_what_is_too_fast_and_tells_until_when() {
+    fn limits_the_rate_and_returns_the_next_start() {
         let pace = Pace::new("20/s".parse().ok());
         let before = Instant::now();
         let (taken, next) = pace.take(100);
-        assert_eq!(taken, 2, "a tenth of a second's worth");
+        assert_eq!(taken, 2, "the burst is a tenth of a second");
         let wait = next.unwrap() - before;
         assert!(
             wait > Duration::from_millis(20) && wait < Duration::from_millis(80),

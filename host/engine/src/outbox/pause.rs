@@ -1,36 +1,36 @@
-//! A pause: the other side asks to be left alone for a while.
+//! A throttle: the provider or webhook asked for a delay (`Retry-After`).
 
 use std::time::Duration;
 
 use promoflow_model::clock::Timestamp;
 
-/// The longest that anybody is left alone, in milliseconds: a header of years is a slip.
+/// Maximum delay in milliseconds; a longer `Retry-After` is assumed to be a mistake.
 const LONGEST: i64 = 24 * 3_600_000;
 
-/// Until when nothing is handed over.
+/// The time before which no attempt is made.
 #[derive(Default)]
 pub(super) struct Pause(Option<Timestamp>);
 
 impl Pause {
-    /// What an earlier start was asked for. A moment further away than anybody may ask for comes
-    /// from a clock that was ahead: whoever is asked again says anew how long.
+    /// Restores a stored throttle. A time beyond the maximum comes from a clock that was ahead, so
+    /// it is ignored; the next response will state the delay again.
     pub(super) fn recall(until: Option<Timestamp>, now: Timestamp) -> Pause {
         Pause(until.filter(|until| *until <= now.plus_millis(LONGEST)))
     }
 
-    /// The end of a pause that somebody asks for now.
+    /// Returns the end of a throttle that is requested now.
     pub(super) fn end(after: Duration, now: Timestamp) -> Timestamp {
         let asked = i64::try_from(after.as_millis()).unwrap_or(LONGEST);
         now.plus_millis(asked.min(LONGEST))
     }
 
-    /// Nothing is handed over before that moment.
+    /// Extends the throttle to this time, if it is later.
     pub(super) fn keep(&mut self, until: Timestamp) {
         self.0 = self.0.max(Some(until));
     }
 
-    /// Until when nothing is handed over; `None`: not now. Where the clock was put back it is
-    /// brought near: nobody asks for more.
+    /// Returns the end of the throttle; `None` if there is none now. If the clock was set back, the
+    /// end is limited to the maximum delay.
     pub(super) fn until(&mut self, now: Timestamp) -> Option<Timestamp> {
         let until = self.0.filter(|until| now < *until)?;
         let until = until.min(now.plus_millis(LONGEST));
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pause_ends_after_a_day_whatever_is_asked_for_and_however_the_clock_jumps() {
+    fn limits_a_throttle_to_one_day_even_if_the_clock_jumps() {
         let day = Duration::from_secs(24 * 3_600);
         let now = Timestamp(1_000_000);
         assert_eq!(

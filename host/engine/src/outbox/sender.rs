@@ -1,4 +1,4 @@
-//! A sender: hands letters of a lane over, one after another.
+//! A delivery worker: makes the attempts of a channel queue, one after another.
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,11 +18,11 @@ use promoflow_model::message::UNSUBSCRIBE_TAG;
 use promoflow_store::{AttemptEnd, AttemptOutcome, DueDelivery};
 use promoflow_trace::Happened;
 
-/// How long a letter waits that may not leave as the installation is set up, in milliseconds. Whoever
-/// mends that starts the process anew, and waits no longer than this.
+/// Time before a delivery on hold is checked again, in milliseconds. Fixing the configuration needs
+/// a restart anyway, and the delivery then waits no longer than this.
 const HOLD: i64 = 60_000;
 
-/// Hands over what is queued until the lane is closed.
+/// Makes queued attempts until the queue is closed.
 pub(super) fn send(lane: &Lane, around: &Arc<Around>) {
     while let Some(letter) = lane.take() {
         let began = SystemTime::now();
@@ -55,14 +55,14 @@ pub(super) fn send(lane: &Lane, around: &Arc<Around>) {
 }
 
 fn attempt(lane: &Lane, around: &Around, delivery: &DueDelivery) -> AttemptOutcome {
-    // It may have waited behind others for long.
+    // The delivery may have waited long in the queue.
     let now = around.clock.now();
     let closed = delivery.hours.is_some_and(|hours| !hours.are_open(now));
     if around.stopping() || closed || delivery.expires <= now || lane.paused(now).is_some() {
         return AttemptOutcome::Withdrawn;
     }
     let Some(channel) = lane.channel() else {
-        let error = format!("no channel is set up for {}", delivery.way.channel);
+        let error = format!("no channel is configured for {}", delivery.way.channel);
         return hold(around, error, now);
     };
     let id = delivery.identity();
@@ -72,12 +72,12 @@ fn attempt(lane: &Lane, around: &Around, delivery: &DueDelivery) -> AttemptOutco
     let content = match (&content.unsubscribe, &unsubscribe) {
         (None, _) => Cow::Borrowed(content),
         (Some(_), Some(url)) => Cow::Owned(content.unsubscribing_at(url)),
-        // It does not leave without what its author promises.
+        // Never send the message without its unsubscribe link.
         (Some(_), None) => {
             let message = &delivery.way.message;
             let error = format!(
-                "the message {message} prints {UNSUBSCRIBE_TAG}, and the configuration has no \
-                 [unsubscribe]"
+                "message `{message}` prints {UNSUBSCRIBE_TAG}, but the configuration has no \
+                 [unsubscribe] section"
             );
             return hold(around, error, now);
         }
@@ -90,8 +90,7 @@ fn attempt(lane: &Lane, around: &Around, delivery: &DueDelivery) -> AttemptOutco
         address: &delivery.way.address,
         content: &content,
     };
-    // A channel that panics ends its attempt and not the lane. Whether it handed the letter over
-    // is not known.
+    // A panic of the channel ends the attempt but not the queue. Its outcome is ambiguous.
     let handover = catch_unwind(AssertUnwindSafe(|| channel.deliver(&letter)));
     failpoint::pass(Failpoint::AfterDelivery);
     let handover = handover.unwrap_or_else(|_| Handover::Later {
@@ -109,11 +108,11 @@ fn attempt(lane: &Lane, around: &Around, delivery: &DueDelivery) -> AttemptOutco
     outcome(delivery, handover, now)
 }
 
-/// Has a letter wait for an operator, who is told why. Whatever its further ways are: nobody has
-/// refused it.
+/// Puts a delivery on hold until an operator fixes the cause, and logs the cause once. Its other
+/// alternatives are not used, because no provider has rejected it.
 fn hold(around: &Around, error: String, now: Timestamp) -> AttemptOutcome {
     if lock(&around.held_for).insert(error.clone()) {
-        tracing::error!("letters cannot leave: {error}");
+        tracing::error!("deliveries are on hold: {error}");
     }
     AttemptOutcome::Held {
         error,

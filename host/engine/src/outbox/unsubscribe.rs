@@ -1,4 +1,4 @@
-//! Tokens with which whoever gets a letter unsubscribes, without a key and without a password.
+//! Tokens that let the recipient of a message unsubscribe without a key or a password.
 
 use anyhow::ensure;
 use base64::Engine;
@@ -8,13 +8,13 @@ use ring::hmac;
 use promoflow_config::UnsubscribeConfig;
 use promoflow_store::DeliveryId;
 
-/// The shortest secret, in bytes: a shorter one can be guessed from the tokens made with it.
+/// Minimum length of the secret in bytes: a shorter one could be guessed from its tokens.
 const LEAST_SECRET: usize = 16;
-/// Bytes of a signature that a token holds; 128 bits are not guessed.
+/// Length of the signature in a token in bytes; 128 bits cannot be guessed.
 const SIGNATURE: usize = 16;
 
-/// Makes tokens and knows them again. A token tells a delivery and holds no address: it stands in
-/// logs on its way.
+/// Creates and verifies tokens. A token contains a delivery id and no address, because URLs end up
+/// in logs.
 #[derive(Clone)]
 pub struct Unsubscriber {
     config: UnsubscribeConfig,
@@ -22,7 +22,7 @@ pub struct Unsubscriber {
 }
 
 impl Unsubscriber {
-    /// With the secret that the configuration names.
+    /// Reads the secret that the configuration names.
     pub fn new(config: &UnsubscribeConfig) -> anyhow::Result<Unsubscriber> {
         let secret = config.secret.read()?;
         ensure!(
@@ -36,7 +36,7 @@ impl Unsubscriber {
         })
     }
 
-    /// Where the delivery's contact unsubscribes, the same in every attempt.
+    /// Returns the unsubscribe URL of a delivery; it is the same in every attempt.
     pub fn url(&self, installation: &str, delivery: DeliveryId) -> String {
         self.config.with(&self.token(installation, delivery))
     }
@@ -54,7 +54,7 @@ impl Unsubscriber {
         signature
     }
 
-    /// The delivery of a token that was made here.
+    /// Returns the delivery of a valid token.
     pub fn delivery(&self, installation: &str, token: &str) -> Option<DeliveryId> {
         let (delivery, signature) = token.split_once('.')?;
         let delivery = delivery.parse().ok()?;
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_good_for_one_delivery_of_one_installation_and_one_secret() {
+    fn a_token_is_valid_for_one_delivery_installation_and_secret() {
         let ours = unsubscriber("a secret of more than 16").unwrap();
         let url = ours.url("abc", DeliveryId(7));
         let token = url.strip_prefix("https://shop.example/u/").unwrap();

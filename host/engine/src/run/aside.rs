@@ -1,5 +1,5 @@
-//! The directory of contacts as steps reach it: that of the installation, or in a test run one that
-//! wakes in its place.
+//! The contact directory as steps see it: the installation's own, or in a test run an in-memory
+//! overlay if the directory is not enabled yet.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use super::step::Reach;
 use promoflow_store::{Directory, Store, StoreError};
 
-/// What wakes in a test run in the place of a directory that sleeps.
+/// The in-memory contact directory that a test run fills instead of enabling the stored one.
 #[derive(Default)]
 pub(super) struct Aside {
     directory: OnceLock<Arc<dyn Directory>>,
@@ -24,14 +24,14 @@ impl Aside {
         Ok(())
     }
 
-    /// Whether a step has woken it since that was asked last.
+    /// Returns true if a step has enabled the overlay since the last call.
     pub(super) fn was_woken(&self) -> bool {
         self.woken.swap(false, Ordering::Relaxed)
     }
 }
 
 impl Reach {
-    /// Wakes the directory of contacts.
+    /// Enables the contact directory.
     pub(super) fn wake(&mut self) -> Result<(), StoreError> {
         match &self.aside {
             Some(aside) => aside.wake(&*self.store)?,
@@ -41,7 +41,7 @@ impl Reach {
         Ok(())
     }
 
-    /// The directory of contacts.
+    /// Returns the contact directory: the overlay if a test run enabled one, else the store.
     pub(super) fn directory(&self) -> &dyn Directory {
         let aside = self.aside.as_ref().filter(|_| self.contacts);
         match aside.and_then(|aside| aside.directory.get()) {

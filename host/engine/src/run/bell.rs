@@ -1,11 +1,11 @@
-//! A bell: wakes those who wait for something to happen.
+//! A wake-up signal with a counter, so that no notification is lost between two waits.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::engine::lock;
 
-/// Wakes those who wait for something to happen.
+/// Wakes the threads that wait for something to happen.
 #[derive(Default)]
 pub(super) struct Bell {
     rung: Mutex<Rung>,
@@ -19,7 +19,7 @@ struct Rung {
 }
 
 impl Bell {
-    /// Wakes whoever waits, and lets the next that comes pass once.
+    /// Wakes all waiting threads. A thread that waits later with an older counter returns at once.
     pub(super) fn ring(&self) {
         let mut rung = lock(&self.rung);
         rung.times += 1;
@@ -28,7 +28,7 @@ impl Bell {
         }
     }
 
-    /// Waits for a ring after the `last` that was heard, at most that long.
+    /// Waits for a notification newer than `last`, for at most `most`.
     pub(super) fn wait(&self, last: &mut u64, most: Duration) {
         let mut rung = lock(&self.rung);
         rung.waiting += 1;

@@ -1,4 +1,4 @@
-//! Claims: which code a step gets, and what is staged for that.
+//! Claims: selects the code that a step gets and stages the claim.
 
 use super::leases::Taken;
 use super::step::{Held, Stage};
@@ -12,7 +12,9 @@ use promoflow_store::{
 
 pub(super) fn claim(stage: &mut Stage, request: ClaimRequest) -> Result<Promocode, ClaimError> {
     let Some(reach) = &stage.reach else {
-        return Err(ClaimError::Unavailable("the run is not here".into()));
+        return Err(ClaimError::Unavailable(
+            "no run is attached to this step".into(),
+        ));
     };
     let selector = request.selector;
     let now = reach.clock.now();
@@ -21,7 +23,9 @@ pub(super) fn claim(stage: &mut Stage, request: ClaimRequest) -> Result<Promocod
         return Ok(given);
     }
     let Some(reach) = &stage.reach else {
-        return Err(ClaimError::Unavailable("the run is not here".into()));
+        return Err(ClaimError::Unavailable(
+            "no run is attached to this step".into(),
+        ));
     };
     let store = std::sync::Arc::clone(&reach.store);
     let wanted = Wanted {
@@ -47,7 +51,11 @@ pub(super) fn claim(stage: &mut Stage, request: ClaimRequest) -> Result<Promocod
             .leases
             .take(&selector.lane, selector.days, needed, &own)
             .map_err(unavailable)?,
-        None => return Err(ClaimError::Unavailable("the run is not here".into())),
+        None => {
+            return Err(ClaimError::Unavailable(
+                "no run is attached to this step".into(),
+            ));
+        }
     };
     match taken {
         Taken::Code(code) => {
@@ -100,7 +108,7 @@ pub(super) fn claim(stage: &mut Stage, request: ClaimRequest) -> Result<Promocod
                 return Err(ClaimError::MustWait);
             }
             stage.notes.cause = Some(format!(
-                "no promo code of type `{}` and discount {} is left that is valid for {} more days",
+                "no promo code of type `{}` with discount {} and at least {} days of validity is left",
                 lane.code_type, lane.discount, selector.days
             ));
             Err(ClaimError::Exhausted)
@@ -113,8 +121,8 @@ pub(super) fn claim(stage: &mut Stage, request: ClaimRequest) -> Result<Promocod
     }
 }
 
-/// The code that the run was given while it waited. It is the run's already; one that has expired
-/// since is not handed out.
+/// Returns the code that the run received while it waited. The run already owns it; a code that has
+/// expired since is not returned.
 fn given(stage: &mut Stage, lane: &Lane, now: Timestamp) -> Option<Promocode> {
     let fits = |given: &mut GivenCode| given.lane == *lane && given.code.position.expires > now;
     let given = stage.given.take_if(fits)?;
@@ -138,15 +146,15 @@ fn promocode(lane: &Lane, code: &FreeCode, origin: CodeOrigin) -> Promocode {
     }
 }
 
-/// What was claimed before.
+/// The result of looking for an earlier claim.
 enum Known {
-    /// This code serves again.
+    /// This code can be reused.
     Serves(FreeCode),
-    /// Nothing that does; the claim is that of the code which the contact keeps until now.
+    /// No code can be reused. Holds the claim whose code the contact keeps so far, if any.
     Replaced(Option<ClaimId>),
 }
 
-/// What is asked for.
+/// The criteria of a claim.
 struct Wanted<'w> {
     store: &'w dyn Store,
     lane: &'w Lane,
@@ -155,7 +163,7 @@ struct Wanted<'w> {
 }
 
 impl Wanted<'_> {
-    /// A code that was claimed before and may serve again.
+    /// Looks for a code that was claimed before and can be reused.
     fn again(
         &self,
         stage: &mut Stage,
@@ -208,9 +216,9 @@ impl Wanted<'_> {
         Ok(Known::Serves(held.code))
     }
 
-    /// The claim whose code a contact keeps, with the number of the name that it is kept under. Under
-    /// other names than the first, only where it serves again: what is claimed anew is kept under
-    /// the first.
+    /// Returns the claim whose code a contact keeps, with the index of the name that it is kept
+    /// under. A claim under any name but the first counts only if its code can be reused, because a
+    /// new claim is kept under the first name.
     fn kept(
         &self,
         names: &[String],
@@ -226,7 +234,7 @@ impl Wanted<'_> {
         Ok(None)
     }
 
-    /// Whether the period since the claim goes on, and the code is valid for long enough.
+    /// Returns true if the reuse period has not ended and the code is valid for long enough.
     fn lasts(&self, held: &HeldClaim, seconds: u64) -> bool {
         let period = i64::try_from(seconds)
             .unwrap_or(i64::MAX)

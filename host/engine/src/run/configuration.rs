@@ -1,4 +1,4 @@
-//! The configuration in memory: which workflows an event starts, and plans that are ready.
+//! The configuration in memory: the workflows that an event starts, with their compiled plans.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -15,20 +15,20 @@ use promoflow_model::message::Prepared;
 use promoflow_model::pool::Calendar;
 use promoflow_store::{ConfigId, Store, StoreError, StoredWorkflow, WorkflowRow, WorkflowState};
 
-/// Plans that are kept for runs of former configurations.
+/// Maximum number of cached plans of earlier configuration versions.
 const MOST_OLD_PLANS: usize = 256;
 
-/// The active workflows at one moment.
+/// The active workflows of one configuration version.
 pub struct Configuration {
     pub(super) id: ConfigId,
-    /// Whether the directory of contacts is awake.
+    /// True if the contact directory is enabled.
     pub(super) contacts: bool,
-    /// By event type.
+    /// The plans by event type.
     starts: HashMap<String, Vec<Arc<Plan>>>,
 }
 
 impl Configuration {
-    /// The plans of the workflows that an event starts.
+    /// Returns the plans of the workflows that an event starts.
     pub(super) fn starts(&self, event: &Event) -> Vec<Arc<Plan>> {
         let param = |name: &str| event.params.get(name).cloned();
         let plans = self
@@ -48,7 +48,7 @@ impl Configuration {
     }
 }
 
-/// Reads configurations from the store and keeps what was made of them.
+/// Reads the configuration from the store and caches the compiled plans and blocks.
 pub struct Configurations {
     store: Arc<dyn Store>,
     sandboxes: Arc<Sandboxes>,
@@ -56,14 +56,14 @@ pub struct Configurations {
     present: Mutex<Option<Arc<Configuration>>>,
     plans: Mutex<HashMap<(WorkflowRow, ConfigId), Arc<Plan>>>,
     blocks: Mutex<HashMap<String, (Arc<Block>, Description)>>,
-    /// The calendar of the present configuration.
+    /// The calendar of the current configuration.
     calendar: Arc<RwLock<Calendar>>,
-    /// A configuration that was seen to be no longer the present one.
+    /// The id of a configuration that is known to be outdated.
     outdated: AtomicI64,
 }
 
 impl Configurations {
-    /// Reads from this store; blocks run in these sandboxes with these grants.
+    /// Creates a cache on this store; blocks run in these sandboxes with these grants.
     pub fn new(store: Arc<dyn Store>, sandboxes: Arc<Sandboxes>, grants: Grants) -> Configurations {
         Configurations {
             store,
@@ -77,7 +77,7 @@ impl Configurations {
         }
     }
 
-    /// Makes blocks that are compiled already known, so that they are not compiled again.
+    /// Adds compiled blocks, so that they are not compiled again.
     pub fn know(&self, library: &BlockLibrary) {
         let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
         for (_, known) in library.iter() {
@@ -86,7 +86,7 @@ impl Configurations {
         }
     }
 
-    /// The present configuration, as far as is known without asking.
+    /// Returns the current configuration as cached, and reads it only if it is missing or outdated.
     pub(super) fn present(&self) -> Result<Arc<Configuration>> {
         let present = self
             .present
@@ -98,19 +98,19 @@ impl Configurations {
         present.map_or_else(|| self.refresh(), Ok)
     }
 
-    /// The calendar of the present configuration, whichever that is; none is executed by before one
-    /// was read.
+    /// Returns the shared calendar, which follows the current configuration. It is UTC until a
+    /// configuration is read; nothing executes before that.
     pub(super) fn calendar(&self) -> Arc<RwLock<Calendar>> {
         Arc::clone(&self.calendar)
     }
 
-    /// Has the configuration read anew by whoever asks next: that one is not the present one.
+    /// Marks a configuration as outdated, so that the next caller reads it again.
     pub(super) fn is_outdated(&self, id: ConfigId) {
         self.outdated.store(id.0, Ordering::SeqCst);
     }
 
-    /// The present configuration, as far as is known, if none of its workflows listens to events of
-    /// that type. Waits for nobody and evaluates nothing.
+    /// Returns the id of the cached configuration if no workflow in it listens to events of this
+    /// type. Never blocks and evaluates no condition.
     pub(super) fn ignores(&self, event: &Event) -> Option<ConfigId> {
         let present = self.present.try_lock().ok()?;
         let present = present.as_ref()?;
@@ -120,7 +120,7 @@ impl Configurations {
         (!present.starts.contains_key(&event.event_type)).then_some(present.id)
     }
 
-    /// The present configuration, read anew where it has changed.
+    /// Returns the current configuration and reads it again if it has changed.
     pub(super) fn refresh(&self) -> Result<Arc<Configuration>> {
         let id = self.store.config()?;
         let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
@@ -137,11 +137,14 @@ impl Configurations {
         let mut starts: HashMap<String, Vec<Arc<Plan>>> = HashMap::new();
         for stored in self.store.workflows()? {
             if stored.state == WorkflowState::Active {
-                // What is wrong with one workflow stops its own runs alone.
+                // A broken workflow stops only its own runs.
                 let plan = self
                     .keep_plan(&stored, id, &messages)
                     .unwrap_or_else(|error| {
-                        tracing::error!(workflow = stored.workflow.id, "cannot run: {error:#}");
+                        tracing::error!(
+                            workflow = stored.workflow.id,
+                            "the workflow cannot run: {error:#}"
+                        );
                         Arc::new(Plan::broken(
                             stored.row,
                             &stored.workflow,
@@ -163,7 +166,7 @@ impl Configurations {
         Ok(configuration)
     }
 
-    /// The plan of a run that started with that configuration.
+    /// Returns the plan of a run that started with this configuration.
     pub(super) fn plan(&self, workflow: WorkflowRow, config: ConfigId) -> Result<Arc<Plan>> {
         let kept = self
             .plans
@@ -177,7 +180,7 @@ impl Configurations {
         let stored = self
             .store
             .workflow_version(workflow)?
-            .with_context(|| format!("the version {workflow} of its workflow is missing"))?;
+            .with_context(|| format!("workflow version {workflow} is missing"))?;
         self.keep_plan(&stored, config, &self.messages(config)?)
     }
 
@@ -206,9 +209,9 @@ impl Configurations {
             let message = match self.store.message_at(&message.id, config) {
                 Ok(Some((_, message))) => message,
                 Ok(None) => continue,
-                // Its sending fails; other messages are sent.
+                // Only deliveries of this message fail; other messages are sent.
                 Err(error @ StoreError::Damaged { .. }) => {
-                    tracing::error!(message = message.id, "cannot be sent: {error}");
+                    tracing::error!(message = message.id, "the message cannot be sent: {error}");
                     continue;
                 }
                 Err(error) => return Err(error.into()),
@@ -216,8 +219,10 @@ impl Configurations {
             let id = message.id.clone();
             match Prepared::new(message) {
                 Ok(ready) => drop(prepared.insert(id, Arc::new(ready))),
-                // Its sending fails; other messages are sent.
-                Err(error) => tracing::error!(message = id, "cannot be sent: {error:#}"),
+                // Only deliveries of this message fail; other messages are sent.
+                Err(error) => {
+                    tracing::error!(message = id, "the message cannot be sent: {error:#}");
+                }
             }
         }
         Ok(prepared)

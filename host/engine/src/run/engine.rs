@@ -1,4 +1,4 @@
-//! The engine: the threads of a process, and the way of an event through them.
+//! The engine: the threads of a process, and the path of an event through them.
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -27,75 +27,75 @@ use promoflow_model::event::{Event, EventError};
 use promoflow_store::{ExecutorLock, RunId, Store, StoreError};
 use promoflow_trace::Tracer;
 
-/// How long what is executed has to come to its end when the engine stops; what has not is
-/// interrupted, and goes on in the next process.
+/// Time that running segments have to finish when the engine stops. Later ones are interrupted and
+/// run again in the next process.
 const STOP_GRACE: Duration = Duration::from_secs(3);
-/// How often the scout looks whether another process has committed. A look costs microseconds.
+/// Interval at which the poller checks whether another process has committed. A check costs
+/// microseconds.
 pub(super) const LOOK: Duration = Duration::from_millis(4);
-/// After so many answers that something has changed meanwhile, an event is refused as busy: only
-/// a writer that never pauses gets there.
+/// Number of conflicts after which an event is rejected as busy. Only a writer that never pauses
+/// causes that many.
 pub(super) const MOST_TRIES: u32 = 100;
 
-/// What an engine is made of.
+/// The dependencies of an engine.
 pub struct EngineParts {
-    /// Where state lives.
+    /// The store.
     pub store: Arc<dyn Store>,
-    /// The time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// Where blocks run.
+    /// The sandboxes in which blocks run.
     pub sandboxes: Arc<Sandboxes>,
-    /// Workflows and messages.
+    /// The cache of workflows and messages.
     pub configurations: Arc<Configurations>,
-    /// The one committer of the process.
+    /// The process's only committer.
     pub committer: Arc<Committer>,
-    /// Who delivers, if this process does.
+    /// Delivers the outbox; `None` if this process does not deliver.
     pub dispatcher: Option<Arc<Dispatcher>>,
-    /// What is counted.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// The database's file, beside which the executor lock stands; `None`: this process alone
-    /// uses the database.
+    /// The database file, next to which the executor lock file is created. `None` if only this
+    /// process uses the database.
     pub database: Option<PathBuf>,
-    /// Who makes spans of what happens, where traces are exported.
+    /// Records spans; `None` if traces are not exported.
     pub tracer: Option<Arc<Tracer>>,
-    /// What of the pool is watched.
+    /// The alert rules on the pool.
     pub alerts: Rules,
-    /// Threads that execute.
+    /// Number of worker threads.
     pub workers: usize,
 }
 
-/// That an event was accepted: it is stored, durably.
+/// The confirmation that an event is stored durably.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
-    /// The event's id, or its number where it has none.
+    /// The event's id, or its row number if it has no id.
     pub event: String,
-    /// Whether the same event had been accepted before.
+    /// True if the same event had been accepted before.
     pub duplicate: bool,
-    /// The runs that it started.
+    /// The runs that the event started.
     pub runs: Vec<RunId>,
 }
 
-/// Why an event was not accepted.
+/// The reason why an event was rejected or not stored.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
-    /// The event is wrong.
+    /// The event is invalid.
     #[error(transparent)]
     Invalid(#[from] EventError),
-    /// Another event has its id.
-    #[error("id: an event with id `{0}` and another content was accepted before")]
+    /// A different event with this id was accepted before.
+    #[error("id: an event with id `{0}` and different content was already accepted")]
     Conflict(String),
-    /// A workflow that it starts cannot run.
+    /// A workflow that the event starts cannot run.
     #[error("{0:#}")]
     Configuration(anyhow::Error),
-    /// It could not be committed. Nothing of it is stored; sending it again is safe if it has
-    /// an id.
+    /// The commit failed. Nothing of the event is stored; sending it again is safe if it has an id.
     #[error("the event was not stored: {0}")]
     Store(CommitError),
-    /// The engine was stopped, or could not keep up.
+    /// The engine has stopped or is overloaded.
     #[error("the event was not stored: {0}")]
     Unavailable(&'static str),
 }
 
-/// Told what became of an event.
+/// The callback that receives the result of an event.
 pub(super) type Answer = Box<dyn FnOnce(Result<Receipt, SendError>) + Send>;
 
 /// Runs workflows for the events of one database.
@@ -105,29 +105,29 @@ pub struct Engine {
     watch: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What the threads of an engine share.
+/// The state that an engine's threads share.
 pub(super) struct Shared {
     pub(super) parts: EngineParts,
     pub(super) around: Surroundings,
     pub(super) jobs: JobQueue,
-    /// Runs that a worker or the committer has: the scout leaves them alone.
+    /// Runs that a worker or the committer is processing; the poller skips them.
     pub(super) in_flight: Mutex<HashSet<RunId>>,
-    /// Runs whose segment could not be committed, and when they are tried again.
+    /// Runs whose segment failed to commit, with the time of the next try.
     pub(super) resting: Mutex<HashMap<RunId, Instant>>,
-    /// Whether this process executes.
+    /// True if this process is the executor.
     pub(super) executes: AtomicBool,
-    /// The executor lock could not be asked.
+    /// True if the last attempt to acquire the executor lock failed with an error.
     pub(super) lost: AtomicBool,
-    /// What it executes by. Given up last of all: whoever gets it takes what is due for idle, also
-    /// a letter that is being handed over.
+    /// The executor lock. Released last: the process that acquires it treats every due delivery as
+    /// idle, including one whose attempt is still running here.
     pub(super) executor: Mutex<Option<ExecutorLock>>,
-    /// Wakes the scout.
+    /// Wakes the poller.
     pub(super) look: Bell,
-    /// Wakes those who wait for runs to rest.
+    /// Wakes the threads that wait for runs to become idle.
     pub(super) went_on: Bell,
     pub(super) stopping: AtomicBool,
     pub(super) watch_end: WatchEnd,
-    /// The workflows whose blocks are stopped again and again.
+    /// Counts the workflows whose blocks trap repeatedly.
     pub(super) traps: TrapWatch,
 }
 
@@ -136,7 +136,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Engine {
-    /// Starts the threads: workers, the scout, and with them the dispatcher.
+    /// Starts the threads: workers, the poller and the dispatcher.
     pub fn start(parts: EngineParts) -> anyhow::Result<Engine> {
         let around = Surroundings {
             store: Arc::clone(&parts.store),
@@ -168,7 +168,7 @@ impl Engine {
             threads: Mutex::default(),
             watch: Mutex::default(),
         };
-        // Before the first event comes, so that a process that is alone executes it at once.
+        // Before the first event arrives, so that a sole process executes it at once.
         engine.shared.try_execute()?;
         for number in 0..workers {
             let shared = Arc::clone(&engine.shared);
@@ -179,11 +179,11 @@ impl Engine {
         let shared = Arc::clone(&engine.shared);
         engine.spawn("late-events".into(), move || shared.store_late_events())?;
         let shared = Arc::clone(&engine.shared);
-        engine.spawn("scout".into(), move || shared.scout())?;
+        engine.spawn("poller".into(), move || shared.scout())?;
         if !engine.shared.parts.alerts.is_empty() {
             let shared = Arc::clone(&engine.shared);
             let watch = Watch::new(&shared)?;
-            let thread = thread::Builder::new().name("watch".into());
+            let thread = thread::Builder::new().name("alert-monitor".into());
             *lock(&engine.watch) = Some(thread.spawn(move || watch.run(&shared))?);
         }
         Ok(engine)
@@ -194,16 +194,16 @@ impl Engine {
         Ok(())
     }
 
-    /// Accepts an event: returns when it is stored durably, with what it started.
+    /// Sends an event and blocks until it is stored durably. Returns the runs that it started.
     pub fn send(&self, event: Event) -> Result<Receipt, SendError> {
         let (answer, answered) = channel();
         let answer = move |receipt| {
-            // Nobody waits any more: the event stands all the same.
+            // The receiver may be gone; the event is stored all the same.
             let _gone = answer.send(receipt);
         };
         if self.shared.jobs.is_idle() {
-            // This thread would wait for a worker that does nothing else: waking it, and being
-            // woken by it, takes as long as the event itself.
+            // This thread would only wait for an idle worker. Waking the worker and being woken by
+            // it takes as long as processing the event.
             self.shared.parts.sandboxes.prepare_thread();
             let event =
                 foreign(event).inspect_err(|_| self.shared.parts.metrics.events.refused.inc())?;
@@ -216,8 +216,8 @@ impl Engine {
             .unwrap_or(Err(SendError::Unavailable("the engine was stopped")))
     }
 
-    /// Hands in an event and returns at once, or as soon as there is room; `answer` is told what
-    /// became of it, on a thread of the engine: it must not block.
+    /// Queues an event. Blocks only while the queue is full. `answer` receives the result on an
+    /// engine thread and must not block.
     pub fn submit(
         &self,
         event: Event,
@@ -226,8 +226,9 @@ impl Engine {
         self.give(event, answer, Shared::bring);
     }
 
-    /// The same without waiting for room: whoever asks bounds how many are on their way.
-    pub fn submit_at_once(
+    /// Like [`submit`](Engine::submit), but never waits for room; the caller must bound how many
+    /// events are in flight.
+    pub(crate) fn submit_at_once(
         &self,
         event: Event,
         answer: impl FnOnce(Result<Receipt, SendError>) + Send + 'static,
@@ -259,7 +260,7 @@ impl Engine {
         }
     }
 
-    /// Waits until these runs rest: none may go on now, and no delivery is due.
+    /// Blocks until these runs are idle: no segment of them can run now, and no delivery is due.
     pub fn rest(&self, runs: &[RunId]) -> Result<(), StoreError> {
         let (Some(&first), Some(&last)) = (runs.iter().min(), runs.iter().max()) else {
             return Ok(());
@@ -275,13 +276,13 @@ impl Engine {
         }
     }
 
-    /// Waits until nothing of the whole database may go on now.
+    /// Blocks until the whole database is idle.
     pub fn rest_all(&self) -> Result<(), StoreError> {
         self.rest(&[RunId(i64::MIN), RunId(i64::MAX)])
     }
 
-    /// Has the alerts judged, and returns once the events of those that are raised are stored. Does
-    /// nothing where none are watched, or another process executes.
+    /// Evaluates the alert rules and returns after the events of raised alerts are stored. Does
+    /// nothing if no rules are configured or another process is the executor.
     pub fn judge_alerts(&self) {
         let watches = lock(&self.watch).is_some();
         if watches && self.executes() {
@@ -289,17 +290,17 @@ impl Engine {
         }
     }
 
-    /// Whether this process is the one that executes.
+    /// Returns true if this process is the executor.
     pub fn executes(&self) -> bool {
         self.shared.executes.load(Ordering::SeqCst)
     }
 
-    /// Whether it is known which process executes.
+    /// Returns true if it is known which process is the executor.
     pub fn knows_executor(&self) -> bool {
         !self.shared.lost.load(Ordering::SeqCst)
     }
 
-    /// How many jobs wait for a worker, and how many units for a commit.
+    /// Returns the number of jobs waiting for a worker and of requests waiting for a commit.
     pub fn waiting(&self) -> (usize, usize) {
         (
             self.shared.jobs.len(),
@@ -307,19 +308,19 @@ impl Engine {
         )
     }
 
-    /// Looks at once for workflows, codes and runs that came into the database another way.
+    /// Makes the poller check at once for workflows, codes and runs that were added by other means.
     pub fn look(&self) {
         self.shared.look.ring();
     }
 
-    /// Finishes what is under way and ends the threads. What is stored and due goes on in the
-    /// next process.
+    /// Finishes the running segments and stops the threads. Due work stays stored for the next
+    /// process.
     pub fn stop(&self) {
-        // First, while the events of alerts are still taken.
+        // First, while alert events are still accepted.
         if let Some(watch) = lock(&self.watch).take() {
             self.shared.watch_end.end();
             if watch.join().is_err() {
-                tracing::error!("the watch ended by a panic");
+                tracing::error!("the alert monitor panicked");
             }
         }
         if self.shared.stopping.swap(true, Ordering::SeqCst) {
@@ -337,7 +338,7 @@ impl Engine {
             }
             self.shared.around.interrupt();
             if thread.join().is_err() {
-                tracing::error!("a thread of the engine ended by a panic");
+                tracing::error!("an engine thread panicked");
             }
         }
         self.shared.parts.committer.stop();
@@ -354,7 +355,7 @@ impl Drop for Engine {
     }
 }
 
-/// An event that somebody sends, checked.
+/// Checks an event from outside: reserved alert types are rejected.
 fn foreign(event: Event) -> Result<Event, EventError> {
     alert::check_foreign(&event)?;
     event.checked()

@@ -1,5 +1,4 @@
-//! Implied claims: the promo codes that the merge tags of a message take, for the step that sends
-//! it.
+//! Claims made by the merge tags of a message, on behalf of the step that sends it.
 
 use super::claim::claim;
 use super::step::Stage;
@@ -7,22 +6,22 @@ use promoflow_block_host::{ClaimError, ClaimRequest, Reuse, SendError, WhenEmpty
 use promoflow_model::message::CodeTag;
 use promoflow_model::pool::Selector;
 
-/// What became of the claims of a delivery, by what was asked for: a code, or why there is none.
-/// One delivery holds one code of a kind, however often its messages name it.
+/// The claims of one delivery by selector: a code, or the reason why there is none. A delivery
+/// holds one code per selector, even if several of its messages use it.
 #[derive(Default)]
 pub(super) struct Codes(Vec<(Selector, Result<String, String>)>);
 
 impl Codes {
-    /// How many codes were taken.
+    /// Returns the number of codes claimed.
     pub(super) fn taken(&self) -> usize {
         self.0.iter().filter(|(_, code)| code.is_ok()).count()
     }
 }
 
-/// Claims what the tags of a message ask for, when they are printed.
+/// Claims a code for each merge tag when the tag is printed.
 ///
-/// A claim is staged as those of blocks are, under the step and its next number, so that it stands
-/// or falls with the segment.
+/// The claim is staged like a claim of the step's block, with the step's next ordinal, so that it
+/// is committed or discarded with the segment.
 pub(super) struct Taking<'s> {
     stage: &'s mut Stage,
     message: &'s str,
@@ -31,7 +30,7 @@ pub(super) struct Taking<'s> {
 }
 
 impl<'s> Taking<'s> {
-    /// For that message, of a delivery that has these codes already.
+    /// Creates a claimer for a message whose delivery already has these codes.
     pub(super) fn new(stage: &'s mut Stage, message: &'s str, codes: &'s mut Codes) -> Taking<'s> {
         Taking {
             stage,
@@ -41,7 +40,8 @@ impl<'s> Taking<'s> {
         }
     }
 
-    /// The code of a tag. `None`: what stands instead is printed, or the message is not sent.
+    /// Returns the code of a tag. `None` if the tag's fallback is printed, or if the message cannot
+    /// be sent; see [`finish`](Self::finish).
     pub(super) fn take(&mut self, tag: &CodeTag) -> Option<String> {
         if self.failed.is_some() {
             return None;
@@ -55,7 +55,7 @@ impl<'s> Taking<'s> {
         }
     }
 
-    /// Why the message is not sent, if a code is missing.
+    /// Returns the error of the first tag that got no code and has no fallback.
     pub(super) fn finish(self) -> Result<(), SendError> {
         self.failed.map_or(Ok(()), Err)
     }
@@ -80,7 +80,7 @@ impl<'s> Taking<'s> {
         }
     }
 
-    /// A code out of the pool, or why none is left.
+    /// Claims a code from the pool. The inner error is the reason why no code is left.
     fn claim(&mut self, tag: &CodeTag) -> Result<Result<String, String>, SendError> {
         let request = ClaimRequest {
             selector: tag.selector.clone(),
@@ -94,7 +94,7 @@ impl<'s> Taking<'s> {
             }
             Err(ClaimError::Unavailable(why)) => Err(SendError::Unavailable(why)),
             Err(ClaimError::MustWait) => {
-                let why = "the code must be waited for, which a message cannot";
+                let why = "a tag in a message cannot wait for a code";
                 Err(SendError::Unrenderable(why.into()))
             }
             Err(ClaimError::Invalid(why) | ClaimError::Denied(why)) => {

@@ -1,10 +1,11 @@
-//! The queue of jobs, fair by workflow.
+//! The job queue, fair between workflows.
 //!
-//! Jobs wait in lines: one for each workflow that has due runs, one for each type of event. Workers
-//! serve the lines in turn, so that a workflow with thousands of runs delays another one by a single
-//! job. A line whose jobs take long is slow for a while; slow lines together never hold the last
-//! worker. What a worker has not taken in time goes to others: the reserve executes a job of a line
-//! that nobody serves, and late events are stored before they are executed.
+//! Jobs wait in sub-queues: one for each workflow with due runs and one for each event type.
+//! Workers serve the sub-queues round-robin, so that a workflow with thousands of runs delays
+//! another one by a single job. A sub-queue whose jobs take long counts as slow for a while; slow
+//! sub-queues together never occupy the last worker. Two more threads limit the delay of waiting
+//! jobs: the reserve worker executes a late job of a sub-queue that no worker serves, and late
+//! events are stored before they are executed.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -13,57 +14,59 @@ use std::time::{Duration, Instant};
 use super::worker::{Job, Task};
 use promoflow_store::WorkflowRow;
 
-/// Events that wait before those who bring more wait as well.
+/// Maximum number of waiting events before senders block.
 const MAX_WAITING_EVENTS: usize = 256;
-/// Due runs of one workflow that wait in memory; the others stay in the store.
+/// Maximum number of due runs of one workflow in memory; further ones stay in the store.
 const MAX_WAITING_RUNS: usize = 256;
-/// The same of a slow workflow.
+/// Maximum number of due runs in memory of a slow workflow.
 const MAX_WAITING_SLOW_RUNS: usize = 4;
-/// Jobs that wait before no more due runs are fetched at all.
+/// Number of waiting jobs at which no more due runs are fetched.
 const MAX_WAITING: usize = 4_096;
-/// A job that takes that long makes its line slow.
+/// Duration of a job that makes its sub-queue slow.
 const SLOW: Duration = Duration::from_millis(250);
-/// How long a line stays slow after such a job.
+/// Time for which a sub-queue stays slow after such a job.
 const STAYS_SLOW: Duration = Duration::from_secs(10);
-/// An event that waits that long is stored first, where no job of its line was taken meanwhile.
+/// Age at which an event is stored before it is executed, if workers did not serve its sub-queue
+/// meanwhile.
 const LATE_EVENT: Duration = Duration::from_millis(250);
-/// The same where workers come to its line: storing it apart would only delay those behind it.
+/// The same age if workers do serve its sub-queue: storing it separately would only delay the
+/// events behind it.
 const LATEST_EVENT: Duration = Duration::from_secs(1);
-/// A job that waits that long is one for the reserve.
+/// Age at which a job goes to the reserve worker.
 const LATE_JOB: Duration = Duration::from_millis(20);
-/// How often the reserve, and who stores late events, look.
+/// Interval at which the reserve worker and the storer of late events check the queue.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// Jobs on their way to the workers.
+/// The jobs that wait for a worker.
 pub(super) struct JobQueue {
     state: Mutex<State>,
     /// Wakes the workers.
     filled: Condvar,
-    /// Wakes those who wait for room.
+    /// Wakes the threads that wait for room.
     drained: Condvar,
-    /// Wakes the reserve and who stores late events, at the end.
+    /// Wakes the reserve worker and the storer of late events when the queue closes.
     closing: Condvar,
-    /// How many workers slow lines may hold together.
+    /// Maximum number of workers that slow sub-queues may occupy together.
     slow_workers: usize,
 }
 
 #[derive(Default)]
 struct State {
     lines: HashMap<LineKey, Line>,
-    /// The lines in which jobs wait, in the order of their turns.
+    /// The sub-queues that have waiting jobs, in round-robin order.
     turns: VecDeque<LineKey>,
     waiting: usize,
     waiting_events: usize,
-    /// Workers that execute jobs of slow lines.
+    /// Number of workers that execute jobs of slow sub-queues.
     slow_running: usize,
-    /// Workers that wait for a job.
+    /// Number of workers that wait for a job.
     takers: usize,
-    /// Threads that wait for room.
+    /// Number of threads that wait for room.
     givers: usize,
     closed: bool,
 }
 
-/// What a line is for.
+/// The key of a sub-queue.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum LineKey {
     Workflow(WorkflowRow),
@@ -82,10 +85,10 @@ impl LineKey {
 #[derive(Default)]
 struct Line {
     jobs: VecDeque<(Job, Instant)>,
-    /// Jobs of it that are executed now.
+    /// Number of its jobs that are executing.
     running: usize,
     slow_until: Option<Instant>,
-    /// When a worker took the last job of it.
+    /// Time at which a worker took its last job.
     taken: Option<Instant>,
 }
 
@@ -98,7 +101,7 @@ impl Line {
         self.jobs.is_empty() && self.running == 0 && !self.is_slow(now)
     }
 
-    /// How long an event of it may wait before it is stored first.
+    /// Returns how long an event may wait in this sub-queue before it is stored first.
     fn patience(&self, now: Instant) -> Duration {
         let served = |taken: Instant| now.saturating_duration_since(taken) < LATE_EVENT;
         match self.taken.is_some_and(served) {
@@ -114,7 +117,7 @@ impl Line {
     }
 }
 
-/// That a job is executed; given back when it is done.
+/// A job in execution; pass it to [`JobQueue::done`] when the job ends.
 pub(super) struct Turn {
     line: LineKey,
     began: Instant,
@@ -122,7 +125,7 @@ pub(super) struct Turn {
 }
 
 impl JobQueue {
-    /// A queue that so many workers serve.
+    /// Creates a queue for this number of workers.
     pub(super) fn new(workers: usize) -> JobQueue {
         JobQueue {
             state: Mutex::default(),
@@ -137,7 +140,7 @@ impl JobQueue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a job; waits while too many events wait. Gives the job back once the queue is closed.
+    /// Adds a job; blocks while too many events wait. Returns the job if the queue is closed.
     pub(super) fn put(&self, job: Job) -> Result<(), Job> {
         let mut state = self.state();
         while state.waiting_events >= MAX_WAITING_EVENTS && !state.closed {
@@ -151,7 +154,7 @@ impl JobQueue {
         self.add(state, job)
     }
 
-    /// Adds a job whether there is room or not, for threads that must not wait.
+    /// Adds a job without waiting for room, for threads that must not block.
     pub(super) fn put_at_once(&self, job: Job) -> Result<(), Job> {
         self.add(self.state(), job)
     }
@@ -175,7 +178,8 @@ impl JobQueue {
         Ok(())
     }
 
-    /// Takes the job whose turn it is. Waits for one; `None` once the queue is closed and drained.
+    /// Takes the next job and blocks until there is one. `None` once the queue is closed and
+    /// empty.
     pub(super) fn take(&self) -> Option<(Job, Turn)> {
         let mut state = self.state();
         loop {
@@ -192,7 +196,7 @@ impl JobQueue {
                 return None;
             }
             state.takers += 1;
-            // A line that is passed over is slow no more after a while.
+            // A slow sub-queue that was skipped stops being slow after a while.
             let waited = match state.waiting {
                 0 => self
                     .filled
@@ -208,8 +212,8 @@ impl JobQueue {
         }
     }
 
-    /// Takes a job that is late and whose line nobody serves, whatever holds the workers. Waits for
-    /// one; `None` once the queue is closed.
+    /// Takes a late job whose sub-queue no worker serves. Blocks until there is one; `None` once
+    /// the queue is closed.
     pub(super) fn take_for_reserve(&self) -> Option<(Job, Turn)> {
         let mut state = self.state();
         while !state.closed {
@@ -229,8 +233,8 @@ impl JobQueue {
         None
     }
 
-    /// Takes the events that are late: those that wait long, and those of slow lines. Waits for
-    /// some; `None` once the queue is closed and no event waits.
+    /// Takes the late events: old ones, and those of slow sub-queues. Blocks until there are some;
+    /// `None` once the queue is closed and no event waits.
     pub(super) fn take_late_events(&self) -> Option<Vec<Job>> {
         let mut state = self.state();
         loop {
@@ -262,7 +266,7 @@ impl JobQueue {
         }
     }
 
-    /// Takes the next job of the first line that may have its turn.
+    /// Takes the next job of the first sub-queue in round-robin order that `may` accepts.
     fn next(
         &self,
         state: &mut State,
@@ -302,15 +306,15 @@ impl JobQueue {
         None
     }
 
-    /// Wakes those who wait for room, once there is room for many: a wake for each job costs more
-    /// than the job.
+    /// Wakes the threads that wait for room only when there is room for many: one wake-up per job
+    /// costs more than the job.
     fn has_room(&self, state: &State) {
         if state.givers > 0 && state.waiting_events <= MAX_WAITING_EVENTS / 2 {
             self.drained.notify_all();
         }
     }
 
-    /// A job is done.
+    /// Records that a job has ended.
     pub(super) fn done(&self, turn: Turn) {
         let now = Instant::now();
         let mut state = self.state();
@@ -325,7 +329,7 @@ impl JobQueue {
             }
         }
         if turn.slow {
-            // Lines whose time is over, and that nobody asks for again.
+            // Removes sub-queues that are no longer slow and that no job will visit again.
             state.lines.retain(|_, line| !line.is_over(now));
             if state.waiting > 0 && state.takers > 0 {
                 self.filled.notify_one();
@@ -333,7 +337,8 @@ impl JobQueue {
         }
     }
 
-    /// The workflows of which enough runs wait here; `None` where no more are to be fetched at all.
+    /// Returns the workflows with enough runs in memory; `None` if no more runs should be fetched
+    /// at all.
     pub(super) fn full_workflows(&self) -> Option<Vec<WorkflowRow>> {
         let now = Instant::now();
         let state = self.state();
@@ -353,18 +358,18 @@ impl JobQueue {
         Some(full.collect())
     }
 
-    /// Whether a worker waits for a job and there is none: what is put now is taken at once.
+    /// Returns true if a worker is waiting and no job is: a job added now starts at once.
     pub(super) fn is_idle(&self) -> bool {
         let state = self.state();
         state.waiting == 0 && state.takers > 0 && !state.closed
     }
 
-    /// How many jobs wait.
+    /// Returns the number of waiting jobs.
     pub(super) fn len(&self) -> usize {
         self.state().waiting
     }
 
-    /// Refuses what comes from now on. What is in the queue is still taken.
+    /// Rejects new jobs. Jobs already in the queue are still taken.
     pub(super) fn close(&self) {
         self.state().closed = true;
         self.filled.notify_all();

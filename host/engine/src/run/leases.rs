@@ -1,9 +1,9 @@
-//! Leases: the next codes of each lane, held in memory and handed to staged claims in order.
+//! Leases: the next codes of each code group, held in memory and given to staged claims in order.
 //!
-//! A lease is not a claim: nothing is taken before the segment's commit deletes the code from the
-//! pool, and a crash forgets leases without a trace. One process executes on a database, so
-//! nobody else leases; what others upload, change or retire meanwhile shows in the pool's
-//! generation, or at the latest in the commit, which refuses a code that is no longer there.
+//! A lease is not a claim: a code leaves the pool only when the segment's commit deletes it, and a
+//! crash loses nothing but the leases. One process executes on a database, so only one process
+//! leases codes. Uploads, changes and retirements by other processes show in the pool's generation,
+//! or at the latest in the commit, which rejects a code that is no longer in the pool.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,24 +14,25 @@ use promoflow_model::clock::Timestamp;
 use promoflow_model::pool::Lane;
 use promoflow_store::{FreeCode, Position, Result, StagedClaim, Store};
 
-/// Codes that are read at first, and at most, at once. Reading costs little and memory less; the
-/// first are few so that a single event starts fast.
+/// Numbers of codes read at once: first a few, so that a single event starts fast, then up to the
+/// maximum.
 const FIRST_READ: usize = 16;
 const LARGEST_READ: usize = 1024;
-/// How long a claim waits for codes that other segments have staged.
+/// Time that a claim waits for codes that other segments have staged.
 const SETTLE: Duration = Duration::from_secs(1);
-/// Lanes, and stretches of one, that are remembered: events may ask for any type and any days.
+/// Maximum numbers of code groups, and of windows per group, in memory: events may ask for any type
+/// and any number of days.
 const MOST_LANES: usize = 4_096;
 const MOST_WINDOWS: usize = 16;
 
-/// What a claim met.
+/// The result of taking a code from the leases.
 #[derive(Debug)]
 pub(super) enum Taken {
     /// This code.
     Code(FreeCode),
-    /// No code matches, and none is on its way back.
+    /// No code matches, and none can come back.
     Exhausted,
-    /// All that match are staged by other segments, and waiting might be for ever.
+    /// Other segments have staged all matching codes, and waiting longer could deadlock.
     Contended,
 }
 
@@ -39,19 +40,19 @@ pub(super) struct Leases {
     store: Arc<dyn Store>,
     book: Mutex<Book>,
     settled: Condvar,
-    /// This process's changes of the pool that were looked at.
+    /// The number of this process's pool changes that the leases have seen.
     changes: AtomicU64,
 }
 
 #[derive(Default)]
 struct Book {
-    /// The pool's generation that the windows were read from.
+    /// The pool generation that the windows were read at.
     generation: u64,
     lanes: HashMap<Lane, LaneBook>,
 }
 
 impl Book {
-    /// Forgets the lanes of which nothing is staged, where there are very many.
+    /// Drops the code groups without staged codes if there are too many groups.
     fn make_room(&mut self) {
         if self.lanes.len() >= MOST_LANES {
             self.lanes.retain(|_, lane| !lane.staged.is_empty());
@@ -61,20 +62,20 @@ impl Book {
 
 #[derive(Default)]
 struct LaneBook {
-    /// Handed to segments that are not committed yet.
+    /// Positions of the codes given to segments that are not committed yet.
     staged: BTreeSet<Position>,
-    /// By the selector's days: each asks for another part of the lane.
+    /// The windows by the selector's days: each value needs a different part of the group.
     windows: HashMap<u32, Window>,
 }
 
-/// A stretch of a lane without gaps, but for what was handed out.
+/// A contiguous part of a code group, without the codes that were given to segments.
 struct Window {
-    /// It begins with the first code that expires then or later.
+    /// The earliest expiry that the window covers.
     from: Timestamp,
     codes: BTreeMap<Position, String>,
     /// The last position that was read.
     to: Option<Position>,
-    /// Nothing stood after `to`.
+    /// True if the group has no code after `to`.
     end: bool,
     next_read: usize,
 }
@@ -99,7 +100,7 @@ impl LaneBook {
     fn take(&mut self, days: u32, needed: Timestamp) -> Option<FreeCode> {
         let window = self.windows.get(&days)?;
         if window.from > needed {
-            // The clock was set back: what stands before the window goes first.
+            // The clock was set back: codes before the window come first.
             return None;
         }
         let first = Position {
@@ -115,7 +116,8 @@ impl LaneBook {
         code.map(|code| FreeCode { position, code })
     }
 
-    /// Reads on. False where the window had reached the end of the lane before.
+    /// Reads the next codes into a window. Returns false if the window had reached the end of the
+    /// group before.
     fn read_on(
         &mut self,
         store: &dyn Store,
@@ -136,8 +138,8 @@ impl LaneBook {
         if window.end {
             return Ok(false);
         }
-        // What no longer lasts long enough is dropped, or never read. The window begins later
-        // then, so that it is read anew should the clock be set back.
+        // Codes that expire too early are dropped or never read. The window then starts later, so
+        // that it is read again if the clock is set back.
         let first = Position {
             expires: needed,
             id: i64::MIN,
@@ -178,9 +180,11 @@ impl Leases {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the next code of a lane that expires at `needed` or later. `own` are the codes that the
-    /// segment's unit has staged itself: they do not come back while it waits, and who holds some
-    /// does not wait for others, who might be waiting for them.
+    /// Takes the next code of a group that expires at `needed` or later.
+    ///
+    /// `own` are the codes that the segment, or another segment of the same commit request, has
+    /// staged. They cannot come back while it waits. A segment that holds codes never blocks on
+    /// others, to avoid deadlock.
     pub(super) fn take(
         &self,
         lane: &Lane,
@@ -205,8 +209,8 @@ impl Leases {
             if let Some(code) = lane_book.take(days, needed) {
                 return Ok(Taken::Code(code));
             }
-            // The book stays locked meanwhile: otherwise a code that is committed between this
-            // reading and the next line would look free.
+            // Keep the lock here: otherwise a code committed between this read and the next line
+            // would look available.
             if lane_book.read_on(&*self.store, lane, days, needed)? {
                 continue;
             }
@@ -229,12 +233,12 @@ impl Leases {
         }
     }
 
-    /// The codes of a segment that was committed: they are gone.
+    /// Removes the codes of a committed segment from the leases.
     pub(super) fn committed(&self, claims: &[StagedClaim]) {
         self.settle(claims, |_, _| ());
     }
 
-    /// The codes of a segment that was discarded: they may be taken again.
+    /// Makes the codes of a discarded segment available again.
     pub(super) fn give_back(&self, claims: &[StagedClaim]) {
         self.settle(claims, |lane, claim| {
             for window in lane.windows.values_mut() {
@@ -247,13 +251,14 @@ impl Leases {
         });
     }
 
-    /// The codes of a segment of which nobody knows what became: the pool is asked anew.
+    /// Drops the windows of a segment whose commit result is unknown, so that the pool is read
+    /// again.
     pub(super) fn forget(&self, claims: &[StagedClaim]) {
         self.settle(claims, |lane, _| lane.windows.clear());
     }
 
-    /// Nobody knows what is staged: the pool is asked anew. Where a code is handed out twice so, one
-    /// of the commits is refused.
+    /// Drops all leases, for when it is unknown what is staged. If a code is given out twice as a
+    /// result, one of the two commits is rejected.
     pub(super) fn forget_all(&self) {
         self.book().lanes.clear();
         self.settled.notify_all();
@@ -274,8 +279,8 @@ impl Leases {
         self.settled.notify_all();
     }
 
-    /// Looks whether the pool was changed other than by commits of segments; what was read
-    /// before may be out of order then, and is read anew.
+    /// Checks whether the pool was changed other than by segment commits. If so, the order of the
+    /// cached codes may be wrong, and they are read again.
     pub(super) fn refresh(&self) -> Result<()> {
         let generation = self.store.pool_generation()?;
         let mut book = self.book();

@@ -1,11 +1,11 @@
 //! Runs: how an event becomes committed effects.
 //!
-//! An [`Engine`] owns the threads of a process. *Workers* execute segments: each step's block is
-//! called in a fresh sandbox and stages what it wants, nothing more. The *committer* drains what
-//! waits into one durable transaction. The *leases* hand out the next codes from memory, so that
-//! a claim does not wait for a commit. The *scout* looks for runs that are due, and the
-//! *executor lock* decides which process of a database executes at all. Once a segment is
-//! committed, the outbox is told ([`crate::outbox`]). The *watch* judges the alerts on the pool.
+//! An [`Engine`] owns the threads of a process. *Workers* execute segments: each step's block runs
+//! in a fresh sandbox and only stages effects. The *committer* groups staged segments into one
+//! durable transaction. The *leases* hand out the next codes from memory, so that a claim does not
+//! wait for a commit. The *poller* looks for due runs, and the *executor lock* decides which
+//! process of a database executes runs. After a segment is committed, the [outbox](crate::outbox)
+//! is notified. The *alert monitor* evaluates the alert rules on the pool.
 
 mod aside;
 mod bell;

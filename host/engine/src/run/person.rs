@@ -1,4 +1,4 @@
-//! Whom a run is about, as far as the directory of contacts knows.
+//! The recipient of a run's messages, as far as the contact directory knows it.
 
 use super::step::Stage;
 use promoflow_block_host::SendError;
@@ -6,16 +6,18 @@ use promoflow_model::contact::{AddressKind, Contact, Name, NewContact, params_of
 use promoflow_model::message::ChannelKind;
 use promoflow_store::StoreError;
 
-/// Whom a run is about.
+/// The contact that a run is about.
 #[derive(Clone)]
 pub(super) struct Person {
-    /// What the directory has of it, with what the run's values state: the directory has that too
-    /// once the event is committed. Without an id where it is not known yet.
+    /// The directory's contact, merged with the values that the run's event states; the directory
+    /// contains those too once the event is committed. The id is empty if the contact is not stored
+    /// yet.
     pub(super) contact: Contact,
 }
 
 impl Stage {
-    /// Whom the run is about. Looked up once a segment, and not at all while the directory sleeps.
+    /// Returns the run's contact. It is looked up once per segment, and only if the contact
+    /// directory is enabled.
     pub(super) fn person(&mut self) -> Result<&Person, StoreError> {
         let person = match self.person.take() {
             Some(person) => person,
@@ -35,8 +37,8 @@ impl Stage {
         })
     }
 
-    /// The names under which the run's contact may have got codes, the one that counts first: its
-    /// id where it is known, else the event's key.
+    /// Returns the names under which the run's contact may have received codes. The first is the
+    /// name for new claims: the contact's id, or the event key if there is no stored contact.
     pub(super) fn names(&mut self) -> Result<Vec<String>, StoreError> {
         let asleep = self.reach.as_ref().is_none_or(|reach| !reach.contacts);
         if asleep {
@@ -46,7 +48,7 @@ impl Stage {
         Ok(names(&self.person()?.contact, &key))
     }
 
-    /// Whom the run is about, where the directory is awake.
+    /// Returns the run's contact if the contact directory is enabled.
     pub(super) fn known_person(&mut self) -> Result<Option<Contact>, StoreError> {
         match self.reach.as_ref().is_some_and(|reach| reach.contacts) {
             true => Ok(Some(self.person()?.contact.clone())),
@@ -54,7 +56,7 @@ impl Stage {
         }
     }
 
-    /// The contact that a step names. The first that does wakes the directory.
+    /// Returns the contact that a step names. Enables the contact directory if necessary.
     pub(super) fn contact(&mut self, name: &str) -> Result<Option<Contact>, StoreError> {
         let name = name.trim();
         if let Some(reach) = self.reach.as_mut()
@@ -75,7 +77,7 @@ impl Stage {
         }
     }
 
-    /// The address by which a channel reaches a contact that a step names.
+    /// Returns the address on a channel of a contact that a step names.
     pub(super) fn address_of(
         &mut self,
         channel: ChannelKind,
@@ -91,7 +93,7 @@ impl Stage {
             )))
         };
         let Some(contact) = found else {
-            return unreachable(format!("there is no contact `{name}`"));
+            return unreachable(format!("no contact `{name}`"));
         };
         if contact.refuses(channel) {
             return Err(refused(channel));
@@ -102,7 +104,7 @@ impl Stage {
         }
     }
 
-    /// Fails where somebody of that address is not to be written to.
+    /// Fails if the owner of this address has unsubscribed from the channel.
     pub(super) fn check_consent(
         &mut self,
         channel: ChannelKind,
@@ -118,7 +120,7 @@ impl Stage {
         {
             return Err(refused(channel));
         }
-        // The directory may not have this address of it yet.
+        // The run's event may have given the contact an address that is not stored yet.
         let person = self.person().map_err(unavailable)?;
         let own = person.contact.address(channel) == Some(address);
         match own && person.contact.refuses(channel) {
@@ -128,8 +130,8 @@ impl Stage {
     }
 }
 
-/// The names of a contact, each once: its id, the key, and what else codes may have been kept
-/// under before it was known.
+/// Returns the names of a contact without duplicates: its id, the event key, and the other names
+/// under which codes may have been kept before the contact was stored.
 fn names(contact: &Contact, key: &str) -> Vec<String> {
     let address = |kind| contact.addresses.get(&kind).map(String::as_str);
     let all = [
@@ -161,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_id_counts_first_and_the_key_where_there_is_none() {
+    fn contact_names_start_with_the_id_or_else_the_key() {
         let mut contact = Contact {
             external_id: Some("7".into()),
             ..Contact::default()

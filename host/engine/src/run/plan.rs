@@ -1,5 +1,4 @@
-//! A plan: a version of a workflow made ready to run, with its blocks compiled and its
-//! templates parsed.
+//! A plan: a workflow version that is ready to run, with compiled blocks and parsed templates.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -14,15 +13,15 @@ use promoflow_model::message::{Prepared, depends_on_data, parse_template, render
 use promoflow_model::workflow::{Condition, ParamValue, Target, Workflow, conform};
 use promoflow_store::{StartRule, WorkflowRow};
 
-/// A version of a workflow, ready to run.
+/// A workflow version that is ready to run.
 pub(super) struct Plan {
     pub(super) workflow: WorkflowRow,
     pub(super) condition: Option<Condition>,
     pub(super) rule: Option<Arc<StartRule>>,
     pub(super) steps: Vec<PlannedStep>,
-    /// The messages as they are at this configuration, by id.
+    /// The messages of this configuration, by id.
     pub(super) messages: HashMap<String, Arc<Prepared>>,
-    /// Why it cannot run: its runs are tried later, in case what is missing comes back.
+    /// The reason why the workflow cannot run. Its runs are retried, because the cause may go away.
     pub(super) broken: Option<String>,
 }
 
@@ -32,7 +31,7 @@ pub(super) struct PlannedStep {
     pub(super) block: Arc<Block>,
     pub(super) params: Vec<PlannedParam>,
     pub(super) ports: Vec<(String, Target)>,
-    /// What counts its calls, looked up by the first.
+    /// Metrics of the block's calls, looked up on the first call.
     pub(super) meter: OnceLock<BlockMeter>,
 }
 
@@ -43,7 +42,7 @@ pub(super) struct PlannedParam {
 }
 
 pub(super) enum Planned {
-    /// The same for every run.
+    /// The same value for every run.
     Constant(Value),
     /// Evaluated from the run's values when the step starts.
     Evaluated {
@@ -53,10 +52,10 @@ pub(super) enum Planned {
     },
 }
 
-/// Gives a compiled block by its digest.
+/// Returns a compiled block by its digest.
 pub(super) type FindBlock<'f> = dyn FnMut(&str) -> anyhow::Result<(Arc<Block>, Description)> + 'f;
 
-/// Why a workflow that was applied cannot run: its parts do not fit any more.
+/// The reason why an applied workflow cannot run: its parts no longer fit together.
 #[derive(Debug, thiserror::Error)]
 #[error("workflow `{workflow}`: {why}")]
 pub(super) struct PlanError {
@@ -120,7 +119,7 @@ impl Plan {
         })
     }
 
-    /// The plan of a workflow that cannot run.
+    /// Creates the plan of a workflow that cannot run.
     pub(super) fn broken(workflow: WorkflowRow, definition: &Workflow, why: String) -> Plan {
         Plan {
             workflow,

@@ -1,8 +1,8 @@
-//! Test runs: a workflow runs through, and nothing of it is committed.
+//! Test runs: execute a workflow without committing anything.
 //!
-//! The codes that it would take are leased from a book of its own, which is dropped at the end:
-//! no other run meets them. Waits are over at once. A directory of contacts that sleeps sleeps on:
-//! what a step would wake is filled beside it.
+//! A test run leases codes from its own lease table, which is dropped at the end and which no other
+//! run uses. Waits end at once. If the contact directory is not enabled, the test run fills an
+//! in-memory overlay instead of enabling it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -21,43 +21,43 @@ use promoflow_store::{
     Position, Segment, SegmentEnd, StagedDelivery, StepRecord, Store, StoreError, WorkflowRow,
 };
 
-/// Segments that a test run may take: a cycle with a wait in it never ends by itself.
+/// Maximum number of segments of a test run, because a cycle with a wait never ends.
 const MOST_SEGMENTS: usize = 100;
 
-/// What a run would have done.
+/// The result of a test run.
 #[derive(Clone, Debug)]
 pub struct Rehearsed {
     /// The version of the workflow.
     pub workflow: WorkflowRow,
     /// The steps, in order.
     pub steps: Vec<StepRecord>,
-    /// The codes that it would have taken out of the pool.
+    /// The codes that the run would have claimed.
     pub codes: Vec<String>,
-    /// The deliveries that it would have made.
+    /// The deliveries that the run would have staged.
     pub deliveries: Vec<StagedDelivery>,
-    /// Why it would not start; nothing else is known then.
+    /// The reason why the workflow would not start; all other fields are empty then.
     pub held_off: Option<&'static str>,
-    /// The moments that it would wait for; in the test it goes on at once.
+    /// The waits for a point in time; the test run continues at once.
     pub waits: Vec<WouldWait>,
-    /// What it would wait for, without an end that could be foreseen.
+    /// The code or reply that the run would wait for; the test run ends there.
     pub waits_for: Option<String>,
-    /// Until when it would wait for that; `None`: without an end.
+    /// The end of that wait; `None` if it has no end.
     pub waits_until: Option<Timestamp>,
-    /// Why it would have failed.
+    /// The error of a run that would have failed.
     pub error: Option<String>,
 }
 
-/// A wait for a moment that a run would have made.
+/// A wait until a point in time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WouldWait {
     /// The step that waits.
     pub step: String,
-    /// Until when.
+    /// The end of the wait.
     pub until: Timestamp,
 }
 
-/// Runs each workflow that an event starts through.
-pub fn rehearse(
+/// Runs every workflow that an event starts.
+pub(crate) fn rehearse(
     event: Event,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
@@ -79,13 +79,14 @@ pub fn rehearse(
         };
         match all(configuration.starts(&event), &event, contacts, &around)? {
             Some(done) => return Ok(done),
-            // So does the event itself: what began while the directory slept begins anew.
+            // A real event does the same: a segment that started without the directory starts
+            // again.
             None => contacts = true,
         }
     }
 }
 
-/// Runs workflows through; `None` where the first segment of one has woken the directory.
+/// Runs workflows in order; `None` if the first segment of one enabled the contact overlay.
 fn all(
     plans: Vec<Arc<Plan>>,
     event: &Event,
@@ -93,7 +94,7 @@ fn all(
     around: &Surroundings,
 ) -> Result<Option<Vec<Rehearsed>>, SendError> {
     let failed = |error: StoreError| SendError::Store(CommitError(Arc::new(error)));
-    // Each run comes after the one before it.
+    // Each run sees the codes that earlier runs claimed.
     let mut taken = Vec::new();
     let mut done = Vec::with_capacity(plans.len());
     for plan in plans {
@@ -135,8 +136,8 @@ impl Rehearsed {
     }
 }
 
-/// Runs a workflow through. `taken` are the codes of segments before; it adds its own. `None` where
-/// its first segment has woken the directory.
+/// Runs a workflow. `taken` are the codes of earlier segments; this run adds its own. Returns
+/// `None` if its first segment enabled the contact overlay.
 fn one(
     plan: Arc<Plan>,
     event: &Event,
@@ -163,7 +164,7 @@ fn one(
     for number in 0..MOST_SEGMENTS {
         beginning.beside.clone_from(taken);
         let Ok(segment) = execute(&mut beginning, around) else {
-            unreachable!("nobody else takes codes out of the book of a test run");
+            unreachable!("only this test run uses its lease table");
         };
         if around.aside.as_ref().is_some_and(|aside| aside.was_woken()) {
             if number == 0 {
@@ -213,11 +214,11 @@ fn one(
             }
         }
     }
-    done.error = Some(format!("it goes on after {MOST_SEGMENTS} waits"));
+    done.error = Some(format!("still running after {MOST_SEGMENTS} waits"));
     Some(done)
 }
 
-/// A delivery as people are shown it.
+/// Prepares a delivery for display.
 fn shown(mut delivery: StagedDelivery, now: Timestamp) -> StagedDelivery {
     delivery.due = delivery.due.max(now);
     delivery.content = delivery.content.shown();
@@ -227,7 +228,7 @@ fn shown(mut delivery: StagedDelivery, now: Timestamp) -> StagedDelivery {
     delivery
 }
 
-/// The codes that a segment would have left to its run.
+/// Returns the codes that a segment leaves to its run.
 fn held(segment: &Segment) -> Vec<Held> {
     let claims = segment.claims.iter().enumerate();
     let held = claims.map(|(number, claim)| Held {

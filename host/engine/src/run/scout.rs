@@ -1,4 +1,4 @@
-//! The scout: looks for work that did not come by an event of this process.
+//! The poller: looks for work that did not arrive as an event of this process.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,29 +8,29 @@ use super::engine::{LOOK, Shared, lock};
 use super::worker::Task;
 use promoflow_store::{ExecutorLock, StoreError, lock_path};
 
-/// Where runs are due without end, how often the scout looks at everything else.
+/// Interval at which the poller checks everything else while there are always due runs.
 const REFRESH: Duration = Duration::from_millis(100);
-/// Due runs that are fetched at once.
+/// Number of due runs fetched at once.
 const FETCH: usize = 128;
 
 impl Shared {
-    /// Reads the configuration and the pool anew where they have changed.
+    /// Reads the configuration and the pool again if they have changed.
     pub(super) fn refresh(&self) {
         if let Err(error) = self.parts.configurations.refresh() {
-            tracing::error!("cannot read the workflows: {error:#}");
+            tracing::error!("cannot read the configuration: {error:#}");
         }
         if let Err(error) = self.around.leases.refresh() {
-            tracing::error!("cannot look at the pool: {error}");
+            tracing::error!("cannot read the pool: {error}");
         }
     }
 
-    /// Takes the executor lock if it is free.
+    /// Acquires the executor lock if it is available.
     pub(super) fn try_execute(&self) -> anyhow::Result<()> {
         if let Some(database) = &self.parts.database {
             let Some(taken) = ExecutorLock::try_take(&lock_path(database))? else {
                 return Ok(());
             };
-            // Once it is taken, nobody brings the database to another layout.
+            // No other process migrates the database while this one holds the lock.
             self.parts.store.usable()?;
             *lock(&self.executor) = Some(taken);
         }
@@ -42,8 +42,8 @@ impl Shared {
         Ok(())
     }
 
-    /// Looks for work that did not come by an event of this process: of other processes, of a
-    /// process that ended, of waits and retries that are due.
+    /// Looks for work that did not arrive as an event of this process: work of other processes,
+    /// work left by a process that ended, and due waits and retries.
     pub(super) fn scout(self: &Arc<Self>) {
         let mut heard = 0;
         let mut mark = None;
@@ -52,12 +52,12 @@ impl Shared {
             self.look.wait(&mut heard, LOOK);
             if !self.executes.load(Ordering::SeqCst) {
                 let tried = self.try_execute();
-                // Told once: it is tried every few milliseconds.
+                // Log only the first failure: the next try follows within milliseconds.
                 let lost_before = self.lost.swap(tried.is_err(), Ordering::SeqCst);
                 if let Err(error) = tried
                     && !lost_before
                 {
-                    tracing::error!("cannot take over: {error:#}");
+                    tracing::error!("cannot become the executor: {error:#}");
                 }
                 self.went_on.ring();
                 continue;
@@ -73,7 +73,7 @@ impl Shared {
             match self.fetch() {
                 Ok(wait) => next = Instant::now() + wait,
                 Err(error) => {
-                    tracing::error!("cannot look for runs that are due: {error}");
+                    tracing::error!("cannot fetch due runs: {error}");
                     next = Instant::now() + Duration::from_secs(1);
                 }
             }
@@ -84,7 +84,7 @@ impl Shared {
         self.executes.store(false, Ordering::SeqCst);
     }
 
-    /// Brings due runs to the workers; answers how long to wait until the next are due.
+    /// Queues due runs for the workers. Returns the time until the next runs are due.
     fn fetch(&self) -> Result<Duration, StoreError> {
         let store = &self.parts.store;
         let began = Instant::now();
@@ -118,7 +118,7 @@ impl Shared {
             }
             if !due.unreadable.is_empty() {
                 for (run, why) in &due.unreadable {
-                    tracing::error!(run = run.0, "the run fails: {why}");
+                    tracing::error!(run = run.0, "the run failed: {why}");
                 }
                 store.fail_unreadable(&due.unreadable, now)?;
                 self.went_on.ring();

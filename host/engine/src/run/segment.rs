@@ -1,4 +1,4 @@
-//! Executing a segment: steps, one after another, until the run waits or ends.
+//! Executes a segment: one step after another, until the run waits or ends.
 
 use std::collections::{BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,66 +25,67 @@ use promoflow_store::{
     TroubleKind,
 };
 
-/// Steps that a segment may take. A workflow without a wait has no cycle, so it has no more than
-/// this either; the bound is for workflows stored by hand.
+/// Maximum number of steps of a segment. A workflow without a wait has no cycle, so it cannot have
+/// more steps than this; the bound guards against workflows that were stored by hand.
 const MOST_STEPS: usize = 1_000;
 
-/// How long the first segment of a run may take before its event is stored; what takes longer is
-/// executed after that.
+/// Maximum duration of a run's first segment before its event is stored. A longer segment is
+/// executed after the event is stored.
 const MAX_EVENT_TIME: Duration = Duration::from_secs(1);
 
-/// How often a run may go on within [`QUICK_WAIT`] each time, and wait again: one that does nothing
-/// else would be executed without end.
+/// Maximum number of times that a run may wait again within [`QUICK_WAIT`] of the wait before. A
+/// run that only waits would otherwise be executed forever.
 const MOST_QUICK_WAITS: u32 = 100;
-/// A wait that is shorter, or was over before it began, in milliseconds.
+/// Duration of a wait that counts as quick, in milliseconds.
 const QUICK_WAIT: i64 = 1_000;
 
-/// What a segment begins with.
+/// The input of a segment.
 pub(super) struct Beginning {
     pub(super) plan: Arc<Plan>,
     /// The run and the number of its segment; `None` for a run that starts with its event.
     pub(super) run: Option<(RunId, u32)>,
     pub(super) step: usize,
-    /// Attempts that the segment took before, and what they met.
+    /// The number of earlier attempts of this segment, and the retry states they left.
     pub(super) attempt: u32,
     pub(super) troubles: Vec<Trouble>,
     pub(super) data: Map<String, Json>,
-    /// The names of those of its values that steps have set.
+    /// The names of the values that steps have set.
     pub(super) set: BTreeSet<String>,
     pub(super) key: String,
-    /// Whether the directory of contacts is awake.
+    /// True if the contact directory is enabled.
     pub(super) contacts: bool,
-    /// Codes that the run has beside those that are stored.
+    /// Codes of the run that are not stored; only in test runs.
     pub(super) codes: Vec<Held>,
-    /// Codes that are taken already once this segment is committed, by others of its unit.
+    /// Codes staged by other segments of the same commit request.
     pub(super) beside: Vec<Position>,
-    /// How often the run has left each of its steps.
+    /// Number of times that the run has left each of its steps.
     pub(super) visits: HashMap<String, u32>,
-    /// What the run had waited for; its first step goes on with it.
+    /// The end of the wait before this segment; its first step continues with it.
     pub(super) resumed: Option<Resumed>,
 }
 
-/// What all segments of an engine share.
+/// The context that all segments of an engine share.
 pub(super) struct Surroundings {
     pub(super) store: Arc<dyn Store>,
     pub(super) leases: Arc<Leases>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) calendar: Arc<RwLock<Calendar>>,
-    /// What is counted; not where nothing is done, as in test runs.
+    /// The metrics; `None` in test runs.
     pub(super) metrics: Option<Arc<Metrics>>,
-    /// In a test run, in which nothing may be changed: what wakes in the place of the directory.
+    /// The contact overlay of a test run, which must not change the store; `None` in other runs.
     pub(super) aside: Option<Arc<Aside>>,
-    /// Set where the process ends: what is executed goes on in the next one. `None` in test runs.
+    /// Set when the process ends: running segments stop and run again in the next process. `None`
+    /// in test runs.
     pub(super) interrupt: Option<Arc<AtomicBool>>,
 }
 
 impl Surroundings {
-    /// The calendar of the installation as it is set now.
+    /// Returns the installation's current calendar.
     pub(super) fn calendar(&self) -> Calendar {
         *self.calendar.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has what is executed end soon, with nothing kept of it.
+    /// Interrupts the running segments; nothing of them is kept.
     pub(super) fn interrupt(&self) {
         if let Some(interrupt) = &self.interrupt {
             interrupt.store(true, Ordering::SeqCst);
@@ -97,21 +98,21 @@ impl Surroundings {
     }
 }
 
-/// A segment runs again, and this was no attempt: other segments hold what it needs, it was
-/// interrupted, or it takes longer than its event may wait.
+/// The segment must run again, and this does not count as an attempt: other segments hold codes
+/// that it needs, it was interrupted, or it takes longer than its event may wait.
 #[derive(Debug)]
 pub(super) struct Contended;
 
-/// Executes a segment, which takes the run's values from its beginning. What it staged is in the
-/// answer; codes of a discarded one are given back. One that panics is tried again as if a block had
-/// been stopped.
+/// Executes a segment, which takes the run's values out of its input. Returns the staged effects;
+/// the codes of a discarded segment become available again. A panic of the host is retried like a
+/// trap of a block.
 pub(super) fn execute(
     beginning: &mut Beginning,
     around: &Surroundings,
 ) -> Result<Segment, Contended> {
     let executed = catch_unwind(AssertUnwindSafe(|| attempt(beginning, around)));
     executed.unwrap_or_else(|_| {
-        // What it had staged is lost with it.
+        // The staged codes were lost in the panic.
         around.leases.forget_all();
         let (error, kind) = ("the host panicked".to_owned(), TroubleKind::Trapped);
         let now = around.clock.now();
@@ -154,7 +155,7 @@ fn attempt(beginning: &mut Beginning, around: &Surroundings) -> Result<Segment, 
     };
     let keeps = matches!(end, SegmentEnd::Completed | SegmentEnd::Wait { .. });
     if !keeps {
-        // What it held itself is there again.
+        // The codes that this segment held are available again.
         let own = |lane: &Lane| staged.claims.iter().any(|claim| claim.lane == *lane);
         staged.exhausted.retain(|exhausted| !own(&exhausted.lane));
         around.leases.give_back(&staged.claims);
@@ -179,7 +180,8 @@ fn attempt(beginning: &mut Beginning, around: &Surroundings) -> Result<Segment, 
     })
 }
 
-/// Reads back what is to be stored: what could not be read again must not be committed.
+/// Reads the values back as they will be stored: a value that could not be read again must not be
+/// committed.
 fn unreadable(records: &[StepRecord], end: &SegmentEnd) -> Option<String> {
     fn read_back<T: Serialize + DeserializeOwned>(value: &T) -> Result<T, serde_json::Error> {
         serde_json::from_str(&serde_json::to_string(value)?)
@@ -189,7 +191,7 @@ fn unreadable(records: &[StepRecord], end: &SegmentEnd) -> Option<String> {
     if let Some((record, error)) = step {
         let (step, block) = (&record.step, &record.block);
         return Some(format!(
-            "step `{step}` ({block}): the values that it set cannot be stored: {error}"
+            "step `{step}` ({block}): its values cannot be stored: {error}"
         ));
     }
     match end {
@@ -201,8 +203,8 @@ fn unreadable(records: &[StepRecord], end: &SegmentEnd) -> Option<String> {
     }
 }
 
-/// How a segment ends that may be done later, or was tried often enough. Each step has its own
-/// attempts, and those of one kind are not spent by the other.
+/// Returns the end of a segment that failed with a temporary error: a retry, or a failure after the
+/// last attempt. Attempts are counted separately by step and by kind of error.
 pub(super) fn again(
     error: String,
     step: String,
@@ -230,15 +232,15 @@ pub(super) fn again(
     }
 }
 
-/// The codes that a segment has staged.
+/// Returns the positions of the codes that a segment has staged.
 pub(super) fn positions(segment: &Segment) -> impl Iterator<Item = Position> {
     segment.claims.iter().map(|claim| claim.code.position)
 }
 
-/// Why nothing of a segment is kept.
+/// The reason why nothing of a segment is kept.
 enum Discarded {
     Contended,
-    /// `again`: the step that may be tried again, and why.
+    /// `again`: the step and the kind of error if the segment can be retried.
     Error {
         error: String,
         again: Option<(String, TroubleKind)>,
@@ -261,14 +263,14 @@ fn steps(
     let mut next = beginning.step;
     let mut resumed = beginning.resumed.as_ref();
     let began = Instant::now();
-    // Test runs wait for nobody.
+    // Test runs have no sender that waits.
     let holds_event = beginning.run.is_none() && around.interrupt.is_some();
     for _ in 0..MOST_STEPS {
         if around.is_interrupted() || (holds_event && began.elapsed() > MAX_EVENT_TIME) {
             return Err(Discarded::Contended);
         }
         if next == plan.steps.len() {
-            // A wait was the last thing that the run had to do.
+            // The wait was the last step of the run.
             return Ok(SegmentEnd::Completed);
         }
         let Some(step) = plan.steps.get(next) else {
@@ -296,7 +298,7 @@ fn steps(
             Err(_) => None,
         };
         if let Some((wait, due)) = wait {
-            // The code may be there already.
+            // A matching code may already be available.
             let may_end_now = matches!(wait.awaited, Awaited::Code { .. });
             let due = wait_end(beginning, around, step, due, may_end_now);
             if let Err(discarded) = &due {
@@ -341,7 +343,7 @@ fn steps(
             (None, Target::End) => return Ok(SegmentEnd::Completed),
             (None, Target::Step(step)) => next = step,
             (None, Target::Nowhere) => {
-                return Err(failed(format!("port `{}` leads nowhere", way.port)));
+                return Err(failed(format!("port `{}` is not connected", way.port)));
             }
         }
     }
@@ -356,8 +358,8 @@ fn note_error(record: &mut StepRecord, discarded: &Discarded) {
     }
 }
 
-/// When a wait ends that a block asked for: not before now, and not at once again and again.
-/// `may_end_now`: whether something else may end it before that.
+/// Returns the end of a block's wait, which is never in the past. Fails if the run waits too often
+/// in a short time. `may_end_now`: something other than time may end the wait at once.
 fn wait_end(
     beginning: &Beginning,
     around: &Surroundings,
@@ -390,7 +392,7 @@ fn wait_end(
     Ok(due.map(|due| due.max(now)))
 }
 
-/// Where a run leaves a step.
+/// The port by which a run leaves a step.
 struct Way {
     port: String,
     target: Target,
@@ -410,7 +412,7 @@ fn one_step(
     stage.allow_work();
     let params = parameters(step, stage)?;
     stage.enter(&step.id, resumed);
-    // The run's state crosses into the sandbox and comes back.
+    // The effect buffer moves into the sandbox and comes back after the call.
     let lent = std::mem::replace(stage, Box::new(Stage::placeholder()));
     let began = Instant::now();
     let (outcome, lent) = step.block.run(
@@ -427,7 +429,7 @@ fn one_step(
     let back: Box<dyn std::any::Any> = lent;
     match back.downcast::<Stage>() {
         Ok(back) => *stage = back,
-        Err(_) => unreachable!("a sandbox returned another host than it was lent"),
+        Err(_) => unreachable!("a sandbox returns the host that it was given"),
     }
     outcome.map_err(|error| {
         let at = format!("step `{}` ({})", step.id, step.name);
@@ -439,14 +441,14 @@ fn one_step(
                 again: Some((step.id.clone(), TroubleKind::Unavailable)),
             },
             StepError::Trapped(why) => Discarded::Error {
-                error: format!("{at}: the block was stopped: {why}"),
+                error: format!("{at}: the block trapped: {why}"),
                 again: Some((step.id.clone(), TroubleKind::Trapped)),
             },
         }
     })
 }
 
-/// What a block is told of the wait that is behind it.
+/// Converts the end of a wait to the form that blocks receive.
 fn resumption(resumed: &Resumed) -> Resumption {
     match &resumed.why {
         Awakened::Code(_) => Resumption::Code,
@@ -486,7 +488,7 @@ fn parameters(step: &PlannedStep, stage: &Stage) -> Result<Vec<(String, Value)>,
     Ok(params)
 }
 
-/// How a call ended, for who counts.
+/// Classifies the result of a call for the metrics.
 fn how(outcome: &Result<Outcome, StepError>) -> CallEnd {
     match outcome {
         Ok(Outcome::Port(_)) => CallEnd::Port,
@@ -503,7 +505,7 @@ fn way_out(step: &PlannedStep, outcome: Outcome, cause: Option<&str>) -> Result<
         Outcome::Port(port) => (port, None),
         Outcome::WaitUntil { until, port } => (port, Some(until)),
         Outcome::WaitForCode { .. } | Outcome::WaitForReply { .. } => {
-            unreachable!("a step that waits has no way out yet")
+            unreachable!("a step that waits has not chosen a port yet")
         }
     };
     let target = step
@@ -517,7 +519,7 @@ fn way_out(step: &PlannedStep, outcome: Outcome, cause: Option<&str>) -> Result<
                 .map(|text| format!("{text}, and "))
                 .unwrap_or_default();
             Err(failed(format!(
-                "step `{}` ({}): {cause}the workflow leads its port `{port}` nowhere",
+                "step `{}` ({}): {cause}port `{port}` is not connected",
                 step.id, step.name
             )))
         }
@@ -527,13 +529,13 @@ fn way_out(step: &PlannedStep, outcome: Outcome, cause: Option<&str>) -> Result<
             until,
         }),
         None => Err(failed(format!(
-            "step `{}` ({}): the block left by a port `{port}` that it does not have",
+            "step `{}` ({}): the block returned an unknown port `{port}`",
             step.id, step.name
         ))),
     }
 }
 
-// `dyn StepHost` is lent to sandboxes as `Box<Stage>`.
+// `Box<Stage>` is passed to sandboxes as `Box<dyn StepHost>`.
 const _: fn(Box<Stage>) -> Box<dyn StepHost> = |stage| stage;
 
 #[cfg(test)]
@@ -541,7 +543,7 @@ mod tests {
     use super::*;
     use promoflow_model::backoff::Backoff;
 
-    /// How a segment ends in which a step met that, after those troubles.
+    /// Returns true if the segment is retried after this error, and updates its retry states.
     fn met(kind: TroubleKind, step: &str, troubles: &mut Vec<Trouble>) -> bool {
         let end = again("no".into(), step.into(), kind, troubles, Timestamp(0));
         let SegmentEnd::Retry { trouble, .. } = end else {
@@ -553,7 +555,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_could_not_be_read_again_fail_the_step() {
+    fn values_that_cannot_be_read_back_fail_the_step() {
         let nested = |depth| (0..depth).fold(serde_json::json!(1), |value, _| vec![value].into());
         let record = |depth| StepRecord {
             step: "a".into(),
@@ -568,11 +570,11 @@ mod tests {
         assert_eq!(unreadable(&[record(64)], &SegmentEnd::Completed), None);
         let error = unreadable(&[record(64), record(200)], &SegmentEnd::Completed);
         let error = error.unwrap_or_default();
-        assert!(error.starts_with("step `a` (b): the values"), "{error}");
+        assert!(error.starts_with("step `a` (b): its values"), "{error}");
     }
 
     #[test]
-    fn each_step_has_its_own_attempts_of_each_kind() {
+    fn attempts_are_counted_by_step_and_kind() {
         let mut troubles = Vec::new();
         for _ in 1..Backoff::UNAVAILABLE.attempts {
             assert!(met(TroubleKind::Unavailable, "a", &mut troubles));

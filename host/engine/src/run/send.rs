@@ -1,7 +1,7 @@
-//! Sending: what a step stages for the outbox.
+//! Sending: stages a delivery for the outbox.
 //!
-//! Addresses are resolved and messages made here, once and for all: the dispatcher knows no
-//! contacts and no templates.
+//! Addresses are resolved and messages are rendered here, once: the dispatcher uses neither
+//! contacts nor templates.
 
 use std::cell::OnceCell;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use promoflow_model::message::{
 use promoflow_model::zone;
 use promoflow_store::{AT_ONCE, Alternative, StagedDelivery};
 
-/// Stages a delivery, and gives its number within the segment.
+/// Stages a delivery and returns its index within the segment.
 pub(super) fn send(stage: &mut Stage, request: SendRequest) -> Result<u32, SendError> {
     let contact = contact_of(stage, &request.targets)?;
     let mut making = Making::new(stage, &contact, request.language.as_deref());
@@ -31,7 +31,7 @@ pub(super) fn send(stage: &mut Stage, request: SendRequest) -> Result<u32, SendE
         let held = making.codes.taken();
         match resolve(stage, &mut making, target) {
             Ok(way) => ways.push(way),
-            // A code that was taken for this way would go to nobody.
+            // The code claimed for this alternative would be lost.
             Err(error) if making.codes.taken() > held => return Err(error),
             Err(error) if is_of_this_run(&error) => refused.push((target, error)),
             Err(error) => return Err(error),
@@ -56,12 +56,12 @@ pub(super) fn send(stage: &mut Stage, request: SendRequest) -> Result<u32, SendE
     if expires <= due {
         let when = hours.map_or_else(|| due.to_string(), |hours| format!("{due} ({hours})"));
         return Err(SendError::Invalid(format!(
-            "it may be sent from {when} on, and is given up at {expires}, with the promo code that \
-             it carries"
+            "the message may be sent from {when} on, but expires at {expires} together with its \
+             promo code"
         )));
     }
     for (target, error) in refused {
-        let note = format!("not by {}: {}", target.channel, why(&error));
+        let note = format!("channel {} skipped: {}", target.channel, why(&error));
         stage.log(LogLevel::Info, &note);
     }
     let step = stage.next_effect();
@@ -79,15 +79,15 @@ pub(super) fn send(stage: &mut Stage, request: SendRequest) -> Result<u32, SendE
     Ok(u32::try_from(stage.staged.deliveries.len() - 1).unwrap_or(u32::MAX))
 }
 
-/// What the messages of a delivery are made from.
+/// The inputs from which the messages of a delivery are rendered.
 struct Making<'c> {
     contact: &'c Contact,
     values: Values,
-    /// What they would be, had no step of the run set anything; once somebody has asked.
+    /// The values without those that the run's steps have set; computed on first use.
     as_they_came: OnceCell<Values>,
-    /// The languages to prefer, the best first.
+    /// The preferred languages, best first.
     languages: Vec<String>,
-    /// The codes that the tags of its messages took so far.
+    /// The codes that the tags of its messages have claimed so far.
     codes: Codes,
 }
 
@@ -104,8 +104,9 @@ impl<'c> Making<'c> {
         }
     }
 
-    /// Whether a content that took no code holds none that a step has set, however it may be
-    /// written: it would read the same without all that steps have set.
+    /// Returns true if this content cannot contain a promo code: it claimed none, and rendering it
+    /// without step-set values gives the same text. (A template can obfuscate a code, so searching
+    /// the text for it is not enough.)
     fn is_codeless(&self, stage: &Stage, chosen: &Chosen<'_>, content: &Content) -> bool {
         if stage.is_as_it_came() {
             return true;
@@ -131,7 +132,7 @@ fn of_contact(values: Values, contact: &Contact) -> Values {
         .with_contact_zone(contact.time_zone)
 }
 
-/// To whom a message goes: the contact that its targets name, else whom the run is about.
+/// Returns the recipient of a message: the contact that its targets name, else the run's contact.
 fn contact_of(stage: &mut Stage, targets: &[Target]) -> Result<Contact, SendError> {
     let named = targets.iter().find_map(|target| match &target.recipient {
         Recipient::Contact(name) => Some(name),
@@ -145,7 +146,7 @@ fn contact_of(stage: &mut Stage, targets: &[Target]) -> Result<Contact, SendErro
     Ok(found.unwrap_or_default())
 }
 
-/// One way to reach somebody, with the message as it will be.
+/// Resolves one target to an alternative: a channel, an address and the rendered message.
 fn resolve(
     stage: &mut Stage,
     making: &mut Making<'_>,
@@ -183,7 +184,7 @@ fn resolve(
         asked = true;
         taking.take(tag)
     });
-    // A message without its code may well be none, and the code is what is wrong with it then.
+    // Report a missing code first: it may be the reason why the message does not render.
     taking.finish()?;
     let (mut content, unset) = made.map_err(|error| SendError::Unrenderable(error.to_string()))?;
     stage.note_unset(&target.message, &making.values, &unset);
@@ -196,11 +197,11 @@ fn resolve(
     })
 }
 
-/// References that a step's history names, of a message that has none of their values.
+/// Maximum number of unset references that are logged for one message.
 const MOST_NOTED: usize = 20;
 
 impl Stage {
-    /// Says in a test run which references had no value. In other runs nobody asks.
+    /// Logs the references that had no value. Only test runs do so.
     fn note_unset(&mut self, message: &str, values: &Values, unset: &[UnsetValue]) {
         if self
             .reach
@@ -225,7 +226,7 @@ impl Stage {
     }
 }
 
-/// Whether another way may serve instead: what is wrong is wrong for this run alone.
+/// Returns true if another alternative may still work: the error concerns only this run.
 fn is_of_this_run(error: &SendError) -> bool {
     matches!(
         error,
@@ -236,7 +237,8 @@ fn is_of_this_run(error: &SendError) -> bool {
     )
 }
 
-/// No way is left: the error of the only one, or what all of them say.
+/// Returns the error of a delivery without a usable alternative: that of its only target, or one
+/// that lists all of them.
 fn none(mut refused: Vec<(&Target, SendError)>) -> SendError {
     if refused.len() == 1
         && let Some((_, error)) = refused.pop()
@@ -247,7 +249,7 @@ fn none(mut refused: Vec<(&Target, SendError)>) -> SendError {
         .iter()
         .map(|(target, error)| format!("{}: {}", target.channel, why(error)))
         .collect();
-    let text = format!("none of its channels will do; {}", all.join("; "));
+    let text = format!("no channel can be used: {}", all.join("; "));
     match refused
         .iter()
         .all(|(_, error)| matches!(error, SendError::NoConsent(_)))
@@ -270,7 +272,7 @@ fn why(error: &SendError) -> &str {
     }
 }
 
-/// The hours on the clock of a wall: that of the step's time zone, else the contact's.
+/// Returns the allowed hours in the time zone of the step, else of the contact.
 fn allowed(
     hours: &Hours,
     of_contact: impl FnOnce() -> Result<Tz, SendError>,
@@ -281,10 +283,10 @@ fn allowed(
             .map_err(|error| SendError::Invalid(format!("{error}; {}", error.hint)))?,
     };
     AllowedHours::new(hours.from, hours.until, zone)
-        .ok_or_else(|| SendError::Invalid("the hours are none".into()))
+        .ok_or_else(|| SendError::Invalid("allowed-hours: start and end must differ".into()))
 }
 
-/// Where the clock of the contact is that has this address; where nobody knows, the installation's.
+/// Returns the time zone of the contact with this address, else the installation's.
 fn zone_of(reach: &Reach, contact: &Contact, way: &Alternative) -> Result<Tz, SendError> {
     if let Some(zone) = contact.time_zone {
         return Ok(zone);

@@ -1,4 +1,4 @@
-//! What the committer's answers lead to. On the committer's thread: nothing here blocks.
+//! Handles the committer's replies. Runs on the committer's thread, so nothing here blocks.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,11 +11,11 @@ use promoflow_store::{
     DueRun, EventRow, Reply, RunId, Segment, SegmentEnd, Stale, StoreError, Unit,
 };
 
-/// How long a run rests whose segment could not be committed.
+/// Time before a run whose segment could not be committed is tried again.
 const REST: Duration = Duration::from_secs(1);
 
 impl Shared {
-    /// What became of an event.
+    /// Handles the reply to an event.
     pub(super) fn accepted(
         self: &Arc<Self>,
         reply: Result<Reply, CommitError>,
@@ -46,7 +46,7 @@ impl Shared {
                             self.watch_traps(start.workflow, segment);
                             self.after_commit(std::iter::once(segment));
                         }
-                        // It was executed in case it might start.
+                        // The segment was executed before it was known whether the workflow starts.
                         (Some(segment), None) => leases.give_back(&segment.claims),
                         (None, _) => {}
                     }
@@ -89,7 +89,7 @@ impl Shared {
             }
             Ok(Reply::Done | Reply::Started(_)) => {
                 answer(Err(SendError::Unavailable(
-                    "the store gave an answer to something else",
+                    "the store sent an unexpected reply",
                 )));
             }
             Err(error) => {
@@ -100,7 +100,7 @@ impl Shared {
         }
     }
 
-    /// What became of a segment.
+    /// Handles the reply to a segment.
     pub(super) fn gone_on(
         self: &Arc<Self>,
         run: DueRun,
@@ -128,18 +128,18 @@ impl Shared {
                 self.put_to_rest(run.id);
             }
         }
-        // Where nothing was committed the run is still due, and the scout finds it again.
+        // If nothing was committed, the run is still due and the poller finds it again.
         lock(&self.in_flight).remove(&run.id);
         self.went_on.ring();
     }
 
-    /// Leaves a run alone for a while that is still due: what fails once may fail again at once.
+    /// Delays a run that is still due: an error that happened once may happen again at once.
     pub(super) fn put_to_rest(&self, run: RunId) {
         lock(&self.resting).insert(run, Instant::now() + REST);
         lock(&self.in_flight).remove(&run);
     }
 
-    /// Undoes what a segment holds that was refused because the pool has changed.
+    /// Releases the codes of a segment that was rejected because the pool has changed.
     fn stale(&self, stale: Stale, segment: &Segment) {
         match stale {
             Stale::Code => self.around.leases.forget(&segment.claims),
@@ -148,7 +148,7 @@ impl Shared {
         if stale == Stale::NotExhausted
             && let Err(error) = self.around.leases.refresh()
         {
-            tracing::warn!("cannot look at the pool: {error}");
+            tracing::warn!("cannot read the pool: {error}");
         }
     }
 

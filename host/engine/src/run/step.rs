@@ -1,4 +1,4 @@
-//! The stage: what a segment has staged, and what its blocks may reach.
+//! The effect buffer: the effects that a segment stages, and the host functions of its blocks.
 
 use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap};
@@ -30,93 +30,93 @@ use promoflow_store::{
     StagedClaim, StagedDelivery, StagedReuse, StagedWait, StepKey, Store,
 };
 
-/// Values that a run may hold.
+/// Maximum number of values of a run.
 const MOST_VALUES: usize = 200;
-/// Bytes of all values of a run together.
+/// Maximum size of all values of a run together, in bytes.
 const MOST_VALUE_BYTES: usize = 256 * 1024;
-/// Characters of a value's name.
+/// Maximum length of a value's name, in characters.
 const MOST_NAME_CHARS: usize = 100;
 
-/// What a segment stages. Lent to each block's sandbox in turn.
+/// The effects that a segment stages. Each block's sandbox gets it in turn.
 pub(super) struct Stage {
     pub(super) reach: Option<Reach>,
     data: Map<String, Json>,
-    /// The names of those that steps of the run have set.
+    /// The names of the values that steps of the run have set.
     set: BTreeSet<String>,
-    /// The same as templates read them, once one did.
+    /// The values in the form that templates read; computed on first use.
     values: OnceCell<Values>,
-    /// The work that all templates of the present step may do together.
+    /// The work limit that all templates of the current step share.
     allowance: Arc<Allowance>,
     interrupt: Option<Arc<AtomicBool>>,
-    /// The present, as tools of templates tell it throughout the segment.
+    /// The current time, the same for all templates of a segment; read on first use.
     present: OnceCell<Option<DateTime<Tz>>>,
     pub(super) key: String,
-    /// The run, once it is stored.
+    /// The run; `None` until it is stored.
     pub(super) run: Option<RunId>,
-    /// The codes that the segment has, its own and those that served again.
+    /// The codes that the segment holds: newly claimed and reused ones.
     pub(super) codes: Vec<Held>,
-    /// Codes that others of its unit have staged.
+    /// Codes staged by other segments of the same commit request.
     pub(super) beside: Vec<Position>,
-    /// The steps entered, in order: a step's visits are counted from it.
+    /// The steps entered, in order; a step's visits are counted from it.
     visited: Vec<String>,
-    /// How often each was left in earlier segments.
+    /// Number of times that earlier segments left each step.
     visits: HashMap<String, u32>,
-    /// The code that the run was given while it waited, until its step claims it.
+    /// The code that the run received while it waited, until its step claims it.
     pub(super) given: Option<GivenCode>,
-    /// The last claim that must wait: whether its contact keeps the code.
+    /// Set if the last claim must wait: true if the contact keeps the code.
     pub(super) must_wait: Option<bool>,
-    /// The name under which it waits.
+    /// The contact name under which the run waits.
     pub(super) awaits_as: Option<String>,
-    /// What that name keeps already, and does not serve.
+    /// The claim of the code that this contact keeps and that cannot be reused.
     pub(super) kept_before: Option<ClaimId>,
     ordinal: u32,
-    /// Whom the run is about, once somebody has asked.
+    /// The run's contact; looked up on first use.
     pub(super) person: Option<Person>,
     pub(super) staged: Staged,
     pub(super) notes: Notes,
     pub(super) contended: bool,
 }
 
-/// A code that the segment has.
+/// A code that the segment holds.
 #[derive(Clone)]
 pub(super) struct Held {
     pub(super) lane: Lane,
     pub(super) code: FreeCode,
-    /// Whether the contact keeps it.
+    /// True if the contact keeps the code.
     pub(super) kept: bool,
 }
 
-/// What a stage reaches out to.
+/// The host services that a segment uses.
 pub(super) struct Reach {
     pub(super) store: Arc<dyn Store>,
     pub(super) leases: Arc<Leases>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) calendar: Calendar,
     pub(super) plan: Arc<Plan>,
-    /// Whether the directory of contacts is awake.
+    /// True if the contact directory is enabled.
     pub(super) contacts: bool,
-    /// What wakes in its place, where nothing may be changed.
+    /// The contact overlay of a test run, which must not change the store.
     pub(super) aside: Option<Arc<Aside>>,
 }
 
-/// What becomes true with the commit.
+/// The staged effects, which the commit makes permanent.
 #[derive(Default)]
 pub(super) struct Staged {
     pub(super) claims: Vec<StagedClaim>,
     pub(super) exhausted: Vec<Exhausted>,
     pub(super) reuses: Vec<StagedReuse>,
     pub(super) deliveries: Vec<StagedDelivery>,
-    /// How many deliveries were staged before each of the claims: those cannot carry its code.
+    /// For each claim, the number of deliveries staged before it; those cannot contain its code.
     pub(super) sent_before: Vec<usize>,
-    /// Names other than the event's key under which codes were claimed or kept.
+    /// Names other than the event key under which codes were claimed or kept.
     pub(super) known_as: Vec<String>,
-    /// A message was not staged, because its contact cannot or must not be written to.
+    /// True if a message was not staged because its contact is unreachable or has unsubscribed.
     pub(super) unsent: bool,
 }
 
 impl Staged {
-    /// Takes the claims out whose codes no message may carry. Not where another claim was told
-    /// that nothing is left: it would no longer be so.
+    /// Removes and returns the claims whose codes no message can contain. Keeps a claim if a later
+    /// claim found its code group exhausted, because returning the code would make that wrong.
     pub(super) fn take_unused(&mut self) -> Vec<StagedClaim> {
         let (deliveries, exhausted) = (&self.deliveries, &self.exhausted);
         let before = &self.sent_before;
@@ -150,18 +150,18 @@ impl Staged {
     }
 }
 
-/// What a step leaves in the history.
+/// The part of a step's history that the step writes.
 #[derive(Default)]
 pub(super) struct Notes {
     pub(super) data: Map<String, Json>,
     pub(super) log: Vec<String>,
-    /// Why the step may leave by a way that the workflow does not lead: no code was left, or
-    /// nobody could be written to.
+    /// The reason why the step may leave by a port that is not connected: no code was left, or the
+    /// contact cannot be reached.
     pub(super) cause: Option<String>,
 }
 
 impl Stage {
-    /// The stage of a segment; it has the values from there.
+    /// Creates the buffer of a segment and moves the run's values out of the segment's input.
     pub(super) fn new(beginning: &mut Beginning, around: &Surroundings) -> Stage {
         Stage {
             reach: Some(Reach {
@@ -185,7 +185,7 @@ impl Stage {
         }
     }
 
-    /// Holds the place of a stage that is lent out.
+    /// Creates an empty buffer, in place of one that a sandbox has.
     pub(super) fn placeholder() -> Stage {
         Stage {
             reach: None,
@@ -213,7 +213,7 @@ impl Stage {
         }
     }
 
-    /// A step begins: its templates may do so much work together, in all parts of all messages.
+    /// Starts the work limit of a step, shared by all templates that it renders.
     pub(super) fn allow_work(&mut self) {
         self.allowance = Arc::new(Allowance::new(MAX_WORK, self.interrupt.clone()));
         if let Some(values) = self.values.get_mut() {
@@ -227,17 +227,17 @@ impl Stage {
         values
     }
 
-    /// The run comes to a step, or back to it after a wait.
+    /// Enters a step, or continues it after a wait.
     pub(super) fn enter(&mut self, step: &str, resumed: Option<&Resumed>) {
         self.visited.push(step.to_owned());
-        // What it staged before the wait, and what ended the wait, have their numbers.
+        // The effects before the wait, and the end of the wait, have used the earlier ordinals.
         self.ordinal = resumed.map_or(0, |resumed| resumed.ordinal + 1);
         if let Some(Awakened::Code(given)) = resumed.map(|resumed| &resumed.why) {
             self.given = given.clone();
         }
     }
 
-    /// The wait that a step ends with, and when it is given up; none where it ends otherwise.
+    /// Returns the wait that a step ends with and its timeout; `None` if it ends otherwise.
     pub(super) fn wait(&mut self, outcome: &Outcome) -> Option<(StagedWait, Option<Timestamp>)> {
         let (awaited, give_up) = match outcome {
             Outcome::WaitForCode { selector, give_up } => {
@@ -264,20 +264,21 @@ impl Stage {
         &self.data
     }
 
-    /// The run's values as templates read them. Most steps read some, and few set any: they are made
-    /// once and kept up to date.
+    /// Returns the run's values for templates. They are computed once and then updated, because
+    /// most steps read values and few set any.
     pub(super) fn values(&self) -> &Values {
         self.values.get_or_init(|| self.make_values(&self.data))
     }
 
-    /// The same, to add to them; whoever asks after that has them made anew.
+    /// Takes the values out for changes; the next call of [`values`](Self::values) computes them
+    /// again.
     pub(super) fn take_values(&mut self) -> Values {
         let made = self.values.take();
         made.unwrap_or_else(|| self.make_values(&self.data))
     }
 
-    /// The present on the clocks of the installation. It is asked for once, so that a message that
-    /// tells it twice tells the same.
+    /// Returns the current time in the installation's time zone. It is read once, so that a message
+    /// that prints it twice prints the same time.
     fn present(&self) -> Option<DateTime<Tz>> {
         *self.present.get_or_init(|| {
             let reach = self.reach.as_ref()?;
@@ -285,12 +286,12 @@ impl Stage {
         })
     }
 
-    /// Whether a step of the run has set anything yet.
+    /// Returns true if no step of the run has set a value yet.
     pub(super) fn is_as_it_came(&self) -> bool {
         self.set.is_empty()
     }
 
-    /// The values as templates would read them, had no step of the run set anything.
+    /// Returns the values for templates without those that steps of the run have set.
     pub(super) fn values_as_they_came(&self) -> Values {
         let came = |(name, _): &(&String, &Json)| !self.set.contains(*name);
         let came = self.data.iter().filter(came);
@@ -302,7 +303,7 @@ impl Stage {
         std::mem::take(&mut self.notes)
     }
 
-    /// Whether a claim met nothing but what other segments have staged.
+    /// Returns true if a claim found only codes that other segments have staged.
     pub(super) fn contended(&self) -> bool {
         self.contended
     }
@@ -311,7 +312,8 @@ impl Stage {
         self.staged
     }
 
-    /// What ended the wait before this segment, without a code that the step did not take.
+    /// Returns the end of the wait before this segment, without a received code that the step did
+    /// not claim.
     pub(super) fn resumed(&self, beginning: &Beginning) -> Option<Resumed> {
         let mut resumed = beginning.resumed.clone()?;
         if self.given.is_some() {
@@ -320,7 +322,7 @@ impl Stage {
         Some(resumed)
     }
 
-    /// The key of the step's next effect.
+    /// Returns the key of the step's next effect.
     pub(super) fn next_effect(&mut self) -> StepKey {
         let step = self.visited.last().cloned().unwrap_or_default();
         let visit = self
@@ -338,7 +340,7 @@ impl Stage {
         key
     }
 
-    /// Notes under which name a code is claimed or kept, where it is not the event's key.
+    /// Records a name under which a code is claimed or kept, if it is not the event key.
     pub(super) fn goes_by(&mut self, name: &str) {
         let known = &mut self.staged.known_as;
         if name != self.key && !known.iter().any(|other| other == name) {
@@ -346,7 +348,7 @@ impl Stage {
         }
     }
 
-    /// When the first of the segment's codes expires that one of these messages carries.
+    /// Returns the earliest expiry of the segment's codes that these messages contain.
     pub(super) fn expires<'c>(
         &self,
         contents: impl Iterator<Item = &'c Content> + Clone,

@@ -1,4 +1,4 @@
-//! What the tracer is told of events and runs, once they are committed.
+//! Reports committed events and runs to the tracer.
 
 use std::time::SystemTime;
 
@@ -8,7 +8,7 @@ use promoflow_store::{Accept, EventRow, RunId, Segment, SegmentEnd};
 use promoflow_trace::{CommitSpan, Happened, SegmentSpan, StepSpan};
 
 impl Shared {
-    /// An event was accepted with these runs.
+    /// Records an accepted event and its runs.
     pub(super) fn trace_event(&self, row: EventRow, accept: &Accept, runs: &[Option<RunId>]) {
         let Some(tracer) = &self.parts.tracer else {
             return;
@@ -33,7 +33,7 @@ impl Shared {
         });
     }
 
-    /// A run went on.
+    /// Records a committed segment.
     pub(super) fn trace_segment(&self, segment: &Segment) {
         if let Some(tracer) = &self.parts.tracer
             && let Some((run, number)) = segment.run
@@ -45,7 +45,7 @@ impl Shared {
         }
     }
 
-    /// The commit that just told what became of a unit.
+    /// Returns the span of the latest commit.
     fn last_commit(&self) -> CommitSpan {
         let (units, took) = self.parts.metrics.commits.last();
         let ended = SystemTime::now();

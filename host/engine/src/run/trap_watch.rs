@@ -1,7 +1,7 @@
-//! Workflows whose blocks are stopped again and again: they are paused, and an alert says so.
+//! Pauses workflows whose blocks trap repeatedly, and raises an alert.
 //!
-//! Each trap costs a worker up to the time that a step may take, and each run its attempts. What is
-//! counted is kept in memory: a process that starts counts from nothing.
+//! Each trap costs a worker up to the time limit of a step, and each run its attempts. The counts
+//! are kept in memory and start at zero with each process.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -12,22 +12,22 @@ use super::worker::Task;
 use promoflow_model::alert;
 use promoflow_store::{NewNotice, Segment, SegmentEnd, StepRecord, StoreError, WorkflowRow};
 
-/// Traps and time-outs in a row after which a workflow is paused.
+/// Number of consecutive traps and time-outs after which a workflow is paused.
 pub const MAX_TRAPS_IN_A_ROW: u32 = 10;
 
 /// Counts the traps of workflows.
 #[derive(Default)]
 pub(super) struct TrapWatch {
-    /// Whether there is anything to count from; most of the time there is nothing.
+    /// True if any count is above zero, to skip the lock in the common case.
     any: AtomicBool,
-    /// The traps in a row, by version of a workflow.
+    /// The consecutive traps by workflow version.
     counts: Mutex<HashMap<WorkflowRow, u32>>,
     /// Workflows to pause, with the last error.
     to_pause: Mutex<Vec<(WorkflowRow, String)>>,
 }
 
 impl TrapWatch {
-    /// Counts what became of a segment; true where its workflow is to be paused.
+    /// Counts the result of a segment. Returns true if its workflow must be paused.
     fn count(&self, workflow: WorkflowRow, segment: &Segment) -> bool {
         if segment.trapped {
             let mut counts = lock(&self.counts);
@@ -39,9 +39,7 @@ impl TrapWatch {
             }
             counts.remove(&workflow);
             drop(counts);
-            let error = error_of(segment)
-                .unwrap_or("a block was stopped")
-                .to_owned();
+            let error = error_of(segment).unwrap_or("a block trapped").to_owned();
             lock(&self.to_pause).push((workflow, error));
             return true;
         }
@@ -62,20 +60,20 @@ fn error_of(segment: &Segment) -> Option<&str> {
 }
 
 impl Shared {
-    /// Counts what became of a segment of that workflow.
+    /// Counts the result of a segment of this workflow.
     pub(super) fn watch_traps(&self, workflow: WorkflowRow, segment: &Segment) {
         if self.traps.count(workflow, segment) {
             self.look.ring();
         }
     }
 
-    /// Pauses the workflows that trapped too often in a row. What cannot be paused now is the next
-    /// time.
+    /// Pauses the workflows that trapped too often in a row. If that fails, the next call tries
+    /// again.
     pub(super) fn pause_trapping(&self) {
         let to_pause = std::mem::take(&mut *lock(&self.traps.to_pause));
         for (workflow, error) in to_pause {
             if let Err(failure) = self.pause(workflow, &error) {
-                tracing::error!("cannot pause a workflow that traps: {failure}");
+                tracing::error!("cannot pause a trapping workflow: {failure}");
                 lock(&self.traps.to_pause).push((workflow, error));
             }
         }
@@ -84,7 +82,7 @@ impl Shared {
     fn pause(&self, row: WorkflowRow, error: &str) -> Result<(), StoreError> {
         let store = &self.parts.store;
         let mut workflows = store.workflows()?.into_iter();
-        // A later version may be mended.
+        // Pause only the version that trapped: a later one may be fixed.
         let Some(stored) = workflows.find(|stored| stored.row == row) else {
             return Ok(());
         };
@@ -97,7 +95,7 @@ impl Shared {
         let event = match event.checked() {
             Ok(event) => Some(event),
             Err(error) => {
-                tracing::error!("an alert cannot be sent: {error}");
+                tracing::error!("invalid alert event: {error}");
                 None
             }
         };
@@ -115,7 +113,7 @@ impl Shared {
         if let Some(event) = event {
             let answer = Box::new(|receipt: Result<_, super::SendError>| {
                 if let Err(error) = receipt {
-                    tracing::error!("the alert of a paused workflow was not stored: {error}");
+                    tracing::error!("the alert of the paused workflow was not stored: {error}");
                 }
             });
             let event = Box::new(event);
@@ -142,12 +140,12 @@ mod tests {
     }
 
     #[test]
-    fn traps_in_a_row_count_and_success_ends_the_row() {
+    fn counts_consecutive_traps_and_resets_on_success() {
         let watch = TrapWatch::default();
         let (one, other) = (WorkflowRow(1), WorkflowRow(2));
         for _ in 1..MAX_TRAPS_IN_A_ROW {
             assert!(!watch.count(one, &segment(true, failed())));
-            // Neither another workflow nor a fault of another kind counts.
+            // Other workflows and other kinds of errors do not count.
             assert!(!watch.count(other, &segment(false, SegmentEnd::Completed)));
             assert!(!watch.count(one, &segment(false, failed())));
         }
@@ -159,7 +157,7 @@ mod tests {
         assert_eq!(lock(&watch.to_pause).len(), 1);
         assert!(
             !watch.count(one, &segment(true, failed())),
-            "it counts anew"
+            "the count starts again"
         );
     }
 }

@@ -1,10 +1,12 @@
-//! The watch: judges the alerts, in the process that executes.
+//! The alert monitor: evaluates the alert rules, in the process that is the executor.
 //!
-//! It looks every second (and once more as its process ends) at the lanes that were claimed from since, and every minute, or when the
-//! pool was changed or somebody asks for it, at all of them. To judge a lane it reads no more codes than its thresholds
-//! say. A crossing is stored before its event is sent, and the event's id comes from the crossing:
-//! wherever a process dies, the next one sends what was not told, and it is accepted once. What the
-//! webhooks get is stored with the word that it was accepted.
+//! Every second, and once more before the process ends, it evaluates the code groups that were
+//! claimed from. Every minute, after a change of the pool or on request, it evaluates all groups.
+//! It reads no more codes of a group than the thresholds require.
+//!
+//! A raised alert is stored before its event is sent, and the event's id comes from the stored
+//! alert. If the process dies in between, the next one sends the event, which is accepted once. The
+//! webhook notifications are stored together with the mark that the event was accepted.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -23,58 +25,59 @@ use promoflow_model::event::Event;
 use promoflow_model::pool::Lane;
 use promoflow_store::{ClaimId, NewNotice, Result, Store};
 
-/// How long it is waited for a judgement of all lanes at the most.
+/// Maximum time to wait for an evaluation of all code groups.
 const MAX_JUDGING: Duration = Duration::from_secs(60);
-/// How often the watch looks at what was claimed.
+/// Interval between two checks of the latest claims.
 const LOOK: Duration = Duration::from_secs(1);
-/// Claims before its start that a watch looks at: the process that made them may have died before it
-/// judged them.
+/// Number of claims before its start that the monitor checks: the process that made them may have
+/// died before it evaluated them.
 const LOOKED_BACK: i64 = 256;
-/// How much longer rates are kept than reading them took.
+/// Lifetime of cached rates, as a multiple of the time that reading them took.
 const KEPT: u32 = 50;
-/// How often it looks at all lanes: codes expire, and rates change, without a claim.
+/// Interval between two evaluations of all code groups: codes expire and rates change without
+/// claims.
 const ROUND: Duration = Duration::from_secs(60);
 
-/// What the watch of a process knows.
+/// The state of a process's alert monitor.
 pub(super) struct Watch {
     rules: Rules,
     installation: String,
-    /// The last claim that was looked at.
+    /// The last claim that was checked.
     mark: ClaimId,
-    /// What is stored of alerts, once this process executes: nobody else writes it then.
+    /// The stored alerts, once this process is the executor: no other process writes them then.
     alerts: Option<HashMap<Subject, Alert>>,
-    /// The pool's generation at the last round, and when the next one is.
+    /// The pool's generation at the last full evaluation, and the time of the next one.
     generation: Option<u64>,
     next_round: Instant,
-    /// The rates, and until when they hold.
+    /// The cached rates and the time until which they are used.
     rates: Option<(Instant, Rates)>,
 }
 
-/// The claim after which a watch begins.
+/// Returns the claim after which the monitor starts.
 fn looked_back(store: &dyn Store) -> Result<ClaimId> {
     Ok(ClaimId(store.last_claim()?.0.saturating_sub(LOOKED_BACK)))
 }
 
-/// How the watch is told to end.
+/// Signals to the alert monitor: end, or evaluate now.
 #[derive(Default)]
 pub(super) struct WatchEnd {
     ending: AtomicBool,
     bell: Bell,
-    /// How often somebody has asked for all lanes to be judged.
+    /// Number of requests to evaluate all code groups.
     asked: AtomicU64,
-    /// The last of those that was answered.
+    /// The last request that was completed.
     answered: Mutex<u64>,
     answer: Condvar,
 }
 
 impl WatchEnd {
-    /// It looks once more, and ends.
+    /// Makes the monitor check once more and end.
     pub(super) fn end(&self) {
         self.ending.store(true, Ordering::SeqCst);
         self.bell.ring();
     }
 
-    /// Has all lanes judged, and waits until that is done.
+    /// Requests an evaluation of all code groups and waits until it is done.
     pub(super) fn judge(&self) {
         let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
         self.bell.ring();
@@ -93,7 +96,7 @@ impl WatchEnd {
 }
 
 impl Watch {
-    /// Looks at what was claimed last, and is from now on.
+    /// Creates a monitor that starts with the latest claims.
     pub(super) fn new(shared: &Shared) -> Result<Watch> {
         let store = &shared.parts.store;
         Ok(Watch {
@@ -102,13 +105,13 @@ impl Watch {
             mark: looked_back(&**store)?,
             alerts: None,
             generation: None,
-            // A process that does one thing and ends makes no round.
+            // A short-lived process makes no full evaluation.
             next_round: Instant::now() + LOOK,
             rates: None,
         })
     }
 
-    /// Looks until it is told to end.
+    /// Evaluates the rules until the end is signalled.
     pub(super) fn run(mut self, shared: &Arc<Shared>) {
         let end = &shared.watch_end;
         let mut heard = 0;
@@ -121,7 +124,7 @@ impl Watch {
             if shared.executes.load(Ordering::SeqCst)
                 && let Err(error) = self.look(shared, last)
             {
-                tracing::error!("cannot judge the alerts: {error}");
+                tracing::error!("cannot evaluate the alert rules: {error}");
             }
             end.answers(asked);
             if last {
@@ -136,7 +139,7 @@ impl Watch {
         let (mut alerts, first) = match self.alerts.take() {
             Some(alerts) => (alerts, false),
             None => {
-                // What came before this process executed is looked at by the next round.
+                // The next full evaluation covers earlier claims.
                 self.mark = looked_back(&**store)?;
                 let stored = store.alerts()?.into_iter();
                 let mut alerts = stored.map(|one| (one.subject.clone(), one)).collect();
@@ -168,8 +171,7 @@ impl Watch {
         judged
     }
 
-    /// Takes back what no rule judges any more. Nobody sees the pool clear of it meanwhile, so a
-    /// rule that comes back tells anew what it finds.
+    /// Clears alerts whose rule was removed. If the rule is added again, its alert is raised again.
     fn let_go(&self, shared: &Shared, alerts: &mut HashMap<Subject, Alert>) -> Result<()> {
         let gone = alerts
             .values_mut()
@@ -222,11 +224,11 @@ impl Watch {
                 if raised == before {
                     continue;
                 }
-                // A lane that was used up long before anybody watched it is no news.
+                // A code group that was used up long before it was monitored raises no alert.
                 let old = raised && known.is_none() && counted == 0 && rule.kind == Kind::Left;
                 let silent = old && self.a_day(shared, lane, now)? == 0.0;
                 let crossing = known.map_or(0, |alert| alert.crossing);
-                #[allow(clippy::cast_precision_loss, reason = "days are told to a tenth")]
+                #[allow(clippy::cast_precision_loss, reason = "days are rounded to a tenth")]
                 let days_left = (a_day > 0.0).then(|| counted as f64 / a_day);
                 let alert = Alert {
                     raised,
@@ -243,7 +245,7 @@ impl Watch {
         Ok(())
     }
 
-    /// Claims of a lane in a day.
+    /// Returns the number of claims per day from a code group.
     fn a_day(&mut self, shared: &Shared, lane: &Lane, now: Timestamp) -> Result<f64> {
         let began = Instant::now();
         if self.rates.as_ref().is_none_or(|(until, _)| *until <= began) {
@@ -255,13 +257,13 @@ impl Watch {
         Ok(rates.map_or(0.0, |(_, rates)| rates.a_day(lane)))
     }
 
-    /// Sends the event of a crossing and waits until it is stored; where it cannot be now, the
-    /// next look sends it again.
+    /// Sends the event of an alert and waits until it is stored. If that fails, the next check
+    /// sends it again.
     fn tell(&self, shared: &Arc<Shared>, alert: &mut Alert) -> Result<()> {
         let event = match alert.event(&self.installation).checked() {
             Ok(event) => event,
             Err(error) => {
-                tracing::error!("an alert cannot be told: {error}");
+                tracing::error!("invalid alert event: {error}");
                 alert.told = true;
                 return shared.parts.store.put_alert(alert, &[]);
             }
@@ -275,14 +277,14 @@ impl Watch {
         shared.bring(Task::Event { event, answer });
         match answered.recv() {
             Ok(Ok(_)) => alert.told = true,
-            // Somebody else took its id: it goes out under the next one.
+            // Another event has this id: the next check uses the next one.
             Ok(Err(SendError::Conflict(id))) => {
-                tracing::error!("another event has the id of an alert, {id}");
+                tracing::error!("the id of an alert event is already used by another event: {id}");
                 alert.crossing += 1;
                 notices.clear();
             }
             Ok(Err(error)) => {
-                tracing::error!("an alert was not told yet: {error}");
+                tracing::error!("the alert event was not stored, retrying: {error}");
                 return Ok(());
             }
             Err(_) => return Ok(()),
@@ -290,7 +292,7 @@ impl Watch {
         shared.parts.store.put_alert(alert, &notices)
     }
 
-    /// The event of a crossing for each webhook that is to be told.
+    /// Returns the notification for each webhook of the alert's rule.
     fn notices(&self, alert: &Alert, event: &Event) -> Vec<NewNotice> {
         let rule = self.rules.judging(&alert.subject);
         let webhooks = rule.map(|rule| rule.webhooks.iter());

@@ -1,4 +1,4 @@
-//! Workers: the threads that execute segments and hand them to the committer.
+//! Workers: the threads that execute segments and submit them to the committer.
 
 use std::collections::{BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,12 +15,12 @@ use promoflow_model::event::Event;
 use promoflow_model::pool::Lane;
 use promoflow_store::{Accept, ConfigId, DueRun, Segment, Start, TroubleKind, Unit};
 
-/// Work for a worker.
+/// A job for a worker.
 pub(super) struct Job {
     pub(super) task: Task,
-    /// How often something had changed meanwhile.
+    /// Number of earlier tries that ended in a conflict.
     tries: u32,
-    /// Tells the committer that a unit is on its way.
+    /// Announces to the committer that a commit request will follow.
     announced: Announced,
 }
 
@@ -30,7 +30,7 @@ pub(super) enum Task {
 }
 
 impl Job {
-    /// Work of which nothing has changed yet.
+    /// Creates a job for its first try.
     pub(super) fn new(task: Task, announced: Announced) -> Job {
         Job {
             task,
@@ -43,7 +43,8 @@ impl Job {
         matches!(self.task, Task::Event { .. })
     }
 
-    /// Tells whoever waits that the engine was stopped; a run goes on in the next process.
+    /// Reports to the sender of an event that the engine has stopped. A run continues in the next
+    /// process.
     pub(super) fn refuse(self) {
         if let Task::Event { answer, .. } = self.task {
             answer(Err(SendError::Unavailable("the engine was stopped")));
@@ -51,9 +52,9 @@ impl Job {
     }
 }
 
-/// Whether what a segment found depends on a start before it in the same unit, which may come to
-/// nothing: it takes a code for its contact to keep, as that does, or found nothing left where
-/// that took a code. It runs once the unit is committed.
+/// Returns true if a segment depends on an earlier start of the same commit request, which may
+/// still be dropped: both take a code for their contact to keep, or this one found a code group
+/// exhausted from which the other took a code. The segment then runs again after the commit.
 fn clashes(starts: &[Start], segment: &Segment) -> bool {
     fn keeps(segment: &Segment) -> impl Iterator<Item = &Lane> {
         let taken = segment.reuses.iter();
@@ -70,7 +71,7 @@ fn clashes(starts: &[Start], segment: &Segment) -> bool {
 }
 
 impl Shared {
-    /// Gives work to a worker; waits while too much waits already.
+    /// Queues a task for a worker; blocks while the queue is full.
     pub(super) fn bring(&self, task: Task) {
         let announced = self.parts.committer.announce();
         if let Err(refused) = self.jobs.put(Job::new(task, announced)) {
@@ -78,14 +79,14 @@ impl Shared {
         }
     }
 
-    /// Does the work of an event on the thread that sends it.
+    /// Processes an event on the calling thread.
     pub(super) fn here(self: &Arc<Self>, event: Box<Event>, answer: Answer) {
         let announced = self.parts.committer.announce();
         self.event(event, 0, announced, answer);
     }
 
-    /// Has an event stored that starts nothing under that configuration: no worker has anything to
-    /// do for it. For threads that must not wait for a disk.
+    /// Stores an event that starts nothing in this configuration, without a worker. For threads
+    /// that must not wait for the disk.
     pub(super) fn only_store(self: &Arc<Self>, event: Event, config: ConfigId, answer: Answer) {
         let accept = Accept {
             event,
@@ -101,12 +102,12 @@ impl Shared {
         );
     }
 
-    /// Gives work to a worker, from a thread that must not wait.
+    /// Queues a task for a worker without blocking.
     pub(super) fn bring_at_once(&self, task: Task) {
         self.queue_at_once(task, 0);
     }
 
-    /// Brings work back, from a thread that must not wait for a worker.
+    /// Queues a task again after a conflict, without blocking.
     pub(super) fn bring_back(&self, task: Task, tries: u32) {
         self.queue_at_once(task, tries + 1);
     }
@@ -130,7 +131,7 @@ impl Shared {
         }
     }
 
-    /// Executes what waits while all workers are held up.
+    /// Executes late jobs while all workers are busy.
     pub(super) fn work_in_reserve(self: &Arc<Self>) {
         self.parts.sandboxes.prepare_thread();
         while let Some((job, turn)) = self.jobs.take_for_reserve() {
@@ -139,7 +140,7 @@ impl Shared {
         }
     }
 
-    /// Has events stored that no worker comes to: their runs are due once they are.
+    /// Stores late events; their runs become due afterwards.
     pub(super) fn store_late_events(self: &Arc<Self>) {
         while let Some(late) = self.jobs.take_late_events() {
             for job in late {
@@ -158,7 +159,7 @@ impl Shared {
             announced,
         } = job;
         if tries > 1 {
-            // What stood in the way needs a moment to settle.
+            // Gives the cause of the conflict a moment to settle.
             thread::sleep(Duration::from_millis(1));
         }
         let run = match &task {
@@ -170,7 +171,7 @@ impl Shared {
             Task::Run(run) => self.run(*run, tries, announced),
         }));
         if done.is_err() {
-            // What it had staged, and who waits for it, are lost with it.
+            // The staged codes, and the sender's callback, were lost in the panic.
             self.around.leases.forget_all();
             run.into_iter().for_each(|run| self.put_to_rest(run));
         }
@@ -187,7 +188,8 @@ impl Shared {
         self.event_with(event, tries, announced, answer, executes);
     }
 
-    /// The same; `executes`: with the first segments of its runs, else its runs are due after that.
+    /// Processes an event. With `executes`, the first segments of its runs are executed before the
+    /// commit; otherwise its runs become due after it.
     fn event_with(
         self: &Arc<Self>,
         event: Box<Event>,
@@ -198,7 +200,7 @@ impl Shared {
     ) {
         if tries > MOST_TRIES {
             return answer(Err(SendError::Unavailable(
-                "the database never comes to rest; try later",
+                "too many concurrent changes; retry later",
             )));
         }
         let configuration = match self.parts.configurations.present() {
@@ -220,8 +222,8 @@ impl Shared {
             });
     }
 
-    /// The runs of an event; executed as far as they go where this process executes. What depends
-    /// on segments that are not committed yet is stored first, and executed after them.
+    /// Returns the runs that an event starts, with their first segments if this process executes. A
+    /// segment that depends on uncommitted segments is executed after the event is stored.
     fn starts(&self, event: &Event, configuration: &Configuration, executes: bool) -> Vec<Start> {
         let mut starts: Vec<Start> = Vec::new();
         for plan in configuration.starts(event) {
@@ -268,15 +270,15 @@ impl Shared {
         let plan = match self.parts.configurations.plan(run.workflow, run.config) {
             Ok(plan) => plan,
             Err(error) => {
-                // Not the run's fault: an operator may bring back what is missing.
-                tracing::error!(run = run.id.0, "cannot go on: {error:#}");
+                // Not an error of the run: an operator may restore what is missing.
+                tracing::error!(run = run.id.0, "the run cannot continue: {error:#}");
                 return self.retry_later(run, announced, format!("{error:#}"));
             }
         };
         let contacts = match self.parts.configurations.present() {
             Ok(configuration) => configuration.contacts,
             Err(error) => {
-                tracing::error!(run = run.id.0, "cannot go on: {error:#}");
+                tracing::error!(run = run.id.0, "the run cannot continue: {error:#}");
                 return self.retry_later(run, announced, format!("{error:#}"));
             }
         };

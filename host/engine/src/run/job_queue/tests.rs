@@ -12,7 +12,7 @@ use promoflow_model::event::Event;
 use promoflow_store::{ConfigId, DueRun, RunId, Store};
 use promoflow_store_sqlite::SqliteStore;
 
-/// Makes jobs.
+/// Creates jobs.
 struct Jobs {
     committer: Committer,
     _folder: tempfile::TempDir,
@@ -63,7 +63,7 @@ fn of(job: &Job) -> (i64, i64) {
     }
 }
 
-/// A job of that workflow took long.
+/// Runs a job of this workflow that takes long.
 fn slow(queue: &JobQueue, jobs: &Jobs, workflow: i64) {
     queue.put(jobs.run(workflow, 0)).ok().unwrap();
     let (_, turn) = queue.take().unwrap();
@@ -72,7 +72,7 @@ fn slow(queue: &JobQueue, jobs: &Jobs, workflow: i64) {
 }
 
 #[test]
-fn lines_have_their_turns_whatever_waits_in_the_others() {
+fn serves_sub_queues_round_robin() {
     let (jobs, queue) = (Jobs::new(), JobQueue::new(2));
     for id in 0..100 {
         queue.put(jobs.run(1, id)).ok().unwrap();
@@ -84,7 +84,7 @@ fn lines_have_their_turns_whatever_waits_in_the_others() {
 }
 
 #[test]
-fn slow_lines_together_leave_a_worker_to_others() {
+fn slow_sub_queues_leave_one_worker_to_others() {
     let (jobs, queue) = (Jobs::new(), JobQueue::new(3));
     slow(&queue, &jobs, 1);
     slow(&queue, &jobs, 2);
@@ -96,7 +96,7 @@ fn slow_lines_together_leave_a_worker_to_others() {
     let held: Vec<_> = (0..2).map(|_| queue.take().unwrap()).collect();
     queue.put(jobs.run(3, 9)).ok().unwrap();
     assert_eq!(of(&queue.take().unwrap().0), (3, 9));
-    // Their turn comes again with the end of one of theirs.
+    // A slow sub-queue is served again when one of its jobs ends.
     thread::scope(|scope| {
         let next = scope.spawn(|| of(&queue.take().unwrap().0).0);
         for (_, turn) in held {
@@ -104,7 +104,7 @@ fn slow_lines_together_leave_a_worker_to_others() {
         }
         assert!(matches!(next.join().unwrap(), 1 | 2));
     });
-    // At the end all of them are taken.
+    // A closed queue is drained.
     queue.close();
     let mut left = 0;
     while queue.take().is_some() {
@@ -114,7 +114,7 @@ fn slow_lines_together_leave_a_worker_to_others() {
 }
 
 #[test]
-fn the_reserve_takes_what_nobody_serves_and_late_events_are_handed_out() {
+fn reserve_takes_unserved_jobs_and_late_events_are_returned() {
     let (jobs, queue) = (Jobs::new(), JobQueue::new(1));
     slow(&queue, &jobs, 4);
     queue.put(jobs.run(1, 0)).ok().unwrap();
@@ -130,7 +130,7 @@ fn the_reserve_takes_what_nobody_serves_and_late_events_are_handed_out() {
     assert_eq!(queue.take_late_events().unwrap().len(), 2);
     assert!(began.elapsed() >= LATE_EVENT);
     assert_eq!(queue.len(), 2);
-    // Where one was taken just now, the others wait longer for a worker.
+    // After a worker has just served the sub-queue, its events wait longer.
     let line = Line {
         taken: Some(Instant::now()),
         ..Line::default()
@@ -143,7 +143,7 @@ fn the_reserve_takes_what_nobody_serves_and_late_events_are_handed_out() {
 }
 
 #[test]
-fn all_jobs_arrive_once_whoever_brings_and_takes_them() {
+fn delivers_each_job_once_between_many_threads() {
     let (jobs, queue) = (Jobs::new(), JobQueue::new(3));
     let mut taken: Vec<i64> = thread::scope(|scope| {
         let takers: Vec<_> = (0..3)

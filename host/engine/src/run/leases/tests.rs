@@ -1,4 +1,4 @@
-//! Leases against a plain model of what is free and what is staged.
+//! Tests of the leases against a simple model of the available and the staged codes.
 
 use std::path::Path;
 
@@ -13,20 +13,20 @@ use promoflow_store_sqlite::SqliteStore;
 
 const DAY: i64 = 86_400_000;
 
-/// What happens to a lane.
+/// An operation on a code group.
 #[derive(Clone, Debug)]
 enum Deed {
-    /// A claim by a segment that asks for so many days.
+    /// A segment claims a code that lasts for this many days.
     Take(u32),
-    /// One of the staged segments is discarded,
+    /// A staged segment is discarded.
     GiveBack(prop::sample::Index),
-    /// committed,
+    /// A staged segment is committed.
     Commit(prop::sample::Index),
-    /// or nobody knows: its commit failed without an answer, after it was done or before.
+    /// A staged segment's commit failed without a reply, after it was done (true) or before.
     Forget(prop::sample::Index, bool),
-    /// Codes come, by the days that they last.
+    /// Codes that last for these numbers of days are uploaded.
     Upload(Vec<i64>),
-    /// The clock moves, back as well.
+    /// The clock moves forward or back by milliseconds.
     Tick(i64),
     Refresh,
 }
@@ -45,11 +45,11 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
     prop::collection::vec(deed, 1..80)
 }
 
-/// Leases on a real store, beside the model.
+/// Leases on a real store, next to the model.
 struct Bench {
     _folder: TempDir,
     store: Arc<SqliteStore>,
-    /// Commits claims without the engine.
+    /// A second connection that commits claims without the engine.
     other: Connection,
     leases: Leases,
     free: BTreeMap<Position, String>,
@@ -67,7 +67,7 @@ fn lane() -> Lane {
 
 fn connect(path: &Path) -> Connection {
     let connection = Connection::open(path).unwrap();
-    // Nothing here is to survive a power loss.
+    // The test database need not survive a power loss.
     connection
         .execute_batch("PRAGMA synchronous = OFF; PRAGMA busy_timeout = 10000")
         .unwrap();
@@ -123,11 +123,11 @@ impl Bench {
             .into_iter()
             .map(|one| (one.position, one.code))
             .collect();
-        // What is staged stands in the store until its commit.
+        // The store still contains staged codes until their commit.
         for claim in &self.staged {
             self.free.remove(&claim.code.position);
         }
-        // As the scout does when it sees that somebody has committed.
+        // The poller does the same when it sees that another process has committed.
         self.leases.refresh().unwrap();
     }
 
@@ -138,7 +138,7 @@ impl Bench {
             .staged
             .iter()
             .any(|claim| claim.code.position.expires >= needed);
-        // As a segment that holds a code of another lane, so that it does not wait.
+        // A code of another group, so that the segment does not block.
         let own = [Position {
             expires: Timestamp::NEVER,
             id: -1,
@@ -164,7 +164,7 @@ impl Bench {
         Ok(())
     }
 
-    /// Takes a code out of the pool, as the commit of its segment does.
+    /// Deletes a code from the pool, as the commit of its segment does.
     fn delete(&self, claim: &StagedClaim) {
         let position = claim.code.position;
         let gone = self
@@ -174,7 +174,10 @@ impl Bench {
                 rusqlite::params![position.expires.0, position.id],
             )
             .unwrap();
-        assert_eq!(gone, 1, "a code was handed out that is not in the pool");
+        assert_eq!(
+            gone, 1,
+            "the leases returned a code that is not in the pool"
+        );
     }
 
     fn settled(&mut self, index: &prop::sample::Index) -> Option<StagedClaim> {
@@ -223,13 +226,13 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(48) })]
 
     #[test]
-    fn a_claim_gets_the_first_free_code_that_lasts_whatever_happened_before(deeds in deeds()) {
+    fn claims_return_the_first_available_code_that_lasts(deeds in deeds()) {
         let mut bench = Bench::new();
         bench.upload(&[0, 1, 2, 3, 3, 4, 5, 2, 1, 7, 3, 2, 2, 4, 4, 6, 1, 0, 5, 3]);
         for deed in &deeds {
             bench.does(deed)?;
         }
-        // In the end everything that is free is handed out, once.
+        // At the end every available code is returned once.
         bench.now -= 10 * DAY;
         while !bench.free.is_empty() {
             bench.take(0)?;
@@ -238,7 +241,7 @@ proptest! {
 }
 
 #[test]
-fn who_waits_is_woken_by_a_code_that_comes_back() {
+fn a_returned_code_wakes_a_waiting_claim() {
     let mut bench = Bench::new();
     bench.upload(&[5]);
     bench.take(0).unwrap();
@@ -252,11 +255,11 @@ fn who_waits_is_woken_by_a_code_that_comes_back() {
         let taken = waiting.join().unwrap().unwrap();
         assert!(matches!(taken, Taken::Code(code) if code == claim.code));
     });
-    assert!(began.elapsed() < SETTLE, "it slept on");
+    assert!(began.elapsed() < SETTLE, "the claim was not woken");
 }
 
 #[test]
-fn who_waits_for_codes_that_are_committed_is_told_that_none_is_left() {
+fn a_waiting_claim_is_exhausted_when_the_codes_are_committed() {
     let mut bench = Bench::new();
     bench.upload(&[5]);
     bench.take(0).unwrap();
@@ -272,7 +275,7 @@ fn who_waits_for_codes_that_are_committed_is_told_that_none_is_left() {
 }
 
 #[test]
-fn who_holds_the_last_code_itself_is_told_that_none_is_left() {
+fn a_claim_is_exhausted_if_its_own_segment_holds_the_last_code() {
     let mut bench = Bench::new();
     bench.upload(&[5]);
     bench.take(0).unwrap();
@@ -282,7 +285,7 @@ fn who_holds_the_last_code_itself_is_told_that_none_is_left() {
 }
 
 #[test]
-fn what_is_asked_for_without_end_is_not_remembered_without_end() {
+fn bounds_the_cached_groups_and_windows() {
     let folder = tempfile::tempdir().unwrap();
     let store = Arc::new(SqliteStore::open(&folder.path().join("shop.db")).unwrap());
     let leases = Leases::new(store);
