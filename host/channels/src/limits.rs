@@ -1,34 +1,34 @@
-//! How much a channel is asked to do at one time.
+//! Concurrency and rate limits of channels.
 
 use std::sync::Arc;
 
 use promoflow_config::Rate;
-
-use super::{Channel, Handover, Letter};
 use promoflow_model::message::ChannelKind;
 
-/// How much a channel is asked to do at one time.
+use super::{Channel, Handover, Letter};
+
+/// Concurrency and rate limits of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Letters that are handed over at one time; at least one.
+    /// Maximum number of simultaneous deliveries; at least one.
     pub concurrency: usize,
-    /// How many begin in a time; `None`: as many as there are.
+    /// Maximum rate of deliveries; `None` if unlimited.
     pub rate: Option<Rate>,
 }
 
 impl Limits {
-    /// One letter at a time, as fast as it goes.
+    /// One delivery at a time, without a rate limit.
     pub const ONE: Limits = Limits {
         concurrency: 1,
         rate: None,
     };
 }
 
-/// A channel that is held to a rate.
+/// A channel with a rate limit.
 pub struct Paced {
     /// The channel.
     pub channel: Arc<dyn Channel>,
-    /// Its rate.
+    /// Its maximum rate.
     pub rate: Rate,
 }
 

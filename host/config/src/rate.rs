@@ -1,55 +1,10 @@
-//! Concurrency and rate limits of channels.
+//! How many messages a channel may send per unit of time.
 
 use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::time::Duration;
 
 use serde::Deserialize;
-
-use super::{Channel, Handover, Letter};
-use promoflow_model::message::ChannelKind;
-
-/// Concurrency and rate limits of a channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Maximum number of simultaneous deliveries; at least one.
-    pub concurrency: usize,
-    /// Maximum rate of deliveries; `None` if unlimited.
-    pub rate: Option<Rate>,
-}
-
-impl Limits {
-    /// One delivery at a time, without a rate limit.
-    pub const ONE: Limits = Limits {
-        concurrency: 1,
-        rate: None,
-    };
-}
-
-/// A channel with a rate limit.
-pub(crate) struct Paced {
-    /// The channel.
-    pub(crate) channel: Arc<dyn Channel>,
-    /// Its maximum rate.
-    pub(crate) rate: Rate,
-}
-
-impl Channel for Paced {
-    fn takes(&self, kind: ChannelKind) -> bool {
-        self.channel.takes(kind)
-    }
-
-    fn limits(&self) -> Limits {
-        Limits {
-            rate: Some(self.rate),
-            ..self.channel.limits()
-        }
-    }
-
-    fn deliver(&self, letter: &Letter<'_>) -> Handover {
-        self.channel.deliver(letter)
-    }
-}
 
 /// A number of messages per unit of time: `20/s`, `600/min`, `5000/h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]

@@ -27,7 +27,7 @@ pub fn guarded(text: &str, for_spreadsheet: bool) -> Cow<'_, str> {
 }
 
 /// Returns the text without its guard.
-pub(crate) fn unguarded(text: &str) -> &str {
+pub fn unguarded(text: &str) -> &str {
     match formula(text) {
         (_, true) => &text[1..],
         _ => text,

@@ -27,7 +27,7 @@ const PLACEHOLDERS: &[&str] = &[
 ];
 
 /// Returns true for invisible characters: Unicode's default ignorables and format characters.
-pub(crate) fn is_invisible(c: char) -> bool {
+pub fn is_invisible(c: char) -> bool {
     matches!(
         c,
         '\u{AD}'

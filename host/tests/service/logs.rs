@@ -191,7 +191,7 @@ fn the_log_contains_no_code_and_no_address_at_any_level() {
         service.get("/api/v1/outbox").send().unwrap();
         until(|| {
             let text = std::fs::read_to_string(&log).unwrap();
-            text.contains("cannot be read") && text.contains("delivery 1 fails")
+            text.contains("cannot read") && text.contains("delivery 1 failed")
         });
         let text = no_marks(&log);
         let secret = service.key.rsplit('_').next().unwrap();

@@ -44,7 +44,7 @@ impl Host for StepState {
 }
 
 /// Converts a value for the sandbox.
-pub(in crate) fn into_wit(value: Value) -> types::Value {
+pub(crate) fn into_wit(value: Value) -> types::Value {
     match value {
         Value::Text(text) => types::Value::Text(text),
         Value::Integer(number) => types::Value::Integer(number),

@@ -54,7 +54,7 @@ fn into_wit(code: crate::host::Promocode) -> promocodes::Promocode {
 }
 
 /// Converts a selector and checks its limits.
-pub(in crate) fn read_selector(selector: &promocodes::Selector) -> Result<Selector, String> {
+pub(crate) fn read_selector(selector: &promocodes::Selector) -> Result<Selector, String> {
     let chars = selector.type_.chars().count();
     if chars == 0 || chars > MAX_TYPE_CHARS {
         return Err(format!(

@@ -134,8 +134,8 @@ impl Channel for Smtp {
 }
 
 /// Parses and classifies all replies in some bytes and returns their number.
-#[cfg(any(test, fuzzing))]
-pub(crate) fn read_replies(mut bytes: &[u8]) -> usize {
+#[doc(hidden)]
+pub fn read_replies(mut bytes: &[u8]) -> usize {
     let mut count = 0;
     while let Ok(Some(reply)) = reply::Reply::read(&mut bytes) {
         assert!((200..600).contains(&reply.code), "{reply:?}");

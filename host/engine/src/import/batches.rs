@@ -18,7 +18,7 @@ const MOST_ERRORS: usize = 1_000;
 
 /// Limits of one batch.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct BatchSize<Row> {
+pub struct BatchSize<Row> {
     /// Maximum number of rows.
     pub rows: usize,
     /// Maximum size in bytes, so that memory stays bounded whatever the rows hold.
@@ -28,7 +28,7 @@ pub(crate) struct BatchSize<Row> {
 }
 
 /// Rows that are stored in one call.
-pub(crate) struct Batch<Row> {
+pub struct Batch<Row> {
     /// The rows that were accepted.
     pub good: Vec<Row>,
     /// The locations of the accepted rows; empty if the line number says enough (CSV).
@@ -39,7 +39,7 @@ pub(crate) struct Batch<Row> {
 
 impl<Row> Batch<Row> {
     /// Returns the error for an accepted row that the store refuses.
-    pub(crate) fn refuse(&self, index: usize, line: u64, field: &str, message: String) -> RowError {
+    pub fn refuse(&self, index: usize, line: u64, field: &str, message: String) -> RowError {
         let place = self.places.get(index).copied();
         place
             .unwrap_or_else(|| RowPlace::line(line))
@@ -107,7 +107,7 @@ enum ReadAhead<Row> {
 
 /// The end of a file.
 #[derive(Default)]
-pub(crate) struct Ended {
+pub struct Ended {
     /// The error that stopped reading, if any.
     pub failed: Option<UploadError>,
     /// Warnings for the author of the file.
@@ -115,7 +115,7 @@ pub(crate) struct Ended {
 }
 
 /// Returns the reader for an upload. If `atomic`, the upload is read to its end here first.
-pub(crate) fn kept<'r>(
+pub fn kept<'r>(
     reader: impl Read + Send + 'r,
     atomic: bool,
 ) -> Result<Box<dyn Read + Send + 'r>, ImportError> {
@@ -132,7 +132,7 @@ pub(crate) fn kept<'r>(
 }
 
 /// Reads an upload on a separate thread and passes its rows to `take`, batch by batch.
-pub(crate) fn in_batches<R: Read, T: Table>(
+pub fn in_batches<R: Read, T: Table>(
     open: impl FnOnce() -> Result<Reader<R, T>, UploadError> + Send,
     size: BatchSize<T::Row>,
     mut take: impl FnMut(Batch<T::Row>) -> Result<(), StoreError>,

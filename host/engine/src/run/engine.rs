@@ -228,7 +228,7 @@ impl Engine {
 
     /// Like [`submit`](Engine::submit), but never waits for room; the caller must bound how many
     /// events are in flight.
-    pub(crate) fn submit_at_once(
+    pub fn submit_at_once(
         &self,
         event: Event,
         answer: impl FnOnce(Result<Receipt, SendError>) + Send + 'static,

@@ -57,7 +57,7 @@ pub struct WouldWait {
 }
 
 /// Runs every workflow that an event starts.
-pub(crate) fn rehearse(
+pub fn rehearse(
     event: Event,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,

@@ -101,7 +101,7 @@ fn errors_name_line_and_field_but_no_address() {
     let begins = [
         "2 email: expected an email address",
         "2 phone: expected a phone number",
-        "2 timeZone: `Mars` is no time zone",
+        "2 timeZone: `Mars` is not a time zone",
         "2 languages: `!` is not a language",
         "2 consent.sms: `perhaps` is neither true nor false",
         "4 : nothing identifies this contact",
