@@ -1,4 +1,4 @@
-//! Builds the misbehaving block `mischief`; suites find it through `env!("MISCHIEF_WASM")`.
+//! Builds the misbehaving block `chaos`; suites find it through `env!("CHAOS_WASM")`.
 
 use std::env;
 use std::path::PathBuf;

@@ -103,7 +103,7 @@ impl Params {
         };
         "a list of mappings" records records_opt -> Vec<Params> = |value| match value {
             Value::Json(text) => {
-                json::read_records(text).map(|records| records.into_iter().map(Params).collect())
+                json::parse_records(text).map(|records| records.into_iter().map(Params).collect())
             }
             _ => None,
         };

@@ -5,12 +5,12 @@ use crate::{Value, json};
 /// A chosen alternative with its value.
 ///
 /// ```
-/// use promoflow_block::{Carried, Params, Value};
+/// use promoflow_block::{ChoicePayload, Params, Value};
 ///
 /// let params = Params::from_iter([("reuse", Value::Json(r#"{"contact":2592000}"#.into()))]);
 /// let reuse = params.choice("reuse")?;
 /// assert_eq!(reuse.name, "contact");
-/// assert_eq!(reuse.carried, Carried::Duration(2_592_000));
+/// assert_eq!(reuse.carried, ChoicePayload::Duration(2_592_000));
 /// # Ok::<(), promoflow_block::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,12 +18,12 @@ pub struct Choice {
     /// The alternative's name.
     pub name: String,
     /// The alternative's value.
-    pub carried: Carried,
+    pub payload: ChoicePayload,
 }
 
 /// The value that an alternative has in addition to its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Carried {
+pub enum ChoicePayload {
     /// No value.
     Nothing,
     /// Text.
@@ -38,11 +38,11 @@ impl Choice {
         match value {
             Value::Text(name) => Some(Self {
                 name: name.clone(),
-                carried: Carried::Nothing,
+                payload: ChoicePayload::Nothing,
             }),
             Value::Json(text) => {
-                let (name, carried) = json::read_pair(text)?;
-                Some(Self { name, carried })
+                let (name, payload) = json::parse_pair(text)?;
+                Some(Self { name, payload })
             }
             _ => None,
         }

@@ -31,7 +31,7 @@ impl Description {
 
     /// Sets the purpose, in a sentence or two.
     #[must_use]
-    pub fn about(mut self, description: &str) -> Self {
+    pub fn description(mut self, description: &str) -> Self {
         self.description = description.into();
         self
     }
@@ -105,7 +105,7 @@ impl Parameter {
 
     /// Sets the purpose, in a sentence or two.
     #[must_use]
-    pub fn about(mut self, description: &str) -> Self {
+    pub fn description(mut self, description: &str) -> Self {
         self.description = description.into();
         self
     }
@@ -174,14 +174,14 @@ impl Port {
 
     /// Sets when the block takes the port.
     #[must_use]
-    pub fn about(mut self, description: &str) -> Self {
+    pub fn description(mut self, description: &str) -> Self {
         self.description = description.into();
         self
     }
 
     /// Leads to the next step of the list unless the workflow connects the port.
     #[must_use]
-    pub fn follows(mut self) -> Self {
+    pub fn falls_through(mut self) -> Self {
         self.follows = true;
         self
     }

@@ -2,27 +2,27 @@
 //!
 //! A general parser would be larger than the rest of a small block.
 
-use crate::{Carried, Value};
+use crate::{ChoicePayload, Value};
 
 /// Parses `{"name": "text"}` or `{"name": 123}`.
-pub(crate) fn read_pair(text: &str) -> Option<(String, Carried)> {
+pub(crate) fn parse_pair(text: &str) -> Option<(String, ChoicePayload)> {
     let mut reader = Reader { rest: text };
     reader.sign('{')?;
     let name = reader.string()?;
     reader.sign(':')?;
     reader.space();
-    let carried = if reader.rest.starts_with('"') {
-        Carried::Text(reader.string()?)
+    let payload = if reader.rest.starts_with('"') {
+        ChoicePayload::Text(reader.string()?)
     } else {
-        Carried::Duration(reader.number()?)
+        ChoicePayload::Duration(reader.number()?)
     };
     reader.sign('}')?;
     reader.space();
-    reader.rest.is_empty().then_some((name, carried))
+    reader.rest.is_empty().then_some((name, payload))
 }
 
 /// Parses `[{"name": "text", "other": 123}]`: objects of strings, integers and booleans.
-pub(crate) fn read_records(text: &str) -> Option<Vec<Vec<(String, Value)>>> {
+pub(crate) fn parse_records(text: &str) -> Option<Vec<Vec<(String, Value)>>> {
     let mut reader = Reader { rest: text };
     let records = reader.many('[', ']', Reader::record)?;
     reader.space();
@@ -159,16 +159,19 @@ mod tests {
     use super::*;
 
     fn text(json: &str) -> Option<String> {
-        match read_pair(json)? {
-            (_, Carried::Text(text)) => Some(text),
+        match parse_pair(json)? {
+            (_, ChoicePayload::Text(text)) => Some(text),
             _ => None,
         }
     }
 
     #[test]
     fn parses_the_value_of_a_choice() {
-        let read = read_pair(" { \"contact\" : 2592000 } ");
-        assert_eq!(read, Some(("contact".into(), Carried::Duration(2_592_000))));
+        let read = parse_pair(" { \"contact\" : 2592000 } ");
+        assert_eq!(
+            read,
+            Some(("contact".into(), ChoicePayload::Duration(2_592_000)))
+        );
         assert_eq!(text(r#"{"code":"WELCOME"}"#).as_deref(), Some("WELCOME"));
         assert_eq!(
             text(r#"{"code":"a\"\\\/\n\u00e9\ud83c\udf82é🎂"}"#).as_deref(),
@@ -178,14 +181,14 @@ mod tests {
 
     #[test]
     fn parses_lists_of_flat_objects() {
-        let read = read_records(" [ { \"to\" : \"ann\", \"n\": 38050 } , {\"yes\":true}, {} ] ");
+        let read = parse_records(" [ { \"to\" : \"ann\", \"n\": 38050 } , {\"yes\":true}, {} ] ");
         let first = vec![
             ("to".into(), Value::Text("ann".into())),
             ("n".into(), Value::Integer(38_050)),
         ];
         let second = vec![("yes".into(), Value::Boolean(true))];
         assert_eq!(read, Some(vec![first, second, vec![]]));
-        assert_eq!(read_records("[]"), Some(vec![]));
+        assert_eq!(parse_records("[]"), Some(vec![]));
         for json in [
             "",
             "{}",
@@ -202,7 +205,7 @@ mod tests {
             r#"["a"]"#,
             r#"[{"a":"b"}] x"#,
         ] {
-            assert_eq!(read_records(json), None, "{json}");
+            assert_eq!(parse_records(json), None, "{json}");
         }
     }
 
@@ -230,7 +233,7 @@ mod tests {
             r#"{"code":"\u12é"}"#,
             "{\"code\":\"\n\"}",
         ] {
-            assert_eq!(read_pair(json), None, "{json}");
+            assert_eq!(parse_pair(json), None, "{json}");
         }
     }
 }

@@ -16,9 +16,9 @@
 //!     fn describe() -> Description {
 //!         Description::new("greet", env!("CARGO_PKG_VERSION"))
 //!             .title("Greet")
-//!             .about("Sets the value `greeting`.")
+//!             .description("Sets the value `greeting`.")
 //!             .param(Parameter::text("name", 1..=100).title("Name").required())
-//!             .port(Port::new("next").title("Next").follows())
+//!             .port(Port::new("next").title("Next").falls_through())
 //!     }
 //!
 //!     fn run(call: Call) -> Result<Outcome, Error> {
@@ -52,12 +52,12 @@
 //! A component imports only the functions that its block calls, and `log`, which passes the message
 //! and the position of a panic to the run's history. A step is granted only those.
 
+#[cfg(any(test, target_arch = "wasm32"))]
+mod allocator;
 mod block;
 mod call;
 mod choice;
 mod describe;
-#[cfg(any(test, target_arch = "wasm32"))]
-mod heap;
 mod host;
 mod hours;
 mod json;
@@ -87,4 +87,4 @@ pub use bindings::promoflow::workflow::promocodes::{
 pub use bindings::promoflow::workflow::types::Value;
 pub use block::Block;
 pub use call::{Call, Params};
-pub use choice::{Carried, Choice};
+pub use choice::{Choice, ChoicePayload};

@@ -8,14 +8,14 @@ use std::sync::{Arc, OnceLock};
 
 use chrono_tz::Tz;
 
-use crate::block::{Block, Bounds, Grants, Sandboxes, check_structure};
+use crate::block::{Block, Bounds, Grants, SandboxPool, check_structure};
 use crate::channel;
 use crate::contact::ContactReader;
 use crate::document::{Diagnostic, Severity};
 use crate::event::Event;
 use crate::message::{self, ChannelKind};
 use crate::pool::{Calendar, Format, Row, UploadOptions, UploadReader};
-use crate::workflow::{self, Catalog, CatalogBlock, CatalogMessage, Uses};
+use crate::workflow::{self, Catalog, CatalogBlock, CatalogMessage, MessageNeeds};
 
 /// Uploads of codes and contacts as CSV: accepted codes are printable and within their limits.
 pub fn uploads_as_csv(bytes: &[u8]) {
@@ -36,7 +36,7 @@ fn uploads(bytes: &[u8], format: Format) {
     if let Ok(mut reader) = UploadReader::new(bytes, options, Calendar::new(Tz::Europe__Kyiv)) {
         while let Ok(Some(row)) = reader.next_row() {
             match row {
-                Row::Accepted(code) => assert_is_sound(&code),
+                Row::Accepted(code) => assert_valid_code(&code),
                 Row::Rejected(errors) => assert!(!errors.is_empty()),
             }
             rows += 1;
@@ -52,7 +52,7 @@ fn uploads(bytes: &[u8], format: Format) {
     }
 }
 
-fn assert_is_sound(row: &crate::pool::NewCode) {
+fn assert_valid_code(row: &crate::pool::NewCode) {
     let code = &row.code;
     assert!(!code.is_empty() && code.trim() == code, "{code:?}");
     assert!(code.chars().count() <= crate::pool::MAX_CODE_CHARS);
@@ -71,9 +71,9 @@ pub fn documents(bytes: &[u8]) {
         + 2;
     let no_files = |_: &str| Err(io::ErrorKind::NotFound.into());
     let messages = message::parse("file.yaml", bytes, &no_files, &message::check_part);
-    assert_has_places(&messages.diagnostics, lines);
-    let workflows = workflow::parse("file.yaml", bytes, &Empty, &message::check_part);
-    assert_has_places(&workflows.diagnostics, lines);
+    assert_positions(&messages.diagnostics, lines);
+    let workflows = workflow::parse("file.yaml", bytes, &EmptyCatalog, &message::check_part);
+    assert_positions(&workflows.diagnostics, lines);
     let has_errors = |diagnostics: &[Diagnostic]| {
         let mut severities = diagnostics.iter().map(|diagnostic| diagnostic.severity);
         severities.any(|severity| severity == Severity::Error)
@@ -84,7 +84,7 @@ pub fn documents(bytes: &[u8]) {
     );
 }
 
-fn assert_has_places(diagnostics: &[Diagnostic], lines: usize) {
+fn assert_positions(diagnostics: &[Diagnostic], lines: usize) {
     for diagnostic in diagnostics {
         let line = diagnostic.line as usize;
         assert!((1..=lines).contains(&line), "{diagnostic}");
@@ -93,9 +93,9 @@ fn assert_has_places(diagnostics: &[Diagnostic], lines: usize) {
 }
 
 /// A catalog without blocks and messages.
-struct Empty;
+struct EmptyCatalog;
 
-impl Catalog for Empty {
+impl Catalog for EmptyCatalog {
     fn block(&self, _: &str) -> Option<CatalogBlock<'_>> {
         None
     }
@@ -110,7 +110,7 @@ impl Catalog for Empty {
         })
     }
 
-    fn uses(&self, _: &str) -> Option<Uses> {
+    fn message_needs(&self, _: &str) -> Option<MessageNeeds> {
         None
     }
 
@@ -149,8 +149,8 @@ pub fn components(bytes: &[u8]) {
     if check_structure(bytes).is_err() {
         return;
     }
-    static SANDBOXES: OnceLock<Option<Arc<Sandboxes>>> = OnceLock::new();
-    let sandboxes = SANDBOXES.get_or_init(|| Sandboxes::new(Bounds::default(), None).ok());
+    static SANDBOXES: OnceLock<Option<Arc<SandboxPool>>> = OnceLock::new();
+    let sandboxes = SANDBOXES.get_or_init(|| SandboxPool::new(Bounds::default(), None).ok());
     let sandboxes = sandboxes.as_ref().expect("sandboxes can be made");
     if let Ok(block) = Block::load(sandboxes, bytes, &Grants::all()) {
         // The call may fail, within its limits.
@@ -227,9 +227,9 @@ mod tests {
     ];
 
     /// A deterministic pseudo-random generator (xorshift).
-    struct Numbers(u64);
+    struct Rng(u64);
 
-    impl Numbers {
+    impl Rng {
         fn below(&mut self, end: usize) -> usize {
             self.0 ^= self.0 << 13;
             self.0 ^= self.0 >> 7;
@@ -239,7 +239,7 @@ mod tests {
     }
 
     /// Mutates an input: deletes, repeats, inserts, or copies bytes from another input.
-    fn vary(seed: &[u8], other: &[u8], numbers: &mut Numbers) -> Vec<u8> {
+    fn mutate(seed: &[u8], other: &[u8], numbers: &mut Rng) -> Vec<u8> {
         const SIGNS: &[u8] = b"\"',;:{}[]\\\n\r\t #&*|%$\xef\xbb\xbf\x00\xff-0";
         let mut bytes = seed.to_vec();
         for _ in 0..=numbers.below(4) {
@@ -269,9 +269,9 @@ mod tests {
     #[test]
     fn mutated_components_load_or_fail_cleanly() {
         assert!(check_structure(&component_of(MODULE)).is_ok());
-        let mut numbers = Numbers(1);
+        let mut numbers = Rng(1);
         for _ in 0..500 {
-            components(&vary(MODULE, MODULE, &mut numbers));
+            components(&mutate(MODULE, MODULE, &mut numbers));
         }
     }
 
@@ -279,10 +279,10 @@ mod tests {
     fn mutated_inputs_keep_the_invariants() {
         for (target, seeds) in CASES {
             for (number, seed) in seeds.iter().enumerate() {
-                let mut numbers = Numbers(number as u64 + 1);
+                let mut numbers = Rng(number as u64 + 1);
                 for _ in 0..500 {
                     let other = seeds[numbers.below(seeds.len())];
-                    target(&vary(seed.as_bytes(), other.as_bytes(), &mut numbers));
+                    target(&mutate(seed.as_bytes(), other.as_bytes(), &mut numbers));
                 }
                 target(seed.as_bytes());
             }

@@ -31,7 +31,7 @@
 //!
 //! let running = promoflow.start()?;
 //! let receipt = running.send(Event::new("birthday", "ann").with_param("Phone", "+380501234567"))?;
-//! running.rest(&receipt.runs)?;
+//! running.wait_idle(&receipt.runs)?;
 //!
 //! let mut texts = Vec::new();
 //! promoflow.deliveries(None, |delivery| {
@@ -80,14 +80,15 @@ pub use promoflow_document as document;
 pub use promoflow_engine::{metrics, outbox, run};
 #[doc(hidden)]
 pub use promoflow_model::failpoint;
-pub use promoflow_model::{alert, backoff, clock, event, key, mask, message, workflow, zone};
+pub use promoflow_model::{alert, backoff, clock, event, key, message, redact, workflow, zone};
 pub use promoflow_server as api;
 pub use promoflow_tabular as upload;
 pub use promoflow_trace as trace;
 
 pub use promoflow_document::MAX_VALUE_DEPTH;
 pub use promoflow_installation::{
-    AppliedFile, Builder, EXPIRING_DAYS, LaneOutlook, Promoflow, Running, Watched, maildir_beside,
+    AppliedFile, Builder, EXPIRING_DAYS, EngineHandle, GroupForecast, Promoflow, WatchedGroup,
+    default_maildir,
 };
 
 /// WebAssembly components in sandboxes, and what they say of themselves.
@@ -98,9 +99,9 @@ pub mod block {
 
 /// Promo codes: uploads, what a claim asks for, dates.
 pub mod pool {
-    pub use promoflow_engine::import::codes::{ImportOptions, Watch, import};
+    pub use promoflow_engine::import::codes::{ImportOptions, ImportProgress, import};
     pub use promoflow_engine::import::{ImportError, ImportReport};
-    pub use promoflow_engine::run::Rates;
+    pub use promoflow_engine::run::ClaimRates;
     pub use promoflow_model::pool::*;
 }
 
@@ -112,7 +113,7 @@ pub mod contact {
 
 /// The traits through which state is read and committed, and SQLite's implementation.
 pub mod store {
-    pub use promoflow_engine::committer::{Announced, CommitError, Committer};
+    pub use promoflow_engine::committer::{Reservation, CommitError, Committer};
     pub use promoflow_store::*;
     pub use promoflow_store_sqlite as sqlite;
 }

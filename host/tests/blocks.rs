@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use promoflow::block::{
     Block, BlockError, Bounds, CompileError, CompileLimits, Compiler, Grants, STANDARD_BLOCKS,
-    Sandboxes, check_structure,
+    SandboxPool, check_structure,
 };
 use wasm_encoder::{
     BlockType, CodeSection, Component, Function, FunctionSection, Instruction, Module,
@@ -61,11 +61,11 @@ fn close(function: &mut Function, loops: u32) {
     }
 }
 
-fn sandboxes(cache: &Path, compiler: Compiler) -> Arc<Sandboxes> {
-    Sandboxes::with_compiler(Bounds::default(), Some(cache.to_owned()), compiler).unwrap()
+fn sandboxes(cache: &Path, compiler: Compiler) -> Arc<SandboxPool> {
+    SandboxPool::with_compiler(Bounds::default(), Some(cache.to_owned()), compiler).unwrap()
 }
 
-fn load(sandboxes: &Arc<Sandboxes>, bytes: &[u8]) -> BlockError {
+fn load(sandboxes: &Arc<SandboxPool>, bytes: &[u8]) -> BlockError {
     match Block::load(sandboxes, bytes, &Grants::all()) {
         Ok(_) => panic!("the component was accepted"),
         Err(error) => error,

@@ -87,7 +87,7 @@ fn the_readme_shows_the_demo_s_output() {
         .expect("no block of output")
         .trim();
     let (first, last) = shown
-        .split_once("[five more letters, each with a code of its own]")
+        .split_once("[five more messages, each with its own code]")
         .expect("no mark of the omitted output");
 
     let folder = tempfile::tempdir().expect("a folder");
@@ -191,7 +191,7 @@ fn the_readme_and_docs_figures_agree() {
     let cells = |line: &str| -> Vec<String> {
         line.split('|').map(|cell| cell.trim().to_owned()).collect()
     };
-    let (readme, figures) = (read("README.md"), read("docs/figures.md"));
+    let (readme, figures) = (read("README.md"), read("docs/benchmarks.md"));
     let shown = readme
         .lines()
         .find(|line| line.starts_with("| rows of an upload a second"))

@@ -6,19 +6,19 @@ use std::process::{Command, Output};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-struct Shop(TempDir);
+struct TestApp(TempDir);
 
-impl Shop {
-    fn new() -> Shop {
-        Shop(tempfile::tempdir().unwrap())
+impl TestApp {
+    fn new() -> TestApp {
+        TestApp(tempfile::tempdir().unwrap())
     }
 
     /// Creates an installation whose pool has the codes that these messages and steps use.
-    fn with_codes() -> Shop {
-        let shop = Shop::new();
-        shop.file("codes.csv", "code,discount,type\nA-1,1,a\nN-1,7,New_Year\n");
-        shop.done(&["codes", "import", "codes.csv"]);
-        shop
+    fn with_codes() -> TestApp {
+        let app = TestApp::new();
+        app.file("codes.csv", "code,discount,type\nA-1,1,a\nN-1,7,New_Year\n");
+        app.succeed(&["codes", "import", "codes.csv"]);
+        app
     }
 
     fn file(&self, name: &str, content: &str) {
@@ -40,15 +40,15 @@ impl Shop {
     }
 
     /// Returns standard output and standard error of a command.
-    fn done(&self, args: &[&str]) -> (String, String) {
+    fn succeed(&self, args: &[&str]) -> (String, String) {
         let output = self.run(args);
-        let told = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(0), "{args:?}: {told}");
-        (String::from_utf8(output.stdout).unwrap(), told)
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {stderr}");
+        (String::from_utf8(output.stdout).unwrap(), stderr)
     }
 
     fn json(&self, args: &[&str]) -> Value {
-        let (printed, _) = self.done(&[args, &["--json"]].concat());
+        let (printed, _) = self.succeed(&[args, &["--json"]].concat());
         serde_json::from_str(printed.lines().next().unwrap()).unwrap()
     }
 }
@@ -85,19 +85,19 @@ fn send(step: &str, message: &str) -> String {
 
 #[test]
 fn warns_about_a_code_that_no_earlier_step_sets() {
-    let shop = Shop::with_codes();
-    shop.file("m.yaml", MESSAGES);
-    shop.done(&["message", "apply", "m.yaml"]);
-    let told = |steps: String| {
-        shop.file("w.yaml", &workflow(&steps));
-        let (_, checked) = shop.done(&["workflow", "check", "w.yaml"]);
-        let (_, applied) = shop.done(&["workflow", "apply", "w.yaml"]);
+    let app = TestApp::with_codes();
+    app.file("m.yaml", MESSAGES);
+    app.succeed(&["message", "apply", "m.yaml"]);
+    let stderr = |steps: String| {
+        app.file("w.yaml", &workflow(&steps));
+        let (_, checked) = app.succeed(&["workflow", "check", "w.yaml"]);
+        let (_, applied) = app.succeed(&["workflow", "apply", "w.yaml"]);
         assert_eq!(checked, applied);
         applied
     };
     let reads = "warning: the message `coded` reads `promocode`, and no step before";
     assert_eq!(
-        told(send("mail", "coded")),
+        stderr(send("mail", "coded")),
         format!(
             "w.yaml:6:36: {reads} `mail` sets it\n  hint: place `get-promocode` before it, or take \
              the code by a tag such as %PC_NewYear_1_7%\n"
@@ -105,58 +105,61 @@ fn warns_about_a_code_that_no_earlier_step_sets() {
     );
     // A code sets the value; without an available code it stays unset.
     let both = [CODE, &send("mail", "coded"), &send("sorry", "tagged")].concat();
-    assert_eq!(told(both), "");
+    assert_eq!(stderr(both), "");
     let sorry = [
         CODE,
         &send("mail", "tagged").replace("    with", "    ports: { next: end }\n    with"),
         &send("sorry", "coded"),
     ];
     assert_eq!(
-        told(sorry.concat()),
+        stderr(sorry.concat()),
         format!(
             "w.yaml:11:36: {reads} `sorry` sets it\n  hint: `code` sets it, but no path leads from \
              there with the value\n"
         )
     );
-    let slip = [CODE, &send("mail", "slip"), &send("sorry", "tagged")].concat();
-    let told = told(slip);
+    let typo = [CODE, &send("mail", "slip"), &send("sorry", "tagged")].concat();
+    let stderr = stderr(typo);
     assert!(
-        told.contains("`slip` reads `promocod`, and no step before"),
-        "{told}"
+        stderr.contains("`slip` reads `promocod`, and no step before"),
+        "{stderr}"
     );
-    assert!(told.contains("hint: did you mean `promocode`?"), "{told}");
+    assert!(
+        stderr.contains("hint: did you mean `promocode`?"),
+        "{stderr}"
+    );
 }
 
 #[test]
 fn applying_a_message_checks_the_workflows_that_send_it() {
-    let shop = Shop::with_codes();
-    shop.file("m.yaml", MESSAGES);
-    shop.done(&["message", "apply", "m.yaml"]);
-    shop.file("w.yaml", &workflow(&send("mail", "tagged")));
-    shop.done(&["workflow", "apply", "w.yaml"]);
-    let (_, told) = shop.done(&["message", "apply", "m.yaml"]);
-    let slip = "m.yaml:7:7: warning: unknown value `$promocod`: without a value it prints \
+    let app = TestApp::with_codes();
+    app.file("m.yaml", MESSAGES);
+    app.succeed(&["message", "apply", "m.yaml"]);
+    app.file("w.yaml", &workflow(&send("mail", "tagged")));
+    app.succeed(&["workflow", "apply", "w.yaml"]);
+    let (_, stderr) = app.succeed(&["message", "apply", "m.yaml"]);
+    let typo = "m.yaml:7:7: warning: unknown value `$promocod`: without a value it prints \
                 nothing\n  hint: did you mean `promocode`?\n";
-    assert_eq!(told, slip);
-    shop.file(
+    assert_eq!(stderr, typo);
+    app.file(
         "again.yaml",
         "message: tagged\nchannel: sms\ntext: |\n  Dear $name,\n  it is $promocode\n",
     );
-    let (printed, told) = shop.done(&["message", "apply", "again.yaml"]);
+    let (printed, stderr) = app.succeed(&["message", "apply", "again.yaml"]);
     assert!(printed.contains("stored, version 2"), "{printed}");
     assert!(
-        told.contains(
+        stderr.contains(
             "again.yaml:5:9: warning: the message reads `promocode`, but in workflow `w` no step \
              before `mail` sets it\n  hint: "
         ),
-        "{told}"
+        "{stderr}"
     );
 }
 
 #[test]
 fn alternatives_are_checked_too() {
-    let shop = Shop::with_codes();
-    shop.file("m.yaml", MESSAGES);
+    let app = TestApp::with_codes();
+    app.file("m.yaml", MESSAGES);
     let step = "  - id: tell
     block: send-message
     with:
@@ -167,12 +170,12 @@ fn alternatives_are_checked_too() {
         - { channel: sms, message: $which }
         - { channel: sms, message: tagged }
 ";
-    shop.file("w.yaml", &workflow(step));
+    app.file("w.yaml", &workflow(step));
     let check = ["workflow", "check", "w.yaml", "--messages", "m.yaml"];
-    let (printed, told) = shop.done(&check);
+    let (printed, stderr) = app.succeed(&check);
     let reads = "w.yaml:10:36: warning: the message `coded` reads `promocode`, and no step before \
                  `tell` sets it\n";
-    assert!(told.starts_with(reads), "{told}");
+    assert!(stderr.starts_with(reads), "{stderr}");
     let takes = "claims a code of type New_Year, discount 7, valid for 1 more day";
     assert_eq!(
         printed,
@@ -186,9 +189,9 @@ fn alternatives_are_checked_too() {
 
 #[test]
 fn a_message_with_a_new_channel_warns_about_broken_workflows() {
-    let shop = Shop::with_codes();
-    shop.file("m.yaml", MESSAGES);
-    shop.done(&["message", "apply", "m.yaml"]);
+    let app = TestApp::with_codes();
+    app.file("m.yaml", MESSAGES);
+    app.succeed(&["message", "apply", "m.yaml"]);
     let step = "  - id: tell
     block: send-message
     with: { channel: sms, message: tagged, otherwise: [{ channel: sms, message: slip }] }
@@ -196,58 +199,58 @@ fn a_message_with_a_new_channel_warns_about_broken_workflows() {
     let promocode = "    ports: { exhausted: end }\n";
     let set =
         "  - id: code\n    block: get-promocode\n    with: { type: a, discount: 1, days: 0 }\n";
-    shop.file("w.yaml", &workflow(&[set, promocode, step].concat()));
-    shop.done(&["workflow", "apply", "w.yaml"]);
+    app.file("w.yaml", &workflow(&[set, promocode, step].concat()));
+    app.succeed(&["workflow", "apply", "w.yaml"]);
     for (message, line) in [("tagged", 1), ("slip", 1), ("coded", 0)] {
         let pushed = format!("message: {message}\nchannel: viber\ntext: t\n");
-        shop.file("pushed.yaml", &pushed);
-        let (_, told) = shop.done(&["message", "apply", "pushed.yaml"]);
-        let warnings = told
+        app.file("pushed.yaml", &pushed);
+        let (_, stderr) = app.succeed(&["message", "apply", "pushed.yaml"]);
+        let warnings = stderr
             .matches("pushed.yaml:2:10: warning: the channel is viber now")
             .count();
-        assert_eq!(warnings, line, "{told}");
+        assert_eq!(warnings, line, "{stderr}");
         let step = "step `tell` of workflow `w` sends it by sms: its runs will fail";
-        assert_eq!(told.contains(step), line == 1, "{told}");
+        assert_eq!(stderr.contains(step), line == 1, "{stderr}");
     }
 }
 
 #[test]
 fn merge_tags_are_found_inside_directive_quotes() {
-    let shop = Shop::new();
+    let app = TestApp::new();
     let message = |text: &str| format!("message: m\nchannel: sms\ntext: |\n  {text}\n");
-    shop.file("d.json", r#"{ "FirstName": "Ann" }"#);
-    let shown = || shop.json(&["message", "render", "m", "--data", "d.json"])["text"].clone();
+    app.file("d.json", r#"{ "FirstName": "Ann" }"#);
+    let shown = || app.json(&["message", "render", "m", "--data", "d.json"])["text"].clone();
     for quote in ['"', '\''] {
         let text = format!("#set($hi = {quote}Dear %FIRSTNAME|friend%{quote})$hi!");
-        shop.file("m.yaml", &message(&text));
-        let (_, told) = shop.done(&["message", "apply", "m.yaml"]);
-        assert_eq!((told.as_str(), shown()), ("", json!("Dear Ann!\n")));
+        app.file("m.yaml", &message(&text));
+        let (_, stderr) = app.succeed(&["message", "apply", "m.yaml"]);
+        assert_eq!((stderr.as_str(), shown()), ("", json!("Dear Ann!\n")));
     }
-    shop.file("m.yaml", &message("#set($hi = %FIRSTNAME|friend%)$hi!"));
-    let output = shop.run(&["message", "apply", "m.yaml"]);
-    let told = String::from_utf8(output.stderr).unwrap();
+    app.file("m.yaml", &message("#set($hi = %FIRSTNAME|friend%)$hi!"));
+    let output = app.run(&["message", "apply", "m.yaml"]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(
-        told.starts_with("m.yaml:4:14: error: ")
-            && told.contains("put the merge tag in quotes: `\"%FIRSTNAME|friend%\"`"),
-        "{told}"
+        stderr.starts_with("m.yaml:4:14: error: ")
+            && stderr.contains("put the merge tag in quotes: `\"%FIRSTNAME|friend%\"`"),
+        "{stderr}"
     );
 }
 
 #[test]
 fn check_lists_values_and_codes_that_messages_use() {
-    let shop = Shop::with_codes();
-    shop.file("m.yaml", MESSAGES);
+    let app = TestApp::with_codes();
+    app.file("m.yaml", MESSAGES);
     let steps = [CODE, &send("mail", "coded"), &send("sorry", "tagged")].concat();
-    shop.file("w.yaml", &workflow(&steps));
+    app.file("w.yaml", &workflow(&steps));
     let check = ["workflow", "check", "w.yaml", "--messages", "m.yaml"];
-    let (printed, _) = shop.done(&check);
+    let (printed, _) = app.succeed(&check);
     assert_eq!(
         printed,
         "w.yaml: no errors in w\n  \
          mail sends coded: reads name (from the event), promocode (set by code)\n  \
          sorry sends tagged: claims a code of type New_Year, discount 7, valid for 1 more day\n"
     );
-    let checked = shop.json(&check);
+    let checked = app.json(&check);
     assert_eq!(
         checked["sends"],
         json!([
@@ -263,22 +266,22 @@ fn check_lists_values_and_codes_that_messages_use() {
 
 #[test]
 fn spaces_before_a_parenthesis_do_not_matter() {
-    let shop = Shop::new();
-    shop.file(
+    let app = TestApp::new();
+    app.file(
         "d.json",
         r#"{ "promocode": "A-1", "EmailAddress": "ann@example.com" }"#,
     );
     for blank in [" ", "\u{a0}"] {
         let code = format!("$!data.get{blank}('promocode')");
-        shop.file(
+        app.file(
             "m.yaml",
             &format!(
                 "message: m\nchannel: email\nfrom: a@b.c\nsubject: \"{code}!\"\ntext: |\n  \
                  #if({code} == 'A-1')It is {code} (once).#end\nhtml: \"<b>{code}</b>\"\n"
             ),
         );
-        shop.done(&["message", "apply", "m.yaml"]);
-        let shown = shop.json(&["message", "render", "m", "--data", "d.json"]);
+        app.succeed(&["message", "apply", "m.yaml"]);
+        let shown = app.json(&["message", "render", "m", "--data", "d.json"]);
         assert_eq!(shown["subject"], "A-1!");
         assert_eq!(shown["text"], "It is A-1 (once).");
         assert_eq!(shown["html"], "<b>A-1</b>");
@@ -287,13 +290,13 @@ fn spaces_before_a_parenthesis_do_not_matter() {
         let step = format!(
             "  - {{ id: mail, block: send-message, with: {{ channel: email, message: m, to: \"{to}\" }} }}\n"
         );
-        shop.file("w.yaml", &workflow(&step));
-        let (_, told) = shop.done(&["workflow", "apply", "w.yaml"]);
+        app.file("w.yaml", &workflow(&step));
+        let (_, stderr) = app.succeed(&["workflow", "apply", "w.yaml"]);
         assert!(
-            told.contains("`m` reads `promocode`, and no step before `mail` sets it"),
-            "{told}"
+            stderr.contains("`m` reads `promocode`, and no step before `mail` sets it"),
+            "{stderr}"
         );
-        let would = shop.json(&[
+        let would = app.json(&[
             "event",
             "send",
             "--test",
@@ -310,50 +313,50 @@ fn spaces_before_a_parenthesis_do_not_matter() {
 
 #[test]
 fn warns_about_a_merge_tag_that_reads_an_unset_code() {
-    let shop = Shop::with_codes();
+    let app = TestApp::with_codes();
     let apply = |text: &str| {
-        shop.file(
+        app.file(
             "m.yaml",
             &format!("message: m\nchannel: sms\ntext: \"{text}\"\n"),
         );
-        shop.done(&["message", "apply", "m.yaml"])
+        app.succeed(&["message", "apply", "m.yaml"])
     };
     apply("Your code: %PROMOCODE%");
-    shop.file("w.yaml", &workflow(&send("mail", "m")));
-    let (_, told) = shop.done(&["workflow", "apply", "w.yaml"]);
+    app.file("w.yaml", &workflow(&send("mail", "m")));
+    let (_, stderr) = app.succeed(&["workflow", "apply", "w.yaml"]);
     let reads = "w.yaml:6:36: warning: the message `m` reads `promocode`, and no step before `mail` \
                  sets it\n  hint: place `get-promocode` before it";
-    assert!(told.starts_with(reads), "{told}");
+    assert!(stderr.starts_with(reads), "{stderr}");
     assert_eq!(apply("Your code: %PROMOCODE|x%").1, "");
-    let (_, told) = apply("Dear %FIRSTNAME%, your code: %PromoCode%");
+    let (_, stderr) = apply("Dear %FIRSTNAME%, your code: %PromoCode%");
     assert!(
-        told.starts_with("m.yaml:3:37: warning: the message reads `promocode`"),
-        "{told}"
+        stderr.starts_with("m.yaml:3:37: warning: the message reads `promocode`"),
+        "{stderr}"
     );
 
     // Values set by steps match in any case.
     let code = "  - { id: code, block: get-promocode, with: { type: a, discount: 1, days: 0, as: myCode }, \
                 ports: { exhausted: end } }\n";
     apply("Dear %FIRSTNAME%, your code: %MYCODE%");
-    shop.file("w.yaml", &workflow(&[code, &send("mail", "m")].concat()));
-    let (printed, told) = shop.done(&["workflow", "check", "w.yaml"]);
-    assert_eq!(told, "");
+    app.file("w.yaml", &workflow(&[code, &send("mail", "m")].concat()));
+    let (printed, stderr) = app.succeed(&["workflow", "check", "w.yaml"]);
+    assert_eq!(stderr, "");
     let reads =
         "mail sends m: reads firstname (from the contact or the event), mycode (set by code)";
     assert!(printed.contains(reads), "{printed}");
     apply("Your code: %MYCOD%");
-    let (_, told) = shop.done(&["workflow", "check", "w.yaml"]);
-    assert!(told.contains("hint: did you mean `myCode`?"), "{told}");
+    let (_, stderr) = app.succeed(&["workflow", "check", "w.yaml"]);
+    assert!(stderr.contains("hint: did you mean `myCode`?"), "{stderr}");
 }
 
 #[test]
 fn rejects_templates_that_always_fail_with_the_position() {
-    let shop = Shop::new();
+    let app = TestApp::new();
     let refused = |args: &[&str], part: &str| {
-        let output = shop.run(args);
-        let told = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{told}");
-        assert!(told.contains(part), "{told}");
+        let output = app.run(args);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains(part), "{stderr}");
     };
     for (text, part) in [
         (
@@ -370,16 +373,16 @@ fn rejects_templates_that_always_fail_with_the_position() {
             "m.yaml:4:22: error: '(' is not a supported regular expression: unclosed group",
         ),
     ] {
-        shop.file(
+        app.file(
             "m.yaml",
             &format!("message: m\nchannel: sms\ntext: |\n  {text}\n"),
         );
         refused(&["message", "apply", "m.yaml"], part);
     }
-    shop.file("t.yaml", "message: tagged\nchannel: sms\ntext: t\n");
-    shop.done(&["message", "apply", "t.yaml"]);
+    app.file("t.yaml", "message: tagged\nchannel: sms\ntext: t\n");
+    app.succeed(&["message", "apply", "t.yaml"]);
     let to = "  - { id: a, block: send-message, with: { channel: sms, message: tagged, to: \"$p.split('[')\" } }\n";
-    shop.file("w.yaml", &workflow(to));
+    app.file("w.yaml", &workflow(to));
     refused(
         &["workflow", "apply", "w.yaml"],
         "w.yaml:4:82: error: '[' is not a supported regular expression",
@@ -388,11 +391,11 @@ fn rejects_templates_that_always_fail_with_the_position() {
 
 #[test]
 fn warns_about_templates_that_fail_without_values() {
-    let shop = Shop::new();
+    let app = TestApp::new();
     let apply = |text: &str| {
         let message = format!("message: m\nchannel: sms\ntext: |\n  {text}\n");
-        shop.file("m.yaml", &message);
-        shop.done(&["message", "apply", "m.yaml"]).1
+        app.file("m.yaml", &message);
+        app.succeed(&["message", "apply", "m.yaml"]).1
     };
     for (text, part) in [
         (
@@ -408,8 +411,8 @@ fn warns_about_templates_that_fail_without_values() {
             "4:3: warning: `text` cannot be rendered for a run without values: more than 100000",
         ),
     ] {
-        let told = apply(text);
-        assert!(told.starts_with(&format!("m.yaml:{part}")), "{told}");
+        let stderr = apply(text);
+        assert!(stderr.starts_with(&format!("m.yaml:{part}")), "{stderr}");
     }
     let long = "#foreach($i in [1..90000])#if($i == 7)$i#end#end";
     for good in [
@@ -423,60 +426,60 @@ fn warns_about_templates_that_fail_without_values() {
 
 #[test]
 fn event_parameters_do_not_replace_tools() {
-    let shop = Shop::new();
+    let app = TestApp::new();
     let text = "$esc.url('a b') $math.add(1, 2) $number.format('0.0', 1) $date.format('dd', '2026-12-31') $date";
-    shop.file(
+    app.file(
         "m.yaml",
         &format!("message: m\nchannel: sms\ntext: \"{text}\"\n"),
     );
-    shop.done(&["message", "apply", "m.yaml"]);
-    shop.file(
+    app.succeed(&["message", "apply", "m.yaml"]);
+    app.file(
         "d.json",
         r#"{ "esc": 1, "math": "x", "number": 7, "date": "today" }"#,
     );
-    let shown = shop.json(&["message", "render", "m", "--data", "d.json"]);
+    let shown = app.json(&["message", "render", "m", "--data", "d.json"]);
     assert_eq!(shown["text"], "a+b 3 1.0 31 today");
 }
 
 #[test]
 fn rejects_unknown_tool_calls_and_warns_about_suspicious_ones() {
-    let shop = Shop::new();
+    let app = TestApp::new();
     let apply = |text: &str| {
-        shop.file(
+        app.file(
             "m.yaml",
             &format!("message: m\nchannel: sms\ntext: |\n  {text}\n"),
         );
-        let output = shop.run(&["message", "apply", "m.yaml"]);
+        let output = app.run(&["message", "apply", "m.yaml"]);
         (
             output.status.code(),
             String::from_utf8(output.stderr).unwrap(),
         )
     };
-    let (code, told) = apply("Hi $dateTool.addDay($x, 1)");
+    let (code, stderr) = apply("Hi $dateTool.addDay($x, 1)");
     let expected = "m.yaml:4:16: error: $dateTool has no method addDay\n  hint: did you mean $dateTool.addDays(…)?";
-    assert_eq!(code, Some(2), "{told}");
-    assert!(told.starts_with(expected), "{told}");
-    let (code, told) = apply("$date.format('dd.mm.yyyy', $x)");
-    assert_eq!(code, Some(0), "{told}");
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.starts_with(expected), "{stderr}");
+    let (code, stderr) = apply("$date.format('dd.mm.yyyy', $x)");
+    assert_eq!(code, Some(0), "{stderr}");
     let expected = "m.yaml:4:9: warning: 'dd.mm.yyyy': mm is minutes, not months\n  hint: write MM";
-    assert!(told.starts_with(expected), "{told}");
+    assert!(stderr.starts_with(expected), "{stderr}");
 }
 
 #[test]
 fn dates_and_numbers_use_the_message_s_language_and_the_installation_s_time_zone() {
-    let shop = Shop::new();
+    let app = TestApp::new();
     let text = "$date.format('d MMMM', $day) $number.integer($n) $dateTool.formatDate('HH:mm', 0)";
     let part = format!("channel: sms\nlanguage: en\ntext: \"{text}\"\n");
-    shop.file(
+    app.file(
         "m.yaml",
         &format!("message: m\n{part}languages:\n  uk: {{ text: \"{text}\" }}\n"),
     );
-    shop.done(&["settings", "time-zone", "Asia/Tokyo"]);
-    shop.done(&["message", "apply", "m.yaml"]);
-    shop.file("d.json", r#"{ "day": "2040-03-04", "n": 1341.9 }"#);
+    app.succeed(&["settings", "time-zone", "Asia/Tokyo"]);
+    app.succeed(&["message", "apply", "m.yaml"]);
+    app.file("d.json", r#"{ "day": "2040-03-04", "n": 1341.9 }"#);
     let render = |language: &str| {
         let args = ["message", "render", "m", "--data", "d.json", "--language"];
-        shop.json(&[&args, &[language][..]].concat())["text"].clone()
+        app.json(&[&args, &[language][..]].concat())["text"].clone()
     };
     assert_eq!(render("en"), "4 March 1,341 09:00");
     assert_eq!(render("uk"), "4 березня 1\u{a0}341 09:00");
@@ -484,19 +487,19 @@ fn dates_and_numbers_use_the_message_s_language_and_the_installation_s_time_zone
 
 #[test]
 fn rendering_a_message_in_a_language_claims_no_code() {
-    let shop = Shop::new();
-    shop.file("m.yaml", MESSAGES);
-    shop.done(&["message", "apply", "m.yaml"]);
-    shop.file("d.json", r#"{ "Name": "Оля", "language": "uk-UA" }"#);
+    let app = TestApp::new();
+    app.file("m.yaml", MESSAGES);
+    app.succeed(&["message", "apply", "m.yaml"]);
+    app.file("d.json", r#"{ "Name": "Оля", "language": "uk-UA" }"#);
     let render = |more: &[&str]| {
         let args = ["message", "render", "tagged", "--data", "d.json"];
-        let shown = shop.json(&[&args, more].concat());
+        let shown = app.json(&[&args, more].concat());
         (shown["text"].clone(), shown["language"].clone())
     };
     let uk = (json!("Оля: %PC_New_Year_1_7%"), json!("uk"));
     assert_eq!(render(&[]), uk);
     assert_eq!(render(&["--language", "uk"]), uk);
     assert_eq!(render(&["--language", "de"]).1, "en");
-    let listed = shop.json(&["message", "list"]);
+    let listed = app.json(&["message", "list"]);
     assert_eq!(listed["languages"], Value::Null);
 }

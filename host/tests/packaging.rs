@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use certificate::make;
-use service::{Service, Shop};
+use service::{Service, TestApp};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -93,8 +93,8 @@ fn the_dockerfile_copies_everything_the_build_needs() {
         .current_dir(folder.path())
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&tree.stderr);
-    assert!(tree.status.success(), "{said}");
+    let printed = String::from_utf8_lossy(&tree.stderr);
+    assert!(tree.status.success(), "{printed}");
     // Files included at compile time are there as well.
     let mut sources = vec![
         folder.path().join("host"),
@@ -157,8 +157,8 @@ fn the_dockerfile_copies_everything_the_build_needs() {
         .env("PROMOFLOW_DB", folder.path().join("shop.db"))
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(said.contains("http://0.0.0.0:8080"), "{output:?}");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(printed.contains("http://0.0.0.0:8080"), "{output:?}");
 }
 
 /// Runs the image's health check with this environment.
@@ -182,23 +182,23 @@ fn healthy(environment: &[(&str, &str)]) -> Result<(), String> {
 
 #[test]
 fn the_health_check_follows_the_configured_address_and_tls() {
-    let shop = Shop::new();
-    let db = shop.path("shop.db");
+    let app = TestApp::new();
+    let db = app.path("shop.db");
     let db = ("PROMOFLOW_DB", db.to_str().unwrap());
     let everywhere = |service: &Service| {
         let (_, port) = service.url.rsplit_once(':').unwrap();
         format!("0.0.0.0:{port}")
     };
-    let plain = shop.serve();
+    let plain = app.serve();
     let listen = everywhere(&plain);
     healthy(&[db, ("PROMOFLOW_LISTEN", &listen)]).unwrap();
 
-    let (certificate, key) = (shop.path("cert.pem"), shop.path("key.pem"));
+    let (certificate, key) = (app.path("cert.pem"), app.path("key.pem"));
     make(&certificate, &key);
     let (certificate, key) = (certificate.to_str().unwrap(), key.to_str().unwrap());
-    let tls = shop.serve_with(&["--tls-certificate", certificate, "--tls-key", key]);
+    let tls = app.serve_with(&["--tls-certificate", certificate, "--tls-key", key]);
     // Through a mounted configuration.
-    let config = shop.path("mounted.toml");
+    let config = app.path("mounted.toml");
     let serve = format!(
         "[serve]\nlisten = {:?}\ntls-certificate = {certificate:?}\ntls-key = {key:?}\n",
         everywhere(&tls)
@@ -270,10 +270,10 @@ fn the_systemd_unit_is_valid_and_starts_the_service() {
         eprintln!("systemd-analyze is missing: the unit was only checked by this test");
         return;
     };
-    let said = String::from_utf8_lossy(&judged.stderr);
-    let about_it: Vec<&str> = said
+    let printed = String::from_utf8_lossy(&judged.stderr);
+    let about_it: Vec<&str> = printed
         .lines()
         .filter(|line| line.contains("promoflow.service"))
         .collect();
-    assert!(about_it.is_empty() && judged.status.success(), "{said}");
+    assert!(about_it.is_empty() && judged.status.success(), "{printed}");
 }

@@ -18,12 +18,12 @@ use std::process::Command;
 use promoflow::key::Scope;
 use serde_json::{Value, json};
 
-use service::{Service, Shop, ok, until};
+use service::{Service, TestApp, ok, until};
 
 /// Returns an installation with some of everything, and its service.
-fn stocked() -> (Shop, Service) {
-    let shop = Shop::ready();
-    let service = shop.serve_with(&[
+fn stocked() -> (TestApp, Service) {
+    let app = TestApp::ready();
+    let service = app.serve_with(&[
         "--events-per-second",
         "1000000",
         "--requests-per-second",
@@ -39,11 +39,11 @@ fn stocked() -> (Shop, Service) {
         let sent = service.at("/api/v1/outbox?state=delivered");
         sent.as_array().unwrap().len() == 2
     });
-    (shop, service)
+    (app, service)
 }
 
 /// Runs schemathesis with a key over the document at `at`; it must report no issues.
-fn run(shop: &Shop, service: &Service, key: &str, at: &str, examples: &str, args: &[&str]) {
+fn run(app: &TestApp, service: &Service, key: &str, at: &str, examples: &str, args: &[&str]) {
     let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/tools");
     let release = Path::new(env!("CARGO_BIN_EXE_promoflow")).parent().unwrap();
     let program = release.join("../test-tools/bin/schemathesis");
@@ -51,7 +51,7 @@ fn run(shop: &Shop, service: &Service, key: &str, at: &str, examples: &str, args
     let asked = |name: &str, usual: &str| std::env::var(name).unwrap_or(usual.to_owned());
     let mut schemathesis = Command::new(program.canonicalize().unwrap());
     schemathesis
-        .current_dir(shop.path("."))
+        .current_dir(app.path("."))
         .arg("--config-file")
         .arg(tools.join("schemathesis.toml"))
         .args(["--no-color", "run", at, "--url", &service.url])
@@ -61,15 +61,15 @@ fn run(shop: &Shop, service: &Service, key: &str, at: &str, examples: &str, args
         .args(["--continue-on-failure", "--warnings", "off"])
         .args(args);
     let output = schemathesis.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
+    let printed = String::from_utf8_lossy(&output.stdout);
     let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{args:?}\n{said}{error}");
-    assert!(said.contains("No issues found"), "{said}");
+    assert!(output.status.success(), "{args:?}\n{printed}{error}");
+    assert!(printed.contains("No issues found"), "{printed}");
 }
 
 #[test]
 fn valid_requests_match_the_document_and_invalid_ones_are_rejected() {
-    let (shop, service) = stocked();
+    let (app, service) = stocked();
     // The document allows any text in headers, so this run uses none.
     let mut document = promoflow::api::document();
     for item in document["paths"].as_object_mut().unwrap().values_mut() {
@@ -79,38 +79,38 @@ fn valid_requests_match_the_document_and_invalid_ones_are_rejected() {
             }
         }
     }
-    let file = shop.path("openapi.json");
+    let file = app.path("openapi.json");
     std::fs::write(&file, document.to_string()).unwrap();
     let phases = ["--phases", "examples,coverage,fuzzing"];
     run(
-        &shop,
+        &app,
         &service,
         &service.key,
         file.to_str().unwrap(),
         "6",
         &phases,
     );
-    shop.audited();
+    app.assert_audit();
 }
 
 #[test]
 fn answers_match_the_document_for_every_scope() {
-    let (shop, service) = stocked();
+    let (app, service) = stocked();
     let document = format!("{}/api/openapi.json", service.url);
     std::thread::scope(|scope| {
         for one in Scope::ALL {
-            let (shop, service, document) = (&shop, &service, &document);
-            let key = shop.key(&one.to_string());
+            let (app, service, document) = (&app, &service, &document);
+            let key = app.key(&one.to_string());
             scope.spawn(move || {
                 let (phases, off) = ("fuzzing,stateful", "negative_data_rejection");
                 let mut args = vec!["--phases", phases, "--exclude-checks", off];
                 // Otherwise a generated request could revoke the key in use.
                 args.extend(["--exclude-operation-id", "keys-revoke"]);
-                run(shop, service, &key, document, "2", &args);
+                run(app, service, &key, document, "2", &args);
             });
         }
     });
     let keys: Value = service.at("/api/v1/keys");
     assert!(keys.as_array().unwrap().len() > Scope::ALL.len());
-    shop.audited();
+    app.assert_audit();
 }

@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// A folder with the shipped example.
-struct Shop {
+struct TestApp {
     folder: TempDir,
 }
 
-impl Shop {
-    fn new() -> Shop {
+impl TestApp {
+    fn new() -> TestApp {
         let folder = tempfile::tempdir().unwrap();
         let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/birthday");
         for file in [
@@ -25,16 +25,16 @@ impl Shop {
         ] {
             std::fs::copy(example.join(file), folder.path().join(file)).unwrap();
         }
-        Shop { folder }
+        TestApp { folder }
     }
 
     /// Creates a folder with everything applied and uploaded.
-    fn ready() -> Shop {
-        let shop = Shop::new();
-        shop.done(&["codes", "import", "codes.csv"]);
-        shop.done(&["message", "apply", "message.yaml"]);
-        shop.done(&["workflow", "apply", "workflow.yaml"]);
-        shop
+    fn ready() -> TestApp {
+        let app = TestApp::new();
+        app.succeed(&["codes", "import", "codes.csv"]);
+        app.succeed(&["message", "apply", "message.yaml"]);
+        app.succeed(&["workflow", "apply", "workflow.yaml"]);
+        app
     }
 
     fn file(&self, name: &str, content: &str) -> PathBuf {
@@ -56,7 +56,7 @@ impl Shop {
         self.command(args).output().unwrap()
     }
 
-    fn done(&self, args: &[&str]) -> String {
+    fn succeed(&self, args: &[&str]) -> String {
         let output = self.run(args);
         assert_eq!(
             output.status.code(),
@@ -78,7 +78,7 @@ impl Shop {
         (values, output.status.code())
     }
 
-    fn one(&self, args: &[&str]) -> Value {
+    fn json_line(&self, args: &[&str]) -> Value {
         let (mut values, status) = self.json(args);
         assert_eq!((values.len(), status), (1, Some(0)), "{args:?}: {values:?}");
         values.remove(0)
@@ -91,28 +91,28 @@ fn text(bytes: &[u8]) -> String {
 
 #[test]
 fn the_main_job_gives_each_contact_a_separate_code() {
-    let shop = Shop::ready();
-    let (sent, status) = shop.json(&["event", "send", "--file", "events.jsonl"]);
+    let app = TestApp::ready();
+    let (sent, status) = app.json(&["event", "send", "--file", "events.jsonl"]);
     assert_eq!(status, Some(0));
     assert!(
         sent.iter().all(|event| event["status"] == "accepted"),
         "{sent:?}"
     );
 
-    let (outbox, _) = shop.json(&["outbox", "list"]);
-    let (used, _) = shop.json(&["codes", "list", "--in-use", "true"]);
+    let (outbox, _) = app.json(&["outbox", "list"]);
+    let (used, _) = app.json(&["codes", "list", "--in-use", "true"]);
     assert_eq!((outbox.len(), used.len()), (6, 6));
     for code in &used {
         let code = code["code"].as_str().unwrap();
-        let carry = |letter: &&Value| letter["text"].as_str().unwrap().contains(code);
+        let carry = |message: &&Value| message["text"].as_str().unwrap().contains(code);
         assert_eq!(outbox.iter().filter(carry).count(), 1, "{code}");
     }
-    let letter = &outbox[0];
-    assert_eq!(letter["state"], "delivered");
-    assert_eq!(letter["attempts"], 1);
-    assert!(letter["html"].as_str().unwrap().contains("<html"));
+    let message = &outbox[0];
+    assert_eq!(message["state"], "delivered");
+    assert_eq!(message["attempts"], 1);
+    assert!(message["html"].as_str().unwrap().contains("<html"));
 
-    let run = shop.one(&["run", "show", letter["run"].as_str().unwrap()]);
+    let run = app.json_line(&["run", "show", message["run"].as_str().unwrap()]);
     assert_eq!(run["state"], "completed");
     let ports: Vec<&Value> = run["steps"]
         .as_array()
@@ -122,20 +122,20 @@ fn the_main_job_gives_each_contact_a_separate_code() {
         .collect();
     assert_eq!(ports, ["next", "next"]);
 
-    let shown = shop.one(&["codes", "show", used[0]["code"].as_str().unwrap()]);
+    let shown = app.json_line(&["codes", "show", used[0]["code"].as_str().unwrap()]);
     assert_eq!(shown["usedBy"]["step"], "code");
     assert_eq!(shown["delivery"]["state"], "delivered");
 
-    let count = shop.one(&["codes", "count", "--type", "birthday"]);
+    let count = app.json_line(&["codes", "count", "--type", "birthday"]);
     let expected = json!({"total": 24, "available": 18, "used": 6, "retired": 0, "expired": 0});
     assert_eq!(count, expected);
 
-    let (again, _) = shop.json(&["event", "send", "--file", "events.jsonl"]);
+    let (again, _) = app.json(&["event", "send", "--file", "events.jsonl"]);
     assert!(
         again.iter().all(|event| event["status"] == "duplicate"),
         "{again:?}"
     );
-    let (audit, status) = shop.json(&["audit"]);
+    let (audit, status) = app.json(&["audit"]);
     assert!(audit.iter().all(|promise| promise["holds"] == true) && status == Some(0));
 }
 
@@ -147,27 +147,27 @@ fn databases_in_one_folder_do_not_overwrite_each_other_s_messages() {
         folder.path()
     );
     let mut delivered = 0;
-    for shop in [Shop::ready(), Shop::ready()] {
-        shop.file("promoflow.toml", &config);
-        shop.done(&["event", "send", "--file", "events.jsonl"]);
-        let (outbox, _) = shop.json(&["outbox", "list", "--state", "delivered"]);
+    for app in [TestApp::ready(), TestApp::ready()] {
+        app.file("promoflow.toml", &config);
+        app.succeed(&["event", "send", "--file", "events.jsonl"]);
+        let (outbox, _) = app.json(&["outbox", "list", "--state", "delivered"]);
         delivered += outbox.len();
     }
-    let letters = std::fs::read_dir(folder.path().join("new")).unwrap();
-    assert_eq!((delivered, letters.count()), (12, 12));
+    let messages = std::fs::read_dir(folder.path().join("new")).unwrap();
+    assert_eq!((delivered, messages.count()), (12, 12));
 }
 
 #[test]
 fn p1_eight_processes_at_once_use_every_code_once() {
-    let shop = Shop::ready();
+    let app = TestApp::ready();
     let codes: String = (0..300)
         .map(|n| format!("EIGHT-{n},2099-12-31,10,birthday\n"))
         .collect();
-    shop.file(
+    app.file(
         "more.csv",
         &format!("code,expirationDate,discount,type\n{codes}"),
     );
-    shop.done(&["codes", "import", "more.csv"]);
+    app.succeed(&["codes", "import", "more.csv"]);
     let senders: Vec<Child> = (0..8)
         .map(|process| {
             let events: String = (0..50)
@@ -178,9 +178,9 @@ fn p1_eight_processes_at_once_use_every_code_once() {
                     format!("{body}\n")
                 })
                 .collect();
-            let file = shop.file(&format!("{process}.jsonl"), &events);
+            let file = app.file(&format!("{process}.jsonl"), &events);
             let args = ["event", "send", "--json", "--file", file.to_str().unwrap()];
-            shop.command(&args).stdout(Stdio::piped()).spawn().unwrap()
+            app.command(&args).stdout(Stdio::piped()).spawn().unwrap()
         })
         .collect();
     for sender in senders {
@@ -188,33 +188,33 @@ fn p1_eight_processes_at_once_use_every_code_once() {
         assert_eq!(output.status.code(), Some(0));
         assert_eq!(text(&output.stdout).matches("\"accepted\"").count(), 50);
     }
-    let (outbox, _) = shop.json(&["outbox", "list"]);
-    let with_code = |letter: &&Value| letter["message"] == "birthday-email";
+    let (outbox, _) = app.json(&["outbox", "list"]);
+    let with_code = |message: &&Value| message["message"] == "birthday-email";
     assert_eq!(outbox.len(), 400);
     assert_eq!(outbox.iter().filter(with_code).count(), 324);
     let mut texts: Vec<&str> = outbox
         .iter()
         .filter(with_code)
-        .map(|letter| letter["text"].as_str().unwrap())
+        .map(|message| message["text"].as_str().unwrap())
         .collect();
     texts.sort_unstable();
     texts.dedup();
     assert_eq!(texts.len(), 324, "two messages carry one code");
     assert_eq!(
-        shop.one(&["codes", "count", "--type", "birthday"])["available"],
+        app.json_line(&["codes", "count", "--type", "birthday"])["available"],
         0
     );
-    assert_eq!(shop.json(&["audit"]).1, Some(0));
+    assert_eq!(app.json(&["audit"]).1, Some(0));
 }
 
 #[test]
 fn invalid_rows_are_reported_by_line_and_field_and_valid_rows_inserted() {
-    let shop = Shop::new();
-    shop.file(
+    let app = TestApp::new();
+    app.file(
         "rows.csv",
         "\u{feff}Code;Discount;ExpirationDate\r\n GOOD ;10;2030-01-01\r\n\r\nA;100;\r\nB;ten;\r\n;1;\r\nC;1;2017-13-01\r\nD;1\r\nGOOD;20;2030-01-01\r\n",
     );
-    let (values, status) = shop.json(&["codes", "import", "rows.csv"]);
+    let (values, status) = app.json(&["codes", "import", "rows.csv"]);
     assert_eq!(status, Some(2));
     assert_eq!(
         (&values[0]["inserted"], &values[0]["rejected"]),
@@ -240,81 +240,88 @@ fn invalid_rows_are_reported_by_line_and_field_and_valid_rows_inserted() {
         (9, "discount"),
     ];
     assert_eq!(places, expected);
-    assert_eq!(shop.one(&["codes", "list"])["code"], "GOOD");
+    assert_eq!(app.json_line(&["codes", "list"])["code"], "GOOD");
 
-    shop.file("list.json", r#"[{"code":"E"},{"code":"F","discount":100}]"#);
-    let (values, _) = shop.json(&["codes", "import", "list.json"]);
+    app.file("list.json", r#"[{"code":"E"},{"code":"F","discount":100}]"#);
+    let (values, _) = app.json(&["codes", "import", "list.json"]);
     let error = &values[0]["errors"][0];
     assert_eq!((&error["line"], &error["column"]), (&json!(1), &json!(15)));
     assert_eq!(error["path"], "[1].discount");
-    let told = text(&shop.run(&["codes", "import", "list.json"]).stderr);
-    assert!(told.contains("list.json:1:15: [1].discount: "), "{told}");
+    let reported = text(&app.run(&["codes", "import", "list.json"]).stderr);
+    assert!(
+        reported.contains("list.json:1:15: [1].discount: "),
+        "{reported}"
+    );
 
-    let (values, status) = shop.json(&["codes", "import", "rows.csv", "--strict"]);
+    let (values, status) = app.json(&["codes", "import", "rows.csv", "--strict"]);
     assert_eq!((status, &values[0]["inserted"]), (Some(2), &json!(0)));
-    std::fs::write(shop.folder.path().join("latin.csv"), b"code\nCAF\xc9\n").unwrap();
-    let refused = shop.run(&["codes", "import", "latin.csv"]);
+    std::fs::write(app.folder.path().join("latin.csv"), b"code\nCAF\xc9\n").unwrap();
+    let refused = app.run(&["codes", "import", "latin.csv"]);
     assert_eq!(refused.status.code(), Some(2));
     assert!(text(&refused.stderr).contains("not UTF-8"));
 }
 
 /// Returns standard error and exit status of an import.
-fn told(shop: &Shop, args: &[&str]) -> (String, Option<i32>) {
-    let done = shop.run(&[&["codes", "import"], args].concat());
+fn reported(app: &TestApp, args: &[&str]) -> (String, Option<i32>) {
+    let done = app.run(&[&["codes", "import"], args].concat());
     (text(&done.stderr), done.status.code())
 }
 
 #[test]
 fn rejects_ambiguous_files_naming_the_option_that_resolves_them() {
-    let shop = Shop::new();
-    shop.file("angebot.csv", "Angebot\nAB12\nAB13\n");
-    let (refused, status) = told(&shop, &["angebot.csv"]);
+    let app = TestApp::new();
+    app.file("angebot.csv", "Angebot\nAB12\nAB13\n");
+    let (refused, status) = reported(&app, &["angebot.csv"]);
     assert_eq!(status, Some(2));
     for expected in ["--column code=Angebot", "--no-header", "`AB12`"] {
         assert!(refused.contains(expected), "{refused}");
     }
-    let (values, status) = shop.json(&["codes", "import", "angebot.csv", "--dry-run"]);
+    let (values, status) = app.json(&["codes", "import", "angebot.csv", "--dry-run"]);
     assert_eq!((status, &values[0]["inserted"]), (Some(2), &json!(0)));
-    let done = shop.one(&["codes", "import", "angebot.csv", "--column", "code=Angebot"]);
+    let done = app.json_line(&["codes", "import", "angebot.csv", "--column", "code=Angebot"]);
     assert_eq!(done["inserted"], 2);
-    let done = shop.one(&["codes", "import", "angebot.csv", "--no-header"]);
+    let done = app.json_line(&["codes", "import", "angebot.csv", "--no-header"]);
     assert_eq!(
         (&done["inserted"], &done["unchanged"]),
         (&json!(1), &json!(2))
     );
     assert_eq!(done["warnings"], json!(["no heading: 3 codes"]));
 
-    shop.file("piped.csv", "Name|Until\nP-1|01/02/2040\n");
+    app.file("piped.csv", "Name|Until\nP-1|01/02/2040\n");
     let piped = ["piped.csv", "--delimiter", "|", "--column", "code=Name"];
     let dated = [&piped[..], &["--column", "expirationDate=Until"]].concat();
-    assert!(told(&shop, &dated).0.contains("--date-format MM/DD/YYYY"));
-    let (_, status) = told(
-        &shop,
+    assert!(
+        reported(&app, &dated)
+            .0
+            .contains("--date-format MM/DD/YYYY")
+    );
+    let (_, status) = reported(
+        &app,
         &[&dated[..], &["--date-format", "MM/DD/YYYY"]].concat(),
     );
     assert_eq!(status, Some(0));
-    let listed = shop.json(&["codes", "show", "P-1"]).0;
+    let listed = app.json(&["codes", "show", "P-1"]).0;
     assert_eq!(listed[0]["expirationDate"], "2040-01-02T23:59");
     for wrong in [
         ["--delimiter", "ab"],
         ["--date-format", "DD"],
         ["--column", "code"],
     ] {
-        let (refused, status) = told(&shop, &[&["piped.csv"], &wrong[..]].concat());
+        let (refused, status) = reported(&app, &[&["piped.csv"], &wrong[..]].concat());
         assert_eq!(status, Some(2), "{refused}");
     }
-    shop.file("login.csv", "<!DOCTYPE html>\n<title>Sign in</title>\n");
-    let (refused, status) = told(&shop, &["login.csv", "--no-header"]);
+    app.file("login.csv", "<!DOCTYPE html>\n<title>Sign in</title>\n");
+    let (refused, status) = reported(&app, &["login.csv", "--no-header"]);
     assert_eq!(status, Some(2), "{refused}");
     assert!(refused.contains("HTML"), "{refused}");
 }
 
 #[test]
 fn dry_runs_and_strict_uploads_print_the_same_warnings() {
-    let shop = Shop::new();
-    shop.file("old.csv", "code\nSAVE10\n");
-    shop.done(&["codes", "import", "old.csv"]);
-    shop.file(
+    let app = TestApp::new();
+    app.file("old.csv", "code\nSAVE10\n");
+    app.succeed(&["codes", "import", "old.csv"]);
+    app.file(
         "new.csv",
         "code,expirationDate\nsave10,2020-01-01\nX1,2020-01-01\nx1,2040-01-01\n",
     );
@@ -328,95 +335,105 @@ fn dry_runs_and_strict_uploads_print_the_same_warnings() {
         &["--strict", "--dry-run"],
         &["--strict"],
     ] {
-        let done = shop.one(&[&["codes", "import", "new.csv"], how].concat());
+        let done = app.json_line(&[&["codes", "import", "new.csv"], how].concat());
         assert_eq!(done["warnings"], json!(expected), "{how:?}");
     }
-    let again = shop.one(&["codes", "import", "new.csv"]);
+    let again = app.json_line(&["codes", "import", "new.csv"]);
     assert_eq!(again["warnings"], json!([expected[0]]));
-    shop.file(
+    app.file(
         "expired.csv",
         "code,expirationDate\nE1,2020-01-01\nE2,2020-01-01\n",
     );
-    let (warned, status) = told(&shop, &["expired.csv"]);
+    let (warned, status) = reported(&app, &["expired.csv"]);
     assert_eq!(status, Some(0));
     assert!(
         warned.contains("warning: expired.csv: all 2 codes have expired"),
         "{warned}"
     );
-    shop.file("empty.csv", "");
-    assert!(told(&shop, &["empty.csv"]).0.contains("the file is empty"));
+    app.file("empty.csv", "");
+    assert!(
+        reported(&app, &["empty.csv"])
+            .0
+            .contains("the file is empty")
+    );
 }
 
 #[test]
 fn code_lookup_ignores_invisible_characters() {
-    let shop = Shop::new();
-    shop.file("codes.csv", "code\nA-1\n\u{200B}A-1\nA-2\u{2060}\n");
-    let done = shop.one(&["codes", "import", "codes.csv"]);
+    let app = TestApp::new();
+    app.file("codes.csv", "code\nA-1\n\u{200B}A-1\nA-2\u{2060}\n");
+    let done = app.json_line(&["codes", "import", "codes.csv"]);
     assert_eq!(
         (&done["inserted"], &done["unchanged"]),
         (&json!(2), &json!(1))
     );
     assert_eq!(
-        shop.one(&["codes", "show", "\u{FEFF}A-1\u{A0}"])["code"],
+        app.json_line(&["codes", "show", "\u{FEFF}A-1\u{A0}"])["code"],
         "A-1"
     );
-    assert_eq!(shop.one(&["codes", "retire", "A\u{AD}-2"])["retired"], 1);
+    assert_eq!(
+        app.json_line(&["codes", "retire", "A\u{AD}-2"])["retired"],
+        1
+    );
 }
 
 #[test]
 fn importing_an_export_changes_nothing() {
-    let shop = Shop::ready();
-    shop.done(&["codes", "retire", "BDAY-LH2D-7APP"]);
-    let exported = shop.done(&["codes", "export"]);
-    shop.file("exported.csv", &exported);
-    let again = shop.one(&["codes", "import", "exported.csv"]);
+    let app = TestApp::ready();
+    app.succeed(&["codes", "retire", "BDAY-LH2D-7APP"]);
+    let exported = app.succeed(&["codes", "export"]);
+    app.file("exported.csv", &exported);
+    let again = app.json_line(&["codes", "import", "exported.csv"]);
     assert_eq!(
         (&again["unchanged"], &again["updated"]),
         (&json!(40), &json!(0))
     );
-    assert_eq!(shop.done(&["codes", "export"]), exported);
+    assert_eq!(app.succeed(&["codes", "export"]), exported);
 }
 
 #[test]
 fn rejects_a_workflow_with_errors_positions_and_hints() {
-    let shop = Shop::ready();
-    let workflow = std::fs::read_to_string(shop.folder.path().join("workflow.yaml")).unwrap();
+    let app = TestApp::ready();
+    let workflow = std::fs::read_to_string(app.folder.path().join("workflow.yaml")).unwrap();
     let wrong = workflow
         .replace("get-promocode", "get-promcode")
         .replace(": sorry", ": sory");
-    shop.file("wrong.yaml", &wrong);
+    app.file("wrong.yaml", &wrong);
     for command in ["check", "apply"] {
-        let refused = shop.run(&["workflow", command, "wrong.yaml"]);
+        let refused = app.run(&["workflow", command, "wrong.yaml"]);
         assert_eq!(refused.status.code(), Some(2));
-        let told = text(&refused.stderr);
-        assert!(told.contains("wrong.yaml:9:12:"), "{told}");
-        assert!(told.contains("did you mean `get-promocode`?"), "{told}");
+        let reported = text(&refused.stderr);
+        assert!(reported.contains("wrong.yaml:9:12:"), "{reported}");
+        assert!(
+            reported.contains("did you mean `get-promocode`?"),
+            "{reported}"
+        );
     }
-    assert_eq!(shop.one(&["workflow", "list"])["version"], 1);
+    assert_eq!(app.json_line(&["workflow", "list"])["version"], 1);
 }
 
 #[test]
 fn contacts_are_imported_listed_shown_and_unsubscribed() {
-    let shop = Shop::new();
+    let app = TestApp::new();
     let contacts = "contact,externalId,email,phone,pushToken,language,timeZone,consent.sms,firstName\n\
                     A-1,7,ann@example.com,+38 050 123-45-67,t1,uk,Europe/Kyiv,no,Ann\n\
                     ,8,bob@example.com,,,,Mars,,Bob\n\
                     ,,cat@example.com,,,,,,\n";
-    shop.file("contacts.csv", contacts);
-    let (report, status) = shop.json(&["contact", "import", "contacts.csv", "--dry-run"]);
+    app.file("contacts.csv", contacts);
+    let (report, status) = app.json(&["contact", "import", "contacts.csv", "--dry-run"]);
     assert_eq!((report[0]["inserted"].as_u64(), status), (Some(2), Some(2)));
-    assert!(!shop.folder.path().join("promoflow.db").exists());
-    let (report, status) = shop.json(&["contact", "import", "contacts.csv", "--strict"]);
+    assert!(!app.folder.path().join("promoflow.db").exists());
+    let (report, status) = app.json(&["contact", "import", "contacts.csv", "--strict"]);
     assert_eq!((report[0]["inserted"].as_u64(), status), (Some(0), Some(2)));
-    assert_eq!(shop.json(&["contact", "list"]), (vec![], Some(0)));
-    let (report, status) = shop.json(&["contact", "import", "contacts.csv"]);
+    assert_eq!(app.json(&["contact", "list"]), (vec![], Some(0)));
+    let (report, status) = app.json(&["contact", "import", "contacts.csv"]);
     assert_eq!(status, Some(2));
-    let told = &report[0];
+    let reported = &report[0];
     assert_eq!(
-        (&told["inserted"], &told["rejected"]),
+        (&reported["inserted"], &reported["rejected"]),
         (&json!(2), &json!(1))
     );
-    let error = &told["errors"][0];
+    let error = &reported["errors"][0];
     assert_eq!(
         (&error["line"], &error["field"]),
         (&json!(3), &json!("timeZone"))
@@ -429,11 +446,11 @@ fn contacts_are_imported_listed_shown_and_unsubscribed() {
         "consent": { "sms": false },
     });
     for name in ["A-1", "7", "Ann@example.com", "380501234567", "t1"] {
-        assert_eq!(shop.one(&["contact", "show", name]), ann, "{name}");
+        assert_eq!(app.json_line(&["contact", "show", name]), ann, "{name}");
     }
-    assert_eq!(shop.run(&["contact", "show", "dan"]).status.code(), Some(1));
+    assert_eq!(app.run(&["contact", "show", "dan"]).status.code(), Some(1));
 
-    let cat = shop.one(&[
+    let cat = app.json_line(&[
         "contact",
         "unsubscribe",
         "cat@example.com",
@@ -441,28 +458,28 @@ fn contacts_are_imported_listed_shown_and_unsubscribed() {
         "email",
     ]);
     assert_eq!(cat["consent"], json!({ "email": false }));
-    let refused = shop.run(&["contact", "unsubscribe", "A-1", "--channel", "e-mail"]);
+    let refused = app.run(&["contact", "unsubscribe", "A-1", "--channel", "e-mail"]);
     assert_eq!(refused.status.code(), Some(2));
     assert!(text(&refused.stderr).contains("did you mean `email`?"));
 
     // A listing can be imported again without changes.
-    let listing = shop.done(&["contact", "list", "--json"]);
+    let listing = app.succeed(&["contact", "list", "--json"]);
     assert_eq!(listing.lines().count(), 2);
-    shop.file("contacts.jsonl", &listing);
-    let again = shop.one(&["contact", "import", "contacts.jsonl"]);
+    app.file("contacts.jsonl", &listing);
+    let again = app.json_line(&["contact", "import", "contacts.jsonl"]);
     assert_eq!(
         (&again["unchanged"], &again["updated"]),
         (&json!(2), &json!(0))
     );
-    let resubscribed = shop.one(&["contact", "subscribe", "A-1", "--channel", "sms"]);
+    let resubscribed = app.json_line(&["contact", "subscribe", "A-1", "--channel", "sms"]);
     assert_eq!(resubscribed["consent"], json!({ "sms": true }));
 }
 
 #[test]
 fn rejects_unsupported_features_by_name() {
-    let shop = Shop::ready();
+    let app = TestApp::ready();
     for args in [&["block", "new", "mine"][..], &["block", "test", "mine"]] {
-        let refused = shop.run(args);
+        let refused = app.run(args);
         assert_eq!(refused.status.code(), Some(2), "{args:?}");
         assert!(
             text(&refused.stderr).contains("not supported yet"),
@@ -473,8 +490,8 @@ fn rejects_unsupported_features_by_name() {
 
 #[test]
 fn p11_a_test_run_shows_the_code_and_changes_nothing() {
-    let shop = Shop::ready();
-    let before = shop.done(&["codes", "export"]);
+    let app = TestApp::ready();
+    let before = app.succeed(&["codes", "export"]);
     let event = [
         "event",
         "send",
@@ -484,8 +501,8 @@ fn p11_a_test_run_shows_the_code_and_changes_nothing() {
         "firstName=Ann",
     ];
     let to = ["--param", "EmailAddress=ann@example.com", "--test"];
-    let told = shop.done(&[&event[..], &to[..]].concat());
-    let first = shop.one(&[
+    let reported = app.succeed(&[&event[..], &to[..]].concat());
+    let first = app.json_line(&[
         "event",
         "send",
         "--type",
@@ -493,40 +510,40 @@ fn p11_a_test_run_shows_the_code_and_changes_nothing() {
         "--param",
         "EmailAddress=b@b.org",
     ]);
-    let run = shop.one(&["run", "show", first["runs"][0].as_str().unwrap()]);
+    let run = app.json_line(&["run", "show", first["runs"][0].as_str().unwrap()]);
     let code = run["steps"][0]["data"]["promocode"].as_str().unwrap();
     assert_eq!(run["run"], "1", "the test run created a run");
-    assert!(told.contains(code), "{told}");
+    assert!(reported.contains(code), "{reported}");
     assert!(before.contains(code));
-    assert_eq!(shop.json(&["outbox", "list"]).0.len(), 1);
+    assert_eq!(app.json(&["outbox", "list"]).0.len(), 1);
 }
 
 #[test]
 fn p11_a_test_run_resolves_recipients_like_a_run_before_contacts_are_used() {
-    let shop = Shop::new();
-    shop.file(
+    let app = TestApp::new();
+    app.file(
         "hello.yaml",
         "{ message: hello, channel: email, subject: Hello, text: Hello }",
     );
-    shop.file(
+    app.file(
         "w.yaml",
         "{ workflow: w, start: { event: w }, steps: [{ id: mail, block: send-message, with: \
          { channel: email, message: hello, contact: ContactId } }] }",
     );
-    shop.done(&["message", "apply", "hello.yaml"]);
-    shop.done(&["workflow", "apply", "w.yaml"]);
+    app.succeed(&["message", "apply", "hello.yaml"]);
+    app.succeed(&["workflow", "apply", "w.yaml"]);
     let id = ["--param", "ContactId=A"];
     let earlier = ["event", "send", "--type", "x", "--param", "Email=a@x.com"];
-    shop.done(&[&earlier[..], &id].concat());
+    app.succeed(&[&earlier[..], &id].concat());
     let event = [&["event", "send", "--type", "w"][..], &id].concat();
     for _ in 0..2 {
-        let would = &shop.one(&[&event[..], &["--test"]].concat())["would"][0];
+        let would = &app.json_line(&[&event[..], &["--test"]].concat())["would"][0];
         assert_eq!(would["error"], Value::Null, "{would}");
         assert_eq!(would["deliveries"][0]["address"], "a@x.com");
     }
-    assert!(shop.json(&["outbox", "list"]).0.is_empty());
-    shop.done(&event);
-    let sent = shop.one(&["outbox", "list"]);
+    assert!(app.json(&["outbox", "list"]).0.is_empty());
+    app.succeed(&event);
+    let sent = app.json_line(&["outbox", "list"]);
     assert_eq!(
         (&sent["address"], &sent["state"]),
         (&json!("a@x.com"), &json!("delivered"))
@@ -535,18 +552,18 @@ fn p11_a_test_run_resolves_recipients_like_a_run_before_contacts_are_used() {
 
 #[test]
 fn p11_a_test_run_of_a_file_reports_each_line_and_changes_nothing() {
-    let shop = Shop::ready();
+    let app = TestApp::ready();
     let event = |name: &str| {
         let params = json!({ "EmailAddress": format!("{name}@example.com"), "firstName": name });
         json!({ "eventTypeKey": "birthday", "params": params }).to_string()
     };
     let lines = [event("ann"), "{".to_owned(), event("ben")].join("\n");
-    shop.file("events.jsonl", &lines);
-    let before = shop.done(&["codes", "export"]);
+    app.file("events.jsonl", &lines);
+    let before = app.succeed(&["codes", "export"]);
     let file = ["event", "send", "--test", "--file", "events.jsonl"];
-    let (told, status) = shop.json(&file);
-    assert_eq!(status, Some(2), "{told:?}");
-    let lines: Vec<_> = told
+    let (reported, status) = app.json(&file);
+    assert_eq!(status, Some(2), "{reported:?}");
+    let lines: Vec<_> = reported
         .iter()
         .map(|one| (&one["line"], &one["status"]))
         .collect();
@@ -559,7 +576,7 @@ fn p11_a_test_run_of_a_file_reports_each_line_and_changes_nothing() {
         wanted.iter().map(|(a, b)| (a, b)).collect::<Vec<_>>()
     );
     for (at, name) in [(0, "ann"), (2, "ben")] {
-        let would = &told[at]["would"][0];
+        let would = &reported[at]["would"][0];
         assert_eq!(
             would["deliveries"][0]["address"],
             format!("{name}@example.com")
@@ -567,14 +584,17 @@ fn p11_a_test_run_of_a_file_reports_each_line_and_changes_nothing() {
         assert_eq!(would["heldOff"], Value::Null);
     }
     // Each line is tested separately: both would get the first code.
-    assert_eq!(told[0]["would"][0]["code"], told[2]["would"][0]["code"]);
-    assert_eq!(shop.done(&["codes", "export"]), before);
-    assert!(shop.json(&["run", "list"]).0.is_empty());
+    assert_eq!(
+        reported[0]["would"][0]["code"],
+        reported[2]["would"][0]["code"]
+    );
+    assert_eq!(app.succeed(&["codes", "export"]), before);
+    assert!(app.json(&["run", "list"]).0.is_empty());
 }
 
 #[test]
 fn a_backup_is_a_consistent_snapshot_and_overwrites_nothing() {
-    let shop = Shop::ready();
+    let app = TestApp::ready();
     let send = |count: usize| {
         let events: String = (0..count)
             .map(|n| {
@@ -583,8 +603,8 @@ fn a_backup_is_a_consistent_snapshot_and_overwrites_nothing() {
                 json!({ "id": id, "eventTypeKey": "birthday", "params": params }).to_string() + "\n"
             })
             .collect();
-        shop.file("events.jsonl", &events);
-        shop.command(&["event", "send", "--file", "events.jsonl"])
+        app.file("events.jsonl", &events);
+        app.command(&["event", "send", "--file", "events.jsonl"])
             .stdout(Stdio::null())
             .spawn()
             .unwrap()
@@ -593,46 +613,43 @@ fn a_backup_is_a_consistent_snapshot_and_overwrites_nothing() {
     let mut copies = Vec::new();
     while sender.try_wait().unwrap().is_none() {
         let name = format!("copy-{}.db", copies.len());
-        shop.one(&["backup", &name]);
+        app.json_line(&["backup", &name]);
         copies.push(name);
     }
     assert!(sender.wait().unwrap().success());
-    shop.one(&["backup", "last.db"]);
+    app.json_line(&["backup", "last.db"]);
     copies.push("last.db".to_owned());
     for copy in &copies {
-        let audit = shop.run(&["audit", "--db", copy]);
+        let audit = app.run(&["audit", "--db", copy]);
         assert!(audit.status.success(), "{copy}: {}", text(&audit.stdout));
     }
+    assert_eq!(app.json(&["run", "list", "--db", "last.db"]).0.len(), 2_000);
     assert_eq!(
-        shop.json(&["run", "list", "--db", "last.db"]).0.len(),
-        2_000
+        app.succeed(&["codes", "export", "--db", "last.db"]),
+        app.succeed(&["codes", "export"])
     );
-    assert_eq!(
-        shop.done(&["codes", "export", "--db", "last.db"]),
-        shop.done(&["codes", "export"])
-    );
-    let refused = shop.run(&["backup", "last.db"]);
+    let refused = app.run(&["backup", "last.db"]);
     assert_eq!(refused.status.code(), Some(2));
-    assert!(shop.run(&["audit", "--db", "last.db"]).status.success());
+    assert!(app.run(&["audit", "--db", "last.db"]).status.success());
 }
 
 #[test]
 fn reading_commands_do_not_create_a_database() {
-    let shop = Shop::new();
-    let refused = shop.run(&["codes", "list", "--db", "none.db"]);
+    let app = TestApp::new();
+    let refused = app.run(&["codes", "list", "--db", "none.db"]);
     assert_eq!(refused.status.code(), Some(2));
     assert!(text(&refused.stderr).contains("none.db"));
-    assert!(!shop.folder.path().join("none.db").exists());
+    assert!(!app.folder.path().join("none.db").exists());
 }
 
 #[test]
 fn invalid_events_are_rejected_by_line_and_the_others_sent() {
-    let shop = Shop::ready();
-    shop.file(
+    let app = TestApp::ready();
+    app.file(
         "events.jsonl",
         "{\"eventTypeKey\": \"birthday\", \"keyValue\": \"ann\", \"id\": \"one\"}\n\nnot json\n{\"eventTypeKey\": \"a<b\", \"keyValue\": \"ann\"}\n{\"eventTypeKey\": \"birthday\", \"keyValue\": \"ben\", \"id\": \"one\"}\n",
     );
-    let (answers, status) = shop.json(&["event", "send", "--file", "events.jsonl"]);
+    let (answers, status) = app.json(&["event", "send", "--file", "events.jsonl"]);
     assert_eq!(status, Some(2));
     let statuses: Vec<&str> = answers
         .iter()
@@ -649,14 +666,14 @@ fn invalid_events_are_rejected_by_line_and_the_others_sent() {
 
 #[test]
 fn the_demo_succeeds_and_prints_a_code_per_contact() {
-    let shop = Shop::new();
-    let told = shop.done(&["demo", "--dir", "demo"]);
-    let mut codes: Vec<&str> = told
+    let app = TestApp::new();
+    let reported = app.succeed(&["demo", "--dir", "demo"]);
+    let mut codes: Vec<&str> = reported
         .split_whitespace()
         .filter(|word| word.starts_with("BDAY-"))
         .collect();
     assert_eq!(codes.len(), 6);
     codes.sort_unstable();
     codes.dedup();
-    assert_eq!(codes.len(), 6, "{told}");
+    assert_eq!(codes.len(), 6, "{reported}");
 }

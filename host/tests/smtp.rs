@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 struct Server {
     child: Child,
-    told: BufReader<ChildStdout>,
+    stdout: BufReader<ChildStdout>,
     port: u16,
 }
 
@@ -34,17 +34,21 @@ impl Server {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut told = BufReader::new(child.stdout.take().unwrap());
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut port = String::new();
-        told.read_line(&mut port).unwrap();
+        stdout.read_line(&mut port).unwrap();
         let port = port.trim().parse().unwrap();
-        Server { child, told, port }
+        Server {
+            child,
+            stdout,
+            port,
+        }
     }
 
     /// Returns the next email that the server accepted.
     fn mail(&mut self) -> Value {
         let mut line = String::new();
-        self.told.read_line(&mut line).unwrap();
+        self.stdout.read_line(&mut line).unwrap();
         serde_json::from_str(&line).unwrap()
     }
 }
@@ -57,7 +61,7 @@ impl Drop for Server {
 }
 
 /// An installation whose email channel uses a port.
-struct Shop(TempDir);
+struct TestApp(TempDir);
 
 const MESSAGE: &str = r#"
 message: mail
@@ -83,18 +87,18 @@ steps:
     with: { channel: email, message: mail }
 ";
 
-impl Shop {
-    fn new(port: u16) -> Shop {
-        Shop::with(
+impl TestApp {
+    fn new(port: u16) -> TestApp {
+        TestApp::with(
             "127.0.0.1",
             port,
             "security = \"none\"\ntimeout-seconds = 5\n",
         )
     }
 
-    fn with(host: &str, port: u16, more: &str) -> Shop {
-        let shop = Shop(tempfile::tempdir().unwrap());
-        shop.file(
+    fn with(host: &str, port: u16, more: &str) -> TestApp {
+        let app = TestApp(tempfile::tempdir().unwrap());
+        app.file(
             "promoflow.toml",
             &format!(
                 "[[channel]]\ntype = \"smtp\"\nhost = \"{host}\"\nport = {port}\n\
@@ -103,20 +107,20 @@ impl Shop {
         );
         let mut codes = "code,expirationDate,discount,type\n".to_owned();
         (0..9).for_each(|n| codes.push_str(&format!("S-{n},2999-12-31,10,birthday\n")));
-        shop.file("codes.csv", &codes);
-        shop.file("message.yaml", MESSAGE);
-        shop.file("workflow.yaml", WORKFLOW);
-        shop.done(&["codes", "import", "codes.csv"]);
-        shop.done(&["message", "apply", "message.yaml"]);
-        shop.done(&["workflow", "apply", "workflow.yaml"]);
-        shop
+        app.file("codes.csv", &codes);
+        app.file("message.yaml", MESSAGE);
+        app.file("workflow.yaml", WORKFLOW);
+        app.succeed(&["codes", "import", "codes.csv"]);
+        app.succeed(&["message", "apply", "message.yaml"]);
+        app.succeed(&["workflow", "apply", "workflow.yaml"]);
+        app
     }
 
     fn file(&self, name: &str, content: &str) {
         std::fs::write(self.0.path().join(name), content).unwrap();
     }
 
-    fn done(&self, args: &[&str]) -> String {
+    fn succeed(&self, args: &[&str]) -> String {
         self.run(args).0
     }
 
@@ -152,23 +156,23 @@ impl Shop {
 
     /// Returns the last delivery.
     fn delivery(&self) -> Value {
-        let listed = self.done(&["outbox", "list", "--json"]);
+        let listed = self.succeed(&["outbox", "list", "--json"]);
         serde_json::from_str(listed.lines().last().unwrap()).unwrap()
     }
 
     /// Returns the outcome of a delivery's first attempt.
     fn outcome(&self, delivery: &Value) -> String {
         let id = delivery["delivery"].as_str().unwrap();
-        let shown = self.done(&["outbox", "show", id, "--json"]);
+        let shown = self.succeed(&["outbox", "show", id, "--json"]);
         let shown: Value = serde_json::from_str(&shown).unwrap();
         shown["history"][0]["outcome"].as_str().unwrap().to_owned()
     }
 
     /// Makes the last delivery due now.
-    fn again(&self) {
+    fn retry_now(&self) {
         let delivery = self.delivery();
-        self.done(&["outbox", "retry", delivery["delivery"].as_str().unwrap()]);
-        self.done(&["work", "--until-idle"]);
+        self.succeed(&["outbox", "retry", delivery["delivery"].as_str().unwrap()]);
+        self.succeed(&["work", "--until-idle"]);
     }
 }
 
@@ -183,9 +187,9 @@ fn headers(mail: &Value, name: &str) -> Vec<String> {
 #[test]
 fn an_email_arrives_as_written_and_values_add_no_header() {
     let mut server = Server::start();
-    let shop = Shop::new(server.port);
-    shop.send("ann@example.com", "Ann\r\nBcc: eve@example.com <i>");
-    assert_eq!(shop.delivery()["state"], "delivered");
+    let app = TestApp::new(server.port);
+    app.send("ann@example.com", "Ann\r\nBcc: eve@example.com <i>");
+    assert_eq!(app.delivery()["state"], "delivered");
     let mail = server.mail();
     assert_eq!(
         mail["envelope"],
@@ -215,7 +219,7 @@ fn an_email_arrives_as_written_and_values_add_no_header() {
 #[test]
 fn temporary_rejections_are_retried_under_the_same_identity() {
     let mut server = Server::start();
-    let shop = Shop::new(server.port);
+    let app = TestApp::new(server.port);
     let mut identities = Vec::new();
     let words = [
         ("busy", "later"),
@@ -225,15 +229,15 @@ fn temporary_rejections_are_retried_under_the_same_identity() {
     ];
     for (number, (word, outcome)) in words.into_iter().enumerate() {
         let address = &format!("{word}@example.com");
-        shop.send(address, "Ann");
-        let delivery = shop.delivery();
+        app.send(address, "Ann");
+        let delivery = app.delivery();
         assert_eq!(delivery["state"], "pending", "{delivery}");
         assert_eq!(delivery["attempts"], 1, "{delivery}");
-        assert_eq!(shop.outcome(&delivery), outcome, "{address}");
+        assert_eq!(app.outcome(&delivery), outcome, "{address}");
         let error = delivery["error"].as_str().unwrap();
         assert!(!error.contains("example.com"), "{error}");
-        shop.again();
-        assert_eq!(shop.delivery()["state"], "delivered", "{address}");
+        app.retry_now();
+        assert_eq!(app.delivery()["state"], "delivered", "{address}");
         let mail = server.mail();
         assert_eq!(
             mail["text"].as_str().unwrap().trim(),
@@ -253,15 +257,15 @@ fn temporary_rejections_are_retried_under_the_same_identity() {
 #[test]
 fn an_email_without_an_answer_is_sent_again_under_the_same_identity() {
     let mut server = Server::start();
-    let shop = Shop::new(server.port);
-    shop.send("after@example.com", "Ann");
+    let app = TestApp::new(server.port);
+    app.send("after@example.com", "Ann");
     assert_eq!(
-        shop.delivery()["state"],
+        app.delivery()["state"],
         "pending",
         "no server acknowledged it"
     );
-    shop.again();
-    let delivery = shop.delivery();
+    app.retry_now();
+    let delivery = app.delivery();
     assert_eq!(delivery["state"], "delivered");
     assert_eq!(delivery["attempts"], 2);
     let (first, second) = (server.mail(), server.mail());
@@ -275,18 +279,18 @@ fn an_email_without_an_answer_is_sent_again_under_the_same_identity() {
 #[test]
 fn a_slow_server_is_waited_for_and_a_stuck_server_delays_no_other_channel() {
     let mut server = Server::start();
-    let shop = Shop::new(server.port);
-    shop.send("slow@example.com", "Ann");
-    assert_eq!(shop.delivery()["state"], "delivered");
+    let app = TestApp::new(server.port);
+    app.send("slow@example.com", "Ann");
+    assert_eq!(app.delivery()["state"], "delivered");
     server.mail();
 
-    let config = std::fs::read_to_string(shop.0.path().join("promoflow.toml")).unwrap();
+    let config = std::fs::read_to_string(app.0.path().join("promoflow.toml")).unwrap();
     let maildir = "[[channel]]\ntype = \"maildir\"\nfolder = \"letters\"\n";
     // Longer than the process may take to stop.
     let config = config.replace("timeout-seconds = 5", "timeout-seconds = 120");
-    shop.file("promoflow.toml", &format!("{config}{maildir}"));
-    shop.file("text.yaml", "{ message: text, channel: sms, text: hello }");
-    shop.file(
+    app.file("promoflow.toml", &format!("{config}{maildir}"));
+    app.file("text.yaml", "{ message: text, channel: sms, text: hello }");
+    app.file(
         "both.yaml",
         "
 workflow: both
@@ -300,10 +304,10 @@ steps:
     with: { channel: sms, message: text, to: '+380501234567' }
 ",
     );
-    shop.done(&["message", "apply", "text.yaml"]);
-    shop.done(&["workflow", "apply", "both.yaml"]);
+    app.succeed(&["message", "apply", "text.yaml"]);
+    app.succeed(&["workflow", "apply", "both.yaml"]);
     let param = "EmailAddress=stuck@example.com";
-    shop.done(&[
+    app.succeed(&[
         "event",
         "send",
         "--no-wait",
@@ -312,22 +316,22 @@ steps:
         "--param",
         param,
     ]);
-    let mut work = shop
+    let mut work = app
         .command(&["work"])
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
     let began = std::time::Instant::now();
-    while shop.delivery()["state"] != "delivered" {
-        assert!(began.elapsed().as_secs() < 30, "{}", shop.delivery());
+    while app.delivery()["state"] != "delivered" {
+        assert!(began.elapsed().as_secs() < 30, "{}", app.delivery());
     }
     // On SIGTERM it does not wait long for the stuck server.
-    let told = Command::new("kill").arg(work.id().to_string()).status();
-    assert!(told.unwrap().success());
+    let stdout = Command::new("kill").arg(work.id().to_string()).status();
+    assert!(stdout.unwrap().success());
     let began = std::time::Instant::now();
     assert!(work.wait().unwrap().success());
     assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
-    let pending = shop.done(&["outbox", "list", "--state", "pending", "--json"]);
+    let pending = app.succeed(&["outbox", "list", "--state", "pending", "--json"]);
     assert!(pending.contains("stuck@example.com"), "{pending}");
 }
 
@@ -350,14 +354,14 @@ fn emails_use_tls_login_and_a_configured_certificate() {
         let login = format!("username = \"shop\"\npassword = {{ file = {secret:?} }}\n");
         std::fs::write(&secret, "wrong\n").unwrap();
         let more = format!("security = \"{security}\"\nca-file = \"{authority}\"\n{login}");
-        let shop = Shop::with("localhost", server.port, &more);
-        shop.send("ann@example.com", "Ann");
+        let app = TestApp::with("localhost", server.port, &more);
+        app.send("ann@example.com", "Ann");
         // This is an error of the installation, not of the message.
-        let delivery = shop.delivery();
+        let delivery = app.delivery();
         assert_eq!(delivery["state"], "pending", "{delivery}");
         std::fs::write(&secret, "letmein\n").unwrap();
-        shop.again();
-        assert_eq!(shop.delivery()["state"], "delivered", "{security}");
+        app.retry_now();
+        assert_eq!(app.delivery()["state"], "delivered", "{security}");
         let mail = server.mail();
         assert_eq!(
             (&mail["encrypted"], &mail["login"]),
@@ -365,20 +369,16 @@ fn emails_use_tls_login_and_a_configured_certificate() {
         );
 
         // Without the file the server is not trusted, and no message is sent to it.
-        let config = std::fs::read_to_string(shop.0.path().join("promoflow.toml")).unwrap();
+        let config = std::fs::read_to_string(app.0.path().join("promoflow.toml")).unwrap();
         let line = format!("ca-file = \"{authority}\"\n");
-        shop.file("promoflow.toml", &config.replace(&line, ""));
-        let log = shop.send("bob@example.com", "Bob");
-        let delivery = shop.delivery();
+        app.file("promoflow.toml", &config.replace(&line, ""));
+        let log = app.send("bob@example.com", "Bob");
+        let delivery = app.delivery();
         assert_eq!(delivery["state"], "pending", "{delivery}");
         assert!(!delivery["error"].as_str().unwrap().contains("letmein"));
         assert!(log.contains("ERROR"), "{log}");
         assert!(log.contains("invalid peer certificate"), "{log}");
-        assert_eq!(
-            shop.outcome(&delivery),
-            "later",
-            "the server got no message"
-        );
+        assert_eq!(app.outcome(&delivery), "later", "the server got no message");
     }
 }
 
@@ -390,14 +390,14 @@ fn a_server_without_the_configured_encryption_is_logged() {
         ("tls", "received corrupt message"),
     ] {
         let more = format!("security = \"{security}\"\n");
-        let shop = Shop::with("localhost", server.port, &more);
+        let app = TestApp::with("localhost", server.port, &more);
         // Not an error of the address either, whatever the server accepts.
         for address in ["ann@example.com", "юля@example.com"] {
-            let log = shop.send(address, "Ann");
+            let log = app.send(address, "Ann");
             assert!(log.contains("ERROR") && log.contains(why), "{log}");
-            let delivery = shop.delivery();
+            let delivery = app.delivery();
             assert_eq!(delivery["state"], "pending", "{delivery}");
-            assert_eq!(shop.outcome(&delivery), "later", "{security}");
+            assert_eq!(app.outcome(&delivery), "later", "{security}");
         }
     }
 }
@@ -405,24 +405,24 @@ fn a_server_without_the_configured_encryption_is_logged() {
 #[test]
 fn values_cannot_inject_smtp_commands() {
     let mut server = Server::start();
-    let shop = Shop::new(server.port);
+    let app = TestApp::new(server.port);
     for html in ["", "html: \"<p>$!data.get('name')</p>\"\n"] {
         let text = "text: \"Dear $!data.get('name')\"\n";
-        shop.file(
+        app.file(
             "message.yaml",
             &format!("message: mail\nchannel: email\nsubject: S\n{text}{html}"),
         );
-        shop.done(&["message", "apply", "message.yaml"]);
+        app.succeed(&["message", "apply", "message.yaml"]);
         let evil =
             "A\r.\rMAIL FROM:<eve@example.com>\rRCPT TO:<bob@example.com>\rDATA\r\n.\r\nend\u{b}";
-        shop.send("ann@example.com", evil);
+        app.send("ann@example.com", evil);
         let mail = server.mail();
         assert_eq!(mail["bare"], 0, "{mail}");
         let read =
             "Dear A\n.\nMAIL FROM:<eve@example.com>\nRCPT TO:<bob@example.com>\nDATA\n.\nend";
         let text = mail["text"].as_str().unwrap().replace("\r\n", "\n");
         assert_eq!(text.trim_end(), read);
-        shop.send("bob@example.com", "Bob");
+        app.send("bob@example.com", "Bob");
         assert_eq!(
             server.mail()["envelope"][1],
             "bob@example.com",
@@ -434,34 +434,34 @@ fn values_cannot_inject_smtp_commands() {
 #[test]
 fn rejecting_the_installation_is_no_permanent_failure_of_the_message() {
     let server = Server::start();
-    let shop = Shop::new(server.port);
+    let app = TestApp::new(server.port);
     for (address, answer) in [
         ("limit@example.com", "550 5.4.5"),
         ("ann@blocked.example", "554 5.7.1"),
     ] {
-        let log = shop.send(address, "Ann");
+        let log = app.send(address, "Ann");
         assert!(log.contains("refuses this installation"), "{log}");
         assert!(!log.contains(address), "{log}");
-        let delivery = shop.delivery();
+        let delivery = app.delivery();
         assert_eq!(delivery["state"], "pending", "{delivery}");
         assert_eq!(
             delivery["error"],
             format!("the mail server answered {answer}")
         );
-        assert_eq!(shop.outcome(&delivery), "later");
+        assert_eq!(app.outcome(&delivery), "later");
     }
     // The same status, but the postmaster is accepted: it is about this address.
-    let log = shop.send("private@example.com", "Ann");
+    let log = app.send("private@example.com", "Ann");
     assert!(!log.contains("refuses this installation"), "{log}");
-    let delivery = shop.delivery();
+    let delivery = app.delivery();
     assert_eq!(delivery["state"], "failed", "{delivery}");
     assert_eq!(delivery["error"], "the mail server answered 550 5.7.1");
 
-    let config = std::fs::read_to_string(shop.0.path().join("promoflow.toml")).unwrap();
-    shop.file("promoflow.toml", &config.replace("<shop@", "<nobody@"));
-    let log = shop.send("ann@example.com", "Ann");
+    let config = std::fs::read_to_string(app.0.path().join("promoflow.toml")).unwrap();
+    app.file("promoflow.toml", &config.replace("<shop@", "<nobody@"));
+    let log = app.send("ann@example.com", "Ann");
     assert!(log.contains("refuses this installation"), "{log}");
-    let delivery = shop.delivery();
+    let delivery = app.delivery();
     assert_eq!(delivery["state"], "pending", "{delivery}");
     assert_eq!(delivery["error"], "the mail server answered 553 5.7.1");
 }
@@ -469,10 +469,10 @@ fn rejecting_the_installation_is_no_permanent_failure_of_the_message() {
 #[test]
 fn an_invalid_answer_is_not_quoted() {
     let server = Server::start();
-    let shop = Shop::new(server.port);
-    let log = shop.send("garbled@example.com", "Ann");
+    let app = TestApp::new(server.port);
+    let log = app.send("garbled@example.com", "Ann");
     assert!(!log.contains("garbled"), "{log}");
-    let delivery = shop.delivery();
+    let delivery = app.delivery();
     assert_eq!(delivery["state"], "pending", "{delivery}");
     let error = "the mail server closed the connection or sent an invalid SMTP reply";
     assert_eq!(delivery["error"], error);
@@ -481,9 +481,9 @@ fn an_invalid_answer_is_not_quoted() {
 #[test]
 fn a_delivery_without_a_channel_waits_and_tries_no_alternative() {
     let mut server = Server::start();
-    let shop = Shop::new(server.port);
-    shop.file("text.yaml", "{ message: text, channel: sms, text: hello }");
-    shop.file(
+    let app = TestApp::new(server.port);
+    app.file("text.yaml", "{ message: text, channel: sms, text: hello }");
+    app.file(
         "texts.yaml",
         "
 workflow: texts
@@ -505,19 +505,19 @@ steps:
     with: { type: sold-out, discount: 10, days: 0, when-empty: wait }
 ",
     );
-    shop.done(&["message", "apply", "text.yaml"]);
-    shop.done(&["workflow", "apply", "texts.yaml"]);
-    shop.file(
+    app.succeed(&["message", "apply", "text.yaml"]);
+    app.succeed(&["workflow", "apply", "texts.yaml"]);
+    app.file(
         "events.jsonl",
         &"{\"eventTypeKey\": \"texts\", \"keyValue\": \"ann\"}\n".repeat(3),
     );
-    let (_, log) = shop.run(&["event", "send", "--file", "events.jsonl"]);
+    let (_, log) = app.run(&["event", "send", "--file", "events.jsonl"]);
     assert_eq!(
         log.matches("no channel is configured for sms").count(),
         1,
         "{log}"
     );
-    let listed = shop.done(&["outbox", "list", "--json"]);
+    let listed = app.succeed(&["outbox", "list", "--json"]);
     assert_eq!(listed.lines().count(), 3, "{listed}");
     for delivery in listed.lines() {
         let delivery: Value = serde_json::from_str(delivery).unwrap();
@@ -528,21 +528,21 @@ steps:
         assert_eq!(delivery["error"], "no channel is configured for sms");
     }
     // No attempt was made, so its code is released.
-    let left = || shop.done(&["codes", "count", "--json"]);
+    let left = || app.succeed(&["codes", "count", "--json"]);
     assert!(left().contains("\"available\":6"), "{}", left());
-    shop.done(&["run", "cancel", "1"]);
+    app.succeed(&["run", "cancel", "1"]);
     assert!(left().contains("\"available\":7"), "{}", left());
 
-    let config = std::fs::read_to_string(shop.0.path().join("promoflow.toml")).unwrap();
+    let config = std::fs::read_to_string(app.0.path().join("promoflow.toml")).unwrap();
     let maildir = "[[channel]]\ntype = \"maildir\"\nfolder = \"letters\"\n";
-    shop.file("promoflow.toml", &format!("{config}{maildir}"));
-    shop.again();
-    let delivery = shop.delivery();
+    app.file("promoflow.toml", &format!("{config}{maildir}"));
+    app.retry_now();
+    let delivery = app.delivery();
     assert_eq!(
         (&delivery["state"], &delivery["channel"]),
         (&"delivered".into(), &"sms".into())
     );
-    shop.send("bob@example.com", "Bob");
+    app.send("bob@example.com", "Bob");
     assert_eq!(
         server.mail()["envelope"][1],
         "bob@example.com",
@@ -553,27 +553,27 @@ steps:
 #[test]
 fn permanent_rejections_fail_and_an_unreachable_server_rejects_nothing() {
     let mut server = Server::start();
-    let shop = Shop::new(server.port);
-    shop.send("never@example.com", "Ann");
-    let delivery = shop.delivery();
+    let app = TestApp::new(server.port);
+    app.send("never@example.com", "Ann");
+    let delivery = app.delivery();
     assert_eq!(delivery["state"], "failed", "{delivery}");
     assert_eq!(delivery["error"], "the mail server answered 550 5.1.1");
-    shop.send("unwanted@example.com", "Ann");
-    let delivery = shop.delivery();
+    app.send("unwanted@example.com", "Ann");
+    let delivery = app.delivery();
     assert_eq!(delivery["state"], "failed", "{delivery}");
     assert_eq!(delivery["error"], "the mail server answered 554 5.7.1");
     // The server does not support such a name and is not tried; a domain has an ASCII spelling.
-    shop.send("юля@example.com", "Ann");
-    let delivery = shop.delivery();
+    app.send("юля@example.com", "Ann");
+    let delivery = app.delivery();
     assert_eq!(delivery["state"], "failed", "{delivery}");
     assert!(!delivery["error"].as_str().unwrap().contains("example"));
-    shop.send("ann@пошта.укр", "Ann");
-    let delivery = shop.delivery();
+    app.send("ann@пошта.укр", "Ann");
+    let delivery = app.delivery();
     assert_eq!(delivery["state"], "delivered", "{delivery}");
     assert_eq!(server.mail()["envelope"][1], "ann@xn--80a1acn3a.xn--j1amh");
     drop(server);
-    shop.send("ann@example.com", "Ann");
-    let delivery = shop.delivery();
+    app.send("ann@example.com", "Ann");
+    let delivery = app.delivery();
     assert_eq!(delivery["state"], "pending", "{delivery}");
-    assert_eq!(shop.outcome(&delivery), "later", "no server was reached");
+    assert_eq!(app.outcome(&delivery), "later", "no server was reached");
 }

@@ -7,11 +7,11 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use tempfile::TempDir;
 
-struct Shop(TempDir);
+struct TestApp(TempDir);
 
-impl Shop {
-    fn new() -> Shop {
-        Shop(tempfile::tempdir().unwrap())
+impl TestApp {
+    fn new() -> TestApp {
+        TestApp(tempfile::tempdir().unwrap())
     }
 
     fn file(&self, name: &str, content: &str) {
@@ -34,15 +34,15 @@ impl Shop {
 
     /// Returns standard output and standard error of a command.
     #[track_caller]
-    fn done(&self, args: &[&str]) -> (String, String) {
+    fn succeed(&self, args: &[&str]) -> (String, String) {
         let output = self.run(args);
-        let told = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(0), "{args:?}: {told}");
-        (String::from_utf8(output.stdout).unwrap(), told)
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {stderr}");
+        (String::from_utf8(output.stdout).unwrap(), stderr)
     }
 
     fn json(&self, args: &[&str]) -> Value {
-        let (printed, _) = self.done(&[args, &["--json"]].concat());
+        let (printed, _) = self.succeed(&[args, &["--json"]].concat());
         serde_json::from_str(printed.lines().next().unwrap()).unwrap()
     }
 }
@@ -55,67 +55,67 @@ steps:
 
 #[test]
 fn warns_about_unset_references_until_an_event_or_contact_has_them() {
-    let shop = Shop::new();
-    shop.file(
+    let app = TestApp::new();
+    app.file(
         "m.yaml",
         "message: m\nchannel: sms\ntext: Hi $firstNmae, ${order.total}!\n",
     );
-    shop.file("w.yaml", WORKFLOW);
-    let (_, told) = shop.done(&["message", "apply", "m.yaml"]);
+    app.file("w.yaml", WORKFLOW);
+    let (_, stderr) = app.succeed(&["message", "apply", "m.yaml"]);
     assert!(
-        told.contains("m.yaml:3:10: warning: unknown value `$firstNmae`")
-            && told.contains("m.yaml:3:22: warning: unknown value `${order.total}`"),
-        "{told}"
+        stderr.contains("m.yaml:3:10: warning: unknown value `$firstNmae`")
+            && stderr.contains("m.yaml:3:22: warning: unknown value `${order.total}`"),
+        "{stderr}"
     );
     // An event with `order` and a contact with `firstName` make more values known.
-    shop.file("c.csv", "contact,phone,firstName\nA-1,+380501234567,Ann\n");
-    shop.done(&["contact", "import", "c.csv"]);
+    app.file("c.csv", "contact,phone,firstName\nA-1,+380501234567,Ann\n");
+    app.succeed(&["contact", "import", "c.csv"]);
     let event = r#"{"eventTypeKey":"e","keyValue":"A-1","params":{"order":{"total":5}}}"#;
-    shop.file("e.jsonl", event);
-    shop.done(&["event", "send", "--file", "e.jsonl"]);
+    app.file("e.jsonl", event);
+    app.succeed(&["event", "send", "--file", "e.jsonl"]);
     for args in [
         ["workflow", "check", "w.yaml"],
         ["workflow", "apply", "w.yaml"],
     ] {
-        let (_, told) = shop.done(&args);
+        let (_, stderr) = app.succeed(&args);
         assert_eq!(
-            told,
+            stderr,
             "w.yaml:4:68: warning: message `m`: unknown value `$firstNmae`\n  \
              hint: did you mean `firstName`?\n"
         );
     }
-    let (_, told) = shop.done(&["message", "apply", "m.yaml"]);
+    let (_, stderr) = app.succeed(&["message", "apply", "m.yaml"]);
     assert_eq!(
-        told,
+        stderr,
         "m.yaml:3:10: warning: unknown value `$firstNmae`: without a value it prints nothing\n  hint: did you mean `firstName`?\n"
     );
     // A test run reports values that were missing.
-    let (printed, _) = shop.done(&["event", "send", "--file", "e.jsonl", "--test"]);
+    let (printed, _) = app.succeed(&["event", "send", "--file", "e.jsonl", "--test"]);
     assert!(
         printed.contains(
             "warning: message `m`, text, 1:4: `$firstNmae` has no value; did you mean `firstName`?"
         ) && printed.contains("Hi , 5!"),
         "{printed}"
     );
-    let told = shop.json(&["event", "send", "--file", "e.jsonl", "--test"]);
-    let note = &told["would"][0]["steps"][0]["log"][0];
-    assert!(note.as_str().unwrap().contains("$firstNmae"), "{told}");
-    shop.done(&["event", "send", "--file", "e.jsonl"]);
-    assert_eq!(shop.json(&["outbox", "list"])["text"], "Hi , 5!");
+    let stderr = app.json(&["event", "send", "--file", "e.jsonl", "--test"]);
+    let note = &stderr["would"][0]["steps"][0]["log"][0];
+    assert!(note.as_str().unwrap().contains("$firstNmae"), "{stderr}");
+    app.succeed(&["event", "send", "--file", "e.jsonl"]);
+    assert_eq!(app.json(&["outbox", "list"])["text"], "Hi , 5!");
 }
 
 #[test]
 fn warns_about_code_types_missing_from_the_pool() {
-    let shop = Shop::new();
-    shop.file("codes.csv", "code,discount,type\nA-1,10,Birthday\n");
-    shop.done(&["codes", "import", "codes.csv"]);
-    shop.file(
+    let app = TestApp::new();
+    app.file("codes.csv", "code,discount,type\nA-1,10,Birthday\n");
+    app.succeed(&["codes", "import", "codes.csv"]);
+    app.file(
         "m.yaml",
         "message: m\nchannel: sms\ntext: '%PC_birthday_0_10% %PC_Birthday_0_10%'\n",
     );
-    let (_, told) = shop.done(&["message", "apply", "m.yaml"]);
+    let (_, stderr) = app.succeed(&["message", "apply", "m.yaml"]);
     assert_eq!(
-        told,
+        stderr,
         "m.yaml:3:8: warning: `%PC_birthday_0_10%`: the pool has no codes of the type `birthday`\n  \
          hint: the pool has the type `Birthday`; case and spaces matter\n"
     );
@@ -125,102 +125,105 @@ fn warns_about_code_types_missing_from_the_pool() {
         ("birthday", "hint: the pool has the type `Birthday`"),
         ("winter", "the pool has no codes of the type `winter`"),
     ] {
-        shop.file("w.yaml", &step.replace("TYPE", code_type));
-        let (_, told) = shop.done(&["workflow", "apply", "w.yaml"]);
+        app.file("w.yaml", &step.replace("TYPE", code_type));
+        let (_, stderr) = app.succeed(&["workflow", "apply", "w.yaml"]);
         assert!(
-            told.starts_with("w.yaml:6:19: warning: ") && told.contains(expected),
-            "{told}"
+            stderr.starts_with("w.yaml:6:19: warning: ") && stderr.contains(expected),
+            "{stderr}"
         );
     }
-    shop.file("w.yaml", &step.replace("TYPE", "Birthday"));
-    assert_eq!(shop.done(&["workflow", "apply", "w.yaml"]).1, "");
+    app.file("w.yaml", &step.replace("TYPE", "Birthday"));
+    assert_eq!(app.succeed(&["workflow", "apply", "w.yaml"]).1, "");
 }
 
 #[test]
 fn emoji_escapes_are_read_in_json_and_yaml() {
-    let shop = Shop::new();
+    let app = TestApp::new();
     let escaped = r"\ud83c\udf89 Sale";
-    shop.file(
+    app.file(
         "m.json",
         &format!(r#"{{"message":"m","channel":"sms","text":"{escaped}"}}"#),
     );
-    shop.file(
+    app.file(
         "n.yaml",
         &format!("message: n\nchannel: sms\ntext: \"{escaped}\"\n"),
     );
-    shop.file("w.json", &format!(
+    app.file("w.json", &format!(
         r#"{{"workflow":"w","name":"{escaped}","start":{{"event":"e"}},"steps":[{{"id":"a","block":"send-message","with":{{"channel":"sms","message":"m"}}}}]}}"#
     ));
-    shop.done(&["message", "apply", "m.json", "n.yaml"]);
-    shop.done(&["workflow", "apply", "w.json"]);
-    let (printed, _) = shop.done(&["message", "list", "--json"]);
+    app.succeed(&["message", "apply", "m.json", "n.yaml"]);
+    app.succeed(&["workflow", "apply", "w.json"]);
+    let (printed, _) = app.succeed(&["message", "list", "--json"]);
     assert_eq!(printed.matches("\u{1f389} Sale").count(), 2, "{printed}");
-    let (printed, _) = shop.done(&["workflow", "show", "w"]);
+    let (printed, _) = app.succeed(&["workflow", "show", "w"]);
     assert!(printed.contains("\u{1f389} Sale"), "{printed}");
-    shop.file(
+    app.file(
         "bad.json",
         "{\"message\": \"m\",\n \"channel\": \"sms\",\n \"text\": \"t\",\n}",
     );
-    let output = shop.run(&["message", "apply", "bad.json"]);
-    let told = String::from_utf8(output.stderr).unwrap();
+    let output = app.run(&["message", "apply", "bad.json"]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(
-        told.starts_with("bad.json:4:1: error: invalid JSON: trailing comma\n  hint: remove"),
-        "{told}"
+        stderr.starts_with("bad.json:4:1: error: invalid JSON: trailing comma\n  hint: remove"),
+        "{stderr}"
     );
 }
 
 #[test]
 fn warns_about_the_sign_of_etc_time_zones() {
-    let shop = Shop::new();
+    let app = TestApp::new();
     for zone in ["Etc/GMT+03", "GMT+3", "UTC+03:00"] {
-        let output = shop.run(&["settings", "time-zone", zone]);
-        let told = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{told}");
+        let output = app.run(&["settings", "time-zone", zone]);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
         assert!(
-            told.contains("for 3 hours ahead of UTC, use Etc/GMT-3"),
-            "{told}"
+            stderr.contains("for 3 hours ahead of UTC, use Etc/GMT-3"),
+            "{stderr}"
         );
-        assert!(!told.contains("GMT+0"), "{told}");
+        assert!(!stderr.contains("GMT+0"), "{stderr}");
     }
-    let (_, told) = shop.done(&["settings", "time-zone", "Etc/GMT+3"]);
-    assert!(told.contains("Etc/GMT+3 is 3 hours behind UTC"), "{told}");
-    shop.file("c.csv", "contact,email,time zone\nA,a@example.com,UTC+3\n");
-    let output = shop.run(&["contact", "import", "c.csv"]);
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert!(told.contains("use Etc/GMT-3"), "{told}");
+    let (_, stderr) = app.succeed(&["settings", "time-zone", "Etc/GMT+3"]);
+    assert!(
+        stderr.contains("Etc/GMT+3 is 3 hours behind UTC"),
+        "{stderr}"
+    );
+    app.file("c.csv", "contact,email,time zone\nA,a@example.com,UTC+3\n");
+    let output = app.run(&["contact", "import", "c.csv"]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("use Etc/GMT-3"), "{stderr}");
 }
 
 #[test]
 fn warns_about_text_that_yaml_treats_as_a_comment() {
-    let shop = Shop::new();
-    shop.file(
+    let app = TestApp::new();
+    app.file(
         "m.yaml",
         "message: m\nchannel: email\nfrom: s@example.com\nsubject: You are our #1 fan\ntext: We are # 1\n",
     );
-    let (_, told) = shop.done(&["message", "apply", "m.yaml"]);
+    let (_, stderr) = app.succeed(&["message", "apply", "m.yaml"]);
     assert!(
-        told.starts_with("m.yaml:4:22: warning: the text after ` #` is cut off")
-            && told.contains("m.yaml:5:14: warning: `text` ends before the `#`"),
-        "{told}"
+        stderr.starts_with("m.yaml:4:22: warning: the text after ` #` is cut off")
+            && stderr.contains("m.yaml:5:14: warning: `text` ends before the `#`"),
+        "{stderr}"
     );
-    shop.file(
+    app.file(
         "p.yaml",
         "message: p\nchannel: sms\ntext: Hello\n  #1 fan\n",
     );
-    let (_, told) = shop.done(&["message", "apply", "p.yaml"]);
+    let (_, stderr) = app.succeed(&["message", "apply", "p.yaml"]);
     assert!(
-        told.starts_with("p.yaml:4:3: warning: `text` ends before the `#`"),
-        "{told}"
+        stderr.starts_with("p.yaml:4:3: warning: `text` ends before the `#`"),
+        "{stderr}"
     );
-    shop.file(
+    app.file(
         "n.yaml",
         "message: n\nchannel: email\nsubject: #1 deal\ntext: x\n",
     );
-    let output = shop.run(&["message", "apply", "n.yaml"]);
-    let told = String::from_utf8(output.stderr).unwrap();
+    let output = app.run(&["message", "apply", "n.yaml"]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(
-        told.starts_with("n.yaml:3:10: error: expected text for `subject`")
-            && told.contains("put it in quotes"),
-        "{told}"
+        stderr.starts_with("n.yaml:3:10: error: expected text for `subject`")
+            && stderr.contains("put it in quotes"),
+        "{stderr}"
     );
 }

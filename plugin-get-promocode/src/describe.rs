@@ -5,53 +5,53 @@ use promoflow_block::{Alternative, Description, Parameter, Port};
 pub(crate) fn description() -> Description {
     Description::new("get-promocode", env!("CARGO_PKG_VERSION"))
         .title("Get promo code")
-        .about("Claims the next matching promo code from the pool for this run.")
+        .description("Claims the next matching promo code from the pool for this run.")
         .param(
             Parameter::text("type", 1..=100)
                 .title("Type")
-                .about("The type of the promo code as uploaded, such as birthday.")
+                .description("The type of the promo code as uploaded, such as birthday.")
                 .required(),
         )
         .param(
             Parameter::integer("discount", 0..=99)
                 .title("Discount")
-                .about("The discount of the promo code as uploaded.")
+                .description("The discount of the promo code as uploaded.")
                 .required(),
         )
         .param(
             Parameter::integer("days", 0..=36_500)
                 .title("Days")
-                .about("The minimum number of days after today for which the code stays valid.")
+                .description("The minimum number of days after today for which the code stays valid.")
                 .required(),
         )
         .param(
             Parameter::text("as", 1..=100)
                 .title("Save as")
-                .about("The name of the value that the code is saved as, for messages and later steps.")
+                .description("The name of the value that the code is saved as, for messages and later steps.")
                 .default("promocode"),
         )
         .param(
             Parameter::choice("when-empty", when_empty())
                 .title("If no code is available")
-                .about("What to do if no code matches.")
+                .description("What to do if no code matches.")
                 .default("port"),
         )
         .param(
             Parameter::choice("reuse", reuse())
                 .title("Reuse")
-                .about("Whether a code that was claimed before may be used again.")
+                .description("Whether a code that was claimed before may be used again.")
                 .default("never"),
         )
         .port(
             Port::new("next")
                 .title("Next")
-                .about("A code was claimed.")
-                .follows(),
+                .description("A code was claimed.")
+                .falls_through(),
         )
         .port(
             Port::new("exhausted")
                 .title("No code available")
-                .about("No code matches."),
+                .description("No code matches."),
         )
 }
 

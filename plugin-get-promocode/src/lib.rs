@@ -23,7 +23,7 @@ mod step;
 use promoflow_block::{
     Block, Call, ClaimError, Description, Error, Outcome, Resumption, data, export, log, promocodes,
 };
-use step::{Empty, Step};
+use step::{OnEmpty, Step};
 
 /// The block.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +45,7 @@ impl Block for GetPromocode {
                 Ok(Outcome::port("next"))
             }
             Err(ClaimError::MustWait) => Ok(Outcome::wait_for_code(step.selector)),
-            Err(ClaimError::Exhausted) if step.empty == Empty::Fails => Err(step.exhausted()),
+            Err(ClaimError::Exhausted) if step.empty == OnEmpty::Fail => Err(step.exhausted()),
             Err(ClaimError::Exhausted) => {
                 log::info("No matching promo code is available.");
                 Ok(Outcome::port("exhausted"))

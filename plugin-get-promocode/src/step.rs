@@ -1,30 +1,30 @@
 //! Conversion of a step's parameters to a selector.
 
-use promoflow_block::{Carried, Choice, Error, Params, Reuse, Selector, WhenEmpty};
+use promoflow_block::{Choice, ChoicePayload, Error, Params, Reuse, Selector, WhenEmpty};
 
 /// The parameters of a step.
 pub(crate) struct Step {
     pub(crate) selector: Selector,
     /// The name of the value to set.
     pub(crate) value: String,
-    pub(crate) empty: Empty,
+    pub(crate) empty: OnEmpty,
 }
 
 /// The reaction to an empty pool that the host leaves to the block.
 #[derive(PartialEq)]
-pub(crate) enum Empty {
-    Fails,
+pub(crate) enum OnEmpty {
+    Fail,
     Port,
 }
 
 impl Step {
     pub(crate) fn read(params: &Params) -> Result<Self, Error> {
         let when_empty = params.choice("when-empty")?;
-        let (when_empty, empty) = match (when_empty.name.as_str(), when_empty.carried) {
-            ("port", Carried::Nothing) => (WhenEmpty::Report, Empty::Port),
-            ("fail", Carried::Nothing) => (WhenEmpty::Report, Empty::Fails),
-            ("wait", Carried::Nothing) => (WhenEmpty::Wait, Empty::Port),
-            ("code", Carried::Text(code)) => (WhenEmpty::Substitute(code), Empty::Port),
+        let (when_empty, empty) = match (when_empty.name.as_str(), when_empty.payload) {
+            ("port", ChoicePayload::Nothing) => (WhenEmpty::Report, OnEmpty::Port),
+            ("fail", ChoicePayload::Nothing) => (WhenEmpty::Report, OnEmpty::Fail),
+            ("wait", ChoicePayload::Nothing) => (WhenEmpty::Wait, OnEmpty::Port),
+            ("code", ChoicePayload::Text(code)) => (WhenEmpty::Substitute(code), OnEmpty::Port),
             _ => {
                 return Err(invalid(
                     "when-empty must be port, fail, wait or { code: TEXT }",
@@ -58,10 +58,10 @@ impl Step {
 }
 
 fn reuse(choice: Choice) -> Result<Reuse, Error> {
-    match (choice.name.as_str(), choice.carried) {
-        ("never", Carried::Nothing) => Ok(Reuse::Never),
-        ("run", Carried::Nothing) => Ok(Reuse::WithinRun),
-        ("contact", Carried::Duration(seconds)) => Ok(Reuse::ForContact(seconds)),
+    match (choice.name.as_str(), choice.payload) {
+        ("never", ChoicePayload::Nothing) => Ok(Reuse::Never),
+        ("run", ChoicePayload::Nothing) => Ok(Reuse::WithinRun),
+        ("contact", ChoicePayload::Duration(seconds)) => Ok(Reuse::ForContact(seconds)),
         _ => Err(invalid("reuse must be never, run or { contact: 30d }")),
     }
 }

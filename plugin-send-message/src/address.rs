@@ -15,14 +15,14 @@ pub(crate) fn find(
         (Some(_), Some(_)) => Err(Error::Invalid(
             "`to` and `contact` cannot be used together: set one of them".into(),
         )),
-        (Some(to), None) => given("to", to).map(Recipient::Address),
-        (None, Some(contact)) => given("contact", contact).map(Recipient::Contact),
-        (None, None) => Ok(of_the_event(channel)),
+        (Some(to), None) => resolve("to", to).map(Recipient::Address),
+        (None, Some(contact)) => resolve("contact", contact).map(Recipient::Contact),
+        (None, None) => Ok(event_recipient(channel)),
     }
 }
 
 /// Returns the text, or the value it names; `None` if that is empty.
-pub(crate) fn named(given: &str) -> Option<String> {
+pub(crate) fn resolve_optional(given: &str) -> Option<String> {
     let given = given.trim();
     match data::get(given) {
         Some(_) => value(given),
@@ -31,7 +31,7 @@ pub(crate) fn named(given: &str) -> Option<String> {
 }
 
 /// Returns the text itself, or the value if the text is exactly the name of one.
-fn given(param: &str, text: &str) -> Result<String, Error> {
+fn resolve(param: &str, text: &str) -> Result<String, Error> {
     let text = text.trim();
     if text.is_empty() {
         let why = format!("{param} is empty: this run has no value for it");
@@ -52,7 +52,7 @@ fn given(param: &str, text: &str) -> Result<String, Error> {
 
 /// Returns the first non-empty parameter with a usual name. For email, the event key may be the
 /// address. Otherwise returns the event's contact, whose address the host may know.
-fn of_the_event(channel: Channel) -> Recipient {
+fn event_recipient(channel: Channel) -> Recipient {
     let mut names = usual_names(channel).iter();
     if let Some(address) = names.find_map(|name| value(name)) {
         return Recipient::Address(address);

@@ -44,7 +44,10 @@ impl Block for SendMessage {
             not_before: None,
             not_after: None,
             hours: hours(&call.params)?,
-            language: call.params.text_opt("language")?.and_then(address::named),
+            language: call
+                .params
+                .text_opt("language")?
+                .and_then(address::resolve_optional),
         };
         match messages::send(&request) {
             Ok(_) => Ok(Outcome::port("next")),

@@ -7,14 +7,14 @@ use crate::address;
 
 /// Returns the alternatives in order, without those that have no address in this run.
 pub(crate) fn all(params: &Params) -> Result<Vec<Target>, Error> {
-    let others = params.records_opt("otherwise")?.unwrap_or_default();
+    let alternatives = params.records_opt("otherwise")?.unwrap_or_default();
     let contact = params.text_opt("contact")?;
-    let mut targets = Vec::with_capacity(1 + others.len());
-    let mut refused = Vec::new();
-    for (number, way) in std::iter::once(params).chain(&others).enumerate() {
-        match target(way, contact, number) {
+    let mut targets = Vec::with_capacity(1 + alternatives.len());
+    let mut rejected = Vec::new();
+    for (number, alternative) in std::iter::once(params).chain(&alternatives).enumerate() {
+        match target(alternative, contact, number) {
             Ok(target) => targets.push(target),
-            Err(Error::Rejected(why)) => refused.push(why),
+            Err(Error::Rejected(why)) => rejected.push(why),
             Err(Error::Invalid(why)) if number > 0 => {
                 return Err(Error::Invalid(format!(
                     "otherwise, alternative {number}: {why}"
@@ -24,16 +24,16 @@ pub(crate) fn all(params: &Params) -> Result<Vec<Target>, Error> {
         }
     }
     match targets.is_empty() {
-        true => Err(Error::Rejected(refused.join("; "))),
+        true => Err(Error::Rejected(rejected.join("; "))),
         false => Ok(targets),
     }
 }
 
 /// The step's contact applies to all alternatives without an address of their own.
-fn target(way: &Params, contact: Option<&str>, number: usize) -> Result<Target, Error> {
-    let channel = way.channel("channel")?;
-    let message = way.text("message")?.to_owned();
-    let to = match way.get("to") {
+fn target(alternative: &Params, contact: Option<&str>, number: usize) -> Result<Target, Error> {
+    let channel = alternative.channel("channel")?;
+    let message = alternative.text("message")?.to_owned();
+    let to = match alternative.get("to") {
         None => None,
         Some(to) => Some(
             to.to_text()

@@ -193,22 +193,22 @@ fn passes_the_hours() {
 
 /// Returns the channels and addresses of a step with alternatives; a contact's id is in angle
 /// brackets.
-fn ways(host: Host, otherwise: &str) -> Result<Vec<(&'static str, String)>, Error> {
-    ways_of(host, [], otherwise)
+fn alternatives(host: Host, otherwise: &str) -> Result<Vec<(&'static str, String)>, Error> {
+    alternatives_of(host, [], otherwise)
 }
 
-fn ways_of<const N: usize>(
+fn alternatives_of<const N: usize>(
     host: Host,
     more: [Param; N],
     otherwise: &str,
 ) -> Result<Vec<(&'static str, String)>, Error> {
     let otherwise = ("otherwise", Value::Json(otherwise.into()));
     let request = sent(host, step("viber", more.into_iter().chain([otherwise])))?;
-    let way = |target: promoflow_block::messages::Target| match target.recipient {
+    let alternative = |target: promoflow_block::messages::Target| match target.recipient {
         Recipient::Address(address) => (target.channel.name(), address),
         Recipient::Contact(contact) => (target.channel.name(), format!("<{contact}>")),
     };
-    Ok(request.targets.into_iter().map(way).collect())
+    Ok(request.targets.into_iter().map(alternative).collect())
 }
 
 #[test]
@@ -218,21 +218,21 @@ fn sends_alternatives_in_order_to_their_own_address_or_the_contact() {
         {"channel": "web-push", "message": "m", "to": " "},
         {"channel": "email", "message": "m", "to": "Work"}]"#;
     let host = || Host::new().key("k").value("Work", "ann@work.example");
-    let way = |channel, address: &str| (channel, address.to_owned());
+    let alternative = |channel, address: &str| (channel, address.to_owned());
     let others = [
-        way("sms", "380501234567"),
-        way("telegram", "<k>"),
-        way("email", "ann@work.example"),
+        alternative("sms", "380501234567"),
+        alternative("telegram", "<k>"),
+        alternative("email", "ann@work.example"),
     ];
     let with_first = |first| [&[first], &others[..]].concat();
-    let got = ways(host(), otherwise);
-    assert_eq!(got, Ok(with_first(way("viber", "<k>"))));
-    let got = ways(host().value("Phone", "380509999999"), otherwise);
-    assert_eq!(got, Ok(with_first(way("viber", "380509999999"))));
+    let got = alternatives(host(), otherwise);
+    assert_eq!(got, Ok(with_first(alternative("viber", "<k>"))));
+    let got = alternatives(host().value("Phone", "380509999999"), otherwise);
+    assert_eq!(got, Ok(with_first(alternative("viber", "380509999999"))));
     // The step's contact applies to all alternatives.
-    let got = ways_of(host(), [("contact", "A-1".into())], otherwise);
-    let mut wanted = with_first(way("viber", "<A-1>"));
-    wanted[2] = way("telegram", "<A-1>");
+    let got = alternatives_of(host(), [("contact", "A-1".into())], otherwise);
+    let mut wanted = with_first(alternative("viber", "<A-1>"));
+    wanted[2] = alternative("telegram", "<A-1>");
     assert_eq!(got, Ok(wanted));
 }
 
@@ -240,7 +240,7 @@ fn sends_alternatives_in_order_to_their_own_address_or_the_contact() {
 fn reports_every_empty_address_if_all_are_empty() {
     let otherwise = r#"[{"channel": "telegram", "message": "m", "to": "Chat"}]"#;
     let host = Host::new().value("Chat", "");
-    let got = ways_of(host, [("to", " ".into())], otherwise);
+    let got = alternatives_of(host, [("to", " ".into())], otherwise);
     let Err(Error::Rejected(why)) = got else {
         panic!("{got:?}")
     };
@@ -249,7 +249,7 @@ fn reports_every_empty_address_if_all_are_empty() {
 
 #[test]
 fn reports_invalid_alternatives_by_number() {
-    for (otherwise, told) in [
+    for (otherwise, expected) in [
         (r#"{"channel": "sms"}"#, "otherwise must be"),
         (r#"[{"message": "m"}]"#, "otherwise, alternative 1: channel"),
         (
@@ -261,11 +261,11 @@ fn reports_invalid_alternatives_by_number() {
             "alternative 1: to",
         ),
     ] {
-        let got = ways(Host::new().value("Phone", "1"), otherwise);
+        let got = alternatives(Host::new().value("Phone", "1"), otherwise);
         let Err(Error::Invalid(why)) = got else {
             panic!("{got:?}")
         };
-        assert!(why.contains(told), "{why}");
+        assert!(why.contains(expected), "{why}");
     }
 }
 

@@ -6,25 +6,25 @@ use std::thread::{self, ThreadId};
 
 use promoflow::clock::{Clock, ManualClock, Timestamp};
 
-type Deed = Box<dyn FnOnce() + Send>;
+type Hook = Box<dyn FnOnce() + Send>;
 
 /// A manual clock with shared ownership.
 #[derive(Clone)]
-pub struct HandClock {
+pub struct TestClock {
     time: Arc<ManualClock>,
-    before_commits: Arc<Mutex<Vec<Deed>>>,
+    before_commits: Arc<Mutex<Vec<Hook>>>,
     commits: Arc<AtomicU64>,
     panics: Arc<Mutex<Option<ThreadId>>>,
 }
 
-impl HandClock {
+impl TestClock {
     /// Returns a clock that shows the given RFC 3339 time.
     ///
     /// # Panics
     /// If the text is not an RFC 3339 time.
-    pub fn at(text: &str) -> HandClock {
-        HandClock {
-            time: Arc::new(ManualClock::at(moment(text))),
+    pub fn at(text: &str) -> TestClock {
+        TestClock {
+            time: Arc::new(ManualClock::new(parse_time(text))),
             before_commits: Arc::default(),
             commits: Arc::default(),
             panics: Arc::default(),
@@ -33,7 +33,7 @@ impl HandClock {
 
     /// Sets the clock.
     pub fn set(&self, text: &str) {
-        self.time.set(moment(text));
+        self.time.set(parse_time(text));
     }
 
     /// Advances the clock by `millis` milliseconds.
@@ -44,13 +44,13 @@ impl HandClock {
     /// Runs a hook right before the engine's next commit, when its segments are executed and none
     /// of their effects is stored, so that staged effects can become invalid. Several hooks run in
     /// order, one per commit.
-    pub fn before_commit(&self, deed: impl FnOnce() + Send + 'static) {
-        self.deeds().push(Box::new(deed));
+    pub fn before_commit(&self, hook: impl FnOnce() + Send + 'static) {
+        self.hooks().push(Box::new(hook));
     }
 
     /// Returns the number of hooks that have not run yet.
-    pub fn commits_to_come(&self) -> usize {
-        self.deeds().len()
+    pub fn pending_hooks(&self) -> usize {
+        self.hooks().len()
     }
 
     /// Returns the number of engine commits that have begun.
@@ -60,11 +60,11 @@ impl HandClock {
 
     /// Makes the next call from this thread, or from a worker, panic: an error inside the host at
     /// that point.
-    pub fn panic_here(&self) {
+    pub fn panic_on_next_call(&self) {
         *lock(&self.panics) = Some(thread::current().id());
     }
 
-    fn deeds(&self) -> MutexGuard<'_, Vec<Deed>> {
+    fn hooks(&self) -> MutexGuard<'_, Vec<Hook>> {
         lock(&self.before_commits)
     }
 }
@@ -73,7 +73,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Clock for HandClock {
+impl Clock for TestClock {
     fn now(&self) -> Timestamp {
         let mut panics = lock(&self.panics);
         let this = thread::current();
@@ -88,17 +88,17 @@ impl Clock for HandClock {
 
     fn before_commit(&self) {
         self.commits.fetch_add(1, Ordering::SeqCst);
-        let deed = {
-            let mut deeds = self.deeds();
-            (!deeds.is_empty()).then(|| deeds.remove(0))
+        let hook = {
+            let mut hooks = self.hooks();
+            (!hooks.is_empty()).then(|| hooks.remove(0))
         };
-        if let Some(deed) = deed {
-            deed();
+        if let Some(hook) = hook {
+            hook();
         }
     }
 }
 
-fn moment(text: &str) -> Timestamp {
+fn parse_time(text: &str) -> Timestamp {
     let time = chrono::DateTime::parse_from_rfc3339(text).expect("an RFC 3339 time");
     Timestamp(time.timestamp_millis())
 }

@@ -11,7 +11,7 @@ use promoflow::store::RunId;
 /// A running helper. Killed when dropped.
 pub struct Helper {
     child: Child,
-    told: BufReader<ChildStdout>,
+    stdout: BufReader<ChildStdout>,
 }
 
 /// An acknowledgement of an event.
@@ -31,25 +31,25 @@ impl Helper {
     /// # Panics
     /// If the program cannot be started. The other methods panic if it behaves differently than
     /// expected.
-    pub fn start(program: &str, database: &Path, orders: &[&str]) -> Helper {
+    pub fn start(program: &str, database: &Path, command: &[&str]) -> Helper {
         let mut child = Command::new(program)
             .arg(database)
-            .args(orders)
+            .args(command)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .expect("cannot start the helper");
-        let told = child.stdout.take().expect("stdout is a pipe");
+        let stdout = child.stdout.take().expect("stdout is a pipe");
         Helper {
             child,
-            told: BufReader::new(told),
+            stdout: BufReader::new(stdout),
         }
     }
 
     /// Returns the next line; `None` after the last.
     pub fn line(&mut self) -> Option<String> {
         let mut line = String::new();
-        let read = self.told.read_line(&mut line).expect("stdout is text");
+        let read = self.stdout.read_line(&mut line).expect("stdout is text");
         // A line cut off by a kill does not count.
         (read > 0 && line.ends_with('\n')).then(|| line.trim_end().to_owned())
     }

@@ -4,18 +4,18 @@
 mod clock;
 #[cfg(unix)]
 pub mod crash;
-#[cfg(unix)]
-pub mod faulty;
+mod delivery_oracle;
 mod helper;
-mod left;
-mod letters;
 pub mod options;
 #[cfg(unix)]
 pub mod powerloss;
-mod shop;
+mod recording_channel;
+#[cfg(unix)]
+pub mod smtp_faults;
+mod test_app;
 
-pub use clock::HandClock;
+pub use clock::TestClock;
+pub use delivery_oracle::assert_deliveries_match;
 pub use helper::{Ack, Helper};
-pub use left::letters_fit;
-pub use letters::{LetterFile, Letters, Sent};
-pub use shop::{CODE_THEN_MAIL, MAIL, Shop, Teach, ids, mischief, until};
+pub use recording_channel::{FileChannel, RecordingChannel, SentMessage};
+pub use test_app::{CODE_THEN_MAIL, MAIL, PromoflowExt, TestApp, chaos, ids, until};

@@ -50,14 +50,17 @@ fn harness_detects_lost_events_and_duplicate_messages() {
         seed: 1,
     };
     let summary = run(&plan).expect("the harness failed");
-    let told = |part: &str| summary.offences.iter().any(|one| one.contains(part));
+    let reports = |part: &str| summary.violations.iter().any(|one| one.contains(part));
     assert!(
-        told("event ghost: acknowledged runs")
-            || told("event ghost was acknowledged and is missing")
+        reports("event ghost: acknowledged runs")
+            || reports("event ghost was acknowledged and is missing")
     );
-    assert!(told("event ghost was accepted as new twice"), "{summary}");
-    assert!(told("left in deliveries 1 and 999999"), "{summary}");
-    assert!(told("delivery 999999 left as"), "{summary}");
+    assert!(
+        reports("event ghost was accepted as new twice"),
+        "{summary}"
+    );
+    assert!(reports("left in deliveries 1 and 999999"), "{summary}");
+    assert!(reports("delivery 999999 left as"), "{summary}");
     if let Some(kept) = summary.kept {
         std::fs::remove_dir_all(kept).expect("cannot remove the folder");
     }

@@ -14,9 +14,9 @@ use std::collections::BTreeMap;
 use promoflow::clock::{Clock, Timestamp};
 use promoflow::event::Event;
 use promoflow::pool::Calendar;
-use promoflow::store::{Order, Ordered, RunId, RunState};
-use promoflow::{Promoflow, Running};
-use promoflow_tests::{Helper, Shop, Teach, letters_fit};
+use promoflow::store::{Action, ActionResult, RunId, RunState};
+use promoflow::{EngineHandle, Promoflow};
+use promoflow_tests::{Helper, PromoflowExt, TestApp, assert_deliveries_match};
 use proptest::prelude::*;
 
 const HELPER: &str = env!("CARGO_BIN_EXE_helper");
@@ -107,7 +107,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Held {
+enum Holder {
     Free,
     Retired,
     By(RunId),
@@ -117,7 +117,7 @@ enum Held {
 struct Code {
     text: String,
     expires: i64,
-    held: Held,
+    holder: Holder,
 }
 
 /// The expected state.
@@ -128,20 +128,22 @@ struct Model {
     runs: BTreeMap<RunId, RunState>,
     /// Runs that wait for a code, in order.
     queue: Vec<RunId>,
-    letters: Vec<String>,
+    messages: Vec<String>,
 }
 
 impl Model {
     /// Returns the code that is claimed next: the earliest sufficient expiry, then upload order.
     fn next(&self, needed: Timestamp) -> Option<usize> {
         (0..self.codes.len())
-            .filter(|at| self.codes[*at].held == Held::Free && self.codes[*at].expires >= needed.0)
+            .filter(|at| {
+                self.codes[*at].holder == Holder::Free && self.codes[*at].expires >= needed.0
+            })
             .min_by_key(|at| (self.codes[*at].expires, *at))
     }
 
     fn take(&mut self, run: RunId, needed: Timestamp) -> Option<String> {
         let at = self.next(needed)?;
-        self.codes[at].held = Held::By(run);
+        self.codes[at].holder = Holder::By(run);
         Some(self.codes[at].text.clone())
     }
 
@@ -153,28 +155,28 @@ impl Model {
             };
             self.queue.remove(0);
             self.runs.insert(run, RunState::Completed);
-            self.letters.push(code);
+            self.messages.push(code);
         }
     }
 }
 
 struct World {
-    shop: Shop,
+    app: TestApp,
     promoflow: Promoflow,
-    running: Option<Running>,
+    running: Option<EngineHandle>,
     model: Model,
     crashes: usize,
 }
 
 impl World {
     fn new() -> World {
-        let (shop, promoflow) = Shop::with_codes(0);
-        promoflow.workflows_of(WORKFLOWS);
+        let (app, promoflow) = TestApp::with_codes(0);
+        promoflow.add_workflows(WORKFLOWS);
         // Later than the clock of the killed processes, so that no code has expired for them.
-        shop.clock.set("2040-01-01T12:00:00Z");
+        app.clock.set("2040-01-01T12:00:00Z");
         let running = Some(promoflow.start().unwrap());
         World {
-            shop,
+            app,
             promoflow,
             running,
             model: Model::default(),
@@ -183,7 +185,7 @@ impl World {
     }
 
     fn now(&self) -> Timestamp {
-        self.shop.clock.now()
+        self.app.clock.now()
     }
 
     fn needed(&self, days: u32) -> Timestamp {
@@ -215,14 +217,14 @@ impl World {
             let text = format!("M-{:04}", self.model.codes.len());
             csv.push_str(&format!("{text},{},10,birthday\n", day(last)));
             let expires = (last / DAY + 1) * DAY;
-            let held = Held::Free;
+            let holder = Holder::Free;
             self.model.codes.push(Code {
                 text,
                 expires,
-                held,
+                holder,
             });
         }
-        let report = self.promoflow.codes_of(&csv);
+        let report = self.promoflow.import_codes(&csv);
         assert_eq!((report.inserted, report.updated), (count as u64, 0));
         self.model.serve(self.needed(3));
     }
@@ -233,14 +235,14 @@ impl World {
             Step::Birthday => {
                 let run = self.send("birthday");
                 let code = self.model.take(run, self.needed(0));
-                self.model.letters.extend(code);
+                self.model.messages.extend(code);
                 self.model.runs.insert(run, RunState::Completed);
             }
             Step::Waits => {
                 let run = self.send("waits");
                 let state = match self.model.take(run, self.needed(3)) {
                     Some(code) => {
-                        self.model.letters.push(code);
+                        self.model.messages.push(code);
                         RunState::Completed
                     }
                     None => {
@@ -265,10 +267,10 @@ impl World {
             Step::Cancel(at) => self.cancel(at),
             Step::Retry(at) => self.retry(at),
             Step::Retire(at, on) => self.retire(at, *on),
-            Step::Days(days) => self.shop.clock.advance(days * DAY),
+            Step::Days(days) => self.app.clock.advance(days * DAY),
             Step::Restart => {
                 self.running.take().unwrap().stop();
-                self.promoflow = self.shop.open();
+                self.promoflow = self.app.open();
                 self.running = Some(self.promoflow.start().unwrap());
             }
             Step::Crash { acks } => self.crash(*acks),
@@ -287,16 +289,19 @@ impl World {
         let Some((run, state)) = self.pick(at) else {
             return;
         };
-        let done = self.promoflow.order_run(run, Order::Cancel).unwrap();
+        let done = self
+            .promoflow
+            .apply_run_action(run, Action::Cancel)
+            .unwrap();
         if matches!(state, RunState::Completed | RunState::Cancelled) {
-            assert!(matches!(done, Ordered::Refused(_)), "{done:?}");
+            assert!(matches!(done, ActionResult::Rejected(_)), "{done:?}");
             return;
         }
         self.model.runs.insert(run, RunState::Cancelled);
         self.model.queue.retain(|waiting| *waiting != run);
         for code in &mut self.model.codes {
-            if code.held == Held::By(run) {
-                code.held = Held::Free;
+            if code.holder == Holder::By(run) {
+                code.holder = Holder::Free;
             }
         }
         self.model.serve(self.needed(3));
@@ -306,9 +311,9 @@ impl World {
         let Some((run, state)) = self.pick(at) else {
             return;
         };
-        let done = self.promoflow.order_run(run, Order::Retry).unwrap();
+        let done = self.promoflow.apply_run_action(run, Action::Retry).unwrap();
         // The same failure repeats and claims nothing.
-        let refused = matches!(done, Ordered::Refused(_));
+        let refused = matches!(done, ActionResult::Rejected(_));
         assert_eq!(refused, state != RunState::Failed, "{done:?}");
     }
 
@@ -323,13 +328,13 @@ impl World {
             false => self.promoflow.reinstate(&text).unwrap(),
         };
         let (from, to) = match on {
-            true => (Held::Free, Held::Retired),
-            false => (Held::Retired, Held::Free),
+            true => (Holder::Free, Holder::Retired),
+            false => (Holder::Retired, Holder::Free),
         };
-        let changes = self.model.codes[at].held == from;
+        let changes = self.model.codes[at].holder == from;
         assert_eq!(done.retired, u64::from(changes), "{done:?}");
         if changes {
-            self.model.codes[at].held = to;
+            self.model.codes[at].holder = to;
         }
         self.model.serve(self.needed(3));
     }
@@ -341,7 +346,7 @@ impl World {
         let before = self.model.runs.keys().next_back().map_or(0, |run| run.0);
         self.crashes += 1;
         let prefix = format!("crash-{}", self.crashes);
-        let acknowledged = Helper::killed(HELPER, &self.shop.database(), &prefix, acks);
+        let acknowledged = Helper::killed(HELPER, &self.app.database(), &prefix, acks);
         self.running = Some(self.promoflow.start().unwrap());
         self.settle();
         let mut new: Vec<RunId> = (self.promoflow.runs(None, usize::MAX).unwrap().iter())
@@ -355,7 +360,7 @@ impl World {
         }
         for run in new {
             // By the killed process's clock, or by the model's clock if the run continues here.
-            let held = (self.promoflow.all_codes().into_iter()).find(|code| {
+            let holder = (self.promoflow.all_codes().into_iter()).find(|code| {
                 code.used_by
                     .as_ref()
                     .is_some_and(|by| by.run == run.to_string())
@@ -365,20 +370,20 @@ impl World {
             let index = [there, here]
                 .into_iter()
                 .find(|at| {
-                    at.map(|at| &self.model.codes[at].text) == held.as_ref().map(|c| &c.code)
+                    at.map(|at| &self.model.codes[at].text) == holder.as_ref().map(|c| &c.code)
                 })
-                .unwrap_or_else(|| panic!("{run} took {held:?}"));
+                .unwrap_or_else(|| panic!("{run} took {holder:?}"));
             if let Some(at) = index {
-                self.model.codes[at].held = Held::By(run);
+                self.model.codes[at].holder = Holder::By(run);
                 // Whichever process delivered it: it left once, or expired before it could.
-                self.model.letters.push(self.model.codes[at].text.clone());
+                self.model.messages.push(self.model.codes[at].text.clone());
             }
             self.model.runs.insert(run, RunState::Completed);
         }
     }
 
     fn settle(&self) {
-        self.running.as_ref().unwrap().rest_all().unwrap();
+        self.running.as_ref().unwrap().wait_all_idle().unwrap();
     }
 
     /// Asserts that the database agrees with the model.
@@ -388,24 +393,24 @@ impl World {
         for code in codes {
             let wanted = self.model.codes.iter().find(|one| one.text == code.code);
             let wanted = wanted.unwrap();
-            let held = match (&code.used_by, code.in_use) {
-                (Some(by), _) => Held::By(by.run.parse().unwrap()),
-                (None, true) => Held::Retired,
-                (None, false) => Held::Free,
+            let holder = match (&code.used_by, code.in_use) {
+                (Some(by), _) => Holder::By(by.run.parse().unwrap()),
+                (None, true) => Holder::Retired,
+                (None, false) => Holder::Free,
             };
-            assert_eq!(held, wanted.held, "{code:?}");
+            assert_eq!(holder, wanted.holder, "{code:?}");
             assert_eq!(code.expires.0, wanted.expires, "{code:?}");
         }
         for (run, state) in &self.model.runs {
             let (row, _) = self.promoflow.run_of(*run);
             assert_eq!(row.state, *state, "{row:?}");
         }
-        letters_fit(&self.shop);
+        assert_deliveries_match(&self.app);
         // No code is in two messages, and no message is unknown to the model.
-        let mut sent = self.shop.letters.texts();
+        let mut sent = self.app.channel.texts();
         sent.retain(|text| !text.is_empty());
         sent.sort();
-        let mut wanted = self.model.letters.clone();
+        let mut wanted = self.model.messages.clone();
         wanted.sort();
         let mut once = sent.clone();
         once.dedup();
@@ -419,19 +424,19 @@ impl World {
                 "{text} left but the model did not send it"
             );
         }
-        self.promoflow.audited_if_any();
+        self.promoflow.assert_audit_if_any();
     }
 }
 
 /// Audits, except that a database in which nothing has happened has nothing to check.
-trait Audit {
-    fn audited_if_any(&self);
+trait AuditExt {
+    fn assert_audit_if_any(&self);
 }
 
-impl Audit for Promoflow {
-    fn audited_if_any(&self) {
+impl AuditExt for Promoflow {
+    fn assert_audit_if_any(&self) {
         if !self.all_codes().is_empty() {
-            self.audited();
+            self.assert_audit();
         }
     }
 }

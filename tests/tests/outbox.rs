@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use promoflow_tests::faulty::{self, Plan, run};
+use promoflow_tests::smtp_faults::{self, Plan, run};
 
 /// Returns a plan. The binary belongs to another package: building the whole workspace puts it next
 /// to the tests.
@@ -12,7 +12,7 @@ fn plan(deliveries: u64, faults: u32) -> Plan {
     let tests = std::env::current_exe().expect("no path of the test binary");
     let release = tests.parent().and_then(Path::parent);
     let release = release.expect("the test binary is in `deps`");
-    let python = faulty::python(release);
+    let python = smtp_faults::python(release);
     assert!(
         python.exists(),
         "`cargo xtask test` installs the mail server of this test"
@@ -57,8 +57,8 @@ fn harness_detects_forgotten_emails() {
         ..plan(200, 0)
     };
     let summary = run(&plan).expect("the harness failed");
-    let told = |part: &str| summary.offences.iter().any(|one| one.contains(part));
-    assert!(told("no server acknowledged it"), "{summary}");
+    let reports = |part: &str| summary.violations.iter().any(|one| one.contains(part));
+    assert!(reports("no server acknowledged it"), "{summary}");
     if let Some(kept) = summary.kept {
         std::fs::remove_dir_all(kept).expect("cannot remove the folder");
     }

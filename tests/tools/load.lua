@@ -28,7 +28,7 @@ end
 function done(summary, latency, requests)
   local errors = summary.errors
   io.stderr:write(string.format(
-    '{"requests":%d,"micros":%d,"p50":%d,"p99":%d,"refused":%d,"broken":%d}\n',
+    '{"requests":%d,"micros":%d,"p50":%d,"p99":%d,"rejected":%d,"unanswered":%d}\n',
     summary.requests, summary.duration, latency:percentile(50), latency:percentile(99),
     errors.status, errors.connect + errors.read + errors.write + errors.timeout))
 end

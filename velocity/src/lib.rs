@@ -45,10 +45,10 @@
 struct Readme;
 
 mod ast;
+mod certain_errors;
 mod context;
 mod error;
 mod eval;
-mod faults;
 mod json;
 mod lexer;
 mod limits;
@@ -69,7 +69,7 @@ mod walk;
 pub use context::Context;
 pub use error::Error;
 pub use limits::{
-    Allowance, Limits, MAX_DEPTH, MAX_LOOP_TURNS, MAX_MACRO_DEPTH, MAX_OUTPUT_BYTES,
+    Allowance, Limits, MAX_DEPTH, MAX_LOOP_ITERATIONS, MAX_MACRO_DEPTH, MAX_OUTPUT_BYTES,
     MAX_SOURCE_BYTES, MAX_SOURCE_DEPTH, MAX_SOURCE_TOKENS, MAX_WORK,
 };
 pub use locale::Locale;

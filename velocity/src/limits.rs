@@ -25,7 +25,7 @@ pub const MAX_SOURCE_DEPTH: u32 = 100;
 /// Maximum number of `#foreach` iterations in a rendering, over all loops together.
 ///
 /// A long order has hundreds of lines; a range of a billion would hang the host.
-pub const MAX_LOOP_TURNS: u64 = 100_000;
+pub const MAX_LOOP_ITERATIONS: u64 = 100_000;
 
 /// Maximum size of the output of a rendering, and of any text in it, in bytes.
 ///
@@ -54,8 +54,8 @@ pub(crate) const NODE_WORK: usize = 32;
 /// The limits of a rendering. A template that exceeds one fails with an error at its position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Maximum number of iterations of all loops; see [`MAX_LOOP_TURNS`].
-    pub loop_turns: u64,
+    /// Maximum number of iterations of all loops; see [`MAX_LOOP_ITERATIONS`].
+    pub loop_iterations: u64,
     /// Maximum size of the output in bytes; see [`MAX_OUTPUT_BYTES`].
     pub output_bytes: usize,
     /// Maximum nesting during rendering; see [`MAX_DEPTH`], which is also the maximum value.
@@ -67,7 +67,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
-            loop_turns: MAX_LOOP_TURNS,
+            loop_iterations: MAX_LOOP_ITERATIONS,
             output_bytes: MAX_OUTPUT_BYTES,
             depth: MAX_DEPTH,
             work: MAX_WORK,
@@ -107,7 +107,7 @@ const INTERRUPT_CHECK: u64 = 1 << 16;
 #[derive(Debug)]
 pub(crate) struct Budget {
     limits: Limits,
-    turns: u64,
+    iterations: u64,
     work: u64,
     /// The amount of work after which to check the limits again.
     check_at: u64,
@@ -132,7 +132,7 @@ impl Budget {
     pub(crate) fn new(limits: Limits, shared: Option<Arc<Allowance>>) -> Budget {
         let mut budget = Budget {
             limits,
-            turns: 0,
+            iterations: 0,
             work: 0,
             check_at: 0,
             shared,
@@ -140,14 +140,14 @@ impl Budget {
             macros: 0,
         };
         budget.check_at = match budget.shared {
-            Some(_) => budget.most_work().min(INTERRUPT_CHECK),
+            Some(_) => budget.work_limit().min(INTERRUPT_CHECK),
             None => limits.work,
         };
         budget
     }
 
     /// Returns the work that this rendering may do.
-    fn most_work(&self) -> u64 {
+    fn work_limit(&self) -> u64 {
         let shared = self.shared.as_ref();
         let left = shared.map_or(u64::MAX, |shared| shared.left.load(Ordering::Relaxed));
         left.min(self.limits.work)
@@ -155,8 +155,8 @@ impl Budget {
 
     /// Checks the limits, and sets the next `check_at`.
     #[cold]
-    fn go_on(&mut self, pos: Pos) -> Result<()> {
-        let most = self.most_work();
+    fn check_limits(&mut self, pos: Pos) -> Result<()> {
+        let most = self.work_limit();
         if self.work > self.limits.work {
             return Err(Error::new(
                 pos,
@@ -180,13 +180,13 @@ impl Budget {
         Ok(())
     }
 
-    pub(crate) fn turn(&mut self, pos: Pos) -> Result<()> {
-        self.turns += 1;
-        if self.turns > self.limits.loop_turns {
-            let cap = self.limits.loop_turns;
+    pub(crate) fn count_iteration(&mut self, pos: Pos) -> Result<()> {
+        self.iterations += 1;
+        if self.iterations > self.limits.loop_iterations {
+            let limit = self.limits.loop_iterations;
             return Err(Error::new(
                 pos,
-                format!("more than {cap} loop iterations in one message"),
+                format!("more than {limit} loop iterations in one message"),
             ));
         }
         self.work(NODE_WORK, pos)
@@ -196,17 +196,17 @@ impl Budget {
     pub(crate) fn work(&mut self, units: usize, pos: Pos) -> Result<()> {
         self.work = self.work.saturating_add(units as u64);
         match self.work > self.check_at {
-            true => self.go_on(pos),
+            true => self.check_limits(pos),
             false => Ok(()),
         }
     }
 
     pub(crate) fn output(&self, bytes: usize, pos: Pos) -> Result<()> {
         if bytes > self.limits.output_bytes {
-            let cap = self.limits.output_bytes;
+            let limit = self.limits.output_bytes;
             return Err(Error::new(
                 pos,
-                format!("the output is longer than {cap} bytes"),
+                format!("the output is longer than {limit} bytes"),
             ));
         }
         Ok(())
@@ -214,8 +214,11 @@ impl Budget {
 
     pub(crate) fn enter(&mut self, pos: Pos) -> Result<()> {
         if self.depth >= self.limits.depth.min(MAX_DEPTH) {
-            let cap = self.limits.depth.min(MAX_DEPTH);
-            return Err(Error::new(pos, format!("nested deeper than {cap} levels")));
+            let limit = self.limits.depth.min(MAX_DEPTH);
+            return Err(Error::new(
+                pos,
+                format!("nested deeper than {limit} levels"),
+            ));
         }
         self.depth += 1;
         Ok(())

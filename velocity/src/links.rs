@@ -4,9 +4,9 @@
 //! inside something that looks like an address in a text.
 
 /// Number of bytes of the output that are examined; addresses are rarely longer.
-const LOOK_BACK: usize = 4096;
+const MAX_LOOK_BACK_BYTES: usize = 4096;
 /// Work for examining them.
-pub(crate) const WORK: usize = LOOK_BACK / 2;
+pub(crate) const WORK: usize = MAX_LOOK_BACK_BYTES / 2;
 
 /// Attributes that hold an address.
 const ADDRESSES: [&str; 12] = [
@@ -40,28 +40,30 @@ pub(crate) enum Place {
 /// Returns the place in an address at the end of the output, or `None` outside of addresses and at
 /// the start of one.
 pub(crate) fn place(printed: &str, html: bool) -> Option<Place> {
-    let printed = tail(printed);
+    let printed = last_bytes(printed);
     let address = match html.then(|| attribute(printed)) {
-        None => bare(printed)?,
-        Some(Spot::Attribute(name, value)) if is_address(name) => {
+        None => unfinished_address(printed)?,
+        Some(HtmlPosition::Attribute(name, value)) if is_address(name) => {
             let value = value.trim_start();
             match name.eq_ignore_ascii_case("srcset") {
                 true => value.rsplit([' ', ',']).next().unwrap_or(value),
                 false => value,
             }
         }
-        Some(Spot::Attribute(_, text) | Spot::Text(text)) => bare(text)?,
+        Some(HtmlPosition::Attribute(_, text) | HtmlPosition::Text(text)) => {
+            unfinished_address(text)?
+        }
     };
-    within(address)
+    place_in(address)
 }
 
 fn is_address(name: &str) -> bool {
     ADDRESSES.iter().any(|one| one.eq_ignore_ascii_case(name))
 }
 
-/// Returns the end of a text, up to [`LOOK_BACK`] bytes.
-fn tail(text: &str) -> &str {
-    let mut from = text.len().saturating_sub(LOOK_BACK);
+/// Returns the end of a text, up to [`MAX_LOOK_BACK_BYTES`] bytes.
+fn last_bytes(text: &str) -> &str {
+    let mut from = text.len().saturating_sub(MAX_LOOK_BACK_BYTES);
     while !text.is_char_boundary(from) {
         from += 1;
     }
@@ -69,7 +71,7 @@ fn tail(text: &str) -> &str {
 }
 
 /// A position in HTML.
-enum Spot<'t> {
+enum HtmlPosition<'t> {
     /// Inside the value of an attribute: its name, and the preceding part of the value.
     Attribute(&'t str, &'t str),
     /// In text: the preceding text. Empty inside a tag but outside of attribute values.
@@ -77,13 +79,13 @@ enum Spot<'t> {
 }
 
 /// Determines the position at the end of a piece of HTML.
-fn attribute(html: &str) -> Spot<'_> {
+fn attribute(html: &str) -> HtmlPosition<'_> {
     let begins = |at: &usize| {
         let next = html.as_bytes().get(at + 1);
         next.is_some_and(u8::is_ascii_alphabetic)
     };
     let Some(open) = html.rmatch_indices('<').map(|(at, _)| at).find(begins) else {
-        return Spot::Text(html);
+        return HtmlPosition::Text(html);
     };
     let mut rest = html.get(open + 1..).unwrap_or("");
     let name = |text: &str| {
@@ -94,10 +96,10 @@ fn attribute(html: &str) -> Spot<'_> {
     loop {
         rest = rest.trim_start_matches(|c: char| c.is_whitespace() || c == '/');
         if rest.is_empty() {
-            return Spot::Text("");
+            return HtmlPosition::Text("");
         }
         if let Some(text) = rest.strip_prefix('>') {
-            return Spot::Text(text);
+            return HtmlPosition::Text(text);
         }
         let (attribute, after) = rest.split_at(name(rest));
         let after = after.trim_start();
@@ -121,13 +123,13 @@ fn attribute(html: &str) -> Spot<'_> {
         };
         match end {
             Some((_, next)) => rest = value.get(next..).unwrap_or(""),
-            None => return Spot::Attribute(attribute, value),
+            None => return HtmlPosition::Attribute(attribute, value),
         }
     }
 }
 
 /// Returns the unfinished address at the end of a text.
-fn bare(text: &str) -> Option<&str> {
+fn unfinished_address(text: &str) -> Option<&str> {
     let ends = |c: char| c.is_whitespace() || "<>\"«»“”„`".contains(c);
     let word = text.rsplit(ends).next()?;
     let scheme = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
@@ -150,7 +152,7 @@ fn bare(text: &str) -> Option<&str> {
 }
 
 /// Returns the place at the end of an unfinished address.
-fn within(address: &str) -> Option<Place> {
+fn place_in(address: &str) -> Option<Place> {
     let rest = match address.split_once("://") {
         Some((_, rest)) => rest,
         None => address.strip_prefix("//").unwrap_or(address),
@@ -172,7 +174,7 @@ fn within(address: &str) -> Option<Place> {
 }
 
 /// Encodes a value for a place in an address.
-pub(crate) fn encoded(value: &str, place: Place) -> String {
+pub(crate) fn encode_value(value: &str, place: Place) -> String {
     let mut out = String::with_capacity(value.len());
     for (at, byte) in value.bytes().enumerate() {
         let kept = match byte {
@@ -192,7 +194,7 @@ pub(crate) fn encoded(value: &str, place: Place) -> String {
 }
 
 /// Encodes the characters of a default that are not allowed in an address.
-pub(crate) fn mended(text: &str) -> String {
+pub(crate) fn encode_default(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         push(
@@ -286,8 +288,8 @@ mod tests {
                 "%D0%9F%D1%80%D0%B8%D0%B2%D1%96%D1%82",
             ),
         ] {
-            assert_eq!(encoded(value, place), written);
+            assert_eq!(encode_value(value, place), written);
         }
-        assert_eq!(mended("dear friend+1"), "dear%20friend+1");
+        assert_eq!(encode_default("dear friend+1"), "dear%20friend+1");
     }
 }

@@ -1,9 +1,9 @@
 //! Parsed templates.
 
+use crate::certain_errors;
 use crate::context::Context;
 use crate::error::{Error, Pos};
 use crate::eval;
-use crate::faults;
 use crate::locale::Locale;
 use crate::methods::calls;
 use crate::options::{ParseOptions, RenderOptions};
@@ -125,14 +125,14 @@ impl Template {
     ///
     /// Velocity and [`Template::parse`] accept such a template, because the place may never be
     /// reached. It is a mistake of the author, so a host should report it before rendering.
-    pub fn faults(&self) -> Vec<Error> {
-        faults::faults(&self.parsed)
+    pub fn certain_errors(&self) -> Vec<Error> {
+        certain_errors::certain_errors(&self.parsed)
     }
 
     /// Returns the calls of tools that print nothing, whatever the values, because the tool, method
     /// or pattern does not exist. For templates that use [tools](crate::Context::with_tools).
-    pub fn tool_faults(&self) -> Vec<Error> {
-        calls::find(&self.parsed, Locale::default()).faults
+    pub fn tool_errors(&self) -> Vec<Error> {
+        calls::find(&self.parsed, Locale::default()).errors
     }
 
     /// Returns the calls of tools that are probably mistakes in a message of this language: too few

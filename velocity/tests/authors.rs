@@ -67,7 +67,7 @@ fn other_parentheses_after_blanks_are_text() {
 fn finds_certain_errors_before_rendering() {
     let faults = |source: &str| {
         let template = Template::parse(source).expect(source);
-        let faults = template.faults().into_iter();
+        let faults = template.certain_errors().into_iter();
         faults
             .map(|fault| (fault.line, fault.column, fault.message))
             .collect::<Vec<_>>()

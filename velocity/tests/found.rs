@@ -206,7 +206,7 @@ fn the_deepest_nesting_fits_a_small_stack() {
 fn zero_limits_reject_templates() {
     let options = RenderOptions {
         limits: Limits {
-            loop_turns: 0,
+            loop_iterations: 0,
             output_bytes: 0,
             depth: 0,
             work: 0,

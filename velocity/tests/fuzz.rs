@@ -5,7 +5,7 @@
 mod targets;
 
 use promoflow_velocity::{Map, Value};
-use targets::{escapes_values, measure::Counting, reads_json, renders_within_its_caps};
+use targets::{escapes_values, measure::Counting, reads_json, renders_within_limits};
 
 #[global_allocator]
 static COUNTING: Counting = Counting;
@@ -18,9 +18,9 @@ const VARIATIONS: u32 = 150;
 
 /// A pseudo-random generator (xorshift), seeded by the number of the case so that failures are
 /// reproducible.
-struct Numbers(u64);
+struct Rng(u64);
 
-impl Numbers {
+impl Rng {
     fn below(&mut self, end: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -51,7 +51,7 @@ fn seed(case: &Map, options: u8) -> Vec<u8> {
 
 /// Mutates some bytes of the template: replaces, deletes, repeats, or inserts words of the
 /// language.
-fn vary(seed: &[u8], numbers: &mut Numbers, words: &[&str]) -> Vec<u8> {
+fn mutate(seed: &[u8], numbers: &mut Rng, words: &[&str]) -> Vec<u8> {
     let mut bytes = seed.to_vec();
     for _ in 0..=numbers.below(4) {
         let template = bytes.iter().position(|byte| *byte == 0).unwrap_or(0);
@@ -82,11 +82,11 @@ fn mutations_of_the_recorded_cases_keep_the_invariants() {
         let Ok(Value::Map(case)) = Value::from_json(line) else {
             panic!("no case: {line}");
         };
-        let mut numbers = Numbers(number as u64 + 1);
+        let mut numbers = Rng(number as u64 + 1);
         let mut seed = seed(&case, number as u8);
         for _ in 0..VARIATIONS {
-            let bytes = vary(&seed, &mut numbers, &words);
-            renders_within_its_caps(&bytes);
+            let bytes = mutate(&seed, &mut numbers, &words);
+            renders_within_limits(&bytes);
             escapes_values(&bytes);
             // Half of the mutations continue from the previous one.
             if numbers.below(2) == 0 && bytes.len() < 4_096 {
@@ -98,7 +98,7 @@ fn mutations_of_the_recorded_cases_keep_the_invariants() {
         for options in [12, 13, 14] {
             let mut calls = vec![0, options];
             calls.extend((0..400).map(|_| numbers.below(256) as u8));
-            renders_within_its_caps(&calls);
+            renders_within_limits(&calls);
             escapes_values(&calls);
         }
         let mut json = line.as_bytes().to_vec();

@@ -34,7 +34,7 @@ fn limits_loop_iterations() {
         "#foreach($a in [1..1000])#foreach($b in [1..1000])#foreach($c in [1..1000])#end#end#end",
     );
     let cap = Limits {
-        loop_turns: 3,
+        loop_iterations: 3,
         ..Limits::default()
     };
     let options = RenderOptions {

@@ -33,7 +33,7 @@ fn context() -> Context {
 }
 
 /// The body of a loop, and how often it is repeated in each of its 100,000 iterations.
-const THINGS: [(&str, usize); 63] = [
+const OPERATIONS: [(&str, usize); 63] = [
     ("#set($y = $x)", 600),
     ("#set($y = $x.length())", 600),
     ("#set($y = $n + $d * 2)", 200),
@@ -114,7 +114,7 @@ fn every_operation_ends_soon() {
     let start = "#set($m = {})#set($l = [1])#macro(m $a)#end#define($block)#set($q = 1)#end\
         #set($pattern = '(?x)')#set($pattern = $pattern + $x.replaceAll('.', ' ').repeat(600))\
         #foreach($i in [1..100000])";
-    for (thing, times) in THINGS {
+    for (thing, times) in OPERATIONS {
         let source = format!("{start}{}#end", thing.repeat(times));
         let template = Template::parse(&source).expect(thing);
         let (_, spent) = Spent::by(|| template.render(&context));

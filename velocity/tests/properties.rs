@@ -92,7 +92,7 @@ const PIECES: [&str; 80] = [
 ];
 
 /// Constructs that print a value.
-const WAYS: [&str; 14] = [
+const CONSTRUCTS: [&str; 14] = [
     "$v",
     "$!{v}",
     "$!data.get('v')",
@@ -121,7 +121,7 @@ fn context() -> Context {
 
 fn small_limits() -> Limits {
     Limits {
-        loop_turns: 1_000,
+        loop_iterations: 1_000,
         output_bytes: 10_000,
         work: 1_000_000,
         ..Limits::default()
@@ -167,7 +167,7 @@ proptest! {
     /// No value prints characters that are significant in HTML, however it is passed on.
     #[test]
     fn html_escaping_prints_no_value_as_markup(
-        way in prop::sample::select(&WAYS[..]),
+        way in prop::sample::select(&CONSTRUCTS[..]),
         before in "[a-z ]{0,5}",
         value in "[<>\"'&a-z ]{0,20}",
     ) {

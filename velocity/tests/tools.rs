@@ -369,18 +369,18 @@ fn a_value_may_have_the_name_of_a_tool() {
     }
 }
 
-fn told(errors: Vec<Error>) -> Vec<String> {
-    let told = errors.into_iter().map(|one| {
+fn findings(errors: Vec<Error>) -> Vec<String> {
+    let findings = errors.into_iter().map(|one| {
         let hint = one.hint.unwrap_or_default();
         format!("{}:{} {} / {hint}", one.line, one.column, one.message)
     });
-    told.collect()
+    findings.collect()
 }
 
 /// Asserts that there is one finding and that it contains all these pieces.
-fn assert_told(source: &str, told: &[String], pieces: &[&str]) {
-    let [one] = told else {
-        panic!("{source}: {told:?}");
+fn assert_finding(source: &str, findings: &[String], pieces: &[&str]) {
+    let [one] = findings else {
+        panic!("{source}: {findings:?}");
     };
     for piece in pieces {
         assert!(
@@ -465,8 +465,8 @@ fn reports_calls_that_always_fail() {
         ),
     ] {
         let template = Template::parse(source).expect(source);
-        let told = told(template.tool_faults());
-        assert_told(source, &told, pieces);
+        let findings = findings(template.tool_errors());
+        assert_finding(source, &findings, pieces);
     }
     for sound in [
         "$date $!date $date.year $date.get('yyyy') $date.long $date.yyyy $number $dateTool",
@@ -480,7 +480,7 @@ fn reports_calls_that_always_fail() {
     ] {
         let template = Template::parse(sound).expect(sound);
         assert_eq!(
-            told(template.tool_faults()),
+            findings(template.tool_errors()),
             Vec::<String>::new(),
             "{sound}"
         );
@@ -511,8 +511,8 @@ fn warns_of_suspicious_calls() {
     ] {
         let template = Template::parse(source).expect(source);
         let locale = Locale::of("uk").expect("uk");
-        assert_told(source, &told(template.tool_warnings(locale)), pieces);
-        assert!(template.tool_faults().is_empty(), "{source}");
+        assert_finding(source, &findings(template.tool_warnings(locale)), pieces);
+        assert!(template.tool_errors().is_empty(), "{source}");
     }
     let named = Locale::of("uk-UA").expect("uk-UA");
     for sound in [
@@ -522,7 +522,7 @@ fn warns_of_suspicious_calls() {
     ] {
         let template = Template::parse(sound).expect(sound);
         assert_eq!(
-            told(template.tool_warnings(named)),
+            findings(template.tool_warnings(named)),
             Vec::<String>::new(),
             "{sound}"
         );

@@ -16,7 +16,7 @@ const PROCESSOR_MINUTES: u64 = 22;
 
 /// Lower bound in minutes for any number of cores: wasmtime and then the crate `promoflow` are
 /// compiled when little else is left.
-const LEAST_MINUTES: u64 = 5;
+const MIN_MINUTES: u64 = 5;
 
 /// Runs a cargo command. If nothing has been compiled yet, prints the expected time first, and the
 /// elapsed time every minute: cargo prints nothing for minutes while it compiles the last, large
@@ -26,7 +26,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
         return cargo::succeed(command);
     }
     let cores = thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
-    let minutes = PROCESSOR_MINUTES.div_ceil(cores).max(LEAST_MINUTES);
+    let minutes = PROCESSOR_MINUTES.div_ceil(cores).max(MIN_MINUTES);
     eprintln!(
         "xtask: the first build compiles everything, about {minutes} minutes on {cores} cores; \
          later builds compile only changes"

@@ -140,7 +140,7 @@ impl Fuzzer<'_> {
         let found = self.folder.join("found").join(name);
         fs::create_dir_all(&corpus)?;
         fs::create_dir_all(&found)?;
-        self.sow(&corpus)?;
+        self.seed_corpus(&corpus)?;
         println!("{name}: {seconds} s");
         let log = self.folder.join(format!("{name}.log"));
         let mut fuzzer = Command::new(&self.program);
@@ -149,16 +149,16 @@ impl Fuzzer<'_> {
             .args(BOUNDS)
             .arg(format!("-max_total_time={seconds}"))
             .args(
-                self.words()
-                    .map(|words| format!("-dict={}", words.display())),
+                self.dictionary()
+                    .map(|path| format!("-dict={}", path.display())),
             )
             .arg(format!("-artifact_prefix={}/", found.display()))
             .arg("-print_final_stats=1")
             .stderr(File::create(&log)?);
         let ended = cargo::succeed(&mut fuzzer);
         // The log contains parts of inputs, which may not be text.
-        let told = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
-        summary(&told).iter().for_each(|line| println!("  {line}"));
+        let text = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
+        summary(&text).iter().for_each(|line| println!("  {line}"));
         ended.with_context(|| {
             format!(
                 "{name} found an error: see {} and the input in {}. Run it again \
@@ -170,16 +170,16 @@ impl Fuzzer<'_> {
     }
 
     /// Returns the dictionary of the fuzzed language, if there is one.
-    fn words(&self) -> Option<PathBuf> {
+    fn dictionary(&self) -> Option<PathBuf> {
         let is_of_templates = PACKAGES[0].fuzzers.contains(&self.name) || self.name == "documents";
         is_of_templates.then(|| cargo::root().join("velocity/tests/targets/velocity.dict"))
     }
 
     /// Adds the seeds to the corpus.
-    fn sow(&self, corpus: &Path) -> Result<()> {
+    fn seed_corpus(&self, corpus: &Path) -> Result<()> {
         let seeds = cargo::root().join("host/fuzz/seeds").join(self.name);
         if !seeds.is_dir() {
-            return self.sow_cases(corpus);
+            return self.seed_cases(corpus);
         }
         for seed in fs::read_dir(seeds)? {
             let seed = seed?;
@@ -190,7 +190,7 @@ impl Fuzzer<'_> {
 
     /// Adds the recorded cases of the template language to the corpus, in the format of its
     /// targets.
-    fn sow_cases(&self, corpus: &Path) -> Result<()> {
+    fn seed_cases(&self, corpus: &Path) -> Result<()> {
         let cases = cargo::root().join("velocity/tests/cases.jsonl");
         let cases = fs::read_to_string(&cases).context("velocity/tests/cases.jsonl")?;
         let lines = cases.split('\n').filter(|line| !line.is_empty());
@@ -222,7 +222,7 @@ impl Fuzzer<'_> {
 }
 
 /// Returns the interesting lines of a fuzzer's log: its statistics and its coverage.
-fn summary(told: &str) -> Vec<&str> {
+fn summary(text: &str) -> Vec<&str> {
     let of_interest = |line: &&str| {
         ["INFO: Loaded 1 modules", "Done ", "stat::", "SUMMARY"]
             .iter()
@@ -230,5 +230,5 @@ fn summary(told: &str) -> Vec<&str> {
             || line.contains("DONE")
             || line.contains("panicked at")
     };
-    told.lines().filter(of_interest).collect()
+    text.lines().filter(of_interest).collect()
 }

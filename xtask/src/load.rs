@@ -14,7 +14,7 @@ use crate::cargo;
 
 /// Allowed growth of the memory between the first and the last round, in KiB. Caches may fill, but
 /// the memory of an event must be freed: a million events that leak 40 bytes each exceed it.
-const MOST_GROWTH: u64 = 32 * 1024;
+const MAX_GROWTH: u64 = 32 * 1024;
 
 const MESSAGE: &str =
     r#"{ message: mail, channel: email, subject: A code, text: "$!data.get('promocode')" }"#;
@@ -64,12 +64,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         fs::remove_dir_all(&folder)?;
     }
     fs::create_dir_all(&folder)?;
-    let shop = Shop {
+    let installation = Installation {
         program: target.join("release/promoflow"),
         folder,
     };
-    let key = shop.set_up(options)?;
-    let service = shop.serve()?;
+    let key = installation.set_up(options)?;
+    let service = installation.serve()?;
     println!("events      events/s   p50 ms   p99 ms   memory MiB");
     let mut accepted = 0;
     let mut memory = Vec::new();
@@ -91,9 +91,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     let (first, last) = (memory[0], memory[memory.len() - 1]);
     drop(service);
-    shop.succeed(&["audit"])?;
+    installation.succeed(&["audit"])?;
     ensure!(
-        last <= first + MOST_GROWTH,
+        last <= first + MAX_GROWTH,
         "the memory grew from {first} to {last} KiB"
     );
     Ok(())
@@ -111,15 +111,15 @@ impl Options {
             .env("LOAD_EVENT", &self.event)
             .env("LOAD_RUN", number.to_string());
         let output = wrk.arg(&service.url).output()?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        let last = said.lines().last().unwrap_or_default();
-        let told: Value = serde_json::from_str(last)
-            .with_context(|| format!("unexpected output of wrk: {said}"))?;
-        let count = |name: &str| told[name].as_u64().unwrap_or_default();
-        let (refused, broken) = (count("refused"), count("broken"));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let last = stderr.lines().last().unwrap_or_default();
+        let result: Value = serde_json::from_str(last)
+            .with_context(|| format!("unexpected output of wrk: {stderr}"))?;
+        let count = |name: &str| result[name].as_u64().unwrap_or_default();
+        let (rejected, unanswered) = (count("refused"), count("broken"));
         ensure!(
-            refused == 0 && broken == 0,
-            "{refused} events were rejected and {broken} got no answer"
+            rejected == 0 && unanswered == 0,
+            "{rejected} events were rejected and {unanswered} got no answer"
         );
         Ok(Round {
             events: count("requests"),
@@ -131,12 +131,12 @@ impl Options {
 }
 
 /// A database in a folder, and the program.
-struct Shop {
+struct Installation {
     program: PathBuf,
     folder: PathBuf,
 }
 
-impl Shop {
+impl Installation {
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.arg("--json").arg("--db");
@@ -191,8 +191,8 @@ impl Shop {
         };
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
-        let told: Value = serde_json::from_str(&line).context("the service does not listen")?;
-        let url = told["url"].as_str();
+        let result: Value = serde_json::from_str(&line).context("the service does not listen")?;
+        let url = result["url"].as_str();
         service.url = url.context("the service printed no address")?.to_owned();
         Ok(service)
     }

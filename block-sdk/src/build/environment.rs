@@ -9,7 +9,7 @@ use std::process::Command;
 pub const TARGET: &str = "wasm32-unknown-unknown";
 
 /// Prefixes of variables that configure every cargo call of a user, not one particular call.
-const KEPT: [&str; 7] = [
+const USER_SETTINGS: [&str; 7] = [
     "CARGO_HOME",
     "CARGO_HTTP_",
     // The jobserver: the nested call shares the outer call's job slots.
@@ -21,7 +21,7 @@ const KEPT: [&str; 7] = [
 ];
 
 /// Compiler settings outside `CARGO_*`. Clippy, for example, sets a wrapper.
-const CLEARED: [&str; 4] = [
+const COMPILER_SETTINGS: [&str; 4] = [
     "RUSTFLAGS",
     "RUSTC_WRAPPER",
     "RUSTC_WORKSPACE_WRAPPER",
@@ -33,17 +33,17 @@ const CLEARED: [&str; 4] = [
 pub(super) fn cargo() -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     for (name, _) in env::vars_os() {
-        if is_of_the_outer_call(&name.to_string_lossy()) {
+        if belongs_to_outer_call(&name.to_string_lossy()) {
             cargo.env_remove(name);
         }
     }
     cargo
 }
 
-fn is_of_the_outer_call(name: &str) -> bool {
-    let kept = KEPT.iter().any(|kept| name.starts_with(kept))
+fn belongs_to_outer_call(name: &str) -> bool {
+    let is_user_setting = USER_SETTINGS.iter().any(|kept| name.starts_with(kept))
         || name == "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER";
-    CLEARED.contains(&name) || (name.starts_with("CARGO_") && !kept)
+    COMPILER_SETTINGS.contains(&name) || (name.starts_with("CARGO_") && !is_user_setting)
 }
 
 /// Returns true if the compiler target of blocks is installed. Also returns true if the compiler
@@ -51,12 +51,12 @@ fn is_of_the_outer_call(name: &str) -> bool {
 #[must_use]
 pub fn target_is_installed() -> bool {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| OsString::from("rustc"));
-    let asked = Command::new(rustc)
+    let output = Command::new(rustc)
         .args(["--print", "target-libdir", "--target", TARGET])
         .output();
-    match asked {
-        Ok(answer) if answer.status.success() => {
-            Path::new(String::from_utf8_lossy(&answer.stdout).trim()).is_dir()
+    match output {
+        Ok(output) if output.status.success() => {
+            Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir()
         }
         _ => true,
     }
@@ -75,7 +75,7 @@ mod tests {
             "PATH",
             "RUSTC",
         ] {
-            assert!(!is_of_the_outer_call(name), "{name}");
+            assert!(!belongs_to_outer_call(name), "{name}");
         }
         for name in [
             "CARGO_ENCODED_RUSTFLAGS",
@@ -85,7 +85,7 @@ mod tests {
             "CARGO_MANIFEST_DIR",
             "RUSTC_WORKSPACE_WRAPPER",
         ] {
-            assert!(is_of_the_outer_call(name), "{name}");
+            assert!(belongs_to_outer_call(name), "{name}");
         }
     }
 }

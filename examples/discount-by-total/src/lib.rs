@@ -16,11 +16,11 @@ impl Block for DiscountByTotal {
     fn describe() -> Description {
         Description::new("discount-by-total", env!("CARGO_PKG_VERSION"))
             .title("Discount by total")
-            .about("Chooses the discount by the total of the cart.")
+            .description("Chooses the discount by the total of the cart.")
             .param(
                 Parameter::decimal("threshold", 0.0..=1e9)
                     .title("Threshold")
-                    .about("The total from which the higher discount applies.")
+                    .description("The total from which the higher discount applies.")
                     .required(),
             )
             .param(
@@ -33,11 +33,11 @@ impl Block for DiscountByTotal {
                     .title("Discount from the threshold on")
                     .required(),
             )
-            .port(Port::new("next").title("Next").follows())
+            .port(Port::new("next").title("Next").falls_through())
             .port(
                 Port::new("no-total")
                     .title("No total")
-                    .about("The event has no total."),
+                    .description("The event has no total."),
             )
     }
 

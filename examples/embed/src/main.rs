@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 use anyhow::{Context, Result, ensure};
-use promoflow::channel::{Channel, Handover, Letter};
+use promoflow::channel::{Channel, DeliveryOutcome, OutboundMessage};
 use promoflow::event::Event;
 use promoflow::message::ChannelKind;
 use promoflow::pool::ImportOptions;
@@ -38,14 +38,14 @@ steps:
 struct Printer;
 
 impl Channel for Printer {
-    fn takes(&self, kind: ChannelKind) -> bool {
+    fn supports(&self, kind: ChannelKind) -> bool {
         kind == ChannelKind::Sms
     }
 
-    fn deliver(&self, letter: &Letter<'_>) -> Handover {
+    fn deliver(&self, letter: &OutboundMessage<'_>) -> DeliveryOutcome {
         let text = letter.content.text.as_deref().unwrap_or_default();
         println!("{} to {}: {}", letter.id, letter.address, text.trim_end());
-        Handover::Delivered
+        DeliveryOutcome::Delivered
     }
 }
 
@@ -73,7 +73,7 @@ fn main() -> Result<()> {
             .with_param("firstName", name);
         runs.extend(running.send(event)?.runs);
     }
-    running.rest(&runs)?;
+    running.wait_idle(&runs)?;
 
     for run in runs {
         let (row, steps) = promoflow

@@ -16,7 +16,7 @@ pub(crate) fn databases(report: &mut Report, name: &str, files: &[&Path]) -> Res
         let one = audit(&fixture::builder(file).open()?)?;
         found = (found.0 + one.0, found.1 + one.1);
     }
-    tell(report, name, found);
+    add_violations(report, name, found);
     Ok(())
 }
 
@@ -27,7 +27,7 @@ pub(crate) fn installation(
     installation: &Promoflow,
 ) -> Result<()> {
     let found = audit(installation)?;
-    tell(report, name, found);
+    add_violations(report, name, found);
     Ok(())
 }
 
@@ -46,8 +46,8 @@ fn audit(installation: &Promoflow) -> Result<(u64, u64)> {
     Ok((checked, broken))
 }
 
-fn tell(report: &mut Report, name: &str, (checked, broken): (u64, u64)) {
-    report.alone(
+fn add_violations(report: &mut Report, name: &str, (checked, broken): (u64, u64)) {
+    report.add_single(
         &format!("audit_{name}"),
         "rows",
         Some(Goal::value_at_most(0.0)),

@@ -10,8 +10,8 @@ use anyhow::{Context, Result, ensure};
 use plugin_get_promocode::GetPromocode;
 use plugin_send_message::SendMessage;
 use promoflow::block::{
-    Block, BlockLibrary, Bounds, Call, ClaimError, ClaimRequest, CodeOrigin, LogLevel, Outcome,
-    Promocode, Sandboxes, SendError, SendRequest, SetError, StepHost, Value,
+    Block, BlockLibrary, Bounds, Call, ClaimError, ClaimRequest, CodeOrigin, HostFunctions,
+    LogLevel, Outcome, Promocode, SandboxPool, SendError, SendRequest, SetError, Value,
 };
 
 use crate::goal::Goal;
@@ -21,7 +21,7 @@ const CALLS: u32 = 20_000;
 const ROUNDS: usize = 7;
 
 pub(crate) fn measure(report: &mut Report) -> Result<()> {
-    let sandboxes = Sandboxes::new(Bounds::default(), None)
+    let sandboxes = SandboxPool::new(Bounds::default(), None)
         .map_err(|error| anyhow::anyhow!("cannot create sandboxes: {error:#}"))?;
     let library = BlockLibrary::standard(&sandboxes)?;
     let block = |name: &str| {
@@ -29,7 +29,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
         anyhow::Ok(Arc::clone(&known.block))
     };
     let (code, message) = (block("get-promocode")?, block("send-message")?);
-    sandboxes.prepare_thread();
+    sandboxes.warm_up_thread();
 
     let [mut both, mut codes, mut messages] = [(); 3].map(|()| Rounds::default());
     let mut ceilings = Vec::new();
@@ -50,7 +50,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
     }
     let note = "a fresh sandbox, its call and its teardown; baseline: the same block compiled \
                 natively";
-    report.compared(
+    report.add_compared(
         "block_overhead",
         "us/block",
         Some(Goal::value_at_most(10.0)),
@@ -59,9 +59,9 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
     );
     for (name, rounds) in [("get_promocode", &codes), ("send_message", &messages)] {
         let name = format!("block_overhead_{name}");
-        report.compared(&name, "us/block", None, note, rounds);
+        report.add_compared(&name, "us/block", None, note, rounds);
     }
-    report.alone(
+    report.add_single(
         "blocks_alone_runs_per_s",
         "runs/s",
         None,
@@ -105,7 +105,7 @@ fn message_call() -> Call {
 }
 
 fn in_sandbox(block: &Block, call: Call) -> Result<()> {
-    let (outcome, _) = block.run(call, Box::new(Still));
+    let (outcome, _) = block.run(call, Box::new(NoopHost));
     match outcome {
         Ok(Outcome::Port(port)) if port == "next" => Ok(()),
         other => anyhow::bail!("the block answered {other:?}"),
@@ -138,14 +138,14 @@ fn native_message() -> Result<()> {
 }
 
 /// Returns the runs per second of two blocks on all cores, with nothing stored.
-fn ceiling(sandboxes: &Sandboxes, code: &Block, message: &Block) -> Result<f64> {
+fn ceiling(sandboxes: &SandboxPool, code: &Block, message: &Block) -> Result<f64> {
     let cores = thread::available_parallelism().map_or(2, usize::from);
     let begin = Instant::now();
     thread::scope(|scope| {
         let threads: Vec<_> = (0..cores)
             .map(|_| {
                 scope.spawn(|| {
-                    sandboxes.prepare_thread();
+                    sandboxes.warm_up_thread();
                     for _ in 0..CALLS / 2 {
                         in_sandbox(code, code_call())?;
                         in_sandbox(message, message_call())?;
@@ -166,9 +166,9 @@ fn ceiling(sandboxes: &Sandboxes, code: &Block, message: &Block) -> Result<f64> 
 }
 
 /// A host whose functions do nothing.
-struct Still;
+struct NoopHost;
 
-impl StepHost for Still {
+impl HostFunctions for NoopHost {
     fn get(&self, name: &str) -> Option<Value> {
         (name == "Phone").then(|| Value::Text("+380501234567".into()))
     }
@@ -188,8 +188,8 @@ impl StepHost for Still {
     fn claim(&mut self, request: ClaimRequest) -> Result<Promocode, ClaimError> {
         Ok(Promocode {
             code: "HAPPY-1".into(),
-            code_type: request.selector.lane.code_type,
-            discount: request.selector.lane.discount,
+            code_type: request.selector.code_group.code_type,
+            discount: request.selector.code_group.discount,
             expires: None,
             origin: CodeOrigin::Claimed,
         })

@@ -40,7 +40,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
             }
         }
         let (mut limit, mut single) = (Rounds::default(), Rounds::default());
-        let (mut bare, mut parts) = (Vec::new(), Parts::default());
+        let (mut bare, mut parts) = (Vec::new(), TimeShares::default());
         for _ in 0..ROUNDS {
             let baseline = replay(&pool, &rows, best.0)?;
             let engine = engine(&pool)?;
@@ -51,7 +51,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
             single.add(engine.rate, alone.rate);
         }
         let layout_name = layout.name();
-        report.compared(
+        report.add_compared(
             &format!("durable_runs_per_s_{layout_name}"),
             "runs/s",
             Some(Goal::ratio_at_least(0.5)),
@@ -62,7 +62,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
             ),
             &limit,
         );
-        report.alone(
+        report.add_single(
             &format!("sqlite_group_commit_limit_{layout_name}"),
             "runs/s",
             None,
@@ -74,7 +74,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
             &bare,
         );
         if layout == Layout::Ordered {
-            report.compared(
+            report.add_compared(
                 "durable_runs_vs_commit_per_run",
                 "runs/s",
                 Some(Goal::ratio_at_least(5.0)),
@@ -82,7 +82,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
                 &single,
             );
         }
-        parts.tell(report, layout_name);
+        parts.add_to(report, layout_name);
         let left = pool.with_file_name(ENGINE);
         audit::databases(report, &format!("durable_{layout_name}"), &[&left])?;
     }
@@ -102,14 +102,14 @@ struct Measured {
 
 /// The parts of a run's processor time, one value per round.
 #[derive(Default)]
-struct Parts {
+struct TimeShares {
     committer: Rounds,
     workers: Vec<f64>,
     sender: Vec<f64>,
     others: Vec<f64>,
 }
 
-impl Parts {
+impl TimeShares {
     fn add(&mut self, engine: &Spent, bare: &Spent) {
         self.committer
             .add(engine.of("committer"), bare.of("sender"));
@@ -118,10 +118,10 @@ impl Parts {
         self.others.push(engine.of("others"));
     }
 
-    fn tell(&self, report: &mut Report, layout: &str) {
+    fn add_to(&self, report: &mut Report, layout: &str) {
         let name = |part: &str| format!("profile_{part}_{layout}");
         let unit = "us/run";
-        report.compared(
+        report.add_compared(
             &name("committer"),
             unit,
             None,
@@ -148,7 +148,7 @@ impl Parts {
             ),
         ];
         for (part, note, values) in alone {
-            report.alone(&name(part), unit, None, note, values);
+            report.add_single(&name(part), unit, None, note, values);
         }
     }
 }

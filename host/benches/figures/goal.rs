@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// The part of a figure that a goal constrains.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) enum Of {
+pub(crate) enum Quantity {
     Value,
     Ratio,
 }
@@ -14,7 +14,7 @@ pub(crate) enum Of {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Goal {
-    of: Of,
+    of: Quantity,
     #[serde(skip_serializing_if = "Option::is_none")]
     at_least: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -24,7 +24,7 @@ pub(crate) struct Goal {
 impl Goal {
     pub(crate) const fn ratio_at_least(least: f64) -> Goal {
         Goal {
-            of: Of::Ratio,
+            of: Quantity::Ratio,
             at_least: Some(least),
             at_most: None,
         }
@@ -32,7 +32,7 @@ impl Goal {
 
     pub(crate) const fn ratio_at_most(most: f64) -> Goal {
         Goal {
-            of: Of::Ratio,
+            of: Quantity::Ratio,
             at_least: None,
             at_most: Some(most),
         }
@@ -40,7 +40,7 @@ impl Goal {
 
     pub(crate) const fn value_at_most(most: f64) -> Goal {
         Goal {
-            of: Of::Value,
+            of: Quantity::Value,
             at_least: None,
             at_most: Some(most),
         }
@@ -49,18 +49,18 @@ impl Goal {
     /// Returns true if the goal is met. A missing or non-finite measurement does not meet it.
     pub(crate) fn met(&self, value: f64, ratio: Option<f64>) -> bool {
         let measured = match self.of {
-            Of::Value => value,
-            Of::Ratio => ratio.unwrap_or(f64::NAN),
+            Quantity::Value => value,
+            Quantity::Ratio => ratio.unwrap_or(f64::NAN),
         };
         measured.is_finite()
             && self.at_least.is_none_or(|least| measured >= least)
             && self.at_most.is_none_or(|most| measured <= most)
     }
 
-    pub(crate) fn words(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         let of = match self.of {
-            Of::Value => "value",
-            Of::Ratio => "ratio",
+            Quantity::Value => "value",
+            Quantity::Ratio => "ratio",
         };
         match (self.at_least, self.at_most) {
             (Some(least), _) => format!("{of} ≥ {least}"),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use promoflow::pool::ImportOptions;
-use promoflow::{Promoflow, Running};
+use promoflow::{EngineHandle, Promoflow};
 
 use crate::audit;
 use crate::fixture::{self, TYPES};
@@ -38,7 +38,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
             rounds.add(micros(value), micros(baseline));
         }
     }
-    report.compared(
+    report.add_compared(
         "claim_cost_growth",
         "us/run",
         Some(Goal::ratio_at_most(1.2)),
@@ -58,7 +58,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
 
 struct Pool {
     promoflow: Promoflow,
-    running: Running,
+    running: EngineHandle,
     /// Codes uploaded so far.
     given: u64,
 }

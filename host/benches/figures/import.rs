@@ -19,14 +19,14 @@ const ROWS: u64 = 1_000_000;
 const ROUNDS: usize = 3;
 
 /// One method of filling both pool tables with the shell: its name and its statements.
-struct Way {
+struct Method {
     name: &'static str,
     fill: String,
 }
 
 /// Returns every method that may be the fastest. One INSERT … SELECT fills one table, so there is
 /// one for each table, or a trigger fills the second.
-fn ways() -> [Way; 5] {
+fn methods() -> [Method; 5] {
     let lane = "JOIN lane ON lane.type = plain.type
                     AND lane.discount = CAST(plain.discount AS INTEGER)";
     let expires = "(unixepoch(expirationDate) + 86400) * 1000";
@@ -39,19 +39,19 @@ fn ways() -> [Way; 5] {
     let trigger = "CREATE TEMP TRIGGER fill AFTER INSERT ON code BEGIN
                        INSERT INTO free VALUES (new.lane, new.expires, new.id, new.code);
                    END";
-    let way = |name, fill| Way { name, fill };
+    let method = |name, fill| Method { name, fill };
     [
-        way("in file order", format!("{code}; {free};")),
-        way(
+        method("in file order", format!("{code}; {free};")),
+        method(
             "each sorted by its key",
             format!("{code} ORDER BY code; {free} ORDER BY 1, 2, 3;"),
         ),
-        way("the second from the first", format!("{code}; {from_code};")),
-        way(
+        method("the second from the first", format!("{code}; {from_code};")),
+        method(
             "the second from the first, each sorted by its key",
             format!("{code} ORDER BY code; {from_code} ORDER BY lane, expires, id;"),
         ),
-        way(
+        method(
             "one INSERT with a trigger, sorted by its key",
             format!("{trigger}; {code} ORDER BY code;"),
         ),
@@ -63,13 +63,13 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
     let csv = folder.path().join("codes.csv");
     fs::write(&csv, fixture::csv(ROWS, Layout::Scattered)?)?;
     let mut measured = Vec::new();
-    for way in ways() {
-        measured.push((shell(folder.path(), &csv, &way)?, way));
+    for method in methods() {
+        measured.push((shell(folder.path(), &csv, &method)?, method));
     }
     measured.sort_by(|(one, _), (other, _)| other.total_cmp(one));
-    let told: Vec<_> = measured
+    let rates: Vec<_> = measured
         .iter()
-        .map(|(rate, way)| format!("{} {rate:.0}", way.name))
+        .map(|(rate, method)| format!("{} {rate:.0}", method.name))
         .collect();
     let (_, fastest) = measured.first().context("no method")?;
 
@@ -89,14 +89,14 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
         );
         rounds.add(ROWS as f64 / begin.elapsed().as_secs_f64(), baseline);
     }
-    report.compared(
+    report.add_compared(
         "import_rows_per_s",
         "rows/s",
         Some(Goal::ratio_at_least(1.0)),
         &format!(
             "{ROWS} codes in random order; baseline: the sqlite3 shell into the engine's tables, in \
              the fastest of these methods (rows/s in one round): {}",
-            told.join(", ")
+            rates.join(", ")
         ),
         &rounds,
     );
@@ -104,7 +104,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
 }
 
 /// Returns rows per second through the shell.
-fn shell(folder: &Path, csv: &Path, way: &Way) -> Result<f64> {
+fn shell(folder: &Path, csv: &Path, method: &Method) -> Result<f64> {
     let file = folder.join("shell.db");
     fixture::remove(&file)?;
     // The engine's tables and pragmas.
@@ -122,7 +122,7 @@ fn shell(folder: &Path, csv: &Path, way: &Way) -> Result<f64> {
          COMMIT;
          SELECT count(*) FROM free;\n",
         csv.display(),
-        way.fill
+        method.fill
     );
     // The shell recognises its dot commands only at the start of a line.
     let script: String = script
@@ -143,10 +143,10 @@ fn shell(folder: &Path, csv: &Path, way: &Way) -> Result<f64> {
         .write_all(script.as_bytes())?;
     let output = shell.wait_with_output()?;
     let took = begin.elapsed();
-    let told = String::from_utf8_lossy(&output.stdout);
+    let stdout = String::from_utf8_lossy(&output.stdout);
     ensure!(
-        told.trim().ends_with(&ROWS.to_string()),
-        "the shell did not insert all rows: {told}"
+        stdout.trim().ends_with(&ROWS.to_string()),
+        "the shell did not insert all rows: {stdout}"
     );
     Ok(ROWS as f64 / took.as_secs_f64())
 }

@@ -48,7 +48,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
                 commit of a row";
     for (name, most, rounds) in [("p50", 1.5, &p50), ("p99", 3.0, &p99)] {
         let goal = Some(Goal::ratio_at_most(most));
-        report.compared(&format!("trigger_latency_{name}"), "us", goal, note, rounds);
+        report.add_compared(&format!("trigger_latency_{name}"), "us", goal, note, rounds);
     }
     audit::installation(report, "latency", &promoflow)
 }

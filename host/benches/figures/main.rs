@@ -46,16 +46,16 @@ const GROUPS: [Group; 7] = [
 
 fn main() -> Result<()> {
     // Cargo passes `--bench`.
-    let asked: Vec<String> = env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    let groups: Vec<String> = env::args().skip(1).filter(|arg| arg != "--bench").collect();
     let names = GROUPS.map(|(name, _)| name);
-    if let Some(unknown) = asked.iter().find(|name| !names.contains(&name.as_str())) {
+    if let Some(unknown) = groups.iter().find(|name| !names.contains(&name.as_str())) {
         let names = names.join(", ");
         bail!("no group `{unknown}`; groups: {names}");
     }
     let mut report = Report::default();
     let (mut measured, mut failed) = (Vec::new(), Vec::new());
     for (name, measure) in GROUPS {
-        if asked.is_empty() || asked.iter().any(|one| one == name) {
+        if groups.is_empty() || groups.iter().any(|one| one == name) {
             eprintln!("measuring {name} …");
             report.begin(name);
             measured.push(name);

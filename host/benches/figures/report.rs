@@ -76,7 +76,7 @@ impl Report {
     }
 
     /// Adds a figure with its baseline.
-    pub(crate) fn compared(
+    pub(crate) fn add_compared(
         &mut self,
         name: &str,
         unit: &str,
@@ -91,7 +91,7 @@ impl Report {
     }
 
     /// Adds a figure without a baseline.
-    pub(crate) fn alone(
+    pub(crate) fn add_single(
         &mut self,
         name: &str,
         unit: &str,
@@ -173,7 +173,7 @@ impl Report {
                     .ratio
                     .map(|ratio| format!("{ratio:.2}"))
                     .unwrap_or_default(),
-                figure.goal.map(|goal| goal.words()).unwrap_or_default(),
+                figure.goal.map(|goal| goal.describe()).unwrap_or_default(),
                 match figure.met {
                     Some(true) => "yes",
                     Some(false) => "NO",

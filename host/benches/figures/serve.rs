@@ -92,10 +92,10 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
     for (name, goal, what, (rates, p50, p99)) in figures {
         let note =
             format!("{what}; baseline: an axum handler that commits one row, by group commit");
-        report.compared(&format!("{name}_per_s"), "events/s", goal, &note, &rates);
+        report.add_compared(&format!("{name}_per_s"), "events/s", goal, &note, &rates);
         let until = format!("until the answer, {CONNECTIONS} clients at once");
-        report.alone(&format!("{name}_p50"), "ms", None, &until, &p50);
-        report.alone(&format!("{name}_p99"), "ms", None, &until, &p99);
+        report.add_single(&format!("{name}_p50"), "ms", None, &until, &p50);
+        report.add_single(&format!("{name}_p99"), "ms", None, &until, &p99);
     }
     audit::databases(report, "serve", &[&pool])
 }
@@ -120,14 +120,16 @@ impl Service {
             },
             ..Options::default()
         };
-        let (tell, told) = mpsc::channel();
+        let (address_sender, address_receiver) = mpsc::channel();
         let thread = thread::spawn(move || {
             api::serve(promoflow, options, |address| {
                 // The receiver is still waiting.
-                let _heard = tell.send(address);
+                let _heard = address_sender.send(address);
             })
         });
-        let address = told.recv().context("the service does not listen")?;
+        let address = address_receiver
+            .recv()
+            .context("the service does not listen")?;
         Ok(Service {
             address,
             key,

@@ -28,7 +28,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
     let database = folder.path().join("pool.db");
     let codes = fixture::csv(20_000, Layout::Ordered)?;
     fixture::pool(&database, &codes)?;
-    report.alone(
+    report.add_single(
         "cold_start_ms",
         "ms",
         Some(Goal::value_at_most(60.0)),
@@ -54,11 +54,11 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
             *greatest = greatest.max(before);
         }
         let note = format!("idle `{name}`, one second after its start");
-        report.alone(&format!("idle_memory_{name}"), "MiB", None, &note, &idle);
+        report.add_single(&format!("idle_memory_{name}"), "MiB", None, &note, &idle);
         let note = format!("idle `{name}` after {RUNS} runs");
-        report.alone(&format!("memory_after_{name}"), "MiB", None, &note, &after);
+        report.add_single(&format!("memory_after_{name}"), "MiB", None, &note, &after);
     }
-    report.alone(
+    report.add_single(
         "idle_memory",
         "MiB",
         Some(Goal::value_at_most(40.0)),
@@ -139,19 +139,19 @@ impl Process {
     /// Starts the process and waits until it reports that it is ready.
     fn start(database: &Path, args: &[&str]) -> Result<Process> {
         // `work` reports it on standard error, `serve` on standard output.
-        let (told, tells) = std::io::pipe()?;
+        let (reader, writer) = std::io::pipe()?;
         let child = promoflow(database)
             .args(args)
-            .stdout(tells.try_clone()?)
-            .stderr(tells)
+            .stdout(writer.try_clone()?)
+            .stderr(writer)
             .spawn()?;
         let status = PathBuf::from(format!("/proc/{}/status", child.id()));
         let process = Process { child, status };
-        let mut told = BufReader::new(told);
-        let read = told.read_line(&mut String::new())?;
+        let mut reader = BufReader::new(reader);
+        let read = reader.read_line(&mut String::new())?;
         ensure!(read > 0, "{args:?} ended at once");
         // Drain later output, so that the process never blocks on a full pipe.
-        thread::spawn(move || std::io::copy(&mut told, &mut std::io::sink()));
+        thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
         Ok(process)
     }
 

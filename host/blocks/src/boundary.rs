@@ -7,9 +7,9 @@
 use super::bindings::exports::promoflow::workflow::block as wit;
 use super::bindings::promoflow::workflow::{log, types};
 use super::capability::promocodes::read_selector;
-use super::host::{Outcome, StepError};
+use super::types::{Outcome, StepError};
 use promoflow_document::nesting::MAX_VALUE_DEPTH;
-use promoflow_document::tame_line;
+use promoflow_document::sanitize_line;
 use promoflow_model::block::Value;
 use promoflow_model::clock::Timestamp;
 
@@ -27,9 +27,9 @@ const MAX_PLACE_CHARS: usize = 200;
 const LAST_MOMENT: i64 = 253_402_300_799_999;
 
 /// Returns at most `max` characters on one line, without control characters.
-pub(super) fn clean(text: &str, max: usize) -> String {
+pub(super) fn sanitize(text: &str, max: usize) -> String {
     let end = text.char_indices().nth(max).map(|(end, _)| end);
-    let mut cleaned = tame_line(&text[..end.unwrap_or(text.len())]);
+    let mut cleaned = sanitize_line(&text[..end.unwrap_or(text.len())]);
     if end.is_some() {
         cleaned.push('…');
     }
@@ -37,7 +37,7 @@ pub(super) fn clean(text: &str, max: usize) -> String {
 }
 
 /// Returns a text that the host interprets, or an error if it is too long.
-pub(super) fn short(what: &str, text: String, max: usize) -> Result<String, String> {
+pub(super) fn check_length(what: &str, text: String, max: usize) -> Result<String, String> {
     let found = text.chars().count();
     match found <= max {
         true => Ok(text),
@@ -48,7 +48,7 @@ pub(super) fn short(what: &str, text: String, max: usize) -> Result<String, Stri
 }
 
 /// Returns the nearest time within the years 1970 to 9999.
-pub(super) fn moment(millis: i64) -> Timestamp {
+pub(super) fn clamp_time(millis: i64) -> Timestamp {
     Timestamp(millis.clamp(0, LAST_MOMENT))
 }
 
@@ -101,34 +101,34 @@ fn depth(json: &str) -> usize {
 pub(super) fn read_outcome(outcome: wit::Outcome) -> Result<Outcome, StepError> {
     Ok(match outcome {
         // A longer name cannot be a port of the block.
-        wit::Outcome::Port(port) => Outcome::Port(clean(&port, MAX_NAME_CHARS)),
+        wit::Outcome::Port(port) => Outcome::Port(sanitize(&port, MAX_NAME_CHARS)),
         wit::Outcome::WaitUntil(timer) => Outcome::WaitUntil {
-            until: moment(timer.until),
-            port: clean(&timer.port, MAX_NAME_CHARS),
+            until: clamp_time(timer.until),
+            port: sanitize(&timer.port, MAX_NAME_CHARS),
         },
         wit::Outcome::WaitForCode(wait) => Outcome::WaitForCode {
             selector: read_selector(&wait.selector).map_err(StepError::Invalid)?,
-            give_up: wait.give_up.map(moment),
+            give_up: wait.give_up.map(clamp_time),
         },
         wit::Outcome::WaitForReply(wait) => Outcome::WaitForReply {
             request: read_request(wait.request).map_err(StepError::Invalid)?,
-            give_up: wait.give_up.map(moment),
+            give_up: wait.give_up.map(clamp_time),
         },
     })
 }
 
 /// Checks the name of a request, which the reply must repeat.
 fn read_request(name: String) -> Result<String, String> {
-    let name = short(
+    let name = check_length(
         "the request that the step waits for",
         name,
         MAX_REQUEST_CHARS,
     )?;
-    match name.is_empty() || tame_line(&name) != name {
+    match name.is_empty() || sanitize_line(&name) != name {
         true => Err(format!(
             "the request that the step waits for: expected 1 to {MAX_REQUEST_CHARS} printable \
              characters, found `{}`",
-            clean(&name, MAX_REQUEST_CHARS)
+            sanitize(&name, MAX_REQUEST_CHARS)
         )),
         false => Ok(name),
     }
@@ -145,23 +145,23 @@ pub(super) fn read_panic(level: log::Level, note: &str) -> Option<String> {
         _ => return None,
     };
     let (place, message) = panic.split_once(":\n").unwrap_or((panic, ""));
-    let place = clean(place, MAX_PLACE_CHARS);
+    let place = sanitize(place, MAX_PLACE_CHARS);
     Some(match message {
         "" => format!("it panicked at {place}"),
         message => format!(
             "it panicked: \"{}\" ({place})",
-            clean(message, MAX_PANIC_CHARS)
+            sanitize(message, MAX_PANIC_CHARS)
         ),
     })
 }
 
 /// Converts the error of a step.
 pub(super) fn read_error(error: wit::BlockError) -> StepError {
-    let clean = |text: String| clean(&text, MAX_ERROR_CHARS);
+    let sanitize = |text: String| sanitize(&text, MAX_ERROR_CHARS);
     match error {
-        wit::BlockError::Invalid(text) => StepError::Invalid(clean(text)),
-        wit::BlockError::Rejected(text) => StepError::Rejected(clean(text)),
-        wit::BlockError::Unavailable(text) => StepError::Unavailable(clean(text)),
+        wit::BlockError::Invalid(text) => StepError::Invalid(sanitize(text)),
+        wit::BlockError::Rejected(text) => StepError::Rejected(sanitize(text)),
+        wit::BlockError::Unavailable(text) => StepError::Unavailable(sanitize(text)),
     }
 }
 
@@ -172,17 +172,17 @@ mod tests {
     #[test]
     fn texts_are_cut_and_stripped_of_control_characters() {
         assert_eq!(
-            clean("a\u{1b}[2J\u{9b}1mb\u{202e}c\r\nd", 100)
+            sanitize("a\u{1b}[2J\u{9b}1mb\u{202e}c\r\nd", 100)
                 .chars()
                 .filter(|c| c.is_control())
                 .count(),
             0
         );
         let long = "é".repeat(900_000);
-        assert_eq!(clean(&long, 64).chars().count(), 65);
-        assert_eq!(clean("port", 4), "port");
+        assert_eq!(sanitize(&long, 64).chars().count(), 65);
+        assert_eq!(sanitize("port", 4), "port");
         assert!(
-            short("name", long, 64)
+            check_length("name", long, 64)
                 .unwrap_err()
                 .contains("found 900000")
         );
@@ -190,9 +190,9 @@ mod tests {
 
     #[test]
     fn times_are_limited_to_valid_dates() {
-        assert_eq!(moment(i64::MIN), Timestamp(0));
-        assert_eq!(moment(1_800_000_000_000), Timestamp(1_800_000_000_000));
-        let last = moment(i64::MAX).to_utc().unwrap();
+        assert_eq!(clamp_time(i64::MIN), Timestamp(0));
+        assert_eq!(clamp_time(1_800_000_000_000), Timestamp(1_800_000_000_000));
+        let last = clamp_time(i64::MAX).to_utc().unwrap();
         assert_eq!(last.format("%Y-%m-%d").to_string(), "9999-12-31");
     }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 /// Creates the folder with access for its owner only. Rejects an existing folder that another user
 /// owns or can write to.
 #[cfg(unix)]
-pub(super) fn secure(folder: &Path) -> Result<(), String> {
+pub(super) fn check_folder(folder: &Path) -> Result<(), String> {
     use std::fs::{self, DirBuilder};
     use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 
@@ -36,7 +36,7 @@ pub(super) fn secure(folder: &Path) -> Result<(), String> {
 
 /// Other systems: folder permissions are not checked.
 #[cfg(not(unix))]
-pub(super) fn secure(_: &Path) -> Result<(), String> {
+pub(super) fn check_folder(_: &Path) -> Result<(), String> {
     Ok(())
 }
 
@@ -55,21 +55,21 @@ mod tests {
     fn rejects_folders_that_others_own_or_write_to() {
         let folder = tempfile::tempdir().unwrap();
         let cache = folder.path().join("a/b");
-        secure(&cache).unwrap();
+        check_folder(&cache).unwrap();
         let mode = fs::metadata(&cache).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode, 0o700);
         for (mode, is_fine) in [(0o755, true), (0o770, false), (0o702, false)] {
             fs::set_permissions(&cache, Permissions::from_mode(mode)).unwrap();
-            assert_eq!(secure(&cache).is_ok(), is_fine, "{mode:o}");
+            assert_eq!(check_folder(&cache).is_ok(), is_fine, "{mode:o}");
         }
         fs::set_permissions(&cache, Permissions::from_mode(0o700)).unwrap();
         // Only root can change the owner.
         if Uid::effective().is_root() {
             chown(&cache, Some(65_534), None).unwrap();
-            let refused = secure(&cache).unwrap_err();
+            let refused = check_folder(&cache).unwrap_err();
             assert!(refused.contains("another user"), "{refused}");
         }
         // No folder, so no compiled blocks are read.
-        assert!(secure(Path::new("/dev/null/c")).is_ok());
+        assert!(check_folder(Path::new("/dev/null/c")).is_ok());
     }
 }

@@ -21,7 +21,7 @@ use super::sandbox;
 /// The first argument of a program that should compile.
 const COMPILE_ARGUMENT: &str = "__compile-block";
 /// The exit status of a child that rejects the component; the error is on standard error.
-const REFUSED: i32 = 3;
+const REJECTED: i32 = 3;
 /// Printed by the child after a successful compilation: a program that does not know the argument
 /// may also exit with 0.
 const COMPILED: &str = "compiled";
@@ -45,7 +45,7 @@ pub fn compile_if_asked() {
         }
         Err(error) => {
             eprintln!("{error}");
-            REFUSED
+            REJECTED
         }
     };
     std::process::exit(status);
@@ -59,7 +59,7 @@ fn compile(mut arguments: impl Iterator<Item = OsString>) -> Result<(), String> 
     };
     let (seconds, memory) = (number()?, number()?);
     let cache = arguments.next().map(PathBuf::from);
-    limit(seconds, memory)
+    limit_process(seconds, memory)
         .map_err(|error| format!("cannot limit the compiler process: {error}"))?;
     let mut config = sandbox::compiler_config();
     if let Some(folder) = cache {
@@ -82,7 +82,7 @@ fn compile(mut arguments: impl Iterator<Item = OsString>) -> Result<(), String> 
 
 /// Sets the resource limits of this process.
 #[cfg(unix)]
-fn limit(seconds: u64, memory: u64) -> nix::Result<()> {
+fn limit_process(seconds: u64, memory: u64) -> nix::Result<()> {
     use nix::sys::resource::{Resource, setrlimit};
 
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
@@ -97,7 +97,7 @@ fn limit(seconds: u64, memory: u64) -> nix::Result<()> {
 }
 
 #[cfg(not(unix))]
-fn limit(_seconds: u64, _memory: u64) -> io::Result<()> {
+fn limit_process(_seconds: u64, _memory: u64) -> io::Result<()> {
     Ok(())
 }
 
@@ -165,7 +165,7 @@ pub(super) fn run(
     if !in_time {
         return Err(CompileError::Time(limits.time));
     }
-    judge(status, &String::from_utf8_lossy(&said), limits)
+    classify_exit(status, &String::from_utf8_lossy(&said), limits)
 }
 
 fn wait(child: &mut Child) -> io::Result<ExitStatus> {
@@ -182,8 +182,12 @@ fn seconds(time: Duration) -> u64 {
 }
 
 /// Converts the exit status of a child to a result.
-fn judge(status: ExitStatus, said: &str, limits: CompileLimits) -> Result<(), CompileError> {
-    let said = super::boundary::clean(said.trim(), 500);
+fn classify_exit(
+    status: ExitStatus,
+    said: &str,
+    limits: CompileLimits,
+) -> Result<(), CompileError> {
+    let said = super::boundary::sanitize(said.trim(), 500);
     // The system's error texts for a failed large allocation.
     let no_memory = said.contains("os error 12") || said.contains("annot allocate memory");
     match status.code() {
@@ -193,17 +197,17 @@ fn judge(status: ExitStatus, said: &str, limits: CompileLimits) -> Result<(), Co
              `compile_if_asked`"
                 .into(),
         )),
-        Some(REFUSED) if no_memory => Err(CompileError::Memory(limits.memory)),
-        Some(REFUSED) => Err(CompileError::Invalid(said)),
+        Some(REJECTED) if no_memory => Err(CompileError::Memory(limits.memory)),
+        Some(REJECTED) => Err(CompileError::Invalid(said)),
         Some(code) => Err(CompileError::Failed(format!(
             "its compiler ended with status {code}: {said}"
         ))),
-        None => Err(stopped(status, &said, limits)),
+        None => Err(killed_error(status, &said, limits)),
     }
 }
 
 #[cfg(unix)]
-fn stopped(status: ExitStatus, said: &str, limits: CompileLimits) -> CompileError {
+fn killed_error(status: ExitStatus, said: &str, limits: CompileLimits) -> CompileError {
     use std::os::unix::process::ExitStatusExt;
 
     use nix::sys::signal::Signal;
@@ -221,6 +225,6 @@ fn stopped(status: ExitStatus, said: &str, limits: CompileLimits) -> CompileErro
 }
 
 #[cfg(not(unix))]
-fn stopped(status: ExitStatus, said: &str, _limits: CompileLimits) -> CompileError {
+fn killed_error(status: ExitStatus, said: &str, _limits: CompileLimits) -> CompileError {
     CompileError::Failed(format!("its compiler was killed ({status}): {said}"))
 }

@@ -18,7 +18,7 @@ use wasmtime::component::Component;
 use super::compile_child;
 
 /// Time for which a component that failed to compile is rejected without another attempt.
-const REFUSED_FOR: Duration = Duration::from_secs(600);
+const REJECTED_FOR: Duration = Duration::from_secs(600);
 /// Maximum number of components in memory.
 const MAX_REMEMBERED: usize = 1_000;
 /// Subfolder of the cache that records which components were compiled within the limits.
@@ -112,14 +112,14 @@ pub enum CompileError {
 }
 
 /// The result for a component; `None` until it is compiled.
-type Slot = Arc<Mutex<Option<(Instant, Result<Component, CompileError>)>>>;
+type CompileSlot = Arc<Mutex<Option<(Instant, Result<Component, CompileError>)>>>;
 
 /// Compiles each component once, even for concurrent callers.
-pub(super) struct Compiled {
+pub(super) struct ComponentCache {
     compiler: Compiler,
     /// The folder of the compilation cache.
     cache: Option<PathBuf>,
-    slots: Mutex<HashMap<String, Slot>>,
+    slots: Mutex<HashMap<String, CompileSlot>>,
     /// Locked while a child runs: one at a time, so that the limits hold in total.
     child: Mutex<()>,
 }
@@ -128,9 +128,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Compiled {
-    pub(super) fn new(compiler: Compiler, cache: Option<PathBuf>) -> Compiled {
-        Compiled {
+impl ComponentCache {
+    pub(super) fn new(compiler: Compiler, cache: Option<PathBuf>) -> ComponentCache {
+        ComponentCache {
             compiler,
             cache,
             slots: Mutex::default(),
@@ -149,7 +149,7 @@ impl Compiled {
         // A second caller waits here for the first one's result.
         let mut slot = lock(&slot);
         if let Some((at, made)) = slot.as_ref()
-            && (made.is_ok() || at.elapsed() < REFUSED_FOR)
+            && (made.is_ok() || at.elapsed() < REJECTED_FOR)
         {
             return made.clone();
         }
@@ -158,7 +158,7 @@ impl Compiled {
         made
     }
 
-    fn slot(&self, digest: &str) -> Slot {
+    fn slot(&self, digest: &str) -> CompileSlot {
         let mut slots = lock(&self.slots);
         if slots.len() >= MAX_REMEMBERED {
             // Slots in use are kept alive by their callers.
@@ -179,7 +179,7 @@ impl Compiled {
                 let _one_at_a_time = lock(&self.child);
                 compile_child::run(program, self.compiler.limits, self.cache.as_deref(), bytes)?;
                 if let Some(mark) = &mark {
-                    put_mark(mark);
+                    write_mark(mark);
                 }
             }
         }
@@ -198,7 +198,7 @@ impl Compiled {
 }
 
 /// Records a compilation. Without the record, a child compiles the component again.
-fn put_mark(mark: &Path) {
+fn write_mark(mark: &Path) {
     let put = || {
         std::fs::create_dir_all(mark.parent().unwrap_or(mark))?;
         std::fs::write(mark, [])
@@ -210,6 +210,7 @@ fn put_mark(mark: &Path) {
 
 /// Compiles in this process, or loads the result from the compilation cache.
 pub(super) fn from_binary(engine: &Engine, bytes: &[u8]) -> Result<Component, CompileError> {
-    Component::from_binary(engine, bytes)
-        .map_err(|error| CompileError::Invalid(super::boundary::clean(&format!("{error:#}"), 500)))
+    Component::from_binary(engine, bytes).map_err(|error| {
+        CompileError::Invalid(super::boundary::sanitize(&format!("{error:#}"), 500))
+    })
 }

@@ -10,15 +10,15 @@ use wasmtime::{Store, Trap};
 
 use super::bindings::FullBlockPre;
 use super::bindings::exports::promoflow::workflow::block as wit;
-use super::boundary::{MAX_ERROR_CHARS, MAX_NAME_CHARS, clean, read_error, read_outcome};
+use super::boundary::{MAX_ERROR_CHARS, MAX_NAME_CHARS, read_error, read_outcome, sanitize};
 use super::capability;
 use super::capability::data::into_wit;
 use super::compiler::{self, CompileError};
 use super::describe::read_description;
-use super::host::{Call, Outcome, Resumption, StepError, StepHost};
 use super::library::is_standard;
-use super::sandbox::{Grants, Interface, Sandboxes, StepState};
+use super::sandbox::{Grants, Interface, SandboxPool, StepState};
 use super::structure::{StructureError, check_structure};
+use super::types::{Call, HostFunctions, Outcome, Resumption, StepError};
 use promoflow_model::block::Description;
 
 /// Maximum size of a component in bytes. JavaScript and Python components contain their engine and
@@ -62,7 +62,7 @@ pub struct Block {
     digest: String,
     imports: Vec<Interface>,
     sets_values: bool,
-    sandboxes: Arc<Sandboxes>,
+    sandboxes: Arc<SandboxPool>,
     pre: InstancePre<StepState>,
     functions: Functions,
 }
@@ -83,7 +83,7 @@ type Run<'c> = TypedFunc<(&'c wit::Call,), (Result<wit::Outcome, wit::BlockError
 impl Block {
     /// Compiles a component, or loads it from the compilation cache.
     pub fn load(
-        sandboxes: &Arc<Sandboxes>,
+        sandboxes: &Arc<SandboxPool>,
         bytes: &[u8],
         grants: &Grants,
     ) -> Result<Block, BlockError> {
@@ -94,7 +94,7 @@ impl Block {
             return Err(BlockError::NotGranted(refused.name().to_owned()));
         }
         let not_a_block = |error: wasmtime::Error| {
-            BlockError::NotABlock(clean(&format!("{error:#}"), MAX_ERROR_CHARS))
+            BlockError::NotABlock(sanitize(&format!("{error:#}"), MAX_ERROR_CHARS))
         };
         let pre = instance_pre(sandboxes, &component, &imports).map_err(not_a_block)?;
         let pre = FullBlockPre::new(pre).map_err(not_a_block)?;
@@ -127,7 +127,7 @@ impl Block {
 
     /// Calls `describe`. Host functions are not available to it.
     pub fn describe(&self) -> Result<Description, BlockError> {
-        let _slot = self.sandboxes.slot();
+        let _permit = self.sandboxes.acquire();
         let mut store = self.store(None);
         let described = self.call_describe(&mut store).map_err(|error| {
             BlockError::Describe(trap_text(&error, store.data().used.panic.as_deref()))
@@ -148,11 +148,11 @@ impl Block {
     pub fn run(
         &self,
         call: Call,
-        host: Box<dyn StepHost>,
-    ) -> (Result<Outcome, StepError>, Box<dyn StepHost>) {
+        host: Box<dyn HostFunctions>,
+    ) -> (Result<Outcome, StepError>, Box<dyn HostFunctions>) {
         // Acquired first and released last: waiting for a permit takes no time of the call, and the
         // engine gets the sandbox back before the next caller asks for one.
-        let slot = self.sandboxes.slot();
+        let permit = self.sandboxes.acquire();
         let mut store = self.store(Some(host));
         let call = write_call(call);
         let called = self.call_run(&mut store, &call);
@@ -165,7 +165,7 @@ impl Block {
             }
         };
         let host = store.into_data().host;
-        drop(slot);
+        drop(permit);
         match host {
             Some(host) => (result, host),
             // `run` sets it, and nothing removes it.
@@ -184,7 +184,7 @@ impl Block {
         Ok(outcome)
     }
 
-    fn store(&self, host: Option<Box<dyn StepHost>>) -> Store<StepState> {
+    fn store(&self, host: Option<Box<dyn HostFunctions>>) -> Store<StepState> {
         let state = StepState::new(host, self.sandboxes.bounds);
         let mut store = Store::new(&self.sandboxes.engine, state);
         store.limiter(|state| &mut state.limits);
@@ -195,19 +195,19 @@ impl Block {
 }
 
 /// Compiles a component. Standard blocks need no structure check.
-fn compile(sandboxes: &Sandboxes, digest: &str, bytes: &[u8]) -> Result<Component, BlockError> {
+fn compile(sandboxes: &SandboxPool, digest: &str, bytes: &[u8]) -> Result<Component, BlockError> {
     if is_standard(bytes) {
         return Ok(compiler::from_binary(&sandboxes.engine, bytes)?);
     }
     check_structure(bytes)?;
     let component = sandboxes
-        .compiled
+        .component_cache
         .component(&sandboxes.engine, digest, bytes)?;
     Ok(component)
 }
 
 /// Finds the exported functions of the contract.
-fn find_functions(component: &Component, sandboxes: &Sandboxes) -> Option<Functions> {
+fn find_functions(component: &Component, sandboxes: &SandboxPool) -> Option<Functions> {
     let exports = component.component_type();
     let (interface, _) = exports
         .exports(&sandboxes.engine)
@@ -227,7 +227,10 @@ pub(super) fn digest(bytes: &[u8]) -> String {
         .collect()
 }
 
-fn imports_of(sandboxes: &Sandboxes, component: &Component) -> Result<Vec<Interface>, BlockError> {
+fn imports_of(
+    sandboxes: &SandboxPool,
+    component: &Component,
+) -> Result<Vec<Interface>, BlockError> {
     let mut imports = Vec::new();
     for (name, item) in component.component_type().imports(&sandboxes.engine) {
         // Interfaces that only provide types grant nothing.
@@ -246,9 +249,19 @@ fn imports_of(sandboxes: &Sandboxes, component: &Component) -> Result<Vec<Interf
         match interface {
             Some(known) => match Interface::ALL.into_iter().find(|one| one.name() == known) {
                 Some(interface) => imports.push(interface),
-                None => return Err(BlockError::ForeignImport(clean(name, MAX_NAME_CHARS * 2))),
+                None => {
+                    return Err(BlockError::ForeignImport(sanitize(
+                        name,
+                        MAX_NAME_CHARS * 2,
+                    )));
+                }
             },
-            None => return Err(BlockError::ForeignImport(clean(name, MAX_NAME_CHARS * 2))),
+            None => {
+                return Err(BlockError::ForeignImport(sanitize(
+                    name,
+                    MAX_NAME_CHARS * 2,
+                )));
+            }
         }
     }
     Ok(imports)
@@ -256,7 +269,7 @@ fn imports_of(sandboxes: &Sandboxes, component: &Component) -> Result<Vec<Interf
 
 /// Returns true if a component imports the function that sets a value. One that only reads values
 /// does not.
-fn sets_values(sandboxes: &Sandboxes, component: &Component) -> bool {
+fn sets_values(sandboxes: &SandboxPool, component: &Component) -> bool {
     let of_data = format!("promoflow:workflow/{}@", Interface::Data.name());
     let imports = component.component_type();
     imports.imports(&sandboxes.engine).any(|(name, item)| {
@@ -271,7 +284,7 @@ fn sets_values(sandboxes: &Sandboxes, component: &Component) -> bool {
 }
 
 fn instance_pre(
-    sandboxes: &Sandboxes,
+    sandboxes: &SandboxPool,
     component: &Component,
     imports: &[Interface],
 ) -> wasmtime::Result<InstancePre<StepState>> {
@@ -295,7 +308,7 @@ fn trap_text(error: &wasmtime::Error, said: Option<&str>) -> String {
         Some(trap) => trap.to_string(),
         None => format!("{:#}", error.root_cause()),
     };
-    clean(&text, MAX_ERROR_CHARS)
+    sanitize(&text, MAX_ERROR_CHARS)
 }
 
 fn write_call(call: Call) -> wit::Call {

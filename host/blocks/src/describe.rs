@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use super::bindings::exports::promoflow::workflow::block as wit;
 use super::bindings::promoflow::workflow::types;
-use super::boundary::{self, MAX_NAME_CHARS, clean};
+use super::boundary::{self, MAX_NAME_CHARS, sanitize};
 use promoflow_model::block::{Alternative, Carries, Description, Kind, Parameter, Port, Value};
 use promoflow_model::message::ChannelKind;
 
@@ -49,9 +49,9 @@ pub(super) fn read_description(described: wit::Description) -> Result<Descriptio
     let parameters: Result<Vec<Parameter>> = parameters.into_iter().map(read_parameter).collect();
     let description = Description {
         name: described.name,
-        version: clean(&described.version, MAX_VERSION_CHARS),
-        title: clean(&described.title, MAX_TITLE_CHARS),
-        description: clean(&described.description, MAX_DESCRIPTION_CHARS),
+        version: sanitize(&described.version, MAX_VERSION_CHARS),
+        title: sanitize(&described.title, MAX_TITLE_CHARS),
+        description: sanitize(&described.description, MAX_DESCRIPTION_CHARS),
         parameters: parameters?,
         ports: ports.into_iter().map(read_port).collect(),
     };
@@ -68,8 +68,8 @@ fn stored(description: &Description) -> Result<Description> {
 fn read_port(port: wit::Port) -> Port {
     Port {
         name: port.name,
-        title: clean(&port.title, MAX_TITLE_CHARS),
-        description: clean(&port.description, MAX_DESCRIPTION_CHARS),
+        title: sanitize(&port.title, MAX_TITLE_CHARS),
+        description: sanitize(&port.description, MAX_DESCRIPTION_CHARS),
         follows: port.follows,
     }
 }
@@ -91,8 +91,8 @@ fn read_parameter(parameter: wit::Parameter) -> Result<Parameter> {
             .map_err(|expected| of_it(format!("its default is not {expected}")))?;
     }
     Ok(Parameter {
-        title: clean(&parameter.title, MAX_TITLE_CHARS),
-        description: clean(&parameter.description, MAX_DESCRIPTION_CHARS),
+        title: sanitize(&parameter.title, MAX_TITLE_CHARS),
+        description: sanitize(&parameter.description, MAX_DESCRIPTION_CHARS),
         kind,
         required: parameter.required,
         default,
@@ -148,7 +148,7 @@ fn read_alternatives(alternatives: Vec<wit::Alternative>) -> Result<Vec<Alternat
     check_unique("the alternative", alternatives.iter().map(|one| &*one.name))?;
     let read = alternatives.into_iter().map(|alternative| Alternative {
         name: alternative.name,
-        title: clean(&alternative.title, MAX_TITLE_CHARS),
+        title: sanitize(&alternative.title, MAX_TITLE_CHARS),
         carries: match alternative.carries {
             wit::Carries::Nothing => Carries::Nothing,
             wit::Carries::Text => Carries::Text,
@@ -259,7 +259,7 @@ fn check_name(what: &str, name: &str) -> Result<()> {
         true => Ok(()),
         false => Err(format!(
             "{what} `{}` is not 1 to {MAX_NAME_CHARS} characters in kebab-case",
-            clean(name, MAX_NAME_CHARS)
+            sanitize(name, MAX_NAME_CHARS)
         )),
     }
 }

@@ -9,8 +9,8 @@ use anyhow::{Context, Result, bail};
 
 use super::component::Block;
 use super::file::read_component;
-use super::sandbox::{Grants, Sandboxes};
-use promoflow_document::tame_line;
+use super::sandbox::{Grants, SandboxPool};
+use promoflow_document::sanitize_line;
 use promoflow_model::block::Description;
 
 /// The components that come with the host, by file name.
@@ -42,12 +42,12 @@ pub struct BlockLibrary {
     blocks: BTreeMap<String, LibraryBlock>,
     /// Names that two components use: neither of them may be used.
     ambiguous: BTreeSet<String>,
-    refused: Vec<RefusedBlock>,
+    rejected: Vec<RejectedBlock>,
 }
 
 /// A file that could not be loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RefusedBlock {
+pub struct RejectedBlock {
     /// The path.
     pub file: PathBuf,
     /// The error, including the path.
@@ -56,7 +56,7 @@ pub struct RefusedBlock {
 
 impl BlockLibrary {
     /// Returns the standard blocks.
-    pub fn standard(sandboxes: &Arc<Sandboxes>) -> Result<BlockLibrary> {
+    pub fn standard(sandboxes: &Arc<SandboxPool>) -> Result<BlockLibrary> {
         let mut library = BlockLibrary::default();
         for (name, bytes) in STANDARD_BLOCKS {
             library
@@ -67,10 +67,10 @@ impl BlockLibrary {
     }
 
     /// Adds every `*.wasm` file of a folder. A file that cannot be loaded is logged and kept in
-    /// [`refused`](Self::refused); the others are added.
+    /// [`rejected`](Self::rejected); the others are added.
     pub fn add_folder(
         &mut self,
-        sandboxes: &Arc<Sandboxes>,
+        sandboxes: &Arc<SandboxPool>,
         folder: &Path,
         grants: &Grants,
     ) -> Result<()> {
@@ -87,9 +87,9 @@ impl BlockLibrary {
         files.sort();
         for file in files {
             if let Err(error) = self.add_file(sandboxes, &file, grants) {
-                let why = tame_line(&format!("{error:#}"));
+                let why = sanitize_line(&format!("{error:#}"));
                 tracing::error!("cannot load a block: {why}");
-                self.refused.push(RefusedBlock { file, why });
+                self.rejected.push(RejectedBlock { file, why });
             }
         }
         Ok(())
@@ -98,7 +98,7 @@ impl BlockLibrary {
     /// Adds the component in a file.
     pub fn add_file(
         &mut self,
-        sandboxes: &Arc<Sandboxes>,
+        sandboxes: &Arc<SandboxPool>,
         file: &Path,
         grants: &Grants,
     ) -> Result<String> {
@@ -110,7 +110,7 @@ impl BlockLibrary {
     /// Adds a component and returns its name.
     pub fn add(
         &mut self,
-        sandboxes: &Arc<Sandboxes>,
+        sandboxes: &Arc<SandboxPool>,
         bytes: &[u8],
         grants: &Grants,
     ) -> Result<String> {
@@ -143,17 +143,17 @@ impl BlockLibrary {
     }
 
     /// Returns the files that could not be loaded.
-    pub fn refused(&self) -> &[RefusedBlock] {
-        &self.refused
+    pub fn rejected(&self) -> &[RejectedBlock] {
+        &self.rejected
     }
 
     /// Returns the reason why there is no block with this name, if known.
-    pub fn why_missing(&self, name: &str) -> Option<String> {
+    pub fn missing_reason(&self, name: &str) -> Option<String> {
         if self.ambiguous.contains(name) {
             return Some(format!("two blocks are named `{name}`"));
         }
-        let stem = |file: &RefusedBlock| file.file.file_stem().is_some_and(|stem| stem == name);
-        let refused = self.refused.iter().find(|file| stem(file));
+        let stem = |file: &RejectedBlock| file.file.file_stem().is_some_and(|stem| stem == name);
+        let refused = self.rejected.iter().find(|file| stem(file));
         refused.map(|file| file.why.clone())
     }
 

@@ -11,8 +11,8 @@ use wasmtime::{
     StoreLimits, StoreLimitsBuilder,
 };
 
-use super::compiler::{Compiled, Compiler};
-use super::host::StepHost;
+use super::compiler::{Compiler, ComponentCache};
+use super::types::HostFunctions;
 
 /// Interval of the interrupting timer. A step is stopped at most this much late.
 const TICK: Duration = Duration::from_millis(10);
@@ -21,7 +21,7 @@ const TICK: Duration = Duration::from_millis(10);
 const SANDBOXES: u32 = 64;
 /// Maximum number of modules and of tables per component. Every sandbox has room for that many,
 /// whatever the others use.
-const MOST_PARTS: u32 = 8;
+const MAX_MODULES: u32 = 8;
 /// Just above the initial memory of a standard block, so that its slot is reset by writing zeros.
 /// For so little memory that is faster than asking the kernel which pages are dirty.
 const KEPT_RESIDENT: usize = 256 * 1024;
@@ -121,40 +121,40 @@ impl Grants {
 }
 
 /// Compiles components and provides their sandboxes. Cheap to share behind an [`Arc`].
-pub struct Sandboxes {
+pub struct SandboxPool {
     pub(super) engine: Engine,
     pub(super) bounds: Bounds,
-    pub(super) compiled: Compiled,
-    free: Slots,
+    pub(super) component_cache: ComponentCache,
+    available: Semaphore,
 }
 
-impl Sandboxes {
+impl SandboxPool {
     /// Creates an engine with these limits that compiles in this process. `cache` is the folder for
     /// compiled code; `None` uses the user's cache folder. Only the host may write to it, because
     /// code from it runs in this process.
-    pub fn new(bounds: Bounds, cache: Option<PathBuf>) -> wasmtime::Result<Arc<Sandboxes>> {
-        Sandboxes::with_compiler(bounds, cache, Compiler::in_process())
+    pub fn new(bounds: Bounds, cache: Option<PathBuf>) -> wasmtime::Result<Arc<SandboxPool>> {
+        SandboxPool::with_compiler(bounds, cache, Compiler::in_process())
     }
 
-    /// Like [`new`](Sandboxes::new), with another [`Compiler`].
+    /// Like [`new`](SandboxPool::new), with another [`Compiler`].
     pub fn with_compiler(
         bounds: Bounds,
         cache: Option<PathBuf>,
         compiler: Compiler,
-    ) -> wasmtime::Result<Arc<Sandboxes>> {
+    ) -> wasmtime::Result<Arc<SandboxPool>> {
         if let Some(folder) = &cache {
-            super::cache::secure(folder).map_err(wasmtime::Error::msg)?;
+            super::cache::check_folder(folder).map_err(wasmtime::Error::msg)?;
         }
         let mut pool = PoolingAllocationConfig::new();
         pool.total_component_instances(SANDBOXES)
-            .total_core_instances(SANDBOXES * MOST_PARTS)
+            .total_core_instances(SANDBOXES * MAX_MODULES)
             .total_memories(SANDBOXES)
-            .total_tables(SANDBOXES * MOST_PARTS)
+            .total_tables(SANDBOXES * MAX_MODULES)
             .max_memory_size(bounds.memory)
             .table_elements(bounds.table_elements)
             .max_memories_per_component(1)
-            .max_core_instances_per_component(MOST_PARTS)
-            .max_tables_per_component(MOST_PARTS)
+            .max_core_instances_per_component(MAX_MODULES)
+            .max_tables_per_component(MAX_MODULES)
             .max_unused_warm_slots(SANDBOXES)
             .linear_memory_keep_resident(KEPT_RESIDENT)
             .table_keep_resident(KEPT_RESIDENT);
@@ -165,11 +165,11 @@ impl Sandboxes {
             .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
             .cache(cache);
         let engine = Engine::new(&config)?;
-        let sandboxes = Arc::new(Sandboxes {
+        let sandboxes = Arc::new(SandboxPool {
             engine,
             bounds,
-            compiled: Compiled::new(compiler, folder),
-            free: Slots::new(SANDBOXES as usize),
+            component_cache: ComponentCache::new(compiler, folder),
+            available: Semaphore::new(SANDBOXES as usize),
         });
         tick(Arc::downgrade(&sandboxes))?;
         Ok(sandboxes)
@@ -177,13 +177,13 @@ impl Sandboxes {
 
     /// Prepares this thread for calls into sandboxes, so that its first call is as fast as the
     /// others.
-    pub fn prepare_thread(&self) {
+    pub fn warm_up_thread(&self) {
         Engine::tls_eager_initialize();
     }
 
     /// Blocks until a sandbox is available.
-    pub(super) fn slot(&self) -> Slot<'_> {
-        self.free.take()
+    pub(super) fn acquire(&self) -> Permit<'_> {
+        self.available.take()
     }
 
     /// Returns the number of ticks after which a call is interrupted.
@@ -221,7 +221,7 @@ pub(super) fn open_cache(folder: Option<PathBuf>) -> Option<Cache> {
 }
 
 /// Starts the timer thread, which ends with the sandboxes.
-fn tick(sandboxes: Weak<Sandboxes>) -> wasmtime::Result<()> {
+fn tick(sandboxes: Weak<SandboxPool>) -> wasmtime::Result<()> {
     thread::Builder::new()
         .name("block-ticks".into())
         .spawn(move || {
@@ -235,24 +235,24 @@ fn tick(sandboxes: Weak<Sandboxes>) -> wasmtime::Result<()> {
 }
 
 /// A semaphore for sandboxes: the engine would fail if all are in use; this blocks.
-struct Slots {
+struct Semaphore {
     counts: Mutex<Counts>,
     returned: Condvar,
 }
 
 struct Counts {
-    free: usize,
+    available: usize,
     /// Number of waiting threads: a wake-up costs a system call even if none waits.
     waiting: usize,
 }
 
-pub(super) struct Slot<'s>(&'s Slots);
+pub(super) struct Permit<'s>(&'s Semaphore);
 
-impl Slots {
-    fn new(count: usize) -> Slots {
-        Slots {
+impl Semaphore {
+    fn new(count: usize) -> Semaphore {
+        Semaphore {
             counts: Mutex::new(Counts {
-                free: count,
+                available: count,
                 waiting: 0,
             }),
             returned: Condvar::new(),
@@ -263,9 +263,9 @@ impl Slots {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self) -> Slot<'_> {
+    fn take(&self) -> Permit<'_> {
         let mut counts = self.counts();
-        while counts.free == 0 {
+        while counts.available == 0 {
             counts.waiting += 1;
             counts = self
                 .returned
@@ -273,15 +273,15 @@ impl Slots {
                 .unwrap_or_else(PoisonError::into_inner);
             counts.waiting -= 1;
         }
-        counts.free -= 1;
-        Slot(self)
+        counts.available -= 1;
+        Permit(self)
     }
 }
 
-impl Drop for Slot<'_> {
+impl Drop for Permit<'_> {
     fn drop(&mut self) {
         let mut counts = self.0.counts();
-        counts.free += 1;
+        counts.available += 1;
         if counts.waiting > 0 {
             self.0.returned.notify_one();
         }
@@ -290,15 +290,15 @@ impl Drop for Slot<'_> {
 
 /// The state of a sandbox: its host, its limits and their usage.
 pub(super) struct StepState {
-    pub(super) host: Option<Box<dyn StepHost>>,
+    pub(super) host: Option<Box<dyn HostFunctions>>,
     pub(super) limits: StoreLimits,
     pub(super) bounds: Bounds,
-    pub(super) used: Used,
+    pub(super) used: Usage,
 }
 
 /// The resources that a call has used.
 #[derive(Default)]
-pub(super) struct Used {
+pub(super) struct Usage {
     pub(super) host_calls: u32,
     pub(super) claims: u32,
     pub(super) deliveries: u32,
@@ -308,24 +308,24 @@ pub(super) struct Used {
 }
 
 impl StepState {
-    pub(super) fn new(host: Option<Box<dyn StepHost>>, bounds: Bounds) -> StepState {
+    pub(super) fn new(host: Option<Box<dyn HostFunctions>>, bounds: Bounds) -> StepState {
         let limits = StoreLimitsBuilder::new()
             .memory_size(bounds.memory)
             .table_elements(bounds.table_elements)
-            .instances(MOST_PARTS as usize)
+            .instances(MAX_MODULES as usize)
             .memories(1)
-            .tables(MOST_PARTS as usize)
+            .tables(MAX_MODULES as usize)
             .build();
         StepState {
             host,
             limits,
             bounds,
-            used: Used::default(),
+            used: Usage::default(),
         }
     }
 
     /// Counts a host call and returns the host. An error is a trap.
-    pub(super) fn enter(&mut self) -> wasmtime::Result<&mut dyn StepHost> {
+    pub(super) fn enter(&mut self) -> wasmtime::Result<&mut dyn HostFunctions> {
         self.used.host_calls += 1;
         if self.used.host_calls > self.bounds.host_calls {
             wasmtime::bail!("more than {} host calls", self.bounds.host_calls);

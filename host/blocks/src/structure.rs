@@ -13,7 +13,7 @@ use wasmparser::{
     MemoryType, Operator, Parser, Payload, RecGroup, SectionLimited, TableType,
 };
 
-use super::boundary::{MAX_ERROR_CHARS, clean};
+use super::boundary::{MAX_ERROR_CHARS, sanitize};
 use super::component::MAX_COMPONENT_BYTES;
 
 /// Maximum nesting depth of components, including the outermost.
@@ -131,7 +131,7 @@ fn bound(what: &'static str, found: u64, max: u64) -> Result<()> {
 }
 
 fn malformed(error: impl std::fmt::Display) -> StructureError {
-    StructureError::Malformed(clean(&error.to_string(), MAX_ERROR_CHARS))
+    StructureError::Malformed(sanitize(&error.to_string(), MAX_ERROR_CHARS))
 }
 
 /// A module or component that is being read.

@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use super::{Channel, Handover, Letter};
-use promoflow_model::message::{ChannelKind, Line, lines};
+use super::{Channel, DeliveryOutcome, OutboundMessage};
+use promoflow_model::message::{ChannelKind, MessageLine, message_lines};
 
 /// Width of the line between messages.
 const RULE_CHARS: usize = 72;
@@ -13,38 +13,41 @@ const RULE_CHARS: usize = 72;
 pub struct Console;
 
 impl Channel for Console {
-    fn takes(&self, _: ChannelKind) -> bool {
+    fn supports(&self, _: ChannelKind) -> bool {
         true
     }
 
-    fn deliver(&self, letter: &Letter<'_>) -> Handover {
+    fn deliver(&self, outbound: &OutboundMessage<'_>) -> DeliveryOutcome {
         // One write, so that messages of several threads do not mix.
-        match io::stderr().lock().write_all(printed(letter).as_bytes()) {
-            Ok(()) => Handover::Delivered,
-            Err(error) => Handover::Later {
+        match io::stderr()
+            .lock()
+            .write_all(format_message(outbound).as_bytes())
+        {
+            Ok(()) => DeliveryOutcome::Delivered,
+            Err(error) => DeliveryOutcome::RetryableFailure {
                 error: format!("cannot write to standard error: {error}"),
                 after: None,
-                unclear: true,
+                ambiguous: true,
             },
         }
     }
 }
 
 /// Formats the message for people.
-fn printed(letter: &Letter<'_>) -> String {
+fn format_message(outbound: &OutboundMessage<'_>) -> String {
     let mut printed = "─".repeat(RULE_CHARS);
     printed.push('\n');
-    if letter.kind != ChannelKind::Email {
-        printed.push_str(&format!("Channel: {}\n", letter.kind));
+    if outbound.kind != ChannelKind::Email {
+        printed.push_str(&format!("Channel: {}\n", outbound.kind));
     }
-    let told = letter.content.text.is_some();
-    for line in lines(letter.content, Some(letter.address)) {
+    let has_text = outbound.content.text.is_some();
+    for line in message_lines(outbound.content, Some(outbound.address)) {
         printed.push_str(&match line {
             // The plain text is enough.
-            Line::Html(_) if told => continue,
-            Line::Header(name, value) => format!("{name}: {value}\n"),
-            Line::Text(text) => format!("\n{text}\n"),
-            Line::Html(html) => format!("\n--- HTML ---\n{html}\n"),
+            MessageLine::Html(_) if has_text => continue,
+            MessageLine::Header(name, value) => format!("{name}: {value}\n"),
+            MessageLine::Text(text) => format!("\n{text}\n"),
+            MessageLine::Html(html) => format!("\n--- HTML ---\n{html}\n"),
         });
     }
     printed
@@ -53,17 +56,17 @@ fn printed(letter: &Letter<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use promoflow_model::message::Content;
+    use promoflow_model::message::RenderedMessage;
 
     #[test]
     fn prints_messages_without_control_characters() {
-        let content = Content {
+        let content = RenderedMessage {
             subject: Some("Hi\nthere".into()),
             text: Some("Your code: A-1\u{1b}[2J\n".into()),
             html: Some("<p>Your code: A-1</p>".into()),
-            ..Content::default()
+            ..RenderedMessage::default()
         };
-        let letter = Letter {
+        let outbound = OutboundMessage {
             unsubscribe: None,
             id: "delivery-1",
             installation: "1",
@@ -72,7 +75,7 @@ mod tests {
             content: &content,
         };
         let expected = "\nTo: ann@example.com\nSubject: Hi there\n\nYour code: A-1\u{fffd}[2J\n";
-        let printed = printed(&letter);
+        let printed = format_message(&outbound);
         assert_eq!(printed.trim_start_matches('─'), expected);
     }
 }

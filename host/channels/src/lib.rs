@@ -1,25 +1,25 @@
 //! Channels: how a message leaves the host.
 //!
-//! A [`Channel`] delivers one [`Letter`] to one address and returns the outcome. [`Maildir`] is the
+//! A [`Channel`] delivers one [`OutboundMessage`] to one address and returns the outcome. [`Maildir`] is the
 //! default: files that any mail program opens. [`Smtp`] sends email through a mail server, [`Http`]
 //! sends messages of any kind through a provider's API, and [`Console`] prints them.
 
-mod complaints;
 mod console;
+mod dir_sync;
 mod http;
-mod letter;
 mod limits;
-mod mail;
+mod log_throttle;
 mod maildir;
-mod shared_sync;
+mod mime;
+mod outbound;
 mod smtp;
 
 pub use console::Console;
 pub use http::Http;
-pub use letter::Letter;
 pub use limits::Limits;
-pub use limits::Paced;
+pub use limits::RateLimited;
 pub use maildir::Maildir;
+pub use outbound::OutboundMessage;
 pub use smtp::Smtp;
 #[doc(hidden)]
 pub use smtp::read_replies;
@@ -30,21 +30,21 @@ use promoflow_model::message::ChannelKind;
 
 /// The outcome of an attempt to deliver.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Handover {
+pub enum DeliveryOutcome {
     /// The provider accepted the message.
     Delivered,
     /// A temporary failure: the delivery is retried.
-    Later {
+    RetryableFailure {
         /// The error for the operator; contains no address and no promo code.
         error: String,
         /// The delay that the provider requested (`Retry-After`). It applies to the whole channel.
         after: Option<Duration>,
         /// True if the provider may have accepted the message, for example after a lost connection
         /// or a time-out. The delivery is then retried with the same alternative only.
-        unclear: bool,
+        ambiguous: bool,
     },
     /// A permanent failure: the provider will never accept this message for this address.
-    Refused {
+    PermanentFailure {
         /// The error for the operator; contains no address and no promo code.
         error: String,
     },
@@ -53,7 +53,7 @@ pub enum Handover {
 /// Delivers messages to addresses.
 pub trait Channel: Send + Sync {
     /// Returns true if the channel supports this kind.
-    fn takes(&self, kind: ChannelKind) -> bool;
+    fn supports(&self, kind: ChannelKind) -> bool;
 
     /// Returns the concurrency and rate limits. The default is one delivery at a time.
     fn limits(&self) -> Limits {
@@ -61,7 +61,7 @@ pub trait Channel: Send + Sync {
     }
 
     /// Delivers one message. After a crash the same message may be delivered again with the same
-    /// [`id`](Letter::id). The call may block, but must return eventually; only this channel waits
+    /// [`id`](OutboundMessage::id). The call may block, but must return eventually; only this channel waits
     /// for it.
-    fn deliver(&self, letter: &Letter<'_>) -> Handover;
+    fn deliver(&self, outbound: &OutboundMessage<'_>) -> DeliveryOutcome;
 }

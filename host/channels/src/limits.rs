@@ -5,7 +5,7 @@ use std::sync::Arc;
 use promoflow_config::Rate;
 use promoflow_model::message::ChannelKind;
 
-use super::{Channel, Handover, Letter};
+use super::{Channel, DeliveryOutcome, OutboundMessage};
 
 /// Concurrency and rate limits of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,16 +25,16 @@ impl Limits {
 }
 
 /// A channel with a rate limit.
-pub struct Paced {
+pub struct RateLimited {
     /// The channel.
     pub channel: Arc<dyn Channel>,
     /// Its maximum rate.
     pub rate: Rate,
 }
 
-impl Channel for Paced {
-    fn takes(&self, kind: ChannelKind) -> bool {
-        self.channel.takes(kind)
+impl Channel for RateLimited {
+    fn supports(&self, kind: ChannelKind) -> bool {
+        self.channel.supports(kind)
     }
 
     fn limits(&self) -> Limits {
@@ -44,7 +44,7 @@ impl Channel for Paced {
         }
     }
 
-    fn deliver(&self, letter: &Letter<'_>) -> Handover {
-        self.channel.deliver(letter)
+    fn deliver(&self, outbound: &OutboundMessage<'_>) -> DeliveryOutcome {
+        self.channel.deliver(outbound)
     }
 }

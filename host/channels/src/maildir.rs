@@ -12,9 +12,9 @@ use std::sync::OnceLock;
 
 use sha2::{Digest, Sha256};
 
-use super::mail::mail;
-use super::shared_sync::SharedSync;
-use super::{Channel, Handover, Letter, Limits};
+use super::dir_sync::DirSync;
+use super::mime::format_email;
+use super::{Channel, DeliveryOutcome, Limits, OutboundMessage};
 use promoflow_model::failpoint;
 use promoflow_model::failpoint::Failpoint;
 use promoflow_model::message::ChannelKind;
@@ -26,8 +26,8 @@ const DEFAULT_FROM: &str = "Promoflow <promoflow@localhost>";
 #[derive(Debug)]
 pub struct Maildir {
     folder: PathBuf,
-    made: OnceLock<()>,
-    sync: SharedSync,
+    created: OnceLock<()>,
+    sync: DirSync,
 }
 
 impl Maildir {
@@ -35,8 +35,8 @@ impl Maildir {
     pub fn new(folder: impl Into<PathBuf>) -> Maildir {
         Maildir {
             folder: folder.into(),
-            made: OnceLock::new(),
-            sync: SharedSync::default(),
+            created: OnceLock::new(),
+            sync: DirSync::default(),
         }
     }
 
@@ -45,66 +45,69 @@ impl Maildir {
         &self.folder
     }
 
-    fn make(&self) -> io::Result<()> {
-        if self.made.get().is_none() {
+    fn create_folders(&self) -> io::Result<()> {
+        if self.created.get().is_none() {
             for part in ["tmp", "new", "cur"] {
-                private().create(self.folder.join(part))?;
+                private_dir_builder().create(self.folder.join(part))?;
             }
-            make_durable(&self.folder)?;
+            sync_dir(&self.folder)?;
             if let Some(parent) = self.folder.parent() {
-                make_durable(parent)?;
+                sync_dir(parent)?;
             }
             // Another thread may have set it first.
-            let _already = self.made.set(());
+            let _already = self.created.set(());
         }
         Ok(())
     }
 
     /// Writes and syncs the whole file in `tmp`.
     fn prepare(&self, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
-        self.make()?;
-        let unfinished = self.folder.join("tmp").join(name);
-        let mut file = File::create(&unfinished)?;
+        self.create_folders()?;
+        let temp_file = self.folder.join("tmp").join(name);
+        let mut file = File::create(&temp_file)?;
         file.write_all(bytes)?;
         file.sync_all()?;
-        failpoint::pass(Failpoint::LetterWritten);
-        Ok(unfinished)
+        failpoint::pass(Failpoint::MessageWritten);
+        Ok(temp_file)
     }
 
     /// Moves a written file to `new`.
-    fn publish(&self, name: &str, unfinished: &Path) -> io::Result<()> {
+    fn publish(&self, name: &str, temp_file: &Path) -> io::Result<()> {
         let new = self.folder.join("new");
-        fs::rename(unfinished, new.join(name))?;
-        self.sync.wait(|| make_durable(&new))
+        fs::rename(temp_file, new.join(name))?;
+        self.sync.wait(|| sync_dir(&new))
     }
 
-    fn failed(&self, error: &io::Error, is_ambiguous: bool) -> Handover {
-        Handover::Later {
+    fn failed(&self, error: &io::Error, is_ambiguous: bool) -> DeliveryOutcome {
+        DeliveryOutcome::RetryableFailure {
             error: format!("cannot write to {}: {error}", self.folder.display()),
             after: None,
-            unclear: is_ambiguous,
+            ambiguous: is_ambiguous,
         }
     }
 }
 
 /// Returns the file name of a message. The delivery id alone is not unique in a shared folder or
 /// after a database is restored from a backup, so the name also contains a digest of the content.
-fn name(letter: &Letter<'_>) -> String {
+fn file_name(outbound: &OutboundMessage<'_>) -> String {
     let mut digest = Sha256::new();
-    for part in [letter.kind.name(), letter.address] {
+    for part in [outbound.kind.name(), outbound.address] {
         digest.update(part);
         digest.update([0]);
     }
     // Serialization cannot fail: the content consists of texts and lists of texts.
-    digest.update(serde_json::to_vec(letter.content).unwrap_or_default());
+    digest.update(serde_json::to_vec(outbound.content).unwrap_or_default());
     let digest = digest.finalize();
     let digest: String = digest.iter().take(8).map(|b| format!("{b:02x}")).collect();
-    format!("{}-{}-{digest}.promoflow", letter.installation, letter.id)
+    format!(
+        "{}-{}-{digest}.promoflow",
+        outbound.installation, outbound.id
+    )
 }
 
 /// Returns a builder for folders that only their owner can read, because messages contain addresses
 /// and promo codes. Existing folders keep their permissions.
-fn private() -> fs::DirBuilder {
+fn private_dir_builder() -> fs::DirBuilder {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -113,7 +116,7 @@ fn private() -> fs::DirBuilder {
 }
 
 /// Syncs a folder, so that new and renamed files in it survive power loss.
-fn make_durable(folder: &Path) -> io::Result<()> {
+fn sync_dir(folder: &Path) -> io::Result<()> {
     // The parent of a relative folder name.
     let folder = match folder.as_os_str().is_empty() {
         true => Path::new("."),
@@ -127,7 +130,7 @@ fn make_durable(folder: &Path) -> io::Result<()> {
 }
 
 impl Channel for Maildir {
-    fn takes(&self, _: ChannelKind) -> bool {
+    fn supports(&self, _: ChannelKind) -> bool {
         true
     }
 
@@ -139,19 +142,19 @@ impl Channel for Maildir {
         }
     }
 
-    fn deliver(&self, letter: &Letter<'_>) -> Handover {
-        let mail = match mail(letter, DEFAULT_FROM) {
+    fn deliver(&self, outbound: &OutboundMessage<'_>) -> DeliveryOutcome {
+        let mail = match format_email(outbound, DEFAULT_FROM) {
             Ok(mail) => mail,
-            Err(error) => return Handover::Refused { error },
+            Err(error) => return DeliveryOutcome::PermanentFailure { error },
         };
-        let name = name(letter);
+        let name = file_name(outbound);
         // The message is not delivered before it appears in `new`.
-        let unfinished = match self.prepare(&name, &mail.formatted()) {
-            Ok(unfinished) => unfinished,
+        let temp_file = match self.prepare(&name, &mail.formatted()) {
+            Ok(temp_file) => temp_file,
             Err(error) => return self.failed(&error, false),
         };
-        match self.publish(&name, &unfinished) {
-            Ok(()) => Handover::Delivered,
+        match self.publish(&name, &temp_file) {
+            Ok(()) => DeliveryOutcome::Delivered,
             Err(error) => self.failed(&error, true),
         }
     }
@@ -160,7 +163,7 @@ impl Channel for Maildir {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use promoflow_model::message::Content;
+    use promoflow_model::message::RenderedMessage;
 
     #[test]
     #[cfg(unix)]
@@ -168,13 +171,17 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let there = tempfile::tempdir().unwrap();
         fs::set_permissions(there.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let made = there.path().join("letters");
-        for folder in [&made, there.path()] {
-            Maildir::new(folder).make().unwrap();
+        let created = there.path().join("letters");
+        for folder in [&created, there.path()] {
+            Maildir::new(folder).create_folders().unwrap();
         }
         let mode = |folder: &Path| fs::metadata(folder).unwrap().permissions().mode() & 0o777;
         assert_eq!(
-            [mode(&made), mode(&made.join("new")), mode(there.path())],
+            [
+                mode(&created),
+                mode(&created.join("new")),
+                mode(there.path())
+            ],
             [0o700, 0o700, 0o755]
         );
     }
@@ -184,12 +191,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let maildir = Maildir::new(folder.path());
         let write = |installation, address, text: &str| {
-            let content = Content {
+            let content = RenderedMessage {
                 subject: Some("A present".into()),
                 text: Some(text.into()),
-                ..Content::default()
+                ..RenderedMessage::default()
             };
-            let letter = Letter {
+            let outbound = OutboundMessage {
                 unsubscribe: None,
                 id: "delivery-1",
                 installation,
@@ -197,7 +204,7 @@ mod tests {
                 address,
                 content: &content,
             };
-            assert_eq!(maildir.deliver(&letter), Handover::Delivered);
+            assert_eq!(maildir.deliver(&outbound), DeliveryOutcome::Delivered);
             fs::read_dir(folder.path().join("new")).unwrap().count()
         };
         assert_eq!(write("a", "ann@example.com", "A-1"), 1);
@@ -212,13 +219,13 @@ mod tests {
     #[test]
     fn a_failure_is_ambiguous_only_from_the_rename_on() {
         let folder = tempfile::tempdir().unwrap();
-        let content = Content {
+        let content = RenderedMessage {
             subject: Some("A present".into()),
             text: Some("A-1".into()),
-            ..Content::default()
+            ..RenderedMessage::default()
         };
-        let unclear = |maildir: &Maildir| {
-            let letter = Letter {
+        let ambiguous = |maildir: &Maildir| {
+            let outbound = OutboundMessage {
                 unsubscribe: None,
                 id: "delivery-1",
                 installation: "a",
@@ -226,21 +233,21 @@ mod tests {
                 address: "ann@example.com",
                 content: &content,
             };
-            match maildir.deliver(&letter) {
-                Handover::Later { unclear, .. } => Some(unclear),
+            match maildir.deliver(&outbound) {
+                DeliveryOutcome::RetryableFailure { ambiguous, .. } => Some(ambiguous),
                 _ => None,
             }
         };
         // First the folder is missing, then `tmp`, then `new`.
         fs::write(folder.path().join("file"), "").unwrap();
         let nowhere = Maildir::new(folder.path().join("file"));
-        assert_eq!(unclear(&nowhere), Some(false));
+        assert_eq!(ambiguous(&nowhere), Some(false));
         let maildir = Maildir::new(folder.path().join("letters"));
-        assert_eq!(unclear(&maildir), None);
+        assert_eq!(ambiguous(&maildir), None);
         fs::rename(maildir.folder.join("tmp"), maildir.folder.join("gone")).unwrap();
-        assert_eq!(unclear(&maildir), Some(false));
+        assert_eq!(ambiguous(&maildir), Some(false));
         fs::rename(maildir.folder.join("gone"), maildir.folder.join("tmp")).unwrap();
         fs::remove_dir_all(maildir.folder.join("new")).unwrap();
-        assert_eq!(unclear(&maildir), Some(true));
+        assert_eq!(ambiguous(&maildir), Some(true));
     }
 }

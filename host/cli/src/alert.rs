@@ -1,18 +1,18 @@
 //! `promoflow alert`: the alerts about the pool.
 
 use clap::{Subcommand, ValueEnum};
-use promoflow_installation::{Promoflow, Watched};
-use promoflow_model::alert::{Kind, Level, sentence};
-use promoflow_store::{DeliveryState, Notice};
+use promoflow_installation::{Promoflow, WatchedGroup};
+use promoflow_model::alert::{Kind, Level, summary};
+use promoflow_store::{DeliveryState, Notification};
 use serde_json::{Value, json};
 
-use super::failure::{Done, Status};
-use super::output::{Out, moment, name};
-use super::session::Session;
+use super::context::CliContext;
+use super::error::{CommandResult, Status};
+use super::output::{Out, format_time, name};
 use super::table::Table;
 
 /// Default maximum number of notifications in a list.
-const SHOWN: usize = 100;
+const DEFAULT_LIMIT: usize = 100;
 
 /// Alerts: code groups that run low, will run out, or expire unused.
 #[derive(Subcommand)]
@@ -58,19 +58,19 @@ impl From<StateName> for DeliveryState {
 }
 
 impl AlertCommand {
-    pub(super) fn run(self, session: &Session, out: &mut Out) -> Done {
-        let promoflow = session.open()?;
+    pub(super) fn run(self, context: &CliContext, out: &mut Out) -> CommandResult {
+        let promoflow = context.open()?;
         match self {
             AlertCommand::List => list(&promoflow, out),
             AlertCommand::Notices { state, limit } => {
                 let state = state.map(DeliveryState::from);
-                notices(&promoflow, state, limit.unwrap_or(SHOWN), out)
+                notifications(&promoflow, state, limit.unwrap_or(DEFAULT_LIMIT), out)
             }
         }
     }
 }
 
-fn list(promoflow: &Promoflow, out: &mut Out) -> Done {
+fn list(promoflow: &Promoflow, out: &mut Out) -> CommandResult {
     let mut table = Table::new([
         "ALERT",
         "TYPE",
@@ -87,17 +87,17 @@ fn list(promoflow: &Promoflow, out: &mut Out) -> Done {
             out.json(&json_of(&watched))?;
             continue;
         }
-        let lane = &watched.outlook.count.lane;
-        let days = watched.outlook.days_left;
+        let code_group = &watched.forecast.count.code_group;
+        let days = watched.forecast.days_left;
         let cells = [
             match watched.rule.kind {
                 Kind::Expiring => format!("expiring in {} days", watched.rule.within_days),
                 kind => kind.name().to_owned(),
             },
-            lane.code_type.clone(),
-            format!("{} %", lane.discount),
+            code_group.code_type.clone(),
+            format!("{} %", code_group.discount),
             state(&watched).to_owned(),
-            watched.since.map(moment).unwrap_or_default(),
+            watched.since.map(format_time).unwrap_or_default(),
             watched.count.to_string(),
             days.map_or_else(String::new, |days| format!("{days:.1}")),
             watched.rule.warning.to_string(),
@@ -111,15 +111,15 @@ fn list(promoflow: &Promoflow, out: &mut Out) -> Done {
             "No alerts: the configuration has no [[alert]] for an existing type.",
         )?;
     }
-    Ok(Status::Done)
+    Ok(Status::Success)
 }
 
-fn notices(
+fn notifications(
     promoflow: &Promoflow,
     state: Option<DeliveryState>,
     limit: usize,
     out: &mut Out,
-) -> Done {
+) -> CommandResult {
     let mut table = Table::new([
         "NOTIFICATION",
         "WEBHOOK",
@@ -129,60 +129,60 @@ fn notices(
         "ALERT",
         "ERROR",
     ]);
-    for notice in promoflow.notices(state, None, limit)? {
-        let event: Value = serde_json::from_str(&notice.event).unwrap_or_default();
+    for notification in promoflow.notifications(state, None, limit)? {
+        let event: Value = serde_json::from_str(&notification.event).unwrap_or_default();
         if out.is_json() {
-            out.json(&json_of_notice(&notice, event))?;
+            out.json(&notification_json(&notification, event))?;
             continue;
         }
         let params = event["params"].as_object();
         let cells = [
-            notice.id.to_string(),
-            notice.webhook.clone(),
-            name(&notice.state),
-            notice.attempts.to_string(),
-            moment(notice.at),
-            params.map(sentence).unwrap_or_default(),
-            notice.error.unwrap_or_default(),
+            notification.id.to_string(),
+            notification.webhook.clone(),
+            name(&notification.state),
+            notification.attempts.to_string(),
+            format_time(notification.at),
+            params.map(summary).unwrap_or_default(),
+            notification.error.unwrap_or_default(),
         ];
         table.row(out, cells)?;
     }
     if !out.is_json() {
         table.finish(out, "No matching notifications.")?;
     }
-    Ok(Status::Done)
+    Ok(Status::Success)
 }
 
-fn json_of_notice(notice: &Notice, event: Value) -> Value {
+fn notification_json(notification: &Notification, event: Value) -> Value {
     json!({
-        "notice": notice.id.to_string(),
-        "webhook": notice.webhook,
-        "state": notice.state,
-        "attempts": notice.attempts,
-        "error": notice.error,
-        "due": notice.due.map(|due| due.to_string()),
-        "at": notice.at.to_string(),
+        "notice": notification.id.to_string(),
+        "webhook": notification.webhook,
+        "state": notification.state,
+        "attempts": notification.attempts,
+        "error": notification.error,
+        "due": notification.due.map(|due| due.to_string()),
+        "at": notification.at.to_string(),
         "event": event,
     })
 }
 
-fn state(watched: &Watched) -> &'static str {
+fn state(watched: &WatchedGroup) -> &'static str {
     watched.level.map_or("ok", Level::name)
 }
 
-fn json_of(watched: &Watched) -> Value {
-    let lane = &watched.outlook.count.lane;
+fn json_of(watched: &WatchedGroup) -> Value {
+    let code_group = &watched.forecast.count.code_group;
     json!({
         "kind": watched.rule.kind,
-        "type": lane.code_type,
-        "discount": lane.discount,
+        "type": code_group.code_type,
+        "discount": code_group.discount,
         "state": state(watched),
         "since": watched.since.map(|at| at.to_string()),
         "warning": watched.rule.warning,
         "alarm": watched.rule.alarm,
         "withinDays": (watched.rule.kind == Kind::Expiring).then_some(watched.rule.within_days),
         "count": watched.count,
-        "claimedLastDay": watched.outlook.claimed_last_day,
-        "daysLeft": watched.outlook.days_left,
+        "claimedLastDay": watched.forecast.claimed_last_day,
+        "daysLeft": watched.forecast.days_left,
     })
 }

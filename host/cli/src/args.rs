@@ -5,7 +5,7 @@ use clap::Args;
 /// The rest of the arguments of a command that does not exist yet, so that the error is about the
 /// command and not about its arguments.
 #[derive(Args)]
-pub(super) struct Rest {
+pub(super) struct IgnoredArgs {
     #[arg(
         trailing_var_arg = true,
         allow_hyphen_values = true,

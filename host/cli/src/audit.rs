@@ -1,11 +1,11 @@
 //! `promoflow audit`: checks the promises.
 
 use clap::Args;
-use promoflow_store::Audited;
+use promoflow_store::PromiseReport;
 
-use super::failure::{Done, Status, tell_error};
+use super::context::CliContext;
+use super::error::{CommandResult, Status, print_error};
 use super::output::Out;
-use super::session::Session;
 use super::table::Table;
 
 /// Check the promises against the stored rows.
@@ -18,13 +18,13 @@ use super::table::Table;
 pub(super) struct Audit {}
 
 impl Audit {
-    pub(super) fn run(&self, session: &Session, out: &mut Out) -> Done {
-        report(&session.open()?.audit()?, out)
+    pub(super) fn run(&self, context: &CliContext, out: &mut Out) -> CommandResult {
+        report(&context.open()?.audit()?, out)
     }
 }
 
 /// Prints the result of an audit; the status says if all promises hold.
-pub(super) fn report(audited: &[Audited], out: &mut Out) -> Done {
+pub(super) fn report(audited: &[PromiseReport], out: &mut Out) -> CommandResult {
     if out.is_json() {
         for one in audited {
             out.json(one)?;
@@ -46,11 +46,11 @@ pub(super) fn report(audited: &[Audited], out: &mut Out) -> Done {
     out.flush()?;
     for one in audited.iter().filter(|one| !one.holds) {
         for violation in &one.violations {
-            tell_error(format_args!("{} is broken: {violation}", one.promise), None);
+            print_error(format_args!("{} is broken: {violation}", one.promise), None);
         }
     }
     match audited.iter().all(|one| one.holds) {
-        true => Ok(Status::Done),
+        true => Ok(Status::Success),
         false => Ok(Status::Failed),
     }
 }

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::failure::{Done, Failure, Status};
+use super::context::CliContext;
+use super::error::{CliError, CommandResult, Status};
 use super::output::Out;
-use super::session::Session;
 
 /// Copy the database into a new file, while other processes write.
 ///
@@ -21,11 +21,11 @@ pub(super) struct Backup {
 }
 
 impl Backup {
-    pub(super) fn run(&self, session: &Session, out: &mut Out) -> Done {
-        let promoflow = session.open()?;
+    pub(super) fn run(&self, context: &CliContext, out: &mut Out) -> CommandResult {
+        let promoflow = context.open()?;
         if self.file.exists() {
             let refused = format_args!("{}: already exists", self.file.display());
-            return Err(Failure::refused(refused).hint("name a new file"));
+            return Err(CliError::invalid_input(refused).with_hint("name a new file"));
         }
         promoflow.backup(&self.file)?;
         let size = std::fs::metadata(&self.file).map_or(0, |file| file.len());
@@ -37,6 +37,6 @@ impl Backup {
                 self.file.display()
             ))?;
         }
-        Ok(Status::Done)
+        Ok(Status::Success)
     }
 }

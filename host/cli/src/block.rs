@@ -7,10 +7,10 @@ use promoflow_block_host::{BlockLibrary, Grants, LibraryBlock};
 use promoflow_model::block::{Carries, Description, Kind, Value};
 use serde_json::{Value as Json, json};
 
-use super::args::Rest;
-use super::failure::{Done, Failure, Status};
-use super::output::{BOLD, GOOD, Out, tame, tame_line};
-use super::session::Session;
+use super::args::IgnoredArgs;
+use super::context::CliContext;
+use super::error::{CliError, CommandResult, Status};
+use super::output::{BOLD, Out, SUCCESS, sanitize, sanitize_line};
 use super::table::Table;
 
 /// Blocks: the WebAssembly components that workflows place.
@@ -35,64 +35,67 @@ pub(super) enum BlockCommand {
     },
     /// Create a block: not part of this release yet.
     #[command(hide = true)]
-    New(Rest),
+    New(IgnoredArgs),
     /// Test a block: not part of this release yet.
     #[command(hide = true)]
-    Test(Rest),
+    Test(IgnoredArgs),
 }
 
 impl BlockCommand {
-    pub(super) fn run(self, session: &Session, out: &mut Out) -> Done {
+    pub(super) fn run(self, context: &CliContext, out: &mut Out) -> CommandResult {
         match self {
-            BlockCommand::List => list(&session.library()?, out),
+            BlockCommand::List => list(&context.library()?, out),
             BlockCommand::Info { file } => {
                 let mut library = BlockLibrary::default();
                 let is_file = Path::new(&file).exists() && !Path::new(&file).is_dir();
                 let name = match is_file {
-                    true => load(session, &mut library, &file)?,
+                    true => load(context, &mut library, &file)?,
                     false => {
-                        library = session.library()?;
+                        library = context.library()?;
                         file.clone()
                     }
                 };
                 let block = library.get(&name).ok_or_else(|| {
-                    let why = library.why_missing(&name);
+                    let why = library.missing_reason(&name);
                     let why = why.unwrap_or_else(|| format!("{file}: no such file or block"));
-                    Failure::refused(why).hint("run `promoflow block list` for the blocks")
+                    CliError::invalid_input(why)
+                        .with_hint("run `promoflow block list` for the blocks")
                 })?;
                 info(block, out)
             }
             BlockCommand::Check { file } => {
                 let mut library = BlockLibrary::default();
-                let name = load(session, &mut library, &file)?;
+                let name = load(context, &mut library, &file)?;
                 let block = library
                     .get(&name)
-                    .ok_or_else(|| Failure::failed("block is missing"))?;
+                    .ok_or_else(|| CliError::failed("block is missing"))?;
                 if out.is_json() {
                     out.json(&json_of(block))?;
                 } else {
-                    let good = out.style(GOOD, "valid block");
+                    let good = out.style(SUCCESS, "valid block");
                     let version = &block.description.version;
-                    let file = tame_line(&file);
+                    let file = sanitize_line(&file);
                     out.line(format_args!("{file}: {good}, {name} {version}"))?;
                 }
-                Ok(Status::Done)
+                Ok(Status::Success)
             }
-            BlockCommand::New(_) => Err(Failure::not_yet("`promoflow block new`")),
-            BlockCommand::Test(_) => Err(Failure::not_yet("`promoflow block test`")),
+            BlockCommand::New(_) => Err(CliError::unsupported("`promoflow block new`")),
+            BlockCommand::Test(_) => Err(CliError::unsupported("`promoflow block test`")),
         }
     }
 }
 
-fn load(session: &Session, library: &mut BlockLibrary, file: &str) -> Result<String, Failure> {
+fn load(context: &CliContext, library: &mut BlockLibrary, file: &str) -> Result<String, CliError> {
     // A path that exists but is not a file, including a broken or circular link, is reported where
     // it is read.
     if std::fs::symlink_metadata(file).is_err() {
-        return Err(Failure::refused(format_args!("{file}: no such file")));
+        return Err(CliError::invalid_input(format_args!(
+            "{file}: no such file"
+        )));
     }
     library
-        .add_file(&session.sandboxes()?, file.as_ref(), &Grants::all())
-        .map_err(|error| Failure::refused(format_args!("{error:#}")))
+        .add_file(&context.sandboxes()?, file.as_ref(), &Grants::all())
+        .map_err(|error| CliError::invalid_input(format_args!("{error:#}")))
 }
 
 fn json_of(block: &LibraryBlock) -> Json {
@@ -112,7 +115,7 @@ fn imports(block: &LibraryBlock) -> Vec<&'static str> {
     imports.map(|interface| interface.name()).collect()
 }
 
-fn list(library: &BlockLibrary, out: &mut Out) -> Done {
+fn list(library: &BlockLibrary, out: &mut Out) -> CommandResult {
     let mut table = Table::new(["BLOCK", "VERSION", "SHA-256", "IMPORTS", "TITLE"]);
     for (name, block) in library.iter() {
         if out.is_json() {
@@ -131,10 +134,10 @@ fn list(library: &BlockLibrary, out: &mut Out) -> Done {
     if !out.is_json() {
         table.finish(out, "No blocks.")?;
     }
-    Ok(Status::Done)
+    Ok(Status::Success)
 }
 
-fn info(block: &LibraryBlock, out: &mut Out) -> Done {
+fn info(block: &LibraryBlock, out: &mut Out) -> CommandResult {
     let described = &block.description;
     if out.is_json() {
         let mut shown = json_of(block);
@@ -143,14 +146,14 @@ fn info(block: &LibraryBlock, out: &mut Out) -> Done {
         shown["parameters"] = json!(described.parameters);
         shown["ports"] = json!(described.ports);
         out.json(&shown)?;
-        return Ok(Status::Done);
+        return Ok(Status::Success);
     }
-    let title = out.style(BOLD, tame_line(&described.title));
+    let title = out.style(BOLD, sanitize_line(&described.title));
     out.line(format_args!(
         "{title} ({} {})",
         described.name, described.version
     ))?;
-    out.line(format_args!("{}", tame(&described.description)))?;
+    out.line(format_args!("{}", sanitize(&described.description)))?;
     out.line(format_args!("  sha-256  {}", block.block.digest()))?;
     out.line(format_args!("  imports  {}", imports(block).join(", ")))?;
     show_parameters(described, out)?;
@@ -163,10 +166,10 @@ fn info(block: &LibraryBlock, out: &mut Out) -> Done {
         out.line(format_args!(
             "  {}: {}{follows}",
             port.name,
-            tame_line(&port.description)
+            sanitize_line(&port.description)
         ))?;
     }
-    Ok(Status::Done)
+    Ok(Status::Success)
 }
 
 fn show_parameters(described: &Description, out: &mut Out) -> std::io::Result<()> {
@@ -183,7 +186,10 @@ fn show_parameters(described: &Description, out: &mut Out) -> std::io::Result<()
         let kind = kind(&parameter.kind);
         out.line(format_args!("  {}: {kind}{need}", parameter.name))?;
         if !parameter.description.is_empty() {
-            out.line(format_args!("      {}", tame_line(&parameter.description)))?;
+            out.line(format_args!(
+                "      {}",
+                sanitize_line(&parameter.description)
+            ))?;
         }
     }
     Ok(())
@@ -191,7 +197,7 @@ fn show_parameters(described: &Description, out: &mut Out) -> std::io::Result<()
 
 fn value(value: &Value) -> String {
     match value {
-        Value::Text(text) | Value::Json(text) => tame_line(text),
+        Value::Text(text) | Value::Json(text) => sanitize_line(text),
         Value::Integer(number) => number.to_string(),
         Value::Decimal(number) => number.to_string(),
         Value::Boolean(yes) => yes.to_string(),
@@ -213,9 +219,9 @@ fn kind(kind: &Kind) -> String {
             let names: Vec<String> = alternatives
                 .iter()
                 .map(|one| match one.carries {
-                    Carries::Nothing => tame_line(&one.name),
-                    Carries::Text => format!("{{ {}: text }}", tame_line(&one.name)),
-                    Carries::Duration => format!("{{ {}: 30d }}", tame_line(&one.name)),
+                    Carries::Nothing => sanitize_line(&one.name),
+                    Carries::Text => format!("{{ {}: text }}", sanitize_line(&one.name)),
+                    Carries::Duration => format!("{{ {}: 30d }}", sanitize_line(&one.name)),
                 })
                 .collect();
             format!("one of {}", names.join(", "))

@@ -11,12 +11,12 @@ use clap::{Args, Subcommand};
 use promoflow_installation::Promoflow;
 use promoflow_model::clock::{Clock, SystemClock, Timestamp};
 use promoflow_model::pool::{Calendar, ExportRow, ExportWriter, Filter};
-use promoflow_store::{CodeRow, Retired, UsedBy};
+use promoflow_store::{CodeRow, RetireResult, UsedBy};
 use serde::Serialize;
 
-use super::failure::{Done, Failure, Status, count, tell_error};
+use super::context::CliContext;
+use super::error::{CliError, CommandResult, Status, count, print_error};
 use super::output::Out;
-use super::session::Session;
 use super::table::Table;
 use import::Import;
 use show::{DeliveryJson, show};
@@ -31,7 +31,7 @@ pub(super) enum Codes {
         after_help = "Example, birthday codes that are valid for the next week:\n  \
                       promoflow codes list --type birthday --in-use false --due-days 7"
     )]
-    List(Choice),
+    List(CodeSelection),
     /// Write codes as CSV that can be imported again.
     #[command(
         after_help = "Example:\n  promoflow codes export --type birthday > birthday.csv\n  \
@@ -39,7 +39,7 @@ pub(super) enum Codes {
     )]
     Export {
         #[command(flatten)]
-        choice: Choice,
+        selection: CodeSelection,
         /// Write a quote (') before each code and type that a spreadsheet would read as a formula:
         /// those that begin with = + - or @. An import removes it again.
         #[arg(long)]
@@ -47,13 +47,13 @@ pub(super) enum Codes {
     },
     /// Count codes.
     #[command(after_help = "Example:\n  promoflow codes count --type birthday --discount 10")]
-    Count(Choice),
+    Count(CodeSelection),
     /// Retire unused codes, so that they are not sent.
     #[command(after_help = "Example:\n  promoflow codes retire BDAY-LH2D-7APP BDAY-VHV9-LWZB")]
-    Retire(Named),
+    Retire(CodesArgs),
     /// Make retired codes available again.
     #[command(after_help = "Example:\n  promoflow codes reinstate BDAY-LH2D-7APP")]
-    Reinstate(Named),
+    Reinstate(CodesArgs),
     /// Show a code and who got it: run, contact, message and delivery.
     #[command(after_help = "Example:\n  promoflow codes show BDAY-LH2D-7APP")]
     Show {
@@ -64,7 +64,7 @@ pub(super) enum Codes {
 
 /// The codes to select.
 #[derive(Args)]
-pub(super) struct Choice {
+pub(super) struct CodeSelection {
     /// Only codes of this type.
     #[arg(long = "type", value_name = "TYPE")]
     code_type: Option<String>,
@@ -81,13 +81,13 @@ pub(super) struct Choice {
 
 /// Codes given by name.
 #[derive(Args)]
-pub(super) struct Named {
+pub(super) struct CodesArgs {
     /// The codes.
     #[arg(required = true, value_name = "CODE")]
     codes: Vec<String>,
 }
 
-impl Choice {
+impl CodeSelection {
     fn filter(&self) -> Filter {
         Filter {
             code_type: self.code_type.clone(),
@@ -99,24 +99,24 @@ impl Choice {
 }
 
 impl Codes {
-    pub(super) fn run(self, session: &Session, out: &mut Out) -> Done {
+    pub(super) fn run(self, context: &CliContext, out: &mut Out) -> CommandResult {
         match self {
-            Codes::Import(import) => import.run(session, out),
-            Codes::List(choice) => list(&session.open()?, &choice.filter(), out),
+            Codes::Import(import) => import.run(context, out),
+            Codes::List(selection) => list(&context.open()?, &selection.filter(), out),
             Codes::Export {
-                choice,
+                selection,
                 for_spreadsheet,
-            } => export(&session.open()?, &choice.filter(), for_spreadsheet, out),
-            Codes::Count(choice) => show_count(&session.open()?, &choice.filter(), out),
+            } => export(&context.open()?, &selection.filter(), for_spreadsheet, out),
+            Codes::Count(selection) => show_count(&context.open()?, &selection.filter(), out),
             Codes::Retire(named) => {
-                let done = session.open()?.retire(&named.codes)?;
-                retired(&done, "retired", out)
+                let done = context.open()?.retire(&named.codes)?;
+                print_retired(&done, "retired", out)
             }
             Codes::Reinstate(named) => {
-                let done = session.open()?.reinstate(&named.codes)?;
-                retired(&done, "reinstated", out)
+                let done = context.open()?.reinstate(&named.codes)?;
+                print_retired(&done, "reinstated", out)
             }
-            Codes::Show { code } => show(&session.open()?, &code, out),
+            Codes::Show { code } => show(&context.open()?, &code, out),
         }
     }
 }
@@ -140,8 +140,8 @@ impl<'r> CodeJson<'r> {
         CodeJson {
             code: &row.code,
             expiration_date: calendar.format_expiry(row.expires),
-            discount: row.lane.discount,
-            r#type: &row.lane.code_type,
+            discount: row.code_group.discount,
+            r#type: &row.code_group.code_type,
             in_use: row.in_use,
             used_by: row.used_by.as_ref(),
             delivery: None,
@@ -160,11 +160,11 @@ fn state(row: &CodeRow, now: Timestamp) -> &'static str {
 }
 
 /// Calls `write` with each code until the reader is gone.
-fn each(
+fn for_each_code(
     promoflow: &Promoflow,
     filter: &Filter,
     mut write: impl FnMut(CodeRow) -> io::Result<bool>,
-) -> Result<(), Failure> {
+) -> Result<(), CliError> {
     let mut written = Ok(());
     promoflow.codes(filter, |row| match write(row) {
         Ok(true) => ControlFlow::Continue(()),
@@ -177,61 +177,66 @@ fn each(
     Ok(written?)
 }
 
-fn list(promoflow: &Promoflow, filter: &Filter, out: &mut Out) -> Done {
+fn list(promoflow: &Promoflow, filter: &Filter, out: &mut Out) -> CommandResult {
     let calendar = promoflow.calendar()?;
     if out.is_json() {
-        each(promoflow, filter, |row| {
+        for_each_code(promoflow, filter, |row| {
             out.json(&CodeJson::new(&row, calendar))?;
-            Ok(!out.is_gone())
+            Ok(!out.is_closed())
         })?;
-        return Ok(Status::Done);
+        return Ok(Status::Success);
     }
     let now = SystemClock.now();
     let mut table = Table::new(["CODE", "TYPE", "DISCOUNT", "EXPIRES", "STATE", "CONTACT"]);
-    each(promoflow, filter, |row| {
+    for_each_code(promoflow, filter, |row| {
         let state = state(&row, now).to_owned();
         let expires = calendar.format_expiry(row.expires);
         let cells = [
             row.code,
-            row.lane.code_type,
-            row.lane.discount.to_string(),
+            row.code_group.code_type,
+            row.code_group.discount.to_string(),
             expires.unwrap_or_else(|| "never".to_owned()),
             state,
             row.used_by.map_or(String::new(), |used| used.contact),
         ];
         table.row(out, cells)?;
-        Ok(!out.is_gone())
+        Ok(!out.is_closed())
     })?;
     table.finish(out, "No matching codes.")?;
-    Ok(Status::Done)
+    Ok(Status::Success)
 }
 
-fn export(promoflow: &Promoflow, filter: &Filter, for_spreadsheet: bool, out: &mut Out) -> Done {
+fn export(
+    promoflow: &Promoflow,
+    filter: &Filter,
+    for_spreadsheet: bool,
+    out: &mut Out,
+) -> CommandResult {
     if out.is_json() {
         return list(promoflow, filter, out);
     }
-    let gone = out.gone();
+    let gone = out.closed_flag();
     let mut writer = ExportWriter::new(&mut *out, promoflow.calendar()?)?;
     writer = writer.for_spreadsheet(for_spreadsheet);
-    each(promoflow, filter, |row| {
+    for_each_code(promoflow, filter, |row| {
         writer.write(&ExportRow {
             code: &row.code,
             expires: row.expires,
-            discount: row.lane.discount,
-            code_type: &row.lane.code_type,
+            discount: row.code_group.discount,
+            code_type: &row.code_group.code_type,
             in_use: row.in_use,
         })?;
         Ok(!gone.load(Ordering::Relaxed))
     })?;
     writer.finish()?;
-    Ok(Status::Done)
+    Ok(Status::Success)
 }
 
-fn show_count(promoflow: &Promoflow, filter: &Filter, out: &mut Out) -> Done {
+fn show_count(promoflow: &Promoflow, filter: &Filter, out: &mut Out) -> CommandResult {
     let counted = promoflow.count(filter)?;
     if out.is_json() {
         out.json(&counted)?;
-        return Ok(Status::Done);
+        return Ok(Status::Success);
     }
     for (number, what) in [
         (counted.available, "available"),
@@ -242,10 +247,10 @@ fn show_count(promoflow: &Promoflow, filter: &Filter, out: &mut Out) -> Done {
     ] {
         out.line(format_args!("{number:>10} {what}"))?;
     }
-    Ok(Status::Done)
+    Ok(Status::Success)
 }
 
-fn retired(done: &Retired, verb: &str, out: &mut Out) -> Done {
+fn print_retired(done: &RetireResult, verb: &str, out: &mut Out) -> CommandResult {
     if out.is_json() {
         out.json(done)?;
     } else {
@@ -254,15 +259,15 @@ fn retired(done: &Retired, verb: &str, out: &mut Out) -> Done {
         out.flush()?;
     }
     for code in &done.unknown {
-        tell_error(format_args!("no code `{code}` in the pool"), None);
+        print_error(format_args!("no code `{code}` in the pool"), None);
     }
     for code in &done.already_used {
         let hint = format!("run `promoflow codes show {code}` to see who got it");
         let message = format!("code `{code}` is used; it was not changed");
-        tell_error(message, Some(&hint));
+        print_error(message, Some(&hint));
     }
     match done.unknown.is_empty() && done.already_used.is_empty() {
-        true => Ok(Status::Done),
-        false => Ok(Status::Refused),
+        true => Ok(Status::Success),
+        false => Ok(Status::InvalidInput),
     }
 }

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use serde_json::json;
 
-use super::failure::{Done, Failure, Status, count};
+use super::context::CliContext;
+use super::error::{CliError, CommandResult, Status, count};
 use super::output::Out;
 use super::serve;
-use super::session::Session;
 
 /// The configuration file, promoflow.toml.
 #[derive(Subcommand)]
@@ -26,17 +26,17 @@ pub(super) enum ConfigCommand {
 }
 
 impl ConfigCommand {
-    pub(super) fn run(self, session: &Session, out: &mut Out) -> Done {
+    pub(super) fn run(self, context: &CliContext, out: &mut Out) -> CommandResult {
         let ConfigCommand::Check { file } = self;
         let file = match file {
             Some(file) => Some(file),
-            None => session.config_file()?,
+            None => context.config_file()?,
         };
         let Some(file) = file else {
-            return Err(Failure::refused("no configuration file")
-                .hint("name a file, or create promoflow.toml next to the database"));
+            return Err(CliError::invalid_input("no configuration file")
+                .with_hint("name a file, or create promoflow.toml next to the database"));
         };
-        let config = session.check_config(&file)?;
+        let config = context.check_config(&file)?;
         serve::check(&config.serve)?;
         let (channels, alerts) = (config.channels.len(), config.alerts.iter().count());
         let webhooks = config.webhooks.len();
@@ -57,6 +57,6 @@ impl ConfigCommand {
                 count(webhooks as u64, "webhook", "webhooks"),
             ))?;
         }
-        Ok(Status::Done)
+        Ok(Status::Success)
     }
 }

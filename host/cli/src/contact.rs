@@ -6,14 +6,14 @@ use std::sync::atomic::Ordering;
 use clap::{Args, Subcommand};
 use promoflow_engine::import::ContactOptions;
 use promoflow_installation::Promoflow;
-use promoflow_model::contact::{AddressKind, Contact, Name};
+use promoflow_model::contact::{AddressKind, Contact, ContactKey};
 use promoflow_model::message::ChannelKind;
 use serde_json::{Map, Value, json};
 
-use super::failure::{Done, Failure, Status};
+use super::context::CliContext;
+use super::error::{CliError, CommandResult, Status};
 use super::input;
-use super::output::{BOLD, Out, tame_line};
-use super::session::Session;
+use super::output::{BOLD, Out, sanitize_line};
 use super::table::Table;
 use super::upload::{CsvArgs, FormatName, Upload, format_of};
 
@@ -38,10 +38,10 @@ pub(super) enum ContactCommand {
     ///
     /// Its waiting deliveries are cancelled when they are due.
     #[command(after_help = "Example:\n  promoflow contact unsubscribe 17 --channel email")]
-    Unsubscribe(Consent),
+    Unsubscribe(ConsentArgs),
     /// Subscribe a contact again.
     #[command(after_help = "Example:\n  promoflow contact subscribe 17 --channel email")]
-    Subscribe(Consent),
+    Subscribe(ConsentArgs),
 }
 
 /// Upload contacts from a CSV or JSON file.
@@ -74,7 +74,7 @@ pub(super) struct Import {
 
 /// The contact and the channels of a consent command.
 #[derive(Args)]
-pub(super) struct Consent {
+pub(super) struct ConsentArgs {
     /// The contact's id, or else its external id, email address, phone number or token.
     id: String,
     /// Only this channel; may be repeated. Default: all channels.
@@ -83,31 +83,31 @@ pub(super) struct Consent {
 }
 
 impl ContactCommand {
-    pub(super) fn run(self, session: &Session, out: &mut Out) -> Done {
+    pub(super) fn run(self, context: &CliContext, out: &mut Out) -> CommandResult {
         match self {
-            ContactCommand::Import(import) => import.run(session, out),
-            ContactCommand::List => list(&session.open()?, out),
+            ContactCommand::Import(import) => import.run(context, out),
+            ContactCommand::List => list(&context.open()?, out),
             ContactCommand::Show { id } => {
-                let contact = find(&session.open()?, &id)?;
+                let contact = find(&context.open()?, &id)?;
                 show(&contact, out)
             }
-            ContactCommand::Unsubscribe(consent) => consent.give(false, session, out),
-            ContactCommand::Subscribe(consent) => consent.give(true, session, out),
+            ContactCommand::Unsubscribe(consent) => consent.apply(false, context, out),
+            ContactCommand::Subscribe(consent) => consent.apply(true, context, out),
         }
     }
 }
 
 impl Import {
-    fn run(&self, session: &Session, out: &mut Out) -> Done {
+    fn run(&self, context: &CliContext, out: &mut Out) -> CommandResult {
         // Opened before the database, so that a typo in the file's name does not create one.
         let input = input::open(&self.file)?;
         if self.dry_run {
-            return self.import(&session.rehearse()?.promoflow, input, out);
+            return self.import(&context.open_for_preview()?.promoflow, input, out);
         }
-        self.import(&session.open_or_make()?, input, out)
+        self.import(&context.open_or_create()?, input, out)
     }
 
-    fn import(&self, promoflow: &Promoflow, input: input::Input, out: &mut Out) -> Done {
+    fn import(&self, promoflow: &Promoflow, input: input::Input, out: &mut Out) -> CommandResult {
         let options = ContactOptions {
             format: format_of(self.format, &self.file),
             csv: self.csv.options(),
@@ -119,29 +119,30 @@ impl Import {
             strict: self.strict,
             dry_run: self.dry_run,
         };
-        upload.take(input, out, |reader, progress| {
+        upload.run(input, out, |reader, progress| {
             promoflow.import_contacts(reader, options, progress)
         })
     }
 }
 
-impl Consent {
-    fn give(&self, given: bool, session: &Session, out: &mut Out) -> Done {
+impl ConsentArgs {
+    fn apply(&self, is_subscribed: bool, context: &CliContext, out: &mut Out) -> CommandResult {
         let mut channels = Vec::new();
         for name in &self.channels {
             let channel: ChannelKind =
                 name.parse()
                     .map_err(|error: promoflow_model::message::UnknownChannel| {
-                        Failure::refused(format_args!("--channel: {error}")).hint(error.hint)
+                        CliError::invalid_input(format_args!("--channel: {error}"))
+                            .with_hint(error.hint)
                     })?;
             channels.push(channel);
         }
         if channels.is_empty() {
             channels = ChannelKind::ALL.to_vec();
         }
-        let promoflow = session.open()?;
+        let promoflow = context.open()?;
         let id = find(&promoflow, &self.id)?.id;
-        let contact = match given {
+        let contact = match is_subscribed {
             true => promoflow.subscribe(&id, &channels)?,
             false => promoflow.unsubscribe(&id, &channels)?,
         };
@@ -152,14 +153,14 @@ impl Consent {
     }
 }
 
-fn unknown(id: &str) -> Failure {
-    Failure::failed(format_args!("no contact `{id}`"))
-        .hint("run `promoflow contact list` for the contacts")
+fn unknown(id: &str) -> CliError {
+    CliError::failed(format_args!("no contact `{id}`"))
+        .with_hint("run `promoflow contact list` for the contacts")
 }
 
-fn find(promoflow: &Promoflow, id: &str) -> Result<Contact, Failure> {
+fn find(promoflow: &Promoflow, id: &str) -> Result<Contact, CliError> {
     promoflow
-        .contact(Name::Any(id.to_owned()))?
+        .contact(ContactKey::Any(id.to_owned()))?
         .ok_or_else(|| unknown(id))
 }
 
@@ -182,7 +183,7 @@ fn json_of(contact: &Contact) -> Value {
     })
 }
 
-fn list(promoflow: &Promoflow, out: &mut Out) -> Done {
+fn list(promoflow: &Promoflow, out: &mut Out) -> CommandResult {
     let header = [
         "CONTACT",
         "EXTERNAL ID",
@@ -193,7 +194,7 @@ fn list(promoflow: &Promoflow, out: &mut Out) -> Done {
     ];
     let mut table = Table::new(header);
     let mut written = Ok(());
-    let gone = out.gone();
+    let gone = out.closed_flag();
     promoflow.contacts(|contact| {
         written = if out.is_json() {
             out.json(&json_of(&contact))
@@ -207,7 +208,7 @@ fn list(promoflow: &Promoflow, out: &mut Out) -> Done {
                     address(AddressKind::Email),
                     address(AddressKind::Phone),
                     contact.languages.join(", "),
-                    refused(&contact),
+                    unsubscribed_channels(&contact),
                 ],
             )
         };
@@ -220,28 +221,28 @@ fn list(promoflow: &Promoflow, out: &mut Out) -> Done {
     if !out.is_json() {
         table.finish(out, "No contacts.")?;
     }
-    Ok(Status::Done)
+    Ok(Status::Success)
 }
 
 /// Returns the channels that a contact has unsubscribed from.
-fn refused(contact: &Contact) -> String {
+fn unsubscribed_channels(contact: &Contact) -> String {
     let refused = ChannelKind::ALL
         .into_iter()
-        .filter(|channel| contact.refuses(*channel));
+        .filter(|channel| contact.has_unsubscribed(*channel));
     refused
         .map(ChannelKind::name)
         .collect::<Vec<_>>()
         .join(", ")
 }
 
-fn show(contact: &Contact, out: &mut Out) -> Done {
+fn show(contact: &Contact, out: &mut Out) -> CommandResult {
     if out.is_json() {
         out.json(&json_of(contact))?;
-        return Ok(Status::Done);
+        return Ok(Status::Success);
     }
     out.line(format_args!(
         "{}",
-        out.style(BOLD, tame_line(&format!("Contact {}", contact.id)))
+        out.style(BOLD, sanitize_line(&format!("Contact {}", contact.id)))
     ))?;
     let mut lines: Vec<(&str, String)> = Vec::new();
     lines.extend(
@@ -268,16 +269,16 @@ fn show(contact: &Contact, out: &mut Out) -> Done {
         };
         lines.push((name, value));
     }
-    let refused = refused(contact);
+    let refused = unsubscribed_channels(contact);
     if !refused.is_empty() {
         lines.push(("unsubscribed from", refused));
     }
     for (name, value) in lines {
         out.line(format_args!(
             "  {:<18} {}",
-            tame_line(name),
-            tame_line(&value)
+            sanitize_line(name),
+            sanitize_line(&value)
         ))?;
     }
-    Ok(Status::Done)
+    Ok(Status::Success)
 }

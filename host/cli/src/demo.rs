@@ -8,17 +8,17 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use promoflow_engine::import::ImportOptions;
-use promoflow_installation::{AppliedFile, Promoflow, maildir_beside};
+use promoflow_installation::{AppliedFile, Promoflow, default_maildir};
 use promoflow_model::event::Event;
 use promoflow_model::message::Folder;
 use promoflow_model::pool::Filter;
 use promoflow_store::{Applied, DeliveryRow, DeliveryState, RunState};
 
 use super::audit;
-use super::failure::{Done, Failure, Status, count, tell_diagnostics};
+use super::context::{CliContext, OpenMode};
+use super::error::{CliError, CommandResult, Status, count, print_diagnostics};
 use super::message::show_content;
 use super::output::{BOLD, DIM, ERROR, Out};
-use super::session::{Purpose, Session};
 use super::table::Table;
 use super::workflow::show_steps;
 use folder::{DATABASE, example, prepare};
@@ -36,14 +36,14 @@ pub(super) struct Demo {
 }
 
 impl Demo {
-    pub(super) fn run(self, session: &Session, out: &mut Out) -> Done {
+    pub(super) fn run(self, context: &CliContext, out: &mut Out) -> CommandResult {
         if out.is_json() {
-            return Err(Failure::refused("`demo` does not support --json")
-                .hint("run it without --json, then query its database with other commands"));
+            return Err(CliError::invalid_input("`demo` does not support --json")
+                .with_hint("run it without --json, then query its database with other commands"));
         }
         prepare(&self.dir)?;
         let database = self.dir.join(DATABASE);
-        let promoflow = session.open_at(&database, Purpose::Deliver)?;
+        let promoflow = context.open_at(&database, OpenMode::Deliver)?;
         heading(out, 1, "A pool of promo codes, from codes.csv")?;
         import(&promoflow, out)?;
         show_pool(&promoflow, out)?;
@@ -61,18 +61,18 @@ impl Demo {
         show_pool(&promoflow, out)?;
         heading(out, 6, "The promises, checked in the database")?;
         let status = audit::report(&promoflow.audit()?, out)?;
-        self.what_next(&database, out)?;
+        self.print_next_steps(&database, out)?;
         match (status, all_delivered) {
-            (Status::Done, false) => Ok(Status::Failed),
+            (Status::Success, false) => Ok(Status::Failed),
             (status, _) => Ok(status),
         }
     }
 
-    fn what_next(&self, database: &Path, out: &mut Out) -> Result<(), Failure> {
+    fn print_next_steps(&self, database: &Path, out: &mut Out) -> Result<(), CliError> {
         let heading = out.style(BOLD, "Files in the folder");
         let folder = self.dir.display();
         out.line(format_args!("\n{heading} {folder}"))?;
-        let mail = maildir_beside(Path::new(DATABASE));
+        let mail = default_maildir(Path::new(DATABASE));
         let mail = format!("{}/", mail.display());
         for (file, what) in [
             ("codes.csv", "the uploaded codes"),
@@ -117,26 +117,26 @@ fn heading(out: &mut Out, number: u8, text: &str) -> io::Result<()> {
     out.flush()
 }
 
-fn import(promoflow: &Promoflow, out: &mut Out) -> Result<(), Failure> {
+fn import(promoflow: &Promoflow, out: &mut Out) -> Result<(), CliError> {
     let options = ImportOptions {
         source: "codes.csv".into(),
         ..ImportOptions::default()
     };
     let imported = promoflow.import(example("codes.csv"), &options, &mut |_| ());
-    let report = imported.map_err(Failure::failed)?;
+    let report = imported.map_err(CliError::failed)?;
     let codes = count(report.inserted, "code", "codes");
     Ok(out.line(format_args!("{codes} uploaded.\n"))?)
 }
 
-fn apply(promoflow: &Promoflow, folder: &Path, out: &mut Out) -> Result<(), Failure> {
+fn apply(promoflow: &Promoflow, folder: &Path, out: &mut Out) -> Result<(), CliError> {
     let source = example("message.yaml");
     let messages = promoflow.apply_messages("message.yaml", source, &Folder::new(folder))?;
-    for (message, _) in accept(messages)? {
+    for (message, _) in applied_items(messages)? {
         let id = &message.id;
         out.line(format_args!("Message {id}, by {}", message.channel))?;
     }
     let source = example("workflow.yaml");
-    for (workflow, _) in accept(promoflow.apply_workflows("workflow.yaml", source)?)? {
+    for (workflow, _) in applied_items(promoflow.apply_workflows("workflow.yaml", source)?)? {
         out.line(format_args!(
             "Workflow {}, on the event {}",
             workflow.id, workflow.start.event
@@ -146,26 +146,26 @@ fn apply(promoflow: &Promoflow, folder: &Path, out: &mut Out) -> Result<(), Fail
     Ok(())
 }
 
-fn accept<T>(file: AppliedFile<T>) -> Result<Vec<(T, Applied)>, Failure> {
+fn applied_items<T>(file: AppliedFile<T>) -> Result<Vec<(T, Applied)>, CliError> {
     if file.applied.is_empty() {
-        tell_diagnostics(&file.diagnostics);
-        return Err(Failure::failed("the example is invalid"));
+        print_diagnostics(&file.diagnostics);
+        return Err(CliError::failed("the example is invalid"));
     }
     Ok(file.applied)
 }
 
-fn send(promoflow: &Promoflow, out: &mut Out) -> Result<(), Failure> {
+fn send(promoflow: &Promoflow, out: &mut Out) -> Result<(), CliError> {
     let running = promoflow.start()?;
     let mut runs = Vec::new();
     let events = String::from_utf8_lossy(example("events.jsonl"));
     for line in events.lines() {
-        let event = Event::from_json(line).map_err(Failure::failed)?;
+        let event = Event::from_json(line).map_err(CliError::failed)?;
         let key = event.key.clone();
-        let receipt = running.send(event).map_err(Failure::failed)?;
+        let receipt = running.send(event).map_err(CliError::failed)?;
         out.line(format_args!("{key:<22} accepted"))?;
         runs.extend(receipt.runs);
     }
-    running.rest(&runs)?;
+    running.wait_idle(&runs)?;
     running.stop();
     let completed = promoflow.runs(Some(RunState::Completed), runs.len())?.len();
     let started = count(runs.len() as u64, "run", "runs");
@@ -174,7 +174,7 @@ fn send(promoflow: &Promoflow, out: &mut Out) -> Result<(), Failure> {
 }
 
 /// Shows the deliveries; returns true if all were delivered.
-fn show_deliveries(promoflow: &Promoflow, out: &mut Out) -> Result<bool, Failure> {
+fn show_deliveries(promoflow: &Promoflow, out: &mut Out) -> Result<bool, CliError> {
     let mut deliveries: Vec<DeliveryRow> = Vec::new();
     promoflow.deliveries(None, |row| {
         deliveries.push(row);
@@ -201,7 +201,7 @@ fn show_deliveries(promoflow: &Promoflow, out: &mut Out) -> Result<bool, Failure
     Ok(all_delivered)
 }
 
-fn show_pool(promoflow: &Promoflow, out: &mut Out) -> Result<(), Failure> {
+fn show_pool(promoflow: &Promoflow, out: &mut Out) -> Result<(), CliError> {
     let mut table = Table::new(["TYPE", "DISCOUNT", "AVAILABLE", "USED"]);
     for (code_type, discount) in [("birthday", 10), ("christmas", 15)] {
         let counted = promoflow.count(&Filter {

@@ -1,22 +1,22 @@
 //! `promoflow event`: the events that trigger workflows.
 
-mod answers;
-mod rehearsal;
+mod results;
 mod stream;
+mod test_run;
 
 use std::ops::ControlFlow;
 
 use clap::{Args, Subcommand};
-use promoflow_engine::run::SendError;
+use promoflow_engine::run::SubmitError;
 use promoflow_model::event::Event;
 use serde_json::{Map, Value};
 
 use super::args::{name_and_json, name_and_value};
-use super::failure::{Done, Status};
+use super::context::CliContext;
+use super::error::{CommandResult, Status};
 use super::input;
 use super::output::Out;
-use super::session::Session;
-use answers::{Answer, Answers};
+use results::{EventResult, EventResults};
 
 /// Events, which trigger workflows.
 #[derive(Subcommand)]
@@ -83,18 +83,18 @@ pub(super) struct Send {
 }
 
 impl EventCommand {
-    pub(super) fn run(self, session: &Session, out: &mut Out) -> Done {
+    pub(super) fn run(self, context: &CliContext, out: &mut Out) -> CommandResult {
         let EventCommand::Send(send) = self;
         if send.test {
-            return send.rehearse(session, out);
+            return send.test_run(context, out);
         }
-        send.run(session, out)
+        send.run(context, out)
     }
 }
 
 impl Send {
-    fn run(self, session: &Session, out: &mut Out) -> Done {
-        let mut answers = Answers::new(self.file.as_deref().map(input::shown));
+    fn run(self, context: &CliContext, out: &mut Out) -> CommandResult {
+        let mut results = EventResults::new(self.file.as_deref().map(input::display_name));
         // Invalid input is rejected before a database is created.
         let (one, file) = match &self.file {
             Some(file) => (None, Some(input::open(file)?)),
@@ -102,66 +102,66 @@ impl Send {
         };
         let one = match one {
             Some(Err(error)) => {
-                answers.take(Answer::rejected(self.id.clone(), None, error), out)?;
-                return answers.finish(None, out);
+                results.add(EventResult::rejected(self.id.clone(), None, error), out)?;
+                return results.finish(None, out);
             }
             Some(Ok(event)) => Some(event),
             None => None,
         };
-        let promoflow = session.open_to_deliver()?;
+        let promoflow = context.open_to_deliver()?;
         let running = promoflow.start()?;
         if let Some(event) = one {
             let id = event.id.clone();
-            let answer = Answer::of(id, None, running.send(event));
-            answers.take(answer, out)?;
+            let result = EventResult::from_reply(id, None, running.send(event));
+            results.add(result, out)?;
         }
         if let Some(file) = file {
-            stream::send_all(&running, file, &mut answers, out)?;
+            stream::send_all(&running, file, &mut results, out)?;
         }
         if !self.no_wait {
-            running.rest(&answers.span())?;
+            running.wait_idle(&results.span())?;
         }
-        let done = answers.finish(Some((&promoflow, !self.no_wait)), out);
+        let done = results.finish(Some((&promoflow, !self.no_wait)), out);
         running.stop();
         done
     }
 
-    fn rehearse(self, session: &Session, out: &mut Out) -> Done {
+    fn test_run(self, context: &CliContext, out: &mut Out) -> CommandResult {
         if let Some(file) = &self.file {
-            let mut answers = Answers::new(Some(input::shown(file)));
+            let mut results = EventResults::new(Some(input::display_name(file)));
             let input = input::open(file)?;
-            let rehearsal = session.rehearse()?;
+            let preview = context.open_for_preview()?;
             let mut rejected = false;
-            stream::each(input, |line, event| {
+            stream::for_each_event(input, |line, event| {
                 match event {
                     Ok(event) => {
-                        rehearsal::tell(&rehearsal.promoflow, event, Some(line), out)?;
+                        test_run::print(&preview.promoflow, event, Some(line), out)?;
                     }
-                    Err(answer) => {
+                    Err(result) => {
                         rejected = true;
-                        answers.take(answer, out)?;
+                        results.add(result, out)?;
                     }
                 }
-                Ok(match out.is_gone() {
+                Ok(match out.is_closed() {
                     true => ControlFlow::Break(()),
                     false => ControlFlow::Continue(()),
                 })
             })?;
             return match rejected {
-                true => answers.finish(None, out),
-                false => Ok(Status::Done),
+                true => results.finish(None, out),
+                false => Ok(Status::Success),
             };
         }
-        let mut answers = Answers::new(None);
+        let mut results = EventResults::new(None);
         let event = match self.event() {
             Ok(event) => event,
             Err(error) => {
-                answers.take(Answer::rejected(self.id.clone(), None, error), out)?;
-                return answers.finish(None, out);
+                results.add(EventResult::rejected(self.id.clone(), None, error), out)?;
+                return results.finish(None, out);
             }
         };
-        let rehearsal = session.rehearse()?;
-        rehearsal::tell(&rehearsal.promoflow, event, None, out)
+        let preview = context.open_for_preview()?;
+        test_run::print(&preview.promoflow, event, None, out)
     }
 
     /// Builds the event from the options.
@@ -186,16 +186,16 @@ impl Send {
 }
 
 /// Returns true if the event itself is invalid.
-fn is_refusal(error: &SendError) -> bool {
-    matches!(error, SendError::Invalid(_) | SendError::Conflict(_))
+fn is_invalid_event(error: &SubmitError) -> bool {
+    matches!(error, SubmitError::Invalid(_) | SubmitError::Conflict(_))
 }
 
-impl Answer {
-    fn status_of(&self) -> Status {
+impl EventResult {
+    fn exit_status(&self) -> Status {
         match self.status {
-            answers::Verdict::Accepted | answers::Verdict::Duplicate => Status::Done,
-            answers::Verdict::Rejected => Status::Refused,
-            answers::Verdict::Failed => Status::Failed,
+            results::EventStatus::Accepted | results::EventStatus::Duplicate => Status::Success,
+            results::EventStatus::Rejected => Status::InvalidInput,
+            results::EventStatus::Failed => Status::Failed,
         }
     }
 }

@@ -6,7 +6,7 @@ use promoflow_installation::AppliedFile;
 use promoflow_store::Applied;
 use serde_json::Value;
 
-use super::failure::{Done, Failure, Status, count, tell_diagnostics, tell_error};
+use super::error::{CliError, CommandResult, Status, count, print_diagnostics, print_error};
 use super::input;
 use super::output::Out;
 
@@ -20,10 +20,15 @@ pub(super) struct Files {
 
 impl Files {
     /// Reads all files, with their names, before anything is changed.
-    pub(super) fn read(&self, most: usize) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+    pub(super) fn read(&self, max_bytes: usize) -> Result<Vec<(String, Vec<u8>)>, CliError> {
         self.files
             .iter()
-            .map(|name| Ok((input::shown(name).to_owned(), input::read(name, most)?)))
+            .map(|name| {
+                Ok((
+                    input::display_name(name).to_owned(),
+                    input::read(name, max_bytes)?,
+                ))
+            })
             .collect()
     }
 }
@@ -36,8 +41,8 @@ pub(super) fn applied_file<T>(
     (one, many): (&str, &str),
     out: &mut Out,
     mut show: impl FnMut(&mut Out, &T, Applied) -> std::io::Result<()>,
-) -> Result<Status, Failure> {
-    tell_diagnostics(&applied.diagnostics);
+) -> Result<Status, CliError> {
+    print_diagnostics(&applied.diagnostics);
     let errors = applied.diagnostics.iter();
     let errors = errors.filter(|d| d.severity == Severity::Error).count();
     if errors > 0 {
@@ -47,27 +52,27 @@ pub(super) fn applied_file<T>(
             }
         }
         let faults = count(errors as u64, "error", "errors");
-        tell_error(format_args!("{file}: {faults}; no {one} was stored"), None);
-        return Ok(Status::Refused);
+        print_error(format_args!("{file}: {faults}; no {one} was stored"), None);
+        return Ok(Status::InvalidInput);
     }
     for (item, done) in &applied.applied {
         show(out, item, *done)?;
     }
     if applied.applied.is_empty() {
-        tell_error(format_args!("{file}: contains no {many}"), None);
-        return Ok(Status::Refused);
+        print_error(format_args!("{file}: contains no {many}"), None);
+        return Ok(Status::InvalidInput);
     }
-    Ok(Status::Done)
+    Ok(Status::Success)
 }
 
 /// Prints a schema: as written, or on one line for `--json`.
-pub(super) fn schema(schema: &str, out: &mut Out) -> Done {
+pub(super) fn schema(schema: &str, out: &mut Out) -> CommandResult {
     if out.is_json() {
         let schema: Value = serde_json::from_str(schema)
-            .map_err(|error| Failure::failed(format_args!("the schema: {error}")))?;
+            .map_err(|error| CliError::failed(format_args!("the schema: {error}")))?;
         out.json(&schema)?;
     } else {
         out.line(format_args!("{}", schema.trim_end()))?;
     }
-    Ok(Status::Done)
+    Ok(Status::Success)
 }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufRead, Read};
 use std::path::Path;
 
-use super::failure::Failure;
+use super::error::CliError;
 
 /// The file name that means standard input.
 pub(super) const STDIN: &str = "-";
@@ -20,7 +20,7 @@ pub(super) struct Input {
 }
 
 /// Returns a file's name for messages.
-pub(super) fn shown(name: &str) -> &str {
+pub(super) fn display_name(name: &str) -> &str {
     match name {
         STDIN => "<stdin>",
         name => name,
@@ -28,21 +28,21 @@ pub(super) fn shown(name: &str) -> &str {
 }
 
 /// Opens a file, or standard input for `-`.
-pub(super) fn open(name: &str) -> Result<Input, Failure> {
+pub(super) fn open(name: &str) -> Result<Input, CliError> {
     if name == STDIN {
         return Ok(Input {
-            name: shown(name).to_owned(),
+            name: display_name(name).to_owned(),
             reader: Box::new(io::stdin()),
             size: None,
         });
     }
     let opened = File::open(name).and_then(|file| Ok((file.metadata()?, file)));
     let (metadata, file) = opened.map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => Failure::refused(format_args!("{name}: no such file")),
-        _ => Failure::refused(format_args!("{name}: cannot open: {error}")),
+        io::ErrorKind::NotFound => CliError::invalid_input(format_args!("{name}: no such file")),
+        _ => CliError::invalid_input(format_args!("{name}: cannot open: {error}")),
     })?;
     if metadata.is_dir() {
-        return Err(Failure::refused(format_args!(
+        return Err(CliError::invalid_input(format_args!(
             "{name}: is a folder; expected a file"
         )));
     }
@@ -53,21 +53,23 @@ pub(super) fn open(name: &str) -> Result<Input, Failure> {
     })
 }
 
-/// Reads a whole file, or standard input. Of a larger file, one byte more than `most` is read, so
+/// Reads a whole file, or standard input. Of a larger file, one byte more than `max_bytes` is read, so
 /// that the caller can detect that it is too large.
-pub(super) fn read(name: &str, most: usize) -> Result<Vec<u8>, Failure> {
+pub(super) fn read(name: &str, max_bytes: usize) -> Result<Vec<u8>, CliError> {
     let mut bytes = Vec::new();
     open(name)?
         .reader
-        .take(most as u64 + 1)
+        .take(max_bytes as u64 + 1)
         .read_to_end(&mut bytes)
-        .map_err(|error| Failure::failed(format_args!("{}: cannot read: {error}", shown(name))))?;
+        .map_err(|error| {
+            CliError::failed(format_args!("{}: cannot read: {error}", display_name(name)))
+        })?;
     Ok(bytes)
 }
 
 /// Returns the folder against which a file's references are resolved.
-pub(super) fn folder_of(name: &str) -> promoflow_model::message::Folder {
-    promoflow_model::message::Folder::of(Path::new(name))
+pub(super) fn base_folder(name: &str) -> promoflow_model::message::Folder {
+    promoflow_model::message::Folder::containing(Path::new(name))
 }
 
 /// A line of input.
@@ -81,8 +83,8 @@ pub(super) enum Line {
     NotText,
 }
 
-/// Reads the next line; `None` after the last one. Keeps at most `most` bytes of a line.
-pub(super) fn next_line(reader: &mut impl BufRead, most: usize) -> io::Result<Option<Line>> {
+/// Reads the next line; `None` after the last one. Keeps at most `max_bytes` bytes of a line.
+pub(super) fn next_line(reader: &mut impl BufRead, max_bytes: usize) -> io::Result<Option<Line>> {
     let mut line = Vec::new();
     let mut too_long = false;
     let mut any = false;
@@ -98,7 +100,7 @@ pub(super) fn next_line(reader: &mut impl BufRead, most: usize) -> io::Result<Op
         any = true;
         let end = bytes.iter().position(|byte| *byte == b'\n');
         let part = &bytes[..end.unwrap_or(bytes.len())];
-        if line.len() + part.len() > most {
+        if line.len() + part.len() > max_bytes {
             too_long = true;
             line.clear();
         }

@@ -1,12 +1,12 @@
 //! `promoflow key`: API keys of the service.
 
 use clap::Subcommand;
-use promoflow_model::key::{Key, NoScopes, Scope};
+use promoflow_model::key::{EmptyScopesError, Key, Scope};
 use serde_json::{Value, json};
 
-use super::failure::{Done, Failure, Status, tell_note};
-use super::output::{Out, moment};
-use super::session::Session;
+use super::context::CliContext;
+use super::error::{CliError, CommandResult, Status, print_note};
+use super::output::{Out, format_time};
 use super::table::Table;
 
 /// API keys: access to the HTTP service.
@@ -51,40 +51,40 @@ fn scopes(key: &Key) -> String {
 }
 
 impl KeyCommand {
-    pub(super) fn run(self, session: &Session, out: &mut Out) -> Done {
+    pub(super) fn run(self, context: &CliContext, out: &mut Out) -> CommandResult {
         match self {
-            KeyCommand::Create { scopes } => create(session, scopes, out),
-            KeyCommand::List => list(session, out),
-            KeyCommand::Revoke { key } => revoke(session, &key, out),
+            KeyCommand::Create { scopes } => create(context, scopes, out),
+            KeyCommand::List => list(context, out),
+            KeyCommand::Revoke { key } => revoke(context, &key, out),
         }
     }
 }
 
-fn create(session: &Session, allowed: Option<Vec<Scope>>, out: &mut Out) -> Done {
-    let allowed = allowed.unwrap_or_else(|| Scope::USUAL.to_vec());
+fn create(context: &CliContext, allowed: Option<Vec<Scope>>, out: &mut Out) -> CommandResult {
+    let allowed = allowed.unwrap_or_else(|| Scope::DEFAULT.to_vec());
     if allowed.is_empty() {
-        return Err(Failure::refused(NoScopes));
+        return Err(CliError::invalid_input(EmptyScopesError));
     }
-    let made = session.open_or_make()?.create_key(&allowed)?;
+    let made = context.open_or_create()?.create_key(&allowed)?;
     if out.is_json() {
         let mut shown = json_of(&made.key);
         shown["secret"] = json!(made.secret);
         out.json(&shown)?;
-        return Ok(Status::Done);
+        return Ok(Status::Success);
     }
     out.line(format_args!("{}", made.secret))?;
     out.flush()?;
-    tell_note(format_args!(
+    print_note(format_args!(
         "this secret is shown once; key {} has the scopes {}",
         made.key.id,
         scopes(&made.key)
     ));
-    Ok(Status::Done)
+    Ok(Status::Success)
 }
 
-fn list(session: &Session, out: &mut Out) -> Done {
+fn list(context: &CliContext, out: &mut Out) -> CommandResult {
     let mut table = Table::new(["KEY", "SCOPES", "CREATED", "REVOKED"]);
-    for key in session.open()?.keys()? {
+    for key in context.open()?.keys()? {
         if out.is_json() {
             out.json(&json_of(&key))?;
             continue;
@@ -92,29 +92,29 @@ fn list(session: &Session, out: &mut Out) -> Done {
         let cells = [
             key.id.clone(),
             scopes(&key),
-            moment(key.created),
-            key.revoked.map(moment).unwrap_or_default(),
+            format_time(key.created),
+            key.revoked.map(format_time).unwrap_or_default(),
         ];
         table.row(out, cells)?;
     }
     if !out.is_json() {
         table.finish(out, "No API keys. Create one with `promoflow key create`.")?;
     }
-    Ok(Status::Done)
+    Ok(Status::Success)
 }
 
-fn revoke(session: &Session, key: &str, out: &mut Out) -> Done {
+fn revoke(context: &CliContext, key: &str, out: &mut Out) -> CommandResult {
     // The secret identifies the key as well.
-    let id = Key::id_of(key).unwrap_or(key);
-    let promoflow = session.open()?;
+    let id = Key::parse_id(key).unwrap_or(key);
+    let promoflow = context.open()?;
     if !promoflow.revoke_key(id)? {
-        return Err(Failure::failed(format_args!("no API key `{id}`"))
-            .hint("run `promoflow key list` for the keys"));
+        return Err(CliError::failed(format_args!("no API key `{id}`"))
+            .with_hint("run `promoflow key list` for the keys"));
     }
     let keys = promoflow.keys()?;
     match keys.iter().find(|known| known.id == id) {
         Some(key) if out.is_json() => out.json(&json_of(key))?,
         _ => out.line(format_args!("API key {id} is revoked."))?,
     }
-    Ok(Status::Done)
+    Ok(Status::Success)
 }

@@ -1,10 +1,11 @@
 //! The command line, a module for each group of commands.
 //!
-//! A command is a clap structure with a `run` method. It receives the [`Session`] (the global
+//! A command is a clap structure with a `run` method. It receives the [`CliContext`] (the global
 //! options: database, blocks, configuration) and [`Out`] (standard output, as JSON lines or text).
-//! An error is a [`Failure`], which holds the exit status: 2 if the input is invalid, 1 if
+//! An error is a [`CliError`], which holds the exit status: 2 if the input is invalid, 1 if
 //! something failed.
 
+mod actions;
 mod alert;
 mod args;
 mod audit;
@@ -13,22 +14,21 @@ mod block;
 mod codes;
 mod config;
 mod contact;
+mod context;
 mod demo;
+mod error;
 mod event;
-mod failure;
 mod files;
 mod input;
 mod key;
 mod licenses;
 mod log;
 mod message;
-mod order;
 mod outbox;
 mod output;
 mod restore;
 mod run;
 mod serve;
-mod session;
 mod settings;
 mod table;
 mod upload;
@@ -40,11 +40,11 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use promoflow_config::LogConfig;
-use promoflow_model::failpoint::Order;
+use promoflow_model::failpoint::ArmedFailpoint;
 
-use failure::{Done, Failure};
+use context::{CliContext, Globals};
+use error::{CliError, CommandResult};
 use output::Out;
-use session::{Globals, Session};
 
 /// Sends promo codes from workflows, each code exactly once.
 #[derive(Parser)]
@@ -105,16 +105,16 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            tell_usage(&error);
+            print_usage(&error);
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(1));
         }
     };
     let (json, verbose) = (cli.globals.json, cli.globals.verbose);
     let format = cli.globals.log_format.map(Into::into);
     let level = cli.globals.log_level.map(Into::into);
-    let session = Session::new(cli.globals);
+    let context = CliContext::new(cli.globals);
     // An invalid configuration is reported by the command that needs it.
-    let config = session.own_config().map(|config| config.log);
+    let config = context.load_config().map(|config| config.log);
     let config = config.unwrap_or_default();
     log::start(
         verbose,
@@ -123,21 +123,21 @@ pub fn main() -> ExitCode {
             level: level.or(config.level),
         },
     );
-    if let Err(failure) = arm_failpoint() {
-        return failure.report();
+    if let Err(error) = arm_failpoint() {
+        return error.report();
     }
     let mut out = Out::stdout(json);
-    let done = dispatch(cli.command, &session, &mut out);
+    let done = dispatch(cli.command, &context, &mut out);
     let written = out.flush();
     match done.and_then(|status| Ok(written.map(|()| status)?)) {
         Ok(status) => status.into(),
-        Err(failure) => failure.report(),
+        Err(error) => error.report(),
     }
 }
 
 /// Prints help, or what is wrong with the arguments. Arguments may come from outside, so the text
 /// is sanitized.
-fn tell_usage(error: &clap::Error) {
+fn print_usage(error: &clap::Error) {
     if error.use_stderr() {
         let text = error.render().to_string();
         let colours = output::colours(std::io::stderr().is_terminal());
@@ -145,47 +145,47 @@ fn tell_usage(error: &clap::Error) {
             Some(rest) => format!("{}{rest}", output::ERROR.on(colours, "error:")),
             None => text,
         };
-        return output::tell_people(&text);
+        return output::print_stderr(&text);
     }
     // The reader may be gone; the exit status is enough.
     let _closed = error.print();
 }
 
-fn dispatch(command: Command, session: &Session, out: &mut Out) -> Done {
+fn dispatch(command: Command, context: &CliContext, out: &mut Out) -> CommandResult {
     match command {
-        Command::Demo(demo) => demo.run(session, out),
-        Command::Codes(codes) => codes.run(session, out),
-        Command::Message(message) => message.run(session, out),
-        Command::Workflow(workflow) => workflow.run(session, out),
-        Command::Event(event) => event.run(session, out),
-        Command::Contact(contact) => contact.run(session, out),
-        Command::Run(run) => run.run(session, out),
-        Command::Outbox(outbox) => outbox.run(session, out),
-        Command::Alert(alert) => alert.run(session, out),
-        Command::Work(work) => work.run(session, out),
-        Command::Serve(serve) => serve.run(session, out),
-        Command::Key(key) => key.run(session, out),
-        Command::Block(block) => block.run(session, out),
-        Command::Config(config) => config.run(session, out),
-        Command::Settings(settings) => settings.run(session, out),
-        Command::Audit(audit) => audit.run(session, out),
-        Command::Backup(backup) => backup.run(session, out),
-        Command::Restore(restore) => restore.run(session, out),
+        Command::Demo(demo) => demo.run(context, out),
+        Command::Codes(codes) => codes.run(context, out),
+        Command::Message(message) => message.run(context, out),
+        Command::Workflow(workflow) => workflow.run(context, out),
+        Command::Event(event) => event.run(context, out),
+        Command::Contact(contact) => contact.run(context, out),
+        Command::Run(run) => run.run(context, out),
+        Command::Outbox(outbox) => outbox.run(context, out),
+        Command::Alert(alert) => alert.run(context, out),
+        Command::Work(work) => work.run(context, out),
+        Command::Serve(serve) => serve.run(context, out),
+        Command::Key(key) => key.run(context, out),
+        Command::Block(block) => block.run(context, out),
+        Command::Config(config) => config.run(context, out),
+        Command::Settings(settings) => settings.run(context, out),
+        Command::Audit(audit) => audit.run(context, out),
+        Command::Backup(backup) => backup.run(context, out),
+        Command::Restore(restore) => restore.run(context, out),
         Command::Licenses(licenses) => licenses.run(out),
     }
 }
 
 /// Arms the failpoint of a fault test: `PROMOFLOW_FAILPOINT=name[:n]` selects where this process
 /// dies. Read here because the library does not read the environment.
-fn arm_failpoint() -> Result<(), Failure> {
-    let Some(order) = std::env::var_os("PROMOFLOW_FAILPOINT").filter(|order| !order.is_empty())
+fn arm_failpoint() -> Result<(), CliError> {
+    let Some(setting) = std::env::var_os("PROMOFLOW_FAILPOINT").filter(|text| !text.is_empty())
     else {
         return Ok(());
     };
-    let order: Order = order
+    let failpoint: ArmedFailpoint = setting
         .to_string_lossy()
         .parse()
-        .map_err(|error| Failure::refused(format_args!("PROMOFLOW_FAILPOINT: {error}")))?;
-    order.arm();
+        .map_err(|error| CliError::invalid_input(format_args!("PROMOFLOW_FAILPOINT: {error}")))?;
+    failpoint.arm();
     Ok(())
 }

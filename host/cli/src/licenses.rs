@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::failure::{Done, Status};
+use super::error::{CommandResult, Status};
 use super::output::Out;
 
 /// Embedded, so that the texts ship with every copy of the program.
@@ -14,11 +14,11 @@ const NOTICES: &str = include_str!("../../../packaging/THIRD-PARTY-NOTICES.txt")
 pub(super) struct Licenses {}
 
 impl Licenses {
-    pub(super) fn run(&self, out: &mut Out) -> Done {
+    pub(super) fn run(&self, out: &mut Out) -> CommandResult {
         match out.is_json() {
             true => out.json(&serde_json::json!({ "notices": NOTICES }))?,
             false => out.bytes(NOTICES.as_bytes())?,
         }
-        Ok(Status::Done)
+        Ok(Status::Success)
     }
 }

@@ -8,7 +8,7 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::LazyLock;
 
 use promoflow_config::{LogConfig, LogFormat, LogLevel};
-use promoflow_document::{tame_json_text, tame_line};
+use promoflow_document::{sanitize_json_text, sanitize_line};
 use regex::Regex;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
@@ -31,8 +31,8 @@ pub(super) fn start(verbose: u8, config: LogConfig) {
         .log_internal_errors(false);
     let format = config.format.unwrap_or_default();
     let log = log.with_writer(match format {
-        LogFormat::Json => Safe::Json,
-        LogFormat::Text => Safe::Text,
+        LogFormat::Json => SanitizedWriter::Json,
+        LogFormat::Text => SanitizedWriter::Text,
     });
     match format {
         LogFormat::Json => log.json().flatten_event(true).with_target(true).init(),
@@ -45,25 +45,25 @@ pub(super) fn start(verbose: u8, config: LogConfig) {
 /// Standard error, without addresses, terminal control characters, and text that looks like another
 /// log line.
 #[derive(Clone, Copy)]
-enum Safe {
+enum SanitizedWriter {
     Text,
     Json,
 }
 
-impl<'w> MakeWriter<'w> for Safe {
-    type Writer = Safe;
+impl<'w> MakeWriter<'w> for SanitizedWriter {
+    type Writer = SanitizedWriter;
 
-    fn make_writer(&'w self) -> Safe {
+    fn make_writer(&'w self) -> SanitizedWriter {
         *self
     }
 }
 
-impl Write for Safe {
+impl Write for SanitizedWriter {
     /// Writes one event; each event arrives in one piece.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(bytes);
-        let safe = self.safe(&masked(&text));
-        io::stderr().lock().write_all(safe.as_bytes())?;
+        let sanitized = self.sanitized(&redacted(&text));
+        io::stderr().lock().write_all(sanitized.as_bytes())?;
         Ok(bytes.len())
     }
 
@@ -72,27 +72,27 @@ impl Write for Safe {
     }
 }
 
-impl Safe {
-    fn safe(self, event: &str) -> String {
+impl SanitizedWriter {
+    fn sanitized(self, event: &str) -> String {
         match self {
-            Safe::Json => tame_json_text(event).into_owned(),
-            Safe::Text => {
-                let mut safe = String::with_capacity(event.len());
+            SanitizedWriter::Json => sanitize_json_text(event).into_owned(),
+            SanitizedWriter::Text => {
+                let mut sanitized = String::with_capacity(event.len());
                 let mut rest = event.strip_suffix('\n').unwrap_or(event);
                 // The colours come from the logger, which escapes what it is given.
                 while let Some(at) = rest.find('\u{1b}') {
-                    safe += &tame_line(&rest[..at]);
+                    sanitized += &sanitize_line(&rest[..at]);
                     let colour = COLOUR.as_ref().and_then(|colour| colour.find(&rest[at..]));
                     let length = colour.map_or(0, |found| found.end());
-                    safe += match length {
+                    sanitized += match length {
                         0 => "\u{fffd}",
                         _ => &rest[at..at + length],
                     };
                     rest = &rest[at + length.max(1)..];
                 }
-                safe += &tame_line(rest);
-                safe.push('\n');
-                safe
+                sanitized += &sanitize_line(rest);
+                sanitized.push('\n');
+                sanitized
             }
         }
     }
@@ -106,7 +106,7 @@ static ADDRESS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r#"[^\s"'`<>()\[\]{}=,;:\\]+@[^\s"'`<>()\[\]{}=,;:\\]+|\+\d[\d ().-]{5,}\d"#).ok()
 });
 
-fn masked(text: &str) -> Cow<'_, str> {
+fn redacted(text: &str) -> Cow<'_, str> {
     match &*ADDRESS {
         Some(address) => address.replace_all(text, "•••"),
         // A test ensures that the expression is valid.
@@ -122,11 +122,11 @@ mod tests {
     fn an_event_is_one_line_without_control_characters() {
         let event = "\u{1b}[2mnow\u{1b}[0m \u{1b}]0;x\u{7} a\nb\u{9b}2J\u{202e}\n";
         assert_eq!(
-            Safe::Text.safe(event),
+            SanitizedWriter::Text.sanitized(event),
             "\u{1b}[2mnow\u{1b}[0m \u{fffd}]0;x\u{fffd} a b\u{fffd}2J\u{fffd}\n"
         );
         assert_eq!(
-            Safe::Json.safe("{\"a\":\"\u{9b}\u{7f}\"}\n"),
+            SanitizedWriter::Json.sanitized("{\"a\":\"\u{9b}\u{7f}\"}\n"),
             "{\"a\":\"\\u009b\\u007f\"}\n"
         );
     }
@@ -143,7 +143,7 @@ mod tests {
             ("took 1234567 of +12", "took 1234567 of +12"),
             ("анна@приклад.укр\n", "•••\n"),
         ] {
-            assert_eq!(masked(line), wanted);
+            assert_eq!(redacted(line), wanted);
         }
     }
 }

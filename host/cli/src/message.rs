@@ -4,15 +4,17 @@ use clap::{Args, Subcommand};
 use promoflow_document::{MAX_FILE_BYTES, did_you_mean};
 use promoflow_installation::Promoflow;
 use promoflow_model::event::{Event, MAX_EVENT_BYTES};
-use promoflow_model::message::{Content, Line, Message, Prepared, SCHEMA, Values, lines};
+use promoflow_model::message::{
+    Message, MessageLine, PreparedMessage, RenderedMessage, SCHEMA, Values, message_lines,
+};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::failure::{Done, Failure, Status};
+use super::context::CliContext;
+use super::error::{CliError, CommandResult, Status};
 use super::files::{Files, applied_file, schema};
 use super::input;
 use super::output::{BOLD, DIM, Out};
-use super::session::Session;
 use super::table::Table;
 
 /// The largest file of values for a message, in bytes.
@@ -120,22 +122,22 @@ impl<'m> MessageJson<'m> {
 }
 
 impl MessageCommand {
-    pub(super) fn run(self, session: &Session, out: &mut Out) -> Done {
+    pub(super) fn run(self, context: &CliContext, out: &mut Out) -> CommandResult {
         match self {
-            MessageCommand::Apply(files) => apply(session, &files, out),
-            MessageCommand::List => list(&session.open()?, out),
-            MessageCommand::Render(render) => render.run(session, out),
+            MessageCommand::Apply(files) => apply(context, &files, out),
+            MessageCommand::List => list(&context.open()?, out),
+            MessageCommand::Render(render) => render.run(context, out),
             MessageCommand::Schema => schema(SCHEMA, out),
         }
     }
 }
 
-fn apply(session: &Session, files: &Files, out: &mut Out) -> Done {
+fn apply(context: &CliContext, files: &Files, out: &mut Out) -> CommandResult {
     let sources = files.read(MAX_FILE_BYTES)?;
-    let promoflow = session.open_or_make()?;
-    let mut status = Status::Done;
+    let promoflow = context.open_or_create()?;
+    let mut status = Status::Success;
     for (name, source) in &sources {
-        let file = promoflow.apply_messages(name, source, &input::folder_of(name))?;
+        let file = promoflow.apply_messages(name, source, &input::base_folder(name))?;
         status = status.max(applied_file(
             name,
             &file,
@@ -162,7 +164,7 @@ fn apply(session: &Session, files: &Files, out: &mut Out) -> Done {
     Ok(status)
 }
 
-fn list(promoflow: &Promoflow, out: &mut Out) -> Done {
+fn list(promoflow: &Promoflow, out: &mut Out) -> CommandResult {
     let mut table = Table::new(["MESSAGE", "CHANNEL", "PARTS", "SUBJECT"]);
     for message in promoflow.messages()? {
         if out.is_json() {
@@ -189,26 +191,26 @@ fn list(promoflow: &Promoflow, out: &mut Out) -> Done {
     if !out.is_json() {
         table.finish(out, "No messages. Add some with `promoflow message apply`.")?;
     }
-    Ok(Status::Done)
+    Ok(Status::Success)
 }
 
 impl Render {
-    fn run(&self, session: &Session, out: &mut Out) -> Done {
+    fn run(&self, context: &CliContext, out: &mut Out) -> CommandResult {
         let data = input::read(&self.data, MAX_DATA_BYTES)?;
-        let (key, values) = values(input::shown(&self.data), &data)?;
-        let promoflow = session.open()?;
+        let (key, values) = values(input::display_name(&self.data), &data)?;
+        let promoflow = context.open()?;
         let messages = promoflow.messages()?;
         let ids = messages.iter().map(|message| message.id.as_str());
         let Some(message) = messages.iter().find(|message| message.id == self.id) else {
-            let failure = Failure::failed(format_args!("no message `{}`", self.id));
+            let failure = CliError::failed(format_args!("no message `{}`", self.id));
             return Err(failure
-                .hint("run `promoflow message list` for the messages")
-                .maybe_hint(did_you_mean(&self.id, ids)));
+                .with_hint("run `promoflow message list` for the messages")
+                .with_optional_hint(did_you_mean(&self.id, ids)));
         };
-        let values = Values::new(&values, &key).at(promoflow.present()?);
-        let content = Prepared::new(message.clone())
+        let values = Values::new(&values, &key).with_now(promoflow.local_time()?);
+        let content = PreparedMessage::new(message.clone())
             .and_then(|prepared| prepared.preview(values, self.language.as_deref()))
-            .map_err(Failure::failed)?;
+            .map_err(CliError::failed)?;
         if out.is_json() {
             out.json(&MessageJson {
                 subject: content.subject.as_deref(),
@@ -230,14 +232,14 @@ impl Render {
         } else {
             show_content(&content, None, out)?;
         }
-        Ok(Status::Done)
+        Ok(Status::Success)
     }
 }
 
 /// Reads the values of a file and their event key: the parameters of an event's body, or an object
 /// of values.
-fn values(name: &str, data: &[u8]) -> Result<(String, Map<String, Value>), Failure> {
-    let refused = |why: String| Failure::refused(format_args!("{name}: {why}"));
+fn values(name: &str, data: &[u8]) -> Result<(String, Map<String, Value>), CliError> {
+    let refused = |why: String| CliError::invalid_input(format_args!("{name}: {why}"));
     if data.len() > MAX_DATA_BYTES {
         return Err(refused(format!(
             "too large; expected at most {MAX_DATA_BYTES} bytes"
@@ -263,18 +265,18 @@ fn values(name: &str, data: &[u8]) -> Result<(String, Map<String, Value>), Failu
 
 /// Writes a message for people.
 pub(super) fn show_content(
-    content: &Content,
+    content: &RenderedMessage,
     to: Option<&str>,
     out: &mut Out,
 ) -> std::io::Result<()> {
-    for line in lines(content, to) {
+    for line in message_lines(content, to) {
         match line {
-            Line::Header(name, value) => {
+            MessageLine::Header(name, value) => {
                 let name = out.style(BOLD, format_args!("{name}:"));
                 out.line(format_args!("{name} {value}"))?;
             }
-            Line::Text(text) => out.line(format_args!("\n{text}"))?,
-            Line::Html(html) => {
+            MessageLine::Text(text) => out.line(format_args!("\n{text}"))?,
+            MessageLine::Html(html) => {
                 let rule = out.style(DIM, "--- HTML ---");
                 out.line(format_args!("\n{rule}\n{html}"))?;
             }

@@ -8,14 +8,14 @@ use std::sync::atomic::Ordering;
 
 use clap::{Subcommand, ValueEnum};
 use promoflow_installation::Promoflow;
-use promoflow_store::{DeliveryId, DeliveryRow, DeliveryState, Order};
+use promoflow_store::{Action, DeliveryId, DeliveryRow, DeliveryState};
 use serde_json::{Value, json};
 
-use super::failure::{Done, Failure, Status, count};
+use super::actions;
+use super::context::CliContext;
+use super::error::{CliError, CommandResult, Status, count};
 use super::message::show_content;
-use super::order;
-use super::output::{BOLD, Out, name, tame_line};
-use super::session::Session;
+use super::output::{BOLD, Out, name, sanitize_line};
 use super::table::Table;
 
 /// The outbox: deliveries that wait for a channel, and finished ones.
@@ -78,14 +78,16 @@ impl From<StateName> for DeliveryState {
 }
 
 impl OutboxCommand {
-    pub(super) fn run(self, session: &Session, out: &mut Out) -> Done {
+    pub(super) fn run(self, context: &CliContext, out: &mut Out) -> CommandResult {
         match self {
             OutboxCommand::List { state } => {
-                list(&session.open()?, state.map(DeliveryState::from), out)
+                list(&context.open()?, state.map(DeliveryState::from), out)
             }
-            OutboxCommand::Show { id } => show(&session.open()?, &id, out),
-            OutboxCommand::Retry { id } => order(&session.open()?, &id, Order::Retry, out),
-            OutboxCommand::Cancel { id } => order(&session.open()?, &id, Order::Cancel, out),
+            OutboxCommand::Show { id } => show(&context.open()?, &id, out),
+            OutboxCommand::Retry { id } => apply_action(&context.open()?, &id, Action::Retry, out),
+            OutboxCommand::Cancel { id } => {
+                apply_action(&context.open()?, &id, Action::Cancel, out)
+            }
         }
     }
 }
@@ -107,12 +109,12 @@ fn json_of(row: &DeliveryRow) -> Value {
     })
 }
 
-fn list(promoflow: &Promoflow, state: Option<DeliveryState>, out: &mut Out) -> Done {
+fn list(promoflow: &Promoflow, state: Option<DeliveryState>, out: &mut Out) -> CommandResult {
     let header = [
         "DELIVERY", "RUN", "CHANNEL", "ADDRESS", "MESSAGE", "STATE", "ATTEMPTS", "ERROR",
     ];
     let mut table = Table::new(header);
-    let gone = out.gone();
+    let gone = out.closed_flag();
     let mut write = |row: DeliveryRow| -> io::Result<()> {
         if out.is_json() {
             return out.json(&json_of(&row));
@@ -142,23 +144,24 @@ fn list(promoflow: &Promoflow, state: Option<DeliveryState>, out: &mut Out) -> D
     if !out.is_json() {
         table.finish(out, "No matching deliveries.")?;
     }
-    Ok(Status::Done)
+    Ok(Status::Success)
 }
 
-fn number(id: &str) -> Result<DeliveryId, Failure> {
-    id.parse()
-        .map_err(|_| Failure::refused(format_args!("`{id}`: not a delivery id; expected a number")))
+fn number(id: &str) -> Result<DeliveryId, CliError> {
+    id.parse().map_err(|_| {
+        CliError::invalid_input(format_args!("`{id}`: not a delivery id; expected a number"))
+    })
 }
 
-fn unknown(id: &str) -> Failure {
-    Failure::failed(format_args!("no delivery `{id}`"))
-        .hint("run `promoflow outbox list` for the deliveries")
+fn unknown(id: &str) -> CliError {
+    CliError::failed(format_args!("no delivery `{id}`"))
+        .with_hint("run `promoflow outbox list` for the deliveries")
 }
 
-fn order(promoflow: &Promoflow, id: &str, order: Order, out: &mut Out) -> Done {
+fn apply_action(promoflow: &Promoflow, id: &str, action: Action, out: &mut Out) -> CommandResult {
     let delivery = number(id)?;
-    let ordered = promoflow.order_delivery(delivery, order)?;
-    let Some(done) = order::done(ordered, order, "delivery", id)? else {
+    let outcome = promoflow.apply_delivery_action(delivery, action)?;
+    let Some(done) = actions::describe(outcome, action, "delivery", id)? else {
         return Err(unknown(id));
     };
     if out.is_json() {
@@ -167,16 +170,16 @@ fn order(promoflow: &Promoflow, id: &str, order: Order, out: &mut Out) -> Done {
     } else {
         out.line(format_args!("{done}"))?;
     }
-    Ok(Status::Done)
+    Ok(Status::Success)
 }
 
-fn show(promoflow: &Promoflow, id: &str, out: &mut Out) -> Done {
+fn show(promoflow: &Promoflow, id: &str, out: &mut Out) -> CommandResult {
     let delivery = number(id)?;
     let row = promoflow.delivery(delivery)?.ok_or_else(|| unknown(id))?;
     let history = promoflow.delivery_history(delivery)?.unwrap_or_default();
     if out.is_json() {
         out.json(&history::json_of(json_of(&row), &history))?;
-        return Ok(Status::Done);
+        return Ok(Status::Success);
     }
     let state = out.style(BOLD, name(&row.state));
     out.line(format_args!(
@@ -187,9 +190,9 @@ fn show(promoflow: &Promoflow, id: &str, out: &mut Out) -> Done {
         count(row.attempts, "attempt", "attempts")
     ))?;
     if let Some(error) = &row.error {
-        out.line(format_args!("Error: {}", tame_line(error)))?;
+        out.line(format_args!("Error: {}", sanitize_line(error)))?;
     }
-    history::tell(&history, out)?;
+    history::print(&history, out)?;
     show_content(&row.content, Some(&row.address), out)?;
-    Ok(Status::Done)
+    Ok(Status::Success)
 }

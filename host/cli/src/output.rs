@@ -11,11 +11,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use clap::builder::styling::{AnsiColor, Style as Ansi};
-pub(super) use promoflow_document::{tame, tame_line};
+pub(super) use promoflow_document::{sanitize, sanitize_line};
 use promoflow_model::clock::Timestamp;
 use serde::Serialize;
 
-use promoflow_document::tame_json;
+use promoflow_document::sanitize_json;
 
 /// A text style on a terminal.
 #[derive(Clone, Copy)]
@@ -24,7 +24,7 @@ pub(super) struct Style(usize);
 pub(super) const ERROR: Style = Style(0);
 pub(super) const WARNING: Style = Style(1);
 pub(super) const HINT: Style = Style(2);
-pub(super) const GOOD: Style = Style(3);
+pub(super) const SUCCESS: Style = Style(3);
 pub(super) const BOLD: Style = Style(4);
 pub(super) const DIM: Style = Style(5);
 
@@ -43,7 +43,7 @@ static MARK: LazyLock<String> =
     LazyLock::new(|| format!("\u{fdd0}{:016x}\u{fdd1}", RandomState::new().hash_one(0)));
 
 impl Style {
-    /// Returns the text in this style if colours are on, for [`Out`] and [`tell_people`] to write.
+    /// Returns the text in this style if colours are on, for [`Out`] and [`print_stderr`] to write.
     pub(super) fn on(self, colours: bool, text: impl Display) -> String {
         match colours {
             true => format!("{}{}{text}{} ", *MARK, self.0, *MARK),
@@ -58,7 +58,7 @@ fn written(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let mut parts = text.split(MARK.as_str());
-    let mut written = tame(parts.next().unwrap_or_default());
+    let mut written = sanitize(parts.next().unwrap_or_default());
     let mut style: Option<Ansi> = None;
     for part in parts {
         let mut chars = part.chars();
@@ -72,13 +72,13 @@ fn written(text: &str) -> Cow<'_, str> {
             (None, None) => String::new(),
         };
         style = next;
-        written += &tame(chars.as_str());
+        written += &sanitize(chars.as_str());
     }
     Cow::Owned(written)
 }
 
 /// Writes text to standard error.
-pub(super) fn tell_people(text: &str) {
+pub(super) fn print_stderr(text: &str) {
     // Standard error may be closed; then there is nothing to do.
     let _closed = io::stderr().lock().write_all(written(text).as_bytes());
 }
@@ -97,7 +97,7 @@ pub(super) struct Out {
     json: bool,
     colours: bool,
     /// The output is a terminal: bytes are sanitized like text.
-    watched: bool,
+    is_terminal: bool,
     /// An incomplete line of bytes.
     pending: Vec<u8>,
     gone: Arc<AtomicBool>,
@@ -107,12 +107,12 @@ impl Out {
     /// Creates the output of the process.
     pub(super) fn stdout(json: bool) -> Out {
         let stdout = io::stdout();
-        let watched = stdout.is_terminal();
+        let is_terminal = stdout.is_terminal();
         Out {
             writer: BufWriter::new(Box::new(stdout)),
             json,
-            colours: colours(watched),
-            watched,
+            colours: colours(is_terminal),
+            is_terminal,
             pending: Vec::new(),
             gone: Arc::default(),
         }
@@ -124,18 +124,18 @@ impl Out {
     }
 
     /// Returns true if the reader is gone, so that a listing may end.
-    pub(super) fn is_gone(&self) -> bool {
+    pub(super) fn is_closed(&self) -> bool {
         self.gone.load(Ordering::Relaxed)
     }
 
-    /// Returns the flag behind [`is_gone`](Self::is_gone), for use while the output is borrowed.
-    pub(super) fn gone(&self) -> Arc<AtomicBool> {
+    /// Returns the flag behind [`is_closed`](Self::is_closed), for use while the output is borrowed.
+    pub(super) fn closed_flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.gone)
     }
 
     /// Writes a line of JSON.
     pub(super) fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
-        let mut line = tame_json(value)?;
+        let mut line = sanitize_json(value)?;
         line.push(b'\n');
         self.put(&line)
     }
@@ -147,7 +147,7 @@ impl Out {
 
     /// Writes the bytes of a file; sanitized if they go to a terminal.
     pub(super) fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if !self.watched {
+        if !self.is_terminal {
             return self.put(bytes);
         }
         self.pending.extend_from_slice(bytes);
@@ -156,26 +156,26 @@ impl Out {
             .pending
             .drain(..ended.map_or(0, |end| end + 1))
             .collect();
-        self.put(tame(&String::from_utf8_lossy(&lines)).as_bytes())
+        self.put(sanitize(&String::from_utf8_lossy(&lines)).as_bytes())
     }
 
     fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if self.is_gone() {
+        if self.is_closed() {
             return Ok(());
         }
         let written = self.writer.write_all(bytes);
-        self.unless_gone(written)
+        self.ignore_closed(written)
     }
 
     /// Flushes what was written so far.
     pub(super) fn flush(&mut self) -> io::Result<()> {
-        if self.is_gone() {
+        if self.is_closed() {
             return Ok(());
         }
         let rest = std::mem::take(&mut self.pending);
-        self.put(tame(&String::from_utf8_lossy(&rest)).as_bytes())?;
+        self.put(sanitize(&String::from_utf8_lossy(&rest)).as_bytes())?;
         let flushed = self.writer.flush();
-        self.unless_gone(flushed)
+        self.ignore_closed(flushed)
     }
 
     /// Returns the text in that style, if colours are on.
@@ -183,7 +183,7 @@ impl Out {
         style.on(self.colours, text)
     }
 
-    fn unless_gone(&mut self, result: io::Result<()>) -> io::Result<()> {
+    fn ignore_closed(&mut self, result: io::Result<()>) -> io::Result<()> {
         match result {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 self.gone.store(true, Ordering::Relaxed);
@@ -206,7 +206,7 @@ impl Write for Out {
 }
 
 /// Formats a time for people: to the second, in UTC.
-pub(super) fn moment(at: Timestamp) -> String {
+pub(super) fn format_time(at: Timestamp) -> String {
     match at.to_utc() {
         Some(time) => time.format("%Y-%m-%d %H:%M:%S").to_string(),
         None => "never".to_owned(),
@@ -266,7 +266,7 @@ mod tests {
     #[test]
     fn sanitizes_a_file_only_for_a_terminal() {
         let file = "code\nA\u{1b}]0;x\u{7}\u{442}\nB".as_bytes();
-        for (watched, expected) in [
+        for (is_terminal, expected) in [
             (false, file.to_vec()),
             (true, "code\nA\u{fffd}]0;x\u{fffd}\u{442}\nB".into()),
         ] {
@@ -275,7 +275,7 @@ mod tests {
                 writer: BufWriter::new(Box::new(sink.clone())),
                 json: false,
                 colours: false,
-                watched,
+                is_terminal,
                 pending: Vec::new(),
                 gone: Arc::default(),
             };

@@ -6,9 +6,9 @@ use clap::Args;
 use promoflow_installation::Promoflow;
 use serde_json::json;
 
-use super::failure::{Done, Failure, Status, tell_error, tell_note};
+use super::context::CliContext;
+use super::error::{CliError, CommandResult, Status, print_error, print_note};
 use super::output::Out;
-use super::session::Session;
 
 /// Create the database from a backup, after checking the backup.
 ///
@@ -26,17 +26,17 @@ pub(super) struct Restore {
 }
 
 impl Restore {
-    pub(super) fn run(&self, session: &Session, out: &mut Out) -> Done {
+    pub(super) fn run(&self, context: &CliContext, out: &mut Out) -> CommandResult {
         if !self.file.is_file() {
             let message = format_args!("{}: no such file", self.file.display());
-            return Err(Failure::refused(message));
+            return Err(CliError::invalid_input(message));
         }
-        let to = session.new_path()?;
+        let to = context.path_for_creation()?;
         let restored = Promoflow::restore(&self.file, &to)?;
         for broken in restored.audited.iter().filter(|one| !one.holds) {
             let rows = broken.violations.join("\n  ");
             let message = format!("{} does not hold in the backup:\n  {rows}", broken.promise);
-            tell_error(message, None);
+            print_error(message, None);
         }
         if out.is_json() {
             out.json(&json!({
@@ -54,13 +54,13 @@ impl Restore {
             ))?;
         }
         if !restored.done {
-            return Err(Failure::failed("the backup was not restored")
-                .hint("use an older backup, or check this one with `promoflow audit`"));
+            return Err(CliError::failed("the backup was not restored")
+                .with_hint("use an older backup, or check this one with `promoflow audit`"));
         }
         out.flush()?;
-        tell_note(
+        print_note(
             "codes sent after the backup are available in it: retire them before you start anything",
         );
-        Ok(Status::Done)
+        Ok(Status::Success)
     }
 }

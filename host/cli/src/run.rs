@@ -2,21 +2,21 @@
 
 use std::collections::HashMap;
 
+use promoflow_model::redact;
 use clap::{Subcommand, ValueEnum};
 use promoflow_installation::Promoflow;
 use promoflow_model::clock::Timestamp;
-use promoflow_model::mask;
-use promoflow_store::{Order, RunId, RunRow, RunState, StepRecord, WorkflowRow};
+use promoflow_store::{Action, RunId, RunRow, RunState, StepRecord, WorkflowVersionId};
 use serde_json::{Value, json};
 
-use super::failure::{Done, Failure, Status, tell_note};
-use super::order;
-use super::output::{BOLD, ERROR, GOOD, Out, WARNING, moment, name, tame_line};
-use super::session::Session;
+use super::actions;
+use super::context::CliContext;
+use super::error::{CliError, CommandResult, Status, print_note};
+use super::output::{BOLD, ERROR, Out, SUCCESS, WARNING, format_time, name, sanitize_line};
 use super::table::Table;
 
 /// Default maximum number of runs in a list for people.
-const SHOWN: usize = 50;
+const DEFAULT_LIMIT: usize = 50;
 
 /// Runs: executions of workflows, and their results.
 #[derive(Subcommand)]
@@ -87,17 +87,17 @@ impl From<StateName> for RunState {
     }
 }
 
-type Names = HashMap<WorkflowRow, (String, u32)>;
+type Names = HashMap<WorkflowVersionId, (String, u32)>;
 
 impl RunCommand {
-    pub(super) fn run(self, session: &Session, out: &mut Out) -> Done {
+    pub(super) fn run(self, context: &CliContext, out: &mut Out) -> CommandResult {
         match self {
             RunCommand::List { state, limit } => {
-                list(&session.open()?, state.map(RunState::from), limit, out)
+                list(&context.open()?, state.map(RunState::from), limit, out)
             }
-            RunCommand::Show { id } => show(&session.open()?, &id, out),
-            RunCommand::Retry { id } => order(&session.open()?, &id, Order::Retry, out),
-            RunCommand::Cancel { id } => order(&session.open()?, &id, Order::Cancel, out),
+            RunCommand::Show { id } => show(&context.open()?, &id, out),
+            RunCommand::Retry { id } => apply_action(&context.open()?, &id, Action::Retry, out),
+            RunCommand::Cancel { id } => apply_action(&context.open()?, &id, Action::Cancel, out),
         }
     }
 }
@@ -114,10 +114,10 @@ fn json_of(row: &RunRow, names: &Names) -> Value {
         "error": row.error,
         "waitsFor": row.waits_for(),
         "waitsUntil": row.waits_until().map(|until| until.to_string()),
-        "retry": row.retries.as_ref().map(|trouble| json!({
-            "step": Some(&trouble.step).filter(|step| !step.is_empty()),
-            "attempts": trouble.attempts,
-            "maxAttempts": trouble.kind.backoff().attempts,
+        "retry": row.retry_state.as_ref().map(|retry_state| json!({
+            "step": Some(&retry_state.step).filter(|step| !step.is_empty()),
+            "attempts": retry_state.attempts,
+            "maxAttempts": retry_state.kind.backoff().max_attempts,
             "nextAt": row.due.map(|due| due.to_string()),
         })),
         "startedAt": row.started.to_string(),
@@ -126,22 +126,25 @@ fn json_of(row: &RunRow, names: &Names) -> Value {
 }
 
 /// Describes the wait of a run and its deadline, or its failed attempts and the time of the next.
-fn standing(row: &RunRow) -> Option<String> {
-    if let Some(trouble) = &row.retries {
-        let (attempts, most) = (trouble.attempts, trouble.kind.backoff().attempts);
+fn wait_status(row: &RunRow) -> Option<String> {
+    if let Some(retry_state) = &row.retry_state {
+        let (attempts, max) = (
+            retry_state.attempts,
+            retry_state.kind.backoff().max_attempts,
+        );
         let next = row.due.map_or_else(|| "now".to_owned(), at);
-        return Some(format!("attempt {attempts} of {most} failed, next {next}"));
+        return Some(format!("attempt {attempts} of {max} failed, next {next}"));
     }
     let awaited = row.waits_for()?;
-    Some(match (row.waits_until(), row.awaits.is_some()) {
-        (Some(until), false) => format!("waits until {}", moment(until)),
-        (Some(until), true) => format!("waits for {awaited}, until {}", moment(until)),
+    Some(match (row.waits_until(), row.awaited.is_some()) {
+        (Some(until), false) => format!("waits until {}", format_time(until)),
+        (Some(until), true) => format!("waits for {awaited}, until {}", format_time(until)),
         (None, _) => format!("waits for {awaited}"),
     })
 }
 
 fn at(due: Timestamp) -> String {
-    format!("at {} UTC", moment(due))
+    format!("at {} UTC", format_time(due))
 }
 
 /// Returns the id of a run's workflow.
@@ -156,18 +159,18 @@ fn list(
     state: Option<RunState>,
     limit: Option<usize>,
     out: &mut Out,
-) -> Done {
+) -> CommandResult {
     let names = promoflow.workflow_names()?;
     if out.is_json() {
         for row in promoflow.runs(state, limit.unwrap_or(usize::MAX))? {
             out.json(&json_of(&row, &names))?;
-            if out.is_gone() {
+            if out.is_closed() {
                 break;
             }
         }
-        return Ok(Status::Done);
+        return Ok(Status::Success);
     }
-    let shown = limit.unwrap_or(SHOWN);
+    let shown = limit.unwrap_or(DEFAULT_LIMIT);
     let mut rows = promoflow.runs(state, shown.saturating_add(1))?;
     let more = rows.len() > shown;
     rows.truncate(shown);
@@ -181,9 +184,9 @@ fn list(
             workflow_id(&row, &names),
             row.key.clone(),
             name(&row.state),
-            moment(row.started),
+            format_time(row.started),
             row.event.clone(),
-            standing(&row).unwrap_or_default(),
+            wait_status(&row).unwrap_or_default(),
             row.error.unwrap_or_default(),
         ];
         table.row(out, cells)?;
@@ -191,25 +194,27 @@ fn list(
     table.finish(out, "No matching runs.")?;
     out.flush()?;
     if more && limit.is_none() {
-        tell_note(format_args!(
+        print_note(format_args!(
             "more runs exist; show the newest N with --limit N"
         ));
     }
-    Ok(Status::Done)
+    Ok(Status::Success)
 }
 
-fn number(id: &str) -> Result<RunId, Failure> {
-    id.parse()
-        .map_err(|_| Failure::refused(format_args!("`{id}`: not a run id; expected a number")))
+fn number(id: &str) -> Result<RunId, CliError> {
+    id.parse().map_err(|_| {
+        CliError::invalid_input(format_args!("`{id}`: not a run id; expected a number"))
+    })
 }
 
-fn unknown(id: &str) -> Failure {
-    Failure::failed(format_args!("no run `{id}`")).hint("run `promoflow run list` for the runs")
+fn unknown(id: &str) -> CliError {
+    CliError::failed(format_args!("no run `{id}`"))
+        .with_hint("run `promoflow run list` for the runs")
 }
 
-fn order(promoflow: &Promoflow, id: &str, order: Order, out: &mut Out) -> Done {
+fn apply_action(promoflow: &Promoflow, id: &str, action: Action, out: &mut Out) -> CommandResult {
     let run = number(id)?;
-    let done = order::done(promoflow.order_run(run, order)?, order, "run", id)?;
+    let done = actions::describe(promoflow.apply_run_action(run, action)?, action, "run", id)?;
     let Some(done) = done else {
         return Err(unknown(id));
     };
@@ -219,10 +224,10 @@ fn order(promoflow: &Promoflow, id: &str, order: Order, out: &mut Out) -> Done {
     } else {
         out.line(format_args!("{done}"))?;
     }
-    Ok(Status::Done)
+    Ok(Status::Success)
 }
 
-fn show(promoflow: &Promoflow, id: &str, out: &mut Out) -> Done {
+fn show(promoflow: &Promoflow, id: &str, out: &mut Out) -> CommandResult {
     let Some((row, steps)) = promoflow.run(number(id)?)? else {
         return Err(unknown(id));
     };
@@ -231,10 +236,10 @@ fn show(promoflow: &Promoflow, id: &str, out: &mut Out) -> Done {
         let mut shown = json_of(&row, &names);
         shown["steps"] = steps.iter().map(step_json).collect();
         out.json(&shown)?;
-        return Ok(Status::Done);
+        return Ok(Status::Success);
     }
     let style = match row.state {
-        RunState::Completed => GOOD,
+        RunState::Completed => SUCCESS,
         RunState::Failed => ERROR,
         _ => WARNING,
     };
@@ -244,28 +249,28 @@ fn show(promoflow: &Promoflow, id: &str, out: &mut Out) -> Done {
     out.line(format_args!(
         "Run {id} of {workflow}, version {version}: {state}"
     ))?;
-    out.line(format_args!("  event     {}", tame_line(&row.event)))?;
-    out.line(format_args!("  key       {}", tame_line(&row.key)))?;
-    out.line(format_args!("  started   {} UTC", moment(row.started)))?;
+    out.line(format_args!("  event     {}", sanitize_line(&row.event)))?;
+    out.line(format_args!("  key       {}", sanitize_line(&row.key)))?;
+    out.line(format_args!("  started   {} UTC", format_time(row.started)))?;
     if let Some(finished) = row.finished {
-        out.line(format_args!("  finished  {} UTC", moment(finished)))?;
+        out.line(format_args!("  finished  {} UTC", format_time(finished)))?;
     }
-    if let Some(standing) = standing(&row) {
-        let label = match row.retries {
+    if let Some(wait_status) = wait_status(&row) {
+        let label = match row.retry_state {
             Some(_) => "retry",
             None => "waits",
         };
-        let standing = standing.strip_prefix("waits ").unwrap_or(&standing);
-        out.line(format_args!("  {label:<8}  {}", tame_line(standing)))?;
+        let wait_status = wait_status.strip_prefix("waits ").unwrap_or(&wait_status);
+        out.line(format_args!("  {label:<8}  {}", sanitize_line(wait_status)))?;
     }
     if let Some(error) = &row.error {
-        out.line(format_args!("  error     {}", tame_line(error)))?;
+        out.line(format_args!("  error     {}", sanitize_line(error)))?;
     }
     let codes = codes_in(promoflow, &steps)?;
     for (number, step) in steps.iter().enumerate() {
         show_step(number + 1, step, &codes, out)?;
     }
-    Ok(Status::Done)
+    Ok(Status::Success)
 }
 
 /// Returns a step as `--json` shows it.
@@ -283,7 +288,7 @@ pub(super) fn step_json(step: &StepRecord) -> Value {
 }
 
 /// Returns the values set by steps that are promo codes of the pool.
-fn codes_in(promoflow: &Promoflow, steps: &[StepRecord]) -> Result<Vec<String>, Failure> {
+fn codes_in(promoflow: &Promoflow, steps: &[StepRecord]) -> Result<Vec<String>, CliError> {
     let mut codes = Vec::new();
     for value in steps.iter().flat_map(|step| step.data.values()) {
         if let Value::String(text) = value
@@ -301,10 +306,10 @@ fn show_step(
     codes: &[String],
     out: &mut Out,
 ) -> std::io::Result<()> {
-    let masked = |text: &str| {
-        let mut text = tame_line(text);
+    let redacted = |text: &str| {
+        let mut text = sanitize_line(text);
         for code in codes {
-            text = text.replace(code.as_str(), &mask::code(code));
+            text = text.replace(code.as_str(), &redact::code(code));
         }
         text
     };
@@ -315,23 +320,23 @@ fn show_step(
         None => "did not finish".to_owned(),
     };
     let block = &step.block;
-    let started = moment(step.started_at);
+    let started = format_time(step.started_at);
     out.line(format_args!(
         "\n{number}. {id}: {block}, {left}, started {started} UTC, took {took} ms"
     ))?;
     for (name, value) in &step.data {
         let value = match value {
-            Value::String(text) => masked(text),
-            other => masked(&other.to_string()),
+            Value::String(text) => redacted(text),
+            other => redacted(&other.to_string()),
         };
-        out.line(format_args!("     {} = {value}", tame_line(name)))?;
+        out.line(format_args!("     {} = {value}", sanitize_line(name)))?;
     }
     for note in &step.log {
-        out.line(format_args!("     {}", masked(note)))?;
+        out.line(format_args!("     {}", redacted(note)))?;
     }
     if let Some(error) = &step.error {
         let label = out.style(ERROR, "error");
-        out.line(format_args!("     {label}: {}", masked(error)))?;
+        out.line(format_args!("     {label}: {}", redacted(error)))?;
     }
     Ok(())
 }

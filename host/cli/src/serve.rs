@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
-use promoflow_config::{LONGEST_SECONDS, ServeConfig};
+use promoflow_config::{MAX_SECONDS, ServeConfig};
 use promoflow_server as api;
 use promoflow_server::{Limits, Options, Tls};
 use serde_json::json;
 
-use super::failure::{Done, Failure, Status, tell_note};
+use super::context::CliContext;
+use super::error::{CliError, CommandResult, Status, print_note};
 use super::output::Out;
-use super::session::Session;
 
 /// Run the HTTP service, with workers and the dispatcher, until Ctrl-C or SIGTERM.
 ///
@@ -73,7 +73,7 @@ pub(super) struct Serve {
         value_name = "SECONDS",
         env = "PROMOFLOW_HEADER_TIME",
         hide_env_values = true,
-        value_parser = RangedU64ValueParser::<NonZeroU64>::new().range(1..=LONGEST_SECONDS)
+        value_parser = RangedU64ValueParser::<NonZeroU64>::new().range(1..=MAX_SECONDS)
     )]
     header_time: Option<NonZeroU64>,
     /// Maximum seconds without data while a client sends a body (default: 30).
@@ -82,7 +82,7 @@ pub(super) struct Serve {
         value_name = "SECONDS",
         env = "PROMOFLOW_BODY_PAUSE",
         hide_env_values = true,
-        value_parser = RangedU64ValueParser::<NonZeroU64>::new().range(1..=LONGEST_SECONDS)
+        value_parser = RangedU64ValueParser::<NonZeroU64>::new().range(1..=MAX_SECONDS)
     )]
     body_pause: Option<NonZeroU64>,
     /// Maximum number of connections (default: 1024). Above it, the oldest connection without a
@@ -108,7 +108,7 @@ pub(super) struct Serve {
         value_name = "SECONDS",
         env = "PROMOFLOW_DRAIN",
         hide_env_values = true,
-        value_parser = RangedU64ValueParser::<u64>::new().range(..=LONGEST_SECONDS)
+        value_parser = RangedU64ValueParser::<u64>::new().range(..=MAX_SECONDS)
     )]
     drain: Option<u64>,
     /// Read everything that the service needs, including secrets and certificates, report whether
@@ -122,29 +122,29 @@ pub(super) struct Serve {
 }
 
 impl Serve {
-    pub(super) fn run(self, session: &Session, out: &mut Out) -> Done {
-        let file = session.own_config()?.serve;
+    pub(super) fn run(self, context: &CliContext, out: &mut Out) -> CommandResult {
+        let file = context.load_config()?.serve;
         let (check, probe) = (self.check, self.probe);
-        let options = self.over(file)?;
+        let options = self.merge(file)?;
         let scheme = if options.tls.is_some() {
             "https"
         } else {
             "http"
         };
         if check {
-            return checked(session, &options, scheme, out);
+            return print_check(context, &options, scheme, out);
         }
         if probe {
-            return probed(&options, out);
+            return print_probe(&options, out);
         }
-        let promoflow = session.open_to_deliver()?;
+        let promoflow = context.open_to_deliver()?;
         if promoflow.keys()?.iter().all(|key| key.revoked.is_some()) {
-            tell_note("no API key exists yet; create one with `promoflow key create`");
+            print_note("no API key exists yet; create one with `promoflow key create`");
         }
-        let mut told = Ok(());
+        let mut printed = Ok(());
         let served = api::serve(promoflow, options, |address| {
             let url = format!("{scheme}://{address}");
-            told = match out.is_json() {
+            printed = match out.is_json() {
                 true => out.json(&json!({ "url": url })),
                 false => out.line(format_args!(
                     "Listening on {url}; the API is documented at {url}/docs/."
@@ -152,46 +152,48 @@ impl Serve {
             }
             .and_then(|()| out.flush());
         });
-        told?;
-        served.map_err(Failure::from)?;
-        Ok(Status::Done)
+        printed?;
+        served.map_err(CliError::from)?;
+        Ok(Status::Success)
     }
 
     /// Merges the settings: options and environment override the configuration, which overrides the
     /// defaults.
-    fn over(self, file: ServeConfig) -> Result<Options, Failure> {
-        let usual = Options::default();
+    fn merge(self, file: ServeConfig) -> Result<Options, CliError> {
+        let defaults = Options::default();
         let limits = Limits::default();
         let certificate = self.tls_certificate.or(file.tls_certificate);
         let tls = match (certificate, self.tls_key.or(file.tls_key)) {
             (Some(certificate), Some(key)) => Some(Tls { certificate, key }),
             (None, None) => None,
             (Some(_), None) => {
-                return Err(Failure::refused("the TLS certificate has no key").hint(
+                return Err(CliError::invalid_input("the TLS certificate has no key").with_hint(
                     "name its file with --tls-key, PROMOFLOW_TLS_KEY or `tls-key` in the configuration",
                 ));
             }
             (None, Some(_)) => {
-                return Err(Failure::refused("the TLS key has no certificate").hint(
-                    "name its file with --tls-certificate, PROMOFLOW_TLS_CERTIFICATE or \
+                return Err(
+                    CliError::invalid_input("the TLS key has no certificate").with_hint(
+                        "name its file with --tls-certificate, PROMOFLOW_TLS_CERTIFICATE or \
                      `tls-certificate` in the configuration",
-                ));
+                    ),
+                );
             }
         };
-        let seconds = |given: Option<NonZeroU64>, file: Option<NonZeroU64>, usual: Duration| {
+        let seconds = |given: Option<NonZeroU64>, file: Option<NonZeroU64>, defaults: Duration| {
             let seconds = given.or(file);
-            seconds.map_or(usual, |seconds| Duration::from_secs(seconds.get()))
+            seconds.map_or(defaults, |seconds| Duration::from_secs(seconds.get()))
         };
-        let number = |given: Option<NonZeroU32>, file: Option<NonZeroU32>, usual: u32| {
-            given.or(file).map_or(usual, NonZeroU32::get)
+        let number = |given: Option<NonZeroU32>, file: Option<NonZeroU32>, defaults: u32| {
+            given.or(file).map_or(defaults, NonZeroU32::get)
         };
         let connections = self.connections.or(file.connections);
-        let of_one = self
+        let per_address = self
             .connections_per_address
             .or(file.connections_per_address);
-        let places = |number: NonZeroU64| usize::try_from(number.get()).unwrap_or(usize::MAX);
+        let to_count = |number: NonZeroU64| usize::try_from(number.get()).unwrap_or(usize::MAX);
         Ok(Options {
-            listen: self.listen.or(file.listen).unwrap_or(usual.listen),
+            listen: self.listen.or(file.listen).unwrap_or(defaults.listen),
             tls,
             limits: Limits {
                 events_per_second: number(
@@ -206,20 +208,20 @@ impl Serve {
                 ),
                 header_time: seconds(self.header_time, file.header_time, limits.header_time),
                 body_pause: seconds(self.body_pause, file.body_pause, limits.body_pause),
-                connections: connections.map_or(limits.connections, places),
-                connections_per_address: of_one.map(places),
+                connections: connections.map_or(limits.connections, to_count),
+                connections_per_address: per_address.map(to_count),
                 ..limits
             },
             drain: self
                 .drain
                 .or(file.drain)
-                .map_or(usual.drain, Duration::from_secs),
+                .map_or(defaults.drain, Duration::from_secs),
         })
     }
 }
 
 /// Checks the `[serve]` section of the configuration.
-pub(super) fn check(file: &ServeConfig) -> Result<(), Failure> {
+pub(super) fn check(file: &ServeConfig) -> Result<(), CliError> {
     let nothing = Serve {
         listen: None,
         tls_certificate: None,
@@ -234,14 +236,19 @@ pub(super) fn check(file: &ServeConfig) -> Result<(), Failure> {
         check: true,
         probe: false,
     };
-    let options = nothing.over(file.clone())?;
-    api::check(&options).map_err(|error| Failure::refused(format_args!("{error:#}")))
+    let options = nothing.merge(file.clone())?;
+    api::check(&options).map_err(|error| CliError::invalid_input(format_args!("{error:#}")))
 }
 
 /// Prints the settings that the service would start with.
-fn checked(session: &Session, options: &Options, scheme: &str, out: &mut Out) -> Done {
-    let database = session.check()?;
-    api::check(options).map_err(|error| Failure::refused(format_args!("{error:#}")))?;
+fn print_check(
+    context: &CliContext,
+    options: &Options,
+    scheme: &str,
+    out: &mut Out,
+) -> CommandResult {
+    let database = context.check()?;
+    api::check(options).map_err(|error| CliError::invalid_input(format_args!("{error:#}")))?;
     let (limits, url) = (&options.limits, format!("{scheme}://{}", options.listen));
     if out.is_json() {
         out.json(&json!({
@@ -262,16 +269,16 @@ fn checked(session: &Session, options: &Options, scheme: &str, out: &mut Out) ->
             database.display()
         ))?;
     }
-    Ok(Status::Done)
+    Ok(Status::Success)
 }
 
 /// Prints whether the service is ready.
-fn probed(options: &Options, out: &mut Out) -> Done {
-    let url = api::probe(options).map_err(|error| Failure::failed(format_args!("{error:#}")))?;
+fn print_probe(options: &Options, out: &mut Out) -> CommandResult {
+    let url = api::probe(options).map_err(|error| CliError::failed(format_args!("{error:#}")))?;
     if out.is_json() {
         out.json(&json!({ "ready": true, "url": url }))?;
     } else {
         out.line(format_args!("{url} is ready."))?;
     }
-    Ok(Status::Done)
+    Ok(Status::Success)
 }

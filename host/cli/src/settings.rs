@@ -5,9 +5,9 @@ use promoflow_model::pool::Calendar;
 use promoflow_model::zone;
 use serde_json::json;
 
-use super::failure::{Done, Failure, Status, tell_note};
+use super::context::CliContext;
+use super::error::{CliError, CommandResult, Status, print_note};
 use super::output::Out;
-use super::session::Session;
 
 /// Settings of the database.
 #[derive(Subcommand)]
@@ -26,17 +26,19 @@ pub(super) enum SettingsCommand {
 }
 
 impl SettingsCommand {
-    pub(super) fn run(self, session: &Session, out: &mut Out) -> Done {
+    pub(super) fn run(self, context: &CliContext, out: &mut Out) -> CommandResult {
         let SettingsCommand::TimeZone { zone } = self;
         let zone = match zone {
-            None => session.open()?.calendar()?.zone(),
+            None => context.open()?.calendar()?.zone(),
             Some(name) => {
                 let zone = zone::parse(&name)
-                    .map_err(|error| Failure::refused(&error).hint(&error.hint))?;
-                if let Some(surprise) = zone::surprise(zone) {
-                    tell_note(surprise);
+                    .map_err(|error| CliError::invalid_input(&error).with_hint(&error.hint))?;
+                if let Some(sign_warning) = zone::sign_warning(zone) {
+                    print_note(sign_warning);
                 }
-                session.open_or_make()?.set_calendar(Calendar::new(zone))?;
+                context
+                    .open_or_create()?
+                    .set_calendar(Calendar::new(zone))?;
                 zone
             }
         };
@@ -44,6 +46,6 @@ impl SettingsCommand {
             true => out.json(&json!({ "timeZone": zone.name() }))?,
             false => out.line(format_args!("{}", zone.name()))?,
         }
-        Ok(Status::Done)
+        Ok(Status::Success)
     }
 }

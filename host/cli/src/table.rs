@@ -2,18 +2,18 @@
 
 use std::io;
 
-use super::output::{BOLD, Out, tame_line};
+use super::output::{BOLD, Out, sanitize_line};
 
 /// Number of rows that determine the column widths. Wider cells in later rows break the alignment;
 /// in return, a listing of millions of rows needs little memory.
-const LOOK_AT: usize = 500;
+const SAMPLE_ROWS: usize = 500;
 /// Maximum width of a column except the last, in characters.
-const WIDEST: usize = 48;
+const MAX_WIDTH: usize = 48;
 
 /// A table that is being written.
 pub(super) struct Table<const N: usize> {
     header: [&'static str; N],
-    waiting: Vec<[String; N]>,
+    buffered: Vec<[String; N]>,
     widths: Option<[usize; N]>,
 }
 
@@ -21,20 +21,20 @@ impl<const N: usize> Table<N> {
     pub(super) fn new(header: [&'static str; N]) -> Table<N> {
         Table {
             header,
-            waiting: Vec::new(),
+            buffered: Vec::new(),
             widths: None,
         }
     }
 
     /// Adds a row.
     pub(super) fn row(&mut self, out: &mut Out, cells: [String; N]) -> io::Result<()> {
-        let cells = cells.map(|cell| tame_line(&cell));
+        let cells = cells.map(|cell| sanitize_line(&cell));
         match self.widths {
             Some(widths) => write_row(out, &cells, widths, false),
             None => {
-                self.waiting.push(cells);
-                if self.waiting.len() >= LOOK_AT {
-                    self.settle(out)?;
+                self.buffered.push(cells);
+                if self.buffered.len() >= SAMPLE_ROWS {
+                    self.fix_widths(out)?;
                 }
                 Ok(())
             }
@@ -43,25 +43,25 @@ impl<const N: usize> Table<N> {
 
     /// Writes the buffered rows; if there are no rows, writes `nothing`.
     pub(super) fn finish(mut self, out: &mut Out, nothing: &str) -> io::Result<()> {
-        if self.widths.is_none() && self.waiting.is_empty() {
+        if self.widths.is_none() && self.buffered.is_empty() {
             return out.line(format_args!("{nothing}"));
         }
-        self.settle(out)
+        self.fix_widths(out)
     }
 
-    fn settle(&mut self, out: &mut Out) -> io::Result<()> {
+    fn fix_widths(&mut self, out: &mut Out) -> io::Result<()> {
         if self.widths.is_some() {
             return Ok(());
         }
         let width = |column: usize| {
-            let cells = self.waiting.iter().map(|row| row[column].chars().count());
-            let widest = cells.max().unwrap_or_default().min(WIDEST);
+            let cells = self.buffered.iter().map(|row| row[column].chars().count());
+            let widest = cells.max().unwrap_or_default().min(MAX_WIDTH);
             widest.max(self.header[column].len())
         };
         let widths = std::array::from_fn(width);
         self.widths = Some(widths);
         write_row(out, &self.header.map(str::to_owned), widths, true)?;
-        for row in self.waiting.drain(..) {
+        for row in self.buffered.drain(..) {
             write_row(out, &row, widths, false)?;
         }
         Ok(())

@@ -8,12 +8,12 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use promoflow_engine::import::{ImportError, ImportReport};
 use promoflow_tabular::{CsvOptions, Format, RowError, StatedColumn, UploadError};
 
-use super::failure::{Done, Status, count, tell_error, tell_warning};
+use super::error::{CommandResult, Status, count, print_error, print_warning};
 use super::input::Input;
 use super::output::Out;
 
 /// Maximum number of invalid rows that are printed one by one; `--json` lists a thousand.
-const MOST_TOLD: usize = 20;
+const MAX_PRINTED_ERRORS: usize = 20;
 
 /// A file format by name.
 #[derive(Clone, Copy, ValueEnum)]
@@ -72,7 +72,7 @@ pub(super) struct Upload {
 impl Upload {
     /// Imports a file and reports the result. `import` gets the file, and a callback for the number
     /// of rows read so far.
-    pub(super) fn take(
+    pub(super) fn run(
         &self,
         input: Input,
         out: &mut Out,
@@ -80,7 +80,7 @@ impl Upload {
             Box<dyn Read + Send>,
             &mut dyn FnMut(u64),
         ) -> Result<ImportReport, ImportError>,
-    ) -> Done {
+    ) -> CommandResult {
         let bar = progress_bar(input.size);
         // A file's bar counts bytes; a stream's counter counts rows.
         let reader: Box<dyn Read + Send> = match input.size {
@@ -96,16 +96,16 @@ impl Upload {
             Err(ImportError::File { error, report }) => (*report, Some(error)),
             Err(ImportError::Store(error)) => return Err(error.into()),
         };
-        self.tell(&input.name, report, refused.as_ref(), out)
+        self.report(&input.name, report, refused.as_ref(), out)
     }
 
-    fn tell(
+    fn report(
         &self,
         file: &str,
         mut report: ImportReport,
         refused: Option<&UploadError>,
         out: &mut Out,
-    ) -> Done {
+    ) -> CommandResult {
         // Errors come from reading and from storing.
         report
             .errors
@@ -119,35 +119,35 @@ impl Upload {
             }));
             out.json(&report)?;
         } else {
-            self.tell_counts(file, &report, out)?;
+            self.print_counts(file, &report, out)?;
             out.flush()?;
-            tell_rows(file, &report);
+            print_row_errors(file, &report);
         }
         for warning in &report.warnings {
-            tell_warning(format_args!("{file}: {warning}"));
+            print_warning(format_args!("{file}: {warning}"));
         }
         if self.strict && (report.rejected > 0 || refused.is_some()) {
-            tell_error(
+            print_error(
                 "no row was imported: with --strict every row must be valid",
                 Some("correct the rows, or omit --strict"),
             );
         }
         match refused {
             Some(error) => {
-                tell_error(format_args!("{file}: {error}"), None);
+                print_error(format_args!("{file}: {error}"), None);
                 Ok(match error {
                     UploadError::Unreadable { .. }
-                    | UploadError::Spool(_)
-                    | UploadError::Keep(_) => Status::Failed,
-                    _ => Status::Refused,
+                    | UploadError::RowBuffer(_)
+                    | UploadError::UploadBuffer(_) => Status::Failed,
+                    _ => Status::InvalidInput,
                 })
             }
-            None if report.rejected > 0 => Ok(Status::Refused),
-            None => Ok(Status::Done),
+            None if report.rejected > 0 => Ok(Status::InvalidInput),
+            None => Ok(Status::Success),
         }
     }
 
-    fn tell_counts(&self, file: &str, report: &ImportReport, out: &mut Out) -> io::Result<()> {
+    fn print_counts(&self, file: &str, report: &ImportReport, out: &mut Out) -> io::Result<()> {
         let ImportReport {
             inserted,
             updated,
@@ -170,21 +170,21 @@ impl Upload {
     }
 }
 
-fn tell_rows(file: &str, report: &ImportReport) {
-    for error in report.errors.iter().take(MOST_TOLD) {
+fn print_row_errors(file: &str, report: &ImportReport) {
+    for error in report.errors.iter().take(MAX_PRINTED_ERRORS) {
         let column = error.column.map_or(String::new(), |at| format!("{at}:"));
         let field = match error.path.as_deref().unwrap_or(&error.field) {
             "" => String::new(),
             field => format!("{field}: "),
         };
-        tell_error(
+        print_error(
             format_args!("{file}:{}:{column} {field}{}", error.line, error.message),
             None,
         );
     }
-    if report.errors.len() > MOST_TOLD {
-        let more = report.errors.len() - MOST_TOLD;
-        tell_error(
+    if report.errors.len() > MAX_PRINTED_ERRORS {
+        let more = report.errors.len() - MAX_PRINTED_ERRORS;
+        print_error(
             format_args!("and {}", count(more as u64, "error more", "errors more")),
             Some("--json lists the first thousand"),
         );

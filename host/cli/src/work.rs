@@ -4,17 +4,17 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use clap::Args;
-use promoflow_installation::{Promoflow, Running};
+use promoflow_installation::{EngineHandle, Promoflow};
 
-use super::failure::{Done, Failure, Status, tell_note};
+use super::context::CliContext;
+use super::error::{CliError, CommandResult, Status, print_note};
 use super::output::Out;
-use super::session::Session;
 
 /// Time before the first check for remaining work.
-const FIRST_LOOK: Duration = Duration::from_millis(10);
+const MIN_POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// The maximum pause between checks. The pause doubles up to this, since a check counts everything
 /// that is due.
-const LAST_LOOK: Duration = Duration::from_millis(160);
+const MAX_POLL_INTERVAL: Duration = Duration::from_millis(160);
 
 /// Run workers and the dispatcher in the foreground, until Ctrl-C.
 ///
@@ -30,47 +30,47 @@ pub(super) struct Work {
 }
 
 impl Work {
-    pub(super) fn run(self, session: &Session, _out: &mut Out) -> Done {
-        let promoflow = session.open_to_deliver()?;
+    pub(super) fn run(self, context: &CliContext, _out: &mut Out) -> CommandResult {
+        let promoflow = context.open_to_deliver()?;
         let (stop, stopped) = channel();
         ctrlc::set_handler(move || {
             // The receiver may be gone if the process already ends.
             let _ending = stop.send(());
         })
-        .map_err(|error| Failure::failed(format_args!("cannot listen for signals: {error}")))?;
+        .map_err(|error| CliError::failed(format_args!("cannot listen for signals: {error}")))?;
         let running = promoflow.start()?;
         if !self.until_idle {
-            let what = match running.executes() {
+            let what = match running.is_executor() {
                 true => "working",
                 false => "another process executes on this database; waiting to take over",
             };
-            tell_note(format_args!("{what}; press Ctrl-C to stop"));
+            print_note(format_args!("{what}; press Ctrl-C to stop"));
         }
-        let mut pause = FIRST_LOOK;
+        let mut pause = MIN_POLL_INTERVAL;
         loop {
             match stopped.recv_timeout(pause) {
                 Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            pause = (pause * 2).min(LAST_LOOK);
-            promoflow.usable()?;
-            if self.until_idle && is_over(&promoflow, &running)? {
+            pause = (pause * 2).min(MAX_POLL_INTERVAL);
+            promoflow.check_schema()?;
+            if self.until_idle && is_finished(&promoflow, &running)? {
                 break;
             }
         }
         running.stop();
-        Ok(Status::Done)
+        Ok(Status::Success)
     }
 }
 
 /// Returns true if nothing is left to do, including the events of alerts. If a check finds
 /// something new, it is repeated later.
-fn is_over(promoflow: &Promoflow, running: &Running) -> Result<bool, Failure> {
+fn is_finished(promoflow: &Promoflow, running: &EngineHandle) -> Result<bool, CliError> {
     if !promoflow.is_idle()? {
         return Ok(false);
     }
-    let before = promoflow.pool_mark()?;
-    running.judge_alerts();
+    let before = promoflow.pool_version()?;
+    running.evaluate_alerts();
     // Runs started by alerts may have claimed codes since, which may raise other alerts.
-    Ok(promoflow.is_idle()? && promoflow.pool_mark()? == before)
+    Ok(promoflow.is_idle()? && promoflow.pool_version()? == before)
 }

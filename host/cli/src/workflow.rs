@@ -7,15 +7,15 @@ mod show;
 use clap::{Args, Subcommand};
 use promoflow_document::did_you_mean;
 use promoflow_installation::Promoflow;
-use promoflow_model::workflow::{SCHEMA, Workflow, graph};
+use promoflow_model::workflow::{SCHEMA, Workflow, flowchart};
 use promoflow_store::{StoredWorkflow, WorkflowState};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::failure::{Done, Failure, Status};
+use super::context::CliContext;
+use super::error::{CliError, CommandResult, Status};
 use super::files::{Files, schema};
 use super::output::{Out, name};
-use super::session::Session;
 use super::table::Table;
 use apply::{apply, check};
 use show::show;
@@ -50,16 +50,16 @@ pub(super) enum WorkflowCommand {
     List,
     /// Show a workflow with its steps.
     #[command(after_help = "Example:\n  promoflow workflow show birthday")]
-    Show(Named),
+    Show(WorkflowArg),
     /// Print a workflow as a Mermaid flowchart, which code hosting sites render.
     #[command(after_help = "Example:\n  promoflow workflow graph birthday > birthday.mmd")]
-    Graph(Named),
+    Graph(WorkflowArg),
     /// Pause a workflow: events no longer start it; existing runs continue.
     #[command(after_help = "Example:\n  promoflow workflow pause birthday")]
-    Pause(Named),
+    Pause(WorkflowArg),
     /// Resume a paused workflow: events start it again.
     #[command(after_help = "Example:\n  promoflow workflow resume birthday")]
-    Resume(Named),
+    Resume(WorkflowArg),
     /// Print the JSON Schema of a workflow file, for editors.
     #[command(after_help = "Example:\n  promoflow workflow schema > workflow.schema.json")]
     Schema,
@@ -67,7 +67,7 @@ pub(super) enum WorkflowCommand {
 
 /// A workflow given by id.
 #[derive(Args)]
-pub(super) struct Named {
+pub(super) struct WorkflowArg {
     /// The workflow's id.
     id: String,
 }
@@ -122,32 +122,32 @@ impl<'w> WorkflowJson<'w> {
 }
 
 impl WorkflowCommand {
-    pub(super) fn run(self, session: &Session, out: &mut Out) -> Done {
+    pub(super) fn run(self, context: &CliContext, out: &mut Out) -> CommandResult {
         match self {
-            WorkflowCommand::Apply(files) => apply(session, &files, out),
-            WorkflowCommand::Check { files, messages } => check(session, &files, &messages, out),
-            WorkflowCommand::List => list(&session.open()?, out),
-            WorkflowCommand::Show(named) => show(&find(&session.open()?, &named.id)?, out),
+            WorkflowCommand::Apply(files) => apply(context, &files, out),
+            WorkflowCommand::Check { files, messages } => check(context, &files, &messages, out),
+            WorkflowCommand::List => list(&context.open()?, out),
+            WorkflowCommand::Show(named) => show(&find(&context.open()?, &named.id)?, out),
             WorkflowCommand::Graph(named) => {
-                let drawn = graph(&find(&session.open()?, &named.id)?.workflow);
+                let diagram = flowchart(&find(&context.open()?, &named.id)?.workflow);
                 match out.is_json() {
-                    true => out.json(&json!({ "workflow": named.id, "graph": drawn }))?,
-                    false => out.bytes(drawn.as_bytes())?,
+                    true => out.json(&json!({ "workflow": named.id, "graph": diagram }))?,
+                    false => out.bytes(diagram.as_bytes())?,
                 }
-                Ok(Status::Done)
+                Ok(Status::Success)
             }
             WorkflowCommand::Pause(named) => {
-                set_state(&session.open()?, &named.id, WorkflowState::Paused, out)
+                set_state(&context.open()?, &named.id, WorkflowState::Paused, out)
             }
             WorkflowCommand::Resume(named) => {
-                set_state(&session.open()?, &named.id, WorkflowState::Active, out)
+                set_state(&context.open()?, &named.id, WorkflowState::Active, out)
             }
             WorkflowCommand::Schema => schema(SCHEMA, out),
         }
     }
 }
 
-fn list(promoflow: &Promoflow, out: &mut Out) -> Done {
+fn list(promoflow: &Promoflow, out: &mut Out) -> CommandResult {
     let mut table = Table::new(["WORKFLOW", "VERSION", "STATE", "EVENT", "STEPS"]);
     for stored in promoflow.workflows()? {
         if out.is_json() {
@@ -178,21 +178,26 @@ fn list(promoflow: &Promoflow, out: &mut Out) -> Done {
             "No workflows. Add some with `promoflow workflow apply`.",
         )?;
     }
-    Ok(Status::Done)
+    Ok(Status::Success)
 }
 
-fn find(promoflow: &Promoflow, id: &str) -> Result<StoredWorkflow, Failure> {
+fn find(promoflow: &Promoflow, id: &str) -> Result<StoredWorkflow, CliError> {
     let workflows = promoflow.workflows()?;
     let ids: Vec<String> = workflows.iter().map(|w| w.workflow.id.clone()).collect();
     let mut all = workflows.into_iter();
     all.find(|one| one.workflow.id == id).ok_or_else(|| {
-        Failure::failed(format_args!("no workflow `{id}`"))
-            .hint("run `promoflow workflow list` for the workflows")
-            .maybe_hint(did_you_mean(id, ids.iter().map(String::as_str)))
+        CliError::failed(format_args!("no workflow `{id}`"))
+            .with_hint("run `promoflow workflow list` for the workflows")
+            .with_optional_hint(did_you_mean(id, ids.iter().map(String::as_str)))
     })
 }
 
-fn set_state(promoflow: &Promoflow, id: &str, state: WorkflowState, out: &mut Out) -> Done {
+fn set_state(
+    promoflow: &Promoflow,
+    id: &str,
+    state: WorkflowState,
+    out: &mut Out,
+) -> CommandResult {
     find(promoflow, id)?;
     promoflow.set_workflow_state(id, state)?;
     let stored = find(promoflow, id)?;
@@ -209,5 +214,5 @@ fn set_state(promoflow: &Promoflow, id: &str, state: WorkflowState, out: &mut Ou
             ))?,
         }
     }
-    Ok(Status::Done)
+    Ok(Status::Success)
 }

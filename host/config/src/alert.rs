@@ -2,20 +2,20 @@
 
 use serde::Deserialize;
 
-use super::file::Table;
+use super::toml_reader::Table;
 use super::webhook::{self, WebhookConfig};
 use promoflow_model::alert::{Kind, Rule};
 use promoflow_model::pool::{MAX_DISCOUNT, MAX_TYPE_CHARS};
 
 /// The largest threshold in codes, and the maximum number of codes that a check counts.
-const MOST_CODES: u32 = 1_000_000;
+const MAX_CODES: u32 = 1_000_000;
 /// The largest threshold in days.
-const MOST_DAYS: u32 = 365;
+const MAX_DAYS: u32 = 365;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct Written {
-    #[serde(default = "left")]
+struct RawAlert {
+    #[serde(default = "default_kind")]
     kind: Kind,
     #[serde(rename = "type")]
     code_type: Option<String>,
@@ -24,7 +24,7 @@ struct Written {
     alarm: Option<u32>,
     within_days: Option<u32>,
     #[serde(default)]
-    webhook: Names,
+    webhook: OneOrMany,
 }
 
 /// One name, or several.
@@ -33,18 +33,18 @@ struct Written {
     untagged,
     expecting = "expected the name of a webhook, or a list of names"
 )]
-enum Names {
+enum OneOrMany {
     One(String),
-    Some(Vec<String>),
+    Many(Vec<String>),
 }
 
-impl Default for Names {
-    fn default() -> Names {
-        Names::Some(Vec::new())
+impl Default for OneOrMany {
+    fn default() -> OneOrMany {
+        OneOrMany::Many(Vec::new())
     }
 }
 
-fn left() -> Kind {
+fn default_kind() -> Kind {
     Kind::Left
 }
 
@@ -55,40 +55,40 @@ pub(super) fn read(
     webhooks: &[WebhookConfig],
 ) -> anyhow::Result<Rule> {
     let (source, at) = (table.source, table.at.clone());
-    let written: Written = table.into()?;
-    rule(written, before)
+    let raw: RawAlert = table.into()?;
+    rule(raw, before)
         .and_then(|rule| webhook::check(&rule, webhooks).map(|()| rule))
-        .map_err(|wrong| source.fault(at, wrong))
+        .map_err(|error| source.error_at(at, error))
 }
 
-fn rule(written: Written, before: &[Rule]) -> Result<Rule, String> {
-    let kind = written.kind;
-    let (warning, alarm, most) = match kind {
-        Kind::Left => (500, 50, MOST_CODES),
-        Kind::RunsDry => (7, 2, MOST_DAYS),
-        Kind::Expiring => (50, 500, MOST_CODES),
+fn rule(raw: RawAlert, before: &[Rule]) -> Result<Rule, String> {
+    let kind = raw.kind;
+    let (warning, alarm, max) = match kind {
+        Kind::Left => (500, 50, MAX_CODES),
+        Kind::RunsDry => (7, 2, MAX_DAYS),
+        Kind::Expiring => (50, 500, MAX_CODES),
     };
     let rule = Rule {
         kind,
-        code_type: written.code_type,
-        discount: written.discount,
-        warning: written.warning.unwrap_or(warning),
-        alarm: written.alarm.unwrap_or(alarm),
-        within_days: written.within_days.unwrap_or(7),
-        webhooks: match written.webhook {
-            Names::One(name) => vec![name],
-            Names::Some(names) => names,
+        code_type: raw.code_type,
+        discount: raw.discount,
+        warning: raw.warning.unwrap_or(warning),
+        alarm: raw.alarm.unwrap_or(alarm),
+        within_days: raw.within_days.unwrap_or(7),
+        webhooks: match raw.webhook {
+            OneOrMany::One(name) => vec![name],
+            OneOrMany::Many(names) => names,
         },
     };
     let (warning, alarm) = (rule.warning, rule.alarm);
-    if warning > most || alarm > most {
-        return Err(format!("`warning` and `alarm` must be 0 to {most}"));
+    if warning > max || alarm > max {
+        return Err(format!("`warning` and `alarm` must be 0 to {max}"));
     }
-    let milder = match kind {
+    let is_ordered = match kind {
         Kind::Left | Kind::RunsDry => warning > alarm,
         Kind::Expiring => warning < alarm && warning > 0,
     };
-    if !milder {
+    if !is_ordered {
         let expected = match kind {
             Kind::Left | Kind::RunsDry => "greater than",
             Kind::Expiring => "at least 1 and less than",
@@ -97,11 +97,11 @@ fn rule(written: Written, before: &[Rule]) -> Result<Rule, String> {
             "`warning` ({warning}) must be {expected} `alarm` ({alarm})"
         ));
     }
-    if written.within_days.is_some() && kind != Kind::Expiring {
+    if raw.within_days.is_some() && kind != Kind::Expiring {
         return Err("`within-days` is only allowed for alerts of kind `expiring`".to_owned());
     }
-    if !(1..=MOST_DAYS).contains(&rule.within_days) {
-        return Err(format!("`within-days` must be 1 to {MOST_DAYS}"));
+    if !(1..=MAX_DAYS).contains(&rule.within_days) {
+        return Err(format!("`within-days` must be 1 to {MAX_DAYS}"));
     }
     if rule
         .discount

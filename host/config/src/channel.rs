@@ -6,11 +6,11 @@ use std::sync::Arc;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::file::Table;
-use super::http::Of;
+use super::http::RequestKind;
+use super::toml_reader::Table;
 use super::{HttpConfig, SmtpConfig};
 use crate::Rate;
-use promoflow_document::{did_you_mean, shown};
+use promoflow_document::{did_you_mean, quoted};
 
 /// A channel of a configuration file.
 #[derive(Clone, Debug)]
@@ -49,27 +49,27 @@ impl ChannelConfig {
         let kind: Option<Spanned<String>> = table.take("type")?;
         let Some(kind) = kind else {
             let message = format_args!("missing `type`; expected one of {}", TYPES.join(", "));
-            return Err(table.fault(message));
+            return Err(table.error_at(message));
         };
         let rate = table.take("rate")?;
         let (source, at) = (table.source, table.at.clone());
         let transport = match kind.get_ref().as_str() {
             "smtp" => {
                 let smtp: SmtpConfig = table.into()?;
-                smtp.check().map_err(|wrong| source.fault(at, wrong))?;
+                smtp.check().map_err(|error| source.error_at(at, error))?;
                 Transport::Smtp(smtp)
             }
-            "http" => Transport::Http(Arc::new(HttpConfig::read(table, Of::Letters)?)),
+            "http" => Transport::Http(Arc::new(HttpConfig::read(table, RequestKind::Deliveries)?)),
             "console" => {
-                table.refuse_unknown(&["type"])?;
+                table.reject_unknown(&["type"])?;
                 Transport::Console
             }
             "maildir" => Transport::Maildir(table.into()?),
             other => {
                 let hint = did_you_mean(other, TYPES)
                     .unwrap_or_else(|| format!("expected one of {}", TYPES.join(", ")));
-                let message = format_args!("unknown type {}; {hint}", shown(other));
-                return Err(source.fault(kind.span(), message));
+                let message = format_args!("unknown type {}; {hint}", quoted(other));
+                return Err(source.error_at(kind.span(), message));
             }
         };
         Ok(ChannelConfig { transport, rate })

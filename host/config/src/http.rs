@@ -10,16 +10,16 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::Secret;
-use super::answer::Answer;
-use super::body::{Body, Json, form};
-use super::file::{Source, Table};
-use super::template::Templated;
+use super::request_body::{JsonTemplate, RequestBody, form};
+use super::response_rule::ResponseRule;
+use super::template::ConfigTemplate;
+use super::toml_reader::{Source, Table};
 use super::url;
-use promoflow_document::shown;
+use promoflow_document::quoted;
 use promoflow_model::message::{ChannelKind, UnknownChannel};
 
 /// The values of a delivery that templates can read.
-pub(super) const VARIABLES: [&str; 15] = [
+pub(super) const DELIVERY_VARIABLES: [&str; 15] = [
     "address",
     "button",
     "channel",
@@ -38,7 +38,7 @@ pub(super) const VARIABLES: [&str; 15] = [
 ];
 
 /// The values of an alert's event that templates can read.
-const OF_EVENTS: [&str; 11] = [
+const EVENT_VARIABLES: [&str; 11] = [
     "count",
     "daysLeft",
     "delivery",
@@ -53,21 +53,21 @@ const OF_EVENTS: [&str; 11] = [
 ];
 
 /// Returns the names of all values that templates can read.
-pub fn letter_and_event_values() -> impl Iterator<Item = &'static str> {
-    VARIABLES.into_iter().chain(OF_EVENTS)
+pub fn template_variables() -> impl Iterator<Item = &'static str> {
+    DELIVERY_VARIABLES.into_iter().chain(EVENT_VARIABLES)
 }
 
 /// The source of the values in a request.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Of {
+pub(super) enum RequestKind {
     /// Deliveries of a channel.
-    Letters,
+    Deliveries,
     /// Alert events of a webhook.
     Events,
 }
 
 /// Headers that the host sets itself.
-const OWN_HEADERS: [&str; 8] = [
+const RESERVED_HEADERS: [&str; 8] = [
     "connection",
     "content-length",
     "expect",
@@ -86,15 +86,15 @@ pub struct HttpConfig {
     /// The method of the request.
     pub method: Method,
     /// The URL with a sample value for each reference; every request has its origin.
-    pub sample: Url,
+    pub sample_url: Url,
     /// The URL.
-    pub url: Templated,
+    pub url: ConfigTemplate,
     /// Additional headers.
-    pub headers: Vec<(HeaderName, Templated)>,
+    pub headers: Vec<(HeaderName, ConfigTemplate)>,
     /// User name and password.
-    pub login: Option<(Templated, Secret)>,
+    pub login: Option<(ConfigTemplate, Secret)>,
     /// The body of the request.
-    pub body: Body,
+    pub body: RequestBody,
     /// Secret variables of the templates.
     pub secrets: Vec<(String, Secret)>,
     /// The secrets that sign requests; several while a secret is being replaced.
@@ -102,7 +102,7 @@ pub struct HttpConfig {
     /// The header that holds the idempotency key of the delivery.
     pub idempotency_header: HeaderName,
     /// The rules that classify responses; the first match applies.
-    pub answers: Vec<Answer>,
+    pub response_rules: Vec<ResponseRule>,
     /// Maximum number of open connections, and of concurrent attempts.
     pub connections: usize,
     /// Maximum time for a response.
@@ -124,7 +124,7 @@ pub enum Method {
 /// The keys that are neither templates nor tables.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct Plain {
+struct RawHttp {
     takes: Option<Spanned<Vec<Spanned<String>>>>,
     url: Spanned<String>,
     #[serde(default)]
@@ -159,60 +159,65 @@ const KEYS: [&str; 16] = [
     "type",
 ];
 /// The number of these keys that a webhook has.
-const KEYS_OF_WEBHOOKS: usize = 12;
+const WEBHOOK_KEY_COUNT: usize = 12;
 
 impl HttpConfig {
-    pub(super) fn read(mut table: Table<'_>, of: Of) -> anyhow::Result<HttpConfig> {
-        let (keys, values) = match of {
-            Of::Letters => (&KEYS[..], &VARIABLES[..]),
-            Of::Events => (&KEYS[..KEYS_OF_WEBHOOKS], &OF_EVENTS[..]),
+    pub(super) fn read(mut table: Table<'_>, kind: RequestKind) -> anyhow::Result<HttpConfig> {
+        let (keys, values) = match kind {
+            RequestKind::Deliveries => (&KEYS[..], &DELIVERY_VARIABLES[..]),
+            RequestKind::Events => (&KEYS[..WEBHOOK_KEY_COUNT], &EVENT_VARIABLES[..]),
         };
-        table.refuse_unknown(keys)?;
+        table.reject_unknown(keys)?;
         let source = table.source;
         let at = table.at.clone();
         let secrets = secrets(source, table.take_table("secrets")?, values)?;
         let mut variables = values.to_vec();
         variables.extend(secrets.iter().map(|(name, _)| name.as_str()));
         let mut body = body(&mut table, &variables)?;
-        if of == Of::Events && matches!(body, Body::None) {
-            body = Body::Event;
+        if kind == RequestKind::Events && matches!(body, RequestBody::None) {
+            body = RequestBody::Event;
         }
         let headers = headers(source, table.take_table("headers")?, &variables)?;
-        let answers = table.take_tables("answer")?.into_iter().map(Answer::read);
-        let answers = answers.collect::<Result<_, _>>()?;
-        let plain: Plain = table.into()?;
+        let response_rules = table
+            .take_tables("answer")?
+            .into_iter()
+            .map(ResponseRule::read);
+        let response_rules = response_rules.collect::<Result<_, _>>()?;
+        let plain: RawHttp = table.into()?;
         let login = match (&plain.username, plain.password) {
             (Some(name), Some(password)) => {
-                Some((Templated::compile(source, name, &variables)?, password))
+                Some((ConfigTemplate::compile(source, name, &variables)?, password))
             }
             (None, None) => None,
-            _ => return Err(source.fault(at, "`username` and `password` must be set together")),
+            _ => return Err(source.error_at(at, "`username` and `password` must be set together")),
         };
         let timeout = plain.timeout_seconds.unwrap_or(Spanned::new(0..0, 30));
         if !(1..=600).contains(timeout.get_ref()) {
-            return Err(source.fault(timeout.span(), "`timeout-seconds` must be 1 to 600"));
+            return Err(source.error_at(timeout.span(), "`timeout-seconds` must be 1 to 600"));
         }
         let connections = plain.connections.unwrap_or(Spanned::new(0..0, 4));
         if !(1..=64).contains(connections.get_ref()) {
-            return Err(source.fault(connections.span(), "`connections` must be 1 to 64"));
+            return Err(source.error_at(connections.span(), "`connections` must be 1 to 64"));
         }
-        let (sample, url) = url::read(source, &plain.url, &variables)?;
+        let (sample_url, url) = url::read(source, &plain.url, &variables)?;
         let idempotency_header = match plain.idempotency_header {
             Some(name) => header_name(source, name.span(), name.get_ref())?,
             None => HeaderName::from_static("idempotency-key"),
         };
         if headers.iter().any(|(name, _)| *name == idempotency_header) {
             let message = "the idempotency header is set by the host";
-            return Err(source.fault(at, message));
+            return Err(source.error_at(at, message));
         }
         Ok(HttpConfig {
-            takes: match (plain.takes, of) {
+            takes: match (plain.takes, kind) {
                 (Some(names), _) => takes(source, &names)?,
-                (None, Of::Letters) => return Err(source.fault(at, "missing field `takes`")),
-                (None, Of::Events) => Vec::new(),
+                (None, RequestKind::Deliveries) => {
+                    return Err(source.error_at(at, "missing field `takes`"));
+                }
+                (None, RequestKind::Events) => Vec::new(),
             },
             method: plain.method,
-            sample,
+            sample_url,
             url,
             headers,
             login,
@@ -220,7 +225,7 @@ impl HttpConfig {
             secrets,
             sign: plain.sign,
             idempotency_header,
-            answers,
+            response_rules,
             connections: connections.into_inner(),
             timeout: Duration::from_secs(timeout.into_inner()),
         })
@@ -236,11 +241,11 @@ fn takes(
             "expected at least one of {}",
             ChannelKind::ALL.map(ChannelKind::name).join(", ")
         );
-        return Err(source.fault(names.span(), message));
+        return Err(source.error_at(names.span(), message));
     }
     let kinds = names.get_ref().iter().map(|name| {
         name.get_ref().parse().map_err(|error: UnknownChannel| {
-            source.fault(name.span(), format_args!("{error}; {}", error.hint))
+            source.error_at(name.span(), format_args!("{error}; {}", error.hint))
         })
     });
     kinds.collect()
@@ -259,31 +264,33 @@ fn secrets(
         if !name.starts_with(|c: char| c.is_ascii_alphabetic()) || !name.chars().all(letters) {
             let message = format_args!(
                 "templates cannot read {}; expected a name of letters, digits and `_`",
-                shown(&name)
+                quoted(&name)
             );
-            return Err(source.fault(at, message));
+            return Err(source.error_at(at, message));
         }
         if values.contains(&name.as_str()) {
             let message = format_args!(
                 "{} is the name of a message value; choose another name",
-                shown(&name)
+                quoted(&name)
             );
-            return Err(source.fault(at, message));
+            return Err(source.error_at(at, message));
         }
         Ok((name, source.read(value)?))
     });
     secrets.collect()
 }
 
-fn body(table: &mut Table<'_>, variables: &[&str]) -> anyhow::Result<Body> {
+fn body(table: &mut Table<'_>, variables: &[&str]) -> anyhow::Result<RequestBody> {
     let source = table.source;
     Ok(
         match (table.take_value("json"), table.take_table("form")?) {
-            (None, None) => Body::None,
-            (Some(json), None) => Body::Json(Json::compile(source, json, variables)?),
-            (None, Some(fields)) => Body::Form(form(fields, variables)?),
+            (None, None) => RequestBody::None,
+            (Some(json), None) => {
+                RequestBody::Json(JsonTemplate::compile(source, json, variables)?)
+            }
+            (None, Some(fields)) => RequestBody::Form(form(fields, variables)?),
             (Some(json), Some(_)) => {
-                return Err(source.fault(json.span(), "expected either `json` or `form`"));
+                return Err(source.error_at(json.span(), "expected either `json` or `form`"));
             }
         },
     )
@@ -293,12 +300,12 @@ fn headers(
     source: Source<'_>,
     table: Option<Table<'_>>,
     variables: &[&str],
-) -> anyhow::Result<Vec<(HeaderName, Templated)>> {
+) -> anyhow::Result<Vec<(HeaderName, ConfigTemplate)>> {
     let entries = table.map_or_else(Vec::new, Table::into_entries).into_iter();
     let headers = entries.map(|(name, value)| {
         let name = header_name(source, value.span(), &name)?;
         let value: Spanned<String> = source.read(value)?;
-        Ok((name, Templated::compile(source, &value, variables)?))
+        Ok((name, ConfigTemplate::compile(source, &value, variables)?))
     });
     headers.collect()
 }
@@ -310,14 +317,14 @@ pub(super) fn header_name(
     name: &str,
 ) -> anyhow::Result<HeaderName> {
     let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
-        source.fault(
+        source.error_at(
             at.clone(),
-            format_args!("{}: invalid header name", shown(name)),
+            format_args!("{}: invalid header name", quoted(name)),
         )
     })?;
-    if OWN_HEADERS.contains(&header.as_str()) {
-        let message = format_args!("the header {} is set by the host", shown(name));
-        return Err(source.fault(at, message));
+    if RESERVED_HEADERS.contains(&header.as_str()) {
+        let message = format_args!("the header {} is set by the host", quoted(name));
+        return Err(source.error_at(at, message));
     }
     Ok(header)
 }

@@ -4,19 +4,19 @@
 //! with line and column; nothing is guessed.
 
 mod alert;
-mod answer;
-mod body;
 mod bounded;
 mod channel;
-mod file;
 mod http;
 mod rate;
+mod request_body;
+mod response_rule;
 mod secret;
 mod serve;
 mod smtp;
 mod template;
 #[cfg(test)]
 mod tests;
+mod toml_reader;
 mod trace;
 mod unsubscribe;
 mod url;
@@ -26,25 +26,25 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-pub use answer::as_text;
-pub use answer::{Answer, Means, ValueTest};
-pub use body::{Body, Json};
 pub use bounded::read_bounded;
 pub use channel::{ChannelConfig, MaildirConfig, Transport};
-pub use http::letter_and_event_values;
+pub use http::template_variables;
 pub use http::{HttpConfig, Method};
 pub use rate::{ParseRateError, Rate};
+pub use request_body::{JsonTemplate, RequestBody};
+pub use response_rule::as_text;
+pub use response_rule::{ResponseOutcome, ResponseRule, ValueCondition};
 pub use secret::Secret;
-pub use serve::{LONGEST_SECONDS, LogConfig, LogFormat, LogLevel, ServeConfig};
+pub use serve::{LogConfig, LogFormat, LogLevel, MAX_SECONDS, ServeConfig};
 pub use smtp::is_smtp_name;
 pub use smtp::{Security, SmtpConfig};
-pub use template::Templated;
+pub use template::ConfigTemplate;
 pub use trace::TraceConfig;
 pub use unsubscribe::UnsubscribeConfig;
 pub use webhook::WebhookConfig;
 
-use file::Source;
 use promoflow_model::alert::Rules;
+use toml_reader::Source;
 
 /// The maximum size of a configuration file, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
@@ -92,7 +92,7 @@ impl Config {
     /// Parses a configuration; `name` appears in errors.
     pub fn parse(name: &str, text: &str) -> anyhow::Result<Config> {
         let mut file = Source { name, text }.table()?;
-        file.refuse_unknown(&KEYS)?;
+        file.reject_unknown(&KEYS)?;
         let channels = file.take_tables("channel")?.into_iter();
         let webhooks = webhook::read(file.take_table("webhook")?)?;
         let mut alerts = Vec::new();

@@ -10,14 +10,14 @@ use serde::Deserialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Rate {
-    letters: NonZeroU32,
+    messages: NonZeroU32,
     period: Duration,
 }
 
 impl Rate {
     /// Returns the interval between two messages at an even rate.
     pub fn interval(&self) -> Duration {
-        self.period / self.letters.get()
+        self.period / self.messages.get()
     }
 
     /// Returns the number of messages that may start at once: a tenth of a second's worth, so that
@@ -39,8 +39,8 @@ impl FromStr for Rate {
 
     fn from_str(text: &str) -> Result<Rate, ParseRateError> {
         let read = || {
-            let (letters, unit) = text.split_once('/')?;
-            let letters: NonZeroU32 = letters.trim().parse().ok()?;
+            let (messages, unit) = text.split_once('/')?;
+            let messages: NonZeroU32 = messages.trim().parse().ok()?;
             let seconds = match unit.trim() {
                 "s" => 1,
                 "min" => 60,
@@ -49,7 +49,7 @@ impl FromStr for Rate {
             };
             let period = Duration::from_secs(seconds);
             // A rate of more than a million per second is no limit.
-            let rate = Rate { letters, period };
+            let rate = Rate { messages, period };
             (rate.interval() >= Duration::from_micros(1)).then_some(rate)
         };
         read().ok_or_else(|| ParseRateError(text.to_owned()))

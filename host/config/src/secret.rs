@@ -19,10 +19,10 @@ const MAX_BYTES: u64 = 64 << 10;
     try_from = "toml::Value",
     expecting = "expected a secret as { env = \"NAME\" } or { file = \"path\" }"
 )]
-pub struct Secret(Kept);
+pub struct Secret(SecretLocation);
 
 #[derive(Clone, Debug)]
-enum Kept {
+enum SecretLocation {
     Env(String),
     File(PathBuf),
 }
@@ -35,8 +35,8 @@ impl TryFrom<toml::Value> for Secret {
         let table = value.as_table().filter(|table| table.len() == 1);
         let text = |name: &str| table?.get(name)?.as_str().map(str::to_owned);
         match (text("env"), text("file")) {
-            (Some(name), _) => Ok(Secret(Kept::Env(name))),
-            (_, Some(path)) => Ok(Secret(Kept::File(path.into()))),
+            (Some(name), _) => Ok(Secret(SecretLocation::Env(name))),
+            (_, Some(path)) => Ok(Secret(SecretLocation::File(path.into()))),
             _ => Err(expected),
         }
     }
@@ -46,8 +46,8 @@ impl TryFrom<toml::Value> for Secret {
 impl fmt::Display for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Kept::Env(name) => write!(f, "environment variable {name}"),
-            Kept::File(path) => write!(f, "file {}", path.display()),
+            SecretLocation::Env(name) => write!(f, "environment variable {name}"),
+            SecretLocation::File(path) => write!(f, "file {}", path.display()),
         }
     }
 }
@@ -57,7 +57,7 @@ impl Secret {
     pub fn read(&self) -> anyhow::Result<String> {
         let text = match &self.0 {
             // The error of the standard library repeats the value of the variable.
-            Kept::Env(name) => std::env::var(name).map_err(|error| match error {
+            SecretLocation::Env(name) => std::env::var(name).map_err(|error| match error {
                 VarError::NotPresent => {
                     anyhow!("environment variable {name} is not set")
                 }
@@ -65,7 +65,7 @@ impl Secret {
                     anyhow!("environment variable {name} is not UTF-8")
                 }
             })?,
-            Kept::File(path) => read_text(path, MAX_BYTES)
+            SecretLocation::File(path) => read_text(path, MAX_BYTES)
                 .with_context(|| format!("cannot read the secret in {}", path.display()))?,
         };
         let secret = text.trim_end_matches(['\r', '\n']);

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 
 /// The maximum of every time setting, in seconds: a day. Longer times are probably mistakes, and
 /// very long ones overflow the clock.
-pub const LONGEST_SECONDS: u64 = 24 * 60 * 60;
+pub const MAX_SECONDS: u64 = 24 * 60 * 60;
 
 /// The settings of `promoflow serve`; options and environment variables override them.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -47,10 +47,10 @@ where
     T: Deserialize<'de> + Copy + Into<u64>,
 {
     let seconds = T::deserialize(deserializer)?;
-    match seconds.into() <= LONGEST_SECONDS {
+    match seconds.into() <= MAX_SECONDS {
         true => Ok(Some(seconds)),
         false => Err(D::Error::custom(format_args!(
-            "expected at most {LONGEST_SECONDS} seconds (a day)"
+            "expected at most {MAX_SECONDS} seconds (a day)"
         ))),
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::Secret;
-use super::url::is_here;
+use super::url::is_local;
 
 /// The longest name of a server, in characters (RFC 1035).
 const MAX_NAME_CHARS: usize = 255;
@@ -75,7 +75,7 @@ impl SmtpConfig {
         if self.username.is_some() != self.password.is_some() {
             return Err("`username` and `password` must be set together");
         }
-        if self.password.is_some() && self.security == Security::None && !is_here(&self.host) {
+        if self.password.is_some() && self.security == Security::None && !is_local(&self.host) {
             return Err(
                 "a password needs an encrypted connection; set `security` to starttls or tls",
             );
@@ -86,11 +86,11 @@ impl SmtpConfig {
         if !(1..=600).contains(&self.timeout_seconds) {
             return Err("`timeout-seconds` must be 1 to 600");
         }
-        let odd = |text: &String| text.is_empty() || text.chars().any(char::is_control);
-        if odd(&self.host) || self.host.contains(char::is_whitespace) {
+        let invalid = |text: &String| text.is_empty() || text.chars().any(char::is_control);
+        if invalid(&self.host) || self.host.contains(char::is_whitespace) {
             return Err("`host` must be the name of a server such as mail.example.com");
         }
-        if self.username.as_ref().is_some_and(odd) {
+        if self.username.as_ref().is_some_and(invalid) {
             return Err("`username` must not be empty or contain control characters");
         }
         if self.hello.as_ref().is_some_and(|name| !is_smtp_name(name)) {
@@ -133,7 +133,7 @@ mod tests {
             assert!(is_smtp_name(good), "{good}");
         }
         let long = "a".repeat(256);
-        for odd in [
+        for invalid in [
             "",
             "[]",
             "[::1",
@@ -143,7 +143,7 @@ mod tests {
             "пошта.укр",
             &long,
         ] {
-            assert!(!is_smtp_name(odd), "{odd:?}");
+            assert!(!is_smtp_name(invalid), "{invalid:?}");
         }
     }
 }

@@ -4,31 +4,31 @@
 use promoflow_velocity::{Context, Error, Escape, RenderOptions, Template};
 use toml::Spanned;
 
-use super::file::Source;
-use promoflow_document::{did_you_mean, shown};
+use super::toml_reader::Source;
+use promoflow_document::{did_you_mean, quoted};
 
 /// A compiled string with references to the values of a delivery.
 #[derive(Debug)]
-pub struct Templated {
+pub struct ConfigTemplate {
     template: Template,
-    reads: bool,
+    has_references: bool,
 }
 
-impl Templated {
+impl ConfigTemplate {
     /// Compiles a string of the file, which may read these variables.
     pub(super) fn compile(
         source: Source<'_>,
         text: &Spanned<String>,
         variables: &[&str],
-    ) -> anyhow::Result<Templated> {
-        let fault = |line, column, message: &dyn std::fmt::Display| {
+    ) -> anyhow::Result<ConfigTemplate> {
+        let error_at = |line, column, message: &dyn std::fmt::Display| {
             let span = text.span();
-            let quoted = source.text.get(span.clone()).unwrap_or("");
-            let at = span.start + byte_of(quoted, line, column);
-            source.fault(at..at, message)
+            let literal = source.text.get(span.clone()).unwrap_or("");
+            let at = span.start + byte_offset(literal, line, column);
+            source.error_at(at..at, message)
         };
         let template = Template::parse(text.get_ref())
-            .map_err(|error| fault(error.line, error.column, &error.message))?;
+            .map_err(|error| error_at(error.line, error.column, &error.message))?;
         let references = template.references();
         if let Some(unknown) = references
             .iter()
@@ -37,18 +37,18 @@ impl Templated {
             let name = &unknown.variable;
             let hint = did_you_mean(name, variables.iter().copied())
                 .unwrap_or_else(|| format!("expected one of {}", variables.join(", ")));
-            let message = format_args!("unknown variable {}; {hint}", shown(name));
-            return Err(fault(unknown.line, unknown.column, &message));
+            let message = format_args!("unknown variable {}; {hint}", quoted(name));
+            return Err(error_at(unknown.line, unknown.column, &message));
         }
-        Ok(Templated {
+        Ok(ConfigTemplate {
             template,
-            reads: !references.is_empty(),
+            has_references: !references.is_empty(),
         })
     }
 
     /// Returns true if the template has a reference.
-    pub fn reads(&self) -> bool {
-        self.reads
+    pub fn has_references(&self) -> bool {
+        self.has_references
     }
 
     /// Renders the template with the values of a delivery.
@@ -63,7 +63,7 @@ impl Templated {
 
 /// Returns the byte of a quoted TOML string that corresponds to a position in its value: escapes
 /// and line continuations are longer in the file than in the value.
-fn byte_of(quoted: &str, line: u32, column: u32) -> usize {
+fn byte_offset(quoted: &str, line: u32, column: u32) -> usize {
     let quotes = if quoted.starts_with("\"\"\"") || quoted.starts_with("'''") {
         3
     } else {
@@ -81,7 +81,7 @@ fn byte_of(quoted: &str, line: u32, column: u32) -> usize {
     let mut here = (1, 1);
     while here != (line, column) {
         let rest = quoted.get(at..).unwrap_or("");
-        let Some((length, character)) = piece(rest, quoted.starts_with('"')) else {
+        let Some((length, character)) = next_char(rest, quoted.starts_with('"')) else {
             break;
         };
         at += length;
@@ -96,7 +96,7 @@ fn byte_of(quoted: &str, line: u32, column: u32) -> usize {
 
 /// Returns the length of the next character in bytes, and the character; `None` as the character
 /// for a line continuation.
-fn piece(rest: &str, escapes: bool) -> Option<(usize, Option<char>)> {
+fn next_char(rest: &str, escapes: bool) -> Option<(usize, Option<char>)> {
     let mut characters = rest.chars();
     let first = characters.next()?;
     if first == '\r' && rest.starts_with("\r\n") {
@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn maps_template_positions_to_the_file() {
         let found = |quoted: &str, line, column| {
-            let at = byte_of(quoted, line, column);
+            let at = byte_offset(quoted, line, column);
             quoted.get(at..).unwrap_or("").to_owned()
         };
         assert_eq!(found("\"ab$c\"", 1, 3), "$c\"");

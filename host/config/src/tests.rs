@@ -3,7 +3,7 @@
 
 use super::*;
 
-fn told(text: &str) -> String {
+fn error(text: &str) -> String {
     format!("{:#}", Config::parse("p.toml", text).unwrap_err())
 }
 
@@ -33,7 +33,7 @@ fn accepts_the_documented_configuration() {
     let (Transport::Http(http), Transport::Http(hook)) = (&http.transport, &hook.transport) else {
         panic!("{http:?}")
     };
-    assert_eq!((http.secrets.len(), http.answers.len()), (2, 1));
+    assert_eq!((http.secrets.len(), http.response_rules.len()), (2, 1));
     assert_eq!((hook.secrets.len(), hook.sign.len()), (0, 2));
 }
 
@@ -70,50 +70,50 @@ fn accepts_the_documented_alerts_and_rejects_invalid_ones() {
         ),
         ("warnings = 3", "unknown field `warnings`"),
     ] {
-        let told = told(&format!("[[alert]]\n{text}\n"));
-        assert!(told.contains(wanted), "{text}: {told}");
-        assert!(told.starts_with("p.toml:"), "{told}");
+        let error = error(&format!("[[alert]]\n{text}\n"));
+        assert!(error.contains(wanted), "{text}: {error}");
+        assert!(error.starts_with("p.toml:"), "{error}");
     }
 }
 
 #[test]
 fn errors_have_a_position_and_an_expectation() {
-    let section = told("[[chanel]]\ntype = \"smtp\"\n");
+    let section = error("[[chanel]]\ntype = \"smtp\"\n");
     assert_eq!(
         section,
         "p.toml:1:3: unknown key `chanel`; did you mean `channel`?"
     );
     let smtp = "[[channel]]\ntype = \"smtp\"\nhost = \"mail.example.com\"\nfrom = \"a@b\"\n";
-    let unknown = told(&format!("{smtp}prot = 1\n"));
+    let unknown = error(&format!("{smtp}prot = 1\n"));
     assert!(
         unknown.starts_with("p.toml:5:1: ") && unknown.contains("expected one of"),
         "{unknown}"
     );
-    let port = told(&format!("{smtp}port = \"25\"\n"));
+    let port = error(&format!("{smtp}port = \"25\"\n"));
     assert!(port.starts_with("p.toml:5:8: "), "{port}");
-    let missing = told("[[channel]]\ntype = \"smtp\"\nfrom = \"a@b\"\n");
+    let missing = error("[[channel]]\ntype = \"smtp\"\nfrom = \"a@b\"\n");
     assert!(
         missing.starts_with("p.toml:1:1: ") && missing.contains("host"),
         "{missing}"
     );
-    let kind = told("[[channel]]\ntype = \"smpt\"\n");
+    let kind = error("[[channel]]\ntype = \"smpt\"\n");
     assert_eq!(
         kind,
         "p.toml:2:8: unknown type `smpt`; did you mean `smtp`?"
     );
-    let kind = told("[[channel]]\ntype = \"pigeon\"\n");
+    let kind = error("[[channel]]\ntype = \"pigeon\"\n");
     assert!(kind.contains("expected one of smtp, "), "{kind}");
-    let unclosed = told("[[channel]]\ntype = \"smtp\nhost = 1\n");
+    let unclosed = error("[[channel]]\ntype = \"smtp\nhost = 1\n");
     assert!(unclosed.starts_with("p.toml:2:"), "{unclosed}");
-    let clear = told(&format!(
+    let clear = error(&format!(
         "{smtp}security = \"none\"\nusername = \"u\"\npassword = {{ env = \"P\" }}\n"
     ));
     assert!(clear.contains("an encrypted connection"), "{clear}");
-    let half = told(&format!("{smtp}username = \"u\"\n"));
+    let half = error(&format!("{smtp}username = \"u\"\n"));
     assert!(half.contains("set together"), "{half}");
-    let sender = told(&smtp.replace("a@b", "Shop"));
+    let sender = error(&smtp.replace("a@b", "Shop"));
     assert!(sender.contains("mailbox"), "{sender}");
-    let plain = told(&format!("{smtp}username = \"u\"\npassword = \"letmein\"\n"));
+    let plain = error(&format!("{smtp}username = \"u\"\npassword = \"letmein\"\n"));
     assert!(!plain.contains("letmein"), "{plain}");
     assert!(
         plain.starts_with("p.toml:6:12: expected a secret"),
@@ -155,18 +155,18 @@ fn accepts_the_documented_traces_and_rejects_invalid_ones() {
         ),
         ("", "missing field `endpoint`"),
     ] {
-        let told = told(&format!("[trace]\n{text}\n"));
+        let error = error(&format!("[trace]\n{text}\n"));
         assert!(
-            told.contains(wanted) && told.starts_with("p.toml:"),
-            "{told}"
+            error.contains(wanted) && error.starts_with("p.toml:"),
+            "{error}"
         );
     }
 }
 
 /// Returns the error for a provider with these lines below `type`, without the file's name.
 fn provider(lines: &str) -> String {
-    let told = told(&format!("[[channel]]\ntype = \"http\"\n{lines}\n"));
-    told.strip_prefix("p.toml:").unwrap().to_owned()
+    let error = error(&format!("[[channel]]\ntype = \"http\"\n{lines}\n"));
+    error.strip_prefix("p.toml:").unwrap().to_owned()
 }
 
 #[test]
@@ -214,9 +214,9 @@ fn provider_errors_have_a_position() {
         ),
     ] {
         let good = "takes = [\"sms\"]\nurl = \"https://api.example.com/send\"\n";
-        let told = provider(&format!("{good}{lines}"));
-        assert!(told.starts_with(expected), "{lines}: {told}");
-        assert!(!told.contains("letmein"), "{told}");
+        let error = provider(&format!("{good}{lines}"));
+        assert!(error.starts_with(expected), "{lines}: {error}");
+        assert!(!error.contains("letmein"), "{error}");
     }
     let kind = provider("takes = [\"fax\"]\nurl = \"https://a/\"");
     assert!(kind.starts_with("3:10: unknown channel `fax`; "), "{kind}");
@@ -254,8 +254,8 @@ fn response_rule_errors_have_a_position() {
     ] {
         let good =
             "takes = [\"sms\"]\nurl = \"https://api.example.com/send\"\n[[channel.answer]]\n";
-        let told = provider(&format!("{good}{lines}"));
-        assert!(told.starts_with(expected), "{lines}: {told}");
+        let error = provider(&format!("{good}{lines}"));
+        assert!(error.starts_with(expected), "{lines}: {error}");
     }
 }
 
@@ -286,8 +286,8 @@ fn url_has_a_constant_server_and_is_encrypted() {
         ),
         ("https://example.com/$nobody", "4:28: unknown variable"),
     ] {
-        let told = provider(&format!("takes = [\"sms\"]\nurl = \"{url}\""));
-        assert!(told.starts_with(expected), "{url}: {told}");
+        let error = provider(&format!("takes = [\"sms\"]\nurl = \"{url}\""));
+        assert!(error.starts_with(expected), "{url}: {error}");
     }
     for url in [
         "http://localhost:1/$text",
@@ -318,8 +318,8 @@ fn remote_addresses_must_be_encrypted() {
         "ftp://127.0.0.1",
     ] {
         for text in of(url) {
-            let told = told(&text);
-            assert!(told.contains("https://"), "{text}: {told}");
+            let error = error(&text);
+            assert!(error.contains("https://"), "{text}: {error}");
         }
     }
     for url in [
@@ -351,9 +351,9 @@ fn rejects_line_breaks_in_smtp_settings() {
             "`username` must not be empty",
         ),
     ] {
-        let told = told(&format!("{smtp}{line}\n"));
-        assert!(told.contains(wanted), "{line}: {told}");
+        let error = error(&format!("{smtp}{line}\n"));
+        assert!(error.contains(wanted), "{line}: {error}");
     }
-    let host = told(&smtp.replace("mail.example.com", "mail example\\r\\n"));
+    let host = error(&smtp.replace("mail.example.com", "mail example\\r\\n"));
     assert!(host.contains("`host` must be"), "{host}");
 }

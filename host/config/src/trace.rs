@@ -9,9 +9,9 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::Secret;
-use super::file::{Source, Table};
 use super::http::header_name;
-use super::url::must_be_encrypted;
+use super::toml_reader::{Source, Table};
+use super::url::check_encrypted;
 
 /// The export of traces.
 #[derive(Clone, Debug)]
@@ -29,7 +29,7 @@ pub struct TraceConfig {
 /// The keys that are not tables.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct Plain {
+struct RawTrace {
     endpoint: Spanned<String>,
     service_name: Option<String>,
     sample: Option<Spanned<f64>>,
@@ -37,9 +37,9 @@ struct Plain {
 
 impl TraceConfig {
     /// Creates the configuration for that collector, with defaults for everything else.
-    pub fn to(endpoint: &str) -> anyhow::Result<TraceConfig> {
+    pub fn new(endpoint: &str) -> anyhow::Result<TraceConfig> {
         Ok(TraceConfig {
-            endpoint: collector(endpoint).map_err(|wrong| anyhow::anyhow!("{wrong}"))?,
+            endpoint: collector(endpoint).map_err(|error| anyhow::anyhow!("{error}"))?,
             headers: Vec::new(),
             service_name: "promoflow".to_owned(),
             sample: 1.0,
@@ -49,7 +49,7 @@ impl TraceConfig {
     /// Returns a copy with another collector.
     pub fn with_endpoint(&self, endpoint: &str) -> anyhow::Result<TraceConfig> {
         Ok(TraceConfig {
-            endpoint: TraceConfig::to(endpoint)?.endpoint,
+            endpoint: TraceConfig::new(endpoint)?.endpoint,
             ..self.clone()
         })
     }
@@ -57,11 +57,11 @@ impl TraceConfig {
     /// Reads the secrets, and returns the headers with their current values.
     pub fn read_headers(&self) -> anyhow::Result<HashMap<String, String>> {
         let headers = self.headers.iter().map(|(name, secret)| {
-            let of = || format!("the header {name} of [trace]");
-            let value = secret.read().with_context(of)?;
+            let header = || format!("the header {name} of [trace]");
+            let value = secret.read().with_context(header)?;
             if HeaderValue::from_str(&value).is_err() {
                 return Err(anyhow::anyhow!("{secret}: invalid value for a header"))
-                    .with_context(of);
+                    .with_context(header);
             }
             Ok((name.to_string(), value))
         });
@@ -71,21 +71,21 @@ impl TraceConfig {
     pub(super) fn read(mut table: Table<'_>) -> anyhow::Result<TraceConfig> {
         let source = table.source;
         let headers = headers(source, table.take_table("headers")?)?;
-        let plain: Plain = table.into()?;
-        let usual = TraceConfig::to(plain.endpoint.get_ref())
-            .map_err(|wrong| source.fault(plain.endpoint.span(), wrong))?;
+        let plain: RawTrace = table.into()?;
+        let defaults = TraceConfig::new(plain.endpoint.get_ref())
+            .map_err(|error| source.error_at(plain.endpoint.span(), error))?;
         let sample = match plain.sample {
-            None => usual.sample,
+            None => defaults.sample,
             Some(sample) if (0.0..=1.0).contains(sample.get_ref()) => sample.into_inner(),
             Some(sample) => {
-                return Err(source.fault(sample.span(), "`sample` must be 0.0 to 1.0"));
+                return Err(source.error_at(sample.span(), "`sample` must be 0.0 to 1.0"));
             }
         };
         Ok(TraceConfig {
             headers,
-            service_name: plain.service_name.unwrap_or(usual.service_name),
+            service_name: plain.service_name.unwrap_or(defaults.service_name),
             sample,
-            ..usual
+            ..defaults
         })
     }
 }
@@ -106,7 +106,7 @@ fn headers(
 fn collector(text: &str) -> Result<Url, String> {
     let expected = "expected the address of a collector such as http://127.0.0.1:4318";
     let url = Url::parse(text).map_err(|error| format!("not a URL: {error}; {expected}"))?;
-    must_be_encrypted(&url).map_err(|wrong| format!("{wrong}; {expected}"))?;
+    check_encrypted(&url).map_err(|error| format!("{error}; {expected}"))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err("the URL must not contain a login; put secrets into `headers`".to_owned());
     }

@@ -4,8 +4,8 @@ use reqwest::Url;
 use serde::Deserialize;
 
 use super::Secret;
-use super::file::Table;
-use super::url::must_be_encrypted;
+use super::toml_reader::Table;
+use super::url::check_encrypted;
 
 /// The placeholder in the address for the token that identifies the delivery.
 const TOKEN: &str = "{token}";
@@ -24,7 +24,7 @@ impl UnsubscribeConfig {
     pub(super) fn read(table: Table<'_>) -> anyhow::Result<UnsubscribeConfig> {
         let (source, at) = (table.source, table.at.clone());
         let config: UnsubscribeConfig = table.into()?;
-        config.check().map_err(|wrong| source.fault(at, wrong))?;
+        config.check().map_err(|error| source.error_at(at, error))?;
         Ok(config)
     }
 
@@ -32,18 +32,18 @@ impl UnsubscribeConfig {
         let plain = !self
             .url
             .contains(|c: char| !c.is_ascii_graphic() || "<>\"".contains(c));
-        let url = Url::parse(&self.with("x")).ok().filter(Url::has_host);
+        let url = Url::parse(&self.with_token("x")).ok().filter(Url::has_host);
         let Some(url) = url.filter(|_| plain && self.url.matches(TOKEN).count() == 1) else {
             return Err(
                 "`url` must be the address of this service such as https://shop.example/u/{token}",
             );
         };
         // RFC 8058 requires HTTPS; plain HTTP is for trying it out on this machine.
-        must_be_encrypted(&url)
+        check_encrypted(&url)
     }
 
     /// Returns the address with a token in it.
-    pub fn with(&self, token: &str) -> String {
+    pub fn with_token(&self, token: &str) -> String {
         self.url.replace(TOKEN, token)
     }
 }

@@ -7,22 +7,22 @@ use promoflow_velocity::{Context, Escape};
 use reqwest::Url;
 use toml::Spanned;
 
-use super::file::Source;
-use super::template::Templated;
+use super::template::ConfigTemplate;
+use super::toml_reader::Source;
 
 /// Parses a URL; also returns it as a template, since it may contain references.
 pub(super) fn read(
     source: Source<'_>,
     text: &Spanned<String>,
     variables: &[&str],
-) -> anyhow::Result<(Url, Templated)> {
-    let template = Templated::compile(source, text, variables)?;
-    let fault = |message: &str| source.fault(text.span(), message);
+) -> anyhow::Result<(Url, ConfigTemplate)> {
+    let template = ConfigTemplate::compile(source, text, variables)?;
+    let error_at = |message: &str| source.error_at(text.span(), message);
     let after_scheme = text.get_ref().split_once("://").map(|(_, rest)| rest);
     let end = |rest: &str| rest.find(['/', '?']).unwrap_or(rest.len());
     let server = after_scheme.map(|rest| rest.get(..end(rest)).unwrap_or(rest));
     if server.is_none_or(|server| server.is_empty() || server.contains(['$', '#', '\\'])) {
-        return Err(fault(
+        return Err(error_at(
             "expected https:// and the name of a server without references",
         ));
     }
@@ -31,28 +31,28 @@ pub(super) fn read(
         .fold(Context::new(), |values, name| values.with(*name, "x"));
     let rendered = template
         .render(&values, Escape::Url)
-        .map_err(|error| fault(&error.message))?;
-    let url = Url::parse(&rendered).map_err(|error| fault(&format!("not a URL: {error}")))?;
+        .map_err(|error| error_at(&error.message))?;
+    let url = Url::parse(&rendered).map_err(|error| error_at(&format!("not a URL: {error}")))?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(fault(
+        return Err(error_at(
             "the URL must not contain a login; use `username` and `password`",
         ));
     }
-    must_be_encrypted(&url).map_err(fault)?;
+    check_encrypted(&url).map_err(error_at)?;
     Ok((url, template))
 }
 
 /// Rejects a URL whose requests could be read or answered by others on the network.
-pub(super) fn must_be_encrypted(url: &Url) -> Result<(), &'static str> {
+pub(super) fn check_encrypted(url: &Url) -> Result<(), &'static str> {
     match url.scheme() {
         "https" => Ok(()),
-        "http" if url.host_str().is_some_and(is_here) => Ok(()),
+        "http" if url.host_str().is_some_and(is_local) => Ok(()),
         _ => Err("expected https://; http:// is only allowed for servers on this machine"),
     }
 }
 
 /// Returns true if the host is this machine.
-pub(super) fn is_here(host: &str) -> bool {
+pub(super) fn is_local(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let address = host.parse::<IpAddr>();
     host.eq_ignore_ascii_case("localhost")

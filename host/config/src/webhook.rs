@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::HttpConfig;
-use super::file::Table;
-use super::http::Of;
-use promoflow_document::{did_you_mean, shown};
+use super::http::RequestKind;
+use super::toml_reader::Table;
+use promoflow_document::{did_you_mean, quoted};
 use promoflow_model::alert::Rule;
 
 /// The longest name of a webhook, in characters.
@@ -32,11 +32,11 @@ pub(super) fn read(table: Option<Table<'_>>) -> anyhow::Result<Vec<WebhookConfig
             let message = format_args!(
                 "webhook {}: invalid name; expected letters, digits, `-` and `_`, at most \
                  {MAX_NAME_CHARS}",
-                shown(&name)
+                quoted(&name)
             );
-            return Err(source.fault(value.span(), message));
+            return Err(source.error_at(value.span(), message));
         }
-        let request = HttpConfig::read(Table::new(source, value)?, Of::Events)?;
+        let request = HttpConfig::read(Table::new(source, value)?, RequestKind::Events)?;
         Ok(WebhookConfig {
             name,
             request: Arc::new(request),
@@ -54,5 +54,5 @@ pub(super) fn check(rule: &Rule, webhooks: &[WebhookConfig]) -> Result<(), Strin
     let names = webhooks.iter().map(|one| one.name.as_str());
     let hint = did_you_mean(unknown, names)
         .unwrap_or_else(|| format!("expected a section [webhook.{unknown}]"));
-    Err(format!("unknown webhook {}; {hint}", shown(unknown)))
+    Err(format!("unknown webhook {}; {hint}", quoted(unknown)))
 }

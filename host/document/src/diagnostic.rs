@@ -192,27 +192,27 @@ impl<T> Parsed<T> {
 
 /// Quotes an excerpt of a file for a message: in backticks, truncated if long, and without control
 /// characters, which could break the line or manipulate a terminal.
-pub fn shown(text: &str) -> String {
-    let mut shown = String::from("`");
+pub fn quoted(text: &str) -> String {
+    let mut quoted = String::from("`");
     for (number, character) in text.chars().enumerate() {
         if number == MAX_SHOWN_CHARS {
-            shown.push('…');
+            quoted.push('…');
             break;
         }
         match character {
-            '\n' => shown.push_str("\\n"),
-            '\t' => shown.push_str("\\t"),
+            '\n' => quoted.push_str("\\n"),
+            '\t' => quoted.push_str("\\t"),
             // Directional marks reorder the line that contains them.
             c if c.is_control()
                 || matches!(c, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
             {
-                shown.push(char::REPLACEMENT_CHARACTER);
+                quoted.push(char::REPLACEMENT_CHARACTER);
             }
-            c => shown.push(c),
+            c => quoted.push(c),
         }
     }
-    shown.push('`');
-    shown
+    quoted.push('`');
+    quoted
 }
 
 #[cfg(test)]
@@ -248,9 +248,12 @@ mod tests {
 
     #[test]
     fn keeps_excerpts_short_and_on_one_line() {
-        assert_eq!(shown("a\nb\u{1b}[2J\u{202e}"), "`a\\nb\u{fffd}[2J\u{fffd}`");
         assert_eq!(
-            shown(&"x".repeat(1000)).chars().count(),
+            quoted("a\nb\u{1b}[2J\u{202e}"),
+            "`a\\nb\u{fffd}[2J\u{fffd}`"
+        );
+        assert_eq!(
+            quoted(&"x".repeat(1000)).chars().count(),
             MAX_SHOWN_CHARS + 3
         );
     }

@@ -1,7 +1,7 @@
 //! Ids of workflows, steps and messages.
 
-use super::diagnostic::{Diagnostics, shown};
-use super::fields::text;
+use super::diagnostic::{Diagnostics, quoted};
+use super::mapping::text;
 use super::node::Node;
 
 /// Maximum length of an id, in characters.
@@ -21,7 +21,7 @@ pub fn check_id<'n>(node: &'n Node, key: &str, out: &mut Diagnostics) -> Option<
     }
     out.error(
         node.at,
-        format!("{} is not an id", shown(id)),
+        format!("{} is not an id", quoted(id)),
         Some(format!(
             "use letters a-z, digits, `-`, `_` and `.`, beginning with a letter, a digit or `_`; at most {MAX_ID_CHARS} characters"
         )),

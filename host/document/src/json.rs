@@ -5,13 +5,13 @@
 use serde::de::{Deserialize, IgnoredAny};
 use serde_json::{Deserializer, Error};
 
-use super::diagnostic::{Diagnostics, shown};
-use super::node::{Content, Entry, Node, Position};
+use super::diagnostic::{Diagnostics, quoted};
+use super::node::{Entry, Node, NodeValue, Position};
 use super::reader::{MAX_DEPTH, MAX_NODES, count};
 use super::scalar::{Origin, Scalar};
 
 /// Returns true if the text begins like JSON and unlike hand-written YAML: `{"`, `{}`, `[{`, `["`.
-pub(super) fn begins(text: &str) -> bool {
+pub(super) fn looks_like_json(text: &str) -> bool {
     let mut signs = text.chars().filter(|c| !c.is_whitespace());
     matches!(
         (signs.next(), signs.next()),
@@ -21,29 +21,29 @@ pub(super) fn begins(text: &str) -> bool {
 
 /// Returns one node per top-level value, up to the first syntax error.
 pub(super) fn build(text: &str, out: &mut Diagnostics) -> Vec<Node> {
-    let mut reader = Reader {
+    let mut reader = JsonReader {
         text,
         at: 0,
-        place: Place::START,
+        place: Cursor::START,
         nodes: 0,
         out,
     };
     let mut documents = Vec::new();
     loop {
-        reader.blanks();
+        reader.skip_blanks();
         if reader.rest().is_empty() {
             return documents;
         }
         let from = (reader.at, reader.place);
-        let mut judge = Deserializer::from_str(reader.rest());
-        if let Err(error) = IgnoredAny::deserialize(&mut judge) {
-            let (at, why, hint) = reader.told(from, &error);
+        let mut deserializer = Deserializer::from_str(reader.rest());
+        if let Err(error) = IgnoredAny::deserialize(&mut deserializer) {
+            let (at, why, hint) = reader.describe_error(from, &error);
             reader.out.error(at, why, hint);
             return documents;
         }
         match reader.value(0) {
             Ok(node) => documents.push(node),
-            Err(Stop { at, why, hint }) => {
+            Err(ParseError { at, why, hint }) => {
                 reader.out.error(at, why, hint);
                 return documents;
             }
@@ -52,7 +52,7 @@ pub(super) fn build(text: &str, out: &mut Diagnostics) -> Vec<Node> {
 }
 
 /// The error that ended the parsing of a text.
-struct Stop {
+struct ParseError {
     at: Position,
     why: String,
     hint: Option<String>,
@@ -60,13 +60,13 @@ struct Stop {
 
 /// A position that advances while reading.
 #[derive(Clone, Copy)]
-struct Place {
+struct Cursor {
     line: usize,
     column: usize,
 }
 
-impl Place {
-    const START: Place = Place { line: 1, column: 1 };
+impl Cursor {
+    const START: Cursor = Cursor { line: 1, column: 1 };
 
     fn position(self) -> Position {
         Position {
@@ -75,10 +75,10 @@ impl Place {
         }
     }
 
-    fn pass(&mut self, text: &str) {
+    fn advance(&mut self, text: &str) {
         for c in text.chars() {
             if c == '\n' {
-                *self = Place {
+                *self = Cursor {
                     line: self.line + 1,
                     column: 1,
                 };
@@ -90,94 +90,94 @@ impl Place {
 }
 
 /// Walks over a text that is known to be valid JSON up to the end of the current value.
-struct Reader<'t, 'o> {
+struct JsonReader<'t, 'o> {
     text: &'t str,
     at: usize,
-    place: Place,
+    place: Cursor,
     nodes: usize,
     out: &'o mut Diagnostics,
 }
 
-impl<'t> Reader<'t, '_> {
+impl<'t> JsonReader<'t, '_> {
     fn rest(&self) -> &'t str {
         self.text.get(self.at..).unwrap_or_default()
     }
 
-    fn pass(&mut self, bytes: usize) -> &'t str {
+    fn advance(&mut self, bytes: usize) -> &'t str {
         let passed = self.rest().get(..bytes).unwrap_or_default();
-        self.place.pass(passed);
+        self.place.advance(passed);
         self.at += bytes;
         passed
     }
 
-    fn blanks(&mut self) {
+    fn skip_blanks(&mut self) {
         let rest = self.rest();
         let length = rest.len() - rest.trim_start_matches([' ', '\t', '\r', '\n']).len();
-        self.pass(length);
+        self.advance(length);
     }
 
     fn next_is(&self, sign: char) -> bool {
         self.rest().starts_with(sign)
     }
 
-    fn value(&mut self, depth: usize) -> Result<Node, Stop> {
-        self.blanks();
+    fn value(&mut self, depth: usize) -> Result<Node, ParseError> {
+        self.skip_blanks();
         let at = self.place.position();
         self.nodes += 1;
         if self.nodes > MAX_NODES {
-            return Err(Stop {
+            return Err(ParseError {
                 at,
                 why: format!("the file has more than {MAX_NODES} values"),
                 hint: Some("split it into several files".to_owned()),
             });
         }
         if depth == MAX_DEPTH && (self.next_is('{') || self.next_is('[')) {
-            return Err(Stop {
+            return Err(ParseError {
                 at,
                 why: format!("nested more than {MAX_DEPTH} levels deep"),
                 hint: None,
             });
         }
         let content = if self.next_is('{') {
-            Content::Mapping(self.object(depth)?)
+            NodeValue::Mapping(self.object(depth)?)
         } else if self.next_is('[') {
-            Content::List(self.list(depth)?)
+            NodeValue::List(self.list(depth)?)
         } else if self.next_is('"') {
-            Content::Scalar(self.text()?)
+            NodeValue::Scalar(self.text()?)
         } else {
             let ends = |c: char| c.is_whitespace() || matches!(c, ',' | ']' | '}');
             let length = self.rest().find(ends).unwrap_or(self.rest().len());
-            let word = self.pass(length.max(1));
-            Content::Scalar(Scalar::new(word.to_owned(), true, Origin::Exact(at)))
+            let word = self.advance(length.max(1));
+            NodeValue::Scalar(Scalar::new(word.to_owned(), true, Origin::Exact(at)))
         };
         Ok(Node { at, content })
     }
 
-    fn list(&mut self, depth: usize) -> Result<Vec<Node>, Stop> {
+    fn list(&mut self, depth: usize) -> Result<Vec<Node>, ParseError> {
         let mut items = Vec::new();
-        self.pass(1);
-        self.blanks();
+        self.advance(1);
+        self.skip_blanks();
         while !self.next_is(']') && !self.rest().is_empty() {
             items.push(self.value(depth + 1)?);
-            self.divided();
+            self.skip_separator();
         }
-        self.pass(1);
+        self.advance(1);
         Ok(items)
     }
 
-    fn object(&mut self, depth: usize) -> Result<Vec<Entry>, Stop> {
+    fn object(&mut self, depth: usize) -> Result<Vec<Entry>, ParseError> {
         let mut entries: Vec<Entry> = Vec::new();
         let mut seen = std::collections::HashMap::new();
-        self.pass(1);
-        self.blanks();
+        self.advance(1);
+        self.skip_blanks();
         while !self.next_is('}') && !self.rest().is_empty() {
             let key_at = self.place.position();
             let key = self.text()?.text().to_owned();
-            self.blanks();
+            self.skip_blanks();
             // Skip the colon.
-            self.pass(1);
+            self.advance(1);
             let value = self.value(depth + 1)?;
-            self.divided();
+            self.skip_separator();
             match seen.get(&key) {
                 None => {
                     seen.insert(key.clone(), key_at);
@@ -185,27 +185,27 @@ impl<'t> Reader<'t, '_> {
                 }
                 Some(first) => {
                     let Position { line, column } = first;
-                    let why = format!("duplicate key {}", shown(&key));
+                    let why = format!("duplicate key {}", quoted(&key));
                     let hint = format!("keep one of them; the first is at {line}:{column}");
                     self.out.error(key_at, why, Some(hint));
                 }
             }
         }
-        self.pass(1);
+        self.advance(1);
         Ok(entries)
     }
 
     /// Skips the separator between two values.
-    fn divided(&mut self) {
-        self.blanks();
+    fn skip_separator(&mut self) {
+        self.skip_blanks();
         if self.next_is(',') {
-            self.pass(1);
-            self.blanks();
+            self.advance(1);
+            self.skip_blanks();
         }
     }
 
     /// Reads a quoted string.
-    fn text(&mut self) -> Result<Scalar, Stop> {
+    fn text(&mut self) -> Result<Scalar, ParseError> {
         let from = (self.at, self.place);
         let mut escaped = false;
         let inner = self.rest().get(1..).unwrap_or_default();
@@ -214,10 +214,10 @@ impl<'t> Reader<'t, '_> {
             escaped = byte == b'\\' && !escaped;
             ends
         });
-        let written = self.pass(end.map_or(self.rest().len(), |end| end + 2));
+        let written = self.advance(end.map_or(self.rest().len(), |end| end + 2));
         let text: String = serde_json::from_str(written).map_err(|error| {
-            let (at, why, hint) = self.told(from, &error);
-            Stop { at, why, hint }
+            let (at, why, hint) = self.describe_error(from, &error);
+            ParseError { at, why, hint }
         })?;
         let mut begins = from.1.position();
         let origin = match written.contains('\\') {
@@ -232,7 +232,11 @@ impl<'t> Reader<'t, '_> {
     }
 
     /// Converts a serde_json error to a position in the file, a message and a hint.
-    fn told(&self, from: (usize, Place), error: &Error) -> (Position, String, Option<String>) {
+    fn describe_error(
+        &self,
+        from: (usize, Cursor),
+        error: &Error,
+    ) -> (Position, String, Option<String>) {
         let (offset, mut place) = from;
         let text = self.text.get(offset..).unwrap_or_default();
         let lines = text.split_inclusive('\n');
@@ -246,7 +250,7 @@ impl<'t> Reader<'t, '_> {
             end -= 1;
         }
         let (passed, rest) = text.split_at(end);
-        place.pass(passed);
+        place.advance(passed);
         let whole = error.to_string();
         let why = whole.split(" at line ").next().unwrap_or(&whole);
         let is_trailing = rest.starts_with(['}', ']']) && passed.trim_end().ends_with(',');

@@ -7,28 +7,28 @@
 //!
 //! This module knows nothing about workflows or messages.
 
-mod builder;
 mod diagnostic;
-mod fields;
 mod id;
-mod joined;
 mod json;
+mod mapping;
 pub mod nesting;
 mod node;
 mod reader;
+mod sanitize;
 mod scalar;
 mod source;
 mod suggest;
-mod tame;
+mod surrogate_pairs;
 mod template;
+mod yaml;
 
-pub use diagnostic::{Diagnostic, Diagnostics, Parsed, Severity, shown};
-pub use fields::{Fields, entries, items, text};
+pub use diagnostic::{Diagnostic, Diagnostics, Parsed, Severity, quoted};
 pub use id::{MAX_ID_CHARS, check_id};
+pub use mapping::{Fields, entries, items, text};
 pub use nesting::MAX_VALUE_DEPTH;
-pub use node::{Content, Entry, Node, Position};
+pub use node::{Entry, Node, NodeValue, Position};
 pub use reader::{MAX_DEPTH, MAX_FILE_BYTES, MAX_NODES, read};
+pub use sanitize::{is_unsafe, sanitize, sanitize_json, sanitize_json_text, sanitize_line};
 pub use scalar::Scalar;
 pub use suggest::{closest, did_you_mean};
-pub use tame::{is_unsafe, tame, tame_json, tame_json_text, tame_line};
-pub use template::{TemplateCheck, TemplateFault, check_template};
+pub use template::{TemplateCheck, TemplateError, check_template};

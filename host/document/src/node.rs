@@ -22,12 +22,12 @@ pub struct Node {
     /// The position of the value.
     pub at: Position,
     /// The value.
-    pub content: Content,
+    pub content: NodeValue,
 }
 
 /// The value of a node.
 #[derive(Clone, Debug)]
-pub enum Content {
+pub enum NodeValue {
     /// Text, a number, `true`, `false` or nothing.
     Scalar(Scalar),
     /// A list.
@@ -51,7 +51,7 @@ impl Node {
     /// Returns the scalar, if the node is one.
     pub fn scalar(&self) -> Option<&Scalar> {
         match &self.content {
-            Content::Scalar(scalar) => Some(scalar),
+            NodeValue::Scalar(scalar) => Some(scalar),
             _ => None,
         }
     }
@@ -64,9 +64,9 @@ impl Node {
     /// Names the kind of value for a message: `a list`.
     pub fn kind(&self) -> &'static str {
         match &self.content {
-            Content::Scalar(scalar) => scalar.kind(),
-            Content::List(_) => "a list",
-            Content::Mapping(_) => "a mapping",
+            NodeValue::Scalar(scalar) => scalar.kind(),
+            NodeValue::List(_) => "a list",
+            NodeValue::Mapping(_) => "a mapping",
         }
     }
 
@@ -75,10 +75,10 @@ impl Node {
     /// first wins.
     pub fn to_json(&self, typed: bool) -> serde_json::Value {
         match &self.content {
-            Content::Scalar(scalar) if typed => scalar.to_json(),
-            Content::Scalar(scalar) => serde_json::Value::String(scalar.text().to_owned()),
-            Content::List(items) => items.iter().map(|item| item.to_json(typed)).collect(),
-            Content::Mapping(entries) => {
+            NodeValue::Scalar(scalar) if typed => scalar.to_json(),
+            NodeValue::Scalar(scalar) => serde_json::Value::String(scalar.text().to_owned()),
+            NodeValue::List(items) => items.iter().map(|item| item.to_json(typed)).collect(),
+            NodeValue::Mapping(entries) => {
                 let mut map = serde_json::Map::new();
                 for entry in entries {
                     if !map.contains_key(&entry.key) {

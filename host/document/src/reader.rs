@@ -1,9 +1,9 @@
 //! Reads files within fixed limits.
 
-use super::builder::build;
 use super::diagnostic::Diagnostics;
 use super::json;
 use super::node::{Node, Position};
+use super::yaml::build;
 
 /// Maximum size of a file, in bytes: far above what a person writes, and small enough to keep
 /// several copies in memory.
@@ -31,7 +31,7 @@ pub fn read(bytes: &[u8], out: &mut Diagnostics) -> Vec<Node> {
     let before = out.errors();
     let documents = match out.file().rsplit_once('.') {
         Some((_, ending)) if ending.eq_ignore_ascii_case("json") => json::build(text, out),
-        _ if json::begins(text) => either(text, out),
+        _ if json::looks_like_json(text) => build_json_or_yaml(text, out),
         _ => build(text, out),
     };
     if documents.is_empty() && out.errors() == before {
@@ -41,7 +41,7 @@ pub fn read(bytes: &[u8], out: &mut Diagnostics) -> Vec<Node> {
 }
 
 /// Reads a text that may be JSON or YAML that looks like JSON.
-fn either(text: &str, out: &mut Diagnostics) -> Vec<Node> {
+fn build_json_or_yaml(text: &str, out: &mut Diagnostics) -> Vec<Node> {
     let mut of_json = Diagnostics::new(out.file());
     let documents = json::build(text, &mut of_json);
     if of_json.errors() == 0 {

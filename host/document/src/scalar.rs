@@ -13,7 +13,7 @@ pub struct Scalar {
     plain: bool,
     origin: Origin,
     /// Start of a comment that is most likely part of the text.
-    cut: Option<Position>,
+    comment_start: Option<Position>,
 }
 
 /// The mapping from positions in a scalar's text to positions in the file.
@@ -38,19 +38,19 @@ impl Scalar {
             text,
             plain,
             origin,
-            cut: None,
+            comment_start: None,
         }
     }
 
     /// Records that a comment begins at this position.
-    pub(super) fn set_cut(&mut self, at: Position) {
-        self.cut = Some(at);
+    pub(super) fn set_comment_start(&mut self, at: Position) {
+        self.comment_start = Some(at);
     }
 
     /// Returns the start of a comment that would be part of the text if the text is meant for
     /// people.
-    pub fn cut(&self) -> Option<Position> {
-        self.cut
+    pub fn comment_start(&self) -> Option<Position> {
+        self.comment_start
     }
 
     /// Returns the text: as in the file if unquoted, otherwise with escapes resolved.

@@ -1,6 +1,6 @@
 //! The text of a file, and the positions of its scalars in it.
 
-use super::diagnostic::shown;
+use super::diagnostic::quoted;
 use super::node::Position;
 use super::scalar::Origin;
 
@@ -138,7 +138,7 @@ impl<'s> Source<'s> {
             } else {
                 return None;
             };
-            let key = shown(key);
+            let key = quoted(key);
             let mut hint = format!("put the whole text in quotes, because it {why}: ");
             hint.push_str(&format!("write {key} as `\"…\"`, or below `|`"));
             Some(hint)

@@ -1,6 +1,6 @@
 //! "Did you mean …?" suggestions.
 
-use super::diagnostic::shown;
+use super::diagnostic::quoted;
 
 /// Maximum length of a compared name, in characters: the comparison is quadratic.
 const MAX_COMPARED_CHARS: usize = 100;
@@ -12,11 +12,16 @@ pub fn closest<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) ->
         return None;
     }
     let allowed = (length / 3).max(1);
-    let name = plain(name);
+    let name = normalize(name);
     candidates
         .into_iter()
         .filter(|candidate| candidate.chars().count() <= MAX_COMPARED_CHARS)
-        .map(|candidate| (strsim::osa_distance(&name, &plain(candidate)), candidate))
+        .map(|candidate| {
+            (
+                strsim::osa_distance(&name, &normalize(candidate)),
+                candidate,
+            )
+        })
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
@@ -27,11 +32,11 @@ pub fn did_you_mean<'c>(
     name: &str,
     candidates: impl IntoIterator<Item = &'c str>,
 ) -> Option<String> {
-    closest(name, candidates).map(|candidate| format!("did you mean {}?", shown(candidate)))
+    closest(name, candidates).map(|candidate| format!("did you mean {}?", quoted(candidate)))
 }
 
 /// Normalises case and kinds of dashes.
-fn plain(name: &str) -> String {
+fn normalize(name: &str) -> String {
     name.to_lowercase().replace(['_', ' '], "-")
 }
 

@@ -5,7 +5,7 @@ use super::node::Node;
 
 /// An error in a template. Lines and columns count from 1 within the template's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TemplateFault {
+pub struct TemplateError {
     /// A description of the error.
     pub message: String,
     /// A suggested fix, if any.
@@ -20,11 +20,11 @@ pub struct TemplateFault {
 pub trait TemplateCheck {
     /// Returns true if the output of the template depends on the run's data, that is, if it
     /// contains references.
-    fn depends_on_data(&self, template: &str) -> Result<bool, TemplateFault>;
+    fn depends_on_data(&self, template: &str) -> Result<bool, TemplateError>;
 }
 
-impl<F: Fn(&str) -> Result<bool, TemplateFault>> TemplateCheck for F {
-    fn depends_on_data(&self, template: &str) -> Result<bool, TemplateFault> {
+impl<F: Fn(&str) -> Result<bool, TemplateError>> TemplateCheck for F {
+    fn depends_on_data(&self, template: &str) -> Result<bool, TemplateError> {
         self(template)
     }
 }

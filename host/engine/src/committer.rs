@@ -14,17 +14,17 @@ use crate::metrics::Metrics;
 use promoflow_model::clock::Clock;
 use promoflow_model::failpoint;
 use promoflow_model::failpoint::Failpoint;
-use promoflow_store::{Reply, Store, StoreError, Unit};
+use promoflow_store::{CommitReply, CommitUnit, Store, StoreError};
 
 /// Maximum number of waiting units; further submitters block. Enough for a few full commits.
-const WAITING: usize = 4_096;
+const MAX_WAITING: usize = 4_096;
 /// Maximum number of units in one transaction. More gains little (the disk is a small part of the
 /// cost by then) and delays the first units of the batch.
-const LARGEST_BATCH: usize = 1_024;
+const MAX_BATCH_UNITS: usize = 1_024;
 /// The maximum time a commit waits for announced units.
-const LINGER: Duration = Duration::from_millis(10);
+const MAX_LINGER: Duration = Duration::from_millis(10);
 /// The pause after a failed commit, so that a full disk is not retried at once.
-const AFTER_FAILURE: Duration = Duration::from_millis(100);
+const FAILURE_PAUSE: Duration = Duration::from_millis(100);
 
 /// The reason why a unit was not committed, shared by all units of the batch.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -32,11 +32,11 @@ const AFTER_FAILURE: Duration = Duration::from_millis(100);
 pub struct CommitError(pub Arc<StoreError>);
 
 /// Callback with the result of a unit, on the thread that committed it. It must not block.
-type Done = Box<dyn FnOnce(Result<Reply, CommitError>, Unit) + Send>;
+type Callback = Box<dyn FnOnce(Result<CommitReply, CommitError>, CommitUnit) + Send>;
 
-struct Waiting {
-    unit: Unit,
-    done: Done,
+struct PendingUnit {
+    unit: CommitUnit,
+    done: Callback,
 }
 
 /// Commits units in groups.
@@ -44,12 +44,12 @@ pub struct Committer {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
-    desk: Arc<Desk>,
+    queue: Arc<CommitQueue>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// The queue of submitted units.
-struct Desk {
+struct CommitQueue {
     state: Mutex<State>,
     /// Wakes the committer.
     filled: Condvar,
@@ -59,77 +59,77 @@ struct Desk {
 
 #[derive(Default)]
 struct State {
-    waiting: Vec<Waiting>,
+    waiting: Vec<PendingUnit>,
     /// Number of units that are announced and not submitted yet.
-    coming: usize,
-    /// The committer is waiting for a first unit. `lingers`: it is waiting for announced units.
-    idle: bool,
-    lingers: bool,
+    reserved: usize,
+    /// The committer is waiting for a first unit. `is_lingering`: it is waiting for announced units.
+    is_idle: bool,
+    is_lingering: bool,
     /// A commit is in progress, by the committer or by the submitter of a lone unit.
-    committing: bool,
-    closed: bool,
+    is_committing: bool,
+    is_closed: bool,
 }
 
 impl State {
     /// Returns true if a lingering commit need not wait any longer.
-    fn complete(&self) -> bool {
-        self.coming == 0 || self.waiting.len() >= LARGEST_BATCH || self.closed
+    fn is_complete(&self) -> bool {
+        self.reserved == 0 || self.waiting.len() >= MAX_BATCH_UNITS || self.is_closed
     }
 
-    /// Returns true if a submitter with `announced` units of its own has nothing to share a commit
+    /// Returns true if a submitter with `own` reserved units has nothing to share a commit
     /// with.
-    fn alone(&self, announced: usize) -> bool {
-        !self.committing && !self.closed && self.waiting.is_empty() && self.coming == announced
+    fn is_sole(&self, own: usize) -> bool {
+        !self.is_committing && !self.is_closed && self.waiting.is_empty() && self.reserved == own
     }
 }
 
 /// Announces a unit that is about to be submitted. Dropped with or without submitting it.
-pub struct Announced(Arc<Desk>);
+pub struct Reservation(Arc<CommitQueue>);
 
-impl Drop for Announced {
+impl Drop for Reservation {
     fn drop(&mut self) {
         let mut state = self.0.state();
-        state.coming -= 1;
+        state.reserved -= 1;
         self.0.wake(&state);
     }
 }
 
-impl Desk {
+impl CommitQueue {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn wake(&self, state: &State) {
-        let begins = state.idle && !state.waiting.is_empty() && !state.committing;
-        if begins || (state.lingers && state.complete()) {
+        let begins = state.is_idle && !state.waiting.is_empty() && !state.is_committing;
+        if begins || (state.is_lingering && state.is_complete()) {
             self.filled.notify_one();
         }
     }
 
-    /// Ends a commit, for the thread that set `committing`.
-    fn committed(&self) {
+    /// Ends a commit, for the thread that set `is_committing`.
+    fn end_commit(&self) {
         let mut state = self.state();
-        state.committing = false;
+        state.is_committing = false;
         self.wake(&state);
-        if state.closed {
+        if state.is_closed {
             self.filled.notify_all();
         }
     }
 
     /// Returns the next batch, or an empty one once the queue is closed and drained.
-    fn next(&self) -> Vec<Waiting> {
+    fn next_batch(&self) -> Vec<PendingUnit> {
         let mut state = self.state();
-        while state.committing || (state.waiting.is_empty() && !state.closed) {
-            state.idle = true;
+        while state.is_committing || (state.waiting.is_empty() && !state.is_closed) {
+            state.is_idle = true;
             state = self
                 .filled
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
         }
-        state.idle = false;
-        let until = Instant::now() + LINGER;
-        state.lingers = true;
-        while !state.complete() {
+        state.is_idle = false;
+        let until = Instant::now() + MAX_LINGER;
+        state.is_lingering = true;
+        while !state.is_complete() {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
@@ -137,11 +137,11 @@ impl Desk {
             let waited = self.filled.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        state.lingers = false;
-        let batch = state.waiting.len().min(LARGEST_BATCH);
+        state.is_lingering = false;
+        let batch = state.waiting.len().min(MAX_BATCH_UNITS);
         let rest = state.waiting.split_off(batch);
         let batch = std::mem::replace(&mut state.waiting, rest);
-        state.committing = !batch.is_empty();
+        state.is_committing = !batch.is_empty();
         self.drained.notify_all();
         batch
     }
@@ -154,95 +154,97 @@ impl Committer {
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> std::io::Result<Committer> {
-        let desk = Arc::new(Desk {
+        let queue = Arc::new(CommitQueue {
             state: Mutex::default(),
             filled: Condvar::new(),
             drained: Condvar::new(),
         });
-        let of_thread = (
+        let for_thread = (
             Arc::clone(&store),
             Arc::clone(&clock),
             Arc::clone(&metrics),
-            Arc::clone(&desk),
+            Arc::clone(&queue),
         );
         let thread = thread::Builder::new()
             .name("committer".into())
-            .spawn(move || commit_all(&*of_thread.0, &*of_thread.1, &of_thread.2, &of_thread.3))?;
+            .spawn(move || {
+                run_committer(&*for_thread.0, &*for_thread.1, &for_thread.2, &for_thread.3)
+            })?;
         Ok(Committer {
             store,
             clock,
             metrics,
-            desk,
+            queue,
             thread: Mutex::new(Some(thread)),
         })
     }
 
     /// Announces a unit, so that a commit that could begin waits for it for a moment.
-    pub fn announce(&self) -> Announced {
-        self.desk.state().coming += 1;
-        Announced(Arc::clone(&self.desk))
+    pub fn reserve(&self) -> Reservation {
+        self.queue.state().reserved += 1;
+        Reservation(Arc::clone(&self.queue))
     }
 
     /// Submits a unit. Blocks while too many units are waiting and, if there is nothing else to
     /// commit, until the commit ends. Once the committer is stopped, drops the unit and its `done`
     /// callback.
-    pub fn hand_in(
+    pub fn submit(
         &self,
-        unit: Unit,
-        announced: Option<Announced>,
-        done: impl FnOnce(Result<Reply, CommitError>, Unit) + Send + 'static,
+        unit: CommitUnit,
+        reservation: Option<Reservation>,
+        done: impl FnOnce(Result<CommitReply, CommitError>, CommitUnit) + Send + 'static,
     ) {
-        let desk = &self.desk;
-        let mut state = desk.state();
-        if state.alone(usize::from(announced.is_some())) {
-            state.committing = true;
+        let queue = &self.queue;
+        let mut state = queue.state();
+        if state.is_sole(usize::from(reservation.is_some())) {
+            state.is_committing = true;
             drop(state);
             let done = Box::new(done);
-            let alone = vec![Waiting { unit, done }];
-            commit_batch(&*self.store, &*self.clock, &self.metrics, alone);
-            desk.committed();
+            let batch = vec![PendingUnit { unit, done }];
+            commit_batch(&*self.store, &*self.clock, &self.metrics, batch);
+            queue.end_commit();
             return;
         }
-        self.put(state, unit, announced, Box::new(done));
+        self.enqueue(state, unit, reservation, Box::new(done));
     }
 
     /// Submits a unit from a thread that must not wait for a disk: the committer's thread always
-    /// commits it. Otherwise the same as [`hand_in`](Committer::hand_in).
-    pub fn hand_over(
+    /// commits it. Otherwise the same as [`submit`](Committer::submit).
+    pub fn submit_deferred(
         &self,
-        unit: Unit,
-        announced: Announced,
-        done: impl FnOnce(Result<Reply, CommitError>, Unit) + Send + 'static,
+        unit: CommitUnit,
+        reservation: Reservation,
+        done: impl FnOnce(Result<CommitReply, CommitError>, CommitUnit) + Send + 'static,
     ) {
-        self.put(self.desk.state(), unit, Some(announced), Box::new(done));
+        self.enqueue(self.queue.state(), unit, Some(reservation), Box::new(done));
     }
 
-    fn put(
+    fn enqueue(
         &self,
         mut state: MutexGuard<'_, State>,
-        unit: Unit,
-        announced: Option<Announced>,
-        done: Done,
+        unit: CommitUnit,
+        reservation: Option<Reservation>,
+        done: Callback,
     ) {
-        let desk = &self.desk;
-        while state.waiting.len() >= WAITING && !state.closed {
-            state = desk
+        let queue = &self.queue;
+        while state.waiting.len() >= MAX_WAITING && !state.is_closed {
+            state = queue
                 .drained
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
         }
-        if !state.closed {
-            state.waiting.push(Waiting { unit, done });
-            desk.wake(&state);
+        if !state.is_closed {
+            state.waiting.push(PendingUnit { unit, done });
+            queue.wake(&state);
         }
         drop(state);
-        drop(announced);
+        drop(reservation);
     }
 
     /// Submits a unit and waits for its commit; `None` if the committer was stopped.
-    pub fn commit(&self, unit: Unit) -> Option<Result<Reply, CommitError>> {
+    pub fn commit(&self, unit: CommitUnit) -> Option<Result<CommitReply, CommitError>> {
         let (answer, answered) = std::sync::mpsc::channel();
-        self.hand_in(unit, None, move |reply, _| {
+        self.submit(unit, None, move |reply, _| {
             // The receiver may be gone; the unit is committed all the same.
             let _gone = answer.send(reply);
         });
@@ -251,14 +253,14 @@ impl Committer {
 
     /// Returns the number of waiting units.
     pub fn waiting(&self) -> usize {
-        self.desk.state().waiting.len()
+        self.queue.state().waiting.len()
     }
 
     /// Commits the waiting units, then ends the thread.
     pub fn stop(&self) {
-        self.desk.state().closed = true;
-        self.desk.filled.notify_all();
-        self.desk.drained.notify_all();
+        self.queue.state().is_closed = true;
+        self.queue.filled.notify_all();
+        self.queue.drained.notify_all();
         let thread = self
             .thread
             .lock()
@@ -272,26 +274,26 @@ impl Committer {
     }
 }
 
-fn commit_all(store: &dyn Store, clock: &dyn Clock, metrics: &Metrics, desk: &Desk) {
+fn run_committer(store: &dyn Store, clock: &dyn Clock, metrics: &Metrics, queue: &CommitQueue) {
     loop {
-        let batch = desk.next();
+        let batch = queue.next_batch();
         if batch.is_empty() {
             return;
         }
         commit_batch(store, clock, metrics, batch);
-        desk.committed();
+        queue.end_commit();
     }
 }
 
 /// Runs a callback. A panic in it ends neither the thread nor the other callbacks.
-fn tell(done: Done, reply: Result<Reply, CommitError>, unit: Unit) {
+fn notify(done: Callback, reply: Result<CommitReply, CommitError>, unit: CommitUnit) {
     if catch_unwind(AssertUnwindSafe(|| done(reply, unit))).is_err() {
         tracing::error!("commit callback panicked");
     }
 }
 
-fn commit_batch(store: &dyn Store, clock: &dyn Clock, metrics: &Metrics, batch: Vec<Waiting>) {
-    let (units, dones): (Vec<Unit>, Vec<Done>) = batch
+fn commit_batch(store: &dyn Store, clock: &dyn Clock, metrics: &Metrics, batch: Vec<PendingUnit>) {
+    let (units, callbacks): (Vec<CommitUnit>, Vec<Callback>) = batch
         .into_iter()
         .map(|waiting| (waiting.unit, waiting.done))
         .unzip();
@@ -301,22 +303,22 @@ fn commit_batch(store: &dyn Store, clock: &dyn Clock, metrics: &Metrics, batch: 
     match store.commit(&units, clock) {
         Ok(replies) => {
             failpoint::pass(Failpoint::AfterCommit);
-            metrics.commits.committed(units.len(), began.elapsed());
-            for ((unit, done), reply) in units.into_iter().zip(dones).zip(replies) {
-                tell(done, Ok(reply), unit);
+            metrics.commits.record(units.len(), began.elapsed());
+            for ((unit, done), reply) in units.into_iter().zip(callbacks).zip(replies) {
+                notify(done, Ok(reply), unit);
             }
         }
         Err(error) => {
-            metrics.commits.failed();
+            metrics.commits.record_failure();
             tracing::error!(
                 units = units.len(),
                 "commit failed, nothing was stored: {error}"
             );
             let error = CommitError(Arc::new(error));
-            for (unit, done) in units.into_iter().zip(dones) {
-                tell(done, Err(error.clone()), unit);
+            for (unit, done) in units.into_iter().zip(callbacks) {
+                notify(done, Err(error.clone()), unit);
             }
-            thread::sleep(AFTER_FAILURE);
+            thread::sleep(FAILURE_PAUSE);
         }
     }
 }

@@ -4,21 +4,21 @@ use std::collections::HashMap;
 
 use anyhow::Result;
 
-use super::{LaneOutlook, Promoflow};
+use super::{GroupForecast, Promoflow};
 use promoflow_model::alert::{Alert, Kind, Level, Rule, Rules, Subject};
 use promoflow_model::clock::Timestamp;
-use promoflow_store::{DeliveryState, Notice, NoticeId, Store};
+use promoflow_store::{DeliveryState, Notification, NotificationId, Store};
 
 /// Maximum number of codes to count for a list of alerts.
-const MOST_COUNTED: u64 = 1_000_000;
+const MAX_COUNTED: u64 = 1_000_000;
 
 /// A code group and a rule that watches it.
 #[derive(Clone, Debug)]
-pub struct Watched {
+pub struct WatchedGroup {
     /// The rule.
     pub rule: Rule,
     /// The forecast of the code group.
-    pub outlook: LaneOutlook,
+    pub forecast: GroupForecast,
     /// The number that the rule compares: codes that are left, or that expire within its days.
     pub count: u64,
     /// The raised level, in the current state of the pool.
@@ -31,12 +31,12 @@ pub struct Watched {
 impl Promoflow {
     /// Returns the rules that watch the pool.
     pub fn alert_rules(&self) -> &Rules {
-        &self.parts.alerts
+        &self.settings.alerts
     }
 
     /// Returns each code group that a rule watches, with its raised level.
-    pub fn alerts(&self) -> Result<Vec<Watched>> {
-        let rules = &self.parts.alerts;
+    pub fn alerts(&self) -> Result<Vec<WatchedGroup>> {
+        let rules = &self.settings.alerts;
         if rules.is_empty() {
             return Ok(Vec::new());
         }
@@ -44,52 +44,57 @@ impl Promoflow {
         let stored: HashMap<Subject, Alert> =
             stored.map(|one| (one.subject.clone(), one)).collect();
         let mut watched = Vec::new();
-        for outlook in self.outlook()? {
-            for rule in rules.of(&outlook.count.lane) {
-                watched.push(self.watched(rule, &outlook, &stored)?);
+        for forecast in self.forecast()? {
+            for rule in rules.of(&forecast.count.code_group) {
+                watched.push(self.evaluate(rule, &forecast, &stored)?);
             }
         }
         Ok(watched)
     }
 
     /// Returns up to `limit` notifications to webhooks before that one, the newest first.
-    pub fn notices(
+    pub fn notifications(
         &self,
         state: Option<DeliveryState>,
-        before: Option<NoticeId>,
+        before: Option<NotificationId>,
         limit: usize,
-    ) -> Result<Vec<Notice>> {
-        Ok(self.store.notices(state, before, limit)?)
+    ) -> Result<Vec<Notification>> {
+        Ok(self.store.notifications(state, before, limit)?)
     }
 
-    fn watched(
+    fn evaluate(
         &self,
         rule: &Rule,
-        outlook: &LaneOutlook,
+        forecast: &GroupForecast,
         stored: &HashMap<Subject, Alert>,
-    ) -> Result<Watched> {
-        let lane = &outlook.count.lane;
+    ) -> Result<WatchedGroup> {
+        let code_group = &forecast.count.code_group;
         let of = |level| {
             stored.get(&Subject {
                 kind: rule.kind,
-                lane: lane.clone(),
+                code_group: code_group.clone(),
                 level,
             })
         };
         let count = match rule.kind {
-            Kind::Left | Kind::RunsDry => outlook.count.available,
+            Kind::Left | Kind::RunsDry => forecast.count.available,
             Kind::Expiring => {
                 let now = self.now();
                 let until = self.calendar()?.expiry_needed(now, rule.within_days);
                 let until = until.plus_millis(-1);
-                self.store.free_between(lane, now, until, MOST_COUNTED)?
+                self.store
+                    .count_available_between(code_group, now, until, MAX_COUNTED)?
             }
         };
         // Evaluated here as well: the stored level is what the executing process saw last, and it
         // may not have run since the pool was changed.
         let is_raised = |level: &Level| {
             let before = of(*level).is_some_and(|alert| alert.raised);
-            rule.is_raised(rule.codes(*level, outlook.a_day), count, before)
+            rule.is_raised(
+                rule.codes_at(*level, forecast.claims_per_day),
+                count,
+                before,
+            )
         };
         let level = Level::ALL.into_iter().rev().find(is_raised);
         let since = match level {
@@ -100,9 +105,9 @@ impl Promoflow {
                 known().filter(|_| seen).map(|alert| alert.at).max()
             }
         };
-        Ok(Watched {
+        Ok(WatchedGroup {
             rule: rule.clone(),
-            outlook: outlook.clone(),
+            forecast: forecast.clone(),
             count,
             level,
             since,

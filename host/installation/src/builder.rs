@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::Promoflow;
-use super::exits::{Channels, Exit};
+use super::channels::{ChannelSource, Channels};
 use promoflow_block_host::{Bounds, Compiler, Grants};
 use promoflow_channels::Channel;
 use promoflow_config::{Config, TraceConfig, UnsubscribeConfig, WebhookConfig};
@@ -28,8 +28,8 @@ pub struct Builder {
     pub(super) cache: Option<PathBuf>,
     pub(super) compiler: Compiler,
     /// The channels in order of preference: the first one that supports a kind is used.
-    pub(super) exits: Vec<Exit>,
-    /// The created channels, if [`ready`](Self::ready) was called.
+    pub(super) channel_sources: Vec<ChannelSource>,
+    /// The created channels, if [`resolve_secrets`](Self::resolve_secrets) was called.
     pub(super) channels: Option<Channels>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) workers: usize,
@@ -52,7 +52,7 @@ impl Builder {
             bounds: Bounds::default(),
             cache: None,
             compiler: Compiler::in_process(),
-            exits: Vec::new(),
+            channel_sources: Vec::new(),
             channels: None,
             clock: Arc::new(SystemClock),
             workers: std::thread::available_parallelism().map_or(2, usize::from),
@@ -114,16 +114,18 @@ impl Builder {
     /// messages are written to a Maildir next to the database.
     #[must_use]
     pub fn channel(mut self, channel: impl Channel + 'static) -> Builder {
-        self.exits.push(Exit::Given(Arc::new(channel)));
+        self.channel_sources
+            .push(ChannelSource::Custom(Arc::new(channel)));
         self
     }
 
     /// Adds the channels, alerts, webhooks, traces and unsubscribe address of a configuration file.
-    /// Secrets are read when delivery starts, or by [`ready`](Self::ready).
+    /// Secrets are read when delivery starts, or by [`resolve_secrets`](Self::resolve_secrets).
     #[must_use]
     pub fn configure(mut self, config: &Config) -> Builder {
         let channels = config.channels.iter().cloned();
-        self.exits.extend(channels.map(Exit::Configured));
+        self.channel_sources
+            .extend(channels.map(ChannelSource::Configured));
         self.webhooks.extend(config.webhooks.iter().cloned());
         self.trace.clone_from(&config.trace);
         if let Some(unsubscribe) = &config.unsubscribe {
@@ -162,10 +164,10 @@ impl Builder {
     }
 
     /// Exports traces to that collector; other trace settings of the configuration are kept.
-    pub fn trace_to(mut self, endpoint: &str) -> Result<Builder> {
+    pub fn trace_endpoint(mut self, endpoint: &str) -> Result<Builder> {
         self.trace = Some(match &self.trace {
             Some(config) => config.with_endpoint(endpoint)?,
-            None => TraceConfig::to(endpoint)?,
+            None => TraceConfig::new(endpoint)?,
         });
         Ok(self)
     }
@@ -197,17 +199,17 @@ impl Builder {
                 .take()
                 .map(OnceLock::from)
                 .unwrap_or_default(),
-            parts: self,
+            settings: self,
             sandboxes: OnceLock::new(),
             library: OnceLock::new(),
             metrics: Arc::new(Metrics::new()?),
-            outlook: Default::default(),
+            forecast: Default::default(),
         })
     }
 }
 
 /// Returns the folder for messages if no channel is configured.
-pub fn maildir_beside(database: &Path) -> PathBuf {
+pub fn default_maildir(database: &Path) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push("-mail");
     PathBuf::from(name)

@@ -8,7 +8,7 @@ use anyhow::Result;
 use super::Promoflow;
 use promoflow_engine::import::ContactOptions;
 use promoflow_engine::import::{self, ImportError, ImportReport};
-use promoflow_model::contact::{Contact, Name};
+use promoflow_model::contact::{Contact, ContactKey};
 use promoflow_model::message::ChannelKind;
 use promoflow_store::{ContactStore, Directory, Store};
 
@@ -21,20 +21,20 @@ impl Promoflow {
         progress: &mut dyn FnMut(u64),
     ) -> Result<ImportReport, ImportError> {
         if !options.dry_run {
-            self.store.wake_contacts()?;
+            self.store.enable_contacts()?;
         }
         import::contacts::import(&*self.store, self.now(), reader, &options, progress)
     }
 
     /// Calls `visit` with each contact, in the order of their creation.
     pub fn contacts(&self, mut visit: impl FnMut(Contact) -> ControlFlow<()>) -> Result<()> {
-        self.store.wake_contacts()?;
+        self.store.enable_contacts()?;
         Ok(self.store.contacts(None, &mut visit)?)
     }
 
     /// Returns up to `limit` contacts after the one with that id, in the order of their creation.
     pub fn contacts_after(&self, after: Option<&str>, limit: usize) -> Result<Vec<Contact>> {
-        self.store.wake_contacts()?;
+        self.store.enable_contacts()?;
         let mut contacts = Vec::new();
         if limit > 0 {
             self.store.contacts(after, &mut |contact| {
@@ -49,21 +49,21 @@ impl Promoflow {
     }
 
     /// Returns the contact with that name: an id, an external id, an address or a token.
-    pub fn contact(&self, name: Name) -> Result<Option<Contact>> {
-        self.store.wake_contacts()?;
+    pub fn contact(&self, name: ContactKey) -> Result<Option<Contact>> {
+        self.store.enable_contacts()?;
         Ok(self.store.contact(name)?)
     }
 
     /// Unsubscribes a contact from channels. Returns the updated contact; `None` if the id is
     /// unknown.
     pub fn unsubscribe(&self, id: &str, channels: &[ChannelKind]) -> Result<Option<Contact>> {
-        self.store.wake_contacts()?;
+        self.store.enable_contacts()?;
         Ok(self.store.set_consent(id, channels, false, self.now())?)
     }
 
     /// Unsubscribes the recipient of the delivery with that token from its channel; returns false
     /// if no delivery of this installation has the token.
-    pub fn unsubscribe_by(&self, token: &str) -> Result<bool> {
+    pub fn unsubscribe_by_token(&self, token: &str) -> Result<bool> {
         let Some(unsubscriber) = self.unsubscriber()? else {
             return Ok(false);
         };
@@ -71,12 +71,12 @@ impl Promoflow {
         let Some(delivery) = unsubscriber.delivery(&installation, token) else {
             return Ok(false);
         };
-        self.store.wake_contacts()?;
-        Ok(self.store.refuse(delivery, self.now())?)
+        self.store.enable_contacts()?;
+        Ok(self.store.record_unsubscribe(delivery, self.now())?)
     }
 
     /// Returns true if a delivery of this installation has that token.
-    pub fn knows_unsubscribe(&self, token: &str) -> Result<bool> {
+    pub fn is_unsubscribe_token(&self, token: &str) -> Result<bool> {
         let Some(unsubscriber) = self.unsubscriber()? else {
             return Ok(false);
         };
@@ -86,7 +86,7 @@ impl Promoflow {
 
     /// Subscribes a contact to channels. Returns the updated contact; `None` if the id is unknown.
     pub fn subscribe(&self, id: &str, channels: &[ChannelKind]) -> Result<Option<Contact>> {
-        self.store.wake_contacts()?;
+        self.store.enable_contacts()?;
         Ok(self.store.set_consent(id, channels, true, self.now())?)
     }
 }

@@ -1,15 +1,15 @@
 //! The entry point: a [`Promoflow`] is an open installation.
 
+mod admin;
 mod alerts;
-mod authoring;
+mod apply;
 mod builder;
+mod channels;
 mod contacts;
-mod doubts;
-mod exits;
-mod observe;
-mod outlook;
-mod running;
-mod service;
+mod forecast;
+mod handle;
+mod metrics;
+mod warnings;
 
 use std::io::Read;
 use std::ops::ControlFlow;
@@ -20,43 +20,44 @@ use anyhow::Result;
 use chrono::DateTime;
 use chrono_tz::Tz;
 
-pub use alerts::Watched;
-pub use authoring::AppliedFile;
-pub use builder::{Builder, maildir_beside};
-pub use outlook::{EXPIRING_DAYS, LaneOutlook};
-pub use running::Running;
+pub use alerts::WatchedGroup;
+pub use apply::AppliedFile;
+pub use builder::{Builder, default_maildir};
+pub use forecast::{EXPIRING_DAYS, GroupForecast};
+pub use handle::EngineHandle;
 
-use promoflow_block_host::{BlockLibrary, Sandboxes};
+use promoflow_block_host::{BlockLibrary, SandboxPool};
 use promoflow_document::nesting::check_depth;
 use promoflow_engine::committer::Committer;
-use promoflow_engine::import::{self, ImportError, ImportOptions, ImportReport, Watch};
+use promoflow_engine::import::{self, ImportError, ImportOptions, ImportProgress, ImportReport};
 use promoflow_engine::metrics::Metrics;
 use promoflow_engine::outbox::{Dispatcher, DispatcherParts, Unsubscriber};
 use promoflow_engine::run;
-use promoflow_engine::run::{Configurations, Engine, EngineParts, Rehearsed, SendError};
+use promoflow_engine::run::{Engine, EngineParts, SubmitError, TestRunReport, WorkflowCache};
 use promoflow_model::event::Event;
 use promoflow_model::pool::{Calendar, Filter};
 use promoflow_store::{
-    Audited, ClaimId, CodeRow, DeliveryHistory, DeliveryId, DeliveryRow, DeliveryState, Order,
-    Ordered, PoolCount, Retired, RunId, RunRow, RunState, StepRecord, Store,
+    Action, ActionResult, ClaimId, CodeRow, DeliveryHistory, DeliveryId, DeliveryRow,
+    DeliveryState, PoolCount, PromiseReport, RetireResult, RunId, RunRow, RunState, StepRecord,
+    Store,
 };
 use promoflow_store_sqlite as sqlite;
 use promoflow_store_sqlite::{Restored, SqliteStore};
-use promoflow_tabular::exact;
+use promoflow_tabular::clean_exact;
 use promoflow_trace::Tracer;
 
 /// One installation: a pool, its workflows and messages, and their history.
 ///
 /// All methods may be called from any thread. Methods of this type do not execute runs; events are
-/// sent through the [`Running`] that [`start`](Self::start) returns.
+/// sent through the [`EngineHandle`] that [`start`](Self::start) returns.
 pub struct Promoflow {
     store: Arc<SqliteStore>,
-    parts: Builder,
-    sandboxes: OnceLock<Arc<Sandboxes>>,
+    settings: Builder,
+    sandboxes: OnceLock<Arc<SandboxPool>>,
     library: OnceLock<BlockLibrary>,
     metrics: Arc<Metrics>,
-    outlook: outlook::Outlook,
-    channels: OnceLock<exits::Channels>,
+    forecast: forecast::ForecastCache,
+    channels: OnceLock<channels::Channels>,
     unsubscriber: OnceLock<Option<Unsubscriber>>,
 }
 
@@ -71,12 +72,12 @@ impl Promoflow {
         Promoflow::builder(database).open()
     }
 
-    fn sandboxes(&self) -> Result<&Arc<Sandboxes>> {
+    fn sandboxes(&self) -> Result<&Arc<SandboxPool>> {
         if let Some(sandboxes) = self.sandboxes.get() {
             return Ok(sandboxes);
         }
-        let (bounds, cache) = (self.parts.bounds, self.parts.cache.clone());
-        let made = Sandboxes::with_compiler(bounds, cache, self.parts.compiler.clone())
+        let (bounds, cache) = (self.settings.bounds, self.settings.cache.clone());
+        let made = SandboxPool::with_compiler(bounds, cache, self.settings.compiler.clone())
             .map_err(|error| anyhow::anyhow!("cannot create sandboxes for blocks: {error:#}"))?;
         Ok(self.sandboxes.get_or_init(|| made))
     }
@@ -88,29 +89,29 @@ impl Promoflow {
         }
         let sandboxes = self.sandboxes()?;
         let mut library = BlockLibrary::standard(sandboxes)?;
-        for folder in &self.parts.blocks {
-            library.add_folder(sandboxes, folder, &self.parts.grants)?;
+        for folder in &self.settings.blocks {
+            library.add_folder(sandboxes, folder, &self.settings.grants)?;
         }
         Ok(self.library.get_or_init(|| library))
     }
 
     /// Starts the threads that execute. If another process executes, this one waits until it ends.
     /// Reads the secrets of configured channels, unless that was done.
-    pub fn start(&self) -> Result<Running> {
+    pub fn start(&self) -> Result<EngineHandle> {
         let store: Arc<dyn Store> = Arc::clone(&self.store) as Arc<dyn Store>;
-        let clock = Arc::clone(&self.parts.clock);
+        let clock = Arc::clone(&self.settings.clock);
         let sandboxes = Arc::clone(self.sandboxes()?);
-        let configurations = self.configurations()?;
+        let workflow_cache = self.workflow_cache()?;
         let committer = Arc::new(Committer::start(
             Arc::clone(&store),
             Arc::clone(&clock),
             Arc::clone(&self.metrics),
         )?);
-        let tracer = match &self.parts.trace {
+        let tracer = match &self.settings.trace {
             Some(config) => Some(Arc::new(Tracer::start(config, Arc::clone(&store))?)),
             None => None,
         };
-        let dispatcher = match self.parts.delivers {
+        let dispatcher = match self.settings.delivers {
             true => Some(Arc::new(Dispatcher::new(DispatcherParts {
                 store: Arc::clone(&store),
                 clock: Arc::clone(&clock),
@@ -118,9 +119,9 @@ impl Promoflow {
                 channels: self.channels()?.clone(),
                 metrics: Arc::clone(&self.metrics),
                 tracer: tracer.clone(),
-                drain: self.parts.drain,
+                drain: self.settings.drain,
                 unsubscriber: self.unsubscriber()?.cloned(),
-                webhooks: self.parts.make_webhooks()?,
+                webhooks: self.settings.make_webhooks()?,
             })?)),
             false => None,
         };
@@ -128,40 +129,40 @@ impl Promoflow {
             store,
             clock,
             sandboxes,
-            configurations: Arc::new(configurations),
+            workflow_cache: Arc::new(workflow_cache),
             committer,
             dispatcher,
             metrics: Arc::clone(&self.metrics),
             tracer,
-            alerts: self.parts.alerts.clone(),
+            alerts: self.settings.alerts.clone(),
             database: Some(self.store.path().to_owned()),
-            workers: self.parts.workers,
+            workers: self.settings.workers,
         })?;
-        Ok(Running { engine })
+        Ok(EngineHandle { engine })
     }
 
-    fn configurations(&self) -> Result<Configurations> {
+    fn workflow_cache(&self) -> Result<WorkflowCache> {
         let store: Arc<dyn Store> = Arc::clone(&self.store) as Arc<dyn Store>;
         let sandboxes = Arc::clone(self.sandboxes()?);
-        let configurations = Configurations::new(store, sandboxes, self.parts.grants.clone());
+        let workflow_cache = WorkflowCache::new(store, sandboxes, self.settings.grants.clone());
         if let Some(library) = self.library.get() {
-            configurations.know(library);
+            workflow_cache.preload(library);
         }
-        Ok(configurations)
+        Ok(workflow_cache)
     }
 
     /// Runs the workflows that an event would start, without effects: pool, outbox, events and runs
     /// stay unchanged.
-    pub fn rehearse(&self, event: Event) -> Result<Vec<Rehearsed>, SendError> {
+    pub fn test_run(&self, event: Event) -> Result<Vec<TestRunReport>, SubmitError> {
         let store: Arc<dyn Store> = Arc::clone(&self.store) as Arc<dyn Store>;
-        let clock = Arc::clone(&self.parts.clock);
-        let configurations = self.configurations().map_err(SendError::Configuration)?;
-        run::rehearse(event, store, clock, &configurations)
+        let clock = Arc::clone(&self.settings.clock);
+        let workflow_cache = self.workflow_cache().map_err(SubmitError::Configuration)?;
+        run::test_run(event, store, clock, &workflow_cache)
     }
 
     /// Returns true if events are exported as traces.
-    pub fn traces(&self) -> bool {
-        self.parts.trace.is_some()
+    pub fn is_tracing(&self) -> bool {
+        self.settings.trace.is_some()
     }
 
     /// Returns the calendar that interprets dates.
@@ -170,8 +171,8 @@ impl Promoflow {
     }
 
     /// Returns the current time in the installation's time zone, as templates print it.
-    pub fn present(&self) -> Result<Option<DateTime<Tz>>> {
-        Ok(self.calendar()?.local(self.parts.clock.now()))
+    pub fn local_time(&self) -> Result<Option<DateTime<Tz>>> {
+        Ok(self.calendar()?.local(self.settings.clock.now()))
     }
 
     /// Sets the calendar, and with it the time zone in which dates are interpreted from now on.
@@ -186,21 +187,21 @@ impl Promoflow {
         options: &ImportOptions,
         mut progress: &mut dyn FnMut(u64),
     ) -> Result<ImportReport, ImportError> {
-        self.import_watched(reader, options, &mut progress)
+        self.import_with_progress(reader, options, &mut progress)
     }
 
     /// Uploads codes; `watch` receives the id of the upload and its progress.
-    pub fn import_watched(
+    pub fn import_with_progress(
         &self,
         reader: impl Read + Send,
         options: &ImportOptions,
-        watch: &mut dyn Watch,
+        watch: &mut dyn ImportProgress,
     ) -> Result<ImportReport, ImportError> {
         let calendar = self.store.calendar()?;
         import::codes::import(
             &*self.store,
             calendar,
-            &*self.parts.clock,
+            &*self.settings.clock,
             reader,
             options,
             watch,
@@ -215,17 +216,17 @@ impl Promoflow {
     ) -> Result<()> {
         Ok(self
             .store
-            .codes(filter, self.parts.clock.now(), &mut visit)?)
+            .codes(filter, self.settings.clock.now(), &mut visit)?)
     }
 
     /// Counts the codes that match.
     pub fn count(&self, filter: &Filter) -> Result<PoolCount> {
-        Ok(self.store.count_codes(filter, self.parts.clock.now())?)
+        Ok(self.store.count_codes(filter, self.settings.clock.now())?)
     }
 
     /// Returns a code with the deliveries that contain it.
     pub fn code(&self, code: &str) -> Result<Option<(CodeRow, Vec<DeliveryRow>)>> {
-        let Some((row, ids)) = self.store.code(&exact(code))? else {
+        let Some((row, ids)) = self.store.code(&clean_exact(code))? else {
             return Ok(None);
         };
         let mut deliveries = Vec::with_capacity(ids.len());
@@ -236,17 +237,17 @@ impl Promoflow {
     }
 
     /// Retires unused codes.
-    pub fn retire(&self, codes: &[String]) -> Result<Retired> {
+    pub fn retire(&self, codes: &[String]) -> Result<RetireResult> {
         Ok(self
             .store
-            .retire(&as_stored(codes), true, &*self.parts.clock)?)
+            .retire(&normalize_codes(codes), true, &*self.settings.clock)?)
     }
 
     /// Makes retired codes available again.
-    pub fn reinstate(&self, codes: &[String]) -> Result<Retired> {
+    pub fn reinstate(&self, codes: &[String]) -> Result<RetireResult> {
         Ok(self
             .store
-            .retire(&as_stored(codes), false, &*self.parts.clock)?)
+            .retire(&normalize_codes(codes), false, &*self.settings.clock)?)
     }
 
     /// Returns up to `limit` runs, the newest first.
@@ -260,8 +261,10 @@ impl Promoflow {
     }
 
     /// Cancels a run, or makes a failed one due again at the point of failure.
-    pub fn order_run(&self, id: RunId, order: Order) -> Result<Ordered> {
-        Ok(self.store.order_run(id, order, &*self.parts.clock)?)
+    pub fn apply_run_action(&self, id: RunId, order: Action) -> Result<ActionResult> {
+        Ok(self
+            .store
+            .apply_run_action(id, order, &*self.settings.clock)?)
     }
 
     /// Passes a run the reply that it waits for; returns false if it does not wait for a reply to
@@ -276,8 +279,10 @@ impl Promoflow {
     }
 
     /// Cancels a delivery, or makes a failed one due again.
-    pub fn order_delivery(&self, id: DeliveryId, order: Order) -> Result<Ordered> {
-        Ok(self.store.order_delivery(id, order, &*self.parts.clock)?)
+    pub fn apply_delivery_action(&self, id: DeliveryId, order: Action) -> Result<ActionResult> {
+        Ok(self
+            .store
+            .apply_delivery_action(id, order, &*self.settings.clock)?)
     }
 
     /// Calls `visit` with each delivery, the oldest first.
@@ -302,17 +307,21 @@ impl Promoflow {
     /// Returns true if nothing in the whole database is due now: no run, no delivery, and no
     /// notification to a configured webhook.
     pub fn is_idle(&self) -> Result<bool> {
-        let now = self.parts.clock.now();
+        let now = self.settings.clock.now();
         let all = (RunId(i64::MIN), RunId(i64::MAX));
-        let mut idle = self.store.rested(all.0, all.1, now)?;
-        for webhook in &self.parts.webhooks {
-            idle = idle && self.store.due_notices(&webhook.name, now, 1)?.is_empty();
+        let mut idle = self.store.are_idle(all.0, all.1, now)?;
+        for webhook in &self.settings.webhooks {
+            idle = idle
+                && self
+                    .store
+                    .due_notifications(&webhook.name, now, 1)?
+                    .is_empty();
         }
         Ok(idle)
     }
 
     /// Returns a mark that changes with the pool: its generation and its last claim.
-    pub fn pool_mark(&self) -> Result<(u64, ClaimId)> {
+    pub fn pool_version(&self) -> Result<(u64, ClaimId)> {
         Ok((self.store.pool_generation()?, self.store.last_claim()?))
     }
 
@@ -329,12 +338,15 @@ impl Promoflow {
     }
 
     /// Checks the promises against the stored rows.
-    pub fn audit(&self) -> Result<Vec<Audited>> {
+    pub fn audit(&self) -> Result<Vec<PromiseReport>> {
         Ok(self.store.audit()?)
     }
 }
 
 /// Normalizes codes as uploads do.
-fn as_stored(codes: &[String]) -> Vec<String> {
-    codes.iter().map(|code| exact(code).into_owned()).collect()
+fn normalize_codes(codes: &[String]) -> Vec<String> {
+    codes
+        .iter()
+        .map(|code| clean_exact(code).into_owned())
+        .collect()
 }

@@ -8,46 +8,49 @@ use crate::clock::Timestamp;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
     /// The delay before the second attempt, in milliseconds.
-    pub first: i64,
+    pub first_delay: i64,
     /// The maximum delay, in milliseconds.
-    pub longest: i64,
+    pub max_delay: i64,
     /// The maximum number of attempts.
-    pub attempts: u32,
+    pub max_attempts: u32,
 }
 
 impl Backoff {
     /// For blocks that return `unavailable`: 24 attempts over half a day.
     pub const UNAVAILABLE: Backoff = Backoff {
-        first: 1_000,
-        longest: 3_600_000,
-        attempts: 24,
+        first_delay: 1_000,
+        max_delay: 3_600_000,
+        max_attempts: 24,
     };
     /// For blocks that trap. Most would trap again every time; a lack of memory or time may pass.
     pub const TRAPPED: Backoff = Backoff {
-        first: 1_000,
-        longest: 60_000,
-        attempts: 3,
+        first_delay: 1_000,
+        max_delay: 60_000,
+        max_attempts: 3,
     };
     /// For deliveries that a channel could not accept: 36 attempts over two days.
     pub const DELIVERY: Backoff = Backoff {
-        first: 2_000,
-        longest: 7_200_000,
-        attempts: 36,
+        first_delay: 2_000,
+        max_delay: 7_200_000,
+        max_attempts: 36,
     };
 
     /// Returns the time of the next attempt after attempt number `attempt` (from 1), or `None` if
     /// there is none left.
     pub fn next(&self, attempt: u32, now: Timestamp) -> Option<Timestamp> {
-        if attempt >= self.attempts {
+        if attempt >= self.max_attempts {
             return None;
         }
         let doublings = attempt.saturating_sub(1).min(40);
-        let wait = self.first.saturating_mul(1 << doublings).min(self.longest);
-        // The delay is between half and all of `wait`, so that operations that failed together do
+        let delay = self
+            .first_delay
+            .saturating_mul(1 << doublings)
+            .min(self.max_delay);
+        // The delay is between half and all of `delay`, so that operations that failed together do
         // not retry together. The hasher's keys are random, which is random enough here.
         let random = RandomState::new().hash_one(attempt) % 1024;
-        let jitter = wait / 2 * i64::try_from(random).unwrap_or(0) / 1024;
-        Some(now.plus_millis(wait - jitter))
+        let jitter = delay / 2 * i64::try_from(random).unwrap_or(0) / 1024;
+        Some(now.plus_millis(delay - jitter))
     }
 }
 
@@ -59,9 +62,9 @@ mod tests {
     fn delays_grow_to_the_maximum_and_end() {
         let now = Timestamp(0);
         let backoff = Backoff {
-            first: 1_000,
-            longest: 60_000,
-            attempts: 20,
+            first_delay: 1_000,
+            max_delay: 60_000,
+            max_attempts: 20,
         };
         for (attempt, longest) in [
             (1, 1_000),

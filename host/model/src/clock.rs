@@ -75,7 +75,7 @@ pub struct ManualClock(AtomicI64);
 
 impl ManualClock {
     /// Creates a clock that shows this time.
-    pub fn at(time: Timestamp) -> ManualClock {
+    pub fn new(time: Timestamp) -> ManualClock {
         ManualClock(AtomicI64::new(time.0))
     }
 

@@ -28,11 +28,11 @@ pub enum Failpoint {
     /// A batch of an upload is durable; the caller has not been notified.
     AfterUploadBatch,
     /// An action of an operator, and what it releases, is written; its transaction is still open.
-    InsideOrder,
+    InsideAction,
     /// An action of an operator is durable; the caller has not been notified.
-    AfterOrder,
+    AfterAction,
     /// A message is durable in the `tmp` folder of a Maildir, but not yet in `new`.
-    LetterWritten,
+    MessageWritten,
 }
 
 impl Failpoint {
@@ -46,9 +46,9 @@ impl Failpoint {
         Failpoint::AfterDelivery,
         Failpoint::UploadBatch,
         Failpoint::AfterUploadBatch,
-        Failpoint::InsideOrder,
-        Failpoint::AfterOrder,
-        Failpoint::LetterWritten,
+        Failpoint::InsideAction,
+        Failpoint::AfterAction,
+        Failpoint::MessageWritten,
     ];
 
     /// The name that arms this failpoint.
@@ -62,9 +62,9 @@ impl Failpoint {
             Failpoint::AfterDelivery => "after-delivery",
             Failpoint::UploadBatch => "upload-batch",
             Failpoint::AfterUploadBatch => "after-upload-batch",
-            Failpoint::InsideOrder => "inside-order",
-            Failpoint::AfterOrder => "after-order",
-            Failpoint::LetterWritten => "letter-written",
+            Failpoint::InsideAction => "inside-order",
+            Failpoint::AfterAction => "after-order",
+            Failpoint::MessageWritten => "letter-written",
         }
     }
 }
@@ -72,36 +72,36 @@ impl Failpoint {
 /// The armed failpoint; 0 means that no failpoint is armed.
 static ARMED: AtomicU8 = AtomicU8::new(0);
 /// The number of passes left until the armed failpoint kills the process.
-static LEFT: AtomicU32 = AtomicU32::new(0);
+static PASSES_LEFT: AtomicU32 = AtomicU32::new(0);
 
 /// A failpoint and the pass on which it kills the process: `name` or `name:n`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Order {
+pub struct ArmedFailpoint {
     point: Failpoint,
-    time: u32,
+    pass: u32,
 }
 
-impl Order {
+impl ArmedFailpoint {
     /// Arms the failpoint in this process.
     pub fn arm(self) {
-        LEFT.store(self.time, Ordering::SeqCst);
+        PASSES_LEFT.store(self.pass, Ordering::SeqCst);
         ARMED.store(self.point as u8, Ordering::SeqCst);
     }
 }
 
-impl FromStr for Order {
+impl FromStr for ArmedFailpoint {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<Order, String> {
-        let (name, time) = text.split_once(':').unwrap_or((text, "1"));
+    fn from_str(text: &str) -> Result<ArmedFailpoint, String> {
+        let (name, pass) = text.split_once(':').unwrap_or((text, "1"));
         let point = Failpoint::ALL
             .into_iter()
             .find(|point| point.name() == name)
             .ok_or_else(|| format!("unknown failpoint `{name}`"))?;
-        match time.parse() {
-            Ok(time @ 1..) => Ok(Order { point, time }),
+        match pass.parse() {
+            Ok(pass @ 1..) => Ok(ArmedFailpoint { point, pass }),
             _ => Err(format!(
-                "failpoint `{name}`: `{time}` is not a pass number; expected 1 or more"
+                "failpoint `{name}`: `{pass}` is not a pass number; expected 1 or more"
             )),
         }
     }
@@ -117,13 +117,13 @@ pub fn pass(point: Failpoint) {
 
 #[cold]
 fn count_down() {
-    if LEFT.fetch_sub(1, Ordering::SeqCst) == 1 {
-        die();
+    if PASSES_LEFT.fetch_sub(1, Ordering::SeqCst) == 1 {
+        kill_process();
     }
 }
 
 /// Ends the process as `kill -9` does: no destructors, no flush, no handlers.
-fn die() -> ! {
+fn kill_process() -> ! {
     #[cfg(unix)]
     {
         // SIGKILL cannot be refused; the abort below is a fallback.
@@ -139,11 +139,11 @@ mod tests {
     #[test]
     fn parses_a_failpoint_with_an_optional_pass_number() {
         for point in Failpoint::ALL {
-            let order: Order = format!("{}:3", point.name()).parse().unwrap();
-            assert_eq!(order, Order { point, time: 3 });
+            let armed: ArmedFailpoint = format!("{}:3", point.name()).parse().unwrap();
+            assert_eq!(armed, ArmedFailpoint { point, pass: 3 });
         }
-        let order: Order = "after-commit".parse().unwrap();
-        assert_eq!(order.time, 1);
+        let armed: ArmedFailpoint = "after-commit".parse().unwrap();
+        assert_eq!(armed.pass, 1);
         for wrong in [
             "",
             "commit",
@@ -151,7 +151,7 @@ mod tests {
             "after-commit:0",
             "after-commit:x",
         ] {
-            assert!(wrong.parse::<Order>().is_err(), "{wrong}");
+            assert!(wrong.parse::<ArmedFailpoint>().is_err(), "{wrong}");
         }
     }
 }

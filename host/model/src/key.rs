@@ -54,7 +54,7 @@ impl Scope {
     ];
 
     /// Default scopes of a key: all except administration.
-    pub const USUAL: [Scope; 6] = [
+    pub const DEFAULT: [Scope; 6] = [
         Scope::Codes,
         Scope::Events,
         Scope::Contacts,
@@ -96,7 +96,7 @@ pub struct ParseScopeError(String);
     "an API key needs at least one scope of codes, events, contacts, workflows, read, metrics and \
      admin"
 )]
-pub struct NoScopes;
+pub struct EmptyScopesError;
 
 impl FromStr for Scope {
     type Err = ParseScopeError;
@@ -157,14 +157,14 @@ impl Key {
     }
 
     /// Returns the id of a presented key; `None` if its format is invalid.
-    pub fn id_of(shown: &str) -> Option<&str> {
-        let (id, secret) = shown.strip_prefix(PREFIX)?.split_once('_')?;
+    pub fn parse_id(presented: &str) -> Option<&str> {
+        let (id, secret) = presented.strip_prefix(PREFIX)?.split_once('_')?;
         (!id.is_empty() && !secret.is_empty()).then_some(id)
     }
 
     /// Returns true if the presented key is this key. The comparison takes constant time.
-    pub fn is(&self, shown: &str) -> bool {
-        let hash: [u8; 32] = Sha256::digest(shown.as_bytes()).into();
+    pub fn matches(&self, presented: &str) -> bool {
+        let hash: [u8; 32] = Sha256::digest(presented.as_bytes()).into();
         self.hash.ct_eq(&hash).into()
     }
 
@@ -181,16 +181,16 @@ mod tests {
     #[test]
     fn matches_only_the_whole_key_and_extracts_its_id() {
         let made = Key::generate(&[Scope::Read, Scope::Codes, Scope::Read], Timestamp(7)).unwrap();
-        assert_eq!(Key::id_of(&made.secret), Some(made.key.id.as_str()));
-        assert!(made.key.is(&made.secret));
-        assert!(!made.key.is(&made.secret[..made.secret.len() - 1]));
+        assert_eq!(Key::parse_id(&made.secret), Some(made.key.id.as_str()));
+        assert!(made.key.matches(&made.secret));
+        assert!(!made.key.matches(&made.secret[..made.secret.len() - 1]));
         assert_eq!(made.key.scopes, [Scope::Codes, Scope::Read]);
         // `pf_`, 8 bytes in hexadecimal, `_`, 32 bytes in base64.
         assert_eq!(made.secret.len(), 3 + 16 + 1 + 43);
         let other = Key::generate(&[], Timestamp(7)).unwrap();
         assert_ne!(other.secret, made.secret);
         for wrong in ["", "pf_", "pf_id", "pf__secret", "xx_id_secret"] {
-            assert_eq!(Key::id_of(wrong), None, "{wrong}");
+            assert_eq!(Key::parse_id(wrong), None, "{wrong}");
         }
     }
 

@@ -13,7 +13,7 @@
 //! | [`key`] | API keys |
 //! | [`trace_context`] | the trace that a request belongs to |
 //! | [`clock`], [`backoff`], [`zone`] | time, delays between attempts, time zones by name |
-//! | [`mask`] | secrets and addresses in logs |
+//! | [`redact`] | secrets and addresses in logs |
 #![forbid(unsafe_code)]
 
 pub mod alert;
@@ -25,9 +25,9 @@ pub mod event;
 #[doc(hidden)]
 pub mod failpoint;
 pub mod key;
-pub mod mask;
 pub mod message;
 pub mod pool;
+pub mod redact;
 #[cfg(test)]
 mod schema_check;
 pub mod trace_context;

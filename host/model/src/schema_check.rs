@@ -4,13 +4,13 @@
 use serde_json::{Map, Value};
 
 /// Returns the path and the reason of the first violation, or `None` if the value is valid.
-pub fn violation(schema: &str, value: &Value) -> Option<String> {
+pub(crate) fn violation(schema: &str, value: &Value) -> Option<String> {
     let root: Value = serde_json::from_str(schema).unwrap();
     check(&root, &root, value, "").err()
 }
 
 /// Returns the property names defined at a JSON pointer of a schema.
-pub fn properties(schema: &str, place: &str) -> Vec<String> {
+pub(crate) fn properties(schema: &str, place: &str) -> Vec<String> {
     let root: Value = serde_json::from_str(schema).unwrap();
     let at = root
         .pointer(place)

@@ -8,7 +8,7 @@ use std::fmt;
 
 use chrono_tz::{TZ_VARIANTS, Tz};
 
-use promoflow_document::{closest, shown};
+use promoflow_document::{closest, quoted};
 
 /// An unknown time zone name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,21 +22,21 @@ pub struct UnknownZone {
 
 /// Parses a time zone name.
 pub fn parse(name: &str) -> Result<Tz, UnknownZone> {
-    name.trim().parse().map_err(|_| match Offset::of(name) {
+    name.trim().parse().map_err(|_| match Offset::parse(name) {
         Some(offset) => UnknownZone {
-            found: format!("the offset {}", shown(&offset.written)),
+            found: format!("the offset {}", quoted(&offset.written)),
             hint: offset.hint(),
         },
         None => UnknownZone {
-            found: shown(name),
+            found: quoted(name),
             hint: hint(name),
         },
     })
 }
 
 /// Returns a warning for a zone whose name is easily misread: the sign of `Etc/GMT+3` is inverted.
-pub fn surprise(zone: Tz) -> Option<String> {
-    let offset = Offset::of(zone.name())?;
+pub fn sign_warning(zone: Tz) -> Option<String> {
+    let offset = Offset::parse(zone.name())?;
     let minutes = -offset.minutes;
     if minutes == 0 {
         return None;
@@ -44,7 +44,7 @@ pub fn surprise(zone: Tz) -> Option<String> {
     Some(format!(
         "{} is {} UTC: the sign in its name is inverted; {}",
         zone.name(),
-        distance(minutes),
+        describe_distance(minutes),
         Offset {
             inverted: false,
             ..offset
@@ -69,9 +69,9 @@ fn hint(name: &str) -> String {
     });
     // Names of offsets are as close to each other as typos are.
     let names = TZ_VARIANTS.iter().map(|zone| zone.name());
-    let names = names.filter(|zone| Offset::of(zone).is_none());
+    let names = names.filter(|zone| Offset::parse(zone).is_none());
     match city.or_else(|| closest(name, names)) {
-        Some(zone) => format!("did you mean {}?", shown(zone)),
+        Some(zone) => format!("did you mean {}?", quoted(zone)),
         None => "use an IANA time zone name, such as Europe/Kyiv".to_owned(),
     }
 }
@@ -110,7 +110,7 @@ struct Offset {
 
 impl Offset {
     /// Parses an offset: `UTC+3`, `GMT+03:00`, `Etc/GMT+03`, `+0300`, `(GMT+02:00) Kyiv`.
-    fn of(text: &str) -> Option<Offset> {
+    fn parse(text: &str) -> Option<Offset> {
         let text = text.trim();
         let text = text.strip_prefix('(').map_or(text, |inner| {
             inner.split_once(')').map_or(inner, |(inner, _)| inner)
@@ -138,11 +138,11 @@ impl Offset {
             None if digits.len() > 2 => digits.split_at_checked(digits.len() - 2)?,
             None => (digits, "0"),
         };
-        let number = |text: &str, most: i32| {
+        let number = |text: &str, max: i32| {
             let is_number =
                 (1..=2).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
             let number = is_number.then(|| text.parse::<i32>().ok()).flatten()?;
-            (number <= most).then_some(number)
+            (number <= max).then_some(number)
         };
         Some(Offset {
             minutes: sign * (number(hours, 14)? * 60 + number(minutes, 59)?),
@@ -157,9 +157,9 @@ impl Offset {
             return "use UTC, or a city such as Europe/London, which accounts for daylight saving time"
                 .into();
         }
-        let name = whole(minutes);
+        let name = whole_hour_zone(minutes);
         let city = CITIES.iter().find(|(offset, _)| *offset == minutes);
-        let mut hint = format!("for {} UTC, use ", distance(minutes));
+        let mut hint = format!("for {} UTC, use ", describe_distance(minutes));
         match (name, city) {
             (Some(name), Some((_, city))) => hint.push_str(&format!(
                 "{name} or, better, a city such as {city}, which accounts for daylight saving time"
@@ -168,22 +168,25 @@ impl Offset {
             (None, Some((_, city))) => hint.push_str(&format!("a city such as {city}")),
             (None, None) => hint.push_str("the name of a city, such as Europe/Kyiv"),
         }
-        if let Some(other) = whole(-minutes).filter(|_| self.inverted) {
-            hint.push_str(&format!("; for {} UTC, use {other}", distance(-minutes)));
+        if let Some(other) = whole_hour_zone(-minutes).filter(|_| self.inverted) {
+            hint.push_str(&format!(
+                "; for {} UTC, use {other}",
+                describe_distance(-minutes)
+            ));
         }
         hint
     }
 }
 
 /// Returns the name of the zone with a whole-hour offset; its sign is inverted.
-fn whole(minutes: i32) -> Option<String> {
+fn whole_hour_zone(minutes: i32) -> Option<String> {
     let hours = minutes / 60;
     let exists = minutes % 60 == 0 && (-12..=14).contains(&hours);
     exists.then(|| format!("Etc/GMT{:+}", -hours))
 }
 
 /// Describes the distance from UTC: `3 hours ahead of`.
-fn distance(minutes: i32) -> String {
+fn describe_distance(minutes: i32) -> String {
     let (hours, rest) = (minutes.abs() / 60, minutes.abs() % 60);
     let side = match minutes > 0 {
         true => "ahead of",
@@ -294,24 +297,24 @@ mod tests {
             assert!(parse(city).is_ok(), "{city}");
         }
         for hours in -12..=14 {
-            let name = whole(hours * 60).unwrap();
+            let name = whole_hour_zone(hours * 60).unwrap();
             assert!(hours == 0 || parse(&name).is_ok(), "{name}");
         }
     }
 
     #[test]
     fn warns_about_zones_with_inverted_signs() {
-        let told = |name: &str| surprise(parse(name).unwrap());
-        assert_eq!(told("Europe/Kyiv"), None);
-        assert_eq!(told("Etc/GMT"), None);
-        let told = told("Etc/GMT+3").unwrap();
+        let warning = |name: &str| sign_warning(parse(name).unwrap());
+        assert_eq!(warning("Europe/Kyiv"), None);
+        assert_eq!(warning("Etc/GMT"), None);
+        let warning = warning("Etc/GMT+3").unwrap();
         assert!(
-            told.starts_with("Etc/GMT+3 is 3 hours behind UTC"),
-            "{told}"
+            warning.starts_with("Etc/GMT+3 is 3 hours behind UTC"),
+            "{warning}"
         );
         assert!(
-            told.contains("for 3 hours ahead of UTC, use Etc/GMT-3"),
-            "{told}"
+            warning.contains("for 3 hours ahead of UTC, use Etc/GMT-3"),
+            "{warning}"
         );
     }
 }

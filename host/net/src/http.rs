@@ -18,9 +18,9 @@ use super::client_config;
 /// Maximum size of a body, in bytes. Replies of providers have a few hundred.
 const MAX_BODY_BYTES: usize = 64 * 1024;
 /// Maximum time for a connection attempt.
-const MAX_CONNECT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum time that an idle connection is kept.
-const MAX_IDLE: Duration = Duration::from_secs(30);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// An HTTP client with bounded exchanges. It does not follow redirects, since another server must
 /// see neither the content nor the credentials of a request.
@@ -45,7 +45,7 @@ pub struct HttpReply {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyError {
     /// The connection ended before the body did.
-    BrokeOff,
+    Incomplete,
     /// Longer than [`MAX_BODY_BYTES`].
     TooLong,
     /// Not complete before the deadline.
@@ -78,9 +78,9 @@ impl HttpClient {
         let mut builder = ClientBuilder::new()
             .user_agent(concat!("promoflow/", env!("CARGO_PKG_VERSION")))
             .redirect(Policy::none())
-            .connect_timeout(timeout.min(MAX_CONNECT))
+            .connect_timeout(timeout.min(CONNECT_TIMEOUT))
             .pool_max_idle_per_host(connections)
-            .pool_idle_timeout(MAX_IDLE)
+            .pool_idle_timeout(IDLE_TIMEOUT)
             .tls_backend_preconfigured(client_config(Vec::new())?);
         if is_plain {
             builder = builder.no_proxy();
@@ -104,7 +104,7 @@ impl HttpClient {
                 Ok(Err(error)) => return Err(HttpError::Failed(error.without_url())),
                 Err(_) => return Err(HttpError::TimedOut),
             };
-            let body = timeout_at(deadline, read(&mut response)).await;
+            let body = timeout_at(deadline, read_body(&mut response)).await;
             Ok(HttpReply {
                 status: response.status().as_u16(),
                 headers: std::mem::take(response.headers_mut()),
@@ -115,9 +115,9 @@ impl HttpClient {
 }
 
 /// Reads a body to its end if it is short, so that the connection can be reused.
-async fn read(response: &mut Response) -> Result<Vec<u8>, BodyError> {
+async fn read_body(response: &mut Response) -> Result<Vec<u8>, BodyError> {
     let mut body = Vec::new();
-    while let Some(part) = response.chunk().await.map_err(|_| BodyError::BrokeOff)? {
+    while let Some(part) = response.chunk().await.map_err(|_| BodyError::Incomplete)? {
         if body.len() + part.len() > MAX_BODY_BYTES {
             return Err(BodyError::TooLong);
         }
@@ -154,8 +154,8 @@ mod tests {
 
     const TIME: Duration = Duration::from_secs(1);
 
-    /// Starts a server that sends `first`, and then `on_and_on` forever.
-    fn server(first: &'static str, on_and_on: &'static [u8], pause: u64) -> u16 {
+    /// Starts a server that sends `first`, and then `repeated` forever.
+    fn server(first: &'static str, repeated: &'static [u8], pause: u64) -> u16 {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let serve = move |mut stream: TcpStream| {
@@ -164,7 +164,7 @@ mod tests {
             let began = Instant::now();
             while sent.is_ok() && began.elapsed() < Duration::from_secs(30) {
                 thread::sleep(Duration::from_millis(pause));
-                sent = stream.write_all(on_and_on);
+                sent = stream.write_all(repeated);
             }
         };
         thread::spawn(move || {
@@ -175,7 +175,7 @@ mod tests {
         port
     }
 
-    fn ask(port: u16) -> Result<HttpReply, HttpError> {
+    fn request(port: u16) -> Result<HttpReply, HttpError> {
         let client = HttpClient::new(TIME, 1, true).unwrap();
         let url = format!("http://127.0.0.1:{port}/").parse().unwrap();
         let began = Instant::now();
@@ -197,7 +197,7 @@ mod tests {
         );
         let chunks = Box::leak(b"1\r\nx\r\n".repeat(99).into_boxed_slice());
         thread::scope(|scope| {
-            for (first, on_and_on, pause) in [
+            for (first, repeated, pause) in [
                 ("", &b""[..], 50),
                 (HEAD, b"x", 50),
                 (HEAD, b"x: y\r\n", 50),
@@ -205,9 +205,9 @@ mod tests {
                 (HEAD, lines, 0),
                 ("", informed, 1),
             ] {
-                scope.spawn(move || assert!(ask(server(first, on_and_on, pause)).is_err()));
+                scope.spawn(move || assert!(request(server(first, repeated, pause)).is_err()));
             }
-            for (rest, on_and_on, pause, wrong) in [
+            for (rest, repeated, pause, wrong) in [
                 ("\r\n", &long[..], 0, BodyError::TooLong),
                 ("\r\n", b"x", 50, BodyError::TooSlow),
                 (
@@ -232,7 +232,7 @@ mod tests {
             ] {
                 scope.spawn(move || {
                     let first = Box::leak(format!("{HEAD}{rest}").into_boxed_str());
-                    let reply = ask(server(first, on_and_on, pause)).ok().unwrap();
+                    let reply = request(server(first, repeated, pause)).ok().unwrap();
                     assert_eq!((reply.status, reply.body), (200, Err(wrong)), "{rest}");
                 });
             }
@@ -246,6 +246,6 @@ mod tests {
             b"",
             50,
         );
-        assert_eq!(ask(port).ok().unwrap().status, 307);
+        assert_eq!(request(port).ok().unwrap().status, 307);
     }
 }

@@ -10,22 +10,22 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
-use super::page;
+use super::pagination;
 use super::problem::Problem;
-use super::request::Params;
-use promoflow_installation::{LaneOutlook, Watched};
+use super::request::QueryParams;
+use promoflow_installation::{GroupForecast, WatchedGroup};
 use promoflow_model::alert::{Kind, Level, Rule};
-use promoflow_store::{DeliveryState, Notice};
+use promoflow_store::{DeliveryState, Notification};
 
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(list))
         .routes(routes!(rules))
-        .routes(routes!(notices))
+        .routes(routes!(notifications))
 }
 
-pub(super) fn outlook_router() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(outlook))
+pub(super) fn forecast_router() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(forecast))
 }
 
 /// Kind of an alert.
@@ -126,13 +126,13 @@ struct AlertJson {
     days_left: Option<f64>,
 }
 
-impl From<Watched> for AlertJson {
-    fn from(watched: Watched) -> AlertJson {
-        let lane = watched.outlook.count.lane;
+impl From<WatchedGroup> for AlertJson {
+    fn from(watched: WatchedGroup) -> AlertJson {
+        let code_group = watched.forecast.count.code_group;
         AlertJson {
             kind: watched.rule.kind.into(),
-            code_type: lane.code_type,
-            discount: lane.discount,
+            code_type: code_group.code_type,
+            discount: code_group.discount,
             state: match watched.level {
                 None => StateName::Ok,
                 Some(Level::Warning) => StateName::Warning,
@@ -143,16 +143,16 @@ impl From<Watched> for AlertJson {
             alarm: watched.rule.alarm,
             within_days: (watched.rule.kind == Kind::Expiring).then_some(watched.rule.within_days),
             count: watched.count,
-            days_left: watched.outlook.days_left,
+            days_left: watched.forecast.days_left,
         }
     }
 }
 
 /// Forecast for a type and discount.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Outlook)]
+#[schema(as = Forecast)]
 #[serde(rename_all = "camelCase")]
-struct OutlookJson {
+struct ForecastJson {
     /// Type of the codes.
     #[serde(rename = "type")]
     code_type: String,
@@ -175,18 +175,18 @@ struct OutlookJson {
     days_left: Option<f64>,
 }
 
-impl From<LaneOutlook> for OutlookJson {
-    fn from(lane: LaneOutlook) -> OutlookJson {
-        OutlookJson {
-            code_type: lane.count.lane.code_type,
-            discount: lane.count.lane.discount,
-            available: lane.count.available,
-            used: lane.count.used,
-            retired: lane.count.retired,
-            expired: lane.count.expired,
-            expiring: lane.count.expiring,
-            claimed_last_day: lane.claimed_last_day,
-            days_left: lane.days_left,
+impl From<GroupForecast> for ForecastJson {
+    fn from(code_group: GroupForecast) -> ForecastJson {
+        ForecastJson {
+            code_type: code_group.count.code_group.code_type,
+            discount: code_group.count.code_group.discount,
+            available: code_group.count.available,
+            used: code_group.count.used,
+            retired: code_group.count.retired,
+            expired: code_group.count.expired,
+            expiring: code_group.count.expiring,
+            claimed_last_day: code_group.claimed_last_day,
+            days_left: code_group.days_left,
         }
     }
 }
@@ -196,7 +196,7 @@ impl From<LaneOutlook> for OutlookJson {
     responses((status = 200, description = "The alerts, one for each rule, type and discount.",
                body = Vec<AlertJson>)))]
 async fn list(State(api): State<Api>) -> Result<Json<Vec<AlertJson>>, Problem> {
-    api.call(|promoflow| {
+    api.run_blocking(|promoflow| {
         let watched = promoflow.alerts()?.into_iter();
         Ok(Json(watched.map(AlertJson::from).collect()))
     })
@@ -213,11 +213,11 @@ async fn rules(State(api): State<Api>) -> Json<Vec<RuleJson>> {
 
 /// Show the forecast of the pool by type and discount.
 #[utoipa::path(get, path = "/api/v1/promocodes/outlook", tag = "promocodes",
-    responses((status = 200, description = "The forecast.", body = Vec<OutlookJson>)))]
-async fn outlook(State(api): State<Api>) -> Result<Json<Vec<OutlookJson>>, Problem> {
-    api.call(|promoflow| {
-        let lanes = promoflow.outlook()?.into_iter();
-        Ok(Json(lanes.map(OutlookJson::from).collect()))
+    responses((status = 200, description = "The forecast.", body = Vec<ForecastJson>)))]
+async fn forecast(State(api): State<Api>) -> Result<Json<Vec<ForecastJson>>, Problem> {
+    api.run_blocking(|promoflow| {
+        let lanes = promoflow.forecast()?.into_iter();
+        Ok(Json(lanes.map(ForecastJson::from).collect()))
     })
     .await
 }
@@ -225,7 +225,7 @@ async fn outlook(State(api): State<Api>) -> Result<Json<Vec<OutlookJson>>, Probl
 /// State of a notification.
 #[derive(Clone, Copy, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum NoticeStateName {
+enum NotificationStateName {
     Pending,
     Delivered,
     Failed,
@@ -235,10 +235,10 @@ enum NoticeStateName {
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct Choice {
+struct ListParams {
     /// Only notifications in this state.
     #[param(inline)]
-    state: Option<NoticeStateName>,
+    state: Option<NotificationStateName>,
     /// Maximum number of notifications in a page (default: 100).
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
@@ -249,14 +249,14 @@ struct Choice {
 
 /// A notification of an alert to a webhook.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Notice)]
-struct NoticeJson {
+#[schema(as = Notification)]
+struct NotificationJson {
     /// Id of the notification.
     notice: String,
     /// Name of the webhook.
     webhook: String,
     /// State; `failed`: no further attempts are made.
-    state: NoticeStateName,
+    state: NotificationStateName,
     /// Number of attempts.
     attempts: u32,
     /// Error of the last attempt.
@@ -270,15 +270,15 @@ struct NoticeJson {
     event: Value,
 }
 
-impl From<Notice> for NoticeJson {
-    fn from(notice: Notice) -> NoticeJson {
-        NoticeJson {
+impl From<Notification> for NotificationJson {
+    fn from(notice: Notification) -> NotificationJson {
+        NotificationJson {
             notice: notice.id.to_string(),
             webhook: notice.webhook,
             state: match notice.state {
-                DeliveryState::Pending => NoticeStateName::Pending,
-                DeliveryState::Delivered => NoticeStateName::Delivered,
-                DeliveryState::Failed | DeliveryState::Cancelled => NoticeStateName::Failed,
+                DeliveryState::Pending => NotificationStateName::Pending,
+                DeliveryState::Delivered => NotificationStateName::Delivered,
+                DeliveryState::Failed | DeliveryState::Cancelled => NotificationStateName::Failed,
             },
             attempts: notice.attempts,
             error: notice.error,
@@ -290,28 +290,35 @@ impl From<Notice> for NoticeJson {
 }
 
 /// List notifications, newest first.
-#[utoipa::path(get, path = "/api/v1/alerts/notices", tag = "alerts", params(Choice),
-    responses((status = 200, description = "A page of notifications.", body = Vec<NoticeJson>,
+#[utoipa::path(get, path = "/api/v1/alerts/notices", tag = "alerts", params(ListParams),
+    responses((status = 200, description = "A page of notifications.", body = Vec<NotificationJson>,
         headers(("Link" = String, description = "The next page, if there is one.")))))]
-async fn notices(
+async fn notifications(
     State(api): State<Api>,
-    Params(choice): Params<Choice>,
+    QueryParams(params): QueryParams<ListParams>,
 ) -> Result<Response, Problem> {
-    let limit = page::limit(choice.limit)?;
-    let before = page::cursor(choice.after.as_deref())?;
-    let state = choice.state.map(|state| match state {
-        NoticeStateName::Pending => DeliveryState::Pending,
-        NoticeStateName::Delivered => DeliveryState::Delivered,
-        NoticeStateName::Failed => DeliveryState::Failed,
+    let limit = pagination::parse_limit(params.limit)?;
+    let before = pagination::parse_cursor(params.after.as_deref())?;
+    let state = params.state.map(|state| match state {
+        NotificationStateName::Pending => DeliveryState::Pending,
+        NotificationStateName::Delivered => DeliveryState::Delivered,
+        NotificationStateName::Failed => DeliveryState::Failed,
     });
     let rows = api
-        .call(move |promoflow| Ok(promoflow.notices(state, before, limit + 1)?))
+        .run_blocking(move |promoflow| Ok(promoflow.notifications(state, before, limit + 1)?))
         .await?;
     let query = [
-        ("state", choice.state.and_then(page::name)),
-        page::asked(limit),
+        ("state", params.state.and_then(pagination::serialized_name)),
+        pagination::limit_param(limit),
     ];
-    let key = |row: &Notice| row.id.to_string();
+    let key = |row: &Notification| row.id.to_string();
     let path = "/api/v1/alerts/notices";
-    Ok(page::page(path, &query, limit, rows, key, NoticeJson::from))
+    Ok(pagination::paginate(
+        path,
+        &query,
+        limit,
+        rows,
+        key,
+        NotificationJson::from,
+    ))
 }

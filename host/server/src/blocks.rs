@@ -10,13 +10,13 @@ use utoipa_axum::routes;
 
 use super::Api;
 use super::problem::Problem;
-use super::request::Place;
+use super::request::PathParams;
 use promoflow_block_host::LibraryBlock;
 
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(list))
-        .routes(routes!(one))
+        .routes(routes!(show))
 }
 
 /// A block.
@@ -68,7 +68,7 @@ impl From<&LibraryBlock> for BlockJson {
 #[utoipa::path(get, path = "/api/v1/blocks", tag = "blocks",
     responses((status = 200, description = "The blocks.", body = Vec<BlockJson>)))]
 async fn list(State(api): State<Api>) -> Result<Json<Vec<BlockJson>>, Problem> {
-    api.call(|promoflow| {
+    api.run_blocking(|promoflow| {
         let blocks = promoflow.blocks()?.iter();
         Ok(Json(blocks.map(|(_, block)| block.into()).collect()))
     })
@@ -79,15 +79,15 @@ async fn list(State(api): State<Api>) -> Result<Json<Vec<BlockJson>>, Problem> {
 #[utoipa::path(get, path = "/api/v1/blocks/{block}", tag = "blocks",
     params(("block" = String, Path, description = "Name of the block.")),
     responses((status = 200, description = "The block.", body = BlockJson)))]
-async fn one(
+async fn show(
     State(api): State<Api>,
-    Place(name): Place<String>,
+    PathParams(name): PathParams<String>,
 ) -> Result<Json<BlockJson>, Problem> {
-    api.call(move |promoflow| {
+    api.run_blocking(move |promoflow| {
         let blocks = promoflow.blocks()?;
         let known = blocks
             .get(&name)
-            .ok_or_else(|| Problem::unknown("block", &name))?;
+            .ok_or_else(|| Problem::not_found("block", &name))?;
         Ok(Json(BlockJson {
             description: Some(known.description.description.clone()),
             parameters: Some(json!(known.description.parameters)),

@@ -20,13 +20,13 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
-use super::events::{Accepted, invalid};
-use super::gate::Caller;
+use super::auth::Caller;
+use super::events::{Accepted, invalid_event};
 use super::problem::{Kind, Problem};
-use super::request::{json, media_type, whole};
+use super::request::{media_type, parse_json, read_body};
 use promoflow_model::contact::identifying;
 use promoflow_model::event::{
-    Event, EventError, MAX_EVENT_BYTES, MAX_ID_CHARS, check_key_value, named,
+    Event, EventError, MAX_EVENT_BYTES, MAX_ID_CHARS, check_key_value, params_from_object,
 };
 use promoflow_tabular::Value;
 
@@ -41,9 +41,9 @@ pub(super) const HEADERS: [&str; 5] = [
     "ce-subject",
 ];
 /// Maximum number of events in a batch; lower if the rate limit is lower.
-const BATCH: usize = 100;
+const MAX_BATCH_EVENTS: usize = 100;
 /// Maximum size of a body in bytes, for a batch.
-pub(super) const LARGEST: usize = BATCH * MAX_EVENT_BYTES;
+pub(super) const MAX_BODY_BYTES: usize = MAX_BATCH_EVENTS * MAX_EVENT_BYTES;
 /// Members read from an event in structured mode.
 const MEMBERS: [&str; 7] = [
     "specversion",
@@ -54,7 +54,7 @@ const MEMBERS: [&str; 7] = [
     "data",
     "data_base64",
 ];
-const TWICE: &str = "is repeated; expected one";
+const REPEATED: &str = "is repeated; expected one";
 
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(send))
@@ -111,29 +111,35 @@ async fn send(
     let (parts, body) = request.into_parts();
     let media = media_type(&parts.headers);
     let batched = media.as_deref() == Some("application/cloudevents-batch+json");
-    let limit = if batched { LARGEST } else { MAX_EVENT_BYTES };
-    let body = whole(body, limit, api.limits.body_pause).await?;
+    let limit = if batched {
+        MAX_BODY_BYTES
+    } else {
+        MAX_EVENT_BYTES
+    };
+    let body = read_body(body, limit, api.limits.body_pause).await?;
     // Validate all events before storing the first.
     let events = match media.as_deref() {
-        Some("application/cloudevents+json") => vec![structured(json(&body)?)?],
+        Some("application/cloudevents+json") => vec![parse_structured(parse_json(&body)?)?],
         Some("application/cloudevents-batch+json") => {
-            let batch: Vec<Value<'_>> = json(&body)?;
-            let a_second = usize::try_from(api.limits.events_per_second).unwrap_or(BATCH);
-            let most = BATCH.min(a_second.max(1));
-            if batch.len() > most {
+            let batch: Vec<Value<'_>> = parse_json(&body)?;
+            let per_second =
+                usize::try_from(api.limits.events_per_second).unwrap_or(MAX_BATCH_EVENTS);
+            let max_events = MAX_BATCH_EVENTS.min(per_second.max(1));
+            if batch.len() > max_events {
                 let detail = format!(
-                    "{} events in one batch; at most {most} are allowed",
+                    "{} events in one batch; at most {max_events} are allowed",
                     batch.len()
                 );
                 return Err(Problem::new(Kind::InvalidEvent, detail));
             }
-            let judged = batch.into_iter().enumerate();
-            let judged = judged
-                .map(|(index, event)| structured(event).map_err(|problem| problem.within(index)));
-            judged.collect::<Result<_, _>>()?
+            let parsed = batch.into_iter().enumerate();
+            let parsed = parsed.map(|(index, event)| {
+                parse_structured(event).map_err(|problem| problem.at_index(index))
+            });
+            parsed.collect::<Result<_, _>>()?
         }
-        None => vec![binary(&parts.headers, &body)?],
-        Some(media) if is_data(media) => vec![binary(&parts.headers, &body)?],
+        None => vec![parse_binary(&parts.headers, &body)?],
+        Some(media) if is_event_data(media) => vec![parse_binary(&parts.headers, &body)?],
         Some(_) => {
             return Err(Problem::new(
                 Kind::UnsupportedMediaType,
@@ -149,7 +155,7 @@ async fn send(
         event.origin = api.origin(&parts.headers);
         let sent = api.send(event).await;
         accepted.push(sent.map_err(|problem| match batched {
-            true => problem.within(index),
+            true => problem.at_index(index),
             false => problem,
         })?);
     }
@@ -157,41 +163,41 @@ async fn send(
 }
 
 /// Returns true for JSON media types that contain an event's data rather than a whole event.
-fn is_data(media: &str) -> bool {
+fn is_event_data(media: &str) -> bool {
     let is_json = media.ends_with("/json") || media.ends_with("+json");
     is_json && !media.starts_with("application/cloudevents")
 }
 
-fn fault(field: &str, detail: impl Into<String>) -> Problem {
+fn invalid_attribute(field: &str, detail: impl Into<String>) -> Problem {
     let message = detail.into();
-    invalid(EventError {
+    invalid_event(EventError {
         field: field.to_owned(),
         message,
     })
 }
 
 /// Parses binary mode: attributes in headers.
-fn binary(headers: &HeaderMap, body: &[u8]) -> Result<Event, Problem> {
+fn parse_binary(headers: &HeaderMap, body: &[u8]) -> Result<Event, Problem> {
     let attribute = |name: &str| -> Result<Option<String>, Problem> {
         let mut values = headers.get_all(format!("ce-{name}")).iter();
         let Some(value) = values.next() else {
             return Ok(None);
         };
         if values.next().is_some() {
-            return Err(fault(name, TWICE));
+            return Err(invalid_attribute(name, REPEATED));
         }
-        let text = header::decoded(value).map(Some);
-        text.ok_or_else(|| fault(name, "the header is not percent-encoded UTF-8"))
+        let text = header::decode(value).map(Some);
+        text.ok_or_else(|| invalid_attribute(name, "the header is not percent-encoded UTF-8"))
     };
     let data = match body.trim_ascii() {
         [] => Value::Null,
-        body => json(body)?,
+        body => parse_json(body)?,
     };
-    event(attribute, data)
+    build_event(attribute, data)
 }
 
 /// Parses structured mode: attributes and data in one object.
-fn structured(object: Value<'_>) -> Result<Event, Problem> {
+fn parse_structured(object: Value<'_>) -> Result<Event, Problem> {
     let Value::Object(members) = object else {
         let detail = "expected an event as a JSON object";
         return Err(Problem::new(Kind::InvalidEvent, detail));
@@ -204,11 +210,11 @@ fn structured(object: Value<'_>) -> Result<Event, Problem> {
             continue;
         };
         if found.insert(name, value).is_some() {
-            return Err(fault(name, TWICE));
+            return Err(invalid_attribute(name, REPEATED));
         }
     }
     if found.contains_key("data_base64") {
-        return Err(fault(
+        return Err(invalid_attribute(
             "data_base64",
             "binary data is not supported; expected `data`, a JSON object",
         ));
@@ -217,30 +223,33 @@ fn structured(object: Value<'_>) -> Result<Event, Problem> {
     let attribute = |name: &str| match found.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Text(text)) => Ok(Some(text.clone().into_owned())),
-        Some(_) => Err(fault(name, "expected a string")),
+        Some(_) => Err(invalid_attribute(name, "expected a string")),
     };
-    event(attribute, data)
+    build_event(attribute, data)
 }
 
-fn event(
+fn build_event(
     attribute: impl Fn(&str) -> Result<Option<String>, Problem>,
     data: Value<'_>,
 ) -> Result<Event, Problem> {
     let required = |name: &str| {
         attribute(name)?
             .filter(|text| !text.trim().is_empty())
-            .ok_or_else(|| fault(name, "missing; CloudEvents requires it"))
+            .ok_or_else(|| invalid_attribute(name, "missing; CloudEvents requires it"))
     };
     let version = required("specversion")?;
     if version != "1.0" {
-        return Err(fault("specversion", "expected `1.0`"));
+        return Err(invalid_attribute("specversion", "expected `1.0`"));
     }
     let (source, id) = (required("source")?, required("id")?);
     let params = match data {
-        Value::Object(members) => named("data", members).map_err(invalid)?,
+        Value::Object(members) => params_from_object("data", members).map_err(invalid_event)?,
         Value::Null => Map::new(),
         Value::Text(_) | Value::Word(_) | Value::List(_) => {
-            return Err(fault("data", "expected a JSON object with the parameters"));
+            return Err(invalid_attribute(
+                "data",
+                "expected a JSON object with the parameters",
+            ));
         }
     };
     let mut key = attribute("subject")?.unwrap_or_default();
@@ -250,7 +259,7 @@ fn event(
         key.clear();
     }
     let event = Event {
-        id: Some(composed(&source, &id)?),
+        id: Some(compose_id(&source, &id)?),
         event_type: required("type")?,
         key,
         params,
@@ -263,16 +272,16 @@ fn event(
             "id" => "id",
             _ => "data",
         };
-        fault(field, error.message)
+        invalid_attribute(field, error.message)
     })
 }
 
 /// Combines source and id into one event id. The separator is a space, which a source cannot
 /// contain, so different pairs have different ids. Pairs that are too long are replaced by their
 /// digest.
-fn composed(source: &str, id: &str) -> Result<String, Problem> {
+fn compose_id(source: &str, id: &str) -> Result<String, Problem> {
     if source.contains(char::is_whitespace) {
-        return Err(fault(
+        return Err(invalid_attribute(
             "source",
             "contains whitespace; expected a URI reference",
         ));
@@ -292,11 +301,11 @@ mod tests {
 
     #[test]
     fn combines_source_and_id_into_one_stable_id() {
-        assert_eq!(composed("/shop", "a b").unwrap(), "/shop a b");
-        assert!(composed("/shop a", "b").is_err());
-        let long = composed("/shop", &"x".repeat(400)).unwrap();
-        assert_eq!(long, composed("/shop", &"x".repeat(400)).unwrap());
-        assert_ne!(long, composed("/shop", &"x".repeat(401)).unwrap());
+        assert_eq!(compose_id("/shop", "a b").unwrap(), "/shop a b");
+        assert!(compose_id("/shop a", "b").is_err());
+        let long = compose_id("/shop", &"x".repeat(400)).unwrap();
+        assert_eq!(long, compose_id("/shop", &"x".repeat(400)).unwrap());
+        assert_ne!(long, compose_id("/shop", &"x".repeat(401)).unwrap());
         assert!(long.chars().count() <= MAX_ID_CHARS);
     }
 }

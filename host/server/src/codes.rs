@@ -8,45 +8,45 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::gate::Caller;
-use super::page;
+use super::auth::Caller;
+use super::pagination;
 use super::problem::{Kind, Problem};
-use super::request::{Params, must_be, object};
-use super::upload::{self, Fill};
-use super::{Api, code};
+use super::request::{QueryParams, parse_object, require_media_type};
+use super::upload::{self, UploadParams};
+use super::{Api, code_detail};
 use promoflow_model::pool::{Calendar, Filter};
-use promoflow_store::{CodeRow, PoolCount, Retired};
+use promoflow_store::{CodeRow, PoolCount, RetireResult};
 
 /// Path of the promo codes.
 pub(super) const PATH: &str = "/api/v1/promocodes";
 /// Maximum number of codes in one request to retire or reinstate.
-const MOST_NAMED: usize = 10_000;
+const MAX_CODES: usize = 10_000;
 
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
-        .routes(routes!(list, upload_codes, code::delete_all))
+        .routes(routes!(list, upload_codes, code_detail::delete_all))
         .routes(routes!(count))
         .routes(routes!(retire))
         .routes(routes!(reinstate))
-        .routes(routes!(code::one, code::delete))
+        .routes(routes!(code_detail::show, code_detail::delete))
 }
 
 /// Query parameters of the listing.
 #[derive(Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct Choice {
+struct ListParams {
     /// Only codes of this type.
     #[serde(rename = "type")]
     code_type: Option<String>,
     /// True: only used or retired codes; false: only unused codes.
     in_use: Option<bool>,
     /// Only codes that are valid for at least this many more days, counted from tomorrow.
-    #[serde(default, deserialize_with = "super::request::days")]
+    #[serde(default, deserialize_with = "super::request::deserialize_days")]
     #[param(maximum = 36500)]
     active_due_days: Option<u32>,
     /// Only codes with this discount.
-    #[serde(default, deserialize_with = "super::request::discount")]
+    #[serde(default, deserialize_with = "super::request::deserialize_discount")]
     #[param(maximum = 99)]
     discount: Option<u8>,
     /// Maximum number of codes in a page (default: 100).
@@ -60,16 +60,16 @@ struct Choice {
 #[derive(Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct Counted {
+struct CountParams {
     /// Only codes of this type.
     #[serde(rename = "type")]
     code_type: Option<String>,
     /// Only codes that are valid for at least this many more days, counted from tomorrow.
-    #[serde(default, deserialize_with = "super::request::days")]
+    #[serde(default, deserialize_with = "super::request::deserialize_days")]
     #[param(maximum = 36500)]
     active_due_days: Option<u32>,
     /// Only codes with this discount.
-    #[serde(default, deserialize_with = "super::request::discount")]
+    #[serde(default, deserialize_with = "super::request::deserialize_discount")]
     #[param(maximum = 99)]
     discount: Option<u8>,
 }
@@ -112,8 +112,8 @@ impl Promocode {
         Promocode {
             code: row.code,
             expiration_date: calendar.format_expiry(row.expires),
-            discount: row.lane.discount,
-            r#type: row.lane.code_type,
+            discount: row.code_group.discount,
+            r#type: row.code_group.code_type,
             in_use: row.in_use,
             used_by: row.used_by.map(|used| UsedBy {
                 run: used.run,
@@ -126,41 +126,49 @@ impl Promocode {
 }
 
 /// List promo codes, sorted by code.
-#[utoipa::path(get, path = "/api/v1/promocodes", tag = "promocodes", params(Choice),
+#[utoipa::path(get, path = "/api/v1/promocodes", tag = "promocodes", params(ListParams),
     responses((status = 200, description = "A page of codes.", body = Vec<Promocode>,
         headers(("Link" = String, description = "The next page, if there is one.")))))]
-async fn list(State(api): State<Api>, Params(choice): Params<Choice>) -> Result<Response, Problem> {
-    let limit = page::limit(choice.limit)?;
+async fn list(
+    State(api): State<Api>,
+    QueryParams(params): QueryParams<ListParams>,
+) -> Result<Response, Problem> {
+    let limit = pagination::parse_limit(params.limit)?;
     let filter = Filter {
-        code_type: choice.code_type.clone(),
-        discount: choice.discount,
-        in_use: choice.in_use,
-        due_days: choice.active_due_days,
+        code_type: params.code_type.clone(),
+        discount: params.discount,
+        in_use: params.in_use,
+        due_days: params.active_due_days,
     };
-    let after = choice.after.clone();
+    let after = params.after.clone();
     let (rows, calendar) = api
-        .call(move |promoflow| {
+        .run_blocking(move |promoflow| {
             let rows = promoflow.codes_after(&filter, after.as_deref(), limit + 1)?;
             Ok((rows, promoflow.calendar()?))
         })
         .await?;
     let query = [
-        ("type", choice.code_type),
-        ("inUse", choice.in_use.map(|yes| yes.to_string())),
+        ("type", params.code_type),
+        ("inUse", params.in_use.map(|yes| yes.to_string())),
         (
             "activeDueDays",
-            choice.active_due_days.map(|days| days.to_string()),
+            params.active_due_days.map(|days| days.to_string()),
         ),
         (
             "discount",
-            choice.discount.map(|discount| discount.to_string()),
+            params.discount.map(|discount| discount.to_string()),
         ),
-        page::asked(limit),
+        pagination::limit_param(limit),
     ];
     let key = |row: &CodeRow| row.code.clone();
-    Ok(page::page(PATH, &query, limit, rows, key, |row| {
-        Promocode::new(row, calendar)
-    }))
+    Ok(pagination::paginate(
+        PATH,
+        &query,
+        limit,
+        rows,
+        key,
+        |row| Promocode::new(row, calendar),
+    ))
 }
 
 /// Number of codes by state.
@@ -194,20 +202,20 @@ impl From<PoolCount> for Count {
 }
 
 /// Count promo codes.
-#[utoipa::path(get, path = "/api/v1/promocodes/count", tag = "promocodes", params(Counted),
+#[utoipa::path(get, path = "/api/v1/promocodes/count", tag = "promocodes", params(CountParams),
     responses((status = 200, description = "The numbers.", body = Count)))]
 async fn count(
     State(api): State<Api>,
-    Params(choice): Params<Counted>,
+    QueryParams(params): QueryParams<CountParams>,
 ) -> Result<Json<Count>, Problem> {
     let filter = Filter {
-        code_type: choice.code_type,
-        discount: choice.discount,
+        code_type: params.code_type,
+        discount: params.discount,
         in_use: None,
-        due_days: choice.active_due_days,
+        due_days: params.active_due_days,
     };
     let counted = api
-        .call(move |promoflow| Ok(promoflow.count(&filter)?))
+        .run_blocking(move |promoflow| Ok(promoflow.count(&filter)?))
         .await?;
     Ok(Json(counted.into()))
 }
@@ -215,7 +223,7 @@ async fn count(
 /// A list of promo codes.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Named {
+struct CodeList {
     /// The codes.
     #[schema(max_items = 10000)]
     promocodes: Vec<String>,
@@ -233,8 +241,8 @@ pub(super) struct RetiredCodes {
     pub(super) already_used: Vec<String>,
 }
 
-impl From<Retired> for RetiredCodes {
-    fn from(done: Retired) -> RetiredCodes {
+impl From<RetireResult> for RetiredCodes {
+    fn from(done: RetireResult) -> RetiredCodes {
         RetiredCodes {
             retired: done.retired,
             unknown: done.unknown,
@@ -244,37 +252,37 @@ impl From<Retired> for RetiredCodes {
 }
 
 /// Retire unused promo codes.
-#[utoipa::path(post, path = "/api/v1/promocodes/retire", tag = "promocodes", request_body = Named,
+#[utoipa::path(post, path = "/api/v1/promocodes/retire", tag = "promocodes", request_body = CodeList,
     responses((status = 200, description = "The result.", body = RetiredCodes)))]
 async fn retire(State(api): State<Api>, request: Request) -> Result<Json<RetiredCodes>, Problem> {
-    let codes = named(&api, request).await?;
+    let codes = read_code_list(&api, request).await?;
     let done = api
-        .call(move |promoflow| Ok(promoflow.retire(&codes)?))
+        .run_blocking(move |promoflow| Ok(promoflow.retire(&codes)?))
         .await?;
     Ok(Json(done.into()))
 }
 
 /// Reinstate retired promo codes.
 #[utoipa::path(post, path = "/api/v1/promocodes/reinstate", tag = "promocodes",
-    request_body = Named,
+    request_body = CodeList,
     responses((status = 200, description = "The result.", body = RetiredCodes)))]
 async fn reinstate(
     State(api): State<Api>,
     request: Request,
 ) -> Result<Json<RetiredCodes>, Problem> {
-    let codes = named(&api, request).await?;
+    let codes = read_code_list(&api, request).await?;
     let done = api
-        .call(move |promoflow| Ok(promoflow.reinstate(&codes)?))
+        .run_blocking(move |promoflow| Ok(promoflow.reinstate(&codes)?))
         .await?;
     Ok(Json(done.into()))
 }
 
-async fn named(api: &Api, request: Request) -> Result<Vec<String>, Problem> {
+async fn read_code_list(api: &Api, request: Request) -> Result<Vec<String>, Problem> {
     let (parts, body) = request.into_parts();
-    must_be(&parts.headers, &["application/json"])?;
-    let Named { promocodes } = object(&api.body(body).await?)?;
-    if promocodes.len() > MOST_NAMED {
-        let detail = format!("promocodes: at most {MOST_NAMED} codes are allowed in one request");
+    require_media_type(&parts.headers, &["application/json"])?;
+    let CodeList { promocodes } = parse_object(&api.read_body(body).await?)?;
+    if promocodes.len() > MAX_CODES {
+        let detail = format!("promocodes: at most {MAX_CODES} codes are allowed in one request");
         return Err(Problem::new(Kind::InvalidRequest, detail).field("promocodes"));
     }
     Ok(promocodes)
@@ -337,7 +345,7 @@ enum Promocodes {
 /// imports the valid rows and reports the others; `strict` makes it all or nothing. `Location` is
 /// the upload.
 #[utoipa::path(post, path = "/api/v1/promocodes", tag = "promocodes",
-    params(Fill),
+    params(UploadParams),
     request_body(content(
         (Promocodes = "application/json"),
         (String = "text/csv"),
@@ -349,8 +357,8 @@ enum Promocodes {
 async fn upload_codes(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
-    fill: Fill,
+    params: UploadParams,
     request: Request,
 ) -> Result<Response, Problem> {
-    upload::take(api, caller, fill, request).await
+    upload::handle(api, caller, params, request).await
 }

@@ -13,15 +13,15 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// Idle time after which a connection may be evicted.
-const IDLE: Duration = Duration::from_secs(1);
+const IDLE_AFTER: Duration = Duration::from_secs(1);
 /// Minimum interval between warnings that an address is at its limit.
-const QUIET: Duration = Duration::from_secs(60);
+const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
 /// All open connections.
 pub(super) struct Connections {
-    most: usize,
-    most_of_one: usize,
-    began: Instant,
+    max_connections: usize,
+    max_per_address: usize,
+    started: Instant,
     open: Mutex<Open>,
 }
 
@@ -36,16 +36,16 @@ struct Open {
 
 struct Entry {
     address: IpAddr,
-    visit: Visit,
+    state: ConnectionState,
     end: oneshot::Sender<()>,
 }
 
 /// State of a connection, shared with its requests.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Visit(Arc<Known>);
+pub(super) struct ConnectionState(Arc<Activity>);
 
 #[derive(Debug, Default)]
-struct Known {
+struct Activity {
     /// A request with a valid key was received.
     has_key: AtomicBool,
     /// Number of authenticated requests in progress.
@@ -55,10 +55,10 @@ struct Known {
 }
 
 /// A permit for a connection, released when dropped.
-pub(super) struct Place {
+pub(super) struct ConnectionPermit {
     connections: Arc<Connections>,
     number: u64,
-    pub(super) visit: Visit,
+    pub(super) state: ConnectionState,
     /// Resolves when the connection is evicted.
     pub(super) end: oneshot::Receiver<()>,
 }
@@ -66,61 +66,61 @@ pub(super) struct Place {
 /// Outcome of a request for a permit.
 pub(super) enum Admission {
     /// The connection is admitted.
-    Taken(Place),
+    Admitted(ConnectionPermit),
     /// All connections are busy; try again.
     Full,
     /// The address has reached its limit and all of its connections are busy.
-    Refused,
+    Rejected,
 }
 
 impl Connections {
     /// Creates the limits: for all connections and for those of one address.
-    pub(super) fn new(most: usize, most_of_one: usize) -> Arc<Connections> {
+    pub(super) fn new(max_connections: usize, max_per_address: usize) -> Arc<Connections> {
         Arc::new(Connections {
-            most: most.max(1),
-            most_of_one: most_of_one.max(1),
-            began: Instant::now(),
+            max_connections: max_connections.max(1),
+            max_per_address: max_per_address.max(1),
+            started: Instant::now(),
             open: Mutex::default(),
         })
     }
 
     /// Requests a permit for a connection from this address; may evict another connection.
     pub(super) fn admit(self: &Arc<Connections>, address: IpAddr) -> Admission {
-        let address = whose(address);
+        let address = limited_address(address);
         let now = self.now();
         let mut open = self.lock();
-        let of_one = open.by_address.get(&address).copied().unwrap_or(0);
-        if of_one >= self.most_of_one && !open.make_room(Some(address), now) {
-            open.log(address, self.most_of_one);
-            return Admission::Refused;
+        let from_address = open.by_address.get(&address).copied().unwrap_or(0);
+        if from_address >= self.max_per_address && !open.evict(Some(address), now) {
+            open.log(address, self.max_per_address);
+            return Admission::Rejected;
         }
-        if open.by_age.len() >= self.most && !open.make_room(None, now) {
+        if open.by_age.len() >= self.max_connections && !open.evict(None, now) {
             return Admission::Full;
         }
         let number = open.next;
         open.next += 1;
-        let visit = Visit::default();
-        visit.0.last.store(now, Ordering::Relaxed);
+        let state = ConnectionState::default();
+        state.0.last.store(now, Ordering::Relaxed);
         let (end, ended) = oneshot::channel();
         *open.by_address.entry(address).or_default() += 1;
         open.by_age.insert(
             number,
             Entry {
                 address,
-                visit: visit.clone(),
+                state: state.clone(),
                 end,
             },
         );
-        Admission::Taken(Place {
+        Admission::Admitted(ConnectionPermit {
             connections: Arc::clone(self),
             number,
-            visit,
+            state,
             end: ended,
         })
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
@@ -130,16 +130,16 @@ impl Connections {
 
 impl Open {
     /// Evicts the least important connection, of this address or of all.
-    fn make_room(&mut self, of: Option<IpAddr>, now: u64) -> bool {
-        let concerned = |entry: &Entry| of.is_none_or(|address| entry.address == address);
-        let find = |open: &Open, fits: &dyn Fn(&Known) -> bool| {
+    fn evict(&mut self, of: Option<IpAddr>, now: u64) -> bool {
+        let in_scope = |entry: &Entry| of.is_none_or(|address| entry.address == address);
+        let find = |open: &Open, matches: &dyn Fn(&Activity) -> bool| {
             let mut all = open.by_age.iter();
-            let found = all.find(|(_, entry)| concerned(entry) && fits(&entry.visit.0));
+            let found = all.find(|(_, entry)| in_scope(entry) && matches(&entry.state.0));
             found.map(|(number, _)| *number)
         };
-        let strange = |known: &Known| !known.has_key.load(Ordering::Relaxed);
-        let idle = |known: &Known| known.is_idle(now);
-        let Some(number) = find(self, &strange).or_else(|| find(self, &idle)) else {
+        let without_key = |activity: &Activity| !activity.has_key.load(Ordering::Relaxed);
+        let idle = |activity: &Activity| activity.is_idle(now);
+        let Some(number) = find(self, &without_key).or_else(|| find(self, &idle)) else {
             return false;
         };
         if let Some(entry) = self.remove(number) {
@@ -160,52 +160,52 @@ impl Open {
         Some(entry)
     }
 
-    fn log(&mut self, address: IpAddr, most: usize) {
+    fn log(&mut self, address: IpAddr, max_connections: usize) {
         let now = Instant::now();
-        if self.logged.is_none_or(|at| now - at >= QUIET) {
+        if self.logged.is_none_or(|at| now - at >= WARNING_INTERVAL) {
             self.logged = Some(now);
             tracing::warn!(
-                "{address} has reached the limit of {most} connections for one address; closing \
+                "{address} has reached the limit of {max_connections} connections for one address; closing \
                  further ones"
             );
         }
     }
 }
 
-impl Known {
+impl Activity {
     fn is_idle(&self, now: u64) -> bool {
         let since = now.saturating_sub(self.last.load(Ordering::Relaxed));
-        self.requests.load(Ordering::Relaxed) == 0 && u128::from(since) >= IDLE.as_millis()
+        self.requests.load(Ordering::Relaxed) == 0 && u128::from(since) >= IDLE_AFTER.as_millis()
     }
 }
 
-impl Visit {
+impl ConnectionState {
     /// Marks an authenticated request as in progress until the result is dropped.
-    pub(super) fn request(&self) -> Request {
+    pub(super) fn begin_request(&self) -> RequestGuard {
         self.0.has_key.store(true, Ordering::Relaxed);
         self.0.requests.fetch_add(1, Ordering::Relaxed);
-        Request(self.clone())
+        RequestGuard(self.clone())
     }
 }
 
 /// An authenticated request in progress.
-pub(super) struct Request(Visit);
+pub(super) struct RequestGuard(ConnectionState);
 
-impl Drop for Request {
+impl Drop for RequestGuard {
     fn drop(&mut self) {
         self.0.0.requests.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-impl Place {
+impl ConnectionPermit {
     /// Records that data was transferred.
-    pub(super) fn used(&self) {
+    pub(super) fn touch(&self) {
         let now = self.connections.now();
-        self.visit.0.last.store(now, Ordering::Relaxed);
+        self.state.0.last.store(now, Ordering::Relaxed);
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.connections.lock().remove(self.number);
     }
@@ -213,7 +213,7 @@ impl Drop for Place {
 
 /// Returns the address by which connections are counted: a customer of a provider has a whole IPv6
 /// /64 network.
-fn whose(address: IpAddr) -> IpAddr {
+fn limited_address(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let network = u128::from(address) >> 64 << 64;
@@ -231,61 +231,67 @@ mod tests {
         IpAddr::from([192, 0, 2, last])
     }
 
-    fn taken(connections: &Arc<Connections>, last: u8) -> Place {
+    fn admitted(connections: &Arc<Connections>, last: u8) -> ConnectionPermit {
         match connections.admit(address(last)) {
-            Admission::Taken(place) => place,
+            Admission::Admitted(permit) => permit,
             Admission::Full => panic!("full"),
-            Admission::Refused => panic!("refused"),
+            Admission::Rejected => panic!("refused"),
         }
     }
 
-    fn is_ended(place: &mut Place) -> bool {
-        place.end.try_recv().is_ok()
+    fn is_evicted(permit: &mut ConnectionPermit) -> bool {
+        permit.end.try_recv().is_ok()
     }
 
     #[test]
     fn evicts_the_oldest_without_a_key_and_never_one_with_a_request_in_progress() {
         let connections = Connections::new(3, 3);
-        let mut with_key = taken(&connections, 1);
-        let request = with_key.visit.request();
-        let mut old = taken(&connections, 1);
-        let mut young = taken(&connections, 1);
-        let other = taken(&connections, 2);
-        assert!(is_ended(&mut old) && !is_ended(&mut young) && !is_ended(&mut with_key));
+        let mut with_key = admitted(&connections, 1);
+        let request = with_key.state.begin_request();
+        let mut old = admitted(&connections, 1);
+        let mut young = admitted(&connections, 1);
+        let other = admitted(&connections, 2);
+        assert!(is_evicted(&mut old) && !is_evicted(&mut young) && !is_evicted(&mut with_key));
         // All are busy.
-        let (_young, _other) = (young.visit.request(), other.visit.request());
+        let (_young, _other) = (young.state.begin_request(), other.state.begin_request());
         assert!(matches!(connections.admit(address(3)), Admission::Full));
         drop(request);
         // A recently used connection is not idle.
         assert!(matches!(connections.admit(address(3)), Admission::Full));
-        with_key.visit.0.last.store(0, Ordering::Relaxed);
-        std::thread::sleep(IDLE);
-        let _third = taken(&connections, 3);
-        assert!(is_ended(&mut with_key));
+        with_key.state.0.last.store(0, Ordering::Relaxed);
+        std::thread::sleep(IDLE_AFTER);
+        let _third = admitted(&connections, 3);
+        assert!(is_evicted(&mut with_key));
     }
 
     #[test]
     fn limits_one_address_without_affecting_others() {
         let connections = Connections::new(10, 2);
-        let mut other = taken(&connections, 2);
-        let mut first = taken(&connections, 1);
-        let second = taken(&connections, 1);
-        let third = taken(&connections, 1);
-        assert!(is_ended(&mut first) && !is_ended(&mut other));
-        let _busy = (second.visit.request(), third.visit.request());
-        assert!(matches!(connections.admit(address(1)), Admission::Refused));
+        let mut other = admitted(&connections, 2);
+        let mut first = admitted(&connections, 1);
+        let second = admitted(&connections, 1);
+        let third = admitted(&connections, 1);
+        assert!(is_evicted(&mut first) && !is_evicted(&mut other));
+        let _busy = (second.state.begin_request(), third.state.begin_request());
+        assert!(matches!(connections.admit(address(1)), Admission::Rejected));
         drop(second);
-        let _next = taken(&connections, 1);
+        let _next = admitted(&connections, 1);
         let kept = connections.lock();
         assert_eq!((kept.by_age.len(), kept.by_address.len()), (3, 2));
     }
 
     #[test]
     fn counts_an_ipv6_network_as_one_address_and_a_mapped_one_as_ipv4() {
-        let whose = |text: &str| whose(text.parse().unwrap());
-        assert_eq!(whose("2001:db8::1"), whose("2001:db8::ffff:1"));
-        assert_ne!(whose("2001:db8::1"), whose("2001:db8:0:1::1"));
-        assert_eq!(whose("::ffff:192.0.2.1"), address(1));
-        assert_ne!(whose("192.0.2.1"), whose("192.0.2.2"));
+        let limited_address = |text: &str| limited_address(text.parse().unwrap());
+        assert_eq!(
+            limited_address("2001:db8::1"),
+            limited_address("2001:db8::ffff:1")
+        );
+        assert_ne!(
+            limited_address("2001:db8::1"),
+            limited_address("2001:db8:0:1::1")
+        );
+        assert_eq!(limited_address("::ffff:192.0.2.1"), address(1));
+        assert_ne!(limited_address("192.0.2.1"), limited_address("192.0.2.2"));
     }
 }

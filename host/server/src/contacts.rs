@@ -14,21 +14,22 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
-use super::gate::Caller;
-use super::page;
-use super::problem::{Fault, Kind, Problem};
-use super::request::{Params, Place, json, media_type, must_be};
+use super::auth::Caller;
+use super::pagination;
+use super::problem::{ErrorDetail, Kind, Problem};
+use super::request::{PathParams, QueryParams, media_type, parse_json, require_media_type};
 use super::upload::{
-    Limit, Once, csv_options, file_problem, query_of, rejected, stated_with_columns, whole,
+    IdempotencyContext, Limit, csv_options, file_problem, parse_with_columns, query_pairs,
+    read_whole, rows_rejected,
 };
 use promoflow_engine::import::ContactOptions;
 use promoflow_engine::import::{ImportError, ImportReport};
-use promoflow_model::contact::{AddressKind, Contact, Name};
+use promoflow_model::contact::{AddressKind, Contact, ContactKey};
 use promoflow_model::message::ChannelKind;
 use promoflow_tabular::Format;
 
 /// Maximum size in bytes of an upload imported in one transaction, during which events wait.
-const AT_ONCE: u64 = 2 << 20;
+const MAX_TRANSACTION_BYTES: u64 = 2 << 20;
 
 /// Path of the contacts.
 pub(super) const PATH: &str = "/api/v1/contacts";
@@ -36,7 +37,7 @@ pub(super) const PATH: &str = "/api/v1/contacts";
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(list, import))
-        .routes(routes!(one))
+        .routes(routes!(show))
         .routes(routes!(unsubscribe))
         .routes(routes!(subscribe))
 }
@@ -98,7 +99,7 @@ impl From<Contact> for ContactJson {
 #[derive(Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct Choice {
+struct ListParams {
     /// Maximum number of contacts in a page (default: 100).
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
@@ -107,17 +108,22 @@ struct Choice {
 }
 
 /// List contacts in order of creation.
-#[utoipa::path(get, path = "/api/v1/contacts", tag = "contacts", params(Choice),
+#[utoipa::path(get, path = "/api/v1/contacts", tag = "contacts", params(ListParams),
     responses((status = 200, description = "A page of contacts.", body = Vec<ContactJson>,
         headers(("Link" = String, description = "The next page, if there is one.")))))]
-async fn list(State(api): State<Api>, Params(choice): Params<Choice>) -> Result<Response, Problem> {
-    let limit = page::limit(choice.limit)?;
+async fn list(
+    State(api): State<Api>,
+    QueryParams(params): QueryParams<ListParams>,
+) -> Result<Response, Problem> {
+    let limit = pagination::parse_limit(params.limit)?;
     let rows = api
-        .call(move |promoflow| Ok(promoflow.contacts_after(choice.after.as_deref(), limit + 1)?))
+        .run_blocking(move |promoflow| {
+            Ok(promoflow.contacts_after(params.after.as_deref(), limit + 1)?)
+        })
         .await?;
     let key = |contact: &Contact| contact.id.clone();
-    let query = [page::asked(limit)];
-    Ok(page::page(
+    let query = [pagination::limit_param(limit)];
+    Ok(pagination::paginate(
         PATH,
         &query,
         limit,
@@ -131,7 +137,7 @@ async fn list(State(api): State<Api>, Params(choice): Params<Choice>) -> Result<
 #[derive(Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct How {
+struct ImportParams {
     /// All or nothing: if any row is invalid, no row is imported.
     strict: Option<bool>,
     /// Allow rows to resubscribe contacts that have unsubscribed; otherwise they stay unsubscribed.
@@ -150,12 +156,12 @@ struct How {
     no_header: Option<bool>,
 }
 
-impl<S: Sync> FromRequestParts<S> for How {
+impl<S: Sync> FromRequestParts<S> for ImportParams {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<How, Problem> {
-        let (how, column) = stated_with_columns(query_of(parts), "query")?;
-        Ok(How { column, ..how })
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<ImportParams, Problem> {
+        let (params, column) = parse_with_columns(query_pairs(parts), "query")?;
+        Ok(ImportParams { column, ..params })
     }
 }
 
@@ -171,7 +177,7 @@ pub(super) struct Imported {
     /// Number of rejected rows.
     rejected: u64,
     /// Errors of the first 1,000 rejected rows.
-    errors: Vec<Fault>,
+    errors: Vec<ErrorDetail>,
     /// Warnings that reject no row.
     warnings: Vec<String>,
 }
@@ -183,7 +189,7 @@ impl From<&ImportReport> for Imported {
             updated: report.updated,
             unchanged: report.unchanged,
             rejected: report.rejected,
-            errors: report.errors.iter().map(Fault::from).collect(),
+            errors: report.errors.iter().map(ErrorDetail::from).collect(),
             warnings: report.warnings.clone(),
         }
     }
@@ -195,43 +201,47 @@ impl From<&ImportReport> for Imported {
 /// updates the contact that its id, external id or address identifies, or creates one; omitted
 /// values stay unchanged. Unknown keys become fields of the contact. Valid rows are imported, and
 /// the response reports the others.
-#[utoipa::path(post, path = "/api/v1/contacts", tag = "contacts", params(How),
+#[utoipa::path(post, path = "/api/v1/contacts", tag = "contacts", params(ImportParams),
     request_body(content((Value = "application/json"), (String = "text/csv"))),
     responses((status = 200, description = "The result.", body = Imported)))]
 async fn import(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
-    how: How,
+    params: ImportParams,
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let once = Once::begin(&api, &caller, &parts).await?;
-    must_be(&parts.headers, &["application/json", "text/csv"])?;
+    let idempotency = IdempotencyContext::begin(&api, &caller, &parts).await?;
+    require_media_type(&parts.headers, &["application/json", "text/csv"])?;
     let format = match media_type(&parts.headers).as_deref() {
         Some("text/csv") => Format::Csv,
         _ => Format::Json,
     };
     let options = ContactOptions {
         format: Some(format),
-        csv: csv_options(how.delimiter.as_deref(), how.no_header, &how.column)?,
-        strict: how.strict.unwrap_or(false),
-        resubscribe: how.resubscribe.unwrap_or(false),
-        dry_run: how.dry_run.unwrap_or(false),
+        csv: csv_options(
+            params.delimiter.as_deref(),
+            params.no_header,
+            &params.column,
+        )?,
+        strict: params.strict.unwrap_or(false),
+        resubscribe: params.resubscribe.unwrap_or(false),
+        dry_run: params.dry_run.unwrap_or(false),
     };
     let limit = match options.strict || options.dry_run {
-        true => Limit::AtOnce(AT_ONCE.min(api.limits.json_upload_bytes as u64)),
+        true => Limit::AtOnce(MAX_TRANSACTION_BYTES.min(api.limits.json_upload_bytes as u64)),
         false => Limit::Upload(api.limits.json_upload_bytes as u64),
     };
-    let (body, turn) = whole(&api, &parts.headers, body, limit).await?;
+    let (body, permit) = read_whole(&api, &parts.headers, body, limit).await?;
     // A client that loses its connection repeats the request and must find the response.
-    let taking = api.lasting.begin({
+    let task = api.detached.spawn({
         let api = api.clone();
         async move {
-            let _turn = turn;
-            store(api, body, options, once).await
+            let _permit = permit;
+            store(api, body, options, idempotency).await
         }
     });
-    taking.end().await
+    task.join().await
 }
 
 /// Stores contacts.
@@ -239,26 +249,26 @@ async fn store(
     api: Api,
     body: Vec<u8>,
     options: ContactOptions,
-    once: Once,
+    idempotency: IdempotencyContext,
 ) -> Result<Response, Problem> {
     if body.trim_ascii().is_empty() {
         let detail = "the body is empty; expected contacts as CSV or JSON";
         return Err(Problem::new(Kind::InvalidRequest, detail));
     }
-    let (body, (ticket, fingerprint)) = api
-        .call(move |_| {
-            let mut once = once;
-            once.fingerprint.update(&body);
-            Ok((body, once.finish()))
+    let (body, (guard, fingerprint)) = api
+        .run_blocking(move |_| {
+            let mut idempotency = idempotency;
+            idempotency.fingerprint.update(&body);
+            Ok((body, idempotency.finish()))
         })
         .await?;
-    if let Some(ticket) = &ticket
-        && let Some(answer) = ticket.again(fingerprint, None)?
+    if let Some(guard) = &guard
+        && let Some(answer) = guard.replay(fingerprint, None)?
     {
         return Ok(answer);
     }
     let report = api
-        .call(move |promoflow| {
+        .run_blocking(move |promoflow| {
             let imported = promoflow.import_contacts(Cursor::new(body), options, &mut |_| ());
             imported.map_err(|error| match error {
                 ImportError::File { error, .. } => file_problem(&error),
@@ -267,11 +277,11 @@ async fn store(
         })
         .await?;
     if report.inserted + report.updated + report.unchanged == 0 && report.rejected > 0 {
-        return Err(rejected(&report, "no row was imported"));
+        return Err(rows_rejected(&report, "no row was imported"));
     }
     let response = Json(Imported::from(&report)).into_response();
-    Ok(match ticket {
-        Some(ticket) => ticket.remember(fingerprint, response, false).await,
+    Ok(match guard {
+        Some(guard) => guard.store_response(fingerprint, response, false).await,
         None => response,
     })
 }
@@ -281,18 +291,18 @@ async fn store(
     params(("contact" = String, Path,
         description = "Id, external id, email address, phone number or token of the contact.")),
     responses((status = 200, description = "The contact.", body = ContactJson)))]
-async fn one(
+async fn show(
     State(api): State<Api>,
-    Place(id): Place<String>,
+    PathParams(id): PathParams<String>,
 ) -> Result<Json<ContactJson>, Problem> {
-    api.call(move |promoflow| Ok(Json(find(promoflow, &id)?.into())))
+    api.run_blocking(move |promoflow| Ok(Json(find(promoflow, &id)?.into())))
         .await
 }
 
 fn find(promoflow: &promoflow_installation::Promoflow, id: &str) -> Result<Contact, Problem> {
     promoflow
-        .contact(Name::Any(id.to_owned()))?
-        .ok_or_else(|| Problem::unknown("contact", id))
+        .contact(ContactKey::Any(id.to_owned()))?
+        .ok_or_else(|| Problem::not_found("contact", id))
 }
 
 /// A list of channels.
@@ -339,7 +349,7 @@ impl From<ChannelName> for ChannelKind {
     responses((status = 200, description = "The updated contact.", body = ContactJson)))]
 async fn unsubscribe(
     State(api): State<Api>,
-    Place(id): Place<String>,
+    PathParams(id): PathParams<String>,
     request: Request,
 ) -> Result<Json<ContactJson>, Problem> {
     consent(api, id, request, false).await
@@ -353,7 +363,7 @@ async fn unsubscribe(
     responses((status = 200, description = "The updated contact.", body = ContactJson)))]
 async fn subscribe(
     State(api): State<Api>,
-    Place(id): Place<String>,
+    PathParams(id): PathParams<String>,
     request: Request,
 ) -> Result<Json<ContactJson>, Problem> {
     consent(api, id, request, true).await
@@ -366,8 +376,8 @@ async fn consent(
     given: bool,
 ) -> Result<Json<ContactJson>, Problem> {
     let (parts, body) = request.into_parts();
-    must_be(&parts.headers, &["application/json"])?;
-    let Channels { channels } = json(&api.body(body).await?)?;
+    require_media_type(&parts.headers, &["application/json"])?;
+    let Channels { channels } = parse_json(&api.read_body(body).await?)?;
     let channels: Vec<ChannelKind> = match channels {
         Some(names) if names.is_empty() => {
             let detail = "channels: the list is empty; omit it for all channels";
@@ -376,13 +386,13 @@ async fn consent(
         Some(names) => names.into_iter().map(ChannelKind::from).collect(),
         None => ChannelKind::ALL.to_vec(),
     };
-    api.call(move |promoflow| {
+    api.run_blocking(move |promoflow| {
         let known = find(promoflow, &id)?.id;
         let contact = match given {
             true => promoflow.subscribe(&known, &channels)?,
             false => promoflow.unsubscribe(&known, &channels)?,
         };
-        let contact = contact.ok_or_else(|| Problem::unknown("contact", &id))?;
+        let contact = contact.ok_or_else(|| Problem::not_found("contact", &id))?;
         Ok(Json(contact.into()))
     })
     .await

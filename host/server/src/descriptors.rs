@@ -11,7 +11,7 @@ const RESERVED: u64 = 256;
     clippy::useless_conversion,
     reason = "the type of the limit depends on the system"
 )]
-pub(super) fn raise() -> Option<u64> {
+pub(super) fn raise_limit() -> Option<u64> {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
     if soft < hard {
@@ -24,18 +24,18 @@ pub(super) fn raise() -> Option<u64> {
 
 /// Other systems have no such limit.
 #[cfg(not(unix))]
-pub(super) fn raise() -> Option<u64> {
+pub(super) fn raise_limit() -> Option<u64> {
     None
 }
 
 /// Returns how many of the wanted connections fit into this limit of open files.
-pub(super) fn room(wanted: usize, files: Option<u64>) -> usize {
+pub(super) fn max_connections(wanted: usize, files: Option<u64>) -> usize {
     let Some(files) = files else {
         return wanted;
     };
     let reserved = RESERVED.min(files / 2);
-    let room = usize::try_from(files - reserved).unwrap_or(usize::MAX);
-    wanted.min(room).max(1)
+    let max_connections = usize::try_from(files - reserved).unwrap_or(usize::MAX);
+    wanted.min(max_connections).max(1)
 }
 
 #[cfg(test)]
@@ -44,19 +44,19 @@ mod tests {
 
     #[test]
     fn reserves_files_for_everything_but_connections() {
-        assert_eq!(room(1024, None), 1024);
-        assert_eq!(room(1024, Some(1 << 20)), 1024);
-        assert_eq!(room(1024, Some(1024)), 768);
-        assert_eq!(room(1024, Some(256)), 128);
-        assert_eq!(room(1024, Some(0)), 1);
-        assert_eq!(room(10, Some(1024)), 10);
+        assert_eq!(max_connections(1024, None), 1024);
+        assert_eq!(max_connections(1024, Some(1 << 20)), 1024);
+        assert_eq!(max_connections(1024, Some(1024)), 768);
+        assert_eq!(max_connections(1024, Some(256)), 128);
+        assert_eq!(max_connections(1024, Some(0)), 1);
+        assert_eq!(max_connections(10, Some(1024)), 10);
     }
 
     #[test]
     #[cfg(unix)]
     fn raises_the_limit_to_what_the_system_allows() {
         use nix::sys::resource::{Resource, getrlimit};
-        let raised = raise().unwrap();
+        let raised = raise_limit().unwrap();
         let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
         assert_eq!((raised, soft), (soft, hard));
     }

@@ -16,9 +16,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
-use super::problem::{Fault, Kind, Problem};
-use super::request::{must_be, whole};
-use promoflow_engine::run::SendError;
+use super::problem::{ErrorDetail, Kind, Problem};
+use super::request::{read_body, require_media_type};
+use promoflow_engine::run::SubmitError;
 use promoflow_model::event::{
     Event, EventError, MAX_EVENT_BYTES, MAX_ID_CHARS, MAX_KEY_CHARS, MAX_PARAM_NAME_CHARS,
     MAX_TYPE_CHARS,
@@ -50,11 +50,11 @@ struct EventV1 {
 }
 
 /// Schema of a text, or a whole number that is read as text.
-fn text(most: usize, example: &str, description: &str) -> ObjectBuilder {
+fn text_schema(max_chars: usize, example: &str, description: &str) -> ObjectBuilder {
     ObjectBuilder::new()
         .schema_type(SchemaType::from_iter([Type::String, Type::Integer]))
         .min_length(Some(1))
-        .max_length(Some(most))
+        .max_length(Some(max_chars))
         .examples([example])
         .description(Some(description))
 }
@@ -64,11 +64,11 @@ const PATTERN: &str = "^[^<;\u{2019}\\\\/|\"`'^?!,>]+$";
 
 fn event_type_key() -> ObjectBuilder {
     let description = "Event type. An unknown type is created.";
-    text(MAX_TYPE_CHARS, "birthday", description).pattern(Some(PATTERN))
+    text_schema(MAX_TYPE_CHARS, "birthday", description).pattern(Some(PATTERN))
 }
 
 fn key_value() -> ObjectBuilder {
-    text(
+    text_schema(
         MAX_KEY_CHARS,
         "ann@example.com",
         "Event key: the contact that the event is about. If absent, a parameter identifies the \
@@ -83,7 +83,7 @@ fn key_value() -> ObjectBuilder {
 }
 
 fn param_name() -> ObjectBuilder {
-    text(
+    text_schema(
         MAX_PARAM_NAME_CHARS,
         "EmailAddress",
         "Name of the parameter.",
@@ -91,7 +91,7 @@ fn param_name() -> ObjectBuilder {
 }
 
 fn event_id() -> ObjectBuilder {
-    text(
+    text_schema(
         MAX_ID_CHARS,
         "e-1",
         "Id that identifies repeated events; the header Idempotency-Key may be used instead.",
@@ -201,7 +201,7 @@ pub(super) struct Accepted {
     request_body = EventV1,
     responses((status = 200, description = "The event is stored.", body = Accepted)))]
 async fn send_v1(State(api): State<Api>, request: Request) -> Result<Json<Accepted>, Problem> {
-    let mut event = read(&api, request).await?;
+    let mut event = read_event(&api, request).await?;
     for (index, (name, value)) in event.params.iter_mut().enumerate() {
         let expected = match value {
             Value::String(_) => continue,
@@ -216,7 +216,7 @@ async fn send_v1(State(api): State<Api>, request: Request) -> Result<Json<Accept
                 "must be text; use /api/v2/event for lists and objects"
             }
         };
-        return Err(invalid(EventError {
+        return Err(invalid_event(EventError {
             field: format!("params[{index}]"),
             message: format!("the value of `{name}` {expected}"),
         }));
@@ -239,17 +239,17 @@ fn is_rounded(number: &serde_json::Number) -> bool {
     request_body = EventV2,
     responses((status = 200, description = "The event is stored.", body = Accepted)))]
 async fn send_v2(State(api): State<Api>, request: Request) -> Result<Json<Accepted>, Problem> {
-    let event = read(&api, request).await?;
+    let event = read_event(&api, request).await?;
     api.send(event).await.map(Json)
 }
 
-pub(super) async fn read(api: &Api, request: Request) -> Result<Event, Problem> {
+pub(super) async fn read_event(api: &Api, request: Request) -> Result<Event, Problem> {
     let (parts, body) = request.into_parts();
-    must_be(&parts.headers, &["application/json"])?;
-    let bytes = whole(body, MAX_EVENT_BYTES, api.limits.body_pause).await?;
+    require_media_type(&parts.headers, &["application/json"])?;
+    let bytes = read_body(body, MAX_EVENT_BYTES, api.limits.body_pause).await?;
     let text = String::from_utf8(bytes)
         .map_err(|_| Problem::new(Kind::InvalidEvent, "event: the body is not UTF-8"))?;
-    let mut event = Event::from_json(&text).map_err(invalid)?;
+    let mut event = Event::from_json(&text).map_err(invalid_event)?;
     event.origin = api.origin(&parts.headers);
     if let Some(key) = idempotency_key(&parts.headers)? {
         if event.id.as_ref().is_some_and(|id| *id != key) {
@@ -282,18 +282,18 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Pro
     Ok(Some(text.to_owned()))
 }
 
-pub(super) fn invalid(error: EventError) -> Problem {
-    Problem::new(Kind::InvalidEvent, error.to_string()).errors(vec![Fault {
+pub(super) fn invalid_event(error: EventError) -> Problem {
+    Problem::new(Kind::InvalidEvent, error.to_string()).errors(vec![ErrorDetail {
         field: Some(error.field),
         detail: error.message,
-        ..Fault::default()
+        ..ErrorDetail::default()
     }])
 }
 
 impl Api {
     /// Returns the request's trace parent and time, if traces are exported.
     pub(super) fn origin(&self, headers: &HeaderMap) -> Option<Box<Origin>> {
-        self.promoflow.traces().then(|| {
+        self.promoflow.is_tracing().then(|| {
             let parent = headers.get("traceparent");
             let parent = parent.and_then(|value| TraceParent::parse(value.to_str().ok()?));
             Box::new(Origin {
@@ -314,7 +314,7 @@ impl Api {
             return Err(late());
         };
         let (answer, answered) = oneshot::channel();
-        self.running.submit_at_once(event, move |receipt| {
+        self.running.submit_unbounded(event, move |receipt| {
             // Keep the permit while the event is in the engine's queue, even if the client has
             // disconnected.
             drop(permit);
@@ -324,7 +324,7 @@ impl Api {
         let receipt = match tokio::time::timeout(wait, answered).await {
             Err(_) => return Err(late()),
             Ok(Err(_)) => return Err(Problem::unavailable("the service is shutting down")),
-            Ok(Ok(receipt)) => receipt.map_err(refused)?,
+            Ok(Ok(receipt)) => receipt.map_err(send_problem)?,
         };
         Ok(Accepted {
             event: receipt.event,
@@ -338,16 +338,18 @@ impl Api {
     }
 }
 
-pub(super) fn refused(error: SendError) -> Problem {
+pub(super) fn send_problem(error: SubmitError) -> Problem {
     match error {
-        SendError::Invalid(error) => invalid(error),
-        SendError::Conflict(_) => Problem::new(Kind::EventConflict, error.to_string()).field("id"),
-        SendError::Configuration(cause) => Problem::internal(format_args!("{cause:#}")),
-        SendError::Store(cause) => {
+        SubmitError::Invalid(error) => invalid_event(error),
+        SubmitError::Conflict(_) => {
+            Problem::new(Kind::EventConflict, error.to_string()).field("id")
+        }
+        SubmitError::Configuration(cause) => Problem::internal(format_args!("{cause:#}")),
+        SubmitError::Store(cause) => {
             tracing::error!("cannot store an event: {cause}");
             Problem::unavailable("the event was not stored; send it again with the same id")
         }
-        SendError::Unavailable(why) => {
+        SubmitError::Unavailable(why) => {
             Problem::unavailable(format!("the event was not stored: {why}"))
         }
     }

@@ -8,12 +8,12 @@ use super::problem::{Kind, Problem};
 
 /// Default Content-Security-Policy: pages load nothing and may not be framed. Pages that need more
 /// set their own.
-const NOTHING: &str =
+const DENY_ALL_CSP: &str =
     "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Rejects a request with a missing, invalid or repeated Host header (RFC 9112, 3.2): a proxy and
 /// this service might interpret it differently.
-pub(super) fn host(request: &Request) -> Result<(), Problem> {
+pub(super) fn check_host(request: &Request) -> Result<(), Problem> {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let detail = match (hosts.next(), hosts.next()) {
         (Some(host), None) if is_authority(host) => return Ok(()),
@@ -34,10 +34,10 @@ fn is_authority(host: &HeaderValue) -> bool {
 /// Adds security headers to a response, unless it has set them. Responses contain promo codes,
 /// addresses and secrets: they must not be cached, sniffed as another media type, or shown or read
 /// by pages of other sites.
-pub(super) fn secure(headers: &mut HeaderMap) {
+pub(super) fn add_security_headers(headers: &mut HeaderMap) {
     for (name, value) in [
         (header::CACHE_CONTROL, "no-store"),
-        (header::CONTENT_SECURITY_POLICY, NOTHING),
+        (header::CONTENT_SECURITY_POLICY, DENY_ALL_CSP),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
@@ -46,8 +46,8 @@ pub(super) fn secure(headers: &mut HeaderMap) {
             "same-origin",
         ),
     ] {
-        let said = headers.entry(name);
-        said.or_insert(HeaderValue::from_static(value));
+        let entry = headers.entry(name);
+        entry.or_insert(HeaderValue::from_static(value));
     }
 }
 
@@ -56,20 +56,20 @@ mod tests {
     use super::*;
     use axum::body::Body;
 
-    fn judged(version: Version, hosts: &[&str]) -> bool {
+    fn is_accepted(version: Version, hosts: &[&str]) -> bool {
         let mut request = Request::builder().version(version);
         for host in hosts {
             request = request.header(header::HOST, *host);
         }
-        host(&request.body(Body::empty()).unwrap()).is_ok()
+        check_host(&request.body(Body::empty()).unwrap()).is_ok()
     }
 
     #[test]
     fn requires_exactly_one_valid_host() {
-        for good in ["a", "a.example:8080", "[::1]:80", "127.0.0.1"] {
-            assert!(judged(Version::HTTP_11, &[good]), "{good}");
+        for valid in ["a", "a.example:8080", "[::1]:80", "127.0.0.1"] {
+            assert!(is_accepted(Version::HTTP_11, &[valid]), "{valid}");
         }
-        for odd in [
+        for invalid in [
             &[][..],
             &["a", "a"],
             &["a", "b"],
@@ -79,9 +79,9 @@ mod tests {
             &["a/b"],
             &["a, b"],
         ] {
-            assert!(!judged(Version::HTTP_11, odd), "{odd:?}");
+            assert!(!is_accepted(Version::HTTP_11, invalid), "{invalid:?}");
         }
-        assert!(judged(Version::HTTP_10, &[]));
-        assert!(!judged(Version::HTTP_10, &["a", "b"]));
+        assert!(is_accepted(Version::HTTP_10, &[]));
+        assert!(!is_accepted(Version::HTTP_10, &["a", "b"]));
     }
 }

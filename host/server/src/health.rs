@@ -42,8 +42,9 @@ async fn readyz(State(api): State<Api>) -> Result<Json<Health>, Problem> {
     if api.draining.load(Ordering::SeqCst) {
         return Err(Problem::unavailable("the service is shutting down"));
     }
-    api.call(|promoflow| Ok(promoflow.usable()?)).await?;
-    if !api.running.knows_executor() {
+    api.run_blocking(|promoflow| Ok(promoflow.check_schema()?))
+        .await?;
+    if !api.running.is_executor_known() {
         return Err(Problem::unavailable(
             "cannot determine which process executes runs; see the server log",
         ));

@@ -11,8 +11,8 @@ use utoipa_axum::routes;
 
 use super::Api;
 use super::problem::{Kind, Problem};
-use super::request::{Place, must_be, object};
-use promoflow_model::key::{Key, NoScopes, Scope};
+use super::request::{PathParams, parse_object, require_media_type};
+use promoflow_model::key::{EmptyScopesError, Key, Scope};
 
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
@@ -96,13 +96,15 @@ impl From<&Key> for KeyJson {
 #[serde(deny_unknown_fields)]
 struct NewKeyBody {
     /// Scopes of the key (default: all except `admin`).
-    #[serde(default, deserialize_with = "some")]
+    #[serde(default, deserialize_with = "deserialize_non_null")]
     #[schema(value_type = Vec<ScopeName>, required = false, min_items = 1)]
     scopes: Option<Vec<ScopeName>>,
 }
 
 /// Rejects null, which would otherwise grant the default scopes.
-fn some<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<ScopeName>>, D::Error> {
+fn deserialize_non_null<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<Vec<ScopeName>>, D::Error> {
     Vec::deserialize(from).map(Some)
 }
 
@@ -110,7 +112,7 @@ fn some<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<ScopeName>>, D:
 #[utoipa::path(get, path = "/api/v1/keys", tag = "keys",
     responses((status = 200, description = "The API keys.", body = Vec<KeyJson>)))]
 async fn list(State(api): State<Api>) -> Result<Json<Vec<KeyJson>>, Problem> {
-    api.call(|promoflow| {
+    api.run_blocking(|promoflow| {
         let keys = promoflow.keys()?;
         Ok(Json(keys.iter().map(KeyJson::from).collect()))
     })
@@ -122,20 +124,22 @@ async fn list(State(api): State<Api>) -> Result<Json<Vec<KeyJson>>, Problem> {
     responses((status = 201, description = "The key with its secret.", body = KeyJson)))]
 async fn create(State(api): State<Api>, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    must_be(&parts.headers, &["application/json"])?;
-    let asked: NewKeyBody = object(&api.body(body).await?)?;
+    require_media_type(&parts.headers, &["application/json"])?;
+    let asked: NewKeyBody = parse_object(&api.read_body(body).await?)?;
     let scopes: Vec<Scope> = match asked.scopes {
         Some(names) if names.is_empty() => {
-            return Err(Problem::new(Kind::InvalidRequest, NoScopes.to_string()).field("scopes"));
+            return Err(
+                Problem::new(Kind::InvalidRequest, EmptyScopesError.to_string()).field("scopes"),
+            );
         }
         Some(names) => names.into_iter().map(Scope::from).collect(),
-        None => Scope::USUAL.to_vec(),
+        None => Scope::DEFAULT.to_vec(),
     };
-    let of_call = api.clone();
+    let api_clone = api.clone();
     let made = api
-        .call(move |promoflow| {
+        .run_blocking(move |promoflow| {
             let made = promoflow.create_key(&scopes)?;
-            of_call.keys.refresh(promoflow)?;
+            api_clone.keys.refresh(promoflow)?;
             Ok(made)
         })
         .await?;
@@ -150,13 +154,16 @@ async fn create(State(api): State<Api>, request: Request) -> Result<Response, Pr
 #[utoipa::path(delete, path = "/api/v1/keys/{key}", tag = "keys",
     params(("key" = String, Path, description = "Id of the key.")),
     responses((status = 204, description = "The key is revoked.")))]
-async fn revoke(State(api): State<Api>, Place(id): Place<String>) -> Result<StatusCode, Problem> {
-    let of_call = api.clone();
-    api.call(move |promoflow| {
+async fn revoke(
+    State(api): State<Api>,
+    PathParams(id): PathParams<String>,
+) -> Result<StatusCode, Problem> {
+    let api_clone = api.clone();
+    api.run_blocking(move |promoflow| {
         if !promoflow.revoke_key(&id)? {
-            return Err(Problem::unknown("API key", &id));
+            return Err(Problem::not_found("API key", &id));
         }
-        of_call.keys.refresh(promoflow)?;
+        api_clone.keys.refresh(promoflow)?;
         Ok(StatusCode::NO_CONTENT)
     })
     .await

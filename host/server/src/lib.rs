@@ -13,15 +13,15 @@
 //! | `headers` | headers of every request and response |
 //! | `tls` | the certificate and its renewal |
 //! | `probe` | readiness probe for containers and supervisors |
-//! | `gate` | authentication, scopes and rate limits |
-//! | `origin` | protection against cross-site requests |
+//! | `auth` | authentication, scopes and rate limits |
+//! | `cross_site` | protection against cross-site requests |
 //! | `request` | queries, bodies and calls of the database |
-//! | `query` | unknown query parameters |
+//! | `query_params` | unknown query parameters |
 //! | `media` | accepted media types |
-//! | `page` | pagination |
+//! | `pagination` | pagination |
 //! | `problem` | errors in responses |
 //! | `idempotency` | stored responses for the Idempotency-Key |
-//! | `lasting` | tasks that outlive their client |
+//! | `detached` | tasks that outlive their client |
 //! | `openapi` | the OpenAPI document and its page |
 //!
 //! The event loop never calls the database on its own threads.
@@ -31,37 +31,37 @@
 )]
 
 mod alerts;
+mod auth;
 mod blocks;
 mod cloudevents;
-mod code;
+mod code_detail;
 mod codes;
 mod connections;
 mod contacts;
+mod cross_site;
+mod definitions;
 mod descriptors;
+mod detached;
 mod events;
-mod files;
-mod gate;
 mod headers;
 mod health;
 mod idempotency;
 mod keys;
-mod lasting;
 mod listener;
 mod media;
 mod messages;
 mod metrics;
 mod openapi;
 mod options;
-mod origin;
 mod outbox;
-mod page;
+mod pagination;
 mod probe;
 mod problem;
-mod query;
-mod rehearsal;
+mod query_params;
 mod request;
 mod runs;
 mod server;
+mod test_run;
 mod tls;
 mod unsubscribe;
 mod upload;
@@ -85,22 +85,22 @@ pub use options::{Limits, Options, Tls};
 pub use probe::probe;
 pub use server::{check, serve};
 
-use gate::{Gate, Keys, Rate, Rates, guard};
-use lasting::Lasting;
+use auth::{AccessRules, Keys, Rate, Rates, authorize};
+use detached::DetachedTasks;
 use media::MediaTypes;
 use problem::{Kind, Problem};
-use promoflow_installation::{Promoflow, Running};
+use promoflow_installation::{EngineHandle, Promoflow};
 use promoflow_model::key::Scope;
 use promoflow_store::UploadId;
-use query::Queries;
+use query_params::KnownQueryParams;
 
 /// Maximum number of events being submitted to the engine. Submitting does not wait for room in the
 /// engine's queue, because waiting would block the event loop.
-const EVENTS_AT_ONCE: usize = 192;
+const MAX_CONCURRENT_EVENTS: usize = 192;
 
 /// Maximum number of documents, such as workflows, parsed at one time. Parsing one takes many times
 /// its size in memory.
-const DOCUMENTS_AT_ONCE: usize = 4;
+const MAX_CONCURRENT_DOCUMENTS: usize = 4;
 
 /// State shared by all handlers.
 #[derive(Clone)]
@@ -108,7 +108,7 @@ struct Api(Arc<Inner>);
 
 struct Inner {
     promoflow: Arc<Promoflow>,
-    running: Running,
+    running: EngineHandle,
     keys: Keys,
     rates: Rates,
     limits: Limits,
@@ -116,14 +116,14 @@ struct Inner {
     /// Permits for uploads that stream a file.
     uploads: Arc<Semaphore>,
     /// Permits for uploads received as a whole, so that slow files do not block them.
-    calls: Arc<Semaphore>,
+    small_uploads: Arc<Semaphore>,
     /// Permits for parsing documents.
     documents: Arc<Semaphore>,
     /// Rows imported so far by each running upload.
     progress: Mutex<HashMap<UploadId, Arc<AtomicU64>>>,
-    lasting: Lasting,
+    detached: DetachedTasks,
     /// Requests in progress with an Idempotency-Key: the API key's id and the Idempotency-Key.
-    underway: Mutex<HashSet<(String, String)>>,
+    in_progress: Mutex<HashSet<(String, String)>>,
     /// Set once the service is shutting down.
     draining: AtomicBool,
 }
@@ -146,13 +146,13 @@ impl Api {
             running,
             keys,
             rates: Rates::new(&limits),
-            events: Arc::new(Semaphore::new(EVENTS_AT_ONCE)),
+            events: Arc::new(Semaphore::new(MAX_CONCURRENT_EVENTS)),
             uploads: Arc::new(Semaphore::new(limits.uploads.max(1))),
-            calls: Arc::new(Semaphore::new(limits.uploads.max(1))),
-            documents: Arc::new(Semaphore::new(DOCUMENTS_AT_ONCE)),
+            small_uploads: Arc::new(Semaphore::new(limits.uploads.max(1))),
+            documents: Arc::new(Semaphore::new(MAX_CONCURRENT_DOCUMENTS)),
             progress: Mutex::default(),
-            lasting: Lasting::default(),
-            underway: Mutex::default(),
+            detached: DetachedTasks::default(),
+            in_progress: Mutex::default(),
             draining: AtomicBool::new(false),
             limits,
         })))
@@ -160,43 +160,43 @@ impl Api {
 }
 
 /// Resources that require an API key.
-struct Area {
+struct RouteGroup {
     routes: OpenApiRouter<Api>,
-    /// The scope required for changes; see [`Gate`].
+    /// The scope required for changes; see [`AccessRules`].
     scope: Scope,
     rate: Rate,
     /// Store responses under the Idempotency-Key.
-    remembers: bool,
+    stores_responses: bool,
 }
 
 /// Returns all resources, grouped by the scope and rate limit that apply to them.
-fn areas() -> [Area; 7] {
-    let area = |routes, scope, rate, remembers| Area {
+fn route_groups() -> [RouteGroup; 7] {
+    let group = |routes, scope, rate, stores_responses| RouteGroup {
         routes,
         scope,
         rate,
-        remembers,
+        stores_responses,
     };
     let codes = codes::router()
         .merge(uploads::router())
-        .merge(alerts::outlook_router());
+        .merge(alerts::forecast_router());
     let workflows = messages::router()
         .merge(workflows::router())
         .merge(runs::router())
         .merge(outbox::router())
         .merge(blocks::router())
         .merge(alerts::router())
-        .merge(rehearsal::router());
+        .merge(test_run::router());
     [
         // The Idempotency-Key of an event is its id.
-        area(events::router(), Scope::Events, Rate::Events, false),
-        area(cloudevents::router(), Scope::Events, Rate::Events, true),
-        area(codes, Scope::Codes, Rate::Others, true),
-        area(contacts::router(), Scope::Contacts, Rate::Others, true),
-        area(workflows, Scope::Workflows, Rate::Others, true),
+        group(events::router(), Scope::Events, Rate::Events, false),
+        group(cloudevents::router(), Scope::Events, Rate::Events, true),
+        group(codes, Scope::Codes, Rate::Others, true),
+        group(contacts::router(), Scope::Contacts, Rate::Others, true),
+        group(workflows, Scope::Workflows, Rate::Others, true),
         // The secret of a new key must not be stored.
-        area(keys::router(), Scope::Admin, Rate::Others, false),
-        area(metrics::router(), Scope::Metrics, Rate::Others, false),
+        group(keys::router(), Scope::Admin, Rate::Others, false),
+        group(metrics::router(), Scope::Metrics, Rate::Others, false),
     ]
 }
 
@@ -205,41 +205,42 @@ fn router(api: Api) -> Router {
     let mut all = OpenApiRouter::new()
         .merge(health::router())
         .merge(unsubscribe::router());
-    for area in areas() {
-        let gate = Gate {
+    for group in route_groups() {
+        let auth = AccessRules {
             api: api.clone(),
-            scope: area.scope,
-            rate: area.rate,
-            queries: Queries::of(&area.routes),
-            media: MediaTypes::of(&area.routes),
+            scope: group.scope,
+            rate: group.rate,
+            query_params: KnownQueryParams::from_routes(&group.routes),
+            media: MediaTypes::from_routes(&group.routes),
         };
-        let mut routes = area.routes;
-        if area.remembers {
-            routes = routes.route_layer(from_fn_with_state(api.clone(), idempotency::remember));
+        let mut routes = group.routes;
+        if group.stores_responses {
+            routes =
+                routes.route_layer(from_fn_with_state(api.clone(), idempotency::store_response));
         }
         // The layer added last runs first.
-        all = all.merge(routes.route_layer(from_fn_with_state(gate, guard)));
+        all = all.merge(routes.route_layer(from_fn_with_state(auth, authorize)));
     }
     let (router, _) = all.split_for_parts();
     router
         .merge(openapi::router())
-        .fallback(nothing_here)
-        .method_not_allowed_fallback(not_allowed)
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state(api.clone(), server::log))
+        .layer(from_fn_with_state(api.clone(), server::log_request))
         // Every handler limits its body itself and answers with a problem.
         .layer(DefaultBodyLimit::disable())
         .with_state(api)
 }
 
-async fn nothing_here() -> Problem {
+async fn not_found() -> Problem {
     Problem::new(
         Kind::NotFound,
         "no resource at this path; see /docs/ for the API",
     )
 }
 
-async fn not_allowed() -> Problem {
+async fn method_not_allowed() -> Problem {
     Problem::new(
         Kind::MethodNotAllowed,
         "this path does not support the method; see the header Allow",

@@ -14,77 +14,77 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::Limits;
-use super::connections::{Admission, Connections, Place, Visit};
-use super::request::allowance;
+use super::connections::{Admission, ConnectionPermit, ConnectionState, Connections};
+use super::request::max_wait;
 
 /// Interval between checks for room for a waiting connection.
-const ROOM: Duration = Duration::from_millis(10);
+const ROOM_POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A listener that limits the number of connections. Further ones wait in the backlog of the
 /// operating system.
-pub(super) struct Bounded {
+pub(super) struct LimitedListener {
     pub(super) inner: TcpListener,
     pub(super) connections: Arc<Connections>,
     /// Maximum time that a client may read nothing of a response.
     pub(super) pause: Duration,
 }
 
-/// Peer of a connection from [`Bounded`].
+/// Peer of a connection from [`LimitedListener`].
 #[derive(Clone)]
-pub(super) struct Client {
+pub(super) struct Peer {
     address: SocketAddr,
-    visit: Visit,
+    state: ConnectionState,
 }
 
-impl Address for Client {
-    type Stream = Patient;
-    type Listener = Bounded;
+impl Address for Peer {
+    type Stream = TimeoutStream;
+    type Listener = LimitedListener;
 }
 
 /// Makes the connection's state available to requests.
-impl Connected<Client> for Visit {
-    fn connect_info(client: Client) -> Visit {
-        client.visit
+impl Connected<Peer> for ConnectionState {
+    fn connect_info(client: Peer) -> ConnectionState {
+        client.state
     }
 }
 
-impl AddrListener<Patient, Client> for Bounded {
-    async fn bind_to(client: Client) -> io::Result<Bounded> {
+impl AddrListener<TimeoutStream, Peer> for LimitedListener {
+    async fn bind_to(client: Peer) -> io::Result<LimitedListener> {
         let limits = Limits::default();
-        Ok(Bounded {
+        Ok(LimitedListener {
             inner: TcpListener::bind(client.address).await?,
             connections: Connections::new(limits.connections, limits.connections),
             pause: limits.body_pause,
         })
     }
 
-    async fn accept_stream(&self) -> io::Result<(Patient, Client)> {
+    async fn accept_stream(&self) -> io::Result<(TimeoutStream, Peer)> {
         loop {
             let (stream, address) = self.inner.accept().await?;
-            let place = loop {
+            let permit = loop {
                 match self.connections.admit(address.ip()) {
-                    Admission::Taken(place) => break Some(place),
-                    Admission::Refused => break None,
-                    Admission::Full => tokio::time::sleep(ROOM).await,
+                    Admission::Admitted(permit) => break Some(permit),
+                    Admission::Rejected => break None,
+                    Admission::Full => tokio::time::sleep(ROOM_POLL_INTERVAL).await,
                 }
             };
-            let Some(place) = place else {
+            let Some(permit) = permit else {
                 continue;
             };
             // Responses are small, and a waiting client sends nothing more. If the client has
             // already disconnected, the first read fails.
             let _gone = stream.set_nodelay(true);
-            let visit = place.visit.clone();
-            let patient = Patient::new(stream, place, self.pause);
-            return Ok((patient, Client { address, visit }));
+            let state = permit.state.clone();
+            let timeout_stream = TimeoutStream::new(stream, permit, self.pause);
+            return Ok((timeout_stream, Peer { address, state }));
         }
     }
 
-    fn get_local_addr(&self) -> io::Result<Client> {
+    fn get_local_addr(&self) -> io::Result<Peer> {
         let address = self.inner.local_addr()?;
-        Ok(Client {
+        Ok(Peer {
             address,
-            visit: Visit::default(),
+            state: ConnectionState::default(),
         })
     }
 }
@@ -92,10 +92,10 @@ impl AddrListener<Patient, Client> for Bounded {
 /// A connection that fails if its client reads a response too slowly; otherwise a few clients that
 /// never read could hold all connections. It also fails when it is evicted in favour of another
 /// connection.
-pub(super) struct Patient {
+pub(super) struct TimeoutStream {
     stream: TcpStream,
-    place: Place,
-    is_ended: bool,
+    permit: ConnectionPermit,
+    is_evicted: bool,
     pause: Duration,
     /// Total time spent waiting for the client.
     waited: Duration,
@@ -104,12 +104,12 @@ pub(super) struct Patient {
     waiting: Option<(Instant, Pin<Box<Sleep>>)>,
 }
 
-impl Patient {
-    fn new(stream: TcpStream, place: Place, pause: Duration) -> Patient {
-        Patient {
+impl TimeoutStream {
+    fn new(stream: TcpStream, permit: ConnectionPermit, pause: Duration) -> TimeoutStream {
+        TimeoutStream {
             stream,
-            place,
-            is_ended: false,
+            permit,
+            is_evicted: false,
             pause,
             waited: Duration::ZERO,
             written: 0,
@@ -118,23 +118,23 @@ impl Patient {
     }
 
     /// Returns an error if the connection was evicted.
-    fn holds_its_place(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        self.is_ended = self.is_ended || Pin::new(&mut self.place.end).poll(cx).is_ready();
-        match self.is_ended {
+    fn check_not_evicted(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        self.is_evicted = self.is_evicted || Pin::new(&mut self.permit.end).poll(cx).is_ready();
+        match self.is_evicted {
             true => Err(io::ErrorKind::ConnectionAborted.into()),
             false => Ok(()),
         }
     }
 
     /// Checks the result of an attempt to write.
-    fn wrote(
+    fn on_write(
         &mut self,
         written: Poll<io::Result<usize>>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        self.holds_its_place(cx)?;
+        self.check_not_evicted(cx)?;
         if let Poll::Ready(written) = written {
-            self.place.used();
+            self.permit.touch();
             if let Some((since, _)) = self.waiting.take() {
                 self.waited += since.elapsed();
             }
@@ -143,7 +143,7 @@ impl Patient {
         }
         let (_, end) = self.waiting.get_or_insert_with(|| {
             let now = Instant::now();
-            let left = allowance(self.pause, self.written).saturating_sub(self.waited);
+            let left = max_wait(self.pause, self.written).saturating_sub(self.waited);
             (now, Box::pin(sleep_until(now + left.min(self.pause))))
         });
         ready!(end.as_mut().poll(cx));
@@ -151,29 +151,29 @@ impl Patient {
     }
 }
 
-impl AsyncRead for Patient {
+impl AsyncRead for TimeoutStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.holds_its_place(cx)?;
+        self.check_not_evicted(cx)?;
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if read.is_ready() {
-            self.place.used();
+            self.permit.touch();
         }
         read
     }
 }
 
-impl AsyncWrite for Patient {
+impl AsyncWrite for TimeoutStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.wrote(written, cx)
+        self.on_write(written, cx)
     }
 
     fn poll_write_vectored(
@@ -182,7 +182,7 @@ impl AsyncWrite for Patient {
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
-        self.wrote(written, cx)
+        self.on_write(written, cx)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -15,12 +15,12 @@ use utoipa::openapi::path::Operation;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::Api;
-use super::origin::is_safe;
+use super::cross_site::is_safe;
 use super::problem::{Kind, Problem};
 use super::request::media_type;
 
 /// Media types that forms send (WHATWG Fetch: the CORS-safelisted values of Content-Type).
-const OF_FORMS: [&str; 3] = [
+const FORM_MEDIA_TYPES: [&str; 3] = [
     "application/x-www-form-urlencoded",
     "multipart/form-data",
     "text/plain",
@@ -32,7 +32,7 @@ pub(super) struct MediaTypes(Arc<HashMap<(Method, String), Vec<String>>>);
 
 impl MediaTypes {
     /// Collects the media types of these routes.
-    pub(super) fn of(routes: &OpenApiRouter<Api>) -> MediaTypes {
+    pub(super) fn from_routes(routes: &OpenApiRouter<Api>) -> MediaTypes {
         let mut known = HashMap::new();
         for (path, item) in &routes.get_openapi().paths.paths {
             for (method, operation) in [
@@ -58,19 +58,19 @@ impl MediaTypes {
         let path = request.extensions().get::<MatchedPath>();
         let path = path.map_or(String::new(), |path| path.as_str().to_owned());
         // The fallback answers methods that are not allowed.
-        let Some(taken) = self.0.get(&(request.method().clone(), path)) else {
+        let Some(accepted) = self.0.get(&(request.method().clone(), path)) else {
             return Ok(());
         };
         let refused = match media_type(request.headers()) {
-            Some(found) => OF_FORMS.contains(&found.as_str()) && !taken.contains(&found),
+            Some(found) => FORM_MEDIA_TYPES.contains(&found.as_str()) && !accepted.contains(&found),
             None => !request.body().is_end_stream(),
         };
         if !refused {
             return Ok(());
         }
-        let detail = match taken.as_slice() {
+        let detail = match accepted.as_slice() {
             [] => "this request takes no body; send neither a body nor a Content-Type".to_owned(),
-            taken => format!("the Content-Type must be {}", taken.join(" or ")),
+            accepted => format!("the Content-Type must be {}", accepted.join(" or ")),
         };
         Err(Problem::new(Kind::UnsupportedMediaType, detail))
     }

@@ -12,15 +12,15 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
-use super::files::{read, sound, warnings};
-use super::problem::{Fault, Kind, Problem};
-use super::request::{Params, Place, json, must_be};
-use promoflow_model::message::{Content, Message, Parts, Prepared, Values};
+use super::definitions::{read_definition, reject_errors, warnings};
+use super::problem::{ErrorDetail, Kind, Problem};
+use super::request::{PathParams, QueryParams, parse_json, require_media_type};
+use promoflow_model::message::{Message, Parts, PreparedMessage, RenderedMessage, Values};
 
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(list, apply))
-        .routes(routes!(one))
+        .routes(routes!(show))
         .routes(routes!(render))
 }
 
@@ -52,7 +52,7 @@ struct MessageJson {
     changed: Option<bool>,
     /// Warnings, with line and column; only after applying.
     #[serde(skip_serializing_if = "Option::is_none")]
-    warnings: Option<Vec<Fault>>,
+    warnings: Option<Vec<ErrorDetail>>,
 }
 
 /// Parts of a message: templates or rendered texts.
@@ -103,8 +103,8 @@ impl From<Parts> for PartsJson {
     }
 }
 
-impl From<Content> for PartsJson {
-    fn from(content: Content) -> PartsJson {
+impl From<RenderedMessage> for PartsJson {
+    fn from(content: RenderedMessage) -> PartsJson {
         PartsJson {
             from: content.from,
             subject: content.subject,
@@ -148,7 +148,7 @@ impl From<Message> for MessageJson {
 #[utoipa::path(get, path = "/api/v1/messages", tag = "messages",
     responses((status = 200, description = "The messages.", body = Vec<MessageJson>)))]
 async fn list(State(api): State<Api>) -> Result<Json<Vec<MessageJson>>, Problem> {
-    api.call(|promoflow| {
+    api.run_blocking(|promoflow| {
         let messages = promoflow.messages()?.into_iter();
         Ok(Json(messages.map(MessageJson::from).collect()))
     })
@@ -165,14 +165,14 @@ async fn apply(
     State(api): State<Api>,
     request: Request,
 ) -> Result<Json<Vec<MessageJson>>, Problem> {
-    let (name, source) = read(&api, request).await?;
-    api.call(move |promoflow| {
+    let (name, source) = read_definition(&api, request).await?;
+    api.run_blocking(move |promoflow| {
         let no_files = |_: &str| {
             let why = "messages sent to the API cannot refer to files; use `html`";
             Err(io::Error::other(why))
         };
         let file = promoflow.apply_messages(name, &source, &no_files)?;
-        sound(&file, "message")?;
+        reject_errors(&file, "message")?;
         let warnings = warnings(name, &source, &file.diagnostics);
         let applied = file.applied.into_iter().zip(warnings);
         let applied = applied.map(|((message, applied), warnings)| MessageJson {
@@ -189,18 +189,18 @@ async fn apply(
 fn find(promoflow: &promoflow_installation::Promoflow, id: &str) -> Result<Message, Problem> {
     let mut all = promoflow.messages()?.into_iter();
     all.find(|message| message.id == id)
-        .ok_or_else(|| Problem::unknown("message", id))
+        .ok_or_else(|| Problem::not_found("message", id))
 }
 
 /// Show a message.
 #[utoipa::path(get, path = "/api/v1/messages/{message}", tag = "messages",
     params(("message" = String, Path, description = "Id of the message.")),
     responses((status = 200, description = "The message.", body = MessageJson)))]
-async fn one(
+async fn show(
     State(api): State<Api>,
-    Place(id): Place<String>,
+    PathParams(id): PathParams<String>,
 ) -> Result<Json<MessageJson>, Problem> {
-    api.call(move |promoflow| Ok(Json(find(promoflow, &id)?.into())))
+    api.run_blocking(move |promoflow| Ok(Json(find(promoflow, &id)?.into())))
         .await
 }
 
@@ -234,28 +234,28 @@ struct RenderQuery {
     responses((status = 200, description = "The rendered message.", body = Rendered)))]
 async fn render(
     State(api): State<Api>,
-    Place(id): Place<String>,
-    Params(query): Params<RenderQuery>,
+    PathParams(id): PathParams<String>,
+    QueryParams(query): QueryParams<RenderQuery>,
     request: Request,
 ) -> Result<Json<Rendered>, Problem> {
     let (parts, body) = request.into_parts();
-    must_be(&parts.headers, &["application/json"])?;
-    let body = api.body(body).await?;
-    let turn = api.document_turn().await?;
-    api.call(move |promoflow| {
-        let _turn = turn;
-        let values: Map<String, Value> = json(&body)?;
+    require_media_type(&parts.headers, &["application/json"])?;
+    let body = api.read_body(body).await?;
+    let permit = api.acquire_document_permit().await?;
+    api.run_blocking(move |promoflow| {
+        let _permit = permit;
+        let values: Map<String, Value> = parse_json(&body)?;
         let message = find(promoflow, &id)?;
         let refused = |error: promoflow_model::message::RenderError| {
-            Problem::new(Kind::RefusedContent, error.to_string())
+            Problem::new(Kind::InvalidContent, error.to_string())
         };
         let key = values
             .get("key")
             .and_then(Value::as_str)
             .unwrap_or_default()
             .to_owned();
-        let values = Values::new(&values, &key).at(promoflow.present()?);
-        let prepared = Prepared::new(message).map_err(refused)?;
+        let values = Values::new(&values, &key).with_now(promoflow.local_time()?);
+        let prepared = PreparedMessage::new(message).map_err(refused)?;
         let content = prepared
             .preview(values, query.language.as_deref())
             .map_err(refused)?;

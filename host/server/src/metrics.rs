@@ -18,9 +18,9 @@ pub(super) fn router() -> OpenApiRouter<Api> {
 #[utoipa::path(get, path = "/metrics", tag = "operation",
     responses((status = 200, description = "The metrics.", content_type = "text/plain", body = String)))]
 async fn metrics(State(api): State<Api>) -> Result<Response, Problem> {
-    let of_call = api.clone();
+    let api_clone = api.clone();
     let text = api
-        .call(move |promoflow| Ok(promoflow.metrics_text(&of_call.running)?))
+        .run_blocking(move |promoflow| Ok(promoflow.metrics_text(&api_clone.running)?))
         .await?;
     let media = HeaderValue::from_static(MEDIA_TYPE);
     Ok(([(header::CONTENT_TYPE, media)], text).into_response())

@@ -16,16 +16,16 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use super::gate::opens_by_reading;
-use super::problem::{Fault, ProblemBody};
-use super::{Api, areas, health, nothing_here, unsubscribe};
+use super::auth::allows_read_scope;
+use super::problem::{ErrorDetail, ProblemBody};
+use super::{Api, health, not_found, route_groups, unsubscribe};
 use promoflow_model::key::Scope;
 
 /// Path of the document.
-const DOCUMENT: &str = "/api/openapi.json";
+const DOCUMENT_PATH: &str = "/api/openapi.json";
 
 /// Content-Security-Policy of the page: it loads nothing from other sites.
-const ONLY_FROM_HERE: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; \
+const SELF_ONLY_CSP: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; \
                               script-src 'self'; img-src 'self' data:; object-src 'none'; \
                               base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -35,41 +35,49 @@ const ONLY_FROM_HERE: &str = "default-src 'self'; style-src 'self' 'unsafe-inlin
         title = "Promoflow",
         description = "Sends each promo code from a workflow exactly once."
     ),
-    components(schemas(ProblemBody, Fault))
+    components(schemas(ProblemBody, ErrorDetail))
 )]
-struct Described;
+struct ApiDoc;
 
 /// Returns the OpenAPI 3.1 document of the service.
 pub fn document() -> Value {
-    let mut all = OpenApiRouter::<Api>::with_openapi(Described::openapi())
+    let mut all = OpenApiRouter::<Api>::with_openapi(ApiDoc::openapi())
         .merge(health::router())
         .merge(unsubscribe::router());
-    let mut asks = HashMap::new();
-    for area in areas() {
-        let (scope, remembers) = (area.scope, area.remembers);
-        let paths = area.routes.get_openapi().paths.paths.keys();
-        asks.extend(paths.map(|path| (path.clone(), Asks { scope, remembers })));
-        all = all.merge(area.routes);
+    let mut requirements = HashMap::new();
+    for group in route_groups() {
+        let (scope, stores_responses) = (group.scope, group.stores_responses);
+        let paths = group.routes.get_openapi().paths.paths.keys();
+        requirements.extend(paths.map(|path| {
+            (
+                path.clone(),
+                Requirements {
+                    scope,
+                    stores_responses,
+                },
+            )
+        }));
+        all = all.merge(group.routes);
     }
     let described = all.into_openapi();
     let mut document = serde_json::to_value(&described).unwrap_or_default();
-    finish(&mut document, &asks);
+    complete_document(&mut document, &requirements);
     document
 }
 
 /// Requirements of an area for the callers of its paths.
-struct Asks {
+struct Requirements {
     scope: Scope,
-    remembers: bool,
+    stores_responses: bool,
 }
 
 /// Returns the security requirements of an operation; each alternative is sufficient. Scopes are
 /// listed where OpenAPI lists roles.
 fn security(method: &str, scope: Scope) -> Value {
-    let by_reading = opens_by_reading(method == "get", scope).then_some(Scope::Read);
+    let read_suffices = allows_read_scope(method == "get", scope).then_some(Scope::Read);
     let scopes: BTreeSet<Scope> = [scope, Scope::Admin]
         .into_iter()
-        .chain(by_reading)
+        .chain(read_suffices)
         .collect();
     let lines = scopes.iter().flat_map(|scope| {
         ["basic", "bearer"].map(|scheme| {
@@ -82,7 +90,7 @@ fn security(method: &str, scope: Scope) -> Value {
 }
 
 /// Adds security requirements and problem responses to all operations.
-fn finish(document: &mut Value, asks: &HashMap<String, Asks>) {
+fn complete_document(document: &mut Value, requirements: &HashMap<String, Requirements>) {
     if let Some(info) = document["info"].as_object_mut() {
         info.remove("license");
     }
@@ -127,9 +135,9 @@ fn finish(document: &mut Value, asks: &HashMap<String, Asks>) {
             continue;
         };
         for (method, operation) in item {
-            let asks = asks.get(path);
-            if let Some(asks) = asks {
-                operation["security"] = security(method, asks.scope);
+            let requirements = requirements.get(path);
+            if let Some(requirements) = requirements {
+                operation["security"] = security(method, requirements.scope);
             }
             // The function's name alone is not unique across modules.
             if let (Some(tag), Some(id)) = (
@@ -138,8 +146,9 @@ fn finish(document: &mut Value, asks: &HashMap<String, Asks>) {
             ) {
                 operation["operationId"] = json!(format!("{tag}-{id}"));
             }
-            let remembers = asks.is_some_and(|asks| asks.remembers);
-            if let Some(description) = idempotent(path, method, remembers) {
+            let stores_responses =
+                requirements.is_some_and(|requirements| requirements.stores_responses);
+            if let Some(description) = idempotency_description(path, method, stores_responses) {
                 if operation["parameters"].is_null() {
                     operation["parameters"] = json!([]);
                 }
@@ -152,7 +161,7 @@ fn finish(document: &mut Value, asks: &HashMap<String, Asks>) {
                 }
             }
             for (status, _) in PROBLEMS {
-                if may_answer(path, method, status) {
+                if may_respond_with(path, method, status) {
                     let reference = format!("#/components/responses/{status}");
                     operation["responses"][*status] = json!({ "$ref": reference });
                 }
@@ -162,12 +171,16 @@ fn finish(document: &mut Value, asks: &HashMap<String, Asks>) {
 }
 
 /// Returns the description of the header Idempotency-Key for operations that accept it.
-fn idempotent(path: &str, method: &str, remembers: bool) -> Option<&'static str> {
+fn idempotency_description(
+    path: &str,
+    method: &str,
+    stores_responses: bool,
+) -> Option<&'static str> {
     match path {
         "/api/v1/event" | "/api/v2/event" => {
             Some("Id of the event: 1 to 300 printable ASCII characters.")
         }
-        _ if remembers && method == "post" => Some(
+        _ if stores_responses && method == "post" => Some(
             "A repeated request with the same key gets the same response for 24 hours. 1 to 300 \
              printable ASCII characters.",
         ),
@@ -195,58 +208,58 @@ const PROBLEMS: &[(&str, &str)] = &[
     ("503", "The service is unavailable."),
 ];
 
-fn may_answer(path: &str, method: &str, status: &str) -> bool {
-    let behind_the_gate = path.starts_with("/api/") || path == "/metrics";
+fn may_respond_with(path: &str, method: &str, status: &str) -> bool {
+    let requires_key = path.starts_with("/api/") || path == "/metrics";
     match status {
         "500" => true,
-        "503" => behind_the_gate || path == "/readyz",
+        "503" => requires_key || path == "/readyz",
         "400" => true,
-        "401" | "403" | "429" => behind_the_gate,
+        "401" | "403" | "429" => requires_key,
         "404" => path.contains('{'),
         "405" => method == "delete" && path.starts_with("/api/v1/promocodes"),
-        "415" => behind_the_gate && method != "get",
-        _ => behind_the_gate && method == "post",
+        "415" => requires_key && method != "get",
+        _ => requires_key && method == "post",
     }
 }
 
 /// Routes of the document and the page that shows it.
 pub(super) fn router() -> Router<Api> {
-    let config = Config::from(DOCUMENT)
+    let config = Config::from(DOCUMENT_PATH)
         .validator_url("none")
         .try_it_out_enabled(true);
     let page: Router<Api> = SwaggerUi::new("/docs").config(config).into();
-    let page = page.layer(map_response(or_a_problem));
-    let security = HeaderValue::from_static(ONLY_FROM_HERE);
+    let page = page.layer(map_response(replace_not_found));
+    let security = HeaderValue::from_static(SELF_ONLY_CSP);
     page.layer(SetResponseHeaderLayer::overriding(
         header::CONTENT_SECURITY_POLICY,
         security,
     ))
-    .route(DOCUMENT, get(document_bytes))
+    .route(DOCUMENT_PATH, get(document_bytes))
 }
 
 /// Replaces 404 responses of the page with a problem.
-async fn or_a_problem(response: Response) -> Response {
+async fn replace_not_found(response: Response) -> Response {
     match response.status() {
-        StatusCode::NOT_FOUND => nothing_here().await.into_response(),
+        StatusCode::NOT_FOUND => not_found().await.into_response(),
         _ => response,
     }
 }
 
 /// The serialized document and its ETag.
-struct Sent {
+struct SerializedDocument {
     bytes: Bytes,
     etag: HeaderValue,
 }
 
 /// Generated once: it never changes and takes as long to generate as many events to process.
-static SENT: LazyLock<Sent> = LazyLock::new(|| {
+static SERIALIZED: LazyLock<SerializedDocument> = LazyLock::new(|| {
     let bytes = Bytes::from(document().to_string());
     let digest: [u8; 32] = Sha256::digest(&bytes).into();
     let hex: String = digest[..16]
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    Sent {
+    SerializedDocument {
         bytes,
         etag: HeaderValue::try_from(format!("\"{hex}\""))
             .unwrap_or(HeaderValue::from_static("\"\"")),
@@ -257,16 +270,16 @@ async fn document_bytes(headers: HeaderMap) -> Response {
     let known = headers
         .get_all(header::IF_NONE_MATCH)
         .iter()
-        .any(|tags| has_tag(tags.as_bytes(), SENT.etag.as_bytes()));
+        .any(|tags| has_tag(tags.as_bytes(), SERIALIZED.etag.as_bytes()));
     let mut response = match known {
         true => StatusCode::NOT_MODIFIED.into_response(),
         false => {
             let json = HeaderValue::from_static("application/json");
-            ([(header::CONTENT_TYPE, json)], SENT.bytes.clone()).into_response()
+            ([(header::CONTENT_TYPE, json)], SERIALIZED.bytes.clone()).into_response()
         }
     };
     let headers = response.headers_mut();
-    headers.insert(header::ETAG, SENT.etag.clone());
+    headers.insert(header::ETAG, SERIALIZED.etag.clone());
     // It contains no secrets; clients revalidate it on each use.
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response

@@ -11,20 +11,20 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
-use super::page;
+use super::pagination;
 use super::problem::Problem;
-use super::request::{Params, Place, number};
-use super::runs::done;
+use super::request::{PathParams, QueryParams, parse_id};
+use super::runs::check_outcome;
 use history::ShownDelivery;
 use promoflow_installation::Promoflow;
-use promoflow_store::{DeliveryId, DeliveryRow, DeliveryState, MOST_PAGE_BYTES, Order};
+use promoflow_store::{Action, DeliveryId, DeliveryRow, DeliveryState, MAX_PAGE_BYTES};
 
 const PATH: &str = "/api/v1/outbox";
 
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(list))
-        .routes(routes!(one))
+        .routes(routes!(show))
         .routes(routes!(retry))
         .routes(routes!(cancel))
 }
@@ -65,7 +65,7 @@ impl From<DeliveryState> for DeliveryStateName {
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct Choice {
+struct ListParams {
     /// Only deliveries in this state.
     #[param(inline)]
     state: Option<DeliveryStateName>,
@@ -128,28 +128,31 @@ impl From<DeliveryRow> for DeliveryJson {
 }
 
 /// List deliveries, oldest first.
-#[utoipa::path(get, path = "/api/v1/outbox", tag = "outbox", params(Choice),
+#[utoipa::path(get, path = "/api/v1/outbox", tag = "outbox", params(ListParams),
     responses((status = 200, description = "A page of deliveries.", body = Vec<DeliveryJson>,
         headers(("Link" = String, description = "The next page, if there is one.")))))]
-async fn list(State(api): State<Api>, Params(choice): Params<Choice>) -> Result<Response, Problem> {
-    let limit = page::limit(choice.limit)?;
-    let after = page::cursor(choice.after.as_deref())?;
-    let state = choice.state.map(DeliveryState::from);
+async fn list(
+    State(api): State<Api>,
+    QueryParams(params): QueryParams<ListParams>,
+) -> Result<Response, Problem> {
+    let limit = pagination::parse_limit(params.limit)?;
+    let after = pagination::parse_cursor(params.after.as_deref())?;
+    let state = params.state.map(DeliveryState::from);
     let rows = api
-        .call(move |promoflow| Ok(promoflow.deliveries_after(state, after, limit + 1)?))
+        .run_blocking(move |promoflow| Ok(promoflow.deliveries_after(state, after, limit + 1)?))
         .await?;
     let query = [
-        ("state", choice.state.and_then(page::name)),
-        page::asked(limit),
+        ("state", params.state.and_then(pagination::serialized_name)),
+        pagination::limit_param(limit),
     ];
     // Reading stopped at the row that filled the page; the next page begins with it.
     let bytes: usize = rows.iter().map(DeliveryRow::size).sum();
-    let limit = match bytes >= MOST_PAGE_BYTES {
+    let limit = match bytes >= MAX_PAGE_BYTES {
         true => limit.min(rows.len().saturating_sub(1).max(1)),
         false => limit,
     };
     let key = |row: &DeliveryRow| row.id.to_string();
-    Ok(page::page(
+    Ok(pagination::paginate(
         PATH,
         &query,
         limit,
@@ -161,19 +164,19 @@ async fn list(State(api): State<Api>, Params(choice): Params<Choice>) -> Result<
 
 fn find(promoflow: &Promoflow, id: DeliveryId) -> Result<DeliveryRow, Problem> {
     let found = promoflow.delivery(id)?;
-    found.ok_or_else(|| Problem::unknown("delivery", &id.to_string()))
+    found.ok_or_else(|| Problem::not_found("delivery", &id.to_string()))
 }
 
 /// Show a delivery with its alternatives and attempts.
 #[utoipa::path(get, path = "/api/v1/outbox/{delivery}", tag = "outbox",
     params(("delivery" = String, Path, description = "Id of the delivery.")),
     responses((status = 200, description = "The delivery.", body = ShownDelivery)))]
-async fn one(
+async fn show(
     State(api): State<Api>,
-    Place(id): Place<String>,
+    PathParams(id): PathParams<String>,
 ) -> Result<Json<ShownDelivery>, Problem> {
-    let delivery = number("delivery", &id)?;
-    api.call(move |promoflow| {
+    let delivery = parse_id("delivery", &id)?;
+    api.run_blocking(move |promoflow| {
         let row = find(promoflow, delivery)?;
         let history = promoflow.delivery_history(delivery)?.unwrap_or_default();
         Ok(Json(ShownDelivery::new(row, history)))
@@ -187,9 +190,9 @@ async fn one(
     responses((status = 200, description = "The delivery.", body = DeliveryJson)))]
 async fn retry(
     State(api): State<Api>,
-    Place(id): Place<String>,
+    PathParams(id): PathParams<String>,
 ) -> Result<Json<DeliveryJson>, Problem> {
-    order(&api, &id, Order::Retry).await
+    apply_action(&api, &id, Action::Retry).await
 }
 
 /// Cancel a delivery.
@@ -198,16 +201,16 @@ async fn retry(
     responses((status = 200, description = "The delivery.", body = DeliveryJson)))]
 async fn cancel(
     State(api): State<Api>,
-    Place(id): Place<String>,
+    PathParams(id): PathParams<String>,
 ) -> Result<Json<DeliveryJson>, Problem> {
-    order(&api, &id, Order::Cancel).await
+    apply_action(&api, &id, Action::Cancel).await
 }
 
-async fn order(api: &Api, id: &str, order: Order) -> Result<Json<DeliveryJson>, Problem> {
-    let delivery: DeliveryId = number("delivery", id)?;
-    api.call(move |promoflow| {
-        let ordered = promoflow.order_delivery(delivery, order)?;
-        done(ordered, "delivery", &delivery.to_string())?;
+async fn apply_action(api: &Api, id: &str, order: Action) -> Result<Json<DeliveryJson>, Problem> {
+    let delivery: DeliveryId = parse_id("delivery", id)?;
+    api.run_blocking(move |promoflow| {
+        let ordered = promoflow.apply_delivery_action(delivery, order)?;
+        check_outcome(ordered, "delivery", &delivery.to_string())?;
         Ok(Json(find(promoflow, delivery)?.into()))
     })
     .await

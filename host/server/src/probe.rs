@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use super::Options;
 
 /// Timeout of the probe; shorter than the usual timeout of container health checks.
-const PATIENCE: Duration = Duration::from_secs(4);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Asks the service running on this machine with the same options whether it is ready. Returns the
 /// URL that was asked, or the reason why the service is not ready.
@@ -21,12 +21,12 @@ pub fn probe(options: &Options) -> Result<String> {
     } else {
         "http"
     };
-    let url = format!("{scheme}://{}", within_reach(options.listen));
+    let url = format!("{scheme}://{}", reachable_address(options.listen));
     // An embedding program may already have installed a provider.
     let _chosen = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::blocking::Client::builder()
         .no_proxy()
-        .timeout(PATIENCE)
+        .timeout(PROBE_TIMEOUT)
         .redirect(reqwest::redirect::Policy::none())
         // The certificate is not issued for a loopback address. The probe sends nothing
         // confidential.
@@ -45,7 +45,7 @@ pub fn probe(options: &Options) -> Result<String> {
 }
 
 /// Replaces an unspecified address with the loopback address.
-fn within_reach(listen: SocketAddr) -> SocketAddr {
+fn reachable_address(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

@@ -13,9 +13,9 @@ use promoflow_model::pool::RowError;
 use promoflow_store::StoreError;
 
 /// Prefix of every `type`.
-pub(super) const TYPES: &str = "urn:promoflow:problem:";
+pub(super) const TYPE_PREFIX: &str = "urn:promoflow:problem:";
 /// Maximum number of errors in one response.
-const MOST_FAULTS: usize = 100;
+const MAX_ERRORS: usize = 100;
 
 /// Problem types. Their names are part of the API and never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,21 +28,21 @@ pub(super) enum Kind {
     NotFound,
     MethodNotAllowed,
     CodesAreNotDeleted,
-    BodyTooSlow,
+    RequestTimeout,
     EventConflict,
     IdempotencyConflict,
     IdempotencyReused,
-    WrongState,
+    InvalidState,
     BodyTooLarge,
     UnsupportedMediaType,
-    RefusedContent,
+    InvalidContent,
     TooManyRequests,
     Internal,
     Unavailable,
 }
 
 impl Kind {
-    fn told(self) -> (StatusCode, &'static str, &'static str) {
+    fn parts(self) -> (StatusCode, &'static str, &'static str) {
         use StatusCode as S;
         match self {
             Kind::InvalidRequest => (
@@ -73,7 +73,7 @@ impl Kind {
                 "codes-are-not-deleted",
                 "A promo code cannot be deleted",
             ),
-            Kind::BodyTooSlow => (
+            Kind::RequestTimeout => (
                 S::REQUEST_TIMEOUT,
                 "body-too-slow",
                 "The request body arrived too slowly",
@@ -93,7 +93,7 @@ impl Kind {
                 "idempotency-key-reused",
                 "The Idempotency-Key was used for another request",
             ),
-            Kind::WrongState => (
+            Kind::InvalidState => (
                 S::CONFLICT,
                 "wrong-state",
                 "The current state does not allow this",
@@ -108,7 +108,7 @@ impl Kind {
                 "unsupported-media-type",
                 "The media type is not supported",
             ),
-            Kind::RefusedContent => (
+            Kind::InvalidContent => (
                 S::UNPROCESSABLE_ENTITY,
                 "refused-content",
                 "The content is invalid",
@@ -130,7 +130,7 @@ impl Kind {
 
 /// An error in a request body.
 #[derive(Clone, Debug, Default, Serialize, ToSchema)]
-pub(super) struct Fault {
+pub(super) struct ErrorDetail {
     /// Name of the field, as in the body.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "keyValue")]
@@ -152,9 +152,9 @@ pub(super) struct Fault {
     pub(super) hint: Option<String>,
 }
 
-impl From<&Diagnostic> for Fault {
-    fn from(one: &Diagnostic) -> Fault {
-        Fault {
+impl From<&Diagnostic> for ErrorDetail {
+    fn from(one: &Diagnostic) -> ErrorDetail {
+        ErrorDetail {
             field: None,
             path: None,
             line: Some(one.line.into()),
@@ -165,24 +165,24 @@ impl From<&Diagnostic> for Fault {
     }
 }
 
-impl From<&RowError> for Fault {
-    fn from(one: &RowError) -> Fault {
-        Fault {
+impl From<&RowError> for ErrorDetail {
+    fn from(one: &RowError) -> ErrorDetail {
+        ErrorDetail {
             field: (!one.field.is_empty()).then(|| one.field.clone()),
             path: one.path.clone(),
             line: Some(one.line),
             column: one.column,
             detail: one.message.clone(),
-            ..Fault::default()
+            ..ErrorDetail::default()
         }
     }
 }
 
 /// Returns the errors among the diagnostics of a file.
-pub(super) fn faults(diagnostics: &[Diagnostic]) -> Vec<Fault> {
+pub(super) fn error_details(diagnostics: &[Diagnostic]) -> Vec<ErrorDetail> {
     let errors = diagnostics.iter();
     let errors = errors.filter(|one| one.severity == Severity::Error);
-    errors.take(MOST_FAULTS).map(Fault::from).collect()
+    errors.take(MAX_ERRORS).map(ErrorDetail::from).collect()
 }
 
 /// Problem details (RFC 9457).
@@ -205,7 +205,7 @@ pub(super) struct ProblemBody {
     field: Option<String>,
     /// Each error with its location.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    errors: Vec<Fault>,
+    errors: Vec<ErrorDetail>,
 }
 
 /// An error response.
@@ -214,7 +214,7 @@ pub(super) struct Problem {
     pub(super) kind: Kind,
     detail: String,
     field: Option<String>,
-    errors: Vec<Fault>,
+    errors: Vec<ErrorDetail>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -237,16 +237,16 @@ impl Problem {
     }
 
     /// Appends to the detail.
-    pub(super) fn and(mut self, more: &str) -> Problem {
+    pub(super) fn append_detail(mut self, more: &str) -> Problem {
         self.detail = format!("{}; {more}", self.detail);
         self
     }
 
-    /// Adds the errors, at most [`MOST_FAULTS`]. If all of them are about one field, it becomes the
+    /// Adds the errors, at most [`MAX_ERRORS`]. If all of them are about one field, it becomes the
     /// problem's field.
-    pub(super) fn errors(mut self, errors: Vec<Fault>) -> Problem {
+    pub(super) fn errors(mut self, errors: Vec<ErrorDetail>) -> Problem {
         self.errors = errors;
-        self.errors.truncate(MOST_FAULTS);
+        self.errors.truncate(MAX_ERRORS);
         let first = self.errors.first().and_then(|one| one.field.clone());
         if self.errors.iter().all(|one| one.field == first) {
             self.field = self.field.or(first);
@@ -255,15 +255,15 @@ impl Problem {
     }
 
     /// Prefixes the fields with the index of a list item.
-    pub(super) fn within(mut self, item: usize) -> Problem {
-        let inside = |field: &Option<String>| match field {
+    pub(super) fn at_index(mut self, item: usize) -> Problem {
+        let prefixed = |field: &Option<String>| match field {
             Some(field) => Some(format!("[{item}].{field}")),
             None => Some(format!("[{item}]")),
         };
         self.detail = format!("[{item}]: {}", self.detail);
-        self.field = inside(&self.field);
-        for fault in &mut self.errors {
-            fault.field = inside(&fault.field);
+        self.field = prefixed(&self.field);
+        for error in &mut self.errors {
+            error.field = prefixed(&error.field);
         }
         self
     }
@@ -280,7 +280,7 @@ impl Problem {
     }
 
     /// A 404 response for a `what` that does not exist.
-    pub(super) fn unknown(what: &str, id: &str) -> Problem {
+    pub(super) fn not_found(what: &str, id: &str) -> Problem {
         let id: String = id.chars().take(100).collect();
         Problem::new(Kind::NotFound, format!("no {what} `{id}`"))
     }
@@ -328,9 +328,9 @@ impl From<StoreError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let (status, name, title) = self.kind.told();
+        let (status, name, title) = self.kind.parts();
         let body = ProblemBody {
-            kind: format!("{TYPES}{name}"),
+            kind: format!("{TYPE_PREFIX}{name}"),
             title: title.to_owned(),
             status: status.as_u16(),
             detail: self.detail,

@@ -16,34 +16,34 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Sleep, sleep, timeout};
 
 use super::Api;
-use super::problem::{Fault, Kind, Problem};
+use super::problem::{ErrorDetail, Kind, Problem};
 use promoflow_installation::Promoflow;
 use promoflow_model::pool::MAX_DISCOUNT;
 
 /// Maximum bytes read of a rejected body.
-pub(super) const DRAINED: u64 = 4 << 20;
+pub(super) const MAX_DRAINED_BYTES: u64 = 4 << 20;
 /// The same for clients without a valid key.
-const DRAINED_OF_STRANGER: u64 = 64 << 10;
+const MAX_DRAINED_BYTES_UNAUTHENTICATED: u64 = 64 << 10;
 /// Maximum time to read a rejected body of such a client.
-const STRANGER_PAUSE: Duration = Duration::from_secs(2);
+const UNAUTHENTICATED_DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// Minimum rate of a body or response in bytes per second, in addition to the allowed pause.
-const SLOWEST: u64 = 4 << 10;
+const MIN_BYTES_PER_SECOND: u64 = 4 << 10;
 /// Maximum number of days in a query.
-const MOST_DAYS: u32 = 36_500;
+const MAX_DAYS: u32 = 36_500;
 
 /// Query parameters; unknown ones are rejected.
-pub(super) struct Params<T>(pub(super) T);
+pub(super) struct QueryParams<T>(pub(super) T);
 
-impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Params<T> {
+impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for QueryParams<T> {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Params<T>, Problem> {
-        stated(&parts.uri, "query").map(Params)
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<QueryParams<T>, Problem> {
+        parse_query(&parts.uri, "query").map(QueryParams)
     }
 }
 
 /// Parses the query of a URI. `what` names its origin in error messages.
-pub(super) fn stated<T: DeserializeOwned>(uri: &Uri, what: &str) -> Result<T, Problem> {
+pub(super) fn parse_query<T: DeserializeOwned>(uri: &Uri, what: &str) -> Result<T, Problem> {
     match Query::try_from_uri(uri) {
         Ok(Query(params)) => Ok(params),
         Err(rejection) => {
@@ -58,21 +58,23 @@ pub(super) fn stated<T: DeserializeOwned>(uri: &Uri, what: &str) -> Result<T, Pr
 }
 
 /// Path parameters.
-pub(super) struct Place<T>(pub(super) T);
+pub(super) struct PathParams<T>(pub(super) T);
 
-impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Place<T> {
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for PathParams<T> {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Place<T>, Problem> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<PathParams<T>, Problem> {
         match axum::extract::Path::from_request_parts(parts, state).await {
-            Ok(axum::extract::Path(place)) => Ok(Place(place)),
+            Ok(axum::extract::Path(place)) => Ok(PathParams(place)),
             Err(rejection) => Err(Problem::new(Kind::InvalidRequest, rejection.body_text())),
         }
     }
 }
 
 /// Deserializes a discount; rejects values that no code can have.
-pub(super) fn discount<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u8>, D::Error> {
+pub(super) fn deserialize_discount<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<u8>, D::Error> {
     let discount = Option::<u8>::deserialize(from)?;
     if discount.is_some_and(|discount| discount > MAX_DISCOUNT) {
         let expected = format!("expected a whole number from 0 to {MAX_DISCOUNT}");
@@ -82,27 +84,29 @@ pub(super) fn discount<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u8>,
 }
 
 /// Deserializes a number of days; rejects more than a century.
-pub(super) fn days<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
+pub(super) fn deserialize_days<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<u32>, D::Error> {
     let days = Option::<u32>::deserialize(from)?;
-    if days.is_some_and(|days| days > MOST_DAYS) {
-        let expected = format!("expected a whole number from 0 to {MOST_DAYS}");
+    if days.is_some_and(|days| days > MAX_DAYS) {
+        let expected = format!("expected a whole number from 0 to {MAX_DAYS}");
         return Err(serde::de::Error::custom(expected));
     }
     Ok(days)
 }
 
 /// Parses the number in a path. Anything else is not found.
-pub(super) fn number<T: std::str::FromStr>(what: &str, id: &str) -> Result<T, Problem> {
-    id.parse().map_err(|_| Problem::unknown(what, id))
+pub(super) fn parse_id<T: std::str::FromStr>(what: &str, id: &str) -> Result<T, Problem> {
+    id.parse().map_err(|_| Problem::not_found(what, id))
 }
 
 /// Total time that a client that sent or received this many bytes may keep the service waiting.
-pub(super) fn allowance(pause: Duration, bytes: u64) -> Duration {
-    pause.saturating_add(Duration::from_secs(bytes / SLOWEST))
+pub(super) fn max_wait(pause: Duration, bytes: u64) -> Duration {
+    pause.saturating_add(Duration::from_secs(bytes / MIN_BYTES_PER_SECOND))
 }
 
 /// Body timeout: a client may pause, but not so often that it holds a connection for hours.
-pub(super) struct Pace {
+pub(super) struct BodyTimeout {
     pause: Duration,
     waited: Duration,
     bytes: u64,
@@ -110,10 +114,10 @@ pub(super) struct Pace {
     waiting: Option<(Instant, Pin<Box<Sleep>>)>,
 }
 
-impl Pace {
+impl BodyTimeout {
     /// Creates a timeout that allows pauses of this length.
-    pub(super) fn new(pause: Duration) -> Pace {
-        Pace {
+    pub(super) fn new(pause: Duration) -> BodyTimeout {
+        BodyTimeout {
             pause,
             waited: Duration::ZERO,
             bytes: 0,
@@ -133,33 +137,37 @@ impl Pace {
                 "no part of the body arrived for {} seconds",
                 pause.as_secs()
             );
-            return Poll::Ready(Err(Problem::new(Kind::BodyTooSlow, detail)));
+            return Poll::Ready(Err(Problem::new(Kind::RequestTimeout, detail)));
         };
         if let Some((since, _)) = self.waiting.take() {
             self.waited += since.elapsed();
         }
-        if self.waited > allowance(self.pause, self.bytes) {
-            let detail = format!("the body arrived at less than {SLOWEST} bytes per second");
-            return Poll::Ready(Err(Problem::new(Kind::BodyTooSlow, detail)));
+        if self.waited > max_wait(self.pause, self.bytes) {
+            let detail =
+                format!("the body arrived at less than {MIN_BYTES_PER_SECOND} bytes per second");
+            return Poll::Ready(Err(Problem::new(Kind::RequestTimeout, detail)));
         }
         Poll::Ready(Ok(next))
     }
 }
 
 /// Returns the next chunk of a body, or `None` at its end.
-async fn piece(body: &mut Body, pace: &mut Pace) -> Result<Option<Bytes>, Problem> {
-    poll_fn(|cx| poll_piece(body, pace, cx)).await
+async fn next_chunk(
+    body: &mut Body,
+    body_timeout: &mut BodyTimeout,
+) -> Result<Option<Bytes>, Problem> {
+    poll_fn(|cx| poll_chunk(body, body_timeout, cx)).await
 }
 
 /// Polls the next chunk of a body; `None` at its end.
-pub(super) fn poll_piece(
+pub(super) fn poll_chunk(
     body: &mut Body,
-    pace: &mut Pace,
+    body_timeout: &mut BodyTimeout,
     cx: &mut Context<'_>,
 ) -> Poll<Result<Option<Bytes>, Problem>> {
     loop {
         let next = Pin::new(&mut *body).poll_frame(cx);
-        let frame = match ready!(pace.poll(next, cx))? {
+        let frame = match ready!(body_timeout.poll(next, cx))? {
             None => return Poll::Ready(Ok(None)),
             Some(Ok(frame)) => frame,
             Some(Err(_)) => {
@@ -169,7 +177,7 @@ pub(super) fn poll_piece(
         };
         // A frame without data is a trailer.
         if let Ok(data) = frame.into_data() {
-            pace.bytes += data.len() as u64;
+            body_timeout.bytes += data.len() as u64;
             return Poll::Ready(Ok(Some(data)));
         }
     }
@@ -186,15 +194,15 @@ pub(super) fn too_large(limit: u64) -> Problem {
 /// Reads the rest of a rejected body, unless it is large. Many clients read no response before they
 /// have sent everything, and would see a closed connection instead of the error.
 pub(super) async fn drain(body: &mut Body, pause: Duration) {
-    drain_bytes(body, DRAINED, pause).await;
+    drain_bytes(body, MAX_DRAINED_BYTES, pause).await;
 }
 
 async fn drain_bytes(body: &mut Body, mut left: u64, pause: Duration) {
     if body.size_hint().lower() > left {
         return;
     }
-    let mut pace = Pace::new(pause);
-    while let Ok(Some(data)) = piece(body, &mut pace).await {
+    let mut body_timeout = BodyTimeout::new(pause);
+    while let Ok(Some(data)) = next_chunk(body, &mut body_timeout).await {
         match left.checked_sub(data.len() as u64) {
             Some(rest) => left = rest,
             None => return,
@@ -203,14 +211,18 @@ async fn drain_bytes(body: &mut Body, mut left: u64, pause: Duration) {
 }
 
 /// The same for a client without a valid key: fewer bytes, and not for long.
-pub(super) async fn drain_of_stranger(body: &mut Body) {
-    let drained = drain_bytes(body, DRAINED_OF_STRANGER, STRANGER_PAUSE);
+pub(super) async fn drain_unauthenticated(body: &mut Body) {
+    let drain = drain_bytes(
+        body,
+        MAX_DRAINED_BYTES_UNAUTHENTICATED,
+        UNAUTHENTICATED_DRAIN_TIMEOUT,
+    );
     // The rest is not read.
-    let _in_time = timeout(STRANGER_PAUSE, drained).await;
+    let _in_time = timeout(UNAUTHENTICATED_DRAIN_TIMEOUT, drain).await;
 }
 
 /// Reads a whole body of at most `limit` bytes.
-pub(super) async fn whole(
+pub(super) async fn read_body(
     mut body: Body,
     limit: usize,
     pause: Duration,
@@ -220,8 +232,8 @@ pub(super) async fn whole(
         drain(&mut body, pause).await;
         return Err(too_large(limit as u64));
     }
-    let mut pace = Pace::new(pause);
-    while let Some(data) = piece(&mut body, &mut pace).await? {
+    let mut body_timeout = BodyTimeout::new(pause);
+    while let Some(data) = next_chunk(&mut body, &mut body_timeout).await? {
         if bytes.len() + data.len() > limit {
             drain(&mut body, pause).await;
             return Err(too_large(limit as u64));
@@ -239,7 +251,7 @@ pub(super) fn media_type(headers: &HeaderMap) -> Option<String> {
 }
 
 /// Rejects compressed bodies, which would otherwise be parsed as plain data.
-pub(super) fn uncoded(headers: &HeaderMap) -> Result<(), Problem> {
+pub(super) fn reject_content_encoding(headers: &HeaderMap) -> Result<(), Problem> {
     let coding = headers.get(header::CONTENT_ENCODING);
     match coding.is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         true => Ok(()),
@@ -256,7 +268,7 @@ pub(super) fn uncoded(headers: &HeaderMap) -> Result<(), Problem> {
 
 /// Rejects a body of another media type. A body without a media type is empty here, because
 /// [`MediaTypes`](super::media::MediaTypes) has rejected the others.
-pub(super) fn must_be(headers: &HeaderMap, accepted: &[&str]) -> Result<(), Problem> {
+pub(super) fn require_media_type(headers: &HeaderMap, accepted: &[&str]) -> Result<(), Problem> {
     match media_type(headers) {
         Some(found) if !accepted.contains(&found.as_str()) => Err(Problem::new(
             Kind::UnsupportedMediaType,
@@ -267,12 +279,12 @@ pub(super) fn must_be(headers: &HeaderMap, accepted: &[&str]) -> Result<(), Prob
 }
 
 /// Parses a JSON object. Serde alone would also accept an array of the field values.
-pub(super) fn object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+pub(super) fn parse_object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     match bytes.trim_ascii_start().first() {
-        Some(b'{') => json(bytes),
+        Some(b'{') => parse_json(bytes),
         _ => {
             // Report invalid JSON with its location.
-            let _any: serde::de::IgnoredAny = json(bytes)?;
+            let _any: serde::de::IgnoredAny = parse_json(bytes)?;
             let detail = "the body: expected an object";
             Err(Problem::new(Kind::InvalidRequest, detail))
         }
@@ -280,13 +292,13 @@ pub(super) fn object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 }
 
 /// Parses a JSON body.
-pub(super) fn json<'b, T: Deserialize<'b>>(bytes: &'b [u8]) -> Result<T, Problem> {
+pub(super) fn parse_json<'b, T: Deserialize<'b>>(bytes: &'b [u8]) -> Result<T, Problem> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let read = serde_path_to_error::deserialize(&mut reader).and_then(|value| {
         let ended = reader.end();
         ended.map(|()| value).map_err(|error| {
-            let nowhere = serde_path_to_error::Track::new().path();
-            serde_path_to_error::Error::new(nowhere, error)
+            let no_path = serde_path_to_error::Track::new().path();
+            serde_path_to_error::Error::new(no_path, error)
         })
     });
     read.map_err(|error| {
@@ -294,19 +306,19 @@ pub(super) fn json<'b, T: Deserialize<'b>>(bytes: &'b [u8]) -> Result<T, Problem
         let field = path.iter().next().map(|_| path.to_string());
         let error = error.inner();
         let place = |number: usize| (number > 0).then_some(number as u64);
-        Problem::new(Kind::InvalidRequest, format!("the body: {error}")).errors(vec![Fault {
+        Problem::new(Kind::InvalidRequest, format!("the body: {error}")).errors(vec![ErrorDetail {
             field,
             line: place(error.line()),
             column: place(error.column()),
             detail: error.to_string(),
-            ..Fault::default()
+            ..ErrorDetail::default()
         }])
     })
 }
 
 impl Api {
     /// Runs `work` on a thread that may block.
-    pub(super) async fn call<T: Send + 'static>(
+    pub(super) async fn run_blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Promoflow) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
@@ -317,10 +329,10 @@ impl Api {
     }
 
     /// Waits for a permit to parse a document, which takes many times its size in memory.
-    pub(super) async fn document_turn(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        let turn = Arc::clone(&self.documents).acquire_owned();
-        match tokio::time::timeout(self.limits.event_time, turn).await {
-            Ok(Ok(turn)) => Ok(turn),
+    pub(super) async fn acquire_document_permit(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let permit = Arc::clone(&self.documents).acquire_owned();
+        match tokio::time::timeout(self.limits.event_time, permit).await {
+            Ok(Ok(permit)) => Ok(permit),
             _ => Err(Problem::unavailable(
                 "too many documents are being read; retry later",
             )),
@@ -328,7 +340,7 @@ impl Api {
     }
 
     /// Reads a body of at most [`Limits::body_bytes`](super::Limits::body_bytes).
-    pub(super) async fn body(&self, body: Body) -> Result<Vec<u8>, Problem> {
-        whole(body, self.limits.body_bytes, self.limits.body_pause).await
+    pub(super) async fn read_body(&self, body: Body) -> Result<Vec<u8>, Problem> {
+        read_body(body, self.limits.body_bytes, self.limits.body_pause).await
     }
 }

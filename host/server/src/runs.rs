@@ -12,18 +12,20 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
-use super::page;
+use super::pagination;
 use super::problem::{Kind, Problem};
-use super::request::{Params, Place, number};
+use super::request::{PathParams, QueryParams, parse_id};
 use promoflow_installation::Promoflow;
-use promoflow_store::{Order, Ordered, RunId, RunRow, RunState, StepRecord, WorkflowRow};
+use promoflow_store::{
+    Action, ActionResult, RunId, RunRow, RunState, StepRecord, WorkflowVersionId,
+};
 
 const PATH: &str = "/api/v1/runs";
 
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(list))
-        .routes(routes!(one))
+        .routes(routes!(show))
         .routes(routes!(retry))
         .routes(routes!(cancel))
 }
@@ -67,7 +69,7 @@ impl From<RunState> for RunStateName {
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct Choice {
+struct ListParams {
     /// Only runs in this state.
     #[param(inline)]
     state: Option<RunStateName>,
@@ -152,7 +154,7 @@ pub(super) struct StepJson {
     log: Vec<String>,
 }
 
-type Names = HashMap<WorkflowRow, (String, u32)>;
+type Names = HashMap<WorkflowVersionId, (String, u32)>;
 
 impl RunJson {
     fn new(row: RunRow, names: &Names) -> RunJson {
@@ -168,10 +170,10 @@ impl RunJson {
             error: row.error,
             waits_for,
             waits_until: waits_until.map(|until| until.to_string()),
-            retry: row.retries.map(|trouble| RetryJson {
-                step: Some(trouble.step).filter(|step| !step.is_empty()),
-                attempts: trouble.attempts,
-                max_attempts: trouble.kind.backoff().attempts,
+            retry: row.retry_state.map(|retry_state| RetryJson {
+                step: Some(retry_state.step).filter(|step| !step.is_empty()),
+                attempts: retry_state.attempts,
+                max_attempts: retry_state.kind.backoff().max_attempts,
                 next_at: row.due.map(|due| due.to_string()),
             }),
             started_at: row.started.to_string(),
@@ -197,32 +199,40 @@ impl From<StepRecord> for StepJson {
 }
 
 /// List runs, newest first.
-#[utoipa::path(get, path = "/api/v1/runs", tag = "runs", params(Choice),
+#[utoipa::path(get, path = "/api/v1/runs", tag = "runs", params(ListParams),
     responses((status = 200, description = "A page of runs.", body = Vec<RunJson>,
         headers(("Link" = String, description = "The next page, if there is one.")))))]
-async fn list(State(api): State<Api>, Params(choice): Params<Choice>) -> Result<Response, Problem> {
-    let limit = page::limit(choice.limit)?;
-    let before = page::cursor(choice.after.as_deref())?;
-    let state = choice.state.map(RunState::from);
+async fn list(
+    State(api): State<Api>,
+    QueryParams(params): QueryParams<ListParams>,
+) -> Result<Response, Problem> {
+    let limit = pagination::parse_limit(params.limit)?;
+    let before = pagination::parse_cursor(params.after.as_deref())?;
+    let state = params.state.map(RunState::from);
     let (rows, names) = api
-        .call(move |promoflow| {
+        .run_blocking(move |promoflow| {
             let rows = promoflow.runs_before(state, before, limit + 1)?;
             Ok((rows, promoflow.workflow_names()?))
         })
         .await?;
     let query = [
-        ("state", choice.state.and_then(page::name)),
-        page::asked(limit),
+        ("state", params.state.and_then(pagination::serialized_name)),
+        pagination::limit_param(limit),
     ];
     let key = |row: &RunRow| row.id.to_string();
-    Ok(page::page(PATH, &query, limit, rows, key, |row| {
-        RunJson::new(row, &names)
-    }))
+    Ok(pagination::paginate(
+        PATH,
+        &query,
+        limit,
+        rows,
+        key,
+        |row| RunJson::new(row, &names),
+    ))
 }
 
 fn find(promoflow: &Promoflow, id: RunId) -> Result<RunJson, Problem> {
     let found = promoflow.run(id)?;
-    let (row, steps) = found.ok_or_else(|| Problem::unknown("run", &id.to_string()))?;
+    let (row, steps) = found.ok_or_else(|| Problem::not_found("run", &id.to_string()))?;
     Ok(RunJson {
         steps: Some(steps.into_iter().map(StepJson::from).collect()),
         ..RunJson::new(row, &promoflow.workflow_names()?)
@@ -233,9 +243,12 @@ fn find(promoflow: &Promoflow, id: RunId) -> Result<RunJson, Problem> {
 #[utoipa::path(get, path = "/api/v1/runs/{run}", tag = "runs",
     params(("run" = String, Path, description = "Id of the run.")),
     responses((status = 200, description = "The run.", body = RunJson)))]
-async fn one(State(api): State<Api>, Place(id): Place<String>) -> Result<Json<RunJson>, Problem> {
-    let run = number("run", &id)?;
-    api.call(move |promoflow| Ok(Json(find(promoflow, run)?)))
+async fn show(
+    State(api): State<Api>,
+    PathParams(id): PathParams<String>,
+) -> Result<Json<RunJson>, Problem> {
+    let run = parse_id("run", &id)?;
+    api.run_blocking(move |promoflow| Ok(Json(find(promoflow, run)?)))
         .await
 }
 
@@ -243,8 +256,11 @@ async fn one(State(api): State<Api>, Place(id): Place<String>) -> Result<Json<Ru
 #[utoipa::path(post, path = "/api/v1/runs/{run}/retry", tag = "runs",
     params(("run" = String, Path, description = "Id of the run.")),
     responses((status = 200, description = "The run.", body = RunJson)))]
-async fn retry(State(api): State<Api>, Place(id): Place<String>) -> Result<Json<RunJson>, Problem> {
-    order(&api, &id, Order::Retry).await
+async fn retry(
+    State(api): State<Api>,
+    PathParams(id): PathParams<String>,
+) -> Result<Json<RunJson>, Problem> {
+    apply_action(&api, &id, Action::Retry).await
 }
 
 /// Cancel a run. Its promo codes return to the pool if none of them may have been sent.
@@ -253,27 +269,31 @@ async fn retry(State(api): State<Api>, Place(id): Place<String>) -> Result<Json<
     responses((status = 200, description = "The run.", body = RunJson)))]
 async fn cancel(
     State(api): State<Api>,
-    Place(id): Place<String>,
+    PathParams(id): PathParams<String>,
 ) -> Result<Json<RunJson>, Problem> {
-    order(&api, &id, Order::Cancel).await
+    apply_action(&api, &id, Action::Cancel).await
 }
 
-async fn order(api: &Api, id: &str, order: Order) -> Result<Json<RunJson>, Problem> {
-    let run = number("run", id)?;
-    api.call(move |promoflow| {
-        done(promoflow.order_run(run, order)?, "run", &run.to_string())?;
+async fn apply_action(api: &Api, id: &str, order: Action) -> Result<Json<RunJson>, Problem> {
+    let run = parse_id("run", id)?;
+    api.run_blocking(move |promoflow| {
+        check_outcome(
+            promoflow.apply_run_action(run, order)?,
+            "run",
+            &run.to_string(),
+        )?;
         Ok(Json(find(promoflow, run)?))
     })
     .await
 }
 
 /// Converts the outcome of an action to a result.
-pub(super) fn done(ordered: Ordered, what: &str, id: &str) -> Result<(), Problem> {
+pub(super) fn check_outcome(ordered: ActionResult, what: &str, id: &str) -> Result<(), Problem> {
     match ordered {
-        Ordered::Done { .. } => Ok(()),
-        Ordered::Unknown => Err(Problem::unknown(what, id)),
-        Ordered::Refused(why) => Err(Problem::new(
-            Kind::WrongState,
+        ActionResult::Done { .. } => Ok(()),
+        ActionResult::Unknown => Err(Problem::not_found(what, id)),
+        ActionResult::Rejected(why) => Err(Problem::new(
+            Kind::InvalidState,
             format!("{what} {id}: {why}"),
         )),
     }

@@ -16,26 +16,26 @@ use axum_server::{Handle, Server};
 use hyper_util::rt::TokioTimer;
 use tokio::net::TcpListener;
 
-use super::connections::{Connections, Visit};
-use super::listener::{Bounded, Client};
-use super::tls::{certificate, renew};
-use super::{Api, Limits, Options, descriptors, gate, headers, router};
+use super::connections::{ConnectionState, Connections};
+use super::listener::{LimitedListener, Peer};
+use super::tls::{load_certificate, reload_on_change};
+use super::{Api, Limits, Options, auth, descriptors, headers, router};
 use promoflow_installation::Promoflow;
 use promoflow_store::StoreError;
 
 /// Buffer size for the head of a request; hyper may read twice as much. A client can make the
 /// service hold this memory before it has authenticated.
-const HEAD_BYTES: usize = 64 << 10;
+const HEAD_BUFFER_BYTES: usize = 64 << 10;
 
 /// Serves until the process receives SIGTERM or SIGINT. Then it stops accepting connections,
 /// finishes the requests in progress within [`Options::drain`], and shuts the engine down.
-/// `listens` is called with the address once the service accepts connections.
+/// `on_listening` is called with the address once the service accepts connections.
 pub fn serve(
     promoflow: Promoflow,
     options: Options,
-    listens: impl FnOnce(SocketAddr) + Send,
+    on_listening: impl FnOnce(SocketAddr) + Send,
 ) -> Result<()> {
-    promoflow.end_lost_uploads()?;
+    promoflow.mark_uploads_interrupted()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("http")
@@ -43,14 +43,14 @@ pub fn serve(
         .context("cannot start the threads of the HTTP service")?;
     let api = Api::new(promoflow, options.limits.clone())?;
     let served = runtime.block_on(async {
-        let served = run(&api, &options, listens).await;
+        let served = run(&api, &options, on_listening).await;
         // Tasks whose client has disconnected are not tied to any connection.
-        let _in_time = tokio::time::timeout(options.drain, api.lasting.ended()).await;
+        let _in_time = tokio::time::timeout(options.drain, api.detached.wait()).await;
         served
     });
     // Uploads whose client is still connected have ended with their connections.
     runtime.shutdown_timeout(options.drain);
-    api.running.finish();
+    api.running.shut_down();
     served
 }
 
@@ -63,17 +63,17 @@ pub fn check(options: &Options) -> Result<()> {
         .enable_all()
         .build()
         .context("cannot start a thread")?
-        .block_on(certificate(tls))
+        .block_on(load_certificate(tls))
         .map(drop)
 }
 
-async fn run(api: &Api, options: &Options, listens: impl FnOnce(SocketAddr)) -> Result<()> {
+async fn run(api: &Api, options: &Options, on_listening: impl FnOnce(SocketAddr)) -> Result<()> {
     // Before listening, so that no signal is lost once clients can connect.
-    let told = Told::new().context("cannot listen for signals")?;
+    let shutdown = ShutdownSignal::new().context("cannot listen for signals")?;
     let tls = match &options.tls {
         Some(tls) => {
-            let config = certificate(tls).await?;
-            tokio::spawn(renew(config.clone(), tls.clone()));
+            let config = load_certificate(tls).await?;
+            tokio::spawn(reload_on_change(config.clone(), tls.clone()));
             Some(config)
         }
         None => None,
@@ -86,32 +86,36 @@ async fn run(api: &Api, options: &Options, listens: impl FnOnce(SocketAddr)) -> 
     let (ending, end, drain) = (api.clone(), handle.clone(), options.drain);
     let ended = tokio::spawn(async move {
         let why = tokio::select! {
-            () = told.wait() => {
+            () = shutdown.wait() => {
                 tracing::info!("shutdown requested");
                 None
             }
-            why = watch(&ending) => Some(why),
+            why = watch_database(&ending) => Some(why),
         };
         ending.draining.store(true, Ordering::SeqCst);
         end.graceful_shutdown(Some(drain));
         why
     });
-    listens(address);
-    let bounded = Bounded {
+    on_listening(address);
+    let limited = LimitedListener {
         inner: listener,
-        connections: connections(&options.limits),
+        connections: connection_limits(&options.limits),
         pause: options.limits.body_pause,
     };
-    let server = Server::<Client>::from_listener(bounded).handle(handle);
-    let service = router(api.clone()).into_make_service_with_connect_info::<Visit>();
+    let server = Server::<Peer>::from_listener(limited).handle(handle);
+    let service = router(api.clone()).into_make_service_with_connect_info::<ConnectionState>();
     match tls {
         Some(config) => {
             let handshake =
                 RustlsAcceptor::new(config).handshake_timeout(options.limits.header_time);
-            let server = patient(server.acceptor(handshake), &options.limits);
+            let server = with_header_timeout(server.acceptor(handshake), &options.limits);
             server.serve(service).await
         }
-        None => patient(server, &options.limits).serve(service).await,
+        None => {
+            with_header_timeout(server, &options.limits)
+                .serve(service)
+                .await
+        }
     }
     .context("the service ended")?;
     // The server runs until this task has ended it.
@@ -122,47 +126,49 @@ async fn run(api: &Api, options: &Options, listens: impl FnOnce(SocketAddr)) -> 
 }
 
 /// Returns the connection limits, lowered if the process may not open enough files.
-fn connections(limits: &Limits) -> Arc<Connections> {
-    let files = descriptors::raise();
-    let most = descriptors::room(limits.connections, files);
-    if most < limits.connections {
+fn connection_limits(limits: &Limits) -> Arc<Connections> {
+    let files = descriptors::raise_limit();
+    let max_connections = descriptors::max_connections(limits.connections, files);
+    if max_connections < limits.connections {
         tracing::warn!(
-            "the process may open only {} files: of {} connections it accepts {most}; raise the \
+            "the process may open only {} files: of {} connections it accepts {max_connections}; raise the \
              limit (`ulimit -Hn`, LimitNOFILE)",
             files.unwrap_or_default(),
             limits.connections
         );
     }
-    let most_of_one = limits.connections_per_address.unwrap_or(most.div_ceil(2));
-    Connections::new(most, most_of_one)
+    let max_per_address = limits
+        .connections_per_address
+        .unwrap_or(max_connections.div_ceil(2));
+    Connections::new(max_connections, max_per_address)
 }
 
 /// Configures the server to time out while it reads the head of a request. Must be called last:
 /// setting another acceptor resets `http1_only`, and detecting the protocol has no timeout.
-fn patient<Acceptor>(
-    server: Server<Client, Acceptor>,
+fn with_header_timeout<Acceptor>(
+    server: Server<Peer, Acceptor>,
     limits: &Limits,
-) -> Server<Client, Acceptor> {
+) -> Server<Peer, Acceptor> {
     let mut server = server.http1_only();
     let mut http = server.http_builder().http1();
     http.timer(TokioTimer::new())
-        .max_buf_size(HEAD_BYTES)
+        .max_buf_size(HEAD_BUFFER_BYTES)
         .header_read_timeout(limits.header_time);
     server
 }
 
 /// A signal that asks the process to shut down.
 #[cfg(unix)]
-struct Told {
+struct ShutdownSignal {
     term: tokio::signal::unix::Signal,
     int: tokio::signal::unix::Signal,
 }
 
 #[cfg(unix)]
-impl Told {
-    fn new() -> io::Result<Told> {
+impl ShutdownSignal {
+    fn new() -> io::Result<ShutdownSignal> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Told {
+        Ok(ShutdownSignal {
             term: signal(SignalKind::terminate())?,
             int: signal(SignalKind::interrupt())?,
         })
@@ -177,12 +183,12 @@ impl Told {
 }
 
 #[cfg(not(unix))]
-struct Told;
+struct ShutdownSignal;
 
 #[cfg(not(unix))]
-impl Told {
-    fn new() -> io::Result<Told> {
-        Ok(Told)
+impl ShutdownSignal {
+    fn new() -> io::Result<ShutdownSignal> {
+        Ok(ShutdownSignal)
     }
 
     async fn wait(self) {
@@ -194,15 +200,15 @@ impl Told {
 
 /// Watches for changes that other processes make to the database: new or revoked keys, and an
 /// upgrade by another release. Returns the reason why this process must stop.
-async fn watch(api: &Api) -> anyhow::Error {
+async fn watch_database(api: &Api) -> anyhow::Error {
     loop {
-        tokio::time::sleep(gate::LOOK).await;
+        tokio::time::sleep(auth::REFRESH_INTERVAL).await;
         let api = api.clone();
-        let looked = tokio::task::spawn_blocking(move || {
-            api.promoflow.usable()?;
+        let result = tokio::task::spawn_blocking(move || {
+            api.promoflow.check_schema()?;
             api.keys.refresh(&api.promoflow)
         });
-        let Ok(Err(error)) = looked.await else {
+        let Ok(Err(error)) = result.await else {
             continue;
         };
         if let Some(StoreError::Outdated { .. }) = error.downcast_ref() {
@@ -214,27 +220,27 @@ async fn watch(api: &Api) -> anyhow::Error {
 
 /// Logs and counts each request. Uses the route's pattern, because the path itself may contain a
 /// promo code.
-pub(super) async fn log(State(api): State<Api>, request: Request, next: Next) -> Response {
+pub(super) async fn log_request(State(api): State<Api>, request: Request, next: Next) -> Response {
     let began = Instant::now();
     let method = request.method().clone();
     let path = request
         .extensions()
         .get::<MatchedPath>()
         .map(|path| path.as_str().to_owned());
-    let mut response = match headers::host(&request) {
+    let mut response = match headers::check_host(&request) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     };
-    headers::secure(response.headers_mut());
+    headers::add_security_headers(response.headers_mut());
     let (route, status) = (path.as_deref().unwrap_or("-"), response.status().as_u16());
-    let took = began.elapsed();
+    let elapsed = began.elapsed();
     let requests = &api.promoflow.metrics().requests;
-    requests.answered(known(&method), route, status, took);
+    requests.answered(method_label(&method), route, status, elapsed);
     tracing::info!(
         %method,
         path = route,
         status,
-        micros = took.as_micros(),
+        micros = elapsed.as_micros(),
         "request"
     );
     response
@@ -242,7 +248,7 @@ pub(super) async fn log(State(api): State<Api>, request: Request, next: Next) ->
 
 /// Returns the method's label in the metrics. Unknown methods share one label, since clients can
 /// send any.
-fn known(method: &Method) -> &str {
+fn method_label(method: &Method) -> &str {
     match *method {
         Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::DELETE => method.as_str(),
         _ => "other",

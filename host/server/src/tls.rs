@@ -15,12 +15,12 @@ use promoflow_config::read_bounded;
 const MAX_PEM_BYTES: u64 = 1 << 20;
 
 /// Interval between checks of the files for changes.
-const LOOK: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// ALPN protocol. The timeouts for slow clients apply to HTTP/1.1 only.
-const SPOKEN: &[u8] = b"http/1.1";
+const ALPN_PROTOCOL: &[u8] = b"http/1.1";
 
 /// Loads the certificate and its private key.
-pub(super) async fn certificate(tls: &Tls) -> Result<RustlsConfig> {
+pub(super) async fn load_certificate(tls: &Tls) -> Result<RustlsConfig> {
     // An embedding program may already have installed a provider.
     let _chosen = rustls::crypto::ring::default_provider().install_default();
     let config = read(tls).await.with_context(|| {
@@ -42,42 +42,42 @@ async fn read(tls: &Tls) -> io::Result<Arc<ServerConfig>> {
     let [certificate, key] = read.await.map_err(io::Error::other)??;
     let read = RustlsConfig::from_pem(certificate, key).await?;
     let mut config = ServerConfig::clone(&read.get_inner());
-    config.alpn_protocols = vec![SPOKEN.to_vec()];
+    config.alpn_protocols = vec![ALPN_PROTOCOL.to_vec()];
     Ok(Arc::new(config))
 }
 
 /// Modification times and sizes that identify a pair of files.
-type Stamp = [Option<(SystemTime, u64)>; 2];
+type FileStamps = [Option<(SystemTime, u64)>; 2];
 
 /// Reloads the files when they change, so that renewing a certificate needs no restart. Keeps the
 /// previous pair while the new one is invalid, because it may be only half replaced.
-pub(super) async fn renew(config: RustlsConfig, tls: Tls) {
-    let mut known = stamp(&tls).await;
-    let mut told = known;
+pub(super) async fn reload_on_change(config: RustlsConfig, tls: Tls) {
+    let mut loaded = file_stamps(&tls).await;
+    let mut reported = loaded;
     loop {
-        tokio::time::sleep(LOOK).await;
-        let now = stamp(&tls).await;
-        if now == known {
+        tokio::time::sleep(POLL_INTERVAL).await;
+        let current = file_stamps(&tls).await;
+        if current == loaded {
             continue;
         }
         match read(&tls).await {
             Ok(renewed) => {
                 config.reload_from_config(renewed);
                 tracing::info!("TLS certificate reloaded");
-                known = now;
+                loaded = current;
             }
-            Err(error) if told != now => {
+            Err(error) if reported != current => {
                 tracing::error!(
                     "cannot reload the TLS certificate, keeping the previous one: {error}"
                 );
-                told = now;
+                reported = current;
             }
             Err(_) => {}
         }
     }
 }
 
-async fn stamp(tls: &Tls) -> Stamp {
+async fn file_stamps(tls: &Tls) -> FileStamps {
     let files = [tls.certificate.clone(), tls.key.clone()];
     let read = tokio::task::spawn_blocking(move || {
         files.map(|file| {

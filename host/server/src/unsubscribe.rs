@@ -9,10 +9,10 @@ use utoipa_axum::routes;
 
 use super::Api;
 use super::problem::{Kind, Problem};
-use super::request::Place;
+use super::request::PathParams;
 
 pub(super) fn router() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(ask, unsubscribe))
+    OpenApiRouter::new().routes(routes!(show_page, unsubscribe))
 }
 
 /// Content-Security-Policy of the page: it may only submit its own form.
@@ -41,8 +41,11 @@ fn unknown() -> Problem {
     params(("token" = String, Path, description = "Unsubscribe token of a message.")),
     responses((status = 200, description = "A page with a button.", body = String,
         content_type = "text/html")))]
-async fn ask(State(api): State<Api>, Place(token): Place<String>) -> Result<Page, Problem> {
-    let known = api.call(move |promoflow| Ok(promoflow.knows_unsubscribe(&token)?));
+async fn show_page(
+    State(api): State<Api>,
+    PathParams(token): PathParams<String>,
+) -> Result<Page, Problem> {
+    let known = api.run_blocking(move |promoflow| Ok(promoflow.is_unsubscribe_token(&token)?));
     if !known.await? {
         return Err(unknown());
     }
@@ -59,8 +62,11 @@ async fn ask(State(api): State<Api>, Place(token): Place<String>) -> Result<Page
     params(("token" = String, Path, description = "Unsubscribe token of a message.")),
     responses((status = 200, description = "The recipient is unsubscribed.", body = String,
         content_type = "text/html")))]
-async fn unsubscribe(State(api): State<Api>, Place(token): Place<String>) -> Result<Page, Problem> {
-    let noted = api.call(move |promoflow| Ok(promoflow.unsubscribe_by(&token)?));
+async fn unsubscribe(
+    State(api): State<Api>,
+    PathParams(token): PathParams<String>,
+) -> Result<Page, Problem> {
+    let noted = api.run_blocking(move |promoflow| Ok(promoflow.unsubscribe_by_token(&token)?));
     if !noted.await? {
         return Err(unknown());
     }

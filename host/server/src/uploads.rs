@@ -13,19 +13,19 @@ use utoipa_axum::routes;
 
 use super::Api;
 use super::codes::RetiredCodes;
-use super::page;
-use super::problem::{Fault, Problem};
-use super::request::{Params, Place, number};
+use super::pagination;
+use super::problem::{ErrorDetail, Problem};
+use super::request::{PathParams, QueryParams, parse_id};
 use promoflow_model::pool::RowError;
 use promoflow_store::{UploadId, UploadRow, UploadState};
 
 /// Path of the uploads.
-pub(super) const UPLOADS: &str = "/api/v1/uploads";
+pub(super) const UPLOADS_PATH: &str = "/api/v1/uploads";
 
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(list))
-        .routes(routes!(one))
+        .routes(routes!(show))
         .routes(routes!(retire))
 }
 
@@ -59,7 +59,7 @@ pub(super) struct UploadJson {
     rejected: u64,
     /// Errors of the first 1,000 rejected rows; not in listings.
     #[serde(skip_serializing_if = "Option::is_none")]
-    errors: Option<Vec<Fault>>,
+    errors: Option<Vec<ErrorDetail>>,
     /// Warnings that reject no row; not in listings.
     #[serde(skip_serializing_if = "Option::is_none")]
     warnings: Option<Vec<String>>,
@@ -99,7 +99,7 @@ impl UploadJson {
             unchanged: row.unchanged,
             rejected: row.rejected,
             warnings: errors.is_some().then_some(row.warnings),
-            errors: errors.map(|errors| errors.iter().map(Fault::from).collect()),
+            errors: errors.map(|errors| errors.iter().map(ErrorDetail::from).collect()),
         }
     }
 }
@@ -115,7 +115,7 @@ impl Api {
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct Choice {
+struct ListParams {
     /// Maximum number of uploads in a page (default: 100).
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
@@ -125,19 +125,22 @@ struct Choice {
 }
 
 /// List uploads, newest first.
-#[utoipa::path(get, path = "/api/v1/uploads", tag = "uploads", params(Choice),
+#[utoipa::path(get, path = "/api/v1/uploads", tag = "uploads", params(ListParams),
     responses((status = 200, description = "A page of uploads.", body = Vec<UploadJson>,
         headers(("Link" = String, description = "The next page, if there is one.")))))]
-async fn list(State(api): State<Api>, Params(choice): Params<Choice>) -> Result<Response, Problem> {
-    let limit = page::limit(choice.limit)?;
-    let before = page::cursor(choice.after.as_deref())?;
+async fn list(
+    State(api): State<Api>,
+    QueryParams(params): QueryParams<ListParams>,
+) -> Result<Response, Problem> {
+    let limit = pagination::parse_limit(params.limit)?;
+    let before = pagination::parse_cursor(params.after.as_deref())?;
     let rows = api
-        .call(move |promoflow| Ok(promoflow.uploads(before, limit + 1)?))
+        .run_blocking(move |promoflow| Ok(promoflow.uploads(before, limit + 1)?))
         .await?;
     let key = |row: &UploadRow| row.id.to_string();
-    Ok(page::page(
-        UPLOADS,
-        &[page::asked(limit)],
+    Ok(pagination::paginate(
+        UPLOADS_PATH,
+        &[pagination::limit_param(limit)],
         limit,
         rows,
         key,
@@ -152,15 +155,15 @@ async fn list(State(api): State<Api>, Params(choice): Params<Choice>) -> Result<
 #[utoipa::path(get, path = "/api/v1/uploads/{upload}", tag = "uploads",
     params(("upload" = String, Path, description = "Id of the upload.")),
     responses((status = 200, description = "The upload.", body = UploadJson)))]
-async fn one(
+async fn show(
     State(api): State<Api>,
-    Place(id): Place<String>,
+    PathParams(id): PathParams<String>,
 ) -> Result<Json<UploadJson>, Problem> {
-    let upload: UploadId = number("upload", &id)?;
+    let upload: UploadId = parse_id("upload", &id)?;
     let live = api.live(upload);
-    api.call(move |promoflow| {
+    api.run_blocking(move |promoflow| {
         let found = promoflow.upload(upload)?;
-        let (row, errors) = found.ok_or_else(|| Problem::unknown("upload", &id))?;
+        let (row, errors) = found.ok_or_else(|| Problem::not_found("upload", &id))?;
         Ok(Json(UploadJson::new(row, Some(&errors), live)))
     })
     .await
@@ -172,12 +175,12 @@ async fn one(
     responses((status = 200, description = "Number of retired codes.", body = RetiredCodes)))]
 async fn retire(
     State(api): State<Api>,
-    Place(id): Place<String>,
+    PathParams(id): PathParams<String>,
 ) -> Result<Json<RetiredCodes>, Problem> {
-    let upload: UploadId = number("upload", &id)?;
-    api.call(move |promoflow| {
+    let upload: UploadId = parse_id("upload", &id)?;
+    api.run_blocking(move |promoflow| {
         if promoflow.upload(upload)?.is_none() {
-            return Err(Problem::unknown("upload", &id));
+            return Err(Problem::not_found("upload", &id));
         }
         Ok(Json(promoflow.retire_upload(upload)?.into()))
     })

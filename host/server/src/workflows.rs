@@ -9,18 +9,18 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
-use super::files::{Checked, read, sound, warnings};
-use super::problem::{Fault, Problem};
-use super::request::Place;
+use super::definitions::{CheckResult, read_definition, reject_errors, warnings};
+use super::problem::{ErrorDetail, Problem};
+use super::request::PathParams;
 use promoflow_installation::Promoflow;
-use promoflow_model::workflow::graph as drawn;
+use promoflow_model::workflow::flowchart as drawn;
 use promoflow_store::{StoredWorkflow, WorkflowState};
 
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(list, apply))
         .routes(routes!(check))
-        .routes(routes!(one))
+        .routes(routes!(show))
         .routes(routes!(graph))
         .routes(routes!(pause))
         .routes(routes!(resume))
@@ -51,7 +51,7 @@ struct WorkflowJson {
     changed: Option<bool>,
     /// Warnings, with line and column; only after applying.
     #[serde(skip_serializing_if = "Option::is_none")]
-    warnings: Option<Vec<Fault>>,
+    warnings: Option<Vec<ErrorDetail>>,
     /// Definition; not in listings.
     #[serde(skip_serializing_if = "Option::is_none")]
     definition: Option<Value>,
@@ -97,14 +97,14 @@ impl From<StoredWorkflow> for WorkflowJson {
 fn find(promoflow: &Promoflow, id: &str) -> Result<StoredWorkflow, Problem> {
     let mut all = promoflow.workflows()?.into_iter();
     all.find(|stored| stored.workflow.id == id)
-        .ok_or_else(|| Problem::unknown("workflow", id))
+        .ok_or_else(|| Problem::not_found("workflow", id))
 }
 
 /// List the workflows.
 #[utoipa::path(get, path = "/api/v1/workflows", tag = "workflows",
     responses((status = 200, description = "The workflows.", body = Vec<WorkflowJson>)))]
 async fn list(State(api): State<Api>) -> Result<Json<Vec<WorkflowJson>>, Problem> {
-    api.call(|promoflow| {
+    api.run_blocking(|promoflow| {
         let workflows = promoflow.workflows()?.into_iter();
         Ok(Json(workflows.map(WorkflowJson::from).collect()))
     })
@@ -122,10 +122,10 @@ async fn apply(
     State(api): State<Api>,
     request: Request,
 ) -> Result<Json<Vec<WorkflowJson>>, Problem> {
-    let (name, source) = read(&api, request).await?;
-    api.call(move |promoflow| {
+    let (name, source) = read_definition(&api, request).await?;
+    api.run_blocking(move |promoflow| {
         let file = promoflow.apply_workflows(name, &source)?;
-        sound(&file, "workflow")?;
+        reject_errors(&file, "workflow")?;
         let mut all = Vec::with_capacity(file.applied.len());
         let warnings = warnings(name, &source, &file.diagnostics);
         for ((workflow, applied), warnings) in file.applied.into_iter().zip(warnings) {
@@ -144,12 +144,12 @@ async fn apply(
 /// Check workflows without storing them.
 #[utoipa::path(post, path = "/api/v1/workflows/check", tag = "workflows",
     request_body(content((String = "application/yaml"), (Value = "application/json"))),
-    responses((status = 200, description = "The errors and warnings.", body = Checked)))]
-async fn check(State(api): State<Api>, request: Request) -> Result<Json<Checked>, Problem> {
-    let (name, source) = read(&api, request).await?;
-    api.call(move |promoflow| {
+    responses((status = 200, description = "The errors and warnings.", body = CheckResult)))]
+async fn check(State(api): State<Api>, request: Request) -> Result<Json<CheckResult>, Problem> {
+    let (name, source) = read_definition(&api, request).await?;
+    api.run_blocking(move |promoflow| {
         let parsed = promoflow.check_workflows(name, &source)?;
-        Ok(Json(Checked::new(&parsed.diagnostics)))
+        Ok(Json(CheckResult::new(&parsed.diagnostics)))
     })
     .await
 }
@@ -158,11 +158,11 @@ async fn check(State(api): State<Api>, request: Request) -> Result<Json<Checked>
 #[utoipa::path(get, path = "/api/v1/workflows/{workflow}", tag = "workflows",
     params(("workflow" = String, Path, description = "Id of the workflow.")),
     responses((status = 200, description = "The workflow.", body = WorkflowJson)))]
-async fn one(
+async fn show(
     State(api): State<Api>,
-    Place(id): Place<String>,
+    PathParams(id): PathParams<String>,
 ) -> Result<Json<WorkflowJson>, Problem> {
-    api.call(move |promoflow| {
+    api.run_blocking(move |promoflow| {
         let stored = find(promoflow, &id)?;
         let definition = serde_json::to_value(&stored.workflow).map_err(Problem::internal)?;
         Ok(Json(WorkflowJson {
@@ -178,8 +178,11 @@ async fn one(
     params(("workflow" = String, Path, description = "Id of the workflow.")),
     responses((status = 200, description = "The flowchart.", body = String,
         content_type = "text/plain")))]
-async fn graph(State(api): State<Api>, Place(id): Place<String>) -> Result<String, Problem> {
-    api.call(move |promoflow| Ok(drawn(&find(promoflow, &id)?.workflow)))
+async fn graph(
+    State(api): State<Api>,
+    PathParams(id): PathParams<String>,
+) -> Result<String, Problem> {
+    api.run_blocking(move |promoflow| Ok(drawn(&find(promoflow, &id)?.workflow)))
         .await
 }
 
@@ -189,9 +192,9 @@ async fn graph(State(api): State<Api>, Place(id): Place<String>) -> Result<Strin
     responses((status = 200, description = "The workflow.", body = WorkflowJson)))]
 async fn pause(
     State(api): State<Api>,
-    Place(id): Place<String>,
+    PathParams(id): PathParams<String>,
 ) -> Result<Json<WorkflowJson>, Problem> {
-    set(&api, id, WorkflowState::Paused).await
+    set_state(&api, id, WorkflowState::Paused).await
 }
 
 /// Resume a paused workflow: events start it again.
@@ -200,13 +203,17 @@ async fn pause(
     responses((status = 200, description = "The workflow.", body = WorkflowJson)))]
 async fn resume(
     State(api): State<Api>,
-    Place(id): Place<String>,
+    PathParams(id): PathParams<String>,
 ) -> Result<Json<WorkflowJson>, Problem> {
-    set(&api, id, WorkflowState::Active).await
+    set_state(&api, id, WorkflowState::Active).await
 }
 
-async fn set(api: &Api, id: String, state: WorkflowState) -> Result<Json<WorkflowJson>, Problem> {
-    api.call(move |promoflow| {
+async fn set_state(
+    api: &Api,
+    id: String,
+    state: WorkflowState,
+) -> Result<Json<WorkflowJson>, Problem> {
+    api.run_blocking(move |promoflow| {
         find(promoflow, &id)?;
         promoflow.set_workflow_state(&id, state)?;
         Ok(Json(find(promoflow, &id)?.into()))

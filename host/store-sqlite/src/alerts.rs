@@ -2,12 +2,12 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::{Result, damaged, lanes, readable, unreadable};
+use super::{Result, code_groups, damaged, skip_damaged, unreadable};
 use promoflow_model::alert::{Alert, Kind, Level, Subject};
 use promoflow_model::clock::Timestamp;
-use promoflow_model::pool::Lane;
+use promoflow_model::pool::CodeGroup;
 
-pub(super) fn all(connection: &Connection) -> Result<Vec<Alert>> {
+pub(super) fn load_all(connection: &Connection) -> Result<Vec<Alert>> {
     let mut statement = connection.prepare_cached(
         "SELECT kind, type, discount, level, raised, crossing, told, params, at FROM alert
          ORDER BY type, discount, kind, level",
@@ -15,7 +15,7 @@ pub(super) fn all(connection: &Connection) -> Result<Vec<Alert>> {
     let mut rows = statement.query([])?;
     let mut alerts = Vec::new();
     while let Some(row) = rows.next()? {
-        alerts.extend(readable(read(row))?);
+        alerts.extend(skip_damaged(read(row))?);
     }
     Ok(alerts)
 }
@@ -27,16 +27,20 @@ fn read(row: &Row<'_>) -> Result<Alert> {
     let kind = found.ok_or_else(|| unknown(&kind))?;
     let found = Level::ALL.into_iter().find(|one| one.name() == level);
     let level = found.ok_or_else(|| unknown(&level))?;
-    let lane = Lane {
+    let code_group = CodeGroup {
         code_type: row.get(1)?,
         discount: row.get(2)?,
     };
     let params: String = row.get(7)?;
     Ok(Alert {
-        subject: Subject { kind, lane, level },
+        subject: Subject {
+            kind,
+            code_group,
+            level,
+        },
         raised: row.get(4)?,
-        crossing: row.get(5)?,
-        told: row.get(6)?,
+        sequence: row.get(5)?,
+        notified: row.get(6)?,
         params: serde_json::from_str(&params)
             .map_err(|error| unreadable("the parameters of an alert", &error))?,
         at: Timestamp(row.get(8)?),
@@ -44,7 +48,11 @@ fn read(row: &Row<'_>) -> Result<Alert> {
 }
 
 pub(super) fn put(connection: &Connection, alert: &Alert) -> Result<()> {
-    let Subject { kind, lane, level } = &alert.subject;
+    let Subject {
+        kind,
+        code_group,
+        level,
+    } = &alert.subject;
     let params = serde_json::to_string(&alert.params)
         .map_err(|error| damaged("the parameters of an alert", error))?;
     connection
@@ -55,12 +63,12 @@ pub(super) fn put(connection: &Connection, alert: &Alert) -> Result<()> {
         )?
         .execute(params![
             kind.name(),
-            lane.code_type,
-            lane.discount,
+            code_group.code_type,
+            code_group.discount,
             level.name(),
             alert.raised,
-            alert.crossing,
-            alert.told,
+            alert.sequence,
+            alert.notified,
             params,
             alert.at.0,
         ])?;
@@ -68,35 +76,37 @@ pub(super) fn put(connection: &Connection, alert: &Alert) -> Result<()> {
 }
 
 /// Returns every code group that ever had a code.
-pub(super) fn lanes(connection: &Connection) -> Result<Vec<Lane>> {
+pub(super) fn code_groups(connection: &Connection) -> Result<Vec<CodeGroup>> {
     let mut statement =
         connection.prepare_cached("SELECT type, discount FROM lane ORDER BY type, discount")?;
     let mut rows = statement.query([])?;
-    let mut lanes = Vec::new();
+    let mut code_groups = Vec::new();
     while let Some(row) = rows.next()? {
-        lanes.extend(readable(lanes::read(row, 0))?);
+        code_groups.extend(skip_damaged(code_groups::read_columns(row, 0))?);
     }
-    Ok(lanes)
+    Ok(code_groups)
 }
 
 /// Counts available codes of a code group that expire after `from`, and not after `to`; at most
-/// `most`.
-pub(super) fn free_between(
+/// `limit`.
+pub(super) fn count_available_between(
     connection: &Connection,
-    lane: &Lane,
+    code_group: &CodeGroup,
     from: Timestamp,
     to: Timestamp,
-    most: u64,
+    limit: u64,
 ) -> Result<u64> {
-    let Some(lane) = lanes::find(connection, &lane.code_type, lane.discount)? else {
+    let Some(code_group) =
+        code_groups::find(connection, &code_group.code_type, code_group.discount)?
+    else {
         return Ok(0);
     };
-    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let count: i64 = connection
         .prepare_cached(
             "SELECT count(*) FROM (SELECT 1 FROM free
                  WHERE lane = ?1 AND expires > ?2 AND expires <= ?3 LIMIT ?4)",
         )?
-        .query_row(params![lane, from.0, to.0, most], |row| row.get(0))?;
+        .query_row(params![code_group, from.0, to.0, limit], |row| row.get(0))?;
     Ok(count.unsigned_abs())
 }

@@ -5,13 +5,13 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::deliveries::{read_channel, read_content, read_hours};
 use super::{Result, damaged};
 use promoflow_model::clock::Timestamp;
-use promoflow_model::message::Content;
+use promoflow_model::message::RenderedMessage;
 use promoflow_store::{
-    AT_ONCE, Alternative, AttemptRow, DeliveryHistory, DeliveryId, RunId, StagedDelivery,
+    Alternative, AttemptRow, DUE_NOW, DeliveryHistory, DeliveryId, RunId, StagedDelivery,
 };
 
 /// Serialises a message's content.
-pub(super) fn content(run: RunId, content: &Content) -> Result<String> {
+pub(super) fn content_json(run: RunId, content: &RenderedMessage) -> Result<String> {
     serde_json::to_string(content)
         .map_err(|error| damaged(format!("a message of run {run}"), error))
 }
@@ -34,13 +34,13 @@ pub(super) fn add(
         &delivery.content,
     );
     let others = delivery
-        .others
+        .alternatives
         .iter()
-        .map(|way| (way.channel, &way.address, &way.message, &way.content));
+        .map(|one| (one.channel, &one.address, &one.message, &one.content));
     for (number, (channel, address, message, content)) in
         (0_i64..).zip(std::iter::once(first).chain(others))
     {
-        let content = self::content(run, content)?;
+        let content = content_json(run, content)?;
         statement.execute(params![
             id.0,
             number,
@@ -55,18 +55,22 @@ pub(super) fn add(
 
 /// The result of trying to switch a delivery to its next alternative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Led {
+pub(super) enum Switch {
     /// It was switched.
-    On,
+    Switched,
     /// There is a next one, but an ambiguous attempt may have reached the contact, who would get it
     /// twice.
-    Unclear,
+    Ambiguous,
     /// There is no further alternative.
-    AtTheEnd,
+    NoneLeft,
 }
 
 /// Switches a pending delivery to its next alternative, if that is allowed.
-pub(super) fn lead_on(connection: &Connection, id: DeliveryId, error: &str) -> Result<Led> {
+pub(super) fn switch_to_next(
+    connection: &Connection,
+    id: DeliveryId,
+    error: &str,
+) -> Result<Switch> {
     let found: Option<(i64, bool)> = connection
         .prepare_cached(
             "SELECT number, EXISTS (SELECT 1 FROM attempt WHERE delivery = ?1 AND unclear)
@@ -77,23 +81,23 @@ pub(super) fn lead_on(connection: &Connection, id: DeliveryId, error: &str) -> R
         .query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     Ok(match found {
-        None => Led::AtTheEnd,
-        Some((_, true)) => Led::Unclear,
+        None => Switch::NoneLeft,
+        Some((_, true)) => Switch::Ambiguous,
         Some((next, false)) => {
-            lead(connection, id, next, Some(error))?;
-            Led::On
+            switch_to(connection, id, next, Some(error))?;
+            Switch::Switched
         }
     })
 }
 
 /// Switches a delivery to that alternative, due at once. Returns false if it does not exist.
-pub(super) fn lead(
+pub(super) fn switch_to(
     connection: &Connection,
     id: DeliveryId,
     to: i64,
     error: Option<&str>,
 ) -> Result<bool> {
-    let led = connection
+    let switched = connection
         .prepare_cached(
             "UPDATE delivery SET (alternative, channel, address, message, content) =
                  (SELECT number, channel, address, message, content FROM alternative
@@ -102,21 +106,24 @@ pub(super) fn lead(
              WHERE id = ?1
                  AND EXISTS (SELECT 1 FROM alternative WHERE delivery = ?1 AND number = ?2)",
         )?
-        .execute(params![id.0, to, AT_ONCE.0, error])?;
-    Ok(led == 1)
+        .execute(params![id.0, to, DUE_NOW.0, error])?;
+    Ok(switched == 1)
 }
 
 /// Returns the details of a delivery.
-pub(super) fn history(connection: &Connection, id: DeliveryId) -> Result<Option<DeliveryHistory>> {
+pub(super) fn load_history(
+    connection: &Connection,
+    id: DeliveryId,
+) -> Result<Option<DeliveryHistory>> {
     let found = connection
         .prepare_cached(
             "SELECT channel, address, message, content,
                     CASE due WHEN ?2 THEN at ELSE due END, expires, hours, alternative
              FROM delivery WHERE id = ?1",
         )?
-        .query_row([id.0, AT_ONCE.0], |row| {
+        .query_row([id.0, DUE_NOW.0], |row| {
             Ok((
-                way(id, row),
+                read_alternative(id, row),
                 row.get::<_, Option<i64>>(4)?,
                 row.get::<_, i64>(5)?,
                 row.get::<_, Option<String>>(6)?,
@@ -124,7 +131,7 @@ pub(super) fn history(connection: &Connection, id: DeliveryId) -> Result<Option<
             ))
         })
         .optional()?;
-    let Some((only, due, expires, hours, present)) = found else {
+    let Some((only, due, expires, hours, current)) = found else {
         return Ok(None);
     };
     let mut alternatives = Vec::new();
@@ -134,7 +141,7 @@ pub(super) fn history(connection: &Connection, id: DeliveryId) -> Result<Option<
     )?;
     let mut rows = statement.query([id.0])?;
     while let Some(row) = rows.next()? {
-        alternatives.push(way(id, row)?);
+        alternatives.push(read_alternative(id, row)?);
     }
     if alternatives.is_empty() {
         alternatives.push(only?);
@@ -162,16 +169,16 @@ pub(super) fn history(connection: &Connection, id: DeliveryId) -> Result<Option<
         expires: Some(Timestamp(expires)).filter(|expires| *expires != Timestamp::NEVER),
         hours: read_hours(id, hours.as_deref())?,
         alternatives,
-        present,
+        current,
         attempts,
     }))
 }
 
-fn way(id: DeliveryId, row: &Row<'_>) -> Result<Alternative> {
+fn read_alternative(id: DeliveryId, row: &Row<'_>) -> Result<Alternative> {
     Ok(Alternative {
         channel: read_channel(id, row.get_ref(0)?.as_str().unwrap_or_default())?,
         address: row.get(1)?,
         message: row.get(2)?,
-        content: read_content(id, row.get_ref(3)?.as_str().unwrap_or_default())?.shown(),
+        content: read_content(id, row.get_ref(3)?.as_str().unwrap_or_default())?.with_unsubscribe_tag(),
     })
 }

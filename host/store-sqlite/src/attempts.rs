@@ -2,38 +2,45 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::alternatives::{self, Led};
+use super::alternatives::{self, Switch};
 use super::deliveries::read_channel;
-use super::{Result, contacts, pauses, release};
+use super::{Result, contacts, release, throttles};
 use promoflow_model::clock::Timestamp;
-use promoflow_store::{AttemptEnd, AttemptOutcome, Attempts, DeliveryId, Reply, RunId, Side};
+use promoflow_store::{
+    AttemptBatch, AttemptEnd, AttemptOutcome, CommitReply, DeliveryId, RunId, ThrottledParty,
+};
 
 /// The error of a delivery whose promo code has expired.
 const EXPIRED: &str = "the promo code that it carries has expired";
 /// The error of a rejected delivery that must not switch to an alternative.
-const UNCLEAR: &str = "an earlier attempt may have reached the contact, so no alternative is tried";
+const AMBIGUOUS: &str =
+    "an earlier attempt may have reached the contact, so no alternative is tried";
 /// The error of a delivery whose promo code expires before it may begin.
 pub(super) const TOO_LATE: &str = "the promo code that it carries expires before it may be sent";
 
 /// Commits a dispatcher's finished attempts, reschedulings and new attempts.
-pub(super) fn commit(connection: &Connection, step: &Attempts, now: Timestamp) -> Result<Reply> {
+pub(super) fn commit(
+    connection: &Connection,
+    step: &AttemptBatch,
+    now: Timestamp,
+) -> Result<CommitReply> {
     for end in &step.ends {
         self::end(connection, end, now)?;
     }
-    for &(delivery, until) in &step.postponed {
-        postpone(connection, delivery, until)?;
+    for &(delivery, until) in &step.rescheduled {
+        reschedule(connection, delivery, until)?;
     }
     for (delivery, error) in &step.unreadable {
-        fail(connection, *delivery, error)?;
+        fail_delivery(connection, *delivery, error)?;
     }
-    for &(kind, until) in &step.pauses {
-        pauses::put(connection, Side::Channel(kind), until)?;
+    for &(kind, until) in &step.throttles {
+        throttles::put(connection, ThrottledParty::Channel(kind), until)?;
     }
     start(connection, &step.starts, now)
 }
 
 /// Fails a delivery whose row cannot be read.
-fn fail(connection: &Connection, delivery: DeliveryId, error: &str) -> Result<()> {
+fn fail_delivery(connection: &Connection, delivery: DeliveryId, error: &str) -> Result<()> {
     connection
         .prepare_cached(
             "UPDATE delivery SET state = 'failed', due = NULL, error = ?2
@@ -44,7 +51,7 @@ fn fail(connection: &Connection, delivery: DeliveryId, error: &str) -> Result<()
 }
 
 /// Reschedules a delivery, at the latest to its expiry, so that it fails then and not later.
-fn postpone(connection: &Connection, delivery: DeliveryId, until: Timestamp) -> Result<()> {
+fn reschedule(connection: &Connection, delivery: DeliveryId, until: Timestamp) -> Result<()> {
     connection
         .prepare_cached(
             "UPDATE delivery SET due = min(?2, expires) WHERE id = ?1 AND state = 'pending'",
@@ -54,11 +61,15 @@ fn postpone(connection: &Connection, delivery: DeliveryId, until: Timestamp) -> 
 }
 
 /// Commits the start of attempts, for those deliveries that may still be attempted.
-fn start(connection: &Connection, deliveries: &[DeliveryId], now: Timestamp) -> Result<Reply> {
+fn start(
+    connection: &Connection,
+    deliveries: &[DeliveryId],
+    now: Timestamp,
+) -> Result<CommitReply> {
     let mut started = Vec::with_capacity(deliveries.len());
-    let anybody_refuses = contacts::anybody_refuses(connection)?;
+    let any_suppression = contacts::any_suppression(connection)?;
     for &delivery in deliveries {
-        if anybody_refuses && refused(connection, delivery, now)? {
+        if any_suppression && skip_unsubscribed(connection, delivery, now)? {
             continue;
         }
         let expired = connection
@@ -85,13 +96,13 @@ fn start(connection: &Connection, deliveries: &[DeliveryId], now: Timestamp) -> 
             .execute(params![delivery.0, number, now.0, alternative])?;
         started.push(delivery);
     }
-    Ok(Reply::Started(started))
+    Ok(CommitReply::Started(started))
 }
 
 /// Returns true if a delivery must not be attempted because its contact has unsubscribed since it
 /// was staged. It then switches to its next alternative, or is cancelled, and the codes that no
 /// other delivery of its run may carry are released.
-fn refused(connection: &Connection, id: DeliveryId, now: Timestamp) -> Result<bool> {
+fn skip_unsubscribed(connection: &Connection, id: DeliveryId, now: Timestamp) -> Result<bool> {
     let found = connection
         .prepare_cached(
             "SELECT run, channel, address FROM delivery WHERE id = ?1 AND state = 'pending'",
@@ -108,11 +119,11 @@ fn refused(connection: &Connection, id: DeliveryId, now: Timestamp) -> Result<bo
         return Ok(false);
     };
     let channel = read_channel(id, &channel)?;
-    if !contacts::refuses_delivery(connection, id, channel, &address)? {
+    if !contacts::is_delivery_suppressed(connection, id, channel, &address)? {
         return Ok(false);
     }
     let why = format!("the contact has unsubscribed from {channel}");
-    if alternatives::lead_on(connection, id, &why)? == Led::On {
+    if alternatives::switch_to_next(connection, id, &why)? == Switch::Switched {
         return Ok(true);
     }
     connection
@@ -120,42 +131,46 @@ fn refused(connection: &Connection, id: DeliveryId, now: Timestamp) -> Result<bo
             "UPDATE delivery SET state = 'cancelled', due = NULL, error = ?2 WHERE id = ?1",
         )?
         .execute(params![id.0, why])?;
-    release::unsent(connection, run, now)?;
+    release::on_unsent_message(connection, run, now)?;
     Ok(true)
 }
 
 /// Commits the outcome of an attempt.
 fn end(connection: &Connection, end: &AttemptEnd, now: Timestamp) -> Result<()> {
     let id = end.delivery;
-    let (outcome, unclear, state, due, mut error) = match &end.outcome {
+    let (outcome, ambiguous, state, due, mut error) = match &end.outcome {
         AttemptOutcome::Delivered => ("delivered", false, "delivered", None, None),
-        AttemptOutcome::Later {
+        AttemptOutcome::RetryableFailure {
             error,
             due,
-            unclear,
-        } => ("later", *unclear, "pending", Some(due.0), Some(error)),
-        AttemptOutcome::GivenUp { error, unclear } => {
-            ("later", *unclear, "failed", None, Some(error))
+            ambiguous,
+        } => ("later", *ambiguous, "pending", Some(due.0), Some(error)),
+        AttemptOutcome::RetriesExhausted { error, ambiguous } => {
+            ("later", *ambiguous, "failed", None, Some(error))
         }
-        AttemptOutcome::Refused { error } => ("refused", false, "failed", None, Some(error)),
-        AttemptOutcome::Held { error, due } => return hold(connection, id, error, *due),
-        AttemptOutcome::Withdrawn => return withdraw(connection, id),
+        AttemptOutcome::PermanentFailure { error } => {
+            ("refused", false, "failed", None, Some(error))
+        }
+        AttemptOutcome::Misconfigured { error, due } => {
+            return hold_back(connection, id, error, *due);
+        }
+        AttemptOutcome::NotStarted => return undo_start(connection, id),
     };
     connection
         .prepare_cached(
             "UPDATE attempt SET ended = ?2, outcome = ?3, error = ?4, unclear = ?5
              WHERE delivery = ?1 AND number = (SELECT attempts FROM delivery WHERE id = ?1)",
         )?
-        .execute(params![id.0, now.0, outcome, error, unclear])?;
+        .execute(params![id.0, now.0, outcome, error, ambiguous])?;
     let stays;
-    if let AttemptOutcome::Refused { error: why } = &end.outcome {
-        match alternatives::lead_on(connection, id, why)? {
-            Led::On => return Ok(()),
-            Led::Unclear => {
-                stays = format!("{why}; {UNCLEAR}");
+    if let AttemptOutcome::PermanentFailure { error: why } = &end.outcome {
+        match alternatives::switch_to_next(connection, id, why)? {
+            Switch::Switched => return Ok(()),
+            Switch::Ambiguous => {
+                stays = format!("{why}; {AMBIGUOUS}");
                 error = Some(&stays);
             }
-            Led::AtTheEnd => {}
+            Switch::NoneLeft => {}
         }
     }
     connection
@@ -168,9 +183,9 @@ fn end(connection: &Connection, end: &AttemptEnd, now: Timestamp) -> Result<()> 
 }
 
 /// Undoes the start of an attempt that may not be made yet, and records why.
-fn hold(connection: &Connection, id: DeliveryId, error: &str, due: Timestamp) -> Result<()> {
-    withdraw(connection, id)?;
-    postpone(connection, id, due)?;
+fn hold_back(connection: &Connection, id: DeliveryId, error: &str, due: Timestamp) -> Result<()> {
+    undo_start(connection, id)?;
+    reschedule(connection, id, due)?;
     connection
         .prepare_cached("UPDATE delivery SET error = ?2 WHERE id = ?1 AND state = 'pending'")?
         .execute(params![id.0, error])?;
@@ -178,7 +193,7 @@ fn hold(connection: &Connection, id: DeliveryId, error: &str, due: Timestamp) ->
 }
 
 /// Undoes the start of an attempt in which nothing was sent.
-fn withdraw(connection: &Connection, id: DeliveryId) -> Result<()> {
+fn undo_start(connection: &Connection, id: DeliveryId) -> Result<()> {
     let taken_back = connection
         .prepare_cached(
             "DELETE FROM attempt WHERE delivery = ?1 AND ended IS NULL

@@ -3,11 +3,11 @@
 
 use rusqlite::{Connection, Row};
 
-use super::{Error, Result, StoreError, carriers};
-use promoflow_store::Audited;
+use super::{Error, Result, StoreError, code_usage};
+use promoflow_store::PromiseReport;
 
 /// Maximum number of reported violations of one promise.
-const MOST_TOLD: usize = 100;
+const MAX_VIOLATIONS: usize = 100;
 
 /// One query over the rows. Each row of the result is a violation, described by its first column.
 /// If the row also has a message content and a code, it only counts if the content may contain the
@@ -15,12 +15,12 @@ const MOST_TOLD: usize = 100;
 struct Check {
     promise: &'static str,
     /// The query for the number of rows checked.
-    looks_at: &'static str,
+    count_query: &'static str,
     violations: &'static str,
 }
 
 /// Unreleased claims.
-macro_rules! held {
+macro_rules! unreleased {
     () => {
         "(SELECT * FROM claim WHERE id NOT IN (SELECT claim FROM release))"
     };
@@ -29,19 +29,19 @@ macro_rules! held {
 const CHECKS: &[Check] = &[
     Check {
         promise: "P1",
-        looks_at: "SELECT count(*) FROM claim",
+        count_query: "SELECT count(*) FROM claim",
         violations: concat!(
             "SELECT 'code ' || code_id || ' has ' || count(*) || ' unreleased claims, by runs '
                     || group_concat(run)
-             FROM ", held!(), " GROUP BY code_id HAVING count(*) > 1"
+             FROM ", unreleased!(), " GROUP BY code_id HAVING count(*) > 1"
         ),
     },
     Check {
         promise: "P1",
-        looks_at: "SELECT count(*) FROM code",
+        count_query: "SELECT count(*) FROM code",
         violations: concat!(
             "SELECT 'code ' || held.code_id || ' is claimed by run ' || held.run || ' and is also available'
-             FROM free JOIN ", held!(), " AS held ON held.code_id = free.id
+             FROM free JOIN ", unreleased!(), " AS held ON held.code_id = free.id
              UNION ALL
              SELECT 'code ' || id || ' is in the pool ' || count(*) || ' times'
              FROM code GROUP BY id HAVING count(*) > 1
@@ -57,7 +57,7 @@ const CHECKS: &[Check] = &[
     },
     Check {
         promise: "P1",
-        looks_at: "SELECT count(*) FROM release",
+        count_query: "SELECT count(*) FROM release",
         violations:
             "WITH held AS (
                  SELECT claim.id, claim.run, claim.code
@@ -88,7 +88,7 @@ const CHECKS: &[Check] = &[
     },
     Check {
         promise: "P2",
-        looks_at: "SELECT count(*) FROM claim",
+        count_query: "SELECT count(*) FROM claim",
         violations:
             "SELECT 'run ' || run || ' claimed ' || count(*) || ' codes for step ' || step
                     || ', visit ' || visit || ', effect ' || ordinal
@@ -102,7 +102,7 @@ const CHECKS: &[Check] = &[
     },
     Check {
         promise: "P2",
-        looks_at: "SELECT count(*) FROM delivery",
+        count_query: "SELECT count(*) FROM delivery",
         violations:
             "SELECT 'run ' || run || ' sent ' || count(*) || ' messages for step ' || step
                     || ', visit ' || visit || ', effect ' || ordinal
@@ -117,7 +117,7 @@ const CHECKS: &[Check] = &[
     },
     Check {
         promise: "P2",
-        looks_at: "SELECT count(*) FROM run",
+        count_query: "SELECT count(*) FROM run",
         violations:
             "SELECT 'run ' || run.id || ' counts ' || run.segment || ' segments, its journal '
                     || count(journal.run)
@@ -131,7 +131,7 @@ const CHECKS: &[Check] = &[
     },
     Check {
         promise: "P5",
-        looks_at: "SELECT count(*) FROM event",
+        count_query: "SELECT count(*) FROM event",
         violations:
             "SELECT 'event id ' || quote(event_id) || ' was accepted ' || count(*) || ' times'
              FROM event NOT INDEXED WHERE event_id IS NOT NULL
@@ -139,7 +139,7 @@ const CHECKS: &[Check] = &[
     },
     Check {
         promise: "P5",
-        looks_at: "SELECT count(*) FROM run",
+        count_query: "SELECT count(*) FROM run",
         violations:
             "SELECT 'event ' || run.event || ' started workflow ' || workflow.id || ' '
                     || count(*) || ' times'
@@ -154,7 +154,7 @@ const CHECKS: &[Check] = &[
     },
     Check {
         promise: "P5",
-        looks_at: "SELECT count(*) FROM run",
+        count_query: "SELECT count(*) FROM run",
         violations:
             // Based on what came before each run, in one pass: a key may have very many runs.
             "WITH started AS MATERIALIZED (
@@ -195,7 +195,7 @@ const CHECKS: &[Check] = &[
     },
     Check {
         promise: "P6",
-        looks_at: "SELECT count(*) FROM upload_batch",
+        count_query: "SELECT count(*) FROM upload_batch",
         violations: concat!(
             "SELECT 'uploads inserted ' || inserted || ' codes, but ' || free || ' available + '
                     || claimed || ' claimed + ' || retired || ' retired = '
@@ -203,7 +203,7 @@ const CHECKS: &[Check] = &[
              FROM (SELECT
                  (SELECT CAST(total(inserted) AS INTEGER) FROM upload_batch) AS inserted,
                  (SELECT count(*) FROM free) AS free,
-                 (SELECT count(*) FROM ", held!(), ") AS claimed,
+                 (SELECT count(*) FROM ", unreleased!(), ") AS claimed,
                  (SELECT coalesce(sum(CASE retired WHEN 1 THEN 1 ELSE -1 END), 0)
                   FROM retirement) AS retired)
              WHERE inserted <> free + claimed + retired
@@ -216,7 +216,7 @@ const CHECKS: &[Check] = &[
     },
     Check {
         promise: "P6",
-        looks_at: "SELECT count(*) FROM code",
+        count_query: "SELECT count(*) FROM code",
         violations: concat!(
             // With `max`, SQLite takes the other columns from the row that has the maximum.
             "WITH last AS MATERIALIZED (
@@ -227,14 +227,14 @@ const CHECKS: &[Check] = &[
              UNION ALL
              SELECT 'claim ' || held.id || ' is of code ' || held.code_id
                     || ', which was changed or made unused since'
-             FROM ", held!(), " AS held LEFT JOIN code ON code.code = held.code
+             FROM ", unreleased!(), " AS held LEFT JOIN code ON code.code = held.code
              WHERE code.id IS NOT held.code_id OR code.lane IS NOT held.lane
                  OR code.expires IS NOT held.expires OR code.retired IS NOT 0"
         ),
     },
     Check {
         promise: "P6",
-        looks_at: "SELECT count(*) FROM claim",
+        count_query: "SELECT count(*) FROM claim",
         violations:
             "SELECT 'claim ' || claim.id || ' went to another contact than run ' || run.id
                     || ' is about'
@@ -257,22 +257,22 @@ const CHECKS: &[Check] = &[
 ];
 
 /// Tables with rows to check: if any of them has rows, something must have been checked.
-const ANYTHING: &str = "
+const HAS_ROWS: &str = "
     SELECT EXISTS (SELECT 1 FROM upload_batch) OR EXISTS (SELECT 1 FROM code)
         OR EXISTS (SELECT 1 FROM free) OR EXISTS (SELECT 1 FROM claim)
         OR EXISTS (SELECT 1 FROM event) OR EXISTS (SELECT 1 FROM run)
         OR EXISTS (SELECT 1 FROM delivery) OR EXISTS (SELECT 1 FROM journal)";
 
-pub(super) fn audit(connection: &Connection) -> Result<Vec<Audited>> {
-    let mut found: Vec<Audited> = Vec::new();
+pub(super) fn audit(connection: &Connection) -> Result<Vec<PromiseReport>> {
+    let mut found: Vec<PromiseReport> = Vec::new();
     for check in CHECKS {
-        let looked_at: i64 = connection.query_row(check.looks_at, [], |row| row.get(0))?;
+        let checked: i64 = connection.query_row(check.count_query, [], |row| row.get(0))?;
         let violations = match violations(connection, check.violations) {
             // Not validated for every row up front, which would take as long as the query itself.
             Err(Error(StoreError::Engine(why))) if why.contains(MALFORMED) => {
                 let mut found = violations(connection, &tolerant(check.violations))?;
                 found.insert(0, UNREADABLE.to_owned());
-                found.truncate(MOST_TOLD);
+                found.truncate(MAX_VIOLATIONS);
                 found
             }
             found => found?,
@@ -282,18 +282,18 @@ pub(super) fn audit(connection: &Connection) -> Result<Vec<Audited>> {
             .filter(|last| last.promise == check.promise)
         {
             Some(last) => {
-                last.checked += looked_at.unsigned_abs();
+                last.checked += checked.unsigned_abs();
                 last.violations.extend(violations);
             }
-            None => found.push(Audited {
+            None => found.push(PromiseReport {
                 promise: check.promise.to_owned(),
                 holds: true,
-                checked: looked_at.unsigned_abs(),
+                checked: checked.unsigned_abs(),
                 violations,
             }),
         }
     }
-    let anything: bool = connection.query_row(ANYTHING, [], |row| row.get(0))?;
+    let anything: bool = connection.query_row(HAS_ROWS, [], |row| row.get(0))?;
     let nothing_checked = found.iter().all(|audited| audited.checked == 0);
     for audited in &mut found {
         if anything && nothing_checked {
@@ -301,7 +301,7 @@ pub(super) fn audit(connection: &Connection) -> Result<Vec<Audited>> {
                 .violations
                 .push("the database has rows, but nothing was checked".into());
         }
-        audited.violations.truncate(MOST_TOLD);
+        audited.violations.truncate(MAX_VIOLATIONS);
         audited.holds = audited.violations.is_empty();
     }
     Ok(found)
@@ -333,18 +333,18 @@ fn violations(connection: &Connection, question: &str) -> Result<Vec<String>> {
     let mut rows = statement.query([])?;
     let mut violations = Vec::new();
     while let Some(row) = rows.next()? {
-        if violations.len() == MOST_TOLD {
+        if violations.len() == MAX_VIOLATIONS {
             break;
         }
         if let (Some(content), Some(code)) = (text(row, 1), text(row, 2))
-            && !carriers::may_carry(content, code)
+            && !code_usage::may_contain(content, code)
         {
             continue;
         }
         // Read as bytes, because the text may be damaged too.
-        let told = String::from_utf8_lossy(row.get_ref(0)?.as_bytes().unwrap_or_default());
-        if !violations.iter().any(|known| *known == told) {
-            violations.push(told.into_owned());
+        let text = String::from_utf8_lossy(row.get_ref(0)?.as_bytes().unwrap_or_default());
+        if !violations.iter().any(|known| *known == text) {
+            violations.push(text.into_owned());
         }
     }
     Ok(violations)

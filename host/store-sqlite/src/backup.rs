@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use super::connection::private;
+use super::connection::private_file_options;
 use super::{Result, SqliteStore, StoreError};
 
 /// Writes the database as it is at one moment into a new file, durably.
@@ -11,7 +11,7 @@ use super::{Result, SqliteStore, StoreError};
 /// It reads a snapshot of the write-ahead log, so writers continue meanwhile and the copy never has
 /// to start over.
 pub(super) fn write(store: &SqliteStore, to: &Path) -> Result<()> {
-    whole(to, |unfinished| {
+    write_atomically(to, |unfinished| {
         let name = unfinished
             .to_str()
             .ok_or_else(|| StoreError::Open(format!("{} is not UTF-8", unfinished.display())))?;
@@ -23,11 +23,15 @@ pub(super) fn write(store: &SqliteStore, to: &Path) -> Result<()> {
 /// Creates a file under a temporary name and renames it once it is durable, so that a file named
 /// `to` is always complete. `make` gets an empty file that only its owner can read, and fills it.
 /// If it returns false or fails, nothing is left behind.
-pub(super) fn whole(to: &Path, make: impl FnOnce(&Path) -> Result<bool>) -> Result<bool> {
+pub(super) fn write_atomically(
+    to: &Path,
+    make: impl FnOnce(&Path) -> Result<bool>,
+) -> Result<bool> {
     // Reserves the name before anything is written, so that an existing file is never overwritten.
     let new = |path: &Path| {
-        let made = private().create_new(true).open(path);
-        made.map(drop).map_err(|error| failed("make", path, &error))
+        let made = private_file_options().create_new(true).open(path);
+        made.map(drop)
+            .map_err(|error| io_error("make", path, &error))
     };
     new(to)?;
     let unfinished = unfinished(to);
@@ -38,13 +42,13 @@ pub(super) fn whole(to: &Path, make: impl FnOnce(&Path) -> Result<bool>) -> Resu
         }
         File::open(&unfinished)
             .and_then(|file| file.sync_all())
-            .map_err(|error| failed("make durable", &unfinished, &error))?;
-        fs::rename(&unfinished, to).map_err(|error| failed("write", to, &error))?;
+            .map_err(|error| io_error("make durable", &unfinished, &error))?;
+        fs::rename(&unfinished, to).map_err(|error| io_error("write", to, &error))?;
         let folder = to.parent().filter(|folder| *folder != Path::new(""));
         let folder = folder.unwrap_or(Path::new("."));
         File::open(folder)
             .and_then(|folder| folder.sync_all())
-            .map_err(|error| failed("make durable", folder, &error))?;
+            .map_err(|error| io_error("make durable", folder, &error))?;
         Ok(true)
     })();
     if !matches!(done, Ok(true)) {
@@ -59,16 +63,16 @@ pub(super) fn whole(to: &Path, make: impl FnOnce(&Path) -> Result<bool>) -> Resu
     done
 }
 
-pub(super) fn failed(what: &str, path: &Path, error: &std::io::Error) -> StoreError {
+pub(super) fn io_error(what: &str, path: &Path, error: &std::io::Error) -> StoreError {
     StoreError::Open(format!("cannot {what} {}: {error}", path.display()))
 }
 
 fn unfinished(to: &Path) -> PathBuf {
-    beside(to, &format!(".{}.unfinished", std::process::id()))
+    with_suffix(to, &format!(".{}.unfinished", std::process::id()))
 }
 
 /// Returns the path with a suffix appended to its name.
-pub(super) fn beside(path: &Path, behind: &str) -> PathBuf {
+pub(super) fn with_suffix(path: &Path, behind: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(behind);
     PathBuf::from(name)

@@ -6,12 +6,13 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Result, SqliteStore, damaged, raise_setting, readable, starts, unreadable};
+use super::{Result, SqliteStore, damaged, raise_setting, skip_damaged, start_rules, unreadable};
 use promoflow_model::clock::Timestamp;
 use promoflow_model::message::Message;
 use promoflow_model::workflow::Workflow;
 use promoflow_store::{
-    Applied, ConfigId, StartRule, StoredBlock, StoredWorkflow, WorkflowRow, WorkflowState,
+    Applied, ConfigVersion, StartRule, StoredBlock, StoredWorkflow, WorkflowState,
+    WorkflowVersionId,
 };
 
 /// Serialises a value and reads it back, so that nothing unreadable is stored.
@@ -67,7 +68,7 @@ fn put(
     })
 }
 
-pub(super) fn put_message(
+pub(super) fn save_message(
     connection: &Connection,
     message: &Message,
     at: Timestamp,
@@ -91,15 +92,15 @@ pub(super) fn messages(store: &SqliteStore) -> Result<Vec<Message>> {
             let (id, definition) = row?;
             read_json(|| format!("the message `{id}`"), &definition)
         };
-        let readable = rows.map(|row| readable(read(row)));
-        readable.filter_map(Result::transpose).collect()
+        let rows = rows.map(|row| skip_damaged(read(row)));
+        rows.filter_map(Result::transpose).collect()
     })
 }
 
 pub(super) fn message_at(
     store: &SqliteStore,
     id: &str,
-    config: ConfigId,
+    config: ConfigVersion,
 ) -> Result<Option<(u32, Message)>> {
     store.read(|connection| {
         let found: Option<(u32, String)> = connection
@@ -120,7 +121,7 @@ pub(super) fn message_at(
     })
 }
 
-pub(super) fn put_block(connection: &Connection, block: &StoredBlock) -> Result<()> {
+pub(super) fn save_block(connection: &Connection, block: &StoredBlock) -> Result<()> {
     let description = write_json("a block's description", &block.description)?;
     connection
         .prepare_cached(
@@ -150,7 +151,7 @@ pub(super) fn block(store: &SqliteStore, digest: &str) -> Result<Option<StoredBl
     })
 }
 
-pub(super) fn put_workflow(
+pub(super) fn save_workflow(
     connection: &Connection,
     workflow: &Workflow,
     at: Timestamp,
@@ -162,8 +163,8 @@ pub(super) fn put_workflow(
         )?
         .execute([&workflow.id])?;
     let applied = put(connection, "workflow", &workflow.id, &definition, at)?;
-    if applied.changed && StartRule::of(workflow).is_some() {
-        starts::backfill(connection, &workflow.id)?;
+    if applied.changed && StartRule::for_workflow(workflow).is_some() {
+        start_rules::backfill(connection, &workflow.id)?;
     }
     Ok(applied)
 }
@@ -175,7 +176,7 @@ fn stored(row: &Row<'_>) -> Result<StoredWorkflow> {
     let (id, state): (String, String) = (row.get(1)?, row.get(3)?);
     let definition: String = row.get(5)?;
     Ok(StoredWorkflow {
-        row: WorkflowRow(row.get(0)?),
+        row: WorkflowVersionId(row.get(0)?),
         version: row.get(2)?,
         state: match state.as_str() {
             "paused" => WorkflowState::Paused,
@@ -197,7 +198,7 @@ pub(super) fn workflows(store: &SqliteStore) -> Result<Vec<StoredWorkflow>> {
         let mut rows = statement.query([])?;
         let mut workflows = Vec::new();
         while let Some(row) = rows.next()? {
-            workflows.extend(readable(stored(row))?);
+            workflows.extend(skip_damaged(stored(row))?);
         }
         Ok(workflows)
     })
@@ -205,7 +206,7 @@ pub(super) fn workflows(store: &SqliteStore) -> Result<Vec<StoredWorkflow>> {
 
 pub(super) fn workflow_version(
     store: &SqliteStore,
-    row: WorkflowRow,
+    row: WorkflowVersionId,
 ) -> Result<Option<StoredWorkflow>> {
     store.read(|connection| {
         let sql = format!("{WORKFLOWS} WHERE workflow.row = ?1");
@@ -236,13 +237,15 @@ pub(super) fn set_workflow_state(
     Ok(found > 0)
 }
 
-pub(super) fn workflow_names(store: &SqliteStore) -> Result<HashMap<WorkflowRow, (String, u32)>> {
+pub(super) fn workflow_names(
+    store: &SqliteStore,
+) -> Result<HashMap<WorkflowVersionId, (String, u32)>> {
     store.read(|connection| {
         let mut statement = connection.prepare_cached("SELECT row, id, version FROM workflow")?;
         let rows = statement.query_map([], |row| {
-            Ok((WorkflowRow(row.get(0)?), (row.get(1)?, row.get(2)?)))
+            Ok((WorkflowVersionId(row.get(0)?), (row.get(1)?, row.get(2)?)))
         })?;
-        let readable = rows.map(|row| readable(row.map_err(Into::into)));
-        readable.filter_map(Result::transpose).collect()
+        let rows = rows.map(|row| skip_damaged(row.map_err(Into::into)));
+        rows.filter_map(Result::transpose).collect()
     })
 }

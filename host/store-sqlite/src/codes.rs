@@ -4,10 +4,14 @@ use std::ops::ControlFlow;
 
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
-use super::{Result, SqliteStore, calendar, lanes, raise_setting, readable, waiters};
+use super::{
+    Result, SqliteStore, calendar, code_groups, raise_setting, skip_damaged, waiting_runs,
+};
 use promoflow_model::clock::Timestamp;
-use promoflow_model::pool::{Filter, Lane};
-use promoflow_store::{CodeRow, DeliveryId, FreeCode, PoolCount, Position, Retired, UsedBy};
+use promoflow_model::pool::{CodeGroup, Filter};
+use promoflow_store::{
+    AvailableCode, CodeRow, DeliveryId, PoolCount, Position, RetireResult, UsedBy,
+};
 
 /// A code with its code group, its claim, and whether it is available.
 const CODE_ROWS: &str = "
@@ -38,7 +42,7 @@ pub(super) fn list(
         let values: Vec<&dyn ToSql> = values.iter().map(AsRef::as_ref).collect();
         let mut rows = statement.query(values.as_slice())?;
         while let Some(row) = rows.next()? {
-            if let Some(code) = readable(code_row(row).map_err(Into::into))?
+            if let Some(code) = skip_damaged(code_row(row).map_err(Into::into))?
                 && visit(code).is_break()
             {
                 break;
@@ -48,7 +52,10 @@ pub(super) fn list(
     })
 }
 
-pub(super) fn one(store: &SqliteStore, code: &str) -> Result<Option<(CodeRow, Vec<DeliveryId>)>> {
+pub(super) fn find_code(
+    store: &SqliteStore,
+    code: &str,
+) -> Result<Option<(CodeRow, Vec<DeliveryId>)>> {
     store.read(|connection| {
         let sql = format!("{CODE_ROWS} WHERE code.code = ?1");
         let found = connection
@@ -111,7 +118,7 @@ pub(super) fn count(store: &SqliteStore, filter: &Filter, now: Timestamp) -> Res
     })
 }
 
-/// Returns the conditions of a filter on `code`, `lane` and `free`, with their values.
+/// Returns the conditions of a filter on `code`, `code_group` and `free`, with their values.
 fn conditions(
     connection: &Connection,
     filter: &Filter,
@@ -155,7 +162,7 @@ fn code_row(row: &Row<'_>) -> rusqlite::Result<CodeRow> {
     };
     Ok(CodeRow {
         code: row.get(0)?,
-        lane: Lane {
+        code_group: CodeGroup {
             code_type: row.get(1)?,
             discount: row.get(2)?,
         },
@@ -166,8 +173,8 @@ fn code_row(row: &Row<'_>) -> rusqlite::Result<CodeRow> {
 }
 
 /// Reads an available code: its expiry, its number and its text.
-pub(super) fn free_code(row: &Row<'_>) -> Result<FreeCode> {
-    Ok(FreeCode {
+pub(super) fn free_code(row: &Row<'_>) -> Result<AvailableCode> {
+    Ok(AvailableCode {
         position: Position {
             expires: Timestamp(row.get(0)?),
             id: row.get(1)?,
@@ -176,13 +183,15 @@ pub(super) fn free_code(row: &Row<'_>) -> Result<FreeCode> {
     })
 }
 
-pub(super) fn free_codes(
+pub(super) fn available_codes(
     connection: &Connection,
-    lane: &Lane,
+    code_group: &CodeGroup,
     after: Option<Position>,
     limit: usize,
-) -> Result<Vec<FreeCode>> {
-    let Some(lane) = lanes::find(connection, &lane.code_type, lane.discount)? else {
+) -> Result<Vec<AvailableCode>> {
+    let Some(code_group) =
+        code_groups::find(connection, &code_group.code_type, code_group.discount)?
+    else {
         return Ok(Vec::new());
     };
     let (expires, id) = after.map_or((i64::MIN, i64::MIN), |at| (at.expires.0, at.id));
@@ -190,11 +199,11 @@ pub(super) fn free_codes(
         "SELECT expires, id, code FROM free
          WHERE lane = ?1 AND (expires, id) > (?2, ?3) ORDER BY expires, id",
     )?;
-    let mut rows = statement.query(params![lane, expires, id])?;
+    let mut rows = statement.query(params![code_group, expires, id])?;
     let mut codes = Vec::new();
     while codes.len() < limit {
         let Some(row) = rows.next()? else { break };
-        codes.extend(readable(free_code(row))?);
+        codes.extend(skip_damaged(free_code(row))?);
     }
     Ok(codes)
 }
@@ -204,8 +213,8 @@ pub(super) fn retire(
     codes: &[String],
     retire: bool,
     at: Timestamp,
-) -> Result<Retired> {
-    let mut done = Retired::default();
+) -> Result<RetireResult> {
+    let mut done = RetireResult::default();
     for code in codes {
         let found = connection
             .prepare_cached("SELECT lane, expires, id, retired FROM code WHERE code = ?1")?
@@ -218,7 +227,7 @@ pub(super) fn retire(
                 ))
             })
             .optional()?;
-        let Some((lane, expires, id, retired)) = found else {
+        let Some((code_group, expires, id, retired)) = found else {
             done.unknown.push(code.clone());
             continue;
         };
@@ -228,7 +237,7 @@ pub(super) fn retire(
         if retire {
             let taken = connection
                 .prepare_cached("DELETE FROM free WHERE lane = ?1 AND expires = ?2 AND id = ?3")?
-                .execute(params![lane, expires, id])?;
+                .execute(params![code_group, expires, id])?;
             if taken == 0 {
                 done.already_used.push(code.clone());
                 continue;
@@ -238,13 +247,13 @@ pub(super) fn retire(
                 .prepare_cached(
                     "INSERT INTO free (lane, expires, id, code) VALUES (?1, ?2, ?3, ?4)",
                 )?
-                .execute(params![lane, expires, id, code])?;
+                .execute(params![code_group, expires, id, code])?;
         } else {
             let free: bool = connection
                 .prepare_cached(
                     "SELECT EXISTS (SELECT 1 FROM free WHERE lane = ?1 AND expires = ?2 AND id = ?3)",
                 )?
-                .query_row(params![lane, expires, id], |row| row.get(0))?;
+                .query_row(params![code_group, expires, id], |row| row.get(0))?;
             if !free {
                 done.already_used.push(code.clone());
             }
@@ -259,7 +268,7 @@ pub(super) fn retire(
     if done.retired > 0 {
         raise_setting(connection, "pool-generation")?;
         if !retire {
-            waiters::serve(connection, at)?;
+            waiting_runs::serve_waiting_runs(connection, at)?;
         }
     }
     Ok(done)

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::faults::BUSY_SECONDS;
+use super::errors::BUSY_TIMEOUT_SECONDS;
 use super::{Error, Result, StoreError};
 
 /// Pages in the write-ahead log before a checkpoint: 32 MiB, so that a page that many commits
@@ -16,12 +16,12 @@ pub(super) const CHECKPOINT_PAGES: u32 = 8_192;
 /// Creates the file of a new database with access for its owner only, because it contains promo
 /// codes, addresses and key hashes. SQLite's additional files get the same permissions. If the file
 /// exists or cannot be created, opening the connection reports that.
-pub(super) fn make(path: &Path) {
-    let _connecting_tells = private().create_new(true).open(path);
+pub(super) fn create_file(path: &Path) {
+    let _connecting_tells = private_file_options().create_new(true).open(path);
 }
 
 /// Options to write a file that, if created, only its owner can read.
-pub(super) fn private() -> OpenOptions {
+pub(super) fn private_file_options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true);
     #[cfg(unix)]
@@ -31,15 +31,15 @@ pub(super) fn private() -> OpenOptions {
 
 /// The interval of checks for another process's write lock. SQLite's own handler checks less and
 /// less often, and would miss the gaps between the batches of an upload.
-const LOOK: Duration = Duration::from_millis(4);
+const BUSY_POLL_INTERVAL: Duration = Duration::from_millis(4);
 
 /// Busy handler: returns true to keep waiting for another process, after this many checks.
-fn waits_on(looks: i32) -> bool {
-    let waited = LOOK.saturating_mul(looks.unsigned_abs());
-    if waited >= Duration::from_secs(BUSY_SECONDS) {
+fn keep_waiting(polls: i32) -> bool {
+    let waited = BUSY_POLL_INTERVAL.saturating_mul(polls.unsigned_abs());
+    if waited >= Duration::from_secs(BUSY_TIMEOUT_SECONDS) {
         return false;
     }
-    std::thread::sleep(LOOK);
+    std::thread::sleep(BUSY_POLL_INTERVAL);
     true
 }
 
@@ -55,7 +55,7 @@ pub(super) fn connect(path: &Path) -> Result<Connection> {
         other => other,
     };
     let mut connection = Connection::open_with_flags(path, flags).map_err(open_error)?;
-    connection.busy_handler(Some(waits_on))?;
+    connection.busy_handler(Some(keep_waiting))?;
     connection.set_prepared_statement_cache_capacity(128);
     connection
         .execute_batch(

@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::{Result, SqliteStore, damaged, readable, unreadable};
-use promoflow_model::message::{AllowedHours, ChannelKind, Content};
+use super::{Result, SqliteStore, damaged, skip_damaged, unreadable};
+use promoflow_model::message::{AllowedHours, ChannelKind, RenderedMessage};
 use promoflow_store::{DeliveryId, DeliveryRow, DeliveryState, RunId};
 
 const DELIVERY_ROWS: &str = "
@@ -24,7 +24,7 @@ pub(super) fn list(
         let mut statement = connection.prepare_cached(&sql)?;
         let mut rows = statement.query(params![state.map(state_text), after])?;
         while let Some(row) = rows.next()? {
-            if let Some(delivery) = readable(delivery_row(row))?
+            if let Some(delivery) = skip_damaged(delivery_row(row))?
                 && visit(delivery).is_break()
             {
                 break;
@@ -34,7 +34,7 @@ pub(super) fn list(
     })
 }
 
-pub(super) fn one(store: &SqliteStore, id: DeliveryId) -> Result<Option<DeliveryRow>> {
+pub(super) fn find_delivery(store: &SqliteStore, id: DeliveryId) -> Result<Option<DeliveryRow>> {
     store.read(|connection| {
         let sql = format!("{DELIVERY_ROWS} WHERE id = ?1");
         let found = connection
@@ -58,7 +58,9 @@ fn delivery_row(row: &Row<'_>) -> Result<DeliveryRow> {
         channel: read_channel(id, row.get_ref(2)?.as_str().unwrap_or_default())?,
         address: row.get(3)?,
         message: row.get(4)?,
-        content: content.map(Content::shown).unwrap_or_default(),
+        content: content
+            .map(RenderedMessage::with_unsubscribe_tag)
+            .unwrap_or_default(),
         state: read_state(&state)
             .ok_or_else(|| damaged(format!("the state of delivery {id}"), format!("`{state}`")))?,
         attempts: row.get(7)?,
@@ -71,7 +73,7 @@ pub(super) fn read_channel(id: DeliveryId, text: &str) -> Result<ChannelKind> {
         .map_err(|_| damaged(format!("the channel of delivery {id}"), format!("`{text}`")))
 }
 
-pub(super) fn read_content(id: DeliveryId, text: &str) -> Result<Content> {
+pub(super) fn read_content(id: DeliveryId, text: &str) -> Result<RenderedMessage> {
     serde_json::from_str(text)
         .map_err(|error| unreadable(format!("the content of delivery {id}"), &error))
 }

@@ -8,9 +8,9 @@ use std::collections::{BTreeSet, HashMap};
 use rusqlite::{Connection, Row, params};
 use serde_json::{Map, Value};
 
-use super::{Error, Result, StoreError, damaged, troubles, unreadable, waiters};
+use super::{Error, Result, StoreError, damaged, retry_states, unreadable, waiting_runs};
 use promoflow_model::clock::Timestamp;
-use promoflow_store::{ConfigId, DueRun, DueRuns, RunId, StepRecord, WorkflowRow};
+use promoflow_store::{ConfigVersion, DueRun, DueRuns, RunId, StepRecord, WorkflowVersionId};
 
 /// How to repair a run that cannot be read.
 const REPAIR: &str = "the row was damaged or edited: repair it or restore a backup, and then \
@@ -20,11 +20,14 @@ pub(super) fn page(
     connection: &Connection,
     now: Timestamp,
     limit: usize,
-    left_out: &[WorkflowRow],
-    but: &dyn Fn(RunId) -> bool,
+    excluded_workflows: &[WorkflowVersionId],
+    is_excluded: &dyn Fn(RunId) -> bool,
 ) -> Result<DueRuns> {
-    let left_out: Vec<i64> = left_out.iter().map(|workflow| workflow.0).collect();
-    let left_out = serde_json::json!(left_out).to_string();
+    let excluded_workflows: Vec<i64> = excluded_workflows
+        .iter()
+        .map(|workflow| workflow.0)
+        .collect();
+    let excluded_workflows = serde_json::json!(excluded_workflows).to_string();
     let mut statement = connection.prepare_cached(
         "SELECT run.id, run.workflow, run.config, run.segment, run.step, run.attempt,
                 coalesce(run.data, event.params), event.key
@@ -33,12 +36,12 @@ pub(super) fn page(
              AND (?2 = '[]' OR run.workflow NOT IN (SELECT value FROM json_each(?2)))
          ORDER BY run.due, run.id",
     )?;
-    let mut rows = statement.query(params![now.0, left_out])?;
+    let mut rows = statement.query(params![now.0, excluded_workflows])?;
     let mut due = DueRuns::default();
     while due.runs.len() + due.unreadable.len() < limit {
         let Some(row) = rows.next()? else { break };
         let id = RunId(row.get(0)?);
-        if but(id) {
+        if is_excluded(id) {
             continue;
         }
         match read(connection, id, row) {
@@ -65,7 +68,7 @@ pub(super) fn fail_unreadable(
              WHERE id = ?1 AND due IS NOT NULL",
         )?
         .execute(params![run.0, why, now.0])?;
-    troubles::remove(connection, run)
+    retry_states::remove(connection, run)
 }
 
 fn read(connection: &Connection, id: RunId, row: &Row<'_>) -> Result<DueRun> {
@@ -76,37 +79,37 @@ fn read(connection: &Connection, id: RunId, row: &Row<'_>) -> Result<DueRun> {
     };
     let data: Map<String, Value> = serde_json::from_str(&data)
         .map_err(|error| unreadable(format!("the values of run {id}"), &error))?;
-    let Behind { visits, set } = behind(connection, id)?;
+    let FinishedSteps { visits, set } = finished_steps(connection, id)?;
     Ok(DueRun {
         id,
-        workflow: WorkflowRow(row.get(1)?),
-        config: ConfigId(row.get(2)?),
+        workflow: WorkflowVersionId(row.get(1)?),
+        config: ConfigVersion(row.get(2)?),
         segment: row.get(3)?,
         step: row.get(4)?,
         attempt,
-        troubles: match attempt {
+        retry_states: match attempt {
             0 => Vec::new(),
-            _ => troubles::of(connection, id)?,
+            _ => retry_states::of(connection, id)?,
         },
         data,
         set,
         key,
         visits,
-        resumed: waiters::resumed(connection, id)?,
+        resumed: waiting_runs::wait_outcome(connection, id)?,
     })
 }
 
 /// The finished steps of a run.
 #[derive(Default)]
-struct Behind {
+struct FinishedSteps {
     /// How often the run has left each step. A step that waits is still being visited.
     visits: HashMap<String, u32>,
     /// The names of the values that the steps set.
     set: BTreeSet<String>,
 }
 
-fn behind(connection: &Connection, run: RunId) -> Result<Behind> {
-    let mut behind = Behind::default();
+fn finished_steps(connection: &Connection, run: RunId) -> Result<FinishedSteps> {
+    let mut finished_steps = FinishedSteps::default();
     let mut statement = connection
         .prepare_cached("SELECT steps FROM journal WHERE run = ?1 AND outcome <> 'failed'")?;
     let mut rows = statement.query([run.0])?;
@@ -115,13 +118,13 @@ fn behind(connection: &Connection, run: RunId) -> Result<Behind> {
         let steps: Vec<StepRecord> = serde_json::from_str(&steps)
             .map_err(|error| unreadable(format!("the steps of run {run}"), &error))?;
         for step in steps {
-            behind
+            finished_steps
                 .set
                 .extend(step.data.into_iter().map(|(name, _)| name));
             if step.port.is_some() {
-                *behind.visits.entry(step.step).or_default() += 1;
+                *finished_steps.visits.entry(step.step).or_default() += 1;
             }
         }
     }
-    Ok(behind)
+    Ok(finished_steps)
 }

@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 use super::Result;
 
 /// The number of recent events to examine, overall or of a type.
-const LAST_EVENTS: usize = 2_000;
-const OF_A_TYPE: usize = 50;
+const MAX_EVENTS: usize = 2_000;
+const MAX_EVENTS_OF_TYPE: usize = 50;
 
 /// Returns the parameter names of the last events of a type, or of any type.
 pub(super) fn names(connection: &Connection, event_type: Option<&str>) -> Result<BTreeSet<String>> {
@@ -18,7 +18,11 @@ pub(super) fn names(connection: &Connection, event_type: Option<&str>) -> Result
          WHERE ?2 IS NULL OR type = ?2 LIMIT ?3",
     )?;
     let most = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-    let mut rows = statement.query(params![most(LAST_EVENTS), event_type, most(OF_A_TYPE)])?;
+    let mut rows = statement.query(params![
+        most(MAX_EVENTS),
+        event_type,
+        most(MAX_EVENTS_OF_TYPE)
+    ])?;
     let mut names = BTreeSet::new();
     while let Some(row) = rows.next()? {
         // An event that cannot be read contributes nothing here, and is reported elsewhere.

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::{Result, damaged, raise_setting, readable};
+use super::{Result, damaged, raise_setting, skip_damaged};
 use promoflow_model::clock::Timestamp;
 use promoflow_model::key::{Key, Scope};
 
@@ -16,14 +16,14 @@ pub(super) fn put(connection: &Connection, key: &Key) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn all(connection: &Connection) -> Result<Vec<Key>> {
+pub(super) fn load_all(connection: &Connection) -> Result<Vec<Key>> {
     let mut statement = connection.prepare_cached(
         "SELECT id, hash, scopes, created, revoked FROM api_key ORDER BY created, id",
     )?;
     let mut rows = statement.query([])?;
     let mut keys = Vec::new();
     while let Some(row) = rows.next()? {
-        keys.extend(readable(read(row))?);
+        keys.extend(skip_damaged(read(row))?);
     }
     Ok(keys)
 }

@@ -4,48 +4,48 @@
 //! (write-ahead log with `synchronous=FULL`), because a commit lost in a power failure means a code
 //! issued twice. The statements are in the modules below, one for each concern.
 
-mod after;
+mod actions;
 mod alerts;
 mod alternatives;
-mod answers;
 mod attempts;
 mod audit;
 mod backup;
-mod carriers;
 mod catalog;
-mod census;
+mod code_groups;
+mod code_usage;
 mod codes;
 mod commit;
 mod connection;
 mod contacts;
 mod deliveries;
-mod due;
+mod dry_run;
+mod due_deliveries;
 mod due_runs;
+mod errors;
 mod event_params;
-mod faults;
-mod history;
+mod fallback;
+mod idempotency;
 mod keys;
-mod lanes;
-mod layouts;
-mod notices;
-mod one_by_one;
-mod orders;
-mod pauses;
-mod rehearsal;
+mod migrations;
+mod notifications;
 mod release;
 mod restore;
+mod retry_states;
 mod reuse;
+mod run_state;
+mod runs;
 mod settings;
 mod spellings;
-mod starts;
+mod start_rules;
+mod statistics;
 mod store;
 #[cfg(test)]
 mod tests;
+mod throttles;
 mod traces;
-mod troubles;
 mod upload;
-mod uploads;
-mod waiters;
+mod upload_history;
+mod waiting_runs;
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -62,21 +62,21 @@ use promoflow_model::event::Event;
 use promoflow_model::failpoint::{self, Failpoint};
 use promoflow_model::key::Key;
 use promoflow_model::message::{ChannelKind, Message};
-use promoflow_model::pool::{Calendar, Filter, Lane};
+use promoflow_model::pool::{Calendar, CodeGroup, Filter};
 use promoflow_model::trace_context::TraceParent;
 use promoflow_model::workflow::Workflow;
 use promoflow_store::*;
 
-use connection::{connect, make};
-use faults::{Error, Result, StoreResult, damaged, readable, unreadable};
-use one_by_one::one_by_one;
+use connection::{connect, create_file};
+use errors::{Error, Result, StoreResult, damaged, skip_damaged, unreadable};
+use fallback::commit_individually;
 use settings::{calendar, number_setting, raise_setting, set_setting, setting};
 
-pub use lanes::LaneIds;
+pub use code_groups::CodeGroupIds;
 pub use restore::{Restored, restore};
 
 /// Maximum number of idle read connections to keep open.
-const KEPT_READERS: usize = 4;
+const MAX_IDLE_READERS: usize = 4;
 
 /// A store in a SQLite file.
 pub struct SqliteStore {
@@ -86,7 +86,7 @@ pub struct SqliteStore {
     /// Serialises bulk writes, so that only one of them waits for the writer at a time.
     bulk: Mutex<()>,
     /// The number of uploads in progress.
-    uploading: AtomicUsize,
+    active_uploads: AtomicUsize,
     readers: Mutex<Vec<Connection>>,
     /// The number of pool changes by this process.
     pool_changes: AtomicU64,
@@ -94,13 +94,13 @@ pub struct SqliteStore {
     watcher: Mutex<Connection>,
     /// The contact directory for test runs while contacts are disabled, with the last event that it
     /// includes. Built when a test run first needs it.
-    aside: Mutex<Option<(Arc<contacts::Aside>, i64)>>,
+    contact_overlay: Mutex<Option<(Arc<contacts::ContactOverlay>, i64)>>,
 }
 
 /// The writing connection, with its cache of code group ids.
 struct Writer {
     connection: Connection,
-    lanes: LaneIds,
+    code_groups: CodeGroupIds,
 }
 
 impl SqliteStore {
@@ -124,27 +124,27 @@ impl SqliteStore {
             .into());
         }
         if create {
-            make(path);
+            create_file(path);
         }
         let mut connection = connect(path)?;
         // A canonical name: the names of other files, such as the lock file, are derived from it.
         let file = path.canonicalize().map_err(|error| {
             StoreError::Open(format!("cannot find {} again: {error}", path.display()))
         })?;
-        layouts::prepare(&mut connection, path, &lock_path(&file))?;
+        migrations::prepare(&mut connection, path, &lock_path(&file))?;
         let watcher = connect(path)?;
         Ok(SqliteStore {
             path: file,
             writer: FairMutex::new(Writer {
                 connection,
-                lanes: LaneIds::default(),
+                code_groups: CodeGroupIds::default(),
             }),
             bulk: Mutex::new(()),
-            uploading: AtomicUsize::new(0),
+            active_uploads: AtomicUsize::new(0),
             readers: Mutex::new(Vec::new()),
             pool_changes: AtomicU64::new(0),
             watcher: Mutex::new(watcher),
-            aside: Mutex::new(None),
+            contact_overlay: Mutex::new(None),
         })
     }
 
@@ -164,14 +164,20 @@ impl SqliteStore {
 
     /// Runs a write transaction. It is `IMMEDIATE`, because a transaction that reads first and
     /// writes later fails instead of waiting for other writers.
-    fn write<T>(&self, work: impl FnOnce(&Connection, &mut LaneIds) -> Result<T>) -> Result<T> {
+    fn write<T>(
+        &self,
+        work: impl FnOnce(&Connection, &mut CodeGroupIds) -> Result<T>,
+    ) -> Result<T> {
         let mut writer = self.writer();
-        let Writer { connection, lanes } = &mut *writer;
+        let Writer {
+            connection,
+            code_groups,
+        } = &mut *writer;
         let written: std::thread::Result<Result<T>> = catch_unwind(AssertUnwindSafe(|| {
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            layouts::must_be_present(&transaction)?;
-            let value = work(&transaction, lanes)?;
+            migrations::check_version(&transaction)?;
+            let value = work(&transaction, code_groups)?;
             transaction.commit()?;
             Ok(value)
         }));
@@ -180,7 +186,7 @@ impl SqliteStore {
             written.unwrap_or_else(|_| Err(StoreError::Engine("a write panicked".into()).into()));
         if done.is_err() {
             // Code groups that the transaction had added are gone with it.
-            lanes.forget();
+            code_groups.clear();
         }
         done
     }
@@ -188,15 +194,15 @@ impl SqliteStore {
     /// Runs a write that may change the pool. Leases are checked again after it commits.
     fn write_pool<T>(
         &self,
-        work: impl FnOnce(&Connection, &mut LaneIds) -> Result<T>,
+        work: impl FnOnce(&Connection, &mut CodeGroupIds) -> Result<T>,
     ) -> Result<T> {
-        let written = self.write(|connection, lanes| {
-            let done = work(connection, lanes)?;
-            failpoint::pass(Failpoint::InsideOrder);
+        let written = self.write(|connection, code_groups| {
+            let done = work(connection, code_groups)?;
+            failpoint::pass(Failpoint::InsideAction);
             Ok(done)
         });
         if written.is_ok() {
-            failpoint::pass(Failpoint::AfterOrder);
+            failpoint::pass(Failpoint::AfterAction);
         }
         self.pool_changed();
         written
@@ -224,7 +230,7 @@ impl SqliteStore {
             work(&transaction)?
         };
         let mut readers = lock(&self.readers);
-        if readers.len() < KEPT_READERS {
+        if readers.len() < MAX_IDLE_READERS {
             readers.push(connection);
         }
         Ok(value)

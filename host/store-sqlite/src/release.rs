@@ -2,10 +2,10 @@
 
 use rusqlite::{Connection, params};
 
-use super::carriers::{self, Claim};
-use super::{Result, raise_setting, waiters};
+use super::code_usage::{self, Claim};
+use super::{Result, raise_setting, waiting_runs};
 use promoflow_model::clock::Timestamp;
-use promoflow_store::{Ordered, RunId};
+use promoflow_store::{ActionResult, RunId};
 
 /// Cancels a run that has not ended, or has failed. `error` is the reason, unless an operator
 /// cancelled it.
@@ -18,7 +18,7 @@ pub(super) fn cancel(
     run: RunId,
     error: Option<&str>,
     now: Timestamp,
-) -> Result<Ordered> {
+) -> Result<ActionResult> {
     connection
         .prepare_cached(
             "UPDATE run SET state = 'cancelled', due = NULL, finished = ?2,
@@ -26,27 +26,27 @@ pub(super) fn cancel(
              WHERE id = ?1",
         )?
         .execute(params![run.0, now.0, error])?;
-    waiters::remove(connection, run)?;
+    waiting_runs::delete_wait(connection, run)?;
     let all = match may_have_left(connection, run)? {
         true => 0,
-        false => call_off_all(connection, run)?,
+        false => cancel_unsent_deliveries(connection, run)?,
     };
-    let (released, carriers) = give_back(connection, run, now)?;
-    Ok(Ordered::Done {
+    let (released, with_code) = release_codes(connection, run, now)?;
+    Ok(ActionResult::Done {
         released,
-        called_off: all + carriers,
+        cancelled_deliveries: all + with_code,
     })
 }
 
 /// Handles a message of a run that was not sent because its contact cannot or must not be written
 /// to: codes that no delivery of the run may carry are released, now or when the run completes.
-pub(super) fn unsent(connection: &Connection, run: RunId, now: Timestamp) -> Result<()> {
+pub(super) fn on_unsent_message(connection: &Connection, run: RunId, now: Timestamp) -> Result<()> {
     let state: String = connection
         .prepare_cached("SELECT state FROM run WHERE id = ?1")?
         .query_row([run.0], |row| row.get(0))?;
     match state.as_str() {
         "completed" => {
-            give_back(connection, run, now)?;
+            release_codes(connection, run, now)?;
         }
         // Cancelling the run has released its codes.
         "cancelled" => {}
@@ -60,12 +60,16 @@ pub(super) fn unsent(connection: &Connection, run: RunId, now: Timestamp) -> Res
 }
 
 /// Releases the codes that an earlier segment marked for release, when the run completes.
-pub(super) fn settle_unsent(connection: &Connection, run: RunId, now: Timestamp) -> Result<()> {
+pub(super) fn release_on_completion(
+    connection: &Connection,
+    run: RunId,
+    now: Timestamp,
+) -> Result<()> {
     let noted = connection
         .prepare_cached("DELETE FROM unsent WHERE run = ?1")?
         .execute([run.0])?;
     if noted > 0 {
-        give_back(connection, run, now)?;
+        release_codes(connection, run, now)?;
     }
     Ok(())
 }
@@ -83,22 +87,22 @@ fn may_have_left(connection: &Connection, run: RunId) -> Result<bool> {
 }
 
 /// Cancels failed deliveries too, so that they cannot be retried.
-fn call_off_all(connection: &Connection, run: RunId) -> Result<u64> {
-    let called_off = connection
+fn cancel_unsent_deliveries(connection: &Connection, run: RunId) -> Result<u64> {
+    let cancelled_deliveries = connection
         .prepare_cached(
             "UPDATE delivery SET state = 'cancelled', due = NULL
              WHERE run = ?1 AND state IN ('pending', 'failed')",
         )?
         .execute([run.0])?;
-    Ok(called_off as u64)
+    Ok(cancelled_deliveries as u64)
 }
 
 /// Releases the codes of a run that has ended, each if it may be. Returns the number of released
 /// codes and of cancelled deliveries.
-fn give_back(connection: &Connection, run: RunId, now: Timestamp) -> Result<(u64, u64)> {
-    let (mut released, mut called_off) = (0, 0);
-    for claim in carriers::claims(connection, run)? {
-        let Some(deliveries) = carriers::lets_go(connection, &claim, run)? else {
+fn release_codes(connection: &Connection, run: RunId, now: Timestamp) -> Result<(u64, u64)> {
+    let (mut released, mut cancelled_deliveries) = (0, 0);
+    for claim in code_usage::unreleased_claims(connection, run)? {
+        let Some(deliveries) = code_usage::check_releasable(connection, &claim, run)? else {
             continue;
         };
         for delivery in deliveries {
@@ -107,19 +111,19 @@ fn give_back(connection: &Connection, run: RunId, now: Timestamp) -> Result<(u64
                     "UPDATE delivery SET state = 'cancelled', due = NULL WHERE id = ?1",
                 )?
                 .execute([delivery])?;
-            called_off += 1;
+            cancelled_deliveries += 1;
         }
-        release(connection, &claim, now)?;
+        release_claim(connection, &claim, now)?;
         released += 1;
     }
     if released > 0 {
         raise_setting(connection, "pool-generation")?;
-        waiters::serve(connection, now)?;
+        waiting_runs::serve_waiting_runs(connection, now)?;
     }
-    Ok((released, called_off))
+    Ok((released, cancelled_deliveries))
 }
 
-fn release(connection: &Connection, claim: &Claim, now: Timestamp) -> Result<()> {
+fn release_claim(connection: &Connection, claim: &Claim, now: Timestamp) -> Result<()> {
     connection
         .prepare_cached(
             "INSERT INTO free (lane, expires, id, code)

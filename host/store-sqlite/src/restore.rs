@@ -6,9 +6,9 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::backup::{beside, failed, whole};
-use super::{Error, Result, SqliteStore, StoreError, StoreResult, connect, layouts};
-use promoflow_store::{Audited, Store};
+use super::backup::{io_error, with_suffix, write_atomically};
+use super::{Error, Result, SqliteStore, StoreError, StoreResult, connect, migrations};
+use promoflow_store::{PromiseReport, Store};
 
 /// The result of checking a backup.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct Restored {
     /// True if the database was created; false if a promise is broken.
     pub done: bool,
     /// The result of the audit.
-    pub audited: Vec<Audited>,
+    pub audited: Vec<PromiseReport>,
     /// The size of the database, in bytes.
     pub bytes: u64,
 }
@@ -26,7 +26,7 @@ pub struct Restored {
 pub fn restore(from: &Path, to: &Path) -> StoreResult<Restored> {
     // A left-over log would be applied to the restored database.
     for behind in ["", "-wal", "-shm", "-journal"] {
-        let there = beside(to, behind);
+        let there = with_suffix(to, behind);
         if there.exists() {
             return Err(StoreError::Open(format!(
                 "{} exists and is not overwritten; move it, or choose another path with --db",
@@ -35,7 +35,7 @@ pub fn restore(from: &Path, to: &Path) -> StoreResult<Restored> {
             .into());
         }
     }
-    let log = beside(from, "-wal");
+    let log = with_suffix(from, "-wal");
     if fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
         return Err(StoreError::Open(format!(
             "{} is in use or was not closed properly: the changes in {} would be lost; create a \
@@ -50,11 +50,11 @@ pub fn restore(from: &Path, to: &Path) -> StoreResult<Restored> {
         audited: Vec::new(),
         bytes: 0,
     };
-    restored.done = whole(to, |copy| {
+    restored.done = write_atomically(to, |copy| {
         let checked = check(from, copy).map(|audited| restored.audited = audited);
         // Left over if a check fails; not needed by an intact database.
         for behind in ["-wal", "-shm"] {
-            let _gone = fs::remove_file(beside(copy, behind));
+            let _gone = fs::remove_file(with_suffix(copy, behind));
         }
         checked?;
         restored.bytes = fs::metadata(copy).map_or(0, |copy| copy.len());
@@ -63,11 +63,11 @@ pub fn restore(from: &Path, to: &Path) -> StoreResult<Restored> {
     Ok(restored)
 }
 
-fn check(from: &Path, copy: &Path) -> Result<Vec<Audited>> {
+fn check(from: &Path, copy: &Path) -> Result<Vec<PromiseReport>> {
     // Written into the existing file: copying the file itself would also copy its permissions.
     File::open(from)
         .and_then(|mut from| io::copy(&mut from, &mut OpenOptions::new().write(true).open(copy)?))
-        .map_err(|error| failed("copy", from, &error))?;
+        .map_err(|error| io_error("copy", from, &error))?;
     let named = |error: Error| match error.0 {
         StoreError::Open(text) => {
             let (from, copy) = (from.display().to_string(), copy.display().to_string());
@@ -79,7 +79,7 @@ fn check(from: &Path, copy: &Path) -> Result<Vec<Audited>> {
         other => other,
     };
     let mut connection = connect(copy).map_err(named)?;
-    if !layouts::is_ours(&connection).map_err(named)? {
+    if !migrations::is_promoflow_database(&connection).map_err(named)? {
         return Err(StoreError::Open(format!(
             "{} is not a backup of a Promoflow database",
             from.display()
@@ -87,16 +87,16 @@ fn check(from: &Path, copy: &Path) -> Result<Vec<Audited>> {
         .into());
     }
     // Checked before any write, which would run triggers and read views.
-    if let Some(strange) = layouts::strange(&connection).map_err(named)? {
+    if let Some(unexpected) = migrations::find_unexpected(&connection).map_err(named)? {
         return Err(StoreError::Open(format!(
-            "{} is not a valid backup: {strange}",
+            "{} is not a valid backup: {unexpected}",
             from.display()
         ))
         .into());
     }
-    integrity(&connection, from).map_err(named)?;
+    check_integrity(&connection, from).map_err(named)?;
     // No other process uses the copy.
-    layouts::complete(&mut connection, copy).map_err(named)?;
+    migrations::migrate(&mut connection, copy).map_err(named)?;
     drop(connection);
     let audited = {
         let store = SqliteStore::open_existing(copy)
@@ -110,7 +110,7 @@ fn check(from: &Path, copy: &Path) -> Result<Vec<Audited>> {
     Ok(audited)
 }
 
-fn integrity(connection: &Connection, from: &Path) -> Result<()> {
+fn check_integrity(connection: &Connection, from: &Path) -> Result<()> {
     let mut statement = connection.prepare("PRAGMA integrity_check(5)")?;
     let faults = statement
         .query_map([], |row| row.get::<_, String>(0))?

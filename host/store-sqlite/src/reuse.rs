@@ -2,18 +2,20 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Result, lanes};
+use super::{Result, code_groups};
 use promoflow_model::clock::Timestamp;
-use promoflow_model::pool::Lane;
-use promoflow_store::{ClaimId, FreeCode, HeldClaim, Position, RunId, StagedReuse};
+use promoflow_model::pool::CodeGroup;
+use promoflow_store::{AvailableCode, ClaimId, Position, ReusableClaim, RunId, StagedReuse};
 
 pub(super) fn by_run(
     connection: &Connection,
     run: RunId,
-    lane: &Lane,
+    code_group: &CodeGroup,
     needed: Timestamp,
-) -> Result<Option<HeldClaim>> {
-    let Some(lane) = lanes::find(connection, &lane.code_type, lane.discount)? else {
+) -> Result<Option<ReusableClaim>> {
+    let Some(code_group) =
+        code_groups::find(connection, &code_group.code_type, code_group.discount)?
+    else {
         return Ok(None);
     };
     Ok(connection
@@ -23,16 +25,18 @@ pub(super) fn by_run(
                  AND lane = ?2 AND expires >= ?3 AND id NOT IN (SELECT claim FROM release)
              ORDER BY id DESC LIMIT 1",
         )?
-        .query_row(params![run.0, lane, needed.0], held)
+        .query_row(params![run.0, code_group, needed.0], held)
         .optional()?)
 }
 
 pub(super) fn by_contact(
     connection: &Connection,
     contact: &str,
-    lane: &Lane,
-) -> Result<Option<HeldClaim>> {
-    let Some(lane) = lanes::find(connection, &lane.code_type, lane.discount)? else {
+    code_group: &CodeGroup,
+) -> Result<Option<ReusableClaim>> {
+    let Some(code_group) =
+        code_groups::find(connection, &code_group.code_type, code_group.discount)?
+    else {
         return Ok(None);
     };
     Ok(connection
@@ -41,14 +45,14 @@ pub(super) fn by_contact(
              FROM kept JOIN claim ON claim.id = kept.claim
              WHERE kept.contact = ?1 AND kept.lane = ?2",
         )?
-        .query_row(params![contact, lane], held)
+        .query_row(params![contact, code_group], held)
         .optional()?)
 }
 
-fn held(row: &Row<'_>) -> rusqlite::Result<HeldClaim> {
-    Ok(HeldClaim {
+fn held(row: &Row<'_>) -> rusqlite::Result<ReusableClaim> {
+    Ok(ReusableClaim {
         id: ClaimId(row.get(0)?),
-        code: FreeCode {
+        code: AvailableCode {
             position: Position {
                 expires: Timestamp(row.get(1)?),
                 id: row.get(2)?,
@@ -62,8 +66,8 @@ fn held(row: &Row<'_>) -> rusqlite::Result<HeldClaim> {
 /// Returns true if the contact still keeps the claim that the segment found, and its code is not
 /// expired.
 pub(super) fn holds(connection: &Connection, reuse: &StagedReuse, now: Timestamp) -> Result<bool> {
-    let kept = by_contact(connection, &reuse.contact, &reuse.lane)?;
-    let lasts = |held: &HeldClaim| held.code.position.expires > now;
+    let kept = by_contact(connection, &reuse.contact, &reuse.code_group)?;
+    let lasts = |held: &ReusableClaim| held.code.position.expires > now;
     let serves = reuse.replaced_by.is_some() || kept.as_ref().is_some_and(lasts);
     Ok(serves && kept.map(|held| held.id) == reuse.found)
 }

@@ -13,49 +13,49 @@ use rusqlite::{Connection, OptionalExtension};
 use super::{Result, number_setting, set_setting};
 
 /// Looks up a code in the pool.
-pub(super) const POOL: &str = "SELECT code FROM code WHERE code = ?1";
+pub(super) const POOL_LOOKUP: &str = "SELECT code FROM code WHERE code = ?1";
 /// Looks up a code in a dry run.
-pub(super) const SHADOW: &str = "
+pub(super) const DRY_RUN_LOOKUP: &str = "
     SELECT code FROM temp.code WHERE code = ?1
     UNION ALL SELECT code FROM main.code WHERE code = ?1 LIMIT 1";
 
 /// The number of codes to look up at once, so that others can read in between.
-const AT_ONCE: usize = 5_000;
+const LOOKUP_CHUNK: usize = 5_000;
 
 /// The setting that records whether any code of the pool [has lower-case
-/// letters](has_small_letters).
-const SMALL_LETTERS: &str = "small-letters";
+/// letters](has_lowercase).
+const HAS_LOWERCASE: &str = "small-letters";
 
 /// Returns true if a code has letters other than A to Z. Two codes without any never differ only in
 /// case.
-pub(super) fn has_small_letters(code: &str) -> bool {
+pub(super) fn has_lowercase(code: &str) -> bool {
     !code.is_ascii() || code.bytes().any(|byte| byte.is_ascii_lowercase())
 }
 
 /// Updates the setting for these new codes.
-pub(super) fn note<'c>(
+pub(super) fn note_lowercase<'c>(
     connection: &Connection,
     mut codes: impl Iterator<Item = &'c str>,
 ) -> Result<()> {
-    if codes.any(has_small_letters) && !pool_has_small_letters(connection)? {
-        set_setting(connection, SMALL_LETTERS, "1")?;
+    if codes.any(has_lowercase) && !pool_has_lowercase(connection)? {
+        set_setting(connection, HAS_LOWERCASE, "1")?;
     }
     Ok(())
 }
 
 /// Returns true if any code of the pool has letters other than A to Z.
-pub(super) fn pool_has_small_letters(connection: &Connection) -> Result<bool> {
-    Ok(number_setting(connection, SMALL_LETTERS)? != 0)
+pub(super) fn pool_has_lowercase(connection: &Connection) -> Result<bool> {
+    Ok(number_setting(connection, HAS_LOWERCASE)? != 0)
 }
 
 /// Returns the codes that differ only in case from another of `codes` or from a stored one, in
 /// pairs.
-pub(super) fn others(
+pub(super) fn find_other_spellings(
     codes: &[String],
-    pool_has_small_letters: impl FnOnce() -> Result<bool>,
+    pool_has_lowercase: impl FnOnce() -> Result<bool>,
     stored: impl Fn(&[&str]) -> Result<Vec<(String, String)>>,
 ) -> Result<Vec<(String, String)>> {
-    if !codes.iter().any(|code| has_small_letters(code)) && !pool_has_small_letters()? {
+    if !codes.iter().any(|code| has_lowercase(code)) && !pool_has_lowercase()? {
         return Ok(Vec::new());
     }
     // Hashes instead of texts, to avoid holding a batch of long codes twice.
@@ -80,14 +80,14 @@ pub(super) fn others(
         .filter(|(_, hash)| is_alone(hash))
         .map(|(code, _)| code.as_str())
         .collect();
-    for some in alone.chunks(AT_ONCE) {
+    for some in alone.chunks(LOOKUP_CHUNK) {
         found.extend(stored(some)?);
     }
     Ok(found)
 }
 
 /// Returns those of the codes that are stored in another spelling, in pairs.
-pub(super) fn stored(
+pub(super) fn find_stored_spellings(
     connection: &Connection,
     query: &str,
     codes: &[&str],
@@ -150,8 +150,11 @@ mod tests {
             .unwrap();
         let find = |codes: &[&str]| {
             let codes: Vec<String> = codes.iter().map(|code| (*code).to_owned()).collect();
-            let in_pool = || pool_has_small_letters(&connection);
-            let found = others(&codes, in_pool, |some| stored(&connection, POOL, some)).unwrap();
+            let in_pool = || pool_has_lowercase(&connection);
+            let found = find_other_spellings(&codes, in_pool, |some| {
+                find_stored_spellings(&connection, POOL_LOOKUP, some)
+            })
+            .unwrap();
             let shown = |(one, other): (String, String)| format!("{one} {other}");
             found.into_iter().map(shown).collect::<Vec<_>>()
         };
@@ -163,9 +166,9 @@ mod tests {
         assert!(find(&["SAVE10", "123", "A-2"]).is_empty());
         // Upper-case codes are not looked up until a lower-case code is noted.
         assert!(find(&["WINTER"]).is_empty());
-        note(&connection, ["A-1", "123"].into_iter()).unwrap();
+        note_lowercase(&connection, ["A-1", "123"].into_iter()).unwrap();
         assert!(find(&["WINTER"]).is_empty());
-        note(&connection, ["A-1", "Winter"].into_iter()).unwrap();
+        note_lowercase(&connection, ["A-1", "Winter"].into_iter()).unwrap();
         assert_eq!(find(&["WINTER"]), ["Winter WINTER"]);
     }
 }

@@ -6,8 +6,8 @@ use std::ops::ControlFlow;
 use super::*;
 
 impl Store for SqliteStore {
-    fn usable(&self) -> StoreResult<()> {
-        Ok(self.read(layouts::must_be_present)?)
+    fn check_schema(&self) -> StoreResult<()> {
+        Ok(self.read(migrations::check_version)?)
     }
 
     fn calendar(&self) -> StoreResult<Calendar> {
@@ -26,43 +26,43 @@ impl Store for SqliteStore {
         })?)
     }
 
-    fn put_message(&self, message: &Message, at: Timestamp) -> StoreResult<Applied> {
-        Ok(self.write(|connection, _| catalog::put_message(connection, message, at))?)
+    fn save_message(&self, message: &Message, at: Timestamp) -> StoreResult<Applied> {
+        Ok(self.write(|connection, _| catalog::save_message(connection, message, at))?)
     }
 
     fn messages(&self) -> StoreResult<Vec<Message>> {
         Ok(catalog::messages(self)?)
     }
 
-    fn message_at(&self, id: &str, config: ConfigId) -> StoreResult<Option<(u32, Message)>> {
+    fn message_at(&self, id: &str, config: ConfigVersion) -> StoreResult<Option<(u32, Message)>> {
         Ok(catalog::message_at(self, id, config)?)
     }
 
-    fn put_block(&self, block: &StoredBlock) -> StoreResult<()> {
-        Ok(self.write(|connection, _| catalog::put_block(connection, block))?)
+    fn save_block(&self, block: &StoredBlock) -> StoreResult<()> {
+        Ok(self.write(|connection, _| catalog::save_block(connection, block))?)
     }
 
     fn block(&self, digest: &str) -> StoreResult<Option<StoredBlock>> {
         Ok(catalog::block(self, digest)?)
     }
 
-    fn put_workflow(&self, workflow: &Workflow, at: Timestamp) -> StoreResult<Applied> {
-        Ok(self.write(|connection, _| catalog::put_workflow(connection, workflow, at))?)
+    fn save_workflow(&self, workflow: &Workflow, at: Timestamp) -> StoreResult<Applied> {
+        Ok(self.write(|connection, _| catalog::save_workflow(connection, workflow, at))?)
     }
 
     fn workflows(&self) -> StoreResult<Vec<StoredWorkflow>> {
         Ok(catalog::workflows(self)?)
     }
 
-    fn workflow_version(&self, row: WorkflowRow) -> StoreResult<Option<StoredWorkflow>> {
+    fn workflow_version(&self, row: WorkflowVersionId) -> StoreResult<Option<StoredWorkflow>> {
         Ok(catalog::workflow_version(self, row)?)
     }
 
     fn segment_at(&self, run: RunId, segment: u32) -> StoreResult<Option<Timestamp>> {
-        Ok(history::segment_at(self, run, segment)?)
+        Ok(runs::segment_at(self, run, segment)?)
     }
 
-    fn workflow_names(&self) -> StoreResult<HashMap<WorkflowRow, (String, u32)>> {
+    fn workflow_names(&self) -> StoreResult<HashMap<WorkflowVersionId, (String, u32)>> {
         Ok(catalog::workflow_names(self)?)
     }
 
@@ -74,20 +74,20 @@ impl Store for SqliteStore {
         &self,
         id: &str,
         reason: &str,
-        notices: &[NewNotice],
+        notifications: &[NewNotification],
         at: Timestamp,
     ) -> StoreResult<()> {
         Ok(self.write(|connection, _| {
-            for notice in notices {
-                notices::put(connection, notice, at)?;
+            for notification in notifications {
+                notifications::put(connection, notification, at)?;
             }
             catalog::set_workflow_state(connection, id, WorkflowState::Paused, Some(reason))?;
             Ok(())
         })?)
     }
 
-    fn config(&self) -> StoreResult<ConfigId> {
-        Ok(self.read(|connection| number_setting(connection, "config").map(ConfigId))?)
+    fn config(&self) -> StoreResult<ConfigVersion> {
+        Ok(self.read(|connection| number_setting(connection, "config").map(ConfigVersion))?)
     }
 
     fn begin_upload<'s>(
@@ -98,37 +98,41 @@ impl Store for SqliteStore {
         Ok(upload::begin(self, head, clock)?)
     }
 
-    fn rehearse_upload<'s>(
+    fn begin_dry_run<'s>(
         &'s self,
         clock: &'s dyn Clock,
     ) -> StoreResult<Box<dyn UploadSession + 's>> {
-        Ok(Box::new(rehearsal::Rehearsal::begin(self, clock)?))
+        Ok(Box::new(dry_run::DryRun::begin(self, clock)?))
     }
 
     fn finish_uploads(&self, clock: &dyn Clock) -> StoreResult<()> {
-        Ok(upload::finish_decided(self, clock)?)
+        Ok(upload::finish_accepted(self, clock)?)
     }
 
-    fn free_codes(
+    fn available_codes(
         &self,
-        lane: &Lane,
+        code_group: &CodeGroup,
         after: Option<Position>,
         limit: usize,
-    ) -> StoreResult<Vec<FreeCode>> {
-        Ok(self.read(|connection| codes::free_codes(connection, lane, after, limit))?)
+    ) -> StoreResult<Vec<AvailableCode>> {
+        Ok(self.read(|connection| codes::available_codes(connection, code_group, after, limit))?)
     }
 
-    fn held_by_run(
+    fn claim_of_run(
         &self,
         run: RunId,
-        lane: &Lane,
+        code_group: &CodeGroup,
         needed: Timestamp,
-    ) -> StoreResult<Option<HeldClaim>> {
-        Ok(self.read(|connection| reuse::by_run(connection, run, lane, needed))?)
+    ) -> StoreResult<Option<ReusableClaim>> {
+        Ok(self.read(|connection| reuse::by_run(connection, run, code_group, needed))?)
     }
 
-    fn held_by_contact(&self, contact: &str, lane: &Lane) -> StoreResult<Option<HeldClaim>> {
-        Ok(self.read(|connection| reuse::by_contact(connection, contact, lane))?)
+    fn claim_kept_by_contact(
+        &self,
+        contact: &str,
+        code_group: &CodeGroup,
+    ) -> StoreResult<Option<ReusableClaim>> {
+        Ok(self.read(|connection| reuse::by_contact(connection, contact, code_group))?)
     }
 
     fn pool_generation(&self) -> StoreResult<u64> {
@@ -161,21 +165,26 @@ impl Store for SqliteStore {
     }
 
     fn code(&self, code: &str) -> StoreResult<Option<(CodeRow, Vec<DeliveryId>)>> {
-        Ok(codes::one(self, code)?)
+        Ok(codes::find_code(self, code)?)
     }
 
     fn count_codes(&self, filter: &Filter, now: Timestamp) -> StoreResult<PoolCount> {
         Ok(codes::count(self, filter, now)?)
     }
 
-    fn retire(&self, codes: &[String], retire: bool, clock: &dyn Clock) -> StoreResult<Retired> {
+    fn retire(
+        &self,
+        codes: &[String],
+        retire: bool,
+        clock: &dyn Clock,
+    ) -> StoreResult<RetireResult> {
         Ok(self.write_pool(|connection, _| codes::retire(connection, codes, retire, clock.now()))?)
     }
 
-    fn commit(&self, units: &[Unit], clock: &dyn Clock) -> StoreResult<Vec<Reply>> {
-        let commit = |units: &[Unit]| {
-            self.write(|connection, lanes| {
-                let done = commit::commit(connection, lanes, units, clock.now())?;
+    fn commit(&self, units: &[CommitUnit], clock: &dyn Clock) -> StoreResult<Vec<CommitReply>> {
+        let commit = |units: &[CommitUnit]| {
+            self.write(|connection, code_groups| {
+                let done = commit::commit(connection, code_groups, units, clock.now())?;
                 failpoint::pass(Failpoint::InsideCommit);
                 Ok(done)
             })
@@ -196,7 +205,7 @@ impl Store for SqliteStore {
                 // individually, only that one fails. A failing disk may serve the units before it
                 // fails again.
                 tracing::warn!("the batch failed and is committed unit by unit: {error}");
-                one_by_one(units, commit)
+                commit_individually(units, commit)
             }
             other => other,
         }?)
@@ -206,10 +215,12 @@ impl Store for SqliteStore {
         &self,
         now: Timestamp,
         limit: usize,
-        left_out: &[WorkflowRow],
-        but: &dyn Fn(RunId) -> bool,
+        excluded_workflows: &[WorkflowVersionId],
+        is_excluded: &dyn Fn(RunId) -> bool,
     ) -> StoreResult<DueRuns> {
-        Ok(self.read(|connection| due_runs::page(connection, now, limit, left_out, but))?)
+        Ok(self.read(|connection| {
+            due_runs::page(connection, now, limit, excluded_workflows, is_excluded)
+        })?)
     }
 
     fn fail_unreadable(&self, runs: &[(RunId, String)], now: Timestamp) -> StoreResult<()> {
@@ -224,26 +235,28 @@ impl Store for SqliteStore {
         kinds: &[ChannelKind],
         now: Timestamp,
         limit: usize,
-        waited_first: bool,
-        but: &dyn Fn(DeliveryId) -> bool,
+        scheduled_first: bool,
+        is_excluded: &dyn Fn(DeliveryId) -> bool,
     ) -> StoreResult<DuePage> {
-        Ok(self.read(|connection| due::page(connection, kinds, now, limit, waited_first, but))?)
+        Ok(self.read(|connection| {
+            due_deliveries::page(connection, kinds, now, limit, scheduled_first, is_excluded)
+        })?)
     }
 
-    fn pause(&self, side: Side<'_>) -> StoreResult<Option<Timestamp>> {
-        Ok(self.read(|connection| pauses::of(connection, side))?)
+    fn throttled_until(&self, party: ThrottledParty<'_>) -> StoreResult<Option<Timestamp>> {
+        Ok(self.read(|connection| throttles::of(connection, party))?)
     }
 
     fn next_due(&self, now: Timestamp) -> StoreResult<Option<Timestamp>> {
-        Ok(self.read(|connection| history::next_due(connection, now))?)
+        Ok(self.read(|connection| runs::next_due(connection, now))?)
     }
 
-    fn rested(&self, first: RunId, last: RunId, now: Timestamp) -> StoreResult<bool> {
-        Ok(self.read(|connection| history::rested(connection, first, last, now))?)
+    fn are_idle(&self, first: RunId, last: RunId, now: Timestamp) -> StoreResult<bool> {
+        Ok(self.read(|connection| runs::are_idle(connection, first, last, now))?)
     }
 
     fn runs(&self, state: Option<RunState>, limit: usize) -> StoreResult<Vec<RunRow>> {
-        Ok(history::list(self, state, None, limit)?)
+        Ok(runs::list(self, state, None, limit)?)
     }
 
     fn runs_before(
@@ -252,37 +265,46 @@ impl Store for SqliteStore {
         before: Option<RunId>,
         limit: usize,
     ) -> StoreResult<Vec<RunRow>> {
-        Ok(history::list(self, state, before, limit)?)
+        Ok(runs::list(self, state, before, limit)?)
     }
 
     fn run(&self, id: RunId) -> StoreResult<Option<(RunRow, Vec<StepRecord>)>> {
-        Ok(history::one(self, id)?)
+        Ok(runs::find_run(self, id)?)
     }
 
-    fn held_off(
+    fn start_blocked_by(
         &self,
         event: &Event,
         rule: &StartRule,
         now: Timestamp,
     ) -> StoreResult<Option<&'static str>> {
-        Ok(self.read(|connection| starts::held_off(connection, event, rule, now))?)
+        Ok(self.read(|connection| start_rules::start_blocked_by(connection, event, rule, now))?)
     }
 
     fn reply(&self, run: RunId, request: &str, reply: &str) -> StoreResult<bool> {
-        Ok(self.write(|connection, _| waiters::reply(connection, run, request, reply))?)
+        Ok(self.write(|connection, _| waiting_runs::reply(connection, run, request, reply))?)
     }
 
-    fn order_run(&self, id: RunId, order: Order, clock: &dyn Clock) -> StoreResult<Ordered> {
-        Ok(self.write_pool(|connection, _| orders::run(connection, id, order, clock.now()))?)
+    fn apply_run_action(
+        &self,
+        id: RunId,
+        action: Action,
+        clock: &dyn Clock,
+    ) -> StoreResult<ActionResult> {
+        Ok(self.write_pool(|connection, _| {
+            actions::apply_to_run(connection, id, action, clock.now())
+        })?)
     }
 
-    fn order_delivery(
+    fn apply_delivery_action(
         &self,
         id: DeliveryId,
-        order: Order,
+        action: Action,
         clock: &dyn Clock,
-    ) -> StoreResult<Ordered> {
-        Ok(self.write_pool(|connection, _| orders::delivery(connection, id, order, clock.now()))?)
+    ) -> StoreResult<ActionResult> {
+        Ok(self.write_pool(|connection, _| {
+            actions::apply_to_delivery(connection, id, action, clock.now())
+        })?)
     }
 
     fn deliveries(
@@ -307,7 +329,7 @@ impl Store for SqliteStore {
         deliveries::list(self, state, after, &mut |row| {
             bytes += row.size();
             rows.push(row);
-            match rows.len() < limit && bytes < MOST_PAGE_BYTES {
+            match rows.len() < limit && bytes < MAX_PAGE_BYTES {
                 true => ControlFlow::Continue(()),
                 false => ControlFlow::Break(()),
             }
@@ -316,14 +338,14 @@ impl Store for SqliteStore {
     }
 
     fn delivery(&self, id: DeliveryId) -> StoreResult<Option<DeliveryRow>> {
-        Ok(deliveries::one(self, id)?)
+        Ok(deliveries::find_delivery(self, id)?)
     }
 
     fn delivery_history(&self, id: DeliveryId) -> StoreResult<Option<DeliveryHistory>> {
-        Ok(self.read(|connection| alternatives::history(connection, id))?)
+        Ok(self.read(|connection| alternatives::load_history(connection, id))?)
     }
 
-    fn change_mark(&self) -> StoreResult<u64> {
+    fn data_version(&self) -> StoreResult<u64> {
         let watcher = lock(&self.watcher);
         let mark: i64 = watcher
             .prepare_cached("PRAGMA data_version")
@@ -336,105 +358,112 @@ impl Store for SqliteStore {
         Ok(backup::write(self, to)?)
     }
 
-    fn audit(&self) -> StoreResult<Vec<Audited>> {
+    fn audit(&self) -> StoreResult<Vec<PromiseReport>> {
         Ok(self.read(audit::audit)?)
     }
 
-    fn census(&self, now: Timestamp, soon: Timestamp) -> StoreResult<Census> {
-        Ok(self.read(|connection| census::count(connection, now, soon))?)
+    fn pool_statistics(&self, now: Timestamp, soon: Timestamp) -> StoreResult<PoolStatistics> {
+        Ok(self.read(|connection| statistics::count(connection, now, soon))?)
     }
 
     fn event_params(&self, event_type: Option<&str>) -> StoreResult<BTreeSet<String>> {
         Ok(self.read(|connection| event_params::names(connection, event_type))?)
     }
 
-    fn lanes(&self) -> StoreResult<Vec<Lane>> {
-        Ok(self.read(alerts::lanes)?)
+    fn code_groups(&self) -> StoreResult<Vec<CodeGroup>> {
+        Ok(self.read(alerts::code_groups)?)
     }
 
-    fn free_between(
+    fn count_available_between(
         &self,
-        lane: &Lane,
+        code_group: &CodeGroup,
         from: Timestamp,
         to: Timestamp,
-        most: u64,
+        limit: u64,
     ) -> StoreResult<u64> {
-        Ok(self.read(|connection| alerts::free_between(connection, lane, from, to, most))?)
+        Ok(self.read(|connection| {
+            alerts::count_available_between(connection, code_group, from, to, limit)
+        })?)
     }
 
     fn alerts(&self) -> StoreResult<Vec<Alert>> {
-        Ok(self.read(alerts::all)?)
+        Ok(self.read(alerts::load_all)?)
     }
 
-    fn put_alert(&self, alert: &Alert, notices: &[NewNotice]) -> StoreResult<()> {
+    fn save_alert(&self, alert: &Alert, notifications: &[NewNotification]) -> StoreResult<()> {
         Ok(self.write(|connection, _| {
-            for notice in notices {
-                notices::put(connection, notice, alert.at)?;
+            for notification in notifications {
+                notifications::put(connection, notification, alert.at)?;
             }
             alerts::put(connection, alert)
         })?)
     }
 
-    fn due_notices(&self, webhook: &str, now: Timestamp, limit: usize) -> StoreResult<Vec<Notice>> {
-        Ok(self.read(|connection| notices::due(connection, webhook, now, limit))?)
-    }
-
-    fn begin_notice(&self, id: NoticeId) -> StoreResult<bool> {
-        Ok(self.write(|connection, _| notices::begin(connection, id))?)
-    }
-
-    fn end_notice(
+    fn due_notifications(
         &self,
-        id: NoticeId,
-        end: &NoticeEnd,
-        paused: Option<(Side<'_>, Timestamp)>,
+        webhook: &str,
+        now: Timestamp,
+        limit: usize,
+    ) -> StoreResult<Vec<Notification>> {
+        Ok(self.read(|connection| notifications::due(connection, webhook, now, limit))?)
+    }
+
+    fn begin_notification_attempt(&self, id: NotificationId) -> StoreResult<bool> {
+        Ok(self.write(|connection, _| notifications::begin(connection, id))?)
+    }
+
+    fn end_notification_attempt(
+        &self,
+        id: NotificationId,
+        end: &NotificationOutcome,
+        paused: Option<(ThrottledParty<'_>, Timestamp)>,
     ) -> StoreResult<()> {
         Ok(self.write(|connection, _| {
-            if let Some((side, until)) = paused {
-                pauses::put(connection, side, until)?;
+            if let Some((party, until)) = paused {
+                throttles::put(connection, party, until)?;
             }
-            notices::end(connection, id, end)
+            notifications::end(connection, id, end)
         })?)
     }
 
-    fn notices(
+    fn notifications(
         &self,
         state: Option<DeliveryState>,
-        before: Option<NoticeId>,
+        before: Option<NotificationId>,
         limit: usize,
-    ) -> StoreResult<Vec<Notice>> {
-        Ok(self.read(|connection| notices::list(connection, state, before, limit))?)
+    ) -> StoreResult<Vec<Notification>> {
+        Ok(self.read(|connection| notifications::list(connection, state, before, limit))?)
     }
 
     fn last_claim(&self) -> StoreResult<ClaimId> {
-        Ok(self.read(census::last_claim)?)
+        Ok(self.read(statistics::last_claim)?)
     }
 
-    fn claimed_after(&self, after: ClaimId) -> StoreResult<Claimed> {
-        Ok(self.read(|connection| census::claimed_after(connection, after))?)
+    fn claimed_after(&self, after: ClaimId) -> StoreResult<ClaimCount> {
+        Ok(self.read(|connection| statistics::claimed_after(connection, after))?)
     }
 
-    fn claimed_since(&self, since: Timestamp, most: u64) -> StoreResult<ClaimedSince> {
-        Ok(self.read(|connection| census::claimed_since(connection, since, most))?)
+    fn claimed_since(&self, since: Timestamp, limit: u64) -> StoreResult<ClaimCountSince> {
+        Ok(self.read(|connection| statistics::claimed_since(connection, since, limit))?)
     }
 
-    fn trace_of_run(&self, run: RunId) -> StoreResult<Option<(EventRow, Option<TraceParent>)>> {
+    fn trace_of_run(&self, run: RunId) -> StoreResult<Option<(EventRowId, Option<TraceParent>)>> {
         Ok(self.read(|connection| traces::of_run(connection, run))?)
     }
 
-    fn tally(&self) -> StoreResult<Tally> {
-        Ok(self.read(census::tally)?)
+    fn run_statistics(&self) -> StoreResult<RunStatistics> {
+        Ok(self.read(statistics::run_statistics)?)
     }
 
     fn uploads(&self, before: Option<UploadId>, limit: usize) -> StoreResult<Vec<UploadRow>> {
-        Ok(self.read(|connection| uploads::list(connection, before, limit))?)
+        Ok(self.read(|connection| upload_history::list(connection, before, limit))?)
     }
 
     fn upload(
         &self,
         id: UploadId,
     ) -> StoreResult<Option<(UploadRow, Vec<promoflow_model::pool::RowError>)>> {
-        Ok(self.read(|connection| uploads::one(connection, id))?)
+        Ok(self.read(|connection| upload_history::find_upload(connection, id))?)
     }
 
     fn unused_of_upload(
@@ -443,26 +472,26 @@ impl Store for SqliteStore {
         after: &str,
         limit: usize,
     ) -> StoreResult<Vec<String>> {
-        Ok(self.read(|connection| uploads::unused(connection, id, after, limit))?)
+        Ok(self.read(|connection| upload_history::unused(connection, id, after, limit))?)
     }
 
-    fn end_lost_uploads(&self, at: Timestamp) -> StoreResult<()> {
+    fn mark_uploads_interrupted(&self, at: Timestamp) -> StoreResult<()> {
         Ok(self.write(|connection, _| {
-            upload::forget_lost(connection, at)?;
-            uploads::end_lost(connection, at)
+            upload::delete_abandoned_slices(connection, at)?;
+            upload_history::mark_all_interrupted(connection, at)
         })?)
     }
 
-    fn end_lost_upload(&self, id: UploadId, at: Timestamp) -> StoreResult<()> {
-        Ok(self.write(|connection, _| uploads::end_lost_one(connection, id, at))?)
+    fn mark_upload_interrupted(&self, id: UploadId, at: Timestamp) -> StoreResult<()> {
+        Ok(self.write(|connection, _| upload_history::mark_interrupted(connection, id, at))?)
     }
 
-    fn put_key(&self, key: &Key) -> StoreResult<()> {
+    fn add_key(&self, key: &Key) -> StoreResult<()> {
         Ok(self.write(|connection, _| keys::put(connection, key))?)
     }
 
     fn keys(&self) -> StoreResult<Vec<Key>> {
-        Ok(self.read(keys::all)?)
+        Ok(self.read(keys::load_all)?)
     }
 
     fn revoke_key(&self, id: &str, at: Timestamp) -> StoreResult<bool> {
@@ -475,23 +504,25 @@ impl Store for SqliteStore {
         })?)
     }
 
-    fn answer(
+    fn stored_response(
         &self,
         key: &str,
-        under: &str,
+        idempotency_key: &str,
         since: Timestamp,
-    ) -> StoreResult<Option<StoredAnswer>> {
-        Ok(self.read(|connection| answers::find(connection, key, under, since))?)
+    ) -> StoreResult<Option<StoredResponse>> {
+        Ok(self.read(|connection| idempotency::find(connection, key, idempotency_key, since))?)
     }
 
-    fn put_answer(
+    fn store_response(
         &self,
         key: &str,
-        under: &str,
-        answer: &StoredAnswer,
+        idempotency_key: &str,
+        response: &StoredResponse,
         at: Timestamp,
         since: Timestamp,
     ) -> StoreResult<()> {
-        Ok(self.write(|connection, _| answers::put(connection, key, under, answer, at, since))?)
+        Ok(self.write(|connection, _| {
+            idempotency::put(connection, key, idempotency_key, response, at, since)
+        })?)
     }
 }

@@ -28,8 +28,8 @@ fn store() -> (TempDir, SqliteStore) {
     (folder, store)
 }
 
-fn lane(discount: u8) -> Lane {
-    Lane {
+fn code_group(discount: u8) -> CodeGroup {
+    CodeGroup {
         code_type: DEFAULT_TYPE.into(),
         discount,
     }
@@ -61,26 +61,28 @@ fn upload(store: &SqliteStore, batches: &[Vec<NewCode>], atomicity: Atomicity) -
         .iter()
         .flat_map(|rows| session.batch(rows).unwrap())
         .collect();
-    session.finish(UploadEnd::whole(0, Timestamp(0))).unwrap();
+    session
+        .finish(UploadEnd::completed(0, Timestamp(0)))
+        .unwrap();
     outcomes
 }
 
-fn rehearse(store: &SqliteStore, batches: &[Vec<NewCode>]) -> Vec<RowOutcome> {
-    let mut session = store.rehearse_upload(&NOW).unwrap();
+fn dry_run(store: &SqliteStore, batches: &[Vec<NewCode>]) -> Vec<RowOutcome> {
+    let mut session = store.begin_dry_run(&NOW).unwrap();
     let batches = batches.iter();
     batches
         .flat_map(|rows| session.batch(rows).unwrap())
         .collect()
 }
 
-fn claim(lane: Lane, code: FreeCode) -> StagedClaim {
+fn claim(code_group: CodeGroup, code: AvailableCode) -> StagedClaim {
     StagedClaim {
         step: StepKey {
             step: "code".into(),
             visit: 1,
             ordinal: 0,
         },
-        lane,
+        code_group,
         code,
         contact: "ann".into(),
     }
@@ -91,8 +93,8 @@ fn segment(run: Option<(RunId, u32)>, claims: Vec<StagedClaim>) -> Segment {
     Segment {
         trapped: false,
         resumed: None,
-        known_as: Vec::new(),
-        unsent: false,
+        contact_aliases: Vec::new(),
+        has_unsent_message: false,
         run,
         attempt: 1,
         steps: vec![StepRecord {
@@ -113,22 +115,22 @@ fn segment(run: Option<(RunId, u32)>, claims: Vec<StagedClaim>) -> Segment {
     }
 }
 
-fn accept(id: Option<&str>, segment: Option<Segment>) -> Unit {
+fn accept(id: Option<&str>, segment: Option<Segment>) -> CommitUnit {
     let mut event = Event::new("birthday", "ann");
     event.id = id.map(str::to_owned);
-    Unit::Accept(Box::new(Accept {
+    CommitUnit::Accept(Box::new(AcceptEvent {
         event,
-        config: ConfigId(0),
+        config: ConfigVersion(0),
         starts: vec![Start {
-            workflow: WorkflowRow(1),
+            workflow: WorkflowVersionId(1),
             rule: None,
             segment,
         }],
     }))
 }
 
-fn first(store: &SqliteStore, lane: &Lane) -> Option<FreeCode> {
-    store.free_codes(lane, None, 1).unwrap().pop()
+fn first(store: &SqliteStore, code_group: &CodeGroup) -> Option<AvailableCode> {
+    store.available_codes(code_group, None, 1).unwrap().pop()
 }
 
 fn holds(store: &SqliteStore) {
@@ -141,21 +143,21 @@ fn holds(store: &SqliteStore) {
 fn second_unit_that_claims_a_code_is_stale_and_leaves_nothing() {
     let (_folder, store) = store();
     upload(&store, &[vec![row("A", None)]], Atomicity::Batches);
-    let code = first(&store, &lane(0)).unwrap();
+    let code = first(&store, &code_group(0)).unwrap();
     let unit = |id| {
         accept(
             Some(id),
-            Some(segment(None, vec![claim(lane(0), code.clone())])),
+            Some(segment(None, vec![claim(code_group(0), code.clone())])),
         )
     };
     let replies = store
         .commit(&[unit("one"), unit("two"), unit("one")], &NOW)
         .unwrap();
-    let [Reply::Accepted { event, runs }, stale, again] = replies.as_slice() else {
+    let [CommitReply::Accepted { event, runs }, stale, again] = replies.as_slice() else {
         panic!("{replies:?}")
     };
-    assert_eq!(*stale, Reply::Stale(Stale::Code));
-    let duplicate = Reply::Duplicate {
+    assert_eq!(*stale, CommitReply::Stale(Stale::Code));
+    let duplicate = CommitReply::Duplicate {
         event: *event,
         runs: runs.iter().flatten().copied().collect(),
     };
@@ -172,17 +174,17 @@ fn code_that_expires_at_commit_time_is_stale() {
         &[vec![row("A", Some(NOW.0)), row("B", Some(NOW.0 + 1))]],
         Atomicity::Batches,
     );
-    let codes = store.free_codes(&lane(0), None, 2).unwrap();
-    let unit = |code: &FreeCode| {
+    let codes = store.available_codes(&code_group(0), None, 2).unwrap();
+    let unit = |code: &AvailableCode| {
         accept(
             None,
-            Some(segment(None, vec![claim(lane(0), code.clone())])),
+            Some(segment(None, vec![claim(code_group(0), code.clone())])),
         )
     };
-    let units: Vec<Unit> = codes.iter().map(unit).collect();
+    let units: Vec<CommitUnit> = codes.iter().map(unit).collect();
     let replies = store.commit(&units, &NOW).unwrap();
-    assert_eq!(replies[0], Reply::Stale(Stale::Code));
-    assert!(matches!(replies[1], Reply::Accepted { .. }));
+    assert_eq!(replies[0], CommitReply::Stale(Stale::Code));
+    assert!(matches!(replies[1], CommitReply::Accepted { .. }));
     holds(&store);
 }
 
@@ -197,11 +199,11 @@ fn exhausted_is_stale_if_a_suitable_code_is_available() {
     for (needed, stale) in [(10, true), (11, false)] {
         let mut told = segment(None, Vec::new());
         told.exhausted.push(Exhausted {
-            lane: lane(0),
+            code_group: code_group(0),
             expires: Timestamp(NOW.0 + needed),
         });
         let replies = store.commit(&[accept(None, Some(told))], &NOW).unwrap();
-        let is = replies[0] == Reply::Stale(Stale::NotExhausted);
+        let is = replies[0] == CommitReply::Stale(Stale::NotExhausted);
         assert_eq!(is, stale, "{needed}");
     }
 }
@@ -215,25 +217,25 @@ fn commits_a_segment_once_and_only_for_an_active_run() {
         Atomicity::Batches,
     );
     let replies = store.commit(&[accept(None, None)], &NOW).unwrap();
-    let Reply::Accepted { runs, .. } = &replies[0] else {
+    let CommitReply::Accepted { runs, .. } = &replies[0] else {
         panic!("{replies:?}")
     };
     let run = runs[0].unwrap();
     let unit = |number| {
-        let code = first(&store, &lane(0)).unwrap();
-        let next = segment(Some((run, number)), vec![claim(lane(0), code)]);
-        Unit::Segment(Box::new(next))
+        let code = first(&store, &code_group(0)).unwrap();
+        let next = segment(Some((run, number)), vec![claim(code_group(0), code)]);
+        CommitUnit::Segment(Box::new(next))
     };
     assert_eq!(
         store.commit(&[unit(1)], &NOW).unwrap(),
-        [Reply::Stale(Stale::Run)]
+        [CommitReply::Stale(Stale::Run)]
     );
-    assert_eq!(store.commit(&[unit(0)], &NOW).unwrap(), [Reply::Done]);
+    assert_eq!(store.commit(&[unit(0)], &NOW).unwrap(), [CommitReply::Done]);
     for number in [0, 1] {
         let again = store.commit(&[unit(number)], &NOW).unwrap();
-        assert_eq!(again, [Reply::Stale(Stale::Run)], "{number}");
+        assert_eq!(again, [CommitReply::Stale(Stale::Run)], "{number}");
     }
-    assert_eq!(first(&store, &lane(0)).unwrap().code, "B");
+    assert_eq!(first(&store, &code_group(0)).unwrap().code, "B");
     holds(&store);
 }
 
@@ -250,9 +252,9 @@ fn failed_unit_does_not_affect_the_others() {
         matches!(
             replies[..],
             [
-                Reply::Accepted { .. },
-                Reply::Failed(_),
-                Reply::Accepted { .. }
+                CommitReply::Accepted { .. },
+                CommitReply::Failed(_),
+                CommitReply::Accepted { .. }
             ]
         ),
         "{replies:?}"
@@ -264,7 +266,7 @@ fn failed_unit_does_not_affect_the_others() {
 fn failing_disk_is_tried_once_for_all_units() {
     let units = ["one", "two", "three"].map(|id| accept(Some(id), None));
     let asked = std::cell::Cell::new(0);
-    let failed = one_by_one(&units, |_| {
+    let failed = commit_individually(&units, |_| {
         asked.set(asked.get() + 1);
         Err(Error(StoreError::Disk("disk I/O error".into())))
     });
@@ -276,11 +278,11 @@ fn failing_disk_is_tried_once_for_all_units() {
 fn failed_segment_commits_its_error_and_no_claim() {
     let (_folder, store) = store();
     upload(&store, &[vec![row("A", None)]], Atomicity::Batches);
-    let code = first(&store, &lane(0)).unwrap();
-    let mut failed = segment(None, vec![claim(lane(0), code)]);
+    let code = first(&store, &code_group(0)).unwrap();
+    let mut failed = segment(None, vec![claim(code_group(0), code)]);
     failed.end = SegmentEnd::Failed { error: "no".into() };
     store.commit(&[accept(None, Some(failed))], &NOW).unwrap();
-    assert_eq!(first(&store, &lane(0)).unwrap().code, "A");
+    assert_eq!(first(&store, &code_group(0)).unwrap().code, "A");
     let runs = store.runs(None, 10).unwrap();
     assert_eq!(runs[0].error.as_deref(), Some("no"));
     holds(&store);
@@ -296,9 +298,9 @@ fn rolled_back_or_dropped_atomic_upload_leaves_nothing() {
         let mut session = store.begin_upload(head(atomicity), &NOW).unwrap();
         session.batch(&[row("B", None)]).unwrap();
         drop(session);
-        assert!(first(&store, &lane(0)).is_none());
+        assert!(first(&store, &code_group(0)).is_none());
         upload(&store, &[vec![row("C", None)]], atomicity);
-        assert_eq!(first(&store, &lane(0)).unwrap().code, "C");
+        assert_eq!(first(&store, &code_group(0)).unwrap().code, "C");
         holds(&store);
     }
 }
@@ -308,7 +310,7 @@ fn dry_run_blocks_nothing_and_is_never_blocked() {
     let (_folder, store) = store();
     let rows = |codes: &[&str]| codes.iter().map(|code| row(code, None)).collect::<Vec<_>>();
     upload(&store, &[rows(&["A"])], Atomicity::Batches);
-    let mut session = store.rehearse_upload(&NOW).unwrap();
+    let mut session = store.begin_dry_run(&NOW).unwrap();
     use RowOutcome::{Inserted, Unchanged};
     let took = session.batch(&rows(&["A", "B"])).unwrap();
     assert_eq!(took, [Unchanged, Inserted]);
@@ -317,7 +319,7 @@ fn dry_run_blocks_nothing_and_is_never_blocked() {
     let mut real = store.begin_upload(head, &NOW).unwrap();
     real.batch(&rows(&["B", "C"])).unwrap();
     assert_eq!(session.batch(&rows(&["C"])).unwrap(), [Inserted]);
-    real.finish(UploadEnd::whole(0, Timestamp(0))).unwrap();
+    real.finish(UploadEnd::completed(0, Timestamp(0))).unwrap();
     let took = session.batch(&rows(&["B", "D", "C"])).unwrap();
     assert_eq!(took, [Unchanged, Inserted, Unchanged]);
     session.roll_back().unwrap();
@@ -449,8 +451,8 @@ impl Model {
         outcomes
     }
 
-    fn set(&mut self, codes: &[String], from: State, to: State) -> Retired {
-        let mut done = Retired::default();
+    fn set(&mut self, codes: &[String], from: State, to: State) -> RetireResult {
+        let mut done = RetireResult::default();
         for code in codes {
             match self.codes.get_mut(code) {
                 None => done.unknown.push(code.clone()),
@@ -478,7 +480,7 @@ impl Model {
 }
 
 fn contradiction(now: (u8, Timestamp, bool), earlier: (u8, Timestamp, bool)) -> RowOutcome {
-    let contradicts = |field, earlier: String| RowOutcome::Contradicts { field, earlier };
+    let contradicts = |field, earlier: String| RowOutcome::Conflict { field, earlier };
     if now.0 != earlier.0 {
         contradicts("discount", earlier.0.to_string())
     } else if now.1 != earlier.1 {
@@ -498,10 +500,10 @@ fn does(store: &SqliteStore, model: &mut Model, deed: &Deed) -> Result<(), TestC
     match deed {
         Deed::Upload(batches, how) => {
             let generation = store.pool_generation().unwrap();
-            let rehearsed = rehearse(store, batches);
+            let dry_run_outcomes = dry_run(store, batches);
             prop_assert_eq!(store.pool_generation().unwrap(), generation);
             let outcomes = upload(store, batches, *how);
-            prop_assert_eq!(rehearsed, outcomes.clone());
+            prop_assert_eq!(dry_run_outcomes, outcomes.clone());
             let changed = outcomes
                 .iter()
                 .any(|one| matches!(one, RowOutcome::Inserted | RowOutcome::Updated));
@@ -534,17 +536,17 @@ fn does(store: &SqliteStore, model: &mut Model, deed: &Deed) -> Result<(), TestC
             prop_assert_eq!(done, model.set(codes, State::Retired, State::Free));
         }
         Deed::Claim(discount) => {
-            let lane = lane(*discount);
+            let code_group = code_group(*discount);
             let wanted = model.free(*discount).first().map(|code| (*code).clone());
-            let found = first(store, &lane);
+            let found = first(store, &code_group);
             prop_assert_eq!(found.as_ref().map(|one| &one.code), wanted.as_ref());
             if let Some(found) = found {
                 if let Some(held) = model.codes.get_mut(&found.code) {
                     held.state = State::Used;
                 }
-                let unit = accept(None, Some(segment(None, vec![claim(lane, found)])));
+                let unit = accept(None, Some(segment(None, vec![claim(code_group, found)])));
                 let replies = store.commit(&[unit], &NOW).unwrap();
-                let taken = matches!(replies[0], Reply::Accepted { .. });
+                let taken = matches!(replies[0], CommitReply::Accepted { .. });
                 prop_assert!(taken, "{:?}", replies);
             }
         }
@@ -563,13 +565,15 @@ fn agree(store: &SqliteStore, model: &Model) -> Result<(), TestCaseError> {
     prop_assert_eq!(listed.len(), model.codes.len());
     for (row, (code, held)) in listed.iter().zip(&model.codes) {
         prop_assert_eq!(&row.code, code);
-        prop_assert_eq!(&row.lane, &lane(held.discount));
+        prop_assert_eq!(&row.code_group, &code_group(held.discount));
         prop_assert_eq!(row.expires, held.expires);
         prop_assert_eq!(row.in_use, held.state != State::Free);
         prop_assert_eq!(row.used_by.is_some(), held.state == State::Used);
     }
     for discount in 0..2 {
-        let free = store.free_codes(&lane(discount), None, 100).unwrap();
+        let free = store
+            .available_codes(&code_group(discount), None, 100)
+            .unwrap();
         let free: Vec<&String> = free.iter().map(|one| &one.code).collect();
         prop_assert_eq!(free, model.free(discount));
     }

@@ -4,9 +4,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{Result, damaged};
 use promoflow_model::trace_context::TraceParent;
-use promoflow_store::{EventRow, RunId};
+use promoflow_store::{EventRowId, RunId};
 
-pub(super) fn put(connection: &Connection, event: EventRow, parent: TraceParent) -> Result<()> {
+pub(super) fn put(connection: &Connection, event: EventRowId, parent: TraceParent) -> Result<()> {
     connection
         .prepare_cached(
             "INSERT INTO event_trace (event, trace, span, sampled) VALUES (?1, ?2, ?3, ?4)",
@@ -19,7 +19,7 @@ pub(super) fn put(connection: &Connection, event: EventRow, parent: TraceParent)
 pub(super) fn of_run(
     connection: &Connection,
     run: RunId,
-) -> Result<Option<(EventRow, Option<TraceParent>)>> {
+) -> Result<Option<(EventRowId, Option<TraceParent>)>> {
     let found = connection
         .prepare_cached(
             "SELECT run.event, trace, span, sampled FROM run
@@ -27,7 +27,7 @@ pub(super) fn of_run(
         )?
         .query_row([run.0], |row| {
             Ok((
-                EventRow(row.get(0)?),
+                EventRowId(row.get(0)?),
                 row.get::<_, Option<Vec<u8>>>(1)?,
                 row.get::<_, Option<Vec<u8>>>(2)?,
                 row.get::<_, Option<bool>>(3)?,

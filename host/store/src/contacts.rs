@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{DeliveryId, Result};
 use promoflow_model::clock::Timestamp;
-use promoflow_model::contact::{Contact, Name, NewContact};
+use promoflow_model::contact::{Contact, ContactKey, NewContact};
 use promoflow_model::message::ChannelKind;
 
 /// Contact look-ups that runs make.
@@ -15,10 +15,10 @@ pub trait Directory: Send + Sync {
 
     /// Returns true if this address has unsubscribed from the channel, or a contact that has it
     /// did.
-    fn is_refused(&self, channel: ChannelKind, address: &str) -> Result<bool>;
+    fn is_suppressed(&self, channel: ChannelKind, address: &str) -> Result<bool>;
 
     /// Returns the contact with that name.
-    fn contact(&self, name: Name) -> Result<Option<Contact>>;
+    fn contact(&self, name: ContactKey) -> Result<Option<Contact>>;
 }
 
 /// The contact directory; part of every [`Store`](super::Store).
@@ -27,14 +27,14 @@ pub trait Directory: Send + Sync {
 /// finds nothing. Once enabled, it covers every event so far, and each event's commit adds to it.
 pub trait ContactStore: Directory {
     /// Returns true if the directory is enabled.
-    fn contacts_awake(&self) -> Result<bool>;
+    fn contacts_enabled(&self) -> Result<bool>;
 
     /// Enables the directory permanently. Returns once it covers every event.
-    fn wake_contacts(&self) -> Result<()>;
+    fn enable_contacts(&self) -> Result<()>;
 
     /// Returns the directory as it would be if it were enabled now, for test runs. Does not enable
     /// it.
-    fn contacts_aside(&self) -> Result<Arc<dyn Directory>>;
+    fn contact_overlay(&self) -> Result<Arc<dyn Directory>>;
 
     /// Calls `visit` for each contact after that one, in the order of creation.
     fn contacts(
@@ -65,7 +65,7 @@ pub trait ContactStore: Directory {
     /// Records that the recipient of a delivery has unsubscribed from its channel: both the
     /// contact, at whatever address it has now, and the address, whichever contact has it now.
     /// Returns false if there is no such delivery.
-    fn refuse(&self, delivery: DeliveryId, at: Timestamp) -> Result<bool>;
+    fn record_unsubscribe(&self, delivery: DeliveryId, at: Timestamp) -> Result<bool>;
 }
 
 /// An upload of contacts in progress, to which batches are added.
@@ -91,7 +91,7 @@ pub enum ContactOutcome {
     /// The contact already is as the row says.
     Unchanged,
     /// Another contact has the row's external id.
-    Clashes {
+    Conflict {
         /// The id of that contact.
         contact: String,
     },

@@ -5,22 +5,22 @@ use std::io::Read;
 
 use csv::{ByteRecord, Reader, ReaderBuilder};
 
-use super::delimiter::{delimiter, separator_line};
-use super::first_line::is_plain;
+use super::delimiter::{delimiter, parse_sep_line};
+use super::first_line::check_later_line;
 use super::guard::unguarded;
-use super::header::{FirstLines, Layout, Place, layout, names_columns, trim};
+use super::header::{CellRole, FirstLines, Layout, layout, names_columns, trim};
+use super::schema::{RowBuilder, RowSchema};
 use super::sniff::text_kind_of;
 use super::source::{MAX_ROW_BYTES, Source, not_utf8};
-use super::table::{Draft, Table};
-use super::{CsvOptions, Row, RowPlace, UploadError, shorten};
+use super::{CsvOptions, Row, RowLocation, UploadError, shorten};
 
 /// Number of rows below the first line that are examined to classify it.
-const SAMPLE: usize = 100;
+const SAMPLE_ROWS: usize = 100;
 /// The byte order mark. Inside a file it shows that two files were joined.
-const MARK: &[u8] = "\u{FEFF}".as_bytes();
+const BYTE_ORDER_MARK: &[u8] = "\u{FEFF}".as_bytes();
 
 /// The rows of a CSV file.
-pub(super) struct CsvRows<R: Read, T: Table> {
+pub(super) struct CsvRows<R: Read, T: RowSchema> {
     reader: Reader<Source<R>>,
     record: ByteRecord,
     /// The record is the first row of a file without a header and has not been returned yet.
@@ -28,19 +28,19 @@ pub(super) struct CsvRows<R: Read, T: Table> {
     line: u64,
     /// Number of lines skipped before the CSV reader started.
     skipped: u64,
-    places: Vec<Place<T::Column>>,
+    roles: Vec<CellRole<T::Column>>,
     /// The header, or `None` if the file has no header.
     header: Option<Vec<String>>,
     /// The caller described the first line, so words in later rows are not taken for headings.
-    is_stated: bool,
+    is_described: bool,
     /// The file has a single column of codes, and the delimiter was guessed rather than given.
-    is_lone: bool,
+    is_single_column: bool,
     accepted: u64,
     warnings: Vec<String>,
     table: T,
 }
 
-impl<R: Read, T: Table> CsvRows<R, T> {
+impl<R: Read, T: RowSchema> CsvRows<R, T> {
     /// Opens the file and reads its first line.
     pub(super) fn open(
         mut source: Source<R>,
@@ -56,7 +56,7 @@ impl<R: Read, T: Table> CsvRows<R, T> {
             return Err(UploadError::NotCsv { line, kind });
         }
         let (mut skipped, mut separator) = (0, None);
-        if let Some((stated, bytes, lines)) = separator_line(source.head()) {
+        if let Some((stated, bytes, lines)) = parse_sep_line(source.head()) {
             (skipped, separator) = (lines, stated);
             source.consume(bytes);
         }
@@ -71,10 +71,10 @@ impl<R: Read, T: Table> CsvRows<R, T> {
             pending: false,
             line: skipped,
             skipped,
-            places: Vec::new(),
+            roles: Vec::new(),
             header: None,
-            is_stated: options.no_header || !options.columns.is_empty(),
-            is_lone: false,
+            is_described: options.no_header || !options.columns.is_empty(),
+            is_single_column: false,
             accepted: 0,
             warnings: Vec::new(),
             table,
@@ -87,15 +87,15 @@ impl<R: Read, T: Table> CsvRows<R, T> {
                 below: &below,
             };
             let Layout {
-                places,
+                roles,
                 has_header,
                 warnings,
             } = layout(&rows.table, options, &first)?;
-            rows.is_lone = places.len() == 1
-                && rows.table.alone().is_some()
+            rows.is_single_column = roles.len() == 1
+                && rows.table.bare_column().is_some()
                 && options.delimiter.or(separator).is_none();
             rows.header = has_header.then(|| cells.into_iter().map(str::to_owned).collect());
-            rows.places = places;
+            rows.roles = roles;
             rows.warnings = warnings;
             rows.pending = !has_header;
         }
@@ -126,32 +126,32 @@ impl<R: Read, T: Table> CsvRows<R, T> {
             return Ok(None);
         }
         self.check_joined()?;
-        let mut draft = Draft::new(RowPlace::line(self.line));
-        let (found, expected) = (self.record.len(), self.places.len());
+        let mut row_builder = RowBuilder::new(RowLocation::line(self.line));
+        let (found, expected) = (self.record.len(), self.roles.len());
         if found != expected {
             let s = if found == 1 { "" } else { "s" };
             let message =
                 format!("found {found} field{s}, expected {expected} as in the first line");
-            draft.reject("", message);
-            return Ok(Some(draft.finish(&self.table, self.table.fill())));
+            row_builder.reject("", message);
+            return Ok(Some(row_builder.finish(&self.table, self.table.defaults())));
         }
-        for (place, cell) in self.places.iter().zip(&self.record) {
+        for (role, cell) in self.roles.iter().zip(&self.record) {
             let value = unguarded(trim(text(cell)));
-            match place {
-                Place::Column(column) => {
-                    if self.is_lone && value.contains(['|', ';', '\t']) {
+            match role {
+                CellRole::Column(column) => {
+                    if self.is_single_column && value.contains(['|', ';', '\t']) {
                         let message = format!(
                             "`{}` contains a character that may separate columns; name the \
                              delimiter with `--delimiter` (over HTTP `delimiter`)",
                             shorten(value)
                         );
-                        draft.reject(T::name(column), message);
+                        row_builder.reject(T::name(column), message);
                         continue;
                     }
                     if self.header.is_none()
-                        && !self.is_stated
+                        && !self.is_described
                         && let Err(reason) =
-                            is_plain(value, |text| self.table.is_made_of_words(text))
+                            check_later_line(value, |text| self.table.is_made_of_words(text))
                     {
                         let message = format!(
                             "`{}` does not look like a {}: {reason}; if it is one, use `--no-header` \
@@ -159,29 +159,29 @@ impl<R: Read, T: Table> CsvRows<R, T> {
                             shorten(value),
                             T::PLURAL.strip_suffix('s').unwrap_or(T::PLURAL)
                         );
-                        draft.reject(T::name(column), message);
+                        row_builder.reject(T::name(column), message);
                         continue;
                     }
-                    draft.read(&mut self.table, column, value);
+                    row_builder.read(&mut self.table, column, value);
                 }
-                Place::Unnamed if !value.is_empty() => {
+                CellRole::Unnamed if !value.is_empty() => {
                     let value = shorten(value);
-                    draft.reject(
+                    row_builder.reject(
                         "",
                         format!("`{value}` is in a column without a name; name it or remove it"),
                     );
                 }
-                Place::Unnamed | Place::Ignored => {}
+                CellRole::Unnamed | CellRole::Ignored => {}
             }
         }
-        let row = draft.finish(&self.table, self.table.fill());
+        let row = row_builder.finish(&self.table, self.table.defaults());
         self.accepted += u64::from(matches!(row, Row::Accepted(_)));
         Ok(Some(row))
     }
 
     /// Rejects a repeated header or an inner byte order mark: two files were joined.
     fn check_joined(&self) -> Result<(), UploadError> {
-        let fault = |message: String| UploadError::Header {
+        let header_error = |message: String| UploadError::Header {
             line: self.line,
             field: String::new(),
             message,
@@ -192,11 +192,11 @@ impl<R: Read, T: Table> CsvRows<R, T> {
         };
         let is_header = match &self.header {
             Some(header) if repeats(header) => true,
-            _ => !self.is_stated && names_columns(&self.table, cells()),
+            _ => !self.is_described && names_columns(&self.table, cells()),
         };
         if is_header {
             let shown: Vec<&str> = cells().collect();
-            return Err(fault(format!(
+            return Err(header_error(format!(
                 "`{}` repeats the header; if two files were joined, upload them separately; if it \
                  is a row, describe the first line (`--column` or `--no-header`, over HTTP `column` \
                  or `noHeader`)",
@@ -208,10 +208,10 @@ impl<R: Read, T: Table> CsvRows<R, T> {
                 && trim(text(cell))
                     .as_bytes()
                     .windows(3)
-                    .any(|three| three == MARK)
+                    .any(|three| three == BYTE_ORDER_MARK)
         };
         if self.record.iter().any(is_inside) {
-            return Err(fault(
+            return Err(header_error(
                 "a value contains a byte order mark: two files were joined without a line break \
                  between them; upload them separately"
                     .to_owned(),
@@ -228,7 +228,7 @@ impl<R: Read, T: Table> CsvRows<R, T> {
             let after = self.reader.position().line() + self.skipped;
             if let Err(error) = read {
                 let line = self.line + 1;
-                return Err(if self.reader.get_ref().is_spent() {
+                return Err(if self.reader.get_ref().is_allowance_used() {
                     UploadError::TooLong {
                         line,
                         limit: MAX_ROW_BYTES,
@@ -297,12 +297,12 @@ fn sample<R: Read>(source: &Source<R>, delimiter: u8) -> Vec<Vec<String>> {
         if cells.iter().any(|cell| !cell.is_empty()) {
             rows.push(cells);
         }
-        if rows.len() > SAMPLE {
+        if rows.len() > SAMPLE_ROWS {
             break;
         }
     }
     // The last row may continue in the next block.
-    if !source.is_whole() && rows.len() <= SAMPLE {
+    if !source.is_whole() && rows.len() <= SAMPLE_ROWS {
         rows.pop();
     }
     rows.drain(..rows.len().min(1));

@@ -2,7 +2,7 @@
 
 use super::header::{FirstLines, trim};
 use super::options::can_delimit;
-use super::table::Table;
+use super::schema::RowSchema;
 use super::{CsvOptions, UploadError, fold, text};
 
 /// Delimiters that are detected automatically. The last one wins a tie.
@@ -12,7 +12,7 @@ const OTHER_DELIMITERS: [char; 10] = ['|', '^', '~', '\u{1F}', '\u{1}', ':', '/'
 
 /// Parses the line `sep=;` that names the delimiter for spreadsheets. Returns the delimiter and the
 /// number of bytes and lines to skip, including blank lines before it.
-pub(super) fn separator_line(head: &[u8]) -> Option<(Option<u8>, usize, u64)> {
+pub(super) fn parse_sep_line(head: &[u8]) -> Option<(Option<u8>, usize, u64)> {
     let start = head.iter().position(|byte| !byte.is_ascii_whitespace())?;
     let length = head[start..].iter().position(|byte| *byte == b'\n');
     let end = length.map_or(head.len(), |at| start + at + 1);
@@ -45,7 +45,7 @@ pub(super) fn separator_line(head: &[u8]) -> Option<(Option<u8>, usize, u64)> {
 /// Returns the delimiter of a file: the one that splits the first line into the most known columns;
 /// in a tie, the one that occurs most often outside quotes.
 /// `separator`: the delimiter named by a `sep=` line, unless the header contradicts it.
-pub(super) fn delimiter<T: Table>(
+pub(super) fn delimiter<T: RowSchema>(
     table: &T,
     options: &CsvOptions,
     separator: Option<u8>,
@@ -94,7 +94,10 @@ pub(super) fn delimiter<T: Table>(
 
 /// Returns an error if another delimiter would split the only cell of the first line into known
 /// columns.
-pub(super) fn other_delimiter<T: Table>(table: &T, first: &FirstLines<'_>) -> Option<UploadError> {
+pub(super) fn delimiter_error<T: RowSchema>(
+    table: &T,
+    first: &FirstLines<'_>,
+) -> Option<UploadError> {
     let [cell] = first.cells else {
         return None;
     };
@@ -111,7 +114,7 @@ pub(super) fn other_delimiter<T: Table>(table: &T, first: &FirstLines<'_>) -> Op
                  these quotes",
                 first.shown()
             );
-            return Some(first.fault("", message));
+            return Some(first.header_error("", message));
         }
     }
     let found = OTHER_DELIMITERS.into_iter().find(|delimiter| {
@@ -125,7 +128,7 @@ pub(super) fn other_delimiter<T: Table>(table: &T, first: &FirstLines<'_>) -> Op
         "`{line}` names no column; `{found}` seems to separate the columns: use \
          `--delimiter '{found}'` (over HTTP `delimiter`); {preview}"
     );
-    Some(first.fault("", message))
+    Some(first.header_error("", message))
 }
 
 #[cfg(test)]
@@ -149,7 +152,7 @@ mod tests {
             ("code\nsep=;", None),
             ("", None),
         ] {
-            assert_eq!(separator_line(head.as_bytes()), expected, "{head:?}");
+            assert_eq!(parse_sep_line(head.as_bytes()), expected, "{head:?}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 
 /// The reason why an upload cannot be read (any further). The file must change, except for
-/// [`Unreadable`](Self::Unreadable), [`Spool`](Self::Spool) and [`Keep`](Self::Keep), where a retry
+/// [`Unreadable`](Self::Unreadable), [`RowBuffer`](Self::RowBuffer) and [`UploadBuffer`](Self::UploadBuffer), where a retry
 /// may help.
 #[derive(Debug, thiserror::Error)]
 pub enum UploadError {
@@ -94,7 +94,7 @@ pub enum UploadError {
     },
     /// A default value that no row may have.
     #[error("default {field}: {message}")]
-    Fill {
+    DefaultValue {
         /// The field as named in an upload.
         field: &'static str,
         /// The value found and the expected one.
@@ -113,12 +113,12 @@ pub enum UploadError {
         "the codes before the attributes could not be buffered in a temporary file ({0}); \
          write the attributes before `promocodes`, or make room in the temporary folder"
     )]
-    Spool(io::Error),
+    RowBuffer(io::Error),
     /// The temporary file for an all-or-nothing upload failed.
     #[error(
         "the upload could not be buffered in a temporary file ({0}); make room in the temporary folder"
     )]
-    Keep(io::Error),
+    UploadBuffer(io::Error),
 }
 
 impl UploadError {
@@ -135,9 +135,9 @@ impl UploadError {
             | UploadError::Unreadable { line, .. } => Some(*line),
             UploadError::Kind { .. } => Some(1),
             UploadError::Option { .. }
-            | UploadError::Fill { .. }
-            | UploadError::Spool(_)
-            | UploadError::Keep(_) => None,
+            | UploadError::DefaultValue { .. }
+            | UploadError::RowBuffer(_)
+            | UploadError::UploadBuffer(_) => None,
         }
     }
 
@@ -145,7 +145,7 @@ impl UploadError {
     pub fn field(&self) -> &str {
         match self {
             UploadError::Header { field, .. } | UploadError::Call { field, .. } => field,
-            UploadError::Fill { field, .. } | UploadError::Value { field, .. } => field,
+            UploadError::DefaultValue { field, .. } | UploadError::Value { field, .. } => field,
             UploadError::Option { option, .. } => option,
             _ => "",
         }

@@ -18,9 +18,9 @@
 //! 6. A line without a digit is a row if another row has no digit either and the same case, if
 //!    another row has its length and case, or, alone in the file, if it is in capital letters.
 //!
-//! Rows below such a first line are classified on their own ([`is_plain`]).
+//! Rows below such a first line are classified on their own ([`check_later_line`]).
 
-use super::text::is_item;
+use super::text::is_list_item;
 
 /// The features of a row that are compared.
 struct Shape {
@@ -33,7 +33,7 @@ struct Shape {
     space: bool,
     case: Case,
     /// The row has letters beyond ASCII.
-    foreign: bool,
+    is_non_ascii: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -74,34 +74,34 @@ impl Shape {
                 (false, true) => Case::Lower,
                 (false, false) => Case::None,
             },
-            foreign: text.chars().any(|c| c.is_alphabetic() && !c.is_ascii()),
+            is_non_ascii: text.chars().any(|c| c.is_alphabetic() && !c.is_ascii()),
         }
     }
 
     /// Returns true if both have the same length and the same marks in the same places.
-    fn outlines(&self, other: &Shape) -> bool {
+    fn has_same_outline(&self, other: &Shape) -> bool {
         self.chars == other.chars && self.marks == other.marks
     }
 }
 
 /// Classifies a first line with a single cell by the rows below. The error says why it is not a
 /// row.
-pub(super) fn judge(
+pub(super) fn check_first_line(
     first: &str,
     others: &[String],
     is_made_of_words: impl Fn(&str) -> bool,
 ) -> Result<(), &'static str> {
-    looks_like_text(first)?;
+    check_characters(first)?;
     let shape = Shape::of(first);
     let below: Vec<Shape> = others.iter().map(|other| Shape::of(other)).collect();
-    let outlined = below.iter().any(|other| other.outlines(&shape));
+    let outlined = below.iter().any(|other| other.has_same_outline(&shape));
     if shape.space && !(shape.digit && outlined) {
         return Err("it contains spaces");
     }
     if is_date(first) && !others.iter().any(|other| is_date(other)) {
         return Err("it is a date");
     }
-    if shape.foreign && !below.is_empty() && !below.iter().any(|other| other.foreign) {
+    if shape.is_non_ascii && !below.is_empty() && !below.iter().any(|other| other.is_non_ascii) {
         return Err("its script differs from the rows below");
     }
     let letters: String = first.chars().filter(|c| !c.is_numeric()).collect();
@@ -116,7 +116,7 @@ pub(super) fn judge(
         let [one, more @ ..] = &below[..] else {
             return Ok(());
         };
-        let alike = !more.is_empty() && more.iter().all(|other| other.outlines(one));
+        let alike = !more.is_empty() && more.iter().all(|other| other.has_same_outline(one));
         return match alike && !outlined && one.turns != shape.turns {
             true => Err("all the rows below have another shape"),
             false => Ok(()),
@@ -133,11 +133,11 @@ pub(super) fn judge(
 }
 
 /// Checks that a row below a first line that is a code looks like a code on its own.
-pub(super) fn is_plain(
+pub(super) fn check_later_line(
     row: &str,
     is_made_of_words: impl Fn(&str) -> bool,
 ) -> Result<(), &'static str> {
-    looks_like_text(row)?;
+    check_characters(row)?;
     if row.contains(char::is_numeric) {
         return Ok(());
     }
@@ -148,7 +148,7 @@ pub(super) fn is_plain(
 }
 
 /// Rejects characters that occur in texts and documents rather than in codes.
-fn looks_like_text(text: &str) -> Result<(), &'static str> {
+fn check_characters(text: &str) -> Result<(), &'static str> {
     let separates = |c: char| matches!(c, '|' | '¦' | '^' | '~' | ';' | '；' | '，' | '\t');
     if text.contains(separates) {
         return Err("it contains a character that may separate columns");
@@ -164,7 +164,7 @@ fn looks_like_text(text: &str) -> Result<(), &'static str> {
         )
     };
     let assigns = text.char_indices().any(|(at, c)| c == '=' && at > 0);
-    match begins || assigns || text.contains(belongs_to_text) || is_item(text) {
+    match begins || assigns || text.contains(belongs_to_text) || is_list_item(text) {
         true => Err("it looks like a comment, a list item or part of a document"),
         false => Ok(()),
     }
@@ -200,10 +200,10 @@ mod tests {
             .contains(&text.to_lowercase().trim_matches(['_', '-']))
     }
 
-    fn judged(lines: &str) -> Result<(), &'static str> {
+    fn checked(lines: &str) -> Result<(), &'static str> {
         let mut lines = lines.split('\n').map(str::to_owned);
         let first = lines.next().unwrap();
-        judge(&first, &lines.collect::<Vec<_>>(), words)
+        check_first_line(&first, &lines.collect::<Vec<_>>(), words)
     }
 
     #[test]
@@ -233,14 +233,14 @@ mod tests {
             "Ab3xK\nmN9pQ",
             "550e8400-e29b-41d4-a716-446655440000\n123e4567-e89b-12d3-a456-426614174000",
         ] {
-            assert_eq!(judged(lines), Ok(()), "{lines:?}");
+            assert_eq!(checked(lines), Ok(()), "{lines:?}");
         }
     }
 
     #[test]
     fn classifies_later_rows_on_their_own() {
         for row in ["A1", "B 2", "WELCOME", "=B2", "save-10"] {
-            assert_eq!(is_plain(row, words), Ok(()), "{row}");
+            assert_eq!(check_later_line(row, words), Ok(()), "{row}");
         }
         for row in [
             "Summer codes",
@@ -250,7 +250,7 @@ mod tests {
             "code: A1",
             "<br>",
         ] {
-            assert!(is_plain(row, words).is_err(), "{row}");
+            assert!(check_later_line(row, words).is_err(), "{row}");
         }
     }
 
@@ -294,7 +294,7 @@ mod tests {
             "Y29kZQpBMQpBMgo=",
             "BEGIN:VCARD\nEND:VCARD",
         ] {
-            assert!(judged(lines).is_err(), "{lines:?}");
+            assert!(checked(lines).is_err(), "{lines:?}");
         }
     }
 }

@@ -6,14 +6,14 @@
 use std::borrow::Cow;
 
 /// Characters that start a formula, in spreadsheets of any language.
-const BEGINNINGS: [char; 11] = [
+const FORMULA_STARTS: [char; 11] = [
     '=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
 ];
 
 /// Returns whether the text is a formula, and whether quotes precede it.
 fn formula(text: &str) -> (bool, bool) {
     let behind = text.trim_start_matches('\'');
-    let is_formula = behind.starts_with(BEGINNINGS);
+    let is_formula = behind.starts_with(FORMULA_STARTS);
     (is_formula, is_formula && behind.len() < text.len())
 }
 
@@ -27,7 +27,7 @@ pub fn guarded(text: &str, for_spreadsheet: bool) -> Cow<'_, str> {
 }
 
 /// Returns the text without its guard.
-pub fn unguarded(text: &str) -> &str {
+pub(crate) fn unguarded(text: &str) -> &str {
     match formula(text) {
         (_, true) => &text[1..],
         _ => text,
@@ -48,7 +48,7 @@ mod tests {
                 prop_assert_eq!(unguarded(&guarded_too), &text);
                 let guarded = guarded(&text, true);
                 prop_assert_eq!(unguarded(&guarded), &text);
-                prop_assert!(!guarded.starts_with(BEGINNINGS), "{guarded:?}");
+                prop_assert!(!guarded.starts_with(FORMULA_STARTS), "{guarded:?}");
             }
         }
     }

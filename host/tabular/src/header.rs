@@ -1,12 +1,12 @@
 //! The first lines of a CSV file: detects the columns.
 
-use super::delimiter::other_delimiter;
-use super::first_line::judge;
-use super::table::Table;
+use super::delimiter::delimiter_error;
+use super::first_line::check_first_line;
+use super::schema::RowSchema;
 use super::{CsvOptions, StatedColumn, UploadError, fold, shorten, text};
 
 /// Number of lines in a preview.
-const PREVIEW: usize = 3;
+const PREVIEW_LINES: usize = 3;
 
 /// Returns a cell without surrounding spaces, and without quotes that a leading space kept from
 /// being read as quotes: `A1, "General"`.
@@ -21,7 +21,7 @@ pub(super) fn trim(cell: &str) -> &str {
 
 /// The role of a cell in a row.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Place<C> {
+pub(super) enum CellRole<C> {
     /// A value of that column.
     Column(C),
     /// Not read, as an option says.
@@ -32,7 +32,7 @@ pub(super) enum Place<C> {
 
 /// The columns of a file, as its first line describes them.
 pub(super) struct Layout<C> {
-    pub(super) places: Vec<Place<C>>,
+    pub(super) roles: Vec<CellRole<C>>,
     /// The first line is a header; otherwise it is the first row.
     pub(super) has_header: bool,
     /// Warnings about how the header was interpreted.
@@ -50,7 +50,7 @@ pub(super) struct FirstLines<'a> {
 }
 
 impl FirstLines<'_> {
-    pub(super) fn fault(&self, field: &str, message: String) -> UploadError {
+    pub(super) fn header_error(&self, field: &str, message: String) -> UploadError {
         UploadError::Header {
             line: self.line,
             field: shorten(field),
@@ -72,7 +72,7 @@ impl FirstLines<'_> {
             cells.join(" ")
         };
         let mut lines = vec![line(self.cells.to_vec())];
-        let below = self.below.iter().take(PREVIEW - 1);
+        let below = self.below.iter().take(PREVIEW_LINES - 1);
         lines.extend(below.map(|cells| line(cells.iter().map(String::as_str).collect())));
         let columns = match self.cells.len() {
             1 => "1 column".to_owned(),
@@ -83,58 +83,58 @@ impl FirstLines<'_> {
 }
 
 /// Determines the columns from the first line.
-pub(super) fn layout<T: Table>(
+pub(super) fn layout<T: RowSchema>(
     table: &T,
     options: &CsvOptions,
     first: &FirstLines<'_>,
 ) -> Result<Layout<T::Column>, UploadError> {
     if options.no_header {
-        return numbered(table, options, first);
+        return columns_by_number(table, options, first);
     }
     let FirstLines { cells, .. } = first;
-    let stated = stated(table, options, first)?;
-    let mut places = Vec::with_capacity(cells.len());
+    let mapped = mapped(table, options, first)?;
+    let mut roles = Vec::with_capacity(cells.len());
     for (at, cell) in cells.iter().enumerate() {
-        places.push(match (&stated[at], table.heading(cell)) {
-            (Some(place), _) => place.clone(),
-            (None, Some(column)) => Place::Column(column),
-            (None, None) => Place::Unnamed,
+        roles.push(match (&mapped[at], table.heading(cell)) {
+            (Some(role), _) => role.clone(),
+            (None, Some(column)) => CellRole::Column(column),
+            (None, None) => CellRole::Unnamed,
         });
     }
     let is_known = |cell: &&str| table.is_known(cell);
     if options.columns.is_empty() && !cells.iter().any(is_known) {
-        if let Some(error) = other_delimiter(table, first) {
+        if let Some(error) = delimiter_error(table, first) {
             return Err(error);
         }
-        if places.iter().all(|place| *place == Place::Unnamed) {
-            return headless(table, first);
+        if roles.iter().all(|role| *role == CellRole::Unnamed) {
+            return columns_without_header(table, first);
         }
     }
     let mut warnings = Vec::new();
     let mut unknown = Vec::new();
     for (at, cell) in cells.iter().enumerate() {
-        match &places[at] {
-            Place::Column(column) if places[..at].contains(&places[at]) => {
+        match &roles[at] {
+            CellRole::Column(column) if roles[..at].contains(&roles[at]) => {
                 let name = T::name(column);
                 let advice = ignore(cell);
                 let message =
                     format!("the column `{name}` appears twice; keep one of them, or use {advice}");
-                return Err(first.fault(cell, message));
+                return Err(first.header_error(cell, message));
             }
-            Place::Column(column) => {
+            CellRole::Column(column) => {
                 let name = T::name(column);
-                if stated[at].is_none() && fold(name) != fold(cell) {
+                if mapped[at].is_none() && fold(name) != fold(cell) {
                     warnings.push(format!(
                         "the heading `{}` is read as `{name}`",
                         shorten(cell)
                     ));
                 }
             }
-            Place::Unnamed if !cell.is_empty() => unknown.push(*cell),
+            CellRole::Unnamed if !cell.is_empty() => unknown.push(*cell),
             _ => {}
         }
     }
-    let columns: Vec<Option<T::Column>> = places.iter().map(column_of).collect();
+    let columns: Vec<Option<T::Column>> = roles.iter().map(column_of).collect();
     if let [one, others @ ..] = &unknown[..] {
         let more = match others {
             [] => String::new(),
@@ -151,41 +151,41 @@ pub(super) fn layout<T: Table>(
             "`{}` is not a column{more}; {}; map it with {}",
             shorten(one),
             table.hint(one, &[]),
-            state(table, &unknown, &columns)
+            mapping_options(table, &unknown, &columns)
         );
-        return Err(first.fault(one, message));
+        return Err(first.header_error(one, message));
     }
-    if let Some((field, message)) = table.lacks(&columns, &first.shown()) {
+    if let Some((field, message)) = table.missing_column(&columns, &first.shown()) {
         let message = match header_below(table, first) {
             Some(below) => format!("{message}; {below}"),
             None => format!(
                 "{message}; or map a column with {}",
-                state(table, cells, &[])
+                mapping_options(table, cells, &[])
             ),
         };
-        return Err(first.fault(&field, message));
+        return Err(first.header_error(&field, message));
     }
     Ok(Layout {
-        places,
+        roles,
         has_header: true,
         warnings,
     })
 }
 
-fn column_of<C: Clone>(place: &Place<C>) -> Option<C> {
-    match place {
-        Place::Column(column) => Some(column.clone()),
+fn column_of<C: Clone>(role: &CellRole<C>) -> Option<C> {
+    match role {
+        CellRole::Column(column) => Some(column.clone()),
         _ => None,
     }
 }
 
 /// Returns the role that the options give to each cell of the first line.
-fn stated<T: Table>(
+fn mapped<T: RowSchema>(
     table: &T,
     options: &CsvOptions,
     first: &FirstLines<'_>,
-) -> Result<Vec<Option<Place<T::Column>>>, UploadError> {
-    let mut places = vec![None; first.cells.len()];
+) -> Result<Vec<Option<CellRole<T::Column>>>, UploadError> {
+    let mut roles = vec![None; first.cells.len()];
     for StatedColumn { field, heading } in &options.columns {
         let folded = fold(heading);
         let same = |cell: &&str| **cell == *heading || (!folded.is_empty() && fold(cell) == folded);
@@ -200,30 +200,30 @@ fn stated<T: Table>(
                 message,
             });
         };
-        places[at] = Some(named(table, field)?);
+        roles[at] = Some(named(table, field)?);
     }
-    Ok(places)
+    Ok(roles)
 }
 
 /// Determines the columns of a file that the options say has no header.
-fn numbered<T: Table>(
+fn columns_by_number<T: RowSchema>(
     table: &T,
     options: &CsvOptions,
     first: &FirstLines<'_>,
 ) -> Result<Layout<T::Column>, UploadError> {
     let cells = first.cells;
-    let fault = |message: String| UploadError::Option {
+    let header_error = |message: String| UploadError::Option {
         option: "column",
         message,
     };
-    let mut places = vec![Place::Unnamed; cells.len()];
+    let mut roles = vec![CellRole::Unnamed; cells.len()];
     for StatedColumn { field, heading } in &options.columns {
         let number = heading
             .parse()
             .ok()
             .filter(|at| (1..=cells.len()).contains(at));
         let Some(number) = number else {
-            return Err(fault(format!(
+            return Err(header_error(format!(
                 "`{}` is not a column number; without a heading, expected 1 to {}, such as \
                  code=1; {}",
                 shorten(heading),
@@ -231,14 +231,14 @@ fn numbered<T: Table>(
                 first.preview()
             )));
         };
-        places[number - 1] = named(table, field)?;
+        roles[number - 1] = named(table, field)?;
     }
     if options.columns.is_empty() {
         let mut values = (0..cells.len()).filter(|at| !cells[*at].is_empty());
-        match (values.next(), values.next(), table.alone()) {
-            (Some(only), None, Some(column)) => places[only] = Place::Column(column),
+        match (values.next(), values.next(), table.bare_column()) {
+            (Some(only), None, Some(column)) => roles[only] = CellRole::Column(column),
             _ => {
-                return Err(fault(format!(
+                return Err(header_error(format!(
                     "without a heading, map the columns by number, such as code=1; {}",
                     first.preview()
                 )));
@@ -246,27 +246,27 @@ fn numbered<T: Table>(
         }
     } else {
         // Columns without an option are not read.
-        for place in &mut places {
-            if *place == Place::Unnamed {
-                *place = Place::Ignored;
+        for role in &mut roles {
+            if *role == CellRole::Unnamed {
+                *role = CellRole::Ignored;
             }
         }
     }
-    let columns: Vec<Option<T::Column>> = places.iter().map(column_of).collect();
-    if let Some((_, message)) = table.lacks(&columns, &first.shown()) {
-        return Err(fault(message));
+    let columns: Vec<Option<T::Column>> = roles.iter().map(column_of).collect();
+    if let Some((_, message)) = table.missing_column(&columns, &first.shown()) {
+        return Err(header_error(message));
     }
     Ok(Layout {
-        places,
+        roles,
         has_header: false,
         warnings: Vec::new(),
     })
 }
 
 /// Returns the role that an option names.
-fn named<T: Table>(table: &T, field: &str) -> Result<Place<T::Column>, UploadError> {
+fn named<T: RowSchema>(table: &T, field: &str) -> Result<CellRole<T::Column>, UploadError> {
     if field == StatedColumn::IGNORE {
-        return Ok(Place::Ignored);
+        return Ok(CellRole::Ignored);
     }
     let column = table.column(field).ok_or_else(|| UploadError::Option {
         option: "column",
@@ -276,14 +276,18 @@ fn named<T: Table>(table: &T, field: &str) -> Result<Place<T::Column>, UploadErr
             table.hint(field, &[])
         ),
     })?;
-    Ok(Place::Column(column))
+    Ok(CellRole::Column(column))
 }
 
 /// Handles a file whose first line names no column: either a list of codes, or an error.
-fn headless<T: Table>(table: &T, first: &FirstLines<'_>) -> Result<Layout<T::Column>, UploadError> {
+fn columns_without_header<T: RowSchema>(
+    table: &T,
+    first: &FirstLines<'_>,
+) -> Result<Layout<T::Column>, UploadError> {
     let cells = first.cells;
     let mut values = (0..cells.len()).filter(|at| !cells[*at].is_empty());
-    let (Some(only), None, Some(column)) = (values.next(), values.next(), table.alone()) else {
+    let (Some(only), None, Some(column)) = (values.next(), values.next(), table.bare_column())
+    else {
         let advice = match header_below(table, first) {
             Some(below) => below,
             None => {
@@ -296,7 +300,7 @@ fn headless<T: Table>(table: &T, first: &FirstLines<'_>) -> Result<Layout<T::Col
             }
         };
         let (found, header) = (first.shown(), T::HEADER);
-        return Err(first.fault(
+        return Err(first.header_error(
             "",
             format!(
                 "`{found}` names no column; expected a header such as {header}; {advice}; {}",
@@ -316,16 +320,16 @@ fn headless<T: Table>(table: &T, first: &FirstLines<'_>) -> Result<Layout<T::Col
         [] => only == 0,
         rows => rows.iter().any(|row| row.len() == cells.len()),
     };
-    let judged = match &line_below {
+    let checked = match &line_below {
         Some(_) => Err("a line below names the columns"),
         None if !is_shared => Err("the rows below have other columns"),
-        None => judge(cells[only], &below, |text| table.is_made_of_words(text)),
+        None => check_first_line(cells[only], &below, |text| table.is_made_of_words(text)),
     };
-    if let Err(reason) = judged {
+    if let Err(reason) = checked {
         let advice = line_below.unwrap_or_else(|| {
             format!(
                 "map it with {}, or, if it is a row, use `--no-header` (over HTTP `noHeader=true`)",
-                state(table, &cells[only..=only], &[])
+                mapping_options(table, &cells[only..=only], &[])
             )
         });
         let message = format!(
@@ -333,22 +337,26 @@ fn headless<T: Table>(table: &T, first: &FirstLines<'_>) -> Result<Layout<T::Col
             shorten(cells[only]),
             first.preview()
         );
-        return Err(first.fault("", message));
+        return Err(first.header_error("", message));
     }
-    let mut places = vec![Place::Unnamed; cells.len()];
-    places[only] = Place::Column(column);
+    let mut roles = vec![CellRole::Unnamed; cells.len()];
+    roles[only] = CellRole::Column(column);
     Ok(Layout {
-        places,
+        roles,
         has_header: false,
         warnings: Vec::new(),
     })
 }
 
 /// Returns the options that would map these headings.
-fn state<T: Table>(table: &T, headings: &[&str], known: &[Option<T::Column>]) -> String {
+fn mapping_options<T: RowSchema>(
+    table: &T,
+    headings: &[&str],
+    known: &[Option<T::Column>],
+) -> String {
     // The first heading without a suggestion may be the required column.
     let mut lacked = table
-        .lacks(known, "")
+        .missing_column(known, "")
         .map(|_| T::HEADER.split(',').next().unwrap_or_default());
     let named = headings.iter().filter(|heading| !heading.is_empty());
     let options = named.take(5).map(|heading| match table.suggested(heading) {
@@ -375,7 +383,7 @@ fn option(field: &str, heading: &str) -> String {
 }
 
 /// Returns advice if a header follows further below, which makes the first lines a title.
-fn header_below<T: Table>(table: &T, first: &FirstLines<'_>) -> Option<String> {
+fn header_below<T: RowSchema>(table: &T, first: &FirstLines<'_>) -> Option<String> {
     let mut below = first.below.iter().take(20);
     let header = below.find(|row| {
         let cells = || {
@@ -395,7 +403,10 @@ fn header_below<T: Table>(table: &T, first: &FirstLines<'_>) -> Option<String> {
 }
 
 /// Returns true if the cells of a row are headings rather than values.
-pub(super) fn names_columns<'a, T: Table>(table: &T, cells: impl Iterator<Item = &'a str>) -> bool {
+pub(super) fn names_columns<'a, T: RowSchema>(
+    table: &T,
+    cells: impl Iterator<Item = &'a str>,
+) -> bool {
     let mut found = 0;
     let mut last = None;
     for cell in cells.map(trim).filter(|cell| !cell.is_empty()) {
@@ -407,7 +418,9 @@ pub(super) fn names_columns<'a, T: Table>(table: &T, cells: impl Iterator<Item =
     }
     match found {
         0 => false,
-        1 => table.alone().is_none_or(|column| last == Some(column)),
+        1 => table
+            .bare_column()
+            .is_none_or(|column| last == Some(column)),
         _ => true,
     }
 }

@@ -1,13 +1,13 @@
 //! Uploads: reads rows from a CSV or JSON file in constant memory.
 //!
 //! A `Reader` returns one [`Row`] after another. Each row is accepted or rejected on its own; an
-//! [`UploadError`] concerns the whole file and stops it. A `Table` defines the rows (promo codes,
+//! [`UploadError`] concerns the whole file and stops it. A `RowSchema` defines the rows (promo codes,
 //! contacts).
 //!
 //! | module | holds |
 //! | --- | --- |
 //! | `source` | the bytes: encoding, line endings, maximum row length |
-//! | `table` | the interface to a kind of rows: columns and value checks |
+//! | `schema` | the interface to a kind of rows: columns and value checks |
 //! | `options` | options of a CSV file |
 //! | `sniff` | detection of files that are not tables |
 //! | `delimiter` | the delimiter of a CSV file |
@@ -15,15 +15,16 @@
 //! | `first_line` | whether a first line without a known heading is a row |
 //! | `csv` | rows from CSV |
 //! | `text` | cleaning of values |
-//! | `place` | the location of a row in its file |
-//! | `skeleton` | splitting JSON into values |
+//! | `location` | the location of a row in its file |
+//! | `json_scanner` | splitting JSON into values |
 //! | `value` | one JSON value, read by serde |
 //! | `json` | rows from JSON |
-//! | `spool` | a buffer for rows that precede the attributes of their call |
-//! | `kept` | a buffer for all-or-nothing uploads |
+//! | `row_buffer` | a buffer for rows that precede the attributes of their call |
+//! | `atomic` | a buffer for all-or-nothing uploads |
 //! | `batches` | batches of rows for the store |
 //! | `error` | errors that stop a file |
 
+mod atomic;
 mod csv;
 mod delimiter;
 mod error;
@@ -31,14 +32,13 @@ mod first_line;
 mod guard;
 mod header;
 mod json;
-mod kept;
+mod json_scanner;
+mod location;
 mod options;
-mod place;
-mod skeleton;
+mod row_buffer;
+mod schema;
 mod sniff;
 mod source;
-mod spool;
-mod table;
 mod text;
 mod value;
 
@@ -50,15 +50,15 @@ use serde::Serialize;
 
 pub use error::UploadError;
 pub use guard::guarded;
+pub use location::RowLocation;
 pub use options::{CsvOptions, StatedColumn};
-pub use place::RowPlace;
-pub use table::Table;
-pub use text::{exact, is_scientific, mistaken, readable, trim};
+pub use schema::RowSchema;
+pub use text::{clean_exact, clean_readable, describe_non_value, is_scientific, trim};
 pub use value::{INEXACT, Value, is_inexact};
 
+pub use self::atomic::BufferedUpload;
 use self::csv::CsvRows;
 use self::json::JsonRows;
-pub use self::kept::Kept;
 use self::source::Source;
 
 /// The format of an upload.
@@ -110,19 +110,19 @@ pub enum Row<T> {
 }
 
 /// The rows of an upload.
-pub struct Reader<R: Read, T: Table> {
+pub struct Reader<R: Read, T: RowSchema> {
     rows: Rows<R, T>,
     /// Number of rows returned so far.
     read: u64,
     ended: bool,
 }
 
-enum Rows<R: Read, T: Table> {
+enum Rows<R: Read, T: RowSchema> {
     Csv(CsvRows<R, T>),
     Json(JsonRows<R, T>),
 }
 
-impl<R: Read, T: Table> Reader<R, T> {
+impl<R: Read, T: RowSchema> Reader<R, T> {
     /// Opens an upload. The reader need not be buffered. Without a format, it is detected from the
     /// first non-blank character.
     ///
@@ -188,7 +188,7 @@ impl<R: Read, T: Table> Reader<R, T> {
     }
 
     /// Returns the location of the last row, if its line number alone does not identify it.
-    pub fn place(&self) -> Option<RowPlace> {
+    pub fn place(&self) -> Option<RowLocation> {
         match &self.rows {
             Rows::Csv(_) => None,
             Rows::Json(rows) => Some(rows.place()),

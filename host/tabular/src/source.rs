@@ -57,7 +57,7 @@ impl<R: Read> Source<R> {
         if let Some(kind) = kind_of(&source.block[..filled]) {
             return Err(UploadError::Kind { kind });
         }
-        if let Some(name) = wide_encoding(&source.block[..filled]) {
+        if let Some(name) = detect_wide_encoding(&source.block[..filled]) {
             return Err(UploadError::NotUtf8 {
                 line: 1,
                 looks_like: Some(name),
@@ -86,7 +86,7 @@ impl<R: Read> Source<R> {
     }
 
     /// Returns true if a read failed because the allowance was used up.
-    pub(super) fn is_spent(&self) -> bool {
+    pub(super) fn is_allowance_used(&self) -> bool {
         self.budget == 0
     }
 
@@ -114,7 +114,7 @@ impl<R: Read> Source<R> {
         }
         let fresh = &mut self.block[self.start..filled];
         let kept = if self.after_return || fresh.contains(&b'\r') {
-            unify_line_ends(fresh, &mut self.after_return)
+            normalize_line_endings(fresh, &mut self.after_return)
         } else {
             fresh.len()
         };
@@ -160,7 +160,7 @@ fn read(reader: &mut impl Read, out: &mut [u8]) -> io::Result<usize> {
 }
 
 /// Replaces `\r\n` and `\r` by `\n` in place and returns the new length.
-fn unify_line_ends(bytes: &mut [u8], after_return: &mut bool) -> usize {
+fn normalize_line_endings(bytes: &mut [u8], after_return: &mut bool) -> usize {
     let mut kept = 0;
     for at in 0..bytes.len() {
         let byte = bytes[at];
@@ -175,7 +175,7 @@ fn unify_line_ends(bytes: &mut [u8], after_return: &mut bool) -> usize {
 }
 
 /// Detects UTF-16 and UTF-32 by the byte order mark, or by the zero bytes next to Latin letters.
-fn wide_encoding(head: &[u8]) -> Option<&'static str> {
+fn detect_wide_encoding(head: &[u8]) -> Option<&'static str> {
     if head.starts_with(b"\xFF\xFE\0\0") || head.starts_with(b"\0\0\xFE\xFF") {
         return Some("UTF-32");
     }

@@ -27,7 +27,7 @@ const PLACEHOLDERS: &[&str] = &[
 ];
 
 /// Returns true for invisible characters: Unicode's default ignorables and format characters.
-pub fn is_invisible(c: char) -> bool {
+pub(crate) fn is_invisible(c: char) -> bool {
     matches!(
         c,
         '\u{AD}'
@@ -52,7 +52,7 @@ pub fn is_invisible(c: char) -> bool {
 
 /// Returns true if an invisible character modifies the one before it, as in emoji and in
 /// Persian.
-fn shapes(c: char) -> bool {
+fn is_joiner(c: char) -> bool {
     matches!(c, '\u{200C}'..='\u{200D}' | '\u{FE00}'..='\u{FE0F}')
 }
 
@@ -72,14 +72,14 @@ pub fn trim(text: &str) -> &str {
 
 /// Cleans a value that is compared exactly, such as a code: removes all invisible characters and
 /// converts all spaces to plain ones.
-pub fn exact(text: &str) -> Cow<'_, str> {
-    visible(text, |_, c| is_invisible(c))
+pub fn clean_exact(text: &str) -> Cow<'_, str> {
+    remove_characters(text, |_, c| is_invisible(c))
 }
 
 /// Cleans a value that people read, such as a type. Characters that join letters or emoji are kept.
-pub fn readable(text: &str) -> Cow<'_, str> {
-    visible(text, |before, c| {
-        is_invisible(c) && !(shapes(c) && before.is_some_and(|before| !before.is_ascii()))
+pub fn clean_readable(text: &str) -> Cow<'_, str> {
+    remove_characters(text, |before, c| {
+        is_invisible(c) && !(is_joiner(c) && before.is_some_and(|before| !before.is_ascii()))
     })
 }
 
@@ -97,7 +97,7 @@ const QUOTES: [(char, char); 9] = [
 ];
 
 /// Returns the text without surrounding quotes, or without the leading apostrophe of a spreadsheet.
-fn unquoted(text: &str) -> &str {
+fn strip_quotes(text: &str) -> &str {
     let quoted = QUOTES.iter().find_map(|(open, close)| {
         let inner = text.strip_prefix(*open)?.strip_suffix(*close)?;
         (!inner.contains([*open, *close])).then_some(inner)
@@ -107,10 +107,10 @@ fn unquoted(text: &str) -> &str {
 }
 
 /// Removes all decoration around the text, repeatedly, so that the result is stable.
-fn bare(text: &str) -> &str {
+fn strip_decoration(text: &str) -> &str {
     let mut text = trim(text);
     loop {
-        let inner = unquoted(text);
+        let inner = strip_quotes(text);
         if inner.len() == text.len() {
             return text;
         }
@@ -118,8 +118,8 @@ fn bare(text: &str) -> &str {
     }
 }
 
-fn visible(text: &str, drops: impl Fn(Option<char>, char) -> bool) -> Cow<'_, str> {
-    let text = bare(text);
+fn remove_characters(text: &str, drops: impl Fn(Option<char>, char) -> bool) -> Cow<'_, str> {
+    let text = strip_decoration(text);
     if text.is_ascii() {
         return Cow::Borrowed(text);
     }
@@ -135,7 +135,7 @@ fn visible(text: &str, drops: impl Fn(Option<char>, char) -> bool) -> Cow<'_, st
     }
     match seen == text {
         true => Cow::Borrowed(text),
-        false => Cow::Owned(bare(&seen).to_owned()),
+        false => Cow::Owned(strip_decoration(&seen).to_owned()),
     }
 }
 
@@ -160,7 +160,7 @@ pub fn is_scientific(text: &str) -> bool {
 }
 
 /// Describes a text that is not a value. Returns `None` if it may be one.
-pub fn mistaken(text: &str) -> Option<&'static str> {
+pub fn describe_non_value(text: &str) -> Option<&'static str> {
     if is_scientific(text) {
         return Some(
             "a number that a spreadsheet has rounded, so digits are lost; format the column as \
@@ -176,7 +176,7 @@ pub fn mistaken(text: &str) -> Option<&'static str> {
     if is_comment(text) {
         return Some("a comment; remove the line");
     }
-    if is_item(text) {
+    if is_list_item(text) {
         return Some("a list item; remove the bullet or number before it");
     }
     if is_row_count(text) || is_total(text) {
@@ -204,7 +204,7 @@ pub(super) fn is_comment(text: &str) -> bool {
 }
 
 /// Returns true if the text starts with a bullet or an item number: `- A1`, `1. A1`.
-pub(super) fn is_item(text: &str) -> bool {
+pub(super) fn is_list_item(text: &str) -> bool {
     let number = text.trim_start_matches(|c: char| c.is_ascii_digit());
     let marks: &[char] = match number.len() == text.len() {
         true => &['-', '*', '+', '•', '–', '·', '▪'],
@@ -288,21 +288,24 @@ mod tests {
             "'A-1",
             " \"A-1\" ",
         ] {
-            assert_eq!(exact(text), "A-1", "{text:?}");
-            assert_eq!(readable(text), "A-1", "{text:?}");
+            assert_eq!(clean_exact(text), "A-1", "{text:?}");
+            assert_eq!(clean_readable(text), "A-1", "{text:?}");
         }
-        assert_eq!(exact("B\u{A0}2"), "B 2");
-        assert_eq!(exact("=\"0012\""), "0012");
-        assert_eq!(exact("=A1"), "=A1");
-        assert_eq!(exact("=\"a\"&\"b\""), "=\"a\"&\"b\"");
+        assert_eq!(clean_exact("B\u{A0}2"), "B 2");
+        assert_eq!(clean_exact("=\"0012\""), "0012");
+        assert_eq!(clean_exact("=A1"), "=A1");
+        assert_eq!(clean_exact("=\"a\"&\"b\""), "=\"a\"&\"b\"");
     }
 
     #[test]
     fn keeps_emoji_joiners_in_types_but_not_in_codes() {
         let family = "\u{1F468}\u{200D}\u{1F469}";
-        assert_eq!(readable(family), family);
-        assert_eq!(readable("\u{2764}\u{FE0F} VIP"), "\u{2764}\u{FE0F} VIP");
-        assert_eq!(exact("\u{416}\u{200D}1"), "\u{416}1");
+        assert_eq!(clean_readable(family), family);
+        assert_eq!(
+            clean_readable("\u{2764}\u{FE0F} VIP"),
+            "\u{2764}\u{FE0F} VIP"
+        );
+        assert_eq!(clean_exact("\u{416}\u{200D}1"), "\u{416}1");
     }
 
     #[test]
@@ -355,7 +358,7 @@ mod tests {
             "3 codes",
             "2 rows in set",
         ] {
-            assert!(mistaken(text).is_some(), "{text}");
+            assert!(describe_non_value(text).is_some(), "{text}");
         }
         for text in [
             "#SALE",
@@ -375,7 +378,7 @@ mod tests {
             "1.5",
             "-10",
         ] {
-            assert!(mistaken(text).is_none(), "{text}");
+            assert!(describe_non_value(text).is_none(), "{text}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use promoflow::channel::{Handover, Http};
+use promoflow::channel::{DeliveryOutcome, Http};
 
 use crate::server::{Server, deliver};
 
@@ -16,24 +16,24 @@ const CONFIG: &str = r#"
     timeout-seconds = 2
     "#;
 
-fn later(channel: &Http, number: u32, address: &str) -> (String, Option<Duration>) {
+fn retryable(channel: &Http, number: u32, address: &str) -> (String, Option<Duration>) {
     match deliver(channel, number, address, "Your code: A-1") {
-        Handover::Later { error, after, .. } => (error, after),
+        DeliveryOutcome::RetryableFailure { error, after, .. } => (error, after),
         other => panic!("{address}: {other:?}"),
     }
 }
 
 /// Returns true if the provider may have accepted the message although the attempt failed.
-fn unclear(channel: &Http, number: u32, address: &str) -> bool {
+fn ambiguous(channel: &Http, number: u32, address: &str) -> bool {
     match deliver(channel, number, address, "Your code: A-1") {
-        Handover::Later { unclear, .. } => unclear,
+        DeliveryOutcome::RetryableFailure { ambiguous, .. } => ambiguous,
         other => panic!("{address}: {other:?}"),
     }
 }
 
-fn refused(channel: &Http, number: u32, address: &str) -> String {
+fn permanent_error(channel: &Http, number: u32, address: &str) -> String {
     match deliver(channel, number, address, "Your code: A-1") {
-        Handover::Refused { error } => error,
+        DeliveryOutcome::PermanentFailure { error } => error,
         other => panic!("{address}: {other:?}"),
     }
 }
@@ -53,7 +53,7 @@ fn temporary_errors_are_retryable_and_do_not_contain_the_message() {
     .enumerate()
     {
         let number = number.try_into().unwrap();
-        let (error, after) = later(&channel, number, address);
+        let (error, after) = retryable(&channel, number, address);
         assert_eq!(error, expected);
         match address {
             "busy" => assert_eq!(after, Some(Duration::from_secs(3600))),
@@ -64,10 +64,10 @@ fn temporary_errors_are_retryable_and_do_not_contain_the_message() {
             _ => assert_eq!(after, None, "{address}"),
         }
         let again = deliver(&channel, number, address, "Your code: A-1");
-        assert_eq!(again, Handover::Delivered, "{address}");
+        assert_eq!(again, DeliveryOutcome::Delivered, "{address}");
     }
     drop(server);
-    let (error, _) = later(&channel, 9, "ann");
+    let (error, _) = retryable(&channel, 9, "ann");
     assert!(
         error.starts_with("cannot connect to the provider: "),
         "{error}"
@@ -98,22 +98,28 @@ fn ambiguous_and_definite_failures_are_distinguished() {
     .enumerate()
     {
         let number = number.try_into().unwrap();
-        assert_eq!(unclear(&channel, number, address), expected, "{address}");
+        assert_eq!(ambiguous(&channel, number, address), expected, "{address}");
     }
     drop(server);
-    assert!(!unclear(&channel, 99, "ann"), "no server was reached");
+    assert!(!ambiguous(&channel, 99, "ann"), "no server was reached");
 }
 
 #[test]
 fn only_errors_of_the_message_are_permanent() {
     let mut server = Server::start();
     let channel = server.channel(CONFIG);
-    let error = refused(&channel, 1, "never");
+    let error = permanent_error(&channel, 1, "never");
     assert_eq!(error, "the provider answered 400");
-    assert_eq!(later(&channel, 2, "login").0, "the provider answered 401");
+    assert_eq!(
+        retryable(&channel, 2, "login").0,
+        "the provider answered 401"
+    );
     // A redirect would send the credentials elsewhere.
-    assert_eq!(later(&channel, 3, "away").0, "the provider answered 302");
-    assert_eq!(deliver(&channel, 4, "ann", ""), Handover::Delivered);
+    assert_eq!(
+        retryable(&channel, 3, "away").0,
+        "the provider answered 302"
+    );
+    assert_eq!(deliver(&channel, 4, "ann", ""), DeliveryOutcome::Delivered);
     let paths = ["never", "login", "away", "ann"].map(|word| format!("/send/{word}"));
     for path in paths {
         assert_eq!(server.request().path(), path);
@@ -124,17 +130,17 @@ fn only_errors_of_the_message_are_permanent() {
 fn a_status_without_a_rule_has_its_standard_meaning() {
     let server = Server::start();
     let channel = server.channel(CONFIG);
-    let now = |status: u32| later(&channel, status, &format!("status-{status}")).0;
+    let now = |status: u32| retryable(&channel, status, &format!("status-{status}")).0;
     for status in [401, 402, 403, 405, 407, 408, 409, 415, 423, 425, 429, 501] {
         assert_eq!(now(status), format!("the provider answered {status}"));
     }
     for status in [400, 404, 410, 413, 422, 451] {
-        let error = refused(&channel, status, &format!("status-{status}"));
+        let error = permanent_error(&channel, status, &format!("status-{status}"));
         assert_eq!(error, format!("the provider answered {status}"));
     }
     for status in [200, 201, 202, 204] {
-        let told = deliver(&channel, status, &format!("status-{status}"), "");
-        assert_eq!(told, Handover::Delivered, "{status}");
+        let outcome = deliver(&channel, status, &format!("status-{status}"), "");
+        assert_eq!(outcome, DeliveryOutcome::Delivered, "{status}");
     }
 }
 
@@ -147,9 +153,9 @@ fn the_body_is_ignored_unless_a_rule_needs_it() {
         .enumerate()
     {
         let begun = Instant::now();
-        let told = deliver(&channel, number.try_into().unwrap(), address, "A-1");
+        let outcome = deliver(&channel, number.try_into().unwrap(), address, "A-1");
         // The status alone decides.
-        assert_eq!(told, Handover::Delivered, "{address}");
+        assert_eq!(outcome, DeliveryOutcome::Delivered, "{address}");
         assert!(begun.elapsed() < Duration::from_secs(5), "{address}");
     }
 }
@@ -183,12 +189,12 @@ fn rules_classify_fields_of_the_answer() {
         "#
     ));
     // The text of the answer is omitted: it repeats the address.
-    let error = refused(&channel, 1, "wrong");
+    let error = permanent_error(&channel, 1, "wrong");
     assert_eq!(error, "the provider answered 200, /error/code 7");
-    let (error, after) = later(&channel, 2, "wait");
+    let (error, after) = retryable(&channel, 2, "wait");
     assert_eq!(error, "the provider answered 200, /error/code 9");
     assert_eq!(after, Some(Duration::from_secs(90)));
-    let (error, _) = later(&channel, 3, "text");
+    let (error, _) = retryable(&channel, 3, "text");
     assert_eq!(error, "the provider answered 200, /ok not true");
     // An unreadable answer may have meant anything.
     let broken = [
@@ -199,17 +205,20 @@ fn rules_classify_fields_of_the_answer() {
     ];
     for (number, (address, why)) in broken.into_iter().enumerate() {
         let number = 4 + u32::try_from(number).unwrap();
-        let (error, _) = later(&channel, number, address);
+        let (error, _) = retryable(&channel, number, address);
         assert_eq!(
             error,
             format!("the provider answered 200, but the response body {why}")
         );
         let again = 20 + number;
-        assert!(unclear(&channel, again, address), "{address}");
+        assert!(ambiguous(&channel, again, address), "{address}");
     }
     // Status 400 means delivered by the configuration, but a code in the answer has priority.
-    let (error, _) = later(&channel, 8, "down");
+    let (error, _) = retryable(&channel, 8, "down");
     assert_eq!(error, "the provider answered 500");
-    assert_eq!(deliver(&channel, 9, "never", ""), Handover::Delivered);
-    assert_eq!(deliver(&channel, 9, "ann", ""), Handover::Delivered);
+    assert_eq!(
+        deliver(&channel, 9, "never", ""),
+        DeliveryOutcome::Delivered
+    );
+    assert_eq!(deliver(&channel, 9, "ann", ""), DeliveryOutcome::Delivered);
 }

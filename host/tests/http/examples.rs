@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::server::Server;
-use crate::shop::{Environment, Shop};
+use crate::test_app::{Environment, TestApp};
 
 fn environment(values: &[(&'static str, &str)]) -> Environment {
     let values = values.iter();
@@ -16,14 +16,14 @@ fn environment(values: &[(&'static str, &str)]) -> Environment {
 fn telegram() {
     let mut server = Server::start();
     let secrets = [("TELEGRAM_TOKEN", "123456:ABC-DEF")];
-    let shop = Shop::ready(&server, "telegram.toml", "telegram", environment(&secrets));
-    assert_eq!(shop.send("42")["state"], "delivered");
+    let app = TestApp::ready(&server, "telegram.toml", "telegram", environment(&secrets));
+    assert_eq!(app.send("42")["state"], "delivered");
     let request = server.request();
     assert_eq!(request.path(), "/bot123456%3AABC-DEF/sendMessage");
     let expected = json!({ "chat_id": "42", "text": "Код: S-1 & more" });
     assert_eq!(request.json(), expected);
-    shop.message(", image: 'https://a.example/b.png', button: Shop, link: 'https://a.example/'");
-    assert_eq!(shop.send("42")["state"], "delivered");
+    app.message(", image: 'https://a.example/b.png', button: TestApp, link: 'https://a.example/'");
+    assert_eq!(app.send("42")["state"], "delivered");
     let request = server.request();
     assert_eq!(request.path(), "/bot123456%3AABC-DEF/sendPhoto");
     assert_eq!(
@@ -35,14 +35,14 @@ fn telegram() {
             "reply_markup": { "inline_keyboard": [[{ "text": "Shop", "url": "https://a.example/" }]] },
         })
     );
-    let blocked = shop.send("blocked");
+    let blocked = app.send("blocked");
     assert_eq!(blocked["state"], "failed");
     assert_eq!(blocked["error"], "the provider answered 403");
-    let flood = shop.send("flood");
+    let flood = app.send("flood");
     assert_eq!(flood["state"], "pending");
     assert_eq!(flood["error"], "the provider answered 429");
 
-    let mut wrong = Shop::ready(
+    let mut wrong = TestApp::ready(
         &server,
         "telegram.toml",
         "telegram",
@@ -65,17 +65,17 @@ fn twilio() {
         ("TWILIO_AUTH_TOKEN", "token"),
         ("TWILIO_SENDER", "+15017122661"),
     ];
-    let shop = Shop::ready(&server, "twilio.toml", "sms", environment(&secrets));
-    assert_eq!(shop.send("+15558675310")["state"], "delivered");
+    let app = TestApp::ready(&server, "twilio.toml", "sms", environment(&secrets));
+    assert_eq!(app.send("+15558675310")["state"], "delivered");
     let request = server.request();
     assert_eq!(
         request.body(),
         "To=%2B15558675310&From=%2B15017122661&Body=%D0%9A%D0%BE%D0%B4%3A+S-1+%26+more"
     );
-    let unsubscribed = shop.send("+15005550004");
+    let unsubscribed = app.send("+15005550004");
     assert_eq!(unsubscribed["state"], "failed");
     assert_eq!(unsubscribed["error"], "the provider answered 400");
-    assert_eq!(shop.send("0501234567")["state"], "failed");
+    assert_eq!(app.send("0501234567")["state"], "failed");
 }
 
 #[test]
@@ -83,8 +83,8 @@ fn turbosms() {
     let mut server = Server::start();
     let secrets = [("TURBOSMS_TOKEN", "turbo")];
     for (kind, other) in [("sms", "viber"), ("viber", "sms")] {
-        let shop = Shop::ready(&server, "turbosms.toml", kind, environment(&secrets));
-        assert_eq!(shop.send("+380501234567")["state"], "delivered");
+        let app = TestApp::ready(&server, "turbosms.toml", kind, environment(&secrets));
+        assert_eq!(app.send("+380501234567")["state"], "delivered");
         let request = server.request();
         let body = request.json();
         assert_eq!(body["recipients"], json!(["380501234567"]));
@@ -95,9 +95,9 @@ fn turbosms() {
             body["sequence_id"].as_str(),
             request.header("idempotency-key")
         );
-        let stopped = shop.send("+380500000404");
+        let stopped = app.send("+380500000404");
         assert_eq!(stopped["state"], "failed", "{stopped}");
-        let broken = shop.send("+380500000000");
+        let broken = app.send("+380500000000");
         assert_eq!(broken["state"], "pending", "{broken}");
         assert_eq!(
             broken["error"],
@@ -117,8 +117,8 @@ fn a_page_instead_of_an_answer_is_no_permanent_failure() {
         ("turbosms.toml", "sms", "TURBOSMS_TOKEN"),
         ("turbosms.toml", "viber", "TURBOSMS_TOKEN"),
     ] {
-        let shop = Shop::ready(&server, example, kind, environment(&[(secret, "page")]));
-        let delivery = shop.send("380501234567");
+        let app = TestApp::ready(&server, example, kind, environment(&[(secret, "page")]));
+        let delivery = app.send("380501234567");
         assert_eq!(delivery["state"], "pending", "{delivery}");
         assert_eq!(
             delivery["error"],

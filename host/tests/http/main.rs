@@ -3,8 +3,8 @@
 
 mod answers;
 mod examples;
-mod pauses;
 mod requests;
+mod retry_after;
 mod server;
-mod shop;
+mod test_app;
 mod webhooks;

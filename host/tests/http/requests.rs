@@ -2,11 +2,11 @@
 
 use std::process::Command;
 
-use promoflow::channel::Handover;
+use promoflow::channel::DeliveryOutcome;
 use serde_json::json;
 
 use crate::server::{Server, deliver};
-use crate::shop::Shop;
+use crate::test_app::TestApp;
 
 const NASTY: &str = "\"},\"admin\":true,{\"a\":\"\\\r\nX-Evil: 1 ціна & co=1%00 $address #if(1)";
 
@@ -30,7 +30,7 @@ fn values_are_escaped_in_json_forms_and_urls() {
     );
     assert_eq!(
         deliver(&json_channel, 1, "a/b?c#d", NASTY),
-        Handover::Delivered
+        DeliveryOutcome::Delivered
     );
     let request = server.request();
     assert_eq!(
@@ -69,7 +69,7 @@ fn values_are_escaped_in_json_forms_and_urls() {
     );
     assert_eq!(
         deliver(&form_channel, 2, "+380 50", NASTY),
-        Handover::Delivered
+        DeliveryOutcome::Delivered
     );
     let request = server.request();
     let fields: Vec<(String, String)> = serde_json::from_value(parsed(request.body())).unwrap();
@@ -129,12 +129,12 @@ fn rejects_values_that_change_the_url_or_add_headers() {
     for address in ["..", "."] {
         let refused = deliver(&channel, 1, address, "A-1");
         assert!(
-            matches!(refused, Handover::Refused { .. }),
+            matches!(refused, DeliveryOutcome::PermanentFailure { .. }),
             "{address}: {refused:?}"
         );
     }
     let header = deliver(&channel, 1, "ann", "A-1\r\nX-Evil: 1");
-    let Handover::Refused { error } = header else {
+    let DeliveryOutcome::PermanentFailure { error } = header else {
         panic!("{header:?}")
     };
     assert_eq!(
@@ -142,7 +142,7 @@ fn rejects_values_that_change_the_url_or_add_headers() {
         "the values of this message give an invalid header x-text"
     );
     // Nothing of that was sent.
-    assert_eq!(deliver(&channel, 2, "...", ""), Handover::Delivered);
+    assert_eq!(deliver(&channel, 2, "...", ""), DeliveryOutcome::Delivered);
     let request = server.request();
     assert_eq!(request.path(), "/v1/.../send");
     assert_eq!(request.header("x-to"), Some("..."));
@@ -162,15 +162,15 @@ fn p2_every_attempt_has_the_delivery_s_identity() {
     let first = server.channel(config);
     assert!(matches!(
         deliver(&first, 7, "down", "A"),
-        Handover::Later { .. }
+        DeliveryOutcome::RetryableFailure { .. }
     ));
     // Also after a restart.
     let second = server.channel(&config.replace("json", "idempotency-header = \"X-Once\"\njson"));
     assert!(matches!(
         deliver(&second, 7, "never", "A"),
-        Handover::Refused { .. }
+        DeliveryOutcome::PermanentFailure { .. }
     ));
-    assert_eq!(deliver(&first, 8, "ann", "A"), Handover::Delivered);
+    assert_eq!(deliver(&first, 8, "ann", "A"), DeliveryOutcome::Delivered);
     let expected = Some("0123456789abcdef-delivery-7");
     let request = server.request();
     assert_eq!(request.header("idempotency-key"), expected);
@@ -208,7 +208,10 @@ fn requests_are_signed_with_every_secret_as_in_standard_webhooks() {
             .map(|path| format!("{{ file = \"{path}\" }}"));
         let secrets = format!("[{}]", secrets.collect::<Vec<_>>().join(", "));
         let channel = server.channel(&config.replace("SECRETS", &secrets));
-        assert_eq!(deliver(&channel, 1, "ann", "код A-1"), Handover::Delivered);
+        assert_eq!(
+            deliver(&channel, 1, "ann", "код A-1"),
+            DeliveryOutcome::Delivered
+        );
         let request = server.request();
         assert_eq!(request.0["verifiedBy"], verified_by, "{}", request.0);
         assert_eq!(
@@ -243,13 +246,13 @@ fn a_provider_is_trusted_only_by_the_configured_certificate() {
     let config = format!(
         "[[channel]]\ntype = \"http\"\ntakes = [\"sms\"]\nurl = \"{url}\"\njson = {{ text = \"$text\" }}\n"
     );
-    let mut shop = Shop::new(&config, "sms", Vec::new());
-    let delivery = shop.send("+380501234567");
+    let mut app = TestApp::new(&config, "sms", Vec::new());
+    let delivery = app.send("+380501234567");
     assert_eq!(delivery["state"], "pending");
     let error = delivery["error"].as_str().unwrap();
     assert!(error.contains("certificate"), "{error}");
     let certificate = certificate.to_str().unwrap().to_owned();
-    shop.environment = vec![("SSL_CERT_FILE", certificate)];
-    assert_eq!(shop.send("+380501234567")["state"], "delivered");
+    app.environment = vec![("SSL_CERT_FILE", certificate)];
+    assert_eq!(app.send("+380501234567")["state"], "delivered");
     assert_eq!(server.request().json()["text"], "Код: S-2 & more");
 }

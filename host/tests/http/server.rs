@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 
-use promoflow::channel::{Channel, Handover, Http, Letter};
+use promoflow::channel::{Channel, DeliveryOutcome, Http, OutboundMessage};
 use promoflow::clock::SystemClock;
 use promoflow::config::{Config, Transport};
-use promoflow::message::{ChannelKind, Content};
+use promoflow::message::{ChannelKind, RenderedMessage};
 use serde_json::Value;
 
 pub(crate) struct Server {
     child: Child,
-    told: BufReader<ChildStdout>,
+    stdout: BufReader<ChildStdout>,
     pub(crate) port: u16,
 }
 
@@ -41,17 +41,21 @@ impl Server {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut told = BufReader::new(child.stdout.take().unwrap());
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut port = String::new();
-        told.read_line(&mut port).unwrap();
+        stdout.read_line(&mut port).unwrap();
         let port = port.trim().parse().unwrap();
-        Server { child, told, port }
+        Server {
+            child,
+            stdout,
+            port,
+        }
     }
 
     /// Returns the next request that the server received.
     pub(crate) fn request(&mut self) -> Request {
         let mut line = String::new();
-        self.told.read_line(&mut line).unwrap();
+        self.stdout.read_line(&mut line).unwrap();
         Request(serde_json::from_str(&line).unwrap())
     }
 
@@ -99,13 +103,13 @@ impl Request {
 }
 
 /// Delivers a message with a text and a promo code.
-pub(crate) fn deliver(channel: &Http, number: u32, address: &str, text: &str) -> Handover {
-    let content = Content {
+pub(crate) fn deliver(channel: &Http, number: u32, address: &str, text: &str) -> DeliveryOutcome {
+    let content = RenderedMessage {
         text: Some(text.to_owned()),
-        ..Content::default()
+        ..RenderedMessage::default()
     };
     let id = format!("delivery-{number}");
-    channel.deliver(&Letter {
+    channel.deliver(&OutboundMessage {
         unsubscribe: Some("https://shop.example/u/1.x"),
         id: &id,
         installation: "0123456789abcdef",

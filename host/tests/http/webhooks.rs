@@ -20,16 +20,16 @@ steps:
 ";
 
 /// An installation with alert rules.
-struct Shop(TempDir);
+struct TestApp(TempDir);
 
-impl Shop {
-    fn new(config: &str, codes: u32) -> Shop {
-        let shop = Shop(tempfile::tempdir().unwrap());
-        std::fs::write(shop.path("promoflow.toml"), config).unwrap();
-        std::fs::write(shop.path("workflow.yaml"), WORKFLOW).unwrap();
-        shop.done(&["workflow", "apply", "workflow.yaml"]);
-        shop.codes(0, codes);
-        shop
+impl TestApp {
+    fn new(config: &str, codes: u32) -> TestApp {
+        let app = TestApp(tempfile::tempdir().unwrap());
+        std::fs::write(app.path("promoflow.toml"), config).unwrap();
+        std::fs::write(app.path("workflow.yaml"), WORKFLOW).unwrap();
+        app.succeed(&["workflow", "apply", "workflow.yaml"]);
+        app.codes(0, codes);
+        app
     }
 
     fn path(&self, name: &str) -> std::path::PathBuf {
@@ -40,7 +40,7 @@ impl Shop {
         let rows = (from..to).map(|n| format!("B-{n},2999-12-31,10,birthday\n"));
         let csv = "code,expirationDate,discount,type\n".to_owned() + &rows.collect::<String>();
         std::fs::write(self.path("codes.csv"), csv).unwrap();
-        self.done(&["codes", "import", "codes.csv"]);
+        self.succeed(&["codes", "import", "codes.csv"]);
     }
 
     fn command(&self, args: &[&str]) -> Command {
@@ -55,7 +55,7 @@ impl Shop {
         command
     }
 
-    fn done(&self, args: &[&str]) -> Vec<Value> {
+    fn succeed(&self, args: &[&str]) -> Vec<Value> {
         let Output {
             status,
             stdout,
@@ -72,12 +72,12 @@ impl Shop {
     }
 
     /// Claims one code.
-    fn take(&self, key: &str) {
-        self.done(&["event", "send", "--type", "take", "--key", key]);
+    fn claim_code(&self, key: &str) {
+        self.succeed(&["event", "send", "--type", "take", "--key", key]);
     }
 
-    fn notices(&self) -> Vec<Value> {
-        self.done(&["alert", "notices"])
+    fn notifications(&self) -> Vec<Value> {
+        self.succeed(&["alert", "notices"])
     }
 }
 
@@ -108,13 +108,13 @@ fn guide(server: &Server) -> String {
 #[test]
 fn the_guide_s_webhooks_get_one_notification_per_crossing() {
     let mut server = Server::start();
-    let shop = Shop::new(&guide(&server), 501);
-    assert_eq!(shop.done(&["config", "check"])[0]["webhooks"], 2);
-    shop.take("ann");
-    let mut told = requests(&mut server);
-    told.sort_by_key(|request| request.path().to_owned());
-    let [chat, ops] = &told[..] else {
-        panic!("{} requests", told.len())
+    let app = TestApp::new(&guide(&server), 501);
+    assert_eq!(app.succeed(&["config", "check"])[0]["webhooks"], 2);
+    app.claim_code("ann");
+    let mut received = requests(&mut server);
+    received.sort_by_key(|request| request.path().to_owned());
+    let [chat, ops] = &received[..] else {
+        panic!("{} requests", received.len())
     };
     assert_eq!(chat.path(), "/hooks/T%2F1");
     let text = "warning: promo codes of birthday with 10 %: 500 left (warning at 500)";
@@ -131,25 +131,25 @@ fn the_guide_s_webhooks_get_one_notification_per_crossing() {
     let params = json!({ "kind": "left", "level": "warning", "type": "birthday", "discount": "10",
                          "threshold": "500", "count": "500" });
     assert_eq!(event["params"], params);
-    for notice in shop.notices() {
+    for notification in app.notifications() {
         assert_eq!(
-            (&notice["state"], &notice["attempts"]),
+            (&notification["state"], &notification["attempts"]),
             (&json!("delivered"), &json!(1))
         );
-        assert_eq!(notice["event"], event);
+        assert_eq!(notification["event"], event);
     }
     // It stays below the threshold: no new notification until it rises above the reset threshold
     // and crosses again.
-    shop.take("bob");
-    shop.codes(501, 560);
-    shop.done(&["codes", "retire", "B-559"]);
-    shop.take("eve");
+    app.claim_code("bob");
+    app.codes(501, 560);
+    app.succeed(&["codes", "retire", "B-559"]);
+    app.claim_code("eve");
     assert_eq!(requests(&mut server).len(), 0);
     let many: Vec<String> = (490..558).map(|n| format!("B-{n}")).collect();
     let mut retire = vec!["codes", "retire"];
     retire.extend(many.iter().map(String::as_str));
-    shop.done(&retire);
-    shop.take("joe");
+    app.succeed(&retire);
+    app.claim_code("joe");
     let again = requests(&mut server);
     assert_eq!(again.len(), 2, "no second notification");
     assert!(
@@ -172,22 +172,22 @@ fn a_failed_notification_is_retried_under_the_same_identity() {
     let mut server = Server::start();
     // A server error, a lost answer and a 404 are all retried.
     for path in ["down", "drop", "never"] {
-        let shop = Shop::new(&one_webhook(&server, path), 3);
-        shop.take("ann");
-        let notice = &shop.notices()[0];
+        let app = TestApp::new(&one_webhook(&server, path), 3);
+        app.claim_code("ann");
+        let notification = &app.notifications()[0];
         assert_eq!(
-            (&notice["state"], &notice["attempts"]),
+            (&notification["state"], &notification["attempts"]),
             (&json!("pending"), &json!(1)),
             "{path}"
         );
         assert!(
-            notice["error"].is_string() && notice["due"].is_string(),
-            "{notice}"
+            notification["error"].is_string() && notification["due"].is_string(),
+            "{notification}"
         );
         let tried = |times: u32| {
             for _ in 0..400 {
-                shop.done(&["work", "--until-idle"]);
-                if shop.notices()[0]["attempts"] == times {
+                app.succeed(&["work", "--until-idle"]);
+                if app.notifications()[0]["attempts"] == times {
                     return;
                 }
                 std::thread::sleep(std::time::Duration::from_millis(50));
@@ -200,25 +200,25 @@ fn a_failed_notification_is_retried_under_the_same_identity() {
         } else {
             "delivered"
         };
-        assert_eq!(shop.notices()[0]["state"], state, "{path}");
-        let told = requests(&mut server);
-        assert_eq!(told.len(), 2, "{path}");
-        let identity = |n: usize| told[n].header("idempotency-key").unwrap();
+        assert_eq!(app.notifications()[0]["state"], state, "{path}");
+        let received = requests(&mut server);
+        assert_eq!(received.len(), 2, "{path}");
+        let identity = |n: usize| received[n].header("idempotency-key").unwrap();
         assert_eq!(identity(0), identity(1), "{path}");
-        assert_eq!(told[0].json(), told[1].json(), "{path}");
+        assert_eq!(received[0].json(), received[1].json(), "{path}");
     }
 }
 
 #[test]
 fn a_webhook_s_retry_after_is_respected_by_the_next_process() {
     let mut server = Server::start();
-    let shop = Shop::new(&one_webhook(&server, "busy"), 3);
-    shop.take("ann");
+    let app = TestApp::new(&one_webhook(&server, "busy"), 3);
+    app.claim_code("ann");
     // The alarm is another notification.
-    shop.take("bob");
+    app.claim_code("bob");
     assert_eq!(requests(&mut server).len(), 1);
-    let attempts: Vec<_> = shop
-        .notices()
+    let attempts: Vec<_> = app
+        .notifications()
         .iter()
         .map(|one| one["attempts"].clone())
         .collect();
@@ -231,8 +231,8 @@ fn a_webhook_s_retry_after_is_respected_by_the_next_process() {
 #[test]
 fn p3_a_crossing_creates_one_notification_wherever_processes_die() {
     let mut server = Server::start();
-    let shop = Shop::new(&one_webhook(&server, "pool"), 3);
-    let before = std::fs::read(shop.path("promoflow.db")).unwrap();
+    let app = TestApp::new(&one_webhook(&server, "pool"), 3);
+    let before = std::fs::read(app.path("promoflow.db")).unwrap();
     let mut kills = 0;
     for point in [
         "before-commit",
@@ -242,10 +242,10 @@ fn p3_a_crossing_creates_one_notification_wherever_processes_die() {
     ] {
         for time in 1..=3 {
             for behind in ["-wal", "-shm"] {
-                let _gone = std::fs::remove_file(shop.path(&format!("promoflow.db{behind}")));
+                let _gone = std::fs::remove_file(app.path(&format!("promoflow.db{behind}")));
             }
-            std::fs::write(shop.path("promoflow.db"), &before).unwrap();
-            let killed = shop
+            std::fs::write(app.path("promoflow.db"), &before).unwrap();
+            let killed = app
                 .command(&[
                     "event", "send", "--type", "take", "--key", "ann", "--id", "1",
                 ])
@@ -254,40 +254,44 @@ fn p3_a_crossing_creates_one_notification_wherever_processes_die() {
                 .unwrap();
             let dead = killed.status.code().is_none();
             kills += u32::from(dead);
-            let told_before = requests(&mut server).len();
-            let all = format!("{point}:{time}, {told_before} before");
+            let received_before = requests(&mut server).len();
+            let all = format!("{point}:{time}, {received_before} before");
             if dead && point == "after-attempt-start" {
-                assert_eq!(told_before, 0, "{all}");
+                assert_eq!(received_before, 0, "{all}");
                 assert_eq!(
-                    shop.notices()[0]["attempts"],
+                    app.notifications()[0]["attempts"],
                     1,
                     "{all}: the attempt was not stored first"
                 );
             }
-            shop.done(&[
+            app.succeed(&[
                 "event", "send", "--type", "take", "--key", "ann", "--id", "1",
             ]);
-            let notices = shop.notices();
-            assert_eq!(notices.len(), 1, "{all}");
-            assert_eq!(notices[0]["state"], "delivered", "{all}");
+            let notifications = app.notifications();
+            assert_eq!(notifications.len(), 1, "{all}");
+            assert_eq!(notifications[0]["state"], "delivered", "{all}");
             // A lost answer may cause a second request, under the same identity.
-            let told = told_before + requests(&mut server).len();
+            let received = received_before + requests(&mut server).len();
             let twice = dead && point == "after-delivery";
-            assert_eq!(told, 1 + usize::from(twice), "{all}");
-            audited(&shop);
+            assert_eq!(received, 1 + usize::from(twice), "{all}");
+            assert_audit(&app);
         }
     }
     assert!(kills >= 6, "only {kills} processes were killed");
 }
 
-fn audited(shop: &Shop) {
-    assert!(shop.done(&["audit"]).iter().all(|one| one["holds"] == true));
+fn assert_audit(app: &TestApp) {
+    assert!(
+        app.succeed(&["audit"])
+            .iter()
+            .all(|one| one["holds"] == true)
+    );
 }
 
 #[test]
 fn invalid_webhooks_are_reported_with_their_position() {
     let server = Server::start();
-    let shop = Shop::new(&one_webhook(&server, "pool"), 1);
+    let app = TestApp::new(&one_webhook(&server, "pool"), 1);
     for (config, wanted) in [
         (
             "[[alert]]\nwebhook = \"osp\"\n[webhook.ops]\nurl = \"https://a.example/\"\n",
@@ -311,8 +315,8 @@ fn invalid_webhooks_are_reported_with_their_position() {
             "invalid name; expected letters",
         ),
     ] {
-        std::fs::write(shop.path("promoflow.toml"), config).unwrap();
-        let output = shop.command(&["config", "check"]).output().unwrap();
+        std::fs::write(app.path("promoflow.toml"), config).unwrap();
+        let output = app.command(&["config", "check"]).output().unwrap();
         let error = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{config}: {error}");
         assert!(error.contains(wanted), "{config}: {error}");

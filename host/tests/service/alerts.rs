@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::service::{Service, Shop, ok, until};
+use crate::service::{Service, TestApp, ok, until};
 
 const RULES: &str = "
 [[alert]]
@@ -23,7 +23,7 @@ alarm = 1
 ";
 
 /// The text that a workflow sends for each level's event.
-const TOLD: &str = "
+const REPORT: &str = "
 { message: told, channel: sms,
   text: \"$!data.get('level') $!data.get('kind') $!data.get('type') $!data.get('discount') \
           $!data.get('threshold') $!data.get('count')$!data.get('daysLeft')\" }
@@ -43,33 +43,33 @@ steps:
 }
 
 /// Returns an installation with alert rules and workflows that report alerts.
-fn watching() -> Shop {
-    let shop = Shop::ready();
-    std::fs::write(shop.path("promoflow.toml"), RULES).unwrap();
+fn with_alerts() -> TestApp {
+    let app = TestApp::ready();
+    std::fs::write(app.path("promoflow.toml"), RULES).unwrap();
     let files = [
-        ("message", TOLD.to_owned()),
+        ("message", REPORT.to_owned()),
         ("workflow", workflow("Warning")),
         ("workflow", workflow("Alarm")),
     ];
     for (command, text) in files {
-        let file = shop.path("file.yaml");
+        let file = app.path("file.yaml");
         std::fs::write(&file, text).unwrap();
-        shop.done(&[command, "apply", file.to_str().unwrap()]);
+        app.succeed(&[command, "apply", file.to_str().unwrap()]);
     }
-    shop
+    app
 }
 
-fn codes(shop: &Shop, kind: &str, expires: &str, numbers: std::ops::Range<u32>) {
+fn codes(app: &TestApp, kind: &str, expires: &str, numbers: std::ops::Range<u32>) {
     let mut csv = "code,expirationDate,discount,type\n".to_owned();
     for number in numbers {
         csv.push_str(&format!("{kind}-{number},{expires},10,{kind}\n"));
     }
-    let file = shop.path("codes.csv");
+    let file = app.path("codes.csv");
     std::fs::write(&file, csv).unwrap();
-    shop.done(&["codes", "import", file.to_str().unwrap()]);
+    app.succeed(&["codes", "import", file.to_str().unwrap()]);
 }
 
-fn birthdays(shop: &Shop, from: u32, count: u32) {
+fn birthdays(app: &TestApp, from: u32, count: u32) {
     let lines: Vec<String> = (from..from + count)
         .map(|number| {
             let address = format!("c{number}@example.com");
@@ -78,14 +78,14 @@ fn birthdays(shop: &Shop, from: u32, count: u32) {
             .to_string()
         })
         .collect();
-    let file = shop.path("events.jsonl");
+    let file = app.path("events.jsonl");
     std::fs::write(&file, lines.join("\n")).unwrap();
-    shop.done(&["event", "send", "--file", file.to_str().unwrap()]);
+    app.succeed(&["event", "send", "--file", file.to_str().unwrap()]);
 }
 
 /// Returns the reported alerts in order.
-fn told(shop: &Shop) -> Vec<String> {
-    let deliveries = shop.done(&["outbox", "list"]).into_iter();
+fn reported(app: &TestApp) -> Vec<String> {
+    let deliveries = app.succeed(&["outbox", "list"]).into_iter();
     deliveries
         .filter(|one| one["channel"] == "sms")
         .map(|one| one["text"].as_str().unwrap().to_owned())
@@ -94,28 +94,28 @@ fn told(shop: &Shop) -> Vec<String> {
 
 #[test]
 fn each_crossing_is_reported_once_by_any_process() {
-    let shop = watching();
-    codes(&shop, "birthday", "2999-12-31", 0..8);
-    birthdays(&shop, 0, 1);
-    assert_eq!(told(&shop), [""; 0]);
-    birthdays(&shop, 1, 1);
-    assert_eq!(told(&shop), ["warning left birthday 10 6 6"]);
-    birthdays(&shop, 2, 2);
-    assert_eq!(told(&shop).len(), 1, "it is already below the threshold");
+    let app = with_alerts();
+    codes(&app, "birthday", "2999-12-31", 0..8);
+    birthdays(&app, 0, 1);
+    assert_eq!(reported(&app), [""; 0]);
+    birthdays(&app, 1, 1);
+    assert_eq!(reported(&app), ["warning left birthday 10 6 6"]);
+    birthdays(&app, 2, 2);
+    assert_eq!(reported(&app).len(), 1, "it is already below the threshold");
     // A file of events crosses both thresholds at once; the last event leaves no codes.
-    birthdays(&shop, 4, 4);
-    assert_eq!(told(&shop)[1..], ["alarm left birthday 10 3 0"]);
+    birthdays(&app, 4, 4);
+    assert_eq!(reported(&app)[1..], ["alarm left birthday 10 3 0"]);
     // A refill below the reset threshold does not clear the alert.
-    let state = || shop.done(&["alert", "list"]);
+    let state = || app.succeed(&["alert", "list"]);
     let left = |rows: Vec<Value>| rows.into_iter().find(|row| row["kind"] == "left").unwrap();
     assert_eq!(left(state())["state"], "alarm");
-    codes(&shop, "birthday", "2999-12-31", 8..12);
-    let mut service = shop.serve();
+    codes(&app, "birthday", "2999-12-31", 8..12);
+    let mut service = app.serve();
     std::thread::sleep(std::time::Duration::from_millis(1_500));
     assert_eq!(left(state())["state"], "alarm");
-    assert_eq!(told(&shop).len(), 2);
+    assert_eq!(reported(&app).len(), 2);
     // A larger refill does, and the next crossing is reported again.
-    codes(&shop, "birthday", "2999-12-31", 12..20);
+    codes(&app, "birthday", "2999-12-31", 12..20);
     // The list evaluates the rules itself; the service notices the refill a moment later.
     until(|| left(state())["state"] == "ok" && !left(state())["since"].is_null());
     let shown = service.at("/api/v1/alerts");
@@ -127,8 +127,8 @@ fn each_crossing_is_reported_once_by_any_process() {
     );
     assert!(shown["daysLeft"].as_f64().unwrap() < 1.0);
     send(&service, 8, 6);
-    until(|| told(&shop).len() == 3);
-    assert_eq!(told(&shop)[2], "warning left birthday 10 6 6");
+    until(|| reported(&app).len() == 3);
+    assert_eq!(reported(&app)[2], "warning left birthday 10 6 6");
     assert_eq!(
         service.at("/api/v1/alerts/rules").as_array().unwrap().len(),
         3
@@ -141,7 +141,7 @@ fn each_crossing_is_reported_once_by_any_process() {
     assert_eq!(service.end(), Some(0));
     #[cfg(not(unix))]
     drop(service.child.kill());
-    shop.audited();
+    app.assert_audit();
 }
 
 fn send(service: &Service, from: u32, count: u32) {
@@ -155,14 +155,14 @@ fn send(service: &Service, from: u32, count: u32) {
 
 #[test]
 fn reports_expiring_codes_and_a_pool_that_runs_out() {
-    let shop = watching();
+    let app = with_alerts();
     let day = |days: i64| {
         let at = chrono::Utc::now() + chrono::TimeDelta::days(days);
         at.format("%Y-%m-%d").to_string()
     };
-    codes(&shop, "birthday", &day(300), 0..7);
-    codes(&shop, "dry", "2999-12-31", 0..60);
-    let mut service = shop.serve();
+    codes(&app, "birthday", &day(300), 0..7);
+    codes(&app, "dry", "2999-12-31", 0..60);
+    let mut service = app.serve();
     let dry = "
 workflow: dry
 start: { event: dry }
@@ -174,20 +174,20 @@ steps:
         .header("Content-Type", "application/yaml");
     ok(applied.body(dry).send().unwrap());
     std::thread::sleep(std::time::Duration::from_millis(2_500));
-    assert_eq!(told(&shop), [""; 0]);
-    codes(&shop, "birthday", &day(5), 100..102);
-    until(|| told(&shop) == ["warning expiring birthday 10 1 2"]);
+    assert_eq!(reported(&app), [""; 0]);
+    codes(&app, "birthday", &day(5), 100..102);
+    until(|| reported(&app) == ["warning expiring birthday 10 1 2"]);
     // Two claims in the first hour are 48 per day: 58 codes last for more than one day and less
     // than two.
     for number in 0..2 {
         let event = json!({ "eventTypeKey": "dry", "keyValue": format!("d{number}") });
         ok(service.post_json("/api/v1/event", &event).send().unwrap());
     }
-    until(|| told(&shop).len() == 2);
-    assert_eq!(told(&shop)[1], "warning runs-dry dry 10 2 581.2");
+    until(|| reported(&app).len() == 2);
+    assert_eq!(reported(&app)[1], "warning runs-dry dry 10 2 581.2");
     let outlook = service.at("/api/v1/promocodes/outlook");
-    let lanes = outlook.as_array().unwrap();
-    let of = |kind: &str| lanes.iter().find(|lane| lane["type"] == kind).unwrap();
+    let groups = outlook.as_array().unwrap();
+    let of = |kind: &str| groups.iter().find(|group| group["type"] == kind).unwrap();
     assert_eq!(of("birthday")["expiring"], 2);
     assert_eq!(of("dry")["claimedLastDay"], 2);
     #[cfg(unix)]
@@ -199,18 +199,18 @@ steps:
 #[cfg(unix)]
 #[test]
 fn a_crossing_is_reported_once_wherever_processes_die() {
-    let shop = watching();
-    codes(&shop, "birthday", "2999-12-31", 0..7);
-    let before = std::fs::read(shop.path("shop.db")).unwrap();
+    let app = with_alerts();
+    codes(&app, "birthday", "2999-12-31", 0..7);
+    let before = std::fs::read(app.path("shop.db")).unwrap();
     let mut kills = 0;
     for point in ["before-commit", "after-commit"] {
         for time in 1..=3 {
             for behind in ["", "-wal", "-shm"] {
-                let _gone = std::fs::remove_file(shop.path(&format!("shop.db{behind}")));
+                let _gone = std::fs::remove_file(app.path(&format!("shop.db{behind}")));
             }
-            std::fs::write(shop.path("shop.db"), &before).unwrap();
+            std::fs::write(app.path("shop.db"), &before).unwrap();
             // Its event leaves six codes, which is the warning threshold.
-            let killed = shop
+            let killed = app
                 .command(&["event", "send", "--type", "birthday", "--no-wait"])
                 .args(["--key", "ann", "--param", "EmailAddress=ann@example.com"])
                 .env("PROMOFLOW_FAILPOINT", format!("{point}:{time}"))
@@ -219,24 +219,24 @@ fn a_crossing_is_reported_once_wherever_processes_die() {
             kills += u32::from(killed.status.code().is_none());
             // Fewer codes are left when the next process checks; the event with the report stays
             // the same.
-            shop.done(&["codes", "retire", "birthday-6"]);
-            birthdays(&shop, 0, 1);
-            let warnings = told(&shop);
+            app.succeed(&["codes", "retire", "birthday-6"]);
+            birthdays(&app, 0, 1);
+            let warnings = reported(&app);
             let all = format!("{point}:{time}: {warnings:?}");
             assert_eq!(warnings.len(), 1, "{all}");
             assert!(
                 warnings[0].starts_with("warning left birthday 10 6 "),
                 "{all}"
             );
-            shop.audited();
+            app.assert_audit();
         }
     }
     assert!(kills >= 4, "only {kills} processes were killed");
 }
 
 /// Returns the list's row for the available codes of `birthday`.
-fn left(shop: &Shop) -> Option<Value> {
-    let rows = shop.done(&["alert", "list"]).into_iter();
+fn left(app: &TestApp) -> Option<Value> {
+    let rows = app.succeed(&["alert", "list"]).into_iter();
     let mut left = rows.filter(|row| row["kind"] == "left" && row["type"] == "birthday");
     left.next()
 }
@@ -255,19 +255,19 @@ fn raised(service: &Service) -> Vec<String> {
 #[cfg(unix)]
 #[test]
 fn an_alert_is_cleared_without_its_rule_and_raised_again_with_it() {
-    let shop = watching();
-    codes(&shop, "birthday", "2999-12-31", 0..3);
-    let mut service = shop.serve();
-    until(|| told(&shop).len() == 2);
+    let app = with_alerts();
+    codes(&app, "birthday", "2999-12-31", 0..3);
+    let mut service = app.serve();
+    until(|| reported(&app).len() == 2);
     assert_eq!(raised(&service).len(), 2);
     assert_eq!(service.end(), Some(0));
 
     // Without rules no alert is raised, by any interface.
-    std::fs::remove_file(shop.path("promoflow.toml")).unwrap();
-    let mut service = shop.serve();
+    std::fs::remove_file(app.path("promoflow.toml")).unwrap();
+    let mut service = app.serve();
     assert_eq!(raised(&service), [""; 0]);
     assert_eq!(service.at("/api/v1/alerts"), json!([]));
-    codes(&shop, "birthday", "2999-12-31", 3..103);
+    codes(&app, "birthday", "2999-12-31", 3..103);
     let used: Vec<String> = (4..103)
         .map(|number| format!("birthday-{number}"))
         .collect();
@@ -277,45 +277,45 @@ fn an_alert_is_cleared_without_its_rule_and_raised_again_with_it() {
 
     // Nor with rules for another type.
     let others = RULES.replacen("[[alert]]", "[[alert]]\ntype = \"dry\"", 1);
-    std::fs::write(shop.path("promoflow.toml"), others).unwrap();
-    let mut service = shop.serve();
+    std::fs::write(app.path("promoflow.toml"), others).unwrap();
+    let mut service = app.serve();
     assert_eq!(raised(&service), [""; 0]);
-    assert_eq!(left(&shop), None);
+    assert_eq!(left(&app), None);
     assert_eq!(service.end(), Some(0));
-    assert_eq!(told(&shop).len(), 2);
+    assert_eq!(reported(&app).len(), 2);
 
     // Four codes are left, which only crosses the warning threshold.
-    std::fs::write(shop.path("promoflow.toml"), RULES).unwrap();
-    let mut service = shop.serve();
-    until(|| told(&shop).len() == 3);
-    assert_eq!(told(&shop)[2], "warning left birthday 10 6 4");
-    assert_eq!(left(&shop).unwrap()["state"], "warning");
+    std::fs::write(app.path("promoflow.toml"), RULES).unwrap();
+    let mut service = app.serve();
+    until(|| reported(&app).len() == 3);
+    assert_eq!(reported(&app)[2], "warning left birthday 10 6 4");
+    assert_eq!(left(&app).unwrap()["state"], "warning");
     assert_eq!(raised(&service).len(), 1);
     assert_eq!(service.end(), Some(0));
-    shop.audited();
+    app.assert_audit();
 }
 
 #[test]
 fn the_list_is_current_before_anything_is_executed() {
-    let shop = watching();
-    codes(&shop, "birthday", "2999-12-31", 0..2);
-    let row = left(&shop).unwrap();
+    let app = with_alerts();
+    codes(&app, "birthday", "2999-12-31", 0..2);
+    let row = left(&app).unwrap();
     assert_eq!((&row["state"], &row["count"]), (&json!("alarm"), &json!(2)));
     assert_eq!(row["since"], Value::Null);
-    codes(&shop, "birthday", "2999-12-31", 2..6);
-    assert_eq!(left(&shop).unwrap()["state"], "warning");
-    codes(&shop, "birthday", "2999-12-31", 6..9);
-    assert_eq!(left(&shop).unwrap()["state"], "ok");
+    codes(&app, "birthday", "2999-12-31", 2..6);
+    assert_eq!(left(&app).unwrap()["state"], "warning");
+    codes(&app, "birthday", "2999-12-31", 6..9);
+    assert_eq!(left(&app).unwrap()["state"], "ok");
 }
 
 #[test]
 fn work_until_idle_evaluates_alerts_and_tries_every_notification() {
-    let shop = watching();
+    let app = with_alerts();
     for round in 0..20 {
         // Both levels are crossed by the claims, or by the number of codes alone.
         let kind = format!("kind-{round}");
-        codes(&shop, "birthday", "2999-12-31", round * 20..round * 20 + 10);
-        codes(&shop, &kind, "2999-12-31", 0..2);
+        codes(&app, "birthday", "2999-12-31", round * 20..round * 20 + 10);
+        codes(&app, &kind, "2999-12-31", 0..2);
         let lines: Vec<String> = (0..8)
             .map(|number| {
                 let address = format!("r{round}-{number}@example.com");
@@ -324,24 +324,24 @@ fn work_until_idle_evaluates_alerts_and_tries_every_notification() {
                 .to_string()
             })
             .collect();
-        let file = shop.path("events.jsonl");
+        let file = app.path("events.jsonl");
         std::fs::write(&file, lines.join("\n")).unwrap();
-        shop.done(&[
+        app.succeed(&[
             "event",
             "send",
             "--no-wait",
             "--file",
             file.to_str().unwrap(),
         ]);
-        shop.done(&["work", "--until-idle"]);
+        app.succeed(&["work", "--until-idle"]);
         assert_eq!(
-            shop.done(&["outbox", "list", "--state", "pending"]),
+            app.succeed(&["outbox", "list", "--state", "pending"]),
             [Value::Null; 0],
             "{round}"
         );
-        let told = told(&shop);
-        let of_kind = told.iter().filter(|text| text.contains(&kind)).count();
-        assert_eq!(of_kind, 2, "{round}: {told:?}");
+        let reported = reported(&app);
+        let of_kind = reported.iter().filter(|text| text.contains(&kind)).count();
+        assert_eq!(of_kind, 2, "{round}: {reported:?}");
     }
-    shop.audited();
+    app.assert_audit();
 }

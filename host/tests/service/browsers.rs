@@ -4,7 +4,7 @@ use reqwest::blocking::RequestBuilder;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
-use crate::service::{Service, Shop, problem};
+use crate::service::{Service, TestApp, problem};
 
 /// Returns the operations that change something, with values in their paths.
 fn operations() -> Vec<(Method, String)> {
@@ -42,8 +42,8 @@ fn by_browser(service: &Service, method: &Method, path: &str) -> RequestBuilder 
 
 #[test]
 fn a_page_of_another_site_cannot_change_anything() {
-    let shop = Shop::ready();
-    let service = shop.serve_with(&["--requests-per-second", "100000"]);
+    let app = TestApp::ready();
+    let service = app.serve_with(&["--requests-per-second", "100000"]);
     let forms = [
         Some("application/x-www-form-urlencoded"),
         Some("text/plain"),
@@ -96,8 +96,8 @@ fn a_page_of_another_site_cannot_change_anything() {
 
 #[test]
 fn the_service_s_own_page_and_other_clients_keep_working() {
-    let shop = Shop::ready();
-    let service = shop.serve();
+    let app = TestApp::ready();
+    let service = app.serve();
     let pause = "/api/v1/workflows/birthday/pause";
     let own = service.url.clone();
     for headers in [
@@ -134,8 +134,8 @@ fn the_service_s_own_page_and_other_clients_keep_working() {
 
 #[test]
 fn a_browser_is_not_asked_to_log_in() {
-    let shop = Shop::ready();
-    let service = shop.serve();
+    let app = TestApp::ready();
+    let service = app.serve();
     let asked = |headers: &[(&str, &str)]| {
         let url = format!("{}/api/v1/runs", service.url);
         let mut request = service.client.get(url);
@@ -159,8 +159,8 @@ fn a_browser_is_not_asked_to_log_in() {
 
 #[test]
 fn pages_load_nothing_from_other_sites_and_cannot_be_framed() {
-    let shop = Shop::ready();
-    let service = shop.serve();
+    let app = TestApp::ready();
+    let service = app.serve();
     for path in [
         "/docs/",
         "/docs/swagger-ui.css",
@@ -191,35 +191,35 @@ fn pages_load_nothing_from_other_sites_and_cannot_be_framed() {
 
 #[test]
 fn rejects_an_empty_list_of_scopes_and_limits_metrics_keys_to_metrics() {
-    let shop = Shop::ready();
-    let mut service = shop.serve();
+    let app = TestApp::ready();
+    let mut service = app.serve();
     let ask = |body: Value| service.post_json("/api/v1/keys", &body).send().unwrap();
-    let told = problem(
+    let reply = problem(
         ask(serde_json::json!({ "scopes": [] })),
         400,
         "invalid-request",
     );
-    assert_eq!(told["field"], "scopes");
+    assert_eq!(reply["field"], "scopes");
     problem(
         ask(serde_json::json!({ "scopes": null })),
         400,
         "invalid-request",
     );
-    let told = problem(
+    let reply = problem(
         ask(serde_json::json!({ "scopes": ["metrics", "everything"] })),
         400,
         "invalid-request",
     );
     assert!(
-        told["detail"].as_str().unwrap().contains("everything"),
-        "{told}"
+        reply["detail"].as_str().unwrap().contains("everything"),
+        "{reply}"
     );
     for scopes in ["", ",", "metrics,", "everything"] {
-        let mut command = shop.command(&["key", "create", "--scopes", scopes]);
+        let mut command = app.command(&["key", "create", "--scopes", scopes]);
         let output = command.output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{scopes:?}");
     }
-    service.key = shop.key("metrics");
+    service.key = app.key("metrics");
     crate::service::until(|| service.get("/metrics").send().unwrap().status() != 401);
     assert_eq!(service.get("/metrics").send().unwrap().status(), 200);
     let document = promoflow::api::document();

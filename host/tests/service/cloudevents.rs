@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::service::{Service, Shop, ok, problem};
+use crate::service::{Service, TestApp, ok, problem};
 
 const PATH: &str = "/api/v1/cloudevents";
 
@@ -13,8 +13,8 @@ fn structured(service: &Service, media: &str, body: &Value) -> reqwest::blocking
 
 #[test]
 fn binary_structured_and_batched_events_are_the_same_event() {
-    let shop = Shop::ready();
-    let service = shop.serve();
+    let app = TestApp::ready();
+    let service = app.serve();
     service.codes(3);
     let data = json!({ "EmailAddress": "ann@example.com" });
     let binary = service.post_json(PATH, &data);
@@ -53,8 +53,8 @@ fn binary_structured_and_batched_events_are_the_same_event() {
 
 #[test]
 fn rejects_invalid_cloudevents_naming_the_attribute() {
-    let shop = Shop::ready();
-    let service = shop.serve();
+    let app = TestApp::ready();
+    let service = app.serve();
     let whole = json!({ "specversion": "1.0", "id": "7", "source": "/shop", "type": "birthday",
                         "subject": "ann", "data": {} });
     for (field, value) in [
@@ -98,8 +98,8 @@ fn binary(
 
 #[test]
 fn p5_a_quoted_value_equals_the_plain_value() {
-    let shop = Shop::ready();
-    let service = shop.serve();
+    let app = TestApp::ready();
+    let service = app.serve();
     let ann = json!({ "EmailAddress": "ann@example.com" });
     let first = ok(binary(&service, &[("ce-id", "a%20b")], &ann));
     let quoted = ok(binary(&service, &[("ce-id", "\"a%20b\"")], &ann));
@@ -115,8 +115,8 @@ fn p5_a_quoted_value_equals_the_plain_value() {
 
 #[test]
 fn p5_rejects_another_event_under_an_idempotency_key() {
-    let shop = Shop::ready();
-    let service = shop.serve();
+    let app = TestApp::ready();
+    let service = app.serve();
     let ann = json!({ "EmailAddress": "ann@example.com" });
     let send = |id: &str| binary(&service, &[("ce-id", id), ("Idempotency-Key", "k-1")], &ann);
     let first = ok(send("1"));
@@ -130,8 +130,8 @@ fn p5_rejects_another_event_under_an_idempotency_key() {
 
 #[test]
 fn a_subject_that_is_no_valid_key_is_ignored_in_favour_of_the_data() {
-    let shop = Shop::ready();
-    let service = shop.serve();
+    let app = TestApp::ready();
+    let service = app.serve();
     let path = ("ce-subject", "/orders/7");
     let ann = json!({ "EmailAddress": "ann@example.com" });
     let media = (
@@ -140,10 +140,10 @@ fn a_subject_that_is_no_valid_key_is_ignored_in_favour_of_the_data() {
     );
     ok(binary(&service, &[("ce-id", "1"), path, media], &ann));
     assert_eq!(service.at("/api/v1/runs")[0]["key"], "ann@example.com");
-    let nobody = binary(&service, &[("ce-id", "2"), path], &json!({ "a": 1 }));
-    let told = problem(nobody, 400, "invalid-event");
-    assert_eq!(told["field"], "subject");
-    assert!(told["detail"].as_str().unwrap().contains("`/`"), "{told}");
+    let without_key = binary(&service, &[("ce-id", "2"), path], &json!({ "a": 1 }));
+    let reply = problem(without_key, 400, "invalid-event");
+    assert_eq!(reply["field"], "subject");
+    assert!(reply["detail"].as_str().unwrap().contains("`/`"), "{reply}");
     let avro = ("Content-Type", "application/cloudevents+avro");
     let other = binary(&service, &[("ce-id", "3"), avro], &ann);
     problem(other, 415, "unsupported-media-type");
@@ -151,8 +151,8 @@ fn a_subject_that_is_no_valid_key_is_ignored_in_favour_of_the_data() {
 
 #[test]
 fn errors_of_a_batch_name_their_event() {
-    let shop = Shop::ready();
-    let service = shop.serve();
+    let app = TestApp::ready();
+    let service = app.serve();
     let event = |id: &str, subject: &str| {
         json!({ "specversion": "1.0", "id": id, "source": "/shop", "type": "birthday",
                 "subject": subject })

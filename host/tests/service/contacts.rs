@@ -2,12 +2,12 @@
 
 use serde_json::json;
 
-use crate::service::{Shop, ok, problem};
+use crate::service::{TestApp, ok, problem};
 
 #[test]
 fn contacts_are_created_changed_listed_and_shown() {
-    let shop = Shop::new();
-    let service = shop.serve();
+    let app = TestApp::new();
+    let service = app.serve();
     let rows = json!([
         { "contact": "A-1", "email": "ann@example.com", "firstName": "Ann" },
         { "externalId": "8", "phone": "+380501234567" },
@@ -37,8 +37,8 @@ fn contacts_are_created_changed_listed_and_shown() {
     let rest = service.at("/api/v1/contacts?limit=1&after=A-1");
     assert_eq!(rest[0]["languages"], json!(["uk"]));
 
-    let nobody = service.get("/api/v1/contacts/dan").send().unwrap();
-    problem(nobody, 404, "not-found");
+    let nameless = service.get("/api/v1/contacts/dan").send().unwrap();
+    problem(nameless, 404, "not-found");
     let strict = service.post_json("/api/v1/contacts?strict=true", &rows);
     let refused = problem(strict.send().unwrap(), 422, "refused-content");
     assert_eq!(refused["errors"][0]["field"], "phone");
@@ -46,14 +46,14 @@ fn contacts_are_created_changed_listed_and_shown() {
 
 #[test]
 fn consent_is_set_per_channel_and_needs_the_scope() {
-    let shop = Shop::new();
-    let (reader, all) = (shop.key("read"), shop.key("contacts"));
-    let service = shop.serve();
+    let app = TestApp::new();
+    let (reader, all) = (app.key("read"), app.key("contacts"));
+    let service = app.serve();
     let rows = json!([{ "contact": "A-1", "email": "ann@example.com" }]);
     ok(service.post_json("/api/v1/contacts", &rows).send().unwrap());
     let off = "/api/v1/contacts/A-1/unsubscribe";
-    let told = service.post_json(off, &json!({ "channels": ["email", "sms"] }));
-    let consent = &ok(told.send().unwrap())["consent"];
+    let reply = service.post_json(off, &json!({ "channels": ["email", "sms"] }));
+    let consent = &ok(reply.send().unwrap())["consent"];
     assert_eq!(consent, &json!({ "email": false, "sms": false }));
     let on = service.post_json(
         "/api/v1/contacts/A-1/subscribe",

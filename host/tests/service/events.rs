@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 
-use crate::service::{Service, Shop, ok, problem, until};
+use crate::service::{Service, TestApp, ok, problem, until};
 
 fn birthday(address: &str) -> Value {
     json!({ "eventTypeKey": "birthday", "keyValue": address,
@@ -34,8 +34,8 @@ fn deliver(service: &Service, address: &str) -> Value {
 
 #[test]
 fn an_event_claims_and_delivers_a_code() {
-    let shop = Shop::ready();
-    let service = shop.serve();
+    let app = TestApp::ready();
+    let service = app.serve();
     service.codes(3);
     let answer = ok(service
         .post_json("/api/v1/event", &birthday("ann@example.com"))
@@ -60,8 +60,8 @@ fn an_event_claims_and_delivers_a_code() {
 
 #[test]
 fn placeholder_ids_and_keys_are_ignored_in_every_format() {
-    let shop = Shop::ready();
-    let service = shop.serve();
+    let app = TestApp::ready();
+    let service = app.serve();
     let params = |address: &str| {
         json!([{ "name": "externalCustomerId", "value": "null" },
                { "name": "EmailAddress", "value": address }])
@@ -75,8 +75,8 @@ fn placeholder_ids_and_keys_are_ignored_in_every_format() {
         let event =
             json!({ "eventTypeKey": "x", "keyValue": key, "params": params("ann@example.com") });
         ok(service.post_json(path, &event).send().unwrap());
-        let nobody = json!({ "eventTypeKey": "x", "keyValue": key, "params": params("null") });
-        let refused = service.post_json(path, &nobody).send().unwrap();
+        let placeholder = json!({ "eventTypeKey": "x", "keyValue": key, "params": params("null") });
+        let refused = service.post_json(path, &placeholder).send().unwrap();
         let refused = problem(refused, 400, "invalid-event");
         assert_eq!(refused["errors"][0]["field"], "keyValue");
     }
@@ -97,14 +97,14 @@ fn placeholder_ids_and_keys_are_ignored_in_every_format() {
 
 #[test]
 fn v2_accepts_lists_and_objects_and_v1_rejects_them() {
-    let shop = Shop::ready();
-    let service = shop.serve();
+    let app = TestApp::ready();
+    let service = app.serve();
     let event = json!({ "eventTypeKey": "never seen", "keyValue": "ann",
                         "params": [{ "name": "items", "value": [{ "sku": 1 }] }] });
     ok(service.post_json("/api/v2/event", &event).send().unwrap());
     let refused = service.post_json("/api/v1/event", &event).send().unwrap();
-    let told = problem(refused, 400, "invalid-event");
-    assert_eq!(told["field"], "params[0]");
+    let reply = problem(refused, 400, "invalid-event");
+    assert_eq!(reply["field"], "params[0]");
     // Numbers are converted to text.
     let number =
         json!({ "eventTypeKey": "never seen", "params": [{ "name": "ContactId", "value": 7 }] });
@@ -113,8 +113,8 @@ fn v2_accepts_lists_and_objects_and_v1_rejects_them() {
 
 #[test]
 fn rejects_out_of_range_values_naming_the_field() {
-    let shop = Shop::ready();
-    let service = shop.serve();
+    let app = TestApp::ready();
+    let service = app.serve();
     for (event, field) in [
         (json!({ "keyValue": "ann" }), "eventTypeKey"),
         (json!({ "eventTypeKey": "birthday" }), "keyValue"),
@@ -140,8 +140,8 @@ fn rejects_out_of_range_values_naming_the_field() {
 
 #[test]
 fn p5_different_numbers_stay_different_keys() {
-    let shop = Shop::ready();
-    let service = shop.serve();
+    let app = TestApp::ready();
+    let service = app.serve();
     let send = |path: &str, body: String| {
         let request = service
             .post(path)
@@ -171,11 +171,11 @@ fn p5_different_numbers_stay_different_keys() {
                 r#"{"eventTypeKey": "e", "keyValue": "k", "params": [{"name": "card", "value": N}]}"#,
             ),
         ] {
-            let told = problem(send(path, body.replace('N', number)), 400, "invalid-event");
-            assert_eq!(told["field"], field);
+            let reply = problem(send(path, body.replace('N', number)), 400, "invalid-event");
+            assert_eq!(reply["field"], field);
             assert!(
-                told["detail"].as_str().unwrap().contains("in quotes"),
-                "{told}"
+                reply["detail"].as_str().unwrap().contains("in quotes"),
+                "{reply}"
             );
             let text = format!("\"{number}\"");
             assert_eq!(
@@ -188,8 +188,8 @@ fn p5_different_numbers_stay_different_keys() {
 
 #[test]
 fn errors_in_a_body_have_positions() {
-    let shop = Shop::ready();
-    let service = shop.serve();
+    let app = TestApp::ready();
+    let service = app.serve();
     for (params, field) in [
         (r#"{"a": "1", "a": "2"}"#, "params"),
         (r#"[{"name": "a", "value": 1, "z": 2}]"#, "params[0].z"),
@@ -198,9 +198,9 @@ fn errors_in_a_body_have_positions() {
         let body = format!(r#"{{"eventTypeKey": "e", "keyValue": "k", "params": {params}}}"#);
         let request = service.post("/api/v2/event").body(body);
         let refused = request.header("Content-Type", "application/json").send();
-        let told = problem(refused.unwrap(), 400, "invalid-event");
-        assert_eq!(told["field"], field, "{told}");
-        assert_eq!(told["errors"][0]["field"], field);
+        let reply = problem(refused.unwrap(), 400, "invalid-event");
+        assert_eq!(reply["field"], field, "{reply}");
+        assert_eq!(reply["errors"][0]["field"], field);
     }
     let coded = service.post_json("/api/v1/event", &birthday("ann@example.com"));
     let coded = coded.header("Content-Encoding", "gzip").send().unwrap();
@@ -210,8 +210,8 @@ fn errors_in_a_body_have_positions() {
 
 #[test]
 fn an_address_that_is_no_valid_key_gets_its_code() {
-    let shop = Shop::ready();
-    let service = shop.serve();
+    let app = TestApp::ready();
+    let service = app.serve();
     service.codes(1);
     let event = json!({ "eventTypeKey": "birthday", "params": { "Email": "o'brien@example.com" } });
     ok(service.post_json("/api/v1/event", &event).send().unwrap());
@@ -234,8 +234,8 @@ impl FormBody for reqwest::blocking::RequestBuilder {
 
 #[test]
 fn p5_the_idempotency_key_is_the_event_s_id() {
-    let shop = Shop::ready();
-    let service = shop.serve();
+    let app = TestApp::ready();
+    let service = app.serve();
     service.codes(3);
     let send = |key: &str, event: &Value| {
         let request = service.post_json("/api/v1/event", event);
@@ -265,8 +265,8 @@ fn p5_the_idempotency_key_is_the_event_s_id() {
 #[test]
 fn p7_acknowledged_events_survive_kills_and_have_one_run() {
     const KILLS: usize = 4;
-    let shop = Shop::ready();
-    let mut service = shop.serve_with(&["--events-per-second", "100000"]);
+    let app = TestApp::ready();
+    let mut service = app.serve_with(&["--events-per-second", "100000"]);
     service.codes(5_000);
     let acknowledged = Mutex::new(HashSet::new());
     let sent = AtomicU64::new(0);
@@ -298,10 +298,10 @@ fn p7_acknowledged_events_survive_kills_and_have_one_run() {
             ended.store(true, Ordering::SeqCst);
         });
         drop(service);
-        service = shop.serve_with(&["--events-per-second", "100000"]);
+        service = app.serve_with(&["--events-per-second", "100000"]);
     }
     assert_eq!(service.end(), Some(0));
-    let runs = shop.done(&["run", "list"]);
+    let runs = app.succeed(&["run", "list"]);
     let mut events = HashSet::new();
     for run in &runs {
         let event = run["event"].as_str().unwrap().to_owned();
@@ -311,5 +311,5 @@ fn p7_acknowledged_events_survive_kills_and_have_one_run() {
     assert!(acknowledged.len() > 50, "{}", acknowledged.len());
     let lost: Vec<_> = acknowledged.difference(&events).collect();
     assert!(lost.is_empty(), "{lost:?}");
-    shop.audited();
+    app.assert_audit();
 }

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use crate::service::{Service, Shop, client, until};
+use crate::service::{Service, TestApp, client, until};
 
 const README: &str = include_str!("../../../README.md");
 const GUIDE: &str = include_str!("../../../docs/api.md");
@@ -27,18 +27,18 @@ fn bash(folder: &Path, script: &str) -> Command {
 }
 
 /// Returns the output of a script, which must succeed.
-fn said(mut bash: Command, script: &str) -> String {
+fn run_script(mut bash: Command, script: &str) -> String {
     let output = bash.output().unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
+    let run_script = String::from_utf8(output.stdout).unwrap();
     let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{script}\n{said}{error}");
-    said
+    assert!(output.status.success(), "{script}\n{run_script}{error}");
+    run_script
 }
 
 #[test]
 fn the_guide_s_examples_work_as_shown() {
-    let shop = Shop::new();
-    let service = shop.serve();
+    let app = TestApp::new();
+    let service = app.serve();
     let scripts: Vec<_> = blocks(GUIDE)
         .into_iter()
         .filter_map(|(language, script)| (language == "sh").then_some(script))
@@ -46,9 +46,9 @@ fn the_guide_s_examples_work_as_shown() {
     let calls: usize = scripts.iter().map(|one| one.matches("curl").count()).sum();
     assert!(calls > 30, "{calls} calls in {} blocks", scripts.len());
     for script in scripts {
-        let mut bash = bash(&shop.path("."), script);
+        let mut bash = bash(&app.path("."), script);
         bash.env("KEY", &service.key).env("URL", &service.url);
-        said(bash, script);
+        run_script(bash, script);
     }
     // The guide's events of the type `spring` use up its two codes of that type.
     until(|| {
@@ -60,7 +60,7 @@ fn the_guide_s_examples_work_as_shown() {
         (&spring["available"], &spring["used"]),
         (&0.into(), &2.into())
     );
-    shop.audited();
+    app.assert_audit();
 }
 
 /// Returns the blocks below a heading of the README.
@@ -80,37 +80,37 @@ fn started(folder: &Path, line: &str) -> (Child, String) {
     let line = line.replace(":8080", ":0");
     let mut serving = bash(folder, &format!("exec {line}"));
     let mut child = serving.stdout(Stdio::piped()).spawn().unwrap();
-    let mut told = String::new();
+    let mut output = String::new();
     let stdout = child.stdout.as_mut().unwrap();
-    BufReader::new(stdout).read_line(&mut told).unwrap();
-    let url = told.strip_prefix("Listening on ").unwrap();
+    BufReader::new(stdout).read_line(&mut output).unwrap();
+    let url = output.strip_prefix("Listening on ").unwrap();
     let url = url.split(';').next().unwrap().to_owned();
     (child, url)
 }
 
 #[test]
 fn the_readme_s_example_sends_codes() {
-    let shop = Shop::new();
-    let folder = shop.path(".");
+    let app = TestApp::new();
+    let folder = app.path(".");
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/birthday");
     for file in std::fs::read_dir(example).unwrap() {
         let file = file.unwrap();
         std::fs::copy(file.path(), folder.join(file.file_name())).unwrap();
     }
-    let compose = below("\n## You compose workflows\n")[0];
-    let sent = said(bash(&folder, compose), compose);
+    let compose = below("\n## Compose workflows\n")[0];
+    let sent = run_script(bash(&folder, compose), compose);
     assert!(sent.contains("ann@example.com"), "{sent}");
 }
 
 #[test]
 fn the_readme_s_service_example_works_from_an_empty_folder() {
-    let shop = Shop::new();
-    let folder = shop.path(".");
-    let [start, calls] = below("\n## You serve\n")[..] else {
+    let app = TestApp::new();
+    let folder = app.path(".");
+    let [start, calls] = below("\n## Run the HTTP service\n")[..] else {
         panic!("the README has no service example");
     };
     let (make_key, serve) = start.split_once('\n').unwrap();
-    let key = said(bash(&folder, make_key), make_key);
+    let key = run_script(bash(&folder, make_key), make_key);
     let key = key.split_whitespace().find(|word| word.starts_with("pf_"));
     let (child, url) = started(&folder, serve);
     let service = Service {
@@ -124,10 +124,10 @@ fn the_readme_s_service_example_works_from_an_empty_folder() {
         &calls.replace("http://127.0.0.1:8080", &service.url),
     );
     bash.env("KEY", &service.key);
-    let told = said(bash, calls);
-    assert!(told.contains("\"status\":\"accepted\""), "{told}");
-    assert!(told.contains("Your code: HELLO-1"), "{told}");
-    assert!(told.contains("{\"count\":1,\"total\":2,"), "{told}");
+    let output = run_script(bash, calls);
+    assert!(output.contains("\"status\":\"accepted\""), "{output}");
+    assert!(output.contains("Your code: HELLO-1"), "{output}");
+    assert!(output.contains("{\"count\":1,\"total\":2,"), "{output}");
     until(|| {
         let sent = service.at("/api/v1/outbox?state=delivered");
         sent.as_array().unwrap().len() == 1

@@ -7,7 +7,7 @@ use std::time::Duration;
 use reqwest::blocking::Response;
 use serde_json::Value;
 
-use crate::service::{Service, Shop, ok, problem};
+use crate::service::{Service, TestApp, ok, problem};
 
 const CODES: &str = "/api/v1/promocodes";
 const FORM: &str = "multipart/form-data; boundary=between";
@@ -38,8 +38,8 @@ fn send(service: &Service, query: &str, body: String) -> Response {
 
 #[test]
 fn incomplete_forms_time_out_without_delaying_others() {
-    let shop = Shop::new();
-    let service = shop.serve_with(&["--body-pause", "1"]);
+    let app = TestApp::new();
+    let service = app.serve_with(&["--body-pause", "1"]);
     let address = service.url.strip_prefix("http://").unwrap();
     let begun = "--between\r\nContent-Disposition: form-data; name=\"type\"\r\n\r\nspri";
     // As many as the service accepts at one time.
@@ -59,10 +59,10 @@ fn incomplete_forms_time_out_without_delaying_others() {
     for stream in &mut idle {
         let patience = Some(Duration::from_secs(20));
         stream.set_read_timeout(patience).unwrap();
-        let mut told = String::new();
-        stream.read_to_string(&mut told).unwrap();
-        assert!(told.starts_with("HTTP/1.1 408"), "{told}");
-        assert!(told.contains("body-too-slow"), "{told}");
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).unwrap();
+        assert!(reply.starts_with("HTTP/1.1 408"), "{reply}");
+        assert!(reply.contains("body-too-slow"), "{reply}");
     }
     let taken = ok(send(&service, "", form(&[("file", "F-1\n")])));
     assert_eq!(taken["inserted"], 1);
@@ -70,26 +70,31 @@ fn incomplete_forms_time_out_without_delaying_others() {
 
 #[test]
 fn the_size_before_the_file_of_a_form_is_limited() {
-    let shop = Shop::new();
-    let service = shop.serve();
+    let app = TestApp::new();
+    let service = app.serve();
     let long = "x".repeat(3 << 20);
     // A form may begin with text that belongs to no field.
     let preface = format!("{long}\r\n{}", form(&[("file", "F-1\n")]));
-    let told = problem(send(&service, "", preface), 413, "body-too-large");
-    assert!(told["detail"].as_str().unwrap().contains("before the file"));
+    let reply = problem(send(&service, "", preface), 413, "body-too-large");
+    assert!(
+        reply["detail"]
+            .as_str()
+            .unwrap()
+            .contains("before the file")
+    );
     let unknown = form(&[("colour", &long), ("file", "F-1\n")]);
-    let told = problem(send(&service, "", unknown), 400, "invalid-request");
-    assert_eq!(told["field"], "colour");
+    let reply = problem(send(&service, "", unknown), 400, "invalid-request");
+    assert_eq!(reply["field"], "colour");
     let known = form(&[("type", &long), ("file", "F-1\n")]);
-    let told = problem(send(&service, "", known), 400, "invalid-request");
-    assert_eq!(told["field"], "type");
+    let reply = problem(send(&service, "", known), 400, "invalid-request");
+    assert_eq!(reply["field"], "type");
     assert_eq!(service.at(&format!("{CODES}/count"))["total"], 0);
 }
 
 #[test]
 fn form_fields_work_like_query_parameters() {
-    let shop = Shop::new();
-    let service = shop.serve();
+    let app = TestApp::new();
+    let service = app.serve();
     let stated = [
         ("type", "birthday"),
         ("discount", "10"),
@@ -118,11 +123,11 @@ fn form_fields_work_like_query_parameters() {
 
 #[test]
 fn rejects_forms_with_unknown_fields() {
-    let shop = Shop::new();
-    let service = shop.serve();
+    let app = TestApp::new();
+    let service = app.serve();
     let field = |query: &str, fields: &[(&str, &str)]| -> Value {
-        let told = send(&service, query, form(fields));
-        problem(told, 400, "invalid-request")["field"].clone()
+        let reply = send(&service, query, form(fields));
+        problem(reply, 400, "invalid-request")["field"].clone()
     };
     let file = ("file", "F-1\n");
     assert_eq!(field("", &[("tpye", "spring"), file]), "tpye");
@@ -136,8 +141,8 @@ fn rejects_forms_with_unknown_fields() {
 
 #[test]
 fn a_form_with_other_fields_under_a_known_key_is_another_request() {
-    let shop = Shop::new();
-    let service = shop.serve();
+    let app = TestApp::new();
+    let service = app.serve();
     let send = |kind: &str| {
         let request = service.post(CODES).header("Content-Type", FORM);
         let body = form(&[("type", kind), ("file", "F-1\n")]);
@@ -153,25 +158,25 @@ fn a_form_with_other_fields_under_a_known_key_is_another_request() {
 
 #[test]
 fn query_and_form_fill_missing_columns() {
-    let shop = Shop::new();
-    let service = shop.serve();
+    let app = TestApp::new();
+    let service = app.serve();
     let csv = |query: &str, body: &str| {
         let request = service.post(&format!("{CODES}{query}"));
         let request = request.header("Content-Type", "text/csv");
         request.body(body.to_owned()).send().unwrap()
     };
     let file = "Angebot;Until;Notes\nAB12;01/02/2040;x\nAB13;01/02/2040;y\n";
-    let told = problem(csv("", file), 422, "refused-content");
+    let reply = problem(csv("", file), 422, "refused-content");
     assert!(
-        told["detail"].as_str().unwrap().contains("column="),
-        "{told}"
+        reply["detail"].as_str().unwrap().contains("column="),
+        "{reply}"
     );
     let columns = "?column=code%3DAngebot&column=expirationDate%3DUntil&column=ignore%3DNotes";
-    let told = problem(csv(columns, file), 422, "refused-content");
-    assert_eq!(told["errors"][0]["field"], "expirationDate");
+    let reply = problem(csv(columns, file), 422, "refused-content");
+    assert_eq!(reply["errors"][0]["field"], "expirationDate");
     assert!(
-        told["detail"].as_str().unwrap().contains("dateFormat"),
-        "{told}"
+        reply["detail"].as_str().unwrap().contains("dateFormat"),
+        "{reply}"
     );
     let taken = ok(csv(
         &format!("{columns}&dateFormat=DD/MM/YYYY&dryRun=true"),
@@ -209,8 +214,8 @@ fn query_and_form_fill_missing_columns() {
         ("?column=code", "column"),
         ("?noHeader=perhaps", "noHeader"),
     ] {
-        let told = problem(csv(query, "code\nA1\n"), 400, "invalid-request");
-        assert_eq!(told["field"], field, "{told}");
+        let reply = problem(csv(query, "code\nA1\n"), 400, "invalid-request");
+        assert_eq!(reply["field"], field, "{reply}");
     }
     let html = csv("?noHeader=true", "<html><body>Sign in</body></html>");
     assert!(
@@ -237,5 +242,5 @@ fn query_and_form_fill_missing_columns() {
         (&made["inserted"], &made["warnings"]),
         (&serde_json::json!(1), &serde_json::json!([]))
     );
-    shop.audited();
+    app.assert_audit();
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use reqwest::blocking::Response;
 use serde_json::{Value, json};
 
-use crate::service::{Service, Shop, ok, problem, until};
+use crate::service::{Service, TestApp, ok, problem, until};
 
 fn upload(service: &Service, media: &str, body: &str) -> Response {
     let request = service
@@ -30,8 +30,8 @@ fn a_repeated_upload_gets_the_stored_answer_and_is_done_once() {
         ),
         ("text/csv", "code\nA1\n", "code\nA2\n"),
     ] {
-        let shop = Shop::new();
-        let service = shop.serve();
+        let app = TestApp::new();
+        let service = app.serve();
         let first = upload(&service, media, body);
         let location = first.headers()["location"].clone();
         let first = ok(first);
@@ -56,7 +56,7 @@ fn a_repeated_upload_gets_the_stored_answer_and_is_done_once() {
         );
         // The stored answer survives a restart.
         drop(service);
-        let service = shop.serve();
+        let service = app.serve();
         // Another API key has its own idempotency keys.
         assert!(
             !upload(&service, media, other)
@@ -68,8 +68,8 @@ fn a_repeated_upload_gets_the_stored_answer_and_is_done_once() {
 
 #[test]
 fn other_repeated_posts_are_done_once() {
-    let shop = Shop::new();
-    let service = shop.serve();
+    let app = TestApp::new();
+    let service = app.serve();
     service.codes(2);
     let retire = |body: &Value| {
         let request = service.post_json("/api/v1/promocodes/retire", body);
@@ -103,8 +103,8 @@ fn other_repeated_posts_are_done_once() {
 
 #[test]
 fn a_concurrent_repetition_is_told_to_retry_later() {
-    let shop = Shop::new();
-    let service = shop.serve();
+    let app = TestApp::new();
+    let service = app.serve();
     let address = service.url.strip_prefix("http://").unwrap();
     let mut slow = TcpStream::connect(address).unwrap();
     let body = "code\nSLOW-1\n";
@@ -121,9 +121,9 @@ fn a_concurrent_repetition_is_told_to_retry_later() {
     assert!(meanwhile.headers().contains_key("retry-after"));
     problem(meanwhile, 409, "idempotency-conflict");
     slow.write_all(body.as_bytes()).unwrap();
-    let mut told = String::new();
-    slow.read_to_string(&mut told).unwrap();
-    assert!(told.starts_with("HTTP/1.1 200"), "{told}");
+    let mut reply = String::new();
+    slow.read_to_string(&mut reply).unwrap();
+    assert!(reply.starts_with("HTTP/1.1 200"), "{reply}");
     let again = upload(&service, "text/csv", body);
     assert_eq!(again.headers()["idempotent-replayed"], "true");
     assert_eq!(ok(again)["inserted"], 1);
@@ -167,12 +167,12 @@ fn change(service: &Service, path: &str, under: Option<&str>) -> Response {
 
 #[test]
 fn a_disconnected_client_gets_its_answer_when_it_repeats_the_request() {
-    let shop = Shop::new();
-    let service = shop.serve();
+    let app = TestApp::new();
+    let service = app.serve();
     service.codes(1);
     let retire = || ok(change(&service, "/api/v1/promocodes/retire", None));
     assert_eq!(retire()["retired"], 1);
-    let held = shop.held();
+    let held = app.lock_writes();
     cut(&service, REINSTATE, "application/json", NAMED);
     let again = || change(&service, REINSTATE, Some("u-1"));
     problem(again(), 409, "idempotency-conflict");
@@ -192,9 +192,9 @@ fn a_disconnected_upload_is_answered_when_it_is_repeated() {
         ("application/json", "[{\"code\": \"A1\"}]"),
         ("text/csv", "code\nA1\n"),
     ] {
-        let shop = Shop::new();
-        let service = shop.serve();
-        let held = shop.held();
+        let app = TestApp::new();
+        let service = app.serve();
+        let held = app.lock_writes();
         cut(&service, "/api/v1/promocodes", media, body);
         let again = || upload(&service, media, body);
         problem(again(), 409, "idempotency-conflict");
@@ -208,18 +208,18 @@ fn a_disconnected_upload_is_answered_when_it_is_repeated() {
 #[cfg(unix)]
 #[test]
 fn shutdown_waits_for_requests_of_disconnected_clients() {
-    let shop = Shop::new();
-    let mut service = shop.serve();
+    let app = TestApp::new();
+    let mut service = app.serve();
     service.codes(1);
     ok(change(&service, "/api/v1/promocodes/retire", None));
-    let held = shop.held();
+    let held = app.lock_writes();
     cut(&service, REINSTATE, "application/json", NAMED);
-    service.tell_to_end();
+    service.terminate();
     std::thread::sleep(Duration::from_millis(500));
     drop(held);
     assert_eq!(service.end(), Some(0));
     let key = service.key.clone();
-    let mut service = shop.serve();
+    let mut service = app.serve();
     service.key = key;
     let answered = change(&service, REINSTATE, Some("u-1"));
     assert_eq!(answered.headers()["idempotent-replayed"], "true");
@@ -228,8 +228,8 @@ fn shutdown_waits_for_requests_of_disconnected_clients() {
 
 #[test]
 fn an_idempotency_key_does_not_restrict_requests() {
-    let shop = Shop::new();
-    let service = shop.serve();
+    let app = TestApp::new();
+    let service = app.serve();
     // Contacts may exceed the usual limit of one mebibyte.
     let contacts = format!("[{{\"contact\": \"A-1\"}}{}]", " ".repeat(2 << 20));
     let send = || {

@@ -2,12 +2,12 @@
 
 use serde_json::json;
 
-use crate::service::{Shop, ok, problem, until};
+use crate::service::{TestApp, ok, problem, until};
 
 #[test]
 fn only_health_is_available_without_a_key() {
-    let shop = Shop::ready();
-    let mut service = shop.serve();
+    let app = TestApp::ready();
+    let mut service = app.serve();
     for (path, status) in [("/healthz", 200), ("/readyz", 200), ("/docs/", 200)] {
         let answer = service
             .client
@@ -39,15 +39,15 @@ fn only_health_is_available_without_a_key() {
     );
     service.key = key;
     // The only key was revoked.
-    shop.done(&["key", "revoke", &service.key]);
+    app.succeed(&["key", "revoke", &service.key]);
     until(|| service.get("/api/v1/runs").send().unwrap().status() == 401);
-    let told = problem(
+    let reply = problem(
         service.get("/api/v1/runs").send().unwrap(),
         401,
         "no-valid-key",
     );
     assert!(
-        told["detail"]
+        reply["detail"]
             .as_str()
             .unwrap()
             .contains("promoflow key create")
@@ -56,8 +56,8 @@ fn only_health_is_available_without_a_key() {
 
 #[test]
 fn a_scope_allows_what_it_names() {
-    let shop = Shop::ready();
-    let mut service = shop.serve();
+    let app = TestApp::ready();
+    let mut service = app.serve();
     let event = json!({ "eventTypeKey": "e", "keyValue": "ann" });
     let codes = json!([{ "code": "A1" }]);
     for (scope, reads, uploads, sends, pauses, keys) in [
@@ -67,7 +67,7 @@ fn a_scope_allows_what_it_names() {
         ("workflows", 200, 403, 403, 200, 403),
         ("admin", 200, 200, 200, 200, 200),
     ] {
-        service.key = shop.key(scope);
+        service.key = app.key(scope);
         until(|| service.get("/api/v1/runs").send().unwrap().status() != 401);
         let status = |request: reqwest::blocking::RequestBuilder| request.send().unwrap().status();
         assert_eq!(status(service.get("/api/v1/runs")), reads, "{scope}");
@@ -85,20 +85,20 @@ fn a_scope_allows_what_it_names() {
         assert_eq!(status(pause), pauses, "{scope}");
         assert_eq!(status(service.get("/api/v1/keys")), keys, "{scope}");
     }
-    service.key = shop.key("read");
+    service.key = app.key("read");
     until(|| service.get("/api/v1/runs").send().unwrap().status() != 401);
-    let told = problem(
+    let reply = problem(
         service.get("/api/v1/keys").send().unwrap(),
         403,
         "scope-missing",
     );
-    assert!(told["detail"].as_str().unwrap().contains("`admin`"));
+    assert!(reply["detail"].as_str().unwrap().contains("`admin`"));
 }
 
 #[test]
 fn a_key_is_shown_once_and_revoked_immediately() {
-    let shop = Shop::new();
-    let service = shop.serve();
+    let app = TestApp::new();
+    let service = app.serve();
     let asked = json!({ "scopes": ["events", "read"] });
     let made = service.post_json("/api/v1/keys", &asked).send().unwrap();
     assert_eq!(made.status(), 201);
@@ -125,15 +125,15 @@ fn a_key_is_shown_once_and_revoked_immediately() {
     assert_eq!(revoked.status(), 204);
     assert_eq!(get(secret), 401);
     // The database contains no secret.
-    let database = std::fs::read(shop.path("shop.db")).unwrap();
-    let log = std::fs::read(shop.path("shop.db-wal")).unwrap();
+    let database = std::fs::read(app.path("shop.db")).unwrap();
+    let log = std::fs::read(app.path("shop.db-wal")).unwrap();
     for bytes in [database, log] {
         let tail = secret.rsplit('_').next().unwrap().as_bytes();
         assert!(!bytes.windows(tail.len()).any(|window| window == tail));
     }
-    let odd = json!({ "scopes": ["everything"] });
+    let invalid = json!({ "scopes": ["everything"] });
     problem(
-        service.post_json("/api/v1/keys", &odd).send().unwrap(),
+        service.post_json("/api/v1/keys", &invalid).send().unwrap(),
         400,
         "invalid-request",
     );

@@ -8,13 +8,13 @@ use reqwest::blocking::Response;
 use serde_json::json;
 
 use crate::certificate::make;
-use crate::service::{Service, Shop, problem};
+use crate::service::{Service, TestApp, problem};
 use crate::tls::secure;
 
 #[test]
 fn a_key_over_its_rate_limit_is_told_to_wait() {
-    let shop = Shop::new();
-    let service = shop.serve_with(&["--requests-per-second", "5", "--events-per-second", "3"]);
+    let app = TestApp::new();
+    let service = app.serve_with(&["--requests-per-second", "5", "--events-per-second", "3"]);
     let event = json!({ "eventTypeKey": "e", "keyValue": "ann" });
     let began = Instant::now();
     let mut refused = None;
@@ -63,8 +63,8 @@ fn batch(service: &Service, name: &str, events: usize) -> Response {
 
 #[test]
 fn each_event_of_a_batch_counts_towards_the_rate_limit() {
-    let shop = Shop::new();
-    let service = shop.serve_with(&["--events-per-second", "100"]);
+    let app = TestApp::new();
+    let service = app.serve_with(&["--events-per-second", "100"]);
     assert_eq!(batch(&service, "a", 100).status(), 200);
     let refused = batch(&service, "b", 90);
     let wait: u64 = refused.headers()["retry-after"]
@@ -76,15 +76,15 @@ fn each_event_of_a_batch_counts_towards_the_rate_limit() {
     assert_eq!(wait, 1);
     std::thread::sleep(Duration::from_secs(wait));
     assert_eq!(batch(&service, "b", 90).status(), 200);
-    let slow = shop.serve_with(&["--events-per-second", "7"]);
+    let slow = app.serve_with(&["--events-per-second", "7"]);
     let refused = problem(batch(&slow, "c", 8), 400, "invalid-event");
     assert!(refused["detail"].as_str().unwrap().contains("at most 7"));
 }
 
 #[test]
 fn rejects_a_large_body_before_reading_it() {
-    let shop = Shop::new();
-    let service = shop.serve();
+    let app = TestApp::new();
+    let service = app.serve();
     let large = "x".repeat(2 << 20);
     let request = service
         .post("/api/v1/workflows")
@@ -98,22 +98,22 @@ fn waited_for(sent: &[u8], mut connection: impl Read + Write) -> Duration {
     let began = Instant::now();
     connection.write_all(sent).unwrap();
     connection.flush().unwrap();
-    let mut told = Vec::new();
+    let mut reply = Vec::new();
     // A connection closed by the service may end with an error.
-    let _ended = connection.read_to_end(&mut told);
-    assert!(!String::from_utf8_lossy(&told).contains("200 OK"));
+    let _ended = connection.read_to_end(&mut reply);
+    assert!(!String::from_utf8_lossy(&reply).contains("200 OK"));
     began.elapsed()
 }
 
 #[test]
 fn a_connection_with_an_incomplete_head_is_closed() {
-    let shop = Shop::new();
-    let (certificate, key) = (shop.path("cert.pem"), shop.path("key.pem"));
+    let app = TestApp::new();
+    let (certificate, key) = (app.path("cert.pem"), app.path("key.pem"));
     make(&certificate, &key);
     let files = [certificate.to_str().unwrap(), key.to_str().unwrap()];
-    let plain = shop.serve_with(&["--header-time", "1"]);
+    let plain = app.serve_with(&["--header-time", "1"]);
     let tls = ["--tls-certificate", files[0], "--tls-key", files[1]];
-    let tls = shop.serve_with(&[&["--header-time", "1"], &tls[..]].concat());
+    let tls = app.serve_with(&[&["--header-time", "1"], &tls[..]].concat());
     let connect = |service: &Service| {
         let (_, address) = service.url.split_once("://").unwrap();
         let stream = TcpStream::connect(address).unwrap();
@@ -137,8 +137,8 @@ fn a_connection_with_an_incomplete_head_is_closed() {
 
 #[test]
 fn a_slow_body_gets_408() {
-    let shop = Shop::new();
-    let service = shop.serve_with(&["--body-pause", "1"]);
+    let app = TestApp::new();
+    let service = app.serve_with(&["--body-pause", "1"]);
     let address = service.url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
     let head = format!(
@@ -148,22 +148,22 @@ fn a_slow_body_gets_408() {
     );
     stream.write_all(head.as_bytes()).unwrap();
     let began = Instant::now();
-    let mut told = [0; 12];
+    let mut reply = [0; 12];
     stream
         .set_read_timeout(Some(Duration::from_millis(200)))
         .unwrap();
     // It never pauses for a second.
-    while stream.read_exact(&mut told).is_err() {
+    while stream.read_exact(&mut reply).is_err() {
         assert!(began.elapsed() < Duration::from_secs(20));
         stream.write_all(b" ").unwrap();
     }
-    assert_eq!(&told, b"HTTP/1.1 408");
+    assert_eq!(&reply, b"HTTP/1.1 408");
 }
 
 #[test]
 fn a_paused_body_gets_408() {
-    let shop = Shop::new();
-    let service = shop.serve_with(&["--body-pause", "1"]);
+    let app = TestApp::new();
+    let service = app.serve_with(&["--body-pause", "1"]);
     let address = service.url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
     let head = format!(
@@ -175,16 +175,16 @@ fn a_paused_body_gets_408() {
     stream
         .set_read_timeout(Some(Duration::from_secs(20)))
         .unwrap();
-    let mut told = String::new();
-    stream.read_to_string(&mut told).unwrap();
-    assert!(told.starts_with("HTTP/1.1 408"), "{told}");
-    assert!(told.contains("body-too-slow"));
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).unwrap();
+    assert!(reply.starts_with("HTTP/1.1 408"), "{reply}");
+    assert!(reply.contains("body-too-slow"));
 }
 
 #[test]
 fn rejects_an_endless_head_before_authentication() {
-    let shop = Shop::new();
-    let service = shop.serve();
+    let app = TestApp::new();
+    let service = app.serve();
     let address = service.url.strip_prefix("http://").unwrap();
     let head = |bytes: usize| {
         let mut stream = TcpStream::connect(address).unwrap();
@@ -203,8 +203,8 @@ fn rejects_an_endless_head_before_authentication() {
 
 #[test]
 fn a_client_that_does_not_read_answers_is_disconnected() {
-    let shop = Shop::new();
-    let service = shop.serve_with(&["--body-pause", "1"]);
+    let app = TestApp::new();
+    let service = app.serve_with(&["--body-pause", "1"]);
     let address = service.url.strip_prefix("http://").unwrap();
     let path = "/docs/swagger-ui-bundle.js";
     let size = service.get(path).send().unwrap().bytes().unwrap().len();

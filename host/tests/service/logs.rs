@@ -9,7 +9,7 @@ use std::process::Stdio;
 use promoflow::store::sqlite::SqliteStore;
 use serde_json::{Value, json};
 
-use crate::service::{Service, Shop, client, until};
+use crate::service::{Service, TestApp, client, until};
 
 /// Marks that every code, address and key of these tests contains, only in this form.
 const MARKS: [&str; 4] = ["Zq7", "leakaddr", "38099", "Жук"];
@@ -50,9 +50,9 @@ fn quoting_server() -> u16 {
 }
 
 /// Starts the service with its log in a file.
-pub(crate) fn serve(shop: &Shop, level: Option<&str>, args: &[&str], log: &Path) -> Service {
-    let key = shop.key("admin");
-    let mut command = shop.command(&["serve", "--listen", "127.0.0.1:0"]);
+pub(crate) fn serve(app: &TestApp, level: Option<&str>, args: &[&str], log: &Path) -> Service {
+    let key = app.key("admin");
+    let mut command = app.command(&["serve", "--listen", "127.0.0.1:0"]);
     if let Some(level) = level {
         command.env("PROMOFLOW_LOG_LEVEL", level);
     }
@@ -63,11 +63,11 @@ pub(crate) fn serve(shop: &Shop, level: Option<&str>, args: &[&str], log: &Path)
         .spawn()
         .unwrap();
     let mut line = String::new();
-    let told = child.stdout.as_mut().unwrap();
-    BufReader::new(told).read_line(&mut line).unwrap();
-    let told: Value = serde_json::from_str(&line).unwrap();
+    let output = child.stdout.as_mut().unwrap();
+    BufReader::new(output).read_line(&mut line).unwrap();
+    let output: Value = serde_json::from_str(&line).unwrap();
     Service {
-        url: told["url"].as_str().unwrap().to_owned(),
+        url: output["url"].as_str().unwrap().to_owned(),
         key,
         child,
         client: client(None),
@@ -154,8 +154,8 @@ fn everything(service: &Service) {
 }
 
 /// Damages rows so that they contain unreadable values.
-fn damage(shop: &Shop) {
-    let database = SqliteStore::connect(&shop.path("shop.db")).unwrap();
+fn damage(app: &TestApp) {
+    let database = SqliteStore::connect(&app.path("shop.db")).unwrap();
     database
         .execute_batch(
             "UPDATE event SET params = '\"Zq7 leakaddr\"' WHERE event_id = 'leakaddr-1';
@@ -169,21 +169,21 @@ fn damage(shop: &Shop) {
 #[test]
 fn the_log_contains_no_code_and_no_address_at_any_level() {
     for format in ["json", "text"] {
-        let shop = Shop::ready();
+        let app = TestApp::ready();
         let config = format!(
             "[[channel]]\ntype = \"smtp\"\nhost = \"127.0.0.1\"\nport = {}\nsecurity = \"none\"\n\
              from = \"Shop <shop@example.com>\"\n[[alert]]\nwarning = 2\nalarm = 1\n",
             quoting_server()
         );
-        std::fs::write(shop.path("promoflow.toml"), config).unwrap();
-        let log = shop.path("log");
-        let service = serve(&shop, None, &["-vvv", "--log-format", format], &log);
+        std::fs::write(app.path("promoflow.toml"), config).unwrap();
+        let log = app.path("log");
+        let service = serve(&app, None, &["-vvv", "--log-format", format], &log);
         everything(&service);
         until(|| {
             let failed = service.at("/api/v1/outbox?state=failed");
             failed.as_array().is_some_and(|list| !list.is_empty())
         });
-        damage(&shop);
+        damage(&app);
         let event = json!({ "eventTypeKey": "birthday", "keyValue": "leakaddr@example.com",
                             "id": "leakaddr-1" });
         service.post_json("/api/v1/event", &event).send().unwrap();
@@ -209,7 +209,7 @@ fn the_log_contains_no_code_and_no_address_at_any_level() {
             }
         }
         drop(service);
-        let log = shop.path("commands");
+        let log = app.path("commands");
         for args in [
             &["codes", "show", "Zq7-1"][..],
             &[
@@ -223,7 +223,7 @@ fn the_log_contains_no_code_and_no_address_at_any_level() {
             &["outbox", "list"],
             &["run", "show", "1"],
         ] {
-            let mut command = shop.command(args);
+            let mut command = app.command(args);
             let log = File::options()
                 .create(true)
                 .append(true)
@@ -238,23 +238,23 @@ fn the_log_contains_no_code_and_no_address_at_any_level() {
 
 #[test]
 fn the_most_specific_log_level_applies() {
-    let shop = Shop::new();
+    let app = TestApp::new();
     let file = "[log]\nlevel = \"info\"\nformat = \"json\"\n";
-    std::fs::write(shop.path("promoflow.toml"), file).unwrap();
-    let log = shop.path("log");
-    for (level, args, told, json) in [
+    std::fs::write(app.path("promoflow.toml"), file).unwrap();
+    let log = app.path("log");
+    for (level, args, output, json) in [
         (None, &[][..], true, true),
         (Some("warn"), &[], false, true),
         (Some("warn"), &["--log-level", "debug"], true, true),
         (Some("error"), &["-v", "--log-format", "text"], true, false),
     ] {
-        let service = serve(&shop, level, args, &log);
+        let service = serve(&app, level, args, &log);
         assert_eq!(service.get("/healthz").send().unwrap().status(), 200);
         drop(service);
         let text = std::fs::read_to_string(&log).unwrap();
         assert_eq!(
             text.contains("/healthz"),
-            told,
+            output,
             "{level:?} {args:?}: {text}"
         );
         let lines = text.lines();

@@ -5,13 +5,13 @@
 )]
 
 mod alerts;
+mod atomic_upload;
 mod browsers;
 mod certificate;
 mod cloudevents;
-mod configured;
+mod configuration;
+mod connections;
 mod contacts;
-mod crowd;
-mod ending;
 mod events;
 mod examples;
 mod forms;
@@ -21,13 +21,13 @@ mod limits;
 mod logs;
 mod metrics;
 mod openapi;
-mod pool;
-mod refused;
-mod rehearsal;
+mod promocodes;
+mod rejected_uploads;
 mod resources;
 mod restore;
 mod service;
-mod strict;
+mod shutdown;
+mod test_runs;
 mod tls;
 mod traces;
 mod unsubscribe;

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::service::{Service, Shop, ok, problem, until};
+use crate::service::{Service, TestApp, ok, problem, until};
 
 /// The metrics of a service.
 struct Metrics(Vec<Value>);
@@ -49,12 +49,12 @@ impl Metrics {
 
 #[test]
 fn metrics_count_actions_and_current_state() {
-    let shop = Shop::ready();
-    let service = shop.serve();
+    let app = TestApp::ready();
+    let service = app.serve();
     service.codes(5);
-    let odd = json!([{ "code": "ODD-1", "type": "odd \"type\" \\", "discount": 5 }]);
+    let unusual = json!([{ "code": "ODD-1", "type": "odd \"type\" \\", "discount": 5 }]);
     ok(service
-        .post_json("/api/v1/promocodes", &odd)
+        .post_json("/api/v1/promocodes", &unusual)
         .send()
         .unwrap());
     let retired = json!({ "promocodes": ["C-00004"] });
@@ -74,8 +74,8 @@ fn metrics_count_actions_and_current_state() {
     assert_eq!(send(event("a", "bob")), 409);
     assert_eq!(send(event("b", "bob")), 200);
     // Without an address the run fails and its code is released.
-    let nobody = json!({ "eventTypeKey": "birthday", "keyValue": "joe", "id": "c" });
-    assert_eq!(send(nobody), 200);
+    let without_address = json!({ "eventTypeKey": "birthday", "keyValue": "joe", "id": "c" });
+    assert_eq!(send(without_address), 200);
     until(|| {
         let delivered = service.at("/api/v1/outbox?state=delivered");
         delivered.as_array().unwrap().len() == 2
@@ -97,15 +97,15 @@ fn metrics_count_actions_and_current_state() {
         );
         assert_eq!(count[state], wanted, "{state}");
     }
-    let odd = json!({ "type": "odd \"type\" \\", "discount": "5", "state": "available" });
-    assert_eq!(metrics.get("promoflow_codes", &odd), Some(1.0));
-    let lane = json!({ "type": "birthday", "discount": "10" });
+    let unusual = json!({ "type": "odd \"type\" \\", "discount": "5", "state": "available" });
+    assert_eq!(metrics.get("promoflow_codes", &unusual), Some(1.0));
+    let group = json!({ "type": "birthday", "discount": "10" });
     assert_eq!(
-        metrics.get("promoflow_codes_claimed_last_day", &lane),
+        metrics.get("promoflow_codes_claimed_last_day", &group),
         Some(2.0)
     );
     // Two codes are left at two per hour, the shortest time that a rate covers.
-    let days = metrics.get("promoflow_codes_days_left", &lane).unwrap();
+    let days = metrics.get("promoflow_codes_days_left", &group).unwrap();
     assert!((days - 2.0 / 48.0).abs() < 1e-9, "{days}");
     for (outcome, wanted) in [("accepted", 3.0), ("duplicate", 1.0), ("refused", 1.0)] {
         let labels = json!({ "outcome": outcome });
@@ -141,11 +141,11 @@ fn metrics_count_actions_and_current_state() {
 
 #[test]
 fn groups_beyond_a_thousand_are_summed_up() {
-    let shop = Shop::new();
+    let app = TestApp::new();
     let watched = ["t0998", "t0999", "t1000"];
     let rules = watched.map(|kind| format!("[[alert]]\ntype = \"{kind}\"\n"));
-    std::fs::write(shop.path("promoflow.toml"), rules.concat()).unwrap();
-    let service = shop.serve();
+    std::fs::write(app.path("promoflow.toml"), rules.concat()).unwrap();
+    let service = app.serve();
     let upload = |types: &[String]| {
         let mut csv = "code,expirationDate,discount,type\n".to_owned();
         for one in types {
@@ -155,9 +155,9 @@ fn groups_beyond_a_thousand_are_summed_up() {
         let upload = upload.header("Content-Type", "text/csv").body(csv);
         ok(upload.send().unwrap());
     };
-    let lane = |kind: &str, discount: &str| json!({ "type": kind, "discount": discount, "state": "available" });
+    let group = |kind: &str, discount: &str| json!({ "type": kind, "discount": discount, "state": "available" });
     let available = |metrics: &Metrics, kind: &str, discount: &str| {
-        metrics.get("promoflow_codes", &lane(kind, discount))
+        metrics.get("promoflow_codes", &group(kind, discount))
     };
     let types: Vec<String> = (0..1_001).map(|number| format!("t{number:04}")).collect();
     upload(&types);
@@ -191,8 +191,8 @@ fn groups_beyond_a_thousand_are_summed_up() {
 #[cfg(target_os = "linux")]
 #[test]
 fn process_metrics_have_the_standard_names() {
-    let shop = Shop::new();
-    let service = shop.serve();
+    let app = TestApp::new();
+    let service = app.serve();
     let metrics = Metrics::of(&service);
     let get = |name: &str| metrics.get(name, &json!({})).unwrap();
     let memory = get("process_resident_memory_bytes");
@@ -219,17 +219,17 @@ fn process_metrics_have_the_standard_names() {
 
 #[test]
 fn metrics_need_a_key_with_a_read_scope() {
-    let shop = Shop::ready();
-    let mut service = shop.serve();
+    let app = TestApp::ready();
+    let mut service = app.serve();
     let bare = service.client.get(format!("{}/metrics", service.url));
     problem(bare.send().unwrap(), 401, "no-valid-key");
     for (scope, status) in [("read", 200), ("events", 403), ("codes", 403)] {
-        service.key = shop.key(scope);
+        service.key = app.key(scope);
         until(|| service.get("/metrics").send().unwrap().status() != 401);
         let answer = service.get("/metrics").send().unwrap();
         assert_eq!(answer.status(), status, "{scope}");
     }
     let basic = service.client.get(format!("{}/metrics", service.url));
-    let basic = basic.basic_auth("prometheus", Some(shop.key("read")));
+    let basic = basic.basic_auth("prometheus", Some(app.key("read")));
     until(|| basic.try_clone().unwrap().send().unwrap().status() == 200);
 }

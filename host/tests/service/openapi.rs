@@ -6,7 +6,7 @@ use std::path::Path;
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::service::{Shop, problem, until};
+use crate::service::{TestApp, problem, until};
 
 #[test]
 fn the_document_matches_the_golden_file() {
@@ -93,8 +93,8 @@ const SCOPES: [(&str, &str); 14] = [
 /// Reads the document, so that new operations are covered too.
 #[test]
 fn every_operation_requires_a_key_with_its_scope() {
-    let shop = Shop::new();
-    let mut service = shop.serve_with(&["--requests-per-second", "1000000"]);
+    let app = TestApp::new();
+    let mut service = app.serve_with(&["--requests-per-second", "1000000"]);
     let scopes = [
         "codes",
         "events",
@@ -104,7 +104,7 @@ fn every_operation_requires_a_key_with_its_scope() {
         "metrics",
         "admin",
     ];
-    let keys = scopes.map(|scope| (scope, shop.key(scope)));
+    let keys = scopes.map(|scope| (scope, app.key(scope)));
     let keys = keys.into_iter().collect::<Vec<_>>();
     service.key = keys.last().unwrap().1.clone();
     until(|| service.get("/api/v1/runs").send().unwrap().status() == 200);
@@ -158,9 +158,9 @@ fn every_operation_requires_a_key_with_its_scope() {
             problem(send(Some(&unknown)), 401, "no-valid-key");
             for (scope, key) in &keys {
                 let answer = send(Some(key));
-                let said = format!("{method} {path} with {scope}: {}", answer.status());
+                let printed = format!("{method} {path} with {scope}: {}", answer.status());
                 match wanted.contains(scope) {
-                    true => assert!(![401, 403].contains(&answer.status().as_u16()), "{said}"),
+                    true => assert!(![401, 403].contains(&answer.status().as_u16()), "{printed}"),
                     false => {
                         problem(answer, 403, "scope-missing");
                     }
@@ -177,8 +177,8 @@ fn every_operation_requires_a_key_with_its_scope() {
 /// Reads the document, so that new operations are covered too.
 #[test]
 fn every_operation_rejects_unknown_parameters() {
-    let shop = Shop::new();
-    let service = shop.serve_with(&["--requests-per-second", "1000000"]);
+    let app = TestApp::new();
+    let service = app.serve_with(&["--requests-per-second", "1000000"]);
     let document = promoflow::api::document();
     let mut asked = 0;
     for (path, item) in document["paths"].as_object().unwrap() {
@@ -193,9 +193,9 @@ fn every_operation_rejects_unknown_parameters() {
             let url = format!("{}{place}?bogus=2", service.url);
             let request = service.client.request(method.clone(), url);
             let answer = request.bearer_auth(&service.key).send().unwrap();
-            let told = problem(answer, 400, "invalid-request");
-            assert_eq!(told["field"], "bogus", "{method} {path}");
-            let detail = told["detail"].as_str().unwrap();
+            let reply = problem(answer, 400, "invalid-request");
+            assert_eq!(reply["field"], "bogus", "{method} {path}");
+            let detail = reply["detail"].as_str().unwrap();
             assert_eq!(detail.contains("no parameters"), !known, "{detail}");
             asked += 1;
         }
@@ -205,8 +205,8 @@ fn every_operation_rejects_unknown_parameters() {
 
 #[test]
 fn the_page_needs_no_other_site() {
-    let shop = Shop::new();
-    let service = shop.serve();
+    let app = TestApp::new();
+    let service = app.serve();
     let get = |path: &str| {
         let answer = service
             .client

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::service::{Service, Shop, ok, problem, until};
+use crate::service::{Service, TestApp, ok, problem, until};
 
 fn yaml(service: &Service, path: &str, text: &'static str) -> reqwest::blocking::Response {
     let request = service
@@ -13,8 +13,8 @@ fn yaml(service: &Service, path: &str, text: &'static str) -> reqwest::blocking:
 
 #[test]
 fn messages_and_workflows_are_applied_and_events_start_them() {
-    let shop = Shop::new();
-    let service = shop.serve();
+    let app = TestApp::new();
+    let service = app.serve();
     let message = "{ message: greeting, channel: sms, text: \"Hi $!data.get('name')\" }";
     let applied = ok(yaml(&service, "/api/v1/messages", message));
     assert_eq!(
@@ -96,8 +96,8 @@ steps:
 
 #[test]
 fn applying_returns_warnings() {
-    let shop = Shop::new();
-    let service = shop.serve();
+    let app = TestApp::new();
+    let service = app.serve();
     let messages = "
 message: fine
 channel: sms
@@ -149,8 +149,8 @@ text: t
 
 #[test]
 fn runs_and_deliveries_are_listed_shown_retried_and_cancelled() {
-    let shop = Shop::ready();
-    let service = shop.serve();
+    let app = TestApp::ready();
+    let service = app.serve();
     service.codes(5);
     for name in ["ann", "bob", "joe"] {
         let event = json!({ "eventTypeKey": "birthday", "keyValue": format!("{name}@example.com"),
@@ -209,8 +209,8 @@ fn runs_and_deliveries_are_listed_shown_retried_and_cancelled() {
     let shown = service.at(&format!("/api/v1/outbox/{delivery}"));
     assert_eq!(shown["address"], "ann@example.com");
     // The same output as the command line.
-    let told = shop.done(&["outbox", "show", delivery]);
-    assert_eq!(shown, told[0]);
+    let reply = app.succeed(&["outbox", "show", delivery]);
+    assert_eq!(shown, reply[0]);
     let ann = json!({ "channel": "email", "address": "ann@example.com", "message": "mail" });
     assert_eq!(shown["alternatives"], json!([ann]));
     assert_eq!(shown["history"][0]["outcome"], "delivered");
@@ -225,8 +225,8 @@ fn runs_and_deliveries_are_listed_shown_retried_and_cancelled() {
 
 #[test]
 fn blocks_list_their_parameters() {
-    let shop = Shop::new();
-    let service = shop.serve();
+    let app = TestApp::new();
+    let service = app.serve();
     let all = service.at("/api/v1/blocks");
     assert!(
         all.as_array()

@@ -5,20 +5,20 @@ use std::path::Path;
 use promoflow::store::sqlite::SqliteStore;
 use serde_json::json;
 
-use crate::service::{Shop, ok};
+use crate::service::{TestApp, ok};
 
 /// Returns the exit status and the output of a restore.
-fn restore(shop: &Shop, backup: &Path, to: &str) -> (Option<i32>, String) {
-    let mut command = shop.command(&["restore", backup.to_str().unwrap()]);
-    let output = command.arg("--db").arg(shop.path(to)).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    (output.status.code(), said)
+fn restore(app: &TestApp, backup: &Path, to: &str) -> (Option<i32>, String) {
+    let mut command = app.command(&["restore", backup.to_str().unwrap()]);
+    let output = command.arg("--db").arg(app.path(to)).output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code(), printed)
 }
 
 #[test]
 fn a_backup_of_a_running_service_becomes_a_database() {
-    let shop = Shop::ready();
-    let service = shop.serve();
+    let app = TestApp::ready();
+    let service = app.serve();
     service.codes(9);
     for name in ["ann", "bob"] {
         let address = format!("{name}@example.com");
@@ -26,14 +26,14 @@ fn a_backup_of_a_running_service_becomes_a_database() {
                             "params": [{ "name": "EmailAddress", "value": address }] });
         ok(service.post_json("/api/v1/event", &event).send().unwrap());
     }
-    let backup = shop.path("backup.db");
-    shop.done(&["backup", backup.to_str().unwrap()]);
+    let backup = app.path("backup.db");
+    app.succeed(&["backup", backup.to_str().unwrap()]);
     let bytes = std::fs::read(&backup).unwrap();
 
-    assert_eq!(restore(&shop, &backup, "new.db").0, Some(0));
+    assert_eq!(restore(&app, &backup, "new.db").0, Some(0));
     let count = |db: &str| {
-        let mut command = shop.command(&["codes", "count", "--type", "birthday"]);
-        let output = command.arg("--db").arg(shop.path(db)).output().unwrap();
+        let mut command = app.command(&["codes", "count", "--type", "birthday"]);
+        let output = command.arg("--db").arg(app.path(db)).output().unwrap();
         String::from_utf8(output.stdout).unwrap()
     };
     assert_eq!(count("new.db"), count("shop.db"));
@@ -45,53 +45,53 @@ fn a_backup_of_a_running_service_becomes_a_database() {
     );
 
     // It never replaces a file, nor writes next to another database's leftover files.
-    let (status, said) = restore(&shop, &backup, "new.db");
+    let (status, printed) = restore(&app, &backup, "new.db");
     assert_eq!(status, Some(2));
-    assert!(said.contains("is not overwritten"), "{said}");
-    std::fs::write(shop.path("left.db-wal"), "x").unwrap();
-    let (status, said) = restore(&shop, &backup, "left.db");
-    assert_eq!(status, Some(2), "{said}");
-    assert!(!shop.path("left.db").exists());
+    assert!(printed.contains("is not overwritten"), "{printed}");
+    std::fs::write(app.path("left.db-wal"), "x").unwrap();
+    let (status, printed) = restore(&app, &backup, "left.db");
+    assert_eq!(status, Some(2), "{printed}");
+    assert!(!app.path("left.db").exists());
     // A database that a process writes is not a backup.
-    let (status, said) = restore(&shop, &shop.path("shop.db"), "other.db");
+    let (status, printed) = restore(&app, &app.path("shop.db"), "other.db");
     assert_eq!(status, Some(2));
-    assert!(said.contains("in use"), "{said}");
+    assert!(printed.contains("in use"), "{printed}");
 }
 
 #[cfg(unix)]
 #[test]
 fn files_with_codes_and_addresses_are_readable_only_by_their_owner() {
     use std::os::unix::fs::PermissionsExt;
-    let shop = Shop::ready();
-    let service = shop.serve();
+    let app = TestApp::ready();
+    let service = app.serve();
     service.codes(1);
-    let backup = shop.path("backup.db");
-    shop.done(&["backup", backup.to_str().unwrap()]);
+    let backup = app.path("backup.db");
+    app.succeed(&["backup", backup.to_str().unwrap()]);
     // A backup copied with default permissions.
     std::fs::set_permissions(&backup, PermissionsExt::from_mode(0o644)).unwrap();
-    assert_eq!(restore(&shop, &backup, "new.db").0, Some(0));
+    assert_eq!(restore(&app, &backup, "new.db").0, Some(0));
     std::fs::remove_file(&backup).unwrap();
-    shop.done(&["backup", backup.to_str().unwrap()]);
+    app.succeed(&["backup", backup.to_str().unwrap()]);
     for name in ["shop.db", "shop.db-wal", "backup.db", "new.db"] {
-        let mode = std::fs::metadata(shop.path(name)).unwrap().permissions();
+        let mode = std::fs::metadata(app.path(name)).unwrap().permissions();
         assert_eq!(mode.mode() & 0o777, 0o600, "{name}");
     }
 }
 
 #[test]
 fn rejects_damaged_newer_or_foreign_backups() {
-    let shop = Shop::ready();
+    let app = TestApp::ready();
     let codes: String = (0..2_000).map(|n| format!("CODE-{n}\n")).collect();
-    std::fs::write(shop.path("codes.csv"), format!("code\n{codes}")).unwrap();
-    shop.done(&["codes", "import", shop.path("codes.csv").to_str().unwrap()]);
-    let backup = shop.path("backup.db");
-    shop.done(&["backup", backup.to_str().unwrap()]);
+    std::fs::write(app.path("codes.csv"), format!("code\n{codes}")).unwrap();
+    app.succeed(&["codes", "import", app.path("codes.csv").to_str().unwrap()]);
+    let backup = app.path("backup.db");
+    app.succeed(&["backup", backup.to_str().unwrap()]);
     let good = std::fs::read(&backup).unwrap();
     let refused = |status: i32, wanted: &str| {
-        let (found, said) = restore(&shop, &backup, "new.db");
-        assert_eq!(found, Some(status), "{said}");
-        assert!(said.contains(wanted), "{said}");
-        let files = std::fs::read_dir(shop.path("")).unwrap();
+        let (found, printed) = restore(&app, &backup, "new.db");
+        assert_eq!(found, Some(status), "{printed}");
+        assert!(printed.contains(wanted), "{printed}");
+        let files = std::fs::read_dir(app.path("")).unwrap();
         let names = files.map(|file| file.unwrap().file_name());
         let left: Vec<_> = names
             .filter(|name| name.to_string_lossy().contains("new.db"))
@@ -123,14 +123,14 @@ fn rejects_damaged_newer_or_foreign_backups() {
     std::fs::write(&backup, "code\nA1\n").unwrap();
     refused(2, "not a SQLite database");
     std::fs::write(&backup, &good).unwrap();
-    assert_eq!(restore(&shop, &backup, "new.db").0, Some(0));
+    assert_eq!(restore(&app, &backup, "new.db").0, Some(0));
 }
 
 #[test]
 fn rejects_a_backup_with_foreign_tables_or_triggers() {
-    let shop = Shop::ready();
-    let backup = shop.path("backup.db");
-    shop.done(&["backup", backup.to_str().unwrap()]);
+    let app = TestApp::ready();
+    let backup = app.path("backup.db");
+    app.succeed(&["backup", backup.to_str().unwrap()]);
     for (number, sql) in [
         "CREATE TRIGGER t AFTER INSERT ON lane BEGIN UPDATE lane SET type = 'x'; END",
         "CREATE VIEW v AS SELECT 1",
@@ -141,17 +141,17 @@ fn rejects_a_backup_with_foreign_tables_or_triggers() {
     .into_iter()
     .enumerate()
     {
-        let odd = shop.path(&format!("odd-{number}.db"));
-        std::fs::copy(&backup, &odd).unwrap();
-        let database = rusqlite::Connection::open(&odd).unwrap();
+        let invalid = app.path(&format!("odd-{number}.db"));
+        std::fs::copy(&backup, &invalid).unwrap();
+        let database = rusqlite::Connection::open(&invalid).unwrap();
         database.execute_batch(sql).unwrap();
         drop(database);
-        let (status, said) = restore(&shop, &odd, "new.db");
-        assert_eq!(status, Some(2), "{sql}: {said}");
+        let (status, printed) = restore(&app, &invalid, "new.db");
+        assert_eq!(status, Some(2), "{sql}: {printed}");
         assert!(
-            said.contains("is not a valid backup: unexpected"),
-            "{sql}: {said}"
+            printed.contains("is not a valid backup: unexpected"),
+            "{sql}: {printed}"
         );
-        assert!(!shop.path("new.db").exists());
+        assert!(!app.path("new.db").exists());
     }
 }

@@ -24,28 +24,28 @@ steps:
 ";
 
 /// A database in a temporary folder.
-pub(crate) struct Shop {
+pub(crate) struct TestApp {
     folder: tempfile::TempDir,
 }
 
-impl Shop {
-    pub(crate) fn new() -> Shop {
-        Shop {
+impl TestApp {
+    pub(crate) fn new() -> TestApp {
+        TestApp {
             folder: tempfile::tempdir().unwrap(),
         }
     }
 
     /// Creates an installation with a workflow for the event `birthday`.
-    pub(crate) fn ready() -> Shop {
-        let shop = Shop::new();
+    pub(crate) fn ready() -> TestApp {
+        let app = TestApp::new();
         for (command, name, text) in [
             ("message", "message.yaml", MESSAGE),
             ("workflow", "workflow.yaml", WORKFLOW),
         ] {
-            std::fs::write(shop.path(name), text).unwrap();
-            shop.done(&[command, "apply", shop.path(name).to_str().unwrap()]);
+            std::fs::write(app.path(name), text).unwrap();
+            app.succeed(&[command, "apply", app.path(name).to_str().unwrap()]);
         }
-        shop
+        app
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -60,7 +60,7 @@ impl Shop {
     }
 
     /// Runs a command that must succeed and returns its JSON lines.
-    pub(crate) fn done(&self, args: &[&str]) -> Vec<Value> {
+    pub(crate) fn succeed(&self, args: &[&str]) -> Vec<Value> {
         let output = self.command(args).output().unwrap();
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{args:?}: {error}");
@@ -73,17 +73,21 @@ impl Shop {
 
     /// Creates a key with these scopes.
     pub(crate) fn key(&self, scopes: &str) -> String {
-        let made = self.done(&["key", "create", "--scopes", scopes]);
+        let made = self.succeed(&["key", "create", "--scopes", scopes]);
         made[0]["secret"].as_str().unwrap().to_owned()
     }
 
     /// Asserts that the audit holds.
-    pub(crate) fn audited(&self) {
-        assert!(self.done(&["audit"]).iter().all(|one| one["holds"] == true));
+    pub(crate) fn assert_audit(&self) {
+        assert!(
+            self.succeed(&["audit"])
+                .iter()
+                .all(|one| one["holds"] == true)
+        );
     }
 
     /// Blocks all other writers until the returned connection is dropped.
-    pub(crate) fn held(&self) -> rusqlite::Connection {
+    pub(crate) fn lock_writes(&self) -> rusqlite::Connection {
         let writer = rusqlite::Connection::open(self.path("shop.db")).unwrap();
         writer.execute_batch("BEGIN IMMEDIATE").unwrap();
         writer
@@ -133,11 +137,11 @@ impl Service {
     pub(crate) fn started(mut command: Command, key: String) -> Service {
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
-        let told = child.stdout.as_mut().unwrap();
-        BufReader::new(told).read_line(&mut line).unwrap();
-        let told: Value = serde_json::from_str(&line).unwrap();
+        let output = child.stdout.as_mut().unwrap();
+        BufReader::new(output).read_line(&mut line).unwrap();
+        let output: Value = serde_json::from_str(&line).unwrap();
         Service {
-            url: told["url"].as_str().unwrap().to_owned(),
+            url: output["url"].as_str().unwrap().to_owned(),
             key,
             child,
             client: client(None),
@@ -178,7 +182,7 @@ impl Service {
     /// Sends SIGTERM and returns the exit status.
     #[cfg(unix)]
     pub(crate) fn end(&mut self) -> Option<i32> {
-        self.tell_to_end();
+        self.terminate();
         self.ended()
     }
 
@@ -196,7 +200,7 @@ impl Service {
     }
 
     #[cfg(unix)]
-    pub(crate) fn tell_to_end(&self) {
+    pub(crate) fn terminate(&self) {
         use nix::sys::signal::{Signal, kill};
         use nix::unistd::Pid;
         let pid = i32::try_from(self.child.id()).unwrap();

@@ -10,7 +10,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use crate::certificate::make;
-use crate::service::{Service, Shop, client, until};
+use crate::service::{Service, TestApp, client, until};
 
 /// Returns a client connection that trusts only this certificate and offers these protocols. The
 /// handshake happens on first use.
@@ -51,11 +51,11 @@ fn spoken(service: &Service, trusted: &Path, offered: &[&str]) -> Option<Vec<u8>
 
 #[test]
 fn with_a_certificate_the_service_speaks_tls() {
-    let shop = Shop::new();
-    let (certificate, key) = (shop.path("cert.pem"), shop.path("key.pem"));
+    let app = TestApp::new();
+    let (certificate, key) = (app.path("cert.pem"), app.path("key.pem"));
     make(&certificate, &key);
     let (certificate, key) = (certificate.to_str().unwrap(), key.to_str().unwrap());
-    let mut service = shop.serve_with(&["--tls-certificate", certificate, "--tls-key", key]);
+    let mut service = app.serve_with(&["--tls-certificate", certificate, "--tls-key", key]);
     assert!(service.url.starts_with("https://"));
     service.client = client(Some(certificate.as_ref()));
     assert_eq!(service.get("/api/v1/runs").send().unwrap().status(), 200);
@@ -65,7 +65,7 @@ fn with_a_certificate_the_service_speaks_tls() {
     let plain = format!("{}/healthz", service.url.replace("https", "http"));
     assert!(client(None).get(plain).send().is_err());
 
-    let mut wrong = shop.command(&["serve", "--listen", "127.0.0.1:0"]);
+    let mut wrong = app.command(&["serve", "--listen", "127.0.0.1:0"]);
     wrong.args(["--tls-certificate", key, "--tls-key", key]);
     let wrong = wrong.output().unwrap();
     assert_eq!(wrong.status.code(), Some(1));
@@ -74,16 +74,16 @@ fn with_a_certificate_the_service_speaks_tls() {
 
 #[test]
 fn a_renewed_certificate_is_used_at_once_and_an_invalid_one_ignored() {
-    let shop = Shop::new();
-    let (certificate, key) = (shop.path("cert.pem"), shop.path("key.pem"));
+    let app = TestApp::new();
+    let (certificate, key) = (app.path("cert.pem"), app.path("key.pem"));
     make(&certificate, &key);
     let args = [certificate.to_str().unwrap(), key.to_str().unwrap()];
-    let service = shop.serve_with(&["--tls-certificate", args[0], "--tls-key", args[1]]);
+    let service = app.serve_with(&["--tls-certificate", args[0], "--tls-key", args[1]]);
     let answers = |trusted: &Path| {
         let asked = client(Some(trusted)).get(format!("{}/healthz", service.url));
         asked.send().is_ok_and(|answer| answer.status() == 200)
     };
-    let first = shop.path("first.pem");
+    let first = app.path("first.pem");
     std::fs::copy(&certificate, &first).unwrap();
     assert!(answers(&first));
     // Whatever a client offers, also with the renewed certificate.
@@ -97,7 +97,7 @@ fn a_renewed_certificate_is_used_at_once_and_an_invalid_one_ignored() {
     };
     speaks_http_1(&first);
     make(&certificate, &key);
-    let second = shop.path("second.pem");
+    let second = app.path("second.pem");
     std::fs::copy(&certificate, &second).unwrap();
     until(|| answers(&second));
     assert!(!answers(&first));

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::service::{Shop, ok, until};
+use crate::service::{TestApp, ok, until};
 
 struct Collector {
     child: Child,
@@ -30,10 +30,10 @@ impl Collector {
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let port = lines.next().unwrap().unwrap().parse().unwrap();
-        let (told, spans) = channel();
+        let (sender, spans) = channel();
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
-                if told.send(serde_json::from_str(&line).unwrap()).is_err() {
+                if sender.send(serde_json::from_str(&line).unwrap()).is_err() {
                     return;
                 }
             }
@@ -55,14 +55,14 @@ impl Drop for Collector {
     }
 }
 
-fn configure(shop: &Shop, port: u16, more: &str) {
+fn configure(app: &TestApp, port: u16, more: &str) {
     let text = format!(
         "[trace]\nendpoint = \"http://127.0.0.1:{port}\"\n\
          headers = {{ x-api-key = {{ file = {:?} }} }}\n{more}",
-        shop.path("key").display().to_string()
+        app.path("key").display().to_string()
     );
-    std::fs::write(shop.path("key"), "the-key\n").unwrap();
-    std::fs::write(shop.path("promoflow.toml"), text).unwrap();
+    std::fs::write(app.path("key"), "the-key\n").unwrap();
+    std::fs::write(app.path("promoflow.toml"), text).unwrap();
 }
 
 fn by_name(spans: &[Value]) -> HashMap<&str, &Value> {
@@ -76,10 +76,10 @@ const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
 #[test]
 fn a_trace_covers_the_request_and_a_delivery_in_another_process() {
-    let shop = Shop::ready();
+    let app = TestApp::ready();
     let collector = Collector::start();
-    configure(&shop, collector.port, "");
-    let mut service = shop.serve();
+    configure(&app, collector.port, "");
+    let mut service = app.serve();
     service.codes(3);
     let event = json!({ "eventTypeKey": "birthday", "keyValue": "ann@example.com", "id": "e",
                         "params": [{ "name": "EmailAddress", "value": "ann@example.com" }] });
@@ -131,15 +131,15 @@ fn a_trace_covers_the_request_and_a_delivery_in_another_process() {
     assert_eq!(run["attributes"]["promoflow.end"], "completed");
 
     // A delivery in another process finds its parent in the database.
-    let delivery = shop.done(&["outbox", "list"])[0]["delivery"]
+    let delivery = app.succeed(&["outbox", "list"])[0]["delivery"]
         .as_str()
         .unwrap()
         .to_owned();
-    let database = promoflow::store::sqlite::SqliteStore::connect(&shop.path("shop.db")).unwrap();
+    let database = promoflow::store::sqlite::SqliteStore::connect(&app.path("shop.db")).unwrap();
     let again = "UPDATE delivery SET state = 'pending', due = 0";
     database.execute_batch(again).unwrap();
     drop(database);
-    shop.done(&["work", "--until-idle"]);
+    app.succeed(&["work", "--until-idle"]);
     let again = &collector.take(1)[0];
     assert_eq!(
         (&again["trace"], &again["parent"]),
@@ -152,11 +152,11 @@ fn a_trace_covers_the_request_and_a_delivery_in_another_process() {
 
     // An event without a trace gets one, which is not stored; its sender may disable it. Options
     // override the file, whose other settings stay.
-    configure(&shop, 9, "");
+    configure(&app, 9, "");
     let url = format!("http://127.0.0.1:{}", collector.port);
     let event = |key: &str| {
         let event = ["event", "send", "--type", "birthday", "--key", key];
-        shop.done(&[&event[..], &["--trace-endpoint", &url]].concat());
+        app.succeed(&[&event[..], &["--trace-endpoint", &url]].concat());
     };
     event("bob");
     // Event, commit, run, two steps: without an address there is no delivery.
@@ -164,7 +164,7 @@ fn a_trace_covers_the_request_and_a_delivery_in_another_process() {
     let own = by_name(&spans)["event birthday"];
     assert_ne!(own["trace"], TRACE);
     assert_eq!(own["parent"], "");
-    let service = shop.serve();
+    let service = app.serve();
     let request = service.post_json(
         "/api/v1/event",
         &json!({ "eventTypeKey": "birthday",
@@ -173,7 +173,7 @@ fn a_trace_covers_the_request_and_a_delivery_in_another_process() {
     let unwanted = format!("00-{TRACE}-b7ad6b7169203331-00");
     ok(request.header("traceparent", unwanted).send().unwrap());
     drop(service);
-    let database = promoflow::store::sqlite::SqliteStore::connect(&shop.path("shop.db")).unwrap();
+    let database = promoflow::store::sqlite::SqliteStore::connect(&app.path("shop.db")).unwrap();
     let mut rows = database
         .prepare("SELECT event, sampled FROM event_trace")
         .unwrap();
@@ -190,13 +190,13 @@ fn a_trace_covers_the_request_and_a_delivery_in_another_process() {
 
 #[test]
 fn an_unreachable_collector_delays_nothing() {
-    let shop = Shop::ready();
+    let app = TestApp::ready();
     let port = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap().port()
     };
-    configure(&shop, port, "sample = 1.0\n");
-    let mut service = shop.serve();
+    configure(&app, port, "sample = 1.0\n");
+    let mut service = app.serve();
     service.codes(50);
     for number in 0..50 {
         let address = format!("c{number}@example.com");
@@ -207,6 +207,6 @@ fn an_unreachable_collector_delays_nothing() {
     let began = std::time::Instant::now();
     assert_eq!(service.end(), Some(0));
     assert!(began.elapsed() < Duration::from_secs(20));
-    assert_eq!(shop.done(&["run", "list", "--limit", "100"]).len(), 50);
-    shop.audited();
+    assert_eq!(app.succeed(&["run", "list", "--limit", "100"]).len(), 50);
+    app.assert_audit();
 }

@@ -2,17 +2,17 @@
 
 use serde_json::json;
 
-use crate::service::{Service, Shop, ok, problem, until};
+use crate::service::{Service, TestApp, ok, problem, until};
 
-fn configured() -> (Shop, Service) {
-    let shop = Shop::ready();
-    let secret = shop.path("secret");
+fn configured() -> (TestApp, Service) {
+    let app = TestApp::ready();
+    let secret = app.path("secret");
     std::fs::write(&secret, "a secret of more than sixteen bytes\n").unwrap();
     let config = format!(
         "[unsubscribe]\nurl = \"https://shop.example/u/{{token}}\"\nsecret = {{ file = {secret:?} }}\n"
     );
-    std::fs::write(shop.path("promoflow.toml"), config).unwrap();
-    let service = shop.serve();
+    std::fs::write(app.path("promoflow.toml"), config).unwrap();
+    let service = app.serve();
     service.codes(2);
     let event = json!({ "eventTypeKey": "birthday", "keyValue": "ann@example.com",
                         "params": { "EmailAddress": "ann@example.com" } });
@@ -21,14 +21,14 @@ fn configured() -> (Shop, Service) {
         let delivered = service.at("/api/v1/outbox?state=delivered");
         delivered.as_array().unwrap().len() == 1
     });
-    (shop, service)
+    (app, service)
 }
 
 /// Returns the headers of the only email, one per line.
-fn head(shop: &Shop) -> String {
-    let mut letters = std::fs::read_dir(shop.path("shop.db-mail/new")).unwrap();
-    let letter = std::fs::read_to_string(letters.next().unwrap().unwrap().path()).unwrap();
-    let (head, _) = letter.split_once("\r\n\r\n").unwrap();
+fn head(app: &TestApp) -> String {
+    let mut messages = std::fs::read_dir(app.path("shop.db-mail/new")).unwrap();
+    let message = std::fs::read_to_string(messages.next().unwrap().unwrap().path()).unwrap();
+    let (head, _) = message.split_once("\r\n\r\n").unwrap();
     head.replace("\r\n ", " ")
 }
 
@@ -43,8 +43,8 @@ fn header(head: &str, name: &str) -> String {
 
 #[test]
 fn an_email_has_a_one_click_unsubscribe_header() {
-    let (shop, service) = configured();
-    let head = head(&shop);
+    let (app, service) = configured();
+    let head = head(&app);
     let list = header(&head, "List-Unsubscribe");
     assert_eq!(
         header(&head, "List-Unsubscribe-Post"),
@@ -74,7 +74,7 @@ fn an_email_has_a_one_click_unsubscribe_header() {
         let ann = service.at("/api/v1/contacts/ann@example.com");
         assert!(refuses(&ann), "{ann}");
     }
-    shop.audited();
+    app.assert_audit();
 }
 
 const PRINTS: &str = "
@@ -86,31 +86,31 @@ html: '<a href=\"%UNSUBSCRIBE%\">No more</a>'
 ";
 
 /// Returns the decoded text and HTML of the only email.
-fn body(shop: &Shop) -> String {
-    let mut letters = std::fs::read_dir(shop.path("shop.db-mail/new")).unwrap();
-    let letter = std::fs::read_to_string(letters.next().unwrap().unwrap().path()).unwrap();
-    let (_, body) = letter.split_once("\r\n\r\n").unwrap();
+fn body(app: &TestApp) -> String {
+    let mut messages = std::fs::read_dir(app.path("shop.db-mail/new")).unwrap();
+    let message = std::fs::read_to_string(messages.next().unwrap().unwrap().path()).unwrap();
+    let (_, body) = message.split_once("\r\n\r\n").unwrap();
     body.replace("=\r\n", "").replace("=3D", "=")
 }
 
 #[test]
 fn a_message_can_print_its_unsubscribe_address() {
-    let shop = Shop::ready();
-    std::fs::write(shop.path("prints.yaml"), PRINTS).unwrap();
-    let prints = shop.path("prints.yaml");
+    let app = TestApp::ready();
+    std::fs::write(app.path("prints.yaml"), PRINTS).unwrap();
+    let prints = app.path("prints.yaml");
     let apply = ["message", "apply", prints.to_str().unwrap()];
-    let told = shop.command(&apply).output().unwrap().stderr;
-    let told = String::from_utf8(told).unwrap();
+    let stderr = app.command(&apply).output().unwrap().stderr;
+    let stderr = String::from_utf8(stderr).unwrap();
     assert!(
-        told.contains(
+        stderr.contains(
             "5:42: warning: the message prints %UNSUBSCRIBE%, but the configuration has no [unsub"
         ),
-        "{told}"
+        "{stderr}"
     );
     // Without the configuration the delivery fails with an error.
-    let codes = shop.path("codes.csv");
+    let codes = app.path("codes.csv");
     std::fs::write(&codes, "code,discount,type\nC-1,10,birthday\n").unwrap();
-    shop.done(&["codes", "import", codes.to_str().unwrap()]);
+    app.succeed(&["codes", "import", codes.to_str().unwrap()]);
     let event = [
         "event",
         "send",
@@ -120,32 +120,32 @@ fn a_message_can_print_its_unsubscribe_address() {
         "ann@example.com",
     ];
     let to = ["--param", "EmailAddress=ann@example.com"];
-    let would = shop.done(&[&event[..], &to, &["--test"]].concat());
+    let would = app.succeed(&[&event[..], &to, &["--test"]].concat());
     let would = serde_json::to_string(&would).unwrap();
     assert!(would.contains("no more: %UNSUBSCRIBE%"), "{would}");
-    shop.done(&[&event[..], &to].concat());
-    let held = &shop.done(&["outbox", "show", "1"])[0];
+    app.succeed(&[&event[..], &to].concat());
+    let held = &app.succeed(&["outbox", "show", "1"])[0];
     assert_eq!(held["state"], "pending");
     // No attempt was made, so its code was released.
     assert_eq!(held["attempts"], 0);
     let error = held["error"].as_str().unwrap();
     assert!(error.contains("has no [unsubscribe]"), "{error}");
-    assert!(!shop.path("shop.db-mail").exists());
+    assert!(!app.path("shop.db-mail").exists());
 
-    let secret = shop.path("secret");
+    let secret = app.path("secret");
     std::fs::write(&secret, "a secret of more than sixteen bytes\n").unwrap();
     let config = format!(
         "[unsubscribe]\nurl = \"https://shop.example/?a=1&u={{token}}\"\nsecret = {{ file = {secret:?} }}\n"
     );
-    std::fs::write(shop.path("promoflow.toml"), config).unwrap();
-    let told = shop.command(&apply).output().unwrap().stderr;
-    assert_eq!(String::from_utf8(told).unwrap(), "");
-    shop.done(&["outbox", "retry", "1"]);
-    shop.done(&["work", "--until-idle"]);
-    let head = head(&shop);
+    std::fs::write(app.path("promoflow.toml"), config).unwrap();
+    let stderr = app.command(&apply).output().unwrap().stderr;
+    assert_eq!(String::from_utf8(stderr).unwrap(), "");
+    app.succeed(&["outbox", "retry", "1"]);
+    app.succeed(&["work", "--until-idle"]);
+    let head = head(&app);
     let list = header(&head, "List-Unsubscribe");
     let url = list.trim_matches(['<', '>']);
-    let body = body(&shop);
+    let body = body(&app);
     assert!(
         body.contains(&format!("no more: {url}\r\n")),
         "{url} {body}"
@@ -153,10 +153,10 @@ fn a_message_can_print_its_unsubscribe_address() {
     let href = url.replace('&', "&amp;");
     assert!(body.contains(&format!("<a href=\"{href}\">")), "{body}");
     // The outbox does not show the link.
-    let shown = &shop.done(&["outbox", "show", "1"])[0];
+    let shown = &app.succeed(&["outbox", "show", "1"])[0];
     assert_eq!(shown["text"], "C-1, no more: %UNSUBSCRIBE%");
     assert_eq!(shown["state"], "delivered");
-    let service = shop.serve();
+    let service = app.serve();
     assert_eq!(service.at("/api/v1/outbox/1")["text"], shown["text"]);
     let token = url.rsplit('=').next().unwrap();
     let unsubscribe = service.client.post(format!("{}/u/{token}", service.url));
@@ -167,7 +167,7 @@ fn a_message_can_print_its_unsubscribe_address() {
 
 #[test]
 fn app_tokens_can_unsubscribe_too() {
-    let (shop, service) = configured();
+    let (app, service) = configured();
     let yaml = |path: &str, text: &'static str| {
         let request = service
             .post(path)
@@ -185,14 +185,14 @@ fn app_tokens_can_unsubscribe_too() {
     );
     let event = json!({ "eventTypeKey": "push", "params": { "PushToken": "t-1" } });
     ok(service.post_json("/api/v1/event", &event).send().unwrap());
-    let letter = || {
-        let letters = std::fs::read_dir(shop.path("shop.db-mail/new")).unwrap();
-        let mut letters = letters.map(|letter| letter.unwrap().path());
-        letters.find(|letter| letter.to_string_lossy().contains("-delivery-2-"))
+    let message = || {
+        let messages = std::fs::read_dir(app.path("shop.db-mail/new")).unwrap();
+        let mut messages = messages.map(|message| message.unwrap().path());
+        messages.find(|message| message.to_string_lossy().contains("-delivery-2-"))
     };
-    until(|| letter().is_some());
-    let letter = std::fs::read_to_string(letter().unwrap()).unwrap();
-    let (_, url) = letter.split_once("\r\n\r\nhttps://shop.example").unwrap();
+    until(|| message().is_some());
+    let message = std::fs::read_to_string(message().unwrap()).unwrap();
+    let (_, url) = message.split_once("\r\n\r\nhttps://shop.example").unwrap();
     let unsubscribe = service
         .client
         .post(format!("{}{}", service.url, url.trim()));
@@ -204,12 +204,12 @@ fn app_tokens_can_unsubscribe_too() {
 
 #[test]
 fn foreign_tokens_unsubscribe_no_contact() {
-    let (shop, service) = configured();
+    let (app, service) = configured();
     let client = crate::service::client(None);
     for token in ["1.AAAAAAAAAAAAAAAAAAAAAA", "1.", "1", "x"] {
         let url = format!("{}/u/{token}", service.url);
         problem(client.post(&url).send().unwrap(), 404, "not-found");
         problem(client.get(&url).send().unwrap(), 404, "not-found");
     }
-    shop.audited();
+    app.assert_audit();
 }

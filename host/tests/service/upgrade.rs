@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use serde_json::json;
 
 use crate::logs::serve;
-use crate::service::{Service, Shop};
+use crate::service::{Service, TestApp};
 
 fn layout(database: &Connection) -> i32 {
     let read = database.pragma_query_value(None, "user_version", |row| row.get(0));
@@ -15,10 +15,10 @@ fn layout(database: &Connection) -> i32 {
 
 #[test]
 fn a_service_stops_when_another_release_has_upgraded_its_database() {
-    let shop = Shop::ready();
-    let log = shop.path("log");
-    let mut service = serve(&shop, None, &[], &log);
-    let database = Connection::open(shop.path("shop.db")).unwrap();
+    let app = TestApp::ready();
+    let log = app.path("log");
+    let mut service = serve(&app, None, &[], &log);
+    let database = Connection::open(app.path("shop.db")).unwrap();
     let event = json!({ "eventTypeKey": "birthday", "keyValue": "ann" });
     let send = |service: &Service| service.post_json("/api/v1/event", &event).send();
     assert_eq!(send(&service).unwrap().status(), 200);
@@ -35,38 +35,38 @@ fn a_service_stops_when_another_release_has_upgraded_its_database() {
     let ready = service.get("/readyz").send();
     assert!(ready.map_or(true, |answer| answer.status() == 503));
     let status = service.ended();
-    let told = std::fs::read_to_string(log).unwrap();
-    assert_eq!(status, Some(2), "{told}");
+    let message = std::fs::read_to_string(log).unwrap();
+    assert_eq!(status, Some(2), "{message}");
     assert!(
-        told.contains("another release migrated the database"),
-        "{told}"
+        message.contains("another release migrated the database"),
+        "{message}"
     );
     assert_eq!(events(), before);
 }
 
 #[test]
 fn an_older_database_is_upgraded_once_it_has_no_executor() {
-    let shop = Shop::new();
-    let path = shop.path("shop.db");
+    let app = TestApp::new();
+    let path = app.path("shop.db");
     let database = Connection::open(&path).unwrap();
-    let first = include_str!("../../store-sqlite/src/layouts/01-first.sql");
+    let first = include_str!("../../store-sqlite/src/migrations/01-first.sql");
     database.execute_batch(first).unwrap();
     database
         .pragma_update(None, "application_id", 0x5072_6f6d)
         .unwrap();
     database.pragma_update(None, "user_version", 1).unwrap();
     // Like the executor of the earlier release.
-    let executor = File::create(shop.path("shop.db-executor")).unwrap();
+    let executor = File::create(app.path("shop.db-executor")).unwrap();
     executor.lock().unwrap();
-    let refused = shop.command(&["codes", "count"]).output().unwrap();
-    let told = String::from_utf8_lossy(&refused.stderr);
-    assert_eq!(refused.status.code(), Some(2), "{told}");
+    let refused = app.command(&["codes", "count"]).output().unwrap();
+    let message = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(2), "{message}");
     assert!(
-        told.contains("is still executing on it; stop that process first"),
-        "{told}"
+        message.contains("is still executing on it; stop that process first"),
+        "{message}"
     );
     assert_eq!(layout(&database), 1);
     drop(executor);
-    shop.done(&["codes", "count"]);
+    app.succeed(&["codes", "count"]);
     assert!(layout(&database) > 1);
 }

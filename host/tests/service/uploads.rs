@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use reqwest::blocking::Body;
 
-use crate::service::{Service, Shop, ok, until};
+use crate::service::{Service, TestApp, ok, until};
 
 /// A CSV with this many rows, generated while it is read.
 struct Rows {
@@ -70,8 +70,8 @@ fn peak_memory(service: &Service) -> u64 {
 #[test]
 fn a_large_upload_uses_bounded_memory_and_reports_progress() {
     const ROWS: u64 = 300_000;
-    let shop = Shop::new();
-    let service = shop.serve();
+    let app = TestApp::new();
+    let service = app.serve();
     // The fixed memory of a first upload: threads and the database's pages.
     let small = service
         .post("/api/v1/promocodes")
@@ -113,13 +113,13 @@ fn a_large_upload_uses_bounded_memory_and_reports_progress() {
 
 #[test]
 fn the_history_names_the_uploader_including_the_command_line() {
-    let shop = Shop::new();
-    std::fs::write(shop.path("codes.csv"), "code\nX1\nX2\n").unwrap();
-    shop.done(&["codes", "import", shop.path("codes.csv").to_str().unwrap()]);
-    let service = shop.serve();
+    let app = TestApp::new();
+    std::fs::write(app.path("codes.csv"), "code\nX1\nX2\n").unwrap();
+    app.succeed(&["codes", "import", app.path("codes.csv").to_str().unwrap()]);
+    let service = app.serve();
     service.codes(3);
     let history = service.at("/api/v1/uploads");
-    let key = promoflow::key::Key::id_of(&service.key).unwrap();
+    let key = promoflow::key::Key::parse_id(&service.key).unwrap();
     assert_eq!(history[0]["key"], key);
     assert_eq!(history[0]["inserted"], 3);
     assert!(history[1]["key"].is_null());
@@ -146,7 +146,7 @@ fn the_history_names_the_uploader_including_the_command_line() {
         service.get("/api/v1/uploads/99").send().unwrap().status(),
         404
     );
-    shop.audited();
+    app.assert_audit();
 }
 
 /// Sends some rows of a longer body and disconnects.
@@ -165,8 +165,8 @@ fn break_off(service: &Service, path: &str) {
 
 #[test]
 fn an_interrupted_upload_keeps_committed_rows_and_reports_them() {
-    let shop = Shop::new();
-    let service = shop.serve();
+    let app = TestApp::new();
+    let service = app.serve();
     break_off(&service, "/api/v1/promocodes");
     until(|| service.at("/api/v1/uploads")[0]["state"] == "interrupted");
     let upload = service.at("/api/v1/uploads/1");
@@ -187,5 +187,5 @@ fn an_interrupted_upload_keeps_committed_rows_and_reports_them() {
     });
     assert_eq!(service.at("/api/v1/promocodes/count")["total"], taken);
     assert_eq!(service.at("/api/v1/uploads").as_array().unwrap().len(), 1);
-    shop.audited();
+    app.assert_audit();
 }

@@ -29,7 +29,7 @@ pub(super) fn processor(config: &TraceConfig) -> Result<BatchSpanProcessor> {
     let client = HttpClient::new(TIMEOUT, 1, is_plain)?;
     let exporter = SpanExporter::builder()
         .with_http()
-        .with_http_client(Collector(client))
+        .with_http_client(ExportClient(client))
         .with_protocol(Protocol::HttpBinary)
         .with_endpoint(endpoint)
         .with_headers(headers)
@@ -46,10 +46,10 @@ pub(super) fn processor(config: &TraceConfig) -> Result<BatchSpanProcessor> {
 
 /// The HTTP client of the exporter.
 #[derive(Debug)]
-struct Collector(HttpClient);
+struct ExportClient(HttpClient);
 
 #[async_trait]
-impl opentelemetry_http::HttpClient for Collector {
+impl opentelemetry_http::HttpClient for ExportClient {
     /// Called on the exporter's own thread, so blocking is fine.
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         match self.0.execute(request.try_into()?) {

@@ -22,12 +22,12 @@ use anyhow::{Context, Result};
 
 use promoflow_config::TraceConfig;
 use promoflow_model::trace_context::Origin;
-use promoflow_store::{DeliveryId, EventRow, RunId, StepRecord, Store};
+use promoflow_store::{DeliveryId, EventRowId, RunId, StepRecord, Store};
 
 /// Maximum number of queued records; further ones are dropped.
-const WAITING: usize = 8_192;
+const MAX_QUEUED: usize = 8_192;
 /// Maximum time for exporting the last spans on shutdown.
-const FLUSH: Duration = Duration::from_secs(5);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A commit, which several units may share.
 #[derive(Clone, Copy, Debug)]
@@ -86,11 +86,11 @@ impl From<&StepRecord> for StepSpan {
 }
 
 /// A record of something to trace.
-pub enum Happened {
+pub enum TraceRecord {
     /// An event was accepted; with the segments it started.
     Event {
         /// The stored event.
-        row: EventRow,
+        row: EventRowId,
         /// The type of the event.
         kind: String,
         /// The request that brought it.
@@ -124,7 +124,7 @@ pub enum Happened {
 
 /// Creates spans from records.
 pub struct Tracer {
-    told: Mutex<Option<SyncSender<Happened>>>,
+    sender: Mutex<Option<SyncSender<TraceRecord>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -134,26 +134,26 @@ impl Tracer {
         let processor = exporter::processor(config)?;
         let installation = store.installation()?;
         let sample = config.sample;
-        let (told, heard) = sync_channel(WAITING);
+        let (sender, receiver) = sync_channel(MAX_QUEUED);
         let thread = thread::Builder::new()
             .name("traces".into())
             .spawn(move || {
                 let spans = spans::Spans::new(processor, store, installation, sample);
-                listen(&heard, &spans);
-                spans.finish(FLUSH);
+                listen(&receiver, &spans);
+                spans.finish(FLUSH_TIMEOUT);
             })
             .context("cannot start the trace thread")?;
         Ok(Tracer {
-            told: Mutex::new(Some(told)),
+            sender: Mutex::new(Some(sender)),
             thread: Mutex::new(Some(thread)),
         })
     }
 
     /// Queues a record; drops it if the queue is full.
-    pub fn tell(&self, happened: Happened) {
-        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(told) = &*told
-            && let Err(TrySendError::Full(_)) = told.try_send(happened)
+    pub fn record(&self, record: TraceRecord) {
+        let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sender) = &*sender
+            && let Err(TrySendError::Full(_)) = sender.try_send(record)
         {
             tracing::debug!("the trace collector is too slow: spans were dropped");
         }
@@ -162,7 +162,7 @@ impl Tracer {
     /// Exports the remaining spans, within a few seconds.
     pub fn stop(&self) {
         drop(
-            self.told
+            self.sender
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .take(),
@@ -180,9 +180,9 @@ impl Tracer {
     }
 }
 
-fn listen(heard: &Receiver<Happened>, spans: &spans::Spans) {
-    while let Ok(happened) = heard.recv() {
-        if let Err(error) = spans.make(happened) {
+fn listen(receiver: &Receiver<TraceRecord>, spans: &spans::Spans) {
+    while let Ok(happened) = receiver.recv() {
+        if let Err(error) = spans.create(happened) {
             tracing::warn!("spans were dropped: {error}");
         }
     }

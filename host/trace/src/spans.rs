@@ -8,11 +8,11 @@ use opentelemetry::trace::{SpanContext, SpanKind, Status, TraceFlags, TraceState
 use opentelemetry::{InstrumentationScope, KeyValue, SpanId, TraceId};
 use opentelemetry_sdk::trace::{BatchSpanProcessor, SpanData, SpanProcessor};
 
-use super::ids::{span_of, trace_of};
+use super::ids::{derive_span_id, derive_trace_id};
 use promoflow_model::trace_context::TraceParent;
 
-use super::{CommitSpan, Happened, SegmentSpan};
-use promoflow_store::{EventRow, Result, Store};
+use super::{CommitSpan, SegmentSpan, TraceRecord};
+use promoflow_store::{EventRowId, Result, Store};
 
 /// Creates spans and passes them to the exporter.
 pub(super) struct Spans {
@@ -24,7 +24,7 @@ pub(super) struct Spans {
 }
 
 /// A span to export.
-struct Made {
+struct SpanDraft {
     trace: TraceId,
     id: SpanId,
     parent: SpanId,
@@ -55,15 +55,15 @@ impl Spans {
     }
 
     /// Exports the remaining spans.
-    pub(super) fn finish(&self, most: Duration) {
-        if let Err(error) = self.processor.shutdown_with_timeout(most) {
+    pub(super) fn finish(&self, timeout: Duration) {
+        if let Err(error) = self.processor.shutdown_with_timeout(timeout) {
             tracing::warn!("the last spans were not exported: {error}");
         }
     }
 
-    pub(super) fn make(&self, happened: Happened) -> Result<()> {
+    pub(super) fn create(&self, happened: TraceRecord) -> Result<()> {
         match happened {
-            Happened::Event {
+            TraceRecord::Event {
                 row,
                 kind,
                 origin,
@@ -75,7 +75,7 @@ impl Spans {
                 };
                 let event = event_span(trace);
                 let parent = origin.parent.map(|parent| SpanId::from_bytes(parent.span));
-                self.put(Made {
+                self.export(SpanDraft {
                     trace,
                     id: event,
                     parent: parent.unwrap_or(SpanId::INVALID),
@@ -93,7 +93,7 @@ impl Spans {
                     self.segment(trace, &segment);
                 }
             }
-            Happened::Segment { segment, commit } => {
+            TraceRecord::Segment { segment, commit } => {
                 let Some((row, parent)) = self.store.trace_of_run(segment.run)? else {
                     return Ok(());
                 };
@@ -109,7 +109,7 @@ impl Spans {
                     self.commit(trace, run, what, commit);
                 }
             }
-            Happened::Attempt {
+            TraceRecord::Attempt {
                 delivery,
                 channel,
                 outcome,
@@ -127,10 +127,10 @@ impl Spans {
                 };
                 let since = began.duration_since(SystemTime::UNIX_EPOCH);
                 let since = since.unwrap_or_default().as_nanos();
-                self.put(Made {
+                self.export(SpanDraft {
                     trace,
-                    id: span_of(trace, format_args!("attempt:{delivery}:{since}")),
-                    parent: span_of(trace, format_args!("run:{run}:0")),
+                    id: derive_span_id(trace, format_args!("attempt:{delivery}:{since}")),
+                    parent: derive_span_id(trace, format_args!("run:{run}:0")),
                     kind: SpanKind::Client,
                     name: format!("deliver {channel}").into(),
                     times: (began, ended),
@@ -147,12 +147,12 @@ impl Spans {
     }
 
     /// Returns the trace of an event; `None` if it is not sampled.
-    fn trace(&self, row: EventRow, parent: Option<TraceParent>) -> Option<TraceId> {
+    fn trace(&self, row: EventRowId, parent: Option<TraceParent>) -> Option<TraceId> {
         match parent {
             // The sender of the trace has decided.
             Some(parent) => parent.sampled.then(|| TraceId::from_bytes(parent.trace)),
             None => {
-                let trace = trace_of(&self.installation, row);
+                let trace = derive_trace_id(&self.installation, row);
                 let [first, ..] = trace.to_bytes();
                 (f64::from(first) < self.sample * 256.0).then_some(trace)
             }
@@ -162,18 +162,18 @@ impl Spans {
     fn segment(&self, trace: TraceId, segment: &SegmentSpan) -> SpanId {
         let (run, number) = (segment.run, segment.number);
         // A retried segment has a span for each attempt.
-        let again = match segment.end {
+        let attempt_number = match segment.end {
             "retried" => segment.attempt,
             _ => 0,
         };
-        let id = match again {
-            0 => span_of(trace, format_args!("run:{run}:{number}")),
-            attempt => span_of(trace, format_args!("run:{run}:{number}:{attempt}")),
+        let id = match attempt_number {
+            0 => derive_span_id(trace, format_args!("run:{run}:{number}")),
+            attempt => derive_span_id(trace, format_args!("run:{run}:{number}:{attempt}")),
         };
         let began = segment.steps.first().map(|step| step.began);
         let ended = segment.steps.last().map(|step| step.ended);
         let now = SystemTime::now();
-        self.put(Made {
+        self.export(SpanDraft {
             trace,
             id,
             parent: event_span(trace),
@@ -195,9 +195,12 @@ impl Spans {
             if let Some(port) = &step.port {
                 attributes.push(KeyValue::new("promoflow.port", port.clone()));
             }
-            self.put(Made {
+            self.export(SpanDraft {
                 trace,
-                id: span_of(trace, format_args!("step:{run}:{number}:{again}:{place}")),
+                id: derive_span_id(
+                    trace,
+                    format_args!("step:{run}:{number}:{attempt_number}:{place}"),
+                ),
                 parent: id,
                 kind: SpanKind::Internal,
                 name: format!("step {}", step.step).into(),
@@ -217,9 +220,9 @@ impl Spans {
         commit: CommitSpan,
     ) {
         let units = i64::try_from(commit.units).unwrap_or(i64::MAX);
-        self.put(Made {
+        self.export(SpanDraft {
             trace,
-            id: span_of(trace, what),
+            id: derive_span_id(trace, what),
             parent,
             kind: SpanKind::Internal,
             name: "commit".into(),
@@ -229,27 +232,27 @@ impl Spans {
         });
     }
 
-    fn put(&self, made: Made) {
+    fn export(&self, draft: SpanDraft) {
         let context = SpanContext::new(
-            made.trace,
-            made.id,
+            draft.trace,
+            draft.id,
             TraceFlags::SAMPLED,
             false,
             TraceState::default(),
         );
         self.processor.on_end(SpanData {
             span_context: context,
-            parent_span_id: made.parent,
-            parent_span_is_remote: made.kind == SpanKind::Server,
-            span_kind: made.kind,
-            name: made.name,
-            start_time: made.times.0,
-            end_time: made.times.1.max(made.times.0),
-            attributes: made.attributes,
+            parent_span_id: draft.parent,
+            parent_span_is_remote: draft.kind == SpanKind::Server,
+            span_kind: draft.kind,
+            name: draft.name,
+            start_time: draft.times.0,
+            end_time: draft.times.1.max(draft.times.0),
+            attributes: draft.attributes,
             dropped_attributes_count: 0,
             events: Default::default(),
             links: Default::default(),
-            status: match made.failed {
+            status: match draft.failed {
                 true => Status::error("see the run history"),
                 false => Status::Unset,
             },
@@ -259,5 +262,5 @@ impl Spans {
 }
 
 fn event_span(trace: TraceId) -> SpanId {
-    span_of(trace, format_args!("event"))
+    derive_span_id(trace, format_args!("event"))
 }

@@ -1,12 +1,12 @@
-//! `mischief`, a block that performs the action its step names; most actions are harmful.
+//! `chaos`, a block that performs the action its step names; most actions are harmful.
 //!
 //! `do` names the action. `claims` codes are claimed first, so that every failure can also happen
 //! with staged effects. `n` is the number of repetitions of actions that loop.
 #![forbid(unsafe_code)]
 
-mod deed;
+mod action;
 
-use deed::Deed;
+use action::Action;
 use promoflow_block::{
     Alternative, Block, Call, Description, Error, Outcome, Parameter, Params, Port, Resumption,
     Selector, data, export, promocodes,
@@ -14,23 +14,23 @@ use promoflow_block::{
 
 /// The block.
 #[derive(Clone, Copy, Debug)]
-pub struct Mischief;
+pub struct Chaos;
 
-impl Block for Mischief {
+impl Block for Chaos {
     fn describe() -> Description {
-        let deeds = Deed::ALL.map(|(name, _)| Alternative::plain(name, name));
+        let actions = Action::ALL.map(|(name, _)| Alternative::plain(name, name));
         Description::new("mischief", env!("CARGO_PKG_VERSION"))
             .title("Mischief")
-            .about("Performs the action that `do` names.")
-            .param(Parameter::choice("do", deeds).required())
+            .description("Performs the action that `do` names.")
+            .param(Parameter::choice("do", actions).required())
             .param(
                 Parameter::integer("n", 0..=i64::MAX)
-                    .about("Repetitions of a loop, or bytes of a value.")
+                    .description("Repetitions of a loop, or bytes of a value.")
                     .default(1_000_000),
             )
             .param(
                 Parameter::integer("claims", 0..=1000)
-                    .about("Number of codes to claim first.")
+                    .description("Number of codes to claim first.")
                     .default(0),
             )
             .param(Parameter::text("type", 1..=100).default("General"))
@@ -38,21 +38,25 @@ impl Block for Mischief {
             .param(Parameter::integer("days", 0..=36_500).default(0))
             .param(
                 Parameter::integer("until", i64::MIN..=i64::MAX)
-                    .about("End of a wait, in milliseconds since 1970.")
+                    .description("End of a wait, in milliseconds since 1970.")
                     .default(0),
             )
-            .port(Port::new("next").about("Nothing bad happened.").follows())
-            .port(Port::new("aside").about("Not connected unless the workflow connects it."))
+            .port(
+                Port::new("next")
+                    .description("Nothing bad happened.")
+                    .falls_through(),
+            )
+            .port(Port::new("aside").description("Not connected unless the workflow connects it."))
     }
 
     fn run(call: Call) -> Result<Outcome, Error> {
         let params = &call.params;
-        let deed = Deed::from_name(&params.choice("do")?.name)
+        let action = Action::from_name(&params.choice("do")?.name)
             .ok_or_else(|| Error::Invalid("do: unknown action".into()))?;
         match call.resumed {
-            Some(Resumption::GaveUp) if matches!(deed, Deed::WaitAgain) => {}
+            Some(Resumption::GaveUp) if matches!(action, Action::WaitAgain) => {}
             Some(Resumption::GaveUp) => return Ok(Outcome::port("aside")),
-            Some(Resumption::Code) if matches!(deed, Deed::WaitCodeAgain) => {}
+            Some(Resumption::Code) if matches!(action, Action::WaitCodeAgain) => {}
             Some(Resumption::Code) => {
                 claim(params)?;
                 return Ok(Outcome::port("next"));
@@ -63,14 +67,14 @@ impl Block for Mischief {
             }
             None => {}
         }
-        let claims = match deed {
-            Deed::ClaimThenTrap => 1,
+        let claims = match action {
+            Action::ClaimThenTrap => 1,
             _ => params.integer("claims")?,
         };
         for _ in 0..claims {
             claim(params)?;
         }
-        deed.commit(params)
+        action.perform(params)
     }
 }
 
@@ -94,4 +98,4 @@ fn claim(params: &Params) -> Result<(), Error> {
     data::set("promocode", promocode.code)
 }
 
-export!(Mischief);
+export!(Chaos);

@@ -16,8 +16,8 @@ use anyhow::{Context, Result, bail};
 use promoflow::event::Event;
 use promoflow::pool::ImportOptions;
 use promoflow::run::Receipt;
-use promoflow::{Promoflow, Running};
-use promoflow_tests::LetterFile;
+use promoflow::{EngineHandle, Promoflow};
+use promoflow_tests::FileChannel;
 
 /// Sender threads.
 const SENDERS: usize = 4;
@@ -25,24 +25,24 @@ const SENDERS: usize = 4;
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let (database, orders) = words.split_first().context("missing argument: database")?;
+    let (database, command) = words.split_first().context("missing argument: database")?;
     let cache = PathBuf::from(env!("MISCHIEF_WASM")).with_file_name("compiled");
     let promoflow = Promoflow::builder(*database)
         .cache(cache)
         .workers(2)
-        .channel(LetterFile(format!("{database}-letters").into()))
+        .channel(FileChannel(format!("{database}-letters").into()))
         .open()?;
-    match orders {
+    match command {
         ["send", prefix, count] => send(&promoflow, prefix, count.parse()?),
-        ["once", prefix, count] => once(&promoflow, prefix, count.parse()?),
+        ["once", prefix, count] => send_about_one_contact(&promoflow, prefix, count.parse()?),
         ["send-as", kind, prefix, count] => send_as(&promoflow, kind, prefix, count.parse()?),
         ["work"] => work(&promoflow),
         ["import", rows] => import(&promoflow, rows.parse()?),
-        _ => bail!("unknown command {orders:?}"),
+        _ => bail!("unknown command {command:?}"),
     }
 }
 
-fn tell(line: &str) -> io::Result<()> {
+fn print_line(line: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{line}")?;
     out.flush()
@@ -53,18 +53,22 @@ fn send(promoflow: &Promoflow, prefix: &str, count: usize) -> Result<()> {
     let next = Arc::new(Mutex::new(0..count));
     std::thread::scope(|scope| {
         let senders: Vec<_> = (0..SENDERS)
-            .map(|_| scope.spawn(|| send_some(&running, prefix, &next)))
+            .map(|_| scope.spawn(|| send_events(&running, prefix, &next)))
             .collect();
         senders
             .into_iter()
             .try_for_each(|sender| sender.join().expect("a sender panicked"))
     })?;
-    running.rest_all()?;
-    tell("rested")?;
+    running.wait_all_idle()?;
+    print_line("rested")?;
     Ok(())
 }
 
-fn send_some(running: &Running, prefix: &str, next: &Mutex<std::ops::Range<usize>>) -> Result<()> {
+fn send_events(
+    running: &EngineHandle,
+    prefix: &str,
+    next: &Mutex<std::ops::Range<usize>>,
+) -> Result<()> {
     loop {
         let number = next.lock().expect("a sender panicked").next();
         let Some(number) = number else { return Ok(()) };
@@ -77,7 +81,7 @@ fn send_some(running: &Running, prefix: &str, next: &Mutex<std::ops::Range<usize
     }
 }
 
-fn once(promoflow: &Promoflow, prefix: &str, count: usize) -> Result<()> {
+fn send_about_one_contact(promoflow: &Promoflow, prefix: &str, count: usize) -> Result<()> {
     let running = promoflow.start()?;
     for number in 0..count {
         let id = format!("{prefix}-{number}");
@@ -86,8 +90,8 @@ fn once(promoflow: &Promoflow, prefix: &str, count: usize) -> Result<()> {
             .with_param("EmailAddress", "one@example.com");
         acknowledge(&id, &running.send(event)?)?;
     }
-    running.rest_all()?;
-    tell("rested")?;
+    running.wait_all_idle()?;
+    print_line("rested")?;
     Ok(())
 }
 
@@ -101,30 +105,30 @@ fn send_as(promoflow: &Promoflow, kind: &str, prefix: &str, count: usize) -> Res
             .with_param("EmailAddress", address);
         acknowledge(&id, &running.send(event)?)?;
     }
-    running.rest_all()?;
-    tell("rested")?;
+    running.wait_all_idle()?;
+    print_line("rested")?;
     // Keep the database open until this process is killed or its input ends.
     io::stdin().read_to_end(&mut Vec::new())?;
     Ok(())
 }
 
 fn acknowledge(id: &str, receipt: &Receipt) -> Result<()> {
-    let mut line = format!("accepted {id} {}", word(receipt.duplicate));
+    let mut line = format!("accepted {id} {}", status_name(receipt.duplicate));
     for run in &receipt.runs {
         write!(line, " {run}")?;
     }
-    Ok(tell(&line)?)
+    Ok(print_line(&line)?)
 }
 
-fn word(duplicate: bool) -> &'static str {
+fn status_name(duplicate: bool) -> &'static str {
     if duplicate { "again" } else { "new" }
 }
 
 fn work(promoflow: &Promoflow) -> Result<()> {
     let running = promoflow.start()?;
-    tell("working")?;
+    print_line("working")?;
     io::stdin().read_to_end(&mut Vec::new())?;
-    running.rest_all()?;
+    running.wait_all_idle()?;
     Ok(())
 }
 
@@ -140,8 +144,8 @@ fn import(promoflow: &Promoflow, rows: u64) -> Result<()> {
         .lines()
         .find_map(|line| line.strip_prefix("VmHWM:"))
         .context("/proc has no peak memory")?;
-    tell(&format!("inserted {}", report.inserted))?;
-    tell(peak.trim().trim_end_matches(" kB"))?;
+    print_line(&format!("inserted {}", report.inserted))?;
+    print_line(peak.trim().trim_end_matches(" kB"))?;
     Ok(())
 }
 

@@ -7,8 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use promoflow_tests::faulty::{self, Plan};
 use promoflow_tests::options::OutboxOptions;
+use promoflow_tests::smtp_faults::{self, Plan};
 
 /// Deliver through a faulty mail server and compare the database with the server's log
 #[derive(Parser)]
@@ -25,7 +25,7 @@ fn main() -> Result<ExitCode> {
     let (deliveries, seed) = (options.deliveries, options.seed.unwrap_or(now.as_secs()));
     let release = program.parent().context("the program is in no folder")?;
     let plan = Plan {
-        python: faulty::python(release),
+        python: smtp_faults::python(release),
         tools: Path::new(env!("CARGO_MANIFEST_DIR")).join("tools"),
         program: program.clone(),
         deliveries,
@@ -34,7 +34,7 @@ fn main() -> Result<ExitCode> {
         forgets: 0,
     };
     println!("{deliveries} deliveries, --seed {seed}");
-    let summary = faulty::run(&plan).with_context(|| format!("--seed {seed}"))?;
+    let summary = smtp_faults::run(&plan).with_context(|| format!("--seed {seed}"))?;
     print!("{summary}");
     Ok(match summary.holds() {
         true => ExitCode::SUCCESS,

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use rusqlite::{Connection, OpenFlags};
 
 use super::ledger::Acknowledged;
-use super::letters::Mailbox;
+use super::mailbox::Mailbox;
 
 /// A run with its codes and deliveries.
 struct Run {
@@ -26,7 +26,7 @@ struct Stored {
     /// Run, address and state by delivery id.
     deliveries: HashMap<i64, (i64, String, String)>,
     /// Number of attempts without an end, by delivery id.
-    unended: HashMap<i64, u32>,
+    open_attempts: HashMap<i64, u32>,
     codes: HashSet<String>,
 }
 
@@ -39,13 +39,13 @@ pub(crate) fn compare(
     let connection = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let sound: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0))?;
     let stored = Stored::read(&connection).context("cannot read the database")?;
-    let mut offences: Vec<String> = acknowledged.offences.iter().cloned().collect();
-    offences.extend(mailbox.offences.iter().cloned());
+    let mut violations: Vec<String> = acknowledged.violations.iter().cloned().collect();
+    violations.extend(mailbox.violations.iter().cloned());
     if sound != "ok" {
-        offences.push(format!("the file is damaged: {sound}"));
+        violations.push(format!("the file is damaged: {sound}"));
     }
     for (event, runs) in &acknowledged.events {
-        stored.event(event, runs, acknowledged, &mut offences);
+        stored.event(event, runs, acknowledged, &mut violations);
     }
     for (upload, codes) in &acknowledged.uploads {
         let lost: Vec<_> = codes
@@ -53,14 +53,14 @@ pub(crate) fn compare(
             .filter(|code| !stored.codes.contains(*code))
             .collect();
         if let Some(first) = lost.first() {
-            offences.push(format!(
+            violations.push(format!(
                 "{upload} lost {} codes, such as {first}",
                 lost.len()
             ));
         }
     }
-    stored.letters(mailbox, &mut offences);
-    Ok(offences)
+    stored.messages(mailbox, &mut violations);
+    Ok(violations)
 }
 
 impl Stored {
@@ -70,7 +70,7 @@ impl Stored {
             runs: HashMap::new(),
             of_event: HashMap::new(),
             deliveries: HashMap::new(),
-            unended: HashMap::new(),
+            open_attempts: HashMap::new(),
             codes: HashSet::new(),
         };
         let mut runs = connection.prepare("SELECT id, event, state FROM run ORDER BY id")?;
@@ -109,11 +109,11 @@ impl Stored {
                 .deliveries
                 .insert(id, (run, row.get(2)?, row.get(3)?));
         }
-        let mut unended = connection.prepare(
+        let mut open_attempts = connection.prepare(
             "SELECT delivery, count(*) FROM attempt WHERE outcome IS NULL GROUP BY delivery",
         )?;
-        let unended = unended.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        stored.unended = unended.collect::<rusqlite::Result<_>>()?;
+        let open_attempts = open_attempts.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        stored.open_attempts = open_attempts.collect::<rusqlite::Result<_>>()?;
         let mut codes = connection.prepare("SELECT code FROM code")?;
         let codes = codes.query_map([], |row| row.get(0))?;
         stored.codes = codes.collect::<rusqlite::Result<_>>()?;
@@ -122,14 +122,20 @@ impl Stored {
 
     /// Checks an acknowledged event: it has exactly the acknowledged runs, each with one code and
     /// one delivery unless its cancellation was requested.
-    fn event(&self, event: &str, runs: &[i64], told: &Acknowledged, offences: &mut Vec<String>) {
+    fn event(
+        &self,
+        event: &str,
+        runs: &[i64],
+        acknowledged: &Acknowledged,
+        violations: &mut Vec<String>,
+    ) {
         let Some(row) = self.events.get(event) else {
-            offences.push(format!("event {event} was acknowledged and is missing"));
+            violations.push(format!("event {event} was acknowledged and is missing"));
             return;
         };
         let stored = self.of_event.get(row).map_or(&[][..], Vec::as_slice);
         if stored != runs || runs.len() != 1 {
-            offences.push(format!(
+            violations.push(format!(
                 "event {event}: acknowledged runs {runs:?}, stored runs {stored:?}"
             ));
         }
@@ -138,13 +144,15 @@ impl Stored {
                 continue;
             };
             let got = (run.codes.len(), run.deliveries.len());
-            let cancelled = run.state == "cancelled" && told.asked.contains(number);
+            let cancelled =
+                run.state == "cancelled" && acknowledged.cancel_requested.contains(number);
             let fits = match cancelled {
                 true => got.0 <= 1 && got.1 <= 1,
                 false => run.state == "completed" && got == (1, 1),
             };
-            if !fits || run.event != *row || (told.cancelled.contains(number) && !cancelled) {
-                offences.push(format!(
+            if !fits || run.event != *row || (acknowledged.cancelled.contains(number) && !cancelled)
+            {
+                violations.push(format!(
                     "run {number} of event {event} is {}, with codes {:?} and deliveries {:?}",
                     run.state, run.codes, run.deliveries
                 ));
@@ -153,37 +161,42 @@ impl Stored {
     }
 
     /// Checks that exactly the committed messages left, and that no code left in two deliveries.
-    fn letters(&self, mailbox: &Mailbox, offences: &mut Vec<String>) {
+    fn messages(&self, mailbox: &Mailbox, violations: &mut Vec<String>) {
         let mut carriers: BTreeMap<&str, i64> = BTreeMap::new();
-        for (&delivery, letter) in &mailbox.letters {
+        for (&delivery, message) in &mailbox.messages {
             let shared = |other: &i64| {
                 // A contact's own code may appear in several of its messages.
-                letter.code.contains("-keeper-")
-                    && mailbox.letters.get(other).map(|one| &one.address) == Some(&letter.address)
+                message.code.contains("-keeper-")
+                    && mailbox.messages.get(other).map(|one| &one.address) == Some(&message.address)
             };
-            if let Some(other) = carriers.insert(&letter.code, delivery)
+            if let Some(other) = carriers.insert(&message.code, delivery)
                 && !shared(&other)
             {
-                let code = &letter.code;
-                offences.push(format!("{code} left in deliveries {other} and {delivery}"));
+                let code = &message.code;
+                violations.push(format!("{code} left in deliveries {other} and {delivery}"));
             }
             let committed = self
                 .deliveries
                 .get(&delivery)
                 .is_some_and(|(run, address, _)| {
                     let codes = self.runs.get(run).map(|run| &run.codes[..]);
-                    *address == letter.address && codes == Some(std::slice::from_ref(&letter.code))
+                    *address == message.address
+                        && codes == Some(std::slice::from_ref(&message.code))
                 });
-            let unended = self.unended.get(&delivery).copied().unwrap_or_default();
-            if letter.times > 1 + unended {
-                offences.push(format!(
-                    "delivery {delivery} left {} times, but {unended} attempts have no end",
-                    letter.times
+            let open_attempts = self
+                .open_attempts
+                .get(&delivery)
+                .copied()
+                .unwrap_or_default();
+            if message.times > 1 + open_attempts {
+                violations.push(format!(
+                    "delivery {delivery} left {} times, but {open_attempts} attempts have no end",
+                    message.times
                 ));
             }
             if !committed {
-                offences.push(format!(
-                    "delivery {delivery} left as {letter:?}, which is not stored"
+                violations.push(format!(
+                    "delivery {delivery} left as {message:?}, which is not stored"
                 ));
             }
         }
@@ -192,14 +205,14 @@ impl Stored {
                 .runs
                 .get(run)
                 .is_some_and(|run| run.state == "cancelled");
-            let left = mailbox.letters.contains_key(delivery);
+            let left = mailbox.messages.contains_key(delivery);
             let fits = match &**state {
                 "delivered" => left,
                 "cancelled" => off && !left,
                 _ => false,
             };
             if !fits {
-                offences.push(format!(
+                violations.push(format!(
                     "delivery {delivery} of run {run} to {address} is {state}, and {}",
                     if left { "left" } else { "never left" }
                 ));

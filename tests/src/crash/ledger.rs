@@ -25,12 +25,12 @@ pub(crate) struct Acknowledged {
     /// Number of acknowledgements as duplicates.
     pub(crate) duplicates: u64,
     /// Runs whose cancellation was requested, and those acknowledged as cancelled.
-    pub(crate) asked: BTreeSet<i64>,
+    pub(crate) cancel_requested: BTreeSet<i64>,
     pub(crate) cancelled: BTreeSet<i64>,
     /// Number of events and uploads answered with an error.
     pub(crate) errors: u64,
     /// Contradicting acknowledgements.
-    pub(crate) offences: BTreeSet<String>,
+    pub(crate) violations: BTreeSet<String>,
 }
 
 /// The ledger, written by the reader threads of all processes.
@@ -48,28 +48,28 @@ impl Ledger {
 
     /// Records a line printed by `event send --json`.
     pub(crate) fn event(&self, line: &str) -> Result<()> {
-        let told: Value =
+        let report: Value =
             serde_json::from_str(line).with_context(|| format!("not JSON: `{line}`"))?;
-        let runs: Vec<i64> = told["runs"]
+        let runs: Vec<i64> = report["runs"]
             .as_array()
             .into_iter()
             .flatten()
             .filter_map(|run| run.as_str()?.parse().ok())
             .collect();
         let mut state = self.state();
-        match (told["event"].as_str(), told["status"].as_str()) {
+        match (report["event"].as_str(), report["status"].as_str()) {
             (Some(event), Some(status @ ("accepted" | "duplicate"))) => {
                 writeln!(state.0, "{}", json!({ "event": event, "runs": runs }))?;
                 let known = &mut state.1;
                 known.duplicates += u64::from(status == "duplicate");
                 if status == "accepted" && !known.new.insert(event.to_owned()) {
-                    let offence = format!("event {event} was accepted as new twice");
-                    known.offences.insert(offence);
+                    let violation = format!("event {event} was accepted as new twice");
+                    known.violations.insert(violation);
                 }
                 let before = known.events.entry(event.to_owned()).or_insert(runs.clone());
                 if *before != runs {
-                    let offence = format!("event {event} has runs {before:?}, and then {runs:?}");
-                    known.offences.insert(offence);
+                    let violation = format!("event {event} has runs {before:?}, and then {runs:?}");
+                    known.violations.insert(violation);
                 }
             }
             _ => state.1.errors += 1,
@@ -79,9 +79,9 @@ impl Ledger {
 
     /// Records the report of `codes import --json` for a file of codes.
     pub(crate) fn upload(&self, file: &str, codes: &[String], line: &str) -> Result<()> {
-        let told: Value =
+        let report: Value =
             serde_json::from_str(line).with_context(|| format!("not JSON: `{line}`"))?;
-        let count = |field: &str| told[field].as_u64().unwrap_or_default();
+        let count = |field: &str| report[field].as_u64().unwrap_or_default();
         let mut state = self.state();
         if count("inserted") + count("updated") + count("unchanged") < codes.len() as u64 {
             state.1.errors += 1;
@@ -93,8 +93,8 @@ impl Ledger {
     }
 
     /// Records a request to cancel a run.
-    pub(crate) fn asked(&self, run: i64) {
-        self.state().1.asked.insert(run);
+    pub(crate) fn cancel_requested(&self, run: i64) {
+        self.state().1.cancel_requested.insert(run);
     }
 
     /// Records a successful cancellation.
@@ -106,7 +106,7 @@ impl Ledger {
     }
 
     /// Returns a random run of the events whose ids start with `prefix`.
-    pub(crate) fn some_run(&self, prefix: &str, random: &mut Random) -> Option<i64> {
+    pub(crate) fn random_run(&self, prefix: &str, random: &mut Random) -> Option<i64> {
         self.read(|known| {
             let events = known.events.range(prefix.to_owned()..);
             let runs: Vec<i64> = events

@@ -14,11 +14,11 @@ const EVENTS: usize = 60;
 /// Codes per file.
 const CODES: usize = 400;
 /// Codes per file for waiting runs: fewer than there are waiting runs, so that their pool runs out.
-const AWAITED: usize = 8;
+const CODES_FOR_WAITING: usize = 8;
 /// Number of contacts that keep their code.
 const KEEPERS: usize = 12;
 /// Longest time in milliseconds that a run waits for the time in its event.
-pub(crate) const WAIT: u64 = 2_500;
+pub(crate) const MAX_WAIT_MILLIS: u64 = 2_500;
 
 /// Workflows next to the main job: runs that wait for a refill, send their code and wait for a
 /// time, so that they can be cancelled after the code may have left; and runs that wait for a time
@@ -53,7 +53,7 @@ steps:
 pub(crate) struct Load {
     folder: PathBuf,
     made: usize,
-    again: Vec<Job>,
+    repeats: Vec<Job>,
     /// Number of events in files, and of those that wait for a code.
     pub(crate) events: usize,
     patient: usize,
@@ -64,33 +64,33 @@ impl Load {
         Load {
             folder,
             made: 0,
-            again: Vec::new(),
+            repeats: Vec::new(),
             events: 0,
             patient: 0,
         }
     }
 
     /// Queues a job whose completion is unknown.
-    pub(crate) fn again(&mut self, job: Job) {
+    pub(crate) fn requeue(&mut self, job: Job) {
         if !matches!(job, Job::Work | Job::Cancel { .. }) {
-            self.again.push(job);
+            self.repeats.push(job);
         }
     }
 
     /// Takes the jobs that must be repeated.
-    pub(crate) fn left(&mut self) -> Vec<Job> {
-        std::mem::take(&mut self.again)
+    pub(crate) fn take_repeats(&mut self) -> Vec<Job> {
+        std::mem::take(&mut self.repeats)
     }
 
     /// Returns a file of events: half of the time one that was sent before without finishing.
     pub(crate) fn send(&mut self, random: &mut Random) -> Result<Job> {
         let known = self
-            .again
+            .repeats
             .iter()
             .position(|job| matches!(job, Job::Send { .. }));
         let waits = !random.once_in(3);
         if let Some(known) = known.filter(|_| random.once_in(2))
-            && let Job::Send { file, .. } = self.again.swap_remove(known)
+            && let Job::Send { file, .. } = self.repeats.swap_remove(known)
         {
             return Ok(Job::Send { file, waits });
         }
@@ -110,7 +110,7 @@ impl Load {
                 _ => id.clone(),
             };
             self.patient += usize::from(kind == "patient");
-            let until = soon + random.below(WAIT);
+            let until = soon + random.below(MAX_WAIT_MILLIS);
             writeln!(
                 text,
                 r#"{{"id":"{id}","eventTypeKey":"{kind}","keyValue":"{name}","params":{{"EmailAddress":"{name}@example.com","until":"{until}"}}}}"#
@@ -125,13 +125,13 @@ impl Load {
     /// Returns a file of codes: half of the time one that was uploaded before without finishing.
     pub(crate) fn import(&mut self, random: &mut Random) -> Result<Job> {
         let known = self
-            .again
+            .repeats
             .iter()
             .position(|job| matches!(job, Job::Import { .. }));
         if let Some(known) = known.filter(|_| random.once_in(2)) {
-            return Ok(self.again.swap_remove(known));
+            return Ok(self.repeats.swap_remove(known));
         }
-        self.import_of(CODES, AWAITED)
+        self.import_of(CODES, CODES_FOR_WAITING)
     }
 
     /// Returns a file with a code for every run that may wait for one.

@@ -7,8 +7,8 @@
 
 mod compare;
 mod ledger;
-mod letters;
 mod load;
+mod mailbox;
 mod process;
 mod random;
 pub mod serve;
@@ -24,18 +24,18 @@ use promoflow::failpoint::Failpoint;
 
 use crate::{CODE_THEN_MAIL, MAIL};
 use ledger::Ledger;
-use letters::Mailbox;
 use load::Load;
-use process::{Ended, Job, Process, Shop};
+use mailbox::Mailbox;
+use process::{Ended, Installation, Job, Process};
 use random::Random;
 pub use summary::Summary;
 
 /// Longest time for a job, or until a failpoint is reached.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// Time during which a worker gets new load while it has not reached its failpoint.
-const FED: Duration = Duration::from_secs(10);
+const LOAD_TIME: Duration = Duration::from_secs(10);
 /// Codes per kill: more than the events sent per kill.
-const CODES_A_KILL: u64 = 250;
+const CODES_PER_KILL: u64 = 250;
 
 /// The parameters of a run of the harness.
 #[derive(Clone, Debug)]
@@ -60,7 +60,7 @@ enum Target {
 }
 
 struct Harness {
-    shop: Shop,
+    app: Installation,
     load: Load,
     random: Random,
     mailbox: Mailbox,
@@ -72,17 +72,17 @@ pub fn run(plan: &Plan) -> Result<Summary> {
     let began = Instant::now();
     let folder = tempfile::tempdir()?;
     let database = folder.path().join("shop.db");
-    let shop = Shop {
+    let app = Installation {
         program: plan.program.clone(),
         ledger: Arc::new(Ledger::new(&folder.path().join("ledger.jsonl"))?),
         errors: folder.path().join("stderr.txt"),
         database: database.clone(),
     };
     let mut harness = Harness {
-        shop,
+        app,
         load: Load::new(folder.path().to_owned()),
         random: Random::new(plan.seed),
-        mailbox: Mailbox::new(promoflow::maildir_beside(&database)),
+        mailbox: Mailbox::new(promoflow::default_maildir(&database)),
         summary: Summary::new(plan.seed),
     };
     harness.set_up(plan.kills)?;
@@ -97,7 +97,7 @@ pub fn run(plan: &Plan) -> Result<Summary> {
         harness.round(*target)?;
         harness.summary.rounds += 1;
     }
-    harness.rest()?;
+    harness.wait_idle()?;
     harness.compare()?;
     let mut summary = harness.summary;
     summary.took = began.elapsed();
@@ -109,7 +109,7 @@ pub fn run(plan: &Plan) -> Result<Summary> {
 
 impl Harness {
     fn set_up(&mut self, kills: u64) -> Result<()> {
-        let folder = self.shop.database.parent().context("a file in a folder")?;
+        let folder = self.app.database.parent().context("a file in a folder")?;
         for (command, name, text) in [
             ("message", "mail.yaml", MAIL),
             ("workflow", "birthday.yaml", CODE_THEN_MAIL),
@@ -117,10 +117,10 @@ impl Harness {
         ] {
             let file = folder.join(name);
             std::fs::write(&file, text)?;
-            self.shop
+            self.app
                 .succeed(&[command, "apply", &file.to_string_lossy()])?;
         }
-        let codes = usize::try_from((kills + 20) * CODES_A_KILL)?;
+        let codes = usize::try_from((kills + 20) * CODES_PER_KILL)?;
         let job = self.load.import_of(codes, 0)?;
         self.finish(job)
     }
@@ -143,7 +143,7 @@ impl Harness {
                         }
                     }
                 }
-                self.settle(processes)
+                self.end_round(processes)
             }
             Target::Failpoint(point) => self.failpoint(point),
         }
@@ -151,28 +151,28 @@ impl Harness {
 
     fn failpoint(&mut self, point: Failpoint) -> Result<()> {
         use Failpoint::{
-            AfterAttemptStart, AfterDelivery, AfterUploadBatch, BeforeAttempt, LetterWritten,
+            AfterAttemptStart, AfterDelivery, AfterUploadBatch, BeforeAttempt, MessageWritten,
         };
-        if matches!(point, Failpoint::InsideOrder | Failpoint::AfterOrder) {
-            return self.order(point);
+        if matches!(point, Failpoint::InsideAction | Failpoint::AfterAction) {
+            return self.kill_cancelling(point);
         }
         let latest = match point {
             AfterUploadBatch | Failpoint::UploadBatch => 1,
             BeforeAttempt | AfterAttemptStart => 3,
-            AfterDelivery | LetterWritten => 60,
+            AfterDelivery | MessageWritten => 60,
             _ => 5,
         };
         let order = format!("{}:{}", point.name(), 1 + self.random.below(latest));
         let delivers = matches!(
             point,
-            BeforeAttempt | AfterAttemptStart | AfterDelivery | LetterWritten
+            BeforeAttempt | AfterAttemptStart | AfterDelivery | MessageWritten
         );
         let job = match point {
             _ if delivers => Job::Work,
             Failpoint::UploadBatch | AfterUploadBatch => self.load.import(&mut self.random)?,
             _ => self.load.send(&mut self.random)?,
         };
-        let mut victim = self.shop.start(job, Some(&order))?;
+        let mut victim = self.app.start(job, Some(&order))?;
         if delivers {
             // Processes that start later leave the execution to this one.
             thread::sleep(Duration::from_millis(60));
@@ -180,15 +180,15 @@ impl Harness {
         let mut others = self.start_some()?;
         let began = Instant::now();
         let mut ended = victim.wait(Duration::from_millis(100))?;
-        while delivers && ended.is_none() && began.elapsed() < FED {
+        while delivers && ended.is_none() && began.elapsed() < LOAD_TIME {
             if others.len() < 6 {
                 let job = self.load.send(&mut self.random)?;
-                others.push(self.shop.start(job, None)?);
+                others.push(self.app.start(job, None)?);
             }
             ended = victim.wait(Duration::from_millis(100))?;
         }
         if ended.is_none() && !delivers {
-            ended = victim.wait(PATIENCE)?;
+            ended = victim.wait(TIMEOUT)?;
         }
         match ended {
             Some(ended) => self.account(&victim.job, ended, point.name())?,
@@ -198,24 +198,24 @@ impl Harness {
             }
             None => bail!("{:?} hangs before failpoint {order}", victim.job),
         }
-        self.settle(others)
+        self.end_round(others)
     }
 
     /// Kills a process that cancels a run while others send.
-    fn order(&mut self, point: Failpoint) -> Result<()> {
+    fn kill_cancelling(&mut self, point: Failpoint) -> Result<()> {
         let others = self.start_some()?;
         thread::sleep(Duration::from_millis(self.random.below(60)));
         // A finished run cannot be cancelled, but the process reaches the failpoint all the same.
-        let run = self.shop.ledger.some_run("p", &mut self.random);
+        let run = self.app.ledger.random_run("p", &mut self.random);
         let job = Job::Cancel {
             run: run.unwrap_or(1),
         };
-        let mut victim = self.shop.start(job, Some(point.name()))?;
-        match victim.wait(PATIENCE)? {
+        let mut victim = self.app.start(job, Some(point.name()))?;
+        match victim.wait(TIMEOUT)? {
             Some(ended) => self.account(&victim.job, ended, point.name())?,
             None => bail!("{:?} hangs before failpoint {}", victim.job, point.name()),
         }
-        self.settle(others)
+        self.end_round(others)
     }
 
     /// Starts two processes that send, one that uploads and one that cancels. Sometimes both
@@ -228,23 +228,23 @@ impl Harness {
         };
         let upload = self.load.import(&mut self.random)?;
         let mut jobs = vec![first, second, upload];
-        if let Some(run) = self.shop.ledger.some_run("p", &mut self.random) {
+        if let Some(run) = self.app.ledger.random_run("p", &mut self.random) {
             jobs.push(Job::Cancel { run });
         }
         jobs.into_iter()
-            .map(|job| self.shop.start(job, None))
+            .map(|job| self.app.start(job, None))
             .collect()
     }
 
     /// Waits for the remaining processes of a round, or kills them.
-    fn settle(&mut self, processes: Vec<Process>) -> Result<()> {
+    fn end_round(&mut self, processes: Vec<Process>) -> Result<()> {
         let kills = self.random.once_in(3);
         for mut process in processes {
             if kills {
                 self.kill(process, "random moment")?;
                 continue;
             }
-            match process.wait(PATIENCE)? {
+            match process.wait(TIMEOUT)? {
                 Some(ended) => self.account(&process.job, ended, "nothing")?,
                 None => bail!("{:?} hangs", process.job),
             }
@@ -262,17 +262,17 @@ impl Harness {
         match ended {
             Ended::Done => {
                 if let Job::Cancel { run } = job {
-                    self.shop.ledger.cancelled(*run)?;
+                    self.app.ledger.cancelled(*run)?;
                 }
             }
             // A finished run is not cancelled.
             Ended::Failed if matches!(job, Job::Cancel { .. }) => {}
             Ended::Killed => {
                 self.summary.kill(how);
-                self.load.again(job.clone());
+                self.load.requeue(job.clone());
             }
             Ended::Failed => {
-                let errors = std::fs::read_to_string(&self.shop.errors).unwrap_or_default();
+                let errors = std::fs::read_to_string(&self.app.errors).unwrap_or_default();
                 bail!("{job:?} failed without a kill: {errors}");
             }
         }
@@ -281,34 +281,34 @@ impl Harness {
 
     /// Runs a job to its end without kills.
     fn finish(&mut self, job: Job) -> Result<()> {
-        let mut process = self.shop.start(job, None)?;
-        let ended = process.wait(PATIENCE * 10)?;
+        let mut process = self.app.start(job, None)?;
+        let ended = process.wait(TIMEOUT * 10)?;
         let job = &process.job;
         ensure!(ended == Some(Ended::Done), "{job:?} ended with {ended:?}");
         Ok(())
     }
 
     /// Sends the unfinished work and waits until no run is active.
-    fn rest(&mut self) -> Result<()> {
-        for job in self.load.left() {
+    fn wait_idle(&mut self) -> Result<()> {
+        for job in self.load.take_repeats() {
             self.finish(job)?;
         }
         let job = self.load.refill()?;
         self.finish(job)?;
         // Runs that wait for a time have reached it once they have their code, plus a short delay.
         for _ in 0..2 {
-            self.shop.succeed(&["work", "--until-idle"])?;
-            thread::sleep(Duration::from_millis(load::WAIT));
+            self.app.succeed(&["work", "--until-idle"])?;
+            thread::sleep(Duration::from_millis(load::MAX_WAIT_MILLIS));
         }
-        self.shop.succeed(&["work", "--until-idle"])?;
+        self.app.succeed(&["work", "--until-idle"])?;
         self.mailbox.collect()
     }
 
     fn compare(&mut self) -> Result<()> {
-        let (database, mailbox) = (&self.shop.database, &self.mailbox);
+        let (database, mailbox) = (&self.app.database, &self.mailbox);
         let summary = &mut self.summary;
-        self.shop.ledger.read(|acknowledged| {
-            summary.offences = compare::compare(database, acknowledged, mailbox)?;
+        self.app.ledger.read(|acknowledged| {
+            summary.violations = compare::compare(database, acknowledged, mailbox)?;
             summary.events = acknowledged.events.len();
             summary.uploads = acknowledged.uploads.len();
             summary.cancelled = acknowledged.cancelled.len();
@@ -316,22 +316,22 @@ impl Harness {
             if acknowledged.errors > 0 {
                 let errors = acknowledged.errors;
                 summary
-                    .offences
+                    .violations
                     .push(format!("{errors} errors were returned"));
             }
             if acknowledged.events.len() != self.load.events {
                 let sent = self.load.events;
-                let told = acknowledged.events.len();
+                let received = acknowledged.events.len();
                 summary
-                    .offences
-                    .push(format!("{sent} events were sent, {told} acknowledged"));
+                    .violations
+                    .push(format!("{sent} events were sent, {received} acknowledged"));
             }
             anyhow::Ok(())
         })?;
-        summary.letters = mailbox.letters.len();
+        summary.messages = mailbox.messages.len();
         summary.repeated = mailbox.repeated();
-        if let Err(error) = self.shop.succeed(&["audit"]) {
-            summary.offences.push(format!("the audit: {error:#}"));
+        if let Err(error) = self.app.succeed(&["audit"]) {
+            summary.violations.push(format!("the audit: {error:#}"));
         }
         Ok(())
     }

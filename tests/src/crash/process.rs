@@ -45,7 +45,7 @@ pub(crate) struct Process {
 }
 
 /// The program and the database that all processes share.
-pub(crate) struct Shop {
+pub(crate) struct Installation {
     pub(crate) program: PathBuf,
     pub(crate) database: PathBuf,
     /// File that collects the diagnostics of all processes.
@@ -53,7 +53,7 @@ pub(crate) struct Shop {
     pub(crate) ledger: Arc<Ledger>,
 }
 
-impl Shop {
+impl Installation {
     /// Returns the program's command with the database set.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
@@ -69,9 +69,9 @@ impl Shop {
     pub(crate) fn succeed(&self, args: &[&str]) -> Result<String> {
         let output = self.command().args(args).output()?;
         if !output.status.success() {
-            let told = String::from_utf8_lossy(&output.stdout);
+            let stdout = String::from_utf8_lossy(&output.stdout);
             let error = String::from_utf8_lossy(&output.stderr);
-            bail!("{args:?} ended with {}: {told}{error}", output.status);
+            bail!("{args:?} ended with {}: {stdout}{error}", output.status);
         }
         Ok(String::from_utf8(output.stdout)?)
     }
@@ -90,7 +90,7 @@ impl Shop {
                 command.args(["codes", "import"]).arg(file);
             }
             Job::Cancel { run } => {
-                self.ledger.asked(*run);
+                self.ledger.cancel_requested(*run);
                 command.args(["run", "cancel", &run.to_string()]);
             }
             Job::Work => {
@@ -110,13 +110,13 @@ impl Shop {
             .stderr(errors)
             .spawn()
             .context("cannot start the program")?;
-        let told = child.stdout.take().context("stdout is a pipe")?;
+        let stdout = child.stdout.take().context("stdout is a pipe")?;
         let (ledger, of_reader) = (Arc::clone(&self.ledger), job.clone());
         let reader = thread::spawn(move || {
-            let mut told = BufReader::new(told);
+            let mut stdout = BufReader::new(stdout);
             let mut line = String::new();
             // A line cut off by a kill was not acknowledged.
-            while told.read_line(&mut line)? > 0 && line.ends_with('\n') {
+            while stdout.read_line(&mut line)? > 0 && line.ends_with('\n') {
                 match &of_reader {
                     Job::Send { .. } => ledger.event(&line)?,
                     Job::Import { file, codes } => {

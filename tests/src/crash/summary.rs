@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Number of violations printed.
-const MOST_TOLD: usize = 50;
+const MAX_PRINTED: usize = 50;
 
 /// Kills, and the comparison of acknowledgements with the stored state.
 #[derive(Debug, Default)]
@@ -29,14 +29,14 @@ pub struct Summary {
     /// Number of acknowledged uploads.
     pub uploads: usize,
     /// Number of messages, by identity.
-    pub letters: usize,
+    pub messages: usize,
     /// Number of messages written again under the same identity, after a kill that left their
     /// delivery ambiguous.
     pub repeated: usize,
     /// Duration.
     pub took: Duration,
     /// Everything that breaks a promise.
-    pub offences: Vec<String>,
+    pub violations: Vec<String>,
     /// Folder with the database and the ledger, kept for inspection after a violation.
     pub kept: Option<PathBuf>,
 }
@@ -60,7 +60,7 @@ impl Summary {
 
     /// Returns true if every promise held.
     pub fn holds(&self) -> bool {
-        self.offences.is_empty()
+        self.violations.is_empty()
     }
 }
 
@@ -74,7 +74,7 @@ impl fmt::Display for Summary {
             ("  again, as duplicates", self.duplicates),
             ("runs cancelled", self.cancelled as u64),
             ("uploads acknowledged", self.uploads as u64),
-            ("messages", self.letters as u64),
+            ("messages", self.messages as u64),
             (
                 "  written again under the same identity",
                 self.repeated as u64,
@@ -88,9 +88,9 @@ impl fmt::Display for Summary {
         for (how, count) in &self.kills {
             writeln!(f, "  {how:<36} {count:>10}")?;
         }
-        writeln!(f, "{:<38} {:>10}", "violations", self.offences.len())?;
-        for offence in self.offences.iter().take(MOST_TOLD) {
-            writeln!(f, "  {offence}")?;
+        writeln!(f, "{:<38} {:>10}", "violations", self.violations.len())?;
+        for violation in self.violations.iter().take(MAX_PRINTED) {
+            writeln!(f, "  {violation}")?;
         }
         if let Some(kept) = &self.kept {
             writeln!(f, "kept in {}", kept.display())?;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use promoflow_tests::{Shop, Teach, until};
+use promoflow_tests::{PromoflowExt, TestApp, until};
 
 use crate::{birthday, column};
 
@@ -23,8 +23,8 @@ fn expiring(count: usize) -> String {
 
 #[test]
 fn p1_p8_a_jumping_clock_gives_no_code_twice_and_no_expired_code() {
-    let (shop, promoflow) = Shop::with_codes(0);
-    promoflow.codes_of(&expiring(3_000));
+    let (app, promoflow) = TestApp::with_codes(0);
+    promoflow.import_codes(&expiring(3_000));
     let running = promoflow.start().unwrap();
     let ends = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -33,7 +33,7 @@ fn p1_p8_a_jumping_clock_gives_no_code_twice_and_no_expired_code() {
                 if ends.load(Ordering::SeqCst) {
                     return;
                 }
-                shop.clock.advance(jump * DAY);
+                app.clock.advance(jump * DAY);
                 thread::sleep(Duration::from_millis(3));
             }
         });
@@ -54,23 +54,23 @@ fn p1_p8_a_jumping_clock_gives_no_code_twice_and_no_expired_code() {
         all.unwrap();
     });
     // Earlier than most of the times that the clock has shown.
-    shop.clock.set("2026-05-10T00:00:00Z");
-    running.rest_all().unwrap();
+    app.clock.set("2026-05-10T00:00:00Z");
+    running.wait_all_idle().unwrap();
     drop(running);
 
-    let sql = shop.sql();
+    let sql = app.sql();
     let claims: Vec<i64> = column(&sql, "SELECT count(*) FROM claim");
     assert!(claims[0] > 100, "only {claims:?} codes were claimed");
     let expired: Vec<String> = column(&sql, "SELECT code FROM claim WHERE expires <= at");
     assert!(expired.is_empty(), "claimed after expiry: {expired:?}");
-    let undone: Vec<i64> = column(
+    let still_waiting: Vec<i64> = column(
         &sql,
         "SELECT id FROM delivery WHERE due IS NOT NULL UNION ALL
          SELECT id FROM run WHERE due IS NOT NULL",
     );
     assert!(
-        undone.is_empty(),
-        "still waiting for a wrong time: {undone:?}"
+        still_waiting.is_empty(),
+        "still waiting for a wrong time: {still_waiting:?}"
     );
     let late: Vec<i64> = column(
         &sql,
@@ -83,22 +83,22 @@ fn p1_p8_a_jumping_clock_gives_no_code_twice_and_no_expired_code() {
         "SELECT code FROM claim GROUP BY code HAVING count(*) > 1",
     );
     assert!(twice.is_empty(), "claimed twice: {twice:?}");
-    promoflow.audited();
+    promoflow.assert_audit();
 }
 
 #[test]
 fn runs_accepted_by_a_fast_clock_continue_after_its_correction() {
-    let (shop, promoflow) = Shop::with_codes(2);
-    let mut lock = shop.database().into_os_string();
+    let (app, promoflow) = TestApp::with_codes(2);
+    let mut lock = app.database().into_os_string();
     lock.push("-executor");
     let other = File::create(lock).unwrap();
     other.lock().unwrap();
     let running = promoflow.start().unwrap();
-    shop.clock.advance(365 * DAY);
+    app.clock.advance(365 * DAY);
     let receipt = running.send(birthday("ann")).unwrap();
-    shop.clock.advance(-365 * DAY);
+    app.clock.advance(-365 * DAY);
     other.unlock().unwrap();
-    until(|| running.executes());
-    running.rest(&receipt.runs).unwrap();
-    assert_eq!(shop.letters.texts(), ["C-0000"]);
+    until(|| running.is_executor());
+    running.wait_idle(&receipt.runs).unwrap();
+    assert_eq!(app.channel.texts(), ["C-0000"]);
 }

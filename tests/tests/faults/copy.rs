@@ -1,16 +1,16 @@
 //! A copy of a database, file and log, made while another process writes.
 
-use promoflow_tests::{Helper, Shop, Teach};
+use promoflow_tests::{Helper, PromoflowExt, TestApp};
 
 use crate::column;
 
 #[test]
 fn p12_a_copy_made_during_writes_opens_and_the_audit_holds() {
-    let (shop, promoflow) = Shop::with_codes(4_000);
+    let (app, promoflow) = TestApp::with_codes(4_000);
     // Closing the last connection empties the log, which stays below the size at which it is copied
     // into the file. A copy made during that checkpoint would not be a consistent snapshot.
     drop(promoflow);
-    let database = shop.database();
+    let database = app.database();
     let helper = env!("CARGO_BIN_EXE_helper");
     let mut helper = Helper::start(helper, &database, &["send", "load", "1500"]);
     let mut events = Vec::new();
@@ -18,19 +18,19 @@ fn p12_a_copy_made_during_writes_opens_and_the_audit_holds() {
         for _ in 0..100 {
             helper.ack().expect("the helper stopped sending");
         }
-        let folder = shop.beside(&format!("copy-{copy}"));
+        let folder = app.sibling(&format!("copy-{copy}"));
         std::fs::create_dir(&folder).unwrap();
         let copied = folder.join("shop.db");
         for suffix in ["", "-wal"] {
             let name = |path: &std::path::Path| format!("{}{suffix}", path.display());
             std::fs::copy(name(&database), name(&copied)).unwrap();
         }
-        let promoflow = shop
-            .builder_at(&copied, &shop.letters)
+        let promoflow = app
+            .builder_at(&copied, &app.channel)
             .create(false)
             .open()
             .unwrap();
-        promoflow.audited();
+        promoflow.assert_audit();
         let sql = rusqlite::Connection::open(&copied).unwrap();
         let sound: Vec<String> = column(&sql, "PRAGMA integrity_check");
         assert_eq!(sound, ["ok"]);

@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use promoflow::pool::{ImportOptions, ImportReport};
-use promoflow::run::SendError;
-use promoflow::{Promoflow, Running};
-use promoflow_tests::Teach;
+use promoflow::run::SubmitError;
+use promoflow::{EngineHandle, Promoflow};
+use promoflow_tests::PromoflowExt;
 use promoflow_tests::powerloss::{Disk, Fault};
 
-use crate::{all_went_once, birthday, codes, column, watched};
+use crate::{assert_sent_once, birthday, codes, column, watched};
 
 fn import(promoflow: &Promoflow, csv: &str) -> Result<ImportReport, String> {
     promoflow
@@ -20,25 +20,25 @@ fn import(promoflow: &Promoflow, csv: &str) -> Result<ImportReport, String> {
 
 #[test]
 fn p7_a_full_disk_rejects_events_and_uploads_until_there_is_room() {
-    let (shop, disk, builder) = watched(|_| ());
+    let (app, disk, builder) = watched(|_| ());
     let promoflow = builder.open().unwrap();
-    promoflow.codes_of(&codes("C", 200));
+    promoflow.import_codes(&codes("C", 200));
     let running = promoflow.start().unwrap();
     running.send(birthday("before")).unwrap();
-    running.rest_all().unwrap();
+    running.wait_all_idle().unwrap();
 
     disk.fail(Fault::Full);
     for number in 0..5 {
         let error = running
             .send(birthday(&format!("full-{number}")))
             .unwrap_err();
-        assert!(matches!(error, SendError::Store(_)), "{error}");
+        assert!(matches!(error, SubmitError::Store(_)), "{error}");
         assert!(error.to_string().contains("full"), "{error}");
     }
     let error = import(&promoflow, &codes("D", 500)).unwrap_err();
     assert!(error.contains("the disk is full"), "{error}");
     assert!(disk.faults() > 0);
-    let events: Vec<String> = column(&shop.sql(), "SELECT event_id FROM event");
+    let events: Vec<String> = column(&app.sql(), "SELECT event_id FROM event");
     assert_eq!(events, ["before"]);
 
     disk.fail(Fault::None);
@@ -47,16 +47,16 @@ fn p7_a_full_disk_rejects_events_and_uploads_until_there_is_room() {
         assert!(!receipt.duplicate);
     }
     assert_eq!(import(&promoflow, &codes("D", 500)).unwrap().inserted, 500);
-    running.rest_all().unwrap();
-    all_went_once(&shop, &promoflow);
-    assert_eq!(shop.letters.sent().len(), 6);
+    running.wait_all_idle().unwrap();
+    assert_sent_once(&app, &promoflow);
+    assert_eq!(app.channel.sent().len(), 6);
 }
 
 #[test]
 fn p7_a_full_disk_is_retried_with_back_off_however_many_runs_wait() {
-    let (shop, disk, builder) = watched(|_| ());
+    let (app, disk, builder) = watched(|_| ());
     let promoflow = builder.open().unwrap();
-    promoflow.codes_of(&codes("C", 200));
+    promoflow.import_codes(&codes("C", 200));
     let running = promoflow.start().unwrap();
     disk.fail(Fault::Full);
     let until = Instant::now() + Duration::from_secs(1);
@@ -84,19 +84,19 @@ fn p7_a_full_disk_is_retried_with_back_off_however_many_runs_wait() {
         let receipt = running.send(birthday(&format!("full-{sender}"))).unwrap();
         assert!(!receipt.duplicate);
     }
-    running.rest_all().unwrap();
-    all_went_once(&shop, &promoflow);
+    running.wait_all_idle().unwrap();
+    assert_sent_once(&app, &promoflow);
 }
 
 /// Sends an event until it is accepted. A rejected event must leave nothing behind.
-fn send(running: &Running, id: &str) -> u32 {
+fn send(running: &EngineHandle, id: &str) -> u32 {
     for refusals in 0..50 {
         match running.send(birthday(id)) {
             Ok(receipt) => {
                 assert!(!receipt.duplicate, "{id} was rejected but stored");
                 return refusals;
             }
-            Err(SendError::Store(_)) => {}
+            Err(SubmitError::Store(_)) => {}
             Err(error) => panic!("{id}: {error}"),
         }
     }
@@ -104,9 +104,9 @@ fn send(running: &Running, id: &str) -> u32 {
 }
 
 fn sweep(name: &str, faults: impl Iterator<Item = Fault>) {
-    let (shop, disk, builder) = watched(|_| ());
+    let (app, disk, builder) = watched(|_| ());
     let promoflow = builder.open().unwrap();
-    promoflow.codes_of(&codes("C", 2_000));
+    promoflow.import_codes(&codes("C", 2_000));
     let running = promoflow.start().unwrap();
     let mut refusals = 0;
     for (number, fault) in faults.enumerate() {
@@ -117,13 +117,13 @@ fn sweep(name: &str, faults: impl Iterator<Item = Fault>) {
             refusals += 1;
             import(&promoflow, &upload).unwrap();
         }
-        running.rest_all().unwrap();
+        running.wait_all_idle().unwrap();
     }
     disk.fail(Fault::None);
     assert!(refusals > 0 && disk.faults() > 5, "no fault had an effect");
-    shop.clock.advance(3_600_000);
-    running.rest_all().unwrap();
-    all_went_once(&shop, &promoflow);
+    app.clock.advance(3_600_000);
+    running.wait_all_idle().unwrap();
+    assert_sent_once(&app, &promoflow);
 }
 
 #[test]
@@ -138,11 +138,11 @@ fn p7_a_failed_sync_is_reported_or_retried() {
 
 #[test]
 fn p7_a_database_opens_after_a_failed_attempt_to_open_it() {
-    let (shop, disk, _) = watched(|_| ());
+    let (app, disk, _) = watched(|_| ());
     for number in 0..12 {
         let opens = |disk: &Disk, fault| {
             disk.fail(fault);
-            let opened = shop.builder().open().map(|promoflow| {
+            let opened = app.builder().open().map(|promoflow| {
                 // Closing the database copies the log into the file.
                 drop(promoflow);
             });
@@ -153,16 +153,16 @@ fn p7_a_database_opens_after_a_failed_attempt_to_open_it() {
         let _failed = opens(&disk, Fault::Write(number));
         opens(&disk, Fault::None).unwrap();
         let _failed = opens(&disk, Fault::Sync(number));
-        shop.open().audited_or_empty();
+        app.open().assert_audit_or_empty();
     }
 }
 
-trait Sound {
-    fn audited_or_empty(&self);
+trait AuditExt {
+    fn assert_audit_or_empty(&self);
 }
 
-impl Sound for Promoflow {
-    fn audited_or_empty(&self) {
+impl AuditExt for Promoflow {
+    fn assert_audit_or_empty(&self) {
         let audited = self.audit().unwrap();
         assert!(audited.iter().all(|one| one.holds), "{audited:#?}");
     }

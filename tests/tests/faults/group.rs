@@ -5,18 +5,18 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-use promoflow::run::SendError;
-use promoflow::{Promoflow, Running};
+use promoflow::run::SubmitError;
+use promoflow::{EngineHandle, Promoflow};
 use promoflow_tests::powerloss::{Disk, Fault};
-use promoflow_tests::{Shop, Teach};
+use promoflow_tests::{PromoflowExt, TestApp};
 
-use crate::{all_went_once, birthday, codes, column, watched};
+use crate::{assert_sent_once, birthday, codes, column, watched};
 
 /// Sender threads, and the number of events that each has in flight.
 const SENDERS: usize = 3;
 const AT_ONCE: usize = 50;
 /// Number of rejections after which the disk works again.
-const PATIENCE: usize = 4;
+const MAX_REJECTIONS: usize = 4;
 
 /// The results of events that were sent at once.
 #[derive(Default)]
@@ -26,7 +26,7 @@ struct Answers {
 }
 
 /// Sends events without waiting for each other.
-fn send(running: &Running, ids: Vec<String>) -> Answers {
+fn send(running: &EngineHandle, ids: Vec<String>) -> Answers {
     let (answer, answered) = channel();
     for id in ids {
         let answer = answer.clone();
@@ -42,7 +42,7 @@ fn send(running: &Running, ids: Vec<String>) -> Answers {
                 assert!(!receipt.duplicate, "{id} was rejected but stored");
                 answers.accepted += 1;
             }
-            Err(SendError::Store(_)) => answers.refused.push(id),
+            Err(SubmitError::Store(_)) => answers.refused.push(id),
             Err(error) => panic!("{id}: {error}"),
         }
     }
@@ -51,7 +51,7 @@ fn send(running: &Running, ids: Vec<String>) -> Answers {
 
 /// The effect of the faults on events that were sent together.
 #[derive(Debug, Default)]
-struct Seen {
+struct BurstCounts {
     /// Bursts of which no event, some events and all events were rejected.
     none: usize,
     some: usize,
@@ -59,13 +59,13 @@ struct Seen {
     sent: usize,
 }
 
-fn burst(shop: &Running, disk: &Disk, name: &str) -> Seen {
+fn burst(app: &EngineHandle, disk: &Disk, name: &str) -> BurstCounts {
     let mut ids: Vec<String> = (0..AT_ONCE).map(|one| format!("{name}-{one}")).collect();
-    let mut seen = Seen::default();
+    let mut seen = BurstCounts::default();
     let mut refusals = 0;
     while !ids.is_empty() {
         seen.sent += ids.len();
-        let answers = send(shop, ids);
+        let answers = send(app, ids);
         match (answers.accepted, answers.refused.len()) {
             (_, 0) => seen.none += 1,
             (0, _) => seen.all += 1,
@@ -73,7 +73,7 @@ fn burst(shop: &Running, disk: &Disk, name: &str) -> Seen {
         }
         ids = answers.refused;
         refusals += 1;
-        if refusals == PATIENCE {
+        if refusals == MAX_REJECTIONS {
             disk.fail(Fault::None);
         }
     }
@@ -95,12 +95,12 @@ fn upload(promoflow: &Promoflow, name: &str) {
     panic!("{name} is rejected every time");
 }
 
-fn under(faults: impl Iterator<Item = Fault>) -> Seen {
-    let (shop, disk, builder) = watched(|_| ());
+fn under(faults: impl Iterator<Item = Fault>) -> BurstCounts {
+    let (app, disk, builder) = watched(|_| ());
     let promoflow = builder.open().unwrap();
-    promoflow.codes_of(&codes("C", 6_000));
+    promoflow.import_codes(&codes("C", 6_000));
     let running = promoflow.start().unwrap();
-    let mut seen = Seen::default();
+    let mut seen = BurstCounts::default();
     let (mut rounds, mut uploads) = (0, 0);
     for (number, fault) in faults.enumerate() {
         rounds += 1;
@@ -128,24 +128,24 @@ fn under(faults: impl Iterator<Item = Fault>) -> Seen {
         }
     }
     disk.fail(Fault::None);
-    went_well(&shop, &promoflow, &running);
-    let sql = shop.sql();
+    assert_completed(&app, &promoflow, &running);
+    let sql = app.sql();
     let counted = |table| column::<i64>(&sql, &format!("SELECT count(*) FROM {table}"));
     assert_eq!(counted("event"), [rounds * (SENDERS * AT_ONCE) as i64]);
     assert_eq!(counted("code"), [6_000 + uploads * 40]);
     // Requires that many events shared a commit. The dispatcher's commits count as well.
-    let commits = usize::try_from(shop.clock.commits()).unwrap();
+    let commits = usize::try_from(app.clock.commits()).unwrap();
     assert!(seen.sent > 2 * commits, "{seen:?} in {commits} commits");
     seen
 }
 
-fn went_well(shop: &Shop, promoflow: &Promoflow, running: &Running) {
-    running.rest_all().unwrap();
+fn assert_completed(app: &TestApp, promoflow: &Promoflow, running: &EngineHandle) {
+    running.wait_all_idle().unwrap();
     // Deliveries that were to be retried.
-    shop.clock.advance(3_600_000);
-    running.rest_all().unwrap();
-    all_went_once(shop, promoflow);
-    let sound: Vec<String> = column(&shop.sql(), "PRAGMA integrity_check");
+    app.clock.advance(3_600_000);
+    running.wait_all_idle().unwrap();
+    assert_sent_once(app, promoflow);
+    let sound: Vec<String> = column(&app.sql(), "PRAGMA integrity_check");
     assert_eq!(sound, ["ok"]);
 }
 

@@ -15,19 +15,19 @@ mod power;
 use promoflow::event::Event;
 use promoflow::{Builder, Promoflow};
 use promoflow_tests::powerloss::{self, Disk};
-use promoflow_tests::{CODE_THEN_MAIL, MAIL, Shop, Teach};
+use promoflow_tests::{CODE_THEN_MAIL, MAIL, PromoflowExt, TestApp};
 
 /// Returns an installation with the main job, whose disk is watched from the first byte.
-fn watched(prepare: impl FnOnce(&Disk)) -> (Shop, Disk, Builder) {
-    let shop = Shop::new();
-    let disk = powerloss::watch(shop.database().parent().unwrap());
+fn watched(prepare: impl FnOnce(&Disk)) -> (TestApp, Disk, Builder) {
+    let app = TestApp::new();
+    let disk = powerloss::watch(app.database().parent().unwrap());
     prepare(&disk);
-    let promoflow = shop.open();
-    promoflow.messages_of(MAIL);
-    promoflow.workflows_of(CODE_THEN_MAIL);
+    let promoflow = app.open();
+    promoflow.add_messages(MAIL);
+    promoflow.add_workflows(CODE_THEN_MAIL);
     drop(promoflow);
-    let builder = shop.builder();
-    (shop, disk, builder)
+    let builder = app.builder();
+    (app, disk, builder)
 }
 
 /// Returns `count` codes of the main job's type.
@@ -54,22 +54,25 @@ fn column<T: rusqlite::types::FromSql>(connection: &rusqlite::Connection, sql: &
 
 /// Asserts that every run is completed with one code and one delivered delivery, and that no code
 /// left twice.
-fn all_went_once(shop: &Shop, promoflow: &Promoflow) {
-    let sql = shop.sql();
-    let unlike: Vec<i64> = column(
+fn assert_sent_once(app: &TestApp, promoflow: &Promoflow) {
+    let sql = app.sql();
+    let unexpected: Vec<i64> = column(
         &sql,
         "SELECT id FROM run WHERE state <> 'completed'
              OR (SELECT count(*) FROM claim WHERE claim.run = run.id) <> 1
              OR (SELECT count(*) FROM delivery
                  WHERE delivery.run = run.id AND state = 'delivered') <> 1",
     );
-    assert!(unlike.is_empty(), "runs {unlike:?} have another result");
+    assert!(
+        unexpected.is_empty(),
+        "runs {unexpected:?} have another result"
+    );
     let mut carriers = std::collections::HashMap::new();
-    for letter in shop.letters.sent() {
+    for message in app.channel.sent() {
         let first = carriers
-            .entry(letter.text.clone())
-            .or_insert(letter.id.clone());
-        assert_eq!(*first, letter.id, "{} left twice", letter.text);
+            .entry(message.text.clone())
+            .or_insert(message.id.clone());
+        assert_eq!(*first, message.id, "{} left twice", message.text);
     }
-    promoflow.audited();
+    promoflow.assert_audit();
 }

@@ -7,15 +7,15 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use promoflow::{Promoflow, Running};
+use promoflow::{EngineHandle, Promoflow};
 use promoflow_tests::powerloss::{Disk, Survives};
-use promoflow_tests::{Letters, Sent, Shop, Teach};
+use promoflow_tests::{PromoflowExt, RecordingChannel, SentMessage, TestApp};
 
 use crate::{birthday, codes, column, watched};
 
 const CUTS: u64 = 40;
 /// Every n-th cut continues with the remaining files.
-const GOES_ON: u64 = 10;
+const RESTART_INTERVAL: u64 = 10;
 
 /// The acknowledgements up to a moment.
 #[derive(Clone, Default)]
@@ -31,31 +31,31 @@ type Ledger = Arc<Mutex<Acknowledged>>;
 struct Lost {
     acknowledged: usize,
     /// Messages that left although no attempt is stored.
-    letters: usize,
+    messages: usize,
     checked: usize,
 }
 
 #[test]
 fn p7_acknowledged_work_survives_power_loss() {
     let lost = cuts(false);
-    assert_eq!((lost.acknowledged, lost.letters), (0, 0), "{lost:?}");
+    assert_eq!((lost.acknowledged, lost.messages), (0, 0), "{lost:?}");
     assert!(lost.checked > 1_000, "{lost:?}");
 }
 
 #[test]
 fn p7_with_synchronous_normal_power_loss_loses_acknowledged_work() {
     let lost = cuts(true);
-    assert!(lost.acknowledged > 0 && lost.letters > 0, "{lost:?}");
+    assert!(lost.acknowledged > 0 && lost.messages > 0, "{lost:?}");
 }
 
 fn cuts(weak: bool) -> Lost {
-    let (shop, disk, builder) = watched(|disk| {
+    let (app, disk, builder) = watched(|disk| {
         if weak {
             disk.weaken();
         }
     });
     let promoflow = builder.open().unwrap();
-    promoflow.codes_of(&codes("FIRST", 20_000));
+    promoflow.import_codes(&codes("FIRST", 20_000));
     let running = promoflow.start().unwrap();
     let (ledger, ends) = (Ledger::default(), AtomicBool::new(false));
     let mut lost = Lost::default();
@@ -66,26 +66,26 @@ fn cuts(weak: bool) -> Lost {
         }
         scope.spawn(|| upload(&promoflow, &ledger, &ends));
         // Signals the senders even if a check below panics; otherwise the scope would never end.
-        let _ending = Ending(&ends);
+        let _ending = StopOnDrop(&ends);
         for cut in 0..CUTS {
             thread::sleep(Duration::from_millis(3 + cut % 17));
-            one_cut(&shop, &disk, cut, weak, &ledger, &mut lost);
+            one_cut(&app, &disk, cut, weak, &ledger, &mut lost);
         }
     });
-    running.rest_all().unwrap();
-    promoflow.audited();
+    running.wait_all_idle().unwrap();
+    promoflow.assert_audit();
     lost
 }
 
-struct Ending<'e>(&'e AtomicBool);
+struct StopOnDrop<'e>(&'e AtomicBool);
 
-impl Drop for Ending<'_> {
+impl Drop for StopOnDrop<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::SeqCst);
     }
 }
 
-fn send(running: &Running, sender: usize, ledger: &Ledger, ends: &AtomicBool) {
+fn send(running: &EngineHandle, sender: usize, ledger: &Ledger, ends: &AtomicBool) {
     for number in 0..4_000 {
         if ends.load(Ordering::SeqCst) {
             return;
@@ -102,7 +102,7 @@ fn upload(promoflow: &Promoflow, ledger: &Ledger, ends: &AtomicBool) {
             return;
         }
         let prefix = format!("U{number}");
-        promoflow.codes_of(&codes(&prefix, 20));
+        promoflow.import_codes(&codes(&prefix, 20));
         let mut ledger = ledger.lock().unwrap();
         ledger
             .uploads
@@ -112,10 +112,10 @@ fn upload(promoflow: &Promoflow, ledger: &Ledger, ends: &AtomicBool) {
     }
 }
 
-fn one_cut(shop: &Shop, disk: &Disk, cut: u64, weak: bool, ledger: &Ledger, lost: &mut Lost) {
+fn one_cut(app: &TestApp, disk: &Disk, cut: u64, weak: bool, ledger: &Ledger, lost: &mut Lost) {
     let acknowledged = ledger.lock().unwrap().clone();
-    let letters = shop.letters.sent();
-    let folder = shop.beside(&format!("cut-{cut}"));
+    let messages = app.channel.sent();
+    let folder = app.sibling(&format!("cut-{cut}"));
     std::fs::create_dir(&folder).unwrap();
     let survives = match cut % 2 {
         0 => Survives::Nothing,
@@ -123,40 +123,48 @@ fn one_cut(shop: &Shop, disk: &Disk, cut: u64, weak: bool, ledger: &Ledger, lost
     };
     disk.after_power_cut(&folder, survives).unwrap();
     let database = folder.join("shop.db");
-    count_lost(&database, &acknowledged, &letters, lost);
-    let after = Letters::default();
-    let builder = shop.builder_at(&database, &after).create(false);
+    count_lost(&database, &acknowledged, &messages, lost);
+    let after = RecordingChannel::default();
+    let builder = app.builder_at(&database, &after).create(false);
     let promoflow = builder.open().unwrap();
     if weak {
         // A cut may lose everything, so that there is nothing to check.
         let audited = promoflow.audit().unwrap();
         assert!(audited.iter().all(|promise| promise.holds), "{audited:?}");
     } else {
-        promoflow.audited();
+        promoflow.assert_audit();
     }
-    if !weak && cut % GOES_ON == GOES_ON - 1 {
-        go_on(&promoflow, &database, &letters, &after);
+    if !weak && cut % RESTART_INTERVAL == RESTART_INTERVAL - 1 {
+        restart(&promoflow, &database, &messages, &after);
     }
     drop(promoflow);
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
-fn count_lost(database: &PathBuf, told: &Acknowledged, letters: &[Sent], lost: &mut Lost) {
+fn count_lost(
+    database: &PathBuf,
+    acknowledged: &Acknowledged,
+    messages: &[SentMessage],
+    lost: &mut Lost,
+) {
     let sql = rusqlite::Connection::open(database).unwrap();
     let sound: Vec<String> = column(&sql, "PRAGMA integrity_check");
     assert_eq!(sound, ["ok"]);
     let events: HashSet<String> = set(&sql, "SELECT event_id FROM event");
     let codes: HashSet<String> = set(&sql, "SELECT code FROM code");
     let attempts: HashSet<String> = set(&sql, "SELECT 'delivery-' || delivery FROM attempt");
-    let gone = |told: &[String], there: &HashSet<String>| {
-        told.iter().filter(|one| !there.contains(*one)).count()
+    let gone = |acknowledged: &[String], there: &HashSet<String>| {
+        acknowledged
+            .iter()
+            .filter(|one| !there.contains(*one))
+            .count()
     };
-    lost.acknowledged += gone(&told.events, &events) + gone(&told.uploads, &codes);
-    lost.letters += letters
+    lost.acknowledged += gone(&acknowledged.events, &events) + gone(&acknowledged.uploads, &codes);
+    lost.messages += messages
         .iter()
         .filter(|one| !attempts.contains(&one.id))
         .count();
-    lost.checked += told.events.len() + told.uploads.len() + letters.len();
+    lost.checked += acknowledged.events.len() + acknowledged.uploads.len() + messages.len();
 }
 
 fn set(sql: &rusqlite::Connection, query: &str) -> HashSet<String> {
@@ -165,19 +173,24 @@ fn set(sql: &rusqlite::Connection, query: &str) -> HashSet<String> {
 
 /// Restarts after the cut: every accepted event is completed, and messages that left before the cut
 /// leave at most once more, under the same identity.
-fn go_on(promoflow: &Promoflow, database: &Path, before: &[Sent], after: &Letters) {
+fn restart(
+    promoflow: &Promoflow,
+    database: &Path,
+    before: &[SentMessage],
+    after: &RecordingChannel,
+) {
     let running = promoflow.start().unwrap();
-    running.rest_all().unwrap();
+    running.wait_all_idle().unwrap();
     drop(running);
-    promoflow.audited();
+    promoflow.assert_audit();
     let sql = rusqlite::Connection::open(database).unwrap();
-    let unlike: Vec<i64> = column(&sql, "SELECT id FROM delivery WHERE state <> 'delivered'");
-    assert!(unlike.is_empty(), "not delivered: {unlike:?}");
+    let unexpected: Vec<i64> = column(&sql, "SELECT id FROM delivery WHERE state <> 'delivered'");
+    assert!(unexpected.is_empty(), "not delivered: {unexpected:?}");
     let mut carriers = HashMap::new();
-    for letter in before.iter().chain(&after.sent()) {
+    for message in before.iter().chain(&after.sent()) {
         let first = carriers
-            .entry(letter.text.clone())
-            .or_insert(letter.id.clone());
-        assert_eq!(*first, letter.id, "{} left twice", letter.text);
+            .entry(message.text.clone())
+            .or_insert(message.id.clone());
+        assert_eq!(*first, message.id, "{} left twice", message.text);
     }
 }

@@ -1,10 +1,10 @@
 //! Alternatives: the next one is tried only after a permanent failure of the previous one.
 
-use promoflow::channel::Handover;
+use promoflow::channel::DeliveryOutcome;
 use promoflow::message::ChannelKind;
-use promoflow::store::{DeliveryHistory, DeliveryId, DeliveryState, Order, Ordered};
+use promoflow::store::{Action, ActionResult, DeliveryHistory, DeliveryId, DeliveryState};
 use promoflow::{Promoflow, event::Event};
-use promoflow_tests::{Shop, Teach, until};
+use promoflow_tests::{PromoflowExt, TestApp, until};
 
 const TEXT: &str = "{ message: text, channel: sms, text: \"$!data.get('promocode')\" }";
 
@@ -30,11 +30,11 @@ steps:
     ports: { aside: end }
 ";
 
-fn shop() -> (Shop, Promoflow) {
-    let (shop, promoflow) = Shop::with_codes(2);
-    promoflow.messages_of(TEXT);
-    promoflow.workflows_of(ONE_FROM_MANY);
-    (shop, promoflow)
+fn app() -> (TestApp, Promoflow) {
+    let (app, promoflow) = TestApp::with_codes(2);
+    promoflow.add_messages(TEXT);
+    promoflow.add_workflows(ONE_FROM_MANY);
+    (app, promoflow)
 }
 
 fn event(email: &str, phone: &str) -> Event {
@@ -44,26 +44,26 @@ fn event(email: &str, phone: &str) -> Event {
 
 const ANN: (&str, &str) = ("ann@example.com", "+380501234567");
 
-fn refused() -> Handover {
-    Handover::Refused {
+fn permanent_failure() -> DeliveryOutcome {
+    DeliveryOutcome::PermanentFailure {
         error: "no such mailbox".into(),
     }
 }
 
-fn later() -> Handover {
-    Handover::Later {
+fn retryable_failure() -> DeliveryOutcome {
+    DeliveryOutcome::RetryableFailure {
         error: "busy".into(),
         after: None,
-        unclear: false,
+        ambiguous: false,
     }
 }
 
 /// Returns an ambiguous failure.
-fn unclear() -> Handover {
-    Handover::Later {
+fn ambiguous() -> DeliveryOutcome {
+    DeliveryOutcome::RetryableFailure {
         error: "no answer".into(),
         after: None,
-        unclear: true,
+        ambiguous: true,
     }
 }
 
@@ -86,14 +86,14 @@ fn state(promoflow: &Promoflow) -> DeliveryState {
 
 #[test]
 fn a_permanent_failure_tries_the_next_alternative_and_each_attempt_records_its_own() {
-    let (shop, promoflow) = shop();
-    shop.letters.answer(refused());
+    let (app, promoflow) = app();
+    app.channel.queue_outcome(permanent_failure());
     let running = promoflow.start().unwrap();
     let receipt = running.send(event(ANN.0, ANN.1)).unwrap();
     // The run is idle only after the second alternative was tried.
-    running.rest(&receipt.runs).unwrap();
+    running.wait_idle(&receipt.runs).unwrap();
     drop(running);
-    let sent = shop.letters.sent().into_iter();
+    let sent = app.channel.sent().into_iter();
     let sent: Vec<_> = sent.map(|one| (one.id, one.address)).collect();
     // A provider that serves both alternatives must be able to distinguish their messages.
     let [first, second] = ["delivery-1", "delivery-1-2"].map(str::to_owned);
@@ -101,7 +101,7 @@ fn a_permanent_failure_tries_the_next_alternative_and_each_attempt_records_its_o
         sent,
         [(first, ANN.0.to_owned()), (second, ANN.1.to_owned())]
     );
-    assert_eq!(shop.letters.texts(), ["C-0000", "C-0000"]);
+    assert_eq!(app.channel.texts(), ["C-0000", "C-0000"]);
     let row = promoflow.delivery(DeliveryId(1)).unwrap().unwrap();
     assert_eq!(row.state, DeliveryState::Delivered);
     assert_eq!(
@@ -110,21 +110,25 @@ fn a_permanent_failure_tries_the_next_alternative_and_each_attempt_records_its_o
     );
     let history = history(&promoflow);
     assert_eq!(attempts(&history), [(0, "refused"), (1, "delivered")]);
-    assert_eq!(history.present, 1);
-    let ways: Vec<_> = history.alternatives.iter().map(|way| way.channel).collect();
-    assert_eq!(ways, [ChannelKind::Email, ChannelKind::Sms]);
-    promoflow.audited();
+    assert_eq!(history.current, 1);
+    let alternatives: Vec<_> = history
+        .alternatives
+        .iter()
+        .map(|alternative| alternative.channel)
+        .collect();
+    assert_eq!(alternatives, [ChannelKind::Email, ChannelKind::Sms]);
+    promoflow.assert_audit();
 }
 
 #[test]
 fn a_retryable_failure_retries_the_same_alternative() {
-    let (shop, promoflow) = shop();
-    shop.letters.answer(later());
+    let (app, promoflow) = app();
+    app.channel.queue_outcome(retryable_failure());
     let running = promoflow.start().unwrap();
     let receipt = running.send(event(ANN.0, ANN.1)).unwrap();
-    running.rest(&receipt.runs).unwrap();
+    running.wait_idle(&receipt.runs).unwrap();
     assert_eq!(state(&promoflow), DeliveryState::Pending);
-    shop.clock.advance(60_000);
+    app.clock.advance(60_000);
     until(|| state(&promoflow) == DeliveryState::Delivered);
     drop(running);
     assert_eq!(
@@ -137,22 +141,22 @@ fn a_retryable_failure_retries_the_same_alternative() {
 fn the_next_alternative_is_tried_only_if_no_earlier_attempt_is_ambiguous() {
     for (first, expected) in [
         (
-            later(),
+            retryable_failure(),
             [(0, "later"), (0, "refused"), (1, "delivered")].as_slice(),
         ),
-        (unclear(), &[(0, "unclear"), (0, "refused")]),
+        (ambiguous(), &[(0, "unclear"), (0, "refused")]),
     ] {
-        let (shop, promoflow) = shop();
-        shop.letters.answer(first);
-        shop.letters.answer(refused());
+        let (app, promoflow) = app();
+        app.channel.queue_outcome(first);
+        app.channel.queue_outcome(permanent_failure());
         let running = promoflow.start().unwrap();
         let receipt = running.send(event(ANN.0, ANN.1)).unwrap();
-        running.rest(&receipt.runs).unwrap();
-        shop.clock.advance(60_000);
+        running.wait_idle(&receipt.runs).unwrap();
+        app.clock.advance(60_000);
         until(|| state(&promoflow) != DeliveryState::Pending);
         drop(running);
         assert_eq!(attempts(&history(&promoflow)), expected);
-        assert_eq!(shop.letters.sent().len(), expected.len());
+        assert_eq!(app.channel.sent().len(), expected.len());
         if expected.len() == 2 {
             let row = promoflow.delivery(DeliveryId(1)).unwrap().unwrap();
             assert_eq!(row.state, DeliveryState::Failed);
@@ -162,23 +166,23 @@ fn the_next_alternative_is_tried_only_if_no_earlier_attempt_is_ambiguous() {
                 "{error}"
             );
         }
-        promoflow.audited();
+        promoflow.assert_audit();
     }
 }
 
 #[test]
 fn an_attempt_without_an_end_is_ambiguous() {
-    let (shop, promoflow) = shop();
-    shop.letters.answer(later());
+    let (app, promoflow) = app();
+    app.channel.queue_outcome(retryable_failure());
     let running = promoflow.start().unwrap();
     let receipt = running.send(event(ANN.0, ANN.1)).unwrap();
-    running.rest(&receipt.runs).unwrap();
+    running.wait_idle(&receipt.runs).unwrap();
     drop(running);
     // The same state as after a kill between the answer and its commit.
     let unended = "UPDATE attempt SET ended = NULL, outcome = NULL, error = NULL, unclear = 1";
-    assert_eq!(shop.sql().execute(unended, []).unwrap(), 1);
-    shop.letters.answer(refused());
-    shop.clock.advance(60_000);
+    assert_eq!(app.sql().execute(unended, []).unwrap(), 1);
+    app.channel.queue_outcome(permanent_failure());
+    app.clock.advance(60_000);
     let running = promoflow.start().unwrap();
     until(|| state(&promoflow) == DeliveryState::Failed);
     drop(running);
@@ -190,82 +194,101 @@ fn an_attempt_without_an_end_is_ambiguous() {
 
 #[test]
 fn an_alternative_without_a_valid_address_is_skipped_and_logged() {
-    let (shop, promoflow) = shop();
+    let (app, promoflow) = app();
     let running = promoflow.start().unwrap();
     let receipt = running.send(event("nobody", ANN.1)).unwrap();
-    running.rest(&receipt.runs).unwrap();
+    running.wait_idle(&receipt.runs).unwrap();
     let (_, steps) = promoflow.run_of(receipt.runs[0]);
     let note = steps.iter().flat_map(|step| &step.log).next().unwrap();
     assert!(note.contains("channel email skipped"), "{note}");
-    assert_eq!(shop.letters.sent()[0].address, ANN.1);
+    assert_eq!(app.channel.sent()[0].address, ANN.1);
     // A single remaining alternative needs no rows.
     let rows = "SELECT count(*) FROM alternative";
-    let rows: i64 = shop.sql().query_row(rows, [], |row| row.get(0)).unwrap();
+    let rows: i64 = app.sql().query_row(rows, [], |row| row.get(0)).unwrap();
     assert_eq!(rows, 0);
     // Without any address, the run fails with an error for each channel, and its code is released.
     let receipt = running.send(event("nobody", "none")).unwrap();
-    running.rest(&receipt.runs).unwrap();
+    running.wait_idle(&receipt.runs).unwrap();
     let error = promoflow.run_of(receipt.runs[0]).0.error.unwrap();
     assert!(
         error.contains("email:") && error.contains("sms:"),
         "{error}"
     );
-    assert_eq!(promoflow.free(), ["C-0001"]);
+    assert_eq!(promoflow.available_codes(), ["C-0001"]);
 }
 
 #[test]
 fn p4_a_code_is_released_only_if_every_alternative_failed_permanently() {
     for (answers, released) in [
-        (vec![refused(), refused()], 1),
-        (vec![refused(), later()], 0),
-        (vec![refused(), Handover::Delivered], 0),
-        (vec![refused(), later(), refused()], 0),
+        (vec![permanent_failure(), permanent_failure()], 1),
+        (vec![permanent_failure(), retryable_failure()], 0),
+        (vec![permanent_failure(), DeliveryOutcome::Delivered], 0),
+        (
+            vec![
+                permanent_failure(),
+                retryable_failure(),
+                permanent_failure(),
+            ],
+            0,
+        ),
     ] {
-        let (shop, promoflow) = shop();
+        let (app, promoflow) = app();
         answers
             .iter()
-            .for_each(|answer| shop.letters.answer(answer.clone()));
+            .for_each(|answer| app.channel.queue_outcome(answer.clone()));
         let running = promoflow.start().unwrap();
         let receipt = running.send(event(ANN.0, ANN.1)).unwrap();
-        running.rest(&receipt.runs).unwrap();
+        running.wait_idle(&receipt.runs).unwrap();
         if answers.len() > 2 {
-            shop.clock.advance(60_000);
-            until(|| shop.letters.sent().len() == 3 && state(&promoflow) == DeliveryState::Failed);
+            app.clock.advance(60_000);
+            until(|| app.channel.sent().len() == 3 && state(&promoflow) == DeliveryState::Failed);
         }
-        let ordered = promoflow.order_run(receipt.runs[0], Order::Cancel).unwrap();
-        let called_off = released;
-        let expected = Ordered::Done {
+        let ordered = promoflow
+            .apply_run_action(receipt.runs[0], Action::Cancel)
+            .unwrap();
+        let cancelled_deliveries = released;
+        let expected = ActionResult::Done {
             released,
-            called_off,
+            cancelled_deliveries,
         };
         assert_eq!(ordered, expected, "{answers:?}");
         drop(running);
-        promoflow.audited();
+        promoflow.assert_audit();
     }
 }
 
 #[test]
 fn a_retried_dead_letter_starts_with_its_first_alternative_unless_another_is_ambiguous() {
     for (answers, first_again) in [
-        (vec![refused(), refused()], 0),
-        (vec![refused(), later(), refused()], 0),
-        (vec![refused(), unclear(), refused()], 1),
+        (vec![permanent_failure(), permanent_failure()], 0),
+        (
+            vec![
+                permanent_failure(),
+                retryable_failure(),
+                permanent_failure(),
+            ],
+            0,
+        ),
+        (
+            vec![permanent_failure(), ambiguous(), permanent_failure()],
+            1,
+        ),
     ] {
-        let (shop, promoflow) = shop();
+        let (app, promoflow) = app();
         answers
             .iter()
-            .for_each(|answer| shop.letters.answer(answer.clone()));
+            .for_each(|answer| app.channel.queue_outcome(answer.clone()));
         let running = promoflow.start().unwrap();
         let receipt = running.send(event(ANN.0, ANN.1)).unwrap();
-        running.rest(&receipt.runs).unwrap();
+        running.wait_idle(&receipt.runs).unwrap();
         until(|| {
-            shop.clock.advance(60_000);
+            app.clock.advance(60_000);
             state(&promoflow) == DeliveryState::Failed
         });
         promoflow
-            .order_delivery(DeliveryId(1), Order::Retry)
+            .apply_delivery_action(DeliveryId(1), Action::Retry)
             .unwrap();
-        running.rest_all().unwrap();
+        running.wait_all_idle().unwrap();
         until(|| state(&promoflow) == DeliveryState::Delivered);
         drop(running);
         let history = history(&promoflow);

@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex};
 
 use promoflow::Promoflow;
 use promoflow::config::Config;
-use promoflow::contact::{Contact, ContactOptions, Name};
+use promoflow::contact::{Contact, ContactKey, ContactOptions};
 use promoflow::event::Event;
 use promoflow::message::ChannelKind;
 use promoflow::store::{DeliveryId, DeliveryState, RunState};
-use promoflow_tests::{Shop, Teach, until};
+use promoflow_tests::{PromoflowExt, TestApp, until};
 
 const EMAIL: [ChannelKind; 1] = [ChannelKind::Email];
 
@@ -33,31 +33,31 @@ steps:
 
 /// An installation with unsubscribe links, and the tokens of its messages.
 struct World {
-    shop: Shop,
+    app: TestApp,
     promoflow: Promoflow,
     tokens: Arc<Mutex<Vec<String>>>,
 }
 
 fn world() -> World {
-    let shop = Shop::new();
-    let secret = shop.beside("secret");
+    let app = TestApp::new();
+    let secret = app.sibling("secret");
     std::fs::write(&secret, "a secret of more than sixteen bytes").unwrap();
     let config = format!(
         "[unsubscribe]\nurl = \"https://shop.example/u/{{token}}\"\nsecret = {{ file = {secret:?} }}\n"
     );
     let config = Config::parse("p.toml", &config).unwrap();
-    let promoflow = shop.builder().configure(&config).open().unwrap();
-    promoflow.messages_of("{ message: mail, channel: email, subject: Hello, text: Hello }");
-    promoflow.workflows_of(WORKFLOWS);
+    let promoflow = app.builder().configure(&config).open().unwrap();
+    promoflow.add_messages("{ message: mail, channel: email, subject: Hello, text: Hello }");
+    promoflow.add_workflows(WORKFLOWS);
     let tokens = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&tokens);
-    shop.letters.at_delivery(move |letter| {
-        let url = letter.unsubscribe.unwrap();
+    app.channel.on_delivery(move |message| {
+        let url = message.unsubscribe.unwrap();
         let token = url.strip_prefix("https://shop.example/u/").unwrap();
         kept.lock().unwrap().push(token.to_owned());
     });
     World {
-        shop,
+        app,
         promoflow,
         tokens,
     }
@@ -66,7 +66,7 @@ fn world() -> World {
 impl World {
     fn import(&self, resubscribe: bool, csv: &str) {
         // The time decides which contact had an address.
-        self.shop.clock.advance(1_000);
+        self.app.clock.advance(1_000);
         let options = ContactOptions {
             resubscribe,
             ..ContactOptions::default()
@@ -75,38 +75,38 @@ impl World {
             .promoflow
             .import_contacts(csv.as_bytes(), options, &mut |_| ());
         assert_eq!(report.unwrap().rejected, 0);
-        self.shop.clock.advance(1_000);
+        self.app.clock.advance(1_000);
     }
 
     /// Sends an event with these parameters and returns the address that got a message.
     fn sends(&self, kind: &str, params: &[(&str, &str)]) -> Option<String> {
-        let before = self.shop.letters.sent().len();
+        let before = self.app.channel.sent().len();
         let mut event = Event::new(kind, "order");
         for (name, value) in params {
             event = event.with_param(*name, *value);
         }
         let running = self.promoflow.start().unwrap();
         let receipt = running.send(event).unwrap();
-        running.rest(&receipt.runs).unwrap();
+        running.wait_idle(&receipt.runs).unwrap();
         running.stop();
         let state = self.promoflow.run_of(receipt.runs[0]).0.state;
         assert_eq!(state, RunState::Completed);
-        let sent = self.shop.letters.sent();
+        let sent = self.app.channel.sent();
         sent.get(before).map(|one| one.address.clone())
     }
 
     /// Follows the unsubscribe link of a message.
-    fn clicks(&self, letter: usize) {
-        let token = self.tokens.lock().unwrap()[letter].clone();
-        assert!(self.promoflow.unsubscribe_by(&token).unwrap());
+    fn unsubscribe_from(&self, message: usize) {
+        let token = self.tokens.lock().unwrap()[message].clone();
+        assert!(self.promoflow.unsubscribe_by_token(&token).unwrap());
     }
 
     fn contact(&self, id: &str) -> Option<Contact> {
-        self.promoflow.contact(Name::Any(id.into())).unwrap()
+        self.promoflow.contact(ContactKey::Any(id.into())).unwrap()
     }
 
-    fn refuses(&self, id: &str) -> bool {
-        self.contact(id).unwrap().refuses(ChannelKind::Email)
+    fn is_unsubscribed(&self, id: &str) -> bool {
+        self.contact(id).unwrap().has_unsubscribed(ChannelKind::Email)
     }
 }
 
@@ -126,9 +126,9 @@ fn unsubscribing_from_an_old_message_covers_every_address_of_its_contact() {
         assert_eq!(world.sends("plain", &[by]), to("old@x.com"));
     }
     world.import(false, "contact,email\nA,new@x.com\n");
-    for letter in 0..2 {
-        world.clicks(letter);
-        assert!(world.refuses("A"));
+    for message in 0..2 {
+        world.unsubscribe_from(message);
+        assert!(world.is_unsubscribed("A"));
         assert!(
             world.contact("old@x.com").is_none(),
             "a new contact was created"
@@ -149,8 +149,8 @@ fn unsubscribing_covers_the_message_s_contact_and_a_shared_address() {
     let world = world();
     world.import(false, "contact,email\nA,fam@x.com\nB,FAM@x.com\n");
     assert_eq!(world.sends("named", &[B]), to("FAM@x.com"));
-    world.clicks(0);
-    assert!(world.refuses("B") && !world.refuses("A"));
+    world.unsubscribe_from(0);
+    assert!(world.is_unsubscribed("B") && !world.is_unsubscribed("A"));
     world.import(false, "contact,email\nA,a@x.com\n");
     assert_eq!(world.sends("named", &[B]), None);
     assert_eq!(world.sends("named", &[A]), to("a@x.com"));
@@ -170,10 +170,10 @@ start: { event: friend }
 steps:
   - { id: mail, block: send-message, with: { channel: email, message: mail, contact: F } }
 ";
-    world.promoflow.workflows_of(friend);
+    world.promoflow.add_workflows(friend);
     assert_eq!(world.sends("friend", &[A]), to("friend@x.com"));
-    world.clicks(0);
-    assert!(world.refuses("F") && !world.refuses("A"));
+    world.unsubscribe_from(0);
+    assert!(world.is_unsubscribed("F") && !world.is_unsubscribed("A"));
 }
 
 #[test]
@@ -187,8 +187,8 @@ fn an_unsubscribed_address_stays_unsubscribed_when_its_contact_changes_address()
     }
     // Other channels are not affected.
     let sms = "{ message: text, channel: sms, text: Hello }";
-    world.promoflow.messages_of(sms);
-    world.promoflow.workflows_of(
+    world.promoflow.add_messages(sms);
+    world.promoflow.add_workflows(
         "{ workflow: text, start: { event: text }, steps: [{ id: t, block: send-message, with: \
          { channel: sms, message: text } }] }",
     );
@@ -232,7 +232,7 @@ fn a_scheduled_message_is_cancelled_whether_its_contact_unsubscribes_or_moves_fi
         }
         world.import(false, "contact,email\nA,new@x.com\n");
         unsubscribe();
-        world.shop.clock.set("2026-06-01T20:30:00Z");
+        world.app.clock.set("2026-06-01T20:30:00Z");
         let running = world.promoflow.start().unwrap();
         let state = |id| {
             let row = world.promoflow.delivery(DeliveryId(id)).unwrap().unwrap();

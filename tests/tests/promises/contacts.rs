@@ -1,11 +1,11 @@
 //! Contacts: created from events, found by events, and the codes they keep.
 
 use promoflow::Promoflow;
-use promoflow::contact::{Contact, ContactOptions, Name};
+use promoflow::contact::{Contact, ContactKey, ContactOptions};
 use promoflow::event::Event;
 use promoflow::message::ChannelKind;
 use promoflow::store::RunState;
-use promoflow_tests::{Shop, Teach};
+use promoflow_tests::{PromoflowExt, TestApp};
 
 const KEEPS: &str = "
 workflow: keeps
@@ -40,24 +40,24 @@ fn import(promoflow: &Promoflow, csv: &str) {
 }
 
 fn contact(promoflow: &Promoflow, name: &str) -> Option<Contact> {
-    promoflow.contact(Name::Any(name.into())).unwrap()
+    promoflow.contact(ContactKey::Any(name.into())).unwrap()
 }
 
-fn rows(shop: &Shop, table: &str) -> i64 {
+fn rows(app: &TestApp, table: &str) -> i64 {
     let sql = format!("SELECT count(*) FROM {table}");
-    shop.sql().query_row(&sql, [], |row| row.get(0)).unwrap()
+    app.sql().query_row(&sql, [], |row| row.get(0)).unwrap()
 }
 
 #[test]
 fn events_write_no_contact_rows_until_contacts_are_used() {
-    let (shop, promoflow) = Shop::with_codes(0);
+    let (app, promoflow) = TestApp::with_codes(0);
     let running = promoflow.start().unwrap();
     let before = Event::new("x", "")
         .with_param("ContactId", 42)
         .with_param("emailaddress", "ann@example.com")
         .with_param("Phone", "call me");
     running.send(before).unwrap();
-    assert_eq!(rows(&shop, "contact"), 0);
+    assert_eq!(rows(&app, "contact"), 0);
     let ann = contact(&promoflow, "42").unwrap();
     assert_eq!(ann.address(ChannelKind::Email), Some("ann@example.com"));
     assert_eq!(ann.address(ChannelKind::Sms), None);
@@ -76,20 +76,20 @@ fn events_write_no_contact_rows_until_contacts_are_used() {
     for event in after {
         running.send(event).unwrap();
     }
-    assert_eq!(rows(&shop, "contact"), 2);
+    assert_eq!(rows(&app, "contact"), 2);
     let ann = contact(&promoflow, "42").unwrap();
     assert_eq!(ann.address(ChannelKind::Viber), Some("380501234567"));
     assert_eq!(ann.address(ChannelKind::MobilePush), Some("t"));
     let bob = contact(&promoflow, "shop-7").unwrap();
     assert_eq!(bob.address(ChannelKind::Email), Some("bob@example.com"));
-    promoflow.audited();
+    promoflow.assert_audit();
 }
 
 #[test]
 fn a_step_names_a_contact_and_the_directory_provides_its_address() {
-    let (shop, promoflow) = Shop::with_codes(0);
-    promoflow.messages_of(HELLO);
-    promoflow.workflows_of(TO_A_CONTACT);
+    let (app, promoflow) = TestApp::with_codes(0);
+    promoflow.add_messages(HELLO);
+    promoflow.add_workflows(TO_A_CONTACT);
     let running = promoflow.start().unwrap();
     // Contacts are not in use yet; an earlier event had this contact's address.
     let earlier = Event::new("x", "x")
@@ -98,7 +98,7 @@ fn a_step_names_a_contact_and_the_directory_provides_its_address() {
     running.send(earlier).unwrap();
     let send = |event: Event| {
         let receipt = running.send(event).unwrap();
-        running.rest(&receipt.runs).unwrap();
+        running.wait_idle(&receipt.runs).unwrap();
         let row = promoflow.run_of(receipt.runs[0]).0;
         (row.state, row.error.unwrap_or_default())
     };
@@ -113,36 +113,36 @@ fn a_step_names_a_contact_and_the_directory_provides_its_address() {
     // The event's own address has priority.
     let moved = hello("A").with_param("Email", "new@example.com");
     assert_eq!(send(moved), done());
-    let sent = shop.letters.sent();
-    let told: Vec<_> = sent
+    let sent = app.channel.sent();
+    let recipients: Vec<_> = sent
         .iter()
         .map(|one| (one.address.as_str(), one.text.as_str()))
         .collect();
     assert_eq!(
-        told,
+        recipients,
         [
             ("a@example.com", "Hello friend"),
             ("a@example.com", "Hello Ann"),
             ("new@example.com", "Hello Ann"),
         ]
     );
-    for nobody in ["B", "C"] {
-        let (state, error) = send(hello(nobody));
+    for unknown in ["B", "C"] {
+        let (state, error) = send(hello(unknown));
         assert_eq!(state, RunState::Failed);
         assert!(error.contains("no address for email"), "{error}");
         assert!(error.contains("`unreachable`"), "{error}");
     }
-    promoflow.audited();
+    promoflow.assert_audit();
 }
 
 #[test]
 fn p1_a_contact_keeps_its_code_whatever_key_its_events_have() {
-    let (shop, promoflow) = Shop::with_codes(4);
-    promoflow.workflows_of(KEEPS);
+    let (app, promoflow) = TestApp::with_codes(4);
+    promoflow.add_workflows(KEEPS);
     let running = promoflow.start().unwrap();
     let code = |event: Event| {
         let receipt = running.send(event).unwrap();
-        running.rest(&receipt.runs).unwrap();
+        running.wait_idle(&receipt.runs).unwrap();
         promoflow.code_of(receipt.runs[0]).unwrap()
     };
     // Kept under an event's key, before contacts were in use.
@@ -161,10 +161,10 @@ fn p1_a_contact_keeps_its_code_whatever_key_its_events_have() {
     assert_eq!(used.contact, "B");
     // A key without a contact counts as a separate contact.
     let third = code(Event::new("keeps", "cat@example.com"));
-    assert_eq!(promoflow.free().len(), 1);
+    assert_eq!(promoflow.available_codes().len(), 1);
     assert!(![&first, &second].contains(&&third));
-    promoflow.audited();
-    shop.sql().execute("DELETE FROM known_as", []).unwrap();
+    promoflow.assert_audit();
+    app.sql().execute("DELETE FROM known_as", []).unwrap();
     let audited = promoflow.audit().unwrap();
     let p6 = audited.iter().find(|one| one.promise == "P6").unwrap();
     assert!(!p6.holds, "{p6:?}");
@@ -172,8 +172,8 @@ fn p1_a_contact_keeps_its_code_whatever_key_its_events_have() {
 
 #[test]
 fn p1_a_placeholder_id_never_merges_two_contacts() {
-    let (_shop, promoflow) = Shop::with_codes(20);
-    promoflow.workflows_of(KEEPS);
+    let (_shop, promoflow) = TestApp::with_codes(20);
+    promoflow.add_workflows(KEEPS);
     // The directory is enabled.
     import(
         &promoflow,
@@ -183,7 +183,7 @@ fn p1_a_placeholder_id_never_merges_two_contacts() {
     let running = promoflow.start().unwrap();
     let code = |event: Event| {
         let receipt = running.send(event).unwrap();
-        running.rest(&receipt.runs).unwrap();
+        running.wait_idle(&receipt.runs).unwrap();
         promoflow.code_of(receipt.runs[0]).unwrap()
     };
     for id in ["null", "NULL", "undefined", "", " ", "None"] {
@@ -197,10 +197,10 @@ fn p1_a_placeholder_id_never_merges_two_contacts() {
         assert_ne!(ann, code(of("bob", id)), "{id:?}");
         assert_eq!(ann, code(of("ann", "")), "{id:?}");
     }
-    let nobody = Event::new("keeps", "null").with_param("externalCustomerId", "null");
+    let placeholder = Event::new("keeps", "null").with_param("externalCustomerId", "null");
     assert!(
         running
-            .send(nobody)
+            .send(placeholder)
             .unwrap_err()
             .to_string()
             .contains("identifies no contact")
@@ -211,5 +211,5 @@ fn p1_a_placeholder_id_never_merges_two_contacts() {
         first,
         code(Event::new("keeps", "").with_param("contactid", "15"))
     );
-    promoflow.audited();
+    promoflow.assert_audit();
 }

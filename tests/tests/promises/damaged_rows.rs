@@ -9,9 +9,9 @@ use promoflow::event::Event;
 use promoflow::key::Scope;
 use promoflow::message::ChannelKind;
 use promoflow::pool::ImportOptions;
-use promoflow::store::{Order, Ordered, RunId, RunState};
-use promoflow::{Promoflow, Running};
-use promoflow_tests::{Shop, Teach, until};
+use promoflow::store::{Action, ActionResult, RunId, RunState};
+use promoflow::{EngineHandle, Promoflow};
+use promoflow_tests::{PromoflowExt, TestApp, until};
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
@@ -52,7 +52,7 @@ steps:
 
 /// Returns unreadable values: invalid UTF-8, invalid JSON, JSON that is nested too deeply, an
 /// unknown name, an out-of-range number.
-fn garbage() -> Vec<Value> {
+fn unreadable_values() -> Vec<Value> {
     let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
     vec![
         Value::Text("{\"a\":".to_owned()),
@@ -68,7 +68,7 @@ fn event(kind: &str, address: &str) -> Event {
 }
 
 /// Creates waiting runs of two contacts each; the first of each pair is damaged later.
-fn filled(shop: &Shop) -> Promoflow {
+fn with_waiting_runs(app: &TestApp) -> Promoflow {
     let rule = Rule {
         kind: Kind::Left,
         code_type: None,
@@ -78,19 +78,15 @@ fn filled(shop: &Shop) -> Promoflow {
         within_days: 7,
         webhooks: Vec::new(),
     };
-    let promoflow = shop
-        .builder()
-        .alerts(Rules::new(vec![rule]))
-        .open()
-        .unwrap();
-    promoflow.messages_of(promoflow_tests::MAIL);
-    promoflow.messages_of("{ message: text, channel: sms, text: hello }");
-    promoflow.workflows_of(promoflow_tests::CODE_THEN_MAIL);
-    promoflow.workflows_of(WAITING);
+    let promoflow = app.builder().alerts(Rules::new(vec![rule])).open().unwrap();
+    promoflow.add_messages(promoflow_tests::MAIL);
+    promoflow.add_messages("{ message: text, channel: sms, text: hello }");
+    promoflow.add_workflows(promoflow_tests::CODE_THEN_MAIL);
+    promoflow.add_workflows(WAITING);
     promoflow
 }
 
-fn send_all(promoflow: &Promoflow, running: &Running) {
+fn send_all(promoflow: &Promoflow, running: &EngineHandle) {
     for (number, address) in ["victim@example.com", "other@example.com"]
         .iter()
         .enumerate()
@@ -106,7 +102,7 @@ fn send_all(promoflow: &Promoflow, running: &Running) {
             let mut event = event(kind, address);
             event.id = Some(format!("{kind}-{number}"));
             let receipt = running.send(event).unwrap();
-            running.rest(&receipt.runs).unwrap();
+            running.wait_idle(&receipt.runs).unwrap();
         }
         let contacts = format!(
             "[{{ \"contact\": \"p{number}\", \"email\": \"{address}\", \"fields\": {{ \"a\": {{}} }},
@@ -125,7 +121,7 @@ fn send_all(promoflow: &Promoflow, running: &Running) {
 }
 
 /// Calls everything that lists or counts.
-fn look_at_everything(promoflow: &Promoflow, what: &str) {
+fn read_everything(promoflow: &Promoflow, what: &str) {
     let go_on = ControlFlow::<()>::Continue(());
     let runs = promoflow.runs(None, 1_000).expect(what);
     assert!(runs.len() >= 10, "{what}: {} runs", runs.len());
@@ -167,8 +163,8 @@ fn look_at_everything(promoflow: &Promoflow, what: &str) {
         promoflow.upload(upload.id).expect(what);
     }
     assert!(!promoflow.alerts().expect(what).is_empty(), "{what}");
-    promoflow.notices(None, None, 10).expect(what);
-    promoflow.outlook().expect(what);
+    promoflow.notifications(None, None, 10).expect(what);
+    promoflow.forecast().expect(what);
     promoflow.count(&Default::default()).expect(what);
     promoflow.is_idle().expect(what);
     promoflow.audit().expect(what);
@@ -224,15 +220,15 @@ const TABLES: [(&str, &str); 31] = [
 
 #[test]
 fn a_damaged_row_of_any_table_hides_no_other_and_blocks_nothing() {
-    let shop = Shop::new();
-    let promoflow = filled(&shop);
+    let app = TestApp::new();
+    let promoflow = with_waiting_runs(&app);
     let mut csv = "code,expirationDate,discount,type\n".to_owned();
     (0..20).for_each(|n| csv.push_str(&format!("C-{n:04},2999-12-31,10,birthday\n")));
-    promoflow.codes_of(&csv);
+    promoflow.import_codes(&csv);
     let running = promoflow.start().unwrap();
     send_all(&promoflow, &running);
-    look_at_everything(&promoflow, "whole");
-    let sql = shop.sql();
+    read_everything(&promoflow, "whole");
+    let sql = app.sql();
     sql.execute_batch("PRAGMA ignore_check_constraints = ON;")
         .unwrap();
     let (mut damaged, mut faults) = (0, Vec::new());
@@ -255,7 +251,7 @@ fn a_damaged_row_of_any_table_hides_no_other_and_blocks_nothing() {
                 "UPDATE OR IGNORE {table} SET {column} = CAST(x'ff22' AS TEXT) WHERE {first}"
             );
             // A numeric column does not accept text, and vice versa.
-            let mut all: Vec<Option<Value>> = garbage().into_iter().map(Some).collect();
+            let mut all: Vec<Option<Value>> = unreadable_values().into_iter().map(Some).collect();
             all.push(None);
             for value in all {
                 let what = format!("{table}.{column} = {value:?}");
@@ -268,12 +264,12 @@ fn a_damaged_row_of_any_table_hides_no_other_and_blocks_nothing() {
                 }
                 damaged += 1;
                 let looked = catch_unwind(AssertUnwindSafe(|| {
-                    look_at_everything(&promoflow, &what);
+                    read_everything(&promoflow, &what);
                     // Whatever is damaged, other runs get their codes and messages.
                     let address = format!("c{damaged}@example.com");
                     let code = promoflow.birthday(&running, &address);
                     assert!(code.is_some(), "{what}");
-                    promoflow.codes_of(&format!(
+                    promoflow.import_codes(&format!(
                         "code,expirationDate,discount,type\nN-{damaged},2999-12-31,10,birthday\n"
                     ));
                 }));
@@ -287,13 +283,13 @@ fn a_damaged_row_of_any_table_hides_no_other_and_blocks_nothing() {
 }
 
 /// Damages a due run and checks its error.
-fn fails_alone(kind: &str, damage: &str, says: &str) {
-    let shop = Shop::new();
-    let promoflow = filled(&shop);
+fn assert_fails_alone(kind: &str, damage: &str, says: &str) {
+    let app = TestApp::new();
+    let promoflow = with_waiting_runs(&app);
     let running = promoflow.start().unwrap();
-    let victim = promoflow.one(&running, kind, "victim@example.com");
-    let other = promoflow.one(&running, kind, "other@example.com");
-    let sql = shop.sql();
+    let victim = promoflow.run_event(&running, kind, "victim@example.com");
+    let other = promoflow.run_event(&running, kind, "other@example.com");
+    let sql = app.sql();
     sql.execute_batch("PRAGMA ignore_check_constraints = ON;")
         .unwrap();
     let damage = damage.replace("RUN", &victim.to_string());
@@ -301,7 +297,7 @@ fn fails_alone(kind: &str, damage: &str, says: &str) {
     // All others continue: the refill, the reply, the time, the next attempt.
     let before = promoflow.run_of(other).0;
     if kind == "refill" {
-        promoflow.codes_of(
+        promoflow.import_codes(
             "code,expirationDate,discount,type\nR-1,2999-12-31,10,refill\nR-2,2999-12-31,10,refill\n",
         );
     }
@@ -309,7 +305,7 @@ fn fails_alone(kind: &str, damage: &str, says: &str) {
         let reply = serde_json::json!("yes");
         drop(promoflow.reply(run, "question", &reply));
     }
-    shop.clock.set("2026-06-03T00:00:00Z");
+    app.clock.set("2026-06-03T00:00:00Z");
     until(|| {
         let (row, _) = promoflow.run_of(victim);
         row.state == RunState::Failed && row.error.is_some_and(|error| error.contains("repair it"))
@@ -320,43 +316,46 @@ fn fails_alone(kind: &str, damage: &str, says: &str) {
         let (row, _) = promoflow.run_of(other);
         row.state == RunState::Completed
             || (kind == "tries" && row.error != before.error)
-            || (kind == "tries" && row.retries.is_some_and(|trouble| trouble.attempts > 1))
+            || (kind == "tries"
+                && row
+                    .retry_state
+                    .is_some_and(|retry_state| retry_state.attempts > 1))
     });
-    running.rest_all().unwrap();
+    running.wait_all_idle().unwrap();
 }
 
 #[test]
 fn an_unreadable_due_run_fails_alone_with_the_reason() {
     let deep = format!("'{{\"a\":{}{}}}'", "[".repeat(200), "]".repeat(200));
     let deep = format!("UPDATE run SET data = {deep} WHERE id = RUN");
-    fails_alone("refill", &deep, "the values of run");
-    fails_alone(
+    assert_fails_alone("refill", &deep, "the values of run");
+    assert_fails_alone(
         "sleeps",
         "UPDATE run SET data = '{' WHERE id = RUN",
         "the values of run",
     );
-    fails_alone(
+    assert_fails_alone(
         "sleeps",
         "UPDATE journal SET steps = '[1]' WHERE run = RUN",
         "the steps of run",
     );
-    fails_alone(
+    assert_fails_alone(
         "asks",
         "UPDATE waiter SET reply = '{' , served = 1 WHERE run = RUN;
                          UPDATE run SET due = 0 WHERE id = RUN",
         "the reply to run",
     );
-    fails_alone(
+    assert_fails_alone(
         "sleeps",
         "UPDATE run SET event = 99999 WHERE id = RUN",
         "its event is missing",
     );
-    fails_alone(
+    assert_fails_alone(
         "sleeps",
         "UPDATE run SET step = -1 WHERE id = RUN",
         "a value",
     );
-    fails_alone(
+    assert_fails_alone(
         "tries",
         "UPDATE trouble SET kind = 'odd' WHERE run = RUN",
         "unknown kind",
@@ -365,31 +364,31 @@ fn an_unreadable_due_run_fails_alone_with_the_reason() {
 
 #[test]
 fn a_repaired_run_can_be_retried() {
-    let shop = Shop::new();
-    let promoflow = filled(&shop);
+    let app = TestApp::new();
+    let promoflow = with_waiting_runs(&app);
     let running = promoflow.start().unwrap();
-    let run = promoflow.one(&running, "sleeps", "victim@example.com");
-    let sql = shop.sql();
+    let run = promoflow.run_event(&running, "sleeps", "victim@example.com");
+    let sql = app.sql();
     sql.execute("UPDATE run SET data = '{' WHERE id = ?1", [run.0])
         .unwrap();
-    shop.clock.set("2026-06-03T00:00:00Z");
+    app.clock.set("2026-06-03T00:00:00Z");
     until(|| promoflow.run_of(run).0.state == RunState::Failed);
-    promoflow.audited();
+    promoflow.assert_audit();
     sql.execute("UPDATE run SET data = '{}' WHERE id = ?1", [run.0])
         .unwrap();
-    let retried = promoflow.order_run(run, Order::Retry).unwrap();
-    assert!(matches!(retried, Ordered::Done { .. }), "{retried:?}");
+    let retried = promoflow.apply_run_action(run, Action::Retry).unwrap();
+    assert!(matches!(retried, ActionResult::Done { .. }), "{retried:?}");
     until(|| promoflow.run_of(run).0.state == RunState::Completed);
-    promoflow.audited();
+    promoflow.assert_audit();
 }
 
 #[test]
 fn values_that_cannot_be_read_back_are_never_stored() {
-    let shop = Shop::new();
-    let promoflow = filled(&shop);
+    let app = TestApp::new();
+    let promoflow = with_waiting_runs(&app);
     let running = promoflow.start().unwrap();
     let deep = |depth| (0..depth).fold(serde_json::json!(1), |value, _| serde_json::json!([value]));
-    let run = promoflow.one(&running, "asks", "ann@example.com");
+    let run = promoflow.run_event(&running, "asks", "ann@example.com");
     let refused = promoflow.reply(run, "question", &deep(65)).unwrap_err();
     assert!(refused.to_string().contains("64 deep"), "{refused:#}");
     let event = event("asks", "ben@example.com").with_param("deep", deep(65));

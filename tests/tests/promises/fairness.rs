@@ -7,31 +7,31 @@ use promoflow::block::Bounds;
 use promoflow::event::Event;
 use promoflow::run::{MAX_TRAPS_IN_A_ROW, Receipt};
 use promoflow::store::{RunState, WorkflowState};
-use promoflow::{Promoflow, Running};
-use promoflow_tests::{CODE_THEN_MAIL, MAIL, Shop, Teach, mischief, until};
+use promoflow::{EngineHandle, Promoflow};
+use promoflow_tests::{CODE_THEN_MAIL, MAIL, PromoflowExt, TestApp, chaos, until};
 
 /// Time for which a spinning block occupies its worker.
 const SPIN: Duration = Duration::from_secs(6);
 
-fn shop(workers: usize) -> (Shop, Promoflow) {
-    let shop = Shop::new();
+fn app(workers: usize) -> (TestApp, Promoflow) {
+    let app = TestApp::new();
     let bounds = Bounds {
         time: SPIN,
         ..Bounds::default()
     };
-    let promoflow = shop
+    let promoflow = app
         .builder()
         .bounds(bounds)
         .workers(workers)
         .open()
         .unwrap();
-    promoflow.messages_of(MAIL);
-    promoflow.workflows_of(CODE_THEN_MAIL);
-    promoflow.codes_of("code,type,discount\nC-1,birthday,10\nC-2,birthday,10\n");
-    (shop, promoflow)
+    promoflow.add_messages(MAIL);
+    promoflow.add_workflows(CODE_THEN_MAIL);
+    promoflow.import_codes("code,type,discount\nC-1,birthday,10\nC-2,birthday,10\n");
+    (app, promoflow)
 }
 
-fn submit(running: &Running, kind: &str, key: &str) -> Receiver<Receipt> {
+fn submit(running: &EngineHandle, kind: &str, key: &str) -> Receiver<Receipt> {
     let (answer, answered) = channel();
     let event = Event::new(kind, key).with_param("EmailAddress", format!("{key}@example.com"));
     running.submit(event, move |receipt| drop(answer.send(receipt.unwrap())));
@@ -40,8 +40,8 @@ fn submit(running: &Running, kind: &str, key: &str) -> Receiver<Receipt> {
 
 #[test]
 fn an_event_is_stored_and_executed_while_another_workflow_occupies_all_workers() {
-    let (_shop, promoflow) = shop(2);
-    promoflow.workflows_of(&mischief("spin", ""));
+    let (_shop, promoflow) = app(2);
+    promoflow.add_workflows(&chaos("spin", ""));
     let running = promoflow.start().unwrap();
     let began = Instant::now();
     let spinning: Vec<_> = (0..8)
@@ -51,7 +51,7 @@ fn an_event_is_stored_and_executed_while_another_workflow_occupies_all_workers()
     let receipt = good
         .recv_timeout(SPIN / 2)
         .expect("the event was not stored");
-    running.rest(&receipt.runs).unwrap();
+    running.wait_idle(&receipt.runs).unwrap();
     assert!(began.elapsed() < SPIN, "{:?}", began.elapsed());
     assert!(promoflow.code_of(receipt.runs[0]).is_some());
     // Events queued behind the two spinning runs are stored as well.
@@ -65,10 +65,10 @@ fn an_event_is_stored_and_executed_while_another_workflow_occupies_all_workers()
 
 #[test]
 fn due_runs_of_a_slow_workflow_do_not_delay_other_workflows() {
-    let (shop, promoflow) = shop(2);
+    let (app, promoflow) = app(2);
     let wait = "do: wait, until: 1780401600000";
     for (name, then) in [("slow", "spin"), ("fast", "next")] {
-        promoflow.workflows_of(&format!(
+        promoflow.add_workflows(&format!(
             "
 workflow: {name}
 start: {{ event: {name} }}
@@ -86,7 +86,7 @@ steps:
     }
     let fast = running.send(Event::new("fast", "ann")).unwrap().runs[0];
     let began = Instant::now();
-    shop.clock.set("2026-06-03T00:00:00Z");
+    app.clock.set("2026-06-03T00:00:00Z");
     until(|| promoflow.run_of(fast).0.state == RunState::Completed);
     assert!(began.elapsed() < SPIN, "{:?}", began.elapsed());
     // The shutdown does not wait for runs that have not started.
@@ -100,13 +100,13 @@ const HEAVY: &str = "#set($x='a')#foreach($i in [1..20])#set($x=\"$x$x\")#end#se
 
 #[test]
 fn the_templates_of_a_step_share_one_budget_of_work() {
-    let (_shop, promoflow) = shop(2);
+    let (_shop, promoflow) = app(2);
     let parts = format!(
         "subject: \"{0}\", text: \"{0}\"",
         HEAVY.replace('"', "\\\"")
     );
-    promoflow.messages_of(&format!("{{ message: heavy, channel: email, {parts} }}"));
-    promoflow.workflows_of(
+    promoflow.add_messages(&format!("{{ message: heavy, channel: email, {parts} }}"));
+    promoflow.add_workflows(
         "
 workflow: heavy
 start: { event: heavy }
@@ -121,7 +121,7 @@ steps:
 ",
     );
     let running = promoflow.start().unwrap();
-    let run = promoflow.one(&running, "heavy", "ann@example.com");
+    let run = promoflow.run_event(&running, "heavy", "ann@example.com");
     let (row, _) = promoflow.run_of(run);
     assert_eq!(row.state, RunState::Failed);
     let error = row.error.unwrap();
@@ -133,9 +133,9 @@ steps:
 
 #[test]
 fn a_workflow_with_repeated_traps_is_paused_and_raises_an_alert() {
-    let (_shop, promoflow) = shop(2);
-    promoflow.workflows_of(&mischief("trap", ""));
-    promoflow.workflows_of(
+    let (_shop, promoflow) = app(2);
+    promoflow.add_workflows(&chaos("trap", ""));
+    promoflow.add_workflows(
         "
 workflow: told
 start: { event: alertSettingsAlarmTriggerEvent }
@@ -151,21 +151,21 @@ steps:
             .unwrap()
     };
     for number in 1..MAX_TRAPS_IN_A_ROW {
-        promoflow.one(&running, "trap", &format!("t{number}@example.com"));
+        promoflow.run_event(&running, "trap", &format!("t{number}@example.com"));
     }
     assert_eq!(stored().state, WorkflowState::Active);
-    promoflow.one(&running, "trap", "last@example.com");
+    promoflow.run_event(&running, "trap", "last@example.com");
     until(|| stored().state == WorkflowState::Paused);
     let reason = stored().reason.unwrap();
     assert!(
         reason.contains("10 traps in a row") && reason.contains("step `bad`"),
         "{reason}"
     );
-    let told = || {
+    let alert_run = || {
         let runs = promoflow.runs(None, 100).unwrap();
         runs.into_iter().find(|run| run.key == "w-trap")
     };
-    until(|| told().is_some_and(|run| run.state == RunState::Completed));
+    until(|| alert_run().is_some_and(|run| run.state == RunState::Completed));
     // Its events are stored but no longer start it; other workflows continue.
     let receipt = running.send(Event::new("trap", "ann")).unwrap();
     assert!(receipt.runs.is_empty());

@@ -4,16 +4,15 @@
     reason = "helpers of a suite may panic too; clippy only recognises test functions"
 )]
 
+mod allowed_hours;
 mod alternatives;
+mod channel_queues;
 mod consent;
 mod contacts;
 mod damaged_rows;
+mod failure_isolation;
 mod fairness;
-mod faults_alone;
-mod hours;
-mod implied;
-mod lanes;
-mod outlook;
+mod forecast;
 mod p10_sandbox;
 mod p11_test_runs;
 mod p12_audit;
@@ -21,8 +20,8 @@ mod p1_once;
 mod p2_commit;
 mod p2_retry;
 mod p3_outbox;
-mod p4_carriers;
 mod p4_claims;
+mod p4_code_usage;
 mod p4_consent;
 mod p4_release;
 mod p5_events;
@@ -33,6 +32,7 @@ mod p8_expiry;
 mod p9_retire;
 mod reuse;
 mod selection;
+mod tag_claims;
 mod versions;
 mod waits;
 

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use promoflow::block::{Bounds, Grants, Interface};
 use promoflow::event::Event;
 use promoflow::store::{RunId, RunState};
-use promoflow::{Promoflow, Running};
-use promoflow_tests::{CODE_THEN_MAIL, MAIL, Shop, Teach, ids, mischief, until};
+use promoflow::{EngineHandle, Promoflow};
+use promoflow_tests::{CODE_THEN_MAIL, MAIL, PromoflowExt, TestApp, chaos, ids, until};
 use wasm_encoder::{
     Component, ComponentImportSection, ComponentTypeRef, ComponentTypeSection, PrimitiveValType,
 };
@@ -24,24 +24,19 @@ const TIGHT: Bounds = Bounds {
 };
 
 /// Returns an installation with twenty codes and tight limits.
-fn tight(workers: usize) -> (Shop, Promoflow) {
-    let shop = Shop::new();
-    let promoflow = shop
-        .builder()
-        .bounds(TIGHT)
-        .workers(workers)
-        .open()
-        .unwrap();
-    promoflow.messages_of(MAIL);
-    promoflow.workflows_of(CODE_THEN_MAIL);
+fn tight(workers: usize) -> (TestApp, Promoflow) {
+    let app = TestApp::new();
+    let promoflow = app.builder().bounds(TIGHT).workers(workers).open().unwrap();
+    promoflow.add_messages(MAIL);
+    promoflow.add_workflows(CODE_THEN_MAIL);
     let codes: String = (0..20).map(|n| format!("C-{n:02},birthday,10\n")).collect();
-    promoflow.codes_of(&format!("code,type,discount\n{codes}"));
-    (shop, promoflow)
+    promoflow.import_codes(&format!("code,type,discount\n{codes}"));
+    (app, promoflow)
 }
 
 #[test]
 fn p10_a_misbehaving_block_fails_its_run_with_the_reason_and_the_host_continues() {
-    for (deed, more, state, reason) in [
+    for (action, more, state, reason) in [
         ("spin", "", RunState::Running, "exceeded the time limit"),
         ("hoard", "", RunState::Running, "out of memory"),
         ("recurse", "", RunState::Running, "out of bounds"),
@@ -49,7 +44,7 @@ fn p10_a_misbehaving_block_fails_its_run_with_the_reason_and_the_host_continues(
             "trap",
             "",
             RunState::Running,
-            "it panicked: \"as requested\" (tests/guest/src/deed.rs:",
+            "it panicked: \"as requested\" (tests/guest/src/action.rs:",
         ),
         ("long-port", "", RunState::Failed, "unknown port `"),
         (
@@ -94,57 +89,61 @@ fn p10_a_misbehaving_block_fails_its_run_with_the_reason_and_the_host_continues(
         ("unavailable", "", RunState::Running, "as requested"),
     ] {
         let (_shop, promoflow) = tight(2);
-        promoflow.workflows_of(&mischief(deed, &format!("{more}, claims: 2")));
+        promoflow.add_workflows(&chaos(action, &format!("{more}, claims: 2")));
         let running = promoflow.start().unwrap();
         let began = Instant::now();
-        let run = promoflow.one(&running, deed, "ann@example.com");
+        let run = promoflow.run_event(&running, action, "ann@example.com");
         let took = began.elapsed();
         let (row, steps) = promoflow.run_of(run);
         let error = row.error.unwrap_or_default();
-        assert_eq!(row.state, state, "{deed}{more}: {error}");
-        assert!(error.contains("step `bad` (mischief)"), "{deed}: {error}");
-        assert!(error.contains(reason), "{deed}{more}: {error}");
-        assert!(error.len() < 3_000, "{deed} left {} bytes", error.len());
-        assert!(!error.chars().any(char::is_control), "{deed}: {error:?}");
+        assert_eq!(row.state, state, "{action}{more}: {error}");
+        assert!(error.contains("step `bad` (mischief)"), "{action}: {error}");
+        assert!(error.contains(reason), "{action}{more}: {error}");
+        assert!(error.len() < 3_000, "{action} left {} bytes", error.len());
+        assert!(!error.chars().any(char::is_control), "{action}: {error:?}");
         assert_eq!(steps.len(), usize::from(state == RunState::Failed));
-        assert!(took < Duration::from_secs(10), "{deed} took {took:?}");
-        assert_eq!(promoflow.free().len(), 20, "{deed} kept codes");
+        assert!(took < Duration::from_secs(10), "{action} took {took:?}");
+        assert_eq!(promoflow.available_codes().len(), 20, "{action} kept codes");
         assert_eq!(
             promoflow.birthday(&running, "ben@example.com").as_deref(),
             Some("C-00"),
-            "after {deed}"
+            "after {action}"
         );
-        promoflow.audited();
+        promoflow.assert_audit();
     }
 }
 
 #[test]
 fn p10_a_run_that_waits_in_a_busy_loop_fails() {
-    for deed in ["wait-again", "wait-code-again"] {
+    for action in ["wait-again", "wait-code-again"] {
         let (_shop, promoflow) = tight(2);
-        promoflow.workflows_of(&mischief(deed, ""));
+        promoflow.add_workflows(&chaos(action, ""));
         // Each time it waits for a code it gets one.
         let codes: String = (0..150)
             .map(|n| format!("D-{n:03},birthday,10\n"))
             .collect();
-        promoflow.codes_of(&format!("code,type,discount\n{codes}"));
+        promoflow.import_codes(&format!("code,type,discount\n{codes}"));
         let running = promoflow.start().unwrap();
-        let run = promoflow.one(&running, deed, "ann@example.com");
+        let run = promoflow.run_event(&running, action, "ann@example.com");
         until(|| promoflow.run_of(run).0.state == RunState::Failed);
         let (row, steps) = promoflow.run_of(run);
         let error = row.error.unwrap_or_default();
-        assert!(error.contains("must wait longer"), "{deed}: {error}");
-        assert!((100..110).contains(&steps.len()), "{deed}: {}", steps.len());
-        promoflow.audited();
+        assert!(error.contains("must wait longer"), "{action}: {error}");
+        assert!(
+            (100..110).contains(&steps.len()),
+            "{action}: {}",
+            steps.len()
+        );
+        promoflow.assert_audit();
     }
 }
 
 #[test]
 fn p10_log_notes_are_truncated_and_limited() {
     let (_shop, promoflow) = tight(2);
-    promoflow.workflows_of(&mischief("flood-log", ", n: 500"));
+    promoflow.add_workflows(&chaos("flood-log", ", n: 500"));
     let running = promoflow.start().unwrap();
-    let run = promoflow.one(&running, "flood-log", "ann@example.com");
+    let run = promoflow.run_event(&running, "flood-log", "ann@example.com");
     let (row, steps) = promoflow.run_of(run);
     assert_eq!(row.state, RunState::Completed);
     let log = &steps[0].log;
@@ -153,7 +152,7 @@ fn p10_log_notes_are_truncated_and_limited() {
     assert!(log.iter().all(|note| note.chars().count() < 1_020));
 }
 
-fn submit(running: &Running, kind: &str, count: usize) -> Vec<RunId> {
+fn submit(running: &EngineHandle, kind: &str, count: usize) -> Vec<RunId> {
     let receipts = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..count)
             .map(|number| {
@@ -169,26 +168,26 @@ fn submit(running: &Running, kind: &str, count: usize) -> Vec<RunId> {
 
 #[test]
 fn p10_other_runs_continue_while_a_block_spins() {
-    let shop = Shop::new();
+    let app = TestApp::new();
     let bounds = Bounds {
         time: Duration::from_secs(4),
         ..TIGHT
     };
-    let promoflow = shop.builder().bounds(bounds).workers(2).open().unwrap();
-    promoflow.workflows_of(&mischief("spin", ""));
-    promoflow.workflows_of(&mischief("next", ""));
+    let promoflow = app.builder().bounds(bounds).workers(2).open().unwrap();
+    promoflow.add_workflows(&chaos("spin", ""));
+    promoflow.add_workflows(&chaos("next", ""));
     let running = promoflow.start().unwrap();
     let began = Instant::now();
-    let (told, answered) = std::sync::mpsc::channel();
+    let (sender, receiver) = std::sync::mpsc::channel();
     running.submit(Event::new("spin", "ann"), move |receipt| {
-        told.send(receipt.unwrap()).unwrap();
+        sender.send(receipt.unwrap()).unwrap();
     });
     let runs = submit(&running, "next", 20);
     let others = began.elapsed();
-    running.rest(&runs).unwrap();
+    running.wait_idle(&runs).unwrap();
     assert!(others < Duration::from_secs(3), "they took {others:?}");
-    assert!(answered.try_recv().is_err(), "it no longer spins");
-    let spun = answered.recv().unwrap();
+    assert!(receiver.try_recv().is_err(), "it no longer spins");
+    let spun = receiver.recv().unwrap();
     let took = began.elapsed();
     assert!(took >= bounds.time && took < bounds.time * 2, "{took:?}");
     assert!(promoflow.run_of(spun.runs[0]).0.error.is_some());
@@ -196,19 +195,19 @@ fn p10_other_runs_continue_while_a_block_spins() {
 
 #[test]
 fn p10_a_run_may_wait_for_a_sandbox_longer_than_its_time_limit() {
-    let (shop, promoflow) = tight(80);
-    promoflow.workflows_of(&mischief("next", ", claims: 1").replace("birthday", "single"));
-    promoflow.workflows_of(&mischief("aside", ""));
-    promoflow.codes_of("code,type,discount\nSINGLE,single,10\n");
+    let (app, promoflow) = tight(80);
+    promoflow.add_workflows(&chaos("next", ", claims: 1").replace("birthday", "single"));
+    promoflow.add_workflows(&chaos("aside", ""));
+    promoflow.import_codes("code,type,discount\nSINGLE,single,10\n");
     let running = promoflow.start().unwrap();
     // The only code is staged, and its commit is held back until released. All other runs that want
     // it wait in their sandboxes, up to the number of sandboxes, for one second each.
-    let (go_on, told) = std::sync::mpsc::channel::<()>();
-    shop.clock.before_commit(move || {
-        let _told = told.recv();
+    let (go_on, release) = std::sync::mpsc::channel::<()>();
+    app.clock.before_commit(move || {
+        let _released = release.recv();
     });
     running.submit(Event::new("next", "holder"), |_| ());
-    until(|| shop.clock.commits_to_come() == 0);
+    until(|| app.clock.pending_hooks() == 0);
     for number in 0..70 {
         running.submit(Event::new("next", format!("waits-{number}")), |_| ());
     }
@@ -218,7 +217,7 @@ fn p10_a_run_may_wait_for_a_sandbox_longer_than_its_time_limit() {
         drop(go_on);
     });
     let runs = submit(&running, "aside", 5);
-    running.rest(&runs).unwrap();
+    running.wait_idle(&runs).unwrap();
     for run in runs {
         let (row, _) = promoflow.run_of(run);
         assert_eq!((row.state, row.error), (RunState::Completed, None));
@@ -243,15 +242,15 @@ fn importing(name: &str) -> Vec<u8> {
     component.finish()
 }
 
-fn refused(shop: &Shop, bytes: &[u8]) -> String {
-    let folder = shop.beside("blocks");
+fn refused(app: &TestApp, bytes: &[u8]) -> String {
+    let folder = app.sibling("blocks");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("foreign.wasm"), bytes).unwrap();
-    let promoflow = shop.builder().blocks(folder).open().unwrap();
+    let promoflow = app.builder().blocks(folder).open().unwrap();
     let blocks = promoflow.blocks().unwrap();
     // It does not affect other blocks.
     assert!(blocks.get("send-message").is_some() && blocks.get("mischief").is_some());
-    let [refused] = blocks.refused() else {
+    let [refused] = blocks.rejected() else {
         panic!("the component was accepted")
     };
     refused.why.clone()
@@ -259,13 +258,13 @@ fn refused(shop: &Shop, bytes: &[u8]) -> String {
 
 #[test]
 fn p10_a_workflow_error_names_a_block_that_cannot_be_loaded() {
-    let shop = Shop::new();
-    let folder = shop.beside("blocks");
+    let app = TestApp::new();
+    let folder = app.sibling("blocks");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("lottery.wasm"), b"\0asm").unwrap();
-    let promoflow = shop.builder().blocks(folder).open().unwrap();
-    promoflow.messages_of(MAIL);
-    promoflow.workflows_of(CODE_THEN_MAIL);
+    let promoflow = app.builder().blocks(folder).open().unwrap();
+    promoflow.add_messages(MAIL);
+    promoflow.add_workflows(CODE_THEN_MAIL);
     let workflow = "{ workflow: w, start: { event: e }, steps: [ { id: s, block: lottery } ] }";
     let applied = promoflow
         .apply_workflows("w.yaml", workflow.as_bytes())
@@ -283,17 +282,17 @@ fn p10_a_workflow_error_names_a_block_that_cannot_be_loaded() {
 
 #[test]
 fn p10_two_blocks_with_one_name_are_rejected() {
-    let shop = Shop::new();
-    let folder = shop.beside("blocks");
+    let app = TestApp::new();
+    let folder = app.sibling("blocks");
     std::fs::create_dir_all(&folder).unwrap();
     let mut other = std::fs::read(env!("MISCHIEF_WASM")).unwrap();
     // A custom section: the same block in another file.
     other.extend([0, 3, 1, b'x', 0]);
     std::fs::write(folder.join("other.wasm"), other).unwrap();
-    let promoflow = shop.builder().blocks(folder).open().unwrap();
+    let promoflow = app.builder().blocks(folder).open().unwrap();
     let blocks = promoflow.blocks().unwrap();
     assert!(blocks.get("mischief").is_none());
-    let why = blocks.why_missing("mischief").unwrap();
+    let why = blocks.missing_reason("mischief").unwrap();
     assert!(why.contains("two blocks are named `mischief`"), "{why}");
 }
 
@@ -306,7 +305,7 @@ fn p10_rejects_a_component_with_forbidden_imports() {
         "promoflow:workflow/secrets@1.0.0",
         "promoflow:workflow/data@2.0.0",
     ] {
-        let error = refused(&Shop::new(), &importing(foreign));
+        let error = refused(&TestApp::new(), &importing(foreign));
         assert!(error.contains(&format!("imports `{foreign}`")), "{error}");
         assert!(error.contains("foreign.wasm"), "{error}");
     }
@@ -315,24 +314,24 @@ fn p10_rejects_a_component_with_forbidden_imports() {
 #[test]
 fn p10_rejects_files_that_are_not_blocks() {
     let known = importing("promoflow:workflow/data@1.0.0");
-    assert!(refused(&Shop::new(), &known).contains("does not export"));
-    assert!(refused(&Shop::new(), &known[..known.len() - 3]).contains("not a WebAssembly"));
-    assert!(refused(&Shop::new(), b"\0asm\x01\0\0\0").contains("not a WebAssembly component"));
-    assert!(refused(&Shop::new(), b"").contains("not a WebAssembly component"));
-    assert!(refused(&Shop::new(), &vec![0; 33 << 20]).contains("at most"));
+    assert!(refused(&TestApp::new(), &known).contains("does not export"));
+    assert!(refused(&TestApp::new(), &known[..known.len() - 3]).contains("not a WebAssembly"));
+    assert!(refused(&TestApp::new(), b"\0asm\x01\0\0\0").contains("not a WebAssembly component"));
+    assert!(refused(&TestApp::new(), b"").contains("not a WebAssembly component"));
+    assert!(refused(&TestApp::new(), &vec![0; 33 << 20]).contains("at most"));
 }
 
 #[test]
 fn p10_a_block_gets_only_what_it_was_granted() {
-    let shop = Shop::new();
+    let app = TestApp::new();
     let grants = Grants::only(&[Interface::Data, Interface::Log, Interface::Messages]);
-    let promoflow = shop.builder().grants(grants).open().unwrap();
+    let promoflow = app.builder().grants(grants).open().unwrap();
     let blocks = promoflow.blocks().unwrap();
     assert!(
         blocks.get("mischief").is_none(),
         "mischief claims promo codes"
     );
-    let error = &blocks.refused()[0].why;
+    let error = &blocks.rejected()[0].why;
     assert!(
         error.contains("`promocodes`, which it was not granted"),
         "{error}"

@@ -1,25 +1,25 @@
 //! P11: a test run claims nothing, sends nothing, and reports what it would have done.
 
 use promoflow::event::Event;
-use promoflow_tests::{Shop, Teach, until};
+use promoflow_tests::{PromoflowExt, TestApp, until};
 
 /// Returns the row counts of every table that a run writes.
-fn rows(shop: &Shop) -> Vec<i64> {
+fn rows(app: &TestApp) -> Vec<i64> {
     [
         "event", "run", "journal", "claim", "start", "kept", "reused", "delivery", "attempt",
         "free", "waiter",
     ]
     .map(|table| {
         let sql = format!("SELECT count(*) FROM {table}");
-        shop.sql().query_row(&sql, [], |row| row.get(0)).unwrap()
+        app.sql().query_row(&sql, [], |row| row.get(0)).unwrap()
     })
     .to_vec()
 }
 
 #[test]
 fn p11_a_test_run_reports_its_effects_and_has_none() {
-    let (shop, promoflow) = Shop::with_codes(2);
-    promoflow.workflows_of(
+    let (app, promoflow) = TestApp::with_codes(2);
+    promoflow.add_workflows(
         "
 workflow: long
 start: { event: birthday, repeat: once }
@@ -41,12 +41,12 @@ steps:
     with: { channel: email, message: mail }
 ",
     );
-    let before = rows(&shop);
+    let before = rows(&app);
     let event = Event::new("birthday", "ann@example.com")
         .with_id("e-1")
         .with_param("EmailAddress", "ann@example.com");
     for _ in 0..2 {
-        let would = promoflow.rehearse(event.clone()).unwrap();
+        let would = promoflow.test_run(event.clone()).unwrap();
         let [main, long] = would.as_slice() else {
             panic!("{would:#?}")
         };
@@ -59,38 +59,38 @@ steps:
         assert_eq!(long.deliveries.len(), 1);
         assert_eq!((&main.error, &long.error), (&None, &None));
     }
-    assert_eq!(rows(&shop), before);
+    assert_eq!(rows(&app), before);
 
     // The event counts as new afterwards, and the pool is unchanged.
     let running = promoflow.start().unwrap();
     let receipt = running.send(event).unwrap();
-    running.rest(&receipt.runs).unwrap();
+    running.wait_idle(&receipt.runs).unwrap();
     assert!(!receipt.duplicate);
     assert_eq!(receipt.runs.len(), 2);
-    assert!(promoflow.free().is_empty());
-    promoflow.audited();
+    assert!(promoflow.available_codes().is_empty());
+    promoflow.assert_audit();
 }
 
 #[test]
 fn p11_a_test_run_takes_nothing_from_concurrent_runs() {
-    let (shop, promoflow) = Shop::with_codes(1);
+    let (app, promoflow) = TestApp::with_codes(1);
     let running = promoflow.start().unwrap();
     let event =
         Event::new("birthday", "ann@example.com").with_param("EmailAddress", "ann@example.com");
-    let would = promoflow.rehearse(event.clone()).unwrap();
+    let would = promoflow.test_run(event.clone()).unwrap();
     assert_eq!(would[0].codes, ["C-0000"]);
     let code = promoflow.birthday(&running, "ben@example.com");
     assert_eq!(code.as_deref(), Some("C-0000"));
-    let would = promoflow.rehearse(event).unwrap();
+    let would = promoflow.test_run(event).unwrap();
     assert!(would[0].codes.is_empty());
-    assert_eq!(shop.letters.sent().len(), 1);
-    promoflow.audited();
+    assert_eq!(app.channel.sent().len(), 1);
+    promoflow.assert_audit();
 }
 
 #[test]
 fn p11_a_test_run_reports_waits_and_blocked_starts() {
-    let (shop, promoflow) = Shop::with_codes(0);
-    promoflow.workflows_of(
+    let (app, promoflow) = TestApp::with_codes(0);
+    promoflow.add_workflows(
         "
 workflow: waits
 start: { event: waits, repeat: once }
@@ -105,8 +105,8 @@ steps:
     );
     let event =
         Event::new("waits", "ann@example.com").with_param("EmailAddress", "ann@example.com");
-    let before = rows(&shop);
-    let would = promoflow.rehearse(event.clone()).unwrap();
+    let before = rows(&app);
+    let would = promoflow.test_run(event.clone()).unwrap();
     let waits_for = would[0].waits_for.as_deref();
     assert_eq!(
         waits_for,
@@ -114,31 +114,31 @@ steps:
     );
     assert_eq!((&would[0].error, would[0].held_off), (&None, None));
     assert_eq!(would[0].waits_until, None);
-    assert_eq!(rows(&shop), before);
-    promoflow.workflows_of(&promoflow_tests::mischief("wait", ", until: 1780401600000"));
-    let would = promoflow.rehearse(Event::new("wait", "ann")).unwrap();
+    assert_eq!(rows(&app), before);
+    promoflow.add_workflows(&promoflow_tests::chaos("wait", ", until: 1780401600000"));
+    let would = promoflow.test_run(Event::new("wait", "ann")).unwrap();
     assert_eq!(would[0].waits.len(), 1);
     assert_eq!(would[0].waits[0].step, "bad");
     assert_eq!(would[0].waits[0].until.0, 1_780_401_600_000);
 
     let running = promoflow.start().unwrap();
     running.send(event.clone()).unwrap();
-    let before = rows(&shop);
-    let would = promoflow.rehearse(event.clone()).unwrap();
+    let before = rows(&app);
+    let would = promoflow.test_run(event.clone()).unwrap();
     assert!(would[0].held_off.unwrap().contains("once"), "{would:#?}");
     assert!(would[0].steps.is_empty());
     let other = Event {
         key: "ben@example.com".into(),
         ..event
     };
-    assert_eq!(promoflow.rehearse(other).unwrap()[0].held_off, None);
-    assert_eq!(rows(&shop), before);
+    assert_eq!(promoflow.test_run(other).unwrap()[0].held_off, None);
+    assert_eq!(rows(&app), before);
 }
 
 #[test]
 fn p11_a_test_run_is_exhausted_exactly_when_runs_are() {
-    let (_shop, promoflow) = Shop::with_codes(1);
-    promoflow.workflows_of(
+    let (_shop, promoflow) = TestApp::with_codes(1);
+    promoflow.add_workflows(
         "
 workflow: second
 start: { event: birthday }
@@ -155,7 +155,7 @@ steps:
     );
     let event =
         Event::new("birthday", "ann@example.com").with_param("EmailAddress", "ann@example.com");
-    let would = promoflow.rehearse(event).unwrap();
+    let would = promoflow.test_run(event).unwrap();
     assert_eq!(would.len(), 2);
     for one in &would {
         assert_eq!(one.error, None, "{one:#?}");
@@ -190,47 +190,47 @@ fn p11_a_test_run_finds_contacts_like_a_run_without_enabling_the_directory() {
         ("wakes", &["Hello a@example.com", "Hello"][..]),
         ("later", &["Hello friend", "Hello", "Hello a@example.com"]),
     ] {
-        let (shop, promoflow) = Shop::with_codes(0);
-        promoflow.messages_of(
+        let (app, promoflow) = TestApp::with_codes(0);
+        promoflow.add_messages(
             "{ message: text, channel: sms, text: \"Hello %EMAIL|friend%\" }
 ---
 { message: hello, channel: email, subject: Hello, text: Hello }",
         );
-        promoflow.workflows_of(WAKES);
+        promoflow.add_workflows(WAKES);
         let running = promoflow.start().unwrap();
         let asleep = || -> bool {
             let sql = "SELECT (SELECT value FROM setting WHERE name = 'contacts') = '0'
                            AND NOT EXISTS (SELECT 1 FROM contact)";
-            shop.sql().query_row(sql, [], |row| row.get(0)).unwrap()
+            app.sql().query_row(sql, [], |row| row.get(0)).unwrap()
         };
         let event = |kind: &str| Event::new(kind, "order").with_param("ContactId", "A");
-        let unknown = promoflow.rehearse(event(kind)).unwrap();
+        let unknown = promoflow.test_run(event(kind)).unwrap();
         let error = unknown[0].error.as_deref().unwrap();
         assert!(error.contains("contact `A` has no email"), "{error}");
         running
             .send(event("x").with_param("Email", "a@example.com"))
             .unwrap();
 
-        let before = rows(&shop);
-        let would = promoflow.rehearse(event(kind)).unwrap().remove(0);
+        let before = rows(&app);
+        let would = promoflow.test_run(event(kind)).unwrap().remove(0);
         assert_eq!(would.error, None);
         let would: Vec<_> = (would.deliveries.iter())
             .map(|one| one.content.text.clone().unwrap_or_default())
             .collect();
         assert_eq!(would, texts);
-        assert_eq!(rows(&shop), before);
+        assert_eq!(rows(&app), before);
         assert!(asleep());
 
         let receipt = running.send(event(kind)).unwrap();
-        running.rest(&receipt.runs).unwrap();
-        shop.clock.set("2026-06-02T12:30:00Z");
-        until(|| shop.letters.sent().len() == texts.len());
-        let mut sent = shop.letters.texts();
+        running.wait_idle(&receipt.runs).unwrap();
+        app.clock.set("2026-06-02T12:30:00Z");
+        until(|| app.channel.sent().len() == texts.len());
+        let mut sent = app.channel.texts();
         sent.sort();
         let mut wanted = texts.to_vec();
         wanted.sort_unstable();
         assert_eq!(sent, wanted);
         assert!(!asleep());
-        promoflow.audited();
+        promoflow.assert_audit();
     }
 }

@@ -3,30 +3,30 @@
 use std::time::{Duration, Instant};
 
 use promoflow::Promoflow;
-use promoflow::store::Audited;
-use promoflow_tests::{CODE_THEN_MAIL, MAIL, Shop, Teach, mischief};
+use promoflow::store::PromiseReport;
+use promoflow_tests::{CODE_THEN_MAIL, MAIL, PromoflowExt, TestApp, chaos};
 
 /// Returns a database with some of everything: used, retired, reinstated and unused codes,
 /// completed, failed and waiting runs.
-fn mixed() -> (Shop, Promoflow) {
-    let (shop, promoflow) = Shop::with_codes(12);
-    promoflow.workflows_of(&mischief("rejected", ", claims: 1"));
-    promoflow.workflows_of(&mischief("unavailable", ", claims: 1"));
-    promoflow.workflows_of(&mischief("wait", ", claims: 1, until: 1780401600000"));
-    promoflow.codes_of("code,discount,type\nC-0010,20,birthday\nOTHER,10,birthday\n");
+fn mixed() -> (TestApp, Promoflow) {
+    let (app, promoflow) = TestApp::with_codes(12);
+    promoflow.add_workflows(&chaos("rejected", ", claims: 1"));
+    promoflow.add_workflows(&chaos("unavailable", ", claims: 1"));
+    promoflow.add_workflows(&chaos("wait", ", claims: 1, until: 1780401600000"));
+    promoflow.import_codes("code,discount,type\nC-0010,20,birthday\nOTHER,10,birthday\n");
     promoflow
         .retire(&["C-0008".into(), "C-0009".into()])
         .unwrap();
     promoflow.reinstate(&["C-0009".into()]).unwrap();
     let running = promoflow.start().unwrap();
     for kind in ["birthday", "rejected", "unavailable", "wait", "birthday"] {
-        promoflow.one(&running, kind, "ann@example.com");
+        promoflow.run_event(&running, kind, "ann@example.com");
     }
     drop(running);
-    (shop, promoflow)
+    (app, promoflow)
 }
 
-fn broken(promoflow: &Promoflow) -> Vec<Audited> {
+fn broken(promoflow: &Promoflow) -> Vec<PromiseReport> {
     let audited = promoflow.audit().unwrap();
     audited.into_iter().filter(|one| !one.holds).collect()
 }
@@ -239,11 +239,11 @@ fn p12_the_audit_holds_after_a_mixed_load_and_checks_every_promise() {
 
 #[test]
 fn p12_the_audit_reports_each_kind_of_damage() {
-    let (shop, promoflow) = mixed();
+    let (app, promoflow) = mixed();
     drop(promoflow);
-    let sound = std::fs::read(shop.database()).unwrap();
-    for (number, (damage, promise, told)) in DAMAGES.iter().enumerate() {
-        let file = shop.beside(&format!("damaged-{number}.db"));
+    let sound = std::fs::read(app.database()).unwrap();
+    for (number, (damage, promise, expected)) in DAMAGES.iter().enumerate() {
+        let file = app.sibling(&format!("damaged-{number}.db"));
         std::fs::write(&file, &sound).unwrap();
         let promoflow = Promoflow::open(&file).unwrap();
         assert!(broken(&promoflow).is_empty(), "sound before {damage}");
@@ -259,28 +259,28 @@ fn p12_the_audit_reports_each_kind_of_damage() {
         let found = broken
             .iter()
             .filter(|one| one.promise == *promise)
-            .any(|one| one.violations.iter().any(|text| text.contains(told)));
+            .any(|one| one.violations.iter().any(|text| text.contains(expected)));
         assert!(
             found,
-            "{damage}\nexpected {promise}: {told}\nfound {broken:#?}"
+            "{damage}\nexpected {promise}: {expected}\nfound {broken:#?}"
         );
     }
 }
 
 #[test]
 fn p12_an_empty_database_holds() {
-    let shop = Shop::new();
-    let promoflow = shop.open();
+    let app = TestApp::new();
+    let promoflow = app.open();
     assert!(broken(&promoflow).is_empty());
     // A configuration alone is nothing to check either.
-    promoflow.messages_of(MAIL);
+    promoflow.add_messages(MAIL);
     assert!(broken(&promoflow).is_empty());
 }
 
 #[test]
 fn p12_a_database_with_rows_but_nothing_to_check_fails() {
-    let (shop, promoflow) = mixed();
-    shop.sql()
+    let (app, promoflow) = mixed();
+    app.sql()
         .execute_batch(
             "DELETE FROM claim; DELETE FROM code; DELETE FROM event; DELETE FROM run;
              DELETE FROM delivery; DELETE FROM upload_batch; DELETE FROM journal;
@@ -298,8 +298,8 @@ fn p12_a_database_with_rows_but_nothing_to_check_fails() {
 
 #[test]
 fn p12_at_most_a_hundred_violations_per_promise_are_reported() {
-    let (shop, promoflow) = Shop::with_codes(300);
-    shop.sql()
+    let (app, promoflow) = TestApp::with_codes(300);
+    app.sql()
         .execute_batch("UPDATE free SET code = 'FORGED-' || id")
         .unwrap();
     let broken = broken(&promoflow);
@@ -308,22 +308,22 @@ fn p12_at_most_a_hundred_violations_per_promise_are_reported() {
 }
 
 /// Returns the main job with a start condition, and one run of it.
-fn started_once(condition: &str) -> (Shop, Promoflow) {
-    let shop = Shop::new();
-    let promoflow = shop.open();
-    promoflow.messages_of(MAIL);
+fn started_once(condition: &str) -> (TestApp, Promoflow) {
+    let app = TestApp::new();
+    let promoflow = app.open();
+    promoflow.add_messages(MAIL);
     let start = format!("start: {{ event: birthday, {condition} }}");
-    promoflow.workflows_of(&CODE_THEN_MAIL.replace("start: { event: birthday }", &start));
+    promoflow.add_workflows(&CODE_THEN_MAIL.replace("start: { event: birthday }", &start));
     let running = promoflow.start().unwrap();
-    promoflow.one(&running, "birthday", "ann@example.com");
+    promoflow.run_event(&running, "birthday", "ann@example.com");
     drop(running);
     assert!(broken(&promoflow).is_empty());
-    (shop, promoflow)
+    (app, promoflow)
 }
 
 /// Adds `count` copies of the first run, each `apart` milliseconds after the previous one.
-fn more_runs(shop: &Shop, count: u32, apart: i64) {
-    shop.sql()
+fn more_runs(app: &TestApp, count: u32, apart: i64) {
+    app.sql()
         .execute_batch(&format!(
             "BEGIN;
              CREATE TEMP TABLE more AS WITH RECURSIVE more(id) AS (
@@ -365,9 +365,9 @@ fn p12_a_run_that_started_too_soon_is_reported() {
             "UPDATE run SET finished = NULL WHERE id = 2",
         ),
     ] {
-        let (shop, promoflow) = started_once(condition);
-        more_runs(&shop, 2, apart);
-        let sql = shop.sql();
+        let (app, promoflow) = started_once(condition);
+        more_runs(&app, 2, apart);
+        let sql = app.sql();
         let key = "UPDATE event SET key = 'ann@example.com'";
         sql.execute_batch(sound).unwrap();
         assert!(
@@ -378,9 +378,9 @@ fn p12_a_run_that_started_too_soon_is_reported() {
         sql.execute_batch(&format!("{key}; {damage}")).unwrap();
         let broken = broken(&promoflow);
         assert_eq!(broken[0].promise, "P5", "{condition}: {damage}");
-        let told = "run 3 of workflow birthday started too soon after run 2 for the same key";
+        let expected = "run 3 of workflow birthday started too soon after run 2 for the same key";
         assert!(
-            broken[0].violations.iter().any(|one| one == told),
+            broken[0].violations.iter().any(|one| one == expected),
             "{condition}, {damage}: {broken:#?}"
         );
         // A failed run may have been active again since.
@@ -395,7 +395,7 @@ fn p12_a_run_that_started_too_soon_is_reported() {
 #[test]
 fn p12_the_audit_of_a_large_database_takes_seconds() {
     // Half of the codes are retired, and very many runs have one key, each after the previous one.
-    let (shop, promoflow) = started_once("repeat: { every: 1s }, skip-if-running: true");
+    let (app, promoflow) = started_once("repeat: { every: 1s }, skip-if-running: true");
     let mut csv = "code,expirationDate,discount,type,inUse\n".to_owned();
     for number in 0..200_000 {
         csv.push_str(&format!(
@@ -403,8 +403,8 @@ fn p12_the_audit_of_a_large_database_takes_seconds() {
             number % 2 == 0
         ));
     }
-    promoflow.codes_of(&csv);
-    more_runs(&shop, 60_000, 1_000);
+    promoflow.import_codes(&csv);
+    more_runs(&app, 60_000, 1_000);
     let began = Instant::now();
     assert!(broken(&promoflow).is_empty());
     assert!(
@@ -413,24 +413,26 @@ fn p12_the_audit_of_a_large_database_takes_seconds() {
         began.elapsed()
     );
     // It did check everything: the last retired code and the last started run are reported.
-    shop.sql()
+    app.sql()
         .execute_batch(
             "UPDATE code SET retired = 0 WHERE code = 'L-199998';
              UPDATE run SET started = started - 1 WHERE id = (SELECT max(id) FROM run)",
         )
         .unwrap();
-    let told: Vec<String> = broken(&promoflow)
+    let found: Vec<String> = broken(&promoflow)
         .into_iter()
         .flat_map(|one| one.violations)
         .collect();
     assert!(
-        told.iter()
+        found
+            .iter()
             .any(|one| one.contains("the ledger says otherwise")),
-        "{told:?}"
+        "{found:?}"
     );
     assert!(
-        told.iter()
+        found
+            .iter()
             .any(|one| one.contains("run 60001 of workflow birthday")),
-        "{told:?}"
+        "{found:?}"
     );
 }

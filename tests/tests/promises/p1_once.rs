@@ -7,12 +7,12 @@ use promoflow::Promoflow;
 use promoflow::event::Event;
 use promoflow::run::Receipt;
 use promoflow::store::RunState;
-use promoflow_tests::{Ack, CODE_THEN_MAIL, Helper, LetterFile, Shop, Teach, ids};
+use promoflow_tests::{Ack, CODE_THEN_MAIL, FileChannel, Helper, PromoflowExt, TestApp, ids};
 
 use crate::HELPER;
 
 /// Asserts that each code went to at most one run, and that no code is left if a run got none.
-fn each_code_once(promoflow: &Promoflow, runs: usize, codes: usize) {
+fn assert_each_code_once(promoflow: &Promoflow, runs: usize, codes: usize) {
     let rows = promoflow.runs(None, usize::MAX).unwrap();
     assert_eq!(rows.len(), runs);
     let mut got = HashSet::new();
@@ -30,12 +30,12 @@ fn each_code_once(promoflow: &Promoflow, runs: usize, codes: usize) {
         assert_eq!(code.in_use, got.contains(&code.code), "{code:?}");
         assert_eq!(code.used_by.is_some(), code.in_use, "{code:?}");
     }
-    promoflow.audited();
+    promoflow.assert_audit();
 }
 
 #[test]
 fn p1_eight_threads_get_each_code_once_and_exhausted_exactly_for_the_rest() {
-    let (shop, promoflow) = Shop::with_codes(50);
+    let (app, promoflow) = TestApp::with_codes(50);
     let running = promoflow.start().unwrap();
     let send_forty = |thread: usize| -> Vec<Receipt> {
         let send = |number| {
@@ -52,36 +52,36 @@ fn p1_eight_threads_get_each_code_once_and_exhausted_exactly_for_the_rest() {
         let joined = threads.into_iter().map(|thread| thread.join().unwrap());
         joined.flatten().collect()
     });
-    running.rest(&ids(&receipts)).unwrap();
+    running.wait_idle(&ids(&receipts)).unwrap();
     drop(running);
 
-    each_code_once(&promoflow, 320, 50);
-    let told: HashSet<String> = shop.letters.texts().into_iter().collect();
-    assert_eq!(told.len(), 50);
-    assert_eq!(shop.letters.sent().len(), 50);
+    assert_each_code_once(&promoflow, 320, 50);
+    let texts: HashSet<String> = app.channel.texts().into_iter().collect();
+    assert_eq!(texts.len(), 50);
+    assert_eq!(app.channel.sent().len(), 50);
 }
 
 /// Asserts that no code is in messages of two deliveries, and that every code in a message is
 /// claimed.
-fn letters_are_claims(promoflow: &Promoflow, letters: &LetterFile, count: usize) {
-    let sent = letters.sent();
-    let codes: HashSet<String> = sent.iter().map(|letter| letter.text.clone()).collect();
-    let deliveries: HashSet<&String> = sent.iter().map(|letter| &letter.id).collect();
+fn assert_messages_are_claimed(promoflow: &Promoflow, messages: &FileChannel, count: usize) {
+    let sent = messages.sent();
+    let codes: HashSet<String> = sent.iter().map(|message| message.text.clone()).collect();
+    let deliveries: HashSet<&String> = sent.iter().map(|message| &message.id).collect();
     assert_eq!((codes.len(), deliveries.len()), (count, count));
-    for letter in &sent {
-        let (code, _) = promoflow.code(&letter.text).unwrap().unwrap();
-        assert_eq!(code.used_by.unwrap().contact, letter.address);
+    for message in &sent {
+        let (code, _) = promoflow.code(&message.text).unwrap().unwrap();
+        assert_eq!(code.used_by.unwrap().contact, message.address);
     }
 }
 
 #[test]
 fn p1_eight_processes_on_one_database_get_each_code_once() {
-    let (shop, promoflow) = Shop::with_codes(50);
-    let letters = LetterFile(shop.beside("shop.db-letters"));
+    let (app, promoflow) = TestApp::with_codes(50);
+    let messages = FileChannel(app.sibling("shop.db-letters"));
     let mut helpers: Vec<Helper> = (0..8)
         .map(|number| {
             let prefix = format!("p{number}");
-            Helper::start(HELPER, &shop.database(), &["send", &prefix, "30"])
+            Helper::start(HELPER, &app.database(), &["send", &prefix, "30"])
         })
         .collect();
     for helper in &mut helpers {
@@ -91,16 +91,16 @@ fn p1_eight_processes_on_one_database_get_each_code_once() {
     }
     helpers.into_iter().for_each(Helper::end);
 
-    each_code_once(&promoflow, 240, 50);
-    letters_are_claims(&promoflow, &letters, 50);
-    assert_eq!(letters.sent().len(), 50, "a message left twice");
+    assert_each_code_once(&promoflow, 240, 50);
+    assert_messages_are_claimed(&promoflow, &messages, 50);
+    assert_eq!(messages.sent().len(), 50, "a message left twice");
 }
 
 #[test]
 fn p1_after_a_kill_of_the_executor_others_take_over_without_losses_or_duplicates() {
-    let (shop, promoflow) = Shop::with_codes(300);
-    let letters = LetterFile(shop.beside("shop.db-letters"));
-    let start = |prefix: &str| Helper::start(HELPER, &shop.database(), &["send", prefix, "150"]);
+    let (app, promoflow) = TestApp::with_codes(300);
+    let messages = FileChannel(app.sibling("shop.db-letters"));
+    let start = |prefix: &str| Helper::start(HELPER, &app.database(), &["send", prefix, "150"]);
     let mut executor = start("first");
     let mut acks: Vec<Ack> = (0..5).map(|_| executor.ack().unwrap()).collect();
     let mut others = [start("second"), start("third")];
@@ -113,7 +113,7 @@ fn p1_after_a_kill_of_the_executor_others_take_over_without_losses_or_duplicates
         other.end();
     }
     // Whatever the killed process left is completed by its successors.
-    let mut last = Helper::start(HELPER, &shop.database(), &["work"]);
+    let mut last = Helper::start(HELPER, &app.database(), &["work"]);
     last.expect("working");
     last.end();
 
@@ -128,35 +128,35 @@ fn p1_after_a_kill_of_the_executor_others_take_over_without_losses_or_duplicates
         runs.iter()
             .all(|run| stored.iter().any(|row| row.id == **run))
     );
-    each_code_once(&promoflow, stored.len(), 300);
-    letters_are_claims(&promoflow, &letters, stored.len().min(300));
+    assert_each_code_once(&promoflow, stored.len(), 300);
+    assert_messages_are_claimed(&promoflow, &messages, stored.len().min(300));
 }
 
 #[test]
 fn p1_a_process_releases_the_executor_lock_only_after_its_last_delivery() {
-    let (shop, promoflow) = Shop::with_codes(1);
+    let (app, promoflow) = TestApp::with_codes(1);
     let running = promoflow.start().unwrap();
-    let heir = shop.open();
+    let heir = app.open();
     let waiting = heir.start().unwrap();
-    shop.letters
-        .at_delivery(|_| std::thread::sleep(Duration::from_millis(300)));
+    app.channel
+        .on_delivery(|_| std::thread::sleep(Duration::from_millis(300)));
     let event = Event::new("birthday", "ann@example.com");
     let event = event.with_param("EmailAddress", "ann@example.com");
     running.send(event).unwrap();
     std::thread::sleep(Duration::from_millis(100));
     // In the middle of a delivery.
     drop(running);
-    waiting.rest_all().unwrap();
+    waiting.wait_all_idle().unwrap();
     drop(waiting);
-    assert_eq!(shop.letters.sent().len(), 1, "the message left twice");
+    assert_eq!(app.channel.sent().len(), 1, "the message left twice");
 }
 
 #[test]
 fn p1_workflows_of_one_event_share_the_last_codes() {
-    let (_shop, promoflow) = Shop::with_codes(5);
+    let (_shop, promoflow) = TestApp::with_codes(5);
     for name in ["second", "third"] {
         let twin = CODE_THEN_MAIL.replace("workflow: birthday", &format!("workflow: {name}"));
-        promoflow.workflows_of(&twin);
+        promoflow.add_workflows(&twin);
     }
     let running = promoflow.start().unwrap();
     let mut got = Vec::new();
@@ -165,15 +165,15 @@ fn p1_workflows_of_one_event_share_the_last_codes() {
         let event = Event::new("birthday", address).with_param("EmailAddress", address);
         let receipt = running.send(event).unwrap();
         assert_eq!(receipt.runs.len(), 3);
-        running.rest(&receipt.runs).unwrap();
+        running.wait_idle(&receipt.runs).unwrap();
         let codes = receipt.runs.iter().map(|run| promoflow.code_of(*run));
         got.push(codes.flatten().count());
     }
     assert_eq!(got, [3, 2, 0]);
-    assert!(promoflow.free().is_empty());
+    assert!(promoflow.available_codes().is_empty());
     assert!(
         began.elapsed() < Duration::from_secs(10),
         "a run waited for a code of its own event"
     );
-    promoflow.audited();
+    promoflow.assert_audit();
 }

@@ -2,12 +2,12 @@
 
 use std::sync::{Arc, Mutex};
 
-use promoflow::channel::Handover;
-use promoflow_tests::{Shop, Teach, until};
+use promoflow::channel::DeliveryOutcome;
+use promoflow_tests::{PromoflowExt, TestApp, until};
 
 /// The state of the database, as another connection sees it during a delivery.
 #[derive(Clone, Debug, PartialEq)]
-struct Seen {
+struct Snapshot {
     run: String,
     claims: i64,
     journal: i64,
@@ -16,11 +16,11 @@ struct Seen {
 
 #[test]
 fn p3_the_run_and_the_attempt_s_start_are_committed_before_each_delivery() {
-    let (shop, promoflow) = Shop::with_codes(2);
+    let (app, promoflow) = TestApp::with_codes(2);
     let seen = Arc::new(Mutex::new(Vec::new()));
-    let (database, look) = (shop.database(), Arc::clone(&seen));
-    shop.letters.at_delivery(move |letter| {
-        let number: i64 = letter
+    let (database, look) = (app.database(), Arc::clone(&seen));
+    app.channel.on_delivery(move |message| {
+        let number: i64 = message
             .id
             .strip_prefix("delivery-")
             .unwrap()
@@ -41,7 +41,7 @@ fn p3_the_run_and_the_attempt_s_start_are_committed_before_each_delivery() {
                 |row| {
                     let number: Option<i64> = row.get(3)?;
                     let ended = row.get(4)?;
-                    Ok(Seen {
+                    Ok(Snapshot {
                         run: row.get(0)?,
                         claims: row.get(1)?,
                         journal: row.get(2)?,
@@ -52,32 +52,33 @@ fn p3_the_run_and_the_attempt_s_start_are_committed_before_each_delivery() {
             .unwrap();
         look.lock().unwrap().push(row);
     });
-    shop.letters.answer(Handover::Later {
-        error: "busy".into(),
-        after: None,
-        unclear: false,
-    });
+    app.channel
+        .queue_outcome(DeliveryOutcome::RetryableFailure {
+            error: "busy".into(),
+            after: None,
+            ambiguous: false,
+        });
     let running = promoflow.start().unwrap();
-    promoflow.one(&running, "birthday", "ann@example.com");
-    shop.clock.advance(60_000);
-    until(|| shop.letters.sent().len() == 2);
+    promoflow.run_event(&running, "birthday", "ann@example.com");
+    app.clock.advance(60_000);
+    until(|| app.channel.sent().len() == 2);
     drop(running);
 
-    let attempt = |number| Seen {
+    let attempt = |number| Snapshot {
         run: "completed".into(),
         claims: 1,
         journal: 1,
         attempt: Some((number, None)),
     };
     assert_eq!(*seen.lock().unwrap(), [attempt(1), attempt(2)]);
-    let letters = shop.letters.sent();
-    assert_eq!(letters[0], letters[1], "the retry is a different message");
+    let messages = app.channel.sent();
+    assert_eq!(messages[0], messages[1], "the retry is a different message");
 }
 
 #[test]
 fn p3_a_delivery_without_a_commit_never_starts() {
-    let (shop, promoflow) = Shop::with_codes(2);
-    promoflow.workflows_of(
+    let (app, promoflow) = TestApp::with_codes(2);
+    promoflow.add_workflows(
         "
 workflow: no
 start: { event: no }
@@ -92,7 +93,7 @@ steps:
 ",
     );
     let running = promoflow.start().unwrap();
-    promoflow.one(&running, "no", "ann@example.com");
+    promoflow.run_event(&running, "no", "ann@example.com");
     drop(running);
-    assert!(shop.letters.sent().is_empty());
+    assert!(app.channel.sent().is_empty());
 }

@@ -1,37 +1,37 @@
 //! P4: a staged claim returns to the pool if its segment does not commit.
 
 use promoflow::store::RunState;
-use promoflow_tests::{Shop, Teach, mischief};
+use promoflow_tests::{PromoflowExt, TestApp, chaos};
 
 #[test]
 fn p4_staged_claims_return_in_order_whatever_ends_the_segment() {
-    for (deed, state) in [
+    for (action, state) in [
         ("rejected", RunState::Failed),
         ("invalid", RunState::Failed),
         ("bad-port", RunState::Failed),
         ("trap", RunState::Running),
         ("unavailable", RunState::Running),
     ] {
-        let (_shop, promoflow) = Shop::with_codes(4);
-        promoflow.workflows_of(&mischief(deed, ", claims: 3"));
+        let (_shop, promoflow) = TestApp::with_codes(4);
+        promoflow.add_workflows(&chaos(action, ", claims: 3"));
         let running = promoflow.start().unwrap();
-        let run = promoflow.one(&running, deed, "ann@example.com");
-        assert_eq!(promoflow.run_of(run).0.state, state, "{deed}");
-        assert_eq!(promoflow.free().len(), 4, "{deed}");
+        let run = promoflow.run_event(&running, action, "ann@example.com");
+        assert_eq!(promoflow.run_of(run).0.state, state, "{action}");
+        assert_eq!(promoflow.available_codes().len(), 4, "{action}");
         // In their previous order.
         for wanted in ["C-0000", "C-0001", "C-0002", "C-0003"] {
             let code = promoflow.birthday(&running, "ben@example.com");
-            assert_eq!(code.as_deref(), Some(wanted), "{deed}");
+            assert_eq!(code.as_deref(), Some(wanted), "{action}");
         }
         assert_eq!(promoflow.birthday(&running, "cem@example.com"), None);
-        promoflow.audited();
+        promoflow.assert_audit();
     }
 }
 
 #[test]
 fn p4_an_unconnected_port_returns_the_claims_too() {
-    let (_shop, promoflow) = Shop::with_codes(1);
-    promoflow.workflows_of(
+    let (_shop, promoflow) = TestApp::with_codes(1);
+    promoflow.add_workflows(
         "
 workflow: nowhere
 start: { event: nowhere }
@@ -42,17 +42,17 @@ steps:
 ",
     );
     let running = promoflow.start().unwrap();
-    let run = promoflow.one(&running, "nowhere", "ann@example.com");
+    let run = promoflow.run_event(&running, "nowhere", "ann@example.com");
     let (row, _) = promoflow.run_of(run);
     assert_eq!(row.state, RunState::Failed);
     assert!(row.error.unwrap().contains("not connected"));
-    assert_eq!(promoflow.free(), ["C-0000"]);
+    assert_eq!(promoflow.available_codes(), ["C-0000"]);
 }
 
 #[test]
 fn p4_a_committed_claim_stays_claimed_when_a_later_segment_fails() {
-    let (shop, promoflow) = Shop::with_codes(2);
-    promoflow.workflows_of(
+    let (app, promoflow) = TestApp::with_codes(2);
+    promoflow.add_workflows(
         "
 workflow: late
 start: { event: late }
@@ -72,10 +72,10 @@ steps:
 ",
     );
     let running = promoflow.start().unwrap();
-    let run = promoflow.one(&running, "late", "ann@example.com");
-    shop.clock.set("2026-06-03T12:00:00Z");
-    running.rest(&[run]).unwrap();
+    let run = promoflow.run_event(&running, "late", "ann@example.com");
+    app.clock.set("2026-06-03T12:00:00Z");
+    running.wait_idle(&[run]).unwrap();
     assert_eq!(promoflow.run_of(run).0.state, RunState::Failed);
-    assert_eq!(promoflow.free(), ["C-0001"]);
-    promoflow.audited();
+    assert_eq!(promoflow.available_codes(), ["C-0001"]);
+    promoflow.assert_audit();
 }

@@ -3,9 +3,9 @@
 use std::collections::{HashMap, HashSet};
 
 use promoflow::event::Event;
-use promoflow::run::{Receipt, SendError};
+use promoflow::run::{Receipt, SubmitError};
 use promoflow::store::RunId;
-use promoflow_tests::{Ack, CODE_THEN_MAIL, Helper, Shop, Teach, ids};
+use promoflow_tests::{Ack, CODE_THEN_MAIL, Helper, PromoflowExt, TestApp, ids};
 
 use crate::HELPER;
 
@@ -18,7 +18,7 @@ fn event(id: &str) -> Event {
 
 #[test]
 fn p5_a_repeated_event_is_a_duplicate_with_the_same_runs_even_after_a_restart() {
-    let (shop, promoflow) = Shop::with_codes(3);
+    let (app, promoflow) = TestApp::with_codes(3);
     let running = promoflow.start().unwrap();
     let first = running.send(event("e-1")).unwrap();
     assert!(!first.duplicate);
@@ -33,21 +33,21 @@ fn p5_a_repeated_event_is_a_duplicate_with_the_same_runs_even_after_a_restart() 
     drop(running);
     drop(promoflow);
 
-    let promoflow = shop.open();
+    let promoflow = app.open();
     let running = promoflow.start().unwrap();
     let third = running.send(event("e-1")).unwrap();
     assert!(third.duplicate);
     assert_eq!(third.runs, first.runs);
-    running.rest_all().unwrap();
+    running.wait_all_idle().unwrap();
     drop(running);
-    assert_eq!(promoflow.free().len(), 2);
-    assert_eq!(shop.letters.sent().len(), 1);
-    promoflow.audited();
+    assert_eq!(promoflow.available_codes().len(), 2);
+    assert_eq!(app.channel.sent().len(), 1);
+    promoflow.assert_audit();
 }
 
 #[test]
 fn p5_rejects_the_same_id_with_other_content() {
-    let (_shop, promoflow) = Shop::with_codes(3);
+    let (_shop, promoflow) = TestApp::with_codes(3);
     let running = promoflow.start().unwrap();
     running.send(event("e-1")).unwrap();
     let others = [
@@ -66,17 +66,17 @@ fn p5_rejects_the_same_id_with_other_content() {
     for other in others {
         let refused = running.send(other.clone()).unwrap_err();
         assert!(
-            matches!(&refused, SendError::Conflict(id) if id == "e-1"),
+            matches!(&refused, SubmitError::Conflict(id) if id == "e-1"),
             "{other:?}: {refused}"
         );
     }
-    assert_eq!(promoflow.free().len(), 2);
-    promoflow.audited();
+    assert_eq!(promoflow.available_codes().len(), 2);
+    promoflow.assert_audit();
 }
 
 #[test]
 fn p5_events_without_an_id_are_separate() {
-    let (_shop, promoflow) = Shop::with_codes(3);
+    let (_shop, promoflow) = TestApp::with_codes(3);
     let running = promoflow.start().unwrap();
     let nameless = Event {
         id: None,
@@ -88,12 +88,12 @@ fn p5_events_without_an_id_are_separate() {
     assert!(receipts.iter().all(|receipt| !receipt.duplicate));
     let runs: HashSet<RunId> = ids(&receipts).into_iter().collect();
     assert_eq!(runs.len(), 3);
-    assert!(promoflow.free().is_empty());
+    assert!(promoflow.available_codes().is_empty());
 }
 
 #[test]
 fn p5_threads_racing_with_one_id_start_one_run() {
-    let (_shop, promoflow) = Shop::with_codes(50);
+    let (_shop, promoflow) = TestApp::with_codes(50);
     let running = promoflow.start().unwrap();
     for round in 0..10 {
         let send = || running.send(event(&format!("race-{round}"))).unwrap();
@@ -107,16 +107,16 @@ fn p5_threads_racing_with_one_id_start_one_run() {
         let runs: HashSet<RunId> = ids(&receipts).into_iter().collect();
         assert_eq!(runs.len(), 1);
     }
-    running.rest_all().unwrap();
-    assert_eq!(promoflow.free().len(), 40);
-    promoflow.audited();
+    running.wait_all_idle().unwrap();
+    assert_eq!(promoflow.available_codes().len(), 40);
+    promoflow.assert_audit();
 }
 
 #[test]
 fn p5_processes_racing_with_the_same_ids_start_one_run_per_id() {
-    let (shop, promoflow) = Shop::with_codes(50);
+    let (app, promoflow) = TestApp::with_codes(50);
     let mut helpers: Vec<Helper> = (0..4)
-        .map(|_| Helper::start(HELPER, &shop.database(), &["send", "same", "40"]))
+        .map(|_| Helper::start(HELPER, &app.database(), &["send", "same", "40"]))
         .collect();
     let acks: Vec<Ack> = helpers.iter_mut().flat_map(Helper::acks).collect();
     helpers.into_iter().for_each(Helper::end);
@@ -128,13 +128,13 @@ fn p5_processes_racing_with_the_same_ids_start_one_run_per_id() {
         assert_eq!(*known, ack.runs);
     }
     assert_eq!(runs.len(), 40);
-    assert_eq!(promoflow.free().len(), 10);
-    promoflow.audited();
+    assert_eq!(promoflow.available_codes().len(), 10);
+    promoflow.assert_audit();
 }
 
 #[test]
 fn p5_an_event_without_a_listener_is_stored_and_starts_a_run_once_there_is_one() {
-    let (shop, promoflow) = Shop::with_codes(1);
+    let (app, promoflow) = TestApp::with_codes(1);
     let running = promoflow.start().unwrap();
     let send = |id: &str| {
         let (answer, answered) = std::sync::mpsc::channel();
@@ -148,13 +148,13 @@ fn p5_an_event_without_a_listener_is_stored_and_starts_a_run_once_there_is_one()
     assert_eq!((first.duplicate, first.runs.len()), (false, 0));
     assert!(send("e-1").duplicate);
     // Another process applies a workflow that this process does not know yet.
-    let other = shop.builder().delivers(false).open().unwrap();
-    other.workflows_of(&CODE_THEN_MAIL.replace("birthday }", "late }"));
+    let other = app.builder().delivers(false).open().unwrap();
+    other.add_workflows(&CODE_THEN_MAIL.replace("birthday }", "late }"));
     let second = send("e-2");
     assert_eq!(second.runs.len(), 1);
-    running.rest(&second.runs).unwrap();
+    running.wait_idle(&second.runs).unwrap();
     assert_eq!(promoflow.code_of(second.runs[0]).as_deref(), Some("C-0000"));
     // Earlier events are not processed again.
     assert!(send("e-1").duplicate);
-    promoflow.audited();
+    promoflow.assert_audit();
 }

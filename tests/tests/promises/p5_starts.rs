@@ -1,9 +1,9 @@
 //! P5: for one event key a workflow starts as often as its start condition allows.
 
 use promoflow::event::Event;
-use promoflow::store::{Order, RunId, RunState};
-use promoflow::{Promoflow, Running};
-use promoflow_tests::{Helper, Shop, Teach};
+use promoflow::store::{Action, RunId, RunState};
+use promoflow::{EngineHandle, Promoflow};
+use promoflow_tests::{Helper, PromoflowExt, TestApp};
 
 use crate::HELPER;
 
@@ -34,82 +34,82 @@ steps:
     )
 }
 
-fn shop(start: &str, stop: &str) -> (Shop, Promoflow) {
-    let (shop, promoflow) = Shop::with_codes(50);
-    promoflow.workflows_of(&workflow(start, stop));
-    (shop, promoflow)
+fn app(start: &str, stop: &str) -> (TestApp, Promoflow) {
+    let (app, promoflow) = TestApp::with_codes(50);
+    promoflow.add_workflows(&workflow(start, stop));
+    (app, promoflow)
 }
 
-fn send(running: &Running, kind: &str, key: &str) -> Vec<RunId> {
+fn send(running: &EngineHandle, kind: &str, key: &str) -> Vec<RunId> {
     let event = Event::new(kind, key).with_param("EmailAddress", key);
     let receipt = running.send(event).unwrap();
-    running.rest(&receipt.runs).unwrap();
+    running.wait_idle(&receipt.runs).unwrap();
     receipt.runs
 }
 
 #[test]
 fn p5_repeat_once_holds_per_key_and_across_versions() {
-    let (shop, promoflow) = shop(", repeat: once", "");
+    let (app, promoflow) = app(", repeat: once", "");
     let running = promoflow.start().unwrap();
     assert_eq!(send(&running, "birthday", "ann@example.com").len(), 1);
     assert_eq!(send(&running, "birthday", "ann@example.com").len(), 0);
     assert_eq!(send(&running, "birthday", "ben@example.com").len(), 1);
-    shop.clock.set("2030-06-01T12:00:00Z");
-    promoflow.workflows_of(&workflow(", repeat: once, skip-if-running: true", ""));
+    app.clock.set("2030-06-01T12:00:00Z");
+    promoflow.add_workflows(&workflow(", repeat: once, skip-if-running: true", ""));
     assert_eq!(send(&running, "birthday", "ann@example.com").len(), 0);
     // The codes claimed in advance are available again.
-    assert_eq!(promoflow.free().len(), 48);
+    assert_eq!(promoflow.available_codes().len(), 48);
     assert_eq!(
         promoflow.birthday(&running, "cem@example.com").as_deref(),
         Some("C-0002")
     );
-    promoflow.audited();
+    promoflow.assert_audit();
 }
 
 #[test]
 fn p5_runs_of_a_version_without_a_condition_count() {
-    let (_shop, promoflow) = shop("", "");
+    let (_shop, promoflow) = app("", "");
     let running = promoflow.start().unwrap();
     send(&running, "birthday", "ann@example.com");
     assert_eq!(send(&running, "birthday", "ann@example.com").len(), 1);
-    promoflow.workflows_of(&workflow(", repeat: once", ""));
+    promoflow.add_workflows(&workflow(", repeat: once", ""));
     assert_eq!(send(&running, "birthday", "ann@example.com").len(), 0);
-    promoflow.workflows_of(&workflow("", ""));
+    promoflow.add_workflows(&workflow("", ""));
     assert_eq!(send(&running, "birthday", "ben@example.com").len(), 1);
-    promoflow.workflows_of(&workflow(", repeat: once", ""));
+    promoflow.add_workflows(&workflow(", repeat: once", ""));
     assert_eq!(send(&running, "birthday", "ben@example.com").len(), 0);
-    promoflow.audited();
+    promoflow.assert_audit();
 }
 
 #[test]
 fn p5_a_period_counts_from_the_last_start() {
-    let (shop, promoflow) = shop(", repeat: { every: 10d }", "");
+    let (app, promoflow) = app(", repeat: { every: 10d }", "");
     let running = promoflow.start().unwrap();
     for (day, starts) in [(1, 1), (2, 0), (10, 0), (11, 1), (12, 0), (20, 0), (21, 1)] {
-        shop.clock.set(&format!("2026-06-{day:02}T12:00:00Z"));
+        app.clock.set(&format!("2026-06-{day:02}T12:00:00Z"));
         let runs = send(&running, "birthday", "ann@example.com");
         assert_eq!(runs.len(), starts, "day {day}");
     }
-    promoflow.audited();
+    promoflow.assert_audit();
 }
 
 #[test]
 fn p5_skip_if_running_prevents_a_second_run() {
-    let (shop, promoflow) = shop(", skip-if-running: true", "");
+    let (app, promoflow) = app(", skip-if-running: true", "");
     let running = promoflow.start().unwrap();
     let first = send(&running, "birthday", "ann@example.com")[0];
     assert_eq!(promoflow.run_of(first).0.state, RunState::Waiting);
     assert!(send(&running, "birthday", "ann@example.com").is_empty());
     assert_eq!(send(&running, "birthday", "ben@example.com").len(), 1);
-    shop.clock.set("2026-06-03T12:00:00Z");
-    running.rest_all().unwrap();
+    app.clock.set("2026-06-03T12:00:00Z");
+    running.wait_all_idle().unwrap();
     assert_eq!(send(&running, "birthday", "ann@example.com").len(), 1);
-    promoflow.audited();
+    promoflow.assert_audit();
 }
 
 #[test]
 fn p5_threads_racing_for_one_key_start_one_run() {
-    let (_shop, promoflow) = shop(", repeat: once", "");
+    let (_shop, promoflow) = app(", repeat: once", "");
     let running = promoflow.start().unwrap();
     for round in 0..6 {
         let key = format!("race-{round}@example.com");
@@ -122,19 +122,19 @@ fn p5_threads_racing_for_one_key_start_one_run() {
         });
         assert_eq!(started, 1);
     }
-    running.rest_all().unwrap();
-    assert_eq!(promoflow.free().len(), 44);
-    promoflow.audited();
+    running.wait_all_idle().unwrap();
+    assert_eq!(promoflow.available_codes().len(), 44);
+    promoflow.assert_audit();
 }
 
 #[test]
 fn p5_processes_racing_for_one_key_start_one_run() {
-    let (shop, promoflow) = shop(", repeat: once", "");
+    let (app, promoflow) = app(", repeat: once", "");
     // Each process uses different ids, so that only the key prevents a start.
     let mut helpers: Vec<Helper> = (0..3)
         .map(|number| {
             let prefix = format!("p{number}");
-            Helper::start(HELPER, &shop.database(), &["once", &prefix, "5"])
+            Helper::start(HELPER, &app.database(), &["once", &prefix, "5"])
         })
         .collect();
     let acks: Vec<_> = helpers.iter_mut().flat_map(Helper::acks).collect();
@@ -142,13 +142,13 @@ fn p5_processes_racing_for_one_key_start_one_run() {
     assert_eq!(acks.len(), 15);
     let started: usize = acks.iter().map(|ack| ack.runs.len()).sum();
     assert_eq!(started, 1);
-    assert_eq!(promoflow.free().len(), 49);
-    promoflow.audited();
+    assert_eq!(promoflow.available_codes().len(), 49);
+    promoflow.assert_audit();
 }
 
 #[test]
 fn p5_a_stop_event_ends_the_runs_of_its_key() {
-    let (shop, promoflow) = shop("", "stop: { event: left }");
+    let (app, promoflow) = app("", "stop: { event: left }");
     let running = promoflow.start().unwrap();
     let ann = send(&running, "birthday", "ann@example.com")[0];
     let ben = send(&running, "birthday", "ben@example.com")[0];
@@ -158,22 +158,25 @@ fn p5_a_stop_event_ends_the_runs_of_its_key() {
     assert!(row.error.unwrap().starts_with("stopped by event "));
     assert_eq!(promoflow.run_of(ben).0.state, RunState::Waiting);
     // The next version has no stop event; the runs of this version keep theirs.
-    promoflow.workflows_of(&workflow("", ""));
+    promoflow.add_workflows(&workflow("", ""));
     assert!(send(&running, "left", "ben@example.com").is_empty());
     assert_eq!(promoflow.run_of(ben).0.state, RunState::Cancelled);
-    shop.clock.set("2026-06-03T12:00:00Z");
-    running.rest_all().unwrap();
+    app.clock.set("2026-06-03T12:00:00Z");
+    running.wait_all_idle().unwrap();
     // Their codes had left.
-    assert_eq!(promoflow.free().len(), 48);
-    assert_eq!(shop.letters.sent().len(), 2);
-    let refused = promoflow.order_run(ann, Order::Retry).unwrap();
-    assert!(matches!(refused, promoflow::store::Ordered::Refused(_)));
-    promoflow.audited();
+    assert_eq!(promoflow.available_codes().len(), 48);
+    assert_eq!(app.channel.sent().len(), 2);
+    let refused = promoflow.apply_run_action(ann, Action::Retry).unwrap();
+    assert!(matches!(
+        refused,
+        promoflow::store::ActionResult::Rejected(_)
+    ));
+    promoflow.assert_audit();
 }
 
 #[test]
 fn p5_an_earlier_stop_event_does_not_prevent_a_run() {
-    let (_shop, promoflow) = shop("", "stop: { event: left }");
+    let (_shop, promoflow) = app("", "stop: { event: left }");
     let running = promoflow.start().unwrap();
     assert!(send(&running, "left", "ann@example.com").is_empty());
     let ann = send(&running, "birthday", "ann@example.com")[0];
@@ -183,14 +186,14 @@ fn p5_an_earlier_stop_event_does_not_prevent_a_run() {
     // A returning contact is greeted again.
     let again = send(&running, "birthday", "ann@example.com")[0];
     assert_eq!(promoflow.run_of(again).0.state, RunState::Waiting);
-    promoflow.audited();
+    promoflow.assert_audit();
 }
 
 #[test]
 fn p5_an_event_that_fails_the_conditions_starts_nothing_and_claims_nothing() {
     let conditions = ", where: [{ param: EmailAddress, is: set }, { any: [{ param: country, \
                       one-of: [UA, PL] }, { param: vip, equals: \"yes\" }] }]";
-    let (shop, promoflow) = shop(conditions, "");
+    let (app, promoflow) = app(conditions, "");
     let running = promoflow.start().unwrap();
     let runs = |params: &[(&str, &str)]| {
         let event = Event::new("birthday", "ann@example.com");
@@ -198,7 +201,7 @@ fn p5_an_event_that_fails_the_conditions_starts_nothing_and_claims_nothing() {
             event.with_param(*name, value.to_owned())
         });
         let receipt = running.send(event).unwrap();
-        running.rest(&receipt.runs).unwrap();
+        running.wait_idle(&receipt.runs).unwrap();
         receipt.runs.len()
     };
     let email = ("EmailAddress", "ann@example.com");
@@ -209,21 +212,21 @@ fn p5_an_event_that_fails_the_conditions_starts_nothing_and_claims_nothing() {
     ] {
         assert_eq!(runs(unmet), 0, "{unmet:?}");
     }
-    assert_eq!(promoflow.free().len(), 50);
-    assert!(shop.letters.sent().is_empty());
+    assert_eq!(promoflow.available_codes().len(), 50);
+    assert!(app.channel.sent().is_empty());
     for met in [
         &[email, ("country", "PL")][..],
         &[email, ("country", "DE"), ("vip", "yes")],
     ] {
         assert_eq!(runs(met), 1, "{met:?}");
     }
-    assert_eq!(promoflow.free().len(), 48);
+    assert_eq!(promoflow.available_codes().len(), 48);
     // Events that started nothing were accepted all the same.
-    let events: i64 = (shop.sql())
+    let events: i64 = (app.sql())
         .query_row("SELECT count(*) FROM event", [], |row| row.get(0))
         .unwrap();
     assert_eq!(events, 5);
-    promoflow.audited();
+    promoflow.assert_audit();
 }
 
 #[test]
@@ -233,17 +236,17 @@ fn p5_the_audit_finds_runs_that_should_not_have_started() {
         (", repeat: { every: 10d }", 5),
         (", skip-if-running: true", 1),
     ] {
-        let (shop, promoflow) = shop("", "");
+        let (app, promoflow) = app("", "");
         let running = promoflow.start().unwrap();
         send(&running, "birthday", "ann@example.com");
-        shop.clock.set(&format!("2026-06-{day:02}T12:00:00Z"));
+        app.clock.set(&format!("2026-06-{day:02}T12:00:00Z"));
         send(&running, "birthday", "ann@example.com");
-        promoflow.audited();
+        promoflow.assert_audit();
         running.stop();
-        promoflow.workflows_of(&workflow(start, ""));
+        promoflow.add_workflows(&workflow(start, ""));
         // The same state as if both had been started under the rule.
         let sql = "UPDATE run SET workflow = (SELECT max(row) FROM workflow)";
-        shop.sql().execute(sql, []).unwrap();
+        app.sql().execute(sql, []).unwrap();
         let audited = promoflow.audit().unwrap();
         let p5 = audited.iter().find(|one| one.promise == "P5").unwrap();
         assert!(!p5.holds, "{start}");

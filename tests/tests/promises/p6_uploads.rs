@@ -7,7 +7,7 @@ use promoflow::contact::ContactOptions;
 use promoflow::event::Event;
 use promoflow::pool::{Filter, ImportOptions};
 use promoflow::store::RunId;
-use promoflow_tests::{Helper, Shop, Teach, until};
+use promoflow_tests::{Helper, PromoflowExt, TestApp, until};
 
 use crate::HELPER;
 
@@ -21,22 +21,22 @@ D,2026-12-31,10,birthday,true
 
 #[test]
 fn p6_uploading_the_same_file_again_changes_nothing() {
-    let (_shop, promoflow) = Shop::with_codes(0);
-    assert_eq!(promoflow.codes_of(FILE).inserted, 4);
+    let (_shop, promoflow) = TestApp::with_codes(0);
+    assert_eq!(promoflow.import_codes(FILE).inserted, 4);
     let running = promoflow.start().unwrap();
     promoflow.birthday(&running, "ann@example.com");
     promoflow.retire(&["B".into()]).unwrap();
     let before = promoflow.all_codes();
-    let again = promoflow.codes_of(FILE);
+    let again = promoflow.import_codes(FILE);
     assert_eq!((again.inserted, again.updated, again.unchanged), (0, 0, 4));
     assert_eq!(promoflow.all_codes(), before);
-    promoflow.audited();
+    promoflow.assert_audit();
 }
 
 #[test]
 fn p6_no_upload_brings_back_a_used_or_retired_code() {
-    let (_shop, promoflow) = Shop::with_codes(0);
-    promoflow.codes_of(FILE);
+    let (_shop, promoflow) = TestApp::with_codes(0);
+    promoflow.import_codes(FILE);
     let running = promoflow.start().unwrap();
     assert_eq!(
         promoflow.birthday(&running, "ann@example.com").as_deref(),
@@ -49,28 +49,28 @@ fn p6_no_upload_brings_back_a_used_or_retired_code() {
         "code\nA\n",
         "code,inUse\nA,true\n",
     ] {
-        promoflow.codes_of(change);
+        promoflow.import_codes(change);
         assert_eq!(promoflow.code("A").unwrap(), used, "{change}");
         let (retired, _) = promoflow.code("D").unwrap().unwrap();
         assert!(retired.in_use, "{change}");
     }
-    assert_eq!(promoflow.free(), ["B", "C"]);
+    assert_eq!(promoflow.available_codes(), ["B", "C"]);
     let moved = "code,discount,type\nD,50,birthday\n";
-    promoflow.codes_of(moved);
+    promoflow.import_codes(moved);
     let (retired, _) = promoflow.code("D").unwrap().unwrap();
     assert!(
         retired.in_use,
         "a retired code that is changed stays retired"
     );
-    assert_eq!(retired.lane.discount, 50);
-    promoflow.audited();
+    assert_eq!(retired.code_group.discount, 50);
+    promoflow.assert_audit();
 }
 
 #[test]
 fn p6_an_upload_updates_unused_codes() {
-    let (_shop, promoflow) = Shop::with_codes(0);
-    promoflow.codes_of(FILE);
-    let report = promoflow.codes_of(
+    let (_shop, promoflow) = TestApp::with_codes(0);
+    promoflow.import_codes(FILE);
+    let report = promoflow.import_codes(
         "code,expirationDate,discount,type,inUse\n\
          A,2026-12-31,20,birthday,false\n\
          B,2026-12-30,10,birthday,false\n\
@@ -83,13 +83,13 @@ fn p6_an_upload_updates_unused_codes() {
         Some("B")
     );
     assert_eq!(promoflow.birthday(&running, "ben@example.com"), None);
-    assert_eq!(promoflow.free(), ["A"]);
-    promoflow.audited();
+    assert_eq!(promoflow.available_codes(), ["A"]);
+    promoflow.assert_audit();
 }
 
 #[test]
 fn p6_uploads_during_events_duplicate_and_revive_no_code() {
-    let (_shop, promoflow) = Shop::with_codes(200);
+    let (_shop, promoflow) = TestApp::with_codes(200);
     let running = promoflow.start().unwrap();
     let file: String = "code,expirationDate,discount,type,inUse\n".to_owned()
         + &(0..200)
@@ -100,8 +100,8 @@ fn p6_uploads_during_events_duplicate_and_revive_no_code() {
     let runs: Vec<RunId> = thread::scope(|scope| {
         let uploads = scope.spawn(|| {
             for _ in 0..6 {
-                promoflow.codes_of(&moved);
-                promoflow.codes_of(&file);
+                promoflow.import_codes(&moved);
+                promoflow.import_codes(&file);
             }
         });
         let mut runs = Vec::new();
@@ -113,7 +113,7 @@ fn p6_uploads_during_events_duplicate_and_revive_no_code() {
         uploads.join().unwrap();
         runs
     });
-    running.rest(&runs).unwrap();
+    running.wait_idle(&runs).unwrap();
     let mut got: Vec<String> = runs
         .iter()
         .filter_map(|run| promoflow.code_of(*run))
@@ -122,26 +122,26 @@ fn p6_uploads_during_events_duplicate_and_revive_no_code() {
     got.sort();
     got.dedup();
     assert_eq!(got.len(), 200, "a code went to two runs");
-    assert!(promoflow.free().is_empty());
-    promoflow.audited();
+    assert!(promoflow.available_codes().is_empty());
+    promoflow.assert_audit();
 }
 
 #[test]
 fn p6_a_large_upload_uses_little_memory() {
-    let (shop, promoflow) = Shop::with_codes(0);
-    let mut helper = Helper::start(HELPER, &shop.database(), &["import", "200000"]);
+    let (app, promoflow) = TestApp::with_codes(0);
+    let mut helper = Helper::start(HELPER, &app.database(), &["import", "200000"]);
     helper.expect("inserted 200000");
     let peak: u64 = helper.line().unwrap().parse().unwrap();
     helper.end();
     assert!(peak < 100 * 1024, "{peak} KiB at the peak");
     let count = promoflow.count(&Filter::default()).unwrap();
     assert_eq!((count.total, count.available), (200_000, 200_000));
-    promoflow.audited();
+    promoflow.assert_audit();
 }
 
 #[test]
 fn a_slow_strict_upload_delays_no_event() {
-    let (_shop, promoflow) = Shop::with_codes(3);
+    let (_shop, promoflow) = TestApp::with_codes(3);
     let running = promoflow.start().unwrap();
     let strict = ImportOptions {
         strict: true,

@@ -3,29 +3,29 @@
 use std::collections::HashSet;
 
 use promoflow::store::{DeliveryState, RunState};
-use promoflow_tests::{Ack, Helper, LetterFile, Shop, Teach};
+use promoflow_tests::{Ack, FileChannel, Helper, PromoflowExt, TestApp};
 
 use crate::HELPER;
 
 #[test]
 fn p7_every_acknowledged_event_survives_a_kill_with_its_run_code_and_delivery() {
-    let (shop, promoflow) = Shop::with_codes(2_000);
+    let (app, promoflow) = TestApp::with_codes(2_000);
     let mut acks: Vec<Ack> = Vec::new();
     for (round, before) in [1, 3, 40, 120].into_iter().enumerate() {
         let prefix = format!("r{round}");
-        let mut helper = Helper::start(HELPER, &shop.database(), &["send", &prefix, "100000"]);
+        let mut helper = Helper::start(HELPER, &app.database(), &["send", &prefix, "100000"]);
         acks.extend((0..before).map(|_| helper.ack().unwrap()));
         acks.extend(helper.kill());
     }
-    let mut last = Helper::start(HELPER, &shop.database(), &["work"]);
+    let mut last = Helper::start(HELPER, &app.database(), &["work"]);
     last.expect("working");
     last.end();
 
     let mut codes = HashSet::new();
-    let letters = LetterFile(shop.beside("shop.db-letters")).sent();
-    let letters: HashSet<(String, String)> = letters
+    let messages = FileChannel(app.sibling("shop.db-letters")).sent();
+    let messages: HashSet<(String, String)> = messages
         .into_iter()
-        .map(|letter| (letter.address, letter.text))
+        .map(|message| (message.address, message.text))
         .collect();
     for ack in &acks {
         assert!(!ack.duplicate);
@@ -41,10 +41,10 @@ fn p7_every_acknowledged_event_survives_a_kill_with_its_run_code_and_delivery() 
         let (_, deliveries) = promoflow.code(&code).unwrap().unwrap();
         assert_eq!(deliveries.len(), 1);
         assert_eq!(deliveries[0].state, DeliveryState::Delivered);
-        let letter = (format!("{}@example.com", ack.event), code.clone());
-        assert!(letters.contains(&letter), "{letter:?} was not delivered");
+        let message = (format!("{}@example.com", ack.event), code.clone());
+        assert!(messages.contains(&message), "{message:?} was not delivered");
         assert!(codes.insert(code.clone()), "{code} went to two events");
     }
     assert!(acks.len() >= 164);
-    promoflow.audited();
+    promoflow.assert_audit();
 }

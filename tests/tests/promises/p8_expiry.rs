@@ -5,15 +5,15 @@ use std::thread;
 use std::time::Duration;
 
 use chrono_tz::Europe::Kyiv;
-use promoflow::channel::Handover;
+use promoflow::channel::DeliveryOutcome;
 use promoflow::event::Event;
 use promoflow::pool::Calendar;
-use promoflow::store::{DeliveryId, DeliveryRow, DeliveryState, Order, Ordered, RunId};
-use promoflow::{Promoflow, Running};
-use promoflow_tests::{Shop, Teach, until};
+use promoflow::store::{Action, ActionResult, DeliveryId, DeliveryRow, DeliveryState, RunId};
+use promoflow::{EngineHandle, Promoflow};
+use promoflow_tests::{PromoflowExt, TestApp, until};
 
 /// Returns a workflow that asks for codes of its own type that are valid for `days` more days.
-fn lasting(days: u32) -> String {
+fn asking_for_days(days: u32) -> String {
     format!(
         "
 workflow: d{days}
@@ -27,58 +27,58 @@ steps:
     )
 }
 
-fn got(promoflow: &Promoflow, running: &Running, kind: &str) -> Option<String> {
-    promoflow.code_of(promoflow.one(running, kind, "ann@example.com"))
+fn got(promoflow: &Promoflow, running: &EngineHandle, kind: &str) -> Option<String> {
+    promoflow.code_of(promoflow.run_event(running, kind, "ann@example.com"))
 }
 
 /// Asserts that of two codes with one expiry, one is claimed right before a time and none at it.
-fn lasts_until(zone: Option<chrono_tz::Tz>, date: &str, moment: &str) {
-    let (shop, promoflow) = Shop::with_codes(0);
+fn assert_valid_until(zone: Option<chrono_tz::Tz>, date: &str, moment: &str) {
+    let (app, promoflow) = TestApp::with_codes(0);
     if let Some(zone) = zone {
         promoflow.set_calendar(Calendar::new(zone)).unwrap();
     }
-    promoflow.codes_of(&format!(
+    promoflow.import_codes(&format!(
         "code,expirationDate,discount,type\nA,{date},10,birthday\nB,{date},10,birthday\n"
     ));
     let running = promoflow.start().unwrap();
-    shop.clock.set(moment);
-    shop.clock.advance(-1);
+    app.clock.set(moment);
+    app.clock.advance(-1);
     assert_eq!(
         got(&promoflow, &running, "birthday").as_deref(),
         Some("A"),
         "{date} before {moment}"
     );
-    shop.clock.advance(1);
+    app.clock.advance(1);
     assert_eq!(
         got(&promoflow, &running, "birthday"),
         None,
         "{date} at {moment}"
     );
-    assert_eq!(promoflow.free(), ["B"]);
-    promoflow.audited();
+    assert_eq!(promoflow.available_codes(), ["B"]);
+    promoflow.assert_audit();
 }
 
 #[test]
 fn p8_a_code_is_claimed_until_its_expiry_and_not_at_it() {
-    lasts_until(None, "2026-06-01", "2026-06-02T00:00:00Z");
-    lasts_until(None, "2026-06-01T12:00", "2026-06-01T12:01:00Z");
-    lasts_until(None, "2026-06-01T12:00:30", "2026-06-01T12:00:30Z");
+    assert_valid_until(None, "2026-06-01", "2026-06-02T00:00:00Z");
+    assert_valid_until(None, "2026-06-01T12:00", "2026-06-01T12:01:00Z");
+    assert_valid_until(None, "2026-06-01T12:00:30", "2026-06-01T12:00:30Z");
 }
 
 #[test]
 fn p8_a_date_is_the_end_of_that_day_in_the_database_s_time_zone() {
-    lasts_until(Some(Kyiv), "2026-06-01", "2026-06-01T21:00:00Z");
-    lasts_until(Some(Kyiv), "2026-06-01T18:30", "2026-06-01T15:31:00Z");
+    assert_valid_until(Some(Kyiv), "2026-06-01", "2026-06-01T21:00:00Z");
+    assert_valid_until(Some(Kyiv), "2026-06-01T18:30", "2026-06-01T15:31:00Z");
     // In winter the zone's offset is one hour smaller.
-    lasts_until(Some(Kyiv), "2026-12-01", "2026-12-01T22:00:00Z");
+    assert_valid_until(Some(Kyiv), "2026-12-01", "2026-12-01T22:00:00Z");
 }
 
 #[test]
 fn p8_days_are_whole_days_after_today_in_the_database_s_time_zone() {
-    let (shop, promoflow) = Shop::with_codes(0);
+    let (app, promoflow) = TestApp::with_codes(0);
     promoflow.set_calendar(Calendar::new(Kyiv)).unwrap();
-    promoflow.workflows_of(&lasting(7));
-    promoflow.codes_of(
+    promoflow.add_workflows(&asking_for_days(7));
+    promoflow.import_codes(
         "code,expirationDate,discount,type\n\
          SHORT,2026-06-07,10,birthday\n\
          A,2026-06-08,10,birthday\n\
@@ -87,50 +87,50 @@ fn p8_days_are_whole_days_after_today_in_the_database_s_time_zone() {
     );
     let running = promoflow.start().unwrap();
     // 23:59:59.999 on 1 June in that zone.
-    shop.clock.set("2026-06-01T20:59:59.999Z");
+    app.clock.set("2026-06-01T20:59:59.999Z");
     assert_eq!(got(&promoflow, &running, "d7").as_deref(), Some("A"));
     // 2 June in that zone, still 1 June in UTC: B is valid for six more days now.
-    shop.clock.advance(1);
+    app.clock.advance(1);
     assert_eq!(got(&promoflow, &running, "d7").as_deref(), Some("C"));
     assert_eq!(got(&promoflow, &running, "d7"), None);
-    assert_eq!(promoflow.free(), ["B", "SHORT"]);
+    assert_eq!(promoflow.available_codes(), ["B", "SHORT"]);
 }
 
 #[test]
 fn p8_a_code_that_expires_between_claim_and_commit_is_not_used() {
-    let (shop, promoflow) = Shop::with_codes(0);
-    promoflow.codes_of(
+    let (app, promoflow) = TestApp::with_codes(0);
+    promoflow.import_codes(
         "code,expirationDate,discount,type\n\
          A,2026-06-01T12:00,10,birthday\n\
          B,2026-06-01T13:00,10,birthday\n",
     );
     let running = promoflow.start().unwrap();
-    let clock = shop.clock.clone();
-    shop.clock.before_commit(move || clock.advance(60_000));
+    let clock = app.clock.clone();
+    app.clock.before_commit(move || clock.advance(60_000));
     assert_eq!(
         got(&promoflow, &running, "birthday").as_deref(),
         Some("B"),
         "A expired before the commit"
     );
-    assert_eq!(shop.clock.commits_to_come(), 0);
-    assert_eq!(promoflow.free(), ["A"]);
+    assert_eq!(app.clock.pending_hooks(), 0);
+    assert_eq!(promoflow.available_codes(), ["A"]);
     drop(running);
-    assert_eq!(shop.letters.texts(), ["B"]);
-    promoflow.audited();
+    assert_eq!(app.channel.texts(), ["B"]);
+    promoflow.assert_audit();
 }
 
 #[test]
 fn p8_a_code_that_expires_while_its_commit_waits_is_not_used() {
-    let (shop, promoflow) = Shop::with_codes(0);
-    promoflow.codes_of(
+    let (app, promoflow) = TestApp::with_codes(0);
+    promoflow.import_codes(
         "code,expirationDate,discount,type\n\
          A,2026-06-01T12:00,10,birthday\n\
          B,2026-06-01T13:00,10,birthday\n",
     );
     let running = promoflow.start().unwrap();
-    let (other, clock) = (shop.sql(), shop.clock.clone());
+    let (other, clock) = (app.sql(), app.clock.clone());
     let (begun, begins) = channel();
-    shop.clock.before_commit(move || {
+    app.clock.before_commit(move || {
         other.execute_batch("BEGIN IMMEDIATE").unwrap();
         begun.send(other).unwrap();
     });
@@ -143,18 +143,18 @@ fn p8_a_code_that_expires_while_its_commit_waits_is_not_used() {
     let code = got(&promoflow, &running, "birthday");
     writes.join().unwrap();
     assert_eq!(code.as_deref(), Some("B"), "A expired before the commit");
-    promoflow.audited();
+    promoflow.assert_audit();
 }
 
 #[test]
 fn p8_days_use_a_time_zone_that_was_set_while_events_arrive() {
-    let (shop, promoflow) = Shop::with_codes(0);
-    promoflow.workflows_of(&lasting(7));
-    promoflow.codes_of("code,expirationDate,discount,type\nA,2026-06-08T12:00,10,birthday\n");
+    let (app, promoflow) = TestApp::with_codes(0);
+    promoflow.add_workflows(&asking_for_days(7));
+    promoflow.import_codes("code,expirationDate,discount,type\nA,2026-06-08T12:00,10,birthday\n");
     let running = promoflow.start().unwrap();
-    shop.open().set_calendar(Calendar::new(Kyiv)).unwrap();
+    app.open().set_calendar(Calendar::new(Kyiv)).unwrap();
     // Still 1 June in UTC, 2 June in the new zone: the code is valid for six more days now.
-    shop.clock.set("2026-06-01T21:00:00Z");
+    app.clock.set("2026-06-01T21:00:00Z");
     assert_eq!(got(&promoflow, &running, "d7"), None);
 }
 
@@ -168,47 +168,49 @@ fn delivery(promoflow: &Promoflow, run: RunId) -> DeliveryRow {
 
 #[test]
 fn p8_a_delivery_with_an_expired_code_fails_with_that_error() {
-    for (late, state, letters) in [
+    for (late, state, messages) in [
         (59_999, DeliveryState::Delivered, 1),
         (60_000, DeliveryState::Failed, 0),
     ] {
-        let (shop, promoflow) = Shop::with_codes(0);
-        promoflow.codes_of("code,expirationDate,discount,type\nA,2026-06-01T12:00,10,birthday\n");
+        let (app, promoflow) = TestApp::with_codes(0);
+        promoflow
+            .import_codes("code,expirationDate,discount,type\nA,2026-06-01T12:00,10,birthday\n");
         let running = promoflow.start().unwrap();
         // The first commit is the run's, the second the start of the attempt.
-        let clock = shop.clock.clone();
-        shop.clock.before_commit(|| ());
-        shop.clock.before_commit(move || clock.advance(late));
-        let run = promoflow.one(&running, "birthday", "ann@example.com");
+        let clock = app.clock.clone();
+        app.clock.before_commit(|| ());
+        app.clock.before_commit(move || clock.advance(late));
+        let run = promoflow.run_event(&running, "birthday", "ann@example.com");
         drop(running);
         let delivery = delivery(&promoflow, run);
         assert_eq!(delivery.state, state, "{late}");
-        assert_eq!(shop.letters.sent().len(), letters, "{late}");
-        if letters == 0 {
+        assert_eq!(app.channel.sent().len(), messages, "{late}");
+        if messages == 0 {
             assert_eq!(
                 delivery.error.as_deref(),
                 Some("the promo code that it carries has expired")
             );
             assert_eq!(delivery.attempts, 0);
         }
-        promoflow.audited();
+        promoflow.assert_audit();
     }
 }
 
 #[test]
 fn p8_a_retried_delivery_expires_with_its_code() {
-    let (shop, promoflow) = Shop::with_codes(0);
-    promoflow.codes_of("code,expirationDate,discount,type\nA,2026-06-01T12:30,10,birthday\n");
-    shop.letters.answer(Handover::Later {
-        error: "busy".into(),
-        after: None,
-        unclear: false,
-    });
+    let (app, promoflow) = TestApp::with_codes(0);
+    promoflow.import_codes("code,expirationDate,discount,type\nA,2026-06-01T12:30,10,birthday\n");
+    app.channel
+        .queue_outcome(DeliveryOutcome::RetryableFailure {
+            error: "busy".into(),
+            after: None,
+            ambiguous: false,
+        });
     let running = promoflow.start().unwrap();
-    let run = promoflow.one(&running, "birthday", "ann@example.com");
+    let run = promoflow.run_event(&running, "birthday", "ann@example.com");
     let first = delivery(&promoflow, run);
     assert_eq!((first.state, first.attempts), (DeliveryState::Pending, 1));
-    shop.clock.advance(3_600_000);
+    app.clock.advance(3_600_000);
     drop(running);
     let running = promoflow.start().unwrap();
     until(|| delivery(&promoflow, run).state != DeliveryState::Pending);
@@ -216,23 +218,26 @@ fn p8_a_retried_delivery_expires_with_its_code() {
     let last = delivery(&promoflow, run);
     assert_eq!((last.state, last.attempts), (DeliveryState::Failed, 1));
     assert!(last.error.unwrap().contains("expired"));
-    assert_eq!(shop.letters.sent().len(), 1);
+    assert_eq!(app.channel.sent().len(), 1);
     // A retry by hand is rejected: it would only fail again.
-    let refused = promoflow.order_delivery(last.id, Order::Retry).unwrap();
+    let refused = promoflow
+        .apply_delivery_action(last.id, Action::Retry)
+        .unwrap();
     assert!(
-        matches!(refused, Ordered::Refused(why) if why.contains("expired")),
+        matches!(refused, ActionResult::Rejected(why) if why.contains("expired")),
         "{refused:?}"
     );
 }
 
 /// Claims a code that expires on 2026-06-02 at 11:01, sleeps until noon, and then sends a message.
 fn sent_after(message: &str) -> DeliveryState {
-    let (shop, promoflow) = Shop::with_codes(0);
-    promoflow.codes_of("code,expirationDate,discount,type\nCODE-A,2026-06-02T11:00,10,birthday\n");
-    promoflow.messages_of(&format!(
+    let (app, promoflow) = TestApp::with_codes(0);
+    promoflow
+        .import_codes("code,expirationDate,discount,type\nCODE-A,2026-06-02T11:00,10,birthday\n");
+    promoflow.add_messages(&format!(
         "{{ message: after, channel: sms, text: \"{message}\" }}"
     ));
-    promoflow.workflows_of(
+    promoflow.add_workflows(
         "
 workflow: after
 start: { event: after }
@@ -253,13 +258,13 @@ steps:
     let running = promoflow.start().unwrap();
     let event = Event::new("after", "ann").with_param("Phone", "+380501234567");
     let run = running.send(event).unwrap().runs[0];
-    shop.clock.set("2026-06-02T12:00:00Z");
-    running.rest(&[run]).unwrap();
+    app.clock.set("2026-06-02T12:00:00Z");
+    running.wait_idle(&[run]).unwrap();
     drop(running);
     let delivery = promoflow.delivery(DeliveryId(1)).unwrap().unwrap();
-    promoflow.audited();
+    promoflow.assert_audit();
     let sent = usize::from(delivery.state == DeliveryState::Delivered);
-    assert_eq!(shop.letters.sent().len(), sent);
+    assert_eq!(app.channel.sent().len(), sent);
     delivery.state
 }
 

@@ -1,7 +1,7 @@
 //! P9: an unused code cannot be deleted, only retired.
 
 use promoflow::pool::Filter;
-use promoflow_tests::{Shop, Teach};
+use promoflow_tests::{PromoflowExt, TestApp};
 
 fn texts(codes: &[&str]) -> Vec<String> {
     codes.iter().map(|code| (*code).to_owned()).collect()
@@ -9,7 +9,7 @@ fn texts(codes: &[&str]) -> Vec<String> {
 
 #[test]
 fn p9_retired_codes_stay_in_the_pool_and_are_claimed_only_after_reinstatement() {
-    let (_shop, promoflow) = Shop::with_codes(4);
+    let (_shop, promoflow) = TestApp::with_codes(4);
     let running = promoflow.start().unwrap();
     let done = promoflow
         .retire(&texts(&["C-0000", "C-0002", "C-0002", "NO-SUCH"]))
@@ -26,12 +26,12 @@ fn p9_retired_codes_stay_in_the_pool_and_are_claimed_only_after_reinstatement() 
     assert_eq!(next(), None);
     let count = promoflow.count(&Filter::default()).unwrap();
     assert_eq!((count.total, count.used, count.retired), (4, 3, 1));
-    promoflow.audited();
+    promoflow.assert_audit();
 }
 
 #[test]
 fn p9_a_used_code_is_neither_retired_nor_reinstated() {
-    let (_shop, promoflow) = Shop::with_codes(1);
+    let (_shop, promoflow) = TestApp::with_codes(1);
     let running = promoflow.start().unwrap();
     promoflow.birthday(&running, "ann@example.com");
     let used = promoflow.code("C-0000").unwrap();
@@ -44,33 +44,33 @@ fn p9_a_used_code_is_neither_retired_nor_reinstated() {
     }
     assert_eq!(promoflow.code("C-0000").unwrap(), used);
     assert_eq!(promoflow.birthday(&running, "ben@example.com"), None);
-    promoflow.audited();
+    promoflow.assert_audit();
 }
 
 #[test]
 fn p9_a_code_retired_between_claim_and_commit_is_not_used() {
-    let (shop, promoflow) = Shop::with_codes(2);
+    let (app, promoflow) = TestApp::with_codes(2);
     let running = promoflow.start().unwrap();
-    let other = shop.open();
-    shop.clock.before_commit(move || {
+    let other = app.open();
+    app.clock.before_commit(move || {
         assert_eq!(other.retire(&["C-0000".into()]).unwrap().retired, 1);
     });
     assert_eq!(
         promoflow.birthday(&running, "ann@example.com").as_deref(),
         Some("C-0001")
     );
-    promoflow.audited();
+    promoflow.assert_audit();
 }
 
 #[test]
 fn p9_no_sql_statement_deletes_from_the_pool_or_its_ledgers() {
-    let (shop, promoflow) = Shop::with_codes(3);
+    let (app, promoflow) = TestApp::with_codes(3);
     let forbid = |table: &str| {
         let sql = format!(
             "CREATE TRIGGER keep_{table} BEFORE DELETE ON {table}
              BEGIN SELECT RAISE(ABORT, 'deleted from {table}'); END;"
         );
-        shop.sql().execute_batch(&sql).unwrap();
+        app.sql().execute_batch(&sql).unwrap();
     };
     for table in [
         "code",
@@ -91,7 +91,8 @@ fn p9_no_sql_statement_deletes_from_the_pool_or_its_ledgers() {
     assert!(promoflow.birthday(&running, "ann@example.com").is_some());
     promoflow.retire(&texts(&["C-0001"])).unwrap();
     promoflow.reinstate(&texts(&["C-0001"])).unwrap();
-    promoflow.codes_of("code,discount,type,inUse\nC-0001,20,birthday,false\nC-0002,,,true\nX,,,\n");
+    promoflow
+        .import_codes("code,discount,type,inUse\nC-0001,20,birthday,false\nC-0002,,,true\nX,,,\n");
     assert_eq!(promoflow.all_codes().len(), 4);
-    promoflow.audited();
+    promoflow.assert_audit();
 }

@@ -1,11 +1,11 @@
 //! Options of *Get promo code* besides claiming a new code: P1, P4, P5 and P8 hold for reused
 //! codes.
 
-use promoflow::channel::Handover;
+use promoflow::channel::DeliveryOutcome;
 use promoflow::event::Event;
-use promoflow::store::{DeliveryId, DeliveryState, Order, Ordered, RunId, RunState};
-use promoflow::{Promoflow, Running};
-use promoflow_tests::{Shop, Teach, until};
+use promoflow::store::{Action, ActionResult, DeliveryId, DeliveryState, RunId, RunState};
+use promoflow::{EngineHandle, Promoflow};
+use promoflow_tests::{PromoflowExt, TestApp, until};
 
 /// Returns a workflow that gets a code with these options and sends it.
 fn workflow(id: &str, event: &str, more: &str) -> String {
@@ -29,10 +29,10 @@ steps:
     )
 }
 
-fn send(running: &Running, kind: &str, key: &str) -> Vec<RunId> {
+fn send(running: &EngineHandle, kind: &str, key: &str) -> Vec<RunId> {
     let event = Event::new(kind, key).with_param("EmailAddress", key);
     let receipt = running.send(event).unwrap();
-    running.rest(&receipt.runs).unwrap();
+    running.wait_idle(&receipt.runs).unwrap();
     receipt.runs
 }
 
@@ -46,34 +46,34 @@ fn codes(promoflow: &Promoflow, run: RunId) -> [String; 2] {
 
 #[test]
 fn p1_an_empty_pool_gives_every_run_the_default_code() {
-    let (shop, promoflow) = Shop::with_codes(1);
-    promoflow.workflows_of(&workflow("w", "e", ", when-empty: { code: WELCOME }"));
+    let (app, promoflow) = TestApp::with_codes(1);
+    promoflow.add_workflows(&workflow("w", "e", ", when-empty: { code: WELCOME }"));
     let running = promoflow.start().unwrap();
     let ann = promoflow.birthday(&running, "ann@example.com");
     assert_eq!(ann.as_deref(), Some("C-0000"));
     let ben = send(&running, "e", "ben@example.com")[0];
     assert_eq!(codes(&promoflow, ben), ["WELCOME", "WELCOME"]);
-    assert_eq!(shop.letters.texts(), ["C-0000", "WELCOME"]);
-    promoflow.audited();
+    assert_eq!(app.channel.texts(), ["C-0000", "WELCOME"]);
+    promoflow.assert_audit();
 }
 
 #[test]
 fn p1_a_code_is_reused_within_a_run() {
-    let (_shop, promoflow) = Shop::with_codes(3);
-    promoflow.workflows_of(&workflow("w", "e", ", reuse: run"));
+    let (_shop, promoflow) = TestApp::with_codes(3);
+    promoflow.add_workflows(&workflow("w", "e", ", reuse: run"));
     let running = promoflow.start().unwrap();
     for code in ["C-0000", "C-0001"] {
         let run = send(&running, "e", "ann@example.com")[0];
         assert_eq!(codes(&promoflow, run), [code, code]);
     }
-    assert_eq!(promoflow.free(), ["C-0002"]);
-    promoflow.audited();
+    assert_eq!(promoflow.available_codes(), ["C-0002"]);
+    promoflow.assert_audit();
 }
 
 #[test]
 fn p1_a_code_is_reused_within_a_run_after_a_wait() {
-    let (shop, promoflow) = Shop::with_codes(3);
-    promoflow.workflows_of(
+    let (app, promoflow) = TestApp::with_codes(3);
+    promoflow.add_workflows(
         "
 workflow: w
 start: { event: e }
@@ -97,18 +97,18 @@ steps:
     );
     let running = promoflow.start().unwrap();
     let run = send(&running, "e", "ann@example.com")[0];
-    shop.clock.set("2026-06-03T12:00:00Z");
-    running.rest(&[run]).unwrap();
-    assert_eq!(promoflow.free(), ["C-0001", "C-0002"]);
-    assert_eq!(shop.letters.texts(), ["C-0000"]);
-    promoflow.audited();
+    app.clock.set("2026-06-03T12:00:00Z");
+    running.wait_idle(&[run]).unwrap();
+    assert_eq!(promoflow.available_codes(), ["C-0001", "C-0002"]);
+    assert_eq!(app.channel.texts(), ["C-0000"]);
+    promoflow.assert_audit();
 }
 
 #[test]
 fn p1_a_contact_keeps_a_code_for_a_period_from_the_claim() {
-    let (shop, promoflow) = Shop::with_codes(5);
-    promoflow.workflows_of(&workflow("w", "e", ", reuse: { contact: 30d }"));
-    promoflow.workflows_of(&workflow("other", "other", ", reuse: { contact: 30d }"));
+    let (app, promoflow) = TestApp::with_codes(5);
+    promoflow.add_workflows(&workflow("w", "e", ", reuse: { contact: 30d }"));
+    promoflow.add_workflows(&workflow("other", "other", ", reuse: { contact: 30d }"));
     let running = promoflow.start().unwrap();
     let gets = |kind: &str, key: &str, code: &str| {
         let run = send(&running, kind, key)[0];
@@ -116,24 +116,24 @@ fn p1_a_contact_keeps_a_code_for_a_period_from_the_claim() {
     };
     gets("e", "ann@example.com", "C-0000");
     gets("e", "ben@example.com", "C-0001");
-    shop.clock.set("2026-06-20T12:00:00Z");
+    app.clock.set("2026-06-20T12:00:00Z");
     gets("other", "ann@example.com", "C-0000");
-    shop.clock.set("2026-06-30T12:00:00Z");
+    app.clock.set("2026-06-30T12:00:00Z");
     gets("e", "ann@example.com", "C-0000");
-    shop.clock.set("2026-07-01T12:00:00Z");
+    app.clock.set("2026-07-01T12:00:00Z");
     gets("e", "ann@example.com", "C-0002");
     gets("other", "ann@example.com", "C-0002");
     // A step without `reuse` claims a new code.
     let own = promoflow.birthday(&running, "ann@example.com");
     assert_eq!(own.as_deref(), Some("C-0003"));
-    promoflow.audited();
+    promoflow.assert_audit();
 }
 
 #[test]
 fn p1_workflows_and_senders_that_race_give_a_contact_one_code() {
-    let (_shop, promoflow) = Shop::with_codes(20);
-    promoflow.workflows_of(&workflow("w", "e", ", reuse: { contact: 30d }"));
-    promoflow.workflows_of(&workflow("other", "e", ", reuse: { contact: 30d }"));
+    let (_shop, promoflow) = TestApp::with_codes(20);
+    promoflow.add_workflows(&workflow("w", "e", ", reuse: { contact: 30d }"));
+    promoflow.add_workflows(&workflow("other", "e", ", reuse: { contact: 30d }"));
     let running = promoflow.start().unwrap();
     let runs: Vec<RunId> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..4)
@@ -142,32 +142,32 @@ fn p1_workflows_and_senders_that_race_give_a_contact_one_code() {
         let joined = threads.into_iter().map(|thread| thread.join().unwrap());
         joined.flatten().collect()
     });
-    running.rest_all().unwrap();
+    running.wait_all_idle().unwrap();
     assert_eq!(runs.len(), 8);
     let first = codes(&promoflow, runs[0]);
     for run in runs {
         assert_eq!(codes(&promoflow, run), first);
     }
-    assert_eq!(promoflow.free().len(), 19);
-    promoflow.audited();
+    assert_eq!(promoflow.available_codes().len(), 19);
+    promoflow.assert_audit();
 }
 
 #[test]
 fn p8_a_kept_code_that_expires_too_soon_is_replaced_and_deliveries_expire_with_it() {
-    let (shop, promoflow) = Shop::with_codes(0);
-    promoflow.codes_of(
+    let (app, promoflow) = TestApp::with_codes(0);
+    promoflow.import_codes(
         "code,expirationDate,discount,type\nSOON,2026-06-15,10,birthday\n\
          LATE,2026-12-31,10,birthday\n",
     );
-    promoflow.workflows_of(&workflow("w", "e", ", reuse: { contact: 300d }"));
+    promoflow.add_workflows(&workflow("w", "e", ", reuse: { contact: 300d }"));
     let running = promoflow.start().unwrap();
     for (day, code) in [(1, "SOON"), (5, "SOON"), (12, "LATE")] {
-        shop.clock.set(&format!("2026-06-{day:02}T12:00:00Z"));
+        app.clock.set(&format!("2026-06-{day:02}T12:00:00Z"));
         let run = send(&running, "e", "ann@example.com")[0];
         assert_eq!(codes(&promoflow, run), [code, code]);
     }
     let expiries: Vec<i64> = {
-        let sql = shop.sql();
+        let sql = app.sql();
         let mut rows = sql
             .prepare("SELECT DISTINCT expires FROM delivery ORDER BY id")
             .unwrap();
@@ -176,13 +176,13 @@ fn p8_a_kept_code_that_expires_too_soon_is_replaced_and_deliveries_expire_with_i
     };
     assert_eq!(expiries.len(), 2);
     assert!(expiries[0] < expiries[1]);
-    promoflow.audited();
+    promoflow.assert_audit();
 }
 
 #[test]
 fn p4_a_reused_code_is_released_only_when_every_run_is_cancelled() {
-    let (shop, _) = Shop::with_codes(2);
-    let promoflow = shop.builder().delivers(false).open().unwrap();
+    let (app, _) = TestApp::with_codes(2);
+    let promoflow = app.builder().delivers(false).open().unwrap();
     let waits = "
   - id: sleep
     block: mischief
@@ -190,27 +190,27 @@ fn p4_a_reused_code_is_released_only_when_every_run_is_cancelled() {
     ports: { aside: end }
 ";
     let yaml = workflow("w", "e", ", reuse: { contact: 30d }");
-    promoflow.workflows_of(&format!("{}{waits}", yaml.trim_end()));
+    promoflow.add_workflows(&format!("{}{waits}", yaml.trim_end()));
     let running = promoflow.start().unwrap();
     let event = || Event::new("e", "ann@example.com").with_param("EmailAddress", "a@example.com");
     let first = running.send(event()).unwrap().runs[0];
     let second = running.send(event()).unwrap().runs[0];
-    assert_eq!(promoflow.free(), ["C-0001"]);
-    let cancelled = |released| Ordered::Done {
+    assert_eq!(promoflow.available_codes(), ["C-0001"]);
+    let cancelled = |released| ActionResult::Done {
         released,
-        called_off: 1,
+        cancelled_deliveries: 1,
     };
-    let cancel = |run| promoflow.order_run(run, Order::Cancel).unwrap();
+    let cancel = |run| promoflow.apply_run_action(run, Action::Cancel).unwrap();
     assert_eq!(cancel(first), cancelled(0));
-    assert_eq!(promoflow.free(), ["C-0001"]);
+    assert_eq!(promoflow.available_codes(), ["C-0001"]);
     assert_eq!(cancel(second), cancelled(1));
-    assert_eq!(promoflow.free(), ["C-0000", "C-0001"]);
-    promoflow.audited();
+    assert_eq!(promoflow.available_codes(), ["C-0000", "C-0001"]);
+    promoflow.assert_audit();
 }
 
 #[test]
 fn p4_a_released_code_leaves_in_no_message_of_an_earlier_run() {
-    let (shop, promoflow) = Shop::with_codes(1);
+    let (app, promoflow) = TestApp::with_codes(1);
     let kept = ", reuse: { contact: 30d }";
     let code = format!(
         "  - id: code
@@ -227,44 +227,46 @@ fn p4_a_released_code_leaves_in_no_message_of_an_earlier_run() {
     with: { do: wait, until: 1780401600000 }
     ports: { aside: end }
 ";
-    promoflow.workflows_of(&format!(
+    promoflow.add_workflows(&format!(
         "workflow: first\nstart: {{ event: first }}\nsteps:\n{code}{mail}{sleep}"
     ));
-    promoflow.workflows_of(&format!(
+    promoflow.add_workflows(&format!(
         "workflow: second\nstart: {{ event: second }}\nsteps:\n{code}{sleep}"
     ));
     // While the first run's message is being delivered, the run is cancelled; then the delivery
     // fails permanently.
-    let other = shop.builder().delivers(false).open().unwrap();
-    let cancel = move |promoflow: &Promoflow, run| promoflow.order_run(run, Order::Cancel).unwrap();
-    let done = |released, called_off| Ordered::Done {
+    let other = app.builder().delivers(false).open().unwrap();
+    let cancel =
+        move |promoflow: &Promoflow, run| promoflow.apply_run_action(run, Action::Cancel).unwrap();
+    let done = |released, cancelled_deliveries| ActionResult::Done {
         released,
-        called_off,
+        cancelled_deliveries,
     };
-    shop.letters.at_delivery(move |letter| {
+    app.channel.on_delivery(move |message| {
         assert_eq!(
-            letter.content.text.as_deref().map(str::trim),
+            message.content.text.as_deref().map(str::trim),
             Some("C-0000")
         );
         assert_eq!(cancel(&other, RunId(1)), done(0, 0));
     });
-    shop.letters.answer(Handover::Refused {
-        error: "no such mailbox".into(),
-    });
+    app.channel
+        .queue_outcome(DeliveryOutcome::PermanentFailure {
+            error: "no such mailbox".into(),
+        });
     let running = promoflow.start().unwrap();
     let event = |kind| Event::new(kind, "ann@example.com").with_param("EmailAddress", "a@b.cd");
     assert_eq!(running.send(event("first")).unwrap().runs, [RunId(1)]);
     let delivery = || promoflow.delivery(DeliveryId(1)).unwrap().unwrap();
     until(|| delivery().state == DeliveryState::Failed);
     let second = running.send(event("second")).unwrap().runs[0];
-    assert!(promoflow.free().is_empty());
+    assert!(promoflow.available_codes().is_empty());
     assert_eq!(cancel(&promoflow, second), done(1, 1));
-    assert_eq!(promoflow.free(), ["C-0000"]);
+    assert_eq!(promoflow.available_codes(), ["C-0000"]);
     assert_eq!(
         promoflow
-            .order_delivery(delivery().id, Order::Retry)
+            .apply_delivery_action(delivery().id, Action::Retry)
             .unwrap(),
-        Ordered::Refused("it was cancelled")
+        ActionResult::Rejected("it was cancelled")
     );
-    promoflow.audited();
+    promoflow.assert_audit();
 }

@@ -6,9 +6,9 @@ use std::thread;
 
 use promoflow::event::Event;
 use promoflow::pool::ImportOptions;
-use promoflow::store::{Order, Ordered, RunId, RunState};
-use promoflow::{Promoflow, Running};
-use promoflow_tests::{HandClock, Helper, Shop, Teach, ids, until};
+use promoflow::store::{Action, ActionResult, RunId, RunState};
+use promoflow::{EngineHandle, Promoflow};
+use promoflow_tests::{Helper, PromoflowExt, TestApp, TestClock, ids, until};
 use serde_json::json;
 
 use crate::HELPER;
@@ -42,10 +42,10 @@ steps:
     ports: { aside: end }
 ";
 
-fn shop() -> (Shop, Promoflow) {
-    let (shop, promoflow) = Shop::with_codes(0);
-    promoflow.workflows_of(WAITS);
-    (shop, promoflow)
+fn app() -> (TestApp, Promoflow) {
+    let (app, promoflow) = TestApp::with_codes(0);
+    promoflow.add_workflows(WAITS);
+    (app, promoflow)
 }
 
 fn event(kind: &str, name: &str) -> Event {
@@ -63,8 +63,8 @@ fn codes(first: usize, count: usize, expires: &str) -> String {
 }
 
 /// Starts a run that waits.
-fn waiting(promoflow: &Promoflow, running: &Running, name: &str) -> RunId {
-    let run = promoflow.one(running, "waits", &format!("{name}@example.com"));
+fn waiting(promoflow: &Promoflow, running: &EngineHandle, name: &str) -> RunId {
+    let run = promoflow.run_event(running, "waits", &format!("{name}@example.com"));
     let (row, _) = promoflow.run_of(run);
     assert_eq!(row.state, RunState::Waiting, "{row:?}");
     let waits_for = row.waits_for().unwrap();
@@ -72,59 +72,59 @@ fn waiting(promoflow: &Promoflow, running: &Running, name: &str) -> RunId {
     run
 }
 
-fn waiters(shop: &Shop) -> i64 {
+fn waiters(app: &TestApp) -> i64 {
     let count = "SELECT count(*) FROM waiter";
-    shop.sql().query_row(count, [], |row| row.get(0)).unwrap()
+    app.sql().query_row(count, [], |row| row.get(0)).unwrap()
 }
 
 #[test]
 fn p2_a_run_waiting_for_a_refill_continues_after_a_restart() {
-    let (shop, promoflow) = shop();
+    let (app, promoflow) = app();
     let running = promoflow.start().unwrap();
     let run = waiting(&promoflow, &running, "ann");
     running.stop();
     drop(promoflow);
 
     // The upload assigns the code, whether or not a process executes runs.
-    let promoflow = shop.open();
-    promoflow.codes_of(&codes(0, 2, "2999-12-31"));
-    assert_eq!(promoflow.free(), ["W-001"]);
+    let promoflow = app.open();
+    promoflow.import_codes(&codes(0, 2, "2999-12-31"));
+    assert_eq!(promoflow.available_codes(), ["W-001"]);
     assert_eq!(promoflow.run_of(run).0.waits_for(), None);
-    promoflow.audited();
+    promoflow.assert_audit();
     drop(promoflow);
 
-    let promoflow = shop.open();
+    let promoflow = app.open();
     let running = promoflow.start().unwrap();
-    running.rest_all().unwrap();
+    running.wait_all_idle().unwrap();
     assert_eq!(promoflow.run_of(run).0.state, RunState::Completed);
     assert_eq!(promoflow.code_of(run).as_deref(), Some("W-000"));
-    assert_eq!(shop.letters.texts(), ["W-000"]);
-    assert_eq!((promoflow.free().len(), waiters(&shop)), (1, 0));
-    promoflow.audited();
+    assert_eq!(app.channel.texts(), ["W-000"]);
+    assert_eq!((promoflow.available_codes().len(), waiters(&app)), (1, 0));
+    promoflow.assert_audit();
 }
 
 #[test]
 fn p2_waiting_runs_stay_in_the_queue_when_their_process_is_killed() {
-    let (shop, promoflow) = shop();
-    let mut sender = Helper::start(HELPER, &shop.database(), &["send-as", "waits", "w", "5"]);
+    let (app, promoflow) = app();
+    let mut sender = Helper::start(HELPER, &app.database(), &["send-as", "waits", "w", "5"]);
     let acks: Vec<_> = (0..5).map(|_| sender.ack().unwrap()).collect();
     let _left = sender.kill();
     let runs: Vec<RunId> = acks.into_iter().flat_map(|ack| ack.runs).collect();
-    promoflow.codes_of(&codes(0, 5, "2999-12-31"));
+    promoflow.import_codes(&codes(0, 5, "2999-12-31"));
     let running = promoflow.start().unwrap();
-    running.rest_all().unwrap();
+    running.wait_all_idle().unwrap();
     for run in runs {
         assert_eq!(promoflow.run_of(run).0.state, RunState::Completed);
     }
-    let mut texts = shop.letters.texts();
+    let mut texts = app.channel.texts();
     texts.sort();
     assert_eq!(texts, ["W-000", "W-001", "W-002", "W-003", "W-004"]);
-    promoflow.audited();
+    promoflow.assert_audit();
 }
 
 #[test]
 fn p1_waiting_runs_get_codes_before_new_runs_in_stored_order() {
-    let (shop, promoflow) = shop();
+    let (app, promoflow) = app();
     let promoflow = Arc::new(promoflow);
     let running = promoflow.start().unwrap();
     let first: Vec<RunId> = ["ann", "ben", "cem", "dora"]
@@ -135,33 +135,33 @@ fn p1_waiting_runs_get_codes_before_new_runs_in_stored_order() {
         let promoflow = Arc::clone(&promoflow);
         thread::spawn(move || {
             for number in 0..3 {
-                promoflow.codes_of(&codes(number, 1, "2999-12-31"));
+                promoflow.import_codes(&codes(number, 1, "2999-12-31"));
                 thread::sleep(std::time::Duration::from_millis(5));
             }
         })
     };
-    let newcomers: Vec<_> = (0..60)
+    let new_runs: Vec<_> = (0..60)
         .map(|number| {
             let kind = ["birthday", "waits"][number % 2];
             running.send(event(kind, &format!("new-{number}"))).unwrap()
         })
         .collect();
     uploads.join().unwrap();
-    running.rest_all().unwrap();
+    running.wait_all_idle().unwrap();
     for (number, run) in first[..3].iter().enumerate() {
         let code = promoflow.code_of(*run);
         assert_eq!(code, Some(format!("W-{number:03}")), "waiter {number}");
     }
     assert_eq!(promoflow.run_of(first[3]).0.state, RunState::Waiting);
     let got = |run: &RunId| promoflow.code_of(*run).is_some();
-    assert!(!ids(&newcomers).iter().any(got));
+    assert!(!ids(&new_runs).iter().any(got));
 
     // The rest of the queue is served in order; then nothing waits and new runs get the remaining
     // codes.
-    promoflow.codes_of(&codes(3, 40, "2999-12-31"));
-    running.rest_all().unwrap();
+    promoflow.import_codes(&codes(3, 40, "2999-12-31"));
+    running.wait_all_idle().unwrap();
     assert_eq!(promoflow.code_of(first[3]).as_deref(), Some("W-003"));
-    let waited = newcomers.iter().skip(1).step_by(2);
+    let waited = new_runs.iter().skip(1).step_by(2);
     let codes: Vec<String> = waited
         .filter_map(|receipt| promoflow.code_of(receipt.runs[0]))
         .collect();
@@ -169,115 +169,121 @@ fn p1_waiting_runs_get_codes_before_new_runs_in_stored_order() {
     assert!(codes.is_sorted(), "{codes:?}");
     let late = promoflow.birthday(&running, "late@example.com");
     assert_eq!(late.as_deref(), Some("W-034"));
-    assert_eq!(waiters(&shop), 0);
-    promoflow.audited();
+    assert_eq!(waiters(&app), 0);
+    promoflow.assert_audit();
 }
 
 #[test]
 fn p4_a_cancelled_run_leaves_the_queue_and_its_code_goes_to_the_next() {
-    let (shop, promoflow) = shop();
+    let (app, promoflow) = app();
     let running = promoflow.start().unwrap();
     let [ann, ben, cem] = ["ann", "ben", "cem"].map(|name| waiting(&promoflow, &running, name));
     running.stop();
-    let done = |released| Ordered::Done {
+    let done = |released| ActionResult::Done {
         released,
-        called_off: 0,
+        cancelled_deliveries: 0,
     };
-    assert_eq!(promoflow.order_run(ann, Order::Cancel).unwrap(), done(0));
-    assert_eq!(waiters(&shop), 2);
+    assert_eq!(
+        promoflow.apply_run_action(ann, Action::Cancel).unwrap(),
+        done(0)
+    );
+    assert_eq!(waiters(&app), 2);
     // Without an executor: ben has been assigned the code but has not continued.
-    promoflow.codes_of(&codes(0, 1, "2999-12-31"));
+    promoflow.import_codes(&codes(0, 1, "2999-12-31"));
     assert_eq!(promoflow.run_of(ben).0.waits_for(), None);
     assert!(promoflow.run_of(cem).0.waits_for().is_some());
-    assert_eq!(promoflow.order_run(ben, Order::Cancel).unwrap(), done(1));
+    assert_eq!(
+        promoflow.apply_run_action(ben, Action::Cancel).unwrap(),
+        done(1)
+    );
     assert_eq!(promoflow.run_of(cem).0.waits_for(), None);
-    promoflow.audited();
+    promoflow.assert_audit();
 
     let running = promoflow.start().unwrap();
-    running.rest_all().unwrap();
+    running.wait_all_idle().unwrap();
     assert_eq!(promoflow.code_of(cem).as_deref(), Some("W-000"));
-    assert_eq!(shop.letters.texts(), ["W-000"]);
-    promoflow.audited();
+    assert_eq!(app.channel.texts(), ["W-000"]);
+    promoflow.assert_audit();
 }
 
 #[test]
 fn p4_a_released_or_reinstated_code_goes_to_a_waiting_run() {
-    let (_shop, promoflow) = shop();
-    promoflow.codes_of(&codes(0, 2, "2999-12-31"));
+    let (_shop, promoflow) = app();
+    promoflow.import_codes(&codes(0, 2, "2999-12-31"));
     promoflow.retire(&["W-000".to_owned()]).unwrap();
-    promoflow.workflows_of(HOLDS);
+    promoflow.add_workflows(HOLDS);
     let running = promoflow.start().unwrap();
-    let holder = promoflow.one(&running, "holds", "holder@example.com");
+    let holder = promoflow.run_event(&running, "holds", "holder@example.com");
     let [ann, ben] = ["ann", "ben"].map(|name| waiting(&promoflow, &running, name));
-    promoflow.order_run(holder, Order::Cancel).unwrap();
+    promoflow.apply_run_action(holder, Action::Cancel).unwrap();
     until(|| promoflow.run_of(ann).0.state == RunState::Completed);
     assert_eq!(promoflow.code_of(ann).as_deref(), Some("W-001"));
     promoflow.reinstate(&["W-000".to_owned()]).unwrap();
     until(|| promoflow.run_of(ben).0.state == RunState::Completed);
     assert_eq!(promoflow.code_of(ben).as_deref(), Some("W-000"));
-    promoflow.audited();
+    promoflow.assert_audit();
 }
 
 #[test]
 fn p4_a_stop_event_ends_a_waiting_run() {
-    let (shop, promoflow) = shop();
+    let (app, promoflow) = app();
     let running = promoflow.start().unwrap();
     let run = waiting(&promoflow, &running, "ann");
     running.send(event("enough", "ann")).unwrap();
-    promoflow.codes_of(&codes(0, 1, "2999-12-31"));
-    running.rest_all().unwrap();
+    promoflow.import_codes(&codes(0, 1, "2999-12-31"));
+    running.wait_all_idle().unwrap();
     assert_eq!(promoflow.run_of(run).0.state, RunState::Cancelled);
-    assert_eq!(promoflow.free(), ["W-000"]);
-    assert!(shop.letters.texts().is_empty());
-    promoflow.audited();
+    assert_eq!(promoflow.available_codes(), ["W-000"]);
+    assert!(app.channel.texts().is_empty());
+    promoflow.assert_audit();
 }
 
 #[test]
 fn p8_days_count_from_the_assignment_of_a_code_not_from_the_start_of_the_wait() {
-    let (shop, promoflow) = shop();
+    let (app, promoflow) = app();
     let running = promoflow.start().unwrap();
     let run = waiting(&promoflow, &running, "ann");
-    shop.clock.set("2026-06-10T12:00:00Z");
+    app.clock.set("2026-06-10T12:00:00Z");
     // Valid for three more days when the wait began, and one day short now.
-    promoflow.codes_of(&codes(0, 1, "2026-06-12"));
-    running.rest_all().unwrap();
+    promoflow.import_codes(&codes(0, 1, "2026-06-12"));
+    running.wait_all_idle().unwrap();
     assert_eq!(promoflow.run_of(run).0.state, RunState::Waiting);
     let other = promoflow.birthday(&running, "ben@example.com");
     assert_eq!(other.as_deref(), Some("W-000"));
-    promoflow.codes_of(&codes(1, 1, "2026-06-13"));
-    running.rest_all().unwrap();
+    promoflow.import_codes(&codes(1, 1, "2026-06-13"));
+    running.wait_all_idle().unwrap();
     assert_eq!(promoflow.code_of(run).as_deref(), Some("W-001"));
-    promoflow.audited();
+    promoflow.assert_audit();
 }
 
 #[test]
 fn p8_a_code_that_expires_before_its_run_continues_is_not_sent() {
-    let (shop, promoflow) = shop();
+    let (app, promoflow) = app();
     let running = promoflow.start().unwrap();
     let run = waiting(&promoflow, &running, "ann");
     running.stop();
-    promoflow.codes_of(&codes(0, 1, "2026-06-10"));
-    shop.clock.set("2026-06-20T12:00:00Z");
+    promoflow.import_codes(&codes(0, 1, "2026-06-10"));
+    app.clock.set("2026-06-20T12:00:00Z");
     let running = promoflow.start().unwrap();
-    running.rest_all().unwrap();
+    running.wait_all_idle().unwrap();
     assert_eq!(promoflow.run_of(run).0.state, RunState::Waiting);
-    promoflow.codes_of(&codes(1, 1, "2999-12-31"));
-    running.rest_all().unwrap();
+    promoflow.import_codes(&codes(1, 1, "2999-12-31"));
+    running.wait_all_idle().unwrap();
     assert_eq!(promoflow.run_of(run).0.state, RunState::Completed);
-    assert_eq!(shop.letters.texts(), ["W-001"]);
-    promoflow.audited();
+    assert_eq!(app.channel.texts(), ["W-001"]);
+    promoflow.assert_audit();
 }
 
 /// Returns a workflow that waits for a code or a reply until 2026-06-02.
-fn gives_up(deed: &str) -> String {
+fn timing_out(action: &str) -> String {
     format!(
         "
-workflow: {deed}
-start: {{ event: {deed} }}
+workflow: {action}
+start: {{ event: {action} }}
 steps:
   - id: wait
     block: mischief
-    with: {{ do: {deed}, until: 1780401600000, type: birthday, discount: 10 }}
+    with: {{ do: {action}, until: 1780401600000, type: birthday, discount: 10 }}
     ports: {{ next: mail, aside: end }}
   - id: mail
     block: send-message
@@ -288,49 +294,49 @@ steps:
 
 #[test]
 fn p2_a_timed_out_wait_claims_no_code_and_one_in_time_claims_one() {
-    let (shop, promoflow) = shop();
-    promoflow.workflows_of(&gives_up("wait-code"));
+    let (app, promoflow) = app();
+    promoflow.add_workflows(&timing_out("wait-code"));
     let running = promoflow.start().unwrap();
     let [late, timely] = ["ann", "ben"].map(|name| {
-        let run = promoflow.one(&running, "wait-code", &format!("{name}@example.com"));
+        let run = promoflow.run_event(&running, "wait-code", &format!("{name}@example.com"));
         assert_eq!(promoflow.run_of(run).0.state, RunState::Waiting);
         run
     });
-    promoflow.codes_of(&codes(0, 1, "2999-12-31"));
-    running.rest_all().unwrap();
+    promoflow.import_codes(&codes(0, 1, "2999-12-31"));
+    running.wait_all_idle().unwrap();
     // In queue order, whatever the order of this test's calls.
     let (late, timely) = (timely, late);
     assert_eq!(promoflow.code_of(timely).as_deref(), Some("W-000"));
-    shop.clock.set("2026-06-03T12:00:00Z");
-    running.rest_all().unwrap();
+    app.clock.set("2026-06-03T12:00:00Z");
+    running.wait_all_idle().unwrap();
     let (row, steps) = promoflow.run_of(late);
     assert_eq!(row.state, RunState::Completed);
     assert_eq!(steps.last().unwrap().port.as_deref(), Some("aside"));
-    promoflow.codes_of(&codes(1, 1, "2999-12-31"));
-    running.rest_all().unwrap();
-    assert_eq!(promoflow.free(), ["W-001"]);
-    assert_eq!(waiters(&shop), 0);
-    promoflow.audited();
+    promoflow.import_codes(&codes(1, 1, "2999-12-31"));
+    running.wait_all_idle().unwrap();
+    assert_eq!(promoflow.available_codes(), ["W-001"]);
+    assert_eq!(waiters(&app), 0);
+    promoflow.assert_audit();
 }
 
 #[test]
 fn a_block_waiting_for_an_available_code_continues_at_once() {
-    let (_shop, promoflow) = shop();
-    promoflow.workflows_of(&gives_up("wait-code"));
-    promoflow.codes_of(&codes(0, 1, "2999-12-31"));
+    let (_shop, promoflow) = app();
+    promoflow.add_workflows(&timing_out("wait-code"));
+    promoflow.import_codes(&codes(0, 1, "2999-12-31"));
     let running = promoflow.start().unwrap();
-    let run = promoflow.one(&running, "wait-code", "ann@example.com");
-    running.rest_all().unwrap();
+    let run = promoflow.run_event(&running, "wait-code", "ann@example.com");
+    running.wait_all_idle().unwrap();
     assert_eq!(promoflow.code_of(run).as_deref(), Some("W-000"));
-    promoflow.audited();
+    promoflow.assert_audit();
 }
 
 #[test]
 fn p2_a_run_continues_once_with_its_reply() {
-    let (shop, promoflow) = shop();
-    promoflow.workflows_of(&gives_up("wait-reply"));
+    let (app, promoflow) = app();
+    promoflow.add_workflows(&timing_out("wait-reply"));
     let running = promoflow.start().unwrap();
-    let run = promoflow.one(&running, "wait-reply", "ann@example.com");
+    let run = promoflow.run_event(&running, "wait-reply", "ann@example.com");
     let waits_for = promoflow.run_of(run).0.waits_for().unwrap();
     assert_eq!(waits_for, "the reply to question");
     let until = promoflow.run_of(run).0.waits_until().unwrap();
@@ -341,54 +347,54 @@ fn p2_a_run_continues_once_with_its_reply() {
     assert!(!promoflow.reply(run, "question", &json!("no")).unwrap());
     drop(promoflow);
 
-    let promoflow = shop.open();
+    let promoflow = app.open();
     let running = promoflow.start().unwrap();
-    running.rest_all().unwrap();
+    running.wait_all_idle().unwrap();
     let (row, steps) = promoflow.run_of(run);
     assert_eq!(row.state, RunState::Completed, "{row:?}");
     assert_eq!(steps[1].data["reply"], "yes");
-    assert_eq!(waiters(&shop), 0);
-    promoflow.audited();
+    assert_eq!(waiters(&app), 0);
+    promoflow.assert_audit();
 }
 
 #[test]
 fn p8_a_run_whose_code_expired_keeps_its_place_in_the_queue() {
-    let (shop, promoflow) = shop();
+    let (app, promoflow) = app();
     let running = promoflow.start().unwrap();
     let ann = waiting(&promoflow, &running, "ann");
     let ben = waiting(&promoflow, &running, "ben");
     running.stop();
-    promoflow.codes_of(&codes(0, 1, "2026-06-10"));
-    shop.clock.set("2026-06-20T12:00:00Z");
+    promoflow.import_codes(&codes(0, 1, "2026-06-10"));
+    app.clock.set("2026-06-20T12:00:00Z");
     let running = promoflow.start().unwrap();
-    running.rest_all().unwrap();
-    promoflow.codes_of(&codes(1, 1, "2999-12-31"));
-    running.rest_all().unwrap();
+    running.wait_all_idle().unwrap();
+    promoflow.import_codes(&codes(1, 1, "2999-12-31"));
+    running.wait_all_idle().unwrap();
     assert_eq!(promoflow.run_of(ann).0.state, RunState::Completed);
     assert_eq!(promoflow.run_of(ben).0.state, RunState::Waiting);
-    assert_eq!(shop.letters.texts(), ["W-001"]);
-    promoflow.audited();
+    assert_eq!(app.channel.texts(), ["W-001"]);
+    promoflow.assert_audit();
 }
 
 #[test]
 fn p1_a_contact_waiting_twice_keeps_one_code_whatever_the_clock_does() {
-    let (shop, promoflow) = shop();
-    promoflow.workflows_of(&WAITS.replace("when-empty", "reuse: { contact: 30d }, when-empty"));
+    let (app, promoflow) = app();
+    promoflow.add_workflows(&WAITS.replace("when-empty", "reuse: { contact: 30d }, when-empty"));
     let running = promoflow.start().unwrap();
     let first = waiting(&promoflow, &running, "ann");
     let second = waiting(&promoflow, &running, "ann");
-    shop.clock.set("2026-05-30T12:00:00Z");
-    promoflow.codes_of(&codes(0, 2, "2999-12-31"));
-    running.rest_all().unwrap();
+    app.clock.set("2026-05-30T12:00:00Z");
+    promoflow.import_codes(&codes(0, 2, "2999-12-31"));
+    running.wait_all_idle().unwrap();
     assert_eq!(promoflow.code_of(first).as_deref(), Some("W-000"));
-    assert_eq!(shop.letters.texts(), ["W-000", "W-000"]);
+    assert_eq!(app.channel.texts(), ["W-000", "W-000"]);
     assert_eq!(promoflow.run_of(second).0.state, RunState::Completed);
-    assert_eq!(promoflow.free(), ["W-001"]);
-    promoflow.audited();
+    assert_eq!(promoflow.available_codes(), ["W-001"]);
+    promoflow.assert_audit();
 }
 
 /// A file that takes a day to arrive.
-struct Slow<'f>(HandClock, &'f [u8]);
+struct Slow<'f>(TestClock, &'f [u8]);
 
 impl Read for Slow<'_> {
     fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
@@ -401,45 +407,45 @@ impl Read for Slow<'_> {
 #[test]
 fn p8_a_waiting_run_gets_a_code_valid_at_the_time_of_its_insertion() {
     for strict in [false, true] {
-        let (shop, promoflow) = shop();
+        let (app, promoflow) = app();
         let running = promoflow.start().unwrap();
-        let run = promoflow.one(&running, "waits", "ann@example.com");
+        let run = promoflow.run_event(&running, "waits", "ann@example.com");
         let options = ImportOptions {
             strict,
             ..ImportOptions::default()
         };
         let upload = |date| {
             let file = codes(0, 1, date);
-            let slow = Slow(shop.clock.clone(), file.as_bytes());
+            let slow = Slow(app.clock.clone(), file.as_bytes());
             promoflow.import(slow, &options, &mut |_| ()).unwrap();
-            running.rest(&[run]).unwrap();
+            running.wait_idle(&[run]).unwrap();
             promoflow.code_of(run)
         };
         // Valid for three more days when its upload starts, and for two when it is inserted.
         assert_eq!(upload("2026-06-04"), None, "strict: {strict}");
         assert_eq!(upload("2026-06-09").as_deref(), Some("W-000"));
-        promoflow.audited();
+        promoflow.assert_audit();
     }
 }
 
 #[test]
 fn p1_a_contact_that_gets_a_code_during_another_claim_keeps_that_code() {
-    let (shop, promoflow) = shop();
-    promoflow.workflows_of(&WAITS.replace("when-empty", "reuse: { contact: 30d }, when-empty"));
+    let (app, promoflow) = app();
+    promoflow.add_workflows(&WAITS.replace("when-empty", "reuse: { contact: 30d }, when-empty"));
     let running = promoflow.start().unwrap();
     let first = waiting(&promoflow, &running, "ann");
     // The second run has found no code and is not stored yet.
-    let other = shop.builder().delivers(false).open().unwrap();
-    shop.clock.before_commit(move || {
-        other.codes_of(&codes(0, 1, "2999-12-31"));
+    let other = app.builder().delivers(false).open().unwrap();
+    app.clock.before_commit(move || {
+        other.import_codes(&codes(0, 1, "2999-12-31"));
     });
-    let second = promoflow.one(&running, "waits", "ann@example.com");
-    running.rest_all().unwrap();
+    let second = promoflow.run_event(&running, "waits", "ann@example.com");
+    running.wait_all_idle().unwrap();
     assert_eq!(promoflow.code_of(first).as_deref(), Some("W-000"));
     assert_eq!(promoflow.run_of(second).0.state, RunState::Completed);
-    promoflow.codes_of(&codes(1, 1, "2999-12-31"));
-    running.rest_all().unwrap();
-    assert_eq!(shop.letters.texts(), ["W-000", "W-000"]);
-    assert_eq!(promoflow.free(), ["W-001"]);
-    promoflow.audited();
+    promoflow.import_codes(&codes(1, 1, "2999-12-31"));
+    running.wait_all_idle().unwrap();
+    assert_eq!(app.channel.texts(), ["W-000", "W-000"]);
+    assert_eq!(promoflow.available_codes(), ["W-001"]);
+    promoflow.assert_audit();
 }

@@ -85,7 +85,7 @@ impl<'c> Renderer<'c> {
         self.loops.push(state.clone());
         let mut flow = Flow::Next;
         while elements.has_next(self) {
-            self.budget.turn(foreach.pos)?;
+            self.budget.count_iteration(foreach.pos)?;
             let value = elements.next(self, foreach.pos)?;
             self.set_variable(foreach.variable.clone(), value);
             state.index.set(state.index.get() + 1);
@@ -124,7 +124,7 @@ impl<'c> Renderer<'c> {
     }
 
     pub(super) fn call_macro(&mut self, call: &Call) -> Result<Flow> {
-        let Some((called, of_value)) = self.find_macro(&call.name) else {
+        let Some((called, from_value)) = self.find_macro(&call.name) else {
             let source = call.source.get(call.range.clone());
             self.write(source.unwrap_or(""), call.pos)?;
             return Ok(Flow::Next);
@@ -142,7 +142,7 @@ impl<'c> Renderer<'c> {
             (outer, stamp)
         });
         let bound = self.bind(&called, &call.arguments)?;
-        let flow = if of_value {
+        let flow = if from_value {
             self.value_block(&called.body, call.pos)?
         } else {
             self.block(&called.body, call.pos)?
@@ -206,12 +206,12 @@ impl<'c> Renderer<'c> {
         self.budget.work(text.len().saturating_mul(64), pos)?;
         self.budget.enter(pos)?;
         let parsed = parse_evaluated(&text, self.parsing, pos)?;
-        let of_value = self.of_value > 0 || !matches!(expr, Expr::Text(_));
+        let from_value = self.from_value > 0 || !matches!(expr, Expr::Text(_));
         for (name, defined) in parsed.macros {
-            let defined = (defined, of_value);
+            let defined = (defined, from_value);
             self.more_macros.entry(name).or_insert(defined);
         }
-        let flow = if of_value {
+        let flow = if from_value {
             self.value_block(&parsed.block, pos)?
         } else {
             self.block(&parsed.block, pos)?

@@ -159,12 +159,12 @@ impl<'c> Renderer<'c> {
         let mut out = String::new();
         for (value, source) in [(left, left_source), (right, right_source)] {
             if value.is_null() {
-                if !self.omits(source, pos) {
+                if !self.report_unset(source, pos) {
                     out.push_str(source);
                 }
             } else {
                 let text = self.text(&value, pos)?;
-                self.built(out.len() + text.len(), pos)?;
+                self.charge_text(out.len() + text.len(), pos)?;
                 out.push_str(&text);
             }
         }
@@ -172,7 +172,7 @@ impl<'c> Renderer<'c> {
     }
 
     /// Pays for a text of `bytes` before it is built.
-    pub(crate) fn built(&mut self, bytes: usize, pos: Pos) -> Result<()> {
+    pub(crate) fn charge_text(&mut self, bytes: usize, pos: Pos) -> Result<()> {
         self.budget.output(bytes, pos)?;
         self.budget.work(bytes, pos)
     }

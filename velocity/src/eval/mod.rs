@@ -82,11 +82,11 @@ pub(crate) struct Renderer<'c> {
     /// The current time, once it has been used.
     now: Option<DateTime<Tz>>,
     contact_zone: Option<Tz>,
-    on_unset: Unset,
+    unset_option: Unset,
     /// The references that had no value when they were printed.
     unset: Vec<UnsetReference>,
     /// Above 0 inside a block that comes from a value.
-    of_value: u32,
+    from_value: u32,
     /// Above 0 inside a text that becomes a value.
     nested: u32,
     loops: Vec<Rc<Loop>>,
@@ -112,7 +112,7 @@ pub(crate) fn render<'c>(
         macros: &template.macros,
         parsing: template.options,
         more_macros: HashMap::new(),
-        of_value: 0,
+        from_value: 0,
         budget: Budget::new(options.limits, context.allowance()),
         patterns: Patterns::default(),
         // Values make a message longer, directives make it shorter.
@@ -121,7 +121,7 @@ pub(crate) fn render<'c>(
         locale: options.locale,
         now: options.now,
         contact_zone: options.contact_zone,
-        on_unset: options.unset,
+        unset_option: options.unset,
         unset: Vec::new(),
         nested: 0,
         loops: Vec::new(),
@@ -232,7 +232,7 @@ impl<'c> Renderer<'c> {
     }
 
     /// Records a reference without a value, and returns true if it prints nothing.
-    fn omits(&mut self, source: &str, pos: Pos) -> bool {
+    fn report_unset(&mut self, source: &str, pos: Pos) -> bool {
         let loud = !source.is_empty() && !source.starts_with("$!");
         if loud && self.unset.len() < MAX_UNSET {
             self.unset.push(UnsetReference {
@@ -241,7 +241,7 @@ impl<'c> Renderer<'c> {
                 column: pos.column,
             });
         }
-        self.on_unset == Unset::Nothing
+        self.unset_option == Unset::Nothing
     }
 
     /// Prints a merge tag: its value, or its default.
@@ -253,10 +253,10 @@ impl<'c> Renderer<'c> {
         let place = links::place(&self.out, html);
         match (value, place) {
             (Some(value), Some(place)) if !tag.is(&value) => {
-                self.print(&Val::text(links::encoded(&value, place)), tag.pos)
+                self.print(&Val::text(links::encode_value(&value, place)), tag.pos)
             }
             (Some(value), _) => self.print(&Val::Text(value.into()), tag.pos),
-            (None, Some(_)) => self.write(&links::mended(&tag.instead), tag.pos),
+            (None, Some(_)) => self.write(&links::encode_default(&tag.instead), tag.pos),
             (None, None) => self.write(&tag.instead, tag.pos),
         }
     }
@@ -277,7 +277,7 @@ impl<'c> Renderer<'c> {
         let value = self.reference(&output.reference)?;
         if output.escaped {
             self.write(&output.slashes, pos)?;
-            if value.is_null() && self.on_unset == Unset::Source {
+            if value.is_null() && self.unset_option == Unset::Source {
                 self.write("\\", pos)?;
             }
             self.write(&output.source, pos)?;
@@ -287,7 +287,7 @@ impl<'c> Renderer<'c> {
         match value {
             Val::Null
                 if !output.reference.valueless
-                    && self.omits(&output.source, pos)
+                    && self.report_unset(&output.source, pos)
                     && !output.reads_as_text =>
             {
                 self.write(&output.before, pos)?;
@@ -297,9 +297,9 @@ impl<'c> Renderer<'c> {
                 self.write(&output.before, pos)?;
                 self.write(&output.source, pos)?;
             }
-            Val::Block(Definition { block, of_value }) => {
+            Val::Block(Definition { block, from_value }) => {
                 self.write(&output.before, pos)?;
-                let flow = if of_value {
+                let flow = if from_value {
                     self.value_block(&block, pos)?
                 } else {
                     self.block(&block, pos)?
@@ -317,7 +317,7 @@ impl<'c> Renderer<'c> {
     /// Renders a block that comes from a value: an evaluated text that is not a literal. Its output
     /// is a value too, so all of it is escaped.
     pub(crate) fn value_block(&mut self, block: &Block, pos: Pos) -> Result<Flow> {
-        self.of_value += 1;
+        self.from_value += 1;
         let flow = if self.escape == Escape::None || self.nested > 0 {
             self.block(block, pos)?
         } else {
@@ -325,7 +325,7 @@ impl<'c> Renderer<'c> {
             self.print(&Val::text(text), pos)?;
             flow
         };
-        self.of_value -= 1;
+        self.from_value -= 1;
         Ok(flow)
     }
 
@@ -333,7 +333,7 @@ impl<'c> Renderer<'c> {
     fn definition(&self, block: &Arc<Block>) -> Val<'c> {
         Val::Block(Definition {
             block: block.clone(),
-            of_value: self.of_value > 0,
+            from_value: self.from_value > 0,
         })
     }
 

@@ -65,7 +65,7 @@ pub(crate) struct Lexer {
     slashes: (usize, usize),
     located: (usize, Pos),
     /// All positions are that of the start, because the source differs from what was written there.
-    in_one_place: bool,
+    has_fixed_position: bool,
     options: ParseOptions,
 }
 
@@ -87,18 +87,18 @@ impl Lexer {
             in_set: false,
             slashes: (0, 0),
             located: (0, pos),
-            in_one_place: false,
+            has_fixed_position: false,
             options,
         }
     }
 
     /// Reports the position of the start for all tokens.
-    pub(crate) fn stay_in_place(&mut self) {
-        self.in_one_place = true;
+    pub(crate) fn fix_position(&mut self) {
+        self.has_fixed_position = true;
     }
 
-    pub(crate) fn is_in_one_place(&self) -> bool {
-        self.in_one_place
+    pub(crate) fn has_fixed_position(&self) -> bool {
+        self.has_fixed_position
     }
 
     pub(crate) fn options(&self) -> ParseOptions {
@@ -129,7 +129,7 @@ impl Lexer {
 
     /// Returns the position of `at`. Calls with increasing `at` scan the source only once.
     fn locate(&mut self, at: usize) -> Pos {
-        if self.in_one_place {
+        if self.has_fixed_position {
             return self.located.1;
         }
         let (from, mut pos) = if at >= self.located.0 {

@@ -73,12 +73,12 @@ pub(super) fn quoted_length(text: &str) -> Option<usize> {
                 .and_then(|length| text.get(length..)?.chars().next())
                 .is_some_and(char::is_alphanumeric);
             if plain.is_none() || in_word {
-                pasted_length(text).or(plain)
+                typographic_length(text).or(plain)
             } else {
                 plain
             }
         }
-        b'&' | 0xe2 => pasted_length(text),
+        b'&' | 0xe2 => typographic_length(text),
         _ => None,
     }
 }
@@ -109,9 +109,9 @@ fn plain_length(text: &str, quote: u8) -> Option<usize> {
 /// family that is followed by the end of an argument, so the apostrophe in `‘ім’я’` is part of the
 /// text, and it must be on one line. Only a typographic quote closes a plain one here: plain pairs
 /// are read as in Velocity.
-fn pasted_length(text: &str) -> Option<usize> {
+fn typographic_length(text: &str) -> Option<usize> {
     let (family, opening) = quote_at(text)?;
-    let opened_plain = text.chars().next().is_some_and(is_plain);
+    let starts_plain = text.chars().next().is_some_and(is_plain);
     let mut at = opening;
     while let Some(rest) = text.get(at..) {
         let next = rest.chars().next()?;
@@ -119,7 +119,7 @@ fn pasted_length(text: &str) -> Option<usize> {
             return None;
         }
         match quote_at(rest) {
-            Some((found, length)) if found == family && !(opened_plain && is_plain(next)) => {
+            Some((found, length)) if found == family && !(starts_plain && is_plain(next)) => {
                 at += length;
                 if ends_argument(text.get(at..).unwrap_or("")) {
                     return Some(at);

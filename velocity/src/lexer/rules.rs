@@ -87,7 +87,7 @@ impl Lexer {
             best.token(Kind::ParenOpen, length);
         }
         symbols(state, rest, slashes, &mut best);
-        blanks(state, rest, &mut best);
+        match_white_space(state, rest, &mut best);
         literals(state, rest, &mut best);
         words(state, rest, &mut best);
         if state == State::Text && first == b'\\' {
@@ -239,7 +239,7 @@ fn hashes(state: State, rest: &str, best: &mut Best) {
     }
 }
 
-fn blanks(state: State, rest: &str, best: &mut Best) {
+fn match_white_space(state: State, rest: &str, best: &mut Best) {
     use State::{Alternate, Call, Directive, Dollar, Hash, Index};
     let bytes = rest.as_bytes();
     if matches!(state, Call | Directive | Index | Alternate) {

@@ -10,7 +10,7 @@ const GET: &str = ".get";
 
 /// Maximum number of bytes to scan for the closing parenthesis. Keys are much shorter, and without
 /// a limit a source with many unclosed parentheses would be scanned again for each of them.
-const MOST: usize = 500;
+const MAX_SCAN_BYTES: usize = 500;
 
 impl Lexer {
     /// Returns the length of the blanks and the parenthesis if they belong to the method whose name
@@ -20,17 +20,17 @@ impl Lexer {
         if !wanted || !self.source.get(..self.at)?.ends_with(GET) {
             return None;
         }
-        let ahead = beginning(self.rest());
+        let ahead = scan_window(self.rest());
         let open = ahead.trim_start_matches(blank);
         if open.len() == ahead.len() {
             return None;
         }
-        let argument = within(open.strip_prefix('(')?);
+        let argument = skip_white_space(open.strip_prefix('(')?);
         let length = match quoted_length(argument) {
             Some(length) => length,
             None => integer(argument),
         };
-        let closes = length > 0 && within(argument.get(length..)?).starts_with(')');
+        let closes = length > 0 && skip_white_space(argument.get(length..)?).starts_with(')');
         closes.then_some(ahead.len() - open.len() + 1)
     }
 }
@@ -40,11 +40,11 @@ fn blank(c: char) -> bool {
 }
 
 /// Strips the white space that is ignored inside parentheses.
-fn within(text: &str) -> &str {
+fn skip_white_space(text: &str) -> &str {
     text.trim_start_matches(|c| blank(c) || matches!(c, '\n' | '\r'))
 }
 
-fn beginning(text: &str) -> &str {
-    let end = text.floor_char_boundary(MOST);
+fn scan_window(text: &str) -> &str {
+    let end = text.floor_char_boundary(MAX_SCAN_BYTES);
     text.get(..end).unwrap_or(text)
 }

@@ -52,7 +52,7 @@ pub(super) fn format<'c>(
                 field(renderer, &specifier, value, pos)?
             }
         };
-        renderer.built(field.len(), pos)?;
+        renderer.charge_text(field.len(), pos)?;
         out.push_str(&field);
         renderer.budget.output(out.len(), pos)?;
     }

@@ -40,7 +40,7 @@ impl<'c> Renderer<'c> {
                 Val::Bool(true)
             }
             ("add", [item]) => {
-                let list = changeable(target, pos)?;
+                let list = modifiable(target, pos)?;
                 self.insert(&list, size, vec![item.clone()], pos)?;
                 Val::Bool(true)
             }
@@ -50,12 +50,12 @@ impl<'c> Renderer<'c> {
                 }
                 let items = self.items(other, pos)?;
                 let changed = !items.is_empty();
-                let list = changeable(target, pos)?;
+                let list = modifiable(target, pos)?;
                 self.insert(&list, size, items, pos)?;
                 Val::Bool(changed)
             }
             ("remove", [item]) => {
-                let list = changeable(target, pos)?;
+                let list = modifiable(target, pos)?;
                 let found = self.find(target, item, false, pos)?;
                 self.budget.work(size, pos)?;
                 if let Some(index) = found {
@@ -67,7 +67,7 @@ impl<'c> Renderer<'c> {
                 if self.size(other).is_none() {
                     return Ok(None);
                 }
-                let list = changeable(target, pos)?;
+                let list = modifiable(target, pos)?;
                 let mut kept = Vec::new();
                 for item in self.items(target, pos)? {
                     let found = self.find(other, &item, false, pos)?.is_some();
@@ -80,7 +80,7 @@ impl<'c> Renderer<'c> {
                 Val::Bool(changed)
             }
             ("clear", []) => {
-                changeable(target, pos)?.change(Vec::clear);
+                modifiable(target, pos)?.change(Vec::clear);
                 return void();
             }
             ("toArray", []) => {
@@ -117,7 +117,7 @@ impl<'c> Renderer<'c> {
                 let Val::List(list) = target else {
                     return Err(read_only(pos));
                 };
-                self.hold(list, item, pos)?;
+                self.check_item(list, item, pos)?;
                 let before = list.edit(|items| {
                     items
                         .get_mut(at)
@@ -134,13 +134,13 @@ impl<'c> Renderer<'c> {
                     return Ok(None);
                 };
                 let at = position(index, size + 1, pos)?;
-                let list = changeable(target, pos)?;
+                let list = modifiable(target, pos)?;
                 self.insert(&list, at, vec![item.clone()], pos)?;
                 return void();
             }
             ("remove", [Val::Number(number)]) => {
                 let at = position(number.to_i64(), size, pos)?;
-                let list = changeable(target, pos)?;
+                let list = modifiable(target, pos)?;
                 self.budget.work(size, pos)?;
                 list.change(|items| items.remove(at))
             }
@@ -211,7 +211,7 @@ impl<'c> Renderer<'c> {
         Ok(found)
     }
 
-    fn hold(&mut self, list: &Rc<List<'c>>, item: &Val<'c>, pos: Pos) -> Result<()> {
+    fn check_item(&mut self, list: &Rc<List<'c>>, item: &Val<'c>, pos: Pos) -> Result<()> {
         if item.depth() > 0 {
             self.check_depth(item.clone(), pos)?;
             self.register_list(list);
@@ -230,7 +230,7 @@ impl<'c> Renderer<'c> {
         self.budget
             .work(moved + new.len().saturating_mul(ELEMENT_WORK), pos)?;
         for item in &new {
-            self.hold(list, item, pos)?;
+            self.check_item(list, item, pos)?;
         }
         list.change(|items| items.splice(at..at, new).count());
         Ok(())
@@ -242,7 +242,7 @@ fn read_only(pos: Pos) -> Error {
 }
 
 /// Returns the list if elements can be added and removed.
-fn changeable<'c>(target: &Val<'c>, pos: Pos) -> Result<Rc<List<'c>>> {
+fn modifiable<'c>(target: &Val<'c>, pos: Pos) -> Result<Rc<List<'c>>> {
     match target {
         Val::List(list) if list.kind() == ListKind::List => Ok(list.clone()),
         _ => Err(read_only(pos)),

@@ -17,9 +17,9 @@ pub(super) struct NumericPattern {
     suffix: String,
     /// Prefix and suffix of negative numbers, instead of the minus sign.
     negative: Option<(String, String)>,
-    least_whole: usize,
-    least_fraction: usize,
-    most_fraction: usize,
+    min_integer: usize,
+    min_fraction: usize,
+    max_fraction: usize,
     /// Number of digits between separators.
     group: Option<usize>,
     /// The power of ten by which the number is multiplied.
@@ -106,9 +106,9 @@ impl NumericPattern {
         }
         let affixes = [first.prefix.as_str(), &first.suffix].concat();
         Ok(NumericPattern {
-            least_whole: count(whole, '0'),
-            least_fraction: count(fraction, '0'),
-            most_fraction: fraction.len().min(MAX_DIGITS),
+            min_integer: count(whole, '0'),
+            min_fraction: count(fraction, '0'),
+            max_fraction: fraction.len().min(MAX_DIGITS),
             group: after_group,
             shift: match first.shift {
                 Some('%') => 2,
@@ -123,15 +123,15 @@ impl NumericPattern {
     }
 
     /// Returns true if digits are not grouped by threes, as in `0,00`.
-    pub(super) fn groups_oddly(&self) -> bool {
+    pub(super) fn has_unusual_grouping(&self) -> bool {
         self.group.is_some_and(|size| size != 3)
     }
 
     /// Returns the pattern with exactly this many digits after the point.
     pub(super) fn with_fraction(self, digits: usize) -> NumericPattern {
         NumericPattern {
-            least_fraction: digits,
-            most_fraction: digits,
+            min_fraction: digits,
+            max_fraction: digits,
             ..self
         }
     }
@@ -139,10 +139,10 @@ impl NumericPattern {
     /// Formats a number; halves are rounded to even.
     pub(super) fn format(&self, value: f64, symbols: &Symbols) -> String {
         let value = value * 10_f64.powi(self.shift.into());
-        let most = self.most_fraction;
+        let most = self.max_fraction;
         let mut digits = format!("{:.most$}", value.abs());
         if most > 0 {
-            let least = self.least_fraction;
+            let least = self.min_fraction;
             while digits.ends_with('0') && digits.len() - digits.find('.').unwrap_or(0) - 1 > least
             {
                 digits.pop();
@@ -152,10 +152,10 @@ impl NumericPattern {
             }
         }
         let present = digits.find('.').unwrap_or(digits.len());
-        if self.least_whole == 0 && digits.starts_with("0.") {
+        if self.min_integer == 0 && digits.starts_with("0.") {
             digits.remove(0);
-        } else if self.least_whole > present {
-            digits.insert_str(0, &"0".repeat(self.least_whole - present));
+        } else if self.min_integer > present {
+            digits.insert_str(0, &"0".repeat(self.min_integer - present));
         }
         if let Some(size) = self.group {
             digits = grouped(&digits, size);

@@ -26,7 +26,7 @@ const MAX_LENGTH: usize = 2_000;
 const MAX_CACHE_BYTES: usize = 256 << 10;
 
 /// Number of compiled patterns that a rendering keeps.
-const KEPT: usize = 16;
+const MAX_CACHED_PATTERNS: usize = 16;
 
 /// The compiled patterns of one rendering.
 #[derive(Default)]
@@ -105,7 +105,7 @@ impl<'c> Renderer<'c> {
         }
         self.budget.work(compiling(cost), pos)?;
         let compiled = compile(pattern, &translated).map_err(|why| Error::new(pos, why))?;
-        if self.patterns.0.len() >= KEPT {
+        if self.patterns.0.len() >= MAX_CACHED_PATTERNS {
             self.patterns.0.clear();
         }
         self.patterns.0.insert(translated, compiled.clone());
@@ -133,12 +133,12 @@ impl<'c> Renderer<'c> {
             let Some(whole) = found.get(0) else {
                 continue;
             };
-            self.built(text.len().min(64) + replacement.len(), pos)?;
+            self.charge_text(text.len().min(64) + replacement.len(), pos)?;
             out.push_str(text.get(last..whole.start()).unwrap_or(""));
             last = whole.end();
             let before = out.len();
             expand(replacement, &found, &mut out).map_err(|message| Error::new(pos, message))?;
-            self.built(out.len() - before, pos)?;
+            self.charge_text(out.len() - before, pos)?;
             self.budget.output(out.len(), pos)?;
             if !all {
                 break;
@@ -166,7 +166,7 @@ impl<'c> Renderer<'c> {
             if found.end() == 0 {
                 continue;
             }
-            self.built(found.start() - last + ELEMENT_WORK, pos)?;
+            self.charge_text(found.start() - last + ELEMENT_WORK, pos)?;
             parts.push(text.get(last..found.start()).unwrap_or("").to_owned());
             last = found.end();
         }

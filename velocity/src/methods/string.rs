@@ -35,7 +35,7 @@ impl<'c> Renderer<'c> {
             ("intern", []) => Val::Text(target.clone()),
             ("concat", [other]) => {
                 let other = self.string_argument(other, pos)?;
-                self.built(text.len() + other.len(), pos)?;
+                self.charge_text(text.len() + other.len(), pos)?;
                 Val::text(format!("{text}{}", &*other))
             }
             ("substring", [begin]) => {
@@ -114,7 +114,7 @@ impl<'c> Renderer<'c> {
                 let (from, to) = (self.text(from, pos)?, self.text(to, pos)?);
                 let count = text.matches(&*from).count();
                 let bytes = text.len() + count.saturating_mul(to.len());
-                self.built(bytes, pos)?;
+                self.charge_text(bytes, pos)?;
                 Val::text(text.replace(&*from, &to))
             }
             ("repeat", [count]) => {
@@ -127,7 +127,7 @@ impl<'c> Renderer<'c> {
                         "a text cannot be repeated a negative number of times",
                     ));
                 };
-                self.built(text.len().saturating_mul(count), pos)?;
+                self.charge_text(text.len().saturating_mul(count), pos)?;
                 Val::text(text.repeat(count))
             }
             ("matches", [pattern]) => {
@@ -161,7 +161,7 @@ impl<'c> Renderer<'c> {
             _ => return Ok(None),
         };
         if let Val::Text(text) = &answer {
-            self.built(text.len(), pos)?;
+            self.charge_text(text.len(), pos)?;
         }
         Ok(Some(answer))
     }
@@ -172,7 +172,7 @@ impl<'c> Renderer<'c> {
         };
         match text::substring(text, begin, end) {
             Some(part) => {
-                self.built(part.len(), pos)?;
+                self.charge_text(part.len(), pos)?;
                 Ok(Some(Val::text(part)))
             }
             None => {
@@ -232,7 +232,7 @@ impl<'c> Renderer<'c> {
                 break;
             };
             let item = self.text(&item, pos)?;
-            self.built(out.len().min(1) + separator.len() + item.len(), pos)?;
+            self.charge_text(out.len().min(1) + separator.len() + item.len(), pos)?;
             self.budget
                 .output(out.len() + separator.len() + item.len(), pos)?;
             if index > 0 {

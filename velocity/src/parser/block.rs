@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::directive::{Argument, Head};
-use super::statement::Around;
+use super::directive::{Argument, DirectiveHead};
+use super::statement::LiteralPrefix;
 use super::{Parser, push_text};
 use crate::ast::{Block, Expr, Foreach, Macro, Node, Reference};
 use crate::error::{Error, Result, excerpt};
@@ -14,8 +14,8 @@ impl Parser {
     pub(super) fn block_directive(
         &mut self,
         block: &mut Block,
-        head: Head,
-        around: &Around,
+        head: DirectiveHead,
+        prefix: &LiteralPrefix,
         line_start: bool,
         at_start: bool,
     ) -> Result<bool> {
@@ -28,7 +28,7 @@ impl Parser {
         if &*name == "foreach" && self.peek(1)? == Kind::Else {
             let token = self.take()?;
             let symbols = self.symbols(&token);
-            push_text(&mut body, &Around { indent, symbols }.before());
+            push_text(&mut body, &LiteralPrefix { indent, symbols }.before());
             if !self.line_end()?.is_empty() {
                 at_start = true;
             }
@@ -43,7 +43,7 @@ impl Parser {
         } else {
             &mut otherwise
         };
-        push_text(last, &Around { indent, symbols }.before());
+        push_text(last, &LiteralPrefix { indent, symbols }.before());
         let line_end = if line_start {
             self.line_end()?
         } else {
@@ -51,17 +51,17 @@ impl Parser {
         };
         let ends_line = !line_end.is_empty();
         if name.starts_with('@') {
-            let call = self.call(head, Some(body), around, &line_end)?;
+            let call = self.call(head, Some(body), prefix, &line_end)?;
             block.push(Node::Call(Box::new(call)));
             return Ok(ends_line);
         }
-        push_text(block, &around.before());
+        push_text(block, &prefix.before());
         match &*name {
             "foreach" => block.push(foreach(head, body, otherwise)?),
             "define" => block.push(define(head, body)?),
             _ => self.define_macro(head, body)?,
         }
-        push_text(block, around.after(&line_end));
+        push_text(block, prefix.after(&line_end));
         Ok(ends_line)
     }
 
@@ -85,7 +85,7 @@ impl Parser {
         }
     }
 
-    fn define_macro(&mut self, head: Head, body: Block) -> Result<()> {
+    fn define_macro(&mut self, head: DirectiveHead, body: Block) -> Result<()> {
         let pos = head.pos;
         let mut arguments = head.arguments.into_iter();
         let Some(Argument::Word(name)) = arguments.next() else {
@@ -121,7 +121,7 @@ impl Parser {
     }
 }
 
-fn foreach(head: Head, body: Block, otherwise: Block) -> Result<Node> {
+fn foreach(head: DirectiveHead, body: Block, otherwise: Block) -> Result<Node> {
     let pos = head.pos;
     let mut arguments = head.arguments.into_iter();
     let variable = match arguments.next() {
@@ -151,7 +151,7 @@ fn foreach(head: Head, body: Block, otherwise: Block) -> Result<Node> {
     })))
 }
 
-fn define(head: Head, body: Block) -> Result<Node> {
+fn define(head: DirectiveHead, body: Block) -> Result<Node> {
     match <[Argument; 1]>::try_from(head.arguments) {
         Ok([Argument::Value(Expr::Reference(reference))]) => {
             let Reference { name, .. } = *reference;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::statement::{Around, needs};
+use super::statement::{LiteralPrefix, missing_parentheses_error};
 use super::{Parser, push_text};
 use crate::ast::{Block, Call, Expr, Node};
 use crate::error::{Error, Pos, Result, excerpt};
@@ -18,7 +18,7 @@ pub(super) enum Argument {
 }
 
 /// The part of a directive before its block.
-pub(super) struct Head {
+pub(super) struct DirectiveHead {
     pub(super) name: Box<str>,
     pub(super) start: usize,
     pub(super) pos: Pos,
@@ -31,14 +31,14 @@ impl Parser {
         let start = self.position_start()?;
         let indent = self.indent()?;
         let token = self.take()?;
-        let around = Around {
+        let prefix = LiteralPrefix {
             indent,
             symbols: self.symbols(&token),
         };
         let text = self.text(&token);
         let name = text.get(text.rfind('#').map_or(0, |at| at + 1)..);
         let name = name.unwrap_or("").trim_matches(['{', '}']);
-        let mut head = Head {
+        let mut head = DirectiveHead {
             name: name.into(),
             start,
             pos: token.pos,
@@ -57,7 +57,11 @@ impl Parser {
                 _ => "",
             };
             if !example.is_empty() {
-                return Err(needs(head.pos, &format!("#{}", head.name), example));
+                return Err(missing_parentheses_error(
+                    head.pos,
+                    &format!("#{}", head.name),
+                    example,
+                ));
             }
         }
         let has_block =
@@ -70,9 +74,9 @@ impl Parser {
         };
         let at_start = !line_end.is_empty();
         let ends_line = if has_block {
-            self.block_directive(block, head, &around, line_start, at_start)?
+            self.block_directive(block, head, &prefix, line_start, at_start)?
         } else {
-            self.line_directive(block, head, &around, &line_end)?;
+            self.line_directive(block, head, &prefix, &line_end)?;
             at_start
         };
         self.leave();
@@ -107,12 +111,12 @@ impl Parser {
 
     fn arguments(&mut self, name: &str) -> Result<Vec<Argument>> {
         let mut arguments = Vec::new();
-        self.skip_blank()?;
+        self.skip_white_space()?;
         self.expect(&[Kind::ParenOpen], "'('")?;
         while !self.at_end_of_arguments()? {
-            self.skip_blank()?;
+            self.skip_white_space()?;
             if self.accept(Kind::Comma)? {
-                self.skip_blank()?;
+                self.skip_white_space()?;
             }
             if name == "macro" && self.peek(1)? == Kind::LineComment {
                 self.take()?;
@@ -122,7 +126,7 @@ impl Parser {
             let argument = self.argument(name)?;
             arguments.push(argument);
         }
-        self.skip_blank()?;
+        self.skip_white_space()?;
         self.expect(&[Kind::ParenClose], &format!("')' of #{}", excerpt(name)))?;
         Ok(arguments)
     }
@@ -137,9 +141,9 @@ impl Parser {
             && self.lexer.rest().trim_start().starts_with('=');
         if assigned && self.peek(1)? == Kind::Name {
             let name = self.reference()?.reference.name;
-            self.skip_blank()?;
+            self.skip_white_space()?;
             self.expect(&[Kind::Assign], "'='")?;
-            self.skip_blank()?;
+            self.skip_white_space()?;
             let value = self.simple_value()?;
             return Ok(Argument::Default(name, value));
         }
@@ -149,8 +153,8 @@ impl Parser {
     fn line_directive(
         &mut self,
         block: &mut Block,
-        head: Head,
-        around: &Around,
+        head: DirectiveHead,
+        prefix: &LiteralPrefix,
         line_end: &str,
     ) -> Result<()> {
         let pos = head.pos;
@@ -182,8 +186,8 @@ impl Parser {
                 }
             },
             "include" if head.arguments.is_empty() => {
-                push_text(block, &around.before());
-                push_text(block, around.after(line_end));
+                push_text(block, &prefix.before());
+                push_text(block, prefix.after(line_end));
                 return Ok(());
             }
             "include" | "parse" => {
@@ -194,22 +198,22 @@ impl Parser {
                 return Err(Error::new(pos, message));
             }
             _ => {
-                let call = self.call(head, None, around, line_end)?;
+                let call = self.call(head, None, prefix, line_end)?;
                 block.push(Node::Call(Box::new(call)));
                 return Ok(());
             }
         };
-        push_text(block, &around.before());
+        push_text(block, &prefix.before());
         block.push(node);
-        push_text(block, around.after(line_end));
+        push_text(block, prefix.after(line_end));
         Ok(())
     }
 
     pub(super) fn call(
         &self,
-        head: Head,
+        head: DirectiveHead,
         body: Option<Block>,
-        around: &Around,
+        prefix: &LiteralPrefix,
         line_end: &str,
     ) -> Result<Call> {
         let mut arguments = Vec::new();
@@ -228,8 +232,8 @@ impl Parser {
             bare_word,
             source: self.lexer.source().clone(),
             range: head.start..self.last_end,
-            before: around.before().into(),
-            after: around.after(line_end).into(),
+            before: prefix.before().into(),
+            after: prefix.after(line_end).into(),
             pos: head.pos,
         })
     }

@@ -84,7 +84,7 @@ impl Parser {
     }
 
     fn unary(&mut self) -> Result<Operand> {
-        self.skip_blank()?;
+        self.skip_white_space()?;
         match self.peek(1)? {
             Kind::Not => {
                 self.enter()?;
@@ -111,7 +111,7 @@ impl Parser {
     }
 
     fn primary(&mut self) -> Result<Operand> {
-        self.skip_blank()?;
+        self.skip_white_space()?;
         self.peek(1)?;
         let start = self.ahead.front().map_or(0, |token| token.start);
         let value = if self.accept(Kind::ParenOpen)? {
@@ -122,7 +122,7 @@ impl Parser {
             self.simple_value()?
         };
         let end = self.last_end;
-        self.skip_blank()?;
+        self.skip_white_space()?;
         Ok(Operand { value, start, end })
     }
 
@@ -148,15 +148,17 @@ impl Parser {
             Kind::True | Kind::False => Ok(Expr::Bool(self.take()?.kind == Kind::True)),
             Kind::ListOpen => self.list(),
             Kind::MapOpen => self.map(),
-            _ => Err(self.wrong("a value: a quoted text, a number, a reference, a list or a map")),
+            _ => Err(self.unexpected_token(
+                "a value: a quoted text, a number, a reference, a list or a map",
+            )),
         }
     }
 
     /// Parses a value in a list or map, with white space around it.
     fn element(&mut self) -> Result<Expr> {
-        self.skip_blank()?;
+        self.skip_white_space()?;
         let value = self.simple_value()?;
-        self.skip_blank()?;
+        self.skip_white_space()?;
         Ok(value)
     }
 
@@ -190,7 +192,7 @@ impl Parser {
         self.enter()?;
         let pos = self.take()?.pos;
         let mut entries = Vec::new();
-        self.skip_blank()?;
+        self.skip_white_space()?;
         if !matches!(self.peek(1)?, Kind::MapClose | Kind::CurlyClose) {
             loop {
                 let key = self.element()?;
@@ -223,7 +225,7 @@ impl Parser {
         if quoted.interpolated && text.contains(['$', '#']) {
             let opening = image.get(..quoted.opening).map_or(1, |o| o.chars().count());
             let pos = self.shifted(token.pos, opening);
-            let as_written = !quoted.content.contains("\\u") && !self.lexer.is_in_one_place();
+            let as_written = !quoted.content.contains("\\u") && !self.lexer.has_fixed_position();
             let block = self.nested(&text, pos, as_written)?;
             return Ok(Expr::Template(block, token.pos));
         }

@@ -119,7 +119,7 @@ impl Parser {
         if kinds.contains(&self.peek(1)?) {
             self.take()
         } else {
-            Err(self.wrong(expected))
+            Err(self.unexpected_token(expected))
         }
     }
 
@@ -133,7 +133,7 @@ impl Parser {
     }
 
     /// Returns the error for an unexpected token.
-    fn wrong(&self, expected: &str) -> Error {
+    fn unexpected_token(&self, expected: &str) -> Error {
         match self.ahead.front() {
             Some(token) => Error::new(
                 token.pos,
@@ -169,7 +169,7 @@ impl Parser {
 
     /// Returns the position `columns` to the right of `pos`.
     fn shifted(&self, pos: Pos, columns: usize) -> Pos {
-        if self.lexer.is_in_one_place() {
+        if self.lexer.has_fixed_position() {
             return pos;
         }
         Pos {
@@ -178,7 +178,7 @@ impl Parser {
         }
     }
 
-    fn skip_blank(&mut self) -> Result<()> {
+    fn skip_white_space(&mut self) -> Result<()> {
         while matches!(self.peek(1)?, Kind::Whitespace | Kind::Newline) {
             self.take()?;
         }
@@ -222,7 +222,7 @@ impl Parser {
         let macros = std::mem::take(&mut self.macros);
         let mut lexer = Lexer::new(source, pos, self.lexer.options());
         if !as_written {
-            lexer.stay_in_place();
+            lexer.fix_position();
         }
         let mut parser = Parser::new(lexer, self.depth, macros);
         parser.taken = self.taken;

@@ -179,9 +179,9 @@ impl Parser {
     fn indexes(&mut self, steps: &mut Vec<Step>) -> Result<()> {
         while self.peek(1)? == Kind::IndexOpen {
             let pos = self.take()?.pos;
-            self.skip_blank()?;
+            self.skip_white_space()?;
             let index = self.expression()?;
-            self.skip_blank()?;
+            self.skip_white_space()?;
             self.expect(&[Kind::IndexClose], "']' after the index")?;
             steps.push(Step {
                 kind: StepKind::Index(index),

@@ -7,14 +7,14 @@ use crate::lexer::{Kind, Token};
 
 /// A `$`, `#` or both directly before a directive are text, and so is the surrounding white space.
 #[derive(Debug, Default)]
-pub(super) struct Around {
+pub(super) struct LiteralPrefix {
     /// The indentation before the directive.
     pub(super) indent: Box<str>,
     /// The symbols before the directive.
     pub(super) symbols: Box<str>,
 }
 
-impl Around {
+impl LiteralPrefix {
     /// Returns the text before the directive. Without symbols, the indentation is dropped with the
     /// line.
     pub(super) fn before(&self) -> String {
@@ -130,10 +130,10 @@ impl Parser {
             | Kind::CurlyClose
             | Kind::EmptyIndex
             | Kind::Pipe => false,
-            Kind::End => return Err(self.closes_nothing("#end", "block")),
-            Kind::Else => return Err(self.closes_nothing("#else", "#if")),
-            Kind::ElseIf => return Err(self.closes_nothing("#elseif", "#if")),
-            _ => return Err(self.wrong("text or a reference")),
+            Kind::End => return Err(self.unmatched_error("#end", "block")),
+            Kind::Else => return Err(self.unmatched_error("#else", "#if")),
+            Kind::ElseIf => return Err(self.unmatched_error("#elseif", "#if")),
+            _ => return Err(self.unexpected_token("text or a reference")),
         };
         let token = self.take()?;
         let text = format!("{}{}", token.stray, self.text(&token));
@@ -142,9 +142,9 @@ impl Parser {
     }
 
     /// Returns the error for a directive that closes something that is not open.
-    fn closes_nothing(&mut self, name: &str, opener: &str) -> Error {
+    fn unmatched_error(&mut self, name: &str, opener: &str) -> Error {
         let pos = self.position().unwrap_or(Pos::START);
-        let message = format!("{name} without an open {opener}; {}", as_text(name));
+        let message = format!("{name} without an open {opener}; {}", text_advice(name));
         Error::new(pos, message)
     }
 
@@ -212,12 +212,12 @@ impl Parser {
         let indent = self.indent()?;
         let token = self.take()?;
         let pos = token.pos;
-        let around = Around {
+        let prefix = LiteralPrefix {
             indent,
             symbols: self.symbols(&token),
         };
         self.enter()?;
-        push_text(block, &around.before());
+        push_text(block, &prefix.before());
         let mut branches = Vec::new();
         let mut otherwise = Block::new();
         let condition = self.condition("#if")?;
@@ -230,11 +230,11 @@ impl Parser {
                 || (condition.is_none() && kind != Kind::End)
             {
                 let open = format!("#end for the #if in line {}", pos.line);
-                return Err(self.wrong(&open));
+                return Err(self.unexpected_token(&open));
             }
             let token = self.take()?;
             let symbols = self.symbols(&token);
-            push_text(&mut body, &Around { indent, symbols }.before());
+            push_text(&mut body, &LiteralPrefix { indent, symbols }.before());
             match condition.take() {
                 Some(condition) => branches.push((condition, body)),
                 None => otherwise = body,
@@ -255,7 +255,7 @@ impl Parser {
         if line_start {
             let line_end = self.line_end()?;
             ends_line = !line_end.is_empty();
-            push_text(block, around.after(&line_end));
+            push_text(block, prefix.after(&line_end));
         }
         self.leave();
         Ok(ends_line)
@@ -266,9 +266,13 @@ impl Parser {
         let pos = self.last_pos;
         let follows = self.lexer.rest().trim_start().starts_with('(');
         if self.ahead.is_empty() && !follows {
-            return Err(needs(pos, name, "a condition, such as #if($name)"));
+            return Err(missing_parentheses_error(
+                pos,
+                name,
+                "a condition, such as #if($name)",
+            ));
         }
-        self.skip_blank()?;
+        self.skip_white_space()?;
         self.expect(&[Kind::ParenOpen], &format!("'(' after {name}"))?;
         let condition = self.expression()?;
         let expected = format!("an operator or the ')' of {name}");
@@ -302,19 +306,19 @@ impl Parser {
     fn set_statement(&mut self, block: &mut Block, line_start: bool) -> Result<bool> {
         let indent = self.indent()?;
         let token = self.take()?;
-        let around = Around {
+        let prefix = LiteralPrefix {
             indent,
             symbols: self.symbols(&token),
         };
         self.enter()?;
-        push_text(block, &around.before());
-        self.skip_blank()?;
+        push_text(block, &prefix.before());
+        self.skip_white_space()?;
         let kind = self.peek(1)?;
         if !matches!(kind, Kind::Name | Kind::CurlyOpen) {
-            return Err(self.wrong("a reference such as $name after '#set('"));
+            return Err(self.unexpected_token("a reference such as $name after '#set('"));
         }
         let target = self.reference()?.reference;
-        self.skip_blank()?;
+        self.skip_white_space()?;
         self.expect(&[Kind::Assign], "'=' after the reference of #set")?;
         let value = self.expression()?;
         self.expect(&[Kind::ParenClose], "an operator or the ')' of #set")?;
@@ -325,18 +329,18 @@ impl Parser {
             return Ok(false);
         }
         let line_end = self.line_end()?;
-        push_text(block, around.after(&line_end));
+        push_text(block, prefix.after(&line_end));
         Ok(!line_end.is_empty())
     }
 }
 
 /// Returns the error for a directive without its parentheses.
-pub(super) fn needs(pos: Pos, name: &str, what: &str) -> Error {
-    Error::new(pos, format!("{name} needs {what}; {}", as_text(name)))
+pub(super) fn missing_parentheses_error(pos: Pos, name: &str, what: &str) -> Error {
+    Error::new(pos, format!("{name} needs {what}; {}", text_advice(name)))
 }
 
 /// Returns the advice for a directive name that is meant as text, such as a URL fragment.
-fn as_text(name: &str) -> String {
+fn text_advice(name: &str) -> String {
     format!("if {name} is text here, as in a link, write #[[{name}]]#")
 }
 

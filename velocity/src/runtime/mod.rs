@@ -58,7 +58,7 @@ pub(crate) struct Definition {
     pub(crate) block: Arc<Block>,
     /// The block comes from a value: see
     /// [`Renderer::value_block`](crate::eval::Renderer::value_block).
-    pub(crate) of_value: bool,
+    pub(crate) from_value: bool,
 }
 
 /// The state of a loop, exposed as `$foreach`.

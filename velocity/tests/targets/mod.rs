@@ -18,7 +18,7 @@ use measure::Spent;
 
 /// Limits that are low enough to be reached in a moment.
 pub const LIMITS: Limits = Limits {
-    loop_turns: 1_000,
+    loop_iterations: 1_000,
     output_bytes: 100_000,
     depth: promoflow_velocity::MAX_DEPTH,
     work: 500_000,
@@ -93,7 +93,7 @@ fn assert_within(error: &Error, source: &str) {
 
 /// Any text either parses or is rejected, and either renders or fails, within the limits of time
 /// and memory.
-pub fn renders_within_its_caps(bytes: &[u8]) {
+pub fn renders_within_limits(bytes: &[u8]) {
     let input = Input::new(bytes);
     let Ok(template) = parse(&input) else {
         return;
@@ -103,8 +103,8 @@ pub fn renders_within_its_caps(bytes: &[u8]) {
     }
     template.references();
     let (faults, spent) = Spent::by(|| {
-        let mut faults = template.faults();
-        faults.extend(template.tool_faults());
+        let mut faults = template.certain_errors();
+        faults.extend(template.tool_errors());
         faults.extend(template.tool_warnings(Locale::default()));
         faults
     });
@@ -158,20 +158,20 @@ pub fn escapes_values(bytes: &[u8]) {
 /// Any text is JSON or is rejected with a position, and is parsed like `serde_json` does.
 pub fn reads_json(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
-    let (ours, spent) = Spent::by(|| Value::from_json(&text));
+    let (actual, spent) = Spent::by(|| Value::from_json(&text));
     assert!(spent.time <= TIME, "reading takes {:?}", spent.time);
     let most = (64 << 10) + text.len() * 200;
     assert!(spent.bytes <= most, "reading takes {} bytes", spent.bytes);
-    if let Err(error) = &ours {
+    if let Err(error) = &actual {
         assert_within(error, &text.replace('\r', " "));
     }
     // Both read at most 128 levels, but may differ in where exactly they stop and in numbers beyond
     // 64 bits.
-    let Ok(theirs) = serde_json::from_str::<serde_json::Value>(&text) else {
+    let Ok(expected) = serde_json::from_str::<serde_json::Value>(&text) else {
         return;
     };
-    match ours {
-        Ok(ours) => assert!(alike(&ours, &theirs), "{ours:?} is not {theirs:?}"),
+    match actual {
+        Ok(actual) => assert!(alike(&actual, &expected), "{actual:?} is not {expected:?}"),
         Err(error) => {
             let digits = text.bytes().filter(u8::is_ascii_digit).count();
             let levels = text.bytes().filter(|byte| b"[{".contains(byte)).count();
@@ -183,9 +183,9 @@ pub fn reads_json(bytes: &[u8]) {
     }
 }
 
-fn alike(ours: &Value, theirs: &serde_json::Value) -> bool {
+fn alike(actual: &Value, expected: &serde_json::Value) -> bool {
     use serde_json::Value as Json;
-    match (ours, theirs) {
+    match (actual, expected) {
         (Value::Null, Json::Null) => true,
         (Value::Bool(a), Json::Bool(b)) => a == b,
         (Value::Int(a), Json::Number(b)) if b.is_i64() => b.as_i64() == Some(*a),

@@ -55,21 +55,23 @@ pub(super) fn start(database: &Path) -> Result<SocketAddr> {
             }
         }
     });
-    let (tell, told) = mpsc::channel();
+    let (address_sender, address_receiver) = mpsc::channel();
     thread::spawn(move || -> Result<()> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()?;
         runtime.block_on(async {
             let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
-            tell.send(listener.local_addr()?)?;
+            address_sender.send(listener.local_addr()?)?;
             let router = Router::new()
                 .route("/api/v1/event", post(accept))
                 .with_state(sender);
             Ok(axum::serve(listener, router).await?)
         })
     });
-    told.recv().context("the bare handler does not listen")
+    address_receiver
+        .recv()
+        .context("the bare handler does not listen")
 }
 
 async fn accept(

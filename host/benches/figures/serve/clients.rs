@@ -136,8 +136,8 @@ impl Client {
             whole = whole.or(length(&self.read)?);
         }
         let status = self.read.get(..12).unwrap_or_default();
-        let told = || String::from_utf8_lossy(&self.read).into_owned();
-        ensure!(status == b"HTTP/1.1 200", "answered with {}", told());
+        let received = || String::from_utf8_lossy(&self.read).into_owned();
+        ensure!(status == b"HTTP/1.1 200", "answered with {}", received());
         Ok(())
     }
 }

@@ -6,8 +6,8 @@ use crate::bindings::promoflow::workflow::data;
 use crate::bindings::promoflow::workflow::data::Host;
 use crate::bindings::promoflow::workflow::types;
 use crate::boundary::read_value;
-use crate::host::SetError;
 use crate::sandbox::StepState;
+use crate::types::SetError;
 use promoflow_model::block::Value;
 
 pub(super) fn link(linker: &mut Linker<StepState>) -> wasmtime::Result<()> {

@@ -5,9 +5,9 @@ use wasmtime::component::{HasSelf, Linker};
 
 use crate::bindings::promoflow::workflow::log;
 use crate::bindings::promoflow::workflow::log::{Host, Level};
-use crate::boundary::{clean, read_panic};
-use crate::host::LogLevel;
+use crate::boundary::{read_panic, sanitize};
 use crate::sandbox::StepState;
+use crate::types::LogLevel;
 
 pub(super) fn link(linker: &mut Linker<StepState>) -> wasmtime::Result<()> {
     log::add_to_linker::<_, HasSelf<StepState>>(linker, |state| state)
@@ -28,7 +28,7 @@ impl Host for StepState {
             Level::Error => LogLevel::Error,
         };
         if used < bounds.notes {
-            host.log(level, &clean(&text, bounds.note_chars));
+            host.log(level, &sanitize(&text, bounds.note_chars));
         } else if used == bounds.notes {
             host.log(
                 LogLevel::Warn,

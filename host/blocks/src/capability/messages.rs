@@ -4,13 +4,13 @@ use wasmtime::component::{HasSelf, Linker};
 
 use crate::bindings::promoflow::workflow::messages;
 use crate::bindings::promoflow::workflow::messages::Host;
-use crate::boundary::{moment, short};
-use crate::host::{Hours, Recipient, SendError, SendRequest, Target};
+use crate::boundary::{check_length, clamp_time};
 use crate::sandbox::StepState;
+use crate::types::{DeliveryTarget, Hours, Recipient, SendError, SendRequest};
 use promoflow_model::message::ChannelKind;
 
 /// Maximum number of targets of a delivery: one per channel.
-const MOST_TARGETS: usize = 6;
+const MAX_TARGETS: usize = 6;
 /// Maximum length of an address or a contact id in characters. Push tokens are the longest.
 const MAX_ADDRESS_CHARS: usize = 4_096;
 /// Maximum length of the other texts of a request, in characters.
@@ -55,9 +55,9 @@ impl Host for StepState {
 
 fn read_request(request: messages::Request) -> Result<SendRequest, String> {
     let count = request.targets.len();
-    if count == 0 || count > MOST_TARGETS {
+    if count == 0 || count > MAX_TARGETS {
         return Err(format!(
-            "targets: expected 1 to {MOST_TARGETS}, found {count}"
+            "targets: expected 1 to {MAX_TARGETS}, found {count}"
         ));
     }
     if let Some(hours) = &request.hours
@@ -74,27 +74,27 @@ fn read_request(request: messages::Request) -> Result<SendRequest, String> {
             .into_iter()
             .map(read_target)
             .collect::<Result<_, _>>()?,
-        not_before: request.not_before.map(moment),
-        not_after: request.not_after.map(moment),
+        not_before: request.not_before.map(clamp_time),
+        not_after: request.not_after.map(clamp_time),
         hours: match request.hours {
             None => None,
             Some(hours) => Some(Hours {
                 from: hours.from,
                 until: hours.until,
-                time_zone: named("time-zone", hours.time_zone)?,
+                time_zone: check_name("time-zone", hours.time_zone)?,
             }),
         },
-        language: named("language", request.language)?,
+        language: check_name("language", request.language)?,
     })
 }
 
-fn named(what: &str, name: Option<String>) -> Result<Option<String>, String> {
-    name.map(|name| short(what, name, MAX_TEXT_CHARS))
+fn check_name(what: &str, name: Option<String>) -> Result<Option<String>, String> {
+    name.map(|name| check_length(what, name, MAX_TEXT_CHARS))
         .transpose()
 }
 
-fn read_target(target: messages::Target) -> Result<Target, String> {
-    Ok(Target {
+fn read_target(target: messages::Target) -> Result<DeliveryTarget, String> {
+    Ok(DeliveryTarget {
         channel: match target.channel {
             messages::Channel::Email => ChannelKind::Email,
             messages::Channel::Sms => ChannelKind::Sms,
@@ -105,12 +105,12 @@ fn read_target(target: messages::Target) -> Result<Target, String> {
         },
         recipient: match target.recipient {
             messages::Recipient::Address(address) => {
-                Recipient::Address(short("address", address, MAX_ADDRESS_CHARS)?)
+                Recipient::Address(check_length("address", address, MAX_ADDRESS_CHARS)?)
             }
             messages::Recipient::Contact(id) => {
-                Recipient::Contact(short("contact", id, MAX_ADDRESS_CHARS)?)
+                Recipient::Contact(check_length("contact", id, MAX_ADDRESS_CHARS)?)
             }
         },
-        message: short("message", target.message, MAX_TEXT_CHARS)?,
+        message: check_length("message", target.message, MAX_TEXT_CHARS)?,
     })
 }

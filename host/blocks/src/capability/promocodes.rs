@@ -4,9 +4,9 @@ use wasmtime::component::{HasSelf, Linker};
 
 use crate::bindings::promoflow::workflow::promocodes;
 use crate::bindings::promoflow::workflow::promocodes::Host;
-use crate::host::{ClaimError, ClaimRequest, CodeOrigin, Reuse, WhenEmpty};
 use crate::sandbox::StepState;
-use promoflow_model::pool::{Lane, MAX_CODE_CHARS, MAX_DISCOUNT, MAX_TYPE_CHARS, Selector};
+use crate::types::{ClaimError, ClaimRequest, CodeOrigin, Reuse, WhenEmpty};
+use promoflow_model::pool::{CodeGroup, MAX_CODE_CHARS, MAX_DISCOUNT, MAX_TYPE_CHARS, Selector};
 
 pub(super) fn link(linker: &mut Linker<StepState>) -> wasmtime::Result<()> {
     promocodes::add_to_linker::<_, HasSelf<StepState>>(linker, |state| state)
@@ -39,7 +39,7 @@ impl Host for StepState {
     }
 }
 
-fn into_wit(code: crate::host::Promocode) -> promocodes::Promocode {
+fn into_wit(code: crate::types::Promocode) -> promocodes::Promocode {
     promocodes::Promocode {
         code: code.code,
         type_: code.code_type,
@@ -68,7 +68,7 @@ pub(crate) fn read_selector(selector: &promocodes::Selector) -> Result<Selector,
         ));
     }
     Ok(Selector {
-        lane: Lane {
+        code_group: CodeGroup {
             code_type: selector.type_.clone(),
             discount: selector.discount,
         },

@@ -6,22 +6,22 @@ use promoflow_config::HttpConfig;
 use promoflow_net::{BodyError, HttpClient, HttpError};
 
 /// Creates the client of a provider.
-pub(super) fn make(config: &HttpConfig) -> anyhow::Result<HttpClient> {
-    let is_plain = config.sample.scheme() == "http";
+pub(super) fn new_client(config: &HttpConfig) -> anyhow::Result<HttpClient> {
+    let is_plain = config.sample_url.scheme() == "http";
     HttpClient::new(config.timeout, config.connections, is_plain)
 }
 
 /// Describes an error of a response body, after "the response body".
-pub(super) fn fault(error: BodyError) -> &'static str {
+pub(super) fn describe_body_error(error: BodyError) -> &'static str {
     match error {
-        BodyError::BrokeOff => "was cut off",
+        BodyError::Incomplete => "was cut off",
         BodyError::TooLong => "is too long",
         BodyError::TooSlow => "took too long",
     }
 }
 
 /// Describes a network error. Never the URL, which may contain an address or a secret.
-pub(super) fn told(error: &HttpError) -> String {
+pub(super) fn describe_error(error: &HttpError) -> String {
     let error = match error {
         HttpError::TimedOut => return "the provider did not answer in time".to_owned(),
         HttpError::Failed(error) if error.is_connect() => error,

@@ -3,10 +3,10 @@
 //! A message becomes one request, built from the configuration's templates ([`request`]). It
 //! carries an idempotency key that is the same in every attempt, and a signature if secrets are
 //! configured ([`sign`]). The response is classified by the configuration's rules, and by its
-//! status if no rule matches ([`judge`]).
+//! status if no rule matches ([`classify`]).
 
+mod classify;
 mod client;
-mod judge;
 mod request;
 mod sign;
 
@@ -15,12 +15,12 @@ use std::sync::Arc;
 use reqwest::Request;
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 
-use self::judge::{Heard, Judgement};
-use self::request::Unmade;
+use self::classify::{Classification, ResponseBody};
+use self::request::RequestError;
 use self::sign::Signer;
-use super::complaints::Complaints;
-use super::{Channel, Handover, Letter, Limits};
-use promoflow_config::{HttpConfig, Means};
+use super::log_throttle::LogThrottle;
+use super::{Channel, DeliveryOutcome, Limits, OutboundMessage};
+use promoflow_config::{HttpConfig, ResponseOutcome};
 use promoflow_model::clock::Clock;
 use promoflow_model::message::ChannelKind;
 use promoflow_net::{HttpClient, HttpReply};
@@ -33,7 +33,7 @@ pub struct Http {
     secrets: Vec<(String, String)>,
     password: Option<String>,
     signer: Signer,
-    complaints: Complaints,
+    log_throttle: LogThrottle,
     clock: Arc<dyn Clock>,
 }
 
@@ -45,76 +45,78 @@ impl Http {
         let secrets = secrets.map(|(name, secret)| Ok((name.clone(), secret.read()?)));
         let password = config.login.as_ref();
         let http = Http {
-            client: client::make(&config)?,
+            client: client::new_client(&config)?,
             secrets: secrets.collect::<anyhow::Result<_>>()?,
             password: password.map(|(_, secret)| secret.read()).transpose()?,
             signer: Signer::new(&config.sign)?,
-            complaints: Complaints::default(),
+            log_throttle: LogThrottle::default(),
             clock,
             config,
         };
-        http.try_secrets()?;
+        http.check_secrets()?;
         Ok(http)
     }
 
     /// Sends an alert event as JSON to a webhook. The id is the same in every attempt.
-    pub fn tell(&self, id: &str, event: &str) -> Handover {
+    pub fn send_event(&self, id: &str, event: &str) -> DeliveryOutcome {
         let value = serde_json::from_str(event).unwrap_or_default();
-        let values = self.values_of_event(id, &value);
-        self.hand_over(self.request(id, &values, event))
+        let values = self.event_values(id, &value);
+        self.send(self.request(id, &values, event))
     }
 
-    fn hand_over(&self, request: Result<Request, Unmade>) -> Handover {
+    fn send(&self, request: Result<Request, RequestError>) -> DeliveryOutcome {
         let request = match request {
             Ok(request) => request,
-            Err(Unmade::Letter(part)) => {
+            Err(RequestError::Message(part)) => {
                 let error = format!("the values of this message give an invalid {part}");
-                return Handover::Refused { error };
+                return DeliveryOutcome::PermanentFailure { error };
             }
-            Err(Unmade::Configuration(error)) => {
-                self.complain(&error);
-                return Handover::Later {
+            Err(RequestError::Configuration(error)) => {
+                self.log_misconfiguration(&error);
+                return DeliveryOutcome::RetryableFailure {
                     error,
                     after: None,
-                    unclear: false,
+                    ambiguous: false,
                 };
             }
         };
         match self.client.execute(request) {
-            Ok(reply) => self.judge(reply),
-            Err(error) => Handover::Later {
-                error: client::told(&error),
+            Ok(reply) => self.classify(reply),
+            Err(error) => DeliveryOutcome::RetryableFailure {
+                error: client::describe_error(&error),
                 after: None,
-                unclear: !error.is_connect(),
+                ambiguous: !error.is_connect(),
             },
         }
     }
 
-    fn judge(&self, reply: HttpReply) -> Handover {
-        let heard = match reply.body {
-            Ok(body) => serde_json::from_slice(&body).map_or(Heard::NoJson, Heard::Json),
-            Err(error) => Heard::Broken(client::fault(error)),
+    fn classify(&self, reply: HttpReply) -> DeliveryOutcome {
+        let body = match reply.body {
+            Ok(body) => {
+                serde_json::from_slice(&body).map_or(ResponseBody::NotJson, ResponseBody::Json)
+            }
+            Err(error) => ResponseBody::Broken(client::describe_body_error(error)),
         };
-        let Judgement {
+        let Classification {
             means,
             error,
             mut after,
-            unclear,
-        } = judge::judge(&self.config.answers, reply.status, &heard);
+            ambiguous,
+        } = classify::classify(&self.config.response_rules, reply.status, &body);
         if after.is_none() {
             after = self.retry_after(&reply.headers);
         }
         match means {
-            Means::Delivered => Handover::Delivered,
-            Means::Refused => Handover::Refused { error },
-            Means::Later | Means::Misconfigured => {
-                if means == Means::Misconfigured {
-                    self.complain(&error);
+            ResponseOutcome::Delivered => DeliveryOutcome::Delivered,
+            ResponseOutcome::Refused => DeliveryOutcome::PermanentFailure { error },
+            ResponseOutcome::Later | ResponseOutcome::Misconfigured => {
+                if means == ResponseOutcome::Misconfigured {
+                    self.log_misconfiguration(&error);
                 }
-                Handover::Later {
+                DeliveryOutcome::RetryableFailure {
                     error,
                     after,
-                    unclear,
+                    ambiguous,
                 }
             }
         }
@@ -123,19 +125,19 @@ impl Http {
     /// Returns the delay that the provider requested, by the provider's clock if it sent the date.
     fn retry_after(&self, headers: &HeaderMap) -> Option<std::time::Duration> {
         let text = |name| headers.get(name)?.to_str().ok();
-        judge::retry_after(text(RETRY_AFTER)?, text(DATE), self.clock.now())
+        classify::retry_after(text(RETRY_AFTER)?, text(DATE), self.clock.now())
     }
 
     /// Logs an error that affects every message and that an operator must fix.
-    fn complain(&self, error: &str) {
-        let host = self.config.sample.host_str().unwrap_or_default();
+    fn log_misconfiguration(&self, error: &str) {
+        let host = self.config.sample_url.host_str().unwrap_or_default();
         let complaint = format!("the provider {host} refuses this installation: {error}");
-        self.complaints.tell(complaint);
+        self.log_throttle.log(complaint);
     }
 }
 
 impl Channel for Http {
-    fn takes(&self, kind: ChannelKind) -> bool {
+    fn supports(&self, kind: ChannelKind) -> bool {
         self.config.takes.contains(&kind)
     }
 
@@ -146,9 +148,9 @@ impl Channel for Http {
         }
     }
 
-    fn deliver(&self, letter: &Letter<'_>) -> Handover {
-        let id = format!("{}-{}", letter.installation, letter.id);
-        let values = self.values_of_letter(&id, letter);
-        self.hand_over(self.request(&id, &values, ""))
+    fn deliver(&self, outbound: &OutboundMessage<'_>) -> DeliveryOutcome {
+        let id = format!("{}-{}", outbound.installation, outbound.id);
+        let values = self.message_values(&id, outbound);
+        self.send(self.request(&id, &values, ""))
     }
 }

@@ -8,10 +8,10 @@ use reqwest::{Method, Request, Url};
 use serde_json::Value;
 
 use super::Http;
-use crate::Letter;
+use crate::OutboundMessage;
 use promoflow_config as config;
-use promoflow_config::Body;
-use promoflow_model::alert::sentence;
+use promoflow_config::RequestBody;
+use promoflow_model::alert::summary;
 
 /// The parameters of an alert event.
 const VALUES: [&str; 8] = [
@@ -26,17 +26,17 @@ const VALUES: [&str; 8] = [
 ];
 
 /// The reason why a request cannot be built.
-pub(super) enum Unmade {
+pub(super) enum RequestError {
     /// The values of this message give an invalid part of the request; retrying does not help.
-    Letter(String),
+    Message(String),
     /// The configuration is invalid for every message; an operator must fix it.
     Configuration(String),
 }
 
 /// Creates the error of a template that cannot be rendered. The engine's error text is left out,
 /// because it may contain a value.
-fn unrendered(part: &str, error: &Error) -> Unmade {
-    Unmade::Configuration(format!(
+fn template_error(part: &str, error: &Error) -> RequestError {
+    RequestError::Configuration(format!(
         "the template of {part} cannot be rendered (line {}, column {})",
         error.line, error.column
     ))
@@ -50,7 +50,7 @@ impl Http {
         id: &str,
         values: &Context,
         event: &str,
-    ) -> Result<Request, Unmade> {
+    ) -> Result<Request, RequestError> {
         let config = &self.config;
         let method = match config.method {
             config::Method::Get => Method::GET,
@@ -63,9 +63,9 @@ impl Http {
         let headers = request.headers_mut();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         match config.body {
-            Body::None => None,
-            Body::Json(_) | Body::Event => Some("application/json"),
-            Body::Form(_) => Some("application/x-www-form-urlencoded"),
+            RequestBody::None => None,
+            RequestBody::Json(_) | RequestBody::Event => Some("application/json"),
+            RequestBody::Form(_) => Some("application/x-www-form-urlencoded"),
         }
         .map(|kind| headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind)));
         self.headers(values, headers)?;
@@ -78,7 +78,7 @@ impl Http {
                 set(headers, HeaderName::from_static(name), &value)?;
             }
         }
-        if !matches!(config.body, Body::None) {
+        if !matches!(config.body, RequestBody::None) {
             *request.body_mut() = Some(body.into());
         }
         Ok(request)
@@ -98,14 +98,14 @@ impl Http {
 
     /// Builds a request from the secrets and harmless values. If that fails, the configuration or a
     /// secret is invalid and every message would fail.
-    pub(super) fn try_secrets(&self) -> anyhow::Result<()> {
-        let values = config::letter_and_event_values();
+    pub(super) fn check_secrets(&self) -> anyhow::Result<()> {
+        let values = config::template_variables();
         let values = values.fold(Context::new(), |values, name| values.with(name, "x"));
         match self.request("x", &self.with_secrets(values), "") {
             // A template may fail only for the test values.
-            Ok(_) | Err(Unmade::Configuration(_)) => Ok(()),
-            Err(Unmade::Letter(part)) => {
-                let host = self.config.sample.host_str().unwrap_or_default();
+            Ok(_) | Err(RequestError::Configuration(_)) => Ok(()),
+            Err(RequestError::Message(part)) => {
+                let host = self.config.sample_url.host_str().unwrap_or_default();
                 anyhow::bail!(
                     "provider {host}: the configuration and its secrets give an invalid {part}; expected \
                      one line each"
@@ -115,25 +115,25 @@ impl Http {
     }
 
     /// Returns the template values of an alert event. Missing values are empty.
-    pub(super) fn values_of_event(&self, id: &str, event: &Value) -> Context {
+    pub(super) fn event_values(&self, id: &str, event: &Value) -> Context {
         let mut values = self.values(id);
         for name in VALUES {
             values.set(name, text(&event["params"][name]));
         }
-        let sentence = event["params"].as_object().map(sentence);
+        let summary = event["params"].as_object().map(summary);
         values
             .with("event", text(&event["eventTypeKey"]))
-            .with("text", sentence.unwrap_or_default())
+            .with("text", summary.unwrap_or_default())
     }
 
     /// Returns the template values of a message. Missing values are empty.
-    pub(super) fn values_of_letter(&self, id: &str, letter: &Letter<'_>) -> Context {
-        let content = letter.content;
+    pub(super) fn message_values(&self, id: &str, outbound: &OutboundMessage<'_>) -> Context {
+        let content = outbound.content;
         let or_empty = |text: &Option<String>| text.clone().unwrap_or_default();
         self.values(id)
-            .with("address", letter.address)
+            .with("address", outbound.address)
             .with("button", or_empty(&content.button))
-            .with("channel", letter.kind.name())
+            .with("channel", outbound.kind.name())
             .with("from", or_empty(&content.from))
             .with("html", or_empty(&content.html))
             .with("image", or_empty(&content.image))
@@ -144,33 +144,34 @@ impl Http {
             .with("subject", or_empty(&content.subject))
             .with("text", or_empty(&content.text))
             .with("title", or_empty(&content.title))
-            .with("unsubscribe", letter.unsubscribe.unwrap_or_default())
+            .with("unsubscribe", outbound.unsubscribe.unwrap_or_default())
     }
 
-    fn url(&self, values: &Context) -> Result<Url, Unmade> {
+    fn url(&self, values: &Context) -> Result<Url, RequestError> {
         let rendered = self.config.url.render(values, Escape::Url);
-        let rendered = rendered.map_err(|error| unrendered("`url`", &error))?;
-        let odd = || Unmade::Letter("URL".to_owned());
-        let url = Url::parse(&rendered).map_err(|_| odd())?;
+        let rendered = rendered.map_err(|error| template_error("`url`", &error))?;
+        let invalid = || RequestError::Message("URL".to_owned());
+        let url = Url::parse(&rendered).map_err(|_| invalid())?;
         // Values are escaped, but a value of `..` would leave the configured path.
         let path = rendered.split(['?', '#']).next().unwrap_or_default();
-        let leads_out = path.split('/').any(|part| matches!(part, "." | ".."));
-        if leads_out || url.origin() != self.config.sample.origin() {
-            return Err(odd());
+        let leaves_path = path.split('/').any(|part| matches!(part, "." | ".."));
+        if leaves_path || url.origin() != self.config.sample_url.origin() {
+            return Err(invalid());
         }
         Ok(url)
     }
 
-    fn headers(&self, values: &Context, headers: &mut HeaderMap) -> Result<(), Unmade> {
+    fn headers(&self, values: &Context, headers: &mut HeaderMap) -> Result<(), RequestError> {
         if let (Some((name, _)), Some(password)) = (&self.config.login, &self.password) {
             let name = name.render(values, Escape::None);
-            let name = name.map_err(|error| unrendered("`username`", &error))?;
+            let name = name.map_err(|error| template_error("`username`", &error))?;
             let login = BASE64_STANDARD.encode(format!("{name}:{password}"));
             set(headers, AUTHORIZATION, &format!("Basic {login}"))?;
         }
         for (name, value) in &self.config.headers {
             let value = value.render(values, Escape::None);
-            let value = value.map_err(|error| unrendered(&format!("the header {name}"), &error))?;
+            let value =
+                value.map_err(|error| template_error(&format!("the header {name}"), &error))?;
             if !value.is_empty() {
                 set(headers, name.clone(), &value)?;
             }
@@ -178,22 +179,22 @@ impl Http {
         Ok(())
     }
 
-    fn body(&self, values: &Context, event: &str) -> Result<Vec<u8>, Unmade> {
+    fn body(&self, values: &Context, event: &str) -> Result<Vec<u8>, RequestError> {
         match &self.config.body {
-            Body::None => Ok(Vec::new()),
-            Body::Event => Ok(event.as_bytes().to_vec()),
-            Body::Json(json) => {
+            RequestBody::None => Ok(Vec::new()),
+            RequestBody::Event => Ok(event.as_bytes().to_vec()),
+            RequestBody::Json(json) => {
                 let json = json
                     .render(values)
-                    .map_err(|error| unrendered("`json`", &error))?;
+                    .map_err(|error| template_error("`json`", &error))?;
                 Ok(json.to_string().into_bytes())
             }
-            Body::Form(fields) => {
+            RequestBody::Form(fields) => {
                 let mut form = form_urlencoded::Serializer::new(String::new());
                 for (name, template) in fields {
                     let value = template.render(values, Escape::None);
-                    let value = value.map_err(|error| unrendered("`form`", &error))?;
-                    if !value.is_empty() || !template.reads() {
+                    let value = value.map_err(|error| template_error("`form`", &error))?;
+                    if !value.is_empty() || !template.has_references() {
                         form.append_pair(name, &value);
                     }
                 }
@@ -208,9 +209,9 @@ fn text(value: &Value) -> &str {
 }
 
 /// Sets a header. Rejects values with line breaks, which could inject another header.
-fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) -> Result<(), Unmade> {
-    let mut value =
-        HeaderValue::from_str(value).map_err(|_| Unmade::Letter(format!("header {name}")))?;
+fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) -> Result<(), RequestError> {
+    let mut value = HeaderValue::from_str(value)
+        .map_err(|_| RequestError::Message(format!("header {name}")))?;
     value.set_sensitive(true);
     headers.insert(name, value);
     Ok(())

@@ -36,14 +36,15 @@ pub(super) struct Connection {
     /// Time limit of each exchange.
     timeout: Duration,
     /// True while requests and replies are in step.
-    in_step: bool,
+    in_sync: bool,
 }
 
 impl Connection {
     /// Connects, encrypts and logs in as configured.
     pub(super) fn open(server: &Server) -> Result<Connection, Error> {
         let timeout = server.timeout;
-        let wire = Wire::connect(&server.host, server.port, timeout).map_err(Error::Unconnected)?;
+        let wire =
+            Wire::connect(&server.host, server.port, timeout).map_err(Error::ConnectFailed)?;
         let mut stream = Stream::plain(wire);
         if let Encryption::Tls(config, name) = &server.encryption {
             stream.encrypt(config, name, timeout)?;
@@ -52,19 +53,19 @@ impl Connection {
             stream: BufReader::new(stream),
             extensions: Extensions::default(),
             timeout,
-            in_step: true,
+            in_sync: true,
         };
         connection.stream.get_mut().begin(timeout);
-        connection.positive()?;
+        connection.read_positive()?;
         connection.hello(&server.hello)?;
         if let Encryption::Starttls(config, name) = &server.encryption {
             if !connection.extensions.starttls {
                 return Err(Error::Unsupported("STARTTLS"));
             }
             connection.command("STARTTLS")?;
-            connection.nothing_more()?;
+            connection.expect_no_input()?;
             let encrypted = connection.stream.get_mut().encrypt(config, name, timeout);
-            connection.in_step &= encrypted.is_ok();
+            connection.in_sync &= encrypted.is_ok();
             encrypted?;
             // Extensions offered before encryption may have been forged.
             connection.hello(&server.hello)?;
@@ -77,12 +78,12 @@ impl Connection {
 
     /// Rejects a server that sends more than one reply: later replies could not be matched with
     /// commands, and before encryption they may be injected.
-    fn nothing_more(&mut self) -> Result<(), Error> {
+    fn expect_no_input(&mut self) -> Result<(), Error> {
         match self.stream.buffer().is_empty() {
             true => Ok(()),
             false => {
-                self.in_step = false;
-                Err(Error::NoSmtp)
+                self.in_sync = false;
+                Err(Error::InvalidReply)
             }
         }
     }
@@ -103,7 +104,7 @@ impl Connection {
         }
         for line in ["AUTH LOGIN", &STANDARD.encode(user)] {
             if self.command(line)?.code != 334 {
-                return Err(Error::NoSmtp);
+                return Err(Error::InvalidReply);
             }
         }
         self.logged_in(&STANDARD.encode(password))
@@ -113,7 +114,7 @@ impl Connection {
         match self.command(line)?.code {
             235 => Ok(()),
             // The server asks for more.
-            _ => Err(Error::NoSmtp),
+            _ => Err(Error::InvalidReply),
         }
     }
 
@@ -124,15 +125,15 @@ impl Connection {
             self.rcpt_to(address)?;
         }
         if self.command("DATA")?.code != 354 {
-            return Err(Error::NoSmtp);
+            return Err(Error::InvalidReply);
         }
         let seconds = mail.len() as u64 / MIN_BYTES_PER_SECOND;
         let time = self.timeout.saturating_add(Duration::from_secs(seconds));
-        self.write(&dotted(mail), time)?;
+        self.write(&dot_stuffed(mail), time)?;
         self.stream.get_mut().begin(self.timeout);
-        match self.positive()?.code {
+        match self.read_positive()?.code {
             200..300 => Ok(()),
-            _ => Err(Error::NoSmtp),
+            _ => Err(Error::InvalidReply),
         }
     }
 
@@ -171,35 +172,35 @@ impl Connection {
         if line.contains(|c: char| c.is_ascii_control()) {
             return Err(Error::Unsupported("a line break in a command"));
         }
-        self.nothing_more()?;
+        self.expect_no_input()?;
         self.write(format!("{line}\r\n").as_bytes(), self.timeout)?;
-        self.positive()
+        self.read_positive()
     }
 
     fn write(&mut self, bytes: &[u8], time: Duration) -> Result<(), Error> {
         let stream = self.stream.get_mut();
         stream.begin(time);
         let written = stream.write_all(bytes).and_then(|()| stream.flush());
-        self.in_step &= written.is_ok();
+        self.in_sync &= written.is_ok();
         Ok(written?)
     }
 
     /// Reads a reply and fails unless it is positive.
-    fn positive(&mut self) -> Result<Reply, Error> {
-        let reply = self.reply()?;
+    fn read_positive(&mut self) -> Result<Reply, Error> {
+        let reply = self.read_reply()?;
         match reply.is_positive() {
             true => Ok(reply),
             false => Err(Error::Rejected(reply)),
         }
     }
 
-    fn reply(&mut self) -> Result<Reply, Error> {
+    fn read_reply(&mut self) -> Result<Reply, Error> {
         let reply = match Reply::read(&mut self.stream) {
             Ok(Some(reply)) => Ok(reply),
-            Ok(None) => Err(Error::NoSmtp),
+            Ok(None) => Err(Error::InvalidReply),
             Err(error) => Err(error.into()),
         };
-        self.in_step &= reply.is_ok();
+        self.in_sync &= reply.is_ok();
         reply
     }
 }
@@ -207,7 +208,7 @@ impl Connection {
 /// Sends QUIT without waiting for the reply: everything that matters was confirmed before.
 impl Drop for Connection {
     fn drop(&mut self) {
-        if self.in_step {
+        if self.in_sync {
             let _gone = self.write(b"QUIT\r\n", MAX_QUIT);
         }
         self.stream.get_mut().close();
@@ -243,23 +244,23 @@ pub(super) fn extensions(reply: &Reply) -> Extensions {
 
 /// Escapes an email for DATA and appends the end mark. A leading dot is doubled, because a line
 /// with only a dot ends the email (RFC 5321, 4.5.2).
-fn dotted(mail: &[u8]) -> Vec<u8> {
-    let mut dotted = Vec::with_capacity(mail.len() + mail.len() / 64 + 8);
+fn dot_stuffed(mail: &[u8]) -> Vec<u8> {
+    let mut dot_stuffed = Vec::with_capacity(mail.len() + mail.len() / 64 + 8);
     let mut begins = true;
     let mut before = 0;
     for &byte in mail {
         if begins && byte == b'.' {
-            dotted.push(b'.');
+            dot_stuffed.push(b'.');
         }
-        dotted.push(byte);
+        dot_stuffed.push(byte);
         begins = before == b'\r' && byte == b'\n';
         before = byte;
     }
     if !begins {
-        dotted.extend_from_slice(b"\r\n");
+        dot_stuffed.extend_from_slice(b"\r\n");
     }
-    dotted.extend_from_slice(b".\r\n");
-    dotted
+    dot_stuffed.extend_from_slice(b".\r\n");
+    dot_stuffed
 }
 
 #[cfg(test)]
@@ -276,8 +277,8 @@ mod tests {
             (".a\r\n..b\r\n", "..a\r\n...b\r\n.\r\n"),
             ("a.\r\nb.", "a.\r\nb.\r\n.\r\n"),
         ] {
-            let dotted = String::from_utf8(dotted(mail.as_bytes())).unwrap();
-            assert_eq!(dotted, on_the_wire, "{mail:?}");
+            let dot_stuffed = String::from_utf8(dot_stuffed(mail.as_bytes())).unwrap();
+            assert_eq!(dot_stuffed, on_the_wire, "{mail:?}");
         }
     }
 

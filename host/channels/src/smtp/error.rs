@@ -10,13 +10,13 @@ use super::wire::TooLong;
 #[derive(Debug)]
 pub(super) enum Error {
     /// The connection could not be established.
-    Unconnected(io::Error),
+    ConnectFailed(io::Error),
     /// The connection was lost, or the server did not reply in time.
     Network(io::Error),
     /// The TLS handshake failed, because of the offered parameters or the certificate.
     Tls(rustls::Error),
     /// The server closed the connection, or its reply was not SMTP.
-    NoSmtp,
+    InvalidReply,
     /// The server's reply is too long.
     TooLong,
     /// The server lacks an extension that the email or the configuration needs.
@@ -30,8 +30,8 @@ impl Error {
     /// transaction: unless it rejected the email or was not asked.
     pub(super) fn is_ambiguous(&self) -> bool {
         match self {
-            Error::Network(_) | Error::NoSmtp | Error::TooLong | Error::Tls(_) => true,
-            Error::Unconnected(_) | Error::Unsupported(_) | Error::Rejected(_) => false,
+            Error::Network(_) | Error::InvalidReply | Error::TooLong | Error::Tls(_) => true,
+            Error::ConnectFailed(_) | Error::Unsupported(_) | Error::Rejected(_) => false,
         }
     }
 }
@@ -45,7 +45,7 @@ impl From<rustls::Error> for Error {
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Error {
         if error.kind() == io::ErrorKind::UnexpectedEof {
-            return Error::NoSmtp;
+            return Error::InvalidReply;
         }
         match error.get_ref() {
             Some(inner) if inner.is::<TooLong>() => Error::TooLong,
@@ -69,12 +69,12 @@ impl fmt::Display for Error {
             Error::Network(error) if error.kind() == io::ErrorKind::TimedOut => {
                 f.write_str("the mail server did not answer in time")
             }
-            Error::NoSmtp => {
+            Error::InvalidReply => {
                 f.write_str("the mail server closed the connection or sent an invalid SMTP reply")
             }
             Error::TooLong => write!(f, "the connection to the mail server failed: {TooLong}"),
             Error::Unsupported(what) => write!(f, "{what} is not supported by the mail server"),
-            Error::Unconnected(error) | Error::Network(error) => {
+            Error::ConnectFailed(error) | Error::Network(error) => {
                 write!(f, "the connection to the mail server failed: {error}")
             }
             Error::Tls(error) => write!(f, "the connection to the mail server failed: {error}"),

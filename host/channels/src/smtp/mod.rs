@@ -2,13 +2,13 @@
 //!
 //! An email goes to the [`server`] over a persistent [connection] from the [pool]; each exchange is
 //! limited in time and bytes ([`wire`]). Replies are parsed by [`reply`] and permanent rejections
-//! are classified by [`answer`]: a rejection fails the delivery only if it concerns the message or
+//! are classified by [`rejection`]: a rejection fails the delivery only if it concerns the message or
 //! its address.
 
-mod answer;
 mod connection;
 mod error;
 mod pool;
+mod rejection;
 mod reply;
 mod server;
 #[cfg(test)]
@@ -19,13 +19,13 @@ use std::sync::Arc;
 
 use lettre::address::Envelope;
 
-use self::answer::{Fault, Refusal};
 use self::error::Error;
 use self::pool::Pool;
+use self::rejection::{Blame, Rejection};
 use self::server::Server;
-use super::complaints::Complaints;
-use super::mail::mail;
-use super::{Channel, Handover, Letter, Limits};
+use super::log_throttle::LogThrottle;
+use super::mime::format_email;
+use super::{Channel, DeliveryOutcome, Limits, OutboundMessage};
 use promoflow_config::SmtpConfig;
 use promoflow_model::message::ChannelKind;
 
@@ -35,7 +35,7 @@ pub struct Smtp {
     pool: Arc<Pool>,
     sender: String,
     limits: Limits,
-    complaints: Complaints,
+    log_throttle: LogThrottle,
 }
 
 impl Smtp {
@@ -49,12 +49,12 @@ impl Smtp {
                 concurrency: usize::try_from(config.connections).unwrap_or(1),
                 rate: None,
             },
-            complaints: Complaints::default(),
+            log_throttle: LogThrottle::default(),
         })
     }
 
     /// Handles an error before the email was started: the delivery may use another alternative.
-    fn unreached(&self, envelope: &Envelope, error: &Error) -> Handover {
+    fn connect_failed(&self, envelope: &Envelope, error: &Error) -> DeliveryOutcome {
         match error {
             Error::Tls(_) | Error::Unsupported(_) => self.later(error, true, false),
             _ => self.failed(envelope, error, false),
@@ -62,12 +62,12 @@ impl Smtp {
     }
 
     /// Handles an error. `is_ambiguous`: the server may have accepted the email.
-    fn failed(&self, envelope: &Envelope, error: &Error, is_ambiguous: bool) -> Handover {
-        let ours = match (Refusal::of(error), error) {
-            (Some(refusal), _) => match refusal.fault() {
-                Fault::Letter => false,
-                Fault::Ours => true,
-                Fault::Unknown => self.server.refuses_everybody(envelope, &refusal),
+    fn failed(&self, envelope: &Envelope, error: &Error, is_ambiguous: bool) -> DeliveryOutcome {
+        let ours = match (Rejection::of(error), error) {
+            (Some(rejection), _) => match rejection.blame() {
+                Blame::Message => false,
+                Blame::Installation => true,
+                Blame::Unknown => self.server.rejects_everyone(envelope, &rejection),
             },
             // A non-ASCII address is the recipient's problem; any other missing extension is ours.
             (None, Error::Unsupported(_)) => envelope.to().iter().all(is_ascii),
@@ -75,22 +75,22 @@ impl Smtp {
         };
         match ours {
             true => self.later(error, true, is_ambiguous),
-            false => Handover::Refused {
+            false => DeliveryOutcome::PermanentFailure {
                 error: error.to_string(),
             },
         }
     }
 
     /// Returns a retryable failure. `ours`: an operator must fix the configuration first.
-    fn later(&self, error: &Error, ours: bool, is_ambiguous: bool) -> Handover {
+    fn later(&self, error: &Error, ours: bool, is_ambiguous: bool) -> DeliveryOutcome {
         if ours {
             let complaint = format!("the mail server refuses this installation: {error}");
-            self.complaints.tell(complaint);
+            self.log_throttle.log(complaint);
         }
-        Handover::Later {
+        DeliveryOutcome::RetryableFailure {
             error: error.to_string(),
             after: None,
-            unclear: is_ambiguous,
+            ambiguous: is_ambiguous,
         }
     }
 }
@@ -102,7 +102,7 @@ fn is_ascii(address: &lettre::Address) -> bool {
 }
 
 impl Channel for Smtp {
-    fn takes(&self, kind: ChannelKind) -> bool {
+    fn supports(&self, kind: ChannelKind) -> bool {
         kind == ChannelKind::Email
     }
 
@@ -110,19 +110,19 @@ impl Channel for Smtp {
         self.limits
     }
 
-    fn deliver(&self, letter: &Letter<'_>) -> Handover {
-        let mail = match mail(letter, &self.sender) {
+    fn deliver(&self, outbound: &OutboundMessage<'_>) -> DeliveryOutcome {
+        let mail = match format_email(outbound, &self.sender) {
             Ok(mail) => mail,
-            Err(error) => return Handover::Refused { error },
+            Err(error) => return DeliveryOutcome::PermanentFailure { error },
         };
         let mut connection = match self.pool.take(&self.server) {
             Ok(connection) => connection,
-            Err(error) => return self.unreached(mail.envelope(), &error),
+            Err(error) => return self.connect_failed(mail.envelope(), &error),
         };
         match connection.send(mail.envelope(), &mail.formatted()) {
             Ok(()) => {
                 self.pool.keep(connection);
-                Handover::Delivered
+                DeliveryOutcome::Delivered
             }
             Err(error) => {
                 // Close it before asking the server again.
@@ -144,8 +144,8 @@ pub fn read_replies(mut bytes: &[u8]) -> usize {
         let code = reply.code.to_string();
         let is_permanent = reply.is_permanent();
         let rejected = Error::Rejected(reply);
-        let refusal = Refusal::of(&rejected);
-        assert_eq!(refusal.is_some(), is_permanent, "{rejected:?}");
+        let rejection = Rejection::of(&rejected);
+        assert_eq!(rejection.is_some(), is_permanent, "{rejected:?}");
         // The reply's text may quote an address: only its code and status are printed.
         let told = rejected.to_string();
         let status = |c: char| c.is_ascii_digit() || c == '.' || c == ' ';
@@ -154,8 +154,8 @@ pub fn read_replies(mut bytes: &[u8]) -> usize {
             what.is_some_and(|what| what.starts_with(&code) && what.chars().all(status)),
             "{told}"
         );
-        if let Some(refusal) = refusal {
-            refusal.fault();
+        if let Some(rejection) = rejection {
+            rejection.blame();
         }
         count += 1;
     }

@@ -10,19 +10,19 @@ use rustls::ClientConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 
-use super::answer::Refusal;
 use super::connection::Connection;
 use super::error::Error;
+use super::rejection::Rejection;
 use promoflow_config as config;
 use promoflow_config::{Security, SmtpConfig};
 use promoflow_net::client_config;
 
 /// The mailbox that every domain has (RFC 5321, 4.5.1).
-const EVERYWHERE: &str = "postmaster";
+const POSTMASTER: &str = "postmaster";
 /// Maximum size of the CA file in bytes; all public authorities together need a quarter of a MiB.
 const MAX_CA_BYTES: u64 = 4 << 20;
 /// The EHLO name of a host without a name.
-const NAMELESS: &str = "[127.0.0.1]";
+const FALLBACK_EHLO: &str = "[127.0.0.1]";
 
 /// The encryption of connections.
 pub(super) enum Encryption {
@@ -62,10 +62,10 @@ impl Server {
             port: config.port(),
             encryption: match config.security {
                 Security::None => Encryption::None,
-                Security::Starttls => Encryption::Starttls(trusted(config)?, name()?),
-                Security::Tls => Encryption::Tls(trusted(config)?, name()?),
+                Security::Starttls => Encryption::Starttls(tls_config(config)?, name()?),
+                Security::Tls => Encryption::Tls(tls_config(config)?, name()?),
             },
-            hello: config.hello.clone().unwrap_or_else(machine),
+            hello: config.hello.clone().unwrap_or_else(host_name),
             credentials,
             timeout: Duration::from_secs(config.timeout_seconds),
         })
@@ -74,7 +74,7 @@ impl Server {
     /// Checks whether a rejection is unrelated to the message: the server also rejects the
     /// connection, the login or the sender, or it rejects the postmaster of the recipient's domain
     /// with the same reply. Nothing is sent.
-    pub(super) fn refuses_everybody(&self, envelope: &Envelope, refusal: &Refusal) -> bool {
+    pub(super) fn rejects_everyone(&self, envelope: &Envelope, rejection: &Rejection) -> bool {
         let Ok(mut connection) = Connection::open(self) else {
             return true;
         };
@@ -82,13 +82,13 @@ impl Server {
             return true;
         }
         let contact = envelope.to().first();
-        let Some(Ok(postmaster)) = contact.map(|to| Address::new(EVERYWHERE, to.domain())) else {
+        let Some(Ok(postmaster)) = contact.map(|to| Address::new(POSTMASTER, to.domain())) else {
             return false;
         };
         match connection.rcpt_to(&postmaster) {
             Ok(()) => false,
-            Err(error) => match Refusal::of(&error) {
-                Some(same) => same == *refusal,
+            Err(error) => match Rejection::of(&error) {
+                Some(same) => same == *rejection,
                 // A temporary rejection or a lost connection proves nothing.
                 None => !matches!(error, Error::Rejected(_)),
             },
@@ -97,16 +97,16 @@ impl Server {
 }
 
 /// Returns the host's name.
-fn machine() -> String {
+fn host_name() -> String {
     let name = hostname::get()
         .ok()
         .and_then(|name| name.into_string().ok());
     name.filter(|name| config::is_smtp_name(name))
-        .unwrap_or_else(|| NAMELESS.to_owned())
+        .unwrap_or_else(|| FALLBACK_EHLO.to_owned())
 }
 
 /// Returns the TLS configuration with the trusted authorities.
-fn trusted(config: &SmtpConfig) -> anyhow::Result<Arc<ClientConfig>> {
+fn tls_config(config: &SmtpConfig) -> anyhow::Result<Arc<ClientConfig>> {
     let further = match &config.ca_file {
         Some(file) => {
             let name = file.display();

@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use promoflow_config::{Config, Transport};
-use promoflow_model::message::Content;
+use promoflow_model::message::RenderedMessage;
 
 /// The misbehaviour of a server.
 #[derive(Clone, Copy, Debug)]
-enum Mischief {
+enum Misbehaviour {
     Silence,
     /// Sends an endless reply, one line at a time.
     Lines,
@@ -28,15 +28,15 @@ enum Mischief {
     HangUp,
 }
 
-impl Mischief {
+impl Misbehaviour {
     fn run(self, stream: &mut TcpStream) {
         let (bytes, pause): (&[u8], _) = match self {
-            Mischief::HangUp => return,
-            Mischief::Silence => (b"", 50),
-            Mischief::Lines => (b"250-x\r\n", 50),
-            Mischief::Bytes => (b"2", 50),
-            Mischief::Endless => (&[b'2'; 4096], 0),
-            Mischief::EndlessLines => (&b"250-x\r\n".repeat(1000)[..], 0),
+            Misbehaviour::HangUp => return,
+            Misbehaviour::Silence => (b"", 50),
+            Misbehaviour::Lines => (b"250-x\r\n", 50),
+            Misbehaviour::Bytes => (b"2", 50),
+            Misbehaviour::Endless => (&[b'2'; 4096], 0),
+            Misbehaviour::EndlessLines => (&b"250-x\r\n".repeat(1000)[..], 0),
         };
         let began = Instant::now();
         // The reader must end the exchange.
@@ -109,17 +109,17 @@ fn smtp(port: u16, more: &str) -> Smtp {
     Smtp::new(smtp).unwrap()
 }
 
-fn deliver(smtp: &Smtp) -> Handover {
-    let content = Content {
+fn deliver(smtp: &Smtp) -> DeliveryOutcome {
+    let content = RenderedMessage {
         subject: Some("A code".into()),
         text: Some("A-1\n.\n".into()),
-        ..Content::default()
+        ..RenderedMessage::default()
     };
-    smtp.deliver(&letter(&content))
+    smtp.deliver(&outbound(&content))
 }
 
-fn letter(content: &Content) -> Letter<'_> {
-    Letter {
+fn outbound(content: &RenderedMessage) -> OutboundMessage<'_> {
+    OutboundMessage {
         unsubscribe: None,
         id: "delivery-1",
         installation: "a",
@@ -130,13 +130,15 @@ fn letter(content: &Content) -> Letter<'_> {
 }
 
 /// Delivers a message and returns whether the outcome is ambiguous. The attempt must end soon.
-fn unclear(smtp: &Smtp, case: &str) -> (bool, String) {
+fn ambiguous(smtp: &Smtp, case: &str) -> (bool, String) {
     let began = Instant::now();
-    let handover = deliver(smtp);
+    let outcome = deliver(smtp);
     let took = began.elapsed();
     assert!(took < Duration::from_secs(5), "{case}: {took:?}");
-    match handover {
-        Handover::Later { unclear, error, .. } => (unclear, error),
+    match outcome {
+        DeliveryOutcome::RetryableFailure {
+            ambiguous, error, ..
+        } => (ambiguous, error),
         other => panic!("{case}: {other:?}"),
     }
 }
@@ -145,30 +147,30 @@ fn unclear(smtp: &Smtp, case: &str) -> (bool, String) {
 fn an_endless_reply_fails_the_attempt_at_every_stage() {
     let mut cases = Vec::new();
     for stage in ["", "EHLO", "MAIL", "RCPT", "DATA", "."] {
-        for mischief in [
-            Mischief::Silence,
-            Mischief::Lines,
-            Mischief::Bytes,
-            Mischief::Endless,
-            Mischief::EndlessLines,
-            Mischief::HangUp,
+        for misbehaviour in [
+            Misbehaviour::Silence,
+            Misbehaviour::Lines,
+            Misbehaviour::Bytes,
+            Misbehaviour::Endless,
+            Misbehaviour::EndlessLines,
+            Misbehaviour::HangUp,
         ] {
-            cases.push((stage, mischief));
+            cases.push((stage, misbehaviour));
         }
     }
     thread::scope(|scope| {
-        for (stage, mischief) in cases {
+        for (stage, misbehaviour) in cases {
             scope.spawn(move || {
-                let case = format!("{stage} {mischief:?}");
-                let port = server(move |stream| until(stage, stream, |to| mischief.run(to)));
-                let (unclear, error) = unclear(&smtp(port, "security = \"none\"\n"), &case);
+                let case = format!("{stage} {misbehaviour:?}");
+                let port = server(move |stream| until(stage, stream, |to| misbehaviour.run(to)));
+                let (ambiguous, error) = ambiguous(&smtp(port, "security = \"none\"\n"), &case);
                 // From the sender on, the server has seen a part of the email.
                 let heard = !matches!(stage, "" | "EHLO");
-                assert_eq!(unclear, heard, "{case}: {error}");
-                let wanted = match mischief {
-                    Mischief::Silence | Mischief::Lines | Mischief::Bytes => "in time",
-                    Mischief::Endless | Mischief::EndlessLines => "more than 65536 bytes",
-                    Mischief::HangUp => "",
+                assert_eq!(ambiguous, heard, "{case}: {error}");
+                let wanted = match misbehaviour {
+                    Misbehaviour::Silence | Misbehaviour::Lines | Misbehaviour::Bytes => "in time",
+                    Misbehaviour::Endless | Misbehaviour::EndlessLines => "more than 65536 bytes",
+                    Misbehaviour::HangUp => "",
                 };
                 assert!(error.contains(wanted), "{case}: {error}");
             });
@@ -209,8 +211,8 @@ fn an_endless_tls_handshake_fails_the_attempt_unambiguously() {
                     });
                     let case = format!("{name} {security}");
                     let smtp = smtp(port, &format!("security = \"{security}\"\n"));
-                    let (unclear, error) = unclear(&smtp, &case);
-                    assert!(!unclear, "{case}: {error}");
+                    let (ambiguous, error) = ambiguous(&smtp, &case);
+                    assert!(!ambiguous, "{case}: {error}");
                 });
             }
         }
@@ -226,20 +228,23 @@ fn a_server_that_reads_no_data_fails_the_attempt() {
         });
     });
     let smtp = smtp(port, "security = \"none\"\n");
-    let content = Content {
+    let content = RenderedMessage {
         subject: Some("Long".into()),
         // More than the socket buffers hold.
         text: Some("long ".repeat(4 << 20)),
-        ..Content::default()
+        ..RenderedMessage::default()
     };
     let began = Instant::now();
-    let handover = smtp.deliver(&letter(&content));
+    let outcome = smtp.deliver(&outbound(&content));
     assert!(
         began.elapsed() < Duration::from_secs(15),
         "{:?}",
         began.elapsed()
     );
-    assert!(matches!(handover, Handover::Later { .. }), "{handover:?}");
+    assert!(
+        matches!(outcome, DeliveryOutcome::RetryableFailure { .. }),
+        "{outcome:?}"
+    );
 }
 
 #[test]
@@ -250,8 +255,11 @@ fn rejects_plaintext_injected_after_starttls() {
             thread::sleep(Duration::from_secs(1));
         });
     });
-    let (unclear, error) = unclear(&smtp(port, ""), "injected");
-    assert!(!unclear && error.contains("invalid SMTP reply"), "{error}");
+    let (ambiguous, error) = ambiguous(&smtp(port, ""), "injected");
+    assert!(
+        !ambiguous && error.contains("invalid SMTP reply"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -274,8 +282,8 @@ fn an_endless_login_fails_the_attempt() {
         "security = \"none\"\nusername = \"u\"\npassword = {{ file = {:?} }}\n",
         secret.path()
     );
-    let (unclear, _) = unclear(&smtp(port, &login), "login");
-    assert!(!unclear);
+    let (ambiguous, _) = ambiguous(&smtp(port, &login), "login");
+    assert!(!ambiguous);
 }
 
 #[test]
@@ -316,7 +324,7 @@ fn logs_in_with_a_mechanism_that_the_server_offers() {
             "security = \"none\"\nusername = \"u\"\npassword = {{ file = {:?} }}\n",
             secret.path()
         );
-        let (_, error) = unclear(&smtp(port, &login), offered);
+        let (_, error) = ambiguous(&smtp(port, &login), offered);
         let said: Vec<String> = said.try_iter().collect();
         assert_eq!(said, wanted, "{error}");
         let unsupported = error.contains("a login by PLAIN or LOGIN is not supported");
@@ -337,11 +345,11 @@ fn reuses_connections_and_replaces_dead_ones() {
         });
     });
     let smtp = smtp(port, "security = \"none\"\n");
-    assert_eq!(deliver(&smtp), Handover::Delivered);
+    assert_eq!(deliver(&smtp), DeliveryOutcome::Delivered);
     assert_eq!(connections.load(Ordering::SeqCst), 1);
-    assert_eq!(deliver(&smtp), Handover::Delivered);
+    assert_eq!(deliver(&smtp), DeliveryOutcome::Delivered);
     assert_eq!(connections.load(Ordering::SeqCst), 2, "replaced");
-    assert_eq!(deliver(&smtp), Handover::Delivered);
+    assert_eq!(deliver(&smtp), DeliveryOutcome::Delivered);
     assert_eq!(connections.load(Ordering::SeqCst), 2, "kept");
 }
 
@@ -351,7 +359,7 @@ fn only_a_positive_reply_to_the_end_of_data_means_delivered() {
         let port = server(move |stream| {
             until(".", stream, |to| to.write_all(reply.as_bytes()).unwrap());
         });
-        let (unclear, error) = unclear(&smtp(port, "security = \"none\"\n"), reply);
-        assert!(unclear, "{reply}: {error}");
+        let (ambiguous, error) = ambiguous(&smtp(port, "security = \"none\"\n"), reply);
+        assert!(ambiguous, "{reply}: {error}");
     }
 }

@@ -5,11 +5,11 @@ use promoflow_engine::import::ImportOptions;
 use promoflow_installation::Promoflow;
 use promoflow_model::pool::{DateFormat, UploadOptions};
 
-use crate::failure::{Done, Failure};
+use crate::context::CliContext;
+use crate::error::{CliError, CommandResult};
 use crate::input;
 use crate::input::Input;
 use crate::output::Out;
-use crate::session::Session;
 use crate::upload::{CsvArgs, FormatName, Upload, format_of};
 
 /// Upload codes from a CSV or JSON file.
@@ -65,32 +65,35 @@ pub(crate) struct Import {
 }
 
 impl Import {
-    pub(super) fn run(&self, session: &Session, out: &mut Out) -> Done {
+    pub(super) fn run(&self, context: &CliContext, out: &mut Out) -> CommandResult {
         // Opened before the database, so that a typo in the file's name does not create one.
         let input = input::open(&self.file)?;
         if self.dry_run {
-            return self.import(&session.rehearse()?.promoflow, input, out);
+            return self.import(&context.open_for_preview()?.promoflow, input, out);
         }
-        self.import(&session.open_or_make()?, input, out)
+        self.import(&context.open_or_create()?, input, out)
     }
 
-    fn import(&self, promoflow: &Promoflow, input: Input, out: &mut Out) -> Done {
+    fn import(&self, promoflow: &Promoflow, input: Input, out: &mut Out) -> CommandResult {
         let options = self.options(promoflow)?;
         let upload = Upload {
             strict: self.strict,
             dry_run: self.dry_run,
         };
-        upload.take(input, out, |reader, progress| {
+        upload.run(input, out, |reader, progress| {
             promoflow.import(reader, &options, progress)
         })
     }
 
-    fn options(&self, promoflow: &Promoflow) -> Result<ImportOptions, Failure> {
+    fn options(&self, promoflow: &Promoflow) -> Result<ImportOptions, CliError> {
         let expires = match &self.expires {
             Some(text) => {
                 let format = self.date_format.as_ref();
                 let parsed = promoflow.calendar()?.parse_expiry_as(text, format);
-                Some(parsed.map_err(|error| Failure::refused(format!("--expires: {error}")))?)
+                Some(
+                    parsed
+                        .map_err(|error| CliError::invalid_input(format!("--expires: {error}")))?,
+                )
             }
             None => None,
         };

@@ -5,8 +5,8 @@ use promoflow_model::clock::{Clock, SystemClock};
 use serde::Serialize;
 
 use super::{CodeJson, state};
-use crate::failure::{Done, Failure, Status};
-use crate::output::{GOOD, Out, WARNING, name, tame_line};
+use crate::error::{CliError, CommandResult, Status};
+use crate::output::{Out, SUCCESS, WARNING, name, sanitize_line};
 
 /// A delivery that contains a code.
 #[derive(Serialize)]
@@ -19,11 +19,11 @@ pub(super) struct DeliveryJson {
 }
 
 /// Shows one code.
-pub(super) fn show(promoflow: &Promoflow, code: &str, out: &mut Out) -> Done {
+pub(super) fn show(promoflow: &Promoflow, code: &str, out: &mut Out) -> CommandResult {
     let Some((row, deliveries)) = promoflow.code(code)? else {
         return Err(
-            Failure::failed(format_args!("no code `{code}` in the pool"))
-                .hint("run `promoflow codes list` for the codes; codes are case-sensitive"),
+            CliError::failed(format_args!("no code `{code}` in the pool"))
+                .with_hint("run `promoflow codes list` for the codes; codes are case-sensitive"),
         );
     };
     let calendar = promoflow.calendar()?;
@@ -37,27 +37,31 @@ pub(super) fn show(promoflow: &Promoflow, code: &str, out: &mut Out) -> Done {
             message: delivery.message.clone(),
         }));
         out.json(&shown)?;
-        return Ok(Status::Done);
+        return Ok(Status::Success);
     }
     let state = state(&row, SystemClock.now());
-    let style = if state == "available" { GOOD } else { WARNING };
+    let style = if state == "available" {
+        SUCCESS
+    } else {
+        WARNING
+    };
     let expires = calendar.format_expiry(row.expires);
     out.line(format_args!(
         "{}: {}",
-        tame_line(&row.code),
+        sanitize_line(&row.code),
         out.style(style, state)
     ))?;
     out.line(format_args!(
         "  type      {}",
-        tame_line(&row.lane.code_type)
+        sanitize_line(&row.code_group.code_type)
     ))?;
-    out.line(format_args!("  discount  {}", row.lane.discount))?;
+    out.line(format_args!("  discount  {}", row.code_group.discount))?;
     out.line(format_args!(
         "  expires   {}",
         expires.unwrap_or_else(|| "never".to_owned())
     ))?;
     if let Some(used) = &row.used_by {
-        out.line(format_args!("  contact   {}", tame_line(&used.contact)))?;
+        out.line(format_args!("  contact   {}", sanitize_line(&used.contact)))?;
         out.line(format_args!(
             "  run       {}, step {}, at {}",
             used.run, used.step, used.at
@@ -68,10 +72,10 @@ pub(super) fn show(promoflow: &Promoflow, code: &str, out: &mut Out) -> Done {
             "  delivery  {}: {} to {} by {}, {}",
             delivery.id,
             delivery.message,
-            tame_line(&delivery.address),
+            sanitize_line(&delivery.address),
             delivery.channel,
             name(&delivery.state)
         ))?;
     }
-    Ok(Status::Done)
+    Ok(Status::Success)
 }

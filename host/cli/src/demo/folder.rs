@@ -4,12 +4,12 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use promoflow_installation::maildir_beside;
+use promoflow_installation::default_maildir;
 
-use crate::failure::Failure;
+use crate::error::CliError;
 
 /// Marks a folder that a demo created, so that the next demo may replace its files.
-const MARK: &str = ".promoflow-demo";
+const MARKER_FILE: &str = ".promoflow-demo";
 /// The demo's database.
 pub(super) const DATABASE: &str = "shop.db";
 
@@ -38,23 +38,25 @@ pub(super) fn example(name: &str) -> &'static [u8] {
 }
 
 /// Prepares the folder: removes an earlier demo, and writes the files of the example.
-pub(super) fn prepare(folder: &Path) -> Result<(), Failure> {
+pub(super) fn prepare(folder: &Path) -> Result<(), CliError> {
     let cannot = |error: io::Error| {
-        Failure::failed(format_args!("cannot prepare {}: {error}", folder.display()))
+        CliError::failed(format_args!("cannot prepare {}: {error}", folder.display()))
     };
     if folder.exists() && !folder.is_dir() {
         let message = format!("{}: not a folder", folder.display());
-        return Err(Failure::refused(message).hint("name another folder with --dir"));
+        return Err(CliError::invalid_input(message).with_hint("name another folder with --dir"));
     }
     fs::create_dir_all(folder).map_err(cannot)?;
     let empty = fs::read_dir(folder).map_err(cannot)?.next().is_none();
-    if !empty && !folder.join(MARK).is_file() {
+    if !empty && !folder.join(MARKER_FILE).is_file() {
         let message = format!("{}: not empty, and not created by a demo", folder.display());
-        return Err(Failure::refused(message).hint("name an empty or new folder with --dir"));
+        return Err(
+            CliError::invalid_input(message).with_hint("name an empty or new folder with --dir")
+        );
     }
-    begin_anew(folder).map_err(cannot)?;
+    remove_earlier_demo(folder).map_err(cannot)?;
     fs::write(
-        folder.join(MARK),
+        folder.join(MARKER_FILE),
         "`promoflow demo` created this folder and replaces its files.\n",
     )
     .map_err(cannot)?;
@@ -65,7 +67,7 @@ pub(super) fn prepare(folder: &Path) -> Result<(), Failure> {
 }
 
 /// Removes the files of an earlier demo, and nothing else.
-fn begin_anew(folder: &Path) -> io::Result<()> {
+fn remove_earlier_demo(folder: &Path) -> io::Result<()> {
     let unless_absent = |removed: io::Result<()>| match removed {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
@@ -73,7 +75,7 @@ fn begin_anew(folder: &Path) -> io::Result<()> {
     for suffix in ["", "-wal", "-shm", "-executor"] {
         unless_absent(fs::remove_file(folder.join(format!("{DATABASE}{suffix}"))))?;
     }
-    unless_absent(fs::remove_dir_all(maildir_beside(&folder.join(DATABASE))))
+    unless_absent(fs::remove_dir_all(default_maildir(&folder.join(DATABASE))))
 }
 
 #[cfg(test)]
@@ -90,7 +92,7 @@ mod tests {
         prepare(&demo).unwrap();
         assert!(!demo.join(DATABASE).exists());
         assert!(demo.join("mine").exists());
-        fs::remove_file(demo.join(MARK)).unwrap();
+        fs::remove_file(demo.join(MARKER_FILE)).unwrap();
         assert!(prepare(&demo).is_err());
     }
 }

@@ -6,11 +6,11 @@ use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel};
 use std::thread;
 
-use promoflow_installation::Running;
+use promoflow_installation::EngineHandle;
 use promoflow_model::event::{Event, MAX_EVENT_BYTES};
 
-use super::answers::{Answer, Answers};
-use crate::failure::Failure;
+use super::results::{EventResult, EventResults};
+use crate::error::CliError;
 use crate::input::{Input, Line, next_line};
 use crate::output::Out;
 
@@ -20,41 +20,41 @@ const WINDOW: usize = 4096;
 /// Longer lines are not kept in memory. The size limit of events is checked elsewhere.
 const MAX_LINE_BYTES: usize = 16 * MAX_EVENT_BYTES;
 
-type Numbered = (u64, Answer);
+type Numbered = (u64, EventResult);
 
 /// Sends every event of a file, and collects the results in the order of the lines.
 pub(super) fn send_all(
-    running: &Running,
+    running: &EngineHandle,
     input: Input,
-    answers: &mut Answers,
+    results: &mut EventResults,
     out: &mut Out,
-) -> Result<(), Failure> {
-    let (places, freed) = sync_channel(WINDOW);
-    let (answer, answered) = channel();
+) -> Result<(), CliError> {
+    let (permits, permit_returns) = sync_channel(WINDOW);
+    let (result, receiver) = channel();
     thread::scope(|scope| {
-        let reading = scope.spawn(move || read_all(running, input, &places, &answer));
-        let taken = take_all(&answered, freed, answers, out);
+        let reading = scope.spawn(move || read_all(running, input, &permits, &result));
+        let collected = collect_all(&receiver, permit_returns, results, out);
         // The output failed: dropping the receiver makes the reader stop.
-        drop(answered);
+        drop(receiver);
         let read = reading
             .join()
-            .unwrap_or_else(|_| Err(Failure::failed("the reader of the file panicked")));
-        taken.and(read)
+            .unwrap_or_else(|_| Err(CliError::failed("the reader of the file panicked")));
+        collected.and(read)
     })
 }
 
 fn read_all(
-    running: &Running,
+    running: &EngineHandle,
     input: Input,
-    places: &SyncSender<()>,
-    answer: &Sender<Numbered>,
-) -> Result<(), Failure> {
+    permits: &SyncSender<()>,
+    result: &Sender<Numbered>,
+) -> Result<(), CliError> {
     let mut number = 0;
-    each(input, |line_number, event| {
-        if places.send(()).is_err() {
+    for_each_event(input, |line_number, event| {
+        if permits.send(()).is_err() {
             return Ok(ControlFlow::Break(()));
         }
-        let answer = answer.clone();
+        let result = result.clone();
         let at = number;
         number += 1;
         match event {
@@ -62,11 +62,12 @@ fn read_all(
                 let id = event.id.clone();
                 running.submit(event, move |receipt| {
                     // The receiver is gone if the output failed.
-                    let _gone = answer.send((at, Answer::of(id, Some(line_number), receipt)));
+                    let _gone =
+                        result.send((at, EventResult::from_reply(id, Some(line_number), receipt)));
                 });
             }
             Err(rejected) => {
-                let _gone = answer.send((at, rejected));
+                let _gone = result.send((at, rejected));
             }
         }
         Ok(ControlFlow::Continue(()))
@@ -74,16 +75,16 @@ fn read_all(
 }
 
 /// Calls `visit` with each event of a file and its line number, or with the error of the line.
-pub(super) fn each(
+pub(super) fn for_each_event(
     input: Input,
-    mut visit: impl FnMut(u64, Result<Event, Answer>) -> Result<ControlFlow<()>, Failure>,
-) -> Result<(), Failure> {
+    mut visit: impl FnMut(u64, Result<Event, EventResult>) -> Result<ControlFlow<()>, CliError>,
+) -> Result<(), CliError> {
     let Input { name, reader, .. } = input;
     let mut reader = BufReader::with_capacity(1 << 16, reader);
     let mut number = 0;
     loop {
         let line = next_line(&mut reader, MAX_LINE_BYTES)
-            .map_err(|error| Failure::failed(format_args!("{name}: cannot read: {error}")))?;
+            .map_err(|error| CliError::failed(format_args!("{name}: cannot read: {error}")))?;
         let Some(line) = line else { return Ok(()) };
         number += 1;
         if let Some(event) = read_event(line, number)
@@ -95,8 +96,8 @@ pub(super) fn each(
 }
 
 /// Parses the event of a line; `None` for a blank one.
-fn read_event(line: Line, number: u64) -> Option<Result<Event, Answer>> {
-    let rejected = |why: &str| Answer::rejected(None, Some(number), why.to_owned());
+fn read_event(line: Line, number: u64) -> Option<Result<Event, EventResult>> {
+    let rejected = |why: &str| EventResult::rejected(None, Some(number), why.to_owned());
     let text = match line {
         Line::Text(text) => text,
         Line::TooLong => return Some(Err(rejected("event: the line is too long"))),
@@ -113,37 +114,37 @@ fn read_event(line: Line, number: u64) -> Option<Result<Event, Answer>> {
     Some(Event::from_json(text).map_err(|error| {
         let body: Option<serde_json::Value> = serde_json::from_str(text).ok();
         let id = body.and_then(|body| body.get("id")?.as_str().map(str::to_owned));
-        Answer::rejected(id, Some(number), error.to_string())
+        EventResult::rejected(id, Some(number), error.to_string())
     }))
 }
 
-fn take_all(
-    answered: &Receiver<Numbered>,
-    freed: Receiver<()>,
-    answers: &mut Answers,
+fn collect_all(
+    receiver: &Receiver<Numbered>,
+    permit_returns: Receiver<()>,
+    results: &mut EventResults,
     out: &mut Out,
-) -> Result<(), Failure> {
-    let mut early = BTreeMap::new();
+) -> Result<(), CliError> {
+    let mut out_of_order = BTreeMap::new();
     let mut next = 0;
     loop {
-        let (number, answer) = match answered.try_recv() {
-            Ok(answer) => answer,
+        let (number, result) = match receiver.try_recv() {
+            Ok(result) => result,
             Err(TryRecvError::Disconnected) => return Ok(()),
             Err(TryRecvError::Empty) => {
                 // A client that sends one event after another waits for each result.
                 out.flush()?;
-                match answered.recv() {
-                    Ok(answer) => answer,
+                match receiver.recv() {
+                    Ok(result) => result,
                     Err(_) => return Ok(()),
                 }
             }
         };
-        early.insert(number, answer);
-        while let Some(answer) = early.remove(&next) {
+        out_of_order.insert(number, result);
+        while let Some(result) = out_of_order.remove(&next) {
             next += 1;
-            answers.take(answer, out)?;
+            results.add(result, out)?;
             // The reader reserved a place for it before.
-            let _ended = freed.recv();
+            let _ended = permit_returns.recv();
         }
     }
 }
@@ -152,7 +153,7 @@ fn take_all(
 mod tests {
     use super::*;
 
-    fn read(text: &str, number: u64) -> Option<Result<Event, Answer>> {
+    fn read(text: &str, number: u64) -> Option<Result<Event, EventResult>> {
         read_event(Line::Text(text.to_owned()), number)
     }
 

@@ -5,18 +5,18 @@ use std::io;
 use promoflow_store::DeliveryHistory;
 use serde_json::{Value, json};
 
-use crate::output::{Out, tame_line};
+use crate::output::{Out, sanitize_line};
 
 /// Adds the fields that only `outbox show` has.
 pub(super) fn json_of(mut row: Value, history: &DeliveryHistory) -> Value {
-    let ways = history.alternatives.iter();
+    let alternatives = history.alternatives.iter();
     row["due"] = json!(history.due.map(|due| due.to_string()));
     row["expires"] = json!(history.expires.map(|expires| expires.to_string()));
     row["hours"] = json!(history.hours.map(|hours| hours.to_string()));
-    row["alternative"] = json!(history.present);
-    row["alternatives"] = ways
+    row["alternative"] = json!(history.current);
+    row["alternatives"] = alternatives
         .map(
-            |way| json!({ "channel": way.channel, "address": way.address, "message": way.message }),
+            |alternative| json!({ "channel": alternative.channel, "address": alternative.address, "message": alternative.message }),
         )
         .collect();
     let attempts = history.attempts.iter();
@@ -36,7 +36,7 @@ pub(super) fn json_of(mut row: Value, history: &DeliveryHistory) -> Value {
 }
 
 /// Prints the history for people; alternatives only if there are several.
-pub(super) fn tell(history: &DeliveryHistory, out: &mut Out) -> io::Result<()> {
+pub(super) fn print(history: &DeliveryHistory, out: &mut Out) -> io::Result<()> {
     if let Some(hours) = &history.hours {
         out.line(format_args!("Allowed hours: {hours}"))?;
     }
@@ -44,10 +44,10 @@ pub(super) fn tell(history: &DeliveryHistory, out: &mut Out) -> io::Result<()> {
         out.line(format_args!("Due: {due}"))?;
     }
     if history.alternatives.len() > 1 {
-        for (number, way) in (0..).zip(&history.alternatives) {
-            let mark = if number == history.present { "*" } else { " " };
-            let address = tame_line(&way.address);
-            let (channel, message) = (way.channel, &way.message);
+        for (number, alternative) in (0..).zip(&history.alternatives) {
+            let mark = if number == history.current { "*" } else { " " };
+            let address = sanitize_line(&alternative.address);
+            let (channel, message) = (alternative.channel, &alternative.message);
             out.line(format_args!(
                 "{mark} {}. {channel} to {address}: {message}",
                 number + 1
@@ -56,9 +56,15 @@ pub(super) fn tell(history: &DeliveryHistory, out: &mut Out) -> io::Result<()> {
     }
     for attempt in &history.attempts {
         let outcome = attempt.outcome.as_deref().unwrap_or("unfinished");
-        let error = attempt.error.as_deref().map(tame_line).unwrap_or_default();
+        let error = attempt
+            .error
+            .as_deref()
+            .map(sanitize_line)
+            .unwrap_or_default();
         let by = match history.alternatives.get(attempt.alternative as usize) {
-            Some(way) if history.alternatives.len() > 1 => format!(" by {}", way.channel),
+            Some(alternative) if history.alternatives.len() > 1 => {
+                format!(" by {}", alternative.channel)
+            }
             _ => String::new(),
         };
         let (number, started) = (attempt.number, attempt.started);

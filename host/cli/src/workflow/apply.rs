@@ -6,17 +6,17 @@ use promoflow_model::message::Message;
 use promoflow_store::WorkflowState;
 
 use super::{WorkflowJson, sends};
-use crate::failure::{Done, Status, count, tell_diagnostics, tell_error, tell_note};
+use crate::context::CliContext;
+use crate::error::{CommandResult, Status, count, print_diagnostics, print_error, print_note};
 use crate::files::{Files, applied_file};
 use crate::input;
-use crate::output::{GOOD, Out};
-use crate::session::Session;
+use crate::output::{Out, SUCCESS};
 
 /// Checks workflows and stores them.
-pub(super) fn apply(session: &Session, files: &Files, out: &mut Out) -> Done {
+pub(super) fn apply(context: &CliContext, files: &Files, out: &mut Out) -> CommandResult {
     let sources = files.read(MAX_FILE_BYTES)?;
-    let promoflow = session.open_or_make()?;
-    let mut status = Status::Done;
+    let promoflow = context.open_or_create()?;
+    let mut status = Status::Success;
     for (name, source) in &sources {
         let file = promoflow.apply_workflows(name, source)?;
         let states = promoflow.workflows()?;
@@ -60,31 +60,36 @@ pub(super) fn apply(session: &Session, files: &Files, out: &mut Out) -> Done {
 }
 
 /// Reports the errors of workflows.
-pub(super) fn check(session: &Session, files: &Files, messages: &[String], out: &mut Out) -> Done {
+pub(super) fn check(
+    context: &CliContext,
+    files: &Files,
+    messages: &[String],
+    out: &mut Out,
+) -> CommandResult {
     let sources = files.read(MAX_FILE_BYTES)?;
-    let rehearsal = session.rehearse()?;
-    let mut status = Status::Done;
+    let preview = context.open_for_preview()?;
+    let mut status = Status::Success;
     let mut more: Vec<Message> = Vec::new();
     for name in messages {
         let source = input::read(name, MAX_FILE_BYTES)?;
-        let parsed = Promoflow::check_messages(name, &source, &input::folder_of(name));
-        tell_diagnostics(&parsed.diagnostics);
+        let parsed = Promoflow::check_messages(name, &source, &input::base_folder(name));
+        print_diagnostics(&parsed.diagnostics);
         if parsed.has_errors() {
-            status = Status::Refused;
+            status = Status::InvalidInput;
         }
         more.extend(parsed.items);
     }
     for (name, source) in &sources {
-        let parsed = rehearsal
+        let parsed = preview
             .promoflow
             .check_workflows_with(name, source, &more)?;
-        tell_diagnostics(&parsed.diagnostics);
+        print_diagnostics(&parsed.diagnostics);
         if out.is_json() {
             for diagnostic in &parsed.diagnostics {
                 out.json(diagnostic)?;
             }
             for workflow in &parsed.items {
-                let sends = rehearsal.promoflow.sendings(workflow, &more)?;
+                let sends = preview.promoflow.message_uses(workflow, &more)?;
                 out.json(&WorkflowJson {
                     sends: Some(sends.iter().map(sends::as_json).collect()),
                     ..WorkflowJson::new(workflow)
@@ -94,24 +99,24 @@ pub(super) fn check(session: &Session, files: &Files, messages: &[String], out: 
         if parsed.has_errors() {
             let errors = parsed.diagnostics.iter();
             let errors = errors.filter(|d| d.severity == Severity::Error).count();
-            tell_error(
+            print_error(
                 format_args!("{name}: {}", count(errors as u64, "error", "errors")),
                 None,
             );
-            status = Status::Refused;
+            status = Status::InvalidInput;
         } else if !out.is_json() {
             let ids: Vec<&str> = parsed.items.iter().map(|one| one.id.as_str()).collect();
-            let fine = out.style(GOOD, "no errors");
+            let fine = out.style(SUCCESS, "no errors");
             out.line(format_args!("{name}: {fine} in {}", ids.join(", ")))?;
             for workflow in &parsed.items {
-                for sending in rehearsal.promoflow.sendings(workflow, &more)? {
-                    sends::tell(&sending, out)?;
+                for message_use in preview.promoflow.message_uses(workflow, &more)? {
+                    sends::print(&message_use, out)?;
                 }
             }
         }
     }
-    if status == Status::Refused && rehearsal.is_empty() && messages.is_empty() {
-        tell_note(
+    if status == Status::InvalidInput && preview.is_empty() && messages.is_empty() {
+        print_note(
             "no database exists yet; name messages that you will apply later with --messages FILE",
         );
     }

@@ -4,24 +4,24 @@ use promoflow_model::workflow::{ParamValue, Repeat, Target, Workflow};
 use promoflow_store::{StoredWorkflow, WorkflowState};
 
 use super::WorkflowJson;
-use crate::failure::{Done, Status};
-use crate::output::{BOLD, GOOD, Out, WARNING, tame_line};
+use crate::error::{CommandResult, Status};
+use crate::output::{BOLD, Out, SUCCESS, WARNING, sanitize_line};
 
 /// Shows a workflow with its steps.
-pub(super) fn show(stored: &StoredWorkflow, out: &mut Out) -> Done {
+pub(super) fn show(stored: &StoredWorkflow, out: &mut Out) -> CommandResult {
     let workflow = &stored.workflow;
     if out.is_json() {
         out.json(&WorkflowJson {
             definition: Some(workflow),
             ..WorkflowJson::stored(stored)
         })?;
-        return Ok(Status::Done);
+        return Ok(Status::Success);
     }
     let state = match stored.state {
-        WorkflowState::Active => out.style(GOOD, "active"),
+        WorkflowState::Active => out.style(SUCCESS, "active"),
         WorkflowState::Paused => out.style(WARNING, "paused"),
     };
-    let title = out.style(BOLD, tame_line(&workflow.name));
+    let title = out.style(BOLD, sanitize_line(&workflow.name));
     out.line(format_args!(
         "{title} ({}), version {}, {state}",
         workflow.id, stored.version
@@ -29,7 +29,7 @@ pub(super) fn show(stored: &StoredWorkflow, out: &mut Out) -> Done {
     if let Some(reason) = &stored.reason {
         out.line(format_args!(
             "Paused: {}. Resume it with `promoflow workflow resume {}`.",
-            tame_line(reason),
+            sanitize_line(reason),
             workflow.id
         ))?;
     }
@@ -51,7 +51,7 @@ pub(super) fn show(stored: &StoredWorkflow, out: &mut Out) -> Done {
         out.line(format_args!("\n{}. {id}: {}", number + 1, step.block))?;
         for (name, value) in &step.with {
             let value = match value {
-                ParamValue::Text(text) => tame_line(text),
+                ParamValue::Text(text) => sanitize_line(text),
                 ParamValue::Json(value) => value.to_string(),
             };
             out.line(format_args!("     {name} = {value}"))?;
@@ -61,7 +61,7 @@ pub(super) fn show(stored: &StoredWorkflow, out: &mut Out) -> Done {
             out.line(format_args!("     {port} → {to}"))?;
         }
     }
-    Ok(Status::Done)
+    Ok(Status::Success)
 }
 
 /// Writes the steps in short: one line each, with the targets of its ports.
@@ -82,6 +82,6 @@ fn target_name(workflow: &Workflow, target: Target) -> &str {
     match target {
         Target::Step(to) => workflow.steps.get(to).map_or("?", |step| step.id.as_str()),
         Target::End => "end",
-        Target::Nowhere => "not connected: the run fails",
+        Target::Unconnected => "not connected: the run fails",
     }
 }

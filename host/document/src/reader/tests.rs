@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::Content;
+use crate::NodeValue;
 
 fn parse(bytes: &[u8]) -> (Vec<serde_json::Value>, String) {
     parse_named("f", bytes)
@@ -19,7 +19,7 @@ fn parse_named(name: &str, bytes: &[u8]) -> (Vec<serde_json::Value>, String) {
 }
 
 #[track_caller]
-fn refused(bytes: &[u8], expected: &str) {
+fn assert_rejected(bytes: &[u8], expected: &str) {
     let (_, faults) = parse(bytes);
     assert!(faults.contains(expected), "{faults:?} lacks {expected:?}");
 }
@@ -57,11 +57,11 @@ fn reads_yaml_1_1_booleans_as_text() {
 fn rejects_directives_that_yaml_reads_as_comments() {
     for directive in ["#if($x)you#end", "#foreach ($a in $b)", "#set($a = 1)"] {
         let (_, faults) = parse(format!("a: Привіт! {directive}\n").as_bytes());
-        let told = format!(
+        let expected = format!(
             "f:1:11: the text after ` #` is cut off: YAML reads `{directive}` as a comment\n  \
              hint: put the text in quotes, or write it below `|`"
         );
-        assert_eq!(faults, told, "{directive}");
+        assert_eq!(faults, expected, "{directive}");
     }
     for sound in [
         "a: b # if (x)",
@@ -99,7 +99,7 @@ fn reads_json_regardless_of_the_file_name() {
 
 #[test]
 fn rejects_invalid_json_with_position_and_hint() {
-    for (file, told) in [
+    for (file, expected) in [
         (
             "{\"a\": 1,\n}",
             "2:1: invalid JSON: trailing comma\n  hint: remove the comma",
@@ -145,7 +145,7 @@ fn rejects_invalid_json_with_position_and_hint() {
         ("", "f.json:1:1: the file is empty"),
     ] {
         let (_, faults) = parse_named("f.json", file.as_bytes());
-        assert!(faults.contains(told), "{file}: {faults}");
+        assert!(faults.contains(expected), "{file}: {faults}");
     }
     let (_, faults) = parse_named("f.json", b"{\"a\": \"x\\ud83c y\"}");
     assert!(
@@ -180,12 +180,12 @@ fn joins_surrogate_pairs_in_yaml() {
     assert_eq!(documents[0]["a"], "\\ud83c\\udf89\n");
     assert_eq!(documents[0]["b"], "\\ud83c\\udf89");
     assert_eq!(documents[0]["c"], "\\ud83c");
-    refused(b"a: \"\\ud83c\"", "two escapes, such as \\ud83c\\udf89");
+    assert_rejected(b"a: \"\\ud83c\"", "two escapes, such as \\ud83c\\udf89");
 }
 
 #[test]
 fn reports_text_that_needs_quotes() {
-    for (file, told) in [
+    for (file, expected) in [
         (
             "a: Sale: today",
             "hint: put the whole text in quotes, because it contains a colon: write `a`",
@@ -229,7 +229,7 @@ fn reports_text_that_needs_quotes() {
         ),
     ] {
         let (_, faults) = parse(file.as_bytes());
-        assert!(faults.contains(told), "{file}: {faults}");
+        assert!(faults.contains(expected), "{file}: {faults}");
     }
     for sound in [
         "a: 1 #one",
@@ -251,34 +251,34 @@ fn copies_the_anchored_value_for_an_alias() {
 
 #[test]
 fn rejects_invalid_utf8_and_yaml_with_position() {
-    refused(b"", "f:1:1: the file is empty");
-    refused(b"# only a comment\n", "f:1:1: the file is empty");
-    refused(
+    assert_rejected(b"", "f:1:1: the file is empty");
+    assert_rejected(b"# only a comment\n", "f:1:1: the file is empty");
+    assert_rejected(
         "a: 1\nbé: \u{e9}".as_bytes().split_last().unwrap().1,
         "f:2:5: invalid UTF-8\n  hint: save it as UTF-8",
     );
-    refused(b"a: [1\nb: 2\n", "invalid YAML");
-    refused(b"a:\n\tb: 1\n", "hint: indent with spaces");
-    refused(b"a: !secret x\n", "f:1:4: unknown tag `!secret`");
-    refused(b"? [a, b]\n: c\n", "a key must be text, found a list");
-    refused(b"a: *b\n", "f:1:");
-    refused(
+    assert_rejected(b"a: [1\nb: 2\n", "invalid YAML");
+    assert_rejected(b"a:\n\tb: 1\n", "hint: indent with spaces");
+    assert_rejected(b"a: !secret x\n", "f:1:4: unknown tag `!secret`");
+    assert_rejected(b"? [a, b]\n: c\n", "a key must be text, found a list");
+    assert_rejected(b"a: *b\n", "f:1:");
+    assert_rejected(
         b"a: &b 1\n---\nc: *b\n",
         "this alias has no matching anchor",
     );
-    refused(b"&a [*a]", "this alias has no matching anchor");
+    assert_rejected(b"&a [*a]", "this alias has no matching anchor");
 }
 
 #[test]
 fn rejects_files_that_would_exhaust_memory_or_stack() {
-    refused(&vec![b'a'; MAX_FILE_BYTES + 1], "the file is larger than");
-    refused(&b"[".repeat(100), "nested more than 64 levels deep");
+    assert_rejected(&vec![b'a'; MAX_FILE_BYTES + 1], "the file is larger than");
+    assert_rejected(&b"[".repeat(100), "nested more than 64 levels deep");
     // The parser looks ahead for the end of a key and reports these itself.
-    refused(&b"[".repeat(100_000), "recursion limit exceeded");
-    refused(&b"{a: ".repeat(100_000), "recursion limit exceeded");
-    refused(&b"- ".repeat(500_000), "nested more than 64 levels deep");
-    refused(&b"? ".repeat(500_000), "nested more than 64 levels deep");
-    refused(
+    assert_rejected(&b"[".repeat(100_000), "recursion limit exceeded");
+    assert_rejected(&b"{a: ".repeat(100_000), "recursion limit exceeded");
+    assert_rejected(&b"- ".repeat(500_000), "nested more than 64 levels deep");
+    assert_rejected(&b"? ".repeat(500_000), "nested more than 64 levels deep");
+    assert_rejected(
         format!("[{}]", "1,".repeat(60_000)).as_bytes(),
         "more than 50000 values",
     );
@@ -287,20 +287,20 @@ fn rejects_files_that_would_exhaust_memory_or_stack() {
         let below = format!("*a{}, ", level - 1).repeat(9);
         laughs.push_str(&format!("a{level}: &a{level} [{below}]\n"));
     }
-    refused(laughs.as_bytes(), "aliases repeat too much");
+    assert_rejected(laughs.as_bytes(), "aliases repeat too much");
     let long = format!(
         "a: &a {}\nb: [{}]\n",
         "x".repeat(500_000),
         "*a, ".repeat(10_000)
     );
-    refused(long.as_bytes(), "aliases repeat too much");
+    assert_rejected(long.as_bytes(), "aliases repeat too much");
 }
 
 /// Returns the file position of each `!` in the first value of the mapping.
 fn marks(file: &str) -> Vec<(u32, u32)> {
     let mut out = Diagnostics::new("f");
     let nodes = read(file.as_bytes(), &mut out);
-    let Content::Mapping(entries) = &nodes[0].content else {
+    let NodeValue::Mapping(entries) = &nodes[0].content else {
         panic!("{nodes:?}")
     };
     let scalar = entries[0].value.scalar().unwrap();

@@ -9,40 +9,42 @@ use serde::Serialize;
 use thiserror::Error;
 
 use promoflow_store::StoreError;
-use promoflow_tabular::{Kept, Reader, Row, RowError, RowPlace, Table, UploadError};
+use promoflow_tabular::{
+    BufferedUpload, Reader, Row, RowError, RowLocation, RowSchema, UploadError,
+};
 
 /// Batches that wait between the one being read and the one being stored.
-const AHEAD: usize = 0;
+const MAX_WAITING_BATCHES: usize = 0;
 /// Maximum number of errors that a report keeps; the rest are only counted.
-const MOST_ERRORS: usize = 1_000;
+const MAX_ERRORS: usize = 1_000;
 
 /// Limits of one batch.
 #[derive(Clone, Copy, Debug)]
-pub struct BatchSize<Row> {
+pub(crate) struct BatchSize<Row> {
     /// Maximum number of rows.
     pub rows: usize,
     /// Maximum size in bytes, so that memory stays bounded whatever the rows hold.
     pub bytes: usize,
     /// Returns the size of a row in bytes.
-    pub weigh: fn(&Row) -> usize,
+    pub row_bytes: fn(&Row) -> usize,
 }
 
 /// Rows that are stored in one call.
-pub struct Batch<Row> {
+pub(crate) struct Batch<Row> {
     /// The rows that were accepted.
-    pub good: Vec<Row>,
+    pub accepted: Vec<Row>,
     /// The locations of the accepted rows; empty if the line number says enough (CSV).
-    places: Vec<RowPlace>,
+    locations: Vec<RowLocation>,
     /// The errors of each rejected row.
-    pub bad: Vec<Vec<RowError>>,
+    pub rejected: Vec<Vec<RowError>>,
 }
 
 impl<Row> Batch<Row> {
     /// Returns the error for an accepted row that the store refuses.
-    pub fn refuse(&self, index: usize, line: u64, field: &str, message: String) -> RowError {
-        let place = self.places.get(index).copied();
+    pub(crate) fn row_error(&self, index: usize, line: u64, field: &str, message: String) -> RowError {
+        let place = self.locations.get(index).copied();
         place
-            .unwrap_or_else(|| RowPlace::line(line))
+            .unwrap_or_else(|| RowLocation::line(line))
             .error(field, message)
     }
 }
@@ -68,7 +70,7 @@ impl ImportReport {
     /// Counts a rejected row and keeps its errors.
     pub fn reject(&mut self, errors: Vec<RowError>) {
         self.rejected += 1;
-        let room = MOST_ERRORS.saturating_sub(self.errors.len());
+        let room = MAX_ERRORS.saturating_sub(self.errors.len());
         self.errors.extend(errors.into_iter().take(room));
     }
 
@@ -102,12 +104,12 @@ pub enum ImportError {
 /// A message from the reading thread.
 enum ReadAhead<Row> {
     Rows(Batch<Row>),
-    Ended(Ended),
+    EndOfFile(EndOfFile),
 }
 
 /// The end of a file.
 #[derive(Default)]
-pub struct Ended {
+pub(crate) struct EndOfFile {
     /// The error that stopped reading, if any.
     pub failed: Option<UploadError>,
     /// Warnings for the author of the file.
@@ -115,14 +117,14 @@ pub struct Ended {
 }
 
 /// Returns the reader for an upload. If `atomic`, the upload is read to its end here first.
-pub fn kept<'r>(
+pub(crate) fn buffer_if_atomic<'r>(
     reader: impl Read + Send + 'r,
     atomic: bool,
 ) -> Result<Box<dyn Read + Send + 'r>, ImportError> {
     if !atomic {
         return Ok(Box::new(reader));
     }
-    match Kept::read(reader) {
+    match BufferedUpload::read(reader) {
         Ok(kept) => Ok(Box::new(kept)),
         Err(error) => Err(ImportError::File {
             error,
@@ -132,46 +134,46 @@ pub fn kept<'r>(
 }
 
 /// Reads an upload on a separate thread and passes its rows to `take`, batch by batch.
-pub fn in_batches<R: Read, T: Table>(
+pub(crate) fn read_batches<R: Read, T: RowSchema>(
     open: impl FnOnce() -> Result<Reader<R, T>, UploadError> + Send,
     size: BatchSize<T::Row>,
     mut take: impl FnMut(Batch<T::Row>) -> Result<(), StoreError>,
-) -> Result<Ended, StoreError>
+) -> Result<EndOfFile, StoreError>
 where
     T::Row: Send,
 {
     thread::scope(|scope| {
-        let (batches, read) = sync_channel(AHEAD);
+        let (batches, read) = sync_channel(MAX_WAITING_BATCHES);
         scope.spawn(move || read_all(open, size, &batches));
         while let Ok(next) = read.recv() {
             match next {
                 ReadAhead::Rows(batch) => take(batch)?,
-                ReadAhead::Ended(ended) => return Ok(ended),
+                ReadAhead::EndOfFile(ended) => return Ok(ended),
             }
         }
-        Ok(Ended::default())
+        Ok(EndOfFile::default())
     })
 }
 
-fn read_all<R: Read, T: Table>(
+fn read_all<R: Read, T: RowSchema>(
     open: impl FnOnce() -> Result<Reader<R, T>, UploadError>,
     size: BatchSize<T::Row>,
     batches: &SyncSender<ReadAhead<T::Row>>,
 ) {
-    let mut good = Vec::with_capacity(size.rows);
-    let mut places = Vec::new();
-    let mut bad = Vec::new();
+    let mut accepted = Vec::with_capacity(size.rows);
+    let mut locations = Vec::new();
+    let mut rejected = Vec::new();
     let mut bytes = 0;
-    let mut ended = Ended::default();
+    let mut ended = EndOfFile::default();
     match open() {
         Ok(mut upload) => loop {
             match upload.next_row() {
                 Ok(Some(Row::Accepted(row))) => {
-                    bytes += (size.weigh)(&row);
-                    good.push(row);
-                    places.extend(upload.place());
+                    bytes += (size.row_bytes)(&row);
+                    accepted.push(row);
+                    locations.extend(upload.place());
                 }
-                Ok(Some(Row::Rejected(errors))) => bad.push(errors),
+                Ok(Some(Row::Rejected(errors))) => rejected.push(errors),
                 Ok(None) => {
                     ended.warnings = upload.warnings();
                     break;
@@ -181,12 +183,12 @@ fn read_all<R: Read, T: Table>(
                     break;
                 }
             }
-            if good.len() + bad.len() >= size.rows || bytes >= size.bytes {
+            if accepted.len() + rejected.len() >= size.rows || bytes >= size.bytes {
                 bytes = 0;
                 let rows = ReadAhead::Rows(Batch {
-                    good: std::mem::replace(&mut good, Vec::with_capacity(size.rows)),
-                    places: std::mem::take(&mut places),
-                    bad: std::mem::take(&mut bad),
+                    accepted: std::mem::replace(&mut accepted, Vec::with_capacity(size.rows)),
+                    locations: std::mem::take(&mut locations),
+                    rejected: std::mem::take(&mut rejected),
                 });
                 if batches.send(rows).is_err() {
                     // The storing side gave up.
@@ -197,8 +199,12 @@ fn read_all<R: Read, T: Table>(
         Err(error) => ended.failed = Some(error),
     }
     let rest = [
-        ReadAhead::Rows(Batch { good, places, bad }),
-        ReadAhead::Ended(ended),
+        ReadAhead::Rows(Batch {
+            accepted,
+            locations,
+            rejected,
+        }),
+        ReadAhead::EndOfFile(ended),
     ];
     for last in rest {
         if batches.send(last).is_err() {

@@ -2,7 +2,7 @@
 
 use std::io::{self, Cursor, Read};
 
-use super::batches::{Batch, BatchSize, Ended, ImportError, ImportReport, in_batches};
+use super::batches::{Batch, BatchSize, EndOfFile, ImportError, ImportReport, read_batches};
 use promoflow_model::clock::{Clock, Timestamp};
 use promoflow_model::pool::upload;
 use promoflow_model::pool::{Calendar, NewCode, UploadOptions};
@@ -14,15 +14,15 @@ use promoflow_tabular::shorten;
 /// Number of rows per transaction. Codes are random texts, so each batch touches all pages of the
 /// pool; a million rows in batches of ten thousand would write each page a hundred times. Events
 /// wait some tenths of a second behind a batch.
-const BATCH: usize = 75_000;
+const BATCH_ROWS: usize = 75_000;
 /// Maximum size of the codes in a batch, in bytes. It keeps memory bounded if codes are long.
 const BATCH_BYTES: usize = 4 << 20;
 
 /// Maximum size of an all-or-nothing file that is stored in one transaction, in bytes. Events wait
 /// for it as they do for a batch.
-const SMALL: u64 = 64 << 10;
+const MAX_SINGLE_TRANSACTION_BYTES: u64 = 64 << 10;
 /// The id of an upload that the store has not started yet.
-const NOT_BEGUN: UploadId = UploadId(0);
+const NOT_STARTED: UploadId = UploadId(0);
 
 /// Options for an import.
 #[derive(Clone, Debug, Default)]
@@ -40,16 +40,16 @@ pub struct ImportOptions {
 }
 
 /// Observes the progress of an import. A function of the number of rows read so far will do.
-pub trait Watch {
+pub trait ImportProgress {
     /// Called when the upload has started, with its id.
-    fn begun(&mut self, _upload: UploadId) {}
+    fn started(&mut self, _upload: UploadId) {}
 
     /// Called after each batch with the number of rows read so far.
-    fn taken(&mut self, rows: u64);
+    fn rows_read(&mut self, rows: u64);
 }
 
-impl<F: FnMut(u64)> Watch for F {
-    fn taken(&mut self, rows: u64) {
+impl<F: FnMut(u64)> ImportProgress for F {
+    fn rows_read(&mut self, rows: u64) {
         self(rows);
     }
 }
@@ -61,17 +61,17 @@ pub fn import(
     clock: &dyn Clock,
     reader: impl Read + Send,
     options: &ImportOptions,
-    watch: &mut dyn Watch,
+    watch: &mut dyn ImportProgress,
 ) -> Result<ImportReport, ImportError> {
     let (reader, atomicity) = match options.strict && !options.dry_run {
-        true => small_or_staged(reader),
+        true => choose_atomicity(reader),
         false => (
             Box::new(reader) as Box<dyn Read + Send + '_>,
             Atomicity::Batches,
         ),
     };
     let mut session = match options.dry_run {
-        true => store.rehearse_upload(clock)?,
+        true => store.begin_dry_run(clock)?,
         false => {
             let head = UploadHead {
                 source: options.source.clone(),
@@ -79,8 +79,8 @@ pub fn import(
                 atomicity,
             };
             let session = store.begin_upload(head, clock)?;
-            if session.id() != NOT_BEGUN {
-                watch.begun(session.id());
+            if session.id() != NOT_STARTED {
+                watch.started(session.id());
             }
             session
         }
@@ -88,21 +88,21 @@ pub fn import(
     let mut report = ImportReport::default();
     let mut findings = Findings::new(clock);
     let size = BatchSize {
-        rows: BATCH,
+        rows: BATCH_ROWS,
         bytes: BATCH_BYTES,
-        weigh: |row: &NewCode| row.code.len(),
+        row_bytes: |row: &NewCode| row.code.len(),
     };
     let upload = options.upload.clone();
-    let taken = in_batches(
+    let taken = read_batches(
         || upload::open(reader, upload, calendar),
         size,
         |batch| {
-            findings.look_at(&batch.good);
+            findings.check_expiry(&batch.accepted);
             let stored = store_batch(&mut *session, batch, calendar, &mut report, watch)?;
-            findings.look_for_twins(&*session, &stored)
+            findings.collect_case_variants(&*session, &stored)
         },
     );
-    let Ended { failed, warnings } = match taken {
+    let EndOfFile { failed, warnings } = match taken {
         Ok(ended) => ended,
         Err(error) => {
             session.roll_back()?;
@@ -121,13 +121,13 @@ pub fn import(
         let begun = session.id();
         let finished = session.finish(UploadEnd {
             at: clock.now(),
-            whole: failed.is_none(),
+            is_complete: failed.is_none(),
             rejected: report.rejected,
             rejections: report.errors.clone(),
             warnings: report.warnings.clone(),
         })?;
-        if let Some(upload) = finished.upload.filter(|_| begun == NOT_BEGUN) {
-            watch.begun(upload);
+        if let Some(upload) = finished.upload.filter(|_| begun == NOT_STARTED) {
+            watch.started(upload);
         }
         // Another upload may have changed the pool while this one was checked separately.
         report.inserted = finished.inserted;
@@ -145,12 +145,16 @@ pub fn import(
 
 /// Returns the reader for an all-or-nothing file, and how it is stored. A small file is read to its
 /// end here, so that the transaction never waits for a slow client.
-fn small_or_staged<'r>(
+fn choose_atomicity<'r>(
     mut reader: impl Read + Send + 'r,
 ) -> (Box<dyn Read + Send + 'r>, Atomicity) {
     let mut head = Vec::new();
-    match reader.by_ref().take(SMALL + 1).read_to_end(&mut head) {
-        Ok(_) if head.len() as u64 <= SMALL => {
+    match reader
+        .by_ref()
+        .take(MAX_SINGLE_TRANSACTION_BYTES + 1)
+        .read_to_end(&mut head)
+    {
+        Ok(_) if head.len() as u64 <= MAX_SINGLE_TRANSACTION_BYTES => {
             (Box::new(Cursor::new(head)), Atomicity::OneTransaction)
         }
         Ok(_) => (Box::new(Cursor::new(head).chain(reader)), Atomicity::Staged),
@@ -171,15 +175,15 @@ impl Read for Failed {
 }
 
 /// Maximum number of pairs in the warning about codes that differ only in case.
-const TWINS: usize = 3;
+const MAX_SHOWN_VARIANTS: usize = 3;
 
 /// Findings about valid rows, for warnings.
 struct Findings {
     now: Timestamp,
     codes: u64,
     expired: u64,
-    twins: u64,
-    shown_twins: Vec<(String, String)>,
+    case_variants: u64,
+    shown_variants: Vec<(String, String)>,
 }
 
 impl Findings {
@@ -188,27 +192,27 @@ impl Findings {
             now: clock.now(),
             codes: 0,
             expired: 0,
-            twins: 0,
-            shown_twins: Vec::new(),
+            case_variants: 0,
+            shown_variants: Vec::new(),
         }
     }
 
-    fn look_at(&mut self, codes: &[NewCode]) {
+    fn check_expiry(&mut self, codes: &[NewCode]) {
         let expired = |code: &&NewCode| code.expires.is_some_and(|expires| expires <= self.now);
         self.expired += codes.iter().filter(expired).count() as u64;
         self.codes += codes.len() as u64;
     }
 
     /// Finds codes in the pool, including earlier rows, that differ from the new ones only in case.
-    fn look_for_twins(
+    fn collect_case_variants(
         &mut self,
         session: &dyn UploadSession,
         codes: &[String],
     ) -> Result<(), StoreError> {
-        for (code, twin) in session.spelt_otherwise(codes)? {
-            self.twins += 1;
-            if self.shown_twins.len() < TWINS {
-                self.shown_twins.push((code, twin));
+        for (code, variant) in session.other_spellings(codes)? {
+            self.case_variants += 1;
+            if self.shown_variants.len() < MAX_SHOWN_VARIANTS {
+                self.shown_variants.push((code, variant));
             }
         }
         Ok(())
@@ -226,12 +230,12 @@ impl Findings {
                 "{expired} of {codes} codes have expired and cannot be claimed"
             )),
         }
-        if self.twins > 0 {
-            let shown = self.shown_twins.iter();
+        if self.case_variants > 0 {
+            let shown = self.shown_variants.iter();
             let shown: Vec<String> = shown
-                .map(|(code, twin)| format!("`{}` and `{}`", shorten(code), shorten(twin)))
+                .map(|(code, variant)| format!("`{}` and `{}`", shorten(code), shorten(variant)))
                 .collect();
-            let more = match self.twins - self.shown_twins.len() as u64 {
+            let more = match self.case_variants - self.shown_variants.len() as u64 {
                 0 => String::new(),
                 more => format!(", and {more} more"),
             };
@@ -250,35 +254,35 @@ fn store_batch(
     mut batch: Batch<NewCode>,
     calendar: Calendar,
     report: &mut ImportReport,
-    watch: &mut dyn Watch,
+    watch: &mut dyn ImportProgress,
 ) -> Result<Vec<String>, StoreError> {
-    for errors in std::mem::take(&mut batch.bad) {
+    for errors in std::mem::take(&mut batch.rejected) {
         report.reject(errors);
     }
     let mut new = Vec::new();
-    if batch.good.is_empty() {
+    if batch.accepted.is_empty() {
         return Ok(new);
     }
-    for (index, outcome) in session.batch(&batch.good)?.into_iter().enumerate() {
+    for (index, outcome) in session.batch(&batch.accepted)?.into_iter().enumerate() {
         match outcome {
             RowOutcome::Inserted => {
                 report.inserted += 1;
-                new.push(std::mem::take(&mut batch.good[index].code));
+                new.push(std::mem::take(&mut batch.accepted[index].code));
             }
             RowOutcome::Updated => report.updated += 1,
             RowOutcome::Unchanged => report.unchanged += 1,
-            RowOutcome::Contradicts { field, earlier } => {
-                let row = &batch.good[index];
-                let message = contradiction(row, field, &earlier, calendar);
-                report.reject(vec![batch.refuse(index, row.line, field, message)]);
+            RowOutcome::Conflict { field, earlier } => {
+                let row = &batch.accepted[index];
+                let message = contradiction_message(row, field, &earlier, calendar);
+                report.reject(vec![batch.row_error(index, row.line, field, message)]);
             }
         }
     }
-    watch.taken(report.rows());
+    watch.rows_read(report.rows());
     Ok(new)
 }
 
-fn contradiction(row: &NewCode, field: &str, earlier: &str, calendar: Calendar) -> String {
+fn contradiction_message(row: &NewCode, field: &str, earlier: &str, calendar: Calendar) -> String {
     let found = match field {
         "discount" => row.discount.unwrap_or_default().to_string(),
         "type" => row.code_type.clone().unwrap_or_default(),

@@ -2,14 +2,14 @@
 
 use std::io::Read;
 
-use super::batches::{Batch, BatchSize, Ended, ImportError, ImportReport, in_batches, kept};
+use super::batches::{Batch, BatchSize, EndOfFile, ImportError, ImportReport, buffer_if_atomic, read_batches};
 use promoflow_model::clock::Timestamp;
 use promoflow_model::contact::{NewContact, rows};
 use promoflow_store::{ContactOutcome, ContactSession, Store, StoreError};
 use promoflow_tabular::{CsvOptions, Format};
 
 /// Number of contacts per transaction. Events wait some tenths of a second behind a batch.
-const BATCH: usize = 5_000;
+const BATCH_ROWS: usize = 5_000;
 /// Maximum size of a batch, in bytes.
 const BATCH_BYTES: usize = 4 << 20;
 
@@ -37,15 +37,15 @@ pub fn import(
     watch: &mut dyn FnMut(u64),
 ) -> Result<ImportReport, ImportError> {
     let atomic = options.strict || options.dry_run;
-    let reader = kept(reader, atomic)?;
+    let reader = buffer_if_atomic(reader, atomic)?;
     let mut session = store.begin_contacts(atomic, options.resubscribe, now)?;
     let mut report = ImportReport::default();
     let size = BatchSize {
-        rows: BATCH,
+        rows: BATCH_ROWS,
         bytes: BATCH_BYTES,
-        weigh,
+        row_bytes,
     };
-    let taken = in_batches(
+    let taken = read_batches(
         || rows::open(reader, options.format, &options.csv),
         size,
         |batch| {
@@ -54,7 +54,7 @@ pub fn import(
             Ok(())
         },
     );
-    let Ended { failed, warnings } = match taken {
+    let EndOfFile { failed, warnings } = match taken {
         Ok(ended) => ended,
         Err(error) => {
             session.roll_back()?;
@@ -81,7 +81,7 @@ pub fn import(
 }
 
 /// Returns the approximate size of a row in bytes.
-fn weigh(row: &NewContact) -> usize {
+fn row_bytes(row: &NewContact) -> usize {
     let addresses: usize = row.addresses.values().map(String::len).sum();
     let fields = row.fields.iter().map(|(name, value)| {
         let value = match value {
@@ -98,23 +98,23 @@ fn store_batch(
     mut batch: Batch<NewContact>,
     report: &mut ImportReport,
 ) -> Result<(), StoreError> {
-    for errors in std::mem::take(&mut batch.bad) {
+    for errors in std::mem::take(&mut batch.rejected) {
         report.reject(errors);
     }
-    if batch.good.is_empty() {
+    if batch.accepted.is_empty() {
         return Ok(());
     }
-    for (index, outcome) in session.batch(&batch.good)?.into_iter().enumerate() {
+    for (index, outcome) in session.batch(&batch.accepted)?.into_iter().enumerate() {
         match outcome {
             ContactOutcome::Inserted => report.inserted += 1,
             ContactOutcome::Updated => report.updated += 1,
             ContactOutcome::Unchanged => report.unchanged += 1,
-            ContactOutcome::Clashes { contact } => {
-                let line = batch.good[index].line;
+            ContactOutcome::Conflict { contact } => {
+                let line = batch.accepted[index].line;
                 let message = format!(
                     "contact `{contact}` already has this external id; external ids are unique"
                 );
-                report.reject(vec![batch.refuse(index, line, "externalId", message)]);
+                report.reject(vec![batch.row_error(index, line, "externalId", message)]);
             }
         }
     }

@@ -5,5 +5,5 @@ pub mod codes;
 pub mod contacts;
 
 pub use batches::{ImportError, ImportReport};
-pub use codes::{ImportOptions, Watch};
+pub use codes::{ImportOptions, ImportProgress};
 pub use contacts::ContactOptions;

@@ -4,10 +4,10 @@
 //! held for long. This module knows nothing of the rest of the host. Values that only the database
 //! knows, such as the state of the pool and of runs, are set when the text is requested.
 
-mod groups;
+mod definitions;
 
-pub use groups::{
-    BlockMeter, Blocks, CallEnd, Commits, Deliveries, Events, Requests, Segments, State,
+pub use definitions::{
+    BlockMetrics, Blocks, CallEnd, Commits, Deliveries, Events, Requests, Segments, State,
 };
 
 use prometheus::core::Collector;
@@ -41,8 +41,8 @@ pub struct Metrics {
 impl Metrics {
     /// Creates all metrics with the value zero. Fails only if two metrics have the same name.
     pub fn new() -> prometheus::Result<Metrics> {
-        let maker = Maker(Registry::new());
-        let build = maker.gauges(
+        let factory = MetricFactory(Registry::new());
+        let build = factory.gauges(
             "promoflow_build_info",
             "The running version; always 1.",
             &["version"],
@@ -50,18 +50,18 @@ impl Metrics {
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         // Memory, processor time, files: under the usual names.
         #[cfg(target_os = "linux")]
-        maker.0.register(Box::new(
+        factory.0.register(Box::new(
             prometheus::process_collector::ProcessCollector::for_self(),
         ))?;
         Ok(Metrics {
-            events: Events::new(&maker)?,
-            commits: Commits::new(&maker)?,
-            segments: Segments::new(&maker)?,
-            blocks: Blocks::new(&maker)?,
-            deliveries: Deliveries::new(&maker)?,
-            requests: Requests::new(&maker)?,
-            state: State::new(&maker)?,
-            registry: maker.0,
+            events: Events::new(&factory)?,
+            commits: Commits::new(&factory)?,
+            segments: Segments::new(&factory)?,
+            blocks: Blocks::new(&factory)?,
+            deliveries: Deliveries::new(&factory)?,
+            requests: Requests::new(&factory)?,
+            state: State::new(&factory)?,
+            registry: factory.0,
         })
     }
 
@@ -78,9 +78,9 @@ impl std::fmt::Debug for Metrics {
 }
 
 /// Creates and registers metrics.
-struct Maker(Registry);
+struct MetricFactory(Registry);
 
-impl Maker {
+impl MetricFactory {
     fn register<C: Collector + Clone + 'static>(&self, metric: C) -> prometheus::Result<C> {
         self.0.register(Box::new(metric.clone()))?;
         Ok(metric)
@@ -132,12 +132,12 @@ mod tests {
     fn text_contains_what_was_counted() {
         let metrics = Metrics::new().unwrap();
         metrics.events.accepted.inc();
-        metrics.commits.committed(7, Duration::from_millis(3));
+        metrics.commits.record(7, Duration::from_millis(3));
         metrics
             .blocks
-            .meter("get-promocode")
-            .called(CallEnd::Port, Duration::from_micros(15));
-        metrics.deliveries.attempted("email", "delivered");
+            .for_block("get-promocode")
+            .record_call(CallEnd::Port, Duration::from_micros(15));
+        metrics.deliveries.record_attempt("email", "delivered");
         let text = metrics.text().unwrap();
         for line in [
             "promoflow_events_total{outcome=\"accepted\"} 1",

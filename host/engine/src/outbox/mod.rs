@@ -13,13 +13,13 @@
 //! repeated under the same delivery id. The number of deliveries in flight is bounded per queue;
 //! all others stay in the store.
 
-mod apart;
-mod feeder;
-mod lane;
-mod notices;
-mod pace;
-mod pause;
-mod sender;
+mod channel_queue;
+mod delivery_worker;
+mod fetcher;
+mod isolate;
+mod notifications;
+mod rate_limiter;
+mod throttle;
 mod unsubscribe;
 
 use std::collections::HashSet;
@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use crate::committer::Committer;
 use crate::metrics::Metrics;
-pub use notices::Webhook;
+pub use notifications::Webhook;
 use promoflow_channels::Channel;
 use promoflow_model::clock::Clock;
 use promoflow_model::message::ChannelKind;
@@ -39,13 +39,13 @@ use promoflow_store::{Store, StoreError};
 use promoflow_trace::Tracer;
 pub use unsubscribe::Unsubscriber;
 
-use feeder::Feeder;
-use lane::Lane;
-use notices::Notifier;
+use channel_queue::ChannelQueue;
+use fetcher::Fetcher;
+use notifications::WebhookWorker;
 
 /// Delivers the outbox through channels, on its own threads.
 pub struct Dispatcher {
-    around: Arc<Around>,
+    context: Arc<DispatcherContext>,
     store: Arc<dyn Store>,
     committer: Arc<Committer>,
     webhooks: Vec<Webhook>,
@@ -56,7 +56,7 @@ pub struct Dispatcher {
 
 /// The state that all threads share. It does not contain the store, which a stuck worker may
 /// outlive.
-struct Around {
+struct DispatcherContext {
     clock: Arc<dyn Clock>,
     installation: String,
     metrics: Arc<Metrics>,
@@ -66,20 +66,20 @@ struct Around {
     unsubscriber: Option<Unsubscriber>,
     /// The reasons for which deliveries are on hold, such as a missing configuration. Thousands of
     /// deliveries may share a reason, which is logged once.
-    held_for: Mutex<HashSet<String>>,
-    lanes: Vec<Arc<Lane>>,
+    logged_holds: Mutex<HashSet<String>>,
+    queues: Vec<Arc<ChannelQueue>>,
     stopping: AtomicBool,
 }
 
-impl Around {
+impl DispatcherContext {
     fn stopping(&self) -> bool {
         self.stopping.load(Ordering::SeqCst)
     }
 
     /// Makes every channel queue look for due deliveries.
-    fn look(&self) {
-        for lane in &self.lanes {
-            lane.ring();
+    fn poll_now(&self) {
+        for channel_queue in &self.queues {
+            channel_queue.request_poll();
         }
     }
 }
@@ -114,19 +114,19 @@ pub struct DispatcherParts {
 impl Dispatcher {
     /// Creates a dispatcher. Each channel kind uses the first channel that supports it.
     pub fn new(parts: DispatcherParts) -> Result<Dispatcher, StoreError> {
-        let around = Around {
+        let context = DispatcherContext {
             clock: parts.clock,
             installation: parts.store.installation()?,
             metrics: parts.metrics,
             tracer: parts.tracer,
             drain: parts.drain,
             unsubscriber: parts.unsubscriber,
-            held_for: Mutex::default(),
-            lanes: lanes(parts.channels),
+            logged_holds: Mutex::default(),
+            queues: build_queues(parts.channels),
             stopping: AtomicBool::new(false),
         };
         Ok(Dispatcher {
-            around: Arc::new(around),
+            context: Arc::new(context),
             store: parts.store,
             committer: parts.committer,
             webhooks: parts.webhooks,
@@ -137,48 +137,48 @@ impl Dispatcher {
 
     /// Starts the threads.
     pub fn start(&self) -> std::io::Result<()> {
-        for lane in &self.around.lanes {
-            let feeder = Feeder::new(
-                Arc::clone(lane),
-                Arc::clone(&self.around),
+        for channel_queue in &self.context.queues {
+            let fetcher = Fetcher::new(
+                Arc::clone(channel_queue),
+                Arc::clone(&self.context),
                 Arc::clone(&self.store),
                 Arc::clone(&self.committer),
             );
             let thread = thread::Builder::new()
-                .name(format!("fetch-{}", lane.name()))
-                .spawn(move || feeder.feed())?;
+                .name(format!("fetch-{}", channel_queue.name()))
+                .spawn(move || fetcher.run())?;
             lock(&self.threads).push(thread);
         }
         for webhook in &self.webhooks {
-            let (end, told) = channel();
-            let notifier = Notifier {
+            let (end, shutdown) = channel();
+            let worker = WebhookWorker {
                 webhook: webhook.clone(),
-                around: Arc::clone(&self.around),
+                context: Arc::clone(&self.context),
                 store: Arc::clone(&self.store),
-                told,
+                shutdown,
             };
             let thread = thread::Builder::new()
                 .name(format!("notify-{}", webhook.name))
-                .spawn(move || notifier.run())?;
+                .spawn(move || worker.run())?;
             lock(&self.threads).push(thread);
             lock(&self.ends).push(end);
         }
-        self.look();
+        self.poll_now();
         Ok(())
     }
 
     /// Makes all channel queues look for due deliveries.
-    pub fn look(&self) {
-        self.around.look();
+    pub fn poll_now(&self) {
+        self.context.poll_now();
     }
 
     /// Stops the threads after the running attempts end, or after the drain time. An attempt that
     /// is still running then has no recorded end and is repeated later.
     pub fn stop(&self) {
         // Many more deliveries may be due: they stay in the outbox.
-        self.around.stopping.store(true, Ordering::SeqCst);
-        for lane in &self.around.lanes {
-            lane.wake();
+        self.context.stopping.store(true, Ordering::SeqCst);
+        for channel_queue in &self.context.queues {
+            channel_queue.wake();
         }
         lock(&self.ends).clear();
         for thread in lock(&self.threads).drain(..) {
@@ -191,15 +191,15 @@ impl Dispatcher {
 
 /// Creates a queue for each channel with the kinds that it serves, and one for the kinds without a
 /// channel.
-fn lanes(channels: Vec<Arc<dyn Channel>>) -> Vec<Arc<Lane>> {
+fn build_queues(channels: Vec<Arc<dyn Channel>>) -> Vec<Arc<ChannelQueue>> {
     let mut left = ChannelKind::ALL.to_vec();
-    let mut lanes = Vec::new();
+    let mut queues = Vec::new();
     for channel in channels {
-        let (taken, others) = left.into_iter().partition(|kind| channel.takes(*kind));
+        let (taken, others) = left.into_iter().partition(|kind| channel.supports(*kind));
         left = others;
-        lanes.push(Lane::new(Some(channel), taken));
+        queues.push(ChannelQueue::new(Some(channel), taken));
     }
-    lanes.push(Lane::new(None, left));
-    lanes.retain(|lane| !lane.kinds().is_empty());
-    lanes.into_iter().map(Arc::new).collect()
+    queues.push(ChannelQueue::new(None, left));
+    queues.retain(|channel_queue| !channel_queue.kinds().is_empty());
+    queues.into_iter().map(Arc::new).collect()
 }

@@ -9,9 +9,9 @@ use promoflow_config::UnsubscribeConfig;
 use promoflow_store::DeliveryId;
 
 /// Minimum length of the secret in bytes: a shorter one could be guessed from its tokens.
-const LEAST_SECRET: usize = 16;
+const MIN_SECRET_BYTES: usize = 16;
 /// Length of the signature in a token in bytes; 128 bits cannot be guessed.
-const SIGNATURE: usize = 16;
+const SIGNATURE_BYTES: usize = 16;
 
 /// Creates and verifies tokens. A token contains a delivery id and no address, because URLs end up
 /// in logs.
@@ -26,8 +26,8 @@ impl Unsubscriber {
     pub fn new(config: &UnsubscribeConfig) -> anyhow::Result<Unsubscriber> {
         let secret = config.secret.read()?;
         ensure!(
-            secret.len() >= LEAST_SECRET,
-            "`secret` of [unsubscribe] must have at least {LEAST_SECRET} bytes; `openssl rand -hex \
+            secret.len() >= MIN_SECRET_BYTES,
+            "`secret` of [unsubscribe] must have at least {MIN_SECRET_BYTES} bytes; `openssl rand -hex \
              32` makes one"
         );
         Ok(Unsubscriber {
@@ -38,7 +38,7 @@ impl Unsubscriber {
 
     /// Returns the unsubscribe URL of a delivery; it is the same in every attempt.
     pub fn url(&self, installation: &str, delivery: DeliveryId) -> String {
-        self.config.with(&self.token(installation, delivery))
+        self.config.with_token(&self.token(installation, delivery))
     }
 
     fn token(&self, installation: &str, delivery: DeliveryId) -> String {
@@ -46,11 +46,11 @@ impl Unsubscriber {
         format!("{delivery}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 
-    fn sign(&self, installation: &str, delivery: DeliveryId) -> [u8; SIGNATURE] {
+    fn sign(&self, installation: &str, delivery: DeliveryId) -> [u8; SIGNATURE_BYTES] {
         let signed = format!("unsubscribe {installation} {delivery}");
         let tag = hmac::sign(&self.key, signed.as_bytes());
-        let mut signature = [0; SIGNATURE];
-        signature.copy_from_slice(&tag.as_ref()[..SIGNATURE]);
+        let mut signature = [0; SIGNATURE_BYTES];
+        signature.copy_from_slice(&tag.as_ref()[..SIGNATURE_BYTES]);
         signature
     }
 

@@ -1,55 +1,66 @@
 //! Claims: selects the code that a step gets and stages the claim.
 
-use super::leases::Taken;
-use super::step::{Held, Stage};
+use super::effect_buffer::{EffectBuffer, HeldCode};
+use super::leases::LeaseOutcome;
 use promoflow_block_host::{ClaimError, ClaimRequest, CodeOrigin, Promocode, Reuse, WhenEmpty};
 use promoflow_model::clock::Timestamp;
-use promoflow_model::pool::Lane;
+use promoflow_model::pool::CodeGroup;
 use promoflow_store::{
-    ClaimId, Exhausted, FreeCode, GivenCode, HeldClaim, Position, StagedClaim, StagedReuse, Store,
-    StoreError,
+    AvailableCode, ClaimId, Exhausted, GrantedCode, Position, ReusableClaim, StagedClaim,
+    StagedReuse, Store, StoreError,
 };
 
-pub(super) fn claim(stage: &mut Stage, request: ClaimRequest) -> Result<Promocode, ClaimError> {
-    let Some(reach) = &stage.reach else {
+pub(super) fn claim_code(
+    effects: &mut EffectBuffer,
+    request: ClaimRequest,
+) -> Result<Promocode, ClaimError> {
+    let Some(host) = &effects.host else {
         return Err(ClaimError::Unavailable(
             "no run is attached to this step".into(),
         ));
     };
     let selector = request.selector;
-    let now = reach.clock.now();
-    let needed = reach.calendar.expiry_needed(now, selector.days);
-    if let Some(given) = given(stage, &selector.lane, now) {
+    let now = host.clock.now();
+    let needed = host.calendar.expiry_needed(now, selector.days);
+    if let Some(given) = take_given_code(effects, &selector.code_group, now) {
         return Ok(given);
     }
-    let Some(reach) = &stage.reach else {
+    let Some(host) = &effects.host else {
         return Err(ClaimError::Unavailable(
             "no run is attached to this step".into(),
         ));
     };
-    let store = std::sync::Arc::clone(&reach.store);
-    let wanted = Wanted {
+    let store = std::sync::Arc::clone(&host.store);
+    let query = ClaimQuery {
         store: &*store,
-        lane: &selector.lane,
+        code_group: &selector.code_group,
         needed,
         now,
     };
     let unavailable = |error: StoreError| ClaimError::Unavailable(error.to_string());
-    let names = stage.names().map_err(unavailable)?;
-    let known = wanted
-        .again(stage, request.reuse, &names)
+    let names = effects.contact_names().map_err(unavailable)?;
+    let known = query
+        .find_reusable(effects, request.reuse, &names)
         .map_err(unavailable)?;
     let name = names.into_iter().next().unwrap_or_default();
     let found = match known {
-        Known::Serves(code) => return Ok(promocode(&selector.lane, &code, CodeOrigin::Reused)),
-        Known::Replaced(found) => found,
+        PriorClaim::Reusable(code) => {
+            return Ok(promocode(&selector.code_group, &code, CodeOrigin::Reused));
+        }
+        PriorClaim::NotReusable(found) => found,
     };
-    let staged = stage.staged.claims.iter().map(|claim| claim.code.position);
-    let own: Vec<Position> = staged.chain(stage.beside.iter().copied()).collect();
-    let taken = match &stage.reach {
-        Some(reach) => reach
+    let staged = effects
+        .staged
+        .claims
+        .iter()
+        .map(|claim| claim.code.position);
+    let own: Vec<Position> = staged
+        .chain(effects.claimed_in_batch.iter().copied())
+        .collect();
+    let taken = match &effects.host {
+        Some(host) => host
             .leases
-            .take(&selector.lane, selector.days, needed, &own)
+            .take(&selector.code_group, selector.days, needed, &own)
             .map_err(unavailable)?,
         None => {
             return Err(ClaimError::Unavailable(
@@ -58,63 +69,66 @@ pub(super) fn claim(stage: &mut Stage, request: ClaimRequest) -> Result<Promocod
         }
     };
     match taken {
-        Taken::Code(code) => {
-            let claimed = promocode(&selector.lane, &code, CodeOrigin::Claimed);
+        LeaseOutcome::Code(code) => {
+            let claimed = promocode(&selector.code_group, &code, CodeOrigin::Claimed);
             let kept = matches!(request.reuse, Reuse::ForContact(_));
             if kept {
-                stage.staged.reuses.push(StagedReuse {
+                effects.staged.reuses.push(StagedReuse {
                     contact: name.clone(),
-                    lane: selector.lane.clone(),
+                    code_group: selector.code_group.clone(),
                     found,
-                    replaced_by: Some(stage.staged.claims.len()),
+                    replaced_by: Some(effects.staged.claims.len()),
                 });
             }
-            stage.codes.push(Held {
-                lane: selector.lane.clone(),
+            effects.codes.push(HeldCode {
+                code_group: selector.code_group.clone(),
                 code: code.clone(),
                 kept,
             });
-            let step = stage.next_effect();
-            stage.goes_by(&name);
-            stage.staged.sent_before.push(stage.staged.deliveries.len());
-            stage.staged.claims.push(StagedClaim {
+            let step = effects.next_effect();
+            effects.add_alias(&name);
+            effects
+                .staged
+                .deliveries_before_claim
+                .push(effects.staged.deliveries.len());
+            effects.staged.claims.push(StagedClaim {
                 step,
-                lane: selector.lane,
+                code_group: selector.code_group,
                 code,
                 contact: name,
             });
             Ok(claimed)
         }
-        Taken::Exhausted => {
-            let lane = selector.lane;
-            stage.staged.exhausted.push(Exhausted {
-                lane: lane.clone(),
+        LeaseOutcome::Exhausted => {
+            let code_group = selector.code_group;
+            effects.staged.exhausted.push(Exhausted {
+                code_group: code_group.clone(),
                 expires: needed,
             });
             if let WhenEmpty::Substitute(code) = request.when_empty {
                 return Ok(Promocode {
                     code,
-                    code_type: lane.code_type,
-                    discount: lane.discount,
+                    code_type: code_group.code_type,
+                    discount: code_group.discount,
                     expires: None,
                     origin: CodeOrigin::Substitute,
                 });
             }
             if request.when_empty == WhenEmpty::Wait {
-                stage.must_wait = Some(matches!(request.reuse, Reuse::ForContact(_)));
-                stage.goes_by(&name);
-                stage.awaits_as = Some(name);
-                stage.kept_before = found;
+                effects.wait_keeps_code = Some(matches!(request.reuse, Reuse::ForContact(_)));
+                effects.add_alias(&name);
+                effects.waiting_alias = Some(name);
+                effects.kept_claim = found;
                 return Err(ClaimError::MustWait);
             }
-            stage.notes.cause = Some(format!(
+            effects.journal.cause = Some(format!(
                 "no promo code of type `{}` with discount {} and at least {} days of validity is left",
-                lane.code_type, lane.discount, selector.days
+                code_group.code_type, code_group.discount, selector.days
             ));
             Err(ClaimError::Exhausted)
         }
-        Taken::Contended => {
-            stage.contended = true;
+        LeaseOutcome::Busy => {
+            effects.is_contended = true;
             let text = "other runs hold the last codes";
             Err(ClaimError::Unavailable(text.into()))
         }
@@ -123,110 +137,116 @@ pub(super) fn claim(stage: &mut Stage, request: ClaimRequest) -> Result<Promocod
 
 /// Returns the code that the run received while it waited. The run already owns it; a code that has
 /// expired since is not returned.
-fn given(stage: &mut Stage, lane: &Lane, now: Timestamp) -> Option<Promocode> {
-    let fits = |given: &mut GivenCode| given.lane == *lane && given.code.position.expires > now;
-    let given = stage.given.take_if(fits)?;
-    let promocode = promocode(lane, &given.code, CodeOrigin::Claimed);
-    stage.codes.push(Held {
-        lane: given.lane,
+fn take_given_code(
+    effects: &mut EffectBuffer,
+    code_group: &CodeGroup,
+    now: Timestamp,
+) -> Option<Promocode> {
+    let fits = |given: &mut GrantedCode| {
+        given.code_group == *code_group && given.code.position.expires > now
+    };
+    let given = effects.given.take_if(fits)?;
+    let promocode = promocode(code_group, &given.code, CodeOrigin::Claimed);
+    effects.codes.push(HeldCode {
+        code_group: given.code_group,
         code: given.code,
         kept: false,
     });
     Some(promocode)
 }
 
-fn promocode(lane: &Lane, code: &FreeCode, origin: CodeOrigin) -> Promocode {
+fn promocode(code_group: &CodeGroup, code: &AvailableCode, origin: CodeOrigin) -> Promocode {
     let expires = code.position.expires;
     Promocode {
         code: code.code.clone(),
-        code_type: lane.code_type.clone(),
-        discount: lane.discount,
+        code_type: code_group.code_type.clone(),
+        discount: code_group.discount,
         expires: (expires != Timestamp::NEVER).then_some(expires),
         origin,
     }
 }
 
 /// The result of looking for an earlier claim.
-enum Known {
+enum PriorClaim {
     /// This code can be reused.
-    Serves(FreeCode),
+    Reusable(AvailableCode),
     /// No code can be reused. Holds the claim whose code the contact keeps so far, if any.
-    Replaced(Option<ClaimId>),
+    NotReusable(Option<ClaimId>),
 }
 
 /// The criteria of a claim.
-struct Wanted<'w> {
+struct ClaimQuery<'w> {
     store: &'w dyn Store,
-    lane: &'w Lane,
+    code_group: &'w CodeGroup,
     needed: Timestamp,
     now: Timestamp,
 }
 
-impl Wanted<'_> {
+impl ClaimQuery<'_> {
     /// Looks for a code that was claimed before and can be reused.
-    fn again(
+    fn find_reusable(
         &self,
-        stage: &mut Stage,
+        effects: &mut EffectBuffer,
         reuse: Reuse,
         names: &[String],
-    ) -> Result<Known, StoreError> {
+    ) -> Result<PriorClaim, StoreError> {
         let kept = match reuse {
-            Reuse::Never => return Ok(Known::Replaced(None)),
+            Reuse::Never => return Ok(PriorClaim::NotReusable(None)),
             Reuse::WithinRun => false,
             Reuse::ForContact(_) => true,
         };
-        let in_segment = stage.codes.iter().rev().find(|held| {
-            held.lane == *self.lane
+        let in_segment = effects.codes.iter().rev().find(|held| {
+            held.code_group == *self.code_group
                 && held.code.position.expires >= self.needed
                 && (held.kept || !kept)
         });
         if let Some(held) = in_segment {
-            return Ok(Known::Serves(held.code.clone()));
+            return Ok(PriorClaim::Reusable(held.code.clone()));
         }
-        let held = match (reuse, stage.run) {
+        let held = match (reuse, effects.run) {
             (Reuse::WithinRun, Some(run)) => {
-                let held = self.store.held_by_run(run, self.lane, self.needed)?;
+                let held = self.store.claim_of_run(run, self.code_group, self.needed)?;
                 held.map(|held| (0, held))
             }
-            (Reuse::ForContact(seconds), _) => self.kept(names, seconds)?,
+            (Reuse::ForContact(seconds), _) => self.kept_claim(names, seconds)?,
             _ => None,
         };
         let Some((by, held)) = held else {
-            return Ok(Known::Replaced(None));
+            return Ok(PriorClaim::NotReusable(None));
         };
         if let Reuse::ForContact(seconds) = reuse
-            && !self.lasts(&held, seconds)
+            && !self.is_reusable(&held, seconds)
         {
-            return Ok(Known::Replaced(Some(held.id)));
+            return Ok(PriorClaim::NotReusable(Some(held.id)));
         }
-        stage.codes.push(Held {
-            lane: self.lane.clone(),
+        effects.codes.push(HeldCode {
+            code_group: self.code_group.clone(),
             code: held.code.clone(),
             kept,
         });
         if kept && let Some(name) = names.get(by) {
-            stage.goes_by(name);
-            stage.staged.reuses.push(StagedReuse {
+            effects.add_alias(name);
+            effects.staged.reuses.push(StagedReuse {
                 contact: name.clone(),
-                lane: self.lane.clone(),
+                code_group: self.code_group.clone(),
                 found: Some(held.id),
                 replaced_by: None,
             });
         }
-        Ok(Known::Serves(held.code))
+        Ok(PriorClaim::Reusable(held.code))
     }
 
     /// Returns the claim whose code a contact keeps, with the index of the name that it is kept
     /// under. A claim under any name but the first counts only if its code can be reused, because a
     /// new claim is kept under the first name.
-    fn kept(
+    fn kept_claim(
         &self,
         names: &[String],
         seconds: u64,
-    ) -> Result<Option<(usize, HeldClaim)>, StoreError> {
+    ) -> Result<Option<(usize, ReusableClaim)>, StoreError> {
         for (number, name) in names.iter().enumerate() {
-            if let Some(held) = self.store.held_by_contact(name, self.lane)?
-                && (number == 0 || self.lasts(&held, seconds))
+            if let Some(held) = self.store.claim_kept_by_contact(name, self.code_group)?
+                && (number == 0 || self.is_reusable(&held, seconds))
             {
                 return Ok(Some((number, held)));
             }
@@ -235,7 +255,7 @@ impl Wanted<'_> {
     }
 
     /// Returns true if the reuse period has not ended and the code is valid for long enough.
-    fn lasts(&self, held: &HeldClaim, seconds: u64) -> bool {
+    fn is_reusable(&self, held: &ReusableClaim, seconds: u64) -> bool {
         let period = i64::try_from(seconds)
             .unwrap_or(i64::MAX)
             .saturating_mul(1_000);

@@ -8,18 +8,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::bell::Bell;
-use super::configuration::Configurations;
+use super::alert_monitor::{AlertMonitor, MonitorControl};
 use super::job_queue::JobQueue;
 use super::leases::Leases;
-use super::segment::Surroundings;
-use super::trap_watch::TrapWatch;
-use super::watch::{Watch, WatchEnd};
+use super::segment::EngineContext;
+use super::trap_monitor::TrapMonitor;
+use super::wakeup::Wakeup;
 use super::worker::Task;
+use super::workflow_cache::WorkflowCache;
 use crate::committer::{CommitError, Committer};
 use crate::metrics::Metrics;
 use crate::outbox::Dispatcher;
-use promoflow_block_host::Sandboxes;
+use promoflow_block_host::SandboxPool;
 use promoflow_model::alert;
 use promoflow_model::alert::Rules;
 use promoflow_model::clock::Clock;
@@ -32,10 +32,10 @@ use promoflow_trace::Tracer;
 const STOP_GRACE: Duration = Duration::from_secs(3);
 /// Interval at which the poller checks whether another process has committed. A check costs
 /// microseconds.
-pub(super) const LOOK: Duration = Duration::from_millis(4);
+pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(4);
 /// Number of conflicts after which an event is rejected as busy. Only a writer that never pauses
 /// causes that many.
-pub(super) const MOST_TRIES: u32 = 100;
+pub(super) const MAX_CONFLICTS: u32 = 100;
 
 /// The dependencies of an engine.
 pub struct EngineParts {
@@ -44,9 +44,9 @@ pub struct EngineParts {
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// The sandboxes in which blocks run.
-    pub sandboxes: Arc<Sandboxes>,
+    pub sandboxes: Arc<SandboxPool>,
     /// The cache of workflows and messages.
-    pub configurations: Arc<Configurations>,
+    pub workflow_cache: Arc<WorkflowCache>,
     /// The process's only committer.
     pub committer: Arc<Committer>,
     /// Delivers the outbox; `None` if this process does not deliver.
@@ -77,7 +77,7 @@ pub struct Receipt {
 
 /// The reason why an event was rejected or not stored.
 #[derive(Debug, thiserror::Error)]
-pub enum SendError {
+pub enum SubmitError {
     /// The event is invalid.
     #[error(transparent)]
     Invalid(#[from] EventError),
@@ -96,39 +96,39 @@ pub enum SendError {
 }
 
 /// The callback that receives the result of an event.
-pub(super) type Answer = Box<dyn FnOnce(Result<Receipt, SendError>) + Send>;
+pub(super) type EventCallback = Box<dyn FnOnce(Result<Receipt, SubmitError>) + Send>;
 
 /// Runs workflows for the events of one database.
 pub struct Engine {
     shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    watch: Mutex<Option<JoinHandle<()>>>,
+    alert_monitor: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// The state that an engine's threads share.
 pub(super) struct Shared {
     pub(super) parts: EngineParts,
-    pub(super) around: Surroundings,
+    pub(super) context: EngineContext,
     pub(super) jobs: JobQueue,
     /// Runs that a worker or the committer is processing; the poller skips them.
     pub(super) in_flight: Mutex<HashSet<RunId>>,
     /// Runs whose segment failed to commit, with the time of the next try.
-    pub(super) resting: Mutex<HashMap<RunId, Instant>>,
+    pub(super) backing_off: Mutex<HashMap<RunId, Instant>>,
     /// True if this process is the executor.
     pub(super) executes: AtomicBool,
     /// True if the last attempt to acquire the executor lock failed with an error.
-    pub(super) lost: AtomicBool,
+    pub(super) executor_lock_failed: AtomicBool,
     /// The executor lock. Released last: the process that acquires it treats every due delivery as
     /// idle, including one whose attempt is still running here.
     pub(super) executor: Mutex<Option<ExecutorLock>>,
     /// Wakes the poller.
-    pub(super) look: Bell,
+    pub(super) poller_wakeup: Wakeup,
     /// Wakes the threads that wait for runs to become idle.
-    pub(super) went_on: Bell,
+    pub(super) progress: Wakeup,
     pub(super) stopping: AtomicBool,
-    pub(super) watch_end: WatchEnd,
+    pub(super) monitor_control: MonitorControl,
     /// Counts the workflows whose blocks trap repeatedly.
-    pub(super) traps: TrapWatch,
+    pub(super) traps: TrapMonitor,
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -138,53 +138,53 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Engine {
     /// Starts the threads: workers, the poller and the dispatcher.
     pub fn start(parts: EngineParts) -> anyhow::Result<Engine> {
-        let around = Surroundings {
+        let context = EngineContext {
             store: Arc::clone(&parts.store),
             leases: Arc::new(Leases::new(Arc::clone(&parts.store))),
             clock: Arc::clone(&parts.clock),
-            calendar: parts.configurations.calendar(),
-            aside: None,
+            calendar: parts.workflow_cache.calendar(),
+            contact_overlay: None,
             metrics: Some(Arc::clone(&parts.metrics)),
             interrupt: Some(Arc::default()),
         };
         let workers = parts.workers.max(1);
         let shared = Arc::new(Shared {
             parts,
-            around,
+            context,
             jobs: JobQueue::new(workers),
             in_flight: Mutex::default(),
-            resting: Mutex::default(),
+            backing_off: Mutex::default(),
             executes: AtomicBool::new(false),
-            lost: AtomicBool::new(false),
+            executor_lock_failed: AtomicBool::new(false),
             executor: Mutex::default(),
-            look: Bell::default(),
-            went_on: Bell::default(),
+            poller_wakeup: Wakeup::default(),
+            progress: Wakeup::default(),
             stopping: AtomicBool::new(false),
-            watch_end: WatchEnd::default(),
-            traps: TrapWatch::default(),
+            monitor_control: MonitorControl::default(),
+            traps: TrapMonitor::default(),
         });
         let engine = Engine {
             shared,
             threads: Mutex::default(),
-            watch: Mutex::default(),
+            alert_monitor: Mutex::default(),
         };
         // Before the first event arrives, so that a sole process executes it at once.
         engine.shared.try_execute()?;
         for number in 0..workers {
             let shared = Arc::clone(&engine.shared);
-            engine.spawn(format!("worker-{number}"), move || shared.work())?;
+            engine.spawn(format!("worker-{number}"), move || shared.run_worker())?;
         }
         let shared = Arc::clone(&engine.shared);
-        engine.spawn("reserve".into(), move || shared.work_in_reserve())?;
+        engine.spawn("reserve".into(), move || shared.run_reserve_worker())?;
         let shared = Arc::clone(&engine.shared);
         engine.spawn("late-events".into(), move || shared.store_late_events())?;
         let shared = Arc::clone(&engine.shared);
-        engine.spawn("poller".into(), move || shared.scout())?;
+        engine.spawn("poller".into(), move || shared.poll())?;
         if !engine.shared.parts.alerts.is_empty() {
             let shared = Arc::clone(&engine.shared);
-            let watch = Watch::new(&shared)?;
+            let alert_monitor = AlertMonitor::new(&shared)?;
             let thread = thread::Builder::new().name("alert-monitor".into());
-            *lock(&engine.watch) = Some(thread.spawn(move || watch.run(&shared))?);
+            *lock(&engine.alert_monitor) = Some(thread.spawn(move || alert_monitor.run(&shared))?);
         }
         Ok(engine)
     }
@@ -195,7 +195,7 @@ impl Engine {
     }
 
     /// Sends an event and blocks until it is stored durably. Returns the runs that it started.
-    pub fn send(&self, event: Event) -> Result<Receipt, SendError> {
+    pub fn send(&self, event: Event) -> Result<Receipt, SubmitError> {
         let (answer, answered) = channel();
         let answer = move |receipt| {
             // The receiver may be gone; the event is stored all the same.
@@ -204,16 +204,17 @@ impl Engine {
         if self.shared.jobs.is_idle() {
             // This thread would only wait for an idle worker. Waking the worker and being woken by
             // it takes as long as processing the event.
-            self.shared.parts.sandboxes.prepare_thread();
-            let event =
-                foreign(event).inspect_err(|_| self.shared.parts.metrics.events.refused.inc())?;
-            self.shared.here(Box::new(event), Box::new(answer));
+            self.shared.parts.sandboxes.warm_up_thread();
+            let event = validate_external(event)
+                .inspect_err(|_| self.shared.parts.metrics.events.refused.inc())?;
+            self.shared
+                .process_inline(Box::new(event), Box::new(answer));
         } else {
             self.submit(event, answer);
         }
         answered
             .recv()
-            .unwrap_or(Err(SendError::Unavailable("the engine was stopped")))
+            .unwrap_or(Err(SubmitError::Unavailable("the engine was stopped")))
     }
 
     /// Queues an event. Blocks only while the queue is full. `answer` receives the result on an
@@ -221,35 +222,40 @@ impl Engine {
     pub fn submit(
         &self,
         event: Event,
-        answer: impl FnOnce(Result<Receipt, SendError>) + Send + 'static,
+        answer: impl FnOnce(Result<Receipt, SubmitError>) + Send + 'static,
     ) {
-        self.give(event, answer, Shared::bring);
+        self.submit_with(event, answer, Shared::enqueue);
     }
 
     /// Like [`submit`](Engine::submit), but never waits for room; the caller must bound how many
     /// events are in flight.
-    pub fn submit_at_once(
+    pub fn submit_unbounded(
         &self,
         event: Event,
-        answer: impl FnOnce(Result<Receipt, SendError>) + Send + 'static,
+        answer: impl FnOnce(Result<Receipt, SubmitError>) + Send + 'static,
     ) {
-        self.give(event, answer, Shared::bring_at_once);
+        self.submit_with(event, answer, Shared::enqueue_unbounded);
     }
 
-    fn give(
+    fn submit_with(
         &self,
         event: Event,
-        answer: impl FnOnce(Result<Receipt, SendError>) + Send + 'static,
-        bring: impl FnOnce(&Shared, Task),
+        answer: impl FnOnce(Result<Receipt, SubmitError>) + Send + 'static,
+        enqueue: impl FnOnce(&Shared, Task),
     ) {
-        match foreign(event) {
+        match validate_external(event) {
             Ok(event) => {
                 let answer = Box::new(answer);
-                match self.shared.parts.configurations.ignores(&event) {
-                    Some(config) => self.shared.only_store(event, config, answer),
+                match self
+                    .shared
+                    .parts
+                    .workflow_cache
+                    .config_without_listener(&event)
+                {
+                    Some(config) => self.shared.store_only(event, config, answer),
                     None => {
                         let event = Box::new(event);
-                        bring(&self.shared, Task::Event { event, answer });
+                        enqueue(&self.shared, Task::Event { event, answer });
                     }
                 }
             }
@@ -261,43 +267,43 @@ impl Engine {
     }
 
     /// Blocks until these runs are idle: no segment of them can run now, and no delivery is due.
-    pub fn rest(&self, runs: &[RunId]) -> Result<(), StoreError> {
+    pub fn wait_idle(&self, runs: &[RunId]) -> Result<(), StoreError> {
         let (Some(&first), Some(&last)) = (runs.iter().min(), runs.iter().max()) else {
             return Ok(());
         };
         let shared = &self.shared;
-        let mut heard = 0;
+        let mut seen = 0;
         loop {
             let now = shared.parts.clock.now();
-            if shared.parts.store.rested(first, last, now)? {
+            if shared.parts.store.are_idle(first, last, now)? {
                 return Ok(());
             }
-            shared.went_on.wait(&mut heard, LOOK);
+            shared.progress.wait(&mut seen, POLL_INTERVAL);
         }
     }
 
     /// Blocks until the whole database is idle.
-    pub fn rest_all(&self) -> Result<(), StoreError> {
-        self.rest(&[RunId(i64::MIN), RunId(i64::MAX)])
+    pub fn wait_all_idle(&self) -> Result<(), StoreError> {
+        self.wait_idle(&[RunId(i64::MIN), RunId(i64::MAX)])
     }
 
     /// Evaluates the alert rules and returns after the events of raised alerts are stored. Does
     /// nothing if no rules are configured or another process is the executor.
-    pub fn judge_alerts(&self) {
-        let watches = lock(&self.watch).is_some();
-        if watches && self.executes() {
-            self.shared.watch_end.judge();
+    pub fn evaluate_alerts(&self) {
+        let watches = lock(&self.alert_monitor).is_some();
+        if watches && self.is_executor() {
+            self.shared.monitor_control.evaluate_now();
         }
     }
 
     /// Returns true if this process is the executor.
-    pub fn executes(&self) -> bool {
+    pub fn is_executor(&self) -> bool {
         self.shared.executes.load(Ordering::SeqCst)
     }
 
     /// Returns true if it is known which process is the executor.
-    pub fn knows_executor(&self) -> bool {
-        !self.shared.lost.load(Ordering::SeqCst)
+    pub fn is_executor_known(&self) -> bool {
+        !self.shared.executor_lock_failed.load(Ordering::SeqCst)
     }
 
     /// Returns the number of jobs waiting for a worker and of requests waiting for a commit.
@@ -309,17 +315,17 @@ impl Engine {
     }
 
     /// Makes the poller check at once for workflows, codes and runs that were added by other means.
-    pub fn look(&self) {
-        self.shared.look.ring();
+    pub fn poll_now(&self) {
+        self.shared.poller_wakeup.notify();
     }
 
     /// Finishes the running segments and stops the threads. Due work stays stored for the next
     /// process.
     pub fn stop(&self) {
         // First, while alert events are still accepted.
-        if let Some(watch) = lock(&self.watch).take() {
-            self.shared.watch_end.end();
-            if watch.join().is_err() {
+        if let Some(alert_monitor) = lock(&self.alert_monitor).take() {
+            self.shared.monitor_control.end();
+            if alert_monitor.join().is_err() {
                 tracing::error!("the alert monitor panicked");
             }
         }
@@ -327,7 +333,7 @@ impl Engine {
             return;
         }
         self.shared.jobs.close();
-        self.shared.look.ring();
+        self.shared.poller_wakeup.notify();
         if let Some(dispatcher) = &self.shared.parts.dispatcher {
             dispatcher.stop();
         }
@@ -336,7 +342,7 @@ impl Engine {
             while !thread.is_finished() && Instant::now() < until {
                 thread::sleep(Duration::from_millis(1));
             }
-            self.shared.around.interrupt();
+            self.shared.context.interrupt();
             if thread.join().is_err() {
                 tracing::error!("an engine thread panicked");
             }
@@ -356,7 +362,7 @@ impl Drop for Engine {
 }
 
 /// Checks an event from outside: reserved alert types are rejected.
-fn foreign(event: Event) -> Result<Event, EventError> {
-    alert::check_foreign(&event)?;
+fn validate_external(event: Event) -> Result<Event, EventError> {
+    alert::check_external(&event)?;
     event.checked()
 }

@@ -12,7 +12,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::worker::{Job, Task};
-use promoflow_store::WorkflowRow;
+use promoflow_store::WorkflowVersionId;
 
 /// Maximum number of waiting events before senders block.
 const MAX_WAITING_EVENTS: usize = 256;
@@ -23,9 +23,9 @@ const MAX_WAITING_SLOW_RUNS: usize = 4;
 /// Number of waiting jobs at which no more due runs are fetched.
 const MAX_WAITING: usize = 4_096;
 /// Duration of a job that makes its sub-queue slow.
-const SLOW: Duration = Duration::from_millis(250);
+const SLOW_JOB: Duration = Duration::from_millis(250);
 /// Time for which a sub-queue stays slow after such a job.
-const STAYS_SLOW: Duration = Duration::from_secs(10);
+const SLOW_PERIOD: Duration = Duration::from_secs(10);
 /// Age at which an event is stored before it is executed, if workers did not serve its sub-queue
 /// meanwhile.
 const LATE_EVENT: Duration = Duration::from_millis(250);
@@ -35,15 +35,15 @@ const LATEST_EVENT: Duration = Duration::from_secs(1);
 /// Age at which a job goes to the reserve worker.
 const LATE_JOB: Duration = Duration::from_millis(20);
 /// Interval at which the reserve worker and the storer of late events check the queue.
-const LOOK: Duration = Duration::from_millis(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// The jobs that wait for a worker.
 pub(super) struct JobQueue {
     state: Mutex<State>,
     /// Wakes the workers.
-    filled: Condvar,
+    job_added: Condvar,
     /// Wakes the threads that wait for room.
-    drained: Condvar,
+    room_made: Condvar,
     /// Wakes the reserve worker and the storer of late events when the queue closes.
     closing: Condvar,
     /// Maximum number of workers that slow sub-queues may occupy together.
@@ -52,60 +52,60 @@ pub(super) struct JobQueue {
 
 #[derive(Default)]
 struct State {
-    lines: HashMap<LineKey, Line>,
+    sub_queues: HashMap<SubQueueKey, SubQueue>,
     /// The sub-queues that have waiting jobs, in round-robin order.
-    turns: VecDeque<LineKey>,
+    round_robin: VecDeque<SubQueueKey>,
     waiting: usize,
     waiting_events: usize,
     /// Number of workers that execute jobs of slow sub-queues.
     slow_running: usize,
     /// Number of workers that wait for a job.
-    takers: usize,
+    waiting_workers: usize,
     /// Number of threads that wait for room.
-    givers: usize,
+    waiting_senders: usize,
     closed: bool,
 }
 
 /// The key of a sub-queue.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum LineKey {
-    Workflow(WorkflowRow),
+enum SubQueueKey {
+    Workflow(WorkflowVersionId),
     EventType(String),
 }
 
-impl LineKey {
-    fn of(job: &Job) -> LineKey {
+impl SubQueueKey {
+    fn for_job(job: &Job) -> SubQueueKey {
         match &job.task {
-            Task::Event { event, .. } => LineKey::EventType(event.event_type.clone()),
-            Task::Run(run) => LineKey::Workflow(run.workflow),
+            Task::Event { event, .. } => SubQueueKey::EventType(event.event_type.clone()),
+            Task::Run(run) => SubQueueKey::Workflow(run.workflow),
         }
     }
 }
 
 #[derive(Default)]
-struct Line {
+struct SubQueue {
     jobs: VecDeque<(Job, Instant)>,
     /// Number of its jobs that are executing.
     running: usize,
     slow_until: Option<Instant>,
     /// Time at which a worker took its last job.
-    taken: Option<Instant>,
+    last_taken: Option<Instant>,
 }
 
-impl Line {
+impl SubQueue {
     fn is_slow(&self, now: Instant) -> bool {
         self.slow_until.is_some_and(|until| now < until)
     }
 
-    fn is_over(&self, now: Instant) -> bool {
+    fn is_unused(&self, now: Instant) -> bool {
         self.jobs.is_empty() && self.running == 0 && !self.is_slow(now)
     }
 
     /// Returns how long an event may wait in this sub-queue before it is stored first.
-    fn patience(&self, now: Instant) -> Duration {
+    fn max_event_wait(&self, now: Instant) -> Duration {
         let served = |taken: Instant| now.saturating_duration_since(taken) < LATE_EVENT;
-        match self.taken.is_some_and(served) {
-            _ if self.is_slow(now) => LOOK,
+        match self.last_taken.is_some_and(served) {
+            _ if self.is_slow(now) => POLL_INTERVAL,
             true => LATEST_EVENT,
             false => LATE_EVENT,
         }
@@ -118,8 +118,8 @@ impl Line {
 }
 
 /// A job in execution; pass it to [`JobQueue::done`] when the job ends.
-pub(super) struct Turn {
-    line: LineKey,
+pub(super) struct JobTicket {
+    sub_queue: SubQueueKey,
     began: Instant,
     slow: bool,
 }
@@ -129,8 +129,8 @@ impl JobQueue {
     pub(super) fn new(workers: usize) -> JobQueue {
         JobQueue {
             state: Mutex::default(),
-            filled: Condvar::new(),
-            drained: Condvar::new(),
+            job_added: Condvar::new(),
+            room_made: Condvar::new(),
             closing: Condvar::new(),
             slow_workers: workers.saturating_sub(1).max(1),
         }
@@ -141,21 +141,21 @@ impl JobQueue {
     }
 
     /// Adds a job; blocks while too many events wait. Returns the job if the queue is closed.
-    pub(super) fn put(&self, job: Job) -> Result<(), Job> {
+    pub(super) fn push(&self, job: Job) -> Result<(), Job> {
         let mut state = self.state();
         while state.waiting_events >= MAX_WAITING_EVENTS && !state.closed {
-            state.givers += 1;
+            state.waiting_senders += 1;
             state = self
-                .drained
+                .room_made
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
-            state.givers -= 1;
+            state.waiting_senders -= 1;
         }
         self.add(state, job)
     }
 
     /// Adds a job without waiting for room, for threads that must not block.
-    pub(super) fn put_at_once(&self, job: Job) -> Result<(), Job> {
+    pub(super) fn push_unbounded(&self, job: Job) -> Result<(), Job> {
         self.add(self.state(), job)
     }
 
@@ -163,24 +163,24 @@ impl JobQueue {
         if state.closed {
             return Err(job);
         }
-        let key = LineKey::of(&job);
+        let key = SubQueueKey::for_job(&job);
         state.waiting += 1;
         state.waiting_events += usize::from(job.is_event());
-        let line = state.lines.entry(key.clone()).or_default();
-        let first = line.jobs.is_empty();
-        line.jobs.push_back((job, Instant::now()));
+        let sub_queue = state.sub_queues.entry(key.clone()).or_default();
+        let first = sub_queue.jobs.is_empty();
+        sub_queue.jobs.push_back((job, Instant::now()));
         if first {
-            state.turns.push_back(key);
+            state.round_robin.push_back(key);
         }
-        if state.takers > 0 {
-            self.filled.notify_one();
+        if state.waiting_workers > 0 {
+            self.job_added.notify_one();
         }
         Ok(())
     }
 
     /// Takes the next job and blocks until there is one. `None` once the queue is closed and
     /// empty.
-    pub(super) fn take(&self) -> Option<(Job, Turn)> {
+    pub(super) fn take(&self) -> Option<(Job, JobTicket)> {
         let mut state = self.state();
         loop {
             let now = Instant::now();
@@ -188,46 +188,47 @@ impl JobQueue {
                 true => usize::MAX,
                 false => self.slow_workers,
             };
-            let may = |line: &Line, slow_running| !line.is_slow(now) || slow_running < most;
+            let may =
+                |sub_queue: &SubQueue, slow_running| !sub_queue.is_slow(now) || slow_running < most;
             if let Some(taken) = self.next(&mut state, now, may) {
                 return Some(taken);
             }
             if state.closed && state.waiting == 0 {
                 return None;
             }
-            state.takers += 1;
+            state.waiting_workers += 1;
             // A slow sub-queue that was skipped stops being slow after a while.
             let waited = match state.waiting {
                 0 => self
-                    .filled
+                    .job_added
                     .wait(state)
                     .unwrap_or_else(PoisonError::into_inner),
                 _ => {
-                    let waited = self.filled.wait_timeout(state, LATE_EVENT);
+                    let waited = self.job_added.wait_timeout(state, LATE_EVENT);
                     waited.unwrap_or_else(PoisonError::into_inner).0
                 }
             };
             state = waited;
-            state.takers -= 1;
+            state.waiting_workers -= 1;
         }
     }
 
     /// Takes a late job whose sub-queue no worker serves. Blocks until there is one; `None` once
     /// the queue is closed.
-    pub(super) fn take_for_reserve(&self) -> Option<(Job, Turn)> {
+    pub(super) fn take_for_reserve(&self) -> Option<(Job, JobTicket)> {
         let mut state = self.state();
         while !state.closed {
             let now = Instant::now();
-            let may = |line: &Line, _| {
-                let late = line.front_age(now).is_some_and(|age| age >= LATE_JOB);
-                late && line.running == 0 && !line.is_slow(now)
+            let may = |sub_queue: &SubQueue, _| {
+                let late = sub_queue.front_age(now).is_some_and(|age| age >= LATE_JOB);
+                late && sub_queue.running == 0 && !sub_queue.is_slow(now)
             };
-            if state.takers == 0
+            if state.waiting_workers == 0
                 && let Some(taken) = self.next(&mut state, now, may)
             {
                 return Some(taken);
             }
-            let waited = self.closing.wait_timeout(state, LOOK);
+            let waited = self.closing.wait_timeout(state, POLL_INTERVAL);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         None
@@ -240,28 +241,39 @@ impl JobQueue {
         loop {
             let now = Instant::now();
             let mut late = Vec::new();
-            let State { lines, turns, .. } = &mut *state;
-            for (key, line) in lines.iter_mut() {
-                if matches!(key, LineKey::Workflow(_)) {
+            let State {
+                sub_queues,
+                round_robin,
+                ..
+            } = &mut *state;
+            for (key, sub_queue) in sub_queues.iter_mut() {
+                if matches!(key, SubQueueKey::Workflow(_)) {
                     continue;
                 }
-                let patience = line.patience(now);
-                while line.front_age(now).is_some_and(|age| age >= patience) {
-                    late.extend(line.jobs.pop_front().map(|(job, _)| job));
+                let max_event_wait = sub_queue.max_event_wait(now);
+                while sub_queue
+                    .front_age(now)
+                    .is_some_and(|age| age >= max_event_wait)
+                {
+                    late.extend(sub_queue.jobs.pop_front().map(|(job, _)| job));
                 }
             }
             if !late.is_empty() {
-                turns.retain(|key| lines.get(key).is_some_and(|line| !line.jobs.is_empty()));
-                lines.retain(|_, line| !line.is_over(now));
+                round_robin.retain(|key| {
+                    sub_queues
+                        .get(key)
+                        .is_some_and(|sub_queue| !sub_queue.jobs.is_empty())
+                });
+                sub_queues.retain(|_, sub_queue| !sub_queue.is_unused(now));
                 state.waiting -= late.len();
                 state.waiting_events -= late.len();
-                self.has_room(&state);
+                self.wake_senders(&state);
                 return Some(late);
             }
             if state.closed && state.waiting_events == 0 {
                 return None;
             }
-            let waited = self.closing.wait_timeout(state, LOOK);
+            let waited = self.closing.wait_timeout(state, POLL_INTERVAL);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
@@ -271,87 +283,89 @@ impl JobQueue {
         &self,
         state: &mut State,
         now: Instant,
-        may: impl Fn(&Line, usize) -> bool,
-    ) -> Option<(Job, Turn)> {
-        for _ in 0..state.turns.len() {
-            let key = state.turns.pop_front()?;
+        may: impl Fn(&SubQueue, usize) -> bool,
+    ) -> Option<(Job, JobTicket)> {
+        for _ in 0..state.round_robin.len() {
+            let key = state.round_robin.pop_front()?;
             let slow_running = state.slow_running;
-            let Some(line) = state.lines.get_mut(&key) else {
+            let Some(sub_queue) = state.sub_queues.get_mut(&key) else {
                 continue;
             };
-            if !may(line, slow_running) {
-                state.turns.push_back(key);
+            if !may(sub_queue, slow_running) {
+                state.round_robin.push_back(key);
                 continue;
             }
-            let Some((job, _)) = line.jobs.pop_front() else {
+            let Some((job, _)) = sub_queue.jobs.pop_front() else {
                 continue;
             };
-            line.running += 1;
-            line.taken = Some(now);
-            let slow = line.is_slow(now);
-            let turn = Turn {
-                line: key.clone(),
+            sub_queue.running += 1;
+            sub_queue.last_taken = Some(now);
+            let slow = sub_queue.is_slow(now);
+            let ticket = JobTicket {
+                sub_queue: key.clone(),
                 began: now,
                 slow,
             };
-            if !line.jobs.is_empty() {
-                state.turns.push_back(key);
+            if !sub_queue.jobs.is_empty() {
+                state.round_robin.push_back(key);
             }
             state.slow_running += usize::from(slow);
             state.waiting -= 1;
             state.waiting_events -= usize::from(job.is_event());
-            self.has_room(state);
-            return Some((job, turn));
+            self.wake_senders(state);
+            return Some((job, ticket));
         }
         None
     }
 
     /// Wakes the threads that wait for room only when there is room for many: one wake-up per job
     /// costs more than the job.
-    fn has_room(&self, state: &State) {
-        if state.givers > 0 && state.waiting_events <= MAX_WAITING_EVENTS / 2 {
-            self.drained.notify_all();
+    fn wake_senders(&self, state: &State) {
+        if state.waiting_senders > 0 && state.waiting_events <= MAX_WAITING_EVENTS / 2 {
+            self.room_made.notify_all();
         }
     }
 
     /// Records that a job has ended.
-    pub(super) fn done(&self, turn: Turn) {
+    pub(super) fn done(&self, ticket: JobTicket) {
         let now = Instant::now();
         let mut state = self.state();
-        state.slow_running -= usize::from(turn.slow);
-        if let Some(line) = state.lines.get_mut(&turn.line) {
-            line.running -= 1;
-            if now.saturating_duration_since(turn.began) >= SLOW {
-                line.slow_until = Some(now + STAYS_SLOW);
+        state.slow_running -= usize::from(ticket.slow);
+        if let Some(sub_queue) = state.sub_queues.get_mut(&ticket.sub_queue) {
+            sub_queue.running -= 1;
+            if now.saturating_duration_since(ticket.began) >= SLOW_JOB {
+                sub_queue.slow_until = Some(now + SLOW_PERIOD);
             }
-            if line.is_over(now) {
-                state.lines.remove(&turn.line);
+            if sub_queue.is_unused(now) {
+                state.sub_queues.remove(&ticket.sub_queue);
             }
         }
-        if turn.slow {
+        if ticket.slow {
             // Removes sub-queues that are no longer slow and that no job will visit again.
-            state.lines.retain(|_, line| !line.is_over(now));
-            if state.waiting > 0 && state.takers > 0 {
-                self.filled.notify_one();
+            state
+                .sub_queues
+                .retain(|_, sub_queue| !sub_queue.is_unused(now));
+            if state.waiting > 0 && state.waiting_workers > 0 {
+                self.job_added.notify_one();
             }
         }
     }
 
     /// Returns the workflows with enough runs in memory; `None` if no more runs should be fetched
     /// at all.
-    pub(super) fn full_workflows(&self) -> Option<Vec<WorkflowRow>> {
+    pub(super) fn full_workflows(&self) -> Option<Vec<WorkflowVersionId>> {
         let now = Instant::now();
         let state = self.state();
         if state.waiting >= MAX_WAITING {
             return None;
         }
-        let full = state.lines.iter().filter_map(|(key, line)| {
-            let most = match line.is_slow(now) {
+        let full = state.sub_queues.iter().filter_map(|(key, sub_queue)| {
+            let most = match sub_queue.is_slow(now) {
                 true => MAX_WAITING_SLOW_RUNS,
                 false => MAX_WAITING_RUNS,
             };
             match key {
-                LineKey::Workflow(workflow) if line.jobs.len() >= most => Some(*workflow),
+                SubQueueKey::Workflow(workflow) if sub_queue.jobs.len() >= most => Some(*workflow),
                 _ => None,
             }
         });
@@ -361,7 +375,7 @@ impl JobQueue {
     /// Returns true if a worker is waiting and no job is: a job added now starts at once.
     pub(super) fn is_idle(&self) -> bool {
         let state = self.state();
-        state.waiting == 0 && state.takers > 0 && !state.closed
+        state.waiting == 0 && state.waiting_workers > 0 && !state.closed
     }
 
     /// Returns the number of waiting jobs.
@@ -372,8 +386,8 @@ impl JobQueue {
     /// Rejects new jobs. Jobs already in the queue are still taken.
     pub(super) fn close(&self) {
         self.state().closed = true;
-        self.filled.notify_all();
-        self.drained.notify_all();
+        self.job_added.notify_all();
+        self.room_made.notify_all();
         self.closing.notify_all();
     }
 }

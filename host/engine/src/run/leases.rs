@@ -11,57 +11,58 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use promoflow_model::clock::Timestamp;
-use promoflow_model::pool::Lane;
-use promoflow_store::{FreeCode, Position, Result, StagedClaim, Store};
+use promoflow_model::pool::CodeGroup;
+use promoflow_store::{AvailableCode, Position, Result, StagedClaim, Store};
 
 /// Numbers of codes read at once: first a few, so that a single event starts fast, then up to the
 /// maximum.
 const FIRST_READ: usize = 16;
-const LARGEST_READ: usize = 1024;
+const MAX_READ: usize = 1024;
 /// Time that a claim waits for codes that other segments have staged.
-const SETTLE: Duration = Duration::from_secs(1);
+const MAX_WAIT: Duration = Duration::from_secs(1);
 /// Maximum numbers of code groups, and of windows per group, in memory: events may ask for any type
 /// and any number of days.
-const MOST_LANES: usize = 4_096;
-const MOST_WINDOWS: usize = 16;
+const MAX_GROUPS: usize = 4_096;
+const MAX_WINDOWS: usize = 16;
 
 /// The result of taking a code from the leases.
 #[derive(Debug)]
-pub(super) enum Taken {
+pub(super) enum LeaseOutcome {
     /// This code.
-    Code(FreeCode),
+    Code(AvailableCode),
     /// No code matches, and none can come back.
     Exhausted,
     /// Other segments have staged all matching codes, and waiting longer could deadlock.
-    Contended,
+    Busy,
 }
 
 pub(super) struct Leases {
     store: Arc<dyn Store>,
-    book: Mutex<Book>,
+    table: Mutex<LeaseTable>,
     settled: Condvar,
     /// The number of this process's pool changes that the leases have seen.
     changes: AtomicU64,
 }
 
 #[derive(Default)]
-struct Book {
+struct LeaseTable {
     /// The pool generation that the windows were read at.
     generation: u64,
-    lanes: HashMap<Lane, LaneBook>,
+    code_groups: HashMap<CodeGroup, GroupLeases>,
 }
 
-impl Book {
+impl LeaseTable {
     /// Drops the code groups without staged codes if there are too many groups.
     fn make_room(&mut self) {
-        if self.lanes.len() >= MOST_LANES {
-            self.lanes.retain(|_, lane| !lane.staged.is_empty());
+        if self.code_groups.len() >= MAX_GROUPS {
+            self.code_groups
+                .retain(|_, code_group| !code_group.staged.is_empty());
         }
     }
 }
 
 #[derive(Default)]
-struct LaneBook {
+struct GroupLeases {
     /// Positions of the codes given to segments that are not committed yet.
     staged: BTreeSet<Position>,
     /// The windows by the selector's days: each value needs a different part of the group.
@@ -96,8 +97,8 @@ impl Window {
     }
 }
 
-impl LaneBook {
-    fn take(&mut self, days: u32, needed: Timestamp) -> Option<FreeCode> {
+impl GroupLeases {
+    fn take(&mut self, days: u32, needed: Timestamp) -> Option<AvailableCode> {
         let window = self.windows.get(&days)?;
         if window.from > needed {
             // The clock was set back: codes before the window come first.
@@ -113,19 +114,19 @@ impl LaneBook {
             code = window.codes.remove(&position).or(code);
         }
         self.staged.insert(position);
-        code.map(|code| FreeCode { position, code })
+        code.map(|code| AvailableCode { position, code })
     }
 
     /// Reads the next codes into a window. Returns false if the window had reached the end of the
     /// group before.
-    fn read_on(
+    fn read_next(
         &mut self,
         store: &dyn Store,
-        lane: &Lane,
+        code_group: &CodeGroup,
         days: u32,
         needed: Timestamp,
     ) -> Result<bool> {
-        if self.windows.len() >= MOST_WINDOWS && !self.windows.contains_key(&days) {
+        if self.windows.len() >= MAX_WINDOWS && !self.windows.contains_key(&days) {
             self.windows.clear();
         }
         let window = self
@@ -150,9 +151,9 @@ impl LaneBook {
         }
         window.codes = lasting;
         let after = window.to.filter(|to| *to >= first).unwrap_or(first);
-        let read = store.free_codes(lane, Some(after), window.next_read)?;
+        let read = store.available_codes(code_group, Some(after), window.next_read)?;
         window.end = read.len() < window.next_read;
-        window.next_read = (window.next_read * 4).min(LARGEST_READ);
+        window.next_read = (window.next_read * 4).min(MAX_READ);
         if let Some(last) = read.last() {
             window.to = Some(last.position);
         }
@@ -170,14 +171,14 @@ impl Leases {
     pub(super) fn new(store: Arc<dyn Store>) -> Leases {
         Leases {
             store,
-            book: Mutex::default(),
+            table: Mutex::default(),
             settled: Condvar::new(),
             changes: AtomicU64::new(0),
         }
     }
 
-    fn book(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    fn table(&self) -> MutexGuard<'_, LeaseTable> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes the next code of a group that expires at `needed` or later.
@@ -187,47 +188,49 @@ impl Leases {
     /// others, to avoid deadlock.
     pub(super) fn take(
         &self,
-        lane: &Lane,
+        code_group: &CodeGroup,
         days: u32,
         needed: Timestamp,
         own: &[Position],
-    ) -> Result<Taken> {
-        let until = Instant::now() + SETTLE;
+    ) -> Result<LeaseOutcome> {
+        let until = Instant::now() + MAX_WAIT;
         let changes = self.store.pool_changes();
         if self.changes.swap(changes, Ordering::SeqCst) != changes {
             self.refresh()?;
         }
-        let mut book = self.book();
+        let mut table = self.table();
         loop {
-            if !book.lanes.contains_key(lane) {
-                book.make_room();
-                book.lanes.insert(lane.clone(), LaneBook::default());
+            if !table.code_groups.contains_key(code_group) {
+                table.make_room();
+                table
+                    .code_groups
+                    .insert(code_group.clone(), GroupLeases::default());
             }
-            let Some(lane_book) = book.lanes.get_mut(lane) else {
+            let Some(group_leases) = table.code_groups.get_mut(code_group) else {
                 continue;
             };
-            if let Some(code) = lane_book.take(days, needed) {
-                return Ok(Taken::Code(code));
+            if let Some(code) = group_leases.take(days, needed) {
+                return Ok(LeaseOutcome::Code(code));
             }
             // Keep the lock here: otherwise a code committed between this read and the next line
             // would look available.
-            if lane_book.read_on(&*self.store, lane, days, needed)? {
+            if group_leases.read_next(&*self.store, code_group, days, needed)? {
                 continue;
             }
-            if !lane_book
+            if !group_leases
                 .staged
                 .iter()
                 .any(|position| position.expires >= needed && !own.contains(position))
             {
-                return Ok(Taken::Exhausted);
+                return Ok(LeaseOutcome::Exhausted);
             }
             let left = until.saturating_duration_since(Instant::now());
             if !own.is_empty() || left.is_zero() {
-                return Ok(Taken::Contended);
+                return Ok(LeaseOutcome::Busy);
             }
-            book = self
+            table = self
                 .settled
-                .wait_timeout(book, left)
+                .wait_timeout(table, left)
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }
@@ -240,8 +243,8 @@ impl Leases {
 
     /// Makes the codes of a discarded segment available again.
     pub(super) fn give_back(&self, claims: &[StagedClaim]) {
-        self.settle(claims, |lane, claim| {
-            for window in lane.windows.values_mut() {
+        self.settle(claims, |code_group, claim| {
+            for window in code_group.windows.values_mut() {
                 if window.covers(claim.code.position) {
                     window
                         .codes
@@ -254,28 +257,28 @@ impl Leases {
     /// Drops the windows of a segment whose commit result is unknown, so that the pool is read
     /// again.
     pub(super) fn forget(&self, claims: &[StagedClaim]) {
-        self.settle(claims, |lane, _| lane.windows.clear());
+        self.settle(claims, |code_group, _| code_group.windows.clear());
     }
 
     /// Drops all leases, for when it is unknown what is staged. If a code is given out twice as a
     /// result, one of the two commits is rejected.
     pub(super) fn forget_all(&self) {
-        self.book().lanes.clear();
+        self.table().code_groups.clear();
         self.settled.notify_all();
     }
 
-    fn settle(&self, claims: &[StagedClaim], then: impl Fn(&mut LaneBook, &StagedClaim)) {
+    fn settle(&self, claims: &[StagedClaim], then: impl Fn(&mut GroupLeases, &StagedClaim)) {
         if claims.is_empty() {
             return;
         }
-        let mut book = self.book();
+        let mut table = self.table();
         for claim in claims {
-            if let Some(lane) = book.lanes.get_mut(&claim.lane) {
-                lane.staged.remove(&claim.code.position);
-                then(lane, claim);
+            if let Some(code_group) = table.code_groups.get_mut(&claim.code_group) {
+                code_group.staged.remove(&claim.code.position);
+                then(code_group, claim);
             }
         }
-        drop(book);
+        drop(table);
         self.settled.notify_all();
     }
 
@@ -283,11 +286,11 @@ impl Leases {
     /// cached codes may be wrong, and they are read again.
     pub(super) fn refresh(&self) -> Result<()> {
         let generation = self.store.pool_generation()?;
-        let mut book = self.book();
-        if book.generation != generation {
-            book.generation = generation;
-            for lane in book.lanes.values_mut() {
-                lane.windows.clear();
+        let mut table = self.table();
+        if table.generation != generation {
+            table.generation = generation;
+            for code_group in table.code_groups.values_mut() {
+                code_group.windows.clear();
             }
             self.settled.notify_all();
         }

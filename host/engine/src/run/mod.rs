@@ -7,31 +7,31 @@
 //! process of a database executes runs. After a segment is committed, the [outbox](crate::outbox)
 //! is notified. The *alert monitor* evaluates the alert rules on the pool.
 
-mod aside;
-mod bell;
+mod alert_monitor;
 mod claim;
-mod configuration;
+pub mod claim_rates;
+mod completion;
+mod contact_overlay;
+mod effect_buffer;
 mod engine;
-mod implied;
 mod job_queue;
 mod leases;
-mod person;
 mod plan;
-pub mod rates;
-mod rehearse;
-mod scout;
+mod poller;
+mod run_contact;
 mod segment;
 mod send;
-mod settle;
-mod step;
-mod traced;
-mod trap_watch;
-mod watch;
+mod spans;
+mod tag_claims;
+mod test_run;
+mod trap_monitor;
+mod wakeup;
 mod worker;
+mod workflow_cache;
 
-pub use configuration::{Configuration, Configurations};
-pub use engine::{Engine, EngineParts, Receipt, SendError};
-pub use rates::Rates;
-pub use rehearse::rehearse;
-pub use rehearse::{Rehearsed, WouldWait};
-pub use trap_watch::MAX_TRAPS_IN_A_ROW;
+pub use claim_rates::ClaimRates;
+pub use engine::{Engine, EngineParts, Receipt, SubmitError};
+pub use test_run::test_run;
+pub use test_run::{TestRunReport, TestRunWait};
+pub use trap_monitor::MAX_TRAPS_IN_A_ROW;
+pub use workflow_cache::{Configuration, WorkflowCache};

@@ -6,21 +6,21 @@ use std::sync::{Arc, OnceLock};
 use promoflow_velocity::Template;
 use serde_json::Value as Json;
 
-use crate::metrics::BlockMeter;
+use crate::metrics::BlockMetrics;
 use promoflow_block_host::Block;
 use promoflow_model::block::{Description, Kind, Value};
-use promoflow_model::message::{Prepared, depends_on_data, parse_template, render_constant};
-use promoflow_model::workflow::{Condition, ParamValue, Target, Workflow, conform};
-use promoflow_store::{StartRule, WorkflowRow};
+use promoflow_model::message::{PreparedMessage, depends_on_data, parse_template, render_constant};
+use promoflow_model::workflow::{Condition, ParamValue, Target, Workflow, coerce};
+use promoflow_store::{StartRule, WorkflowVersionId};
 
 /// A workflow version that is ready to run.
 pub(super) struct Plan {
-    pub(super) workflow: WorkflowRow,
+    pub(super) workflow: WorkflowVersionId,
     pub(super) condition: Option<Condition>,
     pub(super) rule: Option<Arc<StartRule>>,
     pub(super) steps: Vec<PlannedStep>,
     /// The messages of this configuration, by id.
-    pub(super) messages: HashMap<String, Arc<Prepared>>,
+    pub(super) messages: HashMap<String, Arc<PreparedMessage>>,
     /// The reason why the workflow cannot run. Its runs are retried, because the cause may go away.
     pub(super) broken: Option<String>,
 }
@@ -32,16 +32,16 @@ pub(super) struct PlannedStep {
     pub(super) params: Vec<PlannedParam>,
     pub(super) ports: Vec<(String, Target)>,
     /// Metrics of the block's calls, looked up on the first call.
-    pub(super) meter: OnceLock<BlockMeter>,
+    pub(super) meter: OnceLock<BlockMetrics>,
 }
 
 /// A parameter of a step.
 pub(super) struct PlannedParam {
     pub(super) name: String,
-    pub(super) value: Planned,
+    pub(super) value: PlannedValue,
 }
 
-pub(super) enum Planned {
+pub(super) enum PlannedValue {
     /// The same value for every run.
     Constant(Value),
     /// Evaluated from the run's values when the step starts.
@@ -65,9 +65,9 @@ pub(super) struct PlanError {
 
 impl Plan {
     pub(super) fn new(
-        workflow: WorkflowRow,
+        workflow: WorkflowVersionId,
         definition: &Workflow,
-        messages: HashMap<String, Arc<Prepared>>,
+        messages: HashMap<String, Arc<PreparedMessage>>,
         block: &mut FindBlock<'_>,
     ) -> Result<Plan, PlanError> {
         let error = |why: String| PlanError {
@@ -82,9 +82,9 @@ impl Plan {
             for parameter in &description.parameters {
                 let given = step.with.iter().find(|(name, _)| *name == parameter.name);
                 let value = match given {
-                    Some((_, value)) => plan_param(value, &parameter.kind),
+                    Some((_, value)) => compile_param(value, &parameter.kind),
                     None => match &parameter.default {
-                        Some(default) => Ok(Planned::Constant(default.clone())),
+                        Some(default) => Ok(PlannedValue::Constant(default.clone())),
                         None => continue,
                     },
                 };
@@ -112,7 +112,7 @@ impl Plan {
         Ok(Plan {
             workflow,
             condition,
-            rule: StartRule::of(definition).map(Arc::new),
+            rule: StartRule::for_workflow(definition).map(Arc::new),
             steps,
             messages,
             broken: None,
@@ -120,11 +120,11 @@ impl Plan {
     }
 
     /// Creates the plan of a workflow that cannot run.
-    pub(super) fn broken(workflow: WorkflowRow, definition: &Workflow, why: String) -> Plan {
+    pub(super) fn broken(workflow: WorkflowVersionId, definition: &Workflow, why: String) -> Plan {
         Plan {
             workflow,
             condition: definition.start.condition.clone(),
-            rule: StartRule::of(definition).map(Arc::new),
+            rule: StartRule::for_workflow(definition).map(Arc::new),
             steps: Vec::new(),
             messages: HashMap::new(),
             broken: Some(why),
@@ -132,7 +132,7 @@ impl Plan {
     }
 }
 
-fn plan_param(value: &ParamValue, kind: &Kind) -> Result<Planned, String> {
+fn compile_param(value: &ParamValue, kind: &Kind) -> Result<PlannedValue, String> {
     let mut templates = HashMap::new();
     let mut dynamic = false;
     let constant: Result<Json, String> = value.render(&mut |text| {
@@ -144,13 +144,13 @@ fn plan_param(value: &ParamValue, kind: &Kind) -> Result<Planned, String> {
     });
     let constant = constant?;
     if dynamic {
-        return Ok(Planned::Evaluated {
+        return Ok(PlannedValue::Evaluated {
             value: value.clone(),
             templates,
             kind: kind.clone(),
         });
     }
-    conform(kind, &constant)
-        .map(Planned::Constant)
+    coerce(kind, &constant)
+        .map(PlannedValue::Constant)
         .map_err(|unfit| unfit.to_string())
 }

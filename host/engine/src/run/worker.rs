@@ -7,13 +7,15 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
-use super::configuration::Configuration;
-use super::engine::{Answer, MOST_TRIES, SendError, Shared};
-use super::segment::{Beginning, Contended, again, execute, positions};
-use crate::committer::Announced;
+use super::engine::{EventCallback, MAX_CONFLICTS, Shared, SubmitError};
+use super::segment::{Conflict, SegmentInput, execute, positions, retry_or_fail};
+use super::workflow_cache::Configuration;
+use crate::committer::Reservation;
 use promoflow_model::event::Event;
-use promoflow_model::pool::Lane;
-use promoflow_store::{Accept, ConfigId, DueRun, Segment, Start, TroubleKind, Unit};
+use promoflow_model::pool::CodeGroup;
+use promoflow_store::{
+    AcceptEvent, CommitUnit, ConfigVersion, DueRun, FailureKind, Segment, Start,
+};
 
 /// A job for a worker.
 pub(super) struct Job {
@@ -21,21 +23,24 @@ pub(super) struct Job {
     /// Number of earlier tries that ended in a conflict.
     tries: u32,
     /// Announces to the committer that a commit request will follow.
-    announced: Announced,
+    reservation: Reservation,
 }
 
 pub(super) enum Task {
-    Event { event: Box<Event>, answer: Answer },
+    Event {
+        event: Box<Event>,
+        answer: EventCallback,
+    },
     Run(Box<DueRun>),
 }
 
 impl Job {
     /// Creates a job for its first try.
-    pub(super) fn new(task: Task, announced: Announced) -> Job {
+    pub(super) fn new(task: Task, reservation: Reservation) -> Job {
         Job {
             task,
             tries: 0,
-            announced,
+            reservation,
         }
     }
 
@@ -45,9 +50,9 @@ impl Job {
 
     /// Reports to the sender of an event that the engine has stopped. A run continues in the next
     /// process.
-    pub(super) fn refuse(self) {
+    pub(super) fn reject(self) {
         if let Task::Event { answer, .. } = self.task {
-            answer(Err(SendError::Unavailable("the engine was stopped")));
+            answer(Err(SubmitError::Unavailable("the engine was stopped")));
         }
     }
 }
@@ -55,88 +60,98 @@ impl Job {
 /// Returns true if a segment depends on an earlier start of the same commit request, which may
 /// still be dropped: both take a code for their contact to keep, or this one found a code group
 /// exhausted from which the other took a code. The segment then runs again after the commit.
-fn clashes(starts: &[Start], segment: &Segment) -> bool {
-    fn keeps(segment: &Segment) -> impl Iterator<Item = &Lane> {
+fn depends_on(starts: &[Start], segment: &Segment) -> bool {
+    fn keeps(segment: &Segment) -> impl Iterator<Item = &CodeGroup> {
         let taken = segment.reuses.iter();
         taken
             .filter(|reuse| reuse.replaced_by.is_some())
-            .map(|reuse| &reuse.lane)
+            .map(|reuse| &reuse.code_group)
     }
     let mut others = starts.iter().filter_map(|start| start.segment.as_ref());
     others.any(|other| {
-        let mut missed = segment.exhausted.iter().map(|one| &one.lane);
-        keeps(segment).any(|lane| keeps(other).any(|one| one == lane))
-            || missed.any(|lane| other.claims.iter().any(|claim| claim.lane == *lane))
+        let mut missed = segment.exhausted.iter().map(|one| &one.code_group);
+        keeps(segment).any(|code_group| keeps(other).any(|one| one == code_group))
+            || missed.any(|code_group| {
+                other
+                    .claims
+                    .iter()
+                    .any(|claim| claim.code_group == *code_group)
+            })
     })
 }
 
 impl Shared {
     /// Queues a task for a worker; blocks while the queue is full.
-    pub(super) fn bring(&self, task: Task) {
-        let announced = self.parts.committer.announce();
-        if let Err(refused) = self.jobs.put(Job::new(task, announced)) {
-            refused.refuse();
+    pub(super) fn enqueue(&self, task: Task) {
+        let reservation = self.parts.committer.reserve();
+        if let Err(rejected) = self.jobs.push(Job::new(task, reservation)) {
+            rejected.reject();
         }
     }
 
     /// Processes an event on the calling thread.
-    pub(super) fn here(self: &Arc<Self>, event: Box<Event>, answer: Answer) {
-        let announced = self.parts.committer.announce();
-        self.event(event, 0, announced, answer);
+    pub(super) fn process_inline(self: &Arc<Self>, event: Box<Event>, answer: EventCallback) {
+        let reservation = self.parts.committer.reserve();
+        self.process_event(event, 0, reservation, answer);
     }
 
     /// Stores an event that starts nothing in this configuration, without a worker. For threads
     /// that must not wait for the disk.
-    pub(super) fn only_store(self: &Arc<Self>, event: Event, config: ConfigId, answer: Answer) {
-        let accept = Accept {
+    pub(super) fn store_only(
+        self: &Arc<Self>,
+        event: Event,
+        config: ConfigVersion,
+        answer: EventCallback,
+    ) {
+        let accept = AcceptEvent {
             event,
             config,
             starts: Vec::new(),
         };
         let shared = Arc::clone(self);
         let committer = &self.parts.committer;
-        committer.hand_over(
-            Unit::Accept(Box::new(accept)),
-            committer.announce(),
-            move |reply, unit| shared.accepted(reply, unit, 0, answer),
+        committer.submit_deferred(
+            CommitUnit::Accept(Box::new(accept)),
+            committer.reserve(),
+            move |reply, unit| shared.on_event_committed(reply, unit, 0, answer),
         );
     }
 
     /// Queues a task for a worker without blocking.
-    pub(super) fn bring_at_once(&self, task: Task) {
-        self.queue_at_once(task, 0);
+    pub(super) fn enqueue_unbounded(&self, task: Task) {
+        self.push_job(task, 0);
     }
 
     /// Queues a task again after a conflict, without blocking.
-    pub(super) fn bring_back(&self, task: Task, tries: u32) {
-        self.queue_at_once(task, tries + 1);
+    pub(super) fn requeue(&self, task: Task, tries: u32) {
+        self.push_job(task, tries + 1);
     }
 
-    fn queue_at_once(&self, task: Task, tries: u32) {
-        let announced = self.parts.committer.announce();
-        if let Err(refused) = self.jobs.put_at_once(Job {
+    fn push_job(&self, task: Task, tries: u32) {
+        let reservation = self.parts.committer.reserve();
+        if let Err(rejected) = self.jobs.push_unbounded(Job {
             task,
             tries,
-            announced,
+            reservation,
         }) {
-            refused.refuse();
+            rejected.reject();
         }
     }
 
-    pub(super) fn work(self: &Arc<Self>) {
-        self.parts.sandboxes.prepare_thread();
-        while let Some((job, turn)) = self.jobs.take() {
-            self.job(job);
-            self.jobs.done(turn);
+    pub(super) fn run_worker(self: &Arc<Self>) {
+        self.parts.sandboxes.warm_up_thread();
+        while let Some((job, ticket)) = self.jobs.take() {
+            self.process_job(job);
+            self.jobs.done(ticket);
         }
     }
 
     /// Executes late jobs while all workers are busy.
-    pub(super) fn work_in_reserve(self: &Arc<Self>) {
-        self.parts.sandboxes.prepare_thread();
-        while let Some((job, turn)) = self.jobs.take_for_reserve() {
-            self.job(job);
-            self.jobs.done(turn);
+    pub(super) fn run_reserve_worker(self: &Arc<Self>) {
+        self.parts.sandboxes.warm_up_thread();
+        while let Some((job, ticket)) = self.jobs.take_for_reserve() {
+            self.process_job(job);
+            self.jobs.done(ticket);
         }
     }
 
@@ -145,18 +160,18 @@ impl Shared {
         while let Some(late) = self.jobs.take_late_events() {
             for job in late {
                 if let Task::Event { event, answer } = job.task {
-                    let (tries, announced) = (job.tries, job.announced);
-                    self.event_with(event, tries, announced, answer, false);
+                    let (tries, reservation) = (job.tries, job.reservation);
+                    self.process_event_with(event, tries, reservation, answer, false);
                 }
             }
         }
     }
 
-    fn job(self: &Arc<Self>, job: Job) {
+    fn process_job(self: &Arc<Self>, job: Job) {
         let Job {
             task,
             tries,
-            announced,
+            reservation,
         } = job;
         if tries > 1 {
             // Gives the cause of the conflict a moment to settle.
@@ -167,81 +182,86 @@ impl Shared {
             Task::Event { .. } => None,
         };
         let done = catch_unwind(AssertUnwindSafe(|| match task {
-            Task::Event { event, answer } => self.event(event, tries, announced, answer),
-            Task::Run(run) => self.run(*run, tries, announced),
+            Task::Event { event, answer } => self.process_event(event, tries, reservation, answer),
+            Task::Run(run) => self.process_run(*run, tries, reservation),
         }));
         if done.is_err() {
             // The staged codes, and the sender's callback, were lost in the panic.
-            self.around.leases.forget_all();
-            run.into_iter().for_each(|run| self.put_to_rest(run));
+            self.context.leases.forget_all();
+            run.into_iter().for_each(|run| self.back_off(run));
         }
     }
 
-    fn event(
+    fn process_event(
         self: &Arc<Self>,
         event: Box<Event>,
         tries: u32,
-        announced: Announced,
-        answer: Answer,
+        reservation: Reservation,
+        answer: EventCallback,
     ) {
         let executes = self.executes.load(Ordering::SeqCst);
-        self.event_with(event, tries, announced, answer, executes);
+        self.process_event_with(event, tries, reservation, answer, executes);
     }
 
     /// Processes an event. With `executes`, the first segments of its runs are executed before the
     /// commit; otherwise its runs become due after it.
-    fn event_with(
+    fn process_event_with(
         self: &Arc<Self>,
         event: Box<Event>,
         tries: u32,
-        announced: Announced,
-        answer: Answer,
+        reservation: Reservation,
+        answer: EventCallback,
         executes: bool,
     ) {
-        if tries > MOST_TRIES {
-            return answer(Err(SendError::Unavailable(
+        if tries > MAX_CONFLICTS {
+            return answer(Err(SubmitError::Unavailable(
                 "too many concurrent changes; retry later",
             )));
         }
-        let configuration = match self.parts.configurations.present() {
+        let configuration = match self.parts.workflow_cache.current() {
             Ok(configuration) => configuration,
-            Err(error) => return answer(Err(SendError::Configuration(error))),
+            Err(error) => return answer(Err(SubmitError::Configuration(error))),
         };
-        let starts = self.starts(&event, &configuration, executes);
-        let accept = Accept {
+        let starts = self.start_runs(&event, &configuration, executes);
+        let accept = AcceptEvent {
             event: *event,
             config: configuration.id,
             starts,
         };
         let shared = Arc::clone(self);
-        let unit = Unit::Accept(Box::new(accept));
+        let unit = CommitUnit::Accept(Box::new(accept));
         self.parts
             .committer
-            .hand_in(unit, Some(announced), move |reply, unit| {
-                shared.accepted(reply, unit, tries, answer);
+            .submit(unit, Some(reservation), move |reply, unit| {
+                shared.on_event_committed(reply, unit, tries, answer);
             });
     }
 
     /// Returns the runs that an event starts, with their first segments if this process executes. A
     /// segment that depends on uncommitted segments is executed after the event is stored.
-    fn starts(&self, event: &Event, configuration: &Configuration, executes: bool) -> Vec<Start> {
+    fn start_runs(
+        &self,
+        event: &Event,
+        configuration: &Configuration,
+        executes: bool,
+    ) -> Vec<Start> {
         let mut starts: Vec<Start> = Vec::new();
-        for plan in configuration.starts(event) {
+        for plan in configuration.plans_for(event) {
             let (workflow, rule) = (plan.workflow, plan.rule.clone());
             let mut segment = None;
             if executes {
-                let mut beginning = Beginning {
+                let mut input = SegmentInput {
                     plan,
                     run: None,
                     step: 0,
                     attempt: 0,
-                    troubles: Vec::new(),
+                    retry_states: Vec::new(),
                     data: event.params.clone(),
                     set: BTreeSet::new(),
                     key: event.key.clone(),
                     contacts: configuration.contacts,
                     codes: Vec::new(),
-                    beside: starts
+                    claimed_in_batch: starts
                         .iter()
                         .flat_map(|start| &start.segment)
                         .flat_map(positions)
@@ -249,12 +269,12 @@ impl Shared {
                     visits: HashMap::new(),
                     resumed: None,
                 };
-                match execute(&mut beginning, &self.around) {
-                    Ok(executed) if clashes(&starts, &executed) => {
-                        self.around.leases.give_back(&executed.claims);
+                match execute(&mut input, &self.context) {
+                    Ok(executed) if depends_on(&starts, &executed) => {
+                        self.context.leases.give_back(&executed.claims);
                     }
                     Ok(executed) => segment = Some(executed),
-                    Err(Contended) => {}
+                    Err(Conflict) => {}
                 }
             }
             starts.push(Start {
@@ -266,60 +286,66 @@ impl Shared {
         starts
     }
 
-    fn run(self: &Arc<Self>, run: DueRun, tries: u32, announced: Announced) {
-        let plan = match self.parts.configurations.plan(run.workflow, run.config) {
+    fn process_run(self: &Arc<Self>, run: DueRun, tries: u32, reservation: Reservation) {
+        let plan = match self.parts.workflow_cache.plan(run.workflow, run.config) {
             Ok(plan) => plan,
             Err(error) => {
                 // Not an error of the run: an operator may restore what is missing.
                 tracing::error!(run = run.id.0, "the run cannot continue: {error:#}");
-                return self.retry_later(run, announced, format!("{error:#}"));
+                return self.retry_later(run, reservation, format!("{error:#}"));
             }
         };
-        let contacts = match self.parts.configurations.present() {
+        let contacts = match self.parts.workflow_cache.current() {
             Ok(configuration) => configuration.contacts,
             Err(error) => {
                 tracing::error!(run = run.id.0, "the run cannot continue: {error:#}");
-                return self.retry_later(run, announced, format!("{error:#}"));
+                return self.retry_later(run, reservation, format!("{error:#}"));
             }
         };
-        let mut beginning = Beginning {
+        let mut input = SegmentInput {
             plan,
             run: Some((run.id, run.segment)),
             step: usize::try_from(run.step).unwrap_or(usize::MAX),
             attempt: run.attempt,
-            troubles: run.troubles.clone(),
+            retry_states: run.retry_states.clone(),
             data: run.data.clone(),
             set: run.set.clone(),
             key: run.key.clone(),
             contacts,
             codes: Vec::new(),
-            beside: Vec::new(),
+            claimed_in_batch: Vec::new(),
             visits: run.visits.clone(),
             resumed: run.resumed.clone(),
         };
-        match execute(&mut beginning, &self.around) {
-            Ok(segment) => self.hand_in(run, tries, announced, segment),
-            Err(Contended) => {
-                self.bring_back(Task::Run(Box::new(run)), tries);
+        match execute(&mut input, &self.context) {
+            Ok(segment) => self.submit_segment(run, tries, reservation, segment),
+            Err(Conflict) => {
+                self.requeue(Task::Run(Box::new(run)), tries);
             }
         }
     }
 
-    fn retry_later(self: &Arc<Self>, run: DueRun, announced: Announced, error: String) {
-        let (kind, now) = (TroubleKind::Unavailable, self.parts.clock.now());
-        let end = again(error, String::new(), kind, &run.troubles, now);
+    fn retry_later(self: &Arc<Self>, run: DueRun, reservation: Reservation, error: String) {
+        let (kind, now) = (FailureKind::Unavailable, self.parts.clock.now());
+        let end = retry_or_fail(error, String::new(), kind, &run.retry_states, now);
         let (itself, attempt) = ((run.id, run.segment), run.attempt + 1);
         let segment = Segment::without_effects(Some(itself), attempt, run.resumed.clone(), end);
-        self.hand_in(run, 0, announced, segment);
+        self.submit_segment(run, 0, reservation, segment);
     }
 
-    fn hand_in(self: &Arc<Self>, run: DueRun, tries: u32, announced: Announced, segment: Segment) {
+    fn submit_segment(
+        self: &Arc<Self>,
+        run: DueRun,
+        tries: u32,
+        reservation: Reservation,
+        segment: Segment,
+    ) {
         let shared = Arc::clone(self);
-        let unit = Unit::Segment(Box::new(segment));
+        let unit = CommitUnit::Segment(Box::new(segment));
         self.parts
             .committer
-            .hand_in(unit, Some(announced), move |reply, unit| {
-                shared.gone_on(run, tries, reply, unit);
+            .submit(unit, Some(reservation), move |reply, unit| {
+                shared.on_segment_committed(run, tries, reply, unit);
             });
     }
 }

@@ -5,18 +5,18 @@
 //! around the threshold raises one alert. Each time a level is raised, an event is created, which
 //! can start workflows like any other event.
 
+mod notification;
 mod rules;
-mod telling;
 
+pub use notification::{event_json, summary};
 pub use rules::Rules;
-pub use telling::{body, sentence};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::event;
 use crate::event::{Event, EventError};
-use crate::pool::Lane;
+use crate::pool::CodeGroup;
 
 /// The prefix of the event ids of alerts.
 const ID_PREFIX: &str = "promoflow-alert:";
@@ -112,16 +112,16 @@ impl Rule {
     }
 
     /// Returns true if the rule applies to a code group.
-    pub fn is_for(&self, lane: &Lane) -> bool {
+    pub fn applies_to(&self, code_group: &CodeGroup) -> bool {
         self.code_type
             .as_ref()
-            .is_none_or(|one| *one == lane.code_type)
-            && self.discount.is_none_or(|one| one == lane.discount)
+            .is_none_or(|one| *one == code_group.code_type)
+            && self.discount.is_none_or(|one| one == code_group.discount)
     }
 
-    /// Returns the number of codes at which a level is raised; `a_day` is the number of claims per
+    /// Returns the number of codes at which a level is raised; `claims_per_day` is the number of claims per
     /// day.
-    pub fn codes(&self, level: Level, a_day: f64) -> u64 {
+    pub fn codes_at(&self, level: Level, claims_per_day: f64) -> u64 {
         let threshold = self.threshold(level);
         match self.kind {
             Kind::Left | Kind::Expiring => threshold.into(),
@@ -130,15 +130,15 @@ impl Rule {
                 clippy::cast_sign_loss,
                 reason = "the value is not negative, and the cast saturates"
             )]
-            Kind::RunsDry => (f64::from(threshold) * a_day).ceil() as u64,
+            Kind::RunsDry => (f64::from(threshold) * claims_per_day).ceil() as u64,
         }
     }
 
     /// Returns the maximum number of codes that must be counted to decide on a level with this
     /// threshold.
-    pub fn enough(&self, codes: u64) -> u64 {
+    pub fn count_limit(&self, codes: u64) -> u64 {
         match self.kind {
-            Kind::Left | Kind::RunsDry => clear_above(codes).saturating_add(1),
+            Kind::Left | Kind::RunsDry => reset_threshold(codes).saturating_add(1),
             // The event reports the count; far beyond the threshold it need not be exact.
             Kind::Expiring => codes.saturating_mul(4).saturating_add(10_000),
         }
@@ -148,7 +148,7 @@ impl Rule {
     pub fn is_raised(&self, codes: u64, counted: u64, before: bool) -> bool {
         match self.kind {
             Kind::RunsDry if codes == 0 => false,
-            Kind::Left | Kind::RunsDry if before => counted <= clear_above(codes),
+            Kind::Left | Kind::RunsDry if before => counted <= reset_threshold(codes),
             Kind::Left | Kind::RunsDry => counted <= codes,
             Kind::Expiring if before => counted >= codes - codes / 10,
             Kind::Expiring => counted >= codes,
@@ -157,7 +157,7 @@ impl Rule {
 }
 
 /// Returns the count above which a level with this threshold is cleared.
-fn clear_above(codes: u64) -> u64 {
+fn reset_threshold(codes: u64) -> u64 {
     codes.saturating_add((codes / 10).max(1))
 }
 
@@ -167,7 +167,7 @@ pub struct Subject {
     /// The watched quantity.
     pub kind: Kind,
     /// The code group.
-    pub lane: Lane,
+    pub code_group: CodeGroup,
     /// The severity.
     pub level: Level,
 }
@@ -181,9 +181,9 @@ pub struct Alert {
     pub raised: bool,
     /// The number of times it was raised. It is part of the event id, so that each event is sent
     /// once.
-    pub crossing: i64,
+    pub sequence: i64,
     /// True if the event for the last crossing is stored.
-    pub told: bool,
+    pub notified: bool,
     /// The parameters of the event for the last crossing.
     pub params: Map<String, Value>,
     /// The time at which it was raised or cleared.
@@ -193,16 +193,23 @@ pub struct Alert {
 impl Alert {
     /// Returns the event for the last crossing; repeated calls return the same event.
     pub fn event(&self, installation: &str) -> Event {
-        let Subject { kind, lane, level } = &self.subject;
-        let name = safe(&lane.code_type);
+        let Subject {
+            kind,
+            code_group,
+            level,
+        } = &self.subject;
+        let name = replace_forbidden(&code_group.code_type);
         let id = format!(
             "{ID_PREFIX}{installation}:{}:{}:{}:{}:{name}",
             kind.name(),
-            lane.discount,
+            code_group.discount,
             level.name(),
-            self.crossing
+            self.sequence
         );
-        let mut event = Event::new(level.event_type(), format!("{name} {}", lane.discount));
+        let mut event = Event::new(
+            level.event_type(),
+            format!("{name} {}", code_group.discount),
+        );
         event.id = Some(id);
         event.params = self.params.clone();
         event
@@ -211,7 +218,7 @@ impl Alert {
 
 /// Rejects an external event that looks like an alert's event: it would start workflows meant for
 /// the operator, or suppress a real alert with the same id.
-pub fn check_foreign(event: &Event) -> Result<(), EventError> {
+pub fn check_external(event: &Event) -> Result<(), EventError> {
     let same = |level: &Level| {
         let reserved = level.event_type();
         event.event_type.trim().eq_ignore_ascii_case(reserved)
@@ -239,7 +246,7 @@ pub fn check_foreign(event: &Event) -> Result<(), EventError> {
 /// `config` makes each pause distinct.
 pub fn workflow_paused(installation: &str, workflow: &str, reason: &str, config: i64) -> Event {
     let level = Level::Alarm;
-    let mut event = Event::new(level.event_type(), safe(workflow));
+    let mut event = Event::new(level.event_type(), replace_forbidden(workflow));
     let id = format!("{ID_PREFIX}{installation}:{WORKFLOW_PAUSED}:{config}:{workflow}");
     event.id = Some(id);
     for (name, value) in [
@@ -255,7 +262,7 @@ pub fn workflow_paused(installation: &str, workflow: &str, reason: &str, config:
 
 /// Returns the parameters of the event for a crossing. All values are text, as in every event of
 /// version 1.
-pub fn params(
+pub fn event_params(
     rule: &Rule,
     subject: &Subject,
     counted: u64,
@@ -265,8 +272,8 @@ pub fn params(
     let mut put = |name: &str, value: String| params.insert(name.to_owned(), json!(value));
     put("kind", rule.kind.name().to_owned());
     put("level", subject.level.name().to_owned());
-    put("type", subject.lane.code_type.clone());
-    put("discount", subject.lane.discount.to_string());
+    put("type", subject.code_group.code_type.clone());
+    put("discount", subject.code_group.discount.to_string());
     put("threshold", rule.threshold(subject.level).to_string());
     put("count", counted.to_string());
     match rule.kind {
@@ -282,7 +289,7 @@ pub fn params(
 }
 
 /// Replaces the characters of a type that are not allowed in an event key.
-fn safe(code_type: &str) -> String {
+fn replace_forbidden(code_type: &str) -> String {
     let safe = |c: char| !c.is_control() && !event::FORBIDDEN_IN_KEYS.contains(&c);
     code_type
         .chars()
@@ -327,7 +334,7 @@ mod tests {
             assert_eq!(now, is, "{counted}");
             crossings += u32::from(now && !raised);
             raised = now;
-            assert!(left.enough(500) >= 551, "the count is sufficient");
+            assert!(left.count_limit(500) >= 551, "the count is sufficient");
         }
         assert_eq!(crossings, 2);
     }
@@ -341,19 +348,22 @@ mod tests {
         assert!(expiring.is_raised(1, 1, false) && !expiring.is_raised(1, 0, true));
         assert!(expiring.is_raised(10, 9, true) && !expiring.is_raised(10, 8, true));
         let dry = rule(Kind::RunsDry, 7, 2);
-        assert_eq!(dry.codes(Level::Warning, 10.5), 74);
+        assert_eq!(dry.codes_at(Level::Warning, 10.5), 74);
         assert!(dry.is_raised(74, 74, false) && !dry.is_raised(74, 75, false));
         // No claims: the pool never runs dry, even if it is empty.
-        assert!(!dry.is_raised(dry.codes(Level::Alarm, 0.0), 0, true));
+        assert!(!dry.is_raised(dry.codes_at(Level::Alarm, 0.0), 0, true));
     }
 
     #[test]
     fn rejects_external_events_that_imitate_alerts() {
-        let field = |event: Event| check_foreign(&event).err().map(|error| error.field);
+        let field = |event: Event| check_external(&event).err().map(|error| error.field);
         for level in Level::ALL {
             let own = level.event_type();
-            for odd in [own.to_owned(), own.to_uppercase(), format!(" {own} ")] {
-                assert_eq!(field(Event::new(odd, "a")).as_deref(), Some("eventTypeKey"));
+            for unusual in [own.to_owned(), own.to_uppercase(), format!(" {own} ")] {
+                assert_eq!(
+                    field(Event::new(unusual, "a")).as_deref(),
+                    Some("eventTypeKey")
+                );
             }
         }
         let event = |id: &str| field(Event::new("e", "a").with_id(id));
@@ -365,25 +375,25 @@ mod tests {
 
     #[test]
     fn alert_events_are_valid_for_any_type() {
-        let odd = "a/b <'\u{7}`; ’,>".repeat(6);
+        let unusual = "a/b <'\u{7}`; ’,>".repeat(6);
         let alert = Alert {
             subject: Subject {
                 kind: Kind::Expiring,
-                lane: Lane {
-                    code_type: odd.clone(),
+                code_group: CodeGroup {
+                    code_type: unusual.clone(),
                     discount: 99,
                 },
                 level: Level::Warning,
             },
             raised: true,
-            crossing: i64::MAX,
-            told: false,
-            params: params(
+            sequence: i64::MAX,
+            notified: false,
+            params: event_params(
                 &rule(Kind::Expiring, 5, 9),
                 &Subject {
                     kind: Kind::Expiring,
-                    lane: Lane {
-                        code_type: odd.clone(),
+                    code_group: CodeGroup {
+                        code_type: unusual.clone(),
                         discount: 99,
                     },
                     level: Level::Warning,
@@ -394,7 +404,7 @@ mod tests {
             at: crate::clock::Timestamp(0),
         };
         let event = alert.event("0123456789abcdef").checked().unwrap();
-        assert_eq!(event.params["type"], odd);
+        assert_eq!(event.params["type"], unusual);
         assert_eq!(event.params["count"], "6");
         assert_eq!(event, alert.event("0123456789abcdef").checked().unwrap());
     }

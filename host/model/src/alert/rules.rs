@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Kind, Rule, Subject};
-use crate::pool::Lane;
+use crate::pool::CodeGroup;
 
 /// The alert rules of an installation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,22 +34,22 @@ impl Rules {
     }
 
     /// Returns true if any rule watches this kind.
-    pub fn watch(&self, kind: Kind) -> bool {
+    pub fn has_kind(&self, kind: Kind) -> bool {
         self.0.iter().any(|rule| rule.kind == kind)
     }
 
     /// Returns the rules for a code group, at most one of each kind.
-    pub fn of(&self, lane: &Lane) -> impl Iterator<Item = &Rule> {
+    pub fn of(&self, code_group: &CodeGroup) -> impl Iterator<Item = &Rule> {
         let of_kind = |kind| {
             let mut rules = self.0.iter();
-            rules.find(|rule| rule.kind == kind && rule.is_for(lane))
+            rules.find(|rule| rule.kind == kind && rule.applies_to(code_group))
         };
         Kind::ALL.into_iter().filter_map(of_kind)
     }
 
     /// Returns the rule for the subject of an alert.
-    pub fn judging(&self, subject: &Subject) -> Option<&Rule> {
-        self.of(&subject.lane)
+    pub fn rule_for(&self, subject: &Subject) -> Option<&Rule> {
+        self.of(&subject.code_group)
             .find(|rule| rule.kind == subject.kind)
     }
 }
@@ -83,12 +83,12 @@ mod tests {
             ("c", 5, vec![1]),
             ("b", 5, vec![1, 5]),
         ] {
-            let lane = Lane {
+            let code_group = CodeGroup {
                 code_type: code_type.to_owned(),
                 discount,
             };
-            let found: Vec<u32> = rules.of(&lane).map(|rule| rule.warning).collect();
-            assert_eq!(found, wanted, "{lane:?}");
+            let found: Vec<u32> = rules.of(&code_group).map(|rule| rule.warning).collect();
+            assert_eq!(found, wanted, "{code_group:?}");
         }
     }
 }

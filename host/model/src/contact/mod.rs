@@ -2,7 +2,7 @@
 //!
 //! A [`Contact`] has an id, addresses, fields, languages, a time zone and consent. It is created
 //! and updated from files, row by row, and from the parameters of events, each of which gives a
-//! [`NewContact`]. A [`Name`] looks up a contact.
+//! [`NewContact`]. A [`ContactKey`] looks up a contact.
 
 mod address;
 mod params;
@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 
 pub use address::AddressKind;
 pub use params::{IDENTIFYING_PARAMS, identifying, is_placeholder, params_of};
-pub use params::{is_same_param, tells_contact};
+pub use params::{identifies_contact, is_same_param};
 pub use rows::ContactReader;
 
 use crate::message::ChannelKind;
@@ -96,7 +96,7 @@ impl Contact {
     }
 
     /// Returns true if a text is the id, the external id or one of the addresses.
-    pub fn is(&self, text: &str) -> bool {
+    pub fn matches(&self, text: &str) -> bool {
         !text.is_empty()
             && (self.id == text
                 || self.external_id.as_deref() == Some(text)
@@ -104,7 +104,7 @@ impl Contact {
     }
 
     /// Returns true if the contact unsubscribed from a channel.
-    pub fn refuses(&self, channel: ChannelKind) -> bool {
+    pub fn has_unsubscribed(&self, channel: ChannelKind) -> bool {
         self.consent.get(&channel) == Some(&false)
     }
 }
@@ -144,14 +144,14 @@ impl NewContact {
     }
 
     /// Returns true if anything identifies the contact.
-    pub fn is_somebody(&self) -> bool {
+    pub fn is_identified(&self) -> bool {
         self.id.is_some() || self.external_id.is_some() || !self.addresses.is_empty()
     }
 }
 
 /// An identifier by which a contact is looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Name {
+pub enum ContactKey {
     /// The id.
     Id(String),
     /// The id in another system.
@@ -162,16 +162,19 @@ pub enum Name {
     Any(String),
 }
 
-impl Name {
+impl ContactKey {
     /// Returns the names that a text may be, in the order in which they are tried.
-    pub fn candidates(self) -> Vec<Name> {
-        let Name::Any(text) = self else {
+    pub fn candidates(self) -> Vec<ContactKey> {
+        let ContactKey::Any(text) = self else {
             return vec![self];
         };
-        let mut names = vec![Name::Id(text.clone()), Name::ExternalId(text.clone())];
+        let mut names = vec![
+            ContactKey::Id(text.clone()),
+            ContactKey::ExternalId(text.clone()),
+        ];
         let address = |kind: AddressKind| {
             let address = kind.check(&text).ok()?;
-            Some(Name::Address(kind, address))
+            Some(ContactKey::Address(kind, address))
         };
         names.extend(AddressKind::ALL.into_iter().filter_map(address));
         names

@@ -79,7 +79,7 @@ pub fn is_same_param(one: &str, other: &str) -> bool {
 }
 
 /// Returns true if a parameter with this name identifies a contact.
-pub fn tells_contact(name: &str) -> bool {
+pub fn identifies_contact(name: &str) -> bool {
     let mut params = IDENTIFYING_PARAMS.iter();
     params.any(|param| is_same_param(param, name))
 }
@@ -110,7 +110,7 @@ fn identity(value: &Value) -> Option<String> {
 impl NewContact {
     /// Reads the contact data in parameters: the first valid value of each kind. Invalid values are
     /// ignored, because they are no reason to reject the event.
-    pub fn stated_by(params: &Map<String, Value>) -> NewContact {
+    pub fn from_params(params: &Map<String, Value>) -> NewContact {
         let mut stated = NewContact::default();
         let fits = |text: &str, most: usize| {
             text.chars().count() <= most && !text.contains(char::is_control)
@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     fn stated(params: Value) -> NewContact {
-        NewContact::stated_by(params.as_object().expect("an object"))
+        NewContact::from_params(params.as_object().expect("an object"))
     }
 
     #[test]
@@ -179,7 +179,7 @@ mod tests {
                 "TelegramBotToken",
             ] {
                 assert!(
-                    !stated(json!({ name: text })).is_somebody(),
+                    !stated(json!({ name: text })).is_identified(),
                     "{name}: {text:?}"
                 );
             }
@@ -188,7 +188,7 @@ mod tests {
             assert_eq!(found.addresses.len(), 1);
         }
         for value in [json!(null), json!(true), json!([]), json!({})] {
-            assert!(!stated(json!({ "externalCustomerId": value })).is_somebody());
+            assert!(!stated(json!({ "externalCustomerId": value })).is_identified());
         }
         for text in ["0", "nullo", "Nilsson", "null@example.com", "-"] {
             assert!(!is_placeholder(text), "{text:?}");
@@ -209,7 +209,7 @@ mod tests {
                 Some("15"),
                 "{name}"
             );
-            assert!(tells_contact(name));
+            assert!(identifies_contact(name));
         }
         for name in [
             "externalCustomerId",
@@ -222,7 +222,7 @@ mod tests {
                 "{name}"
             );
         }
-        assert!(!tells_contact("contact") && !tells_contact("ContactIds"));
+        assert!(!identifies_contact("contact") && !identifies_contact("ContactIds"));
         // The spelling with a value counts.
         let found = stated(json!({ "ContactId": "null", "Contact_id": "15" }));
         assert_eq!(found.id.as_deref(), Some("15"));

@@ -12,8 +12,8 @@ use crate::message::ChannelKind;
 use crate::zone;
 use promoflow_document::nesting::check_depth;
 use promoflow_tabular::{
-    CsvOptions, Format, INEXACT, Reader, Row, Table, UploadError, Value, exact, fold, is_inexact,
-    is_scientific, shorten, trim,
+    CsvOptions, Format, INEXACT, Reader, Row, RowSchema, UploadError, Value, clean_exact, fold,
+    is_inexact, is_scientific, shorten, trim,
 };
 
 /// An example header for error messages.
@@ -22,7 +22,7 @@ const HEADER: &str = "contact,externalId,email,phone,languages,timeZone,consent.
 const MAX_FIELD_CHARS: usize = 4_000;
 
 /// Reads the rows of an upload of contacts.
-pub struct ContactReader<R: Read>(Reader<R, ContactTable>);
+pub struct ContactReader<R: Read>(Reader<R, ContactSchema>);
 
 impl<R: Read> ContactReader<R> {
     /// Opens an upload. Without a format, it is detected from the first character.
@@ -45,8 +45,8 @@ pub fn open<R: Read>(
     reader: R,
     format: Option<Format>,
     csv: &CsvOptions,
-) -> Result<Reader<R, ContactTable>, UploadError> {
-    Reader::new(reader, format, csv, ContactTable::default())
+) -> Result<Reader<R, ContactSchema>, UploadError> {
+    Reader::new(reader, format, csv, ContactSchema::default())
 }
 
 /// A column of CSV, or a key of a JSON object.
@@ -167,7 +167,7 @@ impl Column {
 }
 
 /// Returns the column name that differs from this name by one letter.
-fn slip_of(name: &str) -> Option<&'static str> {
+fn misspelt_column(name: &str) -> Option<&'static str> {
     let folded = fold(name);
     let near = |canonical: &str| strsim::damerau_levenshtein(&fold(canonical), &folded) == 1;
     let names = NAMES.iter().map(|(canonical, _)| *canonical);
@@ -176,13 +176,13 @@ fn slip_of(name: &str) -> Option<&'static str> {
 
 /// The schema of contact rows.
 #[derive(Default)]
-pub struct ContactTable {
-    nothing: NewContact,
+pub struct ContactSchema {
+    no_defaults: NewContact,
 }
 
-impl Table for ContactTable {
+impl RowSchema for ContactSchema {
     type Column = Column;
-    type Stated = NewContact;
+    type PartialRow = NewContact;
     type Row = NewContact;
 
     const ROWS: &'static str = "contacts";
@@ -199,7 +199,7 @@ impl Table for ContactTable {
         }
         let field = match name.strip_prefix("fields.") {
             Some(field) => field,
-            None if slip_of(name).is_some() || name.starts_with("consent.") => return None,
+            None if misspelt_column(name).is_some() || name.starts_with("consent.") => return None,
             None if name.starts_with("tokens.") => return None,
             None => name,
         };
@@ -213,7 +213,7 @@ impl Table for ContactTable {
     }
 
     fn hint(&self, name: &str, _: &[&'static str]) -> String {
-        if let Some(meant) = slip_of(name) {
+        if let Some(meant) = misspelt_column(name) {
             return format!(
                 "did you mean `{meant}`? For a field with this name, write `fields.{}`",
                 shorten(name)
@@ -254,7 +254,7 @@ impl Table for ContactTable {
         }
     }
 
-    fn lacks(&self, columns: &[Option<Column>], header: &str) -> Option<(String, String)> {
+    fn missing_column(&self, columns: &[Option<Column>], header: &str) -> Option<(String, String)> {
         let identifies = columns.iter().flatten().any(Column::identifies);
         let message = || {
             format!(
@@ -273,11 +273,11 @@ impl Table for ContactTable {
         true
     }
 
-    fn fill(&self) -> &NewContact {
-        &self.nothing
+    fn defaults(&self) -> &NewContact {
+        &self.no_defaults
     }
 
-    fn or(stated: NewContact, _: &NewContact) -> NewContact {
+    fn merge(stated: NewContact, _: &NewContact) -> NewContact {
         stated
     }
 
@@ -287,7 +287,7 @@ impl Table for ContactTable {
         // Texts that people read may contain joiners; all other values are compared exactly.
         let text = match column {
             Column::Field(_) => trim(text),
-            _ => &*exact(text),
+            _ => &*clean_exact(text),
         };
         if text.is_empty() || (column.identifies() && is_placeholder(text)) {
             return Ok(());
@@ -311,13 +311,13 @@ impl Table for ContactTable {
                 stated.time_zone = Some(zone?);
             }
             Column::Consent(channel) => {
-                stated.consent.insert(*channel, yes_or_no(text)?);
+                stated.consent.insert(*channel, parse_bool(text)?);
             }
             Column::Field(name) => {
                 stated.fields.insert(name.clone(), field(Json::from(text))?);
             }
             Column::Tokens | Column::Consents | Column::Fields => {
-                let name = ContactTable::name(column);
+                let name = ContactSchema::name(column);
                 return Err(format!(
                     "this column is for JSON; in CSV use one column for each, such as `{name}.…`"
                 ));
@@ -370,7 +370,7 @@ impl Table for ContactTable {
         stated: NewContact,
         _: &NewContact,
     ) -> Result<NewContact, (&'static str, String)> {
-        if !stated.is_somebody() {
+        if !stated.is_identified() {
             let message = "nothing identifies this contact; expected contact, externalId, email, \
                            phone or a token";
             return Err(("", message.to_owned()));
@@ -384,7 +384,7 @@ impl Table for ContactTable {
     }
 }
 
-impl ContactTable {
+impl ContactSchema {
     /// Reads the members of an object as separate columns.
     fn read_members(
         &mut self,
@@ -400,7 +400,7 @@ impl ContactTable {
             };
             let short = shorten(name);
             let Some(member) = member else {
-                let whole = format!("{}.{name}", ContactTable::name(column));
+                let whole = format!("{}.{name}", ContactSchema::name(column));
                 return Err(format!("`{short}` is unknown; {}", self.hint(&whole, &[])));
             };
             if !matches!(value, Value::Null) {
@@ -475,7 +475,7 @@ fn languages<'t>(tags: impl Iterator<Item = &'t str>) -> Result<Vec<String>, Str
     Ok(languages)
 }
 
-fn yes_or_no(text: &str) -> Result<bool, String> {
+fn parse_bool(text: &str) -> Result<bool, String> {
     let is = |words: [&str; 3]| words.iter().any(|word| word.eq_ignore_ascii_case(text));
     if is(["true", "1", "yes"]) {
         Ok(true)

@@ -14,7 +14,7 @@ fn read_as(text: &str, format: Format) -> Result<Vec<Row<NewContact>>, UploadErr
     Ok(rows)
 }
 
-fn good(rows: Result<Vec<Row<NewContact>>, UploadError>) -> Vec<NewContact> {
+fn accepted(rows: Result<Vec<Row<NewContact>>, UploadError>) -> Vec<NewContact> {
     let accepted = |row| match row {
         Row::Accepted(contact) => contact,
         Row::Rejected(errors) => panic!("{errors:?}"),
@@ -22,7 +22,7 @@ fn good(rows: Result<Vec<Row<NewContact>>, UploadError>) -> Vec<NewContact> {
     rows.unwrap().into_iter().map(accepted).collect()
 }
 
-fn faults(rows: Result<Vec<Row<NewContact>>, UploadError>) -> Vec<String> {
+fn row_errors(rows: Result<Vec<Row<NewContact>>, UploadError>) -> Vec<String> {
     let rejected = rows.unwrap().into_iter().filter_map(|row| match row {
         Row::Rejected(errors) => Some(errors),
         Row::Accepted(_) => None,
@@ -42,8 +42,8 @@ fn csv_and_json_give_the_same_contact() {
         "timeZone": "Europe/Kyiv", "consent": { "email": true, "sms": false },
         "fields": { "firstName": "Ann" }, "fields.email 2": "second",
     });
-    let [csv] = good(read_as(csv, Format::Csv)).try_into().unwrap();
-    let [mut json] = good(read_as(&json.to_string(), Format::Json))
+    let [csv] = accepted(read_as(csv, Format::Csv)).try_into().unwrap();
+    let [mut json] = accepted(read_as(&json.to_string(), Format::Json))
         .try_into()
         .unwrap();
     json.line = csv.line;
@@ -58,12 +58,12 @@ fn rejects_rounded_numbers_as_identifiers() {
     for number in ["89014103211118510720", "1.5"] {
         for key in ["contact", "externalId", "phone"] {
             let text = format!("{{\"{key}\": {number}}}");
-            let told = faults(read_as(&text, Format::Json));
-            assert!(told[0].contains("in quotes"), "{told:?}");
+            let row_errors = row_errors(read_as(&text, Format::Json));
+            assert!(row_errors[0].contains("in quotes"), "{row_errors:?}");
         }
     }
     let text = "{\"contact\": 18446744073709551615}";
-    let [known] = good(read_as(text, Format::Json)).try_into().unwrap();
+    let [known] = accepted(read_as(text, Format::Json)).try_into().unwrap();
     assert_eq!(known.id.as_deref(), Some("18446744073709551615"));
 }
 
@@ -76,7 +76,7 @@ fn reads_all_shapes_of_json_and_keeps_field_values() {
         json!({ "contacts": [one] }).to_string(),
     ];
     for text in texts {
-        let [contact] = good(read_as(&text, Format::Json)).try_into().unwrap();
+        let [contact] = accepted(read_as(&text, Format::Json)).try_into().unwrap();
         let fields = Value::Object(contact.fields);
         let expected = json!({ "orders": 3, "vip": true, "tags": ["a", { "b": null }] });
         assert_eq!(fields, expected, "{text}");
@@ -86,7 +86,7 @@ fn reads_all_shapes_of_json_and_keeps_field_values() {
 #[test]
 fn empty_cells_change_nothing() {
     let csv = "email,languages,firstName,consent.email\nann@example.com,,,\n";
-    let [contact] = good(read_as(csv, Format::Csv)).try_into().unwrap();
+    let [contact] = accepted(read_as(csv, Format::Csv)).try_into().unwrap();
     assert_eq!(contact.languages, None);
     assert!(contact.fields.is_empty() && contact.consent.is_empty());
 }
@@ -97,7 +97,7 @@ fn errors_name_line_and_field_but_no_address() {
                secret address,12,Mars,!,perhaps\n\
                ,,,,\n\
                ,,UTC,,\n";
-    let faults = faults(read_as(csv, Format::Csv));
+    let row_errors = row_errors(read_as(csv, Format::Csv));
     let begins = [
         "2 email: expected an email address",
         "2 phone: expected a phone number",
@@ -106,8 +106,8 @@ fn errors_name_line_and_field_but_no_address() {
         "2 consent.sms: `perhaps` is neither true nor false",
         "4 : nothing identifies this contact",
     ];
-    assert_eq!(faults.len(), begins.len(), "{faults:?}");
-    for (fault, begin) in faults.iter().zip(begins) {
+    assert_eq!(row_errors.len(), begins.len(), "{row_errors:?}");
+    for (fault, begin) in row_errors.iter().zip(begins) {
         assert!(fault.starts_with(begin), "{fault}");
         assert!(!fault.contains("secret"), "{fault}");
     }
@@ -116,15 +116,15 @@ fn errors_name_line_and_field_but_no_address() {
 #[test]
 fn rejects_misspelt_names_instead_of_adding_fields() {
     let header = |text: &str| read_as(text, Format::Csv).unwrap_err().to_string();
-    let slip = header("contact,emial\nA,x\n");
+    let refused = header("contact,emial\nA,x\n");
     assert!(
-        slip.contains("did you mean `email`?") && slip.contains("`fields.emial`"),
-        "{slip}"
+        refused.contains("did you mean `email`?") && refused.contains("`fields.emial`"),
+        "{refused}"
     );
     assert!(header("contact,consent.fax\n").contains("the channels are email, sms"));
     assert!(header("firstName,city\nAnn,Kyiv\n").contains("identifies a contact"));
     assert!(header("email,EmailAddress\n").contains("appears twice"));
-    let row = faults(read_as(
+    let row = row_errors(read_as(
         r#"{"contact": "A", "tokens": {"pager": "1"}}"#,
         Format::Json,
     ));
@@ -142,16 +142,16 @@ fn rejects_misspelt_names_instead_of_adding_fields() {
 
 #[test]
 fn tries_the_kinds_of_a_name_in_the_order_of_events() {
-    let names = Name::Any("+38 050 123-45-67".into()).candidates();
+    let names = ContactKey::Any("+38 050 123-45-67".into()).candidates();
     assert_eq!(names.len(), 3);
     assert_eq!(
         names[2],
-        Name::Address(AddressKind::Phone, "+380501234567".into())
+        ContactKey::Address(AddressKind::Phone, "+380501234567".into())
     );
-    let names = Name::Any("ann@example.com".into()).candidates();
+    let names = ContactKey::Any("ann@example.com".into()).candidates();
     assert_eq!(
         names[2],
-        Name::Address(AddressKind::Email, "ann@example.com".into())
+        ContactKey::Address(AddressKind::Email, "ann@example.com".into())
     );
     // Any text without spaces may be a token.
     assert_eq!(names.len(), 6);
@@ -162,12 +162,12 @@ fn placeholders_identify_no_contact() {
     let csv = "externalId,email,phone,firstName\nnull,NULL,undefined,Ann\n\
                null,ann@example.com,n/a,null\n\"  \",bob@example.com,,Bob\n";
     let rows = read_as(csv, Format::Csv);
-    assert_eq!(faults(rows).len(), 1);
+    assert_eq!(row_errors(rows).len(), 1);
     let json = json!([
         { "externalId": "null", "email": "ann@example.com", "tokens": { "web-push": "None" } },
         { "externalId": null, "email": "bob@example.com" },
     ]);
-    let found = good(read_as(&json.to_string(), Format::Json));
+    let found = accepted(read_as(&json.to_string(), Format::Json));
     assert!(found.iter().all(|one| one.external_id.is_none()));
     assert!(found.iter().all(|one| one.addresses.len() == 1));
 }
@@ -180,7 +180,7 @@ fn reads_contact_files_like_code_files() {
         "\u{feff}Электронная почта,first\n\u{200B}ann@example.com\u{A0},Ann\n",
         "\"email\"\t\"first\"\n=\"ann@example.com\"\tAnn\n",
     ] {
-        let [contact] = &good(csv(text))[..] else {
+        let [contact] = &accepted(csv(text))[..] else {
             panic!("{text:?}")
         };
         assert_eq!(
@@ -207,10 +207,10 @@ fn reads_contact_files_like_code_files() {
         let error = csv(text).unwrap_err().to_string();
         assert!(error.contains(expected), "{text:?}: {error}");
     }
-    let rounded = faults(csv("externalId,email\n1.23457E+11,ann@example.com\n"));
+    let rounded = row_errors(csv("externalId,email\n1.23457E+11,ann@example.com\n"));
     assert!(rounded[0].contains("rounded"), "{rounded:?}");
     // Characters that join letters are kept in texts that people read.
     let name = "\u{645}\u{6CC}\u{200C}\u{62E}";
-    let joined = good(csv(&format!("email,first\nann@example.com,{name}\n")));
+    let joined = accepted(csv(&format!("email,first\nann@example.com,{name}\n")));
     assert_eq!(joined[0].fields["first"], name);
 }

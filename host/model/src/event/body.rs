@@ -24,23 +24,23 @@ impl Event {
         let Value::Object(members) = body else {
             return Err(EventError::new("event", "expected a JSON object"));
         };
-        let [event_type, key, id, params] = members_of(
+        let [event_type, key, id, params] = take_members(
             "",
             members,
             ["eventTypeKey", "keyValue", "id", "params"],
             "unknown field; expected eventTypeKey, keyValue, params and id",
         )?;
-        let event_type = text_of("eventTypeKey", event_type)?
+        let event_type = parse_text("eventTypeKey", event_type)?
             .ok_or_else(|| EventError::new("eventTypeKey", "missing; expected the event's type"))?;
-        let key = text_of("keyValue", key)?.unwrap_or_default();
+        let key = parse_text("keyValue", key)?.unwrap_or_default();
         if !is_placeholder(&key) {
             check_key_value(&key)?;
         }
-        let id = text_of("id", id)?;
+        let id = parse_text("id", id)?;
         let params = match params {
             Value::Null => Map::new(),
-            Value::Object(members) => named("params", members)?,
-            Value::List(list) => listed(list)?,
+            Value::Object(members) => params_from_object("params", members)?,
+            Value::List(list) => params_from_list(list)?,
             Value::Text(_) | Value::Word(_) => {
                 return Err(EventError::new(
                     "params",
@@ -61,7 +61,7 @@ impl Event {
 
 /// Returns the members of an object with these names, null for missing ones. Unknown and repeated
 /// names are rejected: with a repeated name, another reader might see another event.
-fn members_of<'a, const N: usize>(
+fn take_members<'a, const N: usize>(
     place: &str,
     members: Vec<(Cow<'a, str>, Value<'a>)>,
     names: [&str; N],
@@ -83,7 +83,7 @@ fn members_of<'a, const N: usize>(
     Ok(found.map(|value| value.unwrap_or(Value::Null)))
 }
 
-fn text_of(field: &str, value: Value<'_>) -> Result<Option<String>, EventError> {
+fn parse_text(field: &str, value: Value<'_>) -> Result<Option<String>, EventError> {
     match value {
         Value::Null => Ok(None),
         Value::Text(text) => Ok(Some(text.into_owned())),
@@ -97,7 +97,7 @@ fn text_of(field: &str, value: Value<'_>) -> Result<Option<String>, EventError> 
     }
 }
 
-fn listed(list: Vec<Value<'_>>) -> Result<Map<String, Json>, EventError> {
+fn params_from_list(list: Vec<Value<'_>>) -> Result<Map<String, Json>, EventError> {
     let mut params = Map::with_capacity(list.len());
     for (index, item) in list.into_iter().enumerate() {
         let field = format!("params[{index}]");
@@ -108,29 +108,29 @@ fn listed(list: Vec<Value<'_>>) -> Result<Map<String, Json>, EventError> {
             ));
         };
         let unknown = "unknown field; expected name and value";
-        let [name, value] = members_of(&field, members, ["name", "value"], unknown)?;
-        let name = text_of(&field, name)
+        let [name, value] = take_members(&field, members, ["name", "value"], unknown)?;
+        let name = parse_text(&field, name)
             .ok()
             .flatten()
             .ok_or_else(|| EventError::new(&field, "expected a name (a text)"))?;
-        put(&mut params, &field, name, &value)?;
+        insert_param(&mut params, &field, name, &value)?;
     }
     Ok(params)
 }
 
 /// Reads parameters from the members of the object `field`.
-pub fn named(
+pub fn params_from_object(
     field: &str,
     members: Vec<(Cow<'_, str>, Value<'_>)>,
 ) -> Result<Map<String, Json>, EventError> {
     let mut params = Map::with_capacity(members.len());
     for (name, value) in members {
-        put(&mut params, field, name.into_owned(), &value)?;
+        insert_param(&mut params, field, name.into_owned(), &value)?;
     }
     Ok(params)
 }
 
-fn put(
+fn insert_param(
     params: &mut Map<String, Json>,
     field: &str,
     name: String,

@@ -7,10 +7,10 @@ mod body;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-pub use body::named;
+pub use body::params_from_object;
 
 use crate::contact::{
-    IDENTIFYING_PARAMS, identifying, is_placeholder, is_same_param, tells_contact,
+    IDENTIFYING_PARAMS, identifies_contact, identifying, is_placeholder, is_same_param,
 };
 use crate::trace_context::Origin;
 use promoflow_document::nesting::check_depth;
@@ -101,15 +101,15 @@ impl Event {
                 .map_err(|message| EventError::new(&format!("params[{index}]"), message))?;
         }
         if is_placeholder(&self.key) {
-            let told = identifying(&self.params).next();
-            let (param, text) = told.ok_or_else(|| nobody(&self.key))?;
-            check_text(&self.place_of(param), &text, MAX_KEY_CHARS)?;
+            let identified = identifying(&self.params).next();
+            let (param, text) = identified.ok_or_else(|| missing_key_error(&self.key))?;
+            check_text(&self.param_location(param), &text, MAX_KEY_CHARS)?;
             self.key = text;
         } else if let Err(error) = check_key_value(&self.key) {
             check_text("keyValue", &self.key, MAX_KEY_CHARS)?;
             // An address may contain characters that are not allowed in other keys.
-            let told = identifying(&self.params).next();
-            if told.is_none_or(|(_, text)| text != self.key) {
+            let identified = identifying(&self.params).next();
+            if identified.is_none_or(|(_, text)| text != self.key) {
                 return Err(error);
             }
         }
@@ -129,7 +129,7 @@ impl Event {
     }
 
     /// Returns the location of an identifying parameter.
-    fn place_of(&self, param: &str) -> String {
+    fn param_location(&self, param: &str) -> String {
         let mut names = self.params.keys();
         match names.position(|name| is_same_param(name, param)) {
             Some(index) => format!("params[{index}]"),
@@ -157,7 +157,7 @@ fn size_of(value: &Value) -> usize {
     }
 }
 
-fn nobody(key: &str) -> EventError {
+fn missing_key_error(key: &str) -> EventError {
     let names = IDENTIFYING_PARAMS.join(", ");
     let found = match key.trim() {
         "" => "missing".to_owned(),
@@ -169,20 +169,20 @@ fn nobody(key: &str) -> EventError {
 }
 
 fn check_param(name: &str, value: &Value) -> Result<(), String> {
-    judge(name, MAX_PARAM_NAME_CHARS).map_err(|message| format!("name: {message}"))?;
+    check_chars(name, MAX_PARAM_NAME_CHARS).map_err(|message| format!("name: {message}"))?;
     check_depth(value).map_err(|message| format!("`{}`: {message}", shorten(name)))?;
     let inexact = matches!(value, Value::Number(number) if number.is_f64());
-    match inexact && tells_contact(name) {
+    match inexact && identifies_contact(name) {
         true => Err(format!("`{name}` is {INEXACT}")),
         false => Ok(()),
     }
 }
 
 fn check_text(field: &str, text: &str, max: usize) -> Result<(), EventError> {
-    judge(text, max).map_err(|message| EventError::new(field, message))
+    check_chars(text, max).map_err(|message| EventError::new(field, message))
 }
 
-fn judge(text: &str, max: usize) -> Result<(), String> {
+fn check_chars(text: &str, max: usize) -> Result<(), String> {
     if text.trim().is_empty() {
         return Err("empty; expected a text".to_owned());
     }
@@ -238,11 +238,11 @@ mod tests {
             let event = Event::new("birthday", key).with_param("externalCustomerId", "null");
             let error = event.clone().checked().unwrap_err();
             assert_eq!(error.field, "keyValue", "{key:?}");
-            let told = event
+            let identified = event
                 .with_param("Email", "ann@example.com")
                 .checked()
                 .unwrap();
-            assert_eq!(told.key, "ann@example.com", "{key:?}");
+            assert_eq!(identified.key, "ann@example.com", "{key:?}");
         }
         let error = Event::new("birthday", "null").checked().unwrap_err();
         assert!(

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use promoflow_document::{did_you_mean, shown};
+use promoflow_document::{did_you_mean, quoted};
 
 /// The kind of channel that delivers a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -57,7 +57,7 @@ impl fmt::Display for ChannelKind {
 
 /// An unknown channel name, for the author who corrects it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown channel {}", shown(.name))]
+#[error("unknown channel {}", quoted(.name))]
 pub struct UnknownChannel {
     /// The unknown name.
     pub name: String,

@@ -24,7 +24,7 @@ pub struct Message {
     pub language: Option<String>,
     /// The message in other languages.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub languages: Vec<Variant>,
+    pub languages: Vec<Translation>,
     /// The output of a reference without a value.
     #[serde(default, skip_serializing_if = "Unset::is_default")]
     pub unset: Unset,
@@ -63,7 +63,7 @@ impl Unset {
 /// A message in another language.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Variant {
+pub struct Translation {
     /// The language, a BCP 47 tag.
     pub language: String,
     /// The translated parts, and other parts that differ.
@@ -74,8 +74,8 @@ pub struct Variant {
 impl Message {
     /// Returns all parts in the variant's language. Parts without words fall back to those of the
     /// message itself.
-    pub fn said(&self, variant: &Variant) -> Parts {
-        let own = &variant.parts;
+    pub fn translated(&self, translation: &Translation) -> Parts {
+        let own = &translation.parts;
         let of = |own: &Option<String>, all: &Option<String>| own.clone().or_else(|| all.clone());
         Parts {
             from: of(&own.from, &self.parts.from),

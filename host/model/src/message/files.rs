@@ -30,7 +30,7 @@ impl Folder {
     }
 
     /// Creates access to the files next to the given one.
-    pub fn of(file: &Path) -> Folder {
+    pub fn containing(file: &Path) -> Folder {
         match file.parent() {
             Some(parent) if parent != Path::new("") => Folder::new(parent),
             _ => Folder::new("."),
@@ -60,7 +60,7 @@ impl Files for Folder {
 }
 
 /// Returns true if a path is relative and stays within its folder on every operating system.
-pub(super) fn leads_downwards(path: &str) -> bool {
+pub(super) fn is_within_folder(path: &str) -> bool {
     !path.is_empty()
         && !path.contains(['\\', ':', '\0'])
         && Path::new(path)
@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn accepts_only_paths_within_the_folder() {
         for path in ["a.html", "mail/a.html", "./a.html", "..a.html"] {
-            assert!(leads_downwards(path), "{path}");
+            assert!(is_within_folder(path), "{path}");
         }
         for path in [
             "",
@@ -87,7 +87,7 @@ mod tests {
             "\\\\a\\b",
             "a\0",
         ] {
-            assert!(!leads_downwards(path), "{path}");
+            assert!(!is_within_folder(path), "{path}");
         }
     }
 
@@ -98,7 +98,7 @@ mod tests {
         std::fs::create_dir_all(folder.join("sub")).unwrap();
         std::fs::write(folder.join("sub/a.html"), "<p>").unwrap();
         std::fs::write(outside.path().join("secret"), "x").unwrap();
-        let files = Folder::of(&folder.join("message.yaml"));
+        let files = Folder::containing(&folder.join("message.yaml"));
         assert_eq!(files.read("sub/a.html").unwrap(), b"<p>");
         assert_eq!(
             files.read("b.html").unwrap_err().kind(),

@@ -9,13 +9,13 @@ use chrono_tz::Tz;
 use crate::clock::Timestamp;
 
 const MINUTE: i64 = 60_000;
-const MINUTES_A_DAY: u16 = 24 * 60;
+const MINUTES_PER_DAY: u16 = 24 * 60;
 /// Step of the search, in minutes. All clock changes in the world happen at a quarter of an hour,
 /// so steps of that size hit every change.
 const STEP: i64 = 15;
 /// Maximum number of steps. They cover more than three days, and no clock change skips the hours of
 /// two days.
-const MOST_STEPS: usize = 4 * 24 * 4;
+const MAX_STEPS: usize = 4 * 24 * 4;
 
 /// Hours of the day in which an attempt to deliver may start. Stored as text: `09:00-21:00
 /// Europe/Kyiv`.
@@ -30,12 +30,13 @@ impl AllowedHours {
     /// Creates allowed hours from minutes after midnight. If `until` is less than `from`, they span
     /// midnight. Returns `None` if they are out of range or equal.
     pub fn new(from: u16, until: u16, zone: Tz) -> Option<AllowedHours> {
-        let fit = from < MINUTES_A_DAY && (1..=MINUTES_A_DAY).contains(&until) && from != until;
-        fit.then_some(AllowedHours { from, until, zone })
+        let is_valid =
+            from < MINUTES_PER_DAY && (1..=MINUTES_PER_DAY).contains(&until) && from != until;
+        is_valid.then_some(AllowedHours { from, until, zone })
     }
 
     /// Returns true if an attempt may start at the given time.
-    pub fn are_open(&self, at: Timestamp) -> bool {
+    pub fn is_open(&self, at: Timestamp) -> bool {
         self.wait(at).is_none()
     }
 
@@ -43,9 +44,9 @@ impl AllowedHours {
     ///
     /// Local time decides: hours that a clock change skips do not open, and hours that it repeats
     /// open twice.
-    pub fn next_open(&self, at: Timestamp) -> Timestamp {
+    pub fn next_opening(&self, at: Timestamp) -> Timestamp {
         let mut at = at;
-        for _ in 0..MOST_STEPS {
+        for _ in 0..MAX_STEPS {
             let Some(minutes) = self.wait(at) else {
                 return at;
             };
@@ -69,7 +70,7 @@ impl AllowedHours {
             false => now >= self.from || now < self.until,
         };
         let wait = i64::from(self.from) - i64::from(now);
-        (!open).then(|| wait.rem_euclid(i64::from(MINUTES_A_DAY)))
+        (!open).then(|| wait.rem_euclid(i64::from(MINUTES_PER_DAY)))
     }
 }
 
@@ -120,7 +121,7 @@ mod tests {
     }
 
     fn opens(hours_of: &str, at: &str, then: &str) {
-        let next = hours(hours_of).next_open(moment(at));
+        let next = hours(hours_of).next_opening(moment(at));
         assert_eq!(next, moment(then), "{hours_of} at {at}: {next}");
     }
 
@@ -237,12 +238,12 @@ mod tests {
                 let hours = AllowedHours::new(from, until, zone.parse().unwrap()).unwrap();
                 for step in 0..60 {
                     let at = moment(change).plus_millis(step * 47 * MINUTE + 1_234);
-                    let found = hours.next_open(at);
+                    let found = hours.next_opening(at);
                     let minutes = (0..).map(|n| match n {
                         0 => at,
                         n => Timestamp((at.0.div_euclid(MINUTE) + n) * MINUTE),
                     });
-                    let first = minutes.take(3 * 1440).find(|at| hours.are_open(*at));
+                    let first = minutes.take(3 * 1440).find(|at| hours.is_open(*at));
                     assert_eq!(Some(found), first, "{hours} at {at}");
                 }
             }

@@ -4,7 +4,7 @@
 const MAX_TAG_CHARS: usize = 35;
 
 /// Returns true if the text is a well-formed BCP 47 tag: `uk`, `pt-BR`, `zh-Hant-TW`.
-pub(super) fn is_tag(text: &str) -> bool {
+pub(super) fn is_language_tag(text: &str) -> bool {
     let mut parts = text.split('-');
     let language = parts.next().unwrap_or_default();
     text.len() <= MAX_TAG_CHARS
@@ -18,25 +18,28 @@ pub(super) fn is_tag(text: &str) -> bool {
 /// Returns the index of the available language that best matches the preferred ones. The first
 /// preferred language with any match decides: `uk-UA` matches itself, then `uk`, then a more
 /// specific tag such as `uk-Latn`.
-pub(super) fn choose<'l>(
-    there: impl Iterator<Item = Option<&'l str>> + Clone,
+pub(super) fn choose_language<'l>(
+    available: impl Iterator<Item = Option<&'l str>> + Clone,
     preferred: &[String],
 ) -> Option<usize> {
     preferred.iter().find_map(|wanted| {
         // Systems without BCP 47 write `uk_UA`.
         let wanted = wanted.trim().replace('_', "-").to_ascii_lowercase();
-        lookup(there.clone(), &wanted)
+        lookup(available.clone(), &wanted)
     })
 }
 
 /// RFC 4647, 3.4: shortens the tag from its end until it matches.
-fn lookup<'l>(there: impl Iterator<Item = Option<&'l str>> + Clone, wanted: &str) -> Option<usize> {
+fn lookup<'l>(
+    available: impl Iterator<Item = Option<&'l str>> + Clone,
+    wanted: &str,
+) -> Option<usize> {
     let position = |fits: &dyn Fn(&str) -> bool| {
-        there
+        available
             .clone()
             .position(|tag| tag.is_some_and(|tag| fits(&tag.to_ascii_lowercase())))
     };
-    if !is_tag(wanted) {
+    if !is_language_tag(wanted) {
         return None;
     }
     let mut range = wanted;
@@ -61,15 +64,15 @@ fn lookup<'l>(there: impl Iterator<Item = Option<&'l str>> + Clone, wanted: &str
 mod tests {
     use super::*;
 
-    fn chosen(there: &[&str], preferred: &[&str]) -> Option<usize> {
+    fn chosen(available: &[&str], preferred: &[&str]) -> Option<usize> {
         let preferred: Vec<String> = preferred.iter().map(|one| (*one).to_owned()).collect();
-        choose(there.iter().map(|tag| Some(*tag)), &preferred)
+        choose_language(available.iter().map(|tag| Some(*tag)), &preferred)
     }
 
     #[test]
     fn recognizes_language_tags() {
         for tag in ["uk", "pt-BR", "zh-Hant-TW", "sl-rozaj-1994", "de-1996"] {
-            assert!(is_tag(tag), "{tag}");
+            assert!(is_language_tag(tag), "{tag}");
         }
         for text in [
             "",
@@ -82,13 +85,13 @@ mod tests {
             "12",
             "toolongname",
         ] {
-            assert!(!is_tag(text), "{text}");
+            assert!(!is_language_tag(text), "{text}");
         }
     }
 
     #[test]
     fn prefers_the_first_language_with_a_match() {
-        let there = ["en", "uk", "pt-BR", "zh-Hant"];
+        let available = ["en", "uk", "pt-BR", "zh-Hant"];
         for (preferred, number) in [
             (&["uk"][..], Some(1)),
             (&["uk-UA"], Some(1)),
@@ -103,7 +106,7 @@ mod tests {
             (&["fr", ""], None),
             (&[], None),
         ] {
-            assert_eq!(chosen(&there, preferred), number, "{preferred:?}");
+            assert_eq!(chosen(&available, preferred), number, "{preferred:?}");
         }
     }
 }

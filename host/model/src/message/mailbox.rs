@@ -4,11 +4,11 @@
 const SPECIAL: &str = "()<>[]:;@\\,\"";
 /// Separates the name from the address in rendered text. A value may contain it too, but only
 /// before this one, or in the address, where it is invalid.
-const MARK: char = '\u{1}';
+const ADDRESS_MARK: char = '\u{1}';
 
 /// Inserts a mark between the name and the address of a mailbox template such as `$shop
-/// <shop@example.com>`. Returns `None` for any other form. [`quoted`] adds quotes around the name.
-pub(super) fn marked(template: &str) -> Option<String> {
+/// <shop@example.com>`. Returns `None` for any other form. [`quote_name`] adds quotes around the name.
+pub(super) fn mark_address(template: &str) -> Option<String> {
     let template = template.trim_end().strip_suffix('>')?;
     let (name, address) = template.rsplit_once('<')?;
     let within = name.trim().strip_prefix('"');
@@ -19,12 +19,12 @@ pub(super) fn marked(template: &str) -> Option<String> {
         Some(_) => name.replace('"', " "),
         None => name.to_owned(),
     };
-    Some(format!("{name}{MARK}<{address}>"))
+    Some(format!("{name}{ADDRESS_MARK}<{address}>"))
 }
 
-/// Returns the mailbox from a rendered [`marked`] template, with its name quoted if necessary.
-pub(super) fn quoted(printed: &str, one_line: impl Fn(&str) -> String) -> String {
-    let Some((name, address)) = printed.rsplit_once(MARK) else {
+/// Returns the mailbox from a rendered [`mark_address`] template, with its name quoted if necessary.
+pub(super) fn quote_name(printed: &str, one_line: impl Fn(&str) -> String) -> String {
+    let Some((name, address)) = printed.rsplit_once(ADDRESS_MARK) else {
         return one_line(printed);
     };
     let (name, address) = (one_line(name), one_line(address));

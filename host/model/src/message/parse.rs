@@ -9,13 +9,13 @@ mod languages;
 mod parts;
 mod rules;
 
-pub use html::beside;
+pub use html::sibling_path;
 
 use super::channel::ChannelKind;
 use super::definition::{Message, Unset};
 use super::files::Files;
 use promoflow_document::{
-    Content, Diagnostics, Fields, Node, Parsed, TemplateCheck, check_id, read, shown, text,
+    Diagnostics, Fields, Node, NodeValue, Parsed, TemplateCheck, check_id, quoted, read, text,
 };
 
 /// The keys of a message file other than those of its [parts]. The schema lists the same keys.
@@ -51,7 +51,7 @@ pub fn parse(
         if items.iter().any(|other| other.id == message.id) {
             let fault = format!(
                 "the message {} is defined twice in this file",
-                shown(&message.id)
+                quoted(&message.id)
             );
             out.error(
                 document.at,
@@ -107,8 +107,8 @@ impl Reader<'_> {
             None => Some(Unset::default()),
         };
         if let Some(channel) = channel {
-            rules::complete(channel, &fields, out);
-            rules::refuse_others(channel, &fields, out);
+            rules::require_parts(channel, &fields, out);
+            rules::reject_unsupported(channel, &fields, out);
         }
         Some(Message {
             id: id?.to_owned(),
@@ -144,7 +144,7 @@ fn unset(node: &Node, out: &mut Diagnostics) -> Option<Unset> {
     if known.is_none() {
         let fault = format!(
             "expected nothing or print for `unset`, found {}",
-            shown(word)
+            quoted(word)
         );
         let names = Unset::NAMES.map(|(name, _)| name);
         let hint = out.did_you_mean(word, names).unwrap_or_else(|| {
@@ -156,7 +156,7 @@ fn unset(node: &Node, out: &mut Diagnostics) -> Option<Unset> {
 }
 
 fn is_workflow(node: &Node) -> bool {
-    let Content::Mapping(entries) = &node.content else {
+    let NodeValue::Mapping(entries) = &node.content else {
         return false;
     };
     let has = |key: &str| entries.iter().any(|entry| entry.key == key);

@@ -1,24 +1,24 @@
 //! The preheader: preview text that mail programs show next to the subject.
 
-use super::markup::escaped;
+use super::html_escape::escape_html;
 
 /// Elements whose content is text, even if it looks like a tag.
 const TEXT_ONLY: [&str; 4] = ["script", "style", "textarea", "title"];
 
 /// Inserts the hidden preheader before the first visible content of an HTML document. The text is
 /// escaped, because values in it are untrusted.
-pub(super) fn put(html: String, preheader: &str) -> String {
+pub(super) fn insert(html: String, preheader: &str) -> String {
     let hidden = format!(
         "<div style=\"display:none;max-height:0;overflow:hidden\">{}</div>",
-        escaped(preheader)
+        escape_html(preheader)
     );
-    let (before, after) = html.split_at(shows_from(&html));
+    let (before, after) = html.split_at(visible_start(&html));
     format!("{before}{hidden}{after}")
 }
 
 /// Returns the offset of the visible content: the start of the body, or without a body tag the end
 /// of the head, of the root tag or of the doctype, which must stay first.
-fn shows_from(html: &str) -> usize {
+fn visible_start(html: &str) -> usize {
     let (mut doctype, mut root, mut head) = (None, None, None);
     for (name, end) in (Tags { html, at: 0 }) {
         match name.as_str() {
@@ -66,7 +66,7 @@ impl Iterator for Tags<'_> {
             let end = start + end_of_tag(rest)?;
             self.at = end;
             if TEXT_ONLY.contains(&name.as_str()) {
-                self.at = end + closing(self.html.get(end..)?, &name)?;
+                self.at = end + closing_tag(self.html.get(end..)?, &name)?;
             }
             return Some((name, end));
         }
@@ -88,7 +88,7 @@ fn end_of_tag(tag: &str) -> Option<usize> {
 }
 
 /// Returns the start of an element's closing tag.
-fn closing(text: &str, name: &str) -> Option<usize> {
+fn closing_tag(text: &str, name: &str) -> Option<usize> {
     let starts = text.match_indices("</").map(|(at, _)| at);
     let mut starts = starts.filter(|at| {
         let after = text.get(at + 2..at + 2 + name.len());
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn inserts_hidden_escaped_text_before_the_visible_content() {
-        let html = put(
+        let html = insert(
             "<html><BODY class=\"x\"><p>Hi</p></BODY></html>".into(),
             "5 < 6 & \"so\"",
         );
@@ -141,7 +141,7 @@ mod tests {
             "|5 < 6 <p title=\"",
         ] {
             let (without, expected) = (html.replace('|', ""), html.replace('|', HIDDEN));
-            assert_eq!(put(without, "x"), expected, "{html}");
+            assert_eq!(insert(without, "x"), expected, "{html}");
         }
     }
 }

@@ -4,15 +4,15 @@ use promoflow_velocity::{Error, UnsetReference};
 use thiserror::Error as ThisError;
 
 use super::templates::Templates;
-use super::{ChannelKind, CodeTag, Content, Message, Parts, Values, language};
-use promoflow_document::TemplateFault;
+use super::{ChannelKind, CodeTag, Message, Parts, RenderedMessage, Values, language};
+use promoflow_document::TemplateError;
 
 /// Claims the promo code of a merge tag, each time that the tag is printed. On `None` no code is
 /// available and the tag's default is printed. Tags in a branch that is not executed claim nothing.
-pub type TakeCode<'t> = dyn FnMut(&CodeTag) -> Option<String> + 't;
+pub type ClaimCode<'t> = dyn FnMut(&CodeTag) -> Option<String> + 't;
 
 /// A message with parsed templates.
-pub struct Prepared {
+pub struct PreparedMessage {
     id: String,
     channel: ChannelKind,
     language: Option<String>,
@@ -23,8 +23,8 @@ pub struct Prepared {
 
 /// A message in the chosen language.
 #[derive(Clone, Copy)]
-pub struct Chosen<'m> {
-    message: &'m Prepared,
+pub struct LocalizedMessage<'m> {
+    message: &'m PreparedMessage,
     language: Option<&'m str>,
     templates: &'m Templates,
 }
@@ -57,7 +57,11 @@ impl RenderError {
     }
 
     /// Creates an error from a parser error.
-    pub(super) fn of(message: &str, part: &'static str, fault: TemplateFault) -> RenderError {
+    pub(super) fn from_template_error(
+        message: &str,
+        part: &'static str,
+        fault: TemplateError,
+    ) -> RenderError {
         let place = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         RenderError {
             message: message.to_owned(),
@@ -79,9 +83,9 @@ impl RenderError {
     }
 }
 
-impl Prepared {
+impl PreparedMessage {
     /// Parses a message's templates.
-    pub fn new(message: Message) -> Result<Prepared, RenderError> {
+    pub fn new(message: Message) -> Result<PreparedMessage, RenderError> {
         let templates = |parts: &Parts, language: Option<&str>| {
             Templates::new(
                 &message.id,
@@ -92,12 +96,12 @@ impl Prepared {
             )
         };
         let mut languages = Vec::with_capacity(message.languages.len());
-        for variant in &message.languages {
-            let parts = message.said(variant);
-            let language = variant.language.clone();
-            languages.push((language, templates(&parts, Some(&variant.language))?));
+        for translation in &message.languages {
+            let parts = message.translated(translation);
+            let language = translation.language.clone();
+            languages.push((language, templates(&parts, Some(&translation.language))?));
         }
-        Ok(Prepared {
+        Ok(PreparedMessage {
             templates: templates(&message.parts, message.language.as_deref())?,
             languages,
             id: message.id,
@@ -112,16 +116,16 @@ impl Prepared {
     }
 
     /// Selects the language that best matches the preferred ones, or the message's own.
-    pub fn choose(&self, preferred: &[String]) -> Chosen<'_> {
+    pub fn choose(&self, preferred: &[String]) -> LocalizedMessage<'_> {
         let base = [self.language.as_deref()];
         let others = self.languages.iter().map(|(tag, _)| Some(tag.as_str()));
-        let number = language::choose(base.into_iter().chain(others), preferred);
+        let number = language::choose_language(base.into_iter().chain(others), preferred);
         let other = number.and_then(|number| self.languages.get(number.checked_sub(1)?));
         let (language, templates) = match other {
             Some((language, templates)) => (Some(language.as_str()), templates),
             None => (self.language.as_deref(), &self.templates),
         };
-        Chosen {
+        LocalizedMessage {
             message: self,
             language,
             templates,
@@ -129,25 +133,37 @@ impl Prepared {
     }
 
     /// Renders the message in the language that the values prefer.
-    pub fn render(&self, values: &Values, take: &mut TakeCode<'_>) -> Result<Content, RenderError> {
+    pub fn render(
+        &self,
+        values: &Values,
+        take: &mut ClaimCode<'_>,
+    ) -> Result<RenderedMessage, RenderError> {
         self.choose(&values.languages()).render(values, take)
     }
 
     /// Renders the message in the given language, or the one that the values prefer, without
     /// claiming codes. Tags of codes and the unsubscribe tag are printed as written.
-    pub fn preview(&self, values: Values, language: Option<&str>) -> Result<Content, RenderError> {
+    pub fn preview(
+        &self,
+        values: Values,
+        language: Option<&str>,
+    ) -> Result<RenderedMessage, RenderError> {
         let chosen = match language {
             Some(language) => self.choose(&[language.to_owned()]),
             None => self.choose(&values.languages()),
         };
         let made = chosen.render(&values, &mut |tag| Some(format!("%{tag}%")))?;
-        Ok(made.shown())
+        Ok(made.with_unsubscribe_tag())
     }
 }
 
-impl Chosen<'_> {
+impl LocalizedMessage<'_> {
     /// Renders the message. Values are escaped in HTML.
-    pub fn render(&self, values: &Values, take: &mut TakeCode<'_>) -> Result<Content, RenderError> {
+    pub fn render(
+        &self,
+        values: &Values,
+        take: &mut ClaimCode<'_>,
+    ) -> Result<RenderedMessage, RenderError> {
         Ok(self.render_reporting(values, take)?.0)
     }
 
@@ -155,11 +171,11 @@ impl Chosen<'_> {
     pub fn render_reporting(
         &self,
         values: &Values,
-        take: &mut TakeCode<'_>,
-    ) -> Result<(Content, Vec<UnsetValue>), RenderError> {
-        let Prepared { id, channel, .. } = self.message;
+        take: &mut ClaimCode<'_>,
+    ) -> Result<(RenderedMessage, Vec<UnsetValue>), RenderError> {
+        let PreparedMessage { id, channel, .. } = self.message;
         let (content, unset) = self.templates.render(id, *channel, values, take)?;
-        let content = Content {
+        let content = RenderedMessage {
             language: self.language.map(str::to_owned),
             ..content
         };

@@ -8,14 +8,14 @@ use std::fmt;
 use promoflow_velocity::{MergeTag, Template};
 
 use super::unsubscribe;
-use super::values::{PARSING, fault};
-use crate::pool::{DEFAULT_TYPE, Lane, MAX_DISCOUNT, MAX_TYPE_CHARS, Selector};
-use promoflow_document::{TemplateFault, shown};
+use super::values::{PARSE_OPTIONS, template_error};
+use crate::pool::{CodeGroup, DEFAULT_TYPE, MAX_DISCOUNT, MAX_TYPE_CHARS, Selector};
+use promoflow_document::{TemplateError, quoted};
 
 /// Maximum length of a value's name in a tag, in characters.
 const MAX_NAME_CHARS: usize = 100;
 /// Prefix of tags that claim a code; case-insensitive.
-const CODE: &str = "PC_";
+const CODE_PREFIX: &str = "PC_";
 /// Maximum `days` of a tag.
 const MAX_DAYS: u32 = 36_500;
 
@@ -36,17 +36,20 @@ impl fmt::Display for CodeTag {
 
 /// Returns the key of a code in a rendering, which is the same for all spellings of a tag.
 pub(super) fn key(selector: &Selector) -> String {
-    let Selector { lane, days } = selector;
-    format!("{CODE}{}_{days}_{}", lane.code_type, lane.discount)
+    let Selector { code_group, days } = selector;
+    format!(
+        "{CODE_PREFIX}{}_{days}_{}",
+        code_group.code_type, code_group.discount
+    )
 }
 
 /// Parses a message template, which may contain merge tags.
-pub(super) fn parse(source: &str) -> Result<Template, TemplateFault> {
+pub(super) fn parse(source: &str) -> Result<Template, TemplateError> {
     let place = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
-    let template = Template::parse_with_tags(source, &PARSING, &is_tag)
-        .map_err(|error| unquoted(source, fault(error)))?;
+    let template = Template::parse_with_tags(source, &PARSE_OPTIONS, &tag_key)
+        .map_err(|error| hint_quotes(source, template_error(error)))?;
     for tag in template.tags() {
-        check(tag).map_err(|message| TemplateFault {
+        check(tag).map_err(|message| TemplateError {
             hint: None,
             message,
             line: place(tag.line),
@@ -58,16 +61,16 @@ pub(super) fn parse(source: &str) -> Result<Template, TemplateFault> {
 
 /// Adds a hint about quotes to an error at a merge tag that is not quoted in a directive, where `%`
 /// is the modulo operator.
-fn unquoted(source: &str, mut fault: TemplateFault) -> TemplateFault {
+fn hint_quotes(source: &str, mut fault: TemplateError) -> TemplateError {
     let line = source.split('\n').nth(fault.line.saturating_sub(1));
     let from = fault.column.saturating_sub(1);
     let rest: String = line.unwrap_or_default().chars().skip(from).collect();
     let tag = rest.strip_prefix('%').and_then(|rest| rest.split_once('%'));
     if let Some((inner, rest)) = tag
         && let (name, _) = inner.split_once('|').unwrap_or((inner, ""))
-        && is_tag("", name, rest).is_some()
+        && tag_key("", name, rest).is_some()
     {
-        let written = shown(&format!("\"%{inner}%\""));
+        let written = quoted(&format!("\"%{inner}%\""));
         fault.message = format!("{}; put the merge tag in quotes: {written}", fault.message);
     }
     fault
@@ -80,14 +83,14 @@ fn check(tag: &MergeTag) -> Result<(), String> {
     if tag.key == unsubscribe::KEY && !tag.instead.trim().is_empty() {
         return Err(format!(
             "{} always has a value: write it without `|` and a default",
-            shown(unsubscribe::TAG)
+            quoted(unsubscribe::TAG)
         ));
     }
     Ok(())
 }
 
 /// Returns the first unsubscribe tag of a template.
-pub(super) fn unsubscribe(template: &Template) -> Option<&MergeTag> {
+pub(super) fn unsubscribe_tag(template: &Template) -> Option<&MergeTag> {
     let mut tags = template.tags().iter();
     tags.find(|tag| tag.key == unsubscribe::KEY)
 }
@@ -101,19 +104,19 @@ pub fn merge_tags(source: &str) -> Vec<(String, u32, u32)> {
 }
 
 /// Returns the codes that a template claims, each once.
-pub(super) fn codes(template: &Template) -> Vec<CodeTag> {
+pub(super) fn code_tags(template: &Template) -> Vec<CodeTag> {
     let mut codes: Vec<CodeTag> = Vec::new();
     for tag in template.tags() {
-        let Some(code) = code(&tag.key, &tag.instead) else {
+        let Some(code) = code_tag(&tag.key, &tag.instead) else {
             continue;
         };
-        join(&mut codes, code);
+        add_code(&mut codes, code);
     }
     codes
 }
 
 /// Returns the tags of a template that print a value and have no default.
-pub(super) fn bare(template: &Template) -> impl Iterator<Item = &MergeTag> {
+pub(super) fn without_default(template: &Template) -> impl Iterator<Item = &MergeTag> {
     let tags = template.tags().iter();
     tags.filter(|tag| tag.instead.trim().is_empty() && prints_value(tag))
 }
@@ -124,7 +127,7 @@ pub(super) fn prints_value(tag: &MergeTag) -> bool {
 }
 
 /// Adds a code unless it is in the list. A code is optional only if each of its tags has a default.
-pub(super) fn join(codes: &mut Vec<CodeTag>, code: CodeTag) {
+pub(super) fn add_code(codes: &mut Vec<CodeTag>, code: CodeTag) {
     match codes.iter_mut().find(|one| one.selector == code.selector) {
         Some(one) if code.instead.is_none() => one.instead = None,
         Some(_) => {}
@@ -133,7 +136,7 @@ pub(super) fn join(codes: &mut Vec<CodeTag>, code: CodeTag) {
 }
 
 /// Returns the code that the tag claims, if it is a code tag.
-pub(super) fn code(key: &str, instead: &str) -> Option<CodeTag> {
+pub(super) fn code_tag(key: &str, instead: &str) -> Option<CodeTag> {
     if !is_code(key) {
         return None;
     }
@@ -145,12 +148,12 @@ pub(super) fn code(key: &str, instead: &str) -> Option<CodeTag> {
 }
 
 fn is_code(name: &str) -> bool {
-    name.get(..CODE.len())
-        .is_some_and(|start| start.eq_ignore_ascii_case(CODE))
+    name.get(..CODE_PREFIX.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(CODE_PREFIX))
 }
 
 /// Returns the key of the tag between two percent signs, or `None` if it is not a tag.
-fn is_tag(before: &str, name: &str, rest: &str) -> Option<String> {
+fn tag_key(before: &str, name: &str, rest: &str) -> Option<String> {
     if is_code(name) {
         // Invalid code tags are tags as well, so that the author gets an error.
         let known = selector(name).map(|selector| key(&selector));
@@ -187,17 +190,17 @@ fn is_percent_encoded(name: &str, rest: &str) -> bool {
 /// Parses the selector of a tag from the right, because the type may contain underscores.
 fn selector(name: &str) -> Result<Selector, String> {
     let wrong = |why: &str| {
-        let tag = shown(&format!("%{name}%"));
+        let tag = quoted(&format!("%{name}%"));
         format!(
             "{tag} is not a promo code tag: {why}; write %PC_TYPE_DAYS_DISCOUNT%, such as \
              %PC_NewYear_1_7%, or %PC_{}%",
             DEFAULT_TYPE.to_ascii_uppercase()
         )
     };
-    let text = name.get(CODE.len()..).unwrap_or_default();
+    let text = name.get(CODE_PREFIX.len()..).unwrap_or_default();
     if text.eq_ignore_ascii_case(DEFAULT_TYPE) {
         return Ok(Selector {
-            lane: Lane {
+            code_group: CodeGroup {
                 code_type: DEFAULT_TYPE.to_owned(),
                 discount: 0,
             },
@@ -222,7 +225,7 @@ fn selector(name: &str) -> Result<Selector, String> {
     }
     let code_type = code_type.to_owned();
     Ok(Selector {
-        lane: Lane {
+        code_group: CodeGroup {
             code_type,
             discount,
         },
@@ -282,13 +285,17 @@ mod tests {
             ("%PC_GENERAL%", "General", 0, 0),
             ("%PC_General_0_0%", "General", 0, 0),
         ] {
-            let codes = codes(&parse(tag).unwrap());
+            let codes = code_tags(&parse(tag).unwrap());
             let [code] = codes.as_slice() else {
                 panic!("{tag}: {codes:?}")
             };
-            let lane = &code.selector.lane;
+            let code_group = &code.selector.code_group;
             assert_eq!(
-                (lane.code_type.as_str(), code.selector.days, lane.discount),
+                (
+                    code_group.code_type.as_str(),
+                    code.selector.days,
+                    code_group.discount
+                ),
                 (code_type, days, discount),
                 "{tag}"
             );
@@ -297,7 +304,7 @@ mod tests {
 
     #[test]
     fn claims_one_code_per_selector() {
-        let codes = |source: &str| codes(&parse(source).unwrap());
+        let codes = |source: &str| code_tags(&parse(source).unwrap());
         let source = "%PC_GENERAL|WELCOME% %PC_General_0_0% %PC_x_1_7|A% %PC_x_1_7|B%";
         let [general, x] = codes(source).try_into().unwrap();
         assert_eq!(general.instead, None);

@@ -4,14 +4,14 @@ use std::cell::RefCell;
 
 use promoflow_velocity::{Escape, Locale, RenderOptions, Template};
 
-use super::mailbox::{looks_like_mailbox, marked, quoted};
+use super::mailbox::{looks_like_mailbox, mark_address, quote_name};
 use super::tags;
-use super::web_address::{self, Use};
+use super::url::{self, UrlPurpose};
 use super::{
-    ChannelKind, Content, Parts, RenderError, TakeCode, Unset, UnsetValue, Values, depends_on_data,
-    preheader, unsubscribe,
+    ChannelKind, ClaimCode, Parts, RenderError, RenderedMessage, Unset, UnsetValue, Values,
+    depends_on_data, preheader, unsubscribe,
 };
-use promoflow_document::shown;
+use promoflow_document::quoted;
 
 /// The parts of a message as parsed templates.
 pub(super) struct Templates {
@@ -46,9 +46,9 @@ impl Templates {
     ) -> Result<Templates, RenderError> {
         let mut unsubscribe = false;
         let mut parse = |part, source: &str| {
-            let template =
-                tags::parse(source).map_err(|fault| RenderError::of(message, part, fault))?;
-            unsubscribe |= tags::unsubscribe(&template).is_some();
+            let template = tags::parse(source)
+                .map_err(|fault| RenderError::from_template_error(message, part, fault))?;
+            unsubscribe |= tags::unsubscribe_tag(&template).is_some();
             Ok(template)
         };
         let mut mailbox = |part, source: &Option<String>| {
@@ -58,7 +58,7 @@ impl Templates {
             let template = parse(part, source)?;
             let depends = depends_on_data(&template) || !template.tags().is_empty();
             // Without the mark if `<` is an operator of the template language here.
-            let marked = marked(source).filter(|_| depends);
+            let marked = mark_address(source).filter(|_| depends);
             let marked = marked.and_then(|source| tags::parse(&source).ok());
             Ok(Some(marked.unwrap_or(template)))
         };
@@ -100,8 +100,8 @@ impl Templates {
         message: &str,
         channel: ChannelKind,
         values: &Values,
-        take: &mut TakeCode<'_>,
-    ) -> Result<(Content, Vec<UnsetValue>), RenderError> {
+        take: &mut ClaimCode<'_>,
+    ) -> Result<(RenderedMessage, Vec<UnsetValue>), RenderError> {
         let marker = self.unsubscribe.then(unsubscribe::marker).transpose();
         let marker = marker.map_err(|error| {
             RenderError::at_start(
@@ -123,14 +123,14 @@ impl Templates {
         let preheader = rendering.line("preheader", &self.preheader)?;
         let html = rendering.part("html", &self.html, Escape::Html)?;
         let html = match &preheader {
-            Some(preheader) => html.map(|html| preheader::put(html, preheader)),
+            Some(preheader) => html.map(|html| preheader::insert(html, preheader)),
             None => html,
         };
         let header = |(name, value): &(String, Template)| {
             let value = rendering.print("headers", value, Escape::None)?;
             Ok((name.clone(), one_line(value)))
         };
-        let content = Content {
+        let content = RenderedMessage {
             from: rendering.mailbox("from", &self.from)?,
             reply_to: rendering.mailbox("reply-to", &self.reply_to)?,
             subject: rendering.line("subject", &self.subject)?,
@@ -138,12 +138,12 @@ impl Templates {
             title: rendering.line("title", &self.title)?,
             text: rendering.part("text", &self.text, Escape::None)?,
             html,
-            image: rendering.address("image", &self.image, Use::Picture)?,
-            link: rendering.address("link", &self.link, Use::Link)?,
+            image: rendering.url("image", &self.image, UrlPurpose::Image)?,
+            link: rendering.url("link", &self.link, UrlPurpose::Link)?,
             button: rendering.line("button", &self.button)?,
             headers: self.headers.iter().map(header).collect::<Result<_, _>>()?,
             unsubscribe: marker.clone(),
-            ..Content::default()
+            ..RenderedMessage::default()
         };
         Ok((content, rendering.unset.into_inner()))
     }
@@ -157,7 +157,7 @@ struct Rendering<'r, 't> {
     locale: Locale,
     /// The placeholder for the unsubscribe URL.
     unsubscribe: Option<&'r str>,
-    take: RefCell<&'r mut TakeCode<'t>>,
+    take: RefCell<&'r mut ClaimCode<'t>>,
     /// The output of a reference without a value, and the references that had none.
     on_unset: Unset,
     unset: RefCell<Vec<UnsetValue>>,
@@ -179,7 +179,8 @@ impl Rendering<'_, '_> {
             },
             ..RenderOptions::default()
         };
-        let tag = |key: &str, instead: &str| match (self.unsubscribe, tags::code(key, instead)) {
+        let tag = |key: &str, instead: &str| match (self.unsubscribe, tags::code_tag(key, instead))
+        {
             (Some(address), _) if key == unsubscribe::KEY => Some(address.to_owned()),
             (_, Some(code)) => (self.take.borrow_mut())(&code),
             (_, None) => self.values.tag(key),
@@ -225,28 +226,28 @@ impl Rendering<'_, '_> {
         }
         let printed = self.part(part, template, Escape::None)?;
         let line = |text: &str| one_line(text.to_owned());
-        let mailbox = printed.map(|printed| quoted(&printed, line));
+        let mailbox = printed.map(|printed| quote_name(&printed, line));
         if let Some(text) = &mailbox
             && !looks_like_mailbox(text)
         {
-            let why = format!("{} is not a mailbox", shown(text));
+            let why = format!("{} is not a mailbox", quoted(text));
             return Err(RenderError::at_start(self.message, part, why));
         }
         Ok(mailbox)
     }
 
-    fn address(
+    fn url(
         &self,
         part: &'static str,
         template: &Option<Template>,
-        purpose: Use,
+        purpose: UrlPurpose,
     ) -> Result<Option<String>, RenderError> {
         let Some(address) = self.part(part, template, Escape::None)? else {
             return Ok(None);
         };
-        let address = web_address::encoded(&address);
-        web_address::check(&address, purpose).map_err(|expected| {
-            let why = format!("{} is not a valid address: {expected}", shown(&address));
+        let address = url::encode(&address);
+        url::check(&address, purpose).map_err(|expected| {
+            let why = format!("{} is not a valid address: {expected}", quoted(&address));
             RenderError::at_start(self.message, part, why)
         })?;
         Ok(Some(address))

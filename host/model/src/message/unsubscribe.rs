@@ -7,8 +7,8 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::Content;
-use super::markup::escaped;
+use super::RenderedMessage;
+use super::html_escape::escape_html;
 
 /// The key of the tag in a rendering.
 pub(super) const KEY: &str = "unsubscribe";
@@ -25,7 +25,7 @@ pub(super) fn marker() -> Result<String, getrandom::Error> {
 }
 
 /// Percent-encodes a URL for use within another URL.
-fn encoded(address: &str) -> String {
+fn percent_encode(address: &str) -> String {
     const VALUE: &AsciiSet = &NON_ALPHANUMERIC
         .remove(b'-')
         .remove(b'.')
@@ -34,33 +34,33 @@ fn encoded(address: &str) -> String {
     utf8_percent_encode(address, VALUE).to_string()
 }
 
-impl Content {
+impl RenderedMessage {
     /// Returns the message to send, with the unsubscribe URL inserted.
     #[must_use]
-    pub fn unsubscribing_at(&self, url: &str) -> Content {
-        self.clone().with_address(url)
+    pub fn with_unsubscribe_url(&self, url: &str) -> RenderedMessage {
+        self.clone().replace_marker(url)
     }
 
     /// Returns the message to show to people. The URL works for everyone who has it and must not be
     /// shown.
     #[must_use]
-    pub fn shown(self) -> Content {
-        self.with_address(TAG)
+    pub fn with_unsubscribe_tag(self) -> RenderedMessage {
+        self.replace_marker(TAG)
     }
 
-    fn with_address(mut self, address: &str) -> Content {
+    fn replace_marker(mut self, address: &str) -> RenderedMessage {
         let Some(marker) = self.unsubscribe.take() else {
             return self;
         };
         // Within another URL the marker is percent-encoded.
-        let within = encoded(&marker);
+        let within = percent_encode(&marker);
         let inner = match address == TAG {
             true => address.to_owned(),
-            false => encoded(address),
+            false => percent_encode(address),
         };
         if let Some(html) = &mut self.html {
             *html = html.replace(&within, &inner);
-            *html = html.replace(&marker, &escaped(address));
+            *html = html.replace(&marker, &escape_html(address));
         }
         let parts = [
             &mut self.from,

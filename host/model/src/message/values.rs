@@ -12,10 +12,10 @@ use promoflow_velocity::{
 use serde_json::{Map as JsonMap, Value as Json};
 
 use super::tags;
-use promoflow_document::TemplateFault;
+use promoflow_document::TemplateError;
 
 /// Parser options: authors copy `$!data.get ('promocode')` from manuals.
-pub(super) const PARSING: ParseOptions = ParseOptions { spaced_calls: true };
+pub(super) const PARSE_OPTIONS: ParseOptions = ParseOptions { spaced_calls: true };
 /// The variable with the event's key.
 const KEY: &str = "key";
 /// The variable with all values.
@@ -23,7 +23,7 @@ const DATA: &str = "data";
 /// The names of event parameters with the preferred language.
 pub const LANGUAGE: [&str; 2] = ["language", "languageCode"];
 /// Aliases of the same value in merge tags.
-const USUAL: [&[&str]; 2] = [
+const TAG_ALIASES: [&[&str]; 2] = [
     &["email", "emailaddress", "useremail", "contactemail"],
     &["phone", "sms", "phonenumber"],
 ];
@@ -35,7 +35,7 @@ pub struct Values {
     /// The fields of the contact, which merge tags read in addition to the run's values.
     fields: JsonMap<String, Json>,
     /// Names of the contact's fields for which the run has no value.
-    of_contact_alone: HashSet<String>,
+    contact_only: HashSet<String>,
     /// The languages of the contact, best first.
     languages: Vec<String>,
     /// The current time for tools; `None` means the system clock.
@@ -53,7 +53,7 @@ impl Values {
         let mut values = Values {
             context,
             fields: JsonMap::new(),
-            of_contact_alone: HashSet::new(),
+            contact_only: HashSet::new(),
             languages: Vec::new(),
             present: None,
             contact_zone: None,
@@ -89,7 +89,7 @@ impl Values {
             let own = self.data().and_then(|data| data.get(name));
             if own.is_none_or(|own| *own == Value::Null) {
                 self.set(name, value);
-                self.of_contact_alone.insert(name.clone());
+                self.contact_only.insert(name.clone());
             }
         }
         self.fields = fields;
@@ -99,7 +99,7 @@ impl Values {
 
     /// Sets the current time for tools, in the installation's time zone.
     #[must_use]
-    pub fn at(self, present: Option<DateTime<Tz>>) -> Values {
+    pub fn with_now(self, present: Option<DateTime<Tz>>) -> Values {
         Values { present, ..self }
     }
 
@@ -114,31 +114,34 @@ impl Values {
 
     /// Returns the preferred languages, best first: the event's, then the contact's.
     pub fn languages(&self) -> Vec<String> {
-        let of_event = LANGUAGE.iter().find_map(|name| self.of_event(name));
-        of_event.into_iter().chain(self.languages.clone()).collect()
+        let event_value = LANGUAGE.iter().find_map(|name| self.event_value(name));
+        event_value
+            .into_iter()
+            .chain(self.languages.clone())
+            .collect()
     }
 
     /// Returns the value of a merge tag by its key: the contact's, or else the event's.
     pub(super) fn tag(&self, key: &str) -> Option<String> {
-        let names = USUAL.iter().find(|names| names.contains(&key));
+        let names = TAG_ALIASES.iter().find(|names| names.contains(&key));
         let names = names.map_or(&[] as &[&str], |names| names);
         let named = |find: &dyn Fn(&str) -> Option<String>| {
             find(key).or_else(|| names.iter().find_map(|name| find(name)))
         };
-        named(&|name| self.of_contact(name)).or_else(|| named(&|name| self.of_event(name)))
+        named(&|name| self.contact_field(name)).or_else(|| named(&|name| self.event_value(name)))
     }
 
-    fn of_contact(&self, name: &str) -> Option<String> {
+    fn contact_field(&self, name: &str) -> Option<String> {
         let mut fields = self.fields.iter();
         let (_, value) = fields.find(|(field, _)| field.eq_ignore_ascii_case(name))?;
         text(&Value::from(value.clone()))
     }
 
-    fn of_event(&self, name: &str) -> Option<String> {
+    fn event_value(&self, name: &str) -> Option<String> {
         let found = self.data()?.iter().find(|(param, value)| {
             param.eq_ignore_ascii_case(name)
                 && text(value).is_some()
-                && !self.of_contact_alone.contains(*param)
+                && !self.contact_only.contains(*param)
         });
         text(found?.1)
     }
@@ -213,37 +216,42 @@ pub fn render_constant(template: &Template) -> Result<String, Error> {
 
 /// Parses a template of a workflow.
 pub fn parse_template(source: &str) -> Result<Template, Error> {
-    Template::parse_with(source, &PARSING)
+    Template::parse_with(source, &PARSE_OPTIONS)
 }
 
 /// Validates a template of a workflow.
-pub fn check_template(source: &str) -> Result<bool, TemplateFault> {
-    let template = parse_template(source).map_err(fault)?;
-    sound(&template)?;
+pub fn check_template(source: &str) -> Result<bool, TemplateError> {
+    let template = parse_template(source).map_err(template_error)?;
+    reject_constant_errors(&template)?;
     Ok(depends_on_data(&template))
 }
 
 /// Validates a template of a message, which may contain merge tags.
-pub fn check_part(source: &str) -> Result<bool, TemplateFault> {
+pub fn check_part(source: &str) -> Result<bool, TemplateError> {
     let template = tags::parse(source)?;
-    sound(&template)?;
+    reject_constant_errors(&template)?;
     Ok(depends_on_data(&template) || !template.tags().is_empty())
 }
 
 /// Rejects a template that fails for all values. Stored templates are not checked: the failing
 /// place may never be reached.
-fn sound(template: &Template) -> Result<(), TemplateFault> {
-    let of_tools = || template.tool_faults().into_iter().next();
-    match template.faults().into_iter().next().or_else(of_tools) {
-        Some(error) => Err(fault(error)),
+fn reject_constant_errors(template: &Template) -> Result<(), TemplateError> {
+    let of_tools = || template.tool_errors().into_iter().next();
+    match template
+        .certain_errors()
+        .into_iter()
+        .next()
+        .or_else(of_tools)
+    {
+        Some(error) => Err(template_error(error)),
         None => Ok(()),
     }
 }
 
 /// Converts an error of the template engine to a template error of a file.
-pub(super) fn fault(error: Error) -> TemplateFault {
+pub(super) fn template_error(error: Error) -> TemplateError {
     let place = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
-    TemplateFault {
+    TemplateError {
         line: place(error.line),
         column: place(error.column),
         message: error.message,

@@ -20,14 +20,14 @@ pub struct Calendar {
 pub enum ParseDateError {
     /// Not a date, or one that does not exist.
     #[error("`{0}` is not a date; expected one like 2026-12-31, 2026-12-31T23:59 or 2026.12.31")]
-    NoDate(String),
+    NotADate(String),
     /// The order of day and month is ambiguous.
     #[error(
         "`{text}` may be {day_first} or {month_first}; name the date format: `--date-format \
          {}` or `--date-format {}` (over HTTP `dateFormat`)",
-        shape(.text, "DD", "MM"), shape(.text, "MM", "DD")
+        format_with_order(.text, "DD", "MM"), format_with_order(.text, "MM", "DD")
     )]
-    TwoReadings {
+    Ambiguous {
         /// The text.
         text: String,
         /// The date if the day comes first.
@@ -38,14 +38,14 @@ pub enum ParseDateError {
 }
 
 /// Returns the format of a date with its parts in this order.
-fn shape(text: &str, first: &str, second: &str) -> String {
+fn format_with_order(text: &str, first: &str, second: &str) -> String {
     let mark = text.find(|c: char| !c.is_ascii_digit());
     let mark = mark.map_or("/", |at| &text[at..=at]);
     format!("{first}{mark}{second}{mark}YYYY")
 }
 
 /// Formats whose order of day and month is unambiguous.
-const PLAIN: [&str; 9] = [
+const UNAMBIGUOUS_FORMATS: [&str; 9] = [
     "%Y-%m-%d",
     "%Y.%m.%d",
     "%Y/%m/%d",
@@ -57,9 +57,9 @@ const PLAIN: [&str; 9] = [
     "%B %d, %Y",
     "%B %d %Y",
 ];
-/// Number of formats in [`PLAIN`] that start with the year, and cannot conflict with a given
+/// Number of formats in [`UNAMBIGUOUS_FORMATS`] that start with the year, and cannot conflict with a given
 /// format.
-const YEAR_FIRST: usize = 3;
+const YEAR_FIRST_COUNT: usize = 3;
 
 impl Calendar {
     /// Creates a calendar for an IANA time zone.
@@ -103,7 +103,7 @@ impl Calendar {
         format: Option<&DateFormat>,
     ) -> Result<Timestamp, ParseDateError> {
         let text = text.trim();
-        let error = || ParseDateError::NoDate(text.chars().take(40).collect());
+        let error = || ParseDateError::NotADate(text.chars().take(40).collect());
         let instant =
             DateTime::parse_from_rfc3339(text).or_else(|_| DateTime::parse_from_rfc2822(text));
         if let Ok(time) = instant {
@@ -121,10 +121,10 @@ impl Calendar {
                 return Ok(moment);
             }
         }
-        let plain = &PLAIN[..if format.is_some() {
-            YEAR_FIRST
+        let plain = &UNAMBIGUOUS_FORMATS[..if format.is_some() {
+            YEAR_FIRST_COUNT
         } else {
-            PLAIN.len()
+            UNAMBIGUOUS_FORMATS.len()
         }];
         let read = |format: &str| {
             let (date, rest) = NaiveDate::parse_and_remainder(text, format).ok()?;
@@ -139,7 +139,7 @@ impl Calendar {
         for (day_first, month_first) in [("%d/%m/%Y", "%m/%d/%Y"), ("%d-%m-%Y", "%m-%d-%Y")] {
             match (read(day_first), read(month_first)) {
                 (Some((day_first, _)), Some((month_first, _))) if day_first != month_first => {
-                    return Err(ParseDateError::TwoReadings {
+                    return Err(ParseDateError::Ambiguous {
                         text: text.chars().take(40).collect(),
                         day_first,
                         month_first,
@@ -399,10 +399,7 @@ mod tests {
         );
         for text in ["01-02-2040", "1/2/2040 10:00"] {
             let error = calendar.parse_expiry(text).unwrap_err();
-            assert!(
-                matches!(error, ParseDateError::TwoReadings { .. }),
-                "{error}"
-            );
+            assert!(matches!(error, ParseDateError::Ambiguous { .. }), "{error}");
         }
         for (format, text, moment) in [
             ("MM/DD/YYYY", "01/02/2040", "2040-01-03T00:00:00Z"),

@@ -54,11 +54,11 @@ impl FromStr for DateFormat {
             return Err(error());
         }
         let patterns = match text.to_ascii_lowercase().as_str() {
-            "dmy" => any_marks("%d", "%m", "%Y"),
-            "mdy" => any_marks("%m", "%d", "%Y"),
-            "ymd" => any_marks("%Y", "%m", "%d"),
+            "dmy" => with_any_separator("%d", "%m", "%Y"),
+            "mdy" => with_any_separator("%m", "%d", "%Y"),
+            "ymd" => with_any_separator("%Y", "%m", "%d"),
             _ if text.contains('%') => vec![text.to_owned()],
-            _ => vec![pattern_of(text)],
+            _ => vec![chrono_pattern(text)],
         };
         let has = |letters: &[char]| {
             let directives: Vec<char> = patterns[0]
@@ -99,14 +99,14 @@ impl FromStr for DateFormat {
     }
 }
 
-fn any_marks(first: &str, second: &str, third: &str) -> Vec<String> {
+fn with_any_separator(first: &str, second: &str, third: &str) -> Vec<String> {
     let with = |mark: &str| format!("{first}{mark}{second}{mark}{third}");
     ["/", ".", "-", " ", ""].into_iter().map(with).collect()
 }
 
 /// Converts `DD.MM.YYYY` to a pattern of chrono. `mm` means minutes after an hour, months
 /// otherwise.
-fn pattern_of(text: &str) -> String {
+fn chrono_pattern(text: &str) -> String {
     let letters: Vec<char> = text.chars().collect();
     let mut pattern = String::new();
     let mut at = 0;

@@ -1,18 +1,18 @@
 //! The pool: promo codes, the selectors of claims, and uploads.
 //!
-//! A [`NewCode`] is a row of an upload. A [`Selector`] is what a claim asks for: its [`Lane`] names
+//! A [`NewCode`] is a row of an upload. A [`Selector`] is what a claim asks for: its [`CodeGroup`] names
 //! the code group, and its days exclude codes within that group.
 
 mod calendar;
+mod code_group_warning;
 mod date_format;
 mod export;
-mod lane_doubt;
 pub mod upload;
 
 pub use calendar::{Calendar, ParseDateError};
+pub use code_group_warning::{CodeGroupWarning, code_group_warning};
 pub use date_format::{DateFormat, ParseDateFormatError};
 pub use export::{ExportRow, ExportWriter};
-pub use lane_doubt::{LaneDoubt, lane_doubt};
 pub use upload::{UploadOptions, UploadReader};
 
 use serde::{Deserialize, Serialize};
@@ -39,7 +39,7 @@ pub const MAX_TYPE_CHARS: usize = 100;
 /// A code group: the codes of one type and discount. Claims get the code that expires first, and
 /// among equals the one that was uploaded first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Lane {
+pub struct CodeGroup {
     /// The type: any text, such as `birthday`.
     #[serde(rename = "type")]
     pub code_type: String,
@@ -52,7 +52,7 @@ pub struct Lane {
 pub struct Selector {
     /// The code group.
     #[serde(flatten)]
-    pub lane: Lane,
+    pub code_group: CodeGroup,
     /// The code must stay valid for at least this many days after today; for 0 it must not have
     /// expired.
     pub days: u32,

@@ -1,8 +1,8 @@
 //! The blocks and messages that a workflow may refer to.
 
 use crate::block::Description;
-use crate::message::{ChannelKind, CodeTag, Read, Want};
-use crate::pool::{Lane, LaneDoubt};
+use crate::message::{ChannelKind, CodeTag, TemplateReference, ValueReference};
+use crate::pool::{CodeGroup, CodeGroupWarning};
 
 /// A block that steps may use.
 #[derive(Clone, Debug)]
@@ -24,11 +24,11 @@ pub struct CatalogMessage {
 
 /// The values and codes that a message needs from the run that sends it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Uses {
+pub struct MessageNeeds {
     /// The values that the message reads without a default.
-    pub reads: Vec<Read>,
+    pub reads: Vec<ValueReference>,
     /// All values that the message reads.
-    pub wants: Vec<Want>,
+    pub template_references: Vec<TemplateReference>,
     /// The promo codes that the message's merge tags claim.
     pub codes: Vec<CodeTag>,
 }
@@ -39,7 +39,7 @@ pub trait Catalog {
     fn block(&self, name: &str) -> Option<CatalogBlock<'_>>;
 
     /// Returns the reason why a block of that name is unavailable, if known.
-    fn why_missing(&self, _name: &str) -> Option<String> {
+    fn missing_reason(&self, _name: &str) -> Option<String> {
         None
     }
 
@@ -50,7 +50,7 @@ pub trait Catalog {
     fn message(&self, id: &str) -> Option<CatalogMessage>;
 
     /// Returns what the message of that id reads and claims.
-    fn uses(&self, id: &str) -> Option<Uses>;
+    fn message_needs(&self, id: &str) -> Option<MessageNeeds>;
 
     /// Returns the ids of all messages, for hints.
     fn message_ids(&self) -> Vec<String>;
@@ -66,7 +66,7 @@ pub trait Catalog {
     }
 
     /// Returns a warning if no code of the group is currently available.
-    fn lane_doubt(&self, _lane: &Lane) -> Option<LaneDoubt> {
+    fn code_group_warning(&self, _lane: &CodeGroup) -> Option<CodeGroupWarning> {
         None
     }
 }

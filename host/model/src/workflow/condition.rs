@@ -51,10 +51,10 @@ impl Condition {
 
 impl Condition {
     /// Calls `each` with the name of every parameter in the condition.
-    pub(super) fn each_name(&self, each: &mut dyn FnMut(&str)) {
+    pub(super) fn for_each_param(&self, each: &mut dyn FnMut(&str)) {
         match self {
             Condition::All(some) | Condition::Any(some) => {
-                some.iter().for_each(|one| one.each_name(each));
+                some.iter().for_each(|one| one.for_each_param(each));
             }
             Condition::Param { name, .. } => each(name),
         }

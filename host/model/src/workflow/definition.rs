@@ -93,11 +93,11 @@ pub enum Target {
     /// The end of the run.
     End,
     /// The port is not connected; a run that takes it fails.
-    Nowhere,
+    Unconnected,
 }
 
 /// A parameter as the author wrote it. Every text in it, at any depth, is a template that is
-/// evaluated with the run's data when the step starts. [`conform`](super::conform) then converts
+/// evaluated with the run's data when the step starts. [`coerce`](super::conform) then converts
 /// the result to the type that the block expects.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -182,7 +182,7 @@ mod tests {
                 ports: vec![
                     ("next".into(), Target::Step(1)),
                     ("exhausted".into(), Target::End),
-                    ("other".into(), Target::Nowhere),
+                    ("other".into(), Target::Unconnected),
                 ],
             }],
         };
@@ -201,7 +201,7 @@ mod tests {
                 "block": "get-promocode",
                 "digest": "ab",
                 "with": [["type", "x"], ["days", 7]],
-                "ports": [["next", { "step": 1 }], ["exhausted", "end"], ["other", "nowhere"]]
+                "ports": [["next", { "step": 1 }], ["exhausted", "end"], ["other", "unconnected"]]
             }]
         });
         assert_eq!(serde_json::to_value(&workflow).unwrap(), stored);

@@ -5,13 +5,13 @@ use std::borrow::Cow;
 use axum::http::HeaderValue;
 
 /// Decodes a header value; `None` if it is malformed.
-pub(super) fn decoded(value: &HeaderValue) -> Option<String> {
-    unpercent(&unquoted(value.to_str().ok()?)?)
+pub(super) fn decode(value: &HeaderValue) -> Option<String> {
+    percent_decode(&unquote(value.to_str().ok()?)?)
 }
 
 /// Removes the double quotes that senders of older versions put around values; `None` if they are
 /// not closed.
-fn unquoted(text: &str) -> Option<Cow<'_, str>> {
+fn unquote(text: &str) -> Option<Cow<'_, str>> {
     let Some(quoted) = text.strip_prefix('"') else {
         return Some(Cow::Borrowed(text));
     };
@@ -28,7 +28,7 @@ fn unquoted(text: &str) -> Option<Cow<'_, str>> {
 }
 
 /// Decodes percent-encoding; `None` if it is invalid.
-fn unpercent(text: &str) -> Option<String> {
+fn percent_decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
@@ -49,18 +49,18 @@ mod tests {
 
     #[test]
     fn unquotes_values_of_older_senders() {
-        assert_eq!(unquoted("a").as_deref(), Some("a"));
-        assert_eq!(unquoted(r#""a \"b\" \\""#).as_deref(), Some(r#"a "b" \"#));
+        assert_eq!(unquote("a").as_deref(), Some("a"));
+        assert_eq!(unquote(r#""a \"b\" \\""#).as_deref(), Some(r#"a "b" \"#));
         for broken in ["\"", "\"a", "\"a\" b", "\"a\\"] {
-            assert_eq!(unquoted(broken), None, "{broken}");
+            assert_eq!(unquote(broken), None, "{broken}");
         }
     }
 
     #[test]
     fn decodes_percent_encoded_headers() {
-        assert_eq!(unpercent("a%20%E2%82%AC").as_deref(), Some("a €"));
-        assert_eq!(unpercent("%"), None);
-        assert_eq!(unpercent("%zz"), None);
-        assert_eq!(unpercent("%ff"), None);
+        assert_eq!(percent_decode("a%20%E2%82%AC").as_deref(), Some("a €"));
+        assert_eq!(percent_decode("%"), None);
+        assert_eq!(percent_decode("%zz"), None);
+        assert_eq!(percent_decode("%ff"), None);
     }
 }

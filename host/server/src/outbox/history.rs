@@ -39,7 +39,7 @@ struct HistoryJson {
     /// Index of the current alternative, counted from 0.
     alternative: u32,
     /// Alternatives in the order in which they are tried.
-    alternatives: Vec<WayJson>,
+    alternatives: Vec<AlternativeJson>,
     /// Attempts, oldest first.
     history: Vec<AttemptJson>,
 }
@@ -47,7 +47,7 @@ struct HistoryJson {
 /// One alternative of a delivery.
 #[derive(Serialize, ToSchema)]
 #[schema(as = DeliveryAlternative)]
-struct WayJson {
+struct AlternativeJson {
     /// Channel.
     #[schema(example = "sms")]
     channel: String,
@@ -85,11 +85,11 @@ impl From<DeliveryHistory> for HistoryJson {
             due: history.due.map(text),
             expires: history.expires.map(text),
             hours: history.hours.map(|hours| hours.to_string()),
-            alternative: history.present,
+            alternative: history.current,
             alternatives: history
                 .alternatives
                 .into_iter()
-                .map(WayJson::from)
+                .map(AlternativeJson::from)
                 .collect(),
             history: history
                 .attempts
@@ -100,12 +100,12 @@ impl From<DeliveryHistory> for HistoryJson {
     }
 }
 
-impl From<Alternative> for WayJson {
-    fn from(way: Alternative) -> WayJson {
-        WayJson {
-            channel: way.channel.to_string(),
-            address: way.address,
-            message: way.message,
+impl From<Alternative> for AlternativeJson {
+    fn from(alternative: Alternative) -> AlternativeJson {
+        AlternativeJson {
+            channel: alternative.channel.to_string(),
+            address: alternative.address,
+            message: alternative.message,
         }
     }
 }

@@ -2,23 +2,23 @@
 //!
 //! | module | contents |
 //! | --- | --- |
-//! | `fill` | parameters and defaults for missing columns |
-//! | `incoming` | the body: timeout, size limit, and reading the rest |
-//! | `call` | JSON, held in memory |
-//! | `file` | CSV, streamed |
+//! | `params` | parameters and defaults for missing columns |
+//! | `body` | the body: timeout, size limit, and reading the rest |
+//! | `json` | JSON, held in memory |
+//! | `csv` | CSV, streamed |
 //! | `form` | CSV in a form |
-//! | `parts` | parser for the parts of a form |
-//! | `pieces` | from the network to a blocking reader |
-//! | `importing` | the import on a blocking thread, and its progress |
+//! | `multipart` | parser for the parts of a form |
+//! | `body_reader` | from the network to a blocking reader |
+//! | `import_task` | the import on a blocking thread, and its progress |
 
-mod call;
-mod file;
-mod fill;
+mod body;
+mod body_reader;
+mod csv;
 mod form;
-mod importing;
-mod incoming;
-mod parts;
-mod pieces;
+mod import_task;
+mod json;
+mod multipart;
+mod params;
 
 use std::io;
 use std::sync::Arc;
@@ -31,51 +31,55 @@ use axum::response::Response;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Api;
-use super::gate::Caller;
-use super::idempotency::{Fingerprint, Ticket};
-use super::problem::{Fault, Kind, Problem};
+use super::auth::Caller;
+use super::idempotency::{Fingerprint, IdempotencyGuard};
+use super::problem::{ErrorDetail, Kind, Problem};
 use super::request::media_type;
-use super::uploads::UPLOADS;
-use importing::broken_off;
-use incoming::Incoming;
-pub(super) use incoming::Limit;
-use parts::FormError;
+use super::uploads::UPLOADS_PATH;
+pub(super) use body::Limit;
+use body::UploadBody;
+use import_task::connection_closed;
+use multipart::FormError;
 use promoflow_engine::import::ImportReport;
 use promoflow_model::pool::UploadError;
 use promoflow_store::{StoreError, UploadId};
 
-pub(super) use fill::{Fill, UploadForm, csv_options, query_of, stated_with_columns};
+pub(super) use params::{UploadForm, UploadParams, csv_options, parse_with_columns, query_pairs};
 
 /// Handles an upload.
-pub(super) async fn take(
+pub(super) async fn handle(
     api: Api,
     caller: Caller,
-    fill: Fill,
+    params: UploadParams,
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let incoming = Incoming::new(&parts.headers, body, &api.limits);
-    let taken = take_as(api, caller, fill, parts, &incoming).await;
-    if taken.is_err() {
-        incoming.read_on();
+    let upload_body = UploadBody::new(&parts.headers, body, &api.limits);
+    let result = handle_by_media_type(api, caller, params, parts, &upload_body).await;
+    if result.is_err() {
+        upload_body.drain();
     }
-    taken
+    result
 }
 
 /// Handles an upload by its media type.
-async fn take_as(
+async fn handle_by_media_type(
     api: Api,
     caller: Caller,
-    fill: Fill,
+    params: UploadParams,
     parts: Parts,
-    incoming: &Incoming,
+    upload_body: &UploadBody,
 ) -> Result<Response, Problem> {
     let media = media_type(&parts.headers);
-    let once = Once::begin(&api, &caller, &parts).await?;
+    let idempotency = IdempotencyContext::begin(&api, &caller, &parts).await?;
     match media.as_deref() {
-        Some("application/json") | None => call::take(api, caller, fill, incoming, once).await,
-        Some("text/csv") => file::take(api, caller, fill, incoming, once).await,
-        Some("multipart/form-data") => form::take(api, caller, fill, parts, incoming, once).await,
+        Some("application/json") | None => {
+            json::handle(api, caller, params, upload_body, idempotency).await
+        }
+        Some("text/csv") => csv::handle(api, caller, params, upload_body, idempotency).await,
+        Some("multipart/form-data") => {
+            form::handle(api, caller, params, parts, upload_body, idempotency).await
+        }
         Some(_) => Err(Problem::new(
             Kind::UnsupportedMediaType,
             "the Content-Type must be application/json, text/csv or multipart/form-data",
@@ -84,94 +88,100 @@ async fn take_as(
 }
 
 /// Acquires a permit for a file upload; fails if none is available.
-fn turn(api: &Api) -> Result<OwnedSemaphorePermit, Problem> {
+fn acquire_upload_permit(api: &Api) -> Result<OwnedSemaphorePermit, Problem> {
     Arc::clone(&api.uploads).try_acquire_owned().map_err(|_| {
         Problem::unavailable("too many concurrent uploads; retry later").retry_after(5)
     })
 }
 
 /// Recognises repeated requests by their Idempotency-Key.
-pub(super) struct Once {
-    pub(super) ticket: Option<Ticket>,
+pub(super) struct IdempotencyContext {
+    pub(super) guard: Option<IdempotencyGuard>,
     pub(super) fingerprint: Fingerprint,
 }
 
-impl Once {
+impl IdempotencyContext {
     /// Begins a request whose body has not been read.
-    pub(super) async fn begin(api: &Api, caller: &Caller, parts: &Parts) -> Result<Once, Problem> {
-        Ok(Once {
-            ticket: Ticket::begin(api, caller, &parts.headers).await?,
+    pub(super) async fn begin(
+        api: &Api,
+        caller: &Caller,
+        parts: &Parts,
+    ) -> Result<IdempotencyContext, Problem> {
+        Ok(IdempotencyContext {
+            guard: IdempotencyGuard::begin(api, caller, &parts.headers).await?,
             fingerprint: Fingerprint::new(&parts.method, &parts.uri),
         })
     }
 
     /// Returns the fingerprint of the whole request.
-    pub(super) fn finish(self) -> (Option<Ticket>, [u8; 32]) {
-        (self.ticket, self.fingerprint.finish())
+    pub(super) fn finish(self) -> (Option<IdempotencyGuard>, [u8; 32]) {
+        (self.guard, self.fingerprint.finish())
     }
 }
 
 /// Reads a whole body for another resource; a large one comes with a file permit.
-pub(super) async fn whole(
+pub(super) async fn read_whole(
     api: &Api,
     headers: &HeaderMap,
     body: Body,
     limit: Limit,
 ) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), Problem> {
-    let incoming = Incoming::new(headers, body, &api.limits);
-    let came = call::whole(api, &incoming, limit).await;
-    if came.is_err() {
-        incoming.read_on();
+    let upload_body = UploadBody::new(headers, body, &api.limits);
+    let result = json::read_whole(api, &upload_body, limit).await;
+    if result.is_err() {
+        upload_body.drain();
     }
-    came
+    result
 }
 
 /// Returns the URL of an upload.
-fn location(upload: UploadId) -> Option<HeaderValue> {
-    format!("{UPLOADS}/{upload}").parse().ok()
+fn upload_location(upload: UploadId) -> Option<HeaderValue> {
+    format!("{UPLOADS_PATH}/{upload}").parse().ok()
 }
 
-fn locate(response: &mut Response, upload: UploadId) {
-    if let Some(location) = location(upload) {
+fn add_location(response: &mut Response, upload: UploadId) {
+    if let Some(location) = upload_location(upload) {
         response.headers_mut().insert(header::LOCATION, location);
     }
 }
 
 /// Error for an upload whose rows were all rejected.
-pub(super) fn rejected(report: &ImportReport, what: &str) -> Problem {
+pub(super) fn rows_rejected(report: &ImportReport, what: &str) -> Problem {
     let detail = format!("{} rows are invalid; {what}", report.rejected);
-    Problem::new(Kind::RefusedContent, detail)
-        .errors(report.errors.iter().map(Fault::from).collect())
+    Problem::new(Kind::InvalidContent, detail)
+        .errors(report.errors.iter().map(ErrorDetail::from).collect())
 }
 
 /// Maps a read error: the form is invalid, or the connection was closed.
-fn unreadable(error: &io::Error) -> Problem {
+fn read_problem(error: &io::Error) -> Problem {
     let form = error.get_ref().and_then(|inner| inner.downcast_ref());
-    form.map_or_else(broken_off, |form: &FormError| Problem::from(form))
+    form.map_or_else(connection_closed, |form: &FormError| Problem::from(form))
 }
 
 /// Maps an upload error to a problem.
 pub(super) fn file_problem(error: &UploadError) -> Problem {
     match error {
-        UploadError::Unreadable { source, .. } => unreadable(source),
-        UploadError::Spool(cause) | UploadError::Keep(cause)
+        UploadError::Unreadable { source, .. } => read_problem(source),
+        UploadError::RowBuffer(cause) | UploadError::UploadBuffer(cause)
             if cause.kind() == io::ErrorKind::StorageFull =>
         {
             StoreError::Full.into()
         }
-        UploadError::Spool(cause) | UploadError::Keep(cause) => Problem::internal(cause),
+        UploadError::RowBuffer(cause) | UploadError::UploadBuffer(cause) => {
+            Problem::internal(cause)
+        }
         _ => {
             let column = match error {
                 UploadError::Json { column, .. } => Some(*column),
                 _ => None,
             };
             let field = error.field().to_owned();
-            Problem::new(Kind::RefusedContent, error.to_string()).errors(vec![Fault {
+            Problem::new(Kind::InvalidContent, error.to_string()).errors(vec![ErrorDetail {
                 field: (!field.is_empty()).then_some(field),
                 line: error.line(),
                 column,
                 detail: error.to_string(),
-                ..Fault::default()
+                ..ErrorDetail::default()
             }])
         }
     }

@@ -2,23 +2,23 @@
 
 use rusqlite::{Connection, params};
 
-use super::{Stop, Work, hot};
-use crate::{Result, alternatives, attempts, damaged, release, reuse, troubles, waiters};
+use super::{Abort, CommitTx, cached_statement};
+use crate::{Result, alternatives, attempts, damaged, release, retry_states, reuse, waiting_runs};
 use promoflow_store::{
     ClaimId, DeliveryId, RunId, Segment, SegmentEnd, StagedClaim, StagedDelivery,
 };
 
-impl Work<'_> {
+impl CommitTx<'_> {
     /// Writes the journal entry of a segment and what it staged.
-    pub(super) fn segment(
+    pub(super) fn write_segment(
         &mut self,
         run: RunId,
         number: u32,
         segment: &Segment,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), Abort> {
         let outcome = match &segment.end {
-            SegmentEnd::Retry { trouble, .. } => {
-                troubles::put(self.connection, run, trouble, self.now)?;
+            SegmentEnd::Retry { retry_state, .. } => {
+                retry_states::put(self.connection, run, retry_state, self.now)?;
                 return Ok(());
             }
             SegmentEnd::Completed => "completed",
@@ -26,24 +26,24 @@ impl Work<'_> {
             SegmentEnd::Wait { .. } => "waiting",
         };
         if segment.attempt > 1 {
-            troubles::remove(self.connection, run)?;
+            retry_states::remove(self.connection, run)?;
         }
         if outcome != "failed" {
-            let place = match &segment.resumed {
-                Some(resumed) => waiters::settle(self.connection, run, resumed, self.now)?,
+            let position = match &segment.resumed {
+                Some(resumed) => waiting_runs::end_wait(self.connection, run, resumed, self.now)?,
                 None => None,
             };
             let mut claims = Vec::with_capacity(segment.claims.len());
             for claim in &segment.claims {
-                claims.push(self.claim(run, claim)?);
+                claims.push(self.write_claim(run, claim)?);
             }
             for reuse in &segment.reuses {
                 reuse::record(self.connection, run, reuse, &claims)?;
             }
             for delivery in &segment.deliveries {
-                self.deliver(run, number, delivery)?;
+                self.write_delivery(run, number, delivery)?;
             }
-            for name in &segment.known_as {
+            for name in &segment.contact_aliases {
                 self.connection
                     .prepare_cached("INSERT OR IGNORE INTO known_as (run, name) VALUES (?1, ?2)")?
                     .execute(params![run.0, name])?;
@@ -52,32 +52,39 @@ impl Work<'_> {
                 wait: Some(wait), ..
             } = &segment.end
             {
-                waiters::add(self.connection, self.lanes, run, wait, place, self.now)?;
+                waiting_runs::add_wait(
+                    self.connection,
+                    self.code_groups,
+                    run,
+                    wait,
+                    position,
+                    self.now,
+                )?;
             }
         }
         let steps = serde_json::to_string(&segment.steps)
             .map_err(|error| damaged(format!("the steps of run {run}"), error))?;
-        hot(
-            &mut self.hot.journal,
+        cached_statement(
+            &mut self.statements.journal,
             self.connection,
             "INSERT INTO journal (run, segment, outcome, steps, at) VALUES (?1, ?2, ?3, ?4, ?5)",
         )?
         .execute(params![run.0, number, outcome, steps, self.now.0])?;
-        if segment.unsent && outcome != "failed" {
-            release::unsent(self.connection, run, self.now)?;
+        if segment.has_unsent_message && outcome != "failed" {
+            release::on_unsent_message(self.connection, run, self.now)?;
         }
         if number > 0 && outcome == "completed" {
-            release::settle_unsent(self.connection, run, self.now)?;
+            release::release_on_completion(self.connection, run, self.now)?;
         }
         Ok(())
     }
 
     /// Records the claim of a code that was taken out of the pool.
-    fn claim(&mut self, run: RunId, claim: &StagedClaim) -> Result<ClaimId, Stop> {
+    fn write_claim(&mut self, run: RunId, claim: &StagedClaim) -> Result<ClaimId, Abort> {
         let position = claim.code.position;
-        let lane = self.lanes.find(self.connection, &claim.lane)?;
-        hot(
-            &mut self.hot.claim,
+        let code_group = self.code_groups.find(self.connection, &claim.code_group)?;
+        cached_statement(
+            &mut self.statements.claim,
             self.connection,
             "INSERT INTO claim
                      (run, step, visit, ordinal, lane, expires, code_id, code, contact, at)
@@ -88,7 +95,7 @@ impl Work<'_> {
             claim.step.step,
             claim.step.visit,
             claim.step.ordinal,
-            lane,
+            code_group,
             position.expires.0,
             position.id,
             claim.code.code,
@@ -98,17 +105,22 @@ impl Work<'_> {
         Ok(ClaimId(self.connection.last_insert_rowid()))
     }
 
-    fn deliver(&mut self, run: RunId, segment: u32, delivery: &StagedDelivery) -> Result<(), Stop> {
+    fn write_delivery(
+        &mut self,
+        run: RunId,
+        segment: u32,
+        delivery: &StagedDelivery,
+    ) -> Result<(), Abort> {
         let mut expires = delivery.expires.0;
         if segment > 0
-            && let Some(earlier) = first_carried(self.connection, run, delivery)?
+            && let Some(earlier) = earliest_carried_expiry(self.connection, run, delivery)?
         {
             expires = expires.min(earlier);
         }
         // A delivery that cannot begin before it expires fails now, not when it becomes due.
         let too_late = (expires <= delivery.due.0.max(self.now.0)).then_some(attempts::TOO_LATE);
-        hot(
-            &mut self.hot.delivery,
+        cached_statement(
+            &mut self.statements.delivery,
             self.connection,
             "INSERT INTO delivery (run, step, visit, ordinal, channel, address, message,
                                        content, state, attempts, due, expires, error, at, hours)
@@ -122,7 +134,7 @@ impl Work<'_> {
             delivery.channel.name(),
             delivery.address,
             delivery.message,
-            alternatives::content(run, &delivery.content)?,
+            alternatives::content_json(run, &delivery.content)?,
             match too_late {
                 None => "pending",
                 Some(_) => "failed",
@@ -133,7 +145,7 @@ impl Work<'_> {
             self.now.0,
             delivery.hours.map(|hours| hours.to_string()),
         ])?;
-        if !delivery.others.is_empty() {
+        if !delivery.alternatives.is_empty() {
             let id = DeliveryId(self.connection.last_insert_rowid());
             alternatives::add(self.connection, run, id, delivery)?;
         }
@@ -142,7 +154,7 @@ impl Work<'_> {
 }
 
 /// Returns the earliest expiry of the run's codes that a delivery carries, from any segment.
-fn first_carried(
+fn earliest_carried_expiry(
     connection: &Connection,
     run: RunId,
     delivery: &StagedDelivery,
@@ -156,7 +168,7 @@ fn first_carried(
     let mut rows = statement.query([run.0])?;
     while let Some(row) = rows.next()? {
         let code: String = row.get(1)?;
-        if delivery.shows(&code) {
+        if delivery.contains_code(&code) {
             return Ok(Some(row.get(0)?));
         }
     }

@@ -5,66 +5,67 @@
 //! may reject it, then takes its codes, which is the only step that can still fail, and then writes
 //! the rest. If taking codes fails, those already taken are put back.
 
+mod claim_codes;
 mod effects;
-mod take;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 use serde_json::{Map, Value};
 
-use take::kept;
+use claim_codes::claims_to_take;
 
-use super::after::After;
+use super::run_state::RunUpdate;
 use super::{
-    Error, LaneIds, Result, attempts, contacts, damaged, number_setting, release, reuse, starts,
-    traces, unreadable, waiters,
+    CodeGroupIds, Error, Result, attempts, contacts, damaged, number_setting, release, reuse,
+    start_rules, traces, unreadable, waiting_runs,
 };
 use promoflow_model::clock::Timestamp;
 use promoflow_model::event::Event;
 use promoflow_store::{
-    Accept, EventRow, Reply, RunId, Segment, SegmentEnd, Stale, Unit, WorkflowRow,
+    AcceptEvent, CommitReply, CommitUnit, EventRowId, RunId, Segment, SegmentEnd, Stale,
+    WorkflowVersionId,
 };
 
 /// Commits units. Returns the replies, and true if codes went back to the pool.
 pub(super) fn commit(
     connection: &Connection,
-    lanes: &mut LaneIds,
-    units: &[Unit],
+    code_groups: &mut CodeGroupIds,
+    units: &[CommitUnit],
     now: Timestamp,
-) -> Result<(Vec<Reply>, bool)> {
+) -> Result<(Vec<CommitReply>, bool)> {
     let generation = number_setting(connection, "pool-generation")?;
-    let mut work = Work {
+    let mut tx = CommitTx {
         connection,
-        lanes,
+        code_groups,
         now,
         config: number_setting(connection, "config")?,
-        rules: starts::any(connection)?,
-        contacts: contacts::awake(connection)?,
-        hot: Hot::default(),
+        rules: start_rules::any_rule(connection)?,
+        contacts: contacts::are_enabled(connection)?,
+        statements: StatementCache::default(),
     };
     let replies = units
         .iter()
-        .map(|unit| work.unit(unit))
+        .map(|unit| tx.commit_unit(unit))
         .collect::<Result<_>>()?;
     let released = number_setting(connection, "pool-generation")? != generation;
     Ok((replies, released))
 }
 
-struct Work<'w> {
+struct CommitTx<'w> {
     connection: &'w Connection,
-    lanes: &'w mut LaneIds,
+    code_groups: &'w mut CodeGroupIds,
     now: Timestamp,
     config: i64,
     /// True if any workflow has a start rule; otherwise nothing is looked up for rules.
     rules: bool,
     /// True if events add to the contact directory.
     contacts: bool,
-    hot: Hot<'w>,
+    statements: StatementCache<'w>,
 }
 
 /// The statements that every run needs, kept for the whole batch: looking each up by its text in
 /// the statement cache takes as long as executing some of them.
 #[derive(Default)]
-struct Hot<'w> {
+struct StatementCache<'w> {
     event: Option<CachedStatement<'w>>,
     run: Option<CachedStatement<'w>>,
     take: Option<CachedStatement<'w>>,
@@ -74,7 +75,7 @@ struct Hot<'w> {
 }
 
 /// Returns the statement in a slot, preparing it on first use.
-fn hot<'s, 'w>(
+fn cached_statement<'s, 'w>(
     slot: &'s mut Option<CachedStatement<'w>>,
     connection: &'w Connection,
     sql: &str,
@@ -86,55 +87,57 @@ fn hot<'s, 'w>(
 }
 
 /// The reason why a unit stops: outdated state, or a database error.
-enum Stop {
+enum Abort {
     Stale(Stale),
     Store(Error),
 }
 
-impl From<rusqlite::Error> for Stop {
-    fn from(error: rusqlite::Error) -> Stop {
-        Stop::Store(error.into())
+impl From<rusqlite::Error> for Abort {
+    fn from(error: rusqlite::Error) -> Abort {
+        Abort::Store(error.into())
     }
 }
 
-impl From<Error> for Stop {
-    fn from(error: Error) -> Stop {
-        Stop::Store(error)
+impl From<Error> for Abort {
+    fn from(error: Error) -> Abort {
+        Abort::Store(error)
     }
 }
 
-impl Work<'_> {
-    fn unit(&mut self, unit: &Unit) -> Result<Reply> {
+impl CommitTx<'_> {
+    fn commit_unit(&mut self, unit: &CommitUnit) -> Result<CommitReply> {
         let reply = match unit {
-            Unit::Accept(accept) => self.accept(accept),
-            Unit::Segment(segment) => self.go_on(segment),
-            Unit::Attempts(step) => Ok(attempts::commit(self.connection, step, self.now)?),
+            CommitUnit::Accept(accept) => self.accept_event(accept),
+            CommitUnit::Segment(segment) => self.commit_segment(segment),
+            CommitUnit::Attempts(step) => Ok(attempts::commit(self.connection, step, self.now)?),
         };
         match reply {
             Ok(reply) => Ok(reply),
-            Err(Stop::Stale(stale)) => Ok(Reply::Stale(stale)),
-            Err(Stop::Store(error)) => Err(error),
+            Err(Abort::Stale(stale)) => Ok(CommitReply::Stale(stale)),
+            Err(Abort::Store(error)) => Err(error),
         }
     }
 
-    fn accept(&mut self, accept: &Accept) -> Result<Reply, Stop> {
+    fn accept_event(&mut self, accept: &AcceptEvent) -> Result<CommitReply, Abort> {
         let event = &accept.event;
         if event.id.is_some()
-            && let Some(known) = self.known_event(event)?
+            && let Some(known) = self.find_duplicate(event)?
         {
             return Ok(known);
         }
         if accept.config.0 != self.config {
-            return Err(Stop::Stale(Stale::Config));
+            return Err(Abort::Stale(Stale::Config));
         }
         let stopped = match self.rules {
-            true => starts::stopped_by(self.connection, event)?,
+            true => start_rules::stopped_by(self.connection, event)?,
             false => Vec::new(),
         };
         let mut allowed = Vec::with_capacity(accept.starts.len());
         for start in &accept.starts {
             allowed.push(match &start.rule {
-                Some(rule) => starts::held_off(self.connection, event, rule, self.now)?.is_none(),
+                Some(rule) => {
+                    start_rules::start_blocked_by(self.connection, event, rule, self.now)?.is_none()
+                }
                 None => true,
             });
         }
@@ -142,15 +145,15 @@ impl Work<'_> {
             let judged = accept.starts.iter().zip(&allowed);
             judged.map(|(start, allowed)| allowed.then_some(start))
         };
-        self.take(
+        self.take_codes(
             starts()
                 .flatten()
                 .filter_map(|start| start.segment.as_ref()),
         )?;
         let params = serde_json::to_string(&event.params)
             .map_err(|error| damaged("an event's parameters", error))?;
-        hot(
-            &mut self.hot.event,
+        cached_statement(
+            &mut self.statements.event,
             self.connection,
             "INSERT INTO event (event_id, type, key, params, at) VALUES (?1, ?2, ?3, ?4, ?5)",
         )?
@@ -161,12 +164,12 @@ impl Work<'_> {
             params,
             self.now.0
         ])?;
-        let row = EventRow(self.connection.last_insert_rowid());
+        let row = EventRowId(self.connection.last_insert_rowid());
         if let Some(parent) = event.origin.as_ref().and_then(|origin| origin.parent) {
             traces::put(self.connection, row, parent)?;
         }
         if self.contacts {
-            contacts::fill(self.connection, &event.key, &event.params, self.now)?;
+            contacts::add_from_event(self.connection, &event.key, &event.params, self.now)?;
         }
         for run in stopped {
             let id = event.id.clone().unwrap_or_else(|| row.to_string());
@@ -179,17 +182,17 @@ impl Work<'_> {
                 runs.push(None);
                 continue;
             };
-            let run = self.start(row, start.workflow, start.segment.as_ref())?;
+            let run = self.start_run(row, start.workflow, start.segment.as_ref())?;
             if let Some(rule) = &start.rule {
-                starts::record(self.connection, &event.key, rule, run)?;
+                start_rules::record(self.connection, &event.key, rule, run)?;
                 self.rules = true;
             }
             runs.push(Some(run));
         }
-        Ok(Reply::Accepted { event: row, runs })
+        Ok(CommitReply::Accepted { event: row, runs })
     }
 
-    fn known_event(&self, event: &Event) -> Result<Option<Reply>> {
+    fn find_duplicate(&self, event: &Event) -> Result<Option<CommitReply>> {
         let found = self
             .connection
             .prepare_cached("SELECT id, type, key, params FROM event WHERE event_id = ?1")?
@@ -215,28 +218,28 @@ impl Work<'_> {
             origin: None,
         };
         if known.fingerprint() != event.fingerprint() {
-            return Ok(Some(Reply::Conflict));
+            return Ok(Some(CommitReply::Conflict));
         }
         let runs = self
             .connection
             .prepare_cached("SELECT id FROM run WHERE event = ?1 ORDER BY id")?
             .query_map([row], |row| row.get(0).map(RunId))?
             .collect::<rusqlite::Result<_>>()?;
-        Ok(Some(Reply::Duplicate {
-            event: EventRow(row),
+        Ok(Some(CommitReply::Duplicate {
+            event: EventRowId(row),
             runs,
         }))
     }
 
-    fn start(
+    fn start_run(
         &mut self,
-        event: EventRow,
-        workflow: WorkflowRow,
+        event: EventRowId,
+        workflow: WorkflowVersionId,
         segment: Option<&Segment>,
-    ) -> Result<RunId, Stop> {
-        let after = After::of(segment, self.now)?;
-        hot(
-            &mut self.hot.run,
+    ) -> Result<RunId, Abort> {
+        let update = RunUpdate::after(segment, self.now)?;
+        cached_statement(
+            &mut self.statements.run,
             self.connection,
             "INSERT INTO run (event, workflow, config, state, segment, step, attempt, due,
                                   data, error, started, finished)
@@ -246,35 +249,35 @@ impl Work<'_> {
             event.0,
             workflow.0,
             self.config,
-            after.state,
-            after.advance,
-            after.step.unwrap_or(0),
-            after.attempt,
-            after.due,
-            after.data,
-            after.error,
+            update.state,
+            update.advance,
+            update.step.unwrap_or(0),
+            update.attempt,
+            update.due,
+            update.data,
+            update.error,
             self.now.0,
-            after.finished,
+            update.finished,
         ])?;
         let run = RunId(self.connection.last_insert_rowid());
         if let Some(segment) = segment {
-            self.segment(run, 0, segment)?;
+            self.write_segment(run, 0, segment)?;
         }
         Ok(run)
     }
 
-    fn go_on(&mut self, segment: &Segment) -> Result<Reply, Stop> {
+    fn commit_segment(&mut self, segment: &Segment) -> Result<CommitReply, Abort> {
         let Some((run, number)) = segment.run else {
-            return Err(Stop::Stale(Stale::Run));
+            return Err(Abort::Stale(Stale::Run));
         };
         if let Some(found) = &segment.resumed
             && !matches!(segment.end, SegmentEnd::Retry { .. })
-            && !waiters::unchanged(self.connection, run, found, self.now)?
+            && !waiting_runs::is_unchanged(self.connection, run, found, self.now)?
         {
-            return Err(Stop::Stale(Stale::Run));
+            return Err(Abort::Stale(Stale::Run));
         }
-        self.take(std::iter::once(segment))?;
-        let after = After::of(Some(segment), self.now)?;
+        self.take_codes(std::iter::once(segment))?;
+        let update = RunUpdate::after(Some(segment), self.now)?;
         let changed = self
             .connection
             .prepare_cached(
@@ -285,22 +288,22 @@ impl Work<'_> {
             .execute(params![
                 run.0,
                 number,
-                after.state,
-                after.advance,
-                after.step,
-                after.attempt,
-                after.due,
-                after.data,
-                after.error,
-                after.finished,
+                update.state,
+                update.advance,
+                update.step,
+                update.attempt,
+                update.due,
+                update.data,
+                update.error,
+                update.finished,
             ])?;
         if changed == 0 {
-            for claim in kept(segment) {
+            for claim in claims_to_take(segment) {
                 self.put_back(claim)?;
             }
-            return Err(Stop::Stale(Stale::Run));
+            return Err(Abort::Stale(Stale::Run));
         }
-        self.segment(run, number, segment)?;
-        Ok(Reply::Done)
+        self.write_segment(run, number, segment)?;
+        Ok(CommitReply::Done)
     }
 }

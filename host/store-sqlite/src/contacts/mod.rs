@@ -1,25 +1,25 @@
 //! Contacts: look-ups and listings.
 
-mod aside;
-mod people;
-mod put;
-mod refusals;
+mod contact_overlay;
+mod event_contacts;
+mod suppressions;
 #[cfg(test)]
 mod tests;
 mod upload;
+mod upsert;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-pub(super) use aside::Aside;
-pub(super) use people::{awake, fill};
-pub(super) use refusals::{anybody_refuses, refuses_delivery};
+pub(super) use contact_overlay::ContactOverlay;
+pub(super) use event_contacts::{add_from_event, are_enabled};
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::{Map, Value};
+pub(super) use suppressions::{any_suppression, is_delivery_suppressed};
 
-use super::{Result, SqliteStore, StoreResult, damaged, lock, readable};
+use super::{Result, SqliteStore, StoreResult, damaged, lock, skip_damaged};
 use promoflow_model::clock::Timestamp;
-use promoflow_model::contact::{AddressKind, Addresses, Consent, Contact, Name, NewContact};
+use promoflow_model::contact::{AddressKind, Addresses, Consent, Contact, ContactKey, NewContact};
 use promoflow_model::message::ChannelKind;
 use promoflow_store::{ContactSession, ContactStore, DeliveryId, Directory};
 
@@ -27,34 +27,35 @@ use promoflow_store::{ContactSession, ContactStore, DeliveryId, Directory};
 type ContactRow = i64;
 
 impl Directory for SqliteStore {
-    fn contact(&self, name: Name) -> StoreResult<Option<Contact>> {
+    fn contact(&self, name: ContactKey) -> StoreResult<Option<Contact>> {
         Ok(self.read(|connection| find(connection, name))?)
     }
 
     fn contact_of(&self, key: &str, stated: &NewContact) -> StoreResult<Option<Contact>> {
-        Ok(self.read(|connection| people::about(connection, key, stated))?)
+        Ok(self.read(|connection| event_contacts::contact_of_event(connection, key, stated))?)
     }
 
-    fn is_refused(&self, channel: ChannelKind, address: &str) -> StoreResult<bool> {
+    fn is_suppressed(&self, channel: ChannelKind, address: &str) -> StoreResult<bool> {
         Ok(self.read(|connection| {
-            Ok(anybody_refuses(connection)? && refusals::refuses(connection, channel, address)?)
+            Ok(any_suppression(connection)?
+                && suppressions::is_address_suppressed(connection, channel, address)?)
         })?)
     }
 }
 
 impl ContactStore for SqliteStore {
-    fn contacts_awake(&self) -> StoreResult<bool> {
-        Ok(self.read(awake)?)
+    fn contacts_enabled(&self) -> StoreResult<bool> {
+        Ok(self.read(are_enabled)?)
     }
 
-    fn wake_contacts(&self) -> StoreResult<()> {
-        people::wake(self)?;
-        *lock(&self.aside) = None;
+    fn enable_contacts(&self) -> StoreResult<()> {
+        event_contacts::enable(self)?;
+        *lock(&self.contact_overlay) = None;
         Ok(())
     }
 
-    fn contacts_aside(&self) -> StoreResult<Arc<dyn Directory>> {
-        Ok(aside::filled(self)?)
+    fn contact_overlay(&self) -> StoreResult<Arc<dyn Directory>> {
+        Ok(contact_overlay::load_overlay(self)?)
     }
 
     fn contacts(
@@ -81,11 +82,12 @@ impl ContactStore for SqliteStore {
         given: bool,
         at: Timestamp,
     ) -> StoreResult<Option<Contact>> {
-        Ok(self.write(|connection, _| put::set_consent(connection, id, channels, given, at))?)
+        Ok(self.write(|connection, _| upsert::set_consent(connection, id, channels, given, at))?)
     }
 
-    fn refuse(&self, delivery: DeliveryId, at: Timestamp) -> StoreResult<bool> {
-        Ok(self.write(|connection, _| refusals::by_delivery(connection, delivery, at))?)
+    fn record_unsubscribe(&self, delivery: DeliveryId, at: Timestamp) -> StoreResult<bool> {
+        Ok(self
+            .write(|connection, _| suppressions::unsubscribe_recipient(connection, delivery, at))?)
     }
 }
 
@@ -96,7 +98,7 @@ const CONTACTS: &str = "
     FROM contact";
 
 /// Returns the contact with that name.
-fn find(connection: &Connection, name: Name) -> Result<Option<Contact>> {
+fn find(connection: &Connection, name: ContactKey) -> Result<Option<Contact>> {
     for name in name.candidates() {
         if let Some(row) = find_row(connection, &name)? {
             return load(connection, row);
@@ -106,21 +108,21 @@ fn find(connection: &Connection, name: Name) -> Result<Option<Contact>> {
 }
 
 /// Returns the row of the contact with that name.
-fn find_row(connection: &Connection, name: &Name) -> Result<Option<ContactRow>> {
+fn find_row(connection: &Connection, name: &ContactKey) -> Result<Option<ContactRow>> {
     let row = match name {
-        Name::Id(id) => connection
+        ContactKey::Id(id) => connection
             .prepare_cached("SELECT row FROM contact WHERE id = ?1")?
             .query_row([id], |row| row.get(0)),
-        Name::ExternalId(id) => connection
+        ContactKey::ExternalId(id) => connection
             .prepare_cached("SELECT row FROM contact WHERE external_id = ?1")?
             .query_row([id], |row| row.get(0)),
-        Name::Address(kind, address) => connection
+        ContactKey::Address(kind, address) => connection
             .prepare_cached(
                 "SELECT contact FROM contact_address WHERE kind = ?1 AND key = ?2
                  ORDER BY contact LIMIT 1",
             )?
             .query_row([kind.name(), &kind.key(address)], |row| row.get(0)),
-        Name::Any(_) => return Ok(None),
+        ContactKey::Any(_) => return Ok(None),
     };
     Ok(row.optional()?)
 }
@@ -142,14 +144,14 @@ fn list(
 ) -> Result<()> {
     store.read(|connection| {
         let after = match after {
-            Some(id) => find_row(connection, &Name::Id(id.to_owned()))?.unwrap_or(i64::MAX),
+            Some(id) => find_row(connection, &ContactKey::Id(id.to_owned()))?.unwrap_or(i64::MAX),
             None => i64::MIN,
         };
         let sql = format!("{CONTACTS} WHERE row > ?1 ORDER BY row");
         let mut statement = connection.prepare_cached(&sql)?;
         let mut rows = statement.query([after])?;
         while let Some(row) = rows.next()? {
-            if let Some(contact) = readable(read(row))?
+            if let Some(contact) = skip_damaged(read(row))?
                 && visit(contact).is_break()
             {
                 break;

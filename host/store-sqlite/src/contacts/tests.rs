@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::SqliteStore;
 use promoflow_model::clock::Timestamp;
-use promoflow_model::contact::{AddressKind, Contact, Name, NewContact};
+use promoflow_model::contact::{AddressKind, Contact, ContactKey, NewContact};
 use promoflow_model::message::ChannelKind;
 use promoflow_store::{ContactOutcome, Store};
 
@@ -76,12 +76,12 @@ fn put_with(store: &dyn Store, rows: &[NewContact], resubscribe: bool) -> Vec<Co
     outcomes
 }
 
-fn put(store: &dyn Store, rows: &[NewContact]) -> Vec<ContactOutcome> {
+fn upsert(store: &dyn Store, rows: &[NewContact]) -> Vec<ContactOutcome> {
     put_with(store, rows, false)
 }
 
 fn any(store: &dyn Store, name: &str) -> Option<Contact> {
-    store.contact(Name::Any(name.into())).unwrap()
+    store.contact(ContactKey::Any(name.into())).unwrap()
 }
 
 fn ids(store: &dyn Store, after: Option<&str>) -> Vec<String> {
@@ -105,7 +105,7 @@ fn finds_a_contact_by_each_of_its_names() {
         .phone("+38 050 123-45-67")
         .at(AddressKind::Telegram, "tg-1")
         .field("firstName", "Ann");
-    assert_eq!(put(&*store, &[ann]), [ContactOutcome::Inserted]);
+    assert_eq!(upsert(&*store, &[ann]), [ContactOutcome::Inserted]);
     for name in [
         "A-1",
         "shop-7",
@@ -125,14 +125,14 @@ fn finds_a_contact_by_each_of_its_names() {
     for nobody in ["a-1", "bob@example.com", "380501234568", ""] {
         assert_eq!(any(&*store, nobody), None, "{nobody}");
     }
-    let token = Name::Address(AddressKind::WebPush, "tg-1".into());
+    let token = ContactKey::Address(AddressKind::WebPush, "tg-1".into());
     assert_eq!(store.contact(token).unwrap(), None);
 }
 
 #[test]
 fn row_updates_only_what_it_states_of_its_contact() {
     let (_folder, store) = store();
-    put(
+    upsert(
         &*store,
         &[row().email("ann@example.com").field("city", "Kyiv")],
     );
@@ -141,19 +141,19 @@ fn row_updates_only_what_it_states_of_its_contact() {
         .phone("+380501234567")
         .field("name", "Ann");
     assert_eq!(
-        put(&*store, std::slice::from_ref(&again)),
+        upsert(&*store, std::slice::from_ref(&again)),
         [ContactOutcome::Updated]
     );
-    assert_eq!(put(&*store, &[again]), [ContactOutcome::Unchanged]);
+    assert_eq!(upsert(&*store, &[again]), [ContactOutcome::Unchanged]);
     let ann = any(&*store, "+380501234567").unwrap();
     assert_eq!(json!(ann.fields), json!({ "city": "Kyiv", "name": "Ann" }));
     assert_eq!(ann.address(ChannelKind::Email), Some("ANN@example.com"));
 
     // An external id turns an anonymous contact into a known one, and keeps two contacts apart.
-    put(&*store, &[row().external("7").email("ann@example.com")]);
+    upsert(&*store, &[row().external("7").email("ann@example.com")]);
     assert_eq!(any(&*store, "7").unwrap().id, ann.id);
     let other = row().external("8").email("ann@example.com");
-    assert_eq!(put(&*store, &[other]), [ContactOutcome::Inserted]);
+    assert_eq!(upsert(&*store, &[other]), [ContactOutcome::Inserted]);
     assert_ne!(any(&*store, "8").unwrap().id, ann.id);
     assert_eq!(any(&*store, "ann@example.com").unwrap().id, ann.id);
 }
@@ -161,8 +161,8 @@ fn row_updates_only_what_it_states_of_its_contact() {
 #[test]
 fn ids_and_external_ids_are_unique() {
     let (_folder, store) = store();
-    put(&*store, &[row().id("2").email("two@example.com")]);
-    put(
+    upsert(&*store, &[row().id("2").email("two@example.com")]);
+    upsert(
         &*store,
         &[row().email("one@example.com"), row().email("x@example.com")],
     );
@@ -175,14 +175,14 @@ fn ids_and_external_ids_are_unique() {
     assert_eq!(ids(&*store, Some(&all[0])), all[1..]);
     assert_eq!(ids(&*store, Some("nobody")), Vec::<String>::new());
 
-    put(&*store, &[row().id("A").external("7")]);
-    let clash = put(
+    upsert(&*store, &[row().id("A").external("7")]);
+    let clash = upsert(
         &*store,
         &[row().id("B").external("7").email("b@example.com")],
     );
     assert_eq!(
         clash,
-        [ContactOutcome::Clashes {
+        [ContactOutcome::Conflict {
             contact: "A".into()
         }]
     );
@@ -193,18 +193,43 @@ fn ids_and_external_ids_are_unique() {
 fn rows_undo_unsubscriptions_only_if_asked_to() {
     let (_folder, store) = store();
     let says = |given| row().id("A").says(ChannelKind::Email, given);
-    put(&*store, &[says(true)]);
-    assert!(!any(&*store, "A").unwrap().refuses(ChannelKind::Email));
+    upsert(&*store, &[says(true)]);
+    assert!(
+        !any(&*store, "A")
+            .unwrap()
+            .has_unsubscribed(ChannelKind::Email)
+    );
     let refused = store.set_consent("A", &[ChannelKind::Email], false, NOW);
-    assert!(refused.unwrap().unwrap().refuses(ChannelKind::Email));
-    assert_eq!(put(&*store, &[says(true)]), [ContactOutcome::Unchanged]);
-    assert!(any(&*store, "A").unwrap().refuses(ChannelKind::Email));
-    assert!(!any(&*store, "A").unwrap().refuses(ChannelKind::Sms));
+    assert!(
+        refused
+            .unwrap()
+            .unwrap()
+            .has_unsubscribed(ChannelKind::Email)
+    );
+    assert_eq!(upsert(&*store, &[says(true)]), [ContactOutcome::Unchanged]);
+    assert!(
+        any(&*store, "A")
+            .unwrap()
+            .has_unsubscribed(ChannelKind::Email)
+    );
+    assert!(
+        !any(&*store, "A")
+            .unwrap()
+            .has_unsubscribed(ChannelKind::Sms)
+    );
     let told = put_with(&*store, &[says(true)], true);
     assert_eq!(told, [ContactOutcome::Updated]);
-    assert!(!any(&*store, "A").unwrap().refuses(ChannelKind::Email));
-    assert_eq!(put(&*store, &[says(false)]), [ContactOutcome::Updated]);
-    assert!(any(&*store, "A").unwrap().refuses(ChannelKind::Email));
+    assert!(
+        !any(&*store, "A")
+            .unwrap()
+            .has_unsubscribed(ChannelKind::Email)
+    );
+    assert_eq!(upsert(&*store, &[says(false)]), [ContactOutcome::Updated]);
+    assert!(
+        any(&*store, "A")
+            .unwrap()
+            .has_unsubscribed(ChannelKind::Email)
+    );
     let nobody = store.set_consent("B", &[ChannelKind::Email], false, NOW);
     assert_eq!(nobody.unwrap(), None);
 }

@@ -1,7 +1,7 @@
 //! Uploads of contacts, with a transaction for each batch or one for all of them.
 
-use super::put;
-use crate::{Error, FairMutexGuard, Result, SqliteStore, StoreResult, Writer, layouts};
+use super::upsert;
+use crate::{Error, FairMutexGuard, Result, SqliteStore, StoreResult, Writer, migrations};
 use promoflow_model::clock::Timestamp;
 use promoflow_model::contact::NewContact;
 use promoflow_store::{ContactOutcome, ContactSession};
@@ -32,7 +32,7 @@ pub(super) fn begin(
         writer.connection.execute_batch("BEGIN IMMEDIATE")?;
         // From here on, dropping the session rolls back.
         let writer = session.open.insert(writer);
-        layouts::must_be_present(&writer.connection)?;
+        migrations::check_version(&writer.connection)?;
     }
     Ok(Box::new(session))
 }
@@ -41,7 +41,7 @@ impl ContactSession for Session<'_> {
     fn batch(&mut self, rows: &[NewContact]) -> StoreResult<Vec<ContactOutcome>> {
         let (resubscribe, at) = (self.resubscribe, self.at);
         let all = |connection: &rusqlite::Connection| {
-            let one = |row| put::put(connection, None, row, resubscribe, at);
+            let one = |row| upsert::upsert(connection, None, row, resubscribe, at);
             rows.iter().map(one).collect()
         };
         Ok(match &self.open {

@@ -6,7 +6,8 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
-    LaneIds, Result, calendar, codes, lanes, number_setting, raise_setting, set_setting, spellings,
+    CodeGroupIds, Result, calendar, code_groups, codes, number_setting, raise_setting, set_setting,
+    spellings,
 };
 use promoflow_model::clock::Timestamp;
 use promoflow_model::pool::{DEFAULT_TYPE, NewCode};
@@ -15,7 +16,7 @@ use promoflow_store::{RowOutcome, StoreError};
 /// The rows of one transaction.
 pub(crate) struct Batch<'b> {
     pub(crate) connection: &'b Connection,
-    pub(crate) lanes: &'b mut LaneIds,
+    pub(crate) code_groups: &'b mut CodeGroupIds,
     pub(crate) upload: i64,
     pub(crate) at: Timestamp,
 }
@@ -23,7 +24,7 @@ pub(crate) struct Batch<'b> {
 /// A code as stored, or as an earlier line of the upload gave it.
 struct Known {
     id: i64,
-    lane: i64,
+    code_group: i64,
     expires: i64,
     in_use: bool,
     upload: i64,
@@ -31,7 +32,7 @@ struct Known {
 
 /// A row of `free`.
 struct FreeRow<'r> {
-    lane: i64,
+    code_group: i64,
     expires: i64,
     id: i64,
     code: &'r str,
@@ -39,24 +40,24 @@ struct FreeRow<'r> {
 
 impl Batch<'_> {
     /// Imports rows. Their codes get the next numbers in order.
-    pub(crate) fn take(mut self, rows: &[NewCode]) -> Result<Vec<RowOutcome>> {
-        let first = reserve(self.connection, rows.len())?;
-        self.put(rows, first, |index| first + index as i64)
+    pub(crate) fn import(mut self, rows: &[NewCode]) -> Result<Vec<RowOutcome>> {
+        let first = reserve_code_ids(self.connection, rows.len())?;
+        self.import_rows(rows, first, |index| first + index as i64)
     }
 
     /// Imports rows whose codes already have numbers.
-    pub(super) fn take_numbered(
+    pub(super) fn import_numbered(
         mut self,
         rows: &[NewCode],
         numbers: &[i64],
     ) -> Result<Vec<RowOutcome>> {
         let first = numbers.iter().copied().min().unwrap_or_default();
-        self.put(rows, first, |index| {
+        self.import_rows(rows, first, |index| {
             numbers.get(index).copied().unwrap_or_default()
         })
     }
 
-    fn put(
+    fn import_rows(
         &mut self,
         rows: &[NewCode],
         first: i64,
@@ -77,21 +78,29 @@ impl Batch<'_> {
             let row = &rows[index];
             // A file may contain the same line a million times.
             if before.is_some_and(|earlier| {
-                says_the_same(&rows[earlier], row)
-                    && !matches!(outcomes[earlier], RowOutcome::Contradicts { .. })
+                states_same(&rows[earlier], row)
+                    && !matches!(outcomes[earlier], RowOutcome::Conflict { .. })
             }) {
                 continue;
             }
             before = Some(index);
             let kind = row.code_type.as_deref().unwrap_or(DEFAULT_TYPE);
-            let lane = self
-                .lanes
-                .find_or_add(self.connection, kind, row.discount.unwrap_or(0))?;
+            let code_group =
+                self.code_groups
+                    .find_or_add(self.connection, kind, row.discount.unwrap_or(0))?;
             let expires = row.expires.unwrap_or(Timestamp::NEVER).0;
             let retired = row.in_use.unwrap_or(false);
             let id = number(index);
-            if insert.execute(params![row.code, id, lane, expires, retired, self.upload])? == 0 {
-                outcomes[index] = self.known(row)?;
+            if insert.execute(params![
+                row.code,
+                id,
+                code_group,
+                expires,
+                retired,
+                self.upload
+            ])? == 0
+            {
+                outcomes[index] = self.import_known(row)?;
                 continue;
             }
             outcomes[index] = RowOutcome::Inserted;
@@ -99,7 +108,7 @@ impl Batch<'_> {
                 self.log_retirement(&row.code)?;
             } else {
                 free.push(FreeRow {
-                    lane,
+                    code_group,
                     expires,
                     id,
                     code: &row.code,
@@ -107,26 +116,26 @@ impl Batch<'_> {
             }
         }
         self.insert_free(free)?;
-        spellings::note(self.connection, rows.iter().map(|row| row.code.as_str()))?;
-        self.record(first, &outcomes)?;
+        spellings::note_lowercase(self.connection, rows.iter().map(|row| row.code.as_str()))?;
+        self.log_batch(first, &outcomes)?;
         Ok(outcomes)
     }
 
     /// Imports a row whose code is already in the pool.
-    fn known(&mut self, row: &NewCode) -> Result<RowOutcome> {
+    fn import_known(&mut self, row: &NewCode) -> Result<RowOutcome> {
         let stored = self
             .connection
             .prepare_cached("SELECT id, lane, expires, retired, upload FROM code WHERE code = ?1")?
             .query_row([&row.code], |found| {
                 Ok(Known {
                     id: found.get(0)?,
-                    lane: found.get(1)?,
+                    code_group: found.get(1)?,
                     expires: found.get(2)?,
                     in_use: found.get(3)?,
                     upload: found.get(4)?,
                 })
             })?;
-        let said = self
+        let stated_before = self
             .connection
             .prepare_cached(
                 "SELECT lane, expires, in_use FROM temp.seen WHERE upload = ?1 AND code = ?2",
@@ -134,18 +143,18 @@ impl Batch<'_> {
             .query_row(params![self.upload, row.code], |found| {
                 Ok(Known {
                     id: stored.id,
-                    lane: found.get(0)?,
+                    code_group: found.get(0)?,
                     expires: found.get(1)?,
                     in_use: found.get(2)?,
                     upload: self.upload,
                 })
             })
             .optional()?;
-        if let Some(earlier) = said
+        if let Some(earlier) = stated_before
             .as_ref()
             .or((stored.upload == self.upload).then_some(&stored))
         {
-            return self.compare(row, earlier);
+            return self.compare_lines(row, earlier);
         }
         let now = self.stated(row, &stored)?;
         self.connection
@@ -153,26 +162,29 @@ impl Batch<'_> {
             .execute(params![
                 self.upload,
                 row.code,
-                now.lane,
+                now.code_group,
                 now.expires,
                 now.in_use
             ])?;
-        self.update(row, &stored, &now)
+        self.update_code(row, &stored, &now)
     }
 
     /// Returns the values that the row gives a code; what it leaves out stays as stored.
     fn stated(&mut self, row: &NewCode, stored: &Known) -> Result<Known> {
-        let lane = if row.code_type.is_none() && row.discount.is_none() {
-            stored.lane
+        let code_group = if row.code_type.is_none() && row.discount.is_none() {
+            stored.code_group
         } else {
-            let old = lanes::name(self.connection, stored.lane)?;
+            let old = code_groups::load(self.connection, stored.code_group)?;
             let kind = row.code_type.as_deref().unwrap_or(&old.code_type);
-            self.lanes
-                .find_or_add(self.connection, kind, row.discount.unwrap_or(old.discount))?
+            self.code_groups.find_or_add(
+                self.connection,
+                kind,
+                row.discount.unwrap_or(old.discount),
+            )?
         };
         Ok(Known {
             id: stored.id,
-            lane,
+            code_group,
             expires: row.expires.map_or(stored.expires, |expires| expires.0),
             in_use: row.in_use.unwrap_or(stored.in_use),
             upload: self.upload,
@@ -180,13 +192,13 @@ impl Batch<'_> {
     }
 
     /// Compares a line with an earlier one of the same upload.
-    fn compare(&mut self, row: &NewCode, earlier: &Known) -> Result<RowOutcome> {
+    fn compare_lines(&mut self, row: &NewCode, earlier: &Known) -> Result<RowOutcome> {
         let now = self.stated(row, earlier)?;
-        let contradicts = |field, earlier| Ok(RowOutcome::Contradicts { field, earlier });
-        if now.lane != earlier.lane {
+        let contradicts = |field, earlier| Ok(RowOutcome::Conflict { field, earlier });
+        if now.code_group != earlier.code_group {
             let (new, old) = (
-                lanes::name(self.connection, now.lane)?,
-                lanes::name(self.connection, earlier.lane)?,
+                code_groups::load(self.connection, now.code_group)?,
+                code_groups::load(self.connection, earlier.code_group)?,
             );
             return if new.code_type == old.code_type {
                 contradicts("discount", old.discount.to_string())
@@ -207,9 +219,9 @@ impl Batch<'_> {
 
     /// Updates an unused code from the row. A used code does not change, and a retired one stays
     /// retired.
-    fn update(&mut self, row: &NewCode, stored: &Known, now: &Known) -> Result<RowOutcome> {
+    fn update_code(&mut self, row: &NewCode, stored: &Known, now: &Known) -> Result<RowOutcome> {
         let retires = now.in_use && !stored.in_use;
-        let moves = (now.lane, now.expires) != (stored.lane, stored.expires);
+        let moves = (now.code_group, now.expires) != (stored.code_group, stored.expires);
         if !retires && !moves {
             return Ok(RowOutcome::Unchanged);
         }
@@ -217,7 +229,7 @@ impl Batch<'_> {
             let taken = self
                 .connection
                 .prepare_cached("DELETE FROM free WHERE lane = ?1 AND expires = ?2 AND id = ?3")?
-                .execute(params![stored.lane, stored.expires, stored.id])?;
+                .execute(params![stored.code_group, stored.expires, stored.id])?;
             if taken == 0 {
                 return Ok(RowOutcome::Unchanged);
             }
@@ -225,7 +237,7 @@ impl Batch<'_> {
                 self.log_retirement(&row.code)?;
             } else {
                 self.insert_free(vec![FreeRow {
-                    lane: now.lane,
+                    code_group: now.code_group,
                     expires: now.expires,
                     id: stored.id,
                     code: &row.code,
@@ -238,7 +250,7 @@ impl Batch<'_> {
             )?
             .execute(params![
                 row.code,
-                now.lane,
+                now.code_group,
                 now.expires,
                 stored.in_use || retires,
                 self.upload
@@ -247,12 +259,12 @@ impl Batch<'_> {
     }
 
     fn insert_free(&self, mut rows: Vec<FreeRow<'_>>) -> Result<()> {
-        rows.sort_unstable_by_key(|row| (row.lane, row.expires, row.id));
+        rows.sort_unstable_by_key(|row| (row.code_group, row.expires, row.id));
         let mut insert = self
             .connection
             .prepare_cached("INSERT INTO free (lane, expires, id, code) VALUES (?1, ?2, ?3, ?4)")?;
         for row in rows {
-            insert.execute(params![row.lane, row.expires, row.id, row.code])?;
+            insert.execute(params![row.code_group, row.expires, row.id, row.code])?;
         }
         Ok(())
     }
@@ -261,7 +273,7 @@ impl Batch<'_> {
         codes::log_retirement(self.connection, code, true, self.at)
     }
 
-    fn record(&self, first: i64, outcomes: &[RowOutcome]) -> Result<()> {
+    fn log_batch(&self, first: i64, outcomes: &[RowOutcome]) -> Result<()> {
         let count = |wanted: RowOutcome| outcomes.iter().filter(|&o| *o == wanted).count() as i64;
         let (inserted, updated) = (count(RowOutcome::Inserted), count(RowOutcome::Updated));
         self.connection
@@ -278,13 +290,13 @@ impl Batch<'_> {
 }
 
 /// Returns true if two rows give the same code the same values.
-fn says_the_same(one: &NewCode, other: &NewCode) -> bool {
+fn states_same(one: &NewCode, other: &NewCode) -> bool {
     let stated = |row: &NewCode| (row.discount, row.expires, row.in_use);
     one.code == other.code && one.code_type == other.code_type && stated(one) == stated(other)
 }
 
 /// Reserves numbers for codes. Returns the first of them.
-pub(super) fn reserve(connection: &Connection, codes: usize) -> Result<i64> {
+pub(super) fn reserve_code_ids(connection: &Connection, codes: usize) -> Result<i64> {
     let first = number_setting(connection, "next-code")?;
     let next = i64::try_from(codes)
         .ok()

@@ -18,23 +18,23 @@ use std::sync::MutexGuard;
 use rusqlite::{Connection, params};
 
 use super::{
-    FairMutexGuard, Result, SqliteStore, StoreResult, Writer, layouts, lock, spellings, uploads,
-    waiters,
+    FairMutexGuard, Result, SqliteStore, StoreResult, Writer, lock, migrations, spellings, upload_history,
+    waiting_runs,
 };
 use promoflow_model::clock::Clock;
 use promoflow_model::failpoint;
 use promoflow_model::failpoint::Failpoint;
 use promoflow_model::pool::NewCode;
 use promoflow_store::{
-    Atomicity, FinishedUpload, RowOutcome, UploadEnd, UploadHead, UploadId, UploadSession,
+    Atomicity, RowOutcome, UploadEnd, UploadHead, UploadId, UploadSession, UploadSummary,
 };
 
 pub(super) use batch::Batch;
-use log::Log;
-pub(super) use staged::{finish_decided, forget_lost};
+use log::CheckpointGuard;
+pub(super) use staged::{delete_abandoned_slices, finish_accepted};
 
 /// The values that an upload gave codes that already existed.
-pub(super) const SEEN: &str = "
+pub(super) const SEEN_TABLE: &str = "
     CREATE TEMP TABLE IF NOT EXISTS seen (
         upload INTEGER, code TEXT, lane INTEGER, expires INTEGER, in_use INTEGER,
         PRIMARY KEY (upload, code)
@@ -47,7 +47,7 @@ struct Session<'s> {
     clock: &'s dyn Clock,
     /// The writer with its open transaction and the bulk lock, if the upload is atomic.
     open: Option<(FairMutexGuard<'s, Writer>, MutexGuard<'s, ()>)>,
-    log: Log<'s>,
+    log: CheckpointGuard<'s>,
 }
 
 pub(super) fn begin<'s>(
@@ -58,14 +58,14 @@ pub(super) fn begin<'s>(
     if head.atomicity == Atomicity::Staged {
         return staged::begin(store, head, clock);
     }
-    let log = Log::begin(store)?;
+    let log = CheckpointGuard::begin(store)?;
     let turn = lock(&store.bulk);
     let mut writer = store.writer();
     if head.atomicity == Atomicity::OneTransaction {
         writer.connection.execute_batch("BEGIN IMMEDIATE")?;
-        let upload = layouts::must_be_present(&writer.connection)
+        let upload = migrations::check_version(&writer.connection)
             .and_then(|()| insert(&writer.connection, &head, clock))
-            .inspect_err(|_| abandon(&mut writer))?;
+            .inspect_err(|_| roll_back_writer(&mut writer))?;
         return Ok(Box::new(Session {
             store,
             upload,
@@ -97,33 +97,36 @@ impl UploadSession for Session<'_> {
     fn batch(&mut self, rows: &[NewCode]) -> StoreResult<Vec<RowOutcome>> {
         let (upload, clock) = (self.upload, self.clock);
         if let Some((writer, _)) = &mut self.open {
-            let Writer { connection, lanes } = &mut **writer;
+            let Writer {
+                connection,
+                code_groups,
+            } = &mut **writer;
             let batch = Batch {
                 connection,
-                lanes,
+                code_groups,
                 upload,
                 at: clock.now(),
             };
-            return Ok(batch.take(rows)?);
+            return Ok(batch.import(rows)?);
         }
         let turn = lock(&self.store.bulk);
-        let taken = self.store.write_pool(|connection, lanes| {
+        let taken = self.store.write_pool(|connection, code_groups| {
             let at = clock.now();
             let batch = Batch {
                 connection,
-                lanes,
+                code_groups,
                 upload,
                 at,
             };
-            let outcomes = batch.take(rows)?;
-            waiters::serve(connection, at)?;
+            let outcomes = batch.import(rows)?;
+            waiting_runs::serve_waiting_runs(connection, at)?;
             failpoint::pass(Failpoint::UploadBatch);
             Ok(outcomes)
         });
         drop(turn);
         if taken.is_ok() {
             failpoint::pass(Failpoint::AfterUploadBatch);
-            self.log.written();
+            self.log.after_transaction();
         }
         Ok(taken?)
     }
@@ -132,27 +135,34 @@ impl UploadSession for Session<'_> {
         UploadId(self.upload)
     }
 
-    fn spelt_otherwise(&self, codes: &[String]) -> StoreResult<Vec<(String, String)>> {
+    fn other_spellings(&self, codes: &[String]) -> StoreResult<Vec<(String, String)>> {
         Ok(match &self.open {
-            Some((writer, _)) => spellings::others(
+            Some((writer, _)) => spellings::find_other_spellings(
                 codes,
-                || spellings::pool_has_small_letters(&writer.connection),
-                |some| spellings::stored(&writer.connection, spellings::POOL, some),
-            ),
-            None => spellings::others(
-                codes,
-                || self.store.read(spellings::pool_has_small_letters),
+                || spellings::pool_has_lowercase(&writer.connection),
                 |some| {
-                    self.store
-                        .read(|connection| spellings::stored(connection, spellings::POOL, some))
+                    spellings::find_stored_spellings(
+                        &writer.connection,
+                        spellings::POOL_LOOKUP,
+                        some,
+                    )
+                },
+            ),
+            None => spellings::find_other_spellings(
+                codes,
+                || self.store.read(spellings::pool_has_lowercase),
+                |some| {
+                    self.store.read(|connection| {
+                        spellings::find_stored_spellings(connection, spellings::POOL_LOOKUP, some)
+                    })
                 },
             ),
         }?)
     }
 
-    fn finish(mut self: Box<Self>, ended: UploadEnd) -> StoreResult<FinishedUpload> {
+    fn finish(mut self: Box<Self>, ended: UploadEnd) -> StoreResult<UploadSummary> {
         let (upload, rejected) = (self.upload, ended.rejected);
-        let end = |connection: &Connection| -> Result<FinishedUpload> {
+        let end = |connection: &Connection| -> Result<UploadSummary> {
             connection.execute("DELETE FROM temp.seen WHERE upload = ?1", [upload])?;
             if rejected > 0 {
                 let rejected = i64::try_from(rejected).unwrap_or(i64::MAX);
@@ -163,17 +173,17 @@ impl UploadSession for Session<'_> {
                     params![upload, rejected],
                 )?;
             }
-            uploads::end(connection, UploadId(upload), &ended)?;
-            uploads::sum(connection, UploadId(upload))
+            upload_history::end(connection, UploadId(upload), &ended)?;
+            upload_history::sum(connection, UploadId(upload))
         };
         Ok(match self.open.take() {
             Some((mut writer, turn)) => {
                 // As of the time of the commit: codes may have expired since the first batch.
-                let done = waiters::serve(&writer.connection, self.clock.now())
+                let done = waiting_runs::serve_waiting_runs(&writer.connection, self.clock.now())
                     .and_then(|()| end(&writer.connection))
                     .and_then(|sum| Ok((sum, writer.connection.execute_batch("COMMIT")?).0));
                 if done.is_err() {
-                    abandon(&mut writer);
+                    roll_back_writer(&mut writer);
                 }
                 drop((writer, turn));
                 self.store.pool_changed();
@@ -185,7 +195,7 @@ impl UploadSession for Session<'_> {
 
     fn roll_back(mut self: Box<Self>) -> StoreResult<()> {
         if let Some((mut writer, _turn)) = self.open.take() {
-            abandon(&mut writer);
+            roll_back_writer(&mut writer);
         }
         Ok(())
     }
@@ -194,13 +204,13 @@ impl UploadSession for Session<'_> {
 impl Drop for Session<'_> {
     fn drop(&mut self) {
         if let Some((mut writer, _turn)) = self.open.take() {
-            abandon(&mut writer);
+            roll_back_writer(&mut writer);
         }
     }
 }
 
-fn abandon(writer: &mut Writer) {
-    writer.lanes.forget();
+fn roll_back_writer(writer: &mut Writer) {
+    writer.code_groups.clear();
     if let Err(error) = writer.connection.execute_batch("ROLLBACK") {
         // SQLite has already rolled back; if not, the next BEGIN fails.
         tracing::debug!(%error, "rolling back an upload");

@@ -8,16 +8,18 @@
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
-use super::batch::reserve;
-use super::{Batch, Log, insert};
-use crate::rehearsal::Rehearsal;
-use crate::{Error, Result, SqliteStore, StoreResult, lock, unreadable, uploads, waiters};
+use super::batch::reserve_code_ids;
+use super::{Batch, CheckpointGuard, insert};
+use crate::dry_run::DryRun;
+use crate::{
+    Error, Result, SqliteStore, StoreResult, lock, unreadable, upload_history, waiting_runs,
+};
 use promoflow_model::clock::{Clock, Timestamp};
 use promoflow_model::failpoint;
 use promoflow_model::failpoint::Failpoint;
 use promoflow_model::pool::NewCode;
 use promoflow_store::{
-    FinishedUpload, RowOutcome, StoreError, UploadEnd, UploadHead, UploadId, UploadSession,
+    RowOutcome, StoreError, UploadEnd, UploadHead, UploadId, UploadSession, UploadSummary,
 };
 
 /// Maximum number of rows in one transaction, which takes some hundredths of a second. Smaller in
@@ -27,10 +29,10 @@ const SLICE_ROWS: usize = if cfg!(test) { 3 } else { 10_000 };
 const SLICE_BYTES: usize = 1 << 20;
 /// The age, in milliseconds, after which slices of an upload that was not accepted are deleted: its
 /// process has died.
-const LOST: i64 = 24 * 60 * 60 * 1_000;
+const MAX_STAGE_AGE: i64 = 24 * 60 * 60 * 1_000;
 
 /// Checked rows that change something, in code order.
-const JUDGED: &str = "
+const CHECKED_TABLE: &str = "
     CREATE TEMP TABLE judged (
         code TEXT PRIMARY KEY, number INTEGER, type TEXT, discount INTEGER, expires INTEGER,
         in_use INTEGER
@@ -64,7 +66,7 @@ struct Staged<'s> {
     store: &'s SqliteStore,
     head: UploadHead,
     clock: &'s dyn Clock,
-    rehearsal: Rehearsal<'s>,
+    dry_run: DryRun<'s>,
     /// The number of rows so far.
     rows: usize,
     /// The number of those that change nothing.
@@ -76,13 +78,13 @@ pub(super) fn begin<'s>(
     head: UploadHead,
     clock: &'s dyn Clock,
 ) -> Result<Box<dyn UploadSession + 's>> {
-    let rehearsal = Rehearsal::begin(store, clock)?;
-    rehearsal.connection().execute_batch(JUDGED)?;
+    let dry_run = DryRun::begin(store, clock)?;
+    dry_run.connection().execute_batch(CHECKED_TABLE)?;
     Ok(Box::new(Staged {
         store,
         head,
         clock,
-        rehearsal,
+        dry_run,
         rows: 0,
         unchanged: 0,
     }))
@@ -91,8 +93,8 @@ pub(super) fn begin<'s>(
 impl UploadSession for Staged<'_> {
     fn batch(&mut self, rows: &[NewCode]) -> StoreResult<Vec<RowOutcome>> {
         let first = self.rows;
-        let outcomes = self.rehearsal.judge(rows, |connection, outcomes| {
-            keep(connection, rows, first, outcomes)
+        let outcomes = self.dry_run.check_rows(rows, |connection, outcomes| {
+            store_checked(connection, rows, first, outcomes)
         })?;
         self.rows += rows.len();
         let unchanged = |outcome: &&RowOutcome| **outcome == RowOutcome::Unchanged;
@@ -101,28 +103,28 @@ impl UploadSession for Staged<'_> {
     }
 
     fn id(&self) -> UploadId {
-        self.rehearsal.id()
+        self.dry_run.id()
     }
 
-    fn spelt_otherwise(&self, codes: &[String]) -> StoreResult<Vec<(String, String)>> {
-        Ok(self.rehearsal.spelt_otherwise(codes)?)
+    fn other_spellings(&self, codes: &[String]) -> StoreResult<Vec<(String, String)>> {
+        Ok(self.dry_run.other_spellings(codes)?)
     }
 
-    fn finish(self: Box<Self>, end: UploadEnd) -> StoreResult<FinishedUpload> {
-        let log = Log::begin(self.store)?;
+    fn finish(self: Box<Self>, end: UploadEnd) -> StoreResult<UploadSummary> {
+        let log = CheckpointGuard::begin(self.store)?;
         let mut stage = Stage {
             store: self.store,
-            name: name()?,
+            name: random_name()?,
             slices: 0,
-            decided: false,
+            is_accepted: false,
         };
         self.store_slices(&mut stage, &log)?;
-        let upload = self.decide(&mut stage, &end)?;
+        let upload = self.accept(&mut stage, &end)?;
         failpoint::pass(Failpoint::AfterUploadBatch);
-        let applied = apply(self.store, upload, self.clock, &log);
+        let applied = import_slices(self.store, upload, self.clock, &log);
         let sum = self
             .store
-            .read(|connection| uploads::sum(connection, upload));
+            .read(|connection| upload_history::sum(connection, upload));
         Ok(match applied {
             Ok(()) => sum,
             Err(error) => Err(Error(StoreError::Unfinished {
@@ -139,14 +141,14 @@ impl UploadSession for Staged<'_> {
 
 impl Staged<'_> {
     /// Stores the rows that change something, in slices.
-    fn store_slices(&self, stage: &mut Stage<'_>, log: &Log<'_>) -> Result<()> {
-        let mut statement = self.rehearsal.connection().prepare(
+    fn store_slices(&self, stage: &mut Stage<'_>, log: &CheckpointGuard<'_>) -> Result<()> {
+        let mut statement = self.dry_run.connection().prepare(
             "SELECT number, code, type, discount, expires, in_use FROM temp.judged ORDER BY code",
         )?;
-        let mut judged = statement.query([])?;
+        let mut checked = statement.query([])?;
         let mut slice = Vec::new();
         let mut bytes = 0;
-        while let Some(row) = judged.next()? {
+        while let Some(row) = checked.next()? {
             let row = StagedRow {
                 number: row.get(0)?,
                 code: row.get(1)?,
@@ -170,7 +172,7 @@ impl Staged<'_> {
     }
 
     /// Accepts the upload.
-    fn decide(&self, stage: &mut Stage<'_>, end: &UploadEnd) -> Result<UploadId> {
+    fn accept(&self, stage: &mut Stage<'_>, end: &UploadEnd) -> Result<UploadId> {
         let upload = self.store.write(|connection, _| {
             let stored: i64 = connection.query_row(
                 "SELECT count(*) FROM upload_slice WHERE stage = ?1",
@@ -182,7 +184,7 @@ impl Staged<'_> {
                 return Err(StoreError::Engine(lost.into()).into());
             }
             let upload = UploadId(insert(connection, &self.head, self.clock)?);
-            let first = reserve(connection, self.rows)?;
+            let first = reserve_code_ids(connection, self.rows)?;
             let count = |rows| i64::try_from(rows).unwrap_or(i64::MAX);
             let (unchanged, rejected) = (count(self.unchanged), count_of(end.rejected));
             if unchanged + rejected > 0 || stage.slices == 0 {
@@ -200,7 +202,7 @@ impl Staged<'_> {
             failpoint::pass(Failpoint::UploadBatch);
             Ok(upload)
         })?;
-        stage.decided = true;
+        stage.is_accepted = true;
         Ok(upload)
     }
 }
@@ -210,7 +212,7 @@ fn count_of(rows: u64) -> i64 {
 }
 
 /// Returns a unique name for a stage.
-fn name() -> Result<String> {
+fn random_name() -> Result<String> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes)
         .map_err(|error| StoreError::Engine(format!("no randomness: {error}")))?;
@@ -218,7 +220,7 @@ fn name() -> Result<String> {
 }
 
 /// Stores the rows of a batch that change something, each code once.
-fn keep(
+fn store_checked(
     connection: &Connection,
     rows: &[NewCode],
     first: usize,
@@ -255,11 +257,11 @@ struct Stage<'s> {
     store: &'s SqliteStore,
     name: String,
     slices: i64,
-    decided: bool,
+    is_accepted: bool,
 }
 
 impl Stage<'_> {
-    fn push(&mut self, rows: &[StagedRow], at: Timestamp, log: &Log<'_>) -> Result<()> {
+    fn push(&mut self, rows: &[StagedRow], at: Timestamp, log: &CheckpointGuard<'_>) -> Result<()> {
         let bytes = serde_json::to_vec(rows)
             .map_err(|error| StoreError::Engine(format!("rows of an upload: {error}")))?;
         let _turn = lock(&self.store.bulk);
@@ -274,14 +276,14 @@ impl Stage<'_> {
         })?;
         self.slices += 1;
         failpoint::pass(Failpoint::AfterUploadBatch);
-        log.written();
+        log.after_transaction();
         Ok(())
     }
 }
 
 impl Drop for Stage<'_> {
     fn drop(&mut self) {
-        if self.decided || self.slices == 0 {
+        if self.is_accepted || self.slices == 0 {
             return;
         }
         let forgotten = self.store.write(|connection, _| {
@@ -295,29 +297,34 @@ impl Drop for Stage<'_> {
 }
 
 /// Imports the remaining slices of an accepted upload.
-fn apply(store: &SqliteStore, upload: UploadId, clock: &dyn Clock, log: &Log<'_>) -> Result<()> {
+fn import_slices(
+    store: &SqliteStore,
+    upload: UploadId,
+    clock: &dyn Clock,
+    log: &CheckpointGuard<'_>,
+) -> Result<()> {
     loop {
         let turn = lock(&store.bulk);
-        let left = store.write_pool(|connection, lanes| {
-            let Some((stage, first)) = decided(connection, upload)? else {
-                forget_seen(connection, upload)?;
+        let left = store.write_pool(|connection, code_groups| {
+            let Some((stage, first)) = accepted_stage(connection, upload)? else {
+                delete_seen(connection, upload)?;
                 return Ok(false);
             };
             let at = clock.now();
             let Some((number, rows, numbers)) = next_slice(connection, &stage, first)? else {
                 connection.execute("DELETE FROM upload_stage WHERE upload = ?1", [upload.0])?;
-                uploads::end(connection, upload, &UploadEnd::whole(0, at))?;
-                forget_seen(connection, upload)?;
+                upload_history::end(connection, upload, &UploadEnd::completed(0, at))?;
+                delete_seen(connection, upload)?;
                 return Ok(false);
             };
             let batch = Batch {
                 connection,
-                lanes,
+                code_groups,
                 upload: upload.0,
                 at,
             };
-            batch.take_numbered(&rows, &numbers)?;
-            waiters::serve(connection, at)?;
+            batch.import_numbered(&rows, &numbers)?;
+            waiting_runs::serve_waiting_runs(connection, at)?;
             connection.execute(
                 "DELETE FROM upload_slice WHERE stage = ?1 AND number = ?2",
                 params![stage, number],
@@ -330,18 +337,18 @@ fn apply(store: &SqliteStore, upload: UploadId, clock: &dyn Clock, log: &Log<'_>
         if !left {
             return Ok(());
         }
-        log.written();
+        log.after_transaction();
     }
 }
 
-fn forget_seen(connection: &Connection, upload: UploadId) -> Result<()> {
+fn delete_seen(connection: &Connection, upload: UploadId) -> Result<()> {
     connection.execute("DELETE FROM temp.seen WHERE upload = ?1", [upload.0])?;
     Ok(())
 }
 
 /// Returns the stage of an accepted upload and the number of its first code; `None` once everything
 /// is imported.
-fn decided(connection: &Connection, upload: UploadId) -> Result<Option<(String, i64)>> {
+fn accepted_stage(connection: &Connection, upload: UploadId) -> Result<Option<(String, i64)>> {
     Ok(connection
         .prepare_cached("SELECT stage, first_code FROM upload_stage WHERE upload = ?1")?
         .query_row([upload.0], |row| Ok((row.get(0)?, row.get(1)?)))
@@ -379,7 +386,7 @@ fn next_slice(connection: &Connection, stage: &str, first: i64) -> Result<Option
 }
 
 /// Imports the remaining slices of all accepted uploads.
-pub(crate) fn finish_decided(store: &SqliteStore, clock: &dyn Clock) -> Result<()> {
+pub(crate) fn finish_accepted(store: &SqliteStore, clock: &dyn Clock) -> Result<()> {
     let unfinished = store.read(|connection| {
         let mut all =
             connection.prepare_cached("SELECT upload FROM upload_stage ORDER BY upload")?;
@@ -389,19 +396,19 @@ pub(crate) fn finish_decided(store: &SqliteStore, clock: &dyn Clock) -> Result<(
     if unfinished.is_empty() {
         return Ok(());
     }
-    let log = Log::begin(store)?;
+    let log = CheckpointGuard::begin(store)?;
     for upload in unfinished {
-        apply(store, upload, clock, &log)?;
+        import_slices(store, upload, clock, &log)?;
     }
     Ok(())
 }
 
 /// Deletes slices of uploads whose process died before they were accepted.
-pub(crate) fn forget_lost(connection: &Connection, at: Timestamp) -> Result<()> {
+pub(crate) fn delete_abandoned_slices(connection: &Connection, at: Timestamp) -> Result<()> {
     connection.execute(
         "DELETE FROM upload_slice
          WHERE at < ?1 AND stage NOT IN (SELECT stage FROM upload_stage)",
-        [at.plus_millis(-LOST).0],
+        [at.plus_millis(-MAX_STAGE_AGE).0],
     )?;
     Ok(())
 }
@@ -421,8 +428,8 @@ mod tests {
             let path = store.path().to_owned();
             Box::leak(Box::new(SqliteStore::open(&path).unwrap()))
         };
-        let rehearsal = Rehearsal::begin(store, &NOW).unwrap();
-        rehearsal.connection().execute_batch(JUDGED).unwrap();
+        let dry_run = DryRun::begin(store, &NOW).unwrap();
+        dry_run.connection().execute_batch(CHECKED_TABLE).unwrap();
         Staged {
             store,
             head: UploadHead {
@@ -431,7 +438,7 @@ mod tests {
                 atomicity: Atomicity::Staged,
             },
             clock: &NOW,
-            rehearsal,
+            dry_run,
             rows: 0,
             unchanged: 0,
         }
@@ -450,11 +457,11 @@ mod tests {
     }
 
     fn free(store: &SqliteStore, discount: u8) -> Vec<String> {
-        let lane = promoflow_model::pool::Lane {
+        let code_group = promoflow_model::pool::CodeGroup {
             code_type: promoflow_model::pool::DEFAULT_TYPE.into(),
             discount,
         };
-        let free = store.free_codes(&lane, None, 1_000).unwrap();
+        let free = store.available_codes(&code_group, None, 1_000).unwrap();
         free.into_iter().map(|free| free.code).collect()
     }
 
@@ -471,15 +478,15 @@ mod tests {
     fn accepted_uploads_survive_their_process_and_others_do_not() {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&folder.path().join("shop.db")).unwrap();
-        let log = Log::begin(&store).unwrap();
+        let log = CheckpointGuard::begin(&store).unwrap();
 
         let mut lost = staged(&store, "lost");
         lost.batch(&rows(7, Some(5))).unwrap();
         let mut stage = Stage {
             store: lost.store,
-            name: name().unwrap(),
+            name: random_name().unwrap(),
             slices: 0,
-            decided: false,
+            is_accepted: false,
         };
         lost.store_slices(&mut stage, &log).unwrap();
         std::mem::forget((stage, lost));
@@ -488,19 +495,19 @@ mod tests {
         decided.batch(&rows(10, None)).unwrap();
         let mut stage = Stage {
             store: decided.store,
-            name: name().unwrap(),
+            name: random_name().unwrap(),
             slices: 0,
-            decided: false,
+            is_accepted: false,
         };
         decided.store_slices(&mut stage, &log).unwrap();
         let upload = decided
-            .decide(&mut stage, &UploadEnd::whole(0, NOW))
+            .accept(&mut stage, &UploadEnd::completed(0, NOW))
             .unwrap();
         std::mem::forget((stage, decided));
         drop(log);
 
         assert!(free(&store, 0).is_empty());
-        store.end_lost_uploads(NOW).unwrap();
+        store.mark_uploads_interrupted(NOW).unwrap();
         assert_eq!(slices(&store), 3 + 4);
         let state = || store.upload(upload).unwrap().unwrap().0.state;
         assert_eq!(state(), UploadState::Running);
@@ -514,7 +521,9 @@ mod tests {
         assert!(audited.iter().all(|one| one.holds), "{audited:?}");
 
         assert_eq!(slices(&store), 3);
-        store.end_lost_uploads(NOW.plus_millis(LOST + 1)).unwrap();
+        store
+            .mark_uploads_interrupted(NOW.plus_millis(MAX_STAGE_AGE + 1))
+            .unwrap();
         assert_eq!(slices(&store), 0);
     }
 
@@ -527,10 +536,10 @@ mod tests {
         assert!(outcomes.iter().all(|one| *one == RowOutcome::Inserted));
         let mut fast = staged(&store, "fast");
         fast.batch(&rows(5, Some(20))).unwrap();
-        let fast = Box::new(fast).finish(UploadEnd::whole(0, NOW)).unwrap();
+        let fast = Box::new(fast).finish(UploadEnd::completed(0, NOW)).unwrap();
         assert_eq!((fast.inserted, fast.updated, fast.unchanged), (5, 0, 0));
         // What the rows do not state stays as the other upload set it.
-        let slow = Box::new(slow).finish(UploadEnd::whole(0, NOW)).unwrap();
+        let slow = Box::new(slow).finish(UploadEnd::completed(0, NOW)).unwrap();
         assert_eq!((slow.inserted, slow.updated, slow.unchanged), (3, 0, 5));
         assert_eq!((free(&store, 0).len(), free(&store, 20).len()), (3, 5));
         let audited = store.audit().unwrap();

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::UploadId;
 use promoflow_model::clock::Timestamp;
-use promoflow_model::pool::Lane;
+use promoflow_model::pool::CodeGroup;
 
 /// The data of an upload that is known when it begins.
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ pub enum Atomicity {
 
 /// The result of an upload that has ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FinishedUpload {
+pub struct UploadSummary {
     /// The upload's number; `None` if it changed nothing.
     pub upload: Option<UploadId>,
     /// New codes.
@@ -53,7 +53,7 @@ pub enum RowOutcome {
     /// Nothing changed: the row is as stored, or the code is used.
     Unchanged,
     /// An earlier line of the same upload gave the code other attributes.
-    Contradicts {
+    Conflict {
         /// The first field that differs, named as in an upload.
         field: &'static str,
         /// The value on the earlier line.
@@ -72,7 +72,7 @@ pub struct Position {
 
 /// A code that is neither claimed nor retired.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FreeCode {
+pub struct AvailableCode {
     /// Its position in its code group.
     pub position: Position,
     /// The code.
@@ -99,7 +99,7 @@ pub struct CodeRow {
     /// The code.
     pub code: String,
     /// Its type and discount.
-    pub lane: Lane,
+    pub code_group: CodeGroup,
     /// The expiry.
     pub expires: Timestamp,
     /// Claimed or retired.
@@ -126,7 +126,7 @@ pub struct PoolCount {
 /// The result of retiring or reinstating codes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Retired {
+pub struct RetireResult {
     /// The number of changed codes.
     pub retired: u64,
     /// Codes that the pool does not contain.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::WorkflowRow;
+use super::WorkflowVersionId;
 use promoflow_model::block::Description;
 use promoflow_model::workflow::Workflow;
 
@@ -40,7 +40,7 @@ pub enum WorkflowState {
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredWorkflow {
     /// The row that runs refer to.
-    pub row: WorkflowRow,
+    pub row: WorkflowVersionId,
     /// The version, counted from 1.
     pub version: u32,
     /// The state of the workflow as a whole, regardless of version.

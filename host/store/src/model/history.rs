@@ -56,9 +56,9 @@ pub struct DueRun {
     /// The run.
     pub id: RunId,
     /// The version of the workflow.
-    pub workflow: WorkflowRow,
+    pub workflow: WorkflowVersionId,
     /// The configuration that it started with.
-    pub config: ConfigId,
+    pub config: ConfigVersion,
     /// The number of the next segment.
     pub segment: u32,
     /// The first step of that segment.
@@ -66,7 +66,7 @@ pub struct DueRun {
     /// The attempts of that segment so far.
     pub attempt: u32,
     /// The retry states of those attempts, by step.
-    pub troubles: Vec<Trouble>,
+    pub retry_states: Vec<RetryState>,
     /// The run's values; the event's parameters before the first segment.
     pub data: Map<String, Value>,
     /// The names of the values that its steps have set.
@@ -76,7 +76,7 @@ pub struct DueRun {
     /// How often the run has left each step.
     pub visits: HashMap<String, u32>,
     /// The end of its wait; `None` if it did not wait.
-    pub resumed: Option<Resumed>,
+    pub resumed: Option<WaitOutcome>,
 }
 
 /// Runs that may continue.
@@ -94,7 +94,7 @@ pub struct RunRow {
     /// The run.
     pub id: RunId,
     /// The version of the workflow.
-    pub workflow: WorkflowRow,
+    pub workflow: WorkflowVersionId,
     /// The event: its id, or its row if it has none.
     pub event: String,
     /// The event's key.
@@ -108,17 +108,17 @@ pub struct RunRow {
     /// When it ended.
     pub finished: Option<Timestamp>,
     /// The thing, other than a time, that the run waits for, as text.
-    pub awaits: Option<String>,
+    pub awaited: Option<String>,
     /// When the run continues: the end of its wait, or the next attempt.
     pub due: Option<Timestamp>,
     /// The retry state; `None` if no attempt has failed.
-    pub retries: Option<Trouble>,
+    pub retry_state: Option<RetryState>,
 }
 
 impl RunRow {
     /// Returns a description of what the run waits for; `None` if it does not wait.
     pub fn waits_for(&self) -> Option<String> {
-        match (self.state, &self.awaits) {
+        match (self.state, &self.awaited) {
             (RunState::Waiting, None) => self.due.map(|_| "a point in time".to_owned()),
             (RunState::Waiting, Some(awaited)) => Some(awaited.clone()),
             _ => None,
@@ -133,32 +133,32 @@ impl RunRow {
 
 /// An action of an operator on a run or a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
+pub enum Action {
     /// Ends it permanently.
     Cancel,
     /// Retries it now.
     Retry,
 }
 
-/// The result of an [`Order`].
+/// The result of an [`Action`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ordered {
+pub enum ActionResult {
     /// The action was applied.
     Done {
         /// The number of codes that went back to the pool.
         released: u64,
         /// The number of deliveries that were cancelled.
-        called_off: u64,
+        cancelled_deliveries: u64,
     },
     /// There is no run or delivery with that number.
     Unknown,
     /// The action is not possible, for this reason; nothing was changed.
-    Refused(&'static str),
+    Rejected(&'static str),
 }
 
 /// The audit's finding about one promise.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Audited {
+pub struct PromiseReport {
     /// The promise, such as `P1`.
     pub promise: String,
     /// True if the promise holds.

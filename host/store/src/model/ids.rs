@@ -24,7 +24,7 @@ macro_rules! row_id {
 
 row_id!(
     /// A stored event.
-    EventRow
+    EventRowId
 );
 row_id!(
     /// A run.
@@ -40,15 +40,15 @@ row_id!(
 );
 row_id!(
     /// An alert event that is sent to a webhook.
-    NoticeId
+    NotificationId
 );
 row_id!(
     /// A stored version of a workflow.
-    WorkflowRow
+    WorkflowVersionId
 );
 row_id!(
     /// A state of the configuration: all messages and workflows up to that number.
-    ConfigId
+    ConfigVersion
 );
 row_id!(
     /// An upload.

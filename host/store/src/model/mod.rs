@@ -1,27 +1,27 @@
 //! The data that callers and the store exchange.
 
-mod census;
 mod codes;
+mod commit;
 mod configuration;
 mod history;
 mod ids;
-mod notices;
+mod notifications;
 mod outbox;
 mod service;
-mod unit;
+mod statistics;
 
-pub use census::*;
 pub use codes::*;
+pub use commit::*;
 pub use configuration::*;
 pub use history::*;
 pub use ids::*;
-pub use notices::*;
+pub use notifications::*;
 pub use outbox::*;
 pub use service::*;
-pub use unit::*;
+pub use statistics::*;
 
 use promoflow_model::clock::Timestamp;
 
 /// The due time of something that may begin at once. A time of the clock instead would delay it if
 /// the clock was ahead and is set right.
-pub const AT_ONCE: Timestamp = Timestamp(0);
+pub const DUE_NOW: Timestamp = Timestamp(0);

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::*;
 use promoflow_model::clock::Timestamp;
-use promoflow_model::message::{AllowedHours, ChannelKind, Content};
+use promoflow_model::message::{AllowedHours, ChannelKind, RenderedMessage};
 
 /// One channel, address and message of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct Alternative {
     /// The message's id.
     pub message: String,
     /// The rendered message.
-    pub content: Content,
+    pub content: RenderedMessage,
 }
 
 /// A delivery that a step stages.
@@ -31,10 +31,10 @@ pub struct StagedDelivery {
     /// The message's id.
     pub message: String,
     /// The rendered message.
-    pub content: Content,
+    pub content: RenderedMessage,
     /// The alternatives, each tried if the one before failed permanently and cannot have arrived.
-    pub others: Vec<Alternative>,
-    /// The earliest time of the first attempt; [`AT_ONCE`] regardless of the clock.
+    pub alternatives: Vec<Alternative>,
+    /// The earliest time of the first attempt; [`DUE_NOW`] regardless of the clock.
     pub due: Timestamp,
     /// The time after which it is not attempted any more: the earliest expiry of the codes of this
     /// segment that it carries. The commit adds the codes of earlier segments.
@@ -45,8 +45,8 @@ pub struct StagedDelivery {
 
 impl StagedDelivery {
     /// Returns true if the code appears in the message or in one of its alternatives.
-    pub fn shows(&self, code: &str) -> bool {
-        self.contents().any(|content| content.shows(code))
+    pub fn contains_code(&self, code: &str) -> bool {
+        self.contents().any(|content| content.contains_code(code))
     }
 
     /// Returns true if neither the message nor any alternative can contain a promo code.
@@ -54,41 +54,41 @@ impl StagedDelivery {
         self.contents().all(|content| content.codeless)
     }
 
-    fn contents(&self) -> impl Iterator<Item = &Content> {
-        let others = self.others.iter().map(|way| &way.content);
-        std::iter::once(&self.content).chain(others)
+    fn contents(&self) -> impl Iterator<Item = &RenderedMessage> {
+        let alternatives = self.alternatives.iter().map(|one| &one.content);
+        std::iter::once(&self.content).chain(alternatives)
     }
 }
 
 /// The changes of deliveries that a dispatcher commits at once.
 #[derive(Clone, Debug, Default)]
-pub struct Attempts {
+pub struct AttemptBatch {
     /// Attempts that have ended.
     pub ends: Vec<AttemptEnd>,
     /// Deliveries that are rescheduled, and until when.
-    pub postponed: Vec<(DeliveryId, Timestamp)>,
+    pub rescheduled: Vec<(DeliveryId, Timestamp)>,
     /// Deliveries whose rows cannot be read, with the reason. They fail.
     pub unreadable: Vec<(DeliveryId, String)>,
     /// Channels that are throttled, and until when.
-    pub pauses: Vec<(ChannelKind, Timestamp)>,
+    pub throttles: Vec<(ChannelKind, Timestamp)>,
     /// Deliveries whose next attempt begins.
     pub starts: Vec<DeliveryId>,
 }
 
-impl Attempts {
+impl AttemptBatch {
     /// Returns true if there is nothing to commit.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
-            && self.postponed.is_empty()
+            && self.rescheduled.is_empty()
             && self.unreadable.is_empty()
-            && self.pauses.is_empty()
+            && self.throttles.is_empty()
             && self.starts.is_empty()
     }
 }
 
 /// A party that can ask for a pause (`Retry-After`).
 #[derive(Clone, Copy, Debug)]
-pub enum Side<'s> {
+pub enum ThrottledParty<'s> {
     /// The provider of that channel.
     Channel(ChannelKind),
     /// The webhook with that name.
@@ -110,37 +110,37 @@ pub enum AttemptOutcome {
     /// The channel accepted the message.
     Delivered,
     /// A retryable failure.
-    Later {
+    RetryableFailure {
         /// The error.
         error: String,
         /// When to retry.
         due: Timestamp,
         /// True if the result is ambiguous: the provider may have accepted the message.
-        unclear: bool,
+        ambiguous: bool,
     },
     /// A retryable failure of the last attempt.
-    GivenUp {
+    RetriesExhausted {
         /// The error.
         error: String,
         /// True if the result is ambiguous: the provider may have accepted the message.
-        unclear: bool,
+        ambiguous: bool,
     },
     /// A permanent failure. The next alternative is tried, unless an earlier attempt was ambiguous;
     /// if there is none, the delivery fails.
-    Refused {
+    PermanentFailure {
         /// The error.
         error: String,
     },
     /// Nothing was sent because of the installation's configuration. The start of the attempt is
     /// undone and the error is shown to the operator.
-    Held {
+    Misconfigured {
         /// The error.
         error: String,
         /// When to try again.
         due: Timestamp,
     },
     /// Nothing was sent. The start of the attempt is undone.
-    Withdrawn,
+    NotStarted,
 }
 
 impl AttemptOutcome {
@@ -148,20 +148,26 @@ impl AttemptOutcome {
     pub fn name(&self) -> &'static str {
         match self {
             AttemptOutcome::Delivered => "delivered",
-            AttemptOutcome::Later { unclear: true, .. }
-            | AttemptOutcome::GivenUp { unclear: true, .. } => "unclear",
-            AttemptOutcome::Later { .. } | AttemptOutcome::GivenUp { .. } => "later",
-            AttemptOutcome::Refused { .. } => "refused",
-            AttemptOutcome::Held { .. } => "held",
-            AttemptOutcome::Withdrawn => "withdrawn",
+            AttemptOutcome::RetryableFailure {
+                ambiguous: true, ..
+            }
+            | AttemptOutcome::RetriesExhausted {
+                ambiguous: true, ..
+            } => "unclear",
+            AttemptOutcome::RetryableFailure { .. } | AttemptOutcome::RetriesExhausted { .. } => {
+                "later"
+            }
+            AttemptOutcome::PermanentFailure { .. } => "refused",
+            AttemptOutcome::Misconfigured { .. } => "held",
+            AttemptOutcome::NotStarted => "withdrawn",
         }
     }
 
     /// Returns true if an attempt was made, so that its start remains recorded.
-    pub fn was_tried(&self) -> bool {
+    pub fn was_attempted(&self) -> bool {
         !matches!(
             self,
-            AttemptOutcome::Held { .. } | AttemptOutcome::Withdrawn
+            AttemptOutcome::Misconfigured { .. } | AttemptOutcome::NotStarted
         )
     }
 }
@@ -186,7 +192,7 @@ pub struct DueDelivery {
     /// The delivery.
     pub id: DeliveryId,
     /// The current alternative.
-    pub way: Alternative,
+    pub target: Alternative,
     /// The number of that alternative, from 0.
     pub alternative: u32,
     /// The time after which it is not attempted any more.
@@ -194,16 +200,16 @@ pub struct DueDelivery {
     /// The hours in which attempts may begin.
     pub hours: Option<AllowedHours>,
     /// The attempts with this alternative so far, or since an operator restarted the delivery.
-    pub tries: u32,
+    pub attempts: u32,
     /// True if it was scheduled for a later time: a retry, or the start of its hours.
-    pub waited: bool,
+    pub was_scheduled: bool,
 }
 
 /// A page of deliveries that may be attempted.
 #[derive(Clone, Debug, Default)]
 pub struct DuePage {
     /// The deliveries, in the order in which to begin them.
-    pub letters: Vec<DueDelivery>,
+    pub deliveries: Vec<DueDelivery>,
     /// Deliveries whose rows cannot be read, with the reason.
     pub unreadable: Vec<(DeliveryId, String)>,
     /// True if there may be more.
@@ -223,8 +229,8 @@ pub struct DeliveryRow {
     pub address: String,
     /// The message's id.
     pub message: String,
-    /// The rendered message, [without its unsubscribe address](Content::shown).
-    pub content: Content,
+    /// The rendered message, [without its unsubscribe address](RenderedMessage::with_unsubscribe_tag).
+    pub content: RenderedMessage,
     /// The state.
     pub state: DeliveryState,
     /// The number of attempts so far.
@@ -234,7 +240,7 @@ pub struct DeliveryRow {
 }
 
 /// Maximum content bytes in a page of deliveries. The page ends with the delivery that reaches it.
-pub const MOST_PAGE_BYTES: usize = 8 << 20;
+pub const MAX_PAGE_BYTES: usize = 8 << 20;
 
 impl DeliveryRow {
     /// Returns the approximate size of the content in bytes.
@@ -255,11 +261,11 @@ impl DueDelivery {
 
     /// Returns the approximate size of the content in bytes.
     pub fn size(&self) -> usize {
-        size(&self.way.content)
+        size(&self.target.content)
     }
 }
 
-fn size(content: &Content) -> usize {
+fn size(content: &RenderedMessage) -> usize {
     let parts = [&content.subject, &content.text, &content.html];
     parts.into_iter().flatten().map(String::len).sum()
 }
@@ -273,10 +279,10 @@ pub struct DeliveryHistory {
     pub expires: Option<Timestamp>,
     /// The hours in which attempts may begin.
     pub hours: Option<AllowedHours>,
-    /// The alternatives in order, with contents [without unsubscribe addresses](Content::shown).
+    /// The alternatives in order, with contents [without unsubscribe addresses](RenderedMessage::with_unsubscribe_tag).
     pub alternatives: Vec<Alternative>,
     /// The number of the current alternative, from 0.
-    pub present: u32,
+    pub current: u32,
     /// The attempts in order.
     pub attempts: Vec<AttemptRow>,
 }
@@ -292,7 +298,7 @@ pub struct AttemptRow {
     pub started: Timestamp,
     /// When it ended; `None` if it is in progress or its process died.
     pub ended: Option<Timestamp>,
-    /// `delivered`, `later`, `unclear` or `refused`; `None` until it has ended.
+    /// `delivered`, `later`, `ambiguous` or `refused`; `None` until it has ended.
     pub outcome: Option<String>,
     /// The error.
     pub error: Option<String>,

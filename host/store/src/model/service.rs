@@ -24,7 +24,7 @@ pub struct UploadEnd {
     /// The time.
     pub at: Timestamp,
     /// True if it was read to its end.
-    pub whole: bool,
+    pub is_complete: bool,
     /// The number of rejected rows.
     pub rejected: u64,
     /// The errors of the first rejected rows.
@@ -35,10 +35,10 @@ pub struct UploadEnd {
 
 impl UploadEnd {
     /// Creates the end of an upload that was read completely, with this number of rejected rows.
-    pub fn whole(rejected: u64, at: Timestamp) -> UploadEnd {
+    pub fn completed(rejected: u64, at: Timestamp) -> UploadEnd {
         UploadEnd {
             at,
-            whole: true,
+            is_complete: true,
             rejected,
             rejections: Vec::new(),
             warnings: Vec::new(),
@@ -75,7 +75,7 @@ pub struct UploadRow {
 
 /// The response to a request with an Idempotency-Key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredAnswer {
+pub struct StoredResponse {
     /// SHA-256 of the request.
     pub fingerprint: [u8; 32],
     /// The HTTP status.

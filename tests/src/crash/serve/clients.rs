@@ -15,14 +15,14 @@ use super::summary::ServeSummary;
 use super::{Ledger, ServePlan};
 
 /// Pause before a request is repeated.
-const AGAIN: Duration = Duration::from_millis(5);
-/// One in `TWICE` events is sent on two connections at once.
-const TWICE: u64 = 20;
+const RETRY_PAUSE: Duration = Duration::from_millis(5);
+/// One in `DUPLICATE_INTERVAL` events is sent on two connections at once.
+const DUPLICATE_INTERVAL: u64 = 20;
 const EVENTS: &str = "/api/v1/event";
 const JSON: &str = "application/json";
 /// Codes per upload, and the pause after an upload.
 const CODES: u64 = 500;
-const AFTER_UPLOAD: Duration = Duration::from_millis(200);
+const UPLOAD_PAUSE: Duration = Duration::from_millis(200);
 
 /// All clients.
 pub(super) struct Clients {
@@ -47,7 +47,7 @@ struct Shared {
     /// the other `duplicate`.
     raced: AtomicU64,
     /// Other pairs of answers.
-    odd: Mutex<Vec<String>>,
+    unexpected: Mutex<Vec<String>>,
     /// Answers other than success, by status.
     refused: Mutex<BTreeMap<u16, (u64, String)>>,
 }
@@ -70,7 +70,7 @@ impl Clients {
             unconnected: AtomicU64::new(0),
             unanswered: AtomicU64::new(0),
             raced: AtomicU64::new(0),
-            odd: Mutex::default(),
+            unexpected: Mutex::default(),
             refused: Mutex::default(),
         });
         let mut threads: Vec<_> = (0..plan.connections as u64)
@@ -93,10 +93,12 @@ impl Clients {
         summary.unconnected = self.shared.unconnected.load(Ordering::SeqCst);
         summary.unanswered = self.shared.unanswered.load(Ordering::SeqCst);
         summary.raced = self.shared.raced.load(Ordering::SeqCst);
-        summary.offences.append(&mut lock(&self.shared.odd));
-        for (status, (times, told)) in &*lock(&self.shared.refused) {
-            let offence = format!("{times} answers with {status}, such as {told}");
-            summary.offences.push(offence);
+        summary
+            .violations
+            .append(&mut lock(&self.shared.unexpected));
+        for (status, (times, body)) in &*lock(&self.shared.refused) {
+            let violation = format!("{times} answers with {status}, such as {body}");
+            summary.violations.push(violation);
         }
         Ok(())
     }
@@ -115,7 +117,7 @@ impl Shared {
             let body = format!(
                 r#"{{"id":"{id}","eventTypeKey":"birthday","keyValue":"{id}","params":[{{"name":"EmailAddress","value":"{id}@example.com"}}]}}"#
             );
-            let answers = match number % TWICE == 0 {
+            let answers = match number % DUPLICATE_INTERVAL == 0 {
                 true => self.twice_at_once([&mut first, &mut second], &id, &body),
                 false => [self.until_answered(&mut first, EVENTS, JSON, &body), None],
             };
@@ -136,32 +138,32 @@ impl Shared {
         body: &str,
     ) -> [Option<String>; 2] {
         let sent = connections.map(|one| {
-            one.let_go_if_closed();
+            one.drop_if_closed();
             let sent = one.send(EVENTS, JSON, body);
             (one, sent)
         });
-        let mut told = Vec::new();
+        let mut statuses = Vec::new();
         let answers = sent.map(|(one, sent)| {
             let answer = sent.and_then(|()| one.answer());
             if let Ok((200, answer)) = &answer {
-                told.push(status(answer));
+                statuses.push(status(answer));
             }
             (one, answer)
         });
-        told.sort_unstable();
-        match told.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        statuses.sort_unstable();
+        match statuses.iter().map(String::as_str).collect::<Vec<_>>()[..] {
             ["accepted", "duplicate"] => {
                 self.raced.fetch_add(1, Ordering::SeqCst);
             }
-            [one, other] => lock(&self.odd).push(format!(
+            [one, other] => lock(&self.unexpected).push(format!(
                 "event {id} was sent on two connections at once and answered {one} and {other}"
             )),
             _ => {}
         }
         answers.map(|(one, answer)| match answer {
-            Ok(answer) => self.of_success(answer),
+            Ok(answer) => self.success_body(answer),
             Err(error) => {
-                self.lost(&error);
+                self.record_lost_request(&error);
                 self.until_answered(one, EVENTS, JSON, body)
             }
         })
@@ -192,7 +194,7 @@ impl Shared {
                 self.ledger
                     .upload(&format!("upload {upload}"), &codes, &answer)?;
             }
-            thread::sleep(AFTER_UPLOAD);
+            thread::sleep(UPLOAD_PAUSE);
         }
         Ok(())
     }
@@ -207,13 +209,13 @@ impl Shared {
     ) -> Option<String> {
         loop {
             match connection.post(path, media, body) {
-                Ok(answer) => return self.of_success(answer),
-                Err(error) => self.lost(&error),
+                Ok(answer) => return self.success_body(answer),
+                Err(error) => self.record_lost_request(&error),
             }
         }
     }
 
-    fn of_success(&self, (status, answer): (u16, String)) -> Option<String> {
+    fn success_body(&self, (status, answer): (u16, String)) -> Option<String> {
         if status == 200 {
             return Some(answer);
         }
@@ -222,20 +224,20 @@ impl Shared {
     }
 
     /// Counts a lost request and pauses.
-    fn lost(&self, error: &io::Error) {
+    fn record_lost_request(&self, error: &io::Error) {
         let count = match error.kind() {
             io::ErrorKind::ConnectionRefused => &self.unconnected,
             _ => &self.unanswered,
         };
         count.fetch_add(1, Ordering::SeqCst);
-        thread::sleep(AGAIN);
+        thread::sleep(RETRY_PAUSE);
     }
 }
 
 /// Returns the status of an event from its answer.
 fn status(answer: &str) -> String {
-    let told: Option<Value> = serde_json::from_str(answer).ok();
-    let status = told.as_ref().and_then(|told| told["status"].as_str());
+    let body: Option<Value> = serde_json::from_str(answer).ok();
+    let status = body.as_ref().and_then(|body| body["status"].as_str());
     status.unwrap_or("no status").to_owned()
 }
 

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 /// Longest time to wait for an answer; a live service answers sooner.
-const PATIENCE: Duration = Duration::from_secs(90);
+const TIMEOUT: Duration = Duration::from_secs(90);
 
 /// A connection that is opened when it is needed.
 pub(super) struct Connection {
@@ -35,7 +35,7 @@ impl Connection {
     }
 
     /// Drops a connection that the other side has closed, as a killed service does.
-    pub(super) fn let_go_if_closed(&mut self) {
+    pub(super) fn drop_if_closed(&mut self) {
         let is_open = |stream: &BufReader<TcpStream>| {
             let stream = stream.get_ref();
             stream.set_nonblocking(true)?;
@@ -56,7 +56,7 @@ impl Connection {
             None => {
                 let stream = TcpStream::connect(&self.address)?;
                 stream.set_nodelay(true)?;
-                stream.set_read_timeout(Some(PATIENCE))?;
+                stream.set_read_timeout(Some(TIMEOUT))?;
                 BufReader::new(stream)
             }
         };
@@ -83,10 +83,10 @@ impl Connection {
 }
 
 fn read(stream: &mut impl BufRead) -> io::Result<(u16, String)> {
-    let odd = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
+    let invalid_data = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
     let first = line(stream)?;
     let status = first.split(' ').nth(1).and_then(|text| text.parse().ok());
-    let status = status.ok_or_else(|| odd("the answer has no status"))?;
+    let status = status.ok_or_else(|| invalid_data("the answer has no status"))?;
     let mut length = None;
     loop {
         let line = line(stream)?.to_ascii_lowercase();
@@ -97,9 +97,9 @@ fn read(stream: &mut impl BufRead) -> io::Result<(u16, String)> {
             length = text.trim().parse().ok();
         }
     }
-    let mut body = vec![0; length.ok_or_else(|| odd("the answer has no length"))?];
+    let mut body = vec![0; length.ok_or_else(|| invalid_data("the answer has no length"))?];
     stream.read_exact(&mut body)?;
-    let body = String::from_utf8(body).map_err(|_| odd("the answer is not text"))?;
+    let body = String::from_utf8(body).map_err(|_| invalid_data("the answer is not text"))?;
     Ok((status, body))
 }
 

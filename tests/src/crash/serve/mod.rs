@@ -18,8 +18,8 @@ use anyhow::{Context, Result};
 
 use super::compare::compare;
 use super::ledger::Ledger;
-use super::letters::Mailbox;
-use super::process::Shop;
+use super::mailbox::Mailbox;
+use super::process::Installation;
 use super::random::Random;
 use crate::{CODE_THEN_MAIL, MAIL};
 use clients::Clients;
@@ -28,7 +28,7 @@ pub use summary::ServeSummary;
 
 /// Codes in the pool per second, and the limit of events per second: more than the service can
 /// execute.
-const EVENTS_A_SECOND: u64 = 10_000;
+const EVENTS_PER_SECOND: u64 = 10_000;
 
 /// The parameters of a run of the harness.
 #[derive(Clone, Debug)]
@@ -51,19 +51,19 @@ pub struct ServePlan {
 pub fn run(plan: &ServePlan) -> Result<ServeSummary> {
     let folder = tempfile::tempdir()?;
     let database = folder.path().join("shop.db");
-    let shop = Shop {
+    let app = Installation {
         program: plan.program.clone(),
         ledger: Arc::new(Ledger::new(&folder.path().join("ledger.jsonl"))?),
         errors: folder.path().join("stderr.txt"),
         database: database.clone(),
     };
-    let most = plan.time.as_secs().max(1) * EVENTS_A_SECOND;
-    let key = set_up(&shop, most)?;
+    let most = plan.time.as_secs().max(1) * EVENTS_PER_SECOND;
+    let key = set_up(&app, most)?;
     let mut random = Random::new(plan.seed);
     let mut summary = ServeSummary::new(plan);
 
-    let mut service = Service::start(&shop, "127.0.0.1:0")?;
-    let clients = Clients::start(plan, &shop.ledger, &service.address, &key, most);
+    let mut service = Service::start(&app, "127.0.0.1:0")?;
+    let clients = Clients::start(plan, &app.ledger, &service.address, &key, most);
     let began = Instant::now();
     let share = plan.time / u32::try_from(plan.kills + 1)?;
     for kill in 1..=u32::try_from(plan.kills)? {
@@ -73,7 +73,7 @@ pub fn run(plan: &ServePlan) -> Result<ServeSummary> {
         let address = service.address.clone();
         service.kill()?;
         summary.kills += 1;
-        service = Service::start(&shop, &address)?;
+        service = Service::start(&app, &address)?;
         summary.slowest_start = summary.slowest_start.max(service.start);
     }
     thread::sleep((began + plan.time).saturating_duration_since(Instant::now()));
@@ -81,20 +81,20 @@ pub fn run(plan: &ServePlan) -> Result<ServeSummary> {
     clients.end(&mut summary)?;
     service.end().context("stopping the service")?;
 
-    shop.succeed(&["work", "--until-idle"])?;
-    let mut mailbox = Mailbox::new(promoflow::maildir_beside(&database));
+    app.succeed(&["work", "--until-idle"])?;
+    let mut mailbox = Mailbox::new(promoflow::default_maildir(&database));
     mailbox.collect()?;
-    shop.ledger.read(|acknowledged| {
+    app.ledger.read(|acknowledged| {
         summary
-            .offences
+            .violations
             .extend(compare(&database, acknowledged, &mailbox)?);
         summary.acknowledged(acknowledged);
         anyhow::Ok(())
     })?;
-    summary.letters = mailbox.letters.len();
+    summary.messages = mailbox.messages.len();
     summary.repeated = mailbox.repeated();
-    if let Err(error) = shop.succeed(&["audit"]) {
-        summary.offences.push(format!("the audit: {error:#}"));
+    if let Err(error) = app.succeed(&["audit"]) {
+        summary.violations.push(format!("the audit: {error:#}"));
     }
     if !summary.holds() {
         summary.kept = Some(folder.keep());
@@ -103,15 +103,15 @@ pub fn run(plan: &ServePlan) -> Result<ServeSummary> {
 }
 
 /// Sets up a pool and a workflow of two blocks, and returns the clients' key.
-fn set_up(shop: &Shop, codes: u64) -> Result<String> {
-    let folder = shop.database.parent().context("a file in a folder")?;
+fn set_up(app: &Installation, codes: u64) -> Result<String> {
+    let folder = app.database.parent().context("a file in a folder")?;
     for (command, name, text) in [
         ("message", "mail.yaml", MAIL),
         ("workflow", "birthday.yaml", CODE_THEN_MAIL),
     ] {
         let file = folder.join(name);
         std::fs::write(&file, text)?;
-        shop.succeed(&[command, "apply", &file.to_string_lossy()])?;
+        app.succeed(&[command, "apply", &file.to_string_lossy()])?;
     }
     let mut csv = "code,expirationDate,discount,type\n".to_owned();
     for number in 0..codes {
@@ -119,8 +119,8 @@ fn set_up(shop: &Shop, codes: u64) -> Result<String> {
     }
     let file = folder.join("codes.csv");
     std::fs::write(&file, csv)?;
-    shop.succeed(&["codes", "import", &file.to_string_lossy()])?;
-    let made = shop.succeed(&["key", "create", "--scopes", "codes,events"])?;
+    app.succeed(&["codes", "import", &file.to_string_lossy()])?;
+    let made = app.succeed(&["key", "create", "--scopes", "codes,events"])?;
     let made: serde_json::Value = serde_json::from_str(&made)?;
     let secret = made["secret"].as_str();
     Ok(secret.context("a key has a secret")?.to_owned())

@@ -11,12 +11,12 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::crash::process::Shop;
+use crate::crash::process::Installation;
 
 /// Longest time for a graceful shutdown: the service has 30 seconds for open requests.
-const ENDS: Duration = Duration::from_secs(60);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(60);
 /// Poll interval while waiting for the shutdown.
-const LOOK: Duration = Duration::from_millis(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// `promoflow serve`. Killed when dropped.
 pub(super) struct Service {
@@ -28,13 +28,13 @@ pub(super) struct Service {
 
 impl Service {
     /// Starts the service and waits until it listens.
-    pub(super) fn start(shop: &Shop, address: &str) -> Result<Service> {
+    pub(super) fn start(app: &Installation, address: &str) -> Result<Service> {
         let errors = File::options()
             .create(true)
             .append(true)
-            .open(&shop.errors)?;
+            .open(&app.errors)?;
         let began = Instant::now();
-        let mut command = shop.command();
+        let mut command = app.command();
         command
             .args(["serve", "--listen", address])
             .args(["--events-per-second", "1000000"])
@@ -45,14 +45,14 @@ impl Service {
             .stderr(errors)
             .spawn()
             .context("cannot start the service")?;
-        let told = child.stdout.take().context("stdout is a pipe")?;
+        let stdout = child.stdout.take().context("stdout is a pipe")?;
         let mut line = String::new();
-        BufReader::new(told).read_line(&mut line)?;
-        let told: Value = serde_json::from_str(&line).with_context(|| {
-            let errors = std::fs::read_to_string(&shop.errors).unwrap_or_default();
+        BufReader::new(stdout).read_line(&mut line)?;
+        let stdout: Value = serde_json::from_str(&line).with_context(|| {
+            let errors = std::fs::read_to_string(&app.errors).unwrap_or_default();
             format!("the service printed `{line}`: {errors}")
         })?;
-        let url = told["url"]
+        let url = stdout["url"]
             .as_str()
             .context("the service printed no address")?;
         Ok(Service {
@@ -76,7 +76,7 @@ impl Service {
 
     /// Sends SIGTERM and waits for a successful exit.
     pub(super) fn end(self) -> Result<()> {
-        self.end_within(ENDS)
+        self.end_within(SHUTDOWN_TIMEOUT)
     }
 
     fn end_within(mut self, time: Duration) -> Result<()> {
@@ -84,14 +84,14 @@ impl Service {
             Pid::from_raw(i32::try_from(self.child.id())?),
             Signal::SIGTERM,
         )?;
-        let told = Instant::now();
+        let signalled = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait()? {
                 ensure!(status.success(), "ended with {status}");
                 return Ok(());
             }
-            ensure!(told.elapsed() < time, "did not end within {time:?}");
-            thread::sleep(LOOK);
+            ensure!(signalled.elapsed() < time, "did not end within {time:?}");
+            thread::sleep(POLL_INTERVAL);
         }
     }
 }
@@ -128,13 +128,13 @@ while :; do sleep 0.1; done
         std::fs::write(file("deaf"), DEAF).unwrap();
         let executable = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(file("deaf"), executable).unwrap();
-        let shop = Shop {
+        let app = Installation {
             program: file("deaf"),
             database: file("shop.db"),
             errors: file("stderr.txt"),
             ledger: Arc::new(Ledger::new(&file("ledger.jsonl")).unwrap()),
         };
-        let service = Service::start(&shop, "127.0.0.1:0").unwrap();
+        let service = Service::start(&app, "127.0.0.1:0").unwrap();
         let error = service.end_within(Duration::from_millis(300)).unwrap_err();
         assert!(error.to_string().contains("did not end"), "{error}");
     }

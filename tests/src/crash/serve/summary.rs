@@ -8,7 +8,7 @@ use super::ServePlan;
 use crate::crash::ledger::Acknowledged;
 
 /// Number of violations printed.
-const MOST_TOLD: usize = 50;
+const MAX_PRINTED: usize = 50;
 
 /// Kills, and the comparison of acknowledgements with the stored state.
 #[derive(Debug, Default)]
@@ -36,13 +36,13 @@ pub struct ServeSummary {
     /// Number of acknowledged uploads.
     pub uploads: usize,
     /// Number of messages, by identity.
-    pub letters: usize,
+    pub messages: usize,
     /// Number of messages written again under the same identity.
     pub repeated: usize,
     /// Time during which events were sent.
     pub took: Duration,
     /// Everything that breaks a promise.
-    pub offences: Vec<String>,
+    pub violations: Vec<String>,
     /// Folder with the database and the ledger, kept for inspection after a violation.
     pub kept: Option<PathBuf>,
 }
@@ -63,13 +63,14 @@ impl ServeSummary {
         self.uploads = acknowledged.uploads.len();
         if acknowledged.errors > 0 {
             let errors = acknowledged.errors;
-            self.offences.push(format!("{errors} errors were returned"));
+            self.violations
+                .push(format!("{errors} errors were returned"));
         }
     }
 
     /// Returns true if every promise held.
     pub fn holds(&self) -> bool {
-        self.offences.is_empty()
+        self.violations.is_empty()
     }
 }
 
@@ -88,18 +89,18 @@ impl fmt::Display for ServeSummary {
             ("  again, as duplicates", self.duplicates),
             ("  of which sent twice at once", self.raced),
             ("uploads acknowledged", self.uploads as u64),
-            ("messages", self.letters as u64),
+            ("messages", self.messages as u64),
             (
                 "  written again under the same identity",
                 self.repeated as u64,
             ),
-            ("violations", self.offences.len() as u64),
+            ("violations", self.violations.len() as u64),
         ];
         for (what, count) in rows {
             writeln!(f, "{what:<38} {count:>10}")?;
         }
-        for offence in self.offences.iter().take(MOST_TOLD) {
-            writeln!(f, "  {offence}")?;
+        for violation in self.violations.iter().take(MAX_PRINTED) {
+            writeln!(f, "  {violation}")?;
         }
         if let Some(kept) = &self.kept {
             writeln!(f, "kept in {}", kept.display())?;

@@ -7,7 +7,7 @@ mod pattern;
 use chrono::{DateTime, Datelike, FixedOffset, Months, NaiveDateTime, Offset, TimeDelta, TimeZone};
 use chrono_tz::Tz;
 
-pub(crate) use pattern::{Style, checked, doubtful, tokens};
+pub(crate) use pattern::{Style, checked, find_likely_mistake, tokens};
 
 /// A date, with a time of day and a UTC offset if its source had them.
 ///
@@ -17,7 +17,7 @@ pub(crate) struct Date {
     local: NaiveDateTime,
     offset: Option<FixedOffset>,
     /// The date has a time of day.
-    timed: bool,
+    has_time: bool,
 }
 
 /// Units of date arithmetic.
@@ -65,7 +65,7 @@ impl Date {
         Date {
             local: moment.naive_local(),
             offset: Some(moment.offset().fix()),
-            timed: true,
+            has_time: true,
         }
     }
 
@@ -78,14 +78,14 @@ impl Date {
     /// Returns the date without its time of day.
     pub(crate) fn without_time(self) -> Date {
         Date {
-            timed: false,
+            has_time: false,
             ..self
         }
     }
 
     /// Returns true if the date has a time of day.
     pub(crate) fn is_timed(self) -> bool {
-        self.timed
+        self.has_time
     }
 
     /// Returns the moment; without a UTC offset, as local time in `zone`.
@@ -138,7 +138,7 @@ impl Date {
 
     /// Returns the whole units from this date to `other`; negative if `other` is earlier.
     pub(crate) fn until(self, other: Date, unit: Unit) -> i64 {
-        let (from, to) = self.beside(other);
+        let (from, to) = self.align_clocks(other);
         if let Some(seconds) = unit.seconds() {
             return to.signed_duration_since(from).num_seconds() / seconds;
         }
@@ -158,12 +158,12 @@ impl Date {
 
     /// Compares two dates.
     pub(crate) fn compare(self, other: Date) -> std::cmp::Ordering {
-        let (one, other) = self.beside(other);
+        let (one, other) = self.align_clocks(other);
         one.cmp(&other)
     }
 
     /// Converts both dates to one clock: UTC if both have an offset.
-    fn beside(self, other: Date) -> (NaiveDateTime, NaiveDateTime) {
+    fn align_clocks(self, other: Date) -> (NaiveDateTime, NaiveDateTime) {
         let utc = |date: Date| {
             let seconds = date.offset?.local_minus_utc().into();
             date.local
@@ -207,7 +207,7 @@ impl FixedZone {
             FixedZone::Offset(offset) => Date {
                 local: moment.with_timezone(&offset).naive_local(),
                 offset: Some(offset),
-                timed: true,
+                has_time: true,
             },
         }
     }

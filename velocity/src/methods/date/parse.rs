@@ -8,7 +8,7 @@ use super::pattern::{Token, tokens};
 use crate::locale::{Locale, Names};
 
 /// Formats of dates without a given pattern: those in Yespo's manual, and those used in JSON.
-const USUAL: [&str; 17] = [
+const COMMON_FORMATS: [&str; 17] = [
     "yyyy-MM-dd",
     "yyyy-MM-dd'T'HH:mm",
     "yyyy-MM-dd'T'HH:mm:ss",
@@ -28,7 +28,7 @@ const USUAL: [&str; 17] = [
     "yyyy.MM.dd",
 ];
 /// The pattern for a moment that was given as a number.
-const OF_NUMBERS: &str = "dd/MM/yyyy HH:mm";
+const NUMBER_FORMAT: &str = "dd/MM/yyyy HH:mm";
 /// Maximum length of a date, in bytes.
 const MAX_DATE_BYTES: usize = 200;
 /// Minimum number of digits for a text to be read as milliseconds since 1970.
@@ -46,10 +46,10 @@ impl Date {
         let digits = text.strip_prefix('-').unwrap_or(text);
         if digits.len() >= DIGITS_OF_MILLIS && digits.bytes().all(|byte| byte.is_ascii_digit()) {
             let date = Date::from_millis(text.parse().ok()?, zone)?;
-            return Some((date, OF_NUMBERS));
+            return Some((date, NUMBER_FORMAT));
         }
         let names = Locale::default().names();
-        USUAL.iter().find_map(|pattern| {
+        COMMON_FORMATS.iter().find_map(|pattern| {
             let tokens = tokens(pattern).ok()?;
             match Date::parse(text, &tokens, names)? {
                 (date, "") => Some((date, *pattern)),
@@ -61,7 +61,7 @@ impl Date {
     /// Converts a moment given as a number, and returns the pattern in which it is printed by
     /// default.
     pub(crate) fn of_number(millis: i64, zone: Tz) -> Option<(Date, &'static str)> {
-        Some((Date::from_millis(millis, zone)?, OF_NUMBERS))
+        Some((Date::from_millis(millis, zone)?, NUMBER_FORMAT))
     }
 
     /// Parses a date by a pattern at the start of a text, and returns the rest of the text.
@@ -188,7 +188,7 @@ impl Parts {
                 // As in Java, a two-digit year is within 80 years before and 20 years after today.
                 let year = i32::try_from(number).ok()?;
                 self.year = Some(if count <= 2 && found == 2 {
-                    near(year)
+                    nearest_century(year)
                 } else {
                     year
                 });
@@ -227,7 +227,7 @@ impl Parts {
                     ]
                 });
                 let all = lists.into_iter().flatten();
-                let found = all.filter_map(|list| longest(text, list));
+                let found = all.filter_map(|list| longest_name(text, list));
                 let (index, rest) = found.min_by_key(|(_, rest)| rest.len())?;
                 self.month = u32::try_from(index + 1).ok();
                 Some(rest)
@@ -236,20 +236,20 @@ impl Parts {
                 let english = Locale::default().names();
                 let lists = [names, english].map(|names| [&names.days, &names.short_days]);
                 let found = lists.into_iter().flatten();
-                let found = found.filter_map(|list| longest(text, list));
+                let found = found.filter_map(|list| longest_name(text, list));
                 Some(found.min_by_key(|(_, rest)| rest.len())?.1)
             }
             'a' => {
                 let english = &Locale::default().names().halves;
                 let mut lists = [&names.halves, english].into_iter();
-                let (index, rest) = lists.find_map(|list| longest(text, list))?;
+                let (index, rest) = lists.find_map(|list| longest_name(text, list))?;
                 self.afternoon = index == 1;
                 Some(rest)
             }
             'G' => {
                 let english = &Locale::default().names().eras;
                 let mut lists = [&names.eras, english].into_iter();
-                let (index, rest) = lists.find_map(|list| longest(text, list))?;
+                let (index, rest) = lists.find_map(|list| longest_name(text, list))?;
                 self.before_christ = index == 0;
                 Some(rest)
             }
@@ -262,7 +262,7 @@ impl Parts {
     }
 
     fn date(self) -> Option<Date> {
-        let timed = self.hour.is_some() || self.half_hour.is_some() || self.minute.is_some();
+        let has_time = self.hour.is_some() || self.half_hour.is_some() || self.minute.is_some();
         let year = self.year.unwrap_or(1970);
         let year = if self.before_christ { 1 - year } else { year };
         let day = match self.ordinal {
@@ -282,13 +282,13 @@ impl Parts {
         Some(Date {
             local: day.and_time(time),
             offset: self.offset,
-            timed,
+            has_time,
         })
     }
 }
 
 /// Returns the index of the longest name at the start of a text, ignoring case, and the rest.
-fn longest<'t>(text: &'t str, names: &[&str]) -> Option<(usize, &'t str)> {
+fn longest_name<'t>(text: &'t str, names: &[&str]) -> Option<(usize, &'t str)> {
     let found = names.iter().enumerate().filter_map(|(index, name)| {
         let mut rest = text.chars();
         let same = name.chars().all(|wanted| {
@@ -301,7 +301,7 @@ fn longest<'t>(text: &'t str, names: &[&str]) -> Option<(usize, &'t str)> {
 }
 
 /// Returns the year nearest to today for a two-digit year.
-fn near(year: i32) -> i32 {
+fn nearest_century(year: i32) -> i32 {
     let today = Utc::now().year();
     let century = today - today.rem_euclid(100);
     let year = century + year;

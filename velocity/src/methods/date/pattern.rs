@@ -5,7 +5,7 @@ use crate::locale::Names;
 /// Letters with a meaning.
 const LETTERS: &str = "GyYMLwWDdFEuaHkKhmsSzZX";
 /// Additional letters in CLDR patterns: part of the day, and day of the week.
-const OF_CLDR: &str = "Bc";
+const CLDR_LETTERS: &str = "Bc";
 /// Maximum length of a pattern, in bytes.
 pub(crate) const MAX_PATTERN_BYTES: usize = 500;
 
@@ -119,8 +119,8 @@ impl Style {
     }
 
     /// Returns the tokens in a language. A date without a time of day prints none.
-    pub(super) fn tokens(self, timed: bool, names: &Names) -> Vec<Token> {
-        match (self.date, self.time && (timed || !self.date)) {
+    pub(super) fn tokens(self, has_time: bool, names: &Names) -> Vec<Token> {
+        match (self.date, self.time && (has_time || !self.date)) {
             (true, true) => Style::both(self, self, names),
             (true, false) => of_cldr(names.dates.get(self.length).unwrap_or(&"")),
             _ => of_cldr(names.times.get(self.length).unwrap_or(&"")),
@@ -145,7 +145,7 @@ impl Style {
 }
 
 fn of_cldr(pattern: &str) -> Vec<Token> {
-    read(pattern, OF_CLDR).unwrap_or_default()
+    read(pattern, CLDR_LETTERS).unwrap_or_default()
 }
 
 /// Checks a style or pattern independently of a date.
@@ -157,7 +157,7 @@ pub(crate) fn checked(pattern: &str) -> Result<(), String> {
 }
 
 /// Returns a likely mistake in a valid pattern, and a hint.
-pub(crate) fn doubtful(pattern: &str) -> Option<(&'static str, &'static str)> {
+pub(crate) fn find_likely_mistake(pattern: &str) -> Option<(&'static str, &'static str)> {
     if Style::named(pattern).is_some() {
         return None;
     }

@@ -8,17 +8,22 @@ use crate::runtime::Tool;
 pub(crate) struct Method {
     pub(crate) name: &'static str,
     /// Minimum and maximum number of arguments.
-    pub(crate) least: usize,
-    pub(crate) most: usize,
+    pub(crate) min_arguments: usize,
+    pub(crate) max_arguments: usize,
     /// The arguments, for hints: `it takes …`.
     pub(crate) takes: &'static str,
 }
 
-const fn method(name: &'static str, least: usize, most: usize, takes: &'static str) -> Method {
+const fn method(
+    name: &'static str,
+    min_arguments: usize,
+    max_arguments: usize,
+    takes: &'static str,
+) -> Method {
     Method {
         name,
-        least,
-        most,
+        min_arguments,
+        max_arguments,
         takes,
     }
 }
@@ -80,7 +85,7 @@ const NUMBER: &[Method] = &[
     method("toNumber", 1, 1, "a number"),
 ];
 
-const ADDING: &str = "a date, an amount, and optional patterns for reading and printing";
+const ADD_ARGUMENTS: &str = "a date, an amount, and optional patterns for reading and printing";
 
 const DATE: &[Method] = &[
     method(
@@ -122,11 +127,11 @@ const DATE: &[Method] = &[
     method("currentTimeStamp", 0, 0, "no arguments"),
     method("formatDate", 2, 2, "a pattern, and a date"),
     method("formatInContactTimezone", 2, 2, "a pattern, and a date"),
-    method("addYears", 2, 4, ADDING),
-    method("addMonths", 2, 4, ADDING),
-    method("addDays", 2, 4, ADDING),
-    method("addHours", 2, 4, ADDING),
-    method("addMinutes", 2, 4, ADDING),
+    method("addYears", 2, 4, ADD_ARGUMENTS),
+    method("addMonths", 2, 4, ADD_ARGUMENTS),
+    method("addDays", 2, 4, ADD_ARGUMENTS),
+    method("addHours", 2, 4, ADD_ARGUMENTS),
+    method("addMinutes", 2, 4, ADD_ARGUMENTS),
     method(
         "diff",
         3,
@@ -137,7 +142,7 @@ const DATE: &[Method] = &[
 ];
 
 /// Methods of a date that a tool has parsed.
-pub(crate) const OF_DATES: [&str; 5] = ["getTime", "before", "after", "compareTo", "toString"];
+pub(crate) const DATE_METHODS: [&str; 5] = ["getTime", "before", "after", "compareTo", "toString"];
 
 /// Returns the methods of a tool.
 pub(crate) fn methods(tool: Tool) -> &'static [Method] {
@@ -205,7 +210,7 @@ pub(crate) fn is_field(name: &str) -> bool {
 
 /// Tools of Velocity that are not available here: the name, some of its methods, and the
 /// alternative.
-pub(crate) const ELSEWHERE: &[(&str, &[&str], &str)] = &[
+pub(crate) const UNAVAILABLE_TOOLS: &[(&str, &[&str], &str)] = &[
     (
         "alternator",
         &["make", "auto", "manual"],

@@ -199,7 +199,7 @@ impl<'c> Renderer<'c> {
         pos: Pos,
     ) -> Answer<'c> {
         let pattern = self.text(pattern, pos)?;
-        self.built(pattern.len().min(LETTER_WORK * 10) * LETTER_WORK, pos)?;
+        self.charge_text(pattern.len().min(LETTER_WORK * 10) * LETTER_WORK, pos)?;
         let names = locale.names();
         if let Some(style) = Style::named(&pattern) {
             return Ok(Some(Val::text(date.in_style(style, names))));

@@ -17,7 +17,7 @@ impl<'c> Renderer<'c> {
         };
         let text = self.text(value, pos)?;
         // The longest replacement is six times as long.
-        self.built(text.len().saturating_mul(6), pos)?;
+        self.charge_text(text.len().saturating_mul(6), pos)?;
         let mut out = String::with_capacity(text.len());
         match name {
             "raw" | "none" => return Ok(Some(Val::Markup(text))),

@@ -29,7 +29,7 @@ impl<'c> Renderer<'c> {
             return Ok(None);
         };
         let missing = |value: &Val<'c>| matches!(value, Val::Null | Val::Nothing);
-        let answer = if !(method.least..=method.most).contains(&arguments.len())
+        let answer = if !(method.min_arguments..=method.max_arguments).contains(&arguments.len())
             || arguments.iter().any(missing)
         {
             None

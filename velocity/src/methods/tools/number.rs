@@ -58,9 +58,9 @@ pub(super) fn checked(pattern: &str) -> Result<(), String> {
 }
 
 /// Returns true if a pattern has a comma where the author probably means a point.
-pub(super) fn groups_oddly(pattern: &str) -> bool {
+pub(super) fn has_unusual_grouping(pattern: &str) -> bool {
     NumberStyle::named(pattern).is_none()
-        && NumericPattern::read(pattern).is_ok_and(|pattern| pattern.groups_oddly())
+        && NumericPattern::read(pattern).is_ok_and(|pattern| pattern.has_unusual_grouping())
 }
 
 impl<'c> Renderer<'c> {
@@ -97,7 +97,7 @@ impl<'c> Renderer<'c> {
         if !number.is_finite() {
             return Ok(None);
         }
-        self.built(pattern.len().saturating_add(DIGITS_WORK), pos)?;
+        self.charge_text(pattern.len().saturating_add(DIGITS_WORK), pos)?;
         let text = match NumberStyle::named(&pattern) {
             Some(style) => style.format(number, locale),
             None => {

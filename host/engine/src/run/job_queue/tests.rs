@@ -9,7 +9,7 @@ use crate::committer::Committer;
 use crate::metrics::Metrics;
 use promoflow_model::clock::SystemClock;
 use promoflow_model::event::Event;
-use promoflow_store::{ConfigId, DueRun, RunId, Store};
+use promoflow_store::{ConfigVersion, DueRun, RunId, Store};
 use promoflow_store_sqlite::SqliteStore;
 
 /// Creates jobs.
@@ -34,29 +34,29 @@ impl Jobs {
     fn run(&self, workflow: i64, id: i64) -> Job {
         let run = DueRun {
             id: RunId(id),
-            workflow: WorkflowRow(workflow),
-            config: ConfigId(1),
+            workflow: WorkflowVersionId(workflow),
+            config: ConfigVersion(1),
             segment: 0,
             step: 0,
             attempt: 0,
-            troubles: Vec::new(),
+            retry_states: Vec::new(),
             data: serde_json::Map::new(),
             set: BTreeSet::new(),
             key: String::new(),
             visits: HashMap::new(),
             resumed: None,
         };
-        Job::new(Task::Run(Box::new(run)), self.committer.announce())
+        Job::new(Task::Run(Box::new(run)), self.committer.reserve())
     }
 
     fn event(&self, kind: &str) -> Job {
         let event = Box::new(Event::new(kind, "ann"));
         let answer = Box::new(|_| ());
-        Job::new(Task::Event { event, answer }, self.committer.announce())
+        Job::new(Task::Event { event, answer }, self.committer.reserve())
     }
 }
 
-fn of(job: &Job) -> (i64, i64) {
+fn ids_of(job: &Job) -> (i64, i64) {
     match &job.task {
         Task::Run(run) => (run.workflow.0, run.id.0),
         Task::Event { .. } => (0, 0),
@@ -65,21 +65,21 @@ fn of(job: &Job) -> (i64, i64) {
 
 /// Runs a job of this workflow that takes long.
 fn slow(queue: &JobQueue, jobs: &Jobs, workflow: i64) {
-    queue.put(jobs.run(workflow, 0)).ok().unwrap();
-    let (_, turn) = queue.take().unwrap();
-    let began = Instant::now().checked_sub(SLOW).unwrap();
-    queue.done(Turn { began, ..turn });
+    queue.push(jobs.run(workflow, 0)).ok().unwrap();
+    let (_, ticket) = queue.take().unwrap();
+    let began = Instant::now().checked_sub(SLOW_JOB).unwrap();
+    queue.done(JobTicket { began, ..ticket });
 }
 
 #[test]
 fn serves_sub_queues_round_robin() {
     let (jobs, queue) = (Jobs::new(), JobQueue::new(2));
     for id in 0..100 {
-        queue.put(jobs.run(1, id)).ok().unwrap();
+        queue.push(jobs.run(1, id)).ok().unwrap();
     }
-    queue.put(jobs.run(2, 7)).ok().unwrap();
-    queue.put(jobs.event("x")).ok().unwrap();
-    let taken: Vec<_> = (0..5).map(|_| of(&queue.take().unwrap().0)).collect();
+    queue.push(jobs.run(2, 7)).ok().unwrap();
+    queue.push(jobs.event("x")).ok().unwrap();
+    let taken: Vec<_> = (0..5).map(|_| ids_of(&queue.take().unwrap().0)).collect();
     assert_eq!(taken, [(1, 0), (2, 7), (0, 0), (1, 1), (1, 2)]);
 }
 
@@ -89,18 +89,18 @@ fn slow_sub_queues_leave_one_worker_to_others() {
     slow(&queue, &jobs, 1);
     slow(&queue, &jobs, 2);
     for id in 0..5 {
-        queue.put(jobs.run(1, id)).ok().unwrap();
-        queue.put(jobs.run(2, id)).ok().unwrap();
+        queue.push(jobs.run(1, id)).ok().unwrap();
+        queue.push(jobs.run(2, id)).ok().unwrap();
     }
     assert_eq!(queue.full_workflows().unwrap().len(), 2);
     let held: Vec<_> = (0..2).map(|_| queue.take().unwrap()).collect();
-    queue.put(jobs.run(3, 9)).ok().unwrap();
-    assert_eq!(of(&queue.take().unwrap().0), (3, 9));
+    queue.push(jobs.run(3, 9)).ok().unwrap();
+    assert_eq!(ids_of(&queue.take().unwrap().0), (3, 9));
     // A slow sub-queue is served again when one of its jobs ends.
     thread::scope(|scope| {
-        let next = scope.spawn(|| of(&queue.take().unwrap().0).0);
-        for (_, turn) in held {
-            queue.done(turn);
+        let next = scope.spawn(|| ids_of(&queue.take().unwrap().0).0);
+        for (_, ticket) in held {
+            queue.done(ticket);
         }
         assert!(matches!(next.join().unwrap(), 1 | 2));
     });
@@ -117,29 +117,32 @@ fn slow_sub_queues_leave_one_worker_to_others() {
 fn reserve_takes_unserved_jobs_and_late_events_are_returned() {
     let (jobs, queue) = (Jobs::new(), JobQueue::new(1));
     slow(&queue, &jobs, 4);
-    queue.put(jobs.run(1, 0)).ok().unwrap();
+    queue.push(jobs.run(1, 0)).ok().unwrap();
     let (_, _held) = queue.take().unwrap();
-    queue.put(jobs.run(1, 1)).ok().unwrap();
-    queue.put(jobs.run(4, 2)).ok().unwrap();
-    queue.put(jobs.run(2, 3)).ok().unwrap();
+    queue.push(jobs.run(1, 1)).ok().unwrap();
+    queue.push(jobs.run(4, 2)).ok().unwrap();
+    queue.push(jobs.run(2, 3)).ok().unwrap();
     let (job, _) = queue.take_for_reserve().unwrap();
-    assert_eq!(of(&job), (2, 3));
+    assert_eq!(ids_of(&job), (2, 3));
     let began = Instant::now();
-    queue.put(jobs.event("x")).ok().unwrap();
-    queue.put(jobs.event("x")).ok().unwrap();
+    queue.push(jobs.event("x")).ok().unwrap();
+    queue.push(jobs.event("x")).ok().unwrap();
     assert_eq!(queue.take_late_events().unwrap().len(), 2);
     assert!(began.elapsed() >= LATE_EVENT);
     assert_eq!(queue.len(), 2);
     // After a worker has just served the sub-queue, its events wait longer.
-    let line = Line {
-        taken: Some(Instant::now()),
-        ..Line::default()
+    let sub_queue = SubQueue {
+        last_taken: Some(Instant::now()),
+        ..SubQueue::default()
     };
-    assert_eq!(line.patience(Instant::now()), LATEST_EVENT);
-    assert_eq!(line.patience(Instant::now() + LATE_EVENT), LATE_EVENT);
+    assert_eq!(sub_queue.max_event_wait(Instant::now()), LATEST_EVENT);
+    assert_eq!(
+        sub_queue.max_event_wait(Instant::now() + LATE_EVENT),
+        LATE_EVENT
+    );
     queue.close();
     assert!(queue.take_for_reserve().is_none() && queue.take_late_events().is_none());
-    assert!(queue.put(jobs.event("x")).is_err());
+    assert!(queue.push(jobs.event("x")).is_err());
 }
 
 #[test]
@@ -150,9 +153,9 @@ fn delivers_each_job_once_between_many_threads() {
             .map(|_| {
                 scope.spawn(|| {
                     let mut taken = Vec::new();
-                    while let Some((job, turn)) = queue.take() {
-                        taken.push(of(&job).1);
-                        queue.done(turn);
+                    while let Some((job, ticket)) = queue.take() {
+                        taken.push(ids_of(&job).1);
+                        queue.done(ticket);
                     }
                     taken
                 })
@@ -161,7 +164,7 @@ fn delivers_each_job_once_between_many_threads() {
         let givers: Vec<_> = (0..4_i64)
             .map(|giver| {
                 let (queue, jobs) = (&queue, &jobs);
-                let put = move |n| queue.put(jobs.run(n % 7, giver * 500 + n)).is_ok();
+                let put = move |n| queue.push(jobs.run(n % 7, giver * 500 + n)).is_ok();
                 scope.spawn(move || (0..500_i64).all(put))
             })
             .collect();

@@ -15,7 +15,7 @@ const DAY: i64 = 86_400_000;
 
 /// An operation on a code group.
 #[derive(Clone, Debug)]
-enum Deed {
+enum Operation {
     /// A segment claims a code that lasts for this many days.
     Take(u32),
     /// A staged segment is discarded.
@@ -31,18 +31,18 @@ enum Deed {
     Refresh,
 }
 
-fn deeds() -> impl Strategy<Value = Vec<Deed>> {
+fn operations() -> impl Strategy<Value = Vec<Operation>> {
     let index = any::<prop::sample::Index>;
-    let deed = prop_oneof![
-        8 => (0_u32..4).prop_map(Deed::Take),
-        3 => index().prop_map(Deed::GiveBack),
-        3 => index().prop_map(Deed::Commit),
-        1 => (index(), any::<bool>()).prop_map(|(index, done)| Deed::Forget(index, done)),
-        1 => prop::collection::vec(-1_i64..8, 1..24).prop_map(Deed::Upload),
-        1 => (-2 * DAY..2 * DAY).prop_map(Deed::Tick),
-        1 => Just(Deed::Refresh),
+    let operation = prop_oneof![
+        8 => (0_u32..4).prop_map(Operation::Take),
+        3 => index().prop_map(Operation::GiveBack),
+        3 => index().prop_map(Operation::Commit),
+        1 => (index(), any::<bool>()).prop_map(|(index, done)| Operation::Forget(index, done)),
+        1 => prop::collection::vec(-1_i64..8, 1..24).prop_map(Operation::Upload),
+        1 => (-2 * DAY..2 * DAY).prop_map(Operation::Tick),
+        1 => Just(Operation::Refresh),
     ];
-    prop::collection::vec(deed, 1..80)
+    prop::collection::vec(operation, 1..80)
 }
 
 /// Leases on a real store, next to the model.
@@ -58,8 +58,8 @@ struct Bench {
     uploaded: usize,
 }
 
-fn lane() -> Lane {
-    Lane {
+fn code_group() -> CodeGroup {
+    CodeGroup {
         code_type: "birthday".into(),
         discount: 10,
     }
@@ -102,8 +102,8 @@ impl Bench {
             .map(|(line, days)| NewCode {
                 line: line as u64,
                 code: format!("C{}", self.uploaded + line),
-                code_type: Some(lane().code_type),
-                discount: Some(lane().discount),
+                code_type: Some(code_group().code_type),
+                discount: Some(code_group().discount),
                 expires: Some(Timestamp(self.now + days * DAY)),
                 in_use: None,
             })
@@ -117,8 +117,13 @@ impl Bench {
         };
         let mut session = self.store.begin_upload(head, &now).unwrap();
         session.batch(&rows).unwrap();
-        session.finish(UploadEnd::whole(0, Timestamp(0))).unwrap();
-        let all = self.store.free_codes(&lane(), None, usize::MAX).unwrap();
+        session
+            .finish(UploadEnd::completed(0, Timestamp(0)))
+            .unwrap();
+        let all = self
+            .store
+            .available_codes(&code_group(), None, usize::MAX)
+            .unwrap();
         self.free = all
             .into_iter()
             .map(|one| (one.position, one.code))
@@ -143,8 +148,8 @@ impl Bench {
             expires: Timestamp::NEVER,
             id: -1,
         }];
-        match self.leases.take(&lane(), days, needed, &own).unwrap() {
-            Taken::Code(code) => {
+        match self.leases.take(&code_group(), days, needed, &own).unwrap() {
+            LeaseOutcome::Code(code) => {
                 prop_assert_eq!(Some(code.position), first);
                 prop_assert_eq!(self.free.remove(&code.position), Some(code.code.clone()));
                 self.staged.push(StagedClaim {
@@ -153,13 +158,13 @@ impl Bench {
                         visit: 1,
                         ordinal: 0,
                     },
-                    lane: lane(),
+                    code_group: code_group(),
                     code,
                     contact: "ann".into(),
                 });
             }
-            Taken::Exhausted => prop_assert!(first.is_none() && !on_the_way),
-            Taken::Contended => prop_assert!(first.is_none() && on_the_way),
+            LeaseOutcome::Exhausted => prop_assert!(first.is_none() && !on_the_way),
+            LeaseOutcome::Busy => prop_assert!(first.is_none() && on_the_way),
         }
         Ok(())
     }
@@ -189,22 +194,22 @@ impl Bench {
         self.free.insert(code.position, code.code);
     }
 
-    fn does(&mut self, deed: &Deed) -> Result<(), TestCaseError> {
-        match deed {
-            Deed::Take(days) => self.take(*days)?,
-            Deed::GiveBack(index) => {
+    fn apply(&mut self, operation: &Operation) -> Result<(), TestCaseError> {
+        match operation {
+            Operation::Take(days) => self.take(*days)?,
+            Operation::GiveBack(index) => {
                 if let Some(claim) = self.settled(index) {
                     self.give_back(&claim);
                     self.leases.give_back(&[claim]);
                 }
             }
-            Deed::Commit(index) => {
+            Operation::Commit(index) => {
                 if let Some(claim) = self.settled(index) {
                     self.delete(&claim);
                     self.leases.committed(&[claim]);
                 }
             }
-            Deed::Forget(index, done) => {
+            Operation::Forget(index, done) => {
                 if let Some(claim) = self.settled(index) {
                     if *done {
                         self.delete(&claim);
@@ -214,9 +219,9 @@ impl Bench {
                     self.leases.forget(&[claim]);
                 }
             }
-            Deed::Upload(lasting) => self.upload(lasting),
-            Deed::Tick(millis) => self.now += millis,
-            Deed::Refresh => self.leases.refresh().unwrap(),
+            Operation::Upload(lasting) => self.upload(lasting),
+            Operation::Tick(millis) => self.now += millis,
+            Operation::Refresh => self.leases.refresh().unwrap(),
         }
         Ok(())
     }
@@ -226,11 +231,11 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(48) })]
 
     #[test]
-    fn claims_return_the_first_available_code_that_lasts(deeds in deeds()) {
+    fn claims_return_the_first_available_code_that_lasts(operations in operations()) {
         let mut bench = Bench::new();
         bench.upload(&[0, 1, 2, 3, 3, 4, 5, 2, 1, 7, 3, 2, 2, 4, 4, 6, 1, 0, 5, 3]);
-        for deed in &deeds {
-            bench.does(deed)?;
+        for operation in &operations {
+            bench.apply(operation)?;
         }
         // At the end every available code is returned once.
         bench.now -= 10 * DAY;
@@ -249,13 +254,13 @@ fn a_returned_code_wakes_a_waiting_claim() {
     let (leases, needed) = (&bench.leases, bench.needed(0));
     let began = Instant::now();
     std::thread::scope(|scope| {
-        let waiting = scope.spawn(move || leases.take(&lane(), 0, needed, &[]));
+        let waiting = scope.spawn(move || leases.take(&code_group(), 0, needed, &[]));
         std::thread::sleep(Duration::from_millis(50));
         leases.give_back(std::slice::from_ref(&claim));
         let taken = waiting.join().unwrap().unwrap();
-        assert!(matches!(taken, Taken::Code(code) if code == claim.code));
+        assert!(matches!(taken, LeaseOutcome::Code(code) if code == claim.code));
     });
-    assert!(began.elapsed() < SETTLE, "the claim was not woken");
+    assert!(began.elapsed() < MAX_WAIT, "the claim was not woken");
 }
 
 #[test]
@@ -266,11 +271,14 @@ fn a_waiting_claim_is_exhausted_when_the_codes_are_committed() {
     let claim = bench.staged.remove(0);
     let (leases, needed) = (&bench.leases, bench.needed(0));
     std::thread::scope(|scope| {
-        let waiting = scope.spawn(move || leases.take(&lane(), 0, needed, &[]));
+        let waiting = scope.spawn(move || leases.take(&code_group(), 0, needed, &[]));
         std::thread::sleep(Duration::from_millis(20));
         bench.delete(&claim);
         leases.committed(std::slice::from_ref(&claim));
-        assert!(matches!(waiting.join().unwrap().unwrap(), Taken::Exhausted));
+        assert!(matches!(
+            waiting.join().unwrap().unwrap(),
+            LeaseOutcome::Exhausted
+        ));
     });
 }
 
@@ -280,8 +288,8 @@ fn a_claim_is_exhausted_if_its_own_segment_holds_the_last_code() {
     bench.upload(&[5]);
     bench.take(0).unwrap();
     let own = [bench.staged[0].code.position];
-    let taken = bench.leases.take(&lane(), 0, bench.needed(0), &own);
-    assert!(matches!(taken.unwrap(), Taken::Exhausted));
+    let taken = bench.leases.take(&code_group(), 0, bench.needed(0), &own);
+    assert!(matches!(taken.unwrap(), LeaseOutcome::Exhausted));
 }
 
 #[test]
@@ -289,18 +297,22 @@ fn bounds_the_cached_groups_and_windows() {
     let folder = tempfile::tempdir().unwrap();
     let store = Arc::new(SqliteStore::open(&folder.path().join("shop.db")).unwrap());
     let leases = Leases::new(store);
-    let lane = |number: usize| Lane {
+    let code_group = |number: usize| CodeGroup {
         code_type: format!("t{number}"),
         discount: 0,
     };
-    for number in 0..MOST_LANES + 10 {
-        let taken = leases.take(&lane(number), 0, Timestamp(1), &[]).unwrap();
-        assert!(matches!(taken, Taken::Exhausted));
+    for number in 0..MAX_GROUPS + 10 {
+        let taken = leases
+            .take(&code_group(number), 0, Timestamp(1), &[])
+            .unwrap();
+        assert!(matches!(taken, LeaseOutcome::Exhausted));
     }
     for days in 0..100 {
-        leases.take(&lane(0), days, Timestamp(1), &[]).unwrap();
+        leases
+            .take(&code_group(0), days, Timestamp(1), &[])
+            .unwrap();
     }
-    let book = leases.book();
-    assert!(book.lanes.len() <= MOST_LANES);
-    assert!(book.lanes[&lane(0)].windows.len() <= MOST_WINDOWS);
+    let table = leases.table();
+    assert!(table.code_groups.len() <= MAX_GROUPS);
+    assert!(table.code_groups[&code_group(0)].windows.len() <= MAX_WINDOWS);
 }

@@ -1,10 +1,10 @@
 //! Additional headers of an email.
 
 use super::Reader;
-use promoflow_document::{Content, Diagnostics, Node, shown};
+use promoflow_document::{Diagnostics, Node, NodeValue, quoted};
 
 /// Headers that Promoflow writes itself, or that determine the recipients.
-const OWN: &[&str] = &[
+const RESERVED: &[&str] = &[
     "bcc",
     "cc",
     "date",
@@ -22,7 +22,7 @@ const OWN: &[&str] = &[
     "to",
 ];
 /// Maximum number of headers.
-const MOST: usize = 20;
+const MAX_HEADERS: usize = 20;
 
 /// Reads the headers of a message: names, and single-line templates.
 pub(super) fn read(
@@ -30,7 +30,7 @@ pub(super) fn read(
     node: &Node,
     out: &mut Diagnostics,
 ) -> Option<Vec<(String, String)>> {
-    let Content::Mapping(entries) = &node.content else {
+    let NodeValue::Mapping(entries) = &node.content else {
         let hint = "write `headers: { X-Campaign: birthday }`".to_owned();
         out.error(
             node.at,
@@ -39,8 +39,12 @@ pub(super) fn read(
         );
         return None;
     };
-    if entries.len() > MOST {
-        out.error(node.at, format!("there are more than {MOST} headers"), None);
+    if entries.len() > MAX_HEADERS {
+        out.error(
+            node.at,
+            format!("there are more than {MAX_HEADERS} headers"),
+            None,
+        );
         return None;
     }
     let mut headers = Vec::with_capacity(entries.len());
@@ -48,14 +52,18 @@ pub(super) fn read(
         let name = entry.key.to_ascii_lowercase();
         let fault = if !is_name(&entry.key) {
             "is not a header name; expected 1–76 letters, digits and `-`"
-        } else if OWN.contains(&name.as_str()) || name.starts_with("content-") {
+        } else if RESERVED.contains(&name.as_str()) || name.starts_with("content-") {
             "is a header that Promoflow sets itself"
         } else {
             let value = reader.header(&entry.value, &entry.key, out);
             headers.extend(value.map(|value| (entry.key.clone(), value)));
             continue;
         };
-        out.error(entry.key_at, format!("{} {fault}", shown(&entry.key)), None);
+        out.error(
+            entry.key_at,
+            format!("{} {fault}", quoted(&entry.key)),
+            None,
+        );
     }
     Some(headers)
 }

@@ -2,16 +2,16 @@
 
 use std::path::Path;
 
-use super::super::files::{MAX_HTML_BYTES, leads_downwards};
+use super::super::files::{MAX_HTML_BYTES, is_within_folder};
 use super::Reader;
-use promoflow_document::{Diagnostics, Node, Position, shown, text};
+use promoflow_document::{Diagnostics, Node, Position, quoted, text};
 
 impl Reader<'_> {
     /// Reads the HTML file that the node refers to.
     pub(super) fn html_file(self, node: &Node, out: &mut Diagnostics) -> Option<String> {
         let path = text(node, "html-file", out)?;
-        if !leads_downwards(path) {
-            let fault = format!("{} is outside the message's folder", shown(path));
+        if !is_within_folder(path) {
+            let fault = format!("{} is outside the message's folder", quoted(path));
             let hint = "name a file in the message's folder or below, with `/` between folders";
             out.error(node.at, fault, Some(hint.into()));
             return None;
@@ -22,25 +22,29 @@ impl Reader<'_> {
                 let hint = "the path is relative to the message's file".to_owned();
                 out.error(
                     node.at,
-                    format!("cannot read {}: {error}", shown(path)),
+                    format!("cannot read {}: {error}", quoted(path)),
                     Some(hint),
                 );
                 return None;
             }
         };
         if bytes.len() > MAX_HTML_BYTES {
-            let fault = format!("{} is larger than {MAX_HTML_BYTES} bytes", shown(path));
+            let fault = format!("{} is larger than {MAX_HTML_BYTES} bytes", quoted(path));
             out.error(node.at, fault, None);
             return None;
         }
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
         let Ok(html) = str::from_utf8(bytes) else {
             let hint = "save it as UTF-8".to_owned();
-            out.error(node.at, format!("{} is not UTF-8", shown(path)), Some(hint));
+            out.error(
+                node.at,
+                format!("{} is not UTF-8", quoted(path)),
+                Some(hint),
+            );
             return None;
         };
         if html.trim().is_empty() {
-            out.error(node.at, format!("{} is empty", shown(path)), None);
+            out.error(node.at, format!("{} is empty", quoted(path)), None);
             return None;
         }
         if let Err(fault) = self.templates.depends_on_data(html) {
@@ -49,7 +53,7 @@ impl Reader<'_> {
                 line: place(fault.line),
                 column: place(fault.column),
             };
-            out.error_in(beside(self.file, path), at, fault.message, None);
+            out.error_in(sibling_path(self.file, path), at, fault.message, None);
             return None;
         }
         Some(html.to_owned())
@@ -58,7 +62,7 @@ impl Reader<'_> {
 
 /// Returns the path of a file next to the message file, relative to the same folder as the message
 /// file's own path.
-pub fn beside(file: &str, path: &str) -> String {
+pub fn sibling_path(file: &str, path: &str) -> String {
     match Path::new(file).parent() {
         Some(parent) => parent.join(path).display().to_string(),
         None => path.to_owned(),

@@ -2,9 +2,9 @@
 
 use super::super::definition::Parts;
 use super::super::mailbox::looks_like_mailbox;
-use super::super::web_address::{self, Use};
+use super::super::url::{self, UrlPurpose};
 use super::Reader;
-use promoflow_document::{Diagnostics, Fields, Node, Scalar, check_template, shown, text};
+use promoflow_document::{Diagnostics, Fields, Node, Scalar, check_template, quoted, text};
 
 /// The keys of parts.
 pub(super) const KEYS: [&str; 11] = [
@@ -25,7 +25,7 @@ pub(super) const KEYS: [&str; 11] = [
 /// 998.
 const MAX_LINE_CHARS: usize = 500;
 /// Maximum length of a URL, in characters: what browsers support.
-const MAX_ADDRESS_CHARS: usize = 2000;
+const MAX_URL_CHARS: usize = 2000;
 
 impl Reader<'_> {
     /// Reads the parts of a mapping, without the invalid ones.
@@ -40,7 +40,7 @@ impl Reader<'_> {
         };
         let address = |key, purpose, out: &mut Diagnostics| {
             let node = fields.get(key)?;
-            self.address(node, key, purpose, out)
+            self.url(node, key, purpose, out)
         };
         Parts {
             from: mailbox("from", out),
@@ -52,8 +52,8 @@ impl Reader<'_> {
                 .get("text")
                 .and_then(|node| self.body(node, "text", out)),
             html: self.html(fields, out),
-            image: address("image", Use::Picture, out),
-            link: address("link", Use::Link, out),
+            image: address("image", UrlPurpose::Image, out),
+            link: address("link", UrlPurpose::Link, out),
             button: line("button", out),
         }
     }
@@ -85,7 +85,7 @@ impl Reader<'_> {
         let (mailbox, depends) = self.line(node, key, MAX_LINE_CHARS, out)?;
         // The output of references is checked when the message is rendered.
         if email && !depends && !looks_like_mailbox(&mailbox) {
-            let fault = format!("{} is not a mailbox", shown(&mailbox));
+            let fault = format!("{} is not a mailbox", quoted(&mailbox));
             let hint = "write `shop@example.com` or `Shop <shop@example.com>`; put a name with a comma or a bracket in double quotes";
             out.error(node.at, fault, Some(hint.to_owned()));
             return None;
@@ -98,18 +98,18 @@ impl Reader<'_> {
         self,
         node: &Node,
         key: &str,
-        most: usize,
+        max_chars: usize,
         out: &mut Diagnostics,
     ) -> Option<(String, bool)> {
-        let line = words(node, key, out)?;
-        cut(node, key, out);
+        let line = display_text(node, key, out)?;
+        warn_cut_off(node, key, out);
         let depends = check_template(node, self.templates, out)?;
         let fault = if line.trim().is_empty() {
             format!("`{key}` is empty")
         } else if line.chars().any(char::is_control) {
             format!("`{key}` must be one line, without tabs or other control characters")
-        } else if line.chars().count() > most {
-            format!("`{key}` has more than {most} characters")
+        } else if line.chars().count() > max_chars {
+            format!("`{key}` has more than {max_chars} characters")
         } else {
             return Some((line.to_owned(), depends));
         };
@@ -118,8 +118,8 @@ impl Reader<'_> {
     }
 
     fn body(self, node: &Node, key: &str, out: &mut Diagnostics) -> Option<String> {
-        let body = words(node, key, out)?;
-        cut(node, key, out);
+        let body = display_text(node, key, out)?;
+        warn_cut_off(node, key, out);
         check_template(node, self.templates, out)?;
         if body.trim().is_empty() {
             out.error(node.at, format!("`{key}` is empty"), None);
@@ -129,17 +129,17 @@ impl Reader<'_> {
     }
 
     /// Reads a URL template.
-    fn address(
+    fn url(
         self,
         node: &Node,
         key: &str,
-        purpose: Use,
+        purpose: UrlPurpose,
         out: &mut Diagnostics,
     ) -> Option<String> {
-        let (address, depends) = self.line(node, key, MAX_ADDRESS_CHARS, out)?;
+        let (address, depends) = self.line(node, key, MAX_URL_CHARS, out)?;
         // The output of references is checked when the message is rendered.
-        if !depends && let Err(expected) = web_address::check(&address, purpose) {
-            let fault = format!("{} is not a valid address for `{key}`", shown(&address));
+        if !depends && let Err(expected) = url::check(&address, purpose) {
+            let fault = format!("{} is not a valid address for `{key}`", quoted(&address));
             out.error(node.at, fault, Some(expected.to_owned()));
             return None;
         }
@@ -148,9 +148,9 @@ impl Reader<'_> {
 }
 
 /// Reads a text for people, which may begin with a bracket.
-fn words<'n>(node: &'n Node, key: &str, out: &mut Diagnostics) -> Option<&'n str> {
+fn display_text<'n>(node: &'n Node, key: &str, out: &mut Diagnostics) -> Option<&'n str> {
     if node.scalar().is_none() {
-        let fault = format!("expected text for {}, found {}", shown(key), node.kind());
+        let fault = format!("expected text for {}, found {}", quoted(key), node.kind());
         let hint = "put text that begins with a bracket in quotes, or write it below `|`";
         out.error(node.at, fault, Some(hint.to_owned()));
         return None;
@@ -159,8 +159,8 @@ fn words<'n>(node: &'n Node, key: &str, out: &mut Diagnostics) -> Option<&'n str
 }
 
 /// Warns about text that YAML ends at ` #`: text for people is hardly ever followed by a comment.
-fn cut(node: &Node, key: &str, out: &mut Diagnostics) {
-    if let Some(at) = node.scalar().and_then(Scalar::cut) {
+fn warn_cut_off(node: &Node, key: &str, out: &mut Diagnostics) {
+    if let Some(at) = node.scalar().and_then(Scalar::comment_start) {
         let warning = format!("`{key}` ends before the `#`: YAML reads the rest as a comment");
         let hint = "if it is part of the text, put the whole text in quotes, or write it below `|`";
         out.warning(at, warning, Some(hint.to_owned()));

@@ -4,7 +4,7 @@ use super::super::channel::ChannelKind;
 use promoflow_document::{Diagnostics, Fields};
 
 /// The keys that not all channels support.
-const PARTICULAR: [&str; 10] = [
+const CHANNEL_SPECIFIC: [&str; 10] = [
     "reply-to",
     "subject",
     "preheader",
@@ -17,8 +17,8 @@ const PARTICULAR: [&str; 10] = [
     "button",
 ];
 
-/// Returns the keys of [`PARTICULAR`] that a channel supports.
-fn has(channel: ChannelKind) -> &'static [&'static str] {
+/// Returns the keys of [`CHANNEL_SPECIFIC`] that a channel supports.
+fn supported_keys(channel: ChannelKind) -> &'static [&'static str] {
     match channel {
         ChannelKind::Email => &[
             "reply-to",
@@ -35,21 +35,21 @@ fn has(channel: ChannelKind) -> &'static [&'static str] {
 }
 
 /// Rejects parts that the channel does not support.
-pub(super) fn refuse_others(channel: ChannelKind, fields: &Fields<'_>, out: &mut Diagnostics) {
-    let has = has(channel);
-    for entry in PARTICULAR
+pub(super) fn reject_unsupported(channel: ChannelKind, fields: &Fields<'_>, out: &mut Diagnostics) {
+    let has = supported_keys(channel);
+    for entry in CHANNEL_SPECIFIC
         .iter()
         .filter(|key| !has.contains(*key))
         .filter_map(|key| fields.entry(key))
     {
         let fault = format!("messages for {channel} do not support `{}`", entry.key);
-        let hint = instead(channel, &entry.key).to_owned();
+        let hint = replacement_hint(channel, &entry.key).to_owned();
         out.error(entry.key_at, fault, Some(hint));
     }
 }
 
 /// Suggests a replacement for an unsupported part.
-fn instead(channel: ChannelKind, key: &str) -> &'static str {
+fn replacement_hint(channel: ChannelKind, key: &str) -> &'static str {
     match (channel, key) {
         (_, "reply-to" | "headers") => "remove it: only emails have it",
         (ChannelKind::Email, "title") => "use `subject`",
@@ -63,18 +63,18 @@ fn instead(channel: ChannelKind, key: &str) -> &'static str {
 }
 
 /// Requires the parts that the channel needs.
-pub(super) fn complete(channel: ChannelKind, fields: &Fields<'_>, out: &mut Diagnostics) {
+pub(super) fn require_parts(channel: ChannelKind, fields: &Fields<'_>, out: &mut Diagnostics) {
     if channel == ChannelKind::Email {
         fields.require("subject", out);
     }
-    complete_body(channel, fields, out);
-    complete_button(channel, fields, out);
+    require_body(channel, fields, out);
+    require_button_and_link(channel, fields, out);
 }
 
 /// Requires text, or text or HTML in an email.
-pub(super) fn complete_body(channel: ChannelKind, fields: &Fields<'_>, out: &mut Diagnostics) {
+pub(super) fn require_body(channel: ChannelKind, fields: &Fields<'_>, out: &mut Diagnostics) {
     if channel == ChannelKind::Email {
-        complete_email(fields, out);
+        require_email_body(fields, out);
     } else {
         fields.require("text", out);
     }
@@ -86,7 +86,7 @@ fn has_html(fields: &Fields<'_>) -> bool {
         .any(|key| fields.get(key).is_some())
 }
 
-fn complete_email(fields: &Fields<'_>, out: &mut Diagnostics) {
+fn require_email_body(fields: &Fields<'_>, out: &mut Diagnostics) {
     if fields.get("text").is_none() && !has_html(fields) {
         let hint = "add `text`, `html` or `html-file`".to_owned();
         out.error(fields.at(), "the body is missing", Some(hint));
@@ -101,8 +101,12 @@ fn complete_email(fields: &Fields<'_>, out: &mut Diagnostics) {
 }
 
 /// Requires a button and its link to appear together.
-pub(super) fn complete_button(channel: ChannelKind, fields: &Fields<'_>, out: &mut Diagnostics) {
-    if !has(channel).contains(&"button") {
+pub(super) fn require_button_and_link(
+    channel: ChannelKind,
+    fields: &Fields<'_>,
+    out: &mut Diagnostics,
+) {
+    if !supported_keys(channel).contains(&"button") {
         return;
     }
     match (fields.entry("button"), fields.entry("link")) {

@@ -7,13 +7,13 @@ use super::super::files::MAX_HTML_BYTES;
 use super::*;
 use crate::message::SCHEMA;
 use crate::schema_check::{properties, violation};
-use promoflow_document::TemplateFault;
+use promoflow_document::TemplateError;
 
 /// A fake template engine: `#oops` is an error, and `$` a reference.
-fn templates(text: &str) -> Result<bool, TemplateFault> {
+fn templates(text: &str) -> Result<bool, TemplateError> {
     for (number, line) in text.split('\n').enumerate() {
         if let Some(byte) = line.find("#oops") {
-            return Err(TemplateFault {
+            return Err(TemplateError {
                 hint: None,
                 message: "unknown directive `#oops`".into(),
                 line: number + 1,
@@ -42,13 +42,13 @@ fn parsed(file: &str) -> Parsed<Message> {
 }
 
 /// Checks the exact diagnostics of a file.
-macro_rules! told {
-    ($($name:ident: $file:expr => $told:expr;)*) => { $(
+macro_rules! rejects {
+    ($($name:ident: $file:expr => $expected:expr;)*) => { $(
         #[test]
         fn $name() {
             let parsed = parsed(&$file);
-            let told: Vec<_> = parsed.diagnostics.iter().map(ToString::to_string).collect();
-            assert_eq!(told.join("\n"), $told);
+            let actual: Vec<_> = parsed.diagnostics.iter().map(ToString::to_string).collect();
+            assert_eq!(actual.join("\n"), $expected);
             assert!(parsed.has_errors());
         }
     )* };
@@ -67,7 +67,7 @@ fn viber(lines: &str) -> String {
     format!("message: m\nchannel: viber\ntext: t\n{lines}")
 }
 
-told! {
+rejects! {
     names_missing_keys:
         "subject: x" => "mail/m.yaml:1:1: the message lacks `message`
 mail/m.yaml:1:1: the message lacks `channel`";

@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use super::*;
 use crate::message::Unset;
 
-fn rendered(data: Json) -> Result<Content, RenderError> {
+fn rendered(data: Json) -> Result<RenderedMessage, RenderError> {
     let message = Message {
         id: "m".into(),
         channel: ChannelKind::Email,
@@ -27,7 +27,7 @@ fn rendered(data: Json) -> Result<Content, RenderError> {
     let Json::Object(data) = data else {
         unreachable!("an object")
     };
-    Prepared::new(message)
+    PreparedMessage::new(message)
         .unwrap()
         .render(&Values::new(&data, "ann"), &mut |_| None)
 }
@@ -52,14 +52,14 @@ fn values_inject_neither_headers_nor_markup() {
     );
 }
 
-fn hello() -> Prepared {
+fn hello() -> PreparedMessage {
     let message = json!({
         "id": "m", "channel": "email", "language": "en",
         "subject": "Hello %FIRSTNAME|friend%", "text": "A", "from": "shop@example.com",
         "html": "<p>%firstname|<b>friend</b>% %PC_x_1_7% %PC_x_1_7%</p>",
         "languages": [{ "language": "uk", "subject": "Вітаю, %FIRSTNAME|друже%", "text": "Б %PC_y_1_7|НІЧОГО%" }]
     });
-    Prepared::new(serde_json::from_value(message).unwrap()).unwrap()
+    PreparedMessage::new(serde_json::from_value(message).unwrap()).unwrap()
 }
 
 fn values(data: Json) -> Values {
@@ -130,7 +130,7 @@ fn claims_only_printed_codes() {
             "id": "m", "channel": "sms", "language": "en", "text": text,
             "languages": [{ "language": "uk", "text": "%PC_y_1_7|НІЧОГО%" }]
         });
-        Prepared::new(serde_json::from_value(message).unwrap()).unwrap()
+        PreparedMessage::new(serde_json::from_value(message).unwrap()).unwrap()
     };
     let taken = |text: &str, data: Json| {
         let mut taken = Vec::new();
@@ -163,7 +163,7 @@ fn claims_only_printed_codes() {
     );
 }
 
-fn button(data: Json) -> Result<Content, RenderError> {
+fn button(data: Json) -> Result<RenderedMessage, RenderError> {
     let message = Message {
         id: "m".into(),
         channel: ChannelKind::Viber,
@@ -182,7 +182,7 @@ fn button(data: Json) -> Result<Content, RenderError> {
     let Json::Object(data) = data else {
         unreachable!("an object")
     };
-    Prepared::new(message)
+    PreparedMessage::new(message)
         .unwrap()
         .render(&Values::new(&data, "ann"), &mut |_| None)
 }
@@ -210,7 +210,7 @@ fn inserts_the_unsubscribe_url_when_sending() {
         "html": "<a href=\"%UNSUBSCRIBE%\">$name</a>",
         "headers": [["X-Out", "<%UNSUBSCRIBE%>"]]
     });
-    let message = Prepared::new(serde_json::from_value(message).unwrap()).unwrap();
+    let message = PreparedMessage::new(serde_json::from_value(message).unwrap()).unwrap();
     // Text from values never matches the marker.
     let name = "%UNSUBSCRIBE% https://unsubscribe.invalid/0";
     let made = message
@@ -220,8 +220,9 @@ fn inserts_the_unsubscribe_url_when_sending() {
         .render(&values(json!({ "name": name })), &mut |_| None)
         .unwrap();
     assert_ne!(made.text, again.text);
-    let stored: Content = serde_json::from_value(serde_json::to_value(&made).unwrap()).unwrap();
-    let leaves = stored.unsubscribing_at(AT);
+    let stored: RenderedMessage =
+        serde_json::from_value(serde_json::to_value(&made).unwrap()).unwrap();
+    let leaves = stored.with_unsubscribe_url(AT);
     assert_eq!(leaves.subject.as_deref(), Some(AT));
     assert_eq!(leaves.text.unwrap(), format!("{name}: {AT}"));
     assert_eq!(leaves.headers[0].1, format!("<{AT}>"));
@@ -230,7 +231,10 @@ fn inserts_the_unsubscribe_url_when_sending() {
     assert_eq!(leaves.html.unwrap(), html);
     assert_eq!(leaves.unsubscribe, None);
     // Previews must not show a URL that works for everyone who has it.
-    assert_eq!(made.shown().text.unwrap(), format!("{name}: %UNSUBSCRIBE%"));
+    assert_eq!(
+        made.with_unsubscribe_tag().text.unwrap(),
+        format!("{name}: %UNSUBSCRIBE%")
+    );
     let preview = message.preview(values(json!({ "name": "Ann" })), None);
     assert_eq!(preview.unwrap().text.unwrap(), "Ann: %UNSUBSCRIBE%");
 }
@@ -240,9 +244,9 @@ fn accepts_the_unsubscribe_tag_as_a_link() {
     let message = json!({
         "id": "m", "channel": "viber", "text": "Hi", "button": "No more", "link": "%UNSUBSCRIBE%"
     });
-    let message = Prepared::new(serde_json::from_value(message).unwrap()).unwrap();
+    let message = PreparedMessage::new(serde_json::from_value(message).unwrap()).unwrap();
     let made = message.render(&values(json!({})), &mut |_| None).unwrap();
-    assert_eq!(made.unsubscribing_at(AT).link.as_deref(), Some(AT));
+    assert_eq!(made.with_unsubscribe_url(AT).link.as_deref(), Some(AT));
     let preview = message.preview(values(json!({})), None).unwrap();
     assert_eq!(preview.link.as_deref(), Some("%UNSUBSCRIBE%"));
 }
@@ -252,7 +256,7 @@ fn quotes_sender_names_from_values_if_necessary() {
     let from = |template: &str, shop: &str| {
         let message = json!({ "id": "m", "channel": "email", "subject": "s", "text": "t",
             "from": template, "replyTo": template });
-        let message = Prepared::new(serde_json::from_value(message).unwrap()).unwrap();
+        let message = PreparedMessage::new(serde_json::from_value(message).unwrap()).unwrap();
         let data = json!({ "shop": shop, "at": "shop", "ok": true });
         let made = message.render(&values(data), &mut |_| None);
         made.map(|content| {
@@ -307,12 +311,12 @@ fn rejects_mailboxes_that_values_make_invalid() {
     assert!(error.why.contains("not a mailbox"), "{error}");
 }
 
-fn sms(text: &str, unset: Unset) -> Prepared {
+fn sms(text: &str, unset: Unset) -> PreparedMessage {
     let message = json!({ "id": "m", "channel": "sms", "text": text, "unset": unset });
-    Prepared::new(serde_json::from_value(message).unwrap()).unwrap()
+    PreparedMessage::new(serde_json::from_value(message).unwrap()).unwrap()
 }
 
-fn text_of(prepared: &Prepared, values: &Values) -> String {
+fn text_of(prepared: &PreparedMessage, values: &Values) -> String {
     prepared
         .render(values, &mut |_| None)
         .unwrap()
@@ -379,12 +383,12 @@ fn encodes_tag_values_in_urls() {
         "link": "https://shop.example/?n=%NAME%&c=%PC_x_1_7%&u=%UNSUBSCRIBE%",
         "image": "%IMAGE%",
     });
-    let message = Prepared::new(serde_json::from_value(message).unwrap()).unwrap();
+    let message = PreparedMessage::new(serde_json::from_value(message).unwrap()).unwrap();
     let data = json!({ "name": "Tom & Jerry", "image": "https://i.example/a.png?s=1&t=2" });
     let content = message
         .render(&values(data.clone()), &mut |_| Some("A&B".into()))
         .unwrap();
-    let made = content.unsubscribing_at("https://shop.example/u/1?a=b");
+    let made = content.with_unsubscribe_url("https://shop.example/u/1?a=b");
     assert_eq!(made.text.unwrap(), "shop.example/?n=Tom%20%26%20Jerry");
     assert_eq!(made.button.unwrap(), "Tom & Jerry");
     assert_eq!(made.image.unwrap(), "https://i.example/a.png?s=1&t=2");

@@ -10,21 +10,23 @@ use crate::pool::{
     Calendar, DEFAULT_TYPE, DateFormat, MAX_CODE_CHARS, MAX_DISCOUNT, MAX_TYPE_CHARS, NewCode,
     ParseDateError,
 };
-use promoflow_tabular::{Table, UploadError, Value, exact, mistaken, readable, shorten};
+use promoflow_tabular::{
+    RowSchema, UploadError, Value, clean_exact, clean_readable, describe_non_value, shorten,
+};
 
 /// Maximum number of cached dates. Dates repeat from row to row and cost more to parse than the
 /// rest of the row. A full cache is cleared.
-const DATES: usize = 1024;
+const MAX_CACHED_DATES: usize = 1024;
 
 /// The longest date that is cached: with nanoseconds and an offset.
-const DATE_BYTES: usize = 40;
+const MAX_CACHED_DATE_BYTES: usize = 40;
 
 /// Number of digits that spreadsheets keep; they replace the rest by zeros.
 const SPREADSHEET_DIGITS: usize = 15;
 
 /// Values that a row, the call around it, or the options give.
 #[derive(Clone, Debug, Default)]
-pub struct Stated {
+pub struct PartialRow {
     code: Option<String>,
     code_type: Option<String>,
     discount: Option<u8>,
@@ -33,53 +35,56 @@ pub struct Stated {
 }
 
 /// Reads values and holds the defaults.
-pub struct Judge {
+pub struct CodeSchema {
     calendar: Calendar,
     date_format: Option<DateFormat>,
     dates: HashMap<String, Timestamp>,
-    fill: Stated,
+    defaults: PartialRow,
     /// The error for an ambiguous date, if there was one.
     ambiguous: Option<String>,
     /// At least one date had no known format.
-    is_date_unread: bool,
+    has_unknown_dates: bool,
     /// The number of codes that are numbers longer than spreadsheets keep, and how many of them end
     /// in zeros only.
     long_numbers: (u64, u64),
 }
 
-impl Judge {
+impl CodeSchema {
     /// Fails if a default is out of range.
-    pub(super) fn new(options: UploadOptions, calendar: Calendar) -> Result<Judge, UploadError> {
-        let fault = |field: Column| {
-            move |message| UploadError::Fill {
+    pub(super) fn new(
+        options: UploadOptions,
+        calendar: Calendar,
+    ) -> Result<CodeSchema, UploadError> {
+        let default_error = |field: Column| {
+            move |message| UploadError::DefaultValue {
                 field: field.name(),
                 message,
             }
         };
-        let fill_type = options.code_type.as_deref().map(read_type).transpose();
+        let default_type = options.code_type.as_deref().map(read_type).transpose();
         if let Some(discount) = options.discount {
-            read_discount(&discount.to_string()).map_err(fault(Column::Discount))?;
+            read_discount(&discount.to_string()).map_err(default_error(Column::Discount))?;
         }
-        let fill = Stated {
+        let defaults = PartialRow {
             code: None,
-            code_type: fill_type.map_err(fault(Column::Type))?,
+            code_type: default_type.map_err(default_error(Column::Type))?,
             discount: options.discount,
             expires: options.expires,
             in_use: options.in_use,
         };
-        Ok(Judge {
+        Ok(CodeSchema {
             calendar,
             date_format: options.date_format,
             dates: HashMap::new(),
-            fill,
+            defaults,
             ambiguous: None,
-            is_date_unread: false,
+            has_unknown_dates: false,
             long_numbers: (0, 0),
         })
     }
 
     fn read_date(&mut self, text: &str) -> Result<Timestamp, String> {
-        let text = &*exact(text);
+        let text = &*clean_exact(text);
         if text.is_empty() {
             return Ok(Timestamp::NEVER);
         }
@@ -91,14 +96,14 @@ impl Judge {
             .parse_expiry_as(text, self.date_format.as_ref());
         let date = read.map_err(|error| {
             match error {
-                ParseDateError::TwoReadings { .. } => self.ambiguous = Some(error.to_string()),
-                ParseDateError::NoDate(_) => self.is_date_unread = true,
+                ParseDateError::Ambiguous { .. } => self.ambiguous = Some(error.to_string()),
+                ParseDateError::NotADate(_) => self.has_unknown_dates = true,
             }
             error.to_string()
         })?;
         // A fraction of a second may have any number of digits; such a date is not worth caching.
-        if text.len() <= DATE_BYTES {
-            if self.dates.len() == DATES {
+        if text.len() <= MAX_CACHED_DATE_BYTES {
+            if self.dates.len() == MAX_CACHED_DATES {
                 self.dates.clear();
             }
             self.dates.insert(text.to_owned(), date);
@@ -117,9 +122,9 @@ impl Judge {
     }
 }
 
-impl Table for Judge {
+impl RowSchema for CodeSchema {
     type Column = Column;
-    type Stated = Stated;
+    type PartialRow = PartialRow;
     type Row = NewCode;
 
     const ROWS: &'static str = "promocodes";
@@ -144,21 +149,21 @@ impl Table for Judge {
     }
 
     fn suggested(&self, heading: &str) -> Option<Column> {
-        headings::suggested(heading).or_else(|| header::nearest_column(heading))
+        headings::suggested(heading).or_else(|| header::find_nearest_column(heading))
     }
 
     fn is_made_of_words(&self, text: &str) -> bool {
         headings::is_made_of_words(text)
     }
 
-    fn lacks(&self, columns: &[Option<Column>], header: &str) -> Option<(String, String)> {
+    fn missing_column(&self, columns: &[Option<Column>], header: &str) -> Option<(String, String)> {
         let message = || {
             format!("there is no `code` column in `{header}`; expected a header such as {HEADER}")
         };
         (!columns.contains(&Some(Column::Code))).then(|| ("code".to_owned(), message()))
     }
 
-    fn alone(&self) -> Option<Column> {
+    fn bare_column(&self) -> Option<Column> {
         Some(Column::Code)
     }
 
@@ -169,7 +174,7 @@ impl Table for Judge {
 
     fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        if self.is_date_unread {
+        if self.has_unknown_dates {
             warnings.push(
                 "some dates were not recognised: name their format, such as `--date-format \
                  DD.MM.YYYY` (over HTTP `dateFormat=DD.MM.YYYY`)"
@@ -190,19 +195,19 @@ impl Table for Judge {
         *column != Column::Code
     }
 
-    fn is_complete(stated: &Stated) -> bool {
+    fn is_complete(stated: &PartialRow) -> bool {
         stated.code_type.is_some()
             && stated.discount.is_some()
             && stated.expires.is_some()
             && stated.in_use.is_some()
     }
 
-    fn fill(&self) -> &Stated {
-        &self.fill
+    fn defaults(&self) -> &PartialRow {
+        &self.defaults
     }
 
-    fn or(stated: Stated, other: &Stated) -> Stated {
-        Stated {
+    fn merge(stated: PartialRow, other: &PartialRow) -> PartialRow {
+        PartialRow {
             code: stated.code,
             code_type: stated.code_type.or_else(|| other.code_type.clone()),
             discount: stated.discount.or(other.discount),
@@ -212,7 +217,7 @@ impl Table for Judge {
     }
 
     /// An empty text means the default.
-    fn read(&mut self, stated: &mut Stated, column: &Column, text: &str) -> Result<(), String> {
+    fn read(&mut self, stated: &mut PartialRow, column: &Column, text: &str) -> Result<(), String> {
         match column {
             Column::Code => stated.code = Some(self.read_code(text)?),
             Column::ExpirationDate => stated.expires = Some(self.read_date(text)?),
@@ -225,7 +230,7 @@ impl Table for Judge {
 
     fn read_value(
         &mut self,
-        stated: &mut Stated,
+        stated: &mut PartialRow,
         column: &Column,
         value: &Value<'_>,
     ) -> Result<(), String> {
@@ -248,10 +253,10 @@ impl Table for Judge {
     fn finish(
         &self,
         line: u64,
-        stated: Stated,
-        fill: &Stated,
+        stated: PartialRow,
+        defaults: &PartialRow,
     ) -> Result<NewCode, (&'static str, String)> {
-        let stated = Judge::or(stated, fill);
+        let stated = CodeSchema::merge(stated, defaults);
         match stated.code {
             Some(code) => Ok(NewCode {
                 line,
@@ -267,18 +272,18 @@ impl Table for Judge {
 }
 
 fn read_code(text: &str) -> Result<String, String> {
-    let code = exact(text);
+    let code = clean_exact(text);
     if code.is_empty() {
         return Err("the code is empty".to_owned());
     }
-    if let Some(what) = mistaken(&code) {
+    if let Some(what) = describe_non_value(&code) {
         return Err(format!("`{}` is not a code but {what}", shorten(&code)));
     }
     read_text(&code, "code", MAX_CODE_CHARS)
 }
 
 fn read_type(text: &str) -> Result<String, String> {
-    let code_type = readable(text);
+    let code_type = clean_readable(text);
     if code_type.is_empty() {
         return Ok(DEFAULT_TYPE.to_owned());
     }
@@ -307,7 +312,7 @@ fn read_text(text: &str, what: &str, most: usize) -> Result<String, String> {
 
 /// Reads an integer, optionally with a percent sign or a zero fraction: `10`, `10 %`, `10.0`.
 fn read_discount(text: &str) -> Result<u8, String> {
-    let text = exact(text);
+    let text = clean_exact(text);
     if text.is_empty() {
         return Ok(0);
     }
@@ -328,7 +333,7 @@ fn read_discount(text: &str) -> Result<u8, String> {
 }
 
 fn read_in_use(text: &str) -> Result<bool, String> {
-    let text = exact(text);
+    let text = clean_exact(text);
     let is = |words: [&str; 3]| words.iter().any(|word| word.eq_ignore_ascii_case(&text));
     if text.is_empty() || is(["false", "0", "no"]) {
         Ok(false)

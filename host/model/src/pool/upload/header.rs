@@ -57,7 +57,7 @@ impl Column {
 }
 
 /// Returns the column whose name is most similar.
-pub(super) fn nearest_column(text: &str) -> Option<Column> {
+pub(super) fn find_nearest_column(text: &str) -> Option<Column> {
     nearest(text, Column::ALL.map(Column::name).into_iter()).and_then(Column::named)
 }
 

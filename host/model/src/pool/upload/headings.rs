@@ -194,18 +194,20 @@ const ENDINGS: &[&str] = &[
 static KNOWN: LazyLock<HashMap<String, Column>> = LazyLock::new(|| index(HEADINGS));
 static SUGGESTED: LazyLock<HashMap<String, Column>> = LazyLock::new(|| index(SUGGESTIONS));
 static WORDS_FOLDED: LazyLock<Vec<Vec<char>>> = LazyLock::new(|| {
-    each(WORDS)
+    split_list(WORDS)
         .map(|word| fold(word).chars().collect())
         .collect()
 });
 
-static STEMS_FOLDED: LazyLock<Vec<String>> = LazyLock::new(|| each(STEMS).map(fold).collect());
-static ENDINGS_FOLDED: LazyLock<Vec<String>> = LazyLock::new(|| each(ENDINGS).map(fold).collect());
+static STEMS_FOLDED: LazyLock<Vec<String>> =
+    LazyLock::new(|| split_list(STEMS).map(fold).collect());
+static ENDINGS_FOLDED: LazyLock<Vec<String>> =
+    LazyLock::new(|| split_list(ENDINGS).map(fold).collect());
 
 fn index(table: &[(Column, &'static [&'static str])]) -> HashMap<String, Column> {
     let mut names = HashMap::new();
     for (column, headings) in table {
-        for heading in each(headings) {
+        for heading in split_list(headings) {
             names.entry(fold(heading)).or_insert(*column);
         }
     }
@@ -213,7 +215,7 @@ fn index(table: &[(Column, &'static [&'static str])]) -> HashMap<String, Column>
 }
 
 /// Splits a list into its names or words.
-pub(super) fn each(list: &'static [&'static str]) -> impl Iterator<Item = &'static str> {
+pub(super) fn split_list(list: &'static [&'static str]) -> impl Iterator<Item = &'static str> {
     list.iter().flat_map(|line| line.split(", "))
 }
 
@@ -261,7 +263,7 @@ mod tests {
     fn headings_are_unambiguous_and_have_no_digits() {
         let mut seen: HashMap<String, Column> = HashMap::new();
         for (column, headings) in HEADINGS {
-            for heading in each(headings) {
+            for heading in split_list(headings) {
                 let folded = fold(heading);
                 assert!(!folded.is_empty(), "{heading}");
                 assert!(!heading.contains(char::is_numeric), "{heading}");
@@ -332,7 +334,7 @@ mod tests {
         let docs = include_str!("../../../../../docs/uploads.md");
         for (title, table) in [("known", HEADINGS), ("suggested", SUGGESTIONS)] {
             for (column, headings) in table {
-                let names: Vec<&str> = each(headings).collect();
+                let names: Vec<&str> = split_list(headings).collect();
                 let row = format!("| `{}` | {} |", column.name(), names.join(", "));
                 assert!(
                     docs.contains(&row),

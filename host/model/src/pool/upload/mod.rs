@@ -17,7 +17,7 @@ use std::io::Read;
 
 pub(super) use header::HEADER;
 
-use self::fields::Judge;
+use self::fields::CodeSchema;
 use super::{Calendar, DateFormat, Row};
 use crate::clock::Timestamp;
 use promoflow_tabular::{CsvOptions, Format, Reader, UploadError};
@@ -45,16 +45,16 @@ pub struct UploadOptions {
 }
 
 /// The rows of an upload.
-pub struct UploadReader<R: Read>(Reader<R, Judge>);
+pub struct UploadReader<R: Read>(Reader<R, CodeSchema>);
 
 /// Opens an upload; fails like [`UploadReader::new`].
 pub fn open<R: Read>(
     reader: R,
     options: UploadOptions,
     calendar: Calendar,
-) -> Result<Reader<R, Judge>, UploadError> {
+) -> Result<Reader<R, CodeSchema>, UploadError> {
     let (format, csv) = (options.format, options.csv.clone());
-    Reader::new(reader, format, &csv, Judge::new(options, calendar)?)
+    Reader::new(reader, format, &csv, CodeSchema::new(options, calendar)?)
 }
 
 impl<R: Read> UploadReader<R> {

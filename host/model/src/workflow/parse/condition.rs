@@ -3,7 +3,7 @@
 use super::super::condition::{Condition, Test};
 use super::keys;
 use promoflow_document::{
-    Content, Diagnostics, Fields, Node, did_you_mean, entries, items, shown, text,
+    Diagnostics, Fields, Node, NodeValue, did_you_mean, entries, items, quoted, text,
 };
 
 /// Maximum length of a parameter name, in characters.
@@ -12,7 +12,7 @@ const MAX_PARAM_CHARS: usize = 100;
 /// Parses a condition: a test, `{ all: [...] }`, `{ any: [...] }`, or a list, of which all must
 /// hold.
 pub(super) fn read(node: &Node, out: &mut Diagnostics) -> Option<Condition> {
-    let Content::Mapping(keys) = &node.content else {
+    let NodeValue::Mapping(keys) = &node.content else {
         return several(node, "where", out).map(Condition::All);
     };
     let nests = |key: &str| key == keys::ALL || key == keys::ANY;
@@ -23,7 +23,7 @@ pub(super) fn read(node: &Node, out: &mut Diagnostics) -> Option<Condition> {
     for entry in entries(node, "a condition", out)? {
         let key = entry.key.as_str();
         if !nests(key) {
-            let message = format!("{} cannot be combined with `all` or `any`", shown(key));
+            let message = format!("{} cannot be combined with `all` or `any`", quoted(key));
             let hint = "make it an item of the `all` or `any` list".to_owned();
             out.error(entry.key_at, message, Some(hint));
         } else if condition.is_some() {
@@ -80,7 +80,7 @@ fn test(node: &Node, out: &mut Diagnostics) -> Option<Condition> {
         [_, second, ..] => {
             let message = format!(
                 "{} is a second test in the same condition",
-                shown(&second.key)
+                quoted(&second.key)
             );
             let hint = "write one list item per test".to_owned();
             out.error(second.key_at, message, Some(hint));
@@ -98,7 +98,7 @@ fn param(node: &Node, out: &mut Diagnostics) -> Option<String> {
     if (1..=MAX_PARAM_CHARS).contains(&name.chars().count()) {
         return Some(name.to_owned());
     }
-    let message = format!("{} is not a parameter name", shown(name));
+    let message = format!("{} is not a parameter name", quoted(name));
     out.error(
         node.at,
         message,
@@ -112,7 +112,7 @@ fn is(node: &Node, out: &mut Diagnostics) -> Option<Test> {
         "set" => Some(Test::Set),
         "empty" => Some(Test::Empty),
         other => {
-            let message = format!("expected set or empty for `is`, found {}", shown(other));
+            let message = format!("expected set or empty for `is`, found {}", quoted(other));
             let hint = did_you_mean(other, ["set", "empty"])
                 .unwrap_or_else(|| "use `equals` to compare with a value".into());
             out.error(node.at, message, Some(hint));

@@ -1,25 +1,25 @@
 //! Parses workflow files and reports every error.
 //!
 //! [`start`] reads what comes before the steps, [`steps`] the steps, [`with`] their parameters,
-//! [`otherwise`] the alternatives of a message, and [`ports`] the targets of ports; [`warnings`]
+//! [`alternatives`] the alternatives of a message, and [`ports`] the targets of ports; [`warnings`]
 //! reports likely mistakes in valid workflows.
 
+mod alternatives;
 mod condition;
 mod keys;
-mod otherwise;
 mod ports;
 mod start;
 mod steps;
 mod warnings;
 mod with;
 
-pub(super) use ports::Lead;
+pub(super) use ports::Edge;
 pub use steps::MAX_STEPS;
 
 use super::catalog::Catalog;
 use super::definition::Workflow;
 use promoflow_document::{
-    Content, Diagnostics, Fields, Node, Parsed, TemplateCheck, check_id, read, shown, text,
+    Diagnostics, Fields, Node, NodeValue, Parsed, TemplateCheck, check_id, quoted, read, text,
 };
 
 /// The context that steps are checked against.
@@ -48,7 +48,7 @@ pub fn parse(
         if items.iter().any(|other| other.id == workflow.id) {
             let message = format!(
                 "the workflow {} is defined twice in this file",
-                shown(&workflow.id)
+                quoted(&workflow.id)
             );
             out.error(
                 document.at,
@@ -104,7 +104,7 @@ fn workflow(node: &Node, context: Context<'_>, out: &mut Diagnostics) -> Option<
 }
 
 fn value<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
-    let Content::Mapping(entries) = &node.content else {
+    let NodeValue::Mapping(entries) = &node.content else {
         return None;
     };
     let entry = entries.iter().find(|entry| entry.key == key)?;
@@ -112,7 +112,7 @@ fn value<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
 }
 
 fn is_message(node: &Node) -> bool {
-    let Content::Mapping(entries) = &node.content else {
+    let NodeValue::Mapping(entries) = &node.content else {
         return false;
     };
     let has = |key: &str| entries.iter().any(|entry| entry.key == key);

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use super::super::definition::Target;
-use super::steps::{Draft, END};
-use promoflow_document::{Diagnostics, Entry, Position, entries, shown, text};
+use super::steps::{END, StepDraft};
+use promoflow_document::{Diagnostics, Entry, Position, entries, quoted, text};
 
 /// A port with its target.
-pub(in crate::workflow) struct Lead {
+pub(in crate::workflow) struct Edge {
     /// The port's name.
     pub(in crate::workflow) port: String,
     /// The target.
@@ -24,7 +24,7 @@ struct Steps<'n> {
 }
 
 /// Resolves the ports of each step, in the order of its block's description.
-pub(super) fn resolve(drafts: &[Draft<'_>], out: &mut Diagnostics) -> Vec<Vec<Lead>> {
+pub(super) fn resolve(drafts: &[StepDraft<'_>], out: &mut Diagnostics) -> Vec<Vec<Edge>> {
     let numbers: HashMap<&str, usize> = drafts
         .iter()
         .enumerate()
@@ -51,9 +51,9 @@ pub(super) fn resolve(drafts: &[Draft<'_>], out: &mut Diagnostics) -> Vec<Vec<Le
                 let target = match said {
                     Some((_, target, _)) => *target,
                     None if port.follows => next,
-                    None => Target::Nowhere,
+                    None => Target::Unconnected,
                 };
-                Lead {
+                Edge {
                     port: port.name.clone(),
                     target,
                     at: said.map(|(.., at)| *at),
@@ -66,7 +66,7 @@ pub(super) fn resolve(drafts: &[Draft<'_>], out: &mut Diagnostics) -> Vec<Vec<Le
 
 /// Reads the entries of `ports`.
 fn explicit<'d>(
-    draft: &Draft<'d>,
+    draft: &StepDraft<'d>,
     steps: &Steps<'_>,
     out: &mut Diagnostics,
 ) -> Vec<(&'d str, Target, Position)> {
@@ -96,8 +96,8 @@ fn target(entry: &Entry, steps: &Steps<'_>, out: &mut Diagnostics) -> Option<Tar
     }
     let message = format!(
         "the port {} leads to the unknown step {}",
-        shown(&entry.key),
-        shown(name)
+        quoted(&entry.key),
+        quoted(name)
     );
     let hint = out
         .did_you_mean(name, steps.names.iter().copied())
@@ -106,7 +106,7 @@ fn target(entry: &Entry, steps: &Steps<'_>, out: &mut Diagnostics) -> Option<Tar
     None
 }
 
-fn check_name(entry: &Entry, draft: &Draft<'_>, out: &mut Diagnostics) {
+fn check_name(entry: &Entry, draft: &StepDraft<'_>, out: &mut Diagnostics) {
     let Some(block) = &draft.block else { return };
     let names = || {
         block
@@ -119,7 +119,7 @@ fn check_name(entry: &Entry, draft: &Draft<'_>, out: &mut Diagnostics) {
         return;
     }
     let block = &block.description.name;
-    let message = format!("{} has no port {}", shown(block), shown(&entry.key));
+    let message = format!("{} has no port {}", quoted(block), quoted(&entry.key));
     let hint = out
         .did_you_mean(&entry.key, names())
         .unwrap_or_else(|| format!("its ports are {}", names().collect::<Vec<_>>().join(", ")));

@@ -3,7 +3,7 @@
 use super::super::definition::{Repeat, Start, Stop};
 use super::super::duration::parse_duration;
 use super::{condition, keys};
-use promoflow_document::{Content, Diagnostics, Entry, Fields, Node, did_you_mean, shown, text};
+use promoflow_document::{Diagnostics, Entry, Fields, Node, NodeValue, did_you_mean, quoted, text};
 
 /// Maximum length of an event type, in characters.
 const MAX_EVENT_CHARS: usize = 100;
@@ -58,7 +58,7 @@ fn event(node: &Node, out: &mut Diagnostics) -> Option<String> {
     }
     out.error(
         node.at,
-        format!("{} is not an event type", shown(event)),
+        format!("{} is not an event type", quoted(event)),
         Some(format!(
             "an event type has 1 to {MAX_EVENT_CHARS} characters and none of < ; ’ \\ / | \" ` ' ^ ? ! , >"
         )),
@@ -67,7 +67,7 @@ fn event(node: &Node, out: &mut Diagnostics) -> Option<String> {
 }
 
 fn repeat(node: &Node, out: &mut Diagnostics) -> Option<Repeat> {
-    if let Content::Mapping(_) = node.content {
+    if let NodeValue::Mapping(_) = node.content {
         let fields = Fields::read(node, "`repeat`", keys::REPEAT, out)?;
         let every = fields.require("every", out)?;
         let period = text(every, "every", out)?;
@@ -76,7 +76,7 @@ fn repeat(node: &Node, out: &mut Diagnostics) -> Option<Repeat> {
             _ => {
                 let message = format!(
                     "expected a duration such as 90s, 15m, 12h or 30d for `every`, found {}",
-                    shown(period)
+                    quoted(period)
                 );
                 out.error(every.at, message, None);
                 None
@@ -91,7 +91,7 @@ fn repeat(node: &Node, out: &mut Diagnostics) -> Option<Repeat> {
         Some("every-time") => Some(Repeat::EveryTime),
         Some("once") => Some(Repeat::Once),
         _ => {
-            let found = word.map_or_else(|| node.kind().to_owned(), shown);
+            let found = word.map_or_else(|| node.kind().to_owned(), quoted);
             let message = format!(
                 "expected every-time, once or {{ every: 30d }} for `repeat`, found {found}"
             );
@@ -108,7 +108,7 @@ fn boolean(node: &Node, key: &str, out: &mut Diagnostics) -> Option<bool> {
         return Some(truth);
     }
     let found = match scalar.filter(|scalar| !scalar.is_null()) {
-        Some(scalar) => shown(scalar.text()),
+        Some(scalar) => quoted(scalar.text()),
         None => node.kind().to_owned(),
     };
     out.error(

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use super::super::catalog::CatalogBlock;
 use super::super::definition::{ParamValue, Step};
-use super::super::flow;
+use super::super::graph_checks;
 use super::{Context, keys, ports, with};
-use promoflow_document::{Diagnostics, Fields, Node, Position, check_id, items, shown, text};
+use promoflow_document::{Diagnostics, Fields, Node, Position, check_id, items, quoted, text};
 
 /// Maximum number of steps in a workflow. People cannot follow a longer one, and each step is
 /// compared with the others.
@@ -16,7 +16,7 @@ pub const MAX_STEPS: usize = 500;
 pub(super) const END: &str = "end";
 
 /// A parsed step whose ports are not resolved yet.
-pub(super) struct Draft<'n> {
+pub(super) struct StepDraft<'n> {
     pub(super) at: Position,
     /// `None` if missing or invalid.
     pub(super) id: Option<&'n str>,
@@ -51,39 +51,39 @@ pub(super) fn read<'n>(
         .iter()
         .map(|item| draft(item, &mut seen, context, out))
         .collect();
-    let leads = ports::resolve(&drafts, out);
-    flow::refuse_cycles(&drafts_as_stops(&drafts), &leads, out);
+    let edges = ports::resolve(&drafts, out);
+    graph_checks::check_acyclic(&graph_nodes(&drafts), &edges, out);
     // With an invalid step or port, a step may seem unreachable that is not.
     if out.errors() == before {
-        flow::refuse_unreached(&drafts_as_stops(&drafts), &leads, out);
+        graph_checks::check_reachable(&graph_nodes(&drafts), &edges, out);
     }
     drafts
         .into_iter()
-        .zip(leads)
-        .map(|(draft, leads)| step(draft, leads))
+        .zip(edges)
+        .map(|(draft, edges)| step(draft, edges))
         .collect()
 }
 
-fn drafts_as_stops<'d>(drafts: &'d [Draft<'_>]) -> Vec<flow::Stop<'d>> {
+fn graph_nodes<'d>(drafts: &'d [StepDraft<'_>]) -> Vec<graph_checks::Node<'d>> {
     drafts
         .iter()
-        .map(|draft| flow::Stop {
+        .map(|draft| graph_checks::Node {
             at: draft.at,
             id: draft.id.unwrap_or("?"),
         })
         .collect()
 }
 
-fn step(draft: Draft<'_>, leads: Vec<ports::Lead>) -> Option<Step> {
+fn step(draft: StepDraft<'_>, edges: Vec<ports::Edge>) -> Option<Step> {
     let block = draft.block?;
     Some(Step {
         id: draft.id?.to_owned(),
         block: block.description.name.clone(),
         digest: block.digest,
         with: draft.with,
-        ports: leads
+        ports: edges
             .into_iter()
-            .map(|lead| (lead.port, lead.target))
+            .map(|edge| (edge.port, edge.target))
             .collect(),
     })
 }
@@ -93,8 +93,8 @@ fn draft<'n>(
     seen: &mut HashMap<&'n str, Position>,
     context: Context<'n>,
     out: &mut Diagnostics,
-) -> Draft<'n> {
-    let nothing = Draft {
+) -> StepDraft<'n> {
+    let nothing = StepDraft {
         at: node.at,
         id: None,
         block: None,
@@ -114,7 +114,7 @@ fn draft<'n>(
         Some(block) => with::read(&fields, block.description, context, out),
         None => Vec::new(),
     };
-    Draft {
+    StepDraft {
         id,
         block,
         with,
@@ -139,7 +139,7 @@ fn id<'n>(
         return None;
     }
     if let Some(first) = seen.get(id) {
-        let message = format!("duplicate step id {}", shown(id));
+        let message = format!("duplicate step id {}", quoted(id));
         let hint = format!("first used at {}:{}", first.line, first.column);
         out.error(node.at, message, Some(hint));
         return None;
@@ -156,8 +156,8 @@ fn block<'n>(
     let name = text(node, "block", out)?;
     let block = context.catalog.block(name);
     if block.is_none() {
-        if let Some(why) = context.catalog.why_missing(name) {
-            let message = format!("the block {} cannot be used: {why}", shown(name));
+        if let Some(why) = context.catalog.missing_reason(name) {
+            let message = format!("the block {} cannot be used: {why}", quoted(name));
             out.error(node.at, message, None);
             return None;
         }
@@ -167,7 +167,7 @@ fn block<'n>(
             .unwrap_or_else(|| "run `promoflow block list` to see the available blocks".into());
         out.error(
             node.at,
-            format!("unknown block {}", shown(name)),
+            format!("unknown block {}", quoted(name)),
             Some(hint),
         );
     }

@@ -1,24 +1,24 @@
 //! Files that the parser accepts and rejects. Each test shows a file and its exact diagnostics.
 
-mod faults;
-mod good;
+mod accepted;
 mod random;
+mod rejected;
 mod schema;
-mod warned;
+mod warnings;
 
 use super::parse;
 use crate::block::{Alternative, Carries, Description, Kind, Parameter, Port, Value};
 use crate::message::{ChannelKind, Message};
-use crate::pool::{Lane, LaneDoubt};
-use crate::workflow::{Catalog, CatalogBlock, CatalogMessage, Uses, Workflow};
-use promoflow_document::{Parsed, TemplateFault};
+use crate::pool::{CodeGroup, CodeGroupWarning};
+use crate::workflow::{Catalog, CatalogBlock, CatalogMessage, MessageNeeds, Workflow};
+use promoflow_document::{Parsed, TemplateError};
 
 /// The two standard blocks and three messages.
-struct Shop {
+struct TestCatalog {
     blocks: Vec<Description>,
 }
 
-impl Catalog for Shop {
+impl Catalog for TestCatalog {
     fn block(&self, name: &str) -> Option<CatalogBlock<'_>> {
         let description = self.blocks.iter().find(|block| block.name == name)?;
         Some(CatalogBlock {
@@ -41,16 +41,16 @@ impl Catalog for Shop {
         Some(CatalogMessage { channel })
     }
 
-    fn uses(&self, id: &str) -> Option<Uses> {
+    fn message_needs(&self, id: &str) -> Option<MessageNeeds> {
         let text = match id {
             "birthday-sms" => "Hi $firstNmae, $!total, $nme",
             _ => "",
         };
         let message = serde_json::json!({ "id": id, "channel": "sms", "text": text });
         let message: Message = serde_json::from_value(message).unwrap();
-        Some(Uses {
-            wants: message.wants(),
-            ..Uses::default()
+        Some(MessageNeeds {
+            template_references: message.template_references(),
+            ..MessageNeeds::default()
         })
     }
 
@@ -67,8 +67,8 @@ impl Catalog for Shop {
         vec!["firstName".to_owned()]
     }
 
-    fn lane_doubt(&self, lane: &Lane) -> Option<LaneDoubt> {
-        (lane.code_type == "Birthday").then(|| LaneDoubt {
+    fn code_group_warning(&self, code_group: &CodeGroup) -> Option<CodeGroupWarning> {
+        (code_group.code_type == "Birthday").then(|| CodeGroupWarning {
             why: "no codes".to_owned(),
             hint: "birthday".to_owned(),
         })
@@ -81,7 +81,7 @@ impl Catalog for Shop {
     }
 }
 
-fn shop() -> Shop {
+fn test_catalog() -> TestCatalog {
     let parameter = |name: &str, kind, required, default: Option<&str>| Parameter {
         name: name.into(),
         title: format!("the {name}"),
@@ -122,7 +122,7 @@ fn shop() -> Shop {
         alternative("never", Carries::Nothing),
         alternative("contact", Carries::Duration),
     ]);
-    Shop {
+    TestCatalog {
         blocks: vec![
             block(
                 "get-promocode",
@@ -161,10 +161,10 @@ fn shop() -> Shop {
 }
 
 /// A fake template engine: `#oops` is an error, and `$` a reference.
-fn templates(text: &str) -> Result<bool, TemplateFault> {
+fn templates(text: &str) -> Result<bool, TemplateError> {
     for (number, line) in text.split('\n').enumerate() {
         if let Some(byte) = line.find("#oops") {
-            return Err(TemplateFault {
+            return Err(TemplateError {
                 hint: None,
                 message: "unknown directive `#oops`".into(),
                 line: number + 1,
@@ -176,7 +176,7 @@ fn templates(text: &str) -> Result<bool, TemplateFault> {
 }
 
 fn parsed(file: &str) -> Parsed<Workflow> {
-    parse("w.yaml", file.as_bytes(), &shop(), &templates)
+    parse("w.yaml", file.as_bytes(), &test_catalog(), &templates)
 }
 
 /// Returns the only workflow of a file without diagnostics.

@@ -2,14 +2,14 @@
 
 use super::super::catalog::Catalog;
 use super::super::definition::{ParamValue, Step, Workflow};
-use super::super::sendings::{Doubt, Sending, known_values, sendings};
-use super::super::ways::{OTHERWISE, given};
+use super::super::message_references::{MessageUse, ReadWarning, known_values, message_uses};
+use super::super::targets::{OTHERWISE, step_param};
 use super::value;
 use crate::block::Kind;
-use crate::message::{KnownValues, merge_tags, parse_template, wants_of};
-use crate::pool::{Lane, LaneDoubt};
+use crate::message::{KnownValues, merge_tags, parse_template, references_of};
+use crate::pool::{CodeGroup, CodeGroupWarning};
 use crate::zone;
-use promoflow_document::{Content, Diagnostics, Node, Position, shown};
+use promoflow_document::{Diagnostics, Node, NodeValue, Position, quoted};
 
 /// The block that claims codes, and its parameters that select the code group.
 const TAKES_CODES: &str = "get-promocode";
@@ -18,28 +18,30 @@ const DISCOUNT: &str = "discount";
 
 /// Warns about values that are most likely not set, and codes that the pool does not have.
 pub(super) fn warn(node: &Node, workflow: &Workflow, catalog: &dyn Catalog, out: &mut Diagnostics) {
-    for sending in sendings(workflow, catalog) {
-        let at = parameter_at(node, &sending).unwrap_or(node.at);
-        let message = shown(&sending.message);
+    for message_use in message_uses(workflow, catalog) {
+        let at = parameter_at(node, &message_use).unwrap_or(node.at);
+        let message = quoted(&message_use.message);
         let mut told: Vec<String> = Vec::new();
-        for reading in sending.reads {
-            let Some(Doubt { why, hint }) = reading.doubt else {
+        for value_use in message_use.reads {
+            let Some(ReadWarning { why, hint }) = value_use.warning else {
                 continue;
             };
-            let name = shown(&reading.read.name);
+            let name = quoted(&value_use.read.name);
             let warning = format!("the message {message} reads {name}, and {why}");
             out.warning(at, warning, Some(hint));
-            told.push(reading.read.name);
+            told.push(value_use.read.name);
         }
-        let wants = sending.wants.iter();
-        for want in wants.filter(|want| !told.contains(&want.read.name)) {
-            if let Some((why, hint)) = sending.known.doubt(want) {
+        let template_references = message_use.template_references.iter();
+        for reference in
+            template_references.filter(|reference| !told.contains(&reference.read.name))
+        {
+            if let Some((why, hint)) = message_use.known.warning(reference) {
                 let warning = format!("message {message}: {why}");
                 out.warning(at, warning, Some(hint));
             }
         }
     }
-    let Some(Content::List(nodes)) = value(node, "steps").map(|steps| &steps.content) else {
+    let Some(NodeValue::List(nodes)) = value(node, "steps").map(|steps| &steps.content) else {
         return;
     };
     let known = known_values(workflow, catalog);
@@ -47,7 +49,7 @@ pub(super) fn warn(node: &Node, workflow: &Workflow, catalog: &dyn Catalog, out:
         if let Some(with) = value(node, "with") {
             zone(step, with, catalog, out);
             texts(with, known, out);
-            lane(step, with, catalog, out);
+            code_group(step, with, catalog, out);
         }
     }
 }
@@ -55,7 +57,7 @@ pub(super) fn warn(node: &Node, workflow: &Workflow, catalog: &dyn Catalog, out:
 /// Warns about references in the texts of parameters.
 fn texts(node: &Node, known: &KnownValues, out: &mut Diagnostics) {
     match &node.content {
-        Content::Scalar(scalar) => {
+        NodeValue::Scalar(scalar) => {
             let Ok(template) = parse_template(scalar.text()) else {
                 return;
             };
@@ -64,19 +66,19 @@ fn texts(node: &Node, known: &KnownValues, out: &mut Diagnostics) {
                 let tag = format!("%{tag}%");
                 let why = format!(
                     "{} is not replaced: merge tags work only in messages",
-                    shown(&tag)
+                    quoted(&tag)
                 );
                 let hint = "write a reference, such as `$!data.get('EmailAddress')`".to_owned();
                 out.warning(scalar.locate(place(line), place(column)), why, Some(hint));
             }
-            for (want, line, column) in wants_of(&template) {
-                if let Some((why, hint)) = known.doubt(&want) {
+            for (reference, line, column) in references_of(&template) {
+                if let Some((why, hint)) = known.warning(&reference) {
                     out.warning(scalar.locate(place(line), place(column)), why, Some(hint));
                 }
             }
         }
-        Content::List(items) => items.iter().for_each(|item| texts(item, known, out)),
-        Content::Mapping(entries) => entries
+        NodeValue::List(items) => items.iter().for_each(|item| texts(item, known, out)),
+        NodeValue::Mapping(entries) => entries
             .iter()
             .for_each(|entry| texts(&entry.value, known, out)),
     }
@@ -93,21 +95,21 @@ fn zone(step: &Step, with: &Node, catalog: &dyn Catalog, out: &mut Diagnostics) 
             continue;
         };
         let zone = node.scalar().and_then(|name| zone::parse(name.text()).ok());
-        if let Some(surprise) = zone.and_then(zone::surprise) {
-            out.warning(node.at, surprise, None);
+        if let Some(sign_warning) = zone.and_then(zone::sign_warning) {
+            out.warning(node.at, sign_warning, None);
         }
     }
 }
 
 /// Warns if the pool has no codes of the type and discount that a step names literally.
-fn lane(step: &Step, with: &Node, catalog: &dyn Catalog, out: &mut Diagnostics) {
+fn code_group(step: &Step, with: &Node, catalog: &dyn Catalog, out: &mut Diagnostics) {
     if step.block != TAKES_CODES {
         return;
     }
-    let Some(ParamValue::Text(code_type)) = given(step, TYPE) else {
+    let Some(ParamValue::Text(code_type)) = step_param(step, TYPE) else {
         return;
     };
-    let discount = match given(step, DISCOUNT) {
+    let discount = match step_param(step, DISCOUNT) {
         Some(ParamValue::Json(number)) => number.as_u64(),
         Some(ParamValue::Text(text)) => text.trim().parse().ok(),
         None => Some(0),
@@ -118,28 +120,28 @@ fn lane(step: &Step, with: &Node, catalog: &dyn Catalog, out: &mut Diagnostics) 
     if code_type.contains(['$', '#']) {
         return;
     }
-    let lane = Lane {
+    let code_group = CodeGroup {
         code_type: code_type.clone(),
         discount,
     };
-    if let Some(LaneDoubt { why, hint }) = catalog.lane_doubt(&lane) {
+    if let Some(CodeGroupWarning { why, hint }) = catalog.code_group_warning(&code_group) {
         let at = value(with, TYPE).map_or(with.at, |node| node.at);
         out.warning(at, why, Some(hint));
     }
 }
 
 /// Returns the position where a step names the message that it sends.
-fn parameter_at(workflow: &Node, sending: &Sending) -> Option<Position> {
-    let Content::List(steps) = &value(workflow, "steps")?.content else {
+fn parameter_at(workflow: &Node, message_use: &MessageUse) -> Option<Position> {
+    let NodeValue::List(steps) = &value(workflow, "steps")?.content else {
         return None;
     };
-    let with = value(steps.get(sending.number)?, "with")?;
-    let way = match sending.way {
+    let with = value(steps.get(message_use.number)?, "with")?;
+    let alternative = match message_use.alternative {
         None => with,
         Some(number) => match &value(with, OTHERWISE.1)?.content {
-            Content::List(ways) => ways.get(number)?,
+            NodeValue::List(alternatives) => alternatives.get(number)?,
             _ => return None,
         },
     };
-    Some(value(way, &sending.parameter)?.at)
+    Some(value(alternative, &message_use.parameter)?.at)
 }

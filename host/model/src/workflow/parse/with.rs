@@ -1,12 +1,12 @@
 //! Parses `with`: the parameters of a step, checked against its block's description.
 
 use super::super::definition::ParamValue;
-use super::super::kinds::conform;
-use super::{Context, otherwise};
+use super::super::parameter_types::coerce;
+use super::{Context, alternatives};
 use crate::block::{Description, Kind, Parameter, Value};
 use crate::message::ChannelKind;
 use promoflow_document::{
-    Content, Diagnostics, Entry, Fields, Node, TemplateCheck, check_template, entries, shown,
+    Diagnostics, Entry, Fields, Node, NodeValue, TemplateCheck, check_template, entries, quoted,
 };
 
 /// Parses the parameters of a step.
@@ -25,16 +25,16 @@ pub(super) fn read(
         return Vec::new();
     };
     for parameter in missing(block, &given) {
-        let name = shown(&parameter.name);
+        let name = quoted(&parameter.name);
         let message = format!(
             "the step lacks the required parameter {name} of {}",
-            shown(&block.name)
+            quoted(&block.name)
         );
         let hint = format!("add {name} under `with`: {}", parameter.title);
         out.error(step.at(), message, Some(hint));
     }
     let mut with = Vec::new();
-    let mut settled = Vec::new();
+    let mut constants = Vec::new();
     for entry in given {
         let Some(parameter) = block.parameters.iter().find(|p| p.name == entry.key) else {
             unknown(entry, block, out);
@@ -43,15 +43,15 @@ pub(super) fn read(
         let before = out.errors();
         let typed = is_typed(&parameter.kind);
         let value = entry.value.to_json(typed);
-        if let Some(value) = check(&entry.value, parameter, &value, context.templates, out) {
-            settled.push((parameter, &entry.value, value));
+        if let Some(value) = check_param(&entry.value, parameter, &value, context.templates, out) {
+            constants.push((parameter, &entry.value, value));
         }
         if out.errors() == before {
-            otherwise::check(block, entry, context, out);
+            alternatives::check(block, entry, context, out);
         }
         with.push((entry.key.clone(), ParamValue::from(value)));
     }
-    messages(block, &settled, context, out);
+    check_messages(block, &constants, context, out);
     with
 }
 
@@ -81,8 +81,8 @@ fn unknown(entry: &Entry, block: &Description, out: &mut Diagnostics) {
     };
     let message = format!(
         "{} has no parameter {}",
-        shown(&block.name),
-        shown(&entry.key)
+        quoted(&block.name),
+        quoted(&entry.key)
     );
     let hint = out.did_you_mean(&entry.key, names()).unwrap_or_else(|| {
         format!(
@@ -95,7 +95,7 @@ fn unknown(entry: &Entry, block: &Description, out: &mut Diagnostics) {
 
 /// Checks a parameter as far as possible before a run. Returns the converted value, or `None` if it
 /// depends on the run's data or is invalid.
-pub(super) fn check(
+pub(super) fn check_param(
     node: &Node,
     parameter: &Parameter,
     value: &serde_json::Value,
@@ -107,7 +107,7 @@ pub(super) fn check(
     if out.errors() != before {
         return None;
     }
-    if depends && !wrong_whatever_the_data(node, &parameter.kind) {
+    if depends && !never_matches(node, &parameter.kind) {
         return None;
     }
     // A null value is no value, whatever the type.
@@ -116,16 +116,16 @@ pub(super) fn check(
     } else {
         value
     };
-    match conform(&parameter.kind, value) {
+    match coerce(&parameter.kind, value) {
         Ok(value) => Some(value),
-        Err(unfit) => {
+        Err(mismatch) => {
             let message = format!(
                 "expected {} for {}, found {}",
-                unfit.expected,
-                shown(&parameter.name),
-                unfit.found
+                mismatch.expected,
+                quoted(&parameter.name),
+                mismatch.found
             );
-            out.error(node.at, message, unfit.hint);
+            out.error(node.at, message, mismatch.hint);
             None
         }
     }
@@ -139,15 +139,15 @@ fn depends_on_data(
     out: &mut Diagnostics,
 ) -> bool {
     match &node.content {
-        Content::Scalar(scalar) if typed && !scalar.to_json().is_string() => false,
-        Content::Scalar(_) => check_template(node, templates, out).unwrap_or(false),
+        NodeValue::Scalar(scalar) if typed && !scalar.to_json().is_string() => false,
+        NodeValue::Scalar(_) => check_template(node, templates, out).unwrap_or(false),
         // Counts instead of searching, because each item must be checked, also after one that
         // depends.
-        Content::List(items) => {
+        NodeValue::List(items) => {
             let depend = |item: &&Node| depends_on_data(item, typed, templates, out);
             items.iter().filter(depend).count() > 0
         }
-        Content::Mapping(entries) => {
+        NodeValue::Mapping(entries) => {
             let depend = |entry: &&Entry| depends_on_data(&entry.value, typed, templates, out);
             entries.iter().filter(depend).count() > 0
         }
@@ -155,10 +155,10 @@ fn depends_on_data(
 }
 
 /// Returns true if a list or mapping cannot match the type, whatever its references evaluate to.
-fn wrong_whatever_the_data(node: &Node, kind: &Kind) -> bool {
+fn never_matches(node: &Node, kind: &Kind) -> bool {
     match (&node.content, kind) {
-        (Content::Scalar(_), _) | (_, Kind::Any) => false,
-        (Content::Mapping(entries), Kind::Choice(alternatives)) => {
+        (NodeValue::Scalar(_), _) | (_, Kind::Any) => false,
+        (NodeValue::Mapping(entries), Kind::Choice(alternatives)) => {
             let [entry] = entries.as_slice() else {
                 return true;
             };
@@ -172,14 +172,14 @@ fn wrong_whatever_the_data(node: &Node, kind: &Kind) -> bool {
 }
 
 /// Checks that messages which are named literally exist and belong to the step's channel.
-pub(super) fn messages(
+pub(super) fn check_messages(
     block: &Description,
-    settled: &[(&Parameter, &Node, Value)],
+    constants: &[(&Parameter, &Node, Value)],
     context: Context<'_>,
     out: &mut Diagnostics,
 ) {
-    let channel = channel(block, settled);
-    for (parameter, node, value) in settled {
+    let channel = channel(block, constants);
+    for (parameter, node, value) in constants {
         let (Kind::Message, Value::Text(id)) = (&parameter.kind, value) else {
             continue;
         };
@@ -191,14 +191,14 @@ pub(super) fn messages(
                     .unwrap_or_else(|| "apply it first with `promoflow message apply`".into());
                 out.error(
                     node.at,
-                    format!("unknown message {}", shown(id)),
+                    format!("unknown message {}", quoted(id)),
                     Some(hint),
                 );
             }
             (Some(message), Some(channel)) if message.channel != channel => {
                 let message = format!(
                     "the message {} is for {}, but the step's channel is {channel}",
-                    shown(id),
+                    quoted(id),
                     message.channel
                 );
                 let hint = "change the message or the channel".to_owned();
@@ -210,9 +210,9 @@ pub(super) fn messages(
 }
 
 /// Returns the channel that the step names literally, or its block's default.
-fn channel(block: &Description, settled: &[(&Parameter, &Node, Value)]) -> Option<ChannelKind> {
+fn channel(block: &Description, constants: &[(&Parameter, &Node, Value)]) -> Option<ChannelKind> {
     let parameter = block.parameters.iter().find(|p| p.kind == Kind::Channel)?;
-    let given = settled.iter().find(|(p, ..)| p.name == parameter.name);
+    let given = constants.iter().find(|(p, ..)| p.name == parameter.name);
     let value = given
         .map(|(.., value)| value)
         .or(parameter.default.as_ref())?;

@@ -1,6 +1,6 @@
 //! Checks constant arguments of calls: patterns, styles, units, dates.
 
-use super::super::super::date::{Date, Style, Unit, checked, doubtful, zone};
+use super::super::super::date::{Date, Style, Unit, checked, find_likely_mistake, zone};
 use super::super::number::{self, NumberStyle};
 use super::{Call, Search};
 use crate::error::excerpt;
@@ -15,9 +15,9 @@ impl Search {
                 if let Some(Err(why)) = pattern.map(number::checked) {
                     let hint = "a style is number, integer, percent or currency, and a pattern such \
                                 as '#,##0.00' has # or 0 for the digits";
-                    self.fault(call.pos, why, hint.to_owned());
+                    self.error(call.pos, why, hint.to_owned());
                 }
-                if pattern.is_some_and(number::groups_oddly) {
+                if pattern.is_some_and(number::has_unusual_grouping) {
                     let shown = excerpt(pattern.unwrap_or_default());
                     let message = format!("'{shown}': the comma separates groups of digits");
                     self.warn(call.pos, message, "use a point for decimals: '0.00'");
@@ -105,7 +105,7 @@ impl Search {
                 {
                     let message = format!("'{}' is not a time zone", excerpt(name));
                     let hint = "write GMT+3, or a name such as Europe/Kyiv";
-                    self.fault(call.pos, message, hint.to_owned());
+                    self.error(call.pos, message, hint.to_owned());
                 }
             }
             "toDate" | "parse" if count == 2 => self.pattern(call, 0),
@@ -152,8 +152,8 @@ impl Search {
                  has text in quotes: \"d 'of' MMMM\""
                     .to_owned()
             };
-            self.fault(call.pos, why, hint);
-        } else if let Some((why, hint)) = doubtful(pattern) {
+            self.error(call.pos, why, hint);
+        } else if let Some((why, hint)) = find_likely_mistake(pattern) {
             self.warn(call.pos, format!("'{}': {why}", excerpt(pattern)), hint);
         }
     }
@@ -181,7 +181,7 @@ impl Search {
                 let message = format!("'{}' is not a date style", excerpt(style));
                 let hint = "a style is short, medium, long or full; the first is for the date, the \
                             second for the time";
-                return self.fault(call.pos, message, hint.to_owned());
+                return self.error(call.pos, message, hint.to_owned());
             }
         }
     }
@@ -191,7 +191,7 @@ impl Search {
             && Locale::of(tag).is_none()
         {
             let message = format!("'{}' is not a known language", excerpt(tag));
-            self.fault(
+            self.error(
                 call.pos,
                 message,
                 "write a tag such as uk or pt-BR".to_owned(),
@@ -209,7 +209,7 @@ impl Search {
             let unit = texts.last().copied().flatten().unwrap_or_default();
             let message = format!("'{}' is not a unit of time", excerpt(unit));
             let hint = "a unit is YEARS, MONTHS, WEEKS, DAYS, HOURS, MINUTES or SECONDS";
-            return self.fault(call.pos, message, hint.to_owned());
+            return self.error(call.pos, message, hint.to_owned());
         }
         for (index, text) in texts.iter().enumerate() {
             if !is_unit(text) {

@@ -5,7 +5,7 @@ mod arguments;
 
 use std::collections::HashSet;
 
-use super::catalog::{self, ELSEWHERE, NAMES, OF_DATES};
+use super::catalog::{self, DATE_METHODS, NAMES, UNAVAILABLE_TOOLS};
 use crate::ast::{Expr, Node, Reference, Step, StepKind};
 use crate::error::{Error, Pos, excerpt};
 use crate::locale::Locale;
@@ -14,13 +14,13 @@ use crate::runtime::Tool;
 use crate::walk::{self, Visitor};
 
 /// Minimum similarity of a suggested name, from 0 to 1.
-const ALIKE: f64 = 0.8;
+const MIN_SIMILARITY: f64 = 0.8;
 
 /// Maximum number of checked calls: each may compare names or try all date formats.
-const MOST_CALLS: usize = 2_000;
+const MAX_CALLS: usize = 2_000;
 
 /// Methods of values, which a value called `date` or `number` may have.
-const OF_VALUES: &[&str] = &[
+const VALUE_METHODS: &[&str] = &[
     "charAt",
     "compareTo",
     "compareToIgnoreCase",
@@ -66,20 +66,20 @@ const OF_VALUES: &[&str] = &[
     "values",
 ];
 /// Properties of texts and lists.
-const OF_TEXTS: [&str; 3] = ["empty", "blank", "class"];
+const TEXT_PROPERTIES: [&str; 3] = ["empty", "blank", "class"];
 
 /// The findings in a template.
 #[derive(Default)]
 pub(crate) struct Findings {
     /// Calls that print nothing, whatever the values.
-    pub(crate) faults: Vec<Error>,
+    pub(crate) errors: Vec<Error>,
     /// Calls that are probably mistakes.
     pub(crate) warnings: Vec<Error>,
 }
 
 /// Checks a template that uses tools, for a language.
 pub(crate) fn find(parsed: &Parsed, locale: Locale) -> Findings {
-    let mut own = Own::default();
+    let mut own = AssignedVariables::default();
     for defined in parsed.macros.values() {
         let names = defined.parameters.iter().map(|(name, _)| name.to_string());
         own.0.extend(names);
@@ -94,16 +94,16 @@ pub(crate) fn find(parsed: &Parsed, locale: Locale) -> Findings {
     walk::template(parsed, &mut search);
     let mut found = search.found;
     let place = |one: &Error| (one.line, one.column);
-    found.faults.sort_by_key(place);
+    found.errors.sort_by_key(place);
     found.warnings.sort_by_key(place);
     found
 }
 
 /// Variables that the template itself sets: they override a tool with the same name.
 #[derive(Default)]
-struct Own(HashSet<String>);
+struct AssignedVariables(HashSet<String>);
 
-impl Visitor for Own {
+impl Visitor for AssignedVariables {
     fn node(&mut self, node: &Node) {
         let name = match node {
             Node::Foreach(foreach) => &foreach.variable,
@@ -128,7 +128,7 @@ impl Visitor for Search {
         let Some(step) = reference.steps.first() else {
             return;
         };
-        if reference.valueless || self.own.contains(name) || self.calls >= MOST_CALLS {
+        if reference.valueless || self.own.contains(name) || self.calls >= MAX_CALLS {
             return;
         }
         self.calls += 1;
@@ -154,9 +154,9 @@ impl Named<'_> {
 }
 
 impl Search {
-    fn fault(&mut self, pos: Pos, message: String, hint: String) {
+    fn error(&mut self, pos: Pos, message: String, hint: String) {
         self.found
-            .faults
+            .errors
             .push(Error::new(pos, message).with_hint(hint));
     }
 
@@ -174,8 +174,8 @@ impl Search {
         let shown = excerpt(name);
         let lower = name.to_ascii_lowercase();
         let bare = lower.strip_suffix("tool").unwrap_or(&lower);
-        let elsewhere = ELSEWHERE.iter().find(|(tool, methods, _)| {
-            *tool == name && methods.contains(&&**method) && !OF_VALUES.contains(&&**method)
+        let elsewhere = UNAVAILABLE_TOOLS.iter().find(|(tool, methods, _)| {
+            *tool == name && methods.contains(&&**method) && !VALUE_METHODS.contains(&&**method)
                 || *tool == bare && name.ends_with("Tool")
         });
         if let Some((_, _, instead)) = elsewhere {
@@ -185,14 +185,14 @@ impl Search {
                 "" => tools,
                 instead => format!("{tools}; {instead}"),
             };
-            return self.fault(step.pos, message, hint);
+            return self.error(step.pos, message, hint);
         }
         let is_called_so = ["tool", "tools", "util", "utils"]
             .iter()
             .any(|end| lower.len() > end.len() && lower.ends_with(end));
         // `$Math`, `$DATE`: unless the method is one that a value may have.
         let in_other_case = NAMES.iter().any(|one| one.eq_ignore_ascii_case(name))
-            && !OF_VALUES.contains(&&**method);
+            && !VALUE_METHODS.contains(&&**method);
         if !is_called_so && !in_other_case {
             return;
         }
@@ -206,7 +206,7 @@ impl Search {
                 listed()
             ),
         };
-        self.fault(step.pos, format!("there is no tool ${shown}"), hint);
+        self.error(step.pos, format!("there is no tool ${shown}"), hint);
     }
 
     fn step(&mut self, named: Named<'_>, step: &Step) {
@@ -226,7 +226,7 @@ impl Search {
             return self.warn(pos, message, format!("write ${name}.get('M')"));
         }
         if catalog::has_property(tool, property)
-            || !named.is_unmistakable() && OF_TEXTS.contains(&property)
+            || !named.is_unmistakable() && TEXT_PROPERTIES.contains(&property)
         {
             return;
         }
@@ -243,7 +243,7 @@ impl Search {
             .map(|near| format!("did you mean {near}?"));
         if named.is_unmistakable() {
             let hint = instead.unwrap_or_else(|| self.can(named));
-            return self.fault(pos, message, hint);
+            return self.error(pos, message, hint);
         }
         // A value of the event may have this name and property.
         let of_value = format!("a value of the event is read as $data.get('{name}').{shown}");
@@ -267,12 +267,12 @@ impl Search {
     fn method(&mut self, named: Named<'_>, method: &str, arguments: &[Expr], pos: Pos) {
         let Named { tool, name } = named;
         let Some(known) = catalog::find(tool, method) else {
-            if !named.is_unmistakable() && OF_VALUES.contains(&method) {
+            if !named.is_unmistakable() && VALUE_METHODS.contains(&method) {
                 return;
             }
             let shown = excerpt(method);
             let names = catalog::methods(tool).iter().map(|method| method.name);
-            let hint = match (instead_of(tool, method), nearest(method, names)) {
+            let hint = match (alternative_to(tool, method), nearest(method, names)) {
                 (Some(instead), _) => instead.to_owned(),
                 (None, Some(near)) => match catalog::find(tool, near) {
                     Some(near) => format!(
@@ -283,7 +283,7 @@ impl Search {
                 },
                 (None, None) => self.can(named),
             };
-            return self.fault(pos, format!("${name} has no method {shown}"), hint);
+            return self.error(pos, format!("${name} has no method {shown}"), hint);
         };
         // A value with the name of the tool may be meant.
         if !named.is_unmistakable()
@@ -292,7 +292,7 @@ impl Search {
         {
             return;
         }
-        if !(known.least..=known.most).contains(&arguments.len()) {
+        if !(known.min_arguments..=known.max_arguments).contains(&arguments.len()) {
             let message = format!(
                 "${name}.{method} prints nothing with {} argument{}",
                 arguments.len(),
@@ -358,7 +358,7 @@ fn catalog_has(name: &str, method: &str) -> bool {
 }
 
 /// Returns the alternative for a method that exists in Velocity's tools but not here.
-fn instead_of(tool: Tool, method: &str) -> Option<&'static str> {
+fn alternative_to(tool: Tool, method: &str) -> Option<&'static str> {
     match (tool, method) {
         (Tool::Date, "getCalendar" | "toCalendar" | "getSystemCalendar") => {
             Some("calculate with $dateTool.addDays($date.date, 3) and similar methods")
@@ -366,7 +366,7 @@ fn instead_of(tool: Tool, method: &str) -> Option<&'static str> {
         (Tool::Date, "difference" | "whenIs" | "whenWas" | "getValue") => {
             Some("use $dateTool.diff($from, $to, 'DAYS')")
         }
-        (Tool::Date, method) if OF_DATES.contains(&method) => {
+        (Tool::Date, method) if DATE_METHODS.contains(&method) => {
             Some("read the dates first: $date.toDate('dd.MM.yyyy', $text).before($date.date)")
         }
         (Tool::Math, "getAverage" | "average" | "getTotal" | "total") => {
@@ -386,7 +386,7 @@ fn nearest<'c>(name: &str, candidates: impl Iterator<Item = &'c str>) -> Option<
     let likeness = |one: &str| strsim::jaro_winkler(&lower, &one.to_ascii_lowercase());
     candidates
         .map(|one| (one, likeness(one)))
-        .filter(|(_, likeness)| *likeness >= ALIKE)
+        .filter(|(_, likeness)| *likeness >= MIN_SIMILARITY)
         .max_by(|(_, one), (_, other)| one.total_cmp(other))
         .map(|(one, _)| one)
 }

@@ -98,7 +98,7 @@ fn quoted_delimiters_and_quotes_belong_to_the_value() {
 fn accepts_a_trailing_delimiter_on_all_lines() {
     assert_eq!(codes("code,type,\nA1,a,\nA2,b,\n").len(), 2);
     assert_eq!(
-        faults("code,type,\nA1,a,b\n"),
+        row_errors("code,type,\nA1,a,b\n"),
         ["2 : `b` is in a column without a name; name it or remove it"]
     );
 }
@@ -107,7 +107,7 @@ fn accepts_a_trailing_delimiter_on_all_lines() {
 fn rejects_rows_of_another_length_individually() {
     let text = "code,type\nA1\nA2,a,b\nA3,c\n";
     assert_eq!(
-        faults(text),
+        row_errors(text),
         [
             "2 : found 1 field, expected 2 as in the first line",
             "3 : found 3 fields, expected 2 as in the first line",
@@ -120,7 +120,7 @@ fn rejects_rows_of_another_length_individually() {
 fn reports_every_invalid_field_of_a_row() {
     let text = "code,expirationDate,discount,type,inUse\n,soon,ten,,maybe\n";
     assert_eq!(
-        faults(text),
+        row_errors(text),
         [
             "2 code: the code is empty",
             "2 expirationDate: `soon` is not a date; expected one like 2026-12-31, 2026-12-31T23:59 or 2026.12.31",
@@ -165,8 +165,8 @@ fn a_discount_is_a_whole_number_up_to_99() {
         "999999999999999999999",
         "١",
     ] {
-        let faults = faults(&format!("code,discount\nA1,{text}"));
-        assert!(faults[0].starts_with("2 discount: `"), "{faults:?}");
+        let row_errors = row_errors(&format!("code,discount\nA1,{text}"));
+        assert!(row_errors[0].starts_with("2 discount: `"), "{row_errors:?}");
     }
 }
 
@@ -174,20 +174,20 @@ fn a_discount_is_a_whole_number_up_to_99() {
 fn rejects_long_texts_and_control_characters() {
     let alone = |code: String| format!("code\n{code}");
     assert_eq!(codes(&alone("ї".repeat(200))).len(), 1);
-    let faults_of = faults(&alone("ї".repeat(201)));
+    let faults_of = row_errors(&alone("ї".repeat(201)));
     assert!(
         faults_of[0].ends_with("has 201 characters; a code has at most 200"),
         "{faults_of:?}"
     );
     assert_eq!(
-        faults("code,type\nA\u{7}1,a\u{85}b"),
+        row_errors("code,type\nA\u{7}1,a\u{85}b"),
         [
             r"2 code: `A\u{7}1` contains the control character \u{7}; expected a code without control characters",
             r"2 type: `a\u{85}b` contains the control character \u{85}; expected a type without control characters",
         ]
     );
     let long = format!("code,type\nA1,{}", "t".repeat(101));
-    assert!(faults(&long)[0].ends_with("a type has at most 100"));
+    assert!(row_errors(&long)[0].ends_with("a type has at most 100"));
 }
 
 #[test]
@@ -198,8 +198,8 @@ fn rejects_years_beyond_the_calendar() {
         "+262142-12-31 23:59:59",
         "+999999999-01-01",
     ] {
-        let faults = faults(&format!("code,expirationDate\nA1,{date}"));
-        assert!(faults[0].contains("is not a date"), "{faults:?}");
+        let row_errors = row_errors(&format!("code,expirationDate\nA1,{date}"));
+        assert!(row_errors[0].contains("is not a date"), "{row_errors:?}");
     }
 }
 
@@ -224,7 +224,7 @@ fn repeated_dates_are_read_alike() {
 
 #[test]
 fn rejects_unknown_columns_with_a_suggestion() {
-    let error = stop("code,discont\nA1,10");
+    let error = file_error("code,discont\nA1,10");
     assert_eq!((error.line(), error.field()), (Some(1), "discont"));
     assert_eq!(
         error.to_string(),
@@ -232,7 +232,7 @@ fn rejects_unknown_columns_with_a_suggestion() {
          The fields are code, expirationDate, discount, type, inUse; map it with \
          `--column discount=discont` (over HTTP `column=…`)"
     );
-    let error = stop("\ncode,colour\nA1,red").to_string();
+    let error = file_error("\ncode,colour\nA1,red").to_string();
     assert!(
         error.starts_with("line 2: `colour` is not a column; "),
         "{error}"
@@ -241,14 +241,14 @@ fn rejects_unknown_columns_with_a_suggestion() {
 
 #[test]
 fn rejects_headers_without_codes_or_with_repeated_columns() {
-    let error = stop("type,discount\na,10");
+    let error = file_error("type,discount\na,10");
     assert_eq!(error.field(), "code");
     assert!(
         error
             .to_string()
             .contains("there is no `code` column in `type,discount`")
     );
-    let error = stop("code,in use,inUse\nA1,0,1");
+    let error = file_error("code,in use,inUse\nA1,0,1");
     assert!(
         error
             .to_string()
@@ -259,7 +259,7 @@ fn rejects_headers_without_codes_or_with_repeated_columns() {
 
 #[test]
 fn rejects_several_columns_without_a_header() {
-    let error = stop("A1,2026-12-31,10\nA2,2026-12-31,10").to_string();
+    let error = file_error("A1,2026-12-31,10\nA2,2026-12-31,10").to_string();
     assert_eq!(
         error,
         "line 1: `A1,2026-12-31,10` names no column; expected a header such as \
@@ -272,7 +272,7 @@ fn rejects_several_columns_without_a_header() {
 #[test]
 fn an_unclosed_quote_uses_bounded_memory() {
     let text = format!("code,type\nA1,a\nA2,\"b\n{}", "A3,c\n".repeat(100_000));
-    let error = stop(&text);
+    let error = file_error(&text);
     assert!(
         matches!(error, UploadError::TooLong { line: 3, .. }),
         "{error}"
@@ -362,7 +362,7 @@ fn rejects_unclear_lists_and_suggests_options() {
         ("Name,Notes\nA1,x", "--column code=HEADING"),
         ("Unauthorized", "--no-header"),
     ] {
-        let error = stop(text).to_string();
+        let error = file_error(text).to_string();
         assert!(error.contains(expected), "{text:?}: {error}");
     }
 }
@@ -406,7 +406,7 @@ fn stops_at_a_second_file() {
         ("A1\nA2\u{feff}B1\nB2", 2),
         ("Promo codes\ncode\nA1", 2),
     ] {
-        let error = stop(text);
+        let error = file_error(text);
         assert_eq!(error.line(), Some(line), "{text:?}: {error}");
     }
     // A byte order mark at the start of a line is not inside a value.
@@ -490,11 +490,11 @@ fn rejects_placeholders_as_codes() {
         ("<br>", "markup"),
         ("A1;x", "may separate columns"),
     ] {
-        let faults = faults(&format!("code\nA1\n{value}\nA2"));
-        assert_eq!(faults.len(), 1, "{value}");
+        let row_errors = row_errors(&format!("code\nA1\n{value}\nA2"));
+        assert_eq!(row_errors.len(), 1, "{value}");
         assert!(
-            faults[0].starts_with("3 code: `") && faults[0].contains(expected),
-            "{faults:?}"
+            row_errors[0].starts_with("3 code: `") && row_errors[0].contains(expected),
+            "{row_errors:?}"
         );
     }
     assert_eq!(
@@ -506,7 +506,7 @@ fn rejects_placeholders_as_codes() {
 #[test]
 fn an_ambiguous_date_stops_the_file() {
     let text = "code,expirationDate\nA0,2030-01-01\nA1,01/02/2030\nA2,03/04/2030\n";
-    let error = stop(text);
+    let error = file_error(text);
     assert_eq!((error.line(), error.field()), (Some(3), "expirationDate"));
     assert!(
         error.to_string().contains("--date-format DD/MM/YYYY"),
@@ -520,34 +520,34 @@ fn an_ambiguous_date_stops_the_file() {
         codes_of(read_with(text.as_bytes(), options)),
         ["A0", "A1", "A2"]
     );
-    assert!(stop(r#"[{"code": "A1", "expirationDate": "01/02/2030"}]"#).line() == Some(1));
+    assert!(file_error(r#"[{"code": "A1", "expirationDate": "01/02/2030"}]"#).line() == Some(1));
 }
 
 #[test]
 fn warnings_describe_how_a_file_was_read() {
-    let told = |text: &str| {
+    let warnings_of = |text: &str| {
         let mut reader = open(text.as_bytes(), UploadOptions::default(), utc()).unwrap();
         while reader.next_row().unwrap().is_some() {}
         reader.warnings()
     };
-    assert_eq!(told("A1\nA2\nA3"), ["no heading: 3 codes"]);
-    assert_eq!(told("A1"), ["no heading: 1 code"]);
+    assert_eq!(warnings_of("A1\nA2\nA3"), ["no heading: 3 codes"]);
+    assert_eq!(warnings_of("A1"), ["no heading: 1 code"]);
     assert_eq!(
-        told("Coupon Code\nA1"),
+        warnings_of("Coupon Code\nA1"),
         ["the heading `Coupon Code` is read as `code`"]
     );
-    assert!(told("code,Expiration Date\nA1,").is_empty());
+    assert!(warnings_of("code,Expiration Date\nA1,").is_empty());
     for text in ["", "\n \n", "code\n", "sep=;\n", "[]"] {
         assert_eq!(
-            told(text),
+            warnings_of(text),
             ["the file is empty: there are no codes in it"],
             "{text:?}"
         );
     }
-    let dates = told("code,expirationDate\nA1,soon\nA2,46387\n");
+    let dates = warnings_of("code,expirationDate\nA1,soon\nA2,46387\n");
     assert_eq!(dates.len(), 1);
     assert!(dates[0].contains("--date-format"), "{dates:?}");
-    let rounded = told("code\n1234567890123450\n1234567890123460\n");
+    let rounded = warnings_of("code\n1234567890123450\n1234567890123460\n");
     assert!(rounded[0].contains("rounded"), "{rounded:?}");
-    assert!(told("code\n1234567890123450\n1234567890123461\n").is_empty());
+    assert!(warnings_of("code\n1234567890123450\n1234567890123461\n").is_empty());
 }

@@ -99,7 +99,7 @@ fn null_is_absent_and_an_empty_text_is_the_default() {
 fn rejects_items_of_the_wrong_kind_individually() {
     let text = "[\"A1\", 12345,\n null, [\"x\", {}], -1.5e3, true, \"\", {}, {\"code\": 7}]";
     assert_eq!(
-        faults(text),
+        row_errors(text),
         [
             "1 : `12345` is not a code; expected a text in quotes or an object",
             "2 : null is not a code; expected a text in quotes or an object",
@@ -116,7 +116,7 @@ fn rejects_items_of_the_wrong_kind_individually() {
 #[test]
 fn reports_fields_of_the_wrong_kind() {
     assert_eq!(
-        faults(
+        row_errors(
             r#"[{"code": "A1", "discount": 10.5, "inUse": 2, "type": 5, "expirationDate": [1]}]"#
         ),
         [
@@ -132,14 +132,14 @@ fn reports_fields_of_the_wrong_kind() {
 fn rejects_rows_with_unknown_or_repeated_keys() {
     let message = "`discont` is not a field; did you mean `discount`? The fields are code, expirationDate, discount, type, inUse";
     assert_eq!(
-        faults(r#"[{"code": "A1", "discont": 1}]"#),
+        row_errors(r#"[{"code": "A1", "discont": 1}]"#),
         [format!("1 discont: {message}")]
     );
     assert_eq!(
-        faults(r#"{"code": "A1", "type": "a", "type": "b"}"#),
+        row_errors(r#"{"code": "A1", "type": "a", "type": "b"}"#),
         ["1 type: `type` appears twice; keep one of them"]
     );
-    let lines = faults("{\"code\": \"A1\"}\n{\"promocode\": [\"A2\"]}");
+    let lines = row_errors("{\"code\": \"A1\"}\n{\"promocode\": [\"A2\"]}");
     assert!(
         lines[0].starts_with("2 promocode: `promocode` is not a field; did you mean `promocodes`?"),
         "{lines:?}"
@@ -168,7 +168,7 @@ fn rejects_calls_with_invalid_attributes() {
         ("{\"promocodes\": [\"A1\"],\n\"code\": \"A2\"}", 2, "code"),
         ("{\"code\": null,\n\"promocodes\": [\"A1\"]}", 2, "code"),
     ] {
-        let error = stop(text);
+        let error = file_error(text);
         assert!(matches!(error, UploadError::Call { .. }), "{error}");
         assert_eq!(
             (error.line(), error.field()),
@@ -195,13 +195,13 @@ fn rejects_invalid_json_with_line_and_column() {
         ("{code: 1}", (1, 2)),
         ("[\"ab\\q\"]", (1, 6)),
     ] {
-        let error = stop(text);
+        let error = file_error(text);
         let UploadError::Json { line, column, .. } = error else {
             panic!("{text}: {error}")
         };
         assert_eq!((line, column), at, "{text}: {error}");
     }
-    let error = stop("[\"A1\",\n  \"A2\" \"A3\"]").to_string();
+    let error = file_error("[\"A1\",\n  \"A2\" \"A3\"]").to_string();
     assert_eq!(
         error,
         "line 2, column 8: found `\"` where `,` or `]` is expected; check the JSON around it"
@@ -211,7 +211,7 @@ fn rejects_invalid_json_with_line_and_column() {
 #[test]
 fn rejects_an_unclosed_quote_on_its_line() {
     let text = format!("[\"A1\",\n\"A2,\n{}]", "\"A3\",\n".repeat(50_000));
-    let error = stop(&text);
+    let error = file_error(&text);
     assert!(matches!(error, UploadError::Json { .. }), "{error}");
     assert!(
         error.line().is_some_and(|line| line == 2 || line == 3),
@@ -225,13 +225,13 @@ fn an_unclosed_bracket_uses_bounded_memory() {
         "[\"A1\",\n{{\"code\": \"A2\",\n{}]",
         "\"A3\",\n".repeat(50_000)
     );
-    let error = stop(&text);
+    let error = file_error(&text);
     assert!(
         matches!(error, UploadError::TooLong { line: 2, .. }),
         "{error}"
     );
     let deep = "[".repeat(60_000);
-    assert!(matches!(stop(&deep), UploadError::Json { .. }));
+    assert!(matches!(file_error(&deep), UploadError::Json { .. }));
 }
 
 #[test]
@@ -259,5 +259,5 @@ fn limits_the_errors_of_one_object() {
         text += &format!(", \"key{n}\": {n}");
     }
     text += "}";
-    assert_eq!(faults(&text).len(), 20);
+    assert_eq!(row_errors(&text).len(), 20);
 }

@@ -50,20 +50,20 @@ fn one(text: &str) -> NewCode {
 }
 
 /// Returns `line field: message` for each error of the rejected rows.
-fn faults(text: &str) -> Vec<String> {
-    let mut faults = Vec::new();
+fn row_errors(text: &str) -> Vec<String> {
+    let mut row_errors = Vec::new();
     for row in read(text) {
         if let Row::Rejected(errors) = row {
             assert!(!errors.is_empty());
             let shown = |e: RowError| format!("{} {}: {}", e.line, e.field, e.message);
-            faults.extend(errors.into_iter().map(shown));
+            row_errors.extend(errors.into_iter().map(shown));
         }
     }
-    faults
+    row_errors
 }
 
 /// Returns the error that stops the file.
-fn stop(text: &str) -> UploadError {
+fn file_error(text: &str) -> UploadError {
     read_with(text.as_bytes(), UploadOptions::default()).unwrap_err()
 }
 

@@ -3,12 +3,12 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::pool::upload::headings::{HEADINGS, each};
+use crate::pool::upload::headings::{HEADINGS, split_list};
 use crate::pool::{ExportRow, ExportWriter};
-use promoflow_tabular::{exact, readable};
+use promoflow_tabular::{clean_exact, clean_readable};
 
 /// Reads to the end; only panics and lost rows matter, not the outcome.
-fn survive(bytes: &[u8]) {
+fn read_to_end(bytes: &[u8]) {
     for format in [None, Some(Format::Csv), Some(Format::Json)] {
         let options = UploadOptions {
             format,
@@ -91,7 +91,7 @@ fn heading() -> impl Strategy<Value = String> {
     let known: Vec<&str> = HEADINGS
         .iter()
         .filter(|(column, _)| column.name() == "code")
-        .flat_map(|(_, headings)| each(headings))
+        .flat_map(|(_, headings)| split_list(headings))
         .collect();
     let words = prop::sample::select(vec![
         "My codes",
@@ -154,7 +154,7 @@ proptest! {
     fn cleaning_a_value_is_idempotent(
         value in "[=\"'`“”«» \u{200B}\u{FEFF}A1]{0,12}",
     ) {
-        for clean in [exact, readable] {
+        for clean in [clean_exact, clean_readable] {
             let once = clean(&value).into_owned();
             prop_assert_eq!(clean(&once).into_owned(), once);
         }
@@ -171,17 +171,17 @@ proptest! {
 
     #[test]
     fn arbitrary_bytes_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        survive(&bytes);
+        read_to_end(&bytes);
     }
 
     #[test]
     fn fragments_of_uploads_do_not_panic(pieces in prop::collection::vec(piece(), 0..60)) {
-        survive(&pieces.concat());
+        read_to_end(&pieces.concat());
     }
 
     #[test]
     fn arbitrary_dates_do_not_panic(date in "[+-]?[0-9]{1,7}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2})?)?([+-][0-9]{2}:[0-9]{2}|Z)?") {
-        survive(format!("code,expirationDate\nA1,{date}").as_bytes());
+        read_to_end(format!("code,expirationDate\nA1,{date}").as_bytes());
     }
 
     #[test]
@@ -200,14 +200,14 @@ proptest! {
                 let expires = expires.map_or(Timestamp::NEVER, Timestamp);
                 writer.write(&ExportRow { code, expires, discount: *discount, code_type, in_use: *in_use }).unwrap();
                 expected.push(Row::Accepted(NewCode {
-                    code_type: Some(match readable(code_type).as_ref() {
+                    code_type: Some(match clean_readable(code_type).as_ref() {
                         "" => DEFAULT_TYPE.to_owned(),
                         other => other.to_owned(),
                     }),
                     discount: Some(*discount),
                     expires: Some(expires),
                     in_use: Some(*in_use),
-                    ..new_code(expected.len() as u64 + 2, &exact(code))
+                    ..new_code(expected.len() as u64 + 2, &clean_exact(code))
                 }));
             }
             let csv = writer.finish().unwrap();

@@ -62,12 +62,12 @@ fn pieces() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn never_panics_on_random_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-        parse("f", &bytes, &shop(), &templates);
+        parse("f", &bytes, &test_catalog(), &templates);
     }
 
     #[test]
     fn never_panics_on_shuffled_fragments(text in pieces()) {
-        parse("f", text.as_bytes(), &shop(), &templates);
+        parse("f", text.as_bytes(), &test_catalog(), &templates);
     }
 
     #[test]
@@ -79,10 +79,10 @@ proptest! {
         let mut bytes = EXAMPLE.as_bytes().to_vec();
         let end = (at + gone).min(bytes.len());
         bytes.splice(at..end, new.into_bytes());
-        let parsed = parse("f", &bytes, &shop(), &templates);
+        let parsed = parse("f", &bytes, &test_catalog(), &templates);
         // Every accepted workflow can be drawn, stored and read back.
         for workflow in parsed.items {
-            crate::workflow::graph(&workflow);
+            crate::workflow::flowchart(&workflow);
             let stored = serde_json::to_string(&workflow).unwrap();
             prop_assert_eq!(serde_json::from_str::<Workflow>(&stored).unwrap(), workflow);
         }

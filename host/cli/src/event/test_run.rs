@@ -1,0 +1,172 @@
+//! `event send --test`: the effects that an event would have.
+
+use promoflow_engine::run::{TestRunReport, TestRunWait};
+use promoflow_installation::Promoflow;
+use promoflow_model::event::Event;
+use promoflow_model::message::{ChannelKind, RenderedMessage};
+use promoflow_store::StagedDelivery;
+use serde_json::{Value, json};
+
+use super::super::error::{CliError, CommandResult, Status};
+use super::super::message::show_content;
+use super::super::output::{BOLD, ERROR, Out, WARNING, format_time, sanitize_line};
+use super::super::run::step_json;
+
+/// Prints the test run of an event; `line` is its line in the file.
+pub(super) fn print(
+    promoflow: &Promoflow,
+    event: Event,
+    line: Option<u64>,
+    out: &mut Out,
+) -> CommandResult {
+    let id = event.id.clone();
+    let would = promoflow
+        .test_run(event)
+        .map_err(|error| CliError::failed(format_args!("{error}")))?;
+    let names = promoflow.workflow_names()?;
+    let name = |run: &TestRunReport| {
+        let known = names.get(&run.workflow);
+        known.map_or_else(|| "?".to_owned(), |(id, _)| id.clone())
+    };
+    if out.is_json() {
+        let would: Vec<Value> = would
+            .iter()
+            .map(|run| {
+                json!({
+                    "workflow": name(run),
+                    "steps": run.steps.iter().map(step_json).collect::<Vec<_>>(),
+                    "code": run.codes.first(),
+                    "codes": run.codes,
+                    "deliveries": run.deliveries.iter().map(delivery_json).collect::<Vec<_>>(),
+                    "waits": run.waits.iter().map(wait_json).collect::<Vec<_>>(),
+                    "waitsFor": run.waits_for,
+                    "waitsUntil": run.waits_until.map(|until| until.to_string()),
+                    "heldOff": run.held_off,
+                    "error": run.error,
+                })
+            })
+            .collect();
+        let mut shown = json!({
+            "event": id, "status": "test", "runs": [], "error": null, "would": would,
+        });
+        if let Some(line) = line {
+            shown["line"] = line.into();
+        }
+        out.json(&shown)?;
+        return Ok(Status::Success);
+    }
+    if let Some(line) = line {
+        out.line(format_args!("Line {line}:"))?;
+    }
+    if would.is_empty() {
+        out.line(format_args!("Test run: no workflow starts on this event."))?;
+    }
+    for run in &would {
+        print_run(&name(run), run, out)?;
+    }
+    Ok(Status::Success)
+}
+
+fn print_run(workflow: &str, run: &TestRunReport, out: &mut Out) -> std::io::Result<()> {
+    let title = out.style(BOLD, format_args!("Test run of {workflow}"));
+    if let Some(why) = &run.held_off {
+        return out.line(format_args!("{title}: would not start: {why}"));
+    }
+    out.line(format_args!("{title}: nothing was changed"))?;
+    for step in &run.steps {
+        let waits = run.waits_for.as_ref().map_or("an error", |_| "a wait");
+        let port = step.port.as_deref().unwrap_or(waits);
+        let (id, block) = (&step.step, &step.block);
+        out.line(format_args!("  {id}: {block}, would exit by {port}"))?;
+        for warning in step
+            .log
+            .iter()
+            .filter_map(|note| note.strip_prefix("warn: "))
+        {
+            let label = out.style(WARNING, "warning");
+            out.line(format_args!("    {label}: {}", sanitize_line(warning)))?;
+        }
+    }
+    for wait in &run.waits {
+        let (step, until) = (&wait.step, format_time(wait.until));
+        out.line(format_args!("  {step}: would wait until {until} UTC"))?;
+    }
+    // In full: the code stays available, and the author needs to see it.
+    for code in &run.codes {
+        out.line(format_args!(
+            "  would claim the code {}",
+            sanitize_line(code)
+        ))?;
+    }
+    if let Some(waits_for) = &run.waits_for {
+        let until = match run.waits_until {
+            Some(until) => format!(", until {} UTC", format_time(until)),
+            None => String::new(),
+        };
+        out.line(format_args!(
+            "  would wait for {}{until}",
+            sanitize_line(waits_for)
+        ))?;
+    }
+    if let Some(error) = &run.error {
+        let label = out.style(ERROR, "would fail");
+        out.line(format_args!("  {label}: {}", sanitize_line(error)))?;
+    }
+    for delivery in &run.deliveries {
+        out.line(format_args!("\nWould send by {}:", delivery.channel))?;
+        show_content(&delivery.content, Some(&delivery.address), out)?;
+        for other in &delivery.alternatives {
+            out.line(format_args!("\nAlternatively by {}:", other.channel))?;
+            show_content(&other.content, Some(&other.address), out)?;
+        }
+        if let Some(hours) = &delivery.hours {
+            let due = delivery.due;
+            out.line(format_args!("\nAllowed hours {hours}: not before {due}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn wait_json(wait: &TestRunWait) -> Value {
+    json!({ "step": wait.step, "until": wait.until.to_string() })
+}
+
+fn delivery_json(delivery: &StagedDelivery) -> Value {
+    let (channel, content) = (delivery.channel, &delivery.content);
+    let mut json = alternative_json(channel, &delivery.address, &delivery.message, content);
+    if !delivery.alternatives.is_empty() {
+        let others = delivery.alternatives.iter();
+        json["others"] = others
+            .map(|alternative| {
+                alternative_json(
+                    alternative.channel,
+                    &alternative.address,
+                    &alternative.message,
+                    &alternative.content,
+                )
+            })
+            .collect();
+    }
+    if let Some(hours) = &delivery.hours {
+        json["hours"] = hours.to_string().into();
+        json["due"] = delivery.due.to_string().into();
+    }
+    json
+}
+
+fn alternative_json(
+    channel: ChannelKind,
+    address: &str,
+    message: &str,
+    content: &RenderedMessage,
+) -> Value {
+    json!({
+        "channel": channel,
+        "address": address,
+        "message": message,
+        "subject": content.subject,
+        "text": content.text,
+        "html": content.html,
+        "from": content.from,
+    })
+}

@@ -1,0 +1,314 @@
+//! The alert monitor: evaluates the alert rules, in the process that is the executor.
+//!
+//! Every second, and once more before the process ends, it evaluates the code groups that were
+//! claimed from. Every minute, after a change of the pool or on request, it evaluates all groups.
+//! It reads no more codes of a group than the thresholds require.
+//!
+//! A raised alert is stored before its event is sent, and the event's id comes from the stored
+//! alert. If the process dies in between, the next one sends the event, which is accepted once. The
+//! webhook notifications are stored together with the mark that the event was accepted.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::engine::{Shared, SubmitError, lock};
+use super::wakeup::Wakeup;
+use super::worker::Task;
+use crate::run::claim_rates::ClaimRates;
+use promoflow_model::alert;
+use promoflow_model::alert::{Alert, Kind, Level, Rule, Rules, Subject, event_params};
+use promoflow_model::clock::Timestamp;
+use promoflow_model::event::Event;
+use promoflow_model::pool::CodeGroup;
+use promoflow_store::{ClaimId, NewNotification, Result, Store};
+
+/// Maximum time to wait for an evaluation of all code groups.
+const MAX_EVALUATION: Duration = Duration::from_secs(60);
+/// Interval between two checks of the latest claims.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// Number of claims before its start that the monitor checks: the process that made them may have
+/// died before it evaluated them.
+const LOOKBACK_CLAIMS: i64 = 256;
+/// Lifetime of cached rates, as a multiple of the time that reading them took.
+const RATE_CACHE_FACTOR: u32 = 50;
+/// Interval between two evaluations of all code groups: codes expire and rates change without
+/// claims.
+const FULL_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The state of a process's alert monitor.
+pub(super) struct AlertMonitor {
+    rules: Rules,
+    installation: String,
+    /// The last claim that was checked.
+    mark: ClaimId,
+    /// The stored alerts, once this process is the executor: no other process writes them then.
+    alerts: Option<HashMap<Subject, Alert>>,
+    /// The pool's generation at the last full evaluation, and the time of the next one.
+    generation: Option<u64>,
+    next_full_evaluation: Instant,
+    /// The cached rates and the time until which they are used.
+    rates: Option<(Instant, ClaimRates)>,
+}
+
+/// Returns the claim after which the monitor starts.
+fn lookback_start(store: &dyn Store) -> Result<ClaimId> {
+    Ok(ClaimId(
+        store.last_claim()?.0.saturating_sub(LOOKBACK_CLAIMS),
+    ))
+}
+
+/// Signals to the alert monitor: end, or evaluate now.
+#[derive(Default)]
+pub(super) struct MonitorControl {
+    ending: AtomicBool,
+    wakeup: Wakeup,
+    /// Number of requests to evaluate all code groups.
+    asked: AtomicU64,
+    /// The last request that was completed.
+    answered: Mutex<u64>,
+    answer: Condvar,
+}
+
+impl MonitorControl {
+    /// Makes the monitor check once more and end.
+    pub(super) fn end(&self) {
+        self.ending.store(true, Ordering::SeqCst);
+        self.wakeup.notify();
+    }
+
+    /// Requests an evaluation of all code groups and waits until it is done.
+    pub(super) fn evaluate_now(&self) {
+        let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        self.wakeup.notify();
+        let waited =
+            self.answer
+                .wait_timeout_while(lock(&self.answered), MAX_EVALUATION, |answered| {
+                    *answered < number && !self.ending.load(Ordering::SeqCst)
+                });
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn complete(&self, number: u64) {
+        *lock(&self.answered) = number;
+        self.answer.notify_all();
+    }
+}
+
+impl AlertMonitor {
+    /// Creates a monitor that starts with the latest claims.
+    pub(super) fn new(shared: &Shared) -> Result<AlertMonitor> {
+        let store = &shared.parts.store;
+        Ok(AlertMonitor {
+            rules: shared.parts.alerts.clone(),
+            installation: store.installation()?,
+            mark: lookback_start(&**store)?,
+            alerts: None,
+            generation: None,
+            // A short-lived process makes no full evaluation.
+            next_full_evaluation: Instant::now() + POLL_INTERVAL,
+            rates: None,
+        })
+    }
+
+    /// Evaluates the rules until the end is signalled.
+    pub(super) fn run(mut self, shared: &Arc<Shared>) {
+        let end = &shared.monitor_control;
+        let mut seen = 0;
+        loop {
+            let last = end.ending.load(Ordering::SeqCst);
+            let asked = end.asked.load(Ordering::SeqCst);
+            if asked > *lock(&end.answered) {
+                self.next_full_evaluation = Instant::now();
+            }
+            if shared.executes.load(Ordering::SeqCst)
+                && let Err(error) = self.evaluate(shared, last)
+            {
+                tracing::error!("cannot evaluate the alert rules: {error}");
+            }
+            end.complete(asked);
+            if last {
+                return;
+            }
+            end.wakeup.wait(&mut seen, POLL_INTERVAL);
+        }
+    }
+
+    fn evaluate(&mut self, shared: &Arc<Shared>, last: bool) -> Result<()> {
+        let store = &shared.parts.store;
+        let (mut alerts, first) = match self.alerts.take() {
+            Some(alerts) => (alerts, false),
+            None => {
+                // The next full evaluation covers earlier claims.
+                self.mark = lookback_start(&**store)?;
+                let stored = store.alerts()?.into_iter();
+                let mut alerts = stored.map(|one| (one.subject.clone(), one)).collect();
+                self.clear_removed(shared, &mut alerts)?;
+                (alerts, true)
+            }
+        };
+        let judged = (|| {
+            let claimed = store.claimed_after(self.mark)?;
+            self.mark = claimed.last;
+            let mut code_groups: Vec<CodeGroup> = claimed.code_groups.into_keys().collect();
+            if !last {
+                let generation = Some(store.pool_generation()?);
+                if (self.generation != generation && !first)
+                    || Instant::now() >= self.next_full_evaluation
+                {
+                    self.generation = generation;
+                    self.next_full_evaluation = Instant::now() + FULL_INTERVAL;
+                    code_groups = store.code_groups()?;
+                }
+            }
+            for code_group in code_groups {
+                self.evaluate_group(shared, &code_group, &mut alerts)?;
+            }
+            Ok(())
+        })();
+        for alert in alerts.values_mut().filter(|alert| !alert.notified) {
+            self.send_event(shared, alert)?;
+        }
+        self.alerts = Some(alerts);
+        judged
+    }
+
+    /// Clears alerts whose rule was removed. If the rule is added again, its alert is raised again.
+    fn clear_removed(&self, shared: &Shared, alerts: &mut HashMap<Subject, Alert>) -> Result<()> {
+        let gone = alerts
+            .values_mut()
+            .filter(|one| one.raised && self.rules.rule_for(&one.subject).is_none());
+        for alert in gone {
+            alert.raised = false;
+            alert.notified = true;
+            alert.at = shared.parts.clock.now();
+            shared.parts.store.save_alert(alert, &[])?;
+        }
+        Ok(())
+    }
+
+    fn evaluate_group(
+        &mut self,
+        shared: &Shared,
+        code_group: &CodeGroup,
+        alerts: &mut HashMap<Subject, Alert>,
+    ) -> Result<()> {
+        let store = &shared.parts.store;
+        let rules: Vec<Rule> = self.rules.of(code_group).cloned().collect();
+        for rule in rules {
+            let now = shared.parts.clock.now();
+            let claims_per_day = match rule.kind {
+                Kind::RunsDry => self.claims_per_day(shared, code_group, now)?,
+                Kind::Left | Kind::Expiring => 0.0,
+            };
+            let until = match rule.kind {
+                Kind::Expiring => {
+                    let calendar = shared.context.calendar();
+                    calendar
+                        .expiry_needed(now, rule.within_days)
+                        .plus_millis(-1)
+                }
+                Kind::Left | Kind::RunsDry => Timestamp::NEVER,
+            };
+            let thresholds = Level::ALL.map(|level| (level, rule.codes_at(level, claims_per_day)));
+            let enough = thresholds.iter().map(|(_, codes)| rule.count_limit(*codes));
+            let enough = enough.max().unwrap_or(0);
+            let counted = store.count_available_between(code_group, now, until, enough)?;
+            for (level, codes) in thresholds {
+                let subject = Subject {
+                    kind: rule.kind,
+                    code_group: code_group.clone(),
+                    level,
+                };
+                let known = alerts.get(&subject);
+                let before = known.is_some_and(|alert| alert.raised);
+                let raised = rule.is_raised(codes, counted, before);
+                if raised == before {
+                    continue;
+                }
+                // A code group that was used up long before it was monitored raises no alert.
+                let old = raised && known.is_none() && counted == 0 && rule.kind == Kind::Left;
+                let silent = old && self.claims_per_day(shared, code_group, now)? == 0.0;
+                let crossing = known.map_or(0, |alert| alert.sequence);
+                #[allow(clippy::cast_precision_loss, reason = "days are rounded to a tenth")]
+                let days_left = (claims_per_day > 0.0).then(|| counted as f64 / claims_per_day);
+                let alert = Alert {
+                    raised,
+                    sequence: crossing + i64::from(raised),
+                    notified: !raised || silent,
+                    params: event_params(&rule, &subject, counted, days_left),
+                    at: now,
+                    subject: subject.clone(),
+                };
+                store.save_alert(&alert, &[])?;
+                alerts.insert(subject, alert);
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the number of claims per day from a code group.
+    fn claims_per_day(
+        &mut self,
+        shared: &Shared,
+        code_group: &CodeGroup,
+        now: Timestamp,
+    ) -> Result<f64> {
+        let began = Instant::now();
+        if self.rates.as_ref().is_none_or(|(until, _)| *until <= began) {
+            let rates = ClaimRates::read(&*shared.parts.store, now)?;
+            let kept = POLL_INTERVAL.max(began.elapsed() * RATE_CACHE_FACTOR);
+            self.rates = Some((began + kept, rates));
+        }
+        let rates = self.rates.as_ref();
+        Ok(rates.map_or(0.0, |(_, rates)| rates.claims_per_day(code_group)))
+    }
+
+    /// Sends the event of an alert and waits until it is stored. If that fails, the next check
+    /// sends it again.
+    fn send_event(&self, shared: &Arc<Shared>, alert: &mut Alert) -> Result<()> {
+        let event = match alert.event(&self.installation).checked() {
+            Ok(event) => event,
+            Err(error) => {
+                tracing::error!("invalid alert event: {error}");
+                alert.notified = true;
+                return shared.parts.store.save_alert(alert, &[]);
+            }
+        };
+        let mut notifications = self.notifications(alert, &event);
+        let event = Box::new(event);
+        let (answer, answered) = channel();
+        let answer = Box::new(move |receipt| {
+            let _gone = answer.send(receipt);
+        });
+        shared.enqueue(Task::Event { event, answer });
+        match answered.recv() {
+            Ok(Ok(_)) => alert.notified = true,
+            // Another event has this id: the next check uses the next one.
+            Ok(Err(SubmitError::Conflict(id))) => {
+                tracing::error!("the id of an alert event is already used by another event: {id}");
+                alert.sequence += 1;
+                notifications.clear();
+            }
+            Ok(Err(error)) => {
+                tracing::error!("the alert event was not stored, retrying: {error}");
+                return Ok(());
+            }
+            Err(_) => return Ok(()),
+        }
+        shared.parts.store.save_alert(alert, &notifications)
+    }
+
+    /// Returns the notification for each webhook of the alert's rule.
+    fn notifications(&self, alert: &Alert, event: &Event) -> Vec<NewNotification> {
+        let rule = self.rules.rule_for(&alert.subject);
+        let webhooks = rule.map(|rule| rule.webhooks.iter());
+        let notification = |webhook: &String| NewNotification {
+            webhook: webhook.clone(),
+            event: alert::event_json(event).to_string(),
+        };
+        webhooks.into_iter().flatten().map(notification).collect()
+    }
+}

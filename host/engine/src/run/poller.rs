@@ -1,0 +1,133 @@
+//! The poller: looks for work that did not arrive as an event of this process.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::engine::{POLL_INTERVAL, Shared, lock};
+use super::worker::Task;
+use promoflow_store::{ExecutorLock, StoreError, lock_path};
+
+/// Interval at which the poller checks everything else while there are always due runs.
+const REFRESH_INTERVAL: Duration = Duration::from_millis(100);
+/// Number of due runs fetched at once.
+const FETCH_LIMIT: usize = 128;
+
+impl Shared {
+    /// Reads the configuration and the pool again if they have changed.
+    pub(super) fn refresh(&self) {
+        if let Err(error) = self.parts.workflow_cache.refresh() {
+            tracing::error!("cannot read the configuration: {error:#}");
+        }
+        if let Err(error) = self.context.leases.refresh() {
+            tracing::error!("cannot read the pool: {error}");
+        }
+    }
+
+    /// Acquires the executor lock if it is available.
+    pub(super) fn try_execute(&self) -> anyhow::Result<()> {
+        if let Some(database) = &self.parts.database {
+            let Some(taken) = ExecutorLock::try_acquire(&lock_path(database))? else {
+                return Ok(());
+            };
+            // No other process migrates the database while this one holds the lock.
+            self.parts.store.check_schema()?;
+            *lock(&self.executor) = Some(taken);
+        }
+        self.refresh();
+        self.executes.store(true, Ordering::SeqCst);
+        if let Some(dispatcher) = &self.parts.dispatcher {
+            dispatcher.start()?;
+        }
+        Ok(())
+    }
+
+    /// Looks for work that did not arrive as an event of this process: work of other processes,
+    /// work left by a process that ended, and due waits and retries.
+    pub(super) fn poll(self: &Arc<Self>) {
+        let mut seen = 0;
+        let mut mark = None;
+        let mut next = Instant::now();
+        while !self.stopping.load(Ordering::SeqCst) {
+            self.poller_wakeup.wait(&mut seen, POLL_INTERVAL);
+            if !self.executes.load(Ordering::SeqCst) {
+                let tried = self.try_execute();
+                // Log only the first failure: the next try follows within milliseconds.
+                let lost_before = self
+                    .executor_lock_failed
+                    .swap(tried.is_err(), Ordering::SeqCst);
+                if let Err(error) = tried
+                    && !lost_before
+                {
+                    tracing::error!("cannot become the executor: {error:#}");
+                }
+                self.progress.notify();
+                continue;
+            }
+            let current = self.parts.store.data_version().ok();
+            let changed = current != mark;
+            if !changed && Instant::now() < next {
+                continue;
+            }
+            mark = current;
+            self.pause_trapping_workflows();
+            self.refresh();
+            match self.queue_due_runs() {
+                Ok(wait) => next = Instant::now() + wait,
+                Err(error) => {
+                    tracing::error!("cannot fetch due runs: {error}");
+                    next = Instant::now() + Duration::from_secs(1);
+                }
+            }
+            if let Some(dispatcher) = &self.parts.dispatcher {
+                dispatcher.poll_now();
+            }
+        }
+        self.executes.store(false, Ordering::SeqCst);
+    }
+
+    /// Queues due runs for the workers. Returns the time until the next runs are due.
+    fn queue_due_runs(&self) -> Result<Duration, StoreError> {
+        let store = &self.parts.store;
+        let began = Instant::now();
+        let backing_off = {
+            let mut backing_off = lock(&self.backing_off);
+            backing_off.retain(|_, until| *until > began);
+            backing_off.clone()
+        };
+        loop {
+            let now = self.parts.clock.now();
+            let Some(full) = self.jobs.full_workflows() else {
+                return Ok(POLL_INTERVAL);
+            };
+            let due = store.due_runs(now, FETCH_LIMIT, &full, &|run| {
+                backing_off.contains_key(&run) || lock(&self.in_flight).contains(&run)
+            })?;
+            if due.runs.is_empty() && due.unreadable.is_empty() {
+                if !full.is_empty() {
+                    return Ok(POLL_INTERVAL);
+                }
+                let wait = store.next_due(now)?.map_or(i64::MAX, |due| due.0 - now.0);
+                let wait = Duration::from_millis(wait.clamp(1, 1_000).unsigned_abs());
+                return Ok(wait);
+            }
+            for run in due.runs {
+                if self.stopping.load(Ordering::SeqCst) {
+                    return Ok(Duration::ZERO);
+                }
+                lock(&self.in_flight).insert(run.id);
+                self.enqueue_unbounded(Task::Run(Box::new(run)));
+            }
+            if !due.unreadable.is_empty() {
+                for (run, why) in &due.unreadable {
+                    tracing::error!(run = run.0, "the run failed: {why}");
+                }
+                store.fail_unreadable(&due.unreadable, now)?;
+                self.progress.notify();
+            }
+            if began.elapsed() > REFRESH_INTERVAL {
+                return Ok(Duration::ZERO);
+            }
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! A wake-up signal with a counter, so that no notification is lost between two waits.
+
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::engine::lock;
+
+/// Wakes the threads that wait for something to happen.
+#[derive(Default)]
+pub(super) struct Wakeup {
+    state: Mutex<WakeupState>,
+    condvar: Condvar,
+}
+
+#[derive(Default)]
+struct WakeupState {
+    notifications: u64,
+    waiting: usize,
+}
+
+impl Wakeup {
+    /// Wakes all waiting threads. A thread that waits later with an older counter returns at once.
+    pub(super) fn notify(&self) {
+        let mut state = lock(&self.state);
+        state.notifications += 1;
+        if state.waiting > 0 {
+            self.condvar.notify_all();
+        }
+    }
+
+    /// Waits for a notification newer than `last`, for at most `most`.
+    pub(super) fn wait(&self, last: &mut u64, most: Duration) {
+        let mut state = lock(&self.state);
+        state.waiting += 1;
+        let (mut state, _) = self
+            .condvar
+            .wait_timeout_while(state, most, |state| state.notifications == *last)
+            .unwrap_or_else(PoisonError::into_inner);
+        state.waiting -= 1;
+        *last = state.notifications;
+    }
+}

@@ -1,0 +1,75 @@
+//! Responses stored under Idempotency-Keys.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{Result, damaged};
+use promoflow_model::clock::Timestamp;
+use promoflow_store::StoredResponse;
+
+pub(super) fn find(
+    connection: &Connection,
+    key: &str,
+    idempotency_key: &str,
+    since: Timestamp,
+) -> Result<Option<StoredResponse>> {
+    let found = connection
+        .prepare_cached(
+            "SELECT fingerprint, status, content_type, location, body FROM answer
+             WHERE key = ?1 AND idempotency_key = ?2 AND at >= ?3",
+        )?
+        .query_row(params![key, idempotency_key, since.0], |row| {
+            Ok((
+                row.get::<_, Vec<u8>>(0)?,
+                StoredResponse {
+                    fingerprint: [0; 32],
+                    status: row.get(1)?,
+                    content_type: row.get(2)?,
+                    location: row.get(3)?,
+                    body: row.get(4)?,
+                },
+            ))
+        })
+        .optional()?;
+    found
+        .map(|(fingerprint, response)| {
+            let fingerprint = <[u8; 32]>::try_from(fingerprint).map_err(|_| {
+                damaged("a stored response", "its fingerprint is not 32 bytes long")
+            })?;
+            Ok(StoredResponse {
+                fingerprint,
+                ..response
+            })
+        })
+        .transpose()
+}
+
+pub(super) fn put(
+    connection: &Connection,
+    key: &str,
+    idempotency_key: &str,
+    response: &StoredResponse,
+    at: Timestamp,
+    since: Timestamp,
+) -> Result<()> {
+    connection
+        .prepare_cached("DELETE FROM answer WHERE at < ?1")?
+        .execute([since.0])?;
+    connection
+        .prepare_cached(
+            "INSERT INTO answer (key, idempotency_key, fingerprint, status, content_type,
+                                 location, body, at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+             ON CONFLICT (key, idempotency_key) DO NOTHING",
+        )?
+        .execute(params![
+            key,
+            idempotency_key,
+            response.fingerprint,
+            response.status,
+            response.content_type,
+            response.location,
+            response.body,
+            at.0
+        ])?;
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! Notifications: alert events that are sent to webhooks.
+
+use rusqlite::{Connection, Row, params};
+
+use super::{Result, damaged, skip_damaged};
+use promoflow_model::clock::Timestamp;
+use promoflow_store::{
+    DeliveryState, NewNotification, Notification, NotificationId, NotificationOutcome,
+};
+
+const STATES: [(&str, DeliveryState); 3] = [
+    ("pending", DeliveryState::Pending),
+    ("delivered", DeliveryState::Delivered),
+    ("failed", DeliveryState::Failed),
+];
+
+const COLUMNS: &str = "id, webhook, event, state, attempts, due, error, at";
+
+pub(super) fn put(
+    connection: &Connection,
+    notification: &NewNotification,
+    at: Timestamp,
+) -> Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO notice (webhook, event, state, attempts, due, at)
+             VALUES (?1, ?2, 'pending', 0, ?3, ?3)",
+        )?
+        .execute(params![notification.webhook, notification.event, at.0])?;
+    Ok(())
+}
+
+pub(super) fn due(
+    connection: &Connection,
+    webhook: &str,
+    now: Timestamp,
+    limit: usize,
+) -> Result<Vec<Notification>> {
+    let sql =
+        format!("SELECT {COLUMNS} FROM notice WHERE webhook = ?1 AND due <= ?2 ORDER BY due, id");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(params![webhook, now.0])?;
+    let mut notifications = Vec::new();
+    while notifications.len() < limit {
+        let Some(row) = rows.next()? else { break };
+        notifications.extend(skip_damaged(read(row))?);
+    }
+    Ok(notifications)
+}
+
+/// Lists notifications, the newest first.
+pub(super) fn list(
+    connection: &Connection,
+    state: Option<DeliveryState>,
+    before: Option<NotificationId>,
+    limit: usize,
+) -> Result<Vec<Notification>> {
+    let state = state.map(|state| STATES.iter().find(|(_, one)| *one == state));
+    // Notifications are never in this state.
+    let Ok(state) = state.map(|found| found.ok_or(())).transpose() else {
+        return Ok(Vec::new());
+    };
+    let sql = format!(
+        "SELECT {COLUMNS} FROM notice WHERE id < ?1 AND (?2 IS NULL OR state = ?2)
+         ORDER BY id DESC"
+    );
+    let before = before.map_or(i64::MAX, |id| id.0);
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(params![before, state.map(|(name, _)| name)])?;
+    let mut notifications = Vec::new();
+    while notifications.len() < limit {
+        let Some(row) = rows.next()? else { break };
+        notifications.extend(skip_damaged(read(row))?);
+    }
+    Ok(notifications)
+}
+
+fn read(row: &Row<'_>) -> Result<Notification> {
+    let state: String = row.get(3)?;
+    let known = STATES.iter().find(|(name, _)| *name == state);
+    let (_, state) =
+        *known.ok_or_else(|| damaged("the state of a notification", format!("`{state}`")))?;
+    Ok(Notification {
+        id: NotificationId(row.get(0)?),
+        webhook: row.get(1)?,
+        event: row.get(2)?,
+        state,
+        attempts: row.get(4)?,
+        due: row.get::<_, Option<i64>>(5)?.map(Timestamp),
+        error: row.get(6)?,
+        at: Timestamp(row.get(7)?),
+    })
+}
+
+/// Begins an attempt. Returns false if the notification is no longer pending.
+pub(super) fn begin(connection: &Connection, id: NotificationId) -> Result<bool> {
+    let begun = connection
+        .prepare_cached(
+            "UPDATE notice SET attempts = attempts + 1 WHERE id = ?1 AND state = 'pending'",
+        )?
+        .execute(params![id.0])?;
+    Ok(begun > 0)
+}
+
+pub(super) fn end(
+    connection: &Connection,
+    id: NotificationId,
+    end: &NotificationOutcome,
+) -> Result<()> {
+    let (state, due, error) = match end {
+        NotificationOutcome::Delivered => ("delivered", None, None),
+        NotificationOutcome::RetryableFailure { due, error } => {
+            ("pending", Some(due.0), Some(error))
+        }
+        NotificationOutcome::Failed { error } => ("failed", None, Some(error)),
+    };
+    connection
+        .prepare_cached(
+            "UPDATE notice SET state = ?2, due = ?3, error = ?4 WHERE id = ?1 AND state = 'pending'",
+        )?
+        .execute(params![id.0, state, due, error])?;
+    Ok(())
+}

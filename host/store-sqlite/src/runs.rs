@@ -1,0 +1,219 @@
+//! The launch history, and whether runs are idle.
+
+use std::sync::OnceLock;
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{
+    Error, Result, SqliteStore, StoreError, damaged, retry_states, unreadable, waiting_runs,
+};
+use promoflow_model::clock::Timestamp;
+use promoflow_model::message::ChannelKind;
+use promoflow_store::{DUE_NOW, RunId, RunRow, RunState, StepRecord, WorkflowVersionId};
+
+/// Returns the time after `now` at which the next run or delivery is due.
+pub(super) fn next_due(connection: &Connection, now: Timestamp) -> Result<Option<Timestamp>> {
+    let next: Option<i64> = connection
+        .prepare_cached(
+            "SELECT min(due) FROM (
+                 SELECT min(due) AS due FROM run WHERE due > ?1
+                 UNION ALL SELECT (SELECT min(due) FROM delivery
+                     WHERE channel = kind.value AND due > ?1) FROM json_each(?2) AS kind)",
+        )?
+        .query_row(params![now.0, channels()], |row| row.get(0))?;
+    Ok(next.map(Timestamp))
+}
+
+/// Returns the names of all channels as a JSON list: due deliveries are looked up for each channel.
+fn channels() -> &'static str {
+    static NAMES: OnceLock<String> = OnceLock::new();
+    NAMES.get_or_init(|| serde_json::json!(ChannelKind::ALL).to_string())
+}
+
+pub(super) fn are_idle(
+    connection: &Connection,
+    first: RunId,
+    last: RunId,
+    now: Timestamp,
+) -> Result<bool> {
+    // `+` makes the planner use the small indexes of due rows.
+    let unrested: bool = connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM run WHERE due <= ?3 AND +id BETWEEN ?1 AND ?2)
+                 OR EXISTS (SELECT 1 FROM json_each(?4) AS kind CROSS JOIN delivery
+                     WHERE channel = kind.value AND due <= ?3 AND +run BETWEEN ?1 AND ?2)",
+        )?
+        .query_row(params![first.0, last.0, now.0, channels()], |row| {
+            row.get(0)
+        })?;
+    Ok(!unrested)
+}
+
+fn run_rows() -> String {
+    format!(
+        "SELECT run.id, run.workflow, coalesce(event.event_id, event.id), event.key, run.state,
+                run.error, run.started, run.finished, {}, run.due, run.attempt
+         FROM run LEFT JOIN event ON event.id = run.event",
+        waiting_runs::WAITS_FOR
+    )
+}
+
+pub(super) fn list(
+    store: &SqliteStore,
+    state: Option<RunState>,
+    before: Option<RunId>,
+    limit: usize,
+) -> Result<Vec<RunRow>> {
+    store.read(|connection| {
+        let sql = format!(
+            "{} WHERE (?1 IS NULL OR run.state = ?1) AND run.id < ?3
+             ORDER BY run.id DESC LIMIT ?2",
+            run_rows()
+        );
+        let before = before.map_or(i64::MAX, |run| run.0);
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut statement = connection.prepare_cached(&sql)?;
+        let mut rows = statement.query(params![state.map(state_text), limit, before])?;
+        let mut runs = Vec::new();
+        while let Some(row) = rows.next()? {
+            runs.push(read_listed(connection, row)?);
+        }
+        Ok(runs)
+    })
+}
+
+pub(super) fn find_run(
+    store: &SqliteStore,
+    id: RunId,
+) -> Result<Option<(RunRow, Vec<StepRecord>)>> {
+    store.read(|connection| {
+        let sql = format!("{} WHERE run.id = ?1", run_rows());
+        let found = connection
+            .prepare_cached(&sql)?
+            .query_row([id.0], |row| Ok(read_listed(connection, row)))
+            .optional()?;
+        let Some(mut run) = found.transpose()? else {
+            return Ok(None);
+        };
+        let mut statement = connection
+            .prepare_cached("SELECT segment, steps FROM journal WHERE run = ?1 ORDER BY segment")?;
+        let mut rows = statement.query([id.0])?;
+        let mut steps = Vec::new();
+        while let Some(row) = rows.next()? {
+            match segment(id, row) {
+                Ok(segment) => steps.extend(segment),
+                Err(error @ Error(StoreError::Damaged { .. })) => append_error(&mut run, &error),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Some((run, steps)))
+    })
+}
+
+pub(super) fn segment_at(
+    store: &SqliteStore,
+    run: RunId,
+    segment: u32,
+) -> Result<Option<Timestamp>> {
+    store.read(|connection| {
+        let at = connection
+            .prepare_cached("SELECT at FROM journal WHERE run = ?1 AND segment = ?2")?
+            .query_row([run.0, segment.into()], |row| row.get(0))
+            .optional()?;
+        Ok(at.map(Timestamp))
+    })
+}
+
+fn segment(run: RunId, row: &Row<'_>) -> Result<Vec<StepRecord>> {
+    let (segment, text): (i64, String) = (row.get(0)?, row.get(1)?);
+    serde_json::from_str(&text)
+        .map_err(|error| unreadable(format!("segment {segment} of run {run}"), &error))
+}
+
+/// Adds an error to a run for a part that cannot be read.
+fn append_error(run: &mut RunRow, error: &Error) {
+    run.error = Some(match run.error.take() {
+        Some(before) => format!("{before}; {error}"),
+        None => error.to_string(),
+    });
+}
+
+/// Reads a run for a listing. A run that cannot be read is shown with the reason and does not hide
+/// the others.
+fn read_listed(connection: &Connection, row: &Row<'_>) -> Result<RunRow> {
+    let id = RunId(row.get(0)?);
+    match run_row(connection, id, row) {
+        Err(error @ Error(StoreError::Damaged { .. })) => Ok(RunRow {
+            id,
+            workflow: WorkflowVersionId(row.get(1).unwrap_or(0)),
+            event: "?".to_owned(),
+            key: "?".to_owned(),
+            state: RunState::Failed,
+            error: match row.get(5) {
+                Ok(Some(known)) => Some(known),
+                _ => Some(error.to_string()),
+            },
+            started: Timestamp(row.get(6).unwrap_or(0)),
+            finished: None,
+            awaited: None,
+            due: None,
+            retry_state: None,
+        }),
+        other => other,
+    }
+}
+
+fn run_row(connection: &Connection, id: RunId, row: &Row<'_>) -> Result<RunRow> {
+    let state: String = row.get(4)?;
+    let state = read_state(&state)
+        .ok_or_else(|| damaged(format!("the state of run {id}"), format!("`{state}`")))?;
+    let event = match row.get_ref(2)? {
+        ValueRef::Integer(row) => row.to_string(),
+        ValueRef::Null => return Err(damaged(format!("run {id}"), "its event is missing")),
+        other => other
+            .as_str()
+            .map_err(|error| damaged("an event's id", error))?
+            .to_owned(),
+    };
+    let due: Option<i64> = row.get(9)?;
+    let attempts: u32 = row.get(10)?;
+    Ok(RunRow {
+        id,
+        workflow: WorkflowVersionId(row.get(1)?),
+        event,
+        key: row.get(3)?,
+        state,
+        error: row.get(5)?,
+        started: Timestamp(row.get(6)?),
+        finished: row.get::<_, Option<i64>>(7)?.map(Timestamp),
+        awaited: row.get(8)?,
+        due: due.map(Timestamp).filter(|due| *due != DUE_NOW),
+        retry_state: match state {
+            RunState::Running if attempts > 0 => retry_states::last(connection, id)?,
+            _ => None,
+        },
+    })
+}
+
+fn state_text(state: RunState) -> &'static str {
+    match state {
+        RunState::Running => "running",
+        RunState::Waiting => "waiting",
+        RunState::Completed => "completed",
+        RunState::Failed => "failed",
+        RunState::Cancelled => "cancelled",
+    }
+}
+
+fn read_state(text: &str) -> Option<RunState> {
+    [
+        RunState::Running,
+        RunState::Waiting,
+        RunState::Completed,
+        RunState::Failed,
+        RunState::Cancelled,
+    ]
+    .into_iter()
+    .find(|state| state_text(*state) == text)
+}

@@ -1,0 +1,100 @@
+//! Start and stop conditions: the rules between the runs of a workflow for one event key.
+//!
+//! They are checked in the commit, where nothing else writes, so that racing senders see each
+//! other's starts.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::Result;
+use promoflow_model::clock::Timestamp;
+use promoflow_model::event::Event;
+use promoflow_model::workflow::Repeat;
+use promoflow_store::{RunId, StartRule};
+
+/// Returns why an event may not start a run now, or `None` if it may. Runs that the same event
+/// stops do not count as active.
+pub(super) fn start_blocked_by(
+    connection: &Connection,
+    event: &Event,
+    rule: &StartRule,
+    now: Timestamp,
+) -> Result<Option<&'static str>> {
+    let (runs, last, going): (i64, Option<i64>, bool) = connection
+        .prepare_cached(
+            "SELECT count(*), max(run.started),
+                    coalesce(max(run.state IN ('running', 'waiting') AND start.stop IS NOT ?3), 0)
+             FROM start JOIN run ON run.id = start.run
+             WHERE start.key = ?1 AND start.workflow = ?2",
+        )?
+        .query_row(params![event.key, rule.workflow, event.event_type], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?;
+    if rule.skip_if_running && going {
+        return Ok(Some("another run is active for this key"));
+    }
+    Ok(match rule.repeat {
+        Repeat::EveryTime => None,
+        Repeat::Once => (runs > 0).then_some("it starts only once for each key"),
+        Repeat::Every { seconds } => {
+            let period = i64::try_from(seconds)
+                .unwrap_or(i64::MAX)
+                .saturating_mul(1_000);
+            last.is_some_and(|last| last.saturating_add(period) > now.0)
+                .then_some("the period since its last start for this key is not over")
+        }
+    })
+}
+
+/// Returns true if any run was started under a rule.
+pub(super) fn any_rule(connection: &Connection) -> Result<bool> {
+    Ok(connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM start)")?
+        .query_row([], |row| row.get(0))?)
+}
+
+/// Records a started run.
+pub(super) fn record(
+    connection: &Connection,
+    key: &str,
+    rule: &StartRule,
+    run: RunId,
+) -> Result<()> {
+    connection
+        .prepare_cached("INSERT INTO start (key, workflow, run, stop) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![key, rule.workflow, run.0, rule.stop])?;
+    Ok(())
+}
+
+/// Returns the active runs that an event stops, each by the workflow version that it started with.
+///
+/// Called for every event, so it reads one table by its key; SQLite would plan a join with `run`
+/// again for each call.
+pub(super) fn stopped_by(connection: &Connection, event: &Event) -> Result<Vec<RunId>> {
+    let mut statement =
+        connection.prepare_cached("SELECT run FROM start WHERE key = ?1 AND stop = ?2")?;
+    let runs = statement
+        .query_map(params![event.key, event.event_type], |row| row.get(0))?
+        .collect::<rusqlite::Result<Vec<i64>>>()?;
+    let mut going = Vec::new();
+    for run in runs {
+        let mut statement = connection
+            .prepare_cached("SELECT state IN ('running', 'waiting') FROM run WHERE id = ?1")?;
+        let state: Option<bool> = statement.query_row([run], |row| row.get(0)).optional()?;
+        if state == Some(true) {
+            going.push(RunId(run));
+        }
+    }
+    Ok(going)
+}
+
+/// Records the runs that a workflow started before it had a rule.
+pub(super) fn backfill(connection: &Connection, workflow: &str) -> Result<()> {
+    connection.execute(
+        "INSERT OR IGNORE INTO start (key, workflow, run, stop)
+         SELECT event.key, workflow.id, run.id, NULL
+         FROM workflow JOIN run ON run.workflow = workflow.row JOIN event ON event.id = run.event
+         WHERE workflow.id = ?1",
+        [workflow],
+    )?;
+    Ok(())
+}

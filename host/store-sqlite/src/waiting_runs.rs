@@ -1,0 +1,434 @@
+//! Runs that wait for a code or a reply.
+//!
+//! A code that comes into the pool goes to the first waiting run whose requirements it meets, in
+//! the same transaction, so that no new run can see it. Waiting runs therefore get codes before new
+//! ones, in the order in which they started waiting.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::codes::free_code;
+use super::{
+    CodeGroupIds, Error, Result, StoreError, calendar, due_runs, skip_damaged, unreadable,
+};
+use promoflow_model::clock::Timestamp;
+use promoflow_model::pool::{Calendar, CodeGroup};
+use promoflow_store::{
+    AvailableCode, ClaimId, DUE_NOW, GrantedCode, Position, RunId, StagedWait, WaitFor,
+    WaitOutcome, WakeReason,
+};
+
+/// Stores a wait, at the run's previous position if it has one. If a suitable code is available,
+/// the run gets it at once: its block may not have asked for it, and no earlier waiting run can use
+/// it.
+pub(super) fn add_wait(
+    connection: &Connection,
+    code_groups: &mut CodeGroupIds,
+    run: RunId,
+    wait: &StagedWait,
+    position: Option<QueuePosition>,
+    now: Timestamp,
+) -> Result<()> {
+    let (code_group, days, contact, keeps, since, request) = match &wait.awaited {
+        WaitFor::Code {
+            code_group,
+            days,
+            contact,
+            keeps,
+            found,
+        } => {
+            let code_group =
+                code_groups.find_or_add(connection, &code_group.code_type, code_group.discount)?;
+            let since = found.map_or(0, |claim| claim.0);
+            (
+                Some(code_group),
+                Some(*days),
+                Some(contact),
+                Some(*keeps),
+                Some(since),
+                None,
+            )
+        }
+        WaitFor::Reply { request } => (None, None, None, None, None, Some(request)),
+    };
+    let position = position
+        .filter(|position| Some(position.code_group) == code_group)
+        .map(|position| position.id);
+    connection
+        .prepare_cached(
+            "INSERT INTO waiter (id, run, step, visit, ordinal, lane, days, contact, keeps, request,
+                                 at, served, since)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 0, ?12)",
+        )?
+        .execute(params![
+            position,
+            run.0,
+            wait.step.step,
+            wait.step.visit,
+            wait.step.ordinal,
+            code_group,
+            days,
+            contact,
+            keeps,
+            request,
+            now.0,
+            since,
+        ])?;
+    match code_group {
+        Some(code_group) => serve_code_group(
+            connection,
+            code_group,
+            Some(run),
+            calendar(connection)?,
+            now,
+        ),
+        None => Ok(()),
+    }
+}
+
+/// Returns true if the run's wait is unchanged since its segment began: it has got nothing
+/// meanwhile, and the code that it took has not expired.
+pub(super) fn is_unchanged(
+    connection: &Connection,
+    run: RunId,
+    found: &WaitOutcome,
+    now: Timestamp,
+) -> Result<bool> {
+    if let WakeReason::Code(Some(taken)) = &found.reason
+        && taken.code.position.expires <= now
+    {
+        return Ok(false);
+    }
+    let served = !matches!(found.reason, WakeReason::TimedOut);
+    Ok(connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM waiter WHERE run = ?1 AND served = ?2)")?
+        .query_row(params![run.0, served], |row| row.get(0))?)
+}
+
+/// The position of a run in the queue of a code group.
+pub(super) struct QueuePosition {
+    id: i64,
+    code_group: i64,
+}
+
+/// Ends a run's wait. A code that expired before the run's step took it remains claimed by the run,
+/// and no message of the run carries it. In that case, returns the position for a further wait.
+pub(super) fn end_wait(
+    connection: &Connection,
+    run: RunId,
+    resumed: &WaitOutcome,
+    now: Timestamp,
+) -> Result<Option<QueuePosition>> {
+    let mut position = None;
+    if resumed.reason == WakeReason::Code(None) {
+        let lapsed = connection
+            .prepare_cached(
+                "INSERT INTO lapsed (claim, at)
+                 SELECT claim.id, ?2 FROM waiter JOIN claim ON claim.id = waiter.claim
+                 WHERE waiter.run = ?1 AND claim.expires <= ?2",
+            )?
+            .execute(params![run.0, now.0])?;
+        if lapsed > 0 {
+            position = connection
+                .prepare_cached("SELECT id, lane FROM waiter WHERE run = ?1")?
+                .query_row([run.0], |row| {
+                    Ok(QueuePosition {
+                        id: row.get(0)?,
+                        code_group: row.get(1)?,
+                    })
+                })
+                .optional()?;
+        }
+    }
+    delete_wait(connection, run)?;
+    Ok(position)
+}
+
+/// Deletes a run's wait.
+pub(super) fn delete_wait(connection: &Connection, run: RunId) -> Result<()> {
+    connection
+        .prepare_cached("DELETE FROM waiter WHERE run = ?1")?
+        .execute([run.0])?;
+    Ok(())
+}
+
+/// Returns what ended the wait of a due run; `None` if it did not wait.
+pub(super) fn wait_outcome(connection: &Connection, run: RunId) -> Result<Option<WaitOutcome>> {
+    let found = connection
+        .prepare_cached(
+            "SELECT waiter.ordinal, waiter.served, waiter.reply, lane.type, lane.discount,
+                    claim.expires, claim.code_id, claim.code
+             FROM waiter LEFT JOIN claim ON claim.id = waiter.claim
+                 LEFT JOIN lane ON lane.id = waiter.lane
+             WHERE waiter.run = ?1",
+        )?
+        .query_row([run.0], |row| {
+            let (served, reply): (bool, Option<String>) = (row.get(1)?, row.get(2)?);
+            let code: Option<String> = row.get(7)?;
+            let given = match code {
+                Some(code) => Some(GrantedCode {
+                    code_group: CodeGroup {
+                        code_type: row.get(3)?,
+                        discount: row.get(4)?,
+                    },
+                    code: AvailableCode {
+                        position: Position {
+                            expires: Timestamp(row.get(5)?),
+                            id: row.get(6)?,
+                        },
+                        code,
+                    },
+                }),
+                None => None,
+            };
+            Ok((row.get(0)?, served, reply, given))
+        })
+        .optional()?;
+    let Some((ordinal, served, reply, given)) = found else {
+        return Ok(None);
+    };
+    let why = match (served, reply) {
+        (false, _) => WakeReason::TimedOut,
+        (true, Some(reply)) => WakeReason::Reply(
+            serde_json::from_str(&reply)
+                .map_err(|error| unreadable(format!("the reply to run {run}"), &error))?,
+        ),
+        (true, None) => WakeReason::Code(given),
+    };
+    Ok(Some(WaitOutcome {
+        ordinal,
+        reason: why,
+    }))
+}
+
+/// Describes what a run waits for.
+pub(super) const WAITS_FOR: &str = "
+    (SELECT CASE WHEN waiter.lane IS NULL THEN 'the reply to ' || waiter.request
+            ELSE 'a promo code of type ' || lane.type || ' and discount ' || lane.discount END
+     FROM waiter LEFT JOIN lane ON lane.id = waiter.lane
+     WHERE waiter.run = run.id AND waiter.served = 0 AND run.state = 'waiting')";
+
+/// Stores the reply for a waiting run. Returns false if the run does not wait for it.
+pub(super) fn reply(
+    connection: &Connection,
+    run: RunId,
+    request: &str,
+    reply: &str,
+) -> Result<bool> {
+    let taken = connection
+        .prepare_cached(
+            "UPDATE waiter SET served = 1, reply = ?3
+             WHERE run = ?1 AND request = ?2 AND served = 0
+                 AND (SELECT state FROM run WHERE id = ?1) = 'waiting'",
+        )?
+        .execute(params![run.0, request, reply])?;
+    if taken == 1 {
+        make_due(connection, run.0)?;
+    }
+    Ok(taken == 1)
+}
+
+/// Gives available codes to waiting runs. Called in every transaction that may add codes to the
+/// pool.
+pub(super) fn serve_waiting_runs(connection: &Connection, now: Timestamp) -> Result<()> {
+    let code_groups = connection
+        .prepare_cached(
+            "SELECT DISTINCT lane FROM waiter WHERE served = 0 AND lane IS NOT NULL ORDER BY lane",
+        )?
+        .query_map([], |row| row.get(0))?
+        .collect::<rusqlite::Result<Vec<i64>>>()?;
+    if code_groups.is_empty() {
+        return Ok(());
+    }
+    let calendar = calendar(connection)?;
+    for code_group in code_groups {
+        serve_code_group(connection, code_group, None, calendar, now)?;
+    }
+    Ok(())
+}
+
+/// A run that waits for a code.
+struct WaitingRun {
+    id: i64,
+    run: i64,
+    step: String,
+    visit: u32,
+    ordinal: u32,
+    days: u32,
+    contact: String,
+    keeps: bool,
+    at: i64,
+    /// The claim that its contact kept when it asked, or 0 if there was none; `None` for waits
+    /// stored under an older schema.
+    since: Option<i64>,
+}
+
+/// Gives the codes of a code group to waiting runs, or only to `only`.
+fn serve_code_group(
+    connection: &Connection,
+    code_group: i64,
+    only: Option<RunId>,
+    calendar: Calendar,
+    now: Timestamp,
+) -> Result<()> {
+    // Even without codes, a new run's contact may have got a code in another of its runs.
+    let any = next_available(connection, code_group, calendar.expiry_needed(now, 0).0)?.is_some();
+    if !any && only.is_none() {
+        return Ok(());
+    }
+    let mut waiting = connection.prepare_cached(
+        "SELECT waiter.id, waiter.run, waiter.step, visit, ordinal, days, contact, keeps, at,
+                since
+         FROM waiter JOIN run ON run.id = waiter.run
+         WHERE served = 0 AND lane = ?1 AND run.state = 'waiting' AND coalesce(run.id = ?2, 1)
+         ORDER BY waiter.id",
+    )?;
+    let mut rows = waiting.query(params![code_group, only.map(|run| run.0)])?;
+    // No code is available for this expiry, so neither for later ones.
+    let mut none_from = i64::MAX;
+    while let Some(row) = rows.next()? {
+        let run = RunId(row.get(1)?);
+        let waiting_run = match read_waiter(row) {
+            Ok(waiting_run) => waiting_run,
+            // Only this run fails; those behind it get the codes.
+            Err(error @ Error(StoreError::Damaged { .. })) => {
+                tracing::error!("run {run} fails: {error}");
+                make_due(connection, run.0)?;
+                due_runs::fail_unreadable(connection, run, &error.to_string(), now)?;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        if waiting_run.keeps && got_code_since(connection, &waiting_run, code_group)? {
+            // The contact got a code in another run, which this run can use, too.
+            mark_served(connection, &waiting_run, None)?;
+            continue;
+        }
+        let needed = calendar.expiry_needed(now, waiting_run.days).0;
+        if needed >= none_from {
+            continue;
+        }
+        match next_available(connection, code_group, needed)? {
+            Some(code) => grant_code(connection, &waiting_run, code_group, &code, now)?,
+            None => none_from = needed,
+        }
+        if none_from <= now.0 + 1 {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+fn read_waiter(row: &Row<'_>) -> Result<WaitingRun> {
+    Ok(WaitingRun {
+        id: row.get(0)?,
+        run: row.get(1)?,
+        step: row.get(2)?,
+        visit: row.get(3)?,
+        ordinal: row.get(4)?,
+        days: row.get(5)?,
+        contact: row.get(6)?,
+        keeps: row.get(7)?,
+        at: row.get(8)?,
+        since: row.get(9)?,
+    })
+}
+
+/// Returns true if the contact has kept a code of the code group since the run asked for one.
+fn got_code_since(
+    connection: &Connection,
+    waiting_run: &WaitingRun,
+    code_group: i64,
+) -> Result<bool> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT EXISTS (
+                 SELECT 1 FROM kept JOIN claim ON claim.id = kept.claim
+                 WHERE kept.contact = ?1 AND kept.lane = ?2
+                     AND CASE WHEN ?3 IS NULL THEN claim.at >= ?4 ELSE claim.id > ?3 END)",
+        )?
+        .query_row(
+            params![
+                waiting_run.contact,
+                code_group,
+                waiting_run.since,
+                waiting_run.at
+            ],
+            |row| row.get(0),
+        )?)
+}
+
+fn next_available(
+    connection: &Connection,
+    code_group: i64,
+    needed: i64,
+) -> Result<Option<AvailableCode>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT expires, id, code FROM free WHERE lane = ?1 AND expires >= ?2
+         ORDER BY expires, id",
+    )?;
+    let mut rows = statement.query(params![code_group, needed])?;
+    while let Some(row) = rows.next()? {
+        if let Some(code) = skip_damaged(free_code(row))? {
+            return Ok(Some(code));
+        }
+    }
+    Ok(None)
+}
+
+fn grant_code(
+    connection: &Connection,
+    waiting_run: &WaitingRun,
+    code_group: i64,
+    code: &AvailableCode,
+    now: Timestamp,
+) -> Result<()> {
+    let (expires, id) = (code.position.expires.0, code.position.id);
+    connection
+        .prepare_cached("DELETE FROM free WHERE lane = ?1 AND expires = ?2 AND id = ?3")?
+        .execute(params![code_group, expires, id])?;
+    connection
+        .prepare_cached(
+            "INSERT INTO claim
+                 (run, step, visit, ordinal, lane, expires, code_id, code, contact, at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        )?
+        .execute(params![
+            waiting_run.run,
+            waiting_run.step,
+            waiting_run.visit,
+            waiting_run.ordinal,
+            code_group,
+            expires,
+            id,
+            code.code,
+            waiting_run.contact,
+            now.0,
+        ])?;
+    let claim = ClaimId(connection.last_insert_rowid());
+    if waiting_run.keeps {
+        connection
+            .prepare_cached(
+                "INSERT OR REPLACE INTO kept (contact, lane, claim) VALUES (?1, ?2, ?3)",
+            )?
+            .execute(params![waiting_run.contact, code_group, claim.0])?;
+    }
+    mark_served(connection, waiting_run, Some(claim))
+}
+
+fn mark_served(
+    connection: &Connection,
+    waiting_run: &WaitingRun,
+    claim: Option<ClaimId>,
+) -> Result<()> {
+    connection
+        .prepare_cached("UPDATE waiter SET served = 1, claim = ?2 WHERE id = ?1")?
+        .execute(params![waiting_run.id, claim.map(|claim| claim.0)])?;
+    make_due(connection, waiting_run.run)
+}
+
+fn make_due(connection: &Connection, run: i64) -> Result<()> {
+    connection
+        .prepare_cached("UPDATE run SET due = ?2 WHERE id = ?1 AND state = 'waiting'")?
+        .execute(params![run, DUE_NOW.0])?;
+    Ok(())
+}

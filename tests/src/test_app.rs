@@ -1,0 +1,286 @@
+//! A test installation: a database in a temporary folder, with everything that a suite sets up in
+//! it.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use promoflow::channel::Channel;
+use promoflow::event::Event;
+use promoflow::pool::{Filter, ImportOptions, ImportReport};
+use promoflow::run::Receipt;
+use promoflow::store::{CodeRow, RunId, RunRow, RunState, StepRecord};
+use promoflow::{Builder, EngineHandle, Promoflow};
+use tempfile::TempDir;
+
+use crate::{RecordingChannel, TestClock};
+
+/// The message that the workflows here send.
+pub const MAIL: &str = "
+message: mail
+channel: email
+subject: A code
+text: \"$!data.get('promocode')\"
+";
+
+/// The main job: on the event `birthday`, sends a code of the type `birthday` by email; without an
+/// available code, the run ends.
+pub const CODE_THEN_MAIL: &str = "
+workflow: birthday
+start: { event: birthday }
+steps:
+  - id: code
+    block: get-promocode
+    with: { type: birthday, discount: 10, days: 0 }
+    ports: { exhausted: end }
+  - id: mail
+    block: send-message
+    with: { channel: email, message: mail }
+";
+
+/// Returns a workflow of one `chaos` step; the event that starts it names the action.
+pub fn chaos(action: &str, more: &str) -> String {
+    format!(
+        "
+workflow: w-{action}
+start: {{ event: {action} }}
+steps:
+  - id: bad
+    block: mischief
+    with: {{ do: {action}, type: birthday, discount: 10{more} }}
+    ports: {{ aside: end }}
+"
+    )
+}
+
+/// Polls until a condition holds.
+///
+/// # Panics
+/// If the condition does not hold within half a minute.
+pub fn until(is_so: impl Fn() -> bool) {
+    for _ in 0..6_000 {
+        if is_so() {
+            return;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    panic!("the condition did not hold in time");
+}
+
+/// Returns the runs of receipts.
+pub fn ids(receipts: &[Receipt]) -> Vec<RunId> {
+    receipts
+        .iter()
+        .flat_map(|receipt| receipt.runs.clone())
+        .collect()
+}
+
+/// A test installation's database, clock and channel.
+pub struct TestApp {
+    folder: TempDir,
+    /// Clock of everything opened here.
+    pub clock: TestClock,
+    /// Delivered messages.
+    pub channel: RecordingChannel,
+}
+
+impl Default for TestApp {
+    fn default() -> TestApp {
+        TestApp::new()
+    }
+}
+
+impl TestApp {
+    /// Creates an installation without a database, at 2026-06-01 12:00 UTC.
+    ///
+    /// # Panics
+    /// If the folder cannot be created. The other methods panic if their operation fails.
+    pub fn new() -> TestApp {
+        TestApp {
+            folder: tempfile::tempdir().expect("cannot create a temporary folder"),
+            clock: TestClock::at("2026-06-01T12:00:00Z"),
+            channel: RecordingChannel::default(),
+        }
+    }
+
+    /// Creates an installation with the main job and `count` codes of its type, `C-0000` onwards.
+    pub fn with_codes(count: usize) -> (TestApp, Promoflow) {
+        let app = TestApp::new();
+        let promoflow = app.open();
+        promoflow.add_messages(MAIL);
+        promoflow.add_workflows(CODE_THEN_MAIL);
+        if count > 0 {
+            promoflow.import_codes(&csv(count));
+        }
+        (app, promoflow)
+    }
+
+    /// Returns the path of the database.
+    pub fn database(&self) -> PathBuf {
+        self.folder.path().join("shop.db")
+    }
+
+    /// Returns the path of a file or folder next to the database.
+    pub fn sibling(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Returns a builder with the block `chaos` and this installation's clock and channel.
+    pub fn builder(&self) -> Builder {
+        self.builder_at(&self.database(), &self.channel)
+    }
+
+    /// Returns a builder with another channel in front of the installation's own.
+    pub fn builder_before(&self, channel: impl Channel + 'static) -> Builder {
+        builder(&self.database())
+            .clock(self.clock.clone())
+            .channel(channel)
+            .channel(self.channel.clone())
+    }
+
+    /// Returns a builder for another database, with a separate channel.
+    pub fn builder_at(&self, database: &Path, channel: &RecordingChannel) -> Builder {
+        builder(database)
+            .clock(self.clock.clone())
+            .channel(channel.clone())
+    }
+
+    /// Opens the installation.
+    pub fn open(&self) -> Promoflow {
+        self.builder().open().expect("cannot open the database")
+    }
+
+    /// Opens a connection that is independent of the library.
+    pub fn sql(&self) -> rusqlite::Connection {
+        sql(&self.database())
+    }
+}
+
+/// Opens a connection without foreign keys, so that any row can be damaged.
+fn sql(database: &Path) -> rusqlite::Connection {
+    let connection = rusqlite::Connection::open(database).expect("cannot open the database");
+    connection
+        .execute_batch("PRAGMA foreign_keys = OFF; PRAGMA busy_timeout = 60000;")
+        .expect("cannot configure the connection");
+    connection
+}
+
+/// Returns a builder with the block `chaos`. Compiled blocks are cached next to it.
+pub(crate) fn builder(database: &Path) -> Builder {
+    let chaos = Path::new(env!("MISCHIEF_WASM"));
+    let folder = chaos.parent().expect("a file has a parent folder");
+    Promoflow::builder(database)
+        .blocks(folder)
+        .cache(folder.join("compiled"))
+        .workers(4)
+}
+
+/// Returns `count` codes of the main job's type.
+fn csv(count: usize) -> String {
+    let mut csv = "code,expirationDate,discount,type\n".to_owned();
+    for number in 0..count {
+        csv.push_str(&format!("C-{number:04},2999-12-31,10,birthday\n"));
+    }
+    csv
+}
+
+/// Shorthands that suites use on an installation; an error ends the test.
+pub trait PromoflowExt {
+    /// Applies messages.
+    fn add_messages(&self, yaml: &str);
+    /// Applies workflows.
+    fn add_workflows(&self, yaml: &str);
+    /// Uploads codes, all of which must be accepted.
+    fn import_codes(&self, csv: &str) -> ImportReport;
+    /// Returns every code, ordered by text.
+    fn all_codes(&self) -> Vec<CodeRow>;
+    /// Returns the available codes, ordered by text.
+    fn available_codes(&self) -> Vec<String>;
+    /// Returns a run that must exist.
+    fn run_of(&self, run: RunId) -> (RunRow, Vec<StepRecord>);
+    /// Sends an event about the address, waits until its runs are idle, and returns the last one.
+    fn run_event(&self, running: &EngineHandle, kind: &str, address: &str) -> RunId;
+    /// Sends an event of the main job and returns its code, or `None` if the run ended without one.
+    fn birthday(&self, running: &EngineHandle, address: &str) -> Option<String>;
+    /// Returns the code of a run.
+    fn code_of(&self, run: RunId) -> Option<String>;
+    /// Asserts that the audit holds.
+    fn assert_audit(&self);
+}
+
+impl PromoflowExt for Promoflow {
+    fn add_messages(&self, yaml: &str) {
+        let no_files = |_: &str| Err(std::io::ErrorKind::NotFound.into());
+        let file = self
+            .apply_messages("messages", yaml.as_bytes(), &no_files)
+            .expect("cannot apply messages");
+        assert!(!file.applied.is_empty(), "{:#?}", file.diagnostics);
+    }
+
+    fn add_workflows(&self, yaml: &str) {
+        let file = self
+            .apply_workflows("workflows", yaml.as_bytes())
+            .expect("cannot apply workflows");
+        assert!(!file.applied.is_empty(), "{:#?}", file.diagnostics);
+    }
+
+    fn import_codes(&self, csv: &str) -> ImportReport {
+        let report = self
+            .import(csv.as_bytes(), &ImportOptions::default(), &mut |_| ())
+            .expect("the upload failed");
+        assert_eq!(report.rejected, 0, "{:#?}", report.errors);
+        report
+    }
+
+    fn all_codes(&self) -> Vec<CodeRow> {
+        let mut codes = Vec::new();
+        self.codes(&Filter::default(), |code| {
+            codes.push(code);
+            ControlFlow::Continue(())
+        })
+        .expect("cannot list codes");
+        codes
+    }
+
+    fn available_codes(&self) -> Vec<String> {
+        let unused = self.all_codes().into_iter().filter(|code| !code.in_use);
+        unused.map(|code| code.code).collect()
+    }
+
+    fn run_of(&self, run: RunId) -> (RunRow, Vec<StepRecord>) {
+        let found = self.run(run).expect("cannot read the run");
+        found.expect("no such run")
+    }
+
+    fn run_event(&self, running: &EngineHandle, kind: &str, address: &str) -> RunId {
+        let event = Event::new(kind, address).with_param("EmailAddress", address);
+        let receipt = running.send(event).expect("the event was rejected");
+        running
+            .wait_idle(&receipt.runs)
+            .expect("the runs did not become idle");
+        *receipt.runs.last().expect("the event started no run")
+    }
+
+    fn birthday(&self, running: &EngineHandle, address: &str) -> Option<String> {
+        let run = self.run_event(running, "birthday", address);
+        let (row, _) = self.run_of(run);
+        assert_eq!(row.state, RunState::Completed, "{row:?}");
+        self.code_of(run)
+    }
+
+    fn code_of(&self, run: RunId) -> Option<String> {
+        let (_, steps) = self.run_of(run);
+        steps.into_iter().rev().find_map(|step| {
+            let value = step.data.get("promocode")?;
+            Some(value.as_str().expect("the code is not text").to_owned())
+        })
+    }
+
+    fn assert_audit(&self) {
+        let audited = self.audit().expect("the audit failed");
+        let broken: Vec<_> = audited.iter().filter(|one| !one.holds).collect();
+        assert!(broken.is_empty(), "{broken:#?}");
+        assert!(audited.iter().any(|one| one.checked > 0), "nothing checked");
+    }
+}
