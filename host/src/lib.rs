@@ -113,7 +113,7 @@ pub mod contact {
 
 /// The traits through which state is read and committed, and SQLite's implementation.
 pub mod store {
-    pub use promoflow_engine::committer::{Reservation, CommitError, Committer};
+    pub use promoflow_engine::committer::{CommitError, Committer, Reservation};
     pub use promoflow_store::*;
     pub use promoflow_store_sqlite as sqlite;
 }

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use promoflow_model::redact;
 use clap::{Subcommand, ValueEnum};
 use promoflow_installation::Promoflow;
 use promoflow_model::clock::Timestamp;
+use promoflow_model::redact;
 use promoflow_store::{Action, RunId, RunRow, RunState, StepRecord, WorkflowVersionId};
 use serde_json::{Value, json};
 

@@ -179,6 +179,7 @@ fn read_alternative(id: DeliveryId, row: &Row<'_>) -> Result<Alternative> {
         channel: read_channel(id, row.get_ref(0)?.as_str().unwrap_or_default())?,
         address: row.get(1)?,
         message: row.get(2)?,
-        content: read_content(id, row.get_ref(3)?.as_str().unwrap_or_default())?.with_unsubscribe_tag(),
+        content: read_content(id, row.get_ref(3)?.as_str().unwrap_or_default())?
+            .with_unsubscribe_tag(),
     })
 }

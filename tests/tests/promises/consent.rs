@@ -106,7 +106,9 @@ impl World {
     }
 
     fn is_unsubscribed(&self, id: &str) -> bool {
-        self.contact(id).unwrap().has_unsubscribed(ChannelKind::Email)
+        self.contact(id)
+            .unwrap()
+            .has_unsubscribed(ChannelKind::Email)
     }
 }
 

@@ -170,7 +170,9 @@ fn p2_a_failed_delivery_can_be_retried_unless_its_code_has_expired() {
     let running = promoflow.start().unwrap();
     let refuses = || {
         app.channel
-            .queue_outcome(promoflow::channel::DeliveryOutcome::PermanentFailure { error: "no".into() });
+            .queue_outcome(promoflow::channel::DeliveryOutcome::PermanentFailure {
+                error: "no".into(),
+            });
     };
     refuses();
     promoflow.run_event(&running, "birthday", "ann@example.com");

@@ -41,7 +41,13 @@ pub(crate) struct Batch<Row> {
 
 impl<Row> Batch<Row> {
     /// Returns the error for an accepted row that the store refuses.
-    pub(crate) fn row_error(&self, index: usize, line: u64, field: &str, message: String) -> RowError {
+    pub(crate) fn row_error(
+        &self,
+        index: usize,
+        line: u64,
+        field: &str,
+        message: String,
+    ) -> RowError {
         let place = self.locations.get(index).copied();
         place
             .unwrap_or_else(|| RowLocation::line(line))

@@ -2,7 +2,9 @@
 
 use std::io::Read;
 
-use super::batches::{Batch, BatchSize, EndOfFile, ImportError, ImportReport, buffer_if_atomic, read_batches};
+use super::batches::{
+    Batch, BatchSize, EndOfFile, ImportError, ImportReport, buffer_if_atomic, read_batches,
+};
 use promoflow_model::clock::Timestamp;
 use promoflow_model::contact::{NewContact, rows};
 use promoflow_store::{ContactOutcome, ContactSession, Store, StoreError};

@@ -8,13 +8,13 @@ use std::time::SystemTime;
 use super::channel_queue::ChannelQueue;
 use super::throttle::Throttle;
 use super::{DispatcherContext, lock};
-use promoflow_model::redact;
 use promoflow_channels::{DeliveryOutcome, OutboundMessage};
 use promoflow_model::backoff::Backoff;
 use promoflow_model::clock::Timestamp;
 use promoflow_model::failpoint;
 use promoflow_model::failpoint::Failpoint;
 use promoflow_model::message::UNSUBSCRIBE_TAG;
+use promoflow_model::redact;
 use promoflow_store::{AttemptEnd, AttemptOutcome, DueDelivery};
 use promoflow_trace::TraceRecord;
 

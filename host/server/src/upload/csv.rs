@@ -20,8 +20,8 @@ use super::{
 use crate::Api;
 use crate::auth::Caller;
 use crate::contacts::Imported;
-use crate::idempotency::Fingerprint;
 use crate::detached::DetachedTask;
+use crate::idempotency::Fingerprint;
 use crate::problem::{Kind, Problem};
 use crate::uploads::UploadJson;
 use promoflow_engine::import::ImportOptions;

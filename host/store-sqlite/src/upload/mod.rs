@@ -18,8 +18,8 @@ use std::sync::MutexGuard;
 use rusqlite::{Connection, params};
 
 use super::{
-    FairMutexGuard, Result, SqliteStore, StoreResult, Writer, lock, migrations, spellings, upload_history,
-    waiting_runs,
+    FairMutexGuard, Result, SqliteStore, StoreResult, Writer, lock, migrations, spellings,
+    upload_history, waiting_runs,
 };
 use promoflow_model::clock::Clock;
 use promoflow_model::failpoint;
