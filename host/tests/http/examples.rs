@@ -22,7 +22,7 @@ fn telegram() {
     assert_eq!(request.path(), "/bot123456%3AABC-DEF/sendMessage");
     let expected = json!({ "chat_id": "42", "text": "Код: S-1 & more" });
     assert_eq!(request.json(), expected);
-    app.message(", image: 'https://a.example/b.png', button: TestApp, link: 'https://a.example/'");
+    app.message(", image: 'https://a.example/b.png', button: Shop, link: 'https://a.example/'");
     assert_eq!(app.send("42")["state"], "delivered");
     let request = server.request();
     assert_eq!(request.path(), "/bot123456%3AABC-DEF/sendPhoto");
