@@ -285,7 +285,7 @@ fn a_slow_server_is_waited_for_and_a_stuck_server_delays_no_other_channel() {
     server.mail();
 
     let config = std::fs::read_to_string(app.0.path().join("promoflow.toml")).unwrap();
-    let maildir = "[[channel]]\ntype = \"maildir\"\nfolder = \"letters\"\n";
+    let maildir = "[[channel]]\ntype = \"maildir\"\nfolder = \"messages\"\n";
     // Longer than the process may take to stop.
     let config = config.replace("timeout-seconds = 5", "timeout-seconds = 120");
     app.file("promoflow.toml", &format!("{config}{maildir}"));
@@ -534,7 +534,7 @@ steps:
     assert!(left().contains("\"available\":7"), "{}", left());
 
     let config = std::fs::read_to_string(app.0.path().join("promoflow.toml")).unwrap();
-    let maildir = "[[channel]]\ntype = \"maildir\"\nfolder = \"letters\"\n";
+    let maildir = "[[channel]]\ntype = \"maildir\"\nfolder = \"messages\"\n";
     app.file("promoflow.toml", &format!("{config}{maildir}"));
     app.retry_now();
     let delivery = app.delivery();

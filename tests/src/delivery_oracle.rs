@@ -11,7 +11,7 @@ use crate::{FileChannel, SentMessage, TestApp};
 /// # Panics
 /// If that is not so.
 pub fn assert_deliveries_match(app: &TestApp) {
-    let elsewhere = FileChannel(format!("{}-letters", app.database().display()).into());
+    let elsewhere = FileChannel(format!("{}-messages", app.database().display()).into());
     let mut messages = app.channel.sent();
     messages.extend(elsewhere.sent());
     let sql = app.sql();

@@ -49,7 +49,7 @@ steps:
   - id: bad
     block: mischief
     with: {{ do: {action}, type: birthday, discount: 10{more} }}
-    ports: {{ aside: end }}
+    ports: {{ other: end }}
 "
     )
 }

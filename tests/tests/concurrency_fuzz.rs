@@ -64,7 +64,7 @@ steps:
   - id: sleep
     block: mischief
     with: { do: wait, until: $!data.get('until') }
-    ports: { aside: end }
+    ports: { other: end }
   - id: again
     block: get-promocode
     with: { type: birthday, discount: 10, days: 0, reuse: run }
@@ -88,7 +88,7 @@ steps:
   - id: sleep
     block: mischief
     with: { do: wait, until: $!data.get('until') }
-    ports: { aside: end }
+    ports: { other: end }
 ";
 
 const KINDS: [&str; 7] = [

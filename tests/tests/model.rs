@@ -46,7 +46,7 @@ steps:
   - id: sleep
     block: mischief
     with: { do: wait, until: $!data.get('until') }
-    ports: { aside: end }
+    ports: { other: end }
 ---
 workflow: fails
 start: { event: fails }
@@ -58,7 +58,7 @@ steps:
   - id: bad
     block: mischief
     with: { do: rejected }
-    ports: { aside: end }
+    ports: { other: end }
 ";
 
 /// A step of a case.

@@ -26,7 +26,7 @@ class Handler(BaseHTTPRequestHandler):
         for resource in request.resource_spans:
             for scope in resource.scope_spans:
                 for span in scope.spans:
-                    told = {
+                    reported = {
                         "path": self.path,
                         "media": self.headers["Content-Type"],
                         "key": self.headers.get("x-api-key"),
@@ -41,7 +41,7 @@ class Handler(BaseHTTPRequestHandler):
                         "status": span.status.code,
                         "attributes": attributes(span.attributes),
                     }
-                    print(json.dumps(told), flush=True)
+                    print(json.dumps(reported), flush=True)
         answer = ExportTraceServiceResponse().SerializeToString()
         self.send_response(200)
         self.send_header("Content-Type", "application/x-protobuf")

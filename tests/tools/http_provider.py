@@ -67,14 +67,14 @@ class Provider(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         length = int(self.headers.get("Content-Length", 0))
         body = self.rfile.read(length)
-        told = {
+        reported = {
             "method": self.command,
             "path": self.path,
             "headers": [[name.lower(), value] for name, value in self.headers.items()],
             "body": body.decode(),
             "verifiedBy": verified_by(dict(self.headers), body),
         }
-        print(json.dumps(told), flush=True)
+        print(json.dumps(reported), flush=True)
         path = urllib.parse.urlsplit(self.path).path
         if path.startswith("/botpage/") or self.headers.get("Authorization") == "Bearer page":
             return self.on_page()

@@ -66,13 +66,13 @@ fn reports_unset_references_with_positions() {
             &|_, _| None,
         )
         .expect("rendered");
-    let told: Vec<_> = rendered
+    let lines: Vec<_> = rendered
         .unset
         .iter()
         .map(|one| (one.source.as_str(), one.line, one.column))
         .collect();
     assert_eq!(
-        told,
+        lines,
         [
             ("$firstNmae", 1, 4),
             ("${order.total}", 2, 15),

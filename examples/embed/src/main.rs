@@ -42,9 +42,14 @@ impl Channel for Printer {
         kind == ChannelKind::Sms
     }
 
-    fn deliver(&self, letter: &OutboundMessage<'_>) -> DeliveryOutcome {
-        let text = letter.content.text.as_deref().unwrap_or_default();
-        println!("{} to {}: {}", letter.id, letter.address, text.trim_end());
+    fn deliver(&self, outbound: &OutboundMessage<'_>) -> DeliveryOutcome {
+        let text = outbound.content.text.as_deref().unwrap_or_default();
+        println!(
+            "{} to {}: {}",
+            outbound.id,
+            outbound.address,
+            text.trim_end()
+        );
         DeliveryOutcome::Delivered
     }
 }

@@ -144,7 +144,7 @@ pub(super) fn run(
             }
         });
         let stderr = child.stderr.take();
-        let (tell, told) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         scope.spawn(move || {
             let mut said = Vec::new();
             if let Some(mut stderr) = stderr {
@@ -152,9 +152,9 @@ pub(super) fn run(
                 // The pipe closes when the child exits.
                 let _rest = io::copy(&mut stderr, &mut io::sink());
             }
-            let _nobody_waits = tell.send(said);
+            let _nobody_waits = sender.send(said);
         });
-        let said = told.recv_timeout(limits.time);
+        let said = receiver.recv_timeout(limits.time);
         let in_time = said.is_ok();
         if !in_time {
             let _has_ended = child.kill();

@@ -171,7 +171,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let there = tempfile::tempdir().unwrap();
         fs::set_permissions(there.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let created = there.path().join("letters");
+        let created = there.path().join("messages");
         for folder in [&created, there.path()] {
             Maildir::new(folder).create_folders().unwrap();
         }
@@ -242,7 +242,7 @@ mod tests {
         fs::write(folder.path().join("file"), "").unwrap();
         let nowhere = Maildir::new(folder.path().join("file"));
         assert_eq!(ambiguous(&nowhere), Some(false));
-        let maildir = Maildir::new(folder.path().join("letters"));
+        let maildir = Maildir::new(folder.path().join("messages"));
         assert_eq!(ambiguous(&maildir), None);
         fs::rename(maildir.folder.join("tmp"), maildir.folder.join("gone")).unwrap();
         assert_eq!(ambiguous(&maildir), Some(false));

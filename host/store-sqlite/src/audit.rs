@@ -73,15 +73,15 @@ const CHECKS: &[Check] = &[
                          THEN ' may have carried its code'
                          WHEN delivery.state <> 'cancelled' THEN ' was not cancelled' END AS why
                  FROM held JOIN delivery ON delivery.run = held.run
-             ), told AS (
+             ), printed AS (
                  SELECT id, code, content, 'claim ' || claim || ' was released although delivery '
                      || id || ' of run ' || run || why AS text
                  FROM carrier WHERE why IS NOT NULL
              )
-             SELECT text, content, code FROM told
+             SELECT text, content, code FROM printed
              UNION ALL
              SELECT text, alternative.content, code
-             FROM told JOIN alternative ON alternative.delivery = told.id
+             FROM printed JOIN alternative ON alternative.delivery = printed.id
              UNION ALL
              SELECT 'release of claim ' || claim || ', which does not exist', NULL, NULL
              FROM release WHERE claim NOT IN (SELECT id FROM claim)",

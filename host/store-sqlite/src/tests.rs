@@ -197,12 +197,14 @@ fn exhausted_is_stale_if_a_suitable_code_is_available() {
         Atomicity::Batches,
     );
     for (needed, stale) in [(10, true), (11, false)] {
-        let mut told = segment(None, Vec::new());
-        told.exhausted.push(Exhausted {
+        let mut exhausted = segment(None, Vec::new());
+        exhausted.exhausted.push(Exhausted {
             code_group: code_group(0),
             expires: Timestamp(NOW.0 + needed),
         });
-        let replies = store.commit(&[accept(None, Some(told))], &NOW).unwrap();
+        let replies = store
+            .commit(&[accept(None, Some(exhausted))], &NOW)
+            .unwrap();
         let is = replies[0] == CommitReply::Stale(Stale::NotExhausted);
         assert_eq!(is, stale, "{needed}");
     }

@@ -242,7 +242,7 @@ fn a_provider_is_trusted_only_by_the_configured_certificate() {
         .expect("openssl failed to create the certificate");
     assert!(made.status.success(), "{made:?}");
     let mut server = Server::with(&[&certificate, &key]);
-    let url = format!("https://127.0.0.1:{}/letters", server.port);
+    let url = format!("https://127.0.0.1:{}/messages", server.port);
     let config = format!(
         "[[channel]]\ntype = \"http\"\ntakes = [\"sms\"]\nurl = \"{url}\"\njson = {{ text = \"$text\" }}\n"
     );

@@ -24,7 +24,7 @@ alarm = 1
 
 /// The text that a workflow sends for each level's event.
 const REPORT: &str = "
-{ message: told, channel: sms,
+{ message: note, channel: sms,
   text: \"$!data.get('level') $!data.get('kind') $!data.get('type') $!data.get('discount') \
           $!data.get('threshold') $!data.get('count')$!data.get('daysLeft')\" }
 ";
@@ -35,7 +35,7 @@ fn workflow(level: &str) -> String {
 workflow: on-{level}
 start: {{ event: alertSettings{level}TriggerEvent }}
 steps:
-  - {{ id: sms, block: send-message, with: {{ channel: sms, message: told, to: \"+380501234567\" }} }}
+  - {{ id: sms, block: send-message, with: {{ channel: sms, message: note, to: \"+380501234567\" }} }}
 "
     )
     .replace("on-Warning", "on-warning")

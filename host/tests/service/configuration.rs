@@ -264,7 +264,7 @@ fn only_delivering_commands_need_the_secrets() {
 #[test]
 fn a_file_in_the_current_folder_may_name_the_database() {
     let app = TestApp::new();
-    let file = "database = \"named.db\"\n[[channel]]\ntype = \"maildir\"\nfolder = \"letters\"\n";
+    let file = "database = \"named.db\"\n[[channel]]\ntype = \"maildir\"\nfolder = \"messages\"\n";
     std::fs::write(app.path("promoflow.toml"), file).unwrap();
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_promoflow"));
     let output = command

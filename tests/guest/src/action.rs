@@ -37,7 +37,7 @@ impl Action {
     /// Every action, with the name that a step uses.
     pub(crate) const ALL: [(&'static str, Self); 22] = [
         ("next", Self::Next),
-        ("aside", Self::Other),
+        ("other", Self::Other),
         ("spin", Self::Spin),
         ("hoard", Self::Hoard),
         ("trap", Self::Trap),
@@ -69,7 +69,7 @@ impl Action {
         let n = params.integer("n")?;
         match self {
             Self::Next => {}
-            Self::Other => return Ok(Outcome::port("aside")),
+            Self::Other => return Ok(Outcome::port("other")),
             Self::Spin => spin(),
             Self::Hoard => hoard(),
             Self::Trap | Self::ClaimThenTrap => panic!("as requested"),

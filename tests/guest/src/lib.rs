@@ -46,7 +46,7 @@ impl Block for Chaos {
                     .description("Nothing bad happened.")
                     .falls_through(),
             )
-            .port(Port::new("aside").description("Not connected unless the workflow connects it."))
+            .port(Port::new("other").description("Not connected unless the workflow connects it."))
     }
 
     fn run(call: Call) -> Result<Outcome, Error> {
@@ -55,7 +55,7 @@ impl Block for Chaos {
             .ok_or_else(|| Error::Invalid("do: unknown action".into()))?;
         match call.resumed {
             Some(Resumption::GaveUp) if matches!(action, Action::WaitAgain) => {}
-            Some(Resumption::GaveUp) => return Ok(Outcome::port("aside")),
+            Some(Resumption::GaveUp) => return Ok(Outcome::port("other")),
             Some(Resumption::Code) if matches!(action, Action::WaitCodeAgain) => {}
             Some(Resumption::Code) => {
                 claim(params)?;

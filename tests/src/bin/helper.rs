@@ -30,7 +30,7 @@ fn main() -> Result<()> {
     let promoflow = Promoflow::builder(*database)
         .cache(cache)
         .workers(2)
-        .channel(FileChannel(format!("{database}-letters").into()))
+        .channel(FileChannel(format!("{database}-messages").into()))
         .open()?;
     match command {
         ["send", prefix, count] => send(&promoflow, prefix, count.parse()?),

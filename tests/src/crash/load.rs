@@ -34,7 +34,7 @@ steps:
   - id: sleep
     block: mischief
     with: { do: wait, until: $!data.get('until') }
-    ports: { aside: end }
+    ports: { other: end }
 ---
 workflow: keeper
 start: { event: keeper }
@@ -45,7 +45,7 @@ steps:
   - id: sleep
     block: mischief
     with: { do: wait, until: $!data.get('until') }
-    ports: { aside: end }
+    ports: { other: end }
   - { id: mail, block: send-message, with: { channel: email, message: mail } }
 ";
 

@@ -157,7 +157,7 @@ steps:
   - id: sleep
     block: mischief
     with: { do: wait, until: 1780401600000 }
-    ports: { aside: end }
+    ports: { other: end }
   - id: mail
     block: send-message
     with: { channel: email, message: mail, allowed-hours: 09:00-12:00 }

@@ -30,17 +30,17 @@ steps:
 workflow: asks
 start: { event: asks }
 steps:
-  - { id: ask, block: mischief, with: { do: wait-reply, until: 1790000000000 }, ports: { aside: end } }
+  - { id: ask, block: mischief, with: { do: wait-reply, until: 1790000000000 }, ports: { other: end } }
 ---
 workflow: sleeps
 start: { event: sleeps }
 steps:
-  - { id: sleep, block: mischief, with: { do: wait, until: 1780401600000 }, ports: { aside: end } }
+  - { id: sleep, block: mischief, with: { do: wait, until: 1780401600000 }, ports: { other: end } }
 ---
 workflow: tries
 start: { event: tries }
 steps:
-  - { id: try, block: mischief, with: { do: unavailable }, ports: { aside: end } }
+  - { id: try, block: mischief, with: { do: unavailable }, ports: { other: end } }
 ---
 workflow: ways
 start: { event: ways }

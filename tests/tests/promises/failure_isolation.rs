@@ -14,8 +14,8 @@ start: { event: birthday }
 steps:
   - id: bad
     block: mischief
-    with: { do: aside, type: birthday, discount: 10 }
-    ports: { aside: end }
+    with: { do: other, type: birthday, discount: 10 }
+    ports: { other: end }
 ";
 
 #[test]
@@ -108,7 +108,7 @@ steps:
   - id: sleep
     block: mischief
     with: { do: wait, until: 1780401600000 }
-    ports: { aside: end }
+    ports: { other: end }
 ",
     );
     let running = promoflow.start().unwrap();

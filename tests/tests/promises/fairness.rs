@@ -73,8 +73,8 @@ fn due_runs_of_a_slow_workflow_do_not_delay_other_workflows() {
 workflow: {name}
 start: {{ event: {name} }}
 steps:
-  - {{ id: wait, block: mischief, with: {{ {wait} }}, ports: {{ aside: end }} }}
-  - {{ id: then, block: mischief, with: {{ do: {then} }}, ports: {{ aside: end }} }}
+  - {{ id: wait, block: mischief, with: {{ {wait} }}, ports: {{ other: end }} }}
+  - {{ id: then, block: mischief, with: {{ do: {then} }}, ports: {{ other: end }} }}
 "
         ));
     }
@@ -137,10 +137,10 @@ fn a_workflow_with_repeated_traps_is_paused_and_raises_an_alert() {
     promoflow.add_workflows(&chaos("trap", ""));
     promoflow.add_workflows(
         "
-workflow: told
+workflow: noted
 start: { event: alertSettingsAlarmTriggerEvent }
 steps:
-  - { id: note, block: mischief, with: { do: next }, ports: { aside: end } }
+  - { id: note, block: mischief, with: { do: next }, ports: { other: end } }
 ",
     );
     let running = promoflow.start().unwrap();

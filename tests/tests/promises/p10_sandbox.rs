@@ -197,7 +197,7 @@ fn p10_other_runs_continue_while_a_block_spins() {
 fn p10_a_run_may_wait_for_a_sandbox_longer_than_its_time_limit() {
     let (app, promoflow) = tight(80);
     promoflow.add_workflows(&chaos("next", ", claims: 1").replace("birthday", "single"));
-    promoflow.add_workflows(&chaos("aside", ""));
+    promoflow.add_workflows(&chaos("other", ""));
     promoflow.import_codes("code,type,discount\nSINGLE,single,10\n");
     let running = promoflow.start().unwrap();
     // The only code is staged, and its commit is held back until released. All other runs that want
@@ -216,7 +216,7 @@ fn p10_a_run_may_wait_for_a_sandbox_longer_than_its_time_limit() {
         std::thread::sleep(Duration::from_millis(1_300));
         drop(go_on);
     });
-    let runs = submit(&running, "aside", 5);
+    let runs = submit(&running, "other", 5);
     running.wait_idle(&runs).unwrap();
     for run in runs {
         let (row, _) = promoflow.run_of(run);

@@ -31,7 +31,7 @@ steps:
   - id: sleep
     block: mischief
     with: { do: wait, until: 1780401600000 }
-    ports: { aside: end }
+    ports: { other: end }
   - id: again
     block: get-promocode
     with: { type: birthday, discount: 10, days: 0, reuse: run }
@@ -146,7 +146,7 @@ steps:
   - id: sleep
     block: mischief
     with: { do: wait, until: 1780401600000 }
-    ports: { aside: code }
+    ports: { other: code }
   - id: code
     block: get-promocode
     with: { type: birthday, discount: 10, days: 0 }
@@ -179,7 +179,7 @@ workflow: later
 start: { event: later }
 steps:
   - { id: text, block: send-message, with: { channel: sms, message: text, to: '+380501234567' } }
-  - { id: sleep, block: mischief, with: { do: wait, until: 1780401600000 }, ports: { aside: end } }
+  - { id: sleep, block: mischief, with: { do: wait, until: 1780401600000 }, ports: { other: end } }
   - { id: mail, block: send-message, with: { channel: email, message: hello, contact: ContactId } }
   - { id: again, block: send-message, with: { channel: sms, message: text, to: '+380501234567' } }
 ";

@@ -100,7 +100,7 @@ steps:
   - id: bad
     block: mischief
     with: { do: rejected }
-    ports: { aside: end }
+    ports: { other: end }
 ",
     );
     let running = promoflow.start().unwrap();
@@ -134,11 +134,11 @@ steps:
   - id: sleep
     block: mischief
     with: { do: wait, until: 1780401600000 }
-    ports: { aside: end }
+    ports: { other: end }
   - id: again
     block: mischief
     with: { do: unavailable }
-    ports: { aside: end }
+    ports: { other: end }
 ",
     );
     let running = promoflow.start().unwrap();

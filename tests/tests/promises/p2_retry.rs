@@ -21,7 +21,7 @@ steps:
   - id: sleep
     block: mischief
     with: { do: wait, until: 1780401600000 }
-    ports: { aside: end }
+    ports: { other: end }
   - id: second
     block: get-promocode
     with: { type: late, discount: 10, days: 0, as: second, when-empty: fail }

@@ -89,7 +89,7 @@ steps:
   - id: bad
     block: mischief
     with: { do: trap }
-    ports: { aside: end }
+    ports: { other: end }
 ",
     );
     let running = promoflow.start().unwrap();

@@ -38,7 +38,7 @@ start: { event: nowhere }
 steps:
   - id: bad
     block: mischief
-    with: { do: aside, claims: 1, type: birthday, discount: 10 }
+    with: { do: other, claims: 1, type: birthday, discount: 10 }
 ",
     );
     let running = promoflow.start().unwrap();
@@ -64,11 +64,11 @@ steps:
   - id: sleep
     block: mischief
     with: { do: wait, until: 1780401600000 }
-    ports: { aside: end }
+    ports: { other: end }
   - id: bad
     block: mischief
     with: { do: rejected, claims: 1, type: birthday, discount: 10 }
-    ports: { aside: end }
+    ports: { other: end }
 ",
     );
     let running = promoflow.start().unwrap();

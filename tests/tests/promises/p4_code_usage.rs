@@ -36,7 +36,7 @@ const SORRY: &str = "
   - { id: sorry, block: send-message, with: { channel: sms, message: text, to: '+380501234567' } }";
 /// Until 2026-06-03.
 const SLEEP: &str = "
-  - { id: sorry, block: mischief, with: { do: wait, until: 1780488000000 }, ports: { aside: end } }";
+  - { id: sorry, block: mischief, with: { do: wait, until: 1780488000000 }, ports: { other: end } }";
 const TEXT_OR_MAIL: &str = "
   - id: many
     block: send-message

@@ -20,7 +20,7 @@ steps:
   - id: sleep
     block: mischief
     with: { do: wait, until: 1780401600000 }
-    ports: { aside: end }
+    ports: { other: end }
 ";
 
 fn app(codes: usize) -> (TestApp, Promoflow) {

@@ -26,7 +26,7 @@ steps:
   - id: sleep
     block: mischief
     with: {{ do: wait, until: 1780401600000 }}
-    ports: {{ aside: end }}
+    ports: {{ other: end }}
   - id: last
     block: send-message
     with: {{ channel: email, message: mail }}

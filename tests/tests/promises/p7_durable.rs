@@ -22,7 +22,7 @@ fn p7_every_acknowledged_event_survives_a_kill_with_its_run_code_and_delivery() 
     last.end();
 
     let mut codes = HashSet::new();
-    let messages = FileChannel(app.sibling("shop.db-letters")).sent();
+    let messages = FileChannel(app.sibling("shop.db-messages")).sent();
     let messages: HashSet<(String, String)> = messages
         .into_iter()
         .map(|message| (message.address, message.text))

@@ -249,7 +249,7 @@ steps:
   - id: sleep
     block: mischief
     with: { do: wait, until: 1780401600000 }
-    ports: { aside: sms }
+    ports: { other: sms }
   - id: sms
     block: send-message
     with: { channel: sms, message: after }

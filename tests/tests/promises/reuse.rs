@@ -85,7 +85,7 @@ steps:
   - id: sleep
     block: mischief
     with: { do: wait, until: 1780401600000 }
-    ports: { aside: end }
+    ports: { other: end }
   - id: again
     block: get-promocode
     with: { type: birthday, discount: 10, days: 7, reuse: run }
@@ -187,7 +187,7 @@ fn p4_a_reused_code_is_released_only_when_every_run_is_cancelled() {
   - id: sleep
     block: mischief
     with: { do: wait, until: 1780401600000 }
-    ports: { aside: end }
+    ports: { other: end }
 ";
     let yaml = workflow("w", "e", ", reuse: { contact: 30d }");
     promoflow.add_workflows(&format!("{}{waits}", yaml.trim_end()));
@@ -225,7 +225,7 @@ fn p4_a_released_code_leaves_in_no_message_of_an_earlier_run() {
     let sleep = "  - id: sleep
     block: mischief
     with: { do: wait, until: 1780401600000 }
-    ports: { aside: end }
+    ports: { other: end }
 ";
     promoflow.add_workflows(&format!(
         "workflow: first\nstart: {{ event: first }}\nsteps:\n{code}{mail}{sleep}"

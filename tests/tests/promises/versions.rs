@@ -13,7 +13,7 @@ steps:
   - id: sleep
     block: mischief
     with: { do: wait, until: 1780401600000 }
-    ports: { aside: end }
+    ports: { other: end }
   - id: mail
     block: send-message
     with: { channel: email, message: note }
@@ -73,7 +73,7 @@ steps:
   - id: other
     block: mischief
     with: { do: trap }
-    ports: { aside: end }
+    ports: { other: end }
 ",
     );
     drop(promoflow);

@@ -39,7 +39,7 @@ steps:
   - id: sleep
     block: mischief
     with: { do: wait, until: 1780401600000 }
-    ports: { aside: end }
+    ports: { other: end }
 ";
 
 fn app() -> (TestApp, Promoflow) {
@@ -284,7 +284,7 @@ steps:
   - id: wait
     block: mischief
     with: {{ do: {action}, until: 1780401600000, type: birthday, discount: 10 }}
-    ports: {{ next: mail, aside: end }}
+    ports: {{ next: mail, other: end }}
   - id: mail
     block: send-message
     with: {{ channel: email, message: mail }}
@@ -311,7 +311,7 @@ fn p2_a_timed_out_wait_claims_no_code_and_one_in_time_claims_one() {
     running.wait_all_idle().unwrap();
     let (row, steps) = promoflow.run_of(late);
     assert_eq!(row.state, RunState::Completed);
-    assert_eq!(steps.last().unwrap().port.as_deref(), Some("aside"));
+    assert_eq!(steps.last().unwrap().port.as_deref(), Some("other"));
     promoflow.import_codes(&codes(1, 1, "2999-12-31"));
     running.wait_all_idle().unwrap();
     assert_eq!(promoflow.available_codes(), ["W-001"]);

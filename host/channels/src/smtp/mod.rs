@@ -147,12 +147,12 @@ pub fn read_replies(mut bytes: &[u8]) -> usize {
         let rejection = Rejection::of(&rejected);
         assert_eq!(rejection.is_some(), is_permanent, "{rejected:?}");
         // The reply's text may quote an address: only its code and status are printed.
-        let told = rejected.to_string();
+        let error = rejected.to_string();
         let status = |c: char| c.is_ascii_digit() || c == '.' || c == ' ';
-        let what = told.strip_prefix("the mail server answered ");
+        let what = error.strip_prefix("the mail server answered ");
         assert!(
             what.is_some_and(|what| what.starts_with(&code) && what.chars().all(status)),
-            "{told}"
+            "{error}"
         );
         if let Some(rejection) = rejection {
             rejection.blame();

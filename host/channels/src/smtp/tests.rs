@@ -293,8 +293,8 @@ fn logs_in_with_a_mechanism_that_the_server_offers() {
         ("LOGIN", &["AUTH LOGIN", "dQ==", "bGV0bWVpbg=="]),
         ("CRAM-MD5", &[]),
     ] {
-        let (told, said) = channel();
-        let told = Mutex::new(told);
+        let (sender, received) = channel();
+        let sender = Mutex::new(sender);
         let port = server(move |mut stream| {
             stream.write_all(b"220 here\r\n").unwrap();
             let lines = BufReader::new(stream.try_clone().unwrap()).lines();
@@ -306,7 +306,7 @@ fn logs_in_with_a_mechanism_that_the_server_offers() {
                     _ => {
                         asked += 1;
                         let done = asked == wanted.len();
-                        told.lock().unwrap().send(line).unwrap();
+                        sender.lock().unwrap().send(line).unwrap();
                         if done {
                             "235 in\r\n"
                         } else {
@@ -325,8 +325,8 @@ fn logs_in_with_a_mechanism_that_the_server_offers() {
             secret.path()
         );
         let (_, error) = ambiguous(&smtp(port, &login), offered);
-        let said: Vec<String> = said.try_iter().collect();
-        assert_eq!(said, wanted, "{error}");
+        let received: Vec<String> = received.try_iter().collect();
+        assert_eq!(received, wanted, "{error}");
         let unsupported = error.contains("a login by PLAIN or LOGIN is not supported");
         assert_eq!(unsupported, wanted.is_empty(), "{error}");
     }

@@ -217,8 +217,8 @@ fn rows_undo_unsubscriptions_only_if_asked_to() {
             .unwrap()
             .has_unsubscribed(ChannelKind::Sms)
     );
-    let told = put_with(&*store, &[says(true)], true);
-    assert_eq!(told, [ContactOutcome::Updated]);
+    let outcomes = put_with(&*store, &[says(true)], true);
+    assert_eq!(outcomes, [ContactOutcome::Updated]);
     assert!(
         !any(&*store, "A")
             .unwrap()

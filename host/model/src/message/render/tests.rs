@@ -336,7 +336,7 @@ fn prints_nothing_or_the_source_of_an_unset_reference() {
         .choose(&[])
         .render_reporting(&values, &mut |_| None)
         .unwrap();
-    let told: Vec<_> = unset
+    let reported: Vec<_> = unset
         .iter()
         .map(|one| {
             (
@@ -347,7 +347,7 @@ fn prints_nothing_or_the_source_of_an_unset_reference() {
         })
         .collect();
     assert_eq!(
-        told,
+        reported,
         [
             ("text", "$firstNmae", 4),
             ("text", "${order.total}", 15),

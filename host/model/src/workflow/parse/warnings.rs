@@ -21,7 +21,7 @@ pub(super) fn warn(node: &Node, workflow: &Workflow, catalog: &dyn Catalog, out:
     for message_use in message_uses(workflow, catalog) {
         let at = parameter_at(node, &message_use).unwrap_or(node.at);
         let message = quoted(&message_use.message);
-        let mut told: Vec<String> = Vec::new();
+        let mut reported: Vec<String> = Vec::new();
         for value_use in message_use.reads {
             let Some(ReadWarning { why, hint }) = value_use.warning else {
                 continue;
@@ -29,11 +29,11 @@ pub(super) fn warn(node: &Node, workflow: &Workflow, catalog: &dyn Catalog, out:
             let name = quoted(&value_use.read.name);
             let warning = format!("the message {message} reads {name}, and {why}");
             out.warning(at, warning, Some(hint));
-            told.push(value_use.read.name);
+            reported.push(value_use.read.name);
         }
         let template_references = message_use.template_references.iter();
         for reference in
-            template_references.filter(|reference| !told.contains(&reference.read.name))
+            template_references.filter(|reference| !reported.contains(&reference.read.name))
         {
             if let Some((why, hint)) = message_use.known.warning(reference) {
                 let warning = format!("message {message}: {why}");
