@@ -10,7 +10,7 @@ use crate::{Value, json};
 /// let params = Params::from_iter([("reuse", Value::Json(r#"{"contact":2592000}"#.into()))]);
 /// let reuse = params.choice("reuse")?;
 /// assert_eq!(reuse.name, "contact");
-/// assert_eq!(reuse.carried, ChoicePayload::Duration(2_592_000));
+/// assert_eq!(reuse.payload, ChoicePayload::Duration(2_592_000));
 /// # Ok::<(), promoflow_block::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
