@@ -258,7 +258,7 @@ fn check_lists_values_and_codes_that_messages_use() {
                 { "name": "name", "setBy": null }, { "name": "promocode", "setBy": "code" }
             ] },
             { "step": "sorry", "message": "tagged", "reads": [], "codes": [
-                { "type": "New_Year", "discount": 7, "days": 1, "instead": null }
+                { "type": "New_Year", "discount": 7, "days": 1, "default": null }
             ] },
         ])
     );

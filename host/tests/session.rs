@@ -537,7 +537,7 @@ fn p11_a_test_run_resolves_recipients_like_a_run_before_contacts_are_used() {
     app.succeed(&[&earlier[..], &id].concat());
     let event = [&["event", "send", "--type", "w"][..], &id].concat();
     for _ in 0..2 {
-        let would = &app.json_line(&[&event[..], &["--test"]].concat())["would"][0];
+        let would = &app.json_line(&[&event[..], &["--test"]].concat())["plan"][0];
         assert_eq!(would["error"], Value::Null, "{would}");
         assert_eq!(would["deliveries"][0]["address"], "a@x.com");
     }
@@ -576,17 +576,17 @@ fn p11_a_test_run_of_a_file_reports_each_line_and_changes_nothing() {
         wanted.iter().map(|(a, b)| (a, b)).collect::<Vec<_>>()
     );
     for (at, name) in [(0, "ann"), (2, "ben")] {
-        let would = &reported[at]["would"][0];
+        let would = &reported[at]["plan"][0];
         assert_eq!(
             would["deliveries"][0]["address"],
             format!("{name}@example.com")
         );
-        assert_eq!(would["heldOff"], Value::Null);
+        assert_eq!(would["blockedBy"], Value::Null);
     }
     // Each line is tested separately: both would get the first code.
     assert_eq!(
-        reported[0]["would"][0]["code"],
-        reported[2]["would"][0]["code"]
+        reported[0]["plan"][0]["code"],
+        reported[2]["plan"][0]["code"]
     );
     assert_eq!(app.succeed(&["codes", "export"]), before);
     assert!(app.json(&["run", "list"]).0.is_empty());

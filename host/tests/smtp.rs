@@ -222,10 +222,10 @@ fn temporary_rejections_are_retried_under_the_same_identity() {
     let app = TestApp::new(server.port);
     let mut identities = Vec::new();
     let words = [
-        ("busy", "later"),
-        ("later", "later"),
-        ("drop", "unclear"),
-        ("middle", "unclear"),
+        ("busy", "retryable"),
+        ("later", "retryable"),
+        ("drop", "ambiguous"),
+        ("middle", "ambiguous"),
     ];
     for (number, (word, outcome)) in words.into_iter().enumerate() {
         let address = &format!("{word}@example.com");
@@ -378,7 +378,11 @@ fn emails_use_tls_login_and_a_configured_certificate() {
         assert!(!delivery["error"].as_str().unwrap().contains("letmein"));
         assert!(log.contains("ERROR"), "{log}");
         assert!(log.contains("invalid peer certificate"), "{log}");
-        assert_eq!(app.outcome(&delivery), "later", "the server got no message");
+        assert_eq!(
+            app.outcome(&delivery),
+            "retryable",
+            "the server got no message"
+        );
     }
 }
 
@@ -397,7 +401,7 @@ fn a_server_without_the_configured_encryption_is_logged() {
             assert!(log.contains("ERROR") && log.contains(why), "{log}");
             let delivery = app.delivery();
             assert_eq!(delivery["state"], "pending", "{delivery}");
-            assert_eq!(app.outcome(&delivery), "later", "{security}");
+            assert_eq!(app.outcome(&delivery), "retryable", "{security}");
         }
     }
 }
@@ -448,7 +452,7 @@ fn rejecting_the_installation_is_no_permanent_failure_of_the_message() {
             delivery["error"],
             format!("the mail server answered {answer}")
         );
-        assert_eq!(app.outcome(&delivery), "later");
+        assert_eq!(app.outcome(&delivery), "retryable");
     }
     // The same status, but the postmaster is accepted: it is about this address.
     let log = app.send("private@example.com", "Ann");
@@ -575,5 +579,5 @@ fn permanent_rejections_fail_and_an_unreachable_server_rejects_nothing() {
     app.send("ann@example.com", "Ann");
     let delivery = app.delivery();
     assert_eq!(delivery["state"], "pending", "{delivery}");
-    assert_eq!(app.outcome(&delivery), "later", "no server was reached");
+    assert_eq!(app.outcome(&delivery), "retryable", "no server was reached");
 }

@@ -98,7 +98,7 @@ fn warns_about_unset_references_until_an_event_or_contact_has_them() {
         "{printed}"
     );
     let stderr = app.json(&["event", "send", "--file", "e.jsonl", "--test"]);
-    let note = &stderr["would"][0]["steps"][0]["log"][0];
+    let note = &stderr["plan"][0]["steps"][0]["log"][0];
     assert!(note.as_str().unwrap().contains("$firstNmae"), "{stderr}");
     app.succeed(&["event", "send", "--file", "e.jsonl"]);
     assert_eq!(app.json(&["outbox", "list"])["text"], "Hi , 5!");

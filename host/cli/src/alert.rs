@@ -26,8 +26,8 @@ pub(super) enum AlertCommand {
     #[command(after_help = "Example:\n  promoflow alert list")]
     List,
     /// List the notifications to webhooks, the newest first.
-    #[command(after_help = "Example:\n  promoflow alert notices --state pending")]
-    Notices {
+    #[command(after_help = "Example:\n  promoflow alert notifications --state pending")]
+    Notifications {
         /// Only notifications in this state.
         #[arg(long, value_name = "STATE")]
         state: Option<StateName>,
@@ -62,7 +62,7 @@ impl AlertCommand {
         let promoflow = context.open()?;
         match self {
             AlertCommand::List => list(&promoflow, out),
-            AlertCommand::Notices { state, limit } => {
+            AlertCommand::Notifications { state, limit } => {
                 let state = state.map(DeliveryState::from);
                 notifications(&promoflow, state, limit.unwrap_or(DEFAULT_LIMIT), out)
             }
@@ -155,13 +155,13 @@ fn notifications(
 
 fn notification_json(notification: &Notification, event: Value) -> Value {
     json!({
-        "notice": notification.id.to_string(),
+        "notification": notification.id.to_string(),
         "webhook": notification.webhook,
         "state": notification.state,
         "attempts": notification.attempts,
         "error": notification.error,
-        "due": notification.due.map(|due| due.to_string()),
-        "at": notification.at.to_string(),
+        "nextAttemptAt": notification.due.map(|due| due.to_string()),
+        "createdAt": notification.at.to_string(),
         "event": event,
     })
 }

@@ -112,8 +112,8 @@ fn json_of(row: &RunRow, names: &Names) -> Value {
         "key": row.key,
         "state": row.state,
         "error": row.error,
-        "waitsFor": row.waits_for(),
-        "waitsUntil": row.waits_until().map(|until| until.to_string()),
+        "waitingFor": row.waiting_for(),
+        "waitingUntil": row.waiting_until().map(|until| until.to_string()),
         "retry": row.retry_state.as_ref().map(|retry_state| json!({
             "step": Some(&retry_state.step).filter(|step| !step.is_empty()),
             "attempts": retry_state.attempts,
@@ -135,8 +135,8 @@ fn wait_status(row: &RunRow) -> Option<String> {
         let next = row.due.map_or_else(|| "now".to_owned(), at);
         return Some(format!("attempt {attempts} of {max} failed, next {next}"));
     }
-    let awaited = row.waits_for()?;
-    Some(match (row.waits_until(), row.awaited.is_some()) {
+    let awaited = row.waiting_for()?;
+    Some(match (row.waiting_until(), row.awaited.is_some()) {
         (Some(until), false) => format!("waits until {}", format_time(until)),
         (Some(until), true) => format!("waits for {awaited}, until {}", format_time(until)),
         (None, _) => format!("waits for {awaited}"),

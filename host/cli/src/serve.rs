@@ -71,20 +71,20 @@ pub(super) struct Serve {
     #[arg(
         long,
         value_name = "SECONDS",
-        env = "PROMOFLOW_HEADER_TIME",
+        env = "PROMOFLOW_HEADER_TIMEOUT",
         hide_env_values = true,
         value_parser = RangedU64ValueParser::<NonZeroU64>::new().range(1..=MAX_SECONDS)
     )]
-    header_time: Option<NonZeroU64>,
+    header_timeout: Option<NonZeroU64>,
     /// Maximum seconds without data while a client sends a body (default: 30).
     #[arg(
         long,
         value_name = "SECONDS",
-        env = "PROMOFLOW_BODY_PAUSE",
+        env = "PROMOFLOW_BODY_TIMEOUT",
         hide_env_values = true,
         value_parser = RangedU64ValueParser::<NonZeroU64>::new().range(1..=MAX_SECONDS)
     )]
-    body_pause: Option<NonZeroU64>,
+    body_timeout: Option<NonZeroU64>,
     /// Maximum number of connections (default: 1024). Above it, the oldest connection without a
     /// valid API key, or else an idle one, is closed.
     #[arg(
@@ -206,8 +206,12 @@ impl Serve {
                     file.requests_per_second,
                     limits.requests_per_second,
                 ),
-                header_time: seconds(self.header_time, file.header_time, limits.header_time),
-                body_pause: seconds(self.body_pause, file.body_pause, limits.body_pause),
+                header_timeout: seconds(
+                    self.header_timeout,
+                    file.header_timeout,
+                    limits.header_timeout,
+                ),
+                body_timeout: seconds(self.body_timeout, file.body_timeout, limits.body_timeout),
                 connections: connections.map_or(limits.connections, to_count),
                 connections_per_address: per_address.map(to_count),
                 ..limits
@@ -228,8 +232,8 @@ pub(super) fn check(file: &ServeConfig) -> Result<(), CliError> {
         tls_key: None,
         events_per_second: None,
         requests_per_second: None,
-        header_time: None,
-        body_pause: None,
+        header_timeout: None,
+        body_timeout: None,
         connections: None,
         connections_per_address: None,
         drain: None,
@@ -257,8 +261,8 @@ fn print_check(
             "url": url,
             "eventsPerSecond": limits.events_per_second,
             "requestsPerSecond": limits.requests_per_second,
-            "headerTime": limits.header_time.as_secs(),
-            "bodyPause": limits.body_pause.as_secs(),
+            "headerTimeout": limits.header_timeout.as_secs(),
+            "bodyTimeout": limits.body_timeout.as_secs(),
             "connections": limits.connections,
             "connectionsPerAddress": limits.connections_per_address,
             "drain": options.drain.as_secs(),

@@ -45,7 +45,7 @@ impl Default for OneOrMany {
 }
 
 fn default_kind() -> Kind {
-    Kind::Left
+    Kind::Available
 }
 
 /// Reads a rule; `before` are the rules above it in the file, `webhooks` the ones it may name.
@@ -64,8 +64,8 @@ pub(super) fn read(
 fn rule(raw: RawAlert, before: &[Rule]) -> Result<Rule, String> {
     let kind = raw.kind;
     let (warning, alarm, max) = match kind {
-        Kind::Left => (500, 50, MAX_CODES),
-        Kind::RunsDry => (7, 2, MAX_DAYS),
+        Kind::Available => (500, 50, MAX_CODES),
+        Kind::Exhaustion => (7, 2, MAX_DAYS),
         Kind::Expiring => (50, 500, MAX_CODES),
     };
     let rule = Rule {
@@ -85,12 +85,12 @@ fn rule(raw: RawAlert, before: &[Rule]) -> Result<Rule, String> {
         return Err(format!("`warning` and `alarm` must be 0 to {max}"));
     }
     let is_ordered = match kind {
-        Kind::Left | Kind::RunsDry => warning > alarm,
+        Kind::Available | Kind::Exhaustion => warning > alarm,
         Kind::Expiring => warning < alarm && warning > 0,
     };
     if !is_ordered {
         let expected = match kind {
-            Kind::Left | Kind::RunsDry => "greater than",
+            Kind::Available | Kind::Exhaustion => "greater than",
             Kind::Expiring => "at least 1 and less than",
         };
         return Err(format!(

@@ -98,7 +98,7 @@ pub struct HttpConfig {
     /// Secret variables of the templates.
     pub secrets: Vec<(String, Secret)>,
     /// The secrets that sign requests; several while a secret is being replaced.
-    pub sign: Vec<Secret>,
+    pub signing_secrets: Vec<Secret>,
     /// The header that holds the idempotency key of the delivery.
     pub idempotency_header: HeaderName,
     /// The rules that classify responses; the first match applies.
@@ -132,7 +132,7 @@ struct RawHttp {
     username: Option<Spanned<String>>,
     password: Option<Secret>,
     #[serde(default)]
-    sign: Vec<Secret>,
+    signing_secrets: Vec<Secret>,
     idempotency_header: Option<Spanned<String>>,
     connections: Option<Spanned<usize>>,
     timeout_seconds: Option<Spanned<u64>>,
@@ -149,10 +149,10 @@ const KEYS: [&str; 16] = [
     "json",
     "form",
     "secrets",
-    "sign",
+    "signing-secrets",
     "idempotency-header",
     "timeout-seconds",
-    "answer",
+    "response",
     "takes",
     "connections",
     "rate",
@@ -179,7 +179,7 @@ impl HttpConfig {
         }
         let headers = headers(source, table.take_table("headers")?, &variables)?;
         let response_rules = table
-            .take_tables("answer")?
+            .take_tables("response")?
             .into_iter()
             .map(ResponseRule::read);
         let response_rules = response_rules.collect::<Result<_, _>>()?;
@@ -223,7 +223,7 @@ impl HttpConfig {
             login,
             body,
             secrets,
-            sign: plain.sign,
+            signing_secrets: plain.signing_secrets,
             idempotency_header,
             response_rules,
             connections: connections.into_inner(),

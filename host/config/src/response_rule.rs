@@ -1,4 +1,4 @@
-//! `[[channel.answer]]`: the meaning of a provider's response.
+//! `[[channel.response]]`: the meaning of a provider's response.
 
 use std::ops::RangeInclusive;
 
@@ -17,9 +17,9 @@ pub struct ResponseRule {
     /// A condition on a value in the JSON of the response.
     pub value: Option<ValueCondition>,
     /// The outcome of a response that matches.
-    pub means: ResponseOutcome,
+    pub outcome: ResponseOutcome,
     /// A JSON pointer to the number of seconds after which to retry.
-    pub after: Option<String>,
+    pub retry_after: Option<String>,
 }
 
 /// A condition on a value in the JSON of a response.
@@ -40,9 +40,9 @@ pub enum ResponseOutcome {
     /// The provider accepted the message.
     Delivered,
     /// Retryable failure.
-    Later,
+    Retryable,
     /// Permanent failure.
-    Refused,
+    Permanent,
     /// The installation is misconfigured: an operator has to fix it, and the delivery waits.
     Misconfigured,
 }
@@ -51,13 +51,20 @@ pub enum ResponseOutcome {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct RawResponseRule {
     pointer: Option<Spanned<String>>,
-    means: ResponseOutcome,
-    after: Option<Spanned<String>>,
+    outcome: ResponseOutcome,
+    retry_after: Option<Spanned<String>>,
 }
 
 impl ResponseRule {
     pub(super) fn read(mut table: Table<'_>) -> anyhow::Result<ResponseRule> {
-        table.reject_unknown(&["status", "pointer", "is", "is-not", "means", "after"])?;
+        table.reject_unknown(&[
+            "status",
+            "pointer",
+            "equals",
+            "not-equals",
+            "outcome",
+            "retry-after",
+        ])?;
         let source = table.source;
         let at = table.at.clone();
         let statuses = table
@@ -65,8 +72,8 @@ impl ResponseRule {
             .map_or_else(Vec::new, list_or_single);
         let statuses = statuses.into_iter().map(|value| status(source, value));
         let statuses = statuses.collect::<anyhow::Result<Vec<_>>>()?;
-        let is = table.take_value("is");
-        let is_not = table.take_value("is-not");
+        let equals = table.take_value("equals");
+        let not_equals = table.take_value("not-equals");
         let plain: RawResponseRule = table.into()?;
         let pointer = |pointer: &Option<Spanned<String>>| match pointer {
             Some(text) if !text.get_ref().starts_with('/') => {
@@ -75,8 +82,8 @@ impl ResponseRule {
             }
             text => Ok(text.as_ref().map(|text| text.get_ref().clone())),
         };
-        let after = pointer(&plain.after)?;
-        let value = match (pointer(&plain.pointer)?, is, is_not) {
+        let retry_after = pointer(&plain.retry_after)?;
+        let value = match (pointer(&plain.pointer)?, equals, not_equals) {
             (None, None, None) if !statuses.is_empty() => None,
             (Some(pointer), Some(values), None) => {
                 Some(ValueCondition::new(source, pointer, true, values)?)
@@ -85,16 +92,15 @@ impl ResponseRule {
                 Some(ValueCondition::new(source, pointer, false, values)?)
             }
             _ => {
-                let message =
-                    "expected `status`, or `pointer` with one of `is` and `is-not`, or both";
+                let message = "expected `status`, or `pointer` with one of `equals` and `not-equals`, or both";
                 return Err(source.error_at(at, message));
             }
         };
         Ok(ResponseRule {
             statuses,
             value,
-            means: plain.means,
-            after,
+            outcome: plain.outcome,
+            retry_after,
         })
     }
 }

@@ -27,10 +27,10 @@ pub struct ServeConfig {
     pub requests_per_second: Option<NonZeroU32>,
     /// Maximum seconds for the head of a request.
     #[serde(default, deserialize_with = "seconds")]
-    pub header_time: Option<NonZeroU64>,
+    pub header_timeout: Option<NonZeroU64>,
     /// Maximum seconds without data while a client sends a body.
     #[serde(default, deserialize_with = "seconds")]
-    pub body_pause: Option<NonZeroU64>,
+    pub body_timeout: Option<NonZeroU64>,
     /// Maximum number of connections.
     pub connections: Option<NonZeroU64>,
     /// Maximum number of connections per address.

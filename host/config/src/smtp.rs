@@ -28,7 +28,7 @@ pub struct SmtpConfig {
     /// The password of the login.
     pub password: Option<Secret>,
     /// The name of this host in EHLO (default: the machine's name).
-    pub hello: Option<String>,
+    pub ehlo_name: Option<String>,
     /// A PEM file of certificates that are trusted in addition to those of the machine.
     pub ca_file: Option<PathBuf>,
     /// Maximum number of open connections, and of concurrent attempts.
@@ -93,9 +93,13 @@ impl SmtpConfig {
         if self.username.as_ref().is_some_and(invalid) {
             return Err("`username` must not be empty or contain control characters");
         }
-        if self.hello.as_ref().is_some_and(|name| !is_smtp_name(name)) {
+        if self
+            .ehlo_name
+            .as_ref()
+            .is_some_and(|name| !is_smtp_name(name))
+        {
             return Err(
-                "`hello` must be a domain such as shop.example.com, or an address in brackets such \
+                "`ehlo-name` must be a domain such as shop.example.com, or an address in brackets such \
                  as [192.0.2.1]",
             );
         }

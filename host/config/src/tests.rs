@@ -34,7 +34,7 @@ fn accepts_the_documented_configuration() {
         panic!("{http:?}")
     };
     assert_eq!((http.secrets.len(), http.response_rules.len()), (2, 1));
-    assert_eq!((hook.secrets.len(), hook.sign.len()), (0, 2));
+    assert_eq!((hook.secrets.len(), hook.signing_secrets.len()), (0, 2));
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn accepts_the_documented_alerts_and_rejects_invalid_ones() {
             "within-days = 3",
             "only allowed for alerts of kind `expiring`",
         ),
-        ("kind = \"runs-dry\"\nwarning = 400", "must be 0 to 365"),
+        ("kind = \"exhaustion\"\nwarning = 400", "must be 0 to 365"),
         (
             "\n[[alert]]\nwarning = 9\nalarm = 3",
             "the same kind, type and discount",
@@ -204,13 +204,16 @@ fn provider_errors_have_a_position() {
             r#"secrets = { key = "letmein" }"#,
             "5:19: expected a secret",
         ),
-        (r#"sign = ["letmein"]"#, "5:8: expected a secret"),
+        (
+            r#"signing-secrets = ["letmein"]"#,
+            "5:19: expected a secret",
+        ),
         ("connections = 0", "5:15: `connections` must be 1 to 64"),
         ("timeout-seconds = 0", "5:19: `timeout-seconds` must be"),
         (r#"method = "DELETE""#, "5:10: unknown variant `DELETE`"),
         (
-            "answers = 1",
-            "5:1: unknown key `answers`; did you mean `answer`?",
+            "responses = 1",
+            "5:1: unknown key `responses`; did you mean `response`?",
         ),
     ] {
         let good = "takes = [\"sms\"]\nurl = \"https://api.example.com/send\"\n";
@@ -230,30 +233,33 @@ fn provider_errors_have_a_position() {
 #[test]
 fn response_rule_errors_have_a_position() {
     for (lines, expected) in [
-        ("means = \"later\"", "5:1: expected `status`, or `pointer`"),
         (
-            "means = \"later\"\nstatus = 400\nis = 1",
+            "outcome = \"retryable\"",
             "5:1: expected `status`, or `pointer`",
         ),
         (
-            "means = \"later\"\nstatus = \"6xx\"",
+            "outcome = \"retryable\"\nstatus = 400\nequals = 1",
+            "5:1: expected `status`, or `pointer`",
+        ),
+        (
+            "outcome = \"retryable\"\nstatus = \"6xx\"",
             "7:10: expected a status such as 429",
         ),
         (
-            "means = \"lost\"\nstatus = 400",
-            "6:9: unknown variant `lost`",
+            "outcome = \"lost\"\nstatus = 400",
+            "6:11: unknown variant `lost`",
         ),
         (
-            "means = \"later\"\npointer = \"code\"\nis = 1",
+            "outcome = \"retryable\"\npointer = \"code\"\nequals = 1",
             "7:11: expected a JSON pointer",
         ),
         (
-            "means = \"later\"\nstatu = 400",
+            "outcome = \"retryable\"\nstatu = 400",
             "7:1: unknown key `statu`; did you mean `status`?",
         ),
     ] {
         let good =
-            "takes = [\"sms\"]\nurl = \"https://api.example.com/send\"\n[[channel.answer]]\n";
+            "takes = [\"sms\"]\nurl = \"https://api.example.com/send\"\n[[channel.response]]\n";
         let error = provider(&format!("{good}{lines}"));
         assert!(error.starts_with(expected), "{lines}: {error}");
     }
@@ -341,11 +347,11 @@ fn rejects_line_breaks_in_smtp_settings() {
     let smtp = "[[channel]]\ntype = \"smtp\"\nhost = \"mail.example.com\"\nfrom = \"a@b\"\n";
     for (line, wanted) in [
         (
-            "hello = \"a\\r\\nMAIL FROM:<a@b>\"",
-            "`hello` must be a domain",
+            "ehlo-name = \"a\\r\\nMAIL FROM:<a@b>\"",
+            "`ehlo-name` must be a domain",
         ),
-        ("hello = \"a b\"", "`hello` must be a domain"),
-        ("hello = \"\"", "`hello` must be a domain"),
+        ("ehlo-name = \"a b\"", "`ehlo-name` must be a domain"),
+        ("ehlo-name = \"\"", "`ehlo-name` must be a domain"),
         (
             "username = \"a\\u0000b\"\npassword = { env = \"P\" }",
             "`username` must not be empty",

@@ -77,7 +77,7 @@ impl Promoflow {
             })
         };
         let count = match rule.kind {
-            Kind::Left | Kind::RunsDry => forecast.count.available,
+            Kind::Available | Kind::Exhaustion => forecast.count.available,
             Kind::Expiring => {
                 let now = self.now();
                 let until = self.calendar()?.expiry_needed(now, rule.within_days);

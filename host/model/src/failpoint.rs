@@ -62,9 +62,9 @@ impl Failpoint {
             Failpoint::AfterDelivery => "after-delivery",
             Failpoint::UploadBatch => "upload-batch",
             Failpoint::AfterUploadBatch => "after-upload-batch",
-            Failpoint::InsideAction => "inside-order",
-            Failpoint::AfterAction => "after-order",
-            Failpoint::MessageWritten => "letter-written",
+            Failpoint::InsideAction => "inside-action",
+            Failpoint::AfterAction => "after-action",
+            Failpoint::MessageWritten => "message-written",
         }
     }
 }

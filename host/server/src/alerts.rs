@@ -32,16 +32,16 @@ pub(super) fn forecast_router() -> OpenApiRouter<Api> {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 enum KindName {
-    Left,
-    RunsDry,
+    Available,
+    Exhaustion,
     Expiring,
 }
 
 impl From<Kind> for KindName {
     fn from(kind: Kind) -> KindName {
         match kind {
-            Kind::Left => KindName::Left,
-            Kind::RunsDry => KindName::RunsDry,
+            Kind::Available => KindName::Available,
+            Kind::Exhaustion => KindName::Exhaustion,
             Kind::Expiring => KindName::Expiring,
         }
     }
@@ -61,7 +61,7 @@ enum StateName {
 #[schema(as = AlertRule)]
 #[serde(rename_all = "camelCase")]
 struct RuleJson {
-    /// `left`: available codes; `runs-dry`: days until no code is available; `expiring`: codes that
+    /// `available`: available codes; `exhaustion`: days until no code is available; `expiring`: codes that
     /// expire unused.
     kind: KindName,
     /// Type of the codes; if absent, every type without a rule of its own.
@@ -70,7 +70,7 @@ struct RuleJson {
     /// Discount of the codes; if absent, every discount without a rule of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     discount: Option<u8>,
-    /// Threshold of the warning: a number of codes, or of days for `runs-dry`.
+    /// Threshold of the warning: a number of codes, or of days for `exhaustion`.
     warning: u32,
     /// Threshold of the alarm.
     alarm: u32,
@@ -212,12 +212,12 @@ async fn rules(State(api): State<Api>) -> Json<Vec<RuleJson>> {
 }
 
 /// Show the forecast of the pool by type and discount.
-#[utoipa::path(get, path = "/api/v1/promocodes/outlook", tag = "promocodes",
+#[utoipa::path(get, path = "/api/v1/promocodes/forecast", tag = "promocodes",
     responses((status = 200, description = "The forecast.", body = Vec<ForecastJson>)))]
 async fn forecast(State(api): State<Api>) -> Result<Json<Vec<ForecastJson>>, Problem> {
     api.run_blocking(|promoflow| {
-        let lanes = promoflow.forecast()?.into_iter();
-        Ok(Json(lanes.map(ForecastJson::from).collect()))
+        let groups = promoflow.forecast()?.into_iter();
+        Ok(Json(groups.map(ForecastJson::from).collect()))
     })
     .await
 }
@@ -250,9 +250,10 @@ struct ListParams {
 /// A notification of an alert to a webhook.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Notification)]
+#[serde(rename_all = "camelCase")]
 struct NotificationJson {
     /// Id of the notification.
-    notice: String,
+    notification: String,
     /// Name of the webhook.
     webhook: String,
     /// State; `failed`: no further attempts are made.
@@ -262,35 +263,35 @@ struct NotificationJson {
     /// Error of the last attempt.
     error: Option<String>,
     /// Time of the next attempt, RFC 3339.
-    due: Option<String>,
+    next_attempt_at: Option<String>,
     /// Time of the alert, RFC 3339.
-    at: String,
+    created_at: String,
     /// Event sent to the webhook.
     #[schema(value_type = Object)]
     event: Value,
 }
 
 impl From<Notification> for NotificationJson {
-    fn from(notice: Notification) -> NotificationJson {
+    fn from(row: Notification) -> NotificationJson {
         NotificationJson {
-            notice: notice.id.to_string(),
-            webhook: notice.webhook,
-            state: match notice.state {
+            notification: row.id.to_string(),
+            webhook: row.webhook,
+            state: match row.state {
                 DeliveryState::Pending => NotificationStateName::Pending,
                 DeliveryState::Delivered => NotificationStateName::Delivered,
                 DeliveryState::Failed | DeliveryState::Cancelled => NotificationStateName::Failed,
             },
-            attempts: notice.attempts,
-            error: notice.error,
-            due: notice.due.map(|due| due.to_string()),
-            at: notice.at.to_string(),
-            event: serde_json::from_str(&notice.event).unwrap_or_default(),
+            attempts: row.attempts,
+            error: row.error,
+            next_attempt_at: row.due.map(|due| due.to_string()),
+            created_at: row.at.to_string(),
+            event: serde_json::from_str(&row.event).unwrap_or_default(),
         }
     }
 }
 
 /// List notifications, newest first.
-#[utoipa::path(get, path = "/api/v1/alerts/notices", tag = "alerts", params(ListParams),
+#[utoipa::path(get, path = "/api/v1/alerts/notifications", tag = "alerts", params(ListParams),
     responses((status = 200, description = "A page of notifications.", body = Vec<NotificationJson>,
         headers(("Link" = String, description = "The next page, if there is one.")))))]
 async fn notifications(
@@ -312,7 +313,7 @@ async fn notifications(
         pagination::limit_param(limit),
     ];
     let key = |row: &Notification| row.id.to_string();
-    let path = "/api/v1/alerts/notices";
+    let path = "/api/v1/alerts/notifications";
     Ok(pagination::paginate(
         path,
         &query,

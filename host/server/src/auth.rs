@@ -70,7 +70,7 @@ impl Keys {
             false => "Basic realm=\"promoflow\", charset=\"UTF-8\"",
         };
         let refused = |why: &str| {
-            Problem::new(Kind::NoValidKey, why)
+            Problem::new(Kind::Unauthenticated, why)
                 .header(header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme))
         };
         let cache = self.read();
@@ -215,7 +215,7 @@ pub(super) async fn authorize(
             // A client that sent `Expect: 100-continue` has not sent its body yet.
             if !request.headers().contains_key(header::EXPECT) {
                 match request_guard {
-                    Some(_) => drain(request.body_mut(), auth.api.limits.body_pause).await,
+                    Some(_) => drain(request.body_mut(), auth.api.limits.body_timeout).await,
                     None => drain_unauthenticated(request.body_mut()).await,
                 }
             }
@@ -233,7 +233,7 @@ impl AccessRules {
         if !allowed {
             let or_read = if read_suffices { " or `read`" } else { "" };
             return Err(Problem::new(
-                Kind::ScopeMissing,
+                Kind::InsufficientScope,
                 format!("the API key needs the scope `{}`{or_read}", self.scope),
             ));
         }

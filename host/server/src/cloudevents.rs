@@ -116,7 +116,7 @@ async fn send(
     } else {
         MAX_EVENT_BYTES
     };
-    let body = read_body(body, limit, api.limits.body_pause).await?;
+    let body = read_body(body, limit, api.limits.body_timeout).await?;
     // Validate all events before storing the first.
     let events = match media.as_deref() {
         Some("application/cloudevents+json") => vec![parse_structured(parse_json(&body)?)?],

@@ -246,7 +246,7 @@ async fn send_v2(State(api): State<Api>, request: Request) -> Result<Json<Accept
 pub(super) async fn read_event(api: &Api, request: Request) -> Result<Event, Problem> {
     let (parts, body) = request.into_parts();
     require_media_type(&parts.headers, &["application/json"])?;
-    let bytes = read_body(body, MAX_EVENT_BYTES, api.limits.body_pause).await?;
+    let bytes = read_body(body, MAX_EVENT_BYTES, api.limits.body_timeout).await?;
     let text = String::from_utf8(bytes)
         .map_err(|_| Problem::new(Kind::InvalidEvent, "event: the body is not UTF-8"))?;
     let mut event = Event::from_json(&text).map_err(invalid_event)?;

@@ -241,7 +241,7 @@ async fn process_once(
         return Ok(next.run(request).await);
     };
     let (parts, body) = request.into_parts();
-    let body = read_body(body, limit, api.limits.body_pause).await?;
+    let body = read_body(body, limit, api.limits.body_timeout).await?;
     let mut fingerprint = Fingerprint::new(&parts.method, &parts.uri);
     fingerprint.headers(&parts.headers);
     fingerprint.update(&body);

@@ -54,7 +54,7 @@ impl AddrListener<TimeoutStream, Peer> for LimitedListener {
         Ok(LimitedListener {
             inner: TcpListener::bind(client.address).await?,
             connections: Connections::new(limits.connections, limits.connections),
-            pause: limits.body_pause,
+            pause: limits.body_timeout,
         })
     }
 

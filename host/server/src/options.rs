@@ -49,9 +49,9 @@ pub struct Limits {
     /// to half of [`connections`](Limits::connections).
     pub connections_per_address: Option<usize>,
     /// Timeout for the head of a request and for an idle connection.
-    pub header_time: Duration,
+    pub header_timeout: Duration,
     /// Maximum pause while a client sends a body or reads a response.
-    pub body_pause: Duration,
+    pub body_timeout: Duration,
     /// Maximum time for an event to be committed.
     pub event_time: Duration,
 }
@@ -83,8 +83,8 @@ impl Default for Limits {
             uploads: 4,
             connections: 1024,
             connections_per_address: None,
-            header_time: Duration::from_secs(15),
-            body_pause: Duration::from_secs(30),
+            header_timeout: Duration::from_secs(15),
+            body_timeout: Duration::from_secs(30),
             event_time: Duration::from_secs(60),
         }
     }

@@ -22,8 +22,8 @@ const MAX_ERRORS: usize = 100;
 pub(super) enum Kind {
     InvalidRequest,
     InvalidEvent,
-    NoValidKey,
-    ScopeMissing,
+    Unauthenticated,
+    InsufficientScope,
     CrossSite,
     NotFound,
     MethodNotAllowed,
@@ -51,10 +51,14 @@ impl Kind {
                 "The request is malformed",
             ),
             Kind::InvalidEvent => (S::BAD_REQUEST, "invalid-event", "The event is invalid"),
-            Kind::NoValidKey => (S::UNAUTHORIZED, "no-valid-key", "A valid API key is needed"),
-            Kind::ScopeMissing => (
+            Kind::Unauthenticated => (
+                S::UNAUTHORIZED,
+                "unauthenticated",
+                "A valid API key is needed",
+            ),
+            Kind::InsufficientScope => (
                 S::FORBIDDEN,
-                "scope-missing",
+                "insufficient-scope",
                 "The API key does not allow this",
             ),
             Kind::CrossSite => (
@@ -75,7 +79,7 @@ impl Kind {
             ),
             Kind::RequestTimeout => (
                 S::REQUEST_TIMEOUT,
-                "body-too-slow",
+                "request-timeout",
                 "The request body arrived too slowly",
             ),
             Kind::EventConflict => (
@@ -95,7 +99,7 @@ impl Kind {
             ),
             Kind::InvalidState => (
                 S::CONFLICT,
-                "wrong-state",
+                "invalid-state",
                 "The current state does not allow this",
             ),
             Kind::BodyTooLarge => (
@@ -110,7 +114,7 @@ impl Kind {
             ),
             Kind::InvalidContent => (
                 S::UNPROCESSABLE_ENTITY,
-                "refused-content",
+                "invalid-content",
                 "The content is invalid",
             ),
             Kind::TooManyRequests => (

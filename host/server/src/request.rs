@@ -341,6 +341,6 @@ impl Api {
 
     /// Reads a body of at most [`Limits::body_bytes`](super::Limits::body_bytes).
     pub(super) async fn read_body(&self, body: Body) -> Result<Vec<u8>, Problem> {
-        read_body(body, self.limits.body_bytes, self.limits.body_pause).await
+        read_body(body, self.limits.body_bytes, self.limits.body_timeout).await
     }
 }

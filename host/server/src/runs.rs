@@ -101,9 +101,9 @@ struct RunJson {
     /// Error of the run, or of its last attempt.
     error: Option<String>,
     /// Cause of the wait: a time, a promo code, or a reply.
-    waits_for: Option<String>,
+    waiting_for: Option<String>,
     /// Time or timeout of the wait, RFC 3339; null if it has no timeout.
-    waits_until: Option<String>,
+    waiting_until: Option<String>,
     /// Retries of the current step, if its last attempt failed and another follows.
     retry: Option<RetryJson>,
     /// Start time, RFC 3339.
@@ -159,7 +159,7 @@ type Names = HashMap<WorkflowVersionId, (String, u32)>;
 impl RunJson {
     fn new(row: RunRow, names: &Names) -> RunJson {
         let workflow = names.get(&row.workflow);
-        let (waits_for, waits_until) = (row.waits_for(), row.waits_until());
+        let (waiting_for, waiting_until) = (row.waiting_for(), row.waiting_until());
         RunJson {
             run: row.id.to_string(),
             workflow: workflow.map(|(id, _)| id.clone()),
@@ -168,8 +168,8 @@ impl RunJson {
             key: row.key,
             state: row.state.into(),
             error: row.error,
-            waits_for,
-            waits_until: waits_until.map(|until| until.to_string()),
+            waiting_for,
+            waiting_until: waiting_until.map(|until| until.to_string()),
             retry: row.retry_state.map(|retry_state| RetryJson {
                 step: Some(retry_state.step).filter(|step| !step.is_empty()),
                 attempts: retry_state.attempts,

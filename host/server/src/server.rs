@@ -100,14 +100,14 @@ async fn run(api: &Api, options: &Options, on_listening: impl FnOnce(SocketAddr)
     let limited = LimitedListener {
         inner: listener,
         connections: connection_limits(&options.limits),
-        pause: options.limits.body_pause,
+        pause: options.limits.body_timeout,
     };
     let server = Server::<Peer>::from_listener(limited).handle(handle);
     let service = router(api.clone()).into_make_service_with_connect_info::<ConnectionState>();
     match tls {
         Some(config) => {
             let handshake =
-                RustlsAcceptor::new(config).handshake_timeout(options.limits.header_time);
+                RustlsAcceptor::new(config).handshake_timeout(options.limits.header_timeout);
             let server = with_header_timeout(server.acceptor(handshake), &options.limits);
             server.serve(service).await
         }
@@ -153,7 +153,7 @@ fn with_header_timeout<Acceptor>(
     let mut http = server.http_builder().http1();
     http.timer(TokioTimer::new())
         .max_buf_size(HEAD_BUFFER_BYTES)
-        .header_read_timeout(limits.header_time);
+        .header_read_timeout(limits.header_timeout);
     server
 }
 

@@ -28,13 +28,13 @@ struct TestRun {
     #[schema(example = "test")]
     status: &'static str,
     /// The runs that the event would start.
-    would: Vec<WouldRun>,
+    plan: Vec<PlannedRun>,
 }
 
 /// A run that would be started.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct WouldRun {
+struct PlannedRun {
     /// Id of the workflow.
     workflow: Option<String>,
     /// Steps, in order.
@@ -44,15 +44,15 @@ struct WouldRun {
     /// All promo codes that it would claim.
     codes: Vec<String>,
     /// Messages that it would send.
-    deliveries: Vec<WouldSend>,
+    deliveries: Vec<PlannedDelivery>,
     /// Times that it would wait for; the test run continues immediately.
     waits: Vec<TestRunWaitJson>,
     /// The event or condition that it would wait for, if the end of the wait cannot be predicted.
-    waits_for: Option<String>,
+    waiting_for: Option<String>,
     /// Timeout of that wait, RFC 3339; null: no timeout.
-    waits_until: Option<String>,
+    waiting_until: Option<String>,
     /// Reason why it would not start; the other fields are then empty.
-    held_off: Option<&'static str>,
+    blocked_by: Option<&'static str>,
     /// Error with which it would fail.
     error: Option<String>,
 }
@@ -78,12 +78,12 @@ impl From<TestRunWait> for TestRunWaitJson {
 
 /// A message that would be sent.
 #[derive(Serialize, ToSchema)]
-struct WouldSend {
+struct PlannedDelivery {
     #[serde(flatten)]
     alternative: TestRunAlternative,
     /// Alternatives that are tried after a permanent failure of the one before.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    others: Vec<TestRunAlternative>,
+    alternatives: Vec<TestRunAlternative>,
     /// Allowed hours for sending, with their time zone.
     #[serde(skip_serializing_if = "Option::is_none")]
     hours: Option<String>,
@@ -142,12 +142,12 @@ impl From<Alternative> for TestRunAlternative {
     }
 }
 
-impl From<StagedDelivery> for WouldSend {
-    fn from(staged: StagedDelivery) -> WouldSend {
+impl From<StagedDelivery> for PlannedDelivery {
+    fn from(staged: StagedDelivery) -> PlannedDelivery {
         let (channel, address) = (staged.channel, staged.address);
-        WouldSend {
+        PlannedDelivery {
             alternative: TestRunAlternative::new(channel, address, staged.message, staged.content),
-            others: staged
+            alternatives: staged
                 .alternatives
                 .into_iter()
                 .map(TestRunAlternative::from)
@@ -158,18 +158,22 @@ impl From<StagedDelivery> for WouldSend {
     }
 }
 
-impl WouldRun {
-    fn new(run: TestRunReport, workflow: Option<String>) -> WouldRun {
-        WouldRun {
+impl PlannedRun {
+    fn new(run: TestRunReport, workflow: Option<String>) -> PlannedRun {
+        PlannedRun {
             workflow,
             steps: run.steps.into_iter().map(StepJson::from).collect(),
             code: run.codes.first().cloned(),
             codes: run.codes,
-            deliveries: run.deliveries.into_iter().map(WouldSend::from).collect(),
+            deliveries: run
+                .deliveries
+                .into_iter()
+                .map(PlannedDelivery::from)
+                .collect(),
             waits: run.waits.into_iter().map(TestRunWaitJson::from).collect(),
-            waits_for: run.waits_for,
-            waits_until: run.waits_until.map(|until| until.to_string()),
-            held_off: run.held_off,
+            waiting_for: run.waiting_for,
+            waiting_until: run.waiting_until.map(|until| until.to_string()),
+            blocked_by: run.blocked_by,
             error: run.error,
         }
     }
@@ -187,16 +191,16 @@ async fn test(State(api): State<Api>, request: Request) -> Result<Json<TestRun>,
     let event = read_event(&api, request).await?;
     api.run_blocking(move |promoflow| {
         let id = event.id.clone();
-        let would = promoflow.test_run(event).map_err(send_problem)?;
+        let plan = promoflow.test_run(event).map_err(send_problem)?;
         let names = promoflow.workflow_names()?;
-        let would = would.into_iter().map(|run| {
+        let plan = plan.into_iter().map(|run| {
             let name = names.get(&run.workflow).map(|(id, _)| id.clone());
-            WouldRun::new(run, name)
+            PlannedRun::new(run, name)
         });
         Ok(Json(TestRun {
             event: id,
             status: "test",
-            would: would.collect(),
+            plan: plan.collect(),
         }))
     })
     .await

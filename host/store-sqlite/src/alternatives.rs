@@ -149,7 +149,8 @@ pub(super) fn load_history(
     let attempts = connection
         .prepare_cached(
             "SELECT number, alternative, started, ended,
-                    CASE WHEN outcome = 'later' AND unclear THEN 'unclear' ELSE outcome END, error
+                    CASE outcome WHEN 'later' THEN iif(unclear, 'ambiguous', 'retryable')
+                                 WHEN 'refused' THEN 'permanent' ELSE outcome END, error
              FROM attempt
              WHERE delivery = ?1 ORDER BY number",
         )?

@@ -165,27 +165,27 @@ fn rules_classify_fields_of_the_answer() {
     let server = Server::start();
     let channel = server.channel(&format!(
         r#"{CONFIG}
-        [[channel.answer]]
+        [[channel.response]]
         pointer = "/error/code"
-        is = [7, 8]
-        means = "refused"
+        equals = [7, 8]
+        outcome = "permanent"
 
-        [[channel.answer]]
+        [[channel.response]]
         status = ["2xx", 409]
         pointer = "/error/code"
-        is = 9
-        means = "later"
-        after = "/wait"
+        equals = 9
+        outcome = "retryable"
+        retry-after = "/wait"
 
-        [[channel.answer]]
+        [[channel.response]]
         status = 200
         pointer = "/ok"
-        is-not = true
-        means = "misconfigured"
+        not-equals = true
+        outcome = "misconfigured"
 
-        [[channel.answer]]
+        [[channel.response]]
         status = 400
-        means = "delivered"
+        outcome = "delivered"
         "#
     ));
     // The text of the answer is omitted: it repeats the address.

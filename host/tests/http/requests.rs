@@ -193,7 +193,7 @@ fn requests_are_signed_with_every_secret_as_in_standard_webhooks() {
         type = "http"
         takes = ["telegram"]
         url = "{url}/hook"
-        sign = SECRETS
+        signing-secrets = SECRETS
         json = { text = "$text" }
         "#;
     // 24 and 64 bytes, the shortest and the longest secret.

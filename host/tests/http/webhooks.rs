@@ -77,7 +77,7 @@ impl TestApp {
     }
 
     fn notifications(&self) -> Vec<Value> {
-        self.succeed(&["alert", "notices"])
+        self.succeed(&["alert", "notifications"])
     }
 }
 
@@ -128,7 +128,7 @@ fn the_guide_s_webhooks_get_one_notification_per_crossing() {
     let event = ops.json();
     assert_eq!(event["eventTypeKey"], "alertSettingsWarningTriggerEvent");
     assert_eq!(event["keyValue"], "birthday 10");
-    let params = json!({ "kind": "left", "level": "warning", "type": "birthday", "discount": "10",
+    let params = json!({ "kind": "available", "level": "warning", "type": "birthday", "discount": "10",
                          "threshold": "500", "count": "500" });
     assert_eq!(event["params"], params);
     for notification in app.notifications() {
@@ -181,7 +181,7 @@ fn a_failed_notification_is_retried_under_the_same_identity() {
             "{path}"
         );
         assert!(
-            notification["error"].is_string() && notification["due"].is_string(),
+            notification["error"].is_string() && notification["nextAttemptAt"].is_string(),
             "{notification}"
         );
         let tried = |times: u32| {

@@ -16,7 +16,7 @@ warning = 1
 alarm = 1000
 
 [[alert]]
-kind = \"runs-dry\"
+kind = \"exhaustion\"
 type = \"dry\"
 warning = 2
 alarm = 1
@@ -99,15 +99,19 @@ fn each_crossing_is_reported_once_by_any_process() {
     birthdays(&app, 0, 1);
     assert_eq!(reported(&app), [""; 0]);
     birthdays(&app, 1, 1);
-    assert_eq!(reported(&app), ["warning left birthday 10 6 6"]);
+    assert_eq!(reported(&app), ["warning available birthday 10 6 6"]);
     birthdays(&app, 2, 2);
     assert_eq!(reported(&app).len(), 1, "it is already below the threshold");
     // A file of events crosses both thresholds at once; the last event leaves no codes.
     birthdays(&app, 4, 4);
-    assert_eq!(reported(&app)[1..], ["alarm left birthday 10 3 0"]);
+    assert_eq!(reported(&app)[1..], ["alarm available birthday 10 3 0"]);
     // A refill below the reset threshold does not clear the alert.
     let state = || app.succeed(&["alert", "list"]);
-    let left = |rows: Vec<Value>| rows.into_iter().find(|row| row["kind"] == "left").unwrap();
+    let left = |rows: Vec<Value>| {
+        rows.into_iter()
+            .find(|row| row["kind"] == "available")
+            .unwrap()
+    };
     assert_eq!(left(state())["state"], "alarm");
     codes(&app, "birthday", "2999-12-31", 8..12);
     let mut service = app.serve();
@@ -120,7 +124,7 @@ fn each_crossing_is_reported_once_by_any_process() {
     until(|| left(state())["state"] == "ok" && !left(state())["since"].is_null());
     let shown = service.at("/api/v1/alerts");
     let shown = shown.as_array().unwrap();
-    let shown = shown.iter().find(|row| row["kind"] == "left").unwrap();
+    let shown = shown.iter().find(|row| row["kind"] == "available").unwrap();
     assert_eq!(
         (&shown["state"], &shown["count"]),
         (&json!("ok"), &json!(12))
@@ -128,13 +132,13 @@ fn each_crossing_is_reported_once_by_any_process() {
     assert!(shown["daysLeft"].as_f64().unwrap() < 1.0);
     send(&service, 8, 6);
     until(|| reported(&app).len() == 3);
-    assert_eq!(reported(&app)[2], "warning left birthday 10 6 6");
+    assert_eq!(reported(&app)[2], "warning available birthday 10 6 6");
     assert_eq!(
         service.at("/api/v1/alerts/rules").as_array().unwrap().len(),
         3
     );
     let text = service.get("/metrics").send().unwrap().text().unwrap();
-    let raised = "promoflow_alerts_raised{discount=\"10\",kind=\"left\",level=\"warning\",\
+    let raised = "promoflow_alerts_raised{discount=\"10\",kind=\"available\",level=\"warning\",\
                   type=\"birthday\"} 1";
     assert!(text.lines().any(|line| line == raised), "{text}");
     #[cfg(unix)]
@@ -184,8 +188,8 @@ steps:
         ok(service.post_json("/api/v1/event", &event).send().unwrap());
     }
     until(|| reported(&app).len() == 2);
-    assert_eq!(reported(&app)[1], "warning runs-dry dry 10 2 581.2");
-    let outlook = service.at("/api/v1/promocodes/outlook");
+    assert_eq!(reported(&app)[1], "warning exhaustion dry 10 2 581.2");
+    let outlook = service.at("/api/v1/promocodes/forecast");
     let groups = outlook.as_array().unwrap();
     let of = |kind: &str| groups.iter().find(|group| group["type"] == kind).unwrap();
     assert_eq!(of("birthday")["expiring"], 2);
@@ -225,7 +229,7 @@ fn a_crossing_is_reported_once_wherever_processes_die() {
             let all = format!("{point}:{time}: {warnings:?}");
             assert_eq!(warnings.len(), 1, "{all}");
             assert!(
-                warnings[0].starts_with("warning left birthday 10 6 "),
+                warnings[0].starts_with("warning available birthday 10 6 "),
                 "{all}"
             );
             app.assert_audit();
@@ -237,16 +241,16 @@ fn a_crossing_is_reported_once_wherever_processes_die() {
 /// Returns the list's row for the available codes of `birthday`.
 fn left(app: &TestApp) -> Option<Value> {
     let rows = app.succeed(&["alert", "list"]).into_iter();
-    let mut left = rows.filter(|row| row["kind"] == "left" && row["type"] == "birthday");
+    let mut left = rows.filter(|row| row["kind"] == "available" && row["type"] == "birthday");
     left.next()
 }
 
-/// Returns the raised `left` levels according to the metrics.
+/// Returns the raised `available` levels according to the metrics.
 fn raised(service: &Service) -> Vec<String> {
     let text = service.get("/metrics").send().unwrap().text().unwrap();
     let raised = |line: &&str| {
         line.starts_with("promoflow_alerts_raised{")
-            && line.contains("kind=\"left\"")
+            && line.contains("kind=\"available\"")
             && line.ends_with(" 1")
     };
     text.lines().filter(raised).map(str::to_owned).collect()
@@ -288,7 +292,7 @@ fn an_alert_is_cleared_without_its_rule_and_raised_again_with_it() {
     std::fs::write(app.path("promoflow.toml"), RULES).unwrap();
     let mut service = app.serve();
     until(|| reported(&app).len() == 3);
-    assert_eq!(reported(&app)[2], "warning left birthday 10 6 4");
+    assert_eq!(reported(&app)[2], "warning available birthday 10 6 4");
     assert_eq!(left(&app).unwrap()["state"], "warning");
     assert_eq!(raised(&service).len(), 1);
     assert_eq!(service.end(), Some(0));

@@ -86,7 +86,7 @@ fn an_invalid_row_at_the_end_rejects_a_whole_strict_upload() {
         let request = service.post("/api/v1/promocodes?strict=true");
         let request = request.header("Content-Type", "text/csv");
         let answer = request.body(csv(20_000, last)).send().unwrap();
-        let reply = problem(answer, 422, "refused-content");
+        let reply = problem(answer, 422, "invalid-content");
         assert_eq!(reply["errors"][0]["line"], 20_002);
     }
     assert_eq!(service.at("/api/v1/promocodes/count")["total"], 0);

@@ -230,6 +230,10 @@ fn rejects_an_empty_list_of_scopes_and_limits_metrics_keys_to_metrics() {
             continue;
         }
         let path = path.replace(['{', '}'], "");
-        problem(service.get(&path).send().unwrap(), 403, "scope-missing");
+        problem(
+            service.get(&path).send().unwrap(),
+            403,
+            "insufficient-scope",
+        );
     }
 }

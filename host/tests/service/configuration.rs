@@ -195,9 +195,9 @@ fn an_unusable_secret_is_reported_and_not_shown() {
 fn options_are_validated_like_the_file() {
     let app = TestApp::new();
     for (args, wanted) in [
-        (["--header-time", "86401"], "is not in 1..=86400"),
+        (["--header-timeout", "86401"], "is not in 1..=86400"),
         (
-            ["--body-pause", "9223372036854775807"],
+            ["--body-timeout", "9223372036854775807"],
             "is not in 1..=86400",
         ),
         (["--drain", "86401"], "is not in 0..=86400"),
@@ -212,7 +212,7 @@ fn options_are_validated_like_the_file() {
         assert_eq!(output.status.code(), Some(2), "{args:?}: {printed}");
         assert!(printed.contains(wanted), "{args:?}: {printed}");
     }
-    let mut command = app.command(&["serve", "--check", "--header-time", "86400"]);
+    let mut command = app.command(&["serve", "--check", "--header-timeout", "86400"]);
     let output = command.args(["--drain", "0"]).output().unwrap();
     assert!(output.status.success(), "{}", printed(&output));
 }

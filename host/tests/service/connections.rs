@@ -125,7 +125,7 @@ fn connections_leave_file_descriptors_for_deliveries() {
 #[test]
 fn little_of_an_unauthenticated_body_is_read() {
     let app = TestApp::new();
-    let service = app.serve_with(&["--body-pause", "30"]);
+    let service = app.serve_with(&["--body-timeout", "30"]);
     let head = |more: &str| {
         format!(
             "POST /api/v1/event HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n{more}\r\n"

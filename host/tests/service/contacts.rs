@@ -40,7 +40,7 @@ fn contacts_are_created_changed_listed_and_shown() {
     let nameless = service.get("/api/v1/contacts/dan").send().unwrap();
     problem(nameless, 404, "not-found");
     let strict = service.post_json("/api/v1/contacts?strict=true", &rows);
-    let refused = problem(strict.send().unwrap(), 422, "refused-content");
+    let refused = problem(strict.send().unwrap(), 422, "invalid-content");
     assert_eq!(refused["errors"][0]["field"], "phone");
 }
 
@@ -71,7 +71,7 @@ fn consent_is_set_per_channel_and_needs_the_scope() {
     assert_eq!(looked.bearer_auth(&reader).send().unwrap().status(), 200);
     let changed = service.client.post(format!("{}{off}", service.url));
     let changed = changed.bearer_auth(&reader).json(&json!({}));
-    problem(changed.send().unwrap(), 403, "scope-missing");
+    problem(changed.send().unwrap(), 403, "insufficient-scope");
     let changed = service.client.post(format!("{}{off}", service.url));
     let changed = ok(changed.bearer_auth(&all).json(&json!({})).send().unwrap());
     assert_eq!(changed["consent"]["telegram"], false);

@@ -39,7 +39,7 @@ fn send(service: &Service, query: &str, body: String) -> Response {
 #[test]
 fn incomplete_forms_time_out_without_delaying_others() {
     let app = TestApp::new();
-    let service = app.serve_with(&["--body-pause", "1"]);
+    let service = app.serve_with(&["--body-timeout", "1"]);
     let address = service.url.strip_prefix("http://").unwrap();
     let begun = "--between\r\nContent-Disposition: form-data; name=\"type\"\r\n\r\nspri";
     // As many as the service accepts at one time.
@@ -62,7 +62,7 @@ fn incomplete_forms_time_out_without_delaying_others() {
         let mut reply = String::new();
         stream.read_to_string(&mut reply).unwrap();
         assert!(reply.starts_with("HTTP/1.1 408"), "{reply}");
-        assert!(reply.contains("body-too-slow"), "{reply}");
+        assert!(reply.contains("request-timeout"), "{reply}");
     }
     let taken = ok(send(&service, "", form(&[("file", "F-1\n")])));
     assert_eq!(taken["inserted"], 1);
@@ -117,7 +117,7 @@ fn form_fields_work_like_query_parameters() {
         ("strict", "true"),
         ("file", "code,discount\nF-2,5\nF-3,500\n"),
     ];
-    problem(send(&service, "", form(&strict)), 422, "refused-content");
+    problem(send(&service, "", form(&strict)), 422, "invalid-content");
     assert_eq!(service.at(&format!("{CODES}/count"))["total"], 1);
 }
 
@@ -166,13 +166,13 @@ fn query_and_form_fill_missing_columns() {
         request.body(body.to_owned()).send().unwrap()
     };
     let file = "Angebot;Until;Notes\nAB12;01/02/2040;x\nAB13;01/02/2040;y\n";
-    let reply = problem(csv("", file), 422, "refused-content");
+    let reply = problem(csv("", file), 422, "invalid-content");
     assert!(
         reply["detail"].as_str().unwrap().contains("column="),
         "{reply}"
     );
     let columns = "?column=code%3DAngebot&column=expirationDate%3DUntil&column=ignore%3DNotes";
-    let reply = problem(csv(columns, file), 422, "refused-content");
+    let reply = problem(csv(columns, file), 422, "invalid-content");
     assert_eq!(reply["errors"][0]["field"], "expirationDate");
     assert!(
         reply["detail"].as_str().unwrap().contains("dateFormat"),
@@ -219,7 +219,7 @@ fn query_and_form_fill_missing_columns() {
     }
     let html = csv("?noHeader=true", "<html><body>Sign in</body></html>");
     assert!(
-        problem(html, 422, "refused-content")["detail"]
+        problem(html, 422, "invalid-content")["detail"]
             .as_str()
             .unwrap()
             .contains("HTML")

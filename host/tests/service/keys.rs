@@ -27,7 +27,7 @@ fn only_health_is_available_without_a_key() {
             .unwrap()
             .starts_with("Basic")
     );
-    problem(bare, 401, "no-valid-key");
+    problem(bare, 401, "unauthenticated");
     // A key that differs in its last character.
     let key = service.key.clone();
     let last = if key.ends_with('A') { "B" } else { "A" };
@@ -35,7 +35,7 @@ fn only_health_is_available_without_a_key() {
     problem(
         service.get("/api/v1/runs").send().unwrap(),
         401,
-        "no-valid-key",
+        "unauthenticated",
     );
     service.key = key;
     // The only key was revoked.
@@ -44,7 +44,7 @@ fn only_health_is_available_without_a_key() {
     let reply = problem(
         service.get("/api/v1/runs").send().unwrap(),
         401,
-        "no-valid-key",
+        "unauthenticated",
     );
     assert!(
         reply["detail"]
@@ -90,7 +90,7 @@ fn a_scope_allows_what_it_names() {
     let reply = problem(
         service.get("/api/v1/keys").send().unwrap(),
         403,
-        "scope-missing",
+        "insufficient-scope",
     );
     assert!(reply["detail"].as_str().unwrap().contains("`admin`"));
 }

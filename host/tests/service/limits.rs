@@ -111,9 +111,9 @@ fn a_connection_with_an_incomplete_head_is_closed() {
     let (certificate, key) = (app.path("cert.pem"), app.path("key.pem"));
     make(&certificate, &key);
     let files = [certificate.to_str().unwrap(), key.to_str().unwrap()];
-    let plain = app.serve_with(&["--header-time", "1"]);
+    let plain = app.serve_with(&["--header-timeout", "1"]);
     let tls = ["--tls-certificate", files[0], "--tls-key", files[1]];
-    let tls = app.serve_with(&[&["--header-time", "1"], &tls[..]].concat());
+    let tls = app.serve_with(&[&["--header-timeout", "1"], &tls[..]].concat());
     let connect = |service: &Service| {
         let (_, address) = service.url.split_once("://").unwrap();
         let stream = TcpStream::connect(address).unwrap();
@@ -138,7 +138,7 @@ fn a_connection_with_an_incomplete_head_is_closed() {
 #[test]
 fn a_slow_body_gets_408() {
     let app = TestApp::new();
-    let service = app.serve_with(&["--body-pause", "1"]);
+    let service = app.serve_with(&["--body-timeout", "1"]);
     let address = service.url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
     let head = format!(
@@ -163,7 +163,7 @@ fn a_slow_body_gets_408() {
 #[test]
 fn a_paused_body_gets_408() {
     let app = TestApp::new();
-    let service = app.serve_with(&["--body-pause", "1"]);
+    let service = app.serve_with(&["--body-timeout", "1"]);
     let address = service.url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
     let head = format!(
@@ -178,7 +178,7 @@ fn a_paused_body_gets_408() {
     let mut reply = String::new();
     stream.read_to_string(&mut reply).unwrap();
     assert!(reply.starts_with("HTTP/1.1 408"), "{reply}");
-    assert!(reply.contains("body-too-slow"));
+    assert!(reply.contains("request-timeout"));
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn rejects_an_endless_head_before_authentication() {
 #[test]
 fn a_client_that_does_not_read_answers_is_disconnected() {
     let app = TestApp::new();
-    let service = app.serve_with(&["--body-pause", "1"]);
+    let service = app.serve_with(&["--body-timeout", "1"]);
     let address = service.url.strip_prefix("http://").unwrap();
     let path = "/docs/swagger-ui-bundle.js";
     let size = service.get(path).send().unwrap().bytes().unwrap().len();

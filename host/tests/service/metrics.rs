@@ -107,7 +107,7 @@ fn metrics_count_actions_and_current_state() {
     // Two codes are left at two per hour, the shortest time that a rate covers.
     let days = metrics.get("promoflow_codes_days_left", &group).unwrap();
     assert!((days - 2.0 / 48.0).abs() < 1e-9, "{days}");
-    for (outcome, wanted) in [("accepted", 3.0), ("duplicate", 1.0), ("refused", 1.0)] {
+    for (outcome, wanted) in [("accepted", 3.0), ("duplicate", 1.0), ("rejected", 1.0)] {
         let labels = json!({ "outcome": outcome });
         assert_eq!(metrics.get("promoflow_events_total", &labels), Some(wanted));
     }
@@ -222,7 +222,7 @@ fn metrics_need_a_key_with_a_read_scope() {
     let app = TestApp::ready();
     let mut service = app.serve();
     let bare = service.client.get(format!("{}/metrics", service.url));
-    problem(bare.send().unwrap(), 401, "no-valid-key");
+    problem(bare.send().unwrap(), 401, "unauthenticated");
     for (scope, status) in [("read", 200), ("events", 403), ("codes", 403)] {
         service.key = app.key(scope);
         until(|| service.get("/metrics").send().unwrap().status() != 401);

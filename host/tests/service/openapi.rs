@@ -153,16 +153,16 @@ fn every_operation_requires_a_key_with_its_scope() {
             let bare = send(None);
             let how = bare.headers().get("www-authenticate");
             assert!(how.is_some(), "{method} {path}: {}", bare.status());
-            problem(bare, 401, "no-valid-key");
+            problem(bare, 401, "unauthenticated");
             let unknown = format!("{}x", service.key);
-            problem(send(Some(&unknown)), 401, "no-valid-key");
+            problem(send(Some(&unknown)), 401, "unauthenticated");
             for (scope, key) in &keys {
                 let answer = send(Some(key));
                 let printed = format!("{method} {path} with {scope}: {}", answer.status());
                 match wanted.contains(scope) {
                     true => assert!(![401, 403].contains(&answer.status().as_u16()), "{printed}"),
                     false => {
-                        problem(answer, 403, "scope-missing");
+                        problem(answer, 403, "insufficient-scope");
                     }
                 }
             }

@@ -40,7 +40,7 @@ fn json_is_all_or_nothing_and_csv_inserts_its_valid_rows() {
     let service = app.serve();
     let list = json!([{ "code": "B1", "discount": 5 }, { "code": "B2", "discount": 500 }]);
     let refused = service.post_json(CODES, &list).send().unwrap();
-    let reply = problem(refused, 422, "refused-content");
+    let reply = problem(refused, 422, "invalid-content");
     assert_eq!(reply["errors"][0]["field"], "discount");
     assert_eq!(service.at(&format!("{CODES}/count"))["total"], 0);
     ok(service
@@ -64,7 +64,7 @@ fn json_is_all_or_nothing_and_csv_inserts_its_valid_rows() {
         .post(&path)
         .header("Content-Type", "text/csv")
         .body("code,discount\nD1,5\nD2,500\n");
-    problem(strict.send().unwrap(), 422, "refused-content");
+    problem(strict.send().unwrap(), 422, "invalid-content");
     assert_eq!(service.at(&format!("{CODES}/count"))["total"], 2);
 }
 
@@ -77,7 +77,7 @@ fn json_errors_name_their_item() {
             .post(CODES)
             .header("Content-Type", "application/json");
         let refused = request.body(body.to_owned()).send().unwrap();
-        let reply = problem(refused, 422, "refused-content");
+        let reply = problem(refused, 422, "invalid-content");
         let faults = reply["errors"].as_array().unwrap().iter();
         let shown = |one: &serde_json::Value| {
             let place = (

@@ -45,7 +45,7 @@ fn an_error_late_in_a_file_reports_the_inserted_rows() {
     let request = service.post(CODES).header("Content-Type", "text/csv");
     let refused = request.body(csv).send().unwrap();
     let location = refused.headers()["location"].to_str().unwrap().to_owned();
-    let reply = problem(refused, 422, "refused-content");
+    let reply = problem(refused, 422, "invalid-content");
     let detail = reply["detail"].as_str().unwrap();
     assert!(
         detail.contains("line 150002") && detail.contains("150000 rows"),
@@ -63,7 +63,7 @@ fn an_error_late_in_a_file_reports_the_inserted_rows() {
         .send()
         .unwrap();
     assert!(!refused.headers().contains_key("location"));
-    let reply = problem(refused, 422, "refused-content");
+    let reply = problem(refused, 422, "invalid-content");
     assert!(
         !reply["detail"].as_str().unwrap().contains("rows"),
         "{reply}"
@@ -74,7 +74,7 @@ fn an_error_late_in_a_file_reports_the_inserted_rows() {
 #[test]
 fn a_stalled_upload_reports_the_inserted_rows() {
     let app = TestApp::new();
-    let service = app.serve_with(&["--body-pause", "1"]);
+    let service = app.serve_with(&["--body-timeout", "1"]);
     let mut stream = begin(&service, "", 100_000_000);
     let mut csv = b"code\n".to_vec();
     for number in 0..160_000 {

@@ -57,7 +57,7 @@ steps:
     let refused = problem(
         yaml(&service, "/api/v1/workflows", faulty),
         422,
-        "refused-content",
+        "invalid-content",
     );
     assert_eq!(refused["errors"][0]["line"], 5);
     assert_eq!(service.at("/api/v1/workflows"), json!([]));
@@ -183,7 +183,7 @@ fn runs_and_deliveries_are_listed_shown_retried_and_cancelled() {
         .post(&format!("/api/v1/runs/{run}/retry"))
         .send()
         .unwrap();
-    problem(retried, 409, "wrong-state");
+    problem(retried, 409, "invalid-state");
     problem(
         service.post("/api/v1/runs/999/cancel").send().unwrap(),
         404,
@@ -220,7 +220,7 @@ fn runs_and_deliveries_are_listed_shown_retried_and_cancelled() {
         .post(&format!("/api/v1/outbox/{delivery}/cancel"))
         .send()
         .unwrap();
-    problem(cancelled, 409, "wrong-state");
+    problem(cancelled, 409, "invalid-state");
 }
 
 #[test]

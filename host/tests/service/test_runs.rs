@@ -23,7 +23,7 @@ fn p11_a_test_event_over_http_reports_its_effects_and_has_none() {
             (&reply["event"], &reply["status"]),
             (&json!("e-1"), &json!("test"))
         );
-        let [run] = &reply["would"].as_array().unwrap()[..] else {
+        let [run] = &reply["plan"].as_array().unwrap()[..] else {
             panic!("{reply}")
         };
         assert_eq!(run["workflow"], "birthday");
@@ -42,14 +42,14 @@ fn p11_a_test_event_over_http_reports_its_effects_and_has_none() {
     std::fs::write(&file, event.to_string()).unwrap();
     let printed = app.succeed(&["event", "send", "--test", "--file", file.to_str().unwrap()]);
     let mut over_http = ok(test());
-    let mut here = printed[0]["would"].clone();
-    for would in [&mut here, &mut over_http["would"]] {
-        for step in would[0]["steps"].as_array_mut().unwrap() {
+    let mut here = printed[0]["plan"].clone();
+    for plan in [&mut here, &mut over_http["plan"]] {
+        for step in plan[0]["steps"].as_array_mut().unwrap() {
             step["startedAt"] = json!(null);
             step["finishedAt"] = json!(null);
         }
     }
-    assert_eq!(here, over_http["would"]);
+    assert_eq!(here, over_http["plan"]);
     // Nothing was done, and the event can still be sent.
     assert_eq!(service.at("/api/v1/promocodes/count")["available"], 2);
     for path in ["/api/v1/runs", "/api/v1/outbox"] {
@@ -71,7 +71,7 @@ fn p11_a_test_event_over_http_reports_its_effects_and_has_none() {
             == 200
     });
     let refused = service.post_json("/api/v1/event/test", &event);
-    problem(refused.send().unwrap(), 403, "scope-missing");
+    problem(refused.send().unwrap(), 403, "insufficient-scope");
     app.assert_audit();
 }
 

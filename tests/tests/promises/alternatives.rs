@@ -109,7 +109,7 @@ fn a_permanent_failure_tries_the_next_alternative_and_each_attempt_records_its_o
         (ChannelKind::Sms, ANN.1)
     );
     let history = history(&promoflow);
-    assert_eq!(attempts(&history), [(0, "refused"), (1, "delivered")]);
+    assert_eq!(attempts(&history), [(0, "permanent"), (1, "delivered")]);
     assert_eq!(history.current, 1);
     let alternatives: Vec<_> = history
         .alternatives
@@ -133,7 +133,7 @@ fn a_retryable_failure_retries_the_same_alternative() {
     drop(running);
     assert_eq!(
         attempts(&history(&promoflow)),
-        [(0, "later"), (0, "delivered")]
+        [(0, "retryable"), (0, "delivered")]
     );
 }
 
@@ -142,9 +142,9 @@ fn the_next_alternative_is_tried_only_if_no_earlier_attempt_is_ambiguous() {
     for (first, expected) in [
         (
             retryable_failure(),
-            [(0, "later"), (0, "refused"), (1, "delivered")].as_slice(),
+            [(0, "retryable"), (0, "permanent"), (1, "delivered")].as_slice(),
         ),
-        (ambiguous(), &[(0, "unclear"), (0, "refused")]),
+        (ambiguous(), &[(0, "ambiguous"), (0, "permanent")]),
     ] {
         let (app, promoflow) = app();
         app.channel.queue_outcome(first);
@@ -188,7 +188,7 @@ fn an_attempt_without_an_end_is_ambiguous() {
     drop(running);
     assert_eq!(
         attempts(&history(&promoflow)),
-        [(0, "none"), (0, "refused")]
+        [(0, "none"), (0, "permanent")]
     );
 }
 

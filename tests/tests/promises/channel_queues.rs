@@ -480,9 +480,9 @@ fn a_retried_dead_letter_starts_again_with_the_first_back_off() {
         .iter()
         .map(|one| one.outcome.as_deref())
         .collect();
-    let later = Some("later");
+    let later = Some("retryable");
     assert_eq!(
         outcomes,
-        [later, later, later, later, Some("refused"), later]
+        [later, later, later, later, Some("permanent"), later]
     );
 }

@@ -70,7 +70,7 @@ fn event(kind: &str, address: &str) -> Event {
 /// Creates waiting runs of two contacts each; the first of each pair is damaged later.
 fn with_waiting_runs(app: &TestApp) -> Promoflow {
     let rule = Rule {
-        kind: Kind::Left,
+        kind: Kind::Available,
         code_type: None,
         discount: None,
         warning: 5,

@@ -107,13 +107,13 @@ steps:
         Event::new("waits", "ann@example.com").with_param("EmailAddress", "ann@example.com");
     let before = rows(&app);
     let would = promoflow.test_run(event.clone()).unwrap();
-    let waits_for = would[0].waits_for.as_deref();
+    let waiting_for = would[0].waiting_for.as_deref();
     assert_eq!(
-        waits_for,
+        waiting_for,
         Some("a promo code of type birthday and discount 10")
     );
-    assert_eq!((&would[0].error, would[0].held_off), (&None, None));
-    assert_eq!(would[0].waits_until, None);
+    assert_eq!((&would[0].error, would[0].blocked_by), (&None, None));
+    assert_eq!(would[0].waiting_until, None);
     assert_eq!(rows(&app), before);
     promoflow.add_workflows(&promoflow_tests::chaos("wait", ", until: 1780401600000"));
     let would = promoflow.test_run(Event::new("wait", "ann")).unwrap();
@@ -125,13 +125,13 @@ steps:
     running.send(event.clone()).unwrap();
     let before = rows(&app);
     let would = promoflow.test_run(event.clone()).unwrap();
-    assert!(would[0].held_off.unwrap().contains("once"), "{would:#?}");
+    assert!(would[0].blocked_by.unwrap().contains("once"), "{would:#?}");
     assert!(would[0].steps.is_empty());
     let other = Event {
         key: "ben@example.com".into(),
         ..event
     };
-    assert_eq!(promoflow.test_run(other).unwrap()[0].held_off, None);
+    assert_eq!(promoflow.test_run(other).unwrap()[0].blocked_by, None);
     assert_eq!(rows(&app), before);
 }
 

@@ -38,8 +38,8 @@ fn p2_a_retried_run_keeps_its_commits_and_continues_where_it_failed() {
     let running = promoflow.start().unwrap();
     let run = promoflow.run_event(&running, "two", "ann@example.com");
     let (row, _) = promoflow.run_of(run);
-    assert_eq!(row.waits_for().as_deref(), Some("a point in time"));
-    assert_eq!(row.waits_until().unwrap().0, 1_780_401_600_000);
+    assert_eq!(row.waiting_for().as_deref(), Some("a point in time"));
+    assert_eq!(row.waiting_until().unwrap().0, 1_780_401_600_000);
     let refused = promoflow.apply_run_action(run, Action::Retry).unwrap();
     assert!(
         matches!(refused, ActionResult::Rejected(_)),

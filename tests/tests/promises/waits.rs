@@ -67,8 +67,8 @@ fn waiting(promoflow: &Promoflow, running: &EngineHandle, name: &str) -> RunId {
     let run = promoflow.run_event(running, "waits", &format!("{name}@example.com"));
     let (row, _) = promoflow.run_of(run);
     assert_eq!(row.state, RunState::Waiting, "{row:?}");
-    let waits_for = row.waits_for().unwrap();
-    assert!(waits_for.contains("type birthday"), "{waits_for}");
+    let waiting_for = row.waiting_for().unwrap();
+    assert!(waiting_for.contains("type birthday"), "{waiting_for}");
     run
 }
 
@@ -89,7 +89,7 @@ fn p2_a_run_waiting_for_a_refill_continues_after_a_restart() {
     let promoflow = app.open();
     promoflow.import_codes(&codes(0, 2, "2999-12-31"));
     assert_eq!(promoflow.available_codes(), ["W-001"]);
-    assert_eq!(promoflow.run_of(run).0.waits_for(), None);
+    assert_eq!(promoflow.run_of(run).0.waiting_for(), None);
     promoflow.assert_audit();
     drop(promoflow);
 
@@ -190,13 +190,13 @@ fn p4_a_cancelled_run_leaves_the_queue_and_its_code_goes_to_the_next() {
     assert_eq!(waiters(&app), 2);
     // Without an executor: ben has been assigned the code but has not continued.
     promoflow.import_codes(&codes(0, 1, "2999-12-31"));
-    assert_eq!(promoflow.run_of(ben).0.waits_for(), None);
-    assert!(promoflow.run_of(cem).0.waits_for().is_some());
+    assert_eq!(promoflow.run_of(ben).0.waiting_for(), None);
+    assert!(promoflow.run_of(cem).0.waiting_for().is_some());
     assert_eq!(
         promoflow.apply_run_action(ben, Action::Cancel).unwrap(),
         done(1)
     );
-    assert_eq!(promoflow.run_of(cem).0.waits_for(), None);
+    assert_eq!(promoflow.run_of(cem).0.waiting_for(), None);
     promoflow.assert_audit();
 
     let running = promoflow.start().unwrap();
@@ -337,9 +337,9 @@ fn p2_a_run_continues_once_with_its_reply() {
     promoflow.add_workflows(&timing_out("wait-reply"));
     let running = promoflow.start().unwrap();
     let run = promoflow.run_event(&running, "wait-reply", "ann@example.com");
-    let waits_for = promoflow.run_of(run).0.waits_for().unwrap();
-    assert_eq!(waits_for, "the reply to question");
-    let until = promoflow.run_of(run).0.waits_until().unwrap();
+    let waiting_for = promoflow.run_of(run).0.waiting_for().unwrap();
+    assert_eq!(waiting_for, "the reply to question");
+    let until = promoflow.run_of(run).0.waiting_until().unwrap();
     assert!(until > promoflow.now(), "{until}");
     assert!(!promoflow.reply(run, "another", &json!("yes")).unwrap());
     running.stop();

@@ -23,7 +23,7 @@ pub(super) enum ResponseBody {
 /// The classification of a response.
 pub(super) struct Classification {
     /// The outcome of the delivery.
-    pub(super) means: ResponseOutcome,
+    pub(super) outcome: ResponseOutcome,
     /// The error for the operator. Contains only those parts of the response that the configuration
     /// names, because providers repeat addresses and texts.
     pub(super) error: String,
@@ -56,17 +56,17 @@ pub(super) fn classify(
             },
         };
         return Classification {
-            means: answer.means,
+            outcome: answer.outcome,
             error,
             after: answer
-                .after
+                .retry_after
                 .as_ref()
                 .and_then(|after| requested_delay(after, body)),
             ambiguous: is_ambiguous(status),
         };
     }
     Classification {
-        means: classify_status(status),
+        outcome: classify_status(status),
         error,
         after: None,
         ambiguous: is_ambiguous(status),
@@ -76,7 +76,7 @@ pub(super) fn classify(
 /// Classifies a response whose body is needed for a rule and cannot be read.
 fn unreadable(error: &str, why: &str) -> Classification {
     Classification {
-        means: ResponseOutcome::Later,
+        outcome: ResponseOutcome::Retryable,
         error: format!("{error}, but the response body {why}"),
         after: None,
         ambiguous: true,
@@ -97,9 +97,9 @@ fn classify_status(status: u16) -> ResponseOutcome {
         // Redirects are not followed.
         300..=399 | 401..=403 | 405 | 407 | 415 => ResponseOutcome::Misconfigured,
         // 409 and 423: an earlier attempt, whose response was lost, is still being processed.
-        408 | 409 | 423 | 425 | 429 | 500..=599 => ResponseOutcome::Later,
-        400..=499 => ResponseOutcome::Refused,
-        _ => ResponseOutcome::Later,
+        408 | 409 | 423 | 425 | 429 | 500..=599 => ResponseOutcome::Retryable,
+        400..=499 => ResponseOutcome::Permanent,
+        _ => ResponseOutcome::Retryable,
     }
 }
 

@@ -48,7 +48,7 @@ impl Http {
             client: client::new_client(&config)?,
             secrets: secrets.collect::<anyhow::Result<_>>()?,
             password: password.map(|(_, secret)| secret.read()).transpose()?,
-            signer: Signer::new(&config.sign)?,
+            signer: Signer::new(&config.signing_secrets)?,
             log_throttle: LogThrottle::default(),
             clock,
             config,
@@ -98,7 +98,7 @@ impl Http {
             Err(error) => ResponseBody::Broken(client::describe_body_error(error)),
         };
         let Classification {
-            means,
+            outcome,
             error,
             mut after,
             ambiguous,
@@ -106,11 +106,11 @@ impl Http {
         if after.is_none() {
             after = self.retry_after(&reply.headers);
         }
-        match means {
+        match outcome {
             ResponseOutcome::Delivered => DeliveryOutcome::Delivered,
-            ResponseOutcome::Refused => DeliveryOutcome::PermanentFailure { error },
-            ResponseOutcome::Later | ResponseOutcome::Misconfigured => {
-                if means == ResponseOutcome::Misconfigured {
+            ResponseOutcome::Permanent => DeliveryOutcome::PermanentFailure { error },
+            ResponseOutcome::Retryable | ResponseOutcome::Misconfigured => {
+                if outcome == ResponseOutcome::Misconfigured {
                     self.log_misconfiguration(&error);
                 }
                 DeliveryOutcome::RetryableFailure {

@@ -57,7 +57,7 @@ impl Connection {
         };
         connection.stream.get_mut().begin(timeout);
         connection.read_positive()?;
-        connection.hello(&server.hello)?;
+        connection.hello(&server.ehlo_name)?;
         if let Encryption::Starttls(config, name) = &server.encryption {
             if !connection.extensions.starttls {
                 return Err(Error::Unsupported("STARTTLS"));
@@ -68,7 +68,7 @@ impl Connection {
             connection.in_sync &= encrypted.is_ok();
             encrypted?;
             // Extensions offered before encryption may have been forged.
-            connection.hello(&server.hello)?;
+            connection.hello(&server.ehlo_name)?;
         }
         if let Some((user, password)) = &server.credentials {
             connection.log_in(user, password)?;

@@ -36,7 +36,7 @@ pub(super) struct Server {
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) encryption: Encryption,
-    pub(super) hello: String,
+    pub(super) ehlo_name: String,
     pub(super) credentials: Option<(String, String)>,
     /// Time limit of each exchange.
     pub(super) timeout: Duration,
@@ -65,7 +65,7 @@ impl Server {
                 Security::Starttls => Encryption::Starttls(tls_config(config)?, name()?),
                 Security::Tls => Encryption::Tls(tls_config(config)?, name()?),
             },
-            hello: config.hello.clone().unwrap_or_else(host_name),
+            ehlo_name: config.ehlo_name.clone().unwrap_or_else(host_name),
             credentials,
             timeout: Duration::from_secs(config.timeout_seconds),
         })

@@ -20,7 +20,7 @@ pub(super) fn print(
     out: &mut Out,
 ) -> CommandResult {
     let id = event.id.clone();
-    let would = promoflow
+    let plan = promoflow
         .test_run(event)
         .map_err(|error| CliError::failed(format_args!("{error}")))?;
     let names = promoflow.workflow_names()?;
@@ -29,7 +29,7 @@ pub(super) fn print(
         known.map_or_else(|| "?".to_owned(), |(id, _)| id.clone())
     };
     if out.is_json() {
-        let would: Vec<Value> = would
+        let plan: Vec<Value> = plan
             .iter()
             .map(|run| {
                 json!({
@@ -39,15 +39,15 @@ pub(super) fn print(
                     "codes": run.codes,
                     "deliveries": run.deliveries.iter().map(delivery_json).collect::<Vec<_>>(),
                     "waits": run.waits.iter().map(wait_json).collect::<Vec<_>>(),
-                    "waitsFor": run.waits_for,
-                    "waitsUntil": run.waits_until.map(|until| until.to_string()),
-                    "heldOff": run.held_off,
+                    "waitingFor": run.waiting_for,
+                    "waitingUntil": run.waiting_until.map(|until| until.to_string()),
+                    "blockedBy": run.blocked_by,
                     "error": run.error,
                 })
             })
             .collect();
         let mut shown = json!({
-            "event": id, "status": "test", "runs": [], "error": null, "would": would,
+            "event": id, "status": "test", "runs": [], "error": null, "plan": plan,
         });
         if let Some(line) = line {
             shown["line"] = line.into();
@@ -58,10 +58,10 @@ pub(super) fn print(
     if let Some(line) = line {
         out.line(format_args!("Line {line}:"))?;
     }
-    if would.is_empty() {
+    if plan.is_empty() {
         out.line(format_args!("Test run: no workflow starts on this event."))?;
     }
-    for run in &would {
+    for run in &plan {
         print_run(&name(run), run, out)?;
     }
     Ok(Status::Success)
@@ -69,12 +69,12 @@ pub(super) fn print(
 
 fn print_run(workflow: &str, run: &TestRunReport, out: &mut Out) -> std::io::Result<()> {
     let title = out.style(BOLD, format_args!("Test run of {workflow}"));
-    if let Some(why) = &run.held_off {
+    if let Some(why) = &run.blocked_by {
         return out.line(format_args!("{title}: would not start: {why}"));
     }
     out.line(format_args!("{title}: nothing was changed"))?;
     for step in &run.steps {
-        let waits = run.waits_for.as_ref().map_or("an error", |_| "a wait");
+        let waits = run.waiting_for.as_ref().map_or("an error", |_| "a wait");
         let port = step.port.as_deref().unwrap_or(waits);
         let (id, block) = (&step.step, &step.block);
         out.line(format_args!("  {id}: {block}, would exit by {port}"))?;
@@ -98,14 +98,14 @@ fn print_run(workflow: &str, run: &TestRunReport, out: &mut Out) -> std::io::Res
             sanitize_line(code)
         ))?;
     }
-    if let Some(waits_for) = &run.waits_for {
-        let until = match run.waits_until {
+    if let Some(waiting_for) = &run.waiting_for {
+        let until = match run.waiting_until {
             Some(until) => format!(", until {} UTC", format_time(until)),
             None => String::new(),
         };
         out.line(format_args!(
             "  would wait for {}{until}",
-            sanitize_line(waits_for)
+            sanitize_line(waiting_for)
         ))?;
     }
     if let Some(error) = &run.error {
@@ -135,8 +135,8 @@ fn delivery_json(delivery: &StagedDelivery) -> Value {
     let (channel, content) = (delivery.channel, &delivery.content);
     let mut json = alternative_json(channel, &delivery.address, &delivery.message, content);
     if !delivery.alternatives.is_empty() {
-        let others = delivery.alternatives.iter();
-        json["others"] = others
+        let alternatives = delivery.alternatives.iter();
+        json["alternatives"] = alternatives
             .map(|alternative| {
                 alternative_json(
                     alternative.channel,

@@ -10,10 +10,10 @@ use crate::output::{Out, sanitize_line};
 /// Adds the fields that only `outbox show` has.
 pub(super) fn json_of(mut row: Value, history: &DeliveryHistory) -> Value {
     let alternatives = history.alternatives.iter();
-    row["due"] = json!(history.due.map(|due| due.to_string()));
+    row["nextAttemptAt"] = json!(history.due.map(|due| due.to_string()));
     row["expires"] = json!(history.expires.map(|expires| expires.to_string()));
     row["hours"] = json!(history.hours.map(|hours| hours.to_string()));
-    row["alternative"] = json!(history.current);
+    row["currentAlternative"] = json!(history.current);
     row["alternatives"] = alternatives
         .map(
             |alternative| json!({ "channel": alternative.channel, "address": alternative.address, "message": alternative.message }),

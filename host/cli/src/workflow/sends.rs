@@ -19,7 +19,7 @@ pub(super) fn as_json(message_use: &MessageUse) -> Value {
             "type": code_group.code_type,
             "discount": code_group.discount,
             "days": code.selector.days,
-            "instead": code.instead,
+            "default": code.instead,
         })
     });
     json!({

@@ -35,7 +35,7 @@ pub struct Events {
     /// Stored before, under the same id.
     pub duplicate: IntCounter,
     /// Malformed, or the id belongs to another event.
-    pub refused: IntCounter,
+    pub rejected: IntCounter,
     /// Valid, but not stored.
     pub failed: IntCounter,
 }
@@ -48,7 +48,7 @@ impl Events {
         Ok(Events {
             accepted: counter("accepted"),
             duplicate: counter("duplicate"),
-            refused: counter("refused"),
+            rejected: counter("rejected"),
             failed: counter("failed"),
         })
     }

@@ -124,7 +124,10 @@ impl WebhookWorker {
 
     /// Makes the request on a thread that can be abandoned at a stop.
     fn attempt(&self, notification: &Notification) -> Option<DeliveryOutcome> {
-        let id = format!("{}-notice-{}", self.context.installation, notification.id);
+        let id = format!(
+            "{}-notification-{}",
+            self.context.installation, notification.id
+        );
         let (http, event) = (Arc::clone(&self.webhook.http), notification.event.clone());
         let (answer, answered) = channel();
         let call = move || {
@@ -178,12 +181,12 @@ fn attempt_end(
     let tries = notification.attempts + 1;
     let Some(due) = Backoff::DELIVERY.next(tries, now) else {
         let error = format!("{error}; given up after {tries} attempts");
-        return (NotificationOutcome::Failed { error }, "refused");
+        return (NotificationOutcome::Failed { error }, "permanent");
     };
     let due = asked.map_or(due, |asked| due.max(asked));
     (
         NotificationOutcome::RetryableFailure { due, error },
-        "later",
+        "retryable",
     )
 }
 
@@ -212,7 +215,7 @@ mod tests {
             matches!(first, NotificationOutcome::RetryableFailure { due, .. } if due.0 > 0),
             "{first:?}"
         );
-        assert_eq!(outcome, "later");
+        assert_eq!(outcome, "retryable");
         let (last, _) = attempt_end(&notification(35), refused(), None, Timestamp(0));
         assert!(
             matches!(last, NotificationOutcome::Failed { .. }),

@@ -200,8 +200,8 @@ impl AlertMonitor {
         for rule in rules {
             let now = shared.parts.clock.now();
             let claims_per_day = match rule.kind {
-                Kind::RunsDry => self.claims_per_day(shared, code_group, now)?,
-                Kind::Left | Kind::Expiring => 0.0,
+                Kind::Exhaustion => self.claims_per_day(shared, code_group, now)?,
+                Kind::Available | Kind::Expiring => 0.0,
             };
             let until = match rule.kind {
                 Kind::Expiring => {
@@ -210,7 +210,7 @@ impl AlertMonitor {
                         .expiry_needed(now, rule.within_days)
                         .plus_millis(-1)
                 }
-                Kind::Left | Kind::RunsDry => Timestamp::NEVER,
+                Kind::Available | Kind::Exhaustion => Timestamp::NEVER,
             };
             let thresholds = Level::ALL.map(|level| (level, rule.codes_at(level, claims_per_day)));
             let enough = thresholds.iter().map(|(_, codes)| rule.count_limit(*codes));
@@ -229,7 +229,7 @@ impl AlertMonitor {
                     continue;
                 }
                 // A code group that was used up long before it was monitored raises no alert.
-                let old = raised && known.is_none() && counted == 0 && rule.kind == Kind::Left;
+                let old = raised && known.is_none() && counted == 0 && rule.kind == Kind::Available;
                 let silent = old && self.claims_per_day(shared, code_group, now)? == 0.0;
                 let crossing = known.map_or(0, |alert| alert.sequence);
                 #[allow(clippy::cast_precision_loss, reason = "days are rounded to a tenth")]

@@ -78,7 +78,7 @@ impl Shared {
                 self.requeue(Task::Event { event, answer }, tries);
             }
             Ok(CommitReply::Conflict) => {
-                events.refused.inc();
+                events.rejected.inc();
                 segments().for_each(|segment| leases.give_back(&segment.claims));
                 let id = accept.event.id.clone().unwrap_or_default();
                 answer(Err(SubmitError::Conflict(id)));

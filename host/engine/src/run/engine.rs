@@ -206,7 +206,7 @@ impl Engine {
             // it takes as long as processing the event.
             self.shared.parts.sandboxes.warm_up_thread();
             let event = validate_external(event)
-                .inspect_err(|_| self.shared.parts.metrics.events.refused.inc())?;
+                .inspect_err(|_| self.shared.parts.metrics.events.rejected.inc())?;
             self.shared
                 .process_inline(Box::new(event), Box::new(answer));
         } else {
@@ -260,7 +260,7 @@ impl Engine {
                 }
             }
             Err(error) => {
-                self.shared.parts.metrics.events.refused.inc();
+                self.shared.parts.metrics.events.rejected.inc();
                 answer(Err(error.into()));
             }
         }

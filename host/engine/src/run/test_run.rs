@@ -36,13 +36,13 @@ pub struct TestRunReport {
     /// The deliveries that the run would have staged.
     pub deliveries: Vec<StagedDelivery>,
     /// The reason why the workflow would not start; all other fields are empty then.
-    pub held_off: Option<&'static str>,
+    pub blocked_by: Option<&'static str>,
     /// The waits for a point in time; the test run continues at once.
     pub waits: Vec<TestRunWait>,
     /// The code or reply that the run would wait for; the test run ends there.
-    pub waits_for: Option<String>,
+    pub waiting_for: Option<String>,
     /// The end of that wait; `None` if it has no end.
-    pub waits_until: Option<Timestamp>,
+    pub waiting_until: Option<Timestamp>,
     /// The error of a run that would have failed.
     pub error: Option<String>,
 }
@@ -100,16 +100,16 @@ fn run_plans(
     let mut claimed = Vec::new();
     let mut done = Vec::with_capacity(plans.len());
     for plan in plans {
-        let held_off = match &plan.rule {
+        let blocked_by = match &plan.rule {
             Some(rule) => context
                 .store
                 .start_blocked_by(event, rule, context.clock.now())
                 .map_err(failed)?,
             None => None,
         };
-        if held_off.is_some() {
+        if blocked_by.is_some() {
             done.push(TestRunReport {
-                held_off,
+                blocked_by,
                 ..TestRunReport::of(&plan)
             });
             continue;
@@ -129,10 +129,10 @@ impl TestRunReport {
             steps: Vec::new(),
             codes: Vec::new(),
             deliveries: Vec::new(),
-            held_off: None,
+            blocked_by: None,
             waits: Vec::new(),
-            waits_for: None,
-            waits_until: None,
+            waiting_for: None,
+            waiting_until: None,
             error: None,
         }
     }
@@ -204,8 +204,8 @@ fn run_plan(
                 due,
                 ..
             } => {
-                done.waits_for = Some(wait.awaited.to_string());
-                done.waits_until = due;
+                done.waiting_for = Some(wait.awaited.to_string());
+                done.waiting_until = due;
                 return Some(done);
             }
             SegmentEnd::Wait {

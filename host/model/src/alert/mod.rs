@@ -26,22 +26,22 @@ const ID_PREFIX: &str = "promoflow-alert:";
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// The number of available codes.
-    Left,
+    Available,
     /// The number of days until no code is available, at the current rate.
-    RunsDry,
+    Exhaustion,
     /// The number of codes that expire soon without having been used.
     Expiring,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Kind; 3] = [Kind::Left, Kind::RunsDry, Kind::Expiring];
+    pub const ALL: [Kind; 3] = [Kind::Available, Kind::Exhaustion, Kind::Expiring];
 
     /// Returns the name used in configuration and events.
     pub fn name(self) -> &'static str {
         match self {
-            Kind::Left => "left",
-            Kind::RunsDry => "runs-dry",
+            Kind::Available => "available",
+            Kind::Exhaustion => "exhaustion",
             Kind::Expiring => "expiring",
         }
     }
@@ -92,7 +92,7 @@ pub struct Rule {
     pub code_type: Option<String>,
     /// The discount; `None` matches every discount that no other rule names.
     pub discount: Option<u8>,
-    /// The threshold of the warning: a number of codes, or of days for [`Kind::RunsDry`].
+    /// The threshold of the warning: a number of codes, or of days for [`Kind::Exhaustion`].
     pub warning: u32,
     /// The threshold of the alarm.
     pub alarm: u32,
@@ -124,13 +124,13 @@ impl Rule {
     pub fn codes_at(&self, level: Level, claims_per_day: f64) -> u64 {
         let threshold = self.threshold(level);
         match self.kind {
-            Kind::Left | Kind::Expiring => threshold.into(),
+            Kind::Available | Kind::Expiring => threshold.into(),
             #[allow(
                 clippy::cast_possible_truncation,
                 clippy::cast_sign_loss,
                 reason = "the value is not negative, and the cast saturates"
             )]
-            Kind::RunsDry => (f64::from(threshold) * claims_per_day).ceil() as u64,
+            Kind::Exhaustion => (f64::from(threshold) * claims_per_day).ceil() as u64,
         }
     }
 
@@ -138,7 +138,7 @@ impl Rule {
     /// threshold.
     pub fn count_limit(&self, codes: u64) -> u64 {
         match self.kind {
-            Kind::Left | Kind::RunsDry => reset_threshold(codes).saturating_add(1),
+            Kind::Available | Kind::Exhaustion => reset_threshold(codes).saturating_add(1),
             // The event reports the count; far beyond the threshold it need not be exact.
             Kind::Expiring => codes.saturating_mul(4).saturating_add(10_000),
         }
@@ -147,9 +147,9 @@ impl Rule {
     /// Returns true if a level is raised at this count; `before`: whether it was raised already.
     pub fn is_raised(&self, codes: u64, counted: u64, before: bool) -> bool {
         match self.kind {
-            Kind::RunsDry if codes == 0 => false,
-            Kind::Left | Kind::RunsDry if before => counted <= reset_threshold(codes),
-            Kind::Left | Kind::RunsDry => counted <= codes,
+            Kind::Exhaustion if codes == 0 => false,
+            Kind::Available | Kind::Exhaustion if before => counted <= reset_threshold(codes),
+            Kind::Available | Kind::Exhaustion => counted <= codes,
             Kind::Expiring if before => counted >= codes - codes / 10,
             Kind::Expiring => counted >= codes,
         }
@@ -277,8 +277,8 @@ pub fn event_params(
     put("threshold", rule.threshold(subject.level).to_string());
     put("count", counted.to_string());
     match rule.kind {
-        Kind::Left => {}
-        Kind::RunsDry => {
+        Kind::Available => {}
+        Kind::Exhaustion => {
             put("daysLeft", format!("{:.1}", days_left.unwrap_or_default()));
         }
         Kind::Expiring => {
@@ -317,7 +317,7 @@ mod tests {
 
     #[test]
     fn raises_at_the_threshold_and_clears_well_beyond_it() {
-        let left = rule(Kind::Left, 500, 50);
+        let left = rule(Kind::Available, 500, 50);
         let mut raised = false;
         let mut crossings = 0;
         for (counted, is) in [
@@ -341,13 +341,13 @@ mod tests {
 
     #[test]
     fn handles_small_thresholds() {
-        let left = rule(Kind::Left, 1, 0);
+        let left = rule(Kind::Available, 1, 0);
         assert!(left.is_raised(0, 0, false) && !left.is_raised(0, 1, false));
         assert!(left.is_raised(0, 1, true) && !left.is_raised(0, 2, true));
         let expiring = rule(Kind::Expiring, 1, 10);
         assert!(expiring.is_raised(1, 1, false) && !expiring.is_raised(1, 0, true));
         assert!(expiring.is_raised(10, 9, true) && !expiring.is_raised(10, 8, true));
-        let dry = rule(Kind::RunsDry, 7, 2);
+        let dry = rule(Kind::Exhaustion, 7, 2);
         assert_eq!(dry.codes_at(Level::Warning, 10.5), 74);
         assert!(dry.is_raised(74, 74, false) && !dry.is_raised(74, 75, false));
         // No claims: the pool never runs dry, even if it is empty.

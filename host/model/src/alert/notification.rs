@@ -24,7 +24,7 @@ pub fn summary(params: &Map<String, Value>) -> String {
     }
     let (level, count, threshold) = (of("level"), of("count"), of("threshold"));
     let what = match of("kind") {
-        "runs-dry" => format!("{count} left, enough for {} days", of("daysLeft")),
+        "exhaustion" => format!("{count} left, enough for {} days", of("daysLeft")),
         "expiring" => format!("{count} expiring unused within {} days", of("withinDays")),
         _ => format!("{count} left"),
     };
@@ -54,11 +54,11 @@ mod tests {
             "alarm: workflow w is paused: 10 traps"
         );
         assert_eq!(
-            params(json!({ "kind": "left" })),
+            params(json!({ "kind": "available" })),
             "alarm: promo codes of spring with 10 %: 9 left (alarm at 2)"
         );
         assert_eq!(
-            params(json!({ "kind": "runs-dry", "daysLeft": "1.5" })),
+            params(json!({ "kind": "exhaustion", "daysLeft": "1.5" })),
             "alarm: promo codes of spring with 10 %: 9 left, enough for 1.5 days (alarm at 2)"
         );
         assert_eq!(

@@ -70,11 +70,11 @@ mod tests {
             webhooks: Vec::new(),
         };
         let rules = Rules::new(vec![
-            rule(Kind::Left, None, None, 1),
-            rule(Kind::Left, None, Some(10), 2),
-            rule(Kind::Left, Some("a"), None, 3),
-            rule(Kind::Left, Some("a"), Some(10), 4),
-            rule(Kind::RunsDry, Some("b"), None, 5),
+            rule(Kind::Available, None, None, 1),
+            rule(Kind::Available, None, Some(10), 2),
+            rule(Kind::Available, Some("a"), None, 3),
+            rule(Kind::Available, Some("a"), Some(10), 4),
+            rule(Kind::Exhaustion, Some("b"), None, 5),
         ]);
         for (code_type, discount, wanted) in [
             ("a", 10, vec![4]),

@@ -28,16 +28,17 @@ impl ShownDelivery {
 /// Schedule, alternatives and attempts of a delivery.
 #[derive(Serialize, ToSchema)]
 #[schema(as = DeliveryHistory)]
+#[serde(rename_all = "camelCase")]
 struct HistoryJson {
     /// Time of the next attempt, RFC 3339; null if there is none.
-    due: Option<String>,
+    next_attempt_at: Option<String>,
     /// Expiration time, which is that of its promo code; null if it does not expire.
     expires: Option<String>,
     /// Allowed hours for sending, with their time zone; null if unlimited.
     #[schema(example = "09:00-21:00 Europe/Kyiv")]
     hours: Option<String>,
     /// Index of the current alternative, counted from 0.
-    alternative: u32,
+    current_alternative: u32,
     /// Alternatives in the order in which they are tried.
     alternatives: Vec<AlternativeJson>,
     /// Attempts, oldest first.
@@ -70,9 +71,9 @@ struct AttemptJson {
     started_at: String,
     /// End time, RFC 3339; null if it is in progress or its process has died.
     finished_at: Option<String>,
-    /// Outcome. `later`: retryable failure; `unclear`: ambiguous, it may have been delivered and is
-    /// retried; `refused`: permanent failure.
-    #[schema(pattern = "^(delivered|later|unclear|refused)$")]
+    /// Outcome. `retryable`: failed and is retried; `ambiguous`: it may have been delivered and is
+    /// retried; `permanent`: failed and is not retried.
+    #[schema(pattern = "^(delivered|retryable|ambiguous|permanent)$")]
     outcome: Option<String>,
     /// Error.
     error: Option<String>,
@@ -82,10 +83,10 @@ impl From<DeliveryHistory> for HistoryJson {
     fn from(history: DeliveryHistory) -> HistoryJson {
         let text = |moment: promoflow_model::clock::Timestamp| moment.to_string();
         HistoryJson {
-            due: history.due.map(text),
+            next_attempt_at: history.due.map(text),
             expires: history.expires.map(text),
             hours: history.hours.map(|hours| hours.to_string()),
-            alternative: history.current,
+            current_alternative: history.current,
             alternatives: history
                 .alternatives
                 .into_iter()

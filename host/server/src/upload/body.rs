@@ -124,7 +124,7 @@ impl UploadBody {
         let max_bytes = limits.upload_bytes;
         UploadBody(Mutex::new(Inner {
             body,
-            body_timeout: BodyTimeout::new(limits.body_pause),
+            body_timeout: BodyTimeout::new(limits.body_timeout),
             received: 0,
             limit: Limit::Upload(max_bytes),
             max_bytes,

@@ -117,7 +117,7 @@ pub struct RunRow {
 
 impl RunRow {
     /// Returns a description of what the run waits for; `None` if it does not wait.
-    pub fn waits_for(&self) -> Option<String> {
+    pub fn waiting_for(&self) -> Option<String> {
         match (self.state, &self.awaited) {
             (RunState::Waiting, None) => self.due.map(|_| "a point in time".to_owned()),
             (RunState::Waiting, Some(awaited)) => Some(awaited.clone()),
@@ -126,7 +126,7 @@ impl RunRow {
     }
 
     /// Returns until when the run waits; `None` if it does not wait or waits without a limit.
-    pub fn waits_until(&self) -> Option<Timestamp> {
+    pub fn waiting_until(&self) -> Option<Timestamp> {
         self.due.filter(|_| self.state == RunState::Waiting)
     }
 }

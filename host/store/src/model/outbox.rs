@@ -153,11 +153,11 @@ impl AttemptOutcome {
             }
             | AttemptOutcome::RetriesExhausted {
                 ambiguous: true, ..
-            } => "unclear",
+            } => "ambiguous",
             AttemptOutcome::RetryableFailure { .. } | AttemptOutcome::RetriesExhausted { .. } => {
-                "later"
+                "retryable"
             }
-            AttemptOutcome::PermanentFailure { .. } => "refused",
+            AttemptOutcome::PermanentFailure { .. } => "permanent",
             AttemptOutcome::Misconfigured { .. } => "held",
             AttemptOutcome::NotStarted => "withdrawn",
         }
