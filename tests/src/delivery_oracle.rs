@@ -49,13 +49,14 @@ pub fn assert_deliveries_match(app: &TestApp) {
         let one_claim = "SELECT NOT EXISTS (
                  SELECT 1 FROM delivery JOIN attempt ON attempt.delivery = delivery.id
                  WHERE 'delivery-' || delivery.id IN (SELECT value FROM json_each(?2))
-                     AND attempt.outcome IS NOT 'refused')
+                     AND attempt.outcome IS NOT 'permanent')
              OR EXISTS (
                  SELECT 1 FROM claim WHERE claim.code = ?1 AND NOT EXISTS (
                      SELECT 1 FROM delivery JOIN attempt ON attempt.delivery = delivery.id
                      WHERE 'delivery-' || delivery.id IN (SELECT value FROM json_each(?2))
-                         AND attempt.outcome IS NOT 'refused' AND delivery.run <> claim.run
-                         AND delivery.run NOT IN (SELECT run FROM reused WHERE claim = claim.id)))";
+                         AND attempt.outcome IS NOT 'permanent' AND delivery.run <> claim.run
+                         AND delivery.run NOT IN (
+                             SELECT run FROM code_reuse WHERE claim = claim.id)))";
         let ids = serde_json::to_string(&deliveries).expect("texts are JSON");
         let fits: bool = sql
             .query_row(one_claim, [&code, &ids], |row| row.get(0))

@@ -373,9 +373,9 @@ const RULES: [(&str, &str); 8] = [
     (
         "P1: a code is claimed once, available or retired",
         "SELECT code.code FROM code WHERE 1 <> retired
-             + (SELECT count(*) FROM free WHERE free.code = code.code)
+             + (SELECT count(*) FROM available_code WHERE available_code.code = code.code)
              + (SELECT count(*) FROM claim WHERE claim.code = code.code
-                AND claim.id NOT IN (SELECT claim FROM release))",
+                AND claim.id NOT IN (SELECT claim FROM claim_release))",
     ),
     (
         "P2: a step of a run has one claim",
@@ -384,20 +384,20 @@ const RULES: [(&str, &str); 8] = [
     ),
     (
         "P4: a released code cannot have left",
-        "SELECT claim.code FROM claim JOIN release ON release.claim = claim.id
+        "SELECT claim.code FROM claim JOIN claim_release ON claim_release.claim = claim.id
          JOIN delivery ON instr(content, claim.code) > 0 AND (delivery.run = claim.run
-             OR delivery.run IN (SELECT run FROM reused WHERE reused.claim = claim.id))
+             OR delivery.run IN (SELECT run FROM code_reuse WHERE code_reuse.claim = claim.id))
          WHERE delivery.state <> 'cancelled' OR EXISTS (
-             SELECT 1 FROM attempt WHERE delivery = delivery.id AND outcome IS NOT 'refused')",
+             SELECT 1 FROM attempt WHERE delivery = delivery.id AND outcome IS NOT 'permanent')",
     ),
     (
         "P4: a run that has sent its code and is not cancelled keeps it",
         "SELECT CAST(delivery.run AS TEXT) FROM delivery JOIN run ON run.id = delivery.run
          WHERE run.state = 'completed' AND delivery.state IN ('pending', 'delivered')
              AND NOT EXISTS (
-                 SELECT 1 FROM claim WHERE id NOT IN (SELECT claim FROM release)
+                 SELECT 1 FROM claim WHERE id NOT IN (SELECT claim FROM claim_release)
                      AND (claim.run = run.id
-                          OR id IN (SELECT claim FROM reused WHERE reused.run = run.id)))",
+                          OR id IN (SELECT claim FROM code_reuse WHERE code_reuse.run = run.id)))",
     ),
     (
         "P5: a workflow with `repeat: once` starts once per key",
@@ -414,17 +414,18 @@ const RULES: [(&str, &str); 8] = [
         "a contact keeps one code per group",
         "SELECT claim.contact FROM claim JOIN run ON run.id = claim.run
          JOIN event ON event.id = run.event
-         WHERE event.type = 'keeps' AND claim.id NOT IN (SELECT claim FROM release)
-             AND claim.expires > ?1
+         WHERE event.type = 'keeps' AND claim.id NOT IN (SELECT claim FROM claim_release)
+             AND claim.expires_at > ?1
          GROUP BY claim.contact HAVING count(*) > 1",
     ),
     (
         "no run waits while a matching code is available",
         "SELECT CAST(run.id AS TEXT) FROM run JOIN event ON event.id = run.event
-         JOIN lane ON lane.type = iif(event.type = 'waits', 'birthday', 'loyal')
+         JOIN code_group ON code_group.type = iif(event.type = 'waits', 'birthday', 'loyal')
          WHERE run.state = 'waiting' AND event.type IN ('waits', 'keeps')
-             AND EXISTS (SELECT 1 FROM free WHERE free.lane = lane.id
-                         AND free.expires > ?1 + 5 * 86400000)",
+             AND EXISTS (SELECT 1 FROM available_code AS available
+                         WHERE available.code_group = code_group.id
+                             AND available.expires_at > ?1 + 5 * 86400000)",
     ),
 ];
 

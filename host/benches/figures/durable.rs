@@ -226,14 +226,15 @@ fn replay(pool: &Path, runs: &[Run], batch: usize) -> Result<Measured> {
         Ok(connection.prepare(&format!("INSERT INTO {} VALUES ({marks})", TABLES[table]))?)
     };
     let mut inserts = (0..TABLES.len()).map(insert).collect::<Result<Vec<_>>>()?;
-    let mut take =
-        connection.prepare("DELETE FROM free WHERE lane = ? AND expires = ? AND id = ?")?;
+    let mut take = connection.prepare(
+        "DELETE FROM available_code WHERE code_group = ? AND expires_at = ? AND code_id = ?",
+    )?;
     let before = Spent::so_far()?;
     let begin = Instant::now();
     for batch in runs.chunks(batch) {
         connection.execute_batch("BEGIN IMMEDIATE")?;
         for run in batch {
-            // `claim` holds group, expiry and number of the claimed code in this order.
+            // `claim` has the code group, the expiry and the id of the claimed code in this order.
             let taken = take.execute(params_from_iter(&run[2][5..8]))?;
             ensure!(taken == 1, "a code was missing");
             for (insert, row) in inserts.iter_mut().zip(run) {

@@ -27,29 +27,33 @@ struct Method {
 /// Returns every method that may be the fastest. One INSERT … SELECT fills one table, so there is
 /// one for each table, or a trigger fills the second.
 fn methods() -> [Method; 5] {
-    let lane = "JOIN lane ON lane.type = plain.type
-                    AND lane.discount = CAST(plain.discount AS INTEGER)";
+    let join = "JOIN code_group ON code_group.type = plain.type
+                    AND code_group.discount = CAST(plain.discount AS INTEGER)";
     let expires = "(unixepoch(expirationDate) + 86400) * 1000";
     let code = format!(
-        "INSERT INTO code SELECT code, plain.rowid, lane.id, {expires}, 0, 1 FROM plain {lane}"
+        "INSERT INTO code SELECT code, plain.rowid, code_group.id, {expires}, 0, 1
+         FROM plain {join}"
     );
-    let free =
-        format!("INSERT INTO free SELECT lane.id, {expires}, plain.rowid, code FROM plain {lane}");
-    let from_code = "INSERT INTO free SELECT lane, expires, id, code FROM code";
+    let available = format!(
+        "INSERT INTO available_code SELECT code_group.id, {expires}, plain.rowid, code
+         FROM plain {join}"
+    );
+    let from_code = "INSERT INTO available_code SELECT code_group, expires_at, id, code FROM code";
     let trigger = "CREATE TEMP TRIGGER fill AFTER INSERT ON code BEGIN
-                       INSERT INTO free VALUES (new.lane, new.expires, new.id, new.code);
+                       INSERT INTO available_code
+                       VALUES (new.code_group, new.expires_at, new.id, new.code);
                    END";
     let method = |name, fill| Method { name, fill };
     [
-        method("in file order", format!("{code}; {free};")),
+        method("in file order", format!("{code}; {available};")),
         method(
             "each sorted by its key",
-            format!("{code} ORDER BY code; {free} ORDER BY 1, 2, 3;"),
+            format!("{code} ORDER BY code; {available} ORDER BY 1, 2, 3;"),
         ),
         method("the second from the first", format!("{code}; {from_code};")),
         method(
             "the second from the first, each sorted by its key",
-            format!("{code} ORDER BY code; {from_code} ORDER BY lane, expires, id;"),
+            format!("{code} ORDER BY code; {from_code} ORDER BY code_group, expires_at, id;"),
         ),
         method(
             "one INSERT with a trigger, sorted by its key",
@@ -117,10 +121,11 @@ fn shell(folder: &Path, csv: &Path, method: &Method) -> Result<f64> {
          .mode csv
          .import --skip 1 {} plain
          BEGIN IMMEDIATE;
-         INSERT INTO lane (type, discount) SELECT DISTINCT type, CAST(discount AS INTEGER) FROM plain;
+         INSERT INTO code_group (type, discount)
+         SELECT DISTINCT type, CAST(discount AS INTEGER) FROM plain;
          {}
          COMMIT;
-         SELECT count(*) FROM free;\n",
+         SELECT count(*) FROM available_code;\n",
         csv.display(),
         method.fill
     );

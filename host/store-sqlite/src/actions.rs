@@ -41,7 +41,7 @@ pub(super) fn apply_to_run(
 fn restart_run(connection: &Connection, id: RunId) -> Result<ActionResult> {
     connection
         .prepare_cached(
-            "UPDATE run SET due = ?2, finished = NULL,
+            "UPDATE run SET due_at = ?2, finished_at = NULL,
                  attempt = CASE state WHEN 'failed' THEN 0 ELSE attempt END,
                  error = CASE state WHEN 'failed' THEN NULL ELSE error END,
                  state = 'running'
@@ -59,9 +59,10 @@ pub(super) fn apply_to_delivery(
 ) -> Result<ActionResult> {
     let found = connection
         .prepare_cached(
-            "SELECT state, expires,
-                    EXISTS (SELECT 1 FROM attempt WHERE delivery = id AND outcome IS NOT 'refused'),
-                    EXISTS (SELECT 1 FROM attempt WHERE delivery = id AND unclear)
+            "SELECT state, expires_at,
+                    EXISTS (SELECT 1 FROM attempt
+                            WHERE delivery = id AND outcome IS NOT 'permanent'),
+                    EXISTS (SELECT 1 FROM attempt WHERE delivery = id AND ambiguous)
              FROM delivery WHERE id = ?1",
         )?
         .query_row([id.0], |row| {
@@ -85,7 +86,7 @@ pub(super) fn apply_to_delivery(
         (Action::Cancel, _) => {
             connection
                 .prepare_cached(
-                    "UPDATE delivery SET state = 'cancelled', due = NULL WHERE id = ?1",
+                    "UPDATE delivery SET state = 'cancelled', due_at = NULL WHERE id = ?1",
                 )?
                 .execute([id.0])?;
             Ok(ActionResult::Done {
@@ -99,7 +100,7 @@ pub(super) fn apply_to_delivery(
         (Action::Retry, "failed") => restart_delivery(connection, id, ambiguous),
         (Action::Retry, _) => {
             connection
-                .prepare_cached("UPDATE delivery SET due = ?2, error = NULL WHERE id = ?1")?
+                .prepare_cached("UPDATE delivery SET due_at = ?2, error = NULL WHERE id = ?1")?
                 .execute(params![id.0, DUE_NOW.0])?;
             Ok(DONE)
         }
@@ -116,7 +117,7 @@ fn restart_delivery(
     if ambiguous || !alternatives::switch_to(connection, id, 0, None)? {
         connection
             .prepare_cached(
-                "UPDATE delivery SET state = 'pending', due = ?2, error = NULL,
+                "UPDATE delivery SET state = 'pending', due_at = ?2, error = NULL,
                      attempts_before = attempts
                  WHERE id = ?1",
             )?

@@ -9,8 +9,9 @@ use promoflow_model::pool::CodeGroup;
 
 pub(super) fn load_all(connection: &Connection) -> Result<Vec<Alert>> {
     let mut statement = connection.prepare_cached(
-        "SELECT kind, type, discount, level, raised, crossing, told, params, at FROM alert
-         ORDER BY type, discount, kind, level",
+        "SELECT kind, type, discount, level, raised, sequence, is_notified, params,
+                changed_at
+         FROM alert ORDER BY type, discount, kind, level",
     )?;
     let mut rows = statement.query([])?;
     let mut alerts = Vec::new();
@@ -58,7 +59,7 @@ pub(super) fn put(connection: &Connection, alert: &Alert) -> Result<()> {
     connection
         .prepare_cached(
             "INSERT OR REPLACE INTO alert
-                 (kind, type, discount, level, raised, crossing, told, params, at)
+                 (kind, type, discount, level, raised, sequence, is_notified, params, changed_at)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?
         .execute(params![
@@ -77,8 +78,8 @@ pub(super) fn put(connection: &Connection, alert: &Alert) -> Result<()> {
 
 /// Returns every code group that ever had a code.
 pub(super) fn code_groups(connection: &Connection) -> Result<Vec<CodeGroup>> {
-    let mut statement =
-        connection.prepare_cached("SELECT type, discount FROM lane ORDER BY type, discount")?;
+    let mut statement = connection
+        .prepare_cached("SELECT type, discount FROM code_group ORDER BY type, discount")?;
     let mut rows = statement.query([])?;
     let mut code_groups = Vec::new();
     while let Some(row) = rows.next()? {
@@ -104,8 +105,8 @@ pub(super) fn count_available_between(
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let count: i64 = connection
         .prepare_cached(
-            "SELECT count(*) FROM (SELECT 1 FROM free
-                 WHERE lane = ?1 AND expires > ?2 AND expires <= ?3 LIMIT ?4)",
+            "SELECT count(*) FROM (SELECT 1 FROM available_code
+                 WHERE code_group = ?1 AND expires_at > ?2 AND expires_at <= ?3 LIMIT ?4)",
         )?
         .query_row(params![code_group, from.0, to.0, limit], |row| row.get(0))?;
     Ok(count.unsigned_abs())

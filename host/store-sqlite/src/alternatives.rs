@@ -24,7 +24,7 @@ pub(super) fn add(
     delivery: &StagedDelivery,
 ) -> Result<()> {
     let mut statement = connection.prepare_cached(
-        "INSERT INTO alternative (delivery, number, channel, address, message, content)
+        "INSERT INTO delivery_alternative (delivery, number, channel, address, message, content)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
     let first = (
@@ -73,8 +73,8 @@ pub(super) fn switch_to_next(
 ) -> Result<Switch> {
     let found: Option<(i64, bool)> = connection
         .prepare_cached(
-            "SELECT number, EXISTS (SELECT 1 FROM attempt WHERE delivery = ?1 AND unclear)
-             FROM alternative
+            "SELECT number, EXISTS (SELECT 1 FROM attempt WHERE delivery = ?1 AND ambiguous)
+             FROM delivery_alternative
              WHERE delivery = ?1 AND number = 1 + (
                  SELECT alternative FROM delivery WHERE id = ?1 AND state = 'pending')",
         )?
@@ -100,11 +100,12 @@ pub(super) fn switch_to(
     let switched = connection
         .prepare_cached(
             "UPDATE delivery SET (alternative, channel, address, message, content) =
-                 (SELECT number, channel, address, message, content FROM alternative
+                 (SELECT number, channel, address, message, content FROM delivery_alternative
                   WHERE delivery = ?1 AND number = ?2),
-                 state = 'pending', due = ?3, error = ?4, attempts_before = attempts
+                 state = 'pending', due_at = ?3, error = ?4, attempts_before = attempts
              WHERE id = ?1
-                 AND EXISTS (SELECT 1 FROM alternative WHERE delivery = ?1 AND number = ?2)",
+                 AND EXISTS (SELECT 1 FROM delivery_alternative
+                             WHERE delivery = ?1 AND number = ?2)",
         )?
         .execute(params![id.0, to, DUE_NOW.0, error])?;
     Ok(switched == 1)
@@ -118,7 +119,8 @@ pub(super) fn load_history(
     let found = connection
         .prepare_cached(
             "SELECT channel, address, message, content,
-                    CASE due WHEN ?2 THEN at ELSE due END, expires, hours, alternative
+                    CASE due_at WHEN ?2 THEN created_at ELSE due_at END, expires_at,
+                    allowed_hours, alternative
              FROM delivery WHERE id = ?1",
         )?
         .query_row([id.0, DUE_NOW.0], |row| {
@@ -136,7 +138,7 @@ pub(super) fn load_history(
     };
     let mut alternatives = Vec::new();
     let mut statement = connection.prepare_cached(
-        "SELECT channel, address, message, content FROM alternative WHERE delivery = ?1
+        "SELECT channel, address, message, content FROM delivery_alternative WHERE delivery = ?1
          ORDER BY number",
     )?;
     let mut rows = statement.query([id.0])?;
@@ -148,9 +150,9 @@ pub(super) fn load_history(
     }
     let attempts = connection
         .prepare_cached(
-            "SELECT number, alternative, started, ended,
-                    CASE outcome WHEN 'later' THEN iif(unclear, 'ambiguous', 'retryable')
-                                 WHEN 'refused' THEN 'permanent' ELSE outcome END, error
+            "SELECT number, alternative, started_at, ended_at,
+                    CASE WHEN outcome = 'retryable' AND ambiguous THEN 'ambiguous' ELSE outcome END,
+                    error
              FROM attempt
              WHERE delivery = ?1 ORDER BY number",
         )?

@@ -43,7 +43,7 @@ pub(super) fn commit(
 fn fail_delivery(connection: &Connection, delivery: DeliveryId, error: &str) -> Result<()> {
     connection
         .prepare_cached(
-            "UPDATE delivery SET state = 'failed', due = NULL, error = ?2
+            "UPDATE delivery SET state = 'failed', due_at = NULL, error = ?2
              WHERE id = ?1 AND state = 'pending'",
         )?
         .execute(params![delivery.0, error])?;
@@ -54,7 +54,7 @@ fn fail_delivery(connection: &Connection, delivery: DeliveryId, error: &str) -> 
 fn reschedule(connection: &Connection, delivery: DeliveryId, until: Timestamp) -> Result<()> {
     connection
         .prepare_cached(
-            "UPDATE delivery SET due = min(?2, expires) WHERE id = ?1 AND state = 'pending'",
+            "UPDATE delivery SET due_at = min(?2, expires_at) WHERE id = ?1 AND state = 'pending'",
         )?
         .execute(params![delivery.0, until.0])?;
     Ok(())
@@ -74,8 +74,8 @@ fn start(
         }
         let expired = connection
             .prepare_cached(
-                "UPDATE delivery SET state = 'failed', due = NULL, error = ?3
-                 WHERE id = ?1 AND state = 'pending' AND expires <= ?2",
+                "UPDATE delivery SET state = 'failed', due_at = NULL, error = ?3
+                 WHERE id = ?1 AND state = 'pending' AND expires_at <= ?2",
             )?
             .execute(params![delivery.0, now.0, EXPIRED])?;
         let begun: Option<(i64, i64)> = connection
@@ -90,7 +90,7 @@ fn start(
         };
         connection
             .prepare_cached(
-                "INSERT INTO attempt (delivery, number, started, alternative)
+                "INSERT INTO attempt (delivery, number, started_at, alternative)
                  VALUES (?1, ?2, ?3, ?4)",
             )?
             .execute(params![delivery.0, number, now.0, alternative])?;
@@ -128,7 +128,7 @@ fn skip_unsubscribed(connection: &Connection, id: DeliveryId, now: Timestamp) ->
     }
     connection
         .prepare_cached(
-            "UPDATE delivery SET state = 'cancelled', due = NULL, error = ?2 WHERE id = ?1",
+            "UPDATE delivery SET state = 'cancelled', due_at = NULL, error = ?2 WHERE id = ?1",
         )?
         .execute(params![id.0, why])?;
     release::on_unsent_message(connection, run, now)?;
@@ -144,12 +144,12 @@ fn end(connection: &Connection, end: &AttemptEnd, now: Timestamp) -> Result<()> 
             error,
             due,
             ambiguous,
-        } => ("later", *ambiguous, "pending", Some(due.0), Some(error)),
+        } => ("retryable", *ambiguous, "pending", Some(due.0), Some(error)),
         AttemptOutcome::RetriesExhausted { error, ambiguous } => {
-            ("later", *ambiguous, "failed", None, Some(error))
+            ("retryable", *ambiguous, "failed", None, Some(error))
         }
         AttemptOutcome::PermanentFailure { error } => {
-            ("refused", false, "failed", None, Some(error))
+            ("permanent", false, "failed", None, Some(error))
         }
         AttemptOutcome::Misconfigured { error, due } => {
             return hold_back(connection, id, error, *due);
@@ -158,7 +158,7 @@ fn end(connection: &Connection, end: &AttemptEnd, now: Timestamp) -> Result<()> 
     };
     connection
         .prepare_cached(
-            "UPDATE attempt SET ended = ?2, outcome = ?3, error = ?4, unclear = ?5
+            "UPDATE attempt SET ended_at = ?2, outcome = ?3, error = ?4, ambiguous = ?5
              WHERE delivery = ?1 AND number = (SELECT attempts FROM delivery WHERE id = ?1)",
         )?
         .execute(params![id.0, now.0, outcome, error, ambiguous])?;
@@ -175,7 +175,7 @@ fn end(connection: &Connection, end: &AttemptEnd, now: Timestamp) -> Result<()> 
     }
     connection
         .prepare_cached(
-            "UPDATE delivery SET state = ?2, due = min(?3, expires), error = ?4
+            "UPDATE delivery SET state = ?2, due_at = min(?3, expires_at), error = ?4
              WHERE id = ?1 AND state = 'pending'",
         )?
         .execute(params![id.0, state, due, error])?;
@@ -196,7 +196,7 @@ fn hold_back(connection: &Connection, id: DeliveryId, error: &str, due: Timestam
 fn undo_start(connection: &Connection, id: DeliveryId) -> Result<()> {
     let taken_back = connection
         .prepare_cached(
-            "DELETE FROM attempt WHERE delivery = ?1 AND ended IS NULL
+            "DELETE FROM attempt WHERE delivery = ?1 AND ended_at IS NULL
                  AND number = (SELECT attempts FROM delivery WHERE id = ?1)",
         )?
         .execute([id.0])?;

@@ -22,7 +22,7 @@ struct Check {
 /// Unreleased claims.
 macro_rules! unreleased {
     () => {
-        "(SELECT * FROM claim WHERE id NOT IN (SELECT claim FROM release))"
+        "(SELECT * FROM claim WHERE id NOT IN (SELECT claim FROM claim_release))"
     };
 }
 
@@ -33,64 +33,69 @@ const CHECKS: &[Check] = &[
         violations: concat!(
             "SELECT 'code ' || code_id || ' has ' || count(*) || ' unreleased claims, by runs '
                     || group_concat(run)
-             FROM ", unreleased!(), " GROUP BY code_id HAVING count(*) > 1"
+             FROM ",
+            unreleased!(),
+            " GROUP BY code_id HAVING count(*) > 1"
         ),
     },
     Check {
         promise: "P1",
         count_query: "SELECT count(*) FROM code",
         violations: concat!(
-            "SELECT 'code ' || held.code_id || ' is claimed by run ' || held.run || ' and is also available'
-             FROM free JOIN ", unreleased!(), " AS held ON held.code_id = free.id
+            "SELECT 'code ' || held.code_id || ' is claimed by run ' || held.run
+                    || ' and is also available'
+             FROM available_code JOIN ",
+            unreleased!(),
+            " AS held
+                 ON held.code_id = available_code.code_id
              UNION ALL
              SELECT 'code ' || id || ' is in the pool ' || count(*) || ' times'
              FROM code GROUP BY id HAVING count(*) > 1
              UNION ALL
-             SELECT 'code ' || id || ' is available ' || count(*) || ' times'
-             FROM free GROUP BY id HAVING count(*) > 1
+             SELECT 'code ' || code_id || ' is available ' || count(*) || ' times'
+             FROM available_code GROUP BY code_id HAVING count(*) > 1
              UNION ALL
-             SELECT 'available code ' || free.id || ' differs from its row in the pool'
-             FROM free LEFT JOIN code ON code.code = free.code
-             WHERE code.id IS NOT free.id OR code.lane IS NOT free.lane
-                 OR code.expires IS NOT free.expires OR code.retired IS NOT 0"
+             SELECT 'available code ' || available.code_id || ' differs from its row in the pool'
+             FROM available_code AS available LEFT JOIN code ON code.code = available.code
+             WHERE code.id IS NOT available.code_id OR code.code_group IS NOT available.code_group
+                 OR code.expires_at IS NOT available.expires_at OR code.retired IS NOT 0"
         ),
     },
     Check {
         promise: "P1",
-        count_query: "SELECT count(*) FROM release",
-        violations:
-            "WITH held AS (
+        count_query: "SELECT count(*) FROM claim_release",
+        violations: "WITH held AS (
                  SELECT claim.id, claim.run, claim.code
-                 FROM release JOIN claim ON claim.id = release.claim
+                 FROM claim_release JOIN claim ON claim.id = claim_release.claim
                  UNION ALL
-                 SELECT claim.id, reused.run, claim.code
-                 FROM release JOIN claim ON claim.id = release.claim
-                 JOIN reused ON reused.claim = claim.id
+                 SELECT claim.id, code_reuse.run, claim.code
+                 FROM claim_release JOIN claim ON claim.id = claim_release.claim
+                 JOIN code_reuse ON code_reuse.claim = claim.id
              ), carrier AS (
                  SELECT held.id AS claim, held.code, delivery.id, delivery.run, delivery.content,
                      CASE WHEN EXISTS (SELECT 1 FROM attempt WHERE attempt.delivery = delivery.id
-                                       AND attempt.outcome IS NOT 'refused')
+                                       AND attempt.outcome IS NOT 'permanent')
                          THEN ' may have carried its code'
                          WHEN delivery.state <> 'cancelled' THEN ' was not cancelled' END AS why
                  FROM held JOIN delivery ON delivery.run = held.run
-             ), printed AS (
+             ), violation AS (
                  SELECT id, code, content, 'claim ' || claim || ' was released although delivery '
                      || id || ' of run ' || run || why AS text
                  FROM carrier WHERE why IS NOT NULL
              )
-             SELECT text, content, code FROM printed
+             SELECT text, content, code FROM violation
              UNION ALL
-             SELECT text, alternative.content, code
-             FROM printed JOIN alternative ON alternative.delivery = printed.id
+             SELECT text, delivery_alternative.content, code
+             FROM violation
+             JOIN delivery_alternative ON delivery_alternative.delivery = violation.id
              UNION ALL
              SELECT 'release of claim ' || claim || ', which does not exist', NULL, NULL
-             FROM release WHERE claim NOT IN (SELECT id FROM claim)",
+             FROM claim_release WHERE claim NOT IN (SELECT id FROM claim)",
     },
     Check {
         promise: "P2",
         count_query: "SELECT count(*) FROM claim",
-        violations:
-            "SELECT 'run ' || run || ' claimed ' || count(*) || ' codes for step ' || step
+        violations: "SELECT 'run ' || run || ' claimed ' || count(*) || ' codes for step ' || step
                     || ', visit ' || visit || ', effect ' || ordinal
              FROM claim NOT INDEXED GROUP BY run, step, visit, ordinal HAVING count(*) > 1
              UNION ALL
@@ -103,8 +108,7 @@ const CHECKS: &[Check] = &[
     Check {
         promise: "P2",
         count_query: "SELECT count(*) FROM delivery",
-        violations:
-            "SELECT 'run ' || run || ' sent ' || count(*) || ' messages for step ' || step
+        violations: "SELECT 'run ' || run || ' sent ' || count(*) || ' messages for step ' || step
                     || ', visit ' || visit || ', effect ' || ordinal
              FROM delivery NOT INDEXED GROUP BY run, step, visit, ordinal HAVING count(*) > 1
              UNION ALL
@@ -140,8 +144,7 @@ const CHECKS: &[Check] = &[
     Check {
         promise: "P5",
         count_query: "SELECT count(*) FROM run",
-        violations:
-            "SELECT 'event ' || run.event || ' started workflow ' || workflow.id || ' '
+        violations: "SELECT 'event ' || run.event || ' started workflow ' || workflow.id || ' '
                     || count(*) || ' times'
              FROM run JOIN workflow ON workflow.row = run.workflow
              GROUP BY run.event, workflow.id HAVING count(*) > 1
@@ -158,14 +161,14 @@ const CHECKS: &[Check] = &[
         violations:
             // Based on what came before each run, in one pass: a key may have very many runs.
             "WITH started AS MATERIALIZED (
-                 SELECT run.id, run.started, event.key, workflow.id AS workflow,
+                 SELECT run.id, run.started_at, event.key, workflow.id AS workflow,
                         json_extract(definition, '$.start.repeat') AS repeat,
                         json_extract(definition, '$.start.repeat.every.seconds') AS period,
                         json_extract(definition, '$.start.skipIfRunning') AS skips,
                         -- A run that failed in between may have been retried since.
                         CASE WHEN NOT EXISTS (SELECT 1 FROM journal
                                               WHERE journal.run = run.id AND outcome = 'failed')
-                             THEN coalesce(finished, 9223372036854775807) END AS ended
+                             THEN coalesce(finished_at, 9223372036854775807) END AS ended_at
                  FROM run JOIN event ON event.id = run.event
                  JOIN workflow ON workflow.row = run.workflow
                  WHERE workflow.id IN (
@@ -174,7 +177,8 @@ const CHECKS: &[Check] = &[
                          OR json_extract(definition, '$.start.skipIfRunning'))),
              later AS (
                  SELECT *, lag(id) OVER before AS earlier,
-                        max(started) OVER before AS last_started, max(ended) OVER before AS last_ended
+                        max(started_at) OVER before AS last_started,
+                        max(ended_at) OVER before AS last_ended
                  FROM started WINDOW before AS (
                      PARTITION BY workflow, key ORDER BY id
                      ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING))
@@ -184,29 +188,32 @@ const CHECKS: &[Check] = &[
                         WHERE one.key = later.key AND one.workflow = later.workflow
                             AND one.id < later.id AND (
                                 later.repeat = 'once'
-                                OR one.started + later.period * 1000 > later.started
-                                OR (later.skips AND one.ended > later.started)))
+                                OR one.started_at + later.period * 1000 > later.started_at
+                                OR (later.skips AND one.ended_at > later.started_at)))
                     || ' for the same key'
              FROM later
              WHERE earlier IS NOT NULL AND (
                  repeat = 'once'
-                 OR last_started + period * 1000 > started
-                 OR (skips AND last_ended > started))",
+                 OR last_started + period * 1000 > started_at
+                 OR (skips AND last_ended > started_at))",
     },
     Check {
         promise: "P6",
         count_query: "SELECT count(*) FROM upload_batch",
         violations: concat!(
-            "SELECT 'uploads inserted ' || inserted || ' codes, but ' || free || ' available + '
+            "SELECT 'uploads inserted ' || inserted || ' codes, but '
+                    || available || ' available + '
                     || claimed || ' claimed + ' || retired || ' retired = '
-                    || (free + claimed + retired)
+                    || (available + claimed + retired)
              FROM (SELECT
                  (SELECT CAST(total(inserted) AS INTEGER) FROM upload_batch) AS inserted,
-                 (SELECT count(*) FROM free) AS free,
-                 (SELECT count(*) FROM ", unreleased!(), ") AS claimed,
+                 (SELECT count(*) FROM available_code) AS available,
+                 (SELECT count(*) FROM ",
+            unreleased!(),
+            ") AS claimed,
                  (SELECT coalesce(sum(CASE retired WHEN 1 THEN 1 ELSE -1 END), 0)
                   FROM retirement) AS retired)
-             WHERE inserted <> free + claimed + retired
+             WHERE inserted <> available + claimed + retired
              UNION ALL
              SELECT 'uploads inserted ' || inserted || ' codes, the pool contains ' || held
              FROM (SELECT (SELECT CAST(total(inserted) AS INTEGER) FROM upload_batch) AS inserted,
@@ -227,26 +234,29 @@ const CHECKS: &[Check] = &[
              UNION ALL
              SELECT 'claim ' || held.id || ' is of code ' || held.code_id
                     || ', which was changed or made unused since'
-             FROM ", unreleased!(), " AS held LEFT JOIN code ON code.code = held.code
-             WHERE code.id IS NOT held.code_id OR code.lane IS NOT held.lane
-                 OR code.expires IS NOT held.expires OR code.retired IS NOT 0"
+             FROM ",
+            unreleased!(),
+            " AS held LEFT JOIN code ON code.code = held.code
+             WHERE code.id IS NOT held.code_id OR code.code_group IS NOT held.code_group
+                 OR code.expires_at IS NOT held.expires_at OR code.retired IS NOT 0"
         ),
     },
     Check {
         promise: "P6",
         count_query: "SELECT count(*) FROM claim",
-        violations:
-            "SELECT 'claim ' || claim.id || ' went to another contact than run ' || run.id
+        violations: "SELECT 'claim ' || claim.id || ' went to another contact than run ' || run.id
                     || ' is about'
              FROM claim JOIN run ON run.id = claim.run JOIN event ON event.id = run.event
              WHERE event.key IS NOT claim.contact AND NOT EXISTS (
-                 SELECT 1 FROM known_as WHERE known_as.run = run.id AND name = claim.contact)
+                 SELECT 1 FROM contact_alias AS alias
+                 WHERE alias.run = run.id AND alias.name = claim.contact)
              UNION ALL
              SELECT 'claim ' || claim.id || ' served run ' || run.id || ' of another contact'
-             FROM reused JOIN claim ON claim.id = reused.claim
-             JOIN run ON run.id = reused.run JOIN event ON event.id = run.event
+             FROM code_reuse JOIN claim ON claim.id = code_reuse.claim
+             JOIN run ON run.id = code_reuse.run JOIN event ON event.id = run.event
              WHERE event.key IS NOT claim.contact AND NOT EXISTS (
-                 SELECT 1 FROM known_as WHERE known_as.run = run.id AND name = claim.contact)
+                 SELECT 1 FROM contact_alias AS alias
+                 WHERE alias.run = run.id AND alias.name = claim.contact)
              UNION ALL
              SELECT 'the ledger of claims lacks ' || (max(id) - count(*)) || ' rows'
              FROM claim HAVING max(id) <> count(*)
@@ -259,7 +269,7 @@ const CHECKS: &[Check] = &[
 /// Tables with rows to check: if any of them has rows, something must have been checked.
 const HAS_ROWS: &str = "
     SELECT EXISTS (SELECT 1 FROM upload_batch) OR EXISTS (SELECT 1 FROM code)
-        OR EXISTS (SELECT 1 FROM free) OR EXISTS (SELECT 1 FROM claim)
+        OR EXISTS (SELECT 1 FROM available_code) OR EXISTS (SELECT 1 FROM claim)
         OR EXISTS (SELECT 1 FROM event) OR EXISTS (SELECT 1 FROM run)
         OR EXISTS (SELECT 1 FROM delivery) OR EXISTS (SELECT 1 FROM journal)";
 

@@ -55,9 +55,10 @@ fn put(
         Some((version, _)) => version + 1,
         None => 1,
     };
-    let config = raise_setting(connection, "config")?;
+    let config = raise_setting(connection, "config-version")?;
     let sql = format!(
-        "INSERT INTO {table} (id, version, config, definition, at) VALUES (?1, ?2, ?3, ?4, ?5)"
+        "INSERT INTO {table} (id, version, config_version, definition, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5)"
     );
     connection
         .prepare_cached(&sql)?
@@ -105,7 +106,7 @@ pub(super) fn message_at(
     store.read(|connection| {
         let found: Option<(u32, String)> = connection
             .prepare_cached(
-                "SELECT version, definition FROM message WHERE id = ?1 AND config <= ?2
+                "SELECT version, definition FROM message WHERE id = ?1 AND config_version <= ?2
                  ORDER BY version DESC LIMIT 1",
             )?
             .query_row(params![id, config.0], |row| Ok((row.get(0)?, row.get(1)?)))
@@ -125,7 +126,7 @@ pub(super) fn save_block(connection: &Connection, block: &StoredBlock) -> Result
     let description = write_json("a block's description", &block.description)?;
     connection
         .prepare_cached(
-            "INSERT INTO block (digest, description, bytes) VALUES (?1, ?2, ?3)
+            "INSERT INTO block (digest, description, component) VALUES (?1, ?2, ?3)
              ON CONFLICT (digest) DO NOTHING",
         )?
         .execute(params![block.digest, description, block.bytes])?;
@@ -135,7 +136,7 @@ pub(super) fn save_block(connection: &Connection, block: &StoredBlock) -> Result
 pub(super) fn block(store: &SqliteStore, digest: &str) -> Result<Option<StoredBlock>> {
     store.read(|connection| {
         let found: Option<(String, Vec<u8>)> = connection
-            .prepare_cached("SELECT description, bytes FROM block WHERE digest = ?1")?
+            .prepare_cached("SELECT description, component FROM block WHERE digest = ?1")?
             .query_row([digest], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
         found
@@ -159,7 +160,8 @@ pub(super) fn save_workflow(
     let definition = write_json("a workflow", workflow)?;
     connection
         .prepare_cached(
-            "INSERT INTO workflow_state (id, state) VALUES (?1, 'active') ON CONFLICT DO NOTHING",
+            "INSERT INTO workflow_state (workflow, state) VALUES (?1, 'active')
+             ON CONFLICT DO NOTHING",
         )?
         .execute([&workflow.id])?;
     let applied = put(connection, "workflow", &workflow.id, &definition, at)?;
@@ -169,8 +171,8 @@ pub(super) fn save_workflow(
     Ok(applied)
 }
 
-const WORKFLOWS: &str = "SELECT workflow.row, workflow.id, version, state, reason, definition
-     FROM workflow JOIN workflow_state ON workflow_state.id = workflow.id";
+const WORKFLOWS: &str = "SELECT workflow.row, workflow.id, version, state, pause_reason, definition
+     FROM workflow JOIN workflow_state ON workflow_state.workflow = workflow.id";
 
 fn stored(row: &Row<'_>) -> Result<StoredWorkflow> {
     let (id, state): (String, String) = (row.get(1)?, row.get(3)?);
@@ -229,10 +231,12 @@ pub(super) fn set_workflow_state(
         WorkflowState::Paused => "paused",
     };
     let found = connection
-        .prepare_cached("UPDATE workflow_state SET state = ?2, reason = ?3 WHERE id = ?1")?
+        .prepare_cached(
+            "UPDATE workflow_state SET state = ?2, pause_reason = ?3 WHERE workflow = ?1",
+        )?
         .execute(params![id, text, reason])?;
     if found > 0 {
-        raise_setting(connection, "config")?;
+        raise_setting(connection, "config-version")?;
     }
     Ok(found > 0)
 }

@@ -54,7 +54,7 @@ impl CodeGroupIds {
             return Ok(id);
         }
         connection
-            .prepare_cached("INSERT INTO lane (type, discount) VALUES (?1, ?2)")?
+            .prepare_cached("INSERT INTO code_group (type, discount) VALUES (?1, ?2)")?
             .execute(params![kind, discount])?;
         let id = connection.last_insert_rowid();
         self.cache(kind, discount, id);
@@ -88,7 +88,7 @@ impl CodeGroupIds {
 /// Returns the id of a code group from the database, bypassing the cache.
 pub(super) fn find(connection: &Connection, kind: &str, discount: u8) -> Result<Option<i64>> {
     Ok(connection
-        .prepare_cached("SELECT id FROM lane WHERE type = ?1 AND discount = ?2")?
+        .prepare_cached("SELECT id FROM code_group WHERE type = ?1 AND discount = ?2")?
         .query_row(params![kind, discount], |row| row.get(0))
         .optional()?)
 }
@@ -104,7 +104,7 @@ pub(super) fn read_columns(row: &Row<'_>, column: usize) -> Result<CodeGroup> {
 /// Returns the code group with that id.
 pub(super) fn load(connection: &Connection, id: i64) -> Result<CodeGroup> {
     connection
-        .prepare_cached("SELECT type, discount FROM lane WHERE id = ?1")?
+        .prepare_cached("SELECT type, discount FROM code_group WHERE id = ?1")?
         .query_row([id], |row| Ok(read_columns(row, 0)))
         .optional()?
         .ok_or_else(|| damaged(format!("code group {id}"), "the row is missing"))?

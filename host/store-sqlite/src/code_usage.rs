@@ -16,8 +16,8 @@ pub(super) struct Claim {
 pub(super) fn unreleased_claims(connection: &Connection, run: RunId) -> Result<Vec<Claim>> {
     let mut statement = connection.prepare_cached(
         "SELECT id, code FROM claim
-         WHERE (run = ?1 OR id IN (SELECT claim FROM reused WHERE run = ?1))
-             AND id NOT IN (SELECT claim FROM release)",
+         WHERE (run = ?1 OR id IN (SELECT claim FROM code_reuse WHERE run = ?1))
+             AND id NOT IN (SELECT claim FROM claim_release)",
     )?;
     let mut rows = statement.query([run.0])?;
     let mut claims = Vec::new();
@@ -55,7 +55,7 @@ pub(super) fn check_releasable(
         let mut cancelled_deliveries = 0;
         let mut statement = connection.prepare_cached(
             "SELECT id, state, content, EXISTS (
-                 SELECT 1 FROM attempt WHERE delivery = id AND outcome IS NOT 'refused')
+                 SELECT 1 FROM attempt WHERE delivery = id AND outcome IS NOT 'permanent')
              FROM delivery WHERE run = ?1",
         )?;
         let mut rows = statement.query([run.0])?;
@@ -87,7 +87,7 @@ fn runs_of_claim(connection: &Connection, claim: &Claim) -> Result<Vec<(RunId, S
         .prepare_cached(
             "SELECT id, state FROM run
              WHERE id IN (SELECT run FROM claim WHERE id = ?1
-                          UNION SELECT run FROM reused WHERE claim = ?1)",
+                          UNION SELECT run FROM code_reuse WHERE claim = ?1)",
         )?
         .query_map(params![claim.id], |row| {
             Ok((RunId(row.get(0)?), row.get(1)?))
@@ -106,8 +106,8 @@ fn delivery_may_contain(
     if may_contain(content, code) {
         return Ok(true);
     }
-    let mut statement =
-        connection.prepare_cached("SELECT content FROM alternative WHERE delivery = ?1")?;
+    let mut statement = connection
+        .prepare_cached("SELECT content FROM delivery_alternative WHERE delivery = ?1")?;
     let mut rows = statement.query([delivery])?;
     while let Some(row) = rows.next()? {
         if may_contain(row.get_ref(0)?.as_str().unwrap_or_default(), code) {

@@ -15,14 +15,15 @@ use promoflow_store::{
 
 /// A code with its code group, its claim, and whether it is available.
 const CODE_ROWS: &str = "
-    SELECT code.code, lane.type, lane.discount, code.expires, code.retired,
-           free.id IS NOT NULL, claim.run, claim.step, claim.contact, claim.at
+    SELECT code.code, code_group.type, code_group.discount, code.expires_at, code.retired,
+           available.code_id IS NOT NULL, claim.run, claim.step, claim.contact, claim.claimed_at
     FROM code
-    JOIN lane ON lane.id = code.lane
-    LEFT JOIN free ON free.lane = code.lane AND free.expires = code.expires AND free.id = code.id
-    LEFT JOIN claim ON claim.lane = code.lane AND claim.expires = code.expires
+    JOIN code_group ON code_group.id = code.code_group
+    LEFT JOIN available_code AS available ON available.code_group = code.code_group
+        AND available.expires_at = code.expires_at AND available.code_id = code.id
+    LEFT JOIN claim ON claim.code_group = code.code_group AND claim.expires_at = code.expires_at
         AND claim.code_id = code.id
-        AND NOT EXISTS (SELECT 1 FROM release WHERE release.claim = claim.id)";
+        AND NOT EXISTS (SELECT 1 FROM claim_release WHERE claim_release.claim = claim.id)";
 
 pub(super) fn list(
     store: &SqliteStore,
@@ -70,7 +71,8 @@ pub(super) fn find_code(
         let mut deliveries = connection.prepare_cached(
             "SELECT id FROM delivery
              WHERE run IN (SELECT ?1 UNION
-                           SELECT reused.run FROM reused JOIN claim ON claim.id = reused.claim
+                           SELECT code_reuse.run
+                           FROM code_reuse JOIN claim ON claim.id = code_reuse.claim
                            WHERE claim.run = ?1)
                  AND instr(content, ?2) > 0 ORDER BY id",
         )?;
@@ -87,18 +89,20 @@ pub(super) fn count(store: &SqliteStore, filter: &Filter, now: Timestamp) -> Res
     store.read(|connection| {
         let (condition, mut values) = conditions(connection, filter, now)?;
         values.push(Box::new(now.0));
-        let present = values.len();
+        let now = values.len();
         let sql = format!(
             "SELECT count(*),
-                    coalesce(sum(is_free AND expires > ?{present}), 0),
-                    coalesce(sum(NOT is_free AND NOT retired), 0),
+                    coalesce(sum(is_available AND expires_at > ?{now}), 0),
+                    coalesce(sum(NOT is_available AND NOT retired), 0),
                     coalesce(sum(retired), 0),
-                    coalesce(sum(is_free AND expires <= ?{present}), 0)
-             FROM (SELECT code.expires, code.retired, free.id IS NOT NULL AS is_free
+                    coalesce(sum(is_available AND expires_at <= ?{now}), 0)
+             FROM (SELECT code.expires_at, code.retired,
+                          available.code_id IS NOT NULL AS is_available
                    FROM code
-                   JOIN lane ON lane.id = code.lane
-                   LEFT JOIN free ON free.lane = code.lane AND free.expires = code.expires
-                       AND free.id = code.id
+                   JOIN code_group ON code_group.id = code.code_group
+                   LEFT JOIN available_code AS available
+                       ON available.code_group = code.code_group
+                       AND available.expires_at = code.expires_at AND available.code_id = code.id
                    WHERE {condition})"
         );
         let values: Vec<&dyn ToSql> = values.iter().map(AsRef::as_ref).collect();
@@ -118,7 +122,7 @@ pub(super) fn count(store: &SqliteStore, filter: &Filter, now: Timestamp) -> Res
     })
 }
 
-/// Returns the conditions of a filter on `code`, `code_group` and `free`, with their values.
+/// Returns the conditions of a filter on `code`, `code_group` and `available`, with their values.
 fn conditions(
     connection: &Connection,
     filter: &Filter,
@@ -128,31 +132,31 @@ fn conditions(
     let mut values: Vec<Box<dyn ToSql>> = Vec::new();
     if let Some(kind) = &filter.code_type {
         values.push(Box::new(kind.clone()));
-        parts.push(format!("lane.type = ?{}", values.len()));
+        parts.push(format!("code_group.type = ?{}", values.len()));
     }
     if let Some(discount) = filter.discount {
         values.push(Box::new(discount));
-        parts.push(format!("lane.discount = ?{}", values.len()));
+        parts.push(format!("code_group.discount = ?{}", values.len()));
     }
     if let Some(in_use) = filter.in_use {
         parts.push(format!(
-            "free.id IS {} NULL",
+            "available.code_id IS {} NULL",
             if in_use { "" } else { "NOT" }
         ));
     }
     if let Some(days) = filter.due_days {
         values.push(Box::new(calendar(connection)?.expiry_needed(now, days).0));
-        parts.push(format!("code.expires >= ?{}", values.len()));
+        parts.push(format!("code.expires_at >= ?{}", values.len()));
     }
     Ok((parts.join(" AND "), values))
 }
 
 fn code_row(row: &Row<'_>) -> rusqlite::Result<CodeRow> {
     let retired: bool = row.get(4)?;
-    let free: bool = row.get(5)?;
+    let is_available: bool = row.get(5)?;
     let run: Option<i64> = row.get(6)?;
     let used_by = match run {
-        Some(run) if !free => Some(UsedBy {
+        Some(run) if !is_available => Some(UsedBy {
             run: run.to_string(),
             step: row.get(7)?,
             contact: row.get(8)?,
@@ -167,13 +171,13 @@ fn code_row(row: &Row<'_>) -> rusqlite::Result<CodeRow> {
             discount: row.get(2)?,
         },
         expires: Timestamp(row.get(3)?),
-        in_use: retired || !free,
+        in_use: retired || !is_available,
         used_by,
     })
 }
 
-/// Reads an available code: its expiry, its number and its text.
-pub(super) fn free_code(row: &Row<'_>) -> Result<AvailableCode> {
+/// Reads an available code: its expiry, its id and its text.
+pub(super) fn read_available(row: &Row<'_>) -> Result<AvailableCode> {
     Ok(AvailableCode {
         position: Position {
             expires: Timestamp(row.get(0)?),
@@ -181,6 +185,43 @@ pub(super) fn free_code(row: &Row<'_>) -> Result<AvailableCode> {
         },
         code: row.get(2)?,
     })
+}
+
+/// Makes an available code unavailable. Its parameters are its code group, expiry and id.
+pub(super) const TAKE_AVAILABLE: &str =
+    "DELETE FROM available_code WHERE code_group = ?1 AND expires_at = ?2 AND code_id = ?3";
+/// Makes a code available. Its parameters are its code group, expiry, id and text.
+pub(super) const ADD_AVAILABLE: &str =
+    "INSERT INTO available_code (code_group, expires_at, code_id, code) VALUES (?1, ?2, ?3, ?4)";
+
+/// Makes an available code unavailable. Returns false if it is not available.
+pub(super) fn take_available(
+    connection: &Connection,
+    code_group: i64,
+    position: Position,
+) -> Result<bool> {
+    let taken = connection.prepare_cached(TAKE_AVAILABLE)?.execute(params![
+        code_group,
+        position.expires.0,
+        position.id
+    ])?;
+    Ok(taken == 1)
+}
+
+/// Makes a code available.
+pub(super) fn add_available(
+    connection: &Connection,
+    code_group: i64,
+    position: Position,
+    code: &str,
+) -> Result<()> {
+    connection.prepare_cached(ADD_AVAILABLE)?.execute(params![
+        code_group,
+        position.expires.0,
+        position.id,
+        code
+    ])?;
+    Ok(())
 }
 
 pub(super) fn available_codes(
@@ -196,14 +237,15 @@ pub(super) fn available_codes(
     };
     let (expires, id) = after.map_or((i64::MIN, i64::MIN), |at| (at.expires.0, at.id));
     let mut statement = connection.prepare_cached(
-        "SELECT expires, id, code FROM free
-         WHERE lane = ?1 AND (expires, id) > (?2, ?3) ORDER BY expires, id",
+        "SELECT expires_at, code_id, code FROM available_code
+         WHERE code_group = ?1 AND (expires_at, code_id) > (?2, ?3)
+         ORDER BY expires_at, code_id",
     )?;
     let mut rows = statement.query(params![code_group, expires, id])?;
     let mut codes = Vec::new();
     while codes.len() < limit {
         let Some(row) = rows.next()? else { break };
-        codes.extend(skip_damaged(free_code(row))?);
+        codes.extend(skip_damaged(read_available(row))?);
     }
     Ok(codes)
 }
@@ -217,17 +259,16 @@ pub(super) fn retire(
     let mut done = RetireResult::default();
     for code in codes {
         let found = connection
-            .prepare_cached("SELECT lane, expires, id, retired FROM code WHERE code = ?1")?
+            .prepare_cached("SELECT code_group, expires_at, id, retired FROM code WHERE code = ?1")?
             .query_row([code], |row| {
-                Ok((
-                    row.get::<_, i64>(0)?,
-                    row.get::<_, i64>(1)?,
-                    row.get::<_, i64>(2)?,
-                    row.get::<_, bool>(3)?,
-                ))
+                let position = Position {
+                    expires: Timestamp(row.get(1)?),
+                    id: row.get(2)?,
+                };
+                Ok((row.get::<_, i64>(0)?, position, row.get::<_, bool>(3)?))
             })
             .optional()?;
-        let Some((code_group, expires, id, retired)) = found else {
+        let Some((code_group, position, retired)) = found else {
             done.unknown.push(code.clone());
             continue;
         };
@@ -235,26 +276,23 @@ pub(super) fn retire(
             continue;
         }
         if retire {
-            let taken = connection
-                .prepare_cached("DELETE FROM free WHERE lane = ?1 AND expires = ?2 AND id = ?3")?
-                .execute(params![code_group, expires, id])?;
-            if taken == 0 {
+            if !take_available(connection, code_group, position)? {
                 done.already_used.push(code.clone());
                 continue;
             }
         } else if retired {
-            connection
-                .prepare_cached(
-                    "INSERT INTO free (lane, expires, id, code) VALUES (?1, ?2, ?3, ?4)",
-                )?
-                .execute(params![code_group, expires, id, code])?;
+            add_available(connection, code_group, position, code)?;
         } else {
-            let free: bool = connection
+            let is_available: bool = connection
                 .prepare_cached(
-                    "SELECT EXISTS (SELECT 1 FROM free WHERE lane = ?1 AND expires = ?2 AND id = ?3)",
+                    "SELECT EXISTS (SELECT 1 FROM available_code
+                                    WHERE code_group = ?1 AND expires_at = ?2 AND code_id = ?3)",
                 )?
-                .query_row(params![code_group, expires, id], |row| row.get(0))?;
-            if !free {
+                .query_row(
+                    params![code_group, position.expires.0, position.id],
+                    |row| row.get(0),
+                )?;
+            if !is_available {
                 done.already_used.push(code.clone());
             }
             continue;
@@ -281,7 +319,7 @@ pub(super) fn log_retirement(
     at: Timestamp,
 ) -> Result<()> {
     connection
-        .prepare_cached("INSERT INTO retirement (code, retired, at) VALUES (?1, ?2, ?3)")?
+        .prepare_cached("INSERT INTO retirement (code, retired, created_at) VALUES (?1, ?2, ?3)")?
         .execute(params![code, retired, at.0])?;
     Ok(())
 }

@@ -16,24 +16,24 @@ use promoflow_store::{RowOutcome, UploadEnd, UploadId, UploadSession, UploadSumm
 const SHADOW_TABLES: &str = "
     CREATE TEMP TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
     INSERT INTO temp.setting SELECT name, value FROM main.setting;
-    UPDATE temp.setting SET value = CAST(1 << 60 AS TEXT) WHERE name = 'next-code';
-    CREATE TEMP TABLE lane (
+    UPDATE temp.setting SET value = CAST(1 << 60 AS TEXT) WHERE name = 'next-code-id';
+    CREATE TEMP TABLE code_group (
         id INTEGER PRIMARY KEY, type TEXT NOT NULL, discount INTEGER NOT NULL,
         UNIQUE (type, discount)
     );
     CREATE TEMP TABLE code (
-        code TEXT PRIMARY KEY, id INTEGER NOT NULL, lane INTEGER NOT NULL, expires INTEGER NOT NULL,
-        retired INTEGER NOT NULL, upload INTEGER NOT NULL
+        code TEXT PRIMARY KEY, id INTEGER NOT NULL, code_group INTEGER NOT NULL,
+        expires_at INTEGER NOT NULL, retired INTEGER NOT NULL, upload INTEGER NOT NULL
     ) WITHOUT ROWID;
-    CREATE TEMP TABLE free (
-        lane INTEGER NOT NULL, expires INTEGER NOT NULL, id INTEGER NOT NULL, code TEXT NOT NULL,
-        PRIMARY KEY (lane, expires, id)
+    CREATE TEMP TABLE available_code (
+        code_group INTEGER NOT NULL, expires_at INTEGER NOT NULL, code_id INTEGER NOT NULL,
+        code TEXT NOT NULL, PRIMARY KEY (code_group, expires_at, code_id)
     ) WITHOUT ROWID;
     CREATE TEMP TABLE upload_batch (
-        upload INTEGER, first_code INTEGER, inserted INTEGER, updated INTEGER, unchanged INTEGER,
-        rejected INTEGER
+        upload INTEGER, first_code_id INTEGER, inserted INTEGER, updated INTEGER,
+        unchanged INTEGER, rejected INTEGER
     );
-    CREATE TEMP TABLE retirement (code TEXT, retired INTEGER, at INTEGER);";
+    CREATE TEMP TABLE retirement (code TEXT, retired INTEGER, created_at INTEGER);";
 
 /// The number of an upload that is not recorded; stored uploads have larger ones.
 const NO_UPLOAD: i64 = 0;
@@ -116,29 +116,31 @@ impl UploadSession for DryRun<'_> {
 /// Copies the stored codes that these rows name and the shadow does not have.
 fn copy_known_codes(connection: &Connection, rows: &[NewCode]) -> Result<()> {
     connection.execute(
-        "INSERT OR IGNORE INTO temp.lane (type, discount) SELECT type, discount FROM main.lane",
+        "INSERT OR IGNORE INTO temp.code_group (type, discount)
+         SELECT type, discount FROM main.code_group",
         [],
     )?;
     let mut code = connection.prepare_cached(
-        "INSERT OR IGNORE INTO temp.code (code, id, lane, expires, retired, upload)
-         SELECT stored.code, stored.id, shadow.id, stored.expires, stored.retired, stored.upload
+        "INSERT OR IGNORE INTO temp.code (code, id, code_group, expires_at, retired, upload)
+         SELECT stored.code, stored.id, shadow.id, stored.expires_at, stored.retired, stored.upload
          FROM main.code AS stored
-         JOIN main.lane AS lane ON lane.id = stored.lane
-         JOIN temp.lane AS shadow ON shadow.type = lane.type AND shadow.discount = lane.discount
+         JOIN main.code_group AS known ON known.id = stored.code_group
+         JOIN temp.code_group AS shadow
+             ON shadow.type = known.type AND shadow.discount = known.discount
          WHERE stored.code = ?1",
     )?;
-    let mut free = connection.prepare_cached(
-        "INSERT INTO temp.free (lane, expires, id, code)
-         SELECT shadow.lane, shadow.expires, shadow.id, shadow.code
+    let mut available = connection.prepare_cached(
+        "INSERT INTO temp.available_code (code_group, expires_at, code_id, code)
+         SELECT shadow.code_group, shadow.expires_at, shadow.id, shadow.code
          FROM temp.code AS shadow
          JOIN main.code AS stored ON stored.code = shadow.code
-         JOIN main.free AS free
-             ON free.lane = stored.lane AND free.expires = stored.expires AND free.id = stored.id
+         JOIN main.available_code AS available ON available.code_group = stored.code_group
+             AND available.expires_at = stored.expires_at AND available.code_id = stored.id
          WHERE shadow.code = ?1",
     )?;
     for row in rows {
         if code.execute(params![row.code])? > 0 {
-            free.execute(params![row.code])?;
+            available.execute(params![row.code])?;
         }
     }
     Ok(())

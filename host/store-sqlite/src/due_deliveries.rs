@@ -144,9 +144,9 @@ impl DueQuery<'_> {
         taken: &mut DueBatch,
     ) -> Result<()> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT id, address, message, content, expires, attempts - attempts_before, hours, due,
-                 alternative
-             FROM delivery WHERE channel = ?1 AND due > ?2 AND due <= ?3 ORDER BY due, id",
+            "SELECT id, address, message, content, expires_at, attempts - attempts_before,
+                    allowed_hours, due_at, alternative
+             FROM delivery WHERE channel = ?1 AND due_at > ?2 AND due_at <= ?3 ORDER BY due_at, id",
         )?;
         let mut rows = statement.query(params![kind.name(), after.0, until.0])?;
         let (mut count, mut bytes) = (0, 0);

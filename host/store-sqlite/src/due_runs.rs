@@ -29,12 +29,12 @@ pub(super) fn page(
         .collect();
     let excluded_workflows = serde_json::json!(excluded_workflows).to_string();
     let mut statement = connection.prepare_cached(
-        "SELECT run.id, run.workflow, run.config, run.segment, run.step, run.attempt,
+        "SELECT run.id, run.workflow, run.config_version, run.segment, run.step, run.attempt,
                 coalesce(run.data, event.params), event.key
          FROM run LEFT JOIN event ON event.id = run.event
-         WHERE run.due <= ?1
+         WHERE run.due_at <= ?1
              AND (?2 = '[]' OR run.workflow NOT IN (SELECT value FROM json_each(?2)))
-         ORDER BY run.due, run.id",
+         ORDER BY run.due_at, run.id",
     )?;
     let mut rows = statement.query(params![now.0, excluded_workflows])?;
     let mut due = DueRuns::default();
@@ -64,8 +64,8 @@ pub(super) fn fail_unreadable(
 ) -> Result<()> {
     connection
         .prepare_cached(
-            "UPDATE run SET state = 'failed', due = NULL, error = ?2, finished = ?3
-             WHERE id = ?1 AND due IS NOT NULL",
+            "UPDATE run SET state = 'failed', due_at = NULL, error = ?2, finished_at = ?3
+             WHERE id = ?1 AND due_at IS NOT NULL",
         )?
         .execute(params![run.0, why, now.0])?;
     retry_states::remove(connection, run)

@@ -14,8 +14,8 @@ pub(super) fn find(
 ) -> Result<Option<StoredResponse>> {
     let found = connection
         .prepare_cached(
-            "SELECT fingerprint, status, content_type, location, body FROM answer
-             WHERE key = ?1 AND idempotency_key = ?2 AND at >= ?3",
+            "SELECT fingerprint, status, content_type, location, body FROM idempotent_response
+             WHERE api_key = ?1 AND idempotency_key = ?2 AND created_at >= ?3",
         )?
         .query_row(params![key, idempotency_key, since.0], |row| {
             Ok((
@@ -52,14 +52,14 @@ pub(super) fn put(
     since: Timestamp,
 ) -> Result<()> {
     connection
-        .prepare_cached("DELETE FROM answer WHERE at < ?1")?
+        .prepare_cached("DELETE FROM idempotent_response WHERE created_at < ?1")?
         .execute([since.0])?;
     connection
         .prepare_cached(
-            "INSERT INTO answer (key, idempotency_key, fingerprint, status, content_type,
-                                 location, body, at)
+            "INSERT INTO idempotent_response (api_key, idempotency_key, fingerprint, status,
+                                              content_type, location, body, created_at)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-             ON CONFLICT (key, idempotency_key) DO NOTHING",
+             ON CONFLICT (api_key, idempotency_key) DO NOTHING",
         )?
         .execute(params![
             key,

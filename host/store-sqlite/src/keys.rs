@@ -9,7 +9,7 @@ use promoflow_model::key::{Key, Scope};
 pub(super) fn put(connection: &Connection, key: &Key) -> Result<()> {
     let scopes: Vec<&str> = key.scopes.iter().map(|scope| scope.name()).collect();
     connection.execute(
-        "INSERT INTO api_key (id, hash, scopes, created) VALUES (?1, ?2, ?3, ?4)",
+        "INSERT INTO api_key (id, hash, scopes, created_at) VALUES (?1, ?2, ?3, ?4)",
         params![key.id, key.hash, scopes.join(","), key.created.0],
     )?;
     raise_setting(connection, "key-generation")?;
@@ -18,7 +18,7 @@ pub(super) fn put(connection: &Connection, key: &Key) -> Result<()> {
 
 pub(super) fn load_all(connection: &Connection) -> Result<Vec<Key>> {
     let mut statement = connection.prepare_cached(
-        "SELECT id, hash, scopes, created, revoked FROM api_key ORDER BY created, id",
+        "SELECT id, hash, scopes, created_at, revoked_at FROM api_key ORDER BY created_at, id",
     )?;
     let mut rows = statement.query([])?;
     let mut keys = Vec::new();
@@ -51,7 +51,7 @@ fn read(row: &Row<'_>) -> Result<Key> {
 /// Keeps the time of the first revocation.
 pub(super) fn revoke(connection: &Connection, id: &str, at: Timestamp) -> Result<bool> {
     let found = connection.execute(
-        "UPDATE api_key SET revoked = coalesce(revoked, ?2) WHERE id = ?1",
+        "UPDATE api_key SET revoked_at = coalesce(revoked_at, ?2) WHERE id = ?1",
         params![id, at.0],
     )?;
     if found > 0 {

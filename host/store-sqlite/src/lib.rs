@@ -70,6 +70,7 @@ use promoflow_store::*;
 use connection::{connect, create_file};
 use errors::{Error, Result, StoreResult, damaged, skip_damaged, unreadable};
 use fallback::commit_individually;
+use migrations::SCHEMA;
 use settings::{calendar, number_setting, raise_setting, set_setting, setting};
 
 pub use code_groups::CodeGroupIds;
@@ -131,7 +132,7 @@ impl SqliteStore {
         let file = path.canonicalize().map_err(|error| {
             StoreError::Open(format!("cannot find {} again: {error}", path.display()))
         })?;
-        migrations::prepare(&mut connection, path, &lock_path(&file))?;
+        SCHEMA.prepare(&mut connection, path, &lock_path(&file))?;
         let watcher = connect(path)?;
         Ok(SqliteStore {
             path: file,
@@ -176,7 +177,7 @@ impl SqliteStore {
         let written: std::thread::Result<Result<T>> = catch_unwind(AssertUnwindSafe(|| {
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            migrations::check_version(&transaction)?;
+            SCHEMA.check_version(&transaction)?;
             let value = work(&transaction, code_groups)?;
             transaction.commit()?;
             Ok(value)

@@ -14,7 +14,7 @@ const STATES: [(&str, DeliveryState); 3] = [
     ("failed", DeliveryState::Failed),
 ];
 
-const COLUMNS: &str = "id, webhook, event, state, attempts, due, error, at";
+const COLUMNS: &str = "id, webhook, event, state, attempts, due_at, error, created_at";
 
 pub(super) fn put(
     connection: &Connection,
@@ -23,7 +23,7 @@ pub(super) fn put(
 ) -> Result<()> {
     connection
         .prepare_cached(
-            "INSERT INTO notice (webhook, event, state, attempts, due, at)
+            "INSERT INTO notification (webhook, event, state, attempts, due_at, created_at)
              VALUES (?1, ?2, 'pending', 0, ?3, ?3)",
         )?
         .execute(params![notification.webhook, notification.event, at.0])?;
@@ -36,8 +36,10 @@ pub(super) fn due(
     now: Timestamp,
     limit: usize,
 ) -> Result<Vec<Notification>> {
-    let sql =
-        format!("SELECT {COLUMNS} FROM notice WHERE webhook = ?1 AND due <= ?2 ORDER BY due, id");
+    let sql = format!(
+        "SELECT {COLUMNS} FROM notification WHERE webhook = ?1 AND due_at <= ?2
+         ORDER BY due_at, id"
+    );
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(params![webhook, now.0])?;
     let mut notifications = Vec::new();
@@ -61,7 +63,7 @@ pub(super) fn list(
         return Ok(Vec::new());
     };
     let sql = format!(
-        "SELECT {COLUMNS} FROM notice WHERE id < ?1 AND (?2 IS NULL OR state = ?2)
+        "SELECT {COLUMNS} FROM notification WHERE id < ?1 AND (?2 IS NULL OR state = ?2)
          ORDER BY id DESC"
     );
     let before = before.map_or(i64::MAX, |id| id.0);
@@ -96,7 +98,7 @@ fn read(row: &Row<'_>) -> Result<Notification> {
 pub(super) fn begin(connection: &Connection, id: NotificationId) -> Result<bool> {
     let begun = connection
         .prepare_cached(
-            "UPDATE notice SET attempts = attempts + 1 WHERE id = ?1 AND state = 'pending'",
+            "UPDATE notification SET attempts = attempts + 1 WHERE id = ?1 AND state = 'pending'",
         )?
         .execute(params![id.0])?;
     Ok(begun > 0)
@@ -116,7 +118,8 @@ pub(super) fn end(
     };
     connection
         .prepare_cached(
-            "UPDATE notice SET state = ?2, due = ?3, error = ?4 WHERE id = ?1 AND state = 'pending'",
+            "UPDATE notification SET state = ?2, due_at = ?3, error = ?4
+             WHERE id = ?1 AND state = 'pending'",
         )?
         .execute(params![id.0, state, due, error])?;
     Ok(())

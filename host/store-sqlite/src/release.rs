@@ -21,7 +21,7 @@ pub(super) fn cancel(
 ) -> Result<ActionResult> {
     connection
         .prepare_cached(
-            "UPDATE run SET state = 'cancelled', due = NULL, finished = ?2,
+            "UPDATE run SET state = 'cancelled', due_at = NULL, finished_at = ?2,
                  error = coalesce(?3, error)
              WHERE id = ?1",
         )?
@@ -52,7 +52,7 @@ pub(super) fn on_unsent_message(connection: &Connection, run: RunId, now: Timest
         "cancelled" => {}
         _ => {
             connection
-                .prepare_cached("INSERT OR IGNORE INTO unsent (run) VALUES (?1)")?
+                .prepare_cached("INSERT OR IGNORE INTO release_on_completion (run) VALUES (?1)")?
                 .execute([run.0])?;
         }
     }
@@ -66,7 +66,7 @@ pub(super) fn release_on_completion(
     now: Timestamp,
 ) -> Result<()> {
     let noted = connection
-        .prepare_cached("DELETE FROM unsent WHERE run = ?1")?
+        .prepare_cached("DELETE FROM release_on_completion WHERE run = ?1")?
         .execute([run.0])?;
     if noted > 0 {
         release_codes(connection, run, now)?;
@@ -81,7 +81,7 @@ fn may_have_left(connection: &Connection, run: RunId) -> Result<bool> {
         .prepare_cached(
             "SELECT EXISTS (
                  SELECT 1 FROM delivery JOIN attempt ON attempt.delivery = delivery.id
-                 WHERE delivery.run = ?1 AND attempt.outcome IS NOT 'refused')",
+                 WHERE delivery.run = ?1 AND attempt.outcome IS NOT 'permanent')",
         )?
         .query_row([run.0], |row| row.get(0))?)
 }
@@ -90,7 +90,7 @@ fn may_have_left(connection: &Connection, run: RunId) -> Result<bool> {
 fn cancel_unsent_deliveries(connection: &Connection, run: RunId) -> Result<u64> {
     let cancelled_deliveries = connection
         .prepare_cached(
-            "UPDATE delivery SET state = 'cancelled', due = NULL
+            "UPDATE delivery SET state = 'cancelled', due_at = NULL
              WHERE run = ?1 AND state IN ('pending', 'failed')",
         )?
         .execute([run.0])?;
@@ -108,7 +108,7 @@ fn release_codes(connection: &Connection, run: RunId, now: Timestamp) -> Result<
         for delivery in deliveries {
             connection
                 .prepare_cached(
-                    "UPDATE delivery SET state = 'cancelled', due = NULL WHERE id = ?1",
+                    "UPDATE delivery SET state = 'cancelled', due_at = NULL WHERE id = ?1",
                 )?
                 .execute([delivery])?;
             cancelled_deliveries += 1;
@@ -126,15 +126,15 @@ fn release_codes(connection: &Connection, run: RunId, now: Timestamp) -> Result<
 fn release_claim(connection: &Connection, claim: &Claim, now: Timestamp) -> Result<()> {
     connection
         .prepare_cached(
-            "INSERT INTO free (lane, expires, id, code)
-             SELECT lane, expires, code_id, code FROM claim WHERE id = ?1",
+            "INSERT INTO available_code (code_group, expires_at, code_id, code)
+             SELECT code_group, expires_at, code_id, code FROM claim WHERE id = ?1",
         )?
         .execute([claim.id])?;
     connection
-        .prepare_cached("DELETE FROM kept WHERE claim = ?1")?
+        .prepare_cached("DELETE FROM contact_code WHERE claim = ?1")?
         .execute([claim.id])?;
     connection
-        .prepare_cached("INSERT INTO release (claim, at) VALUES (?1, ?2)")?
+        .prepare_cached("INSERT INTO claim_release (claim, created_at) VALUES (?1, ?2)")?
         .execute(params![claim.id, now.0])?;
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::backup::{io_error, with_suffix, write_atomically};
-use super::{Error, Result, SqliteStore, StoreError, StoreResult, connect, migrations};
+use super::{Error, Result, SCHEMA, SqliteStore, StoreError, StoreResult, connect, migrations};
 use promoflow_store::{PromiseReport, Store};
 
 /// The result of checking a backup.
@@ -87,7 +87,7 @@ fn check(from: &Path, copy: &Path) -> Result<Vec<PromiseReport>> {
         .into());
     }
     // Checked before any write, which would run triggers and read views.
-    if let Some(unexpected) = migrations::find_unexpected(&connection).map_err(named)? {
+    if let Some(unexpected) = SCHEMA.find_unexpected(&connection).map_err(named)? {
         return Err(StoreError::Open(format!(
             "{} is not a valid backup: {unexpected}",
             from.display()
@@ -96,7 +96,7 @@ fn check(from: &Path, copy: &Path) -> Result<Vec<PromiseReport>> {
     }
     check_integrity(&connection, from).map_err(named)?;
     // No other process uses the copy.
-    migrations::migrate(&mut connection, copy).map_err(named)?;
+    SCHEMA.migrate(&mut connection, copy).map_err(named)?;
     drop(connection);
     let audited = {
         let store = SqliteStore::open_existing(copy)

@@ -20,8 +20,9 @@ pub(super) fn put(
     let name = KINDS.iter().find(|(kind, _)| *kind == retry_state.kind);
     connection
         .prepare_cached(
-            "INSERT INTO trouble (run, step, kind, attempts, at) VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT DO UPDATE SET attempts = excluded.attempts, at = excluded.at",
+            "INSERT INTO retry_state (run, step, kind, attempts, failed_at) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT DO UPDATE
+             SET attempts = excluded.attempts, failed_at = excluded.failed_at",
         )?
         .execute(params![
             run.0,
@@ -36,7 +37,7 @@ pub(super) fn put(
 /// Returns the retry states of a run's current segment.
 pub(super) fn of(connection: &Connection, run: RunId) -> Result<Vec<RetryState>> {
     let mut statement =
-        connection.prepare_cached("SELECT step, kind, attempts FROM trouble WHERE run = ?1")?;
+        connection.prepare_cached("SELECT step, kind, attempts FROM retry_state WHERE run = ?1")?;
     let mut rows = statement.query([run.0])?;
     let mut retry_states = Vec::new();
     while let Some(row) = rows.next()? {
@@ -49,7 +50,8 @@ pub(super) fn of(connection: &Connection, run: RunId) -> Result<Vec<RetryState>>
 pub(super) fn last(connection: &Connection, run: RunId) -> Result<Option<RetryState>> {
     let found = connection
         .prepare_cached(
-            "SELECT step, kind, attempts FROM trouble WHERE run = ?1 ORDER BY at DESC LIMIT 1",
+            "SELECT step, kind, attempts FROM retry_state WHERE run = ?1
+             ORDER BY failed_at DESC LIMIT 1",
         )?
         .query_row([run.0], |row| Ok(read(run, row)))
         .optional()?;
@@ -72,7 +74,7 @@ fn read(run: RunId, row: &Row<'_>) -> Result<RetryState> {
 /// Deletes the retry states of a run whose segment is over.
 pub(super) fn remove(connection: &Connection, run: RunId) -> Result<()> {
     connection
-        .prepare_cached("DELETE FROM trouble WHERE run = ?1")?
+        .prepare_cached("DELETE FROM retry_state WHERE run = ?1")?
         .execute([run.0])?;
     Ok(())
 }

@@ -20,9 +20,10 @@ pub(super) fn by_run(
     };
     Ok(connection
         .prepare_cached(
-            "SELECT id, expires, code_id, code, at FROM claim
-             WHERE (run = ?1 OR id IN (SELECT claim FROM reused WHERE run = ?1))
-                 AND lane = ?2 AND expires >= ?3 AND id NOT IN (SELECT claim FROM release)
+            "SELECT id, expires_at, code_id, code, claimed_at FROM claim
+             WHERE (run = ?1 OR id IN (SELECT claim FROM code_reuse WHERE run = ?1))
+                 AND code_group = ?2 AND expires_at >= ?3
+                 AND id NOT IN (SELECT claim FROM claim_release)
              ORDER BY id DESC LIMIT 1",
         )?
         .query_row(params![run.0, code_group, needed.0], held)
@@ -41,9 +42,9 @@ pub(super) fn by_contact(
     };
     Ok(connection
         .prepare_cached(
-            "SELECT claim.id, expires, code_id, code, at
-             FROM kept JOIN claim ON claim.id = kept.claim
-             WHERE kept.contact = ?1 AND kept.lane = ?2",
+            "SELECT claim.id, expires_at, code_id, code, claimed_at
+             FROM contact_code JOIN claim ON claim.id = contact_code.claim
+             WHERE contact_code.contact = ?1 AND contact_code.code_group = ?2",
         )?
         .query_row(params![contact, code_group], held)
         .optional()?)
@@ -82,15 +83,15 @@ pub(super) fn record(
     if let Some(claim) = reuse.replaced_by.and_then(|number| claims.get(number)) {
         connection
             .prepare_cached(
-                "INSERT INTO kept (contact, lane, claim)
-                 SELECT contact, lane, id FROM claim WHERE id = ?1
+                "INSERT INTO contact_code (contact, code_group, claim)
+                 SELECT contact, code_group, id FROM claim WHERE id = ?1
                  ON CONFLICT DO UPDATE SET claim = excluded.claim",
             )?
             .execute([claim.0])?;
     } else if let Some(found) = reuse.found {
         connection
             .prepare_cached(
-                "INSERT INTO reused (run, claim) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+                "INSERT INTO code_reuse (run, claim) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
             )?
             .execute(params![run.0, found.0])?;
     }

@@ -16,10 +16,10 @@ use promoflow_store::{DUE_NOW, RunId, RunRow, RunState, StepRecord, WorkflowVers
 pub(super) fn next_due(connection: &Connection, now: Timestamp) -> Result<Option<Timestamp>> {
     let next: Option<i64> = connection
         .prepare_cached(
-            "SELECT min(due) FROM (
-                 SELECT min(due) AS due FROM run WHERE due > ?1
-                 UNION ALL SELECT (SELECT min(due) FROM delivery
-                     WHERE channel = kind.value AND due > ?1) FROM json_each(?2) AS kind)",
+            "SELECT min(due_at) FROM (
+                 SELECT min(due_at) AS due_at FROM run WHERE due_at > ?1
+                 UNION ALL SELECT (SELECT min(due_at) FROM delivery
+                     WHERE channel = kind.value AND due_at > ?1) FROM json_each(?2) AS kind)",
         )?
         .query_row(params![now.0, channels()], |row| row.get(0))?;
     Ok(next.map(Timestamp))
@@ -40,9 +40,9 @@ pub(super) fn are_idle(
     // `+` makes the planner use the small indexes of due rows.
     let unrested: bool = connection
         .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM run WHERE due <= ?3 AND +id BETWEEN ?1 AND ?2)
+            "SELECT EXISTS (SELECT 1 FROM run WHERE due_at <= ?3 AND +id BETWEEN ?1 AND ?2)
                  OR EXISTS (SELECT 1 FROM json_each(?4) AS kind CROSS JOIN delivery
-                     WHERE channel = kind.value AND due <= ?3 AND +run BETWEEN ?1 AND ?2)",
+                     WHERE channel = kind.value AND due_at <= ?3 AND +run BETWEEN ?1 AND ?2)",
         )?
         .query_row(params![first.0, last.0, now.0, channels()], |row| {
             row.get(0)
@@ -53,7 +53,7 @@ pub(super) fn are_idle(
 fn run_rows() -> String {
     format!(
         "SELECT run.id, run.workflow, coalesce(event.event_id, event.id), event.key, run.state,
-                run.error, run.started, run.finished, {}, run.due, run.attempt
+                run.error, run.started_at, run.finished_at, {}, run.due_at, run.attempt
          FROM run LEFT JOIN event ON event.id = run.event",
         waiting_runs::WAITS_FOR
     )
@@ -118,7 +118,7 @@ pub(super) fn segment_at(
 ) -> Result<Option<Timestamp>> {
     store.read(|connection| {
         let at = connection
-            .prepare_cached("SELECT at FROM journal WHERE run = ?1 AND segment = ?2")?
+            .prepare_cached("SELECT committed_at FROM journal WHERE run = ?1 AND segment = ?2")?
             .query_row([run.0, segment.into()], |row| row.get(0))
             .optional()?;
         Ok(at.map(Timestamp))

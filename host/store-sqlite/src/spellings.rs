@@ -24,7 +24,7 @@ const LOOKUP_CHUNK: usize = 5_000;
 
 /// The setting that records whether any code of the pool [has lower-case
 /// letters](has_lowercase).
-const HAS_LOWERCASE: &str = "small-letters";
+const HAS_LOWERCASE: &str = "has-lowercase-codes";
 
 /// Returns true if a code has letters other than A to Z. Two codes without any never differ only in
 /// case.
@@ -145,7 +145,7 @@ mod tests {
                 "CREATE TABLE code (code TEXT PRIMARY KEY) WITHOUT ROWID;
                  INSERT INTO code VALUES ('SAVE10'), ('Winter'), ('ЛІТО'), ('A-1'), ('123');
                  CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT);
-                 INSERT INTO setting VALUES ('small-letters', '0');",
+                 INSERT INTO setting VALUES ('has-lowercase-codes', '0');",
             )
             .unwrap();
         let find = |codes: &[&str]| {

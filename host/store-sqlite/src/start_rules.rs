@@ -21,10 +21,11 @@ pub(super) fn start_blocked_by(
 ) -> Result<Option<&'static str>> {
     let (runs, last, going): (i64, Option<i64>, bool) = connection
         .prepare_cached(
-            "SELECT count(*), max(run.started),
-                    coalesce(max(run.state IN ('running', 'waiting') AND start.stop IS NOT ?3), 0)
-             FROM start JOIN run ON run.id = start.run
-             WHERE start.key = ?1 AND start.workflow = ?2",
+            "SELECT count(*), max(run.started_at),
+                    coalesce(max(run.state IN ('running', 'waiting')
+                                 AND start_record.stop_event IS NOT ?3), 0)
+             FROM start_record JOIN run ON run.id = start_record.run
+             WHERE start_record.event_key = ?1 AND start_record.workflow = ?2",
         )?
         .query_row(params![event.key, rule.workflow, event.event_type], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?))
@@ -48,7 +49,7 @@ pub(super) fn start_blocked_by(
 /// Returns true if any run was started under a rule.
 pub(super) fn any_rule(connection: &Connection) -> Result<bool> {
     Ok(connection
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM start)")?
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM start_record)")?
         .query_row([], |row| row.get(0))?)
 }
 
@@ -60,7 +61,10 @@ pub(super) fn record(
     run: RunId,
 ) -> Result<()> {
     connection
-        .prepare_cached("INSERT INTO start (key, workflow, run, stop) VALUES (?1, ?2, ?3, ?4)")?
+        .prepare_cached(
+            "INSERT INTO start_record (event_key, workflow, run, stop_event)
+             VALUES (?1, ?2, ?3, ?4)",
+        )?
         .execute(params![key, rule.workflow, run.0, rule.stop])?;
     Ok(())
 }
@@ -70,8 +74,8 @@ pub(super) fn record(
 /// Called for every event, so it reads one table by its key; SQLite would plan a join with `run`
 /// again for each call.
 pub(super) fn stopped_by(connection: &Connection, event: &Event) -> Result<Vec<RunId>> {
-    let mut statement =
-        connection.prepare_cached("SELECT run FROM start WHERE key = ?1 AND stop = ?2")?;
+    let mut statement = connection
+        .prepare_cached("SELECT run FROM start_record WHERE event_key = ?1 AND stop_event = ?2")?;
     let runs = statement
         .query_map(params![event.key, event.event_type], |row| row.get(0))?
         .collect::<rusqlite::Result<Vec<i64>>>()?;
@@ -90,7 +94,7 @@ pub(super) fn stopped_by(connection: &Connection, event: &Event) -> Result<Vec<R
 /// Records the runs that a workflow started before it had a rule.
 pub(super) fn backfill(connection: &Connection, workflow: &str) -> Result<()> {
     connection.execute(
-        "INSERT OR IGNORE INTO start (key, workflow, run, stop)
+        "INSERT OR IGNORE INTO start_record (event_key, workflow, run, stop_event)
          SELECT event.key, workflow.id, run.id, NULL
          FROM workflow JOIN run ON run.workflow = workflow.row JOIN event ON event.id = run.event
          WHERE workflow.id = ?1",

@@ -21,7 +21,7 @@ pub(super) fn count(
     let generation = number_setting(connection, "pool-generation")?.unsigned_abs();
     let last = last_claim(connection)?;
     let mut counts: HashMap<i64, CodeGroupCount> = HashMap::new();
-    let mut all = connection.prepare_cached("SELECT id, type, discount FROM lane")?;
+    let mut all = connection.prepare_cached("SELECT id, type, discount FROM code_group")?;
     let mut rows = all.query([])?;
     while let Some(row) = rows.next()? {
         let Some(code_group) = skip_damaged(code_groups::read_columns(row, 1))? else {
@@ -37,10 +37,11 @@ pub(super) fn count(
         };
         counts.insert(row.get(0)?, count);
     }
-    let mut free = connection.prepare_cached(
-        "SELECT lane, count(*), sum(expires <= ?1), sum(expires <= ?2) FROM free GROUP BY lane",
+    let mut available = connection.prepare_cached(
+        "SELECT code_group, count(*), sum(expires_at <= ?1), sum(expires_at <= ?2)
+         FROM available_code GROUP BY code_group",
     )?;
-    let mut rows = free.query([now.0, soon.0.max(now.0)])?;
+    let mut rows = available.query([now.0, soon.0.max(now.0)])?;
     while let Some(row) = rows.next()? {
         if let Some(count) = counts.get_mut(&row.get(0)?) {
             let number = |index| row.get::<_, i64>(index).map(i64::unsigned_abs);
@@ -61,20 +62,21 @@ pub(super) fn count(
         Ok(())
     };
     add(
-        "SELECT lane, count(*) FROM claim GROUP BY lane",
+        "SELECT code_group, count(*) FROM claim GROUP BY code_group",
         |count, claims| count.used += claims,
     )?;
     add(
         // CROSS JOIN keeps this order: few claims are ever released, and the others need not be
         // read.
-        "SELECT claim.lane, count(*) FROM release CROSS JOIN claim ON claim.id = release.claim
-         GROUP BY claim.lane",
+        "SELECT claim.code_group, count(*)
+         FROM claim_release CROSS JOIN claim ON claim.id = claim_release.claim
+         GROUP BY claim.code_group",
         |count, released| count.used = count.used.saturating_sub(released),
     )?;
     // Every code that was ever retired is in this ledger, and most codes never are.
     add(
-        "SELECT code.lane, count(*) FROM (SELECT DISTINCT code FROM retirement) AS once
-         JOIN code ON code.code = once.code WHERE code.retired = 1 GROUP BY code.lane",
+        "SELECT code.code_group, count(*) FROM (SELECT DISTINCT code FROM retirement) AS once
+         JOIN code ON code.code = once.code WHERE code.retired = 1 GROUP BY code.code_group",
         |count, retired| count.retired += retired,
     )?;
     let mut code_groups: Vec<CodeGroupCount> = counts.into_values().collect();
@@ -97,20 +99,20 @@ pub(super) fn last_claim(connection: &Connection) -> Result<ClaimId> {
 /// Counts the claims after that one, by code group.
 pub(super) fn claimed_after(connection: &Connection, after: ClaimId) -> Result<ClaimCount> {
     // Counted here, because SQLite would sort the rows to group them.
-    let mut by_number: HashMap<i64, u64> = HashMap::new();
+    let mut by_id: HashMap<i64, u64> = HashMap::new();
     let mut last = after;
     let mut statement =
-        connection.prepare_cached("SELECT id, lane FROM claim WHERE id > ?1 ORDER BY id")?;
+        connection.prepare_cached("SELECT id, code_group FROM claim WHERE id > ?1 ORDER BY id")?;
     let mut rows = statement.query([after.0])?;
     while let Some(row) = rows.next()? {
         last = ClaimId(row.get(0)?);
-        *by_number.entry(row.get(1)?).or_default() += 1;
+        *by_id.entry(row.get(1)?).or_default() += 1;
     }
     let mut claimed = ClaimCount {
         code_groups: HashMap::new(),
         last,
     };
-    for (code_group, count) in by_number {
+    for (code_group, count) in by_id {
         if let Some(code_group) = skip_damaged(code_groups::load(connection, code_group))? {
             claimed.code_groups.insert(code_group, count);
         }
@@ -129,7 +131,7 @@ pub(super) fn claimed_since(
     // Claim ids increase in commit order, and so do their times. If the clock was set back, the
     // result is off by that much.
     let (mut before, mut after) = (last.saturating_sub(limit).max(0), last + 1);
-    let mut select = connection.prepare_cached("SELECT at FROM claim WHERE id = ?1")?;
+    let mut select = connection.prepare_cached("SELECT claimed_at FROM claim WHERE id = ?1")?;
     let mut at = |claim: i64| -> Result<Option<i64>> {
         Ok(select.query_row([claim], |row| row.get(0)).optional()?)
     };
@@ -176,7 +178,7 @@ pub(super) fn run_statistics(connection: &Connection) -> Result<RunStatistics> {
         + run_statistics.cancelled;
     run_statistics.completed = all.unwrap_or(0).unsigned_abs().saturating_sub(others);
     let deliveries: i64 = connection
-        .prepare_cached("SELECT count(*) FROM delivery WHERE due IS NOT NULL")?
+        .prepare_cached("SELECT count(*) FROM delivery WHERE due_at IS NOT NULL")?
         .query_row(params![], |row| row.get(0))?;
     run_statistics.deliveries = deliveries.unsigned_abs();
     Ok(run_statistics)

@@ -7,7 +7,7 @@ use super::*;
 
 impl Store for SqliteStore {
     fn check_schema(&self) -> StoreResult<()> {
-        Ok(self.read(migrations::check_version)?)
+        Ok(self.read(|connection| SCHEMA.check_version(connection))?)
     }
 
     fn calendar(&self) -> StoreResult<Calendar> {
@@ -21,7 +21,7 @@ impl Store for SqliteStore {
     fn set_calendar(&self, calendar: Calendar) -> StoreResult<()> {
         Ok(self.write(|connection, _| {
             // The executor reloads its configuration, and units based on the old one become stale.
-            raise_setting(connection, "config")?;
+            raise_setting(connection, "config-version")?;
             set_setting(connection, "time-zone", calendar.zone().name())
         })?)
     }
@@ -87,7 +87,8 @@ impl Store for SqliteStore {
     }
 
     fn config(&self) -> StoreResult<ConfigVersion> {
-        Ok(self.read(|connection| number_setting(connection, "config").map(ConfigVersion))?)
+        Ok(self
+            .read(|connection| number_setting(connection, "config-version").map(ConfigVersion))?)
     }
 
     fn begin_upload<'s>(

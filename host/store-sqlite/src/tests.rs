@@ -19,7 +19,7 @@ fn store() -> (TempDir, SqliteStore) {
         .write(|connection, _| {
             // Segments need an existing workflow, but nothing else of it.
             connection.execute_batch(
-                "INSERT INTO workflow (row, id, version, config, definition, at)
+                "INSERT INTO workflow (row, id, version, config_version, definition, created_at)
                  VALUES (1, 'w', 1, 0, '{}', 0)",
             )?;
             Ok(())

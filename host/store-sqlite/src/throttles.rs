@@ -22,8 +22,8 @@ pub(super) fn put(
     let (party, name) = key(party);
     connection
         .prepare_cached(
-            "INSERT INTO pause (side, name, until) VALUES (?1, ?2, ?3)
-             ON CONFLICT DO UPDATE SET until = excluded.until",
+            "INSERT INTO throttle (party, name, until_at) VALUES (?1, ?2, ?3)
+             ON CONFLICT DO UPDATE SET until_at = excluded.until_at",
         )?
         .execute(params![party, name, until.0])?;
     Ok(())
@@ -32,7 +32,7 @@ pub(super) fn put(
 pub(super) fn of(connection: &Connection, party: ThrottledParty<'_>) -> Result<Option<Timestamp>> {
     let (party, name) = key(party);
     let until = connection
-        .prepare_cached("SELECT until FROM pause WHERE side = ?1 AND name = ?2")?
+        .prepare_cached("SELECT until_at FROM throttle WHERE party = ?1 AND name = ?2")?
         .query_row([party, name], |row| row.get(0).map(Timestamp))
         .optional()?;
     Ok(until)

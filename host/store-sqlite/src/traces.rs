@@ -9,7 +9,7 @@ use promoflow_store::{EventRowId, RunId};
 pub(super) fn put(connection: &Connection, event: EventRowId, parent: TraceParent) -> Result<()> {
     connection
         .prepare_cached(
-            "INSERT INTO event_trace (event, trace, span, sampled) VALUES (?1, ?2, ?3, ?4)",
+            "INSERT INTO event_trace (event, trace_id, span_id, sampled) VALUES (?1, ?2, ?3, ?4)",
         )?
         .execute(params![event.0, parent.trace, parent.span, parent.sampled])?;
     Ok(())
@@ -22,7 +22,7 @@ pub(super) fn of_run(
 ) -> Result<Option<(EventRowId, Option<TraceParent>)>> {
     let found = connection
         .prepare_cached(
-            "SELECT run.event, trace, span, sampled FROM run
+            "SELECT run.event, trace_id, span_id, sampled FROM run
              LEFT JOIN event_trace ON event_trace.event = run.event WHERE run.id = ?1",
         )?
         .query_row([run.0], |row| {

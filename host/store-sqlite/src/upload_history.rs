@@ -8,7 +8,8 @@ use promoflow_model::pool::RowError;
 use promoflow_store::{UploadEnd, UploadId, UploadRow, UploadState, UploadSummary};
 
 const UPLOAD_ROWS: &str = "
-    SELECT upload.id, upload.source, upload.key, upload.at, upload_end.at, upload_end.state,
+    SELECT upload.id, upload.source, upload.api_key, upload.started_at,
+           upload_end.ended_at, upload_end.state,
            CAST(total(inserted) AS INTEGER), CAST(total(updated) AS INTEGER),
            CAST(total(unchanged) AS INTEGER), CAST(total(rejected) AS INTEGER)
     FROM upload
@@ -107,8 +108,9 @@ pub(super) fn end(connection: &Connection, id: UploadId, end: &UploadEnd) -> Res
     };
     connection
         .prepare_cached(
-            "INSERT INTO upload_end (upload, state, at) VALUES (?1, ?2, ?3)
-             ON CONFLICT (upload) DO UPDATE SET state = excluded.state, at = excluded.at",
+            "INSERT INTO upload_end (upload, state, ended_at) VALUES (?1, ?2, ?3)
+             ON CONFLICT (upload) DO UPDATE
+             SET state = excluded.state, ended_at = excluded.ended_at",
         )?
         .execute(params![id.0, state, end.at.0])?;
     let mut insert = connection.prepare_cached(
@@ -151,9 +153,9 @@ pub(super) fn sum(connection: &Connection, id: UploadId) -> Result<UploadSummary
 /// Marks unfinished uploads as interrupted. Accepted uploads are not lost and are completed later.
 pub(super) fn mark_all_interrupted(connection: &Connection, at: Timestamp) -> Result<()> {
     connection.execute(
-        "INSERT INTO upload_end (upload, state, at)
+        "INSERT INTO upload_end (upload, state, ended_at)
          SELECT id, 'interrupted', ?1 FROM upload
-         WHERE key IS NOT NULL AND id NOT IN (SELECT upload FROM upload_end)
+         WHERE api_key IS NOT NULL AND id NOT IN (SELECT upload FROM upload_end)
              AND id NOT IN (SELECT upload FROM upload_stage)",
         [at.0],
     )?;
@@ -162,7 +164,7 @@ pub(super) fn mark_all_interrupted(connection: &Connection, at: Timestamp) -> Re
 
 pub(super) fn mark_interrupted(connection: &Connection, id: UploadId, at: Timestamp) -> Result<()> {
     connection.execute(
-        "INSERT INTO upload_end (upload, state, at) VALUES (?1, 'interrupted', ?2)
+        "INSERT INTO upload_end (upload, state, ended_at) VALUES (?1, 'interrupted', ?2)
          ON CONFLICT DO NOTHING",
         params![id.0, at.0],
     )?;
@@ -181,8 +183,9 @@ pub(super) fn unused(
     let mut statement = connection.prepare_cached(
         "SELECT code.code FROM code
          WHERE code.code > ?1 AND code.upload = ?2 AND EXISTS (
-             SELECT 1 FROM free
-             WHERE free.lane = code.lane AND free.expires = code.expires AND free.id = code.id)
+             SELECT 1 FROM available_code AS available
+             WHERE available.code_group = code.code_group
+                 AND available.expires_at = code.expires_at AND available.code_id = code.id)
          ORDER BY code.code LIMIT ?3",
     )?;
     let codes = statement.query_map(params![after, id.0, limit], |row| row.get(0))?;

@@ -6,7 +6,8 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::codes::free_code;
+use super::codes::{read_available, take_available};
+use super::commit::INSERT_CLAIM;
 use super::{
     CodeGroupIds, Error, Result, StoreError, calendar, due_runs, skip_damaged, unreadable,
 };
@@ -28,7 +29,7 @@ pub(super) fn add_wait(
     position: Option<QueuePosition>,
     now: Timestamp,
 ) -> Result<()> {
-    let (code_group, days, contact, keeps, since, request) = match &wait.awaited {
+    let (code_group, days, contact, keeps, kept_claim, request) = match &wait.awaited {
         WaitFor::Code {
             code_group,
             days,
@@ -38,13 +39,13 @@ pub(super) fn add_wait(
         } => {
             let code_group =
                 code_groups.find_or_add(connection, &code_group.code_type, code_group.discount)?;
-            let since = found.map_or(0, |claim| claim.0);
+            let kept_claim = found.map_or(0, |claim| claim.0);
             (
                 Some(code_group),
                 Some(*days),
                 Some(contact),
                 Some(*keeps),
-                Some(since),
+                Some(kept_claim),
                 None,
             )
         }
@@ -55,8 +56,8 @@ pub(super) fn add_wait(
         .map(|position| position.id);
     connection
         .prepare_cached(
-            "INSERT INTO waiter (id, run, step, visit, ordinal, lane, days, contact, keeps, request,
-                                 at, served, since)
+            "INSERT INTO run_wait (id, run, step, visit, ordinal, code_group, days, contact,
+                                   keeps_code, request, created_at, is_served, kept_claim)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 0, ?12)",
         )?
         .execute(params![
@@ -71,7 +72,7 @@ pub(super) fn add_wait(
             keeps,
             request,
             now.0,
-            since,
+            kept_claim,
         ])?;
     match code_group {
         Some(code_group) => serve_code_group(
@@ -100,7 +101,7 @@ pub(super) fn is_unchanged(
     }
     let served = !matches!(found.reason, WakeReason::TimedOut);
     Ok(connection
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM waiter WHERE run = ?1 AND served = ?2)")?
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM run_wait WHERE run = ?1 AND is_served = ?2)")?
         .query_row(params![run.0, served], |row| row.get(0))?)
 }
 
@@ -120,16 +121,16 @@ pub(super) fn end_wait(
 ) -> Result<Option<QueuePosition>> {
     let mut position = None;
     if resumed.reason == WakeReason::Code(None) {
-        let lapsed = connection
+        let expired = connection
             .prepare_cached(
-                "INSERT INTO lapsed (claim, at)
-                 SELECT claim.id, ?2 FROM waiter JOIN claim ON claim.id = waiter.claim
-                 WHERE waiter.run = ?1 AND claim.expires <= ?2",
+                "INSERT INTO expired_grant (claim, created_at)
+                 SELECT claim.id, ?2 FROM run_wait JOIN claim ON claim.id = run_wait.claim
+                 WHERE run_wait.run = ?1 AND claim.expires_at <= ?2",
             )?
             .execute(params![run.0, now.0])?;
-        if lapsed > 0 {
+        if expired > 0 {
             position = connection
-                .prepare_cached("SELECT id, lane FROM waiter WHERE run = ?1")?
+                .prepare_cached("SELECT id, code_group FROM run_wait WHERE run = ?1")?
                 .query_row([run.0], |row| {
                     Ok(QueuePosition {
                         id: row.get(0)?,
@@ -146,7 +147,7 @@ pub(super) fn end_wait(
 /// Deletes a run's wait.
 pub(super) fn delete_wait(connection: &Connection, run: RunId) -> Result<()> {
     connection
-        .prepare_cached("DELETE FROM waiter WHERE run = ?1")?
+        .prepare_cached("DELETE FROM run_wait WHERE run = ?1")?
         .execute([run.0])?;
     Ok(())
 }
@@ -155,11 +156,12 @@ pub(super) fn delete_wait(connection: &Connection, run: RunId) -> Result<()> {
 pub(super) fn wait_outcome(connection: &Connection, run: RunId) -> Result<Option<WaitOutcome>> {
     let found = connection
         .prepare_cached(
-            "SELECT waiter.ordinal, waiter.served, waiter.reply, lane.type, lane.discount,
-                    claim.expires, claim.code_id, claim.code
-             FROM waiter LEFT JOIN claim ON claim.id = waiter.claim
-                 LEFT JOIN lane ON lane.id = waiter.lane
-             WHERE waiter.run = ?1",
+            "SELECT run_wait.ordinal, run_wait.is_served, run_wait.reply,
+                    code_group.type, code_group.discount, claim.expires_at, claim.code_id,
+                    claim.code
+             FROM run_wait LEFT JOIN claim ON claim.id = run_wait.claim
+                 LEFT JOIN code_group ON code_group.id = run_wait.code_group
+             WHERE run_wait.run = ?1",
         )?
         .query_row([run.0], |row| {
             let (served, reply): (bool, Option<String>) = (row.get(1)?, row.get(2)?);
@@ -202,10 +204,11 @@ pub(super) fn wait_outcome(connection: &Connection, run: RunId) -> Result<Option
 
 /// Describes what a run waits for.
 pub(super) const WAITS_FOR: &str = "
-    (SELECT CASE WHEN waiter.lane IS NULL THEN 'the reply to ' || waiter.request
-            ELSE 'a promo code of type ' || lane.type || ' and discount ' || lane.discount END
-     FROM waiter LEFT JOIN lane ON lane.id = waiter.lane
-     WHERE waiter.run = run.id AND waiter.served = 0 AND run.state = 'waiting')";
+    (SELECT CASE WHEN run_wait.code_group IS NULL THEN 'the reply to ' || run_wait.request
+            ELSE 'a promo code of type ' || code_group.type || ' and discount '
+                || code_group.discount END
+     FROM run_wait LEFT JOIN code_group ON code_group.id = run_wait.code_group
+     WHERE run_wait.run = run.id AND run_wait.is_served = 0 AND run.state = 'waiting')";
 
 /// Stores the reply for a waiting run. Returns false if the run does not wait for it.
 pub(super) fn reply(
@@ -216,8 +219,8 @@ pub(super) fn reply(
 ) -> Result<bool> {
     let taken = connection
         .prepare_cached(
-            "UPDATE waiter SET served = 1, reply = ?3
-             WHERE run = ?1 AND request = ?2 AND served = 0
+            "UPDATE run_wait SET is_served = 1, reply = ?3
+             WHERE run = ?1 AND request = ?2 AND is_served = 0
                  AND (SELECT state FROM run WHERE id = ?1) = 'waiting'",
         )?
         .execute(params![run.0, request, reply])?;
@@ -232,7 +235,8 @@ pub(super) fn reply(
 pub(super) fn serve_waiting_runs(connection: &Connection, now: Timestamp) -> Result<()> {
     let code_groups = connection
         .prepare_cached(
-            "SELECT DISTINCT lane FROM waiter WHERE served = 0 AND lane IS NOT NULL ORDER BY lane",
+            "SELECT DISTINCT code_group FROM run_wait
+             WHERE is_served = 0 AND code_group IS NOT NULL ORDER BY code_group",
         )?
         .query_map([], |row| row.get(0))?
         .collect::<rusqlite::Result<Vec<i64>>>()?;
@@ -256,10 +260,8 @@ struct WaitingRun {
     days: u32,
     contact: String,
     keeps: bool,
-    at: i64,
-    /// The claim that its contact kept when it asked, or 0 if there was none; `None` for waits
-    /// stored under an older schema.
-    since: Option<i64>,
+    /// The claim that its contact kept when it asked, or 0 if there was none.
+    kept_claim: i64,
 }
 
 /// Gives the codes of a code group to waiting runs, or only to `only`.
@@ -276,11 +278,12 @@ fn serve_code_group(
         return Ok(());
     }
     let mut waiting = connection.prepare_cached(
-        "SELECT waiter.id, waiter.run, waiter.step, visit, ordinal, days, contact, keeps, at,
-                since
-         FROM waiter JOIN run ON run.id = waiter.run
-         WHERE served = 0 AND lane = ?1 AND run.state = 'waiting' AND coalesce(run.id = ?2, 1)
-         ORDER BY waiter.id",
+        "SELECT run_wait.id, run_wait.run, run_wait.step, visit, ordinal, days, contact, keeps_code,
+                kept_claim
+         FROM run_wait JOIN run ON run.id = run_wait.run
+         WHERE is_served = 0 AND code_group = ?1 AND run.state = 'waiting'
+             AND coalesce(run.id = ?2, 1)
+         ORDER BY run_wait.id",
     )?;
     let mut rows = waiting.query(params![code_group, only.map(|run| run.0)])?;
     // No code is available for this expiry, so neither for later ones.
@@ -298,7 +301,7 @@ fn serve_code_group(
             }
             Err(error) => return Err(error),
         };
-        if waiting_run.keeps && got_code_since(connection, &waiting_run, code_group)? {
+        if waiting_run.keeps && has_newer_code(connection, &waiting_run, code_group)? {
             // The contact got a code in another run, which this run can use, too.
             mark_served(connection, &waiting_run, None)?;
             continue;
@@ -328,13 +331,12 @@ fn read_waiter(row: &Row<'_>) -> Result<WaitingRun> {
         days: row.get(5)?,
         contact: row.get(6)?,
         keeps: row.get(7)?,
-        at: row.get(8)?,
-        since: row.get(9)?,
+        kept_claim: row.get(8)?,
     })
 }
 
-/// Returns true if the contact has kept a code of the code group since the run asked for one.
-fn got_code_since(
+/// Returns true if the contact keeps a code of the code group that is newer than the run's wait.
+fn has_newer_code(
     connection: &Connection,
     waiting_run: &WaitingRun,
     code_group: i64,
@@ -342,17 +344,12 @@ fn got_code_since(
     Ok(connection
         .prepare_cached(
             "SELECT EXISTS (
-                 SELECT 1 FROM kept JOIN claim ON claim.id = kept.claim
-                 WHERE kept.contact = ?1 AND kept.lane = ?2
-                     AND CASE WHEN ?3 IS NULL THEN claim.at >= ?4 ELSE claim.id > ?3 END)",
+                 SELECT 1 FROM contact_code JOIN claim ON claim.id = contact_code.claim
+                 WHERE contact_code.contact = ?1 AND contact_code.code_group = ?2
+                     AND claim.id > ?3)",
         )?
         .query_row(
-            params![
-                waiting_run.contact,
-                code_group,
-                waiting_run.since,
-                waiting_run.at
-            ],
+            params![waiting_run.contact, code_group, waiting_run.kept_claim],
             |row| row.get(0),
         )?)
 }
@@ -363,12 +360,12 @@ fn next_available(
     needed: i64,
 ) -> Result<Option<AvailableCode>> {
     let mut statement = connection.prepare_cached(
-        "SELECT expires, id, code FROM free WHERE lane = ?1 AND expires >= ?2
-         ORDER BY expires, id",
+        "SELECT expires_at, code_id, code FROM available_code
+         WHERE code_group = ?1 AND expires_at >= ?2 ORDER BY expires_at, code_id",
     )?;
     let mut rows = statement.query(params![code_group, needed])?;
     while let Some(row) = rows.next()? {
-        if let Some(code) = skip_damaged(free_code(row))? {
+        if let Some(code) = skip_damaged(read_available(row))? {
             return Ok(Some(code));
         }
     }
@@ -382,33 +379,25 @@ fn grant_code(
     code: &AvailableCode,
     now: Timestamp,
 ) -> Result<()> {
-    let (expires, id) = (code.position.expires.0, code.position.id);
-    connection
-        .prepare_cached("DELETE FROM free WHERE lane = ?1 AND expires = ?2 AND id = ?3")?
-        .execute(params![code_group, expires, id])?;
-    connection
-        .prepare_cached(
-            "INSERT INTO claim
-                 (run, step, visit, ordinal, lane, expires, code_id, code, contact, at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-        )?
-        .execute(params![
-            waiting_run.run,
-            waiting_run.step,
-            waiting_run.visit,
-            waiting_run.ordinal,
-            code_group,
-            expires,
-            id,
-            code.code,
-            waiting_run.contact,
-            now.0,
-        ])?;
+    take_available(connection, code_group, code.position)?;
+    connection.prepare_cached(INSERT_CLAIM)?.execute(params![
+        waiting_run.run,
+        waiting_run.step,
+        waiting_run.visit,
+        waiting_run.ordinal,
+        code_group,
+        code.position.expires.0,
+        code.position.id,
+        code.code,
+        waiting_run.contact,
+        now.0,
+    ])?;
     let claim = ClaimId(connection.last_insert_rowid());
     if waiting_run.keeps {
         connection
             .prepare_cached(
-                "INSERT OR REPLACE INTO kept (contact, lane, claim) VALUES (?1, ?2, ?3)",
+                "INSERT OR REPLACE INTO contact_code (contact, code_group, claim)
+                 VALUES (?1, ?2, ?3)",
             )?
             .execute(params![waiting_run.contact, code_group, claim.0])?;
     }
@@ -421,14 +410,14 @@ fn mark_served(
     claim: Option<ClaimId>,
 ) -> Result<()> {
     connection
-        .prepare_cached("UPDATE waiter SET served = 1, claim = ?2 WHERE id = ?1")?
+        .prepare_cached("UPDATE run_wait SET is_served = 1, claim = ?2 WHERE id = ?1")?
         .execute(params![waiting_run.id, claim.map(|claim| claim.0)])?;
     make_due(connection, waiting_run.run)
 }
 
 fn make_due(connection: &Connection, run: i64) -> Result<()> {
     connection
-        .prepare_cached("UPDATE run SET due = ?2 WHERE id = ?1 AND state = 'waiting'")?
+        .prepare_cached("UPDATE run SET due_at = ?2 WHERE id = ?1 AND state = 'waiting'")?
         .execute(params![run, DUE_NOW.0])?;
     Ok(())
 }

@@ -159,9 +159,9 @@ fn damage(app: &TestApp) {
     database
         .execute_batch(
             "UPDATE event SET params = '\"Zq7 leakaddr\"' WHERE event_id = 'leakaddr-1';
-             UPDATE delivery SET content = '\"Zq7 leakaddr\"', state = 'pending', due = 0;
+             UPDATE delivery SET content = '\"Zq7 leakaddr\"', state = 'pending', due_at = 0;
              UPDATE journal SET steps = '\"Zq7 leakaddr\"';
-             UPDATE run SET state = 'running', due = 0 WHERE id = 1;",
+             UPDATE run SET state = 'running', due_at = 0 WHERE id = 1;",
         )
         .unwrap();
 }

@@ -109,7 +109,7 @@ fn rejects_damaged_newer_or_foreign_backups() {
     change("PRAGMA application_id = 7");
     refused(2, "not a backup of a Promoflow database");
     // A code has vanished from the pool: P6 tells.
-    change("DELETE FROM free WHERE code = 'CODE-7'");
+    change("DELETE FROM available_code WHERE code = 'CODE-7'");
     refused(1, "does not hold");
     let mut bytes = good.clone();
     // Damages pages of codes rather than the schema, which is read first.
@@ -132,11 +132,11 @@ fn rejects_a_backup_with_foreign_tables_or_triggers() {
     let backup = app.path("backup.db");
     app.succeed(&["backup", backup.to_str().unwrap()]);
     for (number, sql) in [
-        "CREATE TRIGGER t AFTER INSERT ON lane BEGIN UPDATE lane SET type = 'x'; END",
+        "CREATE TRIGGER t AFTER INSERT ON code_group BEGIN UPDATE code_group SET type = 'x'; END",
         "CREATE VIEW v AS SELECT 1",
         "CREATE TABLE theirs (x)",
-        "CREATE INDEX theirs ON lane (discount)",
-        "DROP TABLE lane; CREATE TABLE lane (id)",
+        "CREATE INDEX theirs ON code_group (discount)",
+        "DROP TABLE code_group; CREATE TABLE code_group (id)",
     ]
     .into_iter()
     .enumerate()

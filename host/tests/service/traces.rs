@@ -136,7 +136,7 @@ fn a_trace_covers_the_request_and_a_delivery_in_another_process() {
         .unwrap()
         .to_owned();
     let database = promoflow::store::sqlite::SqliteStore::connect(&app.path("shop.db")).unwrap();
-    let again = "UPDATE delivery SET state = 'pending', due = 0";
+    let again = "UPDATE delivery SET state = 'pending', due_at = 0";
     database.execute_batch(again).unwrap();
     drop(database);
     app.succeed(&["work", "--until-idle"]);

@@ -87,10 +87,10 @@ impl Stored {
             stored.runs.insert(id, run);
         }
         let mut claims = connection.prepare(
-            "SELECT run, code FROM claim WHERE id NOT IN (SELECT claim FROM release)
+            "SELECT run, code FROM claim WHERE id NOT IN (SELECT claim FROM claim_release)
              UNION ALL
-             SELECT reused.run, code FROM reused JOIN claim ON claim.id = reused.claim
-             WHERE claim NOT IN (SELECT claim FROM release)",
+             SELECT code_reuse.run, code FROM code_reuse JOIN claim ON claim.id = code_reuse.claim
+             WHERE claim NOT IN (SELECT claim FROM claim_release)",
         )?;
         let mut claims = claims.query([])?;
         while let Some(row) = claims.next()? {

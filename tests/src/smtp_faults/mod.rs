@@ -225,8 +225,8 @@ impl Harness<'_> {
     /// Returns the number of pending deliveries and of runs that have not created theirs.
     fn remaining(&self) -> Result<u64> {
         let connection = self.connection()?;
-        let sql = "SELECT (SELECT count(*) FROM delivery WHERE due IS NOT NULL)
-                        + (SELECT count(*) FROM run WHERE due IS NOT NULL)";
+        let sql = "SELECT (SELECT count(*) FROM delivery WHERE due_at IS NOT NULL)
+                        + (SELECT count(*) FROM run WHERE due_at IS NOT NULL)";
         Ok(connection
             .query_row(sql, [], |row| row.get::<_, u32>(0))?
             .into())

@@ -61,12 +61,15 @@ fn p1_p8_a_jumping_clock_gives_no_code_twice_and_no_expired_code() {
     let sql = app.sql();
     let claims: Vec<i64> = column(&sql, "SELECT count(*) FROM claim");
     assert!(claims[0] > 100, "only {claims:?} codes were claimed");
-    let expired: Vec<String> = column(&sql, "SELECT code FROM claim WHERE expires <= at");
+    let expired: Vec<String> = column(
+        &sql,
+        "SELECT code FROM claim WHERE expires_at <= claimed_at",
+    );
     assert!(expired.is_empty(), "claimed after expiry: {expired:?}");
     let still_waiting: Vec<i64> = column(
         &sql,
-        "SELECT id FROM delivery WHERE due IS NOT NULL UNION ALL
-         SELECT id FROM run WHERE due IS NOT NULL",
+        "SELECT id FROM delivery WHERE due_at IS NOT NULL UNION ALL
+         SELECT id FROM run WHERE due_at IS NOT NULL",
     );
     assert!(
         still_waiting.is_empty(),
@@ -75,7 +78,7 @@ fn p1_p8_a_jumping_clock_gives_no_code_twice_and_no_expired_code() {
     let late: Vec<i64> = column(
         &sql,
         "SELECT delivery.id FROM delivery JOIN attempt ON attempt.delivery = delivery.id
-         WHERE delivery.expires <= attempt.started",
+         WHERE delivery.expires_at <= attempt.started_at",
     );
     assert!(late.is_empty(), "left with expired codes: {late:?}");
     let twice: Vec<String> = column(

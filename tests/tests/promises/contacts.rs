@@ -164,7 +164,7 @@ fn p1_a_contact_keeps_its_code_whatever_key_its_events_have() {
     assert_eq!(promoflow.available_codes().len(), 1);
     assert!(![&first, &second].contains(&&third));
     promoflow.assert_audit();
-    app.sql().execute("DELETE FROM known_as", []).unwrap();
+    app.sql().execute("DELETE FROM contact_alias", []).unwrap();
     let audited = promoflow.audit().unwrap();
     let p6 = audited.iter().find(|one| one.promise == "P6").unwrap();
     assert!(!p6.holds, "{p6:?}");

@@ -190,19 +190,19 @@ const TABLES: [(&str, &str); 31] = [
     ("journal", "1"),
     ("delivery", "1"),
     ("attempt", "1"),
-    ("alternative", "1"),
-    ("waiter", "1"),
-    ("trouble", "1"),
-    ("start", "1"),
+    ("delivery_alternative", "1"),
+    ("run_wait", "1"),
+    ("retry_state", "1"),
+    ("start_record", "1"),
     ("claim", "1"),
-    ("release", "1"),
-    ("kept", "1"),
-    ("reused", "1"),
-    ("known_as", "1"),
+    ("claim_release", "1"),
+    ("contact_code", "1"),
+    ("code_reuse", "1"),
+    ("contact_alias", "1"),
     ("contact", "1"),
     ("contact_address", "1"),
     ("consent", "1"),
-    ("refusal", "1"),
+    ("suppression", "1"),
     ("former_address", "1"),
     ("api_key", "1"),
     ("upload", "1"),
@@ -210,9 +210,9 @@ const TABLES: [(&str, &str); 31] = [
     ("upload_end", "1"),
     ("upload_rejection", "1"),
     ("alert", "1"),
-    ("lane", "type LIKE 'victim%'"),
+    ("code_group", "type LIKE 'victim%'"),
     ("code", "code LIKE 'V-%'"),
-    ("free", "code LIKE 'V-%'"),
+    ("available_code", "code LIKE 'V-%'"),
     ("workflow", "id <> 'birthday'"),
     ("message", "id <> 'mail'"),
     ("workflow_state", "id <> 'birthday'"),
@@ -341,8 +341,8 @@ fn an_unreadable_due_run_fails_alone_with_the_reason() {
     );
     assert_fails_alone(
         "asks",
-        "UPDATE waiter SET reply = '{' , served = 1 WHERE run = RUN;
-                         UPDATE run SET due = 0 WHERE id = RUN",
+        "UPDATE run_wait SET reply = '{' , is_served = 1 WHERE run = RUN;
+                         UPDATE run SET due_at = 0 WHERE id = RUN",
         "the reply to run",
     );
     assert_fails_alone(
@@ -357,7 +357,7 @@ fn an_unreadable_due_run_fails_alone_with_the_reason() {
     );
     assert_fails_alone(
         "tries",
-        "UPDATE trouble SET kind = 'odd' WHERE run = RUN",
+        "UPDATE retry_state SET kind = 'odd' WHERE run = RUN",
         "unknown kind",
     );
 }

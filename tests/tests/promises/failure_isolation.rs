@@ -24,7 +24,8 @@ fn a_broken_workflow_delays_no_other_and_its_runs_continue_once_it_is_repaired()
     promoflow.add_workflows(SECOND_WORKFLOW);
     drop(promoflow);
     let sql = app.sql();
-    let damage = "UPDATE block SET bytes = CAST(substr(bytes, 9) || substr(bytes, 1, 8) AS BLOB)
+    let damage =
+        "UPDATE block SET component = CAST(substr(component, 9) || substr(component, 1, 8) AS BLOB)
                   WHERE description LIKE '%\"mischief\"%'";
     assert_eq!(sql.execute(damage, []).unwrap(), 1);
     let promoflow = app.open();
@@ -41,8 +42,9 @@ fn a_broken_workflow_delays_no_other_and_its_runs_continue_once_it_is_repaired()
     let why = broken[0].error.as_deref().unwrap();
     assert!(why.contains("workflow `beside`: block `mischief`"), "{why}");
 
-    let repair = "UPDATE block SET bytes =
-                    CAST(substr(bytes, -8) || substr(bytes, 1, length(bytes) - 8) AS BLOB)
+    let repair = "UPDATE block SET component =
+                    CAST(substr(component, -8)
+                         || substr(component, 1, length(component) - 8) AS BLOB)
                 WHERE description LIKE '%\"mischief\"%'";
     assert_eq!(sql.execute(repair, []).unwrap(), 1);
     app.clock.advance(60_000);

@@ -6,8 +6,17 @@ use promoflow_tests::{PromoflowExt, TestApp, until};
 /// Returns the row counts of every table that a run writes.
 fn rows(app: &TestApp) -> Vec<i64> {
     [
-        "event", "run", "journal", "claim", "start", "kept", "reused", "delivery", "attempt",
-        "free", "waiter",
+        "event",
+        "run",
+        "journal",
+        "claim",
+        "start_record",
+        "contact_code",
+        "code_reuse",
+        "delivery",
+        "attempt",
+        "available_code",
+        "run_wait",
     ]
     .map(|table| {
         let sql = format!("SELECT count(*) FROM {table}");
@@ -199,7 +208,7 @@ fn p11_a_test_run_finds_contacts_like_a_run_without_enabling_the_directory() {
         promoflow.add_workflows(WAKES);
         let running = promoflow.start().unwrap();
         let asleep = || -> bool {
-            let sql = "SELECT (SELECT value FROM setting WHERE name = 'contacts') = '0'
+            let sql = "SELECT (SELECT value FROM setting WHERE name = 'contacts-enabled') = '0'
                            AND NOT EXISTS (SELECT 1 FROM contact)";
             app.sql().query_row(sql, [], |row| row.get(0)).unwrap()
         };

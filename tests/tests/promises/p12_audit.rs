@@ -35,47 +35,55 @@ fn broken(promoflow: &Promoflow) -> Vec<PromiseReport> {
 const DAMAGES: &[(&str, &str, &str)] = &[
     // P1
     (
-        "INSERT INTO claim (run, step, visit, ordinal, lane, expires, code_id, code, contact, at)
-         SELECT run, step, 2, 0, lane, expires, code_id, code, contact, at FROM claim LIMIT 1",
+        "INSERT INTO claim (run, step, visit, ordinal, code_group, expires_at, code_id, code,
+                            contact, claimed_at)
+         SELECT run, step, 2, 0, code_group, expires_at, code_id, code, contact, claimed_at
+         FROM claim LIMIT 1",
         "P1",
         "2 unreleased claims",
     ),
     (
-        "INSERT INTO free (lane, expires, id, code) SELECT lane, expires, code_id, code FROM claim LIMIT 1",
+        "INSERT INTO available_code (code_group, expires_at, code_id, code)
+         SELECT code_group, expires_at, code_id, code FROM claim LIMIT 1",
         "P1",
         "and is also available",
     ),
     (
-        "INSERT INTO free (lane, expires, id, code) SELECT lane, expires + 1, id, code FROM free LIMIT 1",
+        "INSERT INTO available_code (code_group, expires_at, code_id, code)
+         SELECT code_group, expires_at + 1, code_id, code FROM available_code LIMIT 1",
         "P1",
         "is available 2 times",
     ),
     (
-        "UPDATE free SET code = 'FORGED' WHERE id = (SELECT max(id) FROM free)",
+        "UPDATE available_code SET code = 'FORGED'
+         WHERE code_id = (SELECT max(code_id) FROM available_code)",
         "P1",
         "differs from its row in the pool",
     ),
     (
-        "UPDATE code SET expires = 0 WHERE code IN (SELECT code FROM free)",
+        "UPDATE code SET expires_at = 0 WHERE code IN (SELECT code FROM available_code)",
         "P1",
         "differs from its row in the pool",
     ),
     (
-        "INSERT INTO release (claim, at) SELECT id, at FROM claim LIMIT 1",
+        "INSERT INTO claim_release (claim, created_at) SELECT id, claimed_at FROM claim LIMIT 1",
         "P1",
         "was released although delivery",
     ),
     (
-        "INSERT INTO release (claim, at) VALUES (999, 0)",
+        "INSERT INTO claim_release (claim, created_at) VALUES (999, 0)",
         "P1",
         "which does not exist",
     ),
     // P2
     (
         "DROP INDEX claim_by_step;
-         INSERT INTO claim (run, step, visit, ordinal, lane, expires, code_id, code, contact, at)
-         SELECT claim.run, claim.step, claim.visit, claim.ordinal, free.lane, free.expires, free.id,
-                free.code, claim.contact, claim.at FROM claim, free LIMIT 1",
+         INSERT INTO claim (run, step, visit, ordinal, code_group, expires_at, code_id, code,
+                            contact, claimed_at)
+         SELECT claim.run, claim.step, claim.visit, claim.ordinal, available.code_group,
+                available.expires_at, available.code_id, available.code, claim.contact,
+                claim.claimed_at
+         FROM claim, available_code AS available LIMIT 1",
         "P2",
         "claimed 2 codes for step",
     ),
@@ -112,9 +120,9 @@ const DAMAGES: &[(&str, &str, &str)] = &[
     (
         "DROP INDEX delivery_by_step;
          INSERT INTO delivery (run, step, visit, ordinal, channel, address, message, content, state,
-                               attempts, due, expires, error, at)
-         SELECT run, step, visit, ordinal, channel, address, message, content, state, attempts, due,
-                expires, error, at FROM delivery LIMIT 1",
+                               attempts, due_at, expires_at, error, created_at)
+         SELECT run, step, visit, ordinal, channel, address, message, content, state, attempts,
+                due_at, expires_at, error, created_at FROM delivery LIMIT 1",
         "P2",
         "sent 2 messages for step",
     ),
@@ -131,8 +139,9 @@ const DAMAGES: &[(&str, &str, &str)] = &[
         "event id 'twice' was accepted",
     ),
     (
-        "INSERT INTO run (event, workflow, config, state, segment, step, attempt, started)
-         SELECT event, workflow, config, 'running', 0, 0, 0, started FROM run LIMIT 1",
+        "INSERT INTO run (event, workflow, config_version, state, segment, step, attempt,
+                          started_at)
+         SELECT event, workflow, config_version, 'running', 0, 0, 0, started_at FROM run LIMIT 1",
         "P5",
         "2 times",
     ),
@@ -173,12 +182,12 @@ const DAMAGES: &[(&str, &str, &str)] = &[
         "the pool contains 13",
     ),
     (
-        "DELETE FROM free WHERE id = (SELECT max(id) FROM free)",
+        "DELETE FROM available_code WHERE code_id = (SELECT max(code_id) FROM available_code)",
         "P6",
         "available + ",
     ),
     (
-        "DELETE FROM code WHERE code = 'OTHER'; DELETE FROM free WHERE code = 'OTHER'",
+        "DELETE FROM code WHERE code = 'OTHER'; DELETE FROM available_code WHERE code = 'OTHER'",
         "P6",
         "the pool contains 12",
     ),
@@ -198,7 +207,7 @@ const DAMAGES: &[(&str, &str, &str)] = &[
         "the ledger says otherwise",
     ),
     (
-        "UPDATE code SET lane = 999 WHERE code IN (SELECT code FROM claim)",
+        "UPDATE code SET code_group = 999 WHERE code IN (SELECT code FROM claim)",
         "P6",
         "changed or made unused since",
     ),
@@ -284,8 +293,8 @@ fn p12_a_database_with_rows_but_nothing_to_check_fails() {
         .execute_batch(
             "DELETE FROM claim; DELETE FROM code; DELETE FROM event; DELETE FROM run;
              DELETE FROM delivery; DELETE FROM upload_batch; DELETE FROM journal;
-             DELETE FROM release; DELETE FROM retirement; DELETE FROM free
-             WHERE id <> (SELECT max(id) FROM free);",
+             DELETE FROM claim_release; DELETE FROM retirement; DELETE FROM available_code
+             WHERE code_id <> (SELECT max(code_id) FROM available_code);",
         )
         .unwrap();
     let broken = broken(&promoflow);
@@ -300,7 +309,7 @@ fn p12_a_database_with_rows_but_nothing_to_check_fails() {
 fn p12_at_most_a_hundred_violations_per_promise_are_reported() {
     let (app, promoflow) = TestApp::with_codes(300);
     app.sql()
-        .execute_batch("UPDATE free SET code = 'FORGED-' || id")
+        .execute_batch("UPDATE available_code SET code = 'FORGED-' || code_id")
         .unwrap();
     let broken = broken(&promoflow);
     assert_eq!(broken[0].promise, "P1");
@@ -328,14 +337,15 @@ fn more_runs(app: &TestApp, count: u32, apart: i64) {
             "BEGIN;
              CREATE TEMP TABLE more AS WITH RECURSIVE more(id) AS (
                  SELECT 2 UNION ALL SELECT id + 1 FROM more WHERE id <= {count}) SELECT id FROM more;
-             INSERT INTO event (id, type, key, params, at)
-             SELECT more.id, type, key, params, at FROM more, event WHERE event.id = 1;
-             INSERT INTO run (id, event, workflow, config, state, segment, step, attempt, started, finished)
-             SELECT more.id, more.id, workflow, config, state, segment, step, attempt,
-                    started + (more.id - 1) * {apart}, finished + (more.id - 1) * {apart}
+             INSERT INTO event (id, type, key, params, accepted_at)
+             SELECT more.id, type, key, params, accepted_at FROM more, event WHERE event.id = 1;
+             INSERT INTO run (id, event, workflow, config_version, state, segment, step, attempt,
+                              started_at, finished_at)
+             SELECT more.id, more.id, workflow, config_version, state, segment, step, attempt,
+                    started_at + (more.id - 1) * {apart}, finished_at + (more.id - 1) * {apart}
              FROM more, run WHERE run.id = 1;
-             INSERT INTO journal (run, segment, outcome, steps, at)
-             SELECT more.id, segment, outcome, steps, at FROM more, journal WHERE run = 1;
+             INSERT INTO journal (run, segment, outcome, steps, committed_at)
+             SELECT more.id, segment, outcome, steps, committed_at FROM more, journal WHERE run = 1;
              COMMIT"
         ))
         .unwrap();
@@ -350,19 +360,19 @@ fn p12_a_run_that_started_too_soon_is_reported() {
             "repeat: { every: 1d }",
             "SELECT 1",
             DAY,
-            "UPDATE run SET started = started - 1 WHERE id = 3",
+            "UPDATE run SET started_at = started_at - 1 WHERE id = 3",
         ),
         (
             "skip-if-running: true",
             "SELECT 1",
             1,
-            "UPDATE run SET finished = started + 2 WHERE id = 2",
+            "UPDATE run SET finished_at = started_at + 2 WHERE id = 2",
         ),
         (
             "skip-if-running: true",
             "SELECT 1",
             1,
-            "UPDATE run SET finished = NULL WHERE id = 2",
+            "UPDATE run SET finished_at = NULL WHERE id = 2",
         ),
     ] {
         let (app, promoflow) = started_once(condition);
@@ -416,7 +426,7 @@ fn p12_the_audit_of_a_large_database_takes_seconds() {
     app.sql()
         .execute_batch(
             "UPDATE code SET retired = 0 WHERE code = 'L-199998';
-             UPDATE run SET started = started - 1 WHERE id = (SELECT max(id) FROM run)",
+             UPDATE run SET started_at = started_at - 1 WHERE id = (SELECT max(id) FROM run)",
         )
         .unwrap();
     let found: Vec<String> = broken(&promoflow)

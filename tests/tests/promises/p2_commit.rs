@@ -20,7 +20,7 @@ fn effects(app: &TestApp) -> (i64, i64, i64) {
 fn attempt(app: &TestApp) -> (i64, Option<i64>, Option<String>) {
     app.sql()
         .query_row(
-            "SELECT attempt, due, data FROM run ORDER BY id DESC LIMIT 1",
+            "SELECT attempt, due_at, data FROM run ORDER BY id DESC LIMIT 1",
             [],
             |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
         )

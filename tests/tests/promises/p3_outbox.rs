@@ -32,7 +32,7 @@ fn p3_the_run_and_the_attempt_s_start_are_committed_before_each_delivery() {
             .query_row(
                 "SELECT run.state, (SELECT count(*) FROM claim WHERE claim.run = run.id),
                         (SELECT count(*) FROM journal WHERE journal.run = run.id),
-                        attempt.number, attempt.ended
+                        attempt.number, attempt.ended_at
                  FROM delivery JOIN run ON run.id = delivery.run
                  LEFT JOIN attempt ON attempt.delivery = delivery.id
                      AND attempt.number = delivery.attempts

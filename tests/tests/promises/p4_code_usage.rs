@@ -211,8 +211,9 @@ fn p12_the_audit_reports_a_release_whose_code_may_have_left_by_any_alternative()
     running.stop();
     let sql = app.sql();
     sql.execute_batch(
-        "INSERT INTO release (claim, at) VALUES (1, 0);
-         INSERT INTO free (lane, expires, id, code) SELECT lane, expires, code_id, code FROM claim;",
+        "INSERT INTO claim_release (claim, created_at) VALUES (1, 0);
+         INSERT INTO available_code (code_group, expires_at, code_id, code)
+         SELECT code_group, expires_at, code_id, code FROM claim;",
     )
     .unwrap();
     let violations_after = |damage: &str| {
@@ -227,14 +228,14 @@ fn p12_the_audit_reports_a_release_whose_code_may_have_left_by_any_alternative()
         left
     );
     assert_eq!(
-        violations_after("UPDATE alternative SET content = '{\"codeless\":true}'"),
+        violations_after("UPDATE delivery_alternative SET content = '{\"codeless\":true}'"),
         ""
     );
     assert_eq!(
-        violations_after("UPDATE alternative SET content = '{'"),
+        violations_after("UPDATE delivery_alternative SET content = '{'"),
         left
     );
-    let waits = violations_after("UPDATE attempt SET outcome = 'refused'");
+    let waits = violations_after("UPDATE attempt SET outcome = 'permanent'");
     assert!(waits.contains("was not cancelled"), "{waits}");
     assert_eq!(
         violations_after("UPDATE delivery SET state = 'cancelled'"),

@@ -169,7 +169,7 @@ fn p8_a_kept_code_that_expires_too_soon_is_replaced_and_deliveries_expire_with_i
     let expiries: Vec<i64> = {
         let sql = app.sql();
         let mut rows = sql
-            .prepare("SELECT DISTINCT expires FROM delivery ORDER BY id")
+            .prepare("SELECT DISTINCT expires_at FROM delivery ORDER BY id")
             .unwrap();
         let found = rows.query_map([], |row| row.get(0)).unwrap();
         found.map(Result::unwrap).collect()

@@ -3,7 +3,8 @@
 use rusqlite::{OptionalExtension, params};
 
 use super::{Abort, CommitTx, cached_statement, reuse};
-use crate::Result;
+use crate::{Result, codes};
+use promoflow_model::pool::CodeGroup;
 use promoflow_store::{Exhausted, Segment, SegmentEnd, StagedClaim, Stale};
 
 impl CommitTx<'_> {
@@ -52,24 +53,22 @@ impl CommitTx<'_> {
         let taken = cached_statement(
             &mut self.statements.take,
             self.connection,
-            "DELETE FROM free WHERE lane = ?1 AND expires = ?2 AND id = ?3",
+            codes::TAKE_AVAILABLE,
         )?
         .execute(params![code_group, position.expires.0, position.id])?;
         Ok(taken == 1)
     }
 
     pub(super) fn put_back(&mut self, claim: &StagedClaim) -> Result<()> {
-        let position = claim.code.position;
-        let code_group = self.code_groups.find(self.connection, &claim.code_group)?;
-        self.connection
-            .prepare_cached("INSERT INTO free (lane, expires, id, code) VALUES (?1, ?2, ?3, ?4)")?
-            .execute(params![
-                code_group,
-                position.expires.0,
-                position.id,
-                claim.code.code
-            ])?;
-        Ok(())
+        let CodeGroup {
+            code_type,
+            discount,
+        } = &claim.code_group;
+        let code_group = self
+            .code_groups
+            .find_or_add(self.connection, code_type, *discount)?;
+        let code = &claim.code;
+        codes::add_available(self.connection, code_group, code.position, &code.code)
     }
 
     fn still_exhausted(&mut self, exhausted: &Exhausted) -> Result<(), Abort> {
@@ -81,7 +80,9 @@ impl CommitTx<'_> {
         };
         let there = self
             .connection
-            .prepare_cached("SELECT 1 FROM free WHERE lane = ?1 AND expires >= ?2 LIMIT 1")?
+            .prepare_cached(
+                "SELECT 1 FROM available_code WHERE code_group = ?1 AND expires_at >= ?2 LIMIT 1",
+            )?
             .query_row(params![code_group, exhausted.expires.0], |_| Ok(()))
             .optional()?;
         if there.is_some() {

@@ -8,6 +8,12 @@ use promoflow_store::{
     ClaimId, DeliveryId, RunId, Segment, SegmentEnd, StagedClaim, StagedDelivery,
 };
 
+/// Records a claim.
+pub(crate) const INSERT_CLAIM: &str =
+    "INSERT INTO claim (run, step, visit, ordinal, code_group, expires_at, code_id, code, contact,
+                        claimed_at)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+
 impl CommitTx<'_> {
     /// Writes the journal entry of a segment and what it staged.
     pub(super) fn write_segment(
@@ -45,7 +51,9 @@ impl CommitTx<'_> {
             }
             for name in &segment.contact_aliases {
                 self.connection
-                    .prepare_cached("INSERT OR IGNORE INTO known_as (run, name) VALUES (?1, ?2)")?
+                    .prepare_cached(
+                        "INSERT OR IGNORE INTO contact_alias (run, name) VALUES (?1, ?2)",
+                    )?
                     .execute(params![run.0, name])?;
             }
             if let SegmentEnd::Wait {
@@ -67,7 +75,8 @@ impl CommitTx<'_> {
         cached_statement(
             &mut self.statements.journal,
             self.connection,
-            "INSERT INTO journal (run, segment, outcome, steps, at) VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO journal (run, segment, outcome, steps, committed_at)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
         )?
         .execute(params![run.0, number, outcome, steps, self.now.0])?;
         if segment.has_unsent_message && outcome != "failed" {
@@ -83,25 +92,20 @@ impl CommitTx<'_> {
     fn write_claim(&mut self, run: RunId, claim: &StagedClaim) -> Result<ClaimId, Abort> {
         let position = claim.code.position;
         let code_group = self.code_groups.find(self.connection, &claim.code_group)?;
-        cached_statement(
-            &mut self.statements.claim,
-            self.connection,
-            "INSERT INTO claim
-                     (run, step, visit, ordinal, lane, expires, code_id, code, contact, at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-        )?
-        .execute(params![
-            run.0,
-            claim.step.step,
-            claim.step.visit,
-            claim.step.ordinal,
-            code_group,
-            position.expires.0,
-            position.id,
-            claim.code.code,
-            claim.contact,
-            self.now.0,
-        ])?;
+        cached_statement(&mut self.statements.claim, self.connection, INSERT_CLAIM)?.execute(
+            params![
+                run.0,
+                claim.step.step,
+                claim.step.visit,
+                claim.step.ordinal,
+                code_group,
+                position.expires.0,
+                position.id,
+                claim.code.code,
+                claim.contact,
+                self.now.0,
+            ],
+        )?;
         Ok(ClaimId(self.connection.last_insert_rowid()))
     }
 
@@ -123,8 +127,9 @@ impl CommitTx<'_> {
             &mut self.statements.delivery,
             self.connection,
             "INSERT INTO delivery (run, step, visit, ordinal, channel, address, message,
-                                       content, state, attempts, due, expires, error, at, hours)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, ?10, ?11, ?12, ?13, ?14)",
+                                   content, state, attempts, due_at, expires_at, error,
+                                   created_at, allowed_hours)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, ?10, ?11, ?12, ?13, ?14)",
         )?
         .execute(params![
             run.0,
@@ -160,10 +165,10 @@ fn earliest_carried_expiry(
     delivery: &StagedDelivery,
 ) -> Result<Option<i64>> {
     let mut statement = connection.prepare_cached(
-        "SELECT expires, code FROM claim
-         WHERE (run = ?1 OR id IN (SELECT claim FROM reused WHERE run = ?1))
-             AND id NOT IN (SELECT claim FROM lapsed)
-         ORDER BY expires",
+        "SELECT expires_at, code FROM claim
+         WHERE (run = ?1 OR id IN (SELECT claim FROM code_reuse WHERE run = ?1))
+             AND id NOT IN (SELECT claim FROM expired_grant)
+         ORDER BY expires_at",
     )?;
     let mut rows = statement.query([run.0])?;
     while let Some(row) = rows.next()? {

@@ -12,6 +12,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 use serde_json::{Map, Value};
 
 use claim_codes::claims_to_take;
+pub(super) use effects::INSERT_CLAIM;
 
 use super::run_state::RunUpdate;
 use super::{
@@ -37,7 +38,7 @@ pub(super) fn commit(
         connection,
         code_groups,
         now,
-        config: number_setting(connection, "config")?,
+        config: number_setting(connection, "config-version")?,
         rules: start_rules::any_rule(connection)?,
         contacts: contacts::are_enabled(connection)?,
         statements: StatementCache::default(),
@@ -155,7 +156,8 @@ impl CommitTx<'_> {
         cached_statement(
             &mut self.statements.event,
             self.connection,
-            "INSERT INTO event (event_id, type, key, params, at) VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO event (event_id, type, key, params, accepted_at)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
         )?
         .execute(params![
             event.id,
@@ -241,9 +243,9 @@ impl CommitTx<'_> {
         cached_statement(
             &mut self.statements.run,
             self.connection,
-            "INSERT INTO run (event, workflow, config, state, segment, step, attempt, due,
-                                  data, error, started, finished)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+            "INSERT INTO run (event, workflow, config_version, state, segment, step, attempt,
+                              due_at, data, error, started_at, finished_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )?
         .execute(params![
             event.0,
@@ -282,7 +284,8 @@ impl CommitTx<'_> {
             .connection
             .prepare_cached(
                 "UPDATE run SET state = ?3, segment = segment + ?4, step = coalesce(?5, step),
-                     attempt = ?6, due = ?7, data = coalesce(?8, data), error = ?9, finished = ?10
+                     attempt = ?6, due_at = ?7, data = coalesce(?8, data), error = ?9,
+                     finished_at = ?10
                  WHERE id = ?1 AND segment = ?2 AND state IN ('running', 'waiting')",
             )?
             .execute(params![

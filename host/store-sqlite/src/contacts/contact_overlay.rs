@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use rusqlite::Connection;
 
 use super::{event_contacts, find, suppressions};
-use crate::{Result, SqliteStore, StoreResult, lock, migrations};
+use crate::{Result, SCHEMA, SqliteStore, StoreResult, lock};
 use promoflow_model::contact::{Contact, ContactKey, NewContact};
 use promoflow_model::message::ChannelKind;
 use promoflow_store::Directory;
@@ -23,7 +23,7 @@ impl ContactOverlay {
         let mut connection = Connection::open(name)?;
         connection.set_prepared_statement_cache_capacity(128);
         connection.execute_batch("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;")?;
-        migrations::migrate(&mut connection, name)?;
+        SCHEMA.migrate(&mut connection, name)?;
         Ok(ContactOverlay {
             connection: Mutex::new(connection),
         })

@@ -18,7 +18,7 @@ const MAX_FILL_EVENTS: i64 = 2_000;
 
 /// Returns true if the directory is enabled.
 pub(crate) fn are_enabled(connection: &Connection) -> Result<bool> {
-    Ok(number_setting(connection, "contacts")? != 0)
+    Ok(number_setting(connection, "contacts-enabled")? != 0)
 }
 
 /// Enables the directory: fills it from all earlier events, and from each event from now on.
@@ -28,17 +28,17 @@ pub(super) fn enable(store: &SqliteStore) -> Result<()> {
             if are_enabled(connection)? {
                 return Ok(());
             }
-            let seen = number_setting(connection, "contacts-seen")?;
+            let seen = number_setting(connection, "contacts-last-event")?;
             let last = add_from_events_after(connection, connection, seen)?;
             set_setting(
                 connection,
-                "contacts-seen",
+                "contacts-last-event",
                 &last.unwrap_or(seen).to_string(),
             )?;
             if last.is_none() {
-                set_setting(connection, "contacts", "1")?;
+                set_setting(connection, "contacts-enabled", "1")?;
                 // The executor caches the state of the directory as part of the configuration.
-                raise_setting(connection, "config")?;
+                raise_setting(connection, "config-version")?;
             }
             Ok(())
         })?;
@@ -54,7 +54,7 @@ pub(super) fn add_from_events_after(
     seen: i64,
 ) -> Result<Option<i64>> {
     let mut statement = events.prepare_cached(
-        "SELECT id, key, params, at FROM event WHERE id > ?1 ORDER BY id LIMIT ?2",
+        "SELECT id, key, params, accepted_at FROM event WHERE id > ?1 ORDER BY id LIMIT ?2",
     )?;
     let mut rows = statement.query(params![seen, MAX_FILL_EVENTS])?;
     let mut last = None;
@@ -141,7 +141,7 @@ fn find_by_address(
     Ok(connection
         .prepare_cached(
             "SELECT contact.row FROM contact_address JOIN contact ON row = contact
-             WHERE kind = ?1 AND key = ?2 AND (NOT ?3 OR external_id IS NULL)
+             WHERE kind = ?1 AND address_key = ?2 AND (NOT ?3 OR external_id IS NULL)
              ORDER BY contact.row LIMIT 1",
         )?
         .query_row(params![kind.name(), kind.key(address), anonymous], |row| {

@@ -118,7 +118,7 @@ fn find_row(connection: &Connection, name: &ContactKey) -> Result<Option<Contact
             .query_row([id], |row| row.get(0)),
         ContactKey::Address(kind, address) => connection
             .prepare_cached(
-                "SELECT contact FROM contact_address WHERE kind = ?1 AND key = ?2
+                "SELECT contact FROM contact_address WHERE kind = ?1 AND address_key = ?2
                  ORDER BY contact LIMIT 1",
             )?
             .query_row([kind.name(), &kind.key(address)], |row| row.get(0)),

@@ -19,7 +19,7 @@ use promoflow_store::DeliveryId;
 pub(crate) fn any_suppression(connection: &Connection) -> Result<bool> {
     Ok(connection
         .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM refusal)
+            "SELECT EXISTS (SELECT 1 FROM suppression)
                  OR EXISTS (SELECT 1 FROM consent WHERE given = 0)",
         )?
         .query_row([], |row| row.get(0))?)
@@ -34,10 +34,10 @@ pub(crate) fn is_address_suppressed(
     let kind = AddressKind::of(channel);
     Ok(connection
         .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM refusal WHERE channel = ?3 AND key = ?2)
+            "SELECT EXISTS (SELECT 1 FROM suppression WHERE channel = ?3 AND address_key = ?2)
                  OR EXISTS (
                      SELECT 1 FROM contact_address JOIN consent USING (contact)
-                     WHERE kind = ?1 AND key = ?2 AND channel = ?3 AND given = 0)",
+                     WHERE kind = ?1 AND address_key = ?2 AND channel = ?3 AND given = 0)",
         )?
         .query_row(
             params![kind.name(), kind.key(address), channel.name()],
@@ -61,7 +61,7 @@ pub(crate) fn is_delivery_suppressed(
         .prepare_cached(
             "SELECT EXISTS (
                  SELECT 1 FROM former_address JOIN consent USING (contact)
-                 WHERE kind = ?1 AND key = ?2 AND channel = ?3 AND given = 0)",
+                 WHERE kind = ?1 AND address_key = ?2 AND channel = ?3 AND given = 0)",
         )?
         .query_row(
             params![kind.name(), kind.key(address), channel.name()],
@@ -92,8 +92,8 @@ pub(super) fn add_suppressions(
 ) -> Result<bool> {
     let noted = connection
         .prepare_cached(
-            "INSERT OR IGNORE INTO refusal (channel, key, at)
-             SELECT ?2, key, ?4 FROM contact_address WHERE contact = ?1 AND kind = ?3",
+            "INSERT OR IGNORE INTO suppression (channel, address_key, created_at)
+             SELECT ?2, address_key, ?4 FROM contact_address WHERE contact = ?1 AND kind = ?3",
         )?
         .execute(params![
             contact,
@@ -113,9 +113,9 @@ pub(super) fn remove_suppressions(
 ) -> Result<bool> {
     let lifted = connection
         .prepare_cached(
-            "DELETE FROM refusal WHERE channel = ?2 AND key IN (
-                 SELECT key FROM contact_address WHERE contact = ?1 AND kind = ?3
-                 UNION SELECT key FROM former_address WHERE contact = ?1 AND kind = ?3)",
+            "DELETE FROM suppression WHERE channel = ?2 AND address_key IN (
+                 SELECT address_key FROM contact_address WHERE contact = ?1 AND kind = ?3
+                 UNION SELECT address_key FROM former_address WHERE contact = ?1 AND kind = ?3)",
         )?
         .execute(params![
             contact,
@@ -135,10 +135,10 @@ pub(super) fn record_former_addresses(
     for (kind, address) in &new.addresses {
         connection
             .prepare_cached(
-                "INSERT INTO former_address (contact, kind, key, until)
-                 SELECT contact, kind, key, ?4 FROM contact_address
-                 WHERE contact = ?1 AND kind = ?2 AND key <> ?3
-                 ON CONFLICT DO UPDATE SET until = excluded.until",
+                "INSERT INTO former_address (contact, kind, address_key, until_at)
+                 SELECT contact, kind, address_key, ?4 FROM contact_address
+                 WHERE contact = ?1 AND kind = ?2 AND address_key <> ?3
+                 ON CONFLICT DO UPDATE SET until_at = excluded.until_at",
             )?
             .execute(params![contact, kind.name(), kind.key(address), at.0])?;
     }
@@ -163,15 +163,19 @@ pub(super) fn unsubscribe_recipient(
     };
     upsert::record_consent(connection, contact, channel, false, true, at)?;
     connection
-        .prepare_cached("INSERT OR IGNORE INTO refusal (channel, key, at) VALUES (?1, ?2, ?3)")?
+        .prepare_cached(
+            "INSERT OR IGNORE INTO suppression (channel, address_key, created_at)
+             VALUES (?1, ?2, ?3)",
+        )?
         .execute(params![channel.name(), recipient.key(), at.0])?;
     // Links the address to this contact, whichever contact has it now: subscribing again lifts the
     // unsubscription.
     connection
         .prepare_cached(
-            "INSERT OR IGNORE INTO former_address (contact, kind, key, until)
+            "INSERT OR IGNORE INTO former_address (contact, kind, address_key, until_at)
              SELECT ?1, ?2, ?3, ?4 WHERE NOT EXISTS (
-                 SELECT 1 FROM contact_address WHERE contact = ?1 AND kind = ?2 AND key = ?3)",
+                 SELECT 1 FROM contact_address
+                 WHERE contact = ?1 AND kind = ?2 AND address_key = ?3)",
         )?
         .execute(params![
             contact,
@@ -195,7 +199,7 @@ struct DeliveryRecipient {
 fn load_recipient(connection: &Connection, id: DeliveryId) -> Result<Option<DeliveryRecipient>> {
     let found = connection
         .prepare_cached(
-            "SELECT channel, address, delivery.at, event.key, event.params
+            "SELECT channel, address, delivery.created_at, event.key, event.params
              FROM delivery JOIN run ON run.id = delivery.run JOIN event ON event.id = run.event
              WHERE delivery.id = ?1",
         )?
@@ -251,8 +255,9 @@ impl DeliveryRecipient {
         }
         let before = connection
             .prepare_cached(
-                "SELECT contact FROM former_address WHERE kind = ?1 AND key = ?2 AND until >= ?3
-                 ORDER BY until LIMIT 1",
+                "SELECT contact FROM former_address
+                 WHERE kind = ?1 AND address_key = ?2 AND until_at >= ?3
+                 ORDER BY until_at LIMIT 1",
             )?
             .query_row(
                 params![self.kind().name(), self.key(), self.staged],
@@ -277,9 +282,9 @@ impl DeliveryRecipient {
         Ok(connection
             .prepare_cached(
                 "SELECT EXISTS (SELECT 1 FROM contact_address
-                                WHERE contact = ?1 AND kind = ?2 AND key = ?3)
+                                WHERE contact = ?1 AND kind = ?2 AND address_key = ?3)
                      OR EXISTS (SELECT 1 FROM former_address
-                                WHERE contact = ?1 AND kind = ?2 AND key = ?3)",
+                                WHERE contact = ?1 AND kind = ?2 AND address_key = ?3)",
             )?
             .query_row(params![contact, self.kind().name(), self.key()], |row| {
                 row.get(0)

@@ -1,7 +1,7 @@
 //! Uploads of contacts, with a transaction for each batch or one for all of them.
 
 use super::upsert;
-use crate::{Error, FairMutexGuard, Result, SqliteStore, StoreResult, Writer, migrations};
+use crate::{Error, FairMutexGuard, Result, SCHEMA, SqliteStore, StoreResult, Writer};
 use promoflow_model::clock::Timestamp;
 use promoflow_model::contact::NewContact;
 use promoflow_store::{ContactOutcome, ContactSession};
@@ -32,7 +32,7 @@ pub(super) fn begin(
         writer.connection.execute_batch("BEGIN IMMEDIATE")?;
         // From here on, dropping the session rolls back.
         let writer = session.open.insert(writer);
-        migrations::check_version(&writer.connection)?;
+        SCHEMA.check_version(&writer.connection)?;
     }
     Ok(Box::new(session))
 }

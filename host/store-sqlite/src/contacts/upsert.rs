@@ -71,7 +71,7 @@ pub(super) fn insert(
     };
     connection
         .prepare_cached(
-            "INSERT INTO contact (row, id, external_id, fields, languages, time_zone, at)
+            "INSERT INTO contact (row, id, external_id, fields, languages, time_zone, created_at)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?
         .execute(params![
@@ -130,8 +130,10 @@ fn put_addresses(connection: &Connection, row: ContactRow, new: &NewContact) -> 
     for (kind, address) in &new.addresses {
         changed |= connection
             .prepare_cached(
-                "INSERT INTO contact_address (contact, kind, address, key) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT DO UPDATE SET address = excluded.address, key = excluded.key
+                "INSERT INTO contact_address (contact, kind, address, address_key)
+                 VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT DO UPDATE
+                 SET address = excluded.address, address_key = excluded.address_key
                  WHERE address <> excluded.address",
             )?
             .execute(params![row, kind.name(), address, kind.key(address)])?
@@ -166,8 +168,8 @@ pub(super) fn record_consent(
 ) -> Result<bool> {
     let changed = connection
         .prepare_cached(
-            "INSERT INTO consent (contact, channel, given, at) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT DO UPDATE SET given = excluded.given, at = excluded.at
+            "INSERT INTO consent (contact, channel, given, changed_at) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT DO UPDATE SET given = excluded.given, changed_at = excluded.changed_at
              WHERE given <> excluded.given AND (?5 OR NOT excluded.given)",
         )?
         .execute(params![row, channel.name(), given, at.0, resubscribe])?;

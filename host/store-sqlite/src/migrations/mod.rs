@@ -15,166 +15,170 @@ use promoflow_document::quoted;
 /// Identifies Promoflow's files among SQLite files: `Prom` in ASCII.
 const APPLICATION_ID: i32 = 0x5072_6f6d;
 
-/// The migrations, each from one schema version to the next.
-const MIGRATIONS: &[&str] = &[
-    include_str!("01-first.sql"),
-    include_str!("02-installation.sql"),
-    include_str!("03-waiters.sql"),
-    include_str!("04-service.sql"),
-    include_str!("05-operation.sql"),
-    include_str!("06-alerts.sql"),
-    include_str!("07-outbox.sql"),
-    include_str!("08-traces.sql"),
-    include_str!("09-contacts.sql"),
-    include_str!("10-people.sql"),
-    include_str!("11-notices.sql"),
-    include_str!("12-troubles.sql"),
-    include_str!("13-unclear.sql"),
-    include_str!("14-unsent.sql"),
-    include_str!("15-pauses.sql"),
-    include_str!("16-refusals.sql"),
-    include_str!("17-paused.sql"),
-    include_str!("18-slices.sql"),
-    include_str!("19-upload-warnings.sql"),
-    include_str!("20-small-letters.sql"),
-];
-
-/// The schema version that this program reads and writes: the number of migrations.
-#[allow(clippy::cast_possible_truncation, reason = "a handful")]
-const SCHEMA_VERSION: i32 = MIGRATIONS.len() as i32;
+/// The schema of this release.
+pub(super) const SCHEMA: Schema = Schema {
+    migrations: &[include_str!("01-initial.sql")],
+};
 
 /// The maximum wait for another process that is migrating the database.
 const MAX_LOCK_WAIT: Duration = Duration::from_secs(2);
 /// The interval at which to check whether it has finished.
 const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Creates the tables in an empty file and migrates an older one, unless a running process holds
-/// `lock` and executes under the old schema. Rejects files of other programs and of later releases.
-pub(super) fn prepare(connection: &mut Connection, path: &Path, lock: &Path) -> Result<()> {
-    // First without a transaction, so that an up-to-date file opens while another process writes to
-    // it.
-    let _nobody_executes = match read_header(connection)? {
-        (APPLICATION_ID, SCHEMA_VERSION) => return Ok(()),
-        (APPLICATION_ID, 1..SCHEMA_VERSION) => lock_for_migration(connection, path, lock)?,
-        _ => None,
-    };
-    migrate(connection, path)
+/// A schema.
+#[derive(Clone, Copy)]
+pub(super) struct Schema {
+    /// The migrations, each from one schema version to the next.
+    migrations: &'static [&'static str],
 }
 
-/// Acquires the executor lock, so that no process executes under the older schema during the
-/// migration. Returns `None` if another process has migrated the file meanwhile.
-fn lock_for_migration(
-    connection: &Connection,
-    path: &Path,
-    lock: &Path,
-) -> Result<Option<ExecutorLock>> {
-    let until = Instant::now() + MAX_LOCK_WAIT;
-    loop {
-        let taken = ExecutorLock::try_acquire(lock).map_err(|error| {
-            StoreError::Open(format!("cannot lock {}: {error}", lock.display()))
-        })?;
-        if taken.is_some() || read_header(connection)?.1 == SCHEMA_VERSION {
-            return Ok(taken);
-        }
-        if Instant::now() >= until {
-            return Err(StoreError::Open(format!(
-                "{} belongs to an earlier release and a process is still executing on it; stop \
+impl Schema {
+    /// The schema version: the number of migrations.
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        reason = "a handful"
+    )]
+    const fn version(self) -> i32 {
+        self.migrations.len() as i32
+    }
+
+    /// Creates the tables in an empty file and migrates an older one, unless a running process
+    /// holds `lock` and executes under the old schema. Rejects files of other programs and of later
+    /// releases.
+    pub(super) fn prepare(
+        self,
+        connection: &mut Connection,
+        path: &Path,
+        lock: &Path,
+    ) -> Result<()> {
+        // First without a transaction, so that an up-to-date file opens while another process
+        // writes to it.
+        let _nobody_executes = match read_header(connection)? {
+            (APPLICATION_ID, version) if version == self.version() => return Ok(()),
+            (APPLICATION_ID, version) if (1..self.version()).contains(&version) => {
+                self.lock_for_migration(connection, path, lock)?
+            }
+            _ => None,
+        };
+        self.migrate(connection, path)
+    }
+
+    /// Acquires the executor lock, so that no process executes under the older schema during the
+    /// migration. Returns `None` if another process has migrated the file meanwhile.
+    fn lock_for_migration(
+        self,
+        connection: &Connection,
+        path: &Path,
+        lock: &Path,
+    ) -> Result<Option<ExecutorLock>> {
+        let until = Instant::now() + MAX_LOCK_WAIT;
+        loop {
+            let taken = ExecutorLock::try_acquire(lock).map_err(|error| {
+                StoreError::Open(format!("cannot lock {}: {error}", lock.display()))
+            })?;
+            if taken.is_some() || read_header(connection)?.1 == self.version() {
+                return Ok(taken);
+            }
+            if Instant::now() >= until {
+                return Err(StoreError::Open(format!(
+                    "{} belongs to an earlier release and a process is still executing on it; stop \
                      that process first (it holds {}), then this release migrates the database",
-                path.display(),
-                lock.display()
-            ))
-            .into());
+                    path.display(),
+                    lock.display()
+                ))
+                .into());
+            }
+            thread::sleep(LOCK_POLL_INTERVAL);
         }
-        thread::sleep(LOCK_POLL_INTERVAL);
     }
-}
 
-/// Same as [`prepare`], for a file that no other process uses.
-pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let (application, version) = read_header(&transaction)?;
-    let known = if application == APPLICATION_ID {
-        version
-    } else {
-        let tables: i64 =
-            transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-        if tables > 0 || application != 0 {
+    /// Same as [`prepare`](Self::prepare), for a file that no other process uses.
+    pub(super) fn migrate(self, connection: &mut Connection, path: &Path) -> Result<()> {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let (application, version) = read_header(&transaction)?;
+        let known = if application == APPLICATION_ID {
+            version
+        } else {
+            let tables: i64 =
+                transaction
+                    .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+            if tables > 0 || application != 0 {
+                return Err(StoreError::Open(format!(
+                    "{} is not a Promoflow database; choose another file with --db",
+                    path.display()
+                ))
+                .into());
+            }
+            0
+        };
+        let Some(missing) = usize::try_from(known)
+            .ok()
+            .and_then(|known| self.migrations.get(known..))
+        else {
             return Err(StoreError::Open(format!(
-                "{} is not a Promoflow database; choose another file with --db",
-                path.display()
+                "{} has schema version {version}, but this release only knows version {}; use the \
+                 release that wrote it, or a later one",
+                path.display(),
+                self.version()
             ))
             .into());
+        };
+        if known > 0 && !missing.is_empty() {
+            tracing::info!(from = known, to = self.version(), "migrating the database");
         }
-        0
-    };
-    let Some(missing) = usize::try_from(known)
-        .ok()
-        .and_then(|known| MIGRATIONS.get(known..))
-    else {
-        return Err(StoreError::Open(format!(
-            "{} has schema version {version}, but this release only knows version {SCHEMA_VERSION}; use \
-             the release that wrote it, or a later one",
-            path.display()
-        ))
-        .into());
-    };
-    if known > 0 && !missing.is_empty() {
-        tracing::info!(from = known, to = SCHEMA_VERSION, "migrating the database");
+        for migration in missing {
+            transaction.execute_batch(migration)?;
+        }
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", self.version())?;
+        transaction.commit()?;
+        Ok(())
     }
-    for layout in missing {
-        transaction.execute_batch(layout)?;
-    }
-    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-    transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-    transaction.commit()?;
-    Ok(())
-}
 
-/// Fails if another release has migrated the file since it was opened. In a write transaction, the
-/// answer holds until its end.
-pub(super) fn check_version(connection: &Connection) -> Result<()> {
-    // Needs no read of the file: the transaction has its first page.
-    let found = connection
-        .prepare_cached("PRAGMA user_version")?
-        .query_row([], |row| row.get(0))?;
-    match found {
-        SCHEMA_VERSION => Ok(()),
-        found => Err(StoreError::Outdated {
-            found,
-            known: SCHEMA_VERSION,
+    /// Fails if another release has migrated the file since it was opened. In a write transaction,
+    /// the answer holds until its end.
+    pub(super) fn check_version(self, connection: &Connection) -> Result<()> {
+        // Needs no read of the file: the transaction has its first page.
+        let found = connection
+            .prepare_cached("PRAGMA user_version")?
+            .query_row([], |row| row.get(0))?;
+        let known = self.version();
+        match found == known {
+            true => Ok(()),
+            false => Err(StoreError::Outdated { found, known }.into()),
         }
-        .into()),
+    }
+
+    /// Returns the first unexpected, changed or missing table, index, trigger or view of a file,
+    /// compared with its schema version. `None` if there is none, or if the version is later than
+    /// this release's.
+    pub(super) fn find_unexpected(self, connection: &Connection) -> Result<Option<String>> {
+        let version = usize::try_from(read_header(connection)?.1).unwrap_or(0);
+        let Some(migrations) = self.migrations.get(..version) else {
+            return Ok(None);
+        };
+        let made = Connection::open_in_memory()?;
+        for migration in migrations {
+            made.execute_batch(migration)?;
+        }
+        let (ours, found) = (objects(&made)?, objects(connection)?);
+        let (differs, kind) = match found.iter().find(|one| !ours.contains(one)) {
+            Some(one) => (one, "unexpected"),
+            // A missing object is not created again by any migration.
+            None => match ours.iter().find(|one| !found.contains(one)) {
+                Some(one) => (one, "missing"),
+                None => return Ok(None),
+            },
+        };
+        let (what, name) = (quoted(&differs.what), quoted(&differs.name));
+        Ok(Some(format!("{kind} {what} {name}")))
     }
 }
 
 /// Returns true if the file is a Promoflow database of any schema version.
 pub(super) fn is_promoflow_database(connection: &Connection) -> Result<bool> {
     Ok(read_header(connection)?.0 == APPLICATION_ID)
-}
-
-/// Returns the first unexpected, changed or missing table, index, trigger or view of a file,
-/// compared with its schema version. `None` if there is none, or if the version is later than this
-/// release's.
-pub(super) fn find_unexpected(connection: &Connection) -> Result<Option<String>> {
-    let version = usize::try_from(read_header(connection)?.1).unwrap_or(0);
-    let Some(migrations) = MIGRATIONS.get(..version) else {
-        return Ok(None);
-    };
-    let made = Connection::open_in_memory()?;
-    for layout in migrations {
-        made.execute_batch(layout)?;
-    }
-    let (ours, found) = (schema(&made)?, schema(connection)?);
-    let (differs, kind) = match found.iter().find(|one| !ours.contains(one)) {
-        Some(one) => (one, "unexpected"),
-        // A missing object is not created again by any migration.
-        None => match ours.iter().find(|one| !found.contains(one)) {
-            Some(one) => (one, "missing"),
-            None => return Ok(None),
-        },
-    };
-    let (what, name) = (quoted(&differs.what), quoted(&differs.name));
-    Ok(Some(format!("{kind} {what} {name}")))
 }
 
 /// A table, index, trigger or view.
@@ -186,8 +190,8 @@ struct SchemaObject {
     sql: Option<String>,
 }
 
-/// Returns all of them, except SQLite's own statistics tables.
-fn schema(connection: &Connection) -> Result<Vec<SchemaObject>> {
+/// Returns all objects of a file, except SQLite's own statistics tables.
+fn objects(connection: &Connection) -> Result<Vec<SchemaObject>> {
     let mut statement = connection.prepare(
         "SELECT type, name, tbl_name, sql FROM sqlite_schema
          WHERE NOT (type = 'table' AND name IN ('sqlite_stat1', 'sqlite_stat4'))",
@@ -215,6 +219,15 @@ mod tests {
 
     use super::*;
 
+    /// A later schema, so that this release's is the older one.
+    const LATER: Schema = Schema {
+        migrations: &[
+            include_str!("01-initial.sql"),
+            "ALTER TABLE code_group ADD COLUMN title TEXT;
+             CREATE INDEX code_group_by_title ON code_group (title);",
+        ],
+    };
+
     fn tables(connection: &Connection) -> Vec<(String, String)> {
         connection
             .prepare("SELECT name, coalesce(sql, '') FROM sqlite_schema ORDER BY name")
@@ -225,111 +238,125 @@ mod tests {
             .unwrap()
     }
 
-    #[test]
-    fn migrating_gives_the_schema_of_a_new_file_and_keeps_rows() {
-        for first in 1..=SCHEMA_VERSION {
-            let mut old = Connection::open_in_memory().unwrap();
-            for layout in &MIGRATIONS[..first as usize] {
-                old.execute_batch(layout).unwrap();
-            }
-            old.pragma_update(None, "application_id", APPLICATION_ID)
-                .unwrap();
-            old.pragma_update(None, "user_version", first).unwrap();
-            old.execute("INSERT INTO lane (type, discount) VALUES ('kept', 7)", [])
-                .unwrap();
-            migrate(&mut old, Path::new("old.db")).unwrap();
-
-            let mut new = Connection::open_in_memory().unwrap();
-            migrate(&mut new, Path::new("new.db")).unwrap();
-            assert_eq!(tables(&old), tables(&new), "from version {first}");
-            let kept: String = old
-                .query_row("SELECT type FROM lane", [], |row| row.get(0))
-                .unwrap();
-            assert_eq!(kept, "kept");
-        }
+    /// Creates a file of this release's schema version.
+    fn file(path: &Path) -> Connection {
+        let mut made = Connection::open(path).unwrap();
+        SCHEMA.migrate(&mut made, path).unwrap();
+        made
     }
 
-    /// Creates a file of that schema version.
-    fn file(path: &Path, layout: i32) -> Connection {
-        let made = Connection::open(path).unwrap();
-        for layout in &MIGRATIONS[..layout as usize] {
-            made.execute_batch(layout).unwrap();
-        }
-        made.pragma_update(None, "application_id", APPLICATION_ID)
+    #[test]
+    fn migrating_gives_the_schema_of_a_new_file_and_keeps_rows() {
+        let path = Path::new(":memory:");
+        let mut old = file(path);
+        old.execute(
+            "INSERT INTO code_group (type, discount) VALUES ('kept', 7)",
+            [],
+        )
+        .unwrap();
+        LATER.migrate(&mut old, path).unwrap();
+        assert_eq!(read_header(&old).unwrap(), (APPLICATION_ID, 2));
+
+        let mut new = Connection::open_in_memory().unwrap();
+        LATER.migrate(&mut new, path).unwrap();
+        assert_eq!(tables(&old), tables(&new));
+        let kept: String = old
+            .query_row("SELECT type FROM code_group", [], |row| row.get(0))
             .unwrap();
-        made.pragma_update(None, "user_version", layout).unwrap();
-        made
+        assert_eq!(kept, "kept");
     }
 
     #[test]
     fn does_not_migrate_while_a_process_executes() {
         let folder = tempfile::tempdir().unwrap();
         let (path, lock) = (folder.path().join("a.db"), folder.path().join("lock"));
-        let mut old = file(&path, SCHEMA_VERSION - 1);
+        let mut old = file(&path);
         let executes = ExecutorLock::try_acquire(&lock).unwrap().unwrap();
         let before = tables(&old);
-        let refused = prepare(&mut old, &path, &lock).unwrap_err().to_string();
-        assert!(refused.contains("stop that process first"), "{refused}");
+        let refused = LATER
+            .prepare(&mut old, &path, &lock)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            refused.contains("is still executing on it; stop that process first"),
+            "{refused}"
+        );
         assert_eq!(
             (read_header(&old).unwrap().1, tables(&old)),
-            (SCHEMA_VERSION - 1, before)
+            (SCHEMA.version(), before)
         );
         drop(executes);
-        prepare(&mut old, &path, &lock).unwrap();
-        assert_eq!(read_header(&old).unwrap().1, SCHEMA_VERSION);
+        LATER.prepare(&mut old, &path, &lock).unwrap();
+        assert_eq!(read_header(&old).unwrap().1, LATER.version());
         // An up-to-date file opens while another process executes.
         let _executes = ExecutorLock::try_acquire(&lock).unwrap().unwrap();
-        prepare(&mut old, &path, &lock).unwrap();
+        LATER.prepare(&mut old, &path, &lock).unwrap();
     }
 
     #[test]
     fn opens_a_file_that_another_process_migrates() {
         let folder = tempfile::tempdir().unwrap();
         let (path, lock) = (folder.path().join("a.db"), folder.path().join("lock"));
-        let mut old = file(&path, SCHEMA_VERSION - 1);
+        let mut old = file(&path);
         // The other process keeps the lock after its migration, to execute.
         let _executes = ExecutorLock::try_acquire(&lock).unwrap().unwrap();
         let other = path.clone();
         let other = thread::spawn(move || {
             thread::sleep(LOCK_POLL_INTERVAL * 3);
-            migrate(&mut Connection::open(&other).unwrap(), &other).unwrap();
+            LATER
+                .migrate(&mut Connection::open(&other).unwrap(), &other)
+                .unwrap();
         });
-        prepare(&mut old, &path, &lock).unwrap();
+        LATER.prepare(&mut old, &path, &lock).unwrap();
         other.join().unwrap();
     }
 
     #[test]
+    fn writes_nothing_after_another_release_migrated_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let old = file(&path);
+        SCHEMA.check_version(&old).unwrap();
+        LATER
+            .migrate(&mut Connection::open(&path).unwrap(), &path)
+            .unwrap();
+        let refused = SCHEMA.check_version(&old).unwrap_err();
+        assert!(
+            matches!(refused.0, StoreError::Outdated { found: 2, known: 1 }),
+            "{refused}"
+        );
+    }
+
+    #[test]
     fn names_objects_that_differ_from_the_schema() {
-        for layout in 1..=SCHEMA_VERSION {
+        for schema in [SCHEMA, LATER] {
             let file = || {
-                let made = Connection::open_in_memory().unwrap();
-                for layout in &MIGRATIONS[..layout as usize] {
-                    made.execute_batch(layout).unwrap();
-                }
-                made.pragma_update(None, "user_version", layout).unwrap();
+                let mut made = Connection::open_in_memory().unwrap();
+                schema.migrate(&mut made, Path::new("a.db")).unwrap();
                 made
             };
             let ours = file();
             ours.execute_batch("ANALYZE").unwrap();
-            assert_eq!(find_unexpected(&ours).unwrap(), None);
+            assert_eq!(LATER.find_unexpected(&ours).unwrap(), None);
             for (sql, what) in [
                 (
-                    "CREATE TRIGGER t AFTER INSERT ON lane BEGIN DELETE FROM lane; END",
+                    "CREATE TRIGGER t AFTER INSERT ON code_group
+                     BEGIN DELETE FROM code_group; END",
                     "trigger",
                 ),
-                ("CREATE VIEW v AS SELECT * FROM lane", "view"),
+                ("CREATE VIEW v AS SELECT * FROM code_group", "view"),
                 ("CREATE TABLE x (y)", "table"),
-                ("CREATE INDEX i ON lane (type)", "index"),
-                ("ALTER TABLE lane ADD COLUMN z TEXT", "table"),
+                ("CREATE INDEX i ON code_group (type)", "index"),
+                ("ALTER TABLE code_group ADD COLUMN z TEXT", "table"),
                 (
                     "PRAGMA writable_schema = ON;
-                     UPDATE sqlite_schema SET sql = sql || ' ' WHERE name = 'lane'",
+                     UPDATE sqlite_schema SET sql = sql || ' ' WHERE name = 'code_group'",
                     "table",
                 ),
             ] {
                 let file = file();
                 file.execute_batch(sql).unwrap();
-                let found = find_unexpected(&file).unwrap().unwrap();
+                let found = LATER.find_unexpected(&file).unwrap().unwrap();
                 assert!(found.contains(what), "{sql}: {found}");
             }
         }
@@ -337,18 +364,22 @@ mod tests {
 
     #[test]
     fn rejects_later_and_foreign_files_without_changing_them() {
+        let path = Path::new("later.db");
         let mut later = Connection::open_in_memory().unwrap();
-        migrate(&mut later, Path::new("later.db")).unwrap();
-        later
-            .pragma_update(None, "user_version", SCHEMA_VERSION + 1)
-            .unwrap();
-        let refused = migrate(&mut later, Path::new("later.db")).unwrap_err();
+        LATER.migrate(&mut later, path).unwrap();
+        let before = tables(&later);
+        let refused = SCHEMA.migrate(&mut later, path).unwrap_err();
         assert!(refused.to_string().contains("a later one"), "{refused}");
-        assert_eq!(read_header(&later).unwrap().1, SCHEMA_VERSION + 1);
+        assert_eq!(
+            (read_header(&later).unwrap().1, tables(&later)),
+            (LATER.version(), before)
+        );
 
         let mut other = Connection::open_in_memory().unwrap();
         other.execute_batch("CREATE TABLE theirs (x)").unwrap();
-        let refused = migrate(&mut other, Path::new("other.db")).unwrap_err();
+        let refused = SCHEMA
+            .migrate(&mut other, Path::new("other.db"))
+            .unwrap_err();
         assert!(
             refused.to_string().contains("not a Promoflow database"),
             "{refused}"

@@ -1,7 +1,7 @@
 //! Imports the rows of one transaction into the pool.
 //!
-//! A new code costs one insert into each of `code` and `free`; only known codes are read. The rows
-//! are inserted in key order, so that neighbours share pages.
+//! A new code costs one insert into each of `code` and `available_code`; only known codes are read.
+//! The rows are inserted in key order, so that neighbours share pages.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -11,7 +11,7 @@ use crate::{
 };
 use promoflow_model::clock::Timestamp;
 use promoflow_model::pool::{DEFAULT_TYPE, NewCode};
-use promoflow_store::{RowOutcome, StoreError};
+use promoflow_store::{Position, RowOutcome, StoreError};
 
 /// The rows of one transaction.
 pub(crate) struct Batch<'b> {
@@ -30,8 +30,8 @@ struct Known {
     upload: i64,
 }
 
-/// A row of `free`.
-struct FreeRow<'r> {
+/// A row of `available_code`.
+struct AvailableRow<'r> {
     code_group: i64,
     expires: i64,
     id: i64,
@@ -68,9 +68,9 @@ impl Batch<'_> {
         order.sort_by(|&a, &b| rows[a].code.cmp(&rows[b].code));
 
         let mut outcomes = vec![RowOutcome::Unchanged; rows.len()];
-        let mut free = Vec::with_capacity(rows.len());
+        let mut available = Vec::with_capacity(rows.len());
         let mut insert = self.connection.prepare_cached(
-            "INSERT INTO code (code, id, lane, expires, retired, upload)
+            "INSERT INTO code (code, id, code_group, expires_at, retired, upload)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (code) DO NOTHING",
         )?;
         let mut before: Option<usize> = None;
@@ -107,7 +107,7 @@ impl Batch<'_> {
             if retired {
                 self.log_retirement(&row.code)?;
             } else {
-                free.push(FreeRow {
+                available.push(AvailableRow {
                     code_group,
                     expires,
                     id,
@@ -115,7 +115,7 @@ impl Batch<'_> {
                 });
             }
         }
-        self.insert_free(free)?;
+        self.insert_available(available)?;
         spellings::note_lowercase(self.connection, rows.iter().map(|row| row.code.as_str()))?;
         self.log_batch(first, &outcomes)?;
         Ok(outcomes)
@@ -125,7 +125,9 @@ impl Batch<'_> {
     fn import_known(&mut self, row: &NewCode) -> Result<RowOutcome> {
         let stored = self
             .connection
-            .prepare_cached("SELECT id, lane, expires, retired, upload FROM code WHERE code = ?1")?
+            .prepare_cached(
+                "SELECT id, code_group, expires_at, retired, upload FROM code WHERE code = ?1",
+            )?
             .query_row([&row.code], |found| {
                 Ok(Known {
                     id: found.get(0)?,
@@ -138,7 +140,8 @@ impl Batch<'_> {
         let stated_before = self
             .connection
             .prepare_cached(
-                "SELECT lane, expires, in_use FROM temp.seen WHERE upload = ?1 AND code = ?2",
+                "SELECT code_group, expires_at, in_use FROM temp.seen
+                 WHERE upload = ?1 AND code = ?2",
             )?
             .query_row(params![self.upload, row.code], |found| {
                 Ok(Known {
@@ -226,17 +229,17 @@ impl Batch<'_> {
             return Ok(RowOutcome::Unchanged);
         }
         if !stored.in_use {
-            let taken = self
-                .connection
-                .prepare_cached("DELETE FROM free WHERE lane = ?1 AND expires = ?2 AND id = ?3")?
-                .execute(params![stored.code_group, stored.expires, stored.id])?;
-            if taken == 0 {
+            let position = Position {
+                expires: Timestamp(stored.expires),
+                id: stored.id,
+            };
+            if !codes::take_available(self.connection, stored.code_group, position)? {
                 return Ok(RowOutcome::Unchanged);
             }
             if retires {
                 self.log_retirement(&row.code)?;
             } else {
-                self.insert_free(vec![FreeRow {
+                self.insert_available(vec![AvailableRow {
                     code_group: now.code_group,
                     expires: now.expires,
                     id: stored.id,
@@ -246,7 +249,8 @@ impl Batch<'_> {
         }
         self.connection
             .prepare_cached(
-                "UPDATE code SET lane = ?2, expires = ?3, retired = ?4, upload = ?5 WHERE code = ?1",
+                "UPDATE code SET code_group = ?2, expires_at = ?3, retired = ?4, upload = ?5
+                 WHERE code = ?1",
             )?
             .execute(params![
                 row.code,
@@ -258,11 +262,9 @@ impl Batch<'_> {
         Ok(RowOutcome::Updated)
     }
 
-    fn insert_free(&self, mut rows: Vec<FreeRow<'_>>) -> Result<()> {
+    fn insert_available(&self, mut rows: Vec<AvailableRow<'_>>) -> Result<()> {
         rows.sort_unstable_by_key(|row| (row.code_group, row.expires, row.id));
-        let mut insert = self
-            .connection
-            .prepare_cached("INSERT INTO free (lane, expires, id, code) VALUES (?1, ?2, ?3, ?4)")?;
+        let mut insert = self.connection.prepare_cached(codes::ADD_AVAILABLE)?;
         for row in rows {
             insert.execute(params![row.code_group, row.expires, row.id, row.code])?;
         }
@@ -278,10 +280,17 @@ impl Batch<'_> {
         let (inserted, updated) = (count(RowOutcome::Inserted), count(RowOutcome::Updated));
         self.connection
             .prepare_cached(
-                "INSERT INTO upload_batch (upload, first_code, inserted, updated, unchanged, rejected)
+                "INSERT INTO upload_batch (upload, first_code_id, inserted, updated, unchanged,
+                                           rejected)
                  VALUES (?1, ?2, ?3, ?4, ?5, 0)",
             )?
-            .execute(params![self.upload, first, inserted, updated, count(RowOutcome::Unchanged)])?;
+            .execute(params![
+                self.upload,
+                first,
+                inserted,
+                updated,
+                count(RowOutcome::Unchanged)
+            ])?;
         if inserted + updated > 0 {
             raise_setting(self.connection, "pool-generation")?;
         }
@@ -297,11 +306,11 @@ fn states_same(one: &NewCode, other: &NewCode) -> bool {
 
 /// Reserves numbers for codes. Returns the first of them.
 pub(super) fn reserve_code_ids(connection: &Connection, codes: usize) -> Result<i64> {
-    let first = number_setting(connection, "next-code")?;
+    let first = number_setting(connection, "next-code-id")?;
     let next = i64::try_from(codes)
         .ok()
         .and_then(|codes| first.checked_add(codes))
         .ok_or_else(|| StoreError::Engine("the numbers for codes are exhausted".into()))?;
-    set_setting(connection, "next-code", &next.to_string())?;
+    set_setting(connection, "next-code-id", &next.to_string())?;
     Ok(first)
 }

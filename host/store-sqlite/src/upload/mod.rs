@@ -1,4 +1,4 @@
-//! Uploads: batches of rows into `code` and `free`.
+//! Uploads: batches of rows into `code` and `available_code`.
 //!
 //! | module | contents |
 //! | --- | --- |
@@ -18,7 +18,7 @@ use std::sync::MutexGuard;
 use rusqlite::{Connection, params};
 
 use super::{
-    FairMutexGuard, Result, SqliteStore, StoreResult, Writer, lock, migrations, spellings,
+    FairMutexGuard, Result, SCHEMA, SqliteStore, StoreResult, Writer, lock, spellings,
     upload_history, waiting_runs,
 };
 use promoflow_model::clock::Clock;
@@ -36,7 +36,7 @@ pub(super) use staged::{delete_abandoned_slices, finish_accepted};
 /// The values that an upload gave codes that already existed.
 pub(super) const SEEN_TABLE: &str = "
     CREATE TEMP TABLE IF NOT EXISTS seen (
-        upload INTEGER, code TEXT, lane INTEGER, expires INTEGER, in_use INTEGER,
+        upload INTEGER, code TEXT, code_group INTEGER, expires_at INTEGER, in_use INTEGER,
         PRIMARY KEY (upload, code)
     ) WITHOUT ROWID";
 
@@ -63,7 +63,8 @@ pub(super) fn begin<'s>(
     let mut writer = store.writer();
     if head.atomicity == Atomicity::OneTransaction {
         writer.connection.execute_batch("BEGIN IMMEDIATE")?;
-        let upload = migrations::check_version(&writer.connection)
+        let upload = SCHEMA
+            .check_version(&writer.connection)
             .and_then(|()| insert(&writer.connection, &head, clock))
             .inspect_err(|_| roll_back_writer(&mut writer))?;
         return Ok(Box::new(Session {
@@ -87,7 +88,7 @@ pub(super) fn begin<'s>(
 
 fn insert(connection: &Connection, head: &UploadHead, clock: &dyn Clock) -> Result<i64> {
     connection.execute(
-        "INSERT INTO upload (at, source, key) VALUES (?1, ?2, ?3)",
+        "INSERT INTO upload (started_at, source, api_key) VALUES (?1, ?2, ?3)",
         params![clock.now().0, head.source, head.key],
     )?;
     Ok(connection.last_insert_rowid())
@@ -168,7 +169,7 @@ impl UploadSession for Session<'_> {
                 let rejected = i64::try_from(rejected).unwrap_or(i64::MAX);
                 connection.execute(
                     "INSERT INTO upload_batch
-                         (upload, first_code, inserted, updated, unchanged, rejected)
+                         (upload, first_code_id, inserted, updated, unchanged, rejected)
                      VALUES (?1, 0, 0, 0, 0, ?2)",
                     params![upload, rejected],
                 )?;

@@ -33,8 +33,8 @@ const MAX_STAGE_AGE: i64 = 24 * 60 * 60 * 1_000;
 
 /// Checked rows that change something, in code order.
 const CHECKED_TABLE: &str = "
-    CREATE TEMP TABLE judged (
-        code TEXT PRIMARY KEY, number INTEGER, type TEXT, discount INTEGER, expires INTEGER,
+    CREATE TEMP TABLE checked (
+        code TEXT PRIMARY KEY, number INTEGER, type TEXT, discount INTEGER, expires_at INTEGER,
         in_use INTEGER
     ) WITHOUT ROWID";
 
@@ -143,7 +143,8 @@ impl Staged<'_> {
     /// Stores the rows that change something, in slices.
     fn store_slices(&self, stage: &mut Stage<'_>, log: &CheckpointGuard<'_>) -> Result<()> {
         let mut statement = self.dry_run.connection().prepare(
-            "SELECT number, code, type, discount, expires, in_use FROM temp.judged ORDER BY code",
+            "SELECT number, code, type, discount, expires_at, in_use
+             FROM temp.checked ORDER BY code",
         )?;
         let mut checked = statement.query([])?;
         let mut slice = Vec::new();
@@ -190,13 +191,13 @@ impl Staged<'_> {
             if unchanged + rejected > 0 || stage.slices == 0 {
                 connection.execute(
                     "INSERT INTO upload_batch
-                         (upload, first_code, inserted, updated, unchanged, rejected)
+                         (upload, first_code_id, inserted, updated, unchanged, rejected)
                      VALUES (?1, ?2, 0, 0, ?3, ?4)",
                     params![upload.0, first, unchanged, rejected],
                 )?;
             }
             connection.execute(
-                "INSERT INTO upload_stage (upload, stage, first_code) VALUES (?1, ?2, ?3)",
+                "INSERT INTO upload_stage (upload, stage, first_code_id) VALUES (?1, ?2, ?3)",
                 params![upload.0, stage.name, first],
             )?;
             failpoint::pass(Failpoint::UploadBatch);
@@ -235,7 +236,7 @@ fn store_checked(
     let mut order: Vec<usize> = (0..rows.len()).filter(changes).collect();
     order.sort_unstable_by(|&a, &b| rows[a].code.cmp(&rows[b].code));
     let mut insert = connection.prepare_cached(
-        "INSERT INTO temp.judged (code, number, type, discount, expires, in_use)
+        "INSERT INTO temp.checked (code, number, type, discount, expires_at, in_use)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
     for index in order {
@@ -268,7 +269,8 @@ impl Stage<'_> {
         self.store.write(|connection, _| {
             connection
                 .prepare_cached(
-                    "INSERT INTO upload_slice (stage, number, at, rows) VALUES (?1, ?2, ?3, ?4)",
+                    "INSERT INTO upload_slice (stage, number, created_at, rows)
+                     VALUES (?1, ?2, ?3, ?4)",
                 )?
                 .execute(params![self.name, self.slices, at.0, bytes])?;
             failpoint::pass(Failpoint::UploadBatch);
@@ -350,7 +352,7 @@ fn delete_seen(connection: &Connection, upload: UploadId) -> Result<()> {
 /// is imported.
 fn accepted_stage(connection: &Connection, upload: UploadId) -> Result<Option<(String, i64)>> {
     Ok(connection
-        .prepare_cached("SELECT stage, first_code FROM upload_stage WHERE upload = ?1")?
+        .prepare_cached("SELECT stage, first_code_id FROM upload_stage WHERE upload = ?1")?
         .query_row([upload.0], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?)
 }
@@ -407,7 +409,7 @@ pub(crate) fn finish_accepted(store: &SqliteStore, clock: &dyn Clock) -> Result<
 pub(crate) fn delete_abandoned_slices(connection: &Connection, at: Timestamp) -> Result<()> {
     connection.execute(
         "DELETE FROM upload_slice
-         WHERE at < ?1 AND stage NOT IN (SELECT stage FROM upload_stage)",
+         WHERE created_at < ?1 AND stage NOT IN (SELECT stage FROM upload_stage)",
         [at.plus_millis(-MAX_STAGE_AGE).0],
     )?;
     Ok(())

@@ -298,7 +298,7 @@ pub struct AttemptRow {
     pub started: Timestamp,
     /// When it ended; `None` if it is in progress or its process died.
     pub ended: Option<Timestamp>,
-    /// `delivered`, `later`, `ambiguous` or `refused`; `None` until it has ended.
+    /// `delivered`, `retryable`, `permanent` or `ambiguous`; `None` until it has ended.
     pub outcome: Option<String>,
     /// The error.
     pub error: Option<String>,

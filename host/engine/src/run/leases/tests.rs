@@ -175,7 +175,7 @@ impl Bench {
         let gone = self
             .other
             .execute(
-                "DELETE FROM free WHERE expires = ?1 AND id = ?2",
+                "DELETE FROM available_code WHERE expires_at = ?1 AND code_id = ?2",
                 rusqlite::params![position.expires.0, position.id],
             )
             .unwrap();
