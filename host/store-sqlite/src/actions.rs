@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Result, alternatives, release};
+use super::{Result, alternatives, deliveries, release};
 use promoflow_model::clock::Timestamp;
 use promoflow_store::{Action, ActionResult, DUE_NOW, DeliveryId, RunId};
 
@@ -84,11 +84,7 @@ pub(super) fn apply_to_delivery(
             "an attempt may already have delivered it",
         )),
         (Action::Cancel, _) => {
-            connection
-                .prepare_cached(
-                    "UPDATE delivery SET state = 'cancelled', due_at = NULL WHERE id = ?1",
-                )?
-                .execute([id.0])?;
+            deliveries::cancel(connection, id, None)?;
             Ok(ActionResult::Done {
                 released: 0,
                 cancelled_deliveries: 1,

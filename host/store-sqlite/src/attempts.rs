@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::alternatives::{self, Switch};
 use super::deliveries::read_channel;
-use super::{Result, contacts, release, throttles};
+use super::{Result, contacts, deliveries, release, throttles};
 use promoflow_model::clock::Timestamp;
 use promoflow_store::{
     AttemptBatch, AttemptEnd, AttemptOutcome, CommitReply, DeliveryId, RunId, ThrottledParty,
@@ -126,11 +126,7 @@ fn skip_unsubscribed(connection: &Connection, id: DeliveryId, now: Timestamp) ->
     if alternatives::switch_to_next(connection, id, &why)? == Switch::Switched {
         return Ok(true);
     }
-    connection
-        .prepare_cached(
-            "UPDATE delivery SET state = 'cancelled', due_at = NULL, error = ?2 WHERE id = ?1",
-        )?
-        .execute(params![id.0, why])?;
+    deliveries::cancel(connection, id, Some(&why))?;
     release::on_unsent_message(connection, run, now)?;
     Ok(true)
 }

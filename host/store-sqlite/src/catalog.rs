@@ -180,10 +180,7 @@ fn stored(row: &Row<'_>) -> Result<StoredWorkflow> {
     Ok(StoredWorkflow {
         row: WorkflowVersionId(row.get(0)?),
         version: row.get(2)?,
-        state: match state.as_str() {
-            "paused" => WorkflowState::Paused,
-            _ => WorkflowState::Active,
-        },
+        state: state.parse().unwrap_or(WorkflowState::Active),
         reason: row.get(4)?,
         workflow: read_json(|| format!("the workflow `{id}`"), &definition)?,
     })
@@ -226,15 +223,11 @@ pub(super) fn set_workflow_state(
     state: WorkflowState,
     reason: Option<&str>,
 ) -> Result<bool> {
-    let text = match state {
-        WorkflowState::Active => "active",
-        WorkflowState::Paused => "paused",
-    };
     let found = connection
         .prepare_cached(
             "UPDATE workflow_state SET state = ?2, pause_reason = ?3 WHERE workflow = ?1",
         )?
-        .execute(params![id, text, reason])?;
+        .execute(params![id, <&str>::from(state), reason])?;
     if found > 0 {
         raise_setting(connection, "config-version")?;
     }

@@ -4,7 +4,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::{Result, skip_damaged};
 use promoflow_model::message::RenderedMessage;
-use promoflow_store::RunId;
+use promoflow_store::{DeliveryId, RunId};
 
 /// A claim whose code may be released.
 pub(super) struct Claim {
@@ -45,7 +45,7 @@ pub(super) fn check_releasable(
     connection: &Connection,
     claim: &Claim,
     ended: RunId,
-) -> Result<Option<Vec<i64>>> {
+) -> Result<Option<Vec<DeliveryId>>> {
     let mut may_be_tried = Vec::new();
     for (run, state) in runs_of_claim(connection, claim)? {
         let own = run == ended;
@@ -60,7 +60,7 @@ pub(super) fn check_releasable(
         )?;
         let mut rows = statement.query([run.0])?;
         while let Some(row) = rows.next()? {
-            let delivery: i64 = row.get(0)?;
+            let delivery = DeliveryId(row.get(0)?);
             let content = row.get_ref(2)?.as_str().unwrap_or_default();
             if !delivery_may_contain(connection, delivery, content, &claim.code)? {
                 continue;
@@ -99,7 +99,7 @@ fn runs_of_claim(connection: &Connection, claim: &Claim) -> Result<Vec<(RunId, S
 /// Returns true if the message of a delivery, or any of its alternatives, may contain a code.
 fn delivery_may_contain(
     connection: &Connection,
-    delivery: i64,
+    delivery: DeliveryId,
     content: &str,
     code: &str,
 ) -> Result<bool> {
@@ -108,7 +108,7 @@ fn delivery_may_contain(
     }
     let mut statement = connection
         .prepare_cached("SELECT content FROM delivery_alternative WHERE delivery = ?1")?;
-    let mut rows = statement.query([delivery])?;
+    let mut rows = statement.query([delivery.0])?;
     while let Some(row) = rows.next()? {
         if may_contain(row.get_ref(0)?.as_str().unwrap_or_default(), code) {
             return Ok(true);

@@ -2,9 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Result, SqliteStore, damaged, skip_damaged, unreadable};
+use super::{Result, SqliteStore, damaged, read_name, skip_damaged, unreadable};
 use promoflow_model::message::{AllowedHours, ChannelKind, RenderedMessage};
 use promoflow_store::{DeliveryId, DeliveryRow, DeliveryState, RunId};
 
@@ -22,7 +22,7 @@ pub(super) fn list(
             format!("{DELIVERY_ROWS} WHERE (?1 IS NULL OR state = ?1) AND id > ?2 ORDER BY id");
         let after = after.map_or(i64::MIN, |delivery| delivery.0);
         let mut statement = connection.prepare_cached(&sql)?;
-        let mut rows = statement.query(params![state.map(state_text), after])?;
+        let mut rows = statement.query(params![state.map(<&str>::from), after])?;
         while let Some(row) = rows.next()? {
             if let Some(delivery) = skip_damaged(delivery_row(row))?
                 && visit(delivery).is_break()
@@ -61,16 +61,25 @@ fn delivery_row(row: &Row<'_>) -> Result<DeliveryRow> {
         content: content
             .map(RenderedMessage::with_unsubscribe_tag)
             .unwrap_or_default(),
-        state: read_state(&state)
-            .ok_or_else(|| damaged(format!("the state of delivery {id}"), format!("`{state}`")))?,
+        state: read_name(|| format!("the state of delivery {id}"), &state)?,
         attempts: row.get(7)?,
         error,
     })
 }
 
+/// Cancels a delivery. `error`: the reason, if it is to be recorded.
+pub(super) fn cancel(connection: &Connection, id: DeliveryId, error: Option<&str>) -> Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE delivery SET state = 'cancelled', due_at = NULL, error = coalesce(?2, error)
+             WHERE id = ?1",
+        )?
+        .execute(params![id.0, error])?;
+    Ok(())
+}
+
 pub(super) fn read_channel(id: DeliveryId, text: &str) -> Result<ChannelKind> {
-    text.parse()
-        .map_err(|_| damaged(format!("the channel of delivery {id}"), format!("`{text}`")))
+    read_name(|| format!("the channel of delivery {id}"), text)
 }
 
 pub(super) fn read_content(id: DeliveryId, text: &str) -> Result<RenderedMessage> {
@@ -81,24 +90,4 @@ pub(super) fn read_content(id: DeliveryId, text: &str) -> Result<RenderedMessage
 pub(super) fn read_hours(id: DeliveryId, text: Option<&str>) -> Result<Option<AllowedHours>> {
     let hours = text.map(str::parse).transpose();
     hours.map_err(|error| damaged(format!("the hours of delivery {id}"), error))
-}
-
-fn state_text(state: DeliveryState) -> &'static str {
-    match state {
-        DeliveryState::Pending => "pending",
-        DeliveryState::Delivered => "delivered",
-        DeliveryState::Failed => "failed",
-        DeliveryState::Cancelled => "cancelled",
-    }
-}
-
-fn read_state(text: &str) -> Option<DeliveryState> {
-    [
-        DeliveryState::Pending,
-        DeliveryState::Delivered,
-        DeliveryState::Failed,
-        DeliveryState::Cancelled,
-    ]
-    .into_iter()
-    .find(|state| state_text(*state) == text)
 }

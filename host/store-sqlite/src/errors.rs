@@ -1,6 +1,7 @@
 //! Conversion of database errors, and errors for rows that cannot be read.
 
 use std::fmt;
+use std::str::FromStr;
 
 use promoflow_store::StoreError;
 
@@ -66,6 +67,12 @@ pub(super) fn damaged(what: impl Into<String>, why: impl ToString) -> Error {
         what: what.into(),
         why: why.to_string(),
     })
+}
+
+/// Reads the stored name of a state or a kind.
+pub(super) fn read_name<T: FromStr>(what: impl FnOnce() -> String, name: &str) -> Result<T> {
+    name.parse()
+        .map_err(|_| damaged(what(), format!("unknown name `{name}`")))
 }
 
 /// Lets a scan continue past a row that cannot be read: skips it and logs the reason.

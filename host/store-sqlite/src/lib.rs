@@ -68,7 +68,7 @@ use promoflow_model::workflow::Workflow;
 use promoflow_store::*;
 
 use connection::{connect, create_file};
-use errors::{Error, Result, StoreResult, damaged, skip_damaged, unreadable};
+use errors::{Error, Result, StoreResult, damaged, read_name, skip_damaged, unreadable};
 use fallback::commit_individually;
 use migrations::SCHEMA;
 use settings::{calendar, number_setting, raise_setting, set_setting, setting};

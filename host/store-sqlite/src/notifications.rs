@@ -2,17 +2,11 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::{Result, damaged, skip_damaged};
+use super::{Result, read_name, skip_damaged};
 use promoflow_model::clock::Timestamp;
 use promoflow_store::{
     DeliveryState, NewNotification, Notification, NotificationId, NotificationOutcome,
 };
-
-const STATES: [(&str, DeliveryState); 3] = [
-    ("pending", DeliveryState::Pending),
-    ("delivered", DeliveryState::Delivered),
-    ("failed", DeliveryState::Failed),
-];
 
 const COLUMNS: &str = "id, webhook, event, state, attempts, due_at, error, created_at";
 
@@ -57,18 +51,13 @@ pub(super) fn list(
     before: Option<NotificationId>,
     limit: usize,
 ) -> Result<Vec<Notification>> {
-    let state = state.map(|state| STATES.iter().find(|(_, one)| *one == state));
-    // Notifications are never in this state.
-    let Ok(state) = state.map(|found| found.ok_or(())).transpose() else {
-        return Ok(Vec::new());
-    };
     let sql = format!(
         "SELECT {COLUMNS} FROM notification WHERE id < ?1 AND (?2 IS NULL OR state = ?2)
          ORDER BY id DESC"
     );
     let before = before.map_or(i64::MAX, |id| id.0);
     let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query(params![before, state.map(|(name, _)| name)])?;
+    let mut rows = statement.query(params![before, state.map(<&str>::from)])?;
     let mut notifications = Vec::new();
     while notifications.len() < limit {
         let Some(row) = rows.next()? else { break };
@@ -79,14 +68,11 @@ pub(super) fn list(
 
 fn read(row: &Row<'_>) -> Result<Notification> {
     let state: String = row.get(3)?;
-    let known = STATES.iter().find(|(name, _)| *name == state);
-    let (_, state) =
-        *known.ok_or_else(|| damaged("the state of a notification", format!("`{state}`")))?;
     Ok(Notification {
         id: NotificationId(row.get(0)?),
         webhook: row.get(1)?,
         event: row.get(2)?,
-        state,
+        state: read_name(|| "the state of a notification".to_owned(), &state)?,
         attempts: row.get(4)?,
         due: row.get::<_, Option<i64>>(5)?.map(Timestamp),
         error: row.get(6)?,
@@ -110,17 +96,17 @@ pub(super) fn end(
     end: &NotificationOutcome,
 ) -> Result<()> {
     let (state, due, error) = match end {
-        NotificationOutcome::Delivered => ("delivered", None, None),
+        NotificationOutcome::Delivered => (DeliveryState::Delivered, None, None),
         NotificationOutcome::RetryableFailure { due, error } => {
-            ("pending", Some(due.0), Some(error))
+            (DeliveryState::Pending, Some(due.0), Some(error))
         }
-        NotificationOutcome::Failed { error } => ("failed", None, Some(error)),
+        NotificationOutcome::Failed { error } => (DeliveryState::Failed, None, Some(error)),
     };
     connection
         .prepare_cached(
             "UPDATE notification SET state = ?2, due_at = ?3, error = ?4
              WHERE id = ?1 AND state = 'pending'",
         )?
-        .execute(params![id.0, state, due, error])?;
+        .execute(params![id.0, <&str>::from(state), due, error])?;
     Ok(())
 }

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, params};
 
 use super::code_usage::{self, Claim};
-use super::{Result, raise_setting, waiting_runs};
+use super::{Result, deliveries, raise_setting, waiting_runs};
 use promoflow_model::clock::Timestamp;
 use promoflow_store::{ActionResult, RunId};
 
@@ -106,11 +106,7 @@ fn release_codes(connection: &Connection, run: RunId, now: Timestamp) -> Result<
             continue;
         };
         for delivery in deliveries {
-            connection
-                .prepare_cached(
-                    "UPDATE delivery SET state = 'cancelled', due_at = NULL WHERE id = ?1",
-                )?
-                .execute([delivery])?;
+            deliveries::cancel(connection, delivery, None)?;
             cancelled_deliveries += 1;
         }
         release_claim(connection, &claim, now)?;

@@ -2,14 +2,9 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Result, damaged};
+use super::{Result, read_name};
 use promoflow_model::clock::Timestamp;
-use promoflow_store::{FailureKind, RetryState, RunId};
-
-const KINDS: [(FailureKind, &str); 2] = [
-    (FailureKind::Unavailable, "unavailable"),
-    (FailureKind::Trapped, "trapped"),
-];
+use promoflow_store::{RetryState, RunId};
 
 pub(super) fn put(
     connection: &Connection,
@@ -17,7 +12,6 @@ pub(super) fn put(
     retry_state: &RetryState,
     at: Timestamp,
 ) -> Result<()> {
-    let name = KINDS.iter().find(|(kind, _)| *kind == retry_state.kind);
     connection
         .prepare_cached(
             "INSERT INTO retry_state (run, step, kind, attempts, failed_at) VALUES (?1, ?2, ?3, ?4, ?5)
@@ -27,7 +21,7 @@ pub(super) fn put(
         .execute(params![
             run.0,
             retry_state.step,
-            name.map(|(_, name)| name),
+            <&str>::from(retry_state.kind),
             retry_state.attempts,
             at.0
         ])?;
@@ -59,14 +53,10 @@ pub(super) fn last(connection: &Connection, run: RunId) -> Result<Option<RetrySt
 }
 
 fn read(run: RunId, row: &Row<'_>) -> Result<RetryState> {
-    let name: String = row.get(1)?;
-    let Some((kind, _)) = KINDS.iter().find(|(_, known)| *known == name) else {
-        let what = format!("the attempts of run {run}");
-        return Err(damaged(what, format!("unknown kind `{name}`")));
-    };
+    let kind: String = row.get(1)?;
     Ok(RetryState {
         step: row.get(0)?,
-        kind: *kind,
+        kind: read_name(|| format!("the kind of a failure of run {run}"), &kind)?,
         attempts: row.get(2)?,
     })
 }

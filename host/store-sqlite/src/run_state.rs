@@ -2,11 +2,11 @@
 
 use super::{Result, damaged};
 use promoflow_model::clock::Timestamp;
-use promoflow_store::{DUE_NOW, Segment, SegmentEnd};
+use promoflow_store::{DUE_NOW, RunState, Segment, SegmentEnd};
 
 /// The columns of a run's row after a segment; without a segment, a run that may start at once.
 pub(super) struct RunUpdate {
-    pub(super) state: &'static str,
+    pub(super) state: RunState,
     /// 1 if the segment is finished, 0 if it is retried.
     pub(super) advance: u32,
     pub(super) step: Option<u32>,
@@ -20,7 +20,7 @@ pub(super) struct RunUpdate {
 impl RunUpdate {
     pub(super) fn after(segment: Option<&Segment>, now: Timestamp) -> Result<RunUpdate> {
         let pending = RunUpdate {
-            state: "running",
+            state: RunState::Running,
             advance: 0,
             step: None,
             attempt: 0,
@@ -34,14 +34,14 @@ impl RunUpdate {
         };
         Ok(match &segment.end {
             SegmentEnd::Completed => RunUpdate {
-                state: "completed",
+                state: RunState::Completed,
                 advance: 1,
                 due: None,
                 finished: Some(now.0),
                 ..pending
             },
             SegmentEnd::Failed { error } => RunUpdate {
-                state: "failed",
+                state: RunState::Failed,
                 advance: 1,
                 attempt: segment.attempt,
                 due: None,
@@ -58,7 +58,7 @@ impl RunUpdate {
             SegmentEnd::Wait {
                 step, due, data, ..
             } => RunUpdate {
-                state: "waiting",
+                state: RunState::Waiting,
                 advance: 1,
                 step: Some(*step),
                 due: due.map(|due| due.0),

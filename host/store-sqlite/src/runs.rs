@@ -6,7 +6,8 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{
-    Error, Result, SqliteStore, StoreError, damaged, retry_states, unreadable, waiting_runs,
+    Error, Result, SqliteStore, StoreError, damaged, read_name, retry_states, unreadable,
+    waiting_runs,
 };
 use promoflow_model::clock::Timestamp;
 use promoflow_model::message::ChannelKind;
@@ -74,7 +75,7 @@ pub(super) fn list(
         let before = before.map_or(i64::MAX, |run| run.0);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let mut statement = connection.prepare_cached(&sql)?;
-        let mut rows = statement.query(params![state.map(state_text), limit, before])?;
+        let mut rows = statement.query(params![state.map(<&str>::from), limit, before])?;
         let mut runs = Vec::new();
         while let Some(row) = rows.next()? {
             runs.push(read_listed(connection, row)?);
@@ -166,8 +167,7 @@ fn read_listed(connection: &Connection, row: &Row<'_>) -> Result<RunRow> {
 
 fn run_row(connection: &Connection, id: RunId, row: &Row<'_>) -> Result<RunRow> {
     let state: String = row.get(4)?;
-    let state = read_state(&state)
-        .ok_or_else(|| damaged(format!("the state of run {id}"), format!("`{state}`")))?;
+    let state = read_name(|| format!("the state of run {id}"), &state)?;
     let event = match row.get_ref(2)? {
         ValueRef::Integer(row) => row.to_string(),
         ValueRef::Null => return Err(damaged(format!("run {id}"), "its event is missing")),
@@ -194,26 +194,4 @@ fn run_row(connection: &Connection, id: RunId, row: &Row<'_>) -> Result<RunRow> 
             _ => None,
         },
     })
-}
-
-fn state_text(state: RunState) -> &'static str {
-    match state {
-        RunState::Running => "running",
-        RunState::Waiting => "waiting",
-        RunState::Completed => "completed",
-        RunState::Failed => "failed",
-        RunState::Cancelled => "cancelled",
-    }
-}
-
-fn read_state(text: &str) -> Option<RunState> {
-    [
-        RunState::Running,
-        RunState::Waiting,
-        RunState::Completed,
-        RunState::Failed,
-        RunState::Cancelled,
-    ]
-    .into_iter()
-    .find(|state| state_text(*state) == text)
 }

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Result, damaged, skip_damaged};
+use super::{Result, read_name, skip_damaged};
 use promoflow_model::clock::Timestamp;
 use promoflow_model::pool::RowError;
 use promoflow_store::{UploadEnd, UploadId, UploadRow, UploadState, UploadSummary};
@@ -80,16 +80,9 @@ fn upload_row(row: &Row<'_>) -> Result<UploadRow> {
         key: row.get(2)?,
         started: Timestamp(row.get(3)?),
         finished: row.get::<_, Option<i64>>(4)?.map(Timestamp),
-        state: match state.as_deref() {
+        state: match state {
             None => UploadState::Running,
-            Some("completed") => UploadState::Completed,
-            Some("interrupted") => UploadState::Interrupted,
-            Some(other) => {
-                return Err(damaged(
-                    format!("the state of upload {id}"),
-                    format!("`{other}`"),
-                ));
-            }
+            Some(state) => read_name(|| format!("the state of upload {id}"), &state)?,
         },
         inserted: number(6)?,
         updated: number(7)?,
@@ -101,10 +94,9 @@ fn upload_row(row: &Row<'_>) -> Result<UploadRow> {
 
 /// Records the end of an upload, even if it was marked as interrupted before.
 pub(super) fn end(connection: &Connection, id: UploadId, end: &UploadEnd) -> Result<()> {
-    let state = if end.is_complete {
-        "completed"
-    } else {
-        "interrupted"
+    let state = match end.is_complete {
+        true => UploadState::Completed,
+        false => UploadState::Interrupted,
     };
     connection
         .prepare_cached(
@@ -112,7 +104,7 @@ pub(super) fn end(connection: &Connection, id: UploadId, end: &UploadEnd) -> Res
              ON CONFLICT (upload) DO UPDATE
              SET state = excluded.state, ended_at = excluded.ended_at",
         )?
-        .execute(params![id.0, state, end.at.0])?;
+        .execute(params![id.0, <&str>::from(state), end.at.0])?;
     let mut insert = connection.prepare_cached(
         "INSERT INTO upload_rejection (upload, number, line, field, message)
          VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",

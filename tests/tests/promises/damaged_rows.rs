@@ -358,7 +358,7 @@ fn an_unreadable_due_run_fails_alone_with_the_reason() {
     assert_fails_alone(
         "tries",
         "UPDATE retry_state SET kind = 'odd' WHERE run = RUN",
-        "unknown kind",
+        "the kind of a failure",
     );
 }
 

@@ -251,7 +251,7 @@ impl CommitTx<'_> {
             event.0,
             workflow.0,
             self.config,
-            update.state,
+            <&str>::from(update.state),
             update.advance,
             update.step.unwrap_or(0),
             update.attempt,
@@ -291,7 +291,7 @@ impl CommitTx<'_> {
             .execute(params![
                 run.0,
                 number,
-                update.state,
+                <&str>::from(update.state),
                 update.advance,
                 update.step,
                 update.attempt,

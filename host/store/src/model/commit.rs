@@ -250,7 +250,8 @@ pub struct RetryState {
 }
 
 /// The kind of failure after which a step is retried.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum FailureKind {
     /// The block returned `unavailable`.
     Unavailable,
