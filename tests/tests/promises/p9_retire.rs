@@ -78,7 +78,7 @@ fn p9_no_sql_statement_deletes_from_the_pool_or_its_ledgers() {
         "upload_batch",
         "retirement",
         "claim",
-        "release",
+        "claim_release",
         "event",
         "run",
         "journal",
