@@ -390,7 +390,10 @@ fn values_that_cannot_be_read_back_are_never_stored() {
     let deep = |depth| (0..depth).fold(serde_json::json!(1), |value, _| serde_json::json!([value]));
     let run = promoflow.run_event(&running, "asks", "ann@example.com");
     let refused = promoflow.reply(run, "question", &deep(65)).unwrap_err();
-    assert!(refused.to_string().contains("64 levels deep"), "{refused:#}");
+    assert!(
+        refused.to_string().contains("64 levels deep"),
+        "{refused:#}"
+    );
     let event = event("asks", "ben@example.com").with_param("deep", deep(65));
     let refused = running.send(event).unwrap_err();
     assert!(refused.to_string().contains("64 levels deep"), "{refused}");
