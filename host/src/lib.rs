@@ -81,6 +81,7 @@ pub use promoflow_engine::{metrics, outbox, run};
 #[doc(hidden)]
 pub use promoflow_model::failpoint;
 pub use promoflow_model::{alert, backoff, clock, event, key, message, redact, workflow, zone};
+#[cfg(feature = "server")]
 pub use promoflow_server as api;
 pub use promoflow_tabular as upload;
 pub use promoflow_trace as trace;
@@ -118,6 +119,6 @@ pub mod store {
     pub use promoflow_store_sqlite as sqlite;
 }
 
-#[cfg(any(test, fuzzing))]
+#[cfg(all(any(test, fuzzing), feature = "smtp"))]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -1,7 +1,7 @@
 //! Checks that the README and docs/ match the programs: the demo's output, commands and options,
 //! figures.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -282,4 +282,50 @@ fn the_architecture_lists_every_crate_of_the_host() {
             );
         }
     }
+}
+
+#[test]
+fn a_program_without_optional_features_builds_none_of_their_packages() {
+    let tree = Command::new(env!("CARGO"))
+        .args([
+            "tree",
+            "--offline",
+            "--locked",
+            "-p",
+            "example-embed-minimal",
+        ])
+        .args(["-e", "normal", "--prefix", "none", "--no-dedupe"])
+        .current_dir(root())
+        .output()
+        .expect("cargo");
+    assert!(
+        tree.status.success(),
+        "{}",
+        String::from_utf8_lossy(&tree.stderr)
+    );
+    let tree = String::from_utf8(tree.stdout).expect("UTF-8");
+    let packages: BTreeSet<&str> = tree
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert!(packages.contains("wasmtime"), "{packages:?}");
+    for optional in [
+        "axum",
+        "clap",
+        "hyper",
+        "lettre",
+        "opentelemetry",
+        "prometheus",
+        "reqwest",
+        "ring",
+        "rustls",
+        "tokio",
+        "tracing-subscriber",
+        "utoipa",
+    ] {
+        assert!(!packages.contains(optional), "{optional}");
+    }
+    let lines: BTreeSet<&str> = tree.lines().collect();
+    // As docs/embedding.md says.
+    assert!((200..=215).contains(&lines.len()), "{}", lines.len());
 }

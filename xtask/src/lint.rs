@@ -32,6 +32,12 @@ pub(crate) fn run() -> Result<()> {
     let mut host = EVERYTHING.to_vec();
     host.push("--all-targets");
     cargo::run("clippy", host, NO_WARNINGS)?;
+    // Alone, since other packages turn the optional features of the facade on.
+    cargo::run(
+        "clippy",
+        ["--release", "-p", "example-embed-minimal"],
+        NO_WARNINGS,
+    )?;
     let mut guests = vec!["--release", "--target", TARGET];
     guests.extend(GUESTS);
     cargo::run("clippy", guests, NO_WARNINGS)?;

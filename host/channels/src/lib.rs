@@ -1,26 +1,40 @@
 //! Channels: how a message leaves the host.
 //!
-//! A [`Channel`] delivers one [`OutboundMessage`] to one address and returns the outcome. [`Maildir`] is the
-//! default: files that any mail program opens. [`Smtp`] sends email through a mail server, [`Http`]
-//! sends messages of any kind through a provider's API, and [`Console`] prints them.
+//! A [`Channel`] delivers one [`OutboundMessage`] to one address and returns the outcome.
+//!
+//! | channel | feature | delivers |
+//! | --- | --- | --- |
+//! | [`Console`] | – | messages of every kind, by printing them |
+//! | `Maildir` | `smtp` | messages of every kind, as files that any mail program opens |
+//! | `Smtp` | `smtp` | email, through a mail server |
+//! | `Http` | `http` | messages of any kind, through a provider's API |
 
 mod console;
+#[cfg(feature = "smtp")]
 mod dir_sync;
+#[cfg(feature = "http")]
 mod http;
 mod limits;
+#[cfg(any(feature = "http", feature = "smtp"))]
 mod log_throttle;
+#[cfg(feature = "smtp")]
 mod maildir;
+#[cfg(feature = "smtp")]
 mod mime;
 mod outbound;
+#[cfg(feature = "smtp")]
 mod smtp;
 
 pub use console::Console;
+#[cfg(feature = "http")]
 pub use http::Http;
-pub use limits::Limits;
-pub use limits::RateLimited;
+pub use limits::{Limits, RateLimited};
+#[cfg(feature = "smtp")]
 pub use maildir::Maildir;
 pub use outbound::OutboundMessage;
+#[cfg(feature = "smtp")]
 pub use smtp::Smtp;
+#[cfg(feature = "smtp")]
 #[doc(hidden)]
 pub use smtp::read_replies;
 
@@ -64,4 +78,10 @@ pub trait Channel: Send + Sync {
     /// [`id`](OutboundMessage::id). The call may block, but must return eventually; only this channel waits
     /// for it.
     fn deliver(&self, outbound: &OutboundMessage<'_>) -> DeliveryOutcome;
+}
+
+/// Sends the notifications of alerts to a webhook.
+pub trait Notifier: Send + Sync {
+    /// Sends an alert event, as JSON. The id is the same in every attempt.
+    fn send_event(&self, id: &str, event: &str) -> DeliveryOutcome;
 }

@@ -1,6 +1,6 @@
 //! `[unsubscribe]`: the address that mail programs open to unsubscribe a contact.
 
-use reqwest::Url;
+use url::Url;
 use serde::Deserialize;
 
 use super::Secret;

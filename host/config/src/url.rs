@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use promoflow_velocity::{Context, Escape};
-use reqwest::Url;
+use url::Url;
 use toml::Spanned;
 
 use super::template::ConfigTemplate;

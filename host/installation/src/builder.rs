@@ -111,7 +111,7 @@ impl Builder {
     }
 
     /// Adds a channel. A delivery uses the first one that supports its kind; without any channel,
-    /// messages are written to a Maildir next to the database.
+    /// messages are written to a Maildir next to the database, which needs the feature `smtp`.
     #[must_use]
     pub fn channel(mut self, channel: impl Channel + 'static) -> Builder {
         self.channel_sources
@@ -163,7 +163,7 @@ impl Builder {
         self
     }
 
-    /// Exports traces to that collector; other trace settings of the configuration are kept.
+    /// Exports traces to that collector, with the feature `otlp`; other trace settings of the configuration are kept.
     pub fn trace_endpoint(mut self, endpoint: &str) -> Result<Builder> {
         self.trace = Some(match &self.trace {
             Some(config) => config.with_endpoint(endpoint)?,

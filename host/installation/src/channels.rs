@@ -7,8 +7,12 @@ use anyhow::{Context, Result};
 
 use super::builder::default_maildir;
 use super::{Builder, Promoflow};
-use promoflow_channels::{Channel, Console, Http, Maildir, RateLimited, Smtp};
-use promoflow_config::{ChannelConfig, Transport};
+use promoflow_channels::{Channel, Console, Notifier, RateLimited};
+#[cfg(feature = "http-channel")]
+use promoflow_channels::Http;
+#[cfg(feature = "smtp")]
+use promoflow_channels::{Maildir, Smtp};
+use promoflow_config::{ChannelConfig, HttpConfig, MaildirConfig, SmtpConfig, Transport};
 use promoflow_engine::outbox::{Unsubscriber, Webhook};
 use promoflow_model::clock::Clock;
 
@@ -30,10 +34,10 @@ impl ChannelSource {
             ChannelSource::Configured(config) => config,
         };
         let channel: Arc<dyn Channel> = match &config.transport {
-            Transport::Smtp(smtp) => Arc::new(Smtp::new(smtp)?),
-            Transport::Http(http) => Arc::new(Http::new(http, Arc::clone(clock))?),
+            Transport::Smtp(smtp) => new_smtp(smtp)?,
+            Transport::Http(http) => new_http(http, clock)?,
             Transport::Console => Arc::new(Console),
-            Transport::Maildir(maildir) => Arc::new(Maildir::new(&maildir.folder)),
+            Transport::Maildir(maildir) => new_maildir(maildir)?,
         };
         Ok(match config.rate {
             Some(rate) => Arc::new(RateLimited { channel, rate }),
@@ -41,6 +45,53 @@ impl ChannelSource {
         })
     }
 }
+
+#[cfg(feature = "smtp")]
+fn new_smtp(config: &SmtpConfig) -> Result<Arc<dyn Channel>> {
+    Ok(Arc::new(Smtp::new(config)?))
+}
+
+#[cfg(not(feature = "smtp"))]
+fn new_smtp(_: &SmtpConfig) -> Result<Arc<dyn Channel>> {
+    anyhow::bail!("this program was built without email; enable the feature `smtp` of `promoflow`");
+}
+
+#[cfg(feature = "smtp")]
+fn new_maildir(config: &MaildirConfig) -> Result<Arc<dyn Channel>> {
+    Ok(Arc::new(Maildir::new(&config.folder)))
+}
+
+#[cfg(not(feature = "smtp"))]
+fn new_maildir(_: &MaildirConfig) -> Result<Arc<dyn Channel>> {
+    anyhow::bail!(
+        "there is no channel: a Maildir needs the feature `smtp` of `promoflow`; enable it, or add \
+         a channel to the builder"
+    );
+}
+
+#[cfg(feature = "http-channel")]
+fn new_http(config: &Arc<HttpConfig>, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Channel>> {
+    Ok(Arc::new(Http::new(config, Arc::clone(clock))?))
+}
+
+#[cfg(feature = "http-channel")]
+fn new_notifier(config: &Arc<HttpConfig>, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Notifier>> {
+    Ok(Arc::new(Http::new(config, Arc::clone(clock))?))
+}
+
+#[cfg(not(feature = "http-channel"))]
+fn new_http(_: &Arc<HttpConfig>, _: &Arc<dyn Clock>) -> Result<Arc<dyn Channel>> {
+    anyhow::bail!("{NO_HTTP}");
+}
+
+#[cfg(not(feature = "http-channel"))]
+fn new_notifier(_: &Arc<HttpConfig>, _: &Arc<dyn Clock>) -> Result<Arc<dyn Notifier>> {
+    anyhow::bail!("{NO_HTTP}");
+}
+
+#[cfg(not(feature = "http-channel"))]
+const NO_HTTP: &str = "this program was built without requests to providers and webhooks; enable the \
+                       feature `http-channel` of `promoflow`";
 
 impl Builder {
     /// Creates the channels now, with their secrets, instead of when the installation starts, so
@@ -57,8 +108,8 @@ impl Builder {
 
     fn make_channels(&self) -> Result<Channels> {
         if self.channel_sources.is_empty() {
-            let maildir = Maildir::new(default_maildir(&self.database));
-            return Ok(vec![Arc::new(maildir)]);
+            let folder = default_maildir(&self.database);
+            return Ok(vec![new_maildir(&MaildirConfig { folder })?]);
         }
         let sources = self.channel_sources.iter();
         sources.map(|source| source.channel(&self.clock)).collect()
@@ -67,11 +118,10 @@ impl Builder {
     /// Creates the webhooks that are notified of alerts.
     pub(super) fn make_webhooks(&self) -> Result<Vec<Webhook>> {
         let made = self.webhooks.iter().map(|webhook| {
-            let http = Http::new(&webhook.request, Arc::clone(&self.clock))
-                .with_context(|| format!("webhook {}", webhook.name))?;
             Ok(Webhook {
                 name: webhook.name.clone(),
-                http: Arc::new(http),
+                notifier: new_notifier(&webhook.request, &self.clock)
+                    .with_context(|| format!("webhook {}", webhook.name))?,
             })
         });
         made.collect()

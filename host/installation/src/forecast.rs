@@ -7,6 +7,8 @@ use promoflow_engine::run::ClaimRates;
 use promoflow_model::clock::Timestamp;
 use promoflow_store::{CodeGroupCount, PoolStatistics, Result, Store};
 
+use super::Promoflow;
+
 /// The days within which codes count as expiring.
 pub const EXPIRING_DAYS: u32 = 7;
 /// Maximum age of a count: codes expire in the meantime.
@@ -60,6 +62,13 @@ impl ForecastCache {
             .as_ref()
             .map(CachedCount::code_groups)
             .unwrap_or_default())
+    }
+}
+
+impl Promoflow {
+    /// Returns the state and the forecast of each code group.
+    pub fn forecast(&self) -> anyhow::Result<Vec<GroupForecast>> {
+        Ok(self.forecast.code_groups(&*self.store, self.now())?)
     }
 }
 

@@ -8,6 +8,7 @@ mod channels;
 mod contacts;
 mod forecast;
 mod handle;
+#[cfg(feature = "metrics")]
 mod metrics;
 mod warnings;
 
@@ -44,6 +45,7 @@ use promoflow_store::{
 use promoflow_store_sqlite as sqlite;
 use promoflow_store_sqlite::{Restored, SqliteStore};
 use promoflow_tabular::clean_exact;
+#[cfg(feature = "otlp")]
 use promoflow_trace::Tracer;
 
 /// One installation: a pool, its workflows and messages, and their history.
@@ -108,7 +110,13 @@ impl Promoflow {
             Arc::clone(&self.metrics),
         )?);
         let tracer = match &self.settings.trace {
+            #[cfg(feature = "otlp")]
             Some(config) => Some(Arc::new(Tracer::start(config, Arc::clone(&store))?)),
+            #[cfg(not(feature = "otlp"))]
+            Some(_) => anyhow::bail!(
+                "this program was built without the export of traces; enable the feature `otlp` of \
+                 `promoflow`"
+            ),
             None => None,
         };
         let dispatcher = match self.settings.delivers {

@@ -22,11 +22,6 @@ impl Promoflow {
         &self.metrics
     }
 
-    /// Returns the state and the forecast of each code group.
-    pub fn forecast(&self) -> Result<Vec<GroupForecast>> {
-        Ok(self.forecast.code_groups(&*self.store, self.now())?)
-    }
-
     /// Returns the metrics of this process and of the database, in the text format of Prometheus.
     pub fn metrics_text(&self, running: &EngineHandle) -> Result<String> {
         let state = &self.metrics.state;

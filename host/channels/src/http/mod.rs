@@ -19,7 +19,7 @@ use self::classify::{Classification, ResponseBody};
 use self::request::RequestError;
 use self::sign::Signer;
 use super::log_throttle::LogThrottle;
-use super::{Channel, DeliveryOutcome, Limits, OutboundMessage};
+use super::{Channel, DeliveryOutcome, Limits, Notifier, OutboundMessage};
 use promoflow_config::{HttpConfig, ResponseOutcome};
 use promoflow_model::clock::Clock;
 use promoflow_model::message::ChannelKind;
@@ -55,13 +55,6 @@ impl Http {
         };
         http.check_secrets()?;
         Ok(http)
-    }
-
-    /// Sends an alert event as JSON to a webhook. The id is the same in every attempt.
-    pub fn send_event(&self, id: &str, event: &str) -> DeliveryOutcome {
-        let value = serde_json::from_str(event).unwrap_or_default();
-        let values = self.event_values(id, &value);
-        self.send(self.request(id, &values, event))
     }
 
     fn send(&self, request: Result<Request, RequestError>) -> DeliveryOutcome {
@@ -152,5 +145,13 @@ impl Channel for Http {
         let id = format!("{}-{}", outbound.installation, outbound.id);
         let values = self.message_values(&id, outbound);
         self.send(self.request(&id, &values, ""))
+    }
+}
+
+impl Notifier for Http {
+    fn send_event(&self, id: &str, event: &str) -> DeliveryOutcome {
+        let value = serde_json::from_str(event).unwrap_or_default();
+        let values = self.event_values(id, &value);
+        self.send(self.request(id, &values, event))
     }
 }

@@ -4,12 +4,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use prometheus::{
-    GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Result,
+use super::instruments::{
+    GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    MetricFactory, Result,
 };
-
-use super::MetricFactory;
 
 /// Buckets in seconds: from a commit on a fast disk to one that waits for a slow disk.
 const COMMIT_SECONDS: [f64; 12] = [
@@ -322,13 +320,11 @@ impl State {
                 "Promo codes claimed in the last 24 hours.",
                 &code_group,
             )?,
-            days_left: factory.register(GaugeVec::new(
-                Opts::new(
-                    "promoflow_codes_days_left",
-                    "Days until no code is left, at the rate of the last 24 hours.",
-                ),
+            days_left: factory.float_gauges(
+                "promoflow_codes_days_left",
+                "Days until no code is left, at the rate of the last 24 hours.",
                 &code_group,
-            )?)?,
+            )?,
             raised: factory.gauges(
                 "promoflow_alerts_raised",
                 "Alerts that were raised at least once; 1 if raised now.",
@@ -340,10 +336,10 @@ impl State {
                 "Waiting items: jobs for a worker, units for a commit, pending deliveries.",
                 &["queue"],
             )?,
-            executes: factory.register(IntGauge::new(
+            executes: factory.gauge(
                 "promoflow_executes",
                 "1 if this process executes runs and deliveries, else 0.",
-            )?)?,
+            )?,
             guard: Mutex::default(),
         })
     }

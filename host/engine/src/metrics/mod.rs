@@ -1,27 +1,30 @@
 //! Metrics for operators: counters, gauges and histograms, in the format of Prometheus.
 //!
 //! Each part of the host counts in its own group; counting uses atomics and takes no lock that is
-//! held for long. This module knows nothing of the rest of the host. Values that only the database
+//! held for long. Without the feature `metrics` nothing is counted. This module knows nothing of the rest of the host. Values that only the database
 //! knows, such as the state of the pool and of runs, are set when the text is requested.
 
 mod definitions;
+#[cfg(not(feature = "metrics"))]
+#[path = "disabled.rs"]
+mod instruments;
+#[cfg(feature = "metrics")]
+mod instruments;
 
 pub use definitions::{
     BlockMetrics, Blocks, CallEnd, Commits, Deliveries, Events, Requests, Segments, State,
 };
 
-use prometheus::core::Collector;
-use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
-    TextEncoder,
-};
+use instruments::{MetricFactory, Result};
 
 /// The media type of [`Metrics::text`].
+#[cfg(feature = "metrics")]
 pub const MEDIA_TYPE: &str = prometheus::TEXT_FORMAT;
 
 /// All metrics of one installation in this process.
 pub struct Metrics {
-    registry: Registry,
+    #[cfg(feature = "metrics")]
+    registry: prometheus::Registry,
     /// Events by outcome.
     pub events: Events,
     /// Commits of the committer.
@@ -40,19 +43,15 @@ pub struct Metrics {
 
 impl Metrics {
     /// Creates all metrics with the value zero. Fails only if two metrics have the same name.
-    pub fn new() -> prometheus::Result<Metrics> {
-        let factory = MetricFactory(Registry::new());
+    pub fn new() -> Result<Metrics> {
+        let factory = MetricFactory::default();
         let build = factory.gauges(
             "promoflow_build_info",
             "The running version; always 1.",
             &["version"],
         )?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        // Memory, processor time, files: under the usual names.
-        #[cfg(target_os = "linux")]
-        factory.0.register(Box::new(
-            prometheus::process_collector::ProcessCollector::for_self(),
-        ))?;
+        factory.process()?;
         Ok(Metrics {
             events: Events::new(&factory)?,
             commits: Commits::new(&factory)?,
@@ -61,13 +60,15 @@ impl Metrics {
             deliveries: Deliveries::new(&factory)?,
             requests: Requests::new(&factory)?,
             state: State::new(&factory)?,
-            registry: factory.0,
+            #[cfg(feature = "metrics")]
+            registry: factory.into_registry(),
         })
     }
 
     /// Returns all metrics in the text format of Prometheus.
-    pub fn text(&self) -> prometheus::Result<String> {
-        TextEncoder::new().encode_to_string(&self.registry.gather())
+    #[cfg(feature = "metrics")]
+    pub fn text(&self) -> Result<String> {
+        prometheus::TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 }
 
@@ -77,50 +78,7 @@ impl std::fmt::Debug for Metrics {
     }
 }
 
-/// Creates and registers metrics.
-struct MetricFactory(Registry);
-
-impl MetricFactory {
-    fn register<C: Collector + Clone + 'static>(&self, metric: C) -> prometheus::Result<C> {
-        self.0.register(Box::new(metric.clone()))?;
-        Ok(metric)
-    }
-
-    fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
-        self.register(IntCounter::new(name, help)?)
-    }
-
-    fn counters(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-    ) -> prometheus::Result<IntCounterVec> {
-        self.register(IntCounterVec::new(Opts::new(name, help), labels)?)
-    }
-
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
-        self.register(IntGaugeVec::new(Opts::new(name, help), labels)?)
-    }
-
-    fn histogram(&self, name: &str, help: &str, bounds: &[f64]) -> prometheus::Result<Histogram> {
-        let options = HistogramOpts::new(name, help).buckets(bounds.to_vec());
-        self.register(Histogram::with_opts(options)?)
-    }
-
-    fn histograms(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-        bounds: &[f64],
-    ) -> prometheus::Result<HistogramVec> {
-        let options = HistogramOpts::new(name, help).buckets(bounds.to_vec());
-        self.register(HistogramVec::new(options, labels)?)
-    }
-}
-
-#[cfg(test)]
+#[cfg(all(test, feature = "metrics"))]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test")]
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::DispatcherContext;
 use super::throttle::Throttle;
-use promoflow_channels::{DeliveryOutcome, Http};
+use promoflow_channels::{DeliveryOutcome, Notifier};
 use promoflow_model::backoff::Backoff;
 use promoflow_model::clock::Timestamp;
 use promoflow_model::failpoint;
@@ -30,8 +30,8 @@ const WEBHOOK_LABEL: &str = "webhook";
 pub struct Webhook {
     /// The webhook's name in the configuration.
     pub name: String,
-    /// The HTTP client and request template.
-    pub http: Arc<Http>,
+    /// Sends the requests.
+    pub notifier: Arc<dyn Notifier>,
 }
 
 /// Delivers the notifications of one webhook.
@@ -128,10 +128,11 @@ impl WebhookWorker {
             "{}-notification-{}",
             self.context.installation, notification.id
         );
-        let (http, event) = (Arc::clone(&self.webhook.http), notification.event.clone());
+        let notifier = Arc::clone(&self.webhook.notifier);
+        let event = notification.event.clone();
         let (answer, answered) = channel();
         let call = move || {
-            let _gone = answer.send(http.send_event(&id, &event));
+            let _gone = answer.send(notifier.send_event(&id, &event));
         };
         let thread = thread::Builder::new().name(format!("webhook-{}", self.webhook.name));
         if let Err(error) = thread.spawn(call) {

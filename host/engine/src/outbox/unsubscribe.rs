@@ -3,7 +3,8 @@
 use anyhow::ensure;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::hmac;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
 
 use promoflow_config::UnsubscribeConfig;
 use promoflow_store::DeliveryId;
@@ -18,7 +19,8 @@ const SIGNATURE_BYTES: usize = 16;
 #[derive(Clone)]
 pub struct Unsubscriber {
     config: UnsubscribeConfig,
-    key: hmac::Key,
+    /// The state after the secret, from which each signature starts.
+    mac: Hmac<Sha256>,
 }
 
 impl Unsubscriber {
@@ -32,7 +34,7 @@ impl Unsubscriber {
         );
         Ok(Unsubscriber {
             config: config.clone(),
-            key: hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()),
+            mac: Hmac::new_from_slice(secret.as_bytes())?,
         })
     }
 
@@ -48,9 +50,14 @@ impl Unsubscriber {
 
     fn sign(&self, installation: &str, delivery: DeliveryId) -> [u8; SIGNATURE_BYTES] {
         let signed = format!("unsubscribe {installation} {delivery}");
-        let tag = hmac::sign(&self.key, signed.as_bytes());
+        let tag = self
+            .mac
+            .clone()
+            .chain_update(signed)
+            .finalize()
+            .into_bytes();
         let mut signature = [0; SIGNATURE_BYTES];
-        signature.copy_from_slice(&tag.as_ref()[..SIGNATURE_BYTES]);
+        signature.copy_from_slice(&tag[..SIGNATURE_BYTES]);
         signature
     }
 

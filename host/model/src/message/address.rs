@@ -1,6 +1,8 @@
 //! Validation of addresses per channel.
 
-use lettre::Address;
+use std::net::IpAddr;
+
+use email_address::EmailAddress;
 
 use super::ChannelKind;
 use crate::contact::is_placeholder;
@@ -13,10 +15,10 @@ const MAX_TOKEN_CHARS: usize = 4096;
 pub fn check_address(channel: ChannelKind, address: &str) -> Result<String, String> {
     let address = address.trim();
     match channel {
-        ChannelKind::Email => address
-            .parse::<Address>()
-            .map(|address| address.to_string())
-            .map_err(|_| "expected an email address, such as ann@example.com".into()),
+        ChannelKind::Email => match is_email(address) {
+            true => Ok(address.to_owned()),
+            false => Err("expected an email address, such as ann@example.com".into()),
+        },
         ChannelKind::Sms | ChannelKind::Viber => phone(address),
         ChannelKind::MobilePush | ChannelKind::WebPush | ChannelKind::Telegram => {
             let good = (1..=MAX_TOKEN_CHARS).contains(&address.chars().count())
@@ -29,6 +31,21 @@ pub fn check_address(channel: ChannelKind, address: &str) -> Result<String, Stri
             }
         }
     }
+}
+
+/// Returns true for an address that mail servers accept (RFC 5321). The domain may be
+/// internationalized, or an IP address.
+fn is_email(address: &str) -> bool {
+    address.rsplit_once('@').is_some_and(|(user, domain)| {
+        EmailAddress::is_valid_local_part(user)
+            && (is_domain(domain)
+                || idna::domain_to_ascii(domain).is_ok_and(|domain| is_domain(&domain)))
+    })
+}
+
+fn is_domain(domain: &str) -> bool {
+    let literal = domain.strip_prefix('[').and_then(|ip| ip.strip_suffix(']'));
+    EmailAddress::is_valid_domain(domain) || literal.unwrap_or(domain).parse::<IpAddr>().is_ok()
 }
 
 /// Returns a phone number without separators between its digits. ITU-T E.164 allows 15 digits;
