@@ -50,7 +50,7 @@ async fn birthday(
     State(events): State<EventSender>,
     Path(email): Path<String>,
 ) -> Result<String, (StatusCode, String)> {
-    let event = Event::new("birthday", &email).with_param("Email", &email);
+    let event = Event::new("birthday", &email).with_param("Email", email.as_str());
     match events.send(event).await {
         Ok(receipt) => Ok(format!("{} runs started\n", receipt.runs.len())),
         Err(error @ (SubmitError::Invalid(_) | SubmitError::Conflict(_))) => {

@@ -4,10 +4,10 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use ::url::Url;
 use http::header::HeaderName;
 use serde::Deserialize;
 use toml::Spanned;
-use ::url::Url;
 
 use super::Secret;
 use super::request_body::{JsonTemplate, RequestBody, form};

@@ -1,7 +1,7 @@
 //! `[unsubscribe]`: the address that mail programs open to unsubscribe a contact.
 
-use url::Url;
 use serde::Deserialize;
+use url::Url;
 
 use super::Secret;
 use super::toml_reader::Table;

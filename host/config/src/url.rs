@@ -4,8 +4,8 @@
 use std::net::IpAddr;
 
 use promoflow_velocity::{Context, Escape};
-use url::Url;
 use toml::Spanned;
+use url::Url;
 
 use super::template::ConfigTemplate;
 use super::toml_reader::Source;

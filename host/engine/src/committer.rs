@@ -11,6 +11,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::metrics::Metrics;
+use crate::observer::Observers;
 use promoflow_model::clock::Clock;
 use promoflow_model::failpoint;
 use promoflow_model::failpoint::Failpoint;
@@ -41,11 +42,17 @@ struct PendingUnit {
 
 /// Commits units in groups.
 pub struct Committer {
+    context: Arc<CommitContext>,
+    queue: Arc<CommitQueue>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What a commit uses.
+struct CommitContext {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
-    queue: Arc<CommitQueue>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    observers: Arc<Observers>,
 }
 
 /// The queue of submitted units.
@@ -153,27 +160,25 @@ impl Committer {
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
+        observers: Arc<Observers>,
     ) -> std::io::Result<Committer> {
         let queue = Arc::new(CommitQueue {
             state: Mutex::default(),
             filled: Condvar::new(),
             drained: Condvar::new(),
         });
-        let for_thread = (
-            Arc::clone(&store),
-            Arc::clone(&clock),
-            Arc::clone(&metrics),
-            Arc::clone(&queue),
-        );
-        let thread = thread::Builder::new()
-            .name("committer".into())
-            .spawn(move || {
-                run_committer(&*for_thread.0, &*for_thread.1, &for_thread.2, &for_thread.3)
-            })?;
-        Ok(Committer {
+        let context = Arc::new(CommitContext {
             store,
             clock,
             metrics,
+            observers,
+        });
+        let for_thread = (Arc::clone(&context), Arc::clone(&queue));
+        let thread = thread::Builder::new()
+            .name("committer".into())
+            .spawn(move || run_committer(&for_thread.0, &for_thread.1))?;
+        Ok(Committer {
+            context,
             queue,
             thread: Mutex::new(Some(thread)),
         })
@@ -201,7 +206,7 @@ impl Committer {
             drop(state);
             let done = Box::new(done);
             let batch = vec![PendingUnit { unit, done }];
-            commit_batch(&*self.store, &*self.clock, &self.metrics, batch);
+            self.context.commit_batch(batch);
             queue.end_commit();
             return;
         }
@@ -274,13 +279,13 @@ impl Committer {
     }
 }
 
-fn run_committer(store: &dyn Store, clock: &dyn Clock, metrics: &Metrics, queue: &CommitQueue) {
+fn run_committer(context: &CommitContext, queue: &CommitQueue) {
     loop {
         let batch = queue.next_batch();
         if batch.is_empty() {
             return;
         }
-        commit_batch(store, clock, metrics, batch);
+        context.commit_batch(batch);
         queue.end_commit();
     }
 }
@@ -292,33 +297,36 @@ fn notify(done: Callback, reply: Result<CommitReply, CommitError>, unit: CommitU
     }
 }
 
-fn commit_batch(store: &dyn Store, clock: &dyn Clock, metrics: &Metrics, batch: Vec<PendingUnit>) {
-    let (units, callbacks): (Vec<CommitUnit>, Vec<Callback>) = batch
-        .into_iter()
-        .map(|waiting| (waiting.unit, waiting.done))
-        .unzip();
-    clock.before_commit();
-    failpoint::pass(Failpoint::BeforeCommit);
-    let began = Instant::now();
-    match store.commit(&units, clock) {
-        Ok(replies) => {
-            failpoint::pass(Failpoint::AfterCommit);
-            metrics.commits.record(units.len(), began.elapsed());
-            for ((unit, done), reply) in units.into_iter().zip(callbacks).zip(replies) {
-                notify(done, Ok(reply), unit);
+impl CommitContext {
+    fn commit_batch(&self, batch: Vec<PendingUnit>) {
+        let (units, callbacks): (Vec<CommitUnit>, Vec<Callback>) = batch
+            .into_iter()
+            .map(|waiting| (waiting.unit, waiting.done))
+            .unzip();
+        self.clock.before_commit();
+        failpoint::pass(Failpoint::BeforeCommit);
+        let began = Instant::now();
+        match self.store.commit(&units, &*self.clock) {
+            Ok(replies) => {
+                failpoint::pass(Failpoint::AfterCommit);
+                self.metrics.commits.record(units.len(), began.elapsed());
+                for ((unit, done), reply) in units.into_iter().zip(callbacks).zip(replies) {
+                    self.observers.committed(&unit, &reply);
+                    notify(done, Ok(reply), unit);
+                }
             }
-        }
-        Err(error) => {
-            metrics.commits.record_failure();
-            tracing::error!(
-                units = units.len(),
-                "commit failed, nothing was stored: {error}"
-            );
-            let error = CommitError(Arc::new(error));
-            for (unit, done) in units.into_iter().zip(callbacks) {
-                notify(done, Err(error.clone()), unit);
+            Err(error) => {
+                self.metrics.commits.record_failure();
+                tracing::error!(
+                    units = units.len(),
+                    "commit failed, nothing was stored: {error}"
+                );
+                let error = CommitError(Arc::new(error));
+                for (unit, done) in units.into_iter().zip(callbacks) {
+                    notify(done, Err(error.clone()), unit);
+                }
+                thread::sleep(FAILURE_PAUSE);
             }
-            thread::sleep(FAILURE_PAUSE);
         }
     }
 }

@@ -7,10 +7,12 @@
 //! | [`outbox`] | the dispatcher: committed deliveries, attempted by channels |
 //! | [`import`] | uploads of codes and contacts into the store |
 //! | [`metrics`] | counts and durations for operators |
+//! | [`observer`] | what embedding programs learn after a commit |
 #![forbid(unsafe_code)]
 
 pub mod committer;
 pub mod import;
 pub mod metrics;
+pub mod observer;
 pub mod outbox;
 pub mod run;

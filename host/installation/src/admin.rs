@@ -10,7 +10,7 @@ use promoflow_model::clock::Timestamp;
 use promoflow_model::key::{EmptyScopesError, Key, NewKey, Scope};
 use promoflow_model::pool::{Filter, RowError};
 use promoflow_store::{
-    CodeRow, DeliveryId, DeliveryRow, DeliveryState, RetireResult, RunId, RunRow, RunState, Store,
+    CodeRow, DeliveryId, DeliveryRow, DeliveryState, RetireResult, RunId, RunRow, RunState,
     StoredResponse, UploadId, UploadRow,
 };
 

@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::{GroupForecast, Promoflow};
 use promoflow_model::alert::{Alert, Kind, Level, Rule, Rules, Subject};
 use promoflow_model::clock::Timestamp;
-use promoflow_store::{DeliveryState, Notification, NotificationId, Store};
+use promoflow_store::{DeliveryState, Notification, NotificationId};
 
 /// Maximum number of codes to count for a list of alerts.
 const MAX_COUNTED: u64 = 1_000_000;

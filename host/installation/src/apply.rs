@@ -18,9 +18,7 @@ use promoflow_model::workflow;
 use promoflow_model::workflow::{
     Catalog, CatalogBlock, CatalogMessage, MessageNeeds, MessageUse, Workflow, message_uses,
 };
-use promoflow_store::{
-    Applied, ContactStore, Store, StoredBlock, StoredWorkflow, WorkflowState, WorkflowVersionId,
-};
+use promoflow_store::{Applied, StoredBlock, StoredWorkflow, WorkflowState, WorkflowVersionId};
 
 /// The result of applying a file: the diagnostics of all its documents, and the stored items. If a
 /// diagnostic is an error, nothing is stored.

@@ -1,7 +1,7 @@
 //! The builder of an installation.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -12,6 +12,9 @@ use promoflow_block_host::{Bounds, Compiler, Grants};
 use promoflow_channels::Channel;
 use promoflow_config::{Config, TraceConfig, UnsubscribeConfig, WebhookConfig};
 use promoflow_engine::metrics::Metrics;
+#[cfg(feature = "metrics")]
+use promoflow_engine::metrics::Registry;
+use promoflow_engine::observer::{Observer, Observers};
 use promoflow_engine::outbox::Unsubscriber;
 use promoflow_model::alert::Rules;
 use promoflow_model::clock::{Clock, SystemClock};
@@ -32,6 +35,10 @@ pub struct Builder {
     /// The created channels, if [`resolve_secrets`](Self::resolve_secrets) was called.
     pub(super) channels: Option<Channels>,
     pub(super) clock: Arc<dyn Clock>,
+    store: Option<Arc<dyn Store>>,
+    observers: Mutex<Vec<Box<dyn Observer>>>,
+    #[cfg(feature = "metrics")]
+    registry: Option<Registry>,
     pub(super) workers: usize,
     pub(super) delivers: bool,
     pub(super) drain: Duration,
@@ -55,6 +62,10 @@ impl Builder {
             channel_sources: Vec::new(),
             channels: None,
             clock: Arc::new(SystemClock),
+            store: None,
+            observers: Mutex::default(),
+            #[cfg(feature = "metrics")]
+            registry: None,
             workers: std::thread::available_parallelism().map_or(2, usize::from),
             delivers: true,
             drain: Duration::from_secs(10),
@@ -141,6 +152,45 @@ impl Builder {
         self
     }
 
+    /// Sets the store (default: SQLite in the database file). The process must be the only one that
+    /// uses it.
+    #[must_use]
+    pub fn store(mut self, store: Arc<dyn Store>) -> Builder {
+        self.store = Some(store);
+        self
+    }
+
+    /// Adds an observer of what this process commits. It is called from the next
+    /// [`start`](Promoflow::start) on, until that engine stops.
+    #[must_use]
+    pub fn observer(self, observer: impl Observer + 'static) -> Builder {
+        lock(&self.observers).push(Box::new(observer));
+        self
+    }
+
+    /// Starts the observers, and the threads that call them.
+    pub(super) fn start_observers(&self, store: &Arc<dyn Store>) -> Result<Arc<Observers>> {
+        let observers = std::mem::take(&mut *lock(&self.observers));
+        Ok(Arc::new(Observers::start(observers, store)?))
+    }
+
+    /// Sets the registry in which the metrics are registered (default: one of their own), so that
+    /// the embedding program exports them with its own.
+    #[cfg(feature = "metrics")]
+    #[must_use]
+    pub fn metrics_registry(mut self, registry: Registry) -> Builder {
+        self.registry = Some(registry);
+        self
+    }
+
+    fn make_metrics(&mut self) -> Result<Metrics> {
+        #[cfg(feature = "metrics")]
+        if let Some(registry) = self.registry.take() {
+            return Ok(Metrics::with_registry(registry)?);
+        }
+        Ok(Metrics::new()?)
+    }
+
     /// Sets the number of threads that execute blocks (default: the number of cores).
     #[must_use]
     pub fn workers(mut self, workers: usize) -> Builder {
@@ -182,17 +232,24 @@ impl Builder {
 
     /// Opens the installation. Nothing is executed before [`Promoflow::start`].
     pub fn open(mut self) -> Result<Promoflow> {
-        let store = if self.create {
-            SqliteStore::open(&self.database)?
-        } else {
-            SqliteStore::open_existing(&self.database)?
+        let (store, executor_lock): (Arc<dyn Store>, _) = match self.store.take() {
+            Some(store) => (store, None),
+            None => {
+                let store = match self.create {
+                    true => SqliteStore::open(&self.database)?,
+                    false => SqliteStore::open_existing(&self.database)?,
+                };
+                self.database = store.path().to_owned();
+                (Arc::new(store), Some(self.database.clone()))
+            }
         };
         if let Err(error) = store.finish_uploads(&*self.clock) {
             tracing::warn!("an accepted upload is not completely imported yet: {error}");
         }
-        self.database = store.path().to_owned();
+        let metrics = Arc::new(self.make_metrics()?);
         Ok(Promoflow {
-            store: Arc::new(store),
+            store,
+            executor_lock,
             channels: self.channels.take().map(OnceLock::from).unwrap_or_default(),
             unsubscriber: self
                 .unsubscriber
@@ -202,10 +259,14 @@ impl Builder {
             settings: self,
             sandboxes: OnceLock::new(),
             library: OnceLock::new(),
-            metrics: Arc::new(Metrics::new()?),
+            metrics,
             forecast: Default::default(),
         })
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Returns the folder for messages if no channel is configured.

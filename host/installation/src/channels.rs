@@ -7,9 +7,9 @@ use anyhow::{Context, Result};
 
 use super::builder::default_maildir;
 use super::{Builder, Promoflow};
-use promoflow_channels::{Channel, Console, Notifier, RateLimited};
 #[cfg(feature = "http-channel")]
 use promoflow_channels::Http;
+use promoflow_channels::{Channel, Console, Notifier, RateLimited};
 #[cfg(feature = "smtp")]
 use promoflow_channels::{Maildir, Smtp};
 use promoflow_config::{ChannelConfig, HttpConfig, MaildirConfig, SmtpConfig, Transport};

@@ -10,7 +10,6 @@ use promoflow_engine::import::ContactOptions;
 use promoflow_engine::import::{self, ImportError, ImportReport};
 use promoflow_model::contact::{Contact, ContactKey};
 use promoflow_model::message::ChannelKind;
-use promoflow_store::{ContactStore, Directory, Store};
 
 impl Promoflow {
     /// Uploads contacts. `progress` is called with the number of rows read so far.

@@ -1,7 +1,10 @@
 //! The handle of an installation that executes.
 
+use std::sync::Arc;
+
 use anyhow::Result;
 
+use super::EventSender;
 use promoflow_engine::run::{Engine, Receipt, SubmitError};
 use promoflow_model::event::Event;
 use promoflow_store::RunId;
@@ -9,10 +12,15 @@ use promoflow_store::RunId;
 /// An installation with running threads. Dropping it ends them: work in progress is finished first,
 /// and work that is due later continues after the next start.
 pub struct EngineHandle {
-    pub(super) engine: Engine,
+    pub(super) engine: Arc<Engine>,
 }
 
 impl EngineHandle {
+    /// Returns a sender of events for asynchronous code.
+    pub fn sender(&self) -> EventSender {
+        EventSender::new(Arc::clone(&self.engine))
+    }
+
     /// Sends an event; returns when it is stored durably, with the runs that it started.
     pub fn send(&self, event: Event) -> Result<Receipt, SubmitError> {
         self.engine.send(event)
@@ -72,6 +80,13 @@ impl EngineHandle {
 
     /// Stops the threads after they finish the work in progress.
     pub fn stop(self) {
+        self.engine.stop();
+    }
+}
+
+impl Drop for EngineHandle {
+    fn drop(&mut self) {
+        // Senders may still exist.
         self.engine.stop();
     }
 }

@@ -10,6 +10,7 @@ mod forecast;
 mod handle;
 #[cfg(feature = "metrics")]
 mod metrics;
+mod sender;
 mod warnings;
 
 use std::io::Read;
@@ -26,6 +27,7 @@ pub use apply::AppliedFile;
 pub use builder::{Builder, default_maildir};
 pub use forecast::{EXPIRING_DAYS, GroupForecast};
 pub use handle::EngineHandle;
+pub use sender::{EventSender, Submission};
 
 use promoflow_block_host::{BlockLibrary, SandboxPool};
 use promoflow_document::nesting::check_depth;
@@ -43,7 +45,7 @@ use promoflow_store::{
     Store,
 };
 use promoflow_store_sqlite as sqlite;
-use promoflow_store_sqlite::{Restored, SqliteStore};
+use promoflow_store_sqlite::Restored;
 use promoflow_tabular::clean_exact;
 #[cfg(feature = "otlp")]
 use promoflow_trace::Tracer;
@@ -53,7 +55,10 @@ use promoflow_trace::Tracer;
 /// All methods may be called from any thread. Methods of this type do not execute runs; events are
 /// sent through the [`EngineHandle`] that [`start`](Self::start) returns.
 pub struct Promoflow {
-    store: Arc<SqliteStore>,
+    store: Arc<dyn Store>,
+    /// The database, beside which the executor lock is created; `None` for a store of the
+    /// embedding program.
+    executor_lock: Option<PathBuf>,
     settings: Builder,
     sandboxes: OnceLock<Arc<SandboxPool>>,
     library: OnceLock<BlockLibrary>,
@@ -100,14 +105,16 @@ impl Promoflow {
     /// Starts the threads that execute. If another process executes, this one waits until it ends.
     /// Reads the secrets of configured channels, unless that was done.
     pub fn start(&self) -> Result<EngineHandle> {
-        let store: Arc<dyn Store> = Arc::clone(&self.store) as Arc<dyn Store>;
+        let store = Arc::clone(&self.store);
         let clock = Arc::clone(&self.settings.clock);
         let sandboxes = Arc::clone(self.sandboxes()?);
         let workflow_cache = self.workflow_cache()?;
+        let observers = self.settings.start_observers(&store)?;
         let committer = Arc::new(Committer::start(
             Arc::clone(&store),
             Arc::clone(&clock),
             Arc::clone(&self.metrics),
+            Arc::clone(&observers),
         )?);
         let tracer = match &self.settings.trace {
             #[cfg(feature = "otlp")]
@@ -141,16 +148,19 @@ impl Promoflow {
             committer,
             dispatcher,
             metrics: Arc::clone(&self.metrics),
+            observers,
             tracer,
             alerts: self.settings.alerts.clone(),
-            database: Some(self.store.path().to_owned()),
+            database: self.executor_lock.clone(),
             workers: self.settings.workers,
         })?;
-        Ok(EngineHandle { engine })
+        Ok(EngineHandle {
+            engine: Arc::new(engine),
+        })
     }
 
     fn workflow_cache(&self) -> Result<WorkflowCache> {
-        let store: Arc<dyn Store> = Arc::clone(&self.store) as Arc<dyn Store>;
+        let store = Arc::clone(&self.store);
         let sandboxes = Arc::clone(self.sandboxes()?);
         let workflow_cache = WorkflowCache::new(store, sandboxes, self.settings.grants.clone());
         if let Some(library) = self.library.get() {
@@ -162,7 +172,7 @@ impl Promoflow {
     /// Runs the workflows that an event would start, without effects: pool, outbox, events and runs
     /// stay unchanged.
     pub fn test_run(&self, event: Event) -> Result<Vec<TestRunReport>, SubmitError> {
-        let store: Arc<dyn Store> = Arc::clone(&self.store) as Arc<dyn Store>;
+        let store = Arc::clone(&self.store);
         let clock = Arc::clone(&self.settings.clock);
         let workflow_cache = self.workflow_cache().map_err(SubmitError::Configuration)?;
         run::test_run(event, store, clock, &workflow_cache)

@@ -9,7 +9,6 @@ use super::{EngineHandle, GroupForecast, Promoflow};
 use promoflow_engine::metrics::Metrics;
 use promoflow_model::alert::Alert;
 use promoflow_model::pool::CodeGroup;
-use promoflow_store::Store;
 
 /// Maximum number of code groups with metrics of their own, since types are arbitrary text.
 const MAX_GROUPS: usize = 1_000;

@@ -14,7 +14,7 @@ use promoflow_model::message::{
 use promoflow_model::pool::CodeGroupWarning;
 use promoflow_model::workflow;
 use promoflow_model::workflow::{MessageUse, ReadWarning, Workflow, message_uses};
-use promoflow_store::{Store, StoredWorkflow};
+use promoflow_store::StoredWorkflow;
 
 impl Promoflow {
     /// Returns warnings about probable mistakes in the messages of a file, which are already

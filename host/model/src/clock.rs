@@ -1,6 +1,7 @@
 //! Time: [`Timestamp`], and the [`Clock`] that supplies the current time to everything.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -45,6 +46,17 @@ pub trait Clock: Send + Sync {
     /// Called on the committing thread before each commit. Tests use it to change the world between
     /// staging and commit.
     fn before_commit(&self) {}
+}
+
+/// A shared clock, of which the caller keeps a copy.
+impl<C: Clock + ?Sized> Clock for Arc<C> {
+    fn now(&self) -> Timestamp {
+        (**self).now()
+    }
+
+    fn before_commit(&self) {
+        (**self).before_commit();
+    }
 }
 
 /// A fixed time, as a clock.

@@ -13,6 +13,7 @@ mod damaged_rows;
 mod failure_isolation;
 mod fairness;
 mod forecast;
+mod observers;
 mod p10_sandbox;
 mod p11_test_runs;
 mod p12_audit;

@@ -51,7 +51,7 @@ fn observations_follow_their_commits() {
     let (app, promoflow) = TestApp::with_codes(2);
     drop(promoflow);
     let rule = Rule {
-        kind: Kind::Left,
+        kind: Kind::Available,
         code_type: None,
         discount: None,
         warning: 5,
@@ -88,7 +88,9 @@ fn slow_and_panicking_observers_stop_nothing() {
     let (sender, observed) = channel();
     let promoflow = app
         .builder()
-        .observer(move |_: &Observation| drop(released.recv()))
+        .observer(move |_: &Observation| {
+            let _ended = released.recv();
+        })
         .observer(|_: &Observation| panic!("a panicking observer"))
         .observer(move |observation: &Observation| {
             if let Observation::DeliveryEnded { state, .. } = observation {

@@ -1,5 +1,8 @@
 //! Instruments that count nothing, for builds without the feature `metrics`.
-#![allow(missing_docs, reason = "the interface is that of the crate `prometheus`")]
+#![allow(
+    missing_docs,
+    reason = "the interface is that of the crate `prometheus`"
+)]
 
 use std::convert::Infallible;
 
@@ -64,13 +67,7 @@ impl MetricFactory {
         Ok(Instrument)
     }
 
-    pub(super) fn histograms(
-        &self,
-        _: &str,
-        _: &str,
-        _: &[&str],
-        _: &[f64],
-    ) -> Result<Instrument> {
+    pub(super) fn histograms(&self, _: &str, _: &str, _: &[&str], _: &[f64]) -> Result<Instrument> {
         Ok(Instrument)
     }
 }

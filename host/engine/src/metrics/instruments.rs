@@ -12,6 +12,10 @@ pub(super) use prometheus::{
 pub(super) struct MetricFactory(Registry);
 
 impl MetricFactory {
+    pub(super) fn new(registry: Registry) -> MetricFactory {
+        MetricFactory(registry)
+    }
+
     /// Registers memory, processor time and files, under the usual names.
     pub(super) fn process(&self) -> Result<()> {
         #[cfg(target_os = "linux")]

@@ -16,6 +16,8 @@ pub use definitions::{
 };
 
 use instruments::{MetricFactory, Result};
+#[cfg(feature = "metrics")]
+pub use prometheus::Registry;
 
 /// The media type of [`Metrics::text`].
 #[cfg(feature = "metrics")]
@@ -24,7 +26,7 @@ pub const MEDIA_TYPE: &str = prometheus::TEXT_FORMAT;
 /// All metrics of one installation in this process.
 pub struct Metrics {
     #[cfg(feature = "metrics")]
-    registry: prometheus::Registry,
+    registry: Registry,
     /// Events by outcome.
     pub events: Events,
     /// Commits of the committer.
@@ -45,13 +47,24 @@ impl Metrics {
     /// Creates all metrics with the value zero. Fails only if two metrics have the same name.
     pub fn new() -> Result<Metrics> {
         let factory = MetricFactory::default();
+        // Memory, processor time, files: of the process, so not in a registry of somebody else.
+        factory.process()?;
+        Metrics::build(factory)
+    }
+
+    /// Registers all metrics in this registry. Fails if it has one of these names already.
+    #[cfg(feature = "metrics")]
+    pub fn with_registry(registry: Registry) -> Result<Metrics> {
+        Metrics::build(MetricFactory::new(registry))
+    }
+
+    fn build(factory: MetricFactory) -> Result<Metrics> {
         let build = factory.gauges(
             "promoflow_build_info",
             "The running version; always 1.",
             &["version"],
         )?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        factory.process()?;
         Ok(Metrics {
             events: Events::new(&factory)?,
             commits: Commits::new(&factory)?,

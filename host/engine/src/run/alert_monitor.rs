@@ -243,6 +243,9 @@ impl AlertMonitor {
                     subject: subject.clone(),
                 };
                 store.save_alert(&alert, &[])?;
+                if raised && !silent {
+                    shared.parts.observers.alert_raised(&alert);
+                }
                 alerts.insert(subject, alert);
             }
         }

@@ -18,6 +18,7 @@ use super::worker::Task;
 use super::workflow_cache::WorkflowCache;
 use crate::committer::{CommitError, Committer};
 use crate::metrics::Metrics;
+use crate::observer::Observers;
 use crate::outbox::Dispatcher;
 use promoflow_block_host::SandboxPool;
 use promoflow_model::alert;
@@ -53,6 +54,8 @@ pub struct EngineParts {
     pub dispatcher: Option<Arc<Dispatcher>>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
+    /// The observers of what is committed.
+    pub observers: Arc<Observers>,
     /// The database file, next to which the executor lock file is created. `None` if only this
     /// process uses the database.
     pub database: Option<PathBuf>,
@@ -352,6 +355,7 @@ impl Engine {
             tracer.stop();
         }
         drop(lock(&self.shared.executor).take());
+        self.shared.parts.observers.stop();
     }
 }
 

@@ -24,7 +24,7 @@ impl Jobs {
         let store = SqliteStore::open(&folder.path().join("jobs.db")).unwrap();
         let store: Arc<dyn Store> = Arc::new(store);
         let metrics = Arc::new(Metrics::new().unwrap());
-        let committer = Committer::start(store, Arc::new(SystemClock), metrics);
+        let committer = Committer::start(store, Arc::new(SystemClock), metrics, Arc::default());
         Jobs {
             committer: committer.unwrap(),
             _folder: folder,
