@@ -3,7 +3,7 @@
 #![allow(missing_docs, unreachable_pub, unused_qualifications, clippy::all)]
 
 wit_bindgen::generate!({
-    path: "../wit",
+    path: "wit",
     world: "full-block",
     pub_export_macro: true,
     export_macro_name: "export_component",

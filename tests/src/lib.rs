@@ -18,4 +18,6 @@ pub use clock::TestClock;
 pub use delivery_oracle::assert_deliveries_match;
 pub use helper::{Ack, Helper};
 pub use recording_channel::{FileChannel, RecordingChannel, SentMessage};
-pub use test_app::{CODE_THEN_MAIL, MAIL, PromoflowExt, TestApp, chaos, ids, until};
+pub use test_app::{
+    CODE_THEN_MAIL, MAIL, MISCHIEF, PromoflowExt, TestApp, block_cache, chaos, ids, until,
+};

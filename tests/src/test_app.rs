@@ -39,7 +39,7 @@ steps:
     with: { channel: email, message: mail }
 ";
 
-/// Returns a workflow of one `chaos` step; the event that starts it names the action.
+/// Returns a workflow of one `mischief` step; the event that starts it names the action.
 pub fn chaos(action: &str, more: &str) -> String {
     format!(
         "
@@ -126,7 +126,7 @@ impl TestApp {
         self.folder.path().join(name)
     }
 
-    /// Returns a builder with the block `chaos` and this installation's clock and channel.
+    /// Returns a builder with the block `mischief` and this installation's clock and channel.
     pub fn builder(&self) -> Builder {
         self.builder_at(&self.database(), &self.channel)
     }
@@ -166,13 +166,23 @@ fn sql(database: &Path) -> rusqlite::Connection {
     connection
 }
 
-/// Returns a builder with the block `chaos`. Compiled blocks are cached next to it.
+/// The component of the misbehaving block, the only one in its folder. `cargo xtask blocks` builds
+/// it from `tests/guest`.
+pub const MISCHIEF: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/mischief.wasm");
+
+/// Returns the cache of compiled blocks that programs of one target folder share.
+pub fn block_cache() -> PathBuf {
+    let program = std::env::current_exe().expect("a running program has a path");
+    program.with_file_name("compiled-blocks")
+}
+
+/// Returns a builder with the misbehaving block.
 pub(crate) fn builder(database: &Path) -> Builder {
-    let chaos = Path::new(env!("MISCHIEF_WASM"));
-    let folder = chaos.parent().expect("a file has a parent folder");
+    let mischief = Path::new(MISCHIEF);
+    let folder = mischief.parent().expect("a file has a parent folder");
     Promoflow::builder(database)
         .blocks(folder)
-        .cache(folder.join("compiled"))
+        .cache(block_cache())
         .workers(4)
 }
 

@@ -82,8 +82,8 @@ pub(crate) fn root() -> PathBuf {
     xtask.parent().unwrap_or(xtask).to_owned()
 }
 
-/// Returns the workspace's target folder.
-pub(crate) fn target_dir() -> Result<PathBuf> {
+/// Returns cargo's metadata of the workspace, without dependencies.
+pub(crate) fn metadata() -> Result<Value> {
     let output = command()
         .args(["metadata", "--no-deps", "--format-version", "1"])
         .output()
@@ -93,8 +93,12 @@ pub(crate) fn target_dir() -> Result<PathBuf> {
         "cargo cannot read the workspace: {}",
         String::from_utf8_lossy(&output.stderr).trim()
     );
-    let metadata: Value =
-        serde_json::from_slice(&output.stdout).context("cargo's output is not JSON")?;
+    serde_json::from_slice(&output.stdout).context("cargo's output is not JSON")
+}
+
+/// Returns the workspace's target folder.
+pub(crate) fn target_dir() -> Result<PathBuf> {
+    let metadata = metadata()?;
     let folder = metadata["target_directory"].as_str();
     Ok(folder.context("cargo names no target folder")?.into())
 }

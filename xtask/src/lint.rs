@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::wasm_target::TARGET;
-use crate::{EVERYTHING, cargo, notices, wasm_target};
+use crate::{EVERYTHING, blocks, cargo, notices, packages, wasm_target};
 
 /// Packages with code that is only compiled for WebAssembly.
 const GUESTS: [&str; 10] = [
@@ -43,5 +43,7 @@ pub(crate) fn run() -> Result<()> {
     cargo::run("clippy", guests, NO_WARNINGS)?;
     let mut doc = cargo::command();
     doc.env("RUSTDOCFLAGS", "-D warnings");
-    cargo::succeed(doc.arg("doc").args(EVERYTHING).arg("--no-deps"))
+    cargo::succeed(doc.arg("doc").args(EVERYTHING).arg("--no-deps"))?;
+    blocks::check()?;
+    packages::check()
 }

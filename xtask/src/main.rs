@@ -1,6 +1,7 @@
 //! Development tasks of this repository. `cargo xtask --help` lists them.
 #![forbid(unsafe_code)]
 
+mod blocks;
 mod cargo;
 #[cfg(test)]
 mod documents;
@@ -16,6 +17,7 @@ mod notices;
 #[path = "../../tests/src/options.rs"]
 #[expect(unreachable_pub, reason = "the items are public in promoflow-tests")]
 mod options;
+mod packages;
 mod test_tools;
 mod wasm_target;
 
@@ -31,8 +33,8 @@ use options::{CrashOptions, OutboxOptions};
 
 /// Development tasks of this repository
 ///
-/// Each task installs what it needs, such as the WebAssembly target of Rust. If a program that a
-/// task runs fails, the exit status is that of the program.
+/// Each task installs what it needs, such as Python servers for tests. If a program that a task runs
+/// fails, the exit status is that of the program.
 #[derive(Parser)]
 #[command(name = "xtask", bin_name = "cargo xtask")]
 struct Arguments {
@@ -73,13 +75,15 @@ enum Task {
     Fuzz(fuzz::Options),
     /// Build WebAssembly components from block crates; print their size and imports
     Blocks {
-        /// Folders of block crates [default: the standard blocks]
+        /// Folders of block crates [default: the blocks whose components are checked in, which are
+        /// replaced]
         paths: Vec<PathBuf>,
         /// Folder for the components [default: target/blocks]
-        #[arg(long, value_name = "DIR")]
+        #[arg(long, value_name = "DIR", requires = "paths")]
         out: Option<PathBuf>,
     },
-    /// Run rustfmt, clippy and rustdoc with warnings as errors, and check the licence notices
+    /// Run rustfmt, clippy and rustdoc with warnings as errors, and check the licence notices, the
+    /// checked-in components and the packages
     Lint,
     /// Write packaging/THIRD-PARTY-NOTICES.txt, the licences of everything compiled in
     Notices {
@@ -109,7 +113,8 @@ fn run(task: &Task) -> Result<()> {
         Task::Build => build(),
         Task::Bench { groups } => bench(groups),
         Task::Fuzz(options) => fuzz::run(options),
-        Task::Blocks { paths, out } => blocks(paths, out.as_ref()),
+        Task::Blocks { paths, .. } if paths.is_empty() => blocks::refresh(),
+        Task::Blocks { paths, out } => blocks::build(paths, out.as_deref()),
         Task::Lint => lint::run(),
         Task::Notices { check: false } => notices::write_file(),
         Task::Notices { check: true } => notices::check_file(),
@@ -170,26 +175,14 @@ fn outbox(options: &OutboxOptions) -> Result<()> {
     )
 }
 
-fn blocks(paths: &[PathBuf], out: Option<&PathBuf>) -> Result<()> {
-    wasm_target::ensure()?;
-    cargo::run("build", EVERYTHING, ["--bin", "xtask-blocks"])?;
-    let target = cargo::target_dir()?;
-    let out = out.cloned().unwrap_or_else(|| target.join("blocks"));
-    let mut blocks = Command::new(target.join("release/xtask-blocks"));
-    blocks.arg(cargo::root().join("Cargo.toml"));
-    blocks.arg(target.join("guests")).arg(out);
-    cargo::succeed(blocks.args(paths))
-}
-
 /// Builds `promoflow` and another program, and returns the folder of both.
 fn build_with(name: &str) -> Result<PathBuf> {
     compile("build", &["--bin", "promoflow", "--bin", name])?;
     Ok(cargo::target_dir()?.join("release"))
 }
 
-/// Runs a cargo command over the whole workspace, after installing the WebAssembly target.
+/// Runs a cargo command over the whole workspace.
 fn compile(command: &str, args: &[&str]) -> Result<()> {
-    wasm_target::ensure()?;
     let everything = match command {
         "bench" => &EVERYTHING[1..],
         _ => &EVERYTHING[..],
@@ -198,7 +191,6 @@ fn compile(command: &str, args: &[&str]) -> Result<()> {
 }
 
 fn test(args: &[OsString]) -> Result<()> {
-    wasm_target::ensure()?;
     test_tools::ensure()?;
     let selects = |arg: &OsString| {
         let arg = arg.to_string_lossy();

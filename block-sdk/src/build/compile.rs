@@ -7,15 +7,16 @@ use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 
 use super::Result;
-use super::environment::{TARGET, cargo, target_is_installed};
+use super::environment::{TARGET, cargo, cargo_home, target_is_installed};
 
 /// Build profile for small modules in which a panic is a trap. Passed on the command line instead
 /// of a manifest, so that it applies to block crates of any workspace.
-const PROFILE: [&str; 7] = [
+const PROFILE: [&str; 8] = [
     "inherits='release'",
     "opt-level='s'",
     "lto=true",
     "codegen-units=1",
+    "incremental=false",
     "panic='abort'",
     "debug=0",
     "strip=true",
@@ -35,15 +36,21 @@ pub(super) fn modules(
         target_is_installed(),
         "the compiler target {TARGET} for blocks is not installed. Run:\n\n    \
          rustup target add {TARGET}\n\n\
-         `cargo xtask test`, `demo` and `build` install it. Without rustup: `cargo xtask \
-         blocks` says what to install."
+         `cargo xtask blocks` installs it, or says what to install without rustup."
     );
+    let mut flags = vec!["-C".to_owned(), STACK.to_owned()];
+    if let Some(home) = cargo_home() {
+        // The bytes do not depend on where the sources of dependencies are.
+        flags.push(format!("--remap-path-prefix={}=cargo", home.display()));
+    }
+    // A JSON array of strings is one of TOML too.
+    let flags = serde_json::to_string(&flags)?;
     let mut cargo = cargo();
     cargo
         .args(["build", "--lib", "--profile", "block", "--target", TARGET])
         .args(["--message-format", "json-render-diagnostics"])
         .arg("--config")
-        .arg(format!("target.{TARGET}.rustflags=['-C', '{STACK}']"))
+        .arg(format!("target.{TARGET}.rustflags={flags}"))
         .arg("--manifest-path")
         .arg(manifest)
         .arg("--target-dir")

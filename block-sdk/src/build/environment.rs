@@ -2,7 +2,7 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The target that blocks are built for.
@@ -44,6 +44,14 @@ fn belongs_to_outer_call(name: &str) -> bool {
     let is_user_setting = USER_SETTINGS.iter().any(|kept| name.starts_with(kept))
         || name == "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER";
     COMPILER_SETTINGS.contains(&name) || (name.starts_with("CARGO_") && !is_user_setting)
+}
+
+/// Returns the folder in which cargo keeps the sources of dependencies.
+pub(super) fn cargo_home() -> Option<PathBuf> {
+    match env::var_os("CARGO_HOME") {
+        Some(home) => Some(home.into()),
+        None => env::home_dir().map(|home| home.join(".cargo")),
+    }
 }
 
 /// Returns true if the compiler target of blocks is installed. Also returns true if the compiler

@@ -1,10 +1,9 @@
-//! Builds components from block crates, for build scripts and tools.
+//! Builds components from block crates, for tools.
 //!
 //! ```no_run
 //! use promoflow_block::build;
 //!
-//! let target = build::shared_target_dir(std::path::Path::new(&std::env::var("OUT_DIR")?));
-//! for component in build::components("Cargo.toml".as_ref(), &["my-block"], &target)? {
+//! for component in build::components("Cargo.toml".as_ref(), &["my-block"], "target/blocks".as_ref())? {
 //!     std::fs::write(format!("{}.wasm", component.package), component.bytes)?;
 //! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -53,17 +52,6 @@ pub fn components(manifest: &Path, packages: &[&str], target_dir: &Path) -> Resu
             Ok(Component { package, bytes })
         })
         .collect()
-}
-
-/// Returns the target folder for blocks that all build scripts of a workspace share: `guests` in
-/// the workspace's target folder, so that check, clippy, doc and build compile blocks only once.
-#[must_use]
-pub fn shared_target_dir(out_dir: &Path) -> PathBuf {
-    // Cargo marks its target folder with this file.
-    let target = out_dir
-        .ancestors()
-        .find(|folder| folder.join("CACHEDIR.TAG").is_file());
-    target.unwrap_or(out_dir).join("guests")
 }
 
 /// Makes a component of a module and validates it.

@@ -6,7 +6,7 @@ use super::error::{CommandResult, Status};
 use super::output::Out;
 
 /// Embedded, so that the texts ship with every copy of the program.
-const NOTICES: &str = include_str!("../../../packaging/THIRD-PARTY-NOTICES.txt");
+const NOTICES: &str = include_str!("../THIRD-PARTY-NOTICES.txt");
 
 /// Show the licences of the third-party software in this program.
 #[derive(Args)]

@@ -1,4 +1,4 @@
-//! `chaos`, a block that performs the action its step names; most actions are harmful.
+//! `mischief`, a block that performs the action its step names; most actions are harmful.
 //!
 //! `do` names the action. `claims` codes are claimed first, so that every failure can also happen
 //! with staged effects. `n` is the number of repetitions of actions that loop.

@@ -9,7 +9,6 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result, bail};
@@ -17,7 +16,7 @@ use promoflow::event::Event;
 use promoflow::pool::ImportOptions;
 use promoflow::run::Receipt;
 use promoflow::{EngineHandle, Promoflow};
-use promoflow_tests::FileChannel;
+use promoflow_tests::{FileChannel, block_cache};
 
 /// Sender threads.
 const SENDERS: usize = 4;
@@ -26,9 +25,8 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let (database, command) = words.split_first().context("missing argument: database")?;
-    let cache = PathBuf::from(env!("MISCHIEF_WASM")).with_file_name("compiled");
     let promoflow = Promoflow::builder(*database)
-        .cache(cache)
+        .cache(block_cache())
         .workers(2)
         .channel(FileChannel(format!("{database}-messages").into()))
         .open()?;

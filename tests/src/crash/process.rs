@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use super::ledger::Ledger;
+use crate::MISCHIEF;
 
 /// The job of a process.
 #[derive(Clone, Debug)]
@@ -59,7 +60,7 @@ impl Installation {
         let mut command = Command::new(&self.program);
         command.arg("--db").arg(&self.database).arg("--json");
         // For the block that waits for a time.
-        let blocks = Path::new(env!("MISCHIEF_WASM")).parent();
+        let blocks = Path::new(MISCHIEF).parent();
         command.arg("--blocks").args(blocks);
         command.env_remove("PROMOFLOW_FAILPOINT");
         command

@@ -6,7 +6,7 @@ use promoflow::block::{Bounds, Grants, Interface};
 use promoflow::event::Event;
 use promoflow::store::{RunId, RunState};
 use promoflow::{EngineHandle, Promoflow};
-use promoflow_tests::{CODE_THEN_MAIL, MAIL, PromoflowExt, TestApp, chaos, ids, until};
+use promoflow_tests::{CODE_THEN_MAIL, MAIL, MISCHIEF, PromoflowExt, TestApp, chaos, ids, until};
 use wasm_encoder::{
     Component, ComponentImportSection, ComponentTypeRef, ComponentTypeSection, PrimitiveValType,
 };
@@ -285,7 +285,7 @@ fn p10_two_blocks_with_one_name_are_rejected() {
     let app = TestApp::new();
     let folder = app.sibling("blocks");
     std::fs::create_dir_all(&folder).unwrap();
-    let mut other = std::fs::read(env!("MISCHIEF_WASM")).unwrap();
+    let mut other = std::fs::read(MISCHIEF).unwrap();
     // A custom section: the same block in another file.
     other.extend([0, 3, 1, b'x', 0]);
     std::fs::write(folder.join("other.wasm"), other).unwrap();

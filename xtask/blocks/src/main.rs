@@ -11,20 +11,14 @@ use anyhow::{Context, Result, bail, ensure};
 use promoflow_block::build::{self, Component};
 use serde_json::Value;
 
-/// The blocks shipped with the host.
-const STANDARD: [&str; 2] = ["plugin-get-promocode", "plugin-send-message"];
-
-/// Arguments, as `cargo xtask blocks` passes them: the workspace's manifest, the target folder of
-/// the builds, the folder for the components, and the folders of block crates, if any.
+/// Arguments, as `cargo xtask blocks` passes them: the target folder of the builds, the folder for
+/// the components, and the folders of block crates.
 fn main() -> Result<()> {
     let args: Vec<PathBuf> = env::args_os().skip(1).map(PathBuf::from).collect();
-    let [manifest, target, out, crates @ ..] = args.as_slice() else {
+    let [target, out, crates @ ..] = args.as_slice() else {
         bail!("start this program with `cargo xtask blocks`");
     };
     let mut components = Vec::new();
-    if crates.is_empty() {
-        components.extend(build::components(manifest, &STANDARD, target)?);
-    }
     for folder in crates {
         let manifest = manifest_in(folder)?;
         let package = package_of(&manifest)?;

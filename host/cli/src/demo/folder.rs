@@ -17,7 +17,7 @@ macro_rules! example {
     ($file:literal) => {
         (
             $file,
-            include_bytes!(concat!("../../../../examples/birthday/", $file)) as &[u8],
+            include_bytes!(concat!("../../demo/", $file)) as &[u8],
         )
     };
 }
