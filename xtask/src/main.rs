@@ -67,7 +67,8 @@ enum Task {
     /// Prints a table, writes target/bench/report.json and audits the databases of the
     /// measurements. Groups that are measured alone replace their own figures in the report.
     Bench {
-        /// Groups to measure: durable, latency, blocks, import, start, growth, serve [default: all]
+        /// Groups to measure: durable, latency, blocks, import, start, serve, growth, build
+        /// [default: all but build, which compiles everything in a temporary folder]
         #[arg(value_name = "GROUP")]
         groups: Vec<String>,
     },
