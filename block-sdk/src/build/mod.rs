@@ -13,7 +13,7 @@ mod compile;
 mod environment;
 mod imports;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context;
 use wit_component::ComponentEncoder;
