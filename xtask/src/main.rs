@@ -205,7 +205,6 @@ fn test(args: &[OsString]) -> Result<()> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failure ends the test")]
 mod tests {
     use clap::CommandFactory;
 

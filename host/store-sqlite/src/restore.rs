@@ -31,8 +31,7 @@ pub fn restore(from: &Path, to: &Path) -> StoreResult<Restored> {
             return Err(StoreError::Open(format!(
                 "{} exists and is not overwritten; move it, or choose another path with --db",
                 there.display()
-            ))
-            .into());
+            )));
         }
     }
     let log = with_suffix(from, "-wal");
@@ -42,8 +41,7 @@ pub fn restore(from: &Path, to: &Path) -> StoreResult<Restored> {
              backup with `promoflow backup`",
             from.display(),
             log.display()
-        ))
-        .into());
+        )));
     }
     let mut restored = Restored {
         done: false,

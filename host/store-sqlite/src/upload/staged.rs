@@ -107,7 +107,7 @@ impl UploadSession for Staged<'_> {
     }
 
     fn other_spellings(&self, codes: &[String]) -> StoreResult<Vec<(String, String)>> {
-        Ok(self.dry_run.other_spellings(codes)?)
+        self.dry_run.other_spellings(codes)
     }
 
     fn finish(self: Box<Self>, end: UploadEnd) -> StoreResult<UploadSummary> {
